@@ -1,0 +1,291 @@
+package record
+
+import (
+	"fmt"
+	"time"
+)
+
+// Limits of a batch.
+const (
+	// MaxRows bounds the capacity of a batch.
+	MaxRows = 1 << 16
+
+	// DefaultRows is the capacity of a batch unless the engine is told otherwise: large enough that the work done
+	// once per batch is lost in the work done per row, small enough that a batch stays in the second-level cache.
+	DefaultRows = 2048
+
+	// MaxRejects bounds the rejected records that one batch carries.
+	MaxRejects = 64
+
+	// MaxRejectBytes bounds what a Reject keeps of the record itself.
+	MaxRejectBytes = 4096
+)
+
+// A View is a string of a String column: Len bytes from Off of the column's Bytes.
+type View struct{ Off, Len uint32 }
+
+// A Column is one column of a batch: one value per row, in the slice that its type says. The other slices are nil.
+type Column struct {
+	// Int64s has the values of Bool (0 or 1), Int64, Timestamp (nanoseconds) and decimal (value*10^scale) columns.
+	Int64s []int64
+
+	// Float64s has the values of Float64 columns.
+	Float64s []float64
+
+	// Views and Bytes have the values of String columns. Views may point anywhere in Bytes, overlap and leave gaps;
+	// so a reader lends a whole block of a file with the fields found in it.
+	Views []View
+	Bytes []byte
+
+	// Valid has one bit per row, row i in bit i%64 of word i/64: 0 says NULL. A nil Valid says that no row is NULL.
+	// The value of a NULL is not looked at.
+	Valid []uint64
+}
+
+// Null says whether row i is NULL.
+func (c *Column) Null(i int) bool { return c.Valid != nil && c.Valid[i>>6]>>(i&63)&1 == 0 }
+
+// View is the string of row i of a String column, valid as long as the batch.
+func (c *Column) View(i int) []byte {
+	v := c.Views[i]
+	return c.Bytes[v.Off : uint64(v.Off)+uint64(v.Len)]
+}
+
+// A Reject is a record that a reader could not take: it goes to quarantine and is counted.
+type Reject struct {
+	Offset int64  // where the record begins, in the source's own measure (for a file: bytes)
+	Line   int64  // 1-based line in the source; 0 where it is not known, or not known yet (see Liner)
+	Reason error  // what was found and what was expected
+	Bytes  []byte // the record, cut at MaxRejectBytes
+}
+
+// A Batch is a block of records in columns, up to a fixed capacity.
+//
+// The engine owns a batch: it makes it, resets it and hands it to a reader, which fills it in one of three ways and
+// leaves it alone after returning:
+//
+//   - row by row: Add, then Set... for each column; or an Encoder, which does that for a Go struct;
+//   - column by column: write into the slices of Column(i), which have the batch's capacity, then SetLen;
+//   - by lending: put slices of its own into Column(i), which must stay unchanged until the reader's next call, then
+//     SetLen. Reset takes the loan back.
+//
+// A batch is used by one goroutine at a time.
+type Batch struct {
+	schema *Schema
+	rows   int
+	limit  int
+	cols   []Column
+	own    []Column // the batch's own storage; Valid is there but used only from the first NULL on
+	text   []byte   // bytes of strings that were set row by row; all own String columns share it
+	reject []Reject
+}
+
+// NewBatch makes an empty batch with room for rows rows (at most MaxRows; 0 means DefaultRows).
+func NewBatch(schema *Schema, rows int) *Batch {
+	if rows == 0 {
+		rows = DefaultRows
+	}
+	if rows < 0 || rows > MaxRows {
+		panic(fmt.Sprintf("record: NewBatch: %d rows, expected 1..%d", rows, MaxRows))
+	}
+	b := &Batch{
+		schema: schema, limit: rows,
+		cols: make([]Column, schema.Len()), own: make([]Column, schema.Len()),
+		text: make([]byte, 0, 16*rows),
+	}
+	for i := range b.own {
+		c := &b.own[i]
+		switch f := schema.Field(i); f.Type {
+		case Float64:
+			c.Float64s = make([]float64, rows)
+		case String:
+			c.Views = make([]View, rows)
+		default:
+			c.Int64s = make([]int64, rows)
+		}
+		if schema.Field(i).Nullable {
+			c.Valid = make([]uint64, (rows+63)/64)
+		}
+	}
+	b.Reset()
+	return b
+}
+
+// Reset empties the batch and takes back what was lent.
+func (b *Batch) Reset() {
+	b.rows = 0
+	b.text = b.text[:0]
+	clear(b.reject)
+	b.reject = b.reject[:0]
+	for i := range b.cols {
+		b.cols[i] = b.own[i]
+		b.cols[i].Valid = nil
+		if b.own[i].Views != nil {
+			b.cols[i].Bytes = b.text
+		}
+	}
+}
+
+// Schema is the schema of the rows.
+func (b *Batch) Schema() *Schema { return b.schema }
+
+// Len is the number of rows, Cap the number there is room for.
+func (b *Batch) Len() int { return b.rows }
+
+// Cap is the number of rows there is room for.
+func (b *Batch) Cap() int { return b.limit }
+
+// Column is column i: to be read, filled or replaced by lent slices.
+func (b *Batch) Column(i int) *Column { return &b.cols[i] }
+
+// SetLen says how many rows the columns have now, for a reader that fills or lends columns.
+func (b *Batch) SetLen(rows int) {
+	if rows < 0 || rows > b.limit {
+		panic(fmt.Sprintf("record: SetLen(%d) of a batch for %d rows", rows, b.limit))
+	}
+	b.rows = rows
+}
+
+// Add begins a row; textBytes is the number of bytes that its strings will need together. Every column of the row is
+// zero, or the empty string, until it is set. False says that the row does not fit: return the batch and keep the record
+// for the next call. A row always fits into an empty batch.
+func (b *Batch) Add(textBytes int) bool {
+	if b.rows == b.limit {
+		return false
+	}
+	if len(b.text)+textBytes > cap(b.text) {
+		if b.rows > 0 {
+			return false
+		}
+		b.text = make([]byte, 0, textBytes) // one huge record; the next Reset keeps the room
+	}
+	row := b.rows
+	b.rows++
+	for i := range b.cols {
+		c := &b.cols[i]
+		switch {
+		case c.Int64s != nil:
+			c.Int64s[row] = 0
+		case c.Float64s != nil:
+			c.Float64s[row] = 0
+		default:
+			c.Views[row] = View{}
+		}
+	}
+	return true
+}
+
+// SetInt64 sets a Bool (0 or 1), Int64, Timestamp (nanoseconds) or decimal (value*10^scale) column of the last row.
+func (b *Batch) SetInt64(col int, v int64) { b.cols[col].Int64s[b.rows-1] = v }
+
+// SetBool sets a Bool column of the last row.
+func (b *Batch) SetBool(col int, v bool) {
+	var n int64
+	if v {
+		n = 1
+	}
+	b.SetInt64(col, n)
+}
+
+// SetTime sets a Timestamp column of the last row.
+func (b *Batch) SetTime(col int, t time.Time) { b.SetInt64(col, t.UnixNano()) }
+
+// SetFloat64 sets a Float64 column of the last row.
+func (b *Batch) SetFloat64(col int, v float64) { b.cols[col].Float64s[b.rows-1] = v }
+
+// SetString sets a String column of the last row and copies s. It panics where the strings of the row are longer than
+// Add was told.
+func (b *Batch) SetString(col int, s string) { setText(b, col, s) }
+
+// SetBytes is SetString for a slice of bytes.
+func (b *Batch) SetBytes(col int, s []byte) { setText(b, col, s) }
+
+func setText[S string | []byte](b *Batch, col int, s S) {
+	n := len(b.text)
+	if n+len(s) > cap(b.text) {
+		panic("record: the strings of a row are longer than Add was told")
+	}
+	b.text = append(b.text, s...)
+	c := &b.cols[col]
+	c.Views[b.rows-1] = View{uint32(n), uint32(len(s))}
+	c.Bytes = b.text
+}
+
+// SetNull makes a column of the last row NULL. The column must be nullable.
+func (b *Batch) SetNull(col int) {
+	c := &b.cols[col]
+	if c.Valid == nil {
+		if b.own[col].Valid == nil {
+			panic(fmt.Sprintf("record: column %q is not nullable", b.schema.Field(col).Name))
+		}
+		c.Valid = b.own[col].Valid
+		for i := range c.Valid {
+			c.Valid[i] = ^uint64(0)
+		}
+	}
+	row := b.rows - 1
+	c.Valid[row>>6] &^= 1 << (row & 63)
+}
+
+// Reject sets a record aside that could not be read; the record is copied. False says that the batch carries MaxRejects
+// already: return it and keep the record for the next call.
+func (b *Batch) Reject(r Reject) bool {
+	if len(b.reject) == MaxRejects {
+		return false
+	}
+	r.Bytes = append([]byte(nil), r.Bytes[:min(len(r.Bytes), MaxRejectBytes)]...)
+	b.reject = append(b.reject, r)
+	return true
+}
+
+// Rejects are the records set aside, valid until Reset.
+func (b *Batch) Rejects() []Reject { return b.reject }
+
+// Check says whether the columns are what the schema and Len promise: as many values as rows, every view within its
+// bytes, NULL only where the schema allows it. It is called once per batch, because readers are other people's code.
+func (b *Batch) Check() error {
+	for i := range b.cols {
+		c, f := &b.cols[i], b.schema.Field(i)
+		var have int
+		switch f.Type {
+		case Float64:
+			have = len(c.Float64s)
+		case String:
+			have = len(c.Views)
+		default:
+			have = len(c.Int64s)
+		}
+		if have < b.rows {
+			return fmt.Errorf("record: column %q has %d values, the batch has %d rows", f.Name, have, b.rows)
+		}
+		if c.Valid != nil {
+			if len(c.Valid) < (b.rows+63)/64 {
+				return fmt.Errorf("record: column %q has %d words of validity, %d rows need %d", f.Name, len(c.Valid), b.rows, (b.rows+63)/64)
+			}
+			if row := c.firstNull(b.rows); row >= 0 && !f.Nullable {
+				return fmt.Errorf("record: column %q is not nullable, row %d of the batch is NULL", f.Name, row)
+			}
+		}
+		if f.Type == String {
+			// One pass without a branch per row; the row is looked for only where there is a fault.
+			var end uint64
+			for _, v := range c.Views[:b.rows] {
+				end = max(end, uint64(v.Off)+uint64(v.Len))
+			}
+			if end > uint64(len(c.Bytes)) {
+				return fmt.Errorf("record: column %q: a view ends at %d, the column has %d bytes", f.Name, end, len(c.Bytes))
+			}
+		}
+	}
+	return nil
+}
+
+// firstNull is the first of the first rows rows that is NULL, -1 where none is. Valid is not nil.
+func (c *Column) firstNull(rows int) int {
+	for i := range rows {
+		if c.Null(i) {
+			return i
+		}
+	}
+	return -1
+}
