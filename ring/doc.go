@@ -1,0 +1,48 @@
+// Package ring has the queue between two goroutines that everything in velo travels through: a bounded ring buffer with
+// one producer and one consumer (SPSC), without locks, waits or allocation.
+//
+// # Terminology
+//
+//	slot  one element; their number is a power of two and fixed
+//	tail  the producer's position: slots before it are written
+//	head  the consumer's position: slots before it are free again
+//
+// Both positions count up for ever and wrap at 2^64; position i lives in slot i mod the number of slots. The ring is empty where
+// tail == head and full where tail - head == slots, both in the arithmetic of unsigned numbers.
+//
+//	            head            tail
+//	              v               v
+//	+---+---+---+---+---+---+---+---+---+---+
+//	|   |   |   | x | x | x | x |   |   |   |      x: the consumer's, the rest: the producer's
+//	+---+---+---+---+---+---+---+---+---+---+
+//
+// # Who owns a slot
+//
+// The producer owns slots [tail, head+slots), the consumer owns [head, tail). A slot changes hands only by the store of
+// a position, and each position has one writer:
+//
+//	tail.Store in publish  pairs with  tail.Load in refreshTail: hands written slots to the consumer
+//	head.Store in publish  pairs with  head.Load in refreshHead: hands free slots back to the producer
+//
+// Go's atomics are sequentially consistent, so what was written to a slot before the store is seen after the load. Each end
+// keeps the other's position as it last saw it, and looks again only when that says empty or full; so a busy ring
+// moves one cache line for many slots.
+//
+// # In place, copied, single
+//
+//   - In place: Reserve, write into the slots, Commit; Peek, read from the slots, Release. One store for each call of
+//     Commit or Release, nothing is copied.
+//   - PushN and PopN copy a batch.
+//   - Push and Pop move one element and publish lazily, every 64 elements; Flush publishes the rest. An element that was
+//     pushed and not flushed may stay unseen for ever.
+//
+// On amd64 an atomic store is an XCHG of about 20 cycles and drains the store buffer. That price is paid once for each
+// publication and on purpose: whoever publishes and then looks whether the other side sleeps needs the fence (see
+// engine, the doorbell).
+//
+// # What is not here
+//
+// Waiting: every call returns at once. Blocking, back-pressure and wake-ups belong to the runner that owns the ends.
+//
+// The design follows rigtorp's SPSCQueue (cached positions), the claim and commit calls those of LMAX Disruptor and Aeron.
+package ring

@@ -1,0 +1,356 @@
+package ring
+
+import (
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/velo-engine/velo/internal/invariants"
+)
+
+// MaxSlots bounds the number of slots of a ring.
+const MaxSlots = 1 << 20
+
+const (
+	// linePad keeps two words off each other's cache lines. Adjacent lines are fetched in pairs on x86, and lines are
+	// 128 bytes on some arm64, so the distance is 128.
+	linePad = 128
+
+	// lazySlots is how many single elements Push and Pop move for one publication. From 64 on the store no longer shows
+	// in BenchmarkPush.
+	lazySlots = 64
+)
+
+// shared is what both ends look at. Each word is alone on its cache lines.
+type shared struct {
+	_ [linePad]byte
+
+	// tail is written by the producer only, read by both. closed lies on its line: it is written once.
+	tail   atomic.Uint64
+	closed atomic.Bool
+	_      [linePad - 12]byte
+
+	// head is written by the consumer only, read by both.
+	head atomic.Uint64
+	_    [linePad - 8]byte
+}
+
+// slots is the memory of a ring as one end keeps it: both ends have a copy, so that neither reads the other's lines.
+type slots[T any] struct {
+	first unsafe.Pointer // slot 0: keeps the memory alive
+	mask  uint64         // number of slots - 1
+}
+
+// at is the slot of position i. In bounds: i&mask is at most the number of slots - 1.
+func (s *slots[T]) at(i uint64) *T {
+	var t T
+	return (*T)(unsafe.Add(s.first, uintptr(i&s.mask)*unsafe.Sizeof(t)))
+}
+
+// run is the n slots from position i on, which the caller knows not to wrap.
+func (s *slots[T]) run(i, n uint64) []T { return unsafe.Slice(s.at(i), n) }
+
+// toEnd is how many slots there are from position i to the end of the memory.
+func (s *slots[T]) toEnd(i uint64) uint64 { return s.mask + 1 - i&s.mask }
+
+// New makes a ring of n slots, a power of two up to MaxSlots, and returns its two ends. Each end is used by one
+// goroutine at a time; the two may run side by side.
+func New[T any](n int) (*Producer[T], *Consumer[T]) { return newAt[T](n, 0) }
+
+// newAt is New with positions that begin at start, for the tests of wrapping.
+func newAt[T any](n int, start uint64) (*Producer[T], *Consumer[T]) {
+	if n < 1 || n > MaxSlots || n&(n-1) != 0 {
+		panic(fmt.Sprintf("ring: %d slots, expected a power of two in 1..%d", n, MaxSlots))
+	}
+	// The slots get a pad at either end: the allocator may put another busy object right beside them.
+	var t T
+	pad := 0
+	if size := unsafe.Sizeof(t); size > 0 {
+		pad = int((linePad + size - 1) / size)
+	}
+	memory := make([]T, pad+n+pad)
+	m := slots[T]{unsafe.Pointer(&memory[pad]), uint64(n - 1)}
+	s := &shared{}
+	s.tail.Store(start)
+	s.head.Store(start)
+	p := &Producer[T]{shared: s, slots: m, next: start, seenHead: start, published: start}
+	c := &Consumer[T]{shared: s, slots: m, next: start, seenTail: start, published: start}
+	return p, c
+}
+
+// A Producer is the writing end of a ring.
+type Producer[T any] struct {
+	_      [linePad]byte
+	shared *shared
+	slots[T]
+	next      uint64 // position to write next
+	seenHead  uint64 // shared.head as last seen; never ahead of it
+	published uint64 // shared.tail
+	reserved  uint64 // slots given out by Reserve and not committed; kept under invariants only
+	full      bool   // the last look found no room: a stall is counted once
+	stalls    atomic.Uint64
+	_         [linePad]byte
+}
+
+// free is how many slots are free, as far as is known; it looks again when that is less than want.
+func (p *Producer[T]) free(want uint64) uint64 {
+	if free := p.mask + 1 - (p.next - p.seenHead); free >= want {
+		return free
+	}
+	return p.refreshHead()
+}
+
+// refreshHead looks where the consumer is. Pairs with the store in Consumer.publish: the consumer's reads of the slots
+// that come free happened before it, so they may be overwritten.
+//
+//go:noinline
+func (p *Producer[T]) refreshHead() uint64 {
+	p.seenHead = p.shared.head.Load()
+	free := p.mask + 1 - (p.next - p.seenHead)
+	if free > 0 {
+		p.full = false
+	} else if !p.full {
+		p.full = true
+		p.stalls.Add(1) // read by Stats on any goroutine; off the fast path
+	}
+	return free
+}
+
+// publish hands the slots before next to the consumer. Pairs with the load in Consumer.refreshTail; the stores into the
+// slots must be visible first, or the consumer would read what was there before.
+func (p *Producer[T]) publish() {
+	p.published = p.next
+	p.shared.tail.Store(p.next)
+}
+
+// Reserve gives out up to n free slots that lie side by side, to be written in place: fewer at the end of the memory or
+// where the ring is nearly full, none where it is full. They hold what an earlier round left there. Reserving again
+// before Commit gives the same slots.
+func (p *Producer[T]) Reserve(n int) []T {
+	got := min(uint64(n), p.toEnd(p.next))
+	got = min(got, p.free(got))
+	if invariants.Enabled {
+		p.reserved = got
+	}
+	return p.run(p.next, got)
+}
+
+// Commit publishes the first n of the slots that Reserve gave out.
+func (p *Producer[T]) Commit(n int) {
+	if invariants.Enabled {
+		if n < 0 || uint64(n) > p.reserved {
+			panic(fmt.Sprintf("ring: Commit(%d) of %d reserved slots", n, p.reserved))
+		}
+		p.reserved -= uint64(n)
+	}
+	p.next += uint64(n)
+	p.publish()
+}
+
+// PushN copies as many elements of src as there is room for, publishes them at once and returns their number.
+func (p *Producer[T]) PushN(src []T) int {
+	n := min(uint64(len(src)), p.free(uint64(len(src))))
+	if n == 0 {
+		return 0
+	}
+	first := min(n, p.toEnd(p.next))
+	copy(p.run(p.next, first), src[:first])
+	copy(p.run(p.next+first, n-first), src[first:n])
+	p.next += n
+	p.publish()
+	return int(n)
+}
+
+// Push writes one element and publishes it later: with the 64th, at Flush, or before saying that the ring is full.
+// False says full.
+func (p *Producer[T]) Push(v T) bool {
+	if p.next-p.seenHead > p.mask && p.fullAfterFlush() {
+		return false
+	}
+	*p.at(p.next) = v
+	p.next++
+	if p.next%lazySlots == 0 {
+		p.publish()
+	}
+	return true
+}
+
+// fullAfterFlush publishes what Push held back, or a consumer of a small ring would wait for it for ever.
+//
+//go:noinline
+func (p *Producer[T]) fullAfterFlush() bool {
+	p.Flush()
+	return p.refreshHead() == 0
+}
+
+// Flush publishes what Push has held back.
+func (p *Producer[T]) Flush() {
+	if p.published != p.next {
+		p.publish()
+	}
+}
+
+// Close says that nothing more comes, after publishing what Push has held back. The consumer still gets what is in the ring.
+func (p *Producer[T]) Close() {
+	p.Flush()
+	// Pairs with the load in Consumer.Drained, which looks at closed first and at tail second: so it cannot say drained
+	// and miss the last slots.
+	p.shared.closed.Store(true)
+}
+
+// Empty says whether the consumer has released everything that was published. It may be less empty than it looks from
+// anywhere but the producer's goroutine.
+func (p *Producer[T]) Empty() bool { return p.shared.head.Load() == p.published }
+
+// Full says whether there is no free slot, looking anew.
+func (p *Producer[T]) Full() bool { return p.free(1) == 0 }
+
+// A Consumer is the reading end of a ring.
+type Consumer[T any] struct {
+	_      [linePad]byte
+	shared *shared
+	slots[T]
+	next      uint64 // position to read next
+	seenTail  uint64 // shared.tail as last seen; never ahead of it
+	published uint64 // shared.head
+	peeked    uint64 // slots given out by Peek and not released; kept under invariants only
+	empty     bool   // the last look found nothing: a stall is counted once
+	stalls    atomic.Uint64
+	highWater atomic.Uint64
+	_         [linePad]byte
+}
+
+// ready is how many slots can be read, as far as is known; it looks again when that is less than want.
+func (c *Consumer[T]) ready(want uint64) uint64 {
+	if ready := c.seenTail - c.next; ready >= want {
+		return ready
+	}
+	return c.refreshTail()
+}
+
+// refreshTail looks where the producer is. Pairs with the store in Producer.publish: what was written into the slots
+// before it is seen from here on.
+//
+//go:noinline
+func (c *Consumer[T]) refreshTail() uint64 {
+	c.seenTail = c.shared.tail.Load()
+	ready := c.seenTail - c.next
+	if ready > 0 {
+		c.empty = false
+		// Single writer: this goroutine. Atomic for Stats, which reads it anywhere; stored only when it grows.
+		if ready > c.highWater.Load() {
+			c.highWater.Store(ready)
+		}
+	} else if !c.empty {
+		c.empty = true
+		c.stalls.Add(1)
+	}
+	return ready
+}
+
+// publish hands the slots before next back to the producer. Pairs with the load in Producer.refreshHead; the loads from
+// the slots must be over, or the producer would overwrite what is still being read.
+func (c *Consumer[T]) publish() {
+	c.published = c.next
+	c.shared.head.Store(c.next)
+}
+
+// Peek gives out up to n written slots that lie side by side, to be read (or scribbled on) in place until Release:
+// fewer at the end of the memory, none where the ring is empty. Peeking again before Release gives the same slots, and
+// perhaps more.
+func (c *Consumer[T]) Peek(n int) []T {
+	got := min(uint64(n), c.toEnd(c.next))
+	got = min(got, c.ready(got))
+	if invariants.Enabled {
+		c.peeked = got
+	}
+	return c.run(c.next, got)
+}
+
+// Release frees the first n of the slots that Peek gave out.
+func (c *Consumer[T]) Release(n int) {
+	if invariants.Enabled {
+		if n < 0 || uint64(n) > c.peeked {
+			panic(fmt.Sprintf("ring: Release(%d) of %d peeked slots", n, c.peeked))
+		}
+		c.peeked -= uint64(n)
+	}
+	c.next += uint64(n)
+	c.publish()
+}
+
+// PopN copies as many elements as there are into dst, frees their slots at once and returns their number.
+func (c *Consumer[T]) PopN(dst []T) int {
+	n := min(uint64(len(dst)), c.ready(uint64(len(dst))))
+	if n == 0 {
+		return 0
+	}
+	first := min(n, c.toEnd(c.next))
+	copy(dst[:first], c.run(c.next, first))
+	copy(dst[first:n], c.run(c.next+first, n-first))
+	c.next += n
+	c.publish()
+	return int(n)
+}
+
+// Pop takes one element and frees its slot later: with the 64th, at Flush, or before saying that the ring is empty.
+// False says empty. The slot keeps its copy until it is written again: a ring of pointers keeps as many objects alive as it
+// has slots.
+func (c *Consumer[T]) Pop() (v T, ok bool) {
+	if c.next == c.seenTail && c.emptyAfterFlush() {
+		return v, false
+	}
+	v = *c.at(c.next)
+	c.next++
+	if c.next%lazySlots == 0 {
+		c.publish()
+	}
+	return v, true
+}
+
+// emptyAfterFlush frees what Pop held back, or the producer of a small ring would wait for it for ever.
+//
+//go:noinline
+func (c *Consumer[T]) emptyAfterFlush() bool {
+	c.Flush()
+	return c.refreshTail() == 0
+}
+
+// Flush frees the slots that Pop has held back.
+func (c *Consumer[T]) Flush() {
+	if c.published != c.next {
+		c.publish()
+	}
+}
+
+// Empty says whether there is nothing to read, looking anew.
+func (c *Consumer[T]) Empty() bool { return c.ready(1) == 0 }
+
+// Drained says whether the producer has closed the ring and everything has been read: nothing comes any more.
+func (c *Consumer[T]) Drained() bool {
+	// closed first: tail does not move after it, so an empty ring is empty for good.
+	return c.shared.closed.Load() && c.ready(1) == 0
+}
+
+// Stats are the counters of a ring. Depth and the positions are of one moment, and of slightly different ones while it runs.
+type Stats struct {
+	Slots     int
+	Depth     int    // slots written and not yet released
+	HighWater int    // the greatest depth the consumer has found
+	Pushed    uint64 // slots published
+	Popped    uint64 // slots released
+
+	FullStalls  uint64 // times the producer came to a full ring
+	EmptyStalls uint64 // times the consumer came to an empty one
+}
+
+// ReadStats reads the counters of the ring with these two ends; any goroutine may call it at any time.
+func ReadStats[T any](p *Producer[T], c *Consumer[T]) Stats {
+	head := p.shared.head.Load() // before tail, so that the depth is not negative
+	tail := p.shared.tail.Load()
+	return Stats{
+		Slots: int(p.mask + 1), Depth: int(min(tail-head, p.mask+1)), HighWater: int(c.highWater.Load()),
+		Pushed: tail, Popped: head,
+		FullStalls: p.stalls.Load(), EmptyStalls: c.stalls.Load(),
+	}
+}

@@ -1,0 +1,82 @@
+package ring
+
+import (
+	"math"
+	"runtime"
+	"testing"
+)
+
+// Goal: every element arrives once and in order, whatever mix of calls either end uses, for tiny rings and for positions
+// about to wrap. Method: a counting producer and a checking consumer on two goroutines.
+func TestInOrder(t *testing.T) {
+	const n = 50_000
+	for _, slots := range []int{1, 2, 8, 128} {
+		for _, start := range []uint64{0, math.MaxUint64 - 1000} {
+			p, c := newAt[[3]uint64](slots, start)
+			go func() {
+				defer p.Close()
+				var batch [7][3]uint64
+				for i := uint64(0); i < n; {
+					before := i
+					switch i % 3 {
+					case 0:
+						s := p.Reserve(5)
+						k := 0
+						for ; k < len(s) && i < n; k++ {
+							s[k] = [3]uint64{i, i, i}
+							i++
+						}
+						p.Commit(k)
+					case 1:
+						k := min(uint64(len(batch)), n-i)
+						for j := range batch[:k] {
+							v := i + uint64(j)
+							batch[j] = [3]uint64{v, v, v}
+						}
+						i += uint64(p.PushN(batch[:k]))
+					default:
+						if p.Push([3]uint64{i, i, i}) {
+							i++
+						}
+					}
+					if i == before {
+						runtime.Gosched()
+					}
+				}
+			}()
+			next := uint64(0)
+			check := func(v [3]uint64) {
+				if v != [3]uint64{next, next, next} {
+					t.Fatalf("slots %d, start %d: got %v, expected %d three times", slots, start, v, next)
+				}
+				next++
+			}
+			var batch [5][3]uint64
+			for !c.Drained() {
+				before := next
+				switch next % 3 {
+				case 0:
+					s := c.Peek(3)
+					for _, v := range s {
+						check(v)
+					}
+					c.Release(len(s))
+				case 1:
+					for _, v := range batch[:c.PopN(batch[:])] {
+						check(v)
+					}
+				default:
+					if v, ok := c.Pop(); ok {
+						check(v)
+					}
+				}
+				if next == before {
+					runtime.Gosched()
+				}
+			}
+			if next != n {
+				t.Fatalf("slots %d, start %d: %d elements, expected %d", slots, start, next, n)
+			}
+		}
+	}
+}
