@@ -53,7 +53,7 @@ func (c *Column) View(i int) []byte {
 
 // A Reject is a record that a reader could not take: it goes to quarantine and is counted.
 type Reject struct {
-	Offset int64  // where the record begins, in the source's own measure (for a file: bytes)
+	Offset int64  // where the record begins, in the source's own measure (for a file: bytes); -1 where it is not known
 	Line   int64  // 1-based line in the source; 0 where it is not known, or not known yet (see Liner)
 	Reason error  // what was found and what was expected
 	Bytes  []byte // the record, cut at MaxRejectBytes

@@ -1,0 +1,58 @@
+package core
+
+import "math"
+
+// Nanos is a time on the engine's monotonic clock, in nanoseconds since some moment. Agents never read a clock: time comes as
+// data.
+type Nanos int64
+
+// Never is later than any time.
+const Never Nanos = math.MaxInt64
+
+// A ReaderID numbers the readers of an engine from 0.
+type ReaderID uint32
+
+// A PartitionID numbers the partitions of an engine from 0.
+type PartitionID uint32
+
+// Shards is the number of pieces that the key space is cut into, by the top bits of the hash.
+const Shards = 256
+
+// MaxPartitions bounds the partitions of an engine: each owns a shard at least.
+const MaxPartitions = Shards
+
+// shardOf is the shard of a hash.
+func shardOf(hash uint64) uint8 { return uint8(hash >> 56) }
+
+// An Agent does a piece of work each time it is stepped. Router and Partition are agents.
+type Agent interface {
+	// Step does a bounded piece of work and says how much; 0 says that there was nothing to do. It never waits.
+	Step(now Nanos) (work int)
+
+	// Wake is when Step wants to be called even if nobody rings: Never where only others can give it work.
+	Wake() Nanos
+
+	// Done says that there will never be work again.
+	Done() bool
+}
+
+// A Bell wakes the runner at the other end of a ring, should it sleep. It is rung after each publication.
+type Bell interface{ Ring() }
+
+// Counters say what became of the records of one reader. In = Counted + Quarantined, always.
+type Counters struct {
+	In          uint64 // records read
+	Counted     uint64 // records that went into a group
+	Keyless     uint64 // of those, the ones all of whose key columns are NULL
+	Quarantined uint64 // records that could not be read or that do not fit a chunk
+	Batches     uint64
+}
+
+// Add adds other to c.
+func (c *Counters) Add(other Counters) {
+	c.In += other.In
+	c.Counted += other.Counted
+	c.Keyless += other.Keyless
+	c.Quarantined += other.Quarantined
+	c.Batches += other.Batches
+}

@@ -1,0 +1,107 @@
+package agg
+
+import (
+	"math"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// extreme is the least or the greatest value. State: the value, a float in the order of ordered, then the number of values
+// where the argument may be NULL.
+type extreme struct {
+	typ      record.Type
+	max      bool
+	nullable bool
+}
+
+func (e extreme) Type() record.Type { return e.typ }
+
+func (e extreme) Words() int {
+	if e.nullable {
+		return 2
+	}
+	return 1
+}
+
+func (e extreme) Init(state []uint64) {
+	clear(state[:e.Words()])
+	state[0] = e.none()
+}
+
+// none is the value that any other replaces.
+func (e extreme) none() uint64 {
+	if e.max {
+		return 1 << 63 // the least int64
+	}
+	return math.MaxInt64
+}
+
+func (e extreme) Update(rows Rows, at uintptr, args Args) {
+	switch {
+	case e.nullable && args.Nulls != nil:
+		e.updateNullable(rows, at, args)
+		return
+	case e.typ == record.Float64 && e.max:
+		for i, w := range args.Words[:len(rows.Off)] {
+			p := rows.signed(i, at)
+			*p = max(*p, ordered(w))
+		}
+	case e.typ == record.Float64:
+		for i, w := range args.Words[:len(rows.Off)] {
+			p := rows.signed(i, at)
+			*p = min(*p, ordered(w))
+		}
+	case e.max:
+		for i, w := range args.Words[:len(rows.Off)] {
+			p := rows.signed(i, at)
+			*p = max(*p, int64(w))
+		}
+	default:
+		for i, w := range args.Words[:len(rows.Off)] {
+			p := rows.signed(i, at)
+			*p = min(*p, int64(w))
+		}
+	}
+	if e.nullable {
+		countRows{}.Update(rows, at+8, args)
+	}
+}
+
+func (e extreme) updateNullable(rows Rows, at uintptr, args Args) {
+	for i, w := range args.Words[:len(rows.Off)] {
+		if args.null(i) == 1 {
+			continue
+		}
+		v := int64(w)
+		if e.typ == record.Float64 {
+			v = ordered(w)
+		}
+		p := rows.words2(i, at)
+		p[0] = e.better(p[0], uint64(v))
+		p[1]++
+	}
+}
+
+func (e extreme) better(a, b uint64) uint64 {
+	if e.max {
+		return uint64(max(int64(a), int64(b)))
+	}
+	return uint64(min(int64(a), int64(b)))
+}
+
+func (e extreme) Merge(state, from []uint64) {
+	state[0] = e.better(state[0], from[0])
+	if e.nullable {
+		state[1] += from[1]
+	}
+}
+
+func (e extreme) Result(state []uint64) Value {
+	if e.nullable && state[1] == 0 {
+		return Value{Null: true}
+	}
+	if e.typ == record.Float64 {
+		return Value{Bits: unordered(int64(state[0]))}
+	}
+	return Value{Bits: state[0]}
+}

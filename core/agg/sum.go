@@ -1,0 +1,190 @@
+package agg
+
+import (
+	"math"
+	"math/big"
+	"math/bits"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// sums is what the sum and the average of one argument share: the same state, read in two ways, so that a plan with both
+// keeps one.
+type sums struct {
+	arg      record.Type
+	avg      bool
+	nullable bool
+}
+
+// counted says whether the state counts values: the average divides by it, and the sum of no values is NULL.
+func (s sums) counted() bool { return s.avg || s.nullable }
+
+// intSum is the sum or average of integers or decimals. State: the low and the high half of the sum in 128 bits, two's
+// complement, then the number of values where it is needed.
+type intSum struct{ sums }
+
+func (s intSum) Type() record.Type {
+	switch {
+	case s.avg:
+		return record.Float64
+	case s.arg.IsDecimal():
+		return record.DecimalOf(record.MaxPrecision, s.arg.Scale())
+	}
+	return record.Int64
+}
+
+func (s intSum) Words() int {
+	if s.counted() {
+		return 3
+	}
+	return 2
+}
+
+func (s intSum) Init(state []uint64) { clear(state[:s.Words()]) }
+
+func (s intSum) Update(rows Rows, at uintptr, args Args) {
+	words := args.Words[:len(rows.Off)]
+	if !s.counted() {
+		for i, v := range words {
+			p := rows.words2(i, at)
+			add128(p, v, uint64(int64(v)>>63))
+		}
+		return
+	}
+	if args.Nulls == nil {
+		for i, v := range words {
+			p := rows.words3(i, at)
+			add128((*[2]uint64)(p[:]), v, uint64(int64(v)>>63))
+			p[2]++
+		}
+		return
+	}
+	for i, v := range words {
+		p := rows.words3(i, at)
+		some := 1 - args.null(i)
+		v &= -some
+		add128((*[2]uint64)(p[:]), v, uint64(int64(v)>>63))
+		p[2] += some
+	}
+}
+
+func add128(p *[2]uint64, lo, hi uint64) {
+	var carry uint64
+	p[0], carry = bits.Add64(p[0], lo, 0)
+	p[1] += hi + carry
+}
+
+func (s intSum) Merge(state, from []uint64) {
+	add128((*[2]uint64)(state), from[0], from[1])
+	if s.counted() {
+		state[2] += from[2]
+	}
+}
+
+func (s intSum) Result(state []uint64) Value {
+	if s.counted() && state[2] == 0 {
+		return Value{Null: true}
+	}
+	lo, hi := state[0], state[1]
+	if !s.avg {
+		if hi != uint64(int64(lo)>>63) {
+			return Value{Null: true, Overflow: true}
+		}
+		if limit := s.limit(); int64(lo) > limit || int64(lo) < -limit {
+			return Value{Null: true, Overflow: true}
+		}
+		return Value{Bits: lo}
+	}
+	return Value{Bits: math.Float64bits(s.average(lo, hi, state[2]))}
+}
+
+// limit is the greatest magnitude that the sum may have: what the type of the result holds.
+func (s intSum) limit() int64 {
+	if s.arg.IsDecimal() {
+		return record.Pow10[record.MaxPrecision] - 1
+	}
+	return math.MaxInt64
+}
+
+// average is the float64 nearest to sum / (n * 10^scale), rounded once.
+func (s intSum) average(lo, hi, n uint64) float64 {
+	const exact = 1 << 53
+	sum := int64(lo)
+	if scale := uint64(record.Pow10[s.arg.Scale()]); hi == uint64(sum>>63) && sum > -exact && sum < exact && n < exact/scale {
+		return float64(sum) / float64(n*scale)
+	}
+	num := new(big.Int).SetInt64(int64(hi))
+	num.Lsh(num, 64).Add(num, new(big.Int).SetUint64(lo))
+	den := new(big.Int).SetUint64(n)
+	den.Mul(den, big.NewInt(record.Pow10[s.arg.Scale()]))
+	f, _ := new(big.Rat).SetFrac(num, den).Float64()
+	return f
+}
+
+// floatSum is the sum or average of floats. State: the sum, its compensation (Neumaier's: what rounding took away), then the
+// number of values where it is needed.
+type floatSum struct{ sums }
+
+func (s floatSum) Type() record.Type { return record.Float64 }
+
+func (s floatSum) Words() int {
+	if s.counted() {
+		return 3
+	}
+	return 2
+}
+
+func (s floatSum) Init(state []uint64) { clear(state[:s.Words()]) }
+
+func (s floatSum) Update(rows Rows, at uintptr, args Args) {
+	words := args.Words[:len(rows.Off)]
+	if !s.counted() {
+		for i, v := range words {
+			addFloat(rows.words2(i, at), math.Float64frombits(v))
+		}
+		return
+	}
+	for i, v := range words {
+		if args.Nulls != nil && args.null(i) == 1 {
+			continue
+		}
+		p := rows.words3(i, at)
+		addFloat((*[2]uint64)(p[:]), math.Float64frombits(v))
+		p[2]++
+	}
+}
+
+// addFloat adds x to a sum and keeps what rounding takes away. The branch of Neumaier's first form is replaced by Knuth's
+// TwoSum, which needs none.
+func addFloat(p *[2]uint64, x float64) {
+	sum := math.Float64frombits(p[0])
+	t := sum + x
+	z := t - sum
+	lost := (sum - (t - z)) + (x - z)
+	p[0] = math.Float64bits(t)
+	p[1] = math.Float64bits(math.Float64frombits(p[1]) + lost)
+}
+
+func (s floatSum) Merge(state, from []uint64) {
+	p := (*[2]uint64)(state)
+	addFloat(p, math.Float64frombits(from[0]))
+	p[1] = math.Float64bits(math.Float64frombits(p[1]) + math.Float64frombits(from[1]))
+	if s.counted() {
+		state[2] += from[2]
+	}
+}
+
+func (s floatSum) Result(state []uint64) Value {
+	if s.counted() && state[2] == 0 {
+		return Value{Null: true}
+	}
+	sum := math.Float64frombits(state[0])
+	// An infinity or a NaN leaves no compensation that means anything.
+	if !math.IsInf(sum, 0) && sum == sum {
+		sum += math.Float64frombits(state[1])
+	}
+	if s.avg {
+		sum /= float64(state[2])
+	}
+	return Value{Bits: math.Float64bits(sum)}
+}

@@ -1,0 +1,62 @@
+package core
+
+import "unsafe"
+
+const (
+	// ChunkBytes is the size of a chunk, the slot of a ring. 64 KiB moves from core to core at the speed of memory, and a few
+	// of them for each ring still fit the caches.
+	ChunkBytes = 64 << 10
+
+	// maxChunkRows bounds the rows of a chunk, so that a position in a chunk fits 16 bits.
+	maxChunkRows = 1<<16 - 1
+
+	chunkHeader = 128
+	chunkWords  = (ChunkBytes - chunkHeader) / 8
+)
+
+type chunkKind uint32
+
+const (
+	chunkRows chunkKind = 1 + iota // rows in columns
+	chunkEnd                       // the mark of the end of input: nothing comes behind it
+)
+
+// A Chunk is one slot of a ring: rows of one reader for one partition, or a mark. It has no Go pointers.
+//
+// Its columns lie one behind the other, each with room for layout.rows words: hash, key words, arguments, and the NULL bits of the
+// arguments where the plan has any that may be NULL. The bytes of long strings lie in the heap behind them.
+type Chunk struct {
+	kind      chunkKind
+	rows      uint32
+	heapBytes uint32 // used of the heap
+	reader    ReaderID
+	// counters of the reader, in a mark: what it had routed before it
+	counters Counters
+	_        [chunkHeader - 16 - unsafe.Sizeof(Counters{})]byte
+
+	data [chunkWords]uint64
+}
+
+// A chunk is as large as its name says, and its columns begin on a cache line of their own.
+var (
+	_ [ChunkBytes]byte  = [unsafe.Sizeof(Chunk{})]byte{}
+	_ [chunkHeader]byte = [unsafe.Offsetof(Chunk{}.data)]byte{}
+)
+
+// column is column i of a chunk, the first n rows.
+func (c *Chunk) column(l *layout, i, n int) []uint64 {
+	return c.data[i*l.rows : i*l.rows+n]
+}
+
+// heap is where the bytes of long strings lie. In bounds: heapAt is at most the number of words.
+func (c *Chunk) heap(l *layout) []byte {
+	w := c.data[l.heapAt:]
+	if len(w) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&w[0])), 8*len(w))
+}
+
+func (c *Chunk) begin(kind chunkKind, reader ReaderID) {
+	c.kind, c.reader, c.rows, c.heapBytes = kind, reader, 0, 0
+}

@@ -1,0 +1,126 @@
+package core
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/record"
+)
+
+// A Value is a Go type that a column of a result can be read as.
+type Value interface {
+	bool | int64 | float64 | string | time.Time | record.Decimal
+}
+
+// A Column reads one column of a result from rows. It may be used by any number of goroutines.
+type Column[T Value] struct {
+	layout *layout
+	index  int
+	typ    record.Type
+	read   func(bits uint64) T
+}
+
+// ColumnOf is the column of the plan's result with that name: a key or an aggregate. T must be the column's type:
+//
+//	boolean          bool
+//	bigint           int64
+//	double precision float64
+//	text             string
+//	timestamp        time.Time, or int64 for the nanoseconds
+//	decimal(p,s)     record.Decimal, or float64 for the nearest
+//
+// The error says that the plan is not valid, that it has no such column, or which type the column has.
+func ColumnOf[T Value](p *Plan, name string) (Column[T], error) {
+	l, err := p.compile()
+	if err != nil {
+		return Column[T]{}, err
+	}
+	i, ok := l.result.Index(name)
+	if !ok {
+		return Column[T]{}, fmt.Errorf("core: plan %s: the result has no column %q: %v", p.name(), name, l.result)
+	}
+	typ := l.result.Field(i).Type
+	read, ok := reader[T](typ)
+	if !ok {
+		return Column[T]{}, fmt.Errorf("core: plan %s: column %q is %v, it cannot be read as %T", p.name(), name, typ, *new(T))
+	}
+	return Column[T]{l, i, typ, read}, nil
+}
+
+// reader makes the function that turns the word of a value into T. false where T does not fit the type.
+func reader[T Value](typ record.Type) (read func(uint64) T, ok bool) {
+	var f any
+	switch any(*new(T)).(type) {
+	case bool:
+		f, ok = func(w uint64) bool { return w != 0 }, typ == record.Bool
+	case int64:
+		f, ok = func(w uint64) int64 { return int64(w) }, typ == record.Int64 || typ == record.Timestamp
+	case float64:
+		if typ.IsDecimal() {
+			scale := uint8(typ.Scale())
+			f, ok = func(w uint64) float64 { return record.Decimal{Unscaled: int64(w), Scale: scale}.Float64() }, true
+		} else {
+			f, ok = math.Float64frombits, typ == record.Float64
+		}
+	case string:
+		f, ok = func(uint64) string { return "" }, typ == record.String // Of reads strings itself
+	case time.Time:
+		f, ok = func(w uint64) time.Time { return time.Unix(0, int64(w)).UTC() }, typ == record.Timestamp
+	case record.Decimal:
+		scale := uint8(typ.Scale())
+		f, ok = func(w uint64) record.Decimal { return record.Decimal{Unscaled: int64(w), Scale: scale} }, typ.IsDecimal()
+	}
+	read, _ = f.(func(uint64) T)
+	return read, ok
+}
+
+// Of is the value in row; the zero value where it is NULL. Strings are copied.
+func (c Column[T]) Of(row Row) T {
+	if c.typ == record.String {
+		s := string(c.AppendBytes(nil, row))
+		return any(s).(T)
+	}
+	v := c.value(row)
+	if v.Null {
+		return *new(T)
+	}
+	return c.read(v.Bits)
+}
+
+// AppendBytes appends the bytes of a text column to to; nothing where it is NULL.
+func (c Column[T]) AppendBytes(to []byte, row Row) []byte {
+	key, _ := c.row(row)
+	return c.layout.keys.AppendString(to, key, row.image.table.Heap(), c.index)
+}
+
+// Null says whether the value in row is NULL: a key that was, an aggregate over no values, or a sum that does not fit its type.
+func (c Column[T]) Null(row Row) bool { return c.value(row).Null }
+
+// Overflow says whether the value in row is NULL because it does not fit the type of the column.
+func (c Column[T]) Overflow(row Row) bool { return c.value(row).Overflow }
+
+func (c Column[T]) row(row Row) (key, states []uint64) {
+	if row.image.layout != c.layout {
+		panic(fmt.Sprintf("core: column %q of plan %s used on a row of plan %s",
+			c.layout.result.Field(c.index).Name, c.layout.plan.name(), row.image.layout.plan.name()))
+	}
+	return row.image.table.Row(row.index)
+}
+
+func (c Column[T]) value(row Row) agg.Value {
+	key, states := c.row(row)
+	keys := c.layout.keys
+	if c.index < keys.Columns() {
+		if keys.IsNull(key, c.index) {
+			return agg.Value{Null: true}
+		}
+		if c.typ == record.String {
+			return agg.Value{}
+		}
+		return agg.Value{Bits: keys.Word(key, c.index)}
+	}
+	o := &c.layout.outputs[c.index-keys.Columns()]
+	return o.fn.Result(states[o.word:])
+}

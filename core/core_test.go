@@ -1,0 +1,192 @@
+package core
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
+)
+
+type noBell struct{}
+
+func (noBell) Ring() {}
+
+// sliceSource hands out prepared batches.
+type sliceSource struct {
+	batches  []*record.Batch
+	rejected int
+}
+
+func (s *sliceSource) Next(Nanos) (*record.Batch, bool) {
+	if len(s.batches) == 0 {
+		return nil, true
+	}
+	b := s.batches[0]
+	s.batches = s.batches[1:]
+	return b, false
+}
+func (s *sliceSource) Quarantine(record.Reject) bool { s.rejected++; return true }
+func (s *sliceSource) Wake() Nanos                   { return Never }
+
+// run steps routers and partitions in one goroutine, in a random order, until all are done.
+func run(t *testing.T, plan *Plan, sources []Source, partitions, slots int, seed uint64) (*Owners, []*Image, []*Router) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(seed, 1))
+	owners := NewOwners(partitions)
+	var agents []Agent
+	in := make([][]*ring.Consumer[Chunk], partitions)
+	var routers []*Router
+	bells := make([]Bell, max(partitions, len(sources)))
+	for i := range bells {
+		bells[i] = noBell{}
+	}
+	for i, s := range sources {
+		var out []*ring.Producer[Chunk]
+		for p := range partitions {
+			pr, co := ring.New[Chunk](slots)
+			out = append(out, pr)
+			in[p] = append(in[p], co)
+		}
+		r, err := NewRouter(ReaderID(i), plan, s, owners, out, bells[:partitions])
+		if err != nil {
+			t.Fatal(err)
+		}
+		routers = append(routers, r)
+		agents = append(agents, r)
+	}
+	var parts []*Partition
+	for p := range partitions {
+		part, err := NewPartition(PartitionID(p), plan, owners, in[p], bells[:len(sources)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, part)
+		agents = append(agents, part)
+	}
+	for steps := 0; ; steps++ {
+		if steps > 10_000_000 {
+			t.Fatalf("seed %d: no end after %d steps", seed, steps)
+		}
+		left := 0
+		for _, a := range agents {
+			if !a.Done() {
+				left++
+			}
+		}
+		if left == 0 {
+			break
+		}
+		agents[rng.IntN(len(agents))].Step(0)
+	}
+	var images []*Image
+	for _, p := range parts {
+		images = append(images, p.Image())
+	}
+	return owners, images, routers
+}
+
+// Goal: the same groups for every shape. Method: production agents stepped in random orders over tiny rings, against a Go map.
+func TestShapes(t *testing.T) {
+	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64, Nullable: true},
+		record.Field{Name: "name", Type: record.String}, record.Field{Name: "v", Type: record.Int64, Nullable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &Plan{Source: schema, Keys: []string{"k", "name"}, Aggregates: []Aggregate{
+		{"n", Count, ""}, {"nv", Count, "v"}, {"sum", Sum, "v"}, {"min", Min, "v"}, {"max", Max, "v"}, {"avg", Avg, "v"}}}
+	type state struct {
+		n, nv, sum, min, max int64
+	}
+	k, _ := ColumnOf[int64](plan, "k")
+	name, _ := ColumnOf[string](plan, "name")
+	n, _ := ColumnOf[int64](plan, "n")
+	nv, _ := ColumnOf[int64](plan, "nv")
+	sum, _ := ColumnOf[int64](plan, "sum")
+	lo, _ := ColumnOf[int64](plan, "min")
+	hi, _ := ColumnOf[int64](plan, "max")
+	avg, err := ColumnOf[float64](plan, "avg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(12) {
+		for _, readers := range []int{1, 2, 3} {
+			for _, partitions := range []int{1, 2, 3, 8} {
+				rng := rand.New(rand.NewPCG(seed, uint64(readers*100+partitions)))
+				want := map[string]*state{}
+				var sources []Source
+				for range readers {
+					s := &sliceSource{}
+					for range rng.IntN(8) {
+						b := record.NewBatch(schema, 1+rng.IntN(3000))
+						for range rng.IntN(b.Cap() + 1) {
+							key, v := rng.Int64N(50), rng.Int64()>>rng.IntN(64)
+							str := fmt.Sprintf("%0*d", rng.IntN(4)*12, rng.IntN(10))
+							if !b.Add(len(str)) {
+								break
+							}
+							b.SetString(1, str)
+							b.SetInt64(0, key)
+							b.SetInt64(2, v)
+							id := fmt.Sprint(key, str)
+							if key == 7 {
+								b.SetNull(0)
+								id = "null" + str
+							}
+							st := want[id]
+							if st == nil {
+								st = &state{min: 1<<63 - 1, max: -1 << 63}
+								want[id] = st
+							}
+							st.n++
+							if v%5 == 0 {
+								b.SetNull(2)
+							} else {
+								st.nv++
+								st.sum += v
+								st.min, st.max = min(st.min, v), max(st.max, v)
+							}
+						}
+						s.batches = append(s.batches, b)
+					}
+					sources = append(sources, s)
+				}
+				owners, images, _ := run(t, plan, sources, partitions, 1<<rng.IntN(4), seed)
+				got := 0
+				for _, m := range images {
+					for row := range m.All() {
+						got++
+						id := fmt.Sprint(k.Of(row), name.Of(row))
+						if k.Null(row) {
+							id = "null" + name.Of(row)
+						}
+						st := want[id]
+						if st == nil {
+							t.Fatalf("seed %d: group %q should not be there", seed, id)
+						}
+						if n.Of(row) != st.n || nv.Of(row) != st.nv || sum.Null(row) != (st.nv == 0) && !sum.Overflow(row) || !sum.Null(row) && sum.Of(row) != st.sum ||
+							st.nv > 0 && (lo.Of(row) != st.min || hi.Of(row) != st.max) || avg.Null(row) != (st.nv == 0) {
+							t.Fatalf("seed %d: group %q: %d %d %d %d %d, expected %+v", seed, id, n.Of(row), nv.Of(row), sum.Of(row), lo.Of(row), hi.Of(row), *st)
+						}
+						var key Key
+						if k.Null(row) {
+							key, err = plan.Key(nil, name.Of(row))
+						} else {
+							key, err = plan.Key(k.Of(row), name.Of(row))
+						}
+						if err != nil {
+							t.Fatal(err)
+						}
+						if r, ok := images[owners.Of(key)].Get(key); !ok || r != row {
+							t.Fatalf("seed %d: group %q is not found by its key", seed, id)
+						}
+					}
+				}
+				if got != len(want) {
+					t.Fatalf("seed %d, %d readers, %d partitions: %d groups, expected %d", seed, readers, partitions, got, len(want))
+				}
+			}
+		}
+	}
+}

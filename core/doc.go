@@ -1,0 +1,34 @@
+// Package core is one core's private world: the router that spreads the records of one reader over the partitions, and the
+// partition that keeps the groups of its shards. Neither starts a goroutine, takes a lock, reads a clock or writes a log: they
+// are agents, whose Step does a bounded piece of work and returns. Package engine steps them on pinned threads; a test
+// steps them in one goroutine, in any order it likes.
+//
+// # Terminology
+//
+//	batch      records of one reader, in columns (package record)
+//	stripe     up to 512 rows of a batch that are keyed, hashed and scattered together
+//	hash       of the group key; its top 8 bits are the shard
+//	shard      one of the 256 pieces of the key space; a table says which partition owns it
+//	chunk      one slot of a ring, 64 KiB: rows in columns, or a mark
+//	mark       the sign in a ring that what a reader read up to a point is all there; the last one is the end of input
+//	partition  owner of some shards, and of the table with their groups
+//	image      what a partition publishes: its table, not to change any more
+//
+// # The data path
+//
+//	Source --batch--> Router --chunk--> ring --chunk--> Partition --> Image
+//
+//	Router.Step      a batch from the Source; for each stripe: encode and hash the keys, look up the owners, make room in the
+//	                 open chunk of each, copy the columns that the plan needs to their owners' chunks
+//	Partition.Step   a chunk from a ring; for each stripe: find the row of each record, then one loop per aggregate
+//
+// # Back-pressure
+//
+// A Step never waits. Where a ring is full the router keeps its place in the batch and returns; the next Step goes on there. A
+// chunk is published when it is full, when the partition has nothing else to do, and before the router idles: so chunks are
+// large under load and small when the load is low.
+//
+// # What is not here
+//
+// Threads, waiting, errors of sources (package engine), formats (package readers).
+package core

@@ -1,0 +1,334 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/record"
+)
+
+// An AggregateKind is an aggregate function by name.
+type AggregateKind = agg.Kind
+
+// The aggregate functions.
+const (
+	Count = agg.Count // rows, or the values of a column that are not NULL
+	Sum   = agg.Sum   // exact for bigint and decimal; NULL where the result does not fit
+	Min   = agg.Min
+	Max   = agg.Max
+	Avg   = agg.Avg // double precision, from the exact sum
+)
+
+// An Aggregate is one computed column of the result.
+type Aggregate struct {
+	Name   string        // of the result's column
+	Func   AggregateKind // what is computed
+	Column string        // of what; empty is count(*)
+}
+
+// A Plan is a continuous query: group the records of a source by some of its columns and keep aggregates of each group.
+// It is written as a literal or comes from a query. A Plan must not be changed once it has been used; then any number of
+// engines and goroutines may share it.
+type Plan struct {
+	// Name stands for the plan in messages and statistics; empty is the name of the source.
+	Name string
+
+	// Source is the schema of the records.
+	Source *record.Schema
+
+	// Keys are the columns to group by. None makes one group of all records, which is there even before the first.
+	Keys []string
+
+	// Aggregates are the computed columns, after the keys in the result.
+	Aggregates []Aggregate
+
+	once   sync.Once
+	layout *layout
+	err    error
+}
+
+const (
+	// MaxAggregates bounds the aggregates of a plan.
+	MaxAggregates = 256
+
+	// maxArguments bounds the columns they read: the NULL bits of a record are one word.
+	maxArguments = 64
+)
+
+// Validate reports every fault of the plan at once: no source, columns that do not exist, names used twice, functions that are not
+// defined for their column, a row too wide for a chunk.
+func (p *Plan) Validate() error {
+	_, err := p.compile()
+	return err
+}
+
+// String is the plan as SQL would say it.
+func (p *Plan) String() string {
+	var b strings.Builder
+	b.WriteString("SELECT ")
+	sep := ""
+	for _, k := range p.Keys {
+		b.WriteString(sep + k)
+		sep = ", "
+	}
+	for _, a := range p.Aggregates {
+		arg := a.Column
+		if arg == "" {
+			arg = "*"
+		}
+		fmt.Fprintf(&b, "%s%v(%s) AS %s", sep, a.Func, arg, a.Name)
+		sep = ", "
+	}
+	if p.Source != nil {
+		b.WriteString(" FROM " + p.Source.Name())
+	}
+	if len(p.Keys) > 0 {
+		b.WriteString(" GROUP BY " + strings.Join(p.Keys, ", "))
+	}
+	return b.String()
+}
+
+// Result is the schema of the result: the keys, then the aggregates.
+func (p *Plan) Result() (*record.Schema, error) {
+	l, err := p.compile()
+	if err != nil {
+		return nil, err
+	}
+	return l.result, nil
+}
+
+// A Key is the key of one group, encoded and hashed once, to look it up in any number of snapshots of the plan.
+type Key struct {
+	hash  uint64
+	words []uint64
+	heap  []byte
+}
+
+// Key encodes a key: a value per key column, in their order, nil for NULL. Integers of any Go type, bool, float64, string, []byte,
+// time.Time and record.Decimal fit their columns; the error names the one that does not. It allocates: make a Key
+// once and use it often.
+func (p *Plan) Key(values ...any) (Key, error) {
+	l, err := p.compile()
+	if err != nil {
+		return Key{}, err
+	}
+	words, heap, err := l.keys.EncodeValues(values...)
+	if err != nil {
+		return Key{}, fmt.Errorf("core: plan %s: %w", p.name(), err)
+	}
+	return Key{l.keys.HashKey(words), words, heap}, nil
+}
+
+func (p *Plan) name() string {
+	if p.Name == "" && p.Source != nil {
+		return p.Source.Name()
+	}
+	return p.Name
+}
+
+func (p *Plan) compile() (*layout, error) {
+	p.once.Do(func() { p.layout, p.err = compile(p) })
+	return p.layout, p.err
+}
+
+// A layout is a compiled plan: where everything lies, in chunks and in the rows of a table.
+type layout struct {
+	plan   *Plan
+	source *record.Schema
+	result *record.Schema
+	keys   *record.KeyLayout
+
+	// Chunk columns: hash, key words, args, and the NULL bits of the args where hasNulls.
+	args     []argument
+	hasNulls bool
+	columns  int
+	rows     int // rows of a chunk
+	heapAt   int // word of a chunk's data where the heap begins; len(data) where there is none
+
+	// Row of a table: key words, then the states.
+	states []state
+	init   []uint64
+
+	outputs []output // columns of the result behind the keys
+}
+
+// argument is a column of the source that some aggregate reads.
+type argument struct {
+	source int
+	typ    record.Type
+}
+
+// state is one state in a row; aggregates that can share a state do.
+type state struct {
+	fn   agg.Func
+	word int // behind the key words
+	arg  int // in layout.args, -1 for count(*)
+}
+
+// output is an aggregate of the result: how to read which state.
+type output struct {
+	fn   agg.Func
+	word int
+}
+
+func compile(p *Plan) (*layout, error) {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("core: plan %s: "+format, append([]any{p.name()}, args...)...))
+	}
+	if p.Source == nil {
+		return nil, errors.New("core: plan: no source schema")
+	}
+	l := &layout{plan: p, source: p.Source}
+	column := func(of, name string) (int, bool) {
+		i, ok := p.Source.Index(name)
+		if !ok {
+			fault("%s: there is no column %q in %v", of, name, p.Source)
+		}
+		return i, ok
+	}
+	var keys []int
+	var fields []record.Field
+	for _, name := range p.Keys {
+		if i, ok := column("key", name); ok {
+			keys = append(keys, i)
+			fields = append(fields, p.Source.Field(i))
+		}
+	}
+	if len(p.Keys)+len(p.Aggregates) == 0 {
+		fault("neither keys nor aggregates")
+	}
+	if len(p.Aggregates) > MaxAggregates {
+		fault("%d aggregates, at most %d are allowed", len(p.Aggregates), MaxAggregates)
+	}
+	var bound []boundAggregate
+	for _, a := range p.Aggregates {
+		if b, ok := l.bind(a, column, fault); ok {
+			bound = append(bound, b)
+			fields = append(fields, record.Field{Name: a.Name, Type: b.fn.Type(), Nullable: a.Func != Count})
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	if len(l.args) > maxArguments {
+		return nil, fmt.Errorf("core: plan %s: aggregates of %d columns, at most %d are allowed", p.name(), len(l.args), maxArguments)
+	}
+	l.place(bound)
+
+	var err error
+	if l.keys, err = record.NewKeyLayout(p.Source, keys); err != nil {
+		return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
+	}
+	if l.result, err = record.NewSchema(p.name(), fields...); err != nil {
+		return nil, fmt.Errorf("core: plan %s: the result: %w", p.name(), err)
+	}
+	l.columns = 1 + l.keys.Words() + len(l.args)
+	if l.hasNulls {
+		l.columns++
+	}
+	// Where keys may be long, half of the chunk is for their bytes.
+	l.heapAt = chunkWords
+	if len(l.keys.Strings()) > 0 {
+		l.heapAt = chunkWords / 2
+	}
+	l.rows = min(l.heapAt/l.columns, maxChunkRows)
+	if l.rows < 1 {
+		return nil, fmt.Errorf("core: plan %s: a record needs %d bytes, a chunk has %d", p.name(), 8*l.columns, 8*l.heapAt)
+	}
+	return l, nil
+}
+
+type boundAggregate struct {
+	kind AggregateKind
+	fn   agg.Func
+	arg  int
+}
+
+// bind finds the argument of an aggregate and binds its function.
+func (l *layout) bind(a Aggregate, column func(of, name string) (int, bool), fault func(string, ...any)) (b boundAggregate, ok bool) {
+	b = boundAggregate{kind: a.Func, arg: -1}
+	of := fmt.Sprintf("aggregate %q", a.Name)
+	if a.Column == "" {
+		fn, err := agg.Bind(a.Func, false, 0, false)
+		if err != nil {
+			fault("%s: %w", of, err)
+		}
+		b.fn = fn
+		return b, err == nil
+	}
+	source, ok := column(of, a.Column)
+	if !ok {
+		return b, false
+	}
+	f := l.source.Field(source)
+	// The one group of a plan without keys is there before any record, so its states must be able to say NULL.
+	fn, err := agg.Bind(a.Func, true, f.Type, f.Nullable || len(l.plan.Keys) == 0)
+	if err != nil {
+		fault("%s: %w", of, err)
+		return b, false
+	}
+	b.fn = fn
+	if a.Func == Count && !f.Nullable {
+		return b, true // the same as count(*): the values are not needed
+	}
+	b.arg = l.argument(source, f)
+	return b, true
+}
+
+// argument is the position of a source column among the arguments.
+func (l *layout) argument(source int, f record.Field) int {
+	l.hasNulls = l.hasNulls || f.Nullable
+	for i, a := range l.args {
+		if a.source == source {
+			return i
+		}
+	}
+	l.args = append(l.args, argument{source, f.Type})
+	return len(l.args) - 1
+}
+
+// place gives each aggregate a state. The same function of the same argument is kept once, and a sum is read from the state
+// of the average of the same argument, which is the same and a count more.
+func (l *layout) place(bound []boundAggregate) {
+	type slot struct {
+		kind AggregateKind
+		arg  int
+	}
+	at := map[slot]int{}
+	hasAvg := map[int]bool{}
+	for _, b := range bound {
+		if b.kind == Avg {
+			hasAvg[b.arg] = true
+		}
+	}
+	for pass := range 2 { // the averages first, so that the sums find them
+		for _, b := range bound {
+			s := slot{b.kind, b.arg}
+			if b.kind == Sum && hasAvg[b.arg] {
+				s.kind = Avg
+			}
+			if _, ok := at[s]; ok || (b.kind == Avg) != (pass == 0) {
+				continue
+			}
+			word := len(l.init)
+			at[s] = word
+			l.init = append(l.init, make([]uint64, b.fn.Words())...)
+			b.fn.Init(l.init[word:])
+			l.states = append(l.states, state{b.fn, word, b.arg})
+		}
+	}
+	for _, b := range bound {
+		s := slot{b.kind, b.arg}
+		if b.kind == Sum && hasAvg[b.arg] {
+			s.kind = Avg
+		}
+		l.outputs = append(l.outputs, output{b.fn, at[s]})
+	}
+}
+
+// heapSize is how many bytes of long strings a chunk takes.
+func (l *layout) heapSize() int { return 8 * (chunkWords - l.heapAt) }

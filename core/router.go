@@ -1,0 +1,378 @@
+package core
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
+)
+
+// stripeRows is how many rows are keyed, hashed and scattered together: their scratch (hash, key words, places) stays in
+// the first-level cache.
+const stripeRows = 512
+
+// A Source hands the batches of one reader to its router. All calls come from the router's Step.
+type Source interface {
+	// Next is the next batch that has rows or rejects, or nil when there is none now. The batch before is done with then. done says
+	// that there never will be one; b is nil with it.
+	Next(now Nanos) (b *record.Batch, done bool)
+
+	// Quarantine takes a record that the router could not take. False says that there is no room now.
+	Quarantine(r record.Reject) bool
+
+	// Wake is when Next is worth another call even if nobody rings.
+	Wake() Nanos
+}
+
+// A Router spreads the records of one reader over the partitions: it is the reader's half of a plan. It is an Agent.
+type Router struct {
+	id     ReaderID
+	layout *layout
+	source Source
+	owners *Owners
+	out    []*ring.Producer[Chunk]
+	bells  []Bell // of the partitions
+
+	open []*Chunk // the chunk of each partition that is being filled, nil where none is
+
+	// The place in the batch: rows before from are routed, the keys of [from, to) are encoded where encoded is set.
+	batch    *record.Batch
+	from, to int
+	encoded  bool
+	keys     *record.Keys
+
+	// Scratch of a stripe: counts for each partition, then where each row goes.
+	counts []int
+	bytes  []int
+	dest   [stripeRows]uint32
+	nulls  [stripeRows]uint64
+
+	counters  Counters
+	published publishedCounters
+	ended     bool // the source has: the marks are being sent
+	marked    int  // partitions that have got the mark
+}
+
+// publishedCounters are Counters as other goroutines may read them: stored by the router once per Step, so each is
+// right for itself and they are of slightly different moments.
+type publishedCounters struct {
+	in, counted, keyless, quarantined, batches atomic.Uint64
+}
+
+func (p *publishedCounters) store(c *Counters) {
+	// Single writer, nothing else is published by these: a reader on another goroutine only must not see a torn word.
+	p.in.Store(c.In)
+	p.counted.Store(c.Counted)
+	p.keyless.Store(c.Keyless)
+	p.quarantined.Store(c.Quarantined)
+	p.batches.Store(c.Batches)
+}
+
+func (p *publishedCounters) load() Counters {
+	return Counters{p.in.Load(), p.counted.Load(), p.keyless.Load(), p.quarantined.Load(), p.batches.Load()}
+}
+
+// NewRouter makes the router of a reader. out and bells have an entry for each partition;
+func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, out []*ring.Producer[Chunk], bells []Bell) (*Router, error) {
+	l, err := plan.compile()
+	if err != nil {
+		return nil, err
+	}
+	return &Router{
+		id: id, layout: l, source: source, owners: owners, out: out, bells: bells,
+		open: make([]*Chunk, len(out)), counts: make([]int, len(out)), bytes: make([]int, len(out)),
+		keys: l.keys.NewKeys(stripeRows),
+	}, nil
+}
+
+// Counters are the reader's counters as of its last Step. Any goroutine may call it.
+func (r *Router) Counters() Counters { return r.published.load() }
+
+// Done says whether the source has ended and every partition has got the mark.
+func (r *Router) Done() bool { return r.marked == len(r.out) }
+
+// Wake is when the source is worth another look.
+func (r *Router) Wake() Nanos {
+	if r.ended || r.batch != nil {
+		return Never // only a partition can give room
+	}
+	return r.source.Wake()
+}
+
+// Step routes the rest of the batch at hand, or one more.
+func (r *Router) Step(now Nanos) (work int) {
+	if r.Done() {
+		return 0
+	}
+	if r.ended {
+		return r.mark()
+	}
+	if r.batch == nil {
+		b, done := r.source.Next(now)
+		if done {
+			r.ended = true
+			return 1 + r.mark()
+		}
+		if b == nil {
+			return r.publish(false)
+		}
+		r.take(b)
+		work = 1
+	}
+	work += r.scatter()
+	if r.batch != nil && r.from == r.batch.Len() {
+		r.batch = nil
+	}
+	r.publish(true)
+	r.published.store(&r.counters)
+	return work
+}
+
+// take begins a batch.
+func (r *Router) take(b *record.Batch) {
+	r.batch, r.from, r.to, r.encoded = b, 0, 0, false
+	rejects := uint64(len(b.Rejects()))
+	r.counters.Batches++
+	r.counters.In += rejects
+	r.counters.Quarantined += rejects
+}
+
+// scatter routes the rows of the batch from r.from on, until the end or until a ring is full, and returns how many.
+func (r *Router) scatter() (rows int) {
+	for r.from < r.batch.Len() {
+		if !r.encoded && !r.encode() {
+			return rows
+		}
+		if !r.room() {
+			return rows
+		}
+		n := r.to - r.from
+		r.copyRows()
+		r.counters.In += uint64(n)
+		r.counters.Counted += uint64(n)
+		r.counters.Keyless += uint64(r.keys.Keyless)
+		rows += n
+		r.from, r.encoded = r.to, false
+	}
+	return rows
+}
+
+// encode keys the next stripe, [r.from, r.to). A stripe whose long strings would not fit one chunk together is cut short; a
+// record whose own do not goes to quarantine. False says that the quarantine has no room now.
+func (r *Router) encode() bool {
+	l := r.layout
+	for r.from < r.batch.Len() {
+		r.to = min(r.from+min(stripeRows, l.rows), r.batch.Len())
+		l.keys.Encode(r.batch, r.from, r.to, r.keys)
+		fit := r.longFit()
+		if fit == r.to-r.from {
+			break
+		}
+		if fit > 0 {
+			r.to = r.from + fit
+			l.keys.Encode(r.batch, r.from, r.to, r.keys)
+			break
+		}
+		reason := fmt.Errorf("core: the key has strings of %d bytes, at most %d are allowed", r.keys.LongBytes[0], l.heapSize())
+		if !r.source.Quarantine(record.Reject{Offset: -1, Reason: reason}) {
+			return false
+		}
+		r.counters.In++
+		r.counters.Quarantined++
+		r.from++
+		r.to = r.from
+	}
+	r.encoded = true
+	return true
+}
+
+// longFit is how many of the first rows of the stripe have long strings that fit one chunk together.
+func (r *Router) longFit() int {
+	n := r.to - r.from
+	if r.keys.Long == 0 {
+		return n
+	}
+	var total uint64
+	for i, bytes := range r.keys.LongBytes[:n] {
+		if total += bytes; total > uint64(r.layout.heapSize()) {
+			return i
+		}
+	}
+	return n
+}
+
+// room makes room for the stripe in the open chunks of its owners. False says that a ring is full; nothing of the stripe has
+// been copied then. It leaves the owner of each row in r.dest.
+func (r *Router) room() bool {
+	n := r.to - r.from
+	clear(r.counts)
+	clear(r.bytes)
+	if len(r.out) == 1 {
+		r.counts[0] = n
+		clear(r.dest[:n])
+	} else {
+		for i, h := range r.keys.Hashes {
+			p := r.owners.of[shardOf(h)]
+			r.dest[i] = uint32(p)
+			r.counts[p]++
+		}
+	}
+	if r.keys.Long > 0 {
+		for i, bytes := range r.keys.LongBytes[:n] {
+			r.bytes[r.dest[i]] += int(bytes)
+		}
+	}
+	for p, rows := range r.counts {
+		if rows > 0 && !r.ensure(p, rows, r.bytes[p]) {
+			return false
+		}
+	}
+	return true
+}
+
+// ensure opens a chunk for partition p that has room for so many rows and bytes, publishing the one that has not.
+func (r *Router) ensure(p, rows, bytes int) bool {
+	l := r.layout
+	if c := r.open[p]; c != nil {
+		if int(c.rows)+rows <= l.rows && int(c.heapBytes)+bytes <= l.heapSize() {
+			return true
+		}
+		r.commit(p)
+	}
+	s := r.out[p].Reserve(1)
+	if len(s) == 0 {
+		return false
+	}
+	r.open[p] = &s[0]
+	r.open[p].begin(chunkRows, r.id)
+	return true
+}
+
+// commit publishes the open chunk of partition p.
+func (r *Router) commit(p int) {
+	r.open[p] = nil
+	r.out[p].Commit(1)
+	r.bells[p].Ring()
+}
+
+// copyRows copies the columns of the stripe into the open chunks of the owners, which have room.
+func (r *Router) copyRows() {
+	l, b, n := r.layout, r.batch, r.to-r.from
+	first := r.open[0]
+	var at int
+	if len(r.out) == 1 {
+		at = int(first.rows)
+		first.rows += uint32(n)
+		for i := range r.dest[:n] {
+			r.dest[i] = uint32(at + i)
+		}
+	} else {
+		for i, p := range r.dest[:n] {
+			c := r.open[p]
+			r.dest[i] = p<<16 | c.rows
+			c.rows++
+		}
+	}
+	column := 0
+	put := func(words []uint64) {
+		if len(r.out) == 1 {
+			copy(first.data[column*l.rows+at:], words)
+		} else {
+			r.scatterColumn(column*l.rows, words)
+		}
+		column++
+	}
+	put(r.keys.Hashes)
+	for _, words := range r.keys.Words {
+		put(words)
+	}
+	for _, a := range l.args {
+		put(b.Column(a.source).Words()[r.from:r.to])
+	}
+	if l.hasNulls {
+		put(r.nullBits())
+	}
+	if r.keys.Long > 0 {
+		r.copyLong()
+	}
+}
+
+// scatterColumn copies the words of one column to where dest says; at is where the column begins in each chunk.
+func (r *Router) scatterColumn(at int, words []uint64) {
+	open := r.open
+	for i, d := range r.dest[:len(words)] {
+		open[d>>16].data[at+int(d&0xffff)] = words[i]
+	}
+}
+
+// nullBits has a word for each row of the stripe: bit i says that argument i is NULL.
+func (r *Router) nullBits() []uint64 {
+	nulls := r.nulls[:r.to-r.from]
+	clear(nulls)
+	for bit, a := range r.layout.args {
+		if c := r.batch.Column(a.source); c.Valid != nil {
+			for i := range nulls {
+				if c.Null(r.from + i) {
+					nulls[i] |= 1 << bit
+				}
+			}
+		}
+	}
+	return nulls
+}
+
+// copyLong copies the bytes of long strings into the heaps of the chunks and lets the words that were copied before point there.
+func (r *Router) copyLong() {
+	l := r.layout
+	for i, bytes := range r.keys.LongBytes[:r.to-r.from] {
+		if bytes == 0 {
+			continue
+		}
+		d := r.dest[i]
+		c := r.open[d>>16]
+		heap := c.heap(l)
+		for j, w := range l.keys.Strings() {
+			if !record.IsLong(r.keys.Words[w+2][i]) {
+				continue
+			}
+			off, n := record.LongPlace(r.keys.Words[w+1][i])
+			copy(heap[c.heapBytes:], r.keys.Heaps[j][off:off+n])
+			c.data[(1+w+1)*l.rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
+			c.heapBytes += uint32(n)
+		}
+	}
+}
+
+// publish publishes the open chunks of partitions that have nothing else to do, or all where the router has not. It returns
+// how many.
+func (r *Router) publish(busy bool) (chunks int) {
+	for p, c := range r.open {
+		if c != nil && (!busy || r.out[p].Empty()) {
+			r.commit(p)
+			chunks++
+		}
+	}
+	return chunks
+}
+
+// mark tells every partition that the input has ended, behind everything that was routed to it, and returns how many
+// it could tell.
+func (r *Router) mark() (told int) {
+	r.published.store(&r.counters)
+	for ; r.marked < len(r.out); r.marked++ {
+		p := r.marked
+		if r.open[p] != nil {
+			r.commit(p)
+		}
+		s := r.out[p].Reserve(1)
+		if len(s) == 0 {
+			return told
+		}
+		s[0].begin(chunkEnd, r.id)
+		s[0].counters = r.counters
+		r.commit(p)
+		told++
+	}
+	return told
+}

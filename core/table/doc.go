@@ -1,0 +1,23 @@
+// Package table has the groups of one partition: a hash table whose rows are words without Go pointers.
+//
+// # Shape
+//
+//	index   one word per slot: 0, or the low half of the hash and the number of the row plus one
+//	rows    row 0 | row 1 | row 2 | ...      in the order in which the groups came
+//	row     key words | state words          see record.KeyLayout and core/agg
+//	heap    the bytes of strings too long for the words of a key
+//
+// The index is open addressing with linear probing, at most half full. A row is found by the bits of the hash below
+// those that choose the shard (record of the hash's top bits: package core), compared by the 32 bits that the index
+// keeps, then by its key.
+//
+// # Operations
+//
+// FindOrCreate takes the hashes and the keys of a stripe and gives the place of each row, making rows for new groups. It
+// reserves room for the whole stripe first, so that no row moves until the next call. Get finds one group and changes
+// nothing. Rows are never removed: a table is dropped as a whole.
+//
+// # Threads
+//
+// One goroutine writes. After the last write, and a publication that orders it, any number may read.
+package table

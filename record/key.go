@@ -1,0 +1,466 @@
+package record
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+)
+
+// Keys
+//
+// The key of a group is a fixed number of words, the same for every record of a plan, so that finding a group compares
+// words and the row of a group has one width:
+//
+//	fixed column      1 word: the value. -0 is stored as 0 and every NaN as one NaN, so that equal values have equal words
+//	String column     3 words, little-endian: up to 23 bytes in place, byte 23 is their number
+//	                  NULL: byte 23 is stringNull, the rest 0
+//	                  longer: word 0 is a hash of the bytes, word 1 is Off<<32|Len of them, byte 23 is stringLong
+//	NULL bits         1 word at the end, bit i for key column i; only where a fixed column is nullable
+//
+// The bytes of a long string lie in a heap beside the words: in the column of the batch at first, then in that of the
+// chunk, then in the table's. Word 1 is the place in that heap and so the only word that may differ between equal keys.
+
+const (
+	// shortString is how many bytes of a string lie in the words of a key.
+	shortString = 23
+
+	// stringWords is the number of words of a String column in a key.
+	stringWords = 3
+
+	stringNull = 0xfe // byte 23 of a string that is NULL
+	stringLong = 0xff // byte 23 of a string longer than shortString
+)
+
+// MaxKeyColumns bounds the columns of a key: the NULL bits are one word.
+const MaxKeyColumns = 64
+
+// keyColumn is a column of a key.
+type keyColumn struct {
+	source   int // the column in the schema
+	word     int // its first word
+	typ      Type
+	nullable bool
+}
+
+// A KeyLayout says how the key columns of a schema lie in words. It does not change once made.
+type KeyLayout struct {
+	columns  []keyColumn
+	words    int
+	nullWord int // the word of the NULL bits, -1 where there is none
+	strings  []int
+	nullable bool // some column is
+	seed     uint64
+}
+
+// NewKeyLayout is the layout for these columns of a schema, given by position. No column at all is one group.
+func NewKeyLayout(schema *Schema, columns []int) (*KeyLayout, error) {
+	if len(columns) > MaxKeyColumns {
+		return nil, fmt.Errorf("record: %d key columns, at most %d are allowed", len(columns), MaxKeyColumns)
+	}
+	l := &KeyLayout{nullWord: -1, seed: hashSeed}
+	nullBits := false
+	for _, source := range columns {
+		f := schema.Field(source)
+		l.columns = append(l.columns, keyColumn{source, l.words, f.Type, f.Nullable})
+		l.nullable = l.nullable || f.Nullable
+		if f.Type == String {
+			l.strings = append(l.strings, l.words)
+			l.words += stringWords
+		} else {
+			nullBits = nullBits || f.Nullable
+			l.words++
+		}
+	}
+	if nullBits {
+		l.nullWord = l.words
+		l.words++
+	}
+	return l, nil
+}
+
+// Words is the number of words of a key.
+func (l *KeyLayout) Words() int { return l.words }
+
+// Columns is the number of key columns.
+func (l *KeyLayout) Columns() int { return len(l.columns) }
+
+// Strings are the first words of the String columns: where a key may point into a heap.
+func (l *KeyLayout) Strings() []int { return l.strings }
+
+// IsLong says whether the third word of a String column says that the string lies in the heap.
+func IsLong(third uint64) bool { return third>>56 == stringLong }
+
+// LongPlace is where the bytes of a long string lie in the heap; word is the second of its words.
+func LongPlace(word uint64) (off, n uint64) { return word >> 32, word & math.MaxUint32 }
+
+// PlaceLong makes the second word of a long string that lies in the heap from off on.
+func PlaceLong(off, n uint64) uint64 { return off<<32 | n }
+
+// Keys are the encoded keys of some rows of a batch, column-wise: word w of row i is Words[w][i]. It is scratch that
+// Encode fills and whose memory it uses again.
+type Keys struct {
+	Words  [][]uint64
+	Hashes []uint64
+
+	// Long is the number of strings longer than 23 bytes: 0 says that no word points into a heap. LongBytes has for each
+	// row how many bytes they have, Heaps for each String column, in the order of KeyLayout.Strings, the bytes they lie
+	// in. Both are valid only where Long is not 0.
+	Long      int
+	LongBytes []uint64
+	Heaps     [][]byte
+
+	// Keyless is the number of rows all of whose key columns are NULL. Their hash is 0.
+	Keyless int
+
+	own [][]uint64
+}
+
+// NewKeys makes scratch for up to rows rows.
+func (l *KeyLayout) NewKeys(rows int) *Keys {
+	k := &Keys{Words: make([][]uint64, l.words), Hashes: make([]uint64, rows), own: make([][]uint64, l.words)}
+	for i := range k.own {
+		k.own[i] = make([]uint64, rows)
+	}
+	if len(l.strings) > 0 {
+		k.LongBytes = make([]uint64, rows)
+		k.Heaps = make([][]byte, len(l.strings))
+	}
+	return k
+}
+
+// Encode writes the keys of the rows [from, to) of b into k and their hashes. Long strings stay where they are: word 1
+// points into the Bytes of their column. The words are valid until b changes or k is used again. Nothing is allocated.
+func (l *KeyLayout) Encode(b *Batch, from, to int, k *Keys) {
+	n := to - from
+	k.Long, k.Keyless = 0, 0
+	k.Hashes = k.Hashes[:n]
+	var nulls []uint64
+	if l.nullWord >= 0 {
+		nulls = k.own[l.nullWord][:n]
+		clear(nulls)
+		k.Words[l.nullWord] = nulls
+	}
+	text := 0
+	for i := range l.columns {
+		kc := &l.columns[i]
+		c := b.Column(kc.source)
+		w := kc.word
+		if kc.typ == String {
+			k.Heaps[text] = c.Bytes
+			text++
+			k.Words[w], k.Words[w+1], k.Words[w+2] = k.own[w][:n], k.own[w+1][:n], k.own[w+2][:n]
+			l.encodeStrings(c, from, k, w)
+			continue
+		}
+		if c.Valid == nil && kc.typ != Float64 {
+			k.Words[w] = asWords(c.Int64s[from:to]) // as it lies there
+			continue
+		}
+		dst := k.own[w][:n]
+		k.Words[w] = dst
+		if kc.typ == Float64 {
+			for j, f := range c.Float64s[from:to] {
+				dst[j] = floatKey(f)
+			}
+		} else {
+			copy(dst, asWords(c.Int64s[from:to]))
+		}
+		if c.Valid != nil {
+			for j := range dst {
+				if c.Null(from + j) {
+					dst[j] = 0
+					nulls[j] |= 1 << i
+				}
+			}
+		}
+	}
+	l.hash(k)
+	if l.nullable {
+		l.findKeyless(k)
+	}
+}
+
+// encodeStrings writes the three words of each row. The usual string, short and with 24 bytes of its column behind its
+// beginning, takes three loads and three masks; packString is the twin that takes any.
+func (l *KeyLayout) encodeStrings(c *Column, from int, k *Keys, w int) {
+	w0, w1, w2 := k.Words[w], k.Words[w+1], k.Words[w+2]
+	n := len(w0)
+	w1, w2 = w1[:n], w2[:n]
+	for i, v := range c.Views[from : from+n] {
+		if c.Valid != nil && c.Null(from+i) {
+			w0[i], w1[i], w2[i] = 0, 0, stringNull<<56
+			continue
+		}
+		off := uint64(v.Off)
+		if v.Len <= shortString && off+24 <= uint64(len(c.Bytes)) {
+			p := c.Bytes[off : off+24]
+			m := &keepBytes[v.Len]
+			w0[i] = binary.LittleEndian.Uint64(p) & m[0]
+			w1[i] = binary.LittleEndian.Uint64(p[8:]) & m[1]
+			w2[i] = binary.LittleEndian.Uint64(p[16:])&m[2] | uint64(v.Len)<<56
+			continue
+		}
+		s := c.Bytes[off : off+uint64(v.Len)]
+		w0[i], w1[i], w2[i] = packString(s, off, l.seed)
+		if len(s) > shortString {
+			if k.Long == 0 {
+				clear(k.LongBytes[:n])
+			}
+			k.Long++
+			k.LongBytes[i] += uint64(v.Len)
+		}
+	}
+}
+
+// keepBytes are the masks that keep the first n bytes of three little-endian words.
+var keepBytes = func() (m [shortString + 1][stringWords]uint64) {
+	for n := range m {
+		for i := range n {
+			m[n][i/8] |= 0xff << (8 * (i % 8))
+		}
+	}
+	return m
+}()
+
+// packString makes the three words of a string that lies at off of its heap.
+func packString(s []byte, off, seed uint64) (w0, w1, w2 uint64) {
+	if len(s) > shortString {
+		return hashLong(s, seed), PlaceLong(off, uint64(len(s))), stringLong << 56
+	}
+	var p [24]byte
+	p[23] = byte(copy(p[:], s))
+	return binary.LittleEndian.Uint64(p[:]), binary.LittleEndian.Uint64(p[8:]), binary.LittleEndian.Uint64(p[16:])
+}
+
+// hash fills k.Hashes from the words. Word 1 of a long string is a place, not a value, and is left out.
+func (l *KeyLayout) hash(k *Keys) {
+	if l.words == 0 {
+		clear(k.Hashes)
+		return
+	}
+	h := k.Hashes
+	for i, w := range k.Words[0][:len(h)] {
+		h[i] = mix(l.seed, w)
+	}
+	isPlace := func(w int) bool {
+		for _, s := range l.strings {
+			if w == s+1 {
+				return true
+			}
+		}
+		return false
+	}
+	for w := 1; w < l.words; w++ {
+		words := k.Words[w][:len(h)]
+		if k.Long > 0 && isPlace(w) {
+			marks := k.Words[w+1]
+			for i, v := range words {
+				if marks[i]>>56 == stringLong {
+					v = 0
+				}
+				h[i] = mix(h[i], v)
+			}
+			continue
+		}
+		for i, v := range words {
+			h[i] = mix(h[i], v)
+		}
+	}
+}
+
+// findKeyless counts the rows without any key and gives them hash 0, so that they go to shard 0 in every process.
+func (l *KeyLayout) findKeyless(k *Keys) {
+	for i := range k.Hashes {
+		if l.allNull(k, i) {
+			k.Hashes[i] = 0
+			k.Keyless++
+		}
+	}
+}
+
+func (l *KeyLayout) allNull(k *Keys, row int) bool {
+	for i := range l.columns {
+		if kc := &l.columns[i]; kc.typ == String {
+			if k.Words[kc.word+2][row]>>56 != stringNull {
+				return false
+			}
+		} else if !kc.nullable || k.Words[l.nullWord][row]>>i&1 == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// HashKey is the hash of one key: the twin of hash.
+func (l *KeyLayout) HashKey(key []uint64) uint64 {
+	if l.words == 0 {
+		return 0
+	}
+	null := l.nullable
+	for i := range l.columns {
+		null = null && l.IsNull(key, i)
+	}
+	if null {
+		return 0
+	}
+	h := l.seed
+	for i, w := range key[:l.words] {
+		if l.isLongPlace(key, i) {
+			w = 0
+		}
+		h = mix(h, w)
+	}
+	return h
+}
+
+// EncodeValues makes the key of one group from a value per key column: bool, any integer, float64, string, []byte, time.Time, Decimal
+// or nil for NULL. Long strings lie in the returned heap. The error names the column and what it takes.
+func (l *KeyLayout) EncodeValues(values ...any) (key []uint64, heap []byte, err error) {
+	if len(values) != len(l.columns) {
+		return nil, nil, fmt.Errorf("record: %d key values, the key has %d columns", len(values), len(l.columns))
+	}
+	key = make([]uint64, l.words)
+	for i, v := range values {
+		kc := &l.columns[i]
+		if v == nil {
+			if !kc.nullable {
+				return nil, nil, fmt.Errorf("record: key column %d (%v) is not nullable", i, kc.typ)
+			}
+			if kc.typ == String {
+				key[kc.word+2] = stringNull << 56
+			} else {
+				key[l.nullWord] |= 1 << i
+			}
+			continue
+		}
+		if kc.typ == String {
+			var s []byte
+			switch v := v.(type) {
+			case string:
+				s = []byte(v)
+			case []byte:
+				s = v
+			default:
+				return nil, nil, fmt.Errorf("record: key column %d is %v, a %T does not fit", i, kc.typ, v)
+			}
+			key[kc.word], key[kc.word+1], key[kc.word+2] = packString(s, uint64(len(heap)), l.seed)
+			if len(s) > shortString {
+				heap = append(heap, s...)
+			}
+			continue
+		}
+		w, err := fixedWord(kc.typ, v)
+		if err != nil {
+			return nil, nil, fmt.Errorf("record: key column %d: %w", i, err)
+		}
+		key[kc.word] = w
+	}
+	return key, heap, nil
+}
+
+// fixedWord is the word of a value of a fixed type in a key.
+func fixedWord(t Type, v any) (uint64, error) {
+	switch v := v.(type) {
+	case bool:
+		if t == Bool {
+			if v {
+				return 1, nil
+			}
+			return 0, nil
+		}
+	case float64:
+		if t == Float64 {
+			return floatKey(v), nil
+		}
+	case time.Time:
+		if t == Timestamp {
+			return uint64(v.UnixNano()), nil
+		}
+	case Decimal:
+		if t.IsDecimal() && int(v.Scale) == t.Scale() {
+			return uint64(v.Unscaled), nil
+		}
+	default:
+		// Any other integer, signed or not: a Go service has its ids in many types.
+		r := reflect.ValueOf(v)
+		switch {
+		case t == Int64 && r.CanInt():
+			return uint64(r.Int()), nil
+		case t == Int64 && r.CanUint() && r.Uint() <= math.MaxInt64:
+			return r.Uint(), nil
+		}
+	}
+	return 0, fmt.Errorf("%v, a %T (%v) does not fit", t, v, v)
+}
+
+// Equal says whether two keys are equal, each with the heap that its long strings lie in.
+func (l *KeyLayout) Equal(a []uint64, aHeap []byte, b []uint64, bHeap []byte) bool {
+	for i, w := range a[:l.words] {
+		if w != b[i] && !l.isLongPlace(a, i) {
+			return false
+		}
+	}
+	for _, s := range l.strings {
+		if IsLong(a[s+2]) && !bytes.Equal(longBytes(a[s+1], aHeap), longBytes(b[s+1], bHeap)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *KeyLayout) isLongPlace(key []uint64, word int) bool {
+	for _, s := range l.strings {
+		if word == s+1 {
+			return IsLong(key[s+2])
+		}
+	}
+	return false
+}
+
+func longBytes(place uint64, heap []byte) []byte {
+	off, n := LongPlace(place)
+	return heap[off : off+n]
+}
+
+// IsNull says whether key column i of a key is NULL.
+func (l *KeyLayout) IsNull(key []uint64, i int) bool {
+	kc := &l.columns[i]
+	if kc.typ == String {
+		return key[kc.word+2]>>56 == stringNull
+	}
+	return kc.nullable && key[l.nullWord]>>i&1 == 1
+}
+
+// Word is the value of key column i, which is not a String: what a batch has in Int64s, or the bits of a float64.
+func (l *KeyLayout) Word(key []uint64, i int) uint64 { return key[l.columns[i].word] }
+
+// AppendString appends the bytes of key column i, a String, to to; nothing where it is NULL.
+func (l *KeyLayout) AppendString(to []byte, key []uint64, heap []byte, i int) []byte {
+	w := key[l.columns[i].word:]
+	switch n := w[2] >> 56; n {
+	case stringNull:
+		return to
+	case stringLong:
+		return append(to, longBytes(w[1], heap)...)
+	default:
+		var p [24]byte
+		binary.LittleEndian.PutUint64(p[:], w[0])
+		binary.LittleEndian.PutUint64(p[8:], w[1])
+		binary.LittleEndian.PutUint64(p[16:], w[2])
+		return append(to, p[:n]...)
+	}
+}
+
+// floatKey is the word of a float64 in a key: -0 is 0, and NaN is one NaN.
+func floatKey(f float64) uint64 {
+	if f == 0 {
+		return 0
+	}
+	if f != f {
+		return 0x7ff8000000000001
+	}
+	return math.Float64bits(f)
+}
