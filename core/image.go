@@ -43,3 +43,25 @@ type Row struct {
 	image *Image
 	index int
 }
+
+// EmptyImages are the images of partitions before any record: no groups, but for the one of a plan without keys.
+func EmptyImages(plan *Plan, owners *Owners, partitions int) ([]*Image, error) {
+	l, err := plan.compile()
+	if err != nil {
+		return nil, err
+	}
+	images := make([]*Image, partitions)
+	for p := range images {
+		images[p] = &Image{layout: l, table: newTable(l, owners, PartitionID(p))}
+	}
+	return images, nil
+}
+
+// newTable makes the table of a partition. The one group of a plan without keys is there before any record.
+func newTable(l *layout, owners *Owners, id PartitionID) *table.Table {
+	t := table.New(l.keys, l.init)
+	if l.keys.Columns() == 0 && owners.Of(Key{}) == id {
+		t.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1))
+	}
+	return t
+}

@@ -43,12 +43,9 @@ func NewPartition(id PartitionID, plan *Plan, owners *Owners, in []*ring.Consume
 		return nil, err
 	}
 	p := &Partition{
-		id: id, layout: l, in: in, bells: bells, table: table.New(l.keys, l.init),
+		id: id, layout: l, in: in, bells: bells, table: newTable(l, owners, id),
 		ended: make([]bool, len(in)), left: len(in), counters: make([]Counters, len(in)),
 		words: make([][]uint64, l.keys.Words()),
-	}
-	if len(plan.Keys) == 0 && owners.Of(Key{}) == id {
-		p.table.FindOrCreate([]uint64{0}, nil, nil, p.off[:]) // the one group is there before any record
 	}
 	p.store()
 	return p, nil

@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	awake  = 0
+	parked = 1
+)
+
+// A bell is the doorbell of one runner: there is one for all that the runner may wait for, not one for each ring.
+//
+// The protocol, which loses no wake-up:
+//
+//	runner                               whoever publishes
+//	------                               -----------------
+//	state.Store(parked)   [announce]     tail.Store, head.Store, stop.Store ...
+//	step all agents once more            state.Load() == parked?  [Ring]
+//	no work: sleep while state is parked    yes: state.CAS(parked, awake), wake
+//
+// The store and the load that follows it on either side are sequentially consistent. If the publisher's load does not see parked,
+// it came before the announcement, so the publication did too, and the step after the announcement finds it.
+type bell struct {
+	_ [128]byte // state is polled by other threads: alone on its lines
+
+	// state is written by its runner (announce, retract) and by whoever wakes it (CAS from parked). It is the futex word.
+	state atomic.Uint32
+	_     [124]byte
+
+	// wake carries the wake-up of a runner that is an ordinary goroutine; nil says that it sleeps on the futex.
+	wake  chan struct{}
+	timer *time.Timer
+}
+
+func newBell(locked bool) *bell {
+	b := &bell{}
+	if !locked || !haveFutex {
+		b.wake = make(chan struct{}, 1)
+		b.timer = time.NewTimer(time.Hour)
+		b.timer.Stop()
+	}
+	return b
+}
+
+// Ring wakes the runner if it is parked or about to. It costs one load of a line that nobody writes while all are awake. Any
+// goroutine may call it, after it has published.
+func (b *bell) Ring() {
+	if b.state.Load() == parked {
+		b.rouse()
+	}
+}
+
+// rouse wakes the runner; of several at once one does.
+//
+//go:noinline
+func (b *bell) rouse() {
+	if !b.state.CompareAndSwap(parked, awake) {
+		return
+	}
+	if b.wake == nil {
+		futexWake(&b.state)
+		return
+	}
+	select {
+	case b.wake <- struct{}{}:
+	default: // a wake-up that was not needed is still there: it serves
+	}
+}
+
+// announce says that the runner is about to sleep. It must look at everything it waits for once more before it does.
+func (b *bell) announce() { b.state.Store(parked) }
+
+// retract takes the announcement back.
+func (b *bell) retract() { b.state.Store(awake) }
+
+// sleep returns when the bell has been rung since announce, after d, or for no reason. The runner has retracted then.
+func (b *bell) sleep(d time.Duration) {
+	if b.wake == nil {
+		futexWait(&b.state, parked, d)
+	} else {
+		b.timer.Reset(d)
+		select {
+		case <-b.wake:
+		case <-b.timer.C:
+		}
+		b.timer.Stop()
+	}
+	b.retract()
+}

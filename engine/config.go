@@ -1,0 +1,183 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/velo-engine/velo/affinity"
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
+)
+
+// Limits and defaults.
+const (
+	// MaxReaders bounds the readers of an engine.
+	MaxReaders = 4096
+
+	// MaxRingBytes bounds the memory of all rings of an engine together.
+	MaxRingBytes = 4 << 30
+
+	// DefaultRingSlots chunks of 64 KiB let a reader run ahead by half a megabyte for each partition, and fit the second-level
+	// cache of two cores. Engines with many rings get fewer, so that the rings stay within defaultRingBytes.
+	DefaultRingSlots = 8
+	minRingSlots     = 2
+	defaultRingBytes = 256 << 20
+
+	// DefaultRetryMin and DefaultRetryMax are the first and the longest wait after a transient error.
+	DefaultRetryMin = 100 * time.Millisecond
+	DefaultRetryMax = 10 * time.Second
+
+	// DefaultParkAfter is how long a runner without work stays awake: about twice what it costs to be woken.
+	DefaultParkAfter = 50 * time.Microsecond
+)
+
+// Config says what an engine runs and on what. Plan and Readers are needed; the zero value of everything else is a
+// good choice for a service that embeds velo.
+type Config struct {
+	// Plan is the continuous query.
+	Plan *core.Plan
+
+	// Readers bring the records, all of the plan's source schema. The engine closes them. A reader that is a fmt.Stringer names
+	// itself in messages and statistics.
+	Readers []record.Reader
+
+	// Partitions is the number of partitions that the groups are spread over; 0 means one for each core.
+	Partitions int
+
+	// Cores is the number of runners, each locked to a thread and pinned to a CPU. 0 means the usable CPUs less one, and at most
+	// GOMAXPROCS less one, so that the service's own goroutines keep a place to run; at least one. Agents that exceed it share
+	// runners.
+	Cores int
+
+	// NoPin makes the runners ordinary goroutines: neither locked nor pinned. So are they anyway where GOMAXPROCS is 1. Where
+	// pinning is not possible (other systems than Linux, or the kernel refuses) the engine says so in Stats and goes on.
+	NoPin bool
+
+	// BatchRows is the capacity of the batches that readers fill; 0 means record.DefaultRows.
+	BatchRows int
+
+	// RingSlots is the number of chunks of each ring, a power of two; 0 means DefaultRingSlots, fewer where there are many
+	// rings.
+	RingSlots int
+
+	// RetryMin and RetryMax bound the wait after a transient read error, which doubles from one to the other.
+	RetryMin, RetryMax time.Duration
+
+	// ParkAfter is how long a runner without work stays awake. 0 means DefaultParkAfter; less than 0 means not at all.
+	ParkAfter time.Duration
+
+	// OnReject gets each record that went to quarantine, with the number of its reader; its Line is filled in where the reader
+	// knows it. It runs on a goroutine of its own, one call at a time, and owns the record. A slow OnReject holds up the readers
+	// that reject records, but nothing is lost. It must not call Wait or Shutdown.
+	OnReject func(reader int, r record.Reject)
+}
+
+// Validate reports every fault of the configuration at once.
+func (c *Config) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("engine: "+format, args...))
+	}
+	if c.Plan == nil {
+		fault("no plan")
+	} else if err := c.Plan.Validate(); err != nil {
+		faults = append(faults, err)
+	}
+	if len(c.Readers) == 0 {
+		fault("no readers")
+	}
+	if len(c.Readers) > MaxReaders {
+		fault("%d readers, at most %d are allowed", len(c.Readers), MaxReaders)
+	}
+	for i, r := range c.Readers {
+		if r == nil {
+			fault("reader %d is nil", i)
+		}
+	}
+	if c.Partitions < 0 || c.Partitions > core.MaxPartitions {
+		fault("%d partitions, expected 1..%d, or 0 for one for each core", c.Partitions, core.MaxPartitions)
+	}
+	if c.Cores < 0 {
+		fault("%d cores, expected at least 1, or 0 for all but one", c.Cores)
+	}
+	if c.BatchRows < 0 || c.BatchRows > record.MaxRows {
+		fault("batches of %d rows, expected 1..%d, or 0 for %d", c.BatchRows, record.MaxRows, record.DefaultRows)
+	}
+	if c.RingSlots < 0 || c.RingSlots > ring.MaxSlots || c.RingSlots&(c.RingSlots-1) != 0 {
+		fault("rings of %d slots, expected a power of two up to %d, or 0 for %d", c.RingSlots, ring.MaxSlots, DefaultRingSlots)
+	}
+	if c.RetryMin < 0 || c.RetryMax < 0 || c.RetryMax > 0 && c.RetryMax < c.RetryMin {
+		fault("retries after %v up to %v, expected 0 < RetryMin <= RetryMax", c.RetryMin, c.RetryMax)
+	}
+	if len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	d := c.withDefaults(1)
+	if bytes := len(d.Readers) * d.Partitions * d.RingSlots * core.ChunkBytes; bytes > MaxRingBytes {
+		return fmt.Errorf("engine: %d readers x %d partitions x %d slots of %d KiB are %d MiB of rings, at most %d MiB are allowed",
+			len(d.Readers), d.Partitions, d.RingSlots, core.ChunkBytes>>10, bytes>>20, MaxRingBytes>>20)
+	}
+	return nil
+}
+
+// String is the configuration in one line, with the defaults filled in.
+func (c *Config) String() string {
+	d := c.withDefaults(usableCPUs())
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d readers, %d partitions, %d cores", len(d.Readers), d.Partitions, d.Cores)
+	if d.NoPin {
+		b.WriteString(" (not pinned)")
+	}
+	fmt.Fprintf(&b, ", batches of %d rows, rings of %d x %d KiB", d.BatchRows, d.RingSlots, core.ChunkBytes>>10)
+	if d.Plan != nil {
+		fmt.Fprintf(&b, ": %v", d.Plan)
+	}
+	return b.String()
+}
+
+// withDefaults fills in what was left zero, for a machine with so many usable CPUs.
+func (c *Config) withDefaults(cpus int) Config {
+	d := *c
+	procs := runtime.GOMAXPROCS(0)
+	if procs == 1 {
+		d.NoPin = true
+	}
+	if d.Cores == 0 {
+		d.Cores = max(1, min(cpus-1, procs-1))
+	}
+	if d.Partitions == 0 {
+		d.Partitions = min(d.Cores, core.MaxPartitions)
+	}
+	if d.BatchRows == 0 {
+		d.BatchRows = record.DefaultRows
+	}
+	if d.RingSlots == 0 {
+		d.RingSlots = DefaultRingSlots
+		for rings := len(d.Readers) * d.Partitions; d.RingSlots > minRingSlots && rings*d.RingSlots*core.ChunkBytes > defaultRingBytes; {
+			d.RingSlots /= 2
+		}
+	}
+	if d.RetryMin == 0 {
+		d.RetryMin = DefaultRetryMin
+	}
+	if d.RetryMax == 0 {
+		d.RetryMax = max(DefaultRetryMax, d.RetryMin)
+	}
+	if d.ParkAfter == 0 {
+		d.ParkAfter = DefaultParkAfter
+	}
+	return d
+}
+
+// usableCPUs is the number of CPUs that the process may use.
+func usableCPUs() int {
+	cpus, err := affinity.Usable()
+	if err != nil || len(cpus) == 0 {
+		return runtime.NumCPU()
+	}
+	return len(cpus)
+}

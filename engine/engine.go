@@ -1,0 +1,346 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/pprof"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
+)
+
+const (
+	// readGrace is how long a Read may take to return after its context is done, before Shutdown goes on without it.
+	readGrace = time.Second
+)
+
+// ErrClosed is what Wait returns after Close, or after the end of the context given to Start, when not everything had been read.
+var ErrClosed = errors.New("engine: closed before the readers ended")
+
+// An Engine runs one plan. All methods may be called from any goroutine.
+type Engine struct {
+	cfg    Config // with defaults
+	cpus   []int
+	owners *core.Owners
+	start  time.Time
+
+	sources    []sourceAgent
+	routers    []*core.Router
+	partitions []*core.Partition
+	rings      [][]ringEnds // by reader, by partition
+	runners    []*runner
+	rejects    *rejectQueue
+	pumps      []*pump
+
+	cancelRead context.CancelFunc
+
+	// stopping says that the readers shall end, closing that everything shall. Written once, before all bells are rung; read by
+	// sources and runners each time they go round, and after a runner has announced that it parks.
+	stopping, closing atomic.Bool
+
+	running   sync.WaitGroup // runners
+	reading   sync.WaitGroup // pumps
+	helpers   sync.WaitGroup // short-lived goroutines that close readers
+	left      atomic.Int32   // partitions that have not published
+	stopped   chan struct{}  // runners, pumps and helpers have ended, or were given up
+	done      chan struct{}  // and OnReject has returned
+	current   atomic.Pointer[cut]
+	elapsed   atomic.Int64 // nanoseconds from start to stopped, 0 before
+	unContext func() bool
+
+	mu     sync.Mutex // guards errs: off the data path
+	errs   []error
+	closed bool // Close came before the end
+}
+
+// sourceAgent is a source of either kind.
+type sourceAgent interface {
+	core.Source
+	base() *source
+}
+
+func (s *source) base() *source { return s }
+
+type ringEnds struct {
+	in  *ring.Producer[core.Chunk]
+	out *ring.Consumer[core.Chunk]
+}
+
+// Start checks the configuration, starts the engine and returns. The error lists every fault; nothing runs and no reader
+// is closed then. ctx is the lifetime of the engine: its end is Close.
+func Start(ctx context.Context, cfg Config) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("engine: not started: %w", err)
+	}
+	e := &Engine{
+		cfg: cfg.withDefaults(usableCPUs()), start: time.Now(),
+		stopped: make(chan struct{}), done: make(chan struct{}),
+	}
+	c := &e.cfg
+	e.owners = core.NewOwners(c.Partitions)
+	empty, err := core.EmptyImages(c.Plan, e.owners, c.Partitions)
+	if err != nil {
+		return nil, err
+	}
+	e.current.Store(&cut{images: empty})
+	e.left.Store(int32(c.Partitions))
+	if c.OnReject != nil {
+		e.rejects = newRejectQueue(e, len(c.Readers))
+	}
+	readCtx, cancelRead := context.WithCancel(ctx)
+	e.cancelRead = cancelRead
+	if err := e.build(); err != nil {
+		cancelRead()
+		return nil, err
+	}
+	for _, p := range e.pumps {
+		e.reading.Go(func() {
+			pprof.Do(readCtx, pprof.Labels("velo", fmt.Sprintf("pump/%d", p.id)), p.run)
+		})
+	}
+	for _, r := range e.runners {
+		e.running.Go(func() {
+			pprof.Do(context.Background(), pprof.Labels("velo", r.String()), func(context.Context) { r.run() })
+		})
+	}
+	if e.rejects != nil {
+		go e.rejects.run()
+	}
+	e.unContext = context.AfterFunc(ctx, e.shut)
+	go e.supervise()
+	return e, nil
+}
+
+// build makes agents, rings and runners.
+func (e *Engine) build() error {
+	c := &e.cfg
+	teams := assign(len(c.Readers), c.Partitions, c.Cores)
+	locked := !c.NoPin && haveFutex
+	if locked {
+		e.cpus = takeCPUs(len(teams))
+	}
+	bells := make([]*bell, len(c.Readers)+c.Partitions) // of the runner of each agent
+	for i, team := range teams {
+		r := &runner{engine: e, id: i, bell: newBell(locked), locked: locked, cpu: -1}
+		if e.cpus != nil {
+			r.cpu = e.cpus[i]
+		}
+		e.runners = append(e.runners, r)
+		for _, agent := range team {
+			bells[agent] = r.bell
+		}
+	}
+	coreBells := make([]core.Bell, len(bells))
+	for i, b := range bells {
+		coreBells[i] = b
+	}
+	readerBells, partitionBells := coreBells[:len(c.Readers)], coreBells[len(c.Readers):]
+
+	in := make([][]*ring.Consumer[core.Chunk], c.Partitions)
+	for id, reader := range c.Readers {
+		ends := make([]ringEnds, c.Partitions)
+		out := make([]*ring.Producer[core.Chunk], c.Partitions)
+		for p := range ends {
+			ends[p].in, ends[p].out = ring.New[core.Chunk](c.RingSlots)
+			out[p] = ends[p].in
+			in[p] = append(in[p], ends[p].out)
+		}
+		e.rings = append(e.rings, ends)
+		s := e.newSource(id, reader, bells[id])
+		e.sources = append(e.sources, s)
+		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, e.owners, out, partitionBells)
+		if err != nil {
+			return err
+		}
+		e.routers = append(e.routers, router)
+	}
+	for p := range c.Partitions {
+		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, e.owners, in[p], readerBells)
+		if err != nil {
+			return err
+		}
+		e.partitions = append(e.partitions, partition)
+	}
+	for i, team := range teams {
+		r := e.runners[i]
+		r.live = len(team)
+		for _, agent := range team {
+			s := stepper{name: fmt.Sprintf("partition/%d", agent-len(c.Readers))}
+			if agent < len(c.Readers) {
+				s.Agent, s.name = e.routers[agent], fmt.Sprintf("reader/%d", agent)
+			} else {
+				s.Agent = e.partitions[agent-len(c.Readers)]
+			}
+			s.label = pprof.WithLabels(context.Background(), pprof.Labels("velo", s.name))
+			r.agents = append(r.agents, s)
+		}
+	}
+	return nil
+}
+
+// newSource makes the source of a reader: polled on the runner's thread where the reader can be, pumped where it may block.
+func (e *Engine) newSource(id int, reader record.Reader, b *bell) sourceAgent {
+	s := &source{engine: e, id: id, name: fmt.Sprintf("%T", reader), reader: reader, bell: b, rejects: e.rejects}
+	if n, ok := reader.(fmt.Stringer); ok {
+		s.name = n.String()
+	}
+	batch := func() *record.Batch { return record.NewBatch(e.cfg.Plan.Source, e.cfg.BatchRows) }
+	if p, ok := reader.(record.Poller); ok {
+		return newPollSource(s, p, batch())
+	}
+	ps := newPumpSource(s, batch)
+	e.pumps = append(e.pumps, ps.pump)
+	return ps
+}
+
+// now is the time on the engine's clock.
+func (e *Engine) now() core.Nanos { return core.Nanos(time.Since(e.start)) }
+
+// ringAll wakes every runner.
+func (e *Engine) ringAll() {
+	for _, r := range e.runners {
+		r.bell.Ring()
+	}
+}
+
+// agentDone is called by a runner when one of its agents is.
+func (e *Engine) agentDone(a core.Agent) {
+	if _, ok := a.(*core.Partition); !ok {
+		return
+	}
+	// The last partition to publish makes the snapshot current. Its Add comes after those of the others and so after all that they
+	// wrote into their images.
+	if e.left.Add(-1) == 0 {
+		next := &cut{epoch: 1}
+		for _, p := range e.partitions {
+			next.images = append(next.images, p.Image())
+		}
+		e.current.Store(next)
+	}
+}
+
+// report keeps an error for Wait.
+func (e *Engine) report(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.errs = append(e.errs, err)
+}
+
+// fail stops everything because of err.
+func (e *Engine) fail(err error) {
+	e.report(err)
+	e.halt()
+}
+
+// halt tells the runners and the pumps to end at once.
+func (e *Engine) halt() {
+	e.closing.Store(true)
+	e.cancelRead()
+	e.ringAll()
+}
+
+// shut is halt from outside.
+func (e *Engine) shut() {
+	select {
+	case <-e.stopped:
+		return
+	default:
+	}
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.halt()
+}
+
+// supervise waits for everything to end and cleans up.
+func (e *Engine) supervise() {
+	e.running.Wait()
+	giveCPUs(e.cpus)
+	e.stopping.Store(true)
+	e.cancelRead()
+	if !within(&e.reading, readGrace) {
+		for _, p := range e.pumps {
+			if !p.gone.Load() {
+				e.report(fmt.Errorf("engine: reader %d (%s): Read has not returned %v after its context was done; its goroutine is left behind",
+					p.id, p.name, readGrace))
+			}
+		}
+	}
+	for _, s := range e.sources {
+		if p, ok := s.(*pollSource); ok && !p.ended {
+			p.end() // the engine closed before the source had ended
+		}
+	}
+	within(&e.helpers, readGrace)
+	e.elapsed.Store(int64(time.Since(e.start)))
+	close(e.stopped)
+	e.unContext()
+	if e.rejects != nil {
+		close(e.rejects.closed)
+		<-e.rejects.finished
+	}
+	close(e.done)
+}
+
+// within waits for a group, but not longer than d.
+func within(g *sync.WaitGroup, d time.Duration) bool {
+	ended := make(chan struct{})
+	go func() { g.Wait(); close(ended) }()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// Wait waits until the engine has ended and returns what went wrong: the errors of the readers that failed, joined; ErrClosed
+// where it was closed before the readers had ended; nil where they all ended or were shut down.
+func (e *Engine) Wait() error {
+	<-e.done
+	var errs []error
+	for _, s := range e.sources {
+		errs = append(errs, s.base().failure())
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	errs = append(errs, e.errs...)
+	if e.closed && e.left.Load() > 0 {
+		errs = append(errs, ErrClosed)
+	}
+	return errors.Join(errs...)
+}
+
+// Shutdown ends the job in order: the readers stop, what they have read goes into its groups, the final snapshot becomes
+// visible. It waits for that and returns what Wait returns. When ctx is done first, the engine is closed and the error
+// says so.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	e.stopping.Store(true)
+	e.cancelRead()
+	e.ringAll()
+	select {
+	case <-e.done:
+		return e.Wait()
+	case <-ctx.Done():
+	}
+	e.shut()
+	return errors.Join(fmt.Errorf("engine: shutdown: %w", context.Cause(ctx)), e.Wait())
+}
+
+// Close stops everything at once; what is in the rings is dropped. It waits for the threads to end, closes the readers, and
+// may be called any number of times, also after the end. Snapshots stay valid.
+func (e *Engine) Close() error {
+	e.shut()
+	<-e.stopped
+	return nil
+}

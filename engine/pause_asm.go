@@ -1,0 +1,8 @@
+//go:build (amd64 || arm64) && !purego
+
+package engine
+
+// pause tells the CPU n times that it spins, n > 0: it frees the pipeline for an SMT sibling and saves power.
+//
+//go:noescape
+func pause(n uint32)

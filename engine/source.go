@@ -1,0 +1,380 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
+)
+
+const (
+	// pollIdle is how long a poller that had nothing is left alone: nobody rings for it. A thousand looks a second cost about
+	// one hundredth of a core.
+	pollIdle = time.Millisecond
+
+	// pumpBatches is how many batches rotate between a pump and its source: one is read into, one is routed, and one
+	// waits either way.
+	pumpBatches = 4
+)
+
+// A ReaderState says what a reader is doing.
+type ReaderState uint32
+
+// The states of a reader.
+const (
+	Running  ReaderState = iota
+	Retrying             // waiting after a transient error
+	Ended                // its source has ended
+	Failed               // its source has failed; see ReaderStats.Err
+	Stopped              // told to stop by Shutdown
+)
+
+// String is the state as a word.
+func (s ReaderState) String() string {
+	return [...]string{"running", "retrying", "ended", "failed", "stopped"}[s]
+}
+
+// A source hands the batches of one reader to its router: the part that pollSource and pumpSource share. It does what a reader asks
+// for with its error, and contains its panics.
+type source struct {
+	engine *Engine
+	id     int
+	name   string
+	reader record.Reader
+	bell   *bell // of the runner that steps the source
+	wake   core.Nanos
+
+	rejects *rejectQueue // nil where nobody wants them
+	held    *record.Batch
+	passed  int  // rejects of held that are in the queue
+	ended   bool // nothing more will be read
+
+	// For Stats; written by the goroutine that reads, atomic because others look.
+	state   atomic.Uint32
+	retries atomic.Uint64
+	dropped atomic.Uint64 // rows of batches that were not finished
+
+	mu  sync.Mutex // guards err: off the data path
+	err error
+}
+
+// Wake is when Next is worth a call even if nobody rings.
+func (s *source) Wake() core.Nanos { return s.wake }
+
+// Quarantine takes a record that the router could not take.
+func (s *source) Quarantine(r record.Reject) bool {
+	return s.rejects == nil || s.rejects.put(s.id, r)
+}
+
+// pass puts the rejects of a batch into the queue and gives the batch out when all are in: nil says that there is no room now. The
+// goroutine that empties the queue rings.
+func (s *source) pass() *record.Batch {
+	b := s.held
+	if s.rejects != nil {
+		for ; s.passed < len(b.Rejects()); s.passed++ {
+			if !s.rejects.put(s.id, b.Rejects()[s.passed]) {
+				return nil
+			}
+		}
+	}
+	s.held, s.passed = nil, 0
+	return b
+}
+
+// fail ends the source with an error.
+func (s *source) fail(err error) {
+	s.mu.Lock()
+	s.err = fmt.Errorf("engine: reader %d (%s): %w", s.id, s.name, err)
+	s.mu.Unlock()
+	s.state.Store(uint32(Failed))
+}
+
+func (s *source) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// read calls the reader and contains its panic. The rows of a batch that its reader could not finish are dropped and counted;
+// those of a batch whose columns are not what they should be too.
+func (s *source) read(b *record.Batch, call func(*record.Batch) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.dropped.Add(uint64(b.Len()))
+			b.Reset()
+			err = fmt.Errorf("panic in the reader: %v\n%s", v, debug.Stack())
+		}
+	}()
+	b.Reset()
+	err = call(b)
+	if check := b.Check(); check != nil {
+		s.dropped.Add(uint64(b.Len()))
+		b.Reset()
+		return errors.Join(check, err)
+	}
+	return err
+}
+
+// outcome is what the error of a read asks for.
+type outcome struct {
+	end   bool          // the source has ended or failed
+	retry time.Duration // wait so long and read again
+}
+
+// judge says what an error of a read asks for, and keeps it. delay is the wait after the last transient error.
+func (s *source) judge(err error, delay time.Duration) outcome {
+	switch {
+	case err == nil:
+		s.state.Store(uint32(Running))
+		return outcome{}
+	case s.engine.stopping.Load() && (errors.Is(err, context.Canceled) || errors.Is(err, io.EOF)):
+		s.state.Store(uint32(Stopped))
+		return outcome{end: true}
+	case errors.Is(err, io.EOF):
+		s.state.Store(uint32(Ended))
+		return outcome{end: true}
+	case errors.Is(err, record.ErrTransient):
+		s.state.Store(uint32(Retrying))
+		s.retries.Add(1)
+		c := &s.engine.cfg
+		return outcome{retry: min(max(2*delay, c.RetryMin), c.RetryMax)}
+	}
+	s.fail(err)
+	return outcome{end: true}
+}
+
+// close closes the reader and keeps its error. It is called once, after the last read.
+func (s *source) close() {
+	defer func() {
+		if v := recover(); v != nil {
+			s.fail(fmt.Errorf("panic in Close: %v\n%s", v, debug.Stack()))
+		}
+	}()
+	if err := s.reader.Close(); err != nil && s.failure() == nil {
+		s.fail(fmt.Errorf("close: %w", err))
+	}
+}
+
+// A pollSource polls a reader that never blocks, on the runner's own thread.
+type pollSource struct {
+	*source
+	poll  func(*record.Batch) error
+	batch *record.Batch
+	delay time.Duration
+}
+
+func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
+	return &pollSource{source: s, poll: p.Poll, batch: b}
+}
+
+// Next polls the reader.
+func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
+	if s.held != nil {
+		return s.pass(), false
+	}
+	if s.ended {
+		return nil, true
+	}
+	if s.engine.stopping.Load() {
+		s.state.Store(uint32(Stopped))
+		s.end()
+		return nil, true
+	}
+	if s.delay > 0 && now < s.wake {
+		return nil, false
+	}
+	err := s.read(s.batch, s.poll)
+	o := s.judge(err, s.delay)
+	s.delay = o.retry
+	some := s.batch.Len() > 0 || len(s.batch.Rejects()) > 0
+	switch {
+	case o.end:
+		s.end()
+	case o.retry > 0:
+		s.wake = now + core.Nanos(o.retry)
+	case some:
+		s.wake = now
+	default:
+		s.wake = now + core.Nanos(pollIdle)
+	}
+	if !some {
+		return nil, s.ended
+	}
+	s.held = s.batch
+	return s.pass(), false
+}
+
+// end notes that there is nothing more to read and has the reader closed by a goroutine that may wait.
+func (s *pollSource) end() {
+	s.ended = true
+	s.wake = core.Never
+	s.engine.helpers.Go(s.close)
+}
+
+// A pumpSource gets the batches of a reader that may block from a goroutine that calls it, the pump.
+type pumpSource struct {
+	*source
+	full    *ring.Consumer[pumped]
+	free    *ring.Producer[*record.Batch]
+	pump    *pump
+	routing *record.Batch
+	graceAt core.Nanos // when to give up waiting for a Read that does not return
+}
+
+// pumped is what the pump passes on: a batch, and whether it is the last.
+type pumped struct {
+	batch *record.Batch
+	last  bool
+}
+
+// A pump calls a blocking reader.
+type pump struct {
+	*source
+	full  *ring.Producer[pumped]
+	free  *ring.Consumer[*record.Batch]
+	freed chan struct{} // a batch has come back
+
+	// waiting says that the pump is about to wait on freed. The same protocol as bell.
+	waiting atomic.Bool
+	gone    atomic.Bool // it has returned
+}
+
+func newPumpSource(s *source, batches func() *record.Batch) *pumpSource {
+	ps := &pumpSource{source: s}
+	fullIn, fullOut := ring.New[pumped](2 * pumpBatches) // never full: one slot for each batch and one for the end
+	freeIn, freeOut := ring.New[*record.Batch](pumpBatches)
+	for range pumpBatches {
+		freeIn.PushN([]*record.Batch{batches()})
+	}
+	ps.full, ps.free = fullOut, freeIn
+	ps.pump = &pump{source: s, full: fullIn, free: freeOut, freed: make(chan struct{}, 1)}
+	ps.wake = core.Never
+	return ps
+}
+
+// Next gives the last batch back to the pump and takes the next from it.
+func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
+	if s.held != nil {
+		return s.pass(), false
+	}
+	if s.routing != nil {
+		s.free.PushN([]*record.Batch{s.routing})
+		s.routing = nil
+		s.pump.ring()
+	}
+	if s.ended {
+		return nil, true
+	}
+	var next [1]pumped
+	if s.full.PopN(next[:]) == 0 {
+		return nil, s.abandon(now)
+	}
+	s.ended = next[0].last
+	b := next[0].batch
+	s.routing = b
+	if b.Len() == 0 && len(b.Rejects()) == 0 {
+		return nil, s.ended
+	}
+	s.held = b
+	return s.pass(), false
+}
+
+// abandon says whether to go on without the pump: some time after Shutdown has cancelled a Read that does not return.
+func (s *pumpSource) abandon(now core.Nanos) bool {
+	if !s.engine.stopping.Load() {
+		return false
+	}
+	if s.graceAt == 0 {
+		s.graceAt = now + core.Nanos(readGrace)
+		s.wake = s.graceAt
+	}
+	return now >= s.graceAt
+}
+
+// ring wakes the pump if it waits for a batch.
+func (p *pump) ring() {
+	if p.waiting.Load() {
+		select {
+		case p.freed <- struct{}{}:
+		default: // one wake-up is enough
+		}
+	}
+}
+
+// run reads until the source ends. ctx is done when the engine stops.
+func (p *pump) run(ctx context.Context) {
+	defer p.gone.Store(true)
+	defer p.close()
+	call := func(b *record.Batch) error { return p.reader.Read(ctx, b) }
+	var delay, idle time.Duration
+	for {
+		b := p.take(ctx)
+		if b == nil {
+			p.state.Store(uint32(Stopped))
+			b = record.NewBatch(p.engine.cfg.Plan.Source, 1) // the end needs one, and all others are under way
+			p.pass(b, true)
+			return
+		}
+		var o outcome
+		for {
+			o = p.judge(p.read(b, call), delay)
+			if b.Len() > 0 || len(b.Rejects()) > 0 || o.end || o.retry > 0 {
+				break
+			}
+			// Nothing, and no error: a reader that does not block after all. It must not burn a core.
+			idle = min(max(2*idle, pollIdle/16), pollIdle)
+			p.pause(ctx, idle)
+		}
+		idle = 0
+		p.pass(b, o.end)
+		if o.end {
+			return
+		}
+		if delay = o.retry; delay > 0 {
+			p.pause(ctx, delay)
+		}
+	}
+}
+
+// pass hands a batch to the source.
+func (p *pump) pass(b *record.Batch, last bool) {
+	p.full.PushN([]pumped{{b, last}})
+	p.bell.Ring()
+}
+
+// take waits for a batch to read into; nil when the engine stops.
+func (p *pump) take(ctx context.Context) *record.Batch {
+	var b [1]*record.Batch
+	for p.free.PopN(b[:]) == 0 {
+		p.waiting.Store(true)
+		if p.free.Empty() { // look again after the announcement: pairs with ring
+			select {
+			case <-p.freed:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		p.waiting.Store(false)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return b[0]
+}
+
+func (p *pump) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
