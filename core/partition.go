@@ -154,7 +154,10 @@ func (p *Partition) apply(c *Chunk) {
 			s := &l.states[i]
 			var args agg.Args
 			if s.arg >= 0 {
-				args = agg.Args{Words: c.column(l, 1+keyWords+s.arg, n)[from:to], Nulls: nulls, NullBit: uint8(s.arg)}
+				args.Nulls, args.NullBit = nulls, uint8(s.arg)
+				if column := l.args[s.arg].column; column >= 0 {
+					args.Words = c.column(l, column, n)[from:to]
+				}
 			}
 			s.fn.Update(rows, uintptr(8*(keyWords+s.word)), args)
 		}

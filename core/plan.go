@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -141,7 +142,7 @@ type layout struct {
 	result *record.Schema
 	keys   *record.KeyLayout
 
-	// Chunk columns: hash, key words, args, and the NULL bits of the args where hasNulls.
+	// Chunk columns: hash, key words, the args whose values are needed, and the NULL bits of the args where hasNulls.
 	args     []argument
 	hasNulls bool
 	columns  int
@@ -155,10 +156,11 @@ type layout struct {
 	outputs []output // columns of the result behind the keys
 }
 
-// argument is a column of the source that some aggregate reads.
+// argument is a column of the source that some aggregate reads; its position among the arguments is its NULL bit.
 type argument struct {
 	source int
 	typ    record.Type
+	column int // of a chunk, -1 where only the NULLs are counted
 }
 
 // state is one state in a row; aggregates that can share a state do.
@@ -226,7 +228,13 @@ func compile(p *Plan) (*layout, error) {
 	if l.result, err = record.NewSchema(p.name(), fields...); err != nil {
 		return nil, fmt.Errorf("core: plan %s: the result: %w", p.name(), err)
 	}
-	l.columns = 1 + l.keys.Words() + len(l.args)
+	l.columns = 1 + l.keys.Words()
+	for i := range l.args {
+		if a := &l.args[i]; a.column >= 0 {
+			a.column = l.columns
+			l.columns++
+		}
+	}
 	if l.hasNulls {
 		l.columns++
 	}
@@ -275,20 +283,22 @@ func (l *layout) bind(a Aggregate, column func(of, name string) (int, bool), fau
 	if a.Func == Count && !f.Nullable {
 		return b, true // the same as count(*): the values are not needed
 	}
-	b.arg = l.argument(source, f)
+	b.arg = l.argument(source, f, a.Func != Count)
 	return b, true
 }
 
 // argument is the position of a source column among the arguments.
-func (l *layout) argument(source int, f record.Field) int {
+func (l *layout) argument(source int, f record.Field, values bool) int {
 	l.hasNulls = l.hasNulls || f.Nullable
-	for i, a := range l.args {
-		if a.source == source {
-			return i
-		}
+	i := slices.IndexFunc(l.args, func(a argument) bool { return a.source == source })
+	if i < 0 {
+		i = len(l.args)
+		l.args = append(l.args, argument{source, f.Type, -1})
 	}
-	l.args = append(l.args, argument{source, f.Type})
-	return len(l.args) - 1
+	if values {
+		l.args[i].column = 0 // compile numbers them when all are known
+	}
+	return i
 }
 
 // place gives each aggregate a state. The same function of the same argument is kept once, and a sum is read from the state

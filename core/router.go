@@ -288,7 +288,9 @@ func (r *Router) copyRows() {
 		put(words)
 	}
 	for _, a := range l.args {
-		put(b.Column(a.source).Words()[r.from:r.to])
+		if a.column >= 0 {
+			put(b.Column(a.source).Words()[r.from:r.to])
+		}
 	}
 	if l.hasNulls {
 		put(r.nullBits())
