@@ -229,7 +229,7 @@ type pumpSource struct {
 	graceAt core.Nanos // when to give up waiting for a Read that does not return
 }
 
-// pumped is what the pump passes on: a batch, and whether it is the last.
+// pumped is what the pump passes on: a batch, and whether it is the last. The last may be nil.
 type pumped struct {
 	batch *record.Batch
 	last  bool
@@ -280,7 +280,7 @@ func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
 	s.ended = next[0].last
 	b := next[0].batch
 	s.routing = b
-	if b.Len() == 0 && len(b.Rejects()) == 0 {
+	if b == nil || b.Len() == 0 && len(b.Rejects()) == 0 {
 		return nil, s.ended
 	}
 	s.held = b
@@ -319,8 +319,7 @@ func (p *pump) run(ctx context.Context) {
 		b := p.take(ctx)
 		if b == nil {
 			p.state.Store(uint32(Stopped))
-			b = record.NewBatch(p.engine.cfg.Plan.Source, 1) // the end needs one, and all others are under way
-			p.pass(b, true)
+			p.pass(nil, true)
 			return
 		}
 		var o outcome
@@ -331,7 +330,11 @@ func (p *pump) run(ctx context.Context) {
 			}
 			// Nothing, and no error: a reader that does not block after all. It must not burn a core.
 			idle = min(max(2*idle, pollIdle/16), pollIdle)
-			p.pause(ctx, idle)
+			if p.pause(ctx, idle); ctx.Err() != nil {
+				p.state.Store(uint32(Stopped))
+				o.end = true
+				break
+			}
 		}
 		idle = 0
 		p.pass(b, o.end)

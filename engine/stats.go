@@ -91,7 +91,7 @@ func (e *Engine) Stats() Stats {
 }
 
 // Counters are those of all readers together.
-func (s *Stats) Counters() (c core.Counters) {
+func (s Stats) Counters() (c core.Counters) {
 	for i := range s.Readers {
 		c.Add(s.Readers[i].Counters)
 	}
@@ -99,7 +99,7 @@ func (s *Stats) Counters() (c core.Counters) {
 }
 
 // Groups is the number of groups of all partitions.
-func (s *Stats) Groups() (n uint64) {
+func (s Stats) Groups() (n uint64) {
 	for _, p := range s.Partitions {
 		n += p.Groups
 	}
@@ -107,7 +107,7 @@ func (s *Stats) Groups() (n uint64) {
 }
 
 // CPUTime is the CPU time of all runners' threads.
-func (s *Stats) CPUTime() (d time.Duration) {
+func (s Stats) CPUTime() (d time.Duration) {
 	for _, r := range s.Runners {
 		d += r.CPUTime
 	}
@@ -115,7 +115,7 @@ func (s *Stats) CPUTime() (d time.Duration) {
 }
 
 // String is a table for people.
-func (s *Stats) String() string {
+func (s Stats) String() string {
 	var b strings.Builder
 	total := s.Counters()
 	fmt.Fprintf(&b, "%s\n", s.Plan)
