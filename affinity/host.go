@@ -1,0 +1,142 @@
+package affinity
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/cpuid/v2"
+
+	"github.com/velo-engine/velo/internal/invariants"
+)
+
+// A Host is what one should know about a machine beside a measurement.
+type Host struct {
+	CPU        string   // the processor's own name
+	Features   []string // of those that velo has kernels for, or will
+	CPUs       []int    // that the process may use
+	Quota      float64  // CPUs that the control group grants; 0 where it does not limit
+	GOMAXPROCS int
+	GoVersion  string
+	System     string // GOOS/GOARCH
+	Kernel     string // release, where it is known
+
+	// Warnings are the things that could spoil a measurement.
+	Warnings []string
+}
+
+// Describe looks at the host. What cannot be read is left out.
+func Describe() Host {
+	h := Host{
+		CPU: cpuid.CPU.BrandName, GOMAXPROCS: runtime.GOMAXPROCS(0), GoVersion: runtime.Version(),
+		System: runtime.GOOS + "/" + runtime.GOARCH, Kernel: readLine("/proc/sys/kernel/osrelease"),
+	}
+	h.CPUs, _ = Usable()
+	h.Quota, _ = Quota()
+	for _, f := range []cpuid.FeatureID{cpuid.AVX2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.ASIMD} {
+		if cpuid.CPU.Supports(f) {
+			h.Features = append(h.Features, f.String())
+		}
+	}
+	h.Warnings = warnings(&h, "/")
+	return h
+}
+
+// String is the host in one line, and a line for each warning.
+func (h Host) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %d usable cpus (%s), %s, %s", or(h.CPU, "unknown cpu"), len(h.CPUs), FormatList(h.CPUs), h.System, h.GoVersion)
+	if len(h.Features) > 0 {
+		fmt.Fprintf(&b, ", %s", strings.ToLower(strings.Join(h.Features, " ")))
+	}
+	if h.Kernel != "" {
+		fmt.Fprintf(&b, ", kernel %s", h.Kernel)
+	}
+	fmt.Fprintf(&b, ", GOMAXPROCS %d", h.GOMAXPROCS)
+	for _, w := range h.Warnings {
+		fmt.Fprintf(&b, "\n  could spoil the figures: %s", w)
+	}
+	return b.String()
+}
+
+// warnings says what could spoil a measurement; root is where /proc and /sys are.
+func warnings(h *Host, root string) (w []string) {
+	if cpuid.CPU.VM() {
+		w = append(w, "a virtual machine: the host may run others on the same cores")
+	}
+	if len(h.CPUs) == 1 {
+		w = append(w, "one usable cpu: the engine shares it with everything else")
+	}
+	if h.Quota > 0 && h.Quota < float64(len(h.CPUs)) {
+		w = append(w, fmt.Sprintf("the control group grants %.2f cpus of %d", h.Quota, len(h.CPUs)))
+	}
+	for _, cpu := range h.CPUs {
+		dir := filepath.Join(root, fmt.Sprintf("sys/devices/system/cpu/cpu%d", cpu))
+		if g := readLine(dir + "/cpufreq/scaling_governor"); g != "" && g != "performance" {
+			w = append(w, fmt.Sprintf("cpu %d: the frequency governor is %q", cpu, g))
+			break
+		}
+	}
+	for _, cpu := range h.CPUs {
+		siblings, err := ParseList(readLine(filepath.Join(root, fmt.Sprintf("sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))))
+		if err == nil && len(siblings) > 1 {
+			w = append(w, fmt.Sprintf("cpus %s share a core", FormatList(siblings)))
+			break
+		}
+	}
+	if fields := strings.Fields(readLine(filepath.Join(root, "proc/loadavg"))); len(fields) > 0 {
+		if load, err := strconv.ParseFloat(fields[0], 64); err == nil && load > 0.5 {
+			w = append(w, fmt.Sprintf("a load of %.1f before the start", load))
+		}
+	}
+	if thp := readLine(filepath.Join(root, "sys/kernel/mm/transparent_hugepage/enabled")); strings.Contains(thp, "[never]") {
+		w = append(w, "no transparent huge pages")
+	}
+	if invariants.Enabled {
+		w = append(w, "built with -race or -tags invariants")
+	}
+	return w
+}
+
+// Quota is how many CPUs' worth of time the control group of this process grants; false where it does not limit.
+func Quota() (cpus float64, ok bool) { return quota("/") }
+
+// quota looks at the control groups of both versions below root. In a container its own group is mounted at the top.
+func quota(root string) (cpus float64, ok bool) {
+	fields := strings.Fields(readLine(filepath.Join(root, "sys/fs/cgroup/cpu.max")))
+	if len(fields) == 0 {
+		fields = []string{
+			readLine(filepath.Join(root, "sys/fs/cgroup/cpu/cpu.cfs_quota_us")),
+			readLine(filepath.Join(root, "sys/fs/cgroup/cpu/cpu.cfs_period_us")),
+		}
+	}
+	if len(fields) != 2 {
+		return 0, false
+	}
+	limit, err1 := strconv.ParseFloat(fields[0], 64) // "max" and -1 say no limit
+	period, err2 := strconv.ParseFloat(fields[1], 64)
+	if err1 != nil || err2 != nil || limit <= 0 || period <= 0 {
+		return 0, false
+	}
+	return limit / period, true
+}
+
+// readLine is the first line of a file, empty where it cannot be read.
+func readLine(file string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimSpace(line)
+}
+
+func or(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

@@ -1,0 +1,137 @@
+package affinity
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// atStart is the mask that the process was started with. It is read before anything can pin: later any thread of the process, the
+// first too, may carry the mask of a runner.
+var atStart, errAtStart = getMask(0)
+
+// Usable is the CPUs that this process may run on, sorted: what the kernel's affinity mask allowed when it started, cpusets
+// included.
+func Usable() ([]int, error) {
+	if errAtStart != nil {
+		return nil, fmt.Errorf("affinity: usable CPUs: %w", errAtStart)
+	}
+	return slices.Clone(atStart), nil
+}
+
+func getMask(tid int) ([]int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(tid, &set); err != nil {
+		return nil, err
+	}
+	return cpusOf(&set), nil
+}
+
+func cpusOf(set *unix.CPUSet) []int {
+	var cpus []int
+	for cpu := range MaxCPU + 1 {
+		if set.IsSet(cpu) {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus
+}
+
+// A Pinned is a thread that runs on one CPU.
+type Pinned struct {
+	tid      int
+	old      unix.CPUSet
+	restored bool
+}
+
+// Pin binds the calling OS thread to a CPU. The goroutine must have called runtime.LockOSThread and must call Restore before it
+// unlocks. The error says why the kernel refused; the thread is as it was then.
+func Pin(cpu int) (*Pinned, error) {
+	p := &Pinned{tid: unix.Gettid()}
+	fail := func(err error) (*Pinned, error) {
+		usable := "unknown"
+		if cpus, uerr := Usable(); uerr == nil {
+			usable = FormatList(cpus)
+		}
+		if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+			err = fmt.Errorf("%w: %w", ErrUnsupported, err) // a sandbox's filter
+		}
+		return nil, fmt.Errorf("affinity: cannot pin thread %d to cpu %d: %w (usable: %s)", p.tid, cpu, err, usable)
+	}
+	if cpu < 0 || cpu > MaxCPU {
+		return fail(fmt.Errorf("no such cpu, expected 0..%d", MaxCPU))
+	}
+	if err := unix.SchedGetaffinity(0, &p.old); err != nil {
+		return fail(err)
+	}
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fail(err)
+	}
+	// Read back: a cpuset may have narrowed the mask further.
+	if got, err := getMask(0); err != nil || len(got) != 1 || got[0] != cpu {
+		p.Restore()
+		return fail(fmt.Errorf("the kernel gave %s instead", FormatList(got)))
+	}
+	return p, nil
+}
+
+// Restore puts the mask back that the thread had before Pin. It must run on the same thread; a second call does nothing. After an
+// error the thread still has the foreign mask and must not be given back to the runtime: leave the goroutine locked and let
+// it end.
+func (p *Pinned) Restore() error {
+	if p.restored {
+		return nil
+	}
+	if tid := unix.Gettid(); tid != p.tid {
+		return fmt.Errorf("affinity: Restore on thread %d of what was pinned on thread %d", tid, p.tid)
+	}
+	if err := unix.SchedSetaffinity(0, &p.old); err != nil {
+		return fmt.Errorf("affinity: cannot restore the mask of thread %d: %w", p.tid, err)
+	}
+	p.restored = true
+	return nil
+}
+
+// ThreadMasks is the list of CPUs that each thread of this process may run on, by thread, as /proc says it.
+func ThreadMasks() (map[int][]int, error) {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return nil, fmt.Errorf("affinity: %w", err)
+	}
+	masks := make(map[int][]int, len(tasks))
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(task.Name())
+		if err != nil {
+			continue
+		}
+		status, err := os.ReadFile("/proc/self/task/" + task.Name() + "/status")
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		for line := range strings.Lines(string(status)) {
+			if list, ok := strings.CutPrefix(line, "Cpus_allowed_list:"); ok {
+				if masks[tid], err = ParseList(list); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return masks, nil
+}
+
+// ThreadCPUTime is the CPU time that the calling thread has used. False says that this system does not tell.
+func ThreadCPUTime() (time.Duration, bool) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		return 0, false
+	}
+	return time.Duration(ts.Nano()), true
+}
