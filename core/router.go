@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -302,9 +303,16 @@ func (r *Router) copyRows() {
 
 // scatterColumn copies the words of one column to where dest says; at is where the column begins in each chunk.
 func (r *Router) scatterColumn(at int, words []uint64) {
-	open := r.open
+	// The address of the column in the chunk of each partition. In bounds: a row's place is below layout.rows, and the column has so
+	// many words from at on. The chunks stay alive: their rings hold them.
+	var column [MaxPartitions]unsafe.Pointer
+	for p, c := range r.open {
+		if c != nil {
+			column[uint8(p)] = unsafe.Pointer(&c.data[at])
+		}
+	}
 	for i, d := range r.dest[:len(words)] {
-		open[d>>16].data[at+int(d&0xffff)] = words[i]
+		*(*uint64)(unsafe.Add(column[uint8(d>>16)], 8*uintptr(d&0xffff))) = words[i]
 	}
 }
 

@@ -30,6 +30,8 @@ type Table struct {
 	rowWords int
 	init     []uint64 // the states of a new group
 
+	oneString bool // the key is one text column
+
 	index []uint64 // a power of two
 	shift uint     // home slot: hash << shardBits >> shift
 	rows  []uint64 // used rows, then free ones
@@ -42,7 +44,7 @@ type Table struct {
 func New(keys *record.KeyLayout, init []uint64) *Table {
 	t := &Table{
 		keys: keys, keyWords: keys.Words(), rowWords: keys.Words() + len(init), init: init,
-		key: make([]uint64, keys.Words()),
+		key: make([]uint64, keys.Words()), oneString: keys.Columns() == 1 && len(keys.Strings()) == 1,
 	}
 	t.setIndex(firstSlots)
 	t.rows = make([]uint64, firstSlots/8*t.rowWords)
@@ -83,9 +85,12 @@ func (t *Table) FindOrCreate(hashes []uint64, words [][]uint64, heap []byte, off
 	off = off[:len(hashes)]
 	base := unsafe.Pointer(unsafe.SliceData(t.rows))
 	rowBytes := uint64(8 * t.rowWords)
-	if t.keyWords == 1 {
+	switch {
+	case t.keyWords == 1:
 		t.find1(hashes, words[0], off)
-	} else {
+	case t.oneString:
+		t.findString(hashes, words, heap, off)
+	default:
 		t.findAny(hashes, words, heap, off)
 	}
 	for i := range off {
@@ -117,6 +122,41 @@ func (t *Table) find1(hashes, keys, off []uint64) {
 	}
 }
 
+// findString is findAny for a key of one text column. The first and the last word of a short string settle nearly every
+// comparison; a long one is compared as findAny does.
+func (t *Table) findString(hashes []uint64, words [][]uint64, heap []byte, off []uint64) {
+	mask := uint64(len(t.index) - 1)
+	rowWords := uint64(t.rowWords)
+	n := len(hashes)
+	w0, w1, w2 := words[0][:n], words[1][:n], words[2][:n]
+	off = off[:n]
+	for i, h := range hashes {
+		tag := h << 32
+		slot := t.home(h)
+		for {
+			e := t.index[slot&mask]
+			if e == 0 {
+				t.key[0], t.key[1], t.key[2] = w0[i], w1[i], w2[i]
+				off[i] = t.add(slot&mask, tag)
+				t.setKey(t.row(int(off[i])), t.key, heap)
+				break
+			}
+			row := e&0xffffffff - 1
+			if e&^0xffffffff == tag {
+				key := (*[3]uint64)(t.rows[row*rowWords:])
+				if key[0] == w0[i] && key[2] == w2[i] && (key[1] == w1[i] || record.IsLong(w2[i])) {
+					if !record.IsLong(w2[i]) || t.keys.Equal([]uint64{w0[i], w1[i], w2[i]}, heap, key[:], t.heap) {
+						off[i] = row
+						break
+					}
+				}
+			}
+			slot++
+		}
+	}
+}
+
+// findAny finds the rows of keys of any layout.
 func (t *Table) findAny(hashes []uint64, words [][]uint64, heap []byte, off []uint64) {
 	mask := uint64(len(t.index) - 1)
 	key := t.key

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/dgryski/go-metro"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// brcCmd is the one billion row challenge, through the engine and its generic reader.
+type brcCmd struct {
+	File string `arg:"" help:"File of name;value lines, the value with one decimal." type:"path"`
+	shape
+	BlockBytes int    `help:"Bytes of the blocks that the file is dealt in; 0 is the reader's default." default:"0"`
+	JSON       bool   `name:"json" help:"Print one JSON object with the figures instead of the result."`
+	Stats      bool   `help:"Print the engine's statistics to standard error."`
+	CPUProfile string `name:"cpuprofile" help:"Write a pprof CPU profile to this file." type:"path"`
+}
+
+// brcReport is what 1brc --json prints.
+type brcReport struct {
+	Rows        uint64  `json:"rows"`
+	Bytes       int64   `json:"bytes"`
+	Quarantined uint64  `json:"quarantined"`
+	Groups      int     `json:"groups"`
+	Readers     int     `json:"readers"`
+	Partitions  int     `json:"partitions"`
+	Cores       int     `json:"cores"`
+	Seconds     float64 `json:"seconds"`
+	CPUNsPerRow float64 `json:"cpu_ns_per_row"`
+	Checksum    string  `json:"checksum"` // MetroHash64 of the result line
+}
+
+// brcSchema is a line of the file.
+func brcSchema() (*record.Schema, error) {
+	return record.NewSchema("measurements",
+		record.Field{Name: "name", Type: record.String},
+		record.Field{Name: "value", Type: record.DecimalOf(3, 1)})
+}
+
+// brcPlan is SELECT name, min(value), sum(value), count(*), max(value) ... GROUP BY name.
+func brcPlan(schema *record.Schema) *core.Plan {
+	return &core.Plan{
+		Source: schema, Keys: []string{"name"},
+		Aggregates: []core.Aggregate{
+			{Name: "n", Func: core.Count},
+			{Name: "sum", Func: core.Sum, Column: "value"},
+			{Name: "min", Func: core.Min, Column: "value"},
+			{Name: "max", Func: core.Max, Column: "value"},
+		},
+	}
+}
+
+func (c *brcCmd) Run() error {
+	if err := c.settle(); err != nil {
+		return err
+	}
+	schema, err := brcSchema()
+	if err != nil {
+		return err
+	}
+	file, err := readers.OpenDelimited(c.File, readers.DelimitedConfig{Schema: schema, Delimiter: ';', BlockBytes: c.BlockBytes})
+	if err != nil {
+		return err
+	}
+	stopProfile, err := startProfile(c.CPUProfile)
+	if err != nil {
+		return err
+	}
+	defer stopProfile()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	plan := brcPlan(schema)
+	bad := &rejects{}
+	eng, err := engine.Start(ctx, engine.Config{
+		Plan: plan, Readers: file.Readers(c.Readers), Partitions: c.Partitions, Cores: c.Cores, OnReject: bad.take,
+	})
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	if err := eng.Wait(); err != nil {
+		return err
+	}
+	stopProfile()
+
+	snap := eng.Snapshot()
+	defer snap.Close()
+	line, total, err := brcLine(plan, snap)
+	if err != nil {
+		return err
+	}
+	st := eng.Stats()
+	if err := addUp(st, total); err != nil {
+		return err
+	}
+	bad.report(os.Stderr, c.File, st.Counters().Quarantined)
+	if c.Stats {
+		fmt.Fprint(os.Stderr, st)
+	}
+	if !c.JSON {
+		_, err := fmt.Println(line)
+		return err
+	}
+	n := st.Counters()
+	r := brcReport{
+		Rows: n.Counted, Bytes: file.Size(), Quarantined: n.Quarantined, Groups: snap.Len(),
+		Readers: c.Readers, Partitions: c.Partitions, Cores: len(st.Runners), Seconds: st.Elapsed.Seconds(),
+		Checksum: fmt.Sprintf("%016x", metro.Hash64Str(line, 0)),
+	}
+	if n.Counted > 0 {
+		r.CPUNsPerRow = float64(st.CPUTime()) / float64(n.Counted)
+	}
+	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+// brcLine is the result as the challenge wants it: {name=min/mean/max, ...}, sorted by the bytes of the name, one decimal, the mean
+// rounded half up. It is exact: the values are whole numbers of tenths. total is the number of records in all groups.
+func brcLine(plan *core.Plan, snap *engine.Snapshot) (line string, total uint64, err error) {
+	name, err := core.ColumnOf[string](plan, "name")
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := core.ColumnOf[int64](plan, "n")
+	if err != nil {
+		return "", 0, err
+	}
+	var tenths [3]core.Column[record.Decimal]
+	for i, column := range []string{"sum", "min", "max"} {
+		if tenths[i], err = core.ColumnOf[record.Decimal](plan, column); err != nil {
+			return "", 0, err
+		}
+	}
+	var groups []string
+	for row := range snap.All() {
+		if tenths[0].Overflow(row) {
+			return "", 0, fmt.Errorf("the sum of %q does not fit %d digits", name.Of(row), record.MaxPrecision)
+		}
+		sum, count := tenths[0].Of(row).Unscaled, n.Of(row)
+		mean := record.Decimal{Unscaled: floorDiv(2*sum+count, 2*count), Scale: 1}
+		groups = append(groups, fmt.Sprintf("%s=%v/%v/%v", name.Of(row), tenths[1].Of(row), mean, tenths[2].Of(row)))
+		total += uint64(count)
+	}
+	// By the bytes of the name: = does not order as the end of a name does.
+	slices.SortFunc(groups, func(a, b string) int {
+		return strings.Compare(a[:strings.LastIndexByte(a, '=')], b[:strings.LastIndexByte(b, '=')])
+	})
+	return "{" + strings.Join(groups, ", ") + "}", total, nil
+}
+
+// floorDiv is a / b, rounded towards minus infinity; b > 0.
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+// maxShownRejects is how many quarantined lines are shown one by one.
+const maxShownRejects = 10
+
+// rejects keeps the first quarantined lines for a report.
+type rejects struct {
+	mu   sync.Mutex
+	kept []record.Reject
+}
+
+func (r *rejects) take(_ int, reject record.Reject) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept = append(r.kept, reject)
+	slices.SortFunc(r.kept, func(a, b record.Reject) int { return int(a.Offset - b.Offset) })
+	r.kept = r.kept[:min(len(r.kept), maxShownRejects)]
+}
+
+// report names the first lines of the file that went to quarantine.
+func (r *rejects) report(f *os.File, file string, quarantined uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if quarantined == 0 {
+		return
+	}
+	w := bufio.NewWriter(f)
+	defer w.Flush()
+	for _, k := range r.kept {
+		fmt.Fprintf(w, "%s:%d: %v: %.80q\n", file, k.Line, k.Reason, k.Bytes)
+	}
+	if more := quarantined - uint64(len(r.kept)); more > 0 {
+		fmt.Fprintf(w, "%s: %d more lines quarantined\n", file, more)
+	}
+}

@@ -1,0 +1,65 @@
+// Command veloperf measures velo: on its built-in generator and on files in the format of the one billion row challenge.
+//
+//	veloperf run                        the canonical workload, about 10 seconds
+//	veloperf gen 1brc --rows 50000000 --out measurements.txt
+//	veloperf 1brc measurements.txt      minimum, mean and maximum for each name
+//
+// Every command has --help. Results go to standard output, progress and messages to standard error. The exit status is 0, or 1
+// where something went wrong, or 80 where the command line is not understood.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/velo-engine/velo/affinity"
+)
+
+var cli struct {
+	Run runCmd `cmd:"" help:"Run the canonical workload on the built-in generator: group by a scrambled 64-bit key, count, sum, min, max."`
+	Brc brcCmd `cmd:"" name:"1brc" help:"Minimum, mean and maximum for each name of a file of name;value lines."`
+	Gen struct {
+		Brc genBrcCmd `cmd:"" name:"1brc" help:"Write a file of name;value lines."`
+	} `cmd:"" help:"Write test data."`
+}
+
+func main() {
+	ctx := kong.Parse(&cli, kong.Name("veloperf"), kong.UsageOnError(),
+		kong.Description("Measures velo, the stream-aggregation engine."))
+	if err := ctx.Run(); err != nil {
+		fmt.Fprintf(os.Stderr, "veloperf: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// shape is how many of what an engine is made of.
+type shape struct {
+	Readers    int `help:"Readers; 0 is one for each core." default:"0"`
+	Partitions int `help:"Partitions; 0 is one for each core." default:"0"`
+	Cores      int `help:"Cores; 0 is all that may be used." default:"0"`
+}
+
+// settle fills in the zeros and gives the Go runtime enough processors beside the engine's threads.
+func (s *shape) settle() error {
+	if s.Cores == 0 {
+		s.Cores = runtime.NumCPU()
+		if cpus, err := affinity.Usable(); err == nil && len(cpus) > 0 {
+			s.Cores = len(cpus)
+		}
+	}
+	if s.Cores < 0 || s.Readers < 0 || s.Partitions < 0 {
+		return fmt.Errorf("cores, readers and partitions must not be negative")
+	}
+	if s.Readers == 0 {
+		s.Readers = s.Cores
+	}
+	if s.Partitions == 0 {
+		s.Partitions = s.Cores
+	}
+	// With S threads that spin, the garbage collector wants a quarter of the processors and the rest of the program one.
+	runtime.GOMAXPROCS((4*(s.Cores+1) + 2) / 3)
+	return nil
+}

@@ -1,0 +1,256 @@
+package readers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/bits"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// GeneratorSchema is the schema of the records of a Generator.
+var GeneratorSchema = func() *record.Schema {
+	s, err := record.NewSchema("events", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "value", Type: record.Int64})
+	if err != nil {
+		panic(err) // it is a constant
+	}
+	return s
+}()
+
+// A Distribution says how often each group comes.
+type Distribution uint8
+
+// The distributions.
+const (
+	Uniform    Distribution = iota
+	Zipf                    // the k-th most frequent group comes in proportion to k^-Skew
+	Sequential              // each in turn
+)
+
+// String is the name.
+func (d Distribution) String() string {
+	switch d {
+	case Uniform:
+		return "uniform"
+	case Zipf:
+		return "zipf"
+	case Sequential:
+		return "sequential"
+	}
+	return fmt.Sprintf("Distribution(%d)", uint8(d))
+}
+
+const (
+	// MaxZipfGroups bounds the groups of a Zipf distribution, which needs 16 bytes for each.
+	MaxZipfGroups = 1 << 26
+
+	// MaxGeneratorValue is the greatest value of a record; the least is its negative.
+	MaxGeneratorValue = 1 << 20
+)
+
+// GeneratorConfig says what a Generator makes. The same configuration makes the same records.
+type GeneratorConfig struct {
+	Seed         uint64
+	Groups       uint64 // number of keys
+	Distribution Distribution
+	Skew         float64 // of Zipf
+	Records      uint64  // of all readers together; 0 is without end
+
+	// Reader is the number of this reader of Readers that share the work; 0 of 0 is the only one. Each makes records of its own,
+	// reader i one more than the last ones where Records does not divide evenly.
+	Reader, Readers int
+}
+
+// Validate reports every fault at once.
+func (c *GeneratorConfig) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("readers: generator: "+format, args...))
+	}
+	if c.Groups == 0 {
+		fault("no groups")
+	}
+	switch c.Distribution {
+	case Uniform, Sequential:
+		if c.Skew != 0 {
+			fault("a skew of %v, which is for zipf only", c.Skew)
+		}
+	case Zipf:
+		if !(c.Skew > 0) || math.IsInf(c.Skew, 0) {
+			fault("a skew of %v, expected more than 0", c.Skew)
+		}
+		if c.Groups > MaxZipfGroups {
+			fault("%d groups, at most %d for zipf", c.Groups, MaxZipfGroups)
+		}
+	default:
+		fault("%v is not a distribution", c.Distribution)
+	}
+	if c.Reader < 0 || c.Readers < 0 || c.Reader >= max(c.Readers, 1) {
+		fault("reader %d of %d", c.Reader, c.Readers)
+	}
+	return errors.Join(faults...)
+}
+
+// A Generator makes records (key, value): keys are group numbers put through a bijection, so that nothing can be an index, and values
+// lie in -MaxGeneratorValue..MaxGeneratorValue.
+type Generator struct {
+	cfg   GeneratorConfig
+	left  uint64 // records to make; MaxUint64 is without end
+	state uint64 // of the random numbers
+	turn  uint64 // the next group of Sequential
+	alias []aliasSlot
+}
+
+// NewGenerator makes a generator. The error lists every fault of the configuration.
+func NewGenerator(cfg GeneratorConfig) (*Generator, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	readers := uint64(max(cfg.Readers, 1))
+	g := &Generator{cfg: cfg, left: math.MaxUint64, turn: uint64(cfg.Reader) % cfg.Groups}
+	if cfg.Records > 0 {
+		g.left = cfg.Records / readers
+		if uint64(cfg.Reader) < cfg.Records%readers {
+			g.left++
+		}
+	}
+	// Far apart in the sequence of states, whatever the seeds: both are mixed before they meet.
+	g.state = Scramble(cfg.Seed+1) ^ Scramble(^uint64(cfg.Reader))
+	if cfg.Distribution == Zipf {
+		g.alias = newAlias(int(cfg.Groups), cfg.Skew)
+	}
+	return g, nil
+}
+
+// Scramble is the key of group g: a bijection of 64 bits (the finalizer of splitmix64).
+func Scramble(g uint64) uint64 {
+	g = (g ^ g>>30) * 0xbf58476d1ce4e5b9
+	g = (g ^ g>>27) * 0x94d049bb133111eb
+	return g ^ g>>31
+}
+
+// random is the next state and 64 random bits of it (wyrand).
+func random(state uint64) (next, bits64 uint64) {
+	next = state + 0xa0761d6478bd642f
+	hi, lo := bits.Mul64(next, next^0xe7037ed1a0b428db)
+	return next, hi ^ lo
+}
+
+// value is the value that goes with some random bits.
+func value(r uint64) int64 { return int64(r&(2*MaxGeneratorValue-1)) - MaxGeneratorValue }
+
+// Poll fills the batch.
+func (g *Generator) Poll(b *record.Batch) error {
+	n := int(min(uint64(b.Cap()), g.left))
+	keys, values := b.Column(0).Int64s[:n], b.Column(1).Int64s[:n]
+	state, groups := g.state, g.cfg.Groups
+	var r uint64
+	switch g.cfg.Distribution {
+	case Uniform:
+		for i := range keys {
+			state, r = random(state)
+			group, _ := bits.Mul64(r, groups)
+			keys[i] = int64(Scramble(group))
+			values[i] = value(r)
+		}
+	case Sequential:
+		group := g.turn
+		step := uint64(max(g.cfg.Readers, 1)) % groups
+		for i := range keys {
+			state, r = random(state)
+			keys[i] = int64(Scramble(group))
+			values[i] = value(r)
+			if group += step; group >= groups {
+				group -= groups
+			}
+		}
+		g.turn = group
+	case Zipf:
+		for i := range keys {
+			state, r = random(state)
+			slot, rest := bits.Mul64(r, groups)
+			a := &g.alias[slot]
+			group := slot
+			if rest > a.keep {
+				group = a.other
+			}
+			keys[i] = int64(Scramble(group))
+			values[i] = value(Scramble(r))
+		}
+	}
+	g.state = state
+	b.SetLen(n)
+	if g.left != math.MaxUint64 {
+		if g.left -= uint64(n); g.left == 0 {
+			return io.EOF
+		}
+	}
+	return nil
+}
+
+// Read is Poll.
+func (g *Generator) Read(_ context.Context, b *record.Batch) error { return g.Poll(b) }
+
+// Close does nothing.
+func (g *Generator) Close() error { return nil }
+
+// String names the reader.
+func (g *Generator) String() string {
+	return fmt.Sprintf("generator %v, %d groups, seed %d", g.cfg.Distribution, g.cfg.Groups, g.cfg.Seed)
+}
+
+// Prepare makes records once, at least n of them in batches of rows rows, and returns a reader that lends them without end: then a
+// measurement does not see the generator.
+func (g *Generator) Prepare(n, rows int) (*Memory, error) {
+	var batches []*record.Batch
+	for made := 0; made < n; {
+		b := record.NewBatch(GeneratorSchema, rows)
+		err := g.Poll(b)
+		made += b.Len()
+		batches = append(batches, b)
+		if err != nil {
+			break
+		}
+	}
+	return NewMemory(GeneratorSchema, batches, 0)
+}
+
+// aliasSlot is a slot of Walker's alias table: a random slot is kept with probability keep / 2^64 and else stands for other.
+type aliasSlot struct{ keep, other uint64 }
+
+// newAlias makes the alias table of a Zipf distribution (Vose's method): a draw takes one random number, whatever the number of
+// groups.
+func newAlias(groups int, skew float64) []aliasSlot {
+	weights := make([]float64, groups)
+	total := 0.0
+	for i := range weights {
+		weights[i] = math.Pow(float64(i+1), -skew)
+		total += weights[i]
+	}
+	table := make([]aliasSlot, groups)
+	var small, large []int
+	for i := range weights {
+		weights[i] *= float64(groups) / total
+		if weights[i] < 1 {
+			small = append(small, i)
+		} else {
+			large = append(large, i)
+		}
+	}
+	for len(small) > 0 && len(large) > 0 {
+		s, l := small[len(small)-1], large[len(large)-1]
+		small = small[:len(small)-1]
+		table[s] = aliasSlot{uint64(weights[s] * (1 << 63) * 2), uint64(l)}
+		if weights[l] -= 1 - weights[s]; weights[l] < 1 {
+			large = large[:len(large)-1]
+			small = append(small, l)
+		}
+	}
+	for _, i := range append(small, large...) { // what is left is 1 but for rounding
+		table[i] = aliasSlot{math.MaxUint64, uint64(i)}
+	}
+	return table
+}
