@@ -95,7 +95,8 @@ func TestShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := &Plan{Source: schema, Keys: []string{"k", "name"}, Aggregates: []Aggregate{
-		{"n", Count, ""}, {"nv", Count, "v"}, {"sum", Sum, "v"}, {"min", Min, "v"}, {"max", Max, "v"}, {"avg", Avg, "v"}}}
+		{"n", Count, ""}, {"nv", Count, "v"}, {"sum", Sum, "v"}, {"min", Min, "v"}, {"max", Max, "v"}, {"avg", Avg, "v"},
+	}}
 	type state struct {
 		n, nv, sum, min, max int64
 	}

@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	// pollIdle is how long a poller that had nothing is left alone: nobody rings for it. A thousand looks a second cost about
-	// one hundredth of a core.
-	pollIdle = time.Millisecond
+	// pollIdleMin and pollIdleMax are how long a poller that had nothing is left alone, doubling while it stays that way: nobody
+	// rings for it. A look out of a park costs up to 80 us on a virtual machine (the runtime's monitor wakes with it), so 125 of them a second cost 1 % of a core.
+	pollIdleMin = 500 * time.Microsecond
+	pollIdleMax = 8 * time.Millisecond
 
 	// pumpBatches is how many batches rotate between a pump and its source: one is read into, one is routed, and one
 	// waits either way.
@@ -168,7 +169,8 @@ type pollSource struct {
 	*source
 	poll  func(*record.Batch) error
 	batch *record.Batch
-	delay time.Duration
+	delay time.Duration // the wait after the last transient error, 0 where the last poll had none
+	idle  time.Duration // the wait after the last poll that had nothing, 0 where it had something
 }
 
 func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
@@ -201,15 +203,21 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	case o.retry > 0:
 		s.wake = now + core.Nanos(o.retry)
 	case some:
-		s.wake = now
+		s.wake, s.idle = now, 0
 	default:
-		s.wake = now + core.Nanos(pollIdle)
+		s.idle = idleAfter(s.idle)
+		s.wake = now + core.Nanos(s.idle)
 	}
 	if !some {
 		return nil, s.ended
 	}
 	s.held = s.batch
 	return s.pass(), false
+}
+
+// idleAfter is how long to leave a reader alone that had nothing, after a wait of idle that was for nothing too.
+func idleAfter(idle time.Duration) time.Duration {
+	return min(max(2*idle, pollIdleMin), pollIdleMax)
 }
 
 // end notes that there is nothing more to read and has the reader closed by a goroutine that may wait.
@@ -329,7 +337,7 @@ func (p *pump) run(ctx context.Context) {
 				break
 			}
 			// Nothing, and no error: a reader that does not block after all. It must not burn a core.
-			idle = min(max(2*idle, pollIdle/16), pollIdle)
+			idle = idleAfter(idle)
 			if p.pause(ctx, idle); ctx.Err() != nil {
 				p.state.Store(uint32(Stopped))
 				o.end = true

@@ -1,0 +1,69 @@
+# velo. `make run` and `make test` need Go and make, nothing else.
+
+GO       ?= go
+TOOL      = $(GO) tool -modfile=tools/go.mod
+PACKAGES  = ./...
+FUZZTIME ?= 10s
+BENCH    ?= .
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r t d; do printf '  %-8s %s\n' "$$t" "$$d"; done
+
+.PHONY: run
+run: ## the canonical workload on the built-in generator, about 10 s
+	$(GO) run ./cmd/veloperf run
+
+.PHONY: build
+build: ## bin/veloperf
+	$(GO) build -o bin/ ./cmd/...
+
+# The race detector needs cgo and a C compiler.
+.PHONY: test
+test: ## all tests, with the race detector where there is a C compiler
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC | cut -d' ' -f1)" >/dev/null 2>&1; then \
+		echo "testing with the race detector"; \
+		$(GO) test -race -timeout 10m $(PACKAGES); \
+	else \
+		echo "testing WITHOUT the race detector: there is no C compiler"; \
+		$(GO) test -timeout 10m $(PACKAGES); \
+	fi
+
+.PHONY: race
+race: ## all tests with the race detector
+	$(GO) test -race -timeout 10m $(PACKAGES)
+
+.PHONY: check
+check: ## format, vet, staticcheck, gcassert, short tests (the layers among them)
+	@out="$$($(TOOL) gofumpt -l .)"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet $(PACKAGES)
+	$(TOOL) staticcheck $(PACKAGES)
+	$(TOOL) gcassert $(PACKAGES)
+	$(GO) test -short $(PACKAGES)
+
+.PHONY: cross
+cross: ## build and vet for the other systems
+	@for t in linux/arm64 darwin/arm64 windows/amd64; do \
+		echo "$$t"; \
+		GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) vet $(PACKAGES) || exit 1; \
+		GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build $(PACKAGES) || exit 1; \
+	done
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@for p in $$($(GO) list $(PACKAGES)); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			echo "$$p $$f"; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## benchmarks (BENCH=regexp); compare runs with benchstat
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+
+.PHONY: cover
+cover: ## statement coverage of each package
+	$(GO) test -short -cover $(PACKAGES)
