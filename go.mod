@@ -8,4 +8,5 @@ require (
 	github.com/klauspost/cpuid/v2 v2.4.2 // indirect
 	go.uber.org/goleak v1.3.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	pgregory.net/rapid v1.3.0 // indirect
 )

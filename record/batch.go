@@ -2,6 +2,8 @@ package record
 
 import (
 	"fmt"
+	"math"
+	"math/bits"
 	"time"
 )
 
@@ -153,11 +155,8 @@ func (b *Batch) Add(textBytes int) bool {
 	if b.rows == b.limit {
 		return false
 	}
-	if len(b.text)+textBytes > cap(b.text) {
-		if b.rows > 0 {
-			return false
-		}
-		b.text = make([]byte, 0, textBytes) // one huge record; the next Reset keeps the room
+	if !b.roomFor(textBytes) {
+		return false
 	}
 	row := b.rows
 	b.rows++
@@ -172,6 +171,21 @@ func (b *Batch) Add(textBytes int) bool {
 			c.Views[row] = View{}
 		}
 	}
+	return true
+}
+
+// roomFor says whether so many more bytes of strings fit; an empty batch makes room for any number that a View can point to.
+func (b *Batch) roomFor(textBytes int) bool {
+	if len(b.text)+textBytes <= cap(b.text) {
+		return true
+	}
+	if b.rows > 0 {
+		return false
+	}
+	if textBytes > math.MaxUint32 {
+		panic(fmt.Sprintf("record: strings of %d bytes in one record, at most %d are possible", textBytes, uint32(math.MaxUint32)))
+	}
+	b.text = make([]byte, 0, textBytes) // one huge record; the room stays
 	return true
 }
 
@@ -282,9 +296,13 @@ func (b *Batch) Check() error {
 
 // firstNull is the first of the first rows rows that is NULL, -1 where none is. Valid is not nil.
 func (c *Column) firstNull(rows int) int {
-	for i := range rows {
-		if c.Null(i) {
-			return i
+	for i := 0; i < rows; i += 64 {
+		null := ^c.Valid[i>>6]
+		if rest := rows - i; rest < 64 {
+			null &= 1<<rest - 1
+		}
+		if null != 0 {
+			return i + bits.TrailingZeros64(null)
 		}
 	}
 	return -1

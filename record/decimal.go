@@ -1,6 +1,7 @@
 package record
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 )
@@ -57,4 +58,26 @@ func (d Decimal) Append(to []byte) []byte {
 	to = append(to, digits[:point]...)
 	to = append(to, '.')
 	return append(to, digits[point:]...)
+}
+
+// rescale is the unscaled value of d as a value of type t, a decimal. The error says that digits would be lost.
+func (d Decimal) rescale(t Type) (int64, error) {
+	v, scale := d.Unscaled, int(d.Scale)
+	for ; scale > t.Scale(); scale-- {
+		if v%10 != 0 {
+			return 0, fmt.Errorf("%v has more than %d digits behind the point", d, t.Scale())
+		}
+		v /= 10
+	}
+	limit := Pow10[t.Precision()] - 1
+	for ; scale < t.Scale(); scale++ {
+		if v > limit/10 || v < -limit/10 {
+			return 0, fmt.Errorf("%v does not fit %v", d, t)
+		}
+		v *= 10
+	}
+	if v > limit || v < -limit {
+		return 0, fmt.Errorf("%v does not fit %v", d, t)
+	}
+	return v, nil
 }

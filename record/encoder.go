@@ -1,0 +1,253 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+	"unsafe"
+)
+
+// An Encoder appends Go structs to batches: what a Reader or a feed uses that has its records as T. It may be used by one
+// goroutine at a time.
+type Encoder[T any] struct {
+	schema *Schema
+	ops    []encodeOp
+	checks []encodeOp // of those, the ones whose values may not fit the column
+	texts  []encodeOp // of those, the strings
+	nulls  []int      // nullable columns that T has no field for
+}
+
+// The seconds since 1970 that a timestamp in nanoseconds can hold.
+const (
+	minSecond = math.MinInt64/1_000_000_000 + 1
+	maxSecond = math.MaxInt64/1_000_000_000 - 1
+)
+
+// encodeOp moves one field into one column.
+type encodeOp struct {
+	structField
+	column int
+	typ    Type // of the column
+}
+
+// EncoderOf is the encoder of T for a schema; see SchemaOf for what T may hold. Columns are found by name. The error lists every
+// fault: a column that T has not and that is not nullable, a field of another type. Fields without a column are left out.
+func EncoderOf[T any](schema *Schema) (*Encoder[T], error) {
+	fields, err := columnsOf[T]()
+	if err != nil {
+		return nil, err
+	}
+	e := &Encoder[T]{schema: schema}
+	byName := map[string]structField{}
+	for _, f := range fields {
+		byName[f.name] = f
+	}
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("record: encoder of %v for schema %q: "+format, append([]any{reflect.TypeFor[T](), schema.Name()}, args...)...))
+	}
+	for i := range schema.Len() {
+		c := schema.Field(i)
+		f, ok := byName[c.Name]
+		switch {
+		case !ok && c.Nullable:
+			e.nulls = append(e.nulls, i)
+			continue
+		case !ok:
+			fault("no field for column %q, which is not nullable", c.Name)
+			continue
+		case f.typ != c.Type && !(f.source == fromDecimal && c.Type.IsDecimal()):
+			fault("column %q is %v, %s is %v", c.Name, c.Type, f.path, f.typ)
+			continue
+		case f.null && !c.Nullable:
+			fault("%s may be nil, column %q is not nullable", f.path, c.Name)
+			continue
+		}
+		op := encodeOp{f, i, c.Type}
+		e.ops = append(e.ops, op)
+		switch {
+		case f.source == fromUint && f.bits == 64, f.source == fromTime, f.source == fromDecimal, f.source == fromInt && c.Type.IsDecimal():
+			e.checks = append(e.checks, op)
+		case c.Type == String:
+			e.texts = append(e.texts, op)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return e, nil
+}
+
+// Append appends one record to a batch of the encoder's schema. False says that it does not fit: return the batch and keep the
+// record for the next. The error says which value does not fit its column (an unsigned integer, a time or a decimal out of
+// range); the record is not appended, and the encoder goes on. Nothing is allocated but for an error, or for text that is larger
+// than an empty batch has room for.
+func (e *Encoder[T]) Append(b *Batch, v *T) (bool, error) {
+	if b.schema != e.schema {
+		return false, fmt.Errorf("record: a batch of schema %v, the encoder is for %v", b.schema, e.schema)
+	}
+	base := unsafe.Pointer(v) // keeps v alive; the offsets are those of T's own fields
+	for i := range e.checks {
+		if _, err := e.checks[i].word(base); err != nil {
+			return false, err
+		}
+	}
+	text := 0
+	for i := range e.texts {
+		text += len(e.texts[i].text(base))
+	}
+	if b.rows == b.limit || !b.roomFor(text) {
+		return false, nil
+	}
+	row := b.rows
+	b.rows++
+	for i := range e.ops {
+		op := &e.ops[i]
+		c := &b.cols[op.column]
+		if op.null && op.pointer(base) == nil {
+			b.SetNull(op.column)
+			c.zero(row)
+			continue
+		}
+		switch op.typ {
+		case String:
+			setText(b, op.column, op.text(base))
+		case Float64:
+			c.Float64s[row] = op.float(base)
+		default:
+			c.Int64s[row], _ = op.word(base) // checked above
+		}
+	}
+	for _, column := range e.nulls {
+		b.SetNull(column)
+		b.cols[column].zero(row)
+	}
+	return true, nil
+}
+
+// AppendAll appends records until one does not fit, and returns how many it has appended. The error says what is wrong with the
+// record after those: go on behind it.
+func (e *Encoder[T]) AppendAll(b *Batch, vs []T) (n int, err error) {
+	for i := range vs {
+		ok, err := e.Append(b, &vs[i])
+		if !ok || err != nil {
+			return i, err
+		}
+	}
+	return len(vs), nil
+}
+
+// zero sets the value of a NULL, which nobody looks at, to the same each time.
+func (c *Column) zero(row int) {
+	switch {
+	case c.Int64s != nil:
+		c.Int64s[row] = 0
+	case c.Float64s != nil:
+		c.Float64s[row] = 0
+	default:
+		c.Views[row] = View{}
+	}
+}
+
+// pointer is what the field points to: the field itself where it is no pointer. base is a *T, and offset that of a field of T,
+// so it is in bounds.
+func (op *encodeOp) pointer(base unsafe.Pointer) unsafe.Pointer {
+	p := unsafe.Add(base, op.offset)
+	if op.null {
+		return *(*unsafe.Pointer)(p)
+	}
+	return p
+}
+
+func (op *encodeOp) text(base unsafe.Pointer) string {
+	p := op.pointer(base)
+	switch {
+	case p == nil:
+		return ""
+	case op.source == fromString:
+		return *(*string)(p)
+	}
+	s := *(*[]byte)(p)
+	return unsafe.String(unsafe.SliceData(s), len(s)) // copied before Append returns
+}
+
+func (op *encodeOp) float(base unsafe.Pointer) float64 {
+	p := op.pointer(base)
+	if op.bits == 32 {
+		return float64(*(*float32)(p))
+	}
+	return *(*float64)(p)
+}
+
+// word is the value of a fixed column but a float; a nil pointer is 0.
+func (op *encodeOp) word(base unsafe.Pointer) (int64, error) {
+	p := op.pointer(base)
+	if p == nil {
+		return 0, nil
+	}
+	switch op.source {
+	case fromBool:
+		if *(*bool)(p) {
+			return 1, nil
+		}
+		return 0, nil
+	case fromInt:
+		v := signed(p, op.bits)
+		if op.typ.IsDecimal() {
+			return v, op.checkDigits(v)
+		}
+		return v, nil
+	case fromUint:
+		v := unsigned(p, op.bits)
+		if v > math.MaxInt64 {
+			return 0, fmt.Errorf("record: %s: %d does not fit column %q, a bigint", op.path, v, op.name)
+		}
+		return int64(v), nil
+	case fromTime:
+		t := *(*time.Time)(p)
+		if s := t.Unix(); s < minSecond || s > maxSecond {
+			return 0, fmt.Errorf("record: %s: %v does not fit column %q, whose years are 1678 to 2261", op.path, t, op.name)
+		}
+		return t.UnixNano(), nil
+	default:
+		d := *(*Decimal)(p)
+		v, err := d.rescale(op.typ)
+		if err != nil {
+			return 0, fmt.Errorf("record: %s: column %q: %w", op.path, op.name, err)
+		}
+		return v, nil
+	}
+}
+
+func (op *encodeOp) checkDigits(v int64) error {
+	if limit := Pow10[op.typ.Precision()]; v >= limit || v <= -limit {
+		return fmt.Errorf("record: %s: column %q: %d has more digits than %v", op.path, op.name, v, op.typ)
+	}
+	return nil
+}
+
+func signed(p unsafe.Pointer, bits int) int64 {
+	switch bits {
+	case 8:
+		return int64(*(*int8)(p))
+	case 16:
+		return int64(*(*int16)(p))
+	case 32:
+		return int64(*(*int32)(p))
+	}
+	return *(*int64)(p)
+}
+
+func unsigned(p unsafe.Pointer, bits int) uint64 {
+	switch bits {
+	case 8:
+		return uint64(*(*uint8)(p))
+	case 16:
+		return uint64(*(*uint16)(p))
+	case 32:
+		return uint64(*(*uint32)(p))
+	}
+	return *(*uint64)(p)
+}

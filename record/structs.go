@@ -1,0 +1,191 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// structField is a field of a Go struct that is a column.
+type structField struct {
+	name   string
+	path   string // as Go writes it, for messages
+	offset uintptr
+	source sourceKind
+	bits   int // of an integer or a float
+	typ    Type
+	null   bool // a pointer: nil is NULL
+}
+
+// sourceKind is what lies at the offset.
+type sourceKind uint8
+
+const (
+	fromBool sourceKind = iota
+	fromInt
+	fromUint
+	fromFloat
+	fromString
+	fromBytes
+	fromTime
+	fromDecimal
+)
+
+var (
+	timeType    = reflect.TypeFor[time.Time]()
+	decimalType = reflect.TypeFor[Decimal]()
+)
+
+// structFields finds the columns of a struct, with all faults.
+func structFields(t reflect.Type, base uintptr, path string) (fields []structField, faults []error) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := f.Tag.Get("velo")
+		if tag == "-" {
+			continue
+		}
+		at := path + "." + f.Name
+		if f.Anonymous && f.Type.Kind() == reflect.Struct && tag == "" && f.Type != timeType && f.Type != decimalType {
+			inner, more := structFields(f.Type, base+f.Offset, at)
+			fields, faults = append(fields, inner...), append(faults, more...)
+			continue
+		}
+		if !f.IsExported() {
+			continue
+		}
+		sf, err := structFieldOf(f, base, at, tag)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		fields = append(fields, sf)
+	}
+	return fields, faults
+}
+
+func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf structField, err error) {
+	fault := func(format string, args ...any) (structField, error) {
+		return sf, fmt.Errorf("record: %s: "+format, append([]any{at}, args...)...)
+	}
+	name, option, _ := strings.Cut(tag, ",")
+	if name == "" {
+		name = snakeCase(f.Name)
+	}
+	sf = structField{name: name, path: at, offset: base + f.Offset}
+	var decimal Type
+	if option != "" {
+		if decimal, err = parseDecimalTag(option); err != nil {
+			return fault("the tag %q: %w", tag, err)
+		}
+	}
+	t := f.Type
+	if t.Kind() == reflect.Pointer {
+		sf.null = true
+		t = t.Elem()
+	}
+	switch k := t.Kind(); {
+	case t == timeType:
+		sf.source, sf.typ = fromTime, Timestamp
+	case t == decimalType:
+		if decimal == 0 {
+			return fault("a record.Decimal needs its type in the tag, like `velo:%q`", name+",decimal(18,2)")
+		}
+		sf.source, sf.typ = fromDecimal, decimal
+	case k == reflect.Bool:
+		sf.source, sf.typ = fromBool, Bool
+	case k >= reflect.Int && k <= reflect.Int64:
+		sf.source, sf.typ, sf.bits = fromInt, Int64, t.Bits()
+	case k >= reflect.Uint && k <= reflect.Uint64:
+		sf.source, sf.typ, sf.bits = fromUint, Int64, t.Bits()
+	case k == reflect.Float32 || k == reflect.Float64:
+		sf.source, sf.typ, sf.bits = fromFloat, Float64, t.Bits()
+	case k == reflect.String:
+		sf.source, sf.typ = fromString, String
+	case k == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
+		sf.source, sf.typ = fromBytes, String
+	default:
+		return fault("a %v is not a column; expected a bool, an integer, a float, a string, []byte, time.Time, record.Decimal or a pointer to one; the tag `velo:\"-\"` leaves a field out", f.Type)
+	}
+	if decimal != 0 && sf.source != fromDecimal {
+		if sf.source != fromInt {
+			return fault("the tag %q is for record.Decimal and signed integers, not %v", tag, f.Type)
+		}
+		sf.typ = decimal // the integer holds units of 10^-scale
+	}
+	return sf, nil
+}
+
+// parseDecimalTag reads decimal(p,s).
+func parseDecimalTag(s string) (Type, error) {
+	inner, ok1 := strings.CutPrefix(s, "decimal(")
+	inner, ok2 := strings.CutSuffix(inner, ")")
+	p, sc, _ := strings.Cut(inner, ",")
+	precision, err1 := strconv.Atoi(strings.TrimSpace(p))
+	scale, err2 := strconv.Atoi(strings.TrimSpace(sc))
+	if !ok1 || !ok2 || err1 != nil || err2 != nil {
+		return 0, fmt.Errorf("%q is not an option, expected decimal(precision,scale)", s)
+	}
+	t := DecimalOf(precision, scale)
+	if !t.Valid() {
+		return 0, fmt.Errorf("%s: a decimal has a precision of 1..%d and a scale of 0..precision", s, MaxPrecision)
+	}
+	return t, nil
+}
+
+// snakeCase is the name of a column for a Go field without a tag: UserID becomes user_id.
+func snakeCase(s string) string {
+	var b strings.Builder
+	runes := []rune(s)
+	for i, r := range runes {
+		if unicode.IsUpper(r) {
+			if i > 0 && (!unicode.IsUpper(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
+				b.WriteByte('_')
+			}
+			r = unicode.ToLower(r)
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// columnsOf are the columns of T.
+func columnsOf[T any]() ([]structField, error) {
+	t := reflect.TypeFor[T]()
+	if t.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("record: %v is not a struct", t)
+	}
+	fields, faults := structFields(t, 0, t.String())
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return fields, nil
+}
+
+// SchemaOf is the schema of the records that T, a struct, holds; name stands for the source. The columns are the exported fields,
+// in their order, those of embedded structs among them:
+//
+//	bool                     boolean
+//	integers of any size     bigint; with the tag decimal(p,s) a signed one holds units of 10^-s
+//	float32, float64         double precision
+//	string, []byte           text
+//	time.Time                timestamp
+//	record.Decimal           decimal(p,s), from the tag
+//	a pointer to one         the same, and nil is NULL
+//
+// The tag velo gives the name, the field's own in snake case by default, and the type of a decimal: `velo:"price,decimal(18,2)"`.
+// `velo:"-"` leaves a field out. The error lists every fault.
+func SchemaOf[T any](name string) (*Schema, error) {
+	columns, err := columnsOf[T]()
+	if err != nil {
+		return nil, err
+	}
+	fields := make([]Field, len(columns))
+	for i, c := range columns {
+		fields[i] = Field{Name: c.name, Type: c.typ, Nullable: c.null}
+	}
+	return NewSchema(name, fields...)
+}
