@@ -46,8 +46,14 @@ func TestDecimal(t *testing.T) {
 		d    Decimal
 		want string
 	}{
-		{Decimal{0, 0}, "0"}, {Decimal{0, 2}, "0.00"}, {Decimal{-5, 1}, "-0.5"}, {Decimal{123, 1}, "12.3"},
-		{Decimal{-123, 3}, "-0.123"}, {Decimal{7, 4}, "0.0007"}, {Decimal{math.MinInt64, 0}, "-9223372036854775808"}, {Decimal{math.MinInt64, 18}, "-9.223372036854775808"},
+		{Decimal{0, 0}, "0"},
+		{Decimal{0, 2}, "0.00"},
+		{Decimal{-5, 1}, "-0.5"},
+		{Decimal{123, 1}, "12.3"},
+		{Decimal{-123, 3}, "-0.123"},
+		{Decimal{7, 4}, "0.0007"},
+		{Decimal{math.MinInt64, 0}, "-9223372036854775808"},
+		{Decimal{math.MinInt64, 18}, "-9.223372036854775808"},
 	} {
 		if got := c.d.String(); got != c.want {
 			t.Errorf("%d scale %d is %q, expected %q", c.d.Unscaled, c.d.Scale, got, c.want)
