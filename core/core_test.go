@@ -191,3 +191,145 @@ func TestShapes(t *testing.T) {
 		}
 	}
 }
+
+// Goal: a partition that is slow makes the reader wait with bounded memory, and nothing is lost. Method: the partition is stepped
+// once for a hundred steps of the router; the ring never has more chunks than slots, and the router stops taking batches.
+func TestBackPressure(t *testing.T) {
+	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, ""}}}
+	s := &sliceSource{}
+	const batches, rows = 400, 2048
+	for range batches {
+		b := record.NewBatch(schema, rows)
+		for i := range rows {
+			b.Column(0).Int64s[i] = int64(i)
+		}
+		b.SetLen(rows)
+		s.batches = append(s.batches, b)
+	}
+	const slots = 4
+	in, out := ring.New[Chunk](slots)
+	owners := NewOwners(1)
+	r, err := NewRouter(0, plan, s, owners, []*ring.Producer[Chunk]{in}, []Bell{noBell{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPartition(0, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle := 0
+	for !p.Done() {
+		for range 100 {
+			if r.Step(0) == 0 {
+				idle++
+			}
+			if ahead := r.Counters().In - p.Stats().Rows; ahead > (slots+1)*uint64(plan.layout.rows) {
+				t.Fatalf("the reader is %d rows ahead, the ring holds %d", ahead, slots*plan.layout.rows)
+			}
+		}
+		p.Step(0)
+	}
+	if n := p.Stats().Rows; n != batches*rows {
+		t.Fatalf("%d rows arrived, expected %d", n, batches*rows)
+	}
+	if st := ring.ReadStats(in, out); idle == 0 || st.FullStalls == 0 || st.HighWater != slots {
+		t.Fatalf("the router was never stopped: %d idle steps, %+v", idle, st)
+	}
+}
+
+// Goal: a record whose key fits no chunk goes to quarantine alone, also when the quarantine has no room at first.
+func TestHugeKey(t *testing.T) {
+	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.String})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, ""}}}
+	for at := range 5 { // the huge one first, last, between
+		b := record.NewBatch(schema, 10)
+		b.Add(200_000)
+		b.Reset()
+		for i := range 5 {
+			key := fmt.Sprintf("%030000d", i) // long ones: no two fit one chunk
+			if i == at {
+				key = fmt.Sprintf("%040000d", i)
+			}
+			if !b.Add(len(key)) {
+				t.Fatal("no room")
+			}
+			b.SetString(0, key)
+		}
+		s := &sliceSource{batches: []*record.Batch{b}}
+		_, images, routers := run(t, plan, []Source{&reluctant{sliceSource: s}}, 2, 1, uint64(at))
+		groups := 0
+		for _, m := range images {
+			groups += m.Len()
+		}
+		if c := routers[0].Counters(); groups != 4 || s.rejected != 1 || c.Quarantined != 1 || c.Counted != 4 || c.In != 5 {
+			t.Fatalf("huge key at %d: %d groups, %d rejected, %+v", at, groups, s.rejected, c)
+		}
+	}
+}
+
+// reluctant has no room for rejects at first.
+type reluctant struct {
+	*sliceSource
+	asked int
+}
+
+func (r *reluctant) Quarantine(reject record.Reject) bool {
+	if r.asked++; r.asked < 3 {
+		return false
+	}
+	return r.sliceSource.Quarantine(reject)
+}
+
+// Goal: stepping allocates nothing once the groups are there.
+func TestStepAllocations(t *testing.T) {
+	schema, _ := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "name", Type: record.String}, record.Field{Name: "v", Type: record.Float64, Nullable: true})
+	for _, keys := range [][]string{{"k"}, {"name"}, {"name", "k"}} {
+		plan := &Plan{Source: schema, Keys: keys, Aggregates: []Aggregate{{"n", Count, ""}, {"s", Sum, "v"}, {"lo", Min, "v"}, {"avg", Avg, "v"}}}
+		b := record.NewBatch(schema, 1000)
+		for i := range 1000 {
+			b.Add(3)
+			b.SetInt64(0, int64(i%100))
+			b.SetString(1, fmt.Sprintf("%03d", i%100))
+			if b.SetFloat64(2, float64(i)); i%9 == 0 {
+				b.SetNull(2)
+			}
+		}
+		const partitions = 2
+		owners := NewOwners(partitions)
+		s := &sliceSource{}
+		var out []*ring.Producer[Chunk]
+		var parts []*Partition
+		for i := range partitions {
+			in, o := ring.New[Chunk](4)
+			out = append(out, in)
+			p, err := NewPartition(PartitionID(i), plan, owners, []*ring.Consumer[Chunk]{o}, []Bell{noBell{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, p)
+		}
+		r, err := NewRouter(0, plan, s, owners, out, []Bell{noBell{}, noBell{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := []*record.Batch{b}
+		step := func() {
+			s.batches = one
+			r.Step(0)
+			for _, p := range parts {
+				p.Step(0)
+			}
+		}
+		step()
+		if n := testing.AllocsPerRun(50, step); n != 0 {
+			t.Errorf("keys %v: %v allocations for a batch", keys, n)
+		}
+	}
+}

@@ -90,20 +90,13 @@ func (s intSum) Result(state []uint64) Value {
 		if hi != uint64(int64(lo)>>63) {
 			return Value{Null: true, Overflow: true}
 		}
-		if limit := s.limit(); int64(lo) > limit || int64(lo) < -limit {
+		const most = 999_999_999_999_999_999 // what record.MaxPrecision digits hold
+		if s.arg.IsDecimal() && (int64(lo) > most || int64(lo) < -most) {
 			return Value{Null: true, Overflow: true}
 		}
 		return Value{Bits: lo}
 	}
 	return Value{Bits: math.Float64bits(s.average(lo, hi, state[2]))}
-}
-
-// limit is the greatest magnitude that the sum may have: what the type of the result holds.
-func (s intSum) limit() int64 {
-	if s.arg.IsDecimal() {
-		return record.Pow10[record.MaxPrecision] - 1
-	}
-	return math.MaxInt64
 }
 
 // average is the float64 nearest to sum / (n * 10^scale), rounded once.

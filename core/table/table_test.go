@@ -1,0 +1,139 @@
+package table
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// Goal: a table is a map, for every kind of key: one word, one text, several columns. Method: random stripes of keys against a
+// Go map, through several growths, with long strings; then each key is looked up.
+func TestAgainstMap(t *testing.T) {
+	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String}, record.Field{Name: "n", Type: record.Int64, Nullable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, columns := range map[string][]int{"word": {0}, "text": {1}, "several": {0, 1, 2}, "nullable": {2}} {
+		for seed := range uint64(4) {
+			rng := rand.New(rand.NewPCG(seed, 5))
+			l, err := record.NewKeyLayout(s, columns)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tab := New(l, []uint64{100}) // one state: a counter from 100
+			want := map[string]uint64{}
+			domain := 10 + rng.IntN(40_000)
+			scratch := l.NewKeys(512)
+			off := make([]uint64, 512)
+			for range 150 {
+				b := record.NewBatch(s, 512)
+				var ids []string
+				for range 1 + rng.IntN(512) {
+					n := rng.IntN(domain)
+					text := strconv.Itoa(n)
+					if n%11 == 0 {
+						text = strings.Repeat("long", 10) + text
+					}
+					if !b.Add(len(text)) {
+						break
+					}
+					b.SetInt64(0, int64(n/3)*1e12)
+					b.SetString(1, text)
+					id := map[string]string{"word": strconv.Itoa(n / 3), "text": text, "nullable": strconv.Itoa(n), "several": text + "/" + strconv.Itoa(n)}[name]
+					if b.SetInt64(2, int64(n)); n%7 == 0 {
+						b.SetNull(2)
+						if name == "nullable" {
+							id = "null"
+						}
+					}
+					ids = append(ids, id)
+				}
+				l.Encode(b, 0, b.Len(), scratch)
+				rows := tab.FindOrCreate(scratch.Hashes, scratch.Words, b.Column(1).Bytes, off)
+				for i, id := range ids {
+					p := (*uint64)(unsafe.Add(rows.Base, uintptr(rows.Off[i])+uintptr(8*l.Words())))
+					*p++
+					want[id]++
+				}
+			}
+			if tab.Len() != len(want) {
+				t.Fatalf("%s, seed %d: %d groups, expected %d", name, seed, tab.Len(), len(want))
+			}
+			for i := range tab.Len() {
+				key, states := tab.Row(i)
+				var id string
+				text := ""
+				null := false
+				for c, column := range columns {
+					switch column {
+					case 0:
+						id = strconv.Itoa(int(l.Word(key, c) / 1e12))
+					case 1:
+						text = string(l.AppendString(nil, key, tab.Heap(), c))
+						id = text
+					case 2:
+						null = l.IsNull(key, c)
+						id = strconv.Itoa(int(l.Word(key, c)))
+						if null {
+							id = "null"
+						}
+					}
+				}
+				if name == "several" {
+					n := strings.TrimPrefix(text, strings.Repeat("long", 10))
+					id = text + "/" + n
+					if v, _ := strconv.Atoi(n); null != (v%7 == 0) {
+						t.Fatalf("%s: NULL is %v", id, null)
+					}
+				}
+				if states[0] != want[id]+100 {
+					t.Fatalf("%s, seed %d: group %q has %d, expected %d", name, seed, id, states[0], want[id]+100)
+				}
+				if row, ok := tab.Get(l.HashKey(key), key, tab.Heap()); !ok || row != i {
+					t.Fatalf("%s: group %q is row %d, found %d, %v", name, id, i, row, ok)
+				}
+			}
+			var none []any
+			for _, c := range columns {
+				none = append(none, map[int]any{0: -1, 1: "not there", 2: -1}[c])
+			}
+			key, heap, err := l.EncodeValues(none...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := tab.Get(l.HashKey(key), key, heap); ok {
+				t.Fatalf("%s: a group that is not there was found", name)
+			}
+		}
+	}
+}
+
+// Goal: groups that are there are found without allocating.
+func TestAllocations(t *testing.T) {
+	s, _ := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
+	for _, columns := range [][]int{{0}, {1}, {0, 1}} {
+		l, err := record.NewKeyLayout(s, columns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := record.NewBatch(s, 512)
+		for i := range 500 {
+			b.Add(4)
+			b.SetInt64(0, int64(i))
+			b.SetString(1, strconv.Itoa(i))
+		}
+		scratch, off, tab := l.NewKeys(512), make([]uint64, 512), New(l, nil)
+		once := func() {
+			l.Encode(b, 0, b.Len(), scratch)
+			tab.FindOrCreate(scratch.Hashes, scratch.Words, b.Column(1).Bytes, off)
+		}
+		once()
+		if n := testing.AllocsPerRun(10, once); n != 0 {
+			t.Errorf("columns %v: %v allocations for 500 records", columns, n)
+		}
+	}
+}
