@@ -74,6 +74,16 @@ type ringEnds struct {
 // Start checks the configuration, starts the engine and returns. The error lists every fault; nothing runs and no reader
 // is closed then. ctx is the lifetime of the engine: its end is Close.
 func Start(ctx context.Context, cfg Config) (*Engine, error) {
+	e, err := newEngine(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	e.launch(ctx)
+	return e, nil
+}
+
+// newEngine makes an engine in which nothing runs yet.
+func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -95,12 +105,16 @@ func Start(ctx context.Context, cfg Config) (*Engine, error) {
 	if c.OnReject != nil {
 		e.rejects = newRejectQueue(e, len(c.Readers))
 	}
-	readCtx, cancelRead := context.WithCancel(ctx)
-	e.cancelRead = cancelRead
 	if err := e.build(); err != nil {
-		cancelRead()
 		return nil, err
 	}
+	return e, nil
+}
+
+// launch starts the goroutines.
+func (e *Engine) launch(ctx context.Context) {
+	readCtx, cancelRead := context.WithCancel(ctx)
+	e.cancelRead = cancelRead
 	for _, p := range e.pumps {
 		e.reading.Go(func() {
 			pprof.Do(readCtx, pprof.Labels("velo", fmt.Sprintf("pump/%d", p.id)), p.run)
@@ -116,7 +130,6 @@ func Start(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e.unContext = context.AfterFunc(ctx, e.shut)
 	go e.supervise()
-	return e, nil
 }
 
 // build makes agents, rings and runners.
@@ -124,15 +137,9 @@ func (e *Engine) build() error {
 	c := &e.cfg
 	teams := assign(len(c.Readers), c.Partitions, c.Cores)
 	locked := !c.NoPin && haveFutex
-	if locked {
-		e.cpus = takeCPUs(len(teams))
-	}
 	bells := make([]*bell, len(c.Readers)+c.Partitions) // of the runner of each agent
 	for i, team := range teams {
 		r := &runner{engine: e, id: i, bell: newBell(locked), locked: locked, cpu: -1}
-		if e.cpus != nil {
-			r.cpu = e.cpus[i]
-		}
 		e.runners = append(e.runners, r)
 		for _, agent := range team {
 			bells[agent] = r.bell
@@ -181,6 +188,12 @@ func (e *Engine) build() error {
 			}
 			s.label = pprof.WithLabels(context.Background(), pprof.Labels("velo", s.name))
 			r.agents = append(r.agents, s)
+		}
+	}
+	if locked {
+		e.cpus = takeCPUs(len(teams))
+		for i, cpu := range e.cpus {
+			e.runners[i].cpu = cpu
 		}
 	}
 	return nil
