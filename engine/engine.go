@@ -45,7 +45,7 @@ type Engine struct {
 
 	running   sync.WaitGroup // runners
 	reading   sync.WaitGroup // pumps
-	helpers   sync.WaitGroup // short-lived goroutines that close readers
+	helpers   sync.WaitGroup // readers that are being closed
 	left      atomic.Int32   // partitions that have not published
 	stopped   chan struct{}  // runners, pumps and helpers have ended, or were given up
 	done      chan struct{}  // and OnReject has returned
@@ -288,8 +288,9 @@ func (e *Engine) supervise() {
 		}
 	}
 	for _, s := range e.sources {
-		if p, ok := s.(*pollSource); ok && !p.ended {
-			p.end() // the engine closed before the source had ended
+		// Where the engine was closed before the source had ended. Not while somebody is still in Read.
+		if p, ok := s.(*pumpSource); !ok || p.pump.gone.Load() {
+			s.base().finish()
 		}
 	}
 	within(&e.helpers, readGrace)

@@ -19,12 +19,13 @@ type rejectQueue struct {
 	out      []*ring.Consumer[record.Reject]
 	some     chan struct{} // something has been put
 	closed   chan struct{} // nothing more will be
+	ended    chan *source  // readers that have ended: to be closed behind their rejects
 	finished chan struct{} // OnReject has returned for the last time
 	broken   atomic.Bool   // OnReject has panicked: it is not called any more
 }
 
 func newRejectQueue(e *Engine, readers int) *rejectQueue {
-	q := &rejectQueue{engine: e, some: make(chan struct{}, 1), closed: make(chan struct{}), finished: make(chan struct{})}
+	q := &rejectQueue{engine: e, some: make(chan struct{}, 1), closed: make(chan struct{}), finished: make(chan struct{}), ended: make(chan *source, readers)}
 	for range readers {
 		in, out := ring.New[record.Reject](rejectSlots)
 		q.in, q.out = append(q.in, in), append(q.out, out)
@@ -51,8 +52,14 @@ func (q *rejectQueue) run() {
 		select {
 		case <-q.some:
 			q.drain()
+		case s := <-q.ended:
+			q.drain() // all of them were put before this was said
+			go s.close()
 		case <-q.closed:
 			q.drain()
+			for len(q.ended) > 0 {
+				go (<-q.ended).close()
+			}
 			return
 		}
 	}

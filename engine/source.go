@@ -57,6 +57,7 @@ type source struct {
 	held    *record.Batch
 	passed  int  // rejects of held that are in the queue
 	ended   bool // nothing more will be read
+	closing bool // somebody has been told to close the reader
 
 	// For Stats; written by the goroutine that reads, atomic because others look.
 	state   atomic.Uint32
@@ -152,8 +153,24 @@ func (s *source) judge(err error, delay time.Duration) outcome {
 	return outcome{end: true}
 }
 
-// close closes the reader and keeps its error. It is called once, after the last read.
+// finish has the reader closed by a goroutine that may wait, behind its rejected records: whoever gets those may ask the reader for
+// their lines. It is called after the last read, by the runner or when that has ended; only the first call counts.
+func (s *source) finish() {
+	if s.closing {
+		return
+	}
+	s.closing = true
+	s.engine.helpers.Add(1)
+	if s.rejects != nil {
+		s.rejects.ended <- s
+	} else {
+		go s.close()
+	}
+}
+
+// close closes the reader and keeps its error.
 func (s *source) close() {
+	defer s.engine.helpers.Done()
 	defer func() {
 		if v := recover(); v != nil {
 			s.fail(fmt.Errorf("panic in Close: %v\n%s", v, debug.Stack()))
@@ -182,12 +199,12 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	if s.held != nil {
 		return s.pass(), false
 	}
-	if s.ended {
-		return nil, true
-	}
-	if s.engine.stopping.Load() {
+	if !s.ended && s.engine.stopping.Load() {
 		s.state.Store(uint32(Stopped))
-		s.end()
+		s.ended = true
+	}
+	if s.ended {
+		s.finish()
 		return nil, true
 	}
 	if s.delay > 0 && now < s.wake {
@@ -199,7 +216,8 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	some := s.batch.Len() > 0 || len(s.batch.Rejects()) > 0
 	switch {
 	case o.end:
-		s.end()
+		s.ended = true
+		s.wake = now
 	case o.retry > 0:
 		s.wake = now + core.Nanos(o.retry)
 	case some:
@@ -209,7 +227,7 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 		s.wake = now + core.Nanos(s.idle)
 	}
 	if !some {
-		return nil, s.ended
+		return nil, false
 	}
 	s.held = s.batch
 	return s.pass(), false
@@ -218,13 +236,6 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 // idleAfter is how long to leave a reader alone that had nothing, after a wait of idle that was for nothing too.
 func idleAfter(idle time.Duration) time.Duration {
 	return min(max(2*idle, pollIdleMin), pollIdleMax)
-}
-
-// end notes that there is nothing more to read and has the reader closed by a goroutine that may wait.
-func (s *pollSource) end() {
-	s.ended = true
-	s.wake = core.Never
-	s.engine.helpers.Go(s.close)
 }
 
 // A pumpSource gets the batches of a reader that may block from a goroutine that calls it, the pump.
@@ -279,6 +290,7 @@ func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
 		s.pump.ring()
 	}
 	if s.ended {
+		s.finish()
 		return nil, true
 	}
 	var next [1]pumped
@@ -289,7 +301,8 @@ func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
 	b := next[0].batch
 	s.routing = b
 	if b == nil || b.Len() == 0 && len(b.Rejects()) == 0 {
-		return nil, s.ended
+		s.wake = now // look again: there may be more, or it was the last
+		return nil, false
 	}
 	s.held = b
 	return s.pass(), false
@@ -320,7 +333,6 @@ func (p *pump) ring() {
 // run reads until the source ends. ctx is done when the engine stops.
 func (p *pump) run(ctx context.Context) {
 	defer p.gone.Store(true)
-	defer p.close()
 	call := func(b *record.Batch) error { return p.reader.Read(ctx, b) }
 	var delay, idle time.Duration
 	for {

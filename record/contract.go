@@ -43,7 +43,7 @@ type Resumer interface {
 
 // A Liner is a Reader that knows the line of an offset. A reader that would have to count lines all the time leaves
 // Reject.Line at 0 and says it when asked: the engine asks for rejected records only, on an ordinary goroutine, which may
-// run beside Read or Poll.
+// run beside Read or Poll, and not after Close.
 type Liner interface {
 	Line(offset int64) (int64, error)
 }

@@ -27,7 +27,7 @@ var cli struct {
 }
 
 func main() {
-	ctx := kong.Parse(&cli, kong.Name("veloperf"), kong.UsageOnError(),
+	ctx := kong.Parse(&cli, kong.Name("veloperf"), kong.ShortUsageOnError(),
 		kong.Description("Measures velo, the stream-aggregation engine."))
 	if err := ctx.Run(); err != nil {
 		fmt.Fprintf(os.Stderr, "veloperf: %v\n", err)

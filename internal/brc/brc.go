@@ -32,14 +32,20 @@ func Stations() []Station {
 	first := []string{"Al", "Bren", "Cor", "Dun", "Esk", "Fal", "Gor", "Hul", "Iv", "Jor", "Kess", "Lum", "Mor", "Nor", "Ost", "Pel", "Quin", "Ros", "Sør", "Tal", "Ulm", "Vår", "Wex", "Yar", "Zé", "Ång", "Çal", "Łom", "Št"}
 	second := []string{"a", "e", "i", "o", "u", "ai", "ei", "ü", "ó", "ia"}
 	last := []string{"by", "dam", "den", "field", "ford", "grad", "ham", "ia", "kirk", "lund", "minster", "nes", "polis", "ra", "stad", "ton", "tsk", "vik", "wick", "zen", "", "ñez", "hausen"}
-	before := []string{"", "", "", "", "", "", "Port ", "New ", "Saint ", "Upper ", "El "}
-	after := []string{"", "", "", "", "", "", "", " Bay", " on the Hill", "-les-Bains"}
+	before := []string{"Port ", "New ", "Saint ", "Upper ", "El "}
+	after := []string{" Bay", " on the Hill", "-les-Bains"}
 	rng := rand.New(rand.NewPCG(413, 1))
 	pick := func(from []string) string { return from[rng.IntN(len(from))] }
 	seen := map[string]bool{}
 	var all []Station
 	for len(all) < stations {
-		name := pick(before) + pick(first) + pick(second) + pick(last) + pick(after)
+		name := pick(first) + pick(second) + pick(last)
+		switch rng.IntN(20) { // most names are one word
+		case 0:
+			name = pick(before) + name
+		case 1:
+			name += pick(after)
+		}
 		if len(name) < 3 || len(name) > 26 || seen[name] {
 			continue
 		}

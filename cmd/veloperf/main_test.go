@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/velo-engine/velo/internal/brc"
+	"github.com/velo-engine/velo/internal/testgen"
+)
+
+// TestMain lets the test binary be the program: with VELOPERF_MAIN set it runs main.
+func TestMain(m *testing.M) {
+	if os.Getenv("VELOPERF_MAIN") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// veloperf runs the program.
+func veloperf(t *testing.T, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), "VELOPERF_MAIN=1")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "data.txt")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// shapes are the numbers of readers and partitions that results must not depend on.
+var shapes = []int{1, 2, 3, 8}
+
+// Goal: the samples of the challenge come out byte for byte, for any shape, from files with LF and with CRLF, with and without the
+// last newline, and in blocks so small that most rows are cut.
+func TestSamples(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(testgen.Corpus(t, "1brc"), "measurements-*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no samples", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(strings.TrimSuffix(file, "txt") + "out")
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(path string, args ...string) {
+			t.Helper()
+			got, stderr, status := veloperf(t, append([]string{"1brc", path}, args...)...)
+			if status != 0 || got != string(want) {
+				t.Errorf("%s %v: status %d, %s\ngot      %sexpected %s", filepath.Base(file), args, status, stderr, got, want)
+			}
+		}
+		crlf := write(t, strings.ReplaceAll(string(text), "\n", "\r\n"))
+		cut := write(t, strings.TrimSuffix(string(text), "\n"))
+		for _, r := range shapes {
+			for _, p := range shapes {
+				shape := []string{fmt.Sprintf("--readers=%d", r), fmt.Sprintf("--partitions=%d", p)}
+				check(file, shape...)
+				if !testing.Short() {
+					check(crlf, append(shape, "--block-bytes=7")...)
+					check(cut, append(shape, "--block-bytes=16")...)
+				}
+			}
+		}
+	}
+}
+
+// Goal: the obvious program and the engine agree on a larger file of the generator's.
+func TestAgainstReference(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.txt")
+	if out, stderr, status := veloperf(t, "gen", "1brc", "--rows=200000", "--seed=7", "--out="+path); status != 0 {
+		t.Fatal(out, stderr)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	want, err := brc.Reference(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		r, p := shapes[rand.IntN(4)], shapes[rand.IntN(4)]
+		args := []string{"1brc", path, fmt.Sprintf("--readers=%d", r), fmt.Sprintf("--partitions=%d", p), fmt.Sprintf("--block-bytes=%d", 1000+rand.IntN(100_000))}
+		if got, stderr, status := veloperf(t, args...); status != 0 || strings.TrimSuffix(got, "\n") != want {
+			t.Fatalf("%v: status %d, %s: not what the reference says", args, status, stderr)
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, _ := veloperf(t, "1brc", path, "--json")
+	var r brcReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err, out)
+	}
+	if r.Rows != 200_000 || r.Bytes != info.Size() || r.Groups != 413 || r.Quarantined != 0 || r.CPUNsPerRow <= 0 || r.Seconds <= 0 || len(r.Checksum) != 16 {
+		t.Fatalf("%+v", r)
+	}
+}
+
+// Goal: a bad line is reported with its line and the reason, and the rest is right; a file that is none is one clear line.
+func TestBadInput(t *testing.T) {
+	path := write(t, "a;1.0\nb\n\na;3.0\nc;1.25\nc;x\nd;100.0\n;5.0\n")
+	out, stderr, status := veloperf(t, "1brc", path, "--readers=3")
+	if status != 0 || out != "{=5.0/5.0/5.0, a=1.0/2.0/3.0}\n" {
+		t.Errorf("status %d, %s", status, out)
+	}
+	for _, want := range []string{":2: 1 fields, expected 2", ":3: an empty line", `:5: column "value": "1.25" has more than 1 digits`, `:6: column "value": "x"`, `:7: column "value": "100.0" is out of range`} {
+		if !strings.Contains(stderr, path+want) {
+			t.Errorf("nothing says %s%s in:\n%s", path, want, stderr)
+		}
+	}
+	many := write(t, strings.Repeat("bad\n", 100)+"a;1.0\n")
+	if _, stderr, _ := veloperf(t, "1brc", many); !strings.Contains(stderr, "90 more lines quarantined") || strings.Count(stderr, "\n") != maxShownRejects+1 {
+		t.Errorf("%s", stderr)
+	}
+	for want, args := range map[string][]string{
+		"no such file":   {"1brc", path + ".missing"},
+		"is a directory": {"1brc", filepath.Dir(path)},
+		"negative":       {"1brc", path, "--readers=-1"},
+		"--rows -1":      {"gen", "1brc", "--rows=-1", "--out=" + path + ".out"},
+		"line 1":         {"gen", "1brc", "--rows=1", "--out=" + path + ".out", "--stations=" + many},
+	} {
+		_, stderr, status := veloperf(t, args...)
+		if status != 1 || !strings.Contains(stderr, want) || strings.Contains(stderr, "goroutine") {
+			t.Errorf("%v: status %d, %s; expected something with %q", args, status, stderr, want)
+		}
+	}
+	if _, stderr, status := veloperf(t, "1brc"); status != 80 || !strings.Contains(stderr, "<file>") {
+		t.Errorf("without a file: status %d, %s", status, stderr)
+	}
+}
+
+// Goal: the canonical workload ends with figures that add up, for shapes with and without a runner for each agent.
+func TestRun(t *testing.T) {
+	for _, shape := range [][]string{{"--readers=1", "--partitions=1", "--cores=1"}, {"--readers=3", "--partitions=2", "--cores=2"}, {"--readers=1", "--partitions=1", "--cores=2", "--zipf=1.1"}} {
+		out, stderr, status := veloperf(t, append([]string{"run", "--duration=300ms", "--groups=1000", "--json"}, shape...)...)
+		var r runReport
+		if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 {
+			t.Fatal(status, err, out, stderr)
+		}
+		if r.Records == 0 || r.Groups != 1000 || r.RecordsPerSecond <= 0 || r.CPUNsPerRecord <= 0 {
+			t.Errorf("%v: %+v", shape, r)
+		}
+	}
+	out, stderr, status := veloperf(t, "run", "--duration=1200ms")
+	for _, want := range []string{"usable cpus", "records/s", "full stalls", "add up"} {
+		if status != 0 || !strings.Contains(out, want) {
+			t.Errorf("status %d: nothing says %q in:\n%s%s", status, want, out, stderr)
+		}
+	}
+	if !strings.Contains(stderr, "M records/s") {
+		t.Errorf("no progress in %q", stderr)
+	}
+}
