@@ -248,7 +248,8 @@ func TestHugeKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, ""}}}
-	for at := range 5 { // the huge one first, last, between
+	for try := range 15 { // the huge one first, last, between; among one, two and many partitions
+		at, partitions := try%5, []int{1, 2, 64}[try/5]
 		b := record.NewBatch(schema, 10)
 		b.Add(200_000)
 		b.Reset()
@@ -263,7 +264,7 @@ func TestHugeKey(t *testing.T) {
 			b.SetString(0, key)
 		}
 		s := &sliceSource{batches: []*record.Batch{b}}
-		_, images, routers := run(t, plan, []Source{&reluctant{sliceSource: s}}, 2, 1, uint64(at))
+		_, images, routers := run(t, plan, []Source{&reluctant{sliceSource: s}}, partitions, 1, uint64(at))
 		groups := 0
 		for _, m := range images {
 			groups += m.Len()

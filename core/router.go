@@ -145,6 +145,9 @@ func (r *Router) scatter() (rows int) {
 		if !r.encoded && !r.encode() {
 			return rows
 		}
+		if r.from == r.to { // all the rest of the batch went to quarantine
+			break
+		}
 		if !r.room() {
 			return rows
 		}
@@ -160,7 +163,8 @@ func (r *Router) scatter() (rows int) {
 }
 
 // encode keys the next stripe, [r.from, r.to). A stripe whose long strings would not fit one chunk together is cut short; a
-// record whose own do not goes to quarantine. False says that the quarantine has no room now.
+// record whose own do not goes to quarantine; the stripe is empty when these end the batch. False says that the quarantine has no
+// room now.
 func (r *Router) encode() bool {
 	l := r.layout
 	for r.from < r.batch.Len() {
