@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -63,7 +63,7 @@ func brcPlan(schema *record.Schema) *core.Plan {
 	}
 }
 
-func (c *brcCmd) Run() error {
+func (c *brcCmd) Run(std streams) error {
 	if err := c.settle(); err != nil {
 		return err
 	}
@@ -106,12 +106,12 @@ func (c *brcCmd) Run() error {
 	if err := addUp(st, total); err != nil {
 		return err
 	}
-	bad.report(os.Stderr, c.File, st.Counters().Quarantined)
+	bad.report(std.err, c.File, st.Counters().Quarantined)
 	if c.Stats {
-		fmt.Fprint(os.Stderr, st)
+		fmt.Fprint(std.err, st)
 	}
 	if !c.JSON {
-		_, err := fmt.Println(line)
+		_, err := fmt.Fprintln(std.out, line)
 		return err
 	}
 	n := st.Counters()
@@ -123,7 +123,7 @@ func (c *brcCmd) Run() error {
 	if n.Counted > 0 {
 		r.CPUNsPerRow = float64(st.CPUTime()) / float64(n.Counted)
 	}
-	return json.NewEncoder(os.Stdout).Encode(r)
+	return json.NewEncoder(std.out).Encode(r)
 }
 
 // brcLine is the result as the challenge wants it: {name=min/mean/max, ...}, sorted by the bytes of the name, one decimal, the mean
@@ -187,14 +187,12 @@ func (r *rejects) take(_ int, reject record.Reject) {
 }
 
 // report names the first lines of the file that went to quarantine.
-func (r *rejects) report(f *os.File, file string, quarantined uint64) {
+func (r *rejects) report(w io.Writer, file string, quarantined uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if quarantined == 0 {
 		return
 	}
-	w := bufio.NewWriter(f)
-	defer w.Flush()
 	for _, k := range r.kept {
 		fmt.Fprintf(w, "%s:%d: %v: %.80q\n", file, k.Line, k.Reason, k.Bytes)
 	}

@@ -10,6 +10,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 
@@ -18,7 +19,7 @@ import (
 	"github.com/velo-engine/velo/affinity"
 )
 
-var cli struct {
+type commands struct {
 	Run runCmd `cmd:"" help:"Run the canonical workload on the built-in generator: group by a scrambled 64-bit key, count, sum, min, max."`
 	Brc brcCmd `cmd:"" name:"1brc" help:"Minimum, mean and maximum for each name of a file of name;value lines."`
 	Gen struct {
@@ -27,12 +28,36 @@ var cli struct {
 }
 
 func main() {
-	ctx := kong.Parse(&cli, kong.Name("veloperf"), kong.ShortUsageOnError(),
-		kong.Description("Measures velo, the stream-aggregation engine."))
-	if err := ctx.Run(); err != nil {
-		fmt.Fprintf(os.Stderr, "veloperf: %v\n", err)
-		os.Exit(1)
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run runs the program and returns its exit status.
+func run(args []string, stdout, stderr io.Writer) (status int) {
+	status = -1 // not known yet
+	parser := kong.Must(&commands{}, kong.Name("veloperf"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
+		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{stdout, stderr}),
+		kong.Exit(func(s int) {
+			if status < 0 { // after --help, kong goes on and finds that arguments are missing
+				status = s
+			}
+		}))
+	ctx, err := parser.Parse(args)
+	if status < 0 && err != nil {
+		parser.FatalIfErrorf(err)
 	}
+	if status >= 0 {
+		return status
+	}
+	if err := ctx.Run(); err != nil {
+		fmt.Fprintf(stderr, "veloperf: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// streams are where a command writes: results to out, progress and messages to err.
+type streams struct {
+	out, err io.Writer
 }
 
 // shape is how many of what an engine is made of.

@@ -3,12 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -16,32 +15,14 @@ import (
 	"github.com/velo-engine/velo/internal/testgen"
 )
 
-// TestMain lets the test binary be the program: with VELOPERF_MAIN set it runs main.
-func TestMain(m *testing.M) {
-	if os.Getenv("VELOPERF_MAIN") != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
 // veloperf runs the program.
 func veloperf(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), "VELOPERF_MAIN=1")
+	procs := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(procs)
 	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+	status = run(args, &out, &errs)
+	return out.String(), errs.String(), status
 }
 
 func write(t *testing.T, text string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/pprof"
@@ -40,7 +41,7 @@ type runReport struct {
 	CPUNsPerRecord   float64 `json:"cpu_ns_per_record"`
 }
 
-func (c *runCmd) Run() error {
+func (c *runCmd) Run(std streams) error {
 	if err := c.settle(); err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (c *runCmd) Run() error {
 		return err
 	}
 	defer eng.Close()
-	c.watch(eng)
+	c.watch(eng, std.err)
 	if err := eng.Shutdown(context.Background()); err != nil {
 		return err
 	}
@@ -105,21 +106,20 @@ func (c *runCmd) Run() error {
 		RecordsPerSecond: float64(n) / st.Elapsed.Seconds(), CPUNsPerRecord: float64(st.CPUTime()) / float64(n),
 	}
 	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(r)
+		return json.NewEncoder(std.out).Encode(r)
 	}
-	fmt.Println(host)
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(std.out, host)
+	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "readers\tpartitions\tcores\trecords\tgroups\tseconds\trecords/s\tns/record/core\t")
 	fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%.2f\t%.1f M\t%.2f\t\n", r.Readers, r.Partitions, r.Cores, r.Records, r.Groups, r.Seconds, r.RecordsPerSecond/1e6, r.CPUNsPerRecord)
 	w.Flush()
-	fmt.Println()
-	fmt.Print(st)
-	fmt.Println("\nall counts add up: read = counted + quarantined, and counted = applied = in the groups")
+	fmt.Fprintf(std.out, "\n%v", st)
+	fmt.Fprintln(std.out, "\nall counts add up: read = counted + quarantined, and counted = applied = in the groups")
 	return nil
 }
 
 // watch reports progress until the time is over or the user interrupts.
-func (c *runCmd) watch(eng *engine.Engine) {
+func (c *runCmd) watch(eng *engine.Engine, progress io.Writer) {
 	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
 	end := time.NewTimer(c.Duration)
@@ -130,7 +130,7 @@ func (c *runCmd) watch(eng *engine.Engine) {
 	for {
 		select {
 		case <-stop.Done():
-			fmt.Fprintln(os.Stderr, "interrupted: draining")
+			fmt.Fprintln(progress, "interrupted: draining")
 			return
 		case <-end.C:
 			return
@@ -142,7 +142,7 @@ func (c *runCmd) watch(eng *engine.Engine) {
 				depth += r.Depth
 				full += r.FullStalls
 			}
-			fmt.Fprintf(os.Stderr, "%3.0fs  %7.1f M records/s  %d groups  %d chunks in the rings  %d full stalls\n",
+			fmt.Fprintf(progress, "%3.0fs  %7.1f M records/s  %d groups  %d chunks in the rings  %d full stalls\n",
 				now.Sub(began).Seconds(), float64(in-lastIn)/now.Sub(last).Seconds()/1e6, st.Groups(), depth, full)
 			last, lastIn = now, in
 		}
