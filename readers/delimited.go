@@ -25,9 +25,8 @@ const (
 	// tailBytes is how much is read behind a block at first, for the end of its last record.
 	tailBytes = 4096
 
-	// pad bytes lie on either side of what was read, so that eight bytes can be loaded from any place in it, forwards and
-	// backwards.
-	pad = 16
+	// pad bytes lie on either side of what was read, so that a vector can be loaded from any place in it, forwards and backwards.
+	pad = 64
 )
 
 // DelimitedConfig says what the lines of a file are.
@@ -128,7 +127,7 @@ func (d *Delimited) Size() int64 { return d.size }
 func (d *Delimited) Readers(n int) []record.Reader {
 	rs := make([]record.Reader, n)
 	for i := range rs {
-		rs[i] = &delimitedReader{file: d, id: i, block: int64(i), step: int64(n), columns: make([]*record.Column, len(d.fields))}
+		rs[i] = &delimitedReader{file: d, id: i, block: int64(i), step: int64(n), stripe: maxStripe}
 	}
 	d.open.Store(int64(n))
 	if n == 0 {
@@ -144,11 +143,12 @@ type delimitedReader struct {
 	block int64 // to read next
 	step  int64
 
-	buf       []byte // pad, what was read, pad
-	pos, end  int    // records that are left of this block: buf[pos:end], which ends with a newline
-	base      int64  // the offset in the file of buf[0]
-	columns   []*record.Column
-	oversized bool // the record behind end is longer than allowed: reject it
+	buf         []byte // pad, what was read, pad
+	pos, end    int    // records that are left of this block: buf[pos:end], which ends with a newline
+	base        int64  // the offset in the file of buf[0]
+	oversized   bool   // the record behind end is longer than allowed: reject it
+	structurals structurals
+	stripe      int // how many records to parse together
 }
 
 // Poll reads records of one block, up to the capacity of the batch.
@@ -248,6 +248,7 @@ func (r *delimitedReader) load() error {
 		}
 	}
 	r.pos, r.end = pad+min(first, last), pad+last
+	r.structurals.reset(r.pos, len(d.fields))
 	return nil
 }
 

@@ -3,9 +3,9 @@ package readers
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"strconv"
 	"unsafe"
 
@@ -30,7 +30,7 @@ type field struct {
 	scale    int
 	limit    int64 // the greatest magnitude of a decimal; 0 for bigint
 
-	// For shortNumber: where the point is in a word, the bytes behind it, the length of 0. and what is behind, the greatest magnitude.
+	// For shortNumbers: where the point is in a word, the bytes behind it, the length of 0. and what is behind, the greatest magnitude.
 	pointShift uint
 	behind     uint64
 	leastBytes int
@@ -79,146 +79,221 @@ const (
 	zeros = 0x3030303030303030 // "00000000"
 )
 
-// zeroByte has the high bit set of the first byte of w that is zero, and perhaps of some behind it; it is 0 where none is.
-func zeroByte(w uint64) uint64 { return (w - ones) &^ w & highs }
-
 // word is the eight bytes from p on.
 func word(p unsafe.Pointer) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(p)[:])
 }
 
-// parse reads records from r.buf[r.pos:r.end] into b until either is at its end.
+// How many records are parsed column by column. A record that is wrong ends its stripe, and what was done for those
+// behind it is lost: the stripes after it are short, and grow again.
+const (
+	maxStripe = 256
+	minStripe = 8
+)
+
+// parse reads records from r.buf[r.pos:r.end] into b until either is at its end, or b has no room for a reject.
 func (r *delimitedReader) parse(b *record.Batch) {
-	fields, buf, end := r.file.fields, r.buf, r.end
-	delimiter := uint64(r.file.cfg.Delimiter) * ones
-	const newline = '\n' * ones
-	maxBytes := r.file.cfg.MaxRecordBytes
-	for i := range fields {
-		c := b.Column(i)
-		if fields[i].kind == fieldText {
-			c.Bytes = buf
+	width := len(r.file.fields)
+	for i := range width {
+		if c := b.Column(i); r.file.fields[i].kind == fieldText {
+			c.Bytes = r.buf
 		}
-		r.columns[i] = c
 	}
-	columns := r.columns[:len(fields)]
-	// The words that are loaded from base lie in buf: it has a pad in front of the first record and behind the last newline.
-	base := unsafe.Pointer(unsafe.SliceData(buf))
+	s := &r.structurals
 	row, rows := 0, b.Cap()
-	pos := r.pos
-	last := len(fields) - 1
-records:
-	for row < rows && pos < end {
-		start := pos
-		for i := range fields {
-			f := &fields[i]
-			at := pos
-			// The end of the field is the first delimiter or newline. There is one: the records end with a newline.
-			var m uint64
-			for {
-				w := word(unsafe.Add(base, pos))
-				if m = zeroByte(w^delimiter) | zeroByte(w^newline); m != 0 {
-					break
-				}
-				pos += 8
-			}
-			pos += bits.TrailingZeros64(m) >> 3
-			stop := *(*byte)(unsafe.Add(base, pos))
-			if (stop == '\n') != (i == last) {
-				if pos = r.rejectFields(b, row, start); pos < 0 {
-					r.pos = start
-					b.SetLen(row)
-					return
-				}
-				continue records
-			}
-			n := pos - at
-			if i == last && n > 0 && buf[pos-1] == '\r' {
-				n--
-			}
-			pos++
-			if n > 0 {
-				switch f.kind {
-				case fieldText:
-					if *(*byte)(unsafe.Add(base, at)) != '"' {
-						columns[i].Views[row] = record.View{Off: uint32(at), Len: uint32(n)}
-						continue
-					}
-				case fieldNumber:
-					if n <= 8 {
-						if v, ok := f.shortNumber(word(unsafe.Add(base, at+n-8)), n); ok {
-							columns[i].Int64s[row] = v
-							continue
-						}
-					}
-				}
-			}
-			if err := f.read(b, i, row, buf[at:at+n]); err != nil {
-				if i == 0 && last > 0 && n == 0 && buf[at] == '\n' {
-					err = errBlank
-				}
-				if pos = r.reject(b, row, start, pos-1, r.columnError(i, err)); pos < 0 {
-					r.pos = start
-					b.SetLen(row)
-					return
-				}
-				continue records
+	for row < rows && r.pos < r.end {
+		n := min(s.more(r.buf, r.end, r.file.cfg.Delimiter, width)/width, rows-row, r.stripe)
+		// The first of these records that is wrong, and what is wrong with it first. Without a single one there are fewer fields left than
+		// one has.
+		good, reason := n, errFields
+		for i := 0; i < width && good > 0; i++ {
+			if read, err := r.column(b, i, row, good); read < good {
+				good, reason = read, err
 			}
 		}
-		if pos-1-start > maxBytes {
-			if r.reject(b, row, start, pos-1, fmt.Errorf("a line of %d bytes, at most %d are allowed", pos-1-start, maxBytes)) < 0 {
-				r.pos = start
-				b.SetLen(row)
-				return
-			}
+		if read, err := r.lengths(good); read < good {
+			good, reason = read, err
+		}
+		s.from += good * width
+		r.pos = int(s.at[s.from-1]) + 1
+		r.stripe = min(2*r.stripe, maxStripe)
+		if row += good; good == n && n > 0 {
 			continue
 		}
-		row++
+		r.stripe = minStripe
+		notNull(b, row, row+n-good)
+		if !r.reject(b, reason) {
+			break
+		}
 	}
-	r.pos = pos
 	b.SetLen(row)
 }
 
-// errBlank is the reason of an empty line.
-var errBlank = fmt.Errorf("an empty line")
-
-// columnError names the column of a field that could not be read.
-func (r *delimitedReader) columnError(i int, err error) error {
-	if err == errBlank {
-		return err
+// column reads column i of the next n records, at least one, into the rows from row on. It stops before the first record that is wrong
+// there, and returns how many it has read.
+func (r *delimitedReader) column(b *record.Batch, i, row, n int) (read int, err error) {
+	f, s, width := &r.file.fields[i], &r.structurals, len(r.file.fields)
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.file.cfg.Delimiter}
+	if i == width-1 {
+		c.end = '\n'
 	}
-	return fmt.Errorf("column %q: %w", r.file.cfg.Schema.Field(i).Name, err)
-}
-
-// rejectFields rejects the record at start for the wrong number of fields. It returns what reject does.
-func (r *delimitedReader) rejectFields(b *record.Batch, row, start int) int {
-	nl := start + bytes.IndexByte(r.buf[start:r.end], '\n')
-	line := bytes.TrimSuffix(r.buf[start:nl], []byte{'\r'})
-	want := len(r.file.fields)
-	if len(line) == 0 && r.base+int64(nl)+1 >= r.file.size {
-		return nl + 1 // the empty rest behind the last newline
-	}
-	reason := errBlank
-	if len(line) > 0 {
-		have := bytes.Count(line, []byte{r.file.cfg.Delimiter}) + 1
-		reason = fmt.Errorf("%d fields, expected %d", have, want)
-	}
-	return r.reject(b, row, start, nl, reason)
-}
-
-// reject sets the record from start to the newline at or behind nl aside and returns where the next begins, less than 0 where
-// the batch takes no more rejects. It would have been row row of the batch; the next record will be.
-func (r *delimitedReader) reject(b *record.Batch, row, start, nl int, reason error) int {
-	nl += bytes.IndexByte(r.buf[nl:r.end], '\n')
-	line := bytes.TrimSuffix(r.buf[start:nl], []byte{'\r'})
-	if !b.Reject(record.Reject{Offset: r.base + int64(start), Reason: reason, Bytes: line}) {
-		return -1
-	}
-	for i := range r.file.fields {
-		if c := b.Column(i); c.Valid != nil {
-			c.Valid[row>>6] |= 1 << (row & 63) // a NULL of this record is not one of the next
+	at := s.at[s.from-1+i : s.from+1+i+(n-1)*width]
+	for {
+		c.at = at[read*width:]
+		switch f.kind {
+		case fieldText:
+			read += c.texts(b.Column(i).Views[row+read : row+n])
+		case fieldNumber:
+			read += c.shortNumbers(f, b.Column(i).Int64s[row+read:row+n])
+		}
+		if read == n {
+			return read, nil
+		}
+		// The next one is not as usual, or of a type that has no fast path.
+		begin, end := int(at[read*width])+1, int(at[read*width+1])
+		if r.buf[end] != c.end {
+			return read, errFields
+		}
+		if c.end == '\n' && begin < end && r.buf[end-1] == '\r' {
+			end--
+		}
+		if err := f.read(b, i, row+read, r.buf[begin:end]); err != nil {
+			return read, fmt.Errorf("column %q: %w", r.file.cfg.Schema.Field(i).Name, err)
+		}
+		if read++; read == n {
+			return read, nil
 		}
 	}
-	return nl + 1
+}
+
+// lengths returns how many of the next n records come before the first that is too long.
+func (r *delimitedReader) lengths(n int) (int, error) {
+	s, width, longest := &r.structurals, len(r.file.fields), r.file.cfg.MaxRecordBytes
+	if int(s.at[s.from-1+n*width])-r.pos <= longest {
+		return n, nil // all of them together are not
+	}
+	begin := r.pos
+	for i := range n {
+		end := int(s.at[s.from-1+(i+1)*width])
+		if end-begin > longest {
+			return i, fmt.Errorf("a line of %d bytes, at most %d are allowed", end-begin, longest)
+		}
+		begin = end + 1
+	}
+	return n, nil
+}
+
+// Reasons of a record for which there is no error of a column.
+var (
+	errFields = errors.New("a wrong number of fields")
+	errBlank  = errors.New("an empty line")
+)
+
+// reject sets the record at r.pos aside and goes on behind it. False says that the batch takes no more rejects.
+func (r *delimitedReader) reject(b *record.Batch, reason error) bool {
+	next := r.pos + bytes.IndexByte(r.buf[r.pos:r.end], '\n') + 1
+	line := bytes.TrimSuffix(r.buf[r.pos:next-1], []byte{'\r'})
+	if reason == errFields {
+		have, want := bytes.Count(line, []byte{r.file.cfg.Delimiter})+1, len(r.file.fields)
+		reason = fmt.Errorf("%d fields, expected %d", have, want)
+		if len(line) == 0 {
+			reason = errBlank
+		}
+	}
+	// The empty rest behind the last newline is no record.
+	if reason != errBlank || r.base+int64(next) < r.file.size {
+		if !b.Reject(record.Reject{Offset: r.base + int64(r.pos), Reason: reason, Bytes: line}) {
+			return false
+		}
+	}
+	r.pos = next
+	r.structurals.skip(next)
+	return true
+}
+
+// notNull lets nothing be NULL in the rows from..to: what was set for records that did not become rows.
+func notNull(b *record.Batch, from, to int) {
+	for i := range b.Schema().Len() {
+		if c := b.Column(i); c.Valid != nil {
+			for row := from; row < to; row++ {
+				c.Valid[row>>6] |= 1 << (row & 63)
+			}
+		}
+	}
+}
+
+// columnText is the text of a column in consecutive records.
+type columnText struct {
+	base  unsafe.Pointer // of the buffer that the places are in
+	at    []uint32       // the field of record r is between at[r*width] and at[r*width+1]
+	width int
+	end   byte // what the field must end with
+}
+
+// field is where the field of a record is; false says that it is empty or does not end as it must.
+func (c *columnText) field(record int) (begin, end uint32, ok bool) {
+	begin, end = c.at[record*c.width]+1, c.at[record*c.width+1]
+	if *(*byte)(unsafe.Add(c.base, end)) != c.end {
+		return 0, 0, false
+	}
+	if c.end == '\n' && *(*byte)(unsafe.Add(c.base, end-1)) == '\r' {
+		end--
+	}
+	return begin, end, begin < end
+}
+
+// texts reads strings, up to the first that is empty, quoted or wrong, and returns how many.
+func (c *columnText) texts(views []record.View) int {
+	for i := range views {
+		begin, end, ok := c.field(i)
+		if !ok || *(*byte)(unsafe.Add(c.base, begin)) == '"' {
+			return i
+		}
+		views[i] = record.View{Off: begin, Len: end - begin}
+	}
+	return len(views)
+}
+
+// shortNumbers reads numbers of up to eight bytes in their usual form: a minus perhaps, digits, and as many behind the point as the
+// column has. It stops at the first that is different and returns how many. Eight digits are converted with three
+// multiplications, as simdjson does; no branch depends on the sign or the length.
+func (c *columnText) shortNumbers(f *field, values []int64) int {
+	scale, pointShift, behind, leastBytes, limit := f.scale, f.pointShift, f.behind, uint64(f.leastBytes), f.shortLimit
+	for i := range values {
+		begin, end, ok := c.field(i)
+		n := uint64(end - begin)
+		if !ok || n > 8 {
+			return i
+		}
+		// The number is the upper n bytes of w, which the pad in front of the buffer allows to load; what is below becomes zeros.
+		w := word(unsafe.Add(c.base, int(end)-8))
+		shift := (8 * (8 - n)) & 63
+		below := uint64(1)<<shift - 1
+		var negative uint64
+		if byte(w>>shift) == '-' {
+			negative = 1
+		}
+		w ^= negative * ('-' ^ '0') << shift
+		w = w&^below | zeros&below
+		if scale > 0 {
+			// Take the point out: what is before it moves up a byte.
+			if byte(w>>(pointShift&63)) != '.' || n < leastBytes {
+				return i
+			}
+			w = w&behind | w<<8&^behind | '0'
+		}
+		if w&0xf0f0f0f0f0f0f0f0|(w+0x0606060606060606)&0xf0f0f0f0f0f0f0f0>>4 != 0x3333333333333333 {
+			return i // not eight digits
+		}
+		w = w & 0x0f0f0f0f0f0f0f0f * 2561 >> 8
+		w = w & 0x00ff00ff00ff00ff * 6553601 >> 16
+		v := int64(w & 0x0000ffff0000ffff * 42949672960001 >> 32)
+		if v > limit || n == negative {
+			return i
+		}
+		values[i] = (v ^ -int64(negative)) + int64(negative)
+	}
+	return len(values)
 }
 
 // read reads any field, the twin of the fast paths in parse: NULLs, long numbers, everything that is wrong.
@@ -269,35 +344,4 @@ func (f *field) null(b *record.Batch, col, row int) {
 	default:
 		c.Int64s[row] = 0
 	}
-}
-
-// shortNumber reads a number of n bytes, up to eight, in its usual form: a minus perhaps, digits, and as many behind the point as the
-// column has. They are the upper bytes of w; what is below does not matter. False says to look closer. Eight digits
-// are converted with three multiplications, as simdjson does; there is no branch that depends on the sign or the length.
-func (f *field) shortNumber(w uint64, n int) (int64, bool) {
-	shift := uint(8*(8-n)) & 63
-	below := uint64(1)<<shift - 1
-	var negative uint64
-	if byte(w>>shift) == '-' {
-		negative = 1
-	}
-	w ^= negative * ('-' ^ '0') << shift
-	w = w&^below | zeros&below
-	if f.scale > 0 {
-		// Take the point out: what is before it moves up a byte.
-		if byte(w>>f.pointShift) != '.' || n < f.leastBytes {
-			return 0, false
-		}
-		w = w&f.behind | w<<8&^f.behind | '0'
-	}
-	if w&0xf0f0f0f0f0f0f0f0|(w+0x0606060606060606)&0xf0f0f0f0f0f0f0f0>>4 != 0x3333333333333333 {
-		return 0, false // not eight digits
-	}
-	w = w & 0x0f0f0f0f0f0f0f0f * 2561 >> 8
-	w = w & 0x00ff00ff00ff00ff * 6553601 >> 16
-	v := int64(w & 0x0000ffff0000ffff * 42949672960001 >> 32)
-	if v > f.shortLimit || n == int(negative) {
-		return 0, false
-	}
-	return (v ^ -int64(negative)) + int64(negative), true
 }

@@ -1,0 +1,86 @@
+package readers
+
+import (
+	"math/bits"
+	"unsafe"
+)
+
+// A structural byte ends a field: a delimiter or a newline. Finding all of them before looking at any field, with no branch that depends
+// on where they are, is the idea of simdjson (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019).
+
+const (
+	// structuralSlack is how many places behind the last one a scan may overwrite.
+	structuralSlack = 64
+
+	// structuralChunk is how many bytes are scanned at a time: their places stay in the first-level cache.
+	structuralChunk = 4096
+)
+
+// structurals are the places of the structural bytes of a buffer, found chunk by chunk.
+type structurals struct {
+	at       []uint32 // at[from:to] are not used yet; at[from-1] is the last one that was
+	from, to int
+	scanned  int // everything before is in at, or was used
+}
+
+// reset begins at place pos of a buffer, where a record begins. least is how many places more must always find room.
+func (s *structurals) reset(pos, least int) {
+	if n := 1 + least + structuralChunk + structuralSlack; len(s.at) < n {
+		s.at = make([]uint32, n)
+	}
+	s.from, s.to, s.scanned = 1, 1, pos
+	s.at[0] = uint32(pos - 1)
+}
+
+// skip goes to pos, where a record begins.
+func (s *structurals) skip(pos int) {
+	for s.from < s.to && int(s.at[s.from]) < pos {
+		s.from++
+	}
+	if s.from == s.to {
+		s.from, s.to = 1, 1
+		s.scanned = max(s.scanned, pos)
+	}
+	s.at[s.from-1] = uint32(pos - 1)
+}
+
+// more makes at least n places available, if so many are left before end, which is at or behind all that was scanned. It
+// returns how many there are. pad bytes behind end can be read.
+func (s *structurals) more(buf []byte, end int, delimiter byte, n int) int {
+	if s.to-s.from < n && s.scanned < end {
+		s.to = copy(s.at, s.at[s.from-1:s.to])
+		s.from = 1
+		for s.to-s.from < n && s.scanned < end {
+			chunk := min(structuralChunk, end-s.scanned)
+			s.to += findStructurals(s.at[s.to:], buf, s.scanned, chunk, delimiter)
+			s.scanned += chunk
+		}
+	}
+	return s.to - s.from
+}
+
+// findStructuralsGo is the twin of the assembly, eight bytes at a time. It writes the places of the delimiters and newlines in
+// buf[from:from+n] to out, in order, and returns how many. out has room for n and structuralSlack more, and pad bytes behind
+// from+n can be read.
+func findStructuralsGo(out []uint32, buf []byte, from, n int, delimiter byte) (found int) {
+	_, _ = out[n+structuralSlack-1], buf[from+n+pad-1]
+	base := unsafe.Pointer(unsafe.SliceData(buf))
+	d := uint64(delimiter) * ones
+	for i := 0; i < n; i += 8 {
+		w := word(unsafe.Add(base, from+i))
+		m := zeroBytes(w^d) | zeroBytes(w^'\n'*ones)
+		if left := n - i; left < 8 {
+			m &= 1<<(8*left) - 1
+		}
+		for ; m != 0; m &= m - 1 {
+			out[found] = uint32(from + i + bits.TrailingZeros64(m)>>3)
+			found++
+		}
+	}
+	return found
+}
+
+// zeroBytes has the high bit set of each byte of w that is zero, and no other bit.
+func zeroBytes(w uint64) uint64 {
+	return ^(w&^highs + ^uint64(highs) | w | ^uint64(highs))
+}

@@ -1,0 +1,25 @@
+//go:build !purego
+
+package readers
+
+import (
+	"unsafe"
+
+	"github.com/klauspost/cpuid/v2"
+)
+
+var haveAVX2 = cpuid.CPU.Supports(cpuid.AVX2, cpuid.BMI1, cpuid.BMI2, cpuid.POPCNT)
+
+// findStructurals does what findStructuralsGo says.
+func findStructurals(out []uint32, buf []byte, from, n int, delimiter byte) (found int) {
+	if !haveAVX2 {
+		return findStructuralsGo(out, buf, from, n, delimiter)
+	}
+	_, _ = out[n+structuralSlack-1], buf[from+n+pad-1]
+	return findStructuralsAVX2(unsafe.SliceData(out), unsafe.SliceData(buf), from, n, delimiter)
+}
+
+// findStructuralsAVX2 looks at 64 bytes at a time.
+//
+//go:noescape
+func findStructuralsAVX2(out *uint32, buf *byte, from, n int, delimiter byte) (found int)

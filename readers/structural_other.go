@@ -1,0 +1,8 @@
+//go:build !amd64 || purego
+
+package readers
+
+// findStructurals does what findStructuralsGo says.
+func findStructurals(out []uint32, buf []byte, from, n int, delimiter byte) (found int) {
+	return findStructuralsGo(out, buf, from, n, delimiter)
+}
