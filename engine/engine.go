@@ -318,6 +318,9 @@ func within(g *sync.WaitGroup, d time.Duration) bool {
 	}
 }
 
+// Plan is the plan that the engine runs.
+func (e *Engine) Plan() *core.Plan { return e.cfg.Plan }
+
 // Wait waits until the engine has ended and returns what went wrong: the errors of the readers that failed, joined; ErrClosed
 // where it was closed before the readers had ended; nil where they all ended or were shut down.
 func (e *Engine) Wait() error {

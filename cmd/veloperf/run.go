@@ -5,26 +5,30 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"runtime/pprof"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/velo-engine/velo/affinity"
+	"github.com/velo-engine/velo/bench"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
-	"github.com/velo-engine/velo/readers"
-	"github.com/velo-engine/velo/record"
 )
 
 // runCmd is the canonical workload.
 type runCmd struct {
 	shape
 	Duration   time.Duration `help:"How long to read." default:"10s"`
+	Workload   string        `help:"A workload by its name: ${workloads}. The flags for groups, zipf and prepare do not apply then."`
 	Groups     uint64        `help:"Number of keys." default:"100000"`
 	Zipf       float64       `help:"Skew of the keys: 0 is uniform, 1.1 is what web traffic looks like." default:"0"`
 	Seed       uint64        `help:"Seed of the generator." default:"1"`
+	Prepare    int           `help:"Records that each reader makes before the start and then lends again and again; 0 makes them as they are read." default:"0"`
 	JSON       bool          `name:"json" help:"Print one JSON object instead of the table."`
 	CPUProfile string        `name:"cpuprofile" help:"Write a pprof CPU profile to this file." type:"path"`
 }
@@ -46,40 +50,20 @@ func (c *runCmd) Run(std streams) error {
 		return err
 	}
 	host := affinity.Describe()
-	cfg := readers.GeneratorConfig{Seed: c.Seed, Groups: c.Groups, Readers: c.Readers}
-	if c.Zipf > 0 {
-		cfg.Distribution, cfg.Skew = readers.Zipf, c.Zipf
-	}
-	var sources []record.Reader
-	for i := range c.Readers {
-		cfg.Reader = i
-		g, err := readers.NewGenerator(cfg)
-		if err != nil {
-			return err
+	w := bench.Workload{Groups: c.Groups, Zipf: c.Zipf, Prepare: c.Prepare}
+	if c.Workload != "" {
+		var ok bool
+		if w, ok = bench.Workloads[c.Workload]; !ok {
+			return fmt.Errorf("no workload %q, expected one of %s", c.Workload, workloadNames())
 		}
-		sources = append(sources, g)
 	}
-	plan := &core.Plan{
-		Source: readers.GeneratorSchema, Keys: []string{"key"},
-		Aggregates: []core.Aggregate{
-			{Name: "n", Func: core.Count},
-			{Name: "sum", Func: core.Sum, Column: "value"},
-			{Name: "min", Func: core.Min, Column: "value"},
-			{Name: "max", Func: core.Max, Column: "value"},
-		},
-	}
-	count, err := core.ColumnOf[int64](plan, "n")
-	if err != nil {
-		return err
-	}
+	w.Seed = c.Seed
 	stopProfile, err := startProfile(c.CPUProfile)
 	if err != nil {
 		return err
 	}
 	defer stopProfile()
-	eng, err := engine.Start(context.Background(), engine.Config{
-		Plan: plan, Readers: sources, Partitions: c.Partitions, Cores: c.Cores,
-	})
+	eng, err := w.Start(c.Readers, c.Partitions, c.Cores)
 	if err != nil {
 		return err
 	}
@@ -93,11 +77,15 @@ func (c *runCmd) Run(std streams) error {
 	st := eng.Stats()
 	snap := eng.Snapshot()
 	defer snap.Close()
-	var total int64
-	for row := range snap.All() {
-		total += count.Of(row)
+	// Only where records are counted do the groups say how many there were.
+	inGroups := st.Counters().Counted
+	if count, err := core.ColumnOf[int64](eng.Plan(), core.Count.String()); err == nil {
+		inGroups = 0
+		for row := range snap.All() {
+			inGroups += uint64(count.Of(row))
+		}
 	}
-	if err := addUp(st, uint64(total)); err != nil {
+	if err := addUp(st, inGroups); err != nil {
 		return err
 	}
 	n := st.Counters().Counted
@@ -109,10 +97,10 @@ func (c *runCmd) Run(std streams) error {
 		return json.NewEncoder(std.out).Encode(r)
 	}
 	fmt.Fprintln(std.out, host)
-	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "readers\tpartitions\tcores\trecords\tgroups\tseconds\trecords/s\tns/record/core\t")
-	fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%.2f\t%.1f M\t%.2f\t\n", r.Readers, r.Partitions, r.Cores, r.Records, r.Groups, r.Seconds, r.RecordsPerSecond/1e6, r.CPUNsPerRecord)
-	w.Flush()
+	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "readers\tpartitions\tcores\trecords\tgroups\tseconds\trecords/s\tns/record/core\t")
+	fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%.2f\t%.1f M\t%.2f\t\n", r.Readers, r.Partitions, r.Cores, r.Records, r.Groups, r.Seconds, r.RecordsPerSecond/1e6, r.CPUNsPerRecord)
+	table.Flush()
 	fmt.Fprintf(std.out, "\n%v", st)
 	fmt.Fprintln(std.out, "\nall counts add up: read = counted + quarantined, and counted = applied = in the groups")
 	return nil
@@ -184,4 +172,9 @@ func startProfile(file string) (stop func(), err error) {
 			f.Close()
 		}
 	}, nil
+}
+
+// workloadNames lists the names of the workloads.
+func workloadNames() string {
+	return strings.Join(slices.Sorted(maps.Keys(bench.Workloads)), ", ")
 }

@@ -1,0 +1,104 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// each are the workloads that the benchmarks go through.
+var each = []string{"u_10", "u_1k", "u_100k", "u_1M", "z_100k", "z_1M", "seed"}
+
+// Goal: an engine that runs a workload can be measured, settles, and counts what it was given.
+func TestMeasure(t *testing.T) {
+	w := Workload{Groups: 100, Prepare: 10_000}
+	e, err := w.Start(2, 2, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	Settle(e)
+	f := Measure(e, 50*time.Millisecond)
+	if err := e.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if f.Records == 0 || f.Elapsed < 50*time.Millisecond || f.PerSecond() <= 0 {
+		t.Fatalf("%+v", f)
+	}
+	if st := e.Stats(); st.Groups() != 100 || st.Counters().In < f.Records {
+		t.Fatal(st)
+	}
+}
+
+// The engine on records that lie in memory as batches, groups already there. The time for one op means nothing: read the metrics.
+func BenchmarkEngine(b *testing.B) {
+	for _, name := range each {
+		for _, cores := range []int{1, 2} {
+			b.Run(fmt.Sprintf("workload=%s/cores=%d", name, cores), func(b *testing.B) {
+				e, err := Workloads[name].Start(cores, cores, cores)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer e.Close()
+				Settle(e)
+				var total Figure
+				b.ResetTimer()
+				for b.Loop() {
+					f := Measure(e, 250*time.Millisecond)
+					total.Records += f.Records
+					total.Elapsed += f.Elapsed
+					total.CPUTime += f.CPUTime
+				}
+				b.ReportMetric(total.PerSecond()/1e6, "M/s")
+				b.ReportMetric(total.CPUNanos(), "cpu-ns/record")
+			})
+		}
+	}
+}
+
+// The loop that a Go engineer would write first: a map from the key to its state, on the same batches.
+func BenchmarkGoMap(b *testing.B) {
+	type state struct{ n, sum, min, max int64 }
+	for _, name := range each {
+		b.Run("workload="+name, func(b *testing.B) {
+			rs, err := Workloads[name].Readers(1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			batch := record.NewBatch(Workloads[name].Plan().Source, record.DefaultRows)
+			groups := map[int64]*state{}
+			pass := func() (rows int) {
+				batch.Reset()
+				if err := rs[0].Read(context.Background(), batch); err != nil {
+					b.Fatal(err)
+				}
+				keys, values := batch.Column(0).Int64s[:batch.Len()], batch.Column(1).Int64s[:batch.Len()]
+				for i, k := range keys {
+					v := values[i]
+					s := groups[k]
+					if s == nil {
+						s = &state{min: v, max: v}
+						groups[k] = s
+					}
+					s.n++
+					s.sum += v
+					s.min = min(s.min, v)
+					s.max = max(s.max, v)
+				}
+				return len(keys)
+			}
+			for done := 0; done < Workloads[name].Prepare; {
+				done += pass()
+			}
+			rows := 0
+			for b.Loop() {
+				rows += pass()
+			}
+			b.ReportMetric(float64(rows)/b.Elapsed().Seconds()/1e6, "M/s")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rows), "cpu-ns/record")
+		})
+	}
+}
