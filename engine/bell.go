@@ -46,6 +46,8 @@ func newBell(locked bool) *bell {
 
 // Ring wakes the runner if it is parked or about to. It costs one load of a line that nobody writes while all are awake. Any
 // goroutine may call it, after it has published.
+//
+//gcassert:inline
 func (b *bell) Ring() {
 	if b.state.Load() == parked {
 		b.rouse()

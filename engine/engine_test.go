@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/record"
@@ -484,6 +486,33 @@ func TestThreadsStay(t *testing.T) {
 	round(100)
 	if after := threads(t); after > before+5 {
 		t.Fatalf("%d threads after 20 engines, %d after 120", before, after)
+	}
+}
+
+// Goal: no thread keeps the mask of a runner that was pinned on it. Method: the masks that the kernel knows, before and after.
+func TestMasksRestored(t *testing.T) {
+	usable, err := affinity.Usable()
+	if errors.Is(err, affinity.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{ends(1, 100), blocking{ends(1, 100)}}, Partitions: 2, Cores: 2})
+		if err := e.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
+	}
+	masks, err := affinity.ThreadMasks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for thread, mask := range masks {
+		if !slices.Equal(mask, usable) {
+			t.Errorf("thread %d may run on CPUs %v, the process on %v", thread, mask, usable)
+		}
 	}
 }
 

@@ -455,6 +455,8 @@ func (l *KeyLayout) AppendString(to []byte, key []uint64, heap []byte, i int) []
 }
 
 // floatKey is the word of a float64 in a key: -0 is 0, and NaN is one NaN.
+//
+//gcassert:inline
 func floatKey(f float64) uint64 {
 	if f == 0 {
 		return 0

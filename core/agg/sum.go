@@ -68,6 +68,7 @@ func (s intSum) Update(rows Rows, at uintptr, args Args) {
 	}
 }
 
+//gcassert:inline
 func add128(p *[2]uint64, lo, hi uint64) {
 	var carry uint64
 	p[0], carry = bits.Add64(p[0], lo, 0)

@@ -75,6 +75,7 @@ func (t *Table) setIndex(slots int) {
 	t.shift = uint(64 - bits.TrailingZeros(uint(slots)))
 }
 
+//gcassert:inline
 func (t *Table) home(hash uint64) uint64 { return hash << shardBits >> (t.shift & 63) }
 
 // FindOrCreate finds the rows of a stripe of keys, column-wise as record.Keys has them, and makes rows for the keys that

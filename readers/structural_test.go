@@ -1,0 +1,66 @@
+package readers
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// Goal: the assembly, its twin and a loop over the bytes find the same places, nothing outside of the range, and overwrite no more
+// than they may. Method: random bytes of several densities, at every alignment and length up to a few vectors.
+func TestFindStructurals(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, density := range []int{0, 1, 10, 50, 100} {
+		for n := range 300 {
+			from := rng.IntN(80)
+			buf := make([]byte, from+n+pad)
+			var want []uint32
+			for i := range buf {
+				buf[i] = byte(rng.IntN(256))
+				if rng.IntN(100) < density {
+					buf[i] = ";\n"[rng.IntN(2)]
+				}
+				if i >= from && i < from+n && (buf[i] == ';' || buf[i] == '\n') {
+					want = append(want, uint32(i))
+				}
+			}
+			for name, find := range map[string]func([]uint32, []byte, int, int, byte) int{"dispatched": findStructurals, "go": findStructuralsGo} {
+				out := make([]uint32, n+structuralSlack+8)
+				for i := range out {
+					out[i] = 7777
+				}
+				found := find(out[:n+structuralSlack], buf, from, n, ';')
+				if !slices.Equal(out[:found], want) && found+len(want) > 0 {
+					t.Fatalf("%s, %d bytes from %d, density %d%%: %v, expected %v", name, n, from, density, out[:found], want)
+				}
+				for _, w := range out[n+structuralSlack:] {
+					if w != 7777 {
+						t.Fatalf("%s overwrote what is behind its room", name)
+					}
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkFindStructurals(b *testing.B) {
+	buf := make([]byte, structuralChunk+pad)
+	for i := range buf {
+		buf[i] = 'x'
+		if i%14 == 8 {
+			buf[i] = ';'
+		}
+		if i%14 == 13 {
+			buf[i] = '\n'
+		}
+	}
+	out := make([]uint32, structuralChunk+structuralSlack)
+	for name, find := range map[string]func([]uint32, []byte, int, int, byte) int{"dispatched": findStructurals, "go": findStructuralsGo} {
+		b.Run("impl="+name, func(b *testing.B) {
+			b.SetBytes(structuralChunk)
+			for b.Loop() {
+				find(out, buf, 0, structuralChunk, ';')
+			}
+		})
+	}
+}
