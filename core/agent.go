@@ -22,6 +22,7 @@ const Shards = 256
 const MaxPartitions = Shards
 
 // shardOf is the shard of a hash.
+//
 //gcassert:inline
 func shardOf(hash uint64) uint8 { return uint8(hash >> 56) }
 

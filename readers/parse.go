@@ -80,6 +80,7 @@ const (
 )
 
 // word is the eight bytes from p on.
+//
 //gcassert:inline
 func word(p unsafe.Pointer) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(p)[:])
@@ -232,6 +233,7 @@ type columnText struct {
 }
 
 // field is where the field of a record is; false says that it is empty or does not end as it must.
+//
 //gcassert:inline
 func (c *columnText) field(record int) (begin, end uint32, ok bool) {
 	begin, end = c.at[record*c.width]+1, c.at[record*c.width+1]

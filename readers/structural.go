@@ -81,6 +81,7 @@ func findStructuralsGo(out []uint32, buf []byte, from, n int, delimiter byte) (f
 }
 
 // zeroBytes has the high bit set of each byte of w that is zero, and no other bit.
+//
 //gcassert:inline
 func zeroBytes(w uint64) uint64 {
 	return ^(w&^highs + ^uint64(highs) | w | ^uint64(highs))

@@ -42,6 +42,7 @@ type slots[T any] struct {
 }
 
 // at is the slot of position i. In bounds: i&mask is at most the number of slots - 1.
+//
 //gcassert:inline
 func (s *slots[T]) at(i uint64) *T {
 	var t T
