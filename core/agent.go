@@ -1,6 +1,9 @@
 package core
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // Nanos is a time on the engine's monotonic clock, in nanoseconds since some moment. Agents never read a clock: time comes as
 // data.
@@ -36,6 +39,34 @@ type Agent interface {
 
 	// Done says that there will never be work again.
 	Done() bool
+
+	// Stall is why the last Step had no work, after one that had none.
+	Stall() Stall
+}
+
+// A Stall is why an agent has no work.
+type Stall uint8
+
+// The causes.
+const (
+	StallInput      Stall = iota // nothing to read: the source has nothing, or the rings are empty
+	StallRing                    // the ring to a partition is full
+	StallQuarantine              // there is no room for a record that was set aside
+
+	Stalls // their number
+)
+
+// String is the cause in words.
+func (s Stall) String() string {
+	switch s {
+	case StallInput:
+		return "no input"
+	case StallRing:
+		return "ring full"
+	case StallQuarantine:
+		return "quarantine full"
+	}
+	return fmt.Sprintf("Stall(%d)", uint8(s))
 }
 
 // A Bell wakes the runner at the other end of a ring, should it sleep. It is rung after each publication.

@@ -33,6 +33,11 @@ func (s *sliceSource) Wake() Nanos                   { return Never }
 // run steps routers and partitions in one goroutine, in a random order, until all are done.
 func run(t *testing.T, plan *Plan, sources []Source, partitions, slots int, seed uint64) (*Owners, []*Image, []*Router) {
 	t.Helper()
+	return runRoute(t, plan, sources, Route{}, partitions, slots, seed)
+}
+
+func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, partitions, slots int, seed uint64) (*Owners, []*Image, []*Router) {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	owners := NewOwners(partitions)
 	var agents []Agent
@@ -49,7 +54,7 @@ func run(t *testing.T, plan *Plan, sources []Source, partitions, slots int, seed
 			out = append(out, pr)
 			in[p] = append(in[p], co)
 		}
-		r, err := NewRouter(ReaderID(i), plan, s, owners, out, bells[:partitions])
+		r, err := NewRouter(ReaderID(i), plan, s, owners, route, out, bells[:partitions])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +116,7 @@ func TestShapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seed := range uint64(12) {
+	for seed := range uint64(20) {
 		for _, readers := range []int{1, 2, 3} {
 			for _, partitions := range []int{1, 2, 3, 8} {
 				rng := rand.New(rand.NewPCG(seed, uint64(readers*100+partitions)))
@@ -153,7 +158,19 @@ func TestShapes(t *testing.T) {
 					}
 					sources = append(sources, s)
 				}
-				owners, images, _ := run(t, plan, sources, partitions, 1<<rng.IntN(4), seed)
+				route := Route{Routing: Routing(rng.IntN(int(RouteCustom) + 1))}
+				if route.Routing == RouteCustom {
+					route.Func = func(c *RouteContext) {
+						for i := range c.Partition {
+							c.Partition[i] = uint32(c.Batch.Column(0).Int64s[c.First+i]+int64(i)) % uint32(c.Partitions)
+						}
+					}
+				}
+				owners, images, _ := runRoute(t, plan, sources, route, partitions, 1<<rng.IntN(4), seed)
+				scatters := route.For(plan).Scatters()
+				if scatters {
+					images = []*Image{MergeImages(images)}
+				}
 				got := 0
 				for _, m := range images {
 					for row := range m.All() {
@@ -179,7 +196,11 @@ func TestShapes(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						if r, ok := images[owners.Of(key)].Get(key); !ok || r != row {
+						image := images[0]
+						if !scatters {
+							image = images[owners.Of(key)]
+						}
+						if r, ok := image.Get(key); !ok || r != row {
 							t.Fatalf("seed %d: group %q is not found by its key", seed, id)
 						}
 					}
@@ -189,6 +210,110 @@ func TestShapes(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Goal: each routing sends records where it says. Method: the rows of each partition.
+func TestRoutes(t *testing.T) {
+	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &Plan{Source: schema, Aggregates: []Aggregate{{"n", Count, ""}, {"sum", Sum, "k"}}} // no keys
+	batch := func() *record.Batch {
+		b := record.NewBatch(schema, 4*stripeRows)
+		for i := range b.Cap() {
+			b.Add(0)
+			b.SetInt64(0, int64(i))
+		}
+		return b
+	}
+	first := func(c *RouteContext) {
+		for i, v := range c.Batch.Column(0).Int64s[c.First : c.First+len(c.Partition)] {
+			if c.Partition[i] = 3; v < 10 {
+				c.Partition[i] = uint32(c.Reader)
+			}
+		}
+	}
+	const all = 2 * 4 * stripeRows
+	for _, c := range []struct {
+		route Route
+		want  []int64 // rows of each partition
+	}{
+		{Route{Routing: RouteByKey}, []int64{all, 0, 0, 0}},
+		{Route{Routing: RouteAuto}, []int64{all / 4, all / 4, all / 4, all / 4}},
+		{Route{Routing: RouteRoundRobin}, []int64{all / 4, all / 4, all / 4, all / 4}},
+		{Route{Routing: RouteAligned}, []int64{all / 2, all / 2, 0, 0}},
+		{Route{Routing: RouteCustom, Func: first}, []int64{10, 10, 0, all - 20}},
+	} {
+		sources := []Source{&sliceSource{batches: []*record.Batch{batch()}}, &sliceSource{batches: []*record.Batch{batch()}}}
+		// Rings that are never full: then round robin passes none by.
+		_, images, _ := runRoute(t, plan, sources, c.route, 4, 64, 1)
+		n, err := ColumnOf[int64](plan, "n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for p, m := range images {
+			got := int64(0)
+			for row := range m.All() {
+				got += n.Of(row)
+			}
+			if got != c.want[p] {
+				t.Errorf("%v: partition %d has %d rows, expected %d", c.route.Routing, p, got, c.want[p])
+			}
+		}
+		sum, _ := ColumnOf[int64](plan, "sum")
+		rows := 0
+		for row := range MergeImages(images).All() {
+			if rows++; n.Of(row) != all || sum.Of(row) != 2*int64(4*stripeRows)*(4*stripeRows-1)/2 {
+				t.Errorf("%v: %d rows, sum %d", c.route.Routing, n.Of(row), sum.Of(row))
+			}
+		}
+		if rows != 1 {
+			t.Errorf("%v: %d rows without keys", c.route.Routing, rows)
+		}
+	}
+	for _, r := range []Route{{Routing: RouteCustom}, {Routing: 77}, {Func: first}} {
+		if r.Validate() == nil {
+			t.Errorf("%v is valid", r.Routing)
+		}
+	}
+}
+
+// Goal: round robin passes a full ring by. Method: one of two partitions is never stepped, and the reader comes to its end.
+func TestRoundRobinPassesBy(t *testing.T) {
+	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &Plan{Source: schema, Aggregates: []Aggregate{{"n", Count, ""}}}
+	s := &sliceSource{}
+	for range 1000 {
+		b := record.NewBatch(schema, stripeRows)
+		b.Add(0)
+		b.SetLen(stripeRows)
+		s.batches = append(s.batches, b)
+	}
+	owners := NewOwners(2)
+	stuckIn, _ := ring.New[Chunk](2)
+	in, out := ring.New[Chunk](2)
+	r, err := NewRouter(0, plan, s, owners, Route{}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPartition(1, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10_000 {
+		r.Step(0)
+		p.Step(0)
+	}
+	if got := r.Counters().In; got != 1000*stripeRows {
+		t.Fatalf("%d records routed, expected %d", got, 1000*stripeRows)
+	}
+	if r.Step(0) != 0 || r.Stall() != StallRing {
+		t.Fatalf("the mark waits for the full ring: %v", r.Stall())
 	}
 }
 
@@ -213,7 +338,7 @@ func TestBackPressure(t *testing.T) {
 	const slots = 4
 	in, out := ring.New[Chunk](slots)
 	owners := NewOwners(1)
-	r, err := NewRouter(0, plan, s, owners, []*ring.Producer[Chunk]{in}, []Bell{noBell{}})
+	r, err := NewRouter(0, plan, s, owners, Route{}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +441,7 @@ func TestStepAllocations(t *testing.T) {
 			}
 			parts = append(parts, p)
 		}
-		r, err := NewRouter(0, plan, s, owners, out, []Bell{noBell{}, noBell{}})
+		r, err := NewRouter(0, plan, s, owners, Route{}, out, []Bell{noBell{}, noBell{}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -65,3 +65,38 @@ func newTable(l *layout, owners *Owners, id PartitionID) *table.Table {
 	}
 	return t
 }
+
+// MergeImages makes one image of those of all partitions, for a route that scatters groups. The images do not change.
+func MergeImages(images []*Image) *Image {
+	m := images[0]
+	l := m.layout
+	merged := &Image{l, table.New(l.keys, l.init), m.counters}
+	hashes, places := make([]uint64, 0, stripeRows), make([]uint64, stripeRows)
+	words := make([][]uint64, l.keys.Words())
+	for w := range words {
+		words[w] = make([]uint64, stripeRows)
+	}
+	for _, m := range images {
+		for from := 0; from < m.table.Len(); from += stripeRows {
+			to := min(from+stripeRows, m.table.Len())
+			hashes = hashes[:0]
+			for i := from; i < to; i++ {
+				key, _ := m.table.Row(i)
+				hashes = append(hashes, l.keys.HashKey(key))
+				for w := range words {
+					words[w][i-from] = key[w]
+				}
+			}
+			rows := merged.table.FindOrCreate(hashes, words, m.table.Heap(), places)
+			for i := from; i < to; i++ {
+				_, states := m.table.Row(i)
+				_, sum := merged.table.Row(merged.table.RowAt(rows.Off[i-from]))
+				for _, s := range l.states {
+					n := s.fn.Words()
+					s.fn.Merge(sum[s.word:s.word+n], states[s.word:s.word+n])
+				}
+			}
+		}
+	}
+	return merged
+}

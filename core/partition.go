@@ -78,6 +78,9 @@ func (p *Partition) Image() *Image { return p.image }
 // Wake is never: only readers give a partition work, and they ring.
 func (p *Partition) Wake() Nanos { return Never }
 
+// Stall is why the last Step had no work.
+func (p *Partition) Stall() Stall { return StallInput }
+
 // Step applies some chunks, fairly: it begins at the ring behind the one that the last Step ended with.
 func (p *Partition) Step(Nanos) (work int) {
 	if p.Done() {

@@ -32,6 +32,7 @@ type Router struct {
 	layout *layout
 	source Source
 	owners *Owners
+	route  Route
 	out    []*ring.Producer[Chunk]
 	bells  []Bell // of the partitions
 
@@ -43,11 +44,17 @@ type Router struct {
 	encoded  bool
 	keys     *record.Keys
 
-	// Scratch of a stripe: counts for each partition, then where each row goes.
-	counts []int
-	bytes  []int
-	dest   [stripeRows]uint32
-	nulls  [stripeRows]uint64
+	// Scratch of a stripe: counts for each partition, the partition that gets all of it (-1: several may), then where each row goes.
+	counts   []int
+	bytes    []int
+	only     int
+	destined bool // counts, bytes, only and dest are those of the stripe
+	dest     [stripeRows]uint32
+	nulls    [stripeRows]uint64
+	turn     int // the partition that a stripe goes to next, of RouteRoundRobin
+	context  RouteContext
+
+	stall Stall // why the last Step had no work
 
 	counters  Counters
 	published publishedCounters
@@ -74,16 +81,20 @@ func (p *publishedCounters) load() Counters {
 	return Counters{p.in.Load(), p.counted.Load(), p.keyless.Load(), p.quarantined.Load(), p.batches.Load()}
 }
 
-// NewRouter makes the router of a reader. out and bells have an entry for each partition;
-func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, out []*ring.Producer[Chunk], bells []Bell) (*Router, error) {
+// NewRouter makes the router of a reader. out and bells have an entry for each partition.
+func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Route, out []*ring.Producer[Chunk], bells []Bell) (*Router, error) {
 	l, err := plan.compile()
 	if err != nil {
 		return nil, err
 	}
+	if err := route.Validate(); err != nil {
+		return nil, err
+	}
 	return &Router{
-		id: id, layout: l, source: source, owners: owners, out: out, bells: bells,
+		id: id, layout: l, source: source, owners: owners, route: route.For(plan), out: out, bells: bells,
 		open: make([]*Chunk, len(out)), counts: make([]int, len(out)), bytes: make([]int, len(out)),
-		keys: l.keys.NewKeys(stripeRows),
+		keys: l.keys.NewKeys(stripeRows), turn: int(id) % len(out),
+		context: RouteContext{Reader: id, Partitions: len(out)},
 	}, nil
 }
 
@@ -101,6 +112,9 @@ func (r *Router) Wake() Nanos {
 	return r.source.Wake()
 }
 
+// Stall is why the last Step had no work.
+func (r *Router) Stall() Stall { return r.stall }
+
 // Step routes the rest of the batch at hand, or one more.
 func (r *Router) Step(now Nanos) (work int) {
 	if r.Done() {
@@ -116,6 +130,7 @@ func (r *Router) Step(now Nanos) (work int) {
 			return 1 + r.mark()
 		}
 		if b == nil {
+			r.stall = StallInput
 			return r.publish(false)
 		}
 		r.take(b)
@@ -143,16 +158,19 @@ func (r *Router) take(b *record.Batch) {
 func (r *Router) scatter() (rows int) {
 	for r.from < r.batch.Len() {
 		if !r.encoded && !r.encode() {
+			r.stall = StallQuarantine
 			return rows
 		}
 		if r.from == r.to { // all the rest of the batch went to quarantine
 			break
 		}
 		if !r.room() {
+			r.stall = StallRing
 			return rows
 		}
 		n := r.to - r.from
 		r.copyRows()
+		r.pass()
 		r.counters.In += uint64(n)
 		r.counters.Counted += uint64(n)
 		r.counters.Keyless += uint64(r.keys.Keyless)
@@ -207,27 +225,29 @@ func (r *Router) longFit() int {
 	return n
 }
 
-// room makes room for the stripe in the open chunks of its owners. False says that a ring is full; nothing of the stripe has
-// been copied then. It leaves the owner of each row in r.dest.
+// room makes room for the stripe in the open chunks of the partitions that it goes to. False says that a ring is full; nothing of the
+// stripe has been copied then. It leaves the partition of each row in r.dest.
 func (r *Router) room() bool {
-	n := r.to - r.from
-	clear(r.counts)
-	clear(r.bytes)
-	if len(r.out) == 1 {
-		r.counts[0] = n
-		clear(r.dest[:n])
-	} else {
-		for i, h := range r.keys.Hashes {
-			p := r.owners.of[shardOf(h)]
-			r.dest[i] = uint32(p)
-			r.counts[p]++
+	tries := 1
+	if r.route.Routing == RouteRoundRobin {
+		tries = len(r.out)
+	}
+	for range tries {
+		if !r.destined {
+			r.destine()
+		}
+		if r.ensureAll() {
+			return true
+		}
+		if r.route.Routing == RouteRoundRobin {
+			r.pass()
 		}
 	}
-	if r.keys.Long > 0 {
-		for i, bytes := range r.keys.LongBytes[:n] {
-			r.bytes[r.dest[i]] += int(bytes)
-		}
-	}
+	return false
+}
+
+// ensureAll makes room in every chunk that the stripe goes to.
+func (r *Router) ensureAll() bool {
 	for p, rows := range r.counts {
 		if rows > 0 && !r.ensure(p, rows, r.bytes[p]) {
 			return false
@@ -264,13 +284,14 @@ func (r *Router) commit(p int) {
 // copyRows copies the columns of the stripe into the open chunks of the owners, which have room.
 func (r *Router) copyRows() {
 	l, b, n := r.layout, r.batch, r.to-r.from
-	first := r.open[0]
+	var first *Chunk // of the only partition
 	var at int
-	if len(r.out) == 1 {
+	if r.only >= 0 {
+		first = r.open[r.only]
 		at = int(first.rows)
 		first.rows += uint32(n)
 		for i := range r.dest[:n] {
-			r.dest[i] = uint32(at + i)
+			r.dest[i] = uint32(r.only)<<16 | uint32(at+i)
 		}
 	} else {
 		for i, p := range r.dest[:n] {
@@ -281,7 +302,7 @@ func (r *Router) copyRows() {
 	}
 	column := 0
 	put := func(words []uint64) {
-		if len(r.out) == 1 {
+		if first != nil {
 			copy(first.data[column*l.rows+at:], words)
 		} else {
 			r.scatterColumn(column*l.rows, words)
@@ -381,6 +402,7 @@ func (r *Router) mark() (told int) {
 		}
 		s := r.out[p].Reserve(1)
 		if len(s) == 0 {
+			r.stall = StallRing
 			return told
 		}
 		s[0].begin(chunkEnd, r.id)

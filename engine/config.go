@@ -35,6 +35,35 @@ const (
 	DefaultParkAfter = 50 * time.Microsecond
 )
 
+// A WaitPolicy is what a runner without work does. From top to bottom it answers faster and costs more.
+type WaitPolicy uint8
+
+const (
+	// WaitPark spins for some microseconds, yields the time slice for ParkAfter, then sleeps until somebody rings. An idle engine costs
+	// next to nothing; a record that comes then waits some 50 us longer.
+	WaitPark WaitPolicy = iota
+
+	// WaitYield spins, then yields the time slice again and again. An idle engine takes what the CPU has left.
+	WaitYield
+
+	// WaitSpin never lets go of its CPU: for CPUs that nothing else is to run on. Where runners are not locked to threads it
+	// is WaitYield.
+	WaitSpin
+)
+
+// String is the policy as a word.
+func (p WaitPolicy) String() string {
+	switch p {
+	case WaitPark:
+		return "park"
+	case WaitYield:
+		return "yield"
+	case WaitSpin:
+		return "spin"
+	}
+	return fmt.Sprintf("WaitPolicy(%d)", uint8(p))
+}
+
 // Config says what an engine runs and on what. Plan and Readers are needed; the zero value of everything else is a
 // good choice for a service that embeds velo.
 type Config struct {
@@ -67,8 +96,15 @@ type Config struct {
 	// RetryMin and RetryMax bound the wait after a transient read error, which doubles from one to the other.
 	RetryMin, RetryMax time.Duration
 
-	// ParkAfter is how long a runner without work stays awake. 0 means DefaultParkAfter; less than 0 means not at all.
+	// Wait is what a runner without work does; the zero value, WaitPark, suits a service.
+	Wait WaitPolicy
+
+	// ParkAfter is how long a runner without work stays awake before it parks. 0 means DefaultParkAfter; less than 0 means not at all.
 	ParkAfter time.Duration
+
+	// Route says which partition a record goes to; the zero value is by key, and round robin for a plan without keys. The result
+	// does not depend on it.
+	Route core.Route
 
 	// OnReject gets each record that went to quarantine, with the number of its reader; its Line is filled in where the reader
 	// knows it. It runs on a goroutine of its own, one call at a time, and owns the record. A slow OnReject holds up the readers
@@ -110,6 +146,15 @@ func (c *Config) Validate() error {
 	if c.RingSlots < 0 || c.RingSlots > ring.MaxSlots || c.RingSlots&(c.RingSlots-1) != 0 {
 		fault("rings of %d slots, expected a power of two up to %d, or 0 for %d", c.RingSlots, ring.MaxSlots, DefaultRingSlots)
 	}
+	if c.Wait > WaitSpin {
+		fault("no wait policy %v", c.Wait)
+	}
+	if c.Wait != WaitPark && c.ParkAfter != 0 {
+		fault("ParkAfter is %v, which is for the policy park; it is %v", c.ParkAfter, c.Wait)
+	}
+	if err := c.Route.Validate(); err != nil {
+		faults = append(faults, err)
+	}
 	if c.RetryMin < 0 || c.RetryMax < 0 || c.RetryMax > 0 && c.RetryMax < c.RetryMin {
 		fault("retries after %v up to %v, expected 0 < RetryMin <= RetryMax", c.RetryMin, c.RetryMax)
 	}
@@ -131,6 +176,10 @@ func (c *Config) String() string {
 	fmt.Fprintf(&b, "%d readers, %d partitions, %d cores", len(d.Readers), d.Partitions, d.Cores)
 	if d.NoPin {
 		b.WriteString(" (not pinned)")
+	}
+	fmt.Fprintf(&b, ", %v when idle", d.Wait)
+	if d.Route.Routing != core.RouteAuto {
+		fmt.Fprintf(&b, ", routed %v", d.Route.Routing)
 	}
 	fmt.Fprintf(&b, ", batches of %d rows, rings of %d x %d KiB", d.BatchRows, d.RingSlots, core.ChunkBytes>>10)
 	if d.Plan != nil {

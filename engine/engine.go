@@ -34,6 +34,7 @@ type Engine struct {
 	partitions []*core.Partition
 	rings      [][]ringEnds // by reader, by partition
 	runners    []*runner
+	runnerOf   []*runner // by reader
 	rejects    *rejectQueue
 	pumps      []*pump
 
@@ -138,11 +139,15 @@ func (e *Engine) build() error {
 	teams := assign(len(c.Readers), c.Partitions, c.Cores)
 	locked := !c.NoPin && haveFutex
 	bells := make([]*bell, len(c.Readers)+c.Partitions) // of the runner of each agent
+	e.runnerOf = make([]*runner, len(c.Readers))
 	for i, team := range teams {
-		r := &runner{engine: e, id: i, bell: newBell(locked), locked: locked, cpu: -1}
+		r := &runner{engine: e, id: i, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}), locked: locked, cpu: -1}
 		e.runners = append(e.runners, r)
 		for _, agent := range team {
 			bells[agent] = r.bell
+			if agent < len(c.Readers) {
+				e.runnerOf[agent] = r
+			}
 		}
 	}
 	coreBells := make([]core.Bell, len(bells))
@@ -163,7 +168,7 @@ func (e *Engine) build() error {
 		e.rings = append(e.rings, ends)
 		s := e.newSource(id, reader, bells[id])
 		e.sources = append(e.sources, s)
-		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, e.owners, out, partitionBells)
+		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, e.owners, c.Route, out, partitionBells)
 		if err != nil {
 			return err
 		}
@@ -235,6 +240,9 @@ func (e *Engine) agentDone(a core.Agent) {
 		next := &cut{epoch: 1}
 		for _, p := range e.partitions {
 			next.images = append(next.images, p.Image())
+		}
+		if e.cfg.Route.For(e.cfg.Plan).Scatters() {
+			next.images = []*core.Image{core.MergeImages(next.images)}
 		}
 		e.current.Store(next)
 	}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -514,6 +515,85 @@ func TestMasksRestored(t *testing.T) {
 			t.Errorf("thread %d may run on CPUs %v, the process on %v", thread, mask, usable)
 		}
 	}
+}
+
+// Goal: a paused reader is not read, the others flow, resuming goes on where it was, and a paused reader can be shut down. Method:
+// a polled and a pumped reader that count their calls.
+func TestPause(t *testing.T) {
+	for _, pumped := range []bool{false, true} {
+		endless := func() *scripted {
+			return &scripted{step: func(_ int, b *record.Batch) error { add(b, 1, 10); return nil }}
+		}
+		var readers []record.Reader
+		for range 2 {
+			var r record.Reader = endless()
+			if pumped {
+				r = blocking{r}
+			}
+			readers = append(readers, r)
+		}
+		e := start(t, engine.Config{Plan: plan(), Readers: readers, Partitions: 2, Cores: 1})
+		in := func(reader int) uint64 { return e.Stats().Readers[reader].In }
+		eventually(t, "both flow", func() bool { return in(0) > 0 && in(1) > 0 })
+		if err := e.Pause(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		paused := in(0) + 10 // a batch that had been read
+		other := in(1)
+		eventually(t, "the other flows", func() bool { return in(1) > other+1000 })
+		if got := in(0); got > paused {
+			t.Fatalf("pumped %v: %d records of the paused reader, expected at most %d", pumped, got, paused)
+		}
+		if st := e.Stats().Readers; st[0].State != engine.Paused || st[1].State != engine.Running {
+			t.Fatalf("states %v and %v", st[0].State, st[1].State)
+		}
+		if err := e.Resume(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it flows again", func() bool { return in(0) > paused+1000 })
+		for _, reader := range []int{0, 1} { // both: the runner parks
+			if err := e.Pause(t.Context(), reader); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Pause(t.Context(), 2); err == nil || !strings.Contains(err.Error(), "no reader 2") {
+			t.Fatal(err)
+		}
+		eventually(t, "the runner parks", func() bool { return e.Stats().Runners[0].Parks > 0 })
+		if err := e.Resume(t.Context(), 1); err != nil { // wakes it
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := e.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Fatalf("shutdown took %v", took)
+		}
+		if err := e.Pause(t.Context(), 0); !errors.Is(err, engine.ErrEnded) {
+			t.Fatalf("%v, expected that the engine has ended", err)
+		}
+	}
+}
+
+// Goal: commands from many goroutines are all done, also while the engine ends; nobody hangs.
+func TestPauseFromMany(t *testing.T) {
+	e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{ends(1, 20_000), never{}}, Cores: 1})
+	var callers sync.WaitGroup
+	for i := range 100 {
+		callers.Go(func() {
+			for range 50 {
+				if err := errors.Join(e.Pause(t.Context(), i%2), e.Resume(t.Context(), i%2)); err != nil && !errors.Is(err, engine.ErrEnded) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	time.Sleep(2 * time.Millisecond)
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	callers.Wait()
 }
 
 // Goal: a global aggregate has its one row, also before the first epoch and over no rows.

@@ -22,7 +22,7 @@ const (
 	// pauses between two looks: about 0.3 us.
 	pauses = 8
 
-	// sampleEvery is how often a busy runner tells its CPU time.
+	// sampleEvery is how often a busy runner publishes its counters.
 	sampleEvery = 10 * time.Millisecond
 
 	// longestSleep bounds a park without a deadline, so that a lost wake-up would be a delay and not the end. There is
@@ -30,31 +30,43 @@ const (
 	longestSleep = time.Second
 )
 
-// stepper is an agent with its name.
+// stepper is an agent with its name and what the runner knows of it.
 type stepper struct {
 	core.Agent
 	name  string // reader/0, partition/3
 	label context.Context
 	done  bool
+
+	tally   agentTally
+	end     core.Nanos // of the last step
+	stalled bool       // the last step had no work, for the reason cause, since end
+	cause   core.Stall
+
+	// The longest step of another agent of the runner since end, and whose it was; 0 where none was longer than LongStep.
+	kept   time.Duration
+	keptBy int
 }
 
 // A runner steps some agents on one thread. It is the only place that starts from a goroutine, locks a thread, pins, spins and
 // sleeps.
 type runner struct {
-	engine *Engine
-	id     int
-	agents []stepper
-	live   int
-	bell   *bell
-	locked bool
-	cpu    int // to pin to; less than 0: not
+	engine  *Engine
+	id      int
+	agents  []stepper
+	live    int
+	bell    *bell
+	mailbox mailbox
+	ended   chan struct{} // closed when the loop has
+	locked  bool
+	cpu     int // to pin to; less than 0: not
 
 	current *stepper // the agent that is being stepped, for the report of a panic
 
-	// For Stats: written by the runner, read by anyone.
-	cpuNanos, turns, busy, parks atomic.Uint64
-	pinned                       atomic.Bool
-	pinError                     atomic.Pointer[string]
+	tally     runnerTally
+	start     time.Duration // CPU time of the thread before the loop
+	published publishedTally
+	pinned    atomic.Bool            // written by the runner, for Stats
+	pinError  atomic.Pointer[string] // the same
 }
 
 func (r *runner) String() string {
@@ -99,8 +111,7 @@ func (r *runner) pin() (restored bool) {
 
 // loop steps the agents and waits when there is nothing to do. A panic in an agent ends the plan, not the process.
 func (r *runner) loop() {
-	start := threadTime(r.locked)
-	var sampled core.Nanos
+	r.start = threadTime(r.locked)
 	defer func() {
 		if v := recover(); v != nil {
 			name := "runner"
@@ -109,15 +120,17 @@ func (r *runner) loop() {
 			}
 			r.engine.fail(fmt.Errorf("engine: panic in %s: %v\n%s", name, v, debug.Stack()))
 		}
-		r.cpuNanos.Store(uint64(threadTime(r.locked) - start))
+		r.publish(true)
 		pprof.SetGoroutineLabels(context.Background())
+		close(r.ended)
+		r.mailbox.box.Dispose()
 	}()
-	var idleSince core.Nanos // 0: not idle
+	var idleSince, sampled core.Nanos // 0: not idle
 	for r.live > 0 && !r.engine.closing.Load() {
 		now := r.engine.now()
 		if now-sampled > core.Nanos(sampleEvery) {
 			sampled = now
-			r.cpuNanos.Store(uint64(threadTime(r.locked) - start))
+			r.publish(false)
 		}
 		if r.turn(now) > 0 {
 			idleSince = 0
@@ -126,12 +139,13 @@ func (r *runner) loop() {
 		if idleSince == 0 {
 			idleSince = now
 		}
-		switch idle := time.Duration(now - idleSince); {
-		case idle >= r.engine.cfg.ParkAfter:
+		idle := time.Duration(now - idleSince)
+		switch wait := r.engine.cfg.Wait; {
+		case wait == WaitPark && idle >= r.engine.cfg.ParkAfter:
 			r.park()
 		case !r.locked:
 			runtime.Gosched()
-		case idle < spinFor:
+		case wait == WaitSpin || idle < spinFor:
 			pause(pauses)
 		default:
 			osYield()
@@ -139,8 +153,11 @@ func (r *runner) loop() {
 	}
 }
 
-// turn steps every agent once.
+// turn does the commands in the mailbox and steps every agent once.
 func (r *runner) turn(now core.Nanos) (work int) {
+	if r.mailbox.box.Len() > 0 {
+		work = r.mailbox.receive()
+	}
 	for i := range r.agents {
 		a := &r.agents[i]
 		if a.done {
@@ -150,7 +167,14 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		if len(r.agents) > 1 {
 			pprof.SetGoroutineLabels(a.label)
 		}
-		work += a.Step(now)
+		if n := a.Step(now); n > 0 {
+			work += n
+			end := r.engine.now()
+			r.worked(i, now, end)
+			now = end
+		} else {
+			a.idle(now)
+		}
 		if a.Done() {
 			a.done = true
 			r.live--
@@ -158,9 +182,9 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		}
 	}
 	r.current = nil
-	r.turns.Store(r.turns.Load() + 1)
+	r.tally.turns++
 	if work > 0 {
-		r.busy.Store(r.busy.Load() + 1)
+		r.tally.busy++
 	}
 	return work
 }
@@ -169,7 +193,8 @@ func (r *runner) turn(now core.Nanos) (work int) {
 func (r *runner) park() {
 	r.bell.announce()
 	now := r.engine.now()
-	// closing is one of the things that were published before a ring, so it is looked at after the announcement too.
+	// closing is one of the things that were published before a ring, so it is looked at after the announcement too; the mailbox
+	// is looked at in the turn.
 	if r.turn(now) > 0 || r.live == 0 || r.engine.closing.Load() {
 		r.bell.retract()
 		return
@@ -184,7 +209,8 @@ func (r *runner) park() {
 		r.bell.retract()
 		return
 	}
-	r.parks.Store(r.parks.Load() + 1)
+	r.tally.parks++
+	r.publish(false)
 	r.bell.sleep(time.Duration(wake - now))
 }
 

@@ -9,7 +9,7 @@ import (
 // cut is what a snapshot sees: the images of all partitions at one epoch.
 type cut struct {
 	epoch  uint64
-	images []*core.Image // by partition
+	images []*core.Image // by partition; a single one where groups were scattered and have been merged
 }
 
 // A Snapshot is a consistent picture of all groups: everything that every reader had routed at one epoch, and nothing else. It is
@@ -38,6 +38,9 @@ func (s *Snapshot) Len() (n int) {
 
 // Get finds the group of a key that was made by the plan's Key. False says that there is none. It allocates nothing.
 func (s *Snapshot) Get(k core.Key) (core.Row, bool) {
+	if len(s.cut.images) == 1 {
+		return s.cut.images[0].Get(k)
+	}
 	return s.cut.images[s.owners.Of(k)].Get(k)
 }
 

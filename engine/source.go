@@ -36,11 +36,12 @@ const (
 	Ended                // its source has ended
 	Failed               // its source has failed; see ReaderStats.Err
 	Stopped              // told to stop by Shutdown
+	Paused               // by Pause
 )
 
 // String is the state as a word.
 func (s ReaderState) String() string {
-	return [...]string{"running", "retrying", "ended", "failed", "stopped"}[s]
+	return [...]string{"running", "retrying", "ended", "failed", "stopped", "paused"}[s]
 }
 
 // A source hands the batches of one reader to its router: the part that pollSource and pumpSource share. It does what a reader asks
@@ -63,13 +64,31 @@ type source struct {
 	state   atomic.Uint32
 	retries atomic.Uint64
 	dropped atomic.Uint64 // rows of batches that were not finished
+	paused  atomic.Bool   // written and used by the runner; atomic for Stats
 
 	mu  sync.Mutex // guards err: off the data path
 	err error
 }
 
 // Wake is when Next is worth a call even if nobody rings.
-func (s *source) Wake() core.Nanos { return s.wake }
+func (s *source) Wake() core.Nanos {
+	if s.asleep() {
+		return core.Never // Resume rings
+	}
+	return s.wake
+}
+
+// asleep says that the source has been paused and shall not be read. Shutdown ends it all the same.
+func (s *source) asleep() bool { return s.paused.Load() && !s.engine.stopping.Load() }
+
+// status is what the reader is doing.
+func (s *source) status() ReaderState {
+	state := ReaderState(s.state.Load())
+	if s.paused.Load() && (state == Running || state == Retrying) {
+		return Paused
+	}
+	return state
+}
 
 // Quarantine takes a record that the router could not take.
 func (s *source) Quarantine(r record.Reject) bool {
@@ -207,6 +226,9 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 		s.finish()
 		return nil, true
 	}
+	if s.asleep() {
+		return nil, false
+	}
 	if s.delay > 0 && now < s.wake {
 		return nil, false
 	}
@@ -292,6 +314,9 @@ func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
 	if s.ended {
 		s.finish()
 		return nil, true
+	}
+	if s.asleep() {
+		return nil, false
 	}
 	var next [1]pumped
 	if s.full.PopN(next[:]) == 0 {

@@ -29,15 +29,44 @@ type RingStats struct {
 	ring.Stats
 }
 
-// RunnerStats are the counters of a runner.
+// RunnerStats are the counters of a runner. While it runs they are up to 10 ms old.
 type RunnerStats struct {
 	Agents   string        // their names, joined by +
 	CPU      int           // the CPU it is pinned to, -1 where it is not
 	PinError string        // why not, where it should be
-	CPUTime  time.Duration // of its thread, waiting included; up to 10 ms behind while it runs; 0 where it is not locked to one
+	CPUTime  time.Duration // of its thread, waiting included; 0 where it is not locked to one
 	Turns    uint64        // times it stepped all its agents
 	Busy     uint64        // of those, the ones that had work
 	Parks    uint64        // times it went to sleep
+}
+
+// StallStats are the times that an agent had no work for one reason.
+type StallStats struct {
+	Count uint64
+	Time  time.Duration // together, until there was work again
+}
+
+// AgentStats are the counters of a reader's router or of a partition, as its runner sees it. While it runs they are up to 10 ms
+// old.
+type AgentStats struct {
+	Name    string // reader/0, partition/3
+	Runner  int
+	Steps   uint64                  // that had work
+	Busy    time.Duration           // in those
+	Longest time.Duration           // of them
+	Long    uint64                  // of them, longer than LongStep
+	Stalls  [core.Stalls]StallStats // by cause
+	Starved uint64                  // times it had work and had waited for a long step of another agent of its runner
+	By      string                  // whose step that was, the last time
+	Waited  time.Duration           // the longest of those waits
+}
+
+// Duty is the share of the time that the agent had work, of so much.
+func (a *AgentStats) Duty(elapsed time.Duration) float64 {
+	if elapsed <= 0 {
+		return 0
+	}
+	return float64(a.Busy) / float64(elapsed)
 }
 
 // Stats are the counters of an engine. They can be read at any time, also after a failure. While the engine runs they are of slightly
@@ -50,6 +79,7 @@ type Stats struct {
 	Partitions []PartitionStats
 	Rings      []RingStats
 	Runners    []RunnerStats
+	Agents     []AgentStats // by runner
 }
 
 // Stats reads the counters.
@@ -65,7 +95,7 @@ func (e *Engine) Stats() Stats {
 	for id, src := range e.sources {
 		b := src.base()
 		s.Readers = append(s.Readers, ReaderStats{
-			Name: b.name, State: ReaderState(b.state.Load()), Err: b.failure(), Counters: e.routers[id].Counters(),
+			Name: b.name, State: b.status(), Err: b.failure(), Counters: e.routers[id].Counters(),
 			Dropped: b.dropped.Load(), Retries: b.retries.Load(),
 		})
 	}
@@ -74,11 +104,9 @@ func (e *Engine) Stats() Stats {
 			s.Rings = append(s.Rings, RingStats{reader, partition, ring.ReadStats(r.in, r.out)})
 		}
 	}
-	for _, r := range e.runners {
-		rs := RunnerStats{
-			Agents: r.String(), CPU: -1, CPUTime: time.Duration(r.cpuNanos.Load()),
-			Turns: r.turns.Load(), Busy: r.busy.Load(), Parks: r.parks.Load(),
-		}
+	for id, r := range e.runners {
+		t, agents := r.published.read()
+		rs := RunnerStats{Agents: r.String(), CPU: -1, CPUTime: t.cpu, Turns: t.turns, Busy: t.busy, Parks: t.parks}
 		if r.pinned.Load() {
 			rs.CPU = r.cpu
 		}
@@ -86,6 +114,16 @@ func (e *Engine) Stats() Stats {
 			rs.PinError = *text
 		}
 		s.Runners = append(s.Runners, rs)
+		for i, t := range agents {
+			as := AgentStats{
+				Name: r.agents[i].name, Runner: id, Steps: t.steps, Busy: t.busy, Longest: t.longest, Long: t.long,
+				Stalls: t.stalls, Starved: t.starved, Waited: t.waited,
+			}
+			if t.starved > 0 {
+				as.By = r.agents[t.by].name
+			}
+			s.Agents = append(s.Agents, as)
+		}
 	}
 	return s
 }
@@ -106,6 +144,21 @@ func (s Stats) Groups() (n uint64) {
 	return n
 }
 
+// Skew is how many times as many records the busiest partition has as there are for each on average, and which it is; 1 is even.
+func (s Stats) Skew() (times float64, partition int) {
+	var total uint64
+	for i, p := range s.Partitions {
+		total += p.Rows
+		if p.Rows > s.Partitions[partition].Rows {
+			partition = i
+		}
+	}
+	if total == 0 {
+		return 1, 0
+	}
+	return float64(s.Partitions[partition].Rows) * float64(len(s.Partitions)) / float64(total), partition
+}
+
 // CPUTime is the CPU time of all runners' threads.
 func (s Stats) CPUTime() (d time.Duration) {
 	for _, r := range s.Runners {
@@ -113,6 +166,9 @@ func (s Stats) CPUTime() (d time.Duration) {
 	}
 	return d
 }
+
+// maxEven is the skew up to which String does not mention it.
+const maxEven = 1.2
 
 // String is a table for people.
 func (s Stats) String() string {
@@ -135,6 +191,9 @@ func (s Stats) String() string {
 	}
 	fmt.Fprintf(w, "all\t%d\t%d\t\t\n", rows, s.Groups())
 	w.Flush()
+	if times, p := s.Skew(); times > maxEven {
+		fmt.Fprintf(&b, "skew: partition %d has %.1f times its share of the records\n", p, times)
+	}
 	fmt.Fprintf(w, "ring\tchunks\tdepth\thigh water\tslots\tfull stalls\tempty stalls\t\n")
 	for _, r := range s.Rings {
 		fmt.Fprintf(w, "%d to %d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", r.Reader, r.Partition, r.Pushed, r.Depth, r.HighWater, r.Slots, r.FullStalls, r.EmptyStalls)
@@ -149,6 +208,29 @@ func (s Stats) String() string {
 		fmt.Fprintf(w, "%d\t%s\t%v\t%d\t%d\t%d\t%s\t\n", i, cpu, r.CPUTime.Round(time.Millisecond), r.Turns, r.Busy, r.Parks, r.Agents)
 	}
 	w.Flush()
+	fmt.Fprintf(w, "agent\trunner\tduty\tsteps\tlongest\tlong\t")
+	for cause := range core.Stalls {
+		fmt.Fprintf(w, "%v\t", cause)
+	}
+	fmt.Fprintln(w)
+	for _, a := range s.Agents {
+		fmt.Fprintf(w, "%s\t%d\t%.0f %%\t%d\t%v\t%d\t", a.Name, a.Runner, 100*a.Duty(s.Elapsed), a.Steps, a.Longest.Round(time.Microsecond), a.Long)
+		for _, stall := range a.Stalls {
+			if stall.Count == 0 {
+				fmt.Fprint(w, "-\t")
+				continue
+			}
+			fmt.Fprintf(w, "%d, %v\t", stall.Count, stall.Time.Round(time.Millisecond))
+		}
+		fmt.Fprintln(w)
+	}
+	w.Flush()
+	for _, a := range s.Agents {
+		if a.Starved > 0 {
+			fmt.Fprintf(&b, "%s was starved %d times by long steps, the longest wait was %v, the last of %s: give them a runner each\n",
+				a.Name, a.Starved, a.Waited.Round(time.Microsecond), a.By)
+		}
+	}
 	for i, r := range s.Readers {
 		if r.Err != nil {
 			fmt.Fprintf(&b, "reader %d (%s) failed: %v\n", i, r.Name, r.Err)

@@ -124,7 +124,7 @@ func check(t *testing.T, c *testgen.Case, p *core.Plan, s *engine.Snapshot) {
 
 // Goal: the same rows for every shape. Method: random queries over random records (every type, NULLs, NaN, long
 // strings, overflowing sums) against the twin of testgen, for 1, 2, 3 and 8 readers and partitions, readers polled and pumped
-// in turn, rings of 2 to 8 chunks.
+// in turn, rings of 2 to 8 chunks, every routing and every wait policy.
 //
 // VELO_SEED=n repeats one case.
 func TestTwin(t *testing.T) {
@@ -156,6 +156,19 @@ func TestTwin(t *testing.T) {
 	}
 }
 
+// routes are the routings; the result must not depend on them.
+var routes = []core.Route{
+	{},
+	{Routing: core.RouteByKey},
+	{Routing: core.RouteAligned},
+	{Routing: core.RouteRoundRobin},
+	{Routing: core.RouteCustom, Func: func(c *core.RouteContext) {
+		for i, h := range c.Hashes {
+			c.Partition[i] = uint32(uint64(i)+h) % uint32(c.Partitions)
+		}
+	}},
+}
+
 func twin(t *testing.T, c *testgen.Case, partitions int) {
 	var readers []record.Reader
 	for i, b := range c.Batches {
@@ -168,6 +181,7 @@ func twin(t *testing.T, c *testgen.Case, partitions int) {
 	p := planOf(c)
 	e, err := engine.Start(t.Context(), engine.Config{
 		Plan: p, Readers: readers, Partitions: partitions, RingSlots: 2 << (c.Seed % 3), BatchRows: 1500,
+		Route: routes[(c.Seed+uint64(partitions))%uint64(len(routes))], Wait: engine.WaitPolicy(c.Seed % 3),
 	})
 	if err != nil {
 		t.Fatal(err)

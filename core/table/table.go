@@ -63,6 +63,9 @@ func (t *Table) Row(i int) (key, states []uint64) {
 	return row[:t.keyWords:t.keyWords], row[t.keyWords:]
 }
 
+// RowAt is the number of the row at a place that FindOrCreate gave.
+func (t *Table) RowAt(off uint64) int { return int(off) / (8 * t.rowWords) }
+
 // Heap is where the long strings of the keys lie.
 func (t *Table) Heap() []byte { return t.heap }
 

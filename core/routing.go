@@ -1,0 +1,153 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// A Routing says which partition a record goes to. Whatever it says, the result is the same: groups that more than one partition has
+// are merged when they are published.
+type Routing uint8
+
+const (
+	// RouteAuto is RouteByKey, and RouteRoundRobin for a plan without keys, all of whose records would go to one partition.
+	RouteAuto Routing = iota
+
+	// RouteByKey sends all records of a group to the partition that owns its shard.
+	RouteByKey
+
+	// RouteAligned sends all records of reader i to partition i, modulo their number. It is for sources that are divided by the
+	// group key already: records stay on their core.
+	RouteAligned
+
+	// RouteRoundRobin sends one stripe after the other to each partition in turn, passing by those whose ring is full.
+	RouteRoundRobin
+
+	// RouteCustom asks a RouteFunc.
+	RouteCustom
+)
+
+// String is the name.
+func (r Routing) String() string {
+	switch r {
+	case RouteAuto:
+		return "auto"
+	case RouteByKey:
+		return "by key"
+	case RouteAligned:
+		return "aligned"
+	case RouteRoundRobin:
+		return "round robin"
+	case RouteCustom:
+		return "custom"
+	}
+	return fmt.Sprintf("Routing(%d)", uint8(r))
+}
+
+// A RouteContext is some consecutive rows of a batch that a RouteFunc routes together. It is valid during the call.
+type RouteContext struct {
+	Reader     ReaderID
+	Partitions int
+
+	// Batch has the rows First, First+1, ... of this context, as many as Hashes.
+	Batch *record.Batch
+	First int
+
+	// Hashes has the hash of the group key of each row; it is random per process, and 0 for a record without its key.
+	Hashes []uint64
+
+	// Partition is to be filled: where each row goes, less than Partitions.
+	Partition []uint32
+}
+
+// A RouteFunc fills c.Partition. It runs on the thread of the reader, must not block, and keeps nothing of c. Readers call it at the
+// same time. A panic, or a partition that does not exist, fails the plan.
+type RouteFunc func(c *RouteContext)
+
+// Route is a routing with what it needs.
+type Route struct {
+	Routing Routing
+	Func    RouteFunc // of RouteCustom
+}
+
+// Validate says what is wrong with a route.
+func (r Route) Validate() error {
+	switch {
+	case r.Routing > RouteCustom:
+		return fmt.Errorf("core: no routing %v", r.Routing)
+	case r.Routing == RouteCustom && r.Func == nil:
+		return errors.New("core: custom routing without a function")
+	case r.Routing != RouteCustom && r.Func != nil:
+		return fmt.Errorf("core: a function for routing %v, which takes none", r.Routing)
+	}
+	return nil
+}
+
+// For is the route for a plan, with RouteAuto decided.
+func (r Route) For(plan *Plan) Route {
+	if r.Routing == RouteAuto {
+		r.Routing = RouteByKey
+		if len(plan.Keys) == 0 {
+			r.Routing = RouteRoundRobin
+		}
+	}
+	return r
+}
+
+// Scatters says whether one group may be in several partitions.
+func (r Route) Scatters() bool { return r.Routing != RouteByKey }
+
+// destine finds out where the rows of the stripe go: r.dest, r.counts, r.bytes, and r.only where one partition gets them all.
+func (r *Router) destine() {
+	dest := r.dest[:r.to-r.from]
+	clear(r.counts)
+	clear(r.bytes)
+	r.only = -1
+	switch {
+	case len(r.out) == 1:
+		r.only = 0
+	case r.route.Routing == RouteAligned:
+		r.only = int(r.id) % len(r.out)
+	case r.route.Routing == RouteRoundRobin:
+		r.only = r.turn
+	case r.route.Routing == RouteCustom:
+		c := &r.context
+		c.Batch, c.First, c.Hashes, c.Partition = r.batch, r.from, r.keys.Hashes, dest
+		r.route.Func(c)
+		c.Batch = nil
+		for _, p := range dest {
+			if p >= uint32(len(r.out)) {
+				panic(fmt.Sprintf("core: the route function sent a record to partition %d, there are %d", p, len(r.out)))
+			}
+			r.counts[p]++
+		}
+	default:
+		for i, h := range r.keys.Hashes {
+			p := r.owners.of[shardOf(h)]
+			dest[i] = uint32(p)
+			r.counts[p]++
+		}
+	}
+	if r.only >= 0 {
+		r.counts[r.only] = len(dest)
+		for i := range dest {
+			dest[i] = uint32(r.only)
+		}
+	}
+	if r.keys.Long > 0 {
+		for i, bytes := range r.keys.LongBytes[:len(dest)] {
+			r.bytes[dest[i]] += int(bytes)
+		}
+	}
+	r.destined = true
+}
+
+// pass goes on to the next destination: the stripe has been copied, or has to go elsewhere.
+func (r *Router) pass() {
+	r.destined = false
+	if r.turn++; r.turn == len(r.out) {
+		r.turn = 0
+	}
+}

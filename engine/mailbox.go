@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/Workiva/go-datastructures/queue"
+)
+
+// mailboxSlots bounds the commands that wait for one runner; who sends one more waits for room.
+const mailboxSlots = 64
+
+// ErrEnded says that the engine has ended, so there is nobody to do what was asked.
+var ErrEnded = errors.New("the engine has ended")
+
+// A command is done by a runner between two steps, so that it may touch what belongs to the runner's agents.
+type command struct {
+	do   func()
+	done chan struct{} // closed when it is
+}
+
+// A mailbox carries commands from any goroutine to one runner. The runner looks at its length once in each turn, two loads of words that
+// nobody writes; commands are rare, so boxing them does not matter.
+type mailbox struct{ box *queue.RingBuffer }
+
+func newMailbox() mailbox { return mailbox{queue.NewRingBuffer(mailboxSlots)} }
+
+// receive does the commands that are there and returns how many. Get would wait for the first; Len says that there is one, or that
+// somebody is about to put it there in the next instructions.
+func (m mailbox) receive() (n int) {
+	for m.box.Len() > 0 {
+		v, err := m.box.Get()
+		if err != nil {
+			break // disposed: the engine has ended
+		}
+		c := v.(command)
+		c.do()
+		close(c.done)
+		n++
+	}
+	return n
+}
+
+// send has a runner do something and waits until it has.
+func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
+	c := command{do, make(chan struct{})}
+	if err := r.mailbox.box.Put(c); err != nil {
+		return fmt.Errorf("engine: %w", ErrEnded)
+	}
+	r.bell.Ring() // the mailbox is one of the things a runner looks at after it has announced that it parks
+	select {
+	case <-c.done:
+		return nil
+	case <-r.ended:
+		return fmt.Errorf("engine: %w", ErrEnded)
+	case <-ctx.Done():
+		return fmt.Errorf("engine: %w", context.Cause(ctx))
+	}
+}
+
+// Pause stops reading from a reader: no batch is taken from it any more until Resume. What was read before is still routed. The other
+// readers flow. Shutdown and Close end a paused reader as any other. It returns when the runner has taken note; the error says that
+// there is no such reader, that the engine has ended, or that ctx was done first (the reader may be paused then all the same).
+func (e *Engine) Pause(ctx context.Context, reader int) error { return e.pause(ctx, reader, true) }
+
+// Resume goes on reading from a reader that was paused.
+func (e *Engine) Resume(ctx context.Context, reader int) error { return e.pause(ctx, reader, false) }
+
+func (e *Engine) pause(ctx context.Context, reader int, on bool) error {
+	if reader < 0 || reader >= len(e.sources) {
+		return fmt.Errorf("engine: no reader %d, there are %d", reader, len(e.sources))
+	}
+	s := e.sources[reader].base()
+	return e.send(ctx, e.runnerOf[reader], func() { s.paused.Store(on) })
+}

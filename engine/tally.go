@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+)
+
+// LongStep is how long a step may take before it counts as a long one: ten times what a full batch takes, so usually a
+// reader or a route function that blocks, or the kernel that ran something else on the CPU.
+const LongStep = time.Millisecond
+
+// agentTally is what a runner counts of one agent.
+type agentTally struct {
+	steps   uint64 // that had work
+	busy    time.Duration
+	longest time.Duration
+	long    uint64 // steps longer than LongStep
+	stalls  [core.Stalls]StallStats
+	starved uint64
+	by      int // whose step was the longest of the last starvation, as a place in runner.agents; -1 where there was none
+	waited  time.Duration
+}
+
+// runnerTally is what a runner counts of itself.
+type runnerTally struct {
+	cpu                time.Duration
+	turns, busy, parks uint64
+}
+
+// publishedTally is a copy of the tallies for Stats, made every 10 ms and before each sleep: counting with atomics in every step would
+// cost as much as routing some records. A runner that finds the lock taken goes on and publishes the next time.
+type publishedTally struct {
+	mu     sync.Mutex
+	runner runnerTally
+	agents []agentTally
+}
+
+// publish copies the tallies to where Stats finds them; with wait it does not give up where somebody is reading.
+func (r *runner) publish(wait bool) {
+	r.tally.cpu = threadTime(r.locked) - r.start
+	p := &r.published
+	if !p.mu.TryLock() {
+		if !wait {
+			return
+		}
+		p.mu.Lock()
+	}
+	defer p.mu.Unlock()
+	p.runner = r.tally
+	p.agents = p.agents[:0]
+	for i := range r.agents {
+		p.agents = append(p.agents, r.agents[i].tally)
+	}
+}
+
+// read is the newest copy. agents is empty before the first.
+func (p *publishedTally) read() (runner runnerTally, agents []agentTally) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.runner, slices.Clone(p.agents)
+}
+
+// worked counts a step with work of agent i. It was starved where it had to wait for a long step of another: it had work as soon
+// as it came to its turn, and might have had it before.
+func (r *runner) worked(i int, begin, end core.Nanos) {
+	a := &r.agents[i]
+	t := &a.tally
+	took := time.Duration(end - begin)
+	t.steps++
+	t.busy += took
+	t.longest = max(t.longest, took)
+	if a.stalled {
+		a.stalled = false
+		t.stalls[a.cause].Time += time.Duration(begin - a.end)
+	}
+	if a.kept > 0 {
+		t.starved++
+		t.by = a.keptBy
+		t.waited = max(t.waited, time.Duration(begin-a.end))
+		a.kept = 0
+	}
+	a.end = end
+	if took <= LongStep {
+		return
+	}
+	t.long++
+	for j := range r.agents {
+		if other := &r.agents[j]; j != i && took > other.kept {
+			other.kept, other.keptBy = took, i
+		}
+	}
+}
+
+// idle counts a step without work: the first in a row is a stall.
+func (a *stepper) idle(now core.Nanos) {
+	a.kept = 0
+	if cause := a.Stall(); !a.stalled || cause != a.cause {
+		if a.stalled {
+			a.tally.stalls[a.cause].Time += time.Duration(now - a.end)
+		}
+		a.tally.stalls[cause].Count++
+		a.stalled, a.cause, a.end = true, cause, now
+	}
+}
