@@ -177,6 +177,22 @@ func (p *Producer[T]) Push(v T) bool {
 	return true
 }
 
+// PushRelease writes one element and publishes it, and all that Push has held back, with a release store: for a producer whose every
+// element must be seen soon. False says full.
+//
+// A release store is not a fence. A producer that looks whether the consumer sleeps after PushRelease may look too early and
+// find it awake, so such a consumer must not sleep for ever.
+func (p *Producer[T]) PushRelease(v T) bool {
+	if p.next-p.seenHead > p.mask && p.fullAfterFlush() {
+		return false
+	}
+	*p.at(p.next) = v
+	p.next++
+	p.published = p.next
+	release(&p.shared.tail, p.next)
+	return true
+}
+
 // fullAfterFlush publishes what Push held back, or a consumer of a small ring would wait for it for ever.
 //
 //go:noinline
