@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/velo-engine/velo/internal/invariants"
 )
 
 // verdict is what an outcome of a litmus test means.
@@ -128,7 +130,7 @@ func litmusTests() []litmus {
 // logged, an outcome that is not in the table is forbidden.
 func TestLitmus(t *testing.T) {
 	rounds := 100_000
-	if testing.Short() {
+	if testing.Short() || invariants.Enabled { // with the race detector a round takes ten times as long
 		rounds = 10_000
 	}
 	for _, l := range litmusTests() {
