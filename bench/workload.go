@@ -56,27 +56,56 @@ func (w Workload) Plan() *core.Plan {
 	return plan
 }
 
-// Readers makes n readers without end, each with records of its own.
-func (w Workload) Readers(n int) ([]record.Reader, error) {
+// generators makes n generators without end, each with records of its own.
+func (w Workload) generators(n int) ([]*readers.Generator, error) {
 	cfg := readers.GeneratorConfig{Seed: w.Seed, Groups: w.Groups, Readers: n}
 	if w.Zipf > 0 {
 		cfg.Distribution, cfg.Skew = readers.Zipf, w.Zipf
 	}
-	rows := w.BatchRows
-	if rows == 0 {
-		rows = record.DefaultRows
-	}
-	var rs []record.Reader
+	var gs []*readers.Generator
 	for cfg.Reader = range n {
 		g, err := readers.NewGenerator(cfg)
 		if err != nil {
 			return nil, err
 		}
-		if w.Prepare == 0 {
+		gs = append(gs, g)
+	}
+	return gs, nil
+}
+
+// Batches makes the prepared records of n readers.
+func (w Workload) Batches(n int) ([][]*record.Batch, error) {
+	gs, err := w.generators(n)
+	if err != nil {
+		return nil, err
+	}
+	rows := w.BatchRows
+	if rows == 0 {
+		rows = record.DefaultRows
+	}
+	var all [][]*record.Batch
+	for _, g := range gs {
+		all = append(all, g.Prepare(w.Prepare, rows))
+	}
+	return all, nil
+}
+
+// Readers makes n readers without end, each with records of its own.
+func (w Workload) Readers(n int) ([]record.Reader, error) {
+	var rs []record.Reader
+	if w.Prepare == 0 {
+		gs, err := w.generators(n)
+		for _, g := range gs {
 			rs = append(rs, g)
-			continue
 		}
-		m, err := g.Prepare(w.Prepare, rows)
+		return rs, err
+	}
+	all, err := w.Batches(n)
+	if err != nil {
+		return nil, err
+	}
+	for _, batches := range all {
+		m, err := newMemory(batches, 0)
 		if err != nil {
 			return nil, err
 		}

@@ -202,9 +202,8 @@ func (g *Generator) String() string {
 	return fmt.Sprintf("generator %v, %d groups, seed %d", g.cfg.Distribution, g.cfg.Groups, g.cfg.Seed)
 }
 
-// Prepare makes records once, at least n of them in batches of rows rows, and returns a reader that lends them without end: then a
-// measurement does not see the generator.
-func (g *Generator) Prepare(n, rows int) (*Memory, error) {
+// Prepare makes at least n records, in batches of rows rows: a Memory lends them, so that a measurement does not see the generator.
+func (g *Generator) Prepare(n, rows int) []*record.Batch {
 	var batches []*record.Batch
 	for made := 0; made < n; {
 		b := record.NewBatch(GeneratorSchema, rows)
@@ -215,7 +214,7 @@ func (g *Generator) Prepare(n, rows int) (*Memory, error) {
 			break
 		}
 	}
-	return NewMemory(GeneratorSchema, batches, 0)
+	return batches
 }
 
 // aliasSlot is a slot of Walker's alias table: a random slot is kept with probability keep / 2^64 and else stands for other.

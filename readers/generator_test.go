@@ -128,12 +128,13 @@ func TestMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endless, err := g.Prepare(2500, 1000)
+	batches := g.Prepare(2500, 1000)
+	endless, err := NewMemory(GeneratorSchema, batches, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, passes := range []int{1, 3} {
-		m, err := NewMemory(GeneratorSchema, endless.batches, passes)
+		m, err := NewMemory(GeneratorSchema, batches, passes)
 		if err != nil {
 			t.Fatal(err)
 		}

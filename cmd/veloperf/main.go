@@ -3,6 +3,10 @@
 //	veloperf run                        the canonical workload, about 10 seconds
 //	veloperf gen 1brc --rows 50000000 --out measurements.txt
 //	veloperf 1brc measurements.txt      minimum, mean and maximum for each name
+//	veloperf scale --profile u_100k     1, 2, 4, ... readers and partitions
+//	veloperf modes                      a single goroutine against pinned threads
+//	veloperf locks                      shared maps under locks against velo
+//	veloperf readers                    sources that answer late, read side by side
 //
 // Every command has --help. Results go to standard output, progress and messages to standard error. The exit status is 0, or 1
 // where something went wrong, or 80 where the command line is not understood.
@@ -20,9 +24,13 @@ import (
 )
 
 type commands struct {
-	Run runCmd `cmd:"" help:"Run the canonical workload on the built-in generator: group by a scrambled 64-bit key, count, sum, min, max."`
-	Brc brcCmd `cmd:"" name:"1brc" help:"Minimum, mean and maximum for each name of a file of name;value lines."`
-	Gen struct {
+	Run     runCmd     `cmd:"" help:"Run the canonical workload on the built-in generator: group by a scrambled 64-bit key, count, sum, min, max."`
+	Brc     brcCmd     `cmd:"" name:"1brc" help:"Minimum, mean and maximum for each name of a file of name;value lines."`
+	Scale   scaleCmd   `cmd:"" help:"Throughput with 1, 2, 4, ... readers and partitions."`
+	Modes   modesCmd   `cmd:"" help:"A single goroutine against pinned threads, over the same records."`
+	Locks   locksCmd   `cmd:"" help:"Shared maps under locks, channels and rings against velo."`
+	Readers readersCmd `cmd:"" help:"Readers side by side whose sources answer late."`
+	Gen     struct {
 		Brc genBrcCmd `cmd:"" name:"1brc" help:"Write a file of name;value lines."`
 	} `cmd:"" help:"Write test data."`
 }

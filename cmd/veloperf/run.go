@@ -46,15 +46,15 @@ type runReport struct {
 }
 
 func (c *runCmd) Run(std streams) error {
-	if err := c.settle(); err != nil {
+	err := c.settle()
+	if err != nil {
 		return err
 	}
 	host := affinity.Describe()
 	w := bench.Workload{Groups: c.Groups, Zipf: c.Zipf, Prepare: c.Prepare}
 	if c.Workload != "" {
-		var ok bool
-		if w, ok = bench.Workloads[c.Workload]; !ok {
-			return fmt.Errorf("no workload %q, expected one of %s", c.Workload, workloadNames())
+		if w, err = workload(c.Workload); err != nil {
+			return err
 		}
 	}
 	w.Seed = c.Seed

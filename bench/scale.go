@@ -1,0 +1,170 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/record"
+)
+
+// A ScalePoint is the throughput with N readers and N partitions.
+type ScalePoint struct {
+	N      int     `json:"n"`
+	Cores  int     `json:"cores"` // runners: N, or as many as there are CPUs
+	T      float64 `json:"records_per_second"`
+	CPUNs  float64 `json:"cpu_ns_per_record"`
+	E      float64 `json:"efficiency"` // T(N) / (N x T(1))
+	OfMost float64 `json:"of_most"`    // T(N) / the best T of fewer
+}
+
+// Scale measures a workload with 1, 2, 4, ... up to most readers and partitions on up to so many cores, for d each, groups already
+// there.
+func Scale(w Workload, most, cores int, d time.Duration, each func(ScalePoint)) error {
+	var one, best float64
+	for n := 1; n <= most; n *= 2 {
+		e, err := w.Start(n, n, min(n, cores))
+		if err != nil {
+			return err
+		}
+		Settle(e)
+		f := Measure(e, d)
+		if err := e.Shutdown(context.Background()); err != nil {
+			return err
+		}
+		p := ScalePoint{N: n, Cores: min(n, cores), T: f.PerSecond(), CPUNs: f.CPUNanos(), OfMost: 1}
+		if n == 1 {
+			one = p.T
+		} else {
+			p.OfMost = p.T / best
+		}
+		p.E = p.T / (float64(n) * one)
+		best = max(best, p.T)
+		each(p)
+	}
+	return nil
+}
+
+// A Mode is one way to run a plan over the same records.
+type Mode struct {
+	Name   string  `json:"mode"`
+	Rows   uint64  `json:"records"`
+	Groups int     `json:"groups"`
+	T      float64 `json:"records_per_second"`
+	Ratio  float64 `json:"ratio"` // to the single goroutine
+	Same   bool    `json:"same_rows"`
+}
+
+// Modes runs a workload over the same finite records in a single goroutine, which steps router and partition in turn, and by engines
+// of one and two readers and partitions. It says whether the results are the same.
+func Modes(w Workload, passes int, each func(Mode)) error {
+	if w.Prepare == 0 {
+		return fmt.Errorf("bench: the workload makes its records as they are read, so two runs are not of the same")
+	}
+	parts, err := w.Batches(2)
+	if err != nil {
+		return err
+	}
+	all := append(append([]*record.Batch(nil), parts[0]...), parts[1]...)
+	memory := func(batches []*record.Batch) (record.Reader, error) { return newMemory(batches, passes) }
+	plan := w.Plan()
+	var single Mode
+	var want map[int64][]any
+	add := func(name string, elapsed time.Duration, rows uint64, groups map[int64][]any) {
+		m := Mode{Name: name, Rows: rows, Groups: len(groups), T: float64(rows) / elapsed.Seconds(), Ratio: 1, Same: true}
+		if want == nil {
+			single, want = m, groups
+		} else {
+			m.Ratio = m.T / single.T
+			m.Same = rows == single.Rows && len(groups) == len(want)
+			for key, values := range groups {
+				m.Same = m.Same && fmt.Sprint(values) == fmt.Sprint(want[key])
+			}
+		}
+		each(m)
+	}
+
+	r, err := memory(all)
+	if err != nil {
+		return err
+	}
+	image, rows, elapsed, err := runSingle(plan, r.(record.Poller))
+	if err != nil {
+		return err
+	}
+	groups, err := rowsOf(plan, image.All())
+	if err != nil {
+		return err
+	}
+	add("single goroutine", elapsed, rows, groups)
+
+	for n, name := range []string{1: "1x1", 2: "2x2"} {
+		if n == 0 {
+			continue
+		}
+		var rs []record.Reader
+		for i := range n {
+			batches := all
+			if n == 2 {
+				batches = parts[i]
+			}
+			r, err := memory(batches)
+			if err != nil {
+				return err
+			}
+			rs = append(rs, r)
+		}
+		e, err := engine.Start(context.Background(), engine.Config{Plan: plan, Readers: rs, Partitions: n, Cores: n, BatchRows: w.BatchRows})
+		if err != nil {
+			return err
+		}
+		if err := e.Wait(); err != nil {
+			return err
+		}
+		snap := e.Snapshot()
+		groups, err := rowsOf(plan, snap.All())
+		if err != nil {
+			return err
+		}
+		st := e.Stats()
+		add(name, st.Elapsed, st.Counters().In, groups)
+		snap.Close()
+		e.Close()
+	}
+	return nil
+}
+
+// pollSource is a source that polls in the router's own goroutine, without the engine.
+type pollSource struct {
+	r    record.Poller
+	b    *record.Batch
+	err  error
+	last bool
+}
+
+func (s *pollSource) Next(core.Nanos) (*record.Batch, bool) {
+	if s.last {
+		return nil, true
+	}
+	s.b.Reset()
+	if err := s.r.Poll(s.b); err != nil {
+		if err != io.EOF {
+			s.err = err
+		}
+		s.last = true
+	}
+	if s.b.Len() == 0 {
+		return nil, s.last
+	}
+	return s.b, false
+}
+func (s *pollSource) Quarantine(record.Reject) bool { return true }
+func (s *pollSource) Wake() core.Nanos              { return 0 }
+
+// silent is the bell of agents that share a goroutine.
+type silent struct{}
+
+func (silent) Ring() {}

@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
+)
+
+// runSingle runs a plan over one reader in the calling goroutine: no thread is locked, nobody waits.
+func runSingle(plan *core.Plan, r record.Poller) (*core.Image, uint64, time.Duration, error) {
+	owners := core.NewOwners(1)
+	in, out := ring.New[core.Chunk](2)
+	source := &pollSource{r: r, b: record.NewBatch(plan.Source, record.DefaultRows)}
+	bells := []core.Bell{silent{}}
+	router, err := core.NewRouter(0, plan, source, owners, core.Route{}, []*ring.Producer[core.Chunk]{in}, bells)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	partition, err := core.NewPartition(0, plan, owners, []*ring.Consumer[core.Chunk]{out}, bells)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	began := time.Now()
+	for !partition.Done() {
+		router.Step(0)
+		partition.Step(0)
+	}
+	return partition.Image(), router.Counters().In, time.Since(began), source.err
+}
+
+// rowsOf has the aggregates of each group by its key.
+func rowsOf(plan *core.Plan, rows iter.Seq[core.Row]) (map[int64][]any, error) {
+	key, err := core.ColumnOf[int64](plan, plan.Keys[0])
+	if err != nil {
+		return nil, err
+	}
+	var columns []core.Column[int64]
+	for _, a := range plan.Aggregates {
+		c, err := core.ColumnOf[int64](plan, a.Name)
+		if err != nil {
+			return nil, err
+		}
+		columns = append(columns, c)
+	}
+	groups := map[int64][]any{}
+	for row := range rows {
+		k := key.Of(row)
+		if _, ok := groups[k]; ok {
+			return nil, fmt.Errorf("bench: group %d comes twice", k)
+		}
+		for _, c := range columns {
+			groups[k] = append(groups[k], c.Of(row))
+		}
+	}
+	return groups, nil
+}
+
+// newMemory makes a reader that goes through the batches so many times.
+func newMemory(batches []*record.Batch, passes int) (record.Reader, error) {
+	return readers.NewMemory(readers.GeneratorSchema, batches, passes)
+}
