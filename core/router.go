@@ -294,10 +294,22 @@ func (r *Router) copyRows() {
 			r.dest[i] = uint32(r.only)<<16 | uint32(at+i)
 		}
 	} else {
+		// Where the next row of each partition goes: here and not in the chunks, whose headers lie on a page each.
+		var next [MaxPartitions]uint32
+		for p, c := range r.open {
+			if c != nil {
+				next[uint8(p)] = c.rows
+			}
+		}
 		for i, p := range r.dest[:n] {
-			c := r.open[p]
-			r.dest[i] = p<<16 | c.rows
-			c.rows++
+			place := &next[uint8(p)]
+			r.dest[i] = p<<16 | *place
+			*place++
+		}
+		for p, c := range r.open {
+			if c != nil {
+				c.rows = next[uint8(p)]
+			}
 		}
 	}
 	column := 0

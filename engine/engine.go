@@ -106,7 +106,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if c.OnReject != nil {
 		e.rejects = newRejectQueue(e, len(c.Readers))
 	}
-	if err := e.build(); err != nil {
+	if err := e.build(cfg.RingSlots == 0); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -134,7 +134,7 @@ func (e *Engine) launch(ctx context.Context) {
 }
 
 // build makes agents, rings and runners.
-func (e *Engine) build() error {
+func (e *Engine) build(ringsAreDefault bool) error {
 	c := &e.cfg
 	teams := assign(len(c.Readers), c.Partitions, c.Cores)
 	locked := !c.NoPin && haveFutex
@@ -161,7 +161,11 @@ func (e *Engine) build() error {
 		ends := make([]ringEnds, c.Partitions)
 		out := make([]*ring.Producer[core.Chunk], c.Partitions)
 		for p := range ends {
-			ends[p].in, ends[p].out = ring.New[core.Chunk](c.RingSlots)
+			slots := c.RingSlots
+			if ringsAreDefault && bells[id] == bells[len(c.Readers)+p] {
+				slots = minRingSlots
+			}
+			ends[p].in, ends[p].out = ring.New[core.Chunk](slots)
 			out[p] = ends[p].in
 			in[p] = append(in[p], ends[p].out)
 		}
