@@ -1,0 +1,216 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/velo-engine/velo/affinity"
+)
+
+// The cases.
+const (
+	oneWay     = "one-way"
+	sameThread = "same-thread"
+	roundTrip  = "round-trip"
+)
+
+// turn is how many items go in before they come out again where both ends are on one thread.
+const turn = 64
+
+// tripBurst is the number of round trips for one look at the clock.
+const tripBurst = 64
+
+// A stage is where queues are measured: two CPUs.
+type stage struct {
+	cpus   [2]int // -1: not pinned
+	yields bool   // both ends share a CPU
+}
+
+// newStage takes two CPUs from a list, or the first two that may be used, and says on stderr where that falls short.
+func newStage(list string, stderr io.Writer) (*stage, error) {
+	var cpus []int
+	var err error
+	if list != "" {
+		if cpus, err = affinity.ParseList(list); err == nil && len(cpus) != 2 {
+			err = fmt.Errorf("expected two CPUs, not %q", list)
+		}
+	} else if cpus, err = affinity.Usable(); err == nil && len(cpus) == 0 {
+		err = errors.New("no CPU may be used")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(cpus) == 1 {
+		fmt.Fprintf(stderr, "there is one CPU only: both ends share it and yield when they wait\n")
+		cpus = append(cpus, cpus[0])
+	}
+	s := &stage{cpus: [2]int{cpus[0], cpus[1]}, yields: cpus[0] == cpus[1]}
+	if err := s.both(true, func() {}, func() {}); err != nil {
+		fmt.Fprintf(stderr, "threads are not pinned: %v\n", err)
+		s.cpus = [2]int{-1, -1}
+	}
+	return s, nil
+}
+
+// both runs f and g side by side on two threads, each pinned to its CPU; not pinned says that any goroutines will do.
+func (s *stage) both(pinned bool, f, g func()) error {
+	var wg sync.WaitGroup
+	var errs [2]error
+	yields.Store(s.yields)
+	for i, side := range []func(){f, g} {
+		wg.Go(func() {
+			if !pinned || s.cpus[i] < 0 {
+				side()
+				return
+			}
+			runtime.LockOSThread()
+			p, err := affinity.Pin(s.cpus[i])
+			if err != nil {
+				runtime.UnlockOSThread()
+				errs[i] = err
+				side() // the other side waits for this one
+				return
+			}
+			side()
+			if errs[i] = p.Restore(); errs[i] == nil {
+				runtime.UnlockOSThread()
+			} // else the thread ends with its goroutine
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs[:]...)
+}
+
+// measure makes one measurement of d and returns nanoseconds per item, or per round trip.
+func (s *stage) measure(p *peer, kind string, slots int, d time.Duration) (nanos float64, err error) {
+	runtime.GC() // what the one before left is not for this one to clean up
+	switch kind {
+	case oneWay:
+		return s.oneWay(p, p.open(slots), d)
+	case sameThread:
+		return s.sameThread(p, p.open(slots), d)
+	case roundTrip:
+		return s.roundTrip(p, p.open(slots), p.open(slots), d)
+	}
+	return 0, fmt.Errorf("no case %q", kind)
+}
+
+// oneWay has one side send bursts of items until the time is over, and the other take them.
+//
+// The sides agree on the end without a word per item: the sender stores the number of the last burst before it sends that
+// burst, so whoever has received it sees the number.
+func (s *stage) oneWay(p *peer, q pipe, d time.Duration) (float64, error) {
+	burst := uint64(p.burst)
+	var last atomic.Uint64
+	last.Store(math.MaxUint64)
+	var began, ended time.Time
+	var bursts, wrong uint64
+	warm := make(chan struct{})
+	err := s.both(!p.free, func() {
+		q.produce(0, p.burst) // memory is touched, threads are up
+		<-warm
+		began = time.Now()
+		for i, over := uint64(1), false; !over; i++ {
+			if over = time.Since(began) >= d; over {
+				last.Store(i)
+			}
+			q.produce(i*burst, p.burst)
+		}
+	}, func() {
+		wrong = q.consume(0, p.burst)
+		close(warm)
+		for i := uint64(1); bursts == 0; i++ {
+			wrong |= q.consume(i*burst, p.burst)
+			if last.Load() == i {
+				bursts = i
+			}
+		}
+		ended = time.Now()
+	})
+	return float64(ended.Sub(began)) / float64(bursts*burst), checked(wrong, err)
+}
+
+// sameThread has one thread send a few items and take them, in turns.
+func (s *stage) sameThread(p *peer, q pipe, d time.Duration) (float64, error) {
+	const turns = 256 // for one look at the clock
+	var took time.Duration
+	var items, wrong uint64
+	err := s.both(!p.free, func() {
+		for began := time.Now(); took < d; took = time.Since(began) {
+			for range turns {
+				q.produce(items, turn)
+				wrong |= q.consume(items, turn)
+				items += turn
+			}
+		}
+	}, func() {})
+	return float64(took) / float64(items), checked(wrong, err)
+}
+
+// roundTrip has one side send an item and wait until the other has sent it back. They agree on the end like oneWay.
+func (s *stage) roundTrip(p *peer, there, back pipe, d time.Duration) (float64, error) {
+	var last atomic.Uint64
+	last.Store(math.MaxUint64)
+	var took time.Duration
+	var trips, wrongThere, wrongBack uint64
+	err := s.both(!p.free, func() {
+		burst := func(i uint64) {
+			for k := i * tripBurst; k < (i+1)*tripBurst; k++ {
+				there.produce(k, 1)
+				wrongBack |= back.consume(k, 1)
+			}
+		}
+		burst(0)
+		began := time.Now()
+		for i, over := uint64(1), false; !over; i++ {
+			if over = time.Since(began) >= d; over {
+				last.Store(i)
+			}
+			burst(i)
+			trips += tripBurst
+		}
+		took = time.Since(began)
+	}, func() {
+		for i, over := uint64(0), false; !over; i++ {
+			for k := i * tripBurst; k < (i+1)*tripBurst; k++ {
+				wrongThere |= there.consume(k, 1)
+				back.produce(k, 1)
+			}
+			over = last.Load() == i
+		}
+	})
+	return float64(took) / float64(trips), checked(wrongThere|wrongBack, err)
+}
+
+// checked is err, or one of its own where items were not what they should have been.
+func checked(wrong uint64, err error) error {
+	if err == nil && wrong != 0 {
+		return fmt.Errorf("items came out of order (differing bits %#x)", wrong)
+	}
+	return err
+}
+
+// yields says that waiting gives the CPU away, for where both ends share one.
+var yields atomic.Bool
+
+// relaxSteps is the length of a wait between two looks at a full or empty queue; see relax.
+const relaxSteps = 16
+
+// relax is the wait between two looks. Without it the one who waits takes the cache line from the one who works, with every
+// look; Go has no PAUSE, so it is a loop of a few ns that touches no memory but one flag that nobody writes.
+//
+//go:noinline
+func relax() {
+	if yields.Load() {
+		runtime.Gosched()
+		return
+	}
+	for range relaxSteps {
+	}
+}
