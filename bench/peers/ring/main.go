@@ -12,7 +12,11 @@
 //	round-trip   there over one queue and back over another, one item at a time, between two pinned threads; ns
 //
 // Every measurement is made once per pass, all after each other, so that a slow moment of the machine strikes all alike. A line has
-// the median of the passes as value, and min and max.
+// the median of the passes as value, min and max, and how many passes these are of.
+//
+// A host may move the CPUs of a virtual machine at any time, from cores that share a cache to others that do not, which makes a
+// factor of five. So the floor of a round trip between the two CPUs is taken before and after each measurement, and only
+// values taken at one and the same floor are compared; see floors.go.
 //
 // Queues that do not wait by themselves are spun upon (see relax). The channel and Workiva's RingBuffer do wait by themselves,
 // in the Go scheduler, and a locked thread makes that slower: they are there pinned like the others and once more, as
@@ -46,13 +50,34 @@ type result struct {
 	Unit      string  `json:"unit"`
 	Min       float64 `json:"min"`
 	Max       float64 `json:"max"`
+	Passes    int     `json:"passes"` // of which value, min and max are
 }
 
 // A measurement can be made again and again.
 type measurement struct {
 	result
-	once   func() (float64, error) // in the result's unit
-	values []float64
+	once  func() (float64, error) // in the result's unit
+	taken []sample
+}
+
+// take makes a measurement and remembers it, with the floor around it.
+func (m *measurement) take(s *stage) error {
+	crosses := m.Case != sameThread && s.hasFloor()
+	var v sample
+	var err error
+	if crosses {
+		if v.before, err = s.floor(); err != nil {
+			return err
+		}
+	}
+	if v.value, err = m.once(); err != nil {
+		return fmt.Errorf("%s, %s: %w", m.Impl, m.Case, err)
+	}
+	if crosses {
+		v.after, err = s.floor()
+	}
+	m.taken = append(m.taken, v)
+	return err
 }
 
 func main() {
@@ -68,6 +93,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	seconds := flags.Float64("seconds", 0.3, "how long each measurement takes")
 	slots := flags.Int("slots", 16384, "slots of the queues of 8-byte items, a power of two")
 	cpus := flags.String("cpus", "", "two CPUs, as 0,1 (default: the first two that may be used)")
+	floor := flags.Float64("floor", 0, "compare what is measured at a round trip of about so many ns between the CPUs (0: found)")
 	only := flags.String("only", "", "regular expression of the measurements to make, as impl/case")
 	profile := flags.String("cpuprofile", "", "write a pprof CPU profile of all passes to this file")
 	if err := flags.Parse(args); err != nil {
@@ -107,20 +133,42 @@ func run(args []string, stdout, stderr io.Writer) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	for pass := range *passes {
-		for _, m := range all {
-			fmt.Fprintf(stderr, "pass %d of %d: %s, %s\n", pass+1, *passes, m.Impl, m.Case)
-			v, err := m.once()
-			if err != nil {
-				return fmt.Errorf("%s, %s: %w", m.Impl, m.Case, err)
+	take := func(round string, which []*measurement) error {
+		for _, m := range which {
+			fmt.Fprintf(stderr, "%s: %s, %s\n", round, m.Impl, m.Case)
+			if err := m.take(stage); err != nil {
+				return err
 			}
-			m.values = append(m.values, v)
+		}
+		return nil
+	}
+	for pass := range *passes {
+		if err := take(fmt.Sprintf("pass %d of %d", pass+1, *passes), all); err != nil {
+			return err
+		}
+	}
+	common := *floor
+	if common == 0 {
+		common = commonFloor(all)
+	}
+	if common != 0 {
+		fmt.Fprintf(stderr, "floor of a round trip: %.0f ns\n", common)
+	}
+	for range extraRounds * *passes {
+		few := slices.DeleteFunc(slices.Clone(all), func(m *measurement) bool { return len(m.at(common)) > *passes/2 })
+		if err := take("again, for the floor was another", few); err != nil {
+			return err
 		}
 	}
 	enc := json.NewEncoder(stdout)
 	for _, m := range all {
-		slices.Sort(m.values)
-		m.Value, m.Min, m.Max = m.values[len(m.values)/2], m.values[0], m.values[len(m.values)-1]
+		values := m.at(common)
+		if len(values) == 0 {
+			fmt.Fprintf(stderr, "%s, %s: never measured at the common floor: not comparable\n", m.Impl, m.Case)
+			values = m.at(0)
+		}
+		slices.Sort(values)
+		m.Value, m.Min, m.Max, m.Passes = values[len(values)/2], values[0], values[len(values)-1], len(values)
 		if err := enc.Encode(m.result); err != nil {
 			return err
 		}

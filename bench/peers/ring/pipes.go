@@ -22,7 +22,7 @@ type peer struct {
 // chunkBytes is the size of a large slot; chunkSlots is the number of them, the same for velo's ring and for memcpy.
 const (
 	chunkBytes = 64 << 10
-	chunkSlots = 2
+	chunkSlots = 32
 )
 
 var (

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+// A sample is one value and the floors around it, in ns; 0 where there is none.
+type sample struct {
+	value, before, after float64
+}
+
+const (
+	floorTime   = 2 * time.Millisecond // one look at the floor
+	floorBand   = 1.35                 // floors are the same up to this factor: between two and three times what they vary by in place
+	floorShare  = 4                    // the common floor has at least one of so many looks around it
+	extraRounds = 3                    // at most so many times the passes, for values at the common floor
+)
+
+// around says whether a floor is about another.
+func around(floor, common float64) bool {
+	return floor <= common*floorBand && common <= floor*floorBand
+}
+
+// floor is what a round trip takes at least between the two CPUs now: one word there, one back.
+func (s *stage) floor() (float64, error) {
+	return s.roundTrip(&peer{}, newWord(0), newWord(0), floorTime)
+}
+
+// hasFloor says whether the floor means something: two CPUs, and pinned.
+func (s *stage) hasFloor() bool { return !s.yields && s.cpus[0] >= 0 }
+
+// commonFloor is the least floor that a good part of all looks lie around; 0 where nobody looked.
+func commonFloor(all []*measurement) float64 {
+	var floors []float64
+	for _, m := range all {
+		for _, v := range m.taken {
+			if v.before > 0 {
+				floors = append(floors, v.before, v.after)
+			}
+		}
+	}
+	slices.Sort(floors)
+	for i, low := range floors {
+		// The floors from low on, up to a band above: their median is in the middle of a place.
+		n := 0
+		for i+n < len(floors) && floors[i+n] <= low*floorBand {
+			n++
+		}
+		if n*floorShare >= len(floors) {
+			return floors[i+n/2]
+		}
+	}
+	return 0
+}
+
+// at are the values taken at a floor; those without one, and all where the floor is 0.
+func (m *measurement) at(common float64) (values []float64) {
+	for _, v := range m.taken {
+		if common == 0 || v.before == 0 || around(v.before, common) && around(v.after, common) {
+			values = append(values, v.value)
+		}
+	}
+	return values
+}
