@@ -67,3 +67,7 @@ bench: ## benchmarks (BENCH=regexp); compare runs with benchstat
 .PHONY: cover
 cover: ## statement coverage of each package
 	$(GO) test -short -cover $(PACKAGES)
+
+.PHONY: peers
+peers: ## velo's ring beside other queues (bench/peers, a module of its own)
+	cd bench/peers && $(GO) run ./ring

@@ -88,7 +88,7 @@ inline void relax() {
     std::this_thread::yield();
     return;
   }
-  for (int i = 0; i < 16; i++) asm volatile("");
+  for (int i = 0; i < 64; i++) asm volatile("");
 }
 
 // pin binds the calling thread to a CPU. ringpeers has tried before whether that works.

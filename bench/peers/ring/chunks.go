@@ -16,7 +16,7 @@ func (c *chunk) number(v uint64) {
 }
 
 func (c *chunk) differs(v uint64) uint64 {
-	return binary.LittleEndian.Uint64(c[:8]) ^ v | binary.LittleEndian.Uint64(c[chunkBytes-8:]) ^ v
+	return (binary.LittleEndian.Uint64(c[:8]) ^ v) | (binary.LittleEndian.Uint64(c[chunkBytes-8:]) ^ v)
 }
 
 // veloChunks is velo's ring with large slots, written whole and read whole where they lie: copied from src and to dst.

@@ -200,7 +200,7 @@ func checked(wrong uint64, err error) error {
 var yields atomic.Bool
 
 // relaxSteps is the length of a wait between two looks at a full or empty queue; see relax.
-const relaxSteps = 16
+const relaxSteps = 64
 
 // relax is the wait between two looks. Without it the one who waits takes the cache line from the one who works, with every
 // look; Go has no PAUSE, so it is a loop of a few ns that touches no memory but one flag that nobody writes.

@@ -86,7 +86,7 @@ func (q *veloBatch) consume(first uint64, n int) (wrong uint64) {
 				wrong |= v ^ (first + uint64(i))
 			}
 		}
-		wrong |= batch[0] ^ first | batch[len(batch)-1] ^ (first + uint64(len(batch)) - 1)
+		wrong |= (batch[0] ^ first) | (batch[len(batch)-1] ^ (first + uint64(len(batch)) - 1))
 		first += uint64(len(batch))
 		n -= len(batch)
 	}
