@@ -2,7 +2,6 @@ package affinity
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -18,6 +17,7 @@ type Host struct {
 	CPU        string   // the processor's own name
 	Features   []string // of those that velo has kernels for, or will
 	CPUs       []int    // that the process may use
+	Topology   Topology // of those
 	Quota      float64  // CPUs that the control group grants; 0 where it does not limit
 	GOMAXPROCS int
 	GoVersion  string
@@ -35,6 +35,7 @@ func Describe() Host {
 		System: runtime.GOOS + "/" + runtime.GOARCH, Kernel: readLine("/proc/sys/kernel/osrelease"),
 	}
 	h.CPUs, _ = Usable()
+	h.Topology, _ = Discover()
 	h.Quota, _ = Quota()
 	for _, f := range []cpuid.FeatureID{cpuid.AVX2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.ASIMD} {
 		if cpuid.CPU.Supports(f) {
@@ -48,7 +49,7 @@ func Describe() Host {
 // String is the host in one line, and a line for each warning.
 func (h Host) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %d usable cpus (%s), %s, %s", or(h.CPU, "unknown cpu"), len(h.CPUs), FormatList(h.CPUs), h.System, h.GoVersion)
+	fmt.Fprintf(&b, "%s, usable: %s (%v), %s, %s", or(h.CPU, "unknown cpu"), FormatList(h.CPUs), h.Topology, h.System, h.GoVersion)
 	if len(h.Features) > 0 {
 		fmt.Fprintf(&b, ", %s", strings.ToLower(strings.Join(h.Features, " ")))
 	}
@@ -122,16 +123,6 @@ func quota(root string) (cpus float64, ok bool) {
 		return 0, false
 	}
 	return limit / period, true
-}
-
-// readLine is the first line of a file, empty where it cannot be read.
-func readLine(file string) string {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return ""
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	return strings.TrimSpace(line)
 }
 
 func or(s, other string) string {

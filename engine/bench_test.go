@@ -42,9 +42,10 @@ func BenchmarkWake(b *testing.B) {
 					e := &Engine{cfg: Config{Wait: policy, ParkAfter: DefaultParkAfter}, start: time.Now()}
 					r := &runner{engine: e, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}), locked: locked, cpu: -1, live: 1}
 					r.agents = []stepper{{Agent: w, name: "waker"}}
-					if cpus := takeCPUs(1); locked && cpus != nil {
-						r.cpu = cpus[0]
-						defer giveCPUs(cpus)
+					if locked {
+						p := place(1, 0, 1, true)
+						defer unplace(p)
+						r.cpu = p.Seats[0].CPU
 					}
 					go r.run()
 					runtime.LockOSThread()

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -24,10 +25,10 @@ var ErrClosed = errors.New("engine: closed before the readers ended")
 
 // An Engine runs one plan. All methods may be called from any goroutine.
 type Engine struct {
-	cfg    Config // with defaults
-	cpus   []int
-	owners *core.Owners
-	start  time.Time
+	cfg       Config // with defaults
+	placement affinity.Placement
+	owners    *core.Owners
+	start     time.Time
 
 	sources    []sourceAgent
 	routers    []*core.Router
@@ -136,18 +137,18 @@ func (e *Engine) launch(ctx context.Context) {
 // build makes agents, rings and runners.
 func (e *Engine) build(ringsAreDefault bool) error {
 	c := &e.cfg
-	teams := assign(len(c.Readers), c.Partitions, c.Cores)
 	locked := !c.NoPin && haveFutex
+	e.placement = place(len(c.Readers), c.Partitions, c.Cores, locked)
 	bells := make([]*bell, len(c.Readers)+c.Partitions) // of the runner of each agent
 	e.runnerOf = make([]*runner, len(c.Readers))
-	for i, team := range teams {
-		r := &runner{engine: e, id: i, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}), locked: locked, cpu: -1}
+	for i, seat := range e.placement.Seats {
+		r := &runner{engine: e, id: i, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}), locked: locked, cpu: seat.CPU}
 		e.runners = append(e.runners, r)
-		for _, agent := range team {
-			bells[agent] = r.bell
-			if agent < len(c.Readers) {
-				e.runnerOf[agent] = r
-			}
+		for _, id := range seat.Readers {
+			bells[id], e.runnerOf[id] = r.bell, r
+		}
+		for _, id := range seat.Partitions {
+			bells[len(c.Readers)+id] = r.bell
 		}
 	}
 	coreBells := make([]core.Bell, len(bells))
@@ -185,24 +186,18 @@ func (e *Engine) build(ringsAreDefault bool) error {
 		}
 		e.partitions = append(e.partitions, partition)
 	}
-	for i, team := range teams {
+	for i, seat := range e.placement.Seats {
 		r := e.runners[i]
-		r.live = len(team)
-		for _, agent := range team {
-			s := stepper{name: fmt.Sprintf("partition/%d", agent-len(c.Readers))}
-			if agent < len(c.Readers) {
-				s.Agent, s.name = e.routers[agent], fmt.Sprintf("reader/%d", agent)
-			} else {
-				s.Agent = e.partitions[agent-len(c.Readers)]
-			}
-			s.label = pprof.WithLabels(context.Background(), pprof.Labels("velo", s.name))
-			r.agents = append(r.agents, s)
+		add := func(a core.Agent, name string) {
+			label := pprof.WithLabels(context.Background(), pprof.Labels("velo", name))
+			r.agents = append(r.agents, stepper{Agent: a, name: name, label: label})
+			r.live++
 		}
-	}
-	if locked {
-		e.cpus = takeCPUs(len(teams))
-		for i, cpu := range e.cpus {
-			e.runners[i].cpu = cpu
+		for _, id := range seat.Readers {
+			add(e.routers[id], fmt.Sprintf("reader/%d", id))
+		}
+		for _, id := range seat.Partitions {
+			add(e.partitions[id], fmt.Sprintf("partition/%d", id))
 		}
 	}
 	return nil
@@ -288,7 +283,7 @@ func (e *Engine) shut() {
 // supervise waits for everything to end and cleans up.
 func (e *Engine) supervise() {
 	e.running.Wait()
-	giveCPUs(e.cpus)
+	unplace(e.placement)
 	e.stopping.Store(true)
 	e.cancelRead()
 	if !within(&e.reading, readGrace) {

@@ -64,39 +64,6 @@ func TestPanicInAgent(t *testing.T) {
 	}
 }
 
-// Goal: agents are dealt to runners so that each has one, or so that reader i meets partition i.
-func TestAssign(t *testing.T) {
-	for _, c := range []struct {
-		readers, partitions, cores int
-		want                       string
-	}{
-		{1, 1, 1, "r0 p0"},
-		{1, 1, 2, "r0|p0"},
-		{1, 1, 8, "r0|p0"},
-		{2, 2, 2, "r0 p0|r1 p1"},
-		{2, 2, 4, "r0|r1|p0|p1"},
-		{2, 2, 3, "r0 p0|r1 p1"},
-		{3, 1, 2, "r0 r2 p0|r1"},
-		{1, 4, 2, "r0 p0 p2|p1 p3"},
-	} {
-		var runners []string
-		for _, team := range assign(c.readers, c.partitions, c.cores) {
-			var agents []string
-			for _, a := range team {
-				if a < c.readers {
-					agents = append(agents, "r"+string(rune('0'+a)))
-				} else {
-					agents = append(agents, "p"+string(rune('0'+a-c.readers)))
-				}
-			}
-			runners = append(runners, strings.Join(agents, " "))
-		}
-		if got := strings.Join(runners, "|"); got != c.want {
-			t.Errorf("%d readers, %d partitions on %d cores: %s, expected %s", c.readers, c.partitions, c.cores, got, c.want)
-		}
-	}
-}
-
 // Goal: no wake-up is lost. Method: two goroutines play ping-pong over their bells, each sleeping with a time-out that is far longer
 // than the test may take; a lost wake-up would show as a round that takes it.
 func TestBellLosesNoWakeUp(t *testing.T) {
