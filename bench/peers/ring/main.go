@@ -31,6 +31,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"regexp"
 	"runtime"
@@ -168,13 +169,16 @@ func run(args []string, stdout, stderr io.Writer) error {
 			values = m.at(0)
 		}
 		slices.Sort(values)
-		m.Value, m.Min, m.Max, m.Passes = values[len(values)/2], values[0], values[len(values)-1], len(values)
+		m.Value, m.Min, m.Max, m.Passes = rounded(values[len(values)/2]), rounded(values[0]), rounded(values[len(values)-1]), len(values)
 		if err := enc.Encode(m.result); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// rounded leaves two decimals: more is noise.
+func rounded(v float64) float64 { return math.Round(v*100) / 100 }
 
 // measurements are all there are, in the order of the output.
 func measurements(stage *stage, cpp *cpp, slots int, d time.Duration) (all []*measurement) {
