@@ -11,10 +11,9 @@ type sample struct {
 }
 
 const (
-	floorTime   = 2 * time.Millisecond // one look at the floor
-	floorBand   = 1.35                 // floors are the same up to this factor: between two and three times what they vary by in place
-	floorShare  = 4                    // the common floor has at least one of so many looks around it
-	extraRounds = 3                    // at most so many times the passes, for values at the common floor
+	floorTime  = 2 * time.Millisecond // one look at the floor
+	floorBand  = 1.35                 // floors are the same up to this factor: two or three times what they vary by in one place
+	floorShare = 4                    // the common floor has at least one of so many looks around it
 )
 
 // around says whether a floor is about another.
@@ -41,17 +40,38 @@ func commonFloor(all []*measurement) float64 {
 		}
 	}
 	slices.Sort(floors)
-	for i, low := range floors {
-		// The floors from low on, up to a band above: their median is in the middle of a place.
-		n := 0
-		for i+n < len(floors) && floors[i+n] <= low*floorBand {
+	// from counts the floors from the i-th on that are the same.
+	from := func(i int) (n int) {
+		for i+n < len(floors) && floors[i+n] <= floors[i]*floorBand {
 			n++
 		}
-		if n*floorShare >= len(floors) {
-			return floors[i+n/2]
+		return n
+	}
+	for i := range floors {
+		n := from(i)
+		if n*floorShare < len(floors) {
+			continue
 		}
+		// Onwards to where they lie densest: the first to have its share catches them with its upper end only.
+		for i+1 < len(floors) && from(i+1) >= n {
+			i++
+			n = from(i)
+		}
+		return floors[i+n/2]
 	}
 	return 0
+}
+
+// await waits until the floor is about common, or the deadline.
+func (s *stage) await(common float64, deadline time.Time) error {
+	for time.Now().Before(deadline) {
+		now, err := s.floor()
+		if err != nil || around(now, common) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return nil
 }
 
 // at are the values taken at a floor; those without one, and all where the floor is 0.

@@ -51,7 +51,7 @@ type result struct {
 	Unit      string  `json:"unit"`
 	Min       float64 `json:"min"`
 	Max       float64 `json:"max"`
-	Passes    int     `json:"passes"` // of which value, min and max are
+	Passes    int     `json:"passes"` // of which value, min and max are; 0: of all, none at the common floor, do not compare
 }
 
 // A measurement can be made again and again.
@@ -95,6 +95,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	slots := flags.Int("slots", 16384, "slots of the queues of 8-byte items, a power of two")
 	cpus := flags.String("cpus", "", "two CPUs, as 0,1 (default: the first two that may be used)")
 	floor := flags.Float64("floor", 0, "compare what is measured at a round trip of about so many ns between the CPUs (0: found)")
+	patience := flags.Duration("patience", time.Minute, "how long to measure again, at most, where too few passes had the common floor")
 	only := flags.String("only", "", "regular expression of the measurements to make, as impl/case")
 	profile := flags.String("cpuprofile", "", "write a pprof CPU profile of all passes to this file")
 	if err := flags.Parse(args); err != nil {
@@ -155,8 +156,14 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if common != 0 {
 		fmt.Fprintf(stderr, "floor of a round trip: %.0f ns\n", common)
 	}
-	for range extraRounds * *passes {
+	for deadline := time.Now().Add(*patience); ; {
 		few := slices.DeleteFunc(slices.Clone(all), func(m *measurement) bool { return len(m.at(common)) > *passes/2 })
+		if len(few) == 0 || !time.Now().Before(deadline) {
+			break
+		}
+		if err := stage.await(common, deadline); err != nil {
+			return err
+		}
 		if err := take("again, for the floor was another", few); err != nil {
 			return err
 		}
@@ -164,12 +171,13 @@ func run(args []string, stdout, stderr io.Writer) error {
 	enc := json.NewEncoder(stdout)
 	for _, m := range all {
 		values := m.at(common)
-		if len(values) == 0 {
+		m.Passes = len(values)
+		if m.Passes == 0 {
 			fmt.Fprintf(stderr, "%s, %s: never measured at the common floor: not comparable\n", m.Impl, m.Case)
 			values = m.at(0)
 		}
 		slices.Sort(values)
-		m.Value, m.Min, m.Max, m.Passes = rounded(values[len(values)/2]), rounded(values[0]), rounded(values[len(values)-1]), len(values)
+		m.Value, m.Min, m.Max = rounded(values[len(values)/2]), rounded(values[0]), rounded(values[len(values)-1])
 		if err := enc.Encode(m.result); err != nil {
 			return err
 		}
