@@ -22,6 +22,7 @@ type Workload struct {
 	Prepare int
 
 	BatchRows  int                  // 0 is record.DefaultRows
+	RingSlots  int                  // 0 is the engine's choice
 	Aggregates []core.AggregateKind // of the value; nil is count, sum, min, max
 }
 
@@ -121,7 +122,7 @@ func (w Workload) Start(readers, partitions, cores int) (*engine.Engine, error) 
 		return nil, err
 	}
 	return engine.Start(context.Background(), engine.Config{
-		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows,
+		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows, RingSlots: w.RingSlots,
 	})
 }
 

@@ -3,6 +3,7 @@
 //	veloperf run                        the canonical workload, about 10 seconds
 //	veloperf gen 1brc --rows 50000000 --out measurements.txt
 //	veloperf 1brc measurements.txt      minimum, mean and maximum for each name
+//	veloperf ring                       the ring beside its rivals
 //	veloperf scale --profile u_100k     1, 2, 4, ... readers and partitions
 //	veloperf modes                      a single goroutine against pinned threads
 //	veloperf locks                      shared maps under locks against velo
@@ -26,6 +27,7 @@ import (
 type commands struct {
 	Run     runCmd     `cmd:"" help:"Run the canonical workload on the built-in generator: group by a scrambled 64-bit key, count, sum, min, max."`
 	Brc     brcCmd     `cmd:"" name:"1brc" help:"Minimum, mean and maximum for each name of a file of name;value lines."`
+	Ring    ringCmd    `cmd:"" help:"The ring beside channels, other queues and one in C++; needs the source tree and Go."`
 	Scale   scaleCmd   `cmd:"" help:"Throughput with 1, 2, 4, ... readers and partitions."`
 	Modes   modesCmd   `cmd:"" help:"A single goroutine against pinned threads, over the same records."`
 	Locks   locksCmd   `cmd:"" help:"Shared maps under locks, channels and rings against velo."`

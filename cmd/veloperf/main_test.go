@@ -166,3 +166,40 @@ func TestRun(t *testing.T) {
 		t.Errorf("no progress in %q", stderr)
 	}
 }
+
+// Goal: the comparing commands print a row for each thing they compare, and say so where they cannot run.
+func TestCompare(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		rows int
+		key  string
+	}{
+		{[]string{"scale", "--profile=seed", "--max=4", "--duration=50ms"}, 3, "efficiency"},
+		{[]string{"modes", "--workload=seed", "--passes=2"}, 3, "same_rows"},
+		{[]string{"locks", "--duration=20ms", "--writers=2"}, 7, "lock_wait_seconds"},
+		{[]string{"readers", "--max=2", "--duration=50ms"}, 2, "speedup"},
+	} {
+		out, stderr, status := veloperf(t, append(c.args, "--json")...)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if status != 0 || len(lines) != c.rows {
+			t.Fatalf("%v: status %d, %d rows, expected %d\n%s%s", c.args, status, len(lines), c.rows, out, stderr)
+		}
+		for _, line := range lines {
+			var row map[string]any
+			if err := json.Unmarshal([]byte(line), &row); err != nil || row[c.key] == nil {
+				t.Errorf("%v: %v in %s", c.args, err, line)
+			}
+			if rate, ok := row["records_per_second"].(float64); !ok || rate <= 0 {
+				t.Errorf("%v: no rate in %s", c.args, line)
+			}
+		}
+		if out, _, status := veloperf(t, c.args...); status != 0 || !strings.Contains(out, "records/s") {
+			t.Errorf("%v: status %d\n%s", c.args, status, out)
+		}
+	}
+	for want, args := range map[string][]string{"no workload": {"scale", "--profile=x"}, "--peers": {"ring", "--peers=" + t.TempDir()}} {
+		if _, stderr, status := veloperf(t, args...); status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%v: status %d, %s", args, status, stderr)
+		}
+	}
+}

@@ -29,6 +29,7 @@ type runCmd struct {
 	Zipf       float64       `help:"Skew of the keys: 0 is uniform, 1.1 is what web traffic looks like." default:"0"`
 	Seed       uint64        `help:"Seed of the generator." default:"1"`
 	Prepare    int           `help:"Records that each reader makes before the start and then lends again and again; 0 makes them as they are read." default:"0"`
+	RingSlots  int           `help:"Chunks of each ring, a power of two; 0 is the engine's choice." default:"0"`
 	JSON       bool          `name:"json" help:"Print one JSON object instead of the table."`
 	CPUProfile string        `name:"cpuprofile" help:"Write a pprof CPU profile to this file." type:"path"`
 }
@@ -57,7 +58,7 @@ func (c *runCmd) Run(std streams) error {
 			return err
 		}
 	}
-	w.Seed = c.Seed
+	w.Seed, w.RingSlots = c.Seed, c.RingSlots
 	stopProfile, err := startProfile(c.CPUProfile)
 	if err != nil {
 		return err
