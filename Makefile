@@ -71,3 +71,7 @@ cover: ## statement coverage of each package
 .PHONY: peers
 peers: ## velo's ring beside other queues (bench/peers, a module of its own)
 	cd bench/peers && $(GO) run ./ring
+
+.PHONY: peers-test
+peers-test: ## vet and test the rivals' module
+	cd bench/peers && $(GO) vet ./... && $(GO) test ./...

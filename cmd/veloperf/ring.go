@@ -17,11 +17,11 @@ import (
 // ringCmd measures the ring beside its rivals. They live in a module of their own, so that nobody who embeds velo gets them; so this
 // command needs the source tree and Go.
 type ringCmd struct {
-	Peers   string        `help:"The directory bench/peers of the source tree." default:"bench/peers" type:"path"`
-	Passes  int           `help:"How often each measurement is made; the median counts." default:"5"`
-	Seconds time.Duration `help:"How long each measurement takes." default:"300ms"`
-	Only    string        `help:"Regular expression of the measurements to make, as impl/case."`
-	JSON    bool          `name:"json" help:"Print one JSON object for each measurement instead of a table."`
+	Peers    string        `help:"The directory bench/peers of the source tree." default:"bench/peers" type:"path"`
+	Passes   int           `help:"How often each measurement is made; the median counts." default:"5"`
+	Duration time.Duration `help:"How long each measurement takes." default:"300ms"`
+	Only     string        `help:"Regular expression of the measurements to make, as impl/case."`
+	JSON     bool          `name:"json" help:"Print one JSON object for each measurement instead of a table."`
 }
 
 // ringRow is a line of ringpeers.
@@ -42,7 +42,7 @@ func (c *ringCmd) Run(std streams) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	args := []string{"run", "./ring", "--passes", strconv.Itoa(c.Passes), "--seconds", fmt.Sprint(c.Seconds.Seconds())}
+	args := []string{"run", "./ring", "--passes", strconv.Itoa(c.Passes), "--seconds", fmt.Sprint(c.Duration.Seconds())}
 	if c.Only != "" {
 		args = append(args, "--only", c.Only)
 	}
