@@ -21,8 +21,9 @@ type Workload struct {
 	// the generator in them; 0 makes them as they are read.
 	Prepare int
 
-	BatchRows  int                  // 0 is record.DefaultRows
-	RingSlots  int                  // 0 is the engine's choice
+	BatchRows  int // 0 is record.DefaultRows
+	RingSlots  int // 0 is the engine's choice
+	Exchange   core.Exchange
 	Aggregates []core.AggregateKind // of the value; nil is count, sum, min, max
 }
 
@@ -122,7 +123,7 @@ func (w Workload) Start(readers, partitions, cores int) (*engine.Engine, error) 
 		return nil, err
 	}
 	return engine.Start(context.Background(), engine.Config{
-		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows, RingSlots: w.RingSlots,
+		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows, RingSlots: w.RingSlots, Exchange: w.Exchange,
 	})
 }
 
@@ -156,7 +157,8 @@ func Measure(e *engine.Engine, d time.Duration) Figure {
 func Settle(e *engine.Engine) {
 	for last := uint64(0); ; {
 		<-time.After(100 * time.Millisecond)
-		groups := e.Stats().Groups()
+		st := e.Stats()
+		groups := st.Groups() + st.FoldedGroups()
 		if groups > 0 && groups == last {
 			return
 		}

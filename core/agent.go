@@ -79,6 +79,9 @@ type Counters struct {
 	Keyless     uint64 // of those, the ones all of whose key columns are NULL
 	Quarantined uint64 // records that could not be read or that do not fit a chunk
 	Batches     uint64
+	Folded      uint64 // of those that went into a group, the ones that were folded by the reader; the others were routed
+	Partials    uint64 // partial states that were sent for them
+	Flushes     uint64
 }
 
 // Add adds other to c.
@@ -88,4 +91,7 @@ func (c *Counters) Add(other Counters) {
 	c.Keyless += other.Keyless
 	c.Quarantined += other.Quarantined
 	c.Batches += other.Batches
+	c.Folded += other.Folded
+	c.Partials += other.Partials
+	c.Flushes += other.Flushes
 }

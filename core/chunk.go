@@ -17,14 +17,16 @@ const (
 type chunkKind uint32
 
 const (
-	chunkRows chunkKind = 1 + iota // rows in columns
-	chunkEnd                       // the mark of the end of input: nothing comes behind it
+	chunkRows     chunkKind = 1 + iota // records in columns
+	chunkPartials                      // partial states of groups
+	chunkEnd                           // the mark of the end of input: nothing comes behind it
 )
 
 // A Chunk is one slot of a ring: rows of one reader for one partition, or a mark. It has no Go pointers.
 //
 // Its columns lie one behind the other, each with room for layout.rows words: hash, key words, arguments, and the NULL bits of the
-// arguments where the plan has any that may be NULL. The bytes of long strings lie in the heap behind them.
+// arguments where the plan has any that may be NULL. A chunk of partial states has room for layout.partialRows in each column: hash, key
+// words, states. The bytes of long strings lie in the heap behind them.
 type Chunk struct {
 	kind      chunkKind
 	rows      uint32
@@ -46,6 +48,11 @@ var (
 // column is column i of a chunk, the first n rows.
 func (c *Chunk) column(l *layout, i, n int) []uint64 {
 	return c.data[i*l.rows : i*l.rows+n]
+}
+
+// partialColumn is column i of a chunk of partial states, the first n rows.
+func (c *Chunk) partialColumn(l *layout, i, n int) []uint64 {
+	return c.data[i*l.partialRows : i*l.partialRows+n]
 }
 
 // heap is where the bytes of long strings lie. In bounds: heapAt is at most the number of words.

@@ -33,10 +33,10 @@ func (s *sliceSource) Wake() Nanos                   { return Never }
 // run steps routers and partitions in one goroutine, in a random order, until all are done.
 func run(t *testing.T, plan *Plan, sources []Source, partitions, slots int, seed uint64) (*Owners, []*Image, []*Router) {
 	t.Helper()
-	return runRoute(t, plan, sources, Route{}, partitions, slots, seed)
+	return runRoute(t, plan, sources, Route{}, Fold{Exchange: ExchangeRoute}, partitions, slots, seed)
 }
 
-func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, partitions, slots int, seed uint64) (*Owners, []*Image, []*Router) {
+func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold, partitions, slots int, seed uint64) (*Owners, []*Image, []*Router) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	owners := NewOwners(partitions)
@@ -54,7 +54,7 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, partition
 			out = append(out, pr)
 			in[p] = append(in[p], co)
 		}
-		r, err := NewRouter(ReaderID(i), plan, s, owners, route, out, bells[:partitions])
+		r, err := NewRouter(ReaderID(i), plan, s, owners, route, fold, out, bells[:partitions])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +166,14 @@ func TestShapes(t *testing.T) {
 						}
 					}
 				}
-				owners, images, _ := runRoute(t, plan, sources, route, partitions, 1<<rng.IntN(4), seed)
+				fold := Fold{Exchange: Exchange(rng.IntN(3)), Bytes: 1 << (10 + rng.IntN(12))}
+				owners, images, routers := runRoute(t, plan, sources, route, fold, partitions, 1<<rng.IntN(4), seed)
+				for _, r := range routers {
+					if c := r.Counters(); fold.Exchange == ExchangeFold && c.Folded != c.Counted || fold.Exchange == ExchangeRoute && c.Folded > 0 ||
+						c.Partials > c.Folded || (c.Folded > 0) != (c.Flushes > 0) {
+						t.Fatalf("seed %d, %v: %+v", seed, fold, c)
+					}
+				}
 				scatters := route.For(plan).Scatters()
 				if scatters {
 					images = []*Image{MergeImages(images)}
@@ -248,7 +255,7 @@ func TestRoutes(t *testing.T) {
 	} {
 		sources := []Source{&sliceSource{batches: []*record.Batch{batch()}}, &sliceSource{batches: []*record.Batch{batch()}}}
 		// Rings that are never full: then round robin passes none by.
-		_, images, _ := runRoute(t, plan, sources, c.route, 4, 64, 1)
+		_, images, _ := runRoute(t, plan, sources, c.route, Fold{Exchange: ExchangeRoute}, 4, 64, 1)
 		n, err := ColumnOf[int64](plan, "n")
 		if err != nil {
 			t.Fatal(err)
@@ -280,6 +287,51 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// Goal: auto folds where that makes much less of the records, gives it up where it does not, and tries again. Method: first keys that
+// come once only, then few keys; the counters after each.
+func TestAutoExchange(t *testing.T) {
+	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, ""}}}
+	const rows = 1000
+	batches := func(n int, key func(i int) int64) (bs []*record.Batch) {
+		for i := range n {
+			b := record.NewBatch(schema, rows)
+			b.Add(0)
+			b.SetLen(rows)
+			for j := range rows {
+				b.Column(0).Int64s[j] = key(i*rows + j)
+			}
+			bs = append(bs, b)
+		}
+		return bs
+	}
+	unique := func(i int) int64 { return int64(i) }
+	few := func(i int) int64 { return int64(i % 10) }
+	fold := Fold{Bytes: 1} // flush after each batch
+
+	_, images, routers := runRoute(t, plan, []Source{&sliceSource{batches: batches(30, unique)}}, Route{}, fold, 2, 4, 1)
+	if c := routers[0].Counters(); c.Counted != 30*rows || c.Folded < lowFlushes*rows || c.Folded > 5*rows {
+		t.Errorf("unique keys: %+v, expected that folding is given up after %d flushes and tried again after %d times as many records", c, lowFlushes, routeTimes)
+	}
+	if n := images[0].Len() + images[1].Len(); n != 30*rows {
+		t.Errorf("%d groups, expected %d", n, 30*rows)
+	}
+	_, images, routers = runRoute(t, plan, []Source{&sliceSource{batches: batches(30, few)}}, Route{}, fold, 2, 4, 1)
+	if c := routers[0].Counters(); c.Folded != 30*rows || c.Partials != 30*10 || c.Flushes != 30 {
+		t.Errorf("few keys: %+v, expected that everything is folded", c)
+	}
+	if n := images[0].Len() + images[1].Len(); n != 10 {
+		t.Errorf("%d groups, expected 10", n)
+	}
+	_, _, routers = runRoute(t, plan, []Source{&sliceSource{batches: batches(5, few)}}, Route{Routing: RouteRoundRobin}, fold, 2, 4, 1)
+	if c := routers[0].Counters(); c.Folded != 0 {
+		t.Errorf("a route asked for by name: %+v, expected that nothing is folded", c)
+	}
+}
+
 // Goal: round robin passes a full ring by. Method: one of two partitions is never stepped, and the reader comes to its end.
 func TestRoundRobinPassesBy(t *testing.T) {
 	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64})
@@ -297,7 +349,7 @@ func TestRoundRobinPassesBy(t *testing.T) {
 	owners := NewOwners(2)
 	stuckIn, _ := ring.New[Chunk](2)
 	in, out := ring.New[Chunk](2)
-	r, err := NewRouter(0, plan, s, owners, Route{}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}})
+	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +390,7 @@ func TestBackPressure(t *testing.T) {
 	const slots = 4
 	in, out := ring.New[Chunk](slots)
 	owners := NewOwners(1)
-	r, err := NewRouter(0, plan, s, owners, Route{}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}})
+	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -441,7 +493,7 @@ func TestStepAllocations(t *testing.T) {
 			}
 			parts = append(parts, p)
 		}
-		r, err := NewRouter(0, plan, s, owners, Route{}, out, []Bell{noBell{}, noBell{}})
+		r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, out, []Bell{noBell{}, noBell{}})
 		if err != nil {
 			t.Fatal(err)
 		}

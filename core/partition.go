@@ -3,8 +3,6 @@ package core
 import (
 	"sync/atomic"
 
-	"github.com/velo-engine/velo/core/agg"
-	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/ring"
 )
@@ -14,12 +12,12 @@ const chunksPerStep = 4
 
 // A Partition keeps the groups of its shards. It is an Agent.
 type Partition struct {
-	id     PartitionID
-	layout *layout
-	in     []*ring.Consumer[Chunk] // one for each reader
-	bells  []Bell                  // of the readers
-	turn   int                     // the ring to look at first in the next Step
-	table  *table.Table
+	id    PartitionID
+	in    []*ring.Consumer[Chunk] // one for each reader
+	bells []Bell                  // of the readers
+	turn  int                     // the ring to look at first in the next Step
+	kernel
+	states [][]uint64 // of partial states
 
 	// The readers whose last mark has come, and their counters.
 	ended    []bool
@@ -27,13 +25,9 @@ type Partition struct {
 	counters []Counters
 	image    *Image
 
-	// Scratch of a stripe.
-	off   [stripeRows]uint64
-	words [][]uint64
-
 	// For other goroutines; single writer, stored once per Step.
-	rows, groups, bytes atomic.Uint64
-	rowCount            uint64
+	rows, partials, groups, bytes atomic.Uint64
+	rowCount, partialCount        uint64
 }
 
 // NewPartition makes a partition without groups. in and bells have an entry for each reader.
@@ -43,9 +37,8 @@ func NewPartition(id PartitionID, plan *Plan, owners *Owners, in []*ring.Consume
 		return nil, err
 	}
 	p := &Partition{
-		id: id, layout: l, in: in, bells: bells, table: newTable(l, owners, id),
+		id: id, in: in, bells: bells, kernel: newKernel(l, newTable(l, owners, id)), states: make([][]uint64, len(l.init)),
 		ended: make([]bool, len(in)), left: len(in), counters: make([]Counters, len(in)),
-		words: make([][]uint64, l.keys.Words()),
 	}
 	p.store()
 	return p, nil
@@ -53,18 +46,20 @@ func NewPartition(id PartitionID, plan *Plan, owners *Owners, in []*ring.Consume
 
 // PartitionStats are the counters of a partition.
 type PartitionStats struct {
-	Rows   uint64 // records applied
-	Groups uint64
-	Bytes  uint64 // memory of the groups
+	Rows     uint64 // records applied
+	Partials uint64 // partial states merged
+	Groups   uint64
+	Bytes    uint64 // memory of the groups
 }
 
 // Stats are the partition's counters as of its last Step. Any goroutine may call it.
 func (p *Partition) Stats() PartitionStats {
-	return PartitionStats{p.rows.Load(), p.groups.Load(), p.bytes.Load()}
+	return PartitionStats{p.rows.Load(), p.partials.Load(), p.groups.Load(), p.bytes.Load()}
 }
 
 func (p *Partition) store() {
 	p.rows.Store(p.rowCount)
+	p.partials.Store(p.partialCount)
 	p.groups.Store(uint64(p.table.Len()))
 	p.bytes.Store(uint64(p.table.Bytes()))
 }
@@ -120,12 +115,15 @@ func (p *Partition) drain(r, most int) (chunks int) {
 			panic("core: a chunk of another reader in the ring")
 		}
 		end := c.kind == chunkEnd
-		if end {
+		switch c.kind {
+		case chunkEnd:
 			p.ended[r] = true
 			p.left--
 			p.counters[r] = c.counters
-		} else {
-			p.apply(c)
+		case chunkPartials:
+			p.mergeChunk(c)
+		default:
+			p.applyChunk(c)
 		}
 		p.in[r].Release(1)
 		p.bells[r].Ring()
@@ -137,33 +135,44 @@ func (p *Partition) drain(r, most int) (chunks int) {
 	return chunks
 }
 
-// apply adds the rows of a chunk to their groups.
-func (p *Partition) apply(c *Chunk) {
+// applyChunk adds the records of a chunk to their groups.
+func (p *Partition) applyChunk(c *Chunk) {
 	l := p.layout
 	n := int(c.rows)
 	heap := c.heap(l)[:c.heapBytes]
-	keyWords := l.keys.Words()
 	for from := 0; from < n; from += stripeRows {
 		to := min(from+stripeRows, n)
 		for w := range p.words {
 			p.words[w] = c.column(l, 1+w, n)[from:to]
 		}
-		rows := p.table.FindOrCreate(c.column(l, 0, n)[from:to], p.words, heap, p.off[:])
+		for i := range l.args {
+			if column := l.args[i].column; column >= 0 {
+				p.args[i] = c.column(l, column, n)[from:to]
+			}
+		}
 		var nulls []uint64
 		if l.hasNulls {
 			nulls = c.column(l, l.columns-1, n)[from:to]
 		}
-		for i := range l.states {
-			s := &l.states[i]
-			var args agg.Args
-			if s.arg >= 0 {
-				args.Nulls, args.NullBit = nulls, uint8(s.arg)
-				if column := l.args[s.arg].column; column >= 0 {
-					args.Words = c.column(l, column, n)[from:to]
-				}
-			}
-			s.fn.Update(rows, uintptr(8*(keyWords+s.word)), args)
-		}
+		p.apply(c.column(l, 0, n)[from:to], heap, nulls)
 	}
 	p.rowCount += uint64(n)
+}
+
+// mergeChunk adds the partial states of a chunk to their groups.
+func (p *Partition) mergeChunk(c *Chunk) {
+	l := p.layout
+	n := int(c.rows)
+	heap := c.heap(l)[:c.heapBytes]
+	for from := 0; from < n; from += stripeRows {
+		to := min(from+stripeRows, n)
+		for w := range p.words {
+			p.words[w] = c.partialColumn(l, 1+w, n)[from:to]
+		}
+		for w := range p.states {
+			p.states[w] = c.partialColumn(l, 1+len(p.words)+w, n)[from:to]
+		}
+		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states)
+	}
+	p.partialCount += uint64(n)
 }

@@ -143,11 +143,12 @@ type layout struct {
 	keys   *record.KeyLayout
 
 	// Chunk columns: hash, key words, the args whose values are needed, and the NULL bits of the args where hasNulls.
-	args     []argument
-	hasNulls bool
-	columns  int
-	rows     int // rows of a chunk
-	heapAt   int // word of a chunk's data where the heap begins; len(data) where there is none
+	args        []argument
+	hasNulls    bool
+	columns     int
+	rows        int // rows of a chunk
+	partialRows int // groups of a chunk of partial states
+	heapAt      int // word of a chunk's data where the heap begins; len(data) where there is none
 
 	// Row of a table: key words, then the states.
 	states []state
@@ -244,6 +245,10 @@ func compile(p *Plan) (*layout, error) {
 		l.heapAt = chunkWords / 2
 	}
 	l.rows = min(l.heapAt/l.columns, maxChunkRows)
+	l.partialRows = min(l.heapAt/(1+l.keys.Words()+len(l.init)), maxChunkRows)
+	if l.partialRows < 1 {
+		return nil, fmt.Errorf("core: plan %s: a group needs %d bytes, a chunk has %d", p.name(), 8*(1+l.keys.Words()+len(l.init)), 8*l.heapAt)
+	}
 	if l.rows < 1 {
 		return nil, fmt.Errorf("core: plan %s: a record needs %d bytes, a chunk has %d", p.name(), 8*l.columns, 8*l.heapAt)
 	}

@@ -33,6 +33,7 @@ type Router struct {
 	source Source
 	owners *Owners
 	route  Route
+	folder *folder
 	out    []*ring.Producer[Chunk]
 	bells  []Bell // of the partitions
 
@@ -65,7 +66,9 @@ type Router struct {
 // publishedCounters are Counters as other goroutines may read them: stored by the router once per Step, so each is
 // right for itself and they are of slightly different moments.
 type publishedCounters struct {
-	in, counted, keyless, quarantined, batches atomic.Uint64
+	in, counted, keyless, quarantined, batches, folded, partials, flushes atomic.Uint64
+
+	groups atomic.Uint64 // of the router's own table
 }
 
 func (p *publishedCounters) store(c *Counters) {
@@ -75,14 +78,20 @@ func (p *publishedCounters) store(c *Counters) {
 	p.keyless.Store(c.Keyless)
 	p.quarantined.Store(c.Quarantined)
 	p.batches.Store(c.Batches)
+	p.folded.Store(c.Folded)
+	p.partials.Store(c.Partials)
+	p.flushes.Store(c.Flushes)
 }
 
 func (p *publishedCounters) load() Counters {
-	return Counters{p.in.Load(), p.counted.Load(), p.keyless.Load(), p.quarantined.Load(), p.batches.Load()}
+	return Counters{
+		In: p.in.Load(), Counted: p.counted.Load(), Keyless: p.keyless.Load(), Quarantined: p.quarantined.Load(), Batches: p.batches.Load(),
+		Folded: p.folded.Load(), Partials: p.partials.Load(), Flushes: p.flushes.Load(),
+	}
 }
 
 // NewRouter makes the router of a reader. out and bells have an entry for each partition.
-func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Route, out []*ring.Producer[Chunk], bells []Bell) (*Router, error) {
+func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Route, fold Fold, out []*ring.Producer[Chunk], bells []Bell) (*Router, error) {
 	l, err := plan.compile()
 	if err != nil {
 		return nil, err
@@ -92,7 +101,8 @@ func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Rou
 	}
 	return &Router{
 		id: id, layout: l, source: source, owners: owners, route: route.For(plan), out: out, bells: bells,
-		open: make([]*Chunk, len(out)), counts: make([]int, len(out)), bytes: make([]int, len(out)),
+		folder: newFolder(l, fold.Exchange, route, fold.Bytes),
+		open:   make([]*Chunk, len(out)), counts: make([]int, len(out)), bytes: make([]int, len(out)),
 		keys: l.keys.NewKeys(stripeRows), turn: int(id) % len(out),
 		context: RouteContext{Reader: id, Partitions: len(out)},
 	}, nil
@@ -120,30 +130,52 @@ func (r *Router) Step(now Nanos) (work int) {
 	if r.Done() {
 		return 0
 	}
+	if r.folder.flushing {
+		work = r.flush()
+		r.publishCounters()
+		if r.folder.flushing {
+			return work
+		}
+	}
 	if r.ended {
-		return r.mark()
+		return work + r.mark()
 	}
 	if r.batch == nil {
 		b, done := r.source.Next(now)
 		if done {
 			r.ended = true
-			return 1 + r.mark()
+			if f := r.folder; f.on && f.table.Len() > 0 {
+				f.flushing = true // the marks come behind it
+				return work + 1
+			}
+			return work + 1 + r.mark()
 		}
 		if b == nil {
 			r.stall = StallInput
-			return r.publish(false)
+			return work + r.publish(false)
 		}
 		r.take(b)
-		work = 1
+		work++
 	}
 	work += r.scatter()
 	if r.batch != nil && r.from == r.batch.Len() {
 		r.batch = nil
 	}
+	r.folded()
 	r.publish(true)
-	r.published.store(&r.counters)
+	r.publishCounters()
 	return work
 }
+
+func (r *Router) publishCounters() {
+	r.published.store(&r.counters)
+	if r.folder.on {
+		r.published.groups.Store(uint64(r.folder.table.Len()))
+	}
+}
+
+// FoldedGroups is the number of groups that the router has folded and not sent yet. Any goroutine may call it.
+func (r *Router) FoldedGroups() uint64 { return r.published.groups.Load() }
 
 // take begins a batch.
 func (r *Router) take(b *record.Batch) {
@@ -164,13 +196,20 @@ func (r *Router) scatter() (rows int) {
 		if r.from == r.to { // all the rest of the batch went to quarantine
 			break
 		}
-		if !r.room() {
-			r.stall = StallRing
-			return rows
-		}
 		n := r.to - r.from
-		r.copyRows()
-		r.pass()
+		if f := r.folder; f.on {
+			r.fold()
+		} else {
+			if !r.room() {
+				r.stall = StallRing
+				return rows
+			}
+			r.copyRows()
+			r.pass()
+			if f.routed(n) {
+				f.on = true
+			}
+		}
 		r.counters.In += uint64(n)
 		r.counters.Counted += uint64(n)
 		r.counters.Keyless += uint64(r.keys.Keyless)
@@ -260,18 +299,23 @@ func (r *Router) ensureAll() bool {
 func (r *Router) ensure(p, rows, bytes int) bool {
 	l := r.layout
 	if c := r.open[p]; c != nil {
-		if int(c.rows)+rows <= l.rows && int(c.heapBytes)+bytes <= l.heapSize() {
+		if c.kind == chunkRows && int(c.rows)+rows <= l.rows && int(c.heapBytes)+bytes <= l.heapSize() {
 			return true
 		}
 		r.commit(p)
 	}
+	return r.openChunk(p, chunkRows) != nil
+}
+
+// openChunk opens a chunk for partition p, nil where its ring is full.
+func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
 	s := r.out[p].Reserve(1)
 	if len(s) == 0 {
-		return false
+		return nil
 	}
 	r.open[p] = &s[0]
-	r.open[p].begin(chunkRows, r.id)
-	return true
+	r.open[p].begin(kind, r.id)
+	return r.open[p]
 }
 
 // commit publishes the open chunk of partition p.

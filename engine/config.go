@@ -30,6 +30,10 @@ const (
 	minRingSlots     = 2
 	defaultRingBytes = 64 << 20
 
+	// DefaultFoldBytes bounds the tables that the readers of an engine fold into, together.
+	DefaultFoldBytes = 512 << 20
+	minFoldBytes     = 1 << 20
+
 	// DefaultRetryMin and DefaultRetryMax are the first and the longest wait after a transient error.
 	DefaultRetryMin = 100 * time.Millisecond
 	DefaultRetryMax = 10 * time.Second
@@ -89,6 +93,13 @@ type Config struct {
 	// pinning is not possible (other systems than Linux, or the kernel refuses) the engine says so in Stats and goes on.
 	NoPin bool
 
+	// Exchange is how records come to the partitions; the zero value, auto, suits. The result does not depend on it.
+	Exchange core.Exchange
+
+	// FoldBytes bounds the table in which each reader folds, before it is flushed to the partitions; 0 means DefaultFoldBytes divided by the
+	// number of readers. The memory behind it may be twice as much, because it grows by doubling.
+	FoldBytes int
+
 	// BatchRows is the capacity of the batches that readers fill; 0 means record.DefaultRows.
 	BatchRows int
 
@@ -146,6 +157,12 @@ func (c *Config) Validate() error {
 	if c.BatchRows < 0 || c.BatchRows > record.MaxRows {
 		fault("batches of %d rows, expected 1..%d, or 0 for %d", c.BatchRows, record.MaxRows, record.DefaultRows)
 	}
+	if c.Exchange > core.ExchangeRoute {
+		fault("no exchange %v", c.Exchange)
+	}
+	if c.FoldBytes < 0 {
+		fault("%d bytes to fold in, expected at least 1, or 0 for %d MiB over all readers", c.FoldBytes, DefaultFoldBytes>>20)
+	}
 	if c.RingSlots < 0 || c.RingSlots > ring.MaxSlots || c.RingSlots&(c.RingSlots-1) != 0 {
 		fault("rings of %d slots, expected a power of two up to %d, or 0 for %d", c.RingSlots, ring.MaxSlots, DefaultRingSlots)
 	}
@@ -184,6 +201,7 @@ func (c *Config) String() string {
 	if d.Route.Routing != core.RouteAuto {
 		fmt.Fprintf(&b, ", routed %v", d.Route.Routing)
 	}
+	fmt.Fprintf(&b, ", exchange %v", d.Exchange)
 	fmt.Fprintf(&b, ", batches of %d rows, rings of %d x %d KiB", d.BatchRows, d.RingSlots, core.ChunkBytes>>10)
 	if d.Plan != nil {
 		fmt.Fprintf(&b, ": %v", d.Plan)
@@ -212,6 +230,9 @@ func (c *Config) withDefaults(cpus int) Config {
 		for rings := len(d.Readers) * d.Partitions; d.RingSlots > minRingSlots && rings*d.RingSlots*core.ChunkBytes > defaultRingBytes; {
 			d.RingSlots /= 2
 		}
+	}
+	if d.FoldBytes == 0 {
+		d.FoldBytes = max(DefaultFoldBytes/max(len(d.Readers), 1), minFoldBytes)
 	}
 	if d.RetryMin == 0 {
 		d.RetryMin = DefaultRetryMin

@@ -173,7 +173,7 @@ func (e *Engine) build(ringsAreDefault bool) error {
 		e.rings = append(e.rings, ends)
 		s := e.newSource(id, reader, bells[id])
 		e.sources = append(e.sources, s)
-		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, e.owners, c.Route, out, partitionBells)
+		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, e.owners, c.Route, core.Fold{Exchange: c.Exchange, Bytes: c.FoldBytes}, out, partitionBells)
 		if err != nil {
 			return err
 		}

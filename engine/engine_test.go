@@ -125,7 +125,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // agents on one thread; then shutdown.
 func TestBlockedReader(t *testing.T) {
 	p := plan()
-	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{never{}, ends(1, 50)}, Partitions: 1, Cores: 1})
+	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{never{}, ends(1, 50)}, Partitions: 1, Cores: 1, Exchange: core.ExchangeRoute})
 	eventually(t, "the other reader's rows are applied", func() bool { return e.Stats().Partitions[0].Rows == 5000 })
 	if err := e.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -374,7 +374,7 @@ func TestOneThreadSmallRings(t *testing.T) {
 			return nil
 		}})
 	}
-	e := start(t, engine.Config{Plan: p, Readers: readers, Partitions: 4, Cores: 1, RingSlots: 1, BatchRows: 128})
+	e := start(t, engine.Config{Plan: p, Readers: readers, Partitions: 4, Cores: 1, RingSlots: 1, BatchRows: 128, Exchange: core.ExchangeRoute})
 	if err := e.Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -417,11 +417,16 @@ func TestStopUnderLoad(t *testing.T) {
 			return nil
 		}}
 	}
-	for _, how := range []string{"shutdown", "close", "cancel"} {
-		p := plan()
+	for _, c := range []struct {
+		how      string
+		exchange core.Exchange
+	}{
+		{"shutdown", core.ExchangeRoute}, {"shutdown", core.ExchangeFold}, {"close", core.ExchangeRoute}, {"close", core.ExchangeFold}, {"cancel", core.ExchangeRoute},
+	} {
+		how, p := c.how, plan()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		e, err := engine.Start(ctx, engine.Config{Plan: p, Readers: []record.Reader{endless(), blocking{endless()}}, Partitions: 2})
+		e, err := engine.Start(ctx, engine.Config{Plan: p, Readers: []record.Reader{endless(), blocking{endless()}}, Partitions: 2, Exchange: c.exchange})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -440,8 +445,9 @@ func TestStopUnderLoad(t *testing.T) {
 			for _, p := range st.Partitions {
 				rows += p.Rows
 			}
-			if c := st.Counters(); c.Counted != rows {
-				t.Fatalf("%d routed, %d applied", c.Counted, rows)
+			n := st.Counters()
+			if rows += n.Folded; n.Counted != rows {
+				t.Fatalf("%d counted, %d folded or applied", n.Counted, rows)
 			}
 			var total int64
 			for _, n := range counts(t, p, e) {

@@ -18,6 +18,7 @@ type ReaderStats struct {
 	core.Counters
 	Dropped uint64 // rows of batches that a panic or a broken reader left unfinished; not part of In
 	Retries uint64 // transient errors
+	Groups  uint64 // folded and not sent to the partitions yet
 }
 
 // PartitionStats are the counters of a partition.
@@ -96,7 +97,7 @@ func (e *Engine) Stats() Stats {
 		b := src.base()
 		s.Readers = append(s.Readers, ReaderStats{
 			Name: b.name, State: b.status(), Err: b.failure(), Counters: e.routers[id].Counters(),
-			Dropped: b.dropped.Load(), Retries: b.retries.Load(),
+			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: e.routers[id].FoldedGroups(),
 		})
 	}
 	for reader, ends := range e.rings {
@@ -136,10 +137,18 @@ func (s Stats) Counters() (c core.Counters) {
 	return c
 }
 
-// Groups is the number of groups of all partitions.
+// Groups is the number of groups of all partitions. What readers have folded and not sent yet is not in it.
 func (s Stats) Groups() (n uint64) {
 	for _, p := range s.Partitions {
 		n += p.Groups
+	}
+	return n
+}
+
+// FoldedGroups is the number of groups that the readers have folded and not sent yet; a group may be with several of them.
+func (s Stats) FoldedGroups() (n uint64) {
+	for _, r := range s.Readers {
+		n += r.Groups
 	}
 	return n
 }
@@ -177,19 +186,20 @@ func (s Stats) String() string {
 	fmt.Fprintf(&b, "%s\n", s.Plan)
 	fmt.Fprintf(&b, "%d records in %v, %d groups, epoch %d\n", total.In, s.Elapsed.Round(time.Millisecond), s.Groups(), s.Epoch)
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "reader\tstate\tin\tcounted\tkeyless\tquarantined\tdropped\tretries\tbatches\t\n")
+	fmt.Fprintf(w, "reader\tstate\tin\tcounted\tkeyless\tquarantined\tdropped\tretries\tbatches\tfolded\tpartials\tflushes\t\n")
 	for i, r := range s.Readers {
-		fmt.Fprintf(w, "%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", i, r.State, r.In, r.Counted, r.Keyless, r.Quarantined, r.Dropped, r.Retries, r.Batches)
+		fmt.Fprintf(w, "%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", i, r.State, r.In, r.Counted, r.Keyless, r.Quarantined, r.Dropped, r.Retries, r.Batches, r.Folded, r.Partials, r.Flushes)
 	}
-	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t\t\t%d\t\n", total.In, total.Counted, total.Keyless, total.Quarantined, total.Batches)
+	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t\t\t%d\t%d\t%d\t%d\t\n", total.In, total.Counted, total.Keyless, total.Quarantined, total.Batches, total.Folded, total.Partials, total.Flushes)
 	w.Flush()
-	fmt.Fprintf(w, "partition\trecords\tgroups\tKiB\t\n")
-	var rows uint64
+	fmt.Fprintf(w, "partition\trecords\tpartials\tgroups\tKiB\t\n")
+	var rows, partials uint64
 	for i, p := range s.Partitions {
-		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t\n", i, p.Rows, p.Groups, p.Bytes>>10)
+		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t\n", i, p.Rows, p.Partials, p.Groups, p.Bytes>>10)
 		rows += p.Rows
+		partials += p.Partials
 	}
-	fmt.Fprintf(w, "all\t%d\t%d\t\t\n", rows, s.Groups())
+	fmt.Fprintf(w, "all\t%d\t%d\t%d\t\t\n", rows, partials, s.Groups())
 	w.Flush()
 	if times, p := s.Skew(); times > maxEven {
 		fmt.Fprintf(&b, "skew: partition %d has %.1f times its share of the records\n", p, times)

@@ -124,7 +124,7 @@ func check(t *testing.T, c *testgen.Case, p *core.Plan, s *engine.Snapshot) {
 
 // Goal: the same rows for every shape. Method: random queries over random records (every type, NULLs, NaN, long
 // strings, overflowing sums) against the twin of testgen, for 1, 2, 3 and 8 readers and partitions, readers polled and pumped
-// in turn, rings of 2 to 8 chunks, every routing and every wait policy.
+// in turn, rings of 2 to 8 chunks, every routing, exchange and wait policy.
 //
 // VELO_SEED=n repeats one case.
 func TestTwin(t *testing.T) {
@@ -182,6 +182,7 @@ func twin(t *testing.T, c *testgen.Case, partitions int) {
 	e, err := engine.Start(t.Context(), engine.Config{
 		Plan: p, Readers: readers, Partitions: partitions, RingSlots: 2 << (c.Seed % 3), BatchRows: 1500,
 		Route: routes[(c.Seed+uint64(partitions))%uint64(len(routes))], Wait: engine.WaitPolicy(c.Seed % 3),
+		Exchange: core.Exchange((c.Seed + uint64(partitions/2)) % 3), FoldBytes: 1 << (8 + c.Seed%14),
 	})
 	if err != nil {
 		t.Fatal(err)

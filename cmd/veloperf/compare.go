@@ -78,7 +78,11 @@ func (c *locksCmd) Run(std streams) error {
 	}
 	out := newReport(std, c.JSON, "way\twriters\trecords/s\tp99 of an update\twaited for locks\t")
 	return out.end(bench.Locks(s.Readers, c.Duration, func(l bench.Lock) {
-		out.row(l, "%s\t%d\t%.1f M\t%.0f ns\t%.1f %%\t\n", l.Impl, l.Writers, l.T/1e6, l.P99, 100*l.LockShare)
+		p99 := "-"
+		if l.P99 > 0 {
+			p99 = fmt.Sprintf("%.0f ns", l.P99)
+		}
+		out.row(l, "%s\t%d\t%.1f M\t%s\t%.1f %%\t\n", l.Impl, l.Writers, l.T/1e6, p99, 100*l.LockShare)
 	}))
 }
 

@@ -29,6 +29,7 @@ type runCmd struct {
 	Zipf       float64       `help:"Skew of the keys: 0 is uniform, 1.1 is what web traffic looks like." default:"0"`
 	Seed       uint64        `help:"Seed of the generator." default:"1"`
 	Prepare    int           `help:"Records that each reader makes before the start and then lends again and again; 0 makes them as they are read." default:"0"`
+	Exchange   string        `help:"How records come to the partitions: auto, fold or route." enum:"auto,fold,route" default:"auto"`
 	RingSlots  int           `help:"Chunks of each ring, a power of two; 0 is the engine's choice." default:"0"`
 	JSON       bool          `name:"json" help:"Print one JSON object instead of the table."`
 	CPUProfile string        `name:"cpuprofile" help:"Write a pprof CPU profile to this file." type:"path"`
@@ -59,6 +60,7 @@ func (c *runCmd) Run(std streams) error {
 		}
 	}
 	w.Seed, w.RingSlots = c.Seed, c.RingSlots
+	w.Exchange = map[string]core.Exchange{"auto": core.ExchangeAuto, "fold": core.ExchangeFold, "route": core.ExchangeRoute}[c.Exchange]
 	stopProfile, err := startProfile(c.CPUProfile)
 	if err != nil {
 		return err
@@ -103,7 +105,7 @@ func (c *runCmd) Run(std streams) error {
 	fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%.2f\t%.1f M\t%.2f\t\n", r.Readers, r.Partitions, r.Cores, r.Records, r.Groups, r.Seconds, r.RecordsPerSecond/1e6, r.CPUNsPerRecord)
 	table.Flush()
 	fmt.Fprintf(std.out, "\n%v", st)
-	fmt.Fprintln(std.out, "\nall counts add up: read = counted + quarantined, and counted = applied = in the groups")
+	fmt.Fprintln(std.out, "\nall counts add up: read = counted + quarantined, and counted = folded + applied by partitions = in the groups")
 	return nil
 }
 
@@ -132,7 +134,7 @@ func (c *runCmd) watch(eng *engine.Engine, progress io.Writer) {
 				full += r.FullStalls
 			}
 			fmt.Fprintf(progress, "%3.0fs  %7.1f M records/s  %d groups  %d chunks in the rings  %d full stalls\n",
-				now.Sub(began).Seconds(), float64(in-lastIn)/now.Sub(last).Seconds()/1e6, st.Groups(), depth, full)
+				now.Sub(began).Seconds(), float64(in-lastIn)/now.Sub(last).Seconds()/1e6, max(st.Groups(), st.FoldedGroups()/uint64(len(st.Readers))), depth, full)
 			last, lastIn = now, in
 		}
 	}
@@ -145,9 +147,9 @@ func addUp(st engine.Stats, inGroups uint64) error {
 	for _, p := range st.Partitions {
 		applied += p.Rows
 	}
-	if c.In != c.Counted+c.Quarantined || c.Counted != applied || applied != inGroups {
-		return fmt.Errorf("the counts do not add up: %d read, %d quarantined, %d routed, %d applied, %d in the groups\n%v",
-			c.In, c.Quarantined, c.Counted, applied, inGroups, st)
+	if c.In != c.Counted+c.Quarantined || c.Counted != c.Folded+applied || c.Counted != inGroups {
+		return fmt.Errorf("the counts do not add up: %d read, %d quarantined, %d counted, %d folded, %d applied, %d in the groups\n%v",
+			c.In, c.Quarantined, c.Counted, c.Folded, applied, inGroups, st)
 	}
 	return nil
 }

@@ -67,12 +67,15 @@ type Args struct {
 // null is 1 where the value of record i is NULL.
 func (a *Args) null(i int) uint64 { return a.Nulls[i] >> (a.NullBit & 63) & 1 }
 
+// MaxWords bounds the words of a state.
+const MaxWords = 4
+
 // A Func is an aggregate function bound to the type of its argument. It keeps nothing, so it may be shared by any number of
 // goroutines. at is where in a row its state begins, in bytes.
 type Func interface {
 	// Type is the type of the result.
 	Type() record.Type
-	// Words is the size of a state.
+	// Words is the size of a state, at most MaxWords.
 	Words() int
 	// Init writes the state of no records.
 	Init(state []uint64)
@@ -82,6 +85,20 @@ type Func interface {
 	Merge(state, from []uint64)
 	// Result is the value of a state.
 	Result(state []uint64) Value
+}
+
+// MergeRows adds partial states to rows: words has the words of the states, column-wise. It calls Merge for each, which is once per group
+// and flush, not once per record.
+func MergeRows(f Func, rows Rows, at uintptr, words [][]uint64) {
+	n := f.Words()
+	var from [MaxWords]uint64
+	for i, off := range rows.Off {
+		for w := range n {
+			from[w] = words[w][i]
+		}
+		// In bounds: off is a row's place, which has n words at at.
+		f.Merge(unsafe.Slice((*uint64)(unsafe.Add(rows.Base, uintptr(off)+at)), n), from[:n])
+	}
 }
 
 // Bind is function k over an argument of type arg, which may hold NULL if nullable says so. count(*) is Count with

@@ -7,7 +7,7 @@
 //	row     key words | state words          see record.KeyLayout and core/agg
 //	heap    the bytes of strings too long for the words of a key
 //
-// The index is open addressing with linear probing, at most half full. A row is found by the bits of the hash below
+// The index is open addressing with linear probing, a quarter full at most, an eighth while it is small. A row is found by the bits of the hash below
 // those that choose the shard (record of the hash's top bits: package core), compared by the 32 bits that the index
 // keeps, then by its key.
 //

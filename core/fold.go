@@ -1,0 +1,216 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/record"
+)
+
+// An Exchange is how records come to the partitions. The result does not depend on it.
+type Exchange uint8
+
+const (
+	// ExchangeAuto folds, and routes for a while where folding has not made much less of the records. A route that was asked for
+	// by name is taken.
+	ExchangeAuto Exchange = iota
+
+	// ExchangeFold aggregates on the reader's own core and sends partial states to the partitions when its table outgrows the limit
+	// and at the end: little to send, and no partition is hot because a key is.
+	ExchangeFold
+
+	// ExchangeRoute sends every record to its partition.
+	ExchangeRoute
+)
+
+// String is the name.
+func (x Exchange) String() string {
+	switch x {
+	case ExchangeAuto:
+		return "auto"
+	case ExchangeFold:
+		return "fold"
+	case ExchangeRoute:
+		return "route"
+	}
+	return fmt.Sprintf("Exchange(%d)", uint8(x))
+}
+
+const (
+	// leastReduction is how many records a partial state must stand for so that folding pays: a partial costs about as much to send and
+	// merge as four records cost to route, and its table is another core's worth of cache.
+	leastReduction = 8
+
+	// lowFlushes in a row that reduced less than that switch a router to routing, for routeTimes as many records as the last of them
+	// had folded.
+	lowFlushes = 2
+	routeTimes = 16
+)
+
+// Fold is how a router exchanges records, and how many bytes the table it folds into may take before it is flushed.
+type Fold struct {
+	Exchange Exchange
+	Bytes    int
+}
+
+// folder is the part of a router that folds.
+type folder struct {
+	kernel
+	exchange Exchange
+	limit    int // bytes of the table
+
+	on        bool   // fold the next records; else route them
+	records   uint64 // folded since the last flush
+	low       int    // flushes in a row that reduced too little
+	routeLeft uint64 // records to route before folding again
+
+	flushing bool
+	row      int    // of the table, to send next
+	partials uint64 // sent in this flush
+	long     []byte // scratch: the long strings of a stripe with several text columns
+}
+
+func newFolder(l *layout, exchange Exchange, route Route, limit int) *folder {
+	if exchange == ExchangeAuto && route.Routing != RouteAuto && route.Routing != RouteByKey {
+		exchange = ExchangeRoute
+	}
+	if exchange == ExchangeRoute {
+		return &folder{exchange: exchange}
+	}
+	return &folder{kernel: newKernel(l, table.New(l.keys, l.init)), exchange: exchange, limit: limit, on: true}
+}
+
+// routed counts records that were routed and says whether to fold again.
+func (f *folder) routed(n int) bool {
+	if f.routeLeft == 0 {
+		return false // it never folds
+	}
+	f.routeLeft -= min(f.routeLeft, uint64(n))
+	return f.routeLeft == 0
+}
+
+// fold adds the stripe to the router's own table.
+func (r *Router) fold() {
+	f, k, b := r.folder, r.keys, r.batch
+	copy(f.words, k.Words)
+	for i, a := range f.layout.args {
+		f.args[i] = nil
+		if a.column >= 0 {
+			f.args[i] = b.Column(a.source).Words()[r.from:r.to]
+		}
+	}
+	var nulls []uint64
+	if f.layout.hasNulls {
+		nulls = r.nullBits()
+	}
+	var heap []byte
+	if k.Long > 0 {
+		heap = r.foldLong()
+	}
+	f.apply(k.Hashes, heap, nulls)
+	n := uint64(r.to - r.from)
+	f.records += n
+	r.counters.Folded += n
+}
+
+// foldLong brings the long strings of the stripe into one heap, where there are several columns of them.
+func (r *Router) foldLong() []byte {
+	k, f := r.keys, r.folder
+	if len(k.Heaps) == 1 {
+		return k.Heaps[0]
+	}
+	f.long = f.long[:0]
+	for j, w := range r.layout.keys.Strings() {
+		places, marks := k.Words[w+1], k.Words[w+2]
+		for i := range marks {
+			if record.IsLong(marks[i]) {
+				off, n := record.LongPlace(places[i])
+				places[i] = record.PlaceLong(uint64(len(f.long)), n)
+				f.long = append(f.long, k.Heaps[j][off:off+n]...)
+			}
+		}
+	}
+	return f.long
+}
+
+// folded looks, after a batch, whether it is time to flush.
+func (r *Router) folded() {
+	if f := r.folder; f.on && f.table.Used() > f.limit {
+		f.flushing = true
+	}
+}
+
+// flush sends the partial states of the router's table to the owners of their shards, as far as there is room, and returns how many.
+// Behind the last it decides how to go on.
+func (r *Router) flush() (sent int) {
+	f, l := r.folder, r.layout
+	for n := f.table.Len(); f.row < n; f.row++ {
+		key, states := f.table.Row(f.row)
+		hash := l.keys.HashKey(key)
+		p := int(r.owners.of[shardOf(hash)])
+		if !r.sendPartial(p, hash, key, states) {
+			r.stall = StallRing
+			return sent
+		}
+		sent++
+		f.partials++
+		r.counters.Partials++
+	}
+	for p, c := range r.open {
+		if c != nil {
+			r.commit(p)
+		}
+	}
+	r.counters.Flushes++
+	f.flushing, f.row = false, 0
+	f.table.Reset()
+	if f.exchange == ExchangeAuto {
+		if f.records >= leastReduction*f.partials {
+			f.low = 0
+		} else if f.low++; f.low >= lowFlushes {
+			f.on, f.routeLeft, f.low = false, routeTimes*f.records, 0
+		}
+	}
+	f.records, f.partials = 0, 0
+	return sent
+}
+
+// sendPartial writes one group into the open chunk of a partition. False says that its ring is full.
+func (r *Router) sendPartial(p int, hash uint64, key, states []uint64) bool {
+	l, f := r.layout, r.folder
+	bytes := 0
+	for _, w := range l.keys.Strings() {
+		if record.IsLong(key[w+2]) {
+			_, n := record.LongPlace(key[w+1])
+			bytes += int(n)
+		}
+	}
+	c := r.open[p]
+	if c != nil && (c.kind != chunkPartials || int(c.rows) == l.partialRows || int(c.heapBytes)+bytes > l.heapSize()) {
+		r.commit(p)
+		c = nil
+	}
+	if c == nil {
+		if c = r.openChunk(p, chunkPartials); c == nil {
+			return false
+		}
+	}
+	i := int(c.rows)
+	c.data[i] = hash
+	for w, v := range key {
+		c.data[(1+w)*l.partialRows+i] = v
+	}
+	for w, v := range states {
+		c.data[(1+len(key)+w)*l.partialRows+i] = v
+	}
+	for _, w := range l.keys.Strings() {
+		if record.IsLong(key[w+2]) {
+			off, n := record.LongPlace(key[w+1])
+			copy(c.heap(l)[c.heapBytes:], f.table.Heap()[off:off+n])
+			c.data[(1+w+1)*l.partialRows+i] = record.PlaceLong(uint64(c.heapBytes), n)
+			c.heapBytes += uint32(n)
+		}
+	}
+	c.rows++
+	return true
+}

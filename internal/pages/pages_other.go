@@ -1,0 +1,6 @@
+//go:build !linux
+
+package pages
+
+// advise does nothing here.
+func advise([]uint64) {}
