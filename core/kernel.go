@@ -5,8 +5,8 @@ import (
 	"github.com/velo-engine/velo/core/table"
 )
 
-// A kernel adds stripes of records to the groups of a table: first the row of each record is found or made, then each aggregate goes over
-// them in a loop of its own (the shape of DuckDB's aggregation). A partition has one, and so has a router that folds.
+// A kernel adds stripes of records to the groups of a table: first the row of each record is found or made, then the aggregates go over
+// them, each in a loop of its own or several of one argument together (the shape of DuckDB's aggregation). A partition has one, and so has a router that folds.
 type kernel struct {
 	layout *layout
 	table  *table.Table
@@ -26,13 +26,17 @@ func newKernel(l *layout, t *table.Table) kernel {
 func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 	rows := k.table.FindOrCreate(hashes, k.words, heap, k.off[:])
 	keyWords := k.layout.keys.Words()
-	for i := range k.layout.states {
-		s := &k.layout.states[i]
+	for i := range k.layout.fused {
+		f := &k.layout.fused[i]
+		f.Update(rows, uintptr(8*keyWords), k.args[f.Arg])
+	}
+	for i := range k.layout.single {
+		s := &k.layout.single[i]
 		var args agg.Args
-		if s.arg >= 0 {
-			args = agg.Args{Words: k.args[s.arg], Nulls: nulls, NullBit: uint8(s.arg)}
+		if s.Arg >= 0 {
+			args = agg.Args{Words: k.args[s.Arg], Nulls: nulls, NullBit: uint8(s.Arg)}
 		}
-		s.fn.Update(rows, uintptr(8*(keyWords+s.word)), args)
+		s.Func.Update(rows, uintptr(8*(keyWords+s.Word)), args)
 	}
 }
 

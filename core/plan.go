@@ -153,6 +153,8 @@ type layout struct {
 	// Row of a table: key words, then the states.
 	states []state
 	init   []uint64
+	fused  []agg.Fused  // loops for several states
+	single []agg.Placed // states with a loop of their own
 
 	outputs []output // columns of the result behind the keys
 }
@@ -221,6 +223,11 @@ func compile(p *Plan) (*layout, error) {
 		return nil, fmt.Errorf("core: plan %s: aggregates of %d columns, at most %d are allowed", p.name(), len(l.args), maxArguments)
 	}
 	l.place(bound)
+	placed := make([]agg.Placed, len(l.states))
+	for i, s := range l.states {
+		placed[i] = agg.Placed{Func: s.fn, Arg: s.arg, Word: s.word}
+	}
+	l.fused, l.single = agg.Fuse(placed)
 
 	var err error
 	if l.keys, err = record.NewKeyLayout(p.Source, keys); err != nil {

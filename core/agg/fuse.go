@@ -1,0 +1,148 @@
+package agg
+
+import (
+	"math/bits"
+	"slices"
+	"unsafe"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// A Placed is a function with its argument and the place of its state: which argument, -1 for none, and which word of a row's states.
+type Placed struct {
+	Func Func
+	Arg  int
+	Word int
+}
+
+// A Fused updates several states of one argument that is never NULL, and a count of the rows, in one loop: the row is looked up once, and its
+// cache line is at hand for all of them. The functions' own Update is its twin.
+type Fused struct {
+	Arg int
+
+	// The words of the states, each where the flag says that it is there. The sum has a third word that counts where counted is set.
+	count, sum, least, most         int
+	counts, sums, mins, maxs, avged bool
+}
+
+// Fuse takes functions that one loop can update together out of placed: bigint, decimal and timestamp arguments without NULLs, at least
+// two functions for each. The others are the rest.
+func Fuse(placed []Placed) (fused []Fused, rest []Placed) {
+	var args []int
+	for _, p := range placed {
+		if fusible(p) && !slices.Contains(args, p.Arg) {
+			args = append(args, p.Arg)
+		}
+	}
+	taken := make([]bool, len(placed))
+	counted := false
+	for _, arg := range args {
+		f := Fused{Arg: arg}
+		var mine []int
+		for i, p := range placed {
+			if p.Arg == arg && fusible(p) && f.take(p) {
+				mine = append(mine, i)
+			}
+		}
+		if !counted {
+			for i, p := range placed {
+				if _, ok := p.Func.(countRows); ok && !counted {
+					counted, f.counts, f.count = true, true, p.Word
+					mine = append(mine, i)
+				}
+			}
+		}
+		if len(mine) < 2 {
+			if f.counts {
+				counted = false
+			}
+			continue
+		}
+		for _, i := range mine {
+			taken[i] = true
+		}
+		fused = append(fused, f)
+	}
+	for i, p := range placed {
+		if !taken[i] {
+			rest = append(rest, p)
+		}
+	}
+	return fused, rest
+}
+
+// fusible says whether a function with an argument may be fused.
+func fusible(p Placed) bool {
+	switch f := p.Func.(type) {
+	case intSum:
+		return p.Arg >= 0 && !f.nullable
+	case extreme:
+		return p.Arg >= 0 && !f.nullable && f.typ != record.Float64
+	}
+	return false
+}
+
+// take adds a function; false says that there is one of its kind already.
+func (f *Fused) take(p Placed) bool {
+	switch fn := p.Func.(type) {
+	case intSum:
+		if f.sums {
+			return false
+		}
+		f.sums, f.sum, f.avged = true, p.Word, fn.avg
+	case extreme:
+		switch {
+		case fn.max && !f.maxs:
+			f.maxs, f.most = true, p.Word
+		case !fn.max && !f.mins:
+			f.mins, f.least = true, p.Word
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Update adds record i of the stripe, with argument words[i], to row rows.Off[i], whose states begin at bytes behind it.
+func (f *Fused) Update(rows Rows, at uintptr, words []uint64) {
+	base := unsafe.Add(rows.Base, at)
+	off := rows.Off
+	words = words[:len(off)]
+	count, sum, least, most := 8*uintptr(f.count), 8*uintptr(f.sum), 8*uintptr(f.least), 8*uintptr(f.most)
+	if f.counts && f.sums && f.mins && f.maxs && !f.avged {
+		// What is asked for most often, without a branch.
+		for i, v := range words {
+			// In bounds: off is a row's place, and the words lie in its states.
+			p := unsafe.Add(base, off[i])
+			*(*uint64)(unsafe.Add(p, count))++
+			s := (*[2]uint64)(unsafe.Add(p, sum))
+			lo, carry := bits.Add64(s[0], v, 0)
+			s[0], s[1] = lo, s[1]+uint64(int64(v)>>63)+carry
+			l, m := (*int64)(unsafe.Add(p, least)), (*int64)(unsafe.Add(p, most))
+			*l = min(*l, int64(v))
+			*m = max(*m, int64(v))
+		}
+		return
+	}
+	for i, v := range words {
+		p := unsafe.Add(base, off[i])
+		if f.counts {
+			*(*uint64)(unsafe.Add(p, count))++
+		}
+		if f.sums {
+			s := (*[2]uint64)(unsafe.Add(p, sum))
+			add128(s, v, uint64(int64(v)>>63))
+			if f.avged {
+				*(*uint64)(unsafe.Add(p, sum+16))++
+			}
+		}
+		if f.mins {
+			l := (*int64)(unsafe.Add(p, least))
+			*l = min(*l, int64(v))
+		}
+		if f.maxs {
+			m := (*int64)(unsafe.Add(p, most))
+			*m = max(*m, int64(v))
+		}
+	}
+}

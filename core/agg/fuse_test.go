@@ -1,0 +1,94 @@
+package agg
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// Goal: fused functions do to the rows what their own updates do. Method: random sets of functions over two arguments, random stripes.
+func TestFuse(t *testing.T) {
+	kinds := []Kind{Count, Sum, Min, Max, Avg}
+	types := []record.Type{record.Int64, record.Float64, record.DecimalOf(9, 2), record.Timestamp}
+	fusedOnes := 0
+	for seed := range uint64(500) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		var placed []Placed
+		words := 0
+		argTypes := []record.Type{types[rng.IntN(len(types))], types[rng.IntN(len(types))]}
+		nullable := []bool{rng.IntN(4) == 0, rng.IntN(4) == 0}
+		for range 1 + rng.IntN(8) {
+			k, arg := kinds[rng.IntN(len(kinds))], rng.IntN(2)
+			hasArg := k != Count
+			f, err := Bind(k, hasArg, argTypes[arg], nullable[arg])
+			if err != nil {
+				continue // a sum of timestamps
+			}
+			if !hasArg {
+				arg = -1
+			}
+			placed = append(placed, Placed{f, arg, words})
+			words += f.Words()
+		}
+		fused, rest := Fuse(placed)
+		total := len(rest)
+		for i := range fused {
+			n := 0
+			for _, there := range []bool{fused[i].counts, fused[i].sums, fused[i].mins, fused[i].maxs} {
+				if there {
+					n++
+				}
+			}
+			if n < 2 {
+				t.Fatalf("seed %d: %+v fuses %d functions", seed, fused[i], n)
+			}
+			total += n
+		}
+		if total != len(placed) {
+			t.Fatalf("seed %d: %d functions, %d of them found again", seed, len(placed), total)
+		}
+		fusedOnes += len(fused)
+
+		const groups, keyWords = 7, 2
+		width := keyWords + words
+		state := make([]uint64, groups*width)
+		for g := range groups {
+			for _, p := range placed {
+				p.Func.Init(state[g*width+keyWords+p.Word:])
+			}
+		}
+		twin := slices.Clone(state)
+		for range 3 {
+			n := rng.IntN(100)
+			off := make([]uint64, n)
+			args := [2][]uint64{make([]uint64, n), make([]uint64, n)}
+			for i := range n {
+				off[i] = uint64(rng.IntN(groups) * width * 8)
+				args[0][i], args[1][i] = uint64(rng.Int64()>>rng.IntN(64)), rng.Uint64()>>rng.IntN(64)
+			}
+			update := func(state []uint64, ps []Placed) {
+				for _, p := range ps {
+					var a Args
+					if p.Arg >= 0 {
+						a.Words = args[p.Arg]
+					}
+					p.Func.Update(Rows{unsafe.Pointer(&state[0]), off}, uintptr(8*(keyWords+p.Word)), a)
+				}
+			}
+			update(twin, placed)
+			update(state, rest)
+			for i := range fused {
+				fused[i].Update(Rows{unsafe.Pointer(&state[0]), off}, 8*keyWords, args[fused[i].Arg])
+			}
+		}
+		if !slices.Equal(state, twin) {
+			t.Fatalf("seed %d: %+v\nfused %+v\ngot      %x\nexpected %x", seed, placed, fused, state, twin)
+		}
+	}
+	if fusedOnes == 0 {
+		t.Fatal("nothing was fused")
+	}
+}
