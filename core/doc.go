@@ -9,7 +9,9 @@
 //	stripe     up to 512 rows of a batch that are keyed, hashed and scattered together
 //	hash       of the group key; its top 8 bits are the shard
 //	shard      one of the 256 pieces of the key space; a table says which partition owns it
-//	chunk      one slot of a ring, 64 KiB: rows in columns, or a mark
+//	chunk      one slot of a ring, 64 KiB: records or partial states in columns, or a mark
+//	fold       aggregate in a table of the router's; route: send the records themselves
+//	partial    the state of one group, of some of its records
 //	mark       the sign in a ring that what a reader read up to a point is all there; the last one is the end of input
 //	partition  owner of some shards, and of the table with their groups
 //	image      what a partition publishes: its table, not to change any more
@@ -18,9 +20,12 @@
 //
 //	Source --batch--> Router --chunk--> ring --chunk--> Partition --> Image
 //
-//	Router.Step      a batch from the Source; for each stripe: encode and hash the keys, look up the owners, make room in the
-//	                 open chunk of each, copy the columns that the plan needs to their owners' chunks
-//	Partition.Step   a chunk from a ring; for each stripe: find the row of each record, then one loop per aggregate
+//	Router.Step      a batch from the Source; for each stripe: encode and hash the keys, then
+//	                 fold: apply the stripe to the router's own table; or
+//	                 route: look up the owners, make room in the open chunk of each, copy the columns that the plan needs to their
+//	                 owners' chunks
+//	                 a table that has outgrown its limit is flushed: its partial states go to their owners' chunks
+//	Partition.Step   a chunk from a ring; for each stripe: find the row of each record or partial, then update or merge it
 //
 // # Back-pressure
 //
