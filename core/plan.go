@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -232,6 +233,9 @@ func compile(p *Plan) (*layout, error) {
 	var err error
 	if l.keys, err = record.NewKeyLayout(p.Source, keys); err != nil {
 		return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
+	}
+	for i := range l.fused {
+		l.fused[i].Bind(l.keys.Words(), table.RowWords(l.keys.Words()+len(l.init)))
 	}
 	if l.result, err = record.NewSchema(p.name(), fields...); err != nil {
 		return nil, fmt.Errorf("core: plan %s: the result: %w", p.name(), err)

@@ -23,6 +23,42 @@ type Fused struct {
 	// The words of the states, each where the flag says that it is there. The sum has a third word that counts where counted is set.
 	count, sum, least, most         int
 	counts, sums, mins, maxs, avged bool
+
+	asVector bool // a row is one vector: see Bind
+	lanes    lanes
+}
+
+// lanes says what happens in which word of a row of eight. The assembly knows its layout.
+type lanes struct {
+	ones                   [vectorWords]uint64 // what is added in any case: 1 for a count
+	low, high, least, most uint64              // a bit for each word: halves of the sum, the extremes
+}
+
+// vectorWords is the number of words of a row that is one vector, and one cache line.
+const vectorWords = 8
+
+// Bind says how wide a row is and where in it the states begin, in words. Rows of eight words are updated as vectors where the processor
+// can.
+func (f *Fused) Bind(first, width int) {
+	f.asVector = have512 && width == vectorWords
+	if !f.asVector {
+		return
+	}
+	if f.counts {
+		f.lanes.ones[first+f.count] = 1
+	}
+	if f.sums {
+		f.lanes.low, f.lanes.high = 1<<(first+f.sum), 2<<(first+f.sum)
+		if f.avged {
+			f.lanes.ones[first+f.sum+2] = 1
+		}
+	}
+	if f.mins {
+		f.lanes.least = 1 << (first + f.least)
+	}
+	if f.maxs {
+		f.lanes.most = 1 << (first + f.most)
+	}
 }
 
 // Fuse takes functions that one loop can update together out of placed: bigint, decimal and timestamp arguments without NULLs, at least
@@ -105,6 +141,12 @@ func (f *Fused) take(p Placed) bool {
 
 // Update adds record i of the stripe, with argument words[i], to row rows.Off[i], whose states begin at bytes behind it.
 func (f *Fused) Update(rows Rows, at uintptr, words []uint64) {
+	if f.asVector {
+		words = words[:len(rows.Off)]
+		// In bounds: an offset is the place of a row, which is as long as a vector.
+		updateRows512(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.lanes)
+		return
+	}
 	base := unsafe.Add(rows.Base, at)
 	off := rows.Off
 	words = words[:len(off)]

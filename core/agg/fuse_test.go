@@ -11,9 +11,22 @@ import (
 
 // Goal: fused functions do to the rows what their own updates do. Method: random sets of functions over two arguments, random stripes.
 func TestFuse(t *testing.T) {
+	for _, vectors := range []bool{false, true} {
+		if vectors && !have512 {
+			t.Log("this processor has no AVX-512: the vectors are not tested")
+			continue
+		}
+		was := have512
+		have512 = vectors
+		testFuse(t)
+		have512 = was
+	}
+}
+
+func testFuse(t *testing.T) {
 	kinds := []Kind{Count, Sum, Min, Max, Avg}
 	types := []record.Type{record.Int64, record.Float64, record.DecimalOf(9, 2), record.Timestamp}
-	fusedOnes := 0
+	fusedOnes, vectors := 0, 0
 	for seed := range uint64(500) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		var placed []Placed
@@ -52,8 +65,16 @@ func TestFuse(t *testing.T) {
 		}
 		fusedOnes += len(fused)
 
-		const groups, keyWords = 7, 2
+		const groups = 7
+		keyWords := 1 + rng.IntN(2)
 		width := keyWords + words
+		if width <= vectorWords {
+			width = vectorWords
+			vectors++
+		}
+		for i := range fused {
+			fused[i].Bind(keyWords, width)
+		}
 		state := make([]uint64, groups*width)
 		for g := range groups {
 			for _, p := range placed {
@@ -81,14 +102,15 @@ func TestFuse(t *testing.T) {
 			update(twin, placed)
 			update(state, rest)
 			for i := range fused {
-				fused[i].Update(Rows{unsafe.Pointer(&state[0]), off}, 8*keyWords, args[fused[i].Arg])
+				fused[i].Update(Rows{unsafe.Pointer(&state[0]), off}, uintptr(8*keyWords), args[fused[i].Arg])
 			}
 		}
 		if !slices.Equal(state, twin) {
 			t.Fatalf("seed %d: %+v\nfused %+v\ngot      %x\nexpected %x", seed, placed, fused, state, twin)
 		}
 	}
-	if fusedOnes == 0 {
+	if fusedOnes == 0 || vectors == 0 {
 		t.Fatal("nothing was fused")
 	}
+	t.Logf("%d loops, vectors %v", fusedOnes, have512)
 }

@@ -60,7 +60,7 @@ type Table struct {
 // New makes an empty table for keys of this layout and rows whose states begin as init.
 func New(keys *record.KeyLayout, init []uint64) *Table {
 	t := &Table{
-		keys: keys, keyWords: keys.Words(), rowWords: widthOf(keys.Words() + len(init)), init: init,
+		keys: keys, keyWords: keys.Words(), rowWords: RowWords(keys.Words() + len(init)), init: init,
 		key: make([]uint64, keys.Words()), oneString: keys.Columns() == 1 && len(keys.Strings()) == 1,
 	}
 	t.setIndex(firstSlots)
@@ -75,8 +75,8 @@ func (t *Table) Reset() {
 	t.heap = t.heap[:0]
 }
 
-// widthOf is the number of words that a row takes which needs so many: a row that fits a cache line does not lie across two.
-func widthOf(words int) int {
+// RowWords is the number of words that a row takes which has so many: a row that fits a cache line does not lie across two.
+func RowWords(words int) int {
 	for _, width := range []int{1, 2, 4, 8} {
 		if words <= width {
 			return width

@@ -1,0 +1,9 @@
+//go:build !amd64 || purego
+
+package agg
+
+import "unsafe"
+
+var have512 = false
+
+func updateRows512(unsafe.Pointer, *uint64, *uint64, int, *lanes) { panic("agg: no vectors here") }
