@@ -2,6 +2,7 @@ package affinity
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -123,6 +124,16 @@ func quota(root string) (cpus float64, ok bool) {
 		return 0, false
 	}
 	return limit / period, true
+}
+
+// readLine is the first line of a file, empty where it cannot be read.
+func readLine(file string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimSpace(line)
 }
 
 func or(s, other string) string {

@@ -100,6 +100,20 @@ func (p *Pinned) Restore() error {
 	return nil
 }
 
+// keepMask runs f, which may pin the calling thread, and puts the mask back. The goroutine must be locked to the thread. False says
+// that the thread is not as it was, and must end. Where the mask cannot be read f does not run.
+func keepMask(f func()) (restored bool) {
+	var old, now unix.CPUSet
+	if unix.SchedGetaffinity(0, &old) != nil {
+		return true
+	}
+	f()
+	if unix.SchedSetaffinity(0, &old) != nil || unix.SchedGetaffinity(0, &now) != nil {
+		return false
+	}
+	return now == old
+}
+
 // ThreadMasks is the list of CPUs that each thread of this process may run on, by thread, as /proc says it.
 func ThreadMasks() (map[int][]int, error) {
 	tasks, err := os.ReadDir("/proc/self/task")

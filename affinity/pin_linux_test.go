@@ -139,6 +139,23 @@ func TestMaskIsNotInherited(t *testing.T) {
 	sleepers.Wait()
 }
 
+// Goal: a function that leaves its thread pinned does not leave it so.
+func TestKeepMask(t *testing.T) {
+	onThread(func() {
+		before, _ := getMask(0)
+		var during []int
+		restored := keepMask(func() {
+			if _, err := Pin(before[0]); err != nil {
+				t.Error(err)
+			}
+			during, _ = getMask(0)
+		})
+		if after, _ := getMask(0); !restored || len(during) != 1 || !slices.Equal(after, before) {
+			t.Errorf("%v: mask %v, then %v, then %v", restored, before, during, after)
+		}
+	})
+}
+
 // Goal: the CPU time of a thread grows with what it does and not with what it sleeps.
 func TestThreadCPUTime(t *testing.T) {
 	onThread(func() {

@@ -28,6 +28,12 @@ func Pin(cpu int) (*Pinned, error) {
 // Restore does nothing.
 func (*Pinned) Restore() error { return nil }
 
+// keepMask runs f, which puts the mask back itself where it pins.
+func keepMask(f func()) (restored bool) {
+	f()
+	return true
+}
+
 // ThreadMasks says ErrUnsupported.
 func ThreadMasks() (map[int][]int, error) { return nil, fmt.Errorf("affinity: %w", ErrUnsupported) }
 

@@ -2,150 +2,162 @@ package affinity
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 )
 
-// A Seat is a runner: the readers and partitions that it steps, by their numbers, and the CPU it is pinned to, -1 for none.
-type Seat struct {
-	Readers    []int
-	Partitions []int
-	CPU        int
+// MaxAgents bounds the readers and the partitions of a Shape, each: more than any engine takes.
+const MaxAgents = 1 << 13
+
+// A Shape is what is to be placed.
+type Shape struct {
+	Readers, Partitions int // 0..MaxAgents
+	Cores               int // runners at most; at least 1
 }
 
-// A Placement says who runs where.
-type Placement struct {
-	Seats []Seat
+// A Runner is the agents that one thread steps, and the CPU that it is pinned to.
+type Runner struct {
+	Readers    []int // by number, ascending
+	Partitions []int
+	CPU        int // -1: none
+}
 
-	// Housekeeping is a CPU that no runner got, for the garbage collector and the rest of the program; -1 where none is to spare.
+// A Placement says who runs where. It is a pure function of the topology, of what runs already and of the shape.
+type Placement struct {
+	Runners []Runner // each has an agent
+
+	// Housekeeping is a CPU that no runner has, for the rest of the process and for the kernel; -1 where all are needed.
 	Housekeeping int
 }
 
-// Place deals readers and partitions to up to so many runners and the runners to CPUs. It looks at nothing but its arguments. busy has
-// the number of runners that sit on a CPU already, by its ID; nil is none.
+// String is the placement in a line: r0+p0@3 r1+p1@2, housekeeping@0.
+func (p Placement) String() string {
+	var words []string
+	for _, r := range p.Runners {
+		var agents []string
+		for _, i := range r.Readers {
+			agents = append(agents, fmt.Sprintf("r%d", i))
+		}
+		for _, i := range r.Partitions {
+			agents = append(agents, fmt.Sprintf("p%d", i))
+		}
+		word := strings.Join(agents, "+")
+		if r.CPU >= 0 {
+			word += fmt.Sprintf("@%d", r.CPU)
+		}
+		words = append(words, word)
+	}
+	s := strings.Join(words, " ")
+	if p.Housekeeping >= 0 {
+		s += fmt.Sprintf(", housekeeping@%d", p.Housekeeping)
+	}
+	return s
+}
+
+// Place chooses who shares a thread, and the CPU of each thread. busy is how many runners each CPU has already, by its ID; it may be
+// nil, is not changed, and what it says of other CPUs does not matter.
 //
-// Where there is a runner for each agent, none shares. Where not, reader i and partition i meet on one runner, and what the reader
-// routes to that partition does not leave the core's caches.
+// Where there is a runner for each agent, none shares: the readers' runners come first. Where not, agents are dealt in turn: reader i
+// and partition i meet, and what the reader routes to that partition does not leave the core's caches.
 //
-// CPUs are taken with the fewest runners first; among those, cores that nobody is on before the second thread of one that is
-// taken; then fast cores before slow ones; then what is nearest to the runners that were placed before: the same node, the same
-// cache; then the cache with the most free cores, so that those to come find room in it; then the highest number, because the
-// kernel and the rest of a service like the low ones. Partitions are placed before readers that have a runner of their own.
-func Place(t Topology, busy map[int]int, readers, partitions, cores int) Placement {
-	p := Placement{Seats: deal(readers, partitions, cores), Housekeeping: -1}
-	order := make([]*Seat, len(p.Seats))
-	for i := range p.Seats {
-		order[i] = &p.Seats[i]
+// The CPU of a runner, the most important first:
+//   - that has the fewest runners, then on the core that has the fewest: siblings are last;
+//   - on the fastest kind of core, first for runners with partitions;
+//   - not on the core of the housekeeping CPU;
+//   - for a runner with partitions: all in one group around a last-level cache, else on one node, else in one package, the smallest
+//     that has room; readers and partitions are mixed where it takes several groups;
+//   - for a runner with readers alone: near its share of the partitions, by core, by last-level cache, by node, by package;
+//   - the highest-numbered: the kernel and the rest of the service prefer the low ones.
+//
+// A CPU is left for housekeeping where more are free than there are runners: the lowest-numbered free one, unless a runner
+// would have to share a core for that. On an empty topology all CPUs are -1.
+//
+// The error says what of the shape is out of range.
+func Place(t Topology, busy map[int]int, s Shape) (Placement, error) {
+	if s.Readers < 0 || s.Readers > MaxAgents || s.Partitions < 0 || s.Partitions > MaxAgents || s.Cores < 1 {
+		return Placement{Housekeeping: -1}, fmt.Errorf(
+			"affinity: cannot place %d readers and %d partitions on %d cores, expected 0..%d, 0..%d and at least 1",
+			s.Readers, s.Partitions, s.Cores, MaxAgents, MaxAgents)
 	}
-	slices.SortStableFunc(order, func(a, b *Seat) int { return cmp.Compare(bit(len(a.Partitions) == 0), bit(len(b.Partitions) == 0)) })
-
-	c := newChooser(t, busy)
-	for _, s := range order {
-		s.CPU = c.next()
+	p := Placement{Runners: deal(s), Housekeeping: -1}
+	if len(t.CPUs) == 0 {
+		return p, nil
 	}
-	p.Housekeeping = c.spare()
-	return p
-}
+	b := newBoard(t.CPUs, busy)
+	p.Housekeeping = b.reserve(len(p.Runners))
 
-// deal deals agents to runners; see Place.
-func deal(readers, partitions, cores int) []Seat {
-	agents := readers + partitions
-	cores = max(1, min(cores, agents))
-	seats := make([]Seat, cores)
-	shift := 0
-	if cores == agents {
-		shift = readers // partitions come behind the readers
-	}
-	for i := range readers {
-		s := &seats[i%cores]
-		s.Readers = append(s.Readers, i)
-	}
-	for i := range partitions {
-		s := &seats[(shift+i)%cores]
-		s.Partitions = append(s.Partitions, i)
-	}
-	return slices.DeleteFunc(seats, func(s Seat) bool { return len(s.Readers)+len(s.Partitions) == 0 })
-}
-
-// A chooser takes one CPU after the other.
-type chooser struct {
-	cpus    []CPU
-	fastest int
-
-	use    map[int]int  // runners by CPU
-	taken  map[int]bool // cores that a runner sits on
-	free   map[int]int  // cores without one, by cache
-	placed int
-	nodes  map[int]int // placed, by node
-	caches map[int]int // placed, by cache
-}
-
-func newChooser(t Topology, busy map[int]int) *chooser {
-	c := &chooser{cpus: t.CPUs, use: map[int]int{}, taken: map[int]bool{}, free: map[int]int{}, nodes: map[int]int{}, caches: map[int]int{}}
-	for _, cpu := range t.CPUs {
-		c.fastest = max(c.fastest, cpu.Speed)
-		if c.use[cpu.ID] = busy[cpu.ID]; busy[cpu.ID] > 0 {
-			c.taken[cpu.Core] = true
+	var first, rest []*Runner // with partitions, and without
+	for i := range p.Runners {
+		if r := &p.Runners[i]; len(r.Partitions) > 0 {
+			first = append(first, r)
+		} else {
+			rest = append(rest, r)
 		}
 	}
-	seen := map[int]bool{}
-	for _, cpu := range t.CPUs {
-		if !seen[cpu.Core] && !c.taken[cpu.Core] {
-			c.free[cpu.LLC]++
-		}
-		seen[cpu.Core] = true
+	if len(first) == 0 {
+		first, rest = rest, nil
 	}
-	return c
+	steps := b.clone().territory(len(p.Runners))
+	seats := mix(steps, len(first))
+	for i, r := range first {
+		r.CPU = seats[i].ID
+		b.take(seats[i])
+	}
+	// Readers keep to the territory where it costs nothing.
+	mine := map[int]bool{}
+	for _, c := range slices.Concat(steps...) {
+		mine[c.ID] = true
+	}
+	for i, r := range rest {
+		seat := b.nearest(seats[i*len(first)/len(rest)], mine)
+		r.CPU = seat.ID
+		b.take(seat)
+	}
+	return p, nil
 }
 
-// next takes the best CPU, -1 where there are none at all.
-func (c *chooser) next() int {
-	if len(c.cpus) == 0 {
-		return -1
+// deal makes the runners.
+func deal(s Shape) []Runner {
+	agents := s.Readers + s.Partitions
+	runners := make([]Runner, min(s.Cores, agents))
+	place := func(i int) *Runner { return &runners[i%len(runners)] }
+	for i := range s.Readers {
+		place(i).Readers = append(place(i).Readers, i)
 	}
-	best := slices.MinFunc(c.cpus, func(a, b CPU) int {
-		x, y := c.cost(a), c.cost(b)
-		return slices.Compare(x[:], y[:])
-	})
-	if c.use[best.ID]++; !c.taken[best.Core] {
-		c.taken[best.Core] = true
-		c.free[best.LLC]--
+	for i := range s.Partitions {
+		r := place(i)
+		if len(runners) == agents {
+			r = place(s.Readers + i)
+		}
+		r.Partitions = append(r.Partitions, i)
 	}
-	c.placed++
-	c.nodes[best.Node]++
-	c.caches[best.LLC]++
-	return best.ID
+	runners = slices.DeleteFunc(runners, func(r Runner) bool { return len(r.Readers)+len(r.Partitions) == 0 })
+	for i := range runners {
+		runners[i].CPU = -1
+	}
+	return runners
 }
 
-// cost orders CPUs, the most important first; less is better.
-func (c *chooser) cost(cpu CPU) [8]int {
-	// Cores of one kind differ by less than a fifth, because some are favoured.
-	slow := cpu.Speed > 0 && 5*cpu.Speed < 4*c.fastest
-	return [...]int{
-		c.use[cpu.ID], bit(c.taken[cpu.Core]), bit(slow), c.placed - c.nodes[cpu.Node], c.placed - c.caches[cpu.LLC],
-		-c.free[cpu.LLC], cpu.SMT, -cpu.ID,
+// mix chooses n seats of those of all steps: of the early steps all, as they are better; of the step where n runs out as many in
+// each group of CPUs as its share, so that the others, which readers take, lie among them. Sorted, so that neighbours by number are
+// neighbours.
+func mix(steps [][]seat, n int) []seat {
+	var seats []seat
+	for _, step := range steps {
+		slices.SortFunc(step, byPlace)
+		share := min(n-len(seats), len(step))
+		for k, c := range step {
+			if (k+1)*share/len(step) > k*share/len(step) {
+				seats = append(seats, c)
+			}
+		}
 	}
+	slices.SortFunc(seats, byPlace)
+	return seats
 }
 
-// spare is a CPU that nobody got, -1 where there is none: the lowest, on a core of its own if there is one.
-func (c *chooser) spare() int {
-	spare := -1
-	for _, cpu := range c.cpus {
-		if c.use[cpu.ID] > 0 {
-			continue
-		}
-		if !c.taken[cpu.Core] {
-			return cpu.ID
-		}
-		if spare < 0 {
-			spare = cpu.ID
-		}
-	}
-	return spare
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+func byPlace(a, b seat) int {
+	return cmp.Or(cmp.Compare(a.Package, b.Package), cmp.Compare(a.Node, b.Node), cmp.Compare(a.LLC, b.LLC),
+		cmp.Compare(a.Core, b.Core), cmp.Compare(a.ID, b.ID))
 }

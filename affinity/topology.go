@@ -3,157 +3,173 @@ package affinity
 import (
 	"cmp"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/klauspost/cpuid/v2"
 )
 
-// A CPU is a logical processor and what it shares with others. CPUs that share something have the same number there; the numbers
-// mean nothing else.
-type CPU struct {
-	ID   int // as the kernel numbers it
-	Core int // the physical core
-	SMT  int // its place among the threads of the core: 0 is the first
-	LLC  int // the last-level cache
-	Node int // the memory that is near
+// Where a Topology was read.
+const (
+	SourceSysfs = "sysfs" // the kernel's files
+	SourceCPUID = "cpuid" // the processors themselves, each asked in turn
+	SourceFlat  = "flat"  // nothing is known but the CPUs: each is taken for a core, all for one package
+)
 
-	// Speed compares the CPUs of a machine with cores of several kinds: its capacity or its greatest frequency. 0 is unknown.
-	Speed int
+// FullCapacity is the Capacity of the fastest kind of core, as in the kernel's cpu_capacity.
+const FullCapacity = 1024
+
+// efficientCapacity is the Capacity of a core that is only known to be of the efficient kind. It is a rank, not a measurement.
+const efficientCapacity = 768
+
+// A CPU is one logical processor: what the kernel schedules on and Pin takes.
+type CPU struct {
+	ID      int // the kernel's number
+	Core    int // physical core; numbered through the host in the order of its lowest usable CPU
+	Package int // socket, the kernel's number
+	Node    int // NUMA node, the kernel's number
+
+	// LLC is the group of CPUs that share a last-level cache, numbered like Core. Where the host does not tell, the CPUs of a
+	// package on one node are taken for a group.
+	LLC int
+
+	// SMT is the place among the usable threads of its core: 0 is the first. A CPU whose sibling the process may not use has 0.
+	SMT int
+
+	// Capacity is the speed relative to the fastest kind of core of the host, FullCapacity; 0 < Capacity. Compare it, do not
+	// compute with it: it comes from the kernel's cpu_capacity, from maximal frequencies, or from the kind of the core alone.
+	Capacity int
 }
 
-// A Topology is the CPUs that the process may use, by their ID.
-type Topology struct{ CPUs []CPU }
+// A Topology is the usable CPUs of the host and how they lie to each other.
+type Topology struct {
+	CPUs   []CPU  // sorted by ID; at most MaxCPU+1
+	Source string // SourceSysfs, SourceCPUID or SourceFlat; empty in the zero Topology
+}
 
-// Discover finds the topology of the usable CPUs: from /sys where there is one, else from CPUID. What neither tells is taken as shared by
-// all: one cache, one node, and a core for each CPU. It never fails for lack of knowledge; the error says that not even
-// the usable CPUs are known.
+// Discover reads how the usable CPUs lie to each other. It reads some 15 small files for each CPU, so call it once, not for
+// every engine. A file that is missing or odd costs what it says, not the rest. Where /sys has no topology, each CPU is asked
+// in turn, on a thread of its own that is pinned to it meanwhile (amd64 on Linux and Windows, 0.5 ms on two CPUs); where that
+// fails too, the Topology is flat.
+//
+// The error says why the usable CPUs are not known; the Topology is empty then, and Place pins nothing.
 func Discover() (Topology, error) {
-	cpus, err := Usable()
+	usable, err := Usable()
 	if err != nil {
 		return Topology{}, err
 	}
-	t, complete := readTopology("/", cpus)
-	if !complete && runtime.GOOS == "linux" {
-		if scanned, ok := scanTopology(cpus); ok {
-			return scanned, nil
+	if runtime.GOOS == "linux" {
+		if t, ok := readTopology("/", usable); ok {
+			return t, nil
 		}
 	}
-	return t, nil
+	if t, ok := scanTopology(usable); ok {
+		return t, nil
+	}
+	return flatTopology(usable), nil
 }
 
-// readTopology reads what /sys below root says of these CPUs. complete says whether it knew their cores and caches.
-func readTopology(root string, cpus []int) (t Topology, complete bool) {
-	complete = true
-	system := filepath.Join(root, "sys/devices/system")
-	nodes := map[int]int{}
-	dirs, _ := filepath.Glob(filepath.Join(system, "node/node[0-9]*"))
-	for _, dir := range dirs {
-		node, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), "node"))
-		list, lerr := ParseList(readLine(filepath.Join(dir, "cpulist")))
-		if err != nil || lerr != nil {
-			continue
-		}
-		for _, cpu := range list {
-			nodes[cpu] = node
-		}
+// flatTopology is what is left when nothing but the CPUs is known.
+func flatTopology(usable []int) Topology {
+	t := Topology{Source: SourceFlat}
+	for i, id := range usable {
+		t.CPUs = append(t.CPUs, CPU{ID: id, Core: i, Capacity: FullCapacity})
 	}
-	for _, id := range cpus {
-		dir := filepath.Join(system, "cpu", fmt.Sprintf("cpu%d", id))
-		c := CPU{ID: id, Core: id, Node: nodes[id], LLC: -1}
-		siblings, err := ParseList(readLine(filepath.Join(dir, "topology/thread_siblings_list")))
-		if place := slices.Index(siblings, id); err == nil && place >= 0 {
-			c.Core, c.SMT = siblings[0], place
-		} else {
-			complete = false
-		}
-		if c.LLC = lastLevelCache(dir); c.LLC < 0 {
-			complete = false
-			// Some arm64 hosts do not list a shared cache; a package has one, or may as well.
-			if c.LLC, err = strconv.Atoi(readLine(filepath.Join(dir, "topology/physical_package_id"))); err != nil || c.LLC < 0 {
-				c.LLC = 0
-			}
-		}
-		for _, file := range []string{"cpu_capacity", "cpufreq/cpuinfo_max_freq"} {
-			if v, err := strconv.Atoi(readLine(filepath.Join(dir, file))); err == nil && v > 0 {
-				c.Speed = v
-				break
-			}
-		}
-		t.CPUs = append(t.CPUs, c)
-	}
-	return t, complete
+	return t
 }
 
-// lastLevelCache is the lowest CPU that shares the cache of the highest level with the CPU of a directory, -1 where none is
-// listed.
-func lastLevelCache(dir string) int {
-	level, first := 1, -1 // a first-level cache says nothing
-	indexes, _ := filepath.Glob(filepath.Join(dir, "cache/index[0-9]*"))
-	for _, index := range indexes {
-		l, err := strconv.Atoi(readLine(filepath.Join(index, "level")))
-		shared, serr := ParseList(readLine(filepath.Join(index, "shared_cpu_list")))
-		if err == nil && serr == nil && len(shared) > 0 && l > level {
-			level, first = l, shared[0]
-		}
-	}
-	return first
-}
-
-// scanTopology asks each processor for its place with CPUID, which takes a thread to each of them in turn (half a millisecond).
-func scanTopology(cpus []int) (t Topology, ok bool) {
-	system, err := cpuid.ScanTopology()
-	if err != nil || !system.Scanned {
-		return t, false
-	}
-	core, llc := 0, 0
-	for _, p := range system.Packages {
-		for _, g := range p.Groups {
-			for _, c := range g.Cores {
-				for smt, thread := range c.Threads {
-					if slices.Contains(cpus, thread.ID) {
-						t.CPUs = append(t.CPUs, CPU{ID: thread.ID, Core: core, SMT: smt, LLC: llc, Node: g.NUMANode})
-					}
-				}
-				core++
-			}
-			llc++
-		}
-	}
-	slices.SortFunc(t.CPUs, func(a, b CPU) int { return cmp.Compare(a.ID, b.ID) })
-	return t, len(t.CPUs) == len(cpus)
-}
-
-// String counts what there is: 8 cpus, 4 cores, 1 cache, 1 node.
+// String is the topology in a short line, for people: 32 cpus, 16 cores, 4 llcs, 4 nodes, 2 packages.
 func (t Topology) String() string {
-	count := func(one, many string, of func(CPU) int) string {
+	if len(t.CPUs) == 0 {
+		return "no cpus known"
+	}
+	if t.Source == SourceFlat {
+		return count(len(t.CPUs), "cpu") + ", layout unknown"
+	}
+	distinct := func(of func(CPU) int) int {
 		seen := map[int]bool{}
 		for _, c := range t.CPUs {
 			seen[of(c)] = true
 		}
-		if len(seen) == 1 {
-			return "1 " + one
-		}
-		return fmt.Sprintf("%d %s", len(seen), many)
+		return len(seen)
 	}
-	return strings.Join([]string{
-		count("cpu", "cpus", func(c CPU) int { return c.ID }),
-		count("core", "cores", func(c CPU) int { return c.Core }),
-		count("last-level cache", "last-level caches", func(c CPU) int { return c.LLC }),
-		count("node", "nodes", func(c CPU) int { return c.Node }),
-	}, ", ")
+	parts := []string{
+		count(len(t.CPUs), "cpu"),
+		count(distinct(func(c CPU) int { return c.Core }), "core"),
+		count(distinct(func(c CPU) int { return c.LLC }), "llc"),
+		count(distinct(func(c CPU) int { return c.Node }), "node"),
+	}
+	if n := distinct(func(c CPU) int { return c.Package }); n > 1 {
+		parts = append(parts, count(n, "package"))
+	}
+	slow, class := map[int]bool{}, classes(t.CPUs)
+	for _, c := range t.CPUs {
+		if class[c.Capacity] > 0 {
+			slow[c.Core] = true
+		}
+	}
+	if len(slow) > 0 {
+		parts = append(parts, fmt.Sprintf("%d of the cores slower", len(slow)))
+	}
+	return strings.Join(parts, ", ")
 }
 
-// readLine is the first line of a file, empty where it cannot be read.
-func readLine(file string) string {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return ""
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
 	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	return strings.TrimSpace(line)
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// classes says of each capacity how many kinds of cores are faster. A kind begins more than an eighth below the fastest of the
+// kind before: the favoured cores of a turbo are a few per cent faster than their neighbours and no kind of their own. Efficient
+// cores that come nearer than that are still known by readCapacities, where the kernel names them.
+func classes(cpus []CPU) map[int]int {
+	var all []int
+	for _, c := range cpus {
+		all = append(all, c.Capacity)
+	}
+	slices.SortFunc(all, func(a, b int) int { return cmp.Compare(b, a) })
+	class, kinds, top := map[int]int{}, 0, 0
+	for i, c := range all {
+		if i == 0 {
+			top = c
+		} else if c < top-top/8 {
+			top = c
+			kinds++
+		}
+		class[c] = kinds
+	}
+	return class
+}
+
+// A rawCPU is what a source says of a CPU. Keys are equal where CPUs share the thing.
+type rawCPU struct {
+	id, pkg, node, capacity int
+	core, llc               string // an empty llc: not known
+}
+
+// assemble numbers cores, caches and threads. raw is sorted by id, each once.
+func assemble(raw []rawCPU, source string) Topology {
+	t := Topology{Source: source}
+	cores, llcs, threads := map[string]int{}, map[string]int{}, map[int]int{}
+	number := func(m map[string]int, key string) int {
+		n, ok := m[key]
+		if !ok {
+			n = len(m)
+			m[key] = n
+		}
+		return n
+	}
+	for _, r := range raw {
+		if r.llc == "" {
+			r.llc = fmt.Sprintf("package %d node %d", r.pkg, r.node)
+		}
+		c := CPU{
+			ID: r.id, Core: number(cores, r.core), Package: r.pkg, Node: r.node, LLC: number(llcs, r.llc), Capacity: r.capacity,
+		}
+		c.SMT = threads[c.Core]
+		threads[c.Core]++
+		t.CPUs = append(t.CPUs, c)
+	}
+	return t
 }

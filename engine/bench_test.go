@@ -43,9 +43,12 @@ func BenchmarkWake(b *testing.B) {
 					r := &runner{engine: e, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}), locked: locked, cpu: -1, live: 1}
 					r.agents = []stepper{{Agent: w, name: "waker"}}
 					if locked {
-						p := place(1, 0, 1, true)
+						p, err := place(1, 0, 1, true)
+						if err != nil {
+							b.Fatal(err)
+						}
 						defer unplace(p)
-						r.cpu = p.Seats[0].CPU
+						r.cpu = p.Runners[0].CPU
 					}
 					go r.run()
 					runtime.LockOSThread()

@@ -108,6 +108,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		e.rejects = newRejectQueue(e, len(c.Readers))
 	}
 	if err := e.build(cfg.RingSlots == 0); err != nil {
+		unplace(e.placement)
 		return nil, err
 	}
 	return e, nil
@@ -138,10 +139,13 @@ func (e *Engine) launch(ctx context.Context) {
 func (e *Engine) build(ringsAreDefault bool) error {
 	c := &e.cfg
 	locked := !c.NoPin && haveFutex
-	e.placement = place(len(c.Readers), c.Partitions, c.Cores, locked)
+	var err error
+	if e.placement, err = place(len(c.Readers), c.Partitions, c.Cores, locked); err != nil {
+		return err
+	}
 	bells := make([]*bell, len(c.Readers)+c.Partitions) // of the runner of each agent
 	e.runnerOf = make([]*runner, len(c.Readers))
-	for i, seat := range e.placement.Seats {
+	for i, seat := range e.placement.Runners {
 		r := &runner{engine: e, id: i, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}), locked: locked, cpu: seat.CPU}
 		e.runners = append(e.runners, r)
 		for _, id := range seat.Readers {
@@ -186,7 +190,7 @@ func (e *Engine) build(ringsAreDefault bool) error {
 		}
 		e.partitions = append(e.partitions, partition)
 	}
-	for i, seat := range e.placement.Seats {
+	for i, seat := range e.placement.Runners {
 		r := e.runners[i]
 		add := func(a core.Agent, name string) {
 			label := pprof.WithLabels(context.Background(), pprof.Labels("velo", name))

@@ -16,9 +16,10 @@ var cpuUse struct {
 
 // place says which agents each runner steps and takes a CPU for each, if pin says so. The caller gives the CPUs back with
 // unplace.
-func place(readers, partitions, cores int, pin bool) affinity.Placement {
+func place(readers, partitions, cores int, pin bool) (affinity.Placement, error) {
+	shape := affinity.Shape{Readers: readers, Partitions: partitions, Cores: cores}
 	if !pin {
-		return affinity.Place(affinity.Topology{}, nil, readers, partitions, cores)
+		return affinity.Place(affinity.Topology{}, nil, shape)
 	}
 	cpuUse.Lock()
 	defer cpuUse.Unlock()
@@ -28,22 +29,22 @@ func place(readers, partitions, cores int, pin bool) affinity.Placement {
 		cpuUse.known = true
 		cpuUse.runners = map[int]int{}
 	}
-	p := affinity.Place(cpuUse.topology, cpuUse.runners, readers, partitions, cores)
-	for _, s := range p.Seats {
-		if s.CPU >= 0 {
-			cpuUse.runners[s.CPU]++
+	p, err := affinity.Place(cpuUse.topology, cpuUse.runners, shape)
+	for _, r := range p.Runners {
+		if r.CPU >= 0 {
+			cpuUse.runners[r.CPU]++
 		}
 	}
-	return p
+	return p, err
 }
 
 // unplace gives the CPUs of a placement back.
 func unplace(p affinity.Placement) {
 	cpuUse.Lock()
 	defer cpuUse.Unlock()
-	for _, s := range p.Seats {
-		if s.CPU >= 0 {
-			cpuUse.runners[s.CPU]--
+	for _, r := range p.Runners {
+		if r.CPU >= 0 {
+			cpuUse.runners[r.CPU]--
 		}
 	}
 }

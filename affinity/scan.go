@@ -1,0 +1,79 @@
+package affinity
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"github.com/klauspost/cpuid/v2"
+	"github.com/klauspost/cpuid/v2/topology"
+)
+
+// scanTopology asks each usable CPU for its place, which pins a thread to each in turn. It runs on a thread of its own: the
+// caller's may be a runner's, pinned to one CPU, and then nothing but that one would be seen. False says that it cannot be done.
+func scanTopology(usable []int) (t Topology, ok bool) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		var sys *topology.System
+		var err error
+		if keepMask(func() { sys, err = cpuid.ScanTopology() }) {
+			runtime.UnlockOSThread() // else the thread, with its foreign mask, ends with this goroutine
+		}
+		if err == nil {
+			t, ok = fromSystem(sys, usable)
+		}
+	}()
+	<-done
+	return t, ok
+}
+
+// fromSystem makes a Topology of what cpuid found. A Thread's ID is its place among the CPUs that were asked, not the kernel's
+// number, so all usable CPUs must have answered. Equal APIC ids mean that pinning did nothing (a sandbox that only pretends):
+// the same CPU answered twice.
+func fromSystem(sys *topology.System, usable []int) (t Topology, ok bool) {
+	if sys == nil || !sys.Scanned || len(usable) == 0 {
+		return Topology{}, false
+	}
+	var raw []rawCPU
+	apics, indices := map[uint32]bool{}, map[int]bool{}
+	for p, pkg := range sys.Packages {
+		for g, group := range pkg.Groups {
+			for _, core := range group.Cores {
+				for _, thread := range core.Threads {
+					if thread.ID < 0 || thread.ID >= len(usable) {
+						return Topology{}, false
+					}
+					apics[thread.APICID], indices[thread.ID] = true, true
+					raw = append(raw, rawCPU{
+						id: usable[thread.ID], pkg: p, node: group.NUMANode, capacity: capacityOf(core.Type),
+						core: fmt.Sprintf("core %d", core.ID), llc: fmt.Sprintf("package %d group %d", p, g),
+					})
+				}
+			}
+		}
+	}
+	if len(raw) != len(usable) || len(apics) != len(usable) || len(indices) != len(usable) {
+		return Topology{}, false
+	}
+	// Intel does not tell nodes, all are 0 then: each package is taken for one.
+	if !slices.ContainsFunc(raw, func(r rawCPU) bool { return r.node != 0 }) {
+		for i := range raw {
+			raw[i].node = raw[i].pkg
+		}
+	}
+	slices.SortFunc(raw, func(a, b rawCPU) int { return cmp.Compare(a.id, b.id) })
+	return assemble(raw, SourceCPUID), true
+}
+
+func capacityOf(t topology.CoreType) int {
+	switch t {
+	case topology.Efficiency, topology.Dense:
+		return efficientCapacity
+	case topology.LPEfficiency:
+		return efficientCapacity * efficientCapacity / FullCapacity // a kind below
+	}
+	return FullCapacity
+}

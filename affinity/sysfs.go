@@ -1,0 +1,159 @@
+package affinity
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// readTopology reads the kernel's files below root, which is "/" but for tests. usable is sorted. False says that the tree has
+// no topology for any usable CPU.
+//
+// The files are described in Documentation/ABI/stable/sysfs-devices-system-cpu and Documentation/ABI/testing/sysfs-devices-system-cpu
+// of Linux. What they say is believed only as far as it agrees with itself: a list of siblings must name the CPU that it is for.
+func readTopology(root string, usable []int) (t Topology, ok bool) {
+	dir := filepath.Join(root, "sys/devices/system/cpu")
+	if online, err := ParseList(readLine(filepath.Join(dir, "online"))); err == nil {
+		if both := intersect(usable, online); len(both) > 0 {
+			usable = both // some may have gone offline since the process started
+		}
+	}
+	nodes, speeds := readNodes(root), readCapacities(root, usable)
+	var raw []rawCPU
+	for i, id := range usable {
+		cpuDir := filepath.Join(dir, fmt.Sprintf("cpu%d", id))
+		r := rawCPU{id: id, node: nodes[id], capacity: speeds[i]}
+		r.pkg, _ = readNumber(filepath.Join(cpuDir, "topology/physical_package_id")) // -1 where the platform does not tell: 0
+		core, siblings := readCore(cpuDir, id, r.pkg)
+		r.core, r.llc = core, readLLC(cpuDir, id, max(siblings, 1))
+		if core == "" {
+			r.core = fmt.Sprintf("cpu %d", id)
+		} else {
+			ok = true
+		}
+		raw = append(raw, r)
+	}
+	return assemble(raw, SourceSysfs), ok
+}
+
+// readCore names the core of a CPU and says how many threads it has; empty where the tree does not tell. The list of siblings is
+// the kernel's own view; core_id is a number of the hardware and unique only within a die.
+func readCore(cpuDir string, id, pkg int) (key string, threads int) {
+	for _, file := range []string{"core_cpus_list", "thread_siblings_list"} { // the new name, and the old one
+		if list, err := ParseList(readLine(filepath.Join(cpuDir, "topology", file))); err == nil && slices.Contains(list, id) {
+			return fmt.Sprintf("threads from %d", list[0]), len(list)
+		}
+	}
+	if core, ok := readNumber(filepath.Join(cpuDir, "topology/core_id")); ok {
+		die, _ := readNumber(filepath.Join(cpuDir, "topology/die_id"))
+		return fmt.Sprintf("package %d die %d core %d", pkg, die, core), 0
+	}
+	return "", 0
+}
+
+// readLLC names the last-level cache of a CPU whose core has so many threads; empty where the tree does not tell. A cache below
+// level 3 that no other core shares is not one: arm64 servers list the two levels of a core and not the cache of the system.
+func readLLC(cpuDir string, id, threads int) (key string) {
+	entries, err := os.ReadDir(filepath.Join(cpuDir, "cache"))
+	if err != nil {
+		return ""
+	}
+	last := 0
+	for _, e := range entries {
+		dir := filepath.Join(cpuDir, "cache", e.Name())
+		if !strings.HasPrefix(e.Name(), "index") || readLine(filepath.Join(dir, "type")) == "Instruction" {
+			continue
+		}
+		level, ok := readNumber(filepath.Join(dir, "level"))
+		if !ok || level <= last {
+			continue
+		}
+		shared, err := ParseList(readLine(filepath.Join(dir, "shared_cpu_list")))
+		if err != nil || !slices.Contains(shared, id) || level < 3 && len(shared) <= threads {
+			continue
+		}
+		last, key = level, fmt.Sprintf("level %d from %d", level, shared[0])
+	}
+	return key
+}
+
+// readNodes says the NUMA node of each CPU. A kernel without NUMA has none: all are on node 0.
+func readNodes(root string) map[int]int {
+	dir := filepath.Join(root, "sys/devices/system/node")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	nodes := map[int]int{}
+	for _, e := range entries {
+		name, isNode := strings.CutPrefix(e.Name(), "node")
+		node, err := strconv.Atoi(name)
+		if !isNode || err != nil || node < 0 {
+			continue
+		}
+		list, _ := ParseList(readLine(filepath.Join(dir, e.Name(), "cpulist"))) // a node of memory alone has none
+		for _, cpu := range list {
+			nodes[cpu] = node
+		}
+	}
+	return nodes
+}
+
+// readCapacities says the Capacity of each usable CPU. cpu_capacity is taken where it tells kinds apart: on x86 it is 1024
+// for all cores of a hybrid processor with SMT. Then maximal frequencies are, and what the kernel calls cpu_atom ranks behind.
+func readCapacities(root string, usable []int) []int {
+	dir := filepath.Join(root, "sys/devices/system/cpu")
+	read := func(file string) (values []int, highest int) {
+		for _, id := range usable {
+			v, ok := readNumber(filepath.Join(dir, fmt.Sprintf("cpu%d", id), file))
+			if !ok || v == 0 {
+				return nil, 0
+			}
+			values = append(values, v)
+			highest = max(highest, v)
+		}
+		return values, highest
+	}
+	caps, highest := read("cpu_capacity")
+	if len(caps) > 0 && slices.Min(caps) < highest {
+		return scale(caps, highest)
+	}
+	if caps, highest = read("cpufreq/cpuinfo_max_freq"); len(caps) > 0 {
+		caps = scale(caps, highest)
+	} else {
+		caps = slices.Repeat([]int{FullCapacity}, len(usable))
+	}
+	if atoms, err := ParseList(readLine(filepath.Join(root, "sys/devices/cpu_atom/cpus"))); err == nil {
+		for i, id := range usable {
+			if slices.Contains(atoms, id) {
+				caps[i] = min(caps[i], efficientCapacity)
+			}
+		}
+	}
+	return caps
+}
+
+// scale makes the highest value FullCapacity.
+func scale(values []int, highest int) []int {
+	for i, v := range values {
+		values[i] = max(1, int(int64(v)*FullCapacity/int64(highest)))
+	}
+	return values
+}
+
+// readNumber is the number in a file, 0 and false where there is none from 0 to 2^31-1: kHz and odd package ids fit.
+func readNumber(file string) (n int, ok bool) {
+	v, err := strconv.ParseInt(readLine(file), 10, 32)
+	if err != nil || v < 0 {
+		return 0, false
+	}
+	return int(v), true
+}
+
+// intersect is the elements of a, in order, that are in b.
+func intersect(a, b []int) []int {
+	return slices.DeleteFunc(slices.Clone(a), func(x int) bool { return !slices.Contains(b, x) })
+}
