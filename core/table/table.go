@@ -197,7 +197,16 @@ func (t *Table) find1(hashes, keys, off []uint64) {
 	// In bounds: the index has a power of two slots, of which shift leaves as many, and its entries are numbers of rows.
 	index, rows := unsafe.Pointer(unsafe.SliceData(t.index)), unsafe.Pointer(unsafe.SliceData(t.rows))
 	shift, rowBytes := t.shift&63, uint64(8*t.rowWords)
-	for i, key := range keys {
+	done := 0
+	if have512 && !far && t.rowWords&(t.rowWords-1) == 0 && n >= vectorKeys {
+		done = n &^ (vectorKeys - 1)
+		misses = find512(&probe512{
+			unsafe.SliceData(hashes), unsafe.SliceData(keys), unsafe.SliceData(off), unsafe.SliceData(missed), index, rows, done,
+			uint64(shift), uint64(bits.TrailingZeros64(rowBytes)), [vectorKeys]uint32{0, 1, 2, 3, 4, 5, 6, 7},
+		})
+	}
+	for i := done; i < n; i++ {
+		key := keys[i]
 		e := off[i]
 		if !far {
 			e = *(*uint64)(unsafe.Add(index, hashes[i]<<shardBits>>shift*8))
@@ -213,6 +222,20 @@ func (t *Table) find1(hashes, keys, off []uint64) {
 	for _, i := range missed[:misses] {
 		off[i] = rowBytes * t.probe1(hashes[i], keys[i])
 	}
+}
+
+// vectorKeys is how many keys find512 looks at together.
+const vectorKeys = 8
+
+// probe512 is what find512 works on. The assembly knows its layout.
+type probe512 struct {
+	hashes, keys, off *uint64
+	missed            *uint32 // room for vectorKeys more than there are keys
+	index, rows       unsafe.Pointer
+	n                 int    // a multiple of vectorKeys
+	shift             uint64 // of a hash without its shard, to its slot
+	rowShift          uint64 // from the number of a row to its place
+	first             [vectorKeys]uint32
 }
 
 // probe1 finds or makes the row of one key of one word.
@@ -264,10 +287,10 @@ func (t *Table) findString(hashes []uint64, words [][]uint64, heap []byte, off [
 	}
 }
 
-// missed is scratch for the places of n keys, and one more that may be written behind them.
+// missed is scratch for the places of n keys, and some more that may be written behind them.
 func (t *Table) missed(n int) []uint32 {
-	if len(t.misses) <= n {
-		t.misses = make([]uint32, n+1)
+	if len(t.misses) < n+vectorKeys {
+		t.misses = make([]uint32, n+vectorKeys)
 	}
 	return t.misses
 }

@@ -13,6 +13,19 @@ import (
 // Goal: a table is a map, for every kind of key: one word, one text, several columns. Method: random stripes of keys against a
 // Go map, through several growths, with long strings; then each key is looked up.
 func TestAgainstMap(t *testing.T) {
+	for _, vectors := range []bool{false, true} {
+		if vectors && !have512 {
+			t.Log("this processor has no AVX-512: the vectors are not tested")
+			continue
+		}
+		was := have512
+		have512 = vectors
+		testAgainstMap(t)
+		have512 = was
+	}
+}
+
+func testAgainstMap(t *testing.T) {
 	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String}, record.Field{Name: "n", Type: record.Int64, Nullable: true})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,7 @@
+//go:build !amd64 || purego
+
+package table
+
+var have512 = false
+
+func find512(*probe512) int { panic("table: no vectors here") }
