@@ -202,7 +202,8 @@ func (t *Table) find1(hashes, keys, off []uint64) {
 		done = n &^ (vectorKeys - 1)
 		misses = find512(&probe512{
 			unsafe.SliceData(hashes), unsafe.SliceData(keys), unsafe.SliceData(off), unsafe.SliceData(missed), index, rows, done,
-			uint64(shift), uint64(bits.TrailingZeros64(rowBytes)), [vectorKeys]uint32{0, 1, 2, 3, 4, 5, 6, 7},
+			uint64(shift), uint64(bits.TrailingZeros64(rowBytes)),
+			[vectorKeys]uint32{0, 1, 2, 3, 4, 5, 6, 7},
 		})
 	}
 	for i := done; i < n; i++ {
