@@ -304,7 +304,9 @@ func randomFile(rng *rand.Rand) []byte {
 
 // Goal: the reader and its twin agree on every row and every reject, for every size of block, number of readers and size of batch.
 // Method: random files with good and bad lines.
-func TestDelimitedTwin(t *testing.T) {
+func TestDelimitedTwin(t *testing.T) { eachVariant(t, testDelimitedTwin) }
+
+func testDelimitedTwin(t *testing.T) {
 	s := everything(t)
 	for seed := range uint64(150) {
 		rng := rand.New(rand.NewPCG(seed, 3))

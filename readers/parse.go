@@ -258,12 +258,36 @@ func (c *columnText) texts(views []record.View) int {
 	return len(views)
 }
 
+// vectorNumbers is how many numbers are read together where the processor can.
+const vectorNumbers = 8
+
+// numberArgs is what numbers512 works on: what shortNumbers has in variables. The assembly knows its layout.
+type numberArgs struct {
+	base                     unsafe.Pointer
+	at                       *uint32
+	values                   *int64
+	n, width                 int
+	end                      uint64
+	pointShift, behind       uint64
+	leastBytes, limit, scale uint64
+	_                        uint64
+	lanes                    [vectorNumbers]uint32
+}
+
 // shortNumbers reads numbers of up to eight bytes in their usual form: a minus perhaps, digits, and as many behind the point as the
 // column has. It stops at the first that is different and returns how many. Eight digits are converted with three
 // multiplications, as simdjson does; no branch depends on the sign or the length.
 func (c *columnText) shortNumbers(f *field, values []int64) int {
 	scale, pointShift, behind, leastBytes, limit := f.scale, f.pointShift, f.behind, uint64(f.leastBytes), f.shortLimit
-	for i := range values {
+	done := 0
+	if have512 && len(values) >= vectorNumbers {
+		done = numbers512(&numberArgs{
+			base: c.base, at: &c.at[0], values: &values[0], n: len(values), width: c.width, end: uint64(c.end),
+			pointShift: uint64(pointShift), behind: behind, leastBytes: leastBytes, limit: uint64(limit), scale: uint64(scale),
+			lanes: [vectorNumbers]uint32{0, 1, 2, 3, 4, 5, 6, 7},
+		})
+	}
+	for i := done; i < len(values); i++ {
 		begin, end, ok := c.field(i)
 		n := uint64(end - begin)
 		if !ok || n > 8 {
