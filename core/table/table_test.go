@@ -125,6 +125,41 @@ func testAgainstMap(t *testing.T) {
 	}
 }
 
+// Goal: a key whose words are all zero is no group before it has come. Method: it is the first that an empty table sees, many times.
+func TestZeroKey(t *testing.T) {
+	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, vectors := range []bool{false, have512} {
+		func() {
+			defer func(was bool) { have512 = was }(have512)
+			have512 = vectors
+			for _, columns := range [][]int{{0}, {1}, {0, 1}} {
+				l, err := record.NewKeyLayout(s, columns)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b := record.NewBatch(s, 20)
+				for range 20 {
+					b.Add(0)
+				}
+				scratch, tab := l.NewKeys(20), New(l, []uint64{1})
+				l.Encode(b, 0, 20, scratch)
+				rows := tab.FindOrCreate(scratch.Hashes, scratch.Words, nil, make([]uint64, 20))
+				if tab.Len() != 1 {
+					t.Fatalf("columns %v, vectors %v: %d groups, expected 1", columns, vectors, tab.Len())
+				}
+				for _, off := range rows.Off {
+					if tab.RowAt(off) != 0 {
+						t.Fatalf("row %d, expected 0", tab.RowAt(off))
+					}
+				}
+			}
+		}()
+	}
+}
+
 // Goal: groups that are there are found without allocating.
 func TestAllocations(t *testing.T) {
 	s, _ := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
