@@ -467,9 +467,16 @@ func (r *reluctant) Quarantine(reject record.Reject) bool {
 
 // Goal: stepping allocates nothing once the groups are there.
 func TestStepAllocations(t *testing.T) {
-	schema, _ := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "name", Type: record.String}, record.Field{Name: "v", Type: record.Float64, Nullable: true})
+	for _, fold := range []Fold{{Exchange: ExchangeRoute}, {Exchange: ExchangeFold, Bytes: 1 << 20}, {Exchange: ExchangeFold, Bytes: 1}} { // the last flushes after each batch
+		testStepAllocations(t, fold)
+	}
+}
+
+func testStepAllocations(t *testing.T, fold Fold) {
+	schema, _ := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "name", Type: record.String}, record.Field{Name: "v", Type: record.Float64, Nullable: true},
+		record.Field{Name: "w", Type: record.Int64})
 	for _, keys := range [][]string{{"k"}, {"name"}, {"name", "k"}} {
-		plan := &Plan{Source: schema, Keys: keys, Aggregates: []Aggregate{{"n", Count, ""}, {"s", Sum, "v"}, {"lo", Min, "v"}, {"avg", Avg, "v"}}}
+		plan := &Plan{Source: schema, Keys: keys, Aggregates: []Aggregate{{"n", Count, ""}, {"s", Sum, "v"}, {"lo", Min, "v"}, {"avg", Avg, "v"}, {"ws", Sum, "w"}, {"wlo", Min, "w"}}}
 		b := record.NewBatch(schema, 1000)
 		for i := range 1000 {
 			b.Add(3)
@@ -493,7 +500,7 @@ func TestStepAllocations(t *testing.T) {
 			}
 			parts = append(parts, p)
 		}
-		r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, out, []Bell{noBell{}, noBell{}})
+		r, err := NewRouter(0, plan, s, owners, Route{}, fold, out, []Bell{noBell{}, noBell{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -501,13 +508,19 @@ func TestStepAllocations(t *testing.T) {
 		step := func() {
 			s.batches = one
 			r.Step(0)
+			if r.folder.flushing {
+				r.flush()
+			}
 			for _, p := range parts {
 				p.Step(0)
 			}
 		}
 		step()
 		if n := testing.AllocsPerRun(50, step); n != 0 {
-			t.Errorf("keys %v: %v allocations for a batch", keys, n)
+			t.Errorf("keys %v, %v: %v allocations for a batch", keys, fold, n)
+		}
+		if c := r.Counters(); c.In < 50*1000 || (fold.Bytes == 1) != (c.Flushes > 50) {
+			t.Errorf("keys %v, %v: not what was to be measured: %+v", keys, fold, c)
 		}
 	}
 }

@@ -15,6 +15,8 @@ type kernel struct {
 	// The stripe at hand: the words of the keys, and the words of each argument, nil where only its NULLs are counted.
 	words [][]uint64
 	args  [][]uint64
+
+	from [agg.MaxWords]uint64 // scratch of merge
 }
 
 func newKernel(l *layout, t *table.Table) kernel {
@@ -46,6 +48,6 @@ func (k *kernel) merge(hashes []uint64, heap []byte, states [][]uint64) {
 	keyWords := k.layout.keys.Words()
 	for i := range k.layout.states {
 		s := &k.layout.states[i]
-		agg.MergeRows(s.fn, rows, uintptr(8*(keyWords+s.word)), states[s.word:s.word+s.fn.Words()])
+		agg.MergeRows(s.fn, rows, uintptr(8*(keyWords+s.word)), states[s.word:s.word+s.fn.Words()], &k.from)
 	}
 }

@@ -89,9 +89,9 @@ type Func interface {
 
 // MergeRows adds partial states to rows: words has the words of the states, column-wise. It calls Merge for each, which is once per group
 // and flush, not once per record.
-func MergeRows(f Func, rows Rows, at uintptr, words [][]uint64) {
+// from is scratch: a local would be allocated, because Merge might keep it for all the compiler knows.
+func MergeRows(f Func, rows Rows, at uintptr, words [][]uint64, from *[MaxWords]uint64) {
 	n := f.Words()
-	var from [MaxWords]uint64
 	for i, off := range rows.Off {
 		for w := range n {
 			from[w] = words[w][i]
