@@ -11,22 +11,27 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A ScalePoint is the throughput with N readers and N partitions.
+// A ScalePoint is the throughput with N partitions, and as many readers unless their number is fixed.
 type ScalePoint struct {
-	N      int     `json:"n"`
-	Cores  int     `json:"cores"` // runners: N, or as many as there are CPUs
-	T      float64 `json:"records_per_second"`
-	CPUNs  float64 `json:"cpu_ns_per_record"`
-	E      float64 `json:"efficiency"` // T(N) / (N x T(1))
-	OfMost float64 `json:"of_most"`    // T(N) / the best T of fewer
+	N       int     `json:"n"`
+	Readers int     `json:"readers"`
+	Cores   int     `json:"cores"` // runners: N, or as many as there are CPUs
+	T       float64 `json:"records_per_second"`
+	CPUNs   float64 `json:"cpu_ns_per_record"`
+	E       float64 `json:"efficiency"` // T(N) / (N x T(1))
+	OfMost  float64 `json:"of_most"`    // T(N) / the best T of fewer
 }
 
-// Scale measures a workload with 1, 2, 4, ... up to most readers and partitions on up to so many cores, for d each, groups already
-// there.
-func Scale(w Workload, most, cores int, d time.Duration, each func(ScalePoint)) error {
+// Scale measures a workload with 1, 2, 4, ... up to most partitions on up to so many cores, for d each, groups already there. readers is
+// the greatest number of readers; 0 is as many as partitions.
+func Scale(w Workload, most, readers, cores int, d time.Duration, each func(ScalePoint)) error {
 	var one, best float64
 	for n := 1; n <= most; n *= 2 {
-		e, err := w.Start(n, n, min(n, cores))
+		r := n
+		if readers > 0 {
+			r = min(n, readers)
+		}
+		e, err := w.Start(r, n, min(n, cores))
 		if err != nil {
 			return err
 		}
@@ -35,7 +40,7 @@ func Scale(w Workload, most, cores int, d time.Duration, each func(ScalePoint)) 
 		if err := e.Shutdown(context.Background()); err != nil {
 			return err
 		}
-		p := ScalePoint{N: n, Cores: min(n, cores), T: f.PerSecond(), CPUNs: f.CPUNanos(), OfMost: 1}
+		p := ScalePoint{N: n, Readers: r, Cores: min(n, cores), T: f.PerSecond(), CPUNs: f.CPUNanos(), OfMost: 1}
 		if n == 1 {
 			one = p.T
 		} else {

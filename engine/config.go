@@ -31,7 +31,7 @@ const (
 	defaultRingBytes = 64 << 20
 
 	// DefaultFoldBytes bounds the tables that the readers of an engine fold into, together.
-	DefaultFoldBytes = 512 << 20
+	DefaultFoldBytes = 256 << 20
 	minFoldBytes     = 1 << 20
 
 	// DefaultRetryMin and DefaultRetryMax are the first and the longest wait after a transient error.

@@ -14,7 +14,8 @@ import (
 // scaleCmd measures one workload with more and more readers and partitions.
 type scaleCmd struct {
 	Profile  string        `help:"Workload: ${workloads}." default:"u_1k"`
-	Max      int           `help:"The greatest number of readers and partitions." default:"16"`
+	Max      int           `help:"The greatest number of partitions." default:"16"`
+	Readers  int           `help:"The greatest number of readers; 0 is as many as partitions." default:"0"`
 	Cores    int           `help:"Cores; 0 is all that may be used." default:"0"`
 	Duration time.Duration `help:"How long to measure each." default:"1s"`
 	JSON     bool          `name:"json" help:"Print one JSON object for each point instead of a table."`
@@ -29,9 +30,9 @@ func (c *scaleCmd) Run(std streams) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	out := newReport(std, c.JSON, "n\tcores\trecords/s\tns/record/core\tE(n) = T(n) / (n T(1))\tof the best below\t")
-	err = bench.Scale(w, c.Max, s.Cores, c.Duration, func(p bench.ScalePoint) {
-		out.row(p, "%d\t%d\t%.1f M\t%.2f\t%.2f\t%.2f\t\n", p.N, p.Cores, p.T/1e6, p.CPUNs, p.E, p.OfMost)
+	out := newReport(std, c.JSON, "partitions\treaders\tcores\trecords/s\tns/record/core\tE(n) = T(n) / (n T(1))\tof the best below\t")
+	err = bench.Scale(w, c.Max, c.Readers, s.Cores, c.Duration, func(p bench.ScalePoint) {
+		out.row(p, "%d\t%d\t%d\t%.1f M\t%.2f\t%.2f\t%.2f\t\n", p.N, p.Readers, p.Cores, p.T/1e6, p.CPUNs, p.E, p.OfMost)
 	})
 	return out.end(err)
 }
