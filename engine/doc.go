@@ -8,6 +8,7 @@
 //	source    what hands the batches of one reader to its router
 //	pump      an ordinary goroutine that calls a blocking Reader and passes its batches on
 //	doorbell  how a runner that sleeps is woken
+//	mailbox   how commands reach a runner
 //
 //	pump --batch--> source -> router --chunk--> ring --chunk--> partition -> image -> Snapshot
 //	|  goroutine  |  runner, pinned                          |  runner, pinned  |  any goroutine
@@ -24,7 +25,8 @@
 //
 // # Threads and waiting
 //
-// A runner without work spins for some microseconds, then yields its time slice, then parks on its doorbell. A runner never
+// A runner without work spins for some microseconds, then yields its time slice, then parks on its doorbell; Config.Wait stops it
+// before that. A runner never
 // parks before it has announced that it will and has stepped its agents once more; whoever publishes something looks for that
 // announcement afterwards. Both are sequentially consistent atomics, so one of the two sees the other.
 //
@@ -35,6 +37,17 @@
 //	a fatal read error      the source ends; Wait returns the error when all is done
 //	a panic in a reader     the same; the rows of its unfinished batch are dropped and counted
 //	a panic in OnReject     the callback is not called any more; Wait returns it
+//	a panic in a RouteFunc  the plan has failed, like a panic in a partition
+//
+// # What is visible when
+//
+// Snapshot has the final picture once every reader has ended, and the empty one before. Stats has counters at any time. A reader that
+// folds (see core.Exchange) keeps its groups to itself until it flushes: they are in ReaderStats.Groups and not yet in Stats.Groups.
+//
+// # Commands
+//
+// Pause and Resume reach a runner through its mailbox and are done between two steps, on the runner's own thread, so they need no lock
+// and cost the data path two loads in each turn.
 //
 // # What is not here
 //

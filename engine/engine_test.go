@@ -582,6 +582,36 @@ func TestPause(t *testing.T) {
 	}
 }
 
+// Goal: a route function that panics, or names a partition that does not exist, fails the plan and nothing else. Method: one that does
+// so at its third call; another engine beside it.
+func TestBadRoute(t *testing.T) {
+	for want, bad := range map[string]func(c *core.RouteContext){
+		"panic in reader/0: out of ideas":                              func(*core.RouteContext) { panic("out of ideas") },
+		"the route function sent a record to partition 7, there are 2": func(c *core.RouteContext) { c.Partition[0] = 7 },
+	} {
+		other := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{never{}}})
+		calls := 0
+		e := start(t, engine.Config{
+			Plan: plan(), Readers: []record.Reader{ends(1, 1000)}, Partitions: 2, Cores: 1,
+			Route: core.Route{Routing: core.RouteCustom, Func: func(c *core.RouteContext) {
+				clear(c.Partition)
+				if calls++; calls == 3 {
+					bad(c)
+				}
+			}},
+		})
+		if err := e.Wait(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, expected %q", err, want)
+		}
+		if s := e.Snapshot(); s.Epoch() != 0 {
+			t.Errorf("a plan that has failed shows epoch %d", s.Epoch())
+		}
+		if err := other.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Goal: commands from many goroutines are all done, also while the engine ends; nobody hangs.
 func TestPauseFromMany(t *testing.T) {
 	e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{ends(1, 20_000), never{}}, Cores: 1})
