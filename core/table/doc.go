@@ -2,14 +2,14 @@
 //
 // # Shape
 //
-//	index   one word per slot: 0, or the low half of the hash and the number of the row plus one
+//	index   32 bits per slot: 0, or the number of a row plus one
 //	rows    row 0 | row 1 | row 2 | ...      in the order in which the groups came
 //	row     key words | state words          see record.KeyLayout and core/agg
 //	heap    the bytes of strings too long for the words of a key
 //
-// The index is open addressing with linear probing, a quarter full at most, an eighth while it is small. A row is found by the bits of the hash below
-// those that choose the shard (record of the hash's top bits: package core), compared by the 32 bits that the index
-// keeps, then by its key.
+// The index is open addressing with linear probing, a quarter full at most, an eighth while it is small. A row is found by the bits
+// of the hash below those that choose the shard (record of the hash's top bits: package core), and compared by its key: a
+// piece of the hash in the index would spare some comparisons and cost twice the memory.
 //
 // # Operations
 //

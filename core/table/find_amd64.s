@@ -17,8 +17,6 @@ TEXT ·find512(SB), NOSPLIT, $0-16
 	VMOVQ        56(DX), X8  // shift from hash to slot
 	VMOVQ        64(DX), X9  // shift from row to bytes
 	VMOVDQU32    72(DX), Y18 // numbers of the keys
-	MOVL         $0xffffffff, AX
-	VPBROADCASTQ AX, Z16
 	MOVQ         $1, AX
 	VPBROADCASTQ AX, Z17
 	MOVL         $8, AX
@@ -30,8 +28,8 @@ eight:
 	VPSLLQ      $8, Z0, Z0 // shardBits
 	VPSRLQ      X8, Z0, Z0
 	KXNORB      K1, K1, K1
-	VPGATHERQQ  (R10)(Z0*8), K1, Z1
-	VPANDQ      Z16, Z1, Z1
+	VPGATHERQD  (R10)(Z0*4), K1, Y1
+	VPMOVZXDQ   Y1, Z1
 	VPTESTMQ    Z1, Z1, K2 // there is an entry
 	VPSUBQ      Z17, Z1, K2, Z1
 	VPSLLQ      X9, Z1, Z1

@@ -18,7 +18,7 @@ const (
 	// MaxHeap bounds the bytes of long strings in the keys of one table: their places are kept in 32 bits.
 	MaxHeap = 1 << 32
 
-	// firstSlots is the size of the index of an empty table: 32 KiB.
+	// firstSlots is the size of the index of an empty table: 16 KiB.
 	firstSlots = 1 << 12
 
 	// While the index is small enough for the second-level cache, probes that miss cost more than its size: it is filled to an eighth.
@@ -46,7 +46,7 @@ type Table struct {
 
 	oneString bool // the key is one text column
 
-	index []uint64 // a power of two
+	index []uint32 // a power of two slots: 0, or the number of a row plus one
 	shift uint     // home slot: hash << shardBits >> shift
 	rows  []uint64 // used rows, then free ones
 	used  int
@@ -89,10 +89,10 @@ func RowWords(words int) int {
 func (t *Table) Len() int { return t.used }
 
 // Bytes is the memory that the table holds.
-func (t *Table) Bytes() int { return 8*len(t.index) + 8*len(t.rows) + cap(t.heap) }
+func (t *Table) Bytes() int { return 4*len(t.index) + 8*len(t.rows) + cap(t.heap) }
 
 // Used is the memory that the groups at hand need: of rows, heap and index.
-func (t *Table) Used() int { return t.used*8*(t.rowWords+largeLoad) + len(t.heap) }
+func (t *Table) Used() int { return t.used*(8*t.rowWords+4*largeLoad) + len(t.heap) }
 
 // Row is row i: the words of its key, then those of its states.
 func (t *Table) Row(i int) (key, states []uint64) {
@@ -111,7 +111,8 @@ func (t *Table) row(i int) []uint64 {
 }
 
 func (t *Table) setIndex(slots int) {
-	t.index = pages.Make(slots)
+	words := pages.Make(slots / 2)
+	t.index = unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(words))), slots)
 	t.shift = uint(64 - bits.TrailingZeros(uint(slots)))
 }
 
@@ -148,7 +149,7 @@ func (t *Table) firstFar(hashes, off []uint64) {
 	mask := uint64(len(index) - 1)
 	off = off[:len(hashes)]
 	for i, h := range hashes {
-		off[i] = 8 * (h << shardBits >> shift & mask)
+		off[i] = 4 * (h << shardBits >> shift & mask)
 	}
 	rowBytes := uint64(8 * t.rowWords)
 	places := t.places(len(hashes))
@@ -158,7 +159,7 @@ func (t *Table) firstFar(hashes, off []uint64) {
 		to := min(from+ahead, len(off))
 		prefetch.Each(indexBase, off[to:min(to+ahead, len(off))])
 		for i := from; i < to; i++ {
-			e := index[off[i]/8&mask]
+			e := uint64(index[off[i]/4&mask])
 			off[i] = e
 			row, _ := rowOf(e)
 			places[i] = row * rowBytes
@@ -177,9 +178,8 @@ func (t *Table) places(n int) []uint64 {
 
 // rowOf is the number of the row of an entry, 0 where there is none, and 1 in none where there is none.
 func rowOf(e uint64) (row, none uint64) {
-	low := e & 0xffffffff
-	some := min(low, 1)
-	return low - some, 1 - some
+	some := min(e, 1)
+	return e - some, 1 - some
 }
 
 // isFar says whether the table is larger than the caches near the core.
@@ -210,7 +210,7 @@ func (t *Table) find1(hashes, keys, off []uint64) {
 		key := keys[i]
 		e := off[i]
 		if !far {
-			e = *(*uint64)(unsafe.Add(index, hashes[i]<<shardBits>>shift*8))
+			e = uint64(*(*uint32)(unsafe.Add(index, hashes[i]<<shardBits>>shift*4)))
 		}
 		row, none := rowOf(e)
 		at := row * rowBytes
@@ -241,15 +241,15 @@ type probe512 struct {
 
 // probe1 finds or makes the row of one key of one word.
 func (t *Table) probe1(hash, key uint64) uint64 {
-	mask, tag := uint64(len(t.index)-1), hash<<32
+	mask := uint64(len(t.index) - 1)
 	for slot := t.home(hash); ; slot++ {
 		e := t.index[slot&mask]
 		if e == 0 {
-			row := t.add(slot&mask, tag)
+			row := t.add(slot & mask)
 			t.row(int(row))[0] = key
 			return row
 		}
-		if row := e&0xffffffff - 1; e&^0xffffffff == tag && t.rows[row*uint64(t.rowWords)] == key {
+		if row := uint64(e) - 1; t.rows[row*uint64(t.rowWords)] == key {
 			return row
 		}
 	}
@@ -271,7 +271,7 @@ func (t *Table) findString(hashes []uint64, words [][]uint64, heap []byte, off [
 	for i := range w0 {
 		e := off[i]
 		if !far {
-			e = *(*uint64)(unsafe.Add(index, hashes[i]<<shardBits>>shift*8))
+			e = uint64(*(*uint32)(unsafe.Add(index, hashes[i]<<shardBits>>shift*4)))
 		}
 		row, none := rowOf(e)
 		at := row * rowBytes
@@ -308,27 +308,25 @@ func (t *Table) findAny(hashes []uint64, words [][]uint64, heap []byte, off []ui
 
 // probe finds or makes the row of one key.
 func (t *Table) probe(hash uint64, key []uint64, heap []byte) uint64 {
-	mask, tag := uint64(len(t.index)-1), hash<<32
+	mask := uint64(len(t.index) - 1)
 	for slot := t.home(hash); ; slot++ {
 		e := t.index[slot&mask]
 		if e == 0 {
-			row := t.add(slot&mask, tag)
+			row := t.add(slot & mask)
 			t.setKey(t.row(int(row)), key, heap)
 			return row
 		}
-		if e&^0xffffffff == tag {
-			if row := e&0xffffffff - 1; t.keys.Equal(key, heap, t.row(int(row)), t.heap) {
-				return row
-			}
+		if row := uint64(e) - 1; t.keys.Equal(key, heap, t.row(int(row)), t.heap) {
+			return row
 		}
 	}
 }
 
 // add makes a row with empty states for a free slot of the index and returns its number.
-func (t *Table) add(slot, tag uint64) uint64 {
+func (t *Table) add(slot uint64) uint64 {
 	row := uint64(t.used)
 	t.used++
-	t.index[slot] = tag | (row + 1)
+	t.index[slot] = uint32(row + 1)
 	copy(t.row(int(row))[t.keyWords:], t.init)
 	return row
 }
@@ -357,11 +355,8 @@ func (t *Table) Get(hash uint64, key []uint64, heap []byte) (row int, ok bool) {
 		if e == 0 {
 			return 0, false
 		}
-		if e&^0xffffffff == hash<<32 {
-			row := int(e&0xffffffff - 1)
-			if t.keys.Equal(key, heap, t.row(row), t.heap) {
-				return row, true
-			}
+		if row := int(e) - 1; t.keys.Equal(key, heap, t.row(row), t.heap) {
+			return row, true
 		}
 	}
 }
@@ -391,8 +386,7 @@ func slotsFor(groups int) int {
 	return slots
 }
 
-// grow makes a larger index. The old one keeps 32 bits of the hash and the slot shows more of them, but not enough to place an entry in a
-// larger one: the hash is made anew from the key.
+// grow makes a larger index. The old one does not keep the hashes: they are made anew from the keys.
 func (t *Table) grow(slots int) {
 	old := t.index
 	t.setIndex(slots)
@@ -401,7 +395,7 @@ func (t *Table) grow(slots int) {
 		if e == 0 {
 			continue
 		}
-		slot := t.home(t.keys.HashKey(t.row(int(e&0xffffffff - 1))))
+		slot := t.home(t.keys.HashKey(t.row(int(e) - 1)))
 		for t.index[slot&mask] != 0 {
 			slot++
 		}
