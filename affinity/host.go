@@ -2,6 +2,7 @@ package affinity
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -124,6 +125,29 @@ func quota(root string) (cpus float64, ok bool) {
 		return 0, false
 	}
 	return limit / period, true
+}
+
+// Memory is how many bytes of memory the process may use: what its control group grants, or what the machine has; 4 GiB where neither is
+// known.
+func Memory() int { return memory("/") }
+
+// memory looks at the control groups of both versions and at the machine, below root.
+func memory(root string) int {
+	least := math.MaxInt
+	for _, file := range []string{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		if n, err := strconv.Atoi(readLine(filepath.Join(root, file))); err == nil && n > 0 { // "max" says no limit
+			least = min(least, n)
+		}
+	}
+	if fields := strings.Fields(readLine(filepath.Join(root, "proc/meminfo"))); len(fields) == 3 && fields[0] == "MemTotal:" {
+		if kib, err := strconv.Atoi(fields[1]); err == nil && kib > 0 {
+			least = min(least, kib<<10)
+		}
+	}
+	if least == math.MaxInt {
+		return 4 << 30
+	}
+	return least
 }
 
 // readLine is the first line of a file, empty where it cannot be read.

@@ -17,11 +17,11 @@ func runSingle(plan *core.Plan, r record.Poller) (*core.Image, uint64, time.Dura
 	in, out := ring.New[core.Chunk](2)
 	source := &pollSource{r: r, b: record.NewBatch(plan.Source, record.DefaultRows)}
 	bells := []core.Bell{silent{}}
-	router, err := core.NewRouter(0, plan, source, owners, core.Route{}, core.Fold{Exchange: core.ExchangeRoute}, []*ring.Producer[core.Chunk]{in}, bells)
+	router, err := core.NewRouter(0, plan, source, owners, core.Route{}, core.Fold{Exchange: core.ExchangeRoute}, []*ring.Producer[core.Chunk]{in}, bells, nil, nil)
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	partition, err := core.NewPartition(0, plan, owners, []*ring.Consumer[core.Chunk]{out}, bells)
+	partition, err := core.NewPartition(0, plan, owners, []*ring.Consumer[core.Chunk]{out}, bells, nil)
 	if err != nil {
 		return nil, 0, 0, err
 	}

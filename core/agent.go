@@ -42,6 +42,9 @@ type Agent interface {
 
 	// Stall is why the last Step had no work, after one that had none.
 	Stall() Stall
+
+	// Err is why the plan must end; nil where it need not.
+	Err() error
 }
 
 // A Stall is why an agent has no work.
@@ -72,14 +75,16 @@ func (s Stall) String() string {
 // A Bell wakes the runner at the other end of a ring, should it sleep. It is rung after each publication.
 type Bell interface{ Ring() }
 
-// Counters say what became of the records of one reader. In = Counted + Quarantined, always.
+// Counters say what became of the records of one reader. In = Counted + Quarantined + Shed, always.
 type Counters struct {
 	In          uint64 // records read
 	Counted     uint64 // records that went into a group
 	Keyless     uint64 // of those, the ones all of whose key columns are NULL
 	Quarantined uint64 // records that could not be read or that do not fit a chunk
+	Shed        uint64 // records of new groups for which there was no memory
 	Batches     uint64
-	Folded      uint64 // of those that went into a group, the ones that were folded by the reader; the others were routed
+	Folded      uint64 // of those that went into a group, the ones that were folded by the reader
+	Direct      uint64 // and the ones that were applied in place; the others were routed
 	Partials    uint64 // partial states that were sent for them
 	Flushes     uint64
 }
@@ -90,8 +95,10 @@ func (c *Counters) Add(other Counters) {
 	c.Counted += other.Counted
 	c.Keyless += other.Keyless
 	c.Quarantined += other.Quarantined
+	c.Shed += other.Shed
 	c.Batches += other.Batches
 	c.Folded += other.Folded
+	c.Direct += other.Direct
 	c.Partials += other.Partials
 	c.Flushes += other.Flushes
 }

@@ -54,7 +54,7 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold
 			out = append(out, pr)
 			in[p] = append(in[p], co)
 		}
-		r, err := NewRouter(ReaderID(i), plan, s, owners, route, fold, out, bells[:partitions])
+		r, err := NewRouter(ReaderID(i), plan, s, owners, route, fold, out, bells[:partitions], nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold
 	}
 	var parts []*Partition
 	for p := range partitions {
-		part, err := NewPartition(PartitionID(p), plan, owners, in[p], bells[:len(sources)])
+		part, err := NewPartition(PartitionID(p), plan, owners, in[p], bells[:len(sources)], nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +176,7 @@ func TestShapes(t *testing.T) {
 				}
 				scatters := route.For(plan).Scatters()
 				if scatters {
-					images = []*Image{MergeImages(images)}
+					images = []*Image{mergeImages(t, images)}
 				}
 				got := 0
 				for _, m := range images {
@@ -271,7 +271,7 @@ func TestRoutes(t *testing.T) {
 		}
 		sum, _ := ColumnOf[int64](plan, "sum")
 		rows := 0
-		for row := range MergeImages(images).All() {
+		for row := range mergeImages(t, images).All() {
 			if rows++; n.Of(row) != all || sum.Of(row) != 2*int64(4*stripeRows)*(4*stripeRows-1)/2 {
 				t.Errorf("%v: %d rows, sum %d", c.route.Routing, n.Of(row), sum.Of(row))
 			}
@@ -349,11 +349,11 @@ func TestRoundRobinPassesBy(t *testing.T) {
 	owners := NewOwners(2)
 	stuckIn, _ := ring.New[Chunk](2)
 	in, out := ring.New[Chunk](2)
-	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}})
+	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPartition(1, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}})
+	p, err := NewPartition(1, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,11 +390,11 @@ func TestBackPressure(t *testing.T) {
 	const slots = 4
 	in, out := ring.New[Chunk](slots)
 	owners := NewOwners(1)
-	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}})
+	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPartition(0, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}})
+	p, err := NewPartition(0, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -494,13 +494,13 @@ func testStepAllocations(t *testing.T, fold Fold) {
 		for i := range partitions {
 			in, o := ring.New[Chunk](4)
 			out = append(out, in)
-			p, err := NewPartition(PartitionID(i), plan, owners, []*ring.Consumer[Chunk]{o}, []Bell{noBell{}})
+			p, err := NewPartition(PartitionID(i), plan, owners, []*ring.Consumer[Chunk]{o}, []Bell{noBell{}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			parts = append(parts, p)
 		}
-		r, err := NewRouter(0, plan, s, owners, Route{}, fold, out, []Bell{noBell{}, noBell{}})
+		r, err := NewRouter(0, plan, s, owners, Route{}, fold, out, []Bell{noBell{}, noBell{}}, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -523,4 +523,14 @@ func testStepAllocations(t *testing.T, fold Fold) {
 			t.Errorf("keys %v, %v: not what was to be measured: %+v", keys, fold, c)
 		}
 	}
+}
+
+// mergeImages is MergeImages where there is memory.
+func mergeImages(t *testing.T, images []*Image) *Image {
+	t.Helper()
+	m, err := MergeImages(images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/record"
@@ -11,15 +12,18 @@ import (
 type Exchange uint8
 
 const (
-	// ExchangeAuto folds, and routes for a while where folding has not made much less of the records. A route that was asked for
-	// by name is taken.
+	// ExchangeAuto applies records in place where all partitions are on the reader's own thread. Elsewhere it folds, and for a while does
+	// as ExchangeDirect where folding has not made much less of the records. A route that was asked for by name is taken.
 	ExchangeAuto Exchange = iota
+
+	// ExchangeDirect applies a record in place where its partition is on the reader's own thread, and sends it there elsewhere.
+	ExchangeDirect
 
 	// ExchangeFold aggregates on the reader's own core and sends partial states to the partitions when its table outgrows the limit
 	// and at the end: little to send, and no partition is hot because a key is.
 	ExchangeFold
 
-	// ExchangeRoute sends every record to its partition.
+	// ExchangeRoute sends every record to its partition, through a ring even on its own thread.
 	ExchangeRoute
 )
 
@@ -28,6 +32,8 @@ func (x Exchange) String() string {
 	switch x {
 	case ExchangeAuto:
 		return "auto"
+	case ExchangeDirect:
+		return "direct"
 	case ExchangeFold:
 		return "fold"
 	case ExchangeRoute:
@@ -67,17 +73,21 @@ type folder struct {
 	flushing bool
 	row      int    // of the table, to send next
 	partials uint64 // sent in this flush
-	long     []byte // scratch: the long strings of a stripe with several text columns
 }
 
-func newFolder(l *layout, exchange Exchange, route Route, limit int) *folder {
-	if exchange == ExchangeAuto && route.Routing != RouteAuto && route.Routing != RouteByKey {
-		exchange = ExchangeRoute
+func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *State) (*folder, error) {
+	exchange := fold.Exchange
+	if exchange == ExchangeAuto && (route.Routing != RouteAuto && route.Routing != RouteByKey || !slices.Contains(local, nil) || state.sheds()) {
+		exchange = ExchangeDirect
 	}
-	if exchange == ExchangeRoute {
-		return &folder{exchange: exchange}
+	if exchange == ExchangeRoute || exchange == ExchangeDirect {
+		return &folder{exchange: exchange}, nil
 	}
-	return &folder{kernel: newKernel(l, table.New(l.keys, l.init)), exchange: exchange, limit: limit, on: true}
+	t, err := table.New(l.keys, l.init, state.memory())
+	if err != nil {
+		return nil, fmt.Errorf("core: plan %s: the table to fold into: %w", l.plan.name(), err)
+	}
+	return &folder{kernel: newKernel(l, t), exchange: exchange, limit: fold.Bytes, on: true}, nil
 }
 
 // routed counts records that were routed and says whether to fold again.
@@ -89,48 +99,28 @@ func (f *folder) routed(n int) bool {
 	return f.routeLeft == 0
 }
 
-// fold adds the stripe to the router's own table.
-func (r *Router) fold() {
-	f, k, b := r.folder, r.keys, r.batch
-	copy(f.words, k.Words)
-	for i, a := range f.layout.args {
-		f.args[i] = nil
-		if a.column >= 0 {
-			f.args[i] = b.Column(a.source).Words()[r.from:r.to]
+// fold adds the stripe to the router's own table. False says that there is no room for it: a flush comes first, or where there is nothing to
+// flush the stripe is routed.
+func (r *Router) fold() bool {
+	f := r.folder
+	n := r.to - r.from
+	long := 0
+	if r.keys.Long > 0 {
+		for _, bytes := range r.keys.LongBytes[:n] {
+			long += int(bytes)
 		}
 	}
-	var nulls []uint64
-	if f.layout.hasNulls {
-		nulls = r.nullBits()
-	}
-	var heap []byte
-	if k.Long > 0 {
-		heap = r.foldLong()
-	}
-	f.apply(k.Hashes, heap, nulls)
-	n := uint64(r.to - r.from)
-	f.records += n
-	r.counters.Folded += n
-}
-
-// foldLong brings the long strings of the stripe into one heap, where there are several columns of them.
-func (r *Router) foldLong() []byte {
-	k, f := r.keys, r.folder
-	if len(k.Heaps) == 1 {
-		return k.Heaps[0]
-	}
-	f.long = f.long[:0]
-	for j, w := range r.layout.keys.Strings() {
-		places, marks := k.Words[w+1], k.Words[w+2]
-		for i := range marks {
-			if record.IsLong(marks[i]) {
-				off, n := record.LongPlace(places[i])
-				places[i] = record.PlaceLong(uint64(len(f.long)), n)
-				f.long = append(f.long, k.Heaps[j][off:off+n]...)
-			}
+	if !f.table.Room(n, long) {
+		if f.flushing = f.table.Len() > 0; !f.flushing {
+			f.on, f.routeLeft = false, routeTimes*uint64(n)
 		}
+		return false
 	}
-	return f.long
+	nulls, heap := r.stripe(&f.kernel)
+	f.apply(r.keys.Hashes, heap, nulls)
+	f.records += uint64(n)
+	r.counters.Folded += uint64(n)
+	return true
 }
 
 // folded looks, after a batch, whether it is time to flush.

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"iter"
 
 	"github.com/velo-engine/velo/core/table"
@@ -52,25 +53,41 @@ func EmptyImages(plan *Plan, owners *Owners, partitions int) ([]*Image, error) {
 	}
 	images := make([]*Image, partitions)
 	for p := range images {
-		images[p] = &Image{layout: l, table: newTable(l, owners, PartitionID(p))}
+		t, err := newTable(l, owners, PartitionID(p), table.Memory{Groups: 1})
+		if err != nil {
+			return nil, err
+		}
+		images[p] = &Image{layout: l, table: t}
 	}
 	return images, nil
 }
 
 // newTable makes the table of a partition. The one group of a plan without keys is there before any record.
-func newTable(l *layout, owners *Owners, id PartitionID) *table.Table {
-	t := table.New(l.keys, l.init)
+func newTable(l *layout, owners *Owners, id PartitionID, memory table.Memory) (*table.Table, error) {
+	t, err := table.New(l.keys, l.init, memory)
+	if err != nil {
+		return nil, fmt.Errorf("core: plan %s: partition %d: %w", l.plan.name(), id, err)
+	}
 	if l.keys.Columns() == 0 && owners.Of(Key{}) == id {
 		t.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1))
 	}
-	return t
+	return t, nil
 }
 
 // MergeImages makes one image of those of all partitions, for a route that scatters groups. The images do not change.
-func MergeImages(images []*Image) *Image {
+// The error says that the system has no memory for it.
+func MergeImages(images []*Image) (*Image, error) {
 	m := images[0]
 	l := m.layout
-	merged := &Image{l, table.New(l.keys, l.init), m.counters}
+	groups := 0
+	for _, m := range images {
+		groups += m.Len()
+	}
+	t, err := table.New(l.keys, l.init, table.Memory{Groups: groups})
+	if err != nil {
+		return nil, fmt.Errorf("core: plan %s: cannot merge the images of the partitions: %w", l.plan.name(), err)
+	}
+	merged := &Image{l, t, m.counters}
 	hashes, places := make([]uint64, 0, stripeRows), make([]uint64, stripeRows)
 	words := make([][]uint64, l.keys.Words())
 	for w := range words {
@@ -98,5 +115,8 @@ func MergeImages(images []*Image) *Image {
 			}
 		}
 	}
-	return merged
+	if shed, err := t.Shed(); shed > 0 {
+		return nil, fmt.Errorf("core: plan %s: cannot merge the images of the partitions: %w", l.plan.name(), err)
+	}
+	return merged, nil
 }

@@ -25,20 +25,28 @@ type Partition struct {
 	counters []Counters
 	image    *Image
 
+	state *State
+	shed  []uint64 // records of each reader that found no room
+	err   error    // and why, where that ends the plan
+
 	// For other goroutines; single writer, stored once per Step.
-	rows, partials, groups, bytes atomic.Uint64
-	rowCount, partialCount        uint64
+	rows, partials, groups, bytes, sheds, late atomic.Uint64
+	rowCount, partialCount, shedCount          uint64
 }
 
 // NewPartition makes a partition without groups. in and bells have an entry for each reader.
-func NewPartition(id PartitionID, plan *Plan, owners *Owners, in []*ring.Consumer[Chunk], bells []Bell) (*Partition, error) {
+func NewPartition(id PartitionID, plan *Plan, owners *Owners, in []*ring.Consumer[Chunk], bells []Bell, state *State) (*Partition, error) {
 	l, err := plan.compile()
 	if err != nil {
 		return nil, err
 	}
+	t, err := newTable(l, owners, id, state.memory())
+	if err != nil {
+		return nil, err
+	}
 	p := &Partition{
-		id: id, in: in, bells: bells, kernel: newKernel(l, newTable(l, owners, id)), states: make([][]uint64, len(l.init)),
-		ended: make([]bool, len(in)), left: len(in), counters: make([]Counters, len(in)),
+		id: id, in: in, bells: bells, kernel: newKernel(l, t), states: make([][]uint64, len(l.init)),
+		ended: make([]bool, len(in)), left: len(in), counters: make([]Counters, len(in)), state: state, shed: make([]uint64, len(in)),
 	}
 	p.store()
 	return p, nil
@@ -50,11 +58,13 @@ type PartitionStats struct {
 	Partials uint64 // partial states merged
 	Groups   uint64
 	Bytes    uint64 // memory of the groups
+	Shed     uint64 // records that found no room
+	Late     uint64 // times that memory was used before it had been made present
 }
 
 // Stats are the partition's counters as of its last Step. Any goroutine may call it.
 func (p *Partition) Stats() PartitionStats {
-	return PartitionStats{p.rows.Load(), p.partials.Load(), p.groups.Load(), p.bytes.Load()}
+	return PartitionStats{p.rows.Load(), p.partials.Load(), p.groups.Load(), p.bytes.Load(), p.sheds.Load(), p.late.Load()}
 }
 
 func (p *Partition) store() {
@@ -62,6 +72,8 @@ func (p *Partition) store() {
 	p.partials.Store(p.partialCount)
 	p.groups.Store(uint64(p.table.Len()))
 	p.bytes.Store(uint64(p.table.Bytes()))
+	p.sheds.Store(p.shedCount)
+	p.late.Store(uint64(p.table.Late()))
 }
 
 // Done says whether every reader has ended and everything they sent is in the image.
@@ -75,6 +87,9 @@ func (p *Partition) Wake() Nanos { return Never }
 
 // Stall is why the last Step had no work.
 func (p *Partition) Stall() Stall { return StallInput }
+
+// Err is that there was no room for a group, where that ends the plan.
+func (p *Partition) Err() error { return p.err }
 
 // Step applies some chunks, fairly: it begins at the ring behind the one that the last Step ended with.
 func (p *Partition) Step(Nanos) (work int) {
@@ -120,6 +135,8 @@ func (p *Partition) drain(r, most int) (chunks int) {
 			p.ended[r] = true
 			p.left--
 			p.counters[r] = c.counters
+			p.counters[r].Counted -= p.shed[r]
+			p.counters[r].Shed = p.shed[r]
 		case chunkPartials:
 			p.mergeChunk(c)
 		default:
@@ -156,7 +173,41 @@ func (p *Partition) applyChunk(c *Chunk) {
 		}
 		p.apply(c.column(l, 0, n)[from:to], heap, nulls)
 	}
-	p.rowCount += uint64(n)
+	p.applied(c.reader, n)
+}
+
+// applied counts n records of a reader that have been applied, but for those that found no room.
+func (p *Partition) applied(reader ReaderID, n int) {
+	p.rowCount += uint64(n) - p.noRoom(reader)
+}
+
+// noRoom counts the records of a reader that have found no room since it was last called.
+func (p *Partition) noRoom(reader ReaderID) (n uint64) {
+	shed, cause := p.table.Shed()
+	if n = shed - p.shedCount; n > 0 {
+		p.shedCount = shed
+		p.shed[reader] += n
+		if !p.state.sheds() && p.err == nil {
+			p.err = p.state.full(p.layout.plan.name(), p.table.Len(), cause)
+		}
+	}
+	return n
+}
+
+// A router whose runner steps the partition too may apply its records in place, with these two. They are not called while the ring
+// from that router has chunks.
+
+// direct adds the records of a chunk that is in no ring.
+func (p *Partition) direct(c *Chunk) {
+	p.applyChunk(c)
+	p.store()
+}
+
+// directStripe adds records that lie elsewhere: those of p.words and p.args, see kernel.apply.
+func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, nulls []uint64) {
+	p.apply(hashes, heap, nulls)
+	p.applied(reader, len(hashes))
+	p.store()
 }
 
 // mergeChunk adds the partial states of a chunk to their groups.
@@ -175,4 +226,5 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states)
 	}
 	p.partialCount += uint64(n)
+	p.noRoom(c.reader) // ends the plan: one that sheds never folds
 }

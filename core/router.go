@@ -39,6 +39,10 @@ type Router struct {
 
 	open []*Chunk // the chunk of each partition that is being filled, nil where none is
 
+	// The partitions that the router's runner steps too, nil where another does, and a chunk for each that is in no ring: see commit.
+	local  []*Partition
+	beside []*Chunk
+
 	// The place in the batch: rows before from are routed, the keys of [from, to) are encoded where encoded is set.
 	batch    *record.Batch
 	from, to int
@@ -52,7 +56,8 @@ type Router struct {
 	destined bool // counts, bytes, only and dest are those of the stripe
 	dest     [stripeRows]uint32
 	nulls    [stripeRows]uint64
-	turn     int // the partition that a stripe goes to next, of RouteRoundRobin
+	long     []byte // the long strings of a stripe with several text columns
+	turn     int    // the partition that a stripe goes to next, of RouteRoundRobin
 	context  RouteContext
 
 	stall Stall // why the last Step had no work
@@ -66,7 +71,7 @@ type Router struct {
 // publishedCounters are Counters as other goroutines may read them: stored by the router once per Step, so each is
 // right for itself and they are of slightly different moments.
 type publishedCounters struct {
-	in, counted, keyless, quarantined, batches, folded, partials, flushes atomic.Uint64
+	in, counted, keyless, quarantined, batches, folded, direct, partials, flushes atomic.Uint64
 
 	groups atomic.Uint64 // of the router's own table
 }
@@ -79,6 +84,7 @@ func (p *publishedCounters) store(c *Counters) {
 	p.quarantined.Store(c.Quarantined)
 	p.batches.Store(c.Batches)
 	p.folded.Store(c.Folded)
+	p.direct.Store(c.Direct)
 	p.partials.Store(c.Partials)
 	p.flushes.Store(c.Flushes)
 }
@@ -86,12 +92,15 @@ func (p *publishedCounters) store(c *Counters) {
 func (p *publishedCounters) load() Counters {
 	return Counters{
 		In: p.in.Load(), Counted: p.counted.Load(), Keyless: p.keyless.Load(), Quarantined: p.quarantined.Load(), Batches: p.batches.Load(),
-		Folded: p.folded.Load(), Partials: p.partials.Load(), Flushes: p.flushes.Load(),
+		Folded: p.folded.Load(), Direct: p.direct.Load(), Partials: p.partials.Load(), Flushes: p.flushes.Load(),
 	}
 }
 
-// NewRouter makes the router of a reader. out and bells have an entry for each partition.
-func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Route, fold Fold, out []*ring.Producer[Chunk], bells []Bell) (*Router, error) {
+// NewRouter makes the router of a reader. out and bells have an entry for each partition, and so has local: the partitions that are stepped
+// on the same thread, nil where another steps them. state bounds the memory of the groups.
+func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Route, fold Fold, out []*ring.Producer[Chunk], bells []Bell,
+	local []*Partition, state *State,
+) (*Router, error) {
 	l, err := plan.compile()
 	if err != nil {
 		return nil, err
@@ -99,13 +108,26 @@ func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Rou
 	if err := route.Validate(); err != nil {
 		return nil, err
 	}
-	return &Router{
+	if fold.Exchange == ExchangeRoute || len(local) == 0 {
+		local = make([]*Partition, len(out)) // everything through the rings
+	}
+	folder, err := newFolder(l, fold, route, local, state)
+	if err != nil {
+		return nil, err
+	}
+	r := &Router{
 		id: id, layout: l, source: source, owners: owners, route: route.For(plan), out: out, bells: bells,
-		folder: newFolder(l, fold.Exchange, route, fold.Bytes),
-		open:   make([]*Chunk, len(out)), counts: make([]int, len(out)), bytes: make([]int, len(out)),
+		folder: folder, local: local, beside: make([]*Chunk, len(out)),
+		open: make([]*Chunk, len(out)), counts: make([]int, len(out)), bytes: make([]int, len(out)),
 		keys: l.keys.NewKeys(stripeRows), turn: int(id) % len(out),
 		context: RouteContext{Reader: id, Partitions: len(out)},
-	}, nil
+	}
+	for p := range local {
+		if local[p] != nil {
+			r.beside[p] = new(Chunk)
+		}
+	}
+	return r, nil
 }
 
 // Counters are the reader's counters as of its last Step. Any goroutine may call it.
@@ -124,6 +146,9 @@ func (r *Router) Wake() Nanos {
 
 // Stall is why the last Step had no work.
 func (r *Router) Stall() Stall { return r.stall }
+
+// Err is nil: what a router cannot do, a partition will say.
+func (r *Router) Err() error { return nil }
 
 // Step routes the rest of the batch at hand, or one more.
 func (r *Router) Step(now Nanos) (work int) {
@@ -197,14 +222,22 @@ func (r *Router) scatter() (rows int) {
 			break
 		}
 		n := r.to - r.from
-		if f := r.folder; f.on {
-			r.fold()
-		} else {
+		f := r.folder
+		if f.on && !r.fold() {
+			return rows // a flush comes first
+		} else if !f.on {
 			if !r.room() {
 				r.stall = StallRing
 				return rows
 			}
-			r.copyRows()
+			if !r.direct() {
+				r.copyRows()
+			}
+			for p, rows := range r.counts {
+				if rows > 0 && r.open[p] == r.beside[p] {
+					r.counters.Direct += uint64(rows)
+				}
+			}
 			r.pass()
 			if f.routed(n) {
 				f.on = true
@@ -285,6 +318,55 @@ func (r *Router) room() bool {
 	return false
 }
 
+// direct applies the stripe in place where all of it belongs to one partition of this thread. False says that it does not.
+func (r *Router) direct() bool {
+	if r.only < 0 || r.local[r.only] == nil || r.open[r.only] != r.beside[r.only] {
+		return false
+	}
+	p := r.local[r.only]
+	nulls, heap := r.stripe(&p.kernel)
+	p.directStripe(r.id, r.keys.Hashes, heap, nulls)
+	return true
+}
+
+// stripe gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of its long strings go with them.
+func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
+	copy(k.words, r.keys.Words)
+	for i, a := range r.layout.args {
+		k.args[i] = nil
+		if a.column >= 0 {
+			k.args[i] = r.batch.Column(a.source).Words()[r.from:r.to]
+		}
+	}
+	if r.layout.hasNulls {
+		nulls = r.nullBits()
+	}
+	if r.keys.Long > 0 {
+		heap = r.oneHeap()
+	}
+	return nulls, heap
+}
+
+// oneHeap brings the long strings of the stripe into one heap, where there are several columns of them.
+func (r *Router) oneHeap() []byte {
+	k := r.keys
+	if len(k.Heaps) == 1 {
+		return k.Heaps[0]
+	}
+	r.long = r.long[:0]
+	for j, w := range r.layout.keys.Strings() {
+		places, marks := k.Words[w+1], k.Words[w+2]
+		for i := range marks {
+			if record.IsLong(marks[i]) {
+				off, n := record.LongPlace(places[i])
+				places[i] = record.PlaceLong(uint64(len(r.long)), n)
+				r.long = append(r.long, k.Heaps[j][off:off+n]...)
+			}
+		}
+	}
+	return r.long
+}
+
 // ensureAll makes room in every chunk that the stripe goes to.
 func (r *Router) ensureAll() bool {
 	for p, rows := range r.counts {
@@ -307,8 +389,14 @@ func (r *Router) ensure(p, rows, bytes int) bool {
 	return r.openChunk(p, chunkRows) != nil
 }
 
-// openChunk opens a chunk for partition p, nil where its ring is full.
+// openChunk opens a chunk for partition p, nil where its ring is full. For rows of a partition of this thread it is one beside the ring, if
+// nothing is in the ring that would come after it.
 func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
+	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() {
+		r.open[p] = c
+		c.begin(kind, r.id)
+		return c
+	}
 	s := r.out[p].Reserve(1)
 	if len(s) == 0 {
 		return nil
@@ -318,9 +406,16 @@ func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
 	return r.open[p]
 }
 
-// commit publishes the open chunk of partition p.
+// commit publishes the open chunk of partition p, or applies it where it is in no ring.
 func (r *Router) commit(p int) {
+	c := r.open[p]
 	r.open[p] = nil
+	if c != nil && c == r.beside[p] {
+		if c.rows > 0 {
+			r.local[p].direct(c)
+		}
+		return
+	}
 	r.out[p].Commit(1)
 	r.bells[p].Ring()
 }
@@ -439,7 +534,8 @@ func (r *Router) copyLong() {
 // how many.
 func (r *Router) publish(busy bool) (chunks int) {
 	for p, c := range r.open {
-		if c != nil && (!busy || r.out[p].Empty()) {
+		// What is beside the ring waits until it is full or nothing else is to be done: nobody is idle for it.
+		if c != nil && (!busy || r.out[p].Empty() && (c != r.beside[p])) {
 			r.commit(p)
 			chunks++
 		}

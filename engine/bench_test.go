@@ -28,6 +28,7 @@ func (w *waker) Step(core.Nanos) int {
 func (w *waker) Wake() core.Nanos  { return core.Never }
 func (w *waker) Done() bool        { return w.stop.Load() }
 func (w *waker) Stall() core.Stall { return core.StallInput }
+func (w *waker) Err() error        { return nil }
 
 // The time from a publication to the answer of a runner that was idle for a while, for each policy. There must be a core for either side.
 func BenchmarkWake(b *testing.B) {

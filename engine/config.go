@@ -34,6 +34,9 @@ const (
 	DefaultFoldBytes = 256 << 20
 	minFoldBytes     = 1 << 20
 
+	// MinStateBytes bounds StateBytes from below: the first pages of some tables.
+	MinStateBytes = 1 << 20
+
 	// DefaultRetryMin and DefaultRetryMax are the first and the longest wait after a transient error.
 	DefaultRetryMin = 100 * time.Millisecond
 	DefaultRetryMax = 10 * time.Second
@@ -96,9 +99,16 @@ type Config struct {
 	// Exchange is how records come to the partitions; the zero value, auto, suits. The result does not depend on it.
 	Exchange core.Exchange
 
-	// FoldBytes bounds the table in which each reader folds, before it is flushed to the partitions; 0 means DefaultFoldBytes divided by the
-	// number of readers. The memory behind it may be twice as much, because it grows by doubling.
+	// FoldBytes bounds the table in which each reader folds, before it is flushed to the partitions; 0 means DefaultFoldBytes, or a quarter
+	// of StateBytes where that is less, divided by the number of readers.
 	FoldBytes int
+
+	// StateBytes bounds the memory of all groups of the plan together, in partitions and where readers fold: rows, indexes and long keys, to
+	// the page. It is not in the heap of the Go program. 0 means half of the memory that the process may use (its cgroup's, or the
+	// machine's). StatePolicy says what happens where it is not enough: the plan ends with an error, or records of new groups are
+	// dropped and counted.
+	StateBytes  int
+	StatePolicy core.StatePolicy
 
 	// BatchRows is the capacity of the batches that readers fill; 0 means record.DefaultRows.
 	BatchRows int
@@ -163,6 +173,15 @@ func (c *Config) Validate() error {
 	if c.FoldBytes < 0 {
 		fault("%d bytes to fold in, expected at least 1, or 0 for %d MiB over all readers", c.FoldBytes, DefaultFoldBytes>>20)
 	}
+	if c.StateBytes != 0 && c.StateBytes < MinStateBytes {
+		fault("%d bytes for the groups, expected at least %d, or 0 for half of the memory", c.StateBytes, MinStateBytes)
+	}
+	if c.StatePolicy > core.StateShed {
+		fault("no state policy %v", c.StatePolicy)
+	}
+	if c.StatePolicy == core.StateShed && c.Exchange == core.ExchangeFold {
+		fault("a plan that sheds cannot fold: partial states do not say how many records they stand for")
+	}
 	if c.RingSlots < 0 || c.RingSlots > ring.MaxSlots || c.RingSlots&(c.RingSlots-1) != 0 {
 		fault("rings of %d slots, expected a power of two up to %d, or 0 for %d", c.RingSlots, ring.MaxSlots, DefaultRingSlots)
 	}
@@ -202,6 +221,7 @@ func (c *Config) String() string {
 		fmt.Fprintf(&b, ", routed %v", d.Route.Routing)
 	}
 	fmt.Fprintf(&b, ", exchange %v", d.Exchange)
+	fmt.Fprintf(&b, ", groups in %d MiB (else %v)", d.StateBytes>>20, d.StatePolicy)
 	fmt.Fprintf(&b, ", batches of %d rows, rings of %d x %d KiB", d.BatchRows, d.RingSlots, core.ChunkBytes>>10)
 	if d.Plan != nil {
 		fmt.Fprintf(&b, ": %v", d.Plan)
@@ -231,8 +251,11 @@ func (c *Config) withDefaults(cpus int) Config {
 			d.RingSlots /= 2
 		}
 	}
+	if d.StateBytes == 0 {
+		d.StateBytes = max(affinity.Memory()/2, MinStateBytes)
+	}
 	if d.FoldBytes == 0 {
-		d.FoldBytes = max(DefaultFoldBytes/max(len(d.Readers), 1), minFoldBytes)
+		d.FoldBytes = max(min(DefaultFoldBytes, d.StateBytes/4)/max(len(d.Readers), 1), minFoldBytes)
 	}
 	if d.RetryMin == 0 {
 		d.RetryMin = DefaultRetryMin

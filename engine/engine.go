@@ -28,6 +28,7 @@ type Engine struct {
 	cfg       Config // with defaults
 	placement affinity.Placement
 	owners    *core.Owners
+	state     *core.State
 	start     time.Time
 
 	sources    []sourceAgent
@@ -98,6 +99,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	c := &e.cfg
 	e.owners = core.NewOwners(c.Partitions)
+	e.state = core.NewState(c.StateBytes, c.StatePolicy)
 	empty, err := core.EmptyImages(c.Plan, e.owners, c.Partitions)
 	if err != nil {
 		return nil, err
@@ -162,33 +164,42 @@ func (e *Engine) build(ringsAreDefault bool) error {
 	readerBells, partitionBells := coreBells[:len(c.Readers)], coreBells[len(c.Readers):]
 
 	in := make([][]*ring.Consumer[core.Chunk], c.Partitions)
-	for id, reader := range c.Readers {
+	out := make([][]*ring.Producer[core.Chunk], len(c.Readers))
+	for id := range c.Readers {
 		ends := make([]ringEnds, c.Partitions)
-		out := make([]*ring.Producer[core.Chunk], c.Partitions)
 		for p := range ends {
 			slots := c.RingSlots
 			if ringsAreDefault && bells[id] == bells[len(c.Readers)+p] {
 				slots = minRingSlots
 			}
 			ends[p].in, ends[p].out = ring.New[core.Chunk](slots)
-			out[p] = ends[p].in
+			out[id] = append(out[id], ends[p].in)
 			in[p] = append(in[p], ends[p].out)
 		}
 		e.rings = append(e.rings, ends)
-		s := e.newSource(id, reader, bells[id])
-		e.sources = append(e.sources, s)
-		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, e.owners, c.Route, core.Fold{Exchange: c.Exchange, Bytes: c.FoldBytes}, out, partitionBells)
-		if err != nil {
-			return err
-		}
-		e.routers = append(e.routers, router)
 	}
 	for p := range c.Partitions {
-		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, e.owners, in[p], readerBells)
+		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, e.owners, in[p], readerBells, e.state)
 		if err != nil {
 			return err
 		}
 		e.partitions = append(e.partitions, partition)
+	}
+	for id, reader := range c.Readers {
+		local := make([]*core.Partition, c.Partitions) // those that the reader's runner steps too
+		for p := range local {
+			if bells[id] == bells[len(c.Readers)+p] {
+				local[p] = e.partitions[p]
+			}
+		}
+		s := e.newSource(id, reader, bells[id])
+		e.sources = append(e.sources, s)
+		fold := core.Fold{Exchange: c.Exchange, Bytes: c.FoldBytes}
+		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, e.owners, c.Route, fold, out[id], partitionBells, local, e.state)
+		if err != nil {
+			return err
+		}
+		e.routers = append(e.routers, router)
 	}
 	for i, seat := range e.placement.Runners {
 		r := e.runners[i]
@@ -245,7 +256,12 @@ func (e *Engine) agentDone(a core.Agent) {
 			next.images = append(next.images, p.Image())
 		}
 		if e.cfg.Route.For(e.cfg.Plan).Scatters() {
-			next.images = []*core.Image{core.MergeImages(next.images)}
+			merged, err := core.MergeImages(next.images)
+			if err != nil {
+				e.fail(err)
+				return
+			}
+			next.images = []*core.Image{merged}
 		}
 		e.current.Store(next)
 	}

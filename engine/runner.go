@@ -175,6 +175,10 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		} else {
 			a.idle(now)
 		}
+		if err := a.Err(); err != nil {
+			r.engine.fail(err)
+			return work
+		}
 		if a.Done() {
 			a.done = true
 			r.live--

@@ -74,6 +74,7 @@ func (a *AgentStats) Duty(elapsed time.Duration) float64 {
 // different moments.
 type Stats struct {
 	Plan       string
+	StateBytes int           // memory of all groups, of Config.StateBytes
 	Elapsed    time.Duration // since Start, until everything had stopped
 	Epoch      uint64        // of the newest snapshot
 	Readers    []ReaderStats
@@ -85,7 +86,7 @@ type Stats struct {
 
 // Stats reads the counters.
 func (e *Engine) Stats() Stats {
-	s := Stats{Plan: e.cfg.Plan.String(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.current.Load().epoch}
+	s := Stats{Plan: e.cfg.Plan.String(), StateBytes: e.state.Bytes(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.current.Load().epoch}
 	if s.Elapsed == 0 {
 		s.Elapsed = time.Since(e.start)
 	}
@@ -129,10 +130,14 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// Counters are those of all readers together.
+// Counters are those of all readers together, with what the partitions have shed.
 func (s Stats) Counters() (c core.Counters) {
 	for i := range s.Readers {
 		c.Add(s.Readers[i].Counters)
+	}
+	for i := range s.Partitions {
+		c.Shed += s.Partitions[i].Shed
+		c.Counted -= s.Partitions[i].Shed
 	}
 	return c
 }
@@ -184,13 +189,16 @@ func (s Stats) String() string {
 	var b strings.Builder
 	total := s.Counters()
 	fmt.Fprintf(&b, "%s\n", s.Plan)
-	fmt.Fprintf(&b, "%d records in %v, %d groups, epoch %d\n", total.In, s.Elapsed.Round(time.Millisecond), s.Groups(), s.Epoch)
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "reader\tstate\tin\tcounted\tkeyless\tquarantined\tdropped\tretries\tbatches\tfolded\tpartials\tflushes\t\n")
-	for i, r := range s.Readers {
-		fmt.Fprintf(w, "%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", i, r.State, r.In, r.Counted, r.Keyless, r.Quarantined, r.Dropped, r.Retries, r.Batches, r.Folded, r.Partials, r.Flushes)
+	fmt.Fprintf(&b, "%d records in %v, %d groups in %d KiB, epoch %d\n", total.In, s.Elapsed.Round(time.Millisecond), s.Groups(), s.StateBytes>>10, s.Epoch)
+	if total.Shed > 0 {
+		fmt.Fprintf(&b, "%d records SHED: there was no memory for their groups (Config.StateBytes)\n", total.Shed)
 	}
-	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t\t\t%d\t%d\t%d\t%d\t\n", total.In, total.Counted, total.Keyless, total.Quarantined, total.Batches, total.Folded, total.Partials, total.Flushes)
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "reader\tstate\tin\tcounted\tkeyless\tquarantined\tdropped\tretries\tbatches\tfolded\tdirect\tpartials\tflushes\t\n")
+	for i, r := range s.Readers {
+		fmt.Fprintf(w, "%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", i, r.State, r.In, r.Counted, r.Keyless, r.Quarantined, r.Dropped, r.Retries, r.Batches, r.Folded, r.Direct, r.Partials, r.Flushes)
+	}
+	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t\t\t%d\t%d\t%d\t%d\t%d\t\n", total.In, total.Counted, total.Keyless, total.Quarantined, total.Batches, total.Folded, total.Direct, total.Partials, total.Flushes)
 	w.Flush()
 	fmt.Fprintf(w, "partition\trecords\tpartials\tgroups\tKiB\t\n")
 	var rows, partials uint64

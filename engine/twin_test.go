@@ -182,7 +182,7 @@ func twin(t *testing.T, c *testgen.Case, partitions int) {
 	e, err := engine.Start(t.Context(), engine.Config{
 		Plan: p, Readers: readers, Partitions: partitions, RingSlots: 2 << (c.Seed % 3), BatchRows: 1500,
 		Route: routes[(c.Seed+uint64(partitions))%uint64(len(routes))], Wait: engine.WaitPolicy(c.Seed % 3),
-		Exchange: core.Exchange((c.Seed + uint64(partitions/2)) % 3), FoldBytes: 1 << (8 + c.Seed%14),
+		Exchange: core.Exchange((c.Seed + uint64(partitions/2)) % 4), FoldBytes: 1 << (8 + c.Seed%14),
 	})
 	if err != nil {
 		t.Fatal(err)

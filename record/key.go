@@ -296,8 +296,11 @@ func (l *KeyLayout) allNull(k *Keys, row int) bool {
 
 // HashKey is the hash of one key: the twin of hash.
 func (l *KeyLayout) HashKey(key []uint64) uint64 {
-	if l.words == 0 {
+	switch {
+	case l.words == 0:
 		return 0
+	case l.words == 1 && !l.nullable:
+		return mix(l.seed, key[0])
 	}
 	null := l.nullable
 	for i := range l.columns {

@@ -11,14 +11,12 @@ TEXT ·find512(SB), NOSPLIT, $0-16
 	MOVQ         8(DX), DI   // keys
 	MOVQ         16(DX), R8  // off
 	MOVQ         24(DX), R9  // missed
-	MOVQ         32(DX), R10 // index
+	MOVQ         32(DX), R10 // slots
 	MOVQ         40(DX), R11 // rows
 	MOVQ         48(DX), CX  // n
 	VMOVQ        56(DX), X8  // shift from hash to slot
 	VMOVQ        64(DX), X9  // shift from row to bytes
 	VMOVDQU32    72(DX), Y18 // numbers of the keys
-	MOVQ         $1, AX
-	VPBROADCASTQ AX, Z17
 	MOVL         $8, AX
 	VPBROADCASTD AX, Y19
 	XORQ         R12, R12
@@ -31,7 +29,6 @@ eight:
 	VPGATHERQD  (R10)(Z0*4), K1, Y1
 	VPMOVZXDQ   Y1, Z1
 	VPTESTMQ    Z1, Z1, K2 // there is an entry
-	VPSUBQ      Z17, Z1, K2, Z1
 	VPSLLQ      X9, Z1, Z1
 	VMOVDQU64   Z1, (R8)
 	KXNORB      K1, K1, K1
@@ -51,4 +48,89 @@ eight:
 	JG          eight
 	VZEROUPPER
 	MOVQ        R12, misses+8(FP)
+	RET
+
+// func findTags(p *probeTags)
+//
+// R12 counts the keys. The bucket of key R12+ahead, or of the last, is asked for in each round.
+TEXT ·findTags(SB), NOSPLIT, $0-8
+	MOVQ  p+0(FP), DX
+	MOVQ  0(DX), SI      // hashes
+	MOVQ  8(DX), DI      // off
+	MOVQ  16(DX), R8     // n
+	MOVQ  24(DX), R9     // buckets
+	MOVQ  32(DX), R10    // rows
+	MOVQ  40(DX), CX     // shift
+	MOVQ  48(DX), R11    // split
+	MOVQ  56(DX), R13    // rowBytes
+	TESTQ R8, R8
+	JLE   done
+
+	// The buckets of the first keys.
+	XORQ R12, R12
+
+first:
+	MOVQ       (SI)(R12*8), AX
+	SHLQ       $8, AX       // shardBits
+	SHRXQ      CX, AX, AX
+	MOVQ       AX, BX
+	SHRQ       $1, BX
+	CMPQ       BX, R11
+	CMOVQCS    BX, AX
+	SHLQ       $6, AX       // bucketSize
+	PREFETCHT0 (R9)(AX*1)
+	INCQ       R12
+	CMPQ       R12, R8
+	JGE        begin
+	CMPQ       R12, $32     // ahead
+	JLT        first
+
+begin:
+	XORQ R12, R12
+	XORQ DX, DX
+
+key:
+	LEAQ       32(R12), R15 // ahead
+	LEAQ       -1(R8), AX
+	CMPQ       R15, R8
+	CMOVQGE    AX, R15
+	MOVQ       (SI)(R15*8), AX
+	SHLQ       $8, AX
+	SHRXQ      CX, AX, AX
+	MOVQ       AX, BX
+	SHRQ       $1, BX
+	CMPQ       BX, R11
+	CMOVQCS    BX, AX
+	SHLQ       $6, AX
+	PREFETCHT0 (R9)(AX*1)
+
+	MOVQ         (SI)(R12*8), AX
+	MOVL         AX, BX
+	ORL          $1, BX              // tagOf
+	VMOVD        BX, X0
+	VPBROADCASTW X0, Y0
+	SHLQ         $8, AX
+	SHRXQ        CX, AX, AX
+	MOVQ         AX, BX
+	SHRQ         $1, BX
+	CMPQ         BX, R11
+	CMOVQCS      BX, AX
+	SHLQ         $6, AX
+	ADDQ         R9, AX
+	VPCMPEQW     (AX), Y0, Y1
+	VPMOVMSKB    Y1, BX
+	ANDL         $0xFFFFF, BX        // two bits for each of the ten tags
+	TZCNTL       BX, R14             // 32 where there is none: that reads behind the bucket, and is dropped
+	MOVL         24(AX)(R14*2), AX   // rows
+	TESTL        BX, BX
+	CMOVQEQ      DX, AX
+	IMULQ        R13, AX
+	MOVQ         AX, (DI)(R12*8)
+	PREFETCHT0   (R10)(AX*1)
+	INCQ         R12
+	CMPQ         R12, R8
+	JLT          key
+	VZEROUPPER
+
+done:
 	RET

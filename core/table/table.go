@@ -3,76 +3,120 @@ package table
 import (
 	"fmt"
 	"math/bits"
+	"runtime"
 	"unsafe"
 
 	"github.com/velo-engine/velo/core/agg"
-	"github.com/velo-engine/velo/internal/pages"
+	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/internal/prefetch"
 	"github.com/velo-engine/velo/record"
 )
 
 const (
-	// MaxGroups bounds the rows of one table: their numbers are kept in 32 bits.
+	// MaxGroups bounds the rows of one table: their numbers are kept in 32 bits, and 0 is none.
 	MaxGroups = 1<<32 - 2
 
 	// MaxHeap bounds the bytes of long strings in the keys of one table: their places are kept in 32 bits.
-	MaxHeap = 1 << 32
+	MaxHeap = 1<<32 - 1
 
-	// firstSlots is the size of the index of an empty table: 16 KiB.
-	firstSlots = 1 << 12
-
-	// While the index is small enough for the second-level cache, probes that miss cost more than its size: it is filled to an eighth.
-	// A larger one is filled to a quarter.
-	smallSlots = 1 << 15
-	smallLoad  = 8
-	largeLoad  = 4
-
-	// ahead is how many lines are asked for at a time: about as many as a core can wait for. More are dropped.
-	ahead = 16
-
-	// stringWords is the number of words of a text column in a key.
-	stringWords = 3
+	// maxBytes bounds the rows of a table that has no budget: addresses, not memory.
+	maxBytes = 64 << 30
 
 	// shardBits is how many bits of the hash have chosen the shard and say nothing within it.
 	shardBits = 8
 )
+
+// Memory is what a table may take.
+type Memory struct {
+	Budget *arena.Budget // nil has no bound
+	Groups int           // at most so many; 0 means MaxGroups, or what the budget has room for
+}
 
 // A Table is the groups of one partition.
 type Table struct {
 	keys     *record.KeyLayout
 	keyWords int
 	rowWords int
+	rowBytes uint64
 	init     []uint64 // the states of a new group
 
-	oneString bool // the key is one text column
+	near    near
+	buckets buckets // where near is too small; it has no buckets until then
 
-	index []uint32 // a power of two slots: 0, or the number of a row plus one
-	shift uint     // home slot: hash << shardBits >> shift
-	rows  []uint64 // used rows, then free ones
-	used  int
-	heap  []byte
-	key   []uint64 // scratch of findAny
+	// rows of rowBytes each. Row 0 is no group: it is where records go that find no room, and what an index says where it has nothing.
+	rows *arena.Region
+	base unsafe.Pointer // of rows
+	used int            // rows that are groups: 1 to used
+	room int            // rows that may be
+	most int            // and how many there may ever be
 
-	far    []uint64 // scratch: where the rows of a stripe may be
+	heap     *arena.Region // the bytes of long strings, nil where there can be none
+	heapUsed int
+
+	shed uint64 // records that found no room
+	err  error  // why
+
+	key    []uint64 // scratch: the key of one record
+	diff   []uint64 // scratch: bits in which keys differ from those of their rows
 	misses []uint32 // scratch: keys whose first probe was not theirs
 }
 
-// New makes an empty table for keys of this layout and rows whose states begin as init.
-func New(keys *record.KeyLayout, init []uint64) *Table {
+// New makes an empty table for keys of this layout and rows whose states begin as init. The error says that the system has no memory for
+// it, not even the budget.
+func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 	t := &Table{
 		keys: keys, keyWords: keys.Words(), rowWords: RowWords(keys.Words() + len(init)), init: init,
-		key: make([]uint64, keys.Words()), oneString: keys.Columns() == 1 && len(keys.Strings()) == 1,
+		key: make([]uint64, keys.Words()),
 	}
-	t.setIndex(firstSlots)
-	t.rows = make([]uint64, firstSlots/8*t.rowWords)
-	return t
+	t.rowBytes = uint64(8 * t.rowWords)
+	t.most = memory.Groups
+	if t.most == 0 {
+		limit := maxBytes
+		if memory.Budget != nil {
+			limit = memory.Budget.Limit()
+		}
+		t.most = limit / int(t.rowBytes)
+	}
+	t.most = min(t.most, MaxGroups)
+	var err error
+	if t.rows, err = arena.New(memory.Budget, (t.most+1)*int(t.rowBytes)); err != nil {
+		return nil, err
+	}
+	if err := t.rows.Grow((firstRows + 1) * int(t.rowBytes)); err != nil {
+		return nil, fmt.Errorf("table: no memory for the first %d groups: %w", firstRows, err)
+	}
+	t.base = t.rows.Base()
+	t.room = t.rows.Len()/int(t.rowBytes) - 1
+	if t.buckets.region, err = arena.New(memory.Budget, bucketBytes(t.most)); err != nil {
+		return nil, err
+	}
+	if len(keys.Strings()) > 0 {
+		if t.heap, err = arena.New(memory.Budget, min(MaxHeap, t.most<<10)); err != nil {
+			return nil, err
+		}
+	}
+	t.near.reset()
+	return t, nil
+}
+
+// firstRows is how many groups a table has room for from the beginning, at least: the system's page is larger.
+const firstRows = 8
+
+// Free gives the memory back at once, before the collector finds that nobody has the table. Nobody may use it any more.
+func (t *Table) Free() {
+	t.rows.Free()
+	t.buckets.region.Free()
+	if t.heap != nil {
+		t.heap.Free()
+	}
 }
 
 // Reset takes all groups out and keeps the memory.
 func (t *Table) Reset() {
-	clear(t.index)
-	t.used = 0
-	t.heap = t.heap[:0]
+	t.near.reset()
+	t.buckets.count, t.buckets.split = 0, 0
+	t.used, t.heapUsed = 0, 0
+	t.shed, t.err = 0, nil
 }
 
 // RowWords is the number of words that a row takes which has so many: a row that fits a cache line does not lie across two.
@@ -88,317 +132,263 @@ func RowWords(words int) int {
 // Len is the number of groups.
 func (t *Table) Len() int { return t.used }
 
-// Bytes is the memory that the table holds.
-func (t *Table) Bytes() int { return 4*len(t.index) + 8*len(t.rows) + cap(t.heap) }
+// Bytes is the memory that the table holds: what its regions have taken from the budget, and the index of a small table.
+func (t *Table) Bytes() int {
+	n := t.rows.Len() + t.buckets.region.Len() + 4*len(t.near.memory)
+	if t.heap != nil {
+		n += t.heap.Len()
+	}
+	return n
+}
 
-// Used is the memory that the groups at hand need: of rows, heap and index.
-func (t *Table) Used() int { return t.used*(8*t.rowWords+4*largeLoad) + len(t.heap) }
+// Used is about the memory that the groups at hand need: of rows, index and heap.
+func (t *Table) Used() int { return t.used*(int(t.rowBytes)+2*bucketSize/splitLoad) + t.heapUsed }
 
-// Row is row i: the words of its key, then those of its states.
+// Shed is the number of records that found no room for a new group, and why: nil where there are none.
+func (t *Table) Shed() (records uint64, err error) { return t.shed, t.err }
+
+// Late is how often memory was used before its pages had been made present.
+func (t *Table) Late() int { return t.rows.Late() + t.buckets.region.Late() }
+
+// Row is row i: the words of its key, then those of its states. They are valid as long as the table, which the caller keeps alive.
 func (t *Table) Row(i int) (key, states []uint64) {
-	row := t.row(i)
+	row := t.row(uint64(i) + 1)
 	return row[:t.keyWords:t.keyWords], row[t.keyWords : t.keyWords+len(t.init)]
 }
 
-// RowAt is the number of the row at a place that FindOrCreate gave.
-func (t *Table) RowAt(off uint64) int { return int(off) / (8 * t.rowWords) }
+// RowAt is the number of the row at a place that FindOrCreate gave; -1 where the record found no room.
+func (t *Table) RowAt(off uint64) int { return int(off/t.rowBytes) - 1 }
 
-// Heap is where the long strings of the keys lie.
-func (t *Table) Heap() []byte { return t.heap }
-
-func (t *Table) row(i int) []uint64 {
-	return t.rows[i*t.rowWords : (i+1)*t.rowWords : (i+1)*t.rowWords]
+// Heap is where the long strings of the keys lie. It is valid as long as the table.
+func (t *Table) Heap() []byte {
+	if t.heap == nil || t.heapUsed == 0 {
+		return nil
+	}
+	// In bounds: the region is at least as long as what is used of it.
+	return unsafe.Slice((*byte)(t.heap.Base()), t.heapUsed)
 }
 
-func (t *Table) setIndex(slots int) {
-	words := pages.Make(slots / 2)
-	t.index = unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(words))), slots)
-	t.shift = uint(64 - bits.TrailingZeros(uint(slots)))
+// row is row r of the region. In bounds: rows are made below room.
+func (t *Table) row(r uint64) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Add(t.base, r*t.rowBytes)), t.rowWords)
 }
-
-//gcassert:inline
-func (t *Table) home(hash uint64) uint64 { return hash << shardBits >> (t.shift & 63) }
 
 // FindOrCreate finds the rows of a stripe of keys, column-wise as record.Keys has them, and makes rows for the keys that
 // have none. heap is where their long strings lie. off gets the place of each row in bytes behind the returned Base;
-// it has room for one word per hash. The places are valid until the next call.
-func (t *Table) FindOrCreate(hashes []uint64, words [][]uint64, heap []byte, off []uint64) agg.Rows {
-	t.reserve(len(hashes))
-	off = off[:len(hashes)]
-	base := unsafe.Pointer(unsafe.SliceData(t.rows))
-	switch {
-	case t.keyWords == 1:
-		t.find1(hashes, words[0], off)
-	case t.oneString:
-		t.findString(hashes, words, heap, off)
-	default:
-		t.findAny(hashes, words, heap, off)
-	}
-	return agg.Rows{Base: base, Off: off}
-}
-
-// The finds go over a stripe three times: the first probes of all, whose loads wait for nothing but memory and so wait together; the rows
+// it has room for one word per hash. The places are valid until the next call. A record that finds no room gets a row that is no group's
+// and is counted, see Shed.
+//
+// A stripe is looked up in three passes: the first probes of all, whose loads wait for nothing but memory and so wait together; the rows
 // that these lead to, likewise, with no branch on what is there; and then, one by one, the few keys whose first probe was not
-// theirs. A mispredicted branch in the middle of a probe would throw the loads of the following keys away: 33 ns a key at 100,000
-// groups against 12.
-
-// firstFar fills off with the entries that the first probe of each hash finds. It has their slots come in first, and the rows that they
-// lead to after it.
-func (t *Table) firstFar(hashes, off []uint64) {
-	index, shift := t.index, t.shift&63
-	mask := uint64(len(index) - 1)
-	off = off[:len(hashes)]
-	for i, h := range hashes {
-		off[i] = 4 * (h << shardBits >> shift & mask)
-	}
-	rowBytes := uint64(8 * t.rowWords)
-	places := t.places(len(hashes))
-	indexBase, rowsBase := unsafe.Pointer(unsafe.SliceData(index)), unsafe.Pointer(unsafe.SliceData(t.rows))
-	prefetch.Each(indexBase, off[:min(ahead, len(off))])
-	for from := 0; from < len(off); from += ahead {
-		to := min(from+ahead, len(off))
-		prefetch.Each(indexBase, off[to:min(to+ahead, len(off))])
-		for i := from; i < to; i++ {
-			e := uint64(index[off[i]/4&mask])
-			off[i] = e
-			row, _ := rowOf(e)
-			places[i] = row * rowBytes
-		}
-		prefetch.Each(rowsBase, places[from:to])
-	}
-}
-
-// places is scratch for n words.
-func (t *Table) places(n int) []uint64 {
-	if len(t.far) < n {
-		t.far = make([]uint64, n)
-	}
-	return t.far[:n]
-}
-
-// rowOf is the number of the row of an entry, 0 where there is none, and 1 in none where there is none.
-func rowOf(e uint64) (row, none uint64) {
-	some := min(e, 1)
-	return e - some, 1 - some
-}
-
-// isFar says whether the table is larger than the caches near the core.
-func (t *Table) isFar() bool { return prefetch.Enabled && len(t.index) > smallSlots }
-
-// find1 is findAny for keys of one word, which cannot be a string.
-func (t *Table) find1(hashes, keys, off []uint64) {
+// theirs. A mispredicted branch in the middle of a probe would throw the loads of the following keys away.
+func (t *Table) FindOrCreate(hashes []uint64, words [][]uint64, heap []byte, off []uint64) agg.Rows {
 	n := len(hashes)
-	keys, off = keys[:n], off[:n]
-	far := t.isFar()
-	if far {
-		t.firstFar(hashes, off)
-	}
-	missed, misses := t.missed(n), 0
-	// In bounds: the index has a power of two slots, of which shift leaves as many, and its entries are numbers of rows.
-	index, rows := unsafe.Pointer(unsafe.SliceData(t.index)), unsafe.Pointer(unsafe.SliceData(t.rows))
-	shift, rowBytes := t.shift&63, uint64(8*t.rowWords)
-	done := 0
-	if have512 && !far && t.rowWords&(t.rowWords-1) == 0 && n >= vectorKeys {
-		done = n &^ (vectorKeys - 1)
-		misses = find512(&probe512{
-			unsafe.SliceData(hashes), unsafe.SliceData(keys), unsafe.SliceData(off), unsafe.SliceData(missed), index, rows, done,
-			uint64(shift), uint64(bits.TrailingZeros64(rowBytes)),
-			[vectorKeys]uint32{0, 1, 2, 3, 4, 5, 6, 7},
-		})
-	}
-	for i := done; i < n; i++ {
-		key := keys[i]
-		e := off[i]
-		if !far {
-			e = uint64(*(*uint32)(unsafe.Add(index, hashes[i]<<shardBits>>shift*4)))
-		}
-		row, none := rowOf(e)
-		at := row * rowBytes
-		off[i] = at
-		missed[misses] = uint32(i)
-		if *(*uint64)(unsafe.Add(rows, at))^key|none != 0 {
-			misses++
-		}
-	}
-	for _, i := range missed[:misses] {
-		off[i] = rowBytes * t.probe1(hashes[i], keys[i])
-	}
-}
-
-// vectorKeys is how many keys find512 looks at together.
-const vectorKeys = 8
-
-// probe512 is what find512 works on. The assembly knows its layout.
-type probe512 struct {
-	hashes, keys, off *uint64
-	missed            *uint32 // room for vectorKeys more than there are keys
-	index, rows       unsafe.Pointer
-	n                 int    // a multiple of vectorKeys
-	shift             uint64 // of a hash without its shard, to its slot
-	rowShift          uint64 // from the number of a row to its place
-	first             [vectorKeys]uint32
-}
-
-// probe1 finds or makes the row of one key of one word.
-func (t *Table) probe1(hash, key uint64) uint64 {
-	mask := uint64(len(t.index) - 1)
-	for slot := t.home(hash); ; slot++ {
-		e := t.index[slot&mask]
-		if e == 0 {
-			row := t.add(slot & mask)
-			t.row(int(row))[0] = key
-			return row
-		}
-		if row := uint64(e) - 1; t.rows[row*uint64(t.rowWords)] == key {
-			return row
-		}
-	}
-}
-
-// findString is findAny for a key of one text column. A long string differs in the word that says where it lies, so it always
-// takes the slow way.
-func (t *Table) findString(hashes []uint64, words [][]uint64, heap []byte, off []uint64) {
-	n := len(hashes)
-	w0, w1, w2, off := words[0][:n], words[1][:n], words[2][:n], off[:n]
-	far := t.isFar()
-	if far {
-		t.firstFar(hashes, off)
-	}
-	missed, misses := t.missed(n), 0
-	// In bounds: see find1.
-	index, rows := unsafe.Pointer(unsafe.SliceData(t.index)), unsafe.Pointer(unsafe.SliceData(t.rows))
-	shift, rowBytes := t.shift&63, uint64(8*t.rowWords)
-	for i := range w0 {
-		e := off[i]
-		if !far {
-			e = uint64(*(*uint32)(unsafe.Add(index, hashes[i]<<shardBits>>shift*4)))
-		}
-		row, none := rowOf(e)
-		at := row * rowBytes
-		off[i] = at
-		key := (*[stringWords]uint64)(unsafe.Add(rows, at))
-		missed[misses] = uint32(i)
-		if key[0]^w0[i]|key[1]^w1[i]|key[2]^w2[i]|none != 0 {
-			misses++
-		}
-	}
-	for _, i := range missed[:misses] {
-		t.key[0], t.key[1], t.key[2] = w0[i], w1[i], w2[i]
-		off[i] = rowBytes * t.probe(hashes[i], t.key, heap)
-	}
-}
-
-// missed is scratch for the places of n keys, and some more that may be written behind them.
-func (t *Table) missed(n int) []uint32 {
+	off = off[:n]
+	t.reserve(n)
 	if len(t.misses) < n+vectorKeys {
 		t.misses = make([]uint32, n+vectorKeys)
+		t.diff = make([]uint64, n)
 	}
-	return t.misses
-}
-
-// findAny finds the rows of keys of any layout: the twin of the others.
-func (t *Table) findAny(hashes []uint64, words [][]uint64, heap []byte, off []uint64) {
-	for i, h := range hashes {
+	var misses int
+	switch {
+	case t.buckets.count > 0:
+		t.buckets.first(t, hashes, off)
+		misses = t.compare(words, off)
+	case have512 && t.keyWords == 1 && t.rowWords&(t.rowWords-1) == 0:
+		misses = t.near.find512(t, hashes, words[0], off)
+	default:
+		t.near.first(t, hashes, off)
+		misses = t.compare(words, off)
+	}
+	for _, i := range t.misses[:misses] {
 		for w := range t.key {
 			t.key[w] = words[w][i]
 		}
-		off[i] = uint64(8*t.rowWords) * t.probe(h, t.key, heap)
+		off[i] = t.rowBytes * t.findOrCreate(hashes[i], t.key, heap)
 	}
+	return agg.Rows{Base: t.base, Off: off}
 }
 
-// probe finds or makes the row of one key.
-func (t *Table) probe(hash uint64, key []uint64, heap []byte) uint64 {
-	mask := uint64(len(t.index) - 1)
-	for slot := t.home(hash); ; slot++ {
-		e := t.index[slot&mask]
-		if e == 0 {
-			row := t.add(slot & mask)
-			t.setKey(t.row(int(row)), key, heap)
-			return row
+// compare looks whether the rows at off have the keys, and leaves the numbers of those that have not in t.misses.
+func (t *Table) compare(words [][]uint64, off []uint64) (misses int) {
+	n := len(off)
+	missed := t.misses[:n+1]
+	base := t.base // In bounds, below: the first probes give places of rows, which have the words of a key.
+	switch t.keyWords {
+	case 1:
+		w0 := words[0][:n]
+		for i, at := range off {
+			missed[misses] = uint32(i)
+			if (*(*uint64)(unsafe.Add(base, at))^w0[i])|none(at) != 0 {
+				misses++
+			}
 		}
-		if row := uint64(e) - 1; t.keys.Equal(key, heap, t.row(int(row)), t.heap) {
-			return row
+	case 2:
+		w0, w1 := words[0][:n], words[1][:n]
+		for i, at := range off {
+			key := (*[2]uint64)(unsafe.Add(base, at))
+			missed[misses] = uint32(i)
+			if (key[0]^w0[i])|(key[1]^w1[i])|none(at) != 0 { // ^ binds no closer than |
+				misses++
+			}
+		}
+	case 3:
+		w0, w1, w2 := words[0][:n], words[1][:n], words[2][:n]
+		for i, at := range off {
+			key := (*[3]uint64)(unsafe.Add(base, at))
+			missed[misses] = uint32(i)
+			if (key[0]^w0[i])|(key[1]^w1[i])|(key[2]^w2[i])|none(at) != 0 {
+				misses++
+			}
+		}
+	default:
+		diff := t.diff[:n]
+		for i, at := range off {
+			diff[i] = none(at)
+		}
+		for w := range words {
+			column := words[w][:n]
+			for i, at := range off {
+				diff[i] |= *(*uint64)(unsafe.Add(base, at+uint64(8*w))) ^ column[i]
+			}
+		}
+		for i, d := range diff {
+			missed[misses] = uint32(i)
+			if d != 0 {
+				misses++
+			}
 		}
 	}
+	return misses
 }
 
-// add makes a row with empty states for a free slot of the index and returns its number.
-func (t *Table) add(slot uint64) uint64 {
-	row := uint64(t.used)
+// none is 1 for the place of row 0.
+//
+//gcassert:inline
+func none(at uint64) uint64 { return (at - 1) >> 63 }
+
+// findOrCreate finds or makes the row of one key; 0 where there is no room.
+func (t *Table) findOrCreate(hash uint64, key []uint64, heap []byte) (row uint64) {
+	if row = t.find(hash, key, heap); row != 0 {
+		return row
+	}
+	if t.used == t.room || !t.heapRoom(key) {
+		t.shed++
+		return 0
+	}
 	t.used++
-	t.index[slot] = uint32(row + 1)
-	copy(t.row(int(row))[t.keyWords:], t.init)
+	row = uint64(t.used)
+	r := t.row(row)
+	t.setKey(r, key, heap)
+	copy(r[t.keyWords:], t.init)
+	if t.buckets.count > 0 {
+		t.buckets.insert(hash, uint32(row))
+	} else {
+		t.near.insert(hash, uint32(row))
+	}
 	return row
 }
 
-// setKey writes a key and takes its long strings over into the table's heap.
-func (t *Table) setKey(row, key []uint64, heap []byte) {
-	copy(row, key)
-	for _, s := range t.keys.Strings() {
-		if record.IsLong(key[s+2]) {
-			from, n := record.LongPlace(key[s+1])
-			if uint64(len(t.heap))+n > MaxHeap {
-				panic(fmt.Sprintf("table: more than %d bytes of long strings in the keys of one partition", uint64(MaxHeap)))
-			}
-			row[s+1] = record.PlaceLong(uint64(len(t.heap)), n)
-			t.heap = append(t.heap, heap[from:from+n]...)
+// find finds the row of one key; 0 where there is none.
+func (t *Table) find(hash uint64, key []uint64, heap []byte) (row uint64) {
+	if t.buckets.count > 0 {
+		return t.buckets.find(t, hash, key, heap)
+	}
+	return t.near.find(t, hash, key, heap)
+}
+
+// isKey says whether a row has this key, whose long strings lie in heap.
+func (t *Table) isKey(row uint64, key []uint64, heap []byte) bool {
+	r := t.row(row)
+	if t.heap != nil { // there may be long strings
+		return t.keys.Equal(key, heap, r, t.Heap())
+	}
+	for w, v := range key {
+		if r[w] != v {
+			return false
 		}
 	}
+	return true
 }
 
 // Get finds the group of one key, whose long strings lie in heap. False says that there is none. Nothing is changed or
 // allocated.
 func (t *Table) Get(hash uint64, key []uint64, heap []byte) (row int, ok bool) {
-	mask := uint64(len(t.index) - 1)
-	for slot := t.home(hash); ; slot++ {
-		e := t.index[slot&mask]
-		if e == 0 {
-			return 0, false
+	r := t.find(hash, key, heap)
+	runtime.KeepAlive(t)
+	return int(r) - 1, r != 0
+}
+
+// heapRoom makes room for the long strings of a key. False says that there is none.
+func (t *Table) heapRoom(key []uint64) bool {
+	need := t.heapUsed
+	for _, s := range t.keys.Strings() {
+		if record.IsLong(key[s+2]) {
+			_, n := record.LongPlace(key[s+1])
+			need += int(n)
 		}
-		if row := int(e) - 1; t.keys.Equal(key, heap, t.row(row), t.heap) {
-			return row, true
+	}
+	if need == t.heapUsed {
+		return true
+	}
+	if need > MaxHeap {
+		t.err = fmt.Errorf("table: more than %d bytes of long strings in the keys of one partition", MaxHeap)
+		return false
+	}
+	if err := t.heap.Grow(need); err != nil {
+		t.err = err
+		return false
+	}
+	t.heap.Ahead(need)
+	return true
+}
+
+// setKey writes a key and takes its long strings over into the table's heap, which has room.
+func (t *Table) setKey(row, key []uint64, heap []byte) {
+	copy(row, key)
+	for _, s := range t.keys.Strings() {
+		if record.IsLong(key[s+2]) {
+			from, n := record.LongPlace(key[s+1])
+			at := t.heapUsed
+			t.heapUsed += int(n)
+			copy(t.Heap()[at:], heap[from:from+n])
+			row[s+1] = record.PlaceLong(uint64(at), n)
 		}
 	}
 }
 
-// reserve makes room for n more groups, so that neither the index nor the rows grow while a stripe is looked up.
+// reserve makes room for n more groups, as far as there is memory, so that neither the index nor the rows grow while a stripe is looked up.
 func (t *Table) reserve(n int) {
 	need := t.used + n
-	if need > MaxGroups {
-		panic(fmt.Sprintf("table: more than %d groups", MaxGroups))
+	if need > t.room {
+		want := min(need, t.most)
+		if err := t.rows.Grow((want + 1) * int(t.rowBytes)); err != nil {
+			t.err = err
+		} else if want < need {
+			t.err = fmt.Errorf("table: more than %d groups", t.most)
+		}
+		t.base = t.rows.Base()
+		t.room = min(t.rows.Len()/int(t.rowBytes)-1, t.most)
 	}
-	if slots := slotsFor(need); slots > len(t.index) {
-		t.grow(slots)
-	}
-	if need*t.rowWords > len(t.rows) {
-		rows := pages.Make(max(need, 2*len(t.rows)/t.rowWords) * t.rowWords)
-		copy(rows, t.rows[:t.used*t.rowWords])
-		t.rows = rows
+	t.rows.Ahead((t.used + 1) * int(t.rowBytes))
+	if t.buckets.count > 0 {
+		t.buckets.grow(t, n)
+	} else if !t.near.grow(t, need) {
+		t.buckets.begin(t, need)
 	}
 }
 
-// slotsFor is the size of an index for so many groups.
-func slotsFor(groups int) int {
-	slots := firstSlots
-	for slots <= smallSlots && groups*smallLoad > slots || groups*largeLoad > slots {
-		slots *= 2
+// Room makes room for n more groups with so many bytes of long strings together, and says whether there is.
+func (t *Table) Room(n, longBytes int) bool {
+	t.reserve(n)
+	if longBytes > 0 && (t.heapUsed+longBytes > MaxHeap || t.heap.Grow(t.heapUsed+longBytes) != nil) {
+		return false
 	}
-	return slots
+	return t.room-t.used >= n
 }
 
-// grow makes a larger index. The old one does not keep the hashes: they are made anew from the keys.
-func (t *Table) grow(slots int) {
-	old := t.index
-	t.setIndex(slots)
-	mask := uint64(slots - 1)
-	for _, e := range old {
-		if e == 0 {
-			continue
-		}
-		slot := t.home(t.keys.HashKey(t.row(int(e) - 1)))
-		for t.index[slot&mask] != 0 {
-			slot++
-		}
-		t.index[slot&mask] = e
-	}
-}
+// prefetchRows asks for the lines of some rows.
+func (t *Table) prefetchRows(places []uint64) { prefetch.Each(t.base, places) }
+
+// shiftFor is how far a hash without its shard is shifted to be a place among n, a power of two.
+func shiftFor(n uint64) uint { return uint(64 - bits.TrailingZeros64(n)) }

@@ -12,32 +12,36 @@ import (
 
 // Goal: a table is a map, for every kind of key: one word, one text, several columns. Method: random stripes of keys against a
 // Go map, through several growths, with long strings; then each key is looked up.
-func TestAgainstMap(t *testing.T) {
-	for _, vectors := range []bool{false, true} {
-		if vectors && !have512 {
-			t.Log("this processor has no AVX-512: the vectors are not tested")
-			continue
+func TestAgainstMap(t *testing.T) { eachVariant(t, testAgainstMap) }
+
+// eachVariant runs a test with and without assembly.
+func eachVariant(t *testing.T, test func(t *testing.T)) {
+	t.Run("go", func(t *testing.T) {
+		defer func(a, b bool) { have512, haveTags = a, b }(have512, haveTags)
+		have512, haveTags = false, false
+		test(t)
+	})
+	t.Run("assembly", func(t *testing.T) {
+		if !have512 || !haveTags {
+			t.Logf("AVX-512 %v, AVX2 %v: what is missing is not tested", have512, haveTags)
 		}
-		was := have512
-		have512 = vectors
-		testAgainstMap(t)
-		have512 = was
-	}
+		test(t)
+	})
 }
 
 func testAgainstMap(t *testing.T) {
-	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String}, record.Field{Name: "n", Type: record.Int64, Nullable: true})
+	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String}, record.Field{Name: "n", Type: record.Int64, Nullable: true}, record.Field{Name: "m", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, columns := range map[string][]int{"word": {0}, "text": {1}, "several": {0, 1, 2}, "nullable": {2}} {
+	for name, columns := range map[string][]int{"word": {0}, "text": {1}, "several": {0, 1, 2}, "nullable": {2}, "two": {0, 3}, "three": {0, 3, 3}} {
 		for seed := range uint64(4) {
 			rng := rand.New(rand.NewPCG(seed, 5))
 			l, err := record.NewKeyLayout(s, columns)
 			if err != nil {
 				t.Fatal(err)
 			}
-			tab := New(l, []uint64{100}) // one state: a counter from 100
+			tab := newTable(t, l, []uint64{100}) // one state: a counter from 100
 			want := map[string]uint64{}
 			domain := 10 + rng.IntN(40_000)
 			scratch := l.NewKeys(512)
@@ -55,8 +59,9 @@ func testAgainstMap(t *testing.T) {
 						break
 					}
 					b.SetInt64(0, int64(n/3)*1e12)
+					b.SetInt64(3, -1) // what differs in other words must not hide behind it
 					b.SetString(1, text)
-					id := map[string]string{"word": strconv.Itoa(n / 3), "text": text, "nullable": strconv.Itoa(n), "several": text + "/" + strconv.Itoa(n)}[name]
+					id := map[string]string{"word": strconv.Itoa(n / 3), "text": text, "nullable": strconv.Itoa(n), "several": text + "/" + strconv.Itoa(n), "two": strconv.Itoa(n / 3), "three": strconv.Itoa(n / 3)}[name]
 					if b.SetInt64(2, int64(n)); n%7 == 0 {
 						b.SetNull(2)
 						if name == "nullable" {
@@ -96,6 +101,9 @@ func testAgainstMap(t *testing.T) {
 						}
 					}
 				}
+				if name == "two" || name == "three" {
+					id = strconv.Itoa(int(l.Word(key, 0) / 1e12))
+				}
 				if name == "several" {
 					n := strings.TrimPrefix(text, strings.Repeat("long", 10))
 					id = text + "/" + n
@@ -112,7 +120,7 @@ func testAgainstMap(t *testing.T) {
 			}
 			var none []any
 			for _, c := range columns {
-				none = append(none, map[int]any{0: -1, 1: "not there", 2: -1}[c])
+				none = append(none, map[int]any{0: -1, 1: "not there", 2: -1, 3: -1}[c])
 			}
 			key, heap, err := l.EncodeValues(none...)
 			if err != nil {
@@ -144,7 +152,7 @@ func TestZeroKey(t *testing.T) {
 				for range 16 {
 					b.Add(0)
 				}
-				scratch, tab := l.NewKeys(16), New(l, []uint64{1})
+				scratch, tab := l.NewKeys(16), newTable(t, l, []uint64{1})
 				l.Encode(b, 0, 16, scratch)
 				rows := tab.FindOrCreate(scratch.Hashes, scratch.Words, nil, make([]uint64, 16))
 				if tab.Len() != 1 {
@@ -174,7 +182,7 @@ func TestAllocations(t *testing.T) {
 			b.SetInt64(0, int64(i))
 			b.SetString(1, strconv.Itoa(i))
 		}
-		scratch, off, tab := l.NewKeys(512), make([]uint64, 512), New(l, nil)
+		scratch, off, tab := l.NewKeys(512), make([]uint64, 512), newTable(t, l, nil)
 		once := func() {
 			l.Encode(b, 0, b.Len(), scratch)
 			tab.FindOrCreate(scratch.Hashes, scratch.Words, b.Column(1).Bytes, off)
@@ -184,4 +192,15 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("columns %v: %v allocations for 500 records", columns, n)
 		}
 	}
+}
+
+// newTable is New where there is memory.
+func newTable(t testing.TB, l *record.KeyLayout, init []uint64) *Table {
+	t.Helper()
+	tab, err := New(l, init, Memory{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tab.Free)
+	return tab
 }

@@ -1,0 +1,63 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/internal/arena"
+)
+
+// A StatePolicy is what happens when a plan's groups need more memory than they may have.
+type StatePolicy uint8
+
+const (
+	// StateStop ends the plan with an error that says so.
+	StateStop StatePolicy = iota
+
+	// StateShed goes on with the groups that are there: records of others are dropped, and counted as shed. Such a plan never folds, because
+	// a partial state that finds no room would not say how many records it stands for.
+	StateShed
+)
+
+// String is the policy as a word.
+func (p StatePolicy) String() string {
+	switch p {
+	case StateStop:
+		return "stop"
+	case StateShed:
+		return "shed"
+	}
+	return fmt.Sprintf("StatePolicy(%d)", uint8(p))
+}
+
+// A State is the memory that the groups of a plan may take, over all its routers and partitions. Nil has no bound.
+type State struct {
+	budget *arena.Budget
+	policy StatePolicy
+}
+
+// NewState bounds the memory of groups to so many bytes.
+func NewState(bytes int, policy StatePolicy) *State { return &State{arena.NewBudget(bytes), policy} }
+
+// Bytes is what the groups hold, to the page. Any goroutine may call it.
+func (s *State) Bytes() int { return s.budget.Used() }
+
+// memory is what one table may take of it: all.
+func (s *State) memory() table.Memory {
+	if s == nil {
+		return table.Memory{}
+	}
+	return table.Memory{Budget: s.budget}
+}
+
+// sheds says whether records that find no room are dropped.
+func (s *State) sheds() bool { return s != nil && s.policy == StateShed }
+
+// full is the error of a plan that may take no more.
+func (s *State) full(plan string, groups int, cause error) error {
+	bound := ""
+	if s != nil {
+		bound = fmt.Sprintf(" of %d bytes for the groups of the plan, over all partitions and readers", s.budget.Limit())
+	}
+	return fmt.Errorf("core: plan %s: no room for another group behind %d here, with the bound%s: %w", plan, groups, bound, cause)
+}

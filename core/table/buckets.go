@@ -1,0 +1,259 @@
+package table
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/velo-engine/velo/internal/arena"
+)
+
+const (
+	// bucketRows is how many rows a bucket has place for.
+	bucketRows = 10
+	bucketSize = 64
+
+	// firstBuckets is how many there are when a table has become too large for a near index.
+	firstBuckets = 1 << 10
+
+	// A table with more groups for each bucket than splitLoad begins to double their number, as many buckets at a time as there are new
+	// groups, so that it has ended when there are 7. Of buckets with 7 in the mean, one in ten is full (a Poisson distribution): few
+	// enough that probes end in the first.
+	splitLoad = 6
+
+	// splitLeast is how many buckets are split at a time at least, so that doubling ends even where no new groups come; splitBatch how many
+	// have their rows asked for together.
+	splitLeast = 16
+	splitBatch = 32
+
+	// spareBuckets lie behind the last, for what overflows from it.
+	spareBuckets = 16
+
+	// ahead is how many keys in front of the one at hand the buckets are asked for: what a line takes from memory.
+	ahead = 32
+)
+
+// bucket is a line of the index: the tags of up to bucketRows rows, and their numbers. It is filled from the front; a tag of 0 is a free place.
+// The assembly knows its layout.
+type bucket struct {
+	tags [bucketRows]uint16
+	_    uint32
+	rows [bucketRows]uint32
+}
+
+var _ [bucketSize]byte = [unsafe.Sizeof(bucket{})]byte{}
+
+// buckets is the index of a large table. A key's home is the bucket that the bits of its hash behind the shard choose; where that is full, the
+// row is in the next that is not, so a search ends at a bucket that is not full. A tag is 15 other bits of the hash: one key in
+// some thousands is compared with a row that is not its own.
+//
+// # Growth
+//
+// The number of buckets doubles in place, a few buckets at a time, from the last to the first: bucket b becomes 2b and 2b+1, where nothing is
+// any more, because everything behind b has moved. The buckets below `split` have yet to; a key whose home is among them is looked
+// for at its old home. Rows that overflowed go with the bucket that they come from: what is split is always a run of buckets before which there is
+// one that is not full. Nothing needs to be zero before it is split to, so a table that was reset need not be cleared.
+type buckets struct {
+	region *arena.Region
+	base   unsafe.Pointer
+	count  uint64 // a power of two; 0 while the table is small
+	shift  uint   // home: hash << shardBits >> shift
+	split  uint64 // homes below it, of half as many buckets, have not been split
+	seen   int    // groups when some were split last
+
+	moving []movingRow // scratch of splitRun
+	places []uint64
+}
+
+type movingRow struct {
+	row uint32
+	tag uint16
+}
+
+// bucketBytes is what the index of so many groups takes at most.
+func bucketBytes(groups int) int {
+	n := firstBuckets
+	for n*splitLoad < groups {
+		n *= 2
+	}
+	return (n + spareBuckets + 1) * bucketSize
+}
+
+// tagOf is a tag that is not 0, of bits of the hash that no place is chosen by.
+//
+//gcassert:inline
+func tagOf(hash uint64) uint16 { return uint16(hash) | 1 }
+
+// home is the bucket where a search begins.
+//
+//gcassert:inline
+func (x *buckets) home(hash uint64) uint64 {
+	b := hash << shardBits >> (x.shift & 63)
+	if b>>1 < x.split {
+		b >>= 1
+	}
+	return b
+}
+
+// at is bucket b. In bounds: homes are below count, and no search passes the spare buckets (insert).
+func (x *buckets) at(b uint64) *bucket { return (*bucket)(unsafe.Add(x.base, b*bucketSize)) }
+
+// isFull says whether a search goes on behind bucket b.
+func (b *bucket) isFull() bool { return b.tags[bucketRows-1] != 0 }
+
+// probeTags is what findTags works on. The assembly knows its layout.
+type probeTags struct {
+	hashes, off   *uint64
+	n             int
+	buckets, rows unsafe.Pointer
+	shift, split  uint64
+	rowBytes      uint64
+}
+
+// first fills off with the place of the row whose tag each hash finds in its home; row 0 where there is none. It has the lines of the
+// buckets come in first, and asks for those of the rows.
+func (x *buckets) first(t *Table, hashes, off []uint64) {
+	if haveTags {
+		findTags(&probeTags{
+			unsafe.SliceData(hashes), unsafe.SliceData(off), len(hashes), x.base, t.base, uint64(x.shift), x.split, t.rowBytes,
+		})
+		return
+	}
+	for i, h := range hashes {
+		b, tag := x.at(x.home(h)), tagOf(h)
+		row := uint32(0)
+		for j, other := range b.tags {
+			if other == tag {
+				row = b.rows[j]
+				break
+			}
+		}
+		off[i] = uint64(row) * t.rowBytes
+	}
+	t.prefetchRows(off)
+}
+
+// find finds the row of a key; 0 where there is none.
+func (x *buckets) find(t *Table, hash uint64, key []uint64, heap []byte) uint64 {
+	tag := tagOf(hash)
+	for b := x.home(hash); ; b++ {
+		bk := x.at(b)
+		for j, other := range &bk.tags {
+			if other == tag && t.isKey(uint64(bk.rows[j]), key, heap) {
+				return uint64(bk.rows[j])
+			}
+			if other == 0 {
+				return 0
+			}
+		}
+	}
+}
+
+// insert adds a row whose key is not there.
+func (x *buckets) insert(hash uint64, row uint32) {
+	x.put(x.home(hash), movingRow{row, tagOf(hash)})
+}
+
+// put adds a row to the first bucket from b on that is not full.
+func (x *buckets) put(b uint64, r movingRow) {
+	for ; b < x.count+spareBuckets; b++ {
+		bk := x.at(b)
+		for j, tag := range &bk.tags {
+			if tag == 0 {
+				bk.tags[j], bk.rows[j] = r.tag, r.row
+				return
+			}
+		}
+	}
+	// The hash is seeded, so nobody can bring this about.
+	panic(fmt.Sprintf("table: the last %d of %d buckets are full", spareBuckets, x.count))
+}
+
+// begin takes a table over from its near index, with place for so many groups.
+func (x *buckets) begin(t *Table, groups int) {
+	count := firstBuckets
+	for count*splitLoad < groups {
+		count *= 2
+	}
+	if !x.resize(t, uint64(count)) {
+		return
+	}
+	x.split = 0
+	clear(unsafe.Slice(x.at(0), x.count+spareBuckets))
+	for r := range t.used {
+		row := uint32(r) + 1
+		x.insert(t.keys.HashKey(t.row(uint64(row))), row)
+	}
+}
+
+// resize makes place for so many buckets. False says that there is no memory; the table then has room for no more groups.
+func (x *buckets) resize(t *Table, count uint64) bool {
+	// One more bucket than are used: findTags reads behind one that has no match.
+	if err := x.region.Grow(int(count+spareBuckets+1) * bucketSize); err != nil {
+		t.err = err
+		t.room = t.used
+		return false
+	}
+	x.base = x.region.Base()
+	x.count, x.shift = count, shiftFor(count)
+	return true
+}
+
+// grow begins to double the buckets where n more groups may become too many, and goes on with what was begun.
+func (x *buckets) grow(t *Table, n int) {
+	for uint64(t.used+n) > x.count*splitLoad {
+		x.splitRuns(t, x.split) // one doubling at a time
+		if !x.resize(t, 2*x.count) {
+			return
+		}
+		x.split, x.seen = x.count/2, t.used
+		clear(unsafe.Slice(x.at(x.count), spareBuckets))
+	}
+	if x.split > 0 {
+		x.splitRuns(t, max(splitLeast, uint64(t.used-x.seen)))
+		x.seen = t.used
+	}
+}
+
+// splitRuns splits the last k buckets of those that have yet to be, and the rest of the run that the first of them is in.
+func (x *buckets) splitRuns(t *Table, k uint64) {
+	for k > 0 && x.split > 0 {
+		end := x.split
+		begin := end - min(end, k, splitBatch)
+		for begin > 0 && x.at(begin-1).isFull() {
+			begin--
+		}
+		k -= min(k, end-begin)
+		x.moving = x.moving[:0]
+		overflows := false
+		for b := begin; b < end || overflows; b++ {
+			bk := x.at(b)
+			overflows = bk.isFull()
+			for j, tag := range &bk.tags {
+				if tag == 0 {
+					break
+				}
+				x.moving = append(x.moving, movingRow{bk.rows[j], tag})
+			}
+			*bk = bucket{}
+		}
+		x.split = begin
+		clear(unsafe.Slice(x.at(2*begin), 2*(end-begin)))
+		x.move(t)
+	}
+}
+
+// move puts the rows of x.moving into their buckets. The hash is made anew from the key, whose line is asked for ahead.
+func (x *buckets) move(t *Table) {
+	x.places = x.places[:0]
+	for _, r := range x.moving {
+		x.places = append(x.places, uint64(r.row)*t.rowBytes)
+	}
+	const together = 16
+	t.prefetchRows(x.places[:min(together, len(x.places))])
+	for i, r := range x.moving {
+		if i%together == 0 {
+			t.prefetchRows(x.places[min(i+together, len(x.places)):min(i+2*together, len(x.places))])
+		}
+		x.put(x.home(t.keys.HashKey(t.row(uint64(r.row)))), r)
+	}
+}

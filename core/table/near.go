@@ -1,0 +1,127 @@
+package table
+
+import (
+	"math/bits"
+	"unsafe"
+)
+
+const (
+	// firstSlots is the size of the index of an empty table: 16 KiB.
+	firstSlots = 1 << 12
+
+	// mostSlots is the largest that a near index gets: with its rows it still fits a second-level cache. As long as it does, probes that
+	// miss cost more than size, so it is filled to an eighth.
+	mostSlots = 1 << 15
+	nearLoad  = 8
+)
+
+// near is the index of a small table: open addressing with linear probing. A slot is the number of a row, 0 where there is none.
+type near struct {
+	slots  []uint32 // a power of two
+	memory []uint32 // where slots lies: firstSlots, or mostSlots once it has grown
+	shift  uint     // home slot: hash << shardBits >> shift
+}
+
+func (x *near) reset() { x.resize(firstSlots) }
+
+// resize makes the index empty, with so many slots.
+func (x *near) resize(slots int) {
+	switch {
+	case x.memory == nil:
+		x.memory = make([]uint32, slots)
+	case slots > len(x.memory):
+		x.memory = make([]uint32, mostSlots)
+	}
+	x.slots, x.shift = x.memory[:slots], shiftFor(uint64(slots))
+	clear(x.slots)
+}
+
+func (x *near) home(hash uint64) uint64 { return hash << shardBits >> (x.shift & 63) }
+
+// first fills off with the place of the row that the first probe of each hash finds.
+func (x *near) first(t *Table, hashes, off []uint64) {
+	// In bounds: the index has a power of two slots, of which shift leaves as many.
+	slots, shift := unsafe.Pointer(unsafe.SliceData(x.slots)), x.shift&63
+	off = off[:len(hashes)]
+	for i, h := range hashes {
+		off[i] = t.rowBytes * uint64(*(*uint32)(unsafe.Add(slots, h<<shardBits>>shift*4)))
+	}
+}
+
+// vectorKeys is how many keys find512 looks at together.
+const vectorKeys = 8
+
+// probe512 is what find512 works on. The assembly knows its layout.
+type probe512 struct {
+	hashes, keys, off *uint64
+	missed            *uint32 // room for vectorKeys more than there are keys
+	slots, rows       unsafe.Pointer
+	n                 int    // a multiple of vectorKeys
+	shift             uint64 // of a hash without its shard, to its slot
+	rowShift          uint64 // from the number of a row to its place
+	first             [vectorKeys]uint32
+}
+
+// find512 is first and compare of keys of one word, with vectors.
+func (x *near) find512(t *Table, hashes, keys, off []uint64) (misses int) {
+	n := len(hashes)
+	done := n &^ (vectorKeys - 1)
+	if done > 0 {
+		misses = find512(&probe512{
+			unsafe.SliceData(hashes), unsafe.SliceData(keys), unsafe.SliceData(off), unsafe.SliceData(t.misses), unsafe.Pointer(unsafe.SliceData(x.slots)), t.base, done,
+			uint64(x.shift), uint64(bits.TrailingZeros64(t.rowBytes)),
+			[vectorKeys]uint32{0, 1, 2, 3, 4, 5, 6, 7},
+		})
+	}
+	for i := done; i < n; i++ {
+		at := t.rowBytes * uint64(x.slots[x.home(hashes[i])])
+		off[i] = at
+		t.misses[misses] = uint32(i)
+		if (*(*uint64)(unsafe.Add(t.base, at))^keys[i])|none(at) != 0 {
+			misses++
+		}
+	}
+	return misses
+}
+
+// find finds the row of a key; 0 where there is none.
+func (x *near) find(t *Table, hash uint64, key []uint64, heap []byte) uint64 {
+	mask := uint64(len(x.slots) - 1)
+	for slot := x.home(hash); ; slot++ {
+		row := uint64(x.slots[slot&mask])
+		if row == 0 || t.isKey(row, key, heap) {
+			return row
+		}
+	}
+}
+
+// insert adds a row whose key is not there.
+func (x *near) insert(hash uint64, row uint32) {
+	mask := uint64(len(x.slots) - 1)
+	slot := x.home(hash)
+	for x.slots[slot&mask] != 0 {
+		slot++
+	}
+	x.slots[slot&mask] = row
+}
+
+// grow makes the index large enough for so many groups. False says that it would not be small any more. It takes up to 4,096 rows in at
+// once, which is some ten microseconds.
+func (x *near) grow(t *Table, groups int) bool {
+	slots := len(x.slots)
+	for groups*nearLoad > slots {
+		slots *= 2
+	}
+	if slots == len(x.slots) {
+		return true
+	}
+	if slots > mostSlots {
+		return false
+	}
+	x.resize(slots)
+	for r := range t.used {
+		row := t.row(uint64(r) + 1)
+		x.insert(t.keys.HashKey(row), uint32(r)+1)
+	}
+	return true
+}

@@ -1,0 +1,184 @@
+// Package arena has memory for the groups of a plan: regions outside the collector's heap that grow in place, huge pages where the kernel has
+// them, pages made present ahead of their use, and a budget over all regions of a plan.
+//
+// # Region
+//
+// A region reserves addresses for the most it may ever hold and takes memory for them piece by piece, so growing copies nothing and
+// what lies in it never moves. Where the system has no such calls a region is ordinary memory that is copied when it grows; Base may change
+// then.
+//
+// # Ahead
+//
+// The first touch of a page takes the kernel up to milliseconds for 2 MiB. So whoever fills a region says how far it has got, and a goroutine
+// has the pages behind that place made present in time. Where it is late the touch takes what it takes, and is counted by Late.
+//
+// # Lifetime
+//
+// Free gives the memory back; a region that nobody has any more is freed by the collector. A pointer into a region does not keep it: whoever
+// reads it calls runtime.KeepAlive on what holds the region.
+package arena
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"unsafe"
+)
+
+const (
+	// hugePage is the size of a huge page on the systems that velo knows.
+	hugePage = 2 << 20
+
+	// firstStep is how much a region takes at least, nextStep how much of its size it takes at a time once it is larger.
+	firstStep = 64 << 10
+	nextStep  = 8
+
+	// aheadBytes is how far in front of the last use pages are made present at least: what a core can fill in about a millisecond.
+	aheadBytes = 4 * hugePage
+)
+
+// ErrBudget says that a region cannot grow because the budget is used up.
+var ErrBudget = errors.New("arena: the budget is used up")
+
+// A Budget bounds the bytes of several regions together. Nil has no bound. It may be used by any number of goroutines.
+type Budget struct {
+	limit int64
+	used  atomic.Int64 // counts, orders nothing
+}
+
+// NewBudget makes a budget of limit bytes.
+func NewBudget(limit int) *Budget { return &Budget{limit: int64(limit)} }
+
+// Used is how many bytes the regions hold.
+func (b *Budget) Used() int { return int(b.used.Load()) }
+
+// Limit is how many bytes they may hold.
+func (b *Budget) Limit() int { return int(b.limit) }
+
+// take takes n bytes out of the budget. False says that there are not so many.
+func (b *Budget) take(n int) bool {
+	if b == nil {
+		return true
+	}
+	if b.used.Add(int64(n)) > b.limit {
+		b.used.Add(int64(-n))
+		return false
+	}
+	return true
+}
+
+func (b *Budget) give(n int) {
+	if b != nil {
+		b.used.Add(int64(-n))
+	}
+}
+
+// A Region is memory that grows in place. One goroutine at a time may use it.
+type Region struct {
+	*mapping
+	cleanup runtime.Cleanup
+	asked   int // pages up to here have been asked for
+}
+
+// mapping is what a Region has to give back, apart from it so that the collector can find a Region that nobody uses.
+type mapping struct {
+	budget  *Budget
+	base    unsafe.Pointer
+	size    int // bytes that may be used, and that the budget has been asked for
+	most    int
+	system  system
+	present atomic.Int64 // bytes that have been made present ahead; written by the housekeeper
+	late    int
+}
+
+// New reserves a region that can grow to most bytes. The error says that the system has no addresses left.
+func New(budget *Budget, most int) (*Region, error) {
+	most = roundUp(max(most, firstStep), hugePage)
+	m := &mapping{budget: budget, most: most}
+	if err := m.reserve(); err != nil {
+		return nil, fmt.Errorf("arena: cannot reserve addresses for %d bytes: %w", most, err)
+	}
+	r := &Region{mapping: m}
+	r.cleanup = runtime.AddCleanup(r, (*mapping).free, m)
+	return r, nil
+}
+
+// Base is where the region begins. The first Len bytes behind it may be used; they were zero when they came.
+func (r *Region) Base() unsafe.Pointer { return r.base }
+
+// Len is how many bytes may be used.
+func (r *Region) Len() int { return r.size }
+
+// Grow makes the region at least n bytes long. What is in it stays, and stays where it is but for systems that cannot. The error says that the
+// region was made for less, that the budget is used up (ErrBudget), or that the system has no memory; the region is as it was then.
+func (r *Region) Grow(n int) error {
+	if n <= r.size {
+		return nil
+	}
+	if n > r.most {
+		return fmt.Errorf("arena: %d bytes wanted, the region was made for at most %d", n, r.most)
+	}
+	size := roundUp(max(n, r.size+r.size/nextStep), firstStep)
+	if size > hugePage {
+		size = roundUp(size, hugePage)
+	}
+	size = min(size, r.most)
+	if !r.budget.take(size - r.size) {
+		// The last of the budget, without anything to spare.
+		if size = roundUp(n, pageSize); !r.budget.take(size - r.size) {
+			return ErrBudget
+		}
+	}
+	if err := r.extend(size); err != nil {
+		r.budget.give(size - r.size)
+		return fmt.Errorf("arena: cannot grow a region from %d to %d bytes: %w", r.size, size, err)
+	}
+	r.size = size
+	return nil
+}
+
+// Ahead says that the first n bytes are used, so that the pages behind them are made present. It costs nothing while there is nothing to do.
+func (r *Region) Ahead(n int) {
+	if !canPopulate || n+aheadBytes/2 <= r.asked {
+		return
+	}
+	r.ahead(n)
+}
+
+func (r *Region) ahead(n int) {
+	if r.asked > hugePage && int(r.present.Load()) < n {
+		r.late++
+	}
+	from := max(r.asked, n&^(hugePage-1))
+	to := min(roundUp(n+aheadBytes+n/nextStep, hugePage), r.size&^(hugePage-1))
+	if to <= from {
+		return
+	}
+	if post(job{r.mapping, from, to}) {
+		r.asked = to
+	}
+}
+
+// Late is how often the pages were used before they had been made present.
+func (r *Region) Late() int { return r.late }
+
+// Free gives the memory back. Nobody may use the region or a pointer into it any more.
+func (r *Region) Free() {
+	if r.base == nil {
+		return
+	}
+	r.cleanup.Stop()
+	r.free()
+}
+
+func (m *mapping) free() {
+	if m.base == nil {
+		return
+	}
+	m.release()
+	m.budget.give(m.size)
+	m.base, m.size = nil, 0
+}
+
+func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
