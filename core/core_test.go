@@ -476,7 +476,17 @@ func testStepAllocations(t *testing.T, fold Fold) {
 	schema, _ := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "name", Type: record.String}, record.Field{Name: "v", Type: record.Float64, Nullable: true},
 		record.Field{Name: "w", Type: record.Int64})
 	for _, keys := range [][]string{{"k"}, {"name"}, {"name", "k"}} {
-		plan := &Plan{Source: schema, Keys: keys, Aggregates: []Aggregate{{"n", Count, "", ""}, {"s", Sum, "v", ""}, {"lo", Min, "v", ""}, {"avg", Avg, "v", ""}, {"ws", Sum, "w", ""}, {"wlo", Min, "w", ""}}}
+		plan := &Plan{Source: schema, Keys: keys, Aggregates: []Aggregate{
+			{"n", Count, "", ""},
+			{"s", Sum, "v", ""},
+			{"lo", Min, "v", ""},
+			{"avg", Avg, "v", ""},
+			{"ws", Sum, "w", ""},
+			{"wlo", Min, "w", ""},
+			{"dev", StddevSamp, "v", ""},
+			{"wvar", VarPop, "w", ""},
+			{"first", First, "w", "v"},
+		}}
 		b := record.NewBatch(schema, 1000)
 		for i := range 1000 {
 			b.Add(3)
