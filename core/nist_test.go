@@ -158,7 +158,7 @@ func testSTRD(t *testing.T, s strd) {
 
 // Goal: aggregates of two columns are refused where they are not right, all together, and a plan reads as SQL.
 func TestByFaults(t *testing.T) {
-	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "text", Type: record.String}, record.Field{Name: "b", Type: record.Bool})
+	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "text", Type: record.String}, record.Field{Name: "b", Type: record.Bool}, record.Field{Name: "x", Type: record.Float64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,14 +174,14 @@ func TestByFaults(t *testing.T) {
 			t.Errorf("%v\nis expected to say %s", err, want)
 		}
 	}
-	plan = &Plan{Source: schema, Aggregates: []Aggregate{{"a", First, "b", "k"}, {"b", MinBy, "b", "k"}, {"c", VarPop, "k", ""}, {"d", StddevSamp, "k", ""}, {"e", MinBy, "k", "k"}}}
-	if got, want := plan.String(), "SELECT first(b, k) AS a, min_by(b, k) AS b, var_pop(k) AS c, stddev_samp(k) AS d, min_by(k, k) AS e FROM s"; got != want {
+	plan = &Plan{Source: schema, Aggregates: []Aggregate{{"a", First, "b", "k"}, {"b", MinBy, "b", "k"}, {"c", VarPop, "k", ""}, {"d", StddevSamp, "k", ""}, {"e", MinBy, "k", "k"}, {"f", MinBy, "b", "x"}}}
+	if got, want := plan.String(), "SELECT first(b, k) AS a, min_by(b, k) AS b, var_pop(k) AS c, stddev_samp(k) AS d, min_by(k, k) AS e, min_by(b, x) AS f FROM s"; got != want {
 		t.Errorf("%s, expected %s", got, want)
 	}
 	if err := plan.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(plan.layout.states); n != 3 {
-		t.Errorf("%d states, expected one for first and min_by, one for the variances, and one for another column", n)
+	if n := len(plan.layout.states); n != 4 {
+		t.Errorf("%d states, expected one for first and min_by, one for the variances, and one for each other pair of columns", n)
 	}
 }

@@ -278,14 +278,19 @@ func TestFloatOrder(t *testing.T) {
 
 // Goal: NULLs do not count, and no value at all is NULL, or 0 for count; one value has no sample variance. As in PostgreSQL.
 func TestNulls(t *testing.T) {
+	testNulls(t, record.Int64, []uint64{7, 9, 11}, 9)
+	testNulls(t, record.Float64, []uint64{math.Float64bits(7), math.Float64bits(9), math.Float64bits(11)}, math.Float64bits(9))
+}
+
+func testNulls(t *testing.T, typ record.Type, words []uint64, nine uint64) {
 	const null = math.MaxUint64
 	rng := rand.New(rand.NewPCG(1, 1))
-	words, nulls := []uint64{7, 9, 11}, []uint64{1 << 5, 0, 1 << 5}
+	nulls := []uint64{1 << 5, 0, 1 << 5}
 	for k, want := range map[Kind]uint64{
-		Count: 1, Sum: 9, Min: 9, Max: 9, Avg: math.Float64bits(9), VarPop: 0, StddevPop: 0, VarSamp: null, StddevSamp: null,
+		Count: 1, Sum: nine, Min: nine, Max: nine, Avg: math.Float64bits(9), VarPop: 0, StddevPop: 0, VarSamp: null, StddevSamp: null,
 		MinBy: null, MaxBy: null, First: null, Last: null,
 	} {
-		f := bind(t, k, record.Int64, true)
+		f := bind(t, k, typ, true)
 		by := []uint64{1, 2, 3}
 		if k == MinBy || k == First {
 			by[0] = 0
@@ -309,14 +314,16 @@ func TestNulls(t *testing.T) {
 func TestBool(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, c := range []struct{ in, and, or string }{
-		{"", "n", "n"}, {"n", "n", "n"}, {"t", "t", "t"}, {"f", "f", "f"}, {"tf", "f", "t"}, {"ft", "f", "t"}, {"nt", "t", "t"}, {"fn", "f", "f"}, {"ntnfn", "f", "t"}, {"ttt", "t", "t"},
+		{"", "n", "n"}, {"nN", "n", "n"}, {"t", "t", "t"}, {"f", "f", "f"}, {"tf", "f", "t"}, {"ft", "f", "t"}, {"nt", "t", "t"}, {"fN", "f", "f"}, {"ntNfn", "f", "t"}, {"ttt", "t", "t"},
 	} {
 		var words, nulls []uint64
 		for _, r := range c.in {
-			word, null := uint64(rng.IntN(2)), uint64(0) // the word of a NULL is anything
+			word, null := uint64(0), uint64(0)
 			switch r {
-			case 'n':
+			case 'n': // NULL, whose word is anything
 				null = 1 << 5
+			case 'N':
+				word, null = 1, 1<<5
 			case 't':
 				word = 1
 			case 'f':
@@ -326,7 +333,7 @@ func TestBool(t *testing.T) {
 		}
 		for k, want := range map[Kind]string{BoolAnd: c.and, BoolOr: c.or} {
 			for _, nullable := range []bool{true, false} {
-				if !nullable && (strings.Contains(c.in, "n") || c.in == "") {
+				if !nullable && (strings.ContainsAny(c.in, "nN") || c.in == "") {
 					continue
 				}
 				f := bind(t, k, record.Bool, nullable)

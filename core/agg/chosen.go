@@ -58,7 +58,7 @@ func (c chosen) Update(rows Rows, at uintptr, args Args) {
 		if floatValue {
 			v = uint64(ordered(v))
 		}
-		least(p, b, rank, (v^flip)&(rank-1)) // the word of a NULL is anything: 0 instead
+		least(p, b, rank, v^flip)
 	}
 }
 

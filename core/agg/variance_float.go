@@ -41,9 +41,6 @@ func (s floatVariance) Update(rows Rows, at uintptr, args Args) {
 }
 
 func (s floatVariance) Merge(state, from []uint64) {
-	if from[0] == 0 {
-		return
-	}
 	p, q := (*[6]uint64)(state), (*[6]uint64)(from)
 	if p[0] == 0 {
 		*p = *q
