@@ -47,41 +47,46 @@ func (s intVariance) Update(rows Rows, at uintptr, args Args) {
 	words := args.Words[:len(rows.Off)]
 	if args.Nulls == nil {
 		for i, v := range words {
-			addSquare(rows.words6(i, at), v, 1)
+			p := rows.words6(i, at)
+			p[0]++
+			add128((*[2]uint64)(p[1:]), v, uint64(int64(v)>>63))
+			addSquare((*[3]uint64)(p[3:]), v)
 		}
 		return
 	}
 	for i, v := range words {
+		p := rows.words6(i, at)
 		some := 1 - args.null(i)
-		addSquare(rows.words6(i, at), v&-some, some)
+		v &= -some
+		p[0] += some
+		add128((*[2]uint64)(p[1:]), v, uint64(int64(v)>>63))
+		addSquare((*[3]uint64)(p[3:]), v)
 	}
 }
 
-// addSquare adds a value that counts n times: 1, or 0 for a 0 in the place of a NULL.
+// addSquare adds the square of v to 192 bits.
 //
 //gcassert:inline
-func addSquare(p *[6]uint64, v, n uint64) {
+func addSquare(p *[3]uint64, v uint64) {
 	sign := uint64(int64(v) >> 63)
-	magnitude := (v ^ sign) - sign // 2^63 for the least integer: right as an unsigned number
-	hi, lo := bits.Mul64(magnitude, magnitude)
-	p[0] += n
+	v = (v ^ sign) - sign // the magnitude: 2^63 for the least integer, right as an unsigned number
+	hi, lo := bits.Mul64(v, v)
+	add192(p, lo, hi, 0)
+}
+
+//gcassert:inline
+func add192(p *[3]uint64, lo, mid, hi uint64) {
 	var carry uint64
-	p[1], carry = bits.Add64(p[1], v, 0)
-	p[2] += sign + carry
-	p[3], carry = bits.Add64(p[3], lo, 0)
-	p[4], carry = bits.Add64(p[4], hi, carry)
-	p[5] += carry
+	p[0], carry = bits.Add64(p[0], lo, 0)
+	p[1], carry = bits.Add64(p[1], mid, carry)
+	p[2] += hi + carry
 }
 
 func (s intVariance) Merge(state, from []uint64) {
 	p, q := (*[6]uint64)(state), (*[6]uint64)(from)
-	var carry uint64
 	p[0] += q[0]
-	p[1], carry = bits.Add64(p[1], q[1], 0)
-	p[2] += q[2] + carry
-	p[3], carry = bits.Add64(p[3], q[3], 0)
-	p[4], carry = bits.Add64(p[4], q[4], carry)
-	p[5] += q[5] + carry
+	add128((*[2]uint64)(p[1:]), q[1], q[2])
+	add192((*[3]uint64)(p[3:]), q[3], q[4], q[5])
 }
 
 // Result is (n*squares - sum^2) / (n * divisor * 10^(2*scale)), rounded once.
