@@ -100,7 +100,7 @@ func TestShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := &Plan{Source: schema, Keys: []string{"k", "name"}, Aggregates: []Aggregate{
-		{"n", Count, ""}, {"nv", Count, "v"}, {"sum", Sum, "v"}, {"min", Min, "v"}, {"max", Max, "v"}, {"avg", Avg, "v"},
+		{"n", Count, "", ""}, {"nv", Count, "v", ""}, {"sum", Sum, "v", ""}, {"min", Min, "v", ""}, {"max", Max, "v", ""}, {"avg", Avg, "v", ""},
 	}}
 	type state struct {
 		n, nv, sum, min, max int64
@@ -226,7 +226,7 @@ func TestRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Aggregates: []Aggregate{{"n", Count, ""}, {"sum", Sum, "k"}}} // no keys
+	plan := &Plan{Source: schema, Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "k", ""}}} // no keys
 	batch := func() *record.Batch {
 		b := record.NewBatch(schema, 4*stripeRows)
 		for i := range b.Cap() {
@@ -294,7 +294,7 @@ func TestAutoExchange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, ""}}}
+	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, "", ""}}}
 	const rows = 1000
 	batches := func(n int, key func(i int) int64) (bs []*record.Batch) {
 		for i := range n {
@@ -338,7 +338,7 @@ func TestRoundRobinPassesBy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Aggregates: []Aggregate{{"n", Count, ""}}}
+	plan := &Plan{Source: schema, Aggregates: []Aggregate{{"n", Count, "", ""}}}
 	s := &sliceSource{}
 	for range 1000 {
 		b := record.NewBatch(schema, stripeRows)
@@ -376,7 +376,7 @@ func TestBackPressure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, ""}}}
+	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, "", ""}}}
 	s := &sliceSource{}
 	const batches, rows = 400, 2048
 	for range batches {
@@ -424,7 +424,7 @@ func TestHugeKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, ""}}}
+	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, "", ""}}}
 	for try := range 15 { // the huge one first, last, between; among one, two and many partitions
 		at, partitions := try%5, []int{1, 2, 64}[try/5]
 		b := record.NewBatch(schema, 10)
@@ -476,7 +476,17 @@ func testStepAllocations(t *testing.T, fold Fold) {
 	schema, _ := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "name", Type: record.String}, record.Field{Name: "v", Type: record.Float64, Nullable: true},
 		record.Field{Name: "w", Type: record.Int64})
 	for _, keys := range [][]string{{"k"}, {"name"}, {"name", "k"}} {
-		plan := &Plan{Source: schema, Keys: keys, Aggregates: []Aggregate{{"n", Count, ""}, {"s", Sum, "v"}, {"lo", Min, "v"}, {"avg", Avg, "v"}, {"ws", Sum, "w"}, {"wlo", Min, "w"}}}
+		plan := &Plan{Source: schema, Keys: keys, Aggregates: []Aggregate{
+			{"n", Count, "", ""},
+			{"s", Sum, "v", ""},
+			{"lo", Min, "v", ""},
+			{"avg", Avg, "v", ""},
+			{"ws", Sum, "w", ""},
+			{"wlo", Min, "w", ""},
+			{"dev", StddevSamp, "v", ""},
+			{"wvar", VarPop, "w", ""},
+			{"first", First, "w", "v"},
+		}}
 		b := record.NewBatch(schema, 1000)
 		for i := range 1000 {
 			b.Add(3)

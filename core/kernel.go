@@ -38,6 +38,9 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 		if s.Arg >= 0 {
 			args = agg.Args{Words: k.args[s.Arg], Nulls: nulls, NullBit: uint8(s.Arg)}
 		}
+		if s.By >= 0 {
+			args.By, args.ByNullBit = k.args[s.By], uint8(s.By)
+		}
 		s.Func.Update(rows, uintptr(8*(keyWords+s.Word)), args)
 	}
 }

@@ -22,6 +22,26 @@ const (
 	Min   = agg.Min
 	Max   = agg.Max
 	Avg   = agg.Avg // double precision, from the exact sum
+
+	// The variance and its square root, double precision: exact and rounded once for bigint and decimal. The variance of a sample is NULL
+	// for fewer than two values.
+	VarPop     = agg.VarPop
+	VarSamp    = agg.VarSamp
+	StddevPop  = agg.StddevPop
+	StddevSamp = agg.StddevSamp
+
+	// The value of Column in the row where By is least or greatest. Rows whose By is NULL do not count; the value may be NULL. Of
+	// rows that tie, MinBy has the least value and MaxBy the greatest, NULL only where there is no other: what came first does not
+	// matter.
+	MinBy = agg.MinBy
+	MaxBy = agg.MaxBy
+
+	// MinBy and MaxBy by the names that are usual where By is a time.
+	First = agg.First
+	Last  = agg.Last
+
+	BoolAnd = agg.BoolAnd // whether every value is true
+	BoolOr  = agg.BoolOr  // whether any is
 )
 
 // An Aggregate is one computed column of the result.
@@ -29,6 +49,7 @@ type Aggregate struct {
 	Name   string        // of the result's column
 	Func   AggregateKind // what is computed
 	Column string        // of what; empty is count(*)
+	By     string        // what MinBy, MaxBy, First and Last choose by; else empty
 }
 
 // A Plan is a continuous query: group the records of a source by some of its columns and keep aggregates of each group.
@@ -80,6 +101,9 @@ func (p *Plan) String() string {
 		arg := a.Column
 		if arg == "" {
 			arg = "*"
+		}
+		if a.By != "" {
+			arg += ", " + a.By
 		}
 		fmt.Fprintf(&b, "%s%v(%s) AS %s", sep, a.Func, arg, a.Name)
 		sep = ", "
@@ -172,6 +196,7 @@ type state struct {
 	fn   agg.Func
 	word int // behind the key words
 	arg  int // in layout.args, -1 for count(*)
+	by   int // the second argument, -1 for none
 }
 
 // output is an aggregate of the result: how to read which state.
@@ -226,7 +251,7 @@ func compile(p *Plan) (*layout, error) {
 	l.place(bound)
 	placed := make([]agg.Placed, len(l.states))
 	for i, s := range l.states {
-		placed[i] = agg.Placed{Func: s.fn, Arg: s.arg, Word: s.word}
+		placed[i] = agg.Placed{Func: s.fn, Arg: s.arg, By: s.by, Word: s.word}
 	}
 	l.fused, l.single = agg.Fuse(placed)
 
@@ -267,39 +292,55 @@ func compile(p *Plan) (*layout, error) {
 }
 
 type boundAggregate struct {
-	kind AggregateKind
-	fn   agg.Func
-	arg  int
+	kind    AggregateKind
+	fn      agg.Func
+	arg, by int // in layout.args, -1 for none
 }
 
-// bind finds the argument of an aggregate and binds its function.
+// bind finds the arguments of an aggregate and binds its function.
 func (l *layout) bind(a Aggregate, column func(of, name string) (int, bool), fault func(string, ...any)) (b boundAggregate, ok bool) {
-	b = boundAggregate{kind: a.Func, arg: -1}
+	b = boundAggregate{kind: a.Func, arg: -1, by: -1}
 	of := fmt.Sprintf("aggregate %q", a.Name)
-	if a.Column == "" {
-		fn, err := agg.Bind(a.Func, false, 0, false)
-		if err != nil {
-			fault("%s: %w", of, err)
+	var args []agg.Arg
+	var sources []int
+	ok = true
+	for i, name := range []string{a.Column, a.By} {
+		if name == "" {
+			if i == 0 && a.By != "" {
+				fault("%s: a column to choose by, %q, but none to choose from", of, a.By)
+				return b, false
+			}
+			continue
 		}
-		b.fn = fn
-		return b, err == nil
+		source, found := column(of, name)
+		if ok = ok && found; !ok {
+			continue
+		}
+		f := l.source.Field(source)
+		// The one group of a plan without keys is there before any record, so its states must be able to say NULL.
+		args = append(args, agg.Arg{Type: f.Type, Nullable: f.Nullable || len(l.plan.Keys) == 0})
+		sources = append(sources, source)
 	}
-	source, ok := column(of, a.Column)
 	if !ok {
 		return b, false
 	}
-	f := l.source.Field(source)
-	// The one group of a plan without keys is there before any record, so its states must be able to say NULL.
-	fn, err := agg.Bind(a.Func, true, f.Type, f.Nullable || len(l.plan.Keys) == 0)
+	fn, err := agg.Bind(a.Func, args...)
 	if err != nil {
 		fault("%s: %w", of, err)
 		return b, false
 	}
 	b.fn = fn
+	if len(sources) == 0 {
+		return b, true
+	}
+	f := l.source.Field(sources[0])
 	if a.Func == Count && !f.Nullable {
 		return b, true // the same as count(*): the values are not needed
 	}
-	b.arg = l.argument(source, f, a.Func != Count)
+	b.arg = l.argument(sources[0], f, a.Func != Count)
+	if len(sources) == 2 {
+		b.by = l.argument(sources[1], l.source.Field(sources[1]), true)
+	}
 	return b, true
 }
 
@@ -317,26 +358,29 @@ func (l *layout) argument(source int, f record.Field, values bool) int {
 	return i
 }
 
-// place gives each aggregate a state. The same function of the same argument is kept once, and a sum is read from the state
+// place gives each aggregate a state. The same state of the same arguments is kept once, and a sum is read from the state
 // of the average of the same argument, which is the same and a count more.
 func (l *layout) place(bound []boundAggregate) {
 	type slot struct {
-		kind AggregateKind
-		arg  int
+		kind    AggregateKind
+		arg, by int
 	}
-	at := map[slot]int{}
 	hasAvg := map[int]bool{}
 	for _, b := range bound {
 		if b.kind == Avg {
 			hasAvg[b.arg] = true
 		}
 	}
+	slotOf := func(b boundAggregate) slot {
+		if b.kind == Sum && hasAvg[b.arg] {
+			return slot{Avg, b.arg, -1}
+		}
+		return slot{b.kind.State(), b.arg, b.by}
+	}
+	at := map[slot]int{}
 	for pass := range 2 { // the averages first, so that the sums find them
 		for _, b := range bound {
-			s := slot{b.kind, b.arg}
-			if b.kind == Sum && hasAvg[b.arg] {
-				s.kind = Avg
-			}
+			s := slotOf(b)
 			if _, ok := at[s]; ok || (b.kind == Avg) != (pass == 0) {
 				continue
 			}
@@ -344,15 +388,11 @@ func (l *layout) place(bound []boundAggregate) {
 			at[s] = word
 			l.init = append(l.init, make([]uint64, b.fn.Words())...)
 			b.fn.Init(l.init[word:])
-			l.states = append(l.states, state{b.fn, word, b.arg})
+			l.states = append(l.states, state{b.fn, word, b.arg, b.by})
 		}
 	}
 	for _, b := range bound {
-		s := slot{b.kind, b.arg}
-		if b.kind == Sum && hasAvg[b.arg] {
-			s.kind = Avg
-		}
-		l.outputs = append(l.outputs, output{b.fn, at[s]})
+		l.outputs = append(l.outputs, output{b.fn, at[slotOf(b)]})
 	}
 }
 

@@ -18,23 +18,45 @@ const (
 	Min
 	Max
 	Avg
+	VarPop // the variance of all values, divided by their number
+	VarSamp
+	StddevPop
+	StddevSamp
+	MinBy   // the value of one column in the row where a second one is least
+	MaxBy   // the same where it is greatest
+	First   // MinBy by another name, for a second column that is a time
+	Last    // MaxBy, likewise
+	BoolAnd // whether every value is true
+	BoolOr  // whether any is
 )
+
+// names are those of SQL.
+var names = [...]string{
+	Count: "count", Sum: "sum", Min: "min", Max: "max", Avg: "avg",
+	VarPop: "var_pop", VarSamp: "var_samp", StddevPop: "stddev_pop", StddevSamp: "stddev_samp",
+	MinBy: "min_by", MaxBy: "max_by", First: "first", Last: "last", BoolAnd: "bool_and", BoolOr: "bool_or",
+}
 
 // String is the name in SQL.
 func (k Kind) String() string {
-	switch k {
-	case Count:
-		return "count"
-	case Sum:
-		return "sum"
-	case Min:
-		return "min"
-	case Max:
-		return "max"
-	case Avg:
-		return "avg"
+	if int(k) < len(names) && k > 0 {
+		return names[k]
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
+}
+
+// State is the function whose state k reads: functions of the same arguments with the same State can share one state. Sum is not
+// among them, since only the state of an average of the same argument serves it.
+func (k Kind) State() Kind {
+	switch k {
+	case VarSamp, StddevPop, StddevSamp:
+		return VarPop
+	case First:
+		return MinBy
+	case Last:
+		return MaxBy
+	}
+	return k
 }
 
 // A Value is a result: the bits of a float64, or the int64 of every other fixed type.
@@ -55,22 +77,34 @@ type Rows struct {
 	Off  []uint64
 }
 
-// Args are the values of one column for a stripe of records, a word each; see record.Column.Words.
+// Args are the values of a function's arguments for a stripe of records, a word each; see record.Column.Words.
 type Args struct {
 	Words []uint64
+	By    []uint64 // of the second argument, for the functions that have one
 
-	// Nulls has a word per record whose bit NullBit says that the value is NULL. Nil says that none is.
-	Nulls   []uint64
-	NullBit uint8
+	// Nulls has a word per record whose bit NullBit says that the value is NULL, and bit ByNullBit that the one of By is. Nil says
+	// that none is.
+	Nulls     []uint64
+	NullBit   uint8
+	ByNullBit uint8
 }
 
 // null is 1 where the value of record i is NULL.
 func (a *Args) null(i int) uint64 { return a.Nulls[i] >> (a.NullBit & 63) & 1 }
 
-// MaxWords bounds the words of a state.
-const MaxWords = 4
+// byNull is 1 where the second value of record i is NULL.
+func (a *Args) byNull(i int) uint64 { return a.Nulls[i] >> (a.ByNullBit & 63) & 1 }
 
-// A Func is an aggregate function bound to the type of its argument. It keeps nothing, so it may be shared by any number of
+// MaxWords bounds the words of a state: 48 bytes, so that it fits one cache line together with a key.
+const MaxWords = 6
+
+// An Arg is the type of an argument, and whether it may be NULL.
+type Arg struct {
+	Type     record.Type
+	Nullable bool
+}
+
+// A Func is an aggregate function bound to the types of its arguments. It keeps nothing, so it may be shared by any number of
 // goroutines. at is where in a row its state begins, in bytes.
 type Func interface {
 	// Type is the type of the result.
@@ -101,39 +135,73 @@ func MergeRows(f Func, rows Rows, at uintptr, words [][]uint64, from *[MaxWords]
 	}
 }
 
-// Bind is function k over an argument of type arg, which may hold NULL if nullable says so. count(*) is Count with
-// hasArg false. The error says which types the function takes.
-func Bind(k Kind, hasArg bool, arg record.Type, nullable bool) (Func, error) {
+// Bind is function k over arguments of these types: none for count(*), two for MinBy, MaxBy, First and Last (the value, then what it
+// is chosen by), one for every other. The error says which types the function takes.
+func Bind(k Kind, args ...Arg) (Func, error) {
+	if int(k) >= len(names) || k == 0 {
+		return nil, fmt.Errorf("agg: %v is not an aggregate function", k)
+	}
+	state := k.State()
+	byOrder := state == MinBy || state == MaxBy
+	switch {
+	case k == Count && len(args) == 0:
+		return countRows{}, nil
+	case len(args) == 0:
+		return nil, fmt.Errorf("agg: %v needs a column", k)
+	case byOrder && len(args) == 1:
+		return nil, fmt.Errorf("agg: %v needs a second column, to choose the value by", k)
+	case !byOrder && len(args) > 1:
+		return nil, fmt.Errorf("agg: %v takes one column, it has no use for a second", k)
+	}
+	arg, nullable := args[0].Type, args[0].Nullable
 	isFloat := arg == record.Float64
 	isInt := arg == record.Int64 || arg.IsDecimal()
-	switch k {
-	case Count:
-		if hasArg && nullable {
-			return countValues{}, nil
-		}
+	switch {
+	case k == Count && nullable:
+		return countValues{}, nil
+	case k == Count:
 		return countRows{}, nil
-	case Sum, Avg:
-		if !hasArg || !isInt && !isFloat {
-			return nil, bindError(k, hasArg, arg, "bigint, double precision or decimal")
-		}
-		s := sums{arg: arg, avg: k == Avg, nullable: nullable}
-		if isFloat {
+	case k == Sum || k == Avg:
+		if s := (sums{arg: arg, avg: k == Avg, nullable: nullable}); isFloat {
 			return floatSum{s}, nil
+		} else if isInt {
+			return intSum{s}, nil
 		}
-		return intSum{s}, nil
-	case Min, Max:
-		if !hasArg || !isInt && !isFloat && arg != record.Timestamp {
-			return nil, bindError(k, hasArg, arg, "bigint, double precision, decimal or timestamp")
+		return nil, bindError(k, arg, "bigint, double precision or decimal")
+	case k == Min || k == Max:
+		if !ordinal(arg) {
+			return nil, bindError(k, arg, "bigint, double precision, decimal or timestamp")
 		}
 		return extreme{typ: arg, max: k == Max, nullable: nullable}, nil
+	case state == VarPop:
+		if v := (variance{arg: arg, sample: k == VarSamp || k == StddevSamp, root: k == StddevPop || k == StddevSamp}); isFloat {
+			return floatVariance{v}, nil
+		} else if isInt {
+			return intVariance{v}, nil
+		}
+		return nil, bindError(k, arg, "bigint, double precision or decimal")
+	case byOrder:
+		if !ordinal(arg) && arg != record.Bool {
+			return nil, bindError(k, arg, "boolean, bigint, double precision, decimal or timestamp")
+		}
+		if by := args[1].Type; !ordinal(by) {
+			return nil, fmt.Errorf("agg: %v(%v) by %v is not defined, expected bigint, double precision, decimal or timestamp to choose by", k, arg, by)
+		}
+		return chosen{typ: arg, by: args[1].Type, max: state == MaxBy}, nil
+	default: // BoolAnd, BoolOr
+		if arg != record.Bool {
+			return nil, bindError(k, arg, "boolean")
+		}
+		return truth{or: k == BoolOr, nullable: nullable}, nil
 	}
-	return nil, fmt.Errorf("agg: %v is not an aggregate function", k)
 }
 
-func bindError(k Kind, hasArg bool, arg record.Type, want string) error {
-	if !hasArg {
-		return fmt.Errorf("agg: %v needs a column, of type %s", k, want)
-	}
+// ordinal says whether values of a type have an order and one word.
+func ordinal(t record.Type) bool {
+	return t == record.Int64 || t == record.Float64 || t == record.Timestamp || t.IsDecimal()
+}
+
+func bindError(k Kind, arg record.Type, want string) error {
 	return fmt.Errorf("agg: %v(%v) is not defined, expected %s", k, arg, want)
 }
 
@@ -143,13 +211,17 @@ func (r *Rows) word(i int, at uintptr) *uint64 {
 	return (*uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
 
-// words2 and words3 are the 2 and 3 words there.
+// words2, words3 and words6 are the 2, 3 and 6 words there.
 func (r *Rows) words2(i int, at uintptr) *[2]uint64 {
 	return (*[2]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
 
 func (r *Rows) words3(i int, at uintptr) *[3]uint64 {
 	return (*[3]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
+}
+
+func (r *Rows) words6(i int, at uintptr) *[6]uint64 {
+	return (*[6]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
 
 // signed is word as a signed integer.

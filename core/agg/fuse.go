@@ -8,10 +8,11 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Placed is a function with its argument and the place of its state: which argument, -1 for none, and which word of a row's states.
+// A Placed is a function with its arguments and the place of its state: which arguments, -1 for none, and which word of a row's states.
 type Placed struct {
 	Func Func
 	Arg  int
+	By   int // the second argument
 	Word int
 }
 

@@ -24,8 +24,8 @@ func TestFuse(t *testing.T) {
 }
 
 func testFuse(t *testing.T) {
-	kinds := []Kind{Count, Sum, Min, Max, Avg}
-	types := []record.Type{record.Int64, record.Float64, record.DecimalOf(9, 2), record.Timestamp}
+	kinds := []Kind{Count, Sum, Min, Max, Avg, VarPop, BoolAnd}
+	types := []record.Type{record.Int64, record.Float64, record.DecimalOf(9, 2), record.Timestamp, record.Bool}
 	fusedOnes, vectors := 0, 0
 	for seed := range uint64(500) {
 		rng := rand.New(rand.NewPCG(seed, 9))
@@ -35,15 +35,15 @@ func testFuse(t *testing.T) {
 		nullable := []bool{rng.IntN(4) == 0, rng.IntN(4) == 0}
 		for range 1 + rng.IntN(8) {
 			k, arg := kinds[rng.IntN(len(kinds))], rng.IntN(2)
-			hasArg := k != Count
-			f, err := Bind(k, hasArg, argTypes[arg], nullable[arg])
+			args := []Arg{{argTypes[arg], nullable[arg]}}
+			if k == Count {
+				args, arg = nil, -1
+			}
+			f, err := Bind(k, args...)
 			if err != nil {
-				continue // a sum of timestamps
+				continue // a sum of timestamps, say
 			}
-			if !hasArg {
-				arg = -1
-			}
-			placed = append(placed, Placed{f, arg, words})
+			placed = append(placed, Placed{f, arg, -1, words})
 			words += f.Words()
 		}
 		fused, rest := Fuse(placed)
@@ -121,15 +121,15 @@ func BenchmarkFused(b *testing.B) {
 	var placed []Placed
 	words := 0
 	for _, k := range []Kind{Count, Sum, Min, Max} {
-		f, err := Bind(k, k != Count, record.Int64, false)
+		args, arg := []Arg{{Type: record.Int64}}, 0
+		if k == Count {
+			args, arg = nil, -1
+		}
+		f, err := Bind(k, args...)
 		if err != nil {
 			b.Fatal(err)
 		}
-		arg := 0
-		if k == Count {
-			arg = -1
-		}
-		placed = append(placed, Placed{f, arg, words})
+		placed = append(placed, Placed{f, arg, -1, words})
 		words += f.Words()
 	}
 	fused, _ := Fuse(placed)

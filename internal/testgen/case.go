@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +15,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// An Aggregate is a computed column: Func is count, sum, min, max or avg, Column is empty for count(*).
-type Aggregate struct{ Name, Func, Column string }
+// An Aggregate is a computed column: Func is its name in SQL, Column is empty for count(*), By is what min_by, max_by, first and last
+// choose by.
+type Aggregate struct{ Name, Func, Column, By string }
 
 // A Case is a query, the batches of each reader, and what must come out.
 type Case struct {
@@ -78,20 +80,30 @@ func New(seed uint64, readers int) *Case {
 			c.Keys = append(c.Keys, fields[i].Name)
 		}
 	}
-	c.Aggregates = []Aggregate{{"a0", "count", ""}}
+	c.Aggregates = []Aggregate{{"a0", "count", "", ""}}
 	for range 1 + rng.IntN(8) {
 		f := fields[rng.IntN(len(fields))]
 		funcs := []string{"count"}
 		switch {
-		case f.Type == record.Int64 || f.Type == record.Float64 || f.Type.IsDecimal():
-			funcs = []string{"count", "sum", "min", "max", "avg"}
+		case isNumber(f.Type):
+			funcs = []string{"count", "sum", "min", "max", "avg", "var_pop", "var_samp", "stddev_pop", "stddev_samp"}
 		case f.Type == record.Timestamp:
 			funcs = []string{"count", "min", "max"}
+		case f.Type == record.Bool:
+			funcs = []string{"count", "bool_and", "bool_or"}
 		}
-		c.Aggregates = append(c.Aggregates, Aggregate{fmt.Sprintf("a%d", len(c.Aggregates)), funcs[rng.IntN(len(funcs))], f.Name})
+		a := Aggregate{fmt.Sprintf("a%d", len(c.Aggregates)), funcs[rng.IntN(len(funcs))], f.Name, ""}
+		if by := fields[rng.IntN(len(fields))]; f.Type != record.String && (isNumber(by.Type) || by.Type == record.Timestamp) && rng.IntN(3) == 0 {
+			a.Func, a.By = []string{"min_by", "max_by", "first", "last"}[rng.IntN(4)], by.Name
+		}
+		c.Aggregates = append(c.Aggregates, a)
 	}
 	c.fill(rng, readers)
 	return c
+}
+
+func isNumber(t record.Type) bool {
+	return t == record.Int64 || t == record.Float64 || t.IsDecimal()
 }
 
 // fill makes the batches and the groups.
@@ -199,12 +211,15 @@ func put(b *record.Batch, row []any) {
 	}
 }
 
-// group is a group with all values of each aggregate's column.
+// group is a group with all values of each aggregate's column; where it has a second one, both of each row.
 type group struct {
 	keys   []string
 	rows   int
 	values [][]any
 }
+
+// pair is a value, which may be nil, and what it is chosen by.
+type pair struct{ x, by any }
 
 func newGroup(c *Case, keys []string) *group {
 	return &group{keys: keys, values: make([][]any, len(c.Aggregates))}
@@ -234,7 +249,12 @@ func (c *Case) count(groups map[string]*group, row []any) {
 	}
 	g.rows++
 	for i, a := range c.Aggregates {
-		if col, ok := c.Schema.Index(a.Column); ok && row[col] != nil {
+		col, ok := c.Schema.Index(a.Column)
+		if by, chosen := c.Schema.Index(a.By); chosen {
+			if row[by] != nil {
+				g.values[i] = append(g.values[i], pair{row[col], row[by]})
+			}
+		} else if ok && row[col] != nil {
 			g.values[i] = append(g.values[i], row[col])
 		}
 	}
@@ -258,8 +278,20 @@ func (g *group) line(c *Case) string {
 	return Line(out)
 }
 
-// aggregate computes sum, min, max or avg of some values of one type, at least one.
+// aggregate computes an aggregate of some values of one type, at least one.
 func aggregate(name string, values []any) string {
+	switch name {
+	case "min_by", "first":
+		return choose(values, 1)
+	case "max_by", "last":
+		return choose(values, -1)
+	case "bool_and":
+		return Text(!slices.Contains(values, any(false)))
+	case "bool_or":
+		return Text(slices.Contains(values, any(true)))
+	case "var_pop", "var_samp", "stddev_pop", "stddev_samp":
+		return spread(name, values)
+	}
 	best := values[0]
 	for _, v := range values[1:] {
 		if c := compare(v, best); name == "min" && c < 0 || name == "max" && c > 0 {
@@ -309,9 +341,67 @@ func aggregate(name string, values []any) string {
 	return Text(sum.Int64())
 }
 
-// compare orders two values of one type; NaN is greater than any other float.
+// choose is the value of the pair that comes first by direction: by the second value, then by the first, NULL last.
+func choose(pairs []any, direction int) string {
+	best := slices.MinFunc(pairs, func(a, b any) int {
+		p, q := a.(pair), b.(pair)
+		if c := compare(p.by, q.by); c != 0 {
+			return c * direction
+		}
+		if p.x == nil || q.x == nil {
+			return sign(q.x == nil && p.x != nil, p.x == nil && q.x != nil)
+		}
+		return compare(p.x, q.x) * direction
+	}).(pair)
+	if best.x == nil {
+		return Null
+	}
+	return Text(best.x)
+}
+
+// spread is a variance or standard deviation: the mean of all values, then the squares of the distances, as fractions.
+func spread(name string, values []any) string {
+	n := int64(len(values))
+	if strings.HasSuffix(name, "_samp") {
+		n--
+	}
+	if n == 0 {
+		return Null
+	}
+	mean, sum := new(big.Rat), new(big.Rat)
+	var all []*big.Rat
+	for _, v := range values {
+		x := new(big.Rat)
+		switch v := v.(type) {
+		case int64:
+			x.SetInt64(v)
+		case float64:
+			if x.SetFloat64(v) == nil {
+				return Text(math.NaN())
+			}
+		case record.Decimal:
+			x.SetFrac(big.NewInt(v.Unscaled), big.NewInt(record.Pow10[v.Scale]))
+		}
+		all = append(all, x)
+		mean.Add(mean, x)
+	}
+	mean.Quo(mean, new(big.Rat).SetInt64(int64(len(values))))
+	for _, x := range all {
+		x.Sub(x, mean)
+		sum.Add(sum, x.Mul(x, x))
+	}
+	f, _ := sum.Quo(sum, new(big.Rat).SetInt64(n)).Float64()
+	if strings.HasPrefix(name, "stddev") {
+		f = math.Sqrt(f)
+	}
+	return Text(f)
+}
+
+// compare orders two values of one type; NaN is greater than any other float, true than false.
 func compare(a, b any) int {
 	switch a := a.(type) {
+	case bool:
+		return sign(!a && b.(bool), a && !b.(bool))
 	case int64:
 		return sign(a < b.(int64), a > b.(int64))
 	case record.Decimal:

@@ -1,0 +1,73 @@
+package agg
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// Every function over stripes of 512 records and 1,000 groups, a loop of its own each.
+func BenchmarkUpdate(b *testing.B) {
+	const groups, n = 1000, 512
+	for _, k := range kinds {
+		for _, typ := range []record.Type{record.Int64, record.Float64, record.Bool} {
+			args := []Arg{{Type: typ}}
+			if takesBy(k) {
+				args = append(args, Arg{Type: record.Timestamp})
+			}
+			f, err := Bind(k, args...)
+			if err != nil || typ == record.Bool && k != BoolAnd && k != BoolOr {
+				continue
+			}
+			b.Run(fmt.Sprintf("func=%v/type=%v", k, typ), func(b *testing.B) {
+				const width = 8
+				state := make([]uint64, groups*width)
+				for g := range groups {
+					f.Init(state[g*width:])
+				}
+				off, words, by := make([]uint64, n), make([]uint64, n), make([]uint64, n)
+				for i := range n {
+					off[i] = uint64(rand.IntN(groups) * width * 8)
+					words[i], by[i] = rand.Uint64(), rand.Uint64()
+					switch typ {
+					case record.Float64:
+						words[i] = math.Float64bits(rand.NormFloat64())
+					case record.Bool:
+						words[i] &= 1
+					}
+				}
+				rows := Rows{unsafe.Pointer(&state[0]), off}
+				b.ReportAllocs()
+				for b.Loop() {
+					f.Update(rows, 0, Args{Words: words, By: by})
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")
+			})
+		}
+	}
+}
+
+// Reading a variance: of integers that float64 has exactly, of larger ones, of floats.
+func BenchmarkVarianceResult(b *testing.B) {
+	for name, c := range map[string]struct {
+		typ   record.Type
+		words []uint64
+	}{
+		"small": {record.Int64, []uint64{1, 2, 3}},
+		"large": {record.Int64, []uint64{1 << 40, 2 << 40, 3 << 40}},
+		"float": {record.Float64, []uint64{math.Float64bits(1), math.Float64bits(2)}},
+	} {
+		b.Run("of="+name, func(b *testing.B) {
+			f := bind(b, VarSamp, c.typ, false)
+			state := apply(f, rand.New(rand.NewPCG(1, 1)), c.words, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				f.Result(state)
+			}
+		})
+	}
+}
