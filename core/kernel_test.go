@@ -18,7 +18,7 @@ func BenchmarkKernel(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			p := &Plan{Source: schema, Keys: []string{"key"}, Aggregates: []Aggregate{{"n", Count, ""}, {"s", Sum, "value"}, {"a", Min, "value"}, {"b", Max, "value"}}}
+			p := &Plan{Source: schema, Keys: []string{"key"}, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "s", Func: Sum, Column: "value"}, {Name: "a", Func: Min, Column: "value"}, {Name: "b", Func: Max, Column: "value"}}}
 			l, err := p.compile()
 			if err != nil {
 				b.Fatal(err)

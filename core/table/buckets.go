@@ -20,6 +20,9 @@ const (
 	// enough that probes end in the first.
 	splitLoad = 6
 
+	// From readyLoad on, the memory for that is made ready.
+	readyLoad = 5
+
 	// splitLeast is how many buckets are split at a time at least, so that doubling ends even where no new groups come; splitBatch how many
 	// have their rows asked for together.
 	splitLeast = 16
@@ -75,8 +78,11 @@ func bucketBytes(groups int) int {
 	for n*splitLoad < groups {
 		n *= 2
 	}
-	return (n + spareBuckets + 1) * bucketSize
+	return indexBytes(uint64(n))
 }
+
+// indexBytes is the size of so many buckets, the spare ones, and one that findTags may read behind them.
+func indexBytes(count uint64) int { return int(count+spareBuckets+1) * bucketSize }
 
 // tagOf is a tag that is not 0, of bits of the hash that no place is chosen by.
 //
@@ -187,8 +193,7 @@ func (x *buckets) begin(t *Table, groups int) {
 
 // resize makes place for so many buckets. False says that there is no memory; the table then has room for no more groups.
 func (x *buckets) resize(t *Table, count uint64) bool {
-	// One more bucket than are used: findTags reads behind one that has no match.
-	if err := x.region.Grow(int(count+spareBuckets+1) * bucketSize); err != nil {
+	if err := x.region.Grow(indexBytes(count)); err != nil {
 		t.err = err
 		t.room = t.used
 		return false
@@ -200,7 +205,13 @@ func (x *buckets) resize(t *Table, count uint64) bool {
 
 // grow begins to double the buckets where n more groups may become too many, and goes on with what was begun.
 func (x *buckets) grow(t *Table, n int) {
-	for uint64(t.used+n) > x.count*splitLoad {
+	groups := uint64(t.used + n)
+	if groups > x.count*readyLoad && x.split == 0 && x.region.Len() < indexBytes(2*x.count) {
+		if x.region.Grow(indexBytes(2*x.count)) == nil { // else resize will say so
+			x.region.Populate()
+		}
+	}
+	for groups > x.count*splitLoad {
 		x.splitRuns(t, x.split) // one doubling at a time
 		if !x.resize(t, 2*x.count) {
 			return

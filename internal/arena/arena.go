@@ -150,12 +150,22 @@ func (r *Region) ahead(n int) {
 	if r.asked > hugePage && int(r.present.Load()) < n {
 		r.late++
 	}
-	from := max(r.asked, n&^(hugePage-1))
-	to := min(roundUp(n+aheadBytes+n/nextStep, hugePage), r.size&^(hugePage-1))
-	if to <= from {
-		return
+	if r.size >= aheadBytes && n+aheadBytes > r.size {
+		_ = r.Grow(min(n+aheadBytes, r.most)) // in vain where the budget is used up: whoever needs it will see
 	}
-	if post(job{r.mapping, from, to}) {
+	r.populate(max(r.asked, n&^(hugePage-1)), n+aheadBytes+n/nextStep)
+}
+
+// Populate has all pages of the region made present.
+func (r *Region) Populate() {
+	if canPopulate {
+		r.populate(r.asked, r.size)
+	}
+}
+
+func (r *Region) populate(from, to int) {
+	to = min(roundUp(to, hugePage), r.size&^(hugePage-1))
+	if from < to && post(job{r.mapping, from, to}) {
 		r.asked = to
 	}
 }

@@ -54,8 +54,8 @@ var canPopulate = func() bool {
 	return unix.Madvise(unsafe.Slice((*byte)(p), pageSize), unix.MADV_POPULATE_WRITE) == nil
 }()
 
-// populate makes the pages of [from, to) present. It does not change what is in them.
-func (m *mapping) populate(from, to int) {
+// touch makes the pages of [from, to) present. It does not change what is in them.
+func (m *mapping) touch(from, to int) {
 	for ; from < to; from += hugePage {
 		m.system.gone.Lock()
 		if !m.system.freed {

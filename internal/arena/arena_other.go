@@ -26,4 +26,4 @@ func (m *mapping) extend(size int) error {
 
 func (m *mapping) release() { m.system.words = nil }
 
-func (m *mapping) populate(int, int) {}
+func (m *mapping) touch(int, int) {}

@@ -37,7 +37,7 @@ func housekeep() {
 	for {
 		select {
 		case j := <-jobs:
-			j.m.populate(j.from, j.to)
+			j.m.touch(j.from, j.to)
 		default:
 			busy.Store(false)
 			if len(jobs) == 0 || !busy.CompareAndSwap(false, true) {
