@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -100,5 +101,50 @@ func BenchmarkGoMap(b *testing.B) {
 			b.ReportMetric(float64(rows)/b.Elapsed().Seconds()/1e6, "M/s")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rows), "cpu-ns/record")
 		})
+	}
+}
+
+// Goal: every workload comes out as a Go map has it, in every exchange; and one that does not is found out. Method: few records, two readers; then a
+// reference that has read one batch more.
+func TestRun(t *testing.T) {
+	for _, w := range []Workload{{Groups: 100, Prepare: 1 << 14}, {Groups: 5000, Prepare: 1 << 14, Text: true}, {Groups: 10, Prepare: 10_000, BatchRows: 1000, Aggregates: []core.AggregateKind{core.Sum}}} {
+		for x := core.ExchangeAuto; x <= core.ExchangeRoute; x++ {
+			w.Exchange = x
+			r, err := w.Run(2, 2, 1, 20*time.Millisecond, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Groups == 0 || r.Records == 0 || r.Build <= 0 {
+				t.Fatalf("%v: %+v", x, r)
+			}
+			batches, err := w.Batches(2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reads := []uint64{r.Stats.Readers[0].In, r.Stats.Readers[1].In}
+			if groups, sum := w.Reference(batches, reads); groups != r.Groups || sum != r.Sum {
+				t.Fatalf("%v: %d groups, %x, expected %d, %x", x, r.Groups, r.Sum, groups, sum)
+			}
+			reads[1] += uint64(batches[1][0].Len())
+			if _, sum := w.Reference(batches, reads); sum == r.Sum {
+				t.Fatal("the checksum is the same for a batch more")
+			}
+		}
+	}
+}
+
+// Goal: the rivals count what the reference counts.
+func TestRivals(t *testing.T) {
+	for _, text := range []bool{false, true} {
+		w := Workload{Groups: 100, Prepare: 1 << 12, Text: text}
+		batches, err := w.Batches(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, rival := range Rivals {
+			if ns := rival(w, batches[0]); ns <= 0 {
+				t.Errorf("%s: %v ns", name, ns)
+			}
+		}
 	}
 }

@@ -62,5 +62,5 @@ func rowsOf(plan *core.Plan, rows iter.Seq[core.Row]) (map[int64][]any, error) {
 
 // newMemory makes a reader that goes through the batches so many times.
 func newMemory(batches []*record.Batch, passes int) (record.Reader, error) {
-	return readers.NewMemory(readers.GeneratorSchema, batches, passes)
+	return readers.NewMemory(batches[0].Schema(), batches, passes)
 }

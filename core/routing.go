@@ -132,11 +132,12 @@ func (r *Router) destine() {
 	}
 	if r.only >= 0 {
 		r.counts[r.only] = len(dest)
-		for i := range dest {
-			dest[i] = uint32(r.only)
+		if r.keys.Long > 0 {
+			for _, bytes := range r.keys.LongBytes[:len(dest)] {
+				r.bytes[r.only] += int(bytes)
+			}
 		}
-	}
-	if r.keys.Long > 0 {
+	} else if r.keys.Long > 0 {
 		for i, bytes := range r.keys.LongBytes[:len(dest)] {
 			r.bytes[dest[i]] += int(bytes)
 		}

@@ -24,12 +24,13 @@ import (
 type runCmd struct {
 	shape
 	Duration   time.Duration `help:"How long to read." default:"10s"`
-	Workload   string        `help:"A workload by its name: ${workloads}. The flags for groups, zipf and prepare do not apply then."`
+	Profile    string        `help:"A workload by its name: ${workloads}. Its records are prepared, the timed part begins when all groups are there, and the result is checked against a Go map. The flags for groups, zipf and prepare do not apply then."`
+	Rival      string        `help:"Also time this over the records of one reader: ${rivals}; needs --profile."`
 	Groups     uint64        `help:"Number of keys." default:"100000"`
 	Zipf       float64       `help:"Skew of the keys: 0 is uniform, 1.1 is what web traffic looks like." default:"0"`
 	Seed       uint64        `help:"Seed of the generator." default:"1"`
 	Prepare    int           `help:"Records that each reader makes before the start and then lends again and again; 0 makes them as they are read." default:"0"`
-	Exchange   string        `help:"How records come to the partitions: auto, fold or route." enum:"auto,fold,route" default:"auto"`
+	Exchange   string        `help:"How records come to the partitions: auto, direct, fold or route." enum:"auto,direct,fold,route" default:"auto"`
 	RingSlots  int           `help:"Chunks of each ring, a power of two; 0 is the engine's choice." default:"0"`
 	JSON       bool          `name:"json" help:"Print one JSON object instead of the table."`
 	CPUProfile string        `name:"cpuprofile" help:"Write a pprof CPU profile to this file." type:"path"`
@@ -37,35 +38,56 @@ type runCmd struct {
 
 // runReport is what run prints.
 type runReport struct {
+	Profile          string  `json:"profile,omitempty"`
 	Readers          int     `json:"readers"`
 	Partitions       int     `json:"partitions"`
 	Cores            int     `json:"cores"`
+	Exchange         string  `json:"exchange"`
 	Records          uint64  `json:"records"`
 	Groups           int     `json:"groups"`
 	Seconds          float64 `json:"seconds"`
 	RecordsPerSecond float64 `json:"records_per_second"`
 	CPUNsPerRecord   float64 `json:"cpu_ns_per_record"`
+	BuildNsPerRecord float64 `json:"build_ns_per_record,omitempty"` // of the first pass, which makes the groups
+	Checksum         string  `json:"checksum,omitempty"`            // of the groups; the same as a Go map's
+
+	Rival            string  `json:"rival,omitempty"`
+	RivalNsPerRecord float64 `json:"rival_ns_per_record,omitempty"`
+	Ratio            float64 `json:"ratio,omitempty"` // how many times as fast as the rival
 }
 
 func (c *runCmd) Run(std streams) error {
+	if c.Readers == 1 && c.Partitions == 1 && c.Cores == 0 {
+		c.Cores = 1 // a reader and its partition share a thread
+	}
 	err := c.settle()
 	if err != nil {
 		return err
 	}
 	host := affinity.Describe()
 	w := bench.Workload{Groups: c.Groups, Zipf: c.Zipf, Prepare: c.Prepare}
-	if c.Workload != "" {
-		if w, err = workload(c.Workload); err != nil {
+	if c.Profile != "" {
+		if w, err = workload(c.Profile); err != nil {
 			return err
 		}
 	}
+	if _, ok := bench.Rivals[c.Rival]; c.Rival != "" && (!ok || c.Profile == "") {
+		return fmt.Errorf("--rival %s: expected one of %s, with --profile", c.Rival, rivalNames())
+	}
 	w.Seed, w.RingSlots = c.Seed, c.RingSlots
-	w.Exchange = map[string]core.Exchange{"auto": core.ExchangeAuto, "fold": core.ExchangeFold, "route": core.ExchangeRoute}[c.Exchange]
+	for _, x := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+		if x.String() == c.Exchange {
+			w.Exchange = x
+		}
+	}
 	stopProfile, err := startProfile(c.CPUProfile)
 	if err != nil {
 		return err
 	}
 	defer stopProfile()
+	if c.Profile != "" {
+		return c.profile(w, host, std, stopProfile)
+	}
 	eng, err := w.Start(c.Readers, c.Partitions, c.Cores)
 	if err != nil {
 		return err
@@ -93,9 +115,40 @@ func (c *runCmd) Run(std streams) error {
 	}
 	n := st.Counters().Counted
 	r := runReport{
-		Readers: c.Readers, Partitions: c.Partitions, Cores: len(st.Runners), Records: n, Groups: snap.Len(), Seconds: st.Elapsed.Seconds(),
+		Readers: c.Readers, Partitions: c.Partitions, Cores: len(st.Runners), Exchange: c.Exchange, Records: n, Groups: snap.Len(), Seconds: st.Elapsed.Seconds(),
 		RecordsPerSecond: float64(n) / st.Elapsed.Seconds(), CPUNsPerRecord: float64(st.CPUTime()) / float64(n),
 	}
+	return c.print(r, host, st, std)
+}
+
+// profile runs a workload of prepared records.
+func (c *runCmd) profile(w bench.Workload, host affinity.Host, std streams, stopProfile func()) error {
+	res, err := w.Run(c.Readers, c.Partitions, c.Cores, c.Duration, nil)
+	stopProfile()
+	if err != nil {
+		return err
+	}
+	if err := addUp(res.Stats, res.Stats.Counters().Counted); err != nil {
+		return err
+	}
+	r := runReport{
+		Profile: c.Profile, Readers: c.Readers, Partitions: c.Partitions, Cores: len(res.Stats.Runners), Exchange: c.Exchange, Records: res.Records,
+		Groups: res.Groups, Seconds: res.Elapsed.Seconds(), RecordsPerSecond: res.PerSecond(), CPUNsPerRecord: res.CPUNanos(), BuildNsPerRecord: res.Build,
+		Checksum: fmt.Sprintf("%016x", res.Sum),
+	}
+	if c.Rival != "" {
+		batches, err := w.Batches(1)
+		if err != nil {
+			return err
+		}
+		r.Rival, r.RivalNsPerRecord = c.Rival, bench.Rivals[c.Rival](w, batches[0])
+		r.Ratio = r.RivalNsPerRecord * r.RecordsPerSecond / 1e9
+	}
+	return c.print(r, host, res.Stats, std)
+}
+
+// print prints a report and the counters behind it.
+func (c *runCmd) print(r runReport, host affinity.Host, st engine.Stats, std streams) error {
 	if c.JSON {
 		return json.NewEncoder(std.out).Encode(r)
 	}
@@ -104,6 +157,12 @@ func (c *runCmd) Run(std streams) error {
 	fmt.Fprintln(table, "readers\tpartitions\tcores\trecords\tgroups\tseconds\trecords/s\tns/record/core\t")
 	fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%.2f\t%.1f M\t%.2f\t\n", r.Readers, r.Partitions, r.Cores, r.Records, r.Groups, r.Seconds, r.RecordsPerSecond/1e6, r.CPUNsPerRecord)
 	table.Flush()
+	if r.Profile != "" {
+		fmt.Fprintf(std.out, "%s: making the groups took %.2f ns/record/core; checksum %s, as a Go map has it\n", r.Profile, r.BuildNsPerRecord, r.Checksum)
+	}
+	if r.Rival != "" {
+		fmt.Fprintf(std.out, "%s: %.2f ns/record; velo is %.1f times as fast\n", r.Rival, r.RivalNsPerRecord, r.Ratio)
+	}
 	fmt.Fprintf(std.out, "\n%v", st)
 	fmt.Fprintln(std.out, "\nall counts add up: read = counted + quarantined, and counted = folded + applied by partitions = in the groups")
 	return nil
@@ -147,7 +206,7 @@ func addUp(st engine.Stats, inGroups uint64) error {
 	for _, p := range st.Partitions {
 		applied += p.Rows
 	}
-	if c.In != c.Counted+c.Quarantined || c.Counted != c.Folded+applied || c.Counted != inGroups {
+	if c.In != c.Counted+c.Quarantined+c.Shed || c.Counted != c.Folded+applied || c.Counted != inGroups {
 		return fmt.Errorf("the counts do not add up: %d read, %d quarantined, %d counted, %d folded, %d applied, %d in the groups\n%v",
 			c.In, c.Quarantined, c.Counted, c.Folded, applied, inGroups, st)
 	}
@@ -176,6 +235,9 @@ func startProfile(file string) (stop func(), err error) {
 		}
 	}, nil
 }
+
+// rivalNames lists the names of the rivals.
+func rivalNames() string { return strings.Join(slices.Sorted(maps.Keys(bench.Rivals)), ", ") }
 
 // workloadNames lists the names of the workloads.
 func workloadNames() string {

@@ -30,9 +30,6 @@ const (
 
 	// spareBuckets lie behind the last, for what overflows from it.
 	spareBuckets = 16
-
-	// ahead is how many keys in front of the one at hand the buckets are asked for: what a line takes from memory.
-	ahead = 32
 )
 
 // bucket is a line of the index: the tags of up to bucketRows rows, and their numbers. It is filled from the front; a tag of 0 is a free place.
@@ -115,8 +112,8 @@ type probeTags struct {
 	rowBytes      uint64
 }
 
-// first fills off with the place of the row whose tag each hash finds in its home; row 0 where there is none. It has the lines of the
-// buckets come in first, and asks for those of the rows.
+// first fills off with the place of the row whose tag each hash finds in its home; row 0 where there is none. The lines of the
+// buckets are asked for 32 keys ahead, which is what a line takes to come from memory, and those of the rows as they are known.
 func (x *buckets) first(t *Table, hashes, off []uint64) {
 	if haveTags {
 		findTags(&probeTags{
