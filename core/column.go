@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"time"
 
 	"github.com/velo-engine/velo/core/agg"
@@ -92,7 +93,9 @@ func (c Column[T]) Of(row Row) T {
 // AppendBytes appends the bytes of a text column to to; nothing where it is NULL.
 func (c Column[T]) AppendBytes(to []byte, row Row) []byte {
 	key, _ := c.row(row)
-	return c.layout.keys.AppendString(to, key, row.image.table.Heap(), c.index)
+	to = c.layout.keys.AppendString(to, key, row.image.table.Heap(), c.index)
+	runtime.KeepAlive(row.image) // what it points to is not the collector's
+	return to
 }
 
 // Null says whether the value in row is NULL: a key that was, an aggregate over no values, or a sum that does not fit its type.
@@ -110,6 +113,7 @@ func (c Column[T]) row(row Row) (key, states []uint64) {
 }
 
 func (c Column[T]) value(row Row) agg.Value {
+	defer runtime.KeepAlive(row.image)
 	key, states := c.row(row)
 	keys := c.layout.keys
 	if c.index < keys.Columns() {

@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"iter"
+	"runtime"
+	"slices"
 
 	"github.com/velo-engine/velo/core/table"
 )
@@ -13,13 +15,24 @@ type Image struct {
 	layout   *layout
 	table    *table.Table
 	counters []Counters // of each reader at the cut
+	shed     []uint64   // records of each reader that found no room here; nil where there are none
 }
 
 // Len is the number of groups.
 func (m *Image) Len() int { return m.table.Len() }
 
-// Counters are those of each reader at the cut.
-func (m *Image) Counters() []Counters { return m.counters }
+// CountersOf are those of each reader at the cut, of the images of all partitions: what a reader had routed, but for what the partitions had no
+// room for.
+func CountersOf(images []*Image) []Counters {
+	counters := slices.Clone(images[0].counters) // every partition has got the same marks
+	for _, m := range images {
+		for r, n := range m.shed {
+			counters[r].Shed += n
+			counters[r].Counted -= n
+		}
+	}
+	return counters
+}
 
 // Get finds the group of a key of the same plan.
 func (m *Image) Get(k Key) (Row, bool) {
@@ -87,7 +100,7 @@ func MergeImages(images []*Image) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: cannot merge the images of the partitions: %w", l.plan.name(), err)
 	}
-	merged := &Image{l, t, m.counters}
+	merged := &Image{layout: l, table: t, counters: CountersOf(images)}
 	hashes, places := make([]uint64, 0, stripeRows), make([]uint64, stripeRows)
 	words := make([][]uint64, l.keys.Words())
 	for w := range words {
@@ -115,6 +128,7 @@ func MergeImages(images []*Image) (*Image, error) {
 			}
 		}
 	}
+	runtime.KeepAlive(images)
 	if shed, err := t.Shed(); shed > 0 {
 		return nil, fmt.Errorf("core: plan %s: cannot merge the images of the partitions: %w", l.plan.name(), err)
 	}

@@ -111,7 +111,7 @@ func (p *Partition) Step(Nanos) (work int) {
 	}
 	if work > 0 {
 		if p.left == 0 {
-			p.image = &Image{p.layout, p.table, p.counters}
+			p.image = &Image{p.layout, p.table, p.counters, p.shed}
 		}
 		p.store()
 	}
@@ -135,8 +135,6 @@ func (p *Partition) drain(r, most int) (chunks int) {
 			p.ended[r] = true
 			p.left--
 			p.counters[r] = c.counters
-			p.counters[r].Counted -= p.shed[r]
-			p.counters[r].Shed = p.shed[r]
 		case chunkPartials:
 			p.mergeChunk(c)
 		default:

@@ -194,8 +194,8 @@ func (r *Router) Step(now Nanos) (work int) {
 
 func (r *Router) publishCounters() {
 	r.published.store(&r.counters)
-	if r.folder.on {
-		r.published.groups.Store(uint64(r.folder.table.Len()))
+	if t := r.folder.table; t != nil {
+		r.published.groups.Store(uint64(t.Len()))
 	}
 }
 
@@ -546,6 +546,11 @@ func (r *Router) publish(busy bool) (chunks int) {
 // mark tells every partition that the input has ended, behind everything that was routed to it, and returns how many
 // it could tell.
 func (r *Router) mark() (told int) {
+	if f := r.folder; f.table != nil { // everything in it has been sent
+		f.on = false
+		f.table.Free()
+		f.table = nil
+	}
 	r.published.store(&r.counters)
 	for ; r.marked < len(r.out); r.marked++ {
 		p := r.marked

@@ -62,7 +62,7 @@ func (s *Snapshot) Counters() []core.Counters {
 	if s.cut.epoch == 0 {
 		return nil
 	}
-	return s.cut.images[0].Counters() // every partition has got the same marks
+	return core.CountersOf(s.cut.images)
 }
 
 // Close ends the use of the snapshot and of its rows.

@@ -2,6 +2,7 @@ package table
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -48,6 +49,30 @@ func BenchmarkBuild(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(groups), "ns/group")
 			b.ReportMetric(float64(longest.Microseconds()), "longest-us")
 			b.ReportMetric(float64(late), "late")
+		})
+	}
+}
+
+// A cycle of the garbage collector beside a table: it must not cost more for the groups.
+func BenchmarkGC(b *testing.B) {
+	for _, groups := range []int{0, 8_000_000} {
+		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) {
+			k := newKeysTable(b, Memory{})
+			keys := make([]int64, 512)
+			for from := 0; from < groups; from += len(keys) {
+				for i := range keys {
+					keys[i] = int64(from + i)
+				}
+				k.add(keys)
+				clear(k.want)
+			}
+			runtime.GC()
+			for b.Loop() {
+				runtime.GC()
+			}
+			if k.Len() != groups {
+				b.Fatal(k.Len())
+			}
 		})
 	}
 }

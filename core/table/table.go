@@ -86,7 +86,7 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 		return nil, fmt.Errorf("table: no memory for the first %d groups: %w", firstRows, err)
 	}
 	t.base = t.rows.Base()
-	t.room = t.rows.Len()/int(t.rowBytes) - 1
+	t.room = min(t.rows.Len()/int(t.rowBytes)-1, t.most)
 	if t.buckets.region, err = arena.New(memory.Budget, bucketBytes(t.most)); err != nil {
 		return nil, err
 	}
@@ -272,7 +272,7 @@ func (t *Table) findOrCreate(hash uint64, key []uint64, heap []byte) (row uint64
 	if row = t.find(hash, key, heap); row != 0 {
 		return row
 	}
-	if t.used == t.room || !t.heapRoom(key) {
+	if t.used >= t.room || !t.heapRoom(key) {
 		t.shed++
 		return 0
 	}

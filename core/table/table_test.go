@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -203,4 +204,175 @@ func newTable(t testing.TB, l *record.KeyLayout, init []uint64) *Table {
 	}
 	t.Cleanup(tab.Free)
 	return tab
+}
+
+// keysTable is a table of bigint keys and a counter, and what it takes to fill it.
+type keysTable struct {
+	*Table
+	t       testing.TB
+	schema  *record.Schema
+	layout  *record.KeyLayout
+	scratch *record.Keys
+	off     []uint64
+	want    map[int64]uint64
+}
+
+func newKeysTable(t testing.TB, memory Memory) *keysTable {
+	t.Helper()
+	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := record.NewKeyLayout(s, []int{0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab, err := New(l, []uint64{0}, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tab.Free)
+	return &keysTable{tab, t, s, l, l.NewKeys(512), make([]uint64, 512), map[int64]uint64{}}
+}
+
+// add counts keys, up to 512. Those that find no room are not in want.
+func (k *keysTable) add(keys []int64) {
+	b := record.NewBatch(k.schema, len(keys))
+	for _, key := range keys {
+		b.Add(0)
+		b.SetInt64(0, key)
+	}
+	k.layout.Encode(b, 0, b.Len(), k.scratch)
+	rows := k.FindOrCreate(k.scratch.Hashes, k.scratch.Words, nil, k.off)
+	for i, key := range keys {
+		*(*uint64)(unsafe.Add(rows.Base, uintptr(rows.Off[i])+8))++
+		if k.RowAt(rows.Off[i]) >= 0 {
+			k.want[key]++
+		}
+	}
+}
+
+// check compares the table with want.
+func (k *keysTable) check() {
+	k.t.Helper()
+	if k.Len() != len(k.want) {
+		k.t.Fatalf("%d groups, expected %d", k.Len(), len(k.want))
+	}
+	for i := range k.Len() {
+		key, states := k.Row(i)
+		if states[0] != k.want[int64(key[0])] {
+			k.t.Fatalf("key %d has %d, expected %d", int64(key[0]), states[0], k.want[int64(key[0])])
+		}
+		if row, ok := k.Get(k.layout.HashKey(key), key, nil); !ok || row != i {
+			k.t.Fatalf("key %d is row %d, found %d, %v", int64(key[0]), i, row, ok)
+		}
+	}
+}
+
+// Goal: buckets that overflow are found and split right, the last ones and the first ones among them. Method: hundreds of keys whose homes are the same
+// few buckets, among others, a few at a time, while the table doubles.
+func TestOverflow(t *testing.T) {
+	eachVariant(t, func(t *testing.T) {
+		k := newKeysTable(t, Memory{})
+		const first = firstBuckets
+		crowded := func(b uint64) bool { return b%64 >= 62 || b > first-4 } // runs across the places where splitting stops
+		var crowd, others []int64
+		for key := int64(0); len(crowd) < 900 || len(others) < 30_000; key++ {
+			h := k.layout.HashKey([]uint64{uint64(key)})
+			if b := h << shardBits >> shiftFor(first); crowded(b) && len(crowd) < 900 {
+				crowd = append(crowd, key)
+			} else if !crowded(b) && len(others) < 30_000 {
+				others = append(others, key)
+			}
+		}
+		rng := rand.New(rand.NewPCG(1, 1))
+		full := 0
+		for from := 0; from < 2*len(others); from += 12 {
+			if from == len(others) { // again, over what the first time has left behind
+				k.check()
+				k.Reset()
+				clear(k.want)
+			}
+			from := from % len(others)
+			keys := others[from : from+12]
+			for range 24 {
+				keys = append(keys[:len(keys):len(keys)], crowd[rng.IntN(min(len(crowd), 10+from))])
+			}
+			k.add(keys)
+			if from%6000 != 0 {
+				continue
+			}
+			k.check()
+			for b := range k.buckets.count + spareBuckets {
+				if k.buckets.count > 0 && k.buckets.at(b).isFull() {
+					full++
+				}
+			}
+		}
+		k.check()
+		if full == 0 || k.buckets.count <= first {
+			t.Fatalf("%d full buckets, %d buckets: nothing was tested", full, k.buckets.count)
+		}
+	})
+}
+
+// Goal: a table that was reset is as good as new. Method: it is filled to different sizes again and again.
+func TestReset(t *testing.T) {
+	eachVariant(t, func(t *testing.T) {
+		k := newKeysTable(t, Memory{})
+		rng := rand.New(rand.NewPCG(1, 1))
+		for _, groups := range []int{30_000, 100, 5000, 60_000, 7000} {
+			for range 2 * groups / 512 {
+				keys := make([]int64, 512)
+				for i := range keys {
+					keys[i] = rng.Int64N(int64(groups))
+				}
+				k.add(keys)
+			}
+			k.check()
+			k.Reset()
+			clear(k.want)
+			if k.Len() != 0 {
+				t.Fatal("there are groups after Reset")
+			}
+		}
+	})
+}
+
+// Goal: a table that may take no more goes on with the groups that it has, and counts the records of others. Method: a bound on the groups, and budgets of
+// several sizes; every record is in a group or shed.
+func TestShed(t *testing.T) {
+	eachVariant(t, func(t *testing.T) {
+		memories := []Memory{{Groups: 100}, {Groups: 5000}}
+		for kib := 200; kib < 5000; kib += 100 { // so that sometimes the rows are what cannot grow, sometimes the index
+			memories = append(memories, Memory{Budget: arena.NewBudget(kib << 10)})
+		}
+		for _, memory := range memories {
+			k := newKeysTable(t, memory)
+			rng := rand.New(rand.NewPCG(1, 1))
+			records := uint64(0)
+			for range 600 {
+				keys := make([]int64, 512)
+				for i := range keys {
+					keys[i] = rng.Int64N(1_000_000)
+				}
+				k.add(keys)
+				records += 512
+			}
+			k.check()
+			shed, err := k.Shed()
+			for _, n := range k.want {
+				records -= n
+			}
+			if shed == 0 || shed != records || err == nil {
+				t.Fatalf("%d shed, %d records are in no group: %v", shed, records, err)
+			}
+			if memory.Groups > 0 && k.Len() != memory.Groups {
+				t.Fatalf("%d groups, expected %d", k.Len(), memory.Groups)
+			}
+			if b := memory.Budget; b != nil && (b.Used() > b.Limit() || k.Len()*16 < b.Limit()/4) {
+				t.Fatalf("%d groups in %d bytes of %d", k.Len(), b.Used(), b.Limit())
+			}
+		}
+	})
 }
