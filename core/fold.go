@@ -48,9 +48,10 @@ const (
 	leastReduction = 8
 
 	// lowFlushes in a row that reduced less than that switch a router to routing, for routeTimes as many records as the last of them
-	// had folded.
-	lowFlushes = 2
-	routeTimes = 16
+	// had folded. Then it tries again; where one more flush is low, it routes for twice as many times, up to mostRouteTimes.
+	lowFlushes     = 2
+	routeTimes     = 16
+	mostRouteTimes = 1024
 )
 
 // Fold is how a router exchanges records, and how many bytes the table it folds into may take before it is flushed.
@@ -68,6 +69,7 @@ type folder struct {
 	on        bool   // fold the next records; else route them
 	records   uint64 // folded since the last flush
 	low       int    // flushes in a row that reduced too little
+	times     uint64 // as many records as were folded are routed, should it come to that
 	routeLeft uint64 // records to route before folding again
 
 	flushing bool
@@ -87,7 +89,7 @@ func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *Sta
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: the table to fold into: %w", l.plan.name(), err)
 	}
-	return &folder{kernel: newKernel(l, t), exchange: exchange, limit: fold.Bytes, on: true}, nil
+	return &folder{kernel: newKernel(l, t), exchange: exchange, limit: fold.Bytes, on: true, times: routeTimes}, nil
 }
 
 // routed counts records that were routed and says whether to fold again.
@@ -156,9 +158,10 @@ func (r *Router) flush() (sent int) {
 	f.table.Reset()
 	if f.exchange == ExchangeAuto {
 		if f.records >= leastReduction*f.partials {
-			f.low = 0
+			f.low, f.times = 0, routeTimes
 		} else if f.low++; f.low >= lowFlushes {
-			f.on, f.routeLeft, f.low = false, routeTimes*f.records, 0
+			f.on, f.routeLeft, f.low = false, f.times*f.records, lowFlushes-1
+			f.times = min(2*f.times, mostRouteTimes)
 		}
 	}
 	f.records, f.partials = 0, 0
