@@ -21,7 +21,8 @@
 //	Source --batch--> Router --chunk--> ring --chunk--> Partition --> Image
 //
 //	Router.Step      a batch from the Source; for each stripe: encode and hash the keys, then
-//	                 fold: apply the stripe to the router's own table; or
+//	                 direct: apply the stripe to a partition of the same thread; or
+//	                 fold: apply it to the router's own table; or
 //	                 route: look up the owners, make room in the open chunk of each, copy the columns that the plan needs to their
 //	                 owners' chunks
 //	                 a table that has outgrown its limit is flushed: its partial states go to their owners' chunks

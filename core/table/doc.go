@@ -1,21 +1,34 @@
-// Package table has the groups of one partition: a hash table whose rows are words without Go pointers.
+// Package table has the groups of one partition: a hash table whose rows are words without Go pointers, in memory that is not the collector's.
 //
 // # Shape
 //
-//	index   32 bits per slot: 0, or the number of a row plus one
-//	rows    row 0 | row 1 | row 2 | ...      in the order in which the groups came
-//	row     key words | state words          see record.KeyLayout and core/agg
-//	heap    the bytes of strings too long for the words of a key
+//	rows     row 0 | row 1 | row 2 | ...      in the order in which the groups came; row 0 is no group
+//	row      key words | state words          see record.KeyLayout and core/agg
+//	heap     the bytes of strings too long for the words of a key
+//	near     32 bits per slot: the number of a row, 0 where there is none
+//	buckets  lines of ten tags of 15 bits and ten numbers of rows
 //
-// The index is open addressing with linear probing, a quarter full at most, an eighth while it is small. A row is found by the bits
-// of the hash below those that choose the shard (record of the hash's top bits: package core), and compared by its key: a
-// piece of the hash in the index would spare some comparisons and cost twice the memory.
+// A table has one of two indexes. Near is open addressing with linear probing, an eighth full at most: up to 4,096 groups, whose index and rows
+// fit the second-level cache, and there AVX-512 looks up eight keys at a time. Above that, a bucket is one cache line: a key's home is
+// chosen by the bits of its hash behind those of the shard, the tags in it are compared with other bits of the hash by AVX2, and the one that
+// matches says the row. So a record of a large table waits for two lines, which a stripe asks for far ahead.
+// (Tags beside each other in a line are Google's Swiss table's and Meta's F14's.)
 //
 // # Operations
 //
 // FindOrCreate takes the hashes and the keys of a stripe and gives the place of each row, making rows for new groups. It
 // reserves room for the whole stripe first, so that no row moves until the next call. Get finds one group and changes
-// nothing. Rows are never removed: a table is dropped as a whole.
+// nothing. Rows are never removed: a table is dropped as a whole, or begun anew by Reset.
+//
+// # Growth
+//
+// Rows are only added behind the last, in a region that grows in place (internal/arena). The buckets double in place, a few at a time: see buckets.
+// No call splits many more buckets than the stripe before had new groups. BenchmarkBuild has the longest call.
+//
+// # Memory
+//
+// What a table takes comes out of the budget of its Memory. Where that is used up, records of groups that are there are still counted in them; one
+// of a new group gets row 0 and is counted by Shed. Free gives everything back; a table that nobody has is freed by the collector.
 //
 // # Threads
 //
