@@ -79,7 +79,7 @@ func (r *delimitedReader) quotedColumn(b *record.Batch, i, row, n int) (read int
 
 // quotedTexts is columnText.texts for texts with and without quotes. It stops at the first that is empty or wrong.
 func (r *delimitedReader) quotedTexts(c *columnText, views []record.View) int {
-	buf, odd := r.buf, uint32(r.structurals.odd)
+	buf, odd, stray := r.buf, uint32(r.structurals.odd), uint32(r.structurals.stray)
 	for i := range views {
 		begin, end, ok := c.field(i)
 		if !ok {
@@ -92,13 +92,13 @@ func (r *delimitedReader) quotedTexts(c *columnText, views []record.View) int {
 			end--
 			if begin <= odd {
 				if inner := buf[begin:end]; bytes.IndexByte(inner, c.quote) >= 0 {
-					if !allDoubled(inner, c.quote) {
+					if begin <= stray && !allDoubled(inner, c.quote) {
 						return i
 					}
 					r.doubled = true
 				}
 			}
-		} else if begin < odd && bytes.IndexByte(buf[begin:end], c.quote) >= 0 {
+		} else if begin < stray && bytes.IndexByte(buf[begin:end], c.quote) >= 0 {
 			return i
 		}
 		views[i] = record.View{Off: begin, Len: end - begin}
@@ -134,12 +134,14 @@ func (r *delimitedReader) undouble(b *record.Batch, from, to int) {
 			if have < 0 {
 				continue
 			}
-			for j := have; j < len(text); j++ {
-				text[have] = text[j]
-				have++
-				if text[j] == r.file.cfg.Quote {
-					j++
+			for rest := text[have:]; len(rest) > 0; {
+				// A quote, another, and what is behind them up to the next: all but the first move.
+				n := bytes.IndexByte(rest[2:], r.file.cfg.Quote) + 2
+				if n < 2 {
+					n = len(rest)
 				}
+				have += copy(text[have:], rest[1:n])
+				rest = rest[n:]
 			}
 			v.Len = uint32(have)
 		}

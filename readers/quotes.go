@@ -50,25 +50,36 @@ func (q quoting) next(state quoteState, c byte) quoteState {
 	return bareField
 }
 
+// oddQuotes are quotes that the fields of a record must be searched for.
+type oddQuotes uint8
+
+const (
+	doubledQuotes oddQuotes = 1 << iota // two that are one
+	strayQuotes                         // in a field without quotes, or behind a closing one
+)
+
 // step goes over n bytes, at most 64. Bit i of quotes says that byte i is a quote, bit i of ends that it is a delimiter or a newline; bits
-// from n on are 0. It returns the ends that are structural, whether a quote stands where it is not just the first or the last byte of a
-// field, and the state behind the bytes.
-func step(quotes, ends uint64, n int, state quoteState) (structural uint64, odd bool, after quoteState) {
-	var carry, first, doubled uint64
+// from n on are 0. It returns the ends that are structural, what quotes there are that are not just the first or the last byte of a field,
+// and the state behind the bytes.
+func step(quotes, ends uint64, n int, state quoteState) (structural uint64, odd oddQuotes, after quoteState) {
+	var carry, first, second uint64
 	switch state {
 	case fieldStart:
 		first = 1
 	case inQuotes:
 		carry = ^uint64(0)
 	case afterQuote:
-		first, doubled = 1, 1
+		first, second = 1, 1
 	}
 	for {
 		inside := prefixXor(quotes) ^ carry
 		opening := quotes & inside
 		stray := opening &^ ((ends|quotes)<<1 | first)
-		odd = odd || stray|opening&(quotes<<1|doubled) != 0
+		if opening&(quotes<<1|second) != 0 {
+			odd |= doubledQuotes
+		}
 		if stray != 0 {
+			odd |= strayQuotes
 			quotes &^= stray & -stray // no quote but a byte like others, and what is behind it looks different
 			continue
 		}
@@ -349,8 +360,11 @@ func (s *structurals) findQuoted(out []uint32, buf []byte, from, n int, q quotin
 			out[found] = uint32(from + i + bits.TrailingZeros64(structural))
 			found++
 		}
-		if odd {
+		if odd != 0 {
 			s.odd = from + i + 64
+			if odd&strayQuotes != 0 {
+				s.stray = s.odd
+			}
 		}
 		s.state = after
 	}

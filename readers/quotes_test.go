@@ -61,13 +61,14 @@ func testQuoteStates(t *testing.T) {
 			at = to
 		}
 		for begin := range quoteStates {
-			state, odd := begin, false
+			state, odd, stray := begin, false, false
 			var want []uint32
 			for i, c := range buf[from : from+n] {
 				after := q.next(state, c)
 				if after == fieldStart {
 					want = append(want, uint32(from+i))
 				}
+				stray = stray || c == '"' && state == bareField
 				odd = odd || c == '"' && (state == bareField || state == afterQuote)
 				state = after
 			}
@@ -79,7 +80,7 @@ func testQuoteStates(t *testing.T) {
 					t.Fatalf("seed %d, from state %d: %v, expected %v in %q", seed, begin, out, want, buf[from:from+n])
 				}
 			}
-			if s.state != state || s.odd > 0 != odd {
+			if s.state != state || s.odd > 0 != odd || s.stray > 0 != stray {
 				t.Fatalf("seed %d, from state %d: state %d odd %v, expected %d %v behind %q", seed, begin, s.state, s.odd > 0, state, odd, buf[from:from+n])
 			}
 			if got := chains.moves().from(begin); got != state {

@@ -26,6 +26,7 @@ type structurals struct {
 	quoted bool
 	state  quoteState // before scanned
 	odd    int        // no field that begins from here on has a quote elsewhere than as its first and its last byte, as far as scanned
+	stray  int        // and from here on, those have only doubled ones
 	masks  quoteMasks
 }
 
@@ -35,7 +36,7 @@ func (s *structurals) reset(pos, least int) {
 		s.at = make([]uint32, n)
 	}
 	s.from, s.to, s.scanned = 1, 1, pos
-	s.quoted, s.state, s.odd = false, fieldStart, 0
+	s.quoted, s.state, s.odd, s.stray = false, fieldStart, 0, 0
 	s.at[0] = uint32(pos - 1)
 }
 

@@ -113,14 +113,14 @@ func testNumberExtremes(t *testing.T) {
 	var wholes []string
 	for _, edge := range []string{"0", "9", "99", "9999999", "99999999", "999999999", "9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616", "999999999999999999", "99999999999999999999999999"} {
 		n, _ := new(big.Int).SetString(edge, 10)
-		for d := int64(-2); d <= 2; d++ {
+		for d := int64(-1); d <= 1; d++ {
 			wholes = append(wholes, new(big.Int).Abs(new(big.Int).Add(n, big.NewInt(d))).String())
 		}
 	}
 	var texts []string
 	for _, w := range wholes {
 		for _, sign := range []string{"", "-", "+"} {
-			for _, front := range []string{"", "0", "000", strings.Repeat("0", 40)} {
+			for _, front := range []string{"", "0", strings.Repeat("0", 40)} {
 				texts = append(texts, sign+front+w)
 				for _, behind := range []string{".", ".0", ".5", ".9", ".99", ".999999", ".9999999", ".50", ".500000000000000000000", ".000001", ".999999999999999999"} {
 					texts = append(texts, sign+front+w+behind)
