@@ -435,12 +435,12 @@ func FuzzQuoted(f *testing.F) {
 	}
 	everything, two := everything(f), schemaOf(f, record.Field{Name: "s", Type: record.String}, record.Field{Name: "d", Type: record.DecimalOf(9, 2), Nullable: true})
 	path := filepath.Join(f.TempDir(), "fuzz.csv")
-	was512, wasAVX2 := have512, haveAVX2
+	was512, wasAVX2, wasVBMI2 := have512, haveAVX2, haveVBMI2
 	f.Fuzz(func(t *testing.T, data []byte, delimiter, quote byte, block, n, batch, longest uint8, header bool) {
 		if err := os.WriteFile(path, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		defer func() { have512, haveAVX2 = was512, wasAVX2 }()
+		defer func() { have512, haveAVX2, haveVBMI2 = was512, wasAVX2, wasVBMI2 }()
 		for _, s := range []*record.Schema{everything, two} {
 			cfg := DelimitedConfig{Schema: s, Delimiter: delimiter, Quote: quote, BlockBytes: int(block), Header: header, MaxRecordBytes: int(longest)}
 			if delimiter == 0 || delimiter >= 0x80 || cfg.Validate() != nil {
@@ -451,7 +451,7 @@ func FuzzQuoted(f *testing.F) {
 				trim(want, cfg.MaxRecordBytes)
 			}
 			for variant := range 3 {
-				have512, haveAVX2 = was512 && variant > 1, wasAVX2 && variant > 0
+				have512, haveAVX2, haveVBMI2 = was512 && variant > 1, wasAVX2 && variant > 0, wasVBMI2 && variant > 1
 				got := fast(t, path, cfg, 1+int(n%3), 1+int(batch))
 				if longest > 0 {
 					trim(got, cfg.MaxRecordBytes)
