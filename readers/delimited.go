@@ -2,6 +2,7 @@ package readers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ const (
 	DefaultBlockBytes = 128 << 10
 	maxBlockBytes     = 1 << 30 // places in a block are kept in 32 bits
 
-	// DefaultMaxRecordBytes bounds a line.
+	// DefaultMaxRecordBytes bounds a record, and so what is read into memory where a quote is not closed.
 	DefaultMaxRecordBytes = 1 << 20
 
 	// tailBytes is how much is read behind a block at first, for the end of its last record.
@@ -33,9 +34,10 @@ const (
 type DelimitedConfig struct {
 	Schema         *record.Schema
 	Delimiter      byte // between fields; 0 is a comma
-	Header         bool // the first line is not a record
+	Quote          byte // around fields that have delimiters, newlines or quotes in them, usually '"'; 0: there are none
+	Header         bool // the first record is not one
 	BlockBytes     int  // 0 is DefaultBlockBytes
-	MaxRecordBytes int  // a longer line goes to quarantine; 0 is DefaultMaxRecordBytes
+	MaxRecordBytes int  // a longer record goes to quarantine; 0 is DefaultMaxRecordBytes
 }
 
 // Validate reports every fault at once.
@@ -50,6 +52,9 @@ func (c *DelimitedConfig) Validate() error {
 	if c.Delimiter == '\n' || c.Delimiter == '\r' || c.Delimiter == '"' {
 		fault("%q cannot be the delimiter", c.Delimiter)
 	}
+	if delimiter := cmp.Or(c.Delimiter, ','); c.Quote == '\n' || c.Quote == '\r' || c.Quote == delimiter {
+		fault("%q cannot be the quote", c.Quote)
+	}
 	if c.BlockBytes < 0 || c.BlockBytes > maxBlockBytes {
 		fault("blocks of %d bytes, expected 1..%d, or 0 for %d", c.BlockBytes, maxBlockBytes, DefaultBlockBytes)
 	}
@@ -61,10 +66,17 @@ func (c *DelimitedConfig) Validate() error {
 
 // Delimited is an open file of lines with a delimiter between the fields.
 //
-// Lines end with LF or CRLF; the last one may end with the file. A field is the bytes between delimiters: quotes are not
-// understood, and a field that begins with one is refused. An empty field is NULL where the column may be, the empty string in
-// a text column, and refused elsewhere. An empty line is a record only where the schema has one column; the empty rest behind
-// the last newline is none.
+// Lines end with LF or CRLF; the last one may end with the file. A field is the bytes between delimiters. An empty field is NULL where
+// the column may be, the empty string in a text column, and refused elsewhere. An empty line is a record only where the schema
+// has one column; the empty rest behind the last newline is none.
+//
+// Without a Quote a record is a line, and a field that begins with '"' is refused: it is not misread as text. With one, fields are as
+// RFC 4180 has them: a field that begins with the quote ends with it, delimiters and newlines between the two are text, and two
+// quotes there are one. CRLF between quotes stays as it is. Any type may be quoted; "" is the empty string in a text column, and like
+// an empty field in others. Quotes anywhere else, or bytes behind a closing one, send their record to quarantine; its fields and its
+// end are found as if such a quote were any other byte. A quote that is not closed makes one record of the rest of the file: of a record
+// longer than MaxRecordBytes the beginning goes to quarantine, and reading goes on behind its end, which is found without
+// keeping the record in memory. So no part of a quoted text is ever taken for a record.
 //
 //	boolean          true, false, t, f, 1, 0, in any case
 //	bigint           decimal digits with an optional sign
@@ -80,6 +92,9 @@ type Delimited struct {
 	fields []field
 	lines  lineIndex
 	open   atomic.Int64 // readers not yet closed
+
+	quoting    quoting
+	quoteTable quoteTable // nil without quotes
 }
 
 // OpenDelimited opens a file. The error says what is wrong with the configuration, or that the file is missing, a directory, or
@@ -114,7 +129,10 @@ func OpenDelimited(path string, cfg DelimitedConfig) (*Delimited, error) {
 		}
 		return nil, fmt.Errorf("readers: %s is %s, expected a file of lines", path, kind)
 	}
-	d := &Delimited{cfg: cfg, file: f, path: path, size: info.Size(), fields: compileFields(cfg.Schema)}
+	d := &Delimited{cfg: cfg, file: f, path: path, size: info.Size(), fields: compileFields(cfg.Schema, cfg.Quote)}
+	if d.quoting = (quoting{cfg.Delimiter, cfg.Quote}); cfg.Quote != 0 {
+		d.quoteTable = make(quoteTable, (d.size+int64(cfg.BlockBytes)-1)/int64(cfg.BlockBytes))
+	}
 	d.lines = lineIndex{file: f, size: d.size, before: []int64{0}}
 	return d, nil
 }
@@ -149,6 +167,11 @@ type delimitedReader struct {
 	oversized   bool   // the record behind end is longer than allowed: reject it
 	structurals structurals
 	stripe      int // how many records to parse together
+
+	// Only with quotes:
+	quotes  quoteCursor
+	inner   []uint32 // where the fields of a column are inside of their quotes
+	doubled bool     // this stripe has texts in which two quotes are still two
 }
 
 // Poll reads records of one block, up to the capacity of the batch.
@@ -209,6 +232,9 @@ func (r *delimitedReader) load() error {
 		return err
 	}
 	data := r.buf[pad : pad+n]
+	if d.cfg.Quote != 0 {
+		return r.loadQuoted(begin, next)
+	}
 	first := 0
 	if begin > 0 || d.cfg.Header {
 		i := bytes.IndexByte(data[:next-from], '\n')
@@ -252,6 +278,70 @@ func (r *delimitedReader) load() error {
 	return nil
 }
 
+// loadQuoted is the rest of load where a newline may be in quotes. The block is in the buffer, and the byte before it.
+func (r *delimitedReader) loadQuoted(begin, next int64) error {
+	d, q := r.file, r.file.quoting
+	block := begin / int64(d.cfg.BlockBytes)
+	from := r.base + pad
+	to := pad + int(next-from) // the place of next in the buffer
+
+	tail := max(to-1, pad)
+	// What the block does to the state is published first: the readers of the blocks behind it may be waiting for nothing else.
+	d.quoteTable.announce(block)
+	chains := newQuoteChains(q)
+	quotes := chains.feed(r.buf, pad, tail)
+	d.quoteTable.publish(block, chains.moves())
+	state, err := r.stateAt(block)
+	if err != nil {
+		return err
+	}
+
+	first, firstState := pad, state
+	if begin > 0 || d.cfg.Header {
+		if first, _ = q.newline(r.buf, pad, to, state); first < 0 {
+			r.pos, r.end = 0, 0 // no record begins in this block
+			return nil
+		}
+		firstState = fieldStart
+	}
+	// The last record that begins before next ends with the first newline from next-1 on.
+	known := tail // from tail to here there is none
+	state = chains.moves().from(state)
+	last := -1
+	for {
+		end := len(r.buf) - pad
+		if last, state = q.newline(r.buf, known, end, state); last >= 0 {
+			break
+		}
+		known = end
+		recordStart := q.lastNewline(r.buf, first, max(tail, first), firstState, first)
+		if end-recordStart > d.cfg.MaxRecordBytes {
+			last = recordStart
+			r.oversized = true
+			break
+		}
+		if r.base+int64(end) == d.size {
+			// The file ends without a newline, or inside of quotes: give it one.
+			r.buf = resize(r.buf, end+1+pad)
+			r.buf[end] = '\n'
+			last = end + 1
+			break
+		}
+		more := int(min(int64(end-pad), d.size-r.base-int64(end))) // twice as much as now
+		r.buf = resize(r.buf, end+more+pad)
+		if err := d.readAt(r.buf[end:end+more], r.base+int64(end)); err != nil {
+			return err
+		}
+	}
+	r.pos, r.end = min(first, last), last
+	r.structurals.reset(r.pos, len(d.fields))
+	r.structurals.quoted = quotes || state == inQuotes || bytes.IndexByte(r.buf[min(tail, last):last], q.quote) >= 0
+	if r.structurals.quoted && r.inner == nil {
+		r.inner = make([]uint32, 2*maxStripe)
+	}
+	return nil
+}
+
 // resize is b with n bytes, of which it keeps those it had.
 func resize(b []byte, n int) []byte {
 	if n <= cap(b) {
@@ -277,9 +367,12 @@ func (d *Delimited) readAt(b []byte, offset int64) error {
 // tooLong is the reject for the record behind the end.
 func (r *delimitedReader) tooLong() record.Reject {
 	rest := r.buf[r.end : len(r.buf)-pad]
-	return record.Reject{
-		Offset: r.base + int64(r.end),
-		Reason: fmt.Errorf("a line of more than %d bytes", r.file.cfg.MaxRecordBytes),
-		Bytes:  rest,
+	reason := fmt.Errorf("a record of more than %d bytes", r.file.cfg.MaxRecordBytes)
+	if r.file.cfg.Quote != 0 {
+		if o := r.file.quoting.outline(rest); o.open >= 0 {
+			reason = fmt.Errorf("a record of more than %d bytes: the quote at offset %d is not closed within them",
+				r.file.cfg.MaxRecordBytes, r.base+int64(r.end+o.open))
+		}
 	}
+	return record.Reject{Offset: r.base + int64(r.end), Reason: reason, Bytes: rest}
 }

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,31 +66,33 @@ func (r *result) same(want *result) string {
 	return ""
 }
 
-// slow is the twin: the whole file at once, strings.Split, math/big.
+// slow is the twin: the whole file at once, a field after the other, math/big.
 func slow(data []byte, cfg DelimitedConfig) *result {
 	res := newResult()
-	offset := int64(0)
-	for i, line := range bytes.SplitAfter(data, []byte{'\n'}) {
-		begin := offset
-		offset += int64(len(line))
-		if cfg.Header && i == 0 || len(line) == 0 {
+	for begin := 0; begin < len(data); {
+		fields, end := slowRecord(data[begin:], cfg)
+		offset := begin
+		text := bytes.TrimSuffix(data[begin:begin+end], []byte{'\n'})
+		if open := fields[len(fields)-1].err == errOpen; open {
+			text = data[begin:] // a newline at its end is one of its bytes
+		}
+		begin += end
+		if cfg.Header && offset == 0 {
 			continue
 		}
-		text := bytes.TrimSuffix(line, []byte{'\n'})
 		long := cfg.MaxRecordBytes > 0 && len(text) > cfg.MaxRecordBytes
 		text = bytes.TrimSuffix(text, []byte{'\r'})
-		if len(text) == 0 && offset == int64(len(data)) && cfg.Schema.Len() > 1 {
+		if len(text) == 0 && begin == len(data) && cfg.Schema.Len() > 1 {
 			continue
 		}
-		fields := strings.Split(string(text), string(rune(cfg.Delimiter)))
 		if len(fields) != cfg.Schema.Len() {
-			res.reject(begin, text, errors.New("fields"))
+			res.reject(int64(offset), text, errors.New("fields"))
 			continue
 		}
 		var values []string
 		var err error
 		for c, f := range fields {
-			v, ferr := slowValue(cfg.Schema.Field(c), f)
+			v, ferr := f.value(cfg.Schema.Field(c), cfg.Quote != 0)
 			if ferr != nil && err == nil {
 				err = ferr
 			}
@@ -99,13 +102,82 @@ func slow(data []byte, cfg DelimitedConfig) *result {
 			err = errors.New("long")
 		}
 		if err != nil {
-			res.reject(begin, text, err)
+			res.reject(int64(offset), text, err)
 		} else {
 			res.add(values)
 		}
 	}
 	return res
 }
+
+// slowField is a field as it stands in the file, without its quotes.
+type slowField struct {
+	text   string
+	quoted bool
+	err    error
+}
+
+var errOpen = errors.New("open")
+
+// slowRecord is the record that data begins with, and its length with its newline.
+func slowRecord(data []byte, cfg DelimitedConfig) (fields []slowField, end int) {
+	i := 0
+	for {
+		var f slowField
+		if i < len(data) && data[i] == cfg.Quote && cfg.Quote != 0 {
+			f.quoted = true
+			for i++; ; i++ {
+				if i == len(data) {
+					return append(fields, slowField{err: errOpen}), i
+				}
+				if data[i] == cfg.Quote {
+					if i++; i == len(data) || data[i] != cfg.Quote {
+						break
+					}
+				}
+				f.text += string(data[i : i+1])
+			}
+		}
+		begin := i
+		for i < len(data) && data[i] != '\n' && data[i] != cfg.Delimiter {
+			i++
+		}
+		rest, last := string(data[begin:i]), i == len(data) || data[i] == '\n'
+		if last {
+			rest = strings.TrimSuffix(rest, "\r")
+		}
+		switch {
+		case f.quoted && rest != "":
+			f.err = errors.New("behind the quote")
+		case !f.quoted && cfg.Quote != 0 && strings.IndexByte(rest, cfg.Quote) >= 0:
+			f.err = errors.New("stray quote")
+		case !f.quoted:
+			f.text = rest
+		}
+		fields = append(fields, f)
+		if i == len(data) {
+			return fields, i
+		}
+		if i++; last {
+			return fields, i
+		}
+	}
+}
+
+// value is what the field is in a column.
+func (f slowField) value(column record.Field, quotes bool) (string, error) {
+	switch {
+	case f.err != nil:
+		return "", f.err
+	case f.quoted && column.Type == record.String:
+		return f.text, nil
+	case !quotes && strings.HasPrefix(f.text, `"`):
+		return "", errors.New("quote")
+	}
+	return slowValue(column, f.text)
+}
+
+var timestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)?)?$`)
 
 func slowValue(f record.Field, s string) (string, error) {
 	if s == "" {
@@ -116,9 +188,6 @@ func slowValue(f record.Field, s string) (string, error) {
 			return "", nil
 		}
 		return "", errors.New("empty")
-	}
-	if s[0] == '"' {
-		return "", errors.New("quote")
 	}
 	switch {
 	case f.Type == record.String:
@@ -135,6 +204,9 @@ func slowValue(f record.Field, s string) (string, error) {
 		}
 		return "", errors.New("bool")
 	case f.Type == record.Timestamp:
+		if !timestamp.MatchString(s) {
+			return "", errors.New("form") // time.Parse takes more: hours of one digit, a comma for the point
+		}
 		for _, layout := range []string{"2006-01-02T15:04:05.999999999Z07:00", "2006-01-02T15:04:05.999999999", "2006-01-02"} {
 			up := strings.ToUpper(s)
 			if len(up) > 10 && up[10] == ' ' {

@@ -15,13 +15,25 @@
 //	Berlin;3.1\nParis;7.0\nOsl|o;-2.5\nRome;12.9\nWien;4|.4\n
 //	                     ^^^^^^^^^^^ read by the reader of block 0, which reads on into block 1
 //
-// A block is read into a buffer of the reader's own. Fields are found by looking at eight bytes at a time (SWAR); strings are lent
-// to the batch as views into the buffer, numbers are converted into the batch's columns. Nothing is allocated per batch.
+// A block is read into a buffer of the reader's own. The ends of all fields are found first, 64 bytes at a time, then the fields are read column by
+// column; strings are lent to the batch as views into the buffer, numbers are converted into the batch's columns. Nothing is
+// allocated per batch.
+//
+// With quotes a newline may be text, so where the first record of a block begins depends on every byte before it:
+//
+//	|<------- block 0 ------->|<------- block 1 ------->|
+//	1,"the first"\n2,"a text t|hat\n3,looks\nlike records"\n4,"no"\n
+//	                                                     ^ the first record of block 1
+//
+// The reader of a block publishes what the block does to each state that it may begin in, and then puts together what the blocks before it do,
+// looking itself at those whose readers have not come so far (see quoteState, quoteTable). The file is read from the page cache up to
+// twice, and parsed once. Blocks without quotes are parsed as if there were none in the file.
 //
 // A record that does not fit the schema goes to quarantine with its offset and the reason; the records around it are right. Its
 // line is counted only when somebody asks.
 //
 // # What is not here
 //
-// Quotes: a field that begins with one is refused, not misread. Compression, other formats, sources that never end.
+// Escapes other than two quotes for one, delimiters of several bytes, a byte order mark (it is part of the first field). Compression, other
+// formats, sources that never end.
 package readers

@@ -11,15 +11,19 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// eachVariant runs a test with vectors, where there are any, and without.
+// eachVariant runs a test with everything this processor can do, with AVX2 alone, and without vectors.
 func eachVariant(t *testing.T, test func(t *testing.T)) {
-	for _, vectors := range []bool{false, true} {
-		t.Run(fmt.Sprintf("vectors=%v", vectors), func(t *testing.T) {
-			if vectors && !have512 {
-				t.Skip("this processor has no AVX-512")
+	was512, wasAVX2, wasVBMI2 := have512, haveAVX2, haveVBMI2
+	defer func() { have512, haveAVX2, haveVBMI2 = was512, wasAVX2, wasVBMI2 }()
+	for _, v := range []struct {
+		name         string
+		avx512, avx2 bool
+	}{{"go", false, false}, {"avx2", false, true}, {"avx512", true, true}} {
+		t.Run("vectors="+v.name, func(t *testing.T) {
+			if v.avx512 && !was512 || v.avx2 && !wasAVX2 {
+				t.Skip("this processor, or this build, does not have them")
 			}
-			defer func(was bool) { have512 = was }(have512)
-			have512 = vectors
+			have512, haveAVX2, haveVBMI2 = v.avx512, v.avx2, v.avx512 && wasVBMI2
 			test(t)
 		})
 	}
@@ -42,7 +46,7 @@ func testShortNumbers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &compileFields(s)[1]
+		f := &compileFields(s, 0)[1]
 		last := rng.IntN(2) == 0 // the number is the last column, or the one before
 		width, end := 2, byte('\n')
 		if !last {

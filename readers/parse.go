@@ -27,6 +27,7 @@ const (
 type field struct {
 	kind     fieldKind
 	nullable bool
+	quoted   bool // the file has quotes
 	scale    int
 	limit    int64 // the greatest magnitude of a decimal; 0 for bigint
 
@@ -38,12 +39,12 @@ type field struct {
 }
 
 // compileFields says how each column of a schema is read.
-func compileFields(s *record.Schema) []field {
+func compileFields(s *record.Schema, quote byte) []field {
 	fields := make([]field, s.Len())
 	for i := range fields {
 		column := s.Field(i)
 		f := &fields[i]
-		f.nullable = column.Nullable
+		f.nullable, f.quoted = column.Nullable, quote != 0
 		switch t := column.Type; {
 		case t == record.String:
 			f.kind = fieldText
@@ -104,17 +105,27 @@ func (r *delimitedReader) parse(b *record.Batch) {
 	s := &r.structurals
 	row, rows := 0, b.Cap()
 	for row < rows && r.pos < r.end {
-		n := min(s.more(r.buf, r.end, r.file.cfg.Delimiter, width)/width, rows-row, r.stripe)
+		n := min(s.more(r.buf, r.end, r.file.quoting, width)/width, rows-row, r.stripe)
 		// The first of these records that is wrong, and what is wrong with it first. Without a single one there are fewer fields left than
 		// one has.
 		good, reason := n, errFields
 		for i := 0; i < width && good > 0; i++ {
-			if read, err := r.column(b, i, row, good); read < good {
+			var read int
+			var err error
+			if s.quoted {
+				read, err = r.quotedColumn(b, i, row, good)
+			} else {
+				read, err = r.column(b, i, row, good)
+			}
+			if read < good {
 				good, reason = read, err
 			}
 		}
 		if read, err := r.lengths(good); read < good {
 			good, reason = read, err
+		}
+		if r.doubled {
+			r.undouble(b, row, row+good)
 		}
 		s.from += good * width
 		r.pos = int(s.at[s.from-1]) + 1
@@ -135,7 +146,7 @@ func (r *delimitedReader) parse(b *record.Batch) {
 // there, and returns how many it has read.
 func (r *delimitedReader) column(b *record.Batch, i, row, n int) (read int, err error) {
 	f, s, width := &r.file.fields[i], &r.structurals, len(r.file.fields)
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.file.cfg.Delimiter}
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.file.cfg.Delimiter, quote: r.file.textQuote()}
 	if i == width-1 {
 		c.end = '\n'
 	}
@@ -178,7 +189,7 @@ func (r *delimitedReader) lengths(n int) (int, error) {
 	for i := range n {
 		end := int(s.at[s.from-1+(i+1)*width])
 		if end-begin > longest {
-			return i, fmt.Errorf("a line of %d bytes, at most %d are allowed", end-begin, longest)
+			return i, fmt.Errorf("a record of %d bytes, at most %d are allowed", end-begin, longest)
 		}
 		begin = end + 1
 	}
@@ -193,14 +204,16 @@ var (
 
 // reject sets the record at r.pos aside and goes on behind it. False says that the batch takes no more rejects.
 func (r *delimitedReader) reject(b *record.Batch, reason error) bool {
-	next := r.pos + bytes.IndexByte(r.buf[r.pos:r.end], '\n') + 1
+	o := r.file.quoting.outline(r.buf[r.pos:r.end])
+	next := r.pos + o.bytes
 	line := bytes.TrimSuffix(r.buf[r.pos:next-1], []byte{'\r'})
-	if reason == errFields {
-		have, want := bytes.Count(line, []byte{r.file.cfg.Delimiter})+1, len(r.file.fields)
-		reason = fmt.Errorf("%d fields, expected %d", have, want)
-		if len(line) == 0 {
-			reason = errBlank
-		}
+	switch {
+	case o.open >= 0:
+		reason = fmt.Errorf("the quote at offset %d is not closed", r.base+int64(r.pos+o.open))
+	case len(line) == 0 && reason == errFields:
+		reason = errBlank
+	case reason == errFields:
+		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.file.fields))
 	}
 	// The empty rest behind the last newline is no record.
 	if reason != errBlank || r.base+int64(next) < r.file.size {
@@ -230,6 +243,7 @@ type columnText struct {
 	at    []uint32       // the field of record r is between at[r*width] and at[r*width+1]
 	width int
 	end   byte // what the field must end with
+	quote byte // what no text begins with
 }
 
 // field is where the field of a record is; false says that it is empty or does not end as it must.
@@ -250,7 +264,7 @@ func (c *columnText) field(record int) (begin, end uint32, ok bool) {
 func (c *columnText) texts(views []record.View) int {
 	for i := range views {
 		begin, end, ok := c.field(i)
-		if !ok || *(*byte)(unsafe.Add(c.base, begin)) == '"' {
+		if !ok || *(*byte)(unsafe.Add(c.base, begin)) == c.quote {
 			return i
 		}
 		views[i] = record.View{Off: begin, Len: end - begin}
@@ -338,8 +352,8 @@ func (f *field) read(b *record.Batch, col, row int, text []byte) error {
 		}
 		return fmt.Errorf("empty, and not nullable")
 	}
-	if text[0] == '"' {
-		return fmt.Errorf("%.40q begins with a quote, which is not understood in this format", text)
+	if text[0] == '"' && !f.quoted {
+		return fmt.Errorf("%.40q begins with a quote, and the format has none", text)
 	}
 	var err error
 	switch f.kind {

@@ -21,6 +21,13 @@ type structurals struct {
 	at       []uint32 // at[from:to] are not used yet; at[from-1] is the last one that was
 	from, to int
 	scanned  int // everything before is in at, or was used
+
+	// Where the buffer has quotes:
+	quoted bool
+	state  quoteState // before scanned
+	odd    int        // no field that begins from here on has a quote elsewhere than as its first and its last byte, as far as scanned
+	stray  int        // and from here on, those have only doubled ones
+	masks  quoteMasks
 }
 
 // reset begins at place pos of a buffer, where a record begins. least is how many places more must always find room.
@@ -29,6 +36,7 @@ func (s *structurals) reset(pos, least int) {
 		s.at = make([]uint32, n)
 	}
 	s.from, s.to, s.scanned = 1, 1, pos
+	s.quoted, s.state, s.odd, s.stray = false, fieldStart, 0, 0
 	s.at[0] = uint32(pos - 1)
 }
 
@@ -39,20 +47,26 @@ func (s *structurals) skip(pos int) {
 	}
 	if s.from == s.to {
 		s.from, s.to = 1, 1
-		s.scanned = max(s.scanned, pos)
+		if s.scanned < pos {
+			s.scanned, s.state = pos, fieldStart
+		}
 	}
 	s.at[s.from-1] = uint32(pos - 1)
 }
 
 // more makes at least n places available, if so many are left before end, which is at or behind all that was scanned. It
 // returns how many there are. pad bytes behind end can be read.
-func (s *structurals) more(buf []byte, end int, delimiter byte, n int) int {
+func (s *structurals) more(buf []byte, end int, q quoting, n int) int {
 	if s.to-s.from < n && s.scanned < end {
 		s.to = copy(s.at, s.at[s.from-1:s.to])
 		s.from = 1
 		for s.to-s.from < n && s.scanned < end {
 			chunk := min(structuralChunk, end-s.scanned)
-			s.to += findStructurals(s.at[s.to:], buf, s.scanned, chunk, delimiter)
+			if s.quoted {
+				s.to += s.findQuoted(s.at[s.to:], buf, s.scanned, chunk, q)
+			} else {
+				s.to += findStructurals(s.at[s.to:], buf, s.scanned, chunk, q.delimiter)
+			}
 			s.scanned += chunk
 		}
 	}

@@ -8,7 +8,11 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-var haveAVX2 = cpuid.CPU.Supports(cpuid.AVX2, cpuid.BMI1, cpuid.BMI2, cpuid.POPCNT)
+// What this processor has. They are variables so that tests have each way.
+var (
+	haveAVX2  = cpuid.CPU.Supports(cpuid.AVX2, cpuid.BMI1, cpuid.BMI2, cpuid.POPCNT)
+	haveVBMI2 = haveAVX2 && cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512VBMI2)
+)
 
 // findStructurals does what findStructuralsGo says.
 func findStructurals(out []uint32, buf []byte, from, n int, delimiter byte) (found int) {
@@ -16,6 +20,9 @@ func findStructurals(out []uint32, buf []byte, from, n int, delimiter byte) (fou
 		return findStructuralsGo(out, buf, from, n, delimiter)
 	}
 	_, _ = out[n+structuralSlack-1], buf[from+n+pad-1]
+	if haveVBMI2 {
+		return findStructurals512(unsafe.SliceData(out), unsafe.SliceData(buf), from, n, delimiter)
+	}
 	return findStructuralsAVX2(unsafe.SliceData(out), unsafe.SliceData(buf), from, n, delimiter)
 }
 
@@ -23,3 +30,8 @@ func findStructurals(out []uint32, buf []byte, from, n int, delimiter byte) (fou
 //
 //go:noescape
 func findStructuralsAVX2(out *uint32, buf *byte, from, n int, delimiter byte) (found int)
+
+// findStructurals512 does the same, with VPCOMPRESSB for the places.
+//
+//go:noescape
+func findStructurals512(out *uint32, buf *byte, from, n int, delimiter byte) (found int)

@@ -8,7 +8,9 @@ import (
 
 // Goal: the assembly, its twin and a loop over the bytes find the same places, nothing outside of the range, and overwrite no more
 // than they may. Method: random bytes of several densities, at every alignment and length up to a few vectors.
-func TestFindStructurals(t *testing.T) {
+func TestFindStructurals(t *testing.T) { eachVariant(t, testFindStructurals) }
+
+func testFindStructurals(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, density := range []int{0, 1, 10, 50, 100} {
 		for n := range 300 {
@@ -47,19 +49,23 @@ func BenchmarkFindStructurals(b *testing.B) {
 	buf := make([]byte, structuralChunk+pad)
 	for i := range buf {
 		buf[i] = 'x'
-		if i%14 == 8 {
-			buf[i] = ';'
-		}
-		if i%14 == 13 {
-			buf[i] = '\n'
-		}
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := 4 + rng.IntN(12); i+6 < len(buf); i += 9 + rng.IntN(12) {
+		buf[i], buf[i+4+rng.IntN(2)] = ';', '\n'
 	}
 	out := make([]uint32, structuralChunk+structuralSlack)
-	for name, find := range map[string]func([]uint32, []byte, int, int, byte) int{"dispatched": findStructurals, "go": findStructuralsGo} {
-		b.Run("impl="+name, func(b *testing.B) {
+	defer func(was bool) { haveVBMI2 = was }(haveVBMI2)
+	for _, v := range []struct {
+		name string
+		have bool // what is to be switched on for it
+		find func([]uint32, []byte, int, int, byte) int
+	}{{"go", false, findStructuralsGo}, {"avx2", false, findStructurals}, {"avx512", haveVBMI2, findStructurals}} {
+		haveVBMI2 = v.have
+		b.Run("impl="+v.name, func(b *testing.B) {
 			b.SetBytes(structuralChunk)
 			for b.Loop() {
-				find(out, buf, 0, structuralChunk, ';')
+				v.find(out, buf, 0, structuralChunk, ';')
 			}
 		})
 	}

@@ -71,13 +71,14 @@ func (f *field) number(text []byte) (int64, error) {
 
 // parseBool reads true, false, t, f, 1 or 0, in any case.
 func parseBool(text []byte) (int64, error) {
+	// EqualFold knows letters of more bytes that are s in another case.
 	for _, s := range []string{"true", "t", "1"} {
-		if bytes.EqualFold(text, []byte(s)) {
+		if len(text) == len(s) && bytes.EqualFold(text, []byte(s)) {
 			return 1, nil
 		}
 	}
 	for _, s := range []string{"false", "f", "0"} {
-		if bytes.EqualFold(text, []byte(s)) {
+		if len(text) == len(s) && bytes.EqualFold(text, []byte(s)) {
 			return 0, nil
 		}
 	}

@@ -1,0 +1,212 @@
+package readers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// What is wrong with a field for its quotes.
+var (
+	errStray    = errors.New("a quote inside of a field that does not begin with one")
+	errTrailing = errors.New("bytes behind the closing quote")
+)
+
+// textQuote is the byte that no text begins with: where there are no quotes, that is the one that says that there might be.
+func (d *Delimited) textQuote() byte {
+	if d.cfg.Quote == 0 {
+		return '"'
+	}
+	return d.cfg.Quote
+}
+
+// quotedColumn is column where the block has quotes.
+func (r *delimitedReader) quotedColumn(b *record.Batch, i, row, n int) (read int, err error) {
+	f, s, width, quote := &r.file.fields[i], &r.structurals, len(r.file.fields), r.file.cfg.Quote
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.file.cfg.Delimiter, quote: quote}
+	if i == width-1 {
+		c.end = '\n'
+	}
+	at := s.at[s.from-1+i : s.from+1+i+(n-1)*width]
+	stripped := 0 // the fields before are in r.inner, as far as they have quotes
+	for {
+		c.at = at[read*width:]
+		switch {
+		case f.kind == fieldText:
+			read += r.quotedTexts(&c, b.Column(i).Views[row+read:row+n])
+		case f.kind == fieldNumber && r.buf[c.at[0]+1] == quote:
+			if stripped <= read {
+				stripped = r.strip(&c, read, n)
+			}
+			if read < stripped {
+				bare := columnText{base: c.base, at: r.inner[2*read : 2*stripped], width: 2, end: quote}
+				read += bare.shortNumbers(f, b.Column(i).Int64s[row+read:row+stripped])
+			}
+		case f.kind == fieldNumber:
+			read += c.shortNumbers(f, b.Column(i).Int64s[row+read:row+n])
+		}
+		if read == n {
+			return read, nil
+		}
+		begin, end := int(at[read*width])+1, int(at[read*width+1])
+		if r.buf[end] != c.end {
+			return read, errFields
+		}
+		if c.end == '\n' && begin < end && r.buf[end-1] == '\r' {
+			end--
+		}
+		inner, quoted, err := r.file.quoting.unquote(r.buf[begin:end])
+		switch {
+		case err != nil:
+			err = fmt.Errorf("%w: %.40q", err, r.buf[begin:end])
+		case quoted && f.kind == fieldText:
+			b.Column(i).Views[row+read] = record.View{Off: uint32(begin) + 1, Len: uint32(len(inner))}
+			r.doubled = r.doubled || bytes.IndexByte(inner, quote) >= 0
+		default:
+			err = f.read(b, i, row+read, inner)
+		}
+		if err != nil {
+			return read, fmt.Errorf("column %q: %w", r.file.cfg.Schema.Field(i).Name, err)
+		}
+		if read++; read == n {
+			return read, nil
+		}
+	}
+}
+
+// quotedTexts is columnText.texts for texts with and without quotes. It stops at the first that is empty or wrong.
+func (r *delimitedReader) quotedTexts(c *columnText, views []record.View) int {
+	buf, odd, stray := r.buf, uint32(r.structurals.odd), uint32(r.structurals.stray)
+	for i := range views {
+		begin, end, ok := c.field(i)
+		if !ok {
+			return i
+		}
+		if buf[begin] == c.quote {
+			if begin++; begin == end || buf[end-1] != c.quote {
+				return i
+			}
+			end--
+			if begin <= odd {
+				if inner := buf[begin:end]; bytes.IndexByte(inner, c.quote) >= 0 {
+					if begin <= stray && !allDoubled(inner, c.quote) {
+						return i
+					}
+					r.doubled = true
+				}
+			}
+		} else if begin < stray && bytes.IndexByte(buf[begin:end], c.quote) >= 0 {
+			return i
+		}
+		views[i] = record.View{Off: begin, Len: end - begin}
+	}
+	return len(views)
+}
+
+// strip writes to r.inner where the fields of records from..to are inside of their quotes, as columnText wants them, up to the first that
+// has none, and returns how far it came. The fields of c begin with that of record from.
+func (r *delimitedReader) strip(c *columnText, from, to int) int {
+	for i := from; i < to; i++ {
+		begin, end, ok := c.field(i - from)
+		if !ok || end-begin < 2 || r.buf[begin] != c.quote || r.buf[end-1] != c.quote {
+			return i
+		}
+		r.inner[2*i], r.inner[2*i+1] = begin, end-1
+	}
+	return to
+}
+
+// undouble makes one quote of two in the texts of the rows from..to, in the buffer: their records are done with.
+func (r *delimitedReader) undouble(b *record.Batch, from, to int) {
+	r.doubled = false
+	for i := range r.file.fields {
+		if r.file.fields[i].kind != fieldText {
+			continue
+		}
+		views := b.Column(i).Views
+		for row := from; row < to; row++ {
+			v := &views[row]
+			text := r.buf[v.Off : v.Off+v.Len]
+			have := bytes.IndexByte(text, r.file.cfg.Quote)
+			if have < 0 {
+				continue
+			}
+			for rest := text[have:]; len(rest) > 0; {
+				// A quote, another, and what is behind them up to the next: all but the first move.
+				n := bytes.IndexByte(rest[2:], r.file.cfg.Quote) + 2
+				if n < 2 {
+					n = len(rest)
+				}
+				have += copy(text[have:], rest[1:n])
+				rest = rest[n:]
+			}
+			v.Len = uint32(have)
+		}
+	}
+}
+
+// allDoubled reports whether quotes come in pairs only.
+func allDoubled(text []byte, quote byte) bool {
+	for {
+		i := bytes.IndexByte(text, quote)
+		if i < 0 {
+			return true
+		}
+		if i+1 == len(text) || text[i+1] != quote {
+			return false
+		}
+		text = text[i+2:]
+	}
+}
+
+// unquote is a field without its quotes. Two quotes inside of it are still two.
+func (q quoting) unquote(text []byte) (inner []byte, quoted bool, err error) {
+	i := bytes.IndexByte(text, q.quote)
+	if i < 0 {
+		return text, false, nil
+	}
+	if i > 0 {
+		return nil, false, errStray
+	}
+	if last := len(text) - 1; last > 0 && text[last] == q.quote && allDoubled(text[1:last], q.quote) {
+		return text[1:last], true, nil
+	}
+	return nil, true, errTrailing
+}
+
+// outline is what can be said about a record that is rejected.
+type outline struct {
+	bytes  int // with its newline
+	fields int
+	open   int // where the quote is that is not closed; -1 where there is none
+}
+
+// outline looks at the record that begins with text, byte by byte. text may end before the record, but not before its first byte.
+func (q quoting) outline(text []byte) outline {
+	o := outline{fields: 1, open: -1}
+	state := fieldStart
+	for i, c := range text {
+		if q.quote == 0 {
+			state = bareField
+		}
+		after := q.next(state, c)
+		switch {
+		case after == fieldStart && c == '\n':
+			o.bytes, o.open = i+1, -1
+			return o
+		case after == fieldStart:
+			o.fields++
+		case after == inQuotes && state == fieldStart:
+			o.open = i
+		}
+		state = after
+	}
+	o.bytes = len(text)
+	if state != inQuotes {
+		o.open = -1
+	}
+	return o
+}

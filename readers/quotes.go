@@ -1,0 +1,372 @@
+package readers
+
+import (
+	"bytes"
+	"math/bits"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Quotes decide which delimiters and newlines are structural. What a byte is depends on one of four states, which every byte changes:
+//
+//	            quote        delimiter or newline   any other byte
+//	fieldStart  inQuotes     fieldStart             bareField
+//	bareField   bareField    fieldStart             bareField
+//	inQuotes    afterQuote   inQuotes               inQuotes
+//	afterQuote  inQuotes     fieldStart             bareField
+//
+// So a quote has its meaning only where a field begins; one inside of a field without quotes, or behind a closing one, is wrong, and
+// only in its own record: the records around it are where they would be without it.
+//
+// Sixty-four bytes are done at a time, as simdjson does: the bytes inside of quotes are those with an odd number of quotes up to them, as long
+// as every quote that opens stands where it may. Where one does not, it is taken out and the rest is done again.
+type quoteState uint8
+
+const (
+	fieldStart quoteState = iota // behind a delimiter or a newline
+	bareField                    // in a field without quotes, or behind its closing quote where something follows
+	inQuotes
+	afterQuote // it closes, unless another follows
+	quoteStates
+)
+
+// quoting is what the bytes of a file mean.
+type quoting struct {
+	delimiter, quote byte
+}
+
+// next is the state behind byte c: the twin of step for one byte, for records that are rejected.
+func (q quoting) next(state quoteState, c byte) quoteState {
+	switch {
+	case state == inQuotes && c != q.quote:
+		return inQuotes
+	case state == inQuotes:
+		return afterQuote
+	case c == q.quote && state != bareField:
+		return inQuotes
+	case c == q.delimiter || c == '\n':
+		return fieldStart
+	}
+	return bareField
+}
+
+// oddQuotes are quotes that the fields of a record must be searched for.
+type oddQuotes uint8
+
+const (
+	doubledQuotes oddQuotes = 1 << iota // two that are one
+	strayQuotes                         // in a field without quotes, or behind a closing one
+)
+
+// step goes over n bytes, at most 64. Bit i of quotes says that byte i is a quote, bit i of ends that it is a delimiter or a newline; bits
+// from n on are 0. It returns the ends that are structural, what quotes there are that are not just the first or the last byte of a field,
+// and the state behind the bytes.
+func step(quotes, ends uint64, n int, state quoteState) (structural uint64, odd oddQuotes, after quoteState) {
+	var carry, first, second uint64
+	switch state {
+	case fieldStart:
+		first = 1
+	case inQuotes:
+		carry = ^uint64(0)
+	case afterQuote:
+		first, second = 1, 1
+	}
+	for {
+		inside := prefixXor(quotes) ^ carry
+		opening := quotes & inside
+		stray := opening &^ ((ends|quotes)<<1 | first)
+		if opening&(quotes<<1|second) != 0 {
+			odd |= doubledQuotes
+		}
+		if stray != 0 {
+			odd |= strayQuotes
+			quotes &^= stray & -stray // no quote but a byte like others, and what is behind it looks different
+			continue
+		}
+		last := uint64(1) << (n - 1)
+		switch {
+		case inside&last != 0:
+			after = inQuotes
+		case quotes&last != 0:
+			after = afterQuote
+		case ends&last != 0:
+			after = fieldStart
+		default:
+			after = bareField
+		}
+		return ends &^ inside, odd, after
+	}
+}
+
+// prefixXor has bit i set if an odd number of the bits 0..i of x is.
+//
+//gcassert:inline
+func prefixXor(x uint64) uint64 {
+	x ^= x << 1
+	x ^= x << 2
+	x ^= x << 4
+	x ^= x << 8
+	x ^= x << 16
+	return x ^ x<<32
+}
+
+// quoteMasks are what step needs of structuralChunk bytes: for each 64 a word of quotes and a word of delimiters and newlines.
+type quoteMasks [2 * structuralChunk / 64]uint64
+
+// findQuotesGo is the twin of the assembly. It fills in the masks of buf[from:from+n]; n is at most structuralChunk, and pad bytes behind
+// from+n can be read.
+func findQuotesGo(out *quoteMasks, buf []byte, from, n int, q quoting) {
+	_ = buf[from+n+pad-1]
+	base := unsafe.Pointer(unsafe.SliceData(buf))
+	delimiters, quotes := uint64(q.delimiter)*ones, uint64(q.quote)*ones
+	for i := 0; i < n; i += 64 {
+		var quote, end uint64
+		for j := 0; j < 64; j += 8 {
+			w := word(unsafe.Add(base, from+i+j))
+			quote |= byteMask(zeroBytes(w^quotes)) << j
+			end |= byteMask(zeroBytes(w^delimiters)|zeroBytes(w^'\n'*ones)) << j
+		}
+		if left := n - i; left < 64 {
+			quote &= 1<<left - 1
+			end &= 1<<left - 1
+		}
+		out[i/32], out[i/32+1] = quote, end
+	}
+}
+
+// byteMask has one bit for each byte of w, which has no bits set but high ones.
+//
+//gcassert:inline
+func byteMask(w uint64) uint64 { return w >> 7 * 0x0102040810204080 >> 56 }
+
+// newline is the place behind the first newline of buf[from:to] that is outside of quotes, or -1, where the state before from is
+// given; and the state behind to where there is none. pad bytes behind to can be read.
+func (q quoting) newline(buf []byte, from, to int, state quoteState) (int, quoteState) {
+	var masks quoteMasks
+	for chunk := 256; from < to; chunk = structuralChunk { // most lines are short
+		n := min(chunk, to-from)
+		findQuotes(&masks, buf, from, n, q)
+		for i := 0; i < n; i += 64 {
+			structural, _, after := step(masks[i/32], masks[i/32+1], min(64, n-i), state)
+			for ; structural != 0; structural &= structural - 1 {
+				if at := from + i + bits.TrailingZeros64(structural); buf[at] == '\n' {
+					return at + 1, fieldStart
+				}
+			}
+			state = after
+		}
+		from += n
+	}
+	return -1, state
+}
+
+// lastNewline is the place behind the last newline of buf[from:to] that is outside of quotes, or otherwise.
+func (q quoting) lastNewline(buf []byte, from, to int, state quoteState, otherwise int) int {
+	for from < to {
+		next, after := q.newline(buf, from, to, state)
+		if next < 0 {
+			break
+		}
+		otherwise, from, state = next, next, after
+	}
+	return otherwise
+}
+
+// quoteMoves say which state each state becomes over some bytes, in two bits each. They are known without knowing what comes before
+// the bytes.
+type quoteMoves uint8
+
+// from is the state behind the bytes, where state is the one before them.
+func (m quoteMoves) from(state quoteState) quoteState { return quoteState(m >> (2 * state) & 3) }
+
+// quoteChains find the moves of bytes that come in pieces. Each state at the beginning is a chain of states; chains that meet stay
+// together, which they mostly do behind the first field in quotes.
+type quoteChains struct {
+	quoting
+	chain [quoteStates]uint8      // of each state at the beginning
+	state [quoteStates]quoteState // of each chain
+	n     int                     // chains
+}
+
+func newQuoteChains(q quoting) quoteChains {
+	return quoteChains{quoting: q, n: int(quoteStates), chain: [...]uint8{0, 1, 2, 3}, state: [...]quoteState{0, 1, 2, 3}}
+}
+
+// moves are those of everything that was fed.
+func (c *quoteChains) moves() (m quoteMoves) {
+	for s, chain := range c.chain {
+		m |= quoteMoves(c.state[chain]) << (2 * s)
+	}
+	return m
+}
+
+// feed goes on with buf[from:to], behind which pad bytes can be read, and reports whether there is a quote in it.
+func (c *quoteChains) feed(buf []byte, from, to int) (quotes bool) {
+	if from == to {
+		return false
+	}
+	i := bytes.IndexByte(buf[from:to], c.quote)
+	if i < 0 {
+		c.bare(buf[to-1])
+		return false
+	}
+	if i > 0 {
+		c.bare(buf[from+i-1])
+		from += i
+	}
+	var masks quoteMasks
+	for from < to {
+		n := min(structuralChunk, to-from)
+		findQuotes(&masks, buf, from, n, c.quoting)
+		for i := 0; i < n; i += 64 {
+			for j := range c.n {
+				_, _, c.state[j] = step(masks[i/32], masks[i/32+1], min(64, n-i), c.state[j])
+			}
+			if c.n > 1 {
+				c.meet()
+			}
+		}
+		from += n
+	}
+	return true
+}
+
+// bare goes on with bytes that have no quote among them, the last of which is given.
+func (c *quoteChains) bare(last byte) {
+	for j, state := range c.state[:c.n] {
+		if state != inQuotes {
+			c.state[j] = c.next(bareField, last)
+		}
+	}
+	c.meet()
+}
+
+// meet makes one of the chains that have the same state.
+func (c *quoteChains) meet() {
+	var have [quoteStates]uint8 // 1 + the chain with a state
+	n := 0
+	var to [quoteStates]uint8
+	for j, state := range c.state[:c.n] {
+		if have[state] == 0 {
+			c.state[n] = state
+			n++
+			have[state] = uint8(n)
+		}
+		to[j] = have[state] - 1
+	}
+	for s, chain := range c.chain {
+		c.chain[s] = to[chain]
+	}
+	c.n = n
+}
+
+// quoteTable has the moves of the blocks of a file, for readers that share it: a record may begin far before a block, in a block of
+// another reader. A reader announces a block that it is about to look at, so that others look at other blocks first; nobody waits.
+// Whoever stores the moves of a block stores the same, so a plain atomic word for each is enough.
+type quoteTable []atomic.Uint32
+
+// What the word of a block says: nothing yet, that a reader is at it, or its moves.
+const (
+	movesUnknown   = 0
+	movesAnnounced = 1
+	movesKnown     = 1 << 8
+)
+
+// announce reports whether nobody was at the block.
+func (t quoteTable) announce(block int64) bool {
+	return t[block].CompareAndSwap(movesUnknown, movesAnnounced)
+}
+
+// publish stores the moves of a block. They are all that is published: no other memory is read because of them.
+func (t quoteTable) publish(block int64, m quoteMoves) { t[block].Store(movesKnown | uint32(m)) }
+
+// moves of a block, if they are known.
+func (t quoteTable) moves(block int64) (m quoteMoves, known bool) {
+	w := t[block].Load()
+	return quoteMoves(w), w >= movesKnown
+}
+
+// quoteBytes is how much of another reader's block is looked at together: as much as stays in the first-level cache.
+const quoteBytes = 16 << 10
+
+// quoteCursor knows the state at the beginning of one block after another.
+type quoteCursor struct {
+	block   int64 // before the first byte of which the state is known
+	state   quoteState
+	scratch []byte // for blocks of other readers; made when one is needed
+}
+
+// span is where a block begins and ends for the moves: a byte early, because the byte before a block says whether a record begins with it.
+func (d *Delimited) span(block int64) (from, to int64) {
+	size := int64(d.cfg.BlockBytes)
+	return max(block*size-1, 0), max(min((block+1)*size, d.size)-1, 0)
+}
+
+// stateAt is the state before the span of a block, which is at or behind all those it was asked for before.
+func (r *delimitedReader) stateAt(block int64) (quoteState, error) {
+	c, table := &r.quotes, r.file.quoteTable
+	for b := c.block; b < block; b++ {
+		if table.announce(b) {
+			if err := r.look(b); err != nil {
+				return 0, err
+			}
+		}
+	}
+	for ; c.block < block; c.block++ {
+		m, known := table.moves(c.block)
+		if !known { // the other one has not finished
+			if err := r.look(c.block); err != nil {
+				return 0, err
+			}
+			m, _ = table.moves(c.block)
+		}
+		c.state = m.from(c.state)
+	}
+	return c.state, nil
+}
+
+// look finds and publishes the moves of a block of another reader, unless they are published while it looks.
+func (r *delimitedReader) look(block int64) error {
+	d, c := r.file, &r.quotes
+	if c.scratch == nil {
+		c.scratch = make([]byte, quoteBytes+pad)
+	}
+	chains := newQuoteChains(d.quoting)
+	for from, to := d.span(block); from < to; {
+		if _, known := d.quoteTable.moves(block); known {
+			return nil
+		}
+		n := int(min(quoteBytes, to-from))
+		if err := d.readAt(c.scratch[:n], from); err != nil {
+			return err
+		}
+		chains.feed(c.scratch, 0, n)
+		from += int64(n)
+	}
+	d.quoteTable.publish(block, chains.moves())
+	return nil
+}
+
+// findQuoted is findStructurals where there may be quotes: the places of the delimiters and newlines that are outside of them.
+func (s *structurals) findQuoted(out []uint32, buf []byte, from, n int, q quoting) (found int) {
+	if s.state != inQuotes && bytes.IndexByte(buf[from:from+n], q.quote) < 0 {
+		s.state = q.next(bareField, buf[from+n-1])
+		return findStructurals(out, buf, from, n, q.delimiter)
+	}
+	findQuotes(&s.masks, buf, from, n, q)
+	for i := 0; i < n; i += 64 {
+		structural, odd, after := step(s.masks[i/32], s.masks[i/32+1], min(64, n-i), s.state)
+		for ; structural != 0; structural &= structural - 1 {
+			out[found] = uint32(from + i + bits.TrailingZeros64(structural))
+			found++
+		}
+		if odd != 0 {
+			s.odd = from + i + 64
+			if odd&strayQuotes != 0 {
+				s.stray = s.odd
+			}
+		}
+		s.state = after
+	}
+	return found
+}
