@@ -69,8 +69,8 @@ cover: ## statement coverage of each package
 	$(GO) test -short -cover $(PACKAGES)
 
 .PHONY: peers
-peers: ## velo's ring beside other queues (bench/peers, a module of its own)
-	cd bench/peers && $(GO) run ./ring
+peers: ## velo beside other queues, Go maps and DuckDB (bench/peers, a module of its own)
+	cd bench/peers && $(GO) run ./ring && $(GO) run ./agg
 
 .PHONY: peers-test
 peers-test: ## vet and test the rivals' module

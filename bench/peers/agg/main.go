@@ -1,0 +1,141 @@
+// Command agg groups the same records by a 64-bit key, for count, sum, min and max, with velo, with what a Go engineer would write instead, and with
+// DuckDB. Every result is checked against one reference, outside the timed part.
+//
+//	go run ./agg --workload u_1k,u_1M --duration 1s --json figures.jsonl
+//
+// velo is timed with all groups there (warm) and in the pass that makes them (building). The maps are timed warm. DuckDB makes its table for each query.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/velo-engine/velo/bench"
+	"github.com/velo-engine/velo/record"
+)
+
+// figure is one contestant on one workload.
+type figure struct {
+	Rival            string  `json:"rival"`
+	Workload         string  `json:"workload"`
+	Threads          int     `json:"threads"`
+	Records          int     `json:"records"`
+	NsPerRecord      float64 `json:"ns_per_record"` // of elapsed time, over all threads together
+	BuildNsPerRecord float64 `json:"build_ns_per_record,omitempty"`
+	RecordsPerSecond float64 `json:"records_per_second"`
+	Ratio            float64 `json:"ratio"` // of velo's throughput on as many threads to this one's
+}
+
+// contestant times one pass over the records, behind one that is not timed, and returns the groups for the check.
+type contestant struct {
+	name    string
+	threads int
+	most    int // records; 0 takes all
+	run     func(batches []*record.Batch) (nsPerRecord float64, t totals, err error)
+}
+
+func contestants() []contestant {
+	return []contestant{
+		{"Go map", 1, 0, goMap},
+		{"64 maps with a mutex each", 1, 0, func(b []*record.Batch) (float64, totals, error) { return sharded(b, 1) }},
+		{"64 maps with a mutex each", 2, 0, func(b []*record.Batch) (float64, totals, error) { return sharded(b, 2) }},
+		{"sync.Map", 1, 0, syncMap},
+		{"channel of records", 2, 1 << 20, func(b []*record.Batch) (float64, totals, error) { return channel(b, 1) }},
+		{"channel of 1,024 records", 2, 0, func(b []*record.Batch) (float64, totals, error) { return channel(b, 1024) }},
+		{"DuckDB", 1, 0, func(b []*record.Batch) (float64, totals, error) { return duckDB(b, 1) }},
+		{"DuckDB", 2, 0, func(b []*record.Batch) (float64, totals, error) { return duckDB(b, 2) }},
+	}
+}
+
+func main() {
+	workloads := flag.String("workload", "u_10,u_1k,u_100k,u_1M,z_1M", "workloads, by commas")
+	duration := flag.Duration("duration", time.Second, "how long velo runs")
+	file := flag.String("json", "", "also write a JSON object per line to this file")
+	flag.Parse()
+	if err := run(strings.Split(*workloads, ","), *duration, *file); err != nil {
+		fmt.Fprintln(os.Stderr, "agg:", err)
+		os.Exit(1)
+	}
+}
+
+func run(names []string, d time.Duration, file string) error {
+	var lines *json.Encoder
+	if file != "" {
+		f, err := os.Create(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		lines = json.NewEncoder(f)
+	}
+	for _, name := range names {
+		w, ok := bench.Workloads[name]
+		if !ok || w.Text || w.Aggregates != nil {
+			return fmt.Errorf("no workload %q with numbers for keys", name)
+		}
+		figures, err := compare(name, w, d)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(table, "%s\tthreads\tns/record\tbuilding\tM records/s\tvelo is faster by\t\n", name)
+		for _, f := range figures {
+			building := "-"
+			if f.BuildNsPerRecord > 0 {
+				building = fmt.Sprintf("%.1f", f.BuildNsPerRecord)
+			}
+			fmt.Fprintf(table, "%s\t%d\t%.1f\t%s\t%.1f\t%.1f\t\n", f.Rival, f.Threads, f.NsPerRecord, building, f.RecordsPerSecond/1e6, f.Ratio)
+			if lines != nil {
+				if err := lines.Encode(f); err != nil {
+					return err
+				}
+			}
+		}
+		table.Flush()
+		fmt.Println()
+	}
+	return nil
+}
+
+// compare runs all contestants on a workload.
+func compare(name string, w bench.Workload, d time.Duration) (figures []figure, err error) {
+	velo := map[int]float64{} // records per second by threads
+	for _, threads := range []int{1, 2} {
+		runtime.GC()
+		r, err := w.Run(threads, threads, threads, d, nil) // it checks itself
+		if err != nil {
+			return nil, err
+		}
+		velo[threads] = r.PerSecond()
+		figures = append(figures, figure{"velo", name, threads, int(r.Records), 1e9 / r.PerSecond(), r.Build / float64(threads), r.PerSecond(), 1})
+	}
+	all, err := w.Batches(1)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range contestants() {
+		batches, n := all[0], 0
+		for i, b := range batches {
+			if n += b.Len(); c.most > 0 && n >= c.most {
+				batches = batches[:i+1]
+				break
+			}
+		}
+		runtime.GC()
+		ns, got, err := c.run(batches)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
+		}
+		if want := reference(batches); got != want {
+			return nil, fmt.Errorf("%s: the result is wrong: %+v, expected %+v", c.name, got, want)
+		}
+		figures = append(figures, figure{c.name, name, c.threads, n, ns, 0, 1e9 / ns, velo[c.threads] * ns / 1e9})
+	}
+	return figures, nil
+}
