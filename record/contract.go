@@ -32,6 +32,22 @@ type Poller interface {
 	Poll(b *Batch) error
 }
 
+// A Cutter is a Poller that is fed by goroutines of the service, which want to read what they have sent: everything that was handed over
+// before an epoch was raised belongs to it. The engine calls Cut between two Polls, again and again with the same epoch, until it says
+// true: all that was there at the first of these calls has been given out by Poll. The numbers rise, and some may be left out.
+type Cutter interface {
+	Poller
+	Cut(epoch uint64) (done bool)
+}
+
+// A Notifier is a Poller that can say when it has something: the engine gives it a function to call then. It may be called by any goroutine at
+// any time, does nothing where nobody sleeps, and never blocks. A call that comes too early to be seen is no harm: the engine looks
+// again within a millisecond or so all the same.
+type Notifier interface {
+	Poller
+	Notify(ring func())
+}
+
 // A Resumer is a Reader whose source can be read again from a position.
 type Resumer interface {
 	Reader
