@@ -22,7 +22,10 @@ func TestMeasure(t *testing.T) {
 	}
 	defer e.Close()
 	Settle(e)
-	f := Measure(e, 50*time.Millisecond)
+	f, err := Measure(e, 50*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := e.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +51,10 @@ func BenchmarkEngine(b *testing.B) {
 				var total Figure
 				b.ResetTimer()
 				for b.Loop() {
-					f := Measure(e, 250*time.Millisecond)
+					f, err := Measure(e, 250*time.Millisecond)
+					if err != nil {
+						b.Fatal(err)
+					}
 					total.Records += f.Records
 					total.Elapsed += f.Elapsed
 					total.CPUTime += f.CPUTime

@@ -255,7 +255,10 @@ func Locks(writers int, d time.Duration, each func(Lock)) error {
 	if err != nil {
 		return err
 	}
-	f := Measure(e, d)
+	f, err := Measure(e, d)
+	if err != nil {
+		return err
+	}
 	if err := e.Shutdown(context.Background()); err != nil {
 		return err
 	}

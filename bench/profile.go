@@ -64,7 +64,9 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 			}
 		}
 	}
-	r.Figure = Measure(eng, d)
+	if r.Figure, err = Measure(eng, d); err != nil {
+		return Result{}, err
+	}
 	if err := eng.Shutdown(context.Background()); err != nil {
 		return Result{}, err
 	}

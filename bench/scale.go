@@ -36,7 +36,10 @@ func Scale(w Workload, most, readers, cores int, d time.Duration, each func(Scal
 			return err
 		}
 		Settle(e)
-		f := Measure(e, d)
+		f, err := Measure(e, d)
+		if err != nil {
+			return err
+		}
 		if err := e.Shutdown(context.Background()); err != nil {
 			return err
 		}
@@ -167,6 +170,7 @@ func (s *pollSource) Next(core.Nanos) (*record.Batch, bool) {
 	return s.b, false
 }
 func (s *pollSource) Quarantine(record.Reject) bool { return true }
+func (s *pollSource) Cut(uint64) bool               { return true }
 func (s *pollSource) Wake() core.Nanos              { return 0 }
 
 // silent is the bell of agents that share a goroutine.

@@ -15,13 +15,14 @@ import (
 func runSingle(plan *core.Plan, r record.Poller) (*core.Image, uint64, time.Duration, error) {
 	owners := core.NewOwners(1)
 	in, out := ring.New[core.Chunk](2)
+	cuts := core.NewCuts(plan, owners, core.Route{}, 1, 1, 0, func() {})
 	source := &pollSource{r: r, b: record.NewBatch(plan.Source, record.DefaultRows)}
 	bells := []core.Bell{silent{}}
-	router, err := core.NewRouter(0, plan, source, owners, core.Route{}, core.Fold{Exchange: core.ExchangeRoute}, []*ring.Producer[core.Chunk]{in}, bells, nil, nil)
+	router, err := core.NewRouter(0, plan, source, owners, core.Route{}, core.Fold{Exchange: core.ExchangeRoute}, []*ring.Producer[core.Chunk]{in}, bells, nil, nil, cuts)
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	partition, err := core.NewPartition(0, plan, owners, []*ring.Consumer[core.Chunk]{out}, bells, nil)
+	partition, err := core.NewPartition(0, plan, owners, []*ring.Consumer[core.Chunk]{out}, bells, nil, cuts)
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -30,7 +31,8 @@ func runSingle(plan *core.Plan, r record.Poller) (*core.Image, uint64, time.Dura
 		router.Step(0)
 		partition.Step(0)
 	}
-	return partition.Image(), router.Counters().In, time.Since(began), source.err
+	cut, _ := cuts.Pin()
+	return cut.Partition(0), router.Counters().In, time.Since(began), source.err
 }
 
 // rowsOf has the aggregates of each group by its key.

@@ -55,7 +55,10 @@ func SlowReaders(most int, latency time.Duration, rows, cores int, d time.Durati
 		if err != nil {
 			return err
 		}
-		f := Measure(e, d)
+		f, err := Measure(e, d)
+		if err != nil {
+			return err
+		}
 		if err := e.Shutdown(context.Background()); err != nil {
 			return err
 		}

@@ -22,9 +22,13 @@ type Workload struct {
 	// the generator in them; 0 makes them as they are read.
 	Prepare int
 
-	BatchRows  int // 0 is record.DefaultRows
-	RingSlots  int // 0 is the engine's choice
-	Exchange   core.Exchange
+	BatchRows int // 0 is record.DefaultRows
+	RingSlots int // 0 is the engine's choice
+	Exchange  core.Exchange
+
+	EpochInterval time.Duration // as in engine.Config
+	EpochShare    float64
+
 	Aggregates []core.AggregateKind // of the value; nil is count, sum, min, max
 }
 
@@ -187,6 +191,7 @@ func (w Workload) Start(readers, partitions, cores int) (*engine.Engine, error) 
 func (w Workload) start(rs []record.Reader, partitions, cores int) (*engine.Engine, error) {
 	return engine.Start(context.Background(), engine.Config{
 		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows, RingSlots: w.RingSlots, Exchange: w.Exchange,
+		EpochInterval: w.EpochInterval, EpochShare: w.EpochShare,
 	})
 }
 
@@ -208,12 +213,27 @@ func (f Figure) String() string {
 	return fmt.Sprintf("%.1f M records/s, %.2f ns/record/core", f.PerSecond()/1e6, f.CPUNanos())
 }
 
-// Measure watches a running engine for some time, which should be long against the 10 ms that CPU times lag behind.
-func Measure(e *engine.Engine, d time.Duration) Figure {
-	before := e.Stats()
+// Measure watches a running engine for some time, which should be long against the 10 ms that CPU times lag behind: from one snapshot to another, so
+// the records are those that a reader of snapshots can see, and everything that was read is in the partitions. The error is that of Sync.
+func Measure(e *engine.Engine, d time.Duration) (Figure, error) {
+	look := func() (records uint64, at time.Time, cpu time.Duration, err error) {
+		if err := e.Sync(context.Background()); err != nil {
+			return 0, at, 0, err
+		}
+		s := e.Snapshot()
+		defer s.Close()
+		for _, n := range s.Positions() {
+			records += n
+		}
+		return records, time.Now(), e.Stats().CPUTime(), nil
+	}
+	records, begin, cpu, err := look()
+	if err != nil {
+		return Figure{}, err
+	}
 	<-time.After(d)
-	after := e.Stats()
-	return Figure{after.Counters().In - before.Counters().In, after.Elapsed - before.Elapsed, after.CPUTime() - before.CPUTime()}
+	to, end, spent, err := look()
+	return Figure{to - records, end.Sub(begin), spent - cpu}, err
 }
 
 // Settle waits until no new groups come: from then on, figures do not have the building of the tables in them.

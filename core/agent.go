@@ -55,6 +55,7 @@ const (
 	StallInput      Stall = iota // nothing to read: the source has nothing, or the rings are empty
 	StallRing                    // the ring to a partition is full
 	StallQuarantine              // there is no room for a record that was set aside
+	StallMark                    // the marks of an epoch have come from some readers and not from all
 
 	Stalls // their number
 )
@@ -68,6 +69,8 @@ func (s Stall) String() string {
 		return "ring full"
 	case StallQuarantine:
 		return "quarantine full"
+	case StallMark:
+		return "mark missing"
 	}
 	return fmt.Sprintf("Stall(%d)", uint8(s))
 }

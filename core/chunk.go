@@ -19,7 +19,8 @@ type chunkKind uint32
 const (
 	chunkRows     chunkKind = 1 + iota // records in columns
 	chunkPartials                      // partial states of groups
-	chunkEnd                           // the mark of the end of input: nothing comes behind it
+	chunkMark                          // the mark of an epoch: what comes behind it is not in it
+	chunkEnd                           // the mark of the end of input, and of every later epoch: nothing comes behind it
 )
 
 // A Chunk is one slot of a ring: rows of one reader for one partition, or a mark. It has no Go pointers.
@@ -34,7 +35,8 @@ type Chunk struct {
 	reader    ReaderID
 	// counters of the reader, in a mark: what it had routed before it
 	counters Counters
-	_        [chunkHeader - 16 - unsafe.Sizeof(Counters{})]byte
+	epoch    uint64 // of a mark
+	_        [chunkHeader - 24 - unsafe.Sizeof(Counters{})]byte
 
 	data [chunkWords]uint64
 }

@@ -28,6 +28,7 @@ func (s *sliceSource) Next(Nanos) (*record.Batch, bool) {
 	return b, false
 }
 func (s *sliceSource) Quarantine(record.Reject) bool { s.rejected++; return true }
+func (s *sliceSource) Cut(uint64) bool               { return true }
 func (s *sliceSource) Wake() Nanos                   { return Never }
 
 // run steps routers and partitions in one goroutine, in a random order, until all are done.
@@ -47,6 +48,7 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold
 	for i := range bells {
 		bells[i] = noBell{}
 	}
+	cuts := NewCuts(plan, owners, route, len(sources), partitions, 0, func() {})
 	for i, s := range sources {
 		var out []*ring.Producer[Chunk]
 		for p := range partitions {
@@ -54,24 +56,31 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold
 			out = append(out, pr)
 			in[p] = append(in[p], co)
 		}
-		r, err := NewRouter(ReaderID(i), plan, s, owners, route, fold, out, bells[:partitions], nil, nil)
+		r, err := NewRouter(ReaderID(i), plan, s, owners, route, fold, out, bells[:partitions], nil, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		routers = append(routers, r)
 		agents = append(agents, r)
 	}
-	var parts []*Partition
 	for p := range partitions {
-		part, err := NewPartition(PartitionID(p), plan, owners, in[p], bells[:len(sources)], nil)
+		part, err := NewPartition(PartitionID(p), plan, owners, in[p], bells[:len(sources)], nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		parts = append(parts, part)
 		agents = append(agents, part)
 	}
 	for steps := 0; ; steps++ {
 		if steps > 10_000_000 {
+			for _, a := range agents {
+				switch a := a.(type) {
+				case *Router:
+					t.Logf("router %d: done %v ended %v marking %v marked %d flushing %v batch %v stall %v", a.id, a.done, a.ended, a.marking, a.marked, a.folder.flushing, a.batch != nil, a.stall)
+				case *Partition:
+					n, slot := cuts.Raised()
+					t.Logf("partition %d: done %v epoch %d missing %d left %d behind %v raised %d %d", a.id, a.done, a.epoch, a.missing, a.left, a.behind != nil, n, slot)
+				}
+			}
 			t.Fatalf("seed %d: no end after %d steps", seed, steps)
 		}
 		left := 0
@@ -85,11 +94,8 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold
 		}
 		agents[rng.IntN(len(agents))].Step(0)
 	}
-	var images []*Image
-	for _, p := range parts {
-		images = append(images, p.Image())
-	}
-	return owners, images, routers
+	cut, _ := cuts.Pin()
+	return owners, cut.images, routers
 }
 
 // Goal: the same groups for every shape. Method: production agents stepped in random orders over tiny rings, against a Go map.
@@ -176,7 +182,7 @@ func TestShapes(t *testing.T) {
 				}
 				scatters := route.For(plan).Scatters()
 				if scatters {
-					images = []*Image{mergeImages(t, images)}
+					images = []*Image{merged(t, images)}
 				}
 				got := 0
 				for _, m := range images {
@@ -271,7 +277,7 @@ func TestRoutes(t *testing.T) {
 		}
 		sum, _ := ColumnOf[int64](plan, "sum")
 		rows := 0
-		for row := range mergeImages(t, images).All() {
+		for row := range merged(t, images).All() {
 			if rows++; n.Of(row) != all || sum.Of(row) != 2*int64(4*stripeRows)*(4*stripeRows-1)/2 {
 				t.Errorf("%v: %d rows, sum %d", c.route.Routing, n.Of(row), sum.Of(row))
 			}
@@ -349,11 +355,12 @@ func TestRoundRobinPassesBy(t *testing.T) {
 	owners := NewOwners(2)
 	stuckIn, _ := ring.New[Chunk](2)
 	in, out := ring.New[Chunk](2)
-	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}}, nil, nil)
+	cuts := NewCuts(plan, owners, Route{}, 1, 2, 0, func() {})
+	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPartition(1, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil)
+	p, err := NewPartition(1, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,11 +397,12 @@ func TestBackPressure(t *testing.T) {
 	const slots = 4
 	in, out := ring.New[Chunk](slots)
 	owners := NewOwners(1)
-	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil)
+	cuts := NewCuts(plan, owners, Route{}, 1, 1, 0, func() {})
+	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPartition(0, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil)
+	p, err := NewPartition(0, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -501,16 +509,17 @@ func testStepAllocations(t *testing.T, fold Fold) {
 		s := &sliceSource{}
 		var out []*ring.Producer[Chunk]
 		var parts []*Partition
+		cuts := NewCuts(plan, owners, Route{}, 1, partitions, 0, func() {})
 		for i := range partitions {
 			in, o := ring.New[Chunk](4)
 			out = append(out, in)
-			p, err := NewPartition(PartitionID(i), plan, owners, []*ring.Consumer[Chunk]{o}, []Bell{noBell{}}, nil)
+			p, err := NewPartition(PartitionID(i), plan, owners, []*ring.Consumer[Chunk]{o}, []Bell{noBell{}}, nil, cuts)
 			if err != nil {
 				t.Fatal(err)
 			}
 			parts = append(parts, p)
 		}
-		r, err := NewRouter(0, plan, s, owners, Route{}, fold, out, []Bell{noBell{}, noBell{}}, nil, nil)
+		r, err := NewRouter(0, plan, s, owners, Route{}, fold, out, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -535,10 +544,10 @@ func testStepAllocations(t *testing.T, fold Fold) {
 	}
 }
 
-// mergeImages is MergeImages where there is memory.
-func mergeImages(t *testing.T, images []*Image) *Image {
+// merged is mergeImages where there is memory.
+func merged(t *testing.T, images []*Image) *Image {
 	t.Helper()
-	m, err := MergeImages(images)
+	m, err := mergeImages(images)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,21 +9,21 @@ import (
 	"github.com/velo-engine/velo/core/table"
 )
 
-// An Image is what one partition published: its groups at one cut through all readers. It does not change, so any number of goroutines
-// may read it.
+// An Image is what one partition published: its groups at one cut through all readers. It does not change while its cut is pinned, so any
+// number of goroutines may read it.
 type Image struct {
 	layout   *layout
 	table    *table.Table
-	counters []Counters // of each reader at the cut
-	shed     []uint64   // records of each reader that found no room here; nil where there are none
+	counters []Counters // of each reader at the cut; nil before the first
+	shed     []uint64   // records of each reader that found no room here
 }
 
 // Len is the number of groups.
 func (m *Image) Len() int { return m.table.Len() }
 
-// CountersOf are those of each reader at the cut, of the images of all partitions: what a reader had routed, but for what the partitions had no
+// countersOf are those of each reader at the cut, of the images of all partitions: what a reader had routed, but for what the partitions had no
 // room for.
-func CountersOf(images []*Image) []Counters {
+func countersOf(images []*Image) []Counters {
 	counters := slices.Clone(images[0].counters) // every partition has got the same marks
 	for _, m := range images {
 		for r, n := range m.shed {
@@ -58,38 +58,9 @@ type Row struct {
 	index int
 }
 
-// EmptyImages are the images of partitions before any record: no groups, but for the one of a plan without keys.
-func EmptyImages(plan *Plan, owners *Owners, partitions int) ([]*Image, error) {
-	l, err := plan.compile()
-	if err != nil {
-		return nil, err
-	}
-	images := make([]*Image, partitions)
-	for p := range images {
-		t, err := newTable(l, owners, PartitionID(p), table.Memory{Groups: 1})
-		if err != nil {
-			return nil, err
-		}
-		images[p] = &Image{layout: l, table: t}
-	}
-	return images, nil
-}
-
-// newTable makes the table of a partition. The one group of a plan without keys is there before any record.
-func newTable(l *layout, owners *Owners, id PartitionID, memory table.Memory) (*table.Table, error) {
-	t, err := table.New(l.keys, l.init, memory)
-	if err != nil {
-		return nil, fmt.Errorf("core: plan %s: partition %d: %w", l.plan.name(), id, err)
-	}
-	if l.keys.Columns() == 0 && owners.Of(Key{}) == id {
-		t.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1))
-	}
-	return t, nil
-}
-
-// MergeImages makes one image of those of all partitions, for a route that scatters groups. The images do not change.
+// mergeImages makes one image of those of all partitions, for a route that scatters groups. The images do not change.
 // The error says that the system has no memory for it.
-func MergeImages(images []*Image) (*Image, error) {
+func mergeImages(images []*Image) (*Image, error) {
 	m := images[0]
 	l := m.layout
 	groups := 0
@@ -100,7 +71,7 @@ func MergeImages(images []*Image) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: cannot merge the images of the partitions: %w", l.plan.name(), err)
 	}
-	merged := &Image{layout: l, table: t, counters: CountersOf(images)}
+	merged := &Image{layout: l, table: t, counters: countersOf(images)}
 	hashes, places := make([]uint64, 0, stripeRows), make([]uint64, stripeRows)
 	words := make([][]uint64, l.keys.Words())
 	for w := range words {

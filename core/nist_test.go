@@ -125,7 +125,7 @@ func testSTRD(t *testing.T, s strd) {
 				to.batches = append(to.batches, b)
 			}
 			_, images, _ := runRoute(t, plan, sources, Route{}, Fold{Exchange: exchange, Bytes: 1}, partitions, 4, uint64(partitions))
-			row, ok := mergeImages(t, images).Get(Key{})
+			row, ok := merged(t, images).Get(Key{})
 			if !ok {
 				t.Fatal("no row")
 			}

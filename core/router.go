@@ -22,6 +22,10 @@ type Source interface {
 	// Quarantine takes a record that the router could not take. False says that there is no room now.
 	Quarantine(r record.Reject) bool
 
+	// Cut says whether everything that belongs to an epoch has been given out by Next and is done with. It is asked again and again between
+	// two batches until it says so.
+	Cut(epoch uint64) bool
+
 	// Wake is when Next is worth another call even if nobody rings.
 	Wake() Nanos
 }
@@ -32,6 +36,7 @@ type Router struct {
 	layout *layout
 	source Source
 	owners *Owners
+	cuts   *Cuts
 	route  Route
 	folder *folder
 	out    []*ring.Producer[Chunk]
@@ -64,8 +69,12 @@ type Router struct {
 
 	counters  Counters
 	published publishedCounters
-	ended     bool // the source has: the marks are being sent
-	marked    int  // partitions that have got the mark
+
+	epoch   uint64 // whose marks have been sent, or are being sent
+	ended   bool   // the source has: the marks of the end are being sent, or have been
+	marking bool   // marks are being sent
+	marked  int    // partitions that have got theirs
+	done    bool   // all have got that of the end
 }
 
 // publishedCounters are Counters as other goroutines may read them: stored by the router once per Step, so each is
@@ -99,7 +108,7 @@ func (p *publishedCounters) load() Counters {
 // NewRouter makes the router of a reader. out and bells have an entry for each partition, and so has local: the partitions that are stepped
 // on the same thread, nil where another steps them. state bounds the memory of the groups.
 func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Route, fold Fold, out []*ring.Producer[Chunk], bells []Bell,
-	local []*Partition, state *State,
+	local []*Partition, state *State, cuts *Cuts,
 ) (*Router, error) {
 	l, err := plan.compile()
 	if err != nil {
@@ -116,7 +125,7 @@ func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Rou
 		return nil, err
 	}
 	r := &Router{
-		id: id, layout: l, source: source, owners: owners, route: route.For(plan), out: out, bells: bells,
+		id: id, layout: l, source: source, owners: owners, cuts: cuts, route: route.For(plan), out: out, bells: bells,
 		folder: folder, local: local, beside: make([]*Chunk, len(out)),
 		open: make([]*Chunk, len(out)), counts: make([]int, len(out)), bytes: make([]int, len(out)),
 		keys: l.keys.NewKeys(stripeRows), turn: int(id) % len(out),
@@ -133,12 +142,12 @@ func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Rou
 // Counters are the reader's counters as of its last Step. Any goroutine may call it.
 func (r *Router) Counters() Counters { return r.published.load() }
 
-// Done says whether the source has ended and every partition has got the mark.
-func (r *Router) Done() bool { return r.marked == len(r.out) }
+// Done says whether the source has ended and every partition has got the mark of the end.
+func (r *Router) Done() bool { return r.done }
 
 // Wake is when the source is worth another look.
 func (r *Router) Wake() Nanos {
-	if r.ended || r.batch != nil {
+	if r.marking || r.batch != nil {
 		return Never // only a partition can give room
 	}
 	return r.source.Wake()
@@ -150,9 +159,9 @@ func (r *Router) Stall() Stall { return r.stall }
 // Err is nil: what a router cannot do, a partition will say.
 func (r *Router) Err() error { return nil }
 
-// Step routes the rest of the batch at hand, or one more.
+// Step routes the rest of the batch at hand, or one more; or it sends the marks of an epoch.
 func (r *Router) Step(now Nanos) (work int) {
-	if r.Done() {
+	if r.done {
 		return 0
 	}
 	if r.folder.flushing {
@@ -162,18 +171,21 @@ func (r *Router) Step(now Nanos) (work int) {
 			return work
 		}
 	}
-	if r.ended {
-		return work + r.mark()
+	if r.marking {
+		if work += r.mark(); r.marking || r.done {
+			return work
+		}
 	}
 	if r.batch == nil {
+		// The number comes before the look at the source: what was sent to it before the epoch was raised is there.
+		if number, _ := r.cuts.Raised(); number > r.epoch && r.source.Cut(number) {
+			r.epoch = number
+			return work + r.startMarks()
+		}
 		b, done := r.source.Next(now)
 		if done {
 			r.ended = true
-			if f := r.folder; f.on && f.table.Len() > 0 {
-				f.flushing = true // the marks come behind it
-				return work + 1
-			}
-			return work + 1 + r.mark()
+			return work + r.startMarks()
 		}
 		if b == nil {
 			r.stall = StallInput
@@ -190,6 +202,16 @@ func (r *Router) Step(now Nanos) (work int) {
 	r.publish(true)
 	r.publishCounters()
 	return work
+}
+
+// startMarks sends the marks of an epoch or of the end, behind what has been folded.
+func (r *Router) startMarks() (work int) {
+	r.marking, r.marked = true, 0
+	if f := r.folder; f.table != nil && f.table.Len() > 0 {
+		f.flushing = true
+		return 1
+	}
+	return 1 + r.mark()
 }
 
 func (r *Router) publishCounters() {
@@ -543,15 +565,19 @@ func (r *Router) publish(busy bool) (chunks int) {
 	return chunks
 }
 
-// mark tells every partition that the input has ended, behind everything that was routed to it, and returns how many
-// it could tell.
-func (r *Router) mark() (told int) {
-	if f := r.folder; f.table != nil { // everything in it has been sent
-		f.on = false
-		f.table.Free()
-		f.table = nil
-	}
+// mark sends the marks to the partitions, behind everything that was routed to them, and returns how many it could send.
+func (r *Router) mark() (sent int) {
 	r.published.store(&r.counters)
+	kind := chunkMark
+	if r.ended {
+		kind = chunkEnd
+		if f := r.folder; f.table != nil { // everything in it has been sent
+			f.on = false
+			f.table.Free()
+			f.table = nil
+			r.published.groups.Store(0)
+		}
+	}
 	for ; r.marked < len(r.out); r.marked++ {
 		p := r.marked
 		if r.open[p] != nil {
@@ -560,12 +586,17 @@ func (r *Router) mark() (told int) {
 		s := r.out[p].Reserve(1)
 		if len(s) == 0 {
 			r.stall = StallRing
-			return told
+			return sent
 		}
-		s[0].begin(chunkEnd, r.id)
-		s[0].counters = r.counters
+		s[0].begin(kind, r.id)
+		s[0].counters, s[0].epoch = r.counters, r.epoch
 		r.commit(p)
-		told++
+		sent++
 	}
-	return told
+	r.marking = false
+	if r.ended {
+		r.done = true
+		r.cuts.Leave()
+	}
+	return sent
 }

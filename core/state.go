@@ -50,6 +50,14 @@ func (s *State) memory() table.Memory {
 	return table.Memory{Budget: s.budget}
 }
 
+// twins is what the tables of a partition have in common.
+func (s *State) twins() *table.Twins {
+	if s == nil {
+		return table.NewTwins(nil, 0)
+	}
+	return table.NewTwins(s.budget, ownTables)
+}
+
 // sheds says whether records that find no room are dropped.
 func (s *State) sheds() bool { return s != nil && s.policy == StateShed }
 

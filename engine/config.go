@@ -41,6 +41,14 @@ const (
 	DefaultRetryMin = 100 * time.Millisecond
 	DefaultRetryMax = 10 * time.Second
 
+	// DefaultEpochInterval is how often a new snapshot becomes visible, DefaultEpochShare the part of a core that may be spent on that.
+	DefaultEpochInterval = 100 * time.Millisecond
+	DefaultEpochShare    = 0.03
+	minEpochInterval     = 10 * time.Microsecond
+
+	// DefaultHeldSnapshots is how many epochs snapshots may hold beside the newest.
+	DefaultHeldSnapshots = 2
+
 	// DefaultParkAfter is how long a runner without work stays awake: about twice what it costs to be woken.
 	DefaultParkAfter = 50 * time.Microsecond
 )
@@ -104,11 +112,22 @@ type Config struct {
 	FoldBytes int
 
 	// StateBytes bounds the memory of all groups of the plan together, in partitions and where readers fold: rows, indexes and long keys, to
-	// the page. It is not in the heap of the Go program. 0 means half of the memory that the process may use (its cgroup's, or the
+	// the page, and those of the tables that snapshots see. It is not in the heap of the Go program. 0 means half of the memory that the process may use (its cgroup's, or the
 	// machine's). StatePolicy says what happens where it is not enough: the plan ends with an error, or records of new groups are
 	// dropped and counted.
 	StateBytes  int
 	StatePolicy core.StatePolicy
+
+	// EpochInterval is how often a new snapshot becomes visible while records come; 0 means DefaultEpochInterval, less than 0 only when somebody
+	// calls Sync. EpochShare is the part of a core's time that may be spent on it: where groups are so many that it would be more, the interval
+	// stretches. 0 means DefaultEpochShare; 1 or more never stretches.
+	EpochInterval time.Duration
+	EpochShare    float64
+
+	// HeldSnapshots is how many epochs open snapshots may hold beside the newest. Each costs as much memory as all groups, taken from StateBytes
+	// when it comes to that. Where they hold as many, no new snapshot becomes visible until one is closed; the engine goes on, and Stats says so.
+	// 0 means DefaultHeldSnapshots.
+	HeldSnapshots int
 
 	// BatchRows is the capacity of the batches that readers fill; 0 means record.DefaultRows.
 	BatchRows int
@@ -182,6 +201,15 @@ func (c *Config) Validate() error {
 	if c.StatePolicy == core.StateShed && c.Exchange == core.ExchangeFold {
 		fault("a plan that sheds cannot fold: partial states do not say how many records they stand for")
 	}
+	if c.EpochInterval > 0 && c.EpochInterval < minEpochInterval {
+		fault("an epoch each %v, expected at least %v, 0 for %v, or less than 0 for none by time", c.EpochInterval, minEpochInterval, DefaultEpochInterval)
+	}
+	if c.EpochShare < 0 || c.EpochShare != c.EpochShare {
+		fault("%v of a core for epochs, expected more than 0, or 0 for %v", c.EpochShare, DefaultEpochShare)
+	}
+	if c.HeldSnapshots < 0 || c.HeldSnapshots > core.MaxHeld {
+		fault("%d held snapshots, expected 1..%d, or 0 for %d", c.HeldSnapshots, core.MaxHeld, DefaultHeldSnapshots)
+	}
 	if c.RingSlots < 0 || c.RingSlots > ring.MaxSlots || c.RingSlots&(c.RingSlots-1) != 0 {
 		fault("rings of %d slots, expected a power of two up to %d, or 0 for %d", c.RingSlots, ring.MaxSlots, DefaultRingSlots)
 	}
@@ -221,6 +249,11 @@ func (c *Config) String() string {
 		fmt.Fprintf(&b, ", routed %v", d.Route.Routing)
 	}
 	fmt.Fprintf(&b, ", exchange %v", d.Exchange)
+	if d.EpochInterval > 0 {
+		fmt.Fprintf(&b, ", a snapshot each %v", d.EpochInterval)
+	} else {
+		b.WriteString(", a snapshot when asked")
+	}
 	fmt.Fprintf(&b, ", groups in %d MiB (else %v)", d.StateBytes>>20, d.StatePolicy)
 	fmt.Fprintf(&b, ", batches of %d rows, rings of %d x %d KiB", d.BatchRows, d.RingSlots, core.ChunkBytes>>10)
 	if d.Plan != nil {
@@ -256,6 +289,15 @@ func (c *Config) withDefaults(cpus int) Config {
 	}
 	if d.FoldBytes == 0 {
 		d.FoldBytes = max(min(DefaultFoldBytes, d.StateBytes/4)/max(len(d.Readers), 1), minFoldBytes)
+	}
+	if d.EpochInterval == 0 {
+		d.EpochInterval = DefaultEpochInterval
+	}
+	if d.EpochShare == 0 {
+		d.EpochShare = DefaultEpochShare
+	}
+	if d.HeldSnapshots == 0 {
+		d.HeldSnapshots = DefaultHeldSnapshots
 	}
 	if d.RetryMin == 0 {
 		d.RetryMin = DefaultRetryMin

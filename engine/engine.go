@@ -29,6 +29,8 @@ type Engine struct {
 	placement affinity.Placement
 	owners    *core.Owners
 	state     *core.State
+	cuts      *core.Cuts
+	interval  *interval
 	start     time.Time
 
 	sources    []sourceAgent
@@ -49,11 +51,9 @@ type Engine struct {
 	running   sync.WaitGroup // runners
 	reading   sync.WaitGroup // pumps
 	helpers   sync.WaitGroup // readers that are being closed
-	left      atomic.Int32   // partitions that have not published
 	stopped   chan struct{}  // runners, pumps and helpers have ended, or were given up
 	done      chan struct{}  // and OnReject has returned
-	current   atomic.Pointer[cut]
-	elapsed   atomic.Int64 // nanoseconds from start to stopped, 0 before
+	elapsed   atomic.Int64   // nanoseconds from start to stopped, 0 before
 	unContext func() bool
 
 	mu     sync.Mutex // guards errs: off the data path
@@ -100,12 +100,8 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	c := &e.cfg
 	e.owners = core.NewOwners(c.Partitions)
 	e.state = core.NewState(c.StateBytes, c.StatePolicy)
-	empty, err := core.EmptyImages(c.Plan, e.owners, c.Partitions)
-	if err != nil {
-		return nil, err
-	}
-	e.current.Store(&cut{images: empty})
-	e.left.Store(int32(c.Partitions))
+	e.cuts = core.NewCuts(c.Plan, e.owners, c.Route, len(c.Readers), c.Partitions, c.HeldSnapshots, e.ringAll)
+	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions+len(c.Readers))
 	if c.OnReject != nil {
 		e.rejects = newRejectQueue(e, len(c.Readers))
 	}
@@ -179,7 +175,7 @@ func (e *Engine) build(ringsAreDefault bool) error {
 		e.rings = append(e.rings, ends)
 	}
 	for p := range c.Partitions {
-		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, e.owners, in[p], readerBells, e.state)
+		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, e.owners, in[p], readerBells, e.state, e.cuts)
 		if err != nil {
 			return err
 		}
@@ -195,7 +191,7 @@ func (e *Engine) build(ringsAreDefault bool) error {
 		s := e.newSource(id, reader, bells[id])
 		e.sources = append(e.sources, s)
 		fold := core.Fold{Exchange: c.Exchange, Bytes: c.FoldBytes}
-		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, e.owners, c.Route, fold, out[id], partitionBells, local, e.state)
+		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, e.owners, c.Route, fold, out[id], partitionBells, local, e.state, e.cuts)
 		if err != nil {
 			return err
 		}
@@ -240,30 +236,6 @@ func (e *Engine) now() core.Nanos { return core.Nanos(time.Since(e.start)) }
 func (e *Engine) ringAll() {
 	for _, r := range e.runners {
 		r.bell.Ring()
-	}
-}
-
-// agentDone is called by a runner when one of its agents is.
-func (e *Engine) agentDone(a core.Agent) {
-	if _, ok := a.(*core.Partition); !ok {
-		return
-	}
-	// The last partition to publish makes the snapshot current. Its Add comes after those of the others and so after all that they
-	// wrote into their images.
-	if e.left.Add(-1) == 0 {
-		next := &cut{epoch: 1}
-		for _, p := range e.partitions {
-			next.images = append(next.images, p.Image())
-		}
-		if e.cfg.Route.For(e.cfg.Plan).Scatters() {
-			merged, err := core.MergeImages(next.images)
-			if err != nil {
-				e.fail(err)
-				return
-			}
-			next.images = []*core.Image{merged}
-		}
-		e.current.Store(next)
 	}
 }
 
@@ -359,7 +331,7 @@ func (e *Engine) Wait() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	errs = append(errs, e.errs...)
-	if e.closed && e.left.Load() > 0 {
+	if e.closed && !e.cuts.Ended() {
 		errs = append(errs, ErrClosed)
 	}
 	return errors.Join(errs...)

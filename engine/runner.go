@@ -132,6 +132,7 @@ func (r *runner) loop() {
 			sampled = now
 			r.publish(false)
 		}
+		r.engine.tick(now)
 		if r.turn(now) > 0 {
 			idleSince = 0
 			continue
@@ -182,7 +183,6 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		if a.Done() {
 			a.done = true
 			r.live--
-			r.engine.agentDone(a.Agent)
 		}
 	}
 	r.current = nil
@@ -203,7 +203,7 @@ func (r *runner) park() {
 		r.bell.retract()
 		return
 	}
-	wake := now + core.Nanos(longestSleep)
+	wake := min(now+core.Nanos(longestSleep), core.Nanos(r.engine.interval.due.Load()))
 	for i := range r.agents {
 		if a := &r.agents[i]; !a.done {
 			wake = min(wake, a.Wake())

@@ -1,72 +1,155 @@
 package engine
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"iter"
+	"runtime"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/invariants"
 )
-
-// cut is what a snapshot sees: the images of all partitions at one epoch.
-type cut struct {
-	epoch  uint64
-	images []*core.Image // by partition; a single one where groups were scattered and have been merged
-}
 
 // A Snapshot is a consistent picture of all groups: everything that every reader had routed at one epoch, and nothing else. It is
 // the one way to read results. Any number of goroutines may read it, without a lock and without slowing the engine. It stays
 // valid after Wait, Shutdown and Close of the engine, until its own Close.
+//
+// An open snapshot holds memory: the engine goes on in other tables. See Config.HeldSnapshots for how many it may hold.
 type Snapshot struct {
-	cut    *cut
-	owners *core.Owners
+	engine *Engine
+	cut    *core.Cut // nil when closed
+	slot   int
 }
 
-// Snapshot is the newest picture: the empty one before the first epoch, the final one after Wait.
+// Snapshot is the newest picture: the empty one before the first epoch, the final one after Wait. It takes two atomic additions together with
+// its Close, waits for nobody, and allocates nothing where the caller does not let it escape.
 func (e *Engine) Snapshot() *Snapshot {
-	return &Snapshot{e.current.Load(), e.owners}
+	s := &Snapshot{engine: e}
+	s.pin()
+	return s
+}
+
+//go:noinline
+func (s *Snapshot) pin() {
+	s.cut, s.slot = s.engine.cuts.Pin()
+	if invariants.Enabled && !s.engine.cuts.IsLast(s.slot) {
+		watchLeak(s)
+	}
+}
+
+// watchLeak panics where a snapshot is collected that nobody has closed: its tables would be lost to the engine.
+func watchLeak(s *Snapshot) {
+	runtime.SetFinalizer(s, func(s *Snapshot) {
+		if s.cut != nil {
+			panic(fmt.Sprintf("engine: the snapshot of epoch %d was never closed", s.cut.Epoch()))
+		}
+	})
+}
+
+// use is the cut of an open snapshot.
+func (s *Snapshot) use() *core.Cut {
+	if s.cut == nil {
+		panic("engine: a snapshot was used after Close")
+	}
+	return s.cut
 }
 
 // Epoch is the number of the epoch; 0 is the empty snapshot before the first.
-func (s *Snapshot) Epoch() uint64 { return s.cut.epoch }
+func (s *Snapshot) Epoch() uint64 { return s.use().Epoch() }
 
 // Len is the number of groups.
-func (s *Snapshot) Len() (n int) {
-	for _, m := range s.cut.images {
-		n += m.Len()
-	}
-	return n
-}
+func (s *Snapshot) Len() (n int) { return s.use().Len() }
 
 // Get finds the group of a key that was made by the plan's Key. False says that there is none. It allocates nothing.
-func (s *Snapshot) Get(k core.Key) (core.Row, bool) {
-	if len(s.cut.images) == 1 {
-		return s.cut.images[0].Get(k)
-	}
-	return s.cut.images[s.owners.Of(k)].Get(k)
-}
+func (s *Snapshot) Get(k core.Key) (core.Row, bool) { return s.use().Get(k) }
 
 // All yields every group, in no order that means anything.
-func (s *Snapshot) All() iter.Seq[core.Row] {
-	return func(yield func(core.Row) bool) {
-		for _, m := range s.cut.images {
-			for row := range m.All() {
-				if !yield(row) {
-					return
-				}
+func (s *Snapshot) All() iter.Seq[core.Row] { return s.use().All() }
+
+// Partitions is the number of partitions.
+func (s *Snapshot) Partitions() int { return s.use().Partitions() }
+
+// Partition yields the groups of one partition, so that several goroutines can share the work of going through all. Where the route scatters
+// groups (see core.Route) part of the same group may be in others.
+func (s *Snapshot) Partition(i int) iter.Seq[core.Row] { return s.use().Partition(i).All() }
+
+// Counters say what had become of each reader's records at the epoch; nil before the first.
+func (s *Snapshot) Counters() []core.Counters { return s.use().Counters() }
+
+// Positions are the numbers of records that had been taken from each reader at the epoch: exactly these are in the snapshot, or in its
+// counters of what could not be counted. Nil before the first.
+func (s *Snapshot) Positions() []uint64 {
+	var positions []uint64
+	for _, c := range s.use().Counters() {
+		positions = append(positions, c.In)
+	}
+	return positions
+}
+
+// Close ends the use of the snapshot and of its rows. Closing it again does nothing.
+func (s *Snapshot) Close() error {
+	if s.cut != nil {
+		s.cut = nil
+		s.engine.cuts.Unpin(s.slot)
+	}
+	return nil
+}
+
+// ErrNoImage says that no snapshot can be made because there is no memory for it: see Config.StateBytes.
+var ErrNoImage = errors.New("no memory for the images of the partitions")
+
+// Sync returns when a snapshot sees everything that the caller has handed to a reader before: it asks for an epoch and waits for it. So a
+// goroutine reads what it has written. The error says that the engine has ended first (ErrEnded), that there was no memory (ErrNoImage), or
+// why ctx was done.
+func (e *Engine) Sync(ctx context.Context) error {
+	if err := e.wait(ctx, e.cuts.Want()); err != nil {
+		return fmt.Errorf("engine: sync: %w", err)
+	}
+	return nil
+}
+
+// wait waits until an epoch is visible, or a later one.
+func (e *Engine) wait(ctx context.Context, number uint64) error {
+	for {
+		next := e.cuts.Next() // before the look, so that what finishes behind it is not missed
+		switch {
+		case !e.cuts.Passed(number):
+		case e.cuts.HasCut(number):
+			return nil
+		default:
+			return ErrNoImage
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-e.stopped:
+			if !e.cuts.Passed(number) {
+				return ErrEnded
 			}
 		}
 	}
 }
 
-// Counters say what had become of each reader's records at the epoch.
-func (s *Snapshot) Counters() []core.Counters {
-	if s.cut.epoch == 0 {
-		return nil
+// Updates yields a snapshot for each new epoch, until ctx is done or the engine has ended; the last is the final one then. A snapshot is valid
+// in the loop body. Who is slow sees the newest and misses some.
+func (e *Engine) Updates(ctx context.Context) iter.Seq[*Snapshot] {
+	return func(yield func(*Snapshot) bool) {
+		for next := uint64(1); ; {
+			if err := e.wait(ctx, next); errors.Is(err, ErrNoImage) {
+				next++
+				continue
+			} else if err != nil {
+				return
+			}
+			s := e.Snapshot()
+			last, isNew := e.cuts.IsLast(s.slot), s.Epoch() >= next
+			next = max(next, s.Epoch()+1)
+			more := !isNew || yield(s)
+			if s.Close(); last || !more {
+				return
+			}
+		}
 	}
-	return core.CountersOf(s.cut.images)
-}
-
-// Close ends the use of the snapshot and of its rows.
-func (s *Snapshot) Close() error {
-	s.cut = nil
-	return nil
 }

@@ -204,13 +204,26 @@ func (s *source) close() {
 type pollSource struct {
 	*source
 	poll  func(*record.Batch) error
+	cut   func(epoch uint64) bool // nil where the reader is not fed
 	batch *record.Batch
 	delay time.Duration // the wait after the last transient error, 0 where the last poll had none
 	idle  time.Duration // the wait after the last poll that had nothing, 0 where it had something
 }
 
 func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
-	return &pollSource{source: s, poll: p.Poll, batch: b}
+	ps := &pollSource{source: s, poll: p.Poll, batch: b}
+	if c, ok := p.(record.Cutter); ok {
+		ps.cut = c.Cut
+	}
+	return ps
+}
+
+// Cut asks a reader that is fed. What a paused reader has been fed is in no epoch until it is read.
+func (s *pollSource) Cut(epoch uint64) bool {
+	if s.cut == nil || s.ended || s.asleep() {
+		return true
+	}
+	return s.held == nil && s.cut(epoch)
 }
 
 // Next polls the reader.
@@ -300,6 +313,9 @@ func newPumpSource(s *source, batches func() *record.Batch) *pumpSource {
 	ps.wake = core.Never
 	return ps
 }
+
+// Cut is always true: what a pump has read ahead belongs to the epoch in which it is routed.
+func (s *pumpSource) Cut(uint64) bool { return true }
 
 // Next gives the last batch back to the pump and takes the next from it.
 func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/epoch"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -70,6 +71,12 @@ func (a *AgentStats) Duty(elapsed time.Duration) float64 {
 	return float64(a.Busy) / float64(elapsed)
 }
 
+// EpochStats are the counters of the epochs.
+type EpochStats struct {
+	epoch.Stats
+	Interval time.Duration // from one to the next that is raised by time, as stretched
+}
+
 // Stats are the counters of an engine. They can be read at any time, also after a failure. While the engine runs they are of slightly
 // different moments.
 type Stats struct {
@@ -77,6 +84,7 @@ type Stats struct {
 	StateBytes int           // memory of all groups, of Config.StateBytes
 	Elapsed    time.Duration // since Start, until everything had stopped
 	Epoch      uint64        // of the newest snapshot
+	Epochs     EpochStats
 	Readers    []ReaderStats
 	Partitions []PartitionStats
 	Rings      []RingStats
@@ -86,7 +94,8 @@ type Stats struct {
 
 // Stats reads the counters.
 func (e *Engine) Stats() Stats {
-	s := Stats{Plan: e.cfg.Plan.String(), StateBytes: e.state.Bytes(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.current.Load().epoch}
+	s := Stats{Plan: e.cfg.Plan.String(), StateBytes: e.state.Bytes(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.cuts.Visible()}
+	s.Epochs = EpochStats{e.cuts.Stats(), time.Duration(e.interval.current.Load())}
 	if s.Elapsed == 0 {
 		s.Elapsed = time.Since(e.start)
 	}
@@ -190,6 +199,17 @@ func (s Stats) String() string {
 	total := s.Counters()
 	fmt.Fprintf(&b, "%s\n", s.Plan)
 	fmt.Fprintf(&b, "%d records in %v, %d groups in %d KiB, epoch %d\n", total.In, s.Elapsed.Round(time.Millisecond), s.Groups(), s.StateBytes>>10, s.Epoch)
+	fmt.Fprintf(&b, "%d epochs, %d visible, one each %v", s.Epochs.Raised, s.Epochs.Published, s.Epochs.Interval.Round(time.Millisecond))
+	if s.Epochs.Held > 1 {
+		fmt.Fprintf(&b, ", %d held by snapshots", s.Epochs.Held)
+	}
+	fmt.Fprintln(&b)
+	if s.Epochs.NoImage > 0 {
+		fmt.Fprintf(&b, "%d epochs passed WITHOUT A SNAPSHOT: there was no memory for their images (Config.StateBytes)\n", s.Epochs.NoImage)
+	}
+	if s.Epochs.Withheld > 0 {
+		fmt.Fprintf(&b, "%d times NO EPOCH could be raised: snapshots that nobody has closed hold all tables (Config.HeldSnapshots)\n", s.Epochs.Withheld)
+	}
 	if total.Shed > 0 {
 		fmt.Fprintf(&b, "%d records SHED: there was no memory for their groups (Config.StateBytes)\n", total.Shed)
 	}

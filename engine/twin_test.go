@@ -197,6 +197,7 @@ func twin(t *testing.T, c *testgen.Case, partitions int) {
 	}
 	s := e.Snapshot()
 	defer s.Close()
+	defer s.Close()
 	check(t, c, p, s)
 	var total core.Counters
 	for _, n := range s.Counters() {

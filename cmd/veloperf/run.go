@@ -31,6 +31,7 @@ type runCmd struct {
 	Seed       uint64        `help:"Seed of the generator." default:"1"`
 	Prepare    int           `help:"Records that each reader makes before the start and then lends again and again; 0 makes them as they are read." default:"0"`
 	Exchange   string        `help:"How records come to the partitions: auto, direct, fold or route." enum:"auto,direct,fold,route" default:"auto"`
+	Epoch      time.Duration `help:"How often a new snapshot becomes visible; it stretches where that would take more than 3 % of a core. Less than 0: only where it is asked for." default:"100ms"`
 	RingSlots  int           `help:"Chunks of each ring, a power of two; 0 is the engine's choice." default:"0"`
 	JSON       bool          `name:"json" help:"Print one JSON object instead of the table."`
 	CPUProfile string        `name:"cpuprofile" help:"Write a pprof CPU profile to this file." type:"path"`
@@ -50,6 +51,8 @@ type runReport struct {
 	CPUNsPerRecord   float64 `json:"cpu_ns_per_record"`
 	BuildNsPerRecord float64 `json:"build_ns_per_record,omitempty"` // of the first pass, which makes the groups
 	Checksum         string  `json:"checksum,omitempty"`            // of the groups; the same as a Go map's
+	Epochs           uint64  `json:"epochs"`                        // that became visible
+	EpochMillis      float64 `json:"epoch_ms"`                      // from one to the next at the end, as stretched
 
 	Rival            string  `json:"rival,omitempty"`
 	RivalNsPerRecord float64 `json:"rival_ns_per_record,omitempty"`
@@ -74,7 +77,7 @@ func (c *runCmd) Run(std streams) error {
 	if _, ok := bench.Rivals[c.Rival]; c.Rival != "" && (!ok || c.Profile == "") {
 		return fmt.Errorf("--rival %s: expected one of %s, with --profile", c.Rival, rivalNames())
 	}
-	w.Seed, w.RingSlots = c.Seed, c.RingSlots
+	w.Seed, w.RingSlots, w.EpochInterval = c.Seed, c.RingSlots, c.Epoch
 	for _, x := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
 		if x.String() == c.Exchange {
 			w.Exchange = x
@@ -118,7 +121,12 @@ func (c *runCmd) Run(std streams) error {
 		Readers: c.Readers, Partitions: c.Partitions, Cores: len(st.Runners), Exchange: c.Exchange, Records: n, Groups: snap.Len(), Seconds: st.Elapsed.Seconds(),
 		RecordsPerSecond: float64(n) / st.Elapsed.Seconds(), CPUNsPerRecord: float64(st.CPUTime()) / float64(n),
 	}
+	r.epochs(st)
 	return c.print(r, host, st, std)
+}
+
+func (r *runReport) epochs(st engine.Stats) {
+	r.Epochs, r.EpochMillis = st.Epochs.Published, float64(st.Epochs.Interval)/1e6
 }
 
 // profile runs a workload of prepared records.
@@ -136,6 +144,7 @@ func (c *runCmd) profile(w bench.Workload, host affinity.Host, std streams, stop
 		Groups: res.Groups, Seconds: res.Elapsed.Seconds(), RecordsPerSecond: res.PerSecond(), CPUNsPerRecord: res.CPUNanos(), BuildNsPerRecord: res.Build,
 		Checksum: fmt.Sprintf("%016x", res.Sum),
 	}
+	r.epochs(res.Stats)
 	if c.Rival != "" {
 		batches, err := w.Batches(1)
 		if err != nil {

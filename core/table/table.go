@@ -30,6 +30,10 @@ const (
 type Memory struct {
 	Budget *arena.Budget // nil has no bound
 	Groups int           // at most so many; 0 means MaxGroups, or what the budget has room for
+
+	// Of a table that has twins. With Shared its memory is charged there.
+	Twins  *Twins
+	Shared bool
 }
 
 // A Table is the groups of one partition.
@@ -52,6 +56,8 @@ type Table struct {
 
 	heap     *arena.Region // the bytes of long strings, nil where there can be none
 	heapUsed int
+
+	twin
 
 	shed uint64 // records that found no room
 	err  error  // why
@@ -78,8 +84,15 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 		t.most = limit / int(t.rowBytes)
 	}
 	t.most = min(t.most, MaxGroups)
+	// region reserves memory, charged to a share of the twins or to the budget.
+	region := func(share func(*Twins) *arena.Share, most int) (*arena.Region, error) {
+		if memory.Twins != nil && memory.Shared {
+			return share(memory.Twins).New(most)
+		}
+		return arena.New(memory.Budget, most)
+	}
 	var err error
-	if t.rows, err = arena.New(memory.Budget, (t.most+1)*int(t.rowBytes)); err != nil {
+	if t.rows, err = region(func(w *Twins) *arena.Share { return w.rows }, (t.most+1)*int(t.rowBytes)); err != nil {
 		return nil, err
 	}
 	if err := t.rows.Grow((firstRows + 1) * int(t.rowBytes)); err != nil {
@@ -87,14 +100,20 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 	}
 	t.base = t.rows.Base()
 	t.room = min(t.rows.Len()/int(t.rowBytes)-1, t.most)
-	if t.buckets.region, err = arena.New(memory.Budget, bucketBytes(t.most)); err != nil {
+	if t.buckets.region, err = region(func(w *Twins) *arena.Share { return w.index }, bucketBytes(t.most)); err != nil {
 		return nil, err
 	}
 	if len(keys.Strings()) > 0 {
-		if t.heap, err = arena.New(memory.Budget, min(MaxHeap, t.most<<10)); err != nil {
+		if t.heap, err = region(func(w *Twins) *arena.Share { return w.heap }, min(MaxHeap, t.most<<10)); err != nil {
 			return nil, err
 		}
 	}
+	if memory.Twins != nil {
+		if t.touched, err = region(func(w *Twins) *arena.Share { return w.touched }, t.blocks(t.most)+8); err != nil {
+			return nil, err
+		}
+	}
+	t.all = true
 	t.near.reset()
 	return t, nil
 }
@@ -108,6 +127,9 @@ func (t *Table) Free() {
 	t.buckets.region.Free()
 	if t.heap != nil {
 		t.heap.Free()
+	}
+	if t.touched != nil {
+		t.touched.Free()
 	}
 }
 
@@ -137,6 +159,9 @@ func (t *Table) Bytes() int {
 	n := t.rows.Len() + t.buckets.region.Len() + 4*len(t.near.memory)
 	if t.heap != nil {
 		n += t.heap.Len()
+	}
+	if t.touched != nil {
+		n += t.touched.Len()
 	}
 	return n
 }
@@ -174,7 +199,7 @@ func (t *Table) row(r uint64) []uint64 {
 }
 
 // FindOrCreate finds the rows of a stripe of keys, column-wise as record.Keys has them, and makes rows for the keys that
-// have none. heap is where their long strings lie. off gets the place of each row in bytes behind the returned Base;
+// have none; a table with twins notes that they are touched. heap is where their long strings lie. off gets the place of each row in bytes behind the returned Base;
 // it has room for one word per hash. The places are valid until the next call. A record that finds no room gets a row that is no group's
 // and is counted, see Shed.
 //
@@ -205,6 +230,9 @@ func (t *Table) FindOrCreate(hashes []uint64, words [][]uint64, heap []byte, off
 			t.key[w] = words[w][i]
 		}
 		off[i] = t.rowBytes * t.findOrCreate(hashes[i], t.key, heap)
+	}
+	if t.tracks {
+		t.touch(off)
 	}
 	return agg.Rows{Base: t.base, Off: off}
 }
@@ -369,6 +397,7 @@ func (t *Table) reserve(n int) {
 		}
 		t.base = t.rows.Base()
 		t.room = min(t.rows.Len()/int(t.rowBytes)-1, t.most)
+		t.trackRoom()
 	}
 	t.rows.Ahead((t.used + 1) * int(t.rowBytes))
 	if t.buckets.count > 0 {

@@ -74,6 +74,30 @@ func (b *Budget) give(n int) {
 	}
 }
 
+// A Share charges a budget for several regions that are to be as large as each other, one after the other: as soon as one of them grows, for as
+// many as it was made for, so that none of them lacks memory when it follows. Its regions belong to one goroutine, but for giving them back.
+type Share struct {
+	budget  *Budget
+	copies  int
+	size    int          // of the largest region, which has been charged for all
+	regions atomic.Int64 // that have not been given back; counts, and orders the use of size before the last gives it back
+}
+
+// NewShare makes a share of a budget for so many regions.
+func NewShare(budget *Budget, copies int) *Share { return &Share{budget: budget, copies: copies} }
+
+// take charges for a region that grows to size. False says that the budget has no room.
+func (s *Share) take(size int) bool {
+	if size <= s.size {
+		return true
+	}
+	if !s.budget.take((size - s.size) * s.copies) {
+		return false
+	}
+	s.size = size
+	return true
+}
+
 // A Region is memory that grows in place. One goroutine at a time may use it.
 type Region struct {
 	*mapping
@@ -84,6 +108,7 @@ type Region struct {
 // mapping is what a Region has to give back, apart from it so that the collector can find a Region that nobody uses.
 type mapping struct {
 	budget  *Budget
+	share   *Share // charged instead of the budget, nil where there is none
 	base    unsafe.Pointer
 	size    int // bytes that may be used, and that the budget has been asked for
 	most    int
@@ -94,10 +119,19 @@ type mapping struct {
 
 // New reserves a region that can grow to most bytes. The error says that the system has no addresses left.
 func New(budget *Budget, most int) (*Region, error) {
-	most = roundUp(max(most, firstStep), hugePage)
-	m := &mapping{budget: budget, most: most}
+	return reserve(&mapping{budget: budget, most: most})
+}
+
+// New reserves a region that can grow to most bytes and is charged to the share.
+func (s *Share) New(most int) (*Region, error) { return reserve(&mapping{share: s, most: most}) }
+
+func reserve(m *mapping) (*Region, error) {
+	m.most = roundUp(max(m.most, firstStep), hugePage)
 	if err := m.reserve(); err != nil {
-		return nil, fmt.Errorf("arena: cannot reserve addresses for %d bytes: %w", most, err)
+		return nil, fmt.Errorf("arena: cannot reserve addresses for %d bytes: %w", m.most, err)
+	}
+	if m.share != nil {
+		m.share.regions.Add(1)
 	}
 	r := &Region{mapping: m}
 	r.cleanup = runtime.AddCleanup(r, (*mapping).free, m)
@@ -124,14 +158,16 @@ func (r *Region) Grow(n int) error {
 		size = roundUp(size, hugePage)
 	}
 	size = min(size, r.most)
-	if !r.budget.take(size - r.size) {
+	if !r.take(size) {
 		// The last of the budget, without anything to spare.
-		if size = roundUp(n, pageSize); !r.budget.take(size - r.size) {
+		if size = roundUp(n, pageSize); !r.take(size) {
 			return ErrBudget
 		}
 	}
 	if err := r.extend(size); err != nil {
-		r.budget.give(size - r.size)
+		if r.share == nil { // a share keeps it, for the next attempt
+			r.budget.give(size - r.size)
+		}
 		return fmt.Errorf("arena: cannot grow a region from %d to %d bytes: %w", r.size, size, err)
 	}
 	r.size = size
@@ -182,12 +218,25 @@ func (r *Region) Free() {
 	r.free()
 }
 
+// take charges for growing to size.
+func (m *mapping) take(size int) bool {
+	if m.share != nil {
+		return m.share.take(size)
+	}
+	return m.budget.take(size - m.size)
+}
+
 func (m *mapping) free() {
 	if m.base == nil {
 		return
 	}
 	m.release()
-	m.budget.give(m.size)
+	if s := m.share; s == nil {
+		m.budget.give(m.size)
+	} else if s.regions.Add(-1) == 0 {
+		s.budget.give(s.size * s.copies)
+		s.size = 0
+	}
 	m.base, m.size = nil, 0
 }
 

@@ -1,0 +1,144 @@
+package core
+
+import (
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/velo-engine/velo/core/epoch"
+	"github.com/velo-engine/velo/core/table"
+)
+
+const (
+	// ownTables is how many tables a partition has memory for of its own: the live one, and those of the current cut and of the one that is being
+	// made. See Cuts.
+	ownTables = 3
+
+	// MaxHeld bounds the cuts that snapshots may hold beside the current one, before no more are made.
+	MaxHeld = epoch.MaxSlots - ownTables - 1
+)
+
+// A Cut is the images of all partitions at one epoch: a consistent picture of all groups. It does not change while it is pinned.
+type Cut struct {
+	epoch  uint64
+	owners *Owners
+	images []*Image // by partition
+
+	// Where groups are scattered over the partitions: they are merged by the first who reads them.
+	scattered bool
+	once      sync.Once
+	merged    *Image
+}
+
+// Cuts are the cuts of an engine and their epochs: what its routers and partitions share.
+//
+// A partition has a table for each slot of the epochs, and a live one. At an epoch it puts the live one into the epoch's slot and takes the one
+// that was there, which nobody reads any more, as the next live one.
+type Cuts struct {
+	*epoch.Epochs
+	cuts []*Cut // by slot
+}
+
+// NewCuts makes the cuts of so many readers and partitions. Snapshots may hold up to held of them beside the current one. ring wakes all
+// routers and partitions.
+func NewCuts(plan *Plan, owners *Owners, route Route, readers, partitions, held int, ring func()) *Cuts {
+	c := &Cuts{}
+	slots := ownTables - 1 + held
+	for range slots + 1 { // and that of the last epoch
+		c.cuts = append(c.cuts, &Cut{owners: owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters()})
+	}
+	c.Epochs = epoch.New(readers, partitions, slots, ring, c.ready)
+	return c
+}
+
+// ready completes a cut that nobody sees yet.
+func (c *Cuts) ready(number uint64, slot int) {
+	cut := c.cuts[slot]
+	cut.epoch = number
+	if cut.merged != nil {
+		cut.merged.table.Free()
+		cut.merged = nil
+	}
+	cut.once = sync.Once{}
+}
+
+// Pin gives the newest cut and keeps it as it is until Unpin of its slot. Nobody waits for it. Any goroutine may call it.
+func (c *Cuts) Pin() (cut *Cut, slot int) {
+	slot = c.Epochs.Pin()
+	return c.cuts[slot], slot
+}
+
+// Epoch is the number of the epoch; 0 is that before the first, where no group is but the one of a plan without keys.
+func (c *Cut) Epoch() uint64 { return c.epoch }
+
+// Partitions is the number of partitions.
+func (c *Cut) Partitions() int { return len(c.images) }
+
+// Partition is what one partition had published: some of the groups. Where they are scattered, others may have part of the same ones.
+func (c *Cut) Partition(i int) *Image { return c.images[i] }
+
+// whole is the image of all groups where they are scattered over the partitions, nil where they are not.
+func (c *Cut) whole() *Image {
+	if !c.scattered || len(c.images) == 1 {
+		return nil
+	}
+	c.once.Do(func() {
+		var err error
+		if c.merged, err = mergeImages(c.images); err != nil {
+			// The system has no memory at all: what make does then.
+			panic(fmt.Sprintf("core: %v", err))
+		}
+	})
+	return c.merged
+}
+
+// Len is the number of groups.
+func (c *Cut) Len() (n int) {
+	if m := c.whole(); m != nil {
+		return m.Len()
+	}
+	for _, m := range c.images {
+		n += m.Len()
+	}
+	return n
+}
+
+// Get finds the group of a key that was made by the plan's Key. False says that there is none. It allocates nothing.
+func (c *Cut) Get(k Key) (Row, bool) {
+	if m := c.whole(); m != nil {
+		return m.Get(k)
+	}
+	return c.images[c.owners.Of(k)].Get(k)
+}
+
+// All yields every group, in no order that means anything.
+func (c *Cut) All() iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		if m := c.whole(); m != nil {
+			m.All()(yield)
+			return
+		}
+		for _, m := range c.images {
+			for row := range m.All() {
+				if !yield(row) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Counters say what had become of each reader's records at the epoch; nil before the first.
+func (c *Cut) Counters() []Counters { return countersOf(c.images) }
+
+// newTable makes a table of a partition. The one group of a plan without keys is there before any record.
+func newTable(l *layout, owners *Owners, id PartitionID, memory table.Memory) (*table.Table, error) {
+	t, err := table.New(l.keys, l.init, memory)
+	if err != nil {
+		return nil, fmt.Errorf("core: plan %s: partition %d: %w", l.plan.name(), id, err)
+	}
+	if l.keys.Columns() == 0 && owners.Of(Key{}) == id {
+		t.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1))
+	}
+	return t, nil
+}

@@ -1,0 +1,272 @@
+package epoch
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/velo-engine/velo/internal/invariants"
+)
+
+const (
+	// MaxSlots bounds the slots, that of the last epoch among them.
+	MaxSlots = 1 << slotBits
+	slotBits = 8
+
+	// linePad keeps words that different threads write off each other's cache lines.
+	linePad = 128
+)
+
+// cut is an epoch's number and its slot in one word, so that they change together.
+type cut uint64
+
+func pack(number uint64, slot int) cut { return cut(number<<slotBits | uint64(slot)) }
+func (c cut) number() uint64           { return uint64(c) >> slotBits }
+func (c cut) slot() int                { return int(c & (MaxSlots - 1)) }
+
+// Epochs are the epochs of one engine. All methods may be called from any goroutine, and none waits.
+type Epochs struct {
+	partitions int
+	ring       func()                 // wakes everybody who answers
+	ready      func(uint64, int)      // the cut of an epoch is complete and nobody sees it yet
+	refs       []padded[atomic.Int64] // of each slot
+
+	_ [linePad]byte
+
+	// raised is the newest epoch, with its slot. Written by a CAS in Raise, from the epoch that has finished; polled by every router between
+	// batches. Whoever loads it sees what came before the raise: the slot is free, and what was sent to a reader is there.
+	raised atomic.Uint64
+	_      [linePad - 8]byte
+
+	// current is the newest epoch that has a cut, with its slot. Written by the last to answer, after all images are in the slot; its load
+	// in Pin sees them.
+	current atomic.Uint64
+	_       [linePad - 8]byte
+
+	// finished is the newest epoch that everybody has answered; equal to raised where none is in flight. Written by the last to answer.
+	finished atomic.Uint64
+
+	// wanted is the newest epoch that somebody asked for. It is written before raised is looked at (Want, Raise), and looked at after
+	// finished was written (Answer): so either the asker finds that none is in flight and raises, or the last to answer finds the wish.
+	wanted atomic.Uint64
+
+	// over says that no reader is left, so that the next epoch is the last. The same protocol as wanted.
+	over    atomic.Bool
+	readers atomic.Int64 // that have not left; the last to leave sets over
+
+	left    atomic.Int64 // partitions that have not answered the epoch in flight
+	lacking atomic.Bool  // some answer had no image
+
+	// full says that a raise found no slot. It is set before the slots are looked at once more, and looked at after a reference was
+	// given back: so either the raise finds the slot, or who gave it back raises.
+	full atomic.Bool
+
+	// waiters is closed, and taken away, with the next epoch that finishes. A waiter puts it there, in Next, before it looks at finished.
+	waiters atomic.Pointer[chan struct{}]
+
+	// For Stats; they order nothing.
+	requests, published, withheld, noImage atomic.Uint64
+}
+
+type padded[T any] struct {
+	v T
+	_ [linePad - 8]byte
+}
+
+// New makes the epochs of so many readers and partitions, over so many slots and one more for the last epoch. Slot 0 holds the cut of epoch 0
+// and is current. ring wakes whoever answers; ready is called by the last to answer, before anybody sees the cut.
+func New(readers, partitions, slots int, ring func(), ready func(number uint64, slot int)) *Epochs {
+	if slots < 2 || slots >= MaxSlots {
+		panic(fmt.Sprintf("epoch: %d slots, expected 2..%d", slots, MaxSlots-1))
+	}
+	e := &Epochs{partitions: partitions, ring: ring, ready: ready, refs: make([]padded[atomic.Int64], slots+1)}
+	e.left.Store(int64(partitions))
+	e.readers.Store(int64(readers))
+	return e
+}
+
+// Raised is the newest epoch and the slot that its images go to.
+//
+//gcassert:inline
+func (e *Epochs) Raised() (number uint64, slot int) {
+	c := cut(e.raised.Load())
+	return c.number(), c.slot()
+}
+
+// Finished is the newest epoch that everybody has answered.
+func (e *Epochs) Finished() uint64 { return e.finished.Load() }
+
+// Visible is the newest epoch that has a cut.
+func (e *Epochs) Visible() uint64 { return cut(e.current.Load()).number() }
+
+// IsLast says whether a slot is that of the last epoch.
+func (e *Epochs) IsLast(slot int) bool { return slot == len(e.refs)-1 }
+
+// Ended says whether the last epoch is visible.
+func (e *Epochs) Ended() bool { return e.IsLast(cut(e.current.Load()).slot()) }
+
+// Want asks for an epoch and returns its number: the first that is raised after the call. What the caller has handed to a reader before is
+// in it.
+func (e *Epochs) Want() (number uint64) {
+	// A read-modify-write, not a counter only: what the caller has sent with release stores is visible before raised is looked at, so an
+	// epoch that is raised after the look has it.
+	e.requests.Add(1)
+	number, _ = e.Raised()
+	number++
+	for {
+		w := e.wanted.Load()
+		if w >= number || e.wanted.CompareAndSwap(w, number) {
+			break
+		}
+	}
+	e.Raise()
+	return number
+}
+
+// Leave says that a reader has sent its last mark. When all have, the last epoch is raised.
+func (e *Epochs) Leave() {
+	if e.readers.Add(-1) == 0 {
+		e.over.Store(true)
+		e.Raise()
+	}
+}
+
+// Raise raises the next epoch where somebody wants it and none is in flight. False says that it did not.
+func (e *Epochs) Raise() bool {
+	for {
+		r := cut(e.raised.Load())
+		n := r.number()
+		if e.finished.Load() != n || e.IsLast(r.slot()) {
+			return false // the last to answer raises; behind the last epoch nobody does
+		}
+		slot := len(e.refs) - 1
+		if !e.over.Load() {
+			if e.wanted.Load() <= n {
+				return false
+			}
+			if slot = e.free(); slot < 0 {
+				e.full.Store(true)
+				if slot = e.free(); slot < 0 {
+					e.withheld.Add(1)
+					return false
+				}
+			}
+		}
+		// From here to the CAS a goroutine may take and give back a reference to the slot; it finds that the slot is not current and
+		// reads nothing. If somebody else has raised meanwhile the CAS fails.
+		if e.raised.CompareAndSwap(uint64(r), uint64(pack(n+1, slot))) {
+			e.full.Store(false)
+			e.ring()
+			return true
+		}
+	}
+}
+
+// free is a slot that nobody reads and that is not current, -1 where there is none. None is in flight.
+func (e *Epochs) free() int {
+	current := cut(e.current.Load()).slot()
+	for s := range e.refs[:len(e.refs)-1] {
+		if s != current && e.refs[s].v.Load() == 0 {
+			return s
+		}
+	}
+	return -1
+}
+
+// Answer says that a partition has put its image into the slot of the epoch in flight, or that it has none. Each answers each epoch once.
+func (e *Epochs) Answer(image bool) {
+	if !image {
+		e.lacking.Store(true)
+	}
+	left := e.left.Add(-1)
+	if invariants.Enabled && left < 0 {
+		panic("epoch: more answers than partitions")
+	}
+	if left > 0 {
+		return
+	}
+	// The Add of the last comes after those of the others, and so after all that they wrote. Nobody else writes what follows until finished
+	// is stored.
+	r := cut(e.raised.Load())
+	e.left.Store(int64(e.partitions))
+	if e.lacking.Swap(false) {
+		e.noImage.Add(1)
+	} else {
+		e.ready(r.number(), r.slot())
+		e.current.Store(uint64(r))
+		e.published.Add(1)
+	}
+	e.finished.Store(r.number())
+	if c := e.waiters.Swap(nil); c != nil {
+		close(*c)
+	}
+	e.Raise()
+}
+
+// Pin gives the slot of the newest cut and keeps it as it is until Unpin. It never waits; it tries again where a newer one became current in
+// the same moment.
+func (e *Epochs) Pin() (slot int) {
+	for {
+		c := cut(e.current.Load())
+		refs := &e.refs[c.slot()].v
+		refs.Add(1)
+		// Is it current still? Then whoever takes it out of use later finds the reference. Not: the slot may be anybody's by now.
+		if cut(e.current.Load()) == c {
+			return c.slot()
+		}
+		e.Unpin(c.slot())
+	}
+}
+
+// Unpin lets go of a slot.
+func (e *Epochs) Unpin(slot int) {
+	n := e.refs[slot].v.Add(-1)
+	if invariants.Enabled && n < 0 {
+		panic("epoch: a slot was let go of more often than it was taken")
+	}
+	if n == 0 && e.full.Load() {
+		e.Raise()
+	}
+}
+
+// Next is a channel that is closed when the next epoch has finished. Who waits for an epoch gets the channel first and looks at Passed then.
+func (e *Epochs) Next() <-chan struct{} {
+	for {
+		if c := e.waiters.Load(); c != nil {
+			return *c
+		}
+		c := make(chan struct{})
+		if e.waiters.CompareAndSwap(nil, &c) {
+			return c
+		}
+	}
+}
+
+// Passed says whether an epoch has finished, or the last has.
+func (e *Epochs) Passed(number uint64) bool { return e.finished.Load() >= number || e.Ended() }
+
+// HasCut says whether there is a cut of an epoch that has passed, or of a later one. There is none where a partition had no memory for its image.
+func (e *Epochs) HasCut(number uint64) bool { return e.Visible() >= number || e.Ended() }
+
+// Stats are the counters of the epochs of an engine.
+type Stats struct {
+	Raised    uint64 // epochs, the newest one's number
+	Published uint64 // of those, the ones that have become visible
+	NoImage   uint64 // and the ones that have not: a partition had no memory for its image
+	Requests  uint64 // by Sync and others; several may have got one epoch
+	Withheld  uint64 // times that none was raised because snapshots held all slots
+	Held      int    // slots that snapshots hold
+}
+
+// Stats reads the counters.
+func (e *Epochs) Stats() Stats {
+	n, _ := e.Raised()
+	s := Stats{
+		Raised: n, Published: e.published.Load(), NoImage: e.noImage.Load(), Requests: e.requests.Load(), Withheld: e.withheld.Load(),
+	}
+	for i := range e.refs {
+		if e.refs[i].v.Load() > 0 {
+			s.Held++
+		}
+	}
+	return s
+}
