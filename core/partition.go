@@ -84,7 +84,7 @@ func NewPartition(id PartitionID, plan *Plan, owners *Owners, in []*ring.Consume
 // newImage makes another table, and the image that it will be.
 func (p *Partition) newImage() (*Image, error) {
 	memory := p.memory
-	memory.Shared = len(p.tables) < ownTables
+	memory.Extra = len(p.tables) >= ownTables
 	t, err := newTable(p.layout, p.owners, p.id, memory)
 	if err != nil {
 		return nil, err

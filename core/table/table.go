@@ -31,9 +31,9 @@ type Memory struct {
 	Budget *arena.Budget // nil has no bound
 	Groups int           // at most so many; 0 means MaxGroups, or what the budget has room for
 
-	// Of a table that has twins. With Shared its memory is charged there.
-	Twins  *Twins
-	Shared bool
+	// Of a table that has twins, which is charged there. Extra says that it is one more than they are for.
+	Twins *Twins
+	Extra bool
 }
 
 // A Table is the groups of one partition.
@@ -86,10 +86,13 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 	t.most = min(t.most, MaxGroups)
 	// region reserves memory, charged to a share of the twins or to the budget.
 	region := func(share func(*Twins) *arena.Share, most int) (*arena.Region, error) {
-		if memory.Twins != nil && memory.Shared {
-			return share(memory.Twins).New(most)
+		switch {
+		case memory.Twins == nil:
+			return arena.New(memory.Budget, most)
+		case memory.Extra:
+			return share(memory.Twins).Extra(most)
 		}
-		return arena.New(memory.Budget, most)
+		return share(memory.Twins).New(most)
 	}
 	var err error
 	if t.rows, err = region(func(w *Twins) *arena.Share { return w.rows }, (t.most+1)*int(t.rowBytes)); err != nil {

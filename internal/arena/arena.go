@@ -109,6 +109,7 @@ type Region struct {
 type mapping struct {
 	budget  *Budget
 	share   *Share // charged instead of the budget, nil where there is none
+	extra   bool   // the budget is charged besides: the region is one more than the share is for
 	base    unsafe.Pointer
 	size    int // bytes that may be used, and that the budget has been asked for
 	most    int
@@ -125,12 +126,18 @@ func New(budget *Budget, most int) (*Region, error) {
 // New reserves a region that can grow to most bytes and is charged to the share.
 func (s *Share) New(most int) (*Region, error) { return reserve(&mapping{share: s, most: most}) }
 
+// Extra reserves one more region than the share is for: it is charged to the budget, and what it grows beyond the others to the share as well,
+// since they will follow.
+func (s *Share) Extra(most int) (*Region, error) {
+	return reserve(&mapping{budget: s.budget, share: s, extra: true, most: most})
+}
+
 func reserve(m *mapping) (*Region, error) {
 	m.most = roundUp(max(m.most, firstStep), hugePage)
 	if err := m.reserve(); err != nil {
 		return nil, fmt.Errorf("arena: cannot reserve addresses for %d bytes: %w", m.most, err)
 	}
-	if m.share != nil {
+	if m.share != nil && !m.extra {
 		m.share.regions.Add(1)
 	}
 	r := &Region{mapping: m}
@@ -165,9 +172,7 @@ func (r *Region) Grow(n int) error {
 		}
 	}
 	if err := r.extend(size); err != nil {
-		if r.share == nil { // a share keeps it, for the next attempt
-			r.budget.give(size - r.size)
-		}
+		r.giveBack(size - r.size)
 		return fmt.Errorf("arena: cannot grow a region from %d to %d bytes: %w", r.size, size, err)
 	}
 	r.size = size
@@ -220,10 +225,17 @@ func (r *Region) Free() {
 
 // take charges for growing to size.
 func (m *mapping) take(size int) bool {
-	if m.share != nil {
-		return m.share.take(size)
+	if m.share != nil && !m.share.take(size) {
+		return false
 	}
-	return m.budget.take(size - m.size)
+	return m.share != nil && !m.extra || m.budget.take(size-m.size)
+}
+
+// giveBack gives back what was charged for n bytes. A share keeps it, for the next that grows.
+func (m *mapping) giveBack(n int) {
+	if m.share == nil || m.extra {
+		m.budget.give(n)
+	}
 }
 
 func (m *mapping) free() {
@@ -231,9 +243,8 @@ func (m *mapping) free() {
 		return
 	}
 	m.release()
-	if s := m.share; s == nil {
-		m.budget.give(m.size)
-	} else if s.regions.Add(-1) == 0 {
+	m.giveBack(m.size)
+	if s := m.share; s != nil && !m.extra && s.regions.Add(-1) == 0 {
 		s.budget.give(s.size * s.copies)
 		s.size = 0
 	}

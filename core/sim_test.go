@@ -1,0 +1,349 @@
+package core
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
+)
+
+// # Simulation
+//
+// The routers, partitions and epochs of an engine, as they run in production, stepped in one goroutine in an order that a seed chooses: agents
+// that stand still for long, sources that stall, end and fail, epochs raised at any moment, snapshots held for long. A seed that fails is run again
+// with VELO_SIM=seed.
+
+// simPlan is count, sum and max of a value for each key; the reader is in the key.
+var simPlan = func() *Plan {
+	schema, err := record.NewSchema("sim", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "v", Type: record.Int64})
+	if err != nil {
+		panic(err)
+	}
+	return &Plan{Source: schema, Keys: []string{"key"}, Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "v", ""}, {"max", Max, "v", ""}}}
+}()
+
+// simSource gives records whose value is their number.
+type simSource struct {
+	rng    *rand.Rand
+	id     int64
+	groups int64
+	next   int64 // number of the last record
+	most   int64
+	ends   bool
+	batch  *record.Batch
+	raised uint64 // the newest epoch, and the records that had been fed to the source before
+	fed    int64
+}
+
+func (s *simSource) Next(Nanos) (*record.Batch, bool) {
+	switch {
+	case s.next == s.most || s.ends && s.rng.IntN(50) == 0: // the second is a failure: the end all the same, and nothing is owed
+		s.most = s.next
+		s.fed = min(s.fed, s.next)
+		return nil, true
+	case s.rng.IntN(4) == 0:
+		return nil, false
+	}
+	n := min(1+s.rng.Int64N(int64(s.batch.Cap())), s.most-s.next)
+	s.batch.Reset()
+	s.batch.Add(0)
+	s.batch.SetLen(int(n))
+	for i := range n {
+		s.next++
+		s.batch.Column(0).Int64s[i] = s.id<<32 | s.next*0x9e3779b9%s.groups
+		s.batch.Column(1).Int64s[i] = s.next
+	}
+	return s.batch, false
+}
+
+// Cut is that of a reader that is fed: some records were there when the epoch was raised and must come first.
+func (s *simSource) Cut(epoch uint64) bool { return s.next >= s.fed }
+
+// raise is told to the source when an epoch is raised.
+func (s *simSource) raise(epoch uint64) {
+	s.raised, s.fed = epoch, min(s.next+s.rng.Int64N(200)*s.rng.Int64N(2), s.most)
+}
+func (s *simSource) Quarantine(record.Reject) bool { return true }
+func (s *simSource) Wake() Nanos                   { return Never }
+
+// sim is one run.
+type sim struct {
+	rng     *rand.Rand
+	cuts    *Cuts
+	agents  []Agent
+	sources []*simSource
+	held    []heldCut
+	last    uint64 // the newest epoch that was seen
+	endless bool   // the sources end when some epochs have been waited for, one at a time
+	waits   uint64 // the epoch that is waited for
+	waited  int    // steps
+	what    string // the shape, for messages
+
+	n, sum, max Column[int64]
+	key         Column[int64]
+}
+
+type heldCut struct {
+	cut  *Cut
+	slot int
+	sums string
+}
+
+func newSim(t *testing.T, seed uint64) *sim {
+	rng := rand.New(rand.NewPCG(seed, 77))
+	s := &sim{rng: rng}
+	readers, partitions := 1+rng.IntN(4), 1+rng.IntN(5)
+	slots := 1 << rng.IntN(4)
+	routing := RouteAuto
+	if rng.IntN(4) == 0 {
+		routing = Routing(rng.IntN(int(RouteCustom)))
+	}
+	route := Route{Routing: routing}
+	fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << (8 + rng.IntN(10))}
+	owners := NewOwners(partitions)
+	held := rng.IntN(3)
+	groups := int64(1) << rng.IntN(7)
+	if rng.IntN(16) == 0 {
+		groups = 4096 // some tables that are not copied whole
+	}
+	s.what = fmt.Sprintf("%d readers, %d partitions, rings of %d, %v, %v, %d held, %d groups", readers, partitions, slots, routing, fold.Exchange, held, groups)
+	s.cuts = NewCuts(simPlan, owners, route, readers, partitions, held, func() {
+		number, _ := s.cuts.Raised()
+		for _, src := range s.sources {
+			src.raise(number)
+		}
+	})
+	s.endless = rng.IntN(8) == 0
+	in := make([][]*ring.Consumer[Chunk], partitions)
+	out := make([][]*ring.Producer[Chunk], readers)
+	bells := make([]Bell, max(readers, partitions))
+	for i := range bells {
+		bells[i] = noBell{}
+	}
+	for r := range readers {
+		for p := range partitions {
+			pr, co := ring.New[Chunk](slots)
+			out[r] = append(out[r], pr)
+			in[p] = append(in[p], co)
+		}
+	}
+	var parts []*Partition
+	for p := range partitions {
+		part, err := NewPartition(PartitionID(p), simPlan, owners, in[p], bells[:readers], nil, s.cuts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, part)
+		s.agents = append(s.agents, part)
+	}
+	for r := range readers {
+		src := &simSource{rng: rng, id: int64(r), groups: groups, most: rng.Int64N(4000), ends: rng.IntN(3) == 0, batch: record.NewBatch(simPlan.Source, 20+rng.IntN(400))}
+		if s.endless {
+			src.most, src.ends = 1<<31, false
+		}
+		local := make([]*Partition, partitions)
+		for p := range local {
+			if rng.IntN(2) == 0 {
+				local[p] = parts[p]
+			}
+		}
+		router, err := NewRouter(ReaderID(r), simPlan, src, owners, route, fold, out[r], bells[:partitions], local, nil, s.cuts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.sources = append(s.sources, src)
+		s.agents = append(s.agents, router)
+	}
+	for c, column := range map[string]*Column[int64]{"n": &s.n, "sum": &s.sum, "max": &s.max, "key": &s.key} {
+		var err error
+		if *column, err = ColumnOf[int64](simPlan, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// check says what is wrong with a cut: of each reader it must have the records up to its position, and at least those that were fed before the
+// epoch was raised.
+func (s *sim) check(c *Cut) (sums string, err error) {
+	n, sum, most := make([]int64, len(s.sources)), make([]int64, len(s.sources)), make([]int64, len(s.sources))
+	groups := 0
+	for row := range c.All() {
+		r := s.key.Of(row) >> 32
+		n[r] += s.n.Of(row)
+		sum[r] += s.sum.Of(row)
+		most[r] = max(most[r], s.max.Of(row))
+		groups++
+		if groups%61 == 0 {
+			k, err := simPlan.Key(s.key.Of(row))
+			if err != nil {
+				return "", err
+			}
+			if found, ok := c.Get(k); !ok || found != row {
+				return "", fmt.Errorf("epoch %d: group %x is not found", c.Epoch(), s.key.Of(row))
+			}
+		}
+	}
+	counters := c.Counters()
+	for r := range n {
+		want := int64(0)
+		if c.Epoch() > 0 {
+			want = int64(counters[r].Counted)
+		}
+		if n[r] != want || sum[r] != want*(want+1)/2 || most[r] != want {
+			return "", fmt.Errorf("epoch %d: of reader %d there are %d records, sum %d, greatest %d; expected %d", c.Epoch(), r, n[r], sum[r], most[r], want)
+		}
+		if c.Epoch() > 0 && s.sources[r].raised == c.Epoch() && want < s.sources[r].fed {
+			return "", fmt.Errorf("epoch %d: of reader %d there are %d records, %d were fed before", c.Epoch(), r, want, s.sources[r].fed)
+		}
+	}
+	if groups != c.Len() {
+		return "", fmt.Errorf("epoch %d: %d groups, Len says %d", c.Epoch(), groups, c.Len())
+	}
+	return fmt.Sprint(n, sum, groups), nil
+}
+
+// look pins the newest cut and checks it.
+func (s *sim) look() error {
+	c, slot := s.cuts.Pin()
+	sums, err := s.check(c)
+	if err != nil {
+		return err
+	}
+	if c.Epoch() < s.last {
+		return fmt.Errorf("epoch %d was seen behind %d", c.Epoch(), s.last)
+	}
+	s.last = c.Epoch()
+	s.held = append(s.held, heldCut{c, slot, sums})
+	return nil
+}
+
+// letGo unpins one of the held cuts, which must not have changed.
+func (s *sim) letGo() error {
+	i := s.rng.IntN(len(s.held))
+	h := s.held[i]
+	s.held = append(s.held[:i], s.held[i+1:]...)
+	sums, err := s.check(h.cut)
+	if err == nil && sums != h.sums {
+		err = fmt.Errorf("epoch %d was %s and is %s", h.cut.Epoch(), h.sums, sums)
+	}
+	s.cuts.Unpin(h.slot)
+	return err
+}
+
+// await asks for one epoch after the other and nothing else, so that nobody but those who have to raises them.
+func (s *sim) await() error {
+	switch {
+	case !s.endless:
+	case !s.cuts.Passed(s.waits):
+		if s.waited++; s.waited > 300_000 {
+			return fmt.Errorf("epoch %d did not come within %d steps; %+v", s.waits, s.waited, s.cuts.Stats())
+		}
+	case s.waits > 10:
+		s.endless = false
+		for _, src := range s.sources {
+			src.most = src.next
+			src.fed = min(src.fed, src.next)
+		}
+	default:
+		s.waited = 0
+		s.waits = s.cuts.Want()
+		s.cuts.Want() // two requests before it is raised are one; behind it, another
+		if s.rng.IntN(2) == 0 {
+			s.waits = s.cuts.Want()
+		}
+	}
+	return nil
+}
+
+// run steps until the end.
+func (s *sim) run() error {
+	slow := s.rng.IntN(len(s.agents)) // one that is stepped a hundred times less often
+	var seen int
+	for steps := 0; ; steps++ {
+		if steps > 3_000_000 {
+			return fmt.Errorf("no end after %d steps; epochs %+v", steps, s.cuts.Stats())
+		}
+		switch s.rng.IntN(200) {
+		case 0:
+			if !s.endless {
+				s.cuts.Want()
+			}
+		case 1:
+			if seen++; len(s.held) < 6 {
+				if err := s.look(); err != nil {
+					return err
+				}
+			}
+		case 2:
+			if len(s.held) > 0 {
+				if err := s.letGo(); err != nil {
+					return err
+				}
+			}
+		}
+		if err := s.await(); err != nil {
+			return err
+		}
+		i := s.rng.IntN(len(s.agents))
+		if i == slow && s.rng.IntN(100) > 0 {
+			continue
+		}
+		s.agents[i].Step(0)
+		if err := s.agents[i].Err(); err != nil {
+			return err
+		}
+		if s.cuts.Ended() {
+			break
+		}
+	}
+	for len(s.held) > 0 {
+		if err := s.letGo(); err != nil {
+			return err
+		}
+	}
+	if err := s.look(); err != nil {
+		return err
+	}
+	for r, src := range s.sources {
+		if got := s.held[0].cut.Counters()[r].Counted; got != uint64(src.next) {
+			return fmt.Errorf("reader %d gave %d records, the last cut has %d", r, src.next, got)
+		}
+	}
+	s.cuts.Unpin(s.held[0].slot)
+	if st := s.cuts.Stats(); st.Held != 0 || st.Published != st.Raised {
+		return fmt.Errorf("epochs %+v", st)
+	}
+	return nil
+}
+
+// Goal: in any order of steps every cut is a prefix of each reader, does not change while it is held, and has what was fed before; everything
+// ends, and the last cut has all.
+func TestSimulation(t *testing.T) {
+	first, n := uint64(0), uint64(10_000)
+	if invariants.Enabled || testing.Short() {
+		n = 300
+	}
+	if v, err := strconv.ParseUint(os.Getenv("VELO_SIM"), 10, 64); err == nil {
+		first, n = v, 1
+	} else if v, err := strconv.ParseUint(os.Getenv("VELO_SIMS"), 10, 64); err == nil {
+		n = v
+	}
+	epochs := uint64(0)
+	for seed := first; seed < first+n; seed++ {
+		s := newSim(t, seed)
+		if err := s.run(); err != nil {
+			t.Fatalf("VELO_SIM=%d go test ./core -run TestSimulation: %s: %v", seed, s.what, err)
+		}
+		epochs += s.cuts.Stats().Published
+	}
+	if epochs < 5*n && n > 1 {
+		t.Errorf("%d epochs in %d runs: too few to mean anything", epochs, n)
+	}
+	t.Logf("%d runs, %d epochs", n, epochs)
+}

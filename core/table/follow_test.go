@@ -1,0 +1,185 @@
+package table
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/record"
+)
+
+// Goal: twins are the same table at different times: the live one has all, a frozen one stays what it was. Method: four twins of rows of several
+// widths, live in turn, while records come; each is compared with a copy of a Go map when it is frozen, when it has caught up and before
+// it follows again.
+func TestTwins(t *testing.T) { eachVariant(t, testTwins) }
+
+func testTwins(t *testing.T) {
+	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const twins = 4
+	tracked := 0
+	for seed := range uint64(12) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		column := rng.IntN(2)
+		l, err := record.NewKeyLayout(s, []int{column})
+		if err != nil {
+			t.Fatal(err)
+		}
+		init := make([]uint64, 1+rng.IntN(12)) // rows of up to 15 words
+		budget := arena.NewBudget(64 << 20)
+		memory := Memory{Budget: budget, Twins: NewTwins(budget, 3)}
+		tables := make([]*Table, twins)
+		saw := make([]map[string]uint64, twins) // what a frozen table has
+		for i := range tables {
+			memory.Extra = i >= 3
+			if tables[i], err = New(l, init, memory); err != nil {
+				t.Fatal(err)
+			}
+			saw[i] = map[string]uint64{}
+		}
+		live, want := 0, map[string]uint64{}
+		tables[0].Live()
+		domain := 1 << rng.IntN(15)
+		scratch := l.NewKeys(512)
+		off := make([]uint64, 512)
+		b := record.NewBatch(s, 512)
+		some := make([]int, 1+rng.IntN(512)) // in some rounds the same few groups are touched
+		for i := range some {
+			some[i] = rng.IntN(domain)
+		}
+		check := func(what string, i int) {
+			t.Helper()
+			if err := sameAs(l, tables[i], saw[i]); err != nil {
+				t.Fatalf("seed %d: table %d, %s: %v", seed, i, what, err)
+			}
+		}
+		freeze := func(image int) {
+			tables[image].Freeze(func(yield func(*Table) bool) {
+				for i, other := range tables {
+					if i != image && !yield(other) {
+						return
+					}
+				}
+			})
+		}
+		for range 60 {
+			few := rng.IntN(2) == 0
+			for range rng.IntN(20) {
+				b.Reset()
+				var ids []string
+				for range 1 + rng.IntN(512) {
+					n := rng.IntN(domain)
+					if few {
+						n = some[n%len(some)]
+					}
+					text := fmt.Sprint(n)
+					if n%5 == 0 && column == 1 {
+						text = strings.Repeat("long", 8) + text
+					}
+					if !b.Add(len(text)) {
+						break
+					}
+					b.SetInt64(0, int64(n))
+					b.SetString(1, text)
+					ids = append(ids, text)
+				}
+				l.Encode(b, 0, b.Len(), scratch)
+				rows := tables[live].FindOrCreate(scratch.Hashes, scratch.Words, b.Column(1).Bytes, off)
+				for i, id := range ids {
+					for w := range init {
+						*(*uint64)(unsafe.Add(rows.Base, uintptr(rows.Off[i])+uintptr(8*(l.Words()+w))))++
+					}
+					want[id]++
+				}
+			}
+			image := live
+			saw[image] = maps.Clone(want)
+			freeze(image)
+			check("frozen", image)
+			live = (image + 1 + rng.IntN(twins-1)) % twins
+			check("before it follows", live)
+			hog, err := arena.New(budget, 1<<30)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rest := budget.Limit() - budget.Used(); live < 3 && rest > 0 {
+				if err := hog.Grow(rest); err != nil { // nothing is left: what it needs has been charged for
+					t.Fatal(err)
+				}
+			}
+			if err := tables[live].Follow(tables[image]); err != nil {
+				t.Fatal(err)
+			}
+			bytes := 1 << (6 + rng.IntN(14))
+			var copied int
+			for done := false; !done; {
+				var n int
+				if n, done, err = tables[live].CatchUp(tables[image], bytes); err != nil {
+					t.Fatal(err)
+				}
+				copied += n
+			}
+			hog.Free()
+			if most := 2*tables[live].used*int(tables[live].rowBytes) + tables[live].heapUsed + 4<<10; copied > most {
+				t.Fatalf("seed %d: %d bytes were copied, there are %d", seed, copied, most)
+			}
+			saw[live] = maps.Clone(want)
+			check("caught up", live)
+			tables[live].Live()
+		}
+		// Once all are in step, what is not touched is not copied.
+		if rows := tables[live].used * int(tables[live].rowBytes); rows > 2*wholeBytes {
+			for round := range 2*twins + 1 {
+				image := live
+				freeze(image)
+				live = (image + 1) % twins
+				if err := tables[live].Follow(tables[image]); err != nil {
+					t.Fatal(err)
+				}
+				copied, _, err := tables[live].CatchUp(tables[image], 1<<30)
+				if err != nil {
+					t.Fatal(err)
+				}
+				tables[live].Live()
+				if round >= 2*twins && copied > 0 {
+					t.Fatalf("seed %d: %d of %d bytes were copied though nothing was touched", seed, copied, rows)
+				}
+			}
+			tracked++
+		}
+	}
+	if tracked == 0 {
+		t.Error("no table was large enough to note what it is touched in")
+	}
+}
+
+// sameAs compares a table of counters with a map.
+func sameAs(l *record.KeyLayout, tab *Table, want map[string]uint64) error {
+	if tab.Len() != len(want) {
+		return fmt.Errorf("%d groups, expected %d", tab.Len(), len(want))
+	}
+	for i := range tab.Len() {
+		key, states := tab.Row(i)
+		id := ""
+		if len(l.Strings()) > 0 {
+			id = string(l.AppendString(nil, key, tab.Heap(), 0))
+		} else {
+			id = fmt.Sprint(int64(key[0]))
+		}
+		for _, n := range states {
+			if n != want[id] {
+				return fmt.Errorf("group %q has %d, expected %d", id, n, want[id])
+			}
+		}
+		if found, ok := tab.Get(l.HashKey(key), key, tab.Heap()); !ok || found != i {
+			return fmt.Errorf("group %q is at %d, it is found at %d", id, i, found)
+		}
+	}
+	return nil
+}
