@@ -36,6 +36,7 @@ type Workload struct {
 var Workloads = map[string]Workload{
 	"u_10":     {Groups: 10, Prepare: 1 << 20},
 	"u_1k":     {Groups: 1000, Prepare: 1 << 20},
+	"u_10k":    {Groups: 10_000, Prepare: 1 << 20},
 	"u_100k":   {Groups: 100_000, Prepare: 1 << 22},
 	"u_1M":     {Groups: 1_000_000, Prepare: 1 << 24},
 	"u_10M":    {Groups: 10_000_000, Prepare: 1 << 26},

@@ -103,6 +103,14 @@ func (c *Cut) Len() (n int) {
 	return n
 }
 
+// Bytes is about the memory that the groups need: rows, index and long keys of one table for each partition.
+func (c *Cut) Bytes() (n int) {
+	for _, m := range c.images {
+		n += m.table.Used()
+	}
+	return n
+}
+
 // Get finds the group of a key that was made by the plan's Key. False says that there is none. It allocates nothing.
 func (c *Cut) Get(k Key) (Row, bool) {
 	if m := c.whole(); m != nil {

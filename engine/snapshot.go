@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"time"
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/internal/invariants"
@@ -61,6 +62,9 @@ func (s *Snapshot) Epoch() uint64 { return s.use().Epoch() }
 // Len is the number of groups.
 func (s *Snapshot) Len() (n int) { return s.use().Len() }
 
+// Bytes is about the memory that the groups need in one table of each partition; the engine has three or more of each.
+func (s *Snapshot) Bytes() int { return s.use().Bytes() }
+
 // Get finds the group of a key that was made by the plan's Key. False says that there is none. It allocates nothing.
 func (s *Snapshot) Get(k core.Key) (core.Row, bool) { return s.use().Get(k) }
 
@@ -103,14 +107,20 @@ var ErrNoImage = errors.New("no memory for the images of the partitions")
 // goroutine reads what it has written. The error says that the engine has ended first (ErrEnded), that there was no memory (ErrNoImage), or
 // why ctx was done.
 func (e *Engine) Sync(ctx context.Context) error {
-	if err := e.wait(ctx, e.cuts.Want()); err != nil {
+	if err := e.wait(ctx, e.cuts.Want(), syncSpin); err != nil {
 		return fmt.Errorf("engine: sync: %w", err)
 	}
 	return nil
 }
 
+// syncSpin is how long Sync looks again and again before it sleeps: an epoch usually takes less, and to be woken as much.
+const syncSpin = 100 * time.Microsecond
+
 // wait waits until an epoch is visible, or a later one.
-func (e *Engine) wait(ctx context.Context, number uint64) error {
+func (e *Engine) wait(ctx context.Context, number uint64, spin time.Duration) error {
+	for begin := time.Now(); spin > 0 && !e.cuts.Passed(number) && time.Since(begin) < spin; {
+		runtime.Gosched()
+	}
 	for {
 		next := e.cuts.Next() // before the look, so that what finishes behind it is not missed
 		switch {
@@ -137,7 +147,7 @@ func (e *Engine) wait(ctx context.Context, number uint64) error {
 func (e *Engine) Updates(ctx context.Context) iter.Seq[*Snapshot] {
 	return func(yield func(*Snapshot) bool) {
 		for next := uint64(1); ; {
-			if err := e.wait(ctx, next); errors.Is(err, ErrNoImage) {
+			if err := e.wait(ctx, next, 0); errors.Is(err, ErrNoImage) {
 				next++
 				continue
 			} else if err != nil {

@@ -6,6 +6,7 @@
 //	veloperf ring                       the ring beside its rivals
 //	veloperf scale --profile u_100k     1, 2, 4, ... readers and partitions
 //	veloperf modes                      a single goroutine against pinned threads
+//	veloperf snapshot                   what snapshots cost
 //	veloperf locks                      shared maps under locks against velo
 //	veloperf readers                    sources that answer late, read side by side
 //
@@ -25,14 +26,15 @@ import (
 )
 
 type commands struct {
-	Run     runCmd     `cmd:"" help:"Run the canonical workload on the built-in generator: group by a scrambled 64-bit key, count, sum, min, max."`
-	Brc     brcCmd     `cmd:"" name:"1brc" help:"Minimum, mean and maximum for each name of a file of name;value lines."`
-	Ring    ringCmd    `cmd:"" help:"The ring beside channels, other queues and one in C++; needs the source tree and Go."`
-	Scale   scaleCmd   `cmd:"" help:"Throughput with 1, 2, 4, ... readers and partitions."`
-	Modes   modesCmd   `cmd:"" help:"A single goroutine against pinned threads, over the same records."`
-	Locks   locksCmd   `cmd:"" help:"Shared maps under locks, channels and rings against velo."`
-	Readers readersCmd `cmd:"" help:"Readers side by side whose sources answer late."`
-	Gen     struct {
+	Run      runCmd      `cmd:"" help:"Run the canonical workload on the built-in generator: group by a scrambled 64-bit key, count, sum, min, max."`
+	Brc      brcCmd      `cmd:"" name:"1brc" help:"Minimum, mean and maximum for each name of a file of name;value lines."`
+	Ring     ringCmd     `cmd:"" help:"The ring beside channels, other queues and one in C++; needs the source tree and Go."`
+	Scale    scaleCmd    `cmd:"" help:"Throughput with 1, 2, 4, ... readers and partitions."`
+	Modes    modesCmd    `cmd:"" help:"A single goroutine against pinned threads, over the same records."`
+	Snapshot snapshotCmd `cmd:"" help:"What snapshots cost the writers, and what reading them takes."`
+	Locks    locksCmd    `cmd:"" help:"Shared maps under locks, channels and rings against velo."`
+	Readers  readersCmd  `cmd:"" help:"Readers side by side whose sources answer late."`
+	Gen      struct {
 		Brc genBrcCmd `cmd:"" name:"1brc" help:"Write a file of name;value lines."`
 	} `cmd:"" help:"Write test data."`
 }

@@ -2,6 +2,7 @@ package table
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
@@ -74,5 +75,91 @@ func BenchmarkGC(b *testing.B) {
 				b.Fatal(k.Len())
 			}
 		})
+	}
+}
+
+// BenchmarkCatchUp is what it takes to bring a twin up to date of which part of the rows have been touched, for each of those, through two other
+// tables as a partition does.
+func BenchmarkCatchUp(b *testing.B) {
+	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := record.NewKeyLayout(schema, []int{0})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, groups := range []int{1000, 100_000, 1_000_000} {
+		for _, part := range []float64{0.01, 0.1, 0.5, 1} {
+			b.Run(fmt.Sprintf("groups=%d/touched=%v", groups, part), func(b *testing.B) {
+				var tables [3]*Table
+				for i := range tables {
+					tables[i], err = New(l, make([]uint64, 5), Memory{Twins: NewTwins(nil, 3)}) // rows of one line
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				keys := make([]uint64, 512)
+				hashes, off := make([]uint64, 512), make([]uint64, 512)
+				for i := 0; i < groups; i += len(keys) {
+					for j := range keys {
+						keys[j] = uint64(i+j) * 0x9e3779b97f4a7c15
+						hashes[j] = l.HashKey(keys[j : j+1])
+					}
+					tables[0].FindOrCreate(hashes, [][]uint64{keys}, nil, off)
+				}
+				live := 0
+				turn := func() (copied int) {
+					image := live
+					tables[image].Freeze(func(yield func(*Table) bool) {
+						for i, other := range tables {
+							if i != image && !yield(other) {
+								return
+							}
+						}
+					})
+					live = (live + 1) % len(tables)
+					t := tables[live]
+					if err := t.Follow(tables[image]); err != nil {
+						b.Fatal(err)
+					}
+					for done := false; !done; {
+						var n int
+						if n, done, err = t.CatchUp(tables[image], 1<<20); err != nil {
+							b.Fatal(err)
+						}
+						copied += n
+					}
+					t.Live()
+					return copied
+				}
+				for range 6 {
+					turn()
+				}
+				rng := rand.New(rand.NewPCG(1, 1))
+				places := make([]uint64, max(1, int(float64(groups)*part)))
+				rows, copied := 0, 0
+				b.ResetTimer()
+				for b.Loop() {
+					b.StopTimer()
+					for i := range places {
+						places[i] = uint64(1+rng.IntN(groups)) * tables[live].rowBytes
+					}
+					if part == 1 {
+						for i := range places {
+							places[i] = uint64(1+i) * tables[live].rowBytes
+						}
+					}
+					if tables[live].tracks {
+						tables[live].touch(places)
+					}
+					b.StartTimer()
+					copied += turn()
+					rows += len(places)
+				}
+				b.ReportMetric(float64(b.Elapsed())/float64(rows), "ns/touched")
+				b.ReportMetric(float64(b.Elapsed())/float64(copied/lineBytes), "ns/line")
+			})
+		}
 	}
 }

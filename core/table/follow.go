@@ -1,11 +1,12 @@
 package table
 
 import (
-	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"unsafe"
 
 	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/internal/prefetch"
 )
 
 // # Twins
@@ -13,16 +14,16 @@ import (
 // A partition has several tables of the same groups. One is live: records go there. When an epoch has come the live one becomes an image, which is
 // read and not changed, and another, that nobody reads any more, becomes the live one after it has caught up: what it lacks is copied from
 // the image. The rows of twins have the same numbers, since rows are made one behind the other and never taken out, so catching up is copying
-// memory: the blocks that were touched, in runs; the rows that are new, which are put into the index too; the bytes of long strings behind
+// memory: the lines that were touched; the rows that are new, which are put into the index too; the bytes of long strings behind
 // those that are there.
 //
-// The live table notes the blocks that it is touched in, a byte for each: a store per record, while a bit would be a load and a store. A table
-// whose rows take little is copied whole, and notes nothing.
+// The live table notes the lines of its rows that it is touched in, a bit for each. A table whose rows take little is copied whole, and notes
+// nothing.
 
 const (
-	// blockBytes is the grain of what is noted and copied: copying eight rows of a line each takes little longer than one.
-	blockBytes = 1 << blockShift
-	blockShift = 9
+	// lineBytes is the grain of what is noted and copied: most rows are one line.
+	lineBytes = 1 << lineShift
+	lineShift = 6
 
 	// wholeBytes is up to where the rows of a table are copied whole: some microseconds' worth.
 	wholeBytes = 64 << 10
@@ -39,38 +40,40 @@ func NewTwins(budget *arena.Budget, tables int) *Twins {
 
 // twin is what a table knows of its twins.
 type twin struct {
-	tracks  bool          // the table is live and notes the blocks it is touched in
+	tracks  bool          // the table is live and notes the lines it is touched in
 	all     bool          // everything may have changed since it was in step
-	touched *arena.Region // a byte for each block; nil where the table has no twins
+	touched *arena.Region // a bit for each line, in words; nil where the table has no twins
 	marks   unsafe.Pointer
 
-	old, next int // while it catches up: rows that it had before, and the block to copy next
+	old, next int // while it catches up: rows that it had before, and the word of notes to go on with
 }
 
-// touch notes the blocks of some rows.
+// touch notes the lines that some rows begin in.
 func (t *Table) touch(places []uint64) {
-	// In bounds: noteRoom has made a byte for each block of the rows that there is room for.
+	// In bounds: noteRoom has made a bit for each line of the rows that there is room for.
 	marks := t.marks
 	for _, at := range places {
-		*(*uint8)(unsafe.Add(marks, at>>blockShift)) = 1
+		line := at >> lineShift
+		*(*uint8)(unsafe.Add(marks, line>>3)) |= 1 << (line & 7)
 	}
 }
 
-// blocks is how many blocks some rows lie in, row 0 in front of them included.
-func (t *Table) blocks(rows int) int {
-	return ((rows+1)*int(t.rowBytes) + blockBytes - 1) >> blockShift
+// noteWords is how many words note the lines of so many rows, row 0 in front of them included.
+func (t *Table) noteWords(rows int) int {
+	lines := ((rows+1)*int(t.rowBytes) + lineBytes - 1) >> lineShift
+	return (lines + 63) >> 6
 }
 
-// noteRoom makes room to note the blocks of so many rows.
+// noteRoom makes room to note the lines of so many rows.
 func (t *Table) noteRoom(rows int) error {
-	err := t.touched.Grow((t.blocks(rows) + 7) &^ 7) // whole words, see or and nextTouched
+	err := t.touched.Grow(8 * t.noteWords(rows))
 	t.marks = t.touched.Base()
 	return err
 }
 
-// noted are the notes on so many blocks, and on some behind them to the word.
-func (t *Table) noted(blocks int) []byte {
-	return unsafe.Slice((*byte)(t.marks), min((blocks+7)&^7, t.touched.Len()))
+// noted are the first words of notes, as far as there are so many.
+func (t *Table) noted(words int) []uint64 {
+	return unsafe.Slice((*uint64)(t.marks), min(words, t.touched.Len()/8))
 }
 
 // Live makes the table, which is in step, the one that records go to.
@@ -84,26 +87,22 @@ func (t *Table) trackRoom() { t.tracks = t.tracks && t.noteRoom(t.room) == nil }
 
 // Freeze ends that; others are the twins, which from now on lack what has been touched since Live.
 func (t *Table) Freeze(others func(yield func(*Table) bool)) {
+	var notes []uint64
+	if t.tracks {
+		notes = t.noted(t.noteWords(t.used))
+	}
 	for other := range others {
 		if !t.tracks || other.all || other.noteRoom(t.used) != nil {
 			other.all = true
 			continue
 		}
-		or(other.noted(t.blocks(t.used)), t.noted(t.blocks(t.used)))
-	}
-	if t.tracks {
-		clear(t.noted(t.blocks(t.used)))
-	}
-	t.tracks = false
-}
-
-// or notes in to what is noted in from. Both are whole words.
-func or(to, from []byte) {
-	for i := 0; i+8 <= len(from); i += 8 {
-		if w := binary.NativeEndian.Uint64(from[i:]); w != 0 {
-			binary.NativeEndian.PutUint64(to[i:], binary.NativeEndian.Uint64(to[i:])|w)
+		of := other.noted(len(notes))
+		for i, w := range notes {
+			of[i] |= w
 		}
 	}
+	clear(notes)
+	t.tracks = false
 }
 
 // Follow begins to catch up with a twin that is frozen. The error says that there is no memory for it; nothing has changed then.
@@ -140,35 +139,32 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 			return copied, false, fmt.Errorf("table: a twin of %d groups: %w", from.used, t.err)
 		}
 		t.takeOver(from, n)
-		if copied += n * int(t.rowBytes); copied >= most {
+		if copied += n * int(t.rowBytes); copied >= most/newRowCost {
 			return copied, false, nil
 		}
 	}
-	for end := t.blocks(t.old); t.next < end; {
-		first, last := t.next, end
-		if !t.all {
-			first, last = nextTouched(t.noted(end), first, end)
-		}
-		last = min(last, first+max(1, (most-copied)>>blockShift))
-		if t.next = last; first == last {
-			break
-		}
-		n := min((last<<blockShift)+int(t.rowBytes), (t.old+1)*int(t.rowBytes)) - first<<blockShift // a row that began in the last block may end behind it
-		copy(t.bytes(first<<blockShift, n), from.bytes(first<<blockShift, n))
-		if copied += n; copied >= most {
-			return copied, false, nil
-		}
+	for end := t.noteWords(t.old); t.next < end && copied < most; {
+		copied += t.copyNoted(from, end, most-copied)
 	}
-	if t.touched != nil && t.touched.Len() > 0 {
-		clear(t.noted(t.blocks(t.old)))
+	if copied >= most {
+		return copied, false, nil
+	}
+	if t.touched != nil {
+		notes := t.noted(t.noteWords(t.used)) // those on new rows are left
+		clear(notes[min(t.next, len(notes)):])
 	}
 	t.all = false
 	t.shed, t.err = from.shed, from.err
 	return copied, true, nil
 }
 
-// newRowsAtOnce is how many new rows are copied and put into the index together.
-const newRowsAtOnce = 64
+const (
+	// newRowsAtOnce is how many new rows are copied and put into the index together.
+	newRowsAtOnce = 64
+
+	// newRowCost is how much longer that takes than to copy rows that are there.
+	newRowCost = 4
+)
 
 // takeOver copies the next n rows and puts them into the index.
 func (t *Table) takeOver(from *Table, n int) {
@@ -186,20 +182,86 @@ func (t *Table) takeOver(from *Table, n int) {
 	}
 }
 
+// copyNoted copies what is noted in the next words, up to about most bytes, and forgets it. It returns how many bytes.
+func (t *Table) copyNoted(from *Table, end, most int) (copied int) {
+	const wordBytes = 64 << lineShift // what a word notes
+	rowsEnd := (t.old + 1) * int(t.rowBytes)
+	first := t.next
+	if t.all {
+		t.next = min(end, first+max(1, most/wordBytes))
+		if t.touched != nil {
+			clear(t.noted(t.next)[min(first, len(t.noted(t.next))):])
+		}
+		n := min(t.next*wordBytes, rowsEnd) - first*wordBytes
+		copy(t.bytes(first*wordBytes, n), from.bytes(first*wordBytes, n))
+		return n
+	}
+	notes := t.noted(end)
+	// A run of lines most of which are noted is one copy; where it is long the copy passes by the caches.
+	for t.next < end && isDense(notes[t.next]) && (t.next-first)*wordBytes < most {
+		notes[t.next] = 0
+		t.next++
+	}
+	if n := min(t.next*wordBytes+int(t.rowBytes), rowsEnd) - first*wordBytes; t.next > first {
+		copy(t.bytes(first*wordBytes, n), from.bytes(first*wordBytes, n)) // a row that begins in the last line may end behind it
+		return n
+	}
+	// Else line by line: some are asked for while those before are copied.
+	var now, next lines
+	t.gather(notes, &now, rowsEnd)
+	for now.n > 0 {
+		prefetch.Each(from.base, now.at[:now.n])
+		prefetch.Each(t.base, now.at[:now.n])
+		if next.n = 0; copied+now.n<<lineShift < most {
+			t.gather(notes, &next, rowsEnd)
+		}
+		t.copyLines(from, now.at[:now.n], rowsEnd)
+		copied += now.n << lineShift
+		now, next = next, now
+	}
+	return copied
+}
+
+// denseLines is how many lines of 64 take as long to copy one by one, each from memory, as all of them together (BenchmarkCatchUp).
+const denseLines = 8
+
+// isDense says whether copying all 64 lines takes less time than those that a word notes.
+func isDense(w uint64) bool { return bits.OnesCount64(w) >= denseLines }
+
+// lines are the places of some lines.
+type lines struct {
+	at [128]uint64
+	n  int
+}
+
+// gather takes lines out of the notes, until there are some, or a word that is dense. Those of new rows, behind the end, have been copied.
+func (t *Table) gather(notes []uint64, l *lines, rowsEnd int) {
+	for t.next < len(notes) && l.n <= len(l.at)-64 && !isDense(notes[t.next]) {
+		for w := notes[t.next]; w != 0; w &= w - 1 {
+			l.at[l.n] = uint64(t.next<<6|bits.TrailingZeros64(w)) << lineShift
+			if l.at[l.n] < uint64(rowsEnd) {
+				l.n++
+			}
+		}
+		notes[t.next] = 0
+		t.next++
+	}
+}
+
+// copyLines copies some lines, and where a row begins in one and ends behind it, that too.
+func (t *Table) copyLines(from *Table, places []uint64, rowsEnd int) {
+	if t.rowBytes > lineBytes || rowsEnd&(lineBytes-1) != 0 {
+		for _, at := range places {
+			n := min(lineBytes+int(t.rowBytes), rowsEnd-int(at))
+			copy(t.bytes(int(at), n), from.bytes(int(at), n))
+		}
+		return
+	}
+	for _, at := range places {
+		// In bounds: the line lies before the end of the rows, which is the end of a line.
+		*(*[lineBytes / 8]uint64)(unsafe.Add(t.base, at)) = *(*[lineBytes / 8]uint64)(unsafe.Add(from.base, at))
+	}
+}
+
 // bytes are n bytes of the rows. In bounds: of rows that there is room for.
 func (t *Table) bytes(at, n int) []byte { return unsafe.Slice((*byte)(unsafe.Add(t.base, at)), n) }
-
-// nextTouched is the next run of touched blocks among [from, end), empty where there is none.
-func nextTouched(marks []byte, from, end int) (first, last int) {
-	for first = from; first < end && marks[first] == 0; {
-		if first&7 == 0 && binary.NativeEndian.Uint64(marks[first:]) == 0 {
-			first += 8
-		} else {
-			first++
-		}
-	}
-	first = min(first, end)
-	for last = first; last < end && marks[last] != 0; last++ {
-	}
-	return first, last
-}

@@ -112,7 +112,7 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 		}
 	}
 	if memory.Twins != nil {
-		if t.touched, err = region(func(w *Twins) *arena.Share { return w.touched }, t.blocks(t.most)+8); err != nil {
+		if t.touched, err = region(func(w *Twins) *arena.Share { return w.touched }, 8*t.noteWords(t.most)); err != nil {
 			return nil, err
 		}
 	}
