@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/velo-engine/velo/internal/invariants"
@@ -94,7 +97,7 @@ type heldCut struct {
 	sums string
 }
 
-func newSim(t *testing.T, seed uint64) *sim {
+func newSim(seed uint64) (*sim, error) {
 	rng := rand.New(rand.NewPCG(seed, 77))
 	s := &sim{rng: rng}
 	readers, partitions := 1+rng.IntN(4), 1+rng.IntN(5)
@@ -136,7 +139,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 	for p := range partitions {
 		part, err := NewPartition(PartitionID(p), simPlan, owners, in[p], bells[:readers], nil, s.cuts)
 		if err != nil {
-			t.Fatal(err)
+			return s, err
 		}
 		parts = append(parts, part)
 		s.agents = append(s.agents, part)
@@ -154,7 +157,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 		}
 		router, err := NewRouter(ReaderID(r), simPlan, src, owners, route, fold, out[r], bells[:partitions], local, nil, s.cuts)
 		if err != nil {
-			t.Fatal(err)
+			return s, err
 		}
 		s.sources = append(s.sources, src)
 		s.agents = append(s.agents, router)
@@ -162,10 +165,10 @@ func newSim(t *testing.T, seed uint64) *sim {
 	for c, column := range map[string]*Column[int64]{"n": &s.n, "sum": &s.sum, "max": &s.max, "key": &s.key} {
 		var err error
 		if *column, err = ColumnOf[int64](simPlan, c); err != nil {
-			t.Fatal(err)
+			return s, err
 		}
 	}
-	return s
+	return s, nil
 }
 
 // check says what is wrong with a cut: of each reader it must have the records up to its position, and at least those that were fed before the
@@ -334,16 +337,30 @@ func TestSimulation(t *testing.T) {
 	} else if v, err := strconv.ParseUint(os.Getenv("VELO_SIMS"), 10, 64); err == nil {
 		n = v
 	}
-	epochs := uint64(0)
-	for seed := first; seed < first+n; seed++ {
-		s := newSim(t, seed)
-		if err := s.run(); err != nil {
-			t.Fatalf("VELO_SIM=%d go test ./core -run TestSimulation: %s: %v", seed, s.what, err)
-		}
-		epochs += s.cuts.Stats().Published
+	var seeds, epochs atomic.Uint64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for !t.Failed() {
+				i := seeds.Add(1) - 1
+				if i >= n {
+					return
+				}
+				s, err := newSim(first + i)
+				if err == nil {
+					err = s.run()
+				}
+				if err != nil {
+					t.Errorf("VELO_SIM=%d go test ./core -run TestSimulation: %s: %v", first+i, s.what, err)
+					return
+				}
+				epochs.Add(s.cuts.Stats().Published)
+			}
+		})
 	}
-	if epochs < 5*n && n > 1 {
-		t.Errorf("%d epochs in %d runs: too few to mean anything", epochs, n)
+	workers.Wait()
+	if epochs.Load() < 5*n && n > 1 && !t.Failed() {
+		t.Errorf("%d epochs in %d runs: too few to mean anything", epochs.Load(), n)
 	}
-	t.Logf("%d runs, %d epochs", n, epochs)
+	t.Logf("%d runs, %d epochs", n, epochs.Load())
 }
