@@ -1,0 +1,166 @@
+// Command streams groups the same records by a 64-bit key, for count, sum, min and max, with velo and with the streaming frameworks that a Go engineer
+// would choose today. Every group of every result is checked against a Go map, outside the timed part; a wrong result is an error, and has no speed.
+//
+//	go run . --workload u_1k,u_100k --duration 1s --json figures.jsonl
+//
+// All start from the same slice of structs, one for each record, and each makes of it what it takes (a metric, a message, a series) inside the timed part,
+// in the largest pieces that it takes. velo boxed does so too, with a record.Encoder; velo batches lends its own batches, which are ready. Where a rival's
+// input can be kept and used again, there is a line with ready input as well. All are timed with the groups there, behind a pass over the records that is
+// not timed.
+//
+// What is each rival's own, and what is not:
+//
+//   - go-streams has Keyed, which makes a flow and its goroutines for each key. The other line is its transport alone: slices of records to a function with
+//     a Go map.
+//   - telegraf is the plugin basicstats, called directly, without the agent's channels and locks.
+//   - benthos keeps no groups from batch to batch. A processor of ours with a Go map for each thread does; what stands before it is benthos's own.
+//   - goka is the processor on its own tester instead of Kafka, which adds a queue and takes away the network. The group table is a Go map: goka's in-memory
+//     table sorts all keys whenever one is new, which would take minutes for 100,000.
+//   - streamaggr is VictoriaMetrics' lib/streamaggr, one interval that lasts. v1.131.0, because the newest asks for a newer Go than velo.
+//
+// It is a module of its own, beside bench/peers, because these five require some hundred modules.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/velo-engine/velo/bench"
+)
+
+// figure is one contestant on one workload.
+type figure struct {
+	Rival            string  `json:"rival"`
+	Workload         string  `json:"workload"`
+	Threads          int     `json:"threads"`
+	Records          int     `json:"records"`
+	NsPerRecord      float64 `json:"ns_per_record"` // of elapsed time, over all threads together
+	RecordsPerSecond float64 `json:"records_per_second"`
+	Ratio            float64 `json:"ratio"`       // of the throughput of velo batches on as many threads to this one's
+	RatioBoxed       float64 `json:"ratio_boxed"` // of that of velo boxed
+	AllocsPerRecord  float64 `json:"allocs_per_record"`
+}
+
+// contestant groups records for at least some time, behind a pass over them that is not timed.
+type contestant struct {
+	name    string
+	threads int // that can be busy at once
+	most    int // records of a pass, so that it takes a second or so; 0 takes all
+	run     func(in input, d time.Duration) (outcome, error)
+}
+
+// The names of velo's lines, which the ratios refer to.
+const (
+	veloBatches = "velo, its batches"
+	veloBoxed   = "velo, one struct at a time"
+)
+
+func contestants() []contestant {
+	return []contestant{
+		{veloBatches, 1, 0, func(in input, d time.Duration) (outcome, error) { return velo(in, d, 1, lend) }},
+		{veloBoxed, 1, 0, func(in input, d time.Duration) (outcome, error) { return velo(in, d, 1, encode) }},
+		{veloBatches, 2, 0, func(in input, d time.Duration) (outcome, error) { return velo(in, d, 2, lend) }},
+		{veloBoxed, 2, 0, func(in input, d time.Duration) (outcome, error) { return velo(in, d, 2, encode) }},
+		{"go-streams Keyed, Fold", 2, 1 << 19, goStreamsKeyed},
+		{"go-streams, 1,024 records to a Go map", 2, 0, goStreamsBatches},
+	}
+}
+
+func main() {
+	flags := flag.NewFlagSet("streams", flag.ExitOnError) // the rivals register flags of their own on the common one
+	workloads := flags.String("workload", "u_1k,u_100k", "workloads, by commas")
+	duration := flags.Duration("duration", time.Second, "how long each runs at least")
+	file := flags.String("json", "", "also write a JSON object per line to this file")
+	flags.Parse(os.Args[1:])
+	if err := run(strings.Split(*workloads, ","), *duration, *file); err != nil {
+		fmt.Fprintln(os.Stderr, "streams:", err)
+		os.Exit(1)
+	}
+}
+
+func run(names []string, d time.Duration, file string) (failed error) {
+	var lines *json.Encoder
+	if file != "" {
+		f, err := os.Create(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		lines = json.NewEncoder(f)
+	}
+	for _, name := range names {
+		w, ok := bench.Workloads[name]
+		if !ok || w.Text || w.Aggregates != nil {
+			return fmt.Errorf("no workload %q with numbers for keys", name)
+		}
+		in, err := newInput(w)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		// Row by row, and a table of them at the end: a run takes a minute.
+		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(table, "%s\tthreads\tns/record\tM records/s\tto velo boxed\tto velo batches\tallocs/record\t\n", name)
+		ns := map[string]map[int]float64{veloBatches: {}, veloBoxed: {}} // of velo, by threads
+		for _, c := range contestants() {
+			f, err := c.measure(in, d)
+			if err != nil {
+				failed = errors.Join(failed, fmt.Errorf("%s: %s: %w", name, c.name, err))
+				fmt.Fprintf(table, "%s\t%d\terror\t-\t-\t-\t-\t\n", c.name, c.threads)
+				continue
+			}
+			if of := ns[c.name]; of != nil {
+				of[c.threads] = f.NsPerRecord
+			}
+			f.Workload = name
+			if base := ns[veloBatches][c.threads]; base > 0 { // not if it failed
+				f.Ratio = f.NsPerRecord / base
+			}
+			if base := ns[veloBoxed][c.threads]; base > 0 {
+				f.RatioBoxed = f.NsPerRecord / base
+			}
+			fmt.Fprintf(table, "%s\t%d\t%.1f\t%.2f\t%s\t%s\t%.2f\t\n", c.name, c.threads, f.NsPerRecord, f.RecordsPerSecond/1e6, times(f.RatioBoxed), times(f.Ratio), f.AllocsPerRecord)
+			if lines != nil {
+				if err := lines.Encode(f); err != nil {
+					return err
+				}
+			}
+		}
+		table.Flush()
+		fmt.Println()
+	}
+	return failed
+}
+
+func times(ratio float64) string {
+	if ratio == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", ratio)
+}
+
+// measure runs a contestant on its share of the input and checks the result.
+func (c contestant) measure(in input, d time.Duration) (figure, error) {
+	if c.most > 0 {
+		in = in.first(c.most)
+	}
+	runtime.GC()
+	o, err := c.run(in, d)
+	if err == nil {
+		err = o.check()
+	}
+	if err != nil {
+		return figure{}, err
+	}
+	ns := float64(o.elapsed) / float64(o.timed)
+	return figure{
+		Rival: c.name, Threads: c.threads, Records: o.timed, NsPerRecord: ns, RecordsPerSecond: 1e9 / ns,
+		AllocsPerRecord: float64(o.allocs) / float64(o.timed),
+	}, nil
+}
