@@ -70,6 +70,11 @@ func contestants() []contestant {
 		{veloBoxed, 2, 0, func(in input, d time.Duration) (outcome, error) { return velo(in, d, 2, encode) }},
 		{"go-streams Keyed, Fold", 2, 1 << 19, goStreamsKeyed},
 		{"go-streams, 1,024 records to a Go map", 2, 0, goStreamsBatches},
+		{"telegraf basicstats", 1, 1 << 18, func(in input, d time.Duration) (outcome, error) { return basicStats(in, d, false) }},
+		{"telegraf basicstats, ready metrics", 1, 1 << 18, func(in input, d time.Duration) (outcome, error) { return basicStats(in, d, true) }},
+		{"streamaggr, 1,024 series", 1, 1 << 19, func(in input, d time.Duration) (outcome, error) { return streamAggr(in, d, 1, false) }},
+		{"streamaggr, 1,024 series", 2, 1 << 19, func(in input, d time.Duration) (outcome, error) { return streamAggr(in, d, 2, false) }},
+		{"streamaggr, 1,024 ready series", 2, 1 << 19, func(in input, d time.Duration) (outcome, error) { return streamAggr(in, d, 2, true) }},
 	}
 }
 
