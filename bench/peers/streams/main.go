@@ -75,6 +75,7 @@ func contestants() []contestant {
 		{"benthos, a processor", 2, 1 << 18, func(in input, d time.Duration) (outcome, error) { return benthos(in, d, 2, benthosNothing) }},
 		{"benthos, mapping, a processor", 2, 1 << 18, func(in input, d time.Duration) (outcome, error) { return benthos(in, d, 2, benthosMapping) }},
 		{"benthos, group_by_value, a processor", 2, 1 << 17, func(in input, d time.Duration) (outcome, error) { return benthos(in, d, 2, benthosGroups) }},
+		{"goka, its tester", 2, 1 << 17, gokaTable},
 		{"streamaggr, 1,024 series", 1, 1 << 19, func(in input, d time.Duration) (outcome, error) { return streamAggr(in, d, 1, false) }},
 		{"streamaggr, 1,024 series", 2, 1 << 19, func(in input, d time.Duration) (outcome, error) { return streamAggr(in, d, 2, false) }},
 		{"streamaggr, 1,024 ready series", 2, 1 << 19, func(in input, d time.Duration) (outcome, error) { return streamAggr(in, d, 2, true) }},
