@@ -113,28 +113,35 @@ func run(names []string, d time.Duration, file string) (failed error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		// Row by row, and a table of them at the end: a run takes a minute.
-		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintf(table, "%s\tthreads\tns/record\tM records/s\tto velo boxed\tto velo batches\tallocs/record\t\n", name)
+		var figures []figure
 		ns := map[string]map[int]float64{veloBatches: {}, veloBoxed: {}} // of velo, by threads
 		for _, c := range contestants() {
 			f, err := c.measure(in, d)
 			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("%s: %s: %w", name, c.name, err))
-				fmt.Fprintf(table, "%s\t%d\terror\t-\t-\t-\t-\t\n", c.name, c.threads)
-				continue
-			}
-			if of := ns[c.name]; of != nil {
+			} else if of := ns[c.name]; of != nil {
 				of[c.threads] = f.NsPerRecord
 			}
 			f.Workload = name
-			if base := ns[veloBatches][c.threads]; base > 0 { // not if it failed
-				f.Ratio = f.NsPerRecord / base
+			figures = append(figures, f)
+		}
+		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(table, "%s\tthreads\tns/record\tM records/s\tto velo boxed\tto velo batches\tallocs/record\t\n", name)
+		for _, f := range figures {
+			if f.Records == 0 {
+				fmt.Fprintf(table, "%s\t%d\terror\t-\t-\t-\t-\t\n", f.Rival, f.Threads)
+				continue
 			}
-			if base := ns[veloBoxed][c.threads]; base > 0 {
+			boxed, batches := "-", "-" // where velo itself is in error
+			if base := ns[veloBoxed][f.Threads]; base > 0 {
 				f.RatioBoxed = f.NsPerRecord / base
+				boxed = fmt.Sprintf("%.1f", f.RatioBoxed)
 			}
-			fmt.Fprintf(table, "%s\t%d\t%.1f\t%.2f\t%s\t%s\t%.2f\t\n", c.name, c.threads, f.NsPerRecord, f.RecordsPerSecond/1e6, times(f.RatioBoxed), times(f.Ratio), f.AllocsPerRecord)
+			if base := ns[veloBatches][f.Threads]; base > 0 {
+				f.Ratio = f.NsPerRecord / base
+				batches = fmt.Sprintf("%.1f", f.Ratio)
+			}
+			fmt.Fprintf(table, "%s\t%d\t%.1f\t%.2f\t%s\t%s\t%.2f\t\n", f.Rival, f.Threads, f.NsPerRecord, f.RecordsPerSecond/1e6, boxed, batches, f.AllocsPerRecord)
 			if lines != nil {
 				if err := lines.Encode(f); err != nil {
 					return err
@@ -147,15 +154,9 @@ func run(names []string, d time.Duration, file string) (failed error) {
 	return failed
 }
 
-func times(ratio float64) string {
-	if ratio == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.1f", ratio)
-}
-
-// measure runs a contestant on its share of the input and checks the result.
+// measure runs a contestant on its share of the input and checks the result. A figure with an error has no records.
 func (c contestant) measure(in input, d time.Duration) (figure, error) {
+	f := figure{Rival: c.name, Threads: c.threads}
 	if c.most > 0 {
 		in = in.first(c.most)
 	}
@@ -165,11 +166,11 @@ func (c contestant) measure(in input, d time.Duration) (figure, error) {
 		err = o.check()
 	}
 	if err != nil {
-		return figure{}, err
+		return f, err
 	}
-	ns := float64(o.elapsed) / float64(o.timed)
-	return figure{
-		Rival: c.name, Threads: c.threads, Records: o.timed, NsPerRecord: ns, RecordsPerSecond: 1e9 / ns,
-		AllocsPerRecord: float64(o.allocs) / float64(o.timed),
-	}, nil
+	f.Records = o.timed
+	f.NsPerRecord = float64(o.elapsed) / float64(o.timed)
+	f.RecordsPerSecond = 1e9 / f.NsPerRecord
+	f.AllocsPerRecord = float64(o.allocs) / float64(o.timed)
+	return f, nil
 }
