@@ -15,7 +15,7 @@
 //   - telegraf is the plugin basicstats, called directly, without the agent's channels and locks.
 //   - benthos keeps no groups from batch to batch. A processor of ours with a Go map for each thread does; what stands before it is benthos's own.
 //   - goka is the processor on its own tester instead of Kafka, which adds a queue and takes away the network. The group table is a Go map: goka's in-memory
-//     table sorts all keys whenever one is new, which would take minutes for 100,000.
+//     table sorts all keys whenever one is new, which took 39 s for the first 63,000.
 //   - streamaggr is VictoriaMetrics' lib/streamaggr, one interval that lasts. v1.131.0, because the newest asks for a newer Go than velo.
 //
 // It is a module of its own, beside bench/peers, because these five require some hundred modules.

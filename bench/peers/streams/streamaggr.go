@@ -33,7 +33,8 @@ func seriesOf(to []prompb.TimeSeries, events []event, at int64) []prompb.TimeSer
 	return to[:len(events)]
 }
 
-// streamAggr is pushed batches of series by so many goroutines, as by the connections of vmagent; the series are made in the timed part or, where ready, before.
+// streamAggr is pushed batches of series by so many goroutines, as by the connections of vmagent. The series are made in the timed part or, where ready,
+// before.
 func streamAggr(in input, d time.Duration, threads int, ready bool) (outcome, error) {
 	groups := map[int64]*state{}
 	var mu sync.Mutex
