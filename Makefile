@@ -69,9 +69,11 @@ cover: ## statement coverage of each package
 	$(GO) test -short -cover $(PACKAGES)
 
 .PHONY: peers
-peers: ## velo beside other queues, Go maps and DuckDB (bench/peers, a module of its own)
+peers: ## velo beside other queues, Go maps, DuckDB and streaming frameworks (bench/peers, modules of their own)
 	cd bench/peers && $(GO) run ./ring && $(GO) run ./agg
+	cd bench/peers/streams && $(GO) run .
 
 .PHONY: peers-test
-peers-test: ## vet and test the rivals' module
+peers-test: ## vet and test the rivals' modules
 	cd bench/peers && $(GO) vet ./... && $(GO) test ./...
+	cd bench/peers/streams && $(GO) vet ./... && $(GO) test ./...
