@@ -145,7 +145,7 @@ func newSim(seed uint64) (*sim, error) {
 		s.agents = append(s.agents, part)
 	}
 	for r := range readers {
-		src := &simSource{rng: rng, id: int64(r), groups: groups, most: rng.Int64N(4000), ends: rng.IntN(3) == 0, batch: record.NewBatch(simPlan.Source, 20+rng.IntN(400))}
+		src := &simSource{rng: rng, id: int64(r), groups: groups, most: rng.Int64N(2500), ends: rng.IntN(3) == 0, batch: record.NewBatch(simPlan.Source, 20+rng.IntN(400))}
 		if s.endless {
 			src.most, src.ends = 1<<31, false
 		}
@@ -272,7 +272,7 @@ func (s *sim) run() error {
 		if steps > 3_000_000 {
 			return fmt.Errorf("no end after %d steps; epochs %+v", steps, s.cuts.Stats())
 		}
-		switch s.rng.IntN(200) {
+		switch s.rng.IntN(300) {
 		case 0:
 			if !s.endless {
 				s.cuts.Want()

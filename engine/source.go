@@ -21,6 +21,9 @@ const (
 	pollIdleMin = 500 * time.Microsecond
 	pollIdleMax = 8 * time.Millisecond
 
+	// notifiedIdleMax is that of a poller that says when it has something, but may say it too early.
+	notifiedIdleMax = time.Millisecond
+
 	// pumpBatches is how many batches rotate between a pump and its source: one is read into, one is routed, and one
 	// waits either way.
 	pumpBatches = 4
@@ -208,12 +211,19 @@ type pollSource struct {
 	batch *record.Batch
 	delay time.Duration // the wait after the last transient error, 0 where the last poll had none
 	idle  time.Duration // the wait after the last poll that had nothing, 0 where it had something
+
+	idleMax time.Duration // how long that gets
 }
 
 func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
 	ps := &pollSource{source: s, poll: p.Poll, batch: b}
 	if c, ok := p.(record.Cutter); ok {
 		ps.cut = c.Cut
+	}
+	ps.idleMax = pollIdleMax
+	if n, ok := p.(record.Notifier); ok {
+		ps.idleMax = notifiedIdleMax
+		n.Notify(s.bell.Ring)
 	}
 	return ps
 }
@@ -258,7 +268,7 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	case some:
 		s.wake, s.idle = now, 0
 	default:
-		s.idle = idleAfter(s.idle)
+		s.idle = idleAfter(s.idle, s.idleMax)
 		s.wake = now + core.Nanos(s.idle)
 	}
 	if !some {
@@ -269,8 +279,8 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 }
 
 // idleAfter is how long to leave a reader alone that had nothing, after a wait of idle that was for nothing too.
-func idleAfter(idle time.Duration) time.Duration {
-	return min(max(2*idle, pollIdleMin), pollIdleMax)
+func idleAfter(idle, most time.Duration) time.Duration {
+	return min(max(2*idle, pollIdleMin), most)
 }
 
 // A pumpSource gets the batches of a reader that may block from a goroutine that calls it, the pump.
@@ -390,7 +400,7 @@ func (p *pump) run(ctx context.Context) {
 				break
 			}
 			// Nothing, and no error: a reader that does not block after all. It must not burn a core.
-			idle = idleAfter(idle)
+			idle = idleAfter(idle, pollIdleMax)
 			if p.pause(ctx, idle); ctx.Err() != nil {
 				p.state.Store(uint32(Stopped))
 				o.end = true

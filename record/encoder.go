@@ -104,21 +104,7 @@ func (e *Encoder[T]) Append(b *Batch, v *T) (bool, error) {
 	row := b.rows
 	b.rows++
 	for i := range e.ops {
-		op := &e.ops[i]
-		c := &b.cols[op.column]
-		if op.null && op.pointer(base) == nil {
-			b.SetNull(op.column)
-			c.zero(row)
-			continue
-		}
-		switch op.typ {
-		case String:
-			setText(b, op.column, op.text(base))
-		case Float64:
-			c.Float64s[row] = op.float(base)
-		default:
-			c.Int64s[row], _ = op.word(base) // checked above
-		}
+		e.ops[i].set(b, base)
 	}
 	for _, column := range e.nulls {
 		b.SetNull(column)
@@ -128,15 +114,106 @@ func (e *Encoder[T]) Append(b *Batch, v *T) (bool, error) {
 }
 
 // AppendAll appends records until one does not fit, and returns how many it has appended. The error says what is wrong with the
-// record after those: go on behind it.
+// record after those: go on behind it. It goes column by column; Append is the twin.
 func (e *Encoder[T]) AppendAll(b *Batch, vs []T) (n int, err error) {
-	for i := range vs {
-		ok, err := e.Append(b, &vs[i])
-		if !ok || err != nil {
-			return i, err
+	if b.schema != e.schema {
+		return 0, fmt.Errorf("record: a batch of schema %v, the encoder is for %v", b.schema, e.schema)
+	}
+	n = min(len(vs), b.limit-b.rows)
+	if n = e.textsFit(b, vs[:n]); n == 0 && len(vs) > 0 { // full, or a record with more text than the batch has room for
+		if ok, err := e.Append(b, &vs[0]); !ok {
+			return 0, err
+		}
+		return 1, nil
+	}
+	base, size := unsafe.Pointer(unsafe.SliceData(vs)), unsafe.Sizeof(*new(T)) // In bounds, below: the first n of vs.
+	for k := range e.checks {
+		for i := range n {
+			if _, bad := e.checks[k].word(unsafe.Add(base, uintptr(i)*size)); bad != nil {
+				n, err = i, bad
+				break
+			}
 		}
 	}
-	return len(vs), nil
+	first := b.rows
+	for k := range e.ops {
+		op := &e.ops[k]
+		if op.null || op.typ == String {
+			for i := range n {
+				b.rows = first + i + 1
+				op.set(b, unsafe.Add(base, uintptr(i)*size))
+			}
+			continue
+		}
+		op.fill(&b.cols[op.column], first, n, base, size)
+	}
+	for _, column := range e.nulls {
+		for i := range n {
+			b.rows = first + i + 1
+			b.SetNull(column)
+			b.cols[column].zero(first + i)
+		}
+	}
+	b.rows = first + n
+	return n, err
+}
+
+// textsFit is how many of the records have texts that fit the batch together.
+func (e *Encoder[T]) textsFit(b *Batch, vs []T) int {
+	if len(e.texts) == 0 {
+		return len(vs)
+	}
+	room := cap(b.text) - len(b.text)
+	for i := range vs {
+		for k := range e.texts {
+			room -= len(e.texts[k].text(unsafe.Pointer(&vs[i])))
+		}
+		if room < 0 {
+			return i
+		}
+	}
+	return len(vs)
+}
+
+// set sets the column of the last row from the record at base, which has been checked.
+func (op *encodeOp) set(b *Batch, base unsafe.Pointer) {
+	c, row := &b.cols[op.column], b.rows-1
+	if op.null && op.pointer(base) == nil {
+		b.SetNull(op.column)
+		c.zero(row)
+		return
+	}
+	switch op.typ {
+	case String:
+		setText(b, op.column, op.text(base))
+	case Float64:
+		c.Float64s[row] = op.float(base)
+	default:
+		c.Int64s[row], _ = op.word(base)
+	}
+}
+
+// fill sets n rows of a fixed column that is not nil from the records at base, which have been checked. They are size bytes each.
+func (op *encodeOp) fill(c *Column, first, n int, base unsafe.Pointer, size uintptr) {
+	at := unsafe.Add(base, op.offset)
+	switch {
+	case op.typ == Float64 && op.bits == 64:
+		for i := range c.Float64s[first : first+n] {
+			c.Float64s[first+i] = *(*float64)(unsafe.Add(at, uintptr(i)*size))
+		}
+	case op.typ == Float64:
+		for i := range n {
+			c.Float64s[first+i] = op.float(unsafe.Add(base, uintptr(i)*size))
+		}
+	case (op.source == fromInt || op.source == fromUint) && op.bits == 64:
+		for i := range c.Int64s[first : first+n] {
+			c.Int64s[first+i] = *(*int64)(unsafe.Add(at, uintptr(i)*size))
+		}
+	default:
+		for i := range n {
+			c.Int64s[first+i], _ = op.word(unsafe.Add(base, uintptr(i)*size))
+		}
+	}
 }
 
 // zero sets the value of a NULL, which nobody looks at, to the same each time.

@@ -1,8 +1,10 @@
 package record
 
 import (
+	"fmt"
 	"math"
 	"math/big"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -328,6 +330,110 @@ func BenchmarkEncoder(b *testing.B) {
 	for b.Loop() {
 		if ok, _ := e.Append(batch, &v); !ok {
 			batch.Reset()
+		}
+	}
+}
+
+// Goal: AppendAll is Append for each. Method: records of every kind of field, some of which do not fit, into batches of any size, both ways.
+func TestAppendAll(t *testing.T) {
+	type every struct {
+		B   bool
+		I8  int8
+		U16 uint16
+		I   int64
+		U   uint64 // may be too large
+		F32 float32
+		F   float64
+		S   string
+		P   *int64
+		PS  *string
+		At  time.Time // may be too early
+	}
+	s, err := SchemaOf[every]("every")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := []Field{{Name: "missing", Type: Int64, Nullable: true}}
+	for i := range s.Len() {
+		fields = append(fields, s.Field(i))
+	}
+	if s, err = NewSchema("more", fields...); err != nil {
+		t.Fatal(err)
+	}
+	e, err := EncoderOf[every](s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		vs := make([]every, rng.IntN(300))
+		for i := range vs {
+			n := rng.Int64()
+			v := every{n&1 == 0, int8(n), uint16(n), n, uint64(n), float32(n), float64(n), strings.Repeat("x", rng.IntN(40)), nil, nil, time.Unix(rng.Int64N(1e9), 7)}
+			if rng.IntN(2) == 0 {
+				v.P = &vs[i].I
+			}
+			if rng.IntN(2) == 0 {
+				text := strings.Repeat("y", rng.IntN(20))
+				v.PS = &text
+			}
+			if rng.IntN(50) == 0 {
+				v.U = math.MaxUint64
+			}
+			if rng.IntN(50) == 0 {
+				v.At = time.Time{}
+			}
+			vs[i] = v
+		}
+		rows := 1 + rng.IntN(100)
+		one, all := NewBatch(s, rows), NewBatch(s, rows)
+		for from := 0; from < len(vs); {
+			one.Reset()
+			all.Reset()
+			before := rng.IntN(3) // some are there already
+			for k := range min(before, rows-1) {
+				e.Append(one, &every{I: int64(k)})
+				e.Append(all, &every{I: int64(k)})
+			}
+			some := vs[from:min(len(vs), from+1+rng.IntN(150))]
+			want, wantErr := 0, error(nil)
+			for i := range some {
+				ok, err := e.Append(one, &some[i])
+				if !ok || err != nil {
+					wantErr = err
+					break
+				}
+				want++
+			}
+			n, err := e.AppendAll(all, some)
+			// Append looks at a record before it looks whether there is room for it, AppendAll the other way round: the next batch tells.
+			if n != want || fmt.Sprint(err) != fmt.Sprint(wantErr) && (err != nil || n == 0) {
+				t.Fatalf("seed %d: %d, %v; expected %d, %v", seed, n, err, want, wantErr)
+			}
+			if one.Len() != all.Len() {
+				t.Fatalf("seed %d: %d rows, expected %d", seed, all.Len(), one.Len())
+			}
+			for c := range s.Len() {
+				a, b := one.Column(c), all.Column(c)
+				for i := range one.Len() {
+					same := a.Null(i) == b.Null(i)
+					switch {
+					case a.Int64s != nil:
+						same = same && a.Int64s[i] == b.Int64s[i]
+					case a.Float64s != nil:
+						same = same && a.Float64s[i] == b.Float64s[i]
+					case !a.Null(i):
+						va, vb := a.Views[i], b.Views[i]
+						same = same && string(a.Bytes[va.Off:va.Off+va.Len]) == string(b.Bytes[vb.Off:vb.Off+vb.Len])
+					}
+					if !same {
+						t.Fatalf("seed %d: column %q of row %d differs", seed, s.Field(c).Name, i)
+					}
+				}
+			}
+			if from += n; err != nil {
+				from++
+			}
 		}
 	}
 }

@@ -344,6 +344,9 @@ func (c *Consumer[T]) Flush() {
 // Empty says whether there is nothing to read, looking anew.
 func (c *Consumer[T]) Empty() bool { return c.ready(1) == 0 }
 
+// Ends are the position of the next slot to read and that behind the last one that was published. Only the consumer may ask.
+func (c *Consumer[T]) Ends() (next, tail uint64) { return c.next, c.shared.tail.Load() }
+
 // Drained says whether the producer has closed the ring and everything has been read: nothing comes any more.
 func (c *Consumer[T]) Drained() bool {
 	// closed first: tail does not move after it, so an empty ring is empty for good.

@@ -1,0 +1,413 @@
+package readers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
+)
+
+const (
+	// DefaultLanes and MaxLanes are how many lanes a feed has room for.
+	DefaultLanes = 64
+	MaxLanes     = 1 << 12
+
+	// DefaultLaneSlots is how many records a lane holds: some milliseconds' worth at a million a second.
+	DefaultLaneSlots = 1 << 12
+
+	// laneTurn is how many records are taken from a lane before it is the next one's turn.
+	laneTurn = 256
+
+	// laneYields is how often a Send that finds its lane full lets others run before it sleeps.
+	laneYields = 16
+)
+
+var (
+	// ErrFeedEnded says that a record was not taken because the feed has been ended or its engine is closed.
+	ErrFeedEnded = errors.New("readers: feed: it has ended")
+
+	// ErrFeedFull says that a record was not taken because there was no room, of a feed that sheds.
+	ErrFeedFull = errors.New("readers: feed: the lane is full")
+
+	// ErrNoLane says that a feed has as many lanes as it has room for.
+	ErrNoLane = errors.New("readers: feed: all lanes are taken")
+)
+
+// FeedConfig says how a feed is made. The zero value suits.
+type FeedConfig struct {
+	Lanes     int  // room for so many lanes; 0 means DefaultLanes
+	LaneSlots int  // records that each holds, a power of two; 0 means DefaultLaneSlots
+	Shed      bool // a record that finds its lane full is dropped and counted; else Send waits for room
+}
+
+// The states of a feed, in their order.
+const (
+	feedOpen  = iota
+	feedEnded // by End: what is in the lanes is still read
+	feedShut  // by the engine: nothing is read any more
+)
+
+// A Feed is a reader that goroutines of the service push their records into, as Go structs T (see record.SchemaOf for what T may hold). Each
+// pushes through a Lane of its own, or all share an Appender. Nothing is allocated for a record and no lock is taken.
+//
+//	feed, err := readers.NewFeed[Trade](nil, readers.FeedConfig{})
+//	eng, err := engine.Start(ctx, engine.Config{Plan: plan, Readers: []record.Reader{feed}})
+//	lane, err := feed.Lane()
+//	err = lane.Send(ctx, trade)
+//
+// After eng.Sync a snapshot has all that the caller has sent before.
+type Feed[T any] struct {
+	cfg     FeedConfig
+	schema  *record.Schema
+	encoder *record.Encoder[T]
+
+	// lanes has the lanes, nil where there is room for one. A goroutine that joins puts its lane there with a CAS from nil; Poll takes it out
+	// when it is closed and empty.
+	lanes []atomic.Pointer[Lane[T]]
+	high  atomic.Int64 // lanes behind it have never been used; only grows
+
+	// state goes up only. It is written before the bell is rung and before Poll looks whether anybody is sending; see Lane.enter.
+	state atomic.Uint32
+	shut  chan struct{} // closed when the feed has ended: who waits for room goes away
+	once  sync.Once     // of closing it
+
+	// idle says that Poll has found nothing. A sender looks at it after it has published, without a fence, so it may look too early: then the
+	// engine finds the record when it looks the next time, within a millisecond.
+	idle   atomic.Bool
+	notify atomic.Pointer[func()]
+
+	// Of Poll.
+	turn  int
+	epoch uint64 // that Cut was asked for
+	cuts  []laneCut[T]
+
+	// For Stats; they order nothing.
+	sent, shed, waits atomic.Uint64 // of lanes that have left
+}
+
+// laneCut is where a lane had got when an epoch was raised.
+type laneCut[T any] struct {
+	lane *Lane[T]
+	tail uint64
+}
+
+// NewFeed makes a feed of records of this schema; nil is the schema that T has, named feed. The error lists what T lacks for the schema, and
+// what is wrong with the configuration.
+func NewFeed[T any](schema *record.Schema, cfg FeedConfig) (*Feed[T], error) {
+	if cfg.Lanes == 0 {
+		cfg.Lanes = DefaultLanes
+	}
+	if cfg.LaneSlots == 0 {
+		cfg.LaneSlots = DefaultLaneSlots
+	}
+	if cfg.Lanes < 1 || cfg.Lanes > MaxLanes {
+		return nil, fmt.Errorf("readers: feed: %d lanes, expected 1..%d, or 0 for %d", cfg.Lanes, MaxLanes, DefaultLanes)
+	}
+	if n := cfg.LaneSlots; n < 1 || n > ring.MaxSlots || n&(n-1) != 0 {
+		return nil, fmt.Errorf("readers: feed: lanes of %d records, expected a power of two up to %d, or 0 for %d", n, ring.MaxSlots, DefaultLaneSlots)
+	}
+	var err error
+	if schema == nil {
+		if schema, err = record.SchemaOf[T]("feed"); err != nil {
+			return nil, err
+		}
+	}
+	encoder, err := record.EncoderOf[T](schema)
+	if err != nil {
+		return nil, err
+	}
+	return &Feed[T]{
+		cfg: cfg, schema: schema, encoder: encoder, lanes: make([]atomic.Pointer[Lane[T]], cfg.Lanes), shut: make(chan struct{}),
+		cuts: make([]laneCut[T], cfg.Lanes),
+	}, nil
+}
+
+// Schema is that of the records.
+func (f *Feed[T]) Schema() *record.Schema { return f.schema }
+
+// String names the reader.
+func (f *Feed[T]) String() string { return "feed" }
+
+// End says that nothing more comes. Sends fail from now on; what has been sent is read, then the source ends. Any goroutine may call it, any
+// number of times.
+func (f *Feed[T]) End() { f.stop(feedEnded) }
+
+// Close is called by the engine: nothing is read any more, and Sends fail.
+func (f *Feed[T]) Close() error {
+	f.stop(feedShut)
+	return nil
+}
+
+func (f *Feed[T]) stop(state uint32) {
+	for s := f.state.Load(); s < state && !f.state.CompareAndSwap(s, state); s = f.state.Load() {
+	}
+	f.once.Do(func() { close(f.shut) })
+	f.wake()
+}
+
+// Notify gets the function that wakes the engine.
+func (f *Feed[T]) Notify(ring func()) { f.notify.Store(&ring) }
+
+func (f *Feed[T]) wake() {
+	if ring := f.notify.Load(); ring != nil {
+		(*ring)()
+	}
+}
+
+// Read is Poll, for who has no engine: it waits for nothing.
+func (f *Feed[T]) Read(_ context.Context, b *record.Batch) error { return f.Poll(b) }
+
+// Poll takes what the lanes have, in turn. A record that does not fit the schema, such as a time before 1678, is rejected.
+func (f *Feed[T]) Poll(b *record.Batch) error {
+	ending := f.state.Load() != feedOpen
+	quiet := true // nobody is sending, and all lanes are empty
+	high := int(f.high.Load())
+	for range high {
+		if f.turn++; f.turn >= high {
+			f.turn = 0
+		}
+		l := f.lanes[f.turn].Load()
+		if l == nil {
+			continue
+		}
+		sending := ending && l.sending.Load() // before the look at the lane: what it sends must be found
+		if !f.take(b, l) {
+			return nil // the batch is full
+		}
+		if l.out.Drained() {
+			f.forget(l)
+			f.lanes[f.turn].Store(nil)
+		} else if sending {
+			quiet = false
+		}
+	}
+	some := b.Len()+len(b.Rejects()) > 0
+	if some == f.idle.Load() {
+		f.idle.Store(!some)
+	}
+	if ending && quiet && !some {
+		return io.EOF
+	}
+	return nil
+}
+
+// take appends the records of a lane, as many as it may have in its turn. False says that the batch is full.
+func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
+	for left := laneTurn; left > 0; {
+		records := l.out.Peek(left)
+		if len(records) == 0 {
+			return true
+		}
+		n, err := f.encoder.AppendAll(b, records)
+		full := n < len(records)
+		if err != nil && b.Reject(record.Reject{Offset: -1, Reason: err}) {
+			n++
+			full = false
+		}
+		l.out.Release(n)
+		left -= n
+		// Pairs with Send, which says that it waits before it looks for room once more: the release of the slots is a fence.
+		if l.waiting.Load() && l.waiting.CompareAndSwap(true, false) {
+			l.room <- struct{}{}
+		}
+		if full {
+			return false
+		}
+	}
+	return true
+}
+
+// Cut says whether all that was sent before the epoch was raised has been given out. Its first call for an epoch comes after the raise has been
+// seen, and the raise after the Sends of whoever waits for the epoch: so their tails are seen. A lane that joins later is not asked.
+func (f *Feed[T]) Cut(epoch uint64) (done bool) {
+	if f.epoch != epoch {
+		f.epoch = epoch
+		for i := range f.cuts {
+			f.cuts[i] = laneCut[T]{}
+			if l := f.lanes[i].Load(); l != nil {
+				_, tail := l.out.Ends()
+				f.cuts[i] = laneCut[T]{l, tail}
+			}
+		}
+	}
+	for i := range f.cuts {
+		if c := &f.cuts[i]; c.lane != nil {
+			if next, _ := c.lane.out.Ends(); next < c.tail {
+				return false
+			}
+			c.lane = nil
+		}
+	}
+	return true
+}
+
+// Lane makes a lane for the calling goroutine. Lanes join and leave at any time. The error is ErrNoLane or ErrFeedEnded.
+func (f *Feed[T]) Lane() (*Lane[T], error) {
+	if f.state.Load() != feedOpen {
+		return nil, ErrFeedEnded
+	}
+	l := &Lane[T]{feed: f, room: make(chan struct{}, 1)}
+	l.in, l.out = ring.New[T](f.cfg.LaneSlots)
+	for i := range f.lanes {
+		if !f.lanes[i].CompareAndSwap(nil, l) {
+			continue
+		}
+		for h := f.high.Load(); h < int64(i)+1 && !f.high.CompareAndSwap(h, int64(i)+1); h = f.high.Load() {
+		}
+		return l, nil
+	}
+	return nil, ErrNoLane
+}
+
+// forget keeps the counters of a lane that leaves.
+func (f *Feed[T]) forget(l *Lane[T]) {
+	_, sent := l.out.Ends()
+	f.sent.Add(sent)
+	f.shed.Add(l.shed.Load())
+	f.waits.Add(l.waits.Load())
+}
+
+// FeedStats are the counters of a feed, of slightly different moments while it is used.
+type FeedStats struct {
+	Lanes   int    // that have not left
+	Sent    uint64 // records
+	Pending uint64 // of those, the ones that have not been read
+	Shed    uint64 // records that found no room
+	Waits   uint64 // times that a Send waited for room
+}
+
+// Stats reads the counters.
+func (f *Feed[T]) Stats() FeedStats {
+	s := FeedStats{Sent: f.sent.Load(), Shed: f.shed.Load(), Waits: f.waits.Load()}
+	for i := range f.lanes {
+		if l := f.lanes[i].Load(); l != nil {
+			st := ring.ReadStats(l.in, l.out)
+			s.Lanes++
+			s.Sent += st.Pushed
+			s.Pending += uint64(st.Depth)
+			s.Shed += l.shed.Load()
+			s.Waits += l.waits.Load()
+		}
+	}
+	return s
+}
+
+// A Lane carries the records of one goroutine into a feed, in their order. Only one goroutine at a time may use it.
+type Lane[T any] struct {
+	feed *Feed[T]
+	in   *ring.Producer[T]
+	out  *ring.Consumer[T]
+
+	// sending says that a Send is on its way. It is set before the state of the feed is looked at; Poll looks at it after it has seen that the
+	// feed has ended, and takes the end for final only where nobody is sending. Both are sequentially consistent: a Send that Poll does
+	// not see has seen the end.
+	sending atomic.Bool
+	closed  bool
+
+	// waiting says that the sender is about to sleep until Poll has made room. It is set before the sender looks for room once more.
+	waiting atomic.Bool
+	room    chan struct{}
+
+	shed, waits atomic.Uint64 // for Stats
+}
+
+// enter begins a Send. False says that the feed has ended.
+func (l *Lane[T]) enter() bool {
+	if l.sending.Swap(true) && invariants.Enabled {
+		panic("readers: feed: a lane is used by two goroutines at once")
+	}
+	if l.feed.state.Load() == feedOpen && !l.closed {
+		return true
+	}
+	l.leave()
+	return false
+}
+
+func (l *Lane[T]) leave() { l.sending.Store(false) }
+
+// Send appends a record. Where the lane is full it waits for room, or drops and counts the record if the feed sheds. The error is
+// ErrFeedEnded, ErrFeedFull, or why ctx was done; the record has not been taken then.
+func (l *Lane[T]) Send(ctx context.Context, v T) error {
+	if !l.enter() {
+		return ErrFeedEnded
+	}
+	if !l.in.PushRelease(v) {
+		return l.sendFull(ctx, v)
+	}
+	l.leave()
+	if l.feed.idle.Load() {
+		l.feed.wake()
+	}
+	return nil
+}
+
+// TrySend appends a record if there is room. False says that there is none or that the feed has ended; nothing is counted.
+func (l *Lane[T]) TrySend(v T) bool {
+	if !l.enter() {
+		return false
+	}
+	ok := l.in.PushRelease(v)
+	l.leave()
+	if l.feed.idle.Load() {
+		l.feed.wake()
+	}
+	return ok
+}
+
+// sendFull is Send with a lane that is full.
+func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
+	l.leave()
+	if l.feed.cfg.Shed {
+		l.shed.Add(1)
+		return ErrFeedFull
+	}
+	l.waits.Add(1)
+	l.feed.wake()
+	for range laneYields {
+		runtime.Gosched()
+		if l.TrySend(v) {
+			return nil
+		}
+	}
+	for {
+		if l.feed.state.Load() != feedOpen || l.closed {
+			return ErrFeedEnded
+		}
+		l.waiting.Store(true)
+		if l.TrySend(v) {
+			if !l.waiting.CompareAndSwap(true, false) {
+				<-l.room // Poll has taken the flag and leaves a word
+			}
+			return nil
+		}
+		var err error
+		select {
+		case <-l.room:
+			continue
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-l.feed.shut:
+			err = ErrFeedEnded
+		}
+		if !l.waiting.CompareAndSwap(true, false) {
+			<-l.room
+		}
+		return err
+	}
+}
+
+// Close leaves the feed: what was sent is read, then the lane is forgotten.
+func (l *Lane[T]) Close() {
+	if !l.closed {
+		l.closed = true
+		l.in.Close()
+		l.feed.wake()
+	}
+}
