@@ -12,13 +12,15 @@
 //	chunk      one slot of a ring, 64 KiB: records or partial states in columns, or a mark
 //	fold       aggregate in a table of the router's; route: send the records themselves
 //	partial    the state of one group, of some of its records
-//	mark       the sign in a ring that what a reader read up to a point is all there; the last one is the end of input
+//	epoch      the number of a consistent cut through all readers (package epoch)
+//	mark       the sign of an epoch in a ring: what comes behind it is not in the epoch; the last one is the end of input
 //	partition  owner of some shards, and of the table with their groups
-//	image      what a partition publishes: its table, not to change any more
+//	image      what a partition publishes at an epoch: its table, not to change while it is read
+//	cut        the images of all partitions at one epoch
 //
 // # The data path
 //
-//	Source --batch--> Router --chunk--> ring --chunk--> Partition --> Image
+//	Source --batch--> Router --chunk--> ring --chunk--> Partition --> Image --> Cut
 //
 //	Router.Step      a batch from the Source; for each stripe: encode and hash the keys, then
 //	                 direct: apply the stripe to a partition of the same thread; or
@@ -26,7 +28,9 @@
 //	                 route: look up the owners, make room in the open chunk of each, copy the columns that the plan needs to their
 //	                 owners' chunks
 //	                 a table that has outgrown its limit is flushed: its partial states go to their owners' chunks
+//	                 between two batches: a mark to every partition where an epoch has been raised, behind what was folded
 //	Partition.Step   a chunk from a ring; for each stripe: find the row of each record or partial, then update or merge it
+//	                 with the marks of all readers: publish the image, go on in a twin
 //
 // # Back-pressure
 //

@@ -10,15 +10,15 @@
 //	doorbell  how a runner that sleeps is woken
 //	mailbox   how commands reach a runner
 //
-//	pump --batch--> source -> router --chunk--> ring --chunk--> partition -> image -> Snapshot
+//	pump --batch--> source -> router --chunk--> ring --chunk--> partition -> image -> cut -> Snapshot
 //	|  goroutine  |  runner, pinned                          |  runner, pinned  |  any goroutine
 //
 // # Life cycle
 //
 // Start checks the whole configuration, starts everything and returns. The engine then runs until
 //
-//   - every reader has ended: the last marks travel behind the data, each partition publishes its image, the last one makes the
-//     final snapshot visible, and Wait returns;
+//   - every reader has ended: the last marks travel behind the data, the last epoch is raised, each partition publishes its image, the last one
+//     makes the final snapshot visible, and Wait returns;
 //   - Shutdown: the readers are told to end, and the same happens with what they have read;
 //   - Close, or the end of the context given to Start: everything stops at once, no further snapshot;
 //   - a panic in a partition: the plan has failed; everything stops, Wait returns the panic as an error.
@@ -41,8 +41,9 @@
 //
 // # What is visible when
 //
-// Snapshot has the final picture once every reader has ended, and the empty one before. Stats has counters at any time. A reader that
-// folds (see core.Exchange) keeps its groups to itself until it flushes: they are in ReaderStats.Groups and not yet in Stats.Groups.
+// A snapshot has what every reader had routed at one epoch. Epochs come each Config.EpochInterval while there are new records, when somebody
+// calls Sync, and at the end: the last is final. The first is empty. Stats has counters at any time. A reader that folds (see core.Exchange) keeps its groups to
+// itself until it flushes, at an epoch at the latest: they are in ReaderStats.Groups and not yet in Stats.Groups.
 //
 // # Commands
 //

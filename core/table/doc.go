@@ -32,5 +32,5 @@
 //
 // # Threads
 //
-// One goroutine writes. After the last write, and a publication that orders it, any number may read.
+// One goroutine writes. After a Freeze, and a publication that orders it, any number may read until the table follows another: see Twins.
 package table
