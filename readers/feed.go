@@ -15,9 +15,11 @@ import (
 )
 
 const (
-	// DefaultLanes and MaxLanes are how many lanes a feed has room for.
+	// DefaultLanes is how many lanes a feed has room for unless it is told.
 	DefaultLanes = 64
-	MaxLanes     = 1 << 12
+
+	// MaxLanes bounds the lanes of a feed.
+	MaxLanes = 1 << 12
 
 	// DefaultLaneSlots is how many records a lane holds: some milliseconds' worth at a million a second.
 	DefaultLaneSlots = 1 << 12
