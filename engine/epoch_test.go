@@ -120,14 +120,18 @@ func TestPrefix(t *testing.T) {
 		for _, readers := range []int{1, 2, 3, 8} {
 			for _, partitions := range []int{1, 2, 3, 8} {
 				var stop atomic.Bool
-				cfg := engine.Config{Plan: p, Partitions: partitions, Cores: 1 + (readers+partitions)%3, Exchange: exchange, NoPin: true, BatchRows: 700,
-					EpochInterval: 50 * time.Microsecond, EpochShare: 1, RingSlots: 1 << (partitions % 4), FoldBytes: 64 << 10}
+				cfg := engine.Config{
+					Plan: p, Partitions: partitions, Cores: 1 + (readers+partitions)%3, Exchange: exchange, NoPin: true, BatchRows: 700,
+					EpochInterval: 50 * time.Microsecond, EpochShare: 1, RingSlots: 1 << (partitions % 4), FoldBytes: 64 << 10,
+				}
 				if (readers+partitions)%4 == 3 {
 					cfg.Route.Routing = core.RouteRoundRobin
 				}
 				for r := range readers {
-					cfg.Readers = append(cfg.Readers, &counted{reader: int64(r), groups: 1 << (4 + 4*(partitions%3)), most: 1 << 40, slow: 1 + 99*(r&1),
-						rng: rand.New(rand.NewPCG(uint64(r), 1)), stop: &stop})
+					cfg.Readers = append(cfg.Readers, &counted{
+						reader: int64(r), groups: 1 << (4 + 4*(partitions%3)), most: 1 << 40, slow: 1 + 99*(r&1),
+						rng: rand.New(rand.NewPCG(uint64(r), 1)), stop: &stop,
+					})
 				}
 				e := start(t, cfg)
 				var looking sync.WaitGroup
@@ -280,8 +284,10 @@ func TestHeldSnapshots(t *testing.T) {
 	var stop atomic.Bool
 	p := countedPlan(t)
 	oracle := newPrefixOracle(t, p)
-	e := start(t, engine.Config{Plan: p, Partitions: 2, Cores: 1, HeldSnapshots: 3, EpochInterval: time.Millisecond, EpochShare: 1, NoPin: true, BatchRows: 500,
-		Readers: []record.Reader{&counted{groups: 1000, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(1, 1)), stop: &stop}}})
+	e := start(t, engine.Config{
+		Plan: p, Partitions: 2, Cores: 1, HeldSnapshots: 3, EpochInterval: time.Millisecond, EpochShare: 1, NoPin: true, BatchRows: 500,
+		Readers: []record.Reader{&counted{groups: 1000, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(1, 1)), stop: &stop}},
+	})
 	var held []*engine.Snapshot
 	for range 4 { // one more comes behind them
 		if err := e.Sync(t.Context()); err != nil {
