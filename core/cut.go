@@ -136,6 +136,15 @@ func (c *Cut) All() iter.Seq[Row] {
 	}
 }
 
+// Records is the number of records that had been taken from all readers.
+func (c *Cut) Records() (n uint64) {
+	counters := c.images[0].counters // every partition has got the same marks
+	for r := range counters {
+		n += counters[r].In
+	}
+	return n
+}
+
 // Counters say what had become of each reader's records at the epoch; nil before the first.
 func (c *Cut) Counters() []Counters { return countersOf(c.images) }
 

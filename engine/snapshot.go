@@ -91,6 +91,9 @@ func (s *Snapshot) Positions() []uint64 {
 	return positions
 }
 
+// Records is the sum of Positions. It allocates nothing.
+func (s *Snapshot) Records() uint64 { return s.use().Records() }
+
 // Close ends the use of the snapshot and of its rows. Closing it again does nothing.
 func (s *Snapshot) Close() error {
 	if s.cut != nil {

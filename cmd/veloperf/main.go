@@ -7,6 +7,7 @@
 //	veloperf scale --profile u_100k     1, 2, 4, ... readers and partitions
 //	veloperf modes                      a single goroutine against pinned threads
 //	veloperf snapshot                   what snapshots cost
+//	veloperf latency                    from Send to a snapshot
 //	veloperf locks                      shared maps under locks against velo
 //	veloperf readers                    sources that answer late, read side by side
 //
@@ -32,6 +33,7 @@ type commands struct {
 	Scale    scaleCmd    `cmd:"" help:"Throughput with 1, 2, 4, ... readers and partitions."`
 	Modes    modesCmd    `cmd:"" help:"A single goroutine against pinned threads, over the same records."`
 	Snapshot snapshotCmd `cmd:"" help:"What snapshots cost the writers, and what reading them takes."`
+	Latency  latencyCmd  `cmd:"" help:"From Send to a snapshot, at a fixed rate."`
 	Locks    locksCmd    `cmd:"" help:"Shared maps under locks, channels and rings against velo."`
 	Readers  readersCmd  `cmd:"" help:"Readers side by side whose sources answer late."`
 	Gen      struct {

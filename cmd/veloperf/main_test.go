@@ -167,6 +167,31 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Goal: every record that is sent at a rate is seen, and the figures are in order.
+func TestLatency(t *testing.T) {
+	args := []string{"latency", "--rate=100000", "--duration=200ms"}
+	out, stderr, status := veloperf(t, append(args, "--json")...)
+	var l struct {
+		Sent, Seen uint64
+		P50        float64 `json:"p50_us"`
+		P99        float64 `json:"p99_us"`
+		Max        float64 `json:"max_us"`
+		IdleGap    float64 `json:"idle_gap_p9999_us"`
+	}
+	if err := json.Unmarshal([]byte(out), &l); err != nil || status != 0 {
+		t.Fatalf("status %d, %v\n%s%s", status, err, out, stderr)
+	}
+	if l.Sent != 20_000 || l.Seen != l.Sent || l.P50 <= 0 || l.P99 < l.P50 || l.Max < l.P99 || l.IdleGap <= 0 {
+		t.Errorf("%+v", l)
+	}
+	if out, _, status := veloperf(t, args...); status != 0 || !strings.Contains(out, "20000 records at 100000 a second") {
+		t.Errorf("status %d\n%s", status, out)
+	}
+	if _, stderr, status := veloperf(t, "latency", "--rate=0"); status != 1 || !strings.Contains(stderr, "at least 1") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
 // Goal: the comparing commands print a row for each thing they compare, and say so where they cannot run.
 func TestCompare(t *testing.T) {
 	for _, c := range []struct {
@@ -176,6 +201,7 @@ func TestCompare(t *testing.T) {
 	}{
 		{[]string{"scale", "--profile=seed", "--max=4", "--duration=50ms"}, 3, "efficiency"},
 		{[]string{"modes", "--workload=seed", "--passes=2"}, 3, "same_rows"},
+		{[]string{"snapshot", "--profile=u_1k", "--duration=100ms", "--interval=10ms"}, 1, "sync_p99_us"},
 		{[]string{"locks", "--duration=20ms", "--writers=2"}, 7, "lock_wait_seconds"},
 		{[]string{"readers", "--max=2", "--duration=50ms"}, 2, "speedup"},
 	} {

@@ -1,0 +1,142 @@
+package bench
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/velo-engine/velo/affinity"
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// A Latency is how long records take from Feed.Send until a snapshot has them.
+type Latency struct {
+	Rate  int     `json:"rate"` // records a second
+	Sent  uint64  `json:"sent"`
+	Seen  uint64  `json:"seen"`
+	P50   float64 `json:"p50_us"`
+	P99   float64 `json:"p99_us"`
+	P999  float64 `json:"p999_us"`
+	P9999 float64 `json:"p9999_us"`
+	Max   float64 `json:"max_us"`
+
+	// IdleGap is the same by the same loop without an engine: what the machine adds by itself.
+	IdleGap float64 `json:"idle_gap_p9999_us"`
+	Epochs  uint64  `json:"epochs"`
+	SendNs  float64 `json:"send_ns"` // the mean of a Send, by a sample
+}
+
+const (
+	latencyGroups   = 1000
+	latencyInterval = 50 * time.Microsecond
+	sendSample      = 64 // one Send in so many is timed
+)
+
+type latencyRecord struct{ Key, Value int64 }
+
+// Latencies sends records at a rate, whether the engine keeps up or not (open loop): a record's time begins when it was due, so one that was
+// held up by those before it counts as long as it was (no coordinated omission). The engine runs on one core; one goroutine on another
+// sends and looks at snapshots.
+func Latencies(rate int, d time.Duration) (Latency, error) {
+	l := Latency{Rate: rate}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	idle := hdrhistogram.New(1, int64(10*time.Second), 3)
+	openLoop(rate, d/4, func(uint64) bool { return true }, func() uint64 { return 1 << 62 }, idle)
+	l.IdleGap = float64(idle.ValueAtPercentile(99.99)) / 1e3
+
+	feed, err := readers.NewFeed[latencyRecord](nil, readers.FeedConfig{LaneSlots: 1 << 14})
+	if err != nil {
+		return l, err
+	}
+	plan := &core.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{
+		{Name: "n", Func: core.Count}, {Name: "sum", Func: core.Sum, Column: "value"}, {Name: "min", Func: core.Min, Column: "value"}, {Name: "max", Func: core.Max, Column: "value"},
+	}}
+	e, err := engine.Start(context.Background(), engine.Config{
+		Plan: plan, Readers: []record.Reader{feed}, Partitions: 1, Cores: 1, EpochInterval: latencyInterval, EpochShare: 1, Wait: engine.WaitSpin,
+	})
+	if err != nil {
+		return l, err
+	}
+	defer e.Close()
+	if err := e.Sync(context.Background()); err != nil { // the runner has been pinned then
+		return l, err
+	}
+	// The sender takes another CPU than the engine's, where there is one.
+	if cpus, err := affinity.Usable(); err == nil {
+		for _, cpu := range cpus {
+			if r := e.Stats().Runners[0]; cpu != r.CPU {
+				if p, err := affinity.Pin(cpu); err == nil {
+					defer p.Restore()
+				}
+				break
+			}
+		}
+	}
+	lane, err := feed.Lane()
+	if err != nil {
+		return l, err
+	}
+	defer lane.Close()
+	var sendTime time.Duration
+	var sends int
+	send := func(i uint64) bool {
+		r := latencyRecord{int64(i * 0x9e3779b9 % latencyGroups), int64(i)}
+		if i%sendSample > 0 {
+			return lane.TrySend(r)
+		}
+		begin := time.Now()
+		ok := lane.TrySend(r)
+		sendTime += time.Since(begin)
+		sends++
+		return ok
+	}
+	seen := func() uint64 {
+		s := e.Snapshot()
+		n := s.Records()
+		s.Close()
+		return n
+	}
+	openLoop(rate, d/10, send, seen, hdrhistogram.New(1, int64(10*time.Second), 3)) // tables, pages and branches are warm then
+	h := hdrhistogram.New(1, int64(10*time.Second), 3)
+	before := e.Stats()
+	sendTime, sends = 0, 0
+	start := seen()
+	l.Sent = openLoop(rate, d, send, func() uint64 { return seen() - start }, h)
+	l.Seen = seen() - start
+	after := e.Stats()
+	l.Epochs = after.Epochs.Published - before.Epochs.Published
+	at := func(p float64) float64 { return float64(h.ValueAtPercentile(p)) / 1e3 }
+	l.P50, l.P99, l.P999, l.P9999, l.Max = at(50), at(99), at(99.9), at(99.99), float64(h.Max())/1e3
+	l.SendNs = float64(sendTime) / float64(max(sends, 1))
+	return l, nil
+}
+
+// openLoop calls send for each record as soon as it is due, again where it finds no room, and seen in between, which says how many of them are visible; h gets how long each
+// took. It returns when all are, or some seconds after the last was due.
+func openLoop(rate int, d time.Duration, send func(i uint64) bool, seen func() uint64, h *hdrhistogram.Histogram) (sent uint64) {
+	const grace = 5 * time.Second
+	n := uint64(float64(rate) * d.Seconds())
+	due := func(i uint64) time.Duration { return time.Duration(float64(i) * 1e9 / float64(rate)) }
+	begin := time.Now()
+	for visible := uint64(0); visible < n; {
+		now := time.Since(begin)
+		for sent < n && due(sent) <= now && send(sent) {
+			sent++
+		}
+		if to := min(seen(), sent); to > visible {
+			for now = time.Since(begin); visible < to; visible++ {
+				h.RecordValue(max(1, int64(now-due(visible))))
+			}
+		}
+		if now > d+grace {
+			break
+		}
+	}
+	return sent
+}
