@@ -106,25 +106,19 @@ func (c Column[T]) Overflow(row Row) bool { return c.value(row).Overflow }
 
 func (c Column[T]) row(row Row) (key, states []uint64) {
 	if row.image.layout != c.layout {
-		panic(fmt.Sprintf("core: column %q of plan %s used on a row of plan %s",
-			c.layout.result.Field(c.index).Name, c.layout.plan.name(), row.image.layout.plan.name()))
+		c.layout.check(row, c)
 	}
 	return row.image.table.Row(row.index)
 }
 
 func (c Column[T]) value(row Row) agg.Value {
-	defer runtime.KeepAlive(row.image)
 	key, states := c.row(row)
-	keys := c.layout.keys
-	if c.index < keys.Columns() {
-		if keys.IsNull(key, c.index) {
-			return agg.Value{Null: true}
-		}
-		if c.typ == record.String {
-			return agg.Value{}
-		}
-		return agg.Value{Bits: keys.Word(key, c.index)}
-	}
-	o := &c.layout.outputs[c.index-keys.Columns()]
-	return o.fn.Result(states[o.word:])
+	v := c.layout.value(key, states, c.index)
+	runtime.KeepAlive(row.image)
+	return v
+}
+
+// String names the column.
+func (c Column[T]) String() string {
+	return fmt.Sprintf("column %q", c.layout.result.Field(c.index).Name)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/record"
 )
 
 // A Snapshot is a consistent picture of all groups: everything that every reader had routed at one epoch, and nothing else. It is
@@ -70,6 +71,10 @@ func (s *Snapshot) Get(k core.Key) (core.Row, bool) { return s.use().Get(k) }
 
 // All yields every group, in no order that means anything.
 func (s *Snapshot) All() iter.Seq[core.Row] { return s.use().All() }
+
+// Batches yields all groups in batches of the result's schema, of up to so many rows, for who takes them away in bulk. A batch is valid until the
+// next.
+func (s *Snapshot) Batches(rows int) iter.Seq[*record.Batch] { return s.use().Batches(rows) }
 
 // Partitions is the number of partitions.
 func (s *Snapshot) Partitions() int { return s.use().Partitions() }
