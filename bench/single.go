@@ -13,16 +13,15 @@ import (
 
 // runSingle runs a plan over one reader in the calling goroutine: no thread is locked, nobody waits.
 func runSingle(plan *core.Plan, r record.Poller) (*core.Image, uint64, time.Duration, error) {
-	owners := core.NewOwners(1)
 	in, out := ring.New[core.Chunk](2)
-	cuts := core.NewCuts(plan, owners, core.Route{}, 1, 1, 0, func() {})
+	cuts := core.NewCuts(plan, core.Route{}, 1, 1, 0, nil, func() {})
 	source := &pollSource{r: r, b: record.NewBatch(plan.Source, record.DefaultRows)}
 	bells := []core.Bell{silent{}}
-	router, err := core.NewRouter(0, plan, source, owners, core.Route{}, core.Fold{Exchange: core.ExchangeRoute}, []*ring.Producer[core.Chunk]{in}, bells, nil, nil, cuts)
+	router, err := core.NewRouter(0, plan, source, core.Route{}, core.Fold{Exchange: core.ExchangeRoute}, []*ring.Producer[core.Chunk]{in}, bells, nil, nil, cuts)
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	partition, err := core.NewPartition(0, plan, owners, []*ring.Consumer[core.Chunk]{out}, bells, nil, cuts)
+	partition, err := core.NewPartition(0, plan, []*ring.Consumer[core.Chunk]{out}, bells, nil, cuts)
 	if err != nil {
 		return nil, 0, 0, err
 	}

@@ -48,7 +48,7 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold
 	for i := range bells {
 		bells[i] = noBell{}
 	}
-	cuts := NewCuts(plan, owners, route, len(sources), partitions, 0, func() {})
+	cuts := NewCuts(plan, route, len(sources), partitions, 0, nil, func() {})
 	for i, s := range sources {
 		var out []*ring.Producer[Chunk]
 		for p := range partitions {
@@ -56,7 +56,7 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold
 			out = append(out, pr)
 			in[p] = append(in[p], co)
 		}
-		r, err := NewRouter(ReaderID(i), plan, s, owners, route, fold, out, bells[:partitions], nil, nil, cuts)
+		r, err := NewRouter(ReaderID(i), plan, s, route, fold, out, bells[:partitions], nil, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold
 		agents = append(agents, r)
 	}
 	for p := range partitions {
-		part, err := NewPartition(PartitionID(p), plan, owners, in[p], bells[:len(sources)], nil, cuts)
+		part, err := NewPartition(PartitionID(p), plan, in[p], bells[:len(sources)], nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -352,15 +352,14 @@ func TestRoundRobinPassesBy(t *testing.T) {
 		b.SetLen(stripeRows)
 		s.batches = append(s.batches, b)
 	}
-	owners := NewOwners(2)
 	stuckIn, _ := ring.New[Chunk](2)
 	in, out := ring.New[Chunk](2)
-	cuts := NewCuts(plan, owners, Route{}, 1, 2, 0, func() {})
-	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
+	cuts := NewCuts(plan, Route{}, 1, 2, 0, nil, func() {})
+	r, err := NewRouter(0, plan, s, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPartition(1, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil, cuts)
+	p, err := NewPartition(1, plan, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,13 +395,12 @@ func TestBackPressure(t *testing.T) {
 	}
 	const slots = 4
 	in, out := ring.New[Chunk](slots)
-	owners := NewOwners(1)
-	cuts := NewCuts(plan, owners, Route{}, 1, 1, 0, func() {})
-	r, err := NewRouter(0, plan, s, owners, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
+	cuts := NewCuts(plan, Route{}, 1, 1, 0, nil, func() {})
+	r, err := NewRouter(0, plan, s, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPartition(0, plan, owners, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil, cuts)
+	p, err := NewPartition(0, plan, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -505,21 +503,20 @@ func testStepAllocations(t *testing.T, fold Fold) {
 			}
 		}
 		const partitions = 2
-		owners := NewOwners(partitions)
 		s := &sliceSource{}
 		var out []*ring.Producer[Chunk]
 		var parts []*Partition
-		cuts := NewCuts(plan, owners, Route{}, 1, partitions, 0, func() {})
+		cuts := NewCuts(plan, Route{}, 1, partitions, 0, nil, func() {})
 		for i := range partitions {
 			in, o := ring.New[Chunk](4)
 			out = append(out, in)
-			p, err := NewPartition(PartitionID(i), plan, owners, []*ring.Consumer[Chunk]{o}, []Bell{noBell{}}, nil, cuts)
+			p, err := NewPartition(PartitionID(i), plan, []*ring.Consumer[Chunk]{o}, []Bell{noBell{}}, nil, cuts)
 			if err != nil {
 				t.Fatal(err)
 			}
 			parts = append(parts, p)
 		}
-		r, err := NewRouter(0, plan, s, owners, Route{}, fold, out, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
+		r, err := NewRouter(0, plan, s, Route{}, fold, out, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}

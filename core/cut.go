@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"github.com/velo-engine/velo/core/epoch"
 	"github.com/velo-engine/velo/core/table"
@@ -36,25 +37,39 @@ type Cut struct {
 // that was there, which nobody reads any more, as the next live one.
 type Cuts struct {
 	*epoch.Epochs
-	cuts []*Cut // by slot
+	cuts  []*Cut // by slot
+	state *State
+	wake  func() // all routers and partitions
+
+	// Written by the last to answer an epoch, in done; read behind the raise of the next.
+	owners *Owners // of what comes before the marks of the epoch in flight
+	move   move    // the shard that is being moved
+
+	// pending is the move that is asked for, or under way. Put there by a CAS from nil, taken away by the last to answer.
+	pending atomic.Pointer[Move]
+	handed  atomic.Uint64 // the newest epoch whose move the new owner is done with; see Partition.handedOver
 }
 
-// NewCuts makes the cuts of so many readers and partitions. Snapshots may hold up to held of them beside the current one. ring wakes all
-// routers and partitions.
-func NewCuts(plan *Plan, owners *Owners, route Route, readers, partitions, held int, ring func()) *Cuts {
-	c := &Cuts{}
+// NewCuts makes the cuts of so many readers and partitions. Snapshots may hold up to held of them beside the current one. state bounds the memory
+// of the groups. ring wakes all routers and partitions.
+func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *State, ring func()) *Cuts {
+	c := &Cuts{state: state, wake: ring, owners: NewOwners(partitions)}
 	slots := ownTables - 1 + held
 	for range slots + 1 { // and that of the last epoch
-		c.cuts = append(c.cuts, &Cut{owners: owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters()})
+		c.cuts = append(c.cuts, &Cut{owners: c.owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters()})
 	}
-	c.Epochs = epoch.New(readers, partitions, slots, ring, c.ready)
+	c.Epochs = epoch.New(readers, partitions, slots, ring, c.done)
 	return c
 }
 
-// ready completes a cut that nobody sees yet.
-func (c *Cuts) ready(number uint64, slot int) {
+// done completes a cut that nobody sees yet.
+func (c *Cuts) done(number uint64, slot int, complete bool) {
 	cut := c.cuts[slot]
-	cut.epoch = number
+	cut.epoch, cut.owners = number, c.owners
+	c.turn(number)
+	if !complete {
+		return
+	}
 	if cut.merged != nil {
 		cut.merged.table.Free()
 		cut.merged = nil

@@ -16,10 +16,22 @@ type Image struct {
 	table    *table.Table
 	counters []Counters // of each reader at the cut; nil before the first
 	shed     []uint64   // records of each reader that found no room here
+	given    *given     // shards that other partitions have now; nil where there are none
 }
 
 // Len is the number of groups.
-func (m *Image) Len() int { return m.table.Len() }
+func (m *Image) Len() int {
+	if m.given != nil {
+		return m.table.Len() - m.given.all
+	}
+	return m.table.Len()
+}
+
+// isGiven says whether row i is of a shard that another partition has now.
+func (m *Image) isGiven(i int) bool {
+	key, _ := m.table.Row(i)
+	return m.given.is[shardOf(m.layout.keys.HashKey(key))]
+}
 
 // countersOf are those of each reader at the cut, of the images of all partitions: what a reader had routed, but for what the partitions had no
 // room for.
@@ -44,6 +56,9 @@ func (m *Image) Get(k Key) (Row, bool) {
 func (m *Image) All() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		for i := range m.table.Len() {
+			if m.given != nil && m.isGiven(i) {
+				continue
+			}
 			if !yield(Row{m, i}) {
 				return
 			}

@@ -1,7 +1,13 @@
 package core
 
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+)
+
 // Owners says which partition owns each shard. Nobody else decides where a key goes: routers look here once per stripe, and a
-// lookup of a single group does.
+// lookup of a single group does. It does not change once made.
 type Owners struct{ of [Shards]PartitionID }
 
 // NewOwners deals the shards to the partitions in runs of equal length, give or take one.
@@ -15,3 +21,88 @@ func NewOwners(partitions int) *Owners {
 
 // Of is the partition that owns the shard of a key.
 func (o *Owners) Of(k Key) PartitionID { return o.of[shardOf(k.hash)] }
+
+// # Moving a shard
+//
+// A shard changes hands at the mark of an epoch E. Routers send its records to the new owner from behind the mark on. The old owner's image of
+// E has its groups as they were: when all have answered E, the new owner merges them into its table from there, a piece at a time, while
+// records come. The old owner takes what it has of them back to nothing, since it may own the shard again. Neither answers the next epoch before that is
+// done, so every cut has each group in one place.
+
+// A Move is a request to give a shard to another partition.
+type Move struct {
+	shard uint8
+	to    PartitionID
+	done  atomic.Bool // set by the last to answer the epoch behind that of the move
+}
+
+// Done says whether the shard is where it was to go.
+func (m *Move) Done() bool { return m.done.Load() }
+
+// move is a Move at the epoch in which it happens.
+type move struct {
+	*Move
+	epoch  uint64 // 0: none
+	from   PartitionID
+	owners *Owners // behind the mark
+}
+
+// ErrMoving says that another shard is being moved.
+var ErrMoving = errors.New("another shard is being moved")
+
+// RequestMove asks for a shard to be moved at one of the next epochs. The error says that there is no such shard or partition, that groups
+// are not kept by their shards, or that another is being moved (ErrMoving).
+func (c *Cuts) RequestMove(shard int, to PartitionID) (*Move, error) {
+	switch {
+	case c.cuts[0].scattered:
+		return nil, errors.New("core: cannot move a shard: the route does not go by key")
+	case c.state.sheds():
+		return nil, errors.New("core: cannot move a shard of a plan that sheds: a group that finds no room would be lost")
+	case shard < 0 || shard >= Shards || int(to) >= len(c.cuts[0].images):
+		return nil, fmt.Errorf("core: cannot move shard %d to partition %d: there are %d shards and %d partitions", shard, to, Shards, len(c.cuts[0].images))
+	}
+	m := &Move{shard: uint8(shard), to: to}
+	if !c.pending.CompareAndSwap(nil, m) {
+		return nil, fmt.Errorf("core: cannot move shard %d: %w", shard, ErrMoving)
+	}
+	return m, nil
+}
+
+// turn goes on with moves when an epoch has been answered: only the last to answer calls it, and nobody looks at a move before the next is raised.
+func (c *Cuts) turn(number uint64) {
+	if c.move.epoch == number {
+		c.owners = c.move.owners
+		return
+	}
+	if c.move.epoch > 0 {
+		c.pending.Store(nil)
+		c.move.done.Store(true)
+		c.move = move{}
+	}
+	if m := c.pending.Load(); m != nil {
+		owners := *c.owners
+		owners.of[m.shard] = m.to
+		c.move = move{m, number + 1, c.owners.of[m.shard], &owners}
+	}
+}
+
+// given are the shards that a partition had and has given away, with the rows that they left. It does not change once an image has it.
+type given struct {
+	is   [Shards]bool
+	rows [Shards]int
+	all  int // rows
+}
+
+// with is given with another number of rows of a shard that has been given away, or has come back.
+func (g *given) with(shard uint8, away bool, rows int) *given {
+	next := &given{}
+	if g != nil {
+		*next = *g
+	}
+	next.all += rows - next.rows[shard]
+	next.is[shard], next.rows[shard] = away, rows
+	if next.is == [Shards]bool{} {
+		return nil
+	}
+	return next
+}

@@ -31,7 +31,7 @@ type Partition struct {
 	kernel
 	states [][]uint64 // of partial states
 
-	owners *Owners
+	first  *Owners      // before any shard moved
 	memory table.Memory // of its tables
 	tables []*Image     // all of them; the live one's image is its table and what it will say
 	live   *Image
@@ -46,6 +46,9 @@ type Partition struct {
 	epoch    uint64 // answered
 	done     bool   // the last of them
 
+	handover *handover // what is to be done for a shard that moves, nil where there is nothing
+	given    *given    // shards that have gone to other partitions
+
 	state *State
 	shed  []uint64 // records of each reader that found no room
 	err   error    // and why, where that ends the plan
@@ -56,13 +59,13 @@ type Partition struct {
 }
 
 // NewPartition makes a partition without groups. in and bells have an entry for each reader.
-func NewPartition(id PartitionID, plan *Plan, owners *Owners, in []*ring.Consumer[Chunk], bells []Bell, state *State, cuts *Cuts) (*Partition, error) {
+func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells []Bell, state *State, cuts *Cuts) (*Partition, error) {
 	l, err := plan.compile()
 	if err != nil {
 		return nil, err
 	}
 	p := &Partition{
-		id: id, cuts: cuts, in: in, bells: bells, states: make([][]uint64, len(l.init)), owners: owners, memory: state.memory(),
+		id: id, cuts: cuts, in: in, bells: bells, states: make([][]uint64, len(l.init)), first: cuts.owners, memory: state.memory(),
 		ended: make([]bool, len(in)), held: make([]bool, len(in)), left: len(in), missing: len(in),
 		counters: make([]Counters, len(in)), state: state, shed: make([]uint64, len(in)),
 	}
@@ -86,7 +89,7 @@ func NewPartition(id PartitionID, plan *Plan, owners *Owners, in []*ring.Consume
 func (p *Partition) newImage() (*Image, error) {
 	memory := p.memory
 	memory.Extra = len(p.tables) >= ownTables
-	t, err := newTable(p.layout, p.owners, p.id, memory)
+	t, err := newTable(p.layout, p.first, p.id, memory)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +171,10 @@ func (p *Partition) Step(Nanos) (work int) {
 			break
 		}
 	}
-	if p.missing == 0 {
+	if p.handover != nil {
+		work += p.handOver()
+	}
+	if p.missing == 0 && p.handover == nil {
 		// All marks are there, or all readers have ended: then it is the epoch that says so.
 		if number, slot := p.cuts.Raised(); number > p.epoch {
 			p.publish(number, slot)
@@ -233,8 +239,12 @@ func (p *Partition) publish(number uint64, slot int) {
 	}
 	p.epoch = number
 	images := p.cuts.cuts[slot].images
+	if m := p.cuts.move; m.epoch == number && m.from != m.to && (m.from == p.id || m.to == p.id) {
+		p.handover = &handover{move: m, slot: slot}
+	}
 	p.live.counters = append(p.live.counters[:0], p.counters...)
 	p.live.shed = append(p.live.shed[:0], p.shed...)
+	p.live.given = p.given
 	if p.cuts.IsLast(slot) {
 		p.done = true
 		images[p.id] = p.live

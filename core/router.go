@@ -35,7 +35,8 @@ type Router struct {
 	id     ReaderID
 	layout *layout
 	source Source
-	owners *Owners
+	owners *Owners // of what comes next
+	next   *Owners // of what comes behind the marks that are being sent
 	cuts   *Cuts
 	route  Route
 	folder *folder
@@ -107,7 +108,7 @@ func (p *publishedCounters) load() Counters {
 
 // NewRouter makes the router of a reader. out and bells have an entry for each partition, and so has local: the partitions that are stepped
 // on the same thread, nil where another steps them. state bounds the memory of the groups.
-func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Route, fold Fold, out []*ring.Producer[Chunk], bells []Bell,
+func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, out []*ring.Producer[Chunk], bells []Bell,
 	local []*Partition, state *State, cuts *Cuts,
 ) (*Router, error) {
 	l, err := plan.compile()
@@ -125,7 +126,7 @@ func NewRouter(id ReaderID, plan *Plan, source Source, owners *Owners, route Rou
 		return nil, err
 	}
 	r := &Router{
-		id: id, layout: l, source: source, owners: owners, cuts: cuts, route: route.For(plan), out: out, bells: bells,
+		id: id, layout: l, source: source, owners: cuts.owners, cuts: cuts, route: route.For(plan), out: out, bells: bells,
 		folder: folder, local: local, beside: make([]*Chunk, len(out)),
 		open: make([]*Chunk, len(out)), counts: make([]int, len(out)), bytes: make([]int, len(out)),
 		keys: l.keys.NewKeys(stripeRows), turn: int(id) % len(out),
@@ -206,7 +207,10 @@ func (r *Router) Step(now Nanos) (work int) {
 
 // startMarks sends the marks of an epoch or of the end, behind what has been folded.
 func (r *Router) startMarks() (work int) {
-	r.marking, r.marked = true, 0
+	r.marking, r.marked, r.next = true, 0, r.owners
+	if m := &r.cuts.move; !r.ended && m.epoch == r.epoch { // nobody changes it before this router's marks are there
+		r.next = m.owners
+	}
 	if f := r.folder; f.table != nil && f.table.Len() > 0 {
 		f.flushing = true
 		return 1
@@ -594,6 +598,7 @@ func (r *Router) mark() (sent int) {
 		sent++
 	}
 	r.marking = false
+	r.owners = r.next
 	if r.ended {
 		r.done = true
 		r.cuts.Leave()

@@ -80,6 +80,9 @@ func (m *Image) Batches(rows int) iter.Seq[*record.Batch] {
 		b := record.NewBatch(l.result, rows)
 		var text []byte
 		for i := range m.table.Len() {
+			if m.given != nil && m.isGiven(i) {
+				continue
+			}
 			key, states := m.table.Row(i)
 			text = text[:0]
 			var ends [record.MaxKeyColumns]int // of the text of each key column

@@ -113,9 +113,11 @@ func TestScanner(t *testing.T) {
 	rows := 0
 	for b := range images[0].Batches(64) {
 		for i := range b.Len() {
-			r := result{Place: string(b.Column(3).View(i)), Day: time.Unix(0, b.Column(1).Int64s[i]).UTC(), Live: b.Column(2).Int64s[i] == 1, N: uint16(b.Column(4).Int64s[i]),
+			r := result{
+				Place: string(b.Column(3).View(i)), Day: time.Unix(0, b.Column(1).Int64s[i]).UTC(), Live: b.Column(2).Int64s[i] == 1, N: uint16(b.Column(4).Int64s[i]),
 				Most: b.Column(6).Int64s[i], Mean: b.Column(7).Float64s[i], Cost: record.Decimal{Unscaled: b.Column(8).Int64s[i], Scale: 2},
-				LastPrice: record.Decimal{Unscaled: b.Column(9).Int64s[i], Scale: 2}}
+				LastPrice: record.Decimal{Unscaled: b.Column(9).Int64s[i], Scale: 2},
+			}
 			if !b.Column(0).Null(i) {
 				s := string(b.Column(0).View(i))
 				r.Name = &s

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,7 +19,7 @@ import (
 // # Simulation
 //
 // The routers, partitions and epochs of an engine, as they run in production, stepped in one goroutine in an order that a seed chooses: agents
-// that stand still for long, sources that stall, end and fail, epochs raised at any moment, snapshots held for long. A seed that fails is run again
+// that stand still for long, sources that stall, end and fail, epochs raised and shards moved at any moment, snapshots held for long. A seed that fails is run again
 // with VELO_SIM=seed.
 
 // simPlan is count, sum and max of a value for each key; the reader is in the key.
@@ -76,12 +77,16 @@ func (s *simSource) Wake() Nanos                   { return Never }
 
 // sim is one run.
 type sim struct {
-	rng     *rand.Rand
-	cuts    *Cuts
-	agents  []Agent
-	sources []*simSource
-	held    []heldCut
-	last    uint64 // the newest epoch that was seen
+	rng        *rand.Rand
+	cuts       *Cuts
+	agents     []Agent
+	sources    []*simSource
+	held       []heldCut
+	last       uint64 // the newest epoch that was seen
+	partitions int
+	groups     int64
+	moves      []*Move
+
 	endless bool   // the sources end when some epochs have been waited for, one at a time
 	waits   uint64 // the epoch that is waited for
 	waited  int    // steps
@@ -101,6 +106,7 @@ func newSim(seed uint64) (*sim, error) {
 	rng := rand.New(rand.NewPCG(seed, 77))
 	s := &sim{rng: rng}
 	readers, partitions := 1+rng.IntN(4), 1+rng.IntN(5)
+	s.partitions = partitions
 	slots := 1 << rng.IntN(4)
 	routing := RouteAuto
 	if rng.IntN(4) == 0 {
@@ -108,17 +114,19 @@ func newSim(seed uint64) (*sim, error) {
 	}
 	route := Route{Routing: routing}
 	fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << (8 + rng.IntN(10))}
-	owners := NewOwners(partitions)
 	held := rng.IntN(3)
 	groups := int64(1) << rng.IntN(7)
 	if rng.IntN(16) == 0 {
 		groups = 4096 // some tables that are not copied whole
 	}
+	s.groups = groups
 	s.what = fmt.Sprintf("%d readers, %d partitions, rings of %d, %v, %v, %d held, %d groups", readers, partitions, slots, routing, fold.Exchange, held, groups)
-	s.cuts = NewCuts(simPlan, owners, route, readers, partitions, held, func() {
+	s.cuts = NewCuts(simPlan, route, readers, partitions, held, nil, func() {
 		number, _ := s.cuts.Raised()
 		for _, src := range s.sources {
-			src.raise(number)
+			if src.raised != number { // else it is rung for something else
+				src.raise(number)
+			}
 		}
 	})
 	s.endless = rng.IntN(8) == 0
@@ -137,7 +145,7 @@ func newSim(seed uint64) (*sim, error) {
 	}
 	var parts []*Partition
 	for p := range partitions {
-		part, err := NewPartition(PartitionID(p), simPlan, owners, in[p], bells[:readers], nil, s.cuts)
+		part, err := NewPartition(PartitionID(p), simPlan, in[p], bells[:readers], nil, s.cuts)
 		if err != nil {
 			return s, err
 		}
@@ -155,7 +163,7 @@ func newSim(seed uint64) (*sim, error) {
 				local[p] = parts[p]
 			}
 		}
-		router, err := NewRouter(ReaderID(r), simPlan, src, owners, route, fold, out[r], bells[:partitions], local, nil, s.cuts)
+		router, err := NewRouter(ReaderID(r), simPlan, src, route, fold, out[r], bells[:partitions], local, nil, s.cuts)
 		if err != nil {
 			return s, err
 		}
@@ -264,18 +272,41 @@ func (s *sim) await() error {
 	return nil
 }
 
+// state is what every agent is at, for messages.
+func (s *sim) state() string {
+	var b strings.Builder
+	for _, a := range s.agents {
+		switch a := a.(type) {
+		case *Router:
+			fmt.Fprintf(&b, "router %d: done %v ended %v marking %v to %d epoch %d flushing %v batch %v\n", a.id, a.done, a.ended, a.marking, a.marked, a.epoch, a.folder.flushing, a.batch != nil)
+		case *Partition:
+			fmt.Fprintf(&b, "partition %d: done %v epoch %d missing %d of %d behind %v handover %+v\n", a.id, a.done, a.epoch, a.missing, a.left, a.behind != nil, a.handover)
+		}
+	}
+	return b.String()
+}
+
 // run steps until the end.
 func (s *sim) run() error {
 	slow := s.rng.IntN(len(s.agents)) // one that is stepped a hundred times less often
 	var seen int
 	for steps := 0; ; steps++ {
 		if steps > 3_000_000 {
-			return fmt.Errorf("no end after %d steps; epochs %+v", steps, s.cuts.Stats())
+			return fmt.Errorf("no end after %d steps; epochs %+v\n%s", steps, s.cuts.Stats(), s.state())
 		}
 		switch s.rng.IntN(300) {
 		case 0:
 			if !s.endless {
 				s.cuts.Want()
+			}
+		case 3:
+			// Of a few groups that are there, so that shards come back to who had them.
+			k, err := simPlan.Key(s.rng.Int64N(2)<<32 | s.rng.Int64N(2)*0x9e3779b9%s.groups)
+			if err != nil {
+				return err
+			}
+			if m, err := s.cuts.RequestMove(int(shardOf(k.hash)), PartitionID(s.rng.IntN(s.partitions))); err == nil {
+				s.moves = append(s.moves, m)
 			}
 		case 1:
 			if seen++; len(s.held) < 6 {
@@ -337,7 +368,7 @@ func TestSimulation(t *testing.T) {
 	} else if v, err := strconv.ParseUint(os.Getenv("VELO_SIMS"), 10, 64); err == nil {
 		n = v
 	}
-	var seeds, epochs atomic.Uint64
+	var seeds, epochs, moves atomic.Uint64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
@@ -355,12 +386,17 @@ func TestSimulation(t *testing.T) {
 					return
 				}
 				epochs.Add(s.cuts.Stats().Published)
+				for _, m := range s.moves {
+					if m.Done() {
+						moves.Add(1)
+					}
+				}
 			}
 		})
 	}
 	workers.Wait()
-	if epochs.Load() < 5*n && n > 1 && !t.Failed() {
-		t.Errorf("%d epochs in %d runs: too few to mean anything", epochs.Load(), n)
+	if (epochs.Load() < 5*n || moves.Load() < n/2) && n > 1 && !t.Failed() {
+		t.Errorf("%d epochs and %d moves in %d runs: too few to mean anything", epochs.Load(), moves.Load(), n)
 	}
-	t.Logf("%d runs, %d epochs", n, epochs.Load())
+	t.Logf("%d runs, %d epochs, %d shards moved", n, epochs.Load(), moves.Load())
 }

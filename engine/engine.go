@@ -27,7 +27,6 @@ var ErrClosed = errors.New("engine: closed before the readers ended")
 type Engine struct {
 	cfg       Config // with defaults
 	placement affinity.Placement
-	owners    *core.Owners
 	state     *core.State
 	cuts      *core.Cuts
 	interval  *interval
@@ -98,9 +97,8 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		stopped: make(chan struct{}), done: make(chan struct{}),
 	}
 	c := &e.cfg
-	e.owners = core.NewOwners(c.Partitions)
 	e.state = core.NewState(c.StateBytes, c.StatePolicy)
-	e.cuts = core.NewCuts(c.Plan, e.owners, c.Route, len(c.Readers), c.Partitions, c.HeldSnapshots, e.ringAll)
+	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, c.HeldSnapshots, e.state, e.ringAll)
 	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions+len(c.Readers))
 	if c.OnReject != nil {
 		e.rejects = newRejectQueue(e, len(c.Readers))
@@ -175,7 +173,7 @@ func (e *Engine) build(ringsAreDefault bool) error {
 		e.rings = append(e.rings, ends)
 	}
 	for p := range c.Partitions {
-		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, e.owners, in[p], readerBells, e.state, e.cuts)
+		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, in[p], readerBells, e.state, e.cuts)
 		if err != nil {
 			return err
 		}
@@ -191,7 +189,7 @@ func (e *Engine) build(ringsAreDefault bool) error {
 		s := e.newSource(id, reader, bells[id])
 		e.sources = append(e.sources, s)
 		fold := core.Fold{Exchange: c.Exchange, Bytes: c.FoldBytes}
-		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, e.owners, c.Route, fold, out[id], partitionBells, local, e.state, e.cuts)
+		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, c.Route, fold, out[id], partitionBells, local, e.state, e.cuts)
 		if err != nil {
 			return err
 		}

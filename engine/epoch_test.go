@@ -331,6 +331,52 @@ func TestHeldSnapshots(t *testing.T) {
 	}
 }
 
+// Goal: shards move under load and nobody sees it. Method: the prefix oracle while every shard goes round the partitions, in every exchange.
+func TestMoveShard(t *testing.T) {
+	p := countedPlan(t)
+	oracle := newPrefixOracle(t, p)
+	for _, exchange := range []core.Exchange{core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+		var stop atomic.Bool
+		cfg := engine.Config{Plan: p, Partitions: 3, Cores: 2, Exchange: exchange, BatchRows: 500, NoPin: true, EpochInterval: time.Millisecond, EpochShare: 1}
+		for r := range 2 {
+			cfg.Readers = append(cfg.Readers, &counted{reader: int64(r), groups: 5000, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(uint64(r), 1)), stop: &stop})
+		}
+		e := start(t, cfg)
+		for i := range 40 {
+			shard := i * 37 % core.Shards
+			if i%4 == 3 {
+				shard = (i - 1) * 37 % core.Shards // the one before again: on, or back
+			}
+			if err := e.MoveShard(t.Context(), shard, i%3); err != nil {
+				t.Fatal(err)
+			}
+			s := e.Snapshot()
+			if err := oracle.check(s, 2); err != nil {
+				t.Errorf("%v, move %d: %v", exchange, i, err)
+			}
+			s.Close()
+		}
+		if err := e.MoveShard(t.Context(), core.Shards, 0); err == nil {
+			t.Error("a shard that does not exist was moved")
+		}
+		if err := e.MoveShard(t.Context(), 0, 3); err == nil {
+			t.Error("a shard was moved to a partition that does not exist")
+		}
+		stop.Store(true)
+		if err := e.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		s := e.Snapshot()
+		if err := oracle.check(s, 2); err != nil {
+			t.Errorf("%v, at the end: %v", exchange, err)
+		}
+		s.Close()
+		if err := e.MoveShard(t.Context(), 0, 1); !errors.Is(err, engine.ErrEnded) {
+			t.Errorf("after the end: %v", err)
+		}
+	}
+}
+
 // Goal: Sync and Updates end with the engine.
 func TestSyncAfterClose(t *testing.T) {
 	e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{never{}}, EpochInterval: -1, NoPin: true})

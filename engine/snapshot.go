@@ -150,6 +150,28 @@ func (e *Engine) wait(ctx context.Context, number uint64, spin time.Duration) er
 	}
 }
 
+// MoveShard gives one of the core.Shards shards to another partition, while records come: its groups go there at one of the next epochs, and no
+// snapshot sees anything of it. It returns when they are there. The error says that it cannot be done (see core.Cuts.RequestMove), that the
+// engine has ended, or why ctx was done; the shard may be moved then all the same.
+func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
+	if partition < 0 || partition >= len(e.partitions) {
+		return fmt.Errorf("engine: no partition %d, there are %d", partition, len(e.partitions))
+	}
+	m, err := e.cuts.RequestMove(shard, core.PartitionID(partition))
+	if err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
+	for !m.Done() {
+		if err := e.wait(ctx, e.cuts.Want(), 0); err != nil && !errors.Is(err, ErrNoImage) {
+			return fmt.Errorf("engine: moving shard %d: %w", shard, err)
+		}
+		if e.cuts.Ended() && !m.Done() {
+			return fmt.Errorf("engine: moving shard %d: %w", shard, ErrEnded)
+		}
+	}
+	return nil
+}
+
 // Updates yields a snapshot for each new epoch, until ctx is done or the engine has ended; the last is the final one then. A snapshot is valid
 // in the loop body. Who is slow sees the newest and misses some.
 func (e *Engine) Updates(ctx context.Context) iter.Seq[*Snapshot] {

@@ -26,9 +26,9 @@ func (c cut) slot() int                { return int(c & (MaxSlots - 1)) }
 // Epochs are the epochs of one engine. All methods may be called from any goroutine, and none waits.
 type Epochs struct {
 	partitions int
-	ring       func()                 // wakes everybody who answers
-	ready      func(uint64, int)      // the cut of an epoch is complete and nobody sees it yet
-	refs       []padded[atomic.Int64] // of each slot
+	ring       func()                  // wakes everybody who answers
+	done       func(uint64, int, bool) // an epoch has been answered, with or without a cut, and nobody sees it yet
+	refs       []padded[atomic.Int64]  // of each slot
 
 	_ [linePad]byte
 
@@ -73,12 +73,12 @@ type padded[T any] struct {
 }
 
 // New makes the epochs of so many readers and partitions, over so many slots and one more for the last epoch. Slot 0 holds the cut of epoch 0
-// and is current. ring wakes whoever answers; ready is called by the last to answer, before anybody sees the cut.
-func New(readers, partitions, slots int, ring func(), ready func(number uint64, slot int)) *Epochs {
+// and is current. ring wakes whoever answers; done is called by the last to answer, before anybody sees the cut, and says whether there is one.
+func New(readers, partitions, slots int, ring func(), done func(number uint64, slot int, cut bool)) *Epochs {
 	if slots < 2 || slots >= MaxSlots {
 		panic(fmt.Sprintf("epoch: %d slots, expected 2..%d", slots, MaxSlots-1))
 	}
-	e := &Epochs{partitions: partitions, ring: ring, ready: ready, refs: make([]padded[atomic.Int64], slots+1)}
+	e := &Epochs{partitions: partitions, ring: ring, done: done, refs: make([]padded[atomic.Int64], slots+1)}
 	e.left.Store(int64(partitions))
 	e.readers.Store(int64(readers))
 	return e
@@ -188,10 +188,11 @@ func (e *Epochs) Answer(image bool) {
 	// is stored.
 	r := cut(e.raised.Load())
 	e.left.Store(int64(e.partitions))
-	if e.lacking.Swap(false) {
+	lacking := e.lacking.Swap(false)
+	e.done(r.number(), r.slot(), !lacking)
+	if lacking {
 		e.noImage.Add(1)
 	} else {
-		e.ready(r.number(), r.slot())
 		e.current.Store(uint64(r))
 		e.published.Add(1)
 	}

@@ -184,6 +184,15 @@ func (t *Table) Row(i int) (key, states []uint64) {
 	return row[:t.keyWords:t.keyWords], row[t.keyWords : t.keyWords+len(t.init)]
 }
 
+// Clear takes the states of row i back to those of a new group. The table is live.
+func (t *Table) Clear(i int) {
+	row := t.row(uint64(i) + 1)
+	copy(row[t.keyWords:], t.init)
+	if t.tracks {
+		t.touch([]uint64{uint64(i+1) * t.rowBytes})
+	}
+}
+
 // RowAt is the number of the row at a place that FindOrCreate gave; -1 where the record found no room.
 func (t *Table) RowAt(off uint64) int { return int(off/t.rowBytes) - 1 }
 

@@ -1,0 +1,115 @@
+package core
+
+import "github.com/velo-engine/velo/core/table"
+
+// handoverRows bounds the rows that a partition looks at in one Step to hand a shard over: some tens of microseconds.
+const handoverRows = 2048
+
+// handover is what a partition has to do for a shard that moves: see Cuts.RequestMove.
+type handover struct {
+	move
+	slot  int          // of the move's epoch
+	from  *table.Table // whose groups the new owner takes; the old owner's own, which it takes back to nothing
+	row   int          // to look at next
+	rows  int          // of the shard, as far as has been looked
+	over  bool         // all have been looked at
+	taken stripe
+}
+
+// stripe is some groups of another table, column-wise.
+type stripe struct {
+	hashes        []uint64
+	words, states [][]uint64
+}
+
+func newStripe(l *layout) (s stripe) {
+	s.hashes = make([]uint64, 0, stripeRows)
+	for range l.keys.Words() {
+		s.words = append(s.words, make([]uint64, 0, stripeRows))
+	}
+	for range l.init {
+		s.states = append(s.states, make([]uint64, 0, stripeRows))
+	}
+	return s
+}
+
+func (s *stripe) add(hash uint64, key, states []uint64) {
+	s.hashes = append(s.hashes, hash)
+	for w := range s.words {
+		s.words[w] = append(s.words[w], key[w])
+	}
+	for w := range s.states {
+		s.states[w] = append(s.states[w], states[w])
+	}
+}
+
+func (s *stripe) reset() {
+	s.hashes = s.hashes[:0]
+	for w := range s.words {
+		s.words[w] = s.words[w][:0]
+	}
+	for w := range s.states {
+		s.states[w] = s.states[w][:0]
+	}
+}
+
+// handOver does a piece of what is to be done for a move.
+func (p *Partition) handOver() (work int) {
+	h := p.handover
+	switch {
+	case h.to == p.id && p.cuts.Finished() < h.epoch:
+		return 0 // the old owner may not have put its image there
+	case h.from == nil && h.to == p.id:
+		// The slot is not used again before this partition and the old owner have answered the next epoch, and both do that behind this.
+		h.from = p.cuts.cuts[h.slot].images[h.move.from].table
+		h.taken = newStripe(p.layout)
+		p.given = p.given.with(h.shard, false, 0)
+	case h.from == nil:
+		h.from = p.table
+	}
+	for last := min(h.row+handoverRows, h.from.Len()); !h.over && h.row < last; h.row++ {
+		key, states := h.from.Row(h.row)
+		hash := p.layout.keys.HashKey(key)
+		if shardOf(hash) != h.shard {
+			continue
+		}
+		h.rows++
+		if h.to != p.id {
+			p.table.Clear(h.row)
+			continue
+		}
+		if h.taken.add(hash, key, states); len(h.taken.hashes) == stripeRows {
+			p.takeStripe()
+		}
+	}
+	switch {
+	case !h.over && h.row < h.from.Len():
+		return 1
+	case h.to == p.id:
+		p.takeStripe()
+		// The old owner looks at it before it answers the next epoch: what this partition has read of its image was read before.
+		p.cuts.handed.Store(h.epoch)
+		p.cuts.wake()
+	case !h.over:
+		h.over = true
+		p.given = p.given.with(h.shard, true, h.rows)
+		fallthrough
+	default:
+		if p.cuts.handed.Load() < h.epoch {
+			return 0 // the new owner still reads the image, which is not current where the epoch has no cut
+		}
+	}
+	p.handover = nil
+	return 1
+}
+
+// takeStripe merges the groups that have been read.
+func (p *Partition) takeStripe() {
+	s := &p.handover.taken
+	if len(s.hashes) > 0 {
+		copy(p.words, s.words)
+		p.merge(s.hashes, p.handover.from.Heap(), s.states)
+		p.noRoom(0)
+	}
+	s.reset()
+}
