@@ -588,10 +588,12 @@ func TestLanesApart(t *testing.T) {
 	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{held}, Cores: 1, NoPin: true, BatchRows: rows, EpochInterval: -1})
 	synced := make(chan error, 1)
 	go func() { synced <- e.Sync(context.Background()) }()
+	goOn := sync.OnceFunc(func() { close(held.sent) })
+	defer goOn()
 	<-held.cutting
 	send(0) // has returned when the next begins
 	send(1)
-	close(held.sent)
+	goOn()
 	if err := <-synced; err != nil {
 		t.Fatal(err)
 	}
