@@ -1,0 +1,140 @@
+// Httpstats is an HTTP server that keeps statistics of its own requests: for each route how many, how many failed, how long they took.
+//
+// What to learn from it: a struct is a record; an Appender lets any goroutine send, here every request's; a snapshot is read in a handler
+// while requests go on; and how to stop without losing a record: first those who send, then the feed, then the engine.
+//
+//	go run ./examples/httpstats
+//	curl localhost:8080/hello/ann localhost:8080/fail
+//	curl localhost:8080/stats localhost:8080/stats.json
+//
+// A snapshot is up to 100 ms old (engine.DefaultEpochInterval), so the first curl may be missing for that long.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// request is the record of one request.
+type request struct {
+	Route   string // the pattern that matched, not the path: patterns are few, paths may be without end
+	Class   int64  // of the status: 2 for 200 to 299
+	Latency int64  // nanoseconds
+	Bytes   int64  // of the body that was sent
+}
+
+// stats has the engine and the way into it.
+type stats struct {
+	eng  *engine.Engine
+	feed *readers.Feed[request]
+	app  *readers.Appender[request]
+	lost atomic.Int64 // records that found no room: a request never waits for its statistics
+
+	route                            core.Column[string]
+	class, count, total, most, bytes core.Column[int64]
+}
+
+func newStats() (*stats, error) {
+	feed, err := readers.NewFeed[request](nil, readers.FeedConfig{Shed: true})
+	if err != nil {
+		return nil, err
+	}
+	s := &stats{feed: feed}
+	plan := &core.Plan{
+		Source: feed.Schema(),
+		Keys:   []string{"route", "class"},
+		Aggregates: []core.Aggregate{
+			{Name: "count", Func: core.Count},
+			{Name: "total", Func: core.Sum, Column: "latency"},
+			{Name: "most", Func: core.Max, Column: "latency"},
+			{Name: "sent", Func: core.Sum, Column: "bytes"},
+		},
+	}
+	var faults [6]error
+	s.route, faults[0] = core.ColumnOf[string](plan, "route")
+	s.class, faults[1] = core.ColumnOf[int64](plan, "class")
+	s.count, faults[2] = core.ColumnOf[int64](plan, "count")
+	s.total, faults[3] = core.ColumnOf[int64](plan, "total")
+	s.most, faults[4] = core.ColumnOf[int64](plan, "most")
+	s.bytes, faults[5] = core.ColumnOf[int64](plan, "sent")
+	if err := errors.Join(faults[:]...); err != nil {
+		return nil, err
+	}
+	if s.app, err = feed.Appender(); err != nil {
+		return nil, err
+	}
+	// The end of the engine's context drops what has been sent and not been read yet, so this is not the context that a signal ends: stop is in order.
+	s.eng, err = engine.Start(context.Background(), engine.Config{Plan: plan, Readers: []record.Reader{feed}, Cores: 1})
+	return s, err
+}
+
+// stop reads what has been sent to its end. No request may be on its way.
+func (s *stats) stop() error {
+	s.app.Close()
+	s.feed.End()
+	return s.eng.Wait()
+}
+
+// newMux has some pages of a service, and its statistics.
+func newMux(s *stats) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello/{name}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "hello %s\n", r.PathValue("name")) })
+	mux.HandleFunc("GET /fail", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "this page fails", http.StatusInternalServerError)
+	})
+	mux.HandleFunc("GET /stats", s.serveText)
+	mux.HandleFunc("GET /stats.json", s.serveJSON)
+	return mux
+}
+
+// serve answers on l until ctx is done, then stops everything in order.
+func serve(ctx context.Context, l net.Listener) error {
+	s, err := newStats()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	server := &http.Server{Handler: s.measure(newMux(s)), ReadHeaderTimeout: 5 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case <-ctx.Done():
+		late, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err = server.Shutdown(late); err != nil {
+			// Some handler does not end and may still send: no order is possible.
+			return errors.Join(err, server.Close(), s.eng.Close())
+		}
+	case err = <-ended:
+	}
+	return errors.Join(err, s.stop())
+}
+
+func main() {
+	addr := flag.String("addr", "localhost:8080", "where to listen")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	l, err := net.Listen("tcp", *addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Printf("http://%v/stats", l.Addr())
+	if err := serve(ctx, l); err != nil {
+		log.Fatal(err)
+	}
+}

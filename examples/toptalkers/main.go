@@ -1,0 +1,152 @@
+// Toptalkers reads lines "source bytes" from any number of connections to a unix socket, and prints the sources with the most bytes.
+//
+// What to learn from it: the readers of an engine are fixed when it starts, so connections that come and go share one Feed, each with a Lane of its
+// own; Updates yields a snapshot for each epoch, and Config.EpochInterval says how often; in an orderly end the last one has everything.
+//
+//	go run ./examples/toptalkers -socket talk.sock
+//	printf '10.0.0.1 1500\n10.0.0.2 40\n10.0.0.1 1500\n' | nc -UN talk.sock
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// A packet is the record of one line. Its text must stay as it is until the engine has read it, so it does not lie in the buffer of the connection.
+type packet struct {
+	Source string
+	Bytes  int64
+}
+
+// A server has the engine and the way into it.
+type server struct {
+	eng       *engine.Engine
+	feed      *readers.Feed[packet]
+	source    core.Column[string]
+	bytes     core.Column[int64]
+	malformed atomic.Int64 // lines
+	refused   atomic.Int64 // connections that found no lane
+}
+
+// maxConnections is how many lanes there are; each costs some 100 KiB.
+const maxConnections = 256
+
+func newServer(every time.Duration) (*server, error) {
+	feed, err := readers.NewFeed[packet](nil, readers.FeedConfig{Lanes: maxConnections})
+	if err != nil {
+		return nil, err
+	}
+	plan := &core.Plan{
+		Source:     feed.Schema(),
+		Keys:       []string{"source"},
+		Aggregates: []core.Aggregate{{Name: "total", Func: core.Sum, Column: "bytes"}},
+	}
+	s := &server{feed: feed}
+	var errs [2]error
+	s.source, errs[0] = core.ColumnOf[string](plan, "source")
+	s.bytes, errs[1] = core.ColumnOf[int64](plan, "total")
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	// Not the context that a signal ends: that would drop what has been sent and not been read yet.
+	s.eng, err = engine.Start(context.Background(), engine.Config{Plan: plan, Readers: []record.Reader{feed}, Cores: 1, EpochInterval: every})
+	return s, err
+}
+
+// parse reads a line.
+func parse(line []byte) (p packet, ok bool) {
+	source, size, ok := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
+	n, err := strconv.ParseUint(string(bytes.TrimLeft(size, " ")), 10, 62)
+	return packet{string(source), int64(n)}, ok && err == nil
+}
+
+// top prints the n sources with the most bytes.
+func (s *server) top(snap *engine.Snapshot, n int, out io.Writer) error {
+	type total struct {
+		row   core.Row
+		bytes int64
+	}
+	var all []total
+	for row := range snap.All() {
+		all = append(all, total{row, s.bytes.Of(row)})
+	}
+	slices.SortFunc(all, func(a, b total) int {
+		if a.bytes != b.bytes {
+			return cmp.Compare(b.bytes, a.bytes)
+		}
+		return strings.Compare(s.source.Of(a.row), s.source.Of(b.row))
+	})
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d sources, %d malformed lines, %d connections refused\n", len(all), s.malformed.Load(), s.refused.Load())
+	for _, t := range all[:min(n, len(all))] {
+		fmt.Fprintf(&text, "%12d  %s\n", t.bytes, s.source.Of(t.row))
+	}
+	_, err := io.WriteString(out, text.String())
+	return err
+}
+
+// run accepts connections on l and prints the top n for each epoch, until ctx is done; then it stops everything in order.
+func run(ctx context.Context, l net.Listener, every time.Duration, n int, out io.Writer) error {
+	s, err := newServer(every)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var accepting, printing sync.WaitGroup
+	var failed [2]error
+	accepting.Go(func() {
+		defer cancel()
+		failed[0] = s.accept(ctx, l)
+	})
+	printing.Go(func() {
+		defer cancel() // also where the engine ends by itself
+		for snap := range s.eng.Updates(context.Background()) {
+			if failed[1] = s.top(snap, n, out); failed[1] != nil {
+				return
+			}
+		}
+	})
+	accepting.Wait() // first who sends
+	s.feed.End()     // then the feed: what has been sent is read
+	err = s.eng.Wait()
+	printing.Wait() // Updates ends with the last snapshot
+	return errors.Join(failed[0], failed[1], err)
+}
+
+func main() {
+	socket := flag.String("socket", "talk.sock", "the unix socket to listen on")
+	every := flag.Duration("every", time.Second, "how often to print, where there is something new")
+	n := flag.Int("n", 10, "how many sources to print")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	l, err := net.Listen("unix", *socket)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := run(ctx, l, *every, *n, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,118 @@
+// Volume keeps the traded volume of each symbol, and rejects an order that is a large share of it.
+//
+// What to learn from it: the order path reads the newest snapshot without waiting for anybody and without allocating. The key of the symbol is encoded
+// once, when the path is made. What it reads is some milliseconds old (Config.EpochInterval); who cannot accept that calls Sync first.
+//
+//	go run ./examples/volume -for 5s
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"log"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+type trade struct {
+	Symbol string
+	Size   int64
+}
+
+// A market has the engine and the way into it.
+type market struct {
+	eng    *engine.Engine
+	feed   *readers.Feed[trade]
+	volume core.Column[int64]
+}
+
+func newMarket() (*market, error) {
+	feed, err := readers.NewFeed[trade](nil, readers.FeedConfig{})
+	if err != nil {
+		return nil, err
+	}
+	plan := &core.Plan{
+		Source:     feed.Schema(),
+		Keys:       []string{"symbol"},
+		Aggregates: []core.Aggregate{{Name: "volume", Func: core.Sum, Column: "size"}},
+	}
+	volume, err := core.ColumnOf[int64](plan, "volume")
+	if err != nil {
+		return nil, err
+	}
+	// Not the context that a signal ends: that would drop what has been sent and not been read yet.
+	eng, err := engine.Start(context.Background(), engine.Config{
+		Plan: plan, Readers: []record.Reader{feed}, Cores: 1, EpochInterval: 5 * time.Millisecond,
+	})
+	return &market{eng, feed, volume}, err
+}
+
+// stop reads what has been sent to its end.
+func (m *market) stop() error {
+	m.feed.End()
+	return m.eng.Wait()
+}
+
+// send sends random trades until ctx is done.
+func (m *market) send(ctx context.Context, symbols []string) error {
+	lane, err := m.feed.Lane() // of this goroutine alone
+	if err != nil {
+		return err
+	}
+	defer lane.Close()
+	for ctx.Err() == nil {
+		if err := lane.Send(ctx, trade{symbols[rand.IntN(len(symbols))], 1 + rand.Int64N(100)}); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run trades with some goroutines until ctx is done, then stops everything in order.
+func run(ctx context.Context, traders int, tick time.Duration, out io.Writer) error {
+	m, err := newMarket()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	symbols := []string{"AAPL", "MSFT", "NVDA"}
+	var all sync.WaitGroup
+	errs := make([]error, traders+1)
+	for i := range errs {
+		all.Go(func() {
+			if i < traders {
+				errs[i] = m.send(ctx, symbols)
+			} else {
+				errs[i] = m.order(ctx, "NVDA", tick, out)
+			}
+			cancel(errs[i]) // who fails ends the others
+		})
+	}
+	all.Wait()
+	return errors.Join(errors.Join(errs...), m.stop())
+}
+
+func main() {
+	traders := flag.Int("traders", 2, "goroutines that send trades")
+	length := flag.Duration("for", 3*time.Second, "how long to trade")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, *length)
+	defer cancel()
+	if err := run(ctx, *traders, *length/10, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+)
+
+// An orderPath decides on the orders of one symbol. Any goroutine may use it.
+type orderPath struct {
+	market *market
+	key    core.Key
+	share  int64 // percent of the volume that an order may be
+}
+
+func (m *market) orderPath(symbol string, share int64) (*orderPath, error) {
+	key, err := m.eng.Plan().Key(symbol)
+	return &orderPath{m, key, share}, err
+}
+
+// allow says whether an order may go out, and the volume it was measured by. It allocates nothing.
+func (p *orderPath) allow(size int64) (ok bool, volume int64) {
+	snap := p.market.eng.Snapshot()
+	defer snap.Close()
+	if row, traded := snap.Get(p.key); traded {
+		volume = p.market.volume.Of(row)
+	}
+	return size <= volume/100*p.share, volume
+}
+
+// order places an order for each tick, ten times as large as the one before where that went out, until ctx is done.
+func (m *market) order(ctx context.Context, symbol string, tick time.Duration, out io.Writer) error {
+	path, err := m.orderPath(symbol, 5)
+	if err != nil {
+		return err
+	}
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for size := int64(1000); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		begin := time.Now()
+		ok, volume := path.allow(size)
+		took := time.Since(begin)
+		fmt.Fprintf(out, "%s: order of %d, %d traded: accepted %t, in %v\n", symbol, size, volume, ok, took)
+		if ok {
+			size *= 10
+		}
+	}
+}

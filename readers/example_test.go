@@ -1,0 +1,115 @@
+package readers_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"sync"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// visit is a record of the examples.
+type visit struct {
+	Page  string
+	Nanos int64
+}
+
+// Each goroutine that sends has a lane of its own, made when it begins and closed when it ends.
+func ExampleFeed_Lane() {
+	ctx := context.Background()
+	feed, err := readers.NewFeed[visit](nil, readers.FeedConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	plan := &core.Plan{
+		Source: feed.Schema(), // page text, nanos bigint
+		Keys:   []string{"page"},
+		Aggregates: []core.Aggregate{
+			{Name: "visits", Func: core.Count},
+			{Name: "slowest", Func: core.Max, Column: "nanos"},
+		},
+	}
+	eng, err := engine.Start(ctx, engine.Config{Plan: plan, Readers: []record.Reader{feed}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer eng.Close()
+
+	var visitors sync.WaitGroup
+	for v := range int64(4) {
+		visitors.Go(func() {
+			lane, err := feed.Lane()
+			if err != nil {
+				log.Fatal(err)
+			}
+			defer lane.Close()
+			for i := range int64(1000) {
+				if err := lane.Send(ctx, visit{"/index", 1000*v + i}); err != nil {
+					log.Fatal(err)
+				}
+			}
+		})
+	}
+	visitors.Wait()
+	feed.End() // nothing more comes: what is in the lanes is read, then the engine ends
+	if err := eng.Wait(); err != nil {
+		log.Fatal(err)
+	}
+
+	visits, err := core.ColumnOf[int64](plan, "visits")
+	if err != nil {
+		log.Fatal(err)
+	}
+	slowest, err := core.ColumnOf[int64](plan, "slowest")
+	if err != nil {
+		log.Fatal(err)
+	}
+	snap := eng.Snapshot()
+	defer snap.Close()
+	for row := range snap.All() {
+		fmt.Println(visits.Of(row), "visits, the slowest took", slowest.Of(row))
+	}
+	// Output: 4000 visits, the slowest took 3999
+}
+
+// Goroutines that are many, or that come and go, such as those of requests, share an Appender.
+func ExampleFeed_Appender() {
+	ctx := context.Background()
+	feed, err := readers.NewFeed[visit](nil, readers.FeedConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	eng, err := engine.Start(ctx, engine.Config{
+		Plan:    &core.Plan{Source: feed.Schema(), Keys: []string{"page"}, Aggregates: []core.Aggregate{{Name: "visits", Func: core.Count}}},
+		Readers: []record.Reader{feed},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer eng.Close()
+	app, err := feed.Appender()
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	var requests sync.WaitGroup
+	for r := range 100 {
+		requests.Go(func() {
+			if err := app.Send(ctx, visit{Page: fmt.Sprintf("/page/%d", r%10)}); err != nil {
+				log.Fatal(err)
+			}
+		})
+	}
+	requests.Wait()
+	if err := eng.Sync(ctx); err != nil {
+		log.Fatal(err)
+	}
+	snap := eng.Snapshot()
+	defer snap.Close()
+	fmt.Println(snap.Len(), "pages,", feed.Stats().Sent, "visits")
+	// Output: 10 pages, 100 visits
+}
