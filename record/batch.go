@@ -281,12 +281,7 @@ func (b *Batch) Check() error {
 			}
 		}
 		if f.Type == String {
-			// One pass without a branch per row; the row is looked for only where there is a fault.
-			var end uint64
-			for _, v := range c.Views[:b.rows] {
-				end = max(end, uint64(v.Off)+uint64(v.Len))
-			}
-			if end > uint64(len(c.Bytes)) {
+			if end := lastEnd(c.Views[:b.rows]); end > uint64(len(c.Bytes)) {
 				return fmt.Errorf("record: column %q: a view ends at %d, the column has %d bytes", f.Name, end, len(c.Bytes))
 			}
 		}

@@ -21,6 +21,11 @@
 // int64 that counts units of 10^-s. Any of them may be NULL where the schema says nullable. NULL is a value of a group key like
 // any other.
 //
+// # Keys
+//
+// A KeyLayout makes words of the key columns of a stripe of rows, and a hash of those (see key.go). Both go eight rows at a time where there is
+// AVX-512. The hash is another in every process, so nobody outside can choose keys that collide; no file has it.
+//
 // # What is not here
 //
 // Reading and writing of formats (package readers), expressions, and anything that runs: this package starts no goroutine.

@@ -52,7 +52,7 @@ type KeyLayout struct {
 	nullWord int // the word of the NULL bits, -1 where there is none
 	strings  []int
 	nullable bool // some column is
-	seed     uint64
+	seeds    seeds
 }
 
 // NewKeyLayout is the layout for these columns of a schema, given by position. No column at all is one group.
@@ -60,7 +60,7 @@ func NewKeyLayout(schema *Schema, columns []int) (*KeyLayout, error) {
 	if len(columns) > MaxKeyColumns {
 		return nil, fmt.Errorf("record: %d key columns, at most %d are allowed", len(columns), MaxKeyColumns)
 	}
-	l := &KeyLayout{nullWord: -1, seed: hashSeed}
+	l := &KeyLayout{nullWord: -1, seeds: hashSeeds}
 	nullBits := false
 	for _, source := range columns {
 		f := schema.Field(source)
@@ -115,7 +115,8 @@ type Keys struct {
 	// Keyless is the number of rows all of whose key columns are NULL. Their hash is 0.
 	Keyless int
 
-	own [][]uint64
+	own    [][]uint64
+	others []uint32 // scratch of encodeStrings: the rows that packShort left
 }
 
 // NewKeys makes scratch for up to rows rows.
@@ -127,6 +128,7 @@ func (l *KeyLayout) NewKeys(rows int) *Keys {
 	if len(l.strings) > 0 {
 		k.LongBytes = make([]uint64, rows)
 		k.Heaps = make([][]byte, len(l.strings))
+		k.others = make([]uint32, rows+vectorKeys)
 	}
 	return k
 }
@@ -183,96 +185,36 @@ func (l *KeyLayout) Encode(b *Batch, from, to int, k *Keys) {
 	}
 }
 
-// encodeStrings writes the three words of each row. The usual string, short and with 24 bytes of its column behind its
-// beginning, takes three loads and three masks; packString is the twin that takes any.
-func (l *KeyLayout) encodeStrings(c *Column, from int, k *Keys, w int) {
-	w0, w1, w2 := k.Words[w], k.Words[w+1], k.Words[w+2]
-	n := len(w0)
-	w1, w2 = w1[:n], w2[:n]
-	for i, v := range c.Views[from : from+n] {
-		if c.Valid != nil && c.Null(from+i) {
-			w0[i], w1[i], w2[i] = 0, 0, stringNull<<56
-			continue
-		}
-		off := uint64(v.Off)
-		if v.Len <= shortString && off+24 <= uint64(len(c.Bytes)) {
-			p := c.Bytes[off : off+24]
-			m := &keepBytes[v.Len]
-			w0[i] = binary.LittleEndian.Uint64(p) & m[0]
-			w1[i] = binary.LittleEndian.Uint64(p[8:]) & m[1]
-			w2[i] = binary.LittleEndian.Uint64(p[16:])&m[2] | uint64(v.Len)<<56
-			continue
-		}
-		s := c.Bytes[off : off+uint64(v.Len)]
-		w0[i], w1[i], w2[i] = packString(s, off, l.seed)
-		if len(s) > shortString {
-			if k.Long == 0 {
-				clear(k.LongBytes[:n])
-			}
-			k.Long++
-			k.LongBytes[i] += uint64(v.Len)
-		}
-	}
-}
-
-// keepBytes are the masks that keep the first n bytes of three little-endian words.
-var keepBytes = func() (m [shortString + 1][stringWords]uint64) {
-	for n := range m {
-		for i := range n {
-			m[n][i/8] |= 0xff << (8 * (i % 8))
-		}
-	}
-	return m
-}()
-
-// packString makes the three words of a string that lies at off of its heap.
-func packString(s []byte, off, seed uint64) (w0, w1, w2 uint64) {
-	if len(s) > shortString {
-		return hashLong(s, seed), PlaceLong(off, uint64(len(s))), stringLong << 56
-	}
-	var p [24]byte
-	p[23] = byte(copy(p[:], s))
-	return binary.LittleEndian.Uint64(p[:]), binary.LittleEndian.Uint64(p[8:]), binary.LittleEndian.Uint64(p[16:])
-}
-
-// hash fills k.Hashes from the words. Word 1 of a long string is a place, not a value, and is left out.
+// hash fills k.Hashes from the words, column by column.
 func (l *KeyLayout) hash(k *Keys) {
+	h := k.Hashes
 	if l.words == 0 {
-		clear(k.Hashes)
+		clear(h)
 		return
 	}
-	h := k.Hashes
-	for i, w := range k.Words[0][:len(h)] {
-		h[i] = mix(l.seed, w)
+	for i := range l.columns {
+		if w := l.columns[i].word; l.columns[i].typ == String {
+			hashStrings(h, i == 0, k.Words[w], k.Words[w+1], k.Words[w+2], &l.seeds)
+		} else {
+			hashWords(h, i == 0, k.Words[w], &l.seeds)
+		}
 	}
-	isPlace := func(w int) bool {
-		for _, s := range l.strings {
-			if w == s+1 {
-				return true
-			}
-		}
-		return false
-	}
-	for w := 1; w < l.words; w++ {
-		words := k.Words[w][:len(h)]
-		if k.Long > 0 && isPlace(w) {
-			marks := k.Words[w+1]
-			for i, v := range words {
-				if marks[i]>>56 == stringLong {
-					v = 0
-				}
-				h[i] = mix(h[i], v)
-			}
-			continue
-		}
-		for i, v := range words {
-			h[i] = mix(h[i], v)
-		}
+	if l.nullWord >= 0 {
+		hashWords(h, false, k.Words[l.nullWord], &l.seeds)
 	}
 }
 
 // findKeyless counts the rows without any key and gives them hash 0, so that they go to shard 0 in every process.
 func (l *KeyLayout) findKeyless(k *Keys) {
+	if len(l.columns) == 1 && l.columns[0].typ == String {
+		for i, w2 := range k.Words[2][:len(k.Hashes)] {
+			if w2>>56 == stringNull {
+				k.Hashes[i] = 0
+				k.Keyless++
+			}
+		}
+		return
+	}
 	for i := range k.Hashes {
 		if l.allNull(k, i) {
 			k.Hashes[i] = 0
@@ -300,7 +242,7 @@ func (l *KeyLayout) HashKey(key []uint64) uint64 {
 	case l.words == 0:
 		return 0
 	case l.words == 1 && !l.nullable:
-		return mix(l.seed, key[0])
+		return mix(l.seeds.start, key[0], l.seeds.mul)
 	}
 	null := l.nullable
 	for i := range l.columns {
@@ -309,12 +251,16 @@ func (l *KeyLayout) HashKey(key []uint64) uint64 {
 	if null {
 		return 0
 	}
-	h := l.seed
-	for i, w := range key[:l.words] {
-		if l.isLongPlace(key, i) {
-			w = 0
+	h := l.seeds.start
+	for i := range l.columns {
+		if w := l.columns[i].word; l.columns[i].typ == String {
+			h = mixString(h, key[w], key[w+1], key[w+2], &l.seeds)
+		} else {
+			h = mix(h, key[w], l.seeds.mul)
 		}
-		h = mix(h, w)
+	}
+	if l.nullWord >= 0 {
+		h = mix(h, key[l.nullWord], l.seeds.mul)
 	}
 	return h
 }
@@ -349,7 +295,7 @@ func (l *KeyLayout) EncodeValues(values ...any) (key []uint64, heap []byte, err 
 			default:
 				return nil, nil, fmt.Errorf("record: key column %d is %v, a %T does not fit", i, kc.typ, v)
 			}
-			key[kc.word], key[kc.word+1], key[kc.word+2] = packString(s, uint64(len(heap)), l.seed)
+			key[kc.word], key[kc.word+1], key[kc.word+2] = packString(s, uint64(len(heap)), &l.seeds)
 			if len(s) > shortString {
 				heap = append(heap, s...)
 			}
@@ -401,10 +347,17 @@ func fixedWord(t Type, v any) (uint64, error) {
 
 // Equal says whether two keys are equal, each with the heap that its long strings lie in.
 func (l *KeyLayout) Equal(a []uint64, aHeap []byte, b []uint64, bHeap []byte) bool {
+	long := false
+	for _, s := range l.strings {
+		long = long || IsLong(a[s+2])
+	}
 	for i, w := range a[:l.words] {
-		if w != b[i] && !l.isLongPlace(a, i) {
+		if w != b[i] && !(long && l.isLongPlace(a, i)) {
 			return false
 		}
+	}
+	if !long {
+		return true
 	}
 	for _, s := range l.strings {
 		if IsLong(a[s+2]) && !bytes.Equal(longBytes(a[s+1], aHeap), longBytes(b[s+1], bHeap)) {

@@ -9,7 +9,8 @@
 //	buckets  lines of ten tags of 15 bits and ten numbers of rows
 //
 // A table has one of two indexes. Near is open addressing with linear probing, an eighth full at most: up to 4,096 groups, whose index and rows
-// fit the second-level cache, and there AVX-512 looks up eight keys at a time. Above that, a bucket is one cache line: a key's home is
+// fit the second-level cache, and there AVX-512 looks up eight keys at a time. (The rows of keys of three words, as texts are, it compares eight at a
+// time in either index.) Above that, a bucket is one cache line: a key's home is
 // chosen by the bits of its hash behind those of the shard, the tags in it are compared with other bits of the hash by AVX2, and the one that
 // matches says the row. So a record of a large table waits for two lines, which a stripe asks for far ahead.
 // (Tags beside each other in a line are Google's Swiss table's and Meta's F14's.)

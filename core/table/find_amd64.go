@@ -15,6 +15,16 @@ var (
 //go:noescape
 func find512(p *probe512) (misses int)
 
+// first512 is near.first for p.n keys.
+//
+//go:noescape
+func first512(p *probeFirst)
+
+// compare512 is Table.compare for p.n keys of three words.
+//
+//go:noescape
+func compare512(p *probeKeys) (misses int)
+
 // findTags is buckets.first.
 //
 //go:noescape

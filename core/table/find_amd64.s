@@ -50,6 +50,94 @@ eight:
 	MOVQ        R12, misses+8(FP)
 	RET
 
+// func first512(p *probeFirst)
+//
+// near.first, eight keys at a time. In bounds: p.n is a multiple of eight, shift leaves a slot of the index.
+TEXT ·first512(SB), NOSPLIT, $0-8
+	MOVQ         p+0(FP), DX
+	MOVQ         0(DX), SI      // hashes
+	MOVQ         8(DX), R8      // off
+	MOVQ         16(DX), R10    // slots
+	MOVQ         24(DX), CX     // n
+	VMOVQ        32(DX), X8     // shift
+	VPBROADCASTQ 40(DX), Z9     // rowBytes
+
+eight:
+	VMOVDQU64  (SI), Z0
+	VPSLLQ     $8, Z0, Z0       // shardBits
+	VPSRLQ     X8, Z0, Z0
+	KXNORB     K1, K1, K1
+	VPGATHERQD (R10)(Z0*4), K1, Y1
+	VPMOVZXDQ  Y1, Z1
+	VPMULUDQ   Z9, Z1, Z1
+	VMOVDQU64  Z1, (R8)
+	ADDQ       $64, SI
+	ADDQ       $64, R8
+	SUBQ       $8, CX
+	JG         eight
+	VZEROUPPER
+	RET
+
+// LOAD2 loads four words of two rows, one into each half of a vector.
+#define LOAD2(first, second, y, z) \
+	MOVQ         first(SI), AX           \
+	MOVQ         second(SI), DX          \
+	VMOVDQU64    (R11)(AX*1), y          \
+	VINSERTI64X4 $1, (R11)(DX*1), z, z
+
+// func compare512(p *probeKeys) (misses int)
+//
+// Table.compare of keys of three words, eight at a time: the first four words of eight rows are loaded, turned from rows to columns and
+// compared. In bounds: p.n is a multiple of eight, off has places of rows, and a row of three words or more has four (RowWords); missed has
+// room for a whole vector behind the last key.
+TEXT ·compare512(SB), NOSPLIT, $0-16
+	MOVQ         p+0(FP), DX
+	MOVQ         0(DX), SI      // off
+	MOVQ         8(DX), DI      // w0
+	MOVQ         16(DX), R8     // w1
+	MOVQ         24(DX), R10    // w2
+	MOVQ         32(DX), R9     // missed
+	MOVQ         40(DX), R11    // rows
+	MOVQ         48(DX), CX     // n
+	VMOVDQU32    56(DX), Y18    // numbers of the keys
+	MOVL         $8, AX
+	VPBROADCASTD AX, Y19
+	XORQ         R12, R12
+
+eight:
+	VMOVDQU64   (SI), Z0
+	VPTESTMQ    Z0, Z0, K1      // not row 0
+	LOAD2(0, 16, Y4, Z4)
+	LOAD2(8, 24, Y5, Z5)
+	LOAD2(32, 48, Y6, Z6)
+	LOAD2(40, 56, Y7, Z7)
+	VPUNPCKLQDQ Z5, Z4, Z8
+	VPUNPCKHQDQ Z5, Z4, Z9
+	VPUNPCKLQDQ Z7, Z6, Z10
+	VPUNPCKHQDQ Z7, Z6, Z11
+	VSHUFI64X2  $0x88, Z10, Z8, Z4 // first words
+	VSHUFI64X2  $0x88, Z11, Z9, Z5 // second
+	VSHUFI64X2  $0xdd, Z10, Z8, Z6 // third
+	VPCMPEQQ    (DI), Z4, K1, K1
+	VPCMPEQQ    (R8), Z5, K1, K1
+	VPCMPEQQ    (R10), Z6, K1, K1
+	KNOTB       K1, K1
+	VPCOMPRESSD Y18, K1, Y3
+	VMOVDQU     Y3, (R9)(R12*4)
+	KMOVB       K1, AX
+	POPCNTL     AX, AX
+	ADDQ        AX, R12
+	VPADDD      Y19, Y18, Y18
+	ADDQ        $64, SI
+	ADDQ        $64, DI
+	ADDQ        $64, R8
+	ADDQ        $64, R10
+	SUBQ        $8, CX
+	JG          eight
+	VZEROUPPER
+	MOVQ        R12, misses+8(FP)
+	RET
+
 // func findTags(p *probeTags)
 //
 // R12 counts the keys. The bucket of key R12+ahead, or of the last, is asked for in each round.

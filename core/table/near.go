@@ -43,13 +43,28 @@ func (x *near) first(t *Table, hashes, off []uint64) {
 	// In bounds: the index has a power of two slots, of which shift leaves as many.
 	slots, shift := unsafe.Pointer(unsafe.SliceData(x.slots)), x.shift&63
 	off = off[:len(hashes)]
-	for i, h := range hashes {
-		off[i] = t.rowBytes * uint64(*(*uint32)(unsafe.Add(slots, h<<shardBits>>shift*4)))
+	done := 0
+	if have512 {
+		if done = len(hashes) &^ (vectorKeys - 1); done > 0 {
+			first512(&probeFirst{unsafe.SliceData(hashes), unsafe.SliceData(off), slots, done, uint64(shift), t.rowBytes})
+		}
+	}
+	for i := done; i < len(hashes); i++ {
+		off[i] = t.rowBytes * uint64(*(*uint32)(unsafe.Add(slots, hashes[i]<<shardBits>>shift*4)))
 	}
 }
 
-// vectorKeys is how many keys find512 looks at together.
+// vectorKeys is how many keys the assembly looks at together.
 const vectorKeys = 8
+
+// probeFirst is what first512 works on. The assembly knows its layout.
+type probeFirst struct {
+	hashes, off *uint64
+	slots       unsafe.Pointer
+	n           int    // a multiple of vectorKeys, not 0
+	shift       uint64 // of a hash without its shard, to its slot
+	rowBytes    uint64
+}
 
 // probe512 is what find512 works on. The assembly knows its layout.
 type probe512 struct {

@@ -273,14 +273,7 @@ func (t *Table) compare(words [][]uint64, off []uint64) (misses int) {
 			}
 		}
 	case 3:
-		w0, w1, w2 := words[0][:n], words[1][:n], words[2][:n]
-		for i, at := range off {
-			key := (*[3]uint64)(unsafe.Add(base, at))
-			missed[misses] = uint32(i)
-			if (key[0]^w0[i])|(key[1]^w1[i])|(key[2]^w2[i])|none(at) != 0 {
-				misses++
-			}
-		}
+		return t.compare3(words, off)
 	default:
 		diff := t.diff[:n]
 		for i, at := range off {
