@@ -71,13 +71,13 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 	}
 	p.memory.Twins = state.twins()
 	p.kernel = newKernel(l, nil)
-	first, err := p.newImage()
-	if err != nil {
-		return nil, err
+	for range ownTables {
+		if p.live, err = p.newImage(); err != nil {
+			return nil, err
+		}
 	}
-	cuts.cuts[0].images[id] = first // the cut of epoch 0
-	if p.live, err = p.newImage(); err != nil {
-		return nil, err
+	for slot, m := range p.tables[:ownTables-1] { // that of slot 0 is the cut of epoch 0
+		cuts.cuts[slot].images[id] = m
 	}
 	p.table = p.live.table
 	p.table.Live()
@@ -119,8 +119,11 @@ func (p *Partition) store() {
 	p.partials.Store(p.partialCount)
 	p.groups.Store(uint64(p.table.Len()))
 	bytes := 0
-	for _, m := range p.tables {
+	for i, m := range p.tables {
 		bytes += m.table.Bytes()
+		if i < ownTables && m != p.live {
+			m.table.Prepare(p.table)
+		}
 	}
 	p.bytes.Store(uint64(bytes))
 	p.sheds.Store(p.shedCount)

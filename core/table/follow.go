@@ -45,7 +45,10 @@ type twin struct {
 	touched *arena.Region // a bit for each line, in words; nil where the table has no twins
 	marks   unsafe.Pointer
 
-	old, next int // while it catches up: rows that it had before, and the word of notes to go on with
+	// While it catches up: the rows that it had before, the word of notes to go on with, and whether the index is copied as a whole, up to where.
+	old, next  int
+	wholeIndex bool
+	indexed    int
 }
 
 // touch notes the lines that some rows begin in.
@@ -119,16 +122,67 @@ func (t *Table) Follow(from *Table) error {
 		}
 	}
 	t.base = t.rows.Base()
-	t.old, t.next = t.used, 0
+	t.old, t.next, t.indexed = t.used, 0, 0
+	t.wholeIndex = (from.used-t.used)*insertCost > from.indexBytes()
 	return nil
 }
 
-// CatchUp copies up to about most bytes of what the table lacks, and says how many; done when it lacks nothing.
+// insertCost is how many bytes of an index are copied in the time that one row takes to be put into it.
+const insertCost = 400
+
+// Prepare has memory made present for the table to follow live, ahead of that. Others may read the table meanwhile.
+func (t *Table) Prepare(live *Table) {
+	t.rows.Match(live.rows)
+	t.buckets.region.Match(live.buckets.region)
+}
+
+// indexBytes is the size of the index.
+func (t *Table) indexBytes() int {
+	if t.buckets.count > 0 {
+		return indexBytes(t.buckets.count)
+	}
+	return 4 * len(t.near.slots)
+}
+
+// copyIndex copies up to about most bytes of the index.
+func (t *Table) copyIndex(from *Table, most int) (copied int) {
+	if from.buckets.count == 0 {
+		t.near.resize(len(from.near.slots))
+		t.indexed = 4 * copy(t.near.slots, from.near.slots)
+		return t.indexed
+	}
+	x := &t.buckets
+	x.base = x.region.Base()
+	n := min(most, from.indexBytes()-t.indexed)
+	// In bounds: Follow has made the region as long as the other.
+	copy(unsafe.Slice((*byte)(unsafe.Add(x.base, t.indexed)), n), unsafe.Slice((*byte)(unsafe.Add(from.buckets.base, t.indexed)), n))
+	if t.indexed += n; t.indexed == from.indexBytes() {
+		x.count, x.shift, x.split, x.seen = from.buckets.count, from.buckets.shift, from.buckets.split, from.buckets.seen
+	}
+	return n
+}
+
+// CatchUp copies up to about most bytes of what the table lacks, and says how many; done when it lacks nothing. A row that is put into the index
+// counts as insertCost more.
 func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error) {
 	if n := min(from.heapUsed-t.heapUsed, most); n > 0 {
 		t.heapUsed += n
 		copy(t.Heap()[t.heapUsed-n:], from.Heap()[t.heapUsed-n:t.heapUsed])
 		if copied += n; copied >= most {
+			return copied, false, nil
+		}
+	}
+	for t.wholeIndex && t.used < from.used {
+		n := min(from.used-t.used, max(1, (most-copied)/int(t.rowBytes)))
+		begin := (t.used + 1) * int(t.rowBytes)
+		copy(t.bytes(begin, n*int(t.rowBytes)), from.bytes(begin, n*int(t.rowBytes)))
+		t.used += n
+		if copied += n * int(t.rowBytes); copied >= most {
+			return copied, false, nil
+		}
+	}
+	for t.wholeIndex && t.indexed < from.indexBytes() {
+		if copied += t.copyIndex(from, most-copied); copied >= most {
 			return copied, false, nil
 		}
 	}
@@ -139,7 +193,7 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 			return copied, false, fmt.Errorf("table: a twin of %d groups: %w", from.used, t.err)
 		}
 		t.takeOver(from, n)
-		if copied += n * int(t.rowBytes); copied >= most/newRowCost {
+		if copied += n * (int(t.rowBytes) + insertCost); copied >= most {
 			return copied, false, nil
 		}
 	}
@@ -158,27 +212,29 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 	return copied, true, nil
 }
 
-const (
-	// newRowsAtOnce is how many new rows are copied and put into the index together.
-	newRowsAtOnce = 64
-
-	// newRowCost is how much longer that takes than to copy rows that are there.
-	newRowCost = 4
-)
+// newRowsAtOnce is how many new rows are copied and put into the index together.
+const newRowsAtOnce = 64
 
 // takeOver copies the next n rows and puts them into the index.
 func (t *Table) takeOver(from *Table, n int) {
 	begin := (t.used + 1) * int(t.rowBytes)
 	copy(t.bytes(begin, n*int(t.rowBytes)), from.bytes(begin, n*int(t.rowBytes)))
-	for range n {
-		t.used++
-		row := uint64(t.used)
-		hash := t.keys.HashKey(t.row(row))
-		if t.buckets.count > 0 {
-			t.buckets.insert(hash, uint32(row))
-		} else {
-			t.near.insert(hash, uint32(row))
+	if t.buckets.count == 0 {
+		for range n {
+			t.used++
+			t.near.insert(t.keys.HashKey(t.row(uint64(t.used))), uint32(t.used))
 		}
+		return
+	}
+	var hashes, places [newRowsAtOnce]uint64
+	for i := range n {
+		hashes[i] = t.keys.HashKey(t.row(uint64(t.used + 1 + i)))
+		places[i] = t.buckets.home(hashes[i]) * bucketSize
+	}
+	prefetch.Each(t.buckets.base, places[:n])
+	for _, hash := range hashes[:n] {
+		t.used++
+		t.buckets.insert(hash, uint32(t.used))
 	}
 }
 

@@ -211,6 +211,15 @@ func (r *Region) populate(from, to int) {
 	}
 }
 
+// Match has as many pages made present as the other region has asked for, ahead of its use for the same. It may be called while others read
+// the region: where the system cannot do that it does nothing.
+func (r *Region) Match(other *Region) {
+	if !canPopulate || r.asked >= other.asked || r.Grow(other.size) != nil {
+		return
+	}
+	r.populate(r.asked, other.asked)
+}
+
 // Late is how often the pages were used before they had been made present.
 func (r *Region) Late() int { return r.late }
 
