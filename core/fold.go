@@ -50,8 +50,8 @@ const (
 	// lowFlushes in a row that reduced less than that switch a router to routing, for routeTimes as many records as the last of them
 	// had folded. Then it tries again; where one more flush is low, it routes for twice as many times, up to mostRouteTimes.
 	lowFlushes     = 2
-	routeTimes     = 16
-	mostRouteTimes = 1024
+	routeTimes     = 64
+	mostRouteTimes = 4096
 )
 
 // Fold is how a router exchanges records, and how many bytes the table it folds into may take before it is flushed.
