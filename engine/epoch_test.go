@@ -97,12 +97,20 @@ func (o *prefixOracle) check(s *engine.Snapshot, readers int) error {
 		positions = make([]uint64, readers)
 	}
 	for r := range n {
-		if n[r] != int64(positions[r]) || sum[r] != n[r]*(n[r]+1)/2 || most[r] != n[r] {
+		if n[r] != int64(positions[r]) || sum[r] != sumTo(n[r]) || most[r] != n[r] {
 			return fmt.Errorf("epoch %d: of reader %d there are %d records, sum %d, last %d; it had read %d, sum %d",
-				s.Epoch(), r, n[r], sum[r], most[r], positions[r], int64(positions[r]*(positions[r]+1)/2))
+				s.Epoch(), r, n[r], sum[r], most[r], positions[r], sumTo(int64(positions[r])))
 		}
 	}
 	return nil
+}
+
+// sumTo is 1 + 2 + ... + n, for as many records as a reader gives in an hour.
+func sumTo(n int64) int64 {
+	if n%2 == 0 {
+		return n / 2 * (n + 1)
+	}
+	return (n + 1) / 2 * n
 }
 
 // Goal: every snapshot holds exactly what each reader had routed at its mark, and epochs never go back for a goroutine. Method: readers whose
