@@ -1,0 +1,159 @@
+package epoch
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Goal: one epoch is in flight at a time, requests meanwhile are one, an answer without image makes no cut, the last reader that leaves brings the
+// last epoch.
+func TestRounds(t *testing.T) {
+	rings := 0
+	var cuts []uint64
+	e := New(2, 2, 2, func() { rings++ }, func(number uint64, _ int, cut bool) {
+		if cut {
+			cuts = append(cuts, number)
+		}
+	})
+	raised := func(want uint64) {
+		t.Helper()
+		if n, _ := e.Raised(); n != want {
+			t.Fatalf("epoch %d is raised, expected %d", n, want)
+		}
+	}
+	if n := e.Want(); n != 1 {
+		t.Fatalf("the first is %d", n)
+	}
+	raised(1)
+	if a, b := e.Want(), e.Want(); a != 2 || b != 2 {
+		t.Fatalf("%d and %d, expected 2: the one in flight was raised before", a, b)
+	}
+	raised(1)
+	e.Answer(true)
+	if e.Passed(1) || e.Visible() != 0 {
+		t.Fatal("one of two partitions has answered")
+	}
+	e.Answer(true)
+	raised(2) // it was wanted
+	if !e.Passed(1) || !e.HasCut(1) || e.Visible() != 1 || e.Passed(2) {
+		t.Fatalf("%+v", e.Stats())
+	}
+	next := e.Next()
+	e.Answer(false)
+	e.Answer(true)
+	select {
+	case <-next:
+	default:
+		t.Fatal("who waits is not woken")
+	}
+	raised(2) // nobody wants another
+	if !e.Passed(2) || e.HasCut(2) || e.Visible() != 1 {
+		t.Fatalf("an epoch without image: %+v", e.Stats())
+	}
+	e.Leave()
+	raised(2)
+	if e.Ended() {
+		t.Fatal("a reader is left")
+	}
+	e.Leave()
+	raised(3)
+	if _, slot := e.Raised(); !e.IsLast(slot) {
+		t.Fatalf("the last epoch is in slot %d", slot)
+	}
+	e.Answer(true)
+	e.Answer(true)
+	if !e.Ended() || !e.Passed(99) || !e.HasCut(99) {
+		t.Fatal("behind the last epoch nothing is waited for")
+	}
+	e.Want()
+	raised(3)
+	if st := e.Stats(); st.Raised != 3 || st.Published != 2 || st.NoImage != 1 || rings != 3 || len(cuts) != 2 {
+		t.Errorf("%+v, %d rings, cuts %v", st, rings, cuts)
+	}
+}
+
+// Goal: a slot that somebody holds is not taken; where all are held the next to be given back brings the epoch that is wanted.
+func TestHeld(t *testing.T) {
+	e := New(1, 1, 3, func() {}, func(uint64, int, bool) {})
+	var held []int
+	for n := uint64(1); n <= 3; n++ {
+		held = append(held, e.Pin())
+		if n < 3 {
+			e.Want()
+			_, slot := e.Raised()
+			for _, h := range held {
+				if h == slot {
+					t.Fatalf("slot %d is held and was taken", slot)
+				}
+			}
+			e.Answer(true)
+		}
+	}
+	if n := e.Want(); n != 3 {
+		t.Fatal(n)
+	}
+	if n, _ := e.Raised(); n != 2 || e.Stats().Withheld == 0 || e.Stats().Held != 3 {
+		t.Fatalf("epoch %d is raised though all slots are held: %+v", n, e.Stats())
+	}
+	e.Unpin(held[1])
+	if n, slot := e.Raised(); n != 3 || slot != held[1] {
+		t.Fatalf("epoch %d in slot %d, expected 3 in %d", n, slot, held[1])
+	}
+}
+
+// Goal: what is in a pinned slot is whole and does not change, and the epochs that a goroutine sees do not go back. Method: slots of plain words, so
+// that the race detector looks too; two goroutines answer, some pin, some want.
+func TestPinned(t *testing.T) {
+	const partitions, slots, epochs = 2, 3, 3000
+	var content [slots + 1][partitions + 1]uint64
+	var e *Epochs
+	e = New(1, partitions, slots, func() {}, func(number uint64, slot int, _ bool) { content[slot][partitions] = number })
+	var all sync.WaitGroup
+	var stop atomic.Bool
+	for p := range partitions {
+		all.Go(func() {
+			for answered := uint64(0); !e.Ended() && !stop.Load(); {
+				number, slot := e.Raised()
+				if number == answered {
+					runtime.Gosched()
+					continue
+				}
+				answered = number
+				content[slot][p] = number
+				last := e.IsLast(slot)
+				if e.Answer(true); last {
+					return
+				}
+			}
+		})
+	}
+	for range 3 {
+		all.Go(func() {
+			for last := uint64(0); !e.Ended() && !stop.Load(); {
+				slot := e.Pin()
+				first := content[slot]
+				for range 10 {
+					if content[slot] != first || first[0] != first[partitions] || first[1] != first[0] || first[0] < last {
+						t.Errorf("slot %d has %v, behind epoch %d", slot, content[slot], last)
+						stop.Store(true)
+					}
+				}
+				last = first[0]
+				e.Unpin(slot)
+			}
+		})
+	}
+	for n := uint64(0); n < epochs && !stop.Load(); {
+		n = e.Want()
+		for next := e.Next(); !e.Passed(n) && !stop.Load(); next = e.Next() { // the channel before the look
+			<-next
+		}
+	}
+	e.Leave()
+	all.Wait()
+	if st := e.Stats(); !t.Failed() && (st.Published < epochs || st.Held > 0) {
+		t.Errorf("%+v", st)
+	}
+}
