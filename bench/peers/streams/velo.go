@@ -70,7 +70,10 @@ func velo(in input, d time.Duration, threads int, reader func(input) (record.Rea
 	bench.Settle(e)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	f := bench.Measure(e, d)
+	f, err := bench.Measure(e, d)
+	if err != nil {
+		return o, err
+	}
 	runtime.ReadMemStats(&after)
 	if err := e.Shutdown(context.Background()); err != nil {
 		return o, err
