@@ -57,7 +57,7 @@ type Epochs struct {
 	lacking atomic.Bool  // some answer had no image
 
 	// full says that a raise found no slot. It is set before the slots are looked at once more, and looked at after a reference was
-	// given back: so either the raise finds the slot, or who gave it back raises.
+	// given back: so either the raise finds the slot, or who gave it back takes full back and raises.
 	full atomic.Bool
 
 	// waiters is closed, and taken away, with the next epoch that finishes. A waiter puts it there, in Next, before it looks at finished.
@@ -154,7 +154,6 @@ func (e *Epochs) Raise() bool {
 		// From here to the CAS a goroutine may take and give back a reference to the slot; it finds that the slot is not current and
 		// reads nothing. If somebody else has raised meanwhile the CAS fails.
 		if e.raised.CompareAndSwap(uint64(r), uint64(pack(n+1, slot))) {
-			e.full.Store(false)
 			e.ring()
 			return true
 		}
@@ -225,6 +224,9 @@ func (e *Epochs) Unpin(slot int) {
 		panic("epoch: a slot was let go of more often than it was taken")
 	}
 	if n == 0 && e.full.Load() {
+		// Taken back before the raise, which sets it again if it finds no slot. A raise that succeeds must not take it back: another, of the
+		// epoch behind, may have set it meanwhile.
+		e.full.Store(false)
 		e.Raise()
 	}
 }
