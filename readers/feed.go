@@ -64,7 +64,8 @@ const (
 //	lane, err := feed.Lane()
 //	err = lane.Send(ctx, trade)
 //
-// After eng.Sync a snapshot has all that the caller has sent before.
+// After eng.Sync a snapshot has all that anybody has sent before. A snapshot has a prefix of each lane; between lanes, records that nobody has
+// synced have no order.
 type Feed[T any] struct {
 	cfg     FeedConfig
 	schema  *record.Schema
