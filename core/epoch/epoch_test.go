@@ -108,8 +108,7 @@ func TestHeld(t *testing.T) {
 func TestPinned(t *testing.T) {
 	const partitions, slots, epochs = 2, 3, 3000
 	var content [slots + 1][partitions + 1]uint64
-	var e *Epochs
-	e = New(1, partitions, slots, func() {}, func(number uint64, slot int, _ bool) { content[slot][partitions] = number })
+	e := New(1, partitions, slots, func() {}, func(number uint64, slot int, _ bool) { content[slot][partitions] = number })
 	var all sync.WaitGroup
 	var stop atomic.Bool
 	for p := range partitions {
