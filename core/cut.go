@@ -153,7 +153,7 @@ func (c *Cut) All() iter.Seq[Row] {
 
 // Records is the number of records that had been taken from all readers.
 func (c *Cut) Records() (n uint64) {
-	counters := c.images[0].counters // every partition has got the same marks
+	counters := c.images[0].counters // every partition has got the same marks, or lacks those of a reader that has just joined
 	for r := range counters {
 		n += counters[r].In
 	}

@@ -36,7 +36,13 @@ func (m *Image) isGiven(i int) bool {
 // countersOf are those of each reader at the cut, of the images of all partitions: what a reader had routed, but for what the partitions had no
 // room for.
 func countersOf(images []*Image) []Counters {
-	counters := slices.Clone(images[0].counters) // every partition has got the same marks
+	// Every partition has got the same marks, but for those of a reader that has only just joined, and those say nothing yet.
+	var counters []Counters
+	for _, m := range images {
+		if len(m.counters) > len(counters) {
+			counters = slices.Clone(m.counters)
+		}
+	}
 	for _, m := range images {
 		for r, n := range m.shed {
 			counters[r].Shed += n

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core/table"
@@ -65,7 +66,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 		return nil, err
 	}
 	p := &Partition{
-		id: id, cuts: cuts, in: in, bells: bells, states: make([][]uint64, len(l.init)), first: cuts.owners, memory: state.memory(),
+		id: id, cuts: cuts, in: slices.Clone(in), bells: slices.Clone(bells), states: make([][]uint64, len(l.init)), first: cuts.owners, memory: state.memory(),
 		ended: make([]bool, len(in)), held: make([]bool, len(in)), left: len(in), missing: len(in),
 		counters: make([]Counters, len(in)), state: state, shed: make([]uint64, len(in)),
 	}
@@ -83,6 +84,17 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 	p.table.Live()
 	p.store()
 	return p, nil
+}
+
+// Join adds the ring of one more reader, which has the next id, and returns the epoch that the partition has answered. It is called between
+// two Steps. The partition answers no further epoch without the reader's mark; see Router.Join.
+func (p *Partition) Join(in *ring.Consumer[Chunk], bell Bell) (answered uint64) {
+	p.in, p.bells = append(p.in, in), append(p.bells, bell)
+	p.ended, p.held = append(p.ended, false), append(p.held, false)
+	p.counters, p.shed = append(p.counters, Counters{}), append(p.shed, 0)
+	p.left++
+	p.missing++
+	return p.epoch
 }
 
 // newImage makes another table, and the image that it will be.
@@ -204,8 +216,11 @@ func (p *Partition) drain(r, most int) (chunks int) {
 		chunks++
 		switch c.kind {
 		case chunkMark:
-			if invariants.Enabled && c.epoch != p.epoch+1 {
+			if invariants.Enabled && c.epoch != p.epoch+1 && (c.epoch != p.epoch || c.counters.In > 0) {
 				panic("core: a mark of another epoch")
+			}
+			if c.epoch == p.epoch {
+				break // the first of a reader that joined when this partition had answered already
 			}
 			p.held[r] = true
 			p.missing--
@@ -217,6 +232,7 @@ func (p *Partition) drain(r, most int) (chunks int) {
 			p.missing--
 			p.counters[r] = c.counters
 			p.release(r)
+			p.in[r] = nil // its memory can go
 			return chunks
 		case chunkPartials:
 			p.mergeChunk(c)
@@ -358,15 +374,23 @@ func (p *Partition) noRoom(reader ReaderID) (n uint64) {
 
 // direct adds the records of a chunk that is in no ring.
 func (p *Partition) direct(c *Chunk) {
+	p.checkLive()
 	p.applyChunk(c)
 	p.store()
 }
 
 // directStripe adds records that lie elsewhere: those of p.words and p.args, see kernel.apply.
 func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, nulls []uint64) {
+	p.checkLive()
 	p.apply(hashes, heap, nulls)
 	p.applied(reader, len(hashes))
 	p.store()
+}
+
+func (p *Partition) checkLive() {
+	if invariants.Enabled && p.behind != nil {
+		panic("core: records are applied to a table that has not caught up")
+	}
 }
 
 // mergeChunk adds the partial states of a chunk to their groups.

@@ -72,6 +72,7 @@ type Router struct {
 	published publishedCounters
 
 	epoch   uint64 // whose marks have been sent, or are being sent
+	late    bool   // it has joined while the next epoch was in flight, and has not sent its mark
 	ended   bool   // the source has: the marks of the end are being sent, or have been
 	marking bool   // marks are being sent
 	marked  int    // partitions that have got theirs
@@ -140,6 +141,17 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 	return r, nil
 }
 
+// Join has the router begin at an epoch that is not the first: the least that any partition had answered when it got the router's ring, see
+// Partition.Join; most is the greatest. It is called before the first Step, when all partitions have their rings.
+//
+// Where they differ, the epoch behind the least is in flight: some partitions have answered it and the others wait for this router's mark. So that
+// mark is the first thing it sends, whatever its source has been fed, and who has answered takes no notice of it: for all of them the reader's
+// records come behind the epoch.
+func (r *Router) Join(least, most uint64) {
+	// The last to answer the least has written owners before any partition went on, and the next to write it needs this router's mark.
+	r.epoch, r.late, r.owners = least, most > least, r.cuts.owners
+}
+
 // Counters are the reader's counters as of its last Step. Any goroutine may call it.
 func (r *Router) Counters() Counters { return r.published.load() }
 
@@ -179,8 +191,8 @@ func (r *Router) Step(now Nanos) (work int) {
 	}
 	if r.batch == nil {
 		// The number comes before the look at the source: what was sent to it before the epoch was raised is there.
-		if number, _ := r.cuts.Raised(); number > r.epoch && r.source.Cut(number) {
-			r.epoch = number
+		if number, _ := r.cuts.Raised(); number > r.epoch && (r.late || r.source.Cut(number)) {
+			r.epoch, r.late = number, false
 			return work + r.startMarks()
 		}
 		b, done := r.source.Next(now)
@@ -416,9 +428,10 @@ func (r *Router) ensure(p, rows, bytes int) bool {
 }
 
 // openChunk opens a chunk for partition p, nil where its ring is full. For rows of a partition of this thread it is one beside the ring, if
-// nothing is in the ring that would come after it.
+// nothing is in the ring that would come after it and the partition has not just published (then the ring has this router's mark, unless it has only
+// just joined).
 func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
-	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() {
+	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && r.local[p].behind == nil {
 		r.open[p] = c
 		c.begin(kind, r.id)
 		return c
@@ -601,6 +614,7 @@ func (r *Router) mark() (sent int) {
 	r.owners = r.next
 	if r.ended {
 		r.done = true
+		r.out, r.open = nil, nil // the memory of the rings can go
 		r.cuts.Leave()
 	}
 	return sent

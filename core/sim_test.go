@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -19,7 +20,7 @@ import (
 // # Simulation
 //
 // The routers, partitions and epochs of an engine, as they run in production, stepped in one goroutine in an order that a seed chooses: agents
-// that stand still for long, sources that stall, end and fail, epochs raised and shards moved at any moment, snapshots held for long. A seed that fails is run again
+// that stand still for long, sources that stall, end, fail and join, epochs raised and shards moved at any moment, snapshots held for long. A seed that fails is run again
 // with VELO_SIM=seed.
 
 // simPlan is count, sum and max of a value for each key; the reader is in the key.
@@ -42,6 +43,7 @@ type simSource struct {
 	batch  *record.Batch
 	raised uint64 // the newest epoch, and the records that had been fed to the source before
 	fed    int64
+	late   uint64 // the newest epoch when it joined
 }
 
 func (s *simSource) Next(Nanos) (*record.Batch, bool) {
@@ -87,6 +89,13 @@ type sim struct {
 	groups     int64
 	moves      []*Move
 
+	parts   []*Partition
+	route   Route
+	fold    Fold
+	slots   int // of each ring
+	joining *simJoin
+	joins   int
+
 	endless bool   // the sources end when some epochs have been waited for, one at a time
 	waits   uint64 // the epoch that is waited for
 	waited  int    // steps
@@ -94,6 +103,15 @@ type sim struct {
 
 	n, sum, max Column[int64]
 	key         Column[int64]
+}
+
+// simJoin is a reader that is joining: the partitions get its ring one after the other, in an order and at moments of their own.
+type simJoin struct {
+	source      *simSource
+	router      *Router
+	rings       []*ring.Consumer[Chunk]
+	left        []int  // partitions that have not got theirs
+	least, most uint64 // epochs that the others had answered
 }
 
 type heldCut struct {
@@ -132,7 +150,7 @@ func newSim(seed uint64) (*sim, error) {
 	s.endless = rng.IntN(8) == 0
 	in := make([][]*ring.Consumer[Chunk], partitions)
 	out := make([][]*ring.Producer[Chunk], readers)
-	bells := make([]Bell, max(readers, partitions))
+	bells := make([]Bell, readers)
 	for i := range bells {
 		bells[i] = noBell{}
 	}
@@ -143,32 +161,21 @@ func newSim(seed uint64) (*sim, error) {
 			in[p] = append(in[p], co)
 		}
 	}
-	var parts []*Partition
+	s.route, s.fold, s.slots = route, fold, slots
 	for p := range partitions {
-		part, err := NewPartition(PartitionID(p), simPlan, in[p], bells[:readers], nil, s.cuts)
+		part, err := NewPartition(PartitionID(p), simPlan, in[p], bells, nil, s.cuts)
 		if err != nil {
 			return s, err
 		}
-		parts = append(parts, part)
+		s.parts = append(s.parts, part)
 		s.agents = append(s.agents, part)
 	}
 	for r := range readers {
-		src := &simSource{rng: rng, id: int64(r), groups: groups, most: rng.Int64N(2500), ends: rng.IntN(3) == 0, batch: record.NewBatch(simPlan.Source, 20+rng.IntN(400))}
-		if s.endless {
-			src.most, src.ends = 1<<31, false
-		}
-		local := make([]*Partition, partitions)
-		for p := range local {
-			if rng.IntN(2) == 0 {
-				local[p] = parts[p]
-			}
-		}
-		router, err := NewRouter(ReaderID(r), simPlan, src, route, fold, out[r], bells[:partitions], local, nil, s.cuts)
+		src, router, err := s.newReader(out[r])
 		if err != nil {
 			return s, err
 		}
-		s.sources = append(s.sources, src)
-		s.agents = append(s.agents, router)
+		s.add(src, router)
 	}
 	for c, column := range map[string]*Column[int64]{"n": &s.n, "sum": &s.sum, "max": &s.max, "key": &s.key} {
 		var err error
@@ -177,6 +184,65 @@ func newSim(seed uint64) (*sim, error) {
 		}
 	}
 	return s, nil
+}
+
+// newReader makes the next reader and its router.
+func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, *Router, error) {
+	id, rng := len(s.sources), s.rng
+	src := &simSource{
+		rng: rng, id: int64(id), groups: s.groups, most: rng.Int64N(2500), ends: rng.IntN(3) == 0, batch: record.NewBatch(simPlan.Source, 20+rng.IntN(400)),
+	}
+	local := make([]*Partition, s.partitions)
+	bells := make([]Bell, s.partitions)
+	for p := range local {
+		bells[p] = noBell{}
+		if rng.IntN(2) == 0 {
+			local[p] = s.parts[p]
+		}
+	}
+	router, err := NewRouter(ReaderID(id), simPlan, src, s.route, s.fold, out, bells, local, nil, s.cuts)
+	return src, router, err
+}
+
+func (s *sim) add(src *simSource, router *Router) {
+	if s.endless {
+		src.most, src.ends = 1<<31, false
+	}
+	s.sources = append(s.sources, src)
+	s.agents = append(s.agents, router)
+}
+
+// join goes on with a reader that joins, or begins with one.
+func (s *sim) join() (err error) {
+	j := s.joining
+	switch {
+	case j == nil:
+		if s.joins == 4 || !s.cuts.Join() {
+			return nil
+		}
+		s.joins++
+		j = &simJoin{left: s.rng.Perm(s.partitions), least: math.MaxUint64}
+		var rings []*ring.Producer[Chunk]
+		for range s.partitions {
+			in, out := ring.New[Chunk](s.slots)
+			rings, j.rings = append(rings, in), append(j.rings, out)
+		}
+		s.joining = j
+		j.source, j.router, err = s.newReader(rings)
+	case len(j.left) > 0:
+		p := j.left[0]
+		j.left = j.left[1:]
+		answered := s.parts[p].Join(j.rings[p], noBell{})
+		j.least, j.most = min(j.least, answered), max(j.most, answered)
+	default:
+		s.joining = nil
+		j.router.Join(j.least, j.most)
+		j.source.raised, _ = s.cuts.Raised()
+		j.source.late = j.source.raised // owes nothing to the epoch in flight, although it has been fed
+		j.source.fed = min(j.source.most, s.rng.Int64N(200))
+		s.add(j.source, j.router)
+	}
+	return err
 }
 
 // check says what is wrong with a cut: of each reader it must have the records up to its position, and at least those that were fed before the
@@ -203,18 +269,21 @@ func (s *sim) check(c *Cut) (sums string, err error) {
 	counters := c.Counters()
 	for r := range n {
 		want := int64(0)
-		if c.Epoch() > 0 {
+		if r < len(counters) {
 			want = int64(counters[r].Counted)
 		}
 		if n[r] != want || sum[r] != want*(want+1)/2 || most[r] != want {
 			return "", fmt.Errorf("epoch %d: of reader %d there are %d records, sum %d, greatest %d; expected %d", c.Epoch(), r, n[r], sum[r], most[r], want)
 		}
-		if c.Epoch() > 0 && s.sources[r].raised == c.Epoch() && want < s.sources[r].fed {
+		if c.Epoch() > 0 && s.sources[r].raised == c.Epoch() && s.sources[r].late < c.Epoch() && want < s.sources[r].fed {
 			return "", fmt.Errorf("epoch %d: of reader %d there are %d records, %d were fed before", c.Epoch(), r, want, s.sources[r].fed)
 		}
 	}
 	if groups != c.Len() {
 		return "", fmt.Errorf("epoch %d: %d groups, Len says %d", c.Epoch(), groups, c.Len())
+	}
+	for len(n) > 0 && n[len(n)-1] == 0 { // readers that have joined since say nothing
+		n, sum = n[:len(n)-1], sum[:len(sum)-1]
 	}
 	return fmt.Sprint(n, sum, groups), nil
 }
@@ -308,6 +377,13 @@ func (s *sim) run() error {
 			if m, err := s.cuts.RequestMove(int(shardOf(k.hash)), PartitionID(s.rng.IntN(s.partitions))); err == nil {
 				s.moves = append(s.moves, m)
 			}
+		case 4:
+			if s.joining == nil && s.rng.IntN(8) > 0 {
+				break
+			}
+			if err := s.join(); err != nil {
+				return err
+			}
 		case 1:
 			if seen++; len(s.held) < 6 {
 				if err := s.look(); err != nil {
@@ -368,7 +444,7 @@ func TestSimulation(t *testing.T) {
 	} else if v, err := strconv.ParseUint(os.Getenv("VELO_SIMS"), 10, 64); err == nil {
 		n = v
 	}
-	var seeds, epochs, moves atomic.Uint64
+	var seeds, epochs, moves, joins atomic.Uint64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
@@ -386,6 +462,7 @@ func TestSimulation(t *testing.T) {
 					return
 				}
 				epochs.Add(s.cuts.Stats().Published)
+				joins.Add(uint64(s.joins))
 				for _, m := range s.moves {
 					if m.Done() {
 						moves.Add(1)
@@ -395,8 +472,8 @@ func TestSimulation(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	if (epochs.Load() < 5*n || moves.Load() < n/2) && n > 1 && !t.Failed() {
-		t.Errorf("%d epochs and %d moves in %d runs: too few to mean anything", epochs.Load(), moves.Load(), n)
+	if (epochs.Load() < 5*n || moves.Load() < n/2 || joins.Load() < n/4) && n > 1 && !t.Failed() {
+		t.Errorf("%d epochs, %d moves and %d readers that joined in %d runs: too few to mean anything", epochs.Load(), moves.Load(), joins.Load(), n)
 	}
-	t.Logf("%d runs, %d epochs, %d shards moved", n, epochs.Load(), moves.Load())
+	t.Logf("%d runs, %d epochs, %d shards moved, %d readers joined", n, epochs.Load(), moves.Load(), joins.Load())
 }

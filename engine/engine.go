@@ -11,8 +11,6 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
-	"github.com/velo-engine/velo/record"
-	"github.com/velo-engine/velo/ring"
 )
 
 const (
@@ -32,15 +30,13 @@ type Engine struct {
 	interval  *interval
 	start     time.Time
 
-	sources    []sourceAgent
-	routers    []*core.Router
-	partitions []*core.Partition
-	rings      [][]ringEnds // by reader, by partition
-	runners    []*runner
-	runnerOf   []*runner // by reader
-	rejects    *rejectQueue
-	pumps      []*pump
+	runners     []*runner
+	partitions  []*core.Partition
+	partitionOn []*runner // by partition
+	inlets      inlets
+	rejects     *rejectQueue // nil where nobody wants them
 
+	readCtx    context.Context // of all that is read
 	cancelRead context.CancelFunc
 
 	// stopping says that the readers shall end, closing that everything shall. Written once, before all bells are rung; read by
@@ -58,19 +54,6 @@ type Engine struct {
 	mu     sync.Mutex // guards errs: off the data path
 	errs   []error
 	closed bool // Close came before the end
-}
-
-// sourceAgent is a source of either kind.
-type sourceAgent interface {
-	core.Source
-	base() *source
-}
-
-func (s *source) base() *source { return s }
-
-type ringEnds struct {
-	in  *ring.Producer[core.Chunk]
-	out *ring.Consumer[core.Chunk]
 }
 
 // Start checks the configuration, starts the engine and returns. The error lists every fault; nothing runs and no reader
@@ -99,11 +82,14 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	c := &e.cfg
 	e.state = core.NewState(c.StateBytes, c.StatePolicy)
 	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, c.HeldSnapshots, e.state, e.ringAll)
-	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions+len(c.Readers))
+	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions)
 	if c.OnReject != nil {
-		e.rejects = newRejectQueue(e, len(c.Readers))
+		e.rejects = newRejectQueue(e)
 	}
-	if err := e.build(cfg.RingSlots == 0); err != nil {
+	e.inlets.slotsByDefault = cfg.RingSlots == 0
+	e.readCtx, e.cancelRead = context.WithCancel(ctx)
+	if err := e.build(); err != nil {
+		e.cancelRead()
 		unplace(e.placement)
 		return nil, err
 	}
@@ -112,12 +98,8 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 
 // launch starts the goroutines.
 func (e *Engine) launch(ctx context.Context) {
-	readCtx, cancelRead := context.WithCancel(ctx)
-	e.cancelRead = cancelRead
-	for _, p := range e.pumps {
-		e.reading.Go(func() {
-			pprof.Do(readCtx, pprof.Labels("velo", fmt.Sprintf("pump/%d", p.id)), p.run)
-		})
+	for _, in := range e.inlets.all() {
+		e.startPump(in)
 	}
 	for _, r := range e.runners {
 		e.running.Go(func() {
@@ -131,100 +113,58 @@ func (e *Engine) launch(ctx context.Context) {
 	go e.supervise()
 }
 
-// build makes agents, rings and runners.
-func (e *Engine) build(ringsAreDefault bool) error {
+// startPump starts the goroutine that reads, where the reader may block.
+func (e *Engine) startPump(in *inlet) {
+	if ps, ok := in.source.(*pumpSource); ok {
+		e.reading.Go(func() {
+			pprof.Do(ps.pump.ctx, pprof.Labels("velo", fmt.Sprintf("pump/%d", in.id)), ps.pump.run)
+		})
+	}
+}
+
+// build makes runners, partitions and inlets.
+func (e *Engine) build() error {
 	c := &e.cfg
 	locked := !c.NoPin && haveFutex
 	var err error
 	if e.placement, err = place(len(c.Readers), c.Partitions, c.Cores, locked); err != nil {
 		return err
 	}
-	bells := make([]*bell, len(c.Readers)+c.Partitions) // of the runner of each agent
-	e.runnerOf = make([]*runner, len(c.Readers))
+	readerOn := make([]*runner, len(c.Readers))
+	e.partitionOn = make([]*runner, c.Partitions)
 	for i, seat := range e.placement.Runners {
 		r := &runner{engine: e, id: i, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}), locked: locked, cpu: seat.CPU}
 		e.runners = append(e.runners, r)
 		for _, id := range seat.Readers {
-			bells[id], e.runnerOf[id] = r.bell, r
+			readerOn[id] = r
 		}
 		for _, id := range seat.Partitions {
-			bells[len(c.Readers)+id] = r.bell
+			e.partitionOn[id] = r
 		}
-	}
-	coreBells := make([]core.Bell, len(bells))
-	for i, b := range bells {
-		coreBells[i] = b
-	}
-	readerBells, partitionBells := coreBells[:len(c.Readers)], coreBells[len(c.Readers):]
-
-	in := make([][]*ring.Consumer[core.Chunk], c.Partitions)
-	out := make([][]*ring.Producer[core.Chunk], len(c.Readers))
-	for id := range c.Readers {
-		ends := make([]ringEnds, c.Partitions)
-		for p := range ends {
-			slots := c.RingSlots
-			if ringsAreDefault && bells[id] == bells[len(c.Readers)+p] {
-				slots = minRingSlots
-			}
-			ends[p].in, ends[p].out = ring.New[core.Chunk](slots)
-			out[id] = append(out[id], ends[p].in)
-			in[p] = append(in[p], ends[p].out)
-		}
-		e.rings = append(e.rings, ends)
 	}
 	for p := range c.Partitions {
-		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, in[p], readerBells, e.state, e.cuts)
+		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, nil, nil, e.state, e.cuts)
 		if err != nil {
 			return err
 		}
 		e.partitions = append(e.partitions, partition)
 	}
 	for id, reader := range c.Readers {
-		local := make([]*core.Partition, c.Partitions) // those that the reader's runner steps too
-		for p := range local {
-			if bells[id] == bells[len(c.Readers)+p] {
-				local[p] = e.partitions[p]
-			}
-		}
-		s := e.newSource(id, reader, bells[id])
-		e.sources = append(e.sources, s)
-		fold := core.Fold{Exchange: c.Exchange, Bytes: c.FoldBytes}
-		router, err := core.NewRouter(core.ReaderID(id), c.Plan, s, c.Route, fold, out[id], partitionBells, local, e.state, e.cuts)
+		in, err := e.newInlet(id, reader, readerOn[id])
 		if err != nil {
 			return err
 		}
-		e.routers = append(e.routers, router)
+		for p := range e.partitions {
+			in.join(p)
+		}
+		in.begin()
+		in.runner.add(in.router, fmt.Sprintf("reader/%d", id), in)
+		e.inlets.add(in)
 	}
-	for i, seat := range e.placement.Runners {
-		r := e.runners[i]
-		add := func(a core.Agent, name string) {
-			label := pprof.WithLabels(context.Background(), pprof.Labels("velo", name))
-			r.agents = append(r.agents, stepper{Agent: a, name: name, label: label})
-			r.live++
-		}
-		for _, id := range seat.Readers {
-			add(e.routers[id], fmt.Sprintf("reader/%d", id))
-		}
-		for _, id := range seat.Partitions {
-			add(e.partitions[id], fmt.Sprintf("partition/%d", id))
-		}
+	for p, r := range e.partitionOn {
+		r.add(e.partitions[p], fmt.Sprintf("partition/%d", p), nil)
 	}
 	return nil
-}
-
-// newSource makes the source of a reader: polled on the runner's thread where the reader can be, pumped where it may block.
-func (e *Engine) newSource(id int, reader record.Reader, b *bell) sourceAgent {
-	s := &source{engine: e, id: id, name: fmt.Sprintf("%T", reader), reader: reader, bell: b, rejects: e.rejects}
-	if n, ok := reader.(fmt.Stringer); ok {
-		s.name = n.String()
-	}
-	batch := func() *record.Batch { return record.NewBatch(e.cfg.Plan.Source, e.cfg.BatchRows) }
-	if p, ok := reader.(record.Poller); ok {
-		return newPollSource(s, p, batch())
-	}
-	ps := newPumpSource(s, batch)
-	e.pumps = append(e.pumps, ps.pump)
-	return ps
 }
 
 // now is the time on the engine's clock.
@@ -276,19 +216,16 @@ func (e *Engine) supervise() {
 	unplace(e.placement)
 	e.stopping.Store(true)
 	e.cancelRead()
-	if !within(&e.reading, readGrace) {
-		for _, p := range e.pumps {
-			if !p.gone.Load() {
-				e.report(fmt.Errorf("engine: reader %d (%s): Read has not returned %v after its context was done; its goroutine is left behind",
-					p.id, p.name, readGrace))
-			}
-		}
-	}
-	for _, s := range e.sources {
+	readers := e.inlets.seal()
+	within(&e.reading, readGrace)
+	for _, in := range readers {
 		// Where the engine was closed before the source had ended. Not while somebody is still in Read.
-		if p, ok := s.(*pumpSource); !ok || p.pump.gone.Load() {
-			s.base().finish()
+		if p, ok := in.source.(*pumpSource); ok && !p.pump.gone.Load() {
+			e.report(fmt.Errorf("engine: reader %d (%s): Read has not returned %v after its context was done; its goroutine is left behind",
+				in.id, p.name, readGrace))
+			continue
 		}
+		in.source.base().finish()
 	}
 	within(&e.helpers, readGrace)
 	e.elapsed.Store(int64(time.Since(e.start)))
@@ -323,8 +260,8 @@ func (e *Engine) Plan() *core.Plan { return e.cfg.Plan }
 func (e *Engine) Wait() error {
 	<-e.done
 	var errs []error
-	for _, s := range e.sources {
-		errs = append(errs, s.base().failure())
+	for _, in := range e.inlets.all() {
+		errs = append(errs, in.source.base().failure())
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

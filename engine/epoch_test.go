@@ -93,8 +93,8 @@ func (o *prefixOracle) check(s *engine.Snapshot, readers int) error {
 		return fmt.Errorf("epoch %d: %d groups, Len says %d", s.Epoch(), groups, s.Len())
 	}
 	positions := s.Positions()
-	if s.Epoch() == 0 {
-		positions = make([]uint64, readers)
+	for len(positions) < readers { // before the first epoch, and of readers that have joined since
+		positions = append(positions, 0)
 	}
 	for r := range n {
 		if n[r] != int64(positions[r]) || sum[r] != sumTo(n[r]) || most[r] != n[r] {

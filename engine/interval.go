@@ -25,11 +25,11 @@ type interval struct {
 	due     atomic.Int64 // Nanos
 	current atomic.Int64 // the distance that it was moved on by
 	records atomic.Uint64
-	work    []atomic.Uint64 // of each partition and reader, as it was
+	copied  []atomic.Uint64 // bytes by each partition, as it was
 }
 
-func newInterval(every time.Duration, share float64, agents int) *interval {
-	i := &interval{every: every, share: share, work: make([]atomic.Uint64, agents)}
+func newInterval(every time.Duration, share float64, partitions int) *interval {
+	i := &interval{every: every, share: share, copied: make([]atomic.Uint64, partitions)}
 	if every < 0 {
 		every = time.Duration(core.Never)
 	}
@@ -51,8 +51,8 @@ func (e *Engine) tick(now core.Nanos) {
 	}
 	i.current.Store(int64(next))
 	records := uint64(0)
-	for _, r := range e.routers {
-		records += r.Counters().In
+	for _, in := range e.inlets.all() {
+		records += in.router.Counters().In
 	}
 	if i.records.Swap(records) != records {
 		e.cuts.Want()
@@ -69,11 +69,11 @@ func (e *Engine) epochCost() time.Duration {
 	most := time.Duration(0)
 	for k, p := range e.partitions {
 		copied := p.Stats().Copied
-		most = max(most, time.Duration(copied-i.work[k].Swap(copied))*copyCost>>10)
+		most = max(most, time.Duration(copied-i.copied[k].Swap(copied))*copyCost>>10)
 	}
-	for k, r := range e.routers {
-		partials := r.Counters().Partials
-		most = max(most, time.Duration(partials-i.work[len(e.partitions)+k].Swap(partials))*partialCost)
+	for _, in := range e.inlets.all() {
+		partials := in.router.Counters().Partials
+		most = max(most, time.Duration(partials-in.partials.Swap(partials))*partialCost)
 	}
 	return time.Duration(float64(most) / i.share)
 }

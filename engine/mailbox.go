@@ -53,6 +53,11 @@ func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
 	case <-c.done:
 		return nil
 	case <-r.ended:
+		select {
+		case <-c.done: // it was the last thing the runner did
+			return nil
+		default:
+		}
 		return fmt.Errorf("engine: %w", ErrEnded)
 	case <-ctx.Done():
 		return fmt.Errorf("engine: %w", context.Cause(ctx))
@@ -68,9 +73,9 @@ func (e *Engine) Pause(ctx context.Context, reader int) error { return e.pause(c
 func (e *Engine) Resume(ctx context.Context, reader int) error { return e.pause(ctx, reader, false) }
 
 func (e *Engine) pause(ctx context.Context, reader int, on bool) error {
-	if reader < 0 || reader >= len(e.sources) {
-		return fmt.Errorf("engine: no reader %d, there are %d", reader, len(e.sources))
+	in, err := e.inlet(reader)
+	if err != nil {
+		return err
 	}
-	s := e.sources[reader].base()
-	return e.send(ctx, e.runnerOf[reader], func() { s.paused.Store(on) })
+	return e.send(ctx, in.runner, func() { in.source.base().paused.Store(on) })
 }

@@ -6,17 +6,14 @@ import (
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/record"
-	"github.com/velo-engine/velo/ring"
 )
 
 // rejectSlots is how many rejected records of one reader may wait for OnReject.
 const rejectSlots = 256
 
-// rejectQueue takes rejected records from the runners' threads to the goroutine that calls OnReject: one ring for each reader.
+// rejectQueue takes rejected records from the runners' threads to the goroutine that calls OnReject: each source has a ring.
 type rejectQueue struct {
 	engine   *Engine
-	in       []*ring.Producer[record.Reject]
-	out      []*ring.Consumer[record.Reject]
 	some     chan struct{} // something has been put
 	closed   chan struct{} // nothing more will be
 	ended    chan *source  // readers that have ended: to be closed behind their rejects
@@ -24,18 +21,19 @@ type rejectQueue struct {
 	broken   atomic.Bool   // OnReject has panicked: it is not called any more
 }
 
-func newRejectQueue(e *Engine, readers int) *rejectQueue {
-	q := &rejectQueue{engine: e, some: make(chan struct{}, 1), closed: make(chan struct{}), finished: make(chan struct{}), ended: make(chan *source, readers)}
-	for range readers {
-		in, out := ring.New[record.Reject](rejectSlots)
-		q.in, q.out = append(q.in, in), append(q.out, out)
+func newRejectQueue(e *Engine) *rejectQueue {
+	return &rejectQueue{
+		engine: e, some: make(chan struct{}, 1), closed: make(chan struct{}), finished: make(chan struct{}), ended: make(chan *source, MaxReaders),
 	}
-	return q
 }
 
-// put is called by the runner of the reader only. False says that there is no room now.
-func (q *rejectQueue) put(reader int, r record.Reject) bool {
-	if q.in[reader].PushN([]record.Reject{r}) == 0 {
+// reject puts a record into the queue. It is called by the runner of the source only. False says that there is no room now.
+func (s *source) reject(r record.Reject) bool {
+	q := s.engine.rejects
+	if q == nil {
+		return true // nobody wants it
+	}
+	if s.rejectIn.PushN([]record.Reject{r}) == 0 {
 		return false
 	}
 	select {
@@ -68,18 +66,19 @@ func (q *rejectQueue) run() {
 func (q *rejectQueue) drain() {
 	for found := true; found; {
 		found = false
-		for reader, out := range q.out {
+		for _, in := range q.engine.inlets.all() {
+			s := in.source.base()
 			var r [1]record.Reject
-			for out.PopN(r[:]) > 0 {
+			for s.rejectOut.PopN(r[:]) > 0 {
 				found = true
-				q.deliver(reader, r[0])
-				q.engine.sources[reader].base().bell.Ring() // it may wait for room
+				q.deliver(s, r[0])
+				s.bell.Ring() // it may wait for room
 			}
 		}
 	}
 }
 
-func (q *rejectQueue) deliver(reader int, r record.Reject) {
+func (q *rejectQueue) deliver(s *source, r record.Reject) {
 	if q.broken.Load() {
 		return
 	}
@@ -89,10 +88,10 @@ func (q *rejectQueue) deliver(reader int, r record.Reject) {
 			q.engine.report(fmt.Errorf("engine: panic in OnReject, it is not called any more: %v\n%s", v, debug.Stack()))
 		}
 	}()
-	if l, ok := q.engine.cfg.Readers[reader].(record.Liner); ok && r.Line == 0 && r.Offset >= 0 {
+	if l, ok := s.reader.(record.Liner); ok && r.Line == 0 && r.Offset >= 0 {
 		if line, err := l.Line(r.Offset); err == nil {
 			r.Line = line
 		}
 	}
-	q.engine.cfg.OnReject(reader, r)
+	q.engine.cfg.OnReject(s.id, r)
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,7 @@ type stepper struct {
 	name  string // reader/0, partition/3
 	label context.Context
 	done  bool
+	inlet *inlet // whose router it is, nil where it is a partition
 
 	tally   agentTally
 	end     core.Nanos // of the last step
@@ -53,6 +55,7 @@ type runner struct {
 	engine  *Engine
 	id      int
 	agents  []stepper
+	named   atomic.Pointer[[]string] // the names of agents, for others; replaced when there is another
 	live    int
 	bell    *bell
 	mailbox mailbox
@@ -69,12 +72,28 @@ type runner struct {
 	pinError  atomic.Pointer[string] // the same
 }
 
-func (r *runner) String() string {
-	names := make([]string, len(r.agents))
-	for i := range r.agents {
-		names[i] = r.agents[i].name
+// names are those of the agents.
+func (r *runner) names() []string {
+	if p := r.named.Load(); p != nil {
+		return *p
 	}
-	return strings.Join(names, "+")
+	return nil
+}
+
+func (r *runner) String() string { return strings.Join(r.names(), "+") }
+
+// add adds an agent, in the place of one that is done where there is any. The runner calls it, or it does not run yet.
+func (r *runner) add(a core.Agent, name string, in *inlet) {
+	label := pprof.WithLabels(context.Background(), pprof.Labels("velo", name))
+	s := stepper{Agent: a, name: name, label: label, inlet: in}
+	names := slices.Clone(r.names())
+	if i := slices.IndexFunc(r.agents, func(a stepper) bool { return a.done }); i >= 0 {
+		r.agents[i], names[i] = s, name
+	} else {
+		r.agents, names = append(r.agents, s), append(names, name)
+	}
+	r.named.Store(&names)
+	r.live++
 }
 
 // run steps the agents until all are done or the engine closes.
@@ -183,6 +202,9 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		if a.Done() {
 			a.done = true
 			r.live--
+			if a.inlet != nil {
+				close(a.inlet.gone)
+			}
 		}
 	}
 	r.current = nil

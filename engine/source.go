@@ -57,7 +57,9 @@ type source struct {
 	bell   *bell // of the runner that steps the source
 	wake   core.Nanos
 
-	rejects *rejectQueue // nil where nobody wants them
+	rejectIn  *ring.Producer[record.Reject] // nil where nobody wants them
+	rejectOut *ring.Consumer[record.Reject]
+
 	held    *record.Batch
 	passed  int  // rejects of held that are in the queue
 	ended   bool // nothing more will be read
@@ -68,6 +70,8 @@ type source struct {
 	retries atomic.Uint64
 	dropped atomic.Uint64 // rows of batches that were not finished
 	paused  atomic.Bool   // written and used by the runner; atomic for Stats
+
+	leaving atomic.Bool // nothing more shall be read: see RemoveReader. Written once, before the bell is rung, and looked at as engine.stopping is
 
 	mu  sync.Mutex // guards err: off the data path
 	err error
@@ -82,7 +86,10 @@ func (s *source) Wake() core.Nanos {
 }
 
 // asleep says that the source has been paused and shall not be read. Shutdown ends it all the same.
-func (s *source) asleep() bool { return s.paused.Load() && !s.engine.stopping.Load() }
+func (s *source) asleep() bool { return s.paused.Load() && !s.stopping() }
+
+// stopping says that nothing more shall be read.
+func (s *source) stopping() bool { return s.leaving.Load() || s.engine.stopping.Load() }
 
 // status is what the reader is doing.
 func (s *source) status() ReaderState {
@@ -94,19 +101,15 @@ func (s *source) status() ReaderState {
 }
 
 // Quarantine takes a record that the router could not take.
-func (s *source) Quarantine(r record.Reject) bool {
-	return s.rejects == nil || s.rejects.put(s.id, r)
-}
+func (s *source) Quarantine(r record.Reject) bool { return s.reject(r) }
 
 // pass puts the rejects of a batch into the queue and gives the batch out when all are in: nil says that there is no room now. The
 // goroutine that empties the queue rings.
 func (s *source) pass() *record.Batch {
 	b := s.held
-	if s.rejects != nil {
-		for ; s.passed < len(b.Rejects()); s.passed++ {
-			if !s.rejects.put(s.id, b.Rejects()[s.passed]) {
-				return nil
-			}
+	for ; s.passed < len(b.Rejects()); s.passed++ {
+		if !s.reject(b.Rejects()[s.passed]) {
+			return nil
 		}
 	}
 	s.held, s.passed = nil, 0
@@ -159,7 +162,7 @@ func (s *source) judge(err error, delay time.Duration) outcome {
 	case err == nil:
 		s.state.Store(uint32(Running))
 		return outcome{}
-	case s.engine.stopping.Load() && (errors.Is(err, context.Canceled) || errors.Is(err, io.EOF)):
+	case s.stopping() && (errors.Is(err, context.Canceled) || errors.Is(err, io.EOF)):
 		s.state.Store(uint32(Stopped))
 		return outcome{end: true}
 	case errors.Is(err, io.EOF):
@@ -183,8 +186,8 @@ func (s *source) finish() {
 	}
 	s.closing = true
 	s.engine.helpers.Add(1)
-	if s.rejects != nil {
-		s.rejects.ended <- s
+	if q := s.engine.rejects; q != nil {
+		q.ended <- s // there is room for all readers that an engine may have
 	} else {
 		go s.close()
 	}
@@ -241,7 +244,7 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	if s.held != nil {
 		return s.pass(), false
 	}
-	if !s.ended && s.engine.stopping.Load() {
+	if !s.ended && s.stopping() {
 		s.state.Store(uint32(Stopped))
 		s.ended = true
 	}
@@ -306,6 +309,9 @@ type pump struct {
 	free  *ring.Consumer[*record.Batch]
 	freed chan struct{} // a batch has come back
 
+	ctx    context.Context // of Read
+	cancel context.CancelFunc
+
 	// waiting says that the pump is about to wait on freed. The same protocol as bell.
 	waiting atomic.Bool
 	gone    atomic.Bool // it has returned
@@ -320,6 +326,7 @@ func newPumpSource(s *source, batches func() *record.Batch) *pumpSource {
 	}
 	ps.full, ps.free = fullOut, freeIn
 	ps.pump = &pump{source: s, full: fullIn, free: freeOut, freed: make(chan struct{}, 1)}
+	ps.pump.ctx, ps.pump.cancel = context.WithCancel(s.engine.readCtx)
 	ps.wake = core.Never
 	return ps
 }
@@ -361,7 +368,7 @@ func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
 
 // abandon says whether to go on without the pump: some time after Shutdown has cancelled a Read that does not return.
 func (s *pumpSource) abandon(now core.Nanos) bool {
-	if !s.engine.stopping.Load() {
+	if !s.stopping() {
 		return false
 	}
 	if s.graceAt == 0 {

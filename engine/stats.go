@@ -103,21 +103,20 @@ func (e *Engine) Stats() Stats {
 	for _, p := range e.partitions {
 		s.Partitions = append(s.Partitions, p.Stats())
 	}
-	for id, src := range e.sources {
-		b := src.base()
+	for _, in := range e.inlets.all() {
+		b := in.source.base()
 		s.Readers = append(s.Readers, ReaderStats{
-			Name: b.name, State: b.status(), Err: b.failure(), Counters: e.routers[id].Counters(),
-			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: e.routers[id].FoldedGroups(),
+			Name: b.name, State: b.status(), Err: b.failure(), Counters: in.router.Counters(),
+			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: in.router.FoldedGroups(),
 		})
-	}
-	for reader, ends := range e.rings {
-		for partition, r := range ends {
-			s.Rings = append(s.Rings, RingStats{reader, partition, ring.ReadStats(r.in, r.out)})
+		for partition, r := range in.ringStats() {
+			s.Rings = append(s.Rings, RingStats{in.id, partition, r})
 		}
 	}
 	for id, r := range e.runners {
 		t, agents := r.published.read()
-		rs := RunnerStats{Agents: r.String(), CPU: -1, CPUTime: t.cpu, Turns: t.turns, Busy: t.busy, Parks: t.parks}
+		names := r.names() // behind the tallies: there are at least as many
+		rs := RunnerStats{Agents: strings.Join(names, "+"), CPU: -1, CPUTime: t.cpu, Turns: t.turns, Busy: t.busy, Parks: t.parks}
 		if r.pinned.Load() {
 			rs.CPU = r.cpu
 		}
@@ -127,11 +126,11 @@ func (e *Engine) Stats() Stats {
 		s.Runners = append(s.Runners, rs)
 		for i, t := range agents {
 			as := AgentStats{
-				Name: r.agents[i].name, Runner: id, Steps: t.steps, Busy: t.busy, Longest: t.longest, Long: t.long,
+				Name: names[i], Runner: id, Steps: t.steps, Busy: t.busy, Longest: t.longest, Long: t.long,
 				Stalls: t.stalls, Starved: t.starved, Waited: t.waited,
 			}
 			if t.starved > 0 {
-				as.By = r.agents[t.by].name
+				as.By = names[t.by]
 			}
 			s.Agents = append(s.Agents, as)
 		}

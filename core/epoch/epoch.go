@@ -122,6 +122,19 @@ func (e *Epochs) Want() (number uint64) {
 	return number
 }
 
+// Join says that one more reader will send marks. False says that it is too late: all others have left.
+func (e *Epochs) Join() bool {
+	for {
+		n := e.readers.Load()
+		if n == 0 {
+			return false // the last to leave has set over, or will
+		}
+		if e.readers.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
 // Leave says that a reader has sent its last mark. When all have, the last epoch is raised.
 func (e *Epochs) Leave() {
 	if e.readers.Add(-1) == 0 {

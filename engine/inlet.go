@@ -1,0 +1,276 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
+)
+
+// An inlet is one reader with what belongs to it: its source, its router, and its rings to all partitions.
+type inlet struct {
+	engine *Engine
+	id     int
+	source sourceAgent
+	router *core.Router
+	runner *runner
+
+	// rings are the ring to each partition; nil when the reader has ended and nothing is left in them. Then last has their counters.
+	rings atomic.Pointer[[]ringEnds]
+	last  []ring.Stats
+
+	least, most uint64        // epochs that the partitions had answered when they got their rings
+	gone        chan struct{} // closed when the router is done
+
+	partials atomic.Uint64 // that the router had sent when the last epoch was raised; see interval
+}
+
+// sourceAgent is a source of either kind.
+type sourceAgent interface {
+	core.Source
+	base() *source
+}
+
+func (s *source) base() *source { return s }
+
+type ringEnds struct {
+	in  *ring.Producer[core.Chunk]
+	out *ring.Consumer[core.Chunk]
+}
+
+// newInlet makes the inlet of a reader on a runner. Nothing of it is used before join and begin.
+func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, error) {
+	c := &e.cfg
+	in := &inlet{engine: e, id: id, runner: r, least: math.MaxUint64, gone: make(chan struct{})}
+	in.source = e.newSource(id, reader, r.bell)
+	rings := make([]ringEnds, len(e.partitions))
+	out := make([]*ring.Producer[core.Chunk], len(e.partitions))
+	bells := make([]core.Bell, len(e.partitions))
+	local := make([]*core.Partition, len(e.partitions)) // those that the reader's runner steps too
+	for p, on := range e.partitionOn {
+		slots := c.RingSlots
+		if on == r {
+			local[p] = e.partitions[p]
+			if e.inlets.slotsByDefault {
+				slots = minRingSlots
+			}
+		}
+		rings[p].in, rings[p].out = ring.New[core.Chunk](slots)
+		out[p], bells[p] = rings[p].in, on.bell
+	}
+	in.rings.Store(&rings)
+	fold := core.Fold{Exchange: c.Exchange, Bytes: c.FoldBytes}
+	var err error
+	in.router, err = core.NewRouter(core.ReaderID(id), c.Plan, in.source, c.Route, fold, out, bells, local, e.state, e.cuts)
+	return in, err
+}
+
+// newSource makes the source of a reader: polled on the runner's thread where the reader can be, pumped where it may block.
+func (e *Engine) newSource(id int, reader record.Reader, b *bell) sourceAgent {
+	s := &source{engine: e, id: id, name: fmt.Sprintf("%T", reader), reader: reader, bell: b}
+	if n, ok := reader.(fmt.Stringer); ok {
+		s.name = n.String()
+	}
+	if e.rejects != nil {
+		s.rejectIn, s.rejectOut = ring.New[record.Reject](rejectSlots)
+	}
+	batch := func() *record.Batch { return record.NewBatch(e.cfg.Plan.Source, e.cfg.BatchRows) }
+	if p, ok := reader.(record.Poller); ok {
+		return newPollSource(s, p, batch())
+	}
+	return newPumpSource(s, batch)
+}
+
+// join gives a partition the ring of the inlet. The runner of the partition calls it, or nobody runs yet.
+func (in *inlet) join(p int) {
+	answered := in.engine.partitions[p].Join((*in.rings.Load())[p].out, in.runner.bell)
+	in.least, in.most = min(in.least, answered), max(in.most, answered)
+}
+
+// begin is called when all partitions have their rings and before the router is stepped.
+func (in *inlet) begin() { in.router.Join(in.least, in.most) }
+
+// ringStats are the counters of the ring to each partition.
+func (in *inlet) ringStats() []ring.Stats {
+	ends := in.rings.Load()
+	if ends == nil {
+		return in.last // written before
+	}
+	var stats []ring.Stats
+	for _, r := range *ends {
+		stats = append(stats, ring.ReadStats(r.in, r.out))
+	}
+	return stats
+}
+
+// compact lets go of the rings where the reader has ended and the partitions have taken all. It returns the bytes of the rings that are left.
+func (in *inlet) compact() (bytes int) {
+	if in.rings.Load() == nil {
+		return 0
+	}
+	stats := in.ringStats()
+	ended := false
+	select {
+	case <-in.gone:
+		ended = true
+	default:
+	}
+	for _, s := range stats {
+		bytes += s.Slots * core.ChunkBytes
+		ended = ended && s.Depth == 0
+	}
+	if !ended {
+		return bytes
+	}
+	in.last = stats
+	in.rings.Store(nil)
+	return 0
+}
+
+// inlets are all that an engine ever had, by the number of their reader.
+type inlets struct {
+	slotsByDefault bool // the rings are not of a length that was asked for
+
+	// list is replaced when one is added, so that whoever looks needs no lock.
+	list atomic.Pointer[[]*inlet]
+
+	adding sync.Mutex // held while one is added: off the data path
+	sealed bool       // none is added any more
+}
+
+func (l *inlets) all() []*inlet {
+	if p := l.list.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (l *inlets) add(in *inlet) {
+	list := append(l.all()[:in.id:in.id], in)
+	l.list.Store(&list)
+}
+
+// seal waits until no inlet is being added and says which there are for good.
+func (l *inlets) seal() []*inlet {
+	l.adding.Lock()
+	defer l.adding.Unlock()
+	l.sealed = true
+	return l.all()
+}
+
+// AddReader adds a reader while the engine runs and returns its number. Its runner is one that has partitions, the one with the fewest readers. It
+// returns when the reader is being read: what a Feed is sent from then on is in the epochs that Sync waits for. A runner that is in
+// a long step holds it up. The error says that the engine has ended or is shutting down (ErrEnded), that it has had MaxReaders or that the rings would be
+// larger than MaxRingBytes, that there is no memory, or why ctx was done; the reader is still the caller's then.
+func (e *Engine) AddReader(ctx context.Context, reader record.Reader) (id int, err error) {
+	if reader == nil {
+		return 0, errors.New("engine: the reader to add is nil")
+	}
+	e.inlets.adding.Lock()
+	defer e.inlets.adding.Unlock()
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("engine: reader not added: %w", context.Cause(ctx))
+	}
+	live, err := e.room()
+	if err != nil {
+		return 0, fmt.Errorf("engine: reader not added: %w", err)
+	}
+	in, err := e.newInlet(len(e.inlets.all()), reader, e.leastRead(live))
+	if err != nil {
+		return 0, fmt.Errorf("engine: reader not added: %w", err)
+	}
+	if e.inlets.sealed || e.stopping.Load() || !e.cuts.Join() {
+		return 0, fmt.Errorf("engine: reader not added: %w", ErrEnded)
+	}
+	// From here on the last epoch cannot come, so the runners run on until the reader has ended, or the engine is closed. It cannot be taken back
+	// either: ctx does not matter any more.
+	for p, r := range e.partitionOn {
+		if err := e.send(context.Background(), r, func() { in.join(p) }); err != nil {
+			return 0, fmt.Errorf("engine: reader not added: %w", ErrEnded)
+		}
+	}
+	in.begin()
+	err = e.send(context.Background(), in.runner, func() {
+		e.inlets.add(in)
+		in.runner.add(in.router, fmt.Sprintf("reader/%d", in.id), in)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("engine: reader not added: %w", ErrEnded)
+	}
+	e.startPump(in)
+	return in.id, nil
+}
+
+// room says how many readers each runner has that have not ended, or why there can be none more.
+func (e *Engine) room() (live map[*runner]int, err error) {
+	all := e.inlets.all()
+	if len(all) == MaxReaders {
+		return nil, fmt.Errorf("it has had %d, more are not allowed", MaxReaders)
+	}
+	bytes := len(e.partitions) * e.cfg.RingSlots * core.ChunkBytes
+	live = map[*runner]int{}
+	for _, in := range all {
+		if n := in.compact(); n > 0 {
+			bytes += n
+			live[in.runner]++
+		}
+	}
+	if bytes > MaxRingBytes {
+		return nil, fmt.Errorf("with it there would be %d MiB of rings, at most %d MiB are allowed", bytes>>20, MaxRingBytes>>20)
+	}
+	return live, nil
+}
+
+// leastRead is the runner that has partitions and the fewest readers.
+func (e *Engine) leastRead(live map[*runner]int) (least *runner) {
+	for _, r := range e.partitionOn {
+		if least == nil || live[r] < live[least] {
+			least = r
+		}
+	}
+	return least
+}
+
+// RemoveReader ends a reader as Shutdown ends all: nothing more is read from it, what has been read is routed, and it is closed. Its groups and
+// counters stay. It returns when everything has been routed; the error says that there is no such reader, that the engine has ended
+// first, or why ctx was done. When the last reader ends the engine does.
+func (e *Engine) RemoveReader(ctx context.Context, reader int) error {
+	in, err := e.inlet(reader)
+	if err != nil {
+		return err
+	}
+	s := in.source.base()
+	s.leaving.Store(true)
+	if ps, ok := in.source.(*pumpSource); ok {
+		ps.pump.cancel()
+	}
+	s.bell.Ring()
+	select {
+	case <-in.gone:
+		return nil
+	default:
+	}
+	select {
+	case <-in.gone:
+		return nil
+	case <-in.runner.ended:
+		return fmt.Errorf("engine: %w", ErrEnded)
+	case <-ctx.Done():
+		return fmt.Errorf("engine: %w", context.Cause(ctx))
+	}
+}
+
+// inlet is that of a reader by its number.
+func (e *Engine) inlet(reader int) (*inlet, error) {
+	all := e.inlets.all()
+	if reader < 0 || reader >= len(all) {
+		return nil, fmt.Errorf("engine: no reader %d, there are %d", reader, len(all))
+	}
+	return all[reader], nil
+}
