@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -136,6 +137,44 @@ func TestRun(t *testing.T) {
 				t.Fatal("the checksum is the same for a batch more")
 			}
 		}
+	}
+}
+
+// Goal: the other ways to read what is being written have all records of all groups in a snapshot.
+func TestSnapshotRivals(t *testing.T) {
+	w := Workload{Groups: 100, Prepare: 1 << 12}
+	batches, err := w.Batches(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, impl := range sharedImpls {
+		m := impl.make()
+		var want int64
+		for _, b := range batches[0] {
+			m.apply(b)
+			want += int64(b.Len())
+		}
+		if c, ok := m.(*copiedMap); ok { // its writer copies, with the next batch
+			c.wanted.Store(true)
+			empty := record.NewBatch(batches[0][0].Schema(), 1)
+			c.apply(empty)
+		}
+		groups, records := 0, int64(0)
+		if c, ok := m.(*copiedMap); ok {
+			groups, records = count(maps.Values(*c.published.Load()))
+		} else {
+			groups, records = m.snapshot()
+		}
+		if groups != 100 || records != want || !m.get(batches[0][0].Column(0).Int64s[0]) || m.get(-12345) {
+			t.Errorf("%s: %d groups, %d records of %d", impl.name, groups, records, want)
+		}
+	}
+	if err := SnapshotRivals(w, time.Millisecond, 5*time.Millisecond, func(s SharedState) {
+		if s.T <= 0 || s.Snapshot <= 0 || s.GetNs <= 0 {
+			t.Errorf("%+v", s)
+		}
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -104,7 +104,10 @@ func Snapshots(w Workload, readers, partitions, cores int, interval, d time.Dura
 		if err != nil {
 			return c, err
 		}
-		f, err := slice(e, func(end time.Time) error { pacedGets(e, keys, end); return nil })
+		f, err := slice(e, func(end time.Time) error {
+			paced(end, func(n int) { get(e, keys[n%len(keys)]) })
+			return nil
+		})
 		if err != nil {
 			return c, err
 		}
@@ -219,8 +222,8 @@ func get(e *engine.Engine, k core.Key) bool {
 	return ok
 }
 
-// pacedGets reads a million groups a second.
-func pacedGets(e *engine.Engine, keys []core.Key, end time.Time) {
+// paced does something a million times a second until end.
+func paced(end time.Time, do func(n int)) {
 	const together = 100
 	begin := time.Now()
 	for n := 0; ; n += together {
@@ -232,7 +235,7 @@ func pacedGets(e *engine.Engine, keys []core.Key, end time.Time) {
 			runtime.Gosched()
 		}
 		for i := range together {
-			get(e, keys[(n+i)%len(keys)])
+			do(n + i)
 		}
 	}
 }

@@ -201,7 +201,7 @@ func TestCompare(t *testing.T) {
 	}{
 		{[]string{"scale", "--profile=seed", "--max=4", "--duration=50ms"}, 3, "efficiency"},
 		{[]string{"modes", "--workload=seed", "--passes=2"}, 3, "same_rows"},
-		{[]string{"snapshot", "--profile=u_1k", "--duration=100ms", "--interval=10ms"}, 1, "sync_p99_us"},
+		{[]string{"snapshot", "--profile=u_1k", "--duration=100ms", "--interval=10ms", "--rivals"}, 5, "interval_ms"},
 		{[]string{"locks", "--duration=20ms", "--writers=2"}, 7, "lock_wait_seconds"},
 		{[]string{"readers", "--max=2", "--duration=50ms"}, 2, "speedup"},
 	} {
