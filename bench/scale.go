@@ -172,6 +172,7 @@ func (s *pollSource) Next(core.Nanos) (*record.Batch, bool) {
 func (s *pollSource) Quarantine(record.Reject) bool { return true }
 func (s *pollSource) Cut(uint64) bool               { return true }
 func (s *pollSource) Wake() core.Nanos              { return 0 }
+func (s *pollSource) Complete() bool                { return true }
 
 // silent is the bell of agents that share a goroutine.
 type silent struct{}

@@ -78,11 +78,13 @@ func (s Stall) String() string {
 // A Bell wakes the runner at the other end of a ring, should it sleep. It is rung after each publication.
 type Bell interface{ Ring() }
 
-// Counters say what became of the records of one reader. In = Counted + Quarantined + Shed, always.
+// Counters say what became of the records of one reader. In = Counted + Filtered + Late + Quarantined + Shed, always.
 type Counters struct {
 	In          uint64 // records read
 	Counted     uint64 // records that went into a group
 	Keyless     uint64 // of those, the ones all of whose key columns are NULL
+	Filtered    uint64 // records that the plan's Where did not let pass
+	Late        uint64 // records that no window took any more
 	Quarantined uint64 // records that could not be read or that do not fit a chunk
 	Shed        uint64 // records of new groups for which there was no memory
 	Batches     uint64
@@ -97,6 +99,8 @@ func (c *Counters) Add(other Counters) {
 	c.In += other.In
 	c.Counted += other.Counted
 	c.Keyless += other.Keyless
+	c.Filtered += other.Filtered
+	c.Late += other.Late
 	c.Quarantined += other.Quarantined
 	c.Shed += other.Shed
 	c.Batches += other.Batches

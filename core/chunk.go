@@ -1,6 +1,9 @@
 package core
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 const (
 	// ChunkBytes is the size of a chunk, the slot of a ring. 64 KiB moves from core to core at the speed of memory, and a few
@@ -23,6 +26,13 @@ const (
 	chunkEnd                           // the mark of the end of input, and of every later epoch: nothing comes behind it
 )
 
+// Watermarks that are no times.
+const (
+	watermarkNone = math.MinInt64     // no record has come yet
+	watermarkIdle = math.MaxInt64 - 1 // none has come for so long that the reader does not hold windows back
+	watermarkEnd  = math.MaxInt64     // none will come
+)
+
 // A Chunk is one slot of a ring: rows of one reader for one partition, or a mark. It has no Go pointers.
 //
 // Its columns lie one behind the other, each with room for layout.rows words: hash, key words, arguments, and the NULL bits of the
@@ -34,9 +44,10 @@ type Chunk struct {
 	heapBytes uint32 // used of the heap
 	reader    ReaderID
 	// counters of the reader, in a mark: what it had routed before it
-	counters Counters
-	epoch    uint64 // of a mark
-	_        [chunkHeader - 24 - unsafe.Sizeof(Counters{})]byte
+	counters  Counters
+	epoch     uint64 // of a mark; of partial states their pane
+	watermark int64  // of the reader, in a mark: see watermarkNone
+	_         [chunkHeader - 32 - unsafe.Sizeof(Counters{})]byte
 
 	data [chunkWords]uint64
 }

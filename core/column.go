@@ -93,8 +93,8 @@ func (c Column[T]) Of(row Row) T {
 // AppendBytes appends the bytes of a text column to to; nothing where it is NULL.
 func (c Column[T]) AppendBytes(to []byte, row Row) []byte {
 	key, _ := c.row(row)
-	to = c.layout.keys.AppendString(to, key, row.image.table.Heap(), c.index)
-	runtime.KeepAlive(row.image) // what it points to is not the collector's
+	to = c.layout.keys.AppendString(to, key, row.groups.table.Heap(), c.index-c.layout.front)
+	runtime.KeepAlive(row.groups) // what it points to is not the collector's
 	return to
 }
 
@@ -105,16 +105,16 @@ func (c Column[T]) Null(row Row) bool { return c.value(row).Null }
 func (c Column[T]) Overflow(row Row) bool { return c.value(row).Overflow }
 
 func (c Column[T]) row(row Row) (key, states []uint64) {
-	if row.image.layout != c.layout {
+	if row.groups.layout != c.layout {
 		c.layout.check(row, c)
 	}
-	return row.image.table.Row(row.index)
+	return row.groups.table.Row(row.index)
 }
 
 func (c Column[T]) value(row Row) agg.Value {
 	key, states := c.row(row)
-	v := c.layout.value(key, states, c.index)
-	runtime.KeepAlive(row.image)
+	v := c.layout.value(row.groups, key, states, c.index)
+	runtime.KeepAlive(row.groups)
 	return v
 }
 

@@ -30,6 +30,7 @@ func (s *sliceSource) Next(Nanos) (*record.Batch, bool) {
 func (s *sliceSource) Quarantine(record.Reject) bool { s.rejected++; return true }
 func (s *sliceSource) Cut(uint64) bool               { return true }
 func (s *sliceSource) Wake() Nanos                   { return Never }
+func (s *sliceSource) Complete() bool                { return true }
 
 // run steps routers and partitions in one goroutine, in a random order, until all are done.
 func run(t *testing.T, plan *Plan, sources []Source, partitions, slots int, seed uint64) (*Owners, []*Image, []*Router) {
@@ -38,6 +39,12 @@ func run(t *testing.T, plan *Plan, sources []Source, partitions, slots int, seed
 }
 
 func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold, partitions, slots int, seed uint64) (*Owners, []*Image, []*Router) {
+	t.Helper()
+	return runLooking(t, plan, sources, route, fold, partitions, slots, seed, nil)
+}
+
+// runLooking is runRoute with a look at the cuts between any two steps, if there is one to be taken.
+func runLooking(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold, partitions, slots int, seed uint64, look func(*Cuts, *rand.Rand)) (*Owners, []*Image, []*Router) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	owners := NewOwners(partitions)
@@ -78,7 +85,7 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold
 					t.Logf("router %d: done %v ended %v marking %v marked %d flushing %v batch %v stall %v", a.id, a.done, a.ended, a.marking, a.marked, a.folder.flushing, a.batch != nil, a.stall)
 				case *Partition:
 					n, slot := cuts.Raised()
-					t.Logf("partition %d: done %v epoch %d missing %d left %d behind %v raised %d %d", a.id, a.done, a.epoch, a.missing, a.left, a.behind != nil, n, slot)
+					t.Logf("partition %d: done %v epoch %d missing %d left %d behind %v raised %d %d", a.id, a.done, a.epoch, a.missing, a.left, a.behind, n, slot)
 				}
 			}
 			t.Fatalf("seed %d: no end after %d steps", seed, steps)
@@ -92,7 +99,13 @@ func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold
 		if left == 0 {
 			break
 		}
-		agents[rng.IntN(len(agents))].Step(0)
+		if look != nil {
+			look(cuts, rng)
+		}
+		a := agents[rng.IntN(len(agents))]
+		if a.Step(0); a.Err() != nil {
+			t.Fatalf("seed %d: %v", seed, a.Err())
+		}
 	}
 	cut, _ := cuts.Pin()
 	return owners, cut.images, routers

@@ -8,6 +8,7 @@ import (
 
 	"github.com/velo-engine/velo/core/epoch"
 	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/core/window"
 )
 
 const (
@@ -41,6 +42,8 @@ type Cuts struct {
 	state *State
 	wake  func() // all routers and partitions
 
+	windows bool // the plan has any
+
 	// Written by the last to answer an epoch, in done; read behind the raise of the next.
 	owners *Owners // of what comes before the marks of the epoch in flight
 	move   move    // the shard that is being moved
@@ -53,7 +56,7 @@ type Cuts struct {
 // NewCuts makes the cuts of so many readers and partitions. Snapshots may hold up to held of them beside the current one. state bounds the memory
 // of the groups. ring wakes all routers and partitions.
 func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *State, ring func()) *Cuts {
-	c := &Cuts{state: state, wake: ring, owners: NewOwners(partitions)}
+	c := &Cuts{state: state, wake: ring, owners: NewOwners(partitions), windows: plan.Window != nil}
 	slots := ownTables - 1 + held
 	for range slots + 1 { // and that of the last epoch
 		c.cuts = append(c.cuts, &Cut{owners: c.owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters()})
@@ -71,7 +74,10 @@ func (c *Cuts) done(number uint64, slot int, complete bool) {
 		return
 	}
 	if cut.merged != nil {
-		cut.merged.table.Free()
+		for _, x := range cut.merged.panes {
+			x.table.Free()
+		}
+		cut.merged.forget()
 		cut.merged = nil
 	}
 	cut.once = sync.Once{}
@@ -121,7 +127,9 @@ func (c *Cut) Len() (n int) {
 // Bytes is about the memory that the groups need: rows, index and long keys of one table for each partition.
 func (c *Cut) Bytes() (n int) {
 	for _, m := range c.images {
-		n += m.table.Used()
+		for _, x := range m.panes {
+			n += x.table.Used()
+		}
 	}
 	return n
 }
@@ -142,8 +150,8 @@ func (c *Cut) All() iter.Seq[Row] {
 			return
 		}
 		for _, m := range c.images {
-			for row := range m.All() {
-				if !yield(row) {
+			for _, g := range m.sets() {
+				if !g.all(yield) {
 					return
 				}
 			}
@@ -160,6 +168,13 @@ func (c *Cut) Records() (n uint64) {
 	return n
 }
 
+// Closed is the end of the last window that is closed, in nanoseconds since 1970; false where the plan has no windows or none has closed. Groups of
+// windows that end up to there do not change any more.
+func (c *Cut) Closed() (end int64, ok bool) {
+	m := c.images[0]
+	return m.clock, m.layout.window != nil && m.clock > -window.MaxTime
+}
+
 // Counters say what had become of each reader's records at the epoch; nil before the first.
 func (c *Cut) Counters() []Counters { return countersOf(c.images) }
 
@@ -169,7 +184,7 @@ func newTable(l *layout, owners *Owners, id PartitionID, memory table.Memory) (*
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: partition %d: %w", l.plan.name(), id, err)
 	}
-	if l.keys.Columns() == 0 && owners.Of(Key{}) == id {
+	if l.keys.Columns() == 0 && l.window == nil && owners.Of(Key{}) == id {
 		t.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1))
 	}
 	return t, nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -60,11 +61,19 @@ type Fold struct {
 	Bytes    int
 }
 
-// folder is the part of a router that folds.
+// foldPanes bounds the panes that a router folds into side by side: records mostly come in about the order of their time.
+const foldPanes = 8
+
+// folder is the part of a router that folds: into a table for each pane of time that has come up, into one where the plan has no windows.
 type folder struct {
 	kernel
 	exchange Exchange
-	limit    int // bytes of the table
+	limit    int // bytes of the tables
+	state    *State
+
+	tables []foldTable // those that have been made
+	open   int         // of them, the ones that have a pane
+	of     func(id window.Pane, n int) *table.Table
 
 	on        bool   // fold the next records; else route them
 	records   uint64 // folded since the last flush
@@ -73,8 +82,13 @@ type folder struct {
 	routeLeft uint64 // records to route before folding again
 
 	flushing bool
-	row      int    // of the table, to send next
+	at, row  int    // of tables and of that table, to send next
 	partials uint64 // sent in this flush
+}
+
+type foldTable struct {
+	pane window.Pane
+	*table.Table
 }
 
 func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *State) (*folder, error) {
@@ -85,11 +99,86 @@ func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *Sta
 	if exchange == ExchangeRoute || exchange == ExchangeDirect {
 		return &folder{exchange: exchange}, nil
 	}
-	t, err := table.New(l.keys, l.init, state.memory())
-	if err != nil {
-		return nil, fmt.Errorf("core: plan %s: the table to fold into: %w", l.plan.name(), err)
+	f := &folder{kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, state: state, on: true, times: routeTimes}
+	f.of = f.tableOf
+	if err := f.grow(); err != nil {
+		return nil, err
 	}
-	return &folder{kernel: newKernel(l, t), exchange: exchange, limit: fold.Bytes, on: true, times: routeTimes}, nil
+	if l.window == nil {
+		f.open = 1
+	}
+	return f, nil
+}
+
+// grow makes one more table.
+func (f *folder) grow() error {
+	memory := f.state.memory()
+	if f.layout.window != nil {
+		memory.Groups = MaxPaneGroups
+	}
+	t, err := table.New(f.layout.keys, f.layout.init, memory)
+	if err != nil {
+		return fmt.Errorf("core: plan %s: a table to fold into: %w", f.layout.plan.name(), err)
+	}
+	f.tables = append(f.tables, foldTable{0, t})
+	return nil
+}
+
+// tableOf is the table of a pane; nil where all have another.
+func (f *folder) tableOf(id window.Pane, _ int) *table.Table {
+	for i := range f.tables[:f.open] {
+		if f.tables[i].pane == id {
+			return f.tables[i].Table
+		}
+	}
+	if f.open == len(f.tables) && (f.open == foldPanes || f.grow() != nil) {
+		return nil
+	}
+	x := &f.tables[f.open]
+	x.pane = id
+	f.open++
+	return x.Table
+}
+
+// room makes room for n records of the panes, nil where the plan has no windows, with so many bytes of long strings. False says that there is none.
+func (f *folder) room(panes []uint64, n, long int) bool {
+	if panes == nil {
+		return f.tables[0].Room(n, long)
+	}
+	last := panes[0] + 1
+	for _, id := range panes {
+		if id == last {
+			continue
+		}
+		last = id
+		if t := f.tableOf(window.Pane(id), n); t == nil || !t.Room(n, long) {
+			return false
+		}
+	}
+	return true
+}
+
+// groups is the number of groups in all tables, used about the bytes that they need.
+func (f *folder) groups() (n int) {
+	for i := range f.tables[:f.open] {
+		n += f.tables[i].Len()
+	}
+	return n
+}
+
+func (f *folder) used() (n int) {
+	for i := range f.tables[:f.open] {
+		n += f.tables[i].Used()
+	}
+	return n
+}
+
+// free gives the tables back.
+func (f *folder) free() {
+	for i := range f.tables {
+		f.tables[i].Free()
+	}
+	f.on, f.tables, f.open = false, nil, 0
 }
 
 // routed counts records that were routed and says whether to fold again.
@@ -112,14 +201,20 @@ func (r *Router) fold() bool {
 			long += int(bytes)
 		}
 	}
-	if !f.table.Room(n, long) {
-		if f.flushing = f.table.Len() > 0; !f.flushing {
+	panes := r.stripePanes()
+	if !f.room(panes, n, long) {
+		if f.flushing = f.groups() > 0; !f.flushing {
 			f.on, f.routeLeft = false, routeTimes*uint64(n)
 		}
 		return false
 	}
 	nulls, heap := r.stripe(&f.kernel)
-	f.apply(r.keys.Hashes, heap, nulls)
+	if panes == nil {
+		f.table = f.tables[0].Table
+		f.apply(r.keys.Hashes, heap, nulls)
+	} else {
+		f.applyPanes(panes, r.keys.Hashes, heap, nulls, f.of, func(*table.Table) {})
+	}
 	f.records += uint64(n)
 	r.counters.Folded += uint64(n)
 	return true
@@ -127,7 +222,7 @@ func (r *Router) fold() bool {
 
 // folded looks, after a batch, whether it is time to flush.
 func (r *Router) folded() {
-	if f := r.folder; f.on && f.table.Used() > f.limit {
+	if f := r.folder; f.on && f.used() > f.limit {
 		f.flushing = true
 	}
 }
@@ -136,17 +231,20 @@ func (r *Router) folded() {
 // Behind the last it decides how to go on.
 func (r *Router) flush() (sent int) {
 	f, l := r.folder, r.layout
-	for n := f.table.Len(); f.row < n; f.row++ {
-		key, states := f.table.Row(f.row)
-		hash := l.keys.HashKey(key)
-		p := int(r.owners.of[shardOf(hash)])
-		if !r.sendPartial(p, hash, key, states) {
-			r.stall = StallRing
-			return sent
+	for ; f.at < f.open; f.at, f.row = f.at+1, 0 {
+		t := &f.tables[f.at]
+		for n := t.Len(); f.row < n; f.row++ {
+			key, states := t.Row(f.row)
+			hash := l.keys.HashKey(key)
+			p := int(r.owners.of[shardOf(hash)])
+			if !r.sendPartial(p, t, hash, key, states) {
+				r.stall = StallRing
+				return sent
+			}
+			sent++
+			f.partials++
+			r.counters.Partials++
 		}
-		sent++
-		f.partials++
-		r.counters.Partials++
 	}
 	for p, c := range r.open {
 		if c != nil {
@@ -154,8 +252,13 @@ func (r *Router) flush() (sent int) {
 		}
 	}
 	r.counters.Flushes++
-	f.flushing, f.row = false, 0
-	f.table.Reset()
+	f.flushing, f.at, f.row = false, 0, 0
+	for i := range f.tables[:f.open] {
+		f.tables[i].Reset()
+	}
+	if l.window != nil {
+		f.open = 0
+	}
 	if f.exchange == ExchangeAuto {
 		if f.records >= leastReduction*f.partials {
 			f.low, f.times = 0, routeTimes
@@ -168,9 +271,9 @@ func (r *Router) flush() (sent int) {
 	return sent
 }
 
-// sendPartial writes one group into the open chunk of a partition. False says that its ring is full.
-func (r *Router) sendPartial(p int, hash uint64, key, states []uint64) bool {
-	l, f := r.layout, r.folder
+// sendPartial writes one group of a table into the open chunk of a partition. False says that its ring is full.
+func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uint64) bool {
+	l := r.layout
 	bytes := 0
 	for _, w := range l.keys.Strings() {
 		if record.IsLong(key[w+2]) {
@@ -179,7 +282,7 @@ func (r *Router) sendPartial(p int, hash uint64, key, states []uint64) bool {
 		}
 	}
 	c := r.open[p]
-	if c != nil && (c.kind != chunkPartials || int(c.rows) == l.partialRows || int(c.heapBytes)+bytes > l.heapSize()) {
+	if c != nil && (c.kind != chunkPartials || c.epoch != uint64(t.pane) || int(c.rows) == l.partialRows || int(c.heapBytes)+bytes > l.heapSize()) {
 		r.commit(p)
 		c = nil
 	}
@@ -187,6 +290,7 @@ func (r *Router) sendPartial(p int, hash uint64, key, states []uint64) bool {
 		if c = r.openChunk(p, chunkPartials); c == nil {
 			return false
 		}
+		c.epoch = uint64(t.pane)
 	}
 	i := int(c.rows)
 	c.data[i] = hash
@@ -199,7 +303,7 @@ func (r *Router) sendPartial(p int, hash uint64, key, states []uint64) bool {
 	for _, w := range l.keys.Strings() {
 		if record.IsLong(key[w+2]) {
 			off, n := record.LongPlace(key[w+1])
-			copy(c.heap(l)[c.heapBytes:], f.table.Heap()[off:off+n])
+			copy(c.heap(l)[c.heapBytes:], t.Heap()[off:off+n])
 			c.data[(1+w+1)*l.partialRows+i] = record.PlaceLong(uint64(c.heapBytes), n)
 			c.heapBytes += uint32(n)
 		}

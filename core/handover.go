@@ -61,12 +61,14 @@ func (p *Partition) handOver() (work int) {
 		return 0 // the old owner may not have put its image there
 	case h.from == nil && h.to == p.id:
 		// The slot is not used again before this partition and the old owner have answered the next epoch, and both do that behind this.
-		h.from = p.cuts.cuts[h.slot].images[h.move.from].table
+		h.from = p.cuts.cuts[h.slot].images[h.move.from].panes[0].table
 		h.taken = newStripe(p.layout)
 		p.given = p.given.with(h.shard, false, 0)
 	case h.from == nil:
-		h.from = p.table
+		h.from = p.panes[0].live.table
 	}
+	p.panes[0].touched = true
+
 	for last := min(h.row+handoverRows, h.from.Len()); !h.over && h.row < last; h.row++ {
 		key, states := h.from.Row(h.row)
 		hash := p.layout.keys.HashKey(key)
@@ -75,7 +77,7 @@ func (p *Partition) handOver() (work int) {
 		}
 		h.rows++
 		if h.to != p.id {
-			p.table.Clear(h.row)
+			h.from.Clear(h.row)
 			continue
 		}
 		if h.taken.add(hash, key, states); len(h.taken.hashes) == stripeRows {
@@ -108,8 +110,9 @@ func (p *Partition) takeStripe() {
 	s := &p.handover.taken
 	if len(s.hashes) > 0 {
 		copy(p.words, s.words)
+		p.reader, p.table = 0, p.panes[0].live.table
 		p.merge(s.hashes, p.handover.from.Heap(), s.states)
-		p.noRoom(0)
+		p.noRoom(p.table)
 	}
 	s.reset()
 }

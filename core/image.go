@@ -3,38 +3,202 @@ package core
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/core/window"
 )
+
+// groups are some groups in one table: those of a pane in a partition, of a window, or all of a partition where the plan has no windows. They do not
+// change while a cut that shows them is pinned.
+type groups struct {
+	layout *layout
+	table  *table.Table
+	given  *given // shards that other partitions have now; nil where there are none
+	end    int64  // of the window, where each pane is one or they have been merged to one
+
+	slots int // the slots of cuts that show them; the partition's own
+}
+
+// len is their number.
+func (g *groups) len() int {
+	if g.given != nil {
+		return g.table.Len() - g.given.all
+	}
+	return g.table.Len()
+}
+
+// isGiven says whether row i is of a shard that another partition has now.
+func (g *groups) isGiven(i int) bool {
+	key, _ := g.table.Row(i)
+	return g.given.is[shardOf(g.layout.keys.HashKey(key))]
+}
+
+// get finds the group of a key.
+func (g *groups) get(k Key) (Row, bool) {
+	i, ok := g.table.Get(k.hash, k.words, k.heap)
+	return Row{g, i}, ok
+}
+
+// all yields every group.
+func (g *groups) all(yield func(Row) bool) bool {
+	for i := range g.table.Len() {
+		if g.given != nil && g.isGiven(i) {
+			continue
+		}
+		if !yield(Row{g, i}) {
+			return false
+		}
+	}
+	return true
+}
 
 // An Image is what one partition published: its groups at one cut through all readers. It does not change while its cut is pinned, so any
 // number of goroutines may read it.
 type Image struct {
 	layout   *layout
-	table    *table.Table
-	counters []Counters // of each reader at the cut; nil before the first
-	shed     []uint64   // records of each reader that found no room here
-	given    *given     // shards that other partitions have now; nil where there are none
+	panes    []paneImage // by time; one where the plan has no windows
+	counters []Counters  // of each reader at the cut; nil before the first
+	shed     []uint64    // records of each reader that found no room here
+	late     []uint64    // and that came to a window which was closed here
+	clock    int64       // windows that end up to here are closed
+
+	// merged are the windows that several panes make and that somebody has read. Whoever misses one puts it in front, by a CAS.
+	merged atomic.Pointer[mergedWindow]
 }
 
-// Len is the number of groups.
-func (m *Image) Len() int {
-	if m.given != nil {
-		return m.table.Len() - m.given.all
+// paneImage is a pane in an image.
+type paneImage struct {
+	pane window.Pane
+	*groups
+}
+
+// mergedWindow is a window that several panes make, merged by the first who reads it.
+type mergedWindow struct {
+	end    int64
+	next   *mergedWindow
+	once   sync.Once
+	groups *groups
+}
+
+// forget lets go of the windows that were merged.
+func (m *Image) forget() {
+	for w := m.merged.Swap(nil); w != nil; w = w.next {
+		if w.groups != nil {
+			w.groups.table.Free()
+		}
 	}
-	return m.table.Len()
 }
 
-// isGiven says whether row i is of a shard that another partition has now.
-func (m *Image) isGiven(i int) bool {
-	key, _ := m.table.Row(i)
-	return m.given.is[shardOf(m.layout.keys.HashKey(key))]
+// mergedWindow is the entry of a window.
+func (m *Image) mergedWindow(end int64) *mergedWindow {
+	for {
+		first := m.merged.Load()
+		for w := first; w != nil; w = w.next {
+			if w.end == end {
+				return w
+			}
+		}
+		w := &mergedWindow{end: end, next: first}
+		if m.merged.CompareAndSwap(first, w) {
+			return w
+		}
+	}
+}
+
+// Len is the number of groups; of a plan with windows, in all of them.
+func (m *Image) Len() (n int) {
+	for _, g := range m.sets() {
+		n += g.len()
+	}
+	return n
+}
+
+// All yields every group, window by window, in no order that means anything within one.
+func (m *Image) All() iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		for _, g := range m.sets() {
+			if !g.all(yield) {
+				return
+			}
+		}
+	}
+}
+
+// Get finds the group of a key of the same plan.
+func (m *Image) Get(k Key) (Row, bool) {
+	if g := m.set(k.window); g != nil {
+		return g.get(k)
+	}
+	return Row{}, false
+}
+
+// sets are the groups of the image: all, or those of each window, in their order.
+func (m *Image) sets() []*groups {
+	w := m.layout.window
+	if w == nil {
+		return []*groups{m.panes[0].groups}
+	}
+	var sets []*groups
+	for _, end := range m.ends() {
+		sets = append(sets, m.set(end))
+	}
+	return sets
+}
+
+// ends are the windows that have groups, as far as they are kept, by their ends.
+func (m *Image) ends() (ends []int64) {
+	c := &m.layout.window.clock
+	oldest := m.layout.window.oldest(m.clock)
+	for _, p := range m.panes {
+		first, last := c.Ends(p.pane)
+		for end := max(first, oldest); end <= last; end = c.NextEnd(end) {
+			ends = append(ends, end)
+		}
+	}
+	slices.Sort(ends)
+	return slices.Compact(ends)
+}
+
+// set is the groups of the window with this end, or all where the plan has no windows; nil where there are none.
+func (m *Image) set(end int64) *groups {
+	w := m.layout.window
+	if w == nil {
+		return m.panes[0].groups
+	}
+	if end < w.oldest(m.clock) {
+		return nil
+	}
+	var panes []*groups
+	for _, p := range m.panes {
+		if first, last := w.clock.Ends(p.pane); first <= end && end <= last {
+			panes = append(panes, p.groups)
+		}
+	}
+	switch {
+	case len(panes) == 0:
+		return nil
+	case len(panes) == 1 && panes[0].end == end:
+		return panes[0]
+	}
+	x := m.mergedWindow(end)
+	x.once.Do(func() {
+		var err error
+		if x.groups, err = mergeGroups(m.layout, panes); err != nil {
+			// The system has no memory at all: what make does then.
+			panic(fmt.Sprintf("core: %v", err))
+		}
+		x.groups.end = end
+	})
+	return x.groups
 }
 
 // countersOf are those of each reader at the cut, of the images of all partitions: what a reader had routed, but for what the partitions had no
-// room for.
+// room for or found late.
 func countersOf(images []*Image) []Counters {
 	// Every partition has got the same marks, but for those of a reader that has only just joined, and those say nothing yet.
 	var counters []Counters
@@ -48,71 +212,56 @@ func countersOf(images []*Image) []Counters {
 			counters[r].Shed += n
 			counters[r].Counted -= n
 		}
-	}
-	return counters
-}
-
-// Get finds the group of a key of the same plan.
-func (m *Image) Get(k Key) (Row, bool) {
-	i, ok := m.table.Get(k.hash, k.words, k.heap)
-	return Row{m, i}, ok
-}
-
-// All yields every group, in no order that means anything.
-func (m *Image) All() iter.Seq[Row] {
-	return func(yield func(Row) bool) {
-		for i := range m.table.Len() {
-			if m.given != nil && m.isGiven(i) {
-				continue
-			}
-			if !yield(Row{m, i}) {
-				return
-			}
+		for r, n := range m.late {
+			counters[r].Late += n
+			counters[r].Counted -= n
 		}
 	}
+	return counters
 }
 
 // A Row is one group of a result. It is valid as long as the snapshot that it comes from. Its columns are read by a Column,
 // see ColumnOf.
 type Row struct {
-	image *Image
-	index int
+	groups *groups
+	index  int
 }
 
-// mergeImages makes one image of those of all partitions, for a route that scatters groups. The images do not change.
-// The error says that the system has no memory for it.
-func mergeImages(images []*Image) (*Image, error) {
-	m := images[0]
-	l := m.layout
-	groups := 0
-	for _, m := range images {
-		groups += m.Len()
+// mergeGroups makes one set of groups of several. Those do not change. The error says that the system has no memory for it.
+func mergeGroups(l *layout, sets []*groups) (*groups, error) {
+	most := 0
+	for _, g := range sets {
+		most += g.len()
 	}
-	t, err := table.New(l.keys, l.init, table.Memory{Groups: groups})
+	t, err := table.New(l.keys, l.init, table.Memory{Groups: most})
 	if err != nil {
-		return nil, fmt.Errorf("core: plan %s: cannot merge the images of the partitions: %w", l.plan.name(), err)
+		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", l.plan.name(), err)
 	}
-	merged := &Image{layout: l, table: t, counters: countersOf(images)}
+	merged := &groups{layout: l, table: t}
 	hashes, places := make([]uint64, 0, stripeRows), make([]uint64, stripeRows)
 	words := make([][]uint64, l.keys.Words())
 	for w := range words {
 		words[w] = make([]uint64, stripeRows)
 	}
-	for _, m := range images {
-		for from := 0; from < m.table.Len(); from += stripeRows {
-			to := min(from+stripeRows, m.table.Len())
+	for _, g := range sets {
+		for from := 0; from < g.table.Len(); {
 			hashes = hashes[:0]
-			for i := from; i < to; i++ {
-				key, _ := m.table.Row(i)
-				hashes = append(hashes, l.keys.HashKey(key))
-				for w := range words {
-					words[w][i-from] = key[w]
+			var of [stripeRows]int
+			for ; from < g.table.Len() && len(hashes) < stripeRows; from++ {
+				if g.given != nil && g.isGiven(from) {
+					continue
 				}
+				key, _ := g.table.Row(from)
+				of[len(hashes)] = from
+				for w := range words {
+					words[w][len(hashes)] = key[w]
+				}
+				hashes = append(hashes, l.keys.HashKey(key))
 			}
-			rows := merged.table.FindOrCreate(hashes, words, m.table.Heap(), places)
-			for i := from; i < to; i++ {
-				_, states := m.table.Row(i)
-				_, sum := merged.table.Row(merged.table.RowAt(rows.Off[i-from]))
+			rows := merged.table.FindOrCreate(hashes, words, g.table.Heap(), places)
+			for i := range hashes {
+				_, states := g.table.Row(of[i])
+				_, sum := merged.table.Row(merged.table.RowAt(rows.Off[i]))
 				for _, s := range l.states {
 					n := s.fn.Words()
 					s.fn.Merge(sum[s.word:s.word+n], states[s.word:s.word+n])
@@ -120,9 +269,30 @@ func mergeImages(images []*Image) (*Image, error) {
 			}
 		}
 	}
-	runtime.KeepAlive(images)
+	runtime.KeepAlive(sets)
 	if shed, err := t.Shed(); shed > 0 {
-		return nil, fmt.Errorf("core: plan %s: cannot merge the images of the partitions: %w", l.plan.name(), err)
+		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", l.plan.name(), err)
+	}
+	return merged, nil
+}
+
+// mergeImages makes one image of those of all partitions, for a route that scatters groups. The images do not change.
+// The error says that the system has no memory for it.
+func mergeImages(images []*Image) (*Image, error) {
+	merged := &Image{layout: images[0].layout, counters: countersOf(images), clock: images[0].clock}
+	byPane := map[window.Pane][]*groups{}
+	for _, m := range images {
+		for _, x := range m.panes {
+			byPane[x.pane] = append(byPane[x.pane], x.groups)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(byPane)) {
+		g, err := mergeGroups(merged.layout, byPane[id])
+		if err != nil {
+			return nil, err
+		}
+		g.end = byPane[id][0].end
+		merged.panes = append(merged.panes, paneImage{id, g})
 	}
 	return merged, nil
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/core/window"
 )
 
 // A kernel adds stripes of records to the groups of a table: first the row of each record is found or made, then the aggregates go over
@@ -17,10 +18,99 @@ type kernel struct {
 	args  [][]uint64
 
 	from [agg.MaxWords]uint64 // scratch of merge
+
+	gathered *gathered // of a plan with windows
+}
+
+// gathered are the records of one pane, taken out of a stripe that has several, and the places that they had.
+type gathered struct {
+	places        [stripeRows]uint32
+	left          [stripeRows]uint32 // places of records of panes that have not had their turn
+	hashes, nulls [stripeRows]uint64
+	words, args   [][]uint64
 }
 
 func newKernel(l *layout, t *table.Table) kernel {
-	return kernel{layout: l, table: t, words: make([][]uint64, l.keys.Words()), args: make([][]uint64, len(l.args))}
+	k := kernel{layout: l, table: t, words: make([][]uint64, l.keys.Words()), args: make([][]uint64, len(l.args))}
+	if l.window != nil {
+		k.gathered = &gathered{words: make([][]uint64, len(k.words)), args: make([][]uint64, len(k.args))}
+		for _, columns := range [][][]uint64{k.gathered.words, k.gathered.args} {
+			for c := range columns {
+				columns[c] = make([]uint64, stripeRows)
+			}
+		}
+	}
+	return k
+}
+
+// allEqual says whether all words are the same: records mostly come in about the order of their time.
+func allEqual(words []uint64) bool {
+	var differ uint64
+	for _, w := range words {
+		differ |= w ^ words[0]
+	}
+	return differ == 0
+}
+
+// applyPanes is apply for records of several panes: a word each says which. tableOf gives the table for so many records of a pane, nil where they
+// are dropped; done is called with it behind that.
+func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls []uint64,
+	tableOf func(pane window.Pane, n int) *table.Table, done func(*table.Table),
+) {
+	if allEqual(panes) {
+		if k.table = tableOf(window.Pane(panes[0]), len(panes)); k.table != nil {
+			k.apply(hashes, heap, nulls)
+			done(k.table)
+		}
+		return
+	}
+	g := k.gathered
+	words, args := k.words, k.args
+	left := g.left[:len(panes)]
+	for i := range left {
+		left[i] = uint32(i)
+	}
+	for len(left) > 0 {
+		pane := panes[left[0]]
+		n, rest := 0, left[:0]
+		for _, i := range left {
+			if panes[i] == pane {
+				g.places[n] = i
+				n++
+			} else {
+				rest = append(rest, i)
+			}
+		}
+		left = rest
+		if k.table = tableOf(window.Pane(pane), n); k.table == nil {
+			continue
+		}
+		places := g.places[:n]
+		pick := func(to, from []uint64) []uint64 {
+			for i, at := range places {
+				to[i] = from[at]
+			}
+			return to[:n]
+		}
+		k.words, k.args = g.words, g.args
+		for w, from := range words {
+			g.words[w] = pick(g.words[w][:stripeRows], from)
+		}
+		for a, from := range args {
+			if g.args[a] = g.args[a][:stripeRows]; from == nil {
+				g.args[a] = g.args[a][:0]
+				continue
+			}
+			g.args[a] = pick(g.args[a], from)
+		}
+		var some []uint64
+		if nulls != nil {
+			some = pick(g.nulls[:], nulls)
+		}
+		k.apply(pick(g.hashes[:], hashes), heap, some)
+		k.words, k.args = words, args
+		done(k.table)
+	}
 }
 
 // apply adds the records with these hashes, whose keys are k.words with their long strings in heap, and whose arguments are k.args.

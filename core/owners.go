@@ -56,6 +56,8 @@ func (c *Cuts) RequestMove(shard int, to PartitionID) (*Move, error) {
 	switch {
 	case c.cuts[0].scattered:
 		return nil, errors.New("core: cannot move a shard: the route does not go by key")
+	case c.windows:
+		return nil, errors.New("core: cannot move a shard of a plan with windows")
 	case c.state.sheds():
 		return nil, errors.New("core: cannot move a shard of a plan that sheds: a group that finds no room would be lost")
 	case shard < 0 || shard >= Shards || int(to) >= len(c.cuts[0].images):

@@ -1,10 +1,14 @@
 package core
 
 import (
+	"cmp"
+	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/ring"
 )
@@ -21,8 +25,10 @@ const copyPerStep = 1 << 20
 // # At an epoch
 //
 // It drains the rings of the readers whose mark it lacks and holds the others: their marks stay in their rings. When it has them all it publishes
-// its table, takes another that nobody reads any more as its live one, and lets that catch up, a piece at a time. Then it takes the marks
+// the tables of its panes, takes others that nobody reads any more as its live ones, and lets those catch up, a piece at a time. Then it takes the marks
 // out and goes on. Until then the rings are not empty, so no router applies anything in place.
+//
+// The marks carry the watermarks of the readers, so all partitions close the same windows in the same epoch.
 type Partition struct {
 	id    PartitionID
 	cuts  *Cuts
@@ -32,32 +38,43 @@ type Partition struct {
 	kernel
 	states [][]uint64 // of partial states
 
-	first  *Owners      // before any shard moved
-	memory table.Memory // of its tables
-	tables []*Image     // all of them; the live one's image is its table and what it will say
-	live   *Image
-	behind *Image // what live has to catch up with, nil where it has
+	first  *Owners // before any shard moved
+	panes  []*pane // in their order; one where the plan has no windows
+	last   *pane   // that was looked up last
+	gone   []*pane // that the newest epoch does not show, and older ones do
+	unused []*pane // that nobody shows
+	behind bool    // some have yet to catch up
 
-	// The readers whose last mark has come, those held at the mark of the next epoch, and the counters of each as of its last mark.
-	ended    []bool
-	held     []bool
-	left     int // readers that have not ended
-	missing  int // of those, the ones that are not held
-	counters []Counters
-	epoch    uint64 // answered
-	done     bool   // the last of them
+	tables func(id window.Pane, n int) *table.Table // tableOf and noRoom, made once
+	full   func(*table.Table)
+
+	// The readers whose last mark has come, those held at the mark of the next epoch, and the counters and watermark of each as of its last mark.
+	ended      []bool
+	held       []bool
+	left       int // readers that have not ended
+	missing    int // of those, the ones that are not held
+	counters   []Counters
+	watermarks []int64
+	closed     int64  // windows that end up to here are
+	epoch      uint64 // answered
+	done       bool   // the last of them
 
 	handover *handover // what is to be done for a shard that moves, nil where there is nothing
 	given    *given    // shards that have gone to other partitions
 
-	state *State
-	shed  []uint64 // records of each reader that found no room
-	err   error    // and why, where that ends the plan
+	state  *State
+	reader ReaderID // whose records are being applied
+	shed   []uint64 // records of each reader that found no room
+	tooOld []uint64 // and that came for a closed window
+	err    error    // why the plan must end, nil where it need not
 
 	// For other goroutines; single writer, stored once per Step.
-	rows, partials, groups, bytes, sheds, late, copied atomic.Uint64
-	rowCount, partialCount, shedCount, copyCount       uint64
+	rows, partials, groups, bytes, sheds, late, copied, live atomic.Uint64
+	rowCount, partialCount, shedCount, copyCount             uint64
 }
+
+// unusedPanes is how many panes that nobody shows are kept for the next ones, with their memory.
+const unusedPanes = 4
 
 // NewPartition makes a partition without groups. in and bells have an entry for each reader.
 func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells []Bell, state *State, cuts *Cuts) (*Partition, error) {
@@ -66,22 +83,34 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 		return nil, err
 	}
 	p := &Partition{
-		id: id, cuts: cuts, in: slices.Clone(in), bells: slices.Clone(bells), states: make([][]uint64, len(l.init)), first: cuts.owners, memory: state.memory(),
+		id: id, cuts: cuts, in: slices.Clone(in), bells: slices.Clone(bells), states: make([][]uint64, len(l.init)), first: cuts.owners,
 		ended: make([]bool, len(in)), held: make([]bool, len(in)), left: len(in), missing: len(in),
-		counters: make([]Counters, len(in)), state: state, shed: make([]uint64, len(in)),
+		counters: make([]Counters, len(in)), watermarks: make([]int64, len(in)), state: state, shed: make([]uint64, len(in)), tooOld: make([]uint64, len(in)),
+		closed: -window.MaxTime,
 	}
-	p.memory.Twins = state.twins()
+	for r := range in {
+		p.watermarks[r] = watermarkNone
+	}
 	p.kernel = newKernel(l, nil)
-	for range ownTables {
-		if p.live, err = p.newImage(); err != nil {
+	p.tables, p.full = p.tableOf, p.noRoom
+	for _, c := range cuts.cuts {
+		c.images[id] = &Image{layout: l, clock: p.closed}
+	}
+	if l.window == nil {
+		x, err := p.newPane(0)
+		if err != nil {
 			return nil, err
 		}
+		for slot := range ownTables - 1 { // that of slot 0 is the cut of epoch 0
+			g, err := x.spare(p)
+			if err != nil {
+				return nil, err
+			}
+			x.show(slot, g)
+			cuts.cuts[slot].images[id].panes = []paneImage{{x.id, g}}
+		}
+		x.live.table.Live()
 	}
-	for slot, m := range p.tables[:ownTables-1] { // that of slot 0 is the cut of epoch 0
-		cuts.cuts[slot].images[id] = m
-	}
-	p.table = p.live.table
-	p.table.Live()
 	p.store()
 	return p, nil
 }
@@ -92,22 +121,93 @@ func (p *Partition) Join(in *ring.Consumer[Chunk], bell Bell) (answered uint64) 
 	p.in, p.bells = append(p.in, in), append(p.bells, bell)
 	p.ended, p.held = append(p.ended, false), append(p.held, false)
 	p.counters, p.shed = append(p.counters, Counters{}), append(p.shed, 0)
+	p.watermarks, p.tooOld = append(p.watermarks, watermarkNone), append(p.tooOld, 0)
 	p.left++
 	p.missing++
 	return p.epoch
 }
 
-// newImage makes another table, and the image that it will be.
-func (p *Partition) newImage() (*Image, error) {
-	memory := p.memory
-	memory.Extra = len(p.tables) >= ownTables
-	t, err := newTable(p.layout, p.first, p.id, memory)
-	if err != nil {
-		return nil, err
+// newPane makes a pane with a live table, and puts it in its place.
+func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
+	if n := len(p.unused); n > 0 {
+		x, p.unused = p.unused[n-1], p.unused[:n-1]
+		x.reuse()
+	} else {
+		x = &pane{memory: p.state.memory(), bySlot: make([]*groups, len(p.cuts.cuts))}
+		x.memory.Twins = p.state.twins()
+		if p.layout.window != nil {
+			x.memory.Groups = MaxPaneGroups
+		}
+		if x.live, err = x.newGroups(p); err != nil {
+			return nil, err
+		}
 	}
-	m := &Image{layout: p.layout, table: t}
-	p.tables = append(p.tables, m)
-	return m, nil
+	x.id = id
+	if w := p.layout.window; w != nil {
+		x.first, x.last = w.clock.Ends(id)
+		for _, g := range x.tables {
+			g.end = x.first
+		}
+		if x.first != x.last {
+			for _, g := range x.tables {
+				g.end = manyWindows
+			}
+		}
+	}
+	at, _ := slices.BinarySearchFunc(p.panes, id, func(x *pane, id window.Pane) int { return cmp.Compare(x.id, id) })
+	p.panes = slices.Insert(p.panes, at, x)
+	x.live.table.Live()
+	return x, nil
+}
+
+// manyWindows is the end of groups that are in several windows.
+const manyWindows = math.MinInt64
+
+// tableOf is the live table for n records of a pane; nil where they are dropped, counted.
+func (p *Partition) tableOf(id window.Pane, n int) *table.Table {
+	x := p.last
+	if x == nil || x.id != id || x.live == nil {
+		if x = p.pane(id); x == nil {
+			p.tooOld[p.reader] += uint64(n)
+			return nil
+		}
+		p.last = x
+	}
+	x.touched = true
+	return x.live.table
+}
+
+// pane is the pane with this id; nil where all its windows are closed, or there is no room, which ends the plan.
+func (p *Partition) pane(id window.Pane) *pane {
+	if w := p.layout.window; w != nil {
+		if first, _ := w.clock.Ends(id); first <= p.closed { // closed while the reader was idle: some of its windows, or all
+			var late bool
+			if id, late = w.clock.PaneOf(w.clock.PaneBegin(id), p.closed); late {
+				return nil
+			}
+		}
+	}
+	at, found := slices.BinarySearchFunc(p.panes, id, func(x *pane, id window.Pane) int { return cmp.Compare(x.id, id) })
+	if found {
+		return p.panes[at]
+	}
+	if len(p.panes) >= MaxPanes {
+		p.fail(fmt.Errorf("core: plan %s: more than %d panes of time are open: windows do not close because a reader brings nothing (Window.Idle), or times are far apart",
+			p.layout.plan.name(), MaxPanes))
+		return nil
+	}
+	x, err := p.newPane(id)
+	if err != nil {
+		p.fail(p.state.full(p.layout.plan.name(), 0, err))
+		return nil
+	}
+	return x
+}
+
+func (p *Partition) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
 }
 
 // PartitionStats are the counters of a partition.
@@ -115,6 +215,7 @@ type PartitionStats struct {
 	Rows     uint64 // records applied
 	Partials uint64 // partial states merged
 	Groups   uint64
+	Panes    uint64 // pieces of time that it has groups of, one where the plan has no windows
 	Bytes    uint64 // memory of the groups, that of their images included
 	Shed     uint64 // records that found no room
 	Late     uint64 // times that memory was used before it had been made present
@@ -123,23 +224,39 @@ type PartitionStats struct {
 
 // Stats are the partition's counters as of its last Step. Any goroutine may call it.
 func (p *Partition) Stats() PartitionStats {
-	return PartitionStats{p.rows.Load(), p.partials.Load(), p.groups.Load(), p.bytes.Load(), p.sheds.Load(), p.late.Load(), p.copied.Load()}
+	return PartitionStats{p.rows.Load(), p.partials.Load(), p.groups.Load(), p.live.Load(), p.bytes.Load(), p.sheds.Load(), p.late.Load(), p.copied.Load()}
 }
 
 func (p *Partition) store() {
 	p.rows.Store(p.rowCount)
 	p.partials.Store(p.partialCount)
-	p.groups.Store(uint64(p.table.Len()))
-	bytes := 0
-	for i, m := range p.tables {
-		bytes += m.table.Bytes()
-		if i < ownTables && m != p.live {
-			m.table.Prepare(p.table)
+	groups, bytes, late := 0, 0, 0
+	for _, x := range p.panes {
+		live := x.live
+		if live == nil {
+			live = x.shown
+		}
+		groups += live.table.Len()
+		late += live.table.Late()
+		for i, g := range x.tables {
+			bytes += g.table.Bytes()
+			if i < ownTables && g != live {
+				g.table.Prepare(live.table)
+			}
 		}
 	}
+	for _, others := range [][]*pane{p.gone, p.unused} {
+		for _, x := range others {
+			for _, g := range x.tables {
+				bytes += g.table.Bytes()
+			}
+		}
+	}
+	p.groups.Store(uint64(groups))
+	p.live.Store(uint64(len(p.panes)))
 	p.bytes.Store(uint64(bytes))
 	p.sheds.Store(p.shedCount)
-	p.late.Store(uint64(p.table.Late()))
+	p.late.Store(uint64(late))
 	p.copied.Store(p.copyCount)
 }
 
@@ -148,7 +265,7 @@ func (p *Partition) Done() bool { return p.done }
 
 // Wake is never: readers give a partition work, and they ring; so does whoever raises an epoch.
 func (p *Partition) Wake() Nanos {
-	if p.behind != nil {
+	if p.behind {
 		return 0
 	}
 	return Never
@@ -170,7 +287,7 @@ func (p *Partition) Step(Nanos) (work int) {
 	if p.done {
 		return 0
 	}
-	if p.behind != nil {
+	if p.behind {
 		return p.catchUp()
 	}
 	for range p.in {
@@ -224,13 +341,13 @@ func (p *Partition) drain(r, most int) (chunks int) {
 			}
 			p.held[r] = true
 			p.missing--
-			p.counters[r] = c.counters
+			p.counters[r], p.watermarks[r] = c.counters, c.watermark
 			return chunks // release takes it out
 		case chunkEnd:
 			p.ended[r] = true
 			p.left--
 			p.missing--
-			p.counters[r] = c.counters
+			p.counters[r], p.watermarks[r] = c.counters, c.watermark
 			p.release(r)
 			p.in[r] = nil // its memory can go
 			return chunks
@@ -250,67 +367,116 @@ func (p *Partition) release(r int) {
 	p.bells[r].Ring()
 }
 
-// publish answers an epoch: the table becomes the image of the partition in the epoch's slot, and what was there becomes the live table. Where
+// publish answers an epoch: the live tables become what the partition shows in the epoch's slot, and others take their places. Where
 // there is no memory for that the partition goes on as it was, and the epoch has no cut.
 func (p *Partition) publish(number uint64, slot int) {
 	if invariants.Enabled && number != p.epoch+1 {
 		panic("core: an epoch was passed over")
 	}
 	p.epoch = number
-	images := p.cuts.cuts[slot].images
 	if m := p.cuts.move; m.epoch == number && m.from != m.to && (m.from == p.id || m.to == p.id) {
 		p.handover = &handover{move: m, slot: slot}
 	}
-	p.live.counters = append(p.live.counters[:0], p.counters...)
-	p.live.shed = append(p.live.shed[:0], p.shed...)
-	p.live.given = p.given
-	if p.cuts.IsLast(slot) {
-		p.done = true
-		images[p.id] = p.live
-		p.cuts.Answer(true)
-		return
+	isLast := p.cuts.IsLast(slot)
+	if w := p.layout.window; w != nil {
+		p.closed = max(p.closed, w.closed(p.watermark()))
+		p.dropOld(slot)
 	}
-	next := images[p.id]
-	var err error
-	if next == nil {
-		if next, err = p.newImage(); err != nil {
+	m := p.cuts.cuts[slot].images[p.id]
+	m.forget()
+	m.panes = m.panes[:0]
+	for _, x := range p.panes {
+		if x.live != nil {
+			x.live.given = p.given
+		}
+		if isLast || p.layout.window != nil && x.last <= p.closed {
+			x.seal(slot)
+		} else if err := x.publish(p, slot); err != nil {
 			p.cuts.Answer(false)
-			p.resume()
+			p.catchUp() // those that have published
 			return
 		}
-		images[p.id] = next
+		m.panes = append(m.panes, paneImage{x.id, x.bySlot[slot]})
 	}
-	if err = next.table.Follow(p.table); err != nil {
-		p.cuts.Answer(false)
-		p.resume()
-		return
-	}
-	p.table.Freeze(func(yield func(*table.Table) bool) {
-		for _, m := range p.tables {
-			if m != p.live && !yield(m.table) {
-				return
-			}
-		}
-	})
-	images[p.id] = p.live
-	p.behind, p.live = p.live, next
-	p.table = next.table
-	// Nobody takes the image before the table has caught up with it: the epoch after the next can be the first to, and this
+	m.counters = append(m.counters[:0], p.counters...)
+	m.shed = append(m.shed[:0], p.shed...)
+	m.late = append(m.late[:0], p.tooOld...)
+	m.clock = p.closed
+	p.done = isLast
+	p.behind = !isLast
+	// Nobody takes an image before its table has caught up with it: the epoch after the next can be the first to, and this
 	// partition has to answer the next before.
 	p.cuts.Answer(true)
 }
 
-// catchUp copies a piece of what the live table lacks, and goes on where it lacks nothing.
-func (p *Partition) catchUp() (work int) {
-	copied, done, err := p.table.CatchUp(p.behind.table, copyPerStep)
-	p.copyCount += uint64(copied)
-	if err == nil && done {
-		p.table.Live()
-		p.behind = nil
-		p.resume()
+// watermark is the least of all readers that hold windows back. Every partition has got the same from the same marks.
+func (p *Partition) watermark() int64 {
+	least, idle := int64(watermarkEnd), false
+	for _, w := range p.watermarks {
+		if w == watermarkIdle {
+			idle = true
+			continue
+		}
+		least = min(least, w)
 	}
-	if err != nil && p.err == nil {
-		p.err = p.state.full(p.layout.plan.name(), p.table.Len(), err)
+	if least == watermarkEnd && idle {
+		return watermarkNone // nobody says anything
+	}
+	return least
+}
+
+// dropOld takes the panes that are not kept any more out, gives what the slot showed of them back, and keeps some of those that nobody shows.
+func (p *Partition) dropOld(slot int) {
+	oldest := p.layout.window.oldest(p.closed)
+	n := 0
+	for n < len(p.panes) && p.panes[n].last < oldest && p.panes[n].live == nil {
+		n++
+	}
+	p.gone = append(p.gone, p.panes[:n]...)
+	p.panes = slices.Delete(p.panes, 0, n)
+	p.last = nil
+	p.gone = slices.DeleteFunc(p.gone, func(x *pane) bool {
+		x.show(slot, nil)
+		if x.shows() {
+			return false
+		}
+		if len(p.unused) < unusedPanes {
+			p.unused = append(p.unused, x)
+		} else {
+			x.free()
+		}
+		return true
+	})
+}
+
+// catchUp copies a piece of what the live tables lack, and goes on where they lack nothing.
+func (p *Partition) catchUp() (work int) {
+	left := copyPerStep
+	p.behind = false
+	for _, x := range p.panes {
+		if !x.behind {
+			continue
+		}
+		if left <= 0 {
+			p.behind = true
+			break
+		}
+		copied, done, err := x.live.table.CatchUp(x.shown.table, left)
+		p.copyCount += uint64(copied)
+		left -= copied
+		switch {
+		case err != nil:
+			p.fail(p.state.full(p.layout.plan.name(), x.live.table.Len(), err))
+			p.behind = true
+		case done:
+			x.live.table.Live()
+			x.behind = false
+		default:
+			p.behind = true
+		}
+	}
+	if !p.behind && !p.done {
+		p.resume()
 	}
 	p.store()
 	return 1
@@ -342,31 +508,46 @@ func (p *Partition) applyChunk(c *Chunk) {
 				p.args[i] = c.column(l, column, n)[from:to]
 			}
 		}
-		var nulls []uint64
+		var nulls, panes []uint64
 		if l.hasNulls {
-			nulls = c.column(l, l.columns-1, n)[from:to]
+			nulls = c.column(l, l.nulls, n)[from:to]
 		}
-		p.apply(c.column(l, 0, n)[from:to], heap, nulls)
+		if l.window != nil {
+			panes = c.column(l, l.window.chunk, n)[from:to]
+		}
+		p.applyStripe(c.reader, c.column(l, 0, n)[from:to], heap, nulls, panes)
 	}
-	p.applied(c.reader, n)
 }
 
-// applied counts n records of a reader that have been applied, but for those that found no room.
-func (p *Partition) applied(reader ReaderID, n int) {
-	p.rowCount += uint64(n) - p.noRoom(reader)
+// applyStripe adds the records of a stripe, those of p.words and p.args, to the groups of their panes, of which panes has a word each where
+// the plan has windows.
+func (p *Partition) applyStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
+	p.reader = reader
+	old := p.tooOld[reader]
+	if panes == nil {
+		x := p.panes[0]
+		x.touched = true
+		p.table = x.live.table
+		p.apply(hashes, heap, nulls)
+		p.noRoom(p.table)
+	} else {
+		p.applyPanes(panes, hashes, heap, nulls, p.tables, p.full)
+	}
+	p.rowCount += uint64(len(hashes)) - (p.tooOld[reader] - old)
 }
 
-// noRoom counts the records of a reader that have found no room since it was last called.
-func (p *Partition) noRoom(reader ReaderID) (n uint64) {
-	shed, cause := p.table.Shed()
-	if n = shed - p.shedCount; n > 0 {
-		p.shedCount = shed
-		p.shed[reader] += n
-		if !p.state.sheds() && p.err == nil {
-			p.err = p.state.full(p.layout.plan.name(), p.table.Len(), cause)
-		}
+// noRoom counts the records that have found no room in a table since it was last asked.
+func (p *Partition) noRoom(t *table.Table) {
+	records, cause := t.TakeShed()
+	if records == 0 {
+		return
 	}
-	return n
+	p.shedCount += records
+	p.rowCount -= records
+	p.shed[p.reader] += records
+	if !p.state.sheds() {
+		p.fail(p.state.full(p.layout.plan.name(), t.Len(), cause))
+	}
 }
 
 // A router whose runner steps the partition too may apply its records in place, with these two. They are not called while the ring
@@ -379,16 +560,15 @@ func (p *Partition) direct(c *Chunk) {
 	p.store()
 }
 
-// directStripe adds records that lie elsewhere: those of p.words and p.args, see kernel.apply.
-func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, nulls []uint64) {
+// directStripe adds records that lie elsewhere: those of p.words and p.args, see applyStripe.
+func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
 	p.checkLive()
-	p.apply(hashes, heap, nulls)
-	p.applied(reader, len(hashes))
+	p.applyStripe(reader, hashes, heap, nulls, panes)
 	p.store()
 }
 
 func (p *Partition) checkLive() {
-	if invariants.Enabled && p.behind != nil {
+	if invariants.Enabled && p.behind {
 		panic("core: records are applied to a table that has not caught up")
 	}
 }
@@ -397,6 +577,18 @@ func (p *Partition) checkLive() {
 func (p *Partition) mergeChunk(c *Chunk) {
 	l := p.layout
 	n := int(c.rows)
+	p.partialCount += uint64(n)
+	p.reader = c.reader
+	records := n
+	if l.rowsWord >= 0 {
+		records = 0
+		for _, of := range c.partialColumn(l, 1+len(p.words)+l.rowsWord, n) {
+			records += int(of)
+		}
+	}
+	if p.table = p.tableOf(window.Pane(c.epoch), records); p.table == nil {
+		return
+	}
 	heap := c.heap(l)[:c.heapBytes]
 	for from := 0; from < n; from += stripeRows {
 		to := min(from+stripeRows, n)
@@ -408,6 +600,5 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		}
 		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states)
 	}
-	p.partialCount += uint64(n)
-	p.noRoom(c.reader) // ends the plan: one that sheds never folds
+	p.noRoom(p.table) // ends the plan: one that sheds never folds
 }

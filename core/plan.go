@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/table"
@@ -68,6 +69,9 @@ type Plan struct {
 	// Aggregates are the computed columns, after the keys in the result.
 	Aggregates []Aggregate
 
+	// Window divides the groups by event time; nil does not.
+	Window *Window
+
 	once   sync.Once
 	layout *layout
 	err    error
@@ -93,6 +97,10 @@ func (p *Plan) String() string {
 	var b strings.Builder
 	b.WriteString("SELECT ")
 	sep := ""
+	if p.Window != nil {
+		b.WriteString(WindowStart + ", " + WindowEnd)
+		sep = ", "
+	}
 	for _, k := range p.Keys {
 		b.WriteString(sep + k)
 		sep = ", "
@@ -111,13 +119,17 @@ func (p *Plan) String() string {
 	if p.Source != nil {
 		b.WriteString(" FROM " + p.Source.Name())
 	}
-	if len(p.Keys) > 0 {
-		b.WriteString(" GROUP BY " + strings.Join(p.Keys, ", "))
+	by := p.Keys
+	if p.Window != nil {
+		by = append(slices.Clone(by), fmt.Sprintf("%v on %s", p.Window.Windows, p.Window.Column))
+	}
+	if len(by) > 0 {
+		b.WriteString(" GROUP BY " + strings.Join(by, ", "))
 	}
 	return b.String()
 }
 
-// Result is the schema of the result: the keys, then the aggregates.
+// Result is the schema of the result: the bounds of the window where there are any, the keys, then the aggregates.
 func (p *Plan) Result() (*record.Schema, error) {
 	l, err := p.compile()
 	if err != nil {
@@ -128,12 +140,13 @@ func (p *Plan) Result() (*record.Schema, error) {
 
 // A Key is the key of one group, encoded and hashed once, to look it up in any number of snapshots of the plan.
 type Key struct {
-	hash  uint64
-	words []uint64
-	heap  []byte
+	hash   uint64
+	words  []uint64
+	heap   []byte
+	window int64 // its end
 }
 
-// Key encodes a key: a value per key column, in their order, nil for NULL. Integers of any Go type, bool, float64, string, []byte,
+// Key encodes a key: a value per key column, in their order, nil for NULL. Of a plan with windows the end of the window comes first, a time.Time. Integers of any Go type, bool, float64, string, []byte,
 // time.Time and record.Decimal fit their columns; the error names the one that does not. It allocates: make a Key
 // once and use it often.
 func (p *Plan) Key(values ...any) (Key, error) {
@@ -141,11 +154,24 @@ func (p *Plan) Key(values ...any) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
+	var end int64
+	if l.window != nil {
+		var at any
+		if len(values) > 0 {
+			at = values[0]
+			values = values[1:]
+		}
+		t, ok := at.(time.Time)
+		if !ok {
+			return Key{}, fmt.Errorf("core: plan %s: the first value of the key is %T, expected the window's end, a time.Time", p.name(), at)
+		}
+		end = t.UnixNano()
+	}
 	words, heap, err := l.keys.EncodeValues(values...)
 	if err != nil {
 		return Key{}, fmt.Errorf("core: plan %s: %w", p.name(), err)
 	}
-	return Key{l.keys.HashKey(words), words, heap}, nil
+	return Key{l.keys.HashKey(words), words, heap, end}, nil
 }
 
 func (p *Plan) name() string {
@@ -166,13 +192,17 @@ type layout struct {
 	source *record.Schema
 	result *record.Schema
 	keys   *record.KeyLayout
+	window *windowing // nil where the plan has no windows
+	front  int        // columns of the result before the keys
 
 	// Chunk columns: hash, key words, the args whose values are needed, and the NULL bits of the args where hasNulls.
 	args        []argument
 	hasNulls    bool
+	nulls       int // their column
 	columns     int
 	rows        int // rows of a chunk
 	partialRows int // groups of a chunk of partial states
+	rowsWord    int // the state that counts the records of a group, as a word of its states; -1 where there is none
 	heapAt      int // word of a chunk's data where the heap begins; len(data) where there is none
 
 	// Row of a table: key words, then the states.
@@ -213,7 +243,7 @@ func compile(p *Plan) (*layout, error) {
 	if p.Source == nil {
 		return nil, errors.New("core: plan: no source schema")
 	}
-	l := &layout{plan: p, source: p.Source}
+	l := &layout{plan: p, source: p.Source, rowsWord: -1}
 	column := func(of, name string) (int, bool) {
 		i, ok := p.Source.Index(name)
 		if !ok {
@@ -223,6 +253,14 @@ func compile(p *Plan) (*layout, error) {
 	}
 	var keys []int
 	var fields []record.Field
+	if p.Window != nil {
+		w, err := compileWindow(p.Window, p.Source)
+		if err != nil {
+			fault("%w", err)
+		}
+		l.window, l.front = w, 2
+		fields = append(fields, record.Field{Name: WindowStart, Type: record.Timestamp}, record.Field{Name: WindowEnd, Type: record.Timestamp})
+	}
 	for _, name := range p.Keys {
 		if i, ok := column("key", name); ok {
 			keys = append(keys, i)
@@ -248,7 +286,17 @@ func compile(p *Plan) (*layout, error) {
 	if len(l.args) > maxArguments {
 		return nil, fmt.Errorf("core: plan %s: aggregates of %d columns, at most %d are allowed", p.name(), len(l.args), maxArguments)
 	}
-	l.place(bound)
+	if l.window != nil && l.window.idle > 0 {
+		// A partial state that comes too late says how many records it stands for.
+		if fn, err := agg.Bind(Count); err == nil {
+			hidden := boundAggregate{kind: Count, fn: fn, arg: -1, by: -1}
+			l.place(append(bound, hidden))
+			l.rowsWord = l.outputs[len(l.outputs)-1].word
+			l.outputs = l.outputs[:len(l.outputs)-1]
+		}
+	} else {
+		l.place(bound)
+	}
 	placed := make([]agg.Placed, len(l.states))
 	for i, s := range l.states {
 		placed[i] = agg.Placed{Func: s.fn, Arg: s.arg, By: s.by, Word: s.word}
@@ -273,6 +321,11 @@ func compile(p *Plan) (*layout, error) {
 		}
 	}
 	if l.hasNulls {
+		l.nulls = l.columns
+		l.columns++
+	}
+	if l.window != nil {
+		l.window.chunk = l.columns
 		l.columns++
 	}
 	// Where keys may be long, half of the chunk is for their bytes.

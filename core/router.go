@@ -26,6 +26,9 @@ type Source interface {
 	// two batches until it says so.
 	Cut(epoch uint64) bool
 
+	// Complete says, behind done, whether that was the end of its input: not that it failed or was told to stop.
+	Complete() bool
+
 	// Wake is when Next is worth another call even if nobody rings.
 	Wake() Nanos
 }
@@ -62,14 +65,17 @@ type Router struct {
 	destined bool // counts, bytes, only and dest are those of the stripe
 	dest     [stripeRows]uint32
 	nulls    [stripeRows]uint64
-	long     []byte // the long strings of a stripe with several text columns
-	turn     int    // the partition that a stripe goes to next, of RouteRoundRobin
+	panes    []uint64 // of each row, of a plan with windows
+	long     []byte   // the long strings of a stripe with several text columns
+	turn     int      // the partition that a stripe goes to next, of RouteRoundRobin
 	context  RouteContext
 
 	stall Stall // why the last Step had no work
 
 	counters  Counters
 	published publishedCounters
+
+	times times
 
 	epoch   uint64 // whose marks have been sent, or are being sent
 	late    bool   // it has joined while the next epoch was in flight, and has not sent its mark
@@ -82,7 +88,7 @@ type Router struct {
 // publishedCounters are Counters as other goroutines may read them: stored by the router once per Step, so each is
 // right for itself and they are of slightly different moments.
 type publishedCounters struct {
-	in, counted, keyless, quarantined, batches, folded, direct, partials, flushes atomic.Uint64
+	in, counted, keyless, filtered, late, quarantined, batches, folded, direct, partials, flushes atomic.Uint64
 
 	groups atomic.Uint64 // of the router's own table
 }
@@ -92,6 +98,8 @@ func (p *publishedCounters) store(c *Counters) {
 	p.in.Store(c.In)
 	p.counted.Store(c.Counted)
 	p.keyless.Store(c.Keyless)
+	p.filtered.Store(c.Filtered)
+	p.late.Store(c.Late)
 	p.quarantined.Store(c.Quarantined)
 	p.batches.Store(c.Batches)
 	p.folded.Store(c.Folded)
@@ -102,7 +110,7 @@ func (p *publishedCounters) store(c *Counters) {
 
 func (p *publishedCounters) load() Counters {
 	return Counters{
-		In: p.in.Load(), Counted: p.counted.Load(), Keyless: p.keyless.Load(), Quarantined: p.quarantined.Load(), Batches: p.batches.Load(),
+		In: p.in.Load(), Counted: p.counted.Load(), Keyless: p.keyless.Load(), Filtered: p.filtered.Load(), Late: p.late.Load(), Quarantined: p.quarantined.Load(), Batches: p.batches.Load(),
 		Folded: p.folded.Load(), Direct: p.direct.Load(), Partials: p.partials.Load(), Flushes: p.flushes.Load(),
 	}
 }
@@ -137,6 +145,10 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 		if local[p] != nil {
 			r.beside[p] = new(Chunk)
 		}
+	}
+	r.times.init()
+	if l.window != nil {
+		r.panes = make([]uint64, stripeRows)
 	}
 	return r, nil
 }
@@ -193,17 +205,23 @@ func (r *Router) Step(now Nanos) (work int) {
 		// The number comes before the look at the source: what was sent to it before the epoch was raised is there.
 		if number, _ := r.cuts.Raised(); number > r.epoch && (r.late || r.source.Cut(number)) {
 			r.epoch, r.late = number, false
+			r.times.lookIdle(r.layout.window, now)
 			return work + r.startMarks()
 		}
 		b, done := r.source.Next(now)
 		if done {
 			r.ended = true
+			if r.source.Complete() {
+				r.times.watermark = watermarkEnd
+			}
+			r.times.idle = false
 			return work + r.startMarks()
 		}
 		if b == nil {
 			r.stall = StallInput
 			return work + r.publish(false)
 		}
+		r.times.last = now
 		r.take(b)
 		work++
 	}
@@ -223,7 +241,7 @@ func (r *Router) startMarks() (work int) {
 	if m := &r.cuts.move; !r.ended && m.epoch == r.epoch { // nobody changes it before this router's marks are there
 		r.next = m.owners
 	}
-	if f := r.folder; f.table != nil && f.table.Len() > 0 {
+	if f := r.folder; f.groups() > 0 {
 		f.flushing = true
 		return 1
 	}
@@ -232,9 +250,7 @@ func (r *Router) startMarks() (work int) {
 
 func (r *Router) publishCounters() {
 	r.published.store(&r.counters)
-	if t := r.folder.table; t != nil {
-		r.published.groups.Store(uint64(t.Len()))
-	}
+	r.published.groups.Store(uint64(r.folder.groups()))
 }
 
 // FoldedGroups is the number of groups that the router has folded and not sent yet. Any goroutine may call it.
@@ -285,6 +301,7 @@ func (r *Router) scatter() (rows int) {
 		r.counters.Counted += uint64(n)
 		r.counters.Keyless += uint64(r.keys.Keyless)
 		rows += n
+		r.times.watermark = r.times.next
 		r.from, r.encoded = r.to, false
 	}
 	return rows
@@ -297,6 +314,13 @@ func (r *Router) encode() bool {
 	l := r.layout
 	for r.from < r.batch.Len() {
 		r.to = min(r.from+min(stripeRows, l.rows), r.batch.Len())
+		if l.window != nil {
+			if ok, room := r.timely(); !room {
+				return false
+			} else if !ok {
+				continue
+			}
+		}
 		l.keys.Encode(r.batch, r.from, r.to, r.keys)
 		fit := r.longFit()
 		if fit == r.to-r.from {
@@ -304,6 +328,9 @@ func (r *Router) encode() bool {
 		}
 		if fit > 0 {
 			r.to = r.from + fit
+			if l.window != nil {
+				r.timely() // the watermark is that of fewer rows; they are the first of those that it took
+			}
 			l.keys.Encode(r.batch, r.from, r.to, r.keys)
 			break
 		}
@@ -363,8 +390,16 @@ func (r *Router) direct() bool {
 	}
 	p := r.local[r.only]
 	nulls, heap := r.stripe(&p.kernel)
-	p.directStripe(r.id, r.keys.Hashes, heap, nulls)
+	p.directStripe(r.id, r.keys.Hashes, heap, nulls, r.stripePanes())
 	return true
+}
+
+// stripePanes are the panes of the rows of the stripe; nil where the plan has no windows.
+func (r *Router) stripePanes() []uint64 {
+	if r.panes == nil {
+		return nil
+	}
+	return r.panes[:r.to-r.from]
 }
 
 // stripe gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of its long strings go with them.
@@ -431,7 +466,7 @@ func (r *Router) ensure(p, rows, bytes int) bool {
 // nothing is in the ring that would come after it and the partition has not just published (then the ring has this router's mark, unless it has only
 // just joined).
 func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
-	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && r.local[p].behind == nil {
+	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && !r.local[p].behind {
 		r.open[p] = c
 		c.begin(kind, r.id)
 		return c
@@ -511,6 +546,9 @@ func (r *Router) copyRows() {
 	if l.hasNulls {
 		put(r.nullBits())
 	}
+	if r.panes != nil {
+		put(r.stripePanes())
+	}
 	if r.keys.Long > 0 {
 		r.copyLong()
 	}
@@ -588,12 +626,8 @@ func (r *Router) mark() (sent int) {
 	kind := chunkMark
 	if r.ended {
 		kind = chunkEnd
-		if f := r.folder; f.table != nil { // everything in it has been sent
-			f.on = false
-			f.table.Free()
-			f.table = nil
-			r.published.groups.Store(0)
-		}
+		r.folder.free() // everything in it has been sent
+		r.published.groups.Store(0)
 	}
 	for ; r.marked < len(r.out); r.marked++ {
 		p := r.marked
@@ -606,7 +640,7 @@ func (r *Router) mark() (sent int) {
 			return sent
 		}
 		s[0].begin(kind, r.id)
-		s[0].counters, s[0].epoch = r.counters, r.epoch
+		s[0].counters, s[0].epoch, s[0].watermark = r.counters, r.epoch, r.times.mark()
 		r.commit(p)
 		sent++
 	}

@@ -33,32 +33,39 @@ func ScannerOf[T any](p *Plan) (Scanner[T], error) {
 // fit its field.
 func (s Scanner[T]) Scan(row Row, v *T) error {
 	s.layout.check(row, s.decoder)
-	key, states := row.image.table.Row(row.index)
+	key, states := row.groups.table.Row(row.index)
 	var text [64]byte
 	for i := range s.decoder.Fields() {
 		column := s.decoder.Column(i)
-		value := s.layout.value(key, states, column)
+		value := s.layout.value(row.groups, key, states, column)
 		var bytes []byte
 		if s.layout.result.Field(column).Type == record.String {
-			bytes = s.layout.keys.AppendString(text[:0], key, row.image.table.Heap(), column)
+			bytes = s.layout.keys.AppendString(text[:0], key, row.groups.table.Heap(), column-s.layout.front)
 		}
 		if err := s.decoder.Set(v, i, value.Bits, bytes, value.Null); err != nil {
 			return err
 		}
 	}
-	runtime.KeepAlive(row.image) // what the words point to is not the collector's
+	runtime.KeepAlive(row.groups) // what the words point to is not the collector's
 	return nil
 }
 
 // check panics where a row is of another plan than what reads it.
 func (l *layout) check(row Row, reader fmt.Stringer) {
-	if row.image.layout != l {
-		panic(fmt.Sprintf("core: %v of plan %s used on a row of plan %s", reader, l.plan.name(), row.image.layout.plan.name()))
+	if row.groups.layout != l {
+		panic(fmt.Sprintf("core: %v of plan %s used on a row of plan %s", reader, l.plan.name(), row.groups.layout.plan.name()))
 	}
 }
 
 // value is the value of a column of the result, of a text only whether it is NULL.
-func (l *layout) value(key, states []uint64, column int) agg.Value {
+func (l *layout) value(g *groups, key, states []uint64, column int) agg.Value {
+	if column < l.front {
+		if column == 0 {
+			return agg.Value{Bits: uint64(l.window.clock.Begin(g.end))}
+		}
+		return agg.Value{Bits: uint64(g.end)}
+	}
+	column -= l.front
 	if column >= l.keys.Columns() {
 		o := &l.outputs[column-l.keys.Columns()]
 		return o.fn.Result(states[o.word:])
@@ -66,7 +73,7 @@ func (l *layout) value(key, states []uint64, column int) agg.Value {
 	switch {
 	case l.keys.IsNull(key, column):
 		return agg.Value{Null: true}
-	case l.result.Field(column).Type == record.String:
+	case l.result.Field(column+l.front).Type == record.String:
 		return agg.Value{}
 	}
 	return agg.Value{Bits: l.keys.Word(key, column)}
@@ -76,50 +83,56 @@ func (l *layout) value(key, states []uint64, column int) agg.Value {
 // the next.
 func (m *Image) Batches(rows int) iter.Seq[*record.Batch] {
 	return func(yield func(*record.Batch) bool) {
-		l := m.layout
-		b := record.NewBatch(l.result, rows)
-		var text []byte
-		for i := range m.table.Len() {
-			if m.given != nil && m.isGiven(i) {
-				continue
-			}
-			key, states := m.table.Row(i)
-			text = text[:0]
-			var ends [record.MaxKeyColumns]int // of the text of each key column
-			for c := range l.keys.Columns() {
-				if l.result.Field(c).Type == record.String {
-					text = l.keys.AppendString(text, key, m.table.Heap(), c)
-				}
-				ends[c] = len(text)
-			}
-			if !b.Add(len(text)) {
-				if !yield(b) {
-					return
-				}
-				b.Reset()
-				b.Add(len(text))
-			}
-			for c := range l.result.Len() {
-				v := l.value(key, states, c)
-				switch typ := l.result.Field(c).Type; {
-				case v.Null:
-					b.SetNull(c)
-				case typ == record.String:
-					begin := 0
-					if c > 0 {
-						begin = ends[c-1]
-					}
-					b.SetBytes(c, text[begin:ends[c]])
-				default:
-					b.Column(c).Words()[b.Len()-1] = v.Bits
-				}
+		b := record.NewBatch(m.layout.result, rows)
+		for _, g := range m.sets() {
+			if !g.batches(b, yield) {
+				return
 			}
 		}
-		runtime.KeepAlive(m)
 		if b.Len() > 0 {
 			yield(b)
 		}
 	}
+}
+
+// batches adds the groups to a batch, which it yields and empties each time that it is full.
+func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
+	l := g.layout
+	var text []byte
+	for i := range g.table.Len() {
+		if g.given != nil && g.isGiven(i) {
+			continue
+		}
+		key, states := g.table.Row(i)
+		text = text[:0]
+		var ends [record.MaxKeyColumns + 1]int // of the text of each key column; in front of the first
+		for c := range l.keys.Columns() {
+			if l.result.Field(l.front+c).Type == record.String {
+				text = l.keys.AppendString(text, key, g.table.Heap(), c)
+			}
+			ends[c+1] = len(text)
+		}
+		if !b.Add(len(text)) {
+			if !yield(b) {
+				return false
+			}
+			b.Reset()
+			b.Add(len(text))
+		}
+		for c := range l.result.Len() {
+			v := l.value(g, key, states, c)
+			switch typ := l.result.Field(c).Type; {
+			case v.Null:
+				b.SetNull(c)
+			case typ == record.String:
+				b.SetBytes(c, text[ends[c-l.front]:ends[c-l.front+1]])
+			default:
+				b.Column(c).Words()[b.Len()-1] = v.Bits
+			}
+		}
+	}
+	runtime.KeepAlive(g)
+	return true
 }
 
 // Batches yields all groups in batches of the result's schema, of up to so many rows. A batch is valid until the next.
@@ -130,10 +143,10 @@ func (c *Cut) Batches(rows int) iter.Seq[*record.Batch] {
 			images = []*Image{m}
 		}
 		for _, m := range images {
-			for b := range m.Batches(rows) {
-				if !yield(b) {
-					return
-				}
+			more := true
+			m.Batches(rows)(func(b *record.Batch) bool { more = yield(b); return more })
+			if !more {
+				return
 			}
 		}
 	}

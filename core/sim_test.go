@@ -76,6 +76,7 @@ func (s *simSource) raise(epoch uint64) {
 }
 func (s *simSource) Quarantine(record.Reject) bool { return true }
 func (s *simSource) Wake() Nanos                   { return Never }
+func (s *simSource) Complete() bool                { return true }
 
 // sim is one run.
 type sim struct {
@@ -349,7 +350,7 @@ func (s *sim) state() string {
 		case *Router:
 			fmt.Fprintf(&b, "router %d: done %v ended %v marking %v to %d epoch %d flushing %v batch %v\n", a.id, a.done, a.ended, a.marking, a.marked, a.epoch, a.folder.flushing, a.batch != nil)
 		case *Partition:
-			fmt.Fprintf(&b, "partition %d: done %v epoch %d missing %d of %d behind %v handover %+v\n", a.id, a.done, a.epoch, a.missing, a.left, a.behind != nil, a.handover)
+			fmt.Fprintf(&b, "partition %d: done %v epoch %d missing %d of %d behind %v handover %+v\n", a.id, a.done, a.epoch, a.missing, a.left, a.behind, a.handover)
 		}
 	}
 	return b.String()

@@ -100,6 +100,9 @@ func (s *source) status() ReaderState {
 	return state
 }
 
+// Complete says whether the reader has come to the end of its input, behind that.
+func (s *source) Complete() bool { return ReaderState(s.state.Load()) == Ended }
+
 // Quarantine takes a record that the router could not take.
 func (s *source) Quarantine(r record.Reject) bool { return s.reject(r) }
 

@@ -136,8 +136,9 @@ func (t *Table) Free() {
 	}
 }
 
-// Reset takes all groups out and keeps the memory.
+// Reset takes all groups out and keeps the memory. What its twins have it does not know any more.
 func (t *Table) Reset() {
+	t.tracks, t.all = false, true
 	t.near.reset()
 	t.buckets.count, t.buckets.split = 0, 0
 	t.used, t.heapUsed = 0, 0
@@ -174,6 +175,13 @@ func (t *Table) Used() int { return t.used*(int(t.rowBytes)+2*bucketSize/splitLo
 
 // Shed is the number of records that found no room for a new group, and why: nil where there are none.
 func (t *Table) Shed() (records uint64, err error) { return t.shed, t.err }
+
+// TakeShed is Shed since it was last taken.
+func (t *Table) TakeShed() (records uint64, err error) {
+	records, err = t.shed, t.err
+	t.shed = 0
+	return records, err
+}
 
 // Late is how often memory was used before its pages had been made present.
 func (t *Table) Late() int { return t.rows.Late() + t.buckets.region.Late() }

@@ -1,0 +1,217 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/record"
+)
+
+// A Window says that a plan's groups are kept for spans of event time: the result has a row for each key in each window, with the columns
+// WindowStart and WindowEnd in front of the keys.
+//
+// A window is open until the watermark has passed its end by Lateness: then it is closed, in all partitions at the same epoch, and does not
+// change any more. The watermark of a reader is the greatest event time that it has brought, less OutOfOrder; that of the engine is the least
+// of all readers that are not idle, as of the epoch. A record that no window takes any more, by its own reader's watermark, is late: it is counted, and dropped. So
+// which records are late does not depend on how readers, partitions and exchanges come to run, but for a reader that was idle.
+//
+// When every reader has ended, all windows close. They do not where the engine is shut down or a reader has failed: what has not come might have been in them.
+type Window struct {
+	window.Windows
+
+	Column     string        // the event time: a timestamp that is never NULL. A record whose time is beyond window.MaxTime goes to quarantine
+	OutOfOrder time.Duration // how much later than others a record may come
+	Lateness   time.Duration // how long windows stay open behind the watermark
+
+	// Idle is how long a reader may bring nothing and still hold windows back; 0 is for ever. When it comes back some of its records may be late
+	// for windows that have closed without it.
+	Idle time.Duration
+
+	// Retain is how many closed windows snapshots show, the last ones; 0 is DefaultRetain. A window that Output has not written is kept in any case.
+	Retain int
+}
+
+const (
+	// WindowStart is the column of a window's begin, which is included.
+	WindowStart = "window_start"
+
+	// WindowEnd is that of its end, which is not.
+	WindowEnd = "window_end"
+
+	// DefaultRetain is how many closed windows snapshots show.
+	DefaultRetain = 1
+
+	// MaxRetain bounds them.
+	MaxRetain = 1 << 12
+
+	// MaxPanes bounds the pieces of time that a partition keeps groups of at once, open and closed.
+	MaxPanes = 1 << 12
+
+	// MaxPaneGroups bounds the groups of each: addresses are reserved for so many.
+	MaxPaneGroups = 1 << 24
+)
+
+// validate reports what is wrong with it.
+func (w *Window) validate(source *record.Schema) error {
+	var faults []error
+	if err := w.Windows.Validate(); err != nil {
+		faults = append(faults, err)
+	}
+	if i, ok := source.Index(w.Column); !ok {
+		faults = append(faults, fmt.Errorf("window: there is no column %q in %v", w.Column, source))
+	} else if f := source.Field(i); f.Type != record.Timestamp || f.Nullable {
+		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp that is never NULL", w.Column, f.Type))
+	}
+	for what, d := range map[string]time.Duration{"records out of order by": w.OutOfOrder, "lateness of": w.Lateness, "readers that are idle after": w.Idle} {
+		if d < 0 || d > window.MaxSize {
+			faults = append(faults, fmt.Errorf("window: %s %v, expected 0 to %v", what, d, window.MaxSize))
+		}
+	}
+	if w.Retain < 0 || w.Retain > MaxRetain {
+		faults = append(faults, fmt.Errorf("window: %d closed windows to retain, expected 1..%d, or 0 for %d", w.Retain, MaxRetain, DefaultRetain))
+	}
+	return errors.Join(faults...)
+}
+
+// windowing is the Window of a plan, compiled.
+type windowing struct {
+	clock      window.Clock
+	column     int // of the source
+	chunk      int // column of a chunk: the pane of each row
+	outOfOrder int64
+	lateness   int64
+	idle       Nanos // 0: never
+	retain     int64 // from the end of the last closed window back to that of the first that is kept
+}
+
+func compileWindow(w *Window, source *record.Schema) (*windowing, error) {
+	if err := w.validate(source); err != nil {
+		return nil, err
+	}
+	column, _ := source.Index(w.Column)
+	retain := w.Retain
+	if retain == 0 {
+		retain = DefaultRetain
+	}
+	c := window.NewClock(w.Windows)
+	return &windowing{
+		clock: c, column: column, outOfOrder: int64(w.OutOfOrder), lateness: int64(w.Lateness), idle: Nanos(w.Idle),
+		retain: int64(retain-1) * c.NextEnd(0),
+	}, nil
+}
+
+// closed is the end of the last window that is closed at a watermark.
+func (w *windowing) closed(watermark int64) int64 {
+	switch {
+	case watermark >= window.MaxTime:
+		return window.MaxTime
+	case watermark < -window.MaxTime+2*int64(window.MaxSize):
+		return -window.MaxTime
+	}
+	return w.clock.EndAtMost(watermark - w.lateness)
+}
+
+// oldest is the end of the oldest window that is kept when those that end up to closed are closed.
+func (w *windowing) oldest(closed int64) int64 {
+	if closed >= window.MaxTime || closed <= -window.MaxTime {
+		return -window.MaxTime
+	}
+	return closed - w.retain
+}
+
+// times are what a router knows of event time.
+type times struct {
+	watermark int64 // of what has been routed
+	next      int64 // of what will have been with the stripe at hand
+	last      Nanos // when the last batch came
+	idle      bool  // too long ago
+}
+
+func (t *times) init() { t.watermark, t.next = watermarkNone, watermarkNone }
+
+// lookIdle looks whether it is by now.
+func (t *times) lookIdle(w *windowing, now Nanos) {
+	t.idle = w != nil && w.idle > 0 && now >= t.last+w.idle
+}
+
+// mark is what a mark says of the reader's time.
+func (t *times) mark() int64 {
+	if t.idle {
+		return watermarkIdle
+	}
+	return t.watermark
+}
+
+// timely leaves the panes of the stripe in r.panes. It is cut short before a record that no window takes; those that it begins with are
+// counted and left out. ok says that some records are left; room, that there was room for those that have no time.
+func (r *Router) timely() (ok, room bool) {
+	w, t := r.layout.window, &r.times
+	at := r.batch.Column(w.column).Int64s[r.from:r.to]
+	least, most := at[0], at[0]
+	for _, v := range at {
+		least, most = min(least, v), max(most, v)
+	}
+	if least < -window.MaxTime || most > window.MaxTime {
+		return r.strange(at)
+	}
+	t.next = max(t.watermark, most-w.outOfOrder)
+	closed := w.closed(t.next)
+	if first := w.clock.Floor(least); closed <= first {
+		// No window that any record belongs to has closed, not even at the end of the stripe.
+		if first == w.clock.Floor(most) {
+			for i := range at {
+				r.panes[i] = uint64(first)
+			}
+			return true, true
+		}
+		for i, v := range at {
+			r.panes[i] = uint64(w.clock.Floor(v))
+		}
+		return true, true
+	}
+	// One by one: each record is judged by those before it.
+	t.next = t.watermark
+	late := 0
+	for i, v := range at {
+		pane, isLate := w.clock.PaneOf(v, w.closed(t.next))
+		if isLate && i > late {
+			r.to = r.from + i
+			break
+		}
+		t.next = max(t.next, v-w.outOfOrder)
+		if isLate {
+			late++
+			continue
+		}
+		r.panes[i-late] = uint64(pane)
+	}
+	r.counters.In += uint64(late)
+	r.counters.Late += uint64(late)
+	r.from += late
+	return r.from < r.to, true
+}
+
+// strange is timely for a stripe with times that no window has: it ends before the first of them, or that one goes to quarantine.
+func (r *Router) strange(at []int64) (ok, room bool) {
+	for i, v := range at {
+		if v >= -window.MaxTime && v <= window.MaxTime {
+			continue
+		}
+		if i > 0 {
+			r.to = r.from + i
+			return r.timely()
+		}
+		reason := fmt.Errorf("core: column %q: the time %v is too far from 1970", r.layout.plan.Window.Column, time.Unix(0, v).UTC())
+		if !r.source.Quarantine(record.Reject{Offset: -1, Reason: reason}) {
+			return false, false
+		}
+		r.counters.In++
+		r.counters.Quarantined++
+		r.from++
+		break
+	}
+	r.to = r.from
+	return false, true
+}

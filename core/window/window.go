@@ -1,0 +1,192 @@
+package window
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// A Kind says how windows follow each other.
+type Kind uint8
+
+// The kinds.
+const (
+	Tumbling   Kind = 1 + iota // one behind the other
+	Hopping                    // each begins a slide after the one before
+	Cumulating                 // each ends a step after the one before; as many begin together as make the size
+)
+
+// String is the name in SQL.
+func (k Kind) String() string {
+	switch k {
+	case Tumbling:
+		return "tumble"
+	case Hopping:
+		return "hop"
+	case Cumulating:
+		return "cumulate"
+	}
+	return fmt.Sprintf("Kind(%d)", uint8(k))
+}
+
+const (
+	// MaxTime bounds the times that windows are made for, on both sides of 1970: some 146 years. So no sum of a time, a size and a lateness overflows.
+	MaxTime = math.MaxInt64 / 2
+
+	// MaxSize bounds the size of a window, its offset and the lateness that is allowed: ten years.
+	MaxSize = 10 * 366 * 24 * time.Hour
+
+	// MaxPanes bounds the panes of one window.
+	MaxPanes = 1 << 12
+
+	// MinPane bounds the length of a pane from below: sizes and slides are multiples of it, or nearly. See Pane for why.
+	MinPane = MaxPanes * time.Nanosecond
+)
+
+// Windows are the windows of a plan. Zero values of Slide and Offset are those of tumbling windows at 1970.
+type Windows struct {
+	Kind   Kind
+	Size   time.Duration
+	Slide  time.Duration // from the begin of a hopping window to that of the next, from the end of a cumulating one to that of the next; else 0
+	Offset time.Duration // of the begin of one of them from 1970
+}
+
+// Validate reports what is wrong with them.
+func (w Windows) Validate() error {
+	switch {
+	case w.Kind < Tumbling || w.Kind > Cumulating:
+		return fmt.Errorf("window: no kind %v", w.Kind)
+	case w.Size <= 0 || w.Size > MaxSize:
+		return fmt.Errorf("window: windows of %v, expected more than 0 and at most %v", w.Size, MaxSize)
+	case w.Offset <= -w.Size || w.Offset >= w.Size:
+		return fmt.Errorf("window: an offset of %v, expected less than the size, %v", w.Offset, w.Size)
+	case w.Kind == Tumbling && w.Slide != 0 && w.Slide != w.Size:
+		return errors.New("window: tumbling windows have no slide")
+	case w.Kind != Tumbling && (w.Slide <= 0 || w.Slide > w.Size):
+		return fmt.Errorf("window: %v by %v, expected more than 0 and at most the size, %v", w.Kind, w.Slide, w.Size)
+	case w.Kind == Cumulating && w.Size%w.Slide != 0:
+		return fmt.Errorf("window: cumulating windows of %v by %v: the size is no multiple of the step", w.Size, w.Slide)
+	case w.paneSize() < MinPane:
+		return fmt.Errorf("window: a window of %v by %v would have panes of %v, at least %v are allowed", w.Size, w.Slide, w.paneSize(), MinPane)
+	case w.Size/w.paneSize() > MaxPanes:
+		return fmt.Errorf("window: a window of %v by %v would have %d panes, at most %d are allowed", w.Size, w.Slide, w.Size/w.paneSize(), MaxPanes)
+	}
+	return nil
+}
+
+// String is how SQL writes them.
+func (w Windows) String() string {
+	if w.Kind == Tumbling {
+		return fmt.Sprintf("tumble(%v)", w.Size)
+	}
+	return fmt.Sprintf("%v(%v, %v)", w.Kind, w.Slide, w.Size)
+}
+
+// paneSize is the length of a pane: what divides both size and slide.
+func (w Windows) paneSize() time.Duration {
+	a, b := w.Size, w.step()
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// step is from one end of a window to the next.
+func (w Windows) step() time.Duration {
+	if w.Kind == Tumbling {
+		return w.Size
+	}
+	return w.Slide
+}
+
+// Clock is the arithmetic of some windows, with what it needs at hand.
+type Clock struct {
+	w                        Windows
+	size, step, offset, pane int64
+}
+
+// NewClock is the arithmetic of windows that are valid.
+func NewClock(w Windows) Clock {
+	return Clock{w, int64(w.Size), int64(w.step()), int64(w.Offset), int64(w.paneSize())}
+}
+
+// Windows are those that the clock is for.
+func (c *Clock) Windows() Windows { return c.w }
+
+// PaneSize is the length of a pane.
+func (c *Clock) PaneSize() int64 { return c.pane }
+
+// floor is the greatest multiple of unit, counted from the offset, that is at most t.
+func (c *Clock) floor(t, unit int64) int64 {
+	d := t - c.offset
+	r := d % unit
+	if r < 0 {
+		r += unit
+	}
+	return t - r
+}
+
+// Begin is the begin of the window that ends then.
+func (c *Clock) Begin(end int64) int64 {
+	if c.w.Kind == Cumulating {
+		return c.floor(end-1, c.size)
+	}
+	return end - c.size
+}
+
+// EndAtMost is the greatest end of a window that is at most t.
+func (c *Clock) EndAtMost(t int64) int64 {
+	if c.w.Kind == Hopping {
+		return c.floor(t-c.size, c.step) + c.size
+	}
+	return c.floor(t, c.step)
+}
+
+// FirstEnd is the end of the first window that has a pane, given by its begin.
+func (c *Clock) FirstEnd(begin int64) int64 { return c.EndAtMost(begin) + c.step }
+
+// LastEnd is the end of the last window that has it: when that is closed, records of the pane are late.
+func (c *Clock) LastEnd(begin int64) int64 {
+	if c.w.Kind == Hopping {
+		return c.floor(begin, c.step) + c.size
+	}
+	return c.floor(begin, c.size) + c.size
+}
+
+// NextEnd is the end of the window behind the one that ends then.
+func (c *Clock) NextEnd(end int64) int64 { return end + c.step }
+
+// Floor is the begin of the piece of time that t is in: its pane, where no window has closed.
+func (c *Clock) Floor(t int64) int64 { return c.floor(t, c.pane) }
+
+// A Pane is a piece of time whose records are aggregated together: its begin, and in the digits below how many of the windows that have it were closed
+// already when its records came. Records that are late for some windows and not for others so are kept apart from those that are late for
+// none. Panes are ordered by time.
+type Pane int64
+
+// PaneOf is the pane of a record with time t when all windows that end up to closed are. Late says that no window takes it.
+func (c *Clock) PaneOf(t, closed int64) (p Pane, late bool) {
+	begin := c.floor(t, c.pane)
+	if closed <= begin {
+		return Pane(begin), false
+	}
+	first := c.FirstEnd(begin)
+	if closed < first {
+		return Pane(begin), false
+	}
+	if closed >= c.LastEnd(begin) {
+		return 0, true
+	}
+	return Pane(begin + (closed-first)/c.step + 1), false
+}
+
+// PaneBegin is where a pane begins.
+func (c *Clock) PaneBegin(p Pane) int64 { return c.floor(int64(p), c.pane) }
+
+// Ends are the ends of the first and the last window that the pane is part of.
+func (c *Clock) Ends(p Pane) (first, last int64) {
+	begin := c.PaneBegin(p)
+	passed := int64(p) - begin
+	return c.FirstEnd(begin) + passed*c.step, c.LastEnd(begin)
+}

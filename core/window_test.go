@@ -1,0 +1,435 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/record"
+)
+
+var timedSchema = func() *record.Schema {
+	s, err := record.NewSchema("timed", record.Field{Name: "at", Type: record.Timestamp}, record.Field{Name: "key", Type: record.Int64},
+		record.Field{Name: "v", Type: record.Int64})
+	if err != nil {
+		panic(err)
+	}
+	return s
+}()
+
+type timedRow struct{ at, key, v int64 }
+
+// timedSource gives rows in batches.
+type timedSource struct {
+	rows  []timedRow
+	batch *record.Batch
+	stops bool // its end is not that of the input
+}
+
+func (s *timedSource) Next(Nanos) (*record.Batch, bool) {
+	if len(s.rows) == 0 {
+		return nil, true
+	}
+	n := min(len(s.rows), s.batch.Cap())
+	s.batch.Reset()
+	s.batch.Add(0)
+	s.batch.SetLen(n)
+	for i, row := range s.rows[:n] {
+		s.batch.Column(0).Int64s[i], s.batch.Column(1).Int64s[i], s.batch.Column(2).Int64s[i] = row.at, row.key, row.v
+	}
+	s.rows = s.rows[n:]
+	return s.batch, false
+}
+func (s *timedSource) Cut(uint64) bool               { return true }
+func (s *timedSource) Quarantine(record.Reject) bool { return true }
+func (s *timedSource) Wake() Nanos                   { return Never }
+func (s *timedSource) Complete() bool                { return !s.stops }
+
+// windowSums is what a plan with windows computes, row by row: for each window and key, the number of records and their sum.
+func windowSums(w *Window, readers [][]timedRow) (sums map[[2]int64][2]int64, late uint64) {
+	c := window.NewClock(w.Windows)
+	sums = map[[2]int64][2]int64{}
+	for _, rows := range readers {
+		watermark := int64(-window.MaxTime)
+		for _, row := range rows {
+			taken := false
+			for end := c.FirstEnd(c.Floor(row.at)); end <= c.LastEnd(c.Floor(row.at)); end = c.NextEnd(end) {
+				if end+int64(w.Lateness) <= watermark {
+					continue
+				}
+				taken = true
+				s := sums[[2]int64{end, row.key}]
+				sums[[2]int64{end, row.key}] = [2]int64{s[0] + 1, s[1] + row.v}
+			}
+			if !taken {
+				late++
+			}
+			watermark = max(watermark, row.at-int64(w.OutOfOrder))
+		}
+	}
+	return sums, late
+}
+
+// Goal: the same windows for every shape, exchange and kind, and the same records late, whatever comes when. Method: agents stepped in random orders,
+// against a sum row by row.
+func TestWindows(t *testing.T) {
+	for seed := range uint64(400) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		w := &Window{
+			Column: "at", OutOfOrder: time.Duration(rng.IntN(3)) * time.Duration(rng.IntN(5000)) * time.Millisecond,
+			Lateness: time.Duration(rng.IntN(2)*rng.IntN(3000)) * time.Millisecond, Retain: MaxRetain,
+			Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(3)), Size: time.Duration(1+rng.IntN(6)) * time.Second},
+		}
+		if w.Kind != window.Tumbling {
+			w.Slide = w.Size / time.Duration(1+rng.IntN(4))
+			w.Size = w.Slide * (w.Size / w.Slide)
+		}
+		if rng.IntN(2) == 0 {
+			w.Offset = time.Duration(rng.Int64N(int64(w.Size)))
+		}
+		if rng.IntN(3) == 0 {
+			w.Idle = time.Hour // partial states count their records then
+		}
+		plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "v", ""}}}
+		keyless := rng.IntN(5) == 0
+		if keyless {
+			plan.Keys = nil
+		}
+		readers, partitions := 1+rng.IntN(3), 1+rng.IntN(4)
+		all := make([][]timedRow, readers)
+		var sources []Source
+		disorder := int64(1+rng.IntN(8000)) * int64(time.Millisecond)
+		base := rng.Int64N(int64(100*time.Hour)) - int64(50*time.Hour)
+		for r := range all {
+			rows := rng.IntN(4000)
+			for i := range rows {
+				row := timedRow{base + int64(i)*int64(10*time.Millisecond) + rng.Int64N(disorder), rng.Int64N(20), rng.Int64N(1000)}
+				if keyless {
+					row.key = 0
+				}
+				all[r] = append(all[r], row)
+			}
+			sources = append(sources, &timedSource{rows: all[r], batch: record.NewBatch(timedSchema, 1+rng.IntN(700))})
+		}
+		want, late := windowSums(w, all)
+		fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << (10 + rng.IntN(8))}
+		what := fmt.Sprintf("seed %d: %v, %+v, %d readers, %d partitions, disorder %v", seed, fold.Exchange, *w, readers, partitions, time.Duration(disorder))
+		_, images, routers := runRoute(t, plan, sources, Route{}, fold, partitions, 1<<rng.IntN(4), seed)
+		if keyless {
+			images = []*Image{merged(t, images)}
+		}
+		n, _ := ColumnOf[int64](plan, "n")
+		sum, _ := ColumnOf[int64](plan, "sum")
+		start, _ := ColumnOf[int64](plan, WindowStart)
+		end, _ := ColumnOf[int64](plan, WindowEnd)
+		key, _ := ColumnOf[int64](plan, "key")
+		got := map[[2]int64][2]int64{}
+		c := window.NewClock(w.Windows)
+		for _, m := range images {
+			rows := 0
+			for row := range m.All() {
+				rows++
+				k := int64(0)
+				var at Key
+				var err error
+				if keyless {
+					at, err = plan.Key(time.Unix(0, end.Of(row)))
+				} else {
+					k = key.Of(row)
+					at, err = plan.Key(time.Unix(0, end.Of(row)), k)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				id := [2]int64{end.Of(row), k}
+				if _, twice := got[id]; twice {
+					t.Fatalf("%s: %v is there twice", what, id)
+				}
+				got[id] = [2]int64{n.Of(row), sum.Of(row)}
+				if start.Of(row) != c.Begin(end.Of(row)) {
+					t.Fatalf("%s: window %d to %d", what, start.Of(row), end.Of(row))
+				}
+				if found, ok := m.Get(at); !ok || found != row {
+					t.Fatalf("%s: %v is not found", what, id)
+				}
+			}
+			if rows != m.Len() {
+				t.Fatalf("%s: %d groups, Len says %d", what, rows, m.Len())
+			}
+		}
+		if !maps.Equal(got, want) {
+			for id := range want {
+				if got[id] != want[id] {
+					t.Errorf("%s: window %v: %v, expected %v", what, id, got[id], want[id])
+				}
+			}
+			t.Fatalf("%s: %d groups, expected %d", what, len(got), len(want))
+		}
+		var counters Counters
+		for _, r := range routers {
+			counters.Add(r.Counters())
+		}
+		if counters.Late != late || counters.In != counters.Counted+counters.Late {
+			t.Fatalf("%s: %+v, expected %d late", what, counters, late)
+		}
+	}
+}
+
+// Goal: a window that a snapshot calls closed has all its records, and has them for good, while others come and go; those that are to be kept are there,
+// and no others. Memory is used again. Method: epochs raised at random between the steps of the agents, each closed window against the sum row by row.
+func TestClosing(t *testing.T) {
+	var looks, closed int
+	for seed := range uint64(150) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		w := &Window{
+			Column: "at", OutOfOrder: time.Duration(rng.IntN(2000)) * time.Millisecond, Lateness: time.Duration(rng.IntN(2)) * time.Second, Retain: 1 + rng.IntN(4),
+			Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(3)), Size: time.Second},
+		}
+		if w.Kind != window.Tumbling {
+			w.Size *= 4
+			w.Slide = time.Second
+		}
+		plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "v", ""}}}
+		readers, partitions := 1+rng.IntN(3), 1+rng.IntN(3)
+		all := make([][]timedRow, readers)
+		var sources []Source
+		groups := int64(1) << rng.IntN(11)
+		for r := range all {
+			for i := range 20_000 {
+				all[r] = append(all[r], timedRow{int64(i)*int64(time.Millisecond) + rng.Int64N(int64(2500*time.Millisecond)), rng.Int64N(groups), rng.Int64N(1000)})
+			}
+			sources = append(sources, &timedSource{rows: all[r], batch: record.NewBatch(timedSchema, 200)})
+		}
+		want, _ := windowSums(w, all)
+		byEnd := map[int64]int{}
+		for id := range want {
+			byEnd[id[0]]++
+		}
+		n, _ := ColumnOf[int64](plan, "n")
+		sum, _ := ColumnOf[int64](plan, "sum")
+		end, _ := ColumnOf[int64](plan, WindowEnd)
+		key, _ := ColumnOf[int64](plan, "key")
+		last := int64(math.MinInt64)
+		check := func(c *Cut) {
+			clock, ok := c.Closed()
+			if !ok {
+				return
+			}
+			if looks++; clock < last {
+				t.Fatalf("seed %d: windows up to %d were closed, now up to %d are", seed, last, clock)
+			}
+			last = clock
+			rows := map[int64]int{}
+			for row := range c.All() {
+				at := end.Of(row)
+				rows[at]++
+				if at > clock {
+					continue // open
+				}
+				if got, of := [2]int64{n.Of(row), sum.Of(row)}, want[[2]int64{at, key.Of(row)}]; got != of {
+					t.Fatalf("seed %d, %+v: epoch %d: window %d of key %d is closed with %v, expected %v", seed, *w, c.Epoch(), at, key.Of(row), got, of)
+				}
+			}
+			if clock == window.MaxTime {
+				return
+			}
+			for at := clock - int64(w.Retain+2)*int64(time.Second); at <= clock; at += int64(time.Second) {
+				expected := byEnd[at]
+				if at <= clock-int64(w.Retain)*int64(time.Second) {
+					expected = 0 // not kept
+				}
+				if rows[at] != expected {
+					t.Fatalf("seed %d, %+v: epoch %d, closed up to %d: window %d has %d groups, expected %d", seed, *w, c.Epoch(), clock, at, rows[at], expected)
+				}
+				if rows[at] > 0 {
+					closed++
+				}
+			}
+		}
+		var held []int // slots
+		fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << 16}
+		_, images, _ := runLooking(t, plan, sources, Route{}, fold, partitions, 4, seed, func(cuts *Cuts, rng *rand.Rand) {
+			switch rng.IntN(40) {
+			case 0:
+				cuts.Want()
+			case 1:
+				c, slot := cuts.Pin()
+				check(c)
+				held = append(held, slot)
+			case 2:
+				if len(held) > 0 {
+					newest := last
+					last = math.MinInt64 // it may be an old one
+					check(cuts.cuts[held[0]])
+					last = newest
+					cuts.Unpin(held[0])
+					held = held[1:]
+				}
+			}
+		})
+		left := 0
+		for _, m := range images {
+			left += m.Len()
+		}
+		if left == 0 {
+			t.Fatalf("seed %d: nothing is left at the end", seed)
+		}
+	}
+	if looks < 1000 || closed < 1000 {
+		t.Errorf("%d looks, %d closed windows: too few to mean anything", looks, closed)
+	}
+	t.Logf("%d looks, %d closed windows", looks, closed)
+}
+
+// flinkWindow reads "HOP slide 5s size 10s" and its like.
+func flinkWindow(t *testing.T, text string) window.Windows {
+	words := strings.Fields(strings.ReplaceAll(text, "1d", "24h"))
+	w := window.Windows{Kind: map[string]window.Kind{"TUMBLE": window.Tumbling, "HOP": window.Hopping, "CUMULATE": window.Cumulating}[words[0]]}
+	into := &w.Size
+	for _, word := range words[1:] {
+		switch word {
+		case "slide", "step":
+			into = &w.Slide
+		case "size", "max":
+			into = &w.Size
+		case "OFFSET", "offset":
+			into = &w.Offset
+		default:
+			d, err := time.ParseDuration(word)
+			if err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			*into = d
+		}
+	}
+	return w
+}
+
+// Goal: the windows of Flink's own tests, late records included. Method: its rows and results, one reader.
+func TestFlinkWindows(t *testing.T) {
+	text, err := os.ReadFile("../../shared/corpora/windows/cases.json")
+	if err != nil {
+		t.Skipf("the corpus is not here: %v", err)
+	}
+	var corpus struct {
+		Rows  [][]any
+		Cases map[string]struct {
+			Window, Group string
+			Expected      [][]string
+		}
+	}
+	if err := json.Unmarshal(text, &corpus); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := record.NewSchema("flink", record.Field{Name: "ts", Type: record.Timestamp}, record.Field{Name: "name", Type: record.String, Nullable: true},
+		record.Field{Name: "bigdec", Type: record.DecimalOf(10, 2), Nullable: true}, record.Field{Name: "double", Type: record.Float64, Nullable: true},
+		record.Field{Name: "float", Type: record.Float64, Nullable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := record.NewBatch(schema, len(corpus.Rows))
+	for _, row := range corpus.Rows {
+		b.Add(16)
+		at, err := time.Parse(time.DateTime, row[0].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.SetTime(0, at)
+		set := func(column int, v any, set func()) {
+			if v == nil {
+				b.SetNull(column)
+			} else {
+				set()
+			}
+		}
+		set(1, row[6], func() { b.SetString(1, row[6].(string)) })
+		set(2, row[4], func() {
+			f, err := strconv.ParseFloat(row[4].(string), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.SetInt64(2, int64(math.Round(100*f)))
+		})
+		set(3, row[2], func() { b.SetFloat64(3, row[2].(float64)) })
+		set(4, row[3], func() { b.SetFloat64(4, row[3].(float64)) })
+	}
+	ran := 0
+	for name, c := range corpus.Cases {
+		if strings.HasPrefix(c.Window, "SESSION") {
+			continue // there are none yet
+		}
+		ran++
+		plan := &Plan{
+			Source: schema, Window: &Window{Windows: flinkWindow(t, c.Window), Column: "ts", OutOfOrder: time.Second, Retain: MaxRetain},
+			Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "bigdec", ""}, {"max", Max, "double", ""}, {"min", Min, "float", ""}},
+		}
+		if c.Group != "" {
+			plan.Keys = []string{"name"}
+		}
+		_, images, _ := runRoute(t, plan, []Source{&oneBatch{b: b}}, Route{}, Fold{}, 1, 4, 1)
+		var got, want []string
+		for batch := range images[0].Batches(100) {
+			for i := range batch.Len() {
+				var row []string
+				for f := range batch.Schema().Len() {
+					column := batch.Column(f)
+					switch typ := batch.Schema().Field(f).Type; {
+					case column.Null(i):
+						row = append(row, "null")
+					case typ == record.Timestamp:
+						row = append(row, strings.TrimSuffix(time.Unix(0, column.Int64s[i]).UTC().Format("2006-01-02T15:04:05"), ":00"))
+					case typ == record.String:
+						row = append(row, string(column.View(i)))
+					case typ == record.Float64:
+						row = append(row, strconv.FormatFloat(column.Float64s[i], 'f', 1, 64))
+					case typ.IsDecimal():
+						row = append(row, record.Decimal{Unscaled: column.Int64s[i], Scale: 2}.String())
+					default:
+						row = append(row, fmt.Sprint(column.Int64s[i]))
+					}
+				}
+				if len(plan.Keys) > 0 { // in front, in the corpus
+					row = append([]string{row[2], row[0], row[1]}, row[3:]...)
+				}
+				got = append(got, strings.Join(row, " "))
+			}
+		}
+		for _, row := range c.Expected {
+			n := len(plan.Keys) + 6
+			want = append(want, strings.Join(row[:n], " "))
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s (%s):\n%s\nexpected\n%s", name, c.Window, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	t.Logf("%d of %d cases", ran, len(corpus.Cases))
+}
+
+// oneBatch is a source of one batch.
+type oneBatch struct {
+	b    *record.Batch
+	done bool
+}
+
+func (s *oneBatch) Next(Nanos) (*record.Batch, bool) {
+	if s.done {
+		return nil, true
+	}
+	s.done = true
+	return s.b, false
+}
+func (s *oneBatch) Cut(uint64) bool               { return true }
+func (s *oneBatch) Quarantine(record.Reject) bool { return true }
+func (s *oneBatch) Wake() Nanos                   { return Never }
+func (s *oneBatch) Complete() bool                { return true }
