@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/record"
 )
@@ -62,6 +63,13 @@ type Plan struct {
 
 	// Source is the schema of the records.
 	Source *record.Schema
+
+	// Where lets the records pass for which it is true, an expression over Source; nil lets all. A record for which it, or a computed column, cannot be computed (a
+	// division by zero, a number that is out of range) goes to quarantine.
+	Where *expr.Expr
+
+	// Computed are columns made of those of Source, for the records that pass: Keys, Aggregates and Window may name them like those.
+	Computed []expr.Output
 
 	// Keys are the columns to group by. None makes one group of all records, which is there even before the first.
 	Keys []string
@@ -118,6 +126,9 @@ func (p *Plan) String() string {
 	}
 	if p.Source != nil {
 		b.WriteString(" FROM " + p.Source.Name())
+	}
+	if p.Where != nil {
+		fmt.Fprintf(&b, " WHERE %v", p.Where)
 	}
 	by := p.Keys
 	if p.Window != nil {
@@ -192,8 +203,9 @@ type layout struct {
 	source *record.Schema
 	result *record.Schema
 	keys   *record.KeyLayout
-	window *windowing // nil where the plan has no windows
-	front  int        // columns of the result before the keys
+	stage  *expr.Program // makes records of source out of those of the plan's; nil where they are the same
+	window *windowing    // nil where the plan has no windows
+	front  int           // columns of the result before the keys
 
 	// Chunk columns: hash, key words, the args whose values are needed, and the NULL bits of the args where hasNulls.
 	args        []argument
@@ -244,8 +256,13 @@ func compile(p *Plan) (*layout, error) {
 		return nil, errors.New("core: plan: no source schema")
 	}
 	l := &layout{plan: p, source: p.Source, rowsWord: -1}
+	if p.Where != nil || len(p.Computed) > 0 {
+		if err := l.compileStage(); err != nil {
+			return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
+		}
+	}
 	column := func(of, name string) (int, bool) {
-		i, ok := p.Source.Index(name)
+		i, ok := l.source.Index(name)
 		if !ok {
 			fault("%s: there is no column %q in %v", of, name, p.Source)
 		}
@@ -254,7 +271,7 @@ func compile(p *Plan) (*layout, error) {
 	var keys []int
 	var fields []record.Field
 	if p.Window != nil {
-		w, err := compileWindow(p.Window, p.Source)
+		w, err := compileWindow(p.Window, l.source)
 		if err != nil {
 			fault("%w", err)
 		}
@@ -264,7 +281,7 @@ func compile(p *Plan) (*layout, error) {
 	for _, name := range p.Keys {
 		if i, ok := column("key", name); ok {
 			keys = append(keys, i)
-			fields = append(fields, p.Source.Field(i))
+			fields = append(fields, l.source.Field(i))
 		}
 	}
 	if len(p.Keys)+len(p.Aggregates) == 0 {
@@ -304,7 +321,7 @@ func compile(p *Plan) (*layout, error) {
 	l.fused, l.single = agg.Fuse(placed)
 
 	var err error
-	if l.keys, err = record.NewKeyLayout(p.Source, keys); err != nil {
+	if l.keys, err = record.NewKeyLayout(l.source, keys); err != nil {
 		return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
 	}
 	for i := range l.fused {
@@ -342,6 +359,50 @@ func compile(p *Plan) (*layout, error) {
 		return nil, fmt.Errorf("core: plan %s: a record needs %d bytes, a chunk has %d", p.name(), 8*l.columns, 8*l.heapAt)
 	}
 	return l, nil
+}
+
+// compileStage makes the program that filters and computes: its outputs are the columns that the plan names.
+func (l *layout) compileStage() error {
+	p := l.plan
+	computed := map[string]*expr.Expr{}
+	for _, o := range p.Computed {
+		_, twice := computed[o.Name]
+		if _, ok := p.Source.Index(o.Name); ok || twice {
+			return fmt.Errorf("computed column %q: there is another of that name", o.Name)
+		}
+		computed[o.Name] = o.Expr
+	}
+	var outputs []expr.Output
+	taken := map[string]bool{}
+	need := func(name string) {
+		if name == "" || taken[name] {
+			return
+		}
+		taken[name] = true
+		if e := computed[name]; e != nil {
+			outputs = append(outputs, expr.Output{Name: name, Expr: e})
+		} else if i, ok := p.Source.Index(name); ok {
+			outputs = append(outputs, expr.Output{Name: name, Expr: expr.Column(p.Source, i)})
+		} // else it is missed where it is looked for
+	}
+	if p.Window != nil {
+		need(p.Window.Column)
+	}
+	for _, name := range p.Keys {
+		need(name)
+	}
+	for _, a := range p.Aggregates {
+		need(a.Column)
+		need(a.By)
+	}
+	if len(outputs) == 0 { // count(*) without keys: a record is something all the same
+		outputs = []expr.Output{{Name: "record", Expr: expr.Bool(true)}}
+	}
+	var err error
+	if l.stage, err = expr.Compile(p.Source, p.Where, outputs); err == nil {
+		l.source = l.stage.Schema()
+	}
+	return err
 }
 
 type boundAggregate struct {

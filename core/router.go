@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
 )
@@ -51,6 +52,9 @@ type Router struct {
 	// The partitions that the router's runner steps too, nil where another does, and a chunk for each that is in no ring: see commit.
 	local  []*Partition
 	beside []*Chunk
+
+	machine *expr.Machine  // of a plan that filters or computes
+	failed  []expr.Failure // records that could not be computed and are not in quarantine yet
 
 	// The place in the batch: rows before from are routed, the keys of [from, to) are encoded where encoded is set.
 	batch    *record.Batch
@@ -225,6 +229,10 @@ func (r *Router) Step(now Nanos) (work int) {
 		r.take(b)
 		work++
 	}
+	if !r.setAside() {
+		r.publishCounters()
+		return work
+	}
 	work += r.scatter()
 	if r.batch != nil && r.from == r.batch.Len() {
 		r.batch = nil
@@ -258,11 +266,33 @@ func (r *Router) FoldedGroups() uint64 { return r.published.groups.Load() }
 
 // take begins a batch.
 func (r *Router) take(b *record.Batch) {
-	r.batch, r.from, r.to, r.encoded = b, 0, 0, false
 	rejects := uint64(len(b.Rejects()))
 	r.counters.Batches++
 	r.counters.In += rejects
 	r.counters.Quarantined += rejects
+	if stage := r.layout.stage; stage != nil {
+		if r.machine == nil || r.machine.Rows() < b.Len() {
+			r.machine = stage.New(b.Cap())
+		}
+		res := r.machine.Run(b)
+		r.counters.In += uint64(res.Filtered)
+		r.counters.Filtered += uint64(res.Filtered)
+		b, r.failed = res.Batch, res.Failed
+	}
+	r.batch, r.from, r.to, r.encoded = b, 0, 0, false
+}
+
+// setAside puts the records that could not be computed into quarantine. False says that there is no room now.
+func (r *Router) setAside() bool {
+	for ; len(r.failed) > 0; r.failed = r.failed[1:] {
+		if !r.source.Quarantine(record.Reject{Offset: -1, Reason: r.failed[0].Err}) {
+			r.stall = StallQuarantine
+			return false
+		}
+		r.counters.In++
+		r.counters.Quarantined++
+	}
+	return true
 }
 
 // scatter routes the rows of the batch from r.from on, until the end or until a ring is full, and returns how many.

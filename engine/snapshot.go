@@ -83,6 +83,13 @@ func (s *Snapshot) Partitions() int { return s.use().Partitions() }
 // groups (see core.Route) part of the same group may be in others.
 func (s *Snapshot) Partition(i int) iter.Seq[core.Row] { return s.use().Partition(i).All() }
 
+// Closed is the end of the last window that had closed: groups of windows that end up to there do not change any more. False where the plan has no
+// windows or none had closed. At the end of all input it is later than any window.
+func (s *Snapshot) Closed() (end time.Time, ok bool) {
+	nanos, ok := s.use().Closed()
+	return time.Unix(0, nanos).UTC(), ok
+}
+
 // Counters say what had become of each reader's records at the epoch; nil before the first.
 func (s *Snapshot) Counters() []core.Counters { return s.use().Counters() }
 

@@ -213,11 +213,11 @@ func (s Stats) String() string {
 		fmt.Fprintf(&b, "%d records SHED: there was no memory for their groups (Config.StateBytes)\n", total.Shed)
 	}
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "reader\tstate\tin\tcounted\tkeyless\tquarantined\tdropped\tretries\tbatches\tfolded\tdirect\tpartials\tflushes\t\n")
+	fmt.Fprintf(w, "reader\tstate\tin\tcounted\tkeyless\tfiltered\tlate\tquarantined\tdropped\tretries\tbatches\tfolded\tdirect\tpartials\tflushes\t\n")
 	for i, r := range s.Readers {
-		fmt.Fprintf(w, "%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", i, r.State, r.In, r.Counted, r.Keyless, r.Quarantined, r.Dropped, r.Retries, r.Batches, r.Folded, r.Direct, r.Partials, r.Flushes)
+		fmt.Fprintf(w, "%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", i, r.State, r.In, r.Counted, r.Keyless, r.Filtered, r.Late, r.Quarantined, r.Dropped, r.Retries, r.Batches, r.Folded, r.Direct, r.Partials, r.Flushes)
 	}
-	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t\t\t%d\t%d\t%d\t%d\t%d\t\n", total.In, total.Counted, total.Keyless, total.Quarantined, total.Batches, total.Folded, total.Direct, total.Partials, total.Flushes)
+	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t%d\t%d\t\t\t%d\t%d\t%d\t%d\t%d\t\n", total.In, total.Counted, total.Keyless, total.Filtered, total.Late, total.Quarantined, total.Batches, total.Folded, total.Direct, total.Partials, total.Flushes)
 	w.Flush()
 	fmt.Fprintf(w, "partition\trecords\tpartials\tgroups\tKiB\t\n")
 	var rows, partials uint64

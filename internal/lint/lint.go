@@ -9,7 +9,7 @@ const module = "github.com/velo-engine/velo"
 //
 // A new package gets its place here.
 var layers = [][]string{
-	0: {"ring", "affinity", "record"},
+	0: {"ring", "affinity", "record", "query/internal/syntax"},
 	1: {"core/epoch", "ring/model"},
 	2: {"core/expr", "core/agg", "core/window"},
 	3: {"core/table"},

@@ -1,0 +1,198 @@
+package expr
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// castTypes says which casts there are: from and to text everything, between numbers, between truth and integers.
+func castTypes(e *Expr) error {
+	from, to := e.args[0].typ, e.typ
+	switch {
+	case from == record.String || to == record.String:
+	case isNumber(from) && isNumber(to):
+	case from == record.Bool && to == record.Int64, from == record.Int64 && to == record.Bool:
+	default:
+		return fmt.Errorf("expr: cannot cast %v to %v", from, to)
+	}
+	return nil
+}
+
+func evalCast(e *Expr, a []Value) (Value, error) {
+	from, to, v := e.args[0].typ, e.typ, a[0]
+	switch {
+	case from == record.String:
+		return parse(v.Text, to)
+	case to == record.String:
+		switch from {
+		case record.Bool:
+			return Value{Text: strconv.FormatBool(v.Bits != 0)}, nil
+		case record.Timestamp:
+			return Value{Text: formatTime(int64(v.Bits))}, nil
+		}
+		return Value{Text: formatNumber(from, v.Bits)}, nil
+	case to == record.Bool:
+		return Value{Bits: word(v.Bits != 0)}, nil
+	case from == record.Bool:
+		return v, nil
+	}
+	w, err := convert(v.Bits, from, to)
+	return Value{Bits: w}, err
+}
+
+// convert is a number as one of another type.
+func convert(w uint64, from, to record.Type) (uint64, error) {
+	switch {
+	case from == record.Float64:
+		f := math.Float64frombits(w)
+		if to.IsDecimal() {
+			// The digits that the shortest text of the number has, as PostgreSQL does.
+			v, err := parseDecimal(strconv.FormatFloat(f, 'f', -1, 64), to)
+			return uint64(v), err
+		}
+		if f = math.RoundToEven(f); !(f >= -1<<63 && f < 1<<63) {
+			return 0, errRange
+		}
+		return uint64(int64(f)), nil
+	case to == record.Float64:
+		return math.Float64bits(record.Decimal{Unscaled: int64(w), Scale: uint8(from.Scale())}.Float64()), nil
+	}
+	v, err := rescale(int64(w), from.Scale(), to.Scale())
+	if err == nil && !fits(to, v) {
+		err = errRange
+	}
+	return uint64(v), err
+}
+
+// rescale moves the point, away from 0 where digits are lost.
+func rescale(v int64, from, to int) (int64, error) {
+	if to >= from {
+		return intOf(Mul, v, record.Pow10[to-from])
+	}
+	unit := record.Pow10[from-to]
+	whole, rest := v/unit, v%unit
+	if rest >= unit-rest {
+		whole++
+	} else if -rest >= unit+rest {
+		whole--
+	}
+	return whole, nil
+}
+
+// parse is the value that a text says.
+func parse(s string, t record.Type) (Value, error) {
+	s = strings.TrimSpace(s)
+	bad := func() (Value, error) { return Value{}, fmt.Errorf("%q is no %v", s, t) }
+	switch {
+	case t == record.Int64:
+		v, err := strconv.ParseInt(strings.TrimPrefix(s, "+"), 10, 64)
+		if err != nil {
+			if ne, ok := err.(*strconv.NumError); ok && ne.Err == strconv.ErrRange {
+				return Value{}, errRange
+			}
+			return bad()
+		}
+		return Value{Bits: uint64(v)}, nil
+	case t == record.Float64:
+		if strings.ContainsAny(s, "xX_pP") {
+			return bad()
+		}
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			if ne, ok := err.(*strconv.NumError); ok && ne.Err == strconv.ErrRange {
+				return Value{}, errRange
+			}
+			return bad()
+		}
+		return Value{Bits: math.Float64bits(v)}, nil
+	case t.IsDecimal():
+		v, err := parseDecimal(s, t)
+		return Value{Bits: uint64(v)}, err
+	case t == record.Bool:
+		v, ok := parseBool(s)
+		if !ok {
+			return bad()
+		}
+		return Value{Bits: word(v)}, nil
+	case t == record.Timestamp:
+		v, ok := parseTime(s)
+		if !ok {
+			return bad()
+		}
+		return Value{Bits: uint64(v)}, nil
+	}
+	return bad()
+}
+
+// parseDecimal rounds what is behind the last digit of the type away from 0.
+func parseDecimal(s string, t record.Type) (int64, error) {
+	digits, exponent := s, 0
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		v, err := strconv.Atoi(s[i+1:])
+		if err != nil || v > 1000 || v < -1000 {
+			return 0, fmt.Errorf("%q is no %v", s, t)
+		}
+		digits, exponent = s[:i], v
+	}
+	negative := strings.HasPrefix(digits, "-")
+	digits = strings.TrimPrefix(strings.TrimPrefix(digits, "-"), "+")
+	whole, fraction, _ := strings.Cut(digits, ".")
+	all := whole + fraction
+	if all == "" || strings.Trim(all, "0123456789") != "" {
+		return 0, fmt.Errorf("%q is no %v", s, t)
+	}
+	// keep is how many of the digits are before the last one of the type.
+	keep := len(whole) + exponent + t.Scale()
+	var v int64
+	for i := range max(keep, 0) {
+		d := int64(0)
+		if i < len(all) {
+			d = int64(all[i] - '0')
+		}
+		if v > (math.MaxInt64-d)/10 {
+			return 0, errRange
+		}
+		v = 10*v + d
+	}
+	if keep >= 0 && keep < len(all) && all[keep] >= '5' {
+		v++
+	}
+	if !fits(t, v) {
+		return 0, errRange
+	}
+	if negative {
+		v = -v
+	}
+	return v, nil
+}
+
+func parseBool(s string) (v, ok bool) {
+	switch strings.ToLower(s) {
+	case "t", "tr", "tru", "true", "y", "ye", "yes", "on", "1":
+		return true, true
+	case "f", "fa", "fal", "fals", "false", "n", "no", "of", "off", "0":
+		return false, true
+	}
+	return false, false
+}
+
+// parseTime reads RFC 3339 and PostgreSQL's forms of it; without a zone it is UTC.
+func parseTime(s string) (nanos int64, ok bool) {
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999Z07", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999",
+		"2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly,
+	} {
+		if t, err := time.Parse(layout, s); err == nil {
+			if y := t.Year(); y < 1678 || y > 2261 {
+				return 0, false
+			}
+			return t.UnixNano(), true
+		}
+	}
+	return 0, false
+}

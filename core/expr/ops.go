@@ -1,0 +1,392 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// An Op is an operation.
+type Op uint8
+
+// The operations. Arguments have the same type unless something else is said; an argument that is NULL makes the result NULL unless something else is
+// said. Numbers are bigint, double precision and decimals of the same scale.
+const (
+	opColumn Op = iota
+	opConst
+	opCast
+	opExtract
+	opDateTrunc
+	opLike
+	opCase
+
+	Add // of numbers
+	Sub
+	Mul // of decimals the scales add up
+	Div // of integers the quotient cut towards 0; not of decimals
+	Mod // not of floats
+	Neg
+	Abs
+	Sign
+
+	Eq // of any type
+	Ne
+	Lt
+	Le
+	Gt
+	Ge
+	Distinct // IS DISTINCT FROM: NULL is a value like others
+	In       // the first argument among the others, constants
+
+	And // three-valued
+	Or
+	Not
+	IsNull
+	IsTrue // IS TRUE: NULL is not
+	IsFalse
+
+	Coalesce // the first that is not NULL
+	NullIf   // the first argument, NULL where it equals the second
+	Greatest // of those that are not NULL
+	Least
+
+	Lower // of texts
+	Upper
+	Length    // in characters
+	Substring // text, from (the first character is 1), and maybe how many
+	Join      // ||
+	Concat    // texts; NULL is empty
+	Trim      // text, and maybe the characters to take off
+	TrimLeft
+	TrimRight
+	SplitPart // text, what is between the parts, which part (from the end where negative)
+	Replace   // text, what, by what
+	Position  // of the first text in the second, from 1; 0 where it is not
+
+	Round // to even of floats, away from 0 of decimals, which become whole
+	Floor
+	Ceil
+	Trunc
+	Power // of floats
+	Sqrt
+	Ln
+	Exp
+
+	AddNanos    // timestamp and bigint
+	SubTimes    // the nanoseconds from the second to the first
+	ToTimestamp // of seconds, a float
+	opCount
+)
+
+// opInfo is what is known of an operation.
+type opInfo struct {
+	name                   string
+	infix, prefix, postfix bool
+	lenient                bool                                     // it looks at NULLs itself
+	types                  func(e *Expr) error                      // checks the arguments and sets the type
+	eval                   func(e *Expr, a []Value) (Value, error)  // where it is not lazy
+	vector                 func(m *Machine, e *node, a []*vec) bool // a loop of its own; false where it has none for these types
+}
+
+var ops [opCount]opInfo
+
+func isNumber(t record.Type) bool { return t == record.Int64 || t == record.Float64 || t.IsDecimal() }
+
+// fault is the error of an operation that there is not for its arguments.
+func (e *Expr) fault() error {
+	text := ""
+	for i, a := range e.args {
+		if i > 0 {
+			text += ", "
+		}
+		text += a.typ.String()
+	}
+	return fmt.Errorf("expr: %s(%s) is not defined", ops[e.op].name, text)
+}
+
+// same checks that there are n arguments of one type.
+func (e *Expr) same(n int) error {
+	if len(e.args) != n {
+		return fmt.Errorf("expr: %s of %d arguments, expected %d", ops[e.op].name, len(e.args), n)
+	}
+	return e.sameType(e.args)
+}
+
+func (e *Expr) sameType(args []*Expr) error {
+	for _, a := range args[1:] {
+		if a.typ != args[0].typ && !(a.typ.IsDecimal() && args[0].typ.IsDecimal() && a.typ.Scale() == args[0].typ.Scale()) {
+			return e.fault()
+		}
+	}
+	return nil
+}
+
+// signature is the types of arguments that a function takes, the last of which may be left out where optional is set, and of its result.
+func signature(result record.Type, optional bool, args ...record.Type) func(*Expr) error {
+	return func(e *Expr) error {
+		n := len(e.args)
+		if n > len(args) || n < len(args)-1 || n < len(args) && !optional {
+			return fmt.Errorf("expr: %s of %d arguments, expected %d", ops[e.op].name, n, len(args))
+		}
+		for i, a := range e.args {
+			if a.typ != args[i] {
+				return e.fault()
+			}
+		}
+		e.typ = result
+		return nil
+	}
+}
+
+func arithmetic(e *Expr) error {
+	if err := e.same(2); err != nil {
+		return err
+	}
+	t := e.args[0].typ
+	switch {
+	case t.IsDecimal() && (e.op == Add || e.op == Sub):
+		e.typ = record.DecimalOf(min(record.MaxPrecision, max(t.Precision(), e.args[1].typ.Precision())+1), t.Scale())
+		return nil
+	case t.IsDecimal() && e.op == Mod:
+		e.typ = t
+		return nil
+	case t == record.Int64, t == record.Float64 && e.op != Mod:
+		e.typ = t
+		return nil
+	}
+	return e.fault()
+}
+
+func multiply(e *Expr) error {
+	if len(e.args) == 2 && e.args[0].typ.IsDecimal() && e.args[1].typ.IsDecimal() {
+		a, b := e.args[0].typ, e.args[1].typ
+		if a.Scale()+b.Scale() > record.MaxPrecision {
+			return fmt.Errorf("expr: the product of %v and %v would have %d digits behind the point, at most %d are kept: cast one of them",
+				a, b, a.Scale()+b.Scale(), record.MaxPrecision)
+		}
+		e.typ = record.DecimalOf(min(record.MaxPrecision, a.Precision()+b.Precision()), a.Scale()+b.Scale())
+		return nil
+	}
+	return arithmetic(e)
+}
+
+func oneNumber(e *Expr) error {
+	if len(e.args) != 1 || !isNumber(e.args[0].typ) {
+		return e.fault()
+	}
+	e.typ = e.args[0].typ
+	return nil
+}
+
+func comparison(e *Expr) error {
+	e.typ = record.Bool
+	return e.same(2)
+}
+
+func truth(n int) func(*Expr) error {
+	return func(e *Expr) error {
+		e.typ = record.Bool
+		if err := e.same(n); err != nil {
+			return err
+		}
+		if e.args[0].typ != record.Bool {
+			return e.fault()
+		}
+		return nil
+	}
+}
+
+// choice is for operations whose result is one of their arguments.
+func choice(e *Expr) error {
+	if len(e.args) == 0 {
+		return errors.New("expr: nothing to choose from")
+	}
+	if err := e.sameType(e.args); err != nil {
+		return err
+	}
+	e.typ, e.nullable = widest(e.args), true
+	for _, a := range e.args {
+		e.nullable = e.nullable && a.nullable
+	}
+	return nil
+}
+
+// widest is the type of all: of decimals, the one with the most digits.
+func widest(args []*Expr) record.Type {
+	t := args[0].typ
+	for _, a := range args[1:] {
+		if a.typ.IsDecimal() && a.typ.Precision() > t.Precision() {
+			t = a.typ
+		}
+	}
+	return t
+}
+
+func caseTypes(e *Expr) error {
+	if len(e.args)%2 != 1 || len(e.args) < 3 {
+		return errors.New("expr: a CASE has pairs of a condition and a value, and a value in the end")
+	}
+	var values []*Expr
+	e.nullable = false
+	for i, a := range e.args {
+		if i%2 == 0 && i < len(e.args)-1 {
+			if a.typ != record.Bool {
+				return fmt.Errorf("expr: the condition of a CASE is %v, expected boolean", a.typ)
+			}
+			continue
+		}
+		values = append(values, a)
+		e.nullable = e.nullable || a.nullable
+	}
+	if err := e.sameType(values); err != nil {
+		return fmt.Errorf("expr: the branches of a CASE are %v and %v", values[0].typ, values[len(values)-1].typ)
+	}
+	e.typ = widest(values)
+	return nil
+}
+
+func init() {
+	const tx, i64, f64, ts, bl = record.String, record.Int64, record.Float64, record.Timestamp, record.Bool
+	ops = [opCount]opInfo{
+		opCast:      {name: "cast", types: castTypes, eval: evalCast, vector: vectorCast},
+		opExtract:   {name: "extract", types: extractTypes, eval: evalExtract},
+		opDateTrunc: {name: "date_trunc", types: truncTypes, eval: evalTrunc},
+		opLike:      {name: "LIKE", types: signature(bl, false, tx), eval: evalLike},
+		opCase:      {name: "CASE", types: caseTypes, lenient: true},
+
+		Add:  {name: "+", infix: true, types: arithmetic, eval: evalArithmetic, vector: vectorArithmetic},
+		Sub:  {name: "-", infix: true, types: arithmetic, eval: evalArithmetic, vector: vectorArithmetic},
+		Mul:  {name: "*", infix: true, types: multiply, eval: evalArithmetic, vector: vectorArithmetic},
+		Div:  {name: "/", infix: true, types: divide, eval: evalArithmetic, vector: vectorArithmetic},
+		Mod:  {name: "%", infix: true, types: arithmetic, eval: evalArithmetic},
+		Neg:  {name: "-", prefix: true, types: oneNumber, eval: evalSign},
+		Abs:  {name: "abs", types: oneNumber, eval: evalSign},
+		Sign: {name: "sign", types: oneNumber, eval: evalSign},
+
+		Eq:       {name: "=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Ne:       {name: "<>", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Lt:       {name: "<", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Le:       {name: "<=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Gt:       {name: ">", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Ge:       {name: ">=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Distinct: {name: "IS DISTINCT FROM", infix: true, lenient: true, types: never(comparison), eval: evalDistinct},
+		In:       {name: "IN", lenient: true, types: inTypes, eval: evalIn},
+
+		And:     {name: "AND", infix: true, lenient: true, types: truth(2), vector: vectorLogic},
+		Or:      {name: "OR", infix: true, lenient: true, types: truth(2), vector: vectorLogic},
+		Not:     {name: "NOT", prefix: true, types: truth(1), eval: evalNot, vector: vectorNot},
+		IsNull:  {name: "IS NULL", postfix: true, lenient: true, types: never(anyType), eval: evalIs, vector: vectorIs},
+		IsTrue:  {name: "IS TRUE", postfix: true, lenient: true, types: never(truth(1)), eval: evalIs, vector: vectorIs},
+		IsFalse: {name: "IS FALSE", postfix: true, lenient: true, types: never(truth(1)), eval: evalIs, vector: vectorIs},
+
+		Coalesce: {name: "coalesce", lenient: true, types: choice},
+		NullIf:   {name: "nullif", lenient: true, types: nullIfTypes, eval: evalNullIf},
+		Greatest: {name: "greatest", lenient: true, types: choice, eval: evalExtreme},
+		Least:    {name: "least", lenient: true, types: choice, eval: evalExtreme},
+
+		Lower:     {name: "lower", types: signature(tx, false, tx), eval: evalText},
+		Upper:     {name: "upper", types: signature(tx, false, tx), eval: evalText},
+		Length:    {name: "length", types: signature(i64, false, tx), eval: evalText},
+		Substring: {name: "substring", types: signature(tx, true, tx, i64, i64), eval: evalText},
+		Join:      {name: "||", infix: true, types: signature(tx, false, tx, tx), eval: evalText},
+		Concat:    {name: "concat", lenient: true, types: concatTypes, eval: evalConcat},
+		Trim:      {name: "trim", types: signature(tx, true, tx, tx), eval: evalText},
+		TrimLeft:  {name: "ltrim", types: signature(tx, true, tx, tx), eval: evalText},
+		TrimRight: {name: "rtrim", types: signature(tx, true, tx, tx), eval: evalText},
+		SplitPart: {name: "split_part", types: signature(tx, false, tx, tx, i64), eval: evalText},
+		Replace:   {name: "replace", types: signature(tx, false, tx, tx, tx), eval: evalText},
+		Position:  {name: "position", types: signature(i64, false, tx, tx), eval: evalText},
+
+		Round: {name: "round", types: roundTypes, eval: evalRound},
+		Floor: {name: "floor", types: roundTypes, eval: evalRound},
+		Ceil:  {name: "ceil", types: roundTypes, eval: evalRound},
+		Trunc: {name: "trunc", types: roundTypes, eval: evalRound},
+		Power: {name: "power", types: signature(f64, false, f64, f64), eval: evalFloat},
+		Sqrt:  {name: "sqrt", types: signature(f64, false, f64), eval: evalFloat},
+		Ln:    {name: "ln", types: signature(f64, false, f64), eval: evalFloat},
+		Exp:   {name: "exp", types: signature(f64, false, f64), eval: evalFloat},
+
+		AddNanos:    {name: "+", infix: true, types: signature(ts, false, ts, i64), eval: evalArithmetic, vector: vectorArithmetic},
+		SubTimes:    {name: "-", infix: true, types: signature(i64, false, ts, ts), eval: evalArithmetic, vector: vectorArithmetic},
+		ToTimestamp: {name: "to_timestamp", types: signature(ts, false, f64), eval: evalToTimestamp},
+	}
+}
+
+// never is a type rule for operations that are never NULL.
+func never(types func(*Expr) error) func(*Expr) error {
+	return func(e *Expr) error {
+		err := types(e)
+		e.nullable = false
+		return err
+	}
+}
+
+func anyType(e *Expr) error {
+	e.typ = record.Bool
+	return e.same(1)
+}
+
+func divide(e *Expr) error {
+	if len(e.args) == 2 && e.args[0].typ.IsDecimal() {
+		return e.fault()
+	}
+	return arithmetic(e)
+}
+
+func inTypes(e *Expr) error {
+	e.typ = record.Bool
+	if len(e.args) < 2 {
+		return errors.New("expr: IN of nothing")
+	}
+	if err := e.sameType(e.args); err != nil {
+		return err
+	}
+	s := &set{}
+	for _, a := range e.args[1:] {
+		v, ok := a.Const()
+		switch {
+		case !ok:
+			return fmt.Errorf("expr: IN of %v, expected constants", a)
+		case v.Null:
+			s.null = true
+		default:
+			s.add(a.typ, v)
+		}
+	}
+	e.aux = s
+	return nil
+}
+
+func nullIfTypes(e *Expr) error {
+	if err := e.same(2); err != nil {
+		return err
+	}
+	e.typ, e.nullable = e.args[0].typ, true
+	return nil
+}
+
+func concatTypes(e *Expr) error {
+	for _, a := range e.args {
+		if a.typ != record.String {
+			return e.fault()
+		}
+	}
+	e.typ, e.nullable = record.String, false
+	return nil
+}
+
+func roundTypes(e *Expr) error {
+	if len(e.args) != 1 {
+		return e.fault()
+	}
+	switch t := e.args[0].typ; {
+	case t == record.Int64, t == record.Float64:
+		e.typ = t
+	case t.IsDecimal():
+		e.typ = record.DecimalOf(min(record.MaxPrecision, t.Precision()-t.Scale()+1), 0)
+	default:
+		return e.fault()
+	}
+	return nil
+}

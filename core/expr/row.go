@@ -1,0 +1,408 @@
+package expr
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"strings"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// What may fail.
+var (
+	errRange = errors.New("out of range")
+	errZero  = errors.New("division by zero")
+)
+
+// Eval is the value of the expression for a row of a batch. The error says which operation failed, on what.
+func (e *Expr) Eval(b *record.Batch, row int) (Value, error) { return e.eval(b, row) }
+
+// eval is the twin of the machine. The batch may be nil where there is no column.
+func (e *Expr) eval(b *record.Batch, row int) (Value, error) {
+	switch e.op {
+	case opConst:
+		return e.value, nil
+	case opColumn:
+		return columnValue(b.Column(e.column), e.typ, row), nil
+	case And, Or:
+		return e.evalLogic(b, row)
+	case opCase:
+		for i := 0; i+1 < len(e.args); i += 2 {
+			c, err := e.args[i].eval(b, row)
+			if err != nil {
+				return c, err
+			}
+			if !c.Null && c.Bits != 0 {
+				return e.args[i+1].eval(b, row)
+			}
+		}
+		return e.args[len(e.args)-1].eval(b, row)
+	case Coalesce:
+		for _, a := range e.args {
+			if v, err := a.eval(b, row); err != nil || !v.Null {
+				return v, err
+			}
+		}
+		return Value{Null: true}, nil
+	}
+	var few [4]Value
+	values := few[:0]
+	null := false
+	for _, a := range e.args {
+		v, err := a.eval(b, row)
+		if err != nil {
+			return v, err
+		}
+		values = append(values, v)
+		null = null || v.Null
+	}
+	return e.apply(values, null)
+}
+
+// apply is the value of an operation that is not lazy.
+func (e *Expr) apply(values []Value, null bool) (Value, error) {
+	o := &ops[e.op]
+	if null && !o.lenient {
+		return Value{Null: true}, nil
+	}
+	v, err := o.eval(e, values)
+	if err != nil {
+		var args []string
+		for i, v := range values {
+			args = append(args, v.format(e.args[i].typ))
+		}
+		return Value{}, fmt.Errorf("%v: %s of %s: %w", e, o.name, strings.Join(args, " and "), err)
+	}
+	return v, nil
+}
+
+func columnValue(c *record.Column, t record.Type, row int) Value {
+	switch {
+	case c.Null(row):
+		return Value{Null: true}
+	case t == record.String:
+		return Value{Text: string(c.View(row))}
+	}
+	return Value{Bits: c.Words()[row]}
+}
+
+// evalLogic takes the second argument only where the first does not decide.
+func (e *Expr) evalLogic(b *record.Batch, row int) (Value, error) {
+	decides := word(e.op == Or)
+	x, err := e.args[0].eval(b, row)
+	if err != nil || !x.Null && x.Bits == decides {
+		return x, err
+	}
+	y, err := e.args[1].eval(b, row)
+	switch {
+	case err != nil || !y.Null && y.Bits == decides:
+		return y, err
+	case x.Null || y.Null:
+		return Value{Null: true}, nil
+	}
+	return Value{Bits: 1 - decides}, nil
+}
+
+func evalNot(_ *Expr, a []Value) (Value, error) { return Value{Bits: 1 - a[0].Bits}, nil }
+
+func evalIs(e *Expr, a []Value) (Value, error) {
+	switch e.op {
+	case IsTrue:
+		return Value{Bits: word(!a[0].Null && a[0].Bits != 0)}, nil
+	case IsFalse:
+		return Value{Bits: word(!a[0].Null && a[0].Bits == 0)}, nil
+	}
+	return Value{Bits: word(a[0].Null)}, nil
+}
+
+// compare orders two values that are not NULL.
+func compare(t record.Type, a, b Value) int {
+	switch t {
+	case record.String:
+		return strings.Compare(a.Text, b.Text)
+	case record.Float64:
+		return cmp.Compare(ordered(a.Bits), ordered(b.Bits))
+	}
+	return cmp.Compare(int64(a.Bits), int64(b.Bits))
+}
+
+// ordered maps the bits of a float to an integer that is ordered as PostgreSQL orders floats: NaN last, -0 as 0.
+func ordered(w uint64) int64 {
+	if w<<1 == 0 {
+		return 0
+	}
+	if w&^(1<<63) > 0x7ff0000000000000 {
+		return math.MaxInt64
+	}
+	return int64(w ^ uint64(int64(w)>>63)>>1)
+}
+
+func evalCompare(e *Expr, a []Value) (Value, error) {
+	c := compare(e.args[0].typ, a[0], a[1])
+	return Value{Bits: word(holds(e.op, c))}, nil
+}
+
+// holds says whether a comparison holds for the order of its arguments.
+func holds(op Op, c int) bool {
+	switch op {
+	case Eq:
+		return c == 0
+	case Ne:
+		return c != 0
+	case Lt:
+		return c < 0
+	case Le:
+		return c <= 0
+	case Gt:
+		return c > 0
+	}
+	return c >= 0
+}
+
+func evalDistinct(e *Expr, a []Value) (Value, error) {
+	if a[0].Null || a[1].Null {
+		return Value{Bits: word(a[0].Null != a[1].Null)}, nil
+	}
+	return Value{Bits: word(compare(e.args[0].typ, a[0], a[1]) != 0)}, nil
+}
+
+// set is what IN looks in.
+type set struct {
+	words map[uint64]bool
+	texts map[string]bool
+	null  bool
+}
+
+func (s *set) add(t record.Type, v Value) {
+	if t == record.String {
+		if s.texts == nil {
+			s.texts = map[string]bool{}
+		}
+		s.texts[v.Text] = true
+		return
+	}
+	if s.words == nil {
+		s.words = map[uint64]bool{}
+	}
+	s.words[inWord(t, v.Bits)] = true
+}
+
+// inWord is the same for values that are equal.
+func inWord(t record.Type, w uint64) uint64 {
+	if t == record.Float64 {
+		return uint64(ordered(w))
+	}
+	return w
+}
+
+func evalIn(e *Expr, a []Value) (Value, error) {
+	s, x := e.aux.(*set), a[0]
+	if x.Null {
+		return Value{Null: true}, nil
+	}
+	found := false
+	if t := e.args[0].typ; t == record.String {
+		found = s.texts[x.Text]
+	} else {
+		found = s.words[inWord(t, x.Bits)]
+	}
+	if !found && s.null {
+		return Value{Null: true}, nil
+	}
+	return Value{Bits: word(found)}, nil
+}
+
+func evalNullIf(e *Expr, a []Value) (Value, error) {
+	if !a[0].Null && !a[1].Null && compare(e.typ, a[0], a[1]) == 0 {
+		return Value{Null: true}, nil
+	}
+	return a[0], nil
+}
+
+func evalExtreme(e *Expr, a []Value) (Value, error) {
+	best := Value{Null: true}
+	for _, v := range a {
+		if v.Null {
+			continue
+		}
+		c := 1
+		if !best.Null {
+			c = compare(e.typ, v, best)
+		}
+		if best.Null || e.op == Greatest && c > 0 || e.op == Least && c < 0 {
+			best = v
+		}
+	}
+	return best, nil
+}
+
+func evalArithmetic(e *Expr, a []Value) (Value, error) {
+	if e.args[0].typ == record.Float64 {
+		v, err := floatOf(e.op, math.Float64frombits(a[0].Bits), math.Float64frombits(a[1].Bits))
+		return Value{Bits: math.Float64bits(v)}, err
+	}
+	v, err := intOf(e.op, int64(a[0].Bits), int64(a[1].Bits))
+	if err == nil && !fits(e.typ, v) {
+		err = errRange
+	}
+	return Value{Bits: uint64(v)}, err
+}
+
+// fits says whether a whole number has no more digits than a decimal type, where it is one.
+func fits(t record.Type, v int64) bool {
+	if !t.IsDecimal() {
+		return true
+	}
+	limit := record.Pow10[t.Precision()]
+	return v < limit && v > -limit
+}
+
+func intOf(op Op, a, b int64) (v int64, err error) {
+	switch op {
+	case Add, AddNanos:
+		if v = a + b; (a^v)&(b^v) < 0 {
+			err = errRange
+		}
+	case Sub, SubTimes:
+		if v = a - b; (a^b)&(a^v) < 0 {
+			err = errRange
+		}
+	case Mul:
+		high, low := bits.Mul64(uint64(a), uint64(b))
+		v = int64(low)
+		if int64(high)-(a>>63&b)-(b>>63&a) != v>>63 {
+			err = errRange
+		}
+	case Div:
+		switch {
+		case b == 0:
+			err = errZero
+		case b == -1 && a == math.MinInt64:
+			err = errRange
+		default:
+			v = a / b
+		}
+	case Mod:
+		switch b {
+		case 0:
+			err = errZero
+		case -1:
+		default:
+			v = a % b
+		}
+	}
+	return v, err
+}
+
+func floatOf(op Op, a, b float64) (v float64, err error) {
+	switch op {
+	case Add:
+		v = a + b
+	case Sub:
+		v = a - b
+	case Mul:
+		v = a * b
+	case Div:
+		if b == 0 && a == a {
+			return 0, errZero
+		}
+		v = a / b
+	}
+	if math.IsInf(v, 0) && !math.IsInf(a, 0) && !math.IsInf(b, 0) {
+		return 0, errRange
+	}
+	if v == 0 && (op == Mul && a != 0 && b != 0 || op == Div && a != 0 && !math.IsInf(b, 0)) {
+		return 0, errRange // too small, PostgreSQL says
+	}
+	return v, nil
+}
+
+func evalSign(e *Expr, a []Value) (Value, error) {
+	if e.typ == record.Float64 {
+		f := math.Float64frombits(a[0].Bits)
+		switch {
+		case e.op == Neg:
+			f = -f
+		case e.op == Abs:
+			f = math.Abs(f)
+		case f != f:
+		default:
+			f = float64(cmp.Compare(f, 0))
+		}
+		return Value{Bits: math.Float64bits(f)}, nil
+	}
+	v := int64(a[0].Bits)
+	if e.op == Sign {
+		return Value{Bits: uint64(cmp.Compare(v, 0)) * uint64(record.Pow10[e.typ.Scale()])}, nil
+	}
+	if v == math.MinInt64 {
+		return Value{}, errRange
+	}
+	if e.op == Neg || v < 0 {
+		v = -v
+	}
+	return Value{Bits: uint64(v)}, nil
+}
+
+func evalRound(e *Expr, a []Value) (Value, error) {
+	t := e.args[0].typ
+	if t == record.Float64 {
+		f := math.Float64frombits(a[0].Bits)
+		switch e.op {
+		case Round:
+			f = math.RoundToEven(f)
+		case Floor:
+			f = math.Floor(f)
+		case Ceil:
+			f = math.Ceil(f)
+		default:
+			f = math.Trunc(f)
+		}
+		return Value{Bits: math.Float64bits(f)}, nil
+	}
+	v, unit := int64(a[0].Bits), record.Pow10[t.Scale()]
+	whole, rest := v/unit, v%unit
+	switch {
+	case e.op == Floor && rest < 0, e.op == Round && -rest >= unit-(-rest) && rest < 0:
+		whole--
+	case e.op == Ceil && rest > 0, e.op == Round && rest >= unit-rest && rest > 0:
+		whole++
+	}
+	return Value{Bits: uint64(whole)}, nil
+}
+
+func evalFloat(e *Expr, a []Value) (Value, error) {
+	x := math.Float64frombits(a[0].Bits)
+	var v float64
+	switch e.op {
+	case Power:
+		y := math.Float64frombits(a[1].Bits)
+		if x == 0 && y < 0 {
+			return Value{}, errors.New("zero raised to a negative power is undefined")
+		}
+		if x < 0 && !math.IsInf(x, 0) && !math.IsInf(y, 0) && y != math.Trunc(y) {
+			return Value{}, errors.New("a negative number raised to a power that is not whole is no number")
+		}
+		if v = math.Pow(x, y); math.IsInf(v, 0) && !math.IsInf(x, 0) && !math.IsInf(y, 0) || v == 0 && x != 0 && !math.IsInf(x, 0) && !math.IsInf(y, 0) {
+			return Value{}, errRange
+		}
+	case Sqrt:
+		if x < 0 {
+			return Value{}, errors.New("the root of a negative number")
+		}
+		v = math.Sqrt(x)
+	case Ln:
+		if x <= 0 {
+			return Value{}, errors.New("the logarithm of a number that is not more than 0")
+		}
+		v = math.Log(x)
+	case Exp:
+		if v = math.Exp(x); math.IsInf(v, 0) && !math.IsInf(x, 0) || v == 0 && !math.IsInf(x, 0) {
+			return Value{}, errRange
+		}
+	}
+	return Value{Bits: math.Float64bits(v)}, nil
+}

@@ -1,0 +1,737 @@
+package expr
+
+import (
+	"bytes"
+	"math"
+	"math/bits"
+	"unsafe"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// stripeRows is how many rows a machine computes at a time: the vectors of some nodes stay in the first-level cache.
+const (
+	stripeRows  = 1024
+	stripeWords = stripeRows / 64
+)
+
+// vec is the values of a node for a stripe, in the slices that its type has; bit i%64 of word i/64 of a bitmap is row i.
+type vec struct {
+	words []uint64 // of fixed types but Bool
+	bits  []uint64 // of Bool
+	views []record.View
+	bytes []byte
+	valid []uint64 // nil: none is NULL
+	errs  []uint64 // rows that have failed; nil: none has
+}
+
+// register is the memory of a node.
+type register struct {
+	vec
+	ownWords []uint64
+	ownBits  [stripeWords]uint64
+	ownViews []record.View
+	ownBytes []byte
+	ownValid [stripeWords]uint64
+	ownErrs  [stripeWords]uint64
+}
+
+func (r *register) init(n *node) {
+	switch {
+	case n.op == opColumn && n.typ != record.Bool:
+		return
+	case n.typ == record.String:
+		r.ownViews = make([]record.View, stripeRows)
+	case n.typ != record.Bool:
+		r.ownWords = make([]uint64, stripeRows)
+	}
+	r.vec = vec{words: r.ownWords, views: r.ownViews}
+	if n.typ == record.Bool {
+		r.bits = r.ownBits[:]
+	}
+	if n.op != opConst {
+		return
+	}
+	v := n.value
+	for i := range r.words {
+		r.words[i] = v.Bits
+	}
+	for i := range r.bits {
+		r.bits[i] = -v.Bits
+	}
+	r.bytes = []byte(v.Text)
+	for i := range r.views {
+		r.views[i] = record.View{Len: uint32(len(v.Text))}
+	}
+	if v.Null {
+		r.valid = r.ownValid[:]
+	}
+}
+
+// step computes one node for the stripe at hand.
+func (m *Machine) step(id int) {
+	n, r := &m.p.nodes[id], &m.regs[id]
+	switch n.op {
+	case opConst:
+		return
+	case opColumn:
+		m.load(n, r)
+		return
+	}
+	m.args = m.args[:0]
+	for _, a := range n.args {
+		m.args = append(m.args, &m.regs[a].vec)
+	}
+	r.valid, r.errs = nil, nil
+	switch n.op {
+	case opCase:
+		m.stepCase(n, r)
+		return
+	case Coalesce:
+		m.stepCoalesce(n, r)
+		return
+	}
+	o := &ops[n.op]
+	for _, a := range m.args {
+		if a.errs != nil {
+			orInto(r.errors(), a.errs)
+		}
+		if a.valid != nil && !o.lenient {
+			if r.valid == nil {
+				r.valid = r.ownValid[:]
+				copy(r.valid, a.valid[:words(m.n)])
+			} else {
+				and(r.valid[:words(m.n)], a.valid)
+			}
+		}
+	}
+	m.args = append(m.args, &r.vec)
+	if o.vector == nil || !o.vector(m, n, m.args) {
+		m.rowByRow(n, r, m.args[:len(n.args)])
+	}
+}
+
+// errors are the failures of a register, none at first.
+func (r *register) errors() []uint64 {
+	if r.errs == nil {
+		clear(r.ownErrs[:])
+		r.errs = r.ownErrs[:]
+	}
+	return r.errs
+}
+
+// fail notes that a row has failed.
+func (r *register) fail(i int) { r.errors()[i>>6] |= 1 << (i & 63) }
+
+// isValid says whether row i is not NULL.
+func (v *vec) isValid(i int) bool { return v.valid == nil || v.valid[i>>6]>>(i&63)&1 != 0 }
+
+// load makes a stripe of a column the values of a node.
+func (m *Machine) load(n *node, r *register) {
+	c := m.in.Column(n.column)
+	to := m.from + m.n
+	r.valid = nil
+	if c.Valid != nil {
+		r.valid = c.Valid[m.from/64:]
+	}
+	switch n.typ {
+	case record.String:
+		r.views, r.bytes = c.Views[m.from:to], c.Bytes
+	case record.Bool:
+		values := c.Words()[m.from:to]
+		for w := range words(m.n) {
+			var word uint64
+			for i, v := range values[64*w : min(64*w+64, m.n)] {
+				word |= v & 1 << i
+			}
+			r.ownBits[w] = word
+		}
+		r.bits = r.ownBits[:]
+	default:
+		r.words = c.Words()[m.from:to]
+	}
+}
+
+// value is row i of a vector.
+func (v *vec) value(t record.Type, i int) Value {
+	switch {
+	case !v.isValid(i):
+		return Value{Null: true}
+	case t == record.String:
+		return Value{Text: unsafeString(v.text(i))}
+	case t == record.Bool:
+		return Value{Bits: v.bits[i>>6] >> (i & 63) & 1}
+	}
+	return Value{Bits: v.words[i]}
+}
+
+func (v *vec) text(i int) []byte {
+	view := v.views[i]
+	return v.bytes[view.Off : uint64(view.Off)+uint64(view.Len)]
+}
+
+// unsafeString is a string of bytes that do not change while an operation looks at it.
+func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// rowByRow computes a node with the function of values.
+func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
+	o := &ops[n.op]
+	r.ownBytes = r.ownBytes[:0]
+	if n.typ == record.Bool {
+		clear(r.ownBits[:])
+		r.bits = r.ownBits[:]
+	}
+	valid := r.valid
+	if n.nullable && valid == nil {
+		valid = r.ownValid[:]
+		fill(valid, stripeRows)
+	}
+	for i := range m.n {
+		if n.typ == record.String {
+			r.ownViews[i] = record.View{}
+		}
+		if valid != nil && valid[i>>6]>>(i&63)&1 == 0 || r.errs != nil && r.errs[i>>6]>>(i&63)&1 != 0 {
+			continue
+		}
+		m.values = m.values[:0]
+		for a, v := range args {
+			m.values = append(m.values, v.value(n.Expr.args[a].typ, i))
+		}
+		v, err := o.eval(n.Expr, m.values)
+		switch {
+		case err != nil:
+			r.fail(i)
+		case v.Null:
+			valid[i>>6] &^= 1 << (i & 63)
+		case n.typ == record.String:
+			r.ownViews[i] = record.View{Off: uint32(len(r.ownBytes)), Len: uint32(len(v.Text))}
+			r.ownBytes = append(r.ownBytes, v.Text...)
+		case n.typ == record.Bool:
+			r.ownBits[i>>6] |= v.Bits << (i & 63)
+		default:
+			r.ownWords[i] = v.Bits
+		}
+	}
+	r.valid, r.bytes, r.views, r.words = valid, r.ownBytes, r.ownViews, r.ownWords
+}
+
+// registerOf is the register that a vector is the first part of.
+func registerOf(v *vec) *register { return (*register)(unsafe.Pointer(v)) }
+
+// vectorArithmetic computes without looking whether a row fails; where any did, another pass says which.
+func vectorArithmetic(m *Machine, e *node, a []*vec) bool {
+	out := a[len(a)-1]
+	r := registerOf(out)
+	x, y := a[0].words[:m.n], a[1].words[:m.n]
+	to := r.ownWords[:m.n]
+	x, y = x[:len(to)], y[:len(to)]
+	var bad bool
+	if e.Expr.args[0].typ == record.Float64 {
+		var odd uint64
+		switch e.op {
+		case Add:
+			for i := range to {
+				v := math.Float64frombits(x[i]) + math.Float64frombits(y[i])
+				to[i] = math.Float64bits(v)
+				odd |= isOdd(to[i])
+			}
+		case Sub:
+			for i := range to {
+				v := math.Float64frombits(x[i]) - math.Float64frombits(y[i])
+				to[i] = math.Float64bits(v)
+				odd |= isOdd(to[i])
+			}
+		case Mul:
+			for i := range to {
+				v := math.Float64frombits(x[i]) * math.Float64frombits(y[i])
+				to[i] = math.Float64bits(v)
+				odd |= isOdd(to[i]) | isZero(to[i])
+			}
+		case Div:
+			for i := range to {
+				v := math.Float64frombits(x[i]) / math.Float64frombits(y[i])
+				to[i] = math.Float64bits(v)
+				odd |= isOdd(to[i]) | isZero(to[i])
+			}
+		}
+		bad = odd != 0
+	} else {
+		var trip int64
+		switch e.op {
+		case Add, AddNanos:
+			for i := range to {
+				v := x[i] + y[i]
+				to[i] = v
+				trip |= int64((x[i] ^ v) & (y[i] ^ v))
+			}
+		case Sub, SubTimes:
+			for i := range to {
+				v := x[i] - y[i]
+				to[i] = v
+				trip |= int64((x[i] ^ y[i]) & (x[i] ^ v))
+			}
+		case Mul:
+			for i := range to {
+				high, low := bits.Mul64(x[i], y[i])
+				a, b := int64(x[i]), int64(y[i])
+				to[i] = low
+				// 0 where the product fits; else its sign is made negative.
+				if int64(high)-(a>>63&b)-(b>>63&a) != int64(low)>>63 {
+					trip = -1
+				}
+			}
+		case Div:
+			for i := range to {
+				a, b := int64(x[i]), int64(y[i])
+				if b == 0 || b == -1 {
+					trip = -1
+					b = 1
+				}
+				to[i] = uint64(a / b)
+			}
+		}
+		if e.typ.IsDecimal() && trip >= 0 {
+			limit := uint64(record.Pow10[e.typ.Precision()])
+			for _, v := range to {
+				if v+limit-1 > 2*limit-2 {
+					trip = -1
+				}
+			}
+		}
+		bad = trip < 0
+	}
+	out.words = to
+	if bad {
+		m.again(e, r, a)
+	}
+	return true
+}
+
+// isOdd is not 0 for an infinity or NaN, isZero for a zero: what the slow pass is to look at.
+func isOdd(w uint64) uint64  { return (w&0x7ff0000000000000 + 1<<52) & (1 << 63) }
+func isZero(w uint64) uint64 { return uint64(int64((w<<1)-1)>>63) &^ uint64(int64(w<<1)>>63) }
+
+// again computes a stripe in which some row has failed, row by row.
+func (m *Machine) again(e *node, r *register, a []*vec) {
+	for i := range m.n {
+		if !r.isValid(i) {
+			continue
+		}
+		v, err := ops[e.op].eval(e.Expr, []Value{{Bits: a[0].words[i]}, {Bits: a[1].words[i]}})
+		if r.ownWords[i] = v.Bits; err != nil {
+			r.fail(i)
+		}
+	}
+}
+
+func vectorCompare(m *Machine, e *node, a []*vec) bool {
+	r := registerOf(a[2])
+	r.bits = r.ownBits[:]
+	x, y := a[0], a[1]
+	constant, isConst := e.Expr.args[1].Const()
+	switch t := e.Expr.args[0].typ; {
+	case t == record.Bool:
+		for w := range words(m.n) {
+			b, c := x.bits[w], y.bits[w]
+			switch e.op {
+			case Eq:
+				r.bits[w] = ^(b ^ c)
+			case Ne:
+				r.bits[w] = b ^ c
+			case Lt:
+				r.bits[w] = ^b & c
+			case Le:
+				r.bits[w] = ^b | c
+			case Gt:
+				r.bits[w] = b &^ c
+			case Ge:
+				r.bits[w] = b | ^c
+			}
+		}
+		return true
+	case t == record.String:
+		for w := range words(m.n) {
+			var word uint64
+			for i := 64 * w; i < min(64*w+64, m.n); i++ {
+				b, c := x.views[i], y.views[i]
+				if e.op == Eq || e.op == Ne {
+					if b.Len != c.Len || !bytes.Equal(x.text(i), y.text(i)) {
+						continue
+					}
+					word |= 1 << (i & 63)
+					continue
+				}
+				if holds(e.op, bytes.Compare(x.text(i), y.text(i))) {
+					word |= 1 << (i & 63)
+				}
+			}
+			if e.op == Ne {
+				word = ^word
+			}
+			r.bits[w] = word
+		}
+		return true
+	case t == record.Float64 && isConst:
+		c := ordered(constant.Bits)
+		m.bitmap(r, e.op, func(from int, op Op) uint64 { return floatsConst(op, x.words[from:min(from+64, m.n)], c) })
+	case t == record.Float64:
+		m.bitmap(r, e.op, func(from int, op Op) uint64 {
+			return floatsBoth(op, x.words[from:min(from+64, m.n)], y.words[from:min(from+64, m.n)])
+		})
+	case isConst:
+		c := int64(constant.Bits)
+		m.bitmap(r, e.op, func(from int, op Op) uint64 { return intsConst(op, x.words[from:min(from+64, m.n)], c) })
+	default:
+		m.bitmap(r, e.op, func(from int, op Op) uint64 {
+			return intsBoth(op, x.words[from:min(from+64, m.n)], y.words[from:min(from+64, m.n)])
+		})
+	}
+	return true
+}
+
+// bitmap fills a register with words of a comparison: three of them are computed, the others are what those are not.
+func (m *Machine) bitmap(r *register, op Op, word func(from int, op Op) uint64) {
+	var flip uint64
+	switch op {
+	case Ne:
+		op, flip = Eq, ^flip
+	case Gt:
+		op, flip = Le, ^flip
+	case Ge:
+		op, flip = Lt, ^flip
+	}
+	for w := range words(m.n) {
+		r.bits[w] = word(64*w, op) ^ flip
+	}
+}
+
+func intsConst(op Op, x []uint64, c int64) (w uint64) {
+	switch op {
+	case Eq:
+		for i, v := range x {
+			w |= word(int64(v) == c) << (i & 63)
+		}
+	case Lt:
+		for i, v := range x {
+			w |= word(int64(v) < c) << (i & 63)
+		}
+	default:
+		for i, v := range x {
+			w |= word(int64(v) <= c) << (i & 63)
+		}
+	}
+	return w
+}
+
+func intsBoth(op Op, x, y []uint64) (w uint64) {
+	y = y[:len(x)]
+	switch op {
+	case Eq:
+		for i, v := range x {
+			w |= word(v == y[i]) << (i & 63)
+		}
+	case Lt:
+		for i, v := range x {
+			w |= word(int64(v) < int64(y[i])) << (i & 63)
+		}
+	default:
+		for i, v := range x {
+			w |= word(int64(v) <= int64(y[i])) << (i & 63)
+		}
+	}
+	return w
+}
+
+func floatsConst(op Op, x []uint64, c int64) (w uint64) {
+	switch op {
+	case Eq:
+		for i, v := range x {
+			w |= word(ordered(v) == c) << (i & 63)
+		}
+	case Lt:
+		for i, v := range x {
+			w |= word(ordered(v) < c) << (i & 63)
+		}
+	default:
+		for i, v := range x {
+			w |= word(ordered(v) <= c) << (i & 63)
+		}
+	}
+	return w
+}
+
+func floatsBoth(op Op, x, y []uint64) (w uint64) {
+	y = y[:len(x)]
+	switch op {
+	case Eq:
+		for i, v := range x {
+			w |= word(ordered(v) == ordered(y[i])) << (i & 63)
+		}
+	case Lt:
+		for i, v := range x {
+			w |= word(ordered(v) < ordered(y[i])) << (i & 63)
+		}
+	default:
+		for i, v := range x {
+			w |= word(ordered(v) <= ordered(y[i])) << (i & 63)
+		}
+	}
+	return w
+}
+
+// vectorLogic is AND and OR. A row fails where its first argument has, or the second where the first does not decide.
+func vectorLogic(m *Machine, e *node, a []*vec) bool {
+	x, y := a[0], a[1]
+	r := registerOf(a[2])
+	r.bits = r.ownBits[:]
+	n := words(m.n)
+	isOr := e.op == Or
+	hasErrs, hasNulls := x.errs != nil || y.errs != nil, x.valid != nil || y.valid != nil
+	if !hasErrs && !hasNulls {
+		for w := range n {
+			if isOr {
+				r.bits[w] = x.bits[w] | y.bits[w]
+			} else {
+				r.bits[w] = x.bits[w] & y.bits[w]
+			}
+		}
+		return true
+	}
+	at := func(s []uint64, w int, none uint64) uint64 {
+		if s == nil {
+			return none
+		}
+		return s[w]
+	}
+	if hasNulls {
+		r.valid = r.ownValid[:]
+	}
+	if hasErrs {
+		r.errors()
+	}
+	for w := range n {
+		xv, yv := at(x.valid, w, ^uint64(0)), at(y.valid, w, ^uint64(0))
+		xe, ye := at(x.errs, w, 0), at(y.errs, w, 0)
+		xb, yb := x.bits[w], y.bits[w]
+		if isOr { // by De Morgan
+			xb, yb = ^xb, ^yb
+		}
+		xFalse, yFalse := xv&^xb&^xe, yv&^yb&^ye
+		v := xFalse | yFalse | xv&yv
+		b := xv & xb & yv & yb
+		if isOr {
+			b = ^b
+		}
+		if r.bits[w] = b; hasNulls {
+			r.valid[w] = v
+		}
+		if hasErrs {
+			r.errs[w] = xe | ye&^xFalse
+		}
+	}
+	return true
+}
+
+func vectorNot(m *Machine, _ *node, a []*vec) bool {
+	r := registerOf(a[1])
+	r.bits = r.ownBits[:]
+	for w := range words(m.n) {
+		r.bits[w] = ^a[0].bits[w]
+	}
+	return true
+}
+
+func vectorIs(m *Machine, e *node, a []*vec) bool {
+	r := registerOf(a[1])
+	r.bits = r.ownBits[:]
+	for w := range words(m.n) {
+		valid := ^uint64(0)
+		if a[0].valid != nil {
+			valid = a[0].valid[w]
+		}
+		switch e.op {
+		case IsNull:
+			r.bits[w] = ^valid
+		case IsTrue:
+			r.bits[w] = valid & a[0].bits[w]
+		default:
+			r.bits[w] = valid &^ a[0].bits[w]
+		}
+	}
+	return true
+}
+
+// vectorCast is integers to floats; everything else goes row by row.
+func vectorCast(m *Machine, e *node, a []*vec) bool {
+	if e.typ != record.Float64 || e.Expr.args[0].typ != record.Int64 {
+		return false
+	}
+	r := registerOf(a[1])
+	for i, v := range a[0].words[:m.n] {
+		r.ownWords[i] = math.Float64bits(float64(int64(v)))
+	}
+	r.words = r.ownWords
+	return true
+}
+
+// stepCase takes, for each row, the branch of the first condition that is true.
+func (m *Machine) stepCase(n *node, r *register) {
+	m.chooseBegin(n, r)
+	var left [stripeWords]uint64
+	fill(left[:], m.n)
+	args := m.args
+	for i := 0; i < len(args); i += 2 {
+		take := left
+		v := args[len(args)-1]
+		if i < len(args)-1 {
+			c := args[i]
+			v = args[i+1]
+			if c.errs != nil {
+				e := r.errors()
+				for w := range left {
+					e[w] |= left[w] & c.errs[w]
+					left[w] &^= c.errs[w]
+				}
+				take = left
+			}
+			and(take[:words(m.n)], c.bits)
+			and(take[:words(m.n)], c.valid)
+		}
+		m.choose(n, r, v, &take)
+		andNot(left[:], take[:])
+	}
+	r.bytes = r.ownBytes
+}
+
+// stepCoalesce takes, for each row, the first argument that is not NULL.
+func (m *Machine) stepCoalesce(n *node, r *register) {
+	m.chooseBegin(n, r)
+	var left [stripeWords]uint64
+	fill(left[:], m.n)
+	for i, v := range m.args {
+		if v.errs != nil {
+			e := r.errors()
+			for w := range left {
+				e[w] |= left[w] & v.errs[w]
+				left[w] &^= v.errs[w]
+			}
+		}
+		take := left
+		if i < len(m.args)-1 {
+			and(take[:words(m.n)], v.valid)
+		}
+		m.choose(n, r, v, &take)
+		andNot(left[:], take[:])
+	}
+	r.bytes = r.ownBytes
+}
+
+// chooseBegin prepares a register for choose.
+func (m *Machine) chooseBegin(n *node, r *register) {
+	r.words, r.views, r.ownBytes = r.ownWords, r.ownViews, r.ownBytes[:0]
+	if n.typ == record.Bool {
+		clear(r.ownBits[:])
+		r.bits = r.ownBits[:]
+	}
+	if n.nullable {
+		r.valid = r.ownValid[:]
+		clear(r.valid)
+	}
+	if n.typ == record.String {
+		clear(r.ownViews)
+	}
+}
+
+// choose takes some rows of a vector into a register.
+func (m *Machine) choose(n *node, r *register, v *vec, take *[stripeWords]uint64) {
+	for w := range words(m.n) {
+		word := take[w]
+		if v.errs != nil && word != 0 {
+			r.errors()[w] |= word & v.errs[w]
+		}
+		if r.valid != nil {
+			valid := word
+			if v.valid != nil {
+				valid &= v.valid[w]
+			}
+			r.valid[w] |= valid
+		}
+		switch n.typ {
+		case record.Bool:
+			r.bits[w] |= word & v.bits[w]
+		case record.String:
+			for ; word != 0; word &= word - 1 {
+				i := 64*w + bits.TrailingZeros64(word)
+				if !v.isValid(i) {
+					continue
+				}
+				r.ownViews[i] = record.View{Off: uint32(len(r.ownBytes)), Len: v.views[i].Len}
+				r.ownBytes = append(r.ownBytes, v.text(i)...)
+			}
+		default:
+			if word == ^uint64(0) {
+				copy(r.ownWords[64*w:64*w+64], v.words[64*w:])
+				continue
+			}
+			for ; word != 0; word &= word - 1 {
+				i := 64*w + bits.TrailingZeros64(word)
+				r.ownWords[i] = v.words[i]
+			}
+		}
+	}
+}
+
+// fill sets the first n bits and clears the rest.
+func fill(b []uint64, n int) {
+	for w := range b {
+		switch left := n - 64*w; {
+		case left >= 64:
+			b[w] = ^uint64(0)
+		case left > 0:
+			b[w] = 1<<left - 1
+		default:
+			b[w] = 0
+		}
+	}
+}
+
+// and, andNot and orInto change the first bitmap, which says how long they are; nil is all bits for and, none for the others.
+func and(b, c []uint64) {
+	if c == nil {
+		return
+	}
+	for w := range b {
+		b[w] &= c[w]
+	}
+}
+
+func andNot(b, c []uint64) {
+	for w := range b {
+		b[w] &^= c[w]
+	}
+}
+
+func orInto(b, c []uint64) {
+	if c == nil {
+		return
+	}
+	for w := range min(len(b), len(c)) {
+		b[w] |= c[w]
+	}
+}
+
+func count(b []uint64) (n int) {
+	for _, w := range b {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// floats and ints are the same memory by another type: all have eight bytes.
+func floats(w []uint64) []float64 {
+	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(w))), len(w))
+}
+
+func ints(w []uint64) []int64 {
+	return unsafe.Slice((*int64)(unsafe.Pointer(unsafe.SliceData(w))), len(w))
+}
