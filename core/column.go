@@ -92,28 +92,36 @@ func (c Column[T]) Of(row Row) T {
 
 // AppendBytes appends the bytes of a text column to to; nothing where it is NULL.
 func (c Column[T]) AppendBytes(to []byte, row Row) []byte {
-	key, _ := c.row(row)
-	to = c.layout.keys.AppendString(to, key, row.groups.table.Heap(), c.index-c.layout.front)
+	c.check(row)
+	_, to = c.layout.read(row, c.index, to)
 	runtime.KeepAlive(row.groups) // what it points to is not the collector's
 	return to
 }
 
-// Null says whether the value in row is NULL: a key that was, an aggregate over no values, or a sum that does not fit its type.
+// Null says whether the value in row is NULL: a key that was, an aggregate over no values, a sum that does not fit its type, an expression that
+// cannot be computed.
 func (c Column[T]) Null(row Row) bool { return c.value(row).Null }
 
 // Overflow says whether the value in row is NULL because it does not fit the type of the column.
 func (c Column[T]) Overflow(row Row) bool { return c.value(row).Overflow }
 
-func (c Column[T]) row(row Row) (key, states []uint64) {
+func (c Column[T]) check(row Row) {
 	if row.groups.layout != c.layout {
 		c.layout.check(row, c)
 	}
-	return row.groups.table.Row(row.index)
 }
 
 func (c Column[T]) value(row Row) agg.Value {
-	key, states := c.row(row)
-	v := c.layout.value(row.groups, key, states, c.index)
+	c.check(row)
+	inner := c.index
+	if s := c.layout.shape; s != nil {
+		if inner = s.columns[c.index].inner; inner < 0 {
+			v, _ := c.layout.read(row, c.index, nil)
+			return v
+		}
+	}
+	key, states := row.groups.table.Row(row.index)
+	v := c.layout.value(row.groups, key, states, inner)
 	runtime.KeepAlive(row.groups)
 	return v
 }

@@ -142,11 +142,20 @@ func (c *Cut) Get(k Key) (Row, bool) {
 	return c.images[c.owners.Of(k)].Get(k)
 }
 
-// All yields every group, in no order that means anything.
+// All yields the result: the groups that the plan's Having lets through, in its order, and from its Offset up to its Limit; without those every group,
+// in no order that means anything.
 func (c *Cut) All() iter.Seq[Row] {
+	if s := c.images[0].layout.shape; s != nil {
+		return s.arrange(c.rows())
+	}
+	return c.rows()
+}
+
+// rows yields every group.
+func (c *Cut) rows() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		if m := c.whole(); m != nil {
-			m.All()(yield)
+			m.rows()(yield)
 			return
 		}
 		for _, m := range c.images {

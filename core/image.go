@@ -118,8 +118,19 @@ func (m *Image) Len() (n int) {
 	return n
 }
 
-// All yields every group, window by window, in no order that means anything within one.
+// All yields every group that the plan's Having lets through, window by window, in no order that means anything within one.
 func (m *Image) All() iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		for row := range m.rows() {
+			if m.layout.shape.passes(row.groups, row.index) && !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// rows yields every group.
+func (m *Image) rows() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		for _, g := range m.sets() {
 			if !g.all(yield) {
@@ -129,12 +140,17 @@ func (m *Image) All() iter.Seq[Row] {
 	}
 }
 
-// Get finds the group of a key of the same plan.
+// Get finds the group of a key of the same plan; not one that Having does not let through.
 func (m *Image) Get(k Key) (Row, bool) {
-	if g := m.set(k.window); g != nil {
-		return g.get(k)
+	g := m.set(k.window)
+	if g == nil {
+		return Row{}, false
 	}
-	return Row{}, false
+	row, ok := g.get(k)
+	if ok && !m.layout.shape.passes(g, row.index) {
+		return Row{}, false
+	}
+	return row, ok
 }
 
 // sets are the groups of the image: all, or those of each window, in their order.

@@ -80,6 +80,15 @@ type Plan struct {
 	// Window divides the groups by event time; nil does not.
 	Window *Window
 
+	// What is read of the groups. Select are the columns of the result, expressions over Inner; nil are those of Inner, as they are. A value that cannot
+	// be computed reads NULL. Having lets groups through for which it is true. OrderBy, Limit and Offset shape All and Batches of a snapshot as a
+	// whole; Get knows Having only.
+	Select  []expr.Output
+	Having  *expr.Expr
+	OrderBy []Order
+	Limit   *uint64 // nil: none
+	Offset  uint64
+
 	once   sync.Once
 	layout *layout
 	err    error
@@ -137,16 +146,25 @@ func (p *Plan) String() string {
 	if len(by) > 0 {
 		b.WriteString(" GROUP BY " + strings.Join(by, ", "))
 	}
-	return b.String()
+	return b.String() + p.shapeString()
 }
 
-// Result is the schema of the result: the bounds of the window where there are any, the keys, then the aggregates.
+// Result is the schema of the result: Select, or Inner.
 func (p *Plan) Result() (*record.Schema, error) {
 	l, err := p.compile()
 	if err != nil {
 		return nil, err
 	}
 	return l.result, nil
+}
+
+// Inner is the schema of the groups before Select: the bounds of the window where there are any, the keys, the aggregates.
+func (p *Plan) Inner() (*record.Schema, error) {
+	l, err := p.compile()
+	if err != nil {
+		return nil, err
+	}
+	return l.inner, nil
 }
 
 // A Key is the key of one group, encoded and hashed once, to look it up in any number of snapshots of the plan.
@@ -201,7 +219,9 @@ func (p *Plan) compile() (*layout, error) {
 type layout struct {
 	plan   *Plan
 	source *record.Schema
-	result *record.Schema
+	inner  *record.Schema // of the groups
+	result *record.Schema // of what is read of them
+	shape  *shape         // nil where that is the same
 	keys   *record.KeyLayout
 	stage  *expr.Program // makes records of source out of those of the plan's; nil where they are the same
 	window *windowing    // nil where the plan has no windows
@@ -329,6 +349,9 @@ func compile(p *Plan) (*layout, error) {
 	}
 	if l.result, err = record.NewSchema(p.name(), fields...); err != nil {
 		return nil, fmt.Errorf("core: plan %s: the result: %w", p.name(), err)
+	}
+	if err := l.compileShape(); err != nil {
+		return nil, err
 	}
 	l.columns = 1 + l.keys.Words()
 	for i := range l.args {

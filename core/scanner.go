@@ -33,21 +33,33 @@ func ScannerOf[T any](p *Plan) (Scanner[T], error) {
 // fit its field.
 func (s Scanner[T]) Scan(row Row, v *T) error {
 	s.layout.check(row, s.decoder)
-	key, states := row.groups.table.Row(row.index)
 	var text [64]byte
 	for i := range s.decoder.Fields() {
 		column := s.decoder.Column(i)
-		value := s.layout.value(row.groups, key, states, column)
-		var bytes []byte
-		if s.layout.result.Field(column).Type == record.String {
-			bytes = s.layout.keys.AppendString(text[:0], key, row.groups.table.Heap(), column-s.layout.front)
-		}
+		value, bytes := s.layout.read(row, column, text[:0])
 		if err := s.decoder.Set(v, i, value.Bits, bytes, value.Null); err != nil {
 			return err
 		}
 	}
 	runtime.KeepAlive(row.groups) // what the words point to is not the collector's
 	return nil
+}
+
+// read is the value of a column of the result; of a text the bytes, appended to to.
+func (l *layout) read(row Row, column int, to []byte) (agg.Value, []byte) {
+	isText := l.result.Field(column).Type == record.String
+	if l.shape != nil {
+		c := l.shape.columns[column]
+		if column = c.inner; column < 0 {
+			v := c.value(row.groups, row.index, 0)
+			return agg.Value{Bits: v.Bits, Null: v.Null}, append(to, v.Text...)
+		}
+	}
+	key, states := row.groups.table.Row(row.index)
+	if isText {
+		to = l.keys.AppendString(to, key, row.groups.table.Heap(), column-l.front)
+	}
+	return l.value(row.groups, key, states, column), to
 }
 
 // check panics where a row is of another plan than what reads it.
@@ -73,15 +85,18 @@ func (l *layout) value(g *groups, key, states []uint64, column int) agg.Value {
 	switch {
 	case l.keys.IsNull(key, column):
 		return agg.Value{Null: true}
-	case l.result.Field(column+l.front).Type == record.String:
+	case l.inner.Field(column+l.front).Type == record.String:
 		return agg.Value{}
 	}
 	return agg.Value{Bits: l.keys.Word(key, column)}
 }
 
-// Batches yields all groups in batches of the result's schema, of up to so many rows: for who takes them away in bulk. A batch is valid until
+// Batches yields what All does in batches of the result's schema, of up to so many rows: for who takes them away in bulk. A batch is valid until
 // the next.
 func (m *Image) Batches(rows int) iter.Seq[*record.Batch] {
+	if m.layout.shape != nil {
+		return m.layout.batchesOf(m.All(), rows)
+	}
 	return func(yield func(*record.Batch) bool) {
 		b := record.NewBatch(m.layout.result, rows)
 		for _, g := range m.sets() {
@@ -107,7 +122,7 @@ func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 		text = text[:0]
 		var ends [record.MaxKeyColumns + 1]int // of the text of each key column; in front of the first
 		for c := range l.keys.Columns() {
-			if l.result.Field(l.front+c).Type == record.String {
+			if l.inner.Field(l.front+c).Type == record.String {
 				text = l.keys.AppendString(text, key, g.table.Heap(), c)
 			}
 			ends[c+1] = len(text)
@@ -137,6 +152,9 @@ func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 
 // Batches yields all groups in batches of the result's schema, of up to so many rows. A batch is valid until the next.
 func (c *Cut) Batches(rows int) iter.Seq[*record.Batch] {
+	if l := c.images[0].layout; l.shape != nil {
+		return l.batchesOf(c.All(), rows)
+	}
 	return func(yield func(*record.Batch) bool) {
 		images := c.images
 		if m := c.whole(); m != nil {

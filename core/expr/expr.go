@@ -143,7 +143,7 @@ func build(e *Expr) (*Expr, error) {
 		return nil, err
 	}
 	if constants {
-		if v, err := e.eval(nil, 0); err == nil {
+		if v, err := e.eval(nil); err == nil {
 			return &Expr{op: opConst, typ: e.typ, nullable: v.Null, value: v, depth: 1}, nil
 		}
 	}

@@ -18,31 +18,38 @@ var (
 )
 
 // Eval is the value of the expression for a row of a batch. The error says which operation failed, on what.
-func (e *Expr) Eval(b *record.Batch, row int) (Value, error) { return e.eval(b, row) }
+func (e *Expr) Eval(b *record.Batch, row int) (Value, error) {
+	return e.eval(func(column int, t record.Type) Value { return columnValue(b.Column(column), t, row) })
+}
 
-// eval is the twin of the machine. The batch may be nil where there is no column.
-func (e *Expr) eval(b *record.Batch, row int) (Value, error) {
+// EvalFunc is the value of the expression where column gives those of the columns.
+func (e *Expr) EvalFunc(column func(i int, t record.Type) Value) (Value, error) {
+	return e.eval(column)
+}
+
+// eval is the twin of the machine.
+func (e *Expr) eval(column func(i int, t record.Type) Value) (Value, error) {
 	switch e.op {
 	case opConst:
 		return e.value, nil
 	case opColumn:
-		return columnValue(b.Column(e.column), e.typ, row), nil
+		return column(e.column, e.typ), nil
 	case And, Or:
-		return e.evalLogic(b, row)
+		return e.evalLogic(column)
 	case opCase:
 		for i := 0; i+1 < len(e.args); i += 2 {
-			c, err := e.args[i].eval(b, row)
+			c, err := e.args[i].eval(column)
 			if err != nil {
 				return c, err
 			}
 			if !c.Null && c.Bits != 0 {
-				return e.args[i+1].eval(b, row)
+				return e.args[i+1].eval(column)
 			}
 		}
-		return e.args[len(e.args)-1].eval(b, row)
+		return e.args[len(e.args)-1].eval(column)
 	case Coalesce:
 		for _, a := range e.args {
-			if v, err := a.eval(b, row); err != nil || !v.Null {
+			if v, err := a.eval(column); err != nil || !v.Null {
 				return v, err
 			}
 		}
@@ -52,7 +59,7 @@ func (e *Expr) eval(b *record.Batch, row int) (Value, error) {
 	values := few[:0]
 	null := false
 	for _, a := range e.args {
-		v, err := a.eval(b, row)
+		v, err := a.eval(column)
 		if err != nil {
 			return v, err
 		}
@@ -90,13 +97,13 @@ func columnValue(c *record.Column, t record.Type, row int) Value {
 }
 
 // evalLogic takes the second argument only where the first does not decide.
-func (e *Expr) evalLogic(b *record.Batch, row int) (Value, error) {
+func (e *Expr) evalLogic(column func(int, record.Type) Value) (Value, error) {
 	decides := word(e.op == Or)
-	x, err := e.args[0].eval(b, row)
+	x, err := e.args[0].eval(column)
 	if err != nil || !x.Null && x.Bits == decides {
 		return x, err
 	}
-	y, err := e.args[1].eval(b, row)
+	y, err := e.args[1].eval(column)
 	switch {
 	case err != nil || !y.Null && y.Bits == decides:
 		return y, err
@@ -118,7 +125,9 @@ func evalIs(e *Expr, a []Value) (Value, error) {
 	return Value{Bits: word(a[0].Null)}, nil
 }
 
-// compare orders two values that are not NULL.
+// Compare orders two values of a type that are not NULL.
+func Compare(t record.Type, a, b Value) int { return compare(t, a, b) }
+
 func compare(t record.Type, a, b Value) int {
 	switch t {
 	case record.String:

@@ -1,0 +1,287 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/record"
+)
+
+// An Order says how the rows of a result are ordered.
+type Order struct {
+	Column     string // of the result, or of Plan.Inner
+	Desc       bool
+	NullsFirst bool
+}
+
+// shape is what is done to groups when they are read: SELECT's expressions, HAVING, ORDER BY, LIMIT.
+type shape struct {
+	having  *expr.Expr
+	columns []shaped // of the result
+	order   []orderBy
+	offset  uint64
+	limit   uint64
+	limited bool
+}
+
+// shaped is a column of the result: one of the inner ones, or an expression over them.
+type shaped struct {
+	inner int // -1 where it is an expression
+	expr  *expr.Expr
+}
+
+type orderBy struct {
+	shaped
+	typ              record.Type
+	desc, nullsFirst bool
+}
+
+// compileShape makes the shape of a plan and its result; nil where groups are read as they are.
+func (l *layout) compileShape() error {
+	p := l.plan
+	l.inner = l.result
+	if p.Select == nil && p.Having == nil && p.OrderBy == nil && p.Limit == nil && p.Offset == 0 {
+		return nil
+	}
+	s := &shape{having: p.Having, offset: p.Offset}
+	if p.Limit != nil {
+		s.limit, s.limited = *p.Limit, true
+	}
+	var faults []error
+	if p.Having != nil && p.Having.Type() != record.Bool {
+		faults = append(faults, fmt.Errorf("having %v: it is %v, expected boolean", p.Having, p.Having.Type()))
+	}
+	over := func(e *expr.Expr) shaped {
+		if _, err := expr.Compile(l.inner, nil, []expr.Output{{Name: "c", Expr: e}}); err != nil {
+			faults = append(faults, err)
+		}
+		if i, ok := e.IsColumn(); ok {
+			return shaped{i, e}
+		}
+		return shaped{-1, e}
+	}
+	if p.Select != nil {
+		var fields []record.Field
+		for _, o := range p.Select {
+			s.columns = append(s.columns, over(o.Expr))
+			// What cannot be computed reads NULL.
+			_, plain := o.Expr.IsColumn()
+			fields = append(fields, record.Field{Name: o.Name, Type: o.Expr.Type(), Nullable: o.Expr.Nullable() || !plain})
+		}
+		result, err := record.NewSchema(p.name(), fields...)
+		if err != nil {
+			return fmt.Errorf("core: plan %s: the result: %w", p.name(), err)
+		}
+		l.result = result
+	} else {
+		for i := range l.inner.Len() {
+			s.columns = append(s.columns, shaped{i, expr.Column(l.inner, i)})
+		}
+	}
+	for _, o := range p.OrderBy {
+		by := orderBy{desc: o.Desc, nullsFirst: o.NullsFirst}
+		if i, ok := l.result.Index(o.Column); ok {
+			by.shaped, by.typ = s.columns[i], l.result.Field(i).Type
+		} else if i, ok := l.inner.Index(o.Column); ok {
+			by.shaped, by.typ = shaped{i, nil}, l.inner.Field(i).Type
+		} else {
+			faults = append(faults, fmt.Errorf("order by %q: there is no such column in %v", o.Column, l.result))
+		}
+		s.order = append(s.order, by)
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("core: plan %s: %w", p.name(), errors.Join(faults...))
+	}
+	l.shape = s
+	return nil
+}
+
+// innerValue is the value of a column of the inner result, texts included.
+func (g *groups) innerValue(i, column int, t record.Type) expr.Value {
+	l := g.layout
+	key, states := g.table.Row(i)
+	v := l.value(g, key, states, column)
+	if v.Null {
+		return expr.Value{Null: true}
+	}
+	if t == record.String {
+		return expr.Value{Text: string(l.keys.AppendString(nil, key, g.table.Heap(), column-l.front))}
+	}
+	return expr.Value{Bits: v.Bits}
+}
+
+// value is the value of a shaped column for row i. What cannot be computed is NULL.
+func (c shaped) value(g *groups, i int, t record.Type) expr.Value {
+	if c.inner >= 0 {
+		return g.innerValue(i, c.inner, t)
+	}
+	v, err := c.expr.EvalFunc(func(column int, t record.Type) expr.Value { return g.innerValue(i, column, t) })
+	if err != nil {
+		return expr.Value{Null: true}
+	}
+	return v
+}
+
+// passes says whether HAVING lets row i through.
+func (s *shape) passes(g *groups, i int) bool {
+	if s == nil || s.having == nil {
+		return true
+	}
+	v := shaped{-1, s.having}.value(g, i, record.Bool)
+	return !v.Null && v.Bits != 0
+}
+
+// arrange yields the rows of all that HAVING lets through, in order and from the offset up to the limit.
+func (s *shape) arrange(all iter.Seq[Row]) iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		if s.limited && s.limit == 0 {
+			return
+		}
+		if len(s.order) > 0 {
+			s.sorted(all)(yield)
+			return
+		}
+		n := uint64(0)
+		for row := range all {
+			if !s.passes(row.groups, row.index) {
+				continue
+			}
+			if n++; n <= s.offset {
+				continue
+			}
+			if !yield(row) || s.limited && n-s.offset == s.limit {
+				return
+			}
+		}
+	}
+}
+
+// sorted yields the rows in order. It keeps them all, with what they are ordered by.
+func (s *shape) sorted(all iter.Seq[Row]) iter.Seq[Row] {
+	type keyed struct {
+		row  Row
+		keys []expr.Value
+	}
+	return func(yield func(Row) bool) {
+		var rows []keyed
+		for row := range all {
+			if !s.passes(row.groups, row.index) {
+				continue
+			}
+			k := keyed{row, make([]expr.Value, len(s.order))}
+			for i, o := range s.order {
+				k.keys[i] = o.value(row.groups, row.index, o.typ)
+			}
+			rows = append(rows, k)
+		}
+		slices.SortStableFunc(rows, func(a, b keyed) int {
+			for i, o := range s.order {
+				if c := o.compare(a.keys[i], b.keys[i]); c != 0 {
+					return c
+				}
+			}
+			return 0
+		})
+		rows = rows[min(s.offset, uint64(len(rows))):]
+		if s.limited {
+			rows = rows[:min(s.limit, uint64(len(rows)))]
+		}
+		for _, k := range rows {
+			if !yield(k.row) {
+				return
+			}
+		}
+	}
+}
+
+func (o orderBy) compare(a, b expr.Value) int {
+	switch {
+	case a.Null && b.Null:
+		return 0
+	case a.Null || b.Null:
+		if a.Null == o.nullsFirst {
+			return -1
+		}
+		return 1
+	}
+	c := expr.Compare(o.typ, a, b)
+	if o.desc {
+		return -c
+	}
+	return c
+}
+
+// String is the shape as SQL would say it, behind GROUP BY.
+func (p *Plan) shapeString() string {
+	var b strings.Builder
+	if p.Having != nil {
+		fmt.Fprintf(&b, " HAVING %v", p.Having)
+	}
+	sep := " ORDER BY "
+	for _, o := range p.OrderBy {
+		b.WriteString(sep + o.Column)
+		if sep = ", "; o.Desc {
+			b.WriteString(" DESC")
+		}
+		if o.NullsFirst != o.Desc {
+			b.WriteString(map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[o.NullsFirst])
+		}
+	}
+	if p.Limit != nil {
+		fmt.Fprintf(&b, " LIMIT %d", *p.Limit)
+	}
+	if p.Offset > 0 {
+		fmt.Fprintf(&b, " OFFSET %d", p.Offset)
+	}
+	return b.String()
+}
+
+// batchesOf yields the rows in batches of the result's schema, of up to so many rows. A batch is valid until the next.
+func (l *layout) batchesOf(all iter.Seq[Row], rows int) iter.Seq[*record.Batch] {
+	return func(yield func(*record.Batch) bool) {
+		b := record.NewBatch(l.result, rows)
+		values := make([]expr.Value, l.result.Len())
+		for row := range all {
+			text := 0
+			for c := range values {
+				values[c] = l.resultValue(row, c)
+				text += len(values[c].Text)
+			}
+			if !b.Add(text) {
+				if !yield(b) {
+					return
+				}
+				b.Reset()
+				b.Add(text)
+			}
+			for c, v := range values {
+				switch {
+				case v.Null:
+					b.SetNull(c)
+				case l.result.Field(c).Type == record.String:
+					b.SetString(c, v.Text)
+				default:
+					b.Column(c).Words()[b.Len()-1] = v.Bits
+				}
+			}
+			runtime.KeepAlive(row.groups)
+		}
+		if b.Len() > 0 {
+			yield(b)
+		}
+	}
+}
+
+// resultValue is the value of a column of the result.
+func (l *layout) resultValue(row Row, column int) expr.Value {
+	t := l.result.Field(column).Type
+	if l.shape == nil {
+		return row.groups.innerValue(row.index, column, t)
+	}
+	return l.shape.columns[column].value(row.groups, row.index, t)
+}
