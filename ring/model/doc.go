@@ -5,6 +5,7 @@
 //	bell.pml   two runners that park on their doorbells over a ring, with a stop from outside      engine/bell.go, engine/runner.go
 //	pump.pml   a pump that waits for a free batch on a channel                                     engine/source.go
 //	epoch.pml  epochs that are wanted, raised, answered and pinned                                 core/epoch/epoch.go
+//	marks.pml  the marks of an epoch, behind the rows of each reader and aligned in each partition core/router.go, core/partition.go
 //
 // Each model has assertions (nothing lost, nothing twice, order, no slot touched by both sides at once) and ends that are valid; a lost
 // wake-up is a state without an end. Each also has bugs, switched on by -DBUG_..., that Spin must find: so the test shows that the

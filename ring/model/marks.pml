@@ -87,7 +87,7 @@ inline commit(p)
 #ifdef SHARED
 	if
 	:: beside[p] -> apply(id, p, open[p])	/* Partition.direct */
-	:: else -> between(id, p)!PLAIN, open[p]
+	:: !beside[p] -> between(id, p)!PLAIN, open[p]
 	fi;
 	beside[p] = 0;
 #else
@@ -152,7 +152,7 @@ inline mark()
 }
 
 #ifdef BUG_ROWS_AMONG_MARKS
-#define busy (marking && marked == 0)
+#define busy (marking && (marked == 0 || sent == (id == 0 -> ROWS : OTHERS)))
 #else
 #define busy marking
 #endif
@@ -164,9 +164,9 @@ inline mark()
 #endif
 
 #if defined(BUG_MARKS_START_OVER)
-#define STALL :: atomic { marking && marked < PARTITIONS && !canMark -> marked = 0 }
+#define STALL :: atomic { marking && marked < PARTITIONS && !open[marked] && full(between(id, marked)) -> marked = 0 }
 #elif defined(BUG_MARKS_PASS_OVER)
-#define STALL :: atomic { marking && marked < PARTITIONS && !canMark -> marked++ }
+#define STALL :: atomic { marking && marked < PARTITIONS && !open[marked] && full(between(id, marked)) -> marked++ }
 #else
 #define STALL
 #endif
@@ -190,7 +190,12 @@ inline mark()
 	byte s; \
 	bit done
 
-#define canDrain(r) (!done && behind == NONE && !gone[r] && !held[r] && nempty(between(r, id)))
+#ifdef BUG_NOT_HELD
+#define passed(r) gone[r]
+#else
+#define passed(r) (gone[r] || held[r])
+#endif
+#define canDrain(r) (!done && behind == NONE && !passed(r) && nempty(between(r, id)))
 
 /* One chunk. */
 inline drain(r)
@@ -211,13 +216,9 @@ inline drain(r)
 		assert(kind == MARK(answered + 1));	/* of no other epoch */
 		missing--;
 		counts = (counts & both(1 - r, 15)) | both(r, v);
-#ifdef BUG_NOT_HELD
-		between(r, id)?_, _
-#else
 		held[r] = 1;
-#ifdef BUG_MARK_TAKEN_OUT
+#if defined(BUG_MARK_TAKEN_OUT) || defined(BUG_NOT_HELD)
 		between(r, id)?_, _
-#endif
 #endif
 	fi
 }
@@ -268,7 +269,7 @@ inline release(r)
 	:: held[r] ->
 		held[r] = 0;
 		missing++;
-#ifndef BUG_MARK_TAKEN_OUT
+#if !defined(BUG_MARK_TAKEN_OUT) && !defined(BUG_NOT_HELD)
 		between(r, id)?_, _
 #endif
 	:: else
