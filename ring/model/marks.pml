@@ -3,6 +3,8 @@
    Two readers with a router each, two partitions, and between each two a ring. Rows are numbered by reader, and go where they like. Somebody looks
    at the cuts: each has, of each reader, the rows before its mark and no other. Who cannot do a step waits for one that he can do; an
    epoch that is never answered is a state without an end.
+   With MOVE rows are of two shards, and at that epoch one of them goes from partition 0 to 1: handOver of core/handover.go, turn of core/owners.go.
+   With NOIMAGE partitions, a bit each, may have no memory for their image of that epoch: it has no cut then.
    With SHARED router and partition 0 are stepped on one thread, and 1 on another: a router then applies rows in place where the ring is empty.
 
    The rings are channels: ring.pml has them. Nobody is asleep: bell.pml. The raise and the pin are one step each: epoch.pml. */
@@ -52,6 +54,14 @@ byte images[(LAST + 1) * PARTITIONS];	/* by slot and partition: a table */
 #define table(p, t)	((p) * TABLES + (t))
 #define image(s, p)	images[(s) * PARTITIONS + (p)]
 
+#ifdef MOVE
+byte moves;		/* the rows of the shard, of both readers */
+bit handed;		/* Cuts.handed */
+#endif
+#ifdef NOIMAGE
+bit lacking;		/* Epochs.lacking */
+#endif
+
 hidden byte kind, v;	/* within one step */
 
 /* kernel.apply: each row once. */
@@ -69,6 +79,7 @@ inline apply(r, p, set)
 	byte open[PARTITIONS];	/* the rows of the open chunks; their slots are reserved, but for those beside the ring */ \
 	bit beside[PARTITIONS]; \
 	byte epoch; \
+	bit moved;		/* Router.owners */ \
 	bit ended, marking, away; \
 	byte marked
 
@@ -119,7 +130,11 @@ inline look()
 		if
 		:: sent == (id == 0 -> ROWS : OTHERS) -> ended = 1; marking = 1
 		:: sent < (id == 0 -> ROWS : OTHERS) -> hand = 0
+#ifdef MOVE
+		:: sent < (id == 0 -> ROWS : OTHERS) -> moves = moves | both(id, 1 << sent); hand = moved
+#else
 		:: sent < (id == 0 -> ROWS : OTHERS) -> hand = 1
+#endif
 		fi
 	fi
 }
@@ -135,6 +150,11 @@ inline mark()
 		marking = 0;
 		if
 		:: ended -> away = 1; readers--		/* Leave */
+#if defined(MOVE) && !defined(BUG_OWNERS_LATER)
+		:: !ended && epoch == MOVE -> moved = 1
+#elif defined(MOVE)
+		:: !ended && epoch == MOVE + 1 -> moved = 1
+#endif
 		:: else
 		fi
 #ifndef BUG_OPEN_CHUNK_LATER
@@ -188,6 +208,8 @@ inline mark()
 	byte counts;		/* of both readers, as of their marks */ \
 	byte answered;		/* Partition.epoch */ \
 	byte s; \
+	byte task, at, from;	/* handover, its slot, the old owner's table */ \
+	bit fails; \
 	bit done
 
 #ifdef BUG_NOT_HELD
@@ -223,22 +245,37 @@ inline drain(r)
 	fi
 }
 
-#ifdef BUG_ONE_MARK_MISSING
-#define canPublish (!done && behind == NONE && missing <= 1 && raised > answered)
-#elif defined(BUG_RAISE_NOT_LOOKED_AT)
-#define canPublish (!done && behind == NONE && missing == 0)
-#elif defined(BUG_LAST_WANTS_A_MARK)
-#define canPublish (!done && behind == NONE && missing == 0 && (held[0] || held[1]))
+#ifdef BUG_HANDOVER_LATER
+#define free (!done && behind == NONE)
 #else
-#define canPublish (!done && behind == NONE && missing == 0 && raised > answered)
+#define free (!done && behind == NONE && task == 0)
+#endif
+
+#ifdef BUG_ONE_MARK_MISSING
+#define canPublish (free && missing <= 1 && raised > answered)
+#elif defined(BUG_RAISE_NOT_LOOKED_AT)
+#define canPublish (free && missing == 0)
+#elif defined(BUG_LAST_WANTS_A_MARK)
+#define canPublish (free && missing == 0 && (held[0] || held[1]))
+#else
+#define canPublish (free && missing == 0 && raised > answered)
 #endif
 
 inline publish()
 {
 	counters[table(id, live)] = counts;
+#ifdef MOVE
+	if
+	:: answered == MOVE && s != LAST -> task = 1; at = s
+	:: else
+	fi;
+#endif
 	if
 	:: s == LAST -> image(s, id) = live
-	:: else ->
+#ifdef NOIMAGE
+	:: s != LAST && answered == MOVE && ((NOIMAGE >> id) & 1) -> lacking = 1; fails = 1
+#endif
+	:: s != LAST ->
 		next = image(s, id);
 		image(s, id) = live;
 		behind = live;
@@ -253,7 +290,11 @@ inline Answer()
 {
 	left--;
 	if
-#ifdef BUG_FIRST_MAKES_CURRENT
+#ifdef NOIMAGE
+	:: left == 0 && lacking -> left = PARTITIONS; lacking = 0; finished = raised
+	:: left == 0 && !lacking ->
+		left = PARTITIONS; current = raised; cut = slot; finished = raised
+#elif defined(BUG_FIRST_MAKES_CURRENT)
 	:: left == 1 -> current = raised; cut = slot
 	:: left == 0 -> left = PARTITIONS; finished = raised
 #else
@@ -278,24 +319,57 @@ inline release(r)
 
 #define resume() atomic { release(0) }; atomic { release(1) }
 
+#ifdef NOIMAGE
+#define GO_ON ; if :: fails -> fails = 0; resume() :: else fi
+#else
+#define GO_ON
+#endif
+
+/* A piece of what is to be done for the shard. */
+#ifdef MOVE
+#ifdef BUG_TAKEN_EARLY
+#define answeredByAll true
+#else
+#define answeredByAll (finished >= MOVE)
+#endif
+#ifdef BUG_HANDED_NOT_LOOKED_AT
+#define taken true
+#else
+#define taken handed
+#endif
+#define HAND_OVER \
+	:: atomic { task == 1 && id == 1 && behind == NONE && answeredByAll -> from = image(at, 0); task = 2 } \
+	:: atomic { task == 2 && id == 1 && behind == NONE -> \
+		assert((rows[table(1, live)] & rows[table(0, from)] & moves) == 0); \
+		rows[table(1, live)] = rows[table(1, live)] | (rows[table(0, from)] & moves); \
+		from = 0; task = 0; handed = 1 } \
+	:: atomic { task == 1 && id == 0 && behind == NONE -> \
+		rows[table(0, live)] = rows[table(0, live)] & (255 - moves); task = 2 } \
+	:: atomic { task == 2 && id == 0 && taken -> task = 0 }
+#else
+#define HAND_OVER
+#endif
+
 #define look_at_raised() s = slot; answered++; assert(answered == raised)
 
 #ifdef BUG_ANSWER_BEFORE_IMAGE
-#define PUBLISH :: atomic { canPublish -> look_at_raised(); Answer() }; atomic { publish(); done = (s == LAST); s = 0 }
+#define PUBLISH :: atomic { canPublish -> look_at_raised(); Answer() }; atomic { publish(); done = (s == LAST); s = 0 } GO_ON
 #else
-#define PUBLISH :: atomic { canPublish -> look_at_raised(); publish() }; atomic { Answer(); done = (s == LAST); s = 0 }
+#define PUBLISH :: atomic { canPublish -> look_at_raised(); publish() }; atomic { Answer(); done = (s == LAST); s = 0 } GO_ON
 #endif
 
 #ifdef BUG_RESUME_BEFORE_CATCH_UP
 #define STEP_PARTITION \
 	:: atomic { canDrain(0) -> drain(0) } \
 	:: atomic { canDrain(1) -> drain(1) } \
+	HAND_OVER \
 	PUBLISH; resume() \
 	:: atomic { behind != NONE -> rows[table(id, live)] = rows[table(id, behind)]; behind = NONE }
 #else
 #define STEP_PARTITION \
 	:: atomic { canDrain(0) -> drain(0) } \
 	:: atomic { canDrain(1) -> drain(1) } \
+	HAND_OVER \
 	PUBLISH \
 	:: atomic { behind != NONE -> rows[table(id, live)] = rows[table(id, behind)]; behind = NONE }; resume()	/* catchUp */
 #endif
@@ -367,6 +441,9 @@ proctype Query()
 	   atomic {
 		assert(counts == counters[table(1, image(s, 1))]);	/* both had the same marks */
 		assert((set & rows[table(1, image(s, 1))]) == 0);	/* no row twice */
+#ifdef MOVE
+		assert(seen <= MOVE -> (rows[table(1, image(s, 1))] & moves) == 0 : (set & moves) == 0);	/* a shard is in one place */
+#endif
 		set = set | rows[table(1, image(s, 1))];
 		assert(set == (below(0, counts) | below(1, counts)));	/* all rows before the marks, and no other */
 		set = 0;
