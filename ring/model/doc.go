@@ -18,6 +18,9 @@
 // is not modelled; the litmus tests of package ring are about it. Time-outs are left out, or a lost wake-up would be
 // mended by one.
 //
+// Of a router: folding, whose partials go before the marks as rows do; and Source.Cut, so that an epoch has what was handed to a reader
+// before it was raised. The tests of packages engine and readers are about that.
+//
 // # By hand
 //
 //	spin -a bell.pml && cc -O2 -o pan pan.c && ./pan -m100000

@@ -4,10 +4,12 @@
    at the cuts: each has, of each reader, the rows before its mark and no other. Who cannot do a step waits for one that he can do; an
    epoch that is never answered is a state without an end.
    With MOVE rows are of two shards, and at that epoch one of them goes from partition 0 to 1: handOver of core/handover.go, turn of core/owners.go.
-   With NOIMAGE partitions, a bit each, may have no memory for their image of that epoch: it has no cut then.
+   With NOIMAGE partitions, a bit each, may have no memory for their image of that epoch: it has no cut then. The test has the new owner fail
+   (NOIMAGE=2). With the old one (NOIMAGE=1) Spin finds that rows are lost, and so they are: the new owner takes what lay in the slot before.
    With SHARED router and partition 0 are stepped on one thread, and 1 on another: a router then applies rows in place where the ring is empty.
 
-   The rings are channels: ring.pml has them. Nobody is asleep: bell.pml. The raise and the pin are one step each: epoch.pml. */
+   The rings are channels: ring.pml has them. Nobody is asleep: bell.pml. The raise and the pin are one step each: epoch.pml. An agent's step is
+   here several; others on its thread may come between them. A router may publish an open chunk at any time. */
 
 #ifndef SLOTS
 #define SLOTS 1		/* of a ring */
