@@ -44,6 +44,7 @@ type Partition struct {
 	gone   []*pane // that the newest epoch does not show, and older ones do
 	unused []*pane // that nobody shows
 	behind bool    // some have yet to catch up
+	lent   *Image  // of an epoch without a cut: it has a live table, for the new owner of a shard to read; nil else
 
 	tables func(id window.Pane, n int) *table.Table // tableOf and noRoom, made once
 	full   func(*table.Table)
@@ -265,7 +266,7 @@ func (p *Partition) Done() bool { return p.done }
 
 // Wake is never: readers give a partition work, and they ring; so does whoever raises an epoch.
 func (p *Partition) Wake() Nanos {
-	if p.behind {
+	if p.behind && p.lent == nil {
 		return 0
 	}
 	return Never
@@ -286,6 +287,9 @@ func (p *Partition) Err() error { return p.err }
 func (p *Partition) Step(Nanos) (work int) {
 	if p.done {
 		return 0
+	}
+	if p.lent != nil {
+		return p.takeBack()
 	}
 	if p.behind {
 		return p.catchUp()
@@ -392,8 +396,16 @@ func (p *Partition) publish(number uint64, slot int) {
 		if isLast || p.layout.window != nil && x.last <= p.closed {
 			x.seal(slot)
 		} else if err := x.publish(p, slot); err != nil {
+			if h := p.handover; h != nil && h.move.from == p.id {
+				// The new owner takes the shard's groups from this image, and routers have been told. So it gets the live table, which does not
+				// change until it has.
+				m.panes = append(m.panes, paneImage{x.id, x.live})
+				p.lent = m
+			}
 			p.cuts.Answer(false)
-			p.catchUp() // those that have published
+			if p.behind = true; p.lent == nil {
+				p.catchUp() // those that have published
+			}
 			return
 		}
 		m.panes = append(m.panes, paneImage{x.id, x.bySlot[slot]})
@@ -447,6 +459,16 @@ func (p *Partition) dropOld(slot int) {
 		}
 		return true
 	})
+}
+
+// takeBack goes on with a table that was lent to the new owner of a shard, when that has read it.
+func (p *Partition) takeBack() (work int) {
+	if p.cuts.handed.Load() < p.handover.epoch {
+		return 0
+	}
+	p.lent.panes = p.lent.panes[:0]
+	p.lent = nil
+	return p.catchUp()
 }
 
 // catchUp copies a piece of what the live tables lack, and goes on where they lack nothing.

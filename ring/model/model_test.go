@@ -21,6 +21,7 @@ var models = map[string][][]string{
 	"marks.pml": {
 		{"SHARED"},
 		{"SHARED", "MOVE=1", "NOIMAGE=2", "ROWS=1"},
+		{"SHARED", "MOVE=1", "NOIMAGE=3", "ROWS=1"},
 		{"MOVE=1", "EPOCHS=1"},
 		nil,
 		{"SHARED", "SLOTS=2", "EPOCHS=1"},
@@ -128,7 +129,7 @@ func TestNames(t *testing.T) {
 		"pump.pml":  {"take", "ring"},
 		"epoch.pml": {"Want", "Raise", "Answer", "Pin", "Unpin", "free"},
 		"marks.pml": {
-			"scatter", "openChunk", "commit", "startMarks", "mark", "drain", "publish", "catchUp", "resume", "direct", "Answer", "Leave", "Raise",
+			"scatter", "openChunk", "commit", "startMarks", "mark", "drain", "publish", "catchUp", "resume", "takeBack", "direct", "Answer", "Leave", "Raise",
 			"Pin", "Unpin", "handOver", "turn",
 		},
 	} {
