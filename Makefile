@@ -17,7 +17,7 @@ run: ## the canonical workload on the built-in generator, about 10 s
 	$(GO) run ./cmd/veloperf run
 
 .PHONY: build
-build: ## bin/veloperf
+build: ## bin/velo and bin/veloperf
 	$(GO) build -o bin/ ./cmd/...
 
 # The race detector needs cgo and a C compiler.

@@ -14,3 +14,5 @@ require (
 )
 
 require github.com/HdrHistogram/hdrhistogram-go v1.4.0
+
+require github.com/alecthomas/participle/v2 v2.1.4

@@ -1,0 +1,75 @@
+// Command velo runs SQL over files.
+//
+//	velo query 'SELECT symbol, count(*) AS n, avg(price) FROM "trades.csv" GROUP BY symbol ORDER BY n DESC LIMIT 10'
+//	velo query --format ndjson 'SELECT window_start, count(*) FROM "logs/*.csv" GROUP BY tumble(at, INTERVAL '\''1 hour'\'')'
+//	cat trades.csv | velo query 'SELECT count(*) FROM stdin'
+//	velo explain 'SELECT ... FROM "trades.csv" ...'
+//	velo schema trades.csv
+//
+// Results go to standard output, messages and statistics to standard error.
+//
+// The exit status is 0; 1 where something went wrong; 2 where records were set aside because they could not be read, and the result is that of the
+// others; 80 where the command line is not understood.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+type commands struct {
+	Query   queryCmd   `cmd:"" help:"Run a SELECT over a file, the files of a pattern, or standard input, and print the result."`
+	Explain explainCmd `cmd:"" help:"Print the plan of a SELECT without running it."`
+	Schema  schemaCmd  `cmd:"" help:"Print the columns that a file seems to have, in the form that --schema takes."`
+}
+
+// Exit statuses.
+const (
+	statusFailed = 1
+	statusAside  = 2
+)
+
+// errAside says that the result is there, of the records that could be read.
+var errAside = errors.New("records were set aside")
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// streams are what a command reads and where it writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run runs the program and returns its exit status.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
+	status = -1 // not known yet
+	parser := kong.Must(&commands{}, kong.Name("velo"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
+		kong.Description("SQL over files, as fast as the machine reads them."), kong.Bind(streams{stdin, stdout, stderr}),
+		kong.Exit(func(s int) {
+			if status < 0 { // after --help, kong goes on and finds that arguments are missing
+				status = s
+			}
+		}))
+	ctx, err := parser.Parse(args)
+	if status < 0 && err != nil {
+		parser.FatalIfErrorf(err)
+	}
+	if status >= 0 {
+		return status
+	}
+	switch err := ctx.Run(); {
+	case err == nil:
+		return 0
+	case errors.Is(err, errAside):
+		return statusAside
+	default:
+		fmt.Fprintf(stderr, "velo: %v\n", err)
+		return statusFailed
+	}
+}

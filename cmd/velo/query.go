@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/velo-engine/velo/affinity"
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/record"
+)
+
+// queryCmd runs a SELECT.
+type queryCmd struct {
+	SQL        string `arg:"" name:"sql" help:"One SELECT; FROM names a file, a pattern of files, or stdin."`
+	Format     string `help:"How to print the result: ${enum}." enum:"table,csv,ndjson" default:"table"`
+	Readers    int    `help:"Readers; 0 is one for each core." default:"0"`
+	Partitions int    `help:"Partitions; 0 is one for each core." default:"0"`
+	Cores      int    `help:"Cores; 0 is all that may be used." default:"0"`
+	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
+	Stats      bool   `help:"Print what the engine did, to standard error."`
+	input
+}
+
+// plan compiles the query over the files that it names.
+func (in *input) plan(sql string, stdin io.Reader) (*core.Plan, *files, error) {
+	name, err := query.Stream(sql)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := in.open(name, stdin)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := query.Compile(sql, f.schema)
+	if err != nil {
+		f.remove()
+		return nil, nil, err
+	}
+	if plan.Window != nil {
+		// The files have an end: no window is closed before, and no record is late, in whatever order they are.
+		plan.Window.OutOfOrder = window.MaxSize
+	}
+	return plan, f, nil
+}
+
+// Run runs the command.
+func (c *queryCmd) Run(std streams) (err error) {
+	plan, f, err := c.plan(c.SQL, std.in)
+	if err != nil {
+		return err
+	}
+	defer f.remove()
+	if c.Cores == 0 {
+		c.Cores = runtime.NumCPU()
+		if cpus, err := affinity.Usable(); err == nil && len(cpus) > 0 {
+			c.Cores = len(cpus)
+		}
+	}
+	if c.Readers == 0 {
+		c.Readers = c.Cores
+	}
+	if c.Partitions == 0 {
+		c.Partitions = c.Cores
+	}
+	if c.Cores < 0 || c.Readers < 0 || c.Partitions < 0 {
+		return errors.New("readers, partitions and cores must not be negative")
+	}
+	// With S threads that spin, the garbage collector wants a quarter of the processors and the rest of the program one.
+	runtime.GOMAXPROCS((4*(c.Cores+1) + 2) / 3)
+
+	aside, err := newQuarantine(c.Quarantine, f)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, aside.close()) }()
+	rs, err := f.readers(c.Readers)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	eng, err := engine.Start(context.Background(), engine.Config{
+		Plan: plan, Readers: rs, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: -1, OnReject: aside.put,
+	})
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	interrupted := context.AfterFunc(ctx, func() {
+		// What has been read so far is the result.
+		fmt.Fprintln(std.err, "velo: interrupted, this is what has been read so far")
+		_ = eng.Shutdown(context.Background()) // Wait says what went wrong
+	})
+	err = eng.Wait()
+	interrupted()
+	if err != nil {
+		return err
+	}
+	if c.Stats {
+		fmt.Fprintln(std.err, eng.Stats())
+	}
+	if err := printResult(eng, plan, c.Format, std.out); err != nil {
+		return err
+	}
+	return aside.report(std.err)
+}
+
+// printResult prints the last snapshot.
+func printResult(eng *engine.Engine, plan *core.Plan, format string, to io.Writer) error {
+	schema, err := plan.Result()
+	if err != nil {
+		return err
+	}
+	s := eng.Snapshot()
+	defer s.Close()
+	p := newPrinter(format, to, schema)
+	some := false
+	for b := range s.Batches(record.DefaultRows) {
+		some = true
+		if err := p.print(b); err != nil {
+			return err
+		}
+	}
+	if !some { // the names all the same
+		if err := p.print(record.NewBatch(schema, 1)); err != nil {
+			return err
+		}
+	}
+	return p.close()
+}
+
+// quarantine takes the records that could not be read. put is called by one goroutine.
+type quarantine struct {
+	files *files
+	file  *os.File
+	n     int
+	first string
+	err   error
+}
+
+func newQuarantine(path string, f *files) (*quarantine, error) {
+	q := &quarantine{files: f}
+	var err error
+	if path != "" {
+		q.file, err = os.Create(path)
+	}
+	return q, err
+}
+
+func (q *quarantine) put(_ int, r record.Reject) {
+	where := fmt.Sprintf("byte %d", r.Offset)
+	switch {
+	case r.Line > 0:
+		where = fmt.Sprintf("line %d", r.Line)
+	case r.Offset < 0:
+		where = "a record"
+	}
+	if q.n++; q.n == 1 {
+		q.first = fmt.Sprintf("%s: %v", where, r.Reason)
+	}
+	if q.file == nil || q.err != nil {
+		return
+	}
+	q.err = json.NewEncoder(q.file).Encode(map[string]any{
+		"file": strings.Join(q.files.paths, " "), "offset": r.Offset, "line": r.Line, "reason": r.Reason.Error(), "bytes": string(r.Bytes),
+	})
+}
+
+func (q *quarantine) close() error {
+	if q.file == nil {
+		return q.err
+	}
+	return errors.Join(q.err, q.file.Close())
+}
+
+// report says how many there were.
+func (q *quarantine) report(to io.Writer) error {
+	if q.n == 0 {
+		return nil
+	}
+	hint := "; --quarantine writes them to a file"
+	if q.file != nil {
+		hint = ""
+	}
+	what := fmt.Sprintf("%d records could not be read and are not in the result, the first in", q.n)
+	if q.n == 1 {
+		what = "a record could not be read and is not in the result,"
+	}
+	fmt.Fprintf(to, "velo: %s %s%s\n", what, q.first, hint)
+	return errAside
+}
+
+// explainCmd prints a plan.
+type explainCmd struct {
+	SQL string `arg:"" name:"sql" help:"One SELECT."`
+	input
+}
+
+// Run runs the command.
+func (c *explainCmd) Run(std streams) error {
+	plan, f, err := c.plan(c.SQL, std.in)
+	if err != nil {
+		return err
+	}
+	defer f.remove()
+	text, err := plan.Explain()
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(std.out, text)
+	return nil
+}
+
+// schemaCmd prints the columns of a file.
+type schemaCmd struct {
+	File string `arg:"" help:"A file, a pattern of files, or stdin."`
+	input
+}
+
+// Run runs the command.
+func (c *schemaCmd) Run(std streams) error {
+	f, err := c.open(c.File, std.in)
+	if err != nil {
+		return err
+	}
+	defer f.remove()
+	for i := range f.schema.Len() {
+		field := f.schema.Field(i)
+		end := ","
+		if i == f.schema.Len()-1 {
+			end = ""
+		}
+		null := " not null"
+		if field.Nullable {
+			null = ""
+		}
+		fmt.Fprintf(std.out, "%q %v%s%s\n", field.Name, field.Type, null, end)
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package core
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/record"
+)
+
+// Explain is the plan for people: what is read, how records are keyed, what a group takes in memory, and how the result is made of groups. The error is that of
+// Validate.
+func (p *Plan) Explain() (string, error) {
+	l, err := p.compile()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "%-12s %s\n", what, fmt.Sprintf(format, args...))
+	}
+	line("source", "%v", p.Source)
+	if l.stage != nil {
+		var names []string
+		for _, c := range l.stage.Columns() {
+			names = append(names, p.Source.Field(c).Name)
+		}
+		line("reads", "%s", strings.Join(names, ", "))
+		if p.Where != nil {
+			line("filter", "%v", p.Where)
+		}
+		for _, o := range p.Computed {
+			line("computes", "%s = %v", o.Name, o.Expr)
+		}
+	}
+	if w := p.Window; w != nil {
+		line("window", "%v on %s, panes of %v; out of order by %v, lateness %v", w.Windows, w.Column, time.Duration(l.window.clock.PaneSize()), w.OutOfOrder, w.Lateness)
+	}
+	for i := range l.keys.Columns() {
+		f := l.inner.Field(l.front + i)
+		words := "a word"
+		if f.Type == record.String {
+			words = "3 words, longer than 23 bytes apart"
+		}
+		line("key", "%s %v: %s", f.Name, f.Type, words)
+	}
+	for i, o := range l.outputs {
+		a := p.Aggregates[i]
+		arg := a.Column
+		if arg == "" {
+			arg = "*"
+		}
+		if a.By != "" {
+			arg += ", " + a.By
+		}
+		line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.fn.Words())
+	}
+	words := l.keys.Words() + len(l.init)
+	line("group", "%d bytes: %d of key, %d of states, rest padding", 8*table.RowWords(words), 8*l.keys.Words(), 8*len(l.init))
+	line("chunks", "%d records, or %d partial states, in %d KiB", l.rows, l.partialRows, ChunkBytes>>10)
+	for _, o := range p.Select {
+		line("result", "%s = %v", o.Name, o.Expr)
+	}
+	if s := strings.TrimSpace(p.shapeString()); s != "" {
+		line("then", "%s", s)
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,785 @@
+package query
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/query/internal/syntax"
+	"github.com/velo-engine/velo/record"
+)
+
+// value is an expression with what SQL knows of it beside its type.
+type value struct {
+	e        *expr.Expr
+	interval bool // nanoseconds
+	open     bool // a text constant or NULL, which takes the type of what it meets
+}
+
+// leaf binds the names and the aggregates of an expression, and whatever else stands for a column. done says that it did, or has noted a fault.
+type leaf func(e syntax.Expr) (v value, done, ok bool)
+
+// sourceLeaf binds names to columns of the source. what says for whom, where an aggregate is in the way.
+func (c *compiler) sourceLeaf(what string) leaf {
+	return func(e syntax.Expr) (v value, done, ok bool) {
+		switch x := e.(type) {
+		case *syntax.Ident:
+			i, ok := c.sourceColumn(x)
+			if !ok {
+				return v, true, false
+			}
+			return value{e: expr.Column(c.source, i)}, true, true
+		case *syntax.Call:
+			if isAggregate(x) {
+				c.fault(x.Pos, "the aggregate %s cannot be in %s", x.Name, what)
+				return v, true, false
+			}
+			if isWindow(x.Name) {
+				c.fault(x.Pos, "%s(...) cannot be in %s; windows are what GROUP BY is for", x.Name, what)
+				return v, true, false
+			}
+		}
+		return v, false, false
+	}
+}
+
+// sourceColumn is the column that a name stands for.
+func (c *compiler) sourceColumn(x *syntax.Ident) (int, bool) {
+	i, ok := c.source.Index(x.Name)
+	if ok {
+		return i, true
+	}
+	if isBound(x.Name) {
+		c.fault(x.Pos, "%s is a column of windows: it can be in SELECT, HAVING and ORDER BY", x.Name)
+		return 0, false
+	}
+	var names []string
+	for i := range c.source.Len() {
+		names = append(names, c.source.Field(i).Name)
+	}
+	c.fault(x.Pos, "there is no column %q%s", x.Name, nearest(x.Name, names))
+	return 0, false
+}
+
+// groupLeaf binds what is grouped by, aggregates, and the bounds of windows to columns of the groups.
+func (c *compiler) groupLeaf(e syntax.Expr) (v value, done, ok bool) {
+	name, ok := c.keys[e.String()]
+	if !ok {
+		name, ok = c.aggregates[e.String()]
+	}
+	if id, isIdent := e.(*syntax.Ident); isIdent && !ok {
+		if name, ok = id.Name, isBound(id.Name) && c.window != nil; !ok {
+			c.fault(id.Pos, "column %q must be in GROUP BY or in an aggregate", id.Name)
+			return v, true, false
+		}
+	}
+	if !ok {
+		return v, false, false
+	}
+	i, found := c.inner.Index(name)
+	if !found {
+		c.fault(e.Start(), "%s cannot be read here", e)
+		return v, true, false
+	}
+	return value{e: expr.Column(c.inner, i)}, true, true
+}
+
+// over is an expression whose type is settled.
+func (c *compiler) over(e syntax.Expr, l leaf) (*expr.Expr, bool) {
+	v, ok := c.bind(e, l)
+	if !ok {
+		return nil, false
+	}
+	if v.interval {
+		c.fault(e.Start(), "an interval is no value of a column; extract(epoch FROM ...) makes seconds of it")
+		return nil, false
+	}
+	return v.e, true
+}
+
+// condition is a truth over the source.
+func (c *compiler) condition(e syntax.Expr, what string) *expr.Expr {
+	v, ok := c.bind(e, c.sourceLeaf(what))
+	if !ok {
+		return nil
+	}
+	return c.boolean(v, e, what)
+}
+
+// boolean is v as a truth; nil, with a fault, where it is none.
+func (c *compiler) boolean(v value, at syntax.Expr, what string) *expr.Expr {
+	v, ok := c.as(v, record.Bool, at)
+	if ok && v.e.Type() != record.Bool {
+		c.fault(at.Start(), "%s: %v is %v, expected boolean", what, at, v.e.Type())
+		return nil
+	}
+	if !ok {
+		return nil
+	}
+	return v.e
+}
+
+// as gives an open value a type; others stay what they are.
+func (c *compiler) as(v value, t record.Type, at syntax.Expr) (value, bool) {
+	if !v.open || v.e.Type() == t {
+		return v, true
+	}
+	k, _ := v.e.Const()
+	if k.Null {
+		return value{e: expr.Null(t)}, true
+	}
+	e, err := expr.Cast(v.e, t)
+	if err == nil {
+		if _, ok := e.Const(); ok {
+			return value{e: e}, true
+		}
+		_, err = e.EvalFunc(nil)
+	}
+	c.fault(at.Start(), "%s", reason(err))
+	return v, false
+}
+
+// bind binds an expression.
+func (c *compiler) bind(e syntax.Expr, l leaf) (v value, ok bool) {
+	if v, done, ok := l(e); done {
+		return v, ok
+	}
+	switch x := e.(type) {
+	case *syntax.Literal:
+		return c.literal(x)
+	case *syntax.Unary:
+		return c.unary(x, l)
+	case *syntax.Binary:
+		return c.binary(x, l)
+	case *syntax.IsNull:
+		return c.negated(x.Pos, x.Not, func() (value, bool) { return c.call1(x.Pos, expr.IsNull, x.X, l) })
+	case *syntax.IsTruth:
+		return c.negated(x.Pos, x.Not, func() (value, bool) {
+			a, ok := c.bind(x.X, l)
+			if !ok {
+				return v, false
+			}
+			b := c.boolean(a, x.X, "IS "+string(x.Truth))
+			if b == nil {
+				return v, false
+			}
+			op := map[syntax.Truth]expr.Op{syntax.True: expr.IsTrue, syntax.False: expr.IsFalse, syntax.Unknown: expr.IsNull}[x.Truth]
+			return c.make(x.Pos, op, b)
+		})
+	case *syntax.IsDistinct:
+		return c.negated(x.Pos, x.Not, func() (value, bool) {
+			args, ok := c.same(x.Pos, l, x.X, x.Y)
+			if !ok {
+				return v, false
+			}
+			return c.make(x.Pos, expr.Distinct, args...)
+		})
+	case *syntax.In:
+		return c.negated(x.Pos, x.Not, func() (value, bool) { return c.in(x, l) })
+	case *syntax.Between:
+		return c.negated(x.Pos, x.Not, func() (value, bool) {
+			low := &syntax.Binary{Pos: x.Pos, Op: ">=", X: x.X, Y: x.Low}
+			high := &syntax.Binary{Pos: x.Pos, Op: "<=", X: x.X, Y: x.High}
+			return c.bind(&syntax.Binary{Pos: x.Pos, Op: "AND", X: low, Y: high}, l)
+		})
+	case *syntax.Like:
+		return c.negated(x.Pos, x.Not, func() (value, bool) { return c.like(x, l) })
+	case *syntax.Case:
+		return c.caseOf(x, l)
+	case *syntax.Cast:
+		return c.cast(x, l)
+	case *syntax.Call:
+		return c.call(x, l)
+	}
+	c.fault(e.Start(), "%s is not there yet", e)
+	return v, false
+}
+
+// make is an operation; its error is a fault at pos.
+func (c *compiler) make(pos syntax.Pos, op expr.Op, args ...*expr.Expr) (value, bool) {
+	e, err := expr.New(op, args...)
+	if err != nil {
+		c.fault(pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		return value{}, false
+	}
+	return value{e: e}, true
+}
+
+func (c *compiler) negated(pos syntax.Pos, not bool, bind func() (value, bool)) (value, bool) {
+	v, ok := bind()
+	if !ok || !not {
+		return v, ok
+	}
+	return c.make(pos, expr.Not, v.e)
+}
+
+func (c *compiler) call1(pos syntax.Pos, op expr.Op, x syntax.Expr, l leaf) (value, bool) {
+	v, ok := c.bind(x, l)
+	if !ok {
+		return v, false
+	}
+	return c.make(pos, op, v.e)
+}
+
+// number is a literal that is a whole number.
+func number(x *syntax.Literal) (int64, bool) {
+	if x.Kind != syntax.Integer {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(x.Text, 10, 64)
+	return n, err == nil
+}
+
+func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
+	parsed := func(t record.Type) (value, bool) {
+		return c.as(value{e: expr.Text(x.Text), open: true}, t, x)
+	}
+	switch x.Kind {
+	case syntax.Null:
+		return value{e: expr.Null(record.String), open: true}, true
+	case syntax.Bool:
+		return value{e: expr.Bool(strings.EqualFold(x.Text, "true"))}, true
+	case syntax.Integer:
+		if n, ok := number(x); ok {
+			return value{e: expr.Int(record.Int64, n)}, true
+		}
+		return parsed(record.Float64)
+	case syntax.Decimal:
+		whole, fraction, _ := strings.Cut(strings.TrimLeft(x.Text, "0"), ".")
+		if digits := len(whole) + len(fraction); !strings.ContainsAny(x.Text, "eE") && digits <= record.MaxPrecision && digits > 0 {
+			return parsed(record.DecimalOf(digits, len(fraction)))
+		}
+		return parsed(record.Float64)
+	case syntax.String:
+		return value{e: expr.Text(x.Text), open: true}, true
+	case syntax.Interval:
+		d, err := interval(x.Text, x.Unit)
+		if err != nil {
+			c.fault(x.Pos, "%v", err)
+			return v, false
+		}
+		return value{e: expr.Int(record.Int64, int64(d)), interval: true}, true
+	case syntax.Timestamp, syntax.TimestampTZ, syntax.Date:
+		return parsed(record.Timestamp)
+	}
+	c.fault(x.Pos, "%s is not there yet", x)
+	return v, false
+}
+
+func (c *compiler) unary(x *syntax.Unary, l leaf) (v value, ok bool) {
+	if v, ok = c.bind(x.X, l); !ok {
+		return v, false
+	}
+	if x.Op == "NOT" {
+		b := c.boolean(v, x.X, "NOT")
+		if b == nil {
+			return v, false
+		}
+		return c.make(x.Pos, expr.Not, b)
+	}
+	if v, ok = c.as(v, record.Float64, x.X); !ok || x.Op == "+" {
+		return v, ok
+	}
+	interval := v.interval
+	v, ok = c.make(x.Pos, expr.Neg, v.e)
+	v.interval = interval
+	return v, ok
+}
+
+var comparisons = map[string]expr.Op{"=": expr.Eq, "<>": expr.Ne, "<": expr.Lt, "<=": expr.Le, ">": expr.Gt, ">=": expr.Ge}
+
+var arithmetics = map[string]expr.Op{"+": expr.Add, "-": expr.Sub, "*": expr.Mul, "/": expr.Div, "%": expr.Mod}
+
+func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
+	switch x.Op {
+	case "AND", "OR":
+		a, okA := c.bind(x.X, l)
+		b, okB := c.bind(x.Y, l)
+		if !okA || !okB {
+			return v, false
+		}
+		p, q := c.boolean(a, x.X, x.Op), c.boolean(b, x.Y, x.Op)
+		if p == nil || q == nil {
+			return v, false
+		}
+		return c.make(x.Pos, map[string]expr.Op{"AND": expr.And, "OR": expr.Or}[x.Op], p, q)
+	case "||":
+		a, okA := c.bind(x.X, l)
+		b, okB := c.bind(x.Y, l)
+		if !okA || !okB {
+			return v, false
+		}
+		if a.e.Type() != record.String && b.e.Type() != record.String {
+			c.fault(x.Pos, "%v || %v: one of them must be a text", a.e.Type(), b.e.Type())
+			return v, false
+		}
+		return c.texts(x.Pos, expr.Join, a.e, b.e)
+	case "^":
+		return c.call(&syntax.Call{Pos: x.Pos, Name: "power", Args: []syntax.Expr{x.X, x.Y}}, l)
+	}
+	if op, ok := comparisons[x.Op]; ok {
+		args, ok := c.same(x.Pos, l, x.X, x.Y)
+		if !ok {
+			return v, false
+		}
+		return c.make(x.Pos, op, args...)
+	}
+	a, okA := c.bind(x.X, l)
+	b, okB := c.bind(x.Y, l)
+	if !okA || !okB {
+		return v, false
+	}
+	return c.arithmetic(x, a, b)
+}
+
+// arithmetic is + - * / and % of numbers, times and intervals.
+func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
+	timeA, timeB := a.e.Type() == record.Timestamp, b.e.Type() == record.Timestamp
+	switch {
+	case x.Op == "+" && timeA && b.interval:
+		return c.make(x.Pos, expr.AddNanos, a.e, b.e)
+	case x.Op == "+" && a.interval && timeB:
+		return c.make(x.Pos, expr.AddNanos, b.e, a.e)
+	case x.Op == "-" && timeA && b.interval:
+		if b, ok = c.make(x.Pos, expr.Neg, b.e); !ok {
+			return v, false
+		}
+		return c.make(x.Pos, expr.AddNanos, a.e, b.e)
+	case x.Op == "-" && timeA && (timeB || b.open):
+		if b, ok = c.as(b, record.Timestamp, x.Y); !ok {
+			return v, false
+		}
+		v, ok = c.make(x.Pos, expr.SubTimes, a.e, b.e)
+		v.interval = true
+		return v, ok
+	case (x.Op == "+" || x.Op == "-") && a.interval && b.interval:
+		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
+		v.interval = true
+		return v, ok
+	case (x.Op == "*" || x.Op == "/") && a.interval && b.e.Type() == record.Int64 && !b.interval, x.Op == "*" && b.interval && a.e.Type() == record.Int64:
+		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
+		v.interval = true
+		return v, ok
+	case a.interval || b.interval || timeA || timeB:
+		c.fault(x.Pos, "%s %s %s is not defined", typeOf(a), x.Op, typeOf(b))
+		return v, false
+	}
+	if a.open {
+		a, ok = c.as(a, b.e.Type(), x.X)
+	} else {
+		b, ok = c.as(b, a.e.Type(), x.Y)
+	}
+	if !ok {
+		return v, false
+	}
+	p, q := a.e, b.e
+	if !isNumber(p.Type()) || !isNumber(q.Type()) {
+		c.fault(x.Pos, "%v %s %v is not defined", p.Type(), x.Op, q.Type())
+		return v, false
+	}
+	decimal := p.Type().IsDecimal() || q.Type().IsDecimal()
+	switch {
+	case p.Type() == record.Float64 || q.Type() == record.Float64 || decimal && x.Op == "/":
+		if x.Op == "%" {
+			c.fault(x.Pos, "%v %% %v is not defined", p.Type(), q.Type())
+			return v, false
+		}
+		p, q = c.to(p, record.Float64), c.to(q, record.Float64)
+	case decimal && x.Op == "*":
+		p, q = c.toDecimal(p, scaleOf(p)), c.toDecimal(q, scaleOf(q))
+	case decimal:
+		scale := max(scaleOf(p), scaleOf(q))
+		p, q = c.toDecimal(p, scale), c.toDecimal(q, scale)
+	}
+	return c.make(x.Pos, arithmetics[x.Op], p, q)
+}
+
+// typeOf names the type of a value.
+func typeOf(v value) string {
+	switch {
+	case v.interval:
+		return "interval"
+	case v.open:
+		return "an unknown type"
+	}
+	return v.e.Type().String()
+}
+
+func isNumber(t record.Type) bool { return t == record.Int64 || t == record.Float64 || t.IsDecimal() }
+
+func scaleOf(e *expr.Expr) int { return e.Type().Scale() }
+
+// to is a cast that there is.
+func (c *compiler) to(e *expr.Expr, t record.Type) *expr.Expr {
+	x, err := expr.Cast(e, t)
+	if err != nil {
+		panic(fmt.Sprintf("query: %v", err)) // the caller has looked
+	}
+	return x
+}
+
+// toDecimal is a number as a decimal of a scale.
+func (c *compiler) toDecimal(e *expr.Expr, scale int) *expr.Expr {
+	t := e.Type()
+	if t.IsDecimal() && t.Scale() == scale {
+		return e
+	}
+	return c.to(e, record.DecimalOf(record.MaxPrecision, scale))
+}
+
+// same binds expressions and brings them to one type.
+func (c *compiler) same(pos syntax.Pos, l leaf, all ...syntax.Expr) ([]*expr.Expr, bool) {
+	var values []value
+	bound := true
+	for _, e := range all {
+		v, ok := c.bind(e, l)
+		values, bound = append(values, v), bound && ok
+	}
+	if !bound {
+		return nil, false
+	}
+	return c.unify(pos, all, values)
+}
+
+// unify brings values to one type: that of those which are not open; of numbers, one that holds all.
+func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*expr.Expr, bool) {
+	t, intervals, scale := record.Type(0), 0, 0
+	for i, v := range values {
+		switch u := v.e.Type(); {
+		case v.interval:
+			intervals++
+		case v.open:
+			continue
+		case t == 0 || t == u:
+			t = u
+		case t == record.Float64 && isNumber(u):
+		case isNumber(t) && isNumber(u) && u == record.Float64:
+			t = u
+		case isNumber(t) && isNumber(u):
+			t = record.DecimalOf(record.MaxPrecision, 0)
+		default:
+			c.fault(pos, "%v and %v do not fit each other: %s, %s", t, u, all[0], all[i])
+			return nil, false
+		}
+		scale = max(scale, v.e.Type().Scale())
+	}
+	switch {
+	case intervals > 0 && t != 0:
+		c.fault(pos, "interval and %v do not fit each other", t)
+		return nil, false
+	case intervals > 0:
+		t = record.Int64
+	case t == 0:
+		t = record.String
+	}
+	var args []*expr.Expr
+	for i, v := range values {
+		if v.open && intervals > 0 {
+			k, _ := v.e.Const()
+			d, err := interval(k.Text, "")
+			if k.Null {
+				v = value{e: expr.Null(record.Int64)}
+			} else if v = (value{e: expr.Int(record.Int64, int64(d))}); err != nil {
+				c.fault(all[i].Start(), "%v", err)
+				return nil, false
+			}
+		}
+		if t.IsDecimal() {
+			v.e = c.numberOf(v, scale)
+		} else if t == record.Float64 && !v.open {
+			v.e = c.to(v.e, t)
+		}
+		v, ok := c.as(v, t, all[i])
+		if !ok {
+			return nil, false
+		}
+		args = append(args, v.e)
+	}
+	return args, true
+}
+
+// numberOf is a number as a decimal of a scale; an open value stays open.
+func (c *compiler) numberOf(v value, scale int) *expr.Expr {
+	if v.open {
+		return v.e
+	}
+	return c.toDecimal(v.e, scale)
+}
+
+// in is IN of constants, or a chain of comparisons where they are not.
+func (c *compiler) in(x *syntax.In, l leaf) (v value, ok bool) {
+	args, ok := c.same(x.Pos, l, append([]syntax.Expr{x.X}, x.List...)...)
+	if !ok {
+		return v, false
+	}
+	constants := true
+	for _, a := range args[1:] {
+		_, is := a.Const()
+		constants = constants && is
+	}
+	if constants {
+		return c.make(x.Pos, expr.In, args...)
+	}
+	for i, a := range args[1:] {
+		eq, ok := c.make(x.Pos, expr.Eq, args[0], a)
+		if !ok {
+			return v, false
+		}
+		if i == 0 {
+			v = eq
+		} else if v, ok = c.make(x.Pos, expr.Or, v.e, eq.e); !ok {
+			return v, false
+		}
+	}
+	return v, true
+}
+
+func (c *compiler) like(x *syntax.Like, l leaf) (v value, ok bool) {
+	a, ok := c.bind(x.X, l)
+	if !ok {
+		return v, false
+	}
+	if a.e.Type() != record.String {
+		c.fault(x.Pos, "LIKE of %v, expected text", typeOf(a))
+		return v, false
+	}
+	constant := func(e syntax.Expr, what string) (string, bool) {
+		v, ok := c.bind(e, l)
+		if !ok {
+			return "", false
+		}
+		k, is := v.e.Const()
+		if !is || k.Null || v.e.Type() != record.String {
+			c.fault(e.Start(), "the %s of LIKE must be a text constant", what)
+			return "", false
+		}
+		return k.Text, true
+	}
+	pattern, ok := constant(x.Pattern, "pattern")
+	if !ok {
+		return v, false
+	}
+	escape := '\\'
+	if x.Escape != nil {
+		text, ok := constant(x.Escape, "escape")
+		if !ok {
+			return v, false
+		}
+		runes := []rune(text)
+		if len(runes) > 1 {
+			c.fault(x.Escape.Start(), "the escape of LIKE is one character")
+			return v, false
+		}
+		if escape = 0; len(runes) == 1 {
+			escape = runes[0]
+		}
+	}
+	e, err := expr.Like(a.e, pattern, escape, x.ILike)
+	if err != nil {
+		c.fault(x.Pattern.Start(), "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		return v, false
+	}
+	return value{e: e}, true
+}
+
+func (c *compiler) caseOf(x *syntax.Case, l leaf) (v value, ok bool) {
+	var conditions []*expr.Expr
+	var values []syntax.Expr
+	good := true
+	for _, w := range x.Whens {
+		when := w.When
+		if x.Operand != nil {
+			when = &syntax.Binary{Pos: w.Pos, Op: "=", X: x.Operand, Y: w.When}
+		}
+		cond, ok := c.bind(when, l)
+		if ok {
+			b := c.boolean(cond, when, "WHEN")
+			conditions, ok = append(conditions, b), b != nil
+		}
+		good = good && ok
+		values = append(values, w.Then)
+	}
+	if x.Else != nil {
+		values = append(values, x.Else)
+	} else {
+		values = append(values, &syntax.Literal{Pos: x.Pos, Kind: syntax.Null})
+	}
+	args, ok := c.same(x.Pos, l, values...)
+	if !ok || !good {
+		return v, false
+	}
+	var all []*expr.Expr
+	for i, cond := range conditions {
+		all = append(all, cond, args[i])
+	}
+	e, err := expr.Case(append(all, args[len(args)-1])...)
+	if err != nil {
+		c.fault(x.Pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		return v, false
+	}
+	return value{e: e}, true
+}
+
+func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
+	if v, ok = c.bind(x.X, l); !ok {
+		return v, false
+	}
+	if x.Type.Name == "interval" {
+		k, is := v.e.Const()
+		d, err := interval(k.Text, "")
+		if !is || !v.open || err != nil {
+			c.fault(x.Pos, "only a text constant can become an interval")
+			return v, false
+		}
+		return value{e: expr.Int(record.Int64, int64(d)), interval: true}, true
+	}
+	t, err := typeNamed(x.Type)
+	if err != nil {
+		c.fault(x.Type.Pos, "%v", err)
+		return v, false
+	}
+	if v.interval {
+		c.fault(x.Pos, "an interval cannot become %v", t)
+		return v, false
+	}
+	if v.open {
+		return c.as(v, t, x.X)
+	}
+	e, err := expr.Cast(v.e, t)
+	if err != nil {
+		c.fault(x.Pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		return v, false
+	}
+	v = value{e: e}
+	switch {
+	case x.Type.Name == "date":
+		if e, err = expr.DateTrunc("day", e); err != nil {
+			c.fault(x.Pos, "%v", err)
+			return v, false
+		}
+		return value{e: e}, true
+	case t == record.String && len(x.Type.Args) == 1:
+		return c.make(x.Pos, expr.Substring, e, expr.Int(record.Int64, 1), expr.Int(record.Int64, x.Type.Args[0]))
+	}
+	return v, true
+}
+
+// typeNamed is a type by its name in SQL.
+func typeNamed(t syntax.TypeName) (record.Type, error) {
+	switch t.Name {
+	case "bool", "boolean":
+		return record.Bool, nil
+	case "smallint", "int2", "int", "int4", "integer", "bigint", "int8":
+		return record.Int64, nil
+	case "real", "float4", "float", "float8", "double precision", "double":
+		return record.Float64, nil
+	case "text", "varchar", "char", "character", "string":
+		return record.String, nil
+	case "timestamp", "timestamptz", "date":
+		return record.Timestamp, nil
+	case "decimal", "numeric":
+		p, s := int64(record.MaxPrecision), int64(0)
+		switch len(t.Args) {
+		case 0:
+			return 0, fmt.Errorf("%s: say how many digits there are, and how many of them behind the point: %s(18, 4)", t.Name, t.Name)
+		case 2:
+			s = t.Args[1]
+			fallthrough
+		default:
+			p = t.Args[0]
+		}
+		if p < 1 || p > record.MaxPrecision || s < 0 || s > p {
+			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them behind the point", t.Name, p, s, record.MaxPrecision)
+		}
+		return record.DecimalOf(int(p), int(s)), nil
+	}
+	names := []string{"boolean", "integer", "bigint", "real", "double precision", "decimal", "numeric", "text", "varchar", "timestamp", "timestamptz", "date", "interval"}
+	return 0, fmt.Errorf("there is no type %q%s", t.Name, nearest(t.Name, names))
+}
+
+// interval reads '10 s', '1 hour 30 minutes', '01:30:00', and '10' with a unit behind it.
+func interval(text, unit string) (time.Duration, error) {
+	bad := func() (time.Duration, error) {
+		return 0, fmt.Errorf("INTERVAL '%s': expected a number and a unit, such as '10 s' or '1 hour 30 minutes', or '01:30:00'", text)
+	}
+	if unit != "" && !strings.ContainsAny(text, " :") {
+		text += " " + strings.Fields(unit)[0]
+	}
+	fields := strings.Fields(spaced(text))
+	if len(fields) == 0 {
+		return bad()
+	}
+	var total float64
+	for i := 0; i < len(fields); i++ {
+		f := strings.ToLower(fields[i])
+		if strings.Contains(f, ":") {
+			parts := strings.Split(f, ":")
+			if len(parts) > 3 {
+				return bad()
+			}
+			sign := 1.0
+			if strings.HasPrefix(f, "-") {
+				sign = -1
+			}
+			for j, p := range parts {
+				n, err := strconv.ParseFloat(strings.TrimPrefix(p, "-"), 64)
+				if err != nil {
+					return bad()
+				}
+				total += sign * n * []float64{3600e9, 60e9, 1e9}[j]
+			}
+			continue
+		}
+		n, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			return bad()
+		}
+		u := "second"
+		if i+1 < len(fields) {
+			i++
+			u = strings.ToLower(fields[i])
+		}
+		size, ok := intervalUnits[u]
+		if !ok {
+			if u == "month" || u == "months" || u == "mon" || u == "year" || u == "years" {
+				return 0, fmt.Errorf("INTERVAL '%s': months and years have no fixed length", text)
+			}
+			return bad()
+		}
+		total += n * size
+	}
+	if math.Abs(total) > 1<<62 || total != total {
+		return 0, fmt.Errorf("INTERVAL '%s' is too long", text)
+	}
+	return time.Duration(math.Round(total)), nil
+}
+
+// spaced puts a space between a number and a unit that are written together.
+func spaced(text string) string {
+	var b strings.Builder
+	for i, r := range text {
+		if i > 0 && r >= 'A' && b.Len() > 0 {
+			if last := b.String()[b.Len()-1]; last >= '0' && last <= '9' {
+				b.WriteByte(' ')
+			}
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+var intervalUnits = func() map[string]float64 {
+	m := map[string]float64{}
+	for size, names := range map[float64]string{
+		1: "ns nanosecond nanoseconds", 1e3: "us microsecond microseconds", 1e6: "ms millisecond milliseconds msec", 1e9: "s sec secs second seconds",
+		60e9: "m min mins minute minutes", 3600e9: "h hr hrs hour hours", 24 * 3600e9: "d day days", 7 * 24 * 3600e9: "w week weeks",
+	} {
+		for _, n := range strings.Fields(names) {
+			m[n] = size
+		}
+	}
+	return m
+}()

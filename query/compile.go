@@ -1,0 +1,561 @@
+package query
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/query/internal/syntax"
+	"github.com/velo-engine/velo/record"
+)
+
+// Compile compiles one SELECT over one of the schemas, found by its name, to a plan. The error joins all faults, each with its line and a caret. The plan has not been
+// used yet, so what SQL does not say may be set: Plan.Window.OutOfOrder, Lateness, Idle and Retain.
+func Compile(text string, schemas ...*record.Schema) (*core.Plan, error) {
+	q, err := syntax.ParseQuery(text)
+	if err != nil {
+		return nil, err
+	}
+	c := &compiler{text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{}, keys: map[string]string{}, computed: map[string]string{}}
+	c.compile(schemas)
+	if len(c.faults) > 0 {
+		return nil, errors.Join(c.faults...)
+	}
+	// A plan that has been looked at is used. So one is made to look at, and another to give away.
+	check := *c.plan()
+	if err := check.Validate(); err != nil {
+		return nil, fmt.Errorf("query: %w", err)
+	}
+	return c.plan(), nil
+}
+
+// compiler is one query on its way.
+type compiler struct {
+	text   string
+	query  *syntax.Select
+	source *record.Schema
+	faults []error
+
+	where      *expr.Expr
+	window     *core.Window
+	keyNames   []string
+	keys       map[string]string // canonical text of an expression to group by, and its name in the plan
+	aggregates map[string]string // the same of aggregates
+	computed   map[string]string // and of what they need
+	plans      core.Plan         // what is known of the plan
+	used       map[string]bool   // names
+	inner      *record.Schema    // of the groups; nil before they are known
+	items      []item
+}
+
+// item is one of the SELECT's, stars resolved.
+type item struct {
+	expr syntax.Expr
+	name string
+}
+
+// fault notes a fault at a place, once.
+func (c *compiler) fault(pos syntax.Pos, format string, args ...any) {
+	err := syntax.ErrorAt(c.text, pos, format, args...)
+	if !slices.ContainsFunc(c.faults, func(other error) bool { return other.Error() == err.Error() }) {
+		c.faults = append(c.faults, err)
+	}
+}
+
+// unqualify takes the name of the stream off those of its columns, so that the same column is always called the same.
+func (c *compiler) unqualify(e syntax.Expr) {
+	if e == nil {
+		return
+	}
+	if x, ok := e.(*syntax.Ident); ok && x.Table != "" {
+		from := c.query.From.Alias
+		if from == "" {
+			from = c.query.From.Name
+		}
+		if x.Table != from {
+			c.fault(x.Pos, "there is no %q in FROM, expected %q", x.Table, from)
+		}
+		x.Table = ""
+	}
+	for _, sub := range children(e) {
+		c.unqualify(sub)
+	}
+	if x, ok := e.(*syntax.Call); ok {
+		c.unqualify(x.Filter)
+	}
+}
+
+func (c *compiler) plan() *core.Plan {
+	p := &core.Plan{
+		Name: c.plans.Name, Source: c.source, Where: c.where, Computed: c.plans.Computed, Keys: c.keyNames, Aggregates: c.plans.Aggregates,
+		Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy, Limit: c.plans.Limit, Offset: c.plans.Offset,
+	}
+	if c.window != nil {
+		w := *c.window
+		p.Window = &w
+	}
+	return p
+}
+
+func (c *compiler) compile(schemas []*record.Schema) {
+	q := c.query
+	for _, s := range schemas {
+		if s.Name() == q.From.Name {
+			c.source = s
+		}
+	}
+	if c.source == nil {
+		var names []string
+		for _, s := range schemas {
+			names = append(names, s.Name())
+		}
+		c.fault(q.From.Pos, "there is no stream %q%s", q.From.Name, nearest(q.From.Name, names))
+		return
+	}
+	for _, it := range q.Items {
+		c.unqualify(it.Expr)
+	}
+	for _, e := range q.GroupBy {
+		c.unqualify(e)
+	}
+	for _, o := range q.OrderBy {
+		c.unqualify(o.Expr)
+	}
+	c.unqualify(q.Where)
+	c.unqualify(q.Having)
+	for i := range c.source.Len() {
+		c.used[c.source.Field(i).Name] = true
+	}
+	if q.Emit == syntax.EmitChanges {
+		c.fault(q.Pos, "EMIT CHANGES is not there yet: a snapshot shows all groups, and windows are final when they have closed")
+	}
+	if w := q.From.Window; w != nil {
+		c.bindWindow(w.Pos, string(w.Kind), w.At, w.Slide, w.Size, w.Offset, w.Gap)
+	}
+	c.star()
+	c.groupBy()
+	if q.Where != nil {
+		c.where = c.condition(q.Where, "WHERE")
+	}
+	if q.Distinct {
+		c.distinct()
+	}
+	if c.passesThrough() {
+		return
+	}
+	// The aggregates, wherever they are, before anything is made of them.
+	for _, it := range c.items {
+		c.collect(it.expr, it.name)
+	}
+	if q.Having != nil {
+		c.collect(q.Having, "")
+	}
+	for _, o := range q.OrderBy {
+		if _, ok := c.orderName(o); !ok {
+			c.collect(o.Expr, "")
+		}
+	}
+	if len(c.faults) > 0 {
+		return
+	}
+	inner, err := c.plan().Inner()
+	if err != nil {
+		c.faults = append(c.faults, fmt.Errorf("query: %w", err))
+		return
+	}
+	c.inner = inner
+	c.shape()
+}
+
+// passesThrough says, with a fault, that the query neither groups nor aggregates.
+func (c *compiler) passesThrough() bool {
+	q := c.query
+	if len(q.GroupBy) > 0 || q.Distinct || c.window != nil || q.Having != nil && hasAggregate(q.Having) {
+		return false
+	}
+	for _, it := range c.items {
+		if hasAggregate(it.expr) {
+			return false
+		}
+	}
+	for _, it := range c.items { // what is wrong with it besides
+		c.over(it.expr, c.sourceLeaf("SELECT"))
+	}
+	if len(c.faults) == 0 {
+		c.fault(q.Pos, "a query without GROUP BY and without aggregates: records that pass through are not there yet")
+	}
+	return true
+}
+
+// star replaces * by the columns that are grouped by, and names the items.
+func (c *compiler) star() {
+	names := map[string]bool{}
+	for _, it := range c.query.Items {
+		if it.Star {
+			c.fault(it.Pos, "* has no meaning for groups: name the columns and aggregates")
+			continue
+		}
+		name := it.Alias
+		if name == "" {
+			switch e := it.Expr.(type) {
+			case *syntax.Ident:
+				name = e.Name
+			case *syntax.Call:
+				name = e.Name
+			case *syntax.Case:
+				name = "case"
+			case *syntax.Cast:
+				if id, ok := e.X.(*syntax.Ident); ok {
+					name = id.Name
+				} else {
+					name = e.Type.Name
+				}
+			default:
+				name = "column"
+			}
+		} else if names[name] {
+			c.fault(it.Pos, "two columns of the result are called %q", name)
+		}
+		for base, n := name, 2; names[name]; n++ {
+			name = fmt.Sprintf("%s_%d", base, n)
+		}
+		names[name] = true
+		c.items = append(c.items, item{it.Expr, name})
+	}
+}
+
+// groupBy binds what is grouped by: a name of the source, or of an item, or an item's number, a window, or an expression.
+func (c *compiler) groupBy() {
+	for _, e := range c.query.GroupBy {
+		switch x := e.(type) {
+		case *syntax.Literal:
+			n, ok := number(x)
+			if !ok || n < 1 || int(n) > len(c.items) {
+				c.fault(x.Pos, "GROUP BY %s: expected a name, an expression, or the number of a column of the result, 1 to %d", x.Text, len(c.items))
+				continue
+			}
+			e = c.items[n-1].expr
+		case *syntax.Ident:
+			if _, ok := c.source.Index(x.Name); ok || x.Table != "" || isBound(x.Name) {
+				break
+			}
+			if i := slices.IndexFunc(c.items, func(it item) bool { return it.name == x.Name && it.expr.String() != x.String() }); i >= 0 {
+				e = c.items[i].expr
+			}
+		}
+		if call, ok := e.(*syntax.Call); ok && isWindow(call.Name) {
+			c.windowCall(call)
+			continue
+		}
+		if id, ok := e.(*syntax.Ident); ok && isBound(id.Name) {
+			continue // with a window they are grouped by anyway; without one bound says so
+		}
+		c.key(e)
+	}
+	for _, e := range c.query.GroupBy {
+		if id, ok := e.(*syntax.Ident); ok && isBound(id.Name) && c.window == nil {
+			c.fault(id.Pos, "%s without a window: GROUP BY tumble(...), or FROM TUMBLE(...)", id.Name)
+		}
+	}
+}
+
+// key adds an expression over the source to what is grouped by.
+func (c *compiler) key(e syntax.Expr) {
+	text := e.String()
+	if _, ok := c.keys[text]; ok {
+		return
+	}
+	x, ok := c.over(e, c.sourceLeaf("GROUP BY"))
+	if !ok {
+		return
+	}
+	name := c.column(x, text, c.aliasOf(text, "key"))
+	c.keys[text] = name
+	c.keyNames = append(c.keyNames, name)
+}
+
+// aliasOf is the name of the item that has an expression, or a name made of base.
+func (c *compiler) aliasOf(text, base string) string {
+	for _, it := range c.items {
+		if it.expr.String() == text && !c.used[it.name] && !isBound(it.name) {
+			return it.name
+		}
+	}
+	for n := 1; ; n++ {
+		if name := fmt.Sprintf("%s%d", base, n); !c.used[name] {
+			return name
+		}
+	}
+}
+
+// column is the name of an expression over the source as a column of the plan: its own, or that of a computed one.
+func (c *compiler) column(x *expr.Expr, text, name string) string {
+	if i, ok := x.IsColumn(); ok {
+		return c.source.Field(i).Name
+	}
+	if name, ok := c.computed[text]; ok {
+		return name
+	}
+	c.used[name] = true
+	c.computed[text] = name
+	c.plans.Computed = append(c.plans.Computed, expr.Output{Name: name, Expr: x})
+	return name
+}
+
+// distinct groups by all columns of the result.
+func (c *compiler) distinct() {
+	grouped := len(c.query.GroupBy) > 0
+	for _, it := range c.items {
+		if hasAggregate(it.expr) {
+			grouped = true
+		}
+	}
+	if grouped {
+		c.fault(c.query.Pos, "SELECT DISTINCT of groups is not there: rows of groups that differ in their keys are distinct")
+		return
+	}
+	for _, it := range c.items {
+		c.key(it.expr)
+	}
+}
+
+// collect adds the aggregates of an expression over groups to the plan, and finds names that are neither grouped by nor in an aggregate.
+func (c *compiler) collect(e syntax.Expr, name string) {
+	if e == nil {
+		return
+	}
+	text := e.String()
+	if _, ok := c.keys[text]; ok {
+		return
+	}
+	switch x := e.(type) {
+	case *syntax.Ident:
+		if isBound(x.Name) && c.window != nil {
+			return
+		}
+		if isBound(x.Name) {
+			c.fault(x.Pos, "%s without a window: GROUP BY tumble(...), or FROM TUMBLE(...)", x.Name)
+			return
+		}
+		if _, ok := c.sourceColumn(x); ok {
+			c.fault(x.Pos, "column %q must be in GROUP BY or in an aggregate", x.Name)
+		}
+		return
+	case *syntax.Call:
+		if isAggregate(x) {
+			c.aggregate(x, name)
+			return
+		}
+		if isWindow(x.Name) {
+			if c.window == nil {
+				c.fault(x.Pos, "%s(...) belongs into GROUP BY; its bounds are %s and %s", x.Name, core.WindowStart, core.WindowEnd)
+			} else {
+				c.fault(x.Pos, "%s(...) is no value; its bounds are %s and %s", x.Name, core.WindowStart, core.WindowEnd)
+			}
+			return
+		}
+	}
+	for _, sub := range children(e) {
+		c.collect(sub, "")
+	}
+}
+
+// shape makes what is read of the groups: SELECT, HAVING, ORDER BY, LIMIT.
+func (c *compiler) shape() {
+	q := c.query
+	same := len(c.items) == c.inner.Len()
+	for i, it := range c.items {
+		x, ok := c.over(it.expr, c.groupLeaf)
+		if !ok {
+			continue
+		}
+		if column, plain := x.IsColumn(); !plain || column != i || c.inner.Field(i).Name != it.name {
+			same = false
+		}
+		c.plans.Select = append(c.plans.Select, expr.Output{Name: it.name, Expr: x})
+	}
+	if same {
+		c.plans.Select = nil // the groups as they are
+	}
+	if q.Having != nil {
+		if v, ok := c.bind(q.Having, c.groupLeaf); ok {
+			c.plans.Having = c.boolean(v, q.Having, "HAVING")
+		}
+	}
+	for _, o := range q.OrderBy {
+		name, ok := c.orderName(o)
+		if !ok {
+			x, bound := c.over(o.Expr, c.groupLeaf)
+			if !bound {
+				continue
+			}
+			i, plain := x.IsColumn()
+			if !plain {
+				c.fault(o.Expr.Start(), "ORDER BY of an expression that is no column of the result: give it a name in SELECT")
+				continue
+			}
+			name = c.inner.Field(i).Name
+			if i := slices.IndexFunc(c.items, func(it item) bool { return it.name == name }); i >= 0 && c.items[i].expr.String() != o.Expr.String() {
+				c.fault(o.Expr.Start(), "ORDER BY %s: a column of the result has that name and is something else", name)
+				continue
+			}
+		}
+		c.plans.OrderBy = append(c.plans.OrderBy, core.Order{
+			Column: name, Desc: o.Desc, NullsFirst: o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault && o.Desc,
+		})
+	}
+	if q.Limit != nil {
+		n := uint64(q.Limit.N)
+		c.plans.Limit = &n
+	}
+	if q.Offset != nil {
+		c.plans.Offset = uint64(q.Offset.N)
+	}
+}
+
+// orderName is the column of the result that an ORDER BY names, by its name, number or expression.
+func (c *compiler) orderName(o syntax.Order) (string, bool) {
+	switch x := o.Expr.(type) {
+	case *syntax.Literal:
+		n, ok := number(x)
+		if ok && n >= 1 && int(n) <= len(c.items) {
+			return c.items[n-1].name, true
+		}
+	case *syntax.Ident:
+		if x.Table == "" {
+			for _, it := range c.items {
+				if it.name == x.Name {
+					return it.name, true
+				}
+			}
+		}
+	}
+	text := o.Expr.String()
+	for _, it := range c.items {
+		if it.expr.String() == text {
+			return it.name, true
+		}
+	}
+	return "", false
+}
+
+func isBound(name string) bool { return name == core.WindowStart || name == core.WindowEnd }
+
+func isWindow(name string) bool {
+	return slices.Contains([]string{"tumble", "hop", "cumulate", "session"}, name)
+}
+
+// nearest hints at the name that a misspelt one may have been meant to be, or says what there is.
+func nearest(name string, names []string) string {
+	best, least := "", len(name)/3+2
+	for _, n := range names {
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least {
+			best, least = n, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf("; did you mean %q?", best)
+	case len(names) > 0 && len(names) <= 12:
+		return ", expected one of " + strings.Join(names, ", ")
+	}
+	return ""
+}
+
+// distance is the number of characters to insert, take away or change.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// children are the expressions that one is made of.
+func children(e syntax.Expr) (all []syntax.Expr) {
+	switch x := e.(type) {
+	case *syntax.Unary:
+		return []syntax.Expr{x.X}
+	case *syntax.Binary:
+		return []syntax.Expr{x.X, x.Y}
+	case *syntax.IsNull:
+		return []syntax.Expr{x.X}
+	case *syntax.IsTruth:
+		return []syntax.Expr{x.X}
+	case *syntax.IsDistinct:
+		return []syntax.Expr{x.X, x.Y}
+	case *syntax.In:
+		return append([]syntax.Expr{x.X}, x.List...)
+	case *syntax.Between:
+		return []syntax.Expr{x.X, x.Low, x.High}
+	case *syntax.Like:
+		return []syntax.Expr{x.X, x.Pattern}
+	case *syntax.Case:
+		if x.Operand != nil {
+			all = append(all, x.Operand)
+		}
+		for _, w := range x.Whens {
+			all = append(all, w.When, w.Then)
+		}
+		if x.Else != nil {
+			all = append(all, x.Else)
+		}
+	case *syntax.Cast:
+		return []syntax.Expr{x.X}
+	case *syntax.Call:
+		return x.Args
+	}
+	return all
+}
+
+// hasAggregate says whether an expression has an aggregate in it.
+func hasAggregate(e syntax.Expr) bool {
+	if call, ok := e.(*syntax.Call); ok && isAggregate(call) {
+		return true
+	}
+	return slices.ContainsFunc(children(e), hasAggregate)
+}
+
+// Stream is the name that a SELECT has in FROM: that of a schema, or of a file. The error is a fault of the text.
+func Stream(text string) (string, error) {
+	q, err := syntax.ParseQuery(text)
+	if err != nil {
+		return "", err
+	}
+	return q.From.Name, nil
+}
+
+// Columns reads a list of columns as CREATE TABLE has them: "symbol text, price double precision not null". The error says what is no type, or where the text ends.
+func Columns(name, text string) (*record.Schema, error) {
+	all, err := syntax.Parse("CREATE SOURCE s (" + text + ") WITH (connector = 'file')")
+	if err != nil {
+		return nil, fmt.Errorf("query: columns %q: %w", text, err)
+	}
+	create, ok := all[0].(*syntax.CreateSource)
+	if !ok || len(all) != 1 {
+		return nil, fmt.Errorf("query: columns %q: expected names and types", text)
+	}
+	var fields []record.Field
+	for _, c := range create.Columns {
+		t, err := typeNamed(c.Type)
+		if err != nil {
+			return nil, fmt.Errorf("query: column %q: %w", c.Name, err)
+		}
+		fields = append(fields, record.Field{Name: c.Name, Type: t, Nullable: !c.NotNull})
+	}
+	return record.NewSchema(name, fields...)
+}

@@ -1,0 +1,27 @@
+// Package query compiles continuous SQL to plans.
+//
+//	trades, _ := record.SchemaOf[Trade]("trades")
+//	plan, err := query.Compile(`SELECT symbol, count(*) AS n, sum(size) AS volume
+//	    FROM trades WHERE price > 0 GROUP BY symbol, tumble(at, INTERVAL '1 s')`, trades)
+//
+// # Dialect
+//
+// PostgreSQL's, as users of RisingWave, Flink and Arroyo write it: one SELECT over one stream with WHERE, GROUP BY (names, ordinals, aliases, expressions), HAVING,
+// ORDER BY, LIMIT and OFFSET, DISTINCT, aggregates with FILTER, CASE, casts, IN, BETWEEN, LIKE, the usual functions. Windows are a call in GROUP BY, tumble(at, size),
+// hop(at, slide, size), cumulate(at, step, size), or a table function in FROM, TUMBLE(t, at, size) or Flink's TABLE(TUMBLE(TABLE t, DESCRIPTOR(at), size)); their bounds are the columns
+// window_start and window_end.
+//
+// # Types
+//
+// smallint, int and bigint are bigint; real and double precision are double precision; varchar and char are text; timestamps and dates are timestamps in UTC. A number with
+// a point in the text is a decimal until it meets a double. Of a bigint and a decimal the bigint becomes one; a quotient of decimals is double precision. Text constants take the type of
+// what they meet.
+//
+// # Errors
+//
+// An error shows the line and a caret. All faults of a query that do not follow from each other are reported at once, joined.
+//
+// # Not here yet
+//
+// Joins, subqueries, count(DISTINCT ...), approximate aggregates, session windows, queries that neither group nor aggregate. They are refused with a message that says so.
+package query

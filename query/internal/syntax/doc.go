@@ -1,0 +1,2 @@
+// Package syntax is the text of continuous SQL.
+package syntax

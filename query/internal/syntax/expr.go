@@ -1,0 +1,539 @@
+package syntax
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+const (
+	// MaxDepth bounds how deep parentheses, calls, CASE and prefix operators nest.
+	MaxDepth = 200
+
+	// MaxOperators bounds the operators of one expression, and so, with MaxDepth, the height of its tree: whoever walks one may use recursion.
+	MaxOperators = 10_000
+)
+
+// level is how tight an operator binds: PostgreSQL's table (SQL Syntax, 4.1.6), loosest first.
+type level int
+
+const (
+	lowest         level = iota
+	or                   // OR
+	and                  // AND
+	not                  // NOT
+	is                   // IS ..., ISNULL, NOTNULL
+	comparison           // = <> < <= > >=, which do not chain
+	membership           // IN, BETWEEN, LIKE, ILIKE
+	other                // ||
+	additive             // + -
+	multiplicative       // * / %
+	power                // ^, from the left
+	sign                 // - + before an operand
+	typecast             // ::
+	primary              // names, literals, calls, parentheses
+)
+
+var binary = map[string]level{
+	"OR": or, "AND": and, "=": comparison, "<>": comparison, "<": comparison, "<=": comparison, ">": comparison, ">=": comparison, "||": other,
+	"+": additive, "-": additive, "*": multiplicative, "/": multiplicative, "%": multiplicative, "^": power,
+}
+
+// parser parses what participle's grammar hands to it: expressions, and what needs to look two words ahead. A fault is a panic of *failure, which does
+// not leave run.
+type parser struct {
+	lex       *lexer.PeekingLexer
+	depth     int
+	operators int
+}
+
+// run parses with f and returns its fault.
+func run(lex *lexer.PeekingLexer, f func(p *parser)) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case *failure:
+			err = r
+		default:
+			panic(r)
+		}
+	}()
+	f(&parser{lex: lex})
+	return nil
+}
+
+func (p *parser) peek() *lexer.Token { return p.lex.Peek() }
+func (p *parser) next() *lexer.Token { return p.lex.Next() }
+func (p *parser) pos() Pos           { return Pos(p.peek().Pos.Offset) }
+
+// second is the token behind the next.
+func (p *parser) second() *lexer.Token {
+	ahead := *p.lex
+	ahead.Next()
+	return ahead.Peek()
+}
+
+// is says whether the next tokens are these, at most two.
+func (p *parser) is(values ...string) bool {
+	return p.peek().Value == values[0] && (len(values) == 1 || p.second().Value == values[1])
+}
+
+// accept takes the next token if it is this.
+func (p *parser) accept(value string) bool {
+	if p.peek().Value != value {
+		return false
+	}
+	p.next()
+	return true
+}
+
+// expect takes the next tokens, which must be these.
+func (p *parser) expect(values ...string) {
+	for _, v := range values {
+		if !p.accept(v) {
+			p.unexpected("")
+		}
+	}
+}
+
+// unexpected fails at the next token. What was expected is found out later where it is left empty.
+func (p *parser) unexpected(expected string) {
+	panic(&failure{pos: p.pos(), expected: expected})
+}
+
+// fail fails with a message of its own.
+func fail(pos Pos, message string) { panic(&failure{pos: pos, message: message}) }
+
+// nested runs f one level deeper.
+func (p *parser) nested(f func()) {
+	if p.depth++; p.depth > MaxDepth {
+		fail(p.pos(), "nested more than "+strconv.Itoa(MaxDepth)+" deep")
+	}
+	f()
+	p.depth--
+}
+
+// expr parses an expression of operators that bind at least as tight as min. A restricted one has none of IN, BETWEEN, LIKE and NOT outside of
+// parentheses: BETWEEN's lower bound, whose AND is another, and both sides of position(a IN b). (PostgreSQL's b_expr.)
+func (p *parser) expr(min level, restricted bool) Expr {
+	x := p.prefix(restricted)
+	// open is the level of the operator that x ends with the operand of; the next must not be of that level where operators do not chain.
+	open := primary
+	for {
+		t := p.peek()
+		if t.Type != word && t.Type != symbol {
+			return x
+		}
+		l := p.infix(t)
+		if l == lowest || l < min || restricted && (l == membership || l <= is) {
+			return x
+		}
+		if l == open {
+			fail(p.pos(), chained[l])
+		}
+		if p.operators++; p.operators > MaxOperators {
+			fail(p.pos(), "more than "+strconv.Itoa(MaxOperators)+" operators in one expression")
+		}
+		p.next()
+		pos := Pos(t.Pos.Offset)
+		open = primary
+		switch l {
+		case is:
+			x, open = p.isTail(x, t.Value, pos)
+		case membership:
+			x, open = p.membershipTail(x, t.Value, pos)
+		case typecast:
+			x = &Cast{Pos: pos, X: x, Type: p.typeName()}
+		default:
+			if l == comparison {
+				open = comparison
+			}
+			x = &Binary{Pos: pos, Op: t.Value, X: x, Y: p.expr(l+1, restricted)}
+		}
+	}
+}
+
+// chained says why operators of a level do not.
+var chained = map[level]string{
+	comparison: "comparisons do not chain: join them with AND, or use parentheses",
+	membership: "BETWEEN, IN and LIKE do not chain: use parentheses",
+	is:         "IS does not chain behind IS DISTINCT FROM: use parentheses",
+}
+
+// infix is the level of an operator behind an operand, lowest for anything else.
+func (p *parser) infix(t *lexer.Token) level {
+	if l, ok := binary[t.Value]; ok {
+		return l
+	}
+	switch t.Value {
+	case "IS", "ISNULL", "NOTNULL":
+		return is
+	case "IN", "BETWEEN", "LIKE", "ILIKE", "NOT":
+		return membership
+	case "::":
+		return typecast
+	case "[":
+		fail(p.pos(), "arrays are not supported")
+	case "COLLATE":
+		fail(p.pos(), "COLLATE is not supported: strings are compared by their bytes")
+	case "SIMILAR":
+		fail(p.pos(), "SIMILAR TO is not supported: use LIKE")
+	case "AT":
+		if p.second().Value == "TIME" {
+			fail(p.pos(), "AT TIME ZONE is not supported: timestamps are UTC")
+		}
+	}
+	return lowest
+}
+
+// isTail parses what follows x IS.
+func (p *parser) isTail(x Expr, op string, pos Pos) (e Expr, open level) {
+	if op != "IS" {
+		return &IsNull{Pos: pos, X: x, Not: op == "NOTNULL"}, primary
+	}
+	not := p.accept("NOT")
+	switch {
+	case p.accept("NULL"):
+		return &IsNull{Pos: pos, X: x, Not: not}, primary
+	case p.is("TRUE"), p.is("FALSE"), p.is("UNKNOWN"):
+		return &IsTruth{Pos: pos, X: x, Truth: Truth(p.next().Value), Not: not}, primary
+	case p.accept("DISTINCT"):
+		p.expect("FROM")
+		return &IsDistinct{Pos: pos, X: x, Y: p.expr(is+1, false), Not: not}, is
+	}
+	p.unexpected("")
+	return nil, primary
+}
+
+// membershipTail parses what follows x [NOT] IN, BETWEEN, LIKE; op is the first of these words.
+func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level) {
+	negated := op == "NOT"
+	if negated {
+		if op = p.peek().Value; op != "IN" && op != "BETWEEN" && op != "LIKE" && op != "ILIKE" {
+			p.unexpected("IN, BETWEEN, LIKE or ILIKE")
+		}
+		p.next()
+	}
+	switch op {
+	case "IN":
+		in := &In{Pos: pos, X: x, Not: negated}
+		p.parenthesised(func() { in.List = p.list() })
+		return in, primary
+	case "BETWEEN":
+		if p.is("SYMMETRIC") {
+			fail(p.pos(), "BETWEEN SYMMETRIC is not supported")
+		}
+		b := &Between{Pos: pos, X: x, Low: p.expr(comparison, true), Not: negated}
+		p.expect("AND")
+		b.High = p.expr(membership+1, false)
+		return b, membership
+	}
+	like := &Like{Pos: pos, X: x, ILike: op == "ILIKE", Not: negated, Pattern: p.expr(membership+1, false)}
+	if p.accept("ESCAPE") {
+		like.Escape = p.expr(membership+1, false)
+	}
+	return like, membership
+}
+
+// parenthesised parses ( f ).
+func (p *parser) parenthesised(f func()) {
+	p.expect("(")
+	p.nested(func() {
+		if p.is("SELECT") {
+			fail(p.pos(), "subqueries are not supported")
+		}
+		f()
+	})
+	p.expect(")")
+}
+
+// list parses expressions with commas.
+func (p *parser) list() (list []Expr) {
+	for {
+		list = append(list, p.expr(lowest, false))
+		if !p.accept(",") {
+			return list
+		}
+	}
+}
+
+// prefix parses an operand with the operators before it.
+func (p *parser) prefix(restricted bool) (x Expr) {
+	t := p.peek()
+	switch t.Value {
+	case "NOT":
+		if restricted {
+			p.unexpected("an expression without NOT, or one in parentheses")
+		}
+		p.next()
+		p.nested(func() { x = &Unary{Pos: Pos(t.Pos.Offset), Op: "NOT", X: p.expr(not, false)} })
+		return x
+	case "-", "+":
+		p.next()
+		p.nested(func() { x = &Unary{Pos: Pos(t.Pos.Offset), Op: t.Value, X: p.expr(sign, restricted)} })
+		return x
+	case "(":
+		p.parenthesised(func() {
+			x = p.expr(lowest, false)
+			if p.is(",") {
+				fail(p.pos(), "rows of several values are not supported")
+			}
+		})
+		return x
+	}
+	return p.operand(t)
+}
+
+// operand parses a name, a literal, a call or CASE.
+func (p *parser) operand(t *lexer.Token) Expr {
+	pos := Pos(t.Pos.Offset)
+	switch t.Type {
+	case integer:
+		p.next()
+		return &Literal{Pos: pos, Kind: Integer, Text: strings.ReplaceAll(t.Value, "_", "")}
+	case decimal:
+		p.next()
+		return &Literal{Pos: pos, Kind: Decimal, Text: strings.ReplaceAll(t.Value, "_", "")}
+	case str, estr:
+		return &Literal{Pos: pos, Kind: String, Text: p.stringValue()}
+	case quoted:
+		return p.named()
+	case word:
+		switch t.Value {
+		case "NULL":
+			p.next()
+			return &Literal{Pos: pos, Kind: Null}
+		case "TRUE", "FALSE":
+			p.next()
+			return &Literal{Pos: pos, Kind: Bool, Text: lower(t.Value)}
+		case "CASE":
+			return p.caseOf()
+		case "CAST":
+			return p.cast()
+		case "INTERVAL", "TIMESTAMP", "TIMESTAMPTZ", "DATE":
+			if e := p.typed(t.Value); e != nil {
+				return e
+			}
+		case "EXISTS", "ARRAY":
+			if s := p.second(); s.Value == "[" {
+				fail(pos, "arrays are not supported")
+			}
+		}
+		if keywords[t.Value].use != reserved {
+			return p.named()
+		}
+	}
+	p.unexpected("an expression")
+	return nil
+}
+
+// named parses what begins with a name: a column or a call.
+func (p *parser) named() Expr {
+	pos := p.pos()
+	name, _ := p.name()
+	if p.is("(") {
+		return p.call(name, pos)
+	}
+	if !p.accept(".") {
+		return &Ident{Pos: pos, Name: name}
+	}
+	column, ok := p.label()
+	if !ok {
+		p.unexpected("the name of a column")
+	}
+	switch {
+	case p.is("."):
+		fail(p.pos(), "a column has at most two names, table.column")
+	case p.is("("):
+		fail(pos, "functions have no schema: write "+column+"(...)")
+	}
+	return &Ident{Pos: pos, Table: name, Name: column}
+}
+
+// typed parses INTERVAL '...' and its like; nil where the word is an ordinary name.
+func (p *parser) typed(kind string) Expr {
+	e := &Literal{Pos: p.pos(), Kind: map[string]Kind{"INTERVAL": Interval, "TIMESTAMP": Timestamp, "TIMESTAMPTZ": TimestampTZ, "DATE": Date}[kind]}
+	s := p.second()
+	switch {
+	case s.Type == str || s.Type == estr:
+		p.next()
+	case kind == "TIMESTAMP" && (s.Value == "WITH" || s.Value == "WITHOUT"):
+		// TIMESTAMP WITH TIME ZONE '...': only with all of its words, so that a column of this name may stand before a WITH.
+		ahead := *p.lex
+		for range 2 {
+			ahead.Next()
+		}
+		if ahead.Peek().Value != "TIME" {
+			return nil
+		}
+		p.next()
+		if p.next().Value == "WITH" {
+			e.Kind = TimestampTZ
+		}
+		p.expect("TIME", "ZONE")
+	default:
+		return nil
+	}
+	e.Text = p.stringValue()
+	if e.Kind == Interval {
+		if unit, ok := units[p.peek().Value]; ok {
+			p.next()
+			e.Unit = unit
+			if p.accept("TO") {
+				to, ok := units[p.peek().Value]
+				if !ok {
+					p.unexpected("a unit such as SECOND")
+				}
+				p.next()
+				e.Unit += " to " + to
+			}
+		}
+	}
+	return e
+}
+
+// units are the words behind INTERVAL '...', with what the tree has for them.
+var units = func() map[string]string {
+	m := map[string]string{}
+	for _, u := range []string{"millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"} {
+		m[strings.ToUpper(u)], m[strings.ToUpper(u)+"S"] = u, u
+	}
+	return m
+}()
+
+// caseOf parses CASE ... END.
+func (p *parser) caseOf() Expr {
+	e := &Case{Pos: p.pos()}
+	p.next()
+	p.nested(func() {
+		if !p.is("WHEN") {
+			e.Operand = p.expr(lowest, false)
+		}
+		for {
+			w := When{Pos: p.pos()}
+			p.expect("WHEN")
+			w.When = p.expr(lowest, false)
+			p.expect("THEN")
+			w.Then = p.expr(lowest, false)
+			e.Whens = append(e.Whens, w)
+			if !p.is("WHEN") {
+				break
+			}
+		}
+		if p.accept("ELSE") {
+			e.Else = p.expr(lowest, false)
+		}
+	})
+	p.expect("END")
+	return e
+}
+
+// cast parses CAST(x AS type).
+func (p *parser) cast() Expr {
+	e := &Cast{Pos: p.pos()}
+	p.next()
+	p.parenthesised(func() {
+		e.X = p.expr(lowest, false)
+		p.expect("AS")
+		e.Type = p.typeName()
+	})
+	return e
+}
+
+// typeName parses the name of a type.
+func (p *parser) typeName() TypeName {
+	t := TypeName{Pos: p.pos()}
+	var ok bool
+	if t.Name, ok = p.name(); !ok {
+		p.unexpected("a type")
+	}
+	switch {
+	case t.Name == "double" && p.accept("PRECISION"):
+		t.Name = "double precision"
+	case (t.Name == "character" || t.Name == "char") && p.accept("VARYING"):
+		t.Name = "varchar"
+	}
+	if p.accept("(") {
+		for {
+			n := p.peek()
+			v, err := strconv.ParseInt(n.Value, 10, 64)
+			if n.Type != integer || err != nil {
+				p.unexpected("a number")
+			}
+			p.next()
+			t.Args = append(t.Args, v)
+			if !p.accept(",") {
+				break
+			}
+		}
+		p.expect(")")
+	}
+	if t.Name == "timestamp" || t.Name == "time" {
+		zone := p.is("WITH", "TIME") || p.is("WITH", "LOCAL")
+		if zone || p.is("WITHOUT", "TIME") {
+			p.next()
+			p.accept("LOCAL")
+			p.expect("TIME", "ZONE")
+			if zone {
+				t.Name += "tz"
+			}
+		}
+	}
+	if p.is("<") && (t.Name == "array" || t.Name == "row" || t.Name == "struct" || t.Name == "map") || p.is("[") {
+		fail(t.Pos, "columns of "+t.Name+"s of values are not supported")
+	}
+	return t
+}
+
+// name parses a name: quoted, or a word that is not reserved.
+func (p *parser) name() (string, bool) {
+	if t := p.peek(); t.Type == quoted || t.Type == word && keywords[t.Value].use != reserved {
+		return nameOf(p.next()), true
+	}
+	return "", false
+}
+
+// label parses a name of any kind, as behind AS.
+func (p *parser) label() (string, bool) {
+	if t := p.peek(); t.Type == quoted || t.Type == word {
+		return nameOf(p.next()), true
+	}
+	return "", false
+}
+
+// alias parses [AS] alias, "" where there is none.
+func (p *parser) alias() string {
+	if p.accept("AS") {
+		name, ok := p.label()
+		if !ok {
+			p.unexpected("a name")
+		}
+		return name
+	}
+	t := p.peek()
+	if t.Type == quoted || t.Type == word && keywords[t.Value].use == free && !p.clause(t) {
+		return nameOf(p.next())
+	}
+	return ""
+}
+
+// clause says whether a word that may be a name begins a clause: that takes two words.
+func (p *parser) clause(t *lexer.Token) bool {
+	switch t.Value {
+	case "EMIT":
+		s := p.second().Value
+		return s == "CHANGES" || s == "FINAL" || s == "ON"
+	case "WINDOW":
+		return p.second().Type == word && p.second().Value != "FROM"
+	}
+	return false
+}
+
+// nameOf is the name that a word or a quoted name says.
+func nameOf(t *lexer.Token) string {
+	if t.Type == quoted {
+		return strings.ReplaceAll(t.Value[1:len(t.Value)-1], `""`, `"`)
+	}
+	return lower(t.Value)
+}

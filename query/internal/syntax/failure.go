@@ -1,0 +1,245 @@
+package syntax
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+// failure is why the tokens of a statement are not one.
+type failure struct {
+	pos      Pos
+	message  string // "": the token at pos was not expected
+	expected string // in its place; "": to be found out
+}
+
+func (f *failure) Error() string { return f.message }
+
+const (
+	// maxProbed bounds the tokens before a fault where it is found out what was expected: it takes as many parses as there are candidates.
+	maxProbed = 2000
+
+	// maxExpected bounds how many things a message lists.
+	maxExpected = 6
+)
+
+// A candidate is something that could have been expected, with a token that stands for it.
+type candidate struct {
+	shown string
+	token lexer.Token
+}
+
+// candidates in the order of messages.
+var candidates = func() []candidate {
+	symbols := []string{",", ")", "(", "="}
+	all := []candidate{
+		{"an expression", lexer.Token{Type: word, Value: "CASE"}},
+		{"a name", lexer.Token{Type: quoted, Value: `"a"`}},
+		{"a string", lexer.Token{Type: str, Value: "''"}},
+		{"a number", lexer.Token{Type: integer, Value: "1"}},
+		{"an operator", lexer.Token{Type: symbol, Value: "||"}},
+	}
+	for _, s := range symbols {
+		all = append(all, candidate{`"` + s + `"`, lexer.Token{Type: symbol, Value: s}})
+	}
+	for _, k := range []string{
+		"SELECT", "CREATE", "INSERT", "EXPLAIN", "SOURCE", "TABLE", "SINK", "INTO", "AS", "FROM", "WHEN", "THEN", "ELSE", "END", "IN", "FOR", "AND", "NULL",
+		"TRUE", "FALSE", "UNKNOWN", "DISTINCT", "EXISTS", "NOT", "TIME", "ZONE", "WHERE", "GROUP", "HAVING", "BY", "ORDER", "ASC", "DESC", "NULLS", "FIRST", "LAST", "LIMIT",
+		"OFFSET", "EMIT", "CHANGES", "FINAL", "ON", "WINDOW", "CLOSE", "WITH", "FORMAT", "ENCODE", "WATERMARK",
+	} {
+		all = append(all, candidate{k, lexer.Token{Type: word, Value: k}})
+	}
+	return all
+}()
+
+// explain makes the error of a failure.
+//
+// What was expected is found out by trying: the statement up to the fault is parsed again with one candidate behind it; those that are taken were expected.
+// So the message is right whatever part of the grammar failed, and the grammar need not note on its way what it hopes for.
+func explain(text string, list []lexer.Token, f *failure) *Error {
+	if f.message != "" {
+		return ErrorAt(text, f.pos, "%s", f.message)
+	}
+	at := sort.Search(len(list)-1, func(i int) bool { return Pos(list[i].Pos.Offset) >= f.pos })
+	if at <= maxProbed {
+		if i, hint := misspelt(text, list, at); hint != "" {
+			return ErrorAt(text, Pos(list[i].Pos.Offset), "unexpected %s, expected %s", source(text, list[i]), hint)
+		}
+	}
+	message := "unexpected " + source(text, list[at])
+	open, inside := unclosed(list[:at])
+	switch {
+	case inside && list[at].EOF():
+		return ErrorAt(text, open, "unclosed parenthesis that begins at %s", where(text, open))
+	case f.expected != "":
+		message += ", expected " + f.expected
+	case at <= maxProbed:
+		if e := expected(list, at); e != "" {
+			message += ", expected " + e
+		}
+	}
+	if t := list[at]; inside && t.Type == word && keywords[t.Value].use == reserved {
+		message += ": unclosed parenthesis that begins at " + where(text, open)
+	}
+	if hint := unsupported[list[at].Value]; hint != "" {
+		message = hint
+	}
+	return ErrorAt(text, f.pos, "%s", message)
+}
+
+// unsupported are words that begin what velo has not.
+var unsupported = map[string]string{
+	"UNION":     "UNION is not supported",
+	"EXCEPT":    "EXCEPT is not supported",
+	"INTERSECT": "INTERSECT is not supported",
+}
+
+// source is a token as it stands in the text.
+func source(text string, t lexer.Token) string {
+	switch {
+	case !t.EOF():
+		return shown(text[t.Pos.Offset : t.Pos.Offset+len(t.Value)])
+	case t.Pos.Offset < len(text):
+		return "end of the statement"
+	}
+	return "end of the text"
+}
+
+// unclosed is the last parenthesis that is open behind the tokens.
+func unclosed(list []lexer.Token) (Pos, bool) {
+	var open []int
+	for _, t := range list {
+		switch t.Value {
+		case "(":
+			open = append(open, t.Pos.Offset)
+		case ")":
+			open = open[:max(0, len(open)-1)]
+		}
+	}
+	if len(open) == 0 {
+		return 0, false
+	}
+	return Pos(open[len(open)-1]), true
+}
+
+// with is the statement up to a token, with others in the place of the rest.
+func with(list []lexer.Token, at int, behind ...lexer.Token) []lexer.Token {
+	changed := slices.Clone(list[:at])
+	offset := list[at].Pos.Offset
+	for _, t := range append(behind, lexer.Token{Type: lexer.EOF}) {
+		t.Pos.Offset = offset
+		changed = append(changed, t)
+		offset++
+	}
+	return changed
+}
+
+// expected lists what could stand in the place of a token.
+func expected(list []lexer.Token, at int) string {
+	var found []string
+	kinds := map[string]bool{}
+	for _, c := range candidates {
+		switch {
+		case kinds["an expression"] && (c.token.Type != symbol || c.shown == `"("`):
+			continue // names, literals and some words are expressions
+		case kinds["an operator"] && (c.shown == "AND" || c.shown == "IN" || c.shown == "NOT" || c.shown == `"="`):
+			continue
+		case kinds["a name"] && c.token.Type == word && c.shown != "FROM" && keywords[c.token.Value].use != reserved:
+			continue // as a name
+		}
+		if _, f := parseTokens(with(list, at, c.token)); f == nil || f.pos > Pos(list[at].Pos.Offset) {
+			kinds[c.shown] = true
+			switch c.shown {
+			case "GROUP", "ORDER":
+				c.shown += " BY"
+			}
+			found = append(found, c.shown)
+		}
+	}
+	if _, f := parseTokens(with(list, at)); f == nil && !list[at].EOF() {
+		found = append(found, "the end of the statement")
+	}
+	if len(found) > maxExpected {
+		return strings.Join(found[:maxExpected], ", ") + ", ..."
+	}
+	if n := len(found); n > 1 {
+		return strings.Join(found[:n-1], ", ") + " or " + found[n-1]
+	}
+	return strings.Join(found, "")
+}
+
+// misspelt looks for a keyword that a word was meant to be: the one at the fault, or the one before, which was taken for a name (SELECT a FORM t). The
+// keyword in its place must let the parser get further.
+func misspelt(text string, list []lexer.Token, at int) (int, string) {
+	for _, i := range []int{at, at - 1} {
+		if i < 0 || list[i].Type != word {
+			continue
+		}
+		if _, is := keywords[list[i].Value]; is {
+			continue
+		}
+		typed := strings.ToUpper(list[i].Value)
+		best, hint := 3, ""
+		for k := range keywords {
+			d := distance(typed, k)
+			if d > tolerated(k) || d > best || d == best && k > hint {
+				continue
+			}
+			changed := slices.Clone(list)
+			changed[i].Value = k
+			if _, f := parseTokens(changed); f == nil || f.pos > Pos(list[at].Pos.Offset) {
+				best, hint = d, k
+			}
+		}
+		if hint != "" {
+			return i, hint
+		}
+	}
+	return 0, ""
+}
+
+// tolerated is how far a word may be from a keyword that it is taken for.
+func tolerated(keyword string) int {
+	switch n := len(keyword); {
+	case n <= 5:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// distance is the number of letters to put in, to leave out, to change, or to swap with the next, that make b of a (optimal string alignment). Of
+// two letters only a swap counts: everything else would make any name one of the short keywords.
+func distance(a, b string) int {
+	if len(b) == 2 && (len(a) != 2 || a[0] != b[1] || a[1] != b[0]) || len(a) > len(b)+2 || len(b) > len(a)+2 {
+		return len(a) + len(b)
+	}
+	var rows [3][]int
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+	}
+	for i := 0; i <= len(a); i++ {
+		row, up, upup := rows[i%3], rows[(i+2)%3], rows[(i+1)%3]
+		for j := range row {
+			switch {
+			case i == 0:
+				row[j] = j
+				continue
+			case j == 0:
+				row[j] = i
+				continue
+			}
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(up[j]+1, row[j-1]+1, up[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], upup[j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)%3][len(b)]
+}

@@ -1,0 +1,349 @@
+package syntax
+
+import (
+	"strconv"
+	"sync"
+
+	"github.com/alecthomas/participle/v2"
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+// The grammar of the statements, in participle's words: a word in quotes is a keyword, @ puts what matches into the field, @@ what the field's
+// type says. It needs one token to decide, and three times two, (?= ...); so the parser never goes back, which it is told with a lookahead of 0:
+// whoever has taken a token must succeed. No rule is recursive. What nests is expressions, and those have a parser of their own (expr.go), which the types
+// with a method Parse call.
+
+// statements builds the parser at its first use (about 1 ms), so that importing the package costs nothing.
+var statements = sync.OnceValue(func() *participle.Parser[statementNode] {
+	return participle.MustBuild[statementNode](participle.Lexer(definition{}), participle.UseLookahead(0))
+})
+
+type statementNode struct {
+	Pos     lexer.Position
+	Explain bool        `parser:"  @'EXPLAIN'?"`
+	Select  *selectNode `parser:"( @@"`
+	Source  *sourceNode `parser:"| 'CREATE' ( ( 'SOURCE' | 'TABLE' ) @@"`
+	Sink    *sinkNode   `parser:"           | 'SINK' @@ )"`
+	Insert  *insertNode `parser:"| 'INSERT' 'INTO' @@ )"`
+}
+
+type selectNode struct {
+	Pos      lexer.Position
+	Distinct bool        `parser:"'SELECT' ( @'DISTINCT' | 'ALL' )?"`
+	Items    []itemNode  `parser:"@@ ( ',' @@ )*"`
+	From     tableNode   `parser:"'FROM' @@"`
+	Where    *exprNode   `parser:"( 'WHERE' @@ )?"`
+	GroupBy  []exprNode  `parser:"( 'GROUP' 'BY' @@ ( ',' @@ )* )?"`
+	Having   *exprNode   `parser:"( 'HAVING' @@ )?"`
+	OrderBy  *ordersNode `parser:"( 'ORDER' 'BY' @@ )?"`
+	Tail     []tailNode  `parser:"@@*"`
+}
+
+type tailNode struct {
+	Pos     lexer.Position
+	Limit   *countNode `parser:"( 'LIMIT' ( @@"`
+	All     bool       `parser:"          | @'ALL' )"`
+	Offset  *countNode `parser:"| 'OFFSET' @@ ( 'ROW' | 'ROWS' )?"`
+	Changes bool       `parser:"| 'EMIT' ( @'CHANGES'"`
+	Final   bool       `parser:"         | @'FINAL' | 'ON' 'WINDOW' @'CLOSE' ) )"`
+}
+
+type sourceNode struct {
+	IfNotExists bool         `parser:"( (?= 'IF' 'NOT') @'IF' 'NOT' 'EXISTS' )?"`
+	Name        nameNode     `parser:"@@"`
+	Columns     []columnNode `parser:"( '(' @@ ( ',' @@ )* ')' )?"`
+	Options     []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
+	Format      *formatNode  `parser:"@@?"`
+}
+
+type formatNode struct {
+	Pos     lexer.Position
+	Format  nameNode     `parser:"'FORMAT' @@"`
+	Encode  nameNode     `parser:"'ENCODE' @@"`
+	Options []optionNode `parser:"( '(' @@ ( ',' @@ )* ')' )?"`
+}
+
+type columnNode struct {
+	Watermark *watermarkNode `parser:"  @@"`
+	Name      *nameNode      `parser:"| @@"`
+	Type      typeNode       `parser:"  @@"`
+	NotNull   bool           `parser:"  ( @'NOT' 'NULL' | 'NULL' )?"`
+}
+
+type watermarkNode struct {
+	Pos    lexer.Position
+	Column columnNameNode `parser:"(?= 'WATERMARK' 'FOR') 'WATERMARK' 'FOR' @@"`
+	Expr   exprNode       `parser:"'AS' @@"`
+}
+
+type optionNode struct {
+	Key   keyNode   `parser:"@@"`
+	Value valueNode `parser:"'=' @@"`
+}
+
+type sinkNode struct {
+	IfNotExists bool         `parser:"( (?= 'IF' 'NOT') @'IF' 'NOT' 'EXISTS' )?"`
+	Name        nameNode     `parser:"@@"`
+	From        *nameNode    `parser:"( 'FROM' @@"`
+	As          *selectNode  `parser:"| 'AS' @@ )"`
+	Options     []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
+}
+
+type insertNode struct {
+	Sink   nameNode    `parser:"@@"`
+	Select *selectNode `parser:"@@"`
+}
+
+// The types below parse themselves.
+type (
+	exprNode       struct{ Expr }
+	itemNode       struct{ Item }
+	tableNode      struct{ Table }
+	ordersNode     struct{ list []Order }
+	countNode      struct{ Count }
+	typeNode       struct{ TypeName }
+	columnNameNode struct{ *Ident }
+	nameNode       struct {
+		pos  Pos
+		name string
+	}
+	keyNode struct {
+		pos  Pos
+		name string
+	}
+	valueNode struct{ *Literal }
+)
+
+func (n *exprNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) { n.Expr = p.expr(lowest, false) })
+}
+
+func (n *itemNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) { n.Item = p.item() })
+}
+
+func (n *tableNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) { n.Table = p.table() })
+}
+
+func (n *ordersNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) { n.list = p.orders() })
+}
+
+func (n *typeNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) { n.TypeName = p.typeName() })
+}
+
+func (n *columnNameNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) { n.Ident = p.column() })
+}
+
+func (n *countNode) Parse(lex *lexer.PeekingLexer) error {
+	if lex.Peek().Value == "ALL" {
+		return participle.NextMatch
+	}
+	return run(lex, func(p *parser) {
+		t := p.peek()
+		v, err := strconv.ParseInt(t.Value, 10, 64)
+		if t.Type != integer || err != nil {
+			p.unexpected("a number of rows")
+		}
+		p.next()
+		n.Count = Count{Pos: Pos(t.Pos.Offset), N: v}
+	})
+}
+
+func (n *nameNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) {
+		n.pos = p.pos()
+		var ok bool
+		if n.name, ok = p.name(); !ok {
+			p.unexpected("a name")
+		}
+	})
+}
+
+func (n *keyNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) {
+		n.pos = p.pos()
+		if t := p.peek(); t.Type == str || t.Type == estr {
+			n.name = p.stringValue()
+			return
+		}
+		for {
+			part, ok := p.label()
+			if !ok {
+				p.unexpected("the name of an option")
+			}
+			n.name += part
+			if !p.accept(".") {
+				return
+			}
+			n.name += "."
+		}
+	})
+}
+
+func (n *valueNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) {
+		pos := p.pos()
+		minus := p.accept("-")
+		if t := p.peek(); t.Type == integer || t.Type == decimal || !minus && (t.Type == str || t.Type == estr || p.is("TRUE") || p.is("FALSE")) {
+			n.Literal = p.operand(t).(*Literal)
+			n.Pos = pos
+			if minus {
+				n.Text = "-" + n.Text
+			}
+			return
+		}
+		p.unexpected("a string, a number, TRUE or FALSE")
+	})
+}
+
+// item parses one of a SELECT's.
+func (p *parser) item() Item {
+	i := Item{Pos: p.pos()}
+	if p.accept("*") {
+		i.Star = true
+		return i
+	}
+	if t := p.peek(); (t.Type == word || t.Type == quoted) && p.second().Value == "." {
+		// t.*: only this may have a star behind the dot.
+		ahead := *p.lex
+		ahead.Next()
+		ahead.Next()
+		if ahead.Peek().Value == "*" {
+			name, ok := p.name()
+			if !ok {
+				p.unexpected("an expression")
+			}
+			p.next()
+			p.next()
+			i.Star, i.Table = true, name
+			return i
+		}
+	}
+	i.Expr = p.expr(lowest, false)
+	i.Alias = p.alias()
+	return i
+}
+
+// tree is the statement of a parsed text.
+func (n *statementNode) tree() (s Statement, fault *failure) {
+	pos := Pos(n.Pos.Offset)
+	begin := pos
+	switch {
+	case n.Select != nil:
+		s, fault = n.Select.tree()
+	case n.Source != nil:
+		s, fault = n.Source.tree(begin)
+	case n.Sink != nil:
+		s, fault = n.Sink.tree(begin)
+	default:
+		insert := &InsertInto{Pos: begin, Sink: n.Insert.Sink.name}
+		insert.Select, fault = n.Insert.Select.tree()
+		s = insert
+	}
+	if n.Explain {
+		s = &Explain{Pos: pos, Statement: s}
+	}
+	return s, fault
+}
+
+func (n *selectNode) tree() (*Select, *failure) {
+	s := &Select{Pos: Pos(n.Pos.Offset), Distinct: n.Distinct, From: n.From.Table, Where: n.Where.tree(), Having: n.Having.tree()}
+	for _, i := range n.Items {
+		s.Items = append(s.Items, i.Item)
+	}
+	for _, g := range n.GroupBy {
+		s.GroupBy = append(s.GroupBy, g.Expr)
+	}
+	if n.OrderBy != nil {
+		s.OrderBy = n.OrderBy.list
+	}
+	// LIMIT, OFFSET and EMIT come in any order.
+	seen := map[string]bool{}
+	for _, t := range n.Tail {
+		clause := "EMIT"
+		switch {
+		case t.Limit != nil:
+			s.Limit = &t.Limit.Count
+			clause = "LIMIT"
+		case t.All:
+			clause = "LIMIT"
+		case t.Offset != nil:
+			s.Offset = &t.Offset.Count
+			clause = "OFFSET"
+		case t.Changes:
+			s.Emit = EmitChanges
+		default:
+			s.Emit = EmitFinal
+		}
+		if seen[clause] {
+			return nil, &failure{pos: Pos(t.Pos.Offset), message: clause + " is given twice"}
+		}
+		seen[clause] = true
+	}
+	return s, nil
+}
+
+func (n *exprNode) tree() Expr {
+	if n == nil {
+		return nil
+	}
+	return n.Expr
+}
+
+func (n *sourceNode) tree(pos Pos) (*CreateSource, *failure) {
+	s := &CreateSource{Pos: pos, Name: n.Name.name, IfNotExists: n.IfNotExists}
+	for _, c := range n.Columns {
+		switch w := c.Watermark; {
+		case w == nil:
+			s.Columns = append(s.Columns, ColumnDef{Pos: c.Name.pos, Name: c.Name.name, Type: c.Type.TypeName, NotNull: c.NotNull})
+		case s.Watermark != nil:
+			return nil, &failure{pos: Pos(w.Pos.Offset), message: "WATERMARK is given twice"}
+		default:
+			s.Watermark = &Watermark{Pos: Pos(w.Pos.Offset), Column: w.Column.Ident, Expr: w.Expr.Expr}
+		}
+	}
+	list := n.Options
+	if f := n.Format; f != nil {
+		for _, o := range []struct {
+			key   string
+			value nameNode
+		}{{"format", f.Format}, {"encode", f.Encode}} {
+			list = append(list, optionNode{keyNode{o.value.pos, o.key}, valueNode{&Literal{Pos: o.value.pos, Kind: String, Text: o.value.name}}})
+		}
+		list = append(list, f.Options...)
+	}
+	var fault *failure
+	s.Options, fault = options(list)
+	return s, fault
+}
+
+func (n *sinkNode) tree(pos Pos) (*CreateSink, *failure) {
+	s := &CreateSink{Pos: pos, Name: n.Name.name, IfNotExists: n.IfNotExists}
+	var fault *failure
+	if n.As != nil {
+		if s.As, fault = n.As.tree(); fault != nil {
+			return nil, fault
+		}
+	} else {
+		s.From = n.From.name
+	}
+	s.Options, fault = options(n.Options)
+	return s, fault
+}
+
+// options are those of WITH; a key comes once.
+func options(list []optionNode) (all []Option, fault *failure) {
+	seen := map[string]bool{}
+	for _, o := range list {
+		if seen[o.Key.name] {
+			return nil, &failure{pos: o.Key.pos, message: "option " + shown(o.Key.name) + " is given twice"}
+		}
+		seen[o.Key.name] = true
+		all = append(all, Option{Pos: o.Key.pos, Key: o.Key.name, Value: o.Value.Literal})
+	}
+	return all, nil
+}

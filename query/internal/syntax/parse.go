@@ -1,0 +1,106 @@
+package syntax
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/alecthomas/participle/v2"
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+// MaxText bounds the bytes of a text.
+const MaxText = 1 << 20
+
+// Parse is the tree of each statement of a text, in their order; between them are semicolons. A text without any has none. An error is an *Error.
+func Parse(text string) ([]Statement, error) {
+	list, err := check(text)
+	if err != nil {
+		return nil, err
+	}
+	var all []Statement
+	for len(list) > 1 { // more than EOF
+		var one []lexer.Token
+		if one, list = cut(list); len(one) == 1 {
+			continue
+		}
+		s, fault := parseTokens(one)
+		if fault != nil {
+			return nil, explain(text, one, fault)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// ParseQuery is the tree of a text that is one SELECT. An error is an *Error.
+func ParseQuery(text string) (*Select, error) {
+	all, err := Parse(text)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(all) == 0:
+		return nil, ErrorAt(text, Pos(len(text)), "unexpected end of the text, expected SELECT")
+	case len(all) > 1:
+		return nil, ErrorAt(text, all[1].Start(), "unexpected second statement, expected one SELECT")
+	}
+	if s, ok := all[0].(*Select); ok {
+		return s, nil
+	}
+	return nil, ErrorAt(text, all[0].Start(), "unexpected statement, expected SELECT")
+}
+
+// check are the tokens of a text.
+func check(text string) ([]lexer.Token, error) {
+	if len(text) > MaxText {
+		return nil, ErrorAt(text, MaxText, "the text has %d bytes, at most %d are allowed", len(text), MaxText)
+	}
+	if !utf8.ValidString(text) {
+		for i, r := range text {
+			if _, n := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && n == 1 {
+				return nil, ErrorAt(text, Pos(i), "byte %#x is not UTF-8", text[i])
+			}
+		}
+	}
+	if i := strings.IndexByte(text, 0); i >= 0 {
+		return nil, ErrorAt(text, Pos(i), "unexpected byte 0")
+	}
+	list, fault := scan(text)
+	if fault != nil {
+		return nil, fault
+	}
+	return list, nil
+}
+
+// cut are the tokens up to the next semicolon, with an EOF in its place, and what is behind it.
+func cut(list []lexer.Token) (one, rest []lexer.Token) {
+	for i, t := range list {
+		if t.Value == ";" {
+			list[i].Type, list[i].Value = lexer.EOF, ""
+			return list[:i+1], list[i+1:]
+		}
+	}
+	return list, nil
+}
+
+// parseTokens parses one statement; the last of the tokens is EOF.
+func parseTokens(list []lexer.Token) (Statement, *failure) {
+	source := tokens(list)
+	lex, err := lexer.Upgrade(&source)
+	if err != nil {
+		return nil, &failure{message: err.Error()} // not possible: the tokens are there
+	}
+	node, err := statements().ParseFromLexer(lex)
+	if err == nil {
+		return node.tree()
+	}
+	var fault *failure
+	if errors.As(err, &fault) {
+		return nil, fault
+	}
+	var at participle.Error
+	if errors.As(err, &at) {
+		return nil, &failure{pos: Pos(at.Position().Offset)}
+	}
+	return nil, &failure{message: "it cannot be parsed"} // not possible: participle's errors have a place
+}

@@ -1,0 +1,196 @@
+package syntax
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+// windowArguments are those behind the table and the column, in their order.
+var windowArguments = map[WindowKind][]string{
+	Tumble:   {"SIZE", "OFFSET"},
+	Hop:      {"SLIDE", "SIZE", "OFFSET"},
+	Cumulate: {"STEP", "SIZE", "OFFSET"},
+	Session:  {"GAP"},
+}
+
+// argument is the place in w that an argument goes to.
+func (w *Window) argument(name string) *Expr {
+	switch name {
+	case "SIZE":
+		return &w.Size
+	case "SLIDE", "STEP":
+		return &w.Slide
+	case "GAP":
+		return &w.Gap
+	}
+	return &w.Offset
+}
+
+// table parses what follows FROM.
+func (p *parser) table() (t Table) {
+	t.Pos = p.pos()
+	first := p.peek()
+	switch {
+	case p.is("("):
+		fail(t.Pos, "subqueries are not supported: a query reads one source")
+	case p.is("TABLE", "("):
+		p.next()
+		p.parenthesised(func() { p.window(&t) })
+	case windowArguments[windowKind(first)] != nil && p.second().Value == "(":
+		p.window(&t)
+	default:
+		t.Name = p.tableName()
+		if p.is("(") {
+			fail(t.Pos, "unknown table function "+shown(t.Name)+", expected TUMBLE, HOP, CUMULATE or SESSION")
+		}
+	}
+	t.Alias = p.alias()
+	switch p.peek().Value {
+	case ",", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL":
+		fail(p.pos(), "joins are not supported: a query reads one source")
+	}
+	return t
+}
+
+func windowKind(t *lexer.Token) WindowKind {
+	if t.Type != word {
+		return ""
+	}
+	return WindowKind(lower(t.Value))
+}
+
+// tableName parses the name of a source, or a path in quotes of either kind.
+func (p *parser) tableName() string {
+	if t := p.peek(); t.Type == str || t.Type == estr {
+		name := p.stringValue()
+		if name == "" {
+			fail(Pos(t.Pos.Offset), "the name of a source is empty")
+		}
+		return name
+	}
+	pos := p.pos()
+	name, ok := p.name()
+	if !ok {
+		p.unexpected("the name of a source")
+	}
+	if p.is(".") {
+		path := name
+		for p.accept(".") {
+			part, _ := p.label()
+			path += "." + part
+		}
+		fail(pos, "a source has one name without dots; a path is in quotes: '"+path+"'")
+	}
+	return name
+}
+
+// window parses TUMBLE(...) and its like. Arguments may be named, DATA => TABLE t, in any order behind those without a name.
+func (p *parser) window(t *Table) {
+	w := &Window{Pos: p.pos(), Kind: windowKind(p.peek())}
+	order, ok := windowArguments[w.Kind]
+	if !ok {
+		p.unexpected("TUMBLE, HOP, CUMULATE or SESSION")
+	}
+	p.next()
+	order = append([]string{"DATA", "TIMECOL"}, order...)
+	seen := map[string]bool{}
+	p.parenthesised(func() {
+		named := false
+		for i := 0; ; i++ {
+			pos, name := p.pos(), ""
+			switch {
+			case p.second().Value == "=>":
+				if name = p.peek().Value; !slices.Contains(order, name) {
+					p.unexpected(strings.Join(order, ", "))
+				}
+				p.next()
+				p.next()
+				named = true
+			case named:
+				p.unexpected("an argument with a name, as before")
+			case i == len(order):
+				fail(pos, "too many arguments: "+w.usage())
+			default:
+				name = order[i]
+			}
+			if seen[name] {
+				fail(pos, name+" is given twice")
+			}
+			seen[name] = true
+			switch name {
+			case "DATA":
+				p.windowData(t, w)
+			case "TIMECOL":
+				w.At = p.windowColumn()
+			default:
+				*w.argument(name) = p.expr(lowest, false)
+			}
+			if !p.accept(",") {
+				break
+			}
+		}
+		for _, name := range order {
+			if name != "OFFSET" && !seen[name] {
+				fail(p.pos(), "too few arguments: "+w.usage())
+			}
+		}
+	})
+	t.Window = w
+}
+
+// usage is how a window is called.
+func (w *Window) usage() string {
+	args := strings.Join(windowArguments[w.Kind], ", ")
+	if before, ok := strings.CutSuffix(args, ", OFFSET"); ok {
+		args = before + " [, OFFSET]"
+	}
+	return "expected " + strings.ToUpper(string(w.Kind)) + "(source, time column, " + strings.ToLower(args) + ")"
+}
+
+// windowData parses [TABLE] t [PARTITION BY k | PARTITION BY (k, ...)].
+func (p *parser) windowData(t *Table, w *Window) {
+	if s := p.second().Type; p.is("TABLE") && (s == word || s == quoted || s == str || s == estr) {
+		p.next()
+	}
+	t.Name = p.tableName()
+	if p.accept("PARTITION") {
+		p.expect("BY")
+		if !p.is("(") {
+			w.PartitionBy = append(w.PartitionBy, p.column())
+			return
+		}
+		p.parenthesised(func() {
+			for {
+				w.PartitionBy = append(w.PartitionBy, p.column())
+				if !p.accept(",") {
+					break
+				}
+			}
+		})
+	}
+}
+
+// windowColumn parses a column, or DESCRIPTOR(column).
+func (p *parser) windowColumn() (column *Ident) {
+	if p.is("DESCRIPTOR", "(") {
+		p.next()
+		p.parenthesised(func() { column = p.column() })
+		return column
+	}
+	return p.column()
+}
+
+// column parses a column's name, with its table's or without.
+func (p *parser) column() *Ident {
+	t := p.peek()
+	if t.Type == quoted || t.Type == word && keywords[t.Value].use != reserved {
+		if e, ok := p.named().(*Ident); ok {
+			return e
+		}
+		fail(Pos(t.Pos.Offset), "expected the name of a column, not a call")
+	}
+	p.unexpected("the name of a column")
+	return nil
+}

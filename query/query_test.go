@@ -1,0 +1,126 @@
+package query
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/velo-engine/velo/record"
+)
+
+var trades = func() *record.Schema {
+	s, err := record.NewSchema("trades",
+		record.Field{Name: "symbol", Type: record.String}, record.Field{Name: "price", Type: record.Float64}, record.Field{Name: "size", Type: record.Int64},
+		record.Field{Name: "fee", Type: record.DecimalOf(10, 2), Nullable: true}, record.Field{Name: "venue", Type: record.String, Nullable: true},
+		record.Field{Name: "buy", Type: record.Bool, Nullable: true}, record.Field{Name: "at", Type: record.Timestamp})
+	if err != nil {
+		panic(err)
+	}
+	return s
+}()
+
+// Goal: queries become the plans that they say. Method: the plan as text, and the schema of its result.
+func TestCompile(t *testing.T) {
+	for _, c := range []struct{ text, plan, result string }{
+		{
+			`SELECT symbol, count(*) AS n, sum(size) AS volume FROM trades GROUP BY symbol`,
+			`SELECT symbol, count(*) AS n, sum(size) AS volume FROM trades GROUP BY symbol`,
+			`trades(symbol text, n bigint, volume bigint NULL)`,
+		},
+		{
+			`select count(*) from trades where price > 0`,
+			`SELECT count(*) AS count FROM trades WHERE (price > 0)`, `trades(count bigint)`,
+		},
+		{
+			`SELECT symbol, sum(price * size) / sum(size) AS vwap FROM trades GROUP BY 1 HAVING count(*) > 2 ORDER BY vwap DESC LIMIT 5 OFFSET 1`, ``,
+			`trades(symbol text, vwap double precision NULL)`,
+		},
+		{`SELECT lower(venue) AS v, avg(fee) FROM trades GROUP BY v`, ``, `trades(v text NULL, avg double precision NULL)`},
+		{`SELECT symbol, window_start, max(price) FROM trades GROUP BY symbol, tumble(at, INTERVAL '10 s')`, ``, `trades(symbol text, window_start timestamp, max double precision NULL)`},
+		{
+			`SELECT window_end, count(*) AS n FROM TABLE(HOP(TABLE trades, DESCRIPTOR(at), INTERVAL '5' SECOND, INTERVAL '10' SECOND)) GROUP BY window_start, window_end`, ``,
+			`trades(window_end timestamp, n bigint)`,
+		},
+		{`SELECT count(*) FILTER (WHERE buy) AS buys, sum(size) FILTER (WHERE NOT buy) AS sold FROM trades`, ``, `trades(buys bigint, sold bigint NULL)`},
+		{`SELECT DISTINCT symbol, venue FROM trades`, ``, `trades(symbol text, venue text NULL)`},
+		{`SELECT CASE WHEN size > 100 THEN 'big' ELSE 'small' END AS class, count(*) FROM trades GROUP BY class`, ``, `trades(class text, count bigint)`},
+		{
+			`SELECT date_trunc('hour', at) AS h, count(*) FROM trades WHERE at >= TIMESTAMP '2024-01-01' AND at < '2024-01-02'::timestamp + INTERVAL '1 day' GROUP BY 1 ORDER BY 1`, ``,
+			`trades(h timestamp, count bigint)`,
+		},
+		{
+			`SELECT symbol s, min_by(price, at) AS first, last(price, at) FROM trades t WHERE t.venue IN ('x', 'y') OR venue LIKE 'z%' GROUP BY t.symbol`, ``,
+			`trades(s text, first double precision NULL, last double precision NULL)`,
+		},
+		{
+			`SELECT round(avg(price), 2) AS p, coalesce(sum(fee), 0) AS f FROM trades WHERE size BETWEEN 1 AND 10 AND fee IS NOT NULL AND fee > 1.5`, ``,
+			`trades(p double precision NULL, f decimal(18,2) NULL)`,
+		},
+		{`SELECT max(extract(epoch FROM at - TIMESTAMP '2024-01-01')) AS s FROM trades`, ``, `trades(s double precision NULL)`},
+		{`SELECT count(1), count(venue), bool_or(buy), stddev(price) FROM trades`, ``, `trades(count bigint, count_2 bigint, bool_or boolean NULL, stddev double precision NULL)`},
+	} {
+		p, err := Compile(c.text, trades)
+		if err != nil {
+			t.Errorf("%s\n%v", c.text, err)
+			continue
+		}
+		if got := p.String(); c.plan != "" && got != c.plan {
+			t.Errorf("%s\nis %s\nnot %s", c.text, got, c.plan)
+		}
+		if s, err := p.Result(); err != nil || s.String() != c.result {
+			t.Errorf("%s\nhas %v, %v\nnot %s\n%v", c.text, s, err, c.result, p)
+		}
+	}
+}
+
+// Goal: a fault says what and where, and all of them are said at once.
+func TestFaults(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{`SELECT symbl, count(*) FROM trades GROUP BY symbl`, []string{"line 1, column 45", `there is no column "symbl"; did you mean "symbol"?`}},
+		{"SELECT symbol,\n  sum(venue), size\nFROM trades\nGROUP BY symbol", []string{"line 2, column 3", "sum(text) is not defined", `column "size" must be in GROUP BY`, "  sum(venue), size\n  ^"}},
+		{`SELECT cuont(*) FROM trades`, []string{`there is no function "cuont"; did you mean "count"?`}},
+		{`SELECT count(*) FROM trade`, []string{`there is no stream "trade"; did you mean "trades"?`}},
+		{`SELECT count(*) FROM trades WHERE price`, []string{"WHERE: price is double precision, expected boolean"}},
+		{`SELECT count(*) FROM trades WHERE size = 'abc'`, []string{`"abc" is no bigint`}},
+		{`SELECT count(*) FROM trades WHERE at > now()`, []string{"now() would make the result depend"}},
+		{`SELECT count(*) FROM trades WHERE count(*) > 1`, []string{"the aggregate count cannot be in WHERE"}},
+		{`SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY price) FROM trades`, []string{"approx_percentile"}},
+		{`SELECT count(DISTINCT venue) FROM trades`, []string{"not there yet"}},
+		{`SELECT symbol FROM trades`, []string{"without GROUP BY and without aggregates"}},
+		{`SELECT symbol, size FROM trades GROUP BY size`, []string{`column "symbol" must be in GROUP BY`}},
+		{`SELECT count(x.size) FROM trades t`, []string{`there is no "x" in FROM, expected "t"`}},
+		{`SELECT window_start, count(*) FROM trades`, []string{"window_start without a window"}},
+		{`SELECT count(*) FROM trades GROUP BY session(at, INTERVAL '1 s')`, []string{"session windows are not there yet"}},
+		{`SELECT count(*) FROM trades GROUP BY tumble(at, 10)`, []string{"expected an interval"}},
+		{`SELECT count(*) FROM trades GROUP BY tumble(size, INTERVAL '1 s')`, []string{`"size", bigint, expected a timestamp`}},
+		{`SELECT count(*) FROM trades GROUP BY hop(at, INTERVAL '7 ms', INTERVAL '1 hour')`, []string{"panes"}},
+		{`SELECT venue + 1, count(*) FROM trades GROUP BY 1`, []string{"text + bigint is not defined"}},
+		{`SELECT * FROM trades`, []string{"* has no meaning"}},
+		{`SELECT count(*) AS a, sum(size) AS a FROM trades`, []string{`two columns of the result are called "a"`}},
+		{`SELECT count(*) FROM trades LIMIT 1 2`, []string{"line 1, column 37"}},
+		{`SELECT max(fee)::money FROM trades`, []string{`there is no type "money"`}},
+		{`SELECT sum(size) FROM trades WHERE at > at + INTERVAL '1 month'`, []string{"months and years have no fixed length"}},
+	} {
+		_, err := Compile(c.text, trades)
+		if err == nil {
+			t.Errorf("%s was taken", c.text)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s\n%v\ndoes not say %q", c.text, err, want)
+			}
+		}
+	}
+}
+
+func BenchmarkCompile(b *testing.B) {
+	for b.Loop() {
+		if _, err := Compile(`SELECT symbol, sum(price * size) / sum(size) AS vwap, count(*) AS n FROM trades WHERE price > 0 AND venue IN ('x', 'y')
+			GROUP BY symbol, tumble(at, INTERVAL '10 s') HAVING count(*) > 2 ORDER BY vwap DESC LIMIT 5`, trades); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package query
+
+import (
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/query/internal/syntax"
+	"github.com/velo-engine/velo/record"
+)
+
+// windowCall is a window in GROUP BY: tumble(at, size), hop(at, slide, size), cumulate(at, step, size), each maybe with an offset.
+func (c *compiler) windowCall(x *syntax.Call) {
+	if c.window != nil {
+		c.fault(x.Pos, "a second window: a query has one")
+		return
+	}
+	least, usage := 3, x.Name+"(at, slide, size)"
+	if x.Name == "tumble" || x.Name == "session" {
+		least, usage = 2, x.Name+"(at, size)"
+	}
+	if len(x.Args) < least || len(x.Args) > least+1 {
+		c.fault(x.Pos, "%s of %d arguments, expected %s, maybe with an offset", x.Name, len(x.Args), usage)
+		return
+	}
+	at, ok := x.Args[0].(*syntax.Ident)
+	if !ok {
+		c.fault(x.Args[0].Start(), "the time of a window must be a column")
+		return
+	}
+	var slide, offset syntax.Expr
+	size := x.Args[least-1]
+	if least == 3 {
+		slide = x.Args[1]
+	}
+	if len(x.Args) > least {
+		offset = x.Args[least]
+	}
+	c.bindWindow(x.Pos, x.Name, at, slide, size, offset, nil)
+}
+
+// bindWindow notes the window of a query.
+func (c *compiler) bindWindow(pos syntax.Pos, kind string, at *syntax.Ident, slide, size, offset, gap syntax.Expr) {
+	if kind == "session" {
+		c.fault(pos, "session windows are not there yet")
+		return
+	}
+	w := core.Window{Windows: window.Windows{Kind: map[string]window.Kind{"tumble": window.Tumbling, "hop": window.Hopping, "cumulate": window.Cumulating}[kind]}}
+	good := gap == nil
+	length := func(e syntax.Expr, into *time.Duration) {
+		if e == nil {
+			return
+		}
+		v, ok := c.bind(e, func(syntax.Expr) (v value, done, ok bool) { return v, false, false })
+		if ok && v.open { // '10 s' without the word
+			k, _ := v.e.Const()
+			d, err := interval(k.Text, "")
+			if *into = d; err != nil {
+				c.fault(e.Start(), "%v", err)
+				ok = false
+			}
+			good = good && ok
+			return
+		}
+		k, constant := value{}, false
+		if ok {
+			k = v
+			_, constant = v.e.Const()
+		}
+		if !ok || !k.interval || !constant {
+			if ok {
+				c.fault(e.Start(), "%s: expected an interval, such as INTERVAL '10 s'", e)
+			}
+			good = false
+			return
+		}
+		bits, _ := v.e.Const()
+		*into = time.Duration(bits.Bits)
+	}
+	length(size, &w.Size)
+	length(slide, &w.Slide)
+	length(offset, &w.Offset)
+	i, ok := c.sourceColumn(at)
+	if !ok || !good {
+		c.window = &w // so that its bounds are no further faults
+		return
+	}
+	f := c.source.Field(i)
+	if f.Type != record.Timestamp {
+		c.fault(at.Pos, "the time of a window is column %q, %v, expected a timestamp", at.Name, f.Type)
+	} else if f.Nullable {
+		c.fault(at.Pos, "the time of a window is column %q, which may be NULL", at.Name)
+	}
+	w.Column = f.Name
+	if err := w.Validate(); err != nil {
+		c.fault(pos, "%v", err)
+	}
+	c.window = &w
+}
