@@ -71,17 +71,20 @@ func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls 
 		left[i] = uint32(i)
 	}
 	for len(left) > 0 {
+		// Which panes follow each other cannot be guessed, so every place is stored twice and counted where it belongs.
 		pane := panes[left[0]]
-		n, rest := 0, left[:0]
+		n, rest := 0, 0
 		for _, i := range left {
-			if panes[i] == pane {
-				g.places[n] = i
-				n++
-			} else {
-				rest = append(rest, i)
+			g.places[n&(stripeRows-1)] = i
+			left[rest] = i
+			other := 0
+			if panes[i] != pane {
+				other = 1
 			}
+			rest += other
+			n += 1 - other
 		}
-		left = rest
+		left = left[:rest]
 		if k.table = tableOf(window.Pane(pane), n); k.table == nil {
 			continue
 		}

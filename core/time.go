@@ -166,9 +166,7 @@ func (r *Router) timely() (ok, room bool) {
 			}
 			return true, true
 		}
-		for i, v := range at {
-			r.panes[i] = uint64(w.clock.Floor(v))
-		}
+		w.clock.Floors(r.panes[:len(at)], at, first)
 		return true, true
 	}
 	// One by one: each record is judged by those before it.

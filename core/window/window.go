@@ -160,6 +160,24 @@ func (c *Clock) NextEnd(end int64) int64 { return end + c.step }
 // Floor is the begin of the piece of time that t is in: its pane, where no window has closed.
 func (c *Clock) Floor(t int64) int64 { return c.floor(t, c.pane) }
 
+// Floors is Floor of some times, of which first is that of the least.
+func (c *Clock) Floors(panes []uint64, times []int64, first int64) {
+	panes = panes[:len(times)]
+	size, inverse := c.pane, 1/float64(c.pane)
+	for i, t := range times {
+		// The quotient by way of a float may be one off at the bounds of a pane.
+		d := t - first
+		begin := int64(float64(d)*inverse) * size
+		if begin > d {
+			begin -= size
+		}
+		if d-begin >= size {
+			begin += size
+		}
+		panes[i] = uint64(first + begin)
+	}
+}
+
 // A Pane is a piece of time whose records are aggregated together: its begin, and in the digits below how many of the windows that have it were closed
 // already when its records came. Records that are late for some windows and not for others so are kept apart from those that are late for
 // none. Panes are ordered by time.

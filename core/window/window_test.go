@@ -97,6 +97,29 @@ func TestPanes(t *testing.T) {
 	}
 }
 
+// Goal: Floors is Floor. Method: times at the bounds of panes and around, near and far.
+func TestFloors(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 3))
+	for range 2000 {
+		c := NewClock(Windows{Kind: Tumbling, Size: time.Duration(4096 + rng.Int64N(int64(time.Hour)>>rng.IntN(28)))})
+		base := rng.Int64N(MaxTime) - MaxTime/2
+		var times []int64
+		for range 40 {
+			k := rng.Int64N(1<<rng.IntN(20) + 1)
+			if at := c.floor(base+k*c.pane%(MaxTime/4), c.pane) + []int64{0, 1, -1, c.pane - 1, rng.Int64N(c.pane)}[rng.IntN(5)]; at >= c.floor(base, c.pane) {
+				times = append(times, at)
+			}
+		}
+		panes := make([]uint64, len(times))
+		c.Floors(panes, times, c.floor(base, c.pane))
+		for i, at := range times {
+			if int64(panes[i]) != c.Floor(at) {
+				t.Fatalf("%d: %d, expected %d, panes of %d", at, int64(panes[i]), c.Floor(at), c.pane)
+			}
+		}
+	}
+}
+
 // Goal: every fault of windows is named.
 func TestValidate(t *testing.T) {
 	for _, w := range []Windows{

@@ -1,0 +1,169 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/record"
+)
+
+var timedSchema = func() *record.Schema {
+	s, err := record.NewSchema("timed", record.Field{Name: "at", Type: record.Timestamp}, record.Field{Name: "key", Type: record.Int64},
+		record.Field{Name: "value", Type: record.Int64})
+	if err != nil {
+		panic(err)
+	}
+	return s
+}()
+
+// timed gives prepared records whose times go on from one round to the next, a second each million records, out of order by up to disorder.
+type timed struct {
+	keys, values, jitter []int64
+	at                   []int64
+	next, most           int64
+}
+
+func newTimed(groups int64, disorder time.Duration, most int64) *timed {
+	const n = 1 << 20
+	rng := rand.New(rand.NewPCG(1, 1))
+	r := &timed{keys: make([]int64, n), values: make([]int64, n), jitter: make([]int64, n), at: make([]int64, record.DefaultRows), most: most}
+	for i := range n {
+		r.keys[i], r.values[i] = rng.Int64N(groups)*0x9e3779b9, rng.Int64N(1000)
+		if disorder > 0 {
+			r.jitter[i] = rng.Int64N(int64(disorder))
+		}
+	}
+	return r
+}
+
+func (r *timed) Poll(b *record.Batch) error {
+	at := int(r.next) & (len(r.keys) - 1)
+	n := min(int64(b.Cap()), r.most-r.next, int64(len(r.keys)-at))
+	for i := range n {
+		r.at[i] = (r.next+i)*int64(time.Microsecond) - r.jitter[at+int(i)]
+	}
+	b.Column(0).Int64s, b.Column(1).Int64s, b.Column(2).Int64s = r.at[:n], r.keys[at:at+int(n)], r.values[at:at+int(n)]
+	b.SetLen(int(n))
+	if r.next += n; r.next == r.most {
+		return io.EOF
+	}
+	return nil
+}
+func (r *timed) Read(_ context.Context, b *record.Batch) error { return r.Poll(b) }
+func (r *timed) Close() error                                  { return nil }
+
+func windowPlan(t testing.TB, kind string) *core.Plan {
+	by := map[string]string{
+		"none": "key", "tumble": "key, tumble(at, INTERVAL '1 s')", "hop 1:60": "key, hop(at, INTERVAL '1 s', INTERVAL '60 s')", "tumble 60": "key, tumble(at, INTERVAL '60 s')",
+	}[kind]
+	p, err := query.Compile(`SELECT key, count(*) AS n, sum(value) AS sum, min(value) AS low, max(value) AS high FROM timed GROUP BY `+by, timedSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Window != nil {
+		p.Window.OutOfOrder = 500 * time.Millisecond
+	}
+	return p
+}
+
+// Goal: windows close while records come, and every record is counted or late. Method: an engine of three readers, one of which is idle for the most part.
+func TestWindowsClose(t *testing.T) {
+	p := windowPlan(t, "tumble")
+	p.Window.Idle = 20 * time.Millisecond
+	p.Window.Retain = 3
+	const most = 5_000_000
+	e := start(t, engine.Config{
+		Plan: p, Partitions: 2, Cores: 2, NoPin: true, EpochInterval: time.Millisecond, EpochShare: 1,
+		Readers: []record.Reader{newTimed(1000, 0, most), newTimed(1000, 400*time.Millisecond, most), &trickle{newTimed(1000, 0, 1000)}},
+	})
+	var last time.Time
+	closed := 0
+	for s := range e.Updates(t.Context()) {
+		if at, ok := s.Closed(); ok {
+			if at.Before(last) {
+				t.Fatalf("windows up to %v were closed, now up to %v", last, at)
+			}
+			if at.After(last) {
+				closed++
+			}
+			last = at
+		}
+		var c core.Counters
+		for _, r := range s.Counters() {
+			c.Add(r)
+		}
+		if c.In != c.Counted+c.Late+c.Filtered+c.Quarantined+c.Shed {
+			t.Fatalf("the counters do not add up: %+v", c)
+		}
+	}
+	if err := e.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	st := e.Stats()
+	if closed < 3 || st.Counters().In != 2*most+1000 {
+		t.Errorf("%d closings, %d records", closed, st.Counters().In)
+	}
+	for _, part := range st.Partitions {
+		if part.Panes > 64 {
+			t.Errorf("%d panes at the end", part.Panes)
+		}
+	}
+}
+
+// trickle gives one record now and then.
+type trickle struct{ *timed }
+
+func (r *trickle) Poll(b *record.Batch) error {
+	if r.next == r.most {
+		return io.EOF
+	}
+	if rand.IntN(200) > 0 {
+		return nil
+	}
+	one := record.NewBatch(timedSchema, 100)
+	err := r.timed.Poll(one)
+	for i := range one.Len() {
+		b.Add(0)
+		for c := range 3 {
+			b.SetInt64(c, one.Column(c).Int64s[i])
+		}
+	}
+	return err
+}
+func (r *trickle) Read(_ context.Context, b *record.Batch) error { return r.Poll(b) }
+
+// BenchmarkWindow is what windows cost: on one core, records of a million a second of event time, in order and out of it by up to 500 ms.
+func BenchmarkWindow(b *testing.B) {
+	for _, groups := range []int64{1000, 100_000} {
+		for _, kind := range []string{"none", "tumble", "tumble 60", "hop 1:60"} {
+			for _, disorder := range []time.Duration{0, 500 * time.Millisecond} {
+				if kind == "none" && disorder > 0 {
+					continue
+				}
+				b.Run(fmt.Sprintf("groups=%d/window=%s/disorder=%v", groups, kind, disorder), func(b *testing.B) {
+					e, err := engine.Start(b.Context(), engine.Config{
+						Plan: windowPlan(b, kind), Readers: []record.Reader{newTimed(groups, disorder, int64(b.N))}, Partitions: 1, Cores: 1,
+					})
+					if err != nil {
+						b.Fatal(err)
+					}
+					defer e.Close()
+					if err := e.Wait(); err != nil {
+						b.Fatal(err)
+					}
+					b.ReportMetric(float64(e.Stats().CPUTime())/float64(b.N), "cpu-ns/record")
+					if late := e.Stats().Counters().Late; late > 0 {
+						b.Fatalf("%d records were late", late)
+					}
+				})
+			}
+		}
+	}
+}
