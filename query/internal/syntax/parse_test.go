@@ -1,0 +1,177 @@
+package syntax
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// styles are statements of all styles that users write.
+var styles = []string{
+	`SELECT symbol, count(*) AS n, sum(size) AS volume FROM trades WHERE price > 0 GROUP BY symbol, tumble(at, INTERVAL '1' SECOND)`,
+	`SELECT a.b, "Quoted ""Name""" FROM "dir/trades.csv" AS a WHERE NOT a.b OR c AND d`,
+	`SELECT window_start, window_end, count(*) FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(bidtime), INTERVAL '10' MINUTES)) GROUP BY window_start, window_end`,
+	`SELECT count(*) FROM HOP(bid, at, INTERVAL '1 s', INTERVAL '10 s') GROUP BY window_start`,
+	`SELECT count(*) FROM TABLE(CUMULATE(TABLE bid, DESCRIPTOR(at), INTERVAL '2' MINUTES, INTERVAL '10' MINUTES)) GROUP BY window_start`,
+	`SELECT count(*) FROM t GROUP BY session(at, INTERVAL '5 minutes') EMIT FINAL`,
+	`SELECT x FROM t GROUP BY x HAVING count(*) FILTER (WHERE y IS NOT NULL) > 3 ORDER BY 1 DESC NULLS LAST, x LIMIT 10 OFFSET 5`,
+	`SELECT DISTINCT CASE WHEN a = 1 THEN 'one' ELSE 'it''s' END, CASE a WHEN 1 THEN 2 END FROM t`,
+	`SELECT CAST(a AS decimal(12, 2)), a::double precision, a::timestamp with time zone, TIMESTAMP '2024-01-01', DATE '2024-01-01' FROM t`,
+	`SELECT extract(hour FROM at), substring(s FROM 2 FOR 3), position('a' IN s), trim(BOTH 'x' FROM s), trim(LEADING FROM s) FROM t`,
+	`SELECT a IN (1, 2, 3), a NOT IN (1), a BETWEEN 1 AND 2 AND b, a NOT LIKE 'x%' ESCAPE '!', a ILIKE 'y', a IS DISTINCT FROM b, a IS NOT TRUE FROM t`,
+	`SELECT count(DISTINCT a), percentile_cont(0.9) WITHIN GROUP (ORDER BY x), approx_percentile(x, 0.99) FROM t`,
+	`SELECT -a ^ 2 * 3 + 4 - 5 % 6 || 'x', - - 1, +1, a - -1, 1.5e-3, .5, 12345678901234567890 FROM t`,
+	`SELECT at, size, value, type, first, count, source, date, timestamp, interval, window, key FROM t`,
+	`CREATE SOURCE IF NOT EXISTS trades (symbol varchar(10) NOT NULL, price double precision, at timestamp, WATERMARK FOR at AS at - INTERVAL '5 s') WITH (connector = 'file', path = 'x.csv')`,
+	`CREATE SINK out FROM trades WITH (connector = 'file')`,
+	`CREATE SINK out AS SELECT count(*) FROM t WITH (connector = 'file', 'scan.mode' = 5)`,
+	`INSERT INTO out SELECT count(*) FROM t`,
+	`EXPLAIN SELECT count(*) FROM t`,
+	"SELECT a -- a comment\nFROM t /* another /* in it */ */ WHERE b",
+	`SELECT E'a\n\x41\u00e4', 'x' FROM t EMIT CHANGES`,
+}
+
+// Goal: what is printed parses to what was printed.
+func TestRoundTrip(t *testing.T) {
+	for _, text := range styles {
+		all, err := Parse(text)
+		if err != nil {
+			t.Errorf("%s\n%v", text, err)
+			continue
+		}
+		again(t, all)
+	}
+}
+
+func again(t *testing.T, all []Statement) {
+	t.Helper()
+	for _, s := range all {
+		printed := s.String()
+		back, err := Parse(printed)
+		if err != nil || len(back) != 1 || back[0].String() != printed {
+			t.Errorf("%s\ncomes back as %v, %v", printed, back, err)
+		}
+	}
+}
+
+// Goal: operators bind as PostgreSQL's do. Method: the text with all parentheses that mean something, and the one with none that do not.
+func TestPrecedence(t *testing.T) {
+	for text, want := range map[string]string{
+		"(a OR (b AND (NOT c)))":       "a OR b AND NOT c",
+		"((a OR b) AND c)":             "(a OR b) AND c",
+		"(NOT (a = b))":                "NOT a = b",
+		"((NOT a) = b)":                "(NOT a) = b",
+		"(1 + (2 * 3))":                "1 + 2 * 3",
+		"((1 + 2) * 3)":                "(1 + 2) * 3",
+		"(1 - (2 - 3))":                "1 - (2 - 3)",
+		"((1 - 2) - 3)":                "1 - 2 - 3",
+		"((- a) ^ 2)":                  "-a ^ 2", // as PostgreSQL: the sign binds closer
+		"((2 ^ 3) ^ 4)":                "2 ^ 3 ^ 4",
+		"((a + b) < (c * d))":          "a + b < c * d",
+		"((a || b) = c)":               "a || b = c",
+		"(a LIKE (b || c))":            "a LIKE b || c",
+		"((a < b) IS NULL)":            "a < b IS NULL",
+		"(- (a::int))":                 "-a::int",
+		"((-a)::int)":                  "(-a)::int",
+		"((a BETWEEN 1 AND 2) AND b)":  "a BETWEEN 1 AND 2 AND b",
+		"((a IN (1, 2)) = TRUE)":       "(a IN (1, 2)) = TRUE",
+		"(NOT (a IN (1)))":             "NOT a IN (1)",
+		"((a IS NOT NULL) AND (b))":    "a IS NOT NULL AND b",
+		"(a = (b IS NULL))":            "a = (b IS NULL)",
+		"((a + INTERVAL '1 s') < b)":   "a + INTERVAL '1 s' < b",
+		"(CASE WHEN (a) THEN (b) END)": "CASE WHEN a THEN b END",
+	} {
+		parse := func(text string) string {
+			s, err := ParseQuery("SELECT " + text + " FROM t")
+			if err != nil {
+				t.Fatalf("%s\n%v", text, err)
+			}
+			return s.Items[0].Expr.String()
+		}
+		a, b := parse(text), parse(want)
+		if a != b {
+			t.Errorf("%s is %s, %s is %s", text, a, want, b)
+		}
+	}
+}
+
+// Goal: faults are at their place and say what was expected, in words of SQL.
+func TestFaults(t *testing.T) {
+	for _, c := range []struct {
+		text         string
+		line, column int
+		want         string
+	}{
+		{"SELECT a FORM t", 1, 10, "FROM"},
+		{"SELECT a\nFROM t\nWHERE", 3, 6, "expression"},
+		{"SELECT (a + b FROM t", 1, 15, ")"},
+		{"SELECT 'abc FROM t", 1, 8, "string"},
+		{"SELECT \"abc FROM t", 1, 8, ""},
+		{"SELECT a FROM t GROUP a", 1, 23, "BY"},
+		{"SELECT a FROM t LIMIT x", 1, 23, ""},
+		{"SELECT a, FROM t", 1, 11, ""},
+		{"SELECT ä ? FROM t", 1, 10, ""},
+		{"", 1, 1, "SELECT"},
+		{"SELECT a FROM t; SELECT b FROM t", 1, 18, "second"},
+		{"SELECT a FROM t /* open", 1, 17, "comment"},
+	} {
+		_, err := ParseQuery(c.text)
+		e, ok := err.(*Error)
+		if !ok {
+			t.Errorf("%q: %v", c.text, err)
+			continue
+		}
+		if e.Line != c.line || e.Column != c.column || !strings.Contains(e.Message, c.want) {
+			t.Errorf("%q: line %d, column %d: %s; expected %d, %d, %q", c.text, e.Line, e.Column, e.Message, c.line, c.column, c.want)
+		}
+		if lines := strings.Split(e.Error(), "\n"); len(lines) != 3 || !strings.HasSuffix(lines[2], "^") {
+			t.Errorf("%q: %s", c.text, e.Error())
+		}
+	}
+}
+
+// Goal: hostile texts end soon. Method: deep and long ones.
+func TestHostile(t *testing.T) {
+	begin := time.Now()
+	for _, text := range []string{
+		"SELECT " + strings.Repeat("(", 100_000), "SELECT " + strings.Repeat("(", 100) + "1" + strings.Repeat(")", 100) + " FROM t",
+		"SELECT " + strings.Repeat("NOT ", 50_000) + "a FROM t", "SELECT " + strings.Repeat("- ", 50_000) + "a FROM t",
+		"SELECT a" + strings.Repeat(" AND a", 50_000) + " FROM t", "SELECT a" + strings.Repeat("::int", 50_000) + " FROM t",
+		"SELECT " + strings.Repeat("CASE WHEN ", 10_000), strings.Repeat("EXPLAIN ", 10_000), "SELECT " + strings.Repeat("f(", 50_000), strings.Repeat("/*", 100_000),
+		strings.Repeat("SELECT a FROM t;", 10_000), "SELECT '" + strings.Repeat("'", 100_001), strings.Repeat("a", MaxText+1),
+	} {
+		all, err := Parse(text)
+		if err == nil && len(all) < 100 {
+			again(t, all)
+		}
+	}
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// FuzzParse: no text makes the parser panic, and what parses is printed as something that parses to the same.
+func FuzzParse(f *testing.F) {
+	for _, s := range styles {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		all, err := Parse(text)
+		if err != nil {
+			if e, ok := err.(*Error); !ok || e.Line < 1 || e.Column < 1 || !utf8.ValidString(e.Message) {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		again(t, all)
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	for b.Loop() {
+		if _, err := Parse(styles[0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
