@@ -56,6 +56,7 @@ const (
 	StallRing                    // the ring to a partition is full
 	StallQuarantine              // there is no room for a record that was set aside
 	StallMark                    // the marks of an epoch have come from some readers and not from all
+	StallOutput                  // closed windows have not been written
 
 	Stalls // their number
 )
@@ -71,6 +72,8 @@ func (s Stall) String() string {
 		return "quarantine full"
 	case StallMark:
 		return "mark missing"
+	case StallOutput:
+		return "output full"
 	}
 	return fmt.Sprintf("Stall(%d)", uint8(s))
 }

@@ -3,12 +3,15 @@ package core
 import (
 	"fmt"
 	"iter"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core/epoch"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/record"
 )
 
 const (
@@ -44,6 +47,10 @@ type Cuts struct {
 
 	windows bool // the plan has any
 
+	// written is the end of the last window that has been taken away; everyWindow where nobody takes them. Stored by who does, with a ring behind it; looked at by
+	// partitions, which keep what has not been.
+	written atomic.Int64
+
 	// Written by the last to answer an epoch, in done; read behind the raise of the next.
 	owners *Owners // of what comes before the marks of the epoch in flight
 	move   move    // the shard that is being moved
@@ -61,6 +68,7 @@ func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *Stat
 	for range slots + 1 { // and that of the last epoch
 		c.cuts = append(c.cuts, &Cut{owners: c.owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters()})
 	}
+	c.written.Store(everyWindow)
 	c.Epochs = epoch.New(readers, partitions, slots, ring, c.done)
 	return c
 }
@@ -182,6 +190,52 @@ func (c *Cut) Records() (n uint64) {
 func (c *Cut) Closed() (end int64, ok bool) {
 	m := c.images[0]
 	return m.clock, m.layout.window != nil && m.clock > -window.MaxTime
+}
+
+// everyWindow is later than the end of any window.
+const everyWindow = math.MaxInt64
+
+// KeepWindows has partitions keep closed windows until Written says that they have been taken away. It is called before anything runs.
+func (c *Cuts) KeepWindows() { c.written.Store(-window.MaxTime) }
+
+// Written says that the windows that end up to end have been taken away.
+func (c *Cuts) Written(end int64) {
+	c.written.Store(end)
+	c.wake()
+}
+
+// Windows are the ends of the windows that are closed and end behind after, in their order.
+func (c *Cut) Windows(after int64) (ends []int64) {
+	for _, m := range c.images {
+		for _, end := range m.endsFrom(after + 1) {
+			if end <= m.clock {
+				ends = append(ends, end)
+			}
+		}
+	}
+	slices.Sort(ends)
+	return slices.Compact(ends)
+}
+
+// WindowBatches yields the result of one window in batches, of up to so many rows: Having, OrderBy, Limit and Offset of the plan go for each window. A batch is
+// valid until the next.
+func (c *Cut) WindowBatches(end int64, rows int) iter.Seq[*record.Batch] {
+	images := c.images
+	if m := c.whole(); m != nil {
+		images = []*Image{m}
+	}
+	l := images[0].layout
+	all := func(yield func(Row) bool) {
+		for _, m := range images {
+			if g := m.anySet(end); g != nil && !g.all(yield) {
+				return
+			}
+		}
+	}
+	if l.shape != nil {
+		return l.batchesOf(l.shape.arrange(all), rows)
+	}
+	return l.batchesOf(all, rows)
 }
 
 // Counters say what had become of each reader's records at the epoch; nil before the first.

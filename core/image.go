@@ -167,13 +167,17 @@ func (m *Image) sets() []*groups {
 }
 
 // ends are the windows that have groups, as far as they are kept, by their ends.
-func (m *Image) ends() (ends []int64) {
+func (m *Image) ends() (ends []int64) { return m.endsFrom(m.layout.window.oldest(m.clock)) }
+
+// endsFrom are those that end at oldest or later.
+func (m *Image) endsFrom(oldest int64) (ends []int64) {
 	c := &m.layout.window.clock
-	oldest := m.layout.window.oldest(m.clock)
 	for _, p := range m.panes {
 		first, last := c.Ends(p.pane)
-		for end := max(first, oldest); end <= last; end = c.NextEnd(end) {
-			ends = append(ends, end)
+		for end := first; end <= last; end = c.NextEnd(end) {
+			if end >= oldest {
+				ends = append(ends, end)
+			}
 		}
 	}
 	slices.Sort(ends)
@@ -189,6 +193,12 @@ func (m *Image) set(end int64) *groups {
 	if end < w.oldest(m.clock) {
 		return nil
 	}
+	return m.anySet(end)
+}
+
+// anySet is set for windows too that are only kept until they are written.
+func (m *Image) anySet(end int64) *groups {
+	w := m.layout.window
 	var panes []*groups
 	for _, p := range m.panes {
 		if first, last := w.clock.Ends(p.pane); first <= end && end <= last {

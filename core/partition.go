@@ -274,6 +274,9 @@ func (p *Partition) Wake() Nanos {
 
 // Stall is why the last Step had no work.
 func (p *Partition) Stall() Stall {
+	if p.unwritten() {
+		return StallOutput
+	}
 	if p.missing < p.left {
 		return StallMark
 	}
@@ -290,6 +293,9 @@ func (p *Partition) Step(Nanos) (work int) {
 	}
 	if p.lent != nil {
 		return p.takeBack()
+	}
+	if p.unwritten() {
+		return 0
 	}
 	if p.behind {
 		return p.catchUp()
@@ -421,6 +427,23 @@ func (p *Partition) publish(number uint64, slot int) {
 	p.cuts.Answer(true)
 }
 
+// maxUnwritten is how many closed panes may wait to be written before a partition takes no more records: its rings fill, and the readers wait.
+const maxUnwritten = 256
+
+// unwritten says whether that many do. What whoever writes needs is in the cut that there is.
+func (p *Partition) unwritten() bool {
+	if p.layout.window == nil || len(p.panes) <= maxUnwritten {
+		return false
+	}
+	written, n := p.cuts.written.Load(), 0
+	for _, x := range p.panes {
+		if x.live == nil && x.last > written {
+			n++
+		}
+	}
+	return n > maxUnwritten
+}
+
 // watermark is the least of all readers that hold windows back. Every partition has got the same from the same marks.
 func (p *Partition) watermark() int64 {
 	least, idle := int64(watermarkEnd), false
@@ -439,9 +462,9 @@ func (p *Partition) watermark() int64 {
 
 // dropOld takes the panes that are not kept any more out, gives what the slot showed of them back, and keeps some of those that nobody shows.
 func (p *Partition) dropOld(slot int) {
-	oldest := p.layout.window.oldest(p.closed)
+	oldest, written := p.layout.window.oldest(p.closed), p.cuts.written.Load()
 	n := 0
-	for n < len(p.panes) && p.panes[n].last < oldest && p.panes[n].live == nil {
+	for n < len(p.panes) && p.panes[n].last < oldest && p.panes[n].last <= written && p.panes[n].live == nil {
 		n++
 	}
 	p.gone = append(p.gone, p.panes[:n]...)
@@ -588,6 +611,9 @@ func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, 
 	p.applyStripe(reader, hashes, heap, nulls, panes)
 	p.store()
 }
+
+// takes says whether records may be applied in place at all.
+func (p *Partition) takes() bool { return !p.behind && !p.unwritten() }
 
 func (p *Partition) checkLive() {
 	if invariants.Enabled && p.behind {

@@ -496,7 +496,7 @@ func (r *Router) ensure(p, rows, bytes int) bool {
 // nothing is in the ring that would come after it and the partition has not just published (then the ring has this router's mark, unless it has only
 // just joined).
 func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
-	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && !r.local[p].behind {
+	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && r.local[p].takes() {
 		r.open[p] = c
 		c.begin(kind, r.id)
 		return c

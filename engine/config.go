@@ -149,6 +149,12 @@ type Config struct {
 	// does not depend on it.
 	Route core.Route
 
+	// Writer takes the result away: of a plan with windows each window once, when it is closed, in their order; of another plan everything, when all readers have come
+	// to their end. Having, OrderBy and Limit of the plan go for each window. Write is called by one goroutine, and a batch is valid during the call. An error that is
+	// record.ErrTransient is tried again after RetryMin, doubling up to RetryMax; any other ends the plan. Where it is slow, closed windows
+	// wait, and then the readers do; nothing is lost. Wait returns behind its Close. Nil writes nothing.
+	Writer record.Writer
+
 	// OnReject gets each record that went to quarantine, with the number of its reader; its Line is filled in where the reader
 	// knows it. It runs on a goroutine of its own, one call at a time, and owns the record. A slow OnReject holds up the readers
 	// that reject records, but nothing is lost. It must not call Wait or Shutdown.

@@ -35,6 +35,7 @@ type Engine struct {
 	partitionOn []*runner // by partition
 	inlets      inlets
 	rejects     *rejectQueue // nil where nobody wants them
+	output      *output      // nil where nothing is written
 
 	readCtx    context.Context // of all that is read
 	cancelRead context.CancelFunc
@@ -86,6 +87,9 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if c.OnReject != nil {
 		e.rejects = newRejectQueue(e)
 	}
+	if c.Writer != nil {
+		e.output = newOutput(e)
+	}
 	e.inlets.slotsByDefault = cfg.RingSlots == 0
 	e.readCtx, e.cancelRead = context.WithCancel(ctx)
 	if err := e.build(); err != nil {
@@ -108,6 +112,9 @@ func (e *Engine) launch(ctx context.Context) {
 	}
 	if e.rejects != nil {
 		go e.rejects.run()
+	}
+	if e.output != nil {
+		go e.output.run()
 	}
 	e.unContext = context.AfterFunc(ctx, e.shut)
 	go e.supervise()
@@ -194,6 +201,9 @@ func (e *Engine) fail(err error) {
 func (e *Engine) halt() {
 	e.closing.Store(true)
 	e.cancelRead()
+	if e.output != nil {
+		e.output.cancel()
+	}
 	e.ringAll()
 }
 
@@ -234,6 +244,9 @@ func (e *Engine) supervise() {
 	if e.rejects != nil {
 		close(e.rejects.closed)
 		<-e.rejects.finished
+	}
+	if e.output != nil {
+		<-e.output.finished
 	}
 	close(e.done)
 }
@@ -293,5 +306,9 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 func (e *Engine) Close() error {
 	e.shut()
 	<-e.stopped
+	if e.output != nil {
+		e.output.cancel()
+		<-e.output.finished
+	}
 	return nil
 }

@@ -77,6 +77,13 @@ type EpochStats struct {
 	Interval time.Duration // from one to the next that is raised by time, as stretched
 }
 
+// OutputStats are the counters of what Config.Writer has taken.
+type OutputStats struct {
+	Rows    uint64
+	Windows uint64
+	Retries uint64 // after transient errors
+}
+
 // Stats are the counters of an engine. They can be read at any time, also after a failure. While the engine runs they are of slightly
 // different moments.
 type Stats struct {
@@ -85,6 +92,7 @@ type Stats struct {
 	Elapsed    time.Duration // since Start, until everything had stopped
 	Epoch      uint64        // of the newest snapshot
 	Epochs     EpochStats
+	Output     OutputStats
 	Readers    []ReaderStats
 	Partitions []PartitionStats
 	Rings      []RingStats
@@ -96,6 +104,9 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	s := Stats{Plan: e.cfg.Plan.String(), StateBytes: e.state.Bytes(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.cuts.Visible()}
 	s.Epochs = EpochStats{e.cuts.Stats(), time.Duration(e.interval.current.Load())}
+	if o := e.output; o != nil {
+		s.Output = OutputStats{o.rows.Load(), o.windows.Load(), o.retries.Load()}
+	}
 	if s.Elapsed == 0 {
 		s.Elapsed = time.Since(e.start)
 	}
@@ -203,6 +214,9 @@ func (s Stats) String() string {
 		fmt.Fprintf(&b, ", %d held by snapshots", s.Epochs.Held)
 	}
 	fmt.Fprintln(&b)
+	if s.Output != (OutputStats{}) {
+		fmt.Fprintf(&b, "%d rows written, of %d windows, %d retries\n", s.Output.Rows, s.Output.Windows, s.Output.Retries)
+	}
 	if s.Epochs.NoImage > 0 {
 		fmt.Fprintf(&b, "%d epochs passed WITHOUT A SNAPSHOT: there was no memory for their images (Config.StateBytes)\n", s.Epochs.NoImage)
 	}

@@ -128,16 +128,16 @@ func printResult(eng *engine.Engine, plan *core.Plan, format string, to io.Write
 	some := false
 	for b := range s.Batches(record.DefaultRows) {
 		some = true
-		if err := p.print(b); err != nil {
+		if err := p.Write(context.Background(), b); err != nil {
 			return err
 		}
 	}
 	if !some { // the names all the same
-		if err := p.print(record.NewBatch(schema, 1)); err != nil {
+		if err := p.Write(context.Background(), record.NewBatch(schema, 1)); err != nil {
 			return err
 		}
 	}
-	return p.close()
+	return p.Close()
 }
 
 // quarantine takes the records that could not be read. put is called by one goroutine.

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/record"
+)
+
+// output is the goroutine that has results written. It reads snapshots as everybody does, so partitions have nothing to do for it but to keep the windows that
+// have not been written (see core.Cuts.Written): that is also the back-pressure.
+type output struct {
+	engine   *Engine
+	writer   record.Writer
+	ctx      context.Context // of Write: done when the engine is closed
+	cancel   context.CancelFunc
+	finished chan struct{}
+
+	// For Stats; they order nothing.
+	rows, windows, retries atomic.Uint64
+}
+
+func newOutput(e *Engine) *output {
+	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{})}
+	o.ctx, o.cancel = context.WithCancel(context.Background())
+	if e.cfg.Plan.Window != nil {
+		e.cuts.KeepWindows()
+	}
+	return o
+}
+
+// run writes until the last snapshot has been written, or the engine has ended without one.
+func (o *output) run() {
+	defer close(o.finished)
+	defer o.cancel()
+	err := o.contain(o.write)
+	if err != nil && !(o.engine.closing.Load() && errors.Is(err, context.Canceled)) {
+		o.engine.fail(fmt.Errorf("engine: writer: %w", err))
+	}
+	if err := o.contain(o.writer.Close); err != nil {
+		o.engine.report(fmt.Errorf("engine: writer: close: %w", err))
+	}
+}
+
+// contain makes an error of a panic in the writer.
+func (o *output) contain(do func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return do()
+}
+
+// write writes what each new snapshot has closed.
+func (o *output) write() error {
+	e := o.engine
+	written := int64(math.MinInt64)
+	for next := uint64(1); ; {
+		// An engine that ends without a last snapshot has nothing more to write.
+		if err := e.wait(context.Background(), next, 0); errors.Is(err, ErrNoImage) {
+			next++
+			continue
+		} else if err != nil {
+			return nil
+		}
+		cut, slot := e.cuts.Pin()
+		last := e.cuts.IsLast(slot)
+		err := o.writeCut(cut, last, &written)
+		next = max(next, cut.Epoch()) + 1
+		e.cuts.Unpin(slot)
+		if err != nil || last {
+			return err
+		}
+	}
+}
+
+// writeCut writes the windows that a cut has closed and that have not been written, or all of the last one where there are no windows.
+func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
+	if o.engine.cfg.Plan.Window == nil {
+		if !last || !o.complete() {
+			return nil
+		}
+		return o.batches(cut.Batches(record.DefaultRows))
+	}
+	for _, end := range cut.Windows(*written) {
+		if err := o.batches(cut.WindowBatches(end, record.DefaultRows)); err != nil {
+			return err
+		}
+		*written = end
+		o.windows.Add(1)
+		o.engine.cuts.Written(end)
+	}
+	return nil
+}
+
+// complete says whether all readers have come to their end.
+func (o *output) complete() bool {
+	for _, in := range o.engine.inlets.all() {
+		if !in.source.Complete() {
+			return false
+		}
+	}
+	return true
+}
+
+func (o *output) batches(all iter.Seq[*record.Batch]) error {
+	for b := range all {
+		if err := o.batch(b); err != nil {
+			return err
+		}
+		o.rows.Add(uint64(b.Len()))
+	}
+	return nil
+}
+
+// batch writes one batch, again and again while the error is transient.
+func (o *output) batch(b *record.Batch) error {
+	c := &o.engine.cfg
+	for delay := c.RetryMin; ; delay = min(2*delay, c.RetryMax) {
+		err := o.writer.Write(o.ctx, b)
+		if err == nil || !errors.Is(err, record.ErrTransient) {
+			return err
+		}
+		o.retries.Add(1)
+		t := time.NewTimer(delay)
+		select {
+		case <-t.C:
+		case <-o.ctx.Done():
+			t.Stop()
+			return errors.Join(err, o.ctx.Err())
+		}
+	}
+}
