@@ -119,7 +119,7 @@ func TestShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := &Plan{Source: schema, Keys: []string{"k", "name"}, Aggregates: []Aggregate{
-		{"n", Count, "", ""}, {"nv", Count, "v", ""}, {"sum", Sum, "v", ""}, {"min", Min, "v", ""}, {"max", Max, "v", ""}, {"avg", Avg, "v", ""},
+		{Name: "n", Func: Count}, {Name: "nv", Func: Count, Column: "v"}, {Name: "sum", Func: Sum, Column: "v"}, {Name: "min", Func: Min, Column: "v"}, {Name: "max", Func: Max, Column: "v"}, {Name: "avg", Func: Avg, Column: "v"},
 	}}
 	type state struct {
 		n, nv, sum, min, max int64
@@ -245,7 +245,7 @@ func TestRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "k", ""}}} // no keys
+	plan := &Plan{Source: schema, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "k"}}} // no keys
 	batch := func() *record.Batch {
 		b := record.NewBatch(schema, 4*stripeRows)
 		for i := range b.Cap() {
@@ -313,7 +313,7 @@ func TestAutoExchange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, "", ""}}}
+	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
 	const rows = 1000
 	batches := func(n int, key func(i int) int64) (bs []*record.Batch) {
 		for i := range n {
@@ -357,7 +357,7 @@ func TestRoundRobinPassesBy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Aggregates: []Aggregate{{"n", Count, "", ""}}}
+	plan := &Plan{Source: schema, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
 	s := &sliceSource{}
 	for range 1000 {
 		b := record.NewBatch(schema, stripeRows)
@@ -395,7 +395,7 @@ func TestBackPressure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, "", ""}}}
+	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
 	s := &sliceSource{}
 	const batches, rows = 400, 2048
 	for range batches {
@@ -443,7 +443,7 @@ func TestHugeKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{"n", Count, "", ""}}}
+	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
 	for try := range 15 { // the huge one first, last, between; among one, two and many partitions
 		at, partitions := try%5, []int{1, 2, 64}[try/5]
 		b := record.NewBatch(schema, 10)
@@ -496,15 +496,15 @@ func testStepAllocations(t *testing.T, fold Fold) {
 		record.Field{Name: "w", Type: record.Int64})
 	for _, keys := range [][]string{{"k"}, {"name"}, {"name", "k"}} {
 		plan := &Plan{Source: schema, Keys: keys, Aggregates: []Aggregate{
-			{"n", Count, "", ""},
-			{"s", Sum, "v", ""},
-			{"lo", Min, "v", ""},
-			{"avg", Avg, "v", ""},
-			{"ws", Sum, "w", ""},
-			{"wlo", Min, "w", ""},
-			{"dev", StddevSamp, "v", ""},
-			{"wvar", VarPop, "w", ""},
-			{"first", First, "w", "v"},
+			{Name: "n", Func: Count},
+			{Name: "s", Func: Sum, Column: "v"},
+			{Name: "lo", Func: Min, Column: "v"},
+			{Name: "avg", Func: Avg, Column: "v"},
+			{Name: "ws", Func: Sum, Column: "w"},
+			{Name: "wlo", Func: Min, Column: "w"},
+			{Name: "dev", Func: StddevSamp, Column: "v"},
+			{Name: "wvar", Func: VarPop, Column: "w"},
+			{Name: "first", Func: First, Column: "w", By: "v"},
 		}}
 		b := record.NewBatch(schema, 1000)
 		for i := range 1000 {

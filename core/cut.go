@@ -243,7 +243,7 @@ func (c *Cut) Counters() []Counters { return countersOf(c.images) }
 
 // newTable makes a table of a partition. The one group of a plan without keys is there before any record.
 func newTable(l *layout, owners *Owners, id PartitionID, memory table.Memory) (*table.Table, error) {
-	t, err := table.New(l.keys, l.init, memory)
+	t, err := table.New(l.keys, l.init, l.memory(memory))
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: partition %d: %w", l.plan.name(), id, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/record"
@@ -82,8 +83,10 @@ type folder struct {
 	routeLeft uint64 // records to route before folding again
 
 	flushing bool
-	at, row  int    // of tables and of that table, to send next
-	partials uint64 // sent in this flush
+	at, row  int                  // of tables and of that table, to send next
+	side     int                  // of the row's states with blocks, the next to send
+	one      [agg.MaxWords]uint64 // scratch: one of these
+	partials uint64               // sent in this flush
 }
 
 type foldTable struct {
@@ -116,7 +119,7 @@ func (f *folder) grow() error {
 	if f.layout.window != nil {
 		memory.Groups = MaxPaneGroups
 	}
-	t, err := table.New(f.layout.keys, f.layout.init, memory)
+	t, err := table.New(f.layout.keys, f.layout.init, f.layout.memory(memory))
 	if err != nil {
 		return fmt.Errorf("core: plan %s: a table to fold into: %w", f.layout.plan.name(), err)
 	}
@@ -140,10 +143,11 @@ func (f *folder) tableOf(id window.Pane, _ int) *table.Table {
 	return x.Table
 }
 
-// room makes room for n records of the panes, nil where the plan has no windows, with so many bytes of long strings. False says that there is none.
+// room makes room for n records of the panes, nil where the plan has no windows, with so many bytes of strings. False says that there is none.
 func (f *folder) room(panes []uint64, n, long int) bool {
+	blocks := f.layout.blockBytes(n, long)
 	if panes == nil {
-		return f.tables[0].Room(n, long)
+		return f.tables[0].Room(n, long, blocks)
 	}
 	last := panes[0] + 1
 	for _, id := range panes {
@@ -151,7 +155,7 @@ func (f *folder) room(panes []uint64, n, long int) bool {
 			continue
 		}
 		last = id
-		if t := f.tableOf(window.Pane(id), n); t == nil || !t.Room(n, long) {
+		if t := f.tableOf(window.Pane(id), n); t == nil || !t.Room(n, long, blocks) {
 			return false
 		}
 	}
@@ -274,31 +278,68 @@ func (r *Router) flush() (sent int) {
 // sendPartial writes one group of a table into the open chunk of a partition. False says that its ring is full.
 func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uint64) bool {
 	l := r.layout
-	bytes := 0
+	keyBytes := 0
 	for _, w := range l.keys.Strings() {
 		if record.IsLong(key[w+2]) {
 			_, n := record.LongPlace(key[w+1])
-			bytes += int(n)
+			keyBytes += int(n)
 		}
 	}
-	c := r.open[p]
-	if c != nil && (c.kind != chunkPartials || c.epoch != uint64(t.pane) || int(c.rows) == l.partialRows || int(c.heapBytes)+bytes > l.heapSize()) {
-		r.commit(p)
-		c = nil
-	}
-	if c == nil {
-		if c = r.openChunk(p, chunkPartials); c == nil {
-			return false
+	for {
+		// As many blocks as fit a chunk beside the key; a group that has more goes in several rows, the others of its states empty.
+		sided, bytes := r.folder.side, keyBytes
+		for ; sided < len(l.sided); sided++ {
+			n := l.sided[sided].blockBytes(states)
+			if bytes+n > l.heapSize() {
+				break
+			}
+			bytes += n
 		}
-		c.epoch = uint64(t.pane)
+		c := r.open[p]
+		if c != nil && (c.kind != chunkPartials || c.epoch != uint64(t.pane) || int(c.rows) == l.partialRows || int(c.heapBytes)+bytes > l.heapSize()) {
+			r.commit(p)
+			c = nil
+		}
+		if c == nil {
+			if c = r.openChunk(p, chunkPartials); c == nil {
+				return false
+			}
+			c.epoch = uint64(t.pane)
+		}
+		r.putPartial(c, t, hash, key, states, sided)
+		if sided == len(l.sided) {
+			r.folder.side = 0
+			return true
+		}
+		r.folder.side = sided
 	}
+}
+
+// blockBytes is the room that the block of a state takes in the heap of a chunk, where it begins at a line.
+func (s *state) blockBytes(states []uint64) int {
+	place := agg.BlockOf(s.fn, states[s.word:])
+	if place == nil {
+		return 0
+	}
+	_, n := record.LongPlace(*place)
+	return agg.LineBytes + int(n)
+}
+
+// putPartial writes a group into a chunk that has room, with the blocks of its states from folder.side to sided.
+func (r *Router) putPartial(c *Chunk, t *foldTable, hash uint64, key, states []uint64, sided int) {
+	l := r.layout
 	i := int(c.rows)
 	c.data[i] = hash
 	for w, v := range key {
 		c.data[(1+w)*l.partialRows+i] = v
 	}
-	for w, v := range states {
-		c.data[(1+len(key)+w)*l.partialRows+i] = v
+	from := states
+	if r.folder.side > 0 {
+		from = l.init
+	}
+	words := c.data[(1+len(key))*l.partialRows:]
+	for w, v := range from {
+		words[w*l.partialRows+i] = v
 	}
 	for _, w := range l.keys.Strings() {
 		if record.IsLong(key[w+2]) {
@@ -308,6 +349,22 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 			c.heapBytes += uint32(n)
 		}
 	}
+	for j := range l.sided {
+		s := &l.sided[j]
+		state := l.init[s.word:]
+		if j >= r.folder.side && j < sided {
+			state = states[s.word:]
+		}
+		state = r.folder.one[:copy(r.folder.one[:s.fn.Words()], state)]
+		if place := agg.BlockOf(s.fn, state); place != nil && *place != 0 {
+			block := t.Blocks().Bytes(*place)
+			line := (c.heapBytes + agg.LineBytes - 1) / agg.LineBytes
+			c.heapBytes = line*agg.LineBytes + uint32(copy(c.heap(l)[line*agg.LineBytes:], block))
+			*place = agg.PlaceBlock(line+1, len(block)) // see Partition.mergeChunk
+		}
+		for w, v := range state {
+			words[(s.word+w)*l.partialRows+i] = v
+		}
+	}
 	c.rows++
-	return true
 }

@@ -1,6 +1,9 @@
 package core
 
-import "github.com/velo-engine/velo/core/table"
+import (
+	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/table"
+)
 
 // handoverRows bounds the rows that a partition looks at in one Step to hand a shard over: some tens of microseconds.
 const handoverRows = 2048
@@ -77,6 +80,9 @@ func (p *Partition) handOver() (work int) {
 		}
 		h.rows++
 		if h.to != p.id {
+			for _, x := range p.layout.states {
+				agg.Drop(x.fn, states[x.word:], h.from.Blocks())
+			}
 			h.from.Clear(h.row)
 			continue
 		}
@@ -111,7 +117,7 @@ func (p *Partition) takeStripe() {
 	if len(s.hashes) > 0 {
 		copy(p.words, s.words)
 		p.reader, p.table = 0, p.panes[0].live.table
-		p.merge(s.hashes, p.handover.from.Heap(), s.states)
+		p.merge(s.hashes, p.handover.from.Heap(), s.states, p.handover.from.Blocks())
 		p.noRoom(p.table)
 	}
 	s.reset()

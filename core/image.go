@@ -259,7 +259,7 @@ func mergeGroups(l *layout, sets []*groups) (*groups, error) {
 	for _, g := range sets {
 		most += g.len()
 	}
-	t, err := table.New(l.keys, l.init, table.Memory{Groups: most})
+	t, err := table.New(l.keys, l.init, l.memory(table.Memory{Groups: most}))
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", l.plan.name(), err)
 	}
@@ -290,7 +290,7 @@ func mergeGroups(l *layout, sets []*groups) (*groups, error) {
 				_, sum := merged.table.Row(merged.table.RowAt(rows.Off[i]))
 				for _, s := range l.states {
 					n := s.fn.Words()
-					s.fn.Merge(sum[s.word:s.word+n], states[s.word:s.word+n])
+					s.fn.Merge(sum[s.word:s.word+n], states[s.word:s.word+n], merged.table.Blocks(), g.table.Blocks())
 				}
 			}
 		}

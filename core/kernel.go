@@ -16,6 +16,7 @@ type kernel struct {
 	// The stripe at hand: the words of the keys, and the words of each argument, nil where only its NULLs are counted.
 	words [][]uint64
 	args  [][]uint64
+	texts [][]byte // where the texts of each argument lie
 
 	from [agg.MaxWords]uint64 // scratch of merge
 
@@ -31,7 +32,7 @@ type gathered struct {
 }
 
 func newKernel(l *layout, t *table.Table) kernel {
-	k := kernel{layout: l, table: t, words: make([][]uint64, l.keys.Words()), args: make([][]uint64, len(l.args))}
+	k := kernel{layout: l, table: t, words: make([][]uint64, l.keys.Words()), args: make([][]uint64, len(l.args)), texts: make([][]byte, len(l.args))}
 	if l.window != nil {
 		k.gathered = &gathered{words: make([][]uint64, len(k.words)), args: make([][]uint64, len(k.args))}
 		for _, columns := range [][][]uint64{k.gathered.words, k.gathered.args} {
@@ -129,7 +130,7 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 		s := &k.layout.single[i]
 		var args agg.Args
 		if s.Arg >= 0 {
-			args = agg.Args{Words: k.args[s.Arg], Nulls: nulls, NullBit: uint8(s.Arg)}
+			args = agg.Args{Words: k.args[s.Arg], Text: k.texts[s.Arg], Nulls: nulls, NullBit: uint8(s.Arg)}
 		}
 		if s.By >= 0 {
 			args.By, args.ByNullBit = k.args[s.By], uint8(s.By)
@@ -138,12 +139,12 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 	}
 }
 
-// merge adds partial states: states has their words, column-wise in the order of the row.
-func (k *kernel) merge(hashes []uint64, heap []byte, states [][]uint64) {
+// merge adds partial states: states has their words, column-wise in the order of the row, of their blocks.
+func (k *kernel) merge(hashes []uint64, heap []byte, states [][]uint64, of *agg.Blocks) {
 	rows := k.table.FindOrCreate(hashes, k.words, heap, k.off[:])
 	keyWords := k.layout.keys.Words()
 	for i := range k.layout.states {
 		s := &k.layout.states[i]
-		agg.MergeRows(s.fn, rows, uintptr(8*(keyWords+s.word)), states[s.word:s.word+s.fn.Words()], &k.from)
+		agg.MergeRows(s.fn, rows, uintptr(8*(keyWords+s.word)), states[s.word:s.word+s.fn.Words()], of, &k.from)
 	}
 }

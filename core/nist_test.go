@@ -163,18 +163,18 @@ func TestByFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := &Plan{Source: schema, Aggregates: []Aggregate{
-		{"a", MinBy, "k", ""}, {"b", MaxBy, "", "k"}, {"c", First, "k", "nope"}, {"d", Last, "text", "k"}, {"e", Sum, "k", "k"}, {"f", MaxBy, "k", "b"}, {"g", Min, "b", ""},
+		{Name: "a", Func: MinBy, Column: "k"}, {Name: "b", Func: MaxBy, By: "k"}, {Name: "c", Func: First, Column: "k", By: "nope"}, {Name: "d", Func: Last, Column: "text", By: "b"}, {Name: "e", Func: Sum, Column: "k", By: "k"}, {Name: "f", Func: MaxBy, Column: "k", By: "b"}, {Name: "g", Func: Min, Column: "b"},
 	}}
 	err = plan.Validate()
 	for _, want := range []string{
-		`"a": agg: min_by needs a second column`, `"b": a column to choose by, "k", but none to choose from`, `"c": there is no column "nope"`, `"d": agg: last(text) is not defined`,
+		`"a": agg: min_by needs a second column`, `"b": a column to choose by, "k", but none to choose from`, `"c": there is no column "nope"`, `"d": agg: last(text) by boolean is not defined`,
 		`"e": agg: sum takes one column`, `"f": agg: max_by(bigint) by boolean is not defined`, `"g": agg: min(boolean) is not defined`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nis expected to say %s", err, want)
 		}
 	}
-	plan = &Plan{Source: schema, Aggregates: []Aggregate{{"a", First, "b", "k"}, {"b", MinBy, "b", "k"}, {"c", VarPop, "k", ""}, {"d", StddevSamp, "k", ""}, {"e", MinBy, "k", "k"}, {"f", MinBy, "b", "x"}}}
+	plan = &Plan{Source: schema, Aggregates: []Aggregate{{Name: "a", Func: First, Column: "b", By: "k"}, {Name: "b", Func: MinBy, Column: "b", By: "k"}, {Name: "c", Func: VarPop, Column: "k"}, {Name: "d", Func: StddevSamp, Column: "k"}, {Name: "e", Func: MinBy, Column: "k", By: "k"}, {Name: "f", Func: MinBy, Column: "b", By: "x"}}}
 	if got, want := plan.String(), "SELECT first(b, k) AS a, min_by(b, k) AS b, var_pop(k) AS c, stddev_samp(k) AS d, min_by(k, k) AS e, min_by(b, x) AS f FROM s"; got != want {
 		t.Errorf("%s, expected %s", got, want)
 	}

@@ -6,7 +6,9 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
+	"unsafe"
 
+	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
@@ -82,6 +84,10 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 	l, err := plan.compile()
 	if err != nil {
 		return nil, err
+	}
+	if len(l.sided) > 0 && state.sheds() {
+		return nil, fmt.Errorf("core: plan %s: %v keeps state beside the rows of groups, and where that has no room no record can be told to be dropped: "+
+			"such plans stop when their memory is used up, StateShed is not for them", plan.name(), l.sided[0].kind)
 	}
 	p := &Partition{
 		id: id, cuts: cuts, in: slices.Clone(in), bells: slices.Clone(bells), states: make([][]uint64, len(l.init)), first: cuts.owners,
@@ -550,7 +556,7 @@ func (p *Partition) applyChunk(c *Chunk) {
 		}
 		for i := range l.args {
 			if column := l.args[i].column; column >= 0 {
-				p.args[i] = c.column(l, column, n)[from:to]
+				p.args[i], p.texts[i] = c.column(l, column, n)[from:to], heap
 			}
 		}
 		var nulls, panes []uint64
@@ -638,6 +644,10 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		return
 	}
 	heap := c.heap(l)[:c.heapBytes]
+	var of agg.Blocks
+	if len(l.sided) > 0 {
+		of = agg.Lent(unsafe.Pointer(&c.data[l.heapAt-agg.LineBytes/8])) // the first line of the heap is block 1: there is no block 0
+	}
 	for from := 0; from < n; from += stripeRows {
 		to := min(from+stripeRows, n)
 		for w := range p.words {
@@ -646,7 +656,7 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		for w := range p.states {
 			p.states[w] = c.partialColumn(l, 1+len(p.words)+w, n)[from:to]
 		}
-		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states)
+		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states, &of)
 	}
 	p.noRoom(p.table) // ends the plan: one that sheds never folds
 }

@@ -69,9 +69,10 @@ type Router struct {
 	destined bool // counts, bytes, only and dest are those of the stripe
 	dest     [stripeRows]uint32
 	nulls    [stripeRows]uint64
-	panes    []uint64 // of each row, of a plan with windows
-	long     []byte   // the long strings of a stripe with several text columns
-	turn     int      // the partition that a stripe goes to next, of RouteRoundRobin
+	panes    []uint64   // of each row, of a plan with windows
+	long     []byte     // the long strings of a stripe with several text columns
+	texts    [][]uint64 // of each text argument, the places of the values in the bytes of its column
+	turn     int        // the partition that a stripe goes to next, of RouteRoundRobin
 	context  RouteContext
 
 	stall Stall // why the last Step had no work
@@ -153,6 +154,10 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 	r.times.init()
 	if l.window != nil {
 		r.panes = make([]uint64, stripeRows)
+	}
+	for range l.textArgs {
+		r.texts = append(r.texts, make([]uint64, stripeRows))
+		r.keys.LongBytes = make([]uint64, stripeRows) // keys without texts have none
 	}
 	return r, nil
 }
@@ -351,7 +356,7 @@ func (r *Router) encode() bool {
 				continue
 			}
 		}
-		l.keys.Encode(r.batch, r.from, r.to, r.keys)
+		r.encodeStripe()
 		fit := r.longFit()
 		if fit == r.to-r.from {
 			break
@@ -361,10 +366,13 @@ func (r *Router) encode() bool {
 			if l.window != nil {
 				r.timely() // the watermark is that of fewer rows; they are the first of those that it took
 			}
-			l.keys.Encode(r.batch, r.from, r.to, r.keys)
+			r.encodeStripe()
 			break
 		}
-		reason := fmt.Errorf("core: the key has strings of %d bytes, at most %d are allowed", r.keys.LongBytes[0], l.heapSize())
+		reason := fmt.Errorf("core: the key has strings of %d bytes, at most %d are allowed", r.keys.LongBytes[0], l.maxText())
+		if len(l.textArgs) > 0 {
+			reason = fmt.Errorf("core: the record has strings of %d bytes where the plan reads them, at most %d are allowed", r.keys.LongBytes[0], l.maxText())
+		}
 		if !r.source.Quarantine(record.Reject{Offset: -1, Reason: reason}) {
 			return false
 		}
@@ -377,6 +385,29 @@ func (r *Router) encode() bool {
 	return true
 }
 
+// encodeStripe keys the rows of the stripe. Texts that are arguments count as the long strings of keys do: both go to the heap of a chunk.
+func (r *Router) encodeStripe() {
+	k := r.keys
+	r.layout.keys.Encode(r.batch, r.from, r.to, k)
+	n := r.to - r.from
+	if len(r.texts) > 0 && k.Long == 0 {
+		clear(k.LongBytes[:n])
+	}
+	for t, arg := range r.layout.textArgs {
+		c := r.batch.Column(r.layout.args[arg].source)
+		for i, v := range c.Views[r.from:r.to] {
+			if c.Null(r.from + i) {
+				v = record.View{}
+			}
+			r.texts[t][i] = record.PlaceLong(uint64(v.Off), uint64(v.Len))
+			k.LongBytes[i] += uint64(v.Len)
+			if v.Len > 0 {
+				k.Long++
+			}
+		}
+	}
+}
+
 // longFit is how many of the first rows of the stripe have long strings that fit one chunk together.
 func (r *Router) longFit() int {
 	n := r.to - r.from
@@ -384,8 +415,9 @@ func (r *Router) longFit() int {
 		return n
 	}
 	var total uint64
+	most, of := uint64(r.layout.heapSize()), uint64(r.layout.maxText())
 	for i, bytes := range r.keys.LongBytes[:n] {
-		if total += bytes; total > uint64(r.layout.heapSize()) {
+		if total += bytes; total > most || bytes > of {
 			return i
 		}
 	}
@@ -438,8 +470,11 @@ func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
 	for i, a := range r.layout.args {
 		k.args[i] = nil
 		if a.column >= 0 {
-			k.args[i] = r.batch.Column(a.source).Words()[r.from:r.to]
+			k.args[i] = r.words(i)
 		}
+	}
+	for _, arg := range r.layout.textArgs {
+		k.texts[arg] = r.batch.Column(r.layout.args[arg].source).Bytes
 	}
 	if r.layout.hasNulls {
 		nulls = r.nullBits()
@@ -448,6 +483,16 @@ func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
 		heap = r.oneHeap()
 	}
 	return nulls, heap
+}
+
+// words are the words of an argument in the rows of the stripe.
+func (r *Router) words(arg int) []uint64 {
+	for t, a := range r.layout.textArgs {
+		if a == arg {
+			return r.texts[t][:r.to-r.from]
+		}
+	}
+	return r.batch.Column(r.layout.args[arg].source).Words()[r.from:r.to]
 }
 
 // oneHeap brings the long strings of the stripe into one heap, where there are several columns of them.
@@ -526,7 +571,7 @@ func (r *Router) commit(p int) {
 
 // copyRows copies the columns of the stripe into the open chunks of the owners, which have room.
 func (r *Router) copyRows() {
-	l, b, n := r.layout, r.batch, r.to-r.from
+	l, n := r.layout, r.to-r.from
 	var first *Chunk // of the only partition
 	var at int
 	if r.only >= 0 {
@@ -568,9 +613,9 @@ func (r *Router) copyRows() {
 	for _, words := range r.keys.Words {
 		put(words)
 	}
-	for _, a := range l.args {
+	for i, a := range l.args {
 		if a.column >= 0 {
-			put(b.Column(a.source).Words()[r.from:r.to])
+			put(r.words(i))
 		}
 	}
 	if l.hasNulls {
@@ -632,6 +677,12 @@ func (r *Router) copyLong() {
 			off, n := record.LongPlace(r.keys.Words[w+1][i])
 			copy(heap[c.heapBytes:], r.keys.Heaps[j][off:off+n])
 			c.data[(1+w+1)*l.rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
+			c.heapBytes += uint32(n)
+		}
+		for t, arg := range l.textArgs {
+			off, n := record.LongPlace(r.texts[t][i])
+			copy(heap[c.heapBytes:], r.batch.Column(l.args[arg].source).Bytes[off:off+n])
+			c.data[l.args[arg].column*l.rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
 			c.heapBytes += uint32(n)
 		}
 	}

@@ -56,10 +56,22 @@ func (l *layout) read(row Row, column int, to []byte) (agg.Value, []byte) {
 		}
 	}
 	key, states := row.groups.table.Row(row.index)
+	v := l.value(row.groups, key, states, column)
 	if isText {
-		to = l.keys.AppendString(to, key, row.groups.table.Heap(), column-l.front)
+		to = l.appendText(to, row.groups, key, column, v)
 	}
-	return l.value(row.groups, key, states, column), to
+	return v, to
+}
+
+// appendText appends the text of a column of the groups, whose value is v.
+func (l *layout) appendText(to []byte, g *groups, key []uint64, column int, v agg.Value) []byte {
+	switch {
+	case column < l.front+l.keys.Columns():
+		return l.keys.AppendString(to, key, g.table.Heap(), column-l.front)
+	case v.Null:
+		return to
+	}
+	return append(to, g.table.Blocks().Bytes(v.Bits)...)
 }
 
 // check panics where a row is of another plan than what reads it.
@@ -80,7 +92,7 @@ func (l *layout) value(g *groups, key, states []uint64, column int) agg.Value {
 	column -= l.front
 	if column >= l.keys.Columns() {
 		o := &l.outputs[column-l.keys.Columns()]
-		return o.fn.Result(states[o.word:])
+		return o.fn.Result(states[o.word:], g.table.Blocks())
 	}
 	switch {
 	case l.keys.IsNull(key, column):
@@ -114,16 +126,18 @@ func (m *Image) Batches(rows int) iter.Seq[*record.Batch] {
 func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 	l := g.layout
 	var text []byte
+	ends := make([]int, l.result.Len()+1) // of the text of each column; in front of the first
+	values := make([]agg.Value, l.result.Len())
 	for i := range g.table.Len() {
 		if g.given != nil && g.isGiven(i) {
 			continue
 		}
 		key, states := g.table.Row(i)
 		text = text[:0]
-		var ends [record.MaxKeyColumns + 1]int // of the text of each key column; in front of the first
-		for c := range l.keys.Columns() {
-			if l.inner.Field(l.front+c).Type == record.String {
-				text = l.keys.AppendString(text, key, g.table.Heap(), c)
+		for c := range values {
+			values[c] = l.value(g, key, states, c)
+			if l.result.Field(c).Type == record.String {
+				text = l.appendText(text, g, key, c, values[c])
 			}
 			ends[c+1] = len(text)
 		}
@@ -134,13 +148,12 @@ func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 			b.Reset()
 			b.Add(len(text))
 		}
-		for c := range l.result.Len() {
-			v := l.value(g, key, states, c)
+		for c, v := range values {
 			switch typ := l.result.Field(c).Type; {
 			case v.Null:
 				b.SetNull(c)
 			case typ == record.String:
-				b.SetBytes(c, text[ends[c-l.front]:ends[c-l.front+1]])
+				b.SetBytes(c, text[ends[c]:ends[c+1]])
 			default:
 				b.Column(c).Words()[b.Len()-1] = v.Bits
 			}

@@ -19,7 +19,7 @@ func TestScanner(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := &Plan{Source: schema, Keys: []string{"name", "day", "live", "place"}, Aggregates: []Aggregate{
-		{"n", Count, "", ""}, {"total", Sum, "v", ""}, {"most", Max, "v", ""}, {"mean", Avg, "f", ""}, {"cost", Sum, "price", ""}, {"last_price", Last, "price", "v"},
+		{Name: "n", Func: Count}, {Name: "total", Func: Sum, Column: "v"}, {Name: "most", Func: Max, Column: "v"}, {Name: "mean", Func: Avg, Column: "f"}, {Name: "cost", Func: Sum, Column: "price"}, {Name: "last_price", Func: Last, Column: "price", By: "v"},
 	}}
 	var batches []*record.Batch
 	b := record.NewBatch(schema, 1000)
@@ -139,7 +139,7 @@ func TestScanner(t *testing.T) {
 	}
 
 	type small struct{ N int8 }
-	global := &Plan{Source: schema, Aggregates: []Aggregate{{"n", Count, "", ""}}}
+	global := &Plan{Source: schema, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
 	_, images, _ = run(t, global, []Source{&sliceSource{batches: batches}}, 1, 4, 1)
 	tiny, err := ScannerOf[small](global)
 	if err != nil {

@@ -110,7 +110,7 @@ func (g *groups) innerValue(i, column int, t record.Type) expr.Value {
 		return expr.Value{Null: true}
 	}
 	if t == record.String {
-		return expr.Value{Text: string(l.keys.AppendString(nil, key, g.table.Heap(), column-l.front))}
+		return expr.Value{Text: string(l.appendText(nil, g, key, column, v))}
 	}
 	return expr.Value{Bits: v.Bits}
 }

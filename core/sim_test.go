@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -12,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -29,8 +32,28 @@ var simPlan = func() *Plan {
 	if err != nil {
 		panic(err)
 	}
-	return &Plan{Source: schema, Keys: []string{"key"}, Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "v", ""}, {"max", Max, "v", ""}}}
+	return &Plan{Source: schema, Keys: []string{"key"}, Aggregates: simAggregates}
 }()
+
+var simAggregates = []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}, {Name: "max", Func: Max, Column: "v"}}
+
+// simSidedPlan has states with blocks beside the rows too: the values are all different, the text is that of the greatest.
+var simSidedPlan = func() *Plan {
+	s := simPlan.Source
+	text, err := expr.Cast(expr.Column(s, 1), record.String)
+	if err == nil {
+		text, err = expr.New(expr.Concat, expr.Text(simPadding), text)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return &Plan{Source: s, Keys: []string{"key"}, Computed: []expr.Output{{Name: "text", Expr: text}}, Aggregates: append(simAggregates[:3:3],
+		Aggregate{Name: "text", Func: MaxBy, Column: "text", By: "v"}, Aggregate{Name: "different", Func: ApproxCountDistinct, Column: "v"},
+		Aggregate{Name: "top", Func: ApproxPercentile, Column: "v", Fraction: 1})}
+}()
+
+// simPadding has a text take two lines or three.
+const simPadding = "a text that is as long as it has to be to need more than one line of a block, and with some numbers one more: it is 124 and "
 
 // simSource gives records whose value is their number.
 type simSource struct {
@@ -103,7 +126,12 @@ type sim struct {
 	what    string // the shape, for messages
 
 	n, sum, max Column[int64]
-	key         Column[int64]
+
+	plan      *Plan
+	text      Column[string] // of simSidedPlan
+	different Column[int64]
+	top       Column[float64]
+	key       Column[int64]
 }
 
 // simJoin is a reader that is joining: the partitions get its ring one after the other, in an order and at moments of their own.
@@ -139,8 +167,12 @@ func newSim(seed uint64) (*sim, error) {
 		groups = 4096 // some tables that are not copied whole
 	}
 	s.groups = groups
+	s.plan = simPlan
+	if rng.IntN(3) == 0 {
+		s.plan = simSidedPlan
+	}
 	s.what = fmt.Sprintf("%d readers, %d partitions, rings of %d, %v, %v, %d held, %d groups", readers, partitions, slots, routing, fold.Exchange, held, groups)
-	s.cuts = NewCuts(simPlan, route, readers, partitions, held, nil, func() {
+	s.cuts = NewCuts(s.plan, route, readers, partitions, held, nil, func() {
 		number, _ := s.cuts.Raised()
 		for _, src := range s.sources {
 			if src.raised != number { // else it is rung for something else
@@ -164,7 +196,7 @@ func newSim(seed uint64) (*sim, error) {
 	}
 	s.route, s.fold, s.slots = route, fold, slots
 	for p := range partitions {
-		part, err := NewPartition(PartitionID(p), simPlan, in[p], bells, nil, s.cuts)
+		part, err := NewPartition(PartitionID(p), s.plan, in[p], bells, nil, s.cuts)
 		if err != nil {
 			return s, err
 		}
@@ -180,9 +212,16 @@ func newSim(seed uint64) (*sim, error) {
 	}
 	for c, column := range map[string]*Column[int64]{"n": &s.n, "sum": &s.sum, "max": &s.max, "key": &s.key} {
 		var err error
-		if *column, err = ColumnOf[int64](simPlan, c); err != nil {
+		if *column, err = ColumnOf[int64](s.plan, c); err != nil {
 			return s, err
 		}
+	}
+	if s.plan == simSidedPlan {
+		var errs [3]error
+		s.text, errs[0] = ColumnOf[string](s.plan, "text")
+		s.different, errs[1] = ColumnOf[int64](s.plan, "different")
+		s.top, errs[2] = ColumnOf[float64](s.plan, "top")
+		return s, errors.Join(errs[:]...)
 	}
 	return s, nil
 }
@@ -201,7 +240,7 @@ func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, *Router, error
 			local[p] = s.parts[p]
 		}
 	}
-	router, err := NewRouter(ReaderID(id), simPlan, src, s.route, s.fold, out, bells, local, nil, s.cuts)
+	router, err := NewRouter(ReaderID(id), s.plan, src, s.route, s.fold, out, bells, local, nil, s.cuts)
 	return src, router, err
 }
 
@@ -257,8 +296,11 @@ func (s *sim) check(c *Cut) (sums string, err error) {
 		sum[r] += s.sum.Of(row)
 		most[r] = max(most[r], s.max.Of(row))
 		groups++
+		if err := s.checkSided(row); err != nil {
+			return "", fmt.Errorf("epoch %d: %w", c.Epoch(), err)
+		}
 		if groups%61 == 0 {
-			k, err := simPlan.Key(s.key.Of(row))
+			k, err := s.plan.Key(s.key.Of(row))
 			if err != nil {
 				return "", err
 			}
@@ -287,6 +329,25 @@ func (s *sim) check(c *Cut) (sums string, err error) {
 		n, sum = n[:len(n)-1], sum[:len(sum)-1]
 	}
 	return fmt.Sprint(n, sum, groups), nil
+}
+
+// checkSided says what is wrong with the states of a group that have blocks.
+func (s *sim) checkSided(row Row) error {
+	if s.plan != simSidedPlan || s.n.Of(row) == 0 {
+		return nil
+	}
+	most := s.max.Of(row)
+	if got, want := s.text.Of(row), simPadding+strconv.FormatInt(most, 10); got != want {
+		return fmt.Errorf("group %x: the text of %d is %q", s.key.Of(row), most, got)
+	}
+	n, different := float64(s.n.Of(row)), float64(s.different.Of(row))
+	if n <= 384 && n != different || math.Abs(n-different) > n/10 {
+		return fmt.Errorf("group %x: %v different of %v", s.key.Of(row), different, n)
+	}
+	if top := s.top.Of(row); math.Abs(top-float64(most)) > float64(most)*agg.MaxPercentileError {
+		return fmt.Errorf("group %x: the top is %v, the greatest %d", s.key.Of(row), top, most)
+	}
+	return nil
 }
 
 // look pins the newest cut and checks it.
@@ -371,7 +432,7 @@ func (s *sim) run() error {
 			}
 		case 3:
 			// Of a few groups that are there, so that shards come back to who had them.
-			k, err := simPlan.Key(s.rng.Int64N(2)<<32 | s.rng.Int64N(2)*0x9e3779b9%s.groups)
+			k, err := s.plan.Key(s.rng.Int64N(2)<<32 | s.rng.Int64N(2)*0x9e3779b9%s.groups)
 			if err != nil {
 				return err
 			}

@@ -26,7 +26,7 @@ func TestStage(t *testing.T) {
 			{Name: "bucket", Expr: must(expr.New(expr.Mod, key, i(5)))},
 			{Name: "ratio", Expr: must(expr.New(expr.Div, i(1000), must(expr.New(expr.Sub, v, i(500)))))}, // fails for 500
 		},
-		Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "ratio", ""}, {"v", Max, "v", ""}},
+		Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "ratio"}, {Name: "v", Func: Max, Column: "v"}},
 	}
 	bucket, _ := ColumnOf[int64](plan, "bucket")
 	n, _ := ColumnOf[int64](plan, "n")

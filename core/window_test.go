@@ -99,7 +99,7 @@ func TestWindows(t *testing.T) {
 		if rng.IntN(3) == 0 {
 			w.Idle = time.Hour // partial states count their records then
 		}
-		plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "v", ""}}}
+		plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}}}
 		keyless := rng.IntN(5) == 0
 		if keyless {
 			plan.Keys = nil
@@ -198,7 +198,7 @@ func TestClosing(t *testing.T) {
 			w.Size *= 4
 			w.Slide = time.Second
 		}
-		plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "v", ""}}}
+		plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}}}
 		readers, partitions := 1+rng.IntN(3), 1+rng.IntN(3)
 		all := make([][]timedRow, readers)
 		var sources []Source
@@ -370,7 +370,7 @@ func TestFlinkWindows(t *testing.T) {
 		ran++
 		plan := &Plan{
 			Source: schema, Window: &Window{Windows: flinkWindow(t, c.Window), Column: "ts", OutOfOrder: time.Second, Retain: MaxRetain},
-			Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "bigdec", ""}, {"max", Max, "double", ""}, {"min", Min, "float", ""}},
+			Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "bigdec"}, {Name: "max", Func: Max, Column: "double"}, {Name: "min", Func: Min, Column: "float"}},
 		}
 		if c.Group != "" {
 			plan.Keys = []string{"name"}

@@ -48,6 +48,7 @@ var kinds = map[string]core.AggregateKind{
 	"count": core.Count, "sum": core.Sum, "min": core.Min, "max": core.Max, "avg": core.Avg,
 	"var_pop": core.VarPop, "var_samp": core.VarSamp, "stddev_pop": core.StddevPop, "stddev_samp": core.StddevSamp,
 	"min_by": core.MinBy, "max_by": core.MaxBy, "first": core.First, "last": core.Last, "bool_and": core.BoolAnd, "bool_or": core.BoolOr,
+	"approx_count_distinct": core.ApproxCountDistinct,
 }
 
 // planOf is the case's query.

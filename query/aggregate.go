@@ -2,10 +2,12 @@ package query
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/query/internal/syntax"
+	"github.com/velo-engine/velo/record"
 )
 
 // aggregates are the functions of many records, by their names in SQL.
@@ -14,13 +16,14 @@ var aggregates = map[string]core.AggregateKind{
 	"var_pop": core.VarPop, "var_samp": core.VarSamp, "variance": core.VarSamp, "stddev_pop": core.StddevPop, "stddev_samp": core.StddevSamp, "stddev": core.StddevSamp,
 	"min_by": core.MinBy, "max_by": core.MaxBy, "first": core.First, "last": core.Last,
 	"bool_and": core.BoolAnd, "every": core.BoolAnd, "bool_or": core.BoolOr,
+	"approx_count_distinct": core.ApproxCountDistinct, "approx_percentile": core.ApproxPercentile,
 }
 
 // refused are aggregates that are known and not there, and what to do instead.
 var refused = map[string]string{
-	"approx_count_distinct": "is not there yet", "approx_percentile": "is not there yet",
-	"percentile_cont": "needs all values of a group at once, which a stream has not: use approx_percentile, when it is there",
-	"percentile_disc": "needs all values of a group at once, which a stream has not: use approx_percentile, when it is there",
+	"percentile_cont": "needs all values of a group at once, which a stream has not: use approx_percentile(x, fraction)",
+	"percentile_disc": "needs all values of a group at once, which a stream has not: use approx_percentile(x, fraction)",
+	"median":          "needs all values of a group at once, which a stream has not: use approx_percentile(x, 0.5)",
 	"string_agg":      "grows without bound on a stream", "array_agg": "grows without bound on a stream", "listagg": "grows without bound on a stream",
 }
 
@@ -43,7 +46,11 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	kind := aggregates[x.Name]
 	switch {
 	case x.Distinct && x.Name != "min" && x.Name != "max": // of those it makes no difference
-		c.fault(x.Pos, "%s(DISTINCT ...) is not there yet", x.Name)
+		hint := ""
+		if kind == core.Count {
+			hint = "; approx_count_distinct is exact up to some hundred different values"
+		}
+		c.fault(x.Pos, "%s(DISTINCT ...) is not there yet%s", x.Name, hint)
 		return
 	case len(x.OrderBy)+len(x.WithinGroup) > 0:
 		c.fault(x.Pos, "%s does not depend on an order; first and last take what they choose by as a second argument", x.Name)
@@ -54,7 +61,7 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	}
 	most, least := 1, 1
 	switch kind {
-	case core.MinBy, core.MaxBy, core.First, core.Last:
+	case core.MinBy, core.MaxBy, core.First, core.Last, core.ApproxPercentile:
 		most, least = 2, 2
 	case core.Count:
 		if x.Star {
@@ -77,16 +84,24 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		}
 	}
 	a := core.Aggregate{Func: kind}
-	for i := range max(len(x.Args), map[bool]int{true: 1}[filter != nil]) {
+	args := x.Args
+	if kind == core.ApproxPercentile {
+		f, ok := c.fraction(args[1], x.Pos)
+		if !ok {
+			return
+		}
+		a.Fraction, args = f, args[:1]
+	}
+	for i := range max(len(args), map[bool]int{true: 1}[filter != nil]) {
 		arg, argText := expr.Bool(true), "true"
-		if i < len(x.Args) {
+		if i < len(args) {
 			var ok bool
-			if arg, ok = c.over(x.Args[i], leaf); !ok {
+			if arg, ok = c.over(args[i], leaf); !ok {
 				return
 			}
-			argText = x.Args[i].String()
+			argText = args[i].String()
 		}
-		if filter != nil && (i == len(x.Args)-1 || len(x.Args) == 0) {
+		if filter != nil && (i == len(args)-1 || len(args) == 0) {
 			// What the filter does not let through is NULL; of two arguments, what is chosen by.
 			cut, err := expr.Case(filter, arg, expr.Null(arg.Type()))
 			if err != nil {
@@ -119,6 +134,24 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	}
 	c.aggregates[text] = name
 	c.plans.Aggregates = append(c.plans.Aggregates, a)
+}
+
+// fraction is the value of a constant, 0 to 1.
+func (c *compiler) fraction(x syntax.Expr, pos syntax.Pos) (float64, bool) {
+	e, ok := c.over(x, c.sourceLeaf("an aggregate"))
+	if !ok {
+		return 0, false
+	}
+	f, err := expr.Cast(e, record.Float64)
+	if err == nil {
+		if v, constant := f.Const(); constant && !v.Null {
+			if f := math.Float64frombits(v.Bits); f >= 0 && f <= 1 {
+				return f, true
+			}
+		}
+	}
+	c.fault(pos, "approx_percentile at %v, expected a constant number from 0 to 1", x)
+	return 0, false
 }
 
 // free is a name that nothing has yet.

@@ -23,5 +23,5 @@
 //
 // # Not here yet
 //
-// Joins, subqueries, count(DISTINCT ...), approximate aggregates, session windows, queries that neither group nor aggregate. They are refused with a message that says so.
+// Joins, subqueries, count(DISTINCT ...), session windows, queries that neither group nor aggregate. They are refused with a message that says so.
 package query

@@ -151,7 +151,11 @@ func TestRows(t *testing.T) {
 		},
 		{`SELECT symbol, sum(10 / size) FROM trades WHERE symbol = 'A' GROUP BY symbol`, []string{"A 13"}, false}, // the one that cannot be computed is in quarantine
 		{`SELECT symbol || '-' || coalesce(venue, '?') AS k, min(price) AS p FROM trades GROUP BY k ORDER BY p LIMIT 3`, []string{"C-x 5", "A-? 8", "A-x 10"}, true},
-		{`SELECT last(venue, at) AS l FROM trades`, nil, false},
+		{`SELECT first(venue, at) AS l, last(venue, at) AS m, min(symbol) AS a, max(symbol || '!') AS z, max(venue) FILTER (WHERE size < 0) AS n FROM trades`, []string{"x NULL A C! NULL"}, false},
+		{`SELECT approx_count_distinct(symbol) AS d, approx_count_distinct(venue) AS v, round(approx_percentile(price, 0.5)) AS p FROM trades`, []string{"3 2 10"}, false},
+		{`SELECT venue, min(symbol) AS s FROM trades GROUP BY venue HAVING min(symbol) > 'A' OR venue IS NULL ORDER BY s`, []string{"NULL A"}, false},
+		{`SELECT approx_percentile(price, size) FROM trades`, nil, false},
+		{`SELECT approx_percentile(price, 50) FROM trades`, nil, false},
 	} {
 		if c.want == nil {
 			if _, err := query.Compile(c.text, func() *record.Schema { s, _ := record.SchemaOf[trade]("trades"); return s }()); err == nil {

@@ -28,6 +28,9 @@ const (
 	Last    // MaxBy, likewise
 	BoolAnd // whether every value is true
 	BoolOr  // whether any is
+
+	ApproxCountDistinct // about the number of different values, exact up to some hundred
+	ApproxPercentile    // about the value that a fraction of all values are not greater than
 )
 
 // names are those of SQL.
@@ -35,6 +38,7 @@ var names = [...]string{
 	Count: "count", Sum: "sum", Min: "min", Max: "max", Avg: "avg",
 	VarPop: "var_pop", VarSamp: "var_samp", StddevPop: "stddev_pop", StddevSamp: "stddev_samp",
 	MinBy: "min_by", MaxBy: "max_by", First: "first", Last: "last", BoolAnd: "bool_and", BoolOr: "bool_or",
+	ApproxCountDistinct: "approx_count_distinct", ApproxPercentile: "approx_percentile",
 }
 
 // String is the name in SQL.
@@ -59,7 +63,7 @@ func (k Kind) State() Kind {
 	return k
 }
 
-// A Value is a result: the bits of a float64, or the int64 of every other fixed type.
+// A Value is a result: the bits of a float64, the int64 of every other fixed type, or the place of a text, see Blocks.Bytes.
 type Value struct {
 	Bits uint64
 	Null bool
@@ -75,11 +79,16 @@ type Value struct {
 type Rows struct {
 	Base unsafe.Pointer
 	Off  []uint64
+
+	// Blocks are those of the table, for the functions whose states have one.
+	Blocks *Blocks
 }
 
-// Args are the values of a function's arguments for a stripe of records, a word each; see record.Column.Words.
+// Args are the values of a function's arguments for a stripe of records, a word each; see record.Column.Words. The word of a text is its place in Text, see
+// record.PlaceLong.
 type Args struct {
 	Words []uint64
+	Text  []byte
 	By    []uint64 // of the second argument, for the functions that have one
 
 	// Nulls has a word per record whose bit NullBit says that the value is NULL, and bit ByNullBit that the one of By is. Nil says
@@ -115,23 +124,39 @@ type Func interface {
 	Init(state []uint64)
 	// Update adds record i of the stripe to the state in row rows.Off[i]. count(*) has no argument and gets no Words.
 	Update(rows Rows, at uintptr, args Args)
-	// Merge adds the state from to state.
-	Merge(state, from []uint64)
+	// Merge adds the state from, whose blocks are in of, to state, whose are in blocks.
+	Merge(state, from []uint64, blocks, of *Blocks)
 	// Result is the value of a state.
-	Result(state []uint64) Value
+	Result(state []uint64, blocks *Blocks) Value
+}
+
+// Sided are functions whose states have a block beside the row.
+type Sided interface {
+	Func
+	// Blocks is where in a state the place of its block is; nil where it has none.
+	Blocks(state []uint64) *uint64
+	// Need bounds the bytes of blocks that adding records takes whose texts have so many bytes together.
+	Need(rows, textBytes int) int
+}
+
+// Drop gives the block of a state back. The state is not to be used any more but by Init.
+func Drop(f Func, state []uint64, blocks *Blocks) {
+	if place := BlockOf(f, state); place != nil {
+		blocks.give(*place)
+	}
 }
 
 // MergeRows adds partial states to rows: words has the words of the states, column-wise. It calls Merge for each, which is once per group
 // and flush, not once per record.
-// from is scratch: a local would be allocated, because Merge might keep it for all the compiler knows.
-func MergeRows(f Func, rows Rows, at uintptr, words [][]uint64, from *[MaxWords]uint64) {
+// of has their blocks. from is scratch: a local would be allocated, because Merge might keep it for all the compiler knows.
+func MergeRows(f Func, rows Rows, at uintptr, words [][]uint64, of *Blocks, from *[MaxWords]uint64) {
 	n := f.Words()
 	for i, off := range rows.Off {
 		for w := range n {
 			from[w] = words[w][i]
 		}
 		// In bounds: off is a row's place, which has n words at at.
-		f.Merge(unsafe.Slice((*uint64)(unsafe.Add(rows.Base, uintptr(off)+at)), n), from[:n])
+		f.Merge(unsafe.Slice((*uint64)(unsafe.Add(rows.Base, uintptr(off)+at)), n), from[:n], rows.Blocks, of)
 	}
 }
 
@@ -168,9 +193,11 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 			return intSum{s}, nil
 		}
 		return nil, bindError(k, arg, "bigint, double precision or decimal")
+	case (k == Min || k == Max) && arg == record.String:
+		return extremeText{max: k == Max}, nil
 	case k == Min || k == Max:
 		if !ordinal(arg) {
-			return nil, bindError(k, arg, "bigint, double precision, decimal or timestamp")
+			return nil, bindError(k, arg, "bigint, double precision, decimal, timestamp or text")
 		}
 		return extreme{typ: arg, max: k == Max, nullable: nullable}, nil
 	case state == VarPop:
@@ -181,13 +208,20 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 		}
 		return nil, bindError(k, arg, "bigint, double precision or decimal")
 	case byOrder:
-		if !ordinal(arg) && arg != record.Bool {
-			return nil, bindError(k, arg, "boolean, bigint, double precision, decimal or timestamp")
-		}
 		if by := args[1].Type; !ordinal(by) {
 			return nil, fmt.Errorf("agg: %v(%v) by %v is not defined, expected bigint, double precision, decimal or timestamp to choose by", k, arg, by)
 		}
+		if arg == record.String {
+			return chosenText{by: args[1].Type, max: state == MaxBy}, nil
+		}
 		return chosen{typ: arg, by: args[1].Type, max: state == MaxBy}, nil
+	case k == ApproxCountDistinct:
+		return distinct{typ: arg}, nil
+	case k == ApproxPercentile:
+		if !isFloat && !isInt {
+			return nil, bindError(k, arg, "bigint, double precision or decimal")
+		}
+		return percentile{typ: arg}, nil
 	default: // BoolAnd, BoolOr
 		if arg != record.Bool {
 			return nil, bindError(k, arg, "boolean")
@@ -211,13 +245,17 @@ func (r *Rows) word(i int, at uintptr) *uint64 {
 	return (*uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
 
-// words2, words3 and words6 are the 2, 3 and 6 words there.
+// words2, words3, words4 and words6 are the 2, 3, 4 and 6 words there.
 func (r *Rows) words2(i int, at uintptr) *[2]uint64 {
 	return (*[2]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
 
 func (r *Rows) words3(i int, at uintptr) *[3]uint64 {
 	return (*[3]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
+}
+
+func (r *Rows) words4(i int, at uintptr) *[4]uint64 {
+	return (*[4]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
 
 func (r *Rows) words6(i int, at uintptr) *[6]uint64 {

@@ -127,7 +127,7 @@ func testMerge(t *testing.T, what string, f Func, seed uint64, nullable bool, ty
 			nulls[i] |= uint64(rng.IntN(3)/2)<<5 | uint64(rng.IntN(3)/2)<<6
 		}
 	}
-	whole := f.Result(apply(f, rng, words, nulls, bys...))
+	whole := f.Result(apply(f, rng, words, nulls, bys...), nil)
 	merged, asBytes := make([]uint64, f.Words()), make([]uint64, f.Words())
 	f.Init(merged)
 	f.Init(asBytes)
@@ -140,19 +140,19 @@ func testMerge(t *testing.T, what string, f Func, seed uint64, nullable bool, ty
 	rng.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
 	var wire []byte
 	for _, p := range parts {
-		f.Merge(merged, p)
-		wire = AppendPartial(f, wire, p)
+		f.Merge(merged, p, nil, nil)
+		wire = AppendPartial(f, wire, p, nil)
 	}
 	var err error
 	for range parts {
-		if wire, err = MergePartial(f, asBytes, wire); err != nil {
+		if wire, err = MergePartial(f, asBytes, nil, wire); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if len(wire) > 0 {
 		t.Fatalf("%d bytes left", len(wire))
 	}
-	for how, got := range map[string]Value{"words": f.Result(merged), "bytes": f.Result(asBytes)} {
+	for how, got := range map[string]Value{"words": f.Result(merged, nil), "bytes": f.Result(asBytes, nil)} {
 		_, exact := f.(intVariance)
 		if _, ok := f.(chosen); ok {
 			exact = true
@@ -176,22 +176,22 @@ func TestSumOverflow(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	f := bind(t, Sum, record.Int64, false)
 	big := uint64(math.MaxInt64)
-	if v := f.Result(apply(f, rng, []uint64{big, big, -big, 5, -big}, nil)); v.Null || v.Bits != 5 {
+	if v := f.Result(apply(f, rng, []uint64{big, big, -big, 5, -big}, nil), nil); v.Null || v.Bits != 5 {
 		t.Errorf("%+v, expected 5", v)
 	}
-	if v := f.Result(apply(f, rng, []uint64{big, 1}, nil)); !v.Null || !v.Overflow {
+	if v := f.Result(apply(f, rng, []uint64{big, 1}, nil), nil); !v.Null || !v.Overflow {
 		t.Errorf("%+v, expected an overflow", v)
 	}
 	least := uint64(1) << 63
-	if v := f.Result(apply(f, rng, []uint64{least}, nil)); v.Null || v.Bits != least {
+	if v := f.Result(apply(f, rng, []uint64{least}, nil), nil); v.Null || v.Bits != least {
 		t.Errorf("%+v, expected the least bigint", v)
 	}
 	d := bind(t, Sum, record.DecimalOf(18, 2), false)
-	if v := d.Result(apply(d, rng, []uint64{1e18 - 1, 1}, nil)); !v.Overflow {
+	if v := d.Result(apply(d, rng, []uint64{1e18 - 1, 1}, nil), nil); !v.Overflow {
 		t.Errorf("%+v, expected an overflow: 19 digits", v)
 	}
 	a := bind(t, Avg, record.Int64, false)
-	if v := a.Result(apply(a, rng, []uint64{big, big, big}, nil)); math.Float64frombits(v.Bits) != math.MaxInt64 {
+	if v := a.Result(apply(a, rng, []uint64{big, big, big}, nil), nil); math.Float64frombits(v.Bits) != math.MaxInt64 {
 		t.Errorf("the average is %v", math.Float64frombits(v.Bits))
 	}
 }
@@ -204,7 +204,7 @@ func TestFloatSum(t *testing.T) {
 	for range 1000 {
 		words = append(words, math.Float64bits(1e16), math.Float64bits(1), math.Float64bits(-1e16))
 	}
-	if v := math.Float64frombits(f.Result(apply(f, rng, words, nil)).Bits); v != 1000 {
+	if v := math.Float64frombits(f.Result(apply(f, rng, words, nil), nil).Bits); v != 1000 {
 		t.Errorf("%v, expected 1000", v)
 	}
 }
@@ -250,10 +250,10 @@ func everyCut(f Func, in []float64, got func(v Value, how string)) {
 		for cut := range len(words) + 1 {
 			a, b := apply(f, rng, words[:cut], nil), apply(f, rng, words[cut:], nil)
 			c := slices.Clone(a)
-			f.Merge(a, b)
-			f.Merge(b, c)
-			got(f.Result(a), fmt.Sprintf("turned by %d, cut at %d", turn, cut))
-			got(f.Result(b), fmt.Sprintf("turned by %d, cut at %d, the second part first", turn, cut))
+			f.Merge(a, b, nil, nil)
+			f.Merge(b, c, nil, nil)
+			got(f.Result(a, nil), fmt.Sprintf("turned by %d, cut at %d", turn, cut))
+			got(f.Result(b, nil), fmt.Sprintf("turned by %d, cut at %d, the second part first", turn, cut))
 		}
 	}
 }
@@ -295,16 +295,16 @@ func testNulls(t *testing.T, typ record.Type, words []uint64, nine uint64) {
 		if k == MinBy || k == First {
 			by[0] = 0
 		}
-		if v := f.Result(apply(f, rng, words, nulls, by...)); v.Null != (want == null) || !v.Null && v.Bits != want {
+		if v := f.Result(apply(f, rng, words, nulls, by...), nil); v.Null != (want == null) || !v.Null && v.Bits != want {
 			t.Errorf("%v: %+v, expected %d", k, v, want)
 		}
-		if v := f.Result(apply(f, rng, words[:1], nulls, by[0])); v.Null != (k != Count) || v.Bits != 0 {
+		if v := f.Result(apply(f, rng, words[:1], nulls, by[0]), nil); v.Null != (k != Count) || v.Bits != 0 {
 			t.Errorf("%v of NULLs: %+v", k, v)
 		}
-		if v := f.Result(apply(f, rng, words, nil, by...)); v.Null {
+		if v := f.Result(apply(f, rng, words, nil, by...), nil); v.Null {
 			t.Errorf("%v of a batch without NULLs: %+v", k, v)
 		}
-		if v := f.Result(apply(f, rng, nil, nil)); v.Null != (k != Count) {
+		if v := f.Result(apply(f, rng, nil, nil), nil); v.Null != (k != Count) {
 			t.Errorf("%v of nothing: %+v", k, v)
 		}
 	}
@@ -338,7 +338,7 @@ func TestBool(t *testing.T) {
 				}
 				f := bind(t, k, record.Bool, nullable)
 				got := "n"
-				if v := f.Result(apply(f, rng, words, nulls)); !v.Null {
+				if v := f.Result(apply(f, rng, words, nulls), nil); !v.Null {
 					got = "ft"[v.Bits : v.Bits+1]
 				}
 				if got != want {
@@ -408,7 +408,7 @@ func TestChosen(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				v := f.Result(apply(f, rng, words, nulls, by...))
+				v := f.Result(apply(f, rng, words, nulls, by...), nil)
 				var got any
 				switch {
 				case v.Null:
@@ -436,7 +436,6 @@ func TestBindFaults(t *testing.T) {
 		{Sum, []record.Type{record.String}, "agg: sum(text) is not defined, expected bigint"},
 		{Avg, []record.Type{record.Timestamp}, "agg: avg(timestamp) is not defined"},
 		{Min, []record.Type{record.Bool}, "agg: min(boolean) is not defined"},
-		{Max, []record.Type{record.String}, "agg: max(text) is not defined"},
 		{Max, []record.Type{record.Int64, record.Int64}, "agg: max takes one column"},
 		{Count, []record.Type{record.Int64, record.Int64}, "agg: count takes one column"},
 		{StddevPop, []record.Type{record.Timestamp}, "agg: stddev_pop(timestamp) is not defined, expected bigint"},
@@ -445,7 +444,6 @@ func TestBindFaults(t *testing.T) {
 		{BoolOr, nil, "agg: bool_or needs a column"},
 		{First, nil, "agg: first needs a column"},
 		{MinBy, []record.Type{record.Int64}, "agg: min_by needs a second column"},
-		{MaxBy, []record.Type{record.String, record.Int64}, "agg: max_by(text) is not defined"},
 		{Last, []record.Type{record.Int64, record.String}, "agg: last(bigint) by text is not defined"},
 		{Last, []record.Type{record.Int64, record.Bool}, "agg: last(bigint) by boolean is not defined"},
 		{0, []record.Type{record.Int64}, "agg: Kind(0) is not an aggregate function"},
@@ -464,15 +462,15 @@ func TestBindFaults(t *testing.T) {
 // Goal: a partial state that is cut off, of another version or function, is refused and changes nothing.
 func TestPartialFaults(t *testing.T) {
 	f := bind(t, Avg, record.Int64, false)
-	good := AppendPartial(f, nil, []uint64{1, 0, 1})
-	other := AppendPartial(bind(t, Sum, record.Int64, false), nil, []uint64{1, 0})
+	good := AppendPartial(f, nil, []uint64{1, 0, 1}, nil)
+	other := AppendPartial(bind(t, Sum, record.Int64, false), nil, []uint64{1, 0}, nil)
 	bad := [][]byte{other, append([]byte{99}, good[1:]...)}
 	for i := range good {
 		bad = append(bad, good[:i])
 	}
 	for _, b := range bad {
 		state := []uint64{5, 0, 2}
-		if _, err := MergePartial(f, state, b); err == nil || state[0] != 5 || state[2] != 2 {
+		if _, err := MergePartial(f, state, nil, b); err == nil || state[0] != 5 || state[2] != 2 {
 			t.Errorf("%x: %v, state %v", b, err, state)
 		}
 	}

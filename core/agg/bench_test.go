@@ -40,7 +40,7 @@ func BenchmarkUpdate(b *testing.B) {
 						words[i] &= 1
 					}
 				}
-				rows := Rows{unsafe.Pointer(&state[0]), off}
+				rows := Rows{Base: unsafe.Pointer(&state[0]), Off: off}
 				b.ReportAllocs()
 				for b.Loop() {
 					f.Update(rows, 0, Args{Words: words, By: by})
@@ -66,7 +66,7 @@ func BenchmarkVarianceResult(b *testing.B) {
 			state := apply(f, rand.New(rand.NewPCG(1, 1)), c.words, nil)
 			b.ReportAllocs()
 			for b.Loop() {
-				f.Result(state)
+				f.Result(state, nil)
 			}
 		})
 	}

@@ -58,7 +58,7 @@ func (t truth) updateNullable(rows Rows, at uintptr, args Args) {
 	}
 }
 
-func (t truth) Merge(state, from []uint64) {
+func (t truth) Merge(state, from []uint64, _, _ *Blocks) {
 	if t.or {
 		state[0] |= from[0]
 	} else {
@@ -69,7 +69,7 @@ func (t truth) Merge(state, from []uint64) {
 	}
 }
 
-func (t truth) Result(state []uint64) Value {
+func (t truth) Result(state []uint64, _ *Blocks) Value {
 	if t.nullable && state[1] == 0 {
 		return Value{Null: true}
 	}

@@ -72,11 +72,11 @@ func least(p *[3]uint64, by, rank, v uint64) {
 	}
 }
 
-func (chosen) Merge(state, from []uint64) {
+func (chosen) Merge(state, from []uint64, _, _ *Blocks) {
 	least((*[3]uint64)(state), from[0], from[1], from[2])
 }
 
-func (c chosen) Result(state []uint64) Value {
+func (c chosen) Result(state []uint64, _ *Blocks) Value {
 	if state[1] != rankValue {
 		return Value{Null: true}
 	}

@@ -13,7 +13,7 @@
 //	AppendPartial, MergePartial   the same across chunks, processes and disks: bytes, versioned
 //	Result      reads the value of a state
 //
-// A state is a fixed number of words without pointers. Partial states commute and associate: records may be added in any
+// A state is a fixed number of words without pointers. What does not fit, a text or a sketch, lies in a block beside the rows (Blocks), and the state has its place. Partial states commute and associate: records may be added in any
 // order, in any grouping, on any number of cores, and integers and decimals come out bit for bit the same; float sums
 // are compensated (Neumaier) and agree within 1e-13, float variances are kept in twice the precision and agree as well. What min_by and
 // max_by choose does not depend on order at all.
@@ -42,8 +42,12 @@
 // the minimum, the maximum or the average of none is NULL, as are bool_and and bool_or; their count is 0. A variance always counts: of
 // one value it is 0 for the population and NULL for a sample.
 //
+// # Sketches
+//
+// approx_count_distinct keeps a set of hashes up to 384 different values and HyperLogLog's registers behind that; approx_percentile keeps counts of buckets that are
+// 1/64 of their lower bound wide. What they say depends on the set of values only, not on their order nor on how they were spread.
+//
 // # What is not done
 //
-// Text: min, max, min_by and max_by of text are refused by Bind, since a state has no place for bytes. Minimum and maximum of booleans
-// are refused as in PostgreSQL; bool_or and bool_and are those.
+// Minimum and maximum of booleans are refused as in PostgreSQL; bool_or and bool_and are those. min_by and max_by do not choose by text.
 package agg

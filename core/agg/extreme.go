@@ -89,14 +89,14 @@ func (e extreme) better(a, b uint64) uint64 {
 	return uint64(min(int64(a), int64(b)))
 }
 
-func (e extreme) Merge(state, from []uint64) {
+func (e extreme) Merge(state, from []uint64, _, _ *Blocks) {
 	state[0] = e.better(state[0], from[0])
 	if e.nullable {
 		state[1] += from[1]
 	}
 }
 
-func (e extreme) Result(state []uint64) Value {
+func (e extreme) Result(state []uint64, _ *Blocks) Value {
 	if e.nullable && state[1] == 0 {
 		return Value{Null: true}
 	}

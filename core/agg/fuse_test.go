@@ -96,13 +96,13 @@ func testFuse(t *testing.T) {
 					if p.Arg >= 0 {
 						a.Words = args[p.Arg]
 					}
-					p.Func.Update(Rows{unsafe.Pointer(&state[0]), off}, uintptr(8*(keyWords+p.Word)), a)
+					p.Func.Update(Rows{Base: unsafe.Pointer(&state[0]), Off: off}, uintptr(8*(keyWords+p.Word)), a)
 				}
 			}
 			update(twin, placed)
 			update(state, rest)
 			for i := range fused {
-				fused[i].Update(Rows{unsafe.Pointer(&state[0]), off}, uintptr(8*keyWords), args[fused[i].Arg])
+				fused[i].Update(Rows{Base: unsafe.Pointer(&state[0]), Off: off}, uintptr(8*keyWords), args[fused[i].Arg])
 			}
 		}
 		if !slices.Equal(state, twin) {
@@ -142,7 +142,7 @@ func BenchmarkFused(b *testing.B) {
 		off[i] = uint64(rand.IntN(groups) * width * 8)
 		args[i] = rand.Uint64()
 	}
-	rows := Rows{unsafe.Pointer(&state[0]), off}
+	rows := Rows{Base: unsafe.Pointer(&state[0]), Off: off}
 	report := func(b *testing.B) { b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record") }
 	b.Run("impl=separate", func(b *testing.B) {
 		for b.Loop() {

@@ -3,23 +3,35 @@ package agg
 import (
 	"encoding/binary"
 	"fmt"
+	"unsafe"
 )
 
 // partialVersion is the first byte of every partial state. It changes whenever the words of any state do.
-const partialVersion = 1
+const partialVersion = 2
 
-// AppendPartial appends a state of f as bytes: the version, the number of words, the words in little-endian order.
-func AppendPartial(f Func, to []byte, state []uint64) []byte {
+// AppendPartial appends a state of f, whose block is in blocks, as bytes: the version, the number of words, the words in little-endian order, the bytes of the block.
+func AppendPartial(f Func, to []byte, state []uint64, blocks *Blocks) []byte {
 	to = append(to, partialVersion, byte(f.Words()))
 	for _, w := range state[:f.Words()] {
 		to = binary.LittleEndian.AppendUint64(to, w)
 	}
+	if place := BlockOf(f, state); place != nil {
+		to = append(to, blocks.Bytes(*place)...)
+	}
 	return to
+}
+
+// BlockOf is where in a state the place of its block is; nil where it has none.
+func BlockOf(f Func, state []uint64) *uint64 {
+	if s, ok := f.(Sided); ok {
+		return s.Blocks(state)
+	}
+	return nil
 }
 
 // MergePartial adds the partial state that partial begins with to state and returns what is behind it. The error says
 // that the bytes are cut off, of another version or of another function; state is unchanged then.
-func MergePartial(f Func, state []uint64, partial []byte) (rest []byte, err error) {
+func MergePartial(f Func, state []uint64, blocks *Blocks, partial []byte) (rest []byte, err error) {
 	if len(partial) < 2 {
 		return nil, fmt.Errorf("agg: partial state of %d bytes, expected at least 2", len(partial))
 	}
@@ -38,6 +50,22 @@ func MergePartial(f Func, state []uint64, partial []byte) (rest []byte, err erro
 	for i := range from {
 		from[i] = binary.LittleEndian.Uint64(partial[8*i:])
 	}
-	f.Merge(state, from)
-	return partial[8*n:], nil
+	partial = partial[8*n:]
+	place := BlockOf(f, from)
+	if place == nil {
+		f.Merge(state, from, blocks, nil)
+		return partial, nil
+	}
+	size := blockLen(*place)
+	if len(partial) < size {
+		return nil, fmt.Errorf("agg: partial state cut off after %d of the %d bytes of its block", len(partial), size)
+	}
+	block := make([]uint64, LineBytes/8+(size+7)/8) // a line in front: there is no block 0
+	for i, c := range partial[:size] {
+		block[LineBytes/8+i/8] |= uint64(c) << (i % 8 * 8)
+	}
+	*place = PlaceBlock(1, size)
+	of := Lent(unsafe.Pointer(&block[0]))
+	f.Merge(state, from, blocks, &of)
+	return partial[size:], nil
 }

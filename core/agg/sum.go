@@ -75,14 +75,14 @@ func add128(p *[2]uint64, lo, hi uint64) {
 	p[1] += hi + carry
 }
 
-func (s intSum) Merge(state, from []uint64) {
+func (s intSum) Merge(state, from []uint64, _, _ *Blocks) {
 	add128((*[2]uint64)(state), from[0], from[1])
 	if s.counted() {
 		state[2] += from[2]
 	}
 }
 
-func (s intSum) Result(state []uint64) Value {
+func (s intSum) Result(state []uint64, _ *Blocks) Value {
 	if s.counted() && state[2] == 0 {
 		return Value{Null: true}
 	}
@@ -159,7 +159,7 @@ func addFloat(p *[2]uint64, x float64) {
 	p[1] = math.Float64bits(math.Float64frombits(p[1]) + lost)
 }
 
-func (s floatSum) Merge(state, from []uint64) {
+func (s floatSum) Merge(state, from []uint64, _, _ *Blocks) {
 	p := (*[2]uint64)(state)
 	addFloat(p, math.Float64frombits(from[0]))
 	p[1] = math.Float64bits(math.Float64frombits(p[1]) + math.Float64frombits(from[1]))
@@ -168,7 +168,7 @@ func (s floatSum) Merge(state, from []uint64) {
 	}
 }
 
-func (s floatSum) Result(state []uint64) Value {
+func (s floatSum) Result(state []uint64, _ *Blocks) Value {
 	if s.counted() && state[2] == 0 {
 		return Value{Null: true}
 	}

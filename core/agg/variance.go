@@ -82,7 +82,7 @@ func add192(p *[3]uint64, lo, mid, hi uint64) {
 	p[2] += hi + carry
 }
 
-func (s intVariance) Merge(state, from []uint64) {
+func (s intVariance) Merge(state, from []uint64, _, _ *Blocks) {
 	p, q := (*[6]uint64)(state), (*[6]uint64)(from)
 	p[0] += q[0]
 	add128((*[2]uint64)(p[1:]), q[1], q[2])
@@ -90,7 +90,7 @@ func (s intVariance) Merge(state, from []uint64) {
 }
 
 // Result is (n*squares - sum^2) / (n * divisor * 10^(2*scale)), rounded once.
-func (s intVariance) Result(state []uint64) Value {
+func (s intVariance) Result(state []uint64, _ *Blocks) Value {
 	if s.none(state) {
 		return Value{Null: true}
 	}

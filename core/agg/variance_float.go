@@ -40,7 +40,7 @@ func (s floatVariance) Update(rows Rows, at uintptr, args Args) {
 	}
 }
 
-func (s floatVariance) Merge(state, from []uint64) {
+func (s floatVariance) Merge(state, from []uint64, _, _ *Blocks) {
 	p, q := (*[6]uint64)(state), (*[6]uint64)(from)
 	if p[0] == 0 {
 		*p = *q
@@ -64,7 +64,7 @@ func (s floatVariance) Merge(state, from []uint64) {
 }
 
 // Result is (n*squares - sum^2) / (n * divisor).
-func (s floatVariance) Result(state []uint64) Value {
+func (s floatVariance) Result(state []uint64, _ *Blocks) Value {
 	if s.none(state) {
 		return Value{Null: true}
 	}

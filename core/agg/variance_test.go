@@ -57,7 +57,7 @@ func TestExactVariance(t *testing.T) {
 				want = math.Sqrt(want)
 			}
 			f := bind(t, k, typ, false)
-			if got := math.Float64frombits(f.Result(apply(f, rng, words, nil)).Bits); got != want {
+			if got := math.Float64frombits(f.Result(apply(f, rng, words, nil), nil).Bits); got != want {
 				t.Fatalf("seed %d: %v(%v) is %v, expected %v", seed, k, typ, got, want)
 			}
 		}
@@ -71,9 +71,9 @@ func TestVarianceRange(t *testing.T) {
 	f := bind(t, VarPop, record.Int64, false)
 	state := apply(f, rng, []uint64{1 << 63, 0}, nil)
 	for range 61 {
-		f.Merge(state, append([]uint64(nil), state...))
+		f.Merge(state, append([]uint64(nil), state...), nil, nil)
 	}
-	if got := math.Float64frombits(f.Result(state).Bits); state[0] != 1<<62 || got != math.Ldexp(1, 124) {
+	if got := math.Float64frombits(f.Result(state, nil).Bits); state[0] != 1<<62 || got != math.Ldexp(1, 124) {
 		t.Errorf("%v of %d values, expected 2^124 = %v", got, state[0], math.Ldexp(1, 124))
 	}
 }
@@ -115,10 +115,10 @@ func TestFloatVariance(t *testing.T) {
 			}
 			for len(parts) > 1 {
 				i := rng.IntN(len(parts) - 1)
-				f.Merge(parts[i], parts[i+1])
+				f.Merge(parts[i], parts[i+1], nil, nil)
 				parts = append(parts[:i+1], parts[i+2:]...)
 			}
-			got := math.Float64frombits(f.Result(parts[0]).Bits)
+			got := math.Float64frombits(f.Result(parts[0], nil).Bits)
 			off := math.Abs(got-want) / want
 			if worst = max(worst, off); !(off <= 3e-16) && got != want {
 				t.Fatalf("seed %d: %v, expected %v (%.1g)", seed, got, want, off)

@@ -31,11 +31,12 @@ const (
 
 // A Twins is what the tables of one partition have in common: memory that is charged for several of them as soon as one has it, so that an
 // image does not fail for lack of memory.
-type Twins struct{ rows, index, heap, touched *arena.Share }
+type Twins struct{ rows, index, heap, touched, blocks, noted *arena.Share }
 
 // NewTwins is for so many tables, charged to a budget.
 func NewTwins(budget *arena.Budget, tables int) *Twins {
-	return &Twins{arena.NewShare(budget, tables), arena.NewShare(budget, tables), arena.NewShare(budget, tables), arena.NewShare(budget, tables)}
+	share := func() *arena.Share { return arena.NewShare(budget, tables) }
+	return &Twins{share(), share(), share(), share(), share(), share()}
 }
 
 // twin is what a table knows of its twins.
@@ -83,6 +84,9 @@ func (t *Table) noted(words int) []uint64 {
 func (t *Table) Live() {
 	t.tracks = t.touched != nil && t.used*int(t.rowBytes) > wholeBytes
 	t.trackRoom()
+	if t.side != nil {
+		t.side.live()
+	}
 }
 
 // trackRoom makes room to note what is touched. Where there is no memory for that nothing is noted, and twins copy everything.
@@ -106,6 +110,9 @@ func (t *Table) Freeze(others func(yield func(*Table) bool)) {
 	}
 	clear(notes)
 	t.tracks = false
+	if t.side != nil {
+		t.side.freeze(others)
+	}
 }
 
 // Follow begins to catch up with a twin that is frozen. The error says that there is no memory for it; nothing has changed then.
@@ -121,6 +128,11 @@ func (t *Table) Follow(from *Table) error {
 			return fmt.Errorf("table: the long strings of a twin of %d groups: %w", from.used, err)
 		}
 	}
+	if t.side != nil {
+		if err := t.side.follow(from.side); err != nil {
+			return err
+		}
+	}
 	t.base = t.rows.Base()
 	t.old, t.next, t.indexed = t.used, 0, 0
 	t.wholeIndex = (from.used-t.used)*insertCost > from.indexBytes()
@@ -134,6 +146,9 @@ const insertCost = 400
 func (t *Table) Prepare(live *Table) {
 	t.rows.Match(live.rows)
 	t.buckets.region.Match(live.buckets.region)
+	if t.side != nil {
+		t.side.lines.Match(live.side.lines)
+	}
 }
 
 // indexBytes is the size of the index.
@@ -202,6 +217,12 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 	}
 	if copied >= most {
 		return copied, false, nil
+	}
+	if t.side != nil {
+		n, done := t.side.catchUp(from.side, most-copied)
+		if copied += n; !done {
+			return copied, false, nil
+		}
 	}
 	if t.touched != nil {
 		notes := t.noted(t.noteWords(t.used)) // those on new rows are left

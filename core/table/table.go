@@ -34,6 +34,9 @@ type Memory struct {
 	// Of a table that has twins, which is charged there. Extra says that it is one more than they are for.
 	Twins *Twins
 	Extra bool
+
+	// Blocks says that states have blocks beside the rows; see package agg.
+	Blocks bool
 }
 
 // A Table is the groups of one partition.
@@ -56,6 +59,8 @@ type Table struct {
 
 	heap     *arena.Region // the bytes of long strings, nil where there can be none
 	heapUsed int
+
+	side *side // the blocks of states, nil where they have none
 
 	twin
 
@@ -116,6 +121,11 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 			return nil, err
 		}
 	}
+	if memory.Blocks {
+		if t.side, err = newSide(t, memory, region); err != nil {
+			return nil, err
+		}
+	}
 	t.all = true
 	t.near.reset()
 	return t, nil
@@ -134,6 +144,9 @@ func (t *Table) Free() {
 	if t.touched != nil {
 		t.touched.Free()
 	}
+	if t.side != nil {
+		t.side.free()
+	}
 }
 
 // Reset takes all groups out and keeps the memory. What its twins have it does not know any more.
@@ -143,6 +156,9 @@ func (t *Table) Reset() {
 	t.buckets.count, t.buckets.split = 0, 0
 	t.used, t.heapUsed = 0, 0
 	t.shed, t.err = 0, nil
+	if t.side != nil {
+		t.side.reset()
+	}
 }
 
 // RowWords is the number of words that a row takes which has so many: a row that fits a cache line does not lie across two.
@@ -167,11 +183,28 @@ func (t *Table) Bytes() int {
 	if t.touched != nil {
 		n += t.touched.Len()
 	}
+	if t.side != nil {
+		n += t.side.bytes()
+	}
 	return n
 }
 
-// Used is about the memory that the groups at hand need: of rows, index and heap.
-func (t *Table) Used() int { return t.used*(int(t.rowBytes)+2*bucketSize/splitLoad) + t.heapUsed }
+// Used is about the memory that the groups at hand need: of rows, index, heap and blocks.
+func (t *Table) Used() int {
+	n := t.used*(int(t.rowBytes)+2*bucketSize/splitLoad) + t.heapUsed
+	if t.side != nil {
+		n += t.side.blocks.Lines() * agg.LineBytes
+	}
+	return n
+}
+
+// Blocks are those of the states; nil where they have none. They are valid as long as the table.
+func (t *Table) Blocks() *agg.Blocks {
+	if t.side == nil {
+		return nil
+	}
+	return &t.side.blocks
+}
 
 // Shed is the number of records that found no room for a new group, and why: nil where there are none.
 func (t *Table) Shed() (records uint64, err error) { return t.shed, t.err }
@@ -254,7 +287,7 @@ func (t *Table) FindOrCreate(hashes []uint64, words [][]uint64, heap []byte, off
 	if t.tracks {
 		t.touch(off)
 	}
-	return agg.Rows{Base: t.base, Off: off}
+	return agg.Rows{Base: t.base, Off: off, Blocks: t.Blocks()}
 }
 
 // compare looks whether the rows at off have the keys, and leaves the numbers of those that have not in t.misses.
@@ -413,6 +446,9 @@ func (t *Table) reserve(n int) {
 		t.trackRoom()
 	}
 	t.rows.Ahead((t.used + 1) * int(t.rowBytes))
+	if t.side != nil {
+		t.side.ahead()
+	}
 	if t.buckets.count > 0 {
 		t.buckets.grow(t, n)
 	} else if !t.near.grow(t, need) {
@@ -420,10 +456,13 @@ func (t *Table) reserve(n int) {
 	}
 }
 
-// Room makes room for n more groups with so many bytes of long strings together, and says whether there is.
-func (t *Table) Room(n, longBytes int) bool {
+// Room makes room for n more groups with so many bytes of long strings together, and for so many bytes of blocks; it says whether there is.
+func (t *Table) Room(n, longBytes, blockBytes int) bool {
 	t.reserve(n)
-	if longBytes > 0 && (t.heapUsed+longBytes > MaxHeap || t.heap.Grow(t.heapUsed+longBytes) != nil) {
+	if t.side != nil && !t.side.roomFor(blockBytes) {
+		return false
+	}
+	if longBytes > 0 && t.heap != nil && (t.heapUsed+longBytes > MaxHeap || t.heap.Grow(t.heapUsed+longBytes) != nil) {
 		return false
 	}
 	return t.room-t.used >= n

@@ -80,6 +80,7 @@ func New(seed uint64, readers int) *Case {
 			c.Keys = append(c.Keys, fields[i].Name)
 		}
 	}
+	domain := 1 << rng.IntN(10) // values of a column
 	c.Aggregates = []Aggregate{{"a0", "count", "", ""}}
 	for range 1 + rng.IntN(8) {
 		f := fields[rng.IntN(len(fields))]
@@ -91,14 +92,19 @@ func New(seed uint64, readers int) *Case {
 			funcs = []string{"count", "min", "max"}
 		case f.Type == record.Bool:
 			funcs = []string{"count", "bool_and", "bool_or"}
+		case f.Type == record.String:
+			funcs = []string{"count", "min", "max"}
+		}
+		if domain <= 256 { // so few are counted exactly
+			funcs = append(funcs, "approx_count_distinct")
 		}
 		a := Aggregate{fmt.Sprintf("a%d", len(c.Aggregates)), funcs[rng.IntN(len(funcs))], f.Name, ""}
-		if by := fields[rng.IntN(len(fields))]; f.Type != record.String && (isNumber(by.Type) || by.Type == record.Timestamp) && rng.IntN(3) == 0 {
+		if by := fields[rng.IntN(len(fields))]; (isNumber(by.Type) || by.Type == record.Timestamp) && rng.IntN(3) == 0 {
 			a.Func, a.By = []string{"min_by", "max_by", "first", "last"}[rng.IntN(4)], by.Name
 		}
 		c.Aggregates = append(c.Aggregates, a)
 	}
-	c.fill(rng, readers)
+	c.fill(rng, readers, domain)
 	return c
 }
 
@@ -107,8 +113,7 @@ func isNumber(t record.Type) bool {
 }
 
 // fill makes the batches and the groups.
-func (c *Case) fill(rng *rand.Rand, readers int) {
-	domain := 1 << rng.IntN(10) // values of a column
+func (c *Case) fill(rng *rand.Rand, readers, domain int) {
 	groups := map[string]*group{}
 	if len(c.Keys) == 0 {
 		groups[""] = newGroup(c, nil)
@@ -269,6 +274,12 @@ func (g *group) line(c *Case) string {
 			out = append(out, strconv.Itoa(g.rows))
 		case a.Func == "count":
 			out = append(out, strconv.Itoa(len(g.values[i])))
+		case a.Func == "approx_count_distinct":
+			different := map[string]bool{}
+			for _, v := range g.values[i] {
+				different[Text(v)] = true
+			}
+			out = append(out, strconv.Itoa(len(different)))
 		case len(g.values[i]) == 0:
 			out = append(out, Null)
 		default:
@@ -408,6 +419,8 @@ func compare(a, b any) int {
 		return sign(a.Unscaled < b.(record.Decimal).Unscaled, a.Unscaled > b.(record.Decimal).Unscaled)
 	case time.Time:
 		return a.Compare(b.(time.Time))
+	case string:
+		return strings.Compare(a, b.(string))
 	case float64:
 		b := b.(float64)
 		if a != a || b != b {

@@ -1,0 +1,207 @@
+package agg
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/velo-engine/velo/record"
+)
+
+const (
+	// A bucket has all values with the same sign, the same exponent and the same first six bits of the fraction: it is 1/64 of its
+	// lower bound wide at most, so its middle is within 1/128 of any value in it.
+	bucketShift = 52 - 6
+
+	// countBits is how many bits of a slot are the count of its bucket; the others are the bucket, never 0.
+	countBits = 46
+	countMask = 1<<countBits - 1
+	keyBias   = 1<<17 + 1 // buckets are -1<<17 ... 1<<17-1, their keys from 1 on
+
+	// maxBuckets bounds the buckets of a group. Where values fall into more, the lowest are one.
+	maxSlots   = 2048
+	maxBuckets = maxSlots * 7 / 8
+)
+
+// MaxPercentileError is how far a result of approx_percentile is from the exact one at most, relative to that.
+const MaxPercentileError = 1.0 / 128
+
+// percentile is about the least value that so much of all values are not greater than: it counts values in buckets whose width grows with them, as
+// DDSketch does (Masson, Rim, Lee: DDSketch, 2019) and HdrHistogram, whose buckets these are: the first bits of a float64. More than maxBuckets are never kept:
+// then the lowest are one, which is wrong for low percentiles of values that span more than eight decades, and never for others. The buckets
+// that are kept depend on the values only, not on their order.
+//
+// State: the place of the block, the number of buckets, the key of the lowest of them when there are maxBuckets. A slot of the block is the key of a bucket
+// and its count: open addressing with linear probing, 0 is a free slot.
+type percentile struct {
+	typ      record.Type
+	fraction float64
+}
+
+// WithFraction is f, an approximate percentile, for that fraction, 0 to 1. All fractions of an argument read the same state.
+func WithFraction(f Func, fraction float64) (Func, error) {
+	p, ok := f.(percentile)
+	switch {
+	case !ok && fraction == 0:
+		return f, nil
+	case !ok:
+		return nil, fmt.Errorf("agg: a fraction, %v, for a function that takes none", fraction)
+	case !(fraction >= 0 && fraction <= 1):
+		return nil, fmt.Errorf("agg: approx_percentile at %v, expected 0 to 1", fraction)
+	}
+	p.fraction = fraction
+	return p, nil
+}
+
+func (percentile) Type() record.Type   { return record.Float64 }
+func (percentile) Words() int          { return 3 }
+func (percentile) Init(state []uint64) { state[0], state[1], state[2] = 0, 0, 0 }
+
+func (percentile) Blocks(s []uint64) *uint64 { return &s[0] }
+
+func (percentile) Need(rows, _ int) int { return rows * 2 * 8 * maxSlots }
+
+func (f percentile) Update(rows Rows, at uintptr, args Args) {
+	scale := 1.0
+	if f.typ.IsDecimal() {
+		scale = float64(record.Pow10[f.typ.Scale()])
+	}
+	for i, w := range args.Words[:len(rows.Off)] {
+		if args.Nulls != nil && args.null(i) == 1 {
+			continue
+		}
+		if f.typ != record.Float64 {
+			w = math.Float64bits(float64(int64(w)) / scale)
+		}
+		f.add(rows.words3(i, at), uint64(ordered(w)>>bucketShift+keyBias), 1, rows.Blocks)
+	}
+}
+
+// add adds so many values of a bucket.
+func (f percentile) add(p *[3]uint64, key, n uint64, b *Blocks) {
+	if p[1] == maxBuckets && key < p[2] {
+		key = p[2]
+	}
+	slots := b.words(p[0])
+	if len(slots) > 0 {
+		at := findBucket(slots, key)
+		switch {
+		case slots[at] != 0:
+			count := min(slots[at]&countMask+n, countMask)
+			slots[at] = key<<countBits | count
+			b.touch(p[0], 8*at, 8)
+			return
+		case int(p[1]) < len(slots)*7/8:
+			slots[at] = key<<countBits | n
+			b.touch(p[0], 8*at, 8)
+			if p[1]++; p[1] == maxBuckets {
+				p[2] = slices.MinFunc(slots, freeLast) >> countBits
+			}
+			return
+		case p[1] == maxBuckets:
+			count := f.takeLowest(p, b)
+			f.add(p, key, n, b)
+			f.add(p, p[2], count, b) // to the one that is the lowest now
+			return
+		}
+	}
+	old := p[0]
+	place := b.alloc(max(LineBytes, 2*blockLen(old)))
+	if place == 0 {
+		return
+	}
+	slots = b.words(place)
+	clear(slots)
+	for _, s := range b.words(old) { // where it is now: the memory may have moved
+		if s != 0 {
+			slots[findBucket(slots, s>>countBits)] = s
+		}
+	}
+	b.give(old)
+	p[0] = place
+	f.add(p, key, n, b)
+}
+
+// freeLast orders slots by their keys, free ones behind all others.
+func freeLast(a, b uint64) int { return cmp.Compare(a-1, b-1) }
+
+// takeLowest takes the lowest bucket out, for another to have room, and returns its count.
+func (percentile) takeLowest(p *[3]uint64, b *Blocks) (count uint64) {
+	slots := b.words(p[0])
+	var left [maxBuckets - 1]uint64
+	n := 0
+	for _, s := range slots {
+		switch {
+		case s == 0:
+		case s>>countBits == p[2]:
+			count = s & countMask
+		default:
+			left[n] = s
+			n++
+		}
+	}
+	clear(slots)
+	for _, s := range left {
+		slots[findBucket(slots, s>>countBits)] = s
+	}
+	b.touch(p[0], 0, blockLen(p[0]))
+	p[1]--
+	return count
+}
+
+// findBucket is where the slot of a key is, or would be.
+func findBucket(slots []uint64, key uint64) int {
+	mask := uint64(len(slots) - 1)
+	at := key * 0x9e3779b97f4a7c15 >> 32 & mask
+	for slots[at] != 0 && slots[at]>>countBits != key {
+		at = (at + 1) & mask
+	}
+	return int(at)
+}
+
+func (f percentile) Merge(state, from []uint64, b, of *Blocks) {
+	for _, s := range of.words(from[0]) {
+		if s != 0 {
+			f.add((*[3]uint64)(state), s>>countBits, s&countMask, b)
+		}
+	}
+}
+
+func (f percentile) Result(state []uint64, b *Blocks) Value {
+	var all [maxBuckets]uint64
+	n, total := 0, uint64(0)
+	for _, s := range b.words(state[0]) {
+		if s != 0 {
+			all[n] = s
+			n++
+			total += s & countMask
+		}
+	}
+	if n == 0 {
+		return Value{Null: true}
+	}
+	slices.Sort(all[:n])
+	left := max(uint64(math.Ceil(f.fraction*float64(total))), 1)
+	at := 0
+	for at < n-1 && left > all[at]&countMask {
+		left -= all[at] & countMask
+		at++
+	}
+	return Value{Bits: math.Float64bits(middle(int64(all[at]>>countBits) - keyBias))}
+}
+
+// middle is the middle of a bucket.
+func middle(bucket int64) float64 {
+	low := math.Float64frombits(unordered(bucket << bucketShift))
+	high := math.Float64frombits(unordered(bucket<<bucketShift | (1<<bucketShift - 1)))
+	switch {
+	case bucket == 0:
+		return 0 // and what is less than the least normal number
+	case math.IsInf(low, 0) || math.IsNaN(high) && math.IsNaN(low):
+		return low
+	case math.IsInf(high, 0) || math.IsNaN(high):
+		return high
+	}
+	return low + (high-low)/2
+}

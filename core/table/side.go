@@ -1,0 +1,192 @@
+package table
+
+import (
+	"fmt"
+	"math/bits"
+	"unsafe"
+
+	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/internal/arena"
+)
+
+// side is the memory of the blocks that states have beside the rows: lines, in a region that grows in place. A live table notes the lines of blocks that change
+// as it does those of rows, and its twins copy those: blocks and the lists of free ones are the same in all of them.
+type side struct {
+	blocks agg.Blocks
+	lines  *arena.Region
+	noted  *arena.Region // a bit for each line, in words; nil where the table has no twins
+	fail   func(error)   // a block found no room
+
+	tracks bool // the table is live and notes the lines that change
+	all    bool // everything may have changed since it was in step
+
+	old, next int // while it catches up: the lines that it had before, the line to go on with
+}
+
+const (
+	// maxBlocks bounds the lines of a table that has no budget, and paneBlocks those of a table that is one of many: addresses, not memory.
+	maxBlocks  = 64 << 30
+	paneBlocks = 16 << 30
+)
+
+func newSide(t *Table, memory Memory, region func(share func(*Twins) *arena.Share, most int) (*arena.Region, error)) (s *side, err error) {
+	s = &side{all: true, fail: func(err error) { t.shed, t.err = t.shed+1, err }}
+	most := maxBlocks
+	if memory.Groups != 0 {
+		most = paneBlocks
+	}
+	if memory.Budget != nil {
+		most = min(most, memory.Budget.Limit())
+	}
+	if s.lines, err = region(func(w *Twins) *arena.Share { return w.blocks }, most); err != nil {
+		return nil, err
+	}
+	if memory.Twins != nil {
+		if s.noted, err = region(func(w *Twins) *arena.Share { return w.noted }, most/agg.LineBytes/8); err != nil {
+			return nil, err
+		}
+	}
+	s.blocks = agg.NewBlocks(s.grow)
+	return s, nil
+}
+
+// grow makes room for so many lines.
+func (s *side) grow(lines uint32) bool {
+	if err := s.lines.Grow(int(lines) * agg.LineBytes); err != nil {
+		s.fail(fmt.Errorf("table: no room for %d KiB of texts and sketches beside the rows: %w", int(lines)*agg.LineBytes>>10, err))
+		return false
+	}
+	s.setMemory()
+	return true
+}
+
+// setMemory tells the blocks where they are, and where to note what changes. Where there is no memory for notes nothing is noted, and twins copy everything.
+func (s *side) setMemory() {
+	var notes unsafe.Pointer
+	if s.tracks = s.tracks && s.noted.Grow(s.noteBytes(s.lines.Len()/agg.LineBytes)) == nil; s.tracks {
+		notes = s.noted.Base()
+	}
+	s.blocks.SetMemory(s.lines.Base(), uint32(s.lines.Len()/agg.LineBytes), notes)
+}
+
+// noteBytes is how many bytes note so many lines, in whole words.
+func (s *side) noteBytes(lines int) int { return (lines + 63) >> 6 * 8 }
+
+// notes are the words that note so many lines, as far as there are so many.
+func (s *side) notes(lines int) []uint64 {
+	if s.noted == nil {
+		return nil
+	}
+	return unsafe.Slice((*uint64)(s.noted.Base()), min(s.noteBytes(lines), s.noted.Len())/8)
+}
+
+// roomFor makes room for so many more bytes of blocks and says whether there is.
+func (s *side) roomFor(bytes int) bool {
+	if s.lines.Grow(s.blocks.Lines()*agg.LineBytes+bytes) != nil {
+		return false
+	}
+	s.setMemory()
+	return true
+}
+
+// ahead has the pages behind what is used made present.
+func (s *side) ahead() { s.lines.Ahead(s.blocks.Lines() * agg.LineBytes) }
+
+func (s *side) bytes() int {
+	n := s.lines.Len()
+	if s.noted != nil {
+		n += s.noted.Len()
+	}
+	return n
+}
+
+func (s *side) free() {
+	s.lines.Free()
+	if s.noted != nil {
+		s.noted.Free()
+	}
+}
+
+func (s *side) reset() {
+	s.tracks, s.all = false, true
+	s.blocks.Reset()
+	s.setMemory()
+}
+
+// live, freeze, follow and catchUp are the parts of Live, Freeze, Follow and CatchUp that are about blocks.
+func (s *side) live() {
+	s.tracks = s.noted != nil && s.blocks.Lines()*agg.LineBytes > wholeBytes
+	s.setMemory()
+}
+
+func (s *side) freeze(others func(yield func(*Table) bool)) {
+	var notes []uint64
+	if s.tracks {
+		notes = s.notes(s.blocks.Lines())
+	}
+	for other := range others {
+		o := other.side
+		if !s.tracks || o.all || o.noted.Grow(8*len(notes)) != nil {
+			o.all = true
+			continue
+		}
+		of := o.notes(64 * len(notes))
+		for i, w := range notes {
+			of[i] |= w
+		}
+	}
+	clear(notes)
+	s.tracks = false
+	s.setMemory()
+}
+
+func (s *side) follow(from *side) error {
+	if err := s.lines.Grow(from.blocks.Lines() * agg.LineBytes); err != nil {
+		return fmt.Errorf("table: a twin of %d KiB of texts and sketches: %w", from.blocks.Lines()*agg.LineBytes>>10, err)
+	}
+	s.setMemory()
+	s.old, s.next = s.blocks.Lines(), 0
+	if s.all {
+		s.old = 0
+	}
+	return nil
+}
+
+func (s *side) catchUp(from *side, most int) (copied int, done bool) {
+	end := from.blocks.Lines()
+	if end == 1 {
+		s.next = end // there are none, and perhaps no memory
+	}
+	notes := s.notes(s.old)
+	for s.next < end && copied < most {
+		if s.next >= s.old {
+			n := min(end-s.next, (most-copied+agg.LineBytes-1)/agg.LineBytes)
+			s.copyLines(from, s.next, n)
+			copied += n * agg.LineBytes
+			s.next += n
+			continue
+		}
+		if word := s.next / 64; word < len(notes) {
+			for w := notes[word]; w != 0; w &= w - 1 {
+				if line := s.next + bits.TrailingZeros64(w); line < s.old {
+					s.copyLines(from, line, 1)
+					copied += agg.LineBytes
+				}
+			}
+		}
+		s.next = min(s.next+64, s.old)
+	}
+	if s.next < end {
+		return copied, false
+	}
+	clear(s.notes(end))
+	s.blocks.Follow(&from.blocks)
+	s.all = false
+	return copied, true
+}
+
+// copyLines copies some lines. In bounds: there is room for as many as the other has used.
+func (s *side) copyLines(from *side, first, n int) {
+	at, size := first*agg.LineBytes, n*agg.LineBytes
+	copy(unsafe.Slice((*byte)(unsafe.Add(s.lines.Base(), at)), size), unsafe.Slice((*byte)(unsafe.Add(from.lines.Base(), at)), size))
+}
