@@ -16,5 +16,5 @@ var layers = [][]string{
 	4: {"core"},
 	5: {"engine", "query", "readers", "writers"},
 	6: {"bench", "examples/"},
-	7: {"cmd/"},
+	7: {"cmd/", "docs"},
 }

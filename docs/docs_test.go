@@ -1,0 +1,191 @@
+package docs_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// A block is what stands between two fences of a guide.
+type block struct {
+	at   string // file and line of its first line
+	kind string // the word behind the fence
+	text string
+}
+
+// blocks are the fenced blocks of a guide.
+func blocks(t *testing.T, name string) (all []block) {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open *block
+	for i, line := range strings.Split(string(text), "\n") {
+		kind, fence := strings.CutPrefix(line, "```")
+		switch {
+		case fence && open == nil:
+			open = &block{at: fmt.Sprintf("%s:%d", name, i+2), kind: kind}
+		case fence:
+			all = append(all, *open)
+			open = nil
+		case open != nil:
+			open.text += line + "\n"
+		}
+	}
+	if open != nil {
+		t.Fatalf("%s: the block is not closed", open.at)
+	}
+	return all
+}
+
+// dedent takes from all lines the tabs that they have in common.
+func dedent(text string) string {
+	lines := strings.Split(text, "\n")
+	common := -1
+	for _, line := range lines {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		if n := len(line) - len(strings.TrimLeft(line, "\t")); common < 0 || n < common {
+			common = n
+		}
+	}
+	for i, line := range lines {
+		lines[i] = line[min(max(common, 0), len(line)):]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// holds says whether whole lines of the source are those of the block, but for how far all of them are indented.
+func holds(source, block string) bool {
+	want := strings.Split(strings.TrimRight(dedent(block), "\n"), "\n")
+	lines := strings.Split(source, "\n")
+	for i := range len(lines) - len(want) + 1 {
+		if strings.HasSuffix(lines[i], want[0]) && dedent(strings.Join(lines[i:i+len(want)], "\n")) == strings.Join(want, "\n") {
+			return true
+		}
+	}
+	return false
+}
+
+// Goal: the Go of the guides compiles, runs and prints what it says. Method: each block stands in embedding_test.go word for word, whose examples print what their
+// Output says.
+func TestGoBlocks(t *testing.T) {
+	source, err := os.ReadFile("embedding_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if holds(string(source), "func volumePlan() (*core.Plan, error) {\n\treturn nil, nil\n") || holds(string(source), "a line that is not there\n") {
+		t.Error("lines were found that are not there")
+	}
+	n := 0
+	for _, b := range blocks(t, "embedding.md") {
+		if b.kind != "go" {
+			t.Errorf("%s: a block of kind %q, which nothing checks", b.at, b.kind)
+		} else if !holds(string(source), b.text) {
+			t.Errorf("%s: the block is not in embedding_test.go:\n%s", b.at, b.text)
+		}
+		n++
+	}
+	if n < 10 {
+		t.Errorf("%d blocks in embedding.md: too few to mean anything", n)
+	}
+}
+
+// A command is a line of a console block with what it prints.
+type command struct{ line, prints string }
+
+// commands are those of a console block: behind "$ ", with the lines that go on behind "> ".
+func commands(text string) (all []command) {
+	for line := range strings.Lines(text) {
+		switch c, ok := strings.CutPrefix(line, "$ "); {
+		case ok:
+			all = append(all, command{line: c})
+		case len(all) == 0:
+			all = append(all, command{line: "false # output before any command\n"})
+		case strings.HasPrefix(line, "> ") && all[len(all)-1].prints == "":
+			all[len(all)-1].line += line[2:]
+		default:
+			all[len(all)-1].prints += line
+		}
+	}
+	return all
+}
+
+// Goal: the commands of the guides print what the guides say, messages and exit statuses included. Method: each through a shell, one after the other in one empty folder, with
+// the velo of this tree.
+func TestConsoleBlocks(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil || runtime.GOOS == "windows" {
+		t.Skip("there is no shell")
+	}
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "../cmd/velo")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, least := range map[string]int{"shell.md": 20, "semantics.md": 8} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			status, ran := 0, 0
+			for _, b := range blocks(t, name) {
+				if b.kind != "console" {
+					t.Errorf("%s: a block of kind %q, which nothing checks", b.at, b.kind)
+					continue
+				}
+				for _, c := range commands(b.text) {
+					// The subshell hands on $?.
+					run := exec.Command(sh, "-c", fmt.Sprintf("(exit %d)\n%s", status, c.line))
+					run.Dir = folder
+					run.Env = append(os.Environ(), "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "LC_ALL=C")
+					out, err := run.CombinedOutput()
+					status = run.ProcessState.ExitCode()
+					if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+						t.Fatal(err)
+					}
+					if string(out) != c.prints {
+						t.Errorf("%s: %sprints\n%sthe guide says\n%s", b.at, c.line, out, c.prints)
+					}
+					ran++
+				}
+			}
+			if ran < least {
+				t.Errorf("%d commands: too few to mean anything", ran)
+			}
+		})
+	}
+}
+
+// Goal: what the guides point to is there.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+	n := 0
+	for _, name := range []string{"embedding.md", "shell.md", "semantics.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var prose strings.Builder
+		for i, part := range strings.Split("\n"+string(text), "\n```") {
+			if i%2 == 0 { // the others are blocks
+				prose.WriteString(part)
+			}
+		}
+		for _, m := range link.FindAllStringSubmatch(prose.String(), -1) {
+			if _, err := os.Stat(filepath.FromSlash(m[1])); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			n++
+		}
+	}
+	if n < 5 {
+		t.Errorf("%d links: too few to mean anything", n)
+	}
+}
