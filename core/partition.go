@@ -187,7 +187,7 @@ func (p *Partition) tableOf(id window.Pane, n int) *table.Table {
 // pane is the pane with this id; nil where all its windows are closed, or there is no room, which ends the plan.
 func (p *Partition) pane(id window.Pane) *pane {
 	if w := p.layout.window; w != nil {
-		if first, _ := w.clock.Ends(id); first <= p.closed { // closed while the reader was idle: some of its windows, or all
+		if first, _ := w.clock.Ends(id); first <= p.closed { // closed while the reader was idle, or before it joined: some of its windows, or all
 			var late bool
 			if id, late = w.clock.PaneOf(w.clock.PaneBegin(id), p.closed); late {
 				return nil

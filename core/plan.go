@@ -338,8 +338,8 @@ func compile(p *Plan) (*layout, error) {
 	if len(l.args) > maxArguments {
 		return nil, fmt.Errorf("core: plan %s: aggregates of %d columns, at most %d are allowed", p.name(), len(l.args), maxArguments)
 	}
-	if l.window != nil && l.window.idle > 0 {
-		// A partial state that comes too late says how many records it stands for.
+	if l.window != nil {
+		// A partial state that comes too late, of a reader that was idle or has joined, says how many records it stands for.
 		if fn, err := agg.Bind(Count); err == nil {
 			hidden := boundAggregate{kind: Count, fn: fn, arg: -1, by: -1}
 			l.place(append(bound, hidden))

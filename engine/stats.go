@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -209,7 +210,12 @@ func (s Stats) String() string {
 	total := s.Counters()
 	fmt.Fprintf(&b, "%s\n", s.Plan)
 	fmt.Fprintf(&b, "%d records in %v, %d groups in %d KiB, epoch %d\n", total.In, s.Elapsed.Round(time.Millisecond), s.Groups(), s.StateBytes>>10, s.Epoch)
-	fmt.Fprintf(&b, "%d epochs, %d visible, one each %v", s.Epochs.Raised, s.Epochs.Published, s.Epochs.Interval.Round(time.Millisecond))
+	fmt.Fprintf(&b, "%d epochs, %d visible, ", s.Epochs.Raised, s.Epochs.Published)
+	if s.Epochs.Interval < math.MaxInt64 {
+		fmt.Fprintf(&b, "one each %v", s.Epochs.Interval.Round(time.Millisecond))
+	} else {
+		b.WriteString("none by time")
+	}
 	if s.Epochs.Held > 1 {
 		fmt.Fprintf(&b, ", %d held by snapshots", s.Epochs.Held)
 	}

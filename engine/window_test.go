@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -165,5 +167,60 @@ func BenchmarkWindow(b *testing.B) {
 				})
 			}
 		}
+	}
+}
+
+// Goal: a reader that joins behind the end of a window brings records for it that are all counted as late, also where they have been folded to one partial state. Method: one
+// reader closes the window, the other joins and sends a thousand records of one group.
+func TestLateAfterJoin(t *testing.T) {
+	type event struct {
+		Key int64
+		At  time.Time
+	}
+	for _, x := range []core.Exchange{core.ExchangeFold, core.ExchangeRoute, core.ExchangeDirect} {
+		var feeds [2]*readers.Feed[event]
+		for i := range feeds {
+			var schema *record.Schema
+			if i > 0 {
+				schema = feeds[0].Schema()
+			}
+			var err error
+			if feeds[i], err = readers.NewFeed[event](schema, readers.FeedConfig{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		plan := &core.Plan{
+			Source: feeds[0].Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "most", Func: core.Max, Column: "key"}},
+			Window: &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}},
+		}
+		e, err := engine.Start(t.Context(), engine.Config{Plan: plan, Readers: []record.Reader{feeds[0]}, Cores: 1, Exchange: x, EpochInterval: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func(f *readers.Feed[event], n int, at int64) {
+			a, err := f.Appender()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range n {
+				if err := a.Send(t.Context(), event{7, time.Unix(at, 0)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := e.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		send(feeds[0], 1, 1000)
+		if _, err := e.AddReader(t.Context(), feeds[1]); err != nil {
+			t.Fatal(err)
+		}
+		send(feeds[1], 1000, 5)
+		s := e.Snapshot()
+		if c := s.Counters()[1]; c.Late != 1000 || c.Counted != 0 {
+			t.Errorf("%v: %d late, %d counted, expected 1000 and none", x, c.Late, c.Counted)
+		}
+		s.Close()
+		e.Close()
 	}
 }

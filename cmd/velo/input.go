@@ -36,6 +36,7 @@ const (
 
 // files are the files that a name in FROM stands for, and their schema by that name.
 type files struct {
+	name      string // what FROM calls them
 	paths     []string
 	schema    *record.Schema
 	delimiter byte
@@ -45,7 +46,7 @@ type files struct {
 
 // open finds the files and guesses what is not said about them.
 func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
-	f = &files{header: !in.NoHeader, remove: func() {}}
+	f = &files{name: name, header: !in.NoHeader, remove: func() {}}
 	switch {
 	case name == stdinName:
 		if err := f.spool(stdin); err != nil {

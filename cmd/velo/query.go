@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strings"
 	"syscall"
 
 	"github.com/velo-engine/velo/affinity"
@@ -173,7 +172,7 @@ func (q *quarantine) put(_ int, r record.Reject) {
 		return
 	}
 	q.err = json.NewEncoder(q.file).Encode(map[string]any{
-		"file": strings.Join(q.files.paths, " "), "offset": r.Offset, "line": r.Line, "reason": r.Reason.Error(), "bytes": string(r.Bytes),
+		"file": q.files.name, "offset": r.Offset, "line": r.Line, "reason": r.Reason.Error(), "bytes": string(r.Bytes),
 	})
 }
 
