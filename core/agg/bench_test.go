@@ -71,3 +71,64 @@ func BenchmarkVarianceResult(b *testing.B) {
 		})
 	}
 }
+
+// Functions with blocks: records of so many groups at random, their values of so many different ones. Everything that grows has grown.
+func BenchmarkSided(b *testing.B) {
+	const n = 512
+	for _, k := range []Kind{Min, MaxBy, ApproxCountDistinct, ApproxPercentile} {
+		for _, groups := range []int{1, 1000} {
+			for _, domain := range []int{100, 1_000_000} {
+				typ, args := record.String, []Arg{{record.String, false}}
+				switch k {
+				case MaxBy:
+					args = append(args, Arg{record.Int64, false})
+				case ApproxPercentile, ApproxCountDistinct:
+					typ, args = record.Float64, []Arg{{record.Float64, false}}
+				}
+				f, err := Bind(k, args...)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.Run(fmt.Sprintf("func=%v/type=%v/groups=%d/values=%d", k, typ, groups, domain), func(b *testing.B) {
+					m, rng := newMemory(), rand.New(rand.NewPCG(1, 1))
+					states := make([]uint64, groups*f.Words())
+					for g := range groups {
+						f.Init(states[g*f.Words():])
+					}
+					var stripes []Args
+					var rows [][]uint64
+					for range 256 {
+						var a Args
+						var off []uint64
+						for range n {
+							v := rng.IntN(domain)
+							w := math.Float64bits(float64(v))
+							if typ == record.String {
+								text := fmt.Sprintf("symbol-%d", v)
+								w = record.PlaceLong(uint64(len(a.Text)), uint64(len(text)))
+								a.Text = append(a.Text, text...)
+							}
+							a.Words, a.By = append(a.Words, w), append(a.By, rng.Uint64()>>1)
+							off = append(off, uint64(8*f.Words()*rng.IntN(groups)))
+						}
+						stripes, rows = append(stripes, a), append(rows, off)
+					}
+					update := func(i int) {
+						i &= 255
+						f.Update(Rows{Base: unsafe.Pointer(&states[0]), Off: rows[i], Blocks: &m.Blocks}, 0, stripes[i])
+					}
+					for i := range 256 {
+						update(i)
+					}
+					b.ReportAllocs()
+					i := 0
+					for b.Loop() {
+						update(i)
+						i++
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")
+				})
+			}
+		}
+	}
+}

@@ -78,7 +78,11 @@ func result(f Func, state []uint64, m *memory) string {
 // no block is lost. Method: random records, few and many different ones; the same in one piece, and cut in two at random places twice, merged in memory and as
 // bytes.
 func TestSidedShapes(t *testing.T) {
-	for seed := range uint64(300) {
+	seeds := uint64(300)
+	if testing.Short() {
+		seeds = 50
+	}
+	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		n := rng.IntN(1 << (1 + rng.IntN(14)))
 		domain := 1 + rng.IntN(1<<rng.IntN(20))

@@ -182,7 +182,7 @@ func (m maker) truth(depth int) string {
 
 func (m maker) aggregate() string {
 	var a string
-	switch m.IntN(9) {
+	switch m.IntN(10) {
 	case 0:
 		a = "count(*)"
 	case 1:
@@ -197,6 +197,8 @@ func (m maker) aggregate() string {
 		a = m.one("sum", "min", "max", "avg") + "(d)"
 	case 7:
 		a = m.one("bool_and", "bool_or") + "(" + m.truth(1) + ")"
+	case 8:
+		a = m.one("min", "max") + "(" + m.text(2) + ")"
 	default:
 		a = m.one("var_pop", "var_samp", "stddev_pop", "stddev_samp") + "(" + m.one("i", "j", "f") + ")"
 	}
