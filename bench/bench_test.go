@@ -169,7 +169,7 @@ func TestSnapshotRivals(t *testing.T) {
 			t.Errorf("%s: %d groups, %d records of %d", impl.name, groups, records, want)
 		}
 	}
-	if err := SnapshotRivals(w, time.Millisecond, 5*time.Millisecond, func(s SharedState) {
+	if err := SnapshotRivals(w, time.Millisecond, 50*time.Millisecond, func(s SharedState) {
 		if s.T <= 0 || s.Snapshot <= 0 || s.GetNs <= 0 {
 			t.Errorf("%+v", s)
 		}

@@ -27,7 +27,7 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 	if w.Kind != window.Tumbling {
 		w.Slide, w.Size = time.Second, time.Duration(1+rng.IntN(4))*time.Second
 	}
-	plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{"n", Count, "", ""}, {"sum", Sum, "v", ""}}}
+	plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}}}
 	readers, partitions := 1+rng.IntN(3), 1+rng.IntN(4)
 	fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << (9 + rng.IntN(8))}
 	cuts := NewCuts(plan, Route{}, readers, partitions, rng.IntN(3), nil, func() {})

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -113,6 +114,40 @@ func TestStateFaults(t *testing.T) {
 	for _, want := range []string{"1000 bytes for the groups", "cannot fold"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: expected %q", err, want)
+		}
+	}
+}
+
+// Goal: a plan whose texts and sketches need more than StateBytes ends with an error that says so, and one that should shed is refused. Method: few groups, sketches of
+// 4 KiB; then the same bound with StateShed.
+func TestStateOfBlocks(t *testing.T) {
+	for _, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeFold, core.ExchangeRoute} {
+		plan, rs := distinct(t, 2, 200_000)
+		schema := plan.Source
+		key, err := expr.New(expr.Mod, expr.Column(schema, 0), expr.Int(record.Int64, 997))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan = &core.Plan{
+			Source: schema, Computed: []expr.Output{{Name: "few", Expr: key}}, Keys: []string{"few"},
+			Aggregates: []core.Aggregate{{Name: "d", Func: core.ApproxCountDistinct, Column: "key"}},
+		}
+		cfg := engine.Config{Plan: plan, Readers: rs, Partitions: 2, Cores: 2, Exchange: exchange, StateBytes: 2 << 20}
+		e, err := engine.Start(context.Background(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = e.Wait()
+		if err == nil || !strings.Contains(err.Error(), "no room") || !strings.Contains(err.Error(), "beside the rows") {
+			t.Errorf("%v: %v", exchange, err)
+		}
+		if n := e.Stats().StateBytes; n > 2<<20 {
+			t.Errorf("%v: the groups hold %d bytes", exchange, n)
+		}
+		e.Close()
+		cfg.StatePolicy, cfg.Exchange = core.StateShed, core.ExchangeAuto
+		if _, err := engine.Start(context.Background(), cfg); err == nil || !strings.Contains(err.Error(), "StateShed") {
+			t.Errorf("a plan with blocks that sheds: %v", err)
 		}
 	}
 }
