@@ -505,6 +505,10 @@ func testStepAllocations(t *testing.T, fold Fold) {
 			{Name: "dev", Func: StddevSamp, Column: "v"},
 			{Name: "wvar", Func: VarPop, Column: "w"},
 			{Name: "first", Func: First, Column: "w", By: "v"},
+			{Name: "least", Func: Min, Column: "name"},
+			{Name: "last", Func: Last, Column: "name", By: "w"},
+			{Name: "different", Func: ApproxCountDistinct, Column: "name"},
+			{Name: "median", Func: ApproxPercentile, Column: "v", Fraction: 0.5},
 		}}
 		b := record.NewBatch(schema, 1000)
 		for i := range 1000 {

@@ -18,7 +18,8 @@ type kernel struct {
 	args  [][]uint64
 	texts [][]byte // where the texts of each argument lie
 
-	from [agg.MaxWords]uint64 // scratch of merge
+	from       [agg.MaxWords]uint64 // scratch of merge
+	lentBlocks agg.Blocks           // of the chunk whose partial states are merged
 
 	gathered *gathered // of a plan with windows
 }

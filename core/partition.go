@@ -644,9 +644,8 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		return
 	}
 	heap := c.heap(l)[:c.heapBytes]
-	var of agg.Blocks
 	if len(l.sided) > 0 {
-		of = agg.Lent(unsafe.Pointer(&c.data[l.heapAt-agg.LineBytes/8])) // the first line of the heap is block 1: there is no block 0
+		p.lentBlocks = agg.Lent(unsafe.Pointer(&c.data[l.heapAt-agg.LineBytes/8])) // the first line of the heap is block 1: there is no block 0
 	}
 	for from := 0; from < n; from += stripeRows {
 		to := min(from+stripeRows, n)
@@ -656,7 +655,7 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		for w := range p.states {
 			p.states[w] = c.partialColumn(l, 1+len(p.words)+w, n)[from:to]
 		}
-		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states, &of)
+		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states, &p.lentBlocks)
 	}
 	p.noRoom(p.table) // ends the plan: one that sheds never folds
 }
