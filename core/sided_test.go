@@ -21,7 +21,7 @@ func TestLongTexts(t *testing.T) {
 	for _, x := range []Exchange{ExchangeRoute, ExchangeFold} {
 		plan := &Plan{Source: schema, Keys: []string{"key"}, Aggregates: []Aggregate{
 			{Name: "least_a", Func: Min, Column: "a"}, {Name: "most_a", Func: Max, Column: "a"}, {Name: "n", Func: Count},
-			{Name: "least_b", Func: Min, Column: "b"}, {Name: "most_b", Func: Max, Column: "b"}, {Name: "different", Func: ApproxCountDistinct, Column: "a"},
+			{Name: "least_b", Func: Min, Column: "b"}, {Name: "most_b", Func: Max, Column: "b"}, {Name: "different", Func: ApproxCountDistinct, Column: "a"}, {Name: "most_key", Func: Max, Column: "key"},
 		}}
 		l, err := plan.compile()
 		if err != nil {
@@ -38,7 +38,7 @@ func TestLongTexts(t *testing.T) {
 			var batches []*record.Batch
 			for i := range 300 {
 				n := r*300 + i
-				key, a, b := long(n%5, 2000), long(n, 6000-n%100), long(n+1, 6000)
+				key, a, b := long(n%5, 300), long(n, 7800-n%5), long(n+1, 7800)
 				if n%50 == 0 {
 					a = strings.Repeat("x", l.maxText()) // and a key
 					tooLong++
@@ -73,7 +73,7 @@ func TestLongTexts(t *testing.T) {
 			}
 			sources = append(sources, &sliceSource{batches: batches})
 		}
-		_, images, _ := runRoute(t, plan, sources, Route{}, Fold{Exchange: x, Bytes: 1 << 16}, 2, 4, 1)
+		_, images, _ := runRoute(t, plan, sources, Route{}, Fold{Exchange: x, Bytes: 1 << 18}, 2, 4, 1)
 		rejected := 0
 		for _, s := range sources {
 			rejected += s.(*sliceSource).rejected
@@ -82,7 +82,7 @@ func TestLongTexts(t *testing.T) {
 			t.Errorf("%v: %d records in quarantine, expected %d", x, rejected, tooLong)
 		}
 		texts := map[string]Column[string]{}
-		for _, name := range []string{"key", "least_a", "most_a", "least_b", "most_b"} {
+		for _, name := range []string{"key", "least_a", "most_a", "least_b", "most_b", "most_key"} {
 			if texts[name], err = ColumnOf[string](plan, name); err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestLongTexts(t *testing.T) {
 			for row := range m.All() {
 				groups++
 				got := group{count.Of(row), texts["least_a"].Of(row), texts["most_a"].Of(row), texts["least_b"].Of(row), texts["most_b"].Of(row)}
-				if w := want[texts["key"].Of(row)]; w == nil || got != *w {
+				if w := want[texts["key"].Of(row)]; w == nil || got != *w || texts["most_key"].Of(row) != texts["key"].Of(row) {
 					t.Errorf("%v: group %.8s: %.8s %.8s %.8s %.8s of %d records", x, texts["key"].Of(row), got.leastA, got.mostA, got.leastB, got.mostB, got.n)
 				}
 			}
