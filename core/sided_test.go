@@ -20,8 +20,13 @@ func TestLongTexts(t *testing.T) {
 	}
 	for _, x := range []Exchange{ExchangeRoute, ExchangeFold} {
 		plan := &Plan{Source: schema, Keys: []string{"key"}, Aggregates: []Aggregate{
-			{Name: "least_a", Func: Min, Column: "a"}, {Name: "most_a", Func: Max, Column: "a"}, {Name: "n", Func: Count},
-			{Name: "least_b", Func: Min, Column: "b"}, {Name: "most_b", Func: Max, Column: "b"}, {Name: "different", Func: ApproxCountDistinct, Column: "a"}, {Name: "most_key", Func: Max, Column: "key"},
+			{Name: "least_a", Func: Min, Column: "a"},
+			{Name: "most_a", Func: Max, Column: "a"},
+			{Name: "n", Func: Count},
+			{Name: "least_b", Func: Min, Column: "b"},
+			{Name: "most_b", Func: Max, Column: "b"},
+			{Name: "different", Func: ApproxCountDistinct, Column: "a"},
+			{Name: "most_key", Func: Max, Column: "key"},
 		}}
 		l, err := plan.compile()
 		if err != nil {
