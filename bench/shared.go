@@ -264,6 +264,9 @@ func measureShared(m sharedMap, batches []*record.Batch, interval, d time.Durati
 	rate := func(during func(end time.Time)) float64 {
 		before, begin := written.Load(), time.Now()
 		during(begin.Add(d))
+		for written.Load() == before { // a batch of a slow one may take longer than d
+			<-time.After(time.Millisecond)
+		}
 		return float64(written.Load()-before) / time.Since(begin).Seconds()
 	}
 	sleep := func(end time.Time) { <-time.After(time.Until(end)) }

@@ -41,7 +41,8 @@ func (c *snapshotCmd) Run(std streams) error {
 		if err := out.Encode(r); err != nil || !c.Rivals {
 			return err
 		}
-		return c.rivals(w, func(s bench.SharedState) { err = errors.Join(err, out.Encode(s)) })
+		failed := c.rivals(w, func(s bench.SharedState) { err = errors.Join(err, out.Encode(s)) })
+		return errors.Join(failed, err)
 	}
 	fmt.Fprintf(std.out, "%s: %d groups, %.1f MiB; a snapshot each %.1f ms (%d)\n", r.Profile, r.Groups, float64(r.StateBytes)/(1<<20), r.Achieved, r.Snapshots)
 	fmt.Fprintf(std.out, "%.1f M records/s without, %.1f M with: %.1f %% lost\n", r.Baseline/1e6, r.T/1e6, 100*r.Loss)
