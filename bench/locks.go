@@ -215,7 +215,7 @@ func Locks(writers int, d time.Duration, each func(Lock)) error {
 				var n uint64
 				var times []time.Duration
 				state := uint64(w + 1)
-				for !stop.Load() {
+				for running := true; running; running = !stop.Load() {
 					for range 1024 {
 						state += 0x9e3779b97f4a7c15
 						key := readers.Scramble(state) % lockGroups
