@@ -73,6 +73,11 @@ peers: ## velo beside other queues, Go maps, DuckDB and streaming frameworks (be
 	cd bench/peers && $(GO) run ./ring && $(GO) run ./agg
 	cd bench/peers/streams && $(GO) run .
 
+# Half an hour is for a loaded machine; it takes some minutes.
+.PHONY: diff
+diff: ## velo's SQL compared with PostgreSQL, DuckDB and SQLite: 20,000 random queries for each (VELO_DIFF=n)
+	cd bench/peers && VELO_DIFF=$${VELO_DIFF:-20000} $(GO) test ./sql -count=1 -v -timeout 30m
+
 .PHONY: peers-test
 peers-test: ## vet and test the rivals' modules
 	cd bench/peers && $(GO) vet ./... && $(GO) test ./...

@@ -101,8 +101,9 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 			}
 			argText = args[i].String()
 		}
-		if filter != nil && (i == len(args)-1 || len(args) == 0) {
-			// What the filter does not let through is NULL; of two arguments, what is chosen by.
+		_, plain := arg.IsColumn()
+		if filter != nil && (i == len(args)-1 || len(args) == 0 || !plain) {
+			// What the filter does not let through is NULL; of two arguments, what is chosen by. The other is not computed then, where that could fail.
 			cut, err := expr.Case(filter, arg, expr.Null(arg.Type()))
 			if err != nil {
 				c.fault(x.Pos, "%v", err)

@@ -262,7 +262,12 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 			return v, false
 		}
 		return value{e: expr.Int(record.Int64, int64(d)), interval: true}, true
-	case syntax.Timestamp, syntax.TimestampTZ, syntax.Date:
+	case syntax.Date:
+		if v, ok = parsed(record.Timestamp); !ok {
+			return v, false
+		}
+		return c.day(v, x.Pos)
+	case syntax.Timestamp, syntax.TimestampTZ:
 		return parsed(record.Timestamp)
 	}
 	c.fault(x.Pos, "%s is not there yet", x)
@@ -270,6 +275,12 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 }
 
 func (c *compiler) unary(x *syntax.Unary, l leaf) (v value, ok bool) {
+	if lit, is := x.X.(*syntax.Literal); is && x.Op == "-" && lit.Kind == syntax.Integer {
+		// The least bigint has no positive one to be the negation of.
+		if n, err := strconv.ParseInt("-"+lit.Text, 10, 64); err == nil {
+			return value{e: expr.Int(record.Int64, n)}, true
+		}
+	}
 	if v, ok = c.bind(x.X, l); !ok {
 		return v, false
 	}
@@ -320,19 +331,54 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 	case "^":
 		return c.call(&syntax.Call{Pos: x.Pos, Name: "power", Args: []syntax.Expr{x.X, x.Y}}, l)
 	}
-	if op, ok := comparisons[x.Op]; ok {
-		args, ok := c.same(x.Pos, l, x.X, x.Y)
-		if !ok {
-			return v, false
-		}
-		return c.make(x.Pos, op, args...)
-	}
 	a, okA := c.bind(x.X, l)
 	b, okB := c.bind(x.Y, l)
 	if !okA || !okB {
 		return v, false
 	}
-	return c.arithmetic(x, a, b)
+	op, ok := comparisons[x.Op]
+	if !ok {
+		return c.arithmetic(x, a, b)
+	}
+	if op, p, q, ok := wholes(op, a, b); ok {
+		return c.make(x.Pos, op, p, q)
+	}
+	args, ok := c.unify(x.Pos, []syntax.Expr{x.X, x.Y}, []value{a, b})
+	if !ok {
+		return v, false
+	}
+	return c.make(x.Pos, op, args...)
+}
+
+// turned are the comparisons with their sides exchanged.
+var turned = map[expr.Op]expr.Op{expr.Eq: expr.Eq, expr.Ne: expr.Ne, expr.Lt: expr.Gt, expr.Le: expr.Ge, expr.Gt: expr.Lt, expr.Ge: expr.Le}
+
+// wholes is the comparison of a bigint with a constant that has a point as one of bigints, so that it holds for those too that have more digits than a decimal may.
+func wholes(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
+	if a.e.Type().IsDecimal() {
+		a, b, op = b, a, turned[op]
+	}
+	k, constant := b.e.Const()
+	if a.e.Type() != record.Int64 || a.interval || !b.e.Type().IsDecimal() || !constant || k.Null {
+		return op, nil, nil, false
+	}
+	unit := record.Pow10[scaleOf(b.e)]
+	whole, rest := int64(k.Bits)/unit, int64(k.Bits)%unit
+	if rest < 0 {
+		whole--
+	}
+	switch {
+	case rest == 0:
+	case op == expr.Eq:
+		return expr.Ne, a.e, a.e, true // false, and NULL of NULL
+	case op == expr.Ne:
+		return expr.Eq, a.e, a.e, true
+	case op == expr.Lt:
+		op = expr.Le
+	case op == expr.Ge:
+		op = expr.Gt
+	}
+	return op, a.e, expr.Int(record.Int64, whole), true
 }
 
 // arithmetic is + - * / and % of numbers, times and intervals.
@@ -645,8 +691,8 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		c.fault(x.Pos, "an interval cannot become %v", t)
 		return v, false
 	}
-	if v.open {
-		return c.as(v, t, x.X)
+	if v, ok = c.as(v, t, x.X); !ok {
+		return v, false
 	}
 	e, err := expr.Cast(v.e, t)
 	if err != nil {
@@ -656,15 +702,21 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 	v = value{e: e}
 	switch {
 	case x.Type.Name == "date":
-		if e, err = expr.DateTrunc("day", e); err != nil {
-			c.fault(x.Pos, "%v", err)
-			return v, false
-		}
-		return value{e: e}, true
+		return c.day(v, x.Pos)
 	case t == record.String && len(x.Type.Args) == 1:
 		return c.make(x.Pos, expr.Substring, e, expr.Int(record.Int64, 1), expr.Int(record.Int64, x.Type.Args[0]))
 	}
 	return v, true
+}
+
+// day is a timestamp without its time.
+func (c *compiler) day(v value, pos syntax.Pos) (value, bool) {
+	e, err := expr.DateTrunc("day", v.e)
+	if err != nil {
+		c.fault(pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		return v, false
+	}
+	return value{e: e}, true
 }
 
 // typeNamed is a type by its name in SQL.

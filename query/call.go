@@ -74,6 +74,18 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 			if !ok {
 				return v, false
 			}
+			if v.e.Type() == record.Bool {
+				// PostgreSQL's concat has t and f where its || has true and false.
+				letter, err := expr.Case(v.e, expr.Text("t"), expr.Text("f"))
+				isNull, ok := c.make(x.Pos, expr.IsNull, v.e)
+				if err == nil && ok {
+					v.e, err = expr.Case(isNull.e, expr.Null(record.String), letter)
+				}
+				if err != nil || !ok {
+					c.fault(x.Pos, "concat: %v", err)
+					return value{}, false
+				}
+			}
 			args = append(args, v.e)
 		}
 		return c.texts(x.Pos, expr.Concat, args...)
@@ -182,8 +194,11 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 		return v, false
 	}
 	if v.interval && field == "epoch" && x.Name != "date_trunc" {
-		args := []*expr.Expr{c.to(v.e, record.Float64), expr.Float(1e9)}
-		return c.make(x.Pos, expr.Div, args...)
+		// By way of microseconds, which a float has of 285 years.
+		if v, ok = c.make(x.Pos, expr.Div, v.e, expr.Int(record.Int64, 1000)); !ok {
+			return v, false
+		}
+		return c.make(x.Pos, expr.Div, c.to(v.e, record.Float64), expr.Float(1e6))
 	}
 	e, ok := c.argument(v, record.Timestamp, x.Args[1], x.Name)
 	if !ok {

@@ -274,7 +274,9 @@ func (c *compiler) key(e syntax.Expr) {
 	}
 	name := c.column(x, text, c.aliasOf(text, "key"))
 	c.keys[text] = name
-	c.keyNames = append(c.keyNames, name)
+	if !slices.Contains(c.keyNames, name) { // another text may be the same column: x and +x
+		c.keyNames = append(c.keyNames, name)
+	}
 }
 
 // aliasOf is the name of the item that has an expression, or a name made of base.

@@ -154,6 +154,21 @@ func TestRows(t *testing.T) {
 		{`SELECT first(venue, at) AS l, last(venue, at) AS m, min(symbol) AS a, max(symbol || '!') AS z, max(venue) FILTER (WHERE size < 0) AS n FROM trades`, []string{"x NULL A C! NULL"}, false},
 		{`SELECT approx_count_distinct(symbol) AS d, approx_count_distinct(venue) AS v, round(approx_percentile(price, 0.5)) AS p FROM trades`, []string{"3 2 10"}, false},
 		{`SELECT venue, min(symbol) AS s FROM trades GROUP BY venue HAVING min(symbol) > 'A' OR venue IS NULL ORDER BY s`, []string{"NULL A"}, false},
+		{`SELECT min(concat(size > 2, NULL, size)) AS c, max(concat(venue = 'x')) AS v, min((size > 2) || '') AS j FROM trades`, []string{"f0 t false"}, false},
+		{`SELECT count(*) FILTER (WHERE size - 9223372036854775807 = -9223372036854775807 AND -9223372036854775808 < size) AS n FROM trades`, []string{"1"}, false},
+		{
+			`SELECT count(*) FILTER (WHERE size + 9000000000000000000 > 2.5) AS a, count(*) FILTER (WHERE size < 2.5) AS b, count(*) FILTER (WHERE -0.5 <= size) AS c, count(*) FILTER (WHERE 2.5 > size) AS d,
+			count(*) FILTER (WHERE size = 2.5) AS e, count(*) FILTER (WHERE size <> 2.5) AS f, count(*) FILTER (WHERE size >= 5.0) AS g, count(*) FILTER (WHERE size = 10.00) AS h, count(*) FILTER (WHERE size <= -0.5) AS i
+			FROM trades`, []string{"6 3 6 3 0 6 2 1 0"}, false,
+		},
+		{`SELECT size AS a, +size AS b, round(size, 1) AS c, count(*) AS n FROM trades WHERE size > 4 GROUP BY 1, 2, 3 ORDER BY 1`, []string{"5 5 5 1", "10 10 10 1"}, true},
+		{
+			`SELECT CAST('abc' AS varchar(2)) || symbol AS s, max(CAST('1970-01-02 13:00' AS date)) AS c, max(DATE '1970-01-02 13:00') AS d FROM trades WHERE size = 10 GROUP BY 1`,
+			[]string{"abC 1970-01-02T00:00:00Z 1970-01-02T00:00:00Z"},
+			false,
+		},
+		{`SELECT max(extract(epoch FROM TIMESTAMP '2191-05-08T01:39:36' - at)) AS e FROM trades WHERE size = 1`, []string{"6985100375"}, false},
+		{`SELECT last(1 / size, at) FILTER (WHERE size > 0) AS l, sum(size) AS n FROM trades`, []string{"0 21"}, false},
 		{`SELECT approx_percentile(price, size) FROM trades`, nil, false},
 		{`SELECT approx_percentile(price, 50) FROM trades`, nil, false},
 	} {

@@ -51,8 +51,8 @@ func convert(w uint64, from, to record.Type) (uint64, error) {
 	case from == record.Float64:
 		f := math.Float64frombits(w)
 		if to.IsDecimal() {
-			// The digits that the shortest text of the number has, as PostgreSQL does.
-			v, err := parseDecimal(strconv.FormatFloat(f, 'f', -1, 64), to)
+			// The 15 digits that every decimal keeps in a float, as PostgreSQL does.
+			v, err := parseDecimal(strconv.FormatFloat(f, 'e', 14, 64), to)
 			return uint64(v), err
 		}
 		if f = math.RoundToEven(f); !(f >= -1<<63 && f < 1<<63) {
@@ -84,13 +84,16 @@ func rescale(v int64, from, to int) (int64, error) {
 	return whole, nil
 }
 
+// spaces are what may stand around the value in a text: PostgreSQL's, which are those of ASCII.
+const spaces = " \t\n\v\f\r"
+
 // parse is the value that a text says.
 func parse(s string, t record.Type) (Value, error) {
-	s = strings.TrimSpace(s)
+	s = strings.Trim(s, spaces)
 	bad := func() (Value, error) { return Value{}, fmt.Errorf("%q is no %v", s, t) }
 	switch {
 	case t == record.Int64:
-		v, err := strconv.ParseInt(strings.TrimPrefix(s, "+"), 10, 64)
+		v, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
 			if ne, ok := err.(*strconv.NumError); ok && ne.Err == strconv.ErrRange {
 				return Value{}, errRange
@@ -108,6 +111,9 @@ func parse(s string, t record.Type) (Value, error) {
 				return Value{}, errRange
 			}
 			return bad()
+		}
+		if v == 0 && strings.ContainsAny(mantissa(s), "123456789") {
+			return Value{}, errRange // too small
 		}
 		return Value{Bits: math.Float64bits(v)}, nil
 	case t.IsDecimal():
@@ -129,6 +135,14 @@ func parse(s string, t record.Type) (Value, error) {
 	return bad()
 }
 
+// mantissa is a number without its exponent.
+func mantissa(s string) string {
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
 // parseDecimal rounds what is behind the last digit of the type away from 0.
 func parseDecimal(s string, t record.Type) (int64, error) {
 	digits, exponent := s, 0
@@ -139,8 +153,10 @@ func parseDecimal(s string, t record.Type) (int64, error) {
 		}
 		digits, exponent = s[:i], v
 	}
-	negative := strings.HasPrefix(digits, "-")
-	digits = strings.TrimPrefix(strings.TrimPrefix(digits, "-"), "+")
+	digits, negative := strings.CutPrefix(digits, "-")
+	if !negative {
+		digits = strings.TrimPrefix(digits, "+")
+	}
 	whole, fraction, _ := strings.Cut(digits, ".")
 	all := whole + fraction
 	if all == "" || strings.Trim(all, "0123456789") != "" {

@@ -338,6 +338,7 @@ func evalSign(e *Expr, a []Value) (Value, error) {
 		case e.op == Abs:
 			f = math.Abs(f)
 		case f != f:
+			f = 0 // as PostgreSQL does
 		default:
 			f = float64(cmp.Compare(f, 0))
 		}
@@ -392,7 +393,7 @@ func evalFloat(e *Expr, a []Value) (Value, error) {
 		if x == 0 && y < 0 {
 			return Value{}, errors.New("zero raised to a negative power is undefined")
 		}
-		if x < 0 && !math.IsInf(x, 0) && !math.IsInf(y, 0) && y != math.Trunc(y) {
+		if x < 0 && y == y && y != math.Trunc(y) {
 			return Value{}, errors.New("a negative number raised to a power that is not whole is no number")
 		}
 		if v = math.Pow(x, y); math.IsInf(v, 0) && !math.IsInf(x, 0) && !math.IsInf(y, 0) || v == 0 && x != 0 && !math.IsInf(x, 0) && !math.IsInf(y, 0) {
@@ -407,7 +408,10 @@ func evalFloat(e *Expr, a []Value) (Value, error) {
 		if x <= 0 {
 			return Value{}, errors.New("the logarithm of a number that is not more than 0")
 		}
-		v = math.Log(x)
+		// What is too small for a full mantissa is scaled: math.Log of amd64 takes all of these for 0x1p-1023.
+		if v = math.Log(x); x < 0x1p-1022 {
+			v = math.Log(x*0x1p54) - 54*math.Ln2
+		}
 	case Exp:
 		if v = math.Exp(x); math.IsInf(v, 0) && !math.IsInf(x, 0) || v == 0 && !math.IsInf(x, 0) {
 			return Value{}, errRange

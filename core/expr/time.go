@@ -38,12 +38,12 @@ func evalExtract(e *Expr, a []Value) (Value, error) {
 	f := func(v float64) (Value, error) { return Value{Bits: math.Float64bits(v)}, nil }
 	var v int
 	switch e.name {
-	case "epoch":
-		return f(float64(t.Unix()) + float64(t.Nanosecond()/1000)/1e6)
+	case "epoch": // one division, so that the quotient is rounded once
+		return f(float64(t.UnixMicro()) / 1e6)
 	case "second":
-		return f(float64(t.Second()) + float64(t.Nanosecond()/1000)/1e6)
+		return f(float64(t.Second()*1e6+t.Nanosecond()/1e3) / 1e6)
 	case "millisecond", "milliseconds":
-		return f(float64(t.Second())*1e3 + float64(t.Nanosecond()/1000)/1e3)
+		return f(float64(t.Second()*1e6+t.Nanosecond()/1e3) / 1e3)
 	case "microsecond", "microseconds":
 		v = t.Second()*1e6 + t.Nanosecond()/1e3
 	case "minute":
@@ -111,11 +111,13 @@ func evalTrunc(e *Expr, a []Value) (Value, error) {
 	return Value{Bits: uint64(t.UnixNano())}, nil
 }
 
+// evalToTimestamp counts microseconds from 2000 on, as PostgreSQL does: so what is between two of them is rounded to the same.
 func evalToTimestamp(_ *Expr, a []Value) (Value, error) {
+	const y2000 = 946684800
 	f := math.Float64frombits(a[0].Bits)
-	whole := math.Floor(f)
-	if !(whole > -9.2e9 && whole < 9.2e9) {
+	if !(f > -9.2e9 && f < 9.2e9) {
 		return Value{}, errRange
 	}
-	return Value{Bits: uint64(int64(whole)*1e9 + int64(math.Round((f-whole)*1e6))*1e3)}, nil
+	micros := int64(math.RoundToEven((f-y2000)*1e6)) + y2000*1e6
+	return Value{Bits: uint64(micros * 1e3)}, nil
 }

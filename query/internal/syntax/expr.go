@@ -372,6 +372,9 @@ func (p *parser) typed(kind string) Expr {
 			e.Kind = TimestampTZ
 		}
 		p.expect("TIME", "ZONE")
+		if s = p.peek(); s.Type != str && s.Type != estr {
+			p.unexpected("a text such as '2026-03-02 09:30:00'")
+		}
 	default:
 		return nil
 	}

@@ -26,6 +26,7 @@ var styles = []string{
 	`CREATE SOURCE IF NOT EXISTS trades (symbol varchar(10) NOT NULL, price double precision, at timestamp, WATERMARK FOR at AS at - INTERVAL '5 s') WITH (connector = 'file', path = 'x.csv')`,
 	`CREATE SINK out FROM trades WITH (connector = 'file')`,
 	`CREATE SINK out AS SELECT count(*) FROM t WITH (connector = 'file', 'scan.mode' = 5)`,
+	`CREATE SINK out FROM t WITH ('.' = 0, 'a..b' = 1)`,
 	`INSERT INTO out SELECT count(*) FROM t`,
 	`EXPLAIN SELECT count(*) FROM t`,
 	"SELECT a -- a comment\nFROM t /* another /* in it */ */ WHERE b",
@@ -115,6 +116,8 @@ func TestFaults(t *testing.T) {
 		{"", 1, 1, "SELECT"},
 		{"SELECT a FROM t; SELECT b FROM t", 1, 18, "second"},
 		{"SELECT a FROM t /* open", 1, 17, "comment"},
+		{"SELECT TIMESTAMP WITH TIME ZONE", 1, 32, "a text"},
+		{"SELECT TIMESTAMP WITH TIME ZONE at FROM t", 1, 33, "a text"},
 	} {
 		_, err := ParseQuery(c.text)
 		e, ok := err.(*Error)

@@ -73,7 +73,7 @@ func plain(s string) bool {
 	if s != "" && isLetter([]rune(s)[0]) {
 		kind, end, _ = scanOne(s, 0)
 	}
-	return kind == word && end == len(s) && lower(s) == s && keywords[fold(s)].use != reserved && s != "table"
+	return s != "" && kind == word && end == len(s) && lower(s) == s && keywords[fold(s)].use != reserved && s != "table"
 }
 
 func (p *printer) string(s string) { p.words("'", strings.ReplaceAll(s, "'", "''"), "'") }

@@ -1,0 +1,130 @@
+package sql
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite" // the driver
+
+	"github.com/velo-engine/velo/record"
+)
+
+// sqlite is the oracle for NULLs, numbers, texts and the shape of queries. It has neither times nor decimals, and what fails is NULL or a float there.
+type sqlite struct{ conn *sql.Conn }
+
+func (*sqlite) name() string { return "SQLite" }
+func (*sqlite) wild() bool   { return false }
+
+func newSQLite(t *testing.T) oracle {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		conn.Close()
+		db.Close()
+	})
+	if _, err := conn.ExecContext(context.Background(), "PRAGMA case_sensitive_like = ON"); err != nil {
+		t.Fatal(err)
+	}
+	return &sqlite{conn}
+}
+
+func (d *sqlite) load(t table) error {
+	ctx := context.Background()
+	types := func(t record.Type) string {
+		switch t {
+		case record.Float64:
+			return "REAL"
+		case record.String:
+			return "TEXT"
+		}
+		return "INTEGER"
+	}
+	tx, err := d.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	for _, q := range []string{"DROP TABLE IF EXISTS t", "CREATE TABLE t (" + columns(types) + ")"} {
+		if _, err := tx.ExecContext(ctx, q); err != nil {
+			return err
+		}
+	}
+	insert, err := tx.PrepareContext(ctx, "INSERT INTO t VALUES (?"+strings.Repeat(", ?", schema.Len()-1)+")")
+	if err != nil {
+		return err
+	}
+	defer insert.Close()
+	for _, row := range t {
+		if _, err := insert.ExecContext(ctx, row...); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+func (d *sqlite) without(rows []int) string {
+	if len(rows) == 0 {
+		return "t"
+	}
+	return "(SELECT * FROM t WHERE n NOT IN (" + leaveOut(rows) + ")) AS t"
+}
+
+func (d *sqlite) rows(query string, types []record.Type) ([][]cell, bool, error) {
+	rows, err := d.conn.QueryContext(context.Background(), query)
+	if err != nil {
+		return nil, false, err
+	}
+	defer rows.Close()
+	all, err := scan(rows, types, cellOf)
+	return all, false, err
+}
+
+func (*sqlite) says() map[string]string { return liteSays }
+
+var liteSays = func() map[string]string {
+	m := map[string]string{
+		"tumble.start": "(ts / $2 * $2)", "tumble.end": "(ts / $2 * $2 + $2)", "(2 ^ %q)": "pow(2, $1)", "ln(abs(%f))": "ln(abs($1))", "(ts <= %x)": "", "(%t IN (ts, TIMESTAMP '2023-11-15 06:30:00'))": "", "CAST(r AS boolean)": "", "(%t > CAST(%m AS timestamptz))": "",
+		"(%i % %i)": "($1 % $2)", "mod(%i, %n)": "($1 % $2)", "floor(%i)": "$1", "ceil(%i)": "$1", "round(%i)": "$1", "trunc(%i)": "$1", "round(%i, 2)": "$1",
+		"char_length(%s)": "length($1)", "position(%s IN %s)": "instr($2, $1)", "position('a' IN %s)": "instr($1, 'a')", "%i::bigint": "$1", "CAST(%b AS bigint)": "$1",
+		"CAST(%i AS boolean)": "($1 <> 0)", "(%f ^ %n)": "pow($1, $2)", "power(%f, %n)": "pow($1, $2)", "power(%f, %f)": "pow($1, $2)", "CAST(%i AS double precision)": "CAST($1 AS REAL)", "CAST(j AS double precision)": "CAST(j AS REAL)",
+		"(%i / %f)": "(CAST($1 AS REAL) / $2)", "%n.5e0": "$1.5e0", "btrim(%s, 'a')": "trim($1, 'a')", "trim(BOTH 'az' FROM %s)": "trim($1, 'az')", "trim(TRAILING 'b' FROM %s)": "rtrim($1, 'b')",
+		"substring(%s FROM %n FOR %n)": "substring($1, $2, $3)", "(%s LIKE %l)": `($1 LIKE $2 ESCAPE '\')`, "(%s NOT LIKE %l)": `($1 NOT LIKE $2 ESCAPE '\')`, "(%s ILIKE %l)": `(lower($1) LIKE lower($2) ESCAPE '\')`,
+		"(%b IS NOT UNKNOWN)": "($1 IS NOT NULL)", "bool_and(%b)": "min($1)", "every(%b)": "min($1)", "bool_or(%b)": "max($1)", "bool_or(b)": "max(b)",
+		"approx_count_distinct(s)": "count(DISTINCT s)", "approx_count_distinct(j)": "count(DISTINCT j)", "approx_count_distinct(b)": "count(DISTINCT b)", "CAST(%i AS text)": "CAST($1 AS TEXT)",
+		// Without NULLs only: its least and greatest are NULL where one argument is.
+		"greatest(%i, %i)": "coalesce(max($1, $2), $1, $2)", "greatest(%f, %f)": "coalesce(max($1, $2), $1, $2)", "greatest(%q, %q)": "coalesce(max($1, $2), $1, $2)", "least(%f, %i)": "coalesce(min($1, $2), $1, $2)",
+		"least(%q, j)": "coalesce(min($1, j), $1, j)", "greatest(%s, %s)": "coalesce(max($1, $2), $1, $2)", "least(%s, %s)": "coalesce(min($1, $2), $1, $2)", "greatest(%p, %p)": "coalesce(max($1, $2), $1, $2)", "least(%i, %i, %i)": "",
+		// Integers and floats are one type there, so a division would cut.
+		"coalesce(%f, %n)": "coalesce($1, CAST($2 AS REAL))", "coalesce(%q, j)": "coalesce($1, CAST(j AS REAL))", "CASE WHEN %b THEN %f ELSE %i END": "CASE WHEN $1 THEN $2 ELSE CAST($3 AS REAL) END",
+		// What is replaced by NULL is no NULL where there is nothing to replace.
+		"replace(%s, %s, %s)": "",
+	}
+	// Not there, or not as in PostgreSQL.
+	for _, missing := range []string{
+		"CAST(%f AS bigint)", "CAST(%q AS bigint)", "CAST(%r AS bigint)", "CAST(%r AS double precision)", "date_part('hour', %t)", "extract(day FROM ts)", "round(%f)", "round(%f, 2)", "round(%f, 0)", "(%b || %s)", "concat(%s, %b)", "concat(%s, %i, %s)",
+		"concat(%s, %s)", "substring(%s, -1, %n)", "split_part(%s, %w, %n)", "split_part(%s, %w, -1)", "split_part(%s, %s, 1)", "CAST(%q AS text)", "CAST(%f AS text)", "CAST(%b AS text)", "CAST(%s AS varchar(2))", "(%s LIKE 'a_b' ESCAPE '')",
+		"substring(%s, %n, %n)", "substring(%s, %n)", "CAST(d AS text)", "CAST(ts AS text)", "var_pop(%i)", "var_samp(%i)", "variance(f)", "var_pop(f)", "stddev_pop(%i)", "stddev_samp(f)", "min_by(%i, j)", "max_by(%s, j)", "min_by(%s, f)", "max_by(d, i)",
+		"first(%i, ts)", "last(%f, ts)", "last(%b, u)", "(max(ts) > TIMESTAMP '2023-11-15 06:30:00')", "(sum(d) >= 10.5)", "TIMESTAMP '2023-11-15 06:30:00'", "CAST('2024-02-29 23:59:59.5' AS timestamp)", "d", "e", "%n.25",
+	} {
+		m[missing] = ""
+	}
+	// Nothing with decimals, and of times only what compares and chooses.
+	for kind, of := range grammar {
+		for _, text := range of {
+			if kind == 'd' || strings.Contains(text, "%d") || strings.Contains(text, "%t") && (strings.Contains(text, "extract") || strings.Contains(text, "%v") || strings.Contains(text, "date") || strings.Contains(text, "+")) {
+				m[text] = ""
+			}
+		}
+	}
+	m["to_timestamp(%i)"], m["to_timestamp(%f)"] = "", ""
+	m["greatest(%t, %t)"], m["least(%t, %t)"] = "coalesce(max($1, $2), $1, $2)", "coalesce(min($1, $2), $1, $2)"
+	return m
+}()
