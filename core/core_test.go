@@ -300,7 +300,7 @@ func TestRoutes(t *testing.T) {
 		}
 	}
 	for _, r := range []Route{{Routing: RouteCustom}, {Routing: 77}, {Func: first}} {
-		if r.Validate() == nil {
+		if r.Validate(&Plan{}) == nil {
 			t.Errorf("%v is valid", r.Routing)
 		}
 	}

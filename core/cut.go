@@ -189,7 +189,11 @@ func (c *Cut) Records() (n uint64) {
 // windows that end up to there do not change any more.
 func (c *Cut) Closed() (end int64, ok bool) {
 	m := c.images[0]
-	return m.clock, m.layout.window != nil && m.clock > -window.MaxTime
+	end = m.clock
+	if w := m.layout.window; w != nil && w.session != nil && end < window.MaxTime {
+		end-- // a record at the very end of a session is part of it
+	}
+	return end, m.layout.window != nil && m.clock > -window.MaxTime
 }
 
 // everyWindow is later than the end of any window.

@@ -142,11 +142,20 @@ func (m *Image) rows() iter.Seq[Row] {
 
 // Get finds the group of a key of the same plan; not one that Having does not let through.
 func (m *Image) Get(k Key) (Row, bool) {
-	g := m.set(k.window)
+	end, w := k.window, m.layout.window
+	if w != nil && w.session != nil {
+		end = w.clock.SessionEnd(end)
+	}
+	g := m.set(end)
 	if g == nil {
 		return Row{}, false
 	}
 	row, ok := g.get(k)
+	if ok && w != nil && w.session != nil {
+		_, states := g.table.Row(row.index)
+		_, ends := w.session.bounds(states)
+		ok = ends == k.window
+	}
 	if ok && !m.layout.shape.passes(g, row.index) {
 		return Row{}, false
 	}
@@ -200,9 +209,11 @@ func (m *Image) set(end int64) *groups {
 func (m *Image) anySet(end int64) *groups {
 	w := m.layout.window
 	var panes []*groups
-	for _, p := range m.panes {
+	at := 0
+	for i, p := range m.panes {
 		if first, last := w.clock.Ends(p.pane); first <= end && end <= last {
 			panes = append(panes, p.groups)
+			at = i
 		}
 	}
 	switch {
@@ -214,7 +225,12 @@ func (m *Image) anySet(end int64) *groups {
 	x := m.mergedWindow(end)
 	x.once.Do(func() {
 		var err error
-		if x.groups, err = mergeGroups(m.layout, panes); err != nil {
+		if w.session != nil {
+			x.groups, err = m.sessionsOf(at)
+		} else {
+			x.groups, err = mergeGroups(m.layout, panes)
+		}
+		if err != nil {
 			// The system has no memory at all: what make does then.
 			panic(fmt.Sprintf("core: %v", err))
 		}
@@ -253,53 +269,88 @@ type Row struct {
 	index  int
 }
 
+// A merger adds groups to those of a table, with what it needs for that at hand.
+type merger struct {
+	layout *layout
+	hashes []uint64
+	places []uint64
+	words  [][]uint64
+	rows   [stripeRows]int
+}
+
+func newMerger(l *layout) *merger {
+	m := &merger{layout: l, hashes: make([]uint64, 0, stripeRows), places: make([]uint64, stripeRows), words: make([][]uint64, l.keys.Words())}
+	for w := range m.words {
+		m.words[w] = make([]uint64, stripeRows)
+	}
+	return m
+}
+
+// add adds the groups that keep lets through; nil lets all.
+func (m *merger) add(to *table.Table, g *groups, keep func(hash uint64, key, states []uint64) bool) {
+	l := m.layout
+	for from := 0; from < g.table.Len(); {
+		m.hashes = m.hashes[:0]
+		for ; from < g.table.Len() && len(m.hashes) < stripeRows; from++ {
+			if g.given != nil && g.isGiven(from) {
+				continue
+			}
+			key, states := g.table.Row(from)
+			hash := l.keys.HashKey(key)
+			if keep != nil && !keep(hash, key, states) {
+				continue
+			}
+			m.rows[len(m.hashes)] = from
+			for w := range m.words {
+				m.words[w][len(m.hashes)] = key[w]
+			}
+			m.hashes = append(m.hashes, hash)
+		}
+		rows := to.FindOrCreate(m.hashes, m.words, g.table.Heap(), m.places)
+		for i := range m.hashes {
+			_, states := g.table.Row(m.rows[i])
+			_, sum := to.Row(to.RowAt(rows.Off[i]))
+			for _, s := range l.states {
+				n := s.fn.Words()
+				s.fn.Merge(sum[s.word:s.word+n], states[s.word:s.word+n], to.Blocks(), g.table.Blocks())
+			}
+		}
+	}
+	runtime.KeepAlive(g)
+}
+
+// newMerged makes a table for up to so many groups. The error says that the system has no memory for it.
+func newMerged(l *layout, most int) (*groups, error) {
+	t, err := table.New(l.keys, l.init, l.memory(table.Memory{Groups: most}))
+	if err != nil {
+		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", l.plan.name(), err)
+	}
+	return &groups{layout: l, table: t}, nil
+}
+
+// complete says whether all that were added have found room.
+func (g *groups) complete() error {
+	if shed, err := g.table.Shed(); shed > 0 {
+		return fmt.Errorf("core: plan %s: cannot merge groups: %w", g.layout.plan.name(), err)
+	}
+	return nil
+}
+
 // mergeGroups makes one set of groups of several. Those do not change. The error says that the system has no memory for it.
 func mergeGroups(l *layout, sets []*groups) (*groups, error) {
 	most := 0
 	for _, g := range sets {
 		most += g.len()
 	}
-	t, err := table.New(l.keys, l.init, l.memory(table.Memory{Groups: most}))
+	merged, err := newMerged(l, most)
 	if err != nil {
-		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", l.plan.name(), err)
+		return nil, err
 	}
-	merged := &groups{layout: l, table: t}
-	hashes, places := make([]uint64, 0, stripeRows), make([]uint64, stripeRows)
-	words := make([][]uint64, l.keys.Words())
-	for w := range words {
-		words[w] = make([]uint64, stripeRows)
-	}
+	m := newMerger(l)
 	for _, g := range sets {
-		for from := 0; from < g.table.Len(); {
-			hashes = hashes[:0]
-			var of [stripeRows]int
-			for ; from < g.table.Len() && len(hashes) < stripeRows; from++ {
-				if g.given != nil && g.isGiven(from) {
-					continue
-				}
-				key, _ := g.table.Row(from)
-				of[len(hashes)] = from
-				for w := range words {
-					words[w][len(hashes)] = key[w]
-				}
-				hashes = append(hashes, l.keys.HashKey(key))
-			}
-			rows := merged.table.FindOrCreate(hashes, words, g.table.Heap(), places)
-			for i := range hashes {
-				_, states := g.table.Row(of[i])
-				_, sum := merged.table.Row(merged.table.RowAt(rows.Off[i]))
-				for _, s := range l.states {
-					n := s.fn.Words()
-					s.fn.Merge(sum[s.word:s.word+n], states[s.word:s.word+n], merged.table.Blocks(), g.table.Blocks())
-				}
-			}
-		}
+		m.add(merged.table, g, nil)
 	}
-	runtime.KeepAlive(sets)
-	if shed, err := t.Shed(); shed > 0 {
-		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", l.plan.name(), err)
-	}
-	return merged, nil
+	return merged, merged.complete()
 }
 
 // mergeImages makes one image of those of all partitions, for a route that scatters groups. The images do not change.

@@ -12,6 +12,8 @@ import (
 type pane struct {
 	id          window.Pane
 	first, last int64 // the ends of the first and the last window that it is part of
+	end         int64 // of its groups: manyWindows where it is not that of one window
+	shut        int64 // when windows that end up to there are closed, no record comes any more
 	memory      table.Memory
 
 	tables  []*groups // all of them
@@ -20,6 +22,7 @@ type pane struct {
 	bySlot  []*groups // what each slot shows, nil where it does not know the pane
 	behind  bool      // live has yet to catch up with shown
 	touched bool      // live has changed since
+	carried bool      // it has the sessions that go on from the pane before: see Partition.carry
 }
 
 // newGroups makes another table.
@@ -30,7 +33,7 @@ func (x *pane) newGroups(p *Partition) (*groups, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &groups{layout: p.layout, table: t, end: x.first}
+	g := &groups{layout: p.layout, table: t, end: x.end}
 	x.tables = append(x.tables, g)
 	return g, nil
 }
@@ -108,7 +111,7 @@ func (x *pane) reuse() {
 	for _, g := range x.tables {
 		g.table.Reset()
 	}
-	x.shown, x.behind, x.touched = nil, false, false
+	x.shown, x.behind, x.touched, x.carried = nil, false, false, false
 	x.live = x.tables[0]
 }
 

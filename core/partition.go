@@ -40,6 +40,7 @@ type Partition struct {
 	kernel
 	states [][]uint64 // of partial states
 
+	merger *merger // of sessions; nil where there are none
 	first  *Owners // before any shard moved
 	panes  []*pane // in their order; one where the plan has no windows
 	last   *pane   // that was looked up last
@@ -100,6 +101,9 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 	}
 	p.kernel = newKernel(l, nil)
 	p.tables, p.full = p.tableOf, p.noRoom
+	if l.window != nil && l.window.session != nil {
+		p.merger = newMerger(l)
+	}
 	for _, c := range cuts.cuts {
 		c.images[id] = &Image{layout: l, clock: p.closed}
 	}
@@ -152,13 +156,12 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 	x.id = id
 	if w := p.layout.window; w != nil {
 		x.first, x.last = w.clock.Ends(id)
-		for _, g := range x.tables {
-			g.end = x.first
+		x.shut = w.clock.Shut(id)
+		if x.end = x.first; x.first != x.last || w.session != nil {
+			x.end = manyWindows
 		}
-		if x.first != x.last {
-			for _, g := range x.tables {
-				g.end = manyWindows
-			}
+		for _, g := range x.tables {
+			g.end = x.end
 		}
 	}
 	at, _ := slices.BinarySearchFunc(p.panes, id, func(x *pane, id window.Pane) int { return cmp.Compare(x.id, id) })
@@ -167,7 +170,7 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 	return x, nil
 }
 
-// manyWindows is the end of groups that are in several windows.
+// manyWindows is the end of groups that are in several windows, or in sessions.
 const manyWindows = math.MinInt64
 
 // tableOf is the live table for n records of a pane; nil where they are dropped, counted.
@@ -187,7 +190,7 @@ func (p *Partition) tableOf(id window.Pane, n int) *table.Table {
 // pane is the pane with this id; nil where all its windows are closed, or there is no room, which ends the plan.
 func (p *Partition) pane(id window.Pane) *pane {
 	if w := p.layout.window; w != nil {
-		if first, _ := w.clock.Ends(id); first <= p.closed { // closed while the reader was idle, or before it joined: some of its windows, or all
+		if first, _ := w.clock.Ends(id); min(first, w.clock.Shut(id)) <= p.closed { // closed while the reader was idle, or before it joined: some of its windows, or all
 			var late bool
 			if id, late = w.clock.PaneOf(w.clock.PaneBegin(id), p.closed); late {
 				return nil
@@ -396,6 +399,9 @@ func (p *Partition) publish(number uint64, slot int) {
 	isLast := p.cuts.IsLast(slot)
 	if w := p.layout.window; w != nil {
 		p.closed = max(p.closed, w.closed(p.watermark()))
+		if w.session != nil {
+			p.carryAll()
+		}
 		p.dropOld(slot)
 	}
 	m := p.cuts.cuts[slot].images[p.id]
@@ -405,7 +411,7 @@ func (p *Partition) publish(number uint64, slot int) {
 		if x.live != nil {
 			x.live.given = p.given
 		}
-		if isLast || p.layout.window != nil && x.last <= p.closed {
+		if isLast || p.layout.window != nil && x.shut <= p.closed {
 			x.seal(slot)
 		} else if err := x.publish(p, slot); err != nil {
 			if h := p.handover; h != nil && h.move.from == p.id {

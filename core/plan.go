@@ -332,22 +332,33 @@ func compile(p *Plan) (*layout, error) {
 			fields = append(fields, record.Field{Name: a.Name, Type: b.fn.Type(), Nullable: a.Func != Count && a.Func != ApproxCountDistinct})
 		}
 	}
+	var hidden []Aggregate
+	if l.window != nil {
+		// A partial state that comes too late, of a reader that was idle or has joined, says how many records it stands for.
+		hidden = append(hidden, Aggregate{Func: Count})
+		if l.window.session != nil {
+			hidden = append(hidden, Aggregate{Func: Min, Column: p.Window.Column}, Aggregate{Func: Max, Column: p.Window.Column})
+		}
+		for _, a := range hidden {
+			if b, ok := l.bind(a, column, fault); ok {
+				bound = append(bound, b)
+			}
+		}
+	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
 	if len(l.args) > maxArguments {
 		return nil, fmt.Errorf("core: plan %s: aggregates of %d columns, at most %d are allowed", p.name(), len(l.args), maxArguments)
 	}
+	l.place(bound)
 	if l.window != nil {
-		// A partial state that comes too late, of a reader that was idle or has joined, says how many records it stands for.
-		if fn, err := agg.Bind(Count); err == nil {
-			hidden := boundAggregate{kind: Count, fn: fn, arg: -1, by: -1}
-			l.place(append(bound, hidden))
-			l.rowsWord = l.outputs[len(l.outputs)-1].word
-			l.outputs = l.outputs[:len(l.outputs)-1]
+		of := l.outputs[len(l.outputs)-len(hidden):]
+		l.outputs = l.outputs[:len(l.outputs)-len(hidden)]
+		l.rowsWord = of[0].word
+		if s := l.window.session; s != nil {
+			s.first, s.last = of[1].word, of[2].word
 		}
-	} else {
-		l.place(bound)
 	}
 	placed := make([]agg.Placed, len(l.states))
 	for i, s := range l.states {

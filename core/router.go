@@ -129,7 +129,7 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 	if err != nil {
 		return nil, err
 	}
-	if err := route.Validate(); err != nil {
+	if err := route.Validate(plan); err != nil {
 		return nil, err
 	}
 	if fold.Exchange == ExchangeRoute || len(local) == 0 {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/velo-engine/velo/core/window"
+
 	"github.com/velo-engine/velo/record"
 )
 
@@ -72,8 +74,8 @@ type Route struct {
 	Func    RouteFunc // of RouteCustom
 }
 
-// Validate says what is wrong with a route.
-func (r Route) Validate() error {
+// Validate says what is wrong with a route for a plan.
+func (r Route) Validate(plan *Plan) error {
 	switch {
 	case r.Routing > RouteCustom:
 		return fmt.Errorf("core: no routing %v", r.Routing)
@@ -81,6 +83,8 @@ func (r Route) Validate() error {
 		return errors.New("core: custom routing without a function")
 	case r.Routing != RouteCustom && r.Func != nil:
 		return fmt.Errorf("core: a function for routing %v, which takes none", r.Routing)
+	case r.For(plan).Scatters() && plan.hasSessions():
+		return fmt.Errorf("core: plan %s: sessions need all records of a key in one partition: routing %v does not do that", plan.name(), r.Routing)
 	}
 	return nil
 }
@@ -89,12 +93,14 @@ func (r Route) Validate() error {
 func (r Route) For(plan *Plan) Route {
 	if r.Routing == RouteAuto {
 		r.Routing = RouteByKey
-		if len(plan.Keys) == 0 {
+		if len(plan.Keys) == 0 && !plan.hasSessions() {
 			r.Routing = RouteRoundRobin
 		}
 	}
 	return r
 }
+
+func (p *Plan) hasSessions() bool { return p.Window != nil && p.Window.Kind == window.Session }
 
 // Scatters says whether one group may be in several partitions.
 func (r Route) Scatters() bool { return r.Routing != RouteByKey }

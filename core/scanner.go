@@ -84,6 +84,13 @@ func (l *layout) check(row Row, reader fmt.Stringer) {
 // value is the value of a column of the result, of a text only whether it is NULL.
 func (l *layout) value(g *groups, key, states []uint64, column int) agg.Value {
 	if column < l.front {
+		if s := l.window.session; s != nil {
+			begin, end := s.bounds(states)
+			if column == 0 {
+				end = begin
+			}
+			return agg.Value{Bits: uint64(end)}
+		}
 		if column == 0 {
 			return agg.Value{Bits: uint64(l.window.clock.Begin(g.end))}
 		}

@@ -22,11 +22,15 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 	rng := rand.New(rand.NewPCG(seed, 78))
 	w := &Window{
 		Column: "at", OutOfOrder: time.Duration(rng.IntN(2000)) * time.Millisecond, Lateness: time.Duration(rng.IntN(2)*rng.IntN(2000)) * time.Millisecond,
-		Retain: MaxRetain, Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(3)), Size: time.Second},
+		Retain: MaxRetain, Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: time.Second},
 	}
-	if w.Kind != window.Tumbling {
+	switch w.Kind {
+	case window.Hopping, window.Cumulating:
 		w.Slide, w.Size = time.Second, time.Duration(1+rng.IntN(4))*time.Second
+	case window.Session:
+		w.Size = time.Duration(1+rng.IntN(1000)) * time.Millisecond
 	}
+	clock := window.NewClock(w.Windows)
 	plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}}}
 	readers, partitions := 1+rng.IntN(3), 1+rng.IntN(4)
 	fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << (9 + rng.IntN(8))}
@@ -74,6 +78,7 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 	whole, _ := windowSums(w, all)
 	n, _ := ColumnOf[int64](plan, "n")
 	sum, _ := ColumnOf[int64](plan, "sum")
+	start, _ := ColumnOf[int64](plan, WindowStart)
 	end, _ := ColumnOf[int64](plan, WindowEnd)
 	key, _ := ColumnOf[int64](plan, "key")
 	look := func() error {
@@ -86,17 +91,23 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 			late += counters.Late
 		}
 		want, wantLate := windowSums(w, prefix)
-		got := map[[2]int64][2]int64{}
+		got := map[[2]int64]windowSum{}
 		for row := range c.All() {
-			got[[2]int64{end.Of(row), key.Of(row)}] = [2]int64{n.Of(row), sum.Of(row)}
+			got[[2]int64{end.Of(row), key.Of(row)}] = windowSum{n.Of(row), sum.Of(row), start.Of(row)}
 		}
 		if looks++; !maps.Equal(got, want) || late != wantLate {
 			return fmt.Errorf("epoch %d: %v, %d late, expected %v, %d", c.Epoch(), got, late, want, wantLate)
 		}
 		return nil
 	}
+	closing := func(end int64) int64 {
+		if w.Kind == window.Session {
+			return clock.SessionEnd(end)
+		}
+		return end
+	}
 	last := int64(math.MinInt64)
-	written := map[[2]int64][2]int64{}
+	written := map[[2]int64]windowSum{}
 	write := func() error {
 		c, slot := cuts.Pin()
 		defer cuts.Unpin(slot)
@@ -104,8 +115,8 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 			for b := range c.WindowBatches(at, 3) {
 				for i := range b.Len() {
 					id := [2]int64{b.Column(1).Int64s[i], b.Column(2).Int64s[i]}
-					got := [2]int64{b.Column(3).Int64s[i], b.Column(4).Int64s[i]}
-					if _, twice := written[id]; twice || id[0] != at || got != whole[id] {
+					got := windowSum{b.Column(3).Int64s[i], b.Column(4).Int64s[i], b.Column(0).Int64s[i]}
+					if _, twice := written[id]; twice || closing(id[0]) != at || got != whole[id] {
 						return fmt.Errorf("window %d, %v is written with %v, expected %v, twice: %v", at, id, got, whole[id], twice)
 					}
 					written[id] = got

@@ -82,8 +82,9 @@ type windowing struct {
 	chunk      int // column of a chunk: the pane of each row
 	outOfOrder int64
 	lateness   int64
-	idle       Nanos // 0: never
-	retain     int64 // from the end of the last closed window back to that of the first that is kept
+	idle       Nanos     // 0: never
+	retain     int64     // from the end of the last closed window back to that of the first that is kept
+	session    *sessions // nil where the windows are none
 }
 
 func compileWindow(w *Window, source *record.Schema) (*windowing, error) {
@@ -96,8 +97,13 @@ func compileWindow(w *Window, source *record.Schema) (*windowing, error) {
 		retain = DefaultRetain
 	}
 	c := window.NewClock(w.Windows)
+	var s *sessions
+	if w.Kind == window.Session {
+		s = &sessions{gap: int64(w.Size)}
+	}
 	return &windowing{
-		clock: c, column: column, outOfOrder: int64(w.OutOfOrder), lateness: int64(w.Lateness), idle: Nanos(w.Idle),
+		session: s,
+		clock:   c, column: column, outOfOrder: int64(w.OutOfOrder), lateness: int64(w.Lateness), idle: Nanos(w.Idle),
 		retain: int64(retain-1) * c.NextEnd(0),
 	}, nil
 }

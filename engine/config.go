@@ -225,8 +225,10 @@ func (c *Config) Validate() error {
 	if c.Wait != WaitPark && c.ParkAfter != 0 {
 		fault("ParkAfter is %v, which is for the policy park; it is %v", c.ParkAfter, c.Wait)
 	}
-	if err := c.Route.Validate(); err != nil {
-		faults = append(faults, err)
+	if c.Plan != nil {
+		if err := c.Route.Validate(c.Plan); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	if c.RetryMin < 0 || c.RetryMax < 0 || c.RetryMax > 0 && c.RetryMax < c.RetryMin {
 		fault("retries after %v up to %v, expected 0 < RetryMin <= RetryMax", c.RetryMin, c.RetryMax)

@@ -14,8 +14,15 @@
 //	cumulating   |-w1-|                        size 3, step 1: three windows that begin together
 //	             |----w2---|
 //	             |------w3------|
+//	session      .-.--.-|        .--.-|        of one key: two sessions, with the gap behind each
 //
-// # Not here
+// # Sessions
 //
-// Session windows, whose ends depend on the records.
+// A session is the records of one key of which none is further than a gap from the next; it ends a gap behind the last, and its begin and end
+// depend on its records. Its panes are one gap long. So all records of a key in one pane belong together, and those of panes that are no neighbours
+// do not: a pane keeps the least and the greatest time of each key, and sessions are found by looking at neighbours. That makes disorder
+// nothing special: a record may join what were two sessions until then.
+//
+// Time closes sessions pane by pane: whether a session goes on is known when no record is expected any more in the pane behind that of its last. So it
+// is closed up to a gap after its end, and all partitions and all ways to get there agree.
 package window

@@ -15,6 +15,7 @@ const (
 	Tumbling   Kind = 1 + iota // one behind the other
 	Hopping                    // each begins a slide after the one before
 	Cumulating                 // each ends a step after the one before; as many begin together as make the size
+	Session                    // of one key: from its first record to a gap, the size, behind its last
 )
 
 // String is the name in SQL.
@@ -26,6 +27,8 @@ func (k Kind) String() string {
 		return "hop"
 	case Cumulating:
 		return "cumulate"
+	case Session:
+		return "session"
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
@@ -47,7 +50,7 @@ const (
 // Windows are the windows of a plan. Zero values of Slide and Offset are those of tumbling windows at 1970.
 type Windows struct {
 	Kind   Kind
-	Size   time.Duration
+	Size   time.Duration // of a session the gap: records of one key that are further apart are in different ones
 	Slide  time.Duration // from the begin of a hopping window to that of the next, from the end of a cumulating one to that of the next; else 0
 	Offset time.Duration // of the begin of one of them from 1970
 }
@@ -55,7 +58,7 @@ type Windows struct {
 // Validate reports what is wrong with them.
 func (w Windows) Validate() error {
 	switch {
-	case w.Kind < Tumbling || w.Kind > Cumulating:
+	case w.Kind < Tumbling || w.Kind > Session:
 		return fmt.Errorf("window: no kind %v", w.Kind)
 	case w.Size <= 0 || w.Size > MaxSize:
 		return fmt.Errorf("window: windows of %v, expected more than 0 and at most %v", w.Size, MaxSize)
@@ -63,7 +66,9 @@ func (w Windows) Validate() error {
 		return fmt.Errorf("window: an offset of %v, expected less than the size, %v", w.Offset, w.Size)
 	case w.Kind == Tumbling && w.Slide != 0 && w.Slide != w.Size:
 		return errors.New("window: tumbling windows have no slide")
-	case w.Kind != Tumbling && (w.Slide <= 0 || w.Slide > w.Size):
+	case w.Kind == Session && (w.Slide != 0 || w.Offset != 0):
+		return errors.New("window: sessions have no slide and no offset")
+	case w.Kind != Tumbling && w.Kind != Session && (w.Slide <= 0 || w.Slide > w.Size):
 		return fmt.Errorf("window: %v by %v, expected more than 0 and at most the size, %v", w.Kind, w.Slide, w.Size)
 	case w.Kind == Cumulating && w.Size%w.Slide != 0:
 		return fmt.Errorf("window: cumulating windows of %v by %v: the size is no multiple of the step", w.Size, w.Slide)
@@ -77,8 +82,8 @@ func (w Windows) Validate() error {
 
 // String is how SQL writes them.
 func (w Windows) String() string {
-	if w.Kind == Tumbling {
-		return fmt.Sprintf("tumble(%v)", w.Size)
+	if w.Kind == Tumbling || w.Kind == Session {
+		return fmt.Sprintf("%v(%v)", w.Kind, w.Size)
 	}
 	return fmt.Sprintf("%v(%v, %v)", w.Kind, w.Slide, w.Size)
 }
@@ -94,7 +99,7 @@ func (w Windows) paneSize() time.Duration {
 
 // step is from one end of a window to the next.
 func (w Windows) step() time.Duration {
-	if w.Kind == Tumbling {
+	if w.Kind == Tumbling || w.Kind == Session {
 		return w.Size
 	}
 	return w.Slide
@@ -127,7 +132,7 @@ func (c *Clock) floor(t, unit int64) int64 {
 	return t - r
 }
 
-// Begin is the begin of the window that ends then.
+// Begin is the begin of the window that ends then, of no session.
 func (c *Clock) Begin(end int64) int64 {
 	if c.w.Kind == Cumulating {
 		return c.floor(end-1, c.size)
@@ -144,15 +149,35 @@ func (c *Clock) EndAtMost(t int64) int64 {
 }
 
 // FirstEnd is the end of the first window that has a pane, given by its begin.
-func (c *Clock) FirstEnd(begin int64) int64 { return c.EndAtMost(begin) + c.step }
+func (c *Clock) FirstEnd(begin int64) int64 {
+	if c.w.Kind == Session {
+		return c.LastEnd(begin)
+	}
+	return c.EndAtMost(begin) + c.step
+}
 
-// LastEnd is the end of the last window that has it: when that is closed, records of the pane are late.
+// LastEnd is the end of the last window that has it. Of sessions it is when those are closed whose last record is in the pane.
 func (c *Clock) LastEnd(begin int64) int64 {
-	if c.w.Kind == Hopping {
+	switch c.w.Kind {
+	case Hopping:
 		return c.floor(begin, c.step) + c.size
+	case Session:
+		return begin + 2*c.size
 	}
 	return c.floor(begin, c.size) + c.size
 }
+
+// Shut is when records of a pane are late: when windows that end up to there are closed. Whether a session goes on behind its last pane is known when the next one is
+// shut, so that is sooner than LastEnd.
+func (c *Clock) Shut(p Pane) int64 {
+	if c.w.Kind == Session {
+		return int64(p) + c.size
+	}
+	return c.LastEnd(c.PaneBegin(p))
+}
+
+// SessionEnd is what LastEnd is of the pane with the last record of a session that ends then.
+func (c *Clock) SessionEnd(end int64) int64 { return c.LastEnd(c.floor(end-c.size, c.size)) }
 
 // NextEnd is the end of the window behind the one that ends then.
 func (c *Clock) NextEnd(end int64) int64 { return end + c.step }
@@ -188,6 +213,9 @@ func (c *Clock) PaneOf(t, closed int64) (p Pane, late bool) {
 	begin := c.floor(t, c.pane)
 	if closed <= begin {
 		return Pane(begin), false
+	}
+	if c.w.Kind == Session {
+		return Pane(begin), closed >= c.Shut(Pane(begin))
 	}
 	first := c.FirstEnd(begin)
 	if closed < first {

@@ -1,0 +1,96 @@
+package core
+
+import (
+	"github.com/velo-engine/velo/core/window"
+)
+
+// sessions are what is special where the windows of a plan are sessions; see package window, Sessions. Each group of a pane has the least and the greatest time of its
+// records. When a pane is shut, its partition merges into it the groups of the pane before that go on in it: so a shut pane has everything that its sessions
+// have had up to there, however long ago they began, and the panes before can go. What has not been shut is put together by who reads it.
+type sessions struct {
+	gap         int64
+	first, last int // words of a group's states: the least and the greatest time
+}
+
+// bounds are the begin and the end of a session.
+func (s *sessions) bounds(states []uint64) (begin, end int64) {
+	return int64(states[s.first]), int64(states[s.last]) + s.gap
+}
+
+// goesOn says whether a session goes on in the next pane, where its key has these states, nil where it has none.
+func (s *sessions) goesOn(states, next []uint64) bool {
+	return next != nil && int64(next[s.first])-int64(states[s.last]) <= s.gap
+}
+
+// find are the states of a key's group; nil where there is none.
+func (s *sessions) find(g *groups, hash uint64, key []uint64, heap []byte) []uint64 {
+	if g == nil {
+		return nil
+	}
+	i, ok := g.table.Get(hash, key, heap)
+	if !ok {
+		return nil
+	}
+	_, states := g.table.Row(i)
+	return states
+}
+
+// carryAll carries the sessions that go on into each pane that is shut now, in the order of time.
+func (p *Partition) carryAll() {
+	gap := p.layout.window.session.gap
+	for i, x := range p.panes {
+		if x.shut > p.closed {
+			return
+		}
+		if i > 0 && !x.carried && p.panes[i-1].id+window.Pane(gap) == x.id {
+			p.carry(p.panes[i-1], x)
+		}
+		x.carried = true
+	}
+}
+
+// carry merges the groups of a pane whose sessions go on in the next into that.
+func (p *Partition) carry(from, to *pane) {
+	old := from.live
+	if old == nil {
+		old = from.shown
+	}
+	s := p.layout.window.session
+	to.touched = true
+	p.merger.add(to.live.table, old, func(hash uint64, key, states []uint64) bool {
+		return s.goesOn(states, s.find(to.live, hash, key, old.table.Heap()))
+	})
+	p.noRoom(to.live.table) // for blocks: that ends the plan, as such a plan cannot shed
+}
+
+// sessionsOf are the sessions whose last records, as far as the image knows, are in its pane i: each with all that it has had.
+func (m *Image) sessionsOf(i int) (*groups, error) {
+	s := m.layout.window.session
+	x := m.panes[i]
+	neighbour := func(i int, id window.Pane) *groups {
+		if i < 0 || i >= len(m.panes) || m.panes[i].pane != id {
+			return nil
+		}
+		return m.panes[i].groups
+	}
+	sum, err := newMerged(m.layout, x.len())
+	if err != nil {
+		return nil, err
+	}
+	merge := newMerger(m.layout)
+	next := neighbour(i+1, x.pane+window.Pane(s.gap))
+	merge.add(sum.table, x.groups, func(hash uint64, key, states []uint64) bool {
+		return !s.goesOn(states, s.find(next, hash, key, x.table.Heap()))
+	})
+	// Back to a pane that has been shut: that has what came before.
+	for ; m.layout.window.clock.Shut(m.panes[i].pane) > m.clock; i-- {
+		before := neighbour(i-1, m.panes[i].pane-window.Pane(s.gap))
+		if before == nil {
+			break
+		}
+		merge.add(sum.table, before, func(hash uint64, key, states []uint64) bool {
+			return s.goesOn(states, s.find(sum, hash, key, before.table.Heap()))
+		})
+	}
+	return sum, sum.complete()
+}
