@@ -133,7 +133,11 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		c.fault(q.Pos, "EMIT CHANGES is not there yet: a snapshot shows all groups, and windows are final when they have closed")
 	}
 	if w := q.From.Window; w != nil {
-		c.bindWindow(w.Pos, string(w.Kind), w.At, w.Slide, w.Size, w.Offset, w.Gap)
+		size := w.Size
+		if w.Gap != nil {
+			size = w.Gap
+		}
+		c.bindWindow(w.Pos, string(w.Kind), w.At, w.Slide, size, w.Offset)
 	}
 	c.star()
 	c.groupBy()

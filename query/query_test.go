@@ -92,7 +92,7 @@ func TestFaults(t *testing.T) {
 		{`SELECT symbol, size FROM trades GROUP BY size`, []string{`column "symbol" must be in GROUP BY`}},
 		{`SELECT count(x.size) FROM trades t`, []string{`there is no "x" in FROM, expected "t"`}},
 		{`SELECT window_start, count(*) FROM trades`, []string{"window_start without a window"}},
-		{`SELECT count(*) FROM trades GROUP BY session(at, INTERVAL '1 s')`, []string{"session windows are not there yet"}},
+		{`SELECT count(*) FROM trades GROUP BY session(at, INTERVAL '1 s', INTERVAL '1 s')`, []string{"session of 3 arguments, expected session(at, gap)"}},
 		{`SELECT count(*) FROM trades GROUP BY tumble(at, 10)`, []string{"expected an interval"}},
 		{`SELECT count(*) FROM trades GROUP BY tumble(size, INTERVAL '1 s')`, []string{`"size", bigint, expected a timestamp`}},
 		{`SELECT count(*) FROM trades GROUP BY hop(at, INTERVAL '7 ms', INTERVAL '1 hour')`, []string{"panes"}},

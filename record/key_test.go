@@ -202,7 +202,9 @@ var wordKeys = map[string]func(i uint64) []uint64{
 	"times":          func(i uint64) []uint64 { return []uint64{i * 60e9} },
 	"floats":         func(i uint64) []uint64 { return []uint64{math.Float64bits(float64(i))} },
 	"floats, prices": func(i uint64) []uint64 { return []uint64{math.Float64bits(float64(i) / 100)} },
-	"digits":         func(i uint64) []uint64 { return []uint64{binary.LittleEndian.Uint64(fmt.Appendf(nil, "..%05d\x17", i))} },
+	"digits": func(i uint64) []uint64 {
+		return []uint64{binary.LittleEndian.Uint64(fmt.Appendf(nil, "..%05d\x17", i))}
+	},
 	"few and many":   func(i uint64) []uint64 { return []uint64{i % 3, i / 3} },
 	"many and few":   func(i uint64) []uint64 { return []uint64{i / 3, i % 3} },
 	"a square":       func(i uint64) []uint64 { return []uint64{i % 256, i / 256} },
