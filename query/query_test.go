@@ -56,6 +56,12 @@ func TestCompile(t *testing.T) {
 			`trades(p double precision NULL, f decimal(18,2) NULL)`,
 		},
 		{`SELECT max(extract(epoch FROM at - TIMESTAMP '2024-01-01')) AS s FROM trades`, ``, `trades(s double precision NULL)`},
+		{`SELECT * FROM trades LIMIT 3`, ``, `trades(symbol text, price double precision, size bigint, fee decimal(10,2) NULL, venue text NULL, buy boolean NULL, at timestamp)`},
+		{
+			`SELECT symbol, price * 0.908 AS euros, t.venue v FROM trades t WHERE size % 3 = 0`,
+			`SELECT symbol AS symbol, (price * 0.908) AS euros, venue AS v FROM trades WHERE ((size % 3) = 0)`, `trades(symbol text, euros double precision, v text NULL)`,
+		},
+		{`SELECT DISTINCT * FROM trades WHERE size > 5`, ``, `trades(symbol text, price double precision, size bigint, fee decimal(10,2) NULL, venue text NULL, buy boolean NULL, at timestamp)`},
 		{`SELECT count(1), count(venue), bool_or(buy), stddev(price) FROM trades`, ``, `trades(count bigint, count_2 bigint, bool_or boolean NULL, stddev double precision NULL)`},
 	} {
 		p, err := Compile(c.text, trades)
@@ -88,7 +94,9 @@ func TestFaults(t *testing.T) {
 		{`SELECT count(*) FROM trades WHERE count(*) > 1`, []string{"the aggregate count cannot be in WHERE"}},
 		{`SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY price) FROM trades`, []string{"approx_percentile"}},
 		{`SELECT count(DISTINCT venue) FROM trades`, []string{"not there yet"}},
-		{`SELECT symbol FROM trades`, []string{"without GROUP BY and without aggregates"}},
+		{`SELECT symbol FROM trades ORDER BY symbol`, []string{"ORDER BY without GROUP BY", "                           ^"}},
+		{`SELECT symbol FROM trades HAVING size > 1 OFFSET 2`, []string{"HAVING without GROUP BY", "OFFSET without GROUP BY"}},
+		{`SELECT symbol, size + venue FROM trades`, []string{"bigint + text is not defined"}},
 		{`SELECT symbol, size FROM trades GROUP BY size`, []string{`column "symbol" must be in GROUP BY`}},
 		{`SELECT count(x.size) FROM trades t`, []string{`there is no "x" in FROM, expected "t"`}},
 		{`SELECT window_start, count(*) FROM trades`, []string{"window_start without a window"}},
@@ -97,7 +105,7 @@ func TestFaults(t *testing.T) {
 		{`SELECT count(*) FROM trades GROUP BY tumble(size, INTERVAL '1 s')`, []string{`"size", bigint, expected a timestamp`}},
 		{`SELECT count(*) FROM trades GROUP BY hop(at, INTERVAL '7 ms', INTERVAL '1 hour')`, []string{"panes"}},
 		{`SELECT venue + 1, count(*) FROM trades GROUP BY 1`, []string{"text + bigint is not defined"}},
-		{`SELECT * FROM trades`, []string{"* has no meaning"}},
+		{`SELECT *, count(*) FROM trades`, []string{"* has no meaning"}},
 		{`SELECT count(*) AS a, sum(size) AS a FROM trades`, []string{`two columns of the result are called "a"`}},
 		{`SELECT count(*) FROM trades LIMIT 1 2`, []string{"line 1, column 37"}},
 		{`SELECT max(fee)::money FROM trades`, []string{`there is no type "money"`}},
