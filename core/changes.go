@@ -97,7 +97,7 @@ type Changes struct {
 
 // NewChanges are those of a plan of which nothing has been written. The error is that of Validate, or says that the plan does not emit changes.
 func NewChanges(p *Plan) (*Changes, error) {
-	l, err := p.compile()
+	l, err := p.read()
 	if err != nil {
 		return nil, err
 	}
@@ -155,13 +155,9 @@ func (c *Changes) Batches(cut *Cut, rows int) iter.Seq[*record.Batch] {
 // groups yields those of a cut among which some have changed.
 func (c *Changes) groups(cut *Cut) iter.Seq[*groups] {
 	return func(yield func(*groups) bool) {
-		images := cut.images
-		if m := cut.whole(); m != nil {
-			images = []*Image{m}
-		}
-		for _, m := range images {
+		for _, m := range cut.readable() {
 			if c.layout.window == nil {
-				if g := m.panes[0].groups; g.epoch >= c.next && !yield(g) {
+				if g := m.set(0); g.epoch >= c.next && !yield(g) {
 					return
 				}
 				continue
@@ -177,6 +173,9 @@ func (c *Changes) groups(cut *Cut) iter.Seq[*groups] {
 
 // changed is the newest epoch that first showed a pane of the window with this end.
 func (m *Image) changed(end int64) (epoch uint64) {
+	for _, p := range m.pairs {
+		epoch = max(epoch, p.changed(end))
+	}
 	for _, p := range m.panes {
 		if first, last := m.layout.window.clock.Ends(p.pane); first <= end && end <= last {
 			epoch = max(epoch, p.epoch)

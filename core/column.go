@@ -34,7 +34,7 @@ type Column[T Value] struct {
 //
 // The error says that the plan is not valid, that it has no such column, or which type the column has.
 func ColumnOf[T Value](p *Plan, name string) (Column[T], error) {
-	l, err := p.compile()
+	l, err := p.read()
 	if err != nil {
 		return Column[T]{}, err
 	}

@@ -29,10 +29,11 @@ type Cut struct {
 	owners *Owners
 	images []*Image // by partition
 
-	// Where groups are scattered over the partitions: they are merged by the first who reads them.
+	// Where groups are scattered over the partitions, or made of pairs: that is done by the first who reads them.
 	scattered bool
 	once      sync.Once
-	merged    *Image
+	united    *Image // of the partitions, where they are scattered
+	merged    *Image // as it is read: nil where the images of the partitions are
 }
 
 // Cuts are the cuts of an engine and their epochs: what its routers and partitions share.
@@ -81,13 +82,12 @@ func (c *Cuts) done(number uint64, slot int, complete bool) {
 	if !complete {
 		return
 	}
-	if cut.merged != nil {
-		for _, x := range cut.merged.panes {
-			x.table.Free()
+	for _, m := range []*Image{cut.merged, cut.united} {
+		if m != nil {
+			m.free()
 		}
-		cut.merged.forget()
-		cut.merged = nil
 	}
+	cut.merged, cut.united = nil, nil
 	cut.once = sync.Once{}
 }
 
@@ -103,19 +103,38 @@ func (c *Cut) Epoch() uint64 { return c.epoch }
 // Partitions is the number of partitions.
 func (c *Cut) Partitions() int { return len(c.images) }
 
-// Partition is what one partition had published: some of the groups. Where they are scattered, others may have part of the same ones.
-func (c *Cut) Partition(i int) *Image { return c.images[i] }
+// Partition is what one partition had published: some of the groups. Where they are scattered, or made of pairs, others may have part of the same ones.
+func (c *Cut) Partition(i int) *Image { return c.images[i].readable() }
 
-// whole is the image of all groups where they are scattered over the partitions, nil where they are not.
+// layout is that of what is read.
+func (c *Cut) layout() *layout { return c.images[0].layout.reading }
+
+// readable are the images to read: those of the partitions, or one of all groups where they are scattered over the partitions or made of pairs.
+func (c *Cut) readable() []*Image {
+	if m := c.whole(); m != nil {
+		return []*Image{m}
+	}
+	return c.images
+}
+
+// whole is the one image of all groups; nil where each partition has some of them.
 func (c *Cut) whole() *Image {
-	if !c.scattered || len(c.images) == 1 {
+	scattered := c.scattered && len(c.images) > 1
+	if !scattered && c.layout() == c.images[0].layout {
 		return nil
 	}
 	c.once.Do(func() {
+		if !scattered {
+			c.merged = c.images[0].readable(c.images[1:]...)
+			return
+		}
 		var err error
-		if c.merged, err = mergeImages(c.images); err != nil {
+		if c.united, err = mergeImages(c.images); err != nil {
 			// The system has no memory at all: what make does then.
 			panic(fmt.Sprintf("core: %v", err))
+		}
+		if c.merged = c.united.readable(); c.merged == c.united {
+			c.united = nil
 		}
 	})
 	return c.merged
@@ -123,10 +142,7 @@ func (c *Cut) whole() *Image {
 
 // Len is the number of groups.
 func (c *Cut) Len() (n int) {
-	if m := c.whole(); m != nil {
-		return m.Len()
-	}
-	for _, m := range c.images {
+	for _, m := range c.readable() {
 		n += m.Len()
 	}
 	return n
@@ -153,7 +169,7 @@ func (c *Cut) Get(k Key) (Row, bool) {
 // All yields the result: the groups that the plan's Having lets through, in its order, and from its Offset up to its Limit; without those every group,
 // in no order that means anything.
 func (c *Cut) All() iter.Seq[Row] {
-	if s := c.images[0].layout.shape; s != nil {
+	if s := c.layout().shape; s != nil {
 		return s.arrange(c.rows())
 	}
 	return c.rows()
@@ -162,11 +178,7 @@ func (c *Cut) All() iter.Seq[Row] {
 // rows yields every group.
 func (c *Cut) rows() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
-		if m := c.whole(); m != nil {
-			m.rows()(yield)
-			return
-		}
-		for _, m := range c.images {
+		for _, m := range c.readable() {
 			for _, g := range m.sets() {
 				if !g.all(yield) {
 					return
@@ -224,11 +236,7 @@ func (c *Cut) Windows(after int64) (ends []int64) {
 // WindowBatches yields the result of one window in batches, of up to so many rows: Having, OrderBy, Limit and Offset of the plan go for each window. A batch is
 // valid until the next.
 func (c *Cut) WindowBatches(end int64, rows int) iter.Seq[*record.Batch] {
-	images := c.images
-	if m := c.whole(); m != nil {
-		images = []*Image{m}
-	}
-	l := images[0].layout
+	images, l := c.readable(), c.layout()
 	all := func(yield func(Row) bool) {
 		for _, m := range images {
 			if g := m.anySet(end); g != nil && !g.all(yield) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -63,6 +62,7 @@ func (g *groups) all(yield func(Row) bool) bool {
 type Image struct {
 	layout   *layout
 	panes    []paneImage // by time; one where the plan has no windows
+	pairs    []*Image    // instead of panes, where groups are made of the pairs of other images
 	counters []Counters  // of each reader at the cut; nil before the first
 	shed     []uint64    // records of each reader that found no room here
 	late     []uint64    // and that came to a window which was closed here
@@ -84,6 +84,14 @@ type mergedWindow struct {
 	next   *mergedWindow
 	once   sync.Once
 	groups *groups
+}
+
+// free gives the memory of an image back that was made of others.
+func (m *Image) free() {
+	for _, x := range m.panes {
+		x.table.Free()
+	}
+	m.forget()
 }
 
 // forget lets go of the windows that were merged.
@@ -167,7 +175,7 @@ func (m *Image) Get(k Key) (Row, bool) {
 func (m *Image) sets() []*groups {
 	w := m.layout.window
 	if w == nil {
-		return []*groups{m.panes[0].groups}
+		return []*groups{m.set(0)}
 	}
 	var sets []*groups
 	for _, end := range m.ends() {
@@ -182,6 +190,9 @@ func (m *Image) ends() (ends []int64) { return m.endsFrom(m.layout.window.oldest
 // endsFrom are those that end at oldest or later.
 func (m *Image) endsFrom(oldest int64) (ends []int64) {
 	c := &m.layout.window.clock
+	for _, p := range m.pairs {
+		ends = append(ends, p.endsFrom(oldest)...)
+	}
 	for _, p := range m.panes {
 		first, last := c.Ends(p.pane)
 		for end := first; end <= last; end = c.NextEnd(end) {
@@ -197,7 +208,10 @@ func (m *Image) endsFrom(oldest int64) (ends []int64) {
 // set is the groups of the window with this end, or all where the plan has no windows; nil where there are none.
 func (m *Image) set(end int64) *groups {
 	w := m.layout.window
-	if w == nil {
+	switch {
+	case w == nil && m.pairs != nil:
+		return m.ofPairs(0)
+	case w == nil:
 		return m.panes[0].groups
 	}
 	if end < w.oldest(m.clock) {
@@ -208,6 +222,9 @@ func (m *Image) set(end int64) *groups {
 
 // anySet is set for windows too that are only kept until they are written.
 func (m *Image) anySet(end int64) *groups {
+	if m.pairs != nil {
+		return m.ofPairs(end)
+	}
 	w := m.layout.window
 	var panes []*groups
 	at := 0
@@ -223,19 +240,23 @@ func (m *Image) anySet(end int64) *groups {
 	case len(panes) == 1 && panes[0].end == end:
 		return panes[0]
 	}
-	x := m.mergedWindow(end)
+	return m.mergedWindow(end).make(func() (*groups, error) {
+		if w.session != nil {
+			return m.sessionsOf(at)
+		}
+		return mergeGroups(m.layout, m.layout, panes)
+	})
+}
+
+// make makes the groups of the window, once.
+func (x *mergedWindow) make(merge func() (*groups, error)) *groups {
 	x.once.Do(func() {
 		var err error
-		if w.session != nil {
-			x.groups, err = m.sessionsOf(at)
-		} else {
-			x.groups, err = mergeGroups(m.layout, panes)
-		}
-		if err != nil {
+		if x.groups, err = merge(); err != nil {
 			// The system has no memory at all: what make does then.
 			panic(fmt.Sprintf("core: %v", err))
 		}
-		x.groups.end = end
+		x.groups.end = x.end
 	})
 	return x.groups
 }
@@ -270,59 +291,6 @@ type Row struct {
 	index  int
 }
 
-// A merger adds groups to those of a table, with what it needs for that at hand.
-type merger struct {
-	layout *layout
-	hashes []uint64
-	places []uint64
-	words  [][]uint64
-	rows   [stripeRows]int
-}
-
-func newMerger(l *layout) *merger {
-	m := &merger{layout: l, hashes: make([]uint64, 0, stripeRows), places: make([]uint64, stripeRows), words: make([][]uint64, l.keys.Words())}
-	for w := range m.words {
-		m.words[w] = make([]uint64, stripeRows)
-	}
-	return m
-}
-
-// add adds the groups that keep lets through; nil lets all.
-func (m *merger) add(to *table.Table, g *groups, keep func(hash uint64, key, states []uint64) bool) {
-	l := m.layout
-	for from := 0; from < g.table.Len(); {
-		m.hashes = m.hashes[:0]
-		for ; from < g.table.Len() && len(m.hashes) < stripeRows; from++ {
-			if g.given != nil && g.isGiven(from) {
-				continue
-			}
-			key, states := g.table.Row(from)
-			hash := l.keys.HashKey(key)
-			if keep != nil && !keep(hash, key, states) {
-				continue
-			}
-			m.rows[len(m.hashes)] = from
-			for w := range m.words {
-				m.words[w][len(m.hashes)] = key[w]
-			}
-			m.hashes = append(m.hashes, hash)
-		}
-		rows := to.FindOrCreate(m.hashes, m.words, g.table.Heap(), m.places)
-		for i := range m.hashes {
-			_, states := g.table.Row(m.rows[i])
-			_, sum := to.Row(to.RowAt(rows.Off[i]))
-			for _, s := range l.states {
-				n := s.fn.Words()
-				s.fn.Merge(sum[s.word:s.word+n], states[s.word:s.word+n], to.Blocks(), g.table.Blocks())
-			}
-			if w := l.stampWord; w >= 0 {
-				sum[w] = max(sum[w], states[w])
-			}
-		}
-	}
-	runtime.KeepAlive(g)
-}
-
 // newMerged makes a table for up to so many groups. The error says that the system has no memory for it.
 func newMerged(l *layout, most int) (*groups, error) {
 	t, err := table.New(l.keys, l.init, l.memory(table.Memory{Groups: most}))
@@ -340,20 +308,23 @@ func (g *groups) complete() error {
 	return nil
 }
 
-// mergeGroups makes one set of groups of several. Those do not change. The error says that the system has no memory for it.
-func mergeGroups(l *layout, sets []*groups) (*groups, error) {
-	most := 0
+// mergeGroups makes one set of groups of several, of a layout that is theirs or that of what is read of it. Those do not change. The error says that the system has no
+// memory for it.
+func mergeGroups(from, to *layout, sets []*groups) (*groups, error) {
+	most := 1
 	for _, g := range sets {
 		most += g.len()
 	}
-	merged, err := newMerged(l, most)
+	merged, err := newMerged(to, most)
 	if err != nil {
 		return nil, err
 	}
-	m := newMerger(l)
+	if from != to && to.keys.Columns() == 0 && to.window == nil {
+		merged.table.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1)) // the one group is there before any pair
+	}
+	m := newMerger(from, to)
 	for _, g := range sets {
-		m.add(merged.table, g, nil)
-		merged.epoch = max(merged.epoch, g.epoch)
+		m.add(merged, g, nil)
 	}
 	return merged, merged.complete()
 }
@@ -369,7 +340,7 @@ func mergeImages(images []*Image) (*Image, error) {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(byPane)) {
-		g, err := mergeGroups(merged.layout, byPane[id])
+		g, err := mergeGroups(merged.layout, merged.layout, byPane[id])
 		if err != nil {
 			return nil, err
 		}

@@ -105,7 +105,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 	p.stamp = 1 // what comes before the first epoch is part of that
 	p.tables, p.full = p.tableOf, p.noRoom
 	if l.window != nil && l.window.session != nil {
-		p.merger = newMerger(l)
+		p.merger = newMerger(l, l)
 	}
 	for _, c := range cuts.cuts {
 		c.images[id] = &Image{layout: l, clock: p.closed}

@@ -60,6 +60,10 @@ type Aggregate struct {
 	Column string        // of what; empty is count(*)
 	By     string        // what MinBy, MaxBy, First and Last choose by; else empty
 
+	// Distinct has Count count the different values of Column, exactly. A plan can do so for one column: it keeps a group for each value then, in StateBytes, and who reads a
+	// snapshot first makes one of them.
+	Distinct bool
+
 	Fraction float64 // of ApproxPercentile: 0 to 1; else 0
 }
 
@@ -101,6 +105,8 @@ type Plan struct {
 	OrderBy []Order
 	Limit   *uint64 // nil: none
 	Offset  uint64
+
+	bare bool // it is that of the pairs of a plan without keys; see distinct.go
 
 	once   sync.Once
 	layout *layout
@@ -152,6 +158,9 @@ func (p *Plan) String() string {
 		if a.Func == ApproxPercentile {
 			arg += fmt.Sprintf(", %v", a.Fraction)
 		}
+		if a.Distinct {
+			arg = "DISTINCT " + arg
+		}
 		fmt.Fprintf(&b, "%s%v(%s) AS %s", sep, a.Func, arg, a.Name)
 		sep = ", "
 	}
@@ -177,7 +186,7 @@ func (p *Plan) String() string {
 
 // Result is the schema of the result: Select, or Inner.
 func (p *Plan) Result() (*record.Schema, error) {
-	l, err := p.compile()
+	l, err := p.read()
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +195,7 @@ func (p *Plan) Result() (*record.Schema, error) {
 
 // Inner is the schema of the groups before Select: the bounds of the window where there are any, the keys, the aggregates.
 func (p *Plan) Inner() (*record.Schema, error) {
-	l, err := p.compile()
+	l, err := p.read()
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +214,7 @@ type Key struct {
 // time.Time and record.Decimal fit their columns; the error names the one that does not. It allocates: make a Key
 // once and use it often.
 func (p *Plan) Key(values ...any) (Key, error) {
-	l, err := p.compile()
+	l, err := p.read()
 	if err != nil {
 		return Key{}, err
 	}
@@ -236,24 +245,35 @@ func (p *Plan) name() string {
 	return p.Name
 }
 
+// compile is the layout of what is kept, read that of what is read of it.
 func (p *Plan) compile() (*layout, error) {
 	p.once.Do(func() { p.layout, p.err = compile(p) })
 	return p.layout, p.err
 }
 
+func (p *Plan) read() (*layout, error) {
+	l, err := p.compile()
+	if err != nil {
+		return nil, err
+	}
+	return l.reading, nil
+}
+
 // A layout is a compiled plan: where everything lies, in chunks and in the rows of a table.
 type layout struct {
-	plan   *Plan
-	source *record.Schema
-	inner  *record.Schema // of the groups
-	change *record.Schema // of what is written of a plan that emits changes; nil else
-	result *record.Schema // of what is read of them
-	shape  *shape         // nil where that is the same
-	keys   *record.KeyLayout
-	stage  *expr.Program // makes records of source out of those of the plan's; nil where they are the same
-	window *windowing    // nil where the plan has no windows
-	front  int           // columns of the result before the keys
-	passes bool          // the plan passes records through: there are neither keys nor states
+	plan     *Plan
+	reading  *layout // of what is read: itself, but for pairs
+	valueKey int     // of pairs: the key column that has the value
+	source   *record.Schema
+	inner    *record.Schema // of the groups
+	change   *record.Schema // of what is written of a plan that emits changes; nil else
+	result   *record.Schema // of what is read of them
+	shape    *shape         // nil where that is the same
+	keys     *record.KeyLayout
+	stage    *expr.Program // makes records of source out of those of the plan's; nil where they are the same
+	window   *windowing    // nil where the plan has no windows
+	front    int           // columns of the result before the keys
+	passes   bool          // the plan passes records through: there are neither keys nor states
 
 	// Chunk columns: hash, key words, the args whose values are needed, and the NULL bits of the args where hasNulls.
 	args        []argument
@@ -291,6 +311,8 @@ type state struct {
 	word int // behind the key words
 	arg  int // in layout.args, -1 for count(*)
 	by   int // the second argument, -1 for none
+
+	distinct bool // it counts pairs
 }
 
 // output is an aggregate of the result: how to read which state.
@@ -300,14 +322,27 @@ type output struct {
 }
 
 func compile(p *Plan) (*layout, error) {
+	if p.Source == nil {
+		return nil, errors.New("core: plan: no source schema")
+	}
+	distinct, err := p.distinctColumn()
+	if err != nil {
+		return nil, err
+	}
+	l, err := compileLayout(p)
+	if err == nil && distinct != "" {
+		return compilePairs(p, l, distinct)
+	}
+	return l, err
+}
+
+func compileLayout(p *Plan) (*layout, error) {
 	var faults []error
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("core: plan %s: "+format, append([]any{p.name()}, args...)...))
 	}
-	if p.Source == nil {
-		return nil, errors.New("core: plan: no source schema")
-	}
 	l := &layout{plan: p, source: p.Source, rowsWord: -1, stampWord: -1, passes: p.PassesThrough()}
+	l.reading = l
 	if l.passes {
 		if err := l.compilePass(); err != nil {
 			return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
@@ -500,9 +535,10 @@ func (l *layout) compileStage() error {
 }
 
 type boundAggregate struct {
-	kind    AggregateKind
-	fn      agg.Func
-	arg, by int // in layout.args, -1 for none
+	kind     AggregateKind
+	fn       agg.Func
+	arg, by  int // in layout.args, -1 for none
+	distinct bool
 }
 
 // bind finds the arguments of an aggregate and binds its function.
@@ -526,7 +562,7 @@ func (l *layout) bind(a Aggregate, column func(of, name string) (int, bool), fau
 		}
 		f := l.source.Field(source)
 		// The one group of a plan without keys is there before any record, so its states must be able to say NULL.
-		args = append(args, agg.Arg{Type: f.Type, Nullable: f.Nullable || len(l.plan.Keys) == 0})
+		args = append(args, agg.Arg{Type: f.Type, Nullable: f.Nullable || len(l.plan.Keys) == 0 || l.plan.bare})
 		sources = append(sources, source)
 	}
 	if !ok {
@@ -540,8 +576,8 @@ func (l *layout) bind(a Aggregate, column func(of, name string) (int, bool), fau
 		fault("%s: %w", of, err)
 		return b, false
 	}
-	b.fn = fn
-	if len(sources) == 0 {
+	b.fn, b.distinct = fn, a.Distinct
+	if len(sources) == 0 || a.Distinct {
 		return b, true
 	}
 	f := l.source.Field(sources[0])
@@ -573,8 +609,9 @@ func (l *layout) argument(source int, f record.Field, values bool) int {
 // of the average of the same argument, which is the same and a count more.
 func (l *layout) place(bound []boundAggregate) {
 	type slot struct {
-		kind    AggregateKind
-		arg, by int
+		kind     AggregateKind
+		arg, by  int
+		distinct bool
 	}
 	hasAvg := map[int]bool{}
 	for _, b := range bound {
@@ -584,9 +621,9 @@ func (l *layout) place(bound []boundAggregate) {
 	}
 	slotOf := func(b boundAggregate) slot {
 		if b.kind == Sum && hasAvg[b.arg] {
-			return slot{Avg, b.arg, -1}
+			return slot{Avg, b.arg, -1, false}
 		}
-		return slot{b.kind.State(), b.arg, b.by}
+		return slot{b.kind.State(), b.arg, b.by, b.distinct}
 	}
 	at := map[slot]int{}
 	for pass := range 2 { // the averages first, so that the sums find them
@@ -599,7 +636,7 @@ func (l *layout) place(bound []boundAggregate) {
 			at[s] = word
 			l.init = append(l.init, make([]uint64, b.fn.Words())...)
 			b.fn.Init(l.init[word:])
-			l.states = append(l.states, state{b.kind, b.fn, word, b.arg, b.by})
+			l.states = append(l.states, state{b.kind, b.fn, word, b.arg, b.by, b.distinct})
 		}
 	}
 	for _, b := range bound {

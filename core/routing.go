@@ -95,7 +95,7 @@ func (r Route) For(plan *Plan) Route {
 		switch r.Routing = RouteByKey; {
 		case plan.PassesThrough():
 			r.Routing = RouteAligned // so the records of a reader stay in their order
-		case len(plan.Keys) == 0 && !plan.hasSessions():
+		case len(plan.Keys) == 0 && !plan.hasSessions() && !plan.countsDistinct():
 			r.Routing = RouteRoundRobin
 		}
 	}

@@ -18,7 +18,7 @@ type Scanner[T any] struct {
 // ScannerOf is the scanner of T for the plan's result: each field of T is a column of its name (see record.SchemaOf for names, tags and types).
 // The error says that the plan is not valid, or lists the fields that have no column or another type.
 func ScannerOf[T any](p *Plan) (Scanner[T], error) {
-	l, err := p.compile()
+	l, err := p.read()
 	if err != nil {
 		return Scanner[T]{}, err
 	}
@@ -172,15 +172,11 @@ func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 
 // Batches yields all groups in batches of the result's schema, of up to so many rows. A batch is valid until the next.
 func (c *Cut) Batches(rows int) iter.Seq[*record.Batch] {
-	if l := c.images[0].layout; l.shape != nil {
+	if l := c.layout(); l.shape != nil {
 		return l.batchesOf(c.All(), rows)
 	}
 	return func(yield func(*record.Batch) bool) {
-		images := c.images
-		if m := c.whole(); m != nil {
-			images = []*Image{m}
-		}
-		for _, m := range images {
+		for _, m := range c.readable() {
 			more := true
 			m.Batches(rows)(func(b *record.Batch) bool { more = yield(b); return more })
 			if !more {

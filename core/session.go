@@ -57,7 +57,7 @@ func (p *Partition) carry(from, to *pane) {
 	}
 	s := p.layout.window.session
 	to.touched = true
-	p.merger.add(to.live.table, old, func(hash uint64, key, states []uint64) bool {
+	p.merger.add(to.live, old, func(hash uint64, key, states []uint64) bool {
 		return s.goesOn(states, s.find(to.live, hash, key, old.table.Heap()))
 	})
 	p.noRoom(to.live.table) // for blocks: that ends the plan, as such a plan cannot shed
@@ -77,9 +77,9 @@ func (m *Image) sessionsOf(i int) (*groups, error) {
 	if err != nil {
 		return nil, err
 	}
-	merge := newMerger(m.layout)
+	merge := newMerger(m.layout, m.layout)
 	next := neighbour(i+1, x.pane+window.Pane(s.gap))
-	merge.add(sum.table, x.groups, func(hash uint64, key, states []uint64) bool {
+	merge.add(sum, x.groups, func(hash uint64, key, states []uint64) bool {
 		return !s.goesOn(states, s.find(next, hash, key, x.table.Heap()))
 	})
 	// Back to a pane that has been shut: that has what came before.
@@ -88,7 +88,7 @@ func (m *Image) sessionsOf(i int) (*groups, error) {
 		if before == nil {
 			break
 		}
-		merge.add(sum.table, before, func(hash uint64, key, states []uint64) bool {
+		merge.add(sum, before, func(hash uint64, key, states []uint64) bool {
 			return s.goesOn(states, s.find(sum, hash, key, before.table.Heap()))
 		})
 	}

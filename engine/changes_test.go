@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +77,19 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// gated is a reader that gives half of its records, and the others when something has been written of them.
+type gated struct {
+	*timed
+	written *atomic.Bool
+}
+
+func (g gated) Poll(b *record.Batch) error {
+	if g.next >= g.most/2 && !g.written.Load() {
+		return nil
+	}
+	return g.timed.Poll(b)
+}
+
 // Goal: who applies all changes has what a snapshot at the end has, in every shape and exchange, of windows too that have closed and gone; and writing the changes
 // of an epoch gives no group twice. Method: random records in random order of time, epochs of 100 us, a writer that is slow now and then.
 func TestChangesAddUp(t *testing.T) {
@@ -88,7 +102,6 @@ func TestChangesAddUp(t *testing.T) {
 		{"key, tumble(at, INTERVAL '20 ms')", " HAVING count(*) < 40"},
 		{"key, hop(at, INTERVAL '10 ms', INTERVAL '30 ms')", ""},
 	} {
-		batches := 0
 		for shape, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
 			text := "SELECT count(*) AS n, sum(value) AS v FROM timed"
 			keys := 0
@@ -106,20 +119,22 @@ func TestChangesAddUp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sources := func() []record.Reader {
+			sources := func(written *atomic.Bool) []record.Reader {
 				a, b := *disordered, *ordered
 				a.at, b.at = make([]int64, record.DefaultRows), make([]int64, record.DefaultRows)
-				return []record.Reader{&a, &b}
+				return []record.Reader{gated{&a, written}, gated{&b, written}}
 			}
 			rng := rand.New(rand.NewPCG(1, uint64(shape)))
 			state := map[string]string{}
 			rows := 0
-			run := func(p *core.Plan, w record.Writer) *engine.Engine {
+			var written, yes atomic.Bool
+			yes.Store(true)
+			run := func(p *core.Plan, written *atomic.Bool, w record.Writer) *engine.Engine {
 				if p.Window != nil {
 					p.Window.OutOfOrder = time.Millisecond
 				}
 				e := start(t, engine.Config{
-					Plan: p, Readers: sources(), Partitions: 1 + shape, Cores: 1 + shape%2, NoPin: true, Exchange: exchange, EpochInterval: 100 * time.Microsecond, EpochShare: 1,
+					Plan: p, Readers: sources(written), Partitions: 1 + shape, Cores: 1 + shape%2, NoPin: true, Exchange: exchange, EpochInterval: 100 * time.Microsecond, EpochShare: 1,
 					BatchRows: 256, FoldBytes: 16 << 10, Writer: w,
 				})
 				if err := e.Wait(); err != nil {
@@ -127,8 +142,9 @@ func TestChangesAddUp(t *testing.T) {
 				}
 				return e
 			}
-			e := run(plan, writers.Func(func(_ context.Context, b *record.Batch) error {
-				if batches++; rng.IntN(10) == 0 {
+			e := run(plan, &written, writers.Func(func(_ context.Context, b *record.Batch) error {
+				written.Store(true)
+				if rng.IntN(10) == 0 {
 					time.Sleep(time.Millisecond)
 				}
 				for _, line := range linesOf(b) {
@@ -147,7 +163,7 @@ func TestChangesAddUp(t *testing.T) {
 				return nil
 			}))
 			want := map[string]string{}
-			run(finals, writers.Func(func(_ context.Context, b *record.Batch) error {
+			run(finals, &yes, writers.Func(func(_ context.Context, b *record.Batch) error {
 				for _, line := range linesOf(b) {
 					want[strings.Join(strings.Fields(line)[:keys], " ")] = line
 				}
@@ -159,9 +175,6 @@ func TestChangesAddUp(t *testing.T) {
 			if st := e.Stats(); st.Output.Rows != uint64(rows) {
 				t.Errorf("%s, %v: %d rows, %d counted", c.group, exchange, rows, st.Output.Rows)
 			}
-		}
-		if batches < 12 {
-			t.Errorf("%s: %d batches in four runs: there were no changes on the way", c.group, batches)
 		}
 	}
 }

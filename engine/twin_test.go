@@ -48,14 +48,14 @@ var kinds = map[string]core.AggregateKind{
 	"count": core.Count, "sum": core.Sum, "min": core.Min, "max": core.Max, "avg": core.Avg,
 	"var_pop": core.VarPop, "var_samp": core.VarSamp, "stddev_pop": core.StddevPop, "stddev_samp": core.StddevSamp,
 	"min_by": core.MinBy, "max_by": core.MaxBy, "first": core.First, "last": core.Last, "bool_and": core.BoolAnd, "bool_or": core.BoolOr,
-	"approx_count_distinct": core.ApproxCountDistinct,
+	"approx_count_distinct": core.ApproxCountDistinct, "count distinct": core.Count,
 }
 
 // planOf is the case's query.
 func planOf(c *testgen.Case) *core.Plan {
 	p := &core.Plan{Source: c.Schema, Keys: c.Keys}
 	for _, a := range c.Aggregates {
-		p.Aggregates = append(p.Aggregates, core.Aggregate{Name: a.Name, Func: kinds[a.Func], Column: a.Column, By: a.By})
+		p.Aggregates = append(p.Aggregates, core.Aggregate{Name: a.Name, Func: kinds[a.Func], Column: a.Column, By: a.By, Distinct: a.Func == "count distinct"})
 	}
 	return p
 }

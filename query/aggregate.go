@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/expr"
@@ -27,6 +28,9 @@ var refused = map[string]string{
 	"string_agg":      "grows without bound on a stream", "array_agg": "grows without bound on a stream", "listagg": "grows without bound on a stream",
 }
 
+// regardless are the functions of which DISTINCT makes no difference.
+var regardless = []core.AggregateKind{core.Min, core.Max, core.BoolAnd, core.BoolOr, core.ApproxCountDistinct}
+
 func isAggregate(x *syntax.Call) bool {
 	_, known := aggregates[x.Name]
 	_, no := refused[x.Name]
@@ -45,12 +49,11 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	}
 	kind := aggregates[x.Name]
 	switch {
-	case x.Distinct && x.Name != "min" && x.Name != "max": // of those it makes no difference
-		hint := ""
-		if kind == core.Count {
-			hint = "; approx_count_distinct is exact up to some hundred different values"
-		}
-		c.fault(x.Pos, "%s(DISTINCT ...) is not there yet%s", x.Name, hint)
+	case x.Distinct && !slices.Contains(regardless, kind) && kind != core.Count:
+		c.fault(x.Pos, "%s(DISTINCT ...) is not there, only count(DISTINCT ...)", x.Name)
+		return
+	case x.Distinct && x.Star:
+		c.fault(x.Pos, "count(DISTINCT *) has no meaning, expected a column")
 		return
 	case len(x.OrderBy)+len(x.WithinGroup) > 0:
 		c.fault(x.Pos, "%s does not depend on an order; first and last take what they choose by as a second argument", x.Name)
@@ -83,7 +86,7 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 			return
 		}
 	}
-	a := core.Aggregate{Func: kind}
+	a := core.Aggregate{Func: kind, Distinct: x.Distinct && kind == core.Count}
 	args := x.Args
 	if kind == core.ApproxPercentile {
 		f, ok := c.fraction(args[1], x.Pos)
@@ -111,7 +114,7 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 			}
 			arg, argText = cut, argText+" FILTER "+x.Filter.String()
 		}
-		if _, ok := arg.Const(); ok && kind == core.Count && i == 0 {
+		if _, ok := arg.Const(); ok && kind == core.Count && i == 0 && !a.Distinct {
 			if v, _ := arg.Const(); !v.Null {
 				continue // count(1)
 			}

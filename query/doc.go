@@ -24,5 +24,5 @@
 //
 // # Not here yet
 //
-// Joins, subqueries, count(DISTINCT ...). They are refused with a message that says so.
+// Joins, subqueries, DISTINCT in other functions than count, and of more than one column. They are refused with a message that says so.
 package query

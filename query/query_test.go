@@ -65,6 +65,10 @@ func TestCompile(t *testing.T) {
 			`SELECT symbol AS symbol, (price * 0.908) AS euros, venue AS v FROM trades WHERE ((size % 3) = 0)`, `trades(symbol text, euros double precision, v text NULL)`,
 		},
 		{`SELECT DISTINCT * FROM trades WHERE size > 5`, ``, `trades(symbol text, price double precision, size bigint, fee decimal(10,2) NULL, venue text NULL, buy boolean NULL, at timestamp)`},
+		{
+			`SELECT symbol, count(DISTINCT venue) AS v, count(*) AS n FROM trades GROUP BY symbol`, `SELECT symbol, count(DISTINCT venue) AS v, count(*) AS n FROM trades GROUP BY symbol`,
+			`trades(symbol text, v bigint, n bigint)`,
+		},
 		{`SELECT count(1), count(venue), bool_or(buy), stddev(price) FROM trades`, ``, `trades(count bigint, count_2 bigint, bool_or boolean NULL, stddev double precision NULL)`},
 	} {
 		p, err := Compile(c.text, trades)
@@ -96,7 +100,9 @@ func TestFaults(t *testing.T) {
 		{`SELECT count(*) FROM trades WHERE at > now()`, []string{"now() would make the result depend"}},
 		{`SELECT count(*) FROM trades WHERE count(*) > 1`, []string{"the aggregate count cannot be in WHERE"}},
 		{`SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY price) FROM trades`, []string{"approx_percentile"}},
-		{`SELECT count(DISTINCT venue) FROM trades`, []string{"not there yet"}},
+		{`SELECT sum(DISTINCT size) FROM trades`, []string{"only count(DISTINCT ...)"}},
+		{`SELECT count(DISTINCT venue), count(DISTINCT symbol) FROM trades`, []string{`different values of "venue" and of "symbol"`}},
+		{`SELECT count(DISTINCT venue) FROM trades GROUP BY session(at, INTERVAL '1 s')`, []string{"cannot be counted in sessions"}},
 		{`SELECT symbol, count(*) FROM trades GROUP BY symbol ORDER BY 2 EMIT CHANGES`, []string{"ORDER BY, LIMIT and OFFSET have no meaning"}},
 		{`SELECT count(*) FROM trades GROUP BY session(at, INTERVAL '1 s') EMIT CHANGES`, []string{"sessions cannot be emitted as they change"}},
 		{`SELECT symbol FROM trades EMIT CHANGES`, []string{"records that pass through do not change"}},

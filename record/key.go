@@ -52,6 +52,7 @@ type KeyLayout struct {
 	nullWord int // the word of the NULL bits, -1 where there is none
 	strings  []int
 	nullable bool // some column is
+	extra    int  // columns at the end that do not make a key
 	seeds    seeds
 }
 
@@ -79,6 +80,22 @@ func NewKeyLayout(schema *Schema, columns []int) (*KeyLayout, error) {
 		l.words++
 	}
 	return l, nil
+}
+
+// WithExtra is the layout where the last n columns are not what a record is called keyless by.
+func (l *KeyLayout) WithExtra(n int) *KeyLayout {
+	with := *l
+	with.extra = n
+	return &with
+}
+
+// AppendPrefix appends the first columns of a key as a key of prefix, whose columns are these.
+func (l *KeyLayout) AppendPrefix(to, key []uint64, prefix *KeyLayout) []uint64 {
+	n := prefix.words
+	if prefix.nullWord < 0 {
+		return append(to, key[:n]...)
+	}
+	return append(append(to, key[:n-1]...), key[l.nullWord]&(1<<len(prefix.columns)-1))
 }
 
 // Words is the number of words of a key.
@@ -206,6 +223,10 @@ func (l *KeyLayout) hash(k *Keys) {
 
 // findKeyless counts the rows without any key and gives them hash 0, so that they go to shard 0 in every process.
 func (l *KeyLayout) findKeyless(k *Keys) {
+	if l.extra > 0 {
+		l.findKeylessPairs(k)
+		return
+	}
 	if len(l.columns) == 1 && l.columns[0].typ == String {
 		for i, w2 := range k.Words[2][:len(k.Hashes)] {
 			if w2>>56 == stringNull {
@@ -216,15 +237,32 @@ func (l *KeyLayout) findKeyless(k *Keys) {
 		return
 	}
 	for i := range k.Hashes {
-		if l.allNull(k, i) {
+		if l.allNull(k, i, len(l.columns)) {
 			k.Hashes[i] = 0
 			k.Keyless++
 		}
 	}
 }
 
-func (l *KeyLayout) allNull(k *Keys, row int) bool {
-	for i := range l.columns {
+// findKeylessPairs is findKeyless where some columns are extra: rows without a key have many of those, so only where these are NULL too the hash is 0.
+func (l *KeyLayout) findKeylessPairs(k *Keys) {
+	n := len(l.columns) - l.extra
+	for i := range k.Hashes {
+		if !l.allNull(k, i, n) {
+			continue
+		}
+		if n > 0 {
+			k.Keyless++
+		}
+		if l.allNull(k, i, len(l.columns)) {
+			k.Hashes[i] = 0
+		}
+	}
+}
+
+// allNull says whether the first n columns are.
+func (l *KeyLayout) allNull(k *Keys, row, n int) bool {
+	for i := range l.columns[:n] {
 		if kc := &l.columns[i]; kc.typ == String {
 			if k.Words[kc.word+2][row]>>56 != stringNull {
 				return false

@@ -15,7 +15,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// An Aggregate is a computed column: Func is its name in SQL, Column is empty for count(*), By is what min_by, max_by, first and last
+// An Aggregate is a computed column: Func is its name in SQL, or "count distinct", Column is empty for count(*), By is what min_by, max_by, first and last
 // choose by.
 type Aggregate struct{ Name, Func, Column, By string }
 
@@ -103,6 +103,9 @@ func New(seed uint64, readers int) *Case {
 			a.Func, a.By = []string{"min_by", "max_by", "first", "last"}[rng.IntN(4)], by.Name
 		}
 		c.Aggregates = append(c.Aggregates, a)
+	}
+	if rng.IntN(4) == 0 {
+		c.Aggregates = append(c.Aggregates, Aggregate{fmt.Sprintf("a%d", len(c.Aggregates)), "count distinct", fields[rng.IntN(len(fields))].Name, ""})
 	}
 	c.fill(rng, readers, domain)
 	return c
@@ -274,7 +277,7 @@ func (g *group) line(c *Case) string {
 			out = append(out, strconv.Itoa(g.rows))
 		case a.Func == "count":
 			out = append(out, strconv.Itoa(len(g.values[i])))
-		case a.Func == "approx_count_distinct":
+		case a.Func == "approx_count_distinct" || a.Func == "count distinct":
 			different := map[string]bool{}
 			for _, v := range g.values[i] {
 				different[Text(v)] = true

@@ -1,0 +1,182 @@
+package core
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+
+	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/internal/invariants"
+)
+
+// Aggregates of different values
+//
+// A plan that counts the different values of a column keeps its groups in pairs: one for each key and value. To everything that writes it is an ordinary plan with
+// one more key column, so routers fold, partitions merge, twins catch up and shards move as ever, and the memory of the values is bounded like that of groups. Who reads makes
+// groups of the pairs, once for each cut: the states of a group's pairs are merged, and the pairs whose value is not NULL are counted. So such plans cost their
+// writers a key column, and the first reader of a cut a pass over all pairs.
+//
+// Every layout has reading, the layout of what is read; it is the layout itself but for that of pairs.
+
+// distinctColumn is the column whose different values the plan counts; "" where there is none.
+func (p *Plan) distinctColumn() (column string, err error) {
+	for _, a := range p.Aggregates {
+		switch {
+		case !a.Distinct:
+		case a.Func != Count || a.Column == "":
+			return "", fmt.Errorf("core: plan %s: aggregate %q: %v of different values is not there, only count of a column", p.name(), a.Name, a.Func)
+		case column != "" && a.Column != column:
+			return "", fmt.Errorf("core: plan %s: different values of %q and of %q are counted: a plan can have one column for that", p.name(), column, a.Column)
+		default:
+			column = a.Column
+		}
+	}
+	if column != "" && p.hasSessions() {
+		return "", fmt.Errorf("core: plan %s: different values cannot be counted in sessions: those of a key would be sessions of their own", p.name())
+	}
+	return column, nil
+}
+
+func (p *Plan) countsDistinct() bool {
+	return slices.ContainsFunc(p.Aggregates, func(a Aggregate) bool { return a.Distinct })
+}
+
+// compilePairs makes the layout of the pairs of which read makes groups.
+func compilePairs(p *Plan, read *layout, column string) (*layout, error) {
+	q := &Plan{Name: p.name(), Source: p.Source, Where: p.Where, Computed: p.Computed, Keys: slices.Clone(p.Keys), Window: p.Window, Emit: p.Emit, bare: len(p.Keys) == 0}
+	extra := 0
+	if !slices.Contains(q.Keys, column) {
+		q.Keys = append(q.Keys, column)
+		extra = 1
+	}
+	for _, a := range p.Aggregates {
+		if !a.Distinct {
+			q.Aggregates = append(q.Aggregates, a)
+		}
+	}
+	l, err := compileLayout(q)
+	if err != nil {
+		return nil, err
+	}
+	l.keys = l.keys.WithExtra(extra)
+	l.reading, l.valueKey = read, slices.Index(q.Keys, column)
+	return l, nil
+}
+
+// A merger adds groups to those of a table, which may be of another layout: that of what is read.
+type merger struct {
+	from, to *layout
+	states   []mergedState
+
+	hashes []uint64
+	places []uint64
+	words  [][]uint64
+	rows   [stripeRows]int
+	key    []uint64
+}
+
+// mergedState is a state and where it lies in the rows of either layout.
+type mergedState struct {
+	fn       agg.Func
+	from, to int
+}
+
+func newMerger(from, to *layout) *merger {
+	m := &merger{from: from, to: to, hashes: make([]uint64, 0, stripeRows), places: make([]uint64, stripeRows), words: make([][]uint64, to.keys.Words())}
+	for w := range m.words {
+		m.words[w] = make([]uint64, stripeRows)
+	}
+	// The states of both were placed in the same order; what counts pairs is in the one that is read only.
+	i := 0
+	for _, s := range to.states {
+		if from != to && s.distinct {
+			continue
+		}
+		if invariants.Enabled && s.fn != from.states[i].fn {
+			panic(fmt.Sprintf("core: state %v of groups is made of %v of pairs", s.kind, from.states[i].kind))
+		}
+		m.states = append(m.states, mergedState{s.fn, from.states[i].word, s.word})
+		i++
+	}
+	return m
+}
+
+// keyOf is the key of the group that a row belongs to.
+func (m *merger) keyOf(key []uint64) []uint64 {
+	if m.from == m.to {
+		return key
+	}
+	m.key = m.from.keys.AppendPrefix(m.key[:0], key, m.to.keys)
+	return m.key
+}
+
+// add adds the groups that keep lets through; nil lets all.
+func (m *merger) add(sum *groups, g *groups, keep func(hash uint64, key, states []uint64) bool) {
+	to := sum.table
+	sum.epoch = max(sum.epoch, g.epoch)
+	for from := 0; from < g.table.Len(); {
+		m.hashes = m.hashes[:0]
+		for ; from < g.table.Len() && len(m.hashes) < stripeRows; from++ {
+			if g.given != nil && g.isGiven(from) {
+				continue
+			}
+			key, states := g.table.Row(from)
+			key = m.keyOf(key)
+			hash := m.to.keys.HashKey(key)
+			if keep != nil && !keep(hash, key, states) {
+				continue
+			}
+			m.rows[len(m.hashes)] = from
+			for w := range m.words {
+				m.words[w][len(m.hashes)] = key[w]
+			}
+			m.hashes = append(m.hashes, hash)
+		}
+		rows := to.FindOrCreate(m.hashes, m.words, g.table.Heap(), m.places)
+		for i := range m.hashes {
+			key, states := g.table.Row(m.rows[i])
+			_, sums := to.Row(to.RowAt(rows.Off[i]))
+			for _, s := range m.states {
+				n := s.fn.Words()
+				s.fn.Merge(sums[s.to:s.to+n], states[s.from:s.from+n], to.Blocks(), g.table.Blocks())
+			}
+			if m.from != m.to && !m.from.keys.IsNull(key, m.from.valueKey) {
+				for _, s := range m.to.states {
+					if s.distinct {
+						sums[s.word]++
+					}
+				}
+			}
+			if w := m.to.stampWord; w >= 0 {
+				sums[w] = max(sums[w], states[m.from.stampWord])
+			}
+		}
+	}
+	runtime.KeepAlive(g) // what its rows point to is not the collector's
+}
+
+// readable is the image as it is read: itself, or one that makes groups of pairs.
+func (m *Image) readable(others ...*Image) *Image {
+	if m.layout.reading == m.layout {
+		return m
+	}
+	return &Image{layout: m.layout.reading, counters: m.counters, clock: m.clock, pairs: append([]*Image{m}, others...)}
+}
+
+// ofPairs are the groups of the window with this end, or all where the plan has no windows; nil where there are none.
+func (m *Image) ofPairs(end int64) *groups {
+	var sets []*groups
+	for _, p := range m.pairs {
+		g := p.set(end)
+		if p.layout.window != nil {
+			g = p.anySet(end)
+		}
+		if g != nil {
+			sets = append(sets, g)
+		}
+	}
+	if len(sets) == 0 {
+		return nil
+	}
+	return m.mergedWindow(end).make(func() (*groups, error) { return mergeGroups(sets[0].layout, m.layout, sets) })
+}

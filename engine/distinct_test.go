@@ -1,0 +1,130 @@
+package engine_test
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/record"
+)
+
+// Goal: the different values of each window are counted once, those that come up in several of its panes and readers too, for every exchange, and read the same by Get, All, Batches and
+// Partition. Method: sets of values, record by record.
+func TestDistinctWindows(t *testing.T) {
+	const most = 30_000
+	proto := newTimed(5, time.Millisecond, most)
+	for i := range proto.values {
+		proto.values[i] %= 40
+	}
+	for _, by := range []string{"key", "key, tumble(at, INTERVAL '5 ms')", "key, hop(at, INTERVAL '2 ms', INTERVAL '6 ms')"} {
+		plan := func() *core.Plan {
+			end := ""
+			if by != "key" {
+				end = "window_end, "
+			}
+			p, err := query.Compile("SELECT "+end+"key, count(DISTINCT value) AS d, count(*) AS n, sum(value) AS v FROM timed GROUP BY "+by+" HAVING count(*) > 0", timedSchema)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Window != nil {
+				p.Window.OutOfOrder, p.Window.Retain = time.Millisecond, core.MaxRetain
+			}
+			return p
+		}
+		p := plan()
+		type group struct {
+			values map[int64]bool
+			n, sum int64
+		}
+		want := map[[2]int64]*group{}
+		at, key, value := timedRows(proto)
+		for i := range at {
+			ends := []int64{0}
+			if p.Window != nil {
+				c := window.NewClock(p.Window.Windows)
+				ends = nil
+				for end := c.FirstEnd(c.Floor(at[i])); end <= c.LastEnd(c.Floor(at[i])); end = c.NextEnd(end) {
+					ends = append(ends, end)
+				}
+			}
+			for _, end := range ends {
+				g := want[[2]int64{end, key[i]}]
+				if g == nil {
+					g = &group{values: map[int64]bool{}}
+					want[[2]int64{end, key[i]}] = g
+				}
+				g.values[value[i]] = true
+				g.n += 2 // two readers bring the same
+				g.sum += 2 * value[i]
+			}
+		}
+		lines := map[string]int{}
+		for id, g := range want {
+			lines[fmt.Sprint(id[0], id[1], len(g.values), g.n, g.sum)]++
+		}
+		for shape, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+			p := plan()
+			cfg := engine.Config{Plan: p, Partitions: 1 + shape, Cores: 1 + shape%2, NoPin: true, Exchange: exchange, EpochInterval: time.Millisecond, FoldBytes: 16 << 10, BatchRows: 300}
+			for range 2 {
+				r := *proto
+				r.at = make([]int64, record.DefaultRows)
+				cfg.Readers = append(cfg.Readers, &r)
+			}
+			if shape == 3 {
+				cfg.Route.Routing = core.RouteAligned // the same pairs in several partitions
+			}
+			e := start(t, cfg)
+			if err := e.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			s := e.Snapshot()
+			if got := groupLines(t, p, s); !maps.Equal(got, lines) || s.Len() != len(lines) {
+				t.Errorf("%s, %v: %d groups, Len says %d, expected %d", by, exchange, len(got), s.Len(), len(lines))
+			}
+			batches := 0
+			for b := range s.Batches(7) {
+				batches += b.Len()
+			}
+			if batches != len(lines) {
+				t.Errorf("%s, %v: batches of %d groups, expected %d", by, exchange, batches, len(lines))
+			}
+			s.Close()
+		}
+	}
+}
+
+// groupLines are the groups of a snapshot, each found by its key too.
+func groupLines(t *testing.T, p *core.Plan, s *engine.Snapshot) map[string]int {
+	t.Helper()
+	column := func(name string) core.Column[int64] {
+		c, err := core.ColumnOf[int64](p, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	key, d, n, v := column("key"), column("d"), column("n"), column("v")
+	lines := map[string]int{}
+	for row := range s.All() {
+		end := int64(0)
+		values := []any{key.Of(row)}
+		if p.Window != nil {
+			end = column(core.WindowEnd).Of(row)
+			values = append([]any{time.Unix(0, end)}, values...)
+		}
+		lines[fmt.Sprint(end, key.Of(row), d.Of(row), n.Of(row), v.Of(row))]++
+		k, err := p.Key(values...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, ok := s.Get(k); !ok || found != row {
+			t.Errorf("%v is not found", values)
+		}
+	}
+	return lines
+}
