@@ -10,7 +10,7 @@ import (
 )
 
 // grammar is what velo's SQL has, by the kind of the result: i bigint, f double precision, q the same in eighths (whose sums are exact), y the same where the last digits are the library's and nothing may depend on them, d decimal, s text, b boolean,
-// t timestamp, a an aggregate, p a small whole number of a group, z one that may fail, h a condition of groups. A % and a letter is an argument of that kind; more letters are constants:
+// t timestamp, a an aggregate, p a small whole number of a group, u a count of different values (a query has one column for that), z one that may fail, h a condition of groups. A % and a letter is an argument of that kind; more letters are constants:
 // %n a digit, %l a pattern, %v an interval, %c a field of a time, %k a unit, %w what words are cut at, %m and %x times as texts. A first character ! is for wild tables only.
 //
 // Each text is a construct: an oracle says by it what it calls otherwise, or has not (oracle.says).
@@ -64,6 +64,7 @@ var grammar = map[byte][]string{
 		"min(DISTINCT %i)", "max(DISTINCT %s)", "approx_count_distinct(s)", "approx_count_distinct(j)", "approx_count_distinct(b)", "min_by(%i, j)", "max_by(%s, j)", "min_by(%s, f)", "max_by(d, i)", "first(%i, ts)", "last(%f, ts)", "last(%b, u)",
 		"min(%y)", "max(%y)", "count(%y)",
 	},
+	'u': {"count(DISTINCT %i)", "count(DISTINCT %s)", "count(DISTINCT f)", "count(DISTINCT %b)", "count(DISTINCT d)", "count(DISTINCT ts)", "count(DISTINCT r)", "count(DISTINCT j) FILTER (WHERE %b)"},
 	'p': {
 		"count(*)", "count(i)", "sum(j)", "min(j)", "max(j)", "(%p + %p)", "(%p - %p)", "(%p * 2)", "(%p / 2)", "(%p % 4)", "coalesce(%p, 0)", "abs(%p)", "CASE WHEN %h THEN %p ELSE 0 END", "nullif(%p, %p)", "greatest(%p, %p)",
 	},
@@ -76,6 +77,7 @@ var grammar = map[byte][]string{
 
 // leaves are what an expression ends with.
 var leaves = map[byte][]string{
+	'u': {"count(DISTINCT j)", "count(DISTINCT s)"},
 	'i': {"i", "i", "j", "t.j", `"j"`, "%n", "(-%n)", "!9223372036854775807", "!(-9223372036854775808)"}, 'f': {"f", "g", "g", "%n.5e0"}, 'q': {"f"}, 'd': {"d", "d", "e", "%n.25"}, 's': {"s", "s", "s", "'abc'", "'ab'"}, 'r': {"r"}, 'y': {"f"}, 'z': {"(1000 / sum(j))"},
 	'b': {"b", "b", "(i IS NULL)", "(j > 3)", "(s = 'abc')", "(f < g)"}, 't': {"ts", "u"}, 'a': {"count(*)"}, 'p': {"count(*)", "sum(j)", "max(j)"}, 'h': {"(count(*) > 2)", "(sum(j) > 0)", "(min(j) < max(j))"},
 }
@@ -299,6 +301,9 @@ func (m *maker) statement() *statement {
 		}
 		if m.IntN(3) == 0 {
 			s.columns = append(s.columns, m.make("ppz"[m.IntN(3)], 3))
+		}
+		if m.IntN(4) == 0 { // of one column for each query
+			s.columns = append(s.columns, m.make('u', 3))
 		}
 		if len(s.keys) > 0 && m.IntN(3) == 0 {
 			s.columns = append(s.columns, of(m.one("(%s IS NULL)", "CASE WHEN %s IS NOT NULL THEN count(*) END", "(%s IS NOT DISTINCT FROM %s)", "nullif(%s, %s)"), s.keys[m.IntN(len(s.keys))]))
