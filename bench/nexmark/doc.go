@@ -21,5 +21,8 @@
 // 10,000. A price is interpolated in a table of powers. Beam delays a tenth of the records by up to three seconds of the wall clock; here all may be, by event time.
 // Beam varies the rate in a sine or a square; here it is constant.
 //
-// Not here: the queries, which are SQL (package bench has them), and the answers (bench/peers/nexmark compares them with DuckDB's).
+// # Queries
+//
+// Queries has those that one stream can answer. Not here: the joins (q3, q4, q6, q8, q9, q20), and the answers: bench/peers/nexmark compares them with DuckDB's, package bench with a
+// map's.
 package nexmark
