@@ -66,7 +66,7 @@ func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *Stat
 	c := &Cuts{state: state, wake: ring, owners: NewOwners(partitions), windows: plan.Window != nil}
 	slots := ownTables - 1 + held
 	for range slots + 1 { // and that of the last epoch
-		c.cuts = append(c.cuts, &Cut{owners: c.owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters()})
+		c.cuts = append(c.cuts, &Cut{owners: c.owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters() && !plan.PassesThrough()})
 	}
 	c.written.Store(everyWindow)
 	c.Epochs = epoch.New(readers, partitions, slots, ring, c.done)
@@ -251,7 +251,7 @@ func newTable(l *layout, owners *Owners, id PartitionID, memory table.Memory) (*
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: partition %d: %w", l.plan.name(), id, err)
 	}
-	if l.keys.Columns() == 0 && l.window == nil && owners.Of(Key{}) == id {
+	if l.keys.Columns() == 0 && l.window == nil && !l.passes && owners.Of(Key{}) == id {
 		t.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1))
 	}
 	return t, nil

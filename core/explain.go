@@ -56,6 +56,16 @@ func (p *Plan) Explain() (string, error) {
 		}
 		line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.fn.Words())
 	}
+	if l.passes {
+		for _, o := range p.Select {
+			line("passes", "%s = %v", o.Name, o.Expr)
+		}
+		line("chunks", "%d records in %d KiB", l.rows, ChunkBytes>>10)
+		if s := strings.TrimSpace(p.shapeString()); s != "" {
+			line("then", "%s", s)
+		}
+		return b.String(), nil
+	}
 	words := l.keys.Words() + len(l.init)
 	line("group", "%d bytes: %d of key, %d of states, rest padding", 8*table.RowWords(words), 8*l.keys.Words(), 8*len(l.init))
 	line("chunks", "%d records, or %d partial states, in %d KiB", l.rows, l.partialRows, ChunkBytes>>10)

@@ -40,14 +40,16 @@ type Partition struct {
 	kernel
 	states [][]uint64 // of partial states
 
-	merger *merger // of sessions; nil where there are none
-	first  *Owners // before any shard moved
-	panes  []*pane // in their order; one where the plan has no windows
-	last   *pane   // that was looked up last
-	gone   []*pane // that the newest epoch does not show, and older ones do
-	unused []*pane // that nobody shows
-	behind bool    // some have yet to catch up
-	lent   *Image  // of an epoch without a cut: it has a live table, for the new owner of a shard to read; nil else
+	merger  *merger // of sessions; nil where there are none
+	outlet  Outlet  // of a plan that passes records through; nil else
+	blocked bool    // it had no batch
+	first   *Owners // before any shard moved
+	panes   []*pane // in their order; one where the plan has no windows
+	last    *pane   // that was looked up last
+	gone    []*pane // that the newest epoch does not show, and older ones do
+	unused  []*pane // that nobody shows
+	behind  bool    // some have yet to catch up
+	lent    *Image  // of an epoch without a cut: it has a live table, for the new owner of a shard to read; nil else
 
 	tables func(id window.Pane, n int) *table.Table // tableOf and noRoom, made once
 	full   func(*table.Table)
@@ -283,7 +285,7 @@ func (p *Partition) Wake() Nanos {
 
 // Stall is why the last Step had no work.
 func (p *Partition) Stall() Stall {
-	if p.unwritten() {
+	if p.unwritten() || p.blocked {
 		return StallOutput
 	}
 	if p.missing < p.left {
@@ -297,6 +299,7 @@ func (p *Partition) Err() error { return p.err }
 
 // Step applies some chunks, fairly: it begins at the ring behind the one that the last Step ended with.
 func (p *Partition) Step(Nanos) (work int) {
+	p.blocked = false
 	if p.done {
 		return 0
 	}
@@ -373,6 +376,12 @@ func (p *Partition) drain(r, most int) (chunks int) {
 		case chunkPartials:
 			p.mergeChunk(c)
 		default:
+			if p.layout.passes {
+				if !p.pass(c) {
+					return chunks - 1
+				}
+				break
+			}
 			p.applyChunk(c)
 		}
 		p.release(r)

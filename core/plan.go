@@ -63,7 +63,8 @@ type Aggregate struct {
 	Fraction float64 // of ApproxPercentile: 0 to 1; else 0
 }
 
-// A Plan is a continuous query: group the records of a source by some of its columns and keep aggregates of each group.
+// A Plan is a continuous query: group the records of a source by some of its columns and keep aggregates of each group. One without keys and aggregates passes
+// records through; see PassesThrough.
 // It is written as a literal or comes from a query. A Plan must not be changed once it has been used; then any number of
 // engines and goroutines may share it.
 type Plan struct {
@@ -80,7 +81,7 @@ type Plan struct {
 	// Computed are columns made of those of Source, for the records that pass: Keys, Aggregates and Window may name them like those.
 	Computed []expr.Output
 
-	// Keys are the columns to group by. None makes one group of all records, which is there even before the first.
+	// Keys are the columns to group by. None, where there are aggregates, makes one group of all records, which is there even before the first.
 	Keys []string
 
 	// Aggregates are the computed columns, after the keys in the result.
@@ -89,8 +90,8 @@ type Plan struct {
 	// Window divides the groups by event time; nil does not.
 	Window *Window
 
-	// What is read of the groups. Select are the columns of the result, expressions over Inner; nil are those of Inner, as they are. A value that cannot
-	// be computed reads NULL. Having lets groups through for which it is true. OrderBy, Limit and Offset shape All and Batches of a snapshot as a
+	// What is read of the groups. Select are the columns of the result, expressions over Inner, or over Source where records pass through; nil are those of Inner, as they
+	// are. A value that cannot be computed reads NULL. Having lets groups through for which it is true. OrderBy, Limit and Offset shape All and Batches of a snapshot as a
 	// whole; Get knows Having only.
 	Select  []expr.Output
 	Having  *expr.Expr
@@ -123,6 +124,12 @@ func (p *Plan) String() string {
 	var b strings.Builder
 	b.WriteString("SELECT ")
 	sep := ""
+	if p.PassesThrough() {
+		for _, o := range p.Select {
+			fmt.Fprintf(&b, "%s%v AS %s", sep, o.Expr, o.Name)
+			sep = ", "
+		}
+	}
 	if p.Window != nil {
 		b.WriteString(WindowStart + ", " + WindowEnd)
 		sep = ", "
@@ -238,6 +245,7 @@ type layout struct {
 	stage  *expr.Program // makes records of source out of those of the plan's; nil where they are the same
 	window *windowing    // nil where the plan has no windows
 	front  int           // columns of the result before the keys
+	passes bool          // the plan passes records through: there are neither keys nor states
 
 	// Chunk columns: hash, key words, the args whose values are needed, and the NULL bits of the args where hasNulls.
 	args        []argument
@@ -290,7 +298,13 @@ func compile(p *Plan) (*layout, error) {
 	if p.Source == nil {
 		return nil, errors.New("core: plan: no source schema")
 	}
-	l := &layout{plan: p, source: p.Source, rowsWord: -1}
+	l := &layout{plan: p, source: p.Source, rowsWord: -1, passes: p.PassesThrough()}
+	if l.passes {
+		if err := l.compilePass(); err != nil {
+			return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
+		}
+		return l, l.divide()
+	}
 	if p.Where != nil || len(p.Computed) > 0 {
 		if err := l.compileStage(); err != nil {
 			return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
@@ -318,9 +332,6 @@ func compile(p *Plan) (*layout, error) {
 			keys = append(keys, i)
 			fields = append(fields, l.source.Field(i))
 		}
-	}
-	if len(p.Keys)+len(p.Aggregates) == 0 {
-		fault("neither keys nor aggregates")
 	}
 	if len(p.Aggregates) > MaxAggregates {
 		fault("%d aggregates, at most %d are allowed", len(p.Aggregates), MaxAggregates)
@@ -379,6 +390,11 @@ func compile(p *Plan) (*layout, error) {
 	if err := l.compileShape(); err != nil {
 		return nil, err
 	}
+	return l, l.divide()
+}
+
+// divide lays out the columns of a chunk. The error says that not even one record or group fits.
+func (l *layout) divide() error {
 	l.columns = 1 + l.keys.Words()
 	for i := range l.args {
 		if a := &l.args[i]; a.column >= 0 {
@@ -412,12 +428,12 @@ func compile(p *Plan) (*layout, error) {
 	l.rows = min(l.heapAt/l.columns, maxChunkRows)
 	l.partialRows = min(l.heapAt/(1+l.keys.Words()+len(l.init)), maxChunkRows)
 	if l.partialRows < 1 {
-		return nil, fmt.Errorf("core: plan %s: a group needs %d bytes, a chunk has %d", p.name(), 8*(1+l.keys.Words()+len(l.init)), 8*l.heapAt)
+		return fmt.Errorf("core: plan %s: a group needs %d bytes, a chunk has %d", l.plan.name(), 8*(1+l.keys.Words()+len(l.init)), 8*l.heapAt)
 	}
 	if l.rows < 1 {
-		return nil, fmt.Errorf("core: plan %s: a record needs %d bytes, a chunk has %d", p.name(), 8*l.columns, 8*l.heapAt)
+		return fmt.Errorf("core: plan %s: a record needs %d bytes, a chunk has %d", l.plan.name(), 8*l.columns, 8*l.heapAt)
 	}
-	return l, nil
+	return nil
 }
 
 // compileStage makes the program that filters and computes: its outputs are the columns that the plan names.

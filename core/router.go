@@ -132,6 +132,9 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 	if err := route.Validate(plan); err != nil {
 		return nil, err
 	}
+	if l.passes {
+		fold.Exchange = ExchangeRoute // there is nothing to fold or to apply
+	}
 	if fold.Exchange == ExchangeRoute || len(local) == 0 {
 		local = make([]*Partition, len(out)) // everything through the rings
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/velo-engine/velo/core/window"
-
 	"github.com/velo-engine/velo/record"
 )
 
@@ -14,7 +13,8 @@ import (
 type Routing uint8
 
 const (
-	// RouteAuto is RouteByKey, and RouteRoundRobin for a plan without keys, all of whose records would go to one partition.
+	// RouteAuto is RouteByKey; RouteRoundRobin for a plan without keys, all of whose records would go to one partition; RouteAligned for one that passes records
+	// through, which keeps those of a reader in their order.
 	RouteAuto Routing = iota
 
 	// RouteByKey sends all records of a group to the partition that owns its shard.
@@ -92,8 +92,10 @@ func (r Route) Validate(plan *Plan) error {
 // For is the route for a plan, with RouteAuto decided.
 func (r Route) For(plan *Plan) Route {
 	if r.Routing == RouteAuto {
-		r.Routing = RouteByKey
-		if len(plan.Keys) == 0 && !plan.hasSessions() {
+		switch r.Routing = RouteByKey; {
+		case plan.PassesThrough():
+			r.Routing = RouteAligned // so the records of a reader stay in their order
+		case len(plan.Keys) == 0 && !plan.hasSessions():
 			r.Routing = RouteRoundRobin
 		}
 	}

@@ -150,7 +150,8 @@ type Config struct {
 	Route core.Route
 
 	// Writer takes the result away: of a plan with windows each window once, when it is closed, in their order; of another plan everything, when all readers have come
-	// to their end. Having, OrderBy and Limit of the plan go for each window. Write is called by one goroutine, and a batch is valid during the call. An error that is
+	// to their end. Having, OrderBy and Limit of the plan go for each window. Of a plan that passes records through it takes these as they come, and is needed; when
+	// it has had as many as the plan's Limit the readers are stopped. Write is called by one goroutine, and a batch is valid during the call. An error that is
 	// record.ErrTransient is tried again after RetryMin, doubling up to RetryMax; any other ends the plan. Where it is slow, closed windows
 	// wait, and then the readers do; nothing is lost. Wait returns behind its Close. Nil writes nothing.
 	Writer record.Writer
@@ -171,6 +172,9 @@ func (c *Config) Validate() error {
 		fault("no plan")
 	} else if err := c.Plan.Validate(); err != nil {
 		faults = append(faults, err)
+	}
+	if c.Plan != nil && c.Plan.PassesThrough() && c.Writer == nil {
+		fault("a plan that passes records through needs a Writer: there are no groups to read")
 	}
 	if len(c.Readers) == 0 {
 		fault("no readers")

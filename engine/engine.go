@@ -154,6 +154,14 @@ func (e *Engine) build() error {
 		if err != nil {
 			return err
 		}
+		if o := e.output; o != nil && c.Plan.PassesThrough() {
+			out, err := newOutlet(c.Plan, o.given, e.partitionOn[p].bell)
+			if err != nil {
+				return err
+			}
+			partition.SetOutlet(out)
+			o.outlets = append(o.outlets, out)
+		}
 		e.partitions = append(e.partitions, partition)
 	}
 	for id, reader := range c.Readers {
@@ -289,9 +297,7 @@ func (e *Engine) Wait() error {
 // visible. It waits for that and returns what Wait returns. When ctx is done first, the engine is closed and the error
 // says so.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	e.stopping.Store(true)
-	e.cancelRead()
-	e.ringAll()
+	e.stopReaders()
 	select {
 	case <-e.done:
 		return e.Wait()
@@ -299,6 +305,13 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	}
 	e.shut()
 	return errors.Join(fmt.Errorf("engine: shutdown: %w", context.Cause(ctx)), e.Wait())
+}
+
+// stopReaders has the readers end; what they have read is still worked on.
+func (e *Engine) stopReaders() {
+	e.stopping.Store(true)
+	e.cancelRead()
+	e.ringAll()
 }
 
 // Close stops everything at once; what is in the rings is dropped. It waits for the threads to end, closes the readers, and

@@ -23,12 +23,16 @@ type output struct {
 	cancel   context.CancelFunc
 	finished chan struct{}
 
+	// Of a plan that passes records through.
+	outlets []*outlet // by partition
+	given   wakeup    // one of them has a batch
+
 	// For Stats; they order nothing.
 	rows, windows, retries atomic.Uint64
 }
 
 func newOutput(e *Engine) *output {
-	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{})}
+	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), given: newWakeup()}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	if e.cfg.Plan.Window != nil {
 		e.cuts.KeepWindows()
@@ -40,7 +44,11 @@ func newOutput(e *Engine) *output {
 func (o *output) run() {
 	defer close(o.finished)
 	defer o.cancel()
-	err := o.contain(o.write)
+	write := o.write
+	if o.engine.cfg.Plan.PassesThrough() {
+		write = o.writePassed
+	}
+	err := o.contain(write)
 	if err != nil && !(o.engine.closing.Load() && errors.Is(err, context.Canceled)) {
 		o.engine.fail(fmt.Errorf("engine: writer: %w", err))
 	}

@@ -310,14 +310,12 @@ type pump struct {
 	*source
 	full  *ring.Producer[pumped]
 	free  *ring.Consumer[*record.Batch]
-	freed chan struct{} // a batch has come back
+	freed wakeup // a batch has come back
 
 	ctx    context.Context // of Read
 	cancel context.CancelFunc
 
-	// waiting says that the pump is about to wait on freed. The same protocol as bell.
-	waiting atomic.Bool
-	gone    atomic.Bool // it has returned
+	gone atomic.Bool // it has returned
 }
 
 func newPumpSource(s *source, batches func() *record.Batch) *pumpSource {
@@ -328,7 +326,7 @@ func newPumpSource(s *source, batches func() *record.Batch) *pumpSource {
 		freeIn.PushN([]*record.Batch{batches()})
 	}
 	ps.full, ps.free = fullOut, freeIn
-	ps.pump = &pump{source: s, full: fullIn, free: freeOut, freed: make(chan struct{}, 1)}
+	ps.pump = &pump{source: s, full: fullIn, free: freeOut, freed: newWakeup()}
 	ps.pump.ctx, ps.pump.cancel = context.WithCancel(s.engine.readCtx)
 	ps.wake = core.Never
 	return ps
@@ -345,7 +343,7 @@ func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
 	if s.routing != nil {
 		s.free.PushN([]*record.Batch{s.routing})
 		s.routing = nil
-		s.pump.ring()
+		s.pump.freed.ring()
 	}
 	if s.ended {
 		s.finish()
@@ -379,16 +377,6 @@ func (s *pumpSource) abandon(now core.Nanos) bool {
 		s.wake = s.graceAt
 	}
 	return now >= s.graceAt
-}
-
-// ring wakes the pump if it waits for a batch.
-func (p *pump) ring() {
-	if p.waiting.Load() {
-		select {
-		case p.freed <- struct{}{}:
-		default: // one wake-up is enough
-		}
-	}
 }
 
 // run reads until the source ends. ctx is done when the engine stops.
@@ -438,15 +426,15 @@ func (p *pump) pass(b *record.Batch, last bool) {
 func (p *pump) take(ctx context.Context) *record.Batch {
 	var b [1]*record.Batch
 	for p.free.PopN(b[:]) == 0 {
-		p.waiting.Store(true)
-		if p.free.Empty() { // look again after the announcement: pairs with ring
+		p.freed.announce()
+		if p.free.Empty() { // look again after the announcement
 			select {
-			case <-p.freed:
+			case <-p.freed.c:
 			case <-ctx.Done():
 				return nil
 			}
 		}
-		p.waiting.Store(false)
+		p.freed.over()
 	}
 	if ctx.Err() != nil {
 		return nil

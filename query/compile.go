@@ -133,7 +133,11 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		c.fault(q.Pos, "EMIT CHANGES is not there yet: a snapshot shows all groups, and windows are final when they have closed")
 	}
 	if w := q.From.Window; w != nil {
-		c.bindWindow(w.Pos, string(w.Kind), w.At, w.Slide, w.Size, w.Offset, w.Gap)
+		size := w.Size
+		if w.Gap != nil {
+			size = w.Gap
+		}
+		c.bindWindow(w.Pos, string(w.Kind), w.At, w.Slide, size, w.Offset)
 	}
 	c.star()
 	c.groupBy()
@@ -144,6 +148,7 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		c.distinct()
 	}
 	if c.passesThrough() {
+		c.passThrough()
 		return
 	}
 	// The aggregates, wherever they are, before anything is made of them.
@@ -170,34 +175,62 @@ func (c *compiler) compile(schemas []*record.Schema) {
 	c.shape()
 }
 
-// passesThrough says, with a fault, that the query neither groups nor aggregates.
+// passesThrough says whether the query neither groups nor aggregates.
 func (c *compiler) passesThrough() bool {
 	q := c.query
 	if len(q.GroupBy) > 0 || q.Distinct || c.window != nil || q.Having != nil && hasAggregate(q.Having) {
 		return false
 	}
-	for _, it := range c.items {
-		if hasAggregate(it.expr) {
-			return false
-		}
-	}
-	for _, it := range c.items { // what is wrong with it besides
-		c.over(it.expr, c.sourceLeaf("SELECT"))
-	}
-	if len(c.faults) == 0 {
-		c.fault(q.Pos, "a query without GROUP BY and without aggregates: records that pass through are not there yet")
-	}
-	return true
+	return !slices.ContainsFunc(c.items, func(it item) bool { return hasAggregate(it.expr) })
 }
 
-// star replaces * by the columns that are grouped by, and names the items.
+// passThrough makes the plan of a query that does not: SELECT goes over the source.
+func (c *compiler) passThrough() {
+	q := c.query
+	for _, it := range c.items {
+		if x, ok := c.over(it.expr, c.sourceLeaf("SELECT")); ok {
+			c.plans.Select = append(c.plans.Select, expr.Output{Name: it.name, Expr: x})
+		}
+	}
+	if q.Having != nil {
+		c.fault(q.Having.Start(), "HAVING without GROUP BY and without aggregates: WHERE is for records")
+	}
+	for _, o := range q.OrderBy {
+		c.fault(o.Expr.Start(), "ORDER BY without GROUP BY and without aggregates: records that pass through have no end at which they could be sorted")
+	}
+	if q.Offset != nil {
+		c.fault(q.Pos, "OFFSET without GROUP BY and without aggregates: records that pass through have no order")
+	}
+	if q.Limit != nil {
+		n := uint64(q.Limit.N)
+		c.plans.Limit = &n
+	}
+	if len(c.faults) == 0 {
+		if err := c.plan().Validate(); err != nil {
+			c.faults = append(c.faults, fmt.Errorf("query: %w", err))
+		}
+	}
+}
+
+// star replaces * by the columns of the source, where nothing is grouped by, and names the items.
 func (c *compiler) star() {
 	names := map[string]bool{}
+	grouped := len(c.query.GroupBy) > 0 || c.query.From.Window != nil ||
+		slices.ContainsFunc(c.query.Items, func(it syntax.Item) bool { return !it.Star && hasAggregate(it.Expr) })
+	var items []syntax.Item
 	for _, it := range c.query.Items {
-		if it.Star {
+		switch {
+		case !it.Star:
+			items = append(items, it)
+		case grouped:
 			c.fault(it.Pos, "* has no meaning for groups: name the columns and aggregates")
-			continue
+		default:
+			for i := range c.source.Len() {
+				items = append(items, syntax.Item{Pos: it.Pos, Expr: &syntax.Ident{Pos: it.Pos, Name: c.source.Field(i).Name}})
+			}
 		}
+	}
+	for _, it := range items {
 		name := it.Alias
 		if name == "" {
 			switch e := it.Expr.(type) {

@@ -8,8 +8,8 @@
 //
 // PostgreSQL's, as users of RisingWave, Flink and Arroyo write it: one SELECT over one stream with WHERE, GROUP BY (names, ordinals, aliases, expressions), HAVING,
 // ORDER BY, LIMIT and OFFSET, DISTINCT, aggregates with FILTER, CASE, casts, IN, BETWEEN, LIKE, the usual functions. Windows are a call in GROUP BY, tumble(at, size),
-// hop(at, slide, size), cumulate(at, step, size), or a table function in FROM, TUMBLE(t, at, size) or Flink's TABLE(TUMBLE(TABLE t, DESCRIPTOR(at), size)); their bounds are the columns
-// window_start and window_end.
+// hop(at, slide, size), cumulate(at, step, size), session(at, gap), or a table function in FROM, TUMBLE(t, at, size) or Flink's TABLE(TUMBLE(TABLE t, DESCRIPTOR(at), size)); their bounds are the columns
+// window_start and window_end. A query that neither groups nor aggregates passes records through: SELECT and WHERE are for records then, LIMIT ends the stream, and there is no ORDER BY.
 //
 // # Types
 //
@@ -23,5 +23,5 @@
 //
 // # Not here yet
 //
-// Joins, subqueries, count(DISTINCT ...), session windows, queries that neither group nor aggregate. They are refused with a message that says so.
+// Joins, subqueries, count(DISTINCT ...). They are refused with a message that says so.
 package query

@@ -141,6 +141,16 @@ func TestRows(t *testing.T) {
 		{`SELECT size % 2 AS odd, count(*) FROM trades GROUP BY 1 ORDER BY 1`, []string{"0 3", "1 3"}, true},
 		{`SELECT CASE WHEN size = 0 THEN 'none' WHEN 10 / size > 4 THEN 'few' ELSE 'many' END AS c, count(*) FROM trades GROUP BY c ORDER BY c`, []string{"few 2", "many 3", "none 1"}, true},
 		{`SELECT DISTINCT venue FROM trades WHERE venue IS NOT NULL ORDER BY 1`, []string{"x", "y"}, true},
+		{
+			`SELECT extract(second FROM window_start) AS s, extract(second FROM window_end) AS e, count(*) AS n FROM trades GROUP BY session(at, INTERVAL '2 s') ORDER BY s`,
+			[]string{"1 4 2", "11 14 2", "25 27 1", "29 31 1"},
+			true,
+		},
+		{
+			`SELECT symbol, extract(second FROM window_end) AS e, count(*) AS n FROM TABLE(SESSION(TABLE trades, DESCRIPTOR(at), INTERVAL '10' SECOND)) GROUP BY symbol, window_start, window_end ORDER BY symbol, e`,
+			[]string{"A 21 2", "A 39 1", "B 12 1", "B 35 1", "C 22 1"},
+			true,
+		},
 		{`SELECT window_start, symbol, sum(size) AS v FROM trades GROUP BY symbol, tumble(at, INTERVAL '10 s') ORDER BY window_start, symbol`, []string{
 			"1970-01-01T00:00:00Z A 1", "1970-01-01T00:00:00Z B 2", "1970-01-01T00:00:10Z A 3", "1970-01-01T00:00:10Z C 10", "1970-01-01T00:00:20Z A 0", "1970-01-01T00:00:20Z B 5",
 		}, true},

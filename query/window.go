@@ -9,18 +9,23 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// windowCall is a window in GROUP BY: tumble(at, size), hop(at, slide, size), cumulate(at, step, size), each maybe with an offset.
+// windowCall is a window in GROUP BY: tumble(at, size), hop(at, slide, size), cumulate(at, step, size), each maybe with an offset, or session(at, gap).
 func (c *compiler) windowCall(x *syntax.Call) {
 	if c.window != nil {
 		c.fault(x.Pos, "a second window: a query has one")
 		return
 	}
-	least, usage := 3, x.Name+"(at, slide, size)"
-	if x.Name == "tumble" || x.Name == "session" {
-		least, usage = 2, x.Name+"(at, size)"
+	least, most, usage := 3, 4, "hop(at, slide, size), maybe with an offset"
+	switch x.Name {
+	case "cumulate":
+		usage = "cumulate(at, step, size), maybe with an offset"
+	case "tumble":
+		least, most, usage = 2, 3, "tumble(at, size), maybe with an offset"
+	case "session":
+		least, most, usage = 2, 2, "session(at, gap)"
 	}
-	if len(x.Args) < least || len(x.Args) > least+1 {
-		c.fault(x.Pos, "%s of %d arguments, expected %s, maybe with an offset", x.Name, len(x.Args), usage)
+	if len(x.Args) < least || len(x.Args) > most {
+		c.fault(x.Pos, "%s of %d arguments, expected %s", x.Name, len(x.Args), usage)
 		return
 	}
 	at, ok := x.Args[0].(*syntax.Ident)
@@ -36,17 +41,15 @@ func (c *compiler) windowCall(x *syntax.Call) {
 	if len(x.Args) > least {
 		offset = x.Args[least]
 	}
-	c.bindWindow(x.Pos, x.Name, at, slide, size, offset, nil)
+	c.bindWindow(x.Pos, x.Name, at, slide, size, offset)
 }
 
-// bindWindow notes the window of a query.
-func (c *compiler) bindWindow(pos syntax.Pos, kind string, at *syntax.Ident, slide, size, offset, gap syntax.Expr) {
-	if kind == "session" {
-		c.fault(pos, "session windows are not there yet")
-		return
-	}
-	w := core.Window{Windows: window.Windows{Kind: map[string]window.Kind{"tumble": window.Tumbling, "hop": window.Hopping, "cumulate": window.Cumulating}[kind]}}
-	good := gap == nil
+var windowKinds = map[string]window.Kind{"tumble": window.Tumbling, "hop": window.Hopping, "cumulate": window.Cumulating, "session": window.Session}
+
+// bindWindow notes the window of a query; the size of a session is its gap.
+func (c *compiler) bindWindow(pos syntax.Pos, kind string, at *syntax.Ident, slide, size, offset syntax.Expr) {
+	w := core.Window{Windows: window.Windows{Kind: windowKinds[kind]}}
+	good := true
 	length := func(e syntax.Expr, into *time.Duration) {
 		if e == nil {
 			return

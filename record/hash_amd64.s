@@ -23,6 +23,12 @@
 	VMOVSLDUP u, K7, x   \ // and the low half
 	VPXORQ    xh, x, x
 
+// FINISH ends mix: x, which a FOLD has made, is xored with itself shifted, and multiplied by the factor. t is lost.
+#define FINISH(x, t) \
+	VPSRLQ  $32, x, t \
+	VPXORQ  t, x, x   \
+	VPMULLQ Z18, x, x
+
 // START loads a hashing: Z22 is what the hashes begin with, K2 has the lanes where they are there already, all or none; Z18 and Z19 are the factor.
 #define START \
 	MOVQ         p+0(FP), DX  \
@@ -55,6 +61,7 @@ eight:
 	VPXORQ    (R8), Z1, Z0
 	VPSRLQ    $32, Z0, Z2
 	FOLD(Z0, Z18, Z2, Z19, Z4, Z5, Z6)
+	FINISH(Z0, Z4)
 	VMOVDQU64 Z0, (DI)
 	ADDQ      $64, DI
 	ADDQ      $64, R8
@@ -85,6 +92,7 @@ eight:
 	VPTERNLOGQ  $0x96, Z7, Z10, Z0   // xor of the three
 	VPSRLQ      $32, Z0, Z2
 	FOLD(Z0, Z18, Z2, Z19, Z4, Z5, Z6)
+	FINISH(Z0, Z4)
 	VMOVDQU64   Z0, (DI)
 	ADDQ        $64, DI
 	ADDQ        $64, R8

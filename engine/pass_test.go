@@ -1,0 +1,232 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/writers"
+)
+
+type passed struct {
+	Reader int64
+	Seq    int64
+	Name   string
+	Note   *string
+	Amount *float64
+}
+
+// passedBatches are records of a reader: texts of any length, NULLs, numbers that some expressions cannot be computed of.
+func passedBatches(t *testing.T, schema *record.Schema, rng *rand.Rand, reader, n int) (batches []*record.Batch, rows []passed) {
+	t.Helper()
+	enc, err := record.EncoderOf[passed](schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		p := passed{Reader: int64(reader), Seq: int64(i), Name: strings.Repeat("x", rng.IntN(4)*rng.IntN(20))}
+		if rng.IntN(100) == 0 {
+			p.Name = strings.Repeat("long", rng.IntN(2000))
+		}
+		if rng.IntN(3) > 0 {
+			note := fmt.Sprint("note ", rng.IntN(100))
+			p.Note = &note
+		}
+		if rng.IntN(3) > 0 {
+			v := float64(rng.IntN(9))
+			p.Amount = &v
+		}
+		rows = append(rows, p)
+	}
+	for left := rows; len(left) > 0; {
+		b := record.NewBatch(schema, 1+rng.IntN(700))
+		k, err := enc.AppendAll(b, left)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = left[k:]
+		batches = append(batches, b)
+	}
+	return batches, rows
+}
+
+// passedLine is a row of the query of TestPass; false where WHERE does not let it pass, an error where it cannot be computed.
+func passedLine(p passed) (line string, ok bool, err error) {
+	if p.Seq%3 == 1 {
+		return "", false, nil
+	}
+	note, amount := "NULL", "NULL"
+	if p.Note != nil {
+		note = *p.Note + "!"
+	}
+	if p.Amount != nil {
+		if *p.Amount == 0 {
+			return "", false, errors.New("division by zero")
+		}
+		amount = fmt.Sprint(1 / *p.Amount)
+	}
+	return fmt.Sprintf("%d %d %s %s %s", p.Reader, p.Seq, p.Name, note, amount), true, nil
+}
+
+func linesOf(b *record.Batch) (lines []string) {
+	for row := range b.Len() {
+		var line []string
+		for c := range b.Schema().Len() {
+			s, null := writers.Text(b, c, row)
+			if null {
+				s = "NULL"
+			}
+			line = append(line, s)
+		}
+		lines = append(lines, strings.Join(line, " "))
+	}
+	return lines
+}
+
+// Goal: records that pass through come to the writer once, those of a reader in their order, whatever the shape; those that cannot be computed go to quarantine; the counters add up.
+// Method: random records against the expressions in Go; a writer that is slow now and then and fails for a while.
+func TestPass(t *testing.T) {
+	schema, err := record.SchemaOf[passed]("passed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := query.Compile(`SELECT reader, seq, name, note || '!' AS note, 1 / amount AS share FROM passed WHERE seq % 3 <> 1`, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shape := range [][3]int{{1, 1, 1}, {1, 3, 2}, {2, 2, 1}, {3, 2, 2}, {2, 5, 3}} {
+		rng := rand.New(rand.NewPCG(1, uint64(shape[0]+10*shape[1])))
+		var all []record.Reader
+		want := make([][]string, shape[0])
+		filtered, bad := 0, 0
+		for r := range shape[0] {
+			batches, rows := passedBatches(t, schema, rng, r, 5000)
+			m, err := readers.NewMemory(schema, batches, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, m)
+			for _, p := range rows {
+				switch line, ok, err := passedLine(p); {
+				case err != nil:
+					bad++
+				case !ok:
+					filtered++
+				default:
+					want[r] = append(want[r], line)
+				}
+			}
+		}
+		got := make([][]string, shape[0])
+		calls := 0
+		w := writers.Func(func(_ context.Context, b *record.Batch) error {
+			if calls++; calls%5 == 0 {
+				return record.Transient(errors.New("not now"))
+			}
+			for i, line := range linesOf(b) {
+				r := b.Column(0).Int64s[i]
+				got[r] = append(got[r], line)
+			}
+			return nil
+		})
+		e := start(t, engine.Config{
+			Plan: plan, Readers: all, Partitions: shape[1], Cores: shape[2], NoPin: true, Writer: w, RetryMin: time.Microsecond, EpochInterval: time.Millisecond,
+		})
+		if err := e.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		for r := range want {
+			if !slices.Equal(got[r], want[r]) {
+				t.Errorf("%v: reader %d: %d rows, expected %d", shape, r, len(got[r]), len(want[r]))
+			}
+		}
+		st := e.Stats()
+		c := st.Counters()
+		written := 0
+		for _, lines := range want {
+			written += len(lines)
+		}
+		if int(c.Filtered) != filtered || int(c.Quarantined) != bad || int(c.Counted) != written || int(st.Output.Rows) != written || c.In != c.Counted+c.Filtered+c.Quarantined {
+			t.Errorf("%v: %+v, %+v; expected %d filtered, %d bad, %d written", shape, c, st.Output, filtered, bad, written)
+		}
+		s := e.Snapshot()
+		if s.Len() != 0 || s.Records() != c.In {
+			t.Errorf("%v: %d groups, %d records", shape, s.Len(), s.Records())
+		}
+		s.Close()
+	}
+}
+
+// Goal: LIMIT ends a plan that would never end; a writer that fails ends it with the error; one that hangs holds the readers up and loses nothing; Shutdown writes all that was read;
+// without a writer nothing starts.
+func TestPassEnds(t *testing.T) {
+	schema, err := record.SchemaOf[passed]("passed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := func(text string, w record.Writer) *engine.Engine {
+		plan, err := query.Compile(text, schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batches, _ := passedBatches(t, schema, rand.New(rand.NewPCG(2, 2)), 0, 3000)
+		m, err := readers.NewMemory(schema, batches, 1<<40)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := engine.Config{Plan: plan, Readers: []record.Reader{m}, Partitions: 2, Cores: 1, NoPin: true, Writer: w, EpochInterval: time.Millisecond}
+		if w == nil {
+			if _, err := engine.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "Writer") {
+				t.Errorf("without a writer: %v", err)
+			}
+			return nil
+		}
+		return start(t, cfg)
+	}
+	begin(`SELECT seq FROM passed`, nil)
+	for _, limit := range []int{0, 1, 2999, 10_001} {
+		n := 0
+		e := begin(fmt.Sprintf(`SELECT seq FROM passed LIMIT %d`, limit), writers.Func(func(_ context.Context, b *record.Batch) error {
+			n += b.Len()
+			return nil
+		}))
+		if err := e.Wait(); err != nil || n != limit {
+			t.Errorf("limit %d: %d rows, %v", limit, n, err)
+		}
+	}
+	full := errors.New("the disk is full")
+	if err := begin(`SELECT seq FROM passed`, writers.Func(func(context.Context, *record.Batch) error { return full })).Wait(); !errors.Is(err, full) {
+		t.Errorf("a writer that fails: %v", err)
+	}
+	hang, hanging, n := make(chan struct{}), make(chan struct{}, 1), uint64(0)
+	e := begin(`SELECT seq, name FROM passed`, writers.Func(func(_ context.Context, b *record.Batch) error {
+		select {
+		case hanging <- struct{}{}:
+		default:
+		}
+		<-hang
+		n += uint64(b.Len())
+		return nil
+	}))
+	<-hanging
+	for e.Stats().Agents[1].Stalls[core.StallOutput].Count == 0 && e.Stats().Agents[0].Stalls[core.StallRing].Count == 0 {
+		time.Sleep(time.Millisecond) // until the back-pressure has come to the reader, or the test's time is over
+	}
+	close(hang)
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := e.Stats().Counters(); n != c.In || n == 0 {
+		t.Errorf("%d rows written of %d that were read", n, c.In)
+	}
+}

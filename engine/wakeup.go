@@ -1,0 +1,29 @@
+package engine
+
+import "sync/atomic"
+
+// A wakeup is how an ordinary goroutine waits for something that runners publish: the doorbell (see bell) with a channel for a futex. It announces that it waits, looks
+// once more whether there is anything, and receives from c; then the wait is over.
+type wakeup struct {
+	waiting *atomic.Bool
+	c       chan struct{}
+}
+
+func newWakeup() wakeup { return wakeup{new(atomic.Bool), make(chan struct{}, 1)} }
+
+// announce says that the goroutine is about to wait. Stored before its last look; pairs with the load in ring, which comes after the publication: one of the two
+// sees the other.
+func (w wakeup) announce() { w.waiting.Store(true) }
+
+// over says that it does not wait any more.
+func (w wakeup) over() { w.waiting.Store(false) }
+
+// ring wakes the goroutine if it waits. It is called after something was published, and never blocks.
+func (w wakeup) ring() {
+	if w.waiting.Load() {
+		select {
+		case w.c <- struct{}{}:
+		default: // one wake-up is enough
+		}
+	}
+}
