@@ -30,7 +30,8 @@ type Stream struct {
 	EpochInterval time.Duration
 
 	schema   *record.Schema
-	time     int // its column
+	groups   uint64 // of records with keys
+	time     int    // column of the schema
 	prepare  func(s Stream, readers int) (pass, error)
 	expected func(p pass, reads []uint64) *expected
 }
@@ -42,7 +43,6 @@ type pass struct {
 }
 
 const (
-	streamKeys = 1000
 	streamRate = 10_000_000 // records in a second of event time, of all readers
 	streamPass = 1 << 20    // records of each reader
 
@@ -63,19 +63,19 @@ var streamSchema = func() *record.Schema {
 var Streams = map[string]Stream{
 	"s2": {
 		SQL: `SELECT key, count(*) AS n, sum(value) AS sum FROM records GROUP BY key`, Disorder: 200 * time.Millisecond,
-		schema: streamSchema, prepare: Stream.keyed, expected: expectedKeyed(0),
+		schema: streamSchema, groups: 1000, prepare: Stream.keyed, expected: expectedKeyed(0),
 	},
 	"s3a": {
 		SQL: `SELECT window_end, key, count(*) AS n, sum(value) AS sum FROM records GROUP BY key, tumble(at, INTERVAL '1 s')`, Disorder: 200 * time.Millisecond,
-		schema: streamSchema, prepare: Stream.keyed, expected: expectedKeyed(time.Second.Nanoseconds()),
+		schema: streamSchema, groups: 1000, prepare: Stream.keyed, expected: expectedKeyed(time.Second.Nanoseconds()),
 	},
 	"q5": {SQL: nexmark.Queries["q5"], Disorder: time.Second, schema: nexmark.BidSchema, time: 4, prepare: Stream.bids, expected: expectedQ5},
 	"q7": {SQL: nexmark.Queries["q7"], Disorder: time.Second, schema: nexmark.BidSchema, time: 4, prepare: Stream.bids, expected: expectedQ7},
 }
 
-// keyed prepares records of a thousand keys, as a Workload has them, with times that rise evenly over all readers and lie up to the disorder before that.
+// keyed prepares records of some keys, as a Workload has them, with times that rise evenly over all readers and lie up to the disorder before that.
 func (s Stream) keyed(n int) (p pass, err error) {
-	gs, err := Workload{Groups: streamKeys, Seed: s.Seed}.generators(n)
+	gs, err := Workload{Groups: s.groups, Seed: s.Seed}.generators(n)
 	if err != nil {
 		return p, err
 	}
@@ -176,6 +176,24 @@ func (c *checksum) Write(_ context.Context, b *record.Batch) error {
 }
 func (c *checksum) Close() error { return nil }
 
+// start runs the stream until end is set.
+func (s Stream) start(p pass, partitions, cores int, out record.Writer, end *atomic.Bool) (*engine.Engine, error) {
+	plan, err := query.Compile(s.SQL, s.schema)
+	if err != nil {
+		return nil, err
+	}
+	if plan.Window != nil {
+		plan.Window.OutOfOrder = s.Disorder
+	}
+	cfg := engine.Config{
+		Plan: plan, Partitions: partitions, Cores: cores, RingSlots: s.RingSlots, Exchange: s.Exchange, EpochInterval: s.EpochInterval, Writer: out,
+	}
+	for _, of := range p.batches {
+		cfg.Readers = append(cfg.Readers, &replay{batches: of, time: s.time, span: p.span, at: make([]int64, record.DefaultRows), end: end})
+	}
+	return engine.Start(context.Background(), cfg)
+}
+
 // Run runs the stream for d, behind a first pass over the prepared records. Then its input ends, all windows close, and what has been written, from the beginning, is compared with the reference:
 // a difference is an error. Writing has its own goroutine, whose time is not in the CPU time.
 func (s Stream) Run(readers, partitions, cores int, d time.Duration, started func(*engine.Engine)) (Result, error) {
@@ -183,23 +201,10 @@ func (s Stream) Run(readers, partitions, cores int, d time.Duration, started fun
 	if err != nil {
 		return Result{}, err
 	}
-	plan, err := query.Compile(s.SQL, s.schema)
-	if err != nil {
-		return Result{}, err
-	}
-	if plan.Window != nil {
-		plan.Window.OutOfOrder = s.Disorder
-	}
-	var end atomic.Bool
 	out := &checksum{}
-	cfg := engine.Config{
-		Plan: plan, Partitions: partitions, Cores: cores, RingSlots: s.RingSlots, Exchange: s.Exchange, EpochInterval: s.EpochInterval, Writer: out,
-	}
-	for _, of := range p.batches {
-		cfg.Readers = append(cfg.Readers, &replay{batches: of, time: s.time, span: p.span, at: make([]int64, record.DefaultRows), end: &end})
-	}
+	var end atomic.Bool
 	begin := time.Now()
-	eng, err := engine.Start(context.Background(), cfg)
+	eng, err := s.start(p, partitions, cores, out, &end)
 	if err != nil {
 		return Result{}, err
 	}
