@@ -20,6 +20,7 @@ type groups struct {
 	table  *table.Table
 	given  *given // shards that other partitions have now; nil where there are none
 	end    int64  // of the window, where each pane is one or they have been merged to one
+	epoch  uint64 // that first showed them
 
 	slots int // the slots of cuts that show them; the partition's own
 }
@@ -315,6 +316,9 @@ func (m *merger) add(to *table.Table, g *groups, keep func(hash uint64, key, sta
 				n := s.fn.Words()
 				s.fn.Merge(sum[s.word:s.word+n], states[s.word:s.word+n], to.Blocks(), g.table.Blocks())
 			}
+			if w := l.stampWord; w >= 0 {
+				sum[w] = max(sum[w], states[w])
+			}
 		}
 	}
 	runtime.KeepAlive(g)
@@ -350,6 +354,7 @@ func mergeGroups(l *layout, sets []*groups) (*groups, error) {
 	m := newMerger(l)
 	for _, g := range sets {
 		m.add(merged.table, g, nil)
+		merged.epoch = max(merged.epoch, g.epoch)
 	}
 	return merged, merged.complete()
 }

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"unsafe"
+
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
@@ -17,6 +19,8 @@ type kernel struct {
 	words [][]uint64
 	args  [][]uint64
 	texts [][]byte // where the texts of each argument lie
+
+	stamp uint64 // of groups that change now, of a plan that emits changes
 
 	from       [agg.MaxWords]uint64 // scratch of merge
 	lentBlocks agg.Blocks           // of the chunk whose partial states are merged
@@ -86,6 +90,7 @@ func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls 
 func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 	rows := k.table.FindOrCreate(hashes, k.words, heap, k.off[:])
 	keyWords := k.layout.keys.Words()
+	k.stampRows(rows)
 	for i := range k.layout.fused {
 		f := &k.layout.fused[i]
 		f.Update(rows, uintptr(8*keyWords), k.args[f.Arg])
@@ -107,8 +112,22 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 func (k *kernel) merge(hashes []uint64, heap []byte, states [][]uint64, of *agg.Blocks) {
 	rows := k.table.FindOrCreate(hashes, k.words, heap, k.off[:])
 	keyWords := k.layout.keys.Words()
+	k.stampRows(rows)
 	for i := range k.layout.states {
 		s := &k.layout.states[i]
 		agg.MergeRows(s.fn, rows, uintptr(8*(keyWords+s.word)), states[s.word:s.word+s.fn.Words()], of, &k.from)
+	}
+}
+
+// stampRows notes in which epoch the groups have changed, where the plan wants to know.
+func (k *kernel) stampRows(rows agg.Rows) {
+	w := k.layout.stampWord
+	if w < 0 {
+		return
+	}
+	// In bounds: the places are those of rows, and a row has the word.
+	base := unsafe.Add(rows.Base, 8*(k.layout.keys.Words()+w))
+	for _, off := range rows.Off {
+		*(*uint64)(unsafe.Add(base, off)) = k.stamp
 	}
 }

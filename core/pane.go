@@ -83,14 +83,16 @@ func (x *pane) publish(p *Partition, slot int) error {
 		}
 	})
 	x.show(slot, x.live)
+	x.live.epoch = p.epoch
 	x.shown, x.live, x.touched, x.behind = x.live, next, false, true
 	return nil
 }
 
 // seal has a slot show the live table for good: the pane is closed, or the epoch is the last.
-func (x *pane) seal(slot int) {
+func (x *pane) seal(epoch uint64, slot int) {
 	if x.live != nil && (x.touched || x.shown == nil) {
 		x.shown = x.live
+		x.shown.epoch = epoch
 	}
 	x.live, x.behind = nil, false
 	x.show(slot, x.shown)

@@ -103,6 +103,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 		p.watermarks[r] = watermarkNone
 	}
 	p.kernel = newKernel(l, nil)
+	p.stamp = 1 // what comes before the first epoch is part of that
 	p.tables, p.full = p.tableOf, p.noRoom
 	if l.window != nil && l.window.session != nil {
 		p.merger = newMerger(l)
@@ -402,7 +403,7 @@ func (p *Partition) publish(number uint64, slot int) {
 	if invariants.Enabled && number != p.epoch+1 {
 		panic("core: an epoch was passed over")
 	}
-	p.epoch = number
+	p.epoch, p.stamp = number, number+1
 	if m := p.cuts.move; m.epoch == number && m.from != m.to && (m.from == p.id || m.to == p.id) {
 		p.handover = &handover{move: m, slot: slot}
 	}
@@ -423,7 +424,7 @@ func (p *Partition) publish(number uint64, slot int) {
 			x.live.given = p.given
 		}
 		if isLast || p.layout.window != nil && x.shut <= p.closed {
-			x.seal(slot)
+			x.seal(p.epoch, slot)
 		} else if err := x.publish(p, slot); err != nil {
 			if h := p.handover; h != nil && h.move.from == p.id {
 				// The new owner takes the shard's groups from this image, and routers have been told. So it gets the live table, which does not

@@ -90,6 +90,9 @@ type Plan struct {
 	// Window divides the groups by event time; nil does not.
 	Window *Window
 
+	// Emit is what a writer gets: the zero value is each window when it has closed, or everything at the end.
+	Emit Emission
+
 	// What is read of the groups. Select are the columns of the result, expressions over Inner, or over Source where records pass through; nil are those of Inner, as they
 	// are. A value that cannot be computed reads NULL. Having lets groups through for which it is true. OrderBy, Limit and Offset shape All and Batches of a snapshot as a
 	// whole; Get knows Having only.
@@ -165,7 +168,11 @@ func (p *Plan) String() string {
 	if len(by) > 0 {
 		b.WriteString(" GROUP BY " + strings.Join(by, ", "))
 	}
-	return b.String() + p.shapeString()
+	b.WriteString(p.shapeString())
+	if p.Emit == EmitChanges {
+		b.WriteString(" EMIT CHANGES")
+	}
+	return b.String()
 }
 
 // Result is the schema of the result: Select, or Inner.
@@ -239,6 +246,7 @@ type layout struct {
 	plan   *Plan
 	source *record.Schema
 	inner  *record.Schema // of the groups
+	change *record.Schema // of what is written of a plan that emits changes; nil else
 	result *record.Schema // of what is read of them
 	shape  *shape         // nil where that is the same
 	keys   *record.KeyLayout
@@ -255,6 +263,7 @@ type layout struct {
 	rows        int     // rows of a chunk
 	partialRows int     // groups of a chunk of partial states
 	rowsWord    int     // the state that counts the records of a group, as a word of its states; -1 where there is none
+	stampWord   int     // the word of its states that has the epoch in which it changed last; -1 where there is none
 	heapAt      int     // word of a chunk's data where the heap begins; len(data) where there is none
 	sided       []state // states that have blocks
 	textArgs    []int   // in args: those that are texts whose values are needed
@@ -298,7 +307,7 @@ func compile(p *Plan) (*layout, error) {
 	if p.Source == nil {
 		return nil, errors.New("core: plan: no source schema")
 	}
-	l := &layout{plan: p, source: p.Source, rowsWord: -1, passes: p.PassesThrough()}
+	l := &layout{plan: p, source: p.Source, rowsWord: -1, stampWord: -1, passes: p.PassesThrough()}
 	if l.passes {
 		if err := l.compilePass(); err != nil {
 			return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
@@ -356,6 +365,9 @@ func compile(p *Plan) (*layout, error) {
 			}
 		}
 	}
+	for _, err := range p.Emit.validate(p) {
+		fault("%w", err)
+	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
@@ -370,6 +382,10 @@ func compile(p *Plan) (*layout, error) {
 		if s := l.window.session; s != nil {
 			s.first, s.last = of[1].word, of[2].word
 		}
+	}
+	if p.Emit == EmitChanges {
+		l.stampWord = len(l.init)
+		l.init = append(l.init, 0)
 	}
 	placed := make([]agg.Placed, len(l.states))
 	for i, s := range l.states {
@@ -388,6 +404,9 @@ func compile(p *Plan) (*layout, error) {
 		return nil, fmt.Errorf("core: plan %s: the result: %w", p.name(), err)
 	}
 	if err := l.compileShape(); err != nil {
+		return nil, err
+	}
+	if err := l.compileEmission(); err != nil {
 		return nil, err
 	}
 	return l, l.divide()

@@ -273,27 +273,15 @@ func (l *layout) batchesOf(all iter.Seq[Row], rows int) iter.Seq[*record.Batch] 
 		b := record.NewBatch(l.result, rows)
 		values := make([]expr.Value, l.result.Len())
 		for row := range all {
-			text := 0
 			for c := range values {
 				values[c] = l.resultValue(row, c)
-				text += len(values[c].Text)
 			}
-			if !b.Add(text) {
+			if !addRow(b, values) {
 				if !yield(b) {
 					return
 				}
 				b.Reset()
-				b.Add(text)
-			}
-			for c, v := range values {
-				switch {
-				case v.Null:
-					b.SetNull(c)
-				case l.result.Field(c).Type == record.String:
-					b.SetString(c, v.Text)
-				default:
-					b.Column(c).Words()[b.Len()-1] = v.Bits
-				}
+				addRow(b, values)
 			}
 			runtime.KeepAlive(row.groups)
 		}
@@ -301,6 +289,28 @@ func (l *layout) batchesOf(all iter.Seq[Row], rows int) iter.Seq[*record.Batch] 
 			yield(b)
 		}
 	}
+}
+
+// addRow adds a row of these values to a batch. False says that it does not fit.
+func addRow(b *record.Batch, values []expr.Value) bool {
+	text := 0
+	for _, v := range values {
+		text += len(v.Text)
+	}
+	if !b.Add(text) {
+		return false
+	}
+	for c, v := range values {
+		switch {
+		case v.Null:
+			b.SetNull(c)
+		case b.Schema().Field(c).Type == record.String:
+			b.SetString(c, v.Text)
+		default:
+			b.Column(c).Words()[b.Len()-1] = v.Bits
+		}
+	}
+	return true
 }
 
 // resultValue is the value of a column of the result.

@@ -150,7 +150,8 @@ type Config struct {
 	Route core.Route
 
 	// Writer takes the result away: of a plan with windows each window once, when it is closed, in their order; of another plan everything, when all readers have come
-	// to their end. Having, OrderBy and Limit of the plan go for each window. Of a plan that passes records through it takes these as they come, and is needed; when
+	// to their end. Having, OrderBy and Limit of the plan go for each window. Of a plan that emits changes (core.EmitChanges) it takes the groups that have changed at
+	// each epoch, the windows that have closed among them; where it is slow it gets fewer epochs. Of a plan that passes records through it takes these as they come, and is needed; when
 	// it has had as many as the plan's Limit the readers are stopped. Write is called by one goroutine, and a batch is valid during the call. An error that is
 	// record.ErrTransient is tried again after RetryMin, doubling up to RetryMax; any other ends the plan. Where it is slow, closed windows
 	// wait, and then the readers do; nothing is lost. Wait returns behind its Close. Nil writes nothing.

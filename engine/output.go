@@ -71,6 +71,13 @@ func (o *output) contain(do func() error) (err error) {
 func (o *output) write() error {
 	e := o.engine
 	written := int64(math.MinInt64)
+	var changes *core.Changes
+	if e.cfg.Plan.Emit == core.EmitChanges {
+		var err error
+		if changes, err = core.NewChanges(e.cfg.Plan); err != nil {
+			return err
+		}
+	}
 	for next := uint64(1); ; {
 		// An engine that ends without a last snapshot has nothing more to write.
 		if err := e.wait(context.Background(), next, 0); errors.Is(err, ErrNoImage) {
@@ -81,7 +88,12 @@ func (o *output) write() error {
 		}
 		cut, slot := e.cuts.Pin()
 		last := e.cuts.IsLast(slot)
-		err := o.writeCut(cut, last, &written)
+		var err error
+		if changes != nil {
+			err = o.writeChanges(changes, cut)
+		} else {
+			err = o.writeCut(cut, last, &written)
+		}
 		next = max(next, cut.Epoch()) + 1
 		e.cuts.Unpin(slot)
 		if err != nil || last {
@@ -105,6 +117,17 @@ func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
 		*written = end
 		o.windows.Add(1)
 		o.engine.cuts.Written(end)
+	}
+	return nil
+}
+
+// writeChanges writes the groups that have changed since the last cut that was written.
+func (o *output) writeChanges(changes *core.Changes, cut *core.Cut) error {
+	if err := o.batches(changes.Batches(cut, record.DefaultRows)); err != nil {
+		return err
+	}
+	if end, ok := cut.Closed(); ok {
+		o.engine.cuts.Written(end) // closed windows are as they will ever be
 	}
 	return nil
 }

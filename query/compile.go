@@ -91,7 +91,7 @@ func (c *compiler) unqualify(e syntax.Expr) {
 func (c *compiler) plan() *core.Plan {
 	p := &core.Plan{
 		Name: c.plans.Name, Source: c.source, Where: c.where, Computed: c.plans.Computed, Keys: c.keyNames, Aggregates: c.plans.Aggregates,
-		Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy, Limit: c.plans.Limit, Offset: c.plans.Offset,
+		Emit: c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy, Limit: c.plans.Limit, Offset: c.plans.Offset,
 	}
 	if c.window != nil {
 		w := *c.window
@@ -129,9 +129,6 @@ func (c *compiler) compile(schemas []*record.Schema) {
 	for i := range c.source.Len() {
 		c.used[c.source.Field(i).Name] = true
 	}
-	if q.Emit == syntax.EmitChanges {
-		c.fault(q.Pos, "EMIT CHANGES is not there yet: a snapshot shows all groups, and windows are final when they have closed")
-	}
 	if w := q.From.Window; w != nil {
 		size := w.Size
 		if w.Gap != nil {
@@ -166,6 +163,9 @@ func (c *compiler) compile(schemas []*record.Schema) {
 	if len(c.faults) > 0 {
 		return
 	}
+	if q.Emit == syntax.EmitChanges {
+		c.plans.Emit = core.EmitChanges
+	}
 	inner, err := c.plan().Inner()
 	if err != nil {
 		c.faults = append(c.faults, fmt.Errorf("query: %w", err))
@@ -191,6 +191,9 @@ func (c *compiler) passThrough() {
 		if x, ok := c.over(it.expr, c.sourceLeaf("SELECT")); ok {
 			c.plans.Select = append(c.plans.Select, expr.Output{Name: it.name, Expr: x})
 		}
+	}
+	if q.Emit == syntax.EmitChanges {
+		c.fault(q.Pos, "EMIT CHANGES without GROUP BY and without aggregates: records that pass through do not change")
 	}
 	if q.Having != nil {
 		c.fault(q.Having.Start(), "HAVING without GROUP BY and without aggregates: WHERE is for records")
@@ -419,6 +422,9 @@ func (c *compiler) shape() {
 		if v, ok := c.bind(q.Having, c.groupLeaf); ok {
 			c.plans.Having = c.boolean(v, q.Having, "HAVING")
 		}
+	}
+	if q.Emit == syntax.EmitChanges && (len(q.OrderBy) > 0 || q.Limit != nil || q.Offset != nil) {
+		c.fault(q.Pos, "EMIT CHANGES gives groups one by one as they change: ORDER BY, LIMIT and OFFSET have no meaning for them")
 	}
 	for _, o := range q.OrderBy {
 		name, ok := c.orderName(o)

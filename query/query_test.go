@@ -56,6 +56,9 @@ func TestCompile(t *testing.T) {
 			`trades(p double precision NULL, f decimal(18,2) NULL)`,
 		},
 		{`SELECT max(extract(epoch FROM at - TIMESTAMP '2024-01-01')) AS s FROM trades`, ``, `trades(s double precision NULL)`},
+		{
+			`SELECT symbol, count(*) AS n FROM trades GROUP BY symbol EMIT CHANGES`, `SELECT symbol, count(*) AS n FROM trades GROUP BY symbol EMIT CHANGES`, `trades(symbol text, n bigint)`,
+		},
 		{`SELECT * FROM trades LIMIT 3`, ``, `trades(symbol text, price double precision, size bigint, fee decimal(10,2) NULL, venue text NULL, buy boolean NULL, at timestamp)`},
 		{
 			`SELECT symbol, price * 0.908 AS euros, t.venue v FROM trades t WHERE size % 3 = 0`,
@@ -94,6 +97,10 @@ func TestFaults(t *testing.T) {
 		{`SELECT count(*) FROM trades WHERE count(*) > 1`, []string{"the aggregate count cannot be in WHERE"}},
 		{`SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY price) FROM trades`, []string{"approx_percentile"}},
 		{`SELECT count(DISTINCT venue) FROM trades`, []string{"not there yet"}},
+		{`SELECT symbol, count(*) FROM trades GROUP BY symbol ORDER BY 2 EMIT CHANGES`, []string{"ORDER BY, LIMIT and OFFSET have no meaning"}},
+		{`SELECT count(*) FROM trades GROUP BY session(at, INTERVAL '1 s') EMIT CHANGES`, []string{"sessions cannot be emitted as they change"}},
+		{`SELECT symbol FROM trades EMIT CHANGES`, []string{"records that pass through do not change"}},
+		{`SELECT symbol AS op, count(*) FROM trades GROUP BY symbol EMIT CHANGES`, []string{`"op"`}},
 		{`SELECT symbol FROM trades ORDER BY symbol`, []string{"ORDER BY without GROUP BY", "                           ^"}},
 		{`SELECT symbol FROM trades HAVING size > 1 OFFSET 2`, []string{"HAVING without GROUP BY", "OFFSET without GROUP BY"}},
 		{`SELECT symbol, size + venue FROM trades`, []string{"bigint + text is not defined"}},

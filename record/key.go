@@ -376,6 +376,22 @@ func (l *KeyLayout) isLongPlace(key []uint64, word int) bool {
 	return false
 }
 
+// AppendKey appends bytes that say which key it is: equal keys have the same, wherever their long strings lie, and others have others.
+func (l *KeyLayout) AppendKey(to []byte, key []uint64, heap []byte) []byte {
+	for _, w := range key[:l.words] {
+		to = binary.LittleEndian.AppendUint64(to, w)
+	}
+	begin := len(to) - 8*l.words
+	for _, s := range l.strings {
+		if IsLong(key[s+2]) {
+			long := longBytes(key[s+1], heap)
+			binary.LittleEndian.PutUint64(to[begin+8*(s+1):], uint64(len(long))) // not its place
+			to = append(to, long...)
+		}
+	}
+	return to
+}
+
 func longBytes(place uint64, heap []byte) []byte {
 	off, n := LongPlace(place)
 	return heap[off : off+n]
