@@ -162,6 +162,19 @@ func expectedKeyed(size int64) func(p pass, reads []uint64) *expected {
 	}
 }
 
+// expectedEach is what each record comes to.
+func expectedEach(row func(b *record.Batch, i int, later int64, add func(...int64))) func(p pass, reads []uint64) *expected {
+	return func(p pass, reads []uint64) *expected {
+		e := &expected{}
+		p.inTime(reads, 0, func(_, _ int, b *record.Batch, later int64) {
+			for i := range b.Len() {
+				row(b, i, later, e.add)
+			}
+		}, func(int64) {})
+		return e
+	}
+}
+
 // expectedQ5 is the auction with the most bids in the last five pieces of two seconds.
 func expectedQ5(p pass, reads []uint64) *expected {
 	const slide, panes = int64(2 * time.Second), 5

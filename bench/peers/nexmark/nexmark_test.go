@@ -31,10 +31,15 @@ const hops = `WITH hops AS (SELECT auction, (date_time // (2 * %[1]s) + k + 1) *
 const tens = `WITH tens AS (SELECT *, (date_time // (10 * %[1]s) + 1) * 10 * %[1]s AS e FROM bid) `
 
 var pairs = []pair{
+	{"q1", nexmark.Queries["q1"], `SELECT auction, bidder, 908 * price, date_time FROM bid`}, // a decimal with three digits behind the point is that
+	{"q2", nexmark.Queries["q2"], `SELECT auction, price FROM bid WHERE auction % 123 = 0`},
 	{"q5", nexmark.Queries["q5"], hops + `QUALIFY row_number() OVER (PARTITION BY e ORDER BY num DESC, auction) = 1 ORDER BY e`},
 	{"q5, all auctions", strings.TrimSuffix(nexmark.Queries["q5"], "LIMIT 1"), hops + `ORDER BY e, num DESC, auction`},
 	{"q7", nexmark.Queries["q7"], tens + `, most AS (SELECT e, max(price) AS price FROM tens GROUP BY e)
 		SELECT e - 10 * %[1]s, e, price, max(auction), max(bidder) FROM tens JOIN most USING (e, price) GROUP BY e, price ORDER BY e`},
+	{"q11", nexmark.Queries["q11"], `WITH gaps AS (SELECT bidder, date_time, coalesce(date_time - lag(date_time) OVER w > 10 * %[1]s, true) AS new FROM bid WINDOW w AS (PARTITION BY bidder ORDER BY date_time)),
+		sessions AS (SELECT bidder, date_time, sum(new::INT) OVER (PARTITION BY bidder ORDER BY date_time ROWS UNBOUNDED PRECEDING) AS s FROM gaps)
+		SELECT min(date_time), max(date_time) + 10 * %[1]s, bidder, count(*) FROM sessions GROUP BY bidder, s`},
 	{"q12", nexmark.Queries["q12"], tens + `SELECT e - 10 * %[1]s, e, bidder, count(*) FROM tens GROUP BY e, bidder ORDER BY e, bidder`},
 }
 
@@ -167,7 +172,7 @@ func answer(t *testing.T, conn *sql.Conn, q string) (all []string) {
 	return all
 }
 
-// Goal: the answers are DuckDB's row by row, in the order of the windows, written while records come, for each number of readers and partitions and each exchange; and with disorder up to the bound none is
+// Goal: the answers are DuckDB's row by row, in the order of the windows, written while records come (those that say no order in any), for each number of readers and partitions and each exchange; and with disorder up to the bound none is
 // late. Method: bids of two minutes of event time, in and out of order, in small batches; an epoch each 100 us.
 func TestNexmark(t *testing.T) {
 	const events, seed = 200_000, 11
@@ -179,16 +184,25 @@ func TestNexmark(t *testing.T) {
 		}
 		conn := duckDB(t, g.Prepare(events, record.DefaultRows))
 		for _, q := range pairs {
-			want := answer(t, conn, fmt.Sprintf(q.duck, "1000000000::BIGINT"))
+			want := answer(t, conn, strings.ReplaceAll(q.duck, "%[1]s", "1000000000::BIGINT"))
+			anyOrder := !strings.Contains(q.velo, "ORDER BY") && q.name != "q7"
+			if anyOrder {
+				slices.Sort(want)
+			}
 			for readers := 1; readers <= 3; readers++ {
 				for partitions := 1; partitions <= 3; partitions++ {
 					for x := core.ExchangeAuto; x <= core.ExchangeRoute; x++ {
 						what := fmt.Sprintf("%s, seed %d, disorder %v, %d readers, %d partitions, %v", q.name, seed, disorder, readers, partitions, x)
+						if q.name == "q1" || q.name == "q2" {
+							x = core.ExchangeRoute // there are no groups to exchange
+						}
 						plan, err := query.Compile(q.velo, nexmark.BidSchema)
 						if err != nil {
 							t.Fatal(err)
 						}
-						plan.Window.OutOfOrder = disorder
+						if plan.Window != nil {
+							plan.Window.OutOfOrder = disorder
+						}
 						w := &rowsWriter{}
 						c := engine.Config{
 							Plan: plan, Partitions: partitions, Cores: 1, NoPin: true, Exchange: x, FoldBytes: 1 << 16, BatchRows: 500, Writer: w,
@@ -211,7 +225,10 @@ func TestNexmark(t *testing.T) {
 						}
 						n := e.Stats().Counters()
 						e.Close()
-						if n.Late > 0 || n.Counted != n.In || n.In != events/nexmark.EventsPerEpoch*nexmark.BidsPerEpoch {
+						if anyOrder {
+							slices.Sort(w.rows)
+						}
+						if n.Late > 0 || n.Counted+n.Filtered != n.In || n.In != events/nexmark.EventsPerEpoch*nexmark.BidsPerEpoch {
 							t.Fatalf("%s: %+v", what, n)
 						}
 						if !slices.Equal(w.rows, want) {
