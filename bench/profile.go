@@ -53,16 +53,8 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 		started(eng)
 	}
 	var r Result
-	for r.Build == 0 {
-		<-time.After(time.Millisecond)
-		st := eng.Stats()
-		for i, least := 0, uint64(0); i < len(batches); i++ {
-			if least = rowsOfBatches(batches[i]); st.Readers[i].In < least {
-				break
-			} else if i == len(batches)-1 {
-				r.Build = float64(time.Since(begin)) * float64(len(st.Runners)) / float64(st.Counters().In)
-			}
-		}
+	if r.Build, err = firstPass(eng, batches, begin); err != nil {
+		return Result{}, err
 	}
 	if r.Figure, err = Measure(eng, d); err != nil {
 		return Result{}, err
@@ -85,6 +77,27 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 		return Result{}, fmt.Errorf("bench: the result is wrong: %d groups with checksum %016x, expected %d with %016x", r.Groups, r.Sum, groups, sum)
 	}
 	return r, nil
+}
+
+// firstPass waits until each reader has been through its batches once, and returns the nanoseconds of each core for each record since begin. The error is that of an engine that ends before.
+func firstPass(eng *engine.Engine, batches [][]*record.Batch, begin time.Time) (float64, error) {
+	ended := make(chan error, 1)
+	go func() { ended <- eng.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			return 0, err
+		case <-time.After(time.Millisecond):
+		}
+		st := eng.Stats()
+		for i := range batches {
+			if st.Readers[i].In < rowsOfBatches(batches[i]) {
+				break
+			} else if i == len(batches)-1 {
+				return float64(time.Since(begin)) * float64(len(st.Runners)) / float64(st.Counters().In), nil
+			}
+		}
+	}
 }
 
 func rowsOfBatches(batches []*record.Batch) (n uint64) {

@@ -149,12 +149,13 @@ func (f *folder) room(panes []uint64, n, long int) bool {
 	if panes == nil {
 		return f.tables[0].Room(n, long, blocks)
 	}
-	last := panes[0] + 1
+	// Most stripes lie in one pane or two, and those of two in no order that could be guessed.
+	last, before := panes[0]+1, panes[0]+1
 	for _, id := range panes {
-		if id == last {
+		if a, b := id^last, id^before; ((a|-a)&(b|-b))>>63 == 0 { // one of the two is 0
 			continue
 		}
-		last = id
+		before, last = last, id
 		if t := f.tableOf(window.Pane(id), n); t == nil || !t.Room(n, long, blocks) {
 			return false
 		}

@@ -67,6 +67,7 @@ type Image struct {
 	shed     []uint64    // records of each reader that found no room here
 	late     []uint64    // and that came to a window which was closed here
 	clock    int64       // windows that end up to here are closed
+	oldest   int64       // those that end before are not kept: some of their panes may have gone
 
 	// merged are the windows that several panes make and that somebody has read. Whoever misses one puts it in front, by a CAS.
 	merged atomic.Pointer[mergedWindow]
@@ -185,7 +186,7 @@ func (m *Image) sets() []*groups {
 }
 
 // ends are the windows that have groups, as far as they are kept, by their ends.
-func (m *Image) ends() (ends []int64) { return m.endsFrom(m.layout.window.oldest(m.clock)) }
+func (m *Image) ends() (ends []int64) { return m.endsFrom(m.oldest) }
 
 // endsFrom are those that end at oldest or later.
 func (m *Image) endsFrom(oldest int64) (ends []int64) {
@@ -214,7 +215,7 @@ func (m *Image) set(end int64) *groups {
 	case w == nil:
 		return m.panes[0].groups
 	}
-	if end < w.oldest(m.clock) {
+	if end < m.oldest {
 		return nil
 	}
 	return m.anySet(end)
@@ -332,7 +333,7 @@ func mergeGroups(from, to *layout, sets []*groups) (*groups, error) {
 // mergeImages makes one image of those of all partitions, for a route that scatters groups. The images do not change.
 // The error says that the system has no memory for it.
 func mergeImages(images []*Image) (*Image, error) {
-	merged := &Image{layout: images[0].layout, counters: countersOf(images), clock: images[0].clock}
+	merged := &Image{layout: images[0].layout, counters: countersOf(images), clock: images[0].clock, oldest: images[0].oldest}
 	byPane := map[window.Pane][]*groups{}
 	for _, m := range images {
 		for _, x := range m.panes {

@@ -28,14 +28,6 @@ type kernel struct {
 	gathered *gathered // of a plan with windows
 }
 
-// gathered are the records of one pane, taken out of a stripe that has several, and the places that they had.
-type gathered struct {
-	places        [stripeRows]uint32
-	left          [stripeRows]uint32 // places of records of panes that have not had their turn
-	hashes, nulls [stripeRows]uint64
-	words, args   [][]uint64
-}
-
 func newKernel(l *layout, t *table.Table) kernel {
 	k := kernel{layout: l, table: t, words: make([][]uint64, l.keys.Words()), args: make([][]uint64, len(l.args)), texts: make([][]byte, len(l.args))}
 	if l.window != nil {
@@ -49,22 +41,13 @@ func newKernel(l *layout, t *table.Table) kernel {
 	return k
 }
 
-// allEqual says whether all words are the same: records mostly come in about the order of their time.
-func allEqual(words []uint64) bool {
-	var differ uint64
-	for _, w := range words {
-		differ |= w ^ words[0]
-	}
-	return differ == 0
-}
-
-// applyPanes is apply for records of several panes: a word each says which. tableOf gives the table for so many records of a pane, nil where they
+// applyPanes is apply for records of several panes: a word each says which, or one word for all. tableOf gives the table for so many records of a pane, nil where they
 // are dropped; done is called with it behind that.
 func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls []uint64,
 	tableOf func(pane window.Pane, n int) *table.Table, done func(*table.Table),
 ) {
 	if allEqual(panes) {
-		if k.table = tableOf(window.Pane(panes[0]), len(panes)); k.table != nil {
+		if k.table = tableOf(window.Pane(panes[0]), len(hashes)); k.table != nil {
 			k.apply(hashes, heap, nulls)
 			done(k.table)
 		}
@@ -72,51 +55,31 @@ func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls 
 	}
 	g := k.gathered
 	words, args := k.words, k.args
-	left := g.left[:len(panes)]
-	for i := range left {
-		left[i] = uint32(i)
-	}
-	for len(left) > 0 {
-		// Which panes follow each other cannot be guessed, so every place is stored twice and counted where it belongs.
-		pane := panes[left[0]]
-		n, rest := 0, 0
-		for _, i := range left {
-			g.places[n&(stripeRows-1)] = i
-			left[rest] = i
-			other := 0
-			if panes[i] != pane {
-				other = 1
-			}
-			rest += other
-			n += 1 - other
+	g.begin(len(panes))
+	for {
+		pane, n := g.next(panes)
+		if n == 0 {
+			return
 		}
-		left = left[:rest]
 		if k.table = tableOf(window.Pane(pane), n); k.table == nil {
 			continue
 		}
-		places := g.places[:n]
-		pick := func(to, from []uint64) []uint64 {
-			for i, at := range places {
-				to[i] = from[at]
-			}
-			return to[:n]
-		}
 		k.words, k.args = g.words, g.args
 		for w, from := range words {
-			g.words[w] = pick(g.words[w][:stripeRows], from)
+			g.words[w] = g.pick(g.words[w], from)
 		}
 		for a, from := range args {
-			if g.args[a] = g.args[a][:stripeRows]; from == nil {
+			if from == nil {
 				g.args[a] = g.args[a][:0]
 				continue
 			}
-			g.args[a] = pick(g.args[a], from)
+			g.args[a] = g.pick(g.args[a], from)
 		}
 		var some []uint64
 		if nulls != nil {
-			some = pick(g.nulls[:], nulls)
+			some = g.pick(g.nulls[:], nulls)
 		}
-		k.apply(pick(g.hashes[:], hashes), heap, some)
+		k.apply(g.pick(g.hashes[:], hashes), heap, some)
 		k.words, k.args = words, args
 		done(k.table)
 	}

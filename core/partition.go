@@ -62,6 +62,7 @@ type Partition struct {
 	counters   []Counters
 	watermarks []int64
 	closed     int64  // windows that end up to here are
+	oldest     int64  // windows that end before are not kept
 	epoch      uint64 // answered
 	done       bool   // the last of them
 
@@ -96,7 +97,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 		id: id, cuts: cuts, in: slices.Clone(in), bells: slices.Clone(bells), states: make([][]uint64, len(l.init)), first: cuts.owners,
 		ended: make([]bool, len(in)), held: make([]bool, len(in)), left: len(in), missing: len(in),
 		counters: make([]Counters, len(in)), watermarks: make([]int64, len(in)), state: state, shed: make([]uint64, len(in)), tooOld: make([]uint64, len(in)),
-		closed: -window.MaxTime,
+		closed: -window.MaxTime, oldest: -window.MaxTime,
 	}
 	for r := range in {
 		p.watermarks[r] = watermarkNone
@@ -108,7 +109,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 		p.merger = newMerger(l, l)
 	}
 	for _, c := range cuts.cuts {
-		c.images[id] = &Image{layout: l, clock: p.closed}
+		c.images[id] = &Image{layout: l, clock: p.closed, oldest: p.oldest}
 	}
 	if l.window == nil {
 		x, err := p.newPane(0)
@@ -409,6 +410,7 @@ func (p *Partition) publish(number uint64, slot int) {
 	isLast := p.cuts.IsLast(slot)
 	if w := p.layout.window; w != nil {
 		p.closed = max(p.closed, w.closed(p.watermark()))
+		p.oldest = max(p.oldest, w.oldest(p.closed))
 		if w.session != nil {
 			p.carryAll()
 		}
@@ -441,7 +443,7 @@ func (p *Partition) publish(number uint64, slot int) {
 	m.counters = append(m.counters[:0], p.counters...)
 	m.shed = append(m.shed[:0], p.shed...)
 	m.late = append(m.late[:0], p.tooOld...)
-	m.clock = p.closed
+	m.clock, m.oldest = p.closed, p.oldest
 	p.done = isLast
 	p.behind = !isLast
 	// Nobody takes an image before its table has caught up with it: the epoch after the next can be the first to, and this
@@ -484,9 +486,9 @@ func (p *Partition) watermark() int64 {
 
 // dropOld takes the panes that are not kept any more out, gives what the slot showed of them back, and keeps some of those that nobody shows.
 func (p *Partition) dropOld(slot int) {
-	oldest, written := p.layout.window.oldest(p.closed), p.cuts.written.Load()
+	written := p.cuts.written.Load()
 	n := 0
-	for n < len(p.panes) && p.panes[n].last < oldest && p.panes[n].last <= written && p.panes[n].live == nil {
+	for n < len(p.panes) && p.panes[n].last < p.oldest && p.panes[n].last <= written && p.panes[n].live == nil {
 		n++
 	}
 	p.gone = append(p.gone, p.panes[:n]...)

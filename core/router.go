@@ -70,6 +70,7 @@ type Router struct {
 	dest     [stripeRows]uint32
 	nulls    [stripeRows]uint64
 	panes    []uint64   // of each row, of a plan with windows
+	onePane  bool       // all rows are of the first
 	long     []byte     // the long strings of a stripe with several text columns
 	texts    [][]uint64 // of each text argument, the places of the values in the bytes of its column
 	turn     int        // the partition that a stripe goes to next, of RouteRoundRobin
@@ -459,10 +460,13 @@ func (r *Router) direct() bool {
 	return true
 }
 
-// stripePanes are the panes of the rows of the stripe; nil where the plan has no windows.
+// stripePanes are the panes of the rows of the stripe, one where they are all the same; nil where the plan has no windows.
 func (r *Router) stripePanes() []uint64 {
-	if r.panes == nil {
+	switch {
+	case r.panes == nil:
 		return nil
+	case r.onePane:
+		return r.panes[:1]
 	}
 	return r.panes[:r.to-r.from]
 }
@@ -625,7 +629,13 @@ func (r *Router) copyRows() {
 		put(r.nullBits())
 	}
 	if r.panes != nil {
-		put(r.stripePanes())
+		panes := r.panes[:n]
+		if r.onePane {
+			for i := range panes {
+				panes[i] = r.panes[0]
+			}
+		}
+		put(panes)
 	}
 	if r.keys.Long > 0 {
 		r.copyLong()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -161,32 +162,40 @@ func (s *shape) arrange(all iter.Seq[Row]) iter.Seq[Row] {
 	}
 }
 
-// sorted yields the rows in order. It keeps them all, with what they are ordered by.
+// keyed is a row with what it is ordered by.
+type keyed struct {
+	row  Row
+	keys []expr.Value
+}
+
+// sorted yields the rows in order. It keeps them all; with a limit, up to twice as many as that lets through and minTop more.
 func (s *shape) sorted(all iter.Seq[Row]) iter.Seq[Row] {
-	type keyed struct {
-		row  Row
-		keys []expr.Value
-	}
 	return func(yield func(Row) bool) {
 		var rows []keyed
+		most := uint64(math.MaxUint64) // that matter
+		if s.limited && s.limit < math.MaxInt64 && s.offset < math.MaxInt64 {
+			most = s.offset + s.limit
+		}
+		cut := false // rows were left out: the last one that matters then is rows[most-1]
+		keys := make([]expr.Value, len(s.order))
 		for row := range all {
 			if !s.passes(row.groups, row.index) {
 				continue
 			}
-			k := keyed{row, make([]expr.Value, len(s.order))}
 			for i, o := range s.order {
-				k.keys[i] = o.value(row.groups, row.index, o.typ)
+				keys[i] = o.value(row.groups, row.index, o.typ)
 			}
-			rows = append(rows, k)
+			if cut && s.compare(keys, rows[most-1].keys) >= 0 {
+				continue // it came later than that, so it is not before it where they tie
+			}
+			rows = append(rows, keyed{row, keys})
+			keys = make([]expr.Value, len(s.order))
+			if n := uint64(len(rows)); n/2 >= most && n-most > minTop {
+				s.sort(rows)
+				rows, cut = rows[:most], true
+			}
 		}
-		slices.SortStableFunc(rows, func(a, b keyed) int {
-			for i, o := range s.order {
-				if c := o.compare(a.keys[i], b.keys[i]); c != 0 {
-					return c
-				}
-			}
-			return 0
-		})
+		s.sort(rows)
 		rows = rows[min(s.offset, uint64(len(rows))):]
 		if s.limited {
 			rows = rows[:min(s.limit, uint64(len(rows)))]
@@ -197,6 +206,23 @@ func (s *shape) sorted(all iter.Seq[Row]) iter.Seq[Row] {
 			}
 		}
 	}
+}
+
+// minTop is how many rows more than a limit lets through are sorted at once, at least.
+const minTop = 64
+
+// sort orders rows; those that tie stay as they are, so that sorting what is left of some with others behind it comes to the same as sorting all at once.
+func (s *shape) sort(rows []keyed) {
+	slices.SortStableFunc(rows, func(a, b keyed) int { return s.compare(a.keys, b.keys) })
+}
+
+func (s *shape) compare(a, b []expr.Value) int {
+	for i, o := range s.order {
+		if c := o.compare(a[i], b[i]); c != 0 {
+			return c
+		}
+	}
+	return 0
 }
 
 func (o orderBy) compare(a, b expr.Value) int {

@@ -119,7 +119,7 @@ func (w *windowing) closed(watermark int64) int64 {
 	return w.clock.EndAtMost(watermark - w.lateness)
 }
 
-// oldest is the end of the oldest window that is kept when those that end up to closed are closed.
+// oldest is the end of the oldest window that is kept when those that end up to closed are closed. At the end of input all are that still were.
 func (w *windowing) oldest(closed int64) int64 {
 	if closed >= window.MaxTime || closed <= -window.MaxTime {
 		return -window.MaxTime
@@ -150,15 +150,12 @@ func (t *times) mark() int64 {
 	return t.watermark
 }
 
-// timely leaves the panes of the stripe in r.panes. It is cut short before a record that no window takes; those that it begins with are
+// timely leaves the panes of the stripe in r.panes; only the first where r.onePane says that they are all the same. It is cut short before a record that no window takes; those that it begins with are
 // counted and left out. ok says that some records are left; room, that there was room for those that have no time.
 func (r *Router) timely() (ok, room bool) {
 	w, t := r.layout.window, &r.times
 	at := r.batch.Column(w.column).Int64s[r.from:r.to]
-	least, most := at[0], at[0]
-	for _, v := range at {
-		least, most = min(least, v), max(most, v)
-	}
+	least, most := bounds(at)
 	if least < -window.MaxTime || most > window.MaxTime {
 		return r.strange(at)
 	}
@@ -166,15 +163,21 @@ func (r *Router) timely() (ok, room bool) {
 	closed := w.closed(t.next)
 	if first := w.clock.Floor(least); closed <= first {
 		// No window that any record belongs to has closed, not even at the end of the stripe.
-		if first == w.clock.Floor(most) {
-			for i := range at {
-				r.panes[i] = uint64(first)
+		last := w.clock.Floor(most)
+		r.onePane = first == last
+		switch size := w.clock.PaneSize(); last {
+		case first:
+			r.panes[0] = uint64(first)
+		case first + size:
+			for i, v := range at { // without a branch: which of the two cannot be guessed
+				r.panes[i] = uint64(first + size&^((v-last)>>63))
 			}
-			return true, true
+		default:
+			w.clock.Floors(r.panes[:len(at)], at, first)
 		}
-		w.clock.Floors(r.panes[:len(at)], at, first)
 		return true, true
 	}
+	r.onePane = false
 	// One by one: each record is judged by those before it.
 	t.next = t.watermark
 	late := 0
@@ -195,6 +198,21 @@ func (r *Router) timely() (ok, room bool) {
 	r.counters.Late += uint64(late)
 	r.from += late
 	return r.from < r.to, true
+}
+
+// bounds are the least and the greatest of some words, four at a time: each minimum waits for the one before.
+func bounds(at []int64) (least, most int64) {
+	l0, m0 := at[0], at[0]
+	l1, l2, l3, m1, m2, m3 := l0, l0, l0, m0, m0, m0
+	for ; len(at) >= 4; at = at[4:] {
+		v0, v1, v2, v3 := at[0], at[1], at[2], at[3]
+		l0, l1, l2, l3 = min(l0, v0), min(l1, v1), min(l2, v2), min(l3, v3)
+		m0, m1, m2, m3 = max(m0, v0), max(m1, v1), max(m2, v2), max(m3, v3)
+	}
+	for _, v := range at {
+		l0, m0 = min(l0, v), max(m0, v)
+	}
+	return min(l0, l1, l2, l3), max(m0, m1, m2, m3)
 }
 
 // strange is timely for a stripe with times that no window has: it ends before the first of them, or that one goes to quarantine.

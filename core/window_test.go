@@ -344,6 +344,11 @@ func TestClosing(t *testing.T) {
 		left := 0
 		for _, m := range images {
 			left += m.Len()
+			for row := range m.All() { // at the end too: what has gone does not come back without its first panes
+				if got, of := (windowSum{n.Of(row), sum.Of(row), start.Of(row)}), want[[2]int64{end.Of(row), key.Of(row)}]; got != of {
+					t.Fatalf("seed %d, %+v: at the end: window %d of key %d has %v, expected %v", seed, *w, end.Of(row), key.Of(row), got, of)
+				}
+			}
 		}
 		if left == 0 {
 			t.Fatalf("seed %d: nothing is left at the end", seed)

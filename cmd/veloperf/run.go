@@ -24,7 +24,7 @@ import (
 type runCmd struct {
 	shape
 	Duration   time.Duration `help:"How long to read." default:"10s"`
-	Profile    string        `help:"A workload by its name: ${workloads}. Its records are prepared, the timed part begins when all groups are there, and the result is checked against a Go map. The flags for groups, zipf and prepare do not apply then."`
+	Profile    string        `help:"A workload by its name: ${workloads}. Its records are prepared, the timed part begins when all groups are there, and the result is checked against a Go map; of the last ones, whose records have event time, what is written is checked against a plain program. The flags for groups, zipf and prepare do not apply then."`
 	Rival      string        `help:"Also time this over the records of one reader: ${rivals}; needs --profile."`
 	Groups     uint64        `help:"Number of keys." default:"100000"`
 	Zipf       float64       `help:"Skew of the keys: 0 is uniform, 1.1 is what web traffic looks like." default:"0"`
@@ -69,13 +69,14 @@ func (c *runCmd) Run(std streams) error {
 	}
 	host := affinity.Describe()
 	w := bench.Workload{Groups: c.Groups, Zipf: c.Zipf, Prepare: c.Prepare}
-	if c.Profile != "" {
+	stream, isStream := bench.Streams[c.Profile]
+	if c.Profile != "" && !isStream {
 		if w, err = workload(c.Profile); err != nil {
 			return err
 		}
 	}
-	if _, ok := bench.Rivals[c.Rival]; c.Rival != "" && (!ok || c.Profile == "") {
-		return fmt.Errorf("--rival %s: expected one of %s, with --profile", c.Rival, rivalNames())
+	if _, ok := bench.Rivals[c.Rival]; c.Rival != "" && (!ok || c.Profile == "" || isStream) {
+		return fmt.Errorf("--rival %s: expected one of %s, with --profile of records without time", c.Rival, rivalNames())
 	}
 	w.Seed, w.RingSlots, w.EpochInterval = c.Seed, c.RingSlots, c.Epoch
 	for _, x := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
@@ -88,8 +89,12 @@ func (c *runCmd) Run(std streams) error {
 		return err
 	}
 	defer stopProfile()
+	if isStream {
+		stream.Seed, stream.RingSlots, stream.EpochInterval, stream.Exchange = w.Seed, w.RingSlots, w.EpochInterval, w.Exchange
+		return c.profile(stream.Run, w, host, std, stopProfile)
+	}
 	if c.Profile != "" {
-		return c.profile(w, host, std, stopProfile)
+		return c.profile(w.Run, w, host, std, stopProfile)
 	}
 	eng, err := w.Start(c.Readers, c.Partitions, c.Cores)
 	if err != nil {
@@ -129,9 +134,9 @@ func (r *runReport) epochs(st engine.Stats) {
 	r.Epochs, r.EpochMillis = st.Epochs.Published, float64(st.Epochs.Interval)/1e6
 }
 
-// profile runs a workload of prepared records.
-func (c *runCmd) profile(w bench.Workload, host affinity.Host, std streams, stopProfile func()) error {
-	res, err := w.Run(c.Readers, c.Partitions, c.Cores, c.Duration, nil)
+// profile runs a workload of prepared records: w, or a stream.
+func (c *runCmd) profile(run func(readers, partitions, cores int, d time.Duration, started func(*engine.Engine)) (bench.Result, error), w bench.Workload, host affinity.Host, std streams, stopProfile func()) error {
+	res, err := run(c.Readers, c.Partitions, c.Cores, c.Duration, nil)
 	stopProfile()
 	if err != nil {
 		return err
@@ -215,7 +220,7 @@ func addUp(st engine.Stats, inGroups uint64) error {
 	for _, p := range st.Partitions {
 		applied += p.Rows
 	}
-	if c.In != c.Counted+c.Quarantined+c.Shed || c.Counted != c.Folded+applied || c.Counted != inGroups {
+	if c.In != c.Counted+c.Filtered+c.Quarantined+c.Shed || c.Counted != c.Folded+applied || c.Counted != inGroups {
 		return fmt.Errorf("the counts do not add up: %d read, %d quarantined, %d counted, %d folded, %d applied, %d in the groups\n%v",
 			c.In, c.Quarantined, c.Counted, c.Folded, applied, inGroups, st)
 	}
@@ -248,7 +253,7 @@ func startProfile(file string) (stop func(), err error) {
 // rivalNames lists the names of the rivals.
 func rivalNames() string { return strings.Join(slices.Sorted(maps.Keys(bench.Rivals)), ", ") }
 
-// workloadNames lists the names of the workloads.
+// workloadNames lists the names of the workloads, and of the streams behind them.
 func workloadNames() string {
-	return strings.Join(slices.Sorted(maps.Keys(bench.Workloads)), ", ")
+	return strings.Join(slices.Concat(slices.Sorted(maps.Keys(bench.Workloads)), slices.Sorted(maps.Keys(bench.Streams))), ", ")
 }

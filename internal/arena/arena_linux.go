@@ -2,6 +2,8 @@ package arena
 
 import (
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -16,7 +18,25 @@ type system struct {
 	mappedSize int
 	gone       sync.Mutex // held while pages are populated and while they are unmapped: off the data path
 	freed      bool
+	pieces     int64 // that the kernel has it in, at most
 }
+
+// A mapping is in as many pieces as have different rights or advice: what may be touched and what may not; of a large one also what is behind the first huge page. One that nothing of may be touched yet
+// is in one piece with its neighbours.
+const (
+	smallPieces = 2
+	largePieces = 4
+)
+
+// maxPieces is how many pieces a process may have.
+var maxPieces = func() int64 {
+	text, err := os.ReadFile("/proc/sys/vm/max_map_count")
+	n, bad := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil || bad != nil || n <= 0 {
+		return 65530 // the kernel's default
+	}
+	return n
+}()
 
 // reserve reserves addresses without memory: pages that may not be touched are not accounted by the kernel, however strict it is. The mapping
 // is as much longer as lets the base lie on a huge page.
@@ -28,12 +48,21 @@ func (m *mapping) reserve() error {
 	}
 	m.system.mapped = p
 	m.base = unsafe.Add(p, -uintptr(p)&(hugePage-1))
-	// The first huge page stays in small ones: many regions are small. Advice only: an error changes nothing but the speed.
-	unix.Madvise(m.bytes(hugePage, m.most), unix.MADV_HUGEPAGE)
 	return nil
 }
 
 func (m *mapping) extend(size int) error {
+	if m.system.pieces == 0 {
+		if err := takePieces(smallPieces, maxPieces); err != nil {
+			return err
+		}
+		m.system.pieces = smallPieces
+	}
+	if size > hugePage && m.system.pieces == smallPieces && takePieces(largePieces-smallPieces, maxPieces) == nil {
+		// The first huge page stays in small ones: many regions are small. Advice only: an error changes nothing but the speed.
+		m.system.pieces = largePieces
+		unix.Madvise(m.bytes(hugePage, m.most), unix.MADV_HUGEPAGE)
+	}
 	return unix.Mprotect(m.bytes(m.size, size), unix.PROT_READ|unix.PROT_WRITE)
 }
 
@@ -42,6 +71,7 @@ func (m *mapping) release() {
 	defer m.system.gone.Unlock()
 	m.system.freed = true
 	unix.MunmapPtr(m.system.mapped, uintptr(m.system.mappedSize))
+	pieces.Add(-m.system.pieces)
 }
 
 // canPopulate says whether the kernel makes pages present when asked (Linux 5.14).

@@ -1,0 +1,124 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// Goal: a reader that is idle does not hold windows back; when it comes back the watermark does not go back, what it brings for windows that have closed without it is counted as late by their owner, and counts in those
+// that are open; what has closed does not change. Method: two feeds, one of which says nothing for a while, by record, for each exchange; tumbling and hopping windows, of which some are closed and some are not.
+func TestRevived(t *testing.T) {
+	type event struct {
+		Key int64
+		At  time.Time
+	}
+	for _, w := range []window.Windows{{Kind: window.Tumbling, Size: 10 * time.Second}, {Kind: window.Hopping, Size: 40 * time.Second, Slide: 10 * time.Second}} {
+		for x := core.ExchangeAuto; x <= core.ExchangeRoute; x++ {
+			what := fmt.Sprintf("%v, %v", w, x)
+			busy, err := readers.NewFeed[event](nil, readers.FeedConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			idle, err := readers.NewFeed[event](busy.Schema(), readers.FeedConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := &core.Plan{
+				Source: busy.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}},
+				Window: &core.Window{Column: "at", Windows: w, Idle: time.Millisecond, Retain: 4},
+			}
+			e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{busy, idle}, Partitions: 2, Cores: 1, NoPin: true, Exchange: x, EpochInterval: -1})
+			n, _ := core.ColumnOf[int64](plan, "n")
+			end, _ := core.ColumnOf[int64](plan, core.WindowEnd)
+			var closed time.Time
+			look := func() (counts map[int64]int64, c []core.Counters) {
+				t.Helper()
+				if err := e.Sync(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				s := e.Snapshot()
+				defer s.Close()
+				if at, ok := s.Closed(); ok {
+					if at.Before(closed) {
+						t.Fatalf("%s: windows up to %v were closed, now up to %v", what, closed, at)
+					}
+					closed = at
+				}
+				counts = map[int64]int64{}
+				for row := range s.All() {
+					counts[end.Of(row)/int64(time.Second)] += n.Of(row)
+				}
+				return counts, s.Counters()
+			}
+			sender := func(f *readers.Feed[event]) func(many int, at int64) {
+				a, err := f.Appender()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return func(many int, at int64) {
+					for range many {
+						if err := a.Send(t.Context(), event{7, time.Unix(at, 0)}); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+			}
+			send, revive := sender(busy), sender(idle)
+			// until has windows close up to a time: by the busy reader, which would be idle too if it stopped.
+			until := func(at int64) {
+				for !closed.Equal(time.Unix(at, 0)) {
+					send(1, at)
+					look()
+				}
+			}
+			revive(1, 5)
+			send(3, 975)
+			look()
+			if !closed.Before(time.Unix(6, 0)) {
+				t.Fatalf("%s: windows up to %v are closed, the second reader is at 5 s", what, closed)
+			}
+			until(1000)
+			before, c := look()
+			if c[1].Late != 0 || c[1].Counted != 1 {
+				t.Fatalf("%s: %+v", what, c[1])
+			}
+			// Its own watermark is at 5 s, so its router takes all of these.
+			revive(1000, 7)
+			revive(100, 985)
+			for c[1].In < 1101 {
+				_, c = look()
+			}
+			after, c := look()
+			late, open := uint64(1100), int64(0)
+			if w.Kind == window.Hopping { // 985 is in the windows that end at 990, 1000, 1010 and 1020
+				late, open = 1000, 100
+			}
+			if c[1].Late != late || c[1].Counted != 1101-late || c[0].Late != 0 {
+				t.Errorf("%s: %d late, %d counted, expected %d and %d", what, c[1].Late, c[1].Counted, late, 1101-late)
+			}
+			for at := int64(970); at <= 1000; at += 10 {
+				if after[at] != before[at] {
+					t.Errorf("%s: the window that ends at %d s has changed from %d to %d", what, at, before[at], after[at])
+				}
+			}
+			for at := int64(1010); at <= 1020 && open > 0; at += 10 {
+				if more := after[at] - before[at]; more != open {
+					t.Errorf("%s: the window that ends at %d s has %d more, expected %d", what, at, more, open)
+				}
+			}
+			revive(1, 1500)
+			until(1500)
+			if _, c = look(); c[0].In+c[1].In != c[0].Counted+c[0].Late+c[1].Counted+c[1].Late {
+				t.Errorf("%s: the counters do not add up: %+v", what, c)
+			}
+			e.Close()
+		}
+	}
+}
