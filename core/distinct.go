@@ -160,7 +160,7 @@ func (m *Image) readable(others ...*Image) *Image {
 	if m.layout.reading == m.layout {
 		return m
 	}
-	return &Image{layout: m.layout.reading, counters: m.counters, clock: m.clock, pairs: append([]*Image{m}, others...)}
+	return &Image{layout: m.layout.reading, counters: m.counters, clock: m.clock, oldest: m.oldest, pairs: append([]*Image{m}, others...)}
 }
 
 // ofPairs are the groups of the window with this end, or all where the plan has no windows; nil where there are none.
