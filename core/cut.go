@@ -48,6 +48,9 @@ type Cuts struct {
 
 	windows bool // the plan has any
 
+	// Origin is the time of the clock, in nanoseconds since 1970, when an agent's time is 0: for windows by processing time. It is set before anything runs.
+	Origin int64
+
 	// written is the end of the last window that has been taken away; everyWindow where nobody takes them. Stored by who does, with a ring behind it; looked at by
 	// partitions, which keep what has not been.
 	written atomic.Int64

@@ -34,7 +34,9 @@ func (p *Plan) Explain() (string, error) {
 			line("computes", "%s = %v", o.Name, o.Expr)
 		}
 	}
-	if w := p.Window; w != nil {
+	if w := p.Window; w != nil && w.ProcessingTime {
+		line("window", "%v by processing time, panes of %v", w.Windows, time.Duration(l.window.clock.PaneSize()))
+	} else if w != nil {
 		line("window", "%v on %s, panes of %v; out of order by %v, lateness %v", w.Windows, w.Column, time.Duration(l.window.clock.PaneSize()), w.OutOfOrder, w.Lateness)
 	}
 	for i := range l.keys.Columns() {

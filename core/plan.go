@@ -172,7 +172,11 @@ func (p *Plan) String() string {
 	}
 	by := p.Keys
 	if p.Window != nil {
-		by = append(slices.Clone(by), fmt.Sprintf("%v on %s", p.Window.Windows, p.Window.Column))
+		on := p.Window.Column
+		if p.Window.ProcessingTime {
+			on = "proctime()"
+		}
+		by = append(slices.Clone(by), fmt.Sprintf("%v on %s", p.Window.Windows, on))
 	}
 	if len(by) > 0 {
 		b.WriteString(" GROUP BY " + strings.Join(by, ", "))

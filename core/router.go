@@ -219,22 +219,25 @@ func (r *Router) Step(now Nanos) (work int) {
 		if number, _ := r.cuts.Raised(); number > r.epoch && (r.late || r.source.Cut(number)) {
 			r.epoch, r.late = number, false
 			r.times.lookIdle(r.layout.window, now)
+			r.times.pass(r.layout.window, r.cuts.Origin, now)
 			return work + r.startMarks()
 		}
 		b, done := r.source.Next(now)
 		if done {
 			r.ended = true
-			if r.source.Complete() {
+			complete := r.source.Complete()
+			if complete {
 				r.times.watermark = watermarkEnd
 			}
-			r.times.idle = false
+			// Where time passes by itself, one that will bring nothing more holds nobody back.
+			r.times.idle = !complete && r.layout.window != nil && r.layout.window.column < 0
 			return work + r.startMarks()
 		}
 		if b == nil {
 			r.stall = StallInput
 			return work + r.publish(false)
 		}
-		r.times.last = now
+		r.times.arrive(r.cuts.Origin, now)
 		r.take(b)
 		work++
 	}

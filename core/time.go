@@ -29,6 +29,11 @@ type Window struct {
 	// for windows that have closed without it.
 	Idle time.Duration
 
+	// ProcessingTime takes the time at which a batch comes to its router instead of a column: windows by the clock of this process, for records that have no time. Two runs over the
+	// same records then differ. Nothing is late, and windows close as time goes by, whether records come or not. Column, OutOfOrder, Lateness and Idle have no
+	// meaning, and there are no sessions.
+	ProcessingTime bool
+
 	// Retain is how many closed windows snapshots show, the last ones; 0 is DefaultRetain. A window that Output has not written is kept in any case.
 	Retain int
 }
@@ -59,7 +64,14 @@ func (w *Window) validate(source *record.Schema) error {
 	if err := w.Windows.Validate(); err != nil {
 		faults = append(faults, err)
 	}
-	if i, ok := source.Index(w.Column); !ok {
+	if w.ProcessingTime {
+		if w.Column != "" || w.OutOfOrder != 0 || w.Lateness != 0 || w.Idle != 0 {
+			faults = append(faults, errors.New("window: by processing time, where Column, OutOfOrder, Lateness and Idle have no meaning"))
+		}
+		if w.Kind == window.Session {
+			faults = append(faults, errors.New("window: sessions need the time of each record: there are none by processing time"))
+		}
+	} else if i, ok := source.Index(w.Column); !ok {
 		faults = append(faults, fmt.Errorf("window: there is no column %q in %v", w.Column, source))
 	} else if f := source.Field(i); f.Type != record.Timestamp || f.Nullable {
 		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp that is never NULL", w.Column, f.Type))
@@ -78,7 +90,7 @@ func (w *Window) validate(source *record.Schema) error {
 // windowing is the Window of a plan, compiled.
 type windowing struct {
 	clock      window.Clock
-	column     int // of the source
+	column     int // of the source; -1 for processing time
 	chunk      int // column of a chunk: the pane of each row
 	outOfOrder int64
 	lateness   int64
@@ -91,7 +103,10 @@ func compileWindow(w *Window, source *record.Schema) (*windowing, error) {
 	if err := w.validate(source); err != nil {
 		return nil, err
 	}
-	column, _ := source.Index(w.Column)
+	column := -1
+	if !w.ProcessingTime {
+		column, _ = source.Index(w.Column)
+	}
 	retain := w.Retain
 	if retain == 0 {
 		retain = DefaultRetain
@@ -132,6 +147,7 @@ type times struct {
 	watermark int64 // of what has been routed
 	next      int64 // of what will have been with the stripe at hand
 	last      Nanos // when the last batch came
+	arrival   int64 // and as a time of the clock, where that is what windows go by
 	idle      bool  // too long ago
 }
 
@@ -140,6 +156,16 @@ func (t *times) init() { t.watermark, t.next = watermarkNone, watermarkNone }
 // lookIdle looks whether it is by now.
 func (t *times) lookIdle(w *windowing, now Nanos) {
 	t.idle = w != nil && w.idle > 0 && now >= t.last+w.idle
+}
+
+// arrive notes when a batch came.
+func (t *times) arrive(origin int64, now Nanos) { t.last, t.arrival = now, origin+int64(now) }
+
+// pass moves the watermark on where time passes by itself: everything that came before has been routed.
+func (t *times) pass(w *windowing, origin int64, now Nanos) {
+	if w != nil && w.column < 0 && t.watermark != watermarkEnd {
+		t.watermark = max(t.watermark, origin+int64(now))
+	}
 }
 
 // mark is what a mark says of the reader's time.
@@ -154,6 +180,11 @@ func (t *times) mark() int64 {
 // counted and left out. ok says that some records are left; room, that there was room for those that have no time.
 func (r *Router) timely() (ok, room bool) {
 	w, t := r.layout.window, &r.times
+	if w.column < 0 {
+		t.next = max(t.watermark, t.arrival)
+		r.panes[0], r.onePane = uint64(w.clock.Floor(t.next)), true
+		return true, true
+	}
 	at := r.batch.Column(w.column).Int64s[r.from:r.to]
 	least, most := bounds(at)
 	if least < -window.MaxTime || most > window.MaxTime {

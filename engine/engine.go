@@ -83,6 +83,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	c := &e.cfg
 	e.state = core.NewState(c.StateBytes, c.StatePolicy)
 	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, c.HeldSnapshots, e.state, e.ringAll)
+	e.cuts.Origin = e.start.UnixNano()
 	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions)
 	if c.OnReject != nil {
 		e.rejects = newRejectQueue(e)

@@ -38,7 +38,7 @@ func newInterval(every time.Duration, share float64, partitions int) *interval {
 	return i
 }
 
-// tick raises an epoch if one is due and there is anything new.
+// tick raises an epoch if one is due and there is anything new, or windows close as time goes by.
 func (e *Engine) tick(now core.Nanos) {
 	i := e.interval
 	due := i.due.Load()
@@ -54,7 +54,8 @@ func (e *Engine) tick(now core.Nanos) {
 	for _, in := range e.inlets.all() {
 		records += in.router.Counters().In
 	}
-	if i.records.Swap(records) != records {
+	w := e.cfg.Plan.Window
+	if i.records.Swap(records) != records || w != nil && w.ProcessingTime {
 		e.cuts.Want()
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/writers"
 )
 
 var timedSchema = func() *record.Schema {
@@ -73,6 +74,43 @@ func windowPlan(t testing.TB, kind string) *core.Plan {
 		p.Window.OutOfOrder = 500 * time.Millisecond
 	}
 	return p
+}
+
+// Goal: windows by processing time close by the clock, when nothing comes any more, and are written. Method: a feed that is sent three records and stays open.
+func TestProcessingTime(t *testing.T) {
+	f, p := hitFeed(t, readers.FeedConfig{})
+	plan, err := query.Compile(`SELECT key, count(*) AS n FROM "`+p.Source.Name()+`" GROUP BY key, tumble(proctime(), INTERVAL '5 ms')`, p.Source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lane, err := f.Lane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := make(chan int64)
+	e := start(t, engine.Config{
+		Plan: plan, Readers: []record.Reader{f}, Partitions: 1, Cores: 1, NoPin: true, EpochInterval: time.Millisecond,
+		Writer: writers.Func(func(ctx context.Context, b *record.Batch) error {
+			for _, n := range b.Column(1).Int64s[:b.Len()] {
+				select {
+				case rows <- n:
+				case <-ctx.Done():
+				}
+			}
+			return nil
+		}),
+	})
+	for range 3 {
+		if err := lane.Send(t.Context(), hit{Key: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for left := int64(3); left > 0; {
+		left -= <-rows
+	}
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Goal: windows close while records come, and every record is counted or late. Method: an engine of three readers, one of which is idle for the most part.

@@ -93,6 +93,9 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		return c.timeField(x, l)
 	case "round":
 		return c.round(x, l)
+	case processingTime:
+		c.fault(x.Pos, "%s() is the time of a window: GROUP BY tumble(%s(), INTERVAL '1 s')", processingTime, processingTime)
+		return v, false
 	case "now", "current_timestamp", "current_date", "random":
 		c.fault(x.Pos, "%s() would make the result depend on when it is computed: use a column of the stream", x.Name)
 		return v, false
@@ -122,7 +125,7 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 
 // special are the functions that are not bound by functions.
 var special = []string{
-	"coalesce", "greatest", "least", "nullif", "mod", "concat", "extract", "date_part", "date_trunc", "round", "now", "current_timestamp", "current_date", "random",
+	"coalesce", "greatest", "least", "nullif", "mod", "concat", "extract", "date_part", "date_trunc", "round", "now", "current_timestamp", "current_date", "random", processingTime,
 }
 
 // unknown says, with a fault, that there is no such function.

@@ -59,6 +59,10 @@ func TestCompile(t *testing.T) {
 		{
 			`SELECT symbol, count(*) AS n FROM trades GROUP BY symbol EMIT CHANGES`, `SELECT symbol, count(*) AS n FROM trades GROUP BY symbol EMIT CHANGES`, `trades(symbol text, n bigint)`,
 		},
+		{
+			`SELECT symbol, count(*) AS n FROM trades GROUP BY symbol, hop(proctime(), INTERVAL '1 s', INTERVAL '1 minute')`,
+			`SELECT window_start, window_end, symbol, count(*) AS n FROM trades GROUP BY symbol, hop(1s, 1m0s) on proctime()`, `trades(symbol text, n bigint)`,
+		},
 		{`SELECT * FROM trades LIMIT 3`, ``, `trades(symbol text, price double precision, size bigint, fee decimal(10,2) NULL, venue text NULL, buy boolean NULL, at timestamp)`},
 		{
 			`SELECT symbol, price * 0.908 AS euros, t.venue v FROM trades t WHERE size % 3 = 0`,
@@ -108,6 +112,9 @@ func TestFaults(t *testing.T) {
 		{`SELECT symbol FROM trades EMIT CHANGES`, []string{"records that pass through do not change"}},
 		{`SELECT symbol AS op, count(*) FROM trades GROUP BY symbol EMIT CHANGES`, []string{`"op"`}},
 		{`SELECT symbol FROM trades ORDER BY symbol`, []string{"ORDER BY without GROUP BY", "                           ^"}},
+		{`SELECT max(proctime()) FROM trades`, []string{"is the time of a window"}},
+		{`SELECT count(*) FROM trades GROUP BY session(proctime(), INTERVAL '1 s')`, []string{"sessions need the time of each record"}},
+		{`SELECT count(*) FROM trades GROUP BY tumble(lower(symbol), INTERVAL '1 s')`, []string{"must be a column, or proctime()"}},
 		{`SELECT symbol FROM trades HAVING size > 1 OFFSET 2`, []string{"HAVING without GROUP BY", "OFFSET without GROUP BY"}},
 		{`SELECT symbol, size + venue FROM trades`, []string{"bigint + text is not defined"}},
 		{`SELECT symbol, size FROM trades GROUP BY size`, []string{`column "symbol" must be in GROUP BY`}},

@@ -9,6 +9,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
+// processingTime is the function that has windows go by the clock.
+const processingTime = "proctime"
+
 // windowCall is a window in GROUP BY: tumble(at, size), hop(at, slide, size), cumulate(at, step, size), each maybe with an offset, or session(at, gap).
 func (c *compiler) windowCall(x *syntax.Call) {
 	if c.window != nil {
@@ -29,8 +32,10 @@ func (c *compiler) windowCall(x *syntax.Call) {
 		return
 	}
 	at, ok := x.Args[0].(*syntax.Ident)
-	if !ok {
-		c.fault(x.Args[0].Start(), "the time of a window must be a column")
+	if call, is := x.Args[0].(*syntax.Call); is && call.Name == processingTime && len(call.Args) == 0 {
+		at = nil
+	} else if !ok {
+		c.fault(x.Args[0].Start(), "the time of a window must be a column, or %s()", processingTime)
 		return
 	}
 	var slide, offset syntax.Expr
@@ -46,7 +51,7 @@ func (c *compiler) windowCall(x *syntax.Call) {
 
 var windowKinds = map[string]window.Kind{"tumble": window.Tumbling, "hop": window.Hopping, "cumulate": window.Cumulating, "session": window.Session}
 
-// bindWindow notes the window of a query; the size of a session is its gap.
+// bindWindow notes the window of a query; the size of a session is its gap, and no column is processing time.
 func (c *compiler) bindWindow(pos syntax.Pos, kind string, at *syntax.Ident, slide, size, offset syntax.Expr) {
 	w := core.Window{Windows: window.Windows{Kind: windowKinds[kind]}}
 	good := true
@@ -83,9 +88,16 @@ func (c *compiler) bindWindow(pos syntax.Pos, kind string, at *syntax.Ident, sli
 	length(size, &w.Size)
 	length(slide, &w.Slide)
 	length(offset, &w.Offset)
+	c.window = &w // whatever is wrong with it, so that its bounds are no further faults
+	if at == nil {
+		w.ProcessingTime = true
+		if err := w.Validate(); good && err != nil {
+			c.fault(pos, "%v", err)
+		}
+		return
+	}
 	i, ok := c.sourceColumn(at)
 	if !ok || !good {
-		c.window = &w // so that its bounds are no further faults
 		return
 	}
 	f := c.source.Field(i)
@@ -98,5 +110,4 @@ func (c *compiler) bindWindow(pos syntax.Pos, kind string, at *syntax.Ident, sli
 	if err := w.Validate(); err != nil {
 		c.fault(pos, "%v", err)
 	}
-	c.window = &w
 }
