@@ -34,6 +34,12 @@ type Source interface {
 	Wake() Nanos
 }
 
+// A LateSource is a Source that takes late records aside: some rows of the batch at hand, which it copies. False says that there is no room now.
+type LateSource interface {
+	Source
+	Late(b *record.Batch, rows []int32) bool
+}
+
 // A Router spreads the records of one reader over the partitions: it is the reader's half of a plan. It is an Agent.
 type Router struct {
 	id     ReaderID
@@ -53,6 +59,10 @@ type Router struct {
 	local  []*Partition
 	beside []*Chunk
 
+	aside   LateSource     // takes late records; nil where nobody wants them
+	given   *record.Batch  // what the source gave
+	kept    []int32        // the row of it that each of the batch is; nil where they are the same
+	lateOf  []int32        // scratch of givenRows
 	machine *expr.Machine  // of a plan that filters or computes
 	failed  []expr.Failure // records that could not be computed and are not in quarantine yet
 
@@ -84,7 +94,7 @@ type Router struct {
 	times times
 
 	epoch   uint64 // whose marks have been sent, or are being sent
-	late    bool   // it has joined while the next epoch was in flight, and has not sent its mark
+	joining bool   // it has joined while the next epoch was in flight, and has not sent its mark
 	ended   bool   // the source has: the marks of the end are being sent, or have been
 	marking bool   // marks are being sent
 	marked  int    // partitions that have got theirs
@@ -155,6 +165,9 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 			r.beside[p] = new(Chunk)
 		}
 	}
+	if l.window != nil {
+		r.aside, _ = source.(LateSource)
+	}
 	r.times.init()
 	if l.window != nil {
 		r.panes = make([]uint64, stripeRows)
@@ -174,7 +187,7 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 // records come behind the epoch.
 func (r *Router) Join(least, most uint64) {
 	// The last to answer the least has written owners before any partition went on, and the next to write it needs this router's mark.
-	r.epoch, r.late, r.owners = least, most > least, r.cuts.owners
+	r.epoch, r.joining, r.owners = least, most > least, r.cuts.owners
 }
 
 // Counters are the reader's counters as of its last Step. Any goroutine may call it.
@@ -216,8 +229,8 @@ func (r *Router) Step(now Nanos) (work int) {
 	}
 	if r.batch == nil {
 		// The number comes before the look at the source: what was sent to it before the epoch was raised is there.
-		if number, _ := r.cuts.Raised(); number > r.epoch && (r.late || r.source.Cut(number)) {
-			r.epoch, r.late = number, false
+		if number, _ := r.cuts.Raised(); number > r.epoch && (r.joining || r.source.Cut(number)) {
+			r.epoch, r.joining = number, false
 			r.times.lookIdle(r.layout.window, now)
 			r.times.pass(r.layout.window, r.cuts.Origin, now)
 			return work + r.startMarks()
@@ -278,6 +291,7 @@ func (r *Router) FoldedGroups() uint64 { return r.published.groups.Load() }
 
 // take begins a batch.
 func (r *Router) take(b *record.Batch) {
+	r.given = b
 	rejects := uint64(len(b.Rejects()))
 	r.counters.Batches++
 	r.counters.In += rejects
@@ -289,6 +303,7 @@ func (r *Router) take(b *record.Batch) {
 		res := r.machine.Run(b)
 		r.counters.In += uint64(res.Filtered)
 		r.counters.Filtered += uint64(res.Filtered)
+		r.kept = res.Rows
 		b, r.failed = res.Batch, res.Failed
 	}
 	r.batch, r.from, r.to, r.encoded = b, 0, 0, false

@@ -225,10 +225,25 @@ func (r *Router) timely() (ok, room bool) {
 		}
 		r.panes[i-late] = uint64(pane)
 	}
+	if late > 0 && r.aside != nil && !r.aside.Late(r.given, r.givenRows(r.from, r.from+late)) {
+		return false, false
+	}
 	r.counters.In += uint64(late)
 	r.counters.Late += uint64(late)
 	r.from += late
 	return r.from < r.to, true
+}
+
+// givenRows are some rows of the batch as rows of what the source gave.
+func (r *Router) givenRows(from, to int) []int32 {
+	if r.kept != nil {
+		return r.kept[from:to]
+	}
+	r.lateOf = r.lateOf[:0]
+	for i := from; i < to; i++ {
+		r.lateOf = append(r.lateOf, int32(i))
+	}
+	return r.lateOf
 }
 
 // bounds are the least and the greatest of some words, four at a time: each minimum waits for the one before.

@@ -161,6 +161,10 @@ type Config struct {
 	// knows it. It runs on a goroutine of its own, one call at a time, and owns the record. A slow OnReject holds up the readers
 	// that reject records, but nothing is lost. It must not call Wait or Shutdown.
 	OnReject func(reader int, r record.Reject)
+
+	// OnLate gets the records that no window took any more, of the plan's source schema, with the number of their reader. It runs where OnReject does, and owns the batch; where it is slow it
+	// holds up readers that bring late records. Those that came for a window which had closed while their reader was idle or before it joined are counted and not given.
+	OnLate func(reader int, b *record.Batch)
 }
 
 // Validate reports every fault of the configuration at once.

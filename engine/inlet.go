@@ -67,7 +67,11 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 	in.rings.Store(&rings)
 	fold := core.Fold{Exchange: c.Exchange, Bytes: c.FoldBytes}
 	var err error
-	in.router, err = core.NewRouter(core.ReaderID(id), c.Plan, in.source, c.Route, fold, out, bells, local, e.state, e.cuts)
+	var source core.Source = in.source
+	if c.OnLate != nil {
+		source = lateSource{in.source}
+	}
+	in.router, err = core.NewRouter(core.ReaderID(id), c.Plan, source, c.Route, fold, out, bells, local, e.state, e.cuts)
 	return in, err
 }
 
@@ -77,8 +81,11 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) sourceAgent {
 	if n, ok := reader.(fmt.Stringer); ok {
 		s.name = n.String()
 	}
-	if e.rejects != nil {
+	if e.cfg.OnReject != nil {
 		s.rejectIn, s.rejectOut = ring.New[record.Reject](rejectSlots)
+	}
+	if e.cfg.OnLate != nil {
+		s.lateIn, s.lateOut = ring.New[*record.Batch](lateSlots)
 	}
 	batch := func() *record.Batch { return record.NewBatch(e.cfg.Plan.Source, e.cfg.BatchRows) }
 	if p, ok := reader.(record.Poller); ok {

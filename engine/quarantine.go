@@ -8,17 +8,22 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// rejectSlots is how many rejected records of one reader may wait for OnReject.
-const rejectSlots = 256
+const (
+	// rejectSlots is how many rejected records of one reader may wait for OnReject.
+	rejectSlots = 256
 
-// rejectQueue takes rejected records from the runners' threads to the goroutine that calls OnReject: each source has a ring.
+	// lateSlots is how many batches of late records of one reader may wait for OnLate.
+	lateSlots = 16
+)
+
+// rejectQueue takes rejected and late records from the runners' threads to the goroutine that calls OnReject and OnLate: each source has a ring for either.
 type rejectQueue struct {
 	engine   *Engine
 	some     chan struct{} // something has been put
 	closed   chan struct{} // nothing more will be
 	ended    chan *source  // readers that have ended: to be closed behind their rejects
 	finished chan struct{} // OnReject has returned for the last time
-	broken   atomic.Bool   // OnReject has panicked: it is not called any more
+	broken   atomic.Bool   // a callback has panicked: neither is called any more
 }
 
 func newRejectQueue(e *Engine) *rejectQueue {
@@ -30,17 +35,36 @@ func newRejectQueue(e *Engine) *rejectQueue {
 // reject puts a record into the queue. It is called by the runner of the source only. False says that there is no room now.
 func (s *source) reject(r record.Reject) bool {
 	q := s.engine.rejects
-	if q == nil {
+	if q == nil || s.rejectIn == nil {
 		return true // nobody wants it
 	}
 	if s.rejectIn.PushN([]record.Reject{r}) == 0 {
 		return false
 	}
+	q.put()
+	return true
+}
+
+// A lateSource is a source whose late records somebody wants.
+type lateSource struct{ sourceAgent }
+
+// Late copies late records and puts them into the queue. It is called by the runner of the source only. False says that there is no room now.
+func (l lateSource) Late(b *record.Batch, rows []int32) bool {
+	s := l.base()
+	if s.lateIn.Full() {
+		return false
+	}
+	s.lateIn.PushN([]*record.Batch{b.CopyRows(rows)})
+	s.engine.rejects.put()
+	return true
+}
+
+// put says that something has been put.
+func (q *rejectQueue) put() {
 	select {
 	case q.some <- struct{}{}:
 	default: // it has not yet seen the last one
 	}
-	return true
 }
 
 // run calls OnReject until the queue is closed and empty.
@@ -69,25 +93,36 @@ func (q *rejectQueue) drain() {
 		for _, in := range q.engine.inlets.all() {
 			s := in.source.base()
 			var r [1]record.Reject
-			for s.rejectOut.PopN(r[:]) > 0 {
+			for s.rejectOut != nil && s.rejectOut.PopN(r[:]) > 0 {
 				found = true
-				q.deliver(s, r[0])
+				q.contain("OnReject", func() { q.deliver(s, r[0]) })
 				s.bell.Ring() // it may wait for room
+			}
+			var b [1]*record.Batch
+			for s.lateOut != nil && s.lateOut.PopN(b[:]) > 0 {
+				found = true
+				q.contain("OnLate", func() { q.engine.cfg.OnLate(s.id, b[0]) })
+				s.bell.Ring()
 			}
 		}
 	}
 }
 
-func (q *rejectQueue) deliver(s *source, r record.Reject) {
+// contain calls a callback, or not any more where one has panicked.
+func (q *rejectQueue) contain(name string, call func()) {
 	if q.broken.Load() {
 		return
 	}
 	defer func() {
 		if v := recover(); v != nil {
 			q.broken.Store(true)
-			q.engine.report(fmt.Errorf("engine: panic in OnReject, it is not called any more: %v\n%s", v, debug.Stack()))
+			q.engine.report(fmt.Errorf("engine: panic in %s, it is not called any more: %v\n%s", name, v, debug.Stack()))
 		}
 	}()
+	call()
+}
+
+func (q *rejectQueue) deliver(s *source, r record.Reject) {
 	if l, ok := s.reader.(record.Liner); ok && r.Line == 0 && r.Offset >= 0 {
 		if line, err := l.Line(r.Offset); err == nil {
 			r.Line = line

@@ -59,6 +59,8 @@ type source struct {
 
 	rejectIn  *ring.Producer[record.Reject] // nil where nobody wants them
 	rejectOut *ring.Consumer[record.Reject]
+	lateIn    *ring.Producer[*record.Batch] // likewise
+	lateOut   *ring.Consumer[*record.Batch]
 
 	held    *record.Batch
 	passed  int  // rejects of held that are in the queue
@@ -406,6 +408,7 @@ func (p *pump) run(ctx context.Context) {
 			}
 		}
 		idle = 0
+		b.Keep() // the reader is called again before it is routed
 		p.pass(b, o.end)
 		if o.end {
 			return

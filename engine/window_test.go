@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,6 +75,57 @@ func windowPlan(t testing.TB, kind string) *core.Plan {
 		p.Window.OutOfOrder = 500 * time.Millisecond
 	}
 	return p
+}
+
+// Goal: every late record is given to OnLate, as its reader brought it, and no other; a callback that is slow loses none. Method: records more out of order than the plan allows, some of which WHERE filters,
+// against the watermark in Go.
+func TestOnLate(t *testing.T) {
+	p, err := query.Compile("SELECT key, count(*) AS n FROM timed WHERE value % 2 = 0 GROUP BY key, tumble(at, INTERVAL '1 ms')", timedSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Window.OutOfOrder, p.Window.Lateness = 200*time.Microsecond, 100*time.Microsecond
+	const most = 200_000
+	all := []*timed{newTimed(100, 3*time.Millisecond, most), newTimed(100, time.Millisecond, most)}
+	want := make([][]string, len(all))
+	c := window.NewClock(p.Window.Windows)
+	for r, reader := range all {
+		watermark := int64(-1 << 62)
+		at, key, value := timedRows(reader)
+		for i := range at {
+			if value[i]%2 != 0 {
+				continue
+			}
+			if end := c.LastEnd(c.Floor(at[i])); end+100_000 <= watermark {
+				want[r] = append(want[r], fmt.Sprint(at[i], key[i], value[i]))
+			}
+			watermark = max(watermark, at[i]-200_000)
+		}
+	}
+	got := make([][]string, len(all))
+	calls := 0
+	e := start(t, engine.Config{
+		Plan: p, Readers: []record.Reader{all[0], blocking{all[1]}}, Partitions: 2, Cores: 2, NoPin: true, BatchRows: 500,
+		OnLate: func(reader int, b *record.Batch) {
+			if calls++; calls%100 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			for i := range b.Len() {
+				got[reader] = append(got[reader], fmt.Sprint(b.Column(0).Int64s[i], b.Column(1).Int64s[i], b.Column(2).Int64s[i]))
+			}
+		},
+	})
+	if err := e.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for r := range want {
+		if !slices.Equal(got[r], want[r]) {
+			t.Errorf("reader %d: %d late records, expected %d", r, len(got[r]), len(want[r]))
+		}
+	}
+	if late := e.Stats().Counters().Late; int(late) != len(want[0])+len(want[1]) || late == 0 {
+		t.Errorf("%d late records are counted, expected %d", late, len(want[0])+len(want[1]))
+	}
 }
 
 // Goal: windows by processing time close by the clock, when nothing comes any more, and are written. Method: a feed that is sent three records and stays open.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"time"
+	"unsafe"
 )
 
 // Limits of a batch.
@@ -69,7 +70,7 @@ type Reject struct {
 //   - row by row: Add, then Set... for each column; or an Encoder, which does that for a Go struct;
 //   - column by column: write into the slices of Column(i), which have the batch's capacity, then SetLen;
 //   - by lending: put slices of its own into Column(i), which must stay unchanged until the reader's next call, then
-//     SetLen. Reset takes the loan back.
+//     SetLen. Reset takes the loan back. What a Reader lends that is no Poller is copied, as it is called ahead (Keep).
 //
 // A batch is used by one goroutine at a time.
 type Batch struct {
@@ -254,6 +255,86 @@ func (b *Batch) Reject(r Reject) bool {
 
 // Rejects are the records set aside, valid until Reset.
 func (b *Batch) Rejects() []Reject { return b.reject }
+
+// Keep copies what was lent into the batch's own storage, so that the batch may outlive the reader's next call. Columns that were not lent stay as they are.
+func (b *Batch) Keep() {
+	text := b.text // appending may move it; a column that has another one has lent it
+	for i := range b.cols {
+		c, own := &b.cols[i], &b.own[i]
+		switch {
+		case own.Views != nil:
+			if len(c.Bytes) > 0 && !sameSlice(c.Bytes, text) {
+				b.keepTexts(c, own)
+			} else if !sameSlice(c.Views, own.Views) {
+				copy(own.Views, c.Views[:b.rows])
+			}
+			c.Views = own.Views
+		case own.Float64s != nil:
+			if !sameSlice(c.Float64s, own.Float64s) {
+				copy(own.Float64s, c.Float64s[:b.rows])
+				c.Float64s = own.Float64s
+			}
+		case !sameSlice(c.Int64s, own.Int64s):
+			copy(own.Int64s, c.Int64s[:b.rows])
+			c.Int64s = own.Int64s
+		}
+		if c.Valid != nil && own.Valid != nil && !sameSlice(c.Valid, own.Valid) {
+			copy(own.Valid, c.Valid[:(b.rows+63)/64])
+			c.Valid = own.Valid
+		}
+	}
+	for i := range b.cols {
+		if b.own[i].Views != nil {
+			b.cols[i].Bytes = b.text
+		}
+	}
+}
+
+// keepTexts copies the texts of a column behind those that the batch has; the views, which may be the batch's own, go there.
+func (b *Batch) keepTexts(c, own *Column) {
+	for row, v := range c.Views[:b.rows] {
+		to := View{}
+		if v.Len > 0 && !c.Null(row) {
+			to = View{uint32(len(b.text)), v.Len}
+			b.text = append(b.text, c.Bytes[v.Off:uint64(v.Off)+uint64(v.Len)]...)
+		}
+		own.Views[row] = to
+	}
+}
+
+// sameSlice says whether two slices begin at the same place.
+func sameSlice[T any](a, b []T) bool { return unsafe.SliceData(a) == unsafe.SliceData(b) }
+
+// CopyRows makes a batch of some rows, with room for no more.
+func (b *Batch) CopyRows(rows []int32) *Batch {
+	c := NewBatch(b.schema, max(len(rows), 1))
+	text := 0
+	for i := range b.cols {
+		for _, row := range rows {
+			if col := &b.cols[i]; col.Views != nil && !col.Null(int(row)) {
+				text += int(col.Views[row].Len)
+			}
+		}
+	}
+	c.text = make([]byte, 0, text)
+	c.Reset()
+	for _, row := range rows {
+		c.Add(0)
+		for i := range b.cols {
+			switch from := &b.cols[i]; {
+			case from.Null(int(row)):
+				c.SetNull(i)
+			case from.Views != nil:
+				c.SetBytes(i, from.View(int(row)))
+			case from.Float64s != nil:
+				c.SetFloat64(i, from.Float64s[row])
+			default:
+				c.SetInt64(i, from.Int64s[row])
+			}
+		}
+	}
+	return c
+}
 
 // Check says whether the columns are what the schema and Len promise: as many values as rows, every view within its
 // bytes, NULL only where the schema allows it. It is called once per batch, because readers are other people's code.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -434,6 +435,101 @@ func TestAppendAll(t *testing.T) {
 			if from += n; err != nil {
 				from++
 			}
+		}
+	}
+}
+
+// Goal: copied rows are the rows, with their texts and NULLs, and do not change with the batch.
+func TestCopyRows(t *testing.T) {
+	s, err := NewSchema("s", Field{"i", Int64, true}, Field{"f", Float64, false}, Field{"t", String, true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := NewBatch(s, 100)
+	for i := range 100 {
+		text := strings.Repeat("x", i*3)
+		if !b.Add(len(text)) {
+			break
+		}
+		b.SetInt64(0, int64(i))
+		b.SetFloat64(1, float64(i)/2)
+		b.SetString(2, text)
+		if i%7 == 0 {
+			b.SetNull(0)
+		}
+		if i%5 == 0 {
+			b.SetNull(2)
+		}
+	}
+	var rows []int32
+	for i := int32(b.Len()) - 1; i >= 0; i -= 3 {
+		rows = append(rows, i)
+	}
+	c := b.CopyRows(rows)
+	if err := c.Check(); err != nil || c.Len() != len(rows) {
+		t.Fatalf("%d rows: %v", c.Len(), err)
+	}
+	for i, row := range rows {
+		for col := range s.Len() {
+			from, to := b.Column(col), c.Column(col)
+			if from.Null(int(row)) != to.Null(i) {
+				t.Fatalf("row %d, column %d: NULL is lost", row, col)
+			}
+		}
+		if c.Column(1).Float64s[i] != b.Column(1).Float64s[row] || !b.Column(2).Null(int(row)) && string(c.Column(2).View(i)) != string(b.Column(2).View(int(row))) {
+			t.Fatalf("row %d is another", row)
+		}
+	}
+	if empty := b.CopyRows(nil); empty.Len() != 0 {
+		t.Fatalf("%d rows of none", empty.Len())
+	}
+}
+
+// Goal: a batch that keeps what was lent does not change with it, whatever of it was lent; a second one of the same batch copies nothing more. Method: columns lent in each way.
+func TestKeep(t *testing.T) {
+	s, err := NewSchema("s", Field{"i", Int64, true}, Field{"f", Float64, false}, Field{"t", String, true}, Field{"u", String, false}, Field{"own", String, false})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := NewBatch(s, 4)
+	for round := range 3 {
+		b.Reset()
+		for i := range 4 {
+			b.Add(3)
+			b.SetString(4, fmt.Sprintf("%d%d!", round, i))
+		}
+		ints, floats, valid := []int64{1, 2, 3, 4}, []float64{1, 2, 3, 4}, []uint64{0b1011}
+		views, bytes, more := []View{{0, 2}, {1, 2}, {9, 99}, {0, 0}}, []byte("abcd"), []byte(strings.Repeat("long ", 100*(round+1)))
+		b.Column(0).Int64s, b.Column(0).Valid = ints, valid
+		b.Column(1).Float64s = floats
+		b.Column(2).Views, b.Column(2).Bytes, b.Column(2).Valid = views, bytes, []uint64{0b1011}
+		copy(b.Column(3).Views, []View{{0, 5}, {5, uint32(len(more) - 5)}, {0, 1}, {3, 0}}) // its own views into lent bytes
+		b.Column(3).Bytes = more
+		b.SetLen(4)
+		b.Keep()
+		clear(ints)
+		clear(floats)
+		clear(valid)
+		clear(views)
+		clear(bytes)
+		clear(more)
+		if err := b.Check(); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for row := range 4 {
+			got = append(got, fmt.Sprint(b.Column(0).Int64s[row], b.Column(0).Null(row), b.Column(1).Float64s[row], b.Column(2).Null(row), string(b.Column(2).View(row)),
+				len(b.Column(3).View(row)), string(b.Column(4).View(row))))
+		}
+		n := 500*(round+1) - 5
+		want := []string{
+			fmt.Sprintf("1 false 1 false ab 5 %d0!", round), fmt.Sprintf("2 false 2 false bc %d %d1!", n, round), fmt.Sprintf("3 true 3 true  1 %d2!", round), fmt.Sprintf("4 false 4 false  0 %d3!", round),
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("round %d: %q, expected %q", round, got, want)
+		}
+		if n := testing.AllocsPerRun(10, b.Keep); n > 0 {
+			t.Errorf("%v allocations to keep what is kept", n)
 		}
 	}
 }
