@@ -95,17 +95,17 @@ const (
 )
 
 // parse reads records from r.buf[r.pos:r.end] into b until either is at its end, or b has no room for a reject.
-func (r *delimitedReader) parse(b *record.Batch) {
-	width := len(r.file.fields)
+func (r *delimitedParser) parse(b *record.Batch) {
+	width := len(r.format.fields)
 	for i := range width {
-		if c := b.Column(i); r.file.fields[i].kind == fieldText {
+		if c := b.Column(i); r.format.fields[i].kind == fieldText {
 			c.Bytes = r.buf
 		}
 	}
 	s := &r.structurals
 	row, rows := 0, b.Cap()
 	for row < rows && r.pos < r.end {
-		n := min(s.more(r.buf, r.end, r.file.quoting, width)/width, rows-row, r.stripe)
+		n := min(s.more(r.buf, r.end, r.format.quoting, width)/width, rows-row, r.stripe)
 		// The first of these records that is wrong, and what is wrong with it first. Without a single one there are fewer fields left than
 		// one has.
 		good, reason := n, errFields
@@ -125,6 +125,7 @@ func (r *delimitedReader) parse(b *record.Batch) {
 			good, reason = read, err
 		}
 		if r.doubled {
+			r.lineAt(int(s.at[s.from-1+good*width]) + 1) // before newlines move
 			r.undouble(b, row, row+good)
 		}
 		s.from += good * width
@@ -144,9 +145,9 @@ func (r *delimitedReader) parse(b *record.Batch) {
 
 // column reads column i of the next n records, at least one, into the rows from row on. It stops before the first record that is wrong
 // there, and returns how many it has read.
-func (r *delimitedReader) column(b *record.Batch, i, row, n int) (read int, err error) {
-	f, s, width := &r.file.fields[i], &r.structurals, len(r.file.fields)
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.file.cfg.Delimiter, quote: r.file.textQuote()}
+func (r *delimitedParser) column(b *record.Batch, i, row, n int) (read int, err error) {
+	f, s, width := &r.format.fields[i], &r.structurals, len(r.format.fields)
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.format.cfg.Delimiter, quote: r.format.textQuote()}
 	if i == width-1 {
 		c.end = '\n'
 	}
@@ -171,7 +172,7 @@ func (r *delimitedReader) column(b *record.Batch, i, row, n int) (read int, err 
 			end--
 		}
 		if err := f.read(b, i, row+read, r.buf[begin:end]); err != nil {
-			return read, fmt.Errorf("column %q: %w", r.file.cfg.Schema.Field(i).Name, err)
+			return read, fmt.Errorf("column %q: %w", r.format.cfg.Schema.Field(i).Name, err)
 		}
 		if read++; read == n {
 			return read, nil
@@ -180,8 +181,8 @@ func (r *delimitedReader) column(b *record.Batch, i, row, n int) (read int, err 
 }
 
 // lengths returns how many of the next n records come before the first that is too long.
-func (r *delimitedReader) lengths(n int) (int, error) {
-	s, width, longest := &r.structurals, len(r.file.fields), r.file.cfg.MaxRecordBytes
+func (r *delimitedParser) lengths(n int) (int, error) {
+	s, width, longest := &r.structurals, len(r.format.fields), r.format.cfg.MaxRecordBytes
 	if int(s.at[s.from-1+n*width])-r.pos <= longest {
 		return n, nil // all of them together are not
 	}
@@ -203,8 +204,8 @@ var (
 )
 
 // reject sets the record at r.pos aside and goes on behind it. False says that the batch takes no more rejects.
-func (r *delimitedReader) reject(b *record.Batch, reason error) bool {
-	o := r.file.quoting.outline(r.buf[r.pos:r.end])
+func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
+	o := r.format.quoting.outline(r.buf[r.pos:r.end])
 	next := r.pos + o.bytes
 	line := bytes.TrimSuffix(r.buf[r.pos:next-1], []byte{'\r'})
 	switch {
@@ -213,11 +214,11 @@ func (r *delimitedReader) reject(b *record.Batch, reason error) bool {
 	case len(line) == 0 && reason == errFields:
 		reason = errBlank
 	case reason == errFields:
-		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.file.fields))
+		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.format.fields))
 	}
 	// The empty rest behind the last newline is no record.
-	if reason != errBlank || r.base+int64(next) < r.file.size {
-		if !b.Reject(record.Reject{Offset: r.base + int64(r.pos), Reason: reason, Bytes: line}) {
+	if reason != errBlank || r.base+int64(next) < r.size {
+		if !b.Reject(record.Reject{Offset: r.base + int64(r.pos), Line: r.lineAt(r.pos), Reason: reason, Bytes: line}) {
 			return false
 		}
 	}

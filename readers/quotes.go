@@ -298,13 +298,13 @@ type quoteCursor struct {
 
 // span is where a block begins and ends for the moves: a byte early, because the byte before a block says whether a record begins with it.
 func (d *Delimited) span(block int64) (from, to int64) {
-	size := int64(d.cfg.BlockBytes)
+	size := d.blockBytes
 	return max(block*size-1, 0), max(min((block+1)*size, d.size)-1, 0)
 }
 
 // stateAt is the state before the span of a block, which is at or behind all those it was asked for before.
 func (r *delimitedReader) stateAt(block int64) (quoteState, error) {
-	c, table := &r.quotes, r.file.quoteTable
+	c, table := &r.quotes, r.delimited.quoteTable
 	for b := c.block; b < block; b++ {
 		if table.announce(b) {
 			if err := r.look(b); err != nil {
@@ -327,11 +327,11 @@ func (r *delimitedReader) stateAt(block int64) (quoteState, error) {
 
 // look finds and publishes the moves of a block of another reader, unless they are published while it looks.
 func (r *delimitedReader) look(block int64) error {
-	d, c := r.file, &r.quotes
+	d, c := r.delimited, &r.quotes
 	if c.scratch == nil {
 		c.scratch = make([]byte, quoteBytes+pad)
 	}
-	chains := newQuoteChains(d.quoting)
+	chains := newQuoteChains(d.format.quoting)
 	for from, to := d.span(block); from < to; {
 		if _, known := d.quoteTable.moves(block); known {
 			return nil
