@@ -103,7 +103,7 @@ func OpenDelimited(path string, cfg DelimitedConfig) (*Delimited, error) {
 // polled, and knows the line of an offset.
 func (d *Delimited) Readers(n int) []record.Reader {
 	return d.deal(n, func(block blockReader) record.Reader {
-		r := &delimitedReader{blockReader: block, delimitedParser: delimitedParser{format: d.format, stripe: maxStripe}, delimited: d}
+		r := &delimitedReader{blockReader: block, delimitedParser: newDelimitedParser(d.format), delimited: d}
 		r.header, r.parser, r.find = d.format.cfg.Header, &r.delimitedParser, r.findLines
 		if d.quoteTable != nil {
 			r.find = r.findQuoted
@@ -125,11 +125,16 @@ type delimitedParser struct {
 	window
 	format      *delimitedFormat
 	structurals structurals
-	stripe      int // how many records to parse together
+	stripe      int   // how many records to parse together
+	days        []day // of each column, the last one
 
 	// Only with quotes:
 	inner   []uint32 // where the fields of a column are inside of their quotes
 	doubled bool     // this stripe has texts in which two quotes are still two
+}
+
+func newDelimitedParser(f *delimitedFormat) delimitedParser {
+	return delimitedParser{format: f, stripe: maxStripe, days: make([]day, len(f.fields))}
 }
 
 // begin finds out whether a new window has quotes.

@@ -159,6 +159,10 @@ func (r *delimitedParser) column(b *record.Batch, i, row, n int) (read int, err 
 			read += c.texts(b.Column(i).Views[row+read : row+n])
 		case fieldNumber:
 			read += c.shortNumbers(f, b.Column(i).Int64s[row+read:row+n])
+		case fieldFloat:
+			read += c.floats(b.Column(i).Float64s[row+read : row+n])
+		case fieldTime:
+			read += c.times(&r.days[i], b.Column(i).Int64s[row+read:row+n])
 		}
 		if read == n {
 			return read, nil
@@ -241,8 +245,9 @@ func notNull(b *record.Batch, from, to int) {
 // columnText is the text of a column in consecutive records.
 type columnText struct {
 	base  unsafe.Pointer // of the buffer that the places are in
-	at    []uint32       // the field of record r is between at[r*width] and at[r*width+1]
+	at    []uint32       // the field of record r is between at[r*width] and at[r*width+1], behind skip bytes
 	width int
+	skip  uint32
 	end   byte // what the field must end with
 	quote byte // what no text begins with
 }
@@ -251,7 +256,7 @@ type columnText struct {
 //
 //gcassert:inline
 func (c *columnText) field(record int) (begin, end uint32, ok bool) {
-	begin, end = c.at[record*c.width]+1, c.at[record*c.width+1]
+	begin, end = c.at[record*c.width]+1+c.skip, c.at[record*c.width+1]
 	if *(*byte)(unsafe.Add(c.base, end)) != c.end {
 		return 0, 0, false
 	}
@@ -285,7 +290,7 @@ type numberArgs struct {
 	end                      uint64
 	pointShift, behind       uint64
 	leastBytes, limit, scale uint64
-	_                        uint64
+	before                   uint64 // bytes of a field up to its number, with the one that ends the field before
 	lanes                    [vectorNumbers]uint32
 }
 
@@ -298,7 +303,7 @@ func (c *columnText) shortNumbers(f *field, values []int64) int {
 	if have512 && len(values) >= vectorNumbers {
 		done = numbers512(&numberArgs{
 			base: c.base, at: &c.at[0], values: &values[0], n: len(values), width: c.width, end: uint64(c.end),
-			pointShift: uint64(pointShift), behind: behind, leastBytes: leastBytes, limit: uint64(limit), scale: uint64(scale),
+			pointShift: uint64(pointShift), behind: behind, leastBytes: leastBytes, limit: uint64(limit), scale: uint64(scale), before: uint64(c.skip) + 1,
 			lanes: [vectorNumbers]uint32{0, 1, 2, 3, 4, 5, 6, 7},
 		})
 	}
@@ -360,7 +365,10 @@ func (f *field) read(b *record.Batch, col, row int, text []byte) error {
 	switch f.kind {
 	case fieldText: // only what begins with a quote comes here
 	case fieldNumber:
-		c.Int64s[row], err = f.number(text)
+		var ok bool
+		if c.Int64s[row], ok = f.longNumber(text); !ok {
+			c.Int64s[row], err = f.number(text)
+		}
 	case fieldFloat:
 		// ParseFloat keeps its argument only in the error, which is made anew here.
 		c.Float64s[row], err = strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64)
