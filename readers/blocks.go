@@ -270,3 +270,6 @@ func checkLimits(blockBytes, maxRecordBytes int, fault func(format string, args 
 
 // unknownSize is the size of a source whose end has not been seen.
 const unknownSize = math.MaxInt64
+
+// lineLength is the length of the line that text begins with, with its newline, which is there.
+func lineLength(text []byte) int { return bytes.IndexByte(text, '\n') + 1 }

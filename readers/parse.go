@@ -396,3 +396,20 @@ func (f *field) null(b *record.Batch, col, row int) {
 		c.Int64s[row] = 0
 	}
 }
+
+// nulls makes a column of the rows from..to NULL, one at least.
+func (f *field) nulls(b *record.Batch, col, from, to int) {
+	f.null(b, col, from) // makes Valid too
+	c := b.Column(col)
+	switch f.kind {
+	case fieldText:
+		clear(c.Views[from:to])
+	case fieldFloat:
+		clear(c.Float64s[from:to])
+	default:
+		clear(c.Int64s[from:to])
+	}
+	for row := from; row < to; row++ {
+		c.Valid[row>>6] &^= 1 << (row & 63)
+	}
+}
