@@ -370,3 +370,28 @@ func (s *structurals) findQuoted(out []uint32, buf []byte, from, n int, q quotin
 	}
 	return found
 }
+
+// lastEnd is the place behind the last newline of buf[from:to] that is outside of quotes, -1 where none is, and the state before to. pad
+// bytes behind to can be read.
+func (q quoting) lastEnd(buf []byte, from, to int, state quoteState) (int, quoteState) {
+	var masks quoteMasks
+	last := -1
+	for from < to {
+		n := min(structuralChunk, to-from)
+		findQuotes(&masks, buf, from, n, q)
+		for i := 0; i < n; i += 64 {
+			structural, _, after := step(masks[i/32], masks[i/32+1], min(64, n-i), state)
+			for structural != 0 {
+				highest := 63 - bits.LeadingZeros64(structural)
+				if at := from + i + highest; buf[at] == '\n' {
+					last = at + 1
+					break
+				}
+				structural &^= 1 << highest
+			}
+			state = after
+		}
+		from += n
+	}
+	return last, state
+}
