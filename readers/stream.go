@@ -225,7 +225,6 @@ type Stream struct {
 	closer  io.Closer
 	inline  bool // poll the io.Reader, which never blocks
 	current filled
-	held    bool // current is a window to give back
 
 	full, free chan *filled // one hand-over for each block
 	lent       *filled
@@ -301,13 +300,13 @@ func (s *Stream) pump() {
 }
 
 // Poll reads records of one window, up to the capacity of the batch.
-func (s *Stream) Poll(b *record.Batch) error { return s.next(nil, b) }
+func (s *Stream) Poll(b *record.Batch) error { return s.next(context.Background(), false, b) }
 
 // Read waits for a window if there is none.
-func (s *Stream) Read(ctx context.Context, b *record.Batch) error { return s.next(ctx, b) }
+func (s *Stream) Read(ctx context.Context, b *record.Batch) error { return s.next(ctx, true, b) }
 
-// next reads records of a window. Without a context it does not wait for one.
-func (s *Stream) next(ctx context.Context, b *record.Batch) error {
+// next reads records of a window, and waits for one if it may.
+func (s *Stream) next(ctx context.Context, wait bool, b *record.Batch) error {
 	w := s.parser.loaded()
 	for w.pos == w.end {
 		if cut := s.current.cut; cut != nil {
@@ -325,11 +324,8 @@ func (s *Stream) next(ctx context.Context, b *record.Batch) error {
 		if len(b.Rejects()) > 0 {
 			return nil // of the window before
 		}
-		if !s.take(ctx) {
-			if ctx != nil && ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return nil
+		if !s.take(ctx, wait) {
+			return ctx.Err()
 		}
 		if w.pos < w.end {
 			s.parser.begin()
@@ -340,7 +336,7 @@ func (s *Stream) next(ctx context.Context, b *record.Batch) error {
 }
 
 // take makes the next window the current one; false says that there is none now.
-func (s *Stream) take(ctx context.Context) bool {
+func (s *Stream) take(ctx context.Context, wait bool) bool {
 	w := s.parser.loaded()
 	if s.inline {
 		// What the last batch was lent is not used any more.
@@ -358,20 +354,17 @@ func (s *Stream) take(ctx context.Context) bool {
 		s.free <- s.lent // there is room for all windows
 		s.lent = nil
 	}
-	var done <-chan struct{}
-	if ctx == nil {
+	*w = window{}
+	if wait {
 		select {
 		case s.lent = <-s.full:
-		default:
-			*w = window{}
+		case <-ctx.Done():
 			return false
 		}
 	} else {
-		done = ctx.Done()
 		select {
 		case s.lent = <-s.full:
-		case <-done:
-			*w = window{}
+		default:
 			return false
 		}
 	}
