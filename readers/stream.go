@@ -120,7 +120,7 @@ func (s *lineStream) finish(f *filled, last, to int) {
 		last -= blankEnd(f.buf[pad:last])
 	}
 	if s.err != nil {
-		f.size = s.offset + int64(last-pad)
+		f.size = s.offset + int64(to-pad)
 	}
 	f.pos, f.end = pad, last
 	if s.inHeader && last > pad {
@@ -161,7 +161,7 @@ func (s *lineStream) finish(f *filled, last, to int) {
 	}
 	s.rest = append(s.rest[:0], rest...)
 	if s.err != nil {
-		if errors.Is(s.err, errNewSource) {
+		if errors.Is(s.err, errNewSource) || errors.Is(s.err, errTruncated) {
 			s.err, s.offset, s.line = nil, 0, 1
 			s.inHeader, s.skipping, s.state = s.header, false, fieldStart
 			return
