@@ -30,12 +30,9 @@ func top(end unsafe.Pointer, n uint64) uint64 {
 // powers are the powers of ten by which a double is divided exactly.
 var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16}
 
-// exactInteger is the greatest integer up to which doubles have all of them.
-const exactInteger = 1 << 53
-
-// shortFloat reads a number of up to 16 bytes without an exponent, with digits on both sides of the point if there is one. Digits and power
-// of ten are doubles without rounding, so their quotient is rounded once (Clinger, "How to read floating point numbers accurately",
-// 1990). 8 bytes can be loaded before begin and 16 before end.
+// shortFloat reads a number of up to 16 bytes without an exponent, with digits on both sides of the point if there is one. With a point there are 15
+// digits at most, and they and the power of ten are doubles without rounding, so their quotient is rounded once (Clinger, "How to read floating
+// point numbers accurately", 1990); 16 digits without one are rounded when they become a double. 8 bytes can be loaded before begin and 16 before end.
 func shortFloat(base unsafe.Pointer, begin, end uint32) (float64, bool) {
 	n := uint64(end - begin)
 	if n-1 > 15 {
@@ -83,7 +80,7 @@ func shortFloat(base unsafe.Pointer, begin, end uint32) (float64, bool) {
 		}
 		l, ok1 := eightDigits(low)
 		h, ok2 := eightDigits(high)
-		if v = 1e8*h + l; !ok1 || !ok2 || v > exactInteger {
+		if v = 1e8*h + l; !ok1 || !ok2 {
 			return 0, false
 		}
 	}

@@ -32,6 +32,9 @@ func TestFastValues(t *testing.T) {
 		}
 		// A double.
 		text := some(1+rng.IntN(9), "0123456789")
+		if rng.IntN(20) == 0 {
+			text = some(16, "0123456789")
+		}
 		if rng.IntN(3) > 0 {
 			text += "." + some(rng.IntN(8), "0123456789")
 		}

@@ -205,7 +205,9 @@ func (r *jsonParser) parse(b *record.Batch) {
 		if good == n && n > 0 {
 			continue
 		}
-		r.stripe = minStripe
+		if good < n {
+			r.stripe = minStripe // what was done for the lines behind is lost
+		}
 		notNull(b, row, row+n-good)
 		if good > 0 && len(r.shapes) > 1 {
 			continue // with another shape perhaps

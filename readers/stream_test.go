@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -46,7 +47,7 @@ func (w waited) Poll(b *record.Batch) error { return w.Read(context.Background()
 // in random pieces, with a goroutine that reads ahead and without, compared with the twins of the files.
 func TestStreamTwin(t *testing.T) {
 	base := rand.Uint64()
-	for seed := base; seed < base+600; seed++ {
+	for seed := base; seed < base+200; seed++ {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		inline := rng.IntN(2) == 0
 		var s *Stream
@@ -248,6 +249,60 @@ func TestStreamLines(t *testing.T) {
 		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Goal: an empty line is a reject, but no record where nothing follows it, however late that is known. Method: small streams, in pieces.
+func TestStreamEmptyLines(t *testing.T) {
+	s := texts(t, "a", "b")
+	for _, c := range []struct {
+		pieces []string
+		rows   int
+		offset []int64
+	}{
+		{[]string{"1,2\n\n"}, 1, nil},
+		{[]string{"1,2\r\n\r\n"}, 1, nil},
+		{[]string{"1,2\n\n\n"}, 1, []int64{4}},
+		{[]string{"1,2\n", "\n", "3,4\n"}, 2, []int64{4}},
+		{[]string{"1,2\n\n" + strings.Repeat("x", 200)}, 1, []int64{4, 5}},
+		{[]string{"1,2\n\n", "\n" + strings.Repeat("x", 200), "\n3,4"}, 2, []int64{4, 5, 6}},
+		{[]string{"\n"}, 0, nil},
+		{nil, 0, nil},
+	} {
+		for _, inline := range []bool{false, true} {
+			var ins []io.Reader
+			for _, p := range c.pieces {
+				ins = append(ins, strings.NewReader(p))
+			}
+			r, err := newDelimitedStream("stream", iotest.DataErrReader(io.MultiReader(ins...)), DelimitedConfig{Schema: s, MaxRecordBytes: 100}, inline)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := record.NewBatch(s, 0)
+			rows := 0
+			var offsets []int64
+			for err := error(nil); err != io.EOF; {
+				b.Reset()
+				if inline {
+					err = r.Poll(b)
+				} else {
+					err = r.Read(context.Background(), b)
+				}
+				if err != nil && err != io.EOF {
+					t.Fatal(err)
+				}
+				rows += b.Len()
+				for _, rj := range b.Rejects() {
+					offsets = append(offsets, rj.Offset)
+				}
+			}
+			if rows != c.rows || !slices.Equal(offsets, c.offset) {
+				t.Errorf("%.20q, inline %v: %d rows, rejects at %v, expected %d and %v", c.pieces, inline, rows, offsets, c.rows, c.offset)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }
