@@ -270,12 +270,17 @@ func TestStreamEmptyLines(t *testing.T) {
 		{[]string{"\n"}, 0, nil},
 		{nil, 0, nil},
 	} {
-		for _, inline := range []bool{false, true} {
+		for i := range 4 {
+			inline, late := i%2 == 0, i/2 == 0 // late: the end comes by itself
 			var ins []io.Reader
 			for _, p := range c.pieces {
 				ins = append(ins, strings.NewReader(p))
 			}
-			r, err := newDelimitedStream("stream", iotest.DataErrReader(io.MultiReader(ins...)), DelimitedConfig{Schema: s, MaxRecordBytes: 100}, inline)
+			in := io.MultiReader(ins...)
+			if !late {
+				in = iotest.DataErrReader(in)
+			}
+			r, err := newDelimitedStream("stream", in, DelimitedConfig{Schema: s, MaxRecordBytes: 100}, inline)
 			if err != nil {
 				t.Fatal(err)
 			}
