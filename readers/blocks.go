@@ -30,8 +30,8 @@ const (
 	pad = 64
 )
 
-// window is the part of a source that is in memory: whole records, and perhaps the beginning of one that is too long.
-type window struct {
+// stretch is the part of a source that is in memory: whole records, and perhaps the beginning of one that is too long.
+type stretch struct {
 	buf       []byte // pad, what was read, pad
 	pos, end  int    // records that are left: buf[pos:end], which ends with a newline
 	base      int64  // the offset in the source of buf[0]
@@ -44,7 +44,7 @@ type window struct {
 }
 
 // lineAt is the line of a place in buf, at or behind all those it was asked for before; 0 where lines are not counted.
-func (w *window) lineAt(place int) int64 {
+func (w *stretch) lineAt(place int) int64 {
 	if w.line > 0 {
 		w.line += int64(bytes.Count(w.buf[w.counted:place], []byte{'\n'}))
 		w.counted = place
@@ -52,19 +52,19 @@ func (w *window) lineAt(place int) int64 {
 	return w.line
 }
 
-// A parser makes rows of the records of a window, which it has by value. It is called once for each batch and window.
+// A parser makes rows of the records of a stretch, which it has by value. It is called once for each batch and stretch.
 type parser interface {
-	// loaded is the window, to be filled when all of its records are gone.
-	loaded() *window
-	// begin is called when the window has been filled.
+	// loaded is the stretch, to be filled when all of its records are gone.
+	loaded() *stretch
+	// begin is called when the stretch has been filled.
 	begin()
 	// parse reads records into b until either is at its end, or b has no room for a reject.
 	parse(b *record.Batch)
-	// tooLong is the reject of the record behind the end of the window.
+	// tooLong is the reject of the record behind the end of the stretch.
 	tooLong() record.Reject
 }
 
-func (w *window) loaded() *window { return w }
+func (w *stretch) loaded() *stretch { return w }
 
 // lineFile is an open file of lines, which is dealt in blocks to readers.
 type lineFile struct {

@@ -120,9 +120,9 @@ type delimitedReader struct {
 	quotes    quoteCursor // only with quotes
 }
 
-// delimitedParser parses the records of a window.
+// delimitedParser parses the records of a stretch.
 type delimitedParser struct {
-	window
+	stretch
 	format      *delimitedFormat
 	structurals structurals
 	stripe      int   // how many records to parse together
@@ -137,13 +137,13 @@ func newDelimitedParser(f *delimitedFormat) delimitedParser {
 	return delimitedParser{format: f, stripe: maxStripe, days: make([]day, len(f.fields))}
 }
 
-// begin finds out whether a new window has quotes.
+// begin finds out whether a new stretch has quotes.
 func (r *delimitedParser) begin() {
 	quote := r.format.cfg.Quote
 	r.beginWith(quote != 0 && bytes.IndexByte(r.buf[r.pos:r.end], quote) >= 0)
 }
 
-// beginWith begins a window of which it is known whether it has quotes.
+// beginWith begins a stretch of which it is known whether it has quotes.
 func (r *delimitedParser) beginWith(quotes bool) {
 	r.structurals.reset(r.pos, len(r.format.fields))
 	r.structurals.quoted = quotes

@@ -48,7 +48,7 @@
 //
 // # Streams
 //
-// A Stream reads what has no blocks to deal: a pipe, what a compressed file unpacks to (package compressed), a file that others append to. Windows of
+// A Stream reads what has no blocks to deal: a pipe, what a compressed file unpacks to (package compressed), a file that others append to. Stretches of
 // whole records go from a goroutine that fills them to the reader that parses them, by the same parsers as those of files.
 //
 // # What is not here

@@ -65,7 +65,7 @@ func newJSONLine(f *jsonFormat) jsonLine {
 	return jsonLine{format: f, spans: make([]jsonSpan, n), seen: make([]uint64, n), escapes: make([]int, 0, n)}
 }
 
-// read reads the line buf[begin:end] of the parser's window into a row. Texts with escapes are left as they are, for unescape: a line that is
+// read reads the line buf[begin:end] of the parser's stretch into a row. Texts with escapes are left as they are, for unescape: a line that is
 // wrong further on stays as it was. errBlank says that there is nothing in the line.
 func (l *jsonLine) read(r *jsonParser, b *record.Batch, row, begin, end int) error {
 	if err := l.object(r.buf, begin, end); err != nil {

@@ -145,9 +145,9 @@ func newJSONFormat(cfg NDJSONConfig) (*jsonFormat, error) {
 	return f, nil
 }
 
-// jsonParser parses the objects of a window.
+// jsonParser parses the objects of a stretch.
 type jsonParser struct {
-	window
+	stretch
 	format *jsonFormat
 	index  jsonIndex
 	stripe int // how many lines to parse together
@@ -163,7 +163,7 @@ func newJSONParser(f *jsonFormat) *jsonParser {
 	return &jsonParser{format: f, stripe: maxStripe, days: make([]day, len(f.fields)), line: newJSONLine(f)}
 }
 
-// begin goes to the first line of a window.
+// begin goes to the first line of a stretch.
 func (r *jsonParser) begin() {
 	r.index.reset(r.pos, maxShapeFields)
 	r.buf[r.pos-1] = '\n' // shapes begin with it; nothing before pos is used

@@ -11,8 +11,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// streamWindows is how many windows rotate between the goroutine that fills them and the reader: one is filled, one is parsed, one waits.
-const streamWindows = 3
+// streamStretches is how many stretches rotate between the goroutine that fills them and the reader: one is filled, one is parsed, one waits.
+const streamStretches = 3
 
 // skipBlocks is how many reads of a record that is too long are dropped together: not so many that nobody notices that the reader is closed.
 const skipBlocks = 64
@@ -20,7 +20,7 @@ const skipBlocks = 64
 // errNewSource is what an input returns from Read where what follows is another file: what was read before is complete.
 var errNewSource = errors.New("another file follows")
 
-// lineStream cuts what an io.Reader gives into windows of whole records. Between two windows it keeps the record that was not complete, never
+// lineStream cuts what an io.Reader gives into stretches of whole records. Between two stretches it keeps the record that was not complete, never
 // more than a record may have.
 type lineStream struct {
 	in             io.Reader
@@ -29,7 +29,7 @@ type lineStream struct {
 	quoting        quoting // quote 0: a newline always ends a record
 	header         bool    // of each file
 
-	rest     []byte // of the last window: the beginning of a record
+	rest     []byte // of the last stretch: the beginning of a record
 	offset   int64  // of rest in its file
 	line     int64  // of rest, from 1
 	inHeader bool   // the record that comes is the header
@@ -38,9 +38,9 @@ type lineStream struct {
 	err      error // what Read returned, to be passed on behind what came before
 }
 
-// filled is a window and what comes behind its records.
+// filled is a stretch and what comes behind its records.
 type filled struct {
-	window
+	stretch
 	cut *record.Reject // a record that is too long, or does not end
 	err error          // the end, or what went wrong
 }
@@ -266,8 +266,8 @@ func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bo
 	s := &Stream{name: name, parser: p, stream: lines, inline: inline, closed: make(chan struct{})}
 	s.closer, _ = in.(io.Closer)
 	if !inline {
-		s.full, s.free = make(chan *filled, streamWindows), make(chan *filled, streamWindows)
-		for range streamWindows {
+		s.full, s.free = make(chan *filled, streamStretches), make(chan *filled, streamStretches)
+		for range streamStretches {
 			s.free <- &filled{}
 		}
 	}
@@ -277,8 +277,8 @@ func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bo
 // Notify takes the function that is called when there is something to poll.
 func (s *Stream) Notify(ring func()) { s.ring.Store(&ring) }
 
-// pump fills windows until the end. It owns the lineStream and the window it has taken.
-func (s *Stream) pump() {
+// readAhead fills stretches until the end. It owns the lineStream and the stretch it has taken.
+func (s *Stream) readAhead() {
 	waiting := func() bool { return len(s.full) == 0 } // whoever parses has nothing else
 	for {
 		var f *filled
@@ -289,7 +289,7 @@ func (s *Stream) pump() {
 		}
 		s.stream.fill(f, waiting)
 		ended := f.err != nil
-		s.full <- f // there is room for all windows
+		s.full <- f // there is room for all stretches
 		if ring := s.ring.Load(); ring != nil {
 			(*ring)()
 		}
@@ -299,13 +299,13 @@ func (s *Stream) pump() {
 	}
 }
 
-// Poll reads records of one window, up to the capacity of the batch.
+// Poll reads records of one stretch, up to the capacity of the batch.
 func (s *Stream) Poll(b *record.Batch) error { return s.next(context.Background(), false, b) }
 
-// Read waits for a window if there is none.
+// Read waits for a stretch if there is none.
 func (s *Stream) Read(ctx context.Context, b *record.Batch) error { return s.next(ctx, true, b) }
 
-// next reads records of a window, and waits for one if it may.
+// next reads records of a stretch, and waits for one if it may.
 func (s *Stream) next(ctx context.Context, wait bool, b *record.Batch) error {
 	w := s.parser.loaded()
 	for w.pos == w.end {
@@ -322,7 +322,7 @@ func (s *Stream) next(ctx context.Context, wait bool, b *record.Batch) error {
 			return fmt.Errorf("readers: %s: %w", s.name, err)
 		}
 		if len(b.Rejects()) > 0 {
-			return nil // of the window before
+			return nil // of the stretch before
 		}
 		if !s.take(ctx, wait) {
 			return ctx.Err()
@@ -335,26 +335,26 @@ func (s *Stream) next(ctx context.Context, wait bool, b *record.Batch) error {
 	return nil
 }
 
-// take makes the next window the current one; false says that there is none now.
+// take makes the next stretch the current one; false says that there is none now.
 func (s *Stream) take(ctx context.Context, wait bool) bool {
 	w := s.parser.loaded()
 	if s.inline {
 		// What the last batch was lent is not used any more.
-		s.current.window = *w
+		s.current.stretch = *w
 		s.stream.fill(&s.current, func() bool { return true })
-		*w = s.current.window
+		*w = s.current.stretch
 		return w.pos < w.end || s.current.cut != nil || s.current.err != nil
 	}
 	if !s.started {
 		s.started = true
-		go s.pump()
+		go s.readAhead()
 	}
 	if s.lent != nil {
 		s.lent.buf = w.buf
-		s.free <- s.lent // there is room for all windows
+		s.free <- s.lent // there is room for all stretches
 		s.lent = nil
 	}
-	*w = window{}
+	*w = stretch{}
 	if wait {
 		select {
 		case s.lent = <-s.full:
@@ -369,7 +369,7 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 		}
 	}
 	s.current = *s.lent
-	*w = s.current.window
+	*w = s.current.stretch
 	return true
 }
 
