@@ -217,7 +217,8 @@ func (s *lineStream) lastEnd(buf []byte, from, to int, state quoteState) (int, q
 // bounded by the blocks and MaxRecordBytes, however long a line is. Offsets are those of the bytes that were read, and rejects have their line.
 //
 // It is a Poller, and rings when there is something. A Read of the io.Reader that does not return holds up nobody: Close closes
-// the io.Reader, if it is an io.Closer, and leaves the goroutine to return when it can.
+// the io.Reader, if it is an io.Closer, which must allow that while a Read has not returned, as files, pipes and connections do; the goroutine
+// returns when that does.
 type Stream struct {
 	name    string
 	parser  parser

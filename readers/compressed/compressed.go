@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	kgzip "github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
@@ -71,7 +72,7 @@ func Detect(head []byte) Format {
 	return None
 }
 
-// Open opens a file and unpacks it. None says that it is not compressed, or in a format that is not known; it is read as it is.
+// Open opens a file and unpacks it. It may be closed while it is read from. None says that it is not compressed, or in a format that is not known; it is read as it is.
 func Open(path string) (io.ReadCloser, Format, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -81,16 +82,37 @@ func Open(path string) (io.ReadCloser, Format, error) {
 	if err != nil {
 		return nil, format, errors.Join(fmt.Errorf("compressed: %s: %w", path, err), f.Close())
 	}
-	return &file{ReadCloser: in, file: f}, format, nil
+	return &file{in: in, file: f}, format, nil
 }
 
-// file closes what is unpacked and what it is unpacked from.
+// file is an open file and what it unpacks to.
 type file struct {
-	io.ReadCloser
+	mu   sync.Mutex // a reader may be closed while it is read from; what unpacks may not
+	in   io.ReadCloser
 	file *os.File
+	done bool
 }
 
-func (f *file) Close() error { return errors.Join(f.ReadCloser.Close(), f.file.Close()) }
+// Read unpacks.
+func (f *file) Read(b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.done {
+		return 0, os.ErrClosed
+	}
+	return f.in.Read(b)
+}
+
+// Close waits for a Read and closes the file.
+func (f *file) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.done {
+		return os.ErrClosed
+	}
+	f.done = true
+	return errors.Join(f.in.Close(), f.file.Close())
+}
 
 // NewReader unpacks what in has, in the format that its first bytes tell. Close lets go of the memory; it does not close in.
 func NewReader(in io.Reader) (io.ReadCloser, Format, error) {

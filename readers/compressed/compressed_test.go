@@ -143,3 +143,38 @@ func TestSpoiled(t *testing.T) {
 		}
 	}
 }
+
+// Goal: a file may be closed while another goroutine reads it, as a reader is that is shut down. Method: with the race detector, each format.
+func TestCloseWhileReading(t *testing.T) {
+	data := lines(rand.New(rand.NewPCG(1, 3)), 4<<20)
+	for _, name := range formats {
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, pack(t, name, data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		in, _, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun, read := make(chan struct{}), make(chan error)
+		go func() {
+			b := make([]byte, 4096)
+			_, err := in.Read(b)
+			close(begun)
+			for err == nil {
+				_, err = in.Read(b)
+			}
+			read <- err
+		}()
+		<-begun
+		if err := in.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := <-read; !errors.Is(err, os.ErrClosed) && !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := in.Close(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s, closed again: %v", name, err)
+		}
+	}
+}
