@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"unicode/utf8"
 
 	"github.com/velo-engine/velo/internal/testgen"
@@ -434,8 +435,16 @@ func FuzzNDJSON(f *testing.F) {
 			return // encoding/json replaces what is not
 		}
 		cfg := NDJSONConfig{Schema: s, BlockBytes: int(block)}
-		if diff := fastJSON(t, write(t, data), cfg, 1+int(readers%4), 100).same(slowJSON(data, cfg)); diff != "" {
+		want := slowJSON(data, cfg)
+		if diff := fastJSON(t, write(t, data), cfg, 1+int(readers%4), 100).same(want); diff != "" {
 			t.Fatalf("blocks of %d: %s", block, diff)
+		}
+		r, err := newNDJSONStream("stream", iotest.HalfReader(bytes.NewReader(data)), cfg, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := readAll(t, s, []record.Reader{r}, 100).same(want); diff != "" {
+			t.Fatalf("a stream in blocks of %d: %s", block, diff)
 		}
 	})
 }
