@@ -43,7 +43,7 @@
 //	-----------                    ---------    ---------
 //
 // Column by column, those bytes are compared and the values behind them converted, or lent if they are strings. A line that is
-// otherwise is read byte by byte, and teaches its shape; four shapes are kept. Escapes, values in values, and whatever is wrong are left to
+// otherwise is read byte by byte, and teaches its shape; four shapes are kept. Values in values, escapes in names, and whatever is wrong are left to
 // that way, which reads all of JSON; escapes are resolved in the buffer.
 //
 // # Streams

@@ -5,21 +5,22 @@ import (
 	"unsafe"
 )
 
-// Where the fields of JSON lines end is found 64 bytes at a time, as simdjson does, for lines as most are: objects without escapes and
-// without values in values. What is outside of strings must alternate: a colon, then a comma or a brace that closes, and a string must be followed by one of them.
+// Where the fields of JSON lines end is found 64 bytes at a time, as simdjson does, for lines as most are: objects without
+// values in values. What is outside of strings must alternate: a colon, then a comma or a brace that closes, and a string must be followed by one of them.
 // The first byte that is otherwise is odd: its line is read byte by byte (see jsonLine).
 
-// jsonMasks are what jsonStep needs of structuralChunk bytes: six words for each 64 of them.
+// jsonMasks are what jsonStep needs of structuralChunk bytes: seven words for each 64 of them.
 type jsonMasks [jsonMaskWords * structuralChunk / 64]uint64
 
 // The words of 64 bytes.
 const (
 	maskQuote   = iota
-	maskNever   // a backslash, or below a space and no end of a line
+	maskNever   // below a space and no end of a line
 	maskBreak   // LF, CR
 	maskNewline // LF
 	maskEnd     // a comma, a brace that closes
 	maskColon
+	maskBackslash
 	jsonMaskWords
 )
 
@@ -33,11 +34,13 @@ type jsonIndex struct {
 	masks    jsonMasks
 }
 
-// jsonState is what the bytes before leave: all bits set or none, but for closed, which has the lowest one.
+// jsonState is what the bytes before leave: all bits set or none, but for closed and escaped, which have the lowest one. The assembly knows its layout.
 type jsonState struct {
-	inside uint64 // of a string
-	colon  uint64 // behind a colon
-	closed uint64 // right behind a string
+	inside  uint64 // of a string
+	colon   uint64 // behind a colon
+	closed  uint64 // right behind a string
+	escaped uint64 // right behind a backslash that is not escaped itself
+	escapes int    // a place from which on there is no backslash, as far as scanned
 }
 
 // reset begins at place pos of a buffer, where a line begins. least is how many places more must always find room.
@@ -90,7 +93,11 @@ func (s *jsonIndex) findGo(out []uint32, buf []byte, from, n int) (found, scanne
 	findJSONMasks(&s.masks, buf, from, n)
 	state := s.state
 	for i := 0; i < n; i += 64 {
-		structural, odd := jsonStep((*[jsonMaskWords]uint64)(s.masks[i/64*jsonMaskWords:]), &state)
+		m := (*[jsonMaskWords]uint64)(s.masks[i/64*jsonMaskWords:])
+		structural, odd := jsonStep(m, &state)
+		if m[maskBackslash] != 0 {
+			s.state.escapes = from + i + 64
+		}
 		if odd != 0 {
 			structural &= odd&-odd - 1
 		}
@@ -102,17 +109,28 @@ func (s *jsonIndex) findGo(out []uint32, buf []byte, from, n int) (found, scanne
 			return found, i + bits.TrailingZeros64(odd) // state does not matter: what comes next is another line
 		}
 	}
+	state.escapes = s.state.escapes
 	s.state = state
 	return found, n
 }
 
 // jsonStep goes over 64 bytes. It returns the bytes that end a field or a line and those that are odd, of which only the first counts.
 func jsonStep(m *[jsonMaskWords]uint64, s *jsonState) (structural, odd uint64) {
-	inside := prefixXor(m[maskQuote]) ^ s.inside // strings with their first quote and without their last
-	closing := m[maskQuote] &^ inside
+	quotes := m[maskQuote]
+	if backslashes := m[maskBackslash]; backslashes|s.escaped != 0 {
+		// A backslash escapes what is behind it unless it is escaped: those that begin in runs at even and at odd places are told apart by a
+		// subtraction, as simdjson does.
+		const oddBits = 0xaaaaaaaaaaaaaaaa
+		potential := backslashes &^ s.escaped
+		code := ((potential<<1 | oddBits) - potential) ^ oddBits
+		quotes &^= code ^ (backslashes | s.escaped)
+		s.escaped = (code & backslashes) >> 63
+	}
+	inside := prefixXor(quotes) ^ s.inside // strings with their first quote and without their last
+	closing := quotes &^ inside
 	ends, colons := m[maskEnd]&^inside, m[maskColon]&^inside
 	colon := prefixXor(ends|colons) ^ s.colon // from a colon up to what comes next
-	odd = m[maskNever] | m[maskBreak]&inside
+	odd = m[maskNever] | m[maskBreak]&inside | m[maskBackslash]&^inside
 	odd |= (closing<<1 | s.closed) &^ (ends | colons)
 	odd |= colons&^colon | (ends|m[maskNewline])&colon
 	s.inside, s.colon, s.closed = uint64(int64(inside)>>63), uint64(int64(colon)>>63), closing>>63
@@ -133,7 +151,8 @@ func findJSONMasksGo(out *jsonMasks, buf []byte, from, n int) {
 			breaks := newline | zeroBytes(w^'\r'*ones)
 			control := zeroBytes(w & (0xe0 * ones))
 			m[maskQuote] |= byteMask(zeroBytes(w^'"'*ones)) << j
-			m[maskNever] |= byteMask(zeroBytes(w^'\\'*ones)|control&^breaks) << j
+			m[maskNever] |= byteMask(control&^breaks) << j
+			m[maskBackslash] |= byteMask(zeroBytes(w^'\\'*ones)) << j
 			m[maskBreak] |= byteMask(breaks) << j
 			m[maskNewline] |= byteMask(newline) << j
 			m[maskEnd] |= byteMask(zeroBytes(w^','*ones)|zeroBytes(w^'}'*ones)) << j

@@ -21,7 +21,7 @@
 
 // func findJSONMasksAVX2(out *jsonMasks, buf *byte, from, n int)
 //
-// DI: where the next six masks go. SI: the bytes. CX: how many are left.
+// DI: where the next seven masks go. SI: the bytes. CX: how many are left.
 TEXT ·findJSONMasksAVX2(SB), NOSPLIT, $0-32
 	MOVQ out+0(FP), DI
 	MOVQ buf+8(FP), SI
@@ -61,10 +61,9 @@ block:
 	VPCMPEQB Y1, Y5, Y5
 	VPANDN  Y4, Y2, Y4
 	VPANDN  Y5, Y3, Y5
+	MASK2(Y4, Y5, R9)   // never
 	EQUAL2(Y9, Y2, Y3)
-	VPOR    Y2, Y4, Y2
-	VPOR    Y3, Y5, Y3
-	MASK2(Y2, Y3, R9)   // never
+	MASK2(Y2, Y3, DX)   // backslashes
 
 	CMPQ CX, $64
 	JLT  last
@@ -76,7 +75,8 @@ store:
 	MOVQ R11, 24(DI)
 	MOVQ R12, 32(DI)
 	MOVQ R13, 40(DI)
-	ADDQ $48, DI
+	MOVQ DX, 48(DI)
+	ADDQ $56, DI
 	ADDQ $64, SI
 	SUBQ $64, CX
 	JGT  block
@@ -90,6 +90,7 @@ last:
 	BZHIQ CX, R11, R11
 	BZHIQ CX, R12, R12
 	BZHIQ CX, R13, R13
+	BZHIQ CX, DX, DX
 	JMP   store
 
 #define BYTES512(value, z) \
@@ -109,7 +110,7 @@ last:
 
 // func findJSON512(out *uint32, buf *byte, from, n int, state *jsonState) (found, scanned int)
 //
-// DI: where the next place goes. SI: the bytes. CX: how many are left. R8, R9, R10: the state, as jsonState has it. The rest is jsonStep.
+// DI: where the next place goes. SI: the bytes. CX: how many are left. R8, R9, R10, R14: the state, as jsonState has it. The rest is jsonStep.
 TEXT ·findJSON512(SB), NOSPLIT, $0-56
 	MOVQ  out+0(FP), DI
 	MOVQ  buf+8(FP), SI
@@ -119,6 +120,7 @@ TEXT ·findJSON512(SB), NOSPLIT, $0-56
 	MOVQ  0(AX), R8
 	MOVQ  8(AX), R9
 	MOVQ  16(AX), R10
+	MOVQ  24(AX), R14
 	ADDQ  DX, SI
 	BYTES512(0x22, Z8)  // a quote
 	BYTES512(0x5c, Z9)  // a backslash
@@ -145,6 +147,13 @@ block:
 
 whole:
 	MASK512(Z8, R11)            // quotes
+	VPCMPEQB   Z0, Z9, K4       // backslashes
+	KMOVQ      K4, AX
+	MOVQ       AX, BX
+	ORQ        R14, BX
+	JNZ        escapes
+
+unescaped:
 	VMOVQ      R11, X3
 	VPCLMULQDQ $0, X1, X3, X3
 	VMOVQ      X3, R12
@@ -182,10 +191,11 @@ whole:
 	VPCMPEQB   Z0, Z12, K2
 	KORQ       K3, K2, K2       // breaks
 	KANDNQ     K1, K2, K1
-	VPCMPEQB   Z0, Z9, K4
-	KORQ       K4, K1, K1
 	KMOVQ      K1, BX
 	ORQ        BX, DX           // never
+	KMOVQ      K4, BX
+	ANDNQ      BX, R12, BX
+	ORQ        BX, DX           // a backslash outside of strings
 	KMOVQ      K2, BX
 	ANDQ       R12, BX
 	ORQ        BX, DX           // a break in a string
@@ -219,6 +229,7 @@ next:
 	MOVQ R8, 0(AX)
 	MOVQ R9, 8(AX)
 	MOVQ R10, 16(AX)
+	MOVQ R14, 24(AX)
 	MOVQ n+24(FP), AX
 	MOVQ AX, scanned+48(FP)
 
@@ -228,6 +239,28 @@ done:
 	MOVQ DI, found+40(FP)
 	VZEROUPPER
 	RET
+
+escapes:
+	// AX: backslashes, BX: those and what is escaped from before. Escaped quotes do not count.
+	ANDNQ AX, R14, R12 // those that may escape
+	LEAQ  (R12)(R12*1), DX
+	MOVQ  $0xaaaaaaaaaaaaaaaa, R13
+	ORQ   R13, DX
+	SUBQ  R12, DX
+	XORQ  R13, DX
+	XORQ  DX, BX       // BX: escaped
+	ANDNQ R11, BX, R11
+	ANDQ  AX, DX
+	SHRQ  $63, DX
+	MOVQ  DX, R14
+	TESTQ AX, AX
+	JZ    unescaped
+	MOVQ  SI, AX
+	SUBQ  buf+8(FP), AX
+	ADDQ  $64, AX
+	MOVQ  state+32(FP), BX
+	MOVQ  AX, 32(BX)
+	JMP   unescaped
 
 odd:
 	// Only what is before the first odd byte counts.

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
 // jsonSoup is text of the bytes that matter to the index, with runs that are in order.
 func jsonSoup(rng *rand.Rand, n int) []byte {
 	var data []byte
-	pieces := []string{`{"a":1,"b":"x y"}`, "\n", "\r\n", `"`, `\`, `:`, `,`, `}`, `{`, "\t", "\x00", "\x1f", " ", "é", `"key":"value",`, `"key":12.5,`, "\x80\xff", `[]`, "\x7f"}
+	pieces := []string{`{"a":1,"b":"x y"}`, "\n", "\r\n", `"`, `\`, `"a\"b\\",`, `\\\"`, strings.Repeat(`\`, rng.IntN(70)), `:`, `,`, `}`, `{`, "\t", "\x00", "\x1f", " ", "é", `"key":"value",`, `"key":12.5,`, "\x80\xff", `[]`, "\x7f"}
 	ordered := rng.IntN(2) == 0
 	for len(data) < n {
 		if p := pieces[rng.IntN(len(pieces))]; ordered && rng.IntN(50) > 0 {
@@ -24,9 +25,9 @@ func jsonSoup(rng *rand.Rand, n int) []byte {
 
 // jsonIndexSlow is what jsonIndex.find does, a byte after the other.
 func jsonIndexSlow(data []byte) (at []uint32, scanned int) {
-	inside, colon, closed := false, false, false
+	inside, colon, closed, escaped := false, false, false, false
 	for i, c := range data {
-		if c == '\\' || c < ' ' && c != '\n' && c != '\r' || inside && (c == '\n' || c == '\r') {
+		if c == '\\' && !inside || c < ' ' && c != '\n' && c != '\r' || inside && (c == '\n' || c == '\r') {
 			return at, i
 		}
 		end := c == ',' || c == '}'
@@ -34,7 +35,10 @@ func jsonIndexSlow(data []byte) (at []uint32, scanned int) {
 			return at, i
 		}
 		closed = false
+		was := escaped
+		escaped = c == '\\' && !was
 		switch {
+		case was || c == '\\':
 		case c == '"':
 			inside, closed = !inside, inside
 		case inside:

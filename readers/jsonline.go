@@ -50,7 +50,7 @@ type jsonLine struct {
 	format  *jsonFormat
 	places  [maxShapeFields]jsonMember
 	members int  // of the last line, of which places has as many as there is room for
-	flat    bool // it had no escapes and no values in values
+	flat    bool // it had no escapes in names and no values in values
 
 	spans   []jsonSpan // of each column
 	seen    []uint64   // the line that its span is of
@@ -89,13 +89,13 @@ func (l *jsonLine) read(r *jsonParser, b *record.Batch, row, begin, end int) err
 	return nil
 }
 
-// value reads a value that fills buf[begin:end] into a row, without escapes.
+// value reads a value that fills buf[begin:end] into a row. l.escapes says whether it is a text with escapes, which are left as they are.
 func (l *jsonLine) value(r *jsonParser, b *record.Batch, column, row, begin, end int) error {
 	span, err := l.scan(r.buf, begin, end)
 	if err != nil {
 		return err
 	}
-	if span.end != end || span.escaped {
+	if span.end != end {
 		return errOther
 	}
 	l.escapes = l.escapes[:0]
@@ -156,7 +156,7 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 		if err != nil {
 			return expected(buf, begin, span.end, end, err.Error())
 		}
-		if span.kind >= jsonObject || span.escaped || escaped {
+		if span.kind >= jsonObject || escaped {
 			l.flat = false
 		}
 		if l.members < len(l.places) {

@@ -1,20 +1,22 @@
 package readers
 
 import (
+	"bytes"
 	"encoding/binary"
 	"unsafe"
 
 	"github.com/velo-engine/velo/record"
 )
 
-// jsonTexts reads strings that begin behind a quote. The index has seen that nothing but their end is between them and what ends the field.
-func (c *columnText) jsonTexts(quoted bool, views []record.View) int {
-	if !quoted {
-		return 0
-	}
+// jsonTexts reads strings that begin behind a quote, up to the first with an escape; escapes is a place from which on there is none. The index has
+// seen that nothing but their end is between them and what ends the field.
+func (c *columnText) jsonTexts(escapes int, views []record.View) int {
 	at, width, skip := c.at, c.width, c.skip+1
 	for i := range views {
 		begin, end := at[i*width]+skip, at[i*width+1]-1
+		if int(begin) < escapes && bytes.IndexByte(unsafe.Slice((*byte)(unsafe.Add(c.base, begin)), end-begin), '\\') >= 0 {
+			return i
+		}
 		views[i] = record.View{Off: begin, Len: end - begin}
 	}
 	return len(views)

@@ -157,7 +157,13 @@ type jsonParser struct {
 	misses int        // lines that were of no shape, since the last one was learned
 	days   []day
 	line   jsonLine
+
+	// Texts with escapes among the lines that are read together, to be unescaped when it is known which of them are rows.
+	escaped []escapedText
 }
+
+// escapedText is a value of a batch.
+type escapedText struct{ column, row int32 }
 
 func newJSONParser(f *jsonFormat) *jsonParser {
 	return &jsonParser{format: f, stripe: maxStripe, days: make([]day, len(f.fields)), line: newJSONLine(f)}
@@ -260,7 +266,7 @@ func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 	return isRow, true
 }
 
-// A jsonShape is what lines look like that have the same fields in the same order, without escapes and without values in values:
+// A jsonShape is what lines look like that have the same fields in the same order, without escapes in their names and without values in values:
 //
 //	\n{"time":"2026-01-31T12:30:45Z","price":12.5,"venue":null}\n
 //	-----------                    ^---------    ^---------    ^  prefixes, and the places that the index has
@@ -289,6 +295,7 @@ func (r *jsonParser) columns(b *record.Batch, shape *jsonShape, row, most int) (
 	s := &r.index
 	n = min(s.more(r.buf, r.end, shape.width)/shape.width, most)
 	good = n
+	r.escaped = r.escaped[:0]
 	for k := range shape.fields {
 		if good == 0 {
 			return n, 0
@@ -303,12 +310,26 @@ func (r *jsonParser) columns(b *record.Batch, shape *jsonShape, row, most int) (
 	if good = r.ends(shape, good); good > 0 {
 		good = r.lengths(shape, good)
 	}
+	if len(r.escaped) > 0 && good > 0 {
+		r.unescape(b, row+good, int(s.at[s.from-1+good*shape.width])+1)
+	}
 	for _, column := range shape.absent {
 		if good > 0 {
 			r.format.fields[column].nulls(b, column, row, row+good)
 		}
 	}
 	return n, good
+}
+
+// unescape makes texts what their escapes say, in the rows before row, whose lines end before end.
+func (r *jsonParser) unescape(b *record.Batch, row, end int) {
+	r.lineAt(end) // before escapes make newlines
+	for _, e := range r.escaped {
+		if int(e.row) < row {
+			v := &b.Column(int(e.column)).Views[e.row]
+			v.Len = uint32(unescape(r.buf[v.Off : v.Off+v.Len]))
+		}
+	}
 }
 
 // prefixes compares field k of the lines from..n, and returns the first that is different: at all, or only in that a quote is missing.
@@ -376,7 +397,9 @@ func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (r
 			c.at = at[read*width:]
 			switch f.kind {
 			case fieldText:
-				read += c.jsonTexts(sf.quoted, b.Column(i).Views[row+read:row+same])
+				if sf.quoted {
+					read += c.jsonTexts(s.state.escapes, b.Column(i).Views[row+read:row+same])
+				}
 			case fieldNumber:
 				read += c.shortNumbers(f, b.Column(i).Int64s[row+read:row+read+c.jsonNumbers(same-read)])
 			case fieldFloat:
@@ -397,6 +420,9 @@ func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (r
 			}
 			if r.line.value(r, b, i, row+read, begin, end) != nil {
 				return read
+			}
+			if len(r.line.escapes) > 0 {
+				r.escaped = append(r.escaped, escapedText{int32(i), int32(row + read)})
 			}
 			read++
 		}
@@ -420,6 +446,11 @@ func (r *jsonParser) skipped(shape *jsonShape, k, n int) int {
 		begin, end := int(at[i*width])+length, int(at[i*width+1])
 		switch c := r.buf[begin]; {
 		case c == '"': // the index has seen that it ends where it should
+			if begin < s.state.escapes && bytes.IndexByte(r.buf[begin:end], '\\') >= 0 {
+				if next, _, err := scanString(r.buf, begin, end); err != nil || next != end {
+					return i
+				}
+			}
 		case c == '-' || c-'0' <= 9:
 			if next, ok := scanNumber(r.buf, begin, end); !ok || next != end {
 				return i

@@ -449,10 +449,11 @@ func FuzzNDJSON(f *testing.F) {
 	})
 }
 
-// BenchmarkNDJSON reads flat lines, all of one shape or of four that take turns, and lines that are read one by one: one in ten, or all.
+// BenchmarkNDJSON reads flat lines, all of one shape or of four that take turns; lines with escapes, one in ten or all; lines with values in
+// values, which are read one by one.
 func BenchmarkNDJSON(b *testing.B) {
 	s := jsonSchema(b)
-	for _, lines := range []string{"flat", "spaced", "skipped", "fourshapes", "mixed", "escapes"} {
+	for _, lines := range []string{"flat", "spaced", "skipped", "fourshapes", "mixed", "escapes", "nested"} {
 		var data []byte
 		for i := 0; len(data) < 16<<20; i++ {
 			line := jsonTestLine(i)
@@ -469,6 +470,8 @@ func BenchmarkNDJSON(b *testing.B) {
 				}
 			case "escapes":
 				line = bytes.Replace(line, []byte(`"S`), []byte(`"\"S`), 1)
+			case "nested":
+				line = bytes.Replace(line, []byte(`,"x"`), []byte(`,"tags":["a",1],"x"`), 1)
 			}
 			data = append(data, line...)
 		}
