@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"strings"
 	"sync"
 
 	"github.com/velo-engine/velo/core"
@@ -112,4 +113,44 @@ func ExampleFeed_Appender() {
 	defer snap.Close()
 	fmt.Println(snap.Len(), "pages,", feed.Stats().Sent, "visits")
 	// Output: 10 pages, 100 visits
+}
+
+// Lines of JSON from a pipe: the engine reads them as they come, and sets aside what is no record.
+func ExampleNewNDJSONStream() {
+	ctx := context.Background()
+	schema, err := record.NewSchema("requests",
+		record.Field{Name: "page", Type: record.String}, record.Field{Name: "ms", Type: record.Float64})
+	if err != nil {
+		log.Fatal(err)
+	}
+	lines := strings.NewReader(`{"page":"/","ms":1.5,"user":{"name":"ann"}}
+{"page":"/","ms":2}
+{"page":"/","ms":"slow"}
+`)
+	requests, err := readers.NewNDJSONStream("requests", lines, readers.NDJSONConfig{Schema: schema})
+	if err != nil {
+		log.Fatal(err)
+	}
+	plan := &core.Plan{Source: schema, Keys: []string{"page"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}, {Name: "mean", Func: core.Avg, Column: "ms"}}}
+	eng, err := engine.Start(ctx, engine.Config{
+		Plan: plan, Readers: []record.Reader{requests},
+		OnReject: func(_ int, r record.Reject) { fmt.Printf("line %d: %v\n", r.Line, r.Reason) },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer eng.Close()
+	if err := eng.Wait(); err != nil {
+		log.Fatal(err)
+	}
+	n, _ := core.ColumnOf[int64](plan, "n")
+	mean, _ := core.ColumnOf[float64](plan, "mean")
+	snap := eng.Snapshot()
+	defer snap.Close()
+	for row := range snap.All() {
+		fmt.Println(n.Of(row), "requests,", mean.Of(row), "ms")
+	}
+	// Output:
+	// line 3: column "ms": "\"slow\"" is a string, expected double precision
+	// 2 requests, 1.75 ms
 }

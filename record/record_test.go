@@ -518,8 +518,8 @@ func TestKeep(t *testing.T) {
 		}
 		var got []string
 		for row := range 4 {
-			got = append(got, fmt.Sprint(b.Column(0).Int64s[row], b.Column(0).Null(row), b.Column(1).Float64s[row], b.Column(2).Null(row), string(b.Column(2).View(row)),
-				len(b.Column(3).View(row)), string(b.Column(4).View(row))))
+			got = append(got, fmt.Sprintf("%d %v %v %v %s %d %s", b.Column(0).Int64s[row], b.Column(0).Null(row), b.Column(1).Float64s[row], b.Column(2).Null(row), b.Column(2).View(row),
+				len(b.Column(3).View(row)), b.Column(4).View(row)))
 		}
 		n := 500*(round+1) - 5
 		want := []string{
