@@ -85,6 +85,12 @@ func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 	return c.w.Error()
 }
 
+// Flush writes what is buffered.
+func (c *CSV) Flush() error {
+	c.w.Flush()
+	return errors.Join(c.w.Error(), c.buffer.Flush())
+}
+
 // Close writes what is buffered.
 func (c *CSV) Close() error {
 	c.w.Flush()
@@ -149,6 +155,9 @@ func jsonValue(b *record.Batch, column, row int) (string, error) {
 	quoted, err := json.Marshal(s)
 	return string(quoted), err
 }
+
+// Flush writes what is buffered.
+func (w *NDJSON) Flush() error { return w.buffer.Flush() }
 
 // Close writes what is buffered.
 func (w *NDJSON) Close() error { return closeAll(w.buffer, w.to) }

@@ -123,7 +123,7 @@ func printResult(eng *engine.Engine, plan *core.Plan, format string, to io.Write
 	}
 	s := eng.Snapshot()
 	defer s.Close()
-	p := newPrinter(format, to, schema)
+	p := newPrinter(format, to)
 	some := false
 	for b := range s.Batches(record.DefaultRows) {
 		some = true
