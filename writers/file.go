@@ -218,6 +218,13 @@ func (f *File) Whole() (names []string, n int) {
 	return append([]string(nil), f.whole...), f.count
 }
 
+// Empty says whether no file has been begun.
+func (f *File) Empty() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.part == nil && f.count == 0
+}
+
 // Write takes a batch, as a whole or, with an error, not at all. A batch without rows begins the file all the same: a CSV then has its first line.
 func (f *File) Write(ctx context.Context, b *record.Batch) error {
 	f.mu.Lock()
@@ -440,6 +447,15 @@ func (f *File) Close() error {
 	}
 	f.release()
 	return f.failed
+}
+
+// Fail says that what has been written is not all, because of err. The file is not given its name then: Close returns err and where the unfinished file is.
+func (f *File) Fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed == nil && !f.closed {
+		_ = f.fail("not finished", err) // Close returns it
+	}
 }
 
 // Abandon ends the writing and removes the file that is not whole. Those that are whole stay.

@@ -361,6 +361,21 @@ func TestFileFaults(t *testing.T) {
 	if names, _ := d.whole(); len(names) != 0 {
 		t.Errorf("%v has its name", names)
 	}
+	// Nor has one whose caller says so.
+	d = newDisk()
+	if f, err = newFile(FileConfig{Path: "a.csv"}, d); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Write(context.Background(), batchOf(0, 5)); err != nil {
+		t.Error(err)
+	}
+	f.Fail(syscall.EPIPE)
+	if err := f.Close(); !errors.Is(err, syscall.EPIPE) || !strings.Contains(err.Error(), Unfinished) {
+		t.Error(err)
+	}
+	if names, _ := d.whole(); len(names) != 0 {
+		t.Errorf("%v has its name", names)
+	}
 }
 
 // Goal: files end where the configuration says: by size at the batch that reaches it, by time also when nothing is written; rows are flushed when they are due. Method: a clock that the test moves.

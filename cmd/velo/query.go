@@ -7,11 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"runtime"
-	"syscall"
 
-	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
@@ -21,11 +17,9 @@ import (
 
 // queryCmd runs a SELECT.
 type queryCmd struct {
-	SQL        string `arg:"" name:"sql" help:"One SELECT; FROM names a file, a pattern of files, or stdin."`
-	Format     string `help:"How to print the result: ${enum}." enum:"table,csv,ndjson" default:"table"`
-	Readers    int    `help:"Readers; 0 is one for each core." default:"0"`
-	Partitions int    `help:"Partitions; 0 is one for each core." default:"0"`
-	Cores      int    `help:"Cores; 0 is all that may be used." default:"0"`
+	SQL    string `arg:"" name:"sql" help:"One SELECT; FROM names a file, a pattern of files, or stdin."`
+	Format string `help:"How to print the result: ${enum}." enum:"table,csv,ndjson" default:"table"`
+	shape
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
 	Stats      bool   `help:"Print what the engine did, to standard error."`
 	input
@@ -60,24 +54,9 @@ func (c *queryCmd) Run(std streams) (err error) {
 		return err
 	}
 	defer f.remove()
-	if c.Cores == 0 {
-		c.Cores = runtime.NumCPU()
-		if cpus, err := affinity.Usable(); err == nil && len(cpus) > 0 {
-			c.Cores = len(cpus)
-		}
+	if err := c.fill(1); err != nil {
+		return err
 	}
-	if c.Readers == 0 {
-		c.Readers = c.Cores
-	}
-	if c.Partitions == 0 {
-		c.Partitions = c.Cores
-	}
-	if c.Cores < 0 || c.Readers < 0 || c.Partitions < 0 {
-		return errors.New("readers, partitions and cores must not be negative")
-	}
-	// With S threads that spin, the garbage collector wants a quarter of the processors and the rest of the program one.
-	runtime.GOMAXPROCS((4*(c.Cores+1) + 2) / 3)
-
 	aside, err := newQuarantine(c.Quarantine, f)
 	if err != nil {
 		return err
@@ -87,54 +66,43 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	stop := listen()
 	eng, err := engine.Start(context.Background(), engine.Config{
 		Plan: plan, Readers: rs, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: -1, OnReject: aside.put,
 	})
 	if err != nil {
+		stop.end()
 		return err
 	}
 	defer eng.Close()
-	interrupted := context.AfterFunc(ctx, func() {
-		// What has been read so far is the result.
-		fmt.Fprintln(std.err, "velo: interrupted, this is what has been read so far")
-		_ = eng.Shutdown(context.Background()) // Wait says what went wrong
-	})
+	stop.stops(std.err, eng)
 	err = eng.Wait()
-	interrupted()
+	interrupted := stop.end()
 	if err != nil {
 		return err
 	}
 	if c.Stats {
 		fmt.Fprintln(std.err, eng.Stats())
+	} else if interrupted {
+		fmt.Fprintln(std.err, summary(f.name, eng))
 	}
-	if err := printResult(eng, plan, c.Format, std.out); err != nil {
+	if err := printResult(eng, c.Format, std.out); err != nil {
 		return err
 	}
-	return aside.report(std.err)
+	if err := aside.report(std.err); err != nil && !interrupted {
+		return err
+	}
+	if interrupted {
+		return errInterrupted
+	}
+	return nil
 }
 
 // printResult prints the last snapshot.
-func printResult(eng *engine.Engine, plan *core.Plan, format string, to io.Writer) error {
-	schema, err := plan.Result()
-	if err != nil {
-		return err
-	}
-	s := eng.Snapshot()
-	defer s.Close()
+func printResult(eng *engine.Engine, format string, to io.Writer) error {
 	p := newPrinter(format, to)
-	some := false
-	for b := range s.Batches(record.DefaultRows) {
-		some = true
-		if err := p.Write(context.Background(), b); err != nil {
-			return err
-		}
-	}
-	if !some { // the names all the same
-		if err := p.Write(context.Background(), record.NewBatch(schema, 1)); err != nil {
-			return err
-		}
+	if err := writeAll(eng, p); err != nil {
+		return err
 	}
 	return p.Close()
 }
