@@ -255,7 +255,7 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, std streams) error {
 	}
 	switch err := errors.Join(errs...); {
 	case stop.twice.Load():
-		return errors.Join(errors.New("ended at once: what was not finished is not there"), err)
+		return errors.Join(errTwice, err)
 	case interrupted && !endless && (err == nil || errors.Is(err, errAside)):
 		return errInterrupted
 	default:

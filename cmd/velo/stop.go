@@ -10,12 +10,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/velo-engine/velo/engine"
 )
 
 // errInterrupted says that the result is there, of what had been read when somebody did not want to wait any longer.
 var errInterrupted = errors.New("interrupted")
+
+// errTwice says that there was no time for a result.
+var errTwice = errors.New("not finished")
+
+// closeGrace is how long what has been closed may take to end: whoever writes to something that takes nothing cannot be stopped otherwise.
+const closeGrace = time.Second
 
 // stopper ends engines when the process is told to: the first interrupt or SIGTERM ends the reading, and what has been read is the result; the second ends everything.
 type stopper struct {
@@ -44,6 +51,8 @@ func (s *stopper) stops(say io.Writer, engines ...*engine.Engine) {
 			}
 			if s.interrupted.Swap(true) {
 				s.twice.Store(true)
+				fmt.Fprintln(say, "velo: ended at once: what was not finished is not there")
+				time.AfterFunc(closeGrace, func() { os.Exit(statusFailed) })
 				for _, e := range engines {
 					_ = e.Close()
 				}
