@@ -145,6 +145,7 @@ type part struct {
 	since            time.Time    // of the first of them
 	written          int64        // bytes that the system has
 	begun            time.Time
+	taken            bool // it has a batch, maybe one without rows
 	torn             bool // behind written are bytes of a write that failed
 	full             bool // to be ended, which has failed before
 }
@@ -270,6 +271,7 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 			return err
 		}
 	}
+	p.taken = true
 	if f.cfg.RotateBytes > 0 && p.written+int64(p.pending.Len()) >= f.cfg.RotateBytes {
 		p.full = true
 		_ = f.finish() // the batch is taken; what cannot be done now is done, or said, by the next call
@@ -325,6 +327,15 @@ func (f *File) flush() error {
 // finish makes the file whole and gives it its name. After a transient error it can go on where it was.
 func (f *File) finish() error {
 	p := f.part
+	if !p.taken { // the Write that began it was refused
+		err := errors.Join(p.file.Close(), f.files.remove(p.unfinished))
+		f.part = nil
+		f.next--
+		if err != nil {
+			return f.fail("remove", err)
+		}
+		return nil
+	}
 	p.full = true
 	if p.file != nil {
 		if err := f.flush(); err != nil {

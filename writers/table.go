@@ -25,17 +25,25 @@ func NewTable(to io.Writer) *Table { return &Table{to: to} }
 func (t *Table) Write(_ context.Context, b *record.Batch) error {
 	t.schema = b.Schema()
 	for i := range b.Len() {
-		row := make([]string, t.schema.Len())
-		for c := range row {
-			s, null := Text(b, c, i)
-			if null {
-				s = "NULL"
-			}
-			row[c] = strings.Map(inLine, s)
-		}
-		t.rows = append(t.rows, row)
+		t.Append(Texts(b, i))
 	}
 	return nil
+}
+
+// Append adds a row of texts, one for each column of the batches.
+func (t *Table) Append(row []string) { t.rows = append(t.rows, row) }
+
+// Texts are the values of a row as a table shows them.
+func Texts(b *record.Batch, row int) []string {
+	texts := make([]string, b.Schema().Len())
+	for c := range texts {
+		s, null := Text(b, c, row)
+		if null {
+			s = "NULL"
+		}
+		texts[c] = strings.Map(inLine, s)
+	}
+	return texts
 }
 
 // inLine keeps a value from leaving its line, and a terminal from obeying it.

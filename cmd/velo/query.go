@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
@@ -21,8 +22,26 @@ type queryCmd struct {
 	Format string `help:"How to print the result: ${enum}." enum:"table,csv,ndjson" default:"table"`
 	shape
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
-	Stats      bool   `help:"Print what the engine did, to standard error."`
+	Stats      bool   `help:"Print what the engine did, to standard error: by source, reader, partition, ring, thread."`
+	Live       bool   `help:"Show the greatest groups, rates and queues while the query runs; the result is printed at the end."`
 	input
+}
+
+// Help is what velo query --help says besides.
+func (queryCmd) Help() string {
+	return `FROM names a file, a pattern of files, or stdin. Names with dots or slashes are in double quotes, so the query is in single ones:
+
+    velo query 'SELECT symbol, count(*) AS n, avg(price) FROM "trades.csv" GROUP BY symbol ORDER BY n DESC LIMIT 10'
+    velo query "SELECT window_start, sum(size) FROM 'logs/*.csv' GROUP BY tumble(at, INTERVAL '1 hour') ORDER BY 1"
+    cat trades.csv | velo query --format csv 'SELECT count(*) FROM stdin'
+    velo query --schema 'city text, celsius decimal(4,1)' --no-header 'SELECT city, max(celsius) FROM "t.csv" GROUP BY city'
+    velo query --live 'SELECT user, count(*) AS n FROM "big.csv" GROUP BY user'
+
+Results go to standard output, everything else to standard error. An interrupt or SIGTERM ends the reading; the result is
+that of what has been read. A second one ends at once.
+
+Exit statuses: 0; 1 where something failed; 2 where records were set aside, and the result is that of the others; 3 where
+an interrupt came before the end of the input; 80 where the command line is not understood.`
 }
 
 // plan compiles the query over the files that it names.
@@ -66,23 +85,39 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if err != nil {
 		return err
 	}
+	interval := time.Duration(-1)
+	if c.Live {
+		if _, _, ok := terminalSize(std.out); !ok {
+			return errNoTerminal
+		}
+		interval = liveEvery
+	}
 	stop := listen()
 	eng, err := engine.Start(context.Background(), engine.Config{
-		Plan: plan, Readers: rs, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: -1, OnReject: aside.put,
+		Plan: plan, Readers: rs, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: interval, OnReject: aside.put,
 	})
 	if err != nil {
 		stop.end()
 		return err
 	}
 	defer eng.Close()
+	var view *background
+	if c.Live {
+		if view, err = showLive(std.out, f.name, eng); err != nil {
+			return err
+		}
+	} else {
+		view = showProgress(std.err, f, eng)
+	}
 	stop.stops(std.err, eng)
 	err = eng.Wait()
+	view.stop()
 	interrupted := stop.end()
 	if err != nil {
 		return err
 	}
 	if c.Stats {
-		fmt.Fprintln(std.err, eng.Stats())
+		fmt.Fprintf(std.err, "%v%s\n", eng.Stats(), sourceLine(f.name, f.extent(), eng))
 	} else if interrupted {
 		fmt.Fprintln(std.err, summary(f.name, eng))
 	}

@@ -235,7 +235,7 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, std streams) error {
 	interrupted := stop.end()
 	for _, r := range flows {
 		if c.Stats {
-			fmt.Fprintf(std.err, "%s from %s: %v\n", r.name, r.feed.name, r.engine.Stats())
+			fmt.Fprintf(std.err, "%s from %s: %v%s\n%s\n", r.name, r.feed.name, r.engine.Stats(), sourceLine(r.feed.name, r.feed.files.extent(), r.engine), r.summary())
 		} else if interrupted {
 			fmt.Fprintln(std.err, r.summary())
 		}

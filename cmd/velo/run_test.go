@@ -173,6 +173,25 @@ func TestRunErrors(t *testing.T) {
 	want(t, "good.csv", "n\n1\n")
 }
 
+// Goal: the examples of velo query --help are understood.
+func TestQueryHelp(t *testing.T) {
+	out, _, status := velo(t, "", "query", "--help")
+	if status != 0 || !strings.Contains(out, "Exit statuses") {
+		t.Errorf("status %d\n%s", status, out)
+	}
+	inFolder(t, map[string]string{"trades.csv": strings.Join(tradesLines, "\n") + "\n", "t.csv": "Oslo,1.5\n", "big.csv": "user\n1\n"})
+	for _, args := range [][]string{
+		{"query", `SELECT symbol, count(*) AS n, avg(price) FROM "trades.csv" GROUP BY symbol ORDER BY n DESC LIMIT 10`},
+		{"query", `SELECT window_start, sum(size) FROM 'trade*.csv' GROUP BY tumble(at, INTERVAL '1 hour') ORDER BY 1`},
+		{"query", "--schema", "city text, celsius decimal(4,1)", "--no-header", `SELECT city, max(celsius) FROM "t.csv" GROUP BY city`},
+		{"query", `SELECT user, count(*) AS n FROM "big.csv" GROUP BY user`},
+	} {
+		if _, errs, status := velo(t, "", args...); status != 0 {
+			t.Errorf("%v: status %d, %s", args, status, errs)
+		}
+	}
+}
+
 // Goal: --help teaches: with an example that runs.
 func TestRunHelp(t *testing.T) {
 	out, _, status := velo(t, "", "run", "--help")

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -51,14 +50,14 @@ func (s *stopper) stops(say io.Writer, engines ...*engine.Engine) {
 			}
 			if s.interrupted.Swap(true) {
 				s.twice.Store(true)
-				fmt.Fprintln(say, "velo: ended at once: what was not finished is not there")
+				note(say, "velo: ended at once: what was not finished is not there")
 				time.AfterFunc(closeGrace, func() { os.Exit(statusFailed) })
 				for _, e := range engines {
 					_ = e.Close()
 				}
 				return
 			}
-			fmt.Fprintln(say, "velo: interrupted, this is what has been read so far; again to end at once")
+			note(say, "velo: interrupted, this is what has been read so far; again to end at once")
 			for _, e := range engines {
 				go func() { _ = e.Shutdown(context.Background()) }() // Wait says what went wrong
 			}
