@@ -16,4 +16,8 @@ require (
 
 require github.com/HdrHistogram/hdrhistogram-go v1.4.0
 
-require github.com/alecthomas/participle/v2 v2.1.4
+require (
+	github.com/alecthomas/participle/v2 v2.1.4
+	github.com/klauspost/compress v1.20.4
+	github.com/pierrec/lz4/v4 v4.1.33
+)

@@ -3,31 +3,10 @@ package readers
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"sync/atomic"
 
 	"github.com/velo-engine/velo/record"
-)
-
-// Limits and defaults of delimited files.
-const (
-	// DefaultBlockBytes is the size of the blocks that a file is dealt in: what the kernel has copied into the buffer is still in the
-	// second-level cache when it is looked at, and the batch that is cut short at the end of a block does not show yet.
-	DefaultBlockBytes = 128 << 10
-	maxBlockBytes     = 1 << 30 // places in a block are kept in 32 bits
-
-	// DefaultMaxRecordBytes bounds a record, and so what is read into memory where a quote is not closed.
-	DefaultMaxRecordBytes = 1 << 20
-
-	// tailBytes is how much is read behind a block at first, for the end of its last record.
-	tailBytes = 4096
-
-	// pad bytes lie on either side of what was read, so that a vector can be loaded from any place in it, forwards and backwards.
-	pad = 64
 )
 
 // DelimitedConfig says what the lines of a file are.
@@ -55,12 +34,7 @@ func (c *DelimitedConfig) Validate() error {
 	if delimiter := cmp.Or(c.Delimiter, ','); c.Quote == '\n' || c.Quote == '\r' || c.Quote == delimiter {
 		fault("%q cannot be the quote", c.Quote)
 	}
-	if c.BlockBytes < 0 || c.BlockBytes > maxBlockBytes {
-		fault("blocks of %d bytes, expected 1..%d, or 0 for %d", c.BlockBytes, maxBlockBytes, DefaultBlockBytes)
-	}
-	if c.MaxRecordBytes < 0 || c.MaxRecordBytes > maxBlockBytes {
-		fault("records of %d bytes, expected 1..%d, or 0 for %d", c.MaxRecordBytes, maxBlockBytes, DefaultMaxRecordBytes)
-	}
+	checkLimits(c.BlockBytes, c.MaxRecordBytes, fault)
 	return errors.Join(faults...)
 }
 
@@ -85,203 +59,103 @@ func (c *DelimitedConfig) Validate() error {
 //	timestamp        2026-01-31T12:30:45.123456789Z, +01:00 for a zone, a space for T; no zone is UTC; a date alone is its midnight
 //	text             any bytes
 type Delimited struct {
-	cfg    DelimitedConfig
-	file   *os.File
-	path   string
-	size   int64
-	fields []field
-	lines  lineIndex
-	open   atomic.Int64 // readers not yet closed
-
-	quoting    quoting
+	*lineFile
+	format     *delimitedFormat
 	quoteTable quoteTable // nil without quotes
+}
+
+// delimitedFormat is what all who parse lines of one configuration share.
+type delimitedFormat struct {
+	cfg     DelimitedConfig
+	fields  []field
+	quoting quoting
+}
+
+// newDelimitedFormat checks a configuration and fills in its defaults.
+func newDelimitedFormat(cfg DelimitedConfig) (*delimitedFormat, error) {
+	cfg.Delimiter = cmp.Or(cfg.Delimiter, ',')
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultBlockBytes), cmp.Or(cfg.MaxRecordBytes, DefaultMaxRecordBytes)
+	return &delimitedFormat{cfg: cfg, fields: compileFields(cfg.Schema, cfg.Quote), quoting: quoting{cfg.Delimiter, cfg.Quote}}, nil
 }
 
 // OpenDelimited opens a file. The error says what is wrong with the configuration, or that the file is missing, a directory, or
 // cannot be read. Readers makes what reads it.
 func OpenDelimited(path string, cfg DelimitedConfig) (*Delimited, error) {
-	if cfg.Delimiter == 0 {
-		cfg.Delimiter = ','
-	}
-	if err := cfg.Validate(); err != nil {
+	format, err := newDelimitedFormat(cfg)
+	if err != nil {
 		return nil, err
 	}
-	if cfg.BlockBytes == 0 {
-		cfg.BlockBytes = DefaultBlockBytes
-	}
-	if cfg.MaxRecordBytes == 0 {
-		cfg.MaxRecordBytes = DefaultMaxRecordBytes
-	}
-	f, err := os.Open(path)
+	f, err := openLines(path, format.cfg.BlockBytes, format.cfg.MaxRecordBytes)
 	if err != nil {
-		return nil, fmt.Errorf("readers: %w", err)
+		return nil, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("readers: %w", err)
+	d := &Delimited{lineFile: f, format: format}
+	if cfg.Quote != 0 {
+		d.quoteTable = make(quoteTable, (d.size+d.blockBytes-1)/d.blockBytes)
 	}
-	if !info.Mode().IsRegular() {
-		f.Close()
-		kind := "not a regular file"
-		if info.IsDir() {
-			kind = "a directory"
-		}
-		return nil, fmt.Errorf("readers: %s is %s, expected a file of lines", path, kind)
-	}
-	d := &Delimited{cfg: cfg, file: f, path: path, size: info.Size(), fields: compileFields(cfg.Schema, cfg.Quote)}
-	if d.quoting = (quoting{cfg.Delimiter, cfg.Quote}); cfg.Quote != 0 {
-		d.quoteTable = make(quoteTable, (d.size+int64(cfg.BlockBytes)-1)/int64(cfg.BlockBytes))
-	}
-	d.lines = lineIndex{file: f, size: d.size, before: []int64{0}}
 	return d, nil
 }
-
-// Size is the size of the file in bytes, as it was when it was opened.
-func (d *Delimited) Size() int64 { return d.size }
 
 // Readers makes n readers that share the file's blocks. It is called once; the file is closed with the last of them. Each can be
 // polled, and knows the line of an offset.
 func (d *Delimited) Readers(n int) []record.Reader {
-	rs := make([]record.Reader, n)
-	for i := range rs {
-		rs[i] = &delimitedReader{file: d, id: i, block: int64(i), step: int64(n), stripe: maxStripe}
-	}
-	d.open.Store(int64(n))
-	if n == 0 {
-		d.file.Close()
-	}
-	return rs
+	return d.deal(n, func(block blockReader) record.Reader {
+		r := &delimitedReader{blockReader: block, delimitedParser: newDelimitedParser(d.format), delimited: d}
+		r.header, r.parser, r.find = d.format.cfg.Header, &r.delimitedParser, r.findLines
+		if d.quoteTable != nil {
+			r.find = r.findQuoted
+		}
+		return r
+	})
 }
 
 // delimitedReader reads every step-th block of a file.
 type delimitedReader struct {
-	file  *Delimited
-	id    int
-	block int64 // to read next
-	step  int64
+	blockReader
+	delimitedParser
+	delimited *Delimited
+	quotes    quoteCursor // only with quotes
+}
 
-	buf         []byte // pad, what was read, pad
-	pos, end    int    // records that are left of this block: buf[pos:end], which ends with a newline
-	base        int64  // the offset in the file of buf[0]
-	oversized   bool   // the record behind end is longer than allowed: reject it
+// delimitedParser parses the records of a window.
+type delimitedParser struct {
+	window
+	format      *delimitedFormat
 	structurals structurals
-	stripe      int // how many records to parse together
+	stripe      int   // how many records to parse together
+	days        []day // of each column, the last one
 
 	// Only with quotes:
-	quotes  quoteCursor
 	inner   []uint32 // where the fields of a column are inside of their quotes
 	doubled bool     // this stripe has texts in which two quotes are still two
 }
 
-// Poll reads records of one block, up to the capacity of the batch.
-func (r *delimitedReader) Poll(b *record.Batch) error {
-	for r.pos == r.end {
-		if r.oversized {
-			if !b.Reject(r.tooLong()) {
-				return nil
-			}
-			r.oversized = false
-		}
-		if r.block*int64(r.file.cfg.BlockBytes) >= r.file.size {
-			return io.EOF
-		}
-		if err := r.load(); err != nil {
-			return fmt.Errorf("readers: %w", err)
-		}
-		if len(b.Rejects()) > 0 {
-			return nil // of the block before
-		}
-	}
-	r.parse(b)
-	return nil
+func newDelimitedParser(f *delimitedFormat) delimitedParser {
+	return delimitedParser{format: f, stripe: maxStripe, days: make([]day, len(f.fields))}
 }
 
-// Read is Poll: a file does not keep anybody waiting for long.
-func (r *delimitedReader) Read(_ context.Context, b *record.Batch) error { return r.Poll(b) }
-
-// Close closes the file with its last reader.
-func (r *delimitedReader) Close() error {
-	r.buf = nil
-	if r.file.open.Add(-1) == 0 {
-		return r.file.file.Close()
-	}
-	return nil
+// begin finds out whether a new window has quotes.
+func (r *delimitedParser) begin() {
+	quote := r.format.cfg.Quote
+	r.beginWith(quote != 0 && bytes.IndexByte(r.buf[r.pos:r.end], quote) >= 0)
 }
 
-// String names the reader.
-func (r *delimitedReader) String() string { return "file " + r.file.path }
-
-// Line is the line of an offset, counted when asked.
-func (r *delimitedReader) Line(offset int64) (int64, error) { return r.file.lines.line(offset) }
-
-// load reads the next block of this reader and finds the records that begin in it.
-func (r *delimitedReader) load() error {
-	d := r.file
-	size := int64(d.cfg.BlockBytes)
-	begin := r.block * size
-	next := min(begin+size, d.size) // where the next block begins
-	r.block += r.step
-
-	// The byte before the block says whether a record begins with it.
-	from := max(begin-1, 0)
-	r.base = from - pad
-	n := int(min(next-from+tailBytes, d.size-from))
-	r.buf = resize(r.buf, pad+n+pad)
-	if err := d.readAt(r.buf[pad:pad+n], from); err != nil {
-		return err
+// beginWith begins a window of which it is known whether it has quotes.
+func (r *delimitedParser) beginWith(quotes bool) {
+	r.structurals.reset(r.pos, len(r.format.fields))
+	r.structurals.quoted = quotes
+	if quotes && r.inner == nil {
+		r.inner = make([]uint32, 2*maxStripe)
 	}
-	data := r.buf[pad : pad+n]
-	if d.cfg.Quote != 0 {
-		return r.loadQuoted(begin, next)
-	}
-	first := 0
-	if begin > 0 || d.cfg.Header {
-		i := bytes.IndexByte(data[:next-from], '\n')
-		if i < 0 {
-			r.pos, r.end = 0, 0 // no record begins in this block
-			return nil
-		}
-		first = i + 1
-	}
-	// The last record that begins before next ends with the first newline from next-1 on.
-	last := int(next - from - 1)
-	for {
-		if i := bytes.IndexByte(data[last:], '\n'); i >= 0 {
-			last += i + 1
-			break
-		}
-		last = len(data)
-		atEnd := from+int64(last) == d.size
-		recordStart := bytes.LastIndexByte(data[:next-from-1], '\n') + 1
-		if last-recordStart > d.cfg.MaxRecordBytes {
-			last = recordStart
-			r.oversized = true
-			break
-		}
-		if atEnd {
-			// The file ends without a newline: give it one.
-			r.buf = resize(r.buf, pad+last+1+pad)
-			r.buf[pad+last] = '\n'
-			last++
-			break
-		}
-		more := int(min(int64(last), d.size-from-int64(last))) // twice as much as now
-		r.buf = resize(r.buf, pad+last+more+pad)
-		data = r.buf[pad : pad+last+more]
-		if err := d.readAt(data[last:], from+int64(last)); err != nil {
-			return err
-		}
-	}
-	r.pos, r.end = pad+min(first, last), pad+last
-	r.structurals.reset(r.pos, len(d.fields))
-	return nil
 }
 
-// loadQuoted is the rest of load where a newline may be in quotes. The block is in the buffer, and the byte before it.
-func (r *delimitedReader) loadQuoted(begin, next int64) error {
-	d, q := r.file, r.file.quoting
-	block := begin / int64(d.cfg.BlockBytes)
+// findQuoted finds the records of a block where a newline may be in quotes.
+func (r *delimitedReader) findQuoted(begin, next int64) error {
+	d, q := r.delimited, r.format.quoting
+	block := begin / d.blockBytes
 	from := r.base + pad
 	to := pad + int(next-from) // the place of next in the buffer
 
@@ -297,7 +171,7 @@ func (r *delimitedReader) loadQuoted(begin, next int64) error {
 	}
 
 	first, firstState := pad, state
-	if begin > 0 || d.cfg.Header {
+	if begin > 0 || r.header {
 		if first, _ = q.newline(r.buf, pad, to, state); first < 0 {
 			r.pos, r.end = 0, 0 // no record begins in this block
 			return nil
@@ -315,7 +189,7 @@ func (r *delimitedReader) loadQuoted(begin, next int64) error {
 		}
 		known = end
 		recordStart := q.lastNewline(r.buf, first, max(tail, first), firstState, first)
-		if end-recordStart > d.cfg.MaxRecordBytes {
+		if end-recordStart > d.maxRecordBytes {
 			last = recordStart
 			r.oversized = true
 			break
@@ -334,45 +208,19 @@ func (r *delimitedReader) loadQuoted(begin, next int64) error {
 		}
 	}
 	r.pos, r.end = min(first, last), last
-	r.structurals.reset(r.pos, len(d.fields))
-	r.structurals.quoted = quotes || state == inQuotes || bytes.IndexByte(r.buf[min(tail, last):last], q.quote) >= 0
-	if r.structurals.quoted && r.inner == nil {
-		r.inner = make([]uint32, 2*maxStripe)
-	}
+	r.beginWith(quotes || state == inQuotes || bytes.IndexByte(r.buf[min(tail, last):last], q.quote) >= 0)
 	return nil
 }
 
-// resize is b with n bytes, of which it keeps those it had.
-func resize(b []byte, n int) []byte {
-	if n <= cap(b) {
-		return b[:n]
-	}
-	c := make([]byte, n)
-	copy(c, b)
-	return c
-}
-
-// readAt fills b from offset on. A file that has become shorter is an error: what was read before may not be what is there now.
-func (d *Delimited) readAt(b []byte, offset int64) error {
-	n, err := d.file.ReadAt(b, offset)
-	if n == len(b) {
-		return nil
-	}
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: the file ends at offset %d, it had %d bytes when it was opened", d.path, offset+int64(n), d.size)
-	}
-	return fmt.Errorf("%s: offset %d: %w", d.path, offset+int64(n), err)
-}
-
 // tooLong is the reject for the record behind the end.
-func (r *delimitedReader) tooLong() record.Reject {
+func (r *delimitedParser) tooLong() record.Reject {
 	rest := r.buf[r.end : len(r.buf)-pad]
-	reason := fmt.Errorf("a record of more than %d bytes", r.file.cfg.MaxRecordBytes)
-	if r.file.cfg.Quote != 0 {
-		if o := r.file.quoting.outline(rest); o.open >= 0 {
+	reason := fmt.Errorf("a record of more than %d bytes", r.format.cfg.MaxRecordBytes)
+	if r.format.cfg.Quote != 0 {
+		if o := r.format.quoting.outline(rest); o.open >= 0 {
 			reason = fmt.Errorf("a record of more than %d bytes: the quote at offset %d is not closed within them",
-				r.file.cfg.MaxRecordBytes, r.base+int64(r.end+o.open))
+				r.format.cfg.MaxRecordBytes, r.base+int64(r.end+o.open))
 		}
 	}
-	return record.Reject{Offset: r.base + int64(r.end), Reason: reason, Bytes: rest}
+	return record.Reject{Offset: r.base + int64(r.end), Line: r.lineAt(r.end), Reason: reason, Bytes: rest}
 }

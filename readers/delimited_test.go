@@ -262,9 +262,15 @@ func fast(t testing.TB, path string, cfg DelimitedConfig, n int, batchRows int) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return readAll(t, cfg.Schema, d.Readers(n), batchRows)
+}
+
+// readAll is what readers give, one after the other.
+func readAll(t testing.TB, schema *record.Schema, rs []record.Reader, batchRows int) *result {
+	t.Helper()
 	res := newResult()
-	b := record.NewBatch(cfg.Schema, batchRows)
-	for _, r := range d.Readers(n) {
+	b := record.NewBatch(schema, batchRows)
+	for _, r := range rs {
 		p := r.(record.Poller)
 		for idle := 0; ; {
 			b.Reset()
@@ -274,8 +280,8 @@ func fast(t testing.TB, path string, cfg DelimitedConfig, n int, batchRows int) 
 			}
 			for i := range b.Len() {
 				var values []string
-				for c := range cfg.Schema.Len() {
-					values = append(values, text(cfg.Schema.Field(c), b.Column(c), i))
+				for c := range schema.Len() {
+					values = append(values, text(schema.Field(c), b.Column(c), i))
 				}
 				res.add(values)
 			}

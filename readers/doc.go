@@ -4,6 +4,8 @@
 //	Generator   seeded records without a file: uniform, Zipf or sequential keys
 //	Memory      prepared batches, lent again and again
 //	Delimited   files of lines with a delimiter, dealt in blocks to any number of readers
+//	NDJSON      files of JSON objects, one a line, dealt the same way
+//	Stream      either of them from an io.Reader, or from a file that grows
 //
 // # Delimited files
 //
@@ -32,8 +34,25 @@
 // A record that does not fit the schema goes to quarantine with its offset and the reason; the records around it are right. Its
 // line is counted only when somebody asks.
 //
+// # JSON lines
+//
+// Lines of one program are alike: the same fields, in the same order. So a line is first taken for one of a shape that was there before: an
+// index of the places where fields end, as for delimited lines, and the bytes between them that are the same in every line.
+//
+//	{"time":"2026-01-31T12:30:45Z","price":12.5,"venue":"x"}\n
+//	-----------                    ---------    ---------
+//
+// Column by column, those bytes are compared and the values behind them converted, or lent if they are strings. A line that is
+// otherwise is read byte by byte, and teaches its shape; four shapes are kept. Escapes, values in values, and whatever is wrong are left to
+// that way, which reads all of JSON; escapes are resolved in the buffer.
+//
+// # Streams
+//
+// A Stream reads what has no blocks to deal: a pipe, what a compressed file unpacks to (package compressed), a file that others append to. Windows of
+// whole records go from a goroutine that fills them to the reader that parses them, by the same parsers as those of files.
+//
 // # What is not here
 //
-// Escapes other than two quotes for one, delimiters of several bytes, a byte order mark (it is part of the first field). Compression, other
-// formats, sources that never end.
+// Escapes other than two quotes for one in delimited lines, delimiters of several bytes, a byte order mark there (it is part of the first field). Columns that are
+// fields of fields in JSON; an array of records. Other formats.
 package readers

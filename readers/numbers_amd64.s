@@ -47,6 +47,7 @@ TEXT ·numbers512(SB), NOSPLIT, $0-16
 	BROADCAST($0x2e, Z15) // '.'
 	BROADCAST($7, Z13)
 	VPTERNLOGQ $0xff, Z12, Z12, Z12
+	VPBROADCASTQ 88(DX), Z11 // bytes of a field before its number, and one
 
 eight:
 	KXNORB     K1, K1, K1
@@ -56,7 +57,7 @@ eight:
 	VPMOVZXDQ  Y0, Z0
 	VPMOVZXDQ  Y1, Z1
 	VPSUBQ     Z0, Z1, Z2
-	VPSUBQ     Z28, Z2, Z2          // Z2: length
+	VPSUBQ     Z11, Z2, Z2          // Z2: length
 	KXNORB     K1, K1, K1
 	VPGATHERQQ -7(R8)(Z1*1), K1, Z3 // Z3: the word
 

@@ -95,17 +95,17 @@ const (
 )
 
 // parse reads records from r.buf[r.pos:r.end] into b until either is at its end, or b has no room for a reject.
-func (r *delimitedReader) parse(b *record.Batch) {
-	width := len(r.file.fields)
+func (r *delimitedParser) parse(b *record.Batch) {
+	width := len(r.format.fields)
 	for i := range width {
-		if c := b.Column(i); r.file.fields[i].kind == fieldText {
+		if c := b.Column(i); r.format.fields[i].kind == fieldText {
 			c.Bytes = r.buf
 		}
 	}
 	s := &r.structurals
 	row, rows := 0, b.Cap()
 	for row < rows && r.pos < r.end {
-		n := min(s.more(r.buf, r.end, r.file.quoting, width)/width, rows-row, r.stripe)
+		n := min(s.more(r.buf, r.end, r.format.quoting, width)/width, rows-row, r.stripe)
 		// The first of these records that is wrong, and what is wrong with it first. Without a single one there are fewer fields left than
 		// one has.
 		good, reason := n, errFields
@@ -125,6 +125,7 @@ func (r *delimitedReader) parse(b *record.Batch) {
 			good, reason = read, err
 		}
 		if r.doubled {
+			r.lineAt(int(s.at[s.from-1+good*width]) + 1) // before newlines move
 			r.undouble(b, row, row+good)
 		}
 		s.from += good * width
@@ -144,9 +145,9 @@ func (r *delimitedReader) parse(b *record.Batch) {
 
 // column reads column i of the next n records, at least one, into the rows from row on. It stops before the first record that is wrong
 // there, and returns how many it has read.
-func (r *delimitedReader) column(b *record.Batch, i, row, n int) (read int, err error) {
-	f, s, width := &r.file.fields[i], &r.structurals, len(r.file.fields)
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.file.cfg.Delimiter, quote: r.file.textQuote()}
+func (r *delimitedParser) column(b *record.Batch, i, row, n int) (read int, err error) {
+	f, s, width := &r.format.fields[i], &r.structurals, len(r.format.fields)
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.format.cfg.Delimiter, quote: r.format.textQuote()}
 	if i == width-1 {
 		c.end = '\n'
 	}
@@ -158,6 +159,10 @@ func (r *delimitedReader) column(b *record.Batch, i, row, n int) (read int, err 
 			read += c.texts(b.Column(i).Views[row+read : row+n])
 		case fieldNumber:
 			read += c.shortNumbers(f, b.Column(i).Int64s[row+read:row+n])
+		case fieldFloat:
+			read += c.floats(b.Column(i).Float64s[row+read : row+n])
+		case fieldTime:
+			read += c.times(&r.days[i], b.Column(i).Int64s[row+read:row+n])
 		}
 		if read == n {
 			return read, nil
@@ -171,7 +176,7 @@ func (r *delimitedReader) column(b *record.Batch, i, row, n int) (read int, err 
 			end--
 		}
 		if err := f.read(b, i, row+read, r.buf[begin:end]); err != nil {
-			return read, fmt.Errorf("column %q: %w", r.file.cfg.Schema.Field(i).Name, err)
+			return read, fmt.Errorf("column %q: %w", r.format.cfg.Schema.Field(i).Name, err)
 		}
 		if read++; read == n {
 			return read, nil
@@ -180,8 +185,8 @@ func (r *delimitedReader) column(b *record.Batch, i, row, n int) (read int, err 
 }
 
 // lengths returns how many of the next n records come before the first that is too long.
-func (r *delimitedReader) lengths(n int) (int, error) {
-	s, width, longest := &r.structurals, len(r.file.fields), r.file.cfg.MaxRecordBytes
+func (r *delimitedParser) lengths(n int) (int, error) {
+	s, width, longest := &r.structurals, len(r.format.fields), r.format.cfg.MaxRecordBytes
 	if int(s.at[s.from-1+n*width])-r.pos <= longest {
 		return n, nil // all of them together are not
 	}
@@ -203,8 +208,8 @@ var (
 )
 
 // reject sets the record at r.pos aside and goes on behind it. False says that the batch takes no more rejects.
-func (r *delimitedReader) reject(b *record.Batch, reason error) bool {
-	o := r.file.quoting.outline(r.buf[r.pos:r.end])
+func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
+	o := r.format.quoting.outline(r.buf[r.pos:r.end])
 	next := r.pos + o.bytes
 	line := bytes.TrimSuffix(r.buf[r.pos:next-1], []byte{'\r'})
 	switch {
@@ -213,11 +218,11 @@ func (r *delimitedReader) reject(b *record.Batch, reason error) bool {
 	case len(line) == 0 && reason == errFields:
 		reason = errBlank
 	case reason == errFields:
-		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.file.fields))
+		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.format.fields))
 	}
 	// The empty rest behind the last newline is no record.
-	if reason != errBlank || r.base+int64(next) < r.file.size {
-		if !b.Reject(record.Reject{Offset: r.base + int64(r.pos), Reason: reason, Bytes: line}) {
+	if reason != errBlank || r.base+int64(next) < r.size {
+		if !b.Reject(record.Reject{Offset: r.base + int64(r.pos), Line: r.lineAt(r.pos), Reason: reason, Bytes: line}) {
 			return false
 		}
 	}
@@ -240,8 +245,9 @@ func notNull(b *record.Batch, from, to int) {
 // columnText is the text of a column in consecutive records.
 type columnText struct {
 	base  unsafe.Pointer // of the buffer that the places are in
-	at    []uint32       // the field of record r is between at[r*width] and at[r*width+1]
+	at    []uint32       // the field of record r is between at[r*width] and at[r*width+1], behind skip bytes
 	width int
+	skip  uint32
 	end   byte // what the field must end with
 	quote byte // what no text begins with
 }
@@ -250,7 +256,7 @@ type columnText struct {
 //
 //gcassert:inline
 func (c *columnText) field(record int) (begin, end uint32, ok bool) {
-	begin, end = c.at[record*c.width]+1, c.at[record*c.width+1]
+	begin, end = c.at[record*c.width]+1+c.skip, c.at[record*c.width+1]
 	if *(*byte)(unsafe.Add(c.base, end)) != c.end {
 		return 0, 0, false
 	}
@@ -284,7 +290,7 @@ type numberArgs struct {
 	end                      uint64
 	pointShift, behind       uint64
 	leastBytes, limit, scale uint64
-	_                        uint64
+	before                   uint64 // bytes of a field up to its number, with the one that ends the field before
 	lanes                    [vectorNumbers]uint32
 }
 
@@ -297,7 +303,7 @@ func (c *columnText) shortNumbers(f *field, values []int64) int {
 	if have512 && len(values) >= vectorNumbers {
 		done = numbers512(&numberArgs{
 			base: c.base, at: &c.at[0], values: &values[0], n: len(values), width: c.width, end: uint64(c.end),
-			pointShift: uint64(pointShift), behind: behind, leastBytes: leastBytes, limit: uint64(limit), scale: uint64(scale),
+			pointShift: uint64(pointShift), behind: behind, leastBytes: leastBytes, limit: uint64(limit), scale: uint64(scale), before: uint64(c.skip) + 1,
 			lanes: [vectorNumbers]uint32{0, 1, 2, 3, 4, 5, 6, 7},
 		})
 	}
@@ -359,7 +365,10 @@ func (f *field) read(b *record.Batch, col, row int, text []byte) error {
 	switch f.kind {
 	case fieldText: // only what begins with a quote comes here
 	case fieldNumber:
-		c.Int64s[row], err = f.number(text)
+		var ok bool
+		if c.Int64s[row], ok = f.longNumber(text); !ok {
+			c.Int64s[row], err = f.number(text)
+		}
 	case fieldFloat:
 		// ParseFloat keeps its argument only in the error, which is made anew here.
 		c.Float64s[row], err = strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64)
@@ -385,5 +394,22 @@ func (f *field) null(b *record.Batch, col, row int) {
 		c.Float64s[row] = 0
 	default:
 		c.Int64s[row] = 0
+	}
+}
+
+// nulls makes a column of the rows from..to NULL, one at least.
+func (f *field) nulls(b *record.Batch, col, from, to int) {
+	f.null(b, col, from) // makes Valid too
+	c := b.Column(col)
+	switch f.kind {
+	case fieldText:
+		clear(c.Views[from:to])
+	case fieldFloat:
+		clear(c.Float64s[from:to])
+	default:
+		clear(c.Int64s[from:to])
+	}
+	for row := from; row < to; row++ {
+		c.Valid[row>>6] &^= 1 << (row & 63)
 	}
 }

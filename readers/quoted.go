@@ -16,17 +16,17 @@ var (
 )
 
 // textQuote is the byte that no text begins with: where there are no quotes, that is the one that says that there might be.
-func (d *Delimited) textQuote() byte {
-	if d.cfg.Quote == 0 {
+func (f *delimitedFormat) textQuote() byte {
+	if f.cfg.Quote == 0 {
 		return '"'
 	}
-	return d.cfg.Quote
+	return f.cfg.Quote
 }
 
 // quotedColumn is column where the block has quotes.
-func (r *delimitedReader) quotedColumn(b *record.Batch, i, row, n int) (read int, err error) {
-	f, s, width, quote := &r.file.fields[i], &r.structurals, len(r.file.fields), r.file.cfg.Quote
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.file.cfg.Delimiter, quote: quote}
+func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n int) (read int, err error) {
+	f, s, width, quote := &r.format.fields[i], &r.structurals, len(r.format.fields), r.format.cfg.Quote
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.format.cfg.Delimiter, quote: quote}
 	if i == width-1 {
 		c.end = '\n'
 	}
@@ -58,7 +58,7 @@ func (r *delimitedReader) quotedColumn(b *record.Batch, i, row, n int) (read int
 		if c.end == '\n' && begin < end && r.buf[end-1] == '\r' {
 			end--
 		}
-		inner, quoted, err := r.file.quoting.unquote(r.buf[begin:end])
+		inner, quoted, err := r.format.quoting.unquote(r.buf[begin:end])
 		switch {
 		case err != nil:
 			err = fmt.Errorf("%w: %.40q", err, r.buf[begin:end])
@@ -69,7 +69,7 @@ func (r *delimitedReader) quotedColumn(b *record.Batch, i, row, n int) (read int
 			err = f.read(b, i, row+read, inner)
 		}
 		if err != nil {
-			return read, fmt.Errorf("column %q: %w", r.file.cfg.Schema.Field(i).Name, err)
+			return read, fmt.Errorf("column %q: %w", r.format.cfg.Schema.Field(i).Name, err)
 		}
 		if read++; read == n {
 			return read, nil
@@ -78,7 +78,7 @@ func (r *delimitedReader) quotedColumn(b *record.Batch, i, row, n int) (read int
 }
 
 // quotedTexts is columnText.texts for texts with and without quotes. It stops at the first that is empty or wrong.
-func (r *delimitedReader) quotedTexts(c *columnText, views []record.View) int {
+func (r *delimitedParser) quotedTexts(c *columnText, views []record.View) int {
 	buf, odd, stray := r.buf, uint32(r.structurals.odd), uint32(r.structurals.stray)
 	for i := range views {
 		begin, end, ok := c.field(i)
@@ -108,7 +108,7 @@ func (r *delimitedReader) quotedTexts(c *columnText, views []record.View) int {
 
 // strip writes to r.inner where the fields of records from..to are inside of their quotes, as columnText wants them, up to the first that
 // has none, and returns how far it came. The fields of c begin with that of record from.
-func (r *delimitedReader) strip(c *columnText, from, to int) int {
+func (r *delimitedParser) strip(c *columnText, from, to int) int {
 	for i := from; i < to; i++ {
 		begin, end, ok := c.field(i - from)
 		if !ok || end-begin < 2 || r.buf[begin] != c.quote || r.buf[end-1] != c.quote {
@@ -120,23 +120,23 @@ func (r *delimitedReader) strip(c *columnText, from, to int) int {
 }
 
 // undouble makes one quote of two in the texts of the rows from..to, in the buffer: their records are done with.
-func (r *delimitedReader) undouble(b *record.Batch, from, to int) {
+func (r *delimitedParser) undouble(b *record.Batch, from, to int) {
 	r.doubled = false
-	for i := range r.file.fields {
-		if r.file.fields[i].kind != fieldText {
+	for i := range r.format.fields {
+		if r.format.fields[i].kind != fieldText {
 			continue
 		}
 		views := b.Column(i).Views
 		for row := from; row < to; row++ {
 			v := &views[row]
 			text := r.buf[v.Off : v.Off+v.Len]
-			have := bytes.IndexByte(text, r.file.cfg.Quote)
+			have := bytes.IndexByte(text, r.format.cfg.Quote)
 			if have < 0 {
 				continue
 			}
 			for rest := text[have:]; len(rest) > 0; {
 				// A quote, another, and what is behind them up to the next: all but the first move.
-				n := bytes.IndexByte(rest[2:], r.file.cfg.Quote) + 2
+				n := bytes.IndexByte(rest[2:], r.format.cfg.Quote) + 2
 				if n < 2 {
 					n = len(rest)
 				}

@@ -298,13 +298,13 @@ type quoteCursor struct {
 
 // span is where a block begins and ends for the moves: a byte early, because the byte before a block says whether a record begins with it.
 func (d *Delimited) span(block int64) (from, to int64) {
-	size := int64(d.cfg.BlockBytes)
+	size := d.blockBytes
 	return max(block*size-1, 0), max(min((block+1)*size, d.size)-1, 0)
 }
 
 // stateAt is the state before the span of a block, which is at or behind all those it was asked for before.
 func (r *delimitedReader) stateAt(block int64) (quoteState, error) {
-	c, table := &r.quotes, r.file.quoteTable
+	c, table := &r.quotes, r.delimited.quoteTable
 	for b := c.block; b < block; b++ {
 		if table.announce(b) {
 			if err := r.look(b); err != nil {
@@ -327,11 +327,11 @@ func (r *delimitedReader) stateAt(block int64) (quoteState, error) {
 
 // look finds and publishes the moves of a block of another reader, unless they are published while it looks.
 func (r *delimitedReader) look(block int64) error {
-	d, c := r.file, &r.quotes
+	d, c := r.delimited, &r.quotes
 	if c.scratch == nil {
 		c.scratch = make([]byte, quoteBytes+pad)
 	}
-	chains := newQuoteChains(d.quoting)
+	chains := newQuoteChains(d.format.quoting)
 	for from, to := d.span(block); from < to; {
 		if _, known := d.quoteTable.moves(block); known {
 			return nil
@@ -369,4 +369,29 @@ func (s *structurals) findQuoted(out []uint32, buf []byte, from, n int, q quotin
 		s.state = after
 	}
 	return found
+}
+
+// lastEnd is the place behind the last newline of buf[from:to] that is outside of quotes, -1 where none is, and the state before to. pad
+// bytes behind to can be read.
+func (q quoting) lastEnd(buf []byte, from, to int, state quoteState) (int, quoteState) {
+	var masks quoteMasks
+	last := -1
+	for from < to {
+		n := min(structuralChunk, to-from)
+		findQuotes(&masks, buf, from, n, q)
+		for i := 0; i < n; i += 64 {
+			structural, _, after := step(masks[i/32], masks[i/32+1], min(64, n-i), state)
+			for structural != 0 {
+				highest := 63 - bits.LeadingZeros64(structural)
+				if at := from + i + highest; buf[at] == '\n' {
+					last = at + 1
+					break
+				}
+				structural &^= 1 << highest
+			}
+			state = after
+		}
+		from += n
+	}
+	return last, state
 }

@@ -3,12 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,15 +21,16 @@ import (
 
 // lineOptions are those of sources that have lines.
 var lineOptions = []query.OptionSpec{
-	{Name: "format", Values: []string{"csv", "tsv"}},
+	{Name: "format", Values: []string{"auto", "csv", "tsv", "ndjson"}},
 	{Name: "delimiter", Kind: query.OptionChar},
 	{Name: "header", Values: []string{"true", "false", "skip"}},
+	{Name: "time.unit", Values: []string{"s", "ms", "us", "ns"}},
 }
 
 // connectors are what the sources and sinks of a job may be.
 var connectors = &query.Connectors{
 	Sources: map[string]query.Connector{
-		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}}, lineOptions...)},
+		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}, {Name: "follow", Kind: query.OptionBool}}, lineOptions...)},
 		"stdin": {Options: lineOptions},
 		"generator": {Options: []query.OptionSpec{
 			{Name: "rows", Kind: query.OptionInt},
@@ -53,10 +54,26 @@ var connectors = &query.Connectors{
 
 // feeder is an open source: it makes readers, again for each query over it.
 type feeder struct {
-	name    string
-	files   *files
-	endless bool
-	open    func(n int) ([]record.Reader, error)
+	name     string
+	files    *files
+	endless  bool
+	once     bool                                 // it can be read once only
+	generate func(n int) ([]record.Reader, error) // nil: the files are read
+}
+
+// another is the same source for another query: which reader has which file is noted in it.
+func (f *feeder) another() *feeder {
+	own, files := *f, *f.files
+	own.files = &files
+	return &own
+}
+
+// open makes readers.
+func (f *feeder) open(n int) ([]record.Reader, error) {
+	if f.generate != nil {
+		return f.generate(n)
+	}
+	return f.files.readers(n)
 }
 
 // generated are the groups of a generator that does not say, and the skew of zipf.
@@ -71,52 +88,52 @@ func openSource(s *query.Source, stdin io.Reader) (*feeder, error) {
 	if o.Connector() == "generator" {
 		return openGenerator(s)
 	}
-	in := &input{NoHeader: o.Text("header") == "false"}
-	f := &files{name: s.Name, schema: s.Schema, delimiter: ',', header: !in.NoHeader, remove: func() {}}
-	if o.Text("format") == "tsv" {
-		f.delimiter = '\t'
+	var columns strings.Builder
+	if err := printSchema(&columns, s.Schema); err != nil {
+		return nil, err
 	}
-	if o.Has("delimiter") {
-		f.delimiter = o.Char("delimiter")
+	in := &input{
+		Schema: columns.String(), InputFormat: cmp.Or(o.Text("format"), "auto"), Delimiter: o.Text("delimiter"), NoHeader: o.Text("header") == "false",
+		TimeUnit: o.Text("time.unit"), Follow: o.Bool("follow"),
 	}
-	switch path := o.Text("path"); {
-	case o.Connector() == "stdin":
-		if err := f.spool(stdin); err != nil {
-			return nil, o.Errorf(query.OptionConnector, "%v", err)
-		}
-	case strings.ContainsAny(path, "*?["):
-		var err error
-		if f.paths, err = filepath.Glob(path); err != nil {
-			return nil, o.Errorf("path", "%v", err)
-		}
-		if len(f.paths) == 0 {
-			return nil, o.Errorf("path", "no file is called like %s", path)
-		}
-		slices.Sort(f.paths)
-	default:
-		f.paths = []string{path}
+	name := stdinName
+	if o.Connector() == "file" {
+		name = o.Text("path")
 	}
-	sample, _, err := f.sample()
-	if err == nil && f.header && o.Text("header") != "skip" {
-		err = checkHeader(f, sample)
-	}
+	f, err := in.open(name, stdin)
 	if err != nil {
-		f.remove()
 		return nil, o.Errorf("path", "%v", err)
 	}
-	return &feeder{name: s.Name, files: f, open: f.readers}, nil
+	f.schema = s.Schema
+	if f.format == formatDelimited && f.header && o.Text("header") != "skip" {
+		if err := checkHeader(f); err != nil {
+			f.remove()
+			return nil, o.Errorf("path", "%v", err)
+		}
+	}
+	return &feeder{name: s.Name, files: f, endless: f.follow, once: f.stdin != nil}, nil
 }
 
 // checkHeader says where the first line names other columns than the job: values would be taken for those of others.
-func checkHeader(f *files, sample []byte) error {
+func checkHeader(f *files) error {
+	var sample []byte
+	if s, ok := f.stdin.(*sampler); ok {
+		sample = s.ahead
+	} else {
+		var err error
+		if sample, _, err = f.sample(nil); err != nil {
+			return err
+		}
+	}
 	r := csv.NewReader(bufio.NewReader(bytes.NewReader(sample)))
 	r.Comma, r.LazyQuotes = rune(f.delimiter), true
 	first, err := r.Read()
 	if errors.Is(err, io.EOF) {
 		return nil // empty: no records either
 	} else if err != nil {
-		return fmt.Errorf("%s: the first line: %w", f.paths[0], err)
+		return fmt.Errorf("%s: the first line: %w", f.name, err)
 	}
+	first[0] = strings.TrimPrefix(first[0], "\ufeff")
 	var want []string
 	for i := range f.schema.Len() {
 		want = append(want, strings.ToLower(f.schema.Field(i).Name))
@@ -126,7 +143,7 @@ func checkHeader(f *files, sample []byte) error {
 	}
 	if !slices.Equal(first, want) {
 		return fmt.Errorf("the first line of %s has the columns %s; expected %s, or header = 'skip' where these are right all the same, or 'false' where it is a record",
-			f.paths[0], strings.Join(first, ", "), strings.Join(want, ", "))
+			f.name, strings.Join(first, ", "), strings.Join(want, ", "))
 	}
 	return nil
 }
@@ -151,7 +168,7 @@ func openGenerator(s *query.Source) (*feeder, error) {
 	}
 	return &feeder{
 		name: s.Name, files: &files{name: s.Name, remove: func() {}}, endless: cfg.Records == 0,
-		open: func(n int) (all []record.Reader, err error) {
+		generate: func(n int) (all []record.Reader, err error) {
 			for i := range n {
 				cfg.Reader, cfg.Readers = i, n
 				g, err := readers.NewGenerator(cfg)

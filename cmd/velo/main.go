@@ -2,10 +2,13 @@
 //
 //	velo query 'SELECT symbol, count(*) AS n, avg(price) FROM "trades.csv" GROUP BY symbol ORDER BY n DESC LIMIT 10'
 //	velo query --format ndjson 'SELECT window_start, count(*) FROM "logs/*.csv" GROUP BY tumble(at, INTERVAL '\''1 hour'\'')'
+//	velo query 'SELECT level, count(*) FROM "logs/**/*.ndjson.zst" GROUP BY level'
 //	cat trades.csv | velo query 'SELECT count(*) FROM stdin'
 //	velo run job.sql
 //	velo explain 'SELECT ... FROM "trades.csv" ...'
 //	velo schema trades.csv
+//
+// Files are delimited or have one JSON object a line, and may be compressed with gzip, zstd, lz4, s2 or snappy.
 //
 // Results go to standard output, messages and statistics to standard error.
 //
@@ -24,7 +27,7 @@ import (
 )
 
 type commands struct {
-	Query   queryCmd   `cmd:"" help:"Run a SELECT over a file, the files of a pattern, or standard input, and print the result."`
+	Query   queryCmd   `cmd:"" help:"Run a SELECT over a file, the files of a directory or pattern, or standard input, and print the result."`
 	Run     runCmd     `cmd:"" help:"Run a job: sources, sinks and queries in one text."`
 	Explain explainCmd `cmd:"" help:"Print the plan of a SELECT without running it."`
 	Schema  schemaCmd  `cmd:"" help:"Print the columns that a file seems to have, in the form that --schema takes."`

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/readers/compressed"
 )
 
 const (
@@ -49,14 +51,24 @@ func (f *files) extent() (e extent) {
 			e.bytes += info.Size()
 		}
 	}
-	if e.files < len(f.paths) || e.bytes == 0 {
-		return e // something has no size
+	if e.files < len(f.paths) || e.bytes == 0 || f.follow || slices.ContainsFunc(f.paths, packed) {
+		return e // nobody knows
 	}
-	sample, _, err := f.sample()
+	sample, _, err := f.sample(nil)
 	if n := bytes.Count(sample, []byte{'\n'}); err == nil && n > 0 {
 		e.records = float64(e.bytes) / float64(len(sample)) * float64(n)
 	}
 	return e
+}
+
+// packed says whether a file is compressed.
+func packed(path string) bool {
+	in, how, err := compressed.Open(path)
+	if err != nil {
+		return false
+	}
+	_ = in.Close() // it was only looked at
+	return how != compressed.None
 }
 
 // background calls draw now and then until it is ended; then it calls it once more.

@@ -18,12 +18,14 @@ import (
 
 // queryCmd runs a SELECT.
 type queryCmd struct {
-	SQL    string `arg:"" name:"sql" help:"One SELECT; FROM names a file, a pattern of files, or stdin."`
+	SQL    string `arg:"" name:"sql" help:"One SELECT; FROM names a file, a directory, a pattern of files, or stdin."`
 	Format string `help:"How to print the result: ${enum}." enum:"table,csv,ndjson" default:"table"`
 	shape
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
 	Stats      bool   `help:"Print what the engine did, to standard error: by source, reader, partition, ring, thread."`
 	Live       bool   `help:"Show the greatest groups, rates and queues while the query runs; the result is printed at the end."`
+
+	ExplainSchema bool `help:"Print the columns that would be read, as --schema takes them, and no result."`
 	input
 }
 
@@ -73,6 +75,9 @@ func (c *queryCmd) Run(std streams) (err error) {
 		return err
 	}
 	defer f.remove()
+	if c.ExplainSchema {
+		return printSchema(std.out, f.schema)
+	}
 	if err := c.fill(1); err != nil {
 		return err
 	}
@@ -124,13 +129,11 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if err := printResult(eng, c.Format, std.out); err != nil {
 		return err
 	}
-	if err := aside.report(std.err); err != nil && !interrupted {
-		return err
-	}
-	if interrupted {
+	err = aside.report(std.err)
+	if interrupted && !f.follow { // what is followed has no other end
 		return errInterrupted
 	}
-	return nil
+	return err
 }
 
 // printResult prints the last snapshot.
@@ -160,7 +163,11 @@ func newQuarantine(path string, f *files) (*quarantine, error) {
 	return q, err
 }
 
-func (q *quarantine) put(_ int, r record.Reject) {
+func (q *quarantine) put(reader int, r record.Reject) {
+	file := q.files.name
+	if reader < len(q.files.sources) {
+		file = q.files.sources[reader]
+	}
 	where := fmt.Sprintf("byte %d", r.Offset)
 	switch {
 	case r.Line > 0:
@@ -169,13 +176,16 @@ func (q *quarantine) put(_ int, r record.Reject) {
 		where = "a record"
 	}
 	if q.n++; q.n == 1 {
+		if len(q.files.paths) > 1 {
+			where = file + ", " + where
+		}
 		q.first = fmt.Sprintf("%s: %v", where, r.Reason)
 	}
 	if q.file == nil || q.err != nil {
 		return
 	}
 	q.err = json.NewEncoder(q.file).Encode(map[string]any{
-		"file": q.files.name, "offset": r.Offset, "line": r.Line, "reason": r.Reason.Error(), "bytes": string(r.Bytes),
+		"file": file, "offset": r.Offset, "line": r.Line, "reason": r.Reason.Error(), "bytes": string(r.Bytes),
 	})
 }
 
@@ -226,7 +236,7 @@ func (c *explainCmd) Run(std streams) error {
 
 // schemaCmd prints the columns of a file.
 type schemaCmd struct {
-	File string `arg:"" help:"A file, a pattern of files, or stdin."`
+	File string `arg:"" help:"A file, a directory, a pattern of files, or stdin."`
 	input
 }
 
@@ -237,17 +247,22 @@ func (c *schemaCmd) Run(std streams) error {
 		return err
 	}
 	defer f.remove()
-	for i := range f.schema.Len() {
-		field := f.schema.Field(i)
+	return printSchema(std.out, f.schema)
+}
+
+// printSchema prints columns as --schema takes them.
+func printSchema(to io.Writer, schema *record.Schema) error {
+	for i := range schema.Len() {
+		field := schema.Field(i)
 		end := ","
-		if i == f.schema.Len()-1 {
+		if i == schema.Len()-1 {
 			end = ""
 		}
 		null := " not null"
 		if field.Nullable {
 			null = ""
 		}
-		fmt.Fprintf(std.out, "%q %v%s%s\n", field.Name, field.Type, null, end)
+		fmt.Fprintf(to, "%q %v%s%s\n", field.Name, field.Type, null, end)
 	}
 	return nil
 }

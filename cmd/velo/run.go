@@ -44,8 +44,8 @@ func (runCmd) Help() string {
 
 Connectors and their options:
 
-    source  file       path, format (csv, tsv), delimiter, header (true, false, skip)
-            stdin      the same without path
+    source  file       path, format (auto, csv, tsv, ndjson), delimiter, header (true, false, skip), time.unit, follow
+            stdin      the same without path and follow
             generator  rows, groups, distribution (uniform, zipf, sequential), seed; two bigint columns
     sink    file       path, format (csv, ndjson), rotate.bytes, rotate.every, flush.every, full (stop, wait)
             stdout     format (table, csv, ndjson)
@@ -160,6 +160,10 @@ func (c *runCmd) open(job *query.Job, std streams, set *os.File) (flows []*flow,
 		if feed.endless && o.Plan.Window != nil && o.Source.Watermark == nil {
 			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "the source has no end, so a window over it closes by a watermark only: WATERMARK FOR %s AS %s - INTERVAL '5 s'", o.Plan.Window.Column, o.Plan.Window.Column))
 		}
+		if seen && feed.once {
+			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "standard input can be read once, and several queries read it: make it a file"))
+		}
+		feed = feed.another()
 		flows = append(flows, &flow{name: nameOf(o), out: o, feed: feed, writer: w, aside: &quarantine{files: feed.files, file: set}})
 	}
 	return flows, errors.Join(faults...)

@@ -71,11 +71,13 @@ func TestRunWatermark(t *testing.T) {
 
 // Goal: standard input, generators, delimiters and headers are what the options say. Method: golden outputs.
 func TestRunSources(t *testing.T) {
-	inFolder(t, map[string]string{"t.tsv": "7\t1\n", "header.csv": "x;y\n7;1\n"})
+	inFolder(t, map[string]string{"t.tsv": "7\t1\n", "header.csv": "x;y\n7;1\n", "t.ndjson": `{"a":1,"at":1700000000}` + "\n" + `{"at":1700000001,"a":2}` + "\n"})
 	for _, c := range []struct{ job, stdin, want string }{
 		{`CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'stdin'); SELECT sum(a) AS a, sum(b) AS b FROM s`, "A, b\n1,2\n3,4\n", "a,b\n4,6\n"},
 		{`CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'file', path = 't.tsv', format = 'tsv', header = false); SELECT sum(a) AS a FROM s`, "", "a\n7\n"},
 		{`CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'file', path = 'header.csv', delimiter = ';', header = 'skip'); SELECT sum(a) AS a FROM s`, "", "a\n7\n"},
+		{`CREATE SOURCE s (a bigint, at timestamp) WITH (connector = 'file', path = 't.ndjson', time.unit = 's'); SELECT sum(a) AS a, max(at) AS at FROM s`, "", "a,at\n3,2023-11-14T22:13:21Z\n"},
+		{`CREATE SOURCE s (a bigint) WITH (connector = 'stdin', format = 'ndjson'); SELECT sum(a) AS a FROM s`, `{"a":1,"b":{}}` + "\n" + `{"a":2}` + "\n", "a\n3\n"},
 		{`CREATE SOURCE s (k bigint, v bigint) WITH (connector = 'generator', rows = 1000, groups = 10, distribution = 'sequential'); SELECT count(*) AS n FROM s GROUP BY k LIMIT 2`, "", "n\n100\n100\n"},
 		{`CREATE SOURCE s (k bigint, v bigint) WITH (connector = 'generator', rows = 1000, distribution = 'zipf', seed = 7); CREATE SINK o AS SELECT count(*) AS n FROM s WITH (connector = 'stdout', format = 'ndjson')`, "", `{"n":1000}` + "\n"},
 	} {
@@ -131,6 +133,14 @@ func TestRunErrors(t *testing.T) {
 			[]string{"at most 67108864 for zipf", "no regular file"},
 		},
 		{`CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'file', path = 't.csv'); CREATE SINK o AS SELECT count(*) FROM s WITH (connector = 'file', path = 'o-{n}.csv', rotate.bytes = 5)`, []string{"expected at least 1024"}},
+		{
+			`CREATE SOURCE s (a bigint) WITH (connector = 'stdin', header = false); CREATE SINK o AS SELECT count(*) FROM s WITH (connector = 'stdout'); SELECT count(*) FROM s`,
+			[]string{"standard input can be read once, and several queries read it"},
+		},
+		{
+			`CREATE SOURCE s (a bigint, at timestamp NOT NULL) WITH (connector = 'file', path = 't.csv', header = 'skip', follow = true); SELECT count(*) FROM s GROUP BY tumble(at, INTERVAL '1 s')`,
+			[]string{"the source has no end, so a window over it closes by a watermark only: WATERMARK FOR at"},
+		},
 		{`CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'stdin'); SELECT count(*) FROM s`, []string{"standard input is the job itself"}},
 	} {
 		if err := os.WriteFile("job.sql", []byte(c.job), 0o600); err != nil {

@@ -273,6 +273,74 @@ func TestSignals(t *testing.T) {
 	t.Logf("%d signals: %d before the program listened, %d behind its end; the longest wait for an end was %v", soak(), early, ended, longest)
 }
 
+// Goal: a file that is followed has no end: its windows are written as they close, and a signal is how such a job ends, with status 0. Method: the file is made longer, and then longer again when the
+// window that this closes has been printed.
+func TestFollow(t *testing.T) {
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	job := `CREATE SOURCE f (n bigint, at timestamp NOT NULL, WATERMARK FOR at AS at) WITH (connector = 'file', path = 'in.csv', follow = true);
+		CREATE SINK w AS SELECT window_start, sum(n) AS n FROM f GROUP BY tumble(at, INTERVAL '1 minute') WITH (connector = 'file', path = 'w.csv');
+		SELECT window_start, sum(n) AS n FROM f GROUP BY tumble(at, INTERVAL '1 minute')`
+	in, err := os.Create("in.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	write := func(text string) {
+		if _, err := in.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("n,at\n1,2024-01-01T00:00:00Z\n2,2024-01-01T00:00:59Z\n4,2024-01-01T00:01:00Z\n")
+	if err := os.WriteFile("job.sql", []byte(job), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "run", "job.sql", "--format=csv")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hang := time.AfterFunc(signalGrace, func() { _ = cmd.Process.Kill() })
+	defer hang.Stop()
+	lines := bufio.NewScanner(out)
+	next := func() string {
+		if !lines.Scan() {
+			t.Fatalf("it has ended\n%s", errs.String())
+		}
+		return lines.Text()
+	}
+	next()
+	if got := next(); got != "2024-01-01T00:00:00Z,3" {
+		t.Error(got)
+	}
+	write("8,2024-01-01T00:02:00Z\n")
+	if got := next(); got != "2024-01-01T00:01:00Z,4" {
+		t.Error(got)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+		t.Errorf("%q: of a window that has not closed", lines.Text())
+	}
+	_ = cmd.Wait() // the status says it
+	if cmd.ProcessState.ExitCode() != 0 || !strings.Contains(errs.String(), "SELECT: 4 records read") {
+		t.Errorf("%v\n%s", cmd.ProcessState, errs.String())
+	}
+	text, err := os.ReadFile("w.csv")
+	if err != nil || !strings.HasPrefix(string(text), "window_start,n\n2024-01-01T00:00:00Z,3\n") || strings.Contains(string(text), "00:02:00Z,") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
 // Goal: a second signal ends a process that does not end at the first. Method: nobody reads what it prints any more.
 func TestSecondSignal(t *testing.T) {
 	path, err := binary()

@@ -14,7 +14,7 @@ var layers = [][]string{
 	2: {"core/expr", "core/agg", "core/window"},
 	3: {"core/table"},
 	4: {"core"},
-	5: {"engine", "query", "readers", "writers"},
+	5: {"engine", "query", "readers", "readers/compressed", "writers"},
 	6: {"bench", "examples/"},
 	7: {"cmd/", "docs"},
 }

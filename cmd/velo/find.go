@@ -1,0 +1,119 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// packedExtensions are those of compressed files, which stand behind those of a format.
+var packedExtensions = []string{".gz", ".zst", ".zstd", ".lz4", ".s2", ".sz", ".snappy"}
+
+// formatExtension is the extension that says the format of a file, in lower case.
+func formatExtension(path string) string {
+	path = strings.ToLower(path)
+	if e := filepath.Ext(path); slices.Contains(packedExtensions, e) {
+		path = strings.TrimSuffix(path, e)
+	}
+	return filepath.Ext(path)
+}
+
+// find is the files that a name stands for, in order: a file; those of a directory; those that are called like a pattern, in which ** is any number of
+// directories. Files whose names begin with a point are only those that are named.
+func find(name string) ([]string, error) {
+	if strings.ContainsAny(name, "*?[") {
+		return match(name)
+	}
+	info, err := os.Stat(name)
+	if err != nil || !info.IsDir() {
+		return []string{name}, nil // opening it says what is wrong with it
+	}
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, e := range entries {
+		path := filepath.Join(name, e.Name())
+		// What a link leads to counts.
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !strings.HasPrefix(e.Name(), ".") {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%s is a directory without files; for those of its directories, say %q", name, filepath.Join(name, "**", "*"))
+	}
+	return paths, nil
+}
+
+// match is the files that are called like a pattern.
+func match(pattern string) (paths []string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", pattern, err)
+		} else if len(paths) == 0 {
+			err = fmt.Errorf("no file is called like %s", pattern)
+		}
+		slices.Sort(paths)
+	}()
+	if !strings.Contains(pattern, "**") {
+		paths, err := filepath.Glob(pattern)
+		if !strings.HasPrefix(filepath.Base(pattern), ".") {
+			paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") })
+		}
+		return paths, err
+	}
+	steps := strings.Split(filepath.ToSlash(pattern), "/")
+	root := 0
+	for !strings.ContainsAny(steps[root], "*?[") {
+		root++
+	}
+	for _, step := range steps {
+		if _, err := filepath.Match(step, ""); err != nil {
+			return nil, err
+		}
+	}
+	base := strings.Join(steps[:root], "/")
+	if base == "" && root > 0 {
+		base = "/"
+	}
+	err = filepath.WalkDir(cmp.Or(base, "."), func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(e.Name(), ".") && len(e.Name()) > 1 && path != base {
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			return nil
+		}
+		rest, err := filepath.Rel(cmp.Or(base, "."), path)
+		if err == nil && matches(steps[root:], strings.Split(filepath.ToSlash(rest), "/")) {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	return paths, err
+}
+
+// matches says whether the steps of a path are those of a pattern.
+func matches(pattern, path []string) bool {
+	if len(pattern) == 0 {
+		return len(path) == 0
+	}
+	if pattern[0] == "**" {
+		return matches(pattern[1:], path) || len(path) > 0 && matches(pattern, path[1:])
+	}
+	if len(path) == 0 {
+		return false
+	}
+	ok, _ := filepath.Match(pattern[0], path[0]) // the pattern has been looked at
+	return ok && matches(pattern[1:], path[1:])
+}

@@ -1,0 +1,169 @@
+// Package compressed unpacks files as they are read: gzip, zstd, lz4, and s2 and snappy in their framed form, known by their first bytes.
+//
+//	in, format, err := compressed.Open("trades.ndjson.zst")
+//	r, err := readers.NewNDJSONStream("trades.ndjson.zst", in, readers.NDJSONConfig{Schema: trades})
+//
+// It is apart from package readers so that a service that reads no such files does not have the libraries that unpack them. A compressed file is
+// one stream, which one reader reads from its beginning; several files are read side by side.
+//
+// What is wrong with a file is an error that says where in the compressed file it was found, behind all that could be unpacked before. Memory is bounded:
+// a zstd window of more than MaxWindowBytes is refused.
+package compressed
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	kgzip "github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+const (
+	// MaxWindowBytes is how far back a zstd file may refer, and so what unpacking it keeps in memory: what zstd itself takes without
+	// being told more.
+	MaxWindowBytes = 128 << 20
+
+	// MagicBytes is how many first bytes tell a format.
+	MagicBytes = 10
+
+	// inputBytes is how much of the compressed file is read together.
+	inputBytes = 64 << 10
+)
+
+// A Format is a way to compress.
+type Format string
+
+// The formats.
+const (
+	None Format = "" // or one that is not known
+	Gzip Format = "gzip"
+	Zstd Format = "zstd"
+	LZ4  Format = "lz4"
+	S2   Format = "s2" // and snappy, which is a part of it
+)
+
+// magics are the first bytes of the formats.
+var magics = []struct {
+	bytes  string
+	format Format
+}{
+	{"\x1f\x8b", Gzip},
+	{"\x28\xb5\x2f\xfd", Zstd},
+	{"\x04\x22\x4d\x18", LZ4},
+	{"\xff\x06\x00\x00sNaPpY", S2},
+	{"\xff\x06\x00\x00S2sTwO", S2},
+}
+
+// Detect tells the format by the first bytes of a file, of which MagicBytes are enough.
+func Detect(head []byte) Format {
+	for _, m := range magics {
+		if bytes.HasPrefix(head, []byte(m.bytes)) {
+			return m.format
+		}
+	}
+	return None
+}
+
+// Open opens a file and unpacks it. None says that it is not compressed, or in a format that is not known; it is read as it is.
+func Open(path string) (io.ReadCloser, Format, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, None, fmt.Errorf("compressed: %w", err)
+	}
+	in, format, err := NewReader(f)
+	if err != nil {
+		return nil, format, errors.Join(fmt.Errorf("compressed: %s: %w", path, err), f.Close())
+	}
+	return &file{ReadCloser: in, file: f}, format, nil
+}
+
+// file closes what is unpacked and what it is unpacked from.
+type file struct {
+	io.ReadCloser
+	file *os.File
+}
+
+func (f *file) Close() error { return errors.Join(f.ReadCloser.Close(), f.file.Close()) }
+
+// NewReader unpacks what in has, in the format that its first bytes tell. Close lets go of the memory; it does not close in.
+func NewReader(in io.Reader) (io.ReadCloser, Format, error) {
+	counted := &counter{in: in}
+	buffered := bufio.NewReaderSize(counted, inputBytes)
+	head, err := buffered.Peek(MagicBytes)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, None, err
+	}
+	format := Detect(head)
+	u := &unpacker{format: format, close: func() error { return nil }, packed: func() int64 { return counted.n - int64(buffered.Buffered()) }}
+	switch format {
+	case None:
+		return io.NopCloser(buffered), None, nil
+	case Gzip:
+		z, err := kgzip.NewReader(buffered)
+		if err != nil {
+			return nil, format, u.fault(err)
+		}
+		u.out, u.close = z, z.Close
+	case Zstd:
+		// With one decoder nothing is unpacked that nobody has asked for.
+		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindowBytes))
+		if err != nil {
+			return nil, format, u.fault(err)
+		}
+		u.out, u.close = z, func() error { z.Close(); return nil }
+	case LZ4:
+		u.out = lz4.NewReader(buffered)
+	case S2:
+		u.out = s2.NewReader(buffered)
+	}
+	return u, format, nil
+}
+
+// counter counts what has been read.
+type counter struct {
+	in io.Reader
+	n  int64
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.in.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// unpacker says where in the compressed file an error was found.
+type unpacker struct {
+	format Format
+	out    io.Reader
+	close  func() error
+	packed func() int64
+}
+
+// Read unpacks.
+func (u *unpacker) Read(b []byte) (int, error) {
+	n, err := u.out.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = u.fault(err)
+	}
+	return n, err
+}
+
+// Close lets go of the memory.
+func (u *unpacker) Close() error { return u.close() }
+
+func (u *unpacker) fault(err error) error {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+		return fmt.Errorf("%s: the compressed file is cut off, at or before its byte %d: %w", u.format, u.packed(), io.ErrUnexpectedEOF)
+	case errors.Is(err, gzip.ErrChecksum) || errors.Is(err, kgzip.ErrChecksum):
+		return fmt.Errorf("%s: at or before byte %d of the compressed file: a wrong checksum: %w", u.format, u.packed(), err)
+	}
+	return fmt.Errorf("%s: at or before byte %d of the compressed file: %w", u.format, u.packed(), err)
+}

@@ -1,0 +1,250 @@
+package readers
+
+import (
+	"math"
+	"math/bits"
+	"unsafe"
+)
+
+// Values that are longer than the eight bytes of shortNumbers, as they are written most often. Each of these routines does what the one in
+// values.go does, or says that it cannot tell.
+
+// eightDigits is the number that the eight digits of w write, the first of them in the lowest byte; false where they are not digits.
+//
+//gcassert:inline
+func eightDigits(w uint64) (uint64, bool) {
+	bad := (w&0xf0f0f0f0f0f0f0f0 ^ zeros) | ((w+0x0606060606060606)&0xf0f0f0f0f0f0f0f0 ^ zeros)
+	w = w & 0x0f0f0f0f0f0f0f0f * 2561 >> 8
+	w = w & 0x00ff00ff00ff00ff * 6553601 >> 16
+	return w & 0x0000ffff0000ffff * 42949672960001 >> 32, bad == 0
+}
+
+// top is the n bytes before end, from 1 to 8 of them, at the top of a word, with zeros below.
+//
+//gcassert:inline
+func top(end unsafe.Pointer, n uint64) uint64 {
+	below := 64 - 8*n
+	return word(unsafe.Add(end, -8))>>below<<below | zeros&(1<<below-1)
+}
+
+// powers are the powers of ten by which a double is divided exactly.
+var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16}
+
+// exactInteger is the greatest integer up to which doubles have all of them.
+const exactInteger = 1 << 53
+
+// shortFloat reads a number of up to 16 bytes without an exponent, with digits on both sides of the point if there is one. Digits and power
+// of ten are doubles without rounding, so their quotient is rounded once (Clinger, "How to read floating point numbers accurately",
+// 1990). 8 bytes can be loaded before begin and 16 before end.
+func shortFloat(base unsafe.Pointer, begin, end uint32) (float64, bool) {
+	n := uint64(end - begin)
+	if n-1 > 15 {
+		return 0, false
+	}
+	last := unsafe.Add(base, end)
+	first := *(*byte)(unsafe.Add(base, begin))
+	var sign uint64
+	if first == '-' {
+		if n--; n == 0 {
+			return 0, false
+		}
+		sign = 1 << 63
+		first = *(*byte)(unsafe.Add(base, begin+1))
+	}
+	if first-'0' > 9 {
+		return 0, false
+	}
+	behind := uint64(0) // digits
+	var v uint64
+	if n <= 8 {
+		w := top(last, n)
+		if points := zeroBytes(w ^ '.'*ones); points != 0 {
+			w, behind = takePoint(w, points)
+			if behind == 0 {
+				return 0, false
+			}
+		}
+		var ok bool
+		if v, ok = eightDigits(w); !ok {
+			return 0, false
+		}
+	} else {
+		low, high := word(unsafe.Add(last, -8)), top(unsafe.Add(last, -8), n-8)
+		if points := zeroBytes(low ^ '.'*ones); points != 0 {
+			low, behind = takePoint(low, points)
+			if behind == 0 {
+				return 0, false
+			}
+			low = low&^0xff | high>>56
+			high = high<<8 | '0'
+		} else if points := zeroBytes(high ^ '.'*ones); points != 0 {
+			high, behind = takePoint(high, points)
+			behind += 8
+		}
+		l, ok1 := eightDigits(low)
+		h, ok2 := eightDigits(high)
+		if v = 1e8*h + l; !ok1 || !ok2 || v > exactInteger {
+			return 0, false
+		}
+	}
+	return math.Float64frombits(math.Float64bits(float64(v)/powers[behind]) | sign), true
+}
+
+// takePoint takes the first of the points out of w: what is before it moves up a byte, and a zero comes in. It returns how many bytes are behind.
+//
+//gcassert:inline
+func takePoint(w, points uint64) (uint64, uint64) {
+	at := uint64(bits.TrailingZeros64(points)) &^ 7
+	before := uint64(1)<<at - 1
+	return w&^(before<<8|0xff) | w&before<<8 | '0', 7 - at>>3
+}
+
+// floats reads doubles, up to the first that is not as shortFloat takes it, and returns how many.
+func (c *columnText) floats(values []float64) int {
+	for i := range values {
+		begin, end, ok := c.field(i)
+		if !ok {
+			return i
+		}
+		v, ok := shortFloat(c.base, begin, end)
+		if !ok {
+			return i
+		}
+		values[i] = v
+	}
+	return len(values)
+}
+
+// longNumber reads a bigint or a decimal of 9 to 16 bytes in its usual form, as shortNumbers does shorter ones. pad bytes can be loaded before text.
+func (f *field) longNumber(text []byte) (int64, bool) {
+	n := uint64(len(text))
+	if n-9 > 7 {
+		return 0, false
+	}
+	last := unsafe.Add(unsafe.Pointer(unsafe.SliceData(text)), n)
+	negative := text[0] == '-'
+	if negative {
+		n--
+	}
+	var low, high uint64
+	low = word(unsafe.Add(last, -8))
+	if high = zeros; n > 8 {
+		high = top(unsafe.Add(last, -8), n-8)
+	}
+	if f.scale > 0 {
+		points := zeroBytes(low ^ '.'*ones)
+		if points == 0 || f.scale > 6 {
+			return 0, false
+		}
+		var behind uint64
+		if low, behind = takePoint(low, points); behind != uint64(f.scale) {
+			return 0, false
+		}
+		low = low&^0xff | high>>56
+		high = high<<8 | '0'
+	}
+	l, ok1 := eightDigits(low)
+	h, ok2 := eightDigits(high)
+	v := int64(1e8*h + l)
+	if !ok1 || !ok2 || v > f.shortLimit {
+		return 0, false
+	}
+	if negative {
+		v = -v
+	}
+	return v, true
+}
+
+// A day is one whose midnight is known: timestamps that come together are of few days.
+type day struct {
+	text  [10]byte // 2026-01-31; zero where none is known
+	nanos int64
+}
+
+// The years in which no time of a day is out of range.
+const (
+	firstEasyYear = 1700
+	lastEasyYear  = 2200
+)
+
+// times reads timestamps like 2026-01-31T12:30:45Z with up to 8 digits of a second, up to the first that is different, and returns how many.
+func (c *columnText) times(d *day, values []int64) int {
+	for i := range values {
+		begin, end, ok := c.field(i)
+		if !ok {
+			return i
+		}
+		v, ok := d.time(c.base, begin, end)
+		if !ok {
+			return i
+		}
+		values[i] = v
+	}
+	return len(values)
+}
+
+// time reads one of them.
+func (d *day) time(base unsafe.Pointer, begin, end uint32) (int64, bool) {
+	n := end - begin
+	if n < 20 || n > 29 {
+		return 0, false
+	}
+	p := unsafe.Add(base, begin)
+	if *(*byte)(unsafe.Add(p, n-1)) != 'Z' {
+		return 0, false
+	}
+	if *(*[10]byte)(p) != d.text && !d.learn((*[10]byte)(p)) {
+		return 0, false
+	}
+
+	if t := *(*byte)(unsafe.Add(p, 10)); t != 'T' && t != ' ' {
+		return 0, false
+	}
+	w := word(unsafe.Add(p, 11)) // 12:30:45
+	const colons = 0x0000ff0000ff0000
+	if w&colons != 0x00003a00003a0000 {
+		return 0, false
+	}
+	w = w&^colons | 0x0000300000300000
+	if w&0xf0f0f0f0f0f0f0f0|(w+0x0606060606060606)&0xf0f0f0f0f0f0f0f0>>4 != 0x3333333333333333 {
+		return 0, false
+	}
+	w &= 0x0f0f0f0f0f0f0f0f
+	hours := 10*(w&0xff) + w>>8&0xff
+	minutes := 10*(w>>24&0xff) + w>>32&0xff
+	seconds := 10*(w>>48&0xff) + w>>56
+	if hours > 23 || minutes > 59 || seconds > 59 {
+		return 0, false
+	}
+	nanos := d.nanos + int64((hours*60+minutes)*60+seconds)*1_000_000_000
+	if n > 20 {
+		digits := uint64(n - 21)
+		if *(*byte)(unsafe.Add(p, 19)) != '.' || digits == 0 {
+			return 0, false
+		}
+		const shift = 8
+		w := word(unsafe.Add(p, n-1-shift))
+		below := 64 - 8*digits
+		// The digits at the bottom of the word, in their order, and zeros behind them.
+		w = w>>below | zeros<<(8*digits)
+		v, ok := eightDigits(w)
+		if !ok {
+			return 0, false
+		}
+		nanos += 10 * int64(v)
+	}
+	return nanos, true
+}
+
+// learn makes d the day of a text; false where that is none.
+func (d *day) learn(text *[10]byte) bool {
+	nanos, err := parseTime(text[:])
+	if err != nil {
+		return false
+	}
+	if year, _ := digits(text[:4]); year < firstEasyYear || year > lastEasyYear {
+		return false
+	}
+	d.text, d.nanos = *text, nanos
+	return true
+}

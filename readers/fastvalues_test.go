@@ -1,0 +1,90 @@
+package readers
+
+import (
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"unsafe"
+)
+
+// Goal: what the fast routines read is what the slow ones read, to the last bit, and usual values are read by them. Method: random
+// texts, usual and broken ones, behind bytes that must not matter.
+func TestFastValues(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 2))
+	some := func(n int, alphabet string) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = alphabet[rng.IntN(len(alphabet))]
+		}
+		return string(b)
+	}
+	var floats, numbers, times int
+	decimal := &field{kind: fieldNumber}
+	var d day
+	for range 300_000 {
+		junk := some(pad, "0123456789.-+eZ:")
+		place := func(text string) (unsafe.Pointer, uint32, uint32) {
+			buf := []byte(junk + text + junk)
+			return unsafe.Pointer(unsafe.SliceData(buf)), pad, uint32(pad + len(text))
+		}
+		// A double.
+		text := some(1+rng.IntN(9), "0123456789")
+		if rng.IntN(3) > 0 {
+			text += "." + some(rng.IntN(8), "0123456789")
+		}
+		if rng.IntN(4) == 0 {
+			text = "-" + text
+		}
+		if rng.IntN(8) == 0 {
+			i := rng.IntN(len(text))
+			text = text[:i] + some(1, "0.-+e:/ ") + text[i+1:]
+		}
+		base, begin, end := place(text)
+		want, err := strconv.ParseFloat(text, 64)
+		if v, ok := shortFloat(base, begin, end); ok {
+			floats++
+			if err != nil || math.Float64bits(v) != math.Float64bits(want) {
+				t.Fatalf("seed %d: %q is %v, expected %v %v", seed, text, v, want, err)
+			}
+		}
+		// A whole number or a decimal.
+		decimal.scale = rng.IntN(4)
+		decimal.shortLimit, decimal.limit = math.MaxInt64, 0
+		if decimal.scale > 0 {
+			decimal.limit = 999_999_999_999
+			decimal.shortLimit = decimal.limit
+		}
+		base, begin, end = place(text)
+		in := unsafe.Slice((*byte)(unsafe.Add(base, begin)), end-begin)
+		if v, ok := decimal.longNumber(in); ok {
+			numbers++
+			if want, err := decimal.number([]byte(text)); err != nil || v != want {
+				t.Fatalf("seed %d: %q with scale %d is %d, expected %d %v", seed, text, decimal.scale, v, want, err)
+			}
+		}
+		// A timestamp.
+		text = strings.Join([]string{"20" + some(2, "0123"), "0" + some(1, "123456789"), some(1, "012") + some(1, "123456789")}, "-") +
+			some(1, "TTT ") + some(1, "01") + some(1, "0123456789") + ":" + some(1, "012345") + some(1, "0123456789") + ":" + some(1, "012345") + some(1, "0123456789")
+		if rng.IntN(2) == 0 {
+			text += "." + some(1+rng.IntN(9), "0123456789")
+		}
+		text += "Z"
+		if rng.IntN(8) == 0 {
+			i := rng.IntN(len(text))
+			text = text[:i] + some(1, "0.-+e:/ 9") + text[i+1:]
+		}
+		base, begin, end = place(text)
+		if v, ok := d.time(base, begin, end); ok {
+			times++
+			if want, err := parseTime([]byte(text)); err != nil || v != want {
+				t.Fatalf("seed %d: %q is %d, expected %d %v", seed, text, v, want, err)
+			}
+		}
+	}
+	if floats < 100_000 || numbers < 10_000 || times < 100_000 {
+		t.Errorf("seed %d: only %d doubles, %d numbers and %d timestamps were read", seed, floats, numbers, times)
+	}
+}

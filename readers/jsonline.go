@@ -1,0 +1,615 @@
+package readers
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"strconv"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// jsonKind is what a value is.
+type jsonKind uint8
+
+const (
+	jsonNull jsonKind = iota
+	jsonFalse
+	jsonTrue
+	jsonNumber
+	jsonString
+	jsonObject
+	jsonArray
+)
+
+// String names the kind with its article.
+func (k jsonKind) String() string {
+	return [...]string{"null", "false", "true", "a number", "a string", "an object", "an array"}[k]
+}
+
+// jsonSpan is a value in a buffer.
+type jsonSpan struct {
+	begin, end int // of a string, its quotes included
+	kind       jsonKind
+	escaped    bool
+}
+
+// jsonMember is a field of a line: where its value is, and its column, -1 where there is none.
+type jsonMember struct {
+	column, begin, end int
+}
+
+// jsonLine reads one object, whatever JSON it has: the twin of what is read column by column.
+type jsonLine struct {
+	format  *jsonFormat
+	places  [maxShapeFields]jsonMember
+	members int  // of the last line, of which places has as many as there is room for
+	flat    bool // it had no escapes and no values in values
+
+	spans   []jsonSpan // of each column
+	seen    []uint64   // the line that its span is of
+	lines   uint64
+	escapes []int  // columns of the last line with texts to unescape
+	scratch []byte // names and times without their escapes
+	depth   [maxJSONDepth / 64]uint64
+}
+
+func newJSONLine(f *jsonFormat) jsonLine {
+	n := len(f.fields)
+	return jsonLine{format: f, spans: make([]jsonSpan, n), seen: make([]uint64, n), escapes: make([]int, 0, n)}
+}
+
+// read reads the line buf[begin:end] of the parser's window into a row. Texts with escapes are left as they are, for unescape: a line that is
+// wrong further on stays as it was. errBlank says that there is nothing in the line.
+func (l *jsonLine) read(r *jsonParser, b *record.Batch, row, begin, end int) error {
+	if err := l.object(r.buf, begin, end); err != nil {
+		return err
+	}
+	l.escapes = l.escapes[:0]
+	for column := range l.spans {
+		var err error
+		switch f := &l.format.fields[column]; {
+		case l.seen[column] == l.lines:
+			err = l.convert(r, b, column, row, l.spans[column])
+		case f.nullable:
+			f.null(b, column, row)
+		default:
+			err = errors.New("missing, and not nullable")
+		}
+		if err != nil {
+			return fmt.Errorf("column %q: %w", l.format.cfg.Schema.Field(column).Name, err)
+		}
+	}
+	return nil
+}
+
+// value reads a value that fills buf[begin:end] into a row, without escapes.
+func (l *jsonLine) value(r *jsonParser, b *record.Batch, column, row, begin, end int) error {
+	span, err := l.scan(r.buf, begin, end)
+	if err != nil {
+		return err
+	}
+	if span.end != end || span.escaped {
+		return errOther
+	}
+	l.escapes = l.escapes[:0]
+	return l.convert(r, b, column, row, span)
+}
+
+// errOther sends a value to the slow way; nobody sees it.
+var errOther = errors.New("not as usual")
+
+// expected is the error of what is at place i of a line that begins at begin.
+func expected(buf []byte, begin, i, end int, what string) error {
+	if i >= end {
+		return fmt.Errorf("the record ends after %d bytes, expected %s", end-begin, what)
+	}
+	return fmt.Errorf("%.20q at byte %d of the record, expected %s", buf[i:min(i+8, end)], i-begin+1, what)
+}
+
+// blanks is the first place from i on that is no blank.
+func blanks(buf []byte, i, end int) int {
+	for i < end && (buf[i] == ' ' || buf[i] == '\t' || buf[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// object finds the fields of a line.
+func (l *jsonLine) object(buf []byte, begin, end int) error {
+	l.lines++
+	l.members, l.flat = 0, true
+	i := blanks(buf, begin, end)
+	if i == end {
+		return errBlank
+	}
+	if buf[i] != '{' {
+		if span, err := l.scan(buf, i, end); err == nil {
+			return fmt.Errorf("%v, expected an object", span.kind)
+		}
+		return expected(buf, begin, i, end, "an object")
+	}
+	i = blanks(buf, i+1, end)
+	if i < end && buf[i] == '}' {
+		return l.rest(buf, begin, i+1, end)
+	}
+	for {
+		if i == end || buf[i] != '"' {
+			return expected(buf, begin, i, end, "a name in quotes")
+		}
+		next, escaped, err := scanString(buf, i, end)
+		if err != nil {
+			return expected(buf, begin, next, end, err.Error())
+		}
+		column := l.column(buf[i+1:next-1], escaped)
+		if i = blanks(buf, next, end); i == end || buf[i] != ':' {
+			return expected(buf, begin, i, end, "a colon")
+		}
+		i = blanks(buf, i+1, end)
+		span, err := l.scan(buf, i, end)
+		if err != nil {
+			return expected(buf, begin, span.end, end, err.Error())
+		}
+		if span.kind >= jsonObject || span.escaped || escaped {
+			l.flat = false
+		}
+		if l.members < len(l.places) {
+			l.places[l.members] = jsonMember{column, i, span.end}
+		}
+		l.members++
+		if column >= 0 {
+			l.spans[column], l.seen[column] = span, l.lines
+		}
+		if i = blanks(buf, span.end, end); i < end && buf[i] == ',' {
+			i = blanks(buf, i+1, end)
+			continue
+		}
+		if i == end || buf[i] != '}' {
+			return expected(buf, begin, i, end, "a comma or }")
+		}
+		return l.rest(buf, begin, i+1, end)
+	}
+}
+
+// rest says what is wrong with what is behind an object.
+func (l *jsonLine) rest(buf []byte, begin, i, end int) error {
+	if i = blanks(buf, i, end); i < end {
+		return expected(buf, begin, i, end, "the end of the line")
+	}
+	return nil
+}
+
+// column is the column of a field, -1 where there is none. It expects the fields of the line before.
+func (l *jsonLine) column(name []byte, escaped bool) int {
+	if escaped {
+		l.scratch = append(l.scratch[:0], name...)
+		name = l.scratch[:unescape(l.scratch)]
+	}
+	if l.members < len(l.places) {
+		if c := l.places[l.members].column; c >= 0 && c < len(l.spans) && l.format.cfg.name(c) == string(name) {
+			return c
+		}
+	}
+	if c, ok := l.format.names[string(name)]; ok {
+		return c
+	}
+	return -1
+}
+
+// What was expected where a value is wrong.
+var (
+	errValue   = errors.New("a value")
+	errDeep    = fmt.Errorf("values nested no deeper than %d", maxJSONDepth)
+	errUnended = errors.New("a quote that ends the string")
+	errControl = errors.New("an escape for a control character")
+	errEscape  = errors.New("an escape")
+	errName    = errors.New("a name in quotes")
+	errColon   = errors.New("a colon")
+	errNext    = errors.New("a comma or the end of the object or array")
+)
+
+// scan finds the end of the value at i. With an error, span.end is where it is, and the error says what was expected there.
+func (l *jsonLine) scan(buf []byte, i, end int) (span jsonSpan, err error) {
+	span.begin = i
+	depth := 0 // open objects and arrays; bit d of l.depth says that the one at depth d is an object
+	for {
+		// A value begins at i.
+		var kind jsonKind
+		if i == end {
+			span.end = i
+			return span, errValue
+		}
+		opened := false
+		switch c := buf[i]; {
+		case c == '"':
+			var escaped bool
+			if i, escaped, err = scanString(buf, i, end); err != nil {
+				span.end = i
+				return span, err
+			}
+			kind, span.escaped = jsonString, span.escaped || escaped
+		case c == '-' || c-'0' <= 9:
+			next, ok := scanNumber(buf, i, end)
+			if !ok {
+				span.end = i
+				return span, errValue
+			}
+			kind, i = jsonNumber, next
+		case c == '{' || c == '[':
+			if depth == maxJSONDepth {
+				span.end = i
+				return span, errDeep
+			}
+			if kind = jsonArray; c == '{' {
+				kind = jsonObject
+				l.depth[depth/64] |= 1 << (depth % 64)
+			} else {
+				l.depth[depth/64] &^= 1 << (depth % 64)
+			}
+			depth++
+			i = blanks(buf, i+1, end)
+			opened = true
+		case end-i >= 4 && string(buf[i:i+4]) == "null":
+			kind, i = jsonNull, i+4
+		case end-i >= 4 && string(buf[i:i+4]) == "true":
+			kind, i = jsonTrue, i+4
+		case end-i >= 5 && string(buf[i:i+5]) == "false":
+			kind, i = jsonFalse, i+5
+		default:
+			span.end = i
+			return span, errValue
+		}
+		if depth == 0 || depth == 1 && opened {
+			span.kind = kind
+		}
+		// What comes behind it, up to the next value.
+		for {
+			if depth == 0 {
+				span.end = i
+				return span, nil
+			}
+			if !opened {
+				i = blanks(buf, i, end)
+			}
+			object := l.depth[(depth-1)/64]>>((depth-1)%64)&1 != 0
+			closing := byte(']')
+			if object {
+				closing = '}'
+			}
+			if i < end && buf[i] == closing {
+				i++
+				depth--
+				opened = false
+				continue
+			}
+			if !opened {
+				if i == end || buf[i] != ',' {
+					span.end = i
+					return span, errNext
+				}
+				i = blanks(buf, i+1, end)
+			}
+			if object {
+				if i == end || buf[i] != '"' {
+					span.end = i
+					return span, errName
+				}
+				if i, _, err = scanString(buf, i, end); err != nil {
+					span.end = i
+					return span, err
+				}
+				if i = blanks(buf, i, end); i == end || buf[i] != ':' {
+					span.end = i
+					return span, errColon
+				}
+				i = blanks(buf, i+1, end)
+			}
+			break
+		}
+	}
+}
+
+// scanString finds the place behind the string whose first quote is at i. With an error that is the place of the fault.
+func scanString(buf []byte, i, end int) (next int, escaped bool, err error) {
+	for i++; ; {
+		// Eight bytes at a time, as long as none of them matters.
+		for i+8 <= end {
+			w := binary.LittleEndian.Uint64(buf[i:])
+			if m := zeroBytes(w^'"'*ones) | zeroBytes(w^'\\'*ones) | zeroBytes(w&(0xe0*ones)); m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
+		if i == end {
+			return i, escaped, errUnended
+		}
+		switch c := buf[i]; {
+		case c == '"':
+			return i + 1, escaped, nil
+		case c < ' ':
+			return i, escaped, errControl
+		case c != '\\':
+			i++
+			continue
+		}
+		escaped = true
+		if i+1 == end {
+			return i + 1, escaped, errUnended
+		}
+		switch buf[i+1] {
+		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+			i += 2
+		case 'u':
+			if _, ok := hex4(buf[i+2 : end]); !ok {
+				return i, escaped, errEscape
+			}
+			i += 6
+		default:
+			return i, escaped, errEscape
+		}
+	}
+}
+
+// hex4 is the number that the first four bytes of text write in hexadecimal digits.
+func hex4(text []byte) (v rune, ok bool) {
+	if len(text) < 4 {
+		return 0, false
+	}
+	for _, c := range text[:4] {
+		switch {
+		case c-'0' <= 9:
+			c -= '0'
+		case c|0x20-'a' <= 5:
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		v = v<<4 | rune(c)
+	}
+	return v, true
+}
+
+// scanNumber finds the place behind the number at i; false where there is none.
+func scanNumber(buf []byte, i, end int) (next int, ok bool) {
+	some := func() bool {
+		from := i
+		for i < end && buf[i]-'0' <= 9 {
+			i++
+		}
+		return i > from
+	}
+	if i < end && buf[i] == '-' {
+		i++
+	}
+	if i < end && buf[i] == '0' {
+		i++
+	} else if !some() {
+		return i, false
+	}
+	if i < end && buf[i] == '.' {
+		i++
+		if !some() {
+			return i, false
+		}
+	}
+	if i < end && buf[i]|0x20 == 'e' {
+		i++
+		if i < end && (buf[i] == '+' || buf[i] == '-') {
+			i++
+		}
+		if !some() {
+			return i, false
+		}
+	}
+	return i, true
+}
+
+// unescape makes text, which scanString has seen, what it says, in place, and returns its length: no escape is shorter than its character.
+func unescape(text []byte) int {
+	n := 0
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c != '\\' {
+			text[n] = c
+			n++
+			i++
+			continue
+		}
+		c = text[i+1]
+		i += 2
+		switch c {
+		case 'b':
+			c = '\b'
+		case 'f':
+			c = '\f'
+		case 'n':
+			c = '\n'
+		case 'r':
+			c = '\r'
+		case 't':
+			c = '\t'
+		case 'u':
+			v, _ := hex4(text[i:])
+			i += 4
+			if utf16.IsSurrogate(v) {
+				pair := rune(utf8.RuneError)
+				if i+6 <= len(text) && text[i] == '\\' && text[i+1] == 'u' {
+					low, _ := hex4(text[i+2:])
+					if pair = utf16.DecodeRune(v, low); pair != utf8.RuneError {
+						i += 6
+					}
+				}
+				v = pair
+			}
+			n += utf8.EncodeRune(text[n:n+utf8.RuneLen(v)], v)
+			continue
+		}
+		text[n] = c
+		n++
+	}
+	return n
+}
+
+// unescape does that for the texts of the row that was read last.
+func (l *jsonLine) unescape(r *jsonParser, b *record.Batch, row int) {
+	for _, column := range l.escapes {
+		v := &b.Column(column).Views[row]
+		v.Len = uint32(unescape(r.buf[v.Off : v.Off+v.Len]))
+	}
+	l.escapes = l.escapes[:0]
+}
+
+// convert reads a value into a row.
+func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span jsonSpan) error {
+	f, c := &l.format.fields[column], b.Column(column)
+	text := r.buf[span.begin:span.end]
+	if span.kind == jsonNull {
+		if !f.nullable {
+			return errors.New("null, and not nullable")
+		}
+		f.null(b, column, row)
+		return nil
+	}
+	if f.kind == fieldText {
+		v := record.View{Off: uint32(span.begin), Len: uint32(len(text))}
+		if span.kind == jsonString {
+			v.Off, v.Len = v.Off+1, v.Len-2
+			if span.escaped {
+				l.escapes = append(l.escapes, column)
+			}
+		}
+		c.Views[row] = v
+		return nil
+	}
+	wrong := func() error {
+		return fmt.Errorf("%.40q is %v, expected %v", text, span.kind, l.format.cfg.Schema.Field(column).Type)
+	}
+	var err error
+	switch {
+	case f.kind == fieldBool && (span.kind == jsonTrue || span.kind == jsonFalse):
+		c.Int64s[row] = int64(span.kind - jsonFalse)
+	case f.kind == fieldNumber && span.kind == jsonNumber:
+		var ok bool
+		if c.Int64s[row], ok = f.longNumber(text); !ok {
+			c.Int64s[row], err = f.exact(text)
+		}
+	case f.kind == fieldFloat && span.kind == jsonNumber:
+		var ok bool
+		if c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end)); !ok {
+			// ParseFloat keeps its argument only in the error, which is made anew here.
+			if c.Float64s[row], err = strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64); err != nil {
+				err = fmt.Errorf("%.40q is out of range", text)
+			}
+		}
+	case f.kind == fieldTime && span.kind == jsonString:
+		text = text[1 : len(text)-1]
+		if span.escaped {
+			l.scratch = append(l.scratch[:0], text...)
+			text = l.scratch[:unescape(l.scratch)]
+		}
+		c.Int64s[row], err = parseTime(text)
+	case f.kind == fieldTime && span.kind == jsonNumber && l.format.cfg.TimeUnit != 0:
+		c.Int64s[row], err = epochTime(text, l.format.cfg.TimeUnit)
+	default:
+		err = wrong()
+	}
+	return err
+}
+
+// epochTime is the time so many units after 1970.
+func epochTime(text []byte, unit time.Duration) (int64, error) {
+	whole := field{kind: fieldNumber}
+	v, err := whole.exact(text)
+	if err != nil {
+		return 0, err
+	}
+	if nanos := v * int64(unit); nanos/int64(unit) == v {
+		return nanos, nil
+	}
+	return 0, fmt.Errorf("%.40q times %v is out of range, expected a year from 1678 to 2261", text, unit)
+}
+
+// exact is a JSON number as a bigint or a decimal: in any notation, as long as nothing of it is lost.
+func (f *field) exact(text []byte) (int64, error) {
+	// digits times 10^exponent is the number times 10^scale. The digits are those from the first that is no zero to the last.
+	negative := text[0] == '-'
+	mantissa, exponent := text, 0
+	for i, c := range text {
+		if c|0x20 == 'e' {
+			mantissa = text[:i]
+			e, err := strconv.Atoi(unsafe.String(&text[i+1], len(text)-i-1))
+			if err != nil {
+				e = math.MaxInt32 // out of range, or 0
+				if text[i+1] == '-' {
+					e = -e
+				}
+			}
+			exponent = max(min(e, math.MaxInt32), -math.MaxInt32)
+			break
+		}
+	}
+	last := -1 // the last digit that is no zero
+	for i, c := range mantissa {
+		if c > '0' && c <= '9' {
+			last = i
+		}
+	}
+	if last < 0 {
+		return 0, nil
+	}
+	outOfRange := func() (int64, error) { return 0, fmt.Errorf("%.40q is out of range", text) }
+	exponent += f.scale
+	var v uint64
+	point := false
+	for i, c := range mantissa {
+		switch {
+		case c == '.':
+			point = true
+			continue
+		case c == '-':
+			continue
+		case i > last:
+			if !point {
+				exponent++
+			}
+			continue
+		case v > (math.MaxUint64-9)/10:
+			return outOfRange()
+		}
+		if v = 10*v + uint64(c-'0'); point {
+			exponent--
+		}
+	}
+	if exponent < 0 {
+		if f.limit == 0 {
+			return 0, fmt.Errorf("%.40q is not a bigint", text)
+		}
+		return 0, fmt.Errorf("%.40q has more than %d digits behind the point", text, f.scale)
+	}
+	for ; exponent > 0; exponent-- {
+		if v > math.MaxUint64/10 {
+			return outOfRange()
+		}
+		v *= 10
+	}
+	limit := uint64(math.MaxInt64)
+	if f.limit != 0 {
+		limit = uint64(f.limit)
+	} else if negative {
+		limit++
+	}
+	if v > limit {
+		return outOfRange()
+	}
+	if negative {
+		return -int64(v), nil
+	}
+	return int64(v), nil
+}

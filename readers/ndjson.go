@@ -1,0 +1,542 @@
+package readers
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"github.com/velo-engine/velo/record"
+)
+
+const (
+	// maxJSONDepth bounds how deep values lie in values of one record.
+	maxJSONDepth = 1024
+
+	// jsonShapes is how many orders of fields are remembered: lines of a few kinds that take turns are as fast as lines of one.
+	jsonShapes = 4
+
+	// shapeMisses is after how many lines of no known shape the oldest one gives way: learning takes as long as reading a line.
+	shapeMisses = 8
+
+	// maxShapeFields bounds the fields of a line that is read column by column.
+	maxShapeFields = 1024
+)
+
+// NDJSONConfig says what the objects of a file are.
+type NDJSONConfig struct {
+	Schema *record.Schema
+
+	// Names has the name of each column's field, where that is another than the column's; nil where none is.
+	Names []string
+
+	// TimeUnit is what a whole number in a timestamp column counts, since 1970: time.Second, Millisecond, Microsecond or Nanosecond. 0:
+	// such a number is refused.
+	TimeUnit time.Duration
+
+	BlockBytes     int // 0 is DefaultBlockBytes
+	MaxRecordBytes int // a longer record goes to quarantine; 0 is DefaultMaxRecordBytes
+}
+
+// Validate reports every fault at once.
+func (c *NDJSONConfig) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("readers: ndjson: "+format, args...))
+	}
+	switch {
+	case c.Schema == nil:
+		fault("no schema")
+	case c.Names != nil && len(c.Names) != c.Schema.Len():
+		fault("%d names for %d columns", len(c.Names), c.Schema.Len())
+	default:
+		seen := map[string]int{}
+		for i := range c.Schema.Len() {
+			name := c.name(i)
+			if j, twice := seen[name]; twice {
+				fault("columns %q and %q are the same field %q", c.Schema.Field(j).Name, c.Schema.Field(i).Name, name)
+			}
+			seen[name] = i
+		}
+	}
+	switch c.TimeUnit {
+	case 0, time.Nanosecond, time.Microsecond, time.Millisecond, time.Second:
+	default:
+		fault("a time unit of %v, expected 1s, 1ms, 1us, 1ns, or 0 for none", c.TimeUnit)
+	}
+	checkLimits(c.BlockBytes, c.MaxRecordBytes, fault)
+	return errors.Join(faults...)
+}
+
+// name is the name of a column's field.
+func (c *NDJSONConfig) name(column int) string {
+	if c.Names != nil {
+		return c.Names[column]
+	}
+	return c.Schema.Field(column).Name
+}
+
+// NDJSON is an open file of JSON objects, one a line.
+//
+// Lines end with LF or CRLF; the last one may end with the file. A newline inside of a string is always escaped, so a newline always ends a
+// record. An empty line is no record. Fields are found by their exact names, in any order; of a field that comes twice the last one counts. Fields that are
+// not in the schema are skipped. A field that is missing is NULL, like null, and refused where the column is not nullable.
+//
+//	boolean          true, false
+//	bigint           a number that is whole: 12, -3, 1e3, 2.0
+//	double precision a number, as strconv.ParseFloat reads it
+//	decimal(p,s)     a number; more than s digits behind the point are refused unless they are zeros
+//	timestamp        a string as in Delimited: 2026-01-31T12:30:45.123456789Z; a whole number only with a TimeUnit
+//	text             the characters of a string; of anything else its JSON, as PostgreSQL's ->> has it
+//
+// What does not fit goes to quarantine with its record: a number in a string is no number. So does what RFC 8259 does not
+// allow, in the fields that are skipped too. Strings are not checked to be UTF-8: their bytes are the text. Half of a surrogate
+// pair in \u is U+FFFD. A byte order mark at the beginning of the file is skipped. Values may be nested 1024 deep.
+type NDJSON struct {
+	*lineFile
+	format *jsonFormat
+}
+
+// OpenNDJSON opens a file. The error says what is wrong with the configuration, or that the file is missing, a directory, or
+// cannot be read. Readers makes what reads it.
+func OpenNDJSON(path string, cfg NDJSONConfig) (*NDJSON, error) {
+	format, err := newJSONFormat(cfg)
+	if err != nil {
+		return nil, err
+	}
+	f, err := openLines(path, format.cfg.BlockBytes, format.cfg.MaxRecordBytes)
+	if err != nil {
+		return nil, err
+	}
+	return &NDJSON{lineFile: f, format: format}, nil
+}
+
+// Readers makes n readers that share the file's blocks. It is called once; the file is closed with the last of them. Each can be
+// polled, and knows the line of an offset.
+func (f *NDJSON) Readers(n int) []record.Reader {
+	return f.deal(n, func(block blockReader) record.Reader {
+		r := &block
+		r.parser, r.find = newJSONParser(f.format), r.findLines
+		return r
+	})
+}
+
+// jsonFormat is what all who parse lines of one configuration share.
+type jsonFormat struct {
+	cfg    NDJSONConfig
+	fields []field
+	names  map[string]int
+}
+
+// newJSONFormat checks a configuration and fills in its defaults.
+func newJSONFormat(cfg NDJSONConfig) (*jsonFormat, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultBlockBytes), cmp.Or(cfg.MaxRecordBytes, DefaultMaxRecordBytes)
+	f := &jsonFormat{cfg: cfg, fields: compileFields(cfg.Schema, 0), names: map[string]int{}}
+	for i := range f.fields {
+		f.names[cfg.name(i)] = i
+	}
+	return f, nil
+}
+
+// jsonParser parses the objects of a window.
+type jsonParser struct {
+	window
+	format *jsonFormat
+	index  jsonIndex
+	stripe int // how many lines to parse together
+	shapes []*jsonShape
+	shape  int        // of the last line
+	spare  *jsonShape // to make the next one in
+	misses int        // lines that were of no shape, since the last one was learned
+	days   []day
+	line   jsonLine
+}
+
+func newJSONParser(f *jsonFormat) *jsonParser {
+	return &jsonParser{format: f, stripe: maxStripe, days: make([]day, len(f.fields)), line: newJSONLine(f)}
+}
+
+// begin goes to the first line of a window.
+func (r *jsonParser) begin() {
+	r.index.reset(r.pos, maxShapeFields)
+	r.buf[r.pos-1] = '\n' // shapes begin with it; nothing before pos is used
+}
+
+// tooLong is the reject for the record behind the end.
+func (r *jsonParser) tooLong() record.Reject {
+	return record.Reject{
+		Offset: r.base + int64(r.end), Line: r.lineAt(r.end), Bytes: r.buf[r.end : len(r.buf)-pad],
+		Reason: fmt.Errorf("a record of more than %d bytes", r.format.cfg.MaxRecordBytes),
+	}
+}
+
+// parse reads lines column by column as long as they look like ones before them, and the others one by one.
+func (r *jsonParser) parse(b *record.Batch) {
+	for i := range r.format.fields {
+		if r.format.fields[i].kind == fieldText {
+			b.Column(i).Bytes = r.buf
+		}
+	}
+	row, rows := 0, b.Cap()
+	for row < rows && r.pos < r.end {
+		n, good := 0, 0
+		for range r.shapes {
+			n, good = r.columns(b, r.shapes[r.shape], row, min(rows-row, r.stripe))
+			if good > 0 {
+				break
+			}
+			notNull(b, row, row+n)
+			r.shape = (r.shape + 1) % len(r.shapes)
+		}
+		if good > 0 {
+			s := &r.index
+			s.from += good * r.shapes[r.shape].width
+			r.pos = int(s.at[s.from-1]) + 1
+			row += good
+		}
+		r.stripe = min(2*r.stripe, maxStripe)
+		if good == n && n > 0 {
+			continue
+		}
+		r.stripe = minStripe
+		notNull(b, row, row+n-good)
+		if good > 0 && len(r.shapes) > 1 {
+			continue // with another shape perhaps
+		}
+		isRow, room := r.one(b, row)
+		if !room {
+			break
+		}
+		if isRow {
+			row++
+		}
+	}
+	b.SetLen(row)
+}
+
+// one reads the line at r.pos into a row. isRow says that it is one, room that there was room for its reject if it is not.
+func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
+	l := &r.line
+	end := r.pos + lineLength(r.buf[r.pos:r.end])
+	text := end - 1
+	if text > r.pos && r.buf[text-1] == '\r' {
+		text--
+	}
+	begin := r.pos
+	if r.base+int64(begin) == 0 && text-begin >= 3 && string(r.buf[begin:begin+3]) == "\ufeff" {
+		begin += 3
+	}
+	err := l.read(r, b, row, begin, text)
+	switch {
+	case err == nil && end-1-r.pos > r.format.cfg.MaxRecordBytes:
+		err = fmt.Errorf("a record of %d bytes, at most %d are allowed", end-1-r.pos, r.format.cfg.MaxRecordBytes)
+	case err == nil:
+		if l.flat && !(r.index.odd && r.index.scanned < end) {
+			r.learn(end)
+		}
+		r.lineAt(end) // before escapes make newlines
+		l.unescape(r, b, row)
+		isRow = true
+	}
+	if err != nil && err != errBlank {
+		if !b.Reject(record.Reject{Offset: r.base + int64(r.pos), Line: r.lineAt(r.pos), Reason: err, Bytes: r.buf[r.pos:text]}) {
+			return false, false
+		}
+	}
+	if !isRow {
+		notNull(b, row, row+1)
+	}
+	r.pos = end
+	r.index.skip(end)
+	return isRow, true
+}
+
+// A jsonShape is what lines look like that have the same fields in the same order, without escapes and without values in values:
+//
+//	\n{"time":"2026-01-31T12:30:45Z","price":12.5,"venue":null}\n
+//	-----------                    ^---------    ^---------    ^  prefixes, and the places that the index has
+//
+// A prefix begins with the byte that ends the field before. It is compared byte by byte, and so are blanks in it. Where a string is expected it has its quote.
+type jsonShape struct {
+	fields []shapeField
+	text   []byte // of all prefixes
+	absent []int  // columns that such a line does not have
+	width  int    // places of a line: one for each field and one for the newline
+	crlf   bool
+}
+
+// shapeField is a field of a shape.
+type shapeField struct {
+	column int    // -1 where the schema has none
+	prefix []byte // a multiple of eight bytes; what is behind length is zeros
+	length uint32
+	mask   uint64 // of the last word
+	quoted bool   // the prefix ends with a quote
+}
+
+// columns reads the next lines as those of a shape, n at most. It returns how many it had, and how many were like it up to the first that
+// was not.
+func (r *jsonParser) columns(b *record.Batch, shape *jsonShape, row, most int) (n, good int) {
+	s := &r.index
+	n = min(s.more(r.buf, r.end, shape.width)/shape.width, most)
+	good = n
+	for k := range shape.fields {
+		if good == 0 {
+			return n, 0
+		}
+		if f := &shape.fields[k]; f.column < 0 {
+			good, _ = r.prefixes(shape, k, 0, good)
+			good = r.skipped(shape, k, good)
+		} else {
+			good = r.column(b, shape, k, row, good)
+		}
+	}
+	if good = r.ends(shape, good); good > 0 {
+		good = r.lengths(shape, good)
+	}
+	for _, column := range shape.absent {
+		if good > 0 {
+			r.format.fields[column].nulls(b, column, row, row+good)
+		}
+	}
+	return n, good
+}
+
+// prefixes compares field k of the lines from..n, and returns the first that is different: at all, or only in that a quote is missing.
+func (r *jsonParser) prefixes(shape *jsonShape, k, from, n int) (same int, bare bool) {
+	s, f := &r.index, &shape.fields[k]
+	width := shape.width
+	at := s.at[s.from-1+k : s.from+k+(n-1)*width]
+	base := unsafe.Pointer(unsafe.SliceData(r.buf))
+	p := unsafe.Pointer(unsafe.SliceData(f.prefix))
+	i := from
+	switch len(f.prefix) {
+	case 8:
+		w0, mask := word(p), f.mask
+		for ; i < n; i++ {
+			if q := unsafe.Add(base, at[i*width]); (word(q)^w0)&mask != 0 {
+				break
+			}
+		}
+	case 16:
+		w0, w1, mask := word(p), word(unsafe.Add(p, 8)), f.mask
+		for ; i < n; i++ {
+			if q := unsafe.Add(base, at[i*width]); word(q)^w0|(word(unsafe.Add(q, 8))^w1)&mask != 0 {
+				break
+			}
+		}
+	default:
+		last := len(f.prefix) - 8
+		wn, mask := word(unsafe.Add(p, last)), f.mask
+	lines:
+		for ; i < n; i++ {
+			// The prefix may be longer than what is left of the buffer: the last word is loaded only where the others agree.
+			q := unsafe.Add(base, at[i*width])
+			for j := 0; j < last; j += 8 {
+				if word(unsafe.Add(q, j)) != word(unsafe.Add(p, j)) {
+					break lines
+				}
+			}
+			if (word(unsafe.Add(q, last))^wn)&mask != 0 {
+				break
+			}
+		}
+	}
+	if i < n && f.quoted {
+		begin := int(at[i*width])
+		rest := r.buf[begin:min(begin+int(f.length)-1, r.end)]
+		bare = string(rest) == string(f.prefix[:len(rest)]) && len(rest) == int(f.length)-1
+	}
+	return i, bare
+}
+
+// column reads field k of the next n lines into their column. It stops before the first line that is not like the shape, or whose value cannot be
+// read, and returns how many it has read.
+func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (read int) {
+	s, sf := &r.index, &shape.fields[k]
+	i, width := sf.column, shape.width
+	f := &r.format.fields[i]
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, skip: sf.length - 1, end: ','}
+	if k == width-2 {
+		c.end = '}'
+	}
+	at := s.at[s.from-1+k : s.from+1+k+(n-1)*width]
+	for {
+		same, bare := r.prefixes(shape, k, read, n)
+		for read < same {
+			c.at = at[read*width:]
+			switch f.kind {
+			case fieldText:
+				read += c.jsonTexts(sf.quoted, b.Column(i).Views[row+read:row+same])
+			case fieldNumber:
+				read += c.shortNumbers(f, b.Column(i).Int64s[row+read:row+read+c.jsonNumbers(same-read)])
+			case fieldFloat:
+				read += c.floats(b.Column(i).Float64s[row+read : row+read+c.jsonNumbers(same-read)])
+			case fieldBool:
+				read += c.jsonBools(b.Column(i).Int64s[row+read : row+same])
+			case fieldTime:
+				if sf.quoted {
+					read += c.jsonTimes(&r.days[i], b.Column(i).Int64s[row+read:row+same])
+				}
+			}
+			if read == same {
+				break
+			}
+			begin, end := int(at[read*width])+int(sf.length), int(at[read*width+1])
+			if sf.quoted {
+				begin--
+			}
+			if r.line.value(r, b, i, row+read, begin, end) != nil {
+				return read
+			}
+			read++
+		}
+		if read == n || !bare {
+			return read
+		}
+		// Not the string that was expected, null perhaps.
+		begin, end := int(at[read*width])+int(sf.length)-1, int(at[read*width+1])
+		if begin >= end || r.line.value(r, b, i, row+read, begin, end) != nil {
+			return read
+		}
+		read++
+	}
+}
+
+// skipped returns how many of the next n lines have a value in field k that is JSON.
+func (r *jsonParser) skipped(shape *jsonShape, k, n int) int {
+	s, width, length := &r.index, shape.width, int(shape.fields[k].length)
+	at := s.at[s.from-1+k:]
+	for i := range n {
+		begin, end := int(at[i*width])+length, int(at[i*width+1])
+		switch c := r.buf[begin]; {
+		case c == '"': // the index has seen that it ends where it should
+		case c == '-' || c-'0' <= 9:
+			if next, ok := scanNumber(r.buf, begin, end); !ok || next != end {
+				return i
+			}
+		default:
+			if span, err := r.line.scan(r.buf, begin, end); err != nil || span.end != end {
+				return i
+			}
+		}
+	}
+	return n
+}
+
+// ends returns how many of the next n lines end as those of a shape do.
+func (r *jsonParser) ends(shape *jsonShape, n int) int {
+	s, width := &r.index, shape.width
+	base := unsafe.Pointer(unsafe.SliceData(r.buf))
+	behind := uint32(1)
+	if shape.crlf {
+		behind = 2
+	}
+	at := s.at[s.from-1 : s.from+n*width]
+	for i := range n {
+		brace, newline := at[i*width+width-1], at[i*width+width]
+		if newline-brace != behind || *(*byte)(unsafe.Add(base, brace)) != '}' || *(*byte)(unsafe.Add(base, newline)) != '\n' {
+			return i
+		}
+		if shape.crlf && *(*byte)(unsafe.Add(base, brace+1)) != '\r' {
+			return i
+		}
+	}
+	return n
+}
+
+// lengths returns how many of the next n lines come before the first that is too long.
+func (r *jsonParser) lengths(shape *jsonShape, n int) int {
+	s, width, longest := &r.index, shape.width, r.format.cfg.MaxRecordBytes
+	begin := r.pos
+	if int(s.at[s.from-1+n*width])-begin <= longest {
+		return n // all of them together are not
+	}
+	for i := range n {
+		end := int(s.at[s.from-1+(i+1)*width])
+		if end-begin > longest {
+			return i
+		}
+		begin = end + 1
+	}
+	return n
+}
+
+// learn remembers the shape of the line at r.pos, which has just been read and ends before end.
+func (r *jsonParser) learn(end int) {
+	l := &r.line
+	if r.misses++; l.members == 0 || l.members > maxShapeFields || len(r.shapes) == jsonShapes && r.misses < shapeMisses {
+		return
+	}
+	shape := r.spare // nothing is allocated for shapes that come and go
+	if shape == nil {
+		shape = &jsonShape{}
+	}
+	r.spare = shape
+	shape.width, shape.crlf = l.members+1, r.buf[end-2] == '\r'
+	shape.fields, shape.text, shape.absent = shape.fields[:0], shape.text[:0], shape.absent[:0]
+	begin := r.pos - 1
+	for k := range l.members {
+		m := l.places[k]
+		if k > 0 && r.buf[begin] != ',' {
+			return // blanks before it
+		}
+		f := shapeField{column: m.column}
+		if f.column >= 0 {
+			if l.spans[f.column].begin != m.begin {
+				return // it comes twice
+			}
+			kind := r.format.fields[f.column].kind
+			f.quoted = kind == fieldText || kind == fieldTime && r.format.cfg.TimeUnit == 0
+		}
+		from := len(shape.text)
+		shape.text = append(shape.text, r.buf[begin:m.begin]...)
+		if k == 0 {
+			shape.text[from] = '\n'
+		}
+		if f.quoted {
+			shape.text = append(shape.text, '"')
+		}
+		f.length = uint32(len(shape.text) - from)
+		last := (f.length-1)%8 + 1
+		f.mask = ^uint64(0) >> (64 - 8*last)
+		for range 8 - last {
+			shape.text = append(shape.text, 0)
+		}
+		shape.fields = append(shape.fields, f)
+		begin = m.end
+	}
+	if r.buf[begin] != '}' {
+		return
+	}
+	from := 0
+	for k := range shape.fields {
+		f := &shape.fields[k]
+		n := int(f.length+7) &^ 7
+		f.prefix = shape.text[from : from+n]
+		from += n
+	}
+	for i, seen := range l.seen {
+		if seen != l.lines {
+			shape.absent = append(shape.absent, i)
+		}
+	}
+	for _, s := range r.shapes {
+		if s.width == shape.width && s.crlf == shape.crlf && bytes.Equal(s.text, shape.text) {
+			return // the line is of a shape that is known, but for a value
+		}
+	}
+	r.misses = 0
+	if len(r.shapes) < jsonShapes {
+		r.shapes = append(r.shapes, shape)
+		r.shape, r.spare = len(r.shapes)-1, nil
+		return
+	}
+	r.shape = (r.shape + 1) % jsonShapes
+	r.shapes[r.shape], r.spare = shape, r.shapes[r.shape]
+}

@@ -1,0 +1,387 @@
+package readers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// streamWindows is how many windows rotate between the goroutine that fills them and the reader: one is filled, one is parsed, one waits.
+const streamWindows = 3
+
+// skipBlocks is how many reads of a record that is too long are dropped together: not so many that nobody notices that the reader is closed.
+const skipBlocks = 64
+
+// errNewSource is what an input returns from Read where what follows is another file: what was read before is complete.
+var errNewSource = errors.New("another file follows")
+
+// lineStream cuts what an io.Reader gives into windows of whole records. Between two windows it keeps the record that was not complete, never
+// more than a record may have.
+type lineStream struct {
+	in             io.Reader
+	blockBytes     int
+	maxRecordBytes int
+	quoting        quoting // quote 0: a newline always ends a record
+	header         bool    // of each file
+
+	rest     []byte // of the last window: the beginning of a record
+	offset   int64  // of rest in its file
+	line     int64  // of rest, from 1
+	inHeader bool   // the record that comes is the header
+	skipping bool   // the record at offset is too long, and its reject is made: drop the rest of it
+	state    quoteState
+	err      error // what Read returned, to be passed on behind what came before
+}
+
+// filled is a window and what comes behind its records.
+type filled struct {
+	window
+	cut *record.Reject // a record that is too long, or does not end
+	err error          // the end, or what went wrong
+}
+
+func newLineStream(in io.Reader, blockBytes, maxRecordBytes int, q quoting, header bool) *lineStream {
+	return &lineStream{in: in, blockBytes: blockBytes, maxRecordBytes: maxRecordBytes, quoting: q, header: header, inHeader: header, line: 1}
+}
+
+// fill reads the next records into f. It returns when there is one at least, a reject, an error, or nothing to read now; hurry says, after
+// each Read, whether somebody waits for what there is.
+func (s *lineStream) fill(f *filled, hurry func() bool) {
+	f.cut, f.err = nil, nil
+	f.oversized = false
+	f.pos, f.end = 0, 0
+	f.buf = resize(f.buf[:0], pad+len(s.rest)+s.blockBytes+pad)
+	to := pad + copy(f.buf[pad:], s.rest)
+	known, state, last := pad, s.state, pad // records end at last as far as known
+	if !s.skipping {
+		state = fieldStart
+	}
+	for skipped := 0; ; {
+		if s.err == nil {
+			n, err := s.in.Read(f.buf[to : len(f.buf)-pad])
+			to += n
+			s.err = err
+			if n == 0 && err == nil && last == pad {
+				break // nothing now
+			}
+		}
+		if s.skipping {
+			// Only the end of the record counts.
+			next, after := s.end(f.buf, known, to, state)
+			if next < 0 {
+				s.offset += int64(to - pad)
+				s.line += int64(bytes.Count(f.buf[pad:to], []byte{'\n'}))
+				to, known, s.state = pad, pad, after
+				s.rest = s.rest[:0]
+				if state = after; s.err == nil {
+					if skipped++; skipped == skipBlocks {
+						return
+					}
+					continue
+				}
+				break
+			}
+			s.line += int64(bytes.Count(f.buf[pad:next], []byte{'\n'}))
+			s.offset += int64(next - pad)
+			to = pad + copy(f.buf[pad:], f.buf[next:to])
+			s.skipping, s.state, known, last, state = false, fieldStart, pad, pad, fieldStart
+		}
+		if end, after := s.lastEnd(f.buf, known, to, state); end >= 0 {
+			last, state = end, after
+		} else {
+			state = after
+		}
+		known = to
+		if s.err != nil || to == len(f.buf)-pad || last > pad && hurry() || to-last > s.maxRecordBytes {
+			break
+		}
+	}
+	s.finish(f, last, to)
+}
+
+// finish gives out the records of f.buf[pad:last] and keeps what is behind them.
+func (s *lineStream) finish(f *filled, last, to int) {
+	f.base, f.size = s.offset-pad, unknownSize
+	f.line, f.counted = s.line, pad
+	complete := s.err == nil || errors.Is(s.err, io.EOF) || errors.Is(s.err, errNewSource)
+	if s.err != nil && complete && last < to && to-last <= s.maxRecordBytes {
+		// The source ends without a newline, or inside of quotes: give it one.
+		f.buf = resize(f.buf, to+1+pad)
+		f.buf[to] = '\n'
+		to++
+		last = to
+	}
+	if s.err == nil && last == to {
+		last -= blankEnd(f.buf[pad:last])
+	}
+	if s.err != nil {
+		f.size = s.offset + int64(to-pad)
+	}
+	f.pos, f.end = pad, last
+	if s.inHeader && last > pad {
+		f.pos, _ = s.end(f.buf, pad, last, fieldStart)
+		if f.pos < 0 {
+			f.pos = last // in quotes that are not closed
+		}
+		s.inHeader = false
+	}
+	rest := f.buf[last:to]
+	s.offset += int64(last - pad)
+	s.line += int64(bytes.Count(f.buf[pad:last], []byte{'\n'}))
+	switch {
+	case len(rest) > s.maxRecordBytes:
+		f.cut = &record.Reject{
+			Offset: s.offset, Line: s.line, Bytes: bytes.Clone(rest[:min(len(rest), record.MaxRejectBytes)]),
+			Reason: fmt.Errorf("a record of more than %d bytes", s.maxRecordBytes),
+		}
+		if s.quoting.quote != 0 {
+			if o := s.quoting.outline(rest); o.open >= 0 {
+				f.cut.Reason = fmt.Errorf("a record of more than %d bytes: the quote at offset %d is not closed within them", s.maxRecordBytes, s.offset+int64(o.open))
+			}
+		}
+		if s.inHeader {
+			f.cut, s.inHeader = nil, false
+		}
+		_, s.state = s.end(f.buf, last, to, fieldStart)
+		s.skipping = true
+		s.offset += int64(len(rest))
+		s.line += int64(bytes.Count(rest, []byte{'\n'}))
+		rest = nil
+	case s.err != nil && len(rest) > 0:
+		f.cut = &record.Reject{
+			Offset: s.offset, Line: s.line, Bytes: bytes.Clone(rest[:min(len(rest), record.MaxRejectBytes)]),
+			Reason: fmt.Errorf("the record does not end: %w", s.err),
+		}
+		rest = nil
+	}
+	s.rest = append(s.rest[:0], rest...)
+	if s.err != nil {
+		if errors.Is(s.err, errNewSource) || errors.Is(s.err, errTruncated) {
+			s.err, s.offset, s.line = nil, 0, 1
+			s.inHeader, s.skipping, s.state = s.header, false, fieldStart
+			return
+		}
+		if f.err = s.err; !errors.Is(s.err, io.EOF) {
+			f.err = fmt.Errorf("offset %d: %w", s.offset, s.err)
+		}
+	}
+}
+
+// blankEnd is the length of the empty line that text ends with: it stays back until it is known whether it is the end of the source, where
+// it is no record.
+func blankEnd(text []byte) int {
+	n := len(text)
+	for _, blank := range []string{"\n", "\r\n"} {
+		if bytes.HasSuffix(text, []byte(blank)) && (n == len(blank) || text[n-len(blank)-1] == '\n') {
+			return len(blank)
+		}
+	}
+	return 0
+}
+
+// end is the place behind the first record that ends in buf[from:to], -1 where none does, with the state there.
+func (s *lineStream) end(buf []byte, from, to int, state quoteState) (int, quoteState) {
+	if s.quoting.quote != 0 {
+		return s.quoting.newline(buf, from, to, state)
+	}
+	if i := bytes.IndexByte(buf[from:to], '\n'); i >= 0 {
+		return from + i + 1, fieldStart
+	}
+	return -1, fieldStart
+}
+
+// lastEnd is the place behind the last record that ends in buf[from:to], -1 where none does, and the state before to.
+func (s *lineStream) lastEnd(buf []byte, from, to int, state quoteState) (int, quoteState) {
+	if from == to {
+		return -1, state
+	}
+	if s.quoting.quote == 0 || state != inQuotes && bytes.IndexByte(buf[from:to], s.quoting.quote) < 0 {
+		if s.quoting.quote != 0 {
+			state = s.quoting.next(bareField, buf[to-1])
+		}
+		if i := bytes.LastIndexByte(buf[from:to], '\n'); i >= 0 {
+			return from + i + 1, state
+		}
+		return -1, state
+	}
+	return s.quoting.lastEnd(buf, from, to, state)
+}
+
+// A Stream reads lines from an io.Reader that need not have an end: standard input, a socket, what a compressed file unpacks to. A
+// goroutine of its own calls the io.Reader, up to three blocks ahead, so that reading, or unpacking, and parsing go on together. Memory is
+// bounded by the blocks and MaxRecordBytes, however long a line is. Offsets are those of the bytes that were read, and rejects have their line.
+//
+// It is a Poller, and rings when there is something. A Read of the io.Reader that does not return holds up nobody: Close closes
+// the io.Reader, if it is an io.Closer, and leaves the goroutine to return when it can.
+type Stream struct {
+	name    string
+	parser  parser
+	stream  *lineStream
+	closer  io.Closer
+	inline  bool // poll the io.Reader, which never blocks
+	current filled
+
+	full, free chan *filled // one hand-over for each block
+	lent       *filled
+	started    bool
+	ring       atomic.Pointer[func()]
+	closed     chan struct{}
+}
+
+// NewDelimitedStream reads delimited lines from in. The name is for errors.
+func NewDelimitedStream(name string, in io.Reader, cfg DelimitedConfig) (*Stream, error) {
+	return newDelimitedStream(name, in, cfg, false)
+}
+
+// NewNDJSONStream reads JSON lines from in. The name is for errors.
+func NewNDJSONStream(name string, in io.Reader, cfg NDJSONConfig) (*Stream, error) {
+	return newNDJSONStream(name, in, cfg, false)
+}
+
+func newDelimitedStream(name string, in io.Reader, cfg DelimitedConfig, inline bool) (*Stream, error) {
+	format, err := newDelimitedFormat(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := newDelimitedParser(format)
+	c := &format.cfg
+	return newStream(name, in, &p, newLineStream(in, c.BlockBytes, c.MaxRecordBytes, format.quoting, c.Header), inline), nil
+}
+
+func newNDJSONStream(name string, in io.Reader, cfg NDJSONConfig, inline bool) (*Stream, error) {
+	format, err := newJSONFormat(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c := &format.cfg
+	return newStream(name, in, newJSONParser(format), newLineStream(in, c.BlockBytes, c.MaxRecordBytes, quoting{}, false), inline), nil
+}
+
+func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bool) *Stream {
+	s := &Stream{name: name, parser: p, stream: lines, inline: inline, closed: make(chan struct{})}
+	s.closer, _ = in.(io.Closer)
+	if !inline {
+		s.full, s.free = make(chan *filled, streamWindows), make(chan *filled, streamWindows)
+		for range streamWindows {
+			s.free <- &filled{}
+		}
+	}
+	return s
+}
+
+// Notify takes the function that is called when there is something to poll.
+func (s *Stream) Notify(ring func()) { s.ring.Store(&ring) }
+
+// pump fills windows until the end. It owns the lineStream and the window it has taken.
+func (s *Stream) pump() {
+	waiting := func() bool { return len(s.full) == 0 } // whoever parses has nothing else
+	for {
+		var f *filled
+		select {
+		case f = <-s.free:
+		case <-s.closed:
+			return
+		}
+		s.stream.fill(f, waiting)
+		ended := f.err != nil
+		s.full <- f // there is room for all windows
+		if ring := s.ring.Load(); ring != nil {
+			(*ring)()
+		}
+		if ended {
+			return
+		}
+	}
+}
+
+// Poll reads records of one window, up to the capacity of the batch.
+func (s *Stream) Poll(b *record.Batch) error { return s.next(context.Background(), false, b) }
+
+// Read waits for a window if there is none.
+func (s *Stream) Read(ctx context.Context, b *record.Batch) error { return s.next(ctx, true, b) }
+
+// next reads records of a window, and waits for one if it may.
+func (s *Stream) next(ctx context.Context, wait bool, b *record.Batch) error {
+	w := s.parser.loaded()
+	for w.pos == w.end {
+		if cut := s.current.cut; cut != nil {
+			if !b.Reject(*cut) {
+				return nil
+			}
+			s.current.cut = nil
+		}
+		if err := s.current.err; err != nil {
+			if errors.Is(err, io.EOF) {
+				return io.EOF
+			}
+			return fmt.Errorf("readers: %s: %w", s.name, err)
+		}
+		if len(b.Rejects()) > 0 {
+			return nil // of the window before
+		}
+		if !s.take(ctx, wait) {
+			return ctx.Err()
+		}
+		if w.pos < w.end {
+			s.parser.begin()
+		}
+	}
+	s.parser.parse(b)
+	return nil
+}
+
+// take makes the next window the current one; false says that there is none now.
+func (s *Stream) take(ctx context.Context, wait bool) bool {
+	w := s.parser.loaded()
+	if s.inline {
+		// What the last batch was lent is not used any more.
+		s.current.window = *w
+		s.stream.fill(&s.current, func() bool { return true })
+		*w = s.current.window
+		return w.pos < w.end || s.current.cut != nil || s.current.err != nil
+	}
+	if !s.started {
+		s.started = true
+		go s.pump()
+	}
+	if s.lent != nil {
+		s.lent.buf = w.buf
+		s.free <- s.lent // there is room for all windows
+		s.lent = nil
+	}
+	*w = window{}
+	if wait {
+		select {
+		case s.lent = <-s.full:
+		case <-ctx.Done():
+			return false
+		}
+	} else {
+		select {
+		case s.lent = <-s.full:
+		default:
+			return false
+		}
+	}
+	s.current = *s.lent
+	*w = s.current.window
+	return true
+}
+
+// Close ends the goroutine and closes what it reads from.
+func (s *Stream) Close() error {
+	close(s.closed)
+	s.parser.loaded().buf = nil
+	if s.closer != nil {
+		return s.closer.Close()
+	}
+	return nil
+}
+
+// String names the reader.
+func (s *Stream) String() string { return s.name }
