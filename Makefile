@@ -61,8 +61,8 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: soak
-soak: ## 200 signals to velo at random moments, each result checked
-	VELO_SOAK=1 $(GO) test -count=1 -timeout 30m -run 'Signal' -v ./cmd/velo
+soak: ## signals to velo at random moments, 200 and 100 of them that kill it; what is left is checked
+	VELO_SOAK=1 $(GO) test -count=1 -timeout 30m -run 'Signal|Kill' -v ./cmd/velo
 
 .PHONY: bench
 bench: ## benchmarks (BENCH=regexp); compare runs with benchstat

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
@@ -62,6 +63,7 @@ type flow struct {
 	out    *query.Output
 	feed   *feeder
 	writer record.Writer
+	kept   *kept // the same
 	aside  *quarantine
 	engine *engine.Engine
 }
@@ -164,7 +166,7 @@ func (c *runCmd) open(job *query.Job, std streams, set *os.File) (flows []*flow,
 			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "standard input can be read once, and several queries read it: make it a file"))
 		}
 		feed = feed.another()
-		flows = append(flows, &flow{name: nameOf(o), out: o, feed: feed, writer: w, aside: &quarantine{files: feed.files, file: set}})
+		flows = append(flows, &flow{name: nameOf(o), out: o, feed: feed, writer: w, kept: &kept{Writer: w, name: nameOf(o), say: std.err}, aside: &quarantine{files: feed.files, file: set}})
 	}
 	return flows, errors.Join(faults...)
 }
@@ -175,11 +177,26 @@ func closeFeeds(flows []*flow) {
 	}
 }
 
-// kept is a writer that the engine does not close: whether what it has is all is known later.
-type kept struct{ record.Writer }
+// kept is a writer that the engine does not close: whether what it has is all is known later. It says when it is waiting.
+type kept struct {
+	record.Writer
+	name string
+	say  io.Writer
+	said bool
+}
+
+// Write says once why it could not; that it is tried again looks like a query that hangs.
+func (k *kept) Write(ctx context.Context, b *record.Batch) error {
+	err := k.Writer.Write(ctx, b)
+	if !k.said && errors.Is(err, record.ErrTransient) {
+		k.said = true
+		note(k.say, fmt.Sprintf("velo: %s: %v; it is tried again", k.name, err))
+	}
+	return err
+}
 
 // Close does nothing.
-func (kept) Close() error { return nil }
+func (*kept) Close() error { return nil }
 
 // start starts an engine for each query; where one does not start, none flows.
 func (c *runCmd) start(flows []*flow) error {
@@ -192,7 +209,7 @@ func (c *runCmd) start(flows []*flow) error {
 				cfg.EpochInterval = 0 // windows close while records come
 			}
 			if plan.Window != nil {
-				cfg.Writer = kept{r.writer}
+				cfg.Writer = r.kept
 			}
 			if r.engine, err = engine.Start(context.Background(), cfg); err != nil {
 				for _, reader := range readers {
@@ -270,7 +287,7 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, std streams) error {
 // finish writes what is to be written at the end, and makes it whole.
 func (r *flow) finish(failed error) error {
 	if failed == nil && r.out.Plan.Window == nil {
-		failed = writeAll(r.engine, r.writer)
+		failed = writeAll(r.engine, r.kept)
 	}
 	if f, ok := r.writer.(*writers.File); ok {
 		if failed == nil {
@@ -298,14 +315,19 @@ func (r *flow) begun(f *writers.File) error {
 	return f.Write(context.Background(), record.NewBatch(schema, 1))
 }
 
-// writeAll writes the last snapshot.
+// writeAll writes the last snapshot. What is transient is tried again, as the engine does with windows; a second signal ends that.
 func writeAll(eng *engine.Engine, w record.Writer) error {
 	s := eng.Snapshot()
 	defer s.Close()
 	some := false
 	for b := range s.Batches(record.DefaultRows) {
 		some = true
-		if err := w.Write(context.Background(), b); err != nil {
+		err := w.Write(context.Background(), b)
+		for delay := engine.DefaultRetryMin; errors.Is(err, record.ErrTransient); delay = min(2*delay, engine.DefaultRetryMax) {
+			<-time.After(delay)
+			err = w.Write(context.Background(), b)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -327,6 +349,9 @@ func summary(name string, eng *engine.Engine) string {
 	fmt.Fprintf(&b, "velo: %s: %d records read, %d groups", name, c.In, s.Groups())
 	if s.Output.Windows > 0 {
 		fmt.Fprintf(&b, ", %d windows written", s.Output.Windows)
+	}
+	if s.Output.Retries > 0 {
+		fmt.Fprintf(&b, ", %d writes tried again", s.Output.Retries)
 	}
 	if c.Late > 0 {
 		fmt.Fprintf(&b, ", %d records late", c.Late)

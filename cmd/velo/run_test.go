@@ -1,12 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
 )
 
@@ -181,6 +188,56 @@ func TestRunErrors(t *testing.T) {
 		t.Errorf("a folder that has gone: %v", err)
 	}
 	want(t, "good.csv", "n\n1\n")
+}
+
+// tiring is a writer that refuses every other batch.
+type tiring struct {
+	record.Writer
+	n int
+}
+
+func (w *tiring) Write(ctx context.Context, b *record.Batch) error {
+	if w.n++; w.n%2 == 1 {
+		return record.Transient(errors.New("no room"))
+	}
+	return w.Writer.Write(ctx, b)
+}
+
+// Goal: what a sink refuses for now is written again, and it is said, once.
+func TestRunTriesAgain(t *testing.T) {
+	schema, err := record.NewSchema("t", record.Field{Name: "n", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := query.Compile("SELECT n, count(*) AS c FROM t GROUP BY n", schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := record.NewBatch(schema, 2000)
+	for i := range 2000 {
+		b.Add(1)
+		b.SetInt64(0, int64(i))
+	}
+	memory, err := readers.NewMemory(schema, []*record.Batch{b}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eng, err := engine.Start(t.Context(), engine.Config{Plan: plan, Readers: []record.Reader{memory}, NoPin: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer eng.Close()
+	if err := eng.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var out, said bytes.Buffer
+	w := writers.NewCSV(&out)
+	if err := errors.Join(writeAll(eng, &kept{Writer: &tiring{Writer: w}, name: "sink", say: &said}), w.Close()); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n != 2001 || said.String() != "velo: sink: no room; it is tried again\n" {
+		t.Errorf("%d lines, %s", n, said.String())
+	}
 }
 
 // Goal: the examples of velo query --help are understood.

@@ -341,6 +341,65 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// Goal: what a process leaves that is killed is whole where it has its name, and else can be recognised. Method: SIGKILL at random moments; the windows in the files go on from the first without
+// a gap, and every file else is a leftover.
+func TestKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts the program many times")
+	}
+	seed := uint64(time.Now().UnixNano())
+	r := rand.New(rand.NewPCG(seed, 0))
+	dir := t.TempDir()
+	file := filepath.Join(dir, "in.csv")
+	signalFile(t, file)
+	job := `CREATE SOURCE f (k bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at) WITH (connector = 'file', path = '` + file + `', header = 'false');
+		CREATE SINK w WITH (connector = 'file', path = 'w-{n}.csv', rotate.bytes = 1024);
+		INSERT INTO w SELECT window_start, k, count(*) AS n FROM f GROUP BY k, tumble(at, INTERVAL '1 s') ORDER BY window_start, k`
+	left, whole := 0, 0
+	for range soak() / 2 {
+		t.Chdir(t.TempDir())
+		if err := os.WriteFile("job.sql", []byte(job), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		after := time.Duration(r.Int64N(int64(150 * time.Millisecond)))
+		p := tell(t, after, syscall.SIGKILL, "run", "job.sql", "--readers=1")
+		names, err := filepath.Glob("w-*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(names)
+		found, err := writers.Leftovers("w-{n}.csv")
+		if err != nil {
+			t.Fatal(err)
+		}
+		left += len(found)
+		var rows []string
+		for _, name := range names {
+			if slices.Contains(found, name) {
+				continue
+			}
+			whole++
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.sum(string(text)) // no line is cut
+			if len(text) < 1024 && p.status != 0 {
+				t.Errorf("seed %d: %s has %d bytes and its name", seed, name, len(text))
+			}
+			rows = append(rows, strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")[1:]...)
+		}
+		begin := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+		for j, line := range rows {
+			if want := fmt.Sprintf("%s,%d,100", begin.Add(time.Duration(j/10)*time.Second).Format(time.RFC3339), j%10); line != want {
+				t.Errorf("seed %d: after %v: row %d is %s, expected %s", seed, after, j, line, want)
+				break
+			}
+		}
+	}
+	t.Logf("seed %d: %d whole files, %d left over", seed, whole, left)
+}
+
 // Goal: a second signal ends a process that does not end at the first. Method: nobody reads what it prints any more.
 func TestSecondSignal(t *testing.T) {
 	path, err := binary()
