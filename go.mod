@@ -21,3 +21,5 @@ require (
 	github.com/klauspost/compress v1.20.4
 	github.com/pierrec/lz4/v4 v4.1.33
 )
+
+require github.com/valyala/fastjson v1.6.10

@@ -192,11 +192,11 @@ func (l *jsonLine) column(name []byte, escaped bool) int {
 		name = l.scratch[:unescape(l.scratch)]
 	}
 	if l.members < len(l.places) {
-		if c := l.places[l.members].column; c >= 0 && c < len(l.spans) && l.format.cfg.name(c) == string(name) {
+		if c := l.places[l.members].column; c >= 0 && c < len(l.spans) && l.format.names[c] == string(name) {
 			return c
 		}
 	}
-	if c, ok := l.format.names[string(name)]; ok {
+	if c, ok := l.format.column[string(name)]; ok {
 		return c
 	}
 	return -1
@@ -510,6 +510,10 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		}
 	case f.kind == fieldTime && span.kind == jsonString:
 		text = text[1 : len(text)-1]
+		if v, ok := r.days[column].time(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin)+1, uint32(span.end)-1); ok && !span.escaped {
+			c.Int64s[row] = v
+			return nil
+		}
 		if span.escaped {
 			l.scratch = append(l.scratch[:0], text...)
 			text = l.scratch[:unescape(l.scratch)]
@@ -525,7 +529,7 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 
 // epochTime is the time so many units after 1970.
 func epochTime(text []byte, unit time.Duration) (int64, error) {
-	whole := field{kind: fieldNumber}
+	whole := field{kind: fieldNumber, shortLimit: math.MaxInt64}
 	v, err := whole.exact(text)
 	if err != nil {
 		return 0, err
@@ -538,6 +542,21 @@ func epochTime(text []byte, unit time.Duration) (int64, error) {
 
 // exact is a JSON number as a bigint or a decimal: in any notation, as long as nothing of it is lost.
 func (f *field) exact(text []byte) (int64, error) {
+	if f.scale == 0 && len(text) <= 8 {
+		// Digits alone, with a minus perhaps; 8 bytes can be loaded before text.
+		n := uint64(len(text))
+		w := top(unsafe.Add(unsafe.Pointer(unsafe.SliceData(text)), n), n)
+		negative := text[0] == '-'
+		if negative {
+			w ^= uint64('-'^'0') << (64 - 8*n)
+		}
+		if v, ok := eightDigits(w); ok && int64(v) <= f.shortLimit {
+			if negative {
+				return -int64(v), nil
+			}
+			return int64(v), nil
+		}
+	}
 	// digits times 10^exponent is the number times 10^scale. The digits are those from the first that is no zero to the last.
 	negative := text[0] == '-'
 	mantissa, exponent := text, 0

@@ -127,7 +127,8 @@ func (f *NDJSON) Readers(n int) []record.Reader {
 type jsonFormat struct {
 	cfg    NDJSONConfig
 	fields []field
-	names  map[string]int
+	names  []string // of the fields of each column
+	column map[string]int
 }
 
 // newJSONFormat checks a configuration and fills in its defaults.
@@ -136,9 +137,10 @@ func newJSONFormat(cfg NDJSONConfig) (*jsonFormat, error) {
 		return nil, err
 	}
 	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultBlockBytes), cmp.Or(cfg.MaxRecordBytes, DefaultMaxRecordBytes)
-	f := &jsonFormat{cfg: cfg, fields: compileFields(cfg.Schema, 0), names: map[string]int{}}
+	f := &jsonFormat{cfg: cfg, fields: compileFields(cfg.Schema, 0), column: map[string]int{}}
 	for i := range f.fields {
-		f.names[cfg.name(i)] = i
+		f.names = append(f.names, cfg.name(i))
+		f.column[f.names[i]] = i
 	}
 	return f, nil
 }

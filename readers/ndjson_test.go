@@ -419,10 +419,10 @@ func FuzzNDJSON(f *testing.F) {
 	})
 }
 
-// BenchmarkNDJSON reads flat lines, all of one shape or of four that take turns, and lines that are read one by one.
+// BenchmarkNDJSON reads flat lines, all of one shape or of four that take turns, and lines that are read one by one: one in ten, or all.
 func BenchmarkNDJSON(b *testing.B) {
 	s := jsonSchema(b)
-	for _, lines := range []string{"flat", "spaced", "skipped", "fourshapes", "escapes"} {
+	for _, lines := range []string{"flat", "spaced", "skipped", "fourshapes", "mixed", "escapes"} {
 		var data []byte
 		for i := 0; len(data) < 16<<20; i++ {
 			line := jsonTestLine(i)
@@ -433,6 +433,10 @@ func BenchmarkNDJSON(b *testing.B) {
 				line = bytes.ReplaceAll(line, []byte(`"x":`), []byte(`"y":12345,"x":`))
 			case "fourshapes":
 				line = bytes.Replace(line, []byte(`"at":`), [][]byte{[]byte(`"at":`), []byte(`"q":true,"at":`), []byte(`"r":1,"at":`), []byte(`"s":"t","at":`)}[i/7%4], 1)
+			case "mixed":
+				if i%10 == 0 {
+					line = bytes.Replace(line, []byte(`"S`), []byte(`"\"S`), 1)
+				}
 			case "escapes":
 				line = bytes.Replace(line, []byte(`"S`), []byte(`"\"S`), 1)
 			}
