@@ -124,13 +124,11 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if err := printResult(eng, c.Format, std.out); err != nil {
 		return err
 	}
-	if err := aside.report(std.err); err != nil && !interrupted {
-		return err
-	}
-	if interrupted {
+	err = aside.report(std.err)
+	if interrupted && cutShort(eng) {
 		return errInterrupted
 	}
-	return nil
+	return err
 }
 
 // printResult prints the last snapshot.
