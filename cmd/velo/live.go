@@ -49,7 +49,7 @@ func showLive(to io.Writer, name string, eng *engine.Engine) (*background, error
 	}
 	l := &live{to: to, name: name, eng: eng, order: orderOf(eng.Plan(), schema)}
 	fmt.Fprint(to, enterView)
-	return inBackground(0, l.draw, func() {
+	return inBackground(0, liveEvery, l.draw, func() {
 		l.draw()
 		fmt.Fprint(to, leaveView)
 	}), nil

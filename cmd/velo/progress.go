@@ -71,10 +71,10 @@ func packed(path string) bool {
 	return how != compressed.None
 }
 
-// background calls draw now and then until it is ended; then it calls it once more.
+// background calls draw each so often until it is ended; then it calls it once more.
 type background struct{ end, ended chan struct{} }
 
-func inBackground(after time.Duration, draw func(), last func()) *background {
+func inBackground(after, every time.Duration, draw func(), last func()) *background {
 	b := &background{make(chan struct{}), make(chan struct{})}
 	go func() {
 		defer close(b.ended)
@@ -87,7 +87,7 @@ func inBackground(after time.Duration, draw func(), last func()) *background {
 				return
 			case <-wait.C:
 				draw()
-				wait.Reset(progressEvery)
+				wait.Reset(every)
 			}
 		}
 	}()
@@ -112,7 +112,7 @@ func showProgress(to io.Writer, f *files, eng *engine.Engine) *background {
 		return nil
 	}
 	drawn := false
-	return inBackground(progressAfter, func() {
+	return inBackground(progressAfter, progressEvery, func() {
 		columns, _, ok := terminalSize(to)
 		if !ok {
 			return

@@ -130,7 +130,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 		return err
 	}
 	err = aside.report(std.err)
-	if interrupted && !f.follow { // what is followed has no other end
+	if interrupted && !f.follow && cutShort(eng) { // what is followed has no other end
 		return errInterrupted
 	}
 	return err

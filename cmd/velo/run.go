@@ -261,9 +261,9 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, std streams) error {
 			fmt.Fprintln(std.err, r.summary())
 		}
 	}
-	endless := true
+	short := false
 	for _, r := range flows {
-		endless = endless && r.feed.endless
+		short = short || !r.feed.endless && cutShort(r.engine)
 		if err := r.aside.report(std.err); err != nil && !errors.Is(err, errAside) {
 			errs = append(errs, err)
 		} else if err != nil && errors.Join(errs...) == nil {
@@ -277,7 +277,7 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, std streams) error {
 	switch err := errors.Join(errs...); {
 	case stop.twice.Load():
 		return errors.Join(errTwice, err)
-	case interrupted && !endless && (err == nil || errors.Is(err, errAside)):
+	case interrupted && short && (err == nil || errors.Is(err, errAside)):
 		return errInterrupted
 	default:
 		return err

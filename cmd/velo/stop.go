@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -71,4 +72,9 @@ func (s *stopper) end() (interrupted bool) {
 	close(s.ended)
 	s.gone.Wait()
 	return s.interrupted.Load()
+}
+
+// cutShort says whether a reader of an engine that has ended had not come to the end of its input: a signal may come when all has been read.
+func cutShort(eng *engine.Engine) bool {
+	return slices.ContainsFunc(eng.Stats().Readers, func(r engine.ReaderStats) bool { return r.State == engine.Stopped })
 }
