@@ -60,6 +60,10 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 		done; \
 	done
 
+.PHONY: soak
+soak: ## signals to velo at random moments, 200 and 100 of them that kill it; what is left is checked
+	VELO_SOAK=1 $(GO) test -count=1 -timeout 30m -run 'Signal|Kill' -v ./cmd/velo
+
 .PHONY: bench
 bench: ## benchmarks (BENCH=regexp); compare runs with benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)

@@ -6,6 +6,7 @@ require (
 	github.com/Workiva/go-datastructures v1.1.7
 	github.com/alecthomas/kong v1.17.0
 	github.com/anishathalye/porcupine v1.3.1
+	github.com/creack/pty v1.1.24
 	github.com/dgryski/go-metro v0.0.0-20250106013310-edb8663e5e33
 	github.com/klauspost/cpuid/v2 v2.4.2
 	go.uber.org/goleak v1.3.0

@@ -19,6 +19,11 @@ func Compile(text string, schemas ...*record.Schema) (*core.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return compileQuery(text, q, schemas)
+}
+
+// compileQuery compiles one SELECT of a text.
+func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*core.Plan, error) {
 	c := &compiler{text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{}, keys: map[string]string{}, computed: map[string]string{}}
 	c.compile(schemas)
 	if len(c.faults) > 0 {

@@ -22,6 +22,11 @@
 //
 // An error shows the line and a caret. All faults of a query that do not follow from each other are reported at once, joined.
 //
+// # Jobs
+//
+// CompileJob compiles a text of several statements: CREATE SOURCE with columns, WATERMARK and options, CREATE SINK, INSERT INTO sink SELECT, and a SELECT at the end that is printed. The job is data;
+// what the options mean is for whoever opens sources and sinks. He says which there are (Connectors), so that a misspelt one is a fault of the text.
+//
 // # Not here yet
 //
 // Joins, subqueries, DISTINCT in other functions than count, and of more than one column. They are refused with a message that says so.

@@ -2,14 +2,16 @@ package writers
 
 import (
 	"bufio"
+	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"io"
 	"math"
 	"strconv"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -28,74 +30,115 @@ func (f Func) Close() error { return nil }
 
 // Text is a value as text; "" and true where it is NULL.
 func Text(b *record.Batch, column, row int) (s string, null bool) {
-	c := b.Column(column)
-	if c.Null(row) {
+	if b.Column(column).Null(row) {
 		return "", true
 	}
+	return string(appendText(nil, b, column, row)), false
+}
+
+// appendText appends a value that is not NULL.
+func appendText(to []byte, b *record.Batch, column, row int) []byte {
+	c := b.Column(column)
 	switch t := b.Schema().Field(column).Type; {
 	case t == record.String:
-		return string(c.View(row)), false
+		return append(to, c.View(row)...)
 	case t == record.Bool:
-		return strconv.FormatBool(c.Int64s[row] != 0), false
+		return strconv.AppendBool(to, c.Int64s[row] != 0)
 	case t == record.Float64:
-		return strconv.FormatFloat(c.Float64s[row], 'g', -1, 64), false
+		return strconv.AppendFloat(to, c.Float64s[row], 'g', -1, 64)
 	case t == record.Timestamp:
-		return time.Unix(0, c.Int64s[row]).UTC().Format(time.RFC3339Nano), false
+		return time.Unix(0, c.Int64s[row]).UTC().AppendFormat(to, time.RFC3339Nano)
 	case t.IsDecimal():
-		return record.Decimal{Unscaled: c.Int64s[row], Scale: uint8(t.Scale())}.String(), false
+		return append(to, record.Decimal{Unscaled: c.Int64s[row], Scale: uint8(t.Scale())}.String()...)
 	}
-	return strconv.FormatInt(c.Int64s[row], 10), false
+	return strconv.AppendInt(to, c.Int64s[row], 10)
 }
 
 // CSV writes a line with the names of the columns, then one for each row, as RFC 4180 has them.
 type CSV struct {
 	to     io.Writer
 	buffer *bufio.Writer
-	w      *csv.Writer
 	begun  bool
-	row    []string
+	line   []byte
 }
 
 // NewCSV is a writer to to.
 func NewCSV(to io.Writer) *CSV {
-	b := bufio.NewWriterSize(to, bufferBytes)
-	return &CSV{to: to, buffer: b, w: csv.NewWriter(b)}
+	return &CSV{to: to, buffer: bufio.NewWriterSize(to, bufferBytes)}
 }
 
 // Write writes the rows of a batch. The error is that of what is written to.
 func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 	n := b.Schema().Len()
 	if !c.begun {
-		c.begun, c.row = true, make([]string, n)
+		c.begun, c.line = true, c.line[:0]
 		for i := range n {
-			c.row[i] = b.Schema().Field(i).Name
+			c.line = c.end(append(c.line, b.Schema().Field(i).Name...), len(c.line), i == n-1)
 		}
-		if err := c.w.Write(c.row); err != nil {
+		if _, err := c.buffer.Write(c.line); err != nil {
 			return err
 		}
 	}
 	for row := range b.Len() {
+		c.line = c.line[:0]
 		for i := range n {
-			c.row[i], _ = Text(b, i, row)
+			from := len(c.line)
+			if !b.Column(i).Null(row) {
+				c.line = appendText(c.line, b, i, row)
+			}
+			c.line = c.end(c.line, from, i == n-1)
 		}
-		if err := c.w.Write(c.row); err != nil {
+		if _, err := c.buffer.Write(c.line); err != nil {
 			return err
 		}
 	}
-	return c.w.Error()
+	return nil
 }
 
-// Close writes what is buffered.
-func (c *CSV) Close() error {
-	c.w.Flush()
-	return errors.Join(c.w.Error(), closeAll(c.buffer, c.to))
+// end ends the field that begins at from: in quotes where it would be read as something else without, by the rules of encoding/csv.
+func (c *CSV) end(line []byte, from int, last bool) []byte {
+	if field := line[from:]; needsQuotes(field) {
+		text := string(field)
+		line = append(line[:from], '"')
+		for i := range len(text) {
+			if text[i] == '"' {
+				line = append(line, '"')
+			}
+			line = append(line, text[i])
+		}
+		line = append(line, '"')
+	}
+	if last {
+		return append(line, '\n')
+	}
+	return append(line, ',')
 }
+
+// needsQuotes says so also of a field that begins with a space, which some take away, and of \. alone, which ends the input for PostgreSQL.
+func needsQuotes(field []byte) bool {
+	if len(field) == 0 {
+		return false
+	}
+	if string(field) == `\.` || bytes.ContainsAny(field, ",\"\r\n") {
+		return true
+	}
+	first, _ := utf8.DecodeRune(field)
+	return unicode.IsSpace(first)
+}
+
+// Flush writes what is buffered.
+func (c *CSV) Flush() error { return c.buffer.Flush() }
+
+// Close writes what is buffered.
+func (c *CSV) Close() error { return closeAll(c.buffer, c.to) }
 
 // NDJSON writes an object for each row, a line each. Numbers that JSON does not have, and decimals, are strings.
 type NDJSON struct {
 	to     io.Writer
 	buffer *bufio.Writer
-	names  [][]byte // with quotes and colon
+	names  [][]byte // with what stands before them, and a colon
+	line   []byte
+	text   []byte
 }
 
 // NewNDJSON is a writer to to.
@@ -107,48 +150,58 @@ func NewNDJSON(to io.Writer) *NDJSON {
 func (w *NDJSON) Write(_ context.Context, b *record.Batch) error {
 	if w.names == nil {
 		for i := range b.Schema().Len() {
-			name, err := json.Marshal(b.Schema().Field(i).Name)
-			if err != nil {
-				return err
+			name := []byte{','}
+			if i == 0 {
+				name[0] = '{'
 			}
-			w.names = append(w.names, append(name, ':'))
+			w.names = append(w.names, append(quoted(name, []byte(b.Schema().Field(i).Name)), ':'))
 		}
 	}
-	var line []byte
 	for row := range b.Len() {
-		line = line[:0]
+		w.line = w.line[:0]
 		for i, name := range w.names {
-			line = append(line, map[bool]byte{true: '{', false: ','}[i == 0])
-			line = append(line, name...)
-			value, err := jsonValue(b, i, row)
-			if err != nil {
-				return err
-			}
-			line = append(line, value...)
+			w.value(append(w.line, name...), b, i, row)
 		}
-		line = append(line, '}', '\n')
-		if _, err := w.buffer.Write(line); err != nil {
+		w.line = append(w.line, '}', '\n')
+		if _, err := w.buffer.Write(w.line); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func jsonValue(b *record.Batch, column, row int) (string, error) {
-	s, null := Text(b, column, row)
+// value ends the line with a value.
+func (w *NDJSON) value(line []byte, b *record.Batch, column, row int) {
+	c := b.Column(column)
+	if c.Null(row) {
+		w.line = append(line, "null"...)
+		return
+	}
 	switch t := b.Schema().Field(column).Type; {
-	case null:
-		return "null", nil
-	case t == record.Int64 || t == record.Bool:
-		return s, nil
-	case t == record.Float64:
-		if f := b.Column(column).Float64s[row]; !math.IsInf(f, 0) && !math.IsNaN(f) {
-			return s, nil
+	case t == record.Int64 || t == record.Bool, t == record.Float64 && !math.IsInf(c.Float64s[row], 0) && !math.IsNaN(c.Float64s[row]):
+		w.line = appendText(line, b, column, row)
+	default:
+		w.text = appendText(w.text[:0], b, column, row)
+		w.line = quoted(line, w.text)
+	}
+}
+
+// quoted appends a text as encoding/json has it.
+func quoted(to, text []byte) []byte {
+	for _, c := range text {
+		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			// A string can always be marshalled.
+			escaped, _ := json.Marshal(string(text))
+			return append(to, escaped...)
 		}
 	}
-	quoted, err := json.Marshal(s)
-	return string(quoted), err
+	to = append(to, '"')
+	to = append(to, text...)
+	return append(to, '"')
 }
+
+// Flush writes what is buffered.
+func (w *NDJSON) Flush() error { return w.buffer.Flush() }
 
 // Close writes what is buffered.
 func (w *NDJSON) Close() error { return closeAll(w.buffer, w.to) }

@@ -3,9 +3,14 @@ package writers_test
 import (
 	"bytes"
 	"context"
+	"encoding/csv"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -85,5 +90,47 @@ func TestFormats(t *testing.T) {
 	var w record.Writer = writers.Func(func(_ context.Context, b *record.Batch) error { n += b.Len(); return nil })
 	if err := errors.Join(w.Write(context.Background(), someBatch(t)), w.Close()); err != nil || n != 2 {
 		t.Error(n, err)
+	}
+}
+
+// Goal: texts are quoted as encoding/csv and encoding/json quote them, which are the twins. Method: random texts of the characters that matter, each line beside the twin's.
+func TestQuoting(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	r := rand.New(rand.NewPCG(seed, 0))
+	s, err := record.NewSchema("t", record.Field{Name: "a", Type: record.String}, record.Field{Name: "b", Type: record.String})
+	if err != nil {
+		t.Fatal(err)
+	}
+	letters := []string{"a", "Z", ",", "\"", "\n", "\r", " ", "\t", "\\", ".", "<", "&", "ä", "\u00a0", "\u2028", "\x00", "\x7f", "\xff", "日"}
+	text := func() (s string) {
+		for range r.IntN(5) {
+			s += letters[r.IntN(len(letters))]
+		}
+		return s
+	}
+	var gotCSV, wantCSV, gotJSON, wantJSON bytes.Buffer
+	c, j, twin := writers.NewCSV(&gotCSV), writers.NewNDJSON(&gotJSON), csv.NewWriter(&wantCSV)
+	if err := twin.Write([]string{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 5000 {
+		a, b := text(), text()
+		batch := record.NewBatch(s, 1)
+		batch.Add(len(a) + len(b))
+		batch.SetString(0, a)
+		batch.SetString(1, b)
+		x, _ := json.Marshal(a)
+		y, _ := json.Marshal(b)
+		fmt.Fprintf(&wantJSON, `{"a":%s,"b":%s}`+"\n", x, y)
+		if err := errors.Join(c.Write(t.Context(), batch), c.Flush(), j.Write(t.Context(), batch), j.Flush(), twin.Write([]string{a, b})); err != nil {
+			t.Fatal(err)
+		}
+		if twin.Flush(); !bytes.Equal(gotCSV.Bytes(), wantCSV.Bytes()) || !bytes.Equal(gotJSON.Bytes(), wantJSON.Bytes()) {
+			t.Fatalf("seed %d: %q, %q\nare %q\nnot %q\nor %q\nnot %q", seed, a, b, gotCSV.Bytes(), wantCSV.Bytes(), gotJSON.Bytes(), wantJSON.Bytes())
+		}
+		gotCSV.Reset()
+		wantCSV.Reset()
+		gotJSON.Reset()
+		wantJSON.Reset()
 	}
 }

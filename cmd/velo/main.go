@@ -4,6 +4,7 @@
 //	velo query --format ndjson 'SELECT window_start, count(*) FROM "logs/*.csv" GROUP BY tumble(at, INTERVAL '\''1 hour'\'')'
 //	velo query 'SELECT level, count(*) FROM "logs/**/*.ndjson.zst" GROUP BY level'
 //	cat trades.csv | velo query 'SELECT count(*) FROM stdin'
+//	velo run job.sql
 //	velo explain 'SELECT ... FROM "trades.csv" ...'
 //	velo schema trades.csv
 //
@@ -12,7 +13,8 @@
 // Results go to standard output, messages and statistics to standard error.
 //
 // The exit status is 0; 1 where something went wrong; 2 where records were set aside because they could not be read, and the result is that of the
-// others; 80 where the command line is not understood.
+// others; 3 where an interrupt or SIGTERM came before the end of the input, and the result is that of what had been read; 80 where the command line is
+// not understood. A second interrupt ends at once, with 1.
 package main
 
 import (
@@ -26,14 +28,16 @@ import (
 
 type commands struct {
 	Query   queryCmd   `cmd:"" help:"Run a SELECT over a file, the files of a directory or pattern, or standard input, and print the result."`
+	Run     runCmd     `cmd:"" help:"Run a job: sources, sinks and queries in one text."`
 	Explain explainCmd `cmd:"" help:"Print the plan of a SELECT without running it."`
 	Schema  schemaCmd  `cmd:"" help:"Print the columns that a file seems to have, in the form that --schema takes."`
 }
 
 // Exit statuses.
 const (
-	statusFailed = 1
-	statusAside  = 2
+	statusFailed      = 1
+	statusAside       = 2
+	statusInterrupted = 3
 )
 
 // errAside says that the result is there, of the records that could be read.
@@ -66,13 +70,35 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) 
 	if status >= 0 {
 		return status
 	}
-	switch err := ctx.Run(); {
-	case err == nil:
-		return 0
-	case errors.Is(err, errAside):
-		return statusAside
-	default:
-		fmt.Fprintf(stderr, "velo: %v\n", err)
+	aside, interrupted, failed := sorted(ctx.Run())
+	switch {
+	case failed != nil:
+		fmt.Fprintf(stderr, "velo: %v\n", failed)
 		return statusFailed
+	case interrupted:
+		return statusInterrupted
+	case aside:
+		return statusAside
 	}
+	return 0
+}
+
+// sorted takes what is no failure out of an error that may be several.
+func sorted(err error) (aside, interrupted bool, failed error) {
+	many, ok := err.(interface{ Unwrap() []error })
+	switch {
+	case errors.Is(err, errAside) && !ok:
+		return true, false, nil
+	case errors.Is(err, errInterrupted) && !ok:
+		return false, true, nil
+	case !ok:
+		return false, false, err
+	}
+	var rest []error
+	for _, e := range many.Unwrap() {
+		a, i, f := sorted(e)
+		rest = append(rest, f)
+		aside, interrupted = aside || a, interrupted || i
+	}
+	return aside, interrupted, errors.Join(rest...)
 }

@@ -85,7 +85,7 @@ type sinkNode struct {
 	IfNotExists bool         `parser:"( (?= 'IF' 'NOT') @'IF' 'NOT' 'EXISTS' )?"`
 	Name        nameNode     `parser:"@@"`
 	From        *nameNode    `parser:"( 'FROM' @@"`
-	As          *selectNode  `parser:"| 'AS' @@ )"`
+	As          *selectNode  `parser:"| 'AS' @@ )?"`
 	Options     []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
 }
 
@@ -328,7 +328,7 @@ func (n *sinkNode) tree(pos Pos) (*CreateSink, *failure) {
 		if s.As, fault = n.As.tree(); fault != nil {
 			return nil, fault
 		}
-	} else {
+	} else if n.From != nil {
 		s.From = n.From.name
 	}
 	s.Options, fault = options(n.Options)

@@ -14,23 +14,39 @@ const MaxText = 1 << 20
 
 // Parse is the tree of each statement of a text, in their order; between them are semicolons. A text without any has none. An error is an *Error.
 func Parse(text string) ([]Statement, error) {
+	all, faults := parse(text, 1)
+	if len(faults) > 0 {
+		return nil, faults[0]
+	}
+	return all, nil
+}
+
+// maxFaults bounds the faults that ParseAll finds.
+const maxFaults = 100
+
+// ParseAll is Parse that goes on behind a fault with the next statement. It has the trees of those that have none, and the faults, each an *Error. Where the text cannot be
+// cut into statements at all, because a quote is not closed, there is one fault and no tree.
+func ParseAll(text string) (all []Statement, faults []error) { return parse(text, maxFaults) }
+
+// parse ends at so many faults.
+func parse(text string, most int) (all []Statement, faults []error) {
 	list, err := check(text)
 	if err != nil {
-		return nil, err
+		return nil, []error{err}
 	}
-	var all []Statement
-	for len(list) > 1 { // more than EOF
+	for len(list) > 1 && len(faults) < most { // more than EOF
 		var one []lexer.Token
 		if one, list = cut(list); len(one) == 1 {
 			continue
 		}
 		s, fault := parseTokens(one)
 		if fault != nil {
-			return nil, explain(text, one, fault)
+			faults = append(faults, explain(text, one, fault))
+			continue
 		}
 		all = append(all, s)
 	}
-	return all, nil
+	return all, faults
 }
 
 // ParseQuery is the tree of a text that is one SELECT. An error is an *Error.

@@ -27,6 +27,7 @@ var styles = []string{
 	`CREATE SINK out FROM trades WITH (connector = 'file')`,
 	`CREATE SINK out AS SELECT count(*) FROM t WITH (connector = 'file', 'scan.mode' = 5)`,
 	`CREATE SINK out FROM t WITH ('.' = 0, 'a..b' = 1)`,
+	`CREATE SINK out WITH (connector = 'file')`,
 	`INSERT INTO out SELECT count(*) FROM t`,
 	`EXPLAIN SELECT count(*) FROM t`,
 	"SELECT a -- a comment\nFROM t /* another /* in it */ */ WHERE b",

@@ -230,7 +230,7 @@ func (s *CreateSink) print(p *printer) {
 	if s.As != nil {
 		p.WriteString(" AS ")
 		s.As.print(p)
-	} else {
+	} else if s.From != "" {
 		p.WriteString(" FROM ")
 		p.name(s.From)
 	}

@@ -157,13 +157,13 @@ type Option struct {
 	Value *Literal // a string, a number, TRUE or FALSE; a minus before a number is in its text
 }
 
-// CreateSink is CREATE SINK name FROM x, or AS SELECT ....
+// CreateSink is CREATE SINK name FROM x, or AS SELECT ..., or neither: then INSERT INTO says what goes there.
 type CreateSink struct {
 	Pos         Pos
 	Name        string
 	IfNotExists bool
-	From        string  // "" where there is a query
-	As          *Select // nil where there is a name
+	From        string  // "" where there is a query, or nothing
+	As          *Select // nil where there is a name, or nothing
 	Options     []Option
 }
 

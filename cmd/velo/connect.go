@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/writers"
+)
+
+// lineOptions are those of sources that have lines.
+var lineOptions = []query.OptionSpec{
+	{Name: "format", Values: []string{"auto", "csv", "tsv", "ndjson"}},
+	{Name: "delimiter", Kind: query.OptionChar},
+	{Name: "header", Values: []string{"true", "false", "skip"}},
+	{Name: "time.unit", Values: []string{"s", "ms", "us", "ns"}},
+}
+
+// connectors are what the sources and sinks of a job may be.
+var connectors = &query.Connectors{
+	Sources: map[string]query.Connector{
+		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}, {Name: "follow", Kind: query.OptionBool}}, lineOptions...)},
+		"stdin": {Options: lineOptions},
+		"generator": {Options: []query.OptionSpec{
+			{Name: "rows", Kind: query.OptionInt},
+			{Name: "groups", Kind: query.OptionInt},
+			{Name: "distribution", Values: []string{"uniform", "zipf", "sequential"}},
+			{Name: "seed", Kind: query.OptionInt},
+		}},
+	},
+	Sinks: map[string]query.Connector{
+		"file": {Options: []query.OptionSpec{
+			{Name: "path", Required: true},
+			{Name: "format", Values: []string{"csv", "ndjson"}},
+			{Name: "rotate.bytes", Kind: query.OptionBytes},
+			{Name: "rotate.every", Kind: query.OptionDuration},
+			{Name: "flush.every", Kind: query.OptionDuration},
+			{Name: "full", Values: []string{"stop", "wait"}},
+		}},
+		"stdout": {Options: []query.OptionSpec{{Name: "format", Values: []string{"table", "csv", "ndjson"}}}},
+	},
+}
+
+// feeder is an open source: it makes readers, again for each query over it.
+type feeder struct {
+	name     string
+	files    *files
+	endless  bool
+	once     bool                                 // it can be read once only
+	generate func(n int) ([]record.Reader, error) // nil: the files are read
+}
+
+// another is the same source for another query: which reader has which file is noted in it.
+func (f *feeder) another() *feeder {
+	own, files := *f, *f.files
+	own.files = &files
+	return &own
+}
+
+// open makes readers.
+func (f *feeder) open(n int) ([]record.Reader, error) {
+	if f.generate != nil {
+		return f.generate(n)
+	}
+	return f.files.readers(n)
+}
+
+// generated are the groups of a generator that does not say, and the skew of zipf.
+const (
+	generatedGroups = 1000
+	generatedSkew   = 1.1
+)
+
+// openSource opens a source of a job.
+func openSource(s *query.Source, stdin io.Reader) (*feeder, error) {
+	o := s.Options
+	if o.Connector() == "generator" {
+		return openGenerator(s)
+	}
+	var columns strings.Builder
+	if err := printSchema(&columns, s.Schema); err != nil {
+		return nil, err
+	}
+	in := &input{
+		Schema: columns.String(), InputFormat: cmp.Or(o.Text("format"), "auto"), Delimiter: o.Text("delimiter"), NoHeader: o.Text("header") == "false",
+		TimeUnit: o.Text("time.unit"), Follow: o.Bool("follow"),
+	}
+	name := stdinName
+	if o.Connector() == "file" {
+		name = o.Text("path")
+	}
+	f, err := in.open(name, stdin)
+	if err != nil {
+		return nil, o.Errorf("path", "%v", err)
+	}
+	f.schema = s.Schema
+	if f.format == formatDelimited && f.header && o.Text("header") != "skip" {
+		if err := checkHeader(f); err != nil {
+			f.remove()
+			return nil, o.Errorf("path", "%v", err)
+		}
+	}
+	return &feeder{name: s.Name, files: f, endless: f.follow, once: f.stdin != nil}, nil
+}
+
+// checkHeader says where the first line names other columns than the job: values would be taken for those of others.
+func checkHeader(f *files) error {
+	var sample []byte
+	if s, ok := f.stdin.(*sampler); ok {
+		sample = s.ahead
+	} else {
+		var err error
+		if sample, _, err = f.sample(nil); err != nil {
+			return err
+		}
+	}
+	r := csv.NewReader(bufio.NewReader(bytes.NewReader(sample)))
+	r.Comma, r.LazyQuotes = rune(f.delimiter), true
+	first, err := r.Read()
+	if errors.Is(err, io.EOF) {
+		return nil // empty: no records either
+	} else if err != nil {
+		return fmt.Errorf("%s: the first line: %w", f.name, err)
+	}
+	first[0] = strings.TrimPrefix(first[0], "\ufeff")
+	var want []string
+	for i := range f.schema.Len() {
+		want = append(want, strings.ToLower(f.schema.Field(i).Name))
+	}
+	for i, name := range first {
+		first[i] = strings.ToLower(strings.TrimSpace(name))
+	}
+	if !slices.Equal(first, want) {
+		return fmt.Errorf("the first line of %s has the columns %s; expected %s, or header = 'skip' where these are right all the same, or 'false' where it is a record",
+			f.name, strings.Join(first, ", "), strings.Join(want, ", "))
+	}
+	return nil
+}
+
+func openGenerator(s *query.Source) (*feeder, error) {
+	o := s.Options
+	if s.Schema.Len() != 2 || s.Schema.Field(0).Type != record.Int64 || s.Schema.Field(1).Type != record.Int64 {
+		return nil, o.Errorf(query.OptionConnector, "a generator makes a key and a value, expected two columns of type bigint")
+	}
+	cfg := readers.GeneratorConfig{Seed: uint64(o.Int("seed")), Groups: uint64(o.Int("groups")), Records: uint64(o.Int("rows"))}
+	if cfg.Groups == 0 {
+		cfg.Groups = generatedGroups
+	}
+	switch o.Text("distribution") {
+	case "zipf":
+		cfg.Distribution, cfg.Skew = readers.Zipf, generatedSkew
+	case "sequential":
+		cfg.Distribution = readers.Sequential
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, o.Errorf("groups", "%v", err)
+	}
+	return &feeder{
+		name: s.Name, files: &files{name: s.Name, remove: func() {}}, endless: cfg.Records == 0,
+		generate: func(n int) (all []record.Reader, err error) {
+			for i := range n {
+				cfg.Reader, cfg.Readers = i, n
+				g, err := readers.NewGenerator(cfg)
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, g)
+			}
+			return all, nil
+		},
+	}, nil
+}
+
+// terminal is standard output, which several sinks may have: each writes whole lines.
+type terminal struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+// Write writes whole lines of one sink.
+func (t *terminal) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.to.Write(b)
+}
+
+// lines is a writer to a terminal that shows each batch when it comes.
+type lines struct {
+	record.Writer
+	flush  func() error
+	buffer bytes.Buffer
+	to     *terminal
+}
+
+func newLines(format string, to *terminal) *lines {
+	l := &lines{to: to}
+	switch format {
+	case "csv":
+		w := writers.NewCSV(&l.buffer)
+		l.Writer, l.flush = w, w.Flush
+	case "ndjson":
+		w := writers.NewNDJSON(&l.buffer)
+		l.Writer, l.flush = w, w.Flush
+	default:
+		l.Writer, l.flush = writers.NewTable(&l.buffer), func() error { return nil } // it needs all rows
+	}
+	return l
+}
+
+// Write shows a batch.
+func (l *lines) Write(ctx context.Context, b *record.Batch) error {
+	if err := errors.Join(l.Writer.Write(ctx, b), l.flush()); err != nil {
+		return err
+	}
+	return l.show()
+}
+
+// Close shows what is left.
+func (l *lines) Close() error { return errors.Join(l.Writer.Close(), l.show()) }
+
+func (l *lines) show() error {
+	_, err := l.buffer.WriteTo(l.to)
+	return err
+}
+
+// openSink opens a sink of a job; nil is the terminal.
+func openSink(s *query.Sink, format string, out *terminal) (record.Writer, error) {
+	if s == nil {
+		return newLines(format, out), nil
+	}
+	o := s.Options
+	if o.Connector() == "stdout" {
+		if f := o.Text("format"); f != "" {
+			format = f
+		}
+		return newLines(format, out), nil
+	}
+	f, err := writers.NewFile(writers.FileConfig{
+		Path: o.Text("path"), Format: o.Text("format"), RotateBytes: o.Int("rotate.bytes"), RotateEvery: o.Duration("rotate.every"),
+		FlushEvery: o.Duration("flush.every"), AwaitSpace: o.Text("full") == "wait",
+	})
+	if err != nil {
+		return nil, o.Errorf("path", "%v", err)
+	}
+	return f, nil
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"errors"
+	"runtime"
+
+	"github.com/velo-engine/velo/affinity"
+)
+
+// shape says on how much of the machine a command runs, in how many pieces.
+type shape struct {
+	Readers    int `help:"Readers; 0 is one for each core." default:"0"`
+	Partitions int `help:"Partitions; 0 is one for each core." default:"0"`
+	Cores      int `help:"Cores; 0 is all that may be used." default:"0"`
+}
+
+// fill puts numbers in the place of zeros, for so many engines at once, and makes room for the rest of the program.
+func (s *shape) fill(engines int) error {
+	if s.Cores < 0 || s.Readers < 0 || s.Partitions < 0 {
+		return errors.New("readers, partitions and cores must not be negative")
+	}
+	if s.Cores == 0 {
+		s.Cores = runtime.NumCPU()
+		if cpus, err := affinity.Usable(); err == nil && len(cpus) > 0 {
+			s.Cores = len(cpus)
+		}
+	}
+	// With S threads that spin, the garbage collector wants a quarter of the processors and the rest of the program one.
+	s.Cores = max(1, s.Cores/engines)
+	runtime.GOMAXPROCS((4*(s.Cores*engines+1) + 2) / 3)
+	if s.Readers == 0 {
+		s.Readers = s.Cores
+	}
+	if s.Partitions == 0 {
+		s.Partitions = s.Cores
+	}
+	return nil
+}

@@ -1,0 +1,26 @@
+//go:build unix
+
+package main
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminalSize is the size of the terminal that something is written to; false where it is none.
+func terminalSize(to io.Writer) (columns, rows int, ok bool) {
+	f, isFile := to.(*os.File)
+	if !isFile {
+		return 0, 0, false
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0, 0, false
+	}
+	if size.Col == 0 || size.Row == 0 { // a terminal that does not know
+		return defaultColumns, defaultRows, true
+	}
+	return int(size.Col), int(size.Row), true
+}

@@ -1,0 +1,334 @@
+package query
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/query/internal/syntax"
+	"github.com/velo-engine/velo/record"
+)
+
+// MaxOutputs bounds the queries of a job: whoever runs it gives threads to each.
+const MaxOutputs = 64
+
+// A Job is one text that says where records come from, what is made of them and where that goes:
+//
+//	CREATE SOURCE trades (symbol text NOT NULL, size bigint, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '5 s')
+//	  WITH (connector = 'file', path = 'trades.csv', format = 'csv');
+//	CREATE SINK volumes WITH (connector = 'file', path = 'volumes.csv');
+//	INSERT INTO volumes SELECT window_start, symbol, sum(size) AS volume FROM trades GROUP BY symbol, tumble(at, INTERVAL '1 minute');
+//	SELECT symbol, count(*) FROM trades GROUP BY symbol
+//
+// It is data: whoever runs it opens sources and sinks as their options say.
+type Job struct {
+	Sources []*Source // in their order in the text
+	Outputs []*Output // likewise
+}
+
+// A Source is a CREATE SOURCE.
+type Source struct {
+	Name      string
+	Schema    *record.Schema
+	Watermark *Watermark // nil: none
+	Options   *Options
+}
+
+// A Watermark is WATERMARK FOR column AS column - INTERVAL '...': records come at most so much later than others.
+type Watermark struct {
+	Column     string
+	OutOfOrder time.Duration
+}
+
+// A Sink is a CREATE SINK.
+type Sink struct {
+	Name    string
+	Options *Options
+}
+
+// An Output is a query with where it goes.
+type Output struct {
+	Source *Source
+	Sink   *Sink // nil: it is printed
+	Plan   *core.Plan
+	Text   string // the query
+}
+
+// CompileJob compiles a text of several statements, in any order, to a job. The error joins all faults in the order of their places, but for those that only follow from others.
+// Connectors are those that may be named; nil accepts all, and all options.
+//
+// A plan with a window takes its OutOfOrder from the watermark of its source, whose column the window must be over. Where the source has none, no record is late and windows close at
+// the end of the input.
+func CompileJob(text string, connectors *Connectors) (*Job, error) {
+	all, faults := syntax.ParseAll(text)
+	j := &jobCompiler{text: text, faults: faults, broken: len(faults) > 0, sources: map[string]*Source{}, sinks: map[string]*Sink{}, fed: map[string]bool{}}
+	if connectors == nil {
+		connectors = &Connectors{}
+	}
+	j.declare(all, connectors)
+	j.queries(all)
+	if len(j.faults) > 0 {
+		return nil, joined(j.faults)
+	}
+	return &j.job, nil
+}
+
+// joined are faults in the order of their places.
+func joined(faults []error) error {
+	var flat []error
+	for _, f := range faults {
+		if many, ok := f.(interface{ Unwrap() []error }); ok {
+			flat = append(flat, many.Unwrap()...)
+		} else {
+			flat = append(flat, f)
+		}
+	}
+	place := func(err error) syntax.Pos {
+		if at := new(syntax.Error); errors.As(err, &at) {
+			return at.Pos
+		}
+		return -1
+	}
+	slices.SortStableFunc(flat, func(a, b error) int { return cmp.Compare(place(a), place(b)) })
+	return errors.Join(flat...)
+}
+
+// jobCompiler is one job on its way.
+type jobCompiler struct {
+	text    string
+	faults  []error
+	broken  bool // a statement could not be read: what is missing may have been in it
+	job     Job
+	sources map[string]*Source // Schema is nil where the columns are faulty
+	sinks   map[string]*Sink
+	fed     map[string]bool // sinks that get something
+}
+
+func (j *jobCompiler) fault(pos syntax.Pos, format string, args ...any) {
+	j.faults = append(j.faults, syntax.ErrorAt(j.text, pos, format, args...))
+}
+
+// declare notes sources and sinks, so that queries may stand before them.
+func (j *jobCompiler) declare(all []syntax.Statement, known *Connectors) {
+	for _, s := range all {
+		switch s := s.(type) {
+		case *syntax.CreateSource:
+			if j.taken(s.Pos, s.Name, s.IfNotExists) {
+				continue
+			}
+			source := &Source{Name: s.Name, Options: j.options(s.Pos, "source", s.Options, known.Sources)}
+			source.Schema = j.columns(s)
+			source.Watermark = j.watermark(s, source.Schema)
+			j.sources[s.Name] = source
+			j.job.Sources = append(j.job.Sources, source)
+		case *syntax.CreateSink:
+			if j.taken(s.Pos, s.Name, s.IfNotExists) {
+				continue
+			}
+			j.sinks[s.Name] = &Sink{Name: s.Name, Options: j.options(s.Pos, "sink", s.Options, known.Sinks)}
+		}
+	}
+}
+
+// taken says whether a name is there already, which is a fault unless that was foreseen.
+func (j *jobCompiler) taken(pos syntax.Pos, name string, foreseen bool) bool {
+	_, source := j.sources[name]
+	_, sink := j.sinks[name]
+	if (source || sink) && !foreseen {
+		j.fault(pos, "%q is there already: each source and sink has a name of its own", name)
+	}
+	return source || sink
+}
+
+// columns are the schema of a source; nil where it has faults.
+func (j *jobCompiler) columns(s *syntax.CreateSource) *record.Schema {
+	if len(s.Columns) == 0 {
+		j.fault(s.Pos, "source %q has no columns, expected their names and types: CREATE SOURCE %s (name type, ...)", s.Name, s.Name)
+		return nil
+	}
+	before := len(j.faults)
+	var fields []record.Field
+	seen := map[string]bool{}
+	for _, c := range s.Columns {
+		t, err := typeNamed(c.Type)
+		if err != nil {
+			j.fault(c.Type.Pos, "column %q: %v", c.Name, err)
+		}
+		if seen[c.Name] {
+			j.fault(c.Pos, "column %q is given twice", c.Name)
+		}
+		seen[c.Name] = true
+		fields = append(fields, record.Field{Name: c.Name, Type: t, Nullable: !c.NotNull})
+	}
+	if len(j.faults) > before {
+		return nil
+	}
+	schema, err := record.NewSchema(s.Name, fields...)
+	if err != nil {
+		j.fault(s.Pos, "%v", err)
+		return nil
+	}
+	return schema
+}
+
+// watermark reads column, or column - INTERVAL '...'.
+func (j *jobCompiler) watermark(s *syntax.CreateSource, schema *record.Schema) *Watermark {
+	w := s.Watermark
+	if w == nil || schema == nil {
+		return nil
+	}
+	i, ok := schema.Index(w.Column.Name)
+	if !ok {
+		var names []string
+		for i := range schema.Len() {
+			names = append(names, schema.Field(i).Name)
+		}
+		j.fault(w.Column.Pos, "there is no column %q%s", w.Column.Name, nearest(w.Column.Name, names))
+		return nil
+	}
+	switch f := schema.Field(i); {
+	case f.Type != record.Timestamp:
+		j.fault(w.Column.Pos, "the watermark is for column %q, %v, expected a timestamp", f.Name, f.Type)
+		return nil
+	case f.Nullable:
+		j.fault(w.Column.Pos, "the watermark is for column %q, which may be NULL: write NOT NULL behind its type", f.Name)
+		return nil
+	}
+	usage := func(at syntax.Pos) *Watermark {
+		j.fault(at, "the watermark is %s, expected %s, or %s - INTERVAL '5 s'", w.Expr, w.Column, w.Column)
+		return nil
+	}
+	mark := &Watermark{Column: w.Column.Name}
+	of := w.Expr
+	if minus, ok := w.Expr.(*syntax.Binary); ok && minus.Op == "-" {
+		of = minus.X
+		length, ok := minus.Y.(*syntax.Literal)
+		if !ok || length.Kind != syntax.Interval && length.Kind != syntax.String {
+			return usage(minus.Y.Start())
+		}
+		var err error
+		if mark.OutOfOrder, err = interval(length.Text, length.Unit); err != nil {
+			j.fault(length.Pos, "%v", err)
+			return nil
+		}
+		if mark.OutOfOrder < 0 || mark.OutOfOrder > window.MaxSize {
+			j.fault(length.Pos, "records come %v later than others, expected 0 to %v", mark.OutOfOrder, window.MaxSize)
+			return nil
+		}
+	}
+	if id, ok := of.(*syntax.Ident); !ok || id.Name != mark.Column {
+		return usage(of.Start())
+	}
+	return mark
+}
+
+// queries compiles what is computed.
+func (j *jobCompiler) queries(all []syntax.Statement) {
+	printed := false
+	for i, s := range all {
+		switch s := s.(type) {
+		case *syntax.Select:
+			switch {
+			case printed:
+				j.fault(s.Pos, "a second SELECT that is printed: give it a sink, INSERT INTO name SELECT ...")
+				continue
+			case i < len(all)-1:
+				j.fault(s.Pos, "a SELECT that is printed comes last; or give it a sink, INSERT INTO name SELECT ...")
+			}
+			printed = true
+			j.output(nil, s)
+		case *syntax.InsertInto:
+			sink := j.sinks[s.Sink]
+			_, source := j.sources[s.Sink]
+			switch {
+			case source:
+				j.fault(s.Pos, "%q is a source, expected a sink: CREATE SINK name WITH (...)", s.Sink)
+			case sink == nil && !j.broken:
+				j.fault(s.Pos, "there is no sink %q%s", s.Sink, nearest(s.Sink, sortedKeys(j.sinks)))
+			}
+			j.feed(s.Pos, s.Sink)
+			j.output(sink, s.Select)
+		case *syntax.CreateSink:
+			switch {
+			case s.As != nil:
+				j.feed(s.Pos, s.Name)
+				j.output(j.sinks[s.Name], s.As)
+			case s.From != "":
+				j.feed(s.Pos, s.Name)
+				j.output(j.sinks[s.Name], &syntax.Select{
+					Pos: s.Pos, Items: []syntax.Item{{Pos: s.Pos, Star: true}}, From: syntax.Table{Pos: s.Pos, Name: s.From},
+				})
+			}
+		case *syntax.Explain:
+			j.fault(s.Pos, "EXPLAIN is no part of a job, expected SELECT, INSERT INTO or CREATE")
+		}
+	}
+	if j.broken {
+		return
+	}
+	for _, s := range all {
+		if s, ok := s.(*syntax.CreateSink); ok && !j.fed[s.Name] {
+			j.fault(s.Pos, "sink %q gets nothing: INSERT INTO %s SELECT ...", s.Name, s.Name)
+		}
+	}
+	switch n := len(j.job.Outputs); {
+	case n == 0 && len(j.faults) == 0:
+		j.fault(syntax.Pos(len(j.text)), "the job does nothing, expected a SELECT, or INSERT INTO a sink")
+	case n > MaxOutputs:
+		j.fault(0, "the job has %d queries, at most %d are allowed", n, MaxOutputs)
+	}
+}
+
+// feed notes that a sink gets something, which it does once: two results in one file would be neither.
+func (j *jobCompiler) feed(pos syntax.Pos, name string) {
+	if j.fed[name] {
+		j.fault(pos, "sink %q gets two results: each has a sink of its own", name)
+	}
+	j.fed[name] = true
+}
+
+// output compiles one query.
+func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
+	source := j.sources[q.From.Name]
+	if source == nil {
+		if !j.broken {
+			j.fault(q.From.Pos, "there is no source %q%s", q.From.Name, nearest(q.From.Name, sortedKeys(j.sources)))
+		}
+		return
+	}
+	if source.Schema == nil {
+		return // its faults are said
+	}
+	text := q.String()
+	plan, err := compileQuery(j.text, q, []*record.Schema{source.Schema})
+	if err != nil {
+		j.faults = append(j.faults, err)
+		return
+	}
+	if w := plan.Window; w != nil {
+		w.OutOfOrder = window.MaxSize
+		if mark := source.Watermark; mark != nil {
+			if mark.Column != w.Column {
+				j.fault(windowPlace(q), "the window is over column %q, and the watermark of %q is for %q", w.Column, source.Name, mark.Column)
+			}
+			w.OutOfOrder = mark.OutOfOrder
+		}
+	}
+	j.job.Outputs = append(j.job.Outputs, &Output{Source: source, Sink: sink, Plan: plan, Text: text})
+}
+
+// windowPlace is where a query names the time of its window.
+func windowPlace(q *syntax.Select) syntax.Pos {
+	if q.From.Window != nil {
+		return q.From.Window.At.Pos
+	}
+	for _, e := range q.GroupBy {
+		if call, ok := e.(*syntax.Call); ok && isWindow(call.Name) && len(call.Args) > 0 {
+			return call.Args[0].Start()
+		}
+	}
+	return q.Pos
+}

@@ -1,0 +1,503 @@
+package writers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/velo-engine/velo/record"
+)
+
+const (
+	// Unfinished ends the names of files that are being written. One that is there when nobody writes is what a crash has left.
+	Unfinished = ".unfinished"
+
+	// MinRotateBytes keeps a mistaken unit from making a file of every row.
+	MinRotateBytes = 1 << 10
+
+	// MinRotateEvery does the same.
+	MinRotateEvery = 100 * time.Millisecond
+
+	// retryEvery is when the clock tries again what it could not do. Write tries at every call.
+	retryEvery = time.Second
+
+	placeNumber = "{n}"
+	placeTime   = "{time}"
+	timeLayout  = "20060102T150405Z"
+)
+
+// FileConfig says what a File writes and where. Path is needed.
+type FileConfig struct {
+	// Path is the name under which the file appears when it is whole; it replaces what has that name. Where files are rotated, the name has {n}, which becomes
+	// the number of the file: six digits or more, one more than the highest that is there. {time} becomes when it was begun, in UTC: 20240131T235959Z.
+	Path string
+
+	// Format is csv or ndjson; empty is what the ending of the name says.
+	Format string
+
+	// RotateBytes and RotateEvery begin a new file when one has as many bytes, or is as old; 0 does not. A file is over by up to one batch. A file
+	// without rows is not begun, so a time in which nothing was written has none.
+	RotateBytes int64
+	RotateEvery time.Duration
+
+	// FlushEvery is how long rows may be kept in memory; 0 passes them to the system at each Write. Either way they can be lost with the machine until the
+	// file is whole: only then it is synced.
+	FlushEvery time.Duration
+
+	// AwaitSpace makes a full disk a transient error: the engine tries again until there is room. Else it is an error like others.
+	AwaitSpace bool
+}
+
+// Validate reports every fault at once.
+func (c *FileConfig) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("writers: file %q: "+format, append([]any{c.Path}, args...)...))
+	}
+	name := filepath.Base(c.Path)
+	rotated := c.RotateBytes != 0 || c.RotateEvery != 0
+	switch {
+	case c.Path == "":
+		fault("no path")
+	case strings.ContainsAny(filepath.Dir(c.Path), "{}"):
+		fault("%s and %s belong into the name, not into the folder", placeNumber, placeTime)
+	case strings.Count(name, placeNumber) > 1 || strings.Count(name, placeTime) > 1:
+		fault("%s or %s twice", placeNumber, placeTime)
+	case rotated && !strings.Contains(name, placeNumber):
+		fault("rotated files need names of their own, expected %s in the name", placeNumber)
+	}
+	if _, err := formatOf(c.Format, name); err != nil {
+		faults = append(faults, fmt.Errorf("writers: file %q: %w", c.Path, err))
+	}
+	if c.RotateBytes != 0 && c.RotateBytes < MinRotateBytes {
+		fault("a new file each %d bytes, expected at least %d, or 0 for never", c.RotateBytes, MinRotateBytes)
+	}
+	if c.RotateEvery != 0 && c.RotateEvery < MinRotateEvery {
+		fault("a new file each %v, expected at least %v, or 0 for never", c.RotateEvery, MinRotateEvery)
+	}
+	if c.FlushEvery < 0 {
+		fault("a flush each %v, expected more than 0, or 0 for one at each write", c.FlushEvery)
+	}
+	return errors.Join(faults...)
+}
+
+// formatOf is the format that is said, or that the ending of a name means.
+func formatOf(format, name string) (string, error) {
+	switch format {
+	case "csv", "ndjson":
+		return format, nil
+	case "":
+		switch strings.ToLower(filepath.Ext(name)) {
+		case ".csv":
+			return "csv", nil
+		case ".ndjson", ".jsonl", ".json":
+			return "ndjson", nil
+		}
+		return "", errors.New("no format, and the name does not end in .csv or .ndjson, which would say it")
+	}
+	return "", fmt.Errorf("format %q, expected csv or ndjson", format)
+}
+
+// A File writes results to a file that appears under its name only when it is whole: rows go to a file beside it, whose name ends in Unfinished, which is synced and
+// then renamed. Who reads the name never sees half of it, whenever the process ends.
+//
+//	out-000001.csv                     whole, and never touched again
+//	out-000002.csv.5f0c83d2.unfinished being written; left over where nobody writes
+//
+// A Write takes a batch as a whole or not at all, so it may be tried again after an error. An error that is no record.ErrTransient is final: every later call
+// returns it, and the unfinished file stays, for it may have what is nowhere else. So it is after a Write whose context was done.
+//
+// Writers of the same rotated path at the same time would choose the same numbers: a path has one writer.
+type File struct {
+	cfg    FileConfig
+	format string
+	files  files
+
+	mu     sync.Mutex // between the caller and the clock, which flushes and rotates where nothing is written
+	part   *part      // nil between two files
+	next   int        // number of the next file
+	whole  []string   // names of the last files that are whole, up to maxNames
+	count  int
+	failed error // final
+	closed bool
+	timer  *time.Timer
+}
+
+// maxNames bounds the names that Whole keeps.
+const maxNames = 1 << 10
+
+// part is a file that is being written.
+type part struct {
+	name, unfinished string
+	file             handle // nil when it has been closed and only the name is missing
+	encode           encoder
+	pending          bytes.Buffer // rows that the system does not have
+	since            time.Time    // of the first of them
+	written          int64        // bytes that the system has
+	begun            time.Time
+	taken            bool // it has a batch, maybe one without rows
+	torn             bool // behind written are bytes of a write that failed
+	full             bool // to be ended, which has failed before
+}
+
+// encoder is a format over a buffer.
+type encoder interface {
+	record.Writer
+	Flush() error
+}
+
+// NewFile checks the configuration and looks at the folder; the first Write makes the file. The error lists every fault.
+func NewFile(cfg FileConfig) (*File, error) { return newFile(cfg, system{}) }
+
+func newFile(cfg FileConfig, files files) (*File, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	f := &File{cfg: cfg, files: files, next: 1}
+	f.format, _ = formatOf(cfg.Format, filepath.Base(cfg.Path)) // valid, as Validate says
+	names, err := files.list(filepath.Dir(cfg.Path))
+	if err != nil {
+		return nil, fmt.Errorf("writers: file %q: %w", cfg.Path, err)
+	}
+	// A name that is a device or a folder must not be replaced.
+	if err := files.replaceable(cfg.Path); err != nil {
+		return nil, fmt.Errorf("writers: file %q: %w", cfg.Path, err)
+	}
+	like := pattern(cfg.Path, "")
+	for _, name := range names {
+		if m := like.FindStringSubmatch(name); len(m) > 1 && like.SubexpIndex("n") > 0 {
+			if n, err := strconv.Atoi(m[like.SubexpIndex("n")]); err == nil {
+				f.next = max(f.next, n+1)
+			}
+		}
+	}
+	return f, nil
+}
+
+// pattern matches the names of the files of a path, with something behind them.
+func pattern(path, behind string) *regexp.Regexp {
+	text := regexp.QuoteMeta(filepath.Base(path))
+	text = strings.Replace(text, regexp.QuoteMeta(placeNumber), `(?P<n>\d{6,})`, 1)
+	text = strings.Replace(text, regexp.QuoteMeta(placeTime), `\d{8}T\d{6}Z`, 1)
+	return regexp.MustCompile(`^` + text + behind + `$`)
+}
+
+// Leftovers are the files that writers of a path have not finished: those of a crash, and that of a writer at work.
+func Leftovers(path string) ([]string, error) {
+	dir := filepath.Dir(path)
+	names, err := system{}.list(dir)
+	if err != nil {
+		return nil, fmt.Errorf("writers: %w", err)
+	}
+	like := pattern(path, `\.[0-9a-f]{8}`+regexp.QuoteMeta(Unfinished))
+	var all []string
+	for _, name := range names {
+		if like.MatchString(name) {
+			all = append(all, filepath.Join(dir, name))
+		}
+	}
+	return all, nil
+}
+
+// String is the path.
+func (f *File) String() string { return "file " + f.cfg.Path }
+
+// Whole are the names of the files that are whole, in their order, of the last maxNames; n is the number of all.
+func (f *File) Whole() (names []string, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.whole...), f.count
+}
+
+// Empty says whether no file has been begun.
+func (f *File) Empty() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.part == nil && f.count == 0
+}
+
+// Write takes a batch, as a whole or, with an error, not at all. A batch without rows begins the file all the same: a CSV then has its first line.
+func (f *File) Write(ctx context.Context, b *record.Batch) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed == nil && f.closed {
+		f.failed = fmt.Errorf("writers: file %q: written after Close", f.cfg.Path)
+	}
+	if f.failed != nil {
+		return f.failed
+	}
+	if err := ctx.Err(); err != nil { // what comes will never come
+		return f.fail("write", err)
+	}
+	if f.part != nil && f.part.full {
+		if err := f.finish(); err != nil {
+			return err
+		}
+	}
+	if f.part == nil {
+		if err := f.begin(); err != nil {
+			return err
+		}
+	}
+	p := f.part
+	before := p.pending.Len()
+	if before > bufferBytes { // it could not be flushed
+		if err := f.flush(); err != nil {
+			return err
+		}
+		before = 0
+	}
+	if before == 0 {
+		p.since = time.Now()
+	}
+	if err := errors.Join(p.encode.Write(ctx, b), p.encode.Flush()); err != nil {
+		return f.fail("write", err) // not of the file: of the batch
+	}
+	if f.cfg.FlushEvery == 0 || p.pending.Len() >= bufferBytes {
+		if err := f.flush(); err != nil {
+			if p.pending.Truncate(before); before == 0 && p.written == 0 {
+				p.encode = f.encoder(&p.pending) // its first line is to come again
+			}
+			return err
+		}
+	}
+	p.taken = true
+	if f.cfg.RotateBytes > 0 && p.written+int64(p.pending.Len()) >= f.cfg.RotateBytes {
+		p.full = true
+		_ = f.finish() // the batch is taken; what cannot be done now is done, or said, by the next call
+	}
+	f.arm()
+	return nil
+}
+
+func (f *File) encoder(to *bytes.Buffer) encoder {
+	if f.format == "csv" {
+		return NewCSV(to)
+	}
+	return NewNDJSON(to)
+}
+
+// begin makes the next file.
+func (f *File) begin() error {
+	now := time.Now()
+	name := filepath.Base(f.cfg.Path)
+	name = strings.Replace(name, placeNumber, fmt.Sprintf("%06d", f.next), 1)
+	name = strings.Replace(name, placeTime, now.UTC().Format(timeLayout), 1)
+	p := &part{name: filepath.Join(filepath.Dir(f.cfg.Path), name), begun: now}
+	p.unfinished = fmt.Sprintf("%s.%08x%s", p.name, rand.Uint32(), Unfinished)
+	var err error
+	if p.file, err = f.files.create(p.unfinished); err != nil {
+		return f.fault("create", err)
+	}
+	p.encode = f.encoder(&p.pending)
+	f.part = p
+	f.next++
+	return nil
+}
+
+// flush gives the system what is pending, all of it or nothing.
+func (f *File) flush() error {
+	p := f.part
+	if p.pending.Len() == 0 {
+		return nil
+	}
+	n, err := p.file.WriteAt(p.pending.Bytes(), p.written)
+	if err == nil && n < p.pending.Len() {
+		err = errors.New("short write")
+	}
+	if err != nil {
+		p.torn = n > 0 || p.torn
+		return f.fault("write", err)
+	}
+	p.written += int64(n)
+	p.pending.Reset()
+	return nil
+}
+
+// finish makes the file whole and gives it its name. After a transient error it can go on where it was.
+func (f *File) finish() error {
+	p := f.part
+	if !p.taken { // the Write that began it was refused
+		err := errors.Join(p.file.Close(), f.files.remove(p.unfinished))
+		f.part = nil
+		f.next--
+		if err != nil {
+			return f.fail("remove", err)
+		}
+		return nil
+	}
+	p.full = true
+	if p.file != nil {
+		if err := f.flush(); err != nil {
+			return err
+		}
+		if p.torn {
+			if err := p.file.Truncate(p.written); err != nil {
+				return f.fault("truncate", err)
+			}
+			p.torn = false
+		}
+		// What a failed sync has lost a second one does not find: it is final. So is Close.
+		if err := p.file.Sync(); err != nil {
+			return f.fail("sync", err)
+		}
+		if err := p.file.Close(); err != nil {
+			return f.fail("close", err)
+		}
+		p.file = nil
+	}
+	if err := f.files.rename(p.unfinished, p.name); err != nil {
+		return f.fault("rename", err)
+	}
+	f.part = nil
+	f.count++
+	if f.whole = append(f.whole, p.name); len(f.whole) > maxNames {
+		f.whole = f.whole[1:]
+	}
+	if err := f.files.syncDir(filepath.Dir(p.name)); err != nil {
+		return f.fail("sync of the folder", err)
+	}
+	return nil
+}
+
+// fault is an error of the system: transient, or final.
+func (f *File) fault(doing string, err error) error {
+	space := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	if space && f.cfg.AwaitSpace || errors.Is(err, syscall.EINTR) || errors.Is(err, syscall.EAGAIN) {
+		return record.Transient(fmt.Errorf("writers: file %q: %s: %w", f.cfg.Path, doing, err))
+	}
+	return f.fail(doing, err)
+}
+
+// fail ends the writing for good.
+func (f *File) fail(doing string, err error) error {
+	f.failed = fmt.Errorf("writers: file %q: %s: %w", f.cfg.Path, doing, err)
+	if f.part != nil {
+		f.failed = fmt.Errorf("%w; what is written of it is in %s", f.failed, f.part.unfinished)
+	}
+	return f.failed
+}
+
+// arm sets the clock to when something is due next.
+func (f *File) arm() {
+	p := f.part
+	if p == nil || f.failed != nil {
+		return
+	}
+	wait := time.Duration(-1)
+	sooner := func(d time.Duration) {
+		if d = max(d, 0); wait < 0 || d < wait {
+			wait = d
+		}
+	}
+	now := time.Now()
+	switch {
+	case p.full:
+		sooner(retryEvery)
+	case f.cfg.RotateEvery > 0:
+		sooner(p.begun.Add(f.cfg.RotateEvery).Sub(now))
+	}
+	if p.pending.Len() > 0 && f.cfg.FlushEvery > 0 {
+		sooner(p.since.Add(f.cfg.FlushEvery).Sub(now))
+	}
+	if wait < 0 {
+		return
+	}
+	if f.timer == nil {
+		f.timer = time.AfterFunc(wait, f.tick)
+	} else {
+		f.timer.Reset(wait)
+	}
+}
+
+// tick does what is due. What is transient is tried again; what is final is said by the next call.
+func (f *File) tick() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.part
+	if p == nil || f.closed || f.failed != nil {
+		return
+	}
+	now := time.Now()
+	switch {
+	case p.full || f.cfg.RotateEvery > 0 && now.Sub(p.begun) >= f.cfg.RotateEvery:
+		_ = f.finish()
+	case f.cfg.FlushEvery > 0 && now.Sub(p.since) >= f.cfg.FlushEvery:
+		if f.flush() != nil {
+			p.since = now.Add(retryEvery - f.cfg.FlushEvery)
+		}
+	}
+	if f.failed == nil {
+		f.arm()
+	}
+}
+
+// Close makes the last file whole and gives it its name, unless the writing has failed. Closing again returns the same.
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return f.failed
+	}
+	f.stop()
+	if f.part != nil && f.failed == nil {
+		if err := f.finish(); err != nil && f.failed == nil {
+			err := fmt.Errorf("%w; what is written of it is in %s", err, f.part.unfinished)
+			f.failed = err // transient, but there is nobody to try again
+		}
+	}
+	f.release()
+	return f.failed
+}
+
+// Fail says that what has been written is not all, because of err. The file is not given its name then: Close returns err and where the unfinished file is.
+func (f *File) Fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed == nil && !f.closed {
+		_ = f.fail("not finished", err) // Close returns it
+	}
+}
+
+// Abandon ends the writing and removes the file that is not whole. Those that are whole stay.
+func (f *File) Abandon() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil
+	}
+	f.stop()
+	p := f.part
+	f.release()
+	if p != nil {
+		if err := f.files.remove(p.unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("writers: file %q: %w", f.cfg.Path, err)
+		}
+	}
+	return nil
+}
+
+func (f *File) stop() {
+	f.closed = true
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+}
+
+// release closes the file that is not whole.
+func (f *File) release() {
+	if f.part != nil && f.part.file != nil {
+		_ = f.part.file.Close() // it has failed already, or is removed
+	}
+	f.part = nil
+}

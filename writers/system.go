@@ -1,0 +1,74 @@
+package writers
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+)
+
+// files is what a File asks of the file system. Tests have one that is full, or that ends in the middle.
+type files interface {
+	list(dir string) (names []string, err error)
+	replaceable(path string) error // nil: nothing has that name, or a file that may be replaced
+	create(path string) (handle, error)
+	rename(from, to string) error
+	remove(path string) error
+	syncDir(dir string) error
+}
+
+type handle interface {
+	io.WriterAt
+	Truncate(size int64) error
+	Sync() error
+	Close() error
+}
+
+// system is the file system of the operating system.
+type system struct{}
+
+func (system) list(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+func (system) replaceable(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("there is something of that name that is no regular file (%v)", info.Mode().Type())
+	}
+	return nil
+}
+
+func (system) create(path string) (handle, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil { // not a nil *os.File in the interface
+		return nil, err
+	}
+	return f, nil
+}
+
+func (system) rename(from, to string) error { return os.Rename(from, to) }
+func (system) remove(path string) error     { return os.Remove(path) }
+
+// syncDir makes a rename last. Windows has no such thing, and needs none.
+func (system) syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
