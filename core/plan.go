@@ -197,6 +197,21 @@ func (p *Plan) Result() (*record.Schema, error) {
 	return l.result, nil
 }
 
+// Written is the schema of what a writer gets: Result, behind ChangeColumn where the plan emits changes.
+func (p *Plan) Written() (*record.Schema, error) {
+	l, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	if l.change != nil {
+		return l.change, nil
+	}
+	return l.result, nil
+}
+
+// Streams says whether a writer gets rows before the end of the input, whatever the window: records that pass through, or changes.
+func (p *Plan) Streams() bool { return p.PassesThrough() || p.Emit == EmitChanges }
+
 // Inner is the schema of the groups before Select: the bounds of the window where there are any, the keys, the aggregates.
 func (p *Plan) Inner() (*record.Schema, error) {
 	l, err := p.read()

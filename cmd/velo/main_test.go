@@ -55,6 +55,10 @@ func TestQuery(t *testing.T) {
 			`{"window_start":"2024-01-01T00:00:00Z","v":1}` + "\n" + `{"window_start":"2024-01-01T00:00:10Z","v":5}` + "\n" + `{"window_start":"2024-01-01T00:01:10Z","v":5}` + "\n",
 		},
 		{[]string{"--format=csv", from(`SELECT symbol FROM $ WHERE size > 100 GROUP BY symbol`)}, "symbol\n"},
+		{[]string{"--format=csv", "--readers=1", from(`SELECT symbol, price * size AS value FROM $ WHERE venue IS NOT NULL`)}, "symbol,value\nA,10.5\n\"A, Inc\",33\nA,60\n"},
+		{[]string{"--readers=1", from(`SELECT size, venue FROM $ LIMIT 2`)}, "size  venue\n----  -----\n   1  x\n   2  NULL\n"},
+		{[]string{"--format=csv", from(`SELECT price, size FROM $ WHERE size > 100`)}, "price,size\n"},
+		{[]string{"--format=ndjson", from(`SELECT count(DISTINCT symbol) AS n FROM $ EMIT CHANGES`)}, `{"op":"upsert","n":3}` + "\n"},
 		{[]string{"--readers=3", "--partitions=2", "--format=csv", from(`SELECT count(*) AS n FROM $`)}, "n\n4\n"},
 	} {
 		out, errs, status := velo(t, "", append([]string{"query"}, c.args...)...)

@@ -37,6 +37,8 @@ func (queryCmd) Help() string {
     velo query "SELECT window_start, sum(size) FROM 'logs/*.csv' GROUP BY tumble(at, INTERVAL '1 hour') ORDER BY 1"
     cat trades.csv | velo query --format csv 'SELECT count(*) FROM stdin'
     velo query --schema 'city text, celsius decimal(4,1)' --no-header 'SELECT city, max(celsius) FROM "t.csv" GROUP BY city'
+    velo query 'SELECT symbol, price * size AS value FROM "trades.csv" WHERE size > 100 LIMIT 20'
+    velo query --follow --format ndjson 'SELECT symbol, sum(size) AS v FROM "trades.csv" GROUP BY symbol EMIT CHANGES'
     velo query --live 'SELECT user, count(*) AS n FROM "big.csv" GROUP BY user'
 
 Results go to standard output, everything else to standard error. An interrupt or SIGTERM ends the reading; the result is
@@ -92,15 +94,22 @@ func (c *queryCmd) Run(std streams) (err error) {
 	}
 	interval := time.Duration(-1)
 	if c.Live {
+		if plan.Streams() {
+			return errors.New("--live shows groups while they are counted; this query prints rows as they come")
+		}
 		if _, _, ok := terminalSize(std.out); !ok {
 			return errNoTerminal
 		}
 		interval = liveEvery
 	}
+	cfg := engine.Config{Plan: plan, Readers: rs, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: interval, OnReject: aside.put}
+	var out *kept
+	if plan.Streams() { // rows are printed as they come
+		out = &kept{Writer: newLines(c.Format, &terminal{to: std.out}), name: f.name, say: std.err}
+		cfg.Writer, cfg.EpochInterval = out, 0
+	}
 	stop := listen()
-	eng, err := engine.Start(context.Background(), engine.Config{
-		Plan: plan, Readers: rs, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: interval, OnReject: aside.put,
-	})
+	eng, err := engine.Start(context.Background(), cfg)
 	if err != nil {
 		stop.end()
 		return err
@@ -111,7 +120,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 		if view, err = showLive(std.out, f.name, eng); err != nil {
 			return err
 		}
-	} else {
+	} else if _, _, ok := terminalSize(std.out); out == nil || !ok { // rows and a bar would be written over each other
 		view = showProgress(std.err, f, eng)
 	}
 	stop.stops(std.err, eng)
@@ -126,7 +135,12 @@ func (c *queryCmd) Run(std streams) (err error) {
 	} else if interrupted {
 		fmt.Fprintln(std.err, summary(f.name, eng))
 	}
-	if err := printResult(eng, c.Format, std.out); err != nil {
+	if out != nil {
+		err = out.end(plan)
+	} else {
+		err = printResult(eng, c.Format, std.out)
+	}
+	if err != nil {
 		return err
 	}
 	err = aside.report(std.err)
@@ -134,6 +148,20 @@ func (c *queryCmd) Run(std streams) (err error) {
 		return errInterrupted
 	}
 	return err
+}
+
+// end prints what is left of rows that were printed as they came; of none, the names.
+func (k *kept) end(plan *core.Plan) error {
+	if !k.begun {
+		schema, err := plan.Written()
+		if err != nil {
+			return err
+		}
+		if err := k.Writer.Write(context.Background(), record.NewBatch(schema, 1)); err != nil {
+			return err
+		}
+	}
+	return k.Writer.Close()
 }
 
 // printResult prints the last snapshot.

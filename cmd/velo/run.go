@@ -180,14 +180,16 @@ func closeFeeds(flows []*flow) {
 // kept is a writer that the engine does not close: whether what it has is all is known later. It says when it is waiting.
 type kept struct {
 	record.Writer
-	name string
-	say  io.Writer
-	said bool
+	name  string
+	say   io.Writer
+	said  bool
+	begun bool // something has been written
 }
 
 // Write says once why it could not; that it is tried again looks like a query that hangs.
 func (k *kept) Write(ctx context.Context, b *record.Batch) error {
 	err := k.Writer.Write(ctx, b)
+	k.begun = k.begun || err == nil
 	if !k.said && errors.Is(err, record.ErrTransient) {
 		k.said = true
 		note(k.say, fmt.Sprintf("velo: %s: %v; it is tried again", k.name, err))
@@ -205,10 +207,10 @@ func (c *runCmd) start(flows []*flow) error {
 		if err == nil {
 			plan := r.out.Plan
 			cfg := engine.Config{Plan: plan, Readers: readers, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: -1, OnReject: r.aside.put}
-			if plan.Window != nil && plan.Window.OutOfOrder < window.MaxSize {
-				cfg.EpochInterval = 0 // windows close while records come
+			if plan.Window != nil && plan.Window.OutOfOrder < window.MaxSize || plan.Streams() {
+				cfg.EpochInterval = 0 // windows close, and groups change, while records come
 			}
-			if plan.Window != nil {
+			if plan.Window != nil || plan.Streams() {
 				cfg.Writer = r.kept
 			}
 			if r.engine, err = engine.Start(context.Background(), cfg); err != nil {
@@ -286,7 +288,7 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, std streams) error {
 
 // finish writes what is to be written at the end, and makes it whole.
 func (r *flow) finish(failed error) error {
-	if failed == nil && r.out.Plan.Window == nil {
+	if failed == nil && r.out.Plan.Window == nil && !r.out.Plan.Streams() {
 		failed = writeAll(r.engine, r.kept)
 	}
 	if f, ok := r.writer.(*writers.File); ok {
@@ -308,7 +310,7 @@ func (r *flow) begun(f *writers.File) error {
 	if !f.Empty() {
 		return nil
 	}
-	schema, err := r.out.Plan.Result()
+	schema, err := r.out.Plan.Written()
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,32 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Goal: records pass through to a sink, all of a source too; changes add up to the groups; a sink of nothing has its names. Method: golden outputs.
+func TestRunStreams(t *testing.T) {
+	inFolder(t, map[string]string{"trades.csv": strings.Join(tradesLines, "\n") + "\n", "job.sql": tradesTable + `WITH (connector = 'file', path = 'trades.csv');
+		CREATE SINK large AS SELECT symbol, price * size AS value FROM trades WHERE size > 2 WITH (connector = 'file', path = 'large.csv');
+		CREATE SINK none AS SELECT symbol FROM trades WHERE size > 1000 WITH (connector = 'file', path = 'none.csv');
+		CREATE SINK everything FROM trades WITH (connector = 'file', path = 'everything.ndjson');
+		CREATE SINK none_changed AS SELECT symbol, count(*) AS n FROM trades WHERE size > 1000 GROUP BY symbol EMIT CHANGES WITH (connector = 'file', path = 'none_changed.csv');
+		SELECT symbol, sum(size) AS v FROM trades GROUP BY symbol HAVING sum(size) > 2 EMIT CHANGES`})
+	out, errs, status := velo(t, "", "run", "job.sql", "--format=csv", "--readers=1")
+	if status != 0 || errs != "" {
+		t.Fatalf("status %d\n%s%s", status, out, errs)
+	}
+	rows := strings.Split(strings.TrimSpace(out), "\n")
+	slices.Sort(rows[1:])
+	if got := strings.Join(rows, " "); got != `op,symbol,v upsert,"A, Inc",3 upsert,A,6` {
+		t.Errorf("%s", got)
+	}
+	want(t, "large.csv", "symbol,value\n\"A, Inc\",33\nA,60\n")
+	want(t, "none.csv", "symbol\n")
+	want(t, "none_changed.csv", "op,symbol,n\n")
+	text, err := os.ReadFile("everything.ndjson")
+	if err != nil || strings.Count(string(text), "\n") != 4 || !strings.HasPrefix(string(text), `{"symbol":"A","price":10.5,"size":1,`) {
+		t.Errorf("%v, %s", err, text)
+	}
+}
+
 // Goal: a window closes by the watermark that the job says: what comes later than that is late, and is counted.
 func TestRunWatermark(t *testing.T) {
 	inFolder(t, map[string]string{"t.csv": "at,n\n2024-01-01T00:00:01Z,1\n2024-01-01T00:05:00Z,2\n2024-01-01T00:00:02Z,4\n2024-01-01T00:04:55Z,8\n", "job.sql": `
