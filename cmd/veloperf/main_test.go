@@ -156,7 +156,15 @@ func TestRun(t *testing.T) {
 			t.Errorf("%v: %+v", shape, r)
 		}
 	}
-	out, stderr, status := veloperf(t, "run", "--duration=1200ms")
+	out, stderr, status := veloperf(t, "run", "--profile=s3a", "--readers=2", "--partitions=1", "--cores=1", "--duration=50ms", "--json")
+	var r runReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 || r.Profile != "s3a" || r.Groups == 0 || len(r.Checksum) != 16 || r.RecordsPerSecond <= 0 {
+		t.Errorf("a stream: status %d, %v, %+v\n%s", status, err, r, stderr)
+	}
+	if _, stderr, status := veloperf(t, "run", "--profile=s3a", "--rival=gomap"); status != 1 || !strings.Contains(stderr, "without time") {
+		t.Errorf("a stream with a rival: status %d, %s", status, stderr)
+	}
+	out, stderr, status = veloperf(t, "run", "--duration=1200ms")
 	for _, want := range []string{"usable: ", "records/s", "full stalls", "add up"} {
 		if status != 0 || !strings.Contains(out, want) {
 			t.Errorf("status %d: nothing says %q in:\n%s%s", status, want, out, stderr)
