@@ -260,7 +260,7 @@ func checkSpread(t *testing.T, name string, hash func(i uint64) uint64) {
 	for i := range hashes {
 		h := hash(uint64(i))
 		hashes[i] = h
-		for piece, of := range [...]uint64{h >> 56, h << 8 >> 56, h << 16 >> 56, h >> 1 & 0xff, h >> 8 & 0xff} {
+		for piece, of := range [...]uint64{h >> 56, h << 8 >> 56, h << 16 >> 56, h >> 9 & 0xff, h >> 16 & 0xff} {
 			counts[piece][of]++
 		}
 	}
@@ -270,7 +270,7 @@ func checkSpread(t *testing.T, name string, hash func(i uint64) uint64) {
 	}
 	for piece, count := range counts {
 		for i, c := range count {
-			if c > 3*n/512 || c < n/512 { // eight standard deviations
+			if most := 2 * n / 256; c > most || piece < 3 && c > most*3/4 || c < n/640 { // eight standard deviations are a half more
 				t.Errorf("%s: %d keys in %s %d, expected about %d (seeds %x)", name, c, names[piece], i, n/256, hashSeeds)
 				break
 			}
