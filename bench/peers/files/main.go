@@ -47,17 +47,20 @@ const tickers = 1000
 
 var files = []file{
 	{
-		"measurements.txt", writeMeasurements, source{columns: "city text not null, celsius double precision not null", delimiter: ';'},
+		"measurements.txt", writeMeasurements,
+		source{columns: "city text not null, celsius double precision not null", delimiter: ';'},
 		"read_csv('%s', header=false, delim=';', quote='', columns={'city':'VARCHAR','celsius':'DOUBLE'})",
 		"SELECT city, min(celsius) AS low, avg(celsius) AS mean, max(celsius) AS high FROM %s GROUP BY city",
 	},
 	{
-		"trades.csv", writeTrades(tradeCSV), source{columns: tradeColumns, delimiter: ',', quoted: true, header: true},
+		"trades.csv", writeTrades(tradeCSV),
+		source{columns: tradeColumns, delimiter: ',', quoted: true, header: true},
 		"read_csv('%s', header=true, delim=',', quote='\"', escape='\"', columns={'symbol':'VARCHAR','price':'DOUBLE','size':'BIGINT','at':'TIMESTAMP','note':'VARCHAR'})",
 		tradeQuery,
 	},
 	{
-		"trades.ndjson", writeTrades(tradeJSON), source{columns: tradeColumns, json: true},
+		"trades.ndjson", writeTrades(tradeJSON),
+		source{columns: tradeColumns, json: true},
 		"read_json('%s', format='newline_delimited', columns={'symbol':'VARCHAR','price':'DOUBLE','size':'BIGINT','at':'TIMESTAMP','note':'VARCHAR'})",
 		tradeQuery,
 	},
