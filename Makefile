@@ -36,7 +36,8 @@ race: ## all tests with the race detector
 	$(GO) test -race -timeout 10m $(PACKAGES)
 
 .PHONY: check
-check: ## format, vet, staticcheck, gcassert, short tests (the layers among them)
+check: ## modules, format, vet, staticcheck, gcassert, short tests (the layers among them)
+	@for m in bench/peers bench/peers/streams; do (cd $$m && $(GO) list -deps ./... >/dev/null) || { echo "$$m: go.mod does not fit the module that it measures"; exit 1; }; done
 	@out="$$($(TOOL) gofumpt -l .)"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	$(GO) vet $(PACKAGES)
 	$(TOOL) staticcheck $(PACKAGES)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/readers"
@@ -169,12 +171,18 @@ func BenchmarkFeed(b *testing.B) {
 			}
 			ctx := context.Background()
 			b.ReportAllocs()
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			before, _ := affinity.ThreadCPUTime()
 			for i := int64(0); b.Loop(); i++ {
 				if err := lane.Send(ctx, hit{Key: i % keys, Value: i}); err != nil {
 					b.Fatal(err)
 				}
 			}
 			b.StopTimer()
+			if after, ok := affinity.ThreadCPUTime(); ok {
+				b.ReportMetric(float64(after-before)/float64(b.N), "cpu-ns/op")
+			}
 			if err := e.Sync(ctx); err != nil {
 				b.Fatal(err)
 			}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/velo-engine/velo/internal/fence"
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -26,6 +27,9 @@ const (
 
 	// laneTurn is how many records are taken from a lane before it is the next one's turn.
 	laneTurn = 256
+
+	// linePad keeps what one goroutine writes off the cache lines that another looks at; see package ring.
+	linePad = 128
 
 	// laneYields is how often a Send that finds its lane full lets others run before it sleeps.
 	laneYields = 16
@@ -86,6 +90,9 @@ type Feed[T any] struct {
 	idle   atomic.Bool
 	notify atomic.Pointer[func()]
 
+	order fence.Asymmetric
+	_     [linePad]byte // senders look at what is above for each record, and nobody writes there as long as records come
+
 	// Of Poll.
 	turn  int
 	epoch uint64 // that Cut was asked for
@@ -128,7 +135,7 @@ func NewFeed[T any](schema *record.Schema, cfg FeedConfig) (*Feed[T], error) {
 	}
 	return &Feed[T]{
 		cfg: cfg, schema: schema, encoder: encoder, lanes: make([]atomic.Pointer[Lane[T]], cfg.Lanes), shut: make(chan struct{}),
-		cuts: make([]laneCut[T], cfg.Lanes),
+		order: fence.Prepare(), cuts: make([]laneCut[T], cfg.Lanes),
 	}, nil
 }
 
@@ -170,6 +177,9 @@ func (f *Feed[T]) Read(_ context.Context, b *record.Batch) error { return f.Poll
 // Poll takes what the lanes have, in turn. A record that does not fit the schema, such as a time before 1678, is rejected.
 func (f *Feed[T]) Poll(b *record.Batch) error {
 	ending := f.state.Load() != feedOpen
+	if ending {
+		f.order.All() // who announces a Send from now on sees the end, and who did before is seen
+	}
 	quiet := true // nobody is sending, and all lanes are empty
 	high := int(f.high.Load())
 	for range high {
@@ -180,15 +190,18 @@ func (f *Feed[T]) Poll(b *record.Batch) error {
 		if l == nil {
 			continue
 		}
-		sending := ending && l.sending.Load() // before the look at the lane: what it sends must be found
+		var begun uint64
+		if ending {
+			begun = l.begun.Load() // before the look at the lane: what it sends must be found
+		}
 		if !f.take(b, l) {
 			return nil // the batch is full
 		}
 		if l.out.Drained() {
 			f.forget(l)
 			f.lanes[f.turn].Store(nil)
-		} else if sending {
-			quiet = false
+		} else if _, sent := l.out.Ends(); ending && sent != begun {
+			quiet = false // a Send is on its way, or finds out that it comes too late
 		}
 	}
 	some := b.Len()+len(b.Rejects()) > 0
@@ -308,11 +321,16 @@ type Lane[T any] struct {
 	in   *ring.Producer[T]
 	out  *ring.Consumer[T]
 
-	// sending says that a Send is on its way. It is set before the state of the feed is looked at; Poll looks at it after it has seen that the
-	// feed has ended, and takes the end for final only where nobody is sending. Both are sequentially consistent: a Send that Poll does
-	// not see has seen the end.
-	sending atomic.Bool
-	closed  bool
+	_ [linePad]byte
+
+	// Of the sender, but begun, which Poll looks at when the feed has ended: how many records the sender has begun to send. It is announced before the sender looks at the state of the feed;
+	// Poll looks there after it has seen that the feed has ended and fenced all senders, and takes the end for final only where as many records have come. So a Send that Poll does not see has
+	// seen the end.
+	begun  atomic.Uint64
+	count  uint64 // what begun says
+	closed bool
+	busy   atomic.Bool // a Send is on its way; kept under invariants only
+	_      [linePad]byte
 
 	// waiting says that the sender is about to sleep until Poll has made room. It is set before the sender looks for room once more.
 	waiting atomic.Bool
@@ -323,9 +341,11 @@ type Lane[T any] struct {
 
 // enter begins a Send. False says that the feed has ended.
 func (l *Lane[T]) enter() bool {
-	if l.sending.Swap(true) && invariants.Enabled {
+	if invariants.Enabled && l.busy.Swap(true) {
 		panic("readers: feed: a lane is used by two goroutines at once")
 	}
+	l.count++
+	l.feed.order.Announce(&l.begun, l.count)
 	if l.feed.state.Load() == feedOpen && !l.closed {
 		return true
 	}
@@ -333,7 +353,19 @@ func (l *Lane[T]) enter() bool {
 	return false
 }
 
-func (l *Lane[T]) leave() { l.sending.Store(false) }
+// leave ends a Send that has sent nothing.
+func (l *Lane[T]) leave() {
+	l.count--
+	fence.Release(&l.begun, l.count)
+	l.left()
+}
+
+// left says, under invariants, that the lane may be used by another goroutine.
+func (l *Lane[T]) left() {
+	if invariants.Enabled {
+		l.busy.Store(false)
+	}
+}
 
 // Send appends a record. Where the lane is full it waits for room, or drops and counts the record if the feed sheds. The error is
 // ErrFeedEnded, ErrFeedFull, or why ctx was done; the record has not been taken then.
@@ -344,7 +376,7 @@ func (l *Lane[T]) Send(ctx context.Context, v T) error {
 	if !l.in.PushRelease(v) {
 		return l.sendFull(ctx, v)
 	}
-	l.leave()
+	l.left()
 	if l.feed.idle.Load() {
 		l.feed.wake()
 	}
@@ -356,12 +388,15 @@ func (l *Lane[T]) TrySend(v T) bool {
 	if !l.enter() {
 		return false
 	}
-	ok := l.in.PushRelease(v)
-	l.leave()
+	if !l.in.PushRelease(v) {
+		l.leave()
+		return false
+	}
+	l.left()
 	if l.feed.idle.Load() {
 		l.feed.wake()
 	}
-	return ok
+	return true
 }
 
 // sendFull is Send with a lane that is full.

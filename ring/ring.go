@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/velo-engine/velo/internal/fence"
 	"github.com/velo-engine/velo/internal/invariants"
 )
 
@@ -189,7 +190,7 @@ func (p *Producer[T]) PushRelease(v T) bool {
 	*p.at(p.next) = v
 	p.next++
 	p.published = p.next
-	release(&p.shared.tail, p.next)
+	fence.Release(&p.shared.tail, p.next)
 	return true
 }
 
