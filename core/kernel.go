@@ -14,6 +14,7 @@ type kernel struct {
 	layout *layout
 	table  *table.Table
 	off    [stripeRows]uint64
+	some   [2 * stripeRows]uint64 // scratch, for stripes with NULLs
 
 	// The stripe at hand: the words of the keys, and the words of each argument, nil where only its NULLs are counted.
 	words [][]uint64
@@ -91,9 +92,20 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 	rows := k.table.FindOrCreate(hashes, k.words, heap, k.off[:])
 	keyWords := k.layout.keys.Words()
 	k.stampRows(rows)
+	var some uint64 // arguments that have a NULL in the stripe
+	for _, bits := range nulls {
+		some |= bits
+	}
+	if some == 0 {
+		nulls = nil
+	}
 	for i := range k.layout.fused {
 		f := &k.layout.fused[i]
-		f.Update(rows, uintptr(8*keyWords), k.args[f.Arg])
+		if some>>f.Arg&1 == 0 {
+			f.Update(rows, uintptr(8*keyWords), k.args[f.Arg])
+			continue
+		}
+		f.UpdateSome(rows, uintptr(8*keyWords), agg.Args{Words: k.args[f.Arg], Nulls: nulls, NullBit: uint8(f.Arg)}, k.some[:])
 	}
 	for i := range k.layout.single {
 		s := &k.layout.single[i]

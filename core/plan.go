@@ -336,8 +336,17 @@ type state struct {
 
 // output is an aggregate of the result: how to read which state.
 type output struct {
-	fn   agg.Func
-	word int
+	fn     agg.Func
+	word   int
+	values int // the word that counts the values, of a function whose state does not say that there are none; else -1
+}
+
+// value reads the states of a group.
+func (o *output) value(states []uint64, blocks *agg.Blocks) agg.Value {
+	if o.values >= 0 && states[o.values] == 0 {
+		return agg.Value{Null: true}
+	}
+	return o.fn.Result(states[o.word:], blocks)
 }
 
 func compile(p *Plan) (*layout, error) {
@@ -625,7 +634,7 @@ func (l *layout) argument(source int, f record.Field, values bool) int {
 }
 
 // place gives each aggregate a state. The same state of the same arguments is kept once, and a sum is read from the state
-// of the average of the same argument, which is the same and a count more.
+// of the average of the same argument, which is the same and a count more. The values of an argument that may be NULL are counted in one state: a count, a minimum or a maximum of them looks there.
 func (l *layout) place(bound []boundAggregate) {
 	type slot struct {
 		kind     AggregateKind
@@ -644,22 +653,52 @@ func (l *layout) place(bound []boundAggregate) {
 		}
 		return slot{b.kind.State(), b.arg, b.by, b.distinct}
 	}
-	at := map[slot]int{}
-	for pass := range 2 { // the averages first, so that the sums find them
+	// What is placed first is found by the others: the averages by the sums, what counts the values of an argument by its extremes and by count itself.
+	turn := func(b boundAggregate) int {
+		switch {
+		case b.kind == Avg:
+			return 0
+		case b.kind == Sum:
+			return 1
+		case b.kind == Count:
+			return 2
+		}
+		return 3
+	}
+	at := map[slot]output{}
+	counters := map[int]int{} // of an argument: the word that counts its values
+	for pass := range 4 {
 		for _, b := range bound {
 			s := slotOf(b)
-			if _, ok := at[s]; ok || (b.kind == Avg) != (pass == 0) {
+			if _, ok := at[s]; ok || turn(b) != pass {
 				continue
 			}
-			word := len(l.init)
-			at[s] = word
+			counter, counted := counters[b.arg]
+			if counted && b.kind == Count && !b.distinct {
+				at[s] = output{word: counter, values: -1}
+				continue
+			}
+			o := output{word: len(l.init), values: -1}
+			if counted {
+				if fn := agg.Uncounted(b.fn); fn != b.fn {
+					b.fn, o.values = fn, counter
+				}
+			}
+			if word := agg.Counter(b.fn); word >= 0 && !counted && b.arg >= 0 { // what counts pairs has none
+				counters[b.arg] = o.word + word
+			}
+			at[s] = o
 			l.init = append(l.init, make([]uint64, b.fn.Words())...)
-			b.fn.Init(l.init[word:])
-			l.states = append(l.states, state{b.kind, b.fn, word, b.arg, b.by, b.distinct})
+			b.fn.Init(l.init[o.word:])
+			l.states = append(l.states, state{b.kind, b.fn, o.word, b.arg, b.by, b.distinct})
 		}
 	}
 	for _, b := range bound {
-		l.outputs = append(l.outputs, output{b.fn, at[slotOf(b)]})
+		o := at[slotOf(b)]
+		if o.fn = b.fn; o.values >= 0 {
+			o.fn = agg.Uncounted(b.fn)
+		}
+		l.outputs = append(l.outputs, o)
 	}
 }
 

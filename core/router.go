@@ -501,7 +501,7 @@ func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
 	for _, arg := range r.layout.textArgs {
 		k.texts[arg] = r.batch.Column(r.layout.args[arg].source).Bytes
 	}
-	if r.layout.hasNulls {
+	if r.layout.hasNulls && r.hasNulls() {
 		nulls = r.nullBits()
 	}
 	if r.keys.Long > 0 {
@@ -675,12 +675,22 @@ func (r *Router) scatterColumn(at int, words []uint64) {
 	}
 }
 
+// hasNulls says whether any argument is NULL in any row of the stripe.
+func (r *Router) hasNulls() bool {
+	for _, a := range r.layout.args {
+		if r.batch.Column(a.source).AnyNull(r.from, r.to) {
+			return true
+		}
+	}
+	return false
+}
+
 // nullBits has a word for each row of the stripe: bit i says that argument i is NULL.
 func (r *Router) nullBits() []uint64 {
 	nulls := r.nulls[:r.to-r.from]
 	clear(nulls)
 	for bit, a := range r.layout.args {
-		if c := r.batch.Column(a.source); c.Valid != nil {
+		if c := r.batch.Column(a.source); c.AnyNull(r.from, r.to) {
 			for i := range nulls {
 				if c.Null(r.from + i) {
 					nulls[i] |= 1 << bit

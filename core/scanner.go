@@ -98,8 +98,7 @@ func (l *layout) value(g *groups, key, states []uint64, column int) agg.Value {
 	}
 	column -= l.front
 	if column >= l.keys.Columns() {
-		o := &l.outputs[column-l.keys.Columns()]
-		return o.fn.Result(states[o.word:], g.table.Blocks())
+		return l.outputs[column-l.keys.Columns()].value(states, g.table.Blocks())
 	}
 	switch {
 	case l.keys.IsNull(key, column):

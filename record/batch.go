@@ -48,6 +48,27 @@ type Column struct {
 // Null says whether row i is NULL.
 func (c *Column) Null(i int) bool { return c.Valid != nil && c.Valid[i>>6]>>(i&63)&1 == 0 }
 
+// AnyNull says whether any of the rows from..to-1 is NULL.
+func (c *Column) AnyNull(from, to int) bool {
+	if c.Valid == nil || from >= to {
+		return false
+	}
+	first, last := from>>6, (to-1)>>6
+	for w := first; w <= last; w++ {
+		null := ^c.Valid[w]
+		if w == first {
+			null &= ^uint64(0) << (from & 63)
+		}
+		if w == last {
+			null &= ^uint64(0) >> (63 - (to-1)&63)
+		}
+		if null != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // View is the string of row i of a String column, valid as long as the batch.
 func (c *Column) View(i int) []byte {
 	v := c.Views[i]

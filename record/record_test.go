@@ -533,3 +533,25 @@ func TestKeep(t *testing.T) {
 		}
 	}
 }
+
+// Goal: AnyNull says what Null says of the rows one by one. Method: all spans of a column of 200 rows with one NULL, two, or none.
+func TestAnyNull(t *testing.T) {
+	if c := (Column{}); c.AnyNull(0, 10) {
+		t.Error("a column without NULLs has one")
+	}
+	for _, nulls := range [][]int{{}, {0}, {63}, {64}, {127, 128}, {199}} {
+		c := Column{Valid: []uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}}
+		for _, i := range nulls {
+			c.Valid[i/64] &^= 1 << (i % 64)
+		}
+		for from := range 200 {
+			any := false
+			for to := from; to <= 200; to++ {
+				any = any || to > from && c.Null(to-1)
+				if c.AnyNull(from, to) != any {
+					t.Fatalf("NULLs at %v: rows %d..%d: %v", nulls, from, to-1, !any)
+				}
+			}
+		}
+	}
+}

@@ -146,6 +146,37 @@ func Drop(f Func, state []uint64, blocks *Blocks) {
 	}
 }
 
+// Counter is which word of a state of f has the number of its argument's values that are not NULL; -1 where none has.
+func Counter(f Func) int {
+	switch f := f.(type) {
+	case countValues:
+		return 0
+	case intSum:
+		if f.nullable {
+			return 2
+		}
+	case floatSum:
+		if f.nullable {
+			return 2
+		}
+	case extreme:
+		if f.counted {
+			return 1
+		}
+	}
+	return -1
+}
+
+// Uncounted is f without a word for the number of its argument's values, for a plan that has it in another state. Its Result is that of a group which has values: the plan asks that state first. Functions
+// that need the number are themselves.
+func Uncounted(f Func) Func {
+	if e, ok := f.(extreme); ok {
+		e.counted = false
+		return e
+	}
+	return f
+}
+
 // MergeRows adds partial states to rows: words has the words of the states, column-wise. It calls Merge for each, which is once per group
 // and flush, not once per record.
 // of has their blocks. from is scratch: a local would be allocated, because Merge might keep it for all the compiler knows.
@@ -199,7 +230,7 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 		if !ordinal(arg) {
 			return nil, bindError(k, arg, "bigint, double precision, decimal, timestamp or text")
 		}
-		return extreme{typ: arg, max: k == Max, nullable: nullable}, nil
+		return extreme{typ: arg, max: k == Max, nullable: nullable, counted: nullable}, nil
 	case state == VarPop:
 		if v := (variance{arg: arg, sample: k == VarSamp || k == StddevSamp, root: k == StddevPop || k == StddevSamp}); isFloat {
 			return floatVariance{v}, nil

@@ -7,17 +7,18 @@ import (
 )
 
 // extreme is the least or the greatest value. State: the value, a float in the order of ordered, then the number of values
-// where the argument may be NULL.
+// where the argument may be NULL, unless the plan counts them elsewhere (Uncounted).
 type extreme struct {
 	typ      record.Type
 	max      bool
 	nullable bool
+	counted  bool
 }
 
 func (e extreme) Type() record.Type { return e.typ }
 
 func (e extreme) Words() int {
-	if e.nullable {
+	if e.counted {
 		return 2
 	}
 	return 1
@@ -62,7 +63,7 @@ func (e extreme) Update(rows Rows, at uintptr, args Args) {
 			*p = min(*p, int64(w))
 		}
 	}
-	if e.nullable {
+	if e.counted {
 		countRows{}.Update(rows, at+8, args)
 	}
 }
@@ -76,9 +77,11 @@ func (e extreme) updateNullable(rows Rows, at uintptr, args Args) {
 		if e.typ == record.Float64 {
 			v = ordered(w)
 		}
-		p := rows.words2(i, at)
-		p[0] = e.better(p[0], uint64(v))
-		p[1]++
+		p := rows.word(i, at)
+		*p = e.better(*p, uint64(v))
+		if e.counted {
+			*rows.word(i, at+8)++
+		}
 	}
 }
 
@@ -91,13 +94,13 @@ func (e extreme) better(a, b uint64) uint64 {
 
 func (e extreme) Merge(state, from []uint64, _, _ *Blocks) {
 	state[0] = e.better(state[0], from[0])
-	if e.nullable {
+	if e.counted {
 		state[1] += from[1]
 	}
 }
 
 func (e extreme) Result(state []uint64, _ *Blocks) Value {
-	if e.nullable && state[1] == 0 {
+	if e.counted && state[1] == 0 {
 		return Value{Null: true}
 	}
 	if e.typ == record.Float64 {

@@ -16,14 +16,16 @@ type Placed struct {
 	Word int
 }
 
-// A Fused updates several states of one argument that is never NULL, and a count of the rows, in one loop: the row is looked up once, and its
-// cache line is at hand for all of them. The functions' own Update is its twin.
+// A Fused updates several states of one argument, and a count of the rows, in one loop: the row is looked up once, and its
+// cache line is at hand for all of them. The functions' own Update is its twin. Records whose argument is NULL take another way: see UpdateSome.
 type Fused struct {
 	Arg int
 
-	// The words of the states, each where the flag says that it is there. The sum has a third word that counts where counted is set.
-	count, sum, least, most         int
-	counts, sums, mins, maxs, avged bool
+	// The words of the states, each where the flag says that it is there. counts is that of count(*).
+	count, sum, least, most  int
+	counts, sums, mins, maxs bool
+
+	values []int // words that count the values of the argument
 
 	asVector bool // a row is one vector: see Bind
 	lanes    lanes
@@ -50,9 +52,9 @@ func (f *Fused) Bind(first, width int) {
 	}
 	if f.sums {
 		f.lanes.low, f.lanes.high = 1<<(first+f.sum), 2<<(first+f.sum)
-		if f.avged {
-			f.lanes.ones[first+f.sum+2] = 1
-		}
+	}
+	for _, word := range f.values {
+		f.lanes.ones[first+word] = 1
 	}
 	if f.mins {
 		f.lanes.least = 1 << (first + f.least)
@@ -62,8 +64,8 @@ func (f *Fused) Bind(first, width int) {
 	}
 }
 
-// Fuse takes functions that one loop can update together out of placed: bigint, decimal and timestamp arguments without NULLs, at least
-// two functions for each. The others are the rest.
+// Fuse takes functions that one loop can update together out of placed: bigint, decimal and timestamp arguments, at least
+// two functions for each, of which one reads the values. The others are the rest.
 func Fuse(placed []Placed) (fused []Fused, rest []Placed) {
 	var args []int
 	for _, p := range placed {
@@ -89,7 +91,7 @@ func Fuse(placed []Placed) (fused []Fused, rest []Placed) {
 				}
 			}
 		}
-		if len(mine) < 2 {
+		if len(mine) < 2 || !f.sums && !f.mins && !f.maxs { // counts alone: the values may not be there
 			if f.counts {
 				counted = false
 			}
@@ -111,10 +113,10 @@ func Fuse(placed []Placed) (fused []Fused, rest []Placed) {
 // fusible says whether a function with an argument may be fused.
 func fusible(p Placed) bool {
 	switch f := p.Func.(type) {
-	case intSum:
-		return p.Arg >= 0 && !f.nullable
+	case intSum, countValues:
+		return p.Arg >= 0
 	case extreme:
-		return p.Arg >= 0 && !f.nullable && f.typ != record.Float64
+		return p.Arg >= 0 && f.typ != record.Float64
 	}
 	return false
 }
@@ -126,7 +128,12 @@ func (f *Fused) take(p Placed) bool {
 		if f.sums {
 			return false
 		}
-		f.sums, f.sum, f.avged = true, p.Word, fn.avg
+		f.sums, f.sum = true, p.Word
+		if fn.counted() {
+			f.values = append(f.values, p.Word+2)
+		}
+	case countValues:
+		f.values = append(f.values, p.Word)
 	case extreme:
 		switch {
 		case fn.max && !f.maxs:
@@ -136,8 +143,32 @@ func (f *Fused) take(p Placed) bool {
 		default:
 			return false
 		}
+		if fn.counted {
+			f.values = append(f.values, p.Word+1)
+		}
 	}
 	return true
+}
+
+// UpdateSome is Update for records of which some have NULL for the argument: they are counted by count(*) and by nothing else. scratch has room for twice as many words as there are records.
+func (f *Fused) UpdateSome(rows Rows, at uintptr, args Args, scratch []uint64) {
+	n := len(rows.Off)
+	off, words := scratch[:n], scratch[n:2*n]
+	some := 0
+	for i, w := range args.Words[:n] {
+		off[some], words[some] = rows.Off[i], w
+		some += int(1 - args.null(i))
+	}
+	f.Update(Rows{Base: rows.Base, Off: off[:some]}, at, words[:some])
+	if !f.counts || some == n {
+		return
+	}
+	none := 0
+	for i, o := range rows.Off {
+		off[none] = o
+		none += int(args.null(i))
+	}
+	countRows{}.Update(Rows{Base: rows.Base, Off: off[:none]}, at+8*uintptr(f.count), Args{})
 }
 
 // Update adds record i of the stripe, with argument words[i], to row rows.Off[i], whose states begin at bytes behind it.
@@ -152,7 +183,7 @@ func (f *Fused) Update(rows Rows, at uintptr, words []uint64) {
 	off := rows.Off
 	words = words[:len(off)]
 	count, sum, least, most := 8*uintptr(f.count), 8*uintptr(f.sum), 8*uintptr(f.least), 8*uintptr(f.most)
-	if f.counts && f.sums && f.mins && f.maxs && !f.avged {
+	if f.counts && f.sums && f.mins && f.maxs && len(f.values) == 0 {
 		// What is asked for most often, without a branch.
 		for i, v := range words {
 			// In bounds: off is a row's place, and the words lie in its states.
@@ -175,9 +206,9 @@ func (f *Fused) Update(rows Rows, at uintptr, words []uint64) {
 		if f.sums {
 			s := (*[2]uint64)(unsafe.Add(p, sum))
 			add128(s, v, uint64(int64(v)>>63))
-			if f.avged {
-				*(*uint64)(unsafe.Add(p, sum+16))++
-			}
+		}
+		for _, word := range f.values {
+			*(*uint64)(unsafe.Add(p, 8*word))++
 		}
 		if f.mins {
 			l := (*int64)(unsafe.Add(p, least))

@@ -36,12 +36,15 @@ func testFuse(t *testing.T) {
 		for range 1 + rng.IntN(8) {
 			k, arg := kinds[rng.IntN(len(kinds))], rng.IntN(2)
 			args := []Arg{{argTypes[arg], nullable[arg]}}
-			if k == Count {
+			if k == Count && (!nullable[arg] || rng.IntN(2) == 0) {
 				args, arg = nil, -1
 			}
 			f, err := Bind(k, args...)
 			if err != nil {
 				continue // a sum of timestamps, say
+			}
+			if rng.IntN(2) == 0 {
+				f = Uncounted(f)
 			}
 			placed = append(placed, Placed{f, arg, -1, words})
 			words += f.Words()
@@ -52,6 +55,11 @@ func testFuse(t *testing.T) {
 			n := 0
 			for _, there := range []bool{fused[i].counts, fused[i].sums, fused[i].mins, fused[i].maxs} {
 				if there {
+					n++
+				}
+			}
+			for _, p := range placed {
+				if _, ok := p.Func.(countValues); ok && p.Arg == fused[i].Arg {
 					n++
 				}
 			}
@@ -90,11 +98,22 @@ func testFuse(t *testing.T) {
 				off[i] = uint64(rng.IntN(groups) * width * 8)
 				args[0][i], args[1][i] = uint64(rng.Int64()>>rng.IntN(64)), rng.Uint64()>>rng.IntN(64)
 			}
+			var nulls []uint64
+			if rng.IntN(3) > 0 {
+				nulls = make([]uint64, n)
+				for arg, often := range []int{rng.IntN(5), rng.IntN(5)} {
+					for i := range n {
+						if nullable[arg] && rng.IntN(4) < often {
+							nulls[i] |= 1 << arg
+						}
+					}
+				}
+			}
 			update := func(state []uint64, ps []Placed) {
 				for _, p := range ps {
 					var a Args
 					if p.Arg >= 0 {
-						a.Words = args[p.Arg]
+						a = Args{Words: args[p.Arg], Nulls: nulls, NullBit: uint8(p.Arg)}
 					}
 					p.Func.Update(Rows{Base: unsafe.Pointer(&state[0]), Off: off}, uintptr(8*(keyWords+p.Word)), a)
 				}
@@ -102,7 +121,12 @@ func testFuse(t *testing.T) {
 			update(twin, placed)
 			update(state, rest)
 			for i := range fused {
-				fused[i].Update(Rows{Base: unsafe.Pointer(&state[0]), Off: off}, uintptr(8*keyWords), args[fused[i].Arg])
+				rows, arg := Rows{Base: unsafe.Pointer(&state[0]), Off: off}, fused[i].Arg
+				if nulls == nil {
+					fused[i].Update(rows, uintptr(8*keyWords), args[arg])
+				} else {
+					fused[i].UpdateSome(rows, uintptr(8*keyWords), Args{Words: args[arg], Nulls: nulls, NullBit: uint8(arg)}, make([]uint64, 2*n))
+				}
 			}
 		}
 		if !slices.Equal(state, twin) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -156,6 +157,10 @@ func (c *comparison) check(s *statement, seed uint64, count bool) string {
 		return ""
 	}
 	if d := sameRows(got, want, s.order); d != "" {
+		if c.overflows(s, aside, types) {
+			tally.limits++ // rows are ordered by sums that are NULL here
+			return ""
+		}
 		return fail("+ velo, - %s: %s\n%s", c.oracle.name(), theirs, d)
 	}
 	tally.rows += len(got)
@@ -175,6 +180,19 @@ func (c *comparison) check(s *statement, seed uint64, count bool) string {
 		tally.failed++
 	}
 	return ""
+}
+
+// overflows says whether a statement orders rows by a number that does not fit velo's type: there it is NULL and comes elsewhere. All groups count, not just those that LIMIT lets through.
+func (c *comparison) overflows(s *statement, aside []int, types []record.Type) bool {
+	all := *s
+	all.order, all.limit, all.offset = nil, -1, 0
+	rows, _, err := c.oracle.rows(all.text(c.oracle, c.oracle.without(aside)), types)
+	return err == nil && slices.ContainsFunc(rows, func(row []cell) bool {
+		return slices.ContainsFunc(s.order, func(o orderBy) bool {
+			digits := digitsOf(types[o.column])
+			return digits > 0 && row[o.column].kind == exact && math.Abs(row[o.column].number) >= math.Pow10(digits)
+		})
+	})
 }
 
 // smaller is what is left of a statement that fails when parts of it are left out, as long as it does.
@@ -332,17 +350,21 @@ type nothing struct{}
 func (nothing) Read(context.Context, *record.Batch) error { return io.EOF }
 func (nothing) Close() error                              { return nil }
 
-func veloCell(b *record.Batch, c, i int) cell {
-	column, typ := b.Column(c), b.Schema().Field(c).Type
-	digits := 0
+// digitsOf is how many digits before the point every number of a type has room for; 0 where numbers are not exact.
+func digitsOf(typ record.Type) int {
 	switch {
 	case typ == record.Int64:
-		digits = 18
+		return 18
 	case typ.IsDecimal():
-		digits = typ.Precision() - typ.Scale()
+		return typ.Precision() - typ.Scale()
 	}
+	return 0
+}
+
+func veloCell(b *record.Batch, c, i int) cell {
+	column, typ := b.Column(c), b.Schema().Field(c).Type
 	if column.Null(i) {
-		return cell{text: "NULL", digits: digits}
+		return cell{text: "NULL", digits: digitsOf(typ)}
 	}
 	switch {
 	case typ == record.String:
