@@ -1,6 +1,7 @@
 package agg
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 	"unsafe"
@@ -26,6 +27,7 @@ type Fused struct {
 	counts, sums, mins, maxs bool
 
 	values []int // words that count the values of the argument
+	double bool  // the argument is of double precision
 
 	asVector bool // a row is one vector: see Bind
 	lanes    lanes
@@ -34,7 +36,7 @@ type Fused struct {
 // lanes says what happens in which word of a row of eight. The assembly knows its layout.
 type lanes struct {
 	ones                   [vectorWords]uint64 // what is added in any case: 1 for a count
-	low, high, least, most uint64              // a bit for each word: halves of the sum, the extremes
+	low, high, least, most uint64              // a bit for each word: halves of the sum, or the sum and its compensation, and the extremes
 }
 
 // vectorWords is the number of words of a row that is one vector, and one cache line.
@@ -64,7 +66,7 @@ func (f *Fused) Bind(first, width int) {
 	}
 }
 
-// Fuse takes functions that one loop can update together out of placed: bigint, decimal and timestamp arguments, at least
+// Fuse takes functions that one loop can update together out of placed: all but those of text, at least
 // two functions for each, of which one reads the values. The others are the rest.
 func Fuse(placed []Placed) (fused []Fused, rest []Placed) {
 	var args []int
@@ -112,11 +114,9 @@ func Fuse(placed []Placed) (fused []Fused, rest []Placed) {
 
 // fusible says whether a function with an argument may be fused.
 func fusible(p Placed) bool {
-	switch f := p.Func.(type) {
-	case intSum, countValues:
+	switch p.Func.(type) {
+	case intSum, floatSum, extreme, countValues:
 		return p.Arg >= 0
-	case extreme:
-		return p.Arg >= 0 && f.typ != record.Float64
 	}
 	return false
 }
@@ -125,13 +125,10 @@ func fusible(p Placed) bool {
 func (f *Fused) take(p Placed) bool {
 	switch fn := p.Func.(type) {
 	case intSum:
-		if f.sums {
-			return false
-		}
-		f.sums, f.sum = true, p.Word
-		if fn.counted() {
-			f.values = append(f.values, p.Word+2)
-		}
+		return f.takeSum(fn.sums, p.Word)
+	case floatSum:
+		f.double = true
+		return f.takeSum(fn.sums, p.Word)
 	case countValues:
 		f.values = append(f.values, p.Word)
 	case extreme:
@@ -143,9 +140,21 @@ func (f *Fused) take(p Placed) bool {
 		default:
 			return false
 		}
+		f.double = fn.typ == record.Float64
 		if fn.counted {
 			f.values = append(f.values, p.Word+1)
 		}
+	}
+	return true
+}
+
+func (f *Fused) takeSum(s sums, word int) bool {
+	if f.sums {
+		return false
+	}
+	f.sums, f.sum = true, word
+	if s.counted() {
+		f.values = append(f.values, word+2)
 	}
 	return true
 }
@@ -176,7 +185,15 @@ func (f *Fused) Update(rows Rows, at uintptr, words []uint64) {
 	if f.asVector {
 		words = words[:len(rows.Off)]
 		// In bounds: an offset is the place of a row, which is as long as a vector.
-		updateRows512(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.lanes)
+		if f.double {
+			updateDoubles512(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.lanes)
+		} else {
+			updateRows512(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.lanes)
+		}
+		return
+	}
+	if f.double {
+		f.updateDoubles(rows, at, words)
 		return
 	}
 	base := unsafe.Add(rows.Base, at)
@@ -217,6 +234,36 @@ func (f *Fused) Update(rows Rows, at uintptr, words []uint64) {
 		if f.maxs {
 			m := (*int64)(unsafe.Add(p, most))
 			*m = max(*m, int64(v))
+		}
+	}
+}
+
+// updateDoubles is Update for double precision.
+func (f *Fused) updateDoubles(rows Rows, at uintptr, words []uint64) {
+	base := unsafe.Add(rows.Base, at)
+	off := rows.Off
+	words = words[:len(off)]
+	count, sum, least, most := 8*uintptr(f.count), 8*uintptr(f.sum), 8*uintptr(f.least), 8*uintptr(f.most)
+	for i, v := range words {
+		// In bounds: off is a row's place, and the words lie in its states.
+		p := unsafe.Add(base, off[i])
+		if f.counts {
+			*(*uint64)(unsafe.Add(p, count))++
+		}
+		if f.sums {
+			addFloat((*[2]uint64)(unsafe.Add(p, sum)), math.Float64frombits(v))
+		}
+		for _, word := range f.values {
+			*(*uint64)(unsafe.Add(p, 8*word))++
+		}
+		o := ordered(v)
+		if f.mins {
+			l := (*int64)(unsafe.Add(p, least))
+			*l = min(*l, o)
+		}
+		if f.maxs {
+			m := (*int64)(unsafe.Add(p, most))
+			*m = max(*m, o)
 		}
 	}
 }

@@ -15,3 +15,8 @@ var have512 = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ)
 //
 //go:noescape
 func updateRows512(base unsafe.Pointer, off *uint64, words *uint64, n int, l *lanes)
+
+// updateDoubles512 is the same for double precision.
+//
+//go:noescape
+func updateDoubles512(base unsafe.Pointer, off *uint64, words *uint64, n int, l *lanes)

@@ -47,3 +47,60 @@ record:
 
 done:
 	RET
+
+// func updateDoubles512(base unsafe.Pointer, off *uint64, words *uint64, n int, l *lanes)
+//
+// As updateRows512, with a sum and its compensation (addFloat) in place of the halves of a sum, and the extremes in the order of ordered. Sums are computed in their lane only: in the
+// others the bits are no floats.
+TEXT ·updateDoubles512(SB), NOSPLIT, $0-40
+	MOVQ       base+0(FP), AX
+	MOVQ       off+8(FP), SI
+	MOVQ       words+16(FP), DI
+	MOVQ       n+24(FP), CX
+	MOVQ       l+32(FP), DX
+	TESTQ      CX, CX
+	JLE        done
+	VMOVDQU64  0(DX), Z16              // ones
+	MOVQ       64(DX), R8
+	KMOVB      R8, K1                  // sum
+	MOVQ       72(DX), R8
+	KMOVB      R8, K2                  // compensation
+	MOVQ       80(DX), R8
+	KMOVB      R8, K3                  // least
+	MOVQ       88(DX), R8
+	KMOVB      R8, K4                  // most
+	VPXORQ     Z18, Z18, Z18           // 0
+	VPTERNLOGD $0xff, Z19, Z19, Z19
+	VPSRLQ     $1, Z19, Z19            // what NaN is in the order: more than all others
+
+record:
+	MOVQ         (SI), R9
+	VPBROADCASTQ (DI), Z1
+	VMOVDQU64    (AX)(R9*1), Z0
+	VADDPD       Z18, Z1, Z2           // -0 is 0
+	VPSRAQ       $63, Z2, Z3
+	VPSRLQ       $1, Z3, Z3
+	VPXORQ       Z3, Z2, Z3            // a negative one has the order of its bits reversed
+	VCMPPD       $3, Z1, Z1, K5
+	VMOVDQA64    Z19, K5, Z3
+	VADDPD.Z     Z1, Z0, K1, Z4        // t = sum + x
+	VSUBPD.Z     Z0, Z4, K1, Z5        // z = t - sum
+	VSUBPD.Z     Z5, Z4, K1, Z6
+	VSUBPD.Z     Z6, Z0, K1, Z6        // sum - (t - z)
+	VSUBPD.Z     Z5, Z1, K1, Z7        // x - z
+	VADDPD.Z     Z7, Z6, K1, Z6        // what rounding took away
+	VALIGNQ      $7, Z6, Z6, Z6        // to the next lane
+	VPADDQ       Z16, Z0, Z0
+	VMOVDQA64    Z4, K1, Z0
+	VADDPD       Z6, Z0, K2, Z0
+	VPMINSQ      Z3, Z0, K3, Z0
+	VPMAXSQ      Z3, Z0, K4, Z0
+	VMOVDQU64    Z0, (AX)(R9*1)
+	ADDQ         $8, SI
+	ADDQ         $8, DI
+	DECQ         CX
+	JG           record
+	VZEROUPPER
+
+done:
+	RET

@@ -7,3 +7,5 @@ import "unsafe"
 var have512 = false
 
 func updateRows512(unsafe.Pointer, *uint64, *uint64, int, *lanes) { panic("agg: no vectors here") }
+
+func updateDoubles512(unsafe.Pointer, *uint64, *uint64, int, *lanes) { panic("agg: no vectors here") }
