@@ -27,7 +27,7 @@ func top(end unsafe.Pointer, n uint64) uint64 {
 	return word(unsafe.Add(end, -8))>>below<<below | zeros&(1<<below-1)
 }
 
-// powers are the powers of ten by which a double is divided exactly.
+// powers are the powers of ten by which a double is divided exactly. The assembly takes the first eight.
 var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16}
 
 // shortFloat reads a number of up to 16 bytes without an exponent, with digits on both sides of the point if there is one. With a point there are 15
@@ -98,16 +98,23 @@ func takePoint(w, points uint64) (uint64, uint64) {
 
 // floats reads doubles, up to the first that is not as shortFloat takes it, and returns how many.
 func (c *columnText) floats(values []float64) int {
-	for i := range values {
-		begin, end, ok := c.field(i)
-		if !ok {
-			return i
+	for done := 0; done < len(values); {
+		if have512 && len(values)-done >= vectorNumbers {
+			done += doubles512(&numberArgs{
+				base: c.base, at: &c.at[done*c.width], values: (*int64)(unsafe.Pointer(&values[done])), n: len(values) - done, width: c.width, end: uint64(c.end), before: uint64(c.skip) + 1,
+				lanes: [vectorNumbers]uint32{0, 1, 2, 3, 4, 5, 6, 7},
+			})
 		}
-		v, ok := shortFloat(c.base, begin, end)
-		if !ok {
-			return i
+		// One of the next eight is longer, or not as usual.
+		for next := min(done+vectorNumbers, len(values)); done < next; done++ {
+			begin, end, ok := c.field(done)
+			if !ok {
+				return done
+			}
+			if values[done], ok = shortFloat(c.base, begin, end); !ok {
+				return done
+			}
 		}
-		values[i] = v
 	}
 	return len(values)
 }

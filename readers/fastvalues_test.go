@@ -91,3 +91,82 @@ func TestFastValues(t *testing.T) {
 		t.Errorf("seed %d: only %d doubles, %d numbers and %d timestamps were read", seed, floats, numbers, times)
 	}
 }
+
+// Goal: doubles read eight at a time are those that shortFloat reads one by one, to the last bit, and reading stops where it stops. Method: columns of random short numbers, with points anywhere or none, broken ones among some
+// of them, longer ones among others, as the last column and before it, with CR LF too.
+func TestDoubles(t *testing.T) { eachVariant(t, testDoubles) }
+
+func testDoubles(t *testing.T) {
+	whole, stopped := 0, 0
+	for seed := range uint64(5000) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		width, end := 2, byte('\n')
+		if rng.IntN(2) == 0 {
+			width, end = 3, ';'
+		}
+		bad, long := rng.IntN(3) == 0, rng.IntN(3) == 0
+		buf := make([]byte, pad)
+		at := []uint32{uint32(len(buf) - 1)}
+		rows := 1 + rng.IntN(40)
+		for range rows {
+			buf = append(buf, 'x')
+			at = append(at, uint32(len(buf)))
+			buf = append(buf, ';')
+			text := strconv.Itoa(rng.IntN(1 << rng.IntN(12)))
+			if rng.IntN(3) > 0 {
+				text += "." + strconv.Itoa(rng.IntN(1<<rng.IntN(10)))
+			}
+			if rng.IntN(3) == 0 {
+				text = "-" + text
+			}
+			if text = text[:min(len(text), 7)]; long && rng.IntN(6) == 0 {
+				text += "0625"
+			}
+			if bad && rng.IntN(20) == 0 {
+				text = []string{"", "-", ".", "1x", "+5", "1.2.3", "--1", "5.", ".5", "-.5", "-5.", "1e3", " 1", "1.-5", "-0", "00", "1-", "..", "-0.0"}[rng.IntN(19)]
+			}
+			buf = append(buf, text...)
+			if width == 2 && rng.IntN(20) == 0 {
+				buf = append(buf, '\r')
+			}
+			at = append(at, uint32(len(buf)))
+			if bad && rng.IntN(40) == 0 {
+				buf = append(buf, ';'+'\n'-end) // a field too many or too few
+			} else {
+				buf = append(buf, end)
+			}
+			if width == 3 {
+				at = append(at, uint32(len(buf)))
+				buf = append(buf, '\n')
+			}
+		}
+		buf = append(buf, make([]byte, pad)...)
+		c := columnText{base: unsafe.Pointer(&buf[0]), at: at[1:], width: width, end: end}
+		values := make([]float64, rows)
+		n := c.floats(values)
+		want := 0
+		for ; want < rows; want++ {
+			begin, end, ok := c.field(want)
+			if !ok {
+				break
+			}
+			v, ok := shortFloat(c.base, begin, end)
+			if !ok {
+				break
+			}
+			if want < n && math.Float64bits(v) != math.Float64bits(values[want]) {
+				t.Fatalf("seed %d: %q was read as %v, expected %v", seed, buf[begin:end], values[want], v)
+			}
+		}
+		if n != want {
+			t.Fatalf("seed %d: stopped at number %d, expected %d of %d: %q", seed, n, want, rows, buf[pad:len(buf)-pad])
+		}
+		if whole++; n < rows {
+			whole--
+			stopped++
+		}
+	}
+	if stopped == 0 || whole == 0 {
+		t.Fatalf("%d columns were read whole, %d were not", whole, stopped)
+	}
+}

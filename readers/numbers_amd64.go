@@ -5,9 +5,14 @@ package readers
 import "github.com/klauspost/cpuid/v2"
 
 // have512 says that short numbers are read eight at a time. It is a variable so that tests have both ways.
-var have512 = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL)
+var have512 = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512CD)
 
 // numbers512 reads p.n numbers or fewer and returns how many: it stops before an eight with one that is not as usual.
 //
 //go:noescape
 func numbers512(p *numberArgs) (done int)
+
+// doubles512 is numbers512 for doubles, as shortFloat reads them.
+//
+//go:noescape
+func doubles512(p *numberArgs) (done int)

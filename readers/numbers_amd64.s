@@ -131,3 +131,131 @@ done:
 	VZEROUPPER
 	MOVQ R10, done+8(FP)
 	RET
+
+// func doubles512(p *numberArgs) (done int)
+//
+// The same for doubles: shortFloat, lane by lane, for numbers of up to seven bytes. Where the point is, and whether there is one, is each lane's own.
+TEXT ·doubles512(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), DX
+	MOVQ 0(DX), R8   // base
+	MOVQ 8(DX), SI   // at
+	MOVQ 16(DX), DI  // values
+	MOVQ 24(DX), CX  // n
+	MOVQ 32(DX), R9  // width
+	XORQ R10, R10    // done
+	SUBQ $8, CX
+	JLT  done
+
+	// Y16: the places of eight fields in at; R9: bytes from one eight to the next
+	VMOVDQU32    96(DX), Y16
+	VPBROADCASTD R9, Y17
+	VPMULLD      Y17, Y16, Y16
+	SHLQ         $5, R9
+
+	VPBROADCASTQ 40(DX), Z18 // the byte that ends a number
+	VPBROADCASTQ 88(DX), Z11 // bytes of a field before its number, and one
+	VMOVDQU64    ·powers(SB), Z19
+
+	BROADCAST($0x3030303030303030, Z23)
+	BROADCAST($0x0909090909090909, Z24)
+	BROADCAST($0x010a010a010a010a, Z25)
+	BROADCAST($0x0001006400010064, Z26)
+	BROADCAST($10000, Z27)
+	BROADCAST($1, Z28)
+	BROADCAST($0x1d, Z29)               // '-' ^ '0'
+	BROADCAST($0x2d, Z30)               // '-'
+	BROADCAST($64, Z31)
+	BROADCAST($0xff, Z14)
+	BROADCAST($0x2e2e2e2e2e2e2e2e, Z15) // points
+	BROADCAST($7, Z13)
+	BROADCAST($0x30, Z20)               // '0'
+	VPTERNLOGQ $0xff, Z12, Z12, Z12
+	VPSLLQ     $63, Z12, Z21            // the sign
+	VPXORQ     Z22, Z22, Z22
+
+eight:
+	KXNORB     K1, K1, K1
+	VPGATHERDD (SI)(Y16*4), K1, Y0  // the byte before the field
+	KXNORB     K1, K1, K1
+	VPGATHERDD 4(SI)(Y16*4), K1, Y1 // the byte that ends it
+	VPMOVZXDQ  Y0, Z0
+	VPMOVZXDQ  Y1, Z1
+	VPSUBQ     Z0, Z1, Z2
+	VPSUBQ     Z11, Z2, Z2          // Z2: length
+	KXNORB     K1, K1, K1
+	VPGATHERQQ -7(R8)(Z1*1), K1, Z3 // Z3: the word
+
+	// K7 collects the lanes that are not as usual: no field of one to seven bytes, another byte at its end.
+	VPSUBQ  Z28, Z2, Z4
+	VPCMPUQ $5, Z13, Z4, K7 // length - 1 >= 7
+	VPSRLQ  $56, Z3, Z4
+	VPCMPQ  $4, Z18, Z4, K2
+	KORB    K2, K7, K7
+
+	// The number to the top of the word, zeros below it, a minus made a zero.
+	VPSLLQ   $8, Z3, Z3
+	VPSLLQ   $3, Z2, Z4
+	VPSUBQ   Z4, Z31, Z4     // Z4: bits below the number
+	VPSRLVQ  Z4, Z3, Z5
+	VPANDQ   Z14, Z5, Z6
+	VPCMPEQQ Z30, Z6, K3     // K3: negative
+	VPSLLVQ  Z4, Z5, Z5
+	VPSLLVQ  Z4, Z12, Z6
+	VPANDNQ  Z23, Z6, Z6
+	VPORQ    Z6, Z5, Z5
+	VPSLLVQ  Z4, Z29, Z6
+	VPXORQ   Z6, Z5, K3, Z5
+	VPCMPEQQ Z28, Z2, K3, K2 // a minus alone
+	KORB     K2, K7, K7
+
+	// Z7: the lowest bit of the first point; K2: the lanes that have one; Z8: the digits behind it.
+	VPCMPEQB  Z15, Z5, K4
+	VPMOVM2B  K4, Z6
+	VPSUBQ    Z6, Z22, Z7
+	VPANDQ    Z6, Z7, Z7
+	VPTESTMQ  Z7, Z7, K2
+	VPLZCNTQ  Z7, Z8
+	VPSRLQ.Z  $3, Z8, K2, Z8
+	VPTESTNMQ Z8, Z8, K2, K4  // none
+	KORB      K4, K7, K7
+	VPSLLVQ   Z4, Z28, Z9     // where the digits begin: not with a point
+	VPSLLQ    $8, Z9, K3, Z9
+	VPCMPEQQ  Z9, Z7, K2, K4
+	KORB      K4, K7, K7
+
+	// Take the point out: what is before it moves up a byte, and a zero comes in.
+	VPSUBQ  Z28, Z7, Z6
+	VPANDQ  Z6, Z5, Z9
+	VPSLLQ  $8, Z9, Z9
+	VPORQ   Z20, Z9, Z9
+	VPSLLQ  $8, Z6, Z6
+	VPORQ   Z14, Z6, Z6
+	VPANDNQ Z5, Z6, Z6
+	VPORQ   Z9, Z6, K2, Z5
+
+	VPSUBB     Z23, Z5, Z5
+	VPCMPUB    $6, Z24, Z5, K4
+	VPMADDUBSW Z25, Z5, Z5
+	VPMADDWD   Z26, Z5, Z5
+	VPMULUDQ   Z27, Z5, Z6
+	VPSRLQ     $32, Z5, Z5
+	VPADDQ     Z6, Z5, Z5
+	KORTESTQ   K4, K4
+	JNZ        done
+	KORTESTB   K7, K7
+	JNZ        done
+	VCVTUQQ2PD Z5, Z5
+	VPERMPD    Z19, Z8, Z6
+	VDIVPD     Z6, Z5, Z5
+	VPORQ      Z21, Z5, K3, Z5
+	VMOVDQU64  Z5, (DI)
+	ADDQ       R9, SI
+	ADDQ       $64, DI
+	ADDQ       $8, R10
+	SUBQ       $8, CX
+	JGE        eight
+
+done:
+	VZEROUPPER
+	MOVQ R10, done+8(FP)
+	RET
