@@ -93,7 +93,7 @@ func gone(t *testing.T, c net.Conn) {
 		t.Fatal(err)
 	}
 	if n, err := io.Copy(io.Discard, c); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%d bytes, %v: expected that the connection is closed", n, err)
+		t.Fatalf("%d bytes, %v: expected that the connection is closed", n, err)
 	}
 }
 
@@ -588,6 +588,26 @@ func TestListenEnd(t *testing.T) {
 	if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
 		c.Close()
 		t.Error("it listens on")
+	}
+}
+
+// Goal: a connection that was taken while the listener ends does not outlive it, whatever it is waited for. Method: both kinds of waiting, asked for
+// after End; neither the hour of the one nor the eternity of the other may count.
+func TestListenEndsWaiting(t *testing.T) {
+	l := listening(t, ListenConfig{}, DelimitedConfig{})
+	l.End()
+	for _, wait := range []time.Time{{}, time.Now().Add(time.Hour)} {
+		here, there := net.Pipe()
+		if err := l.within(here, wait); err != nil {
+			t.Fatal(err)
+		}
+		stop := time.AfterFunc(30*time.Second, func() { there.Close() })
+		if _, err := here.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("until %v: %v", wait, err)
+		}
+		stop.Stop()
+		here.Close()
+		there.Close()
 	}
 }
 
