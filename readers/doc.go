@@ -6,6 +6,7 @@
 //	Delimited   files of lines with a delimiter, dealt in blocks to any number of readers
 //	NDJSON      files of JSON objects, one a line, dealt the same way
 //	Stream      either of them from an io.Reader, or from a file that grows
+//	Listener    either of them from any number of connections, by TCP or a unix socket
 //
 // # Delimited files
 //
@@ -50,6 +51,19 @@
 //
 // A Stream reads what has no blocks to deal: a pipe, what a compressed file unpacks to (package compressed), a file that others append to. Stretches of
 // whole records go from a goroutine that fills them to the reader that parses them, by the same parsers as those of files.
+//
+// # Connections
+//
+// A Listener has a goroutine for each connection, that waits for bytes and cuts them into stretches as that of a Stream does, and one parser:
+//
+//	connection 1 --stretch--\
+//	connection 2 ------------> full --> Poll: one parser, one stretch at a time
+//	connection 3 --stretch--/           |
+//	     ^------------ free <-----------/  to the connection that it came from
+//
+// A connection has two stretches. When both are full it is not read, and gets its place in the listener back only when both have been parsed: that
+// bounds memory however many connections come and go. A stretch is handed over as soon as it has a whole record. Connections are not let in from
+// other machines without TLS and a token, which is the first line.
 //
 // # What is not here
 //

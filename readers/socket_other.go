@@ -1,0 +1,8 @@
+//go:build !unix
+
+package readers
+
+import "syscall"
+
+// private does nothing: there are no modes.
+func private(_, _ string, _ syscall.RawConn) error { return nil }
