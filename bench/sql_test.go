@@ -103,7 +103,9 @@ func BenchmarkSQL(b *testing.B) {
 	literal := &core.Plan{Source: sqlSchema, Keys: []string{"key"}, Aggregates: []core.Aggregate{
 		{Name: "count", Func: core.Count}, {Name: "sum", Func: core.Sum, Column: "value"}, {Name: "min", Func: core.Min, Column: "value"}, {Name: "max", Func: core.Max, Column: "value"},
 	}}
-	sum := func(of string) string { return `SELECT key, count(*) AS count, sum(` + of + `) AS sum FROM records` + by }
+	sum := func(of string) string {
+		return `SELECT key, count(*) AS count, sum(` + of + `) AS sum FROM records` + by
+	}
 	kinds := []struct{ name, text, beside string }{
 		{"literal", "", ""},
 		{"sql", from + by, "literal"},
@@ -158,7 +160,7 @@ func BenchmarkSQL(b *testing.B) {
 	took := make([][]float64, len(kinds))
 	for b.Loop() {
 		for i, p := range pipes {
-			took[i] = append(took[i], p.run(1 << 18))
+			took[i] = append(took[i], p.run(1<<18))
 		}
 	}
 	median := func(i int) float64 {
