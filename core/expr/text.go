@@ -121,9 +121,21 @@ type likePattern struct {
 	text   string
 	fold   bool
 	pieces [][]likeRune // between two %; the first and the last are at the ends of the text
-	exact  string       // the pattern where it has neither _ nor %
-	plain  bool
+	exact  string       // its characters but for _ and %
+	bytes  []byte       // the same
+	kind   likeKind
 }
+
+// likeKind is how a pattern may be looked for.
+type likeKind uint8
+
+const (
+	likeOther  likeKind = iota
+	likeExact           // neither _ nor %
+	likePrefix          // one % at the end
+	likeSuffix          // one % at the beginning
+	likeWithin          // one % at each end
+)
 
 // likeRune is a character to match, or any.
 type likeRune struct {
@@ -132,9 +144,9 @@ type likeRune struct {
 }
 
 func compileLike(pattern string, escape rune, fold bool) (*likePattern, error) {
-	p := &likePattern{text: pattern, fold: fold, pieces: [][]likeRune{nil}, plain: !fold}
+	p := &likePattern{text: pattern, fold: fold, pieces: [][]likeRune{nil}}
 	var exact strings.Builder
-	escaped := false
+	escaped, any := false, false
 	for _, r := range pattern {
 		last := len(p.pieces) - 1
 		switch {
@@ -149,23 +161,34 @@ func compileLike(pattern string, escape rune, fold bool) (*likePattern, error) {
 			escaped = true
 		case r == '%':
 			p.pieces = append(p.pieces, nil)
-			p.plain = false
 		default:
 			p.pieces[last] = append(p.pieces[last], likeRune{any: true})
-			p.plain = false
+			any = true
 		}
 	}
 	if escaped {
 		return nil, fmt.Errorf("expr: the pattern %s ends with its escape", quote(pattern))
 	}
-	p.exact = exact.String()
+	p.exact, p.bytes = exact.String(), []byte(exact.String())
+	if empty := func(i int) bool { return len(p.pieces[i]) == 0 }; !fold && !any {
+		switch n := len(p.pieces); {
+		case n == 1:
+			p.kind = likeExact
+		case n == 2 && empty(1):
+			p.kind = likePrefix
+		case n == 2 && empty(0):
+			p.kind = likeSuffix
+		case n == 3 && empty(0) && empty(2):
+			p.kind = likeWithin
+		}
+	}
 	return p, nil
 }
 
 // match says whether a text is like the pattern: pieces are looked for from left to right, each as early as it can be, which is right because what is between them
 // may be anything.
 func (p *likePattern) match(s string) bool {
-	if p.plain {
+	if p.kind == likeExact {
 		return s == p.exact
 	}
 	rest, ok := p.prefix(s, p.pieces[0])

@@ -1,0 +1,201 @@
+package expr
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// edges are words that are near a limit as integers, decimals or floats.
+var edges = []uint64{
+	0, 1, 1 << 63, 1<<63 - 1, 1<<63 + 1, math.MaxUint64, 1 << 31, 1 << 32, 3037000499, 3037000500, 1<<53 - 1, 1 << 53, 1<<53 + 1,
+	999_999_999_999, 1_000_000_000_000, 1<<64 - 999_999_999_998, 1_000_000_000,
+	math.Float64bits(1), math.Float64bits(-1), math.Float64bits(math.MaxFloat64), math.Float64bits(5e-324), math.Float64bits(1e-200), math.Float64bits(math.Inf(1)), math.Float64bits(math.Inf(-1)),
+	math.Float64bits(math.NaN()), math.Float64bits(math.NaN()) | 1<<63, 0x7ff0000000000001, math.Float64bits(1e154), math.Float64bits(1.5e154),
+}
+
+// column has n words, of which few are other than small so that some stripes have none that is an error.
+func column(rng *rand.Rand, n int) []uint64 {
+	all := make([]uint64, n)
+	odd := rng.IntN(8)
+	for i := range all {
+		switch {
+		case rng.IntN(8) < odd:
+			all[i] = edges[rng.IntN(len(edges))]
+		case rng.IntN(2) == 0:
+			all[i] = uint64(rng.Int64N(7) - 3)
+		default:
+			all[i] = math.Float64bits(float64(rng.IntN(9)-4) / 2)
+		}
+	}
+	return all
+}
+
+// Goal: kernels do what the functions of values do for each row, write nothing behind their end, and notice every row that has failed. Method: columns of all lengths with the words at which arithmetic breaks, in each way
+// that the processor has; what a loop says has no failure must have none.
+func TestKernels(t *testing.T) {
+	dec := record.DecimalOf(12, 2)
+	for way := range uint64(3) {
+		t.Run(fmt.Sprint("vectors=", way), func(t *testing.T) {
+			useVectors(t, way)
+			for seed := range uint64(3000) {
+				rng := rand.New(rand.NewPCG(seed, 9))
+				n := 1 + rng.IntN(200)
+				x, y := column(rng, n), column(rng, n)
+				if rng.IntN(2) == 0 { // one pair of them, and nothing else that could be noticed
+					plain := []uint64{3, math.Float64bits(1.5)}[rng.IntN(2)]
+					for i := range x {
+						x[i], y[i] = plain, plain
+					}
+					i := rng.IntN(n)
+					x[i], y[i] = edges[rng.IntN(len(edges))], edges[rng.IntN(len(edges))]
+				}
+				for _, op := range []Op{Eq, Ne, Lt, Le, Gt, Ge} {
+					for _, typ := range []record.Type{record.Int64, record.Float64} {
+						got := make([]uint64, words(n)+1)
+						got[words(n)] = 7
+						compareWords(got, op, typ == record.Float64, x, y)
+						for i := range x {
+							if want := word(holds(op, compare(typ, Value{Bits: x[i]}, Value{Bits: y[i]}))); got[i>>6]>>(i&63)&1 != want {
+								t.Fatalf("seed %d: %#x %s %#x as %v: not %d", seed, x[i], ops[op].name, y[i], typ, want)
+							}
+						}
+						if got[words(n)] != 7 {
+							t.Fatalf("seed %d: %s writes behind its end", seed, ops[op].name)
+						}
+					}
+				}
+				to := make([]uint64, n)
+				for _, op := range []Op{Add, Sub, Mul, Div, Mod} {
+					for _, typ := range []record.Type{record.Int64, dec} {
+						suspect, failed := intsOf(op, to, x, y, spanOf(typ)), false
+						for i := range x {
+							v, err := intOf(op, int64(x[i]), int64(y[i]))
+							if failed = failed || err != nil || !fits(typ, v); !suspect && (failed || uint64(v) != to[i]) {
+								t.Fatalf("seed %d: %d %s %d as %v: %d, expected %d, %v", seed, int64(x[i]), ops[op].name, int64(y[i]), typ, int64(to[i]), v, err)
+							}
+						}
+						d := uint64(1 + rng.Int64N(math.MaxInt64)>>rng.IntN(62))
+						if divideBy(op, to, x, newDivisor(d)); op == Div || op == Mod {
+							for i := range x {
+								if v, _ := intOf(op, int64(x[i]), int64(d)); uint64(v) != to[i] {
+									t.Fatalf("seed %d: %d %s the constant %d: %d, expected %d", seed, int64(x[i]), ops[op].name, d, int64(to[i]), v)
+								}
+							}
+						}
+					}
+					if op == Mod {
+						continue
+					}
+					odd := floatsOf(op, to, x, y)
+					for i := range x {
+						v, err := floatOf(op, math.Float64frombits(x[i]), math.Float64frombits(y[i]))
+						if !odd && err != nil || err == nil && math.Float64bits(v) != to[i] && (v == v || math.Float64frombits(to[i]) == math.Float64frombits(to[i])) {
+							t.Fatalf("seed %d: %v %s %v: %v, expected %v, %v", seed, math.Float64frombits(x[i]), ops[op].name, math.Float64frombits(y[i]), math.Float64frombits(to[i]), v, err)
+						}
+					}
+				}
+				var take [stripeWords]uint64
+				for i := range n {
+					take[i>>6] |= rng.Uint64() & 1 << (i & 63)
+				}
+				copy(to, x)
+				merge(to, y, &take)
+				for i := range to {
+					if want := []uint64{x[i], y[i]}[take[i>>6]>>(i&63)&1]; to[i] != want {
+						t.Fatalf("seed %d: row %d of a merge: %#x, expected %#x", seed, i, to[i], want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Goal: texts are compared right whatever follows them, at the end of their bytes too. Method: short texts of few letters that overlap in bytes that are as long as they need be, constants shorter and longer than what is compared at once.
+func TestBeginWith(t *testing.T) {
+	for way := range uint64(3) {
+		t.Run(fmt.Sprint("vectors=", way), func(t *testing.T) {
+			useVectors(t, way)
+			for seed := range uint64(4000) {
+				rng := rand.New(rand.NewPCG(seed, 11))
+				all := make([]byte, rng.IntN(60))
+				for i := range all {
+					all[i] = "aab"[rng.IntN(3)]
+				}
+				v := vec{bytes: all}
+				m := Machine{n: 1 + rng.IntN(150)}
+				if rng.IntN(2) == 0 {
+					v.valid = make([]uint64, words(m.n))
+				}
+				for i := range m.n {
+					from := rng.IntN(len(all) + 1)
+					view := record.View{Off: uint32(from), Len: uint32(rng.IntN(min(len(all)-from, 15) + 1))}
+					if v.valid != nil {
+						if rng.IntN(3) == 0 {
+							view = record.View{Off: rng.Uint32(), Len: rng.Uint32()} // nothing may look at that
+						} else {
+							v.valid[i>>6] |= 1 << (i & 63)
+						}
+					}
+					v.views = append(v.views, view)
+				}
+				want := make([]byte, rng.IntN(12))
+				for i := range want {
+					want[i] = "aab"[rng.IntN(3)]
+				}
+				if at := rng.IntN(len(all) + 1); rng.IntN(2) == 0 {
+					want = all[at:min(at+len(want), len(all))]
+				}
+				for _, exactly := range []bool{false, true} {
+					got := make([]uint64, words(m.n))
+					m.beginWith(got, &v, string(want), exactly)
+					for i := range m.n {
+						if v.isValid(i) && got[i>>6]>>(i&63)&1 != m.begins(&v, i, string(want), exactly) {
+							t.Fatalf("seed %d: %q begins with %q, or is it (%v): %v", seed, v.text(i), want, exactly, got[i>>6]>>(i&63)&1 != 0)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// Goal: LIKE finds the same with the loops as text by text. Method: patterns and texts of few characters, one of more bytes and one that is none among them.
+func TestLikeTwin(t *testing.T) {
+	s, err := record.NewSchema("t", record.Field{Name: "s", Type: record.String})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(2, 13))
+	some := func(from []string, n int) (text string) {
+		for range rng.IntN(n) {
+			text += from[rng.IntN(len(from))]
+		}
+		return text
+	}
+	b := record.NewBatch(s, 300)
+	for range 300 {
+		b.Add(64)
+		b.SetString(0, some([]string{"a", "b", "é", "\xff", "\xa9", "\ufffd"}, 9))
+	}
+	for range 2000 {
+		pattern := some([]string{"%", ""}, 2) + some([]string{"a", "b", "é", "\xff", "\ufffd"}, 4) + some([]string{"%", "_", "a%"}, 2)
+		like, err := Like(Column(s, 0), pattern, 0, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Compile(s, nil, []Output{{"like", like}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := p.New(300).Run(b).Batch.Column(0).Int64s
+		for i := range b.Len() {
+			if v, _ := like.Eval(b, i); v.Bits != uint64(got[i]) {
+				t.Fatalf("%q LIKE %q: %d, expected %d", b.Column(0).View(i), pattern, got[i], v.Bits)
+			}
+		}
+	}
+}
