@@ -76,7 +76,7 @@ func newPipe(plan *core.Plan, batches []*record.Batch) (*pipe, error) {
 		return nil, err
 	}
 	source := &pollSource{r: m.(record.Poller), b: record.NewBatch(plan.Source, record.DefaultRows)}
-	router, err := core.NewRouter(0, plan, source, core.Route{}, core.Fold{Exchange: core.ExchangeRoute}, []*ring.Producer[core.Chunk]{in}, bells, []*core.Partition{partition}, nil, cuts)
+	router, err := core.NewRouter(0, plan, source, core.Route{}, core.Fold{Exchange: core.ExchangeDirect}, []*ring.Producer[core.Chunk]{in}, bells, []*core.Partition{partition}, nil, cuts)
 	return &pipe{router, partition}, err
 }
 
