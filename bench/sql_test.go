@@ -135,6 +135,10 @@ func BenchmarkSQL(b *testing.B) {
 		{"case", sum(`CASE WHEN value < 500 THEN size ELSE value END`), "sum(bigint)"},
 		{"coalesce", sum(`coalesce(opt, value)`), "sum(bigint)"},
 		{"modulo", sum(`value % 7`), "sum(bigint)"},
+		{"round(decimal)", sum(`round(fee)`), "sum(decimal)"},
+		{"extract", `SELECT extract(hour FROM at) AS h, count(*) AS count, sum(value) AS sum FROM records GROUP BY h`, "sum(bigint)"},
+		{"extract/dow", `SELECT extract(dow FROM at) AS h, count(*) AS count, sum(value) AS sum FROM records GROUP BY h`, "sum(bigint)"},
+		{"lower", sum(`length(lower(venue))`), "sum(bigint)"},
 		{"date_trunc", `SELECT date_trunc('hour', at) AS h, count(*) AS count, sum(value) AS sum FROM records GROUP BY h`, "sum(bigint)"},
 	}
 	batches := sqlBatches(1 << 18)

@@ -112,8 +112,14 @@ func intsOf(op Op, to, x, y []uint64, s span) bool {
 			bad = subInts512(&to[0], &x[0], &y[0], blocks, s.bias, s.most)
 		case Mul:
 			bad = mulInts512(&to[0], &x[0], &y[0], blocks, s.bias, s.most)
-		default:
-			i = 0 // there is no division of vectors
+		case Div: // what is left and the quotient are not further from 0 than x, which fits
+			if divInts512(&to[0], &x[0], &y[0], blocks) != 0 {
+				i = 0
+			}
+		case Mod:
+			if modInts512(&to[0], &x[0], &y[0], blocks) != 0 {
+				i = 0
+			}
 		}
 	}
 	to, x, y = to[i:], x[i:], y[i:]
@@ -202,6 +208,13 @@ func (d divisor) signed(v uint64) (whole, rest, sign uint64) {
 	return whole, rest, sign
 }
 
+// floor is by for numbers with a sign, cut towards -infinity: the rest is never negative.
+func (d divisor) floor(v uint64) (whole, rest uint64) {
+	sign := uint64(int64(v) >> 63)
+	whole, rest = d.by(v ^ sign) // of a negative number that of -v-1, which is as far from the other end of its unit
+	return whole ^ sign, (rest ^ sign) + d.unit&sign
+}
+
 // divideBy divides by a constant above 0.
 func divideBy(op Op, to, x []uint64, d divisor) {
 	to = to[:len(x)]
@@ -255,6 +268,9 @@ func vectorCast(m *Machine, e *node, a []*vec) bool {
 func decimalsToFloats(to, x []uint64, scale int) {
 	const exact = 1 << 53
 	unit := float64(record.Pow10[scale])
+	if blocks := len(x) / kernelRows; have512 && blocks > 0 && decimals512(&to[0], &x[0], blocks, unit) == 0 {
+		to, x = to[blocks*kernelRows:], x[blocks*kernelRows:]
+	}
 	to = to[:len(x)]
 	for i, v := range x {
 		if v+exact-1 > 2*exact-2 {
@@ -303,8 +319,19 @@ func vectorSign(m *Machine, e *node, a []*vec) bool {
 	r.words = to
 	const signBit = 1 << 63
 	switch float := e.typ == record.Float64; {
+	case e.op == Sign && float:
+		for i, v := range x {
+			o := ordered(v)
+			if v&^signBit > 0x7ff0000000000000 { // the sign of NaN is 0
+				o = 0
+			}
+			to[i] = math.Float64bits(float64(o>>63 | int64(uint64(-o)>>63)))
+		}
 	case e.op == Sign:
-		return false
+		unit := record.Pow10[e.typ.Scale()]
+		for i, v := range x {
+			to[i] = uint64((int64(v)>>63 | int64(-v>>63)) * unit)
+		}
 	case float && e.op == Neg:
 		for i, v := range x {
 			to[i] = v ^ signBit
@@ -329,24 +356,24 @@ func vectorSign(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// vectorRound is the whole numbers near floats; decimals go row by row.
+// vectorRound is the whole numbers near others.
 func vectorRound(m *Machine, e *node, a []*vec) bool {
-	if e.Expr.args[0].typ != record.Float64 {
-		return false
-	}
 	r, x := registerOf(a[1]), a[0].words[:m.n]
 	to := r.ownWords[:m.n]
 	r.words = to
-	switch e.op {
-	case Round:
+	t := e.Expr.args[0].typ
+	switch {
+	case t != record.Float64:
+		roundInts(e.op, to, x, newDivisor(uint64(record.Pow10[t.Scale()])))
+	case e.op == Round:
 		for i, w := range x {
 			to[i] = math.Float64bits(math.RoundToEven(math.Float64frombits(w)))
 		}
-	case Floor:
+	case e.op == Floor:
 		for i, w := range x {
 			to[i] = math.Float64bits(math.Floor(math.Float64frombits(w)))
 		}
-	case Ceil:
+	case e.op == Ceil:
 		for i, w := range x {
 			to[i] = math.Float64bits(math.Ceil(math.Float64frombits(w)))
 		}
@@ -358,33 +385,28 @@ func vectorRound(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// spans are the units of DateTrunc that are as long each time, with the beginning of one of them. Monday is the first day of a week, and 1970 began on a Thursday.
-var spans = map[string]struct{ nanos, begin int64 }{
-	"microsecond": {1e3, 0}, "microseconds": {1e3, 0}, "millisecond": {1e6, 0}, "milliseconds": {1e6, 0}, "second": {1e9, 0}, "minute": {60e9, 0}, "hour": {3600e9, 0},
-	"day": {86400e9, 0}, "week": {7 * 86400e9, -3 * 86400e9},
-}
-
-// firstTime is 1678-01-01, before which nothing is cut to.
-const firstTime = -9214560000e9
-
-// vectorTrunc cuts times to units that are as long each time.
-func vectorTrunc(m *Machine, e *node, a []*vec) bool {
-	s, ok := spans[e.name]
-	if !ok {
-		return false
+// roundInts makes numbers whole of which a unit is one.
+func roundInts(op Op, to, x []uint64, d divisor) {
+	const never = math.MaxUint64
+	half := d.unit - d.unit/2
+	// The least rest that is rounded away from 0, of positive and of negative numbers. A rest of 0 is none.
+	var least [2]uint64
+	switch op {
+	case Round:
+		least = [2]uint64{half, half}
+	case Floor:
+		least = [2]uint64{never, 1}
+	case Ceil:
+		least = [2]uint64{1, never}
+	default:
+		least = [2]uint64{never, never}
 	}
-	r, x := registerOf(a[1]), a[0].words[:m.n]
-	to := r.ownWords[:m.n]
-	r.words = to
-	d := newDivisor(uint64(s.nanos))
-	// The first beginning that there may be; what is before it fails, and everything else is some way behind it, without a sign.
-	first := firstTime + (s.nanos-(firstTime-s.begin)%s.nanos)%s.nanos
+	to = to[:len(x)]
 	for i, v := range x {
-		if int64(v) < first && r.isValid(i) {
-			r.fail(i)
+		whole, rest, sign := d.signed(v)
+		if rest >= least[sign&1] {
+			whole++
 		}
-		_, rest := d.by(v - uint64(first))
-		to[i] = v - rest
+		to[i] = (whole ^ sign) - sign
 	}
-	return true
 }

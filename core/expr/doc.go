@@ -26,7 +26,7 @@
 // asks the function of values which rows those are. Comparisons make 64 bits a word: there are two, equal and less, as the order is total; the others are these the other way round, or what these are not. A constant is a vector like others, which stays in the
 // first-level cache. On amd64 the common ones take eight rows at a time with AVX-512, comparisons four with AVX2; build tag purego leaves the loops in Go, which are also what is done with the last rows.
 //
-// Texts are compared with a constant by length and first eight bytes, without a branch; the rest of those that are alike so far, text by text. Division by a constant is a multiplication.
+// Texts are compared with a constant by length and first eight bytes, without a branch; the rest of those that are alike so far, text by text. Division by a constant is a multiplication, and that of numbers below 2**53 one of floats. What the calendar says is kept for some days.
 //
 // # What passes
 //

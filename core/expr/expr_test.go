@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,6 +92,18 @@ func randomConst(rng *rand.Rand, t record.Type) *Expr {
 		return Text(texts[rng.IntN(len(texts))])
 	}
 	return Int(t, rng.Int64N(9)-4)
+}
+
+// someField is one of the fields of Extract that are of a type.
+func someField(rng *rand.Rand, t record.Type) string {
+	var names []string
+	for name, typ := range fields {
+		if typ == t {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names[rng.IntN(len(names))]
 }
 
 // randomExpr is an expression of a type.
@@ -196,7 +209,7 @@ func tryExpr(rng *rand.Rand, t record.Type, depth int) *Expr {
 		case 2:
 			return must(New(SubTimes, sub(record.Timestamp), sub(record.Timestamp)))
 		}
-		return must(Extract([]string{"year", "dow", "hour", "week", "quarter"}[rng.IntN(5)], sub(record.Timestamp)))
+		return must(Extract(someField(rng, record.Int64), sub(record.Timestamp)))
 	case t == record.Float64 && rng.IntN(4) == 0:
 		switch rng.IntN(3) {
 		case 0:
@@ -204,7 +217,7 @@ func tryExpr(rng *rand.Rand, t record.Type, depth int) *Expr {
 		case 1:
 			return must(New(Power, sub(t), sub(t)))
 		}
-		return must(Extract("epoch", sub(record.Timestamp)))
+		return must(Extract(someField(rng, record.Float64), sub(record.Timestamp)))
 	}
 	switch rng.IntN(3) {
 	case 0:

@@ -51,6 +51,19 @@ func subInts512(to, x, y *uint64, blocks int, bias, most uint64) (bad uint64)
 //go:noescape
 func mulInts512(to, x, y *uint64, blocks int, bias, most uint64) (bad uint64)
 
+// Quotients cut towards 0, and what is left. bad is 0 where all numbers are less than 2**53 away from 0, and no divisor is 0.
+
+//go:noescape
+func divInts512(to, x, y *uint64, blocks int) (bad uint64)
+
+//go:noescape
+func modInts512(to, x, y *uint64, blocks int) (bad uint64)
+
+// decimals512 divides whole numbers by a unit, as floats. bad is 0 where all are less than 2**53 away from 0.
+//
+//go:noescape
+func decimals512(to, x *uint64, blocks int, unit float64) (bad uint64)
+
 // The arithmetic of floats. odd is 0 where no result is an infinity or NaN, or, of products and quotients, zero.
 
 //go:noescape

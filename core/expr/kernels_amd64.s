@@ -252,6 +252,79 @@ eight:
 	VZEROUPPER
 	RET
 
+// DIVIDE_INTS makes Z2 the quotients, cut towards 0, of Z0 and Z1: right where both are below 2**53, as a quotient that is not whole is then further from the next whole number than it is rounded. K3 notes others, and divisors that are 0.
+#define DIVIDE_INTS \
+	VMOVDQU64  (SI), Z0    \
+	VMOVDQU64  (DX), Z1    \
+	VPTESTNMQ  Z1, Z1, K2  \
+	KORW       K2, K3, K3  \
+	RANGE_INTS(Z0)         \
+	RANGE_INTS(Z1)         \
+	VCVTQQ2PD  Z0, Z2      \
+	VCVTQQ2PD  Z1, Z3      \
+	VDIVPD     Z3, Z2, Z2  \
+	VCVTTPD2QQ Z2, Z2
+
+#define RANGE_DIVIDE \
+	MOVQ         $0x1fffffffffffff, AX \
+	VPBROADCASTQ AX, Z6                \
+	SHLQ         $1, AX                \
+	VPBROADCASTQ AX, Z7                \
+	KXORW        K3, K3, K3
+
+// func divInts512(to, x, y *uint64, blocks int) (bad uint64)
+TEXT ·divInts512(SB), NOSPLIT, $0-40
+	ARGS_ARITHMETIC
+	RANGE_DIVIDE
+
+eight:
+	DIVIDE_INTS
+	VMOVDQU64 Z2, (DI)
+	NEXT_ARITHMETIC(eight)
+	KMOVB K3, AX
+	MOVQ  AX, bad+32(FP)
+	VZEROUPPER
+	RET
+
+// func modInts512(to, x, y *uint64, blocks int) (bad uint64)
+TEXT ·modInts512(SB), NOSPLIT, $0-40
+	ARGS_ARITHMETIC
+	RANGE_DIVIDE
+
+eight:
+	DIVIDE_INTS
+	VPMULLQ   Z1, Z2, Z2
+	VPSUBQ    Z2, Z0, Z2
+	VMOVDQU64 Z2, (DI)
+	NEXT_ARITHMETIC(eight)
+	KMOVB K3, AX
+	MOVQ  AX, bad+32(FP)
+	VZEROUPPER
+	RET
+
+// func decimals512(to, x *uint64, blocks int, unit float64) (bad uint64)
+TEXT ·decimals512(SB), NOSPLIT, $0-40
+	MOVQ to+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ blocks+16(FP), CX
+	VPBROADCASTQ unit+24(FP), Z8
+	RANGE_DIVIDE
+
+eight:
+	VMOVDQU64 (SI), Z0
+	RANGE_INTS(Z0)
+	VCVTQQ2PD Z0, Z0
+	VDIVPD    Z8, Z0, Z0
+	VMOVDQU64 Z0, (DI)
+	ADDQ $64, DI
+	ADDQ $64, SI
+	DECQ CX
+	JNZ  eight
+	KMOVB K3, AX
+	MOVQ  AX, bad+32(FP)
+	VZEROUPPER
+	RET
+
 // func addFloats512(to, x, y *uint64, blocks int) (odd uint64)
 TEXT ·addFloats512(SB), NOSPLIT, $0-40
 	ARGS_ARITHMETIC

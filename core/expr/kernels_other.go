@@ -21,6 +21,10 @@ func addInts512(_, _, _ *uint64, _ int, _, _ uint64) uint64 { panic(noVectors) }
 func subInts512(_, _, _ *uint64, _ int, _, _ uint64) uint64 { panic(noVectors) }
 func mulInts512(_, _, _ *uint64, _ int, _, _ uint64) uint64 { panic(noVectors) }
 
+func divInts512(_, _, _ *uint64, _ int) uint64          { panic(noVectors) }
+func modInts512(_, _, _ *uint64, _ int) uint64          { panic(noVectors) }
+func decimals512(_, _ *uint64, _ int, _ float64) uint64 { panic(noVectors) }
+
 func addFloats512(_, _, _ *uint64, _ int) uint64 { panic(noVectors) }
 func subFloats512(_, _, _ *uint64, _ int) uint64 { panic(noVectors) }
 func mulFloats512(_, _, _ *uint64, _ int) uint64 { panic(noVectors) }

@@ -71,6 +71,9 @@ func TestKernels(t *testing.T) {
 				to := make([]uint64, n)
 				for _, op := range []Op{Add, Sub, Mul, Div, Mod} {
 					for _, typ := range []record.Type{record.Int64, dec} {
+						if typ == dec && (op == Div || op == Mod) {
+							continue // the numbers of a decimal fit, and so do these then
+						}
 						suspect, failed := intsOf(op, to, x, y, spanOf(typ)), false
 						for i := range x {
 							v, err := intOf(op, int64(x[i]), int64(y[i]))
@@ -195,6 +198,78 @@ func TestLikeTwin(t *testing.T) {
 		for i := range b.Len() {
 			if v, _ := like.Eval(b, i); v.Bits != uint64(got[i]) {
 				t.Fatalf("%q LIKE %q: %d, expected %d", b.Column(0).View(i), pattern, got[i], v.Bits)
+			}
+		}
+	}
+}
+
+// Goal: what is taken from times and what they are cut to is the same with the loops as one by one. Method: all fields and units, times at the edges of units, some hundred days at random, and the first and last that there are.
+func TestTimesTwin(t *testing.T) {
+	s, err := record.NewSchema("t", record.Field{Name: "at", Type: record.Timestamp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outputs []Output
+	for name := range fields {
+		e, err := Extract(name, Column(s, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		outputs = append(outputs, Output{"extract_" + name, e})
+	}
+	for _, name := range units {
+		e, err := DateTrunc(name, Column(s, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		outputs = append(outputs, Output{"trunc_" + name, e})
+	}
+	// One program for each: a row that fails is in no output.
+	rng := rand.New(rand.NewPCG(3, 15))
+	for _, o := range outputs {
+		p, err := Compile(s, nil, []Output{o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := p.New(3000)
+		for round := range 5 {
+			b := record.NewBatch(s, 3000)
+			for i := range 3000 {
+				v := rng.Int64() >> rng.IntN(20)
+				switch rng.IntN(4) {
+				case 0: // at the edge of a unit
+					unit := []int64{1e3, 1e6, 1e9, 60e9, 3600e9, dayNanos, 7 * dayNanos}[rng.IntN(7)]
+					v -= v % unit
+					v += rng.Int64N(3) - 1
+				case 1:
+					v = -v
+				case 2:
+					v = firstTime + rng.Int64N(20*dayNanos) - 10*dayNanos
+				}
+				if i < 2 {
+					v = []int64{math.MinInt64, math.MaxInt64}[i]
+				}
+				b.Add(0)
+				b.SetInt64(0, v)
+			}
+			r := m.Run(b)
+			failed := map[int]bool{}
+			for _, f := range r.Failed {
+				failed[f.Row] = true
+			}
+			at := 0
+			for i := range b.Len() {
+				v, err := o.Expr.Eval(b, i)
+				if (err != nil) != failed[i] {
+					t.Fatalf("round %d: %v of %d: %v, the machine says %v", round, o.Expr, b.Column(0).Int64s[i], err, failed[i])
+				}
+				if err != nil {
+					continue
+				}
+				if got := r.Batch.Column(0).Words()[at]; got != v.Bits {
+					t.Fatalf("round %d: %v of %d: %#x, expected %#x", round, o.Expr, b.Column(0).Int64s[i], got, v.Bits)
+				}
+				at++
 			}
 		}
 	}

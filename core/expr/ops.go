@@ -250,7 +250,7 @@ func init() {
 	const tx, i64, f64, ts, bl = record.String, record.Int64, record.Float64, record.Timestamp, record.Bool
 	ops = [opCount]opInfo{
 		opCast:      {name: "cast", types: castTypes, eval: evalCast, vector: vectorCast},
-		opExtract:   {name: "extract", types: extractTypes, eval: evalExtract},
+		opExtract:   {name: "extract", types: extractTypes, eval: evalExtract, vector: vectorExtract},
 		opDateTrunc: {name: "date_trunc", types: truncTypes, eval: evalTrunc, vector: vectorTrunc},
 		opLike:      {name: "LIKE", types: signature(bl, false, tx), eval: evalLike, vector: vectorLike},
 		opCase:      {name: "CASE", types: caseTypes, lenient: true},

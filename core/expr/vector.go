@@ -32,7 +32,8 @@ type register struct {
 	ownBytes []byte
 	ownValid [stripeWords]uint64
 	ownErrs  [stripeWords]uint64
-	unit     []uint64 // of a cast to more digits behind the point: what it multiplies with
+	unit     []uint64  // of a cast to more digits behind the point: what it multiplies with
+	cache    *dayCache // of what the calendar says; nil until it is asked
 }
 
 func (r *register) init(n *node) {
