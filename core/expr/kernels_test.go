@@ -232,7 +232,7 @@ func TestTimesTwin(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := p.New(3000)
-		for round := range 5 {
+		for range 5 {
 			b := record.NewBatch(s, 3000)
 			for i := range 3000 {
 				v := rng.Int64() >> rng.IntN(20)
@@ -252,24 +252,99 @@ func TestTimesTwin(t *testing.T) {
 				b.Add(0)
 				b.SetInt64(0, v)
 			}
-			r := m.Run(b)
-			failed := map[int]bool{}
-			for _, f := range r.Failed {
-				failed[f.Row] = true
+			sameAsEval(t, o.Expr, m, b)
+		}
+	}
+}
+
+// sameAsEval runs a machine that has one output, and expects the values and failures of the function of values.
+func sameAsEval(t *testing.T, e *Expr, m *Machine, b *record.Batch) {
+	t.Helper()
+	r := m.Run(b)
+	failed := map[int]bool{}
+	for _, f := range r.Failed {
+		failed[f.Row] = true
+	}
+	at := 0
+	for i := range b.Len() {
+		v, err := e.Eval(b, i)
+		if (err != nil) != failed[i] {
+			t.Fatalf("%v of row %d: %v, the machine says %v", e, i, err, failed[i])
+		}
+		if err != nil {
+			continue
+		}
+		if got := columnValue(r.Batch.Column(0), e.Type(), at); got != v {
+			t.Fatalf("%v of row %d: %v, expected %v", e, i, got.format(e.Type()), v.format(e.Type()))
+		}
+		at++
+	}
+}
+
+// Goal: texts that are made are the same with the loops as one by one. Method: batches that are all ASCII, or have one other byte somewhere; NULLs; texts that lie beside each other and, as pieces of others, over each other or far apart.
+func TestTextsTwin(t *testing.T) {
+	s, err := record.NewSchema("t", record.Field{Name: "s", Type: record.String}, record.Field{Name: "u", Type: record.String, Nullable: true}, record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "f", Type: record.Float64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(op Op, args ...*Expr) *Expr {
+		e, err := New(op, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	cast := func(x *Expr, to record.Type) *Expr {
+		e, err := Cast(x, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	x, u, i, f := Column(s, 0), Column(s, 1), Column(s, 2), Column(s, 3)
+	part := must(SplitPart, x, Text("z"), i)
+	choice, err := Case(must(Lt, i, Int(record.Int64, 2)), u, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []*Expr{part, must(SplitPart, x, Text("yz"), Int(record.Int64, -1)), must(Join, x, u), must(Concat, x, u, x), must(Replace, x, Text("z"), u), must(Replace, x, u, Text("by")), cast(i, record.String), cast(f, record.String)}
+	for _, of := range []*Expr{x, u, part, choice, must(Join, x, u), must(Substring, x, i)} {
+		all = append(all, must(Lower, of), must(Upper, of), must(Length, of), must(Length, must(Upper, must(Lower, of))))
+	}
+	for n, e := range all {
+		p, err := Compile(s, nil, []Output{{"o", e}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := p.New(2000)
+		for seed := range uint64(20) {
+			rng := rand.New(rand.NewPCG(seed, uint64(n)))
+			b := record.NewBatch(s, 20_000)
+			rows := 1 + rng.IntN(2000)
+			other := rng.IntN(2 * rows) // the row that is not ASCII, if there is one
+			text := func(row int) string {
+				var t []byte
+				for range rng.IntN(20) {
+					t = append(t, "abyzAZ@[`{ 09"[rng.IntN(13)])
+				}
+				if row == other {
+					t = append(t, "\xc3\x89\xff"[:1+rng.IntN(3)]...)
+				}
+				return string(t)
 			}
-			at := 0
-			for i := range b.Len() {
-				v, err := o.Expr.Eval(b, i)
-				if (err != nil) != failed[i] {
-					t.Fatalf("round %d: %v of %d: %v, the machine says %v", round, o.Expr, b.Column(0).Int64s[i], err, failed[i])
+			for row := range rows {
+				if !b.Add(64) {
+					t.Fatal("no room")
 				}
-				if err != nil {
-					continue
+				b.SetString(0, text(row))
+				if b.SetString(1, text(row)); rng.IntN(3) == 0 {
+					b.SetNull(1)
 				}
-				if got := r.Batch.Column(0).Words()[at]; got != v.Bits {
-					t.Fatalf("round %d: %v of %d: %#x, expected %#x", round, o.Expr, b.Column(0).Int64s[i], got, v.Bits)
-				}
-				at++
+				b.SetInt64(2, int64(rng.IntN(6)-2))
+				b.SetFloat64(3, float64(rng.IntN(100))/8)
+			}
+			if t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { sameAsEval(t, e, m, b) }); t.Failed() {
+				return
 			}
 		}
 	}

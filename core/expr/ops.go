@@ -83,10 +83,11 @@ const (
 type opInfo struct {
 	name                   string
 	infix, prefix, postfix bool
-	lenient                bool                                     // it looks at NULLs itself
-	types                  func(e *Expr) error                      // checks the arguments and sets the type
-	eval                   func(e *Expr, a []Value) (Value, error)  // where it is not lazy
-	vector                 func(m *Machine, e *node, a []*vec) bool // a loop of its own; false where it has none for these types
+	lenient                bool                                                // it looks at NULLs itself
+	types                  func(e *Expr) error                                 // checks the arguments and sets the type
+	eval                   func(e *Expr, a []Value) (Value, error)             // where it is not lazy
+	made                   func(e *Expr, to []byte, a []Value) ([]byte, error) // a text that is no piece of an argument, behind to
+	vector                 func(m *Machine, e *node, a []*vec) bool            // a loop of its own; false where it has none for these types
 }
 
 var ops [opCount]opInfo
@@ -249,7 +250,7 @@ func caseTypes(e *Expr) error {
 func init() {
 	const tx, i64, f64, ts, bl = record.String, record.Int64, record.Float64, record.Timestamp, record.Bool
 	ops = [opCount]opInfo{
-		opCast:      {name: "cast", types: castTypes, eval: evalCast, vector: vectorCast},
+		opCast:      {name: "cast", types: castTypes, eval: evalCast, made: appendCast, vector: vectorCast},
 		opExtract:   {name: "extract", types: extractTypes, eval: evalExtract, vector: vectorExtract},
 		opDateTrunc: {name: "date_trunc", types: truncTypes, eval: evalTrunc, vector: vectorTrunc},
 		opLike:      {name: "LIKE", types: signature(bl, false, tx), eval: evalLike, vector: vectorLike},
@@ -285,17 +286,17 @@ func init() {
 		Greatest: {name: "greatest", lenient: true, types: choice, eval: evalExtreme, vector: vectorExtreme},
 		Least:    {name: "least", lenient: true, types: choice, eval: evalExtreme, vector: vectorExtreme},
 
-		Lower:     {name: "lower", types: signature(tx, false, tx), eval: evalText},
-		Upper:     {name: "upper", types: signature(tx, false, tx), eval: evalText},
-		Length:    {name: "length", types: signature(i64, false, tx), eval: evalText},
+		Lower:     {name: "lower", types: signature(tx, false, tx), eval: evalMade, made: appendMade, vector: vectorLetters},
+		Upper:     {name: "upper", types: signature(tx, false, tx), eval: evalMade, made: appendMade, vector: vectorLetters},
+		Length:    {name: "length", types: signature(i64, false, tx), eval: evalText, vector: vectorLength},
 		Substring: {name: "substring", types: signature(tx, true, tx, i64, i64), eval: evalText},
-		Join:      {name: "||", infix: true, types: signature(tx, false, tx, tx), eval: evalText},
-		Concat:    {name: "concat", lenient: true, types: concatTypes, eval: evalConcat},
+		Join:      {name: "||", infix: true, types: signature(tx, false, tx, tx), eval: evalMade, made: appendMade},
+		Concat:    {name: "concat", lenient: true, types: concatTypes, eval: evalMade, made: appendConcat},
 		Trim:      {name: "trim", types: signature(tx, true, tx, tx), eval: evalText},
 		TrimLeft:  {name: "ltrim", types: signature(tx, true, tx, tx), eval: evalText},
 		TrimRight: {name: "rtrim", types: signature(tx, true, tx, tx), eval: evalText},
 		SplitPart: {name: "split_part", types: signature(tx, false, tx, tx, i64), eval: evalText},
-		Replace:   {name: "replace", types: signature(tx, false, tx, tx, tx), eval: evalText},
+		Replace:   {name: "replace", types: signature(tx, false, tx, tx, tx), eval: evalMade, made: appendMade},
 		Position:  {name: "position", types: signature(i64, false, tx, tx), eval: evalText},
 
 		Round: {name: "round", types: roundTypes, eval: evalRound, vector: vectorRound},

@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/bits"
 	"strings"
+
+	"github.com/velo-engine/velo/record"
 )
 
 // headBytes is how many bytes of a text are compared at once.
@@ -105,4 +107,64 @@ func vectorLike(m *Machine, e *node, a []*vec) bool {
 		r.bits[i>>6] |= word(like) << (i & 63)
 	}
 	return true
+}
+
+// stretch is where the texts of the stripe lie in their bytes. False says that there is much else between them.
+func (m *Machine) stretch(x *vec) (from, to uint32, ok bool) {
+	from = uint32(len(x.bytes))
+	sum := uint64(0)
+	for i, v := range x.views[:m.n] {
+		if v.Len > 0 && x.isValid(i) {
+			from, to = min(from, v.Off), max(to, v.Off+v.Len)
+			sum += uint64(v.Len)
+		}
+	}
+	from = min(from, to)
+	return from, to, uint64(to-from) <= 2*sum
+}
+
+// vectorLetters changes all texts of a stripe at once, where they lie beside each other and are ASCII. Others are made one by one.
+func vectorLetters(m *Machine, e *node, a []*vec) bool {
+	x, r := a[0], registerOf(a[1])
+	from, to, ok := m.stretch(x)
+	if !ok {
+		return false
+	}
+	r.ownBytes = append(r.ownBytes[:0], x.bytes[from:to]...)
+	if !changeCase(r.ownBytes, e.op) {
+		return false
+	}
+	for i, v := range x.views[:m.n] {
+		if v.Len == 0 || !x.isValid(i) {
+			v = record.View{Off: from}
+		}
+		r.ownViews[i] = record.View{Off: v.Off - from, Len: v.Len}
+	}
+	r.views, r.bytes = r.ownViews, r.ownBytes
+	return true
+}
+
+// vectorLength takes bytes for characters where all are ASCII.
+func vectorLength(m *Machine, _ *node, a []*vec) bool {
+	x, r := a[0], registerOf(a[1])
+	from, to, ok := m.stretch(x)
+	if !ok || !isASCII(x.bytes[from:to]) {
+		return false
+	}
+	r.words = r.ownWords[:m.n]
+	for i, v := range x.views[:m.n] {
+		r.words[i] = uint64(v.Len)
+	}
+	return true
+}
+
+func isASCII(b []byte) bool {
+	var all uint64
+	for ; len(b) >= headBytes; b = b[headBytes:] {
+		all |= binary.LittleEndian.Uint64(b)
+	}
+	for _, c := range b {
+		all |= uint64(c)
+	}
+	return all&0x8080808080808080 == 0
 }

@@ -213,6 +213,17 @@ func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
 		for a, v := range args {
 			m.values = append(m.values, v.value(n.Expr.args[a].typ, i))
 		}
+		if n.typ == record.String && o.made != nil {
+			at := len(r.ownBytes)
+			to, err := o.made(n.Expr, r.ownBytes, m.values)
+			if r.ownBytes = to[:at]; err != nil {
+				r.fail(i)
+				continue
+			}
+			r.ownBytes = to
+			r.ownViews[i] = record.View{Off: uint32(at), Len: uint32(len(to) - at)}
+			continue
+		}
 		v, err := o.eval(n.Expr, m.values)
 		switch {
 		case err != nil:
