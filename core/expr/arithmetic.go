@@ -84,7 +84,11 @@ func floatsOf(op Op, to, x, y []uint64) bool {
 }
 
 // isOdd is not 0 for an infinity or NaN, isZero for a zero: what the slow pass is to look at.
-func isOdd(w uint64) uint64  { return (w&0x7ff0000000000000 + 1<<52) & (1 << 63) }
+//
+//gcassert:inline
+func isOdd(w uint64) uint64 { return (w&0x7ff0000000000000 + 1<<52) & (1 << 63) }
+
+//gcassert:inline
 func isZero(w uint64) uint64 { return uint64(int64((w<<1)-1)>>63) &^ uint64(int64(w<<1)>>63) }
 
 // floatsAgain says which rows have failed, if any: zeros, infinities and NaN may be as they should.
@@ -191,6 +195,8 @@ type divisor struct{ unit, inverse uint64 }
 func newDivisor(unit uint64) divisor { return divisor{unit, math.MaxUint64 / unit} }
 
 // by is x/unit and x%unit.
+//
+//gcassert:inline
 func (d divisor) by(x uint64) (whole, rest uint64) {
 	whole, _ = bits.Mul64(x, d.inverse)
 	rest = x - whole*d.unit
@@ -202,6 +208,8 @@ func (d divisor) by(x uint64) (whole, rest uint64) {
 }
 
 // signed is by for numbers with a sign: cut towards 0.
+//
+//gcassert:inline
 func (d divisor) signed(v uint64) (whole, rest, sign uint64) {
 	sign = uint64(int64(v) >> 63)
 	whole, rest = d.by((v ^ sign) - sign)
@@ -209,6 +217,8 @@ func (d divisor) signed(v uint64) (whole, rest, sign uint64) {
 }
 
 // floor is by for numbers with a sign, cut towards -infinity: the rest is never negative.
+//
+//gcassert:inline
 func (d divisor) floor(v uint64) (whole, rest uint64) {
 	sign := uint64(int64(v) >> 63)
 	whole, rest = d.by(v ^ sign) // of a negative number that of -v-1, which is as far from the other end of its unit
