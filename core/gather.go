@@ -1,6 +1,10 @@
 package core
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/velo-engine/velo/internal/pick"
+)
 
 // gathered are the records of one pane, taken out of a stripe that has several: begin, then next for each pane, in the order in which they come first, and pick for each column. The
 // vectors keep a bit for each row, Go the places of the rows; both leave the same.
@@ -77,7 +81,7 @@ func (g *gathered) next(panes []uint64) (pane uint64, n int) {
 func (g *gathered) pick(to, from []uint64) []uint64 {
 	to = to[:stripeRows]
 	if have512 {
-		return g.pick512(to, from)
+		return pick.Words(to, from[:g.rows], g.mask[:])
 	}
 	for i, at := range g.places[:g.n] {
 		to[i] = from[at]
@@ -111,18 +115,4 @@ func (g *gathered) next512(panes []uint64) (pane uint64, n int) {
 		n += bits.OnesCount64(g.mask[w])
 	}
 	return pane, n
-}
-
-func (g *gathered) pick512(to, from []uint64) []uint64 {
-	whole, n := g.rows&^(vectorRows-1), 0
-	if whole > 0 {
-		n = compress512(&to[0], &from[0], &g.mask, whole/vectorRows)
-	}
-	for i := whole; i < g.rows; i++ {
-		if g.mask[i/64]>>(i%64)&1 != 0 {
-			to[n] = from[i]
-			n++
-		}
-	}
-	return to[:n]
 }

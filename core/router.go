@@ -61,8 +61,8 @@ type Router struct {
 
 	aside   LateSource     // takes late records; nil where nobody wants them
 	given   *record.Batch  // what the source gave
-	kept    []int32        // the row of it that each of the batch is; nil where they are the same
-	lateOf  []int32        // scratch of givenRows
+	result  *expr.Result   // what the machine made of it; nil where there is none
+	lateOf  []int32        // those of givenRows
 	machine *expr.Machine  // of a plan that filters or computes
 	failed  []expr.Failure // records that could not be computed and are not in quarantine yet
 
@@ -303,7 +303,7 @@ func (r *Router) take(b *record.Batch) {
 		res := r.machine.Run(b)
 		r.counters.In += uint64(res.Filtered)
 		r.counters.Filtered += uint64(res.Filtered)
-		r.kept = res.Rows
+		r.result = res
 		b, r.failed = res.Batch, res.Failed
 	}
 	r.batch, r.from, r.to, r.encoded = b, 0, 0, false

@@ -236,10 +236,11 @@ func (r *Router) timely() (ok, room bool) {
 
 // givenRows are some rows of the batch as rows of what the source gave.
 func (r *Router) givenRows(from, to int) []int32 {
-	if r.kept != nil {
-		return r.kept[from:to]
-	}
 	r.lateOf = r.lateOf[:0]
+	if r.result != nil {
+		r.lateOf = r.result.AppendRows(r.lateOf, from, to)
+		return r.lateOf
+	}
 	for i := from; i < to; i++ {
 		r.lateOf = append(r.lateOf, int32(i))
 	}

@@ -1,9 +1,12 @@
 package query
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -175,11 +178,37 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// BenchmarkCompile is the time from a text to a plan, for queries as they are usual.
 func BenchmarkCompile(b *testing.B) {
-	for b.Loop() {
-		if _, err := Compile(`SELECT symbol, sum(price * size) / sum(size) AS vwap, count(*) AS n FROM trades WHERE price > 0 AND venue IN ('x', 'y')
-			GROUP BY symbol, tumble(at, INTERVAL '10 s') HAVING count(*) > 2 ORDER BY vwap DESC LIMIT 5`, trades); err != nil {
-			b.Fatal(err)
-		}
+	for _, q := range []struct{ name, text string }{
+		{"groups", `SELECT symbol, count(*) AS n, sum(size) AS volume, min(price) AS low, max(price) AS high FROM trades GROUP BY symbol`},
+		{"filter", `SELECT symbol, count(*) AS n FROM trades WHERE price > 10 AND venue LIKE 'x%' AND size BETWEEN 1 AND 1000 GROUP BY symbol`},
+		{"hours", `SELECT date_trunc('hour', at) AS hour, avg(price) AS price FROM trades WHERE at >= TIMESTAMP '2024-01-01' GROUP BY 1 ORDER BY 1`},
+		{"vwap", `SELECT symbol, sum(price * size) / sum(size) AS vwap, count(*) AS n FROM trades WHERE price > 0 AND venue IN ('x', 'y')
+			GROUP BY symbol, tumble(at, INTERVAL '10 s') HAVING count(*) > 2 ORDER BY vwap DESC LIMIT 5`},
+		{"pass", `SELECT symbol, price * size AS paid, CASE WHEN buy THEN 'buy' ELSE 'sell' END AS side FROM trades WHERE fee IS NOT NULL`},
+	} {
+		b.Run("query="+q.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Compile(q.text, trades); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// Goal: a query whose plan could have been written by hand costs what that plan does. Method: they are the same, but for the names that the result has, and nothing is computed for a record.
+func TestLiteral(t *testing.T) {
+	plan, err := Compile(`SELECT symbol, count(*) AS n, sum(size) AS volume, min(price) AS low, max(price) AS high FROM trades GROUP BY symbol`, trades)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aggregates := []core.Aggregate{
+		{Name: "n", Func: core.Count}, {Name: "volume", Func: core.Sum, Column: "size"}, {Name: "low", Func: core.Min, Column: "price"}, {Name: "high", Func: core.Max, Column: "price"},
+	}
+	if plan.Where != nil || len(plan.Computed) > 0 || !slices.Equal(plan.Keys, []string{"symbol"}) || !reflect.DeepEqual(plan.Aggregates, aggregates) {
+		t.Errorf("%v: where %v, computed %v, aggregates %+v", plan, plan.Where, plan.Computed, plan.Aggregates)
 	}
 }

@@ -29,13 +29,7 @@ func evalCast(e *Expr, a []Value) (Value, error) {
 	case from == record.String:
 		return parse(v.Text, to)
 	case to == record.String:
-		switch from {
-		case record.Bool:
-			return Value{Text: strconv.FormatBool(v.Bits != 0)}, nil
-		case record.Timestamp:
-			return Value{Text: formatTime(int64(v.Bits))}, nil
-		}
-		return Value{Text: formatNumber(from, v.Bits)}, nil
+		return evalMade(e, a)
 	case to == record.Bool:
 		return Value{Bits: word(v.Bits != 0)}, nil
 	case from == record.Bool:
@@ -43,6 +37,21 @@ func evalCast(e *Expr, a []Value) (Value, error) {
 	}
 	w, err := convert(v.Bits, from, to)
 	return Value{Bits: w}, err
+}
+
+// appendCast is a cast to text.
+func appendCast(e *Expr, to []byte, a []Value) ([]byte, error) {
+	v := a[0]
+	switch from := e.args[0].typ; from {
+	case record.String:
+		return append(to, v.Text...), nil
+	case record.Bool:
+		return strconv.AppendBool(to, v.Bits != 0), nil
+	case record.Timestamp:
+		return appendTime(to, int64(v.Bits)), nil
+	default:
+		return appendNumber(to, from, v.Bits), nil
+	}
 }
 
 // convert is a number as one of another type.

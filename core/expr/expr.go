@@ -215,31 +215,38 @@ func (v Value) format(t record.Type) string {
 }
 
 // formatNumber is a number as PostgreSQL writes it.
-func formatNumber(t record.Type, bits uint64) string {
+func formatNumber(t record.Type, bits uint64) string { return string(appendNumber(nil, t, bits)) }
+
+func appendNumber(to []byte, t record.Type, bits uint64) []byte {
 	switch {
 	case t == record.Float64:
-		return formatFloat(math.Float64frombits(bits))
+		return appendFloat(to, math.Float64frombits(bits))
 	case t.IsDecimal():
-		return record.Decimal{Unscaled: int64(bits), Scale: uint8(t.Scale())}.String()
+		return record.Decimal{Unscaled: int64(bits), Scale: uint8(t.Scale())}.Append(to)
 	}
-	return strconv.FormatInt(int64(bits), 10)
+	return strconv.AppendInt(to, int64(bits), 10)
 }
 
-// formatFloat is the shortest text that reads as the same number.
-func formatFloat(f float64) string {
+// appendFloat appends the shortest text that reads as the same number.
+func appendFloat(to []byte, f float64) []byte {
 	switch {
 	case f != f:
-		return "NaN"
+		return append(to, "NaN"...)
 	case math.IsInf(f, 1):
-		return "Infinity"
+		return append(to, "Infinity"...)
 	case math.IsInf(f, -1):
-		return "-Infinity"
+		return append(to, "-Infinity"...)
 	}
+	format := byte('f')
 	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e15) {
-		return strconv.FormatFloat(f, 'e', -1, 64)
+		format = 'e'
 	}
-	return strconv.FormatFloat(f, 'f', -1, 64)
+	return strconv.AppendFloat(to, f, format, -1, 64)
 }
 
 // formatTime is a timestamp, UTC.
-func formatTime(nanos int64) string { return time.Unix(0, nanos).UTC().Format(time.RFC3339Nano) }
+func formatTime(nanos int64) string { return string(appendTime(nil, nanos)) }
+
+func appendTime(to []byte, nanos int64) []byte {
+	return time.Unix(0, nanos).UTC().AppendFormat(to, time.RFC3339Nano)
+}

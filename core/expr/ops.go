@@ -83,10 +83,11 @@ const (
 type opInfo struct {
 	name                   string
 	infix, prefix, postfix bool
-	lenient                bool                                     // it looks at NULLs itself
-	types                  func(e *Expr) error                      // checks the arguments and sets the type
-	eval                   func(e *Expr, a []Value) (Value, error)  // where it is not lazy
-	vector                 func(m *Machine, e *node, a []*vec) bool // a loop of its own; false where it has none for these types
+	lenient                bool                                                // it looks at NULLs itself
+	types                  func(e *Expr) error                                 // checks the arguments and sets the type
+	eval                   func(e *Expr, a []Value) (Value, error)             // where it is not lazy
+	made                   func(e *Expr, to []byte, a []Value) ([]byte, error) // a text that is no piece of an argument, behind to
+	vector                 func(m *Machine, e *node, a []*vec) bool            // a loop of its own; false where it has none for these types
 }
 
 var ops [opCount]opInfo
@@ -249,20 +250,20 @@ func caseTypes(e *Expr) error {
 func init() {
 	const tx, i64, f64, ts, bl = record.String, record.Int64, record.Float64, record.Timestamp, record.Bool
 	ops = [opCount]opInfo{
-		opCast:      {name: "cast", types: castTypes, eval: evalCast, vector: vectorCast},
-		opExtract:   {name: "extract", types: extractTypes, eval: evalExtract},
-		opDateTrunc: {name: "date_trunc", types: truncTypes, eval: evalTrunc},
-		opLike:      {name: "LIKE", types: signature(bl, false, tx), eval: evalLike},
+		opCast:      {name: "cast", types: castTypes, eval: evalCast, made: appendCast, vector: vectorCast},
+		opExtract:   {name: "extract", types: extractTypes, eval: evalExtract, vector: vectorExtract},
+		opDateTrunc: {name: "date_trunc", types: truncTypes, eval: evalTrunc, vector: vectorTrunc},
+		opLike:      {name: "LIKE", types: signature(bl, false, tx), eval: evalLike, vector: vectorLike},
 		opCase:      {name: "CASE", types: caseTypes, lenient: true},
 
 		Add:  {name: "+", infix: true, types: arithmetic, eval: evalArithmetic, vector: vectorArithmetic},
 		Sub:  {name: "-", infix: true, types: arithmetic, eval: evalArithmetic, vector: vectorArithmetic},
 		Mul:  {name: "*", infix: true, types: multiply, eval: evalArithmetic, vector: vectorArithmetic},
 		Div:  {name: "/", infix: true, types: divide, eval: evalArithmetic, vector: vectorArithmetic},
-		Mod:  {name: "%", infix: true, types: arithmetic, eval: evalArithmetic},
-		Neg:  {name: "-", prefix: true, types: oneNumber, eval: evalSign},
-		Abs:  {name: "abs", types: oneNumber, eval: evalSign},
-		Sign: {name: "sign", types: oneNumber, eval: evalSign},
+		Mod:  {name: "%", infix: true, types: arithmetic, eval: evalArithmetic, vector: vectorArithmetic},
+		Neg:  {name: "-", prefix: true, types: oneNumber, eval: evalSign, vector: vectorSign},
+		Abs:  {name: "abs", types: oneNumber, eval: evalSign, vector: vectorSign},
+		Sign: {name: "sign", types: oneNumber, eval: evalSign, vector: vectorSign},
 
 		Eq:       {name: "=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
 		Ne:       {name: "<>", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
@@ -270,8 +271,8 @@ func init() {
 		Le:       {name: "<=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
 		Gt:       {name: ">", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
 		Ge:       {name: ">=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
-		Distinct: {name: "IS DISTINCT FROM", infix: true, lenient: true, types: never(comparison), eval: evalDistinct},
-		In:       {name: "IN", lenient: true, types: inTypes, eval: evalIn},
+		Distinct: {name: "IS DISTINCT FROM", infix: true, lenient: true, types: never(comparison), eval: evalDistinct, vector: vectorDistinct},
+		In:       {name: "IN", lenient: true, types: inTypes, eval: evalIn, vector: vectorIn},
 
 		And:     {name: "AND", infix: true, lenient: true, types: truth(2), vector: vectorLogic},
 		Or:      {name: "OR", infix: true, lenient: true, types: truth(2), vector: vectorLogic},
@@ -281,27 +282,27 @@ func init() {
 		IsFalse: {name: "IS FALSE", postfix: true, lenient: true, types: never(truth(1)), eval: evalIs, vector: vectorIs},
 
 		Coalesce: {name: "coalesce", lenient: true, types: choice},
-		NullIf:   {name: "nullif", lenient: true, types: nullIfTypes, eval: evalNullIf},
-		Greatest: {name: "greatest", lenient: true, types: choice, eval: evalExtreme},
-		Least:    {name: "least", lenient: true, types: choice, eval: evalExtreme},
+		NullIf:   {name: "nullif", lenient: true, types: nullIfTypes, eval: evalNullIf, vector: vectorNullIf},
+		Greatest: {name: "greatest", lenient: true, types: choice, eval: evalExtreme, vector: vectorExtreme},
+		Least:    {name: "least", lenient: true, types: choice, eval: evalExtreme, vector: vectorExtreme},
 
-		Lower:     {name: "lower", types: signature(tx, false, tx), eval: evalText},
-		Upper:     {name: "upper", types: signature(tx, false, tx), eval: evalText},
-		Length:    {name: "length", types: signature(i64, false, tx), eval: evalText},
+		Lower:     {name: "lower", types: signature(tx, false, tx), eval: evalMade, made: appendMade, vector: vectorLetters},
+		Upper:     {name: "upper", types: signature(tx, false, tx), eval: evalMade, made: appendMade, vector: vectorLetters},
+		Length:    {name: "length", types: signature(i64, false, tx), eval: evalText, vector: vectorLength},
 		Substring: {name: "substring", types: signature(tx, true, tx, i64, i64), eval: evalText},
-		Join:      {name: "||", infix: true, types: signature(tx, false, tx, tx), eval: evalText},
-		Concat:    {name: "concat", lenient: true, types: concatTypes, eval: evalConcat},
+		Join:      {name: "||", infix: true, types: signature(tx, false, tx, tx), eval: evalMade, made: appendMade},
+		Concat:    {name: "concat", lenient: true, types: concatTypes, eval: evalMade, made: appendConcat},
 		Trim:      {name: "trim", types: signature(tx, true, tx, tx), eval: evalText},
 		TrimLeft:  {name: "ltrim", types: signature(tx, true, tx, tx), eval: evalText},
 		TrimRight: {name: "rtrim", types: signature(tx, true, tx, tx), eval: evalText},
 		SplitPart: {name: "split_part", types: signature(tx, false, tx, tx, i64), eval: evalText},
-		Replace:   {name: "replace", types: signature(tx, false, tx, tx, tx), eval: evalText},
+		Replace:   {name: "replace", types: signature(tx, false, tx, tx, tx), eval: evalMade, made: appendMade},
 		Position:  {name: "position", types: signature(i64, false, tx, tx), eval: evalText},
 
-		Round: {name: "round", types: roundTypes, eval: evalRound},
-		Floor: {name: "floor", types: roundTypes, eval: evalRound},
-		Ceil:  {name: "ceil", types: roundTypes, eval: evalRound},
-		Trunc: {name: "trunc", types: roundTypes, eval: evalRound},
+		Round: {name: "round", types: roundTypes, eval: evalRound, vector: vectorRound},
+		Floor: {name: "floor", types: roundTypes, eval: evalRound, vector: vectorRound},
+		Ceil:  {name: "ceil", types: roundTypes, eval: evalRound, vector: vectorRound},
+		Trunc: {name: "trunc", types: roundTypes, eval: evalRound, vector: vectorRound},
 		Power: {name: "power", types: signature(f64, false, f64, f64), eval: evalFloat},
 		Sqrt:  {name: "sqrt", types: signature(f64, false, f64), eval: evalFloat},
 		Ln:    {name: "ln", types: signature(f64, false, f64), eval: evalFloat},

@@ -6,7 +6,9 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"unsafe"
 
+	"github.com/velo-engine/velo/internal/pick"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -121,9 +123,34 @@ type Failure struct {
 // A Result is what a machine made of a batch. It is valid until the next Run, and the batch must not change until then.
 type Result struct {
 	Batch    *record.Batch // of Program.Schema: the rows that passed, some columns of which may be lent by the batch
-	Rows     []int32       // the row of the batch that each is; nil where all have passed
 	Filtered int           // rows that the filter did not let pass
 	Failed   []Failure     // rows that are in neither
+
+	keep []uint64 // rows of the batch that are in Batch; nil where all are
+}
+
+// AppendRows appends the rows of the batch that was computed that rows from to to-1 of the result are. It goes over the bitmap of what has passed, as hardly anybody asks.
+func (r *Result) AppendRows(rows []int32, from, to int) []int32 {
+	if r.keep == nil {
+		for i := from; i < to; i++ {
+			rows = append(rows, int32(i))
+		}
+		return rows
+	}
+	at := 0
+	for w, word := range r.keep {
+		if n := bits.OnesCount64(word); at+n <= from || at >= to {
+			at += n
+			continue
+		}
+		for ; word != 0; word &= word - 1 {
+			if at >= from && at < to {
+				rows = append(rows, int32(64*w+bits.TrailingZeros64(word)))
+			}
+			at++
+		}
+	}
+	return rows
 }
 
 // A Machine runs a program on one thread.
@@ -135,27 +162,21 @@ type Machine struct {
 	n     int // rows of it
 	limit int
 
-	keep    []uint64 // rows that pass, of the whole batch
-	failed  []uint64 // and that failed
-	kept    []int32
+	keep    []uint64   // rows that pass, of the whole batch
+	failed  []uint64   // and that failed
 	columns []computed // by output
 	result  Result
 	args    []*vec
 	values  []Value // scratch of one row
 }
 
-// computed is an output that is not a column of the batch, over the whole of it.
+// computed is the memory of an output: what passes of it, brought together. A column of the batch has it only where some rows do not pass.
 type computed struct {
-	words []uint64
-	views []record.View
-	bytes []byte
-	valid []uint64
-	some  bool // some are NULL
-
-	// What passes, brought together.
-	packed      []uint64
-	packedViews []record.View
-	packedValid []uint64
+	words  []uint64 // of texts their views
+	bytes  []byte
+	valid  []uint64 // of all rows
+	some   bool     // some are NULL
+	picked []uint64 // valid of those that pass
 }
 
 // New makes a machine for batches of up to so many rows.
@@ -166,24 +187,9 @@ func (p *Program) New(rows int) *Machine {
 	}
 	m.columns = make([]computed, len(p.outputs))
 	for i := range m.columns {
-		c := &m.columns[i]
-		c.valid, c.packedValid = make([]uint64, words(rows)), make([]uint64, words(rows))
-		if p.result.Field(i).Type == record.String {
-			c.packedViews = make([]record.View, rows)
-		} else {
-			c.packed = make([]uint64, rows)
-		}
-		if _, plain := p.nodes[p.outputs[i]].IsColumn(); plain {
-			continue
-		}
-		if c.packedViews != nil {
-			c.views = make([]record.View, rows)
-		} else {
-			c.words = make([]uint64, rows)
-		}
+		m.columns[i] = computed{words: make([]uint64, rows), valid: make([]uint64, words(rows)), picked: make([]uint64, words(rows))}
 	}
 	m.result.Batch = record.NewBatch(p.result, rows)
-	m.kept = make([]int32, rows+64)
 	return m
 }
 
@@ -222,20 +228,22 @@ func (m *Machine) Run(in *record.Batch) *Result {
 			passed := count(keep)
 			filtered += m.n - passed - count(failed)
 		}
-		for i, id := range m.p.outputs {
-			v := &m.regs[id].vec
-			if v.errs != nil {
+		for _, id := range m.p.outputs {
+			if errs := m.regs[id].errs; errs != nil {
 				for w := range failed {
-					failed[w] |= v.errs[w] & keep[w]
+					failed[w] |= errs[w] & keep[w]
 				}
-			}
-			if m.p.nodes[id].op != opColumn {
-				m.columns[i].take(m.from, m.n, m.p.nodes[id].typ, v)
 			}
 		}
 		andNot(keep, failed)
-		kept += count(keep)
-		anyFailed = anyFailed || slices.ContainsFunc(failed, func(w uint64) bool { return w != 0 })
+		n := count(keep)
+		for i, id := range m.p.outputs {
+			if m.p.nodes[id].op != opColumn {
+				m.columns[i].take(m.from, kept, m.p.nodes[id].typ, &m.regs[id].vec, keep, n, m.n)
+			}
+		}
+		kept += n
+		anyFailed = anyFailed || count(failed) > 0
 	}
 	r := &m.result
 	r.Filtered, r.Failed = filtered, r.Failed[:0]
@@ -244,32 +252,15 @@ func (m *Machine) Run(in *record.Batch) *Result {
 	}
 	b := r.Batch
 	b.Reset()
-	r.Rows = nil
+	r.keep = nil
 	if kept < n {
-		r.Rows = m.rows(n, kept)
+		r.keep = m.keep[:words(n)]
 	}
 	for i, id := range m.p.outputs {
 		m.lend(b.Column(i), &m.columns[i], &m.p.nodes[id], n, kept)
 	}
 	b.SetLen(kept)
 	return r
-}
-
-// rows are the rows that passed.
-func (m *Machine) rows(n, kept int) []int32 {
-	rows := m.kept[:m.limit+64]
-	k := 0
-	for w, word := range m.keep[:words(n)] {
-		// Every row is stored, and stays where its bit is set: no branch to guess.
-		out := rows[k : k+64]
-		at := uint(0)
-		for i := range uint(64) {
-			out[at&63] = int32(64*uint(w) + i)
-			at += uint(word >> i & 1)
-		}
-		k += bits.OnesCount64(word)
-	}
-	return rows[:kept]
 }
 
 // explain finds out why rows failed.
@@ -300,87 +291,88 @@ func (m *Machine) why(row int) error {
 	return nil
 }
 
-// take keeps a stripe of an output.
-func (c *computed) take(from, n int, t record.Type, v *vec) {
+// take keeps what passes of a stripe of an output, which begins at row from of the batch and has rows of which some pass, behind the kept ones of those before.
+func (c *computed) take(from, kept int, t record.Type, v *vec, keep []uint64, some, rows int) {
+	to := c.words[kept : kept+rows]
 	switch {
+	case t == record.Bool:
+		for i := range to {
+			to[i] = v.bits[i>>6] >> (i & 63) & 1
+		}
+		if some < rows { // in place is no way of pick
+			at := 0
+			for i, w := range to {
+				to[at] = w
+				at += int(keep[i>>6] >> (i & 63) & 1)
+			}
+		}
 	case t == record.String:
 		at := uint32(len(c.bytes))
 		c.bytes = append(c.bytes, v.bytes...)
-		for i, view := range v.views[:n] {
-			c.views[from+i] = record.View{Off: at + view.Off, Len: view.Len}
-		}
-	case t == record.Bool:
-		for i := range n {
-			c.words[from+i] = v.bits[i>>6] >> (i & 63) & 1
+		views := wordViews(pickWords(to, viewWords(v.views[:rows]), keep, some))
+		for i := range views {
+			views[i].Off += at
 		}
 	default:
-		copy(c.words[from:from+n], v.words)
+		pickWords(to, v.words[:rows], keep, some)
 	}
-	valid := c.valid[from/64:][:words(n)]
+	valid := c.valid[from/64:][:words(rows)]
 	if v.valid == nil {
-		fill(valid, n)
+		fill(valid, rows)
 	} else {
-		copy(valid, v.valid[:words(n)])
+		copy(valid, v.valid[:words(rows)])
 		c.some = true
 	}
 }
 
+// pickWords copies the n words that have a bit in keep.
+func pickWords(to, from, keep []uint64, n int) []uint64 {
+	if n == len(from) {
+		copy(to, from)
+		return to[:n]
+	}
+	return pick.Words(to, from, keep)
+}
+
 // lend gives a column of the result what passed of it.
 func (m *Machine) lend(to *record.Column, c *computed, e *node, n, kept int) {
-	var from record.Column
+	var valid []uint64
+	*to = record.Column{Bytes: c.bytes}
 	if e.op == opColumn {
-		from = *m.in.Column(e.column)
-	} else {
-		from = record.Column{Views: c.views, Bytes: c.bytes}
-		if c.some {
-			from.Valid = c.valid
+		from := m.in.Column(e.column)
+		if kept == n {
+			*to = *from
+			return
 		}
-		if e.typ == record.Float64 {
-			from.Float64s = floats(c.words)
-		} else if e.typ != record.String {
-			from.Int64s = ints(c.words)
+		valid = from.Valid
+		if e.typ == record.String {
+			to.Bytes = from.Bytes
+			pick.Words(c.words, viewWords(from.Views[:n]), m.keep)
+		} else {
+			pick.Words(c.words, from.Words()[:n], m.keep)
 		}
+	} else if c.some {
+		valid = c.valid
 	}
-	if kept == n {
-		*to = from
-		return
+	if to.Valid = valid; valid != nil && kept < n {
+		pick.Bits(c.picked, valid[:words(n)], m.keep[:words(n)])
+		to.Valid = c.picked
 	}
-	keep := m.keep[:words(n)]
-	valid := from.Valid
-	if valid != nil {
-		packBits(c.packedValid, valid, keep)
-		valid = c.packedValid
-	}
-	if e.typ == record.String {
-		pack(c.packedViews, from.Views, m.result.Rows)
-		*to = record.Column{Views: c.packedViews, Bytes: from.Bytes, Valid: valid}
-		return
-	}
-	pack(c.packed, from.Words(), m.result.Rows)
-	*to = record.Column{Valid: valid}
-	if e.typ == record.Float64 {
-		to.Float64s = floats(c.packed)
-	} else {
-		to.Int64s = ints(c.packed)
+	switch e.typ {
+	case record.String:
+		to.Views = wordViews(c.words)
+	case record.Float64:
+		to.Float64s = floats(c.words)
+	default:
+		to.Int64s = ints(c.words)
 	}
 }
 
-// pack brings some rows together.
-func pack[T any](to, from []T, rows []int32) {
-	to = to[:len(rows)]
-	for i, row := range rows {
-		to[i] = from[row]
-	}
+// viewWords and wordViews are the same memory by another type: a view has eight bytes.
+func viewWords(v []record.View) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(v))), len(v))
 }
 
-// packBits is pack for bits.
-func packBits(to, from, keep []uint64) {
-	n := 0
-	clear(to)
-	for w, word := range keep {
-		for ; word != 0; word &= word - 1 {
-			to[n>>6] |= from[w] >> bits.TrailingZeros64(word) & 1 << (n & 63)
-			n++
-		}
-	}
+func wordViews(w []uint64) []record.View {
+	return unsafe.Slice((*record.View)(unsafe.Pointer(unsafe.SliceData(w))), len(w))
 }

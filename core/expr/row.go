@@ -139,6 +139,8 @@ func compare(t record.Type, a, b Value) int {
 }
 
 // ordered maps the bits of a float to an integer that is ordered as PostgreSQL orders floats: NaN last, -0 as 0.
+//
+//gcassert:inline
 func ordered(w uint64) int64 {
 	if w<<1 == 0 {
 		return 0

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -9,13 +10,84 @@ import (
 	"unicode/utf8"
 )
 
+// evalMade is for operations whose text is no piece of an argument.
+func evalMade(e *Expr, a []Value) (Value, error) {
+	b, err := ops[e.op].made(e, nil, a)
+	return Value{Text: string(b)}, err
+}
+
+// appendMade is the text of an operation, behind to.
+func appendMade(e *Expr, to []byte, a []Value) ([]byte, error) {
+	s, begin := a[0].Text, len(to)
+	switch e.op {
+	case Lower, Upper:
+		to = append(to, s...)
+		if !changeCase(to[begin:], e.op) {
+			to = to[:begin]
+			for _, r := range s {
+				if e.op == Lower {
+					r = unicode.ToLower(r)
+				} else {
+					r = unicode.ToUpper(r)
+				}
+				to = utf8.AppendRune(to, r)
+			}
+		}
+	case Join:
+		to = append(append(to, s...), a[1].Text...)
+	case Replace:
+		what, by := a[1].Text, a[2].Text
+		if what == "" {
+			return append(to, s...), nil
+		}
+		if n := len(s) + strings.Count(s, what)*(len(by)-len(what)); n > MaxText {
+			return to, fmt.Errorf("a text of %d bytes, at most %d are made", n, MaxText)
+		}
+		for {
+			i := strings.Index(s, what)
+			if i < 0 {
+				return append(to, s...), nil
+			}
+			to = append(append(to, s[:i]...), by...)
+			s = s[i+len(what):]
+		}
+	}
+	if n := len(to) - begin; n > MaxText && n > len(a[0].Text) {
+		return to[:begin], fmt.Errorf("a text of %d bytes, at most %d are made", n, MaxText)
+	}
+	return to, nil
+}
+
+// changeCase makes letters small or capital ones in place, eight bytes at a time. False says that there are bytes that are not ASCII, and what it has done so far is to be forgotten.
+func changeCase(b []byte, op Op) bool {
+	const ones = 0x0101010101010101
+	first := uint64('A')
+	if op == Upper {
+		first = 'a'
+	}
+	for ; len(b) >= headBytes; b = b[headBytes:] {
+		w := binary.LittleEndian.Uint64(b)
+		if w&(0x80*ones) != 0 {
+			return false
+		}
+		// The highest bit of each byte from the first letter on, but not from the one behind the last; no sum reaches the next byte.
+		letters := (w + (0x80-first)*ones) &^ (w + (0x80-first-26)*ones) & (0x80 * ones)
+		binary.LittleEndian.PutUint64(b, w^letters>>2)
+	}
+	for i, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+		if uint64(c)-first < 26 {
+			b[i] ^= 0x20
+		}
+	}
+	return true
+}
+
 func evalText(e *Expr, a []Value) (Value, error) {
 	s := a[0].Text
 	switch e.op {
-	case Lower:
-		s = strings.ToLower(s)
-	case Upper:
-		s = strings.ToUpper(s)
 	case Length:
 		return Value{Bits: uint64(utf8.RuneCountInString(s))}, nil
 	case Substring:
@@ -26,8 +98,6 @@ func evalText(e *Expr, a []Value) (Value, error) {
 			}
 		}
 		s = substring(s, int64(a[1].Bits), n)
-	case Join:
-		s += a[1].Text
 	case Trim, TrimLeft, TrimRight:
 		cut := " "
 		if len(a) == 2 {
@@ -41,22 +111,12 @@ func evalText(e *Expr, a []Value) (Value, error) {
 		}
 	case SplitPart:
 		return splitPart(s, a[1].Text, int64(a[2].Bits))
-	case Replace:
-		if a[1].Text != "" {
-			if n := len(s) + strings.Count(s, a[1].Text)*(len(a[2].Text)-len(a[1].Text)); n > MaxText {
-				return Value{}, fmt.Errorf("a text of %d bytes, at most %d are made", n, MaxText)
-			}
-			s = strings.ReplaceAll(s, a[1].Text, a[2].Text)
-		}
 	case Position:
 		i := strings.Index(a[1].Text, s)
 		if i >= 0 {
 			i = utf8.RuneCountInString(a[1].Text[:i])
 		}
 		return Value{Bits: uint64(i + 1)}, nil
-	}
-	if len(s) > MaxText && len(s) > len(a[0].Text) {
-		return Value{}, fmt.Errorf("a text of %d bytes, at most %d are made", len(s), MaxText)
 	}
 	return Value{Text: s}, nil
 }
@@ -90,30 +150,36 @@ func splitPart(s, sep string, n int64) (Value, error) {
 	if n == 0 {
 		return Value{}, errors.New("part 0, expected one from 1, or from -1 back")
 	}
-	parts := []string{s}
+	parts := int64(1)
 	if sep != "" {
-		parts = strings.Split(s, sep)
+		parts += int64(strings.Count(s, sep))
 	}
 	if n < 0 {
-		n += int64(len(parts)) + 1
+		n += parts + 1
 	}
-	if n < 1 || n > int64(len(parts)) {
+	if n < 1 || n > parts {
 		return Value{}, nil
 	}
-	return Value{Text: parts[n-1]}, nil
+	for ; n > 1; n-- {
+		_, s, _ = strings.Cut(s, sep)
+	}
+	if sep != "" {
+		s, _, _ = strings.Cut(s, sep)
+	}
+	return Value{Text: s}, nil
 }
 
-func evalConcat(_ *Expr, a []Value) (Value, error) {
-	var b strings.Builder
+func appendConcat(_ *Expr, to []byte, a []Value) ([]byte, error) {
+	begin := len(to)
 	for _, v := range a {
 		if !v.Null {
-			b.WriteString(v.Text)
+			to = append(to, v.Text...)
 		}
-		if b.Len() > MaxText {
-			return Value{}, fmt.Errorf("a text of more than %d bytes", MaxText)
+		if len(to)-begin > MaxText {
+			return to[:begin], fmt.Errorf("a text of more than %d bytes", MaxText)
 		}
 	}
-	return Value{Text: b.String()}, nil
+	return to, nil
 }
 
 // likePattern is a compiled pattern: what is between its %.
@@ -121,9 +187,21 @@ type likePattern struct {
 	text   string
 	fold   bool
 	pieces [][]likeRune // between two %; the first and the last are at the ends of the text
-	exact  string       // the pattern where it has neither _ nor %
-	plain  bool
+	exact  string       // its characters but for _ and %
+	bytes  []byte       // the same
+	kind   likeKind
 }
+
+// likeKind is how a pattern may be looked for.
+type likeKind uint8
+
+const (
+	likeOther  likeKind = iota
+	likeExact           // neither _ nor %
+	likePrefix          // one % at the end
+	likeSuffix          // one % at the beginning
+	likeWithin          // one % at each end
+)
 
 // likeRune is a character to match, or any.
 type likeRune struct {
@@ -132,9 +210,9 @@ type likeRune struct {
 }
 
 func compileLike(pattern string, escape rune, fold bool) (*likePattern, error) {
-	p := &likePattern{text: pattern, fold: fold, pieces: [][]likeRune{nil}, plain: !fold}
+	p := &likePattern{text: pattern, fold: fold, pieces: [][]likeRune{nil}}
 	var exact strings.Builder
-	escaped := false
+	escaped, any := false, false
 	for _, r := range pattern {
 		last := len(p.pieces) - 1
 		switch {
@@ -149,23 +227,34 @@ func compileLike(pattern string, escape rune, fold bool) (*likePattern, error) {
 			escaped = true
 		case r == '%':
 			p.pieces = append(p.pieces, nil)
-			p.plain = false
 		default:
 			p.pieces[last] = append(p.pieces[last], likeRune{any: true})
-			p.plain = false
+			any = true
 		}
 	}
 	if escaped {
 		return nil, fmt.Errorf("expr: the pattern %s ends with its escape", quote(pattern))
 	}
-	p.exact = exact.String()
+	p.exact, p.bytes = exact.String(), []byte(exact.String())
+	if empty := func(i int) bool { return len(p.pieces[i]) == 0 }; !fold && !any {
+		switch n := len(p.pieces); {
+		case n == 1:
+			p.kind = likeExact
+		case n == 2 && empty(1):
+			p.kind = likePrefix
+		case n == 2 && empty(0):
+			p.kind = likeSuffix
+		case n == 3 && empty(0) && empty(2):
+			p.kind = likeWithin
+		}
+	}
 	return p, nil
 }
 
 // match says whether a text is like the pattern: pieces are looked for from left to right, each as early as it can be, which is right because what is between them
 // may be anything.
 func (p *likePattern) match(s string) bool {
-	if p.plain {
+	if p.kind == likeExact {
 		return s == p.exact
 	}
 	rest, ok := p.prefix(s, p.pieces[0])

@@ -1,8 +1,6 @@
 package expr
 
 import (
-	"bytes"
-	"math"
 	"math/bits"
 	"unsafe"
 
@@ -34,6 +32,8 @@ type register struct {
 	ownBytes []byte
 	ownValid [stripeWords]uint64
 	ownErrs  [stripeWords]uint64
+	unit     []uint64  // of a cast to more digits behind the point: what it multiplies with
+	cache    *dayCache // of what the calendar says; nil until it is asked
 }
 
 func (r *register) init(n *node) {
@@ -48,6 +48,14 @@ func (r *register) init(n *node) {
 	r.vec = vec{words: r.ownWords, views: r.ownViews}
 	if n.typ == record.Bool {
 		r.bits = r.ownBits[:]
+	}
+	if n.op == opCast {
+		if from := n.Expr.args[0].typ; isNumber(from) && n.typ.IsDecimal() && from != record.Float64 && n.typ.Scale() >= from.Scale() {
+			r.unit = make([]uint64, stripeRows)
+			for i := range r.unit {
+				r.unit[i] = uint64(record.Pow10[n.typ.Scale()-from.Scale()])
+			}
+		}
 	}
 	if n.op != opConst {
 		return
@@ -123,6 +131,14 @@ func (r *register) errors() []uint64 {
 // fail notes that a row has failed.
 func (r *register) fail(i int) { r.errors()[i>>6] |= 1 << (i & 63) }
 
+// validWord says which of the 64 rows of a word are not NULL.
+func (v *vec) validWord(w int) uint64 {
+	if v.valid == nil {
+		return ^uint64(0)
+	}
+	return v.valid[w]
+}
+
 // isValid says whether row i is not NULL.
 func (v *vec) isValid(i int) bool { return v.valid == nil || v.valid[i>>6]>>(i&63)&1 != 0 }
 
@@ -197,6 +213,17 @@ func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
 		for a, v := range args {
 			m.values = append(m.values, v.value(n.Expr.args[a].typ, i))
 		}
+		if n.typ == record.String && o.made != nil {
+			at := len(r.ownBytes)
+			to, err := o.made(n.Expr, r.ownBytes, m.values)
+			if r.ownBytes = to[:at]; err != nil {
+				r.fail(i)
+				continue
+			}
+			r.ownBytes = to
+			r.ownViews[i] = record.View{Off: uint32(at), Len: uint32(len(to) - at)}
+			continue
+		}
 		v, err := o.eval(n.Expr, m.values)
 		switch {
 		case err != nil:
@@ -217,267 +244,6 @@ func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
 
 // registerOf is the register that a vector is the first part of.
 func registerOf(v *vec) *register { return (*register)(unsafe.Pointer(v)) }
-
-// vectorArithmetic computes without looking whether a row fails; where any did, another pass says which.
-func vectorArithmetic(m *Machine, e *node, a []*vec) bool {
-	out := a[len(a)-1]
-	r := registerOf(out)
-	x, y := a[0].words[:m.n], a[1].words[:m.n]
-	to := r.ownWords[:m.n]
-	x, y = x[:len(to)], y[:len(to)]
-	var bad bool
-	if e.Expr.args[0].typ == record.Float64 {
-		var odd uint64
-		switch e.op {
-		case Add:
-			for i := range to {
-				v := math.Float64frombits(x[i]) + math.Float64frombits(y[i])
-				to[i] = math.Float64bits(v)
-				odd |= isOdd(to[i])
-			}
-		case Sub:
-			for i := range to {
-				v := math.Float64frombits(x[i]) - math.Float64frombits(y[i])
-				to[i] = math.Float64bits(v)
-				odd |= isOdd(to[i])
-			}
-		case Mul:
-			for i := range to {
-				v := math.Float64frombits(x[i]) * math.Float64frombits(y[i])
-				to[i] = math.Float64bits(v)
-				odd |= isOdd(to[i]) | isZero(to[i])
-			}
-		case Div:
-			for i := range to {
-				v := math.Float64frombits(x[i]) / math.Float64frombits(y[i])
-				to[i] = math.Float64bits(v)
-				odd |= isOdd(to[i]) | isZero(to[i])
-			}
-		}
-		bad = odd != 0
-	} else {
-		var trip int64
-		switch e.op {
-		case Add, AddNanos:
-			for i := range to {
-				v := x[i] + y[i]
-				to[i] = v
-				trip |= int64((x[i] ^ v) & (y[i] ^ v))
-			}
-		case Sub, SubTimes:
-			for i := range to {
-				v := x[i] - y[i]
-				to[i] = v
-				trip |= int64((x[i] ^ y[i]) & (x[i] ^ v))
-			}
-		case Mul:
-			for i := range to {
-				high, low := bits.Mul64(x[i], y[i])
-				a, b := int64(x[i]), int64(y[i])
-				to[i] = low
-				// 0 where the product fits; else its sign is made negative.
-				if int64(high)-(a>>63&b)-(b>>63&a) != int64(low)>>63 {
-					trip = -1
-				}
-			}
-		case Div:
-			for i := range to {
-				a, b := int64(x[i]), int64(y[i])
-				if b == 0 || b == -1 {
-					trip = -1
-					b = 1
-				}
-				to[i] = uint64(a / b)
-			}
-		}
-		if e.typ.IsDecimal() && trip >= 0 {
-			limit := uint64(record.Pow10[e.typ.Precision()])
-			for _, v := range to {
-				if v+limit-1 > 2*limit-2 {
-					trip = -1
-				}
-			}
-		}
-		bad = trip < 0
-	}
-	out.words = to
-	if bad {
-		m.again(e, r, a)
-	}
-	return true
-}
-
-// isOdd is not 0 for an infinity or NaN, isZero for a zero: what the slow pass is to look at.
-func isOdd(w uint64) uint64  { return (w&0x7ff0000000000000 + 1<<52) & (1 << 63) }
-func isZero(w uint64) uint64 { return uint64(int64((w<<1)-1)>>63) &^ uint64(int64(w<<1)>>63) }
-
-// again computes a stripe in which some row has failed, row by row.
-func (m *Machine) again(e *node, r *register, a []*vec) {
-	for i := range m.n {
-		if !r.isValid(i) {
-			continue
-		}
-		v, err := ops[e.op].eval(e.Expr, []Value{{Bits: a[0].words[i]}, {Bits: a[1].words[i]}})
-		if r.ownWords[i] = v.Bits; err != nil {
-			r.fail(i)
-		}
-	}
-}
-
-func vectorCompare(m *Machine, e *node, a []*vec) bool {
-	r := registerOf(a[2])
-	r.bits = r.ownBits[:]
-	x, y := a[0], a[1]
-	constant, isConst := e.Expr.args[1].Const()
-	switch t := e.Expr.args[0].typ; {
-	case t == record.Bool:
-		for w := range words(m.n) {
-			b, c := x.bits[w], y.bits[w]
-			switch e.op {
-			case Eq:
-				r.bits[w] = ^(b ^ c)
-			case Ne:
-				r.bits[w] = b ^ c
-			case Lt:
-				r.bits[w] = ^b & c
-			case Le:
-				r.bits[w] = ^b | c
-			case Gt:
-				r.bits[w] = b &^ c
-			case Ge:
-				r.bits[w] = b | ^c
-			}
-		}
-		return true
-	case t == record.String:
-		for w := range words(m.n) {
-			var word uint64
-			for i := 64 * w; i < min(64*w+64, m.n); i++ {
-				b, c := x.views[i], y.views[i]
-				if e.op == Eq || e.op == Ne {
-					if b.Len != c.Len || !bytes.Equal(x.text(i), y.text(i)) {
-						continue
-					}
-					word |= 1 << (i & 63)
-					continue
-				}
-				if holds(e.op, bytes.Compare(x.text(i), y.text(i))) {
-					word |= 1 << (i & 63)
-				}
-			}
-			if e.op == Ne {
-				word = ^word
-			}
-			r.bits[w] = word
-		}
-		return true
-	case t == record.Float64 && isConst:
-		c := ordered(constant.Bits)
-		m.bitmap(r, e.op, func(from int, op Op) uint64 { return floatsConst(op, x.words[from:min(from+64, m.n)], c) })
-	case t == record.Float64:
-		m.bitmap(r, e.op, func(from int, op Op) uint64 {
-			return floatsBoth(op, x.words[from:min(from+64, m.n)], y.words[from:min(from+64, m.n)])
-		})
-	case isConst:
-		c := int64(constant.Bits)
-		m.bitmap(r, e.op, func(from int, op Op) uint64 { return intsConst(op, x.words[from:min(from+64, m.n)], c) })
-	default:
-		m.bitmap(r, e.op, func(from int, op Op) uint64 {
-			return intsBoth(op, x.words[from:min(from+64, m.n)], y.words[from:min(from+64, m.n)])
-		})
-	}
-	return true
-}
-
-// bitmap fills a register with words of a comparison: three of them are computed, the others are what those are not.
-func (m *Machine) bitmap(r *register, op Op, word func(from int, op Op) uint64) {
-	var flip uint64
-	switch op {
-	case Ne:
-		op, flip = Eq, ^flip
-	case Gt:
-		op, flip = Le, ^flip
-	case Ge:
-		op, flip = Lt, ^flip
-	}
-	for w := range words(m.n) {
-		r.bits[w] = word(64*w, op) ^ flip
-	}
-}
-
-func intsConst(op Op, x []uint64, c int64) (w uint64) {
-	switch op {
-	case Eq:
-		for i, v := range x {
-			w |= word(int64(v) == c) << (i & 63)
-		}
-	case Lt:
-		for i, v := range x {
-			w |= word(int64(v) < c) << (i & 63)
-		}
-	default:
-		for i, v := range x {
-			w |= word(int64(v) <= c) << (i & 63)
-		}
-	}
-	return w
-}
-
-func intsBoth(op Op, x, y []uint64) (w uint64) {
-	y = y[:len(x)]
-	switch op {
-	case Eq:
-		for i, v := range x {
-			w |= word(v == y[i]) << (i & 63)
-		}
-	case Lt:
-		for i, v := range x {
-			w |= word(int64(v) < int64(y[i])) << (i & 63)
-		}
-	default:
-		for i, v := range x {
-			w |= word(int64(v) <= int64(y[i])) << (i & 63)
-		}
-	}
-	return w
-}
-
-func floatsConst(op Op, x []uint64, c int64) (w uint64) {
-	switch op {
-	case Eq:
-		for i, v := range x {
-			w |= word(ordered(v) == c) << (i & 63)
-		}
-	case Lt:
-		for i, v := range x {
-			w |= word(ordered(v) < c) << (i & 63)
-		}
-	default:
-		for i, v := range x {
-			w |= word(ordered(v) <= c) << (i & 63)
-		}
-	}
-	return w
-}
-
-func floatsBoth(op Op, x, y []uint64) (w uint64) {
-	y = y[:len(x)]
-	switch op {
-	case Eq:
-		for i, v := range x {
-			w |= word(ordered(v) == ordered(y[i])) << (i & 63)
-		}
-	case Lt:
-		for i, v := range x {
-			w |= word(ordered(v) < ordered(y[i])) << (i & 63)
-		}
-	default:
-		for i, v := range x {
-			w |= word(ordered(v) <= ordered(y[i])) << (i & 63)
-		}
-	}
-	return w
-}
 
 // vectorLogic is AND and OR. A row fails where its first argument has, or the second where the first does not decide.
 func vectorLogic(m *Machine, e *node, a []*vec) bool {
@@ -558,19 +324,6 @@ func vectorIs(m *Machine, e *node, a []*vec) bool {
 			r.bits[w] = valid &^ a[0].bits[w]
 		}
 	}
-	return true
-}
-
-// vectorCast is integers to floats; everything else goes row by row.
-func vectorCast(m *Machine, e *node, a []*vec) bool {
-	if e.typ != record.Float64 || e.Expr.args[0].typ != record.Int64 {
-		return false
-	}
-	r := registerOf(a[1])
-	for i, v := range a[0].words[:m.n] {
-		r.ownWords[i] = math.Float64bits(float64(int64(v)))
-	}
-	r.words = r.ownWords
 	return true
 }
 
@@ -668,16 +421,10 @@ func (m *Machine) choose(n *node, r *register, v *vec, take *[stripeWords]uint64
 				r.ownViews[i] = record.View{Off: uint32(len(r.ownBytes)), Len: v.views[i].Len}
 				r.ownBytes = append(r.ownBytes, v.text(i)...)
 			}
-		default:
-			if word == ^uint64(0) {
-				copy(r.ownWords[64*w:64*w+64], v.words[64*w:])
-				continue
-			}
-			for ; word != 0; word &= word - 1 {
-				i := 64*w + bits.TrailingZeros64(word)
-				r.ownWords[i] = v.words[i]
-			}
 		}
+	}
+	if n.typ != record.Bool && n.typ != record.String {
+		merge(r.ownWords[:m.n], v.words, take)
 	}
 }
 
