@@ -32,6 +32,8 @@ var connectors = &query.Connectors{
 	Sources: map[string]query.Connector{
 		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}, {Name: "follow", Kind: query.OptionBool}}, lineOptions...)},
 		"stdin": {Options: lineOptions},
+		"tcp":   {Options: append([]query.OptionSpec{{Name: "address", Required: true}}, socketOptions...)},
+		"unix":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}}, socketOptions...)},
 		"generator": {Options: []query.OptionSpec{
 			{Name: "rows", Kind: query.OptionInt},
 			{Name: "groups", Kind: query.OptionInt},
@@ -57,7 +59,7 @@ type feeder struct {
 	name     string
 	files    *files
 	endless  bool
-	once     bool                                 // it can be read once only
+	once     string                               // what it is where it can be read once only
 	generate func(n int) ([]record.Reader, error) // nil: the files are read
 }
 
@@ -83,10 +85,13 @@ const (
 )
 
 // openSource opens a source of a job.
-func openSource(s *query.Source, stdin io.Reader) (*feeder, error) {
+func openSource(s *query.Source, std streams) (*feeder, error) {
 	o := s.Options
-	if o.Connector() == "generator" {
+	switch o.Connector() {
+	case "generator":
 		return openGenerator(s)
+	case "tcp", "unix":
+		return openListener(s, std.err)
 	}
 	var columns strings.Builder
 	if err := printSchema(&columns, s.Schema); err != nil {
@@ -100,7 +105,7 @@ func openSource(s *query.Source, stdin io.Reader) (*feeder, error) {
 	if o.Connector() == "file" {
 		name = o.Text("path")
 	}
-	f, err := in.open(name, stdin)
+	f, err := in.open(name, std.in)
 	if err != nil {
 		return nil, o.Errorf("path", "%v", err)
 	}
@@ -111,7 +116,11 @@ func openSource(s *query.Source, stdin io.Reader) (*feeder, error) {
 			return nil, o.Errorf("path", "%v", err)
 		}
 	}
-	return &feeder{name: s.Name, files: f, endless: f.follow, once: f.stdin != nil}, nil
+	once := ""
+	if f.stdin != nil {
+		once = "standard input"
+	}
+	return &feeder{name: s.Name, files: f, endless: f.follow, once: once}, nil
 }
 
 // checkHeader says where the first line names other columns than the job: values would be taken for those of others.

@@ -47,6 +47,9 @@ Connectors and their options:
 
     source  file       path, format (auto, csv, tsv, ndjson), delimiter, header (true, false, skip), time.unit, follow
             stdin      the same without path and follow
+            tcp        address (host:port, of this machine unless there are certificate, key and token.file),
+                       format (csv, tsv, ndjson), delimiter, header, time.unit, connections
+            unix       path of the socket, and the options of tcp
             generator  rows, groups, distribution (uniform, zipf, sequential), seed; two bigint columns
     sink    file       path, format (csv, ndjson), rotate.bytes, rotate.every, flush.every, full (stop, wait)
             stdout     format (table, csv, ndjson)
@@ -145,7 +148,7 @@ func (c *runCmd) open(job *query.Job, std streams, set *os.File) (flows []*flow,
 			if o.Source.Options.Connector() == "stdin" && c.Job == "-" {
 				err = o.Source.Options.Errorf(query.OptionConnector, "standard input is the job itself: give it as a file")
 			} else {
-				feed, err = openSource(o.Source, std.in)
+				feed, err = openSource(o.Source, std)
 			}
 			if err != nil {
 				faults = append(faults, err)
@@ -162,8 +165,8 @@ func (c *runCmd) open(job *query.Job, std streams, set *os.File) (flows []*flow,
 		if feed.endless && o.Plan.Window != nil && o.Source.Watermark == nil {
 			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "the source has no end, so a window over it closes by a watermark only: WATERMARK FOR %s AS %s - INTERVAL '5 s'", o.Plan.Window.Column, o.Plan.Window.Column))
 		}
-		if seen && feed.once {
-			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "standard input can be read once, and several queries read it: make it a file"))
+		if seen && feed.once != "" {
+			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "%s can be read once, and several queries read it: make it a file", feed.once))
 		}
 		feed = feed.another()
 		flows = append(flows, &flow{name: nameOf(o), out: o, feed: feed, writer: w, kept: &kept{Writer: w, name: nameOf(o), say: std.err}, aside: &quarantine{files: feed.files, file: set}})

@@ -174,6 +174,21 @@ func TestRunErrors(t *testing.T) {
 			`CREATE SOURCE s (a bigint, at timestamp NOT NULL) WITH (connector = 'file', path = 't.csv', header = 'skip', follow = true); SELECT count(*) FROM s GROUP BY tumble(at, INTERVAL '1 s')`,
 			[]string{"the source has no end, so a window over it closes by a watermark only: WATERMARK FOR at"},
 		},
+		{`CREATE SOURCE s (a bigint) WITH (connector = 'tcp', address = '0.0.0.0:0'); SELECT a FROM s`, []string{"0.0.0.0 is no loopback address", "expected 127.0.0.1 or ::1, or TLS and a token", "^"}},
+		{`CREATE SOURCE s (a bigint) WITH (connector = 'tcp', address = 'localhost:0', key = 'k'); SELECT a FROM s`, []string{"certificate and key go together"}},
+		{`CREATE SOURCE s (a bigint) WITH (connector = 'tcp', address = 'localhost:0', token.file = 'nothere'); SELECT a FROM s`, []string{"open nothere"}},
+		{`CREATE SOURCE s (a bigint) WITH (connector = 'tcp', address = 'localhost:0', token.file = 't.csv'); SELECT a FROM s`, []string{"a token of 7 bytes", "control character"}},
+		{`CREATE SOURCE s (a bigint) WITH (connector = 'unix', path = 't.csv'); SELECT a FROM s`, []string{"a file of that name which is no socket"}},
+		{`CREATE SOURCE s (a bigint) WITH (connector = 'unix'); SELECT a FROM s`, []string{"path"}},
+		{`CREATE SOURCE s (a bigint) WITH (connector = 'unix', path = 's', format = 'ndjson', header = true); SELECT a FROM s`, []string{"JSON lines have no delimiter and no header"}},
+		{
+			`CREATE SOURCE s (a bigint) WITH (connector = 'unix', path = 's'); CREATE SINK o AS SELECT a FROM s WITH (connector = 'stdout'); SELECT a FROM s`,
+			[]string{"a socket can be read once, and several queries read it"},
+		},
+		{
+			`CREATE SOURCE s (a bigint, at timestamp NOT NULL) WITH (connector = 'unix', path = 's'); SELECT count(*) FROM s GROUP BY tumble(at, INTERVAL '1 s')`,
+			[]string{"the source has no end, so a window over it closes by a watermark only: WATERMARK FOR at"},
+		},
 		{`CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'stdin'); SELECT count(*) FROM s`, []string{"standard input is the job itself"}},
 	} {
 		if err := os.WriteFile("job.sql", []byte(c.job), 0o600); err != nil {

@@ -294,9 +294,15 @@ func decimalsToFloats(to, x []uint64, scale int) {
 // rescale moves the point of whole numbers; it is away from 0 where digits are lost.
 func (r *register) rescale(t record.Type, x []uint64, from int) {
 	s, bad := spanOf(t), false
-	if to := t.Scale(); to >= from {
+	switch to := t.Scale(); {
+	case to > from:
 		bad = intsOf(Mul, r.words, x, r.unit, s)
-	} else {
+	case to == from:
+		for i, v := range x {
+			r.words[i] = v
+			bad = bad || v+s.bias > s.most
+		}
+	default:
 		d := newDivisor(uint64(record.Pow10[from-to]))
 		for i, v := range x {
 			whole, rest, sign := d.signed(v)

@@ -136,7 +136,7 @@ func tryExpr(rng *rand.Rand, t record.Type, depth int) *Expr {
 		return leaf()
 	}
 	sub := func(t record.Type) *Expr { return randomExpr(rng, t, depth-1) }
-	types := []record.Type{record.Int64, record.Float64, record.String, record.Bool, record.Timestamp, record.DecimalOf(12, 2)}
+	types := []record.Type{record.Int64, record.Float64, record.String, record.Bool, record.Timestamp, record.DecimalOf(12, 2), record.DecimalOf(6, 0)}
 	anyOf := func() record.Type { return types[rng.IntN(len(types))] }
 	must := func(e *Expr, err error) *Expr {
 		if err != nil {
@@ -244,7 +244,7 @@ func TestTwin(t *testing.T) {
 }
 
 func testTwin(t *testing.T, stream uint64) {
-	types := []record.Type{record.Int64, record.Float64, record.String, record.Bool, record.Timestamp, record.DecimalOf(12, 2)}
+	types := []record.Type{record.Int64, record.Float64, record.String, record.Bool, record.Timestamp, record.DecimalOf(12, 2), record.DecimalOf(6, 0)}
 	failures, passed, filtered := 0, 0, 0
 	for seed := range uint64(1500) {
 		rng := rand.New(rand.NewPCG(seed, stream))

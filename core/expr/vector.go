@@ -50,7 +50,7 @@ func (r *register) init(n *node) {
 		r.bits = r.ownBits[:]
 	}
 	if n.op == opCast {
-		if from := n.Expr.args[0].typ; isNumber(from) && n.typ.IsDecimal() && from != record.Float64 && n.typ.Scale() >= from.Scale() {
+		if from := n.Expr.args[0].typ; isNumber(from) && n.typ.IsDecimal() && from != record.Float64 && n.typ.Scale() > from.Scale() {
 			r.unit = make([]uint64, stripeRows)
 			for i := range r.unit {
 				r.unit[i] = uint64(record.Pow10[n.typ.Scale()-from.Scale()])

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// socketOptions are those of sources that others connect to, beside where that is.
+var socketOptions = []query.OptionSpec{
+	{Name: "format", Values: []string{"csv", "tsv", "ndjson"}},
+	{Name: "delimiter", Kind: query.OptionChar},
+	{Name: "header", Kind: query.OptionBool},
+	{Name: "time.unit", Values: []string{"s", "ms", "us", "ns"}},
+	{Name: "connections", Kind: query.OptionInt},
+	{Name: "token.file"},
+	{Name: "certificate"},
+	{Name: "key"},
+}
+
+// socketPlaces are the options that say where a connector listens.
+var socketPlaces = map[string]string{"tcp": "address", "unix": "path"}
+
+// openListener listens for the lines of a source, and says where.
+func openListener(s *query.Source, say io.Writer) (*feeder, error) {
+	o := s.Options
+	place := socketPlaces[o.Connector()]
+	at := readers.ListenConfig{Network: o.Connector(), Address: o.Text(place), Connections: int(o.Int("connections"))}
+	if path := o.Text("token.file"); path != "" {
+		token, err := os.ReadFile(path)
+		if err != nil {
+			return nil, o.Errorf("token.file", "%v", err)
+		}
+		at.Token = string(bytes.TrimSuffix(bytes.TrimSuffix(token, []byte{'\n'}), []byte{'\r'}))
+		if at.Token == "" {
+			return nil, o.Errorf("token.file", "%s is empty, expected a line", path)
+		}
+	}
+	switch certificate, key := o.Text("certificate"), o.Text("key"); {
+	case certificate == "" && key == "":
+	case certificate == "" || key == "":
+		return nil, o.Errorf(query.OptionConnector, "certificate and key go together, expected both or none")
+	default:
+		pair, err := tls.LoadX509KeyPair(certificate, key)
+		if err != nil {
+			return nil, o.Errorf("certificate", "%v", err)
+		}
+		at.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	l, err := listenFor(s, at)
+	if err != nil {
+		return nil, o.Errorf(place, "%v", trimPackage(err))
+	}
+	note(say, fmt.Sprintf("velo: %s: listening on %v", s.Name, l))
+	return &feeder{
+		name: s.Name, endless: true, once: "a socket",
+		files:    &files{name: s.Name, sources: []string{l.String()}, remove: func() { _ = l.Close() }}, // the engine's Close says what went wrong
+		generate: func(int) ([]record.Reader, error) { return []record.Reader{l}, nil },
+	}, nil
+}
+
+func listenFor(s *query.Source, at readers.ListenConfig) (*readers.Listener, error) {
+	o := s.Options
+	f := &files{schema: s.Schema, delimiter: ',', header: o.Bool("header"), timeUnit: timeUnits[o.Text("time.unit")]}
+	switch delimiter, format := o.Text("delimiter"), o.Text("format"); {
+	case format == formatNDJSON && (delimiter != "" || f.header):
+		return nil, fmt.Errorf("JSON lines have no delimiter and no header")
+	case format == formatNDJSON:
+		return readers.ListenNDJSON(at, f.ndjson())
+	case delimiter == `\t`, format == "tsv":
+		f.delimiter = '\t'
+	case delimiter != "":
+		f.delimiter = delimiter[0]
+	}
+	return readers.ListenDelimited(at, f.delimited())
+}

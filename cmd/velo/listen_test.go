@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// told is what a command says while it runs.
+type told struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{}
+}
+
+func (w *told) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case w.more <- struct{}{}:
+	default:
+	}
+	return w.text.Write(b)
+}
+
+func (w *told) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+// certificate writes that of a test server, and its key.
+func certificate(t *testing.T) *x509.Certificate {
+	t.Helper()
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"server.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return server.Certificate()
+}
+
+// Goal: a job reads what others send it, by each network and in each format, with TLS and a token too, and what is wrong with a record is set aside with its connection. Method: jobs that end after three
+// records; several connections, of which one does not have the token.
+func TestRunListens(t *testing.T) {
+	const token = "the longest day of june"
+	inFolder(t, map[string]string{"token": token + "\n"})
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate(t))
+	for _, c := range []struct {
+		with  string
+		first string // line of each connection
+		tls   bool
+		lines []string
+	}{
+		{with: `connector = 'tcp', address = 'localhost:0'`, lines: []string{"a,1\nb,2\nx,y\n", "c,3\n"}},
+		{with: `connector = 'tcp', address = '127.0.0.1:0', format = 'ndjson'`, lines: []string{`{"name":"a","n":1}` + "\n", `{"n":2,"name":"b"}` + "\n{}x\n", `{"name":"c","n":3}` + "\n"}},
+		{with: `connector = 'tcp', address = '[::1]:0', delimiter = ';', header = true`, first: "name;n\n", lines: []string{"a;1\nx;y\nb;2\n", "c;3\n"}},
+		{with: `connector = 'unix', path = 's.sock', format = 'tsv'`, lines: []string{"a\t1\n", "b\t2\nx\ty\n", "c\t3\n"}},
+		{with: `connector = 'tcp', address = '0.0.0.0:0', certificate = 'server.pem', key = 'key.pem', token.file = 'token'`, first: token + "\n", tls: true, lines: []string{"x,y\na,1\nb,2\n", "c,3\n"}},
+	} {
+		if strings.Contains(c.with, "::1") && !hasIPv6() {
+			t.Logf("no IPv6 here: %s", c.with)
+			continue
+		}
+		job := `CREATE SOURCE s (name text NOT NULL, n bigint NOT NULL) WITH (` + c.with + `); SELECT name, n + 1 AS more FROM s WHERE n < 10 LIMIT 3`
+		if err := os.WriteFile("job.sql", []byte(job), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		errs := &told{more: make(chan struct{}, 1)}
+		ended := make(chan int)
+		go func() {
+			ended <- run([]string{"run", "job.sql", "--format=csv", "--quarantine=bad.ndjson"}, strings.NewReader(""), &out, errs)
+		}()
+		place := regexp.MustCompile(`velo: s: listening on (tcp|unix) (\S+)\n`)
+		var at []string
+		for at == nil {
+			<-errs.more
+			at = place.FindStringSubmatch(errs.String())
+		}
+		send := func(lines string) {
+			conn, err := net.Dial(at[1], strings.Replace(at[2], "[::]", "127.0.0.1", 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if c.tls {
+				conn = tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: "example.com"})
+			}
+			if _, err := io.WriteString(conn, lines); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.tls {
+			send("the longest day of july\nd,4\n")
+		}
+		for _, lines := range c.lines[:len(c.lines)-1] {
+			send(c.first + lines)
+		}
+		// The last record ends the job, so what is before it must be there: the one that is set aside too.
+		for {
+			set, err := os.ReadFile("bad.ndjson")
+			if err == nil && bytes.Contains(set, []byte("connection")) {
+				break
+			}
+			<-time.After(time.Millisecond)
+		}
+		send(c.first + c.lines[len(c.lines)-1])
+		if status := <-ended; status != statusAside {
+			t.Errorf("%s: status %d\n%s", c.with, status, errs)
+		}
+		rows := strings.Split(strings.TrimSpace(out.String()), "\n")
+		slices.Sort(rows[1:])
+		if got := strings.Join(rows, " "); got != "name,more a,2 b,3 c,4" {
+			t.Errorf("%s: %s\n%s", c.with, got, errs)
+		}
+		if left, err := filepath.Glob("*.sock"); len(left) > 0 || err != nil {
+			t.Errorf("%s: %v is left, %v", c.with, left, err)
+		}
+	}
+}
+
+func hasIPv6() bool {
+	l, err := net.Listen("tcp", "[::1]:0")
+	return err == nil && l.Close() == nil
+}
