@@ -292,9 +292,14 @@ type Row struct {
 	index  int
 }
 
-// newMerged makes a table for up to so many groups. The error says that the system has no memory for it.
-func newMerged(l *layout, most int) (*groups, error) {
-	t, err := table.New(l.keys, l.init, l.memory(table.Memory{Groups: most}))
+// newMerged makes a table for the groups of some sets. The error says that the system has no memory for it.
+func newMerged(l *layout, sets ...*groups) (*groups, error) {
+	memory := table.Memory{Groups: 1} // that of a plan without keys
+	for _, g := range sets {
+		memory.Groups += g.len()
+		memory.Heap += len(g.table.Heap())
+	}
+	t, err := table.New(l.keys, l.init, l.memory(memory))
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", l.plan.name(), err)
 	}
@@ -312,11 +317,7 @@ func (g *groups) complete() error {
 // mergeGroups makes one set of groups of several, of a layout that is theirs or that of what is read of it. Those do not change. The error says that the system has no
 // memory for it.
 func mergeGroups(from, to *layout, sets []*groups) (*groups, error) {
-	most := 1
-	for _, g := range sets {
-		most += g.len()
-	}
-	merged, err := newMerged(to, most)
+	merged, err := newMerged(to, sets...)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func (m *Image) sessionsOf(i int) (*groups, error) {
 		}
 		return m.panes[i].groups
 	}
-	sum, err := newMerged(m.layout, x.len())
+	sum, err := newMerged(m.layout, x.groups)
 	if err != nil {
 		return nil, err
 	}
