@@ -92,5 +92,5 @@ func (m *Image) sessionsOf(i int) (*groups, error) {
 			return s.goesOn(states, s.find(sum, hash, key, before.table.Heap()))
 		})
 	}
-	return sum, sum.complete()
+	return sum.whole()
 }
