@@ -74,7 +74,7 @@ cover: ## statement coverage of each package
 
 .PHONY: peers
 peers: ## velo beside other queues, Go maps, DuckDB and streaming frameworks (bench/peers, modules of their own)
-	cd bench/peers && $(GO) run ./ring && $(GO) run ./agg
+	cd bench/peers && $(GO) run ./ring && $(GO) run ./agg && $(GO) run ./files
 	cd bench/peers/streams && $(GO) run .
 
 # Half an hour is for a loaded machine; it takes some minutes.

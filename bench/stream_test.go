@@ -1,16 +1,22 @@
 package bench
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/velo-engine/velo/core"
 )
 
-// Goal: what every stream writes comes out as a plain program has it, for some shapes and in every exchange; and where one batch more was read it does not.
+// Goal: what every stream writes comes out as a plain program has it, by auto and one other exchange and shape, which take turns; and where one batch more was read it does not.
 func TestStreams(t *testing.T) {
-	for name, s := range Streams {
+	for i, name := range slices.Sorted(maps.Keys(Streams)) {
+		s := Streams[name]
 		for x, shape := range [][3]int{{1, 1, 1}, {2, 2, 1}, {3, 2, 2}, {1, 3, 1}} {
+			if x > 0 && x != 1+i%3 {
+				continue
+			}
 			s.Exchange, s.EpochInterval, s.Seed = core.Exchange(x), 5*time.Millisecond, uint64(x)
 			r, err := s.Run(shape[0], shape[1], shape[2], 20*time.Millisecond, nil)
 			if err != nil {

@@ -39,6 +39,8 @@ func (p *Plan) Explain() (string, error) {
 	} else if w != nil {
 		line("window", "%v on %s, panes of %v; out of order by %v, lateness %v", w.Windows, w.Column, time.Duration(l.window.clock.PaneSize()), w.OutOfOrder, w.Lateness)
 	}
+	kept := l
+	l = l.reading
 	for i := range l.keys.Columns() {
 		f := l.inner.Field(l.front + i)
 		words := "a word"
@@ -56,8 +58,13 @@ func (p *Plan) Explain() (string, error) {
 		if a.By != "" {
 			arg += ", " + a.By
 		}
+		if a.Distinct {
+			line("aggregate", "%s = %v(DISTINCT %s): a group for each value, counted by who reads", a.Name, a.Func, arg)
+			continue
+		}
 		line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.fn.Words())
 	}
+	l = kept
 	if l.passes {
 		for _, o := range p.Select {
 			line("passes", "%s = %v", o.Name, o.Expr)
@@ -66,16 +73,27 @@ func (p *Plan) Explain() (string, error) {
 		if s := strings.TrimSpace(p.shapeString()); s != "" {
 			line("then", "%s", s)
 		}
+		line("route", "%v: the records of a reader stay in their order", Route{}.For(p).Routing)
+		line("emission", "records, as they come")
 		return b.String(), nil
 	}
 	words := l.keys.Words() + len(l.init)
 	line("group", "%d bytes: %d of key, %d of states, rest padding", 8*table.RowWords(words), 8*l.keys.Words(), 8*len(l.init))
 	line("chunks", "%d records, or %d partial states, in %d KiB", l.rows, l.partialRows, ChunkBytes>>10)
+	line("route", "%v; records are applied in place, folded or routed by what pays, unless the engine is told", Route{}.For(p).Routing)
 	for _, o := range p.Select {
 		line("result", "%s = %v", o.Name, o.Expr)
 	}
 	if s := strings.TrimSpace(p.shapeString()); s != "" {
 		line("then", "%s", s)
+	}
+	switch {
+	case p.Emit == EmitChanges:
+		line("emission", "at each epoch the groups that have changed, with %s in front", ChangeColumn)
+	case p.Window != nil:
+		line("emission", "each window once, when it has closed")
+	default:
+		line("emission", "everything once, at the end of the input")
 	}
 	return b.String(), nil
 }

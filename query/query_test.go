@@ -144,6 +144,37 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// Goal: EXPLAIN says how a plan reads, keeps and gives its groups, of each kind. Method: lines that must be there.
+func TestExplain(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{`SELECT symbol, sum(size) AS v FROM trades WHERE size > 5 GROUP BY symbol`, []string{
+			"reads        symbol, size\n", "filter       (size > 5)\n", "key          symbol text: 3 words", "aggregate    v = sum(size): ", "group        ", "route        by key; ", "emission     everything once, at the end",
+		}},
+		{`SELECT window_end, count(DISTINCT venue) AS d, max(price) AS p FROM trades GROUP BY hop(at, INTERVAL '1 s', INTERVAL '3 s')`, []string{
+			"window       hop(1s, 3s) on at, panes of 1s", "aggregate    d = count(DISTINCT venue): a group for each value", "aggregate    p = max(price): ", "emission     each window once, when it has closed",
+		}},
+		{`SELECT count(*) FROM trades GROUP BY tumble(proctime(), INTERVAL '1 s') EMIT CHANGES`, []string{"window       tumble(1s) by processing time", "route        round robin; ", "emission     at each epoch the groups that have changed"}},
+		{`SELECT symbol, size * 2 AS v FROM trades LIMIT 3`, []string{"passes       v = (size * 2)\n", "then         LIMIT 3\n", "route        aligned: ", "emission     records, as they come"}},
+	} {
+		p, err := Compile(c.text, trades)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := p.Explain()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s\n%s\ndoes not say %q", c.text, text, want)
+			}
+		}
+	}
+}
+
 func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
 		if _, err := Compile(`SELECT symbol, sum(price * size) / sum(size) AS vwap, count(*) AS n FROM trades WHERE price > 0 AND venue IN ('x', 'y')

@@ -23,13 +23,16 @@
 	VMOVSLDUP u, K7, x   \ // and the low half
 	VPXORQ    xh, x, x
 
-// FINISH ends mix: x, which a FOLD has made, is xored with itself shifted, and multiplied by the factor. t is lost.
-#define FINISH(x, t) \
+// MIX is what mix does to x, the xor of a hash and a word. t is lost.
+#define MIX(x, t) \
 	VPSRLQ  $32, x, t \
+	VPXORQ  t, x, x   \
+	VPMULLQ Z18, x, x \
+	VPSRLQ  $29, x, t \
 	VPXORQ  t, x, x   \
 	VPMULLQ Z18, x, x
 
-// START loads a hashing: Z22 is what the hashes begin with, K2 has the lanes where they are there already, all or none; Z18 and Z19 are the factor.
+// START loads a hashing: Z22 is what the hashes begin with, K2 has the lanes where they are there already, all or none; Z18 is the factor.
 #define START \
 	MOVQ         p+0(FP), DX  \
 	MOVQ         0(DX), DI    \ // hashes
@@ -44,7 +47,6 @@
 	VPBROADCASTQ 56(DX), Z16  \ // words
 	VPBROADCASTQ 64(DX), Z17  \
 	VPBROADCASTQ 72(DX), Z18  \ // mul
-	VPSRLQ       $32, Z18, Z19 \
 	BROADCAST($0xffffffff, Z20) \
 	MOVL         $0xaaaa, AX  \
 	KMOVW        AX, K7
@@ -59,9 +61,7 @@ eight:
 	VMOVDQA64 Z22, Z1
 	VMOVDQU64 (DI), K2, Z1
 	VPXORQ    (R8), Z1, Z0
-	VPSRLQ    $32, Z0, Z2
-	FOLD(Z0, Z18, Z2, Z19, Z4, Z5, Z6)
-	FINISH(Z0, Z4)
+	MIX(Z0, Z4)
 	VMOVDQU64 Z0, (DI)
 	ADDQ      $64, DI
 	ADDQ      $64, R8
@@ -90,9 +90,7 @@ eight:
 	VPSRLQ      $32, Z1, Z3
 	FOLD(Z0, Z1, Z2, Z3, Z4, Z5, Z6)
 	VPTERNLOGQ  $0x96, Z7, Z10, Z0   // xor of the three
-	VPSRLQ      $32, Z0, Z2
-	FOLD(Z0, Z18, Z2, Z19, Z4, Z5, Z6)
-	FINISH(Z0, Z4)
+	MIX(Z0, Z4)
 	VMOVDQU64   Z0, (DI)
 	ADDQ        $64, DI
 	ADDQ        $64, R8

@@ -260,7 +260,7 @@ func checkSpread(t *testing.T, name string, hash func(i uint64) uint64) {
 	for i := range hashes {
 		h := hash(uint64(i))
 		hashes[i] = h
-		for piece, of := range [...]uint64{h >> 56, h << 8 >> 56, h << 16 >> 56, h >> 9 & 0xff, h >> 16 & 0xff} {
+		for piece, of := range [...]uint64{h >> 56, h << 8 >> 56, h << 16 >> 56, h >> 13 & 0xff, h >> 20 & 0xff} {
 			counts[piece][of]++
 		}
 	}

@@ -22,11 +22,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/alecthomas/kong"
 )
 
 type commands struct {
+	Version kong.VersionFlag `help:"Print the version and what it was built with."`
+
 	Query   queryCmd   `cmd:"" help:"Run a SELECT over a file, the files of a directory or pattern, or standard input, and print the result."`
 	Run     runCmd     `cmd:"" help:"Run a job: sources, sinks and queries in one text."`
 	Explain explainCmd `cmd:"" help:"Print the plan of a SELECT without running it."`
@@ -57,7 +61,7 @@ type streams struct {
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	status = -1 // not known yet
 	parser := kong.Must(&commands{}, kong.Name("velo"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
-		kong.Description("SQL over files, as fast as the machine reads them."), kong.Bind(streams{stdin, stdout, stderr}),
+		kong.Description("SQL over files, as fast as the machine reads them."), kong.Vars{"version": version()}, kong.Bind(streams{stdin, stdout, stderr}),
 		kong.Exit(func(s int) {
 			if status < 0 { // after --help, kong goes on and finds that arguments are missing
 				status = s
@@ -101,4 +105,19 @@ func sorted(err error) (aside, interrupted bool, failed error) {
 		aside, interrupted = aside || a, interrupted || i
 	}
 	return aside, interrupted, errors.Join(rest...)
+}
+
+// version is that of the module as it was built, or of the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v, commit := info.Main.Version, ""
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = " " + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return fmt.Sprintf("velo %s%s, %s, %s/%s", v, commit, info.GoVersion, runtime.GOOS, runtime.GOARCH)
 }

@@ -120,6 +120,14 @@ func TestSchema(t *testing.T) {
 	}
 }
 
+// Goal: --version says what the program is, and that is all.
+func TestVersion(t *testing.T) {
+	out, errs, status := velo(t, "", "--version")
+	if status != 0 || !strings.HasPrefix(out, "velo ") || !strings.Contains(out, "go1.") || errs != "" {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+}
+
 // Goal: what is wrong is said, with the status that says that something is.
 func TestErrors(t *testing.T) {
 	empty := write(t, "empty.csv")

@@ -63,7 +63,7 @@ func (in *input) plan(sql string, stdin io.Reader) (*core.Plan, *files, error) {
 		f.remove()
 		return nil, nil, err
 	}
-	if plan.Window != nil {
+	if plan.Window != nil && !plan.Window.ProcessingTime {
 		// The files have an end: no window is closed before, and no record is late, in whatever order they are.
 		plan.Window.OutOfOrder = window.MaxSize
 	}

@@ -24,7 +24,7 @@ import (
 type runCmd struct {
 	shape
 	Duration   time.Duration `help:"How long to read." default:"10s"`
-	Profile    string        `help:"A workload by its name: ${workloads}. Its records are prepared, the timed part begins when all groups are there, and the result is checked against a Go map; of the last ones, whose records have event time, what is written is checked against a plain program. The flags for groups, zipf and prepare do not apply then."`
+	Profile    string        `help:"A workload by its name: ${workloads}; or a stream: ${streams}. Its records are prepared, the timed part begins when all groups are there, and the result is checked against a Go map; of a stream, whose records have event time, what is written is checked against a plain program. The flags for groups, zipf and prepare do not apply then."`
 	Rival      string        `help:"Also time this over the records of one reader: ${rivals}; needs --profile."`
 	Groups     uint64        `help:"Number of keys." default:"100000"`
 	Zipf       float64       `help:"Skew of the keys: 0 is uniform, 1.1 is what web traffic looks like." default:"0"`
@@ -72,7 +72,7 @@ func (c *runCmd) Run(std streams) error {
 	stream, isStream := bench.Streams[c.Profile]
 	if c.Profile != "" && !isStream {
 		if w, err = workload(c.Profile); err != nil {
-			return err
+			return fmt.Errorf("%w, or of the streams %s", err, streamNames())
 		}
 	}
 	if _, ok := bench.Rivals[c.Rival]; c.Rival != "" && (!ok || c.Profile == "" || isStream) {
@@ -253,7 +253,7 @@ func startProfile(file string) (stop func(), err error) {
 // rivalNames lists the names of the rivals.
 func rivalNames() string { return strings.Join(slices.Sorted(maps.Keys(bench.Rivals)), ", ") }
 
-// workloadNames lists the names of the workloads, and of the streams behind them.
-func workloadNames() string {
-	return strings.Join(slices.Concat(slices.Sorted(maps.Keys(bench.Workloads)), slices.Sorted(maps.Keys(bench.Streams))), ", ")
-}
+// workloadNames lists the names of the workloads, streamNames those of the streams, whose records have event time.
+func workloadNames() string { return strings.Join(slices.Sorted(maps.Keys(bench.Workloads)), ", ") }
+
+func streamNames() string { return strings.Join(slices.Sorted(maps.Keys(bench.Streams)), ", ") }

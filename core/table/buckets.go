@@ -81,10 +81,11 @@ func bucketBytes(groups int) int {
 // indexBytes is the size of so many buckets, the spare ones, and one that findTags may read behind them.
 func indexBytes(count uint64) int { return int(count+spareBuckets+1) * bucketSize }
 
-// tagOf is a tag that is not 0, of bits of the hash that no place is chosen by. The lowest are left out: they are those of a product, and less even than the others.
+// tagOf is a tag that is not 0, of bits of the hash that no place is chosen by: a home takes at most 28 bits behind those of the shard. The lowest are left out, they are less even than the
+// others.
 //
 //gcassert:inline
-func tagOf(hash uint64) uint16 { return uint16(hash>>8) | 1 }
+func tagOf(hash uint64) uint16 { return uint16(hash>>12) | 1 }
 
 // home is the bucket where a search begins.
 //

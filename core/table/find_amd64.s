@@ -194,7 +194,7 @@ key:
 
 	MOVQ         (SI)(R12*8), AX
 	MOVL         AX, BX
-	SHRL         $8, BX
+	SHRL         $12, BX
 	ORL          $1, BX              // tagOf
 	VMOVD        BX, X0
 	VPBROADCASTW X0, Y0

@@ -1,0 +1,238 @@
+// Command files runs the same SQL over the same files with velo and with DuckDB, on one core and on two: the one billion row format, CSV with quotes, and JSON lines. The files are made
+// first and are in the page cache. Every result is compared with velo's.
+//
+//	go run ./files --rows 10000000 --json figures.jsonl
+//
+// Either reads the columns by the types that it is given and makes a table of the groups, a whole run from opening the file to the last group. The median of some runs in turn counts.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// figure is one contestant on one file.
+type figure struct {
+	File             string  `json:"file"`
+	Program          string  `json:"program"`
+	Cores            int     `json:"cores"`
+	Rows             int     `json:"rows"`
+	Bytes            int64   `json:"bytes"`
+	Seconds          float64 `json:"seconds"`
+	NsPerRow         float64 `json:"ns_per_row"` // of elapsed time, times the cores
+	MegabytesPerCore float64 `json:"mb_per_second_per_core"`
+	Ratio            float64 `json:"ratio"` // of this one's time to velo's on as many cores
+}
+
+// A file is a format with a query over it.
+type file struct {
+	name  string
+	write func(w *bufio.Writer, rng *rand.Rand, rows int) error
+	velo  source
+	duck  string // a table in DuckDB's SQL, with %q for the path
+	query string // with %s for the table
+}
+
+// tickers is how many symbols there are.
+const tickers = 1000
+
+var files = []file{
+	{
+		"measurements.txt", writeMeasurements,
+		source{columns: "city text not null, celsius double precision not null", delimiter: ';'},
+		"read_csv('%s', header=false, delim=';', quote='', columns={'city':'VARCHAR','celsius':'DOUBLE'})",
+		"SELECT city, min(celsius) AS low, avg(celsius) AS mean, max(celsius) AS high FROM %s GROUP BY city",
+	},
+	{
+		"trades.csv", writeTrades(tradeCSV),
+		source{columns: tradeColumns, delimiter: ',', quoted: true, header: true},
+		"read_csv('%s', header=true, delim=',', quote='\"', escape='\"', columns={'symbol':'VARCHAR','price':'DOUBLE','size':'BIGINT','at':'TIMESTAMP','note':'VARCHAR'})",
+		tradeQuery,
+	},
+	{
+		"trades.ndjson", writeTrades(tradeJSON),
+		source{columns: tradeColumns, json: true},
+		"read_json('%s', format='newline_delimited', columns={'symbol':'VARCHAR','price':'DOUBLE','size':'BIGINT','at':'TIMESTAMP','note':'VARCHAR'})",
+		tradeQuery,
+	},
+}
+
+const (
+	tradeColumns = "symbol text not null, price double precision not null, size bigint not null, at timestamp not null, note text"
+	tradeQuery   = "SELECT symbol, min(price) AS low, avg(price) AS mean, max(size) AS high FROM %s WHERE size > 100 GROUP BY symbol"
+)
+
+func main() {
+	rows := flag.Int("rows", 10_000_000, "rows of each file")
+	dir := flag.String("dir", "", "where the files are kept; a temporary folder that is removed where it is empty")
+	runs := flag.Int("runs", 3, "runs of each, in turn")
+	out := flag.String("json", "", "also write a JSON object per line to this file")
+	flag.Parse()
+	if err := run(*rows, *dir, *runs, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "files:", err)
+		os.Exit(1)
+	}
+}
+
+func run(rows int, dir string, runs int, out string) (err error) {
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "velo-files-*"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	}
+	var lines *json.Encoder
+	if out != "" {
+		f, err := os.Create(out)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		lines = json.NewEncoder(f)
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(table, "file\tprogram\tcores\tseconds\tns/row/core\tMB/s/core\tvelo is faster by\t\n")
+	for _, f := range files {
+		figures, err := compare(f, filepath.Join(dir, f.name), rows, runs)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		for _, x := range figures {
+			fmt.Fprintf(table, "%s\t%s\t%d\t%.2f\t%.1f\t%.0f\t%.1f\t\n", x.File, x.Program, x.Cores, x.Seconds, x.NsPerRow, x.MegabytesPerCore, x.Ratio)
+			if lines != nil {
+				if err := lines.Encode(x); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return table.Flush()
+}
+
+// compare makes the file where it is not there, and runs all over it in turn.
+func compare(f file, path string, rows, runs int) (figures []figure, err error) {
+	if err := makeFile(f, path, rows); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	programs := []struct {
+		name string
+		run  func(f file, path string, cores int) (time.Duration, []string, error)
+	}{{"velo", runVelo}, {"DuckDB", runDuckDB}}
+	var want []string
+	seconds := map[string][]float64{}
+	for range runs {
+		for _, cores := range []int{1, 2} {
+			for _, p := range programs {
+				took, got, err := p.run(f, path, cores)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", p.name, err)
+				}
+				if want == nil {
+					want = got
+				}
+				if !slices.Equal(got, want) {
+					return nil, fmt.Errorf("%s with %d cores: the result is another: %d groups, expected %d", p.name, cores, len(got), len(want))
+				}
+				id := fmt.Sprint(p.name, cores)
+				seconds[id] = append(seconds[id], took.Seconds())
+			}
+		}
+	}
+	median := func(name string, cores int) float64 {
+		s := seconds[fmt.Sprint(name, cores)]
+		slices.Sort(s)
+		return s[len(s)/2]
+	}
+	for _, cores := range []int{1, 2} {
+		for _, p := range programs {
+			s := median(p.name, cores)
+			figures = append(figures, figure{
+				f.name, p.name, cores, rows, info.Size(), s, s * 1e9 * float64(cores) / float64(rows), float64(info.Size()) / 1e6 / s / float64(cores), s / median("velo", cores),
+			})
+		}
+	}
+	return figures, nil
+}
+
+// makeFile makes a file of so many rows where there is none.
+func makeFile(f file, path string, rows int) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	to, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(to, 1<<20)
+	err = f.write(w, rand.New(rand.NewPCG(1, 1)), rows)
+	return errors.Join(err, w.Flush(), to.Close())
+}
+
+func writeMeasurements(w *bufio.Writer, rng *rand.Rand, rows int) error {
+	var cities []string
+	for i := range 413 {
+		cities = append(cities, fmt.Sprintf("City of %d%s", i, "abcdefghijklmnop"[:i%16]))
+	}
+	for range rows {
+		v := rng.IntN(1999) - 999
+		sign := ""
+		if v < 0 {
+			sign, v = "-", -v
+		}
+		if _, err := fmt.Fprintf(w, "%s;%s%d.%d\n", cities[rng.IntN(len(cities))], sign, v/10, v%10); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeTrades writes trades in a format. One in ten has a note with a comma and quotes in it.
+func writeTrades(format func(w *bufio.Writer, symbol string, price float64, size int, at time.Time, note string) error) func(*bufio.Writer, *rand.Rand, int) error {
+	return func(w *bufio.Writer, rng *rand.Rand, rows int) error {
+		at := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
+		for i := range rows {
+			note := ""
+			if i%10 == 0 {
+				note = `late, so "they" say`
+			}
+			price := float64(rng.IntN(100_000)) / 64 // sums of these are exact in any order
+			if err := format(w, fmt.Sprintf("S%04d", rng.IntN(tickers)), price, 1+rng.IntN(1000), at.Add(time.Duration(i)*time.Millisecond), note); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func tradeCSV(w *bufio.Writer, symbol string, price float64, size int, at time.Time, note string) error {
+	if at.Equal(time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)) {
+		fmt.Fprintln(w, "symbol,price,size,at,note")
+	}
+	if note != "" {
+		note = `"late, so ""they"" say"`
+	}
+	_, err := fmt.Fprintf(w, "%s,%v,%d,%s,%s\n", symbol, price, size, at.Format("2006-01-02T15:04:05.000Z"), note)
+	return err
+}
+
+func tradeJSON(w *bufio.Writer, symbol string, price float64, size int, at time.Time, note string) error {
+	text := "null"
+	if note != "" {
+		text = `"late, so \"they\" say"`
+	}
+	_, err := fmt.Fprintf(w, `{"symbol":"%s","price":%v,"size":%d,"at":"%s","note":%s}`+"\n", symbol, price, size, at.Format("2006-01-02T15:04:05.000Z"), text)
+	return err
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/duckdb/duckdb-go/v2"
+
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// source is how velo reads a file.
+type source struct {
+	columns        string
+	delimiter      byte
+	quoted, header bool
+	json           bool
+}
+
+// line is a group as text: the mean to nine digits, as sums of doubles may differ behind them.
+func line(name string, low, mean, high float64) string {
+	return fmt.Sprintf("%s %v %.9g %v", name, low, mean, high)
+}
+
+// runVelo runs the query with velo: readers and partitions on so many pinned threads.
+func runVelo(f file, path string, cores int) (took time.Duration, lines []string, err error) {
+	begin := time.Now()
+	schema, err := query.Columns("file", f.velo.columns)
+	if err != nil {
+		return 0, nil, err
+	}
+	plan, err := query.Compile(fmt.Sprintf(f.query, "file"), schema)
+	if err != nil {
+		return 0, nil, err
+	}
+	var all []record.Reader
+	if f.velo.json {
+		n, err := readers.OpenNDJSON(path, readers.NDJSONConfig{Schema: schema})
+		if err != nil {
+			return 0, nil, err
+		}
+		all = n.Readers(cores)
+	} else {
+		cfg := readers.DelimitedConfig{Schema: schema, Delimiter: f.velo.delimiter, Header: f.velo.header}
+		if f.velo.quoted {
+			cfg.Quote = '"'
+		}
+		d, err := readers.OpenDelimited(path, cfg)
+		if err != nil {
+			return 0, nil, err
+		}
+		all = d.Readers(cores)
+	}
+	e, err := engine.Start(context.Background(), engine.Config{Plan: plan, Readers: all, Partitions: cores, Cores: cores, EpochInterval: -1})
+	if err != nil {
+		return 0, nil, err
+	}
+	defer e.Close()
+	if err := e.Wait(); err != nil {
+		return 0, nil, err
+	}
+	s := e.Snapshot()
+	defer s.Close()
+	took = time.Since(begin)
+	if c := e.Stats().Counters(); c.Quarantined > 0 {
+		return 0, nil, fmt.Errorf("%d records were set aside", c.Quarantined)
+	}
+	for b := range s.Batches(record.DefaultRows) {
+		for i := range b.Len() {
+			high := 0.0
+			if c := b.Column(3); c.Float64s != nil {
+				high = c.Float64s[i]
+			} else {
+				high = float64(c.Int64s[i])
+			}
+			lines = append(lines, line(string(b.Column(0).View(i)), b.Column(1).Float64s[i], b.Column(2).Float64s[i], high))
+		}
+	}
+	slices.Sort(lines)
+	return took, lines, nil
+}
+
+// runDuckDB runs the query with DuckDB on so many threads.
+func runDuckDB(f file, path string, threads int) (took time.Duration, lines []string, err error) {
+	connector, err := duckdb.NewConnector("", nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer connector.Close()
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	ctx := context.Background()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, fmt.Sprintf("SET threads = %d", threads)); err != nil {
+		return 0, nil, err
+	}
+	begin := time.Now()
+	if _, err := conn.ExecContext(ctx, "CREATE TEMP TABLE r AS "+fmt.Sprintf(f.query, fmt.Sprintf(f.duck, path))); err != nil {
+		return 0, nil, err
+	}
+	took = time.Since(begin)
+	rows, err := conn.QueryContext(ctx, "SELECT * FROM r")
+	if err != nil {
+		return 0, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var low, mean, high float64
+		if err := rows.Scan(&name, &low, &mean, &high); err != nil {
+			return 0, nil, err
+		}
+		lines = append(lines, line(name, low, mean, high))
+	}
+	slices.Sort(lines)
+	return took, lines, rows.Err()
+}
