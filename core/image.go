@@ -246,23 +246,31 @@ func (m *Image) anySet(end int64) *groups {
 		return m.ofPairs(end)
 	}
 	w := m.layout.window
-	var panes []*groups
-	at := 0
+	in := func(p paneImage) bool {
+		first, last := w.clock.Ends(p.pane)
+		return first <= end && end <= last
+	}
+	n, last := 0, 0
 	for i, p := range m.panes {
-		if first, last := w.clock.Ends(p.pane); first <= end && end <= last {
-			panes = append(panes, p.groups)
-			at = i
+		if in(p) {
+			n, last = n+1, i
 		}
 	}
 	switch {
-	case len(panes) == 0:
+	case n == 0:
 		return nil
-	case len(panes) == 1 && panes[0].end == end:
-		return panes[0]
+	case n == 1 && m.panes[last].end == end:
+		return m.panes[last].groups
 	}
 	return m.mergedWindow(end).make(func() (*groups, error) {
 		if w.session != nil {
-			return m.sessionsOf(at)
+			return m.sessionsOf(last)
+		}
+		panes := make([]*groups, 0, n)
+		for _, p := range m.panes {
+			if in(p) {
+				panes = append(panes, p.groups)
+			}
 		}
 		return mergeGroups(m.layout, m.layout, panes)
 	})

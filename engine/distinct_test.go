@@ -128,3 +128,51 @@ func groupLines(t *testing.T, p *core.Plan, s *engine.Snapshot) map[string]int {
 	}
 	return lines
 }
+
+// Goal: Get allocates nothing where groups have been made of pairs or of panes. Method: every plan that makes some, read once before it is measured.
+func TestGetOfMergedAllocates(t *testing.T) {
+	for _, text := range []string{
+		"SELECT key, count(DISTINCT value) AS d FROM timed GROUP BY key",
+		"SELECT window_end, key, count(DISTINCT value) AS d FROM timed GROUP BY key, tumble(at, INTERVAL '50 ms')",
+		"SELECT window_end, key, count(DISTINCT value) AS d FROM timed GROUP BY key, hop(at, INTERVAL '1 ms', INTERVAL '12 ms')",
+		"SELECT window_end, key, count(*) AS n FROM timed GROUP BY key, hop(at, INTERVAL '1 ms', INTERVAL '12 ms')",
+		"SELECT window_end, key, count(*) AS n FROM timed GROUP BY key, session(at, INTERVAL '10 ms')",
+	} {
+		p, err := query.Compile(text, timedSchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, routing := range []core.Routing{core.RouteAuto, core.RouteAligned} {
+			if routing == core.RouteAligned && p.Window != nil && p.Window.Kind == window.Session {
+				continue
+			}
+			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{newTimed(5, 0, 30_000)}, Partitions: 7, Cores: 1, NoPin: true, Route: core.Route{Routing: routing}})
+			if err := e.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			s := e.Snapshot()
+			key, _ := core.ColumnOf[int64](p, "key")
+			gets := 0
+			for row := range s.All() {
+				values := []any{key.Of(row)}
+				if p.Window != nil {
+					end, _ := core.ColumnOf[int64](p, core.WindowEnd)
+					values = append([]any{time.Unix(0, end.Of(row))}, values...)
+				}
+				k, err := p.Key(values...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				gets++
+				if n := testing.AllocsPerRun(2, func() { s.Get(k) }); n > 0 {
+					t.Errorf("%s, %v: %v allocations for a Get", text, routing, n)
+					break
+				}
+			}
+			if gets == 0 {
+				t.Errorf("%s: there is no group", text)
+			}
+			s.Close()
+		}
+	}
+}
