@@ -30,7 +30,7 @@ const (
 const (
 	watermarkNone = math.MinInt64     // no record has come yet
 	watermarkIdle = math.MaxInt64 - 1 // none has come for so long that the reader does not hold windows back
-	watermarkEnd  = math.MaxInt64     // none will come
+	watermarkEnd  = math.MaxInt64     // none will come, or what comes does not matter yet
 )
 
 // A Chunk is one slot of a ring: rows of one reader for one partition, or a mark. It has no Go pointers.

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core/epoch"
@@ -31,7 +30,7 @@ type Cut struct {
 
 	// Where groups are scattered over the partitions, or made of pairs: that is done by the first who reads them.
 	scattered bool
-	once      sync.Once
+	made      made
 	united    *Image // of the partitions, where they are scattered
 	merged    *Image // as it is read: nil where the images of the partitions are
 }
@@ -91,7 +90,7 @@ func (c *Cuts) done(number uint64, slot int, complete bool) {
 		}
 	}
 	cut.merged, cut.united = nil, nil
-	cut.once = sync.Once{}
+	cut.made = made{}
 }
 
 // Pin gives the newest cut and keeps it as it is until Unpin of its slot. Nobody waits for it. Any goroutine may call it.
@@ -126,19 +125,18 @@ func (c *Cut) whole() *Image {
 	if !scattered && c.layout() == c.images[0].layout {
 		return nil
 	}
-	c.once.Do(func() {
+	c.made.by(func() (err error) {
 		if !scattered {
 			c.merged = c.images[0].readable(c.images[1:]...)
-			return
+			return nil
 		}
-		var err error
 		if c.united, err = mergeImages(c.images); err != nil {
-			// The system has no memory at all: what make does then.
-			panic(fmt.Sprintf("core: %v", err))
+			return err
 		}
 		if c.merged = c.united.readable(); c.merged == c.united {
 			c.united = nil
 		}
+		return nil
 	})
 	return c.merged
 }

@@ -165,18 +165,24 @@ func (m *Image) readable(others ...*Image) *Image {
 
 // ofPairs are the groups of the window with this end, or all where the plan has no windows; nil where there are none.
 func (m *Image) ofPairs(end int64) *groups {
-	var sets []*groups
-	for _, p := range m.pairs {
-		g := p.set(end)
-		if p.layout.window != nil {
-			g = p.anySet(end)
-		}
-		if g != nil {
-			sets = append(sets, g)
-		}
-	}
-	if len(sets) == 0 {
+	if !slices.ContainsFunc(m.pairs, func(p *Image) bool { return p.pairsOf(end) != nil }) {
 		return nil
 	}
-	return m.mergedWindow(end).make(func() (*groups, error) { return mergeGroups(sets[0].layout, m.layout, sets) })
+	return m.mergedWindow(end).make(func() (*groups, error) {
+		var sets []*groups
+		for _, p := range m.pairs {
+			if g := p.pairsOf(end); g != nil {
+				sets = append(sets, g)
+			}
+		}
+		return mergeGroups(sets[0].layout, m.layout, sets)
+	})
+}
+
+// pairsOf are the pairs of the window with this end, or all where the plan has no windows; nil where there are none.
+func (m *Image) pairsOf(end int64) *groups {
+	if m.layout.window == nil {
+		return m.set(end)
+	}
+	return m.anySet(end)
 }

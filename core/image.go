@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -83,8 +84,26 @@ type paneImage struct {
 type mergedWindow struct {
 	end    int64
 	next   *mergedWindow
-	once   sync.Once
+	made   made
 	groups *groups
+}
+
+// made says whether something was made for who reads, once, and why it was not: then whoever asks again panics as the first did, and does not go on with what is not there.
+type made struct {
+	once sync.Once
+	err  error
+}
+
+// by makes it, the first time.
+func (m *made) by(make func() error) {
+	m.once.Do(func() {
+		m.err = errors.New("what merges them has panicked")
+		m.err = make()
+	})
+	if m.err != nil {
+		// The system has no memory at all: what make does then.
+		panic(fmt.Sprintf("core: %v", m.err))
+	}
 }
 
 // free gives the memory of an image back that was made of others.
@@ -98,7 +117,7 @@ func (m *Image) free() {
 // forget lets go of the windows that were merged.
 func (m *Image) forget() {
 	for w := m.merged.Swap(nil); w != nil; w = w.next {
-		if w.groups != nil {
+		if w.groups != nil { // else nobody could make it
 			w.groups.table.Free()
 		}
 	}
@@ -227,23 +246,31 @@ func (m *Image) anySet(end int64) *groups {
 		return m.ofPairs(end)
 	}
 	w := m.layout.window
-	var panes []*groups
-	at := 0
+	in := func(p paneImage) bool {
+		first, last := w.clock.Ends(p.pane)
+		return first <= end && end <= last
+	}
+	n, last := 0, 0
 	for i, p := range m.panes {
-		if first, last := w.clock.Ends(p.pane); first <= end && end <= last {
-			panes = append(panes, p.groups)
-			at = i
+		if in(p) {
+			n, last = n+1, i
 		}
 	}
 	switch {
-	case len(panes) == 0:
+	case n == 0:
 		return nil
-	case len(panes) == 1 && panes[0].end == end:
-		return panes[0]
+	case n == 1 && m.panes[last].end == end:
+		return m.panes[last].groups
 	}
 	return m.mergedWindow(end).make(func() (*groups, error) {
 		if w.session != nil {
-			return m.sessionsOf(at)
+			return m.sessionsOf(last)
+		}
+		panes := make([]*groups, 0, n)
+		for _, p := range m.panes {
+			if in(p) {
+				panes = append(panes, p.groups)
+			}
 		}
 		return mergeGroups(m.layout, m.layout, panes)
 	})
@@ -251,13 +278,11 @@ func (m *Image) anySet(end int64) *groups {
 
 // make makes the groups of the window, once.
 func (x *mergedWindow) make(merge func() (*groups, error)) *groups {
-	x.once.Do(func() {
-		var err error
-		if x.groups, err = merge(); err != nil {
-			// The system has no memory at all: what make does then.
-			panic(fmt.Sprintf("core: %v", err))
+	x.made.by(func() (err error) {
+		if x.groups, err = merge(); err == nil {
+			x.groups.end = x.end
 		}
-		x.groups.end = x.end
+		return err
 	})
 	return x.groups
 }
@@ -292,31 +317,33 @@ type Row struct {
 	index  int
 }
 
-// newMerged makes a table for up to so many groups. The error says that the system has no memory for it.
-func newMerged(l *layout, most int) (*groups, error) {
-	t, err := table.New(l.keys, l.init, l.memory(table.Memory{Groups: most}))
+// newMerged makes a table for the groups of some sets. The error says that the system has no memory for it.
+func newMerged(l *layout, sets ...*groups) (*groups, error) {
+	memory := table.Memory{Groups: 1} // that of a plan without keys
+	for _, g := range sets {
+		memory.Groups += g.len()
+		memory.Heap += len(g.table.Heap())
+	}
+	t, err := table.New(l.keys, l.init, l.memory(memory))
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", l.plan.name(), err)
 	}
 	return &groups{layout: l, table: t}, nil
 }
 
-// complete says whether all that were added have found room.
-func (g *groups) complete() error {
+// whole is the groups where all that were added have found room; else the error says why.
+func (g *groups) whole() (*groups, error) {
 	if shed, err := g.table.Shed(); shed > 0 {
-		return fmt.Errorf("core: plan %s: cannot merge groups: %w", g.layout.plan.name(), err)
+		g.table.Free()
+		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", g.layout.plan.name(), err)
 	}
-	return nil
+	return g, nil
 }
 
 // mergeGroups makes one set of groups of several, of a layout that is theirs or that of what is read of it. Those do not change. The error says that the system has no
 // memory for it.
 func mergeGroups(from, to *layout, sets []*groups) (*groups, error) {
-	most := 1
-	for _, g := range sets {
-		most += g.len()
-	}
-	merged, err := newMerged(to, most)
+	merged, err := newMerged(to, sets...)
 	if err != nil {
 		return nil, err
 	}
@@ -327,7 +354,7 @@ func mergeGroups(from, to *layout, sets []*groups) (*groups, error) {
 	for _, g := range sets {
 		m.add(merged, g, nil)
 	}
-	return merged, merged.complete()
+	return merged.whole()
 }
 
 // mergeImages makes one image of those of all partitions, for a route that scatters groups. The images do not change.
@@ -343,6 +370,7 @@ func mergeImages(images []*Image) (*Image, error) {
 	for _, id := range slices.Sorted(maps.Keys(byPane)) {
 		g, err := mergeGroups(merged.layout, merged.layout, byPane[id])
 		if err != nil {
+			merged.free()
 			return nil, err
 		}
 		g.end = byPane[id][0].end

@@ -230,14 +230,14 @@ func (r *Router) Step(now Nanos) (work int) {
 	if r.batch == nil {
 		// The number comes before the look at the source: what was sent to it before the epoch was raised is there.
 		if number, _ := r.cuts.Raised(); number > r.epoch && (r.joining || r.source.Cut(number)) {
-			r.epoch, r.joining = number, false
+			r.epoch, r.times.joins, r.joining = number, r.joining, false
 			r.times.lookIdle(r.layout.window, now)
 			r.times.pass(r.layout.window, r.cuts.Origin, now)
 			return work + r.startMarks()
 		}
 		b, done := r.source.Next(now)
 		if done {
-			r.ended = true
+			r.ended, r.times.joins = true, false
 			complete := r.source.Complete()
 			if complete {
 				r.times.watermark = watermarkEnd

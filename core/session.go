@@ -73,7 +73,7 @@ func (m *Image) sessionsOf(i int) (*groups, error) {
 		}
 		return m.panes[i].groups
 	}
-	sum, err := newMerged(m.layout, x.len())
+	sum, err := newMerged(m.layout, x.groups)
 	if err != nil {
 		return nil, err
 	}
@@ -92,5 +92,5 @@ func (m *Image) sessionsOf(i int) (*groups, error) {
 			return s.goesOn(states, s.find(sum, hash, key, before.table.Heap()))
 		})
 	}
-	return sum, sum.complete()
+	return sum.whole()
 }

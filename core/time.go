@@ -149,6 +149,7 @@ type times struct {
 	last      Nanos // when the last batch came
 	arrival   int64 // and as a time of the clock, where that is what windows go by
 	idle      bool  // too long ago
+	joins     bool  // the mark at hand is of an epoch that some partitions had answered without this reader: it says nothing to the others either, so that all close the same windows
 }
 
 func (t *times) init() { t.watermark, t.next = watermarkNone, watermarkNone }
@@ -170,7 +171,10 @@ func (t *times) pass(w *windowing, origin int64, now Nanos) {
 
 // mark is what a mark says of the reader's time.
 func (t *times) mark() int64 {
-	if t.idle {
+	switch {
+	case t.joins:
+		return watermarkEnd
+	case t.idle:
 		return watermarkIdle
 	}
 	return t.watermark

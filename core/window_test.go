@@ -16,6 +16,7 @@ import (
 
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
 )
 
 var timedSchema = func() *record.Schema {
@@ -500,3 +501,119 @@ func (s *oneBatch) Cut(uint64) bool               { return true }
 func (s *oneBatch) Quarantine(record.Reject) bool { return true }
 func (s *oneBatch) Wake() Nanos                   { return Never }
 func (s *oneBatch) Complete() bool                { return true }
+
+// waitingSource gives its rows and has nothing more until it may end.
+type waitingSource struct {
+	timedSource
+	ends bool
+}
+
+func (s *waitingSource) Next(now Nanos) (*record.Batch, bool) {
+	if len(s.rows) == 0 && !s.ends {
+		return nil, false
+	}
+	return s.timedSource.Next(now)
+}
+
+// Goal: a reader that joins while an epoch is in flight, behind the answers of some partitions and before those of others, changes nothing about that epoch: all partitions close the same windows in
+// it. Else a writer would get windows of which some partitions are not done. Method: one partition answers, the reader joins, the other answers; with a reader beside it that has time, and with one
+// that has ended.
+func TestJoinClosesAlike(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		plan := &Plan{
+			Source: timedSchema, Keys: []string{"key"}, Window: &Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
+			Aggregates: []Aggregate{{Name: "n", Func: Count}},
+		}
+		const partitions = 2
+		readers := 1
+		if ended {
+			readers = 2 // one that has ended, one that is idle: the engine would end otherwise
+			plan.Window.Idle = time.Nanosecond
+		}
+		cuts := NewCuts(plan, Route{}, readers, partitions, 1, nil, func() {})
+		bells := []Bell{noBell{}, noBell{}, noBell{}}
+		ends := func() (in []*ring.Producer[Chunk], out []*ring.Consumer[Chunk]) {
+			for range partitions {
+				i, o := ring.New[Chunk](16)
+				in, out = append(in, i), append(out, o)
+			}
+			return in, out
+		}
+		in := make([][]*ring.Consumer[Chunk], partitions)
+		out := make([][]*ring.Producer[Chunk], readers)
+		for r := range readers {
+			var rings []*ring.Consumer[Chunk]
+			out[r], rings = ends()
+			for p := range partitions {
+				in[p] = append(in[p], rings[p])
+			}
+		}
+		var parts []*Partition
+		for p := range partitions {
+			part, err := NewPartition(PartitionID(p), plan, in[p], bells[:readers], nil, cuts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, part)
+		}
+		router := func(id int, rows []timedRow, ends bool, out []*ring.Producer[Chunk]) (*Router, *waitingSource) {
+			src := &waitingSource{timedSource{rows: rows, batch: record.NewBatch(timedSchema, 100)}, ends}
+			r, err := NewRouter(ReaderID(id), plan, src, Route{}, Fold{Exchange: ExchangeRoute}, out, bells[:partitions], nil, nil, cuts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r, src
+		}
+		var rows []timedRow
+		for i := range 100 {
+			rows = append(rows, timedRow{int64(i) * int64(100*time.Millisecond), int64(i % 7), 1})
+		}
+		first, src := router(0, rows, ended, out[0])
+		sources := []*waitingSource{src}
+		agents := []Agent{first}
+		if ended {
+			idle, src := router(1, nil, false, out[1])
+			agents, sources = append(agents, idle), append(sources, src)
+		}
+		step := func(agents ...Agent) {
+			for range 100 {
+				for _, a := range agents {
+					if a.Step(Nanos(time.Second)); a.Err() != nil {
+						t.Fatal(a.Err())
+					}
+				}
+			}
+		}
+		step(append(agents, parts[0], parts[1])...)
+		cuts.Want()
+		step(append(agents, parts[0])...)
+		if !cuts.Join() {
+			t.Fatal("nobody can join")
+		}
+		joined, rings := ends()
+		least, most := parts[0].Join(rings[0], noBell{}), parts[1].Join(rings[1], noBell{})
+		if least != 1 || most != 0 {
+			t.Fatalf("epochs %d and %d are answered, expected 1 and 0", least, most)
+		}
+		last, src := router(readers, []timedRow{{int64(9500 * time.Millisecond), 1, 1}}, false, joined)
+		last.Join(most, least)
+		agents, sources = append(agents, last, parts[0], parts[1]), append(sources, src)
+		for want := uint64(1); ; want++ {
+			step(agents...)
+			c, slot := cuts.Pin()
+			if a, b := c.images[0].clock, c.images[1].clock; c.Epoch() < want || a != b { // behind the last reader's end comes one that nobody has asked for
+				t.Fatalf("ended %v: epoch %d, expected %d or later: partitions have closed up to %d and %d", ended, c.Epoch(), want, a, b)
+			}
+			cuts.Unpin(slot)
+			if cuts.Ended() {
+				break
+			}
+			if want == 3 {
+				for _, s := range sources {
+					s.ends = true
+				}
+			}
+			cuts.Want()
+		}
+	}
+}

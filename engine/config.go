@@ -113,7 +113,7 @@ type Config struct {
 
 	// StateBytes bounds the memory of all groups of the plan together, in partitions and where readers fold: rows, indexes and long keys, to
 	// the page, and those of the tables that snapshots see. It is not in the heap of the Go program. 0 means half of the memory that the process may use (its cgroup's, or the
-	// machine's). StatePolicy says what happens where it is not enough: the plan ends with an error, or records of new groups are
+	// machine's). What a snapshot has to merge to be read (different values, scattered groups, windows of several panes) comes beside it. StatePolicy says what happens where it is not enough: the plan ends with an error, or records of new groups are
 	// dropped and counted.
 	StateBytes  int
 	StatePolicy core.StatePolicy

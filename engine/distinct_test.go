@@ -1,8 +1,10 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,4 +129,135 @@ func groupLines(t *testing.T, p *core.Plan, s *engine.Snapshot) map[string]int {
 		}
 	}
 	return lines
+}
+
+// Goal: Get allocates nothing where groups have been made of pairs or of panes. Method: every plan that makes some, read once before it is measured.
+func TestGetOfMergedAllocates(t *testing.T) {
+	for _, text := range []string{
+		"SELECT key, count(DISTINCT value) AS d FROM timed GROUP BY key",
+		"SELECT window_end, key, count(DISTINCT value) AS d FROM timed GROUP BY key, tumble(at, INTERVAL '50 ms')",
+		"SELECT window_end, key, count(DISTINCT value) AS d FROM timed GROUP BY key, hop(at, INTERVAL '1 ms', INTERVAL '12 ms')",
+		"SELECT window_end, key, count(*) AS n FROM timed GROUP BY key, hop(at, INTERVAL '1 ms', INTERVAL '12 ms')",
+		"SELECT window_end, key, count(*) AS n FROM timed GROUP BY key, session(at, INTERVAL '10 ms')",
+	} {
+		p, err := query.Compile(text, timedSchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, routing := range []core.Routing{core.RouteAuto, core.RouteAligned} {
+			if routing == core.RouteAligned && p.Window != nil && p.Window.Kind == window.Session {
+				continue
+			}
+			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{newTimed(5, 0, 30_000)}, Partitions: 7, Cores: 1, NoPin: true, Route: core.Route{Routing: routing}})
+			if err := e.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			s := e.Snapshot()
+			key, _ := core.ColumnOf[int64](p, "key")
+			gets := 0
+			for row := range s.All() {
+				values := []any{key.Of(row)}
+				if p.Window != nil {
+					end, _ := core.ColumnOf[int64](p, core.WindowEnd)
+					values = append([]any{time.Unix(0, end.Of(row))}, values...)
+				}
+				k, err := p.Key(values...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				gets++
+				if n := testing.AllocsPerRun(2, func() { s.Get(k) }); n > 0 {
+					t.Errorf("%s, %v: %v allocations for a Get", text, routing, n)
+					break
+				}
+			}
+			if gets == 0 {
+				t.Errorf("%s: there is no group", text)
+			}
+			s.Close()
+		}
+	}
+}
+
+// Goal: any number of goroutines read one snapshot of different values, and others, while records come and slots are used again: all read the same of it, and no group of a later one has fewer values. Method: an
+// epoch each 100 us, readers that read a snapshot by twos and hold it for a while, for routes that scatter too.
+func TestDistinctWhileRecordsCome(t *testing.T) {
+	for _, c := range []struct {
+		by      string
+		routing core.Routing
+	}{{"key", core.RouteAuto}, {"key", core.RouteAligned}, {"key, hop(at, INTERVAL '1 ms', INTERVAL '3 ms')", core.RouteAligned}} {
+		end := ""
+		if c.by != "key" {
+			end = "window_end, "
+		}
+		p, err := query.Compile("SELECT "+end+"key, count(DISTINCT value) AS d FROM timed GROUP BY "+c.by, timedSchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := engine.Config{Plan: p, Partitions: 3, Cores: 1, NoPin: true, EpochInterval: 100 * time.Microsecond, EpochShare: 1, HeldSnapshots: 3, BatchRows: 100, Route: core.Route{Routing: c.routing}}
+		for range 2 {
+			cfg.Readers = append(cfg.Readers, newTimed(20, time.Millisecond, 50_000))
+		}
+		e := start(t, cfg)
+		key, _ := core.ColumnOf[int64](p, "key")
+		d, _ := core.ColumnOf[int64](p, "d")
+		read := func(s *engine.Snapshot) (sum int64, err error) {
+			n := 0
+			for row := range s.All() {
+				sum += d.Of(row)
+				n++
+				if p.Window == nil {
+					k, err := p.Key(key.Of(row))
+					if err != nil {
+						return 0, err
+					}
+					if found, ok := s.Get(k); !ok || found != row {
+						return 0, fmt.Errorf("group %d is not found", key.Of(row))
+					}
+				}
+			}
+			if n != s.Len() {
+				return 0, fmt.Errorf("%d groups, Len says %d", n, s.Len())
+			}
+			return sum, nil
+		}
+		done := make(chan struct{})
+		var workers sync.WaitGroup
+		for range 3 {
+			workers.Go(func() {
+				last := int64(0)
+				for ended := false; !ended; {
+					select {
+					case <-done:
+						ended = true
+					default:
+					}
+					s := e.Snapshot()
+					var other int64
+					var errs [2]error
+					var pair sync.WaitGroup
+					pair.Go(func() { other, errs[1] = read(s) })
+					sum, err := read(s)
+					errs[0] = err
+					pair.Wait()
+					again, err := read(s)
+					s.Close()
+					if err := errors.Join(errs[0], errs[1], err); err != nil {
+						t.Errorf("%s, %v: %v", c.by, c.routing, err)
+						return
+					}
+					if sum != other || sum != again || p.Window == nil && sum < last {
+						t.Errorf("%s, %v: %d values, another read %d, and again %d; %d before", c.by, c.routing, sum, other, again, last)
+						return
+					}
+					last = sum
+				}
+			})
+		}
+		if err := e.Wait(); err != nil {
+			t.Error(err)
+		}
+		close(done)
+		workers.Wait()
+	}
 }

@@ -122,3 +122,28 @@ func TestRevived(t *testing.T) {
 		}
 	}
 }
+
+// Goal: where readers become idle epochs are raised although nothing comes, or windows that wait for an idle one alone would not close before something does. Method: a feed that nobody sends to.
+func TestEpochsWhileIdle(t *testing.T) {
+	type event struct {
+		Key int64
+		At  time.Time
+	}
+	f, err := readers.NewFeed[event](nil, readers.FeedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &core.Plan{
+		Source: f.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}},
+		Window: &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, Idle: time.Minute},
+	}
+	e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{f}, Cores: 1, NoPin: true, EpochInterval: time.Millisecond})
+	for began := time.Now(); e.Stats().Epochs.Raised < 3; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%+v", e.Stats().Epochs)
+		}
+	}
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -38,7 +38,7 @@ func newInterval(every time.Duration, share float64, partitions int) *interval {
 	return i
 }
 
-// tick raises an epoch if one is due and there is anything new, or windows close as time goes by.
+// tick raises an epoch if one is due and there is anything new, or windows may close as time goes by: by the clock, or because a reader becomes idle.
 func (e *Engine) tick(now core.Nanos) {
 	i := e.interval
 	due := i.due.Load()
@@ -55,7 +55,7 @@ func (e *Engine) tick(now core.Nanos) {
 		records += in.router.Counters().In
 	}
 	w := e.cfg.Plan.Window
-	if i.records.Swap(records) != records || w != nil && w.ProcessingTime {
+	if i.records.Swap(records) != records || w != nil && (w.ProcessingTime || w.Idle > 0) {
 		e.cuts.Want()
 	}
 }

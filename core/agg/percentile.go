@@ -22,6 +22,8 @@ const (
 	// maxBuckets bounds the buckets of a group. Where values fall into more, the lowest are one.
 	maxSlots   = 2048
 	maxBuckets = maxSlots * 7 / 8
+
+	fewSlots = 64 // as many are read without an array for all
 )
 
 // MaxPercentileError is how far a result of approx_percentile is from the exact one at most, relative to that.
@@ -169,9 +171,19 @@ func (f percentile) Merge(state, from []uint64, b, of *Blocks) {
 }
 
 func (f percentile) Result(state []uint64, b *Blocks) Value {
-	var all [maxBuckets]uint64
+	slots := b.words(state[0])
+	if len(slots) <= fewSlots { // the array is cleared first, and that of all costs more than to read a group of a few
+		var few [fewSlots]uint64
+		return f.result(slots, few[:])
+	}
+	var all [maxSlots]uint64
+	return f.result(slots, all[:])
+}
+
+// result is that of the buckets in slots; all has room for them.
+func (f percentile) result(slots, all []uint64) Value {
 	n, total := 0, uint64(0)
-	for _, s := range b.words(state[0]) {
+	for _, s := range slots {
 		if s != 0 {
 			all[n] = s
 			n++

@@ -30,6 +30,7 @@ const (
 type Memory struct {
 	Budget *arena.Budget // nil has no bound
 	Groups int           // at most so many; 0 means MaxGroups, or what the budget has room for
+	Heap   int           // at most so many bytes of long strings in the keys; 0 means MaxHeap, or a kilobyte for each group where that is less
 
 	// Of a table that has twins, which is charged there. Extra says that it is one more than they are for.
 	Twins *Twins
@@ -112,7 +113,11 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 		return nil, err
 	}
 	if len(keys.Strings()) > 0 {
-		if t.heap, err = region(func(w *Twins) *arena.Share { return w.heap }, min(MaxHeap, t.most<<10)); err != nil {
+		most := memory.Heap
+		if most == 0 {
+			most = t.most << 10
+		}
+		if t.heap, err = region(func(w *Twins) *arena.Share { return w.heap }, min(MaxHeap, most)); err != nil {
 			return nil, err
 		}
 	}
