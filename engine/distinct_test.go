@@ -190,7 +190,7 @@ func TestDistinctWhileRecordsCome(t *testing.T) {
 		if c.by != "key" {
 			end = "window_end, "
 		}
-		p, err := query.Compile("SELECT "+end+"key, count(DISTINCT value) AS d FROM timed GROUP BY "+c.by, timedSchema)
+		p, err := query.Compile("SELECT "+end+"key, count(DISTINCT value) AS d FROM timed GROUP BY "+c.by+" HAVING count(DISTINCT value) > 0", timedSchema)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -233,3 +233,118 @@ func TestPassEnds(t *testing.T) {
 		t.Errorf("%d rows written of %d that were read", n, c.In)
 	}
 }
+
+// Goal: a reader that joins passes its records through, all of them in their order, one that is paused meanwhile too; Close ends a plan whose writer is held up, from whatever goroutine and whoever else waits. Method: a feed
+// keeps the plan open; then a writer that waits for its context.
+func TestPassJoinsAndCloses(t *testing.T) {
+	schema, err := record.SchemaOf[passed]("passed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := query.Compile(`SELECT reader, seq, name FROM passed`, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory := func(reader, times int) (record.Reader, []passed) {
+		batches, rows := passedBatches(t, schema, rand.New(rand.NewPCG(3, uint64(reader))), reader, 3000)
+		m, err := readers.NewMemory(schema, batches, times)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m, rows
+	}
+	f, err := readers.NewFeed[passed](schema, readers.FeedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lane, err := f.Lane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, rows := memory(0, 1)
+	want := [][]string{nil, nil, nil, nil}
+	add := func(rows []passed) {
+		for _, p := range rows {
+			want[p.Reader] = append(want[p.Reader], fmt.Sprintf("%d %d %s", p.Reader, p.Seq, p.Name))
+		}
+	}
+	add(rows)
+	got := make([][]string, len(want))
+	e := start(t, engine.Config{
+		Plan: plan, Readers: []record.Reader{first, f}, Partitions: 3, Cores: 2, NoPin: true, EpochInterval: time.Millisecond,
+		Writer: writers.Func(func(_ context.Context, b *record.Batch) error {
+			for i, line := range linesOf(b) {
+				r := b.Column(0).Int64s[i]
+				got[r] = append(got[r], line)
+			}
+			return nil
+		}),
+	})
+	if err := e.Pause(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for id := 2; id <= 3; id++ {
+		m, rows := memory(id, 1)
+		if got, err := e.AddReader(t.Context(), m); err != nil || got != id {
+			t.Fatalf("reader %d, expected %d: %v", got, id, err)
+		}
+		add(rows)
+		p := passed{Reader: 1, Seq: int64(id), Name: "fed"}
+		if err := lane.Send(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		add([]passed{p})
+	}
+	if err := e.Resume(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	lane.Close()
+	f.End()
+	if err := e.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for r := range want {
+		if !slices.Equal(got[r], want[r]) {
+			t.Errorf("reader %d: %d rows, expected %d", r, len(got[r]), len(want[r]))
+		}
+	}
+
+	for how := range 3 {
+		m, _ := memory(0, 1<<40)
+		held := make(chan struct{}, 1)
+		e := start(t, engine.Config{
+			Plan: plan, Readers: []record.Reader{m}, Partitions: 2, Cores: 1, NoPin: true, EpochInterval: -1,
+			Writer: writers.Func(func(ctx context.Context, b *record.Batch) error {
+				select {
+				case held <- struct{}{}:
+				default:
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			}),
+		})
+		<-held
+		waited := make(chan error, 1)
+		go func() { waited <- e.Wait() }()
+		switch how {
+		case 0:
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		case 1:
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := e.Shutdown(ctx); !errors.Is(err, context.Canceled) || !errors.Is(err, engine.ErrClosed) {
+				t.Errorf("shutdown: %v", err)
+			}
+		case 2:
+			go e.Shutdown(t.Context()) // which waits for the writer
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := <-waited; !errors.Is(err, engine.ErrClosed) {
+			t.Errorf("%d: %v, expected that it was closed", how, err)
+		}
+	}
+}

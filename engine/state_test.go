@@ -2,14 +2,18 @@ package engine_test
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/writers"
 )
 
 // distinct are readers of n records each, all of groups of their own.
@@ -102,6 +106,61 @@ func TestStateShed(t *testing.T) {
 		}
 		if !strings.Contains(st.String(), "SHED") {
 			t.Error("the table does not say that records were shed")
+		}
+	}
+}
+
+// Goal: a plan that counts different values, and one that emits changes, shed records like any other: what is counted is in groups, and who applies the changes has what the snapshot has. Method: more different values
+// than there is room for, in few groups and in many.
+func TestStateShedShapes(t *testing.T) {
+	for _, text := range []string{
+		"SELECT key % 10 AS k, count(*) AS n, count(DISTINCT key) AS d FROM s GROUP BY key % 10 EMIT CHANGES",
+		"SELECT key, count(*) AS n, count(DISTINCT key) AS d FROM s GROUP BY key EMIT CHANGES",
+		"SELECT key, count(*) AS n, count(*) AS d FROM s GROUP BY key HAVING count(*) < 2 EMIT CHANGES",
+	} {
+		of, rs := distinct(t, 2, 100_000)
+		plan, err := query.Compile(strings.Replace(text, "FROM s", "FROM \""+of.Source.Name()+"\"", 1), of.Source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		applied := map[int64][2]int64{}
+		e := start(t, engine.Config{
+			Plan: plan, Readers: rs, Partitions: 3, Cores: 2, NoPin: true, StateBytes: 8 << 20, StatePolicy: core.StateShed, EpochInterval: time.Millisecond,
+			Writer: writers.Func(func(_ context.Context, b *record.Batch) error {
+				for i := range b.Len() {
+					if key := b.Column(1).Int64s[i]; string(b.Column(0).View(i)) == core.Upsert {
+						applied[key] = [2]int64{b.Column(2).Int64s[i], b.Column(3).Int64s[i]}
+					} else {
+						delete(applied, key)
+					}
+				}
+				return nil
+			}),
+		})
+		if err := e.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		snap := e.Snapshot()
+		rows, inGroups := map[int64][2]int64{}, int64(0)
+		for b := range snap.Batches(record.DefaultRows) {
+			for i := range b.Len() {
+				n, d := b.Column(1).Int64s[i], b.Column(2).Int64s[i]
+				rows[b.Column(0).Int64s[i]] = [2]int64{n, d}
+				if inGroups += n; d > n {
+					t.Fatalf("%s: %d different values of %d", text, d, n)
+				}
+			}
+		}
+		var c core.Counters
+		for _, of := range snap.Counters() {
+			c.Add(of)
+		}
+		snap.Close()
+		if c.Shed == 0 || plan.Having == nil && inGroups != int64(c.Counted) || c.In != c.Counted+c.Shed {
+			t.Errorf("%s: %+v, %d in groups", text, c, inGroups)
+		}
+		if !maps.Equal(rows, applied) {
+			t.Errorf("%s: the changes make %d groups, the snapshot has %d", text, len(applied), len(rows))
 		}
 	}
 }

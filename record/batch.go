@@ -277,7 +277,7 @@ func (b *Batch) Reject(r Reject) bool {
 // Rejects are the records set aside, valid until Reset.
 func (b *Batch) Rejects() []Reject { return b.reject }
 
-// Keep copies what was lent into the batch's own storage, so that the batch may outlive the reader's next call. Columns that were not lent stay as they are.
+// Keep copies what was lent into the batch's own storage, so that the batch may outlive the reader's next call. Columns that were not lent stay as they are. Check has found nothing wrong with the batch.
 func (b *Batch) Keep() {
 	text := b.text // appending may move it; a column that has another one has lent it
 	for i := range b.cols {
@@ -299,7 +299,10 @@ func (b *Batch) Keep() {
 			copy(own.Int64s, c.Int64s[:b.rows])
 			c.Int64s = own.Int64s
 		}
-		if c.Valid != nil && own.Valid != nil && !sameSlice(c.Valid, own.Valid) {
+		switch {
+		case own.Valid == nil:
+			c.Valid = nil // Check has seen that nothing is NULL
+		case c.Valid != nil && !sameSlice(c.Valid, own.Valid):
 			copy(own.Valid, c.Valid[:(b.rows+63)/64])
 			c.Valid = own.Valid
 		}

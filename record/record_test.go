@@ -498,10 +498,10 @@ func TestKeep(t *testing.T) {
 			b.Add(3)
 			b.SetString(4, fmt.Sprintf("%d%d!", round, i))
 		}
-		ints, floats, valid := []int64{1, 2, 3, 4}, []float64{1, 2, 3, 4}, []uint64{0b1011}
+		ints, floats, valid, all := []int64{1, 2, 3, 4}, []float64{1, 2, 3, 4}, []uint64{0b1011}, []uint64{0b1111}
 		views, bytes, more := []View{{0, 2}, {1, 2}, {9, 99}, {0, 0}}, []byte("abcd"), []byte(strings.Repeat("long ", 100*(round+1)))
 		b.Column(0).Int64s, b.Column(0).Valid = ints, valid
-		b.Column(1).Float64s = floats
+		b.Column(1).Float64s, b.Column(1).Valid = floats, all // it cannot be NULL, and says so
 		b.Column(2).Views, b.Column(2).Bytes, b.Column(2).Valid = views, bytes, []uint64{0b1011}
 		copy(b.Column(3).Views, []View{{0, 5}, {5, uint32(len(more) - 5)}, {0, 1}, {3, 0}}) // its own views into lent bytes
 		b.Column(3).Bytes = more
@@ -510,6 +510,7 @@ func TestKeep(t *testing.T) {
 		clear(ints)
 		clear(floats)
 		clear(valid)
+		clear(all)
 		clear(views)
 		clear(bytes)
 		clear(more)
