@@ -652,7 +652,7 @@ func (s *sim) run() error {
 func TestSimulation(t *testing.T) {
 	first, n := uint64(0), uint64(10_000)
 	if invariants.Enabled || testing.Short() {
-		n = 300
+		n = 150
 	}
 	if v, err := strconv.ParseUint(os.Getenv("VELO_SIM"), 10, 64); err == nil {
 		first, n = v, 1

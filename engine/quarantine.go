@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"runtime/debug"
-	"sync/atomic"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -23,7 +22,7 @@ type rejectQueue struct {
 	closed   chan struct{} // nothing more will be
 	ended    chan *source  // readers that have ended: to be closed behind their rejects
 	finished chan struct{} // OnReject has returned for the last time
-	broken   atomic.Bool   // a callback has panicked: neither is called any more
+	broken   bool          // a callback has panicked: neither is called any more; of the goroutine that calls them
 }
 
 func newRejectQueue(e *Engine) *rejectQueue {
@@ -110,12 +109,12 @@ func (q *rejectQueue) drain() {
 
 // contain calls a callback, or not any more where one has panicked.
 func (q *rejectQueue) contain(name string, call func()) {
-	if q.broken.Load() {
+	if q.broken {
 		return
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			q.broken.Store(true)
+			q.broken = true
 			q.engine.report(fmt.Errorf("engine: panic in %s, it is not called any more: %v\n%s", name, v, debug.Stack()))
 		}
 	}()
