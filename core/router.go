@@ -40,6 +40,14 @@ type LateSource interface {
 	Late(b *record.Batch, rows []int32) bool
 }
 
+// A LeavingSource is a Source that may end while others go on, and is not to hold back their windows then: it was removed, or has failed where readers may be idle.
+type LeavingSource interface {
+	Source
+
+	// Left says so, behind done.
+	Left() bool
+}
+
 // A Router spreads the records of one reader over the partitions: it is the reader's half of a plan. It is an Agent.
 type Router struct {
 	id     ReaderID
@@ -242,8 +250,9 @@ func (r *Router) Step(now Nanos) (work int) {
 			if complete {
 				r.times.watermark = watermarkEnd
 			}
-			// Where time passes by itself, one that will bring nothing more holds nobody back.
-			r.times.idle = !complete && r.layout.window != nil && r.layout.window.column < 0
+			// One that will bring nothing more holds nobody back where time passes by itself, or where it has left.
+			leaves, _ := r.source.(LeavingSource)
+			r.times.idle = !complete && r.layout.window != nil && (r.layout.window.column < 0 || leaves != nil && leaves.Left())
 			return work + r.startMarks()
 		}
 		if b == nil {

@@ -17,7 +17,7 @@ import (
 // of all readers that are not idle, as of the epoch. A record that no window takes any more, by its own reader's watermark, is late: it is counted, and dropped. So
 // which records are late does not depend on how readers, partitions and exchanges come to run, but for a reader that was idle or has joined.
 //
-// When every reader has ended, all windows close. They do not where the engine is shut down or a reader has failed: what has not come might have been in them.
+// When every reader has ended, all windows close. They do not where the engine is shut down or a reader has failed or was removed: what has not come might have been in them.
 type Window struct {
 	window.Windows
 

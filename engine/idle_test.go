@@ -1,7 +1,9 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,5 +147,102 @@ func TestEpochsWhileIdle(t *testing.T) {
 	}
 	if err := e.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// failing is a reader that fails when it is told to.
+type failing struct {
+	record.Reader
+	fails *atomic.Bool
+}
+
+func (f failing) Poll(b *record.Batch) error {
+	if f.fails.Load() {
+		return errors.New("the source is gone")
+	}
+	return f.Reader.(record.Poller).Poll(b)
+}
+
+// Goal: a reader that was removed, or has failed where readers may be idle, does not hold windows back any more; one that has failed elsewhere does, and nothing closes the last windows but their time. Method: two feeds, of
+// which one has brought an early record; epochs by Sync.
+func TestWindowsGoOnWithoutReader(t *testing.T) {
+	type event struct {
+		Key int64
+		At  time.Time
+	}
+	for _, c := range []struct {
+		what   string
+		idle   time.Duration
+		fails  bool
+		closes bool
+	}{{"removed", 0, false, true}, {"failed, idle readers", time.Hour, true, true}, {"failed", 0, true, false}} {
+		busy, err := readers.NewFeed[event](nil, readers.FeedConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := readers.NewFeed[event](busy.Schema(), readers.FeedConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := &core.Plan{
+			Source: busy.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}},
+			Window: &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}, Idle: c.idle},
+		}
+		var fails atomic.Bool
+		e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{busy, failing{other, &fails}}, Partitions: 2, Cores: 1, NoPin: true, EpochInterval: -1})
+		send := func(f *readers.Feed[event], at ...int64) {
+			t.Helper()
+			l, err := f.Lane()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			for _, s := range at {
+				if err := l.Send(t.Context(), event{1, time.Unix(s, 0)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		closed := func() int64 {
+			t.Helper()
+			s := e.Snapshot()
+			defer s.Close()
+			at, _ := s.Closed()
+			return at.Unix()
+		}
+		send(other, 1)
+		if err := e.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for e.Stats().Readers[1].Counters.In == 0 { // Poll of another reader says nothing of epochs
+			time.Sleep(time.Millisecond)
+		}
+		send(busy, 101)
+		if err := e.Sync(t.Context()); err != nil || closed() > 0 {
+			t.Fatalf("%s: windows are closed up to %d before; %v", c.what, closed(), err)
+		}
+		if c.fails {
+			fails.Store(true)
+			for e.Stats().Readers[1].State != engine.Failed {
+				time.Sleep(time.Millisecond)
+			}
+		} else if err := e.RemoveReader(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < 3 || c.closes && closed() < 100 && n < 1000; n++ { // its end may be behind some
+			if err := e.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if at := closed(); (at == 100) != c.closes {
+			t.Errorf("%s: windows are closed up to %d behind that", c.what, at)
+		}
+		busy.End()
+		if err := e.Wait(); (err != nil) != c.fails {
+			t.Error(err)
+		}
+		if at := closed(); at > 100 {
+			t.Errorf("%s: windows are closed up to %d at the end", c.what, at)
+		}
 	}
 }

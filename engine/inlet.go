@@ -33,7 +33,7 @@ type inlet struct {
 
 // sourceAgent is a source of either kind.
 type sourceAgent interface {
-	core.Source
+	core.LeavingSource
 	base() *source
 }
 
@@ -245,7 +245,7 @@ func (e *Engine) leastRead(live map[*runner]int) (least *runner) {
 }
 
 // RemoveReader ends a reader as Shutdown ends all: nothing more is read from it, what has been read is routed, and it is closed. Its groups and
-// counters stay. It returns when everything has been routed; the error says that there is no such reader, that the engine has ended
+// counters stay, and windows do not wait for it any more. It returns when everything has been routed; the error says that there is no such reader, that the engine has ended
 // first, or why ctx was done. When the last reader ends the engine does.
 func (e *Engine) RemoveReader(ctx context.Context, reader int) error {
 	in, err := e.inlet(reader)

@@ -105,6 +105,14 @@ func (s *source) status() ReaderState {
 // Complete says whether the reader has come to the end of its input, behind that.
 func (s *source) Complete() bool { return ReaderState(s.state.Load()) == Ended }
 
+// Left says, behind the end, whether the reader was removed, or has failed where the plan lets readers be idle: the others' windows go on without it. Not those of an engine that is shut down, whose readers end
+// one after the other.
+func (s *source) Left() bool {
+	w := s.engine.cfg.Plan.Window
+	failed := ReaderState(s.state.Load()) == Failed && w != nil && w.Idle > 0
+	return (s.leaving.Load() || failed) && !s.engine.stopping.Load()
+}
+
 // Quarantine takes a record that the router could not take.
 func (s *source) Quarantine(r record.Reject) bool { return s.reject(r) }
 
