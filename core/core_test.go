@@ -484,7 +484,7 @@ func (r *reluctant) Quarantine(reject record.Reject) bool {
 	return r.sliceSource.Quarantine(reject)
 }
 
-// Goal: stepping allocates nothing once the groups are there.
+// Goal: stepping allocates nothing once the groups are there, nor does an epoch.
 func TestStepAllocations(t *testing.T) {
 	for _, fold := range []Fold{{Exchange: ExchangeRoute}, {Exchange: ExchangeFold, Bytes: 1 << 20}, {Exchange: ExchangeFold, Bytes: 1}} { // the last flushes after each batch
 		testStepAllocations(t, fold)
@@ -555,6 +555,23 @@ func testStepAllocations(t *testing.T, fold Fold) {
 		if c := r.Counters(); c.In < 50*1000 || (fold.Bytes == 1) != (c.Flushes > 50) {
 			t.Errorf("keys %v, %v: not what was to be measured: %+v", keys, fold, c)
 		}
+		epoch := func() {
+			cuts.Want()
+			for range 16 { // each with a batch: the source would end else
+				step()
+			}
+		}
+		for range 8 { // slots and tables have been used then
+			epoch()
+		}
+		if n := testing.AllocsPerRun(50, epoch); n != 0 {
+			t.Errorf("keys %v, %v: %v allocations for an epoch", keys, fold, n)
+		}
+		c, slot := cuts.Pin()
+		if raised, _ := cuts.Raised(); raised < 50 || c.Epoch() != raised || c.Len() != 100 {
+			t.Errorf("keys %v, %v: not what was to be measured: epoch %d of %d, %d groups", keys, fold, c.Epoch(), raised, c.Len())
+		}
+		cuts.Unpin(slot)
 	}
 }
 

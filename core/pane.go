@@ -75,13 +75,12 @@ func (x *pane) publish(p *Partition, slot int) error {
 		x.show(slot, old)
 		return err
 	}
-	x.live.table.Freeze(func(yield func(*table.Table) bool) {
-		for _, g := range x.tables {
-			if g != x.live && !yield(g.table) {
-				return
-			}
+	for _, g := range x.tables {
+		if g != x.live {
+			x.live.table.Tell(g.table)
 		}
-	})
+	}
+	x.live.table.Freeze()
 	x.show(slot, x.live)
 	x.live.epoch = p.epoch
 	x.shown, x.live, x.touched, x.behind = x.live, next, false, true

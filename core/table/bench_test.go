@@ -165,13 +165,12 @@ func BenchmarkCatchUp(b *testing.B) {
 				live := 0
 				turn := func() (copied int) {
 					image := live
-					tables[image].Freeze(func(yield func(*Table) bool) {
-						for i, other := range tables {
-							if i != image && !yield(other) {
-								return
-							}
+					for i, other := range tables {
+						if i != image {
+							tables[image].Tell(other)
 						}
-					})
+					}
+					tables[image].Freeze()
 					live = (live + 1) % len(tables)
 					t := tables[live]
 					if err := t.Follow(tables[image]); err != nil {

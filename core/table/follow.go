@@ -92,26 +92,30 @@ func (t *Table) Live() {
 // trackRoom makes room to note what is touched. Where there is no memory for that nothing is noted, and twins copy everything.
 func (t *Table) trackRoom() { t.tracks = t.tracks && t.noteRoom(t.room) == nil }
 
-// Freeze ends that; others are the twins, which from now on lack what has been touched since Live.
-func (t *Table) Freeze(others func(yield func(*Table) bool)) {
-	var notes []uint64
-	if t.tracks {
-		notes = t.noted(t.noteWords(t.used))
-	}
-	for other := range others {
-		if !t.tracks || other.all || other.noteRoom(t.used) != nil {
-			other.all = true
-			continue
-		}
-		of := other.noted(len(notes))
+// Tell has a twin know what has been touched since Live, which it lacks. Each twin is told before Freeze.
+func (t *Table) Tell(twin *Table) {
+	if !t.tracks || twin.all || twin.noteRoom(t.used) != nil {
+		twin.all = true
+	} else {
+		notes := t.noted(t.noteWords(t.used))
+		of := twin.noted(len(notes))
 		for i, w := range notes {
 			of[i] |= w
 		}
 	}
-	clear(notes)
+	if t.side != nil {
+		t.side.tell(twin.side)
+	}
+}
+
+// Freeze ends what Live has begun.
+func (t *Table) Freeze() {
+	if t.tracks {
+		clear(t.noted(t.noteWords(t.used)))
+	}
 	t.tracks = false
 	if t.side != nil {
-		t.side.freeze(others)
+		t.side.freeze()
 	}
 }
 

@@ -60,13 +60,12 @@ func testTwins(t *testing.T) {
 			}
 		}
 		freeze := func(image int) {
-			tables[image].Freeze(func(yield func(*Table) bool) {
-				for i, other := range tables {
-					if i != image && !yield(other) {
-						return
-					}
+			for i, other := range tables {
+				if i != image {
+					tables[image].Tell(other)
 				}
-			})
+			}
+			tables[image].Freeze()
 		}
 		for range 60 {
 			few := rng.IntN(2) == 0

@@ -113,31 +113,36 @@ func (s *side) reset() {
 	s.setMemory()
 }
 
-// live, freeze, follow and catchUp are the parts of Live, Freeze, Follow and CatchUp that are about blocks.
+// live, tell, freeze, follow and catchUp are the parts of Live, Tell, Freeze, Follow and CatchUp that are about blocks.
 func (s *side) live() {
 	s.tracks = s.noted != nil && s.blocks.Lines()*agg.LineBytes > wholeBytes
 	s.setMemory()
 }
 
-func (s *side) freeze(others func(yield func(*Table) bool)) {
-	var notes []uint64
-	if s.tracks {
-		notes = s.notes(s.blocks.Lines())
+func (s *side) tell(twin *side) {
+	notes := s.touched()
+	if !s.tracks || twin.all || twin.noted.Grow(8*len(notes)) != nil {
+		twin.all = true
+		return
 	}
-	for other := range others {
-		o := other.side
-		if !s.tracks || o.all || o.noted.Grow(8*len(notes)) != nil {
-			o.all = true
-			continue
-		}
-		of := o.notes(64 * len(notes))
-		for i, w := range notes {
-			of[i] |= w
-		}
+	of := twin.notes(64 * len(notes))
+	for i, w := range notes {
+		of[i] |= w
 	}
-	clear(notes)
+}
+
+func (s *side) freeze() {
+	clear(s.touched())
 	s.tracks = false
 	s.setMemory()
+}
+
+// touched are the notes, none where nothing is noted.
+func (s *side) touched() []uint64 {
+	if !s.tracks {
+		return nil
+	}
+	return s.notes(s.blocks.Lines())
 }
 
 func (s *side) follow(from *side) error {
