@@ -2,27 +2,31 @@
 
 #include "textflag.h"
 
+// What both routines have: base in AX, off in SI, words in DI, n in CX; the ones in Z16, and in K1 to K4 the lanes of the low half of the sum, or of the sum, of the high half, or of the compensation, of the least and of the greatest.
+#define ARGS \
+	MOVQ      base+0(FP), AX   \
+	MOVQ      off+8(FP), SI    \
+	MOVQ      words+16(FP), DI \
+	MOVQ      n+24(FP), CX     \
+	MOVQ      l+32(FP), DX     \
+	TESTQ     CX, CX           \
+	JLE       done             \
+	VMOVDQU64 0(DX), Z16       \
+	MOVQ      64(DX), R8       \
+	KMOVB     R8, K1           \
+	MOVQ      72(DX), R8       \
+	KMOVB     R8, K2           \
+	MOVQ      80(DX), R8       \
+	KMOVB     R8, K3           \
+	MOVQ      88(DX), R8       \
+	KMOVB     R8, K4
+
 // func updateRows512(base unsafe.Pointer, off *uint64, words *uint64, n int, l *lanes)
 //
 // A row is one vector of eight words. For each record: add ones (the counts), add the value to the low half of the sum and its sign
 // and the carry to the high half, take the least and the greatest, each in its lane and nowhere else.
 TEXT ·updateRows512(SB), NOSPLIT, $0-40
-	MOVQ      base+0(FP), AX
-	MOVQ      off+8(FP), SI
-	MOVQ      words+16(FP), DI
-	MOVQ      n+24(FP), CX
-	MOVQ      l+32(FP), DX
-	TESTQ     CX, CX
-	JLE       done
-	VMOVDQU64 0(DX), Z16          // ones
-	MOVQ      64(DX), R8
-	KMOVB     R8, K1              // low half of the sum
-	MOVQ      72(DX), R8
-	KMOVB     R8, K2              // high half
-	MOVQ      80(DX), R8
-	KMOVB     R8, K3              // least
-	MOVQ      88(DX), R8
-	KMOVB     R8, K4              // most
+	ARGS
 	VPTERNLOGD $0xff, Z17, Z17, Z17 // -1 in every lane
 
 record:
@@ -53,22 +57,7 @@ done:
 // As updateRows512, with a sum and its compensation (addFloat) in place of the halves of a sum, and the extremes in the order of ordered. Sums are computed in their lane only: in the
 // others the bits are no floats.
 TEXT ·updateDoubles512(SB), NOSPLIT, $0-40
-	MOVQ       base+0(FP), AX
-	MOVQ       off+8(FP), SI
-	MOVQ       words+16(FP), DI
-	MOVQ       n+24(FP), CX
-	MOVQ       l+32(FP), DX
-	TESTQ      CX, CX
-	JLE        done
-	VMOVDQU64  0(DX), Z16              // ones
-	MOVQ       64(DX), R8
-	KMOVB      R8, K1                  // sum
-	MOVQ       72(DX), R8
-	KMOVB      R8, K2                  // compensation
-	MOVQ       80(DX), R8
-	KMOVB      R8, K3                  // least
-	MOVQ       88(DX), R8
-	KMOVB      R8, K4                  // most
+	ARGS
 	VPXORQ     Z18, Z18, Z18           // 0
 	VPTERNLOGD $0xff, Z19, Z19, Z19
 	VPSRLQ     $1, Z19, Z19            // what NaN is in the order: more than all others
