@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,15 +166,16 @@ func TestProcessingTime(t *testing.T) {
 	}
 }
 
-// Goal: windows close while records come, and every record is counted or late. Method: an engine of three readers, one of which is idle for the most part.
+// Goal: windows close while records come, and every record is counted or late. Method: an engine of three readers, one of which is idle for the most part; the others go on until enough closings have been seen.
 func TestWindowsClose(t *testing.T) {
 	p := windowPlan(t, "tumble")
 	p.Window.Idle = 20 * time.Millisecond
 	p.Window.Retain = 3
-	const most = 5_000_000
+	var enough atomic.Bool
+	sorted, shuffled := &until{newTimed(1000, 0, 1), &enough}, &until{newTimed(1000, 400*time.Millisecond, 1), &enough}
 	e := start(t, engine.Config{
 		Plan: p, Partitions: 2, Cores: 2, NoPin: true, EpochInterval: time.Millisecond, EpochShare: 1,
-		Readers: []record.Reader{newTimed(1000, 0, most), newTimed(1000, 400*time.Millisecond, most), &trickle{newTimed(1000, 0, 1000)}},
+		Readers: []record.Reader{sorted, shuffled, &trickle{newTimed(1000, 0, 1000)}},
 	})
 	var last time.Time
 	closed := 0
@@ -185,6 +187,7 @@ func TestWindowsClose(t *testing.T) {
 			if at.After(last) {
 				closed++
 			}
+			enough.Store(closed >= 3)
 			last = at
 		}
 		var c core.Counters
@@ -199,8 +202,8 @@ func TestWindowsClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := e.Stats()
-	if closed < 3 || st.Counters().In != 2*most+1000 {
-		t.Errorf("%d closings, %d records", closed, st.Counters().In)
+	if in := st.Counters().In; closed < 3 || in != uint64(sorted.next+shuffled.next+1000) {
+		t.Errorf("%d closings, %d records, expected %d", closed, in, sorted.next+shuffled.next+1000)
 	}
 	for _, part := range st.Partitions {
 		if part.Panes > 64 {
@@ -208,6 +211,21 @@ func TestWindowsClose(t *testing.T) {
 		}
 	}
 }
+
+// until goes on until there is enough, within bounds.
+type until struct {
+	*timed
+	enough *atomic.Bool
+}
+
+func (r *until) Poll(b *record.Batch) error {
+	const step, bound = 1_000_000, 1_000_000_000
+	if r.most-r.next <= int64(b.Cap()) && r.most < bound && !r.enough.Load() {
+		r.most += step
+	}
+	return r.timed.Poll(b)
+}
+func (r *until) Read(_ context.Context, b *record.Batch) error { return r.Poll(b) }
 
 // trickle gives one record now and then.
 type trickle struct{ *timed }
