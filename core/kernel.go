@@ -15,6 +15,7 @@ type kernel struct {
 	table  *table.Table
 	off    [stripeRows]uint64
 	some   [2 * stripeRows]uint64 // scratch, for stripes with NULLs
+	paces  []agg.Pace             // of the layout's fused functions
 
 	// The stripe at hand: the words of the keys, and the words of each argument, nil where only its NULLs are counted.
 	words [][]uint64
@@ -30,7 +31,7 @@ type kernel struct {
 }
 
 func newKernel(l *layout, t *table.Table) kernel {
-	k := kernel{layout: l, table: t, words: make([][]uint64, l.keys.Words()), args: make([][]uint64, len(l.args)), texts: make([][]byte, len(l.args))}
+	k := kernel{layout: l, table: t, words: make([][]uint64, l.keys.Words()), args: make([][]uint64, len(l.args)), texts: make([][]byte, len(l.args)), paces: make([]agg.Pace, len(l.fused))}
 	if l.window != nil {
 		k.gathered = &gathered{words: make([][]uint64, len(k.words)), args: make([][]uint64, len(k.args))}
 		for _, columns := range [][][]uint64{k.gathered.words, k.gathered.args} {
@@ -102,10 +103,10 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 	for i := range k.layout.fused {
 		f := &k.layout.fused[i]
 		if some>>f.Arg&1 == 0 {
-			f.Update(rows, uintptr(8*keyWords), k.args[f.Arg])
+			f.Update(rows, uintptr(8*keyWords), k.args[f.Arg], &k.paces[i])
 			continue
 		}
-		f.UpdateSome(rows, uintptr(8*keyWords), agg.Args{Words: k.args[f.Arg], Nulls: nulls, NullBit: uint8(f.Arg)}, k.some[:])
+		f.UpdateSome(rows, uintptr(8*keyWords), agg.Args{Words: k.args[f.Arg], Nulls: nulls, NullBit: uint8(f.Arg)}, k.some[:], &k.paces[i])
 	}
 	for i := range k.layout.single {
 		s := &k.layout.single[i]

@@ -31,7 +31,27 @@ type Fused struct {
 
 	asVector bool // a row is one vector: see Bind
 	lanes    lanes
+	asWords  bool // the words of a row one by one, where the extremes seldom change: see Pace
+	places   places
 }
+
+// places are where the words of a row are, in bytes. The assembly knows their layout.
+type places struct{ count, also, sum, least, most uintptr }
+
+// noPlace is that of a second count where there is none.
+const noPlace = ^uintptr(0)
+
+// A Pace has a kernel notice whether the extremes of a Fused change often. As long as they do not, they are compared first, which is faster than anything that writes them each time; where
+// they do, a processor guesses wrong too often. The zero value begins with the first.
+type Pace struct{ changing int } // stripes to go before it is tried again
+
+const (
+	// seldom is one change in so many records.
+	seldom = 16
+
+	// paceStripes is for how many stripes extremes that change often are written each time.
+	paceStripes = 32
+)
 
 // lanes says what happens in which word of a row of eight. The assembly knows its layout.
 type lanes struct {
@@ -43,9 +63,20 @@ type lanes struct {
 const vectorWords = 8
 
 // Bind says how wide a row is and where in it the states begin, in words. Rows of eight words are updated as vectors where the processor
-// can.
+// can, or word by word.
 func (f *Fused) Bind(first, width int) {
 	f.asVector = have512 && width == vectorWords
+	counts := f.values
+	if f.counts {
+		counts = append(counts[:len(counts):len(counts)], f.count)
+	}
+	if f.asWords = haveWords && !f.double && f.sums && f.mins && f.maxs && (len(counts) == 1 || len(counts) == 2); f.asWords {
+		place := func(word int) uintptr { return 8 * uintptr(first+word) }
+		f.places = places{place(counts[0]), noPlace, place(f.sum), place(f.least), place(f.most)}
+		if len(counts) == 2 {
+			f.places.also = place(counts[1])
+		}
+	}
 	if !f.asVector {
 		return
 	}
@@ -160,7 +191,7 @@ func (f *Fused) takeSum(s sums, word int) bool {
 }
 
 // UpdateSome is Update for records of which some have NULL for the argument: they are counted by count(*) and by nothing else. scratch has room for twice as many words as there are records.
-func (f *Fused) UpdateSome(rows Rows, at uintptr, args Args, scratch []uint64) {
+func (f *Fused) UpdateSome(rows Rows, at uintptr, args Args, scratch []uint64, pace *Pace) {
 	n := len(rows.Off)
 	off, words := scratch[:n], scratch[n:2*n]
 	some := 0
@@ -168,7 +199,7 @@ func (f *Fused) UpdateSome(rows Rows, at uintptr, args Args, scratch []uint64) {
 		off[some], words[some] = rows.Off[i], w
 		some += int(1 - args.null(i))
 	}
-	f.Update(Rows{Base: rows.Base, Off: off[:some]}, at, words[:some])
+	f.Update(Rows{Base: rows.Base, Off: off[:some]}, at, words[:some], pace)
 	if !f.counts || some == n {
 		return
 	}
@@ -180,8 +211,17 @@ func (f *Fused) UpdateSome(rows Rows, at uintptr, args Args, scratch []uint64) {
 	countRows{}.Update(Rows{Base: rows.Base, Off: off[:none]}, at+8*uintptr(f.count), Args{})
 }
 
-// Update adds record i of the stripe, with argument words[i], to row rows.Off[i], whose states begin at bytes behind it.
-func (f *Fused) Update(rows Rows, at uintptr, words []uint64) {
+// Update adds record i of the stripe, with argument words[i], to row rows.Off[i], whose states begin at bytes behind it. pace is the caller's own, for this Fused.
+func (f *Fused) Update(rows Rows, at uintptr, words []uint64, pace *Pace) {
+	if f.asWords && pace.changing == 0 {
+		words = words[:len(rows.Off)]
+		// In bounds: an offset is the place of a row, which has the words.
+		if changed := updateWords(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.places); changed*seldom > len(words) {
+			pace.changing = paceStripes
+		}
+		return
+	}
+	pace.changing = max(0, pace.changing-1)
 	if f.asVector {
 		words = words[:len(rows.Off)]
 		// In bounds: an offset is the place of a row, which is as long as a vector.

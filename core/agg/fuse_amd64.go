@@ -11,6 +11,9 @@ import (
 // have512 says that rows of one cache line are updated as vectors. It is a variable so that tests have both ways.
 var have512 = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ)
 
+// haveWords says that rows are updated word by word where their extremes seldom change. It is a variable so that tests have both ways.
+var haveWords = true
+
 // updateRows512 adds n words to the rows at base+off[i], as Fused.Update does.
 //
 //go:noescape
@@ -20,3 +23,8 @@ func updateRows512(base unsafe.Pointer, off *uint64, words *uint64, n int, l *la
 //
 //go:noescape
 func updateDoubles512(base unsafe.Pointer, off *uint64, words *uint64, n int, l *lanes)
+
+// updateWords is what they do word by word, for one count or two, a sum, a least and a greatest; changed is how often one of the two changed.
+//
+//go:noescape
+func updateWords(base unsafe.Pointer, off *uint64, words *uint64, n int, p *places) (changed int)

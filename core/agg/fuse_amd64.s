@@ -93,3 +93,65 @@ record:
 
 done:
 	RET
+
+// func updateWords(base unsafe.Pointer, off *uint64, words *uint64, n int, p *places) (changed int)
+//
+// For each record: one to the count, and to the second if there is one, the value to the two halves of the sum, and the value in place of the least or the greatest where it is less or greater, which is counted. CX counts up to 0.
+TEXT ·updateWords(SB), NOSPLIT, $0-48
+	MOVQ base+0(FP), AX
+	MOVQ off+8(FP), SI
+	MOVQ words+16(FP), DI
+	MOVQ n+24(FP), CX
+	MOVQ p+32(FP), DX
+	MOVQ 0(DX), R8           // count
+	MOVQ 8(DX), R15          // the second, -1 where there is none
+	MOVQ 16(DX), R9          // sum
+	MOVQ 24(DX), R10         // least
+	MOVQ 32(DX), R11         // most
+	XORQ DX, DX              // changed
+	LEAQ (SI)(CX*8), SI
+	LEAQ (DI)(CX*8), DI
+	NEGQ CX
+	JGE  done
+
+record:
+	MOVQ (SI)(CX*8), BX
+	MOVQ (DI)(CX*8), R12
+	ADDQ AX, BX
+	MOVQ R12, R13
+	SARQ $63, R13
+	INCQ (BX)(R8*1)
+	CMPQ R15, $-1
+	JNE  also
+
+sum:
+	ADDQ R12, (BX)(R9*1)
+	ADCQ R13, 8(BX)(R9*1)
+	CMPQ R12, (BX)(R10*1)
+	JLT  less
+
+most:
+	CMPQ R12, (BX)(R11*1)
+	JGT  more
+
+next:
+	INCQ CX
+	JNZ  record
+
+done:
+	MOVQ DX, changed+40(FP)
+	RET
+
+also:
+	INCQ (BX)(R15*1)
+	JMP  sum
+
+less:
+	MOVQ R12, (BX)(R10*1)
+	INCQ DX
+	JMP  most
+
+more:
+	MOVQ R12, (BX)(R11*1)
+	INCQ DX
+	JMP  next

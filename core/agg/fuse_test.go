@@ -13,30 +13,38 @@ import (
 
 // Goal: fused functions do to the rows what their own updates do. Method: random sets of functions over two arguments, random stripes.
 func TestFuse(t *testing.T) {
-	for _, vectors := range []bool{false, true} {
-		if vectors && !have512 {
-			t.Log("this processor has no AVX-512: the vectors are not tested")
-			continue
-		}
-		was := have512
-		have512 = vectors
-		testFuse(t)
-		have512 = was
+	was512, wasWords := have512, haveWords
+	defer func() { have512, haveWords = was512, wasWords }()
+	for _, way := range []struct {
+		name           string
+		vectors, words bool
+	}{{"go", false, false}, {"words", false, true}, {"vectors", true, false}, {"both", true, true}} {
+		t.Run(way.name, func(t *testing.T) {
+			if way.vectors && !was512 || way.words && !wasWords {
+				t.Skip("this processor, or this build, does not have them")
+			}
+			have512, haveWords = way.vectors, way.words
+			testFuse(t)
+		})
 	}
 }
 
 func testFuse(t *testing.T) {
 	kinds := []Kind{Count, Sum, Min, Max, Avg, VarPop, BoolAnd}
 	types := []record.Type{record.Int64, record.Float64, record.DecimalOf(9, 2), record.Timestamp, record.Bool}
-	fusedOnes, vectors := 0, 0
+	fusedOnes, vectors, words, slow := 0, 0, 0, 0
 	for seed := range uint64(500) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		var placed []Placed
-		words := 0
+		stateWords := 0
 		argTypes := []record.Type{types[rng.IntN(len(types))], types[rng.IntN(len(types))]}
 		nullable := []bool{rng.IntN(4) == 0, rng.IntN(4) == 0}
-		for range 1 + rng.IntN(8) {
+		usual := rng.IntN(3) == 0 // what is asked for most often
+		for i := range 4 + rng.IntN(5) {
 			k, arg := kinds[rng.IntN(len(kinds))], rng.IntN(2)
+			if usual && i < 3 {
+				k, arg = []Kind{Sum, Min, Max}[i], 0
+			}
 			args := []Arg{{argTypes[arg], nullable[arg]}}
 			if k == Count && (!nullable[arg] || rng.IntN(2) == 0) {
 				args, arg = nil, -1
@@ -48,8 +56,8 @@ func testFuse(t *testing.T) {
 			if rng.IntN(2) == 0 {
 				f = Uncounted(f)
 			}
-			placed = append(placed, Placed{f, arg, -1, words})
-			words += f.Words()
+			placed = append(placed, Placed{f, arg, -1, stateWords})
+			stateWords += f.Words()
 		}
 		fused, rest := Fuse(placed)
 		total := len(rest)
@@ -77,13 +85,16 @@ func testFuse(t *testing.T) {
 
 		const groups = 7
 		keyWords := 1 + rng.IntN(2)
-		width := keyWords + words
+		width := keyWords + stateWords
 		if width <= vectorWords {
 			width = vectorWords
 			vectors++
 		}
+		paces := make([]Pace, len(fused))
 		for i := range fused {
-			fused[i].Bind(keyWords, width)
+			if fused[i].Bind(keyWords, width); fused[i].asWords {
+				words++
+			}
 		}
 		state := make([]uint64, groups*width)
 		for g := range groups {
@@ -92,7 +103,7 @@ func testFuse(t *testing.T) {
 			}
 		}
 		twin := slices.Clone(state)
-		for range 3 {
+		for range 6 {
 			n := rng.IntN(100)
 			off := make([]uint64, n)
 			args := [2][]uint64{make([]uint64, n), make([]uint64, n)}
@@ -132,10 +143,15 @@ func testFuse(t *testing.T) {
 			for i := range fused {
 				rows, arg := Rows{Base: unsafe.Pointer(&state[0]), Off: off}, fused[i].Arg
 				if nulls == nil {
-					fused[i].Update(rows, uintptr(8*keyWords), args[arg])
+					fused[i].Update(rows, uintptr(8*keyWords), args[arg], &paces[i])
 				} else {
-					fused[i].UpdateSome(rows, uintptr(8*keyWords), Args{Words: args[arg], Nulls: nulls, NullBit: uint8(arg)}, make([]uint64, 2*n))
+					fused[i].UpdateSome(rows, uintptr(8*keyWords), Args{Words: args[arg], Nulls: nulls, NullBit: uint8(arg)}, make([]uint64, 2*n), &paces[i])
 				}
+			}
+		}
+		for _, p := range paces {
+			if p.changing > 0 {
+				slow++
 			}
 		}
 		// Which NaN a sum of two is depends on their order, which the compiler chooses.
@@ -151,10 +167,10 @@ func testFuse(t *testing.T) {
 			t.Fatalf("seed %d: %+v\nfused %+v\ngot      %x\nexpected %x", seed, placed, fused, state, twin)
 		}
 	}
-	if fusedOnes == 0 || vectors == 0 {
+	if fusedOnes == 0 || vectors == 0 || haveWords && (words == 0 || slow == 0) {
 		t.Fatal("nothing was fused")
 	}
-	t.Logf("%d loops, vectors %v", fusedOnes, have512)
+	t.Logf("%d loops, of which %d may go word by word and %d have ceased to", fusedOnes, words, slow)
 }
 
 // one makes one NaN of all.
@@ -225,7 +241,7 @@ func benchmarkFused(b *testing.B, typ record.Type) {
 	})
 	b.Run("impl=fused", func(b *testing.B) {
 		for b.Loop() {
-			fused[0].Update(rows, 8*keyWords, args)
+			fused[0].Update(rows, 8*keyWords, args, &Pace{})
 		}
 		report(b)
 	})
@@ -235,7 +251,17 @@ func benchmarkFused(b *testing.B, typ record.Type) {
 			b.Skip("no AVX-512 here")
 		}
 		for b.Loop() {
-			f.Update(rows, 8*keyWords, args)
+			f.Update(rows, 8*keyWords, args, &Pace{changing: 2})
+		}
+		report(b)
+	})
+	b.Run("impl=words", func(b *testing.B) {
+		f := fused[0]
+		if f.Bind(keyWords, width); !f.asWords {
+			b.Skip("not here")
+		}
+		for b.Loop() {
+			f.Update(rows, 8*keyWords, args, &Pace{})
 		}
 		report(b)
 	})
