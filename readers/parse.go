@@ -154,15 +154,10 @@ func (r *delimitedParser) column(b *record.Batch, i, row, n int) (read int, err 
 	at := s.at[s.from-1+i : s.from+1+i+(n-1)*width]
 	for {
 		c.at = at[read*width:]
-		switch f.kind {
-		case fieldText:
+		if f.kind == fieldText {
 			read += c.texts(b.Column(i).Views[row+read : row+n])
-		case fieldNumber:
-			read += c.shortNumbers(f, b.Column(i).Int64s[row+read:row+n])
-		case fieldFloat:
-			read += c.floats(b.Column(i).Float64s[row+read : row+n])
-		case fieldTime:
-			read += c.times(&r.days[i], b.Column(i).Int64s[row+read:row+n])
+		} else {
+			read += r.values(&c, b, i, row+read, row+n)
 		}
 		if read == n {
 			return read, nil
@@ -182,6 +177,19 @@ func (r *delimitedParser) column(b *record.Batch, i, row, n int) (read int, err 
 			return read, nil
 		}
 	}
+}
+
+// values reads the numbers or times of the rows from..to of column i, up to the first that is not as usual or where the type has no fast path, and returns how many.
+func (r *delimitedParser) values(c *columnText, b *record.Batch, i, from, to int) int {
+	switch f := &r.format.fields[i]; f.kind {
+	case fieldNumber:
+		return c.shortNumbers(f, b.Column(i).Int64s[from:to])
+	case fieldFloat:
+		return c.floats(b.Column(i).Float64s[from:to])
+	case fieldTime:
+		return c.times(&r.days[i], b.Column(i).Int64s[from:to])
+	}
+	return 0
 }
 
 // lengths returns how many of the next n records come before the first that is too long.

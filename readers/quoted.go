@@ -37,16 +37,16 @@ func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n int) (read int
 		switch {
 		case f.kind == fieldText:
 			read += r.quotedTexts(&c, b.Column(i).Views[row+read:row+n])
-		case f.kind == fieldNumber && r.buf[c.at[0]+1] == quote:
+		case r.buf[c.at[0]+1] == quote:
 			if stripped <= read {
 				stripped = r.strip(&c, read, n)
 			}
 			if read < stripped {
 				bare := columnText{base: c.base, at: r.inner[2*read : 2*stripped], width: 2, end: quote}
-				read += bare.shortNumbers(f, b.Column(i).Int64s[row+read:row+stripped])
+				read += r.values(&bare, b, i, row+read, row+stripped)
 			}
-		case f.kind == fieldNumber:
-			read += c.shortNumbers(f, b.Column(i).Int64s[row+read:row+n])
+		default:
+			read += r.values(&c, b, i, row+read, row+n)
 		}
 		if read == n {
 			return read, nil
