@@ -61,6 +61,7 @@ type feeder struct {
 	endless  bool
 	once     string                               // what it is where it can be read once only
 	generate func(n int) ([]record.Reader, error) // nil: the files are read
+	socket   *socket                              // that is read; nil where it is none
 }
 
 // another is the same source for another query: which reader has which file is noted in it.

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
@@ -58,11 +60,39 @@ func openListener(s *query.Source, say io.Writer) (*feeder, error) {
 		return nil, o.Errorf(place, "%v", trimPackage(err))
 	}
 	note(say, fmt.Sprintf("velo: %s: listening on %v", s.Name, l))
+	k := &socket{Listener: l, drained: make(chan struct{})}
 	return &feeder{
-		name: s.Name, endless: true, once: "a socket",
+		name: s.Name, endless: true, once: "a socket", socket: k,
 		files:    &files{name: s.Name, sources: []string{l.String()}, remove: func() { _ = l.Close() }}, // the engine's Close says what went wrong
-		generate: func(int) ([]record.Reader, error) { return []record.Reader{l}, nil },
+		generate: func(int) ([]record.Reader, error) { return []record.Reader{k}, nil },
 	}, nil
+}
+
+// socket is a listener that a job reads. Shutdown alone would drop what connections have sent and nobody has polled. Nor may the listener just end: the
+// end of a source closes its windows, and those of a job that is interrupted are not final. So it is drained, and then the engine is shut down.
+type socket struct {
+	*readers.Listener
+	drained chan struct{} // closed when all that came before End has been given out
+	once    sync.Once
+}
+
+// Poll is that of the listener, but that it does not end.
+func (k *socket) Poll(b *record.Batch) error {
+	err := k.Listener.Poll(b)
+	if errors.Is(err, io.EOF) {
+		k.once.Do(func() { close(k.drained) })
+		return nil
+	}
+	return err
+}
+
+// drain ends the listener, and returns when the engine has all that it had received, or has ended itself.
+func (k *socket) drain(ended <-chan struct{}) {
+	k.End()
+	select {
+	case <-k.drained:
+	case <-ended:
+	}
 }
 
 func listenFor(s *query.Source, at readers.ListenConfig) (*readers.Listener, error) {

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/velo-engine/velo/query"
 )
 
 // told is what a command says while it runs.
@@ -137,6 +139,80 @@ func TestRunListens(t *testing.T) {
 		}
 		if left, err := filepath.Glob("*.sock"); len(left) > 0 || err != nil {
 			t.Errorf("%s: %v is left, %v", c.with, left, err)
+		}
+	}
+}
+
+// Goal: an interrupt loses nothing that a socket had received, and closes no window. Method: a reader that is paused, so that what has been received waits in
+// the listener; connections that have closed and one that has not, a signal, and only then the reader goes on.
+func TestRunDrains(t *testing.T) {
+	for _, c := range []struct{ query, want string }{
+		{`SELECT count(*) AS n, sum(n) AS total FROM s`, "n,total\n400,400\n"},
+		{`SELECT window_end, count(*) AS n FROM s GROUP BY tumble(at, INTERVAL '1 hour')`, "window_end,n\n2024-01-01T01:00:00Z,100\n"},
+	} {
+		inFolder(t, map[string]string{"job.sql": `CREATE SOURCE s (n bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '1 s')
+			WITH (connector = 'unix', path = 's.sock'); ` + c.query})
+		var out bytes.Buffer
+		errs := &told{more: make(chan struct{}, 1)}
+		std := streams{in: strings.NewReader(""), out: &out, err: errs}
+		cmd := &runCmd{Job: "job.sql", Format: "csv"}
+		text, err := cmd.text(std.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, err := query.CompileJob(text, connectors)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.fill(len(job.Outputs)); err != nil {
+			t.Fatal(err)
+		}
+		flows, err := cmd.open(job, std, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeFeeds(flows)
+		stop := listen()
+		if err := cmd.start(flows); err != nil {
+			t.Fatal(err)
+		}
+		eng, k := flows[0].engine, flows[0].feed.socket
+		if err := eng.Pause(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		sent := 0
+		for i, hour := range []string{"00", "01", "01", "01"} {
+			conn, err := net.Dial("unix", "s.sock")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			lines := strings.Repeat("1,2024-01-01T"+hour+":30:00Z\n", 100)
+			if _, err := io.WriteString(conn, lines); err != nil {
+				t.Fatal(err)
+			}
+			if i > 0 {
+				conn.Close()
+			}
+			// One after the other, so that the hours come in their order.
+			for sent += len(lines); k.Stats().Bytes < uint64(sent); {
+				<-time.After(time.Millisecond)
+			}
+		}
+		ended := make(chan error)
+		go func() { ended <- cmd.wait(flows, stop, std) }()
+		stop.signals <- os.Interrupt
+		for !strings.Contains(errs.String(), "interrupted") {
+			<-errs.more
+		}
+		if err := eng.Resume(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil || out.String() != c.want {
+			t.Errorf("%s: %v\n%s%s\nexpected\n%s", c.query, err, &out, errs, c.want)
+		}
+		if n := eng.Stats().Counters().In; n != 400 {
+			t.Errorf("%s: %d records, expected 400", c.query, n)
 		}
 	}
 }

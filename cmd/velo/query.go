@@ -123,7 +123,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 	} else if _, _, ok := terminalSize(std.out); out == nil || !ok { // rows and a bar would be written over each other
 		view = showProgress(std.err, f, eng)
 	}
-	stop.stops(std.err, eng)
+	stop.stops(std.err, work{engine: eng})
 	err = eng.Wait()
 	view.stop()
 	interrupted := stop.end()

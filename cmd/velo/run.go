@@ -243,11 +243,11 @@ func abandon(w record.Writer) {
 
 // wait waits for all queries to end and finishes what each has written. One that fails does not hold up the others.
 func (c *runCmd) wait(flows []*flow, stop *stopper, std streams) error {
-	var engines []*engine.Engine
+	var works []work
 	for _, r := range flows {
-		engines = append(engines, r.engine)
+		works = append(works, work{r.engine, r.feed.socket})
 	}
-	stop.stops(std.err, engines...)
+	stop.stops(std.err, works...)
 	errs := make([]error, len(flows))
 	var ended sync.WaitGroup
 	for i, r := range flows {

@@ -40,8 +40,14 @@ func listen() *stopper {
 	return s
 }
 
+// work is what a signal ends.
+type work struct {
+	engine *engine.Engine
+	socket *socket // that it reads, to be drained before; or nil
+}
+
 // stops has the signals end some engines, also those that have come since listen.
-func (s *stopper) stops(say io.Writer, engines ...*engine.Engine) {
+func (s *stopper) stops(say io.Writer, works ...work) {
 	s.gone.Go(func() {
 		for {
 			select {
@@ -53,14 +59,19 @@ func (s *stopper) stops(say io.Writer, engines ...*engine.Engine) {
 				s.twice.Store(true)
 				note(say, "velo: ended at once: what was not finished is not there")
 				time.AfterFunc(closeGrace, func() { os.Exit(statusFailed) })
-				for _, e := range engines {
-					_ = e.Close()
+				for _, w := range works {
+					_ = w.engine.Close()
 				}
 				return
 			}
 			note(say, "velo: interrupted, this is what has been read so far; again to end at once")
-			for _, e := range engines {
-				go func() { _ = e.Shutdown(context.Background()) }() // Wait says what went wrong
+			for _, w := range works {
+				go func() {
+					if w.socket != nil {
+						w.socket.drain(s.ended)
+					}
+					_ = w.engine.Shutdown(context.Background()) // Wait says what went wrong
+				}()
 			}
 		}
 	})
