@@ -95,6 +95,12 @@ func (k *socket) drain(ended <-chan struct{}) {
 	}
 }
 
+// turnedAway says whether somebody could not be heard, or not to the end: that is said also where nobody asks.
+func (k *socket) turnedAway() bool {
+	s := k.Stats()
+	return s.Refused+s.Denied+s.Broken+s.Failed > 0
+}
+
 func listenFor(s *query.Source, at readers.ListenConfig) (*readers.Listener, error) {
 	o := s.Options
 	f := &files{schema: s.Schema, delimiter: ',', header: o.Bool("header"), timeUnit: timeUnits[o.Text("time.unit")]}

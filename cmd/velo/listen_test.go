@@ -132,6 +132,10 @@ func TestRunListens(t *testing.T) {
 		if status := <-ended; status != statusAside {
 			t.Errorf("%s: status %d\n%s", c.with, status, errs)
 		}
+		// Who was turned away is said, and of nobody nothing.
+		if said := regexp.MustCompile(`velo: s: 0 connections open, 3 accepted, 0 refused, 1 denied, \d broken, `).MatchString(errs.String()); said != c.tls {
+			t.Errorf("%s: %s", c.with, errs)
+		}
 		rows := strings.Split(strings.TrimSpace(out.String()), "\n")
 		slices.Sort(rows[1:])
 		if got := strings.Join(rows, " "); got != "name,more a,2 b,3 c,4" {

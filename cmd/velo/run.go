@@ -265,6 +265,9 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, std streams) error {
 		} else if interrupted {
 			fmt.Fprintln(std.err, r.summary())
 		}
+		if k := r.feed.socket; k != nil && (c.Stats || k.turnedAway()) {
+			fmt.Fprintf(std.err, "velo: %s: %v\n", r.feed.name, k.Stats())
+		}
 	}
 	short := false
 	for _, r := range flows {
