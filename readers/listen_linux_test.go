@@ -92,6 +92,9 @@ func TestListenOnLoopbackOnly(t *testing.T) {
 		}
 	}
 	open := listening(t, ListenConfig{Address: "0.0.0.0:0", Token: secret, TLS: cfg}, DelimitedConfig{})
+	if a := open.Addr().(*net.TCPAddr); a.IP.To4() == nil {
+		t.Errorf("%v is listened on, expected addresses of IPv4 only", a)
+	}
 	outside := 0
 	for _, a := range listened(t) {
 		if !a.IP.IsLoopback() {

@@ -48,7 +48,11 @@ func openSocket(c *ListenConfig) (deadlineListener, func() error, error) {
 	if !address.IP.IsLoopback() && (c.TLS == nil || c.Token == "") {
 		return nil, nil, fmt.Errorf("%v is no loopback address, so other machines could connect: expected 127.0.0.1 or ::1, or TLS and a token", address.IP)
 	}
-	l, err := net.ListenTCP(networkTCP, address) // what has been looked at, and not the name once more
+	network := networkTCP
+	if address.IP.To4() != nil {
+		network = "tcp4" // else 0.0.0.0 would be all addresses of IPv6 too
+	}
+	l, err := net.ListenTCP(network, address) // what has been looked at, and not the name once more
 	if err != nil {
 		return nil, nil, err
 	}

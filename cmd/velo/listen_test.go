@@ -102,7 +102,7 @@ func TestRunListens(t *testing.T) {
 			at = place.FindStringSubmatch(errs.String())
 		}
 		send := func(lines string) {
-			conn, err := net.Dial(at[1], strings.Replace(at[2], "[::]", "127.0.0.1", 1))
+			conn, err := net.Dial(at[1], strings.Replace(at[2], "0.0.0.0", "127.0.0.1", 1))
 			if err != nil {
 				t.Fatal(err)
 			}
