@@ -104,15 +104,15 @@ func (k *socket) turnedAway() bool {
 func listenFor(s *query.Source, at readers.ListenConfig) (*readers.Listener, error) {
 	o := s.Options
 	f := &files{schema: s.Schema, delimiter: ',', header: o.Bool("header"), timeUnit: timeUnits[o.Text("time.unit")]}
-	switch delimiter, format := o.Text("delimiter"), o.Text("format"); {
-	case format == formatNDJSON && (delimiter != "" || f.header):
+	switch delimiter, format := o.Char("delimiter"), o.Text("format"); {
+	case format == formatNDJSON && (delimiter != 0 || f.header):
 		return nil, fmt.Errorf("JSON lines have no delimiter and no header")
 	case format == formatNDJSON:
 		return readers.ListenNDJSON(at, f.ndjson())
-	case delimiter == `\t`, format == "tsv":
+	case delimiter != 0: // whatever the format, as for files
+		f.delimiter = delimiter
+	case format == "tsv":
 		f.delimiter = '\t'
-	case delimiter != "":
-		f.delimiter = delimiter[0]
 	}
 	return readers.ListenDelimited(at, f.delimited())
 }

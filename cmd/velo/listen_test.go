@@ -77,7 +77,7 @@ func TestRunListens(t *testing.T) {
 	}{
 		{with: `connector = 'tcp', address = 'localhost:0'`, lines: []string{"a,1\nb,2\nx,y\n", "c,3\n"}},
 		{with: `connector = 'tcp', address = '127.0.0.1:0', format = 'ndjson'`, lines: []string{`{"name":"a","n":1}` + "\n", `{"n":2,"name":"b"}` + "\n{}x\n", `{"name":"c","n":3}` + "\n"}},
-		{with: `connector = 'tcp', address = '[::1]:0', delimiter = ';', header = true`, first: "name;n\n", lines: []string{"a;1\nx;y\nb;2\n", "c;3\n"}},
+		{with: `connector = 'tcp', address = '[::1]:0', format = 'tsv', delimiter = ';', header = true`, first: "name;n\n", lines: []string{"a;1\nx;y\nb;2\n", "c;3\n"}},
 		{with: `connector = 'unix', path = 's.sock', format = 'tsv'`, lines: []string{"a\t1\n", "b\t2\nx\ty\n", "c\t3\n"}},
 		{with: `connector = 'tcp', address = '0.0.0.0:0', certificate = 'server.pem', key = 'key.pem', token.file = 'token'`, first: token + "\n", tls: true, lines: []string{"x,y\na,1\nb,2\n", "c,3\n"}},
 	} {
