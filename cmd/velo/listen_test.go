@@ -91,16 +91,31 @@ func TestRunListens(t *testing.T) {
 		}
 		var out bytes.Buffer
 		errs := &told{more: make(chan struct{}, 1)}
-		ended := make(chan int)
+		ended := make(chan int, 1)
 		go func() {
 			ended <- run([]string{"run", "job.sql", "--format=csv", "--quarantine=bad.ndjson"}, strings.NewReader(""), &out, errs)
 		}()
+		// until waits for something that the job does; one that has ended will not.
+		until := func(what string, done func() bool) {
+			t.Helper()
+			deadline := time.After(time.Minute)
+			for !done() {
+				select {
+				case <-errs.more:
+				case <-time.After(time.Millisecond):
+				case status := <-ended:
+					t.Fatalf("%s: ended with status %d before %s\n%s", c.with, status, what, errs)
+				case <-deadline:
+					t.Fatalf("%s: no %s\n%s", c.with, what, errs)
+				}
+			}
+		}
 		place := regexp.MustCompile(`velo: s: listening on (tcp|unix) (\S+)\n`)
 		var at []string
-		for at == nil {
-			<-errs.more
+		until("it listens", func() bool {
 			at = place.FindStringSubmatch(errs.String())
-		}
+			return at != nil
+		})
 		send := func(lines string) {
 			conn, err := net.Dial(at[1], strings.Replace(at[2], "0.0.0.0", "127.0.0.1", 1))
 			if err != nil {
@@ -121,16 +136,18 @@ func TestRunListens(t *testing.T) {
 			send(c.first + lines)
 		}
 		// The last record ends the job, so what is before it must be there: the one that is set aside too.
-		for {
+		until("record set aside", func() bool {
 			set, err := os.ReadFile("bad.ndjson")
-			if err == nil && bytes.Contains(set, []byte("connection")) {
-				break
-			}
-			<-time.After(time.Millisecond)
-		}
+			return err == nil && bytes.Contains(set, []byte("connection"))
+		})
 		send(c.first + c.lines[len(c.lines)-1])
-		if status := <-ended; status != statusAside {
-			t.Errorf("%s: status %d\n%s", c.with, status, errs)
+		select {
+		case status := <-ended:
+			if status != statusAside {
+				t.Errorf("%s: status %d\n%s", c.with, status, errs)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: it does not end\n%s", c.with, errs)
 		}
 		// Who was turned away is said, and of nobody nothing.
 		if said := regexp.MustCompile(`velo: s: 0 connections open, 3 accepted, 0 refused, 1 denied, \d broken, `).MatchString(errs.String()); said != c.tls {
