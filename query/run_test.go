@@ -203,3 +203,52 @@ func TestRows(t *testing.T) {
 		}
 	}
 }
+
+// Goal: aggregates of one column share its number of values, and each is what it is alone, also of a group that has none. Method: every set of them, over columns with NULLs in some groups, in all and in none, against the aggregates one by one; those
+// are held against what they must be.
+func TestSharedCount(t *testing.T) {
+	var trades []trade
+	for i, symbol := range []string{"none", "some", "all", "none", "some", "none"} {
+		tr := trade{Symbol: symbol, Size: int64(i + 2), Price: float64(i) + 0.5, At: time.Unix(int64(i), 0)}
+		if symbol == "none" || symbol == "some" && i == 1 {
+			tr.Size, tr.Price = 1, 1
+		}
+		trades = append(trades, tr)
+	}
+	for _, x := range []struct {
+		arg  string
+		want map[string]string
+	}{
+		{"nullif(size, 1)", map[string]string{
+			"count(*)": "all 1, none 3, some 2", "count": "all 1, none 0, some 1", "sum": "all 4, none NULL, some 6", "avg": "all 4, none NULL, some 6",
+			"min": "all 4, none NULL, some 6", "max": "all 4, none NULL, some 6",
+		}},
+		{"nullif(price, 1)", map[string]string{
+			"count(*)": "all 1, none 3, some 2", "count": "all 1, none 0, some 1", "sum": "all 2.5, none NULL, some 4.5", "avg": "all 2.5, none NULL, some 4.5",
+			"min": "all 2.5, none NULL, some 4.5", "max": "all 2.5, none NULL, some 4.5",
+		}},
+	} {
+		names := []string{"count(*)", "count", "sum", "avg", "min", "max"}
+		for set := 1; set < 1<<len(names); set++ {
+			text, want := "SELECT symbol", [][]string{{"all"}, {"none"}, {"some"}}
+			for i, name := range names {
+				if set>>i&1 == 0 {
+					continue
+				}
+				for g, row := range strings.Split(x.want[name], ", ") {
+					want[g] = append(want[g], strings.Fields(row)[1])
+				}
+				if name != "count(*)" {
+					name += "(" + x.arg + ")"
+				}
+				text += ", " + name + " AS c" + string(rune('0'+i))
+			}
+			got := rows(t, text+" FROM trades GROUP BY symbol ORDER BY symbol", trades)
+			for g, row := range want {
+				if g >= len(got) || got[g] != strings.Join(row, " ") {
+					t.Fatalf("%s\n%q\nexpected %q", text, got, want)
+				}
+			}
+		}
+	}
+}
