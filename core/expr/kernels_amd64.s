@@ -39,6 +39,51 @@
 	VPCMPUQ $6, Z7, Z4, K2 \
 	KORW    K2, K3, K3
 
+// What sums, differences and products begin with, and end with: bad is of K3 and of the signs in Z5.
+#define BEGIN_INTS                   \
+	ARGS_ARITHMETIC              \
+	VPBROADCASTQ bias+32(FP), Z6 \
+	VPBROADCASTQ most+40(FP), Z7 \
+	VPXORQ       Z5, Z5, Z5      \
+	KXORW        K3, K3, K3
+
+// See BEGIN_INTS.
+#define END_INTS(loop)          \
+	RANGE_INTS(Z2)          \
+	VMOVDQU64 Z2, (DI)      \
+	NEXT_ARITHMETIC(loop)   \
+	VPMOVQ2M Z5, K1         \
+	KORW     K1, K3, K1     \
+	KMOVB    K1, AX         \
+	MOVQ     AX, bad+48(FP) \
+	VZEROUPPER              \
+	RET
+
+// What divisions end with.
+#define END_DIVIDE(loop)      \
+	VMOVDQU64 Z2, (DI)    \
+	NEXT_ARITHMETIC(loop) \
+	KMOVB K3, AX          \
+	MOVQ  AX, bad+32(FP)  \
+	VZEROUPPER            \
+	RET
+
+// FLOATS computes, and notes in odd results of these classes: 0x99 are NaN and infinities, 0x9f zeros as well.
+#define FLOATS(COMPUTE, CLASSES)    \
+	ARGS_ARITHMETIC             \
+	KXORW K3, K3, K3            \
+eight:                              \
+	VMOVUPD (SI), Z0            \
+	COMPUTE (DX), Z0, Z2        \
+	VFPCLASSPDZ CLASSES, Z2, K1 \
+	KORW    K1, K3, K3          \
+	VMOVUPD Z2, (DI)            \
+	NEXT_ARITHMETIC(eight)      \
+	KMOVB   K3, AX              \
+	MOVQ    AX, odd+32(FP)      \
+	VZEROUPPER                  \
+	RET
+
 // func equalInts512(bits, x, y *uint64, blocks int)
 TEXT ·equalInts512(SB), NOSPLIT, $0-32
 	ARGS_COMPARE
@@ -169,11 +214,7 @@ eight:
 
 // func addInts512(to, x, y *uint64, blocks int, bias, most uint64) (bad uint64)
 TEXT ·addInts512(SB), NOSPLIT, $0-56
-	ARGS_ARITHMETIC
-	VPBROADCASTQ bias+32(FP), Z6
-	VPBROADCASTQ most+40(FP), Z7
-	VPXORQ       Z5, Z5, Z5
-	KXORW        K3, K3, K3
+	BEGIN_INTS
 
 eight:
 	VMOVDQU64 (SI), Z0
@@ -183,23 +224,11 @@ eight:
 	VPXORQ Z1, Z2, Z1
 	VPANDQ Z0, Z1, Z0
 	VPORQ  Z0, Z5, Z5
-	RANGE_INTS(Z2)
-	VMOVDQU64 Z2, (DI)
-	NEXT_ARITHMETIC(eight)
-	VPMOVQ2M Z5, K1
-	KORW     K1, K3, K1
-	KMOVB    K1, AX
-	MOVQ     AX, bad+48(FP)
-	VZEROUPPER
-	RET
+	END_INTS(eight)
 
 // func subInts512(to, x, y *uint64, blocks int, bias, most uint64) (bad uint64)
 TEXT ·subInts512(SB), NOSPLIT, $0-56
-	ARGS_ARITHMETIC
-	VPBROADCASTQ bias+32(FP), Z6
-	VPBROADCASTQ most+40(FP), Z7
-	VPXORQ       Z5, Z5, Z5
-	KXORW        K3, K3, K3
+	BEGIN_INTS
 
 eight:
 	VMOVDQU64 (SI), Z0
@@ -209,23 +238,11 @@ eight:
 	VPXORQ Z0, Z2, Z0
 	VPANDQ Z0, Z1, Z0
 	VPORQ  Z0, Z5, Z5
-	RANGE_INTS(Z2)
-	VMOVDQU64 Z2, (DI)
-	NEXT_ARITHMETIC(eight)
-	VPMOVQ2M Z5, K1
-	KORW     K1, K3, K1
-	KMOVB    K1, AX
-	MOVQ     AX, bad+48(FP)
-	VZEROUPPER
-	RET
+	END_INTS(eight)
 
 // func mulInts512(to, x, y *uint64, blocks int, bias, most uint64) (bad uint64)
 TEXT ·mulInts512(SB), NOSPLIT, $0-56
-	ARGS_ARITHMETIC
-	VPBROADCASTQ bias+32(FP), Z6
-	VPBROADCASTQ most+40(FP), Z7
-	VPXORQ       Z5, Z5, Z5
-	KXORW        K3, K3, K3
+	BEGIN_INTS
 	// The product of the factors as floats is right to 2**-51 of it: below 2**63 * (1-2**-50) it fits.
 	MOVQ         $0x43dffffffffffff8, AX
 	VPBROADCASTQ AX, Z8
@@ -242,15 +259,7 @@ eight:
 	VPANDQ    Z9, Z0, Z0
 	VCMPPD    $13, Z8, Z0, K1 // at least that
 	KORW      K1, K3, K3
-	RANGE_INTS(Z2)
-	VMOVDQU64 Z2, (DI)
-	NEXT_ARITHMETIC(eight)
-	VPMOVQ2M Z5, K1
-	KORW     K1, K3, K1
-	KMOVB    K1, AX
-	MOVQ     AX, bad+48(FP)
-	VZEROUPPER
-	RET
+	END_INTS(eight)
 
 // DIVIDE_INTS makes Z2 the quotients, cut towards 0, of Z0 and Z1: right where both are below 2**53, as a quotient that is not whole is then further from the next whole number than it is rounded. K3 notes others, and divisors that are 0.
 #define DIVIDE_INTS \
@@ -279,12 +288,7 @@ TEXT ·divInts512(SB), NOSPLIT, $0-40
 
 eight:
 	DIVIDE_INTS
-	VMOVDQU64 Z2, (DI)
-	NEXT_ARITHMETIC(eight)
-	KMOVB K3, AX
-	MOVQ  AX, bad+32(FP)
-	VZEROUPPER
-	RET
+	END_DIVIDE(eight)
 
 // func modInts512(to, x, y *uint64, blocks int) (bad uint64)
 TEXT ·modInts512(SB), NOSPLIT, $0-40
@@ -295,12 +299,7 @@ eight:
 	DIVIDE_INTS
 	VPMULLQ   Z1, Z2, Z2
 	VPSUBQ    Z2, Z0, Z2
-	VMOVDQU64 Z2, (DI)
-	NEXT_ARITHMETIC(eight)
-	KMOVB K3, AX
-	MOVQ  AX, bad+32(FP)
-	VZEROUPPER
-	RET
+	END_DIVIDE(eight)
 
 // func decimals512(to, x *uint64, blocks int, unit float64) (bad uint64)
 TEXT ·decimals512(SB), NOSPLIT, $0-40
@@ -327,71 +326,19 @@ eight:
 
 // func addFloats512(to, x, y *uint64, blocks int) (odd uint64)
 TEXT ·addFloats512(SB), NOSPLIT, $0-40
-	ARGS_ARITHMETIC
-	KXORW K3, K3, K3
-
-eight:
-	VMOVUPD (SI), Z0
-	VADDPD  (DX), Z0, Z2
-	VFPCLASSPDZ $0x99, Z2, K1
-	KORW    K1, K3, K3
-	VMOVUPD Z2, (DI)
-	NEXT_ARITHMETIC(eight)
-	KMOVB   K3, AX
-	MOVQ    AX, odd+32(FP)
-	VZEROUPPER
-	RET
+	FLOATS(VADDPD, $0x99)
 
 // func subFloats512(to, x, y *uint64, blocks int) (odd uint64)
 TEXT ·subFloats512(SB), NOSPLIT, $0-40
-	ARGS_ARITHMETIC
-	KXORW K3, K3, K3
-
-eight:
-	VMOVUPD (SI), Z0
-	VSUBPD  (DX), Z0, Z2
-	VFPCLASSPDZ $0x99, Z2, K1
-	KORW    K1, K3, K3
-	VMOVUPD Z2, (DI)
-	NEXT_ARITHMETIC(eight)
-	KMOVB   K3, AX
-	MOVQ    AX, odd+32(FP)
-	VZEROUPPER
-	RET
+	FLOATS(VSUBPD, $0x99)
 
 // func mulFloats512(to, x, y *uint64, blocks int) (odd uint64)
 TEXT ·mulFloats512(SB), NOSPLIT, $0-40
-	ARGS_ARITHMETIC
-	KXORW K3, K3, K3
-
-eight:
-	VMOVUPD (SI), Z0
-	VMULPD  (DX), Z0, Z2
-	VFPCLASSPDZ $0x9f, Z2, K1
-	KORW    K1, K3, K3
-	VMOVUPD Z2, (DI)
-	NEXT_ARITHMETIC(eight)
-	KMOVB   K3, AX
-	MOVQ    AX, odd+32(FP)
-	VZEROUPPER
-	RET
+	FLOATS(VMULPD, $0x9f)
 
 // func divFloats512(to, x, y *uint64, blocks int) (odd uint64)
 TEXT ·divFloats512(SB), NOSPLIT, $0-40
-	ARGS_ARITHMETIC
-	KXORW K3, K3, K3
-
-eight:
-	VMOVUPD (SI), Z0
-	VDIVPD  (DX), Z0, Z2
-	VFPCLASSPDZ $0x9f, Z2, K1
-	KORW    K1, K3, K3
-	VMOVUPD Z2, (DI)
-	NEXT_ARITHMETIC(eight)
-	KMOVB   K3, AX
-	MOVQ    AX, odd+32(FP)
-	VZEROUPPER
-	RET
+	FLOATS(VDIVPD, $0x9f)
 
 // func merge512(to, from, take *uint64, blocks int)
 TEXT ·merge512(SB), NOSPLIT, $0-32

@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 	"strings"
@@ -307,6 +308,9 @@ func (c *computed) take(from, kept int, t record.Type, v *vec, keep []uint64, so
 			}
 		}
 	case t == record.String:
+		if uint64(len(c.bytes))+uint64(len(v.bytes)) > math.MaxUint32 { // a place would be another's; who runs the machine contains it
+			panic(fmt.Sprintf("expr: a batch makes texts of %d bytes and more, at most %d are allowed; smaller batches make less", math.MaxUint32, math.MaxUint32))
+		}
 		at := uint32(len(c.bytes))
 		c.bytes = append(c.bytes, v.bytes...)
 		views := wordViews(pickWords(to, viewWords(v.views[:rows]), keep, some))
