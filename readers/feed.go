@@ -91,7 +91,7 @@ type Feed[T any] struct {
 	notify atomic.Pointer[func()]
 
 	order fence.Asymmetric
-	_     [linePad]byte // senders look at what is above for each record, and nobody writes there as long as records come
+	_     [linePad]byte // senders look at what is above for each record, and nobody writes there as long as Poll finds some
 
 	// Of Poll.
 	turn  int
