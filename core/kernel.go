@@ -90,9 +90,7 @@ func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls 
 // apply adds the records with these hashes, whose keys are k.words with their long strings in heap, and whose arguments are k.args.
 // nulls has the NULL bits of each record's arguments; nil where none may be NULL.
 func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
-	rows := k.table.FindOrCreate(hashes, k.words, heap, k.off[:])
 	keyWords := k.layout.keys.Words()
-	k.stampRows(rows)
 	var some uint64 // arguments that have a NULL in the stripe
 	for _, bits := range nulls {
 		some |= bits
@@ -100,8 +98,18 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 	if some == 0 {
 		nulls = nil
 	}
-	for i := range k.layout.fused {
-		f := &k.layout.fused[i]
+	var rows agg.Rows
+	fused := k.layout.fused
+	done := 0
+	if keyWords == 1 && len(fused) > 0 && some>>fused[0].Arg&1 == 0 && fused[0].Finds(&k.paces[0]) {
+		rows = k.table.FindAndUpdate(hashes, k.words, k.off[:], table.Update{Loop: &fused[0], States: uintptr(8 * keyWords), Values: k.args[fused[0].Arg], Pace: &k.paces[0]})
+		done = 1
+	} else {
+		rows = k.table.FindOrCreate(hashes, k.words, heap, k.off[:])
+	}
+	k.stampRows(rows)
+	for i := done; i < len(fused); i++ {
+		f := &fused[i]
 		if some>>f.Arg&1 == 0 {
 			f.Update(rows, uintptr(8*keyWords), k.args[f.Arg], &k.paces[i])
 			continue

@@ -33,13 +33,51 @@ type Fused struct {
 	lanes    lanes
 	asWords  bool // the words of a row one by one, where the extremes seldom change: see Pace
 	places   places
+	loop     foundLoop
 }
 
 // places are where the words of a row are, in bytes. The assembly knows their layout.
 type places struct{ count, also, sum, least, most uintptr }
 
-// noPlace is that of a second count where there is none.
+// noPlace is that of a state that there is not.
 const noPlace = ^uintptr(0)
+
+// found is what updateFound works on. The assembly knows its layout.
+type found struct {
+	base   unsafe.Pointer
+	off    *uint64
+	words  *uint64
+	keys   *uint64
+	missed *uint32
+	n      int
+	places places
+	loop   foundLoop
+}
+
+// A foundLoop is one of updateFound's loops.
+type foundLoop uint64
+
+const (
+	loopAny foundLoop = iota // whatever there is
+	loopAll                  // count, sum, least and greatest
+	loopTwo                  // count and sum
+	loopOne                  // sum
+)
+
+// loopFor is the loop for states at p.
+func loopFor(p places) foundLoop {
+	extremes := p.least != noPlace && p.most != noPlace
+	switch none := p.least == noPlace && p.most == noPlace; {
+	case p.sum == noPlace || p.also != noPlace || !extremes && !none:
+	case extremes && p.count != noPlace:
+		return loopAll
+	case none && p.count != noPlace:
+		return loopTwo
+	case none:
+		return loopOne
+	}
+	return loopAny
+}
 
 // A Pace has a kernel notice whether the extremes of a Fused change often. As long as they do not, they are compared first, which is faster than anything that writes them each time; where
 // they do, a processor guesses wrong too often. The zero value begins with the first.
@@ -70,12 +108,16 @@ func (f *Fused) Bind(first, width int) {
 	if f.counts {
 		counts = append(counts[:len(counts):len(counts)], f.count)
 	}
-	if f.asWords = haveWords && !f.double && f.sums && f.mins && f.maxs && (len(counts) == 1 || len(counts) == 2); f.asWords {
-		place := func(word int) uintptr { return 8 * uintptr(first+word) }
-		f.places = places{place(counts[0]), noPlace, place(f.sum), place(f.least), place(f.most)}
-		if len(counts) == 2 {
-			f.places.also = place(counts[1])
+	if f.asWords = haveWords && !f.double && len(counts) <= 2; f.asWords {
+		place := func(there bool, word int) uintptr {
+			if !there {
+				return noPlace
+			}
+			return 8 * uintptr(first+word)
 		}
+		count := func(i int) uintptr { return place(i < len(counts), append(counts, 0, 0)[i]) }
+		f.places = places{count(0), count(1), place(f.sums, f.sum), place(f.mins, f.least), place(f.maxs, f.most)}
+		f.loop = loopFor(f.places)
 	}
 	if !f.asVector {
 		return
@@ -98,7 +140,7 @@ func (f *Fused) Bind(first, width int) {
 }
 
 // Fuse takes functions that one loop can update together out of placed: all but those of text, at least
-// two functions for each, of which one reads the values. The others are the rest.
+// two functions for each, of which one reads the values, or the sum of integers alone. The others are the rest.
 func Fuse(placed []Placed) (fused []Fused, rest []Placed) {
 	var args []int
 	for _, p := range placed {
@@ -124,7 +166,8 @@ func Fuse(placed []Placed) (fused []Fused, rest []Placed) {
 				}
 			}
 		}
-		if len(mine) < 2 || !f.sums && !f.mins && !f.maxs { // counts alone: the values may not be there
+		alone := haveWords && len(mine) == 1 && f.sums && !f.double
+		if len(mine) < 2 && !alone || !f.sums && !f.mins && !f.maxs { // counts alone: the values may not be there
 			if f.counts {
 				counted = false
 			}
@@ -216,9 +259,7 @@ func (f *Fused) Update(rows Rows, at uintptr, words []uint64, pace *Pace) {
 	if f.asWords && pace.changing == 0 {
 		words = words[:len(rows.Off)]
 		// In bounds: an offset is the place of a row, which has the words.
-		if changed := updateWords(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.places); changed*seldom > len(words) {
-			pace.changing = paceStripes
-		}
+		pace.note(updateWords(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.places), len(words))
 		return
 	}
 	pace.changing = max(0, pace.changing-1)
@@ -275,6 +316,29 @@ func (f *Fused) Update(rows Rows, at uintptr, words []uint64, pace *Pace) {
 			m := (*int64)(unsafe.Add(p, most))
 			*m = max(*m, int64(v))
 		}
+	}
+}
+
+// Finds says whether UpdateFound can be used at this pace.
+func (f *Fused) Finds(pace *Pace) bool { return f.asWords && pace.changing == 0 }
+
+// UpdateFound is Update for records whose rows have been looked for but not looked at: those whose key, one word, is the first of the row at Off are updated. It returns how many are not, and their
+// numbers in missed, which has room for one more than there are records. Row 0 has no key; what is in its states is not used, and lost.
+func (f *Fused) UpdateFound(rows Rows, keys, words []uint64, missed []uint32, pace *Pace) (misses int) {
+	n := len(rows.Off)
+	keys, words, missed = keys[:n], words[:n], missed[:n+1]
+	// In bounds: an offset is the place of a row, which has the words.
+	misses, changed := updateFound(&found{
+		rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), unsafe.SliceData(keys), unsafe.SliceData(missed), n, f.places, f.loop,
+	})
+	pace.note(changed, n)
+	return misses
+}
+
+// note takes notice of how many of n records have changed an extreme.
+func (p *Pace) note(changed, n int) {
+	if changed*seldom > n {
+		p.changing = paceStripes
 	}
 }
 

@@ -24,7 +24,12 @@ func updateRows512(base unsafe.Pointer, off *uint64, words *uint64, n int, l *la
 //go:noescape
 func updateDoubles512(base unsafe.Pointer, off *uint64, words *uint64, n int, l *lanes)
 
-// updateWords is what they do word by word, for one count or two, a sum, a least and a greatest; changed is how often one of the two changed.
+// updateWords is what they do word by word, for up to two counts, a sum, a least and a greatest; changed is how often one of the two changed.
 //
 //go:noescape
 func updateWords(base unsafe.Pointer, off *uint64, words *uint64, n int, p *places) (changed int)
+
+// updateFound is updateWords for the records whose keys are those of the rows; see Fused.UpdateFound.
+//
+//go:noescape
+func updateFound(p *found) (misses, changed int)

@@ -94,21 +94,65 @@ record:
 done:
 	RET
 
+// What updateWords and updateFound do with a record whose row is at BX and whose value is R12. The places of the states are in R8, R9, R10 and R11: count, sum, least and greatest; -1 says that there is none,
+// and so does second, which is another count. R13 is lost. What is seldom to be done is behind the loops, and counted: a high half of a sum that changes, a new least or greatest.
+
+#define COUNT INCQ (BX)(R8*1)
+
+// SUM adds the value to the low half. What goes to the high half is the sign of the value and the carry, which are usually opposite.
+#define SUM(high, back) \
+	MOVQ R12, R13        \
+	SARQ $63, R13        \
+	ADDQ R12, (BX)(R9*1) \
+	ADCQ $0, R13         \
+	JNE  high            \
+back:
+
+#define LEAST(less, back) \
+	CMPQ R12, (BX)(R10*1) \
+	JLT  less             \
+back:
+
+#define MOST(more, back) \
+	CMPQ R12, (BX)(R11*1) \
+	JGT  more             \
+back:
+
+// SELDOM is what is at those labels.
+#define SELDOM(high, afterSum, less, afterLeast, more, afterMost) \
+high:                       \
+	ADDQ R13, 8(BX)(R9*1) \
+	INCQ changed-16(SP)   \
+	JMP  afterSum         \
+less:                       \
+	MOVQ R12, (BX)(R10*1) \
+	INCQ changed-16(SP)   \
+	JMP  afterLeast       \
+more:                       \
+	MOVQ R12, (BX)(R11*1) \
+	INCQ changed-16(SP)   \
+	JMP  afterMost
+
+// PLACES loads the places that lie behind p of DX. Nothing has changed yet.
+#define PLACES(p) \
+	MOVQ p+8(DX), R8      \
+	MOVQ R8, second-8(SP) \
+	MOVQ $0, changed-16(SP) \
+	MOVQ p+0(DX), R8      \
+	MOVQ p+16(DX), R9     \
+	MOVQ p+24(DX), R10    \
+	MOVQ p+32(DX), R11
+
 // func updateWords(base unsafe.Pointer, off *uint64, words *uint64, n int, p *places) (changed int)
 //
-// For each record: one to the count, and to the second if there is one, the value to the two halves of the sum, and the value in place of the least or the greatest where it is less or greater, which is counted. CX counts up to 0.
-TEXT ·updateWords(SB), NOSPLIT, $0-48
+// Whatever there is, one after the other. CX counts up to 0.
+TEXT ·updateWords(SB), NOSPLIT, $16-48
 	MOVQ base+0(FP), AX
 	MOVQ off+8(FP), SI
 	MOVQ words+16(FP), DI
 	MOVQ n+24(FP), CX
 	MOVQ p+32(FP), DX
-	MOVQ 0(DX), R8           // count
-	MOVQ 8(DX), R15          // the second, -1 where there is none
-	MOVQ 16(DX), R9          // sum
-	MOVQ 24(DX), R10         // least
-	MOVQ 32(DX), R11         // most
-	XORQ DX, DX              // changed
+	PLACES(0)
 	LEAQ (SI)(CX*8), SI
 	LEAQ (DI)(CX*8), DI
 	NEGQ CX
@@ -118,40 +162,162 @@ record:
 	MOVQ (SI)(CX*8), BX
 	MOVQ (DI)(CX*8), R12
 	ADDQ AX, BX
-	MOVQ R12, R13
-	SARQ $63, R13
-	INCQ (BX)(R8*1)
-	CMPQ R15, $-1
+	CMPQ R8, $-1
+	JEQ  sum
+	COUNT
+	CMPQ second-8(SP), $-1
 	JNE  also
 
 sum:
-	ADDQ R12, (BX)(R9*1)
-	ADCQ R13, 8(BX)(R9*1)
-	CMPQ R12, (BX)(R10*1)
-	JLT  less
-
-most:
-	CMPQ R12, (BX)(R11*1)
-	JGT  more
-
-next:
+	CMPQ R9, $-1
+	JEQ  least
+	SUM(high, least)
+	CMPQ R10, $-1
+	JEQ  most
+	LEAST(less, most)
+	CMPQ R11, $-1
+	JEQ  next
+	MOST(more, next)
 	INCQ CX
 	JNZ  record
 
 done:
+	MOVQ changed-16(SP), DX
 	MOVQ DX, changed+40(FP)
 	RET
 
 also:
-	INCQ (BX)(R15*1)
+	MOVQ second-8(SP), R13
+	INCQ (BX)(R13*1)
 	JMP  sum
 
-less:
-	MOVQ R12, (BX)(R10*1)
-	INCQ DX
-	JMP  most
+	SELDOM(high, least, less, most, more, next)
 
-more:
-	MOVQ R12, (BX)(R11*1)
-	INCQ DX
+// FIND is the beginning of a loop of updateFound.
+#define FIND(miss) \
+	MOVQ  (SI)(CX*8), BX  \
+	MOVQ  (R15)(CX*8), R13 \
+	MOVQ  (DI)(CX*8), R12 \
+	TESTQ BX, BX          \
+	JEQ   miss            \
+	ADDQ  AX, BX          \
+	CMPQ  R13, (BX)       \
+	JNE   miss
+
+// MISS notes the number of a record.
+#define MISS(miss, next) \
+miss:                     \
+	MOVQ n-24(SP), R13   \
+	ADDQ CX, R13         \
+	MOVL R13, (R14)(DX*4) \
+	INCQ DX              \
 	JMP  next
+
+// func updateFound(p *found) (misses, changed int)
+//
+// As updateWords, for the records whose key is the first word of the row at off, which is not row 0; the numbers of others go to missed. A branch for that is faster than to do it to some row in any case,
+// since then the place to update would have to wait for the row. What is asked for most often has loops of its own: all of them; count and sum; sum.
+TEXT ·updateFound(SB), NOSPLIT, $24-24
+	MOVQ p+0(FP), DX
+	PLACES(48)
+	MOVQ 0(DX), AX           // base
+	MOVQ 8(DX), SI           // off
+	MOVQ 16(DX), DI          // words
+	MOVQ 24(DX), R15         // keys
+	MOVQ 32(DX), R14         // missed
+	MOVQ 40(DX), CX          // n
+	MOVQ CX, n-24(SP)
+	MOVQ 88(DX), BX          // loop
+	XORQ DX, DX              // misses
+	LEAQ (SI)(CX*8), SI
+	LEAQ (DI)(CX*8), DI
+	LEAQ (R15)(CX*8), R15
+	NEGQ CX
+	JGE  done
+	CMPQ BX, $1
+	JEQ  allFind
+	CMPQ BX, $2
+	JEQ  twoFind
+	CMPQ BX, $3
+	JEQ  oneFind
+
+	PCALIGN $64
+find:
+	FIND(miss)
+	CMPQ R8, $-1
+	JEQ  sum
+	COUNT
+	CMPQ second-8(SP), $-1
+	JNE  also
+
+sum:
+	CMPQ R9, $-1
+	JEQ  least
+	SUM(high, least)
+	CMPQ R10, $-1
+	JEQ  most
+	LEAST(less, most)
+	CMPQ R11, $-1
+	JEQ  next
+	MOST(more, next)
+	INCQ CX
+	JNZ  find
+
+done:
+	MOVQ DX, misses+8(FP)
+	MOVQ changed-16(SP), DX
+	MOVQ DX, changed+16(FP)
+	RET
+
+also:
+	MOVQ second-8(SP), R13
+	INCQ (BX)(R13*1)
+	JMP  sum
+
+	SELDOM(high, least, less, most, more, next)
+	MISS(miss, next)
+
+	PCALIGN $64
+allFind:
+	FIND(allMiss)
+	COUNT
+	SUM(allHigh, allLeast)
+	LEAST(allLess, allMost)
+	MOST(allMore, allNext)
+	INCQ CX
+	JNZ  allFind
+	JMP  done
+
+	SELDOM(allHigh, allLeast, allLess, allMost, allMore, allNext)
+	MISS(allMiss, allNext)
+
+	PCALIGN $64
+twoFind:
+	FIND(twoMiss)
+	COUNT
+	SUM(twoHigh, twoNext)
+	INCQ CX
+	JNZ  twoFind
+	JMP  done
+
+twoHigh:
+	ADDQ R13, 8(BX)(R9*1)
+	INCQ changed-16(SP)
+	JMP  twoNext
+
+	MISS(twoMiss, twoNext)
+
+	PCALIGN $64
+oneFind:
+	FIND(oneMiss)
+	SUM(oneHigh, oneNext)
+	INCQ CX
+	JNZ  oneFind
+	JMP  done
+
+oneHigh:
+	ADDQ R13, 8(BX)(R9*1)
+	INCQ changed-16(SP)
+	JMP  oneNext
+
+	MISS(oneMiss, oneNext)

@@ -11,3 +11,5 @@ func updateRows512(unsafe.Pointer, *uint64, *uint64, int, *lanes) { panic("agg: 
 func updateDoubles512(unsafe.Pointer, *uint64, *uint64, int, *lanes) { panic("agg: no vectors here") }
 
 func updateWords(unsafe.Pointer, *uint64, *uint64, int, *places) int { panic("agg: no assembly here") }
+
+func updateFound(*found) (misses, changed int) { panic("agg: no assembly here") }

@@ -33,6 +33,7 @@ func testFuse(t *testing.T) {
 	kinds := []Kind{Count, Sum, Min, Max, Avg, VarPop, BoolAnd}
 	types := []record.Type{record.Int64, record.Float64, record.DecimalOf(9, 2), record.Timestamp, record.Bool}
 	fusedOnes, vectors, words, slow := 0, 0, 0, 0
+	loops := map[foundLoop]int{}
 	for seed := range uint64(500) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		var placed []Placed
@@ -73,7 +74,7 @@ func testFuse(t *testing.T) {
 					n++
 				}
 			}
-			if n < 2 {
+			if n < 2 && (!fused[i].sums || fused[i].double) {
 				t.Fatalf("seed %d: %+v fuses %d functions", seed, fused[i], n)
 			}
 			total += n
@@ -142,7 +143,10 @@ func testFuse(t *testing.T) {
 			update(state, rest)
 			for i := range fused {
 				rows, arg := Rows{Base: unsafe.Pointer(&state[0]), Off: off}, fused[i].Arg
-				if nulls == nil {
+				if nulls == nil && keyWords == 1 && fused[i].Finds(&paces[i]) {
+					loops[fused[i].loop]++
+					findAndUpdate(t, rng, &fused[i], rows, args[arg], &paces[i])
+				} else if nulls == nil {
 					fused[i].Update(rows, uintptr(8*keyWords), args[arg], &paces[i])
 				} else {
 					fused[i].UpdateSome(rows, uintptr(8*keyWords), Args{Words: args[arg], Nulls: nulls, NullBit: uint8(arg)}, make([]uint64, 2*n), &paces[i])
@@ -170,7 +174,41 @@ func testFuse(t *testing.T) {
 	if fusedOnes == 0 || vectors == 0 || haveWords && (words == 0 || slow == 0) {
 		t.Fatal("nothing was fused")
 	}
+	if haveWords && len(loops) < 4 {
+		t.Fatalf("loops that find rows: %v of 4", loops)
+	}
 	t.Logf("%d loops, of which %d may go word by word and %d have ceased to", fusedOnes, words, slow)
+}
+
+// findAndUpdate is Update in two steps: the rows that have the keys are updated while they are found; those that have others, or are row 0, are reported, and updated behind that. Row 0 is taken as well: it has no key.
+func findAndUpdate(t *testing.T, rng *rand.Rand, f *Fused, rows Rows, words []uint64, pace *Pace) {
+	keys := make([]uint64, len(rows.Off))
+	var want []uint32
+	for i, off := range rows.Off {
+		row := (*uint64)(unsafe.Add(rows.Base, off))
+		if *row = off * 3; off == 0 || rng.IntN(4) == 0 {
+			want = append(want, uint32(i))
+		}
+	}
+	for i, off := range rows.Off {
+		keys[i] = off * 3
+		if off != 0 && slices.Contains(want, uint32(i)) {
+			keys[i]++
+		}
+	}
+	missed := make([]uint32, len(keys)+1)
+	missed = missed[:f.UpdateFound(rows, keys, words, missed, pace)]
+	if !slices.Equal(missed, want) {
+		t.Fatalf("missed %v, expected %v", missed, want)
+	}
+	var off, left []uint64
+	for _, i := range missed {
+		off, left = append(off, rows.Off[i]), append(left, words[i])
+	}
+	f.Update(Rows{Base: rows.Base, Off: off}, 8, left, pace)
+	for _, off := range rows.Off {
+		*(*uint64)(unsafe.Add(rows.Base, off)) = 0
+	}
 }
 
 // one makes one NaN of all.

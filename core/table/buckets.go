@@ -116,7 +116,7 @@ type probeTags struct {
 // first fills off with the place of the row whose tag each hash finds in its home; row 0 where there is none. The lines of the
 // buckets are asked for 32 keys ahead, which is what a line takes to come from memory, and those of the rows as they are known.
 func (x *buckets) first(t *Table, hashes, off []uint64) {
-	if haveTags {
+	if haveAVX2 {
 		findTags(&probeTags{
 			unsafe.SliceData(hashes), unsafe.SliceData(off), len(hashes), x.base, t.base, uint64(x.shift), x.split, t.rowBytes,
 		})

@@ -6,12 +6,11 @@
 //	row      key words | state words          see record.KeyLayout and core/agg
 //	heap     the bytes of strings too long for the words of a key
 //	blocks   what states keep beside the row, texts and sketches: see core/agg
-//	near     32 bits per slot: the number of a row, 0 where there is none
+//	near     32 bits for each slot: the number of a row, 0 where there is none
 //	buckets  lines of ten tags of 15 bits and ten numbers of rows
 //
-// A table has one of two indexes. Near is open addressing with linear probing, an eighth full at most: up to 4,096 groups, whose index and rows
-// fit the second-level cache, and there AVX-512 looks up eight keys at a time. (The rows of keys of three words, as texts are, it compares eight at a
-// time in either index.) Above that, a bucket is one cache line: a key's home is
+// A table has one of two indexes. Near is open addressing with linear probing, a sixteenth full at most: up to 4,096 groups, whose index and rows
+// fit the second-level cache. (The rows of keys of three words, as texts are, are compared eight at a time with AVX-512, in either index.) Above that, a bucket is one cache line: a key's home is
 // chosen by the bits of its hash behind those of the shard, the tags in it are compared with other bits of the hash by AVX2, and the one that
 // matches says the row. So a record of a large table waits for two lines, which a stripe asks for far ahead.
 // (Tags beside each other in a line are Google's Swiss table's and Meta's F14's.)
@@ -19,8 +18,8 @@
 // # Operations
 //
 // FindOrCreate takes the hashes and the keys of a stripe and gives the place of each row, making rows for new groups. It
-// reserves room for the whole stripe first, so that no row moves until the next call. Get finds one group and changes
-// nothing. Rows are never removed: a table is dropped as a whole, or begun anew by Reset.
+// reserves room for the whole stripe first, so that no row moves until the next call. FindAndUpdate updates states of the rows while it
+// looks at their keys. Get finds one group and changes nothing. Rows are never removed: a table is dropped as a whole, or begun anew by Reset.
 //
 // # Growth
 //

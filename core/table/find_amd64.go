@@ -4,21 +4,16 @@ package table
 
 import "github.com/klauspost/cpuid/v2"
 
-// have512 and haveTags say that a near index and buckets are looked up by assembly. They are variables so that tests have both ways.
+// have512 and haveAVX2 (with the bit instructions that came with it) say that keys are looked up by assembly. They are variables so that tests have both ways.
 var (
 	have512  = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.POPCNT)
-	haveTags = cpuid.CPU.Supports(cpuid.AVX2, cpuid.BMI1, cpuid.BMI2)
+	haveAVX2 = cpuid.CPU.Supports(cpuid.AVX2, cpuid.BMI1, cpuid.BMI2)
 )
 
-// find512 does the first probes of p.n keys in a near index, compares them, and returns how many missed.
+// lookSlots is near.first for p.n keys.
 //
 //go:noescape
-func find512(p *probe512) (misses int)
-
-// first512 is near.first for p.n keys.
-//
-//go:noescape
-func first512(p *probeFirst)
+func lookSlots(p *probeSlots)
 
 // compare512 is Table.compare for p.n keys of three words.
 //

@@ -2,12 +2,10 @@
 
 package table
 
-var have512, haveTags = false, false
+var have512, haveAVX2 = false, false
 
-func find512(*probe512) int { panic("table: no vectors here") }
-
-func first512(*probeFirst) { panic("table: no vectors here") }
+func lookSlots(*probeSlots) { panic("table: no assembly here") }
 
 func compare512(*probeKeys) int { panic("table: no vectors here") }
 
-func findTags(*probeTags) { panic("table: no vectors here") }
+func findTags(*probeTags) { panic("table: no assembly here") }

@@ -1,18 +1,15 @@
 package table
 
-import (
-	"math/bits"
-	"unsafe"
-)
+import "unsafe"
 
 const (
 	// firstSlots is the size of the index of an empty table: 16 KiB.
 	firstSlots = 1 << 12
 
 	// mostSlots is the largest that a near index gets: with its rows it still fits a second-level cache. As long as it does, probes that
-	// miss cost more than size, so it is filled to an eighth.
-	mostSlots = 1 << 15
-	nearLoad  = 8
+	// miss, and the branches that a processor guesses wrong for them, cost more than size, so it is filled to a sixteenth.
+	mostSlots = 1 << 16
+	nearLoad  = 16
 )
 
 // near is the index of a small table: open addressing with linear probing. A slot is the number of a row, 0 where there is none.
@@ -44,59 +41,25 @@ func (x *near) first(t *Table, hashes, off []uint64) {
 	slots, shift := unsafe.Pointer(unsafe.SliceData(x.slots)), x.shift&63
 	off = off[:len(hashes)]
 	done := 0
-	if have512 {
-		if done = len(hashes) &^ (vectorKeys - 1); done > 0 {
-			first512(&probeFirst{unsafe.SliceData(hashes), unsafe.SliceData(off), slots, done, uint64(shift), t.rowBytes})
-		}
+	if haveAVX2 {
+		done = len(hashes) &^ (slotKeys - 1)
+		lookSlots(&probeSlots{unsafe.SliceData(hashes), unsafe.SliceData(off), slots, done, uint64(shift), t.rowBytes})
 	}
 	for i := done; i < len(hashes); i++ {
 		off[i] = t.rowBytes * uint64(*(*uint32)(unsafe.Add(slots, hashes[i]<<shardBits>>shift*4)))
 	}
 }
 
-// vectorKeys is how many keys the assembly looks at together.
-const vectorKeys = 8
+// slotKeys is how many keys the assembly looks up in one round.
+const slotKeys = 4
 
-// probeFirst is what first512 works on. The assembly knows its layout.
-type probeFirst struct {
+// probeSlots is what lookSlots works on. The assembly knows its layout.
+type probeSlots struct {
 	hashes, off *uint64
 	slots       unsafe.Pointer
-	n           int    // a multiple of vectorKeys, not 0
+	n           int    // a multiple of slotKeys
 	shift       uint64 // of a hash without its shard, to its slot
 	rowBytes    uint64
-}
-
-// probe512 is what find512 works on. The assembly knows its layout.
-type probe512 struct {
-	hashes, keys, off *uint64
-	missed            *uint32 // room for vectorKeys more than there are keys
-	slots, rows       unsafe.Pointer
-	n                 int    // a multiple of vectorKeys
-	shift             uint64 // of a hash without its shard, to its slot
-	rowShift          uint64 // from the number of a row to its place
-	first             [vectorKeys]uint32
-}
-
-// find512 is first and compare of keys of one word, with vectors.
-func (x *near) find512(t *Table, hashes, keys, off []uint64) (misses int) {
-	n := len(hashes)
-	done := n &^ (vectorKeys - 1)
-	if done > 0 {
-		misses = find512(&probe512{
-			unsafe.SliceData(hashes), unsafe.SliceData(keys), unsafe.SliceData(off), unsafe.SliceData(t.misses), unsafe.Pointer(unsafe.SliceData(x.slots)), t.base, done,
-			uint64(x.shift), uint64(bits.TrailingZeros64(t.rowBytes)),
-			[vectorKeys]uint32{0, 1, 2, 3, 4, 5, 6, 7},
-		})
-	}
-	for i := done; i < n; i++ {
-		at := t.rowBytes * uint64(x.slots[x.home(hashes[i])])
-		off[i] = at
-		t.misses[misses] = uint32(i)
-		if (*(*uint64)(unsafe.Add(t.base, at))^keys[i])|none(at) != 0 {
-			misses++
-		}
-	}
-	return misses
 }
 
 // find finds the row of a key; 0 where there is none.

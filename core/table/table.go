@@ -69,7 +69,8 @@ type Table struct {
 	err  error  // why
 
 	key    []uint64 // scratch: the key of one record
-	diff   []uint64 // scratch: bits in which keys differ from those of their rows
+	diff   []uint64 // scratch: bits in which keys differ from those of their rows; and with values, what missed
+	values []uint64
 	misses []uint32 // scratch: keys whose first probe was not theirs
 }
 
@@ -265,25 +266,59 @@ func (t *Table) row(r uint64) []uint64 {
 // that these lead to, likewise, with no branch on what is there; and then, one by one, the few keys whose first probe was not
 // theirs. A mispredicted branch in the middle of a probe would throw the loads of the following keys away.
 func (t *Table) FindOrCreate(hashes []uint64, words [][]uint64, heap []byte, off []uint64) agg.Rows {
-	n := len(hashes)
-	off = off[:n]
+	off = off[:len(hashes)]
+	t.begin(len(hashes))
+	t.first(hashes, off)
+	missed := t.misses[:t.compare(words, off)]
+	return t.end(hashes, words, heap, off, missed)
+}
+
+// An Update is what Update does to the rows that it finds: a loop over the records' values of its argument.
+type Update struct {
+	Loop   *agg.Fused
+	States uintptr // where the states are in a row, in bytes
+	Values []uint64
+	Pace   *agg.Pace
+}
+
+// FindAndUpdate is FindOrCreate and, of the rows, an update, whose Loop finds them at its pace (agg.Fused.Finds); the keys are of one word. The second pass updates the rows while it looks at them.
+func (t *Table) FindAndUpdate(hashes []uint64, words [][]uint64, off []uint64, u Update) agg.Rows {
+	off = off[:len(hashes)]
+	t.begin(len(hashes))
+	t.first(hashes, off)
+	missed := t.misses[:u.Loop.UpdateFound(agg.Rows{Base: t.base, Off: off}, words[0], u.Values, t.misses, u.Pace)]
+	rows := t.end(hashes, words, nil, off, missed)
+	if len(missed) > 0 {
+		places, values := t.diff[:len(missed)], t.values[:len(missed)]
+		for j, i := range missed {
+			places[j], values[j] = off[i], u.Values[i]
+		}
+		u.Loop.Update(agg.Rows{Base: t.base, Off: places}, u.States, values, u.Pace)
+	}
+	return rows
+}
+
+// begin makes room for a stripe of n keys.
+func (t *Table) begin(n int) {
 	t.reserve(n)
 	if len(t.misses) < n+vectorKeys {
 		t.misses = make([]uint32, n+vectorKeys)
-		t.diff = make([]uint64, n)
+		t.diff, t.values = make([]uint64, n), make([]uint64, n)
 	}
-	var misses int
-	switch {
-	case t.buckets.count > 0:
+}
+
+// first fills off with the place of the row that the first probe of each hash finds; row 0 where it finds none.
+func (t *Table) first(hashes, off []uint64) {
+	if t.buckets.count > 0 {
 		t.buckets.first(t, hashes, off)
-		misses = t.compare(words, off)
-	case have512 && t.keyWords == 1 && t.rowWords&(t.rowWords-1) == 0:
-		misses = t.near.find512(t, hashes, words[0], off)
-	default:
+	} else {
 		t.near.first(t, hashes, off)
-		misses = t.compare(words, off)
 	}
-	for _, i := range t.misses[:misses] {
+}
+
+// end finds or makes the rows of the keys that missed.
+func (t *Table) end(hashes []uint64, words [][]uint64, heap []byte, off []uint64, missed []uint32) agg.Rows {
+	for _, i := range missed {
 		for w := range t.key {
 			t.key[w] = words[w][i]
 		}

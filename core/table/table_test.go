@@ -2,11 +2,13 @@ package table
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
 
+	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/record"
 )
@@ -18,13 +20,13 @@ func TestAgainstMap(t *testing.T) { eachVariant(t, testAgainstMap) }
 // eachVariant runs a test with and without assembly.
 func eachVariant(t *testing.T, test func(t *testing.T)) {
 	t.Run("go", func(t *testing.T) {
-		defer func(a, b bool) { have512, haveTags = a, b }(have512, haveTags)
-		have512, haveTags = false, false
+		defer func(a, b bool) { have512, haveAVX2 = a, b }(have512, haveAVX2)
+		have512, haveAVX2 = false, false
 		test(t)
 	})
 	t.Run("assembly", func(t *testing.T) {
-		if !have512 || !haveTags {
-			t.Logf("AVX-512 %v, AVX2 %v: what is missing is not tested", have512, haveTags)
+		if !have512 || !haveAVX2 {
+			t.Logf("AVX-512 %v, AVX2 %v: what is missing is not tested", have512, haveAVX2)
 		}
 		test(t)
 	})
@@ -166,6 +168,90 @@ func TestZeroKey(t *testing.T) {
 				}
 			}
 		}()
+	}
+}
+
+// Goal: finding and updating rows in one go does what finding them and updating them do. Method: two tables, the same stripes of keys of a small table, of a large one, and of more than there is room for; all rows are
+// compared, which are in the same order.
+func TestFindAndUpdate(t *testing.T) { eachVariant(t, testFindAndUpdate) }
+
+func testFindAndUpdate(t *testing.T) {
+	var placed []agg.Placed
+	var init []uint64
+	for _, kind := range []agg.Kind{agg.Count, agg.Sum, agg.Min, agg.Max} {
+		p := agg.Placed{Arg: 0, By: -1, Word: len(init)}
+		args := []agg.Arg{{Type: record.Int64}}
+		if kind == agg.Count {
+			p.Arg, args = -1, nil
+		}
+		var err error
+		if p.Func, err = agg.Bind(kind, args...); err != nil {
+			t.Fatal(err)
+		}
+		placed = append(placed, p)
+		init = append(init, make([]uint64, p.Func.Words())...)
+		p.Func.Init(init[p.Word:])
+	}
+	fused, _ := agg.Fuse(placed)
+	loop := &fused[0]
+	loop.Bind(1, RowWords(1+len(init)))
+	if !loop.Finds(&agg.Pace{}) {
+		t.Skip("no assembly here that does both")
+	}
+	for _, groups := range []int64{1, 100, 3000, 50_000} {
+		for _, most := range []int{0, 1000} {
+			k := newKeysTable(t, Memory{})
+			var tables [2]*Table
+			for i := range tables {
+				var err error
+				if tables[i], err = New(k.layout, init, Memory{Groups: most}); err != nil {
+					t.Fatal(err)
+				}
+				defer tables[i].Free()
+			}
+			rng := rand.New(rand.NewPCG(uint64(groups), uint64(most)))
+			values := make([]uint64, 512)
+			var paces [2]agg.Pace
+			both := 0
+			for range 300 {
+				b := record.NewBatch(k.schema, 512)
+				for i := range 1 + rng.IntN(512) {
+					b.Add(0)
+					b.SetInt64(0, rng.Int64N(groups)-groups/2)
+					values[i] = uint64(rng.Int64N(1e12) - 1e11)
+				}
+				n := b.Len()
+				k.layout.Encode(b, 0, n, k.scratch)
+				if loop.Finds(&paces[0]) {
+					tables[0].FindAndUpdate(k.scratch.Hashes, k.scratch.Words, k.off, Update{Loop: loop, States: 8, Values: values[:n], Pace: &paces[0]})
+					both++
+				} else {
+					loop.Update(tables[0].FindOrCreate(k.scratch.Hashes, k.scratch.Words, nil, k.off), 8, values[:n], &paces[0])
+				}
+				rows := tables[1].FindOrCreate(k.scratch.Hashes, k.scratch.Words, nil, k.off)
+				for _, p := range placed {
+					p.Func.Update(rows, uintptr(8+8*p.Word), agg.Args{Words: values[:n]})
+				}
+			}
+			if both == 0 {
+				t.Fatal("nothing was found and updated in one go")
+			}
+			if a, b := tables[0].Len(), tables[1].Len(); a != b {
+				t.Fatalf("%d groups of %d: %d, and %d", groups, most, a, b)
+			}
+			for i := range tables[0].Len() {
+				key, states := tables[0].Row(i)
+				wantKey, want := tables[1].Row(i)
+				if !slices.Equal(key, wantKey) || !slices.Equal(states, want) {
+					t.Fatalf("%d groups of %d: row %d is %d %d, expected %d %d", groups, most, i, key, states, wantKey, want)
+				}
+			}
+			if a, err := tables[0].Shed(); err == nil != (most == 0 || groups <= 1000) {
+				t.Fatalf("%d records shed: %v", a, err)
+			} else if b, _ := tables[1].Shed(); a != b {
+				t.Fatalf("%d records shed, expected %d", a, b)
+			}
+		}
 	}
 }
 

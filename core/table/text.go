@@ -2,6 +2,9 @@ package table
 
 import "unsafe"
 
+// vectorKeys is how many keys compare512 looks at together.
+const vectorKeys = 8
+
 // probeKeys is what compare512 works on. The assembly knows its layout.
 type probeKeys struct {
 	off, w0, w1, w2 *uint64
