@@ -3,6 +3,9 @@ package core
 import (
 	"fmt"
 	"math"
+	"slices"
+
+	"github.com/velo-engine/velo/core/table"
 )
 
 // Nanos is a time on the engine's monotonic clock, in nanoseconds since some moment. Agents never read a clock: time comes as
@@ -47,6 +50,28 @@ type Agent interface {
 	Err() error
 }
 
+// memoryWait is when an agent that waits for memory wants another Step: nobody rings for that.
+const memoryWait Nanos = 100_000
+
+// lacking are tables that have no memory ready for what may come next. Whoever adds to tables says so behind each addition, and adds nothing as long as one lacks any: making memory present takes the kernel
+// milliseconds, which no Step may take.
+type lacking []*table.Table
+
+// note notes a table where it has no memory ready for n more records.
+func (l *lacking) note(t *table.Table, n int) {
+	if !t.Ready(n) && !slices.Contains(*l, t) {
+		*l = append(*l, t)
+	}
+}
+
+// waits says whether a table still lacks memory for n more records.
+func (l *lacking) waits(n int) bool {
+	if len(*l) > 0 {
+		*l = slices.DeleteFunc(*l, func(t *table.Table) bool { return t.Ready(n) })
+	}
+	return len(*l) > 0
+}
+
 // A Stall is why an agent has no work.
 type Stall uint8
 
@@ -57,6 +82,7 @@ const (
 	StallQuarantine              // there is no room for a record that was set aside
 	StallMark                    // the marks of an epoch have come from some readers and not from all
 	StallOutput                  // closed windows have not been written
+	StallMemory                  // memory for new groups is being made ready
 
 	Stalls // their number
 )
@@ -74,6 +100,8 @@ func (s Stall) String() string {
 		return "mark missing"
 	case StallOutput:
 		return "output full"
+	case StallMemory:
+		return "memory not ready"
 	}
 	return fmt.Sprintf("Stall(%d)", uint8(s))
 }

@@ -75,6 +75,8 @@ type folder struct {
 	tables []foldTable // those that have been made
 	open   int         // of them, the ones that have a pane
 	of     func(id window.Pane, n int) *table.Table
+	note   func(t *table.Table) // of lacking
+	lacking
 
 	on        bool   // fold the next records; else route them
 	records   uint64 // folded since the last flush
@@ -104,6 +106,7 @@ func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *Sta
 	}
 	f := &folder{kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, state: state, on: true, times: routeTimes}
 	f.of = f.tableOf
+	f.note = func(t *table.Table) { f.lacking.note(t, stripeRows) }
 	if err := f.grow(); err != nil {
 		return nil, err
 	}
@@ -183,7 +186,7 @@ func (f *folder) free() {
 	for i := range f.tables {
 		f.tables[i].Free()
 	}
-	f.on, f.tables, f.open = false, nil, 0
+	f.on, f.tables, f.open, f.lacking = false, nil, 0, nil
 }
 
 // routed counts records that were routed and says whether to fold again.
@@ -196,9 +199,13 @@ func (f *folder) routed(n int) bool {
 }
 
 // fold adds the stripe to the router's own table. False says that there is no room for it: a flush comes first, or where there is nothing to
-// flush the stripe is routed.
+// flush the stripe is routed; or that the room is being made.
 func (r *Router) fold() bool {
 	f := r.folder
+	if f.waits(stripeRows) {
+		r.stall = StallMemory
+		return false
+	}
 	n := r.to - r.from
 	long := 0
 	if r.keys.Long > 0 {
@@ -217,8 +224,9 @@ func (r *Router) fold() bool {
 	if panes == nil {
 		f.table = f.tables[0].Table
 		f.apply(r.keys.Hashes, heap, nulls)
+		f.note(f.table)
 	} else {
-		f.applyPanes(panes, r.keys.Hashes, heap, nulls, f.of, func(*table.Table) {})
+		f.applyPanes(panes, r.keys.Hashes, heap, nulls, f.of, f.note)
 	}
 	f.records += uint64(n)
 	r.counters.Folded += uint64(n)

@@ -118,7 +118,7 @@ func (p *Partition) takeStripe() {
 		copy(p.words, s.words)
 		p.reader, p.table = 0, p.panes[0].live.table
 		p.merge(s.hashes, p.handover.from.Heap(), s.states, p.handover.from.Blocks())
-		p.noRoom(p.table)
+		p.added(p.table)
 	}
 	s.reset()
 }

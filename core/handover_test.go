@@ -2,6 +2,7 @@ package core
 
 import (
 	"testing"
+	"time"
 
 	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/record"
@@ -55,9 +56,13 @@ func TestMoveWithoutImage(t *testing.T) {
 		}
 		agents = append(agents, r)
 		run := func() {
-			for range 3000 {
+			for steps := 0; steps < 3000; steps++ {
 				for _, a := range agents {
-					if a.Step(0); a.Err() != nil {
+					if a.Step(0) == 0 && a.Stall() == StallMemory {
+						steps = 0
+						<-time.After(100 * time.Microsecond) // the one thing here that takes time
+					}
+					if a.Err() != nil {
 						t.Fatal(a.Err())
 					}
 				}

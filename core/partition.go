@@ -51,8 +51,12 @@ type Partition struct {
 	behind  bool    // some have yet to catch up
 	lent    *Image  // of an epoch without a cut: it has a live table, for the new owner of a shard to read; nil else
 
-	tables func(id window.Pane, n int) *table.Table // tableOf and noRoom, made once
+	tables func(id window.Pane, n int) *table.Table // tableOf and added, made once
 	full   func(*table.Table)
+
+	lacking lacking
+	starved bool  // the last Step had no work because of them
+	now     Nanos // of the last Step
 
 	// The readers whose last mark has come, those held at the mark of the next epoch, and the counters and watermark of each as of its last mark.
 	ended      []bool
@@ -104,7 +108,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 	}
 	p.kernel = newKernel(l, nil)
 	p.stamp = 1 // what comes before the first epoch is part of that
-	p.tables, p.full = p.tableOf, p.noRoom
+	p.tables, p.full = p.tableOf, p.added
 	if l.window != nil && l.window.session != nil {
 		p.merger = newMerger(l, l)
 	}
@@ -232,7 +236,7 @@ type PartitionStats struct {
 	Panes    uint64 // pieces of time that it has groups of, one where the plan has no windows
 	Bytes    uint64 // memory of the groups, that of their images included
 	Shed     uint64 // records that found no room
-	Late     uint64 // times that memory was used before it had been made present
+	Late     uint64 // times that a chunk had to wait for memory that had not been made ready
 	Copied   uint64 // bytes of groups that were copied for images
 }
 
@@ -279,7 +283,10 @@ func (p *Partition) Done() bool { return p.done }
 
 // Wake is never: readers give a partition work, and they ring; so does whoever raises an epoch.
 func (p *Partition) Wake() Nanos {
-	if p.behind && p.lent == nil {
+	switch {
+	case p.starved:
+		return p.now + memoryWait
+	case p.behind && p.lent == nil:
 		return 0
 	}
 	return Never
@@ -289,6 +296,9 @@ func (p *Partition) Wake() Nanos {
 func (p *Partition) Stall() Stall {
 	if p.unwritten() || p.blocked {
 		return StallOutput
+	}
+	if p.starved {
+		return StallMemory
 	}
 	if p.missing < p.left {
 		return StallMark
@@ -300,8 +310,8 @@ func (p *Partition) Stall() Stall {
 func (p *Partition) Err() error { return p.err }
 
 // Step applies some chunks, fairly: it begins at the ring behind the one that the last Step ended with.
-func (p *Partition) Step(Nanos) (work int) {
-	p.blocked = false
+func (p *Partition) Step(now Nanos) (work int) {
+	p.now, p.blocked, p.starved = now, false, false
 	if p.done {
 		return 0
 	}
@@ -376,6 +386,9 @@ func (p *Partition) drain(r, most int) (chunks int) {
 			p.in[r] = nil // its memory can go
 			return chunks
 		case chunkPartials:
+			if p.lacks() {
+				return chunks - 1
+			}
 			p.mergeChunk(c)
 		default:
 			if p.layout.passes {
@@ -384,12 +397,24 @@ func (p *Partition) drain(r, most int) (chunks int) {
 				}
 				break
 			}
+			if p.lacks() {
+				return chunks - 1
+			}
 			p.applyChunk(c)
 		}
 		p.release(r)
 	}
 	return chunks
 }
+
+// lacks says whether a chunk has to wait for memory.
+func (p *Partition) lacks() bool {
+	p.starved = !p.ready()
+	return p.starved
+}
+
+// chunkRows is the most groups that a chunk may bring.
+func (p *Partition) chunkRows() int { return max(p.layout.rows, p.layout.partialRows) }
 
 // release takes a chunk out of the ring of a reader.
 func (p *Partition) release(r int) {
@@ -503,6 +528,7 @@ func (p *Partition) dropOld(slot int) {
 			p.unused = append(p.unused, x)
 		} else {
 			x.free()
+			p.lacking = p.lacking[:0] // it may be one of them; those that are left are noted again
 		}
 		return true
 	})
@@ -540,15 +566,21 @@ func (p *Partition) catchUp() (work int) {
 		case done:
 			x.live.table.Live()
 			x.behind = false
+			p.lacking.note(x.live.table, p.chunkRows())
 		default:
 			p.behind = true
 		}
-	}
-	if !p.behind && !p.done {
-		p.resume()
+		work += copied
 	}
 	p.store()
-	return 1
+	if p.behind {
+		p.starved = work == 0
+		return work
+	}
+	if !p.done {
+		p.resume()
+	}
+	return work + 1
 }
 
 // resume takes the marks out of the rings that were held.
@@ -598,15 +630,16 @@ func (p *Partition) applyStripe(reader ReaderID, hashes []uint64, heap []byte, n
 		x.touched = true
 		p.table = x.live.table
 		p.apply(hashes, heap, nulls)
-		p.noRoom(p.table)
+		p.added(p.table)
 	} else {
 		p.applyPanes(panes, hashes, heap, nulls, p.tables, p.full)
 	}
 	p.rowCount += uint64(len(hashes)) - (p.tooOld[reader] - old)
 }
 
-// noRoom counts the records that have found no room in a table since it was last asked.
-func (p *Partition) noRoom(t *table.Table) {
+// added looks at a table behind an addition: whether it lacks memory for the next, and how many records have found no room in it, which are counted.
+func (p *Partition) added(t *table.Table) {
+	p.lacking.note(t, p.chunkRows())
 	records, cause := t.TakeShed()
 	if records == 0 {
 		return
@@ -637,7 +670,10 @@ func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, 
 }
 
 // takes says whether records may be applied in place at all.
-func (p *Partition) takes() bool { return !p.behind && !p.unwritten() }
+func (p *Partition) takes() bool { return !p.behind && !p.unwritten() && p.ready() }
+
+// ready says whether there is memory for records that are applied in place.
+func (p *Partition) ready() bool { return !p.lacking.waits(p.chunkRows()) }
 
 func (p *Partition) checkLive() {
 	if invariants.Enabled && p.behind {
@@ -675,5 +711,5 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		}
 		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states, &p.lentBlocks)
 	}
-	p.noRoom(p.table) // ends the plan: one that sheds never folds
+	p.added(p.table) // ends the plan: one that sheds never folds
 }

@@ -95,6 +95,7 @@ type Router struct {
 	context  RouteContext
 
 	stall Stall // why the last Step had no work
+	now   Nanos // of the last Step
 
 	counters  Counters
 	published publishedCounters
@@ -206,6 +207,9 @@ func (r *Router) Done() bool { return r.done }
 
 // Wake is when the source is worth another look.
 func (r *Router) Wake() Nanos {
+	if r.stall == StallMemory && !r.folder.flushing && !r.marking && r.batch != nil {
+		return r.now + memoryWait
+	}
 	if r.marking || r.batch != nil {
 		return Never // only a partition can give room
 	}
@@ -220,6 +224,7 @@ func (r *Router) Err() error { return nil }
 
 // Step routes the rest of the batch at hand, or one more; or it sends the marks of an epoch.
 func (r *Router) Step(now Nanos) (work int) {
+	r.now = now
 	if r.done {
 		return 0
 	}
@@ -563,7 +568,7 @@ func (r *Router) ensureAll() bool {
 func (r *Router) ensure(p, rows, bytes int) bool {
 	l := r.layout
 	if c := r.open[p]; c != nil {
-		if c.kind == chunkRows && int(c.rows)+rows <= l.rows && int(c.heapBytes)+bytes <= l.heapSize() {
+		if c.kind == chunkRows && int(c.rows)+rows <= l.rows && int(c.heapBytes)+bytes <= l.heapSize() && (c != r.beside[p] || r.local[p].ready()) {
 			return true
 		}
 		r.commit(p)

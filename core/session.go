@@ -60,7 +60,7 @@ func (p *Partition) carry(from, to *pane) {
 	p.merger.add(to.live, old, func(hash uint64, key, states []uint64) bool {
 		return s.goesOn(states, s.find(to.live, hash, key, old.table.Heap()))
 	})
-	p.noRoom(to.live.table) // for blocks: that ends the plan, as such a plan cannot shed
+	p.added(to.live.table) // for blocks: that ends the plan, as such a plan cannot shed
 }
 
 // sessionsOf are the sessions whose last records, as far as the image knows, are in its pane i: each with all that it has had.

@@ -15,13 +15,14 @@ const (
 	// firstBuckets is how many there are when a table has become too large for a near index.
 	firstBuckets = 1 << 10
 
-	// A table with more groups for each bucket than splitLoad begins to double their number, as many buckets at a time as there are new
+	// A table with more groups for each bucket than splitLoad begins to double their number, one bucket at a time for splitEach new
 	// groups, so that it has ended when there are 7. Of buckets with 7 in the mean, one in ten is full (a Poisson distribution): few
 	// enough that probes end in the first.
-	splitLoad = 6
+	splitLoad = 5
+	splitEach = 2
 
 	// From readyLoad on, the memory for that is made ready.
-	readyLoad = 5
+	readyLoad = 4
 
 	// splitLeast is how many buckets are split at a time at least, so that doubling ends even where no new groups come; splitBatch how many
 	// have their rows asked for together.
@@ -204,10 +205,8 @@ func (x *buckets) resize(t *Table, count uint64) bool {
 // grow begins to double the buckets where n more groups may become too many, and goes on with what was begun.
 func (x *buckets) grow(t *Table, n int) {
 	groups := uint64(t.used + n)
-	if groups > x.count*readyLoad && x.split == 0 && x.region.Len() < indexBytes(2*x.count) {
-		if x.region.Grow(indexBytes(2*x.count)) == nil { // else resize will say so
-			x.region.Populate()
-		}
+	if groups > x.count*readyLoad && x.split == 0 {
+		x.region.Prepare(indexBytes(2 * x.count))
 	}
 	for groups > x.count*splitLoad {
 		x.splitRuns(t, x.split) // one doubling at a time
@@ -218,9 +217,14 @@ func (x *buckets) grow(t *Table, n int) {
 		clear(unsafe.Slice(x.at(x.count), spareBuckets))
 	}
 	if x.split > 0 {
-		x.splitRuns(t, max(splitLeast, uint64(t.used-x.seen)))
+		x.splitRuns(t, max(splitLeast, uint64(t.used-x.seen)/splitEach))
 		x.seen = t.used
 	}
+}
+
+// ready says whether so many groups can be there without waiting for memory: where their number doubles on the way, for that.
+func (x *buckets) ready(groups int) bool {
+	return uint64(groups) <= x.count*splitLoad || x.region.Ready(indexBytes(2*x.count))
 }
 
 // splitRuns splits the last k buckets of those that have yet to be, and the rest of the run that the first of them is in.

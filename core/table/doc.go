@@ -24,7 +24,8 @@
 // # Growth
 //
 // Rows are only added behind the last, in a region that grows in place (internal/arena). The buckets double in place, a few at a time: see buckets.
-// No call splits many more buckets than the stripe before had new groups. BenchmarkBuild has the longest call.
+// No call splits many more buckets than half of what the stripe before had new groups. Ready says whether there is memory for more without
+// waiting for the kernel. BenchmarkBuild has the longest call.
 //
 // # Memory
 //

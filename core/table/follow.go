@@ -146,7 +146,7 @@ func (t *Table) Follow(from *Table) error {
 // insertCost is how many bytes of an index are copied in the time that one row takes to be put into it.
 const insertCost = 400
 
-// Prepare has memory made present for the table to follow live, ahead of that. Others may read the table meanwhile.
+// Prepare has memory made ready for the table to follow live, ahead of that. Others may read the table meanwhile.
 func (t *Table) Prepare(live *Table) {
 	t.rows.Match(live.rows)
 	t.buckets.region.Match(live.buckets.region)
@@ -181,7 +181,7 @@ func (t *Table) copyIndex(from *Table, most int) (copied int) {
 	return n
 }
 
-// CatchUp copies up to about most bytes of what the table lacks, and says how many; done when it lacks nothing. A row that is put into the index
+// CatchUp copies up to about most bytes of what the table lacks, and says how many; done when it lacks nothing. It copies less where the memory for it is not ready. A row that is put into the index
 // counts as insertCost more.
 func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error) {
 	if n := min(from.heapUsed-t.heapUsed, most); n > 0 {
@@ -194,6 +194,9 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 	for t.wholeIndex && t.used < from.used {
 		n := min(from.used-t.used, max(1, (most-copied)/int(t.rowBytes)))
 		begin := (t.used + 1) * int(t.rowBytes)
+		if !t.rows.Ready(begin + n*int(t.rowBytes)) {
+			return copied, false, nil
+		}
 		copy(t.bytes(begin, n*int(t.rowBytes)), from.bytes(begin, n*int(t.rowBytes)))
 		t.used += n
 		if copied += n * int(t.rowBytes); copied >= most {
@@ -201,12 +204,18 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 		}
 	}
 	for t.wholeIndex && t.indexed < from.indexBytes() {
+		if !t.buckets.region.Ready(min(from.indexBytes(), t.indexed+most)) {
+			return copied, false, nil
+		}
 		if copied += t.copyIndex(from, most-copied); copied >= most {
 			return copied, false, nil
 		}
 	}
 	for t.used < from.used {
 		n := min(from.used-t.used, newRowsAtOnce)
+		if !t.Ready(n) {
+			return copied, false, nil
+		}
 		t.reserve(n)
 		if t.room-t.used < n {
 			return copied, false, fmt.Errorf("table: a twin of %d groups: %w", from.used, t.err)

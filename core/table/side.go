@@ -89,13 +89,13 @@ func (s *side) roomFor(bytes int) bool {
 	return true
 }
 
-// ahead has the pages behind what is used made present.
+// ahead has the pages behind what is used made ready.
 func (s *side) ahead() { s.lines.Ahead(s.blocks.Lines() * agg.LineBytes) }
 
 func (s *side) bytes() int {
-	n := s.lines.Len()
+	n := s.lines.Bytes()
 	if s.noted != nil {
-		n += s.noted.Len()
+		n += s.noted.Bytes()
 	}
 	return n
 }

@@ -182,12 +182,12 @@ func (t *Table) Len() int { return t.used }
 
 // Bytes is the memory that the table holds: what its regions have taken from the budget, and the index of a small table.
 func (t *Table) Bytes() int {
-	n := t.rows.Len() + t.buckets.region.Len() + 4*len(t.near.memory)
+	n := t.rows.Bytes() + t.buckets.region.Bytes() + 4*len(t.near.memory)
 	if t.heap != nil {
-		n += t.heap.Len()
+		n += t.heap.Bytes()
 	}
 	if t.touched != nil {
-		n += t.touched.Len()
+		n += t.touched.Bytes()
 	}
 	if t.side != nil {
 		n += t.side.bytes()
@@ -222,8 +222,37 @@ func (t *Table) TakeShed() (records uint64, err error) {
 	return records, err
 }
 
-// Late is how often memory was used before its pages had been made present.
-func (t *Table) Late() int { return t.rows.Late() + t.buckets.region.Late() }
+// Ready says whether n records can be added without waiting for the kernel to make memory present: it takes up to milliseconds for two megabytes. Who goes on where it is false waits; what is lacking is being made
+// ready, or cannot be. It is asked for n more than will be added next, a stripe at least, for which the index may begin to grow.
+func (t *Table) Ready(n int) bool {
+	// All are asked, so that all are made ready.
+	ready := t.rows.Ready((t.used + n + 1) * int(t.rowBytes))
+	if t.buckets.count > 0 {
+		ready = t.buckets.ready(t.used+n) && ready
+	}
+	if t.heap != nil {
+		ready = t.heap.Ready(t.heapUsed+readyBytes) && ready
+	}
+	if t.side != nil {
+		ready = t.side.lines.Ready(t.side.blocks.Lines()*agg.LineBytes+readyBytes) && ready
+	}
+	return ready
+}
+
+// readyBytes is how much of long strings, and of blocks, is ready where a table is: what fits a chunk.
+const readyBytes = 64 << 10
+
+// Late is how often somebody had to wait until memory was ready.
+func (t *Table) Late() int {
+	n := t.rows.Late() + t.buckets.region.Late()
+	if t.heap != nil {
+		n += t.heap.Late()
+	}
+	if t.side != nil {
+		n += t.side.lines.Late()
+	}
+	return n
+}
 
 // Row is row i: the words of its key, then those of its states. They are valid as long as the table, which the caller keeps alive.
 func (t *Table) Row(i int) (key, states []uint64) {

@@ -9,8 +9,9 @@
 //
 // # Ahead
 //
-// The first touch of a page takes the kernel up to milliseconds for 2 MiB. So whoever fills a region says how far it has got, and a goroutine
-// has the pages behind that place made present in time. Where it is late the touch takes what it takes, and is counted by Late.
+// The first touch of a page takes the kernel up to milliseconds for 2 MiB, and so may a system call for more of them, which waits for other threads' pages. So whoever fills a region says how
+// far it has got, and a goroutine has the pages behind that place made ready in time: usable, and present. Whoever must not wait for the kernel asks whether they are (Ready), and does something else as
+// long as they are not; that it had to is counted by Late. The first 2 MiB are small pages and always ready.
 //
 // # Lifetime
 //
@@ -34,7 +35,7 @@ const (
 	firstStep = 64 << 10
 	nextStep  = 8
 
-	// aheadBytes is how far in front of the last use pages are made present at least: what a core can fill in about a millisecond.
+	// aheadBytes is how far in front of the last use pages are made ready at least, in a region that is not smaller: what a core can fill in some milliseconds.
 	aheadBytes = 4 * hugePage
 )
 
@@ -102,7 +103,9 @@ func (s *Share) take(size int) bool {
 type Region struct {
 	*mapping
 	cleanup runtime.Cleanup
-	asked   int // pages up to here have been asked for
+	asked   int  // pages up to here have been asked for
+	waiting bool // the last Ready was false
+	late    int
 }
 
 // mapping is what a Region has to give back, apart from it so that the collector can find a Region that nobody uses.
@@ -111,11 +114,12 @@ type mapping struct {
 	share   *Share // charged instead of the budget, nil where there is none
 	extra   bool   // the budget is charged besides: the region is one more than the share is for
 	base    unsafe.Pointer
-	size    int // bytes that may be used, and that the budget has been asked for
+	size    int // bytes that may be used
+	charged int // bytes that the budget has been asked for: those, and the ones that are made ready ahead
 	most    int
 	system  system
-	present atomic.Int64 // bytes that have been made present ahead; written by the housekeeper
-	late    int
+	ready   atomic.Int64 // bytes that have been made ready ahead; written by the housekeeper, behind what it did
+	refused atomic.Bool  // the housekeeper could not; written by it
 }
 
 // New reserves a region that can grow to most bytes. The error says that the system has no addresses left.
@@ -151,6 +155,9 @@ func (r *Region) Base() unsafe.Pointer { return r.base }
 // Len is how many bytes may be used.
 func (r *Region) Len() int { return r.size }
 
+// Bytes is how many the budget has been asked for: Len, and what is made ready ahead.
+func (r *Region) Bytes() int { return r.charged }
+
 // Grow makes the region at least n bytes long. What is in it stays, and stays where it is but for systems that cannot. The error says that the
 // region was made for less, that the budget is used up (ErrBudget), or that the system has no memory; the region is as it was then.
 func (r *Region) Grow(n int) error {
@@ -160,67 +167,71 @@ func (r *Region) Grow(n int) error {
 	if n > r.most {
 		return fmt.Errorf("arena: %d bytes wanted, the region was made for at most %d", n, r.most)
 	}
+	if ready := int(r.ready.Load()); n <= ready {
+		r.size = ready
+		return nil
+	}
 	size := roundUp(max(n, r.size+r.size/nextStep), firstStep)
 	if size > hugePage {
 		size = roundUp(size, hugePage)
 	}
 	size = min(size, r.most)
-	if !r.take(size) {
+	before := r.charged
+	if !r.charge(size) {
 		// The last of the budget, without anything to spare.
-		if size = roundUp(n, pageSize); !r.take(size) {
+		if size = roundUp(n, pageSize); !r.charge(size) {
 			return ErrBudget
 		}
 	}
 	if err := r.extend(size); err != nil {
-		r.giveBack(size - r.size)
+		r.giveBack(r.charged - before)
+		r.charged = before
 		return fmt.Errorf("arena: cannot grow a region from %d to %d bytes: %w", r.size, size, err)
 	}
 	r.size = size
 	return nil
 }
 
-// Ahead says that the first n bytes are used, so that the pages behind them are made present. It costs nothing while there is nothing to do.
+// Ahead says that the first n bytes are used, so that the pages behind them are made ready. It costs nothing while there is nothing to do.
 func (r *Region) Ahead(n int) {
-	if !canPopulate || n+aheadBytes/2 <= r.asked {
+	if !canPopulate || n < hugePage/2 || n+aheadBytes/2 <= r.asked {
 		return
 	}
-	r.ahead(n)
+	r.Prepare(n + min(n, aheadBytes+n/nextStep))
 }
 
-func (r *Region) ahead(n int) {
-	if r.asked > hugePage && int(r.present.Load()) < n {
+// Prepare has the first n bytes made ready, as far as the budget allows it.
+func (r *Region) Prepare(n int) {
+	if !canPopulate || n <= max(hugePage, r.asked) {
+		return
+	}
+	if n = min(roundUp(n, hugePage), r.most); r.charge(n) && r.askFor(r.asked, n) {
+		r.asked = n
+	}
+}
+
+// Ready says whether the first n bytes may be used without waiting for the kernel. They are made ready where nobody has asked for them. Where nobody can, because the budget or the system's memory is used up, it is true, and
+// whoever uses them will wait or get an error.
+func (r *Region) Ready(n int) bool {
+	if !canPopulate || n <= hugePage || n <= int(r.ready.Load()) {
+		r.waiting = false
+		return true
+	}
+	r.Prepare(n)
+	if r.asked < n || r.refused.Load() {
+		return true
+	}
+	if !r.waiting {
+		r.waiting = true
 		r.late++
 	}
-	if r.size >= aheadBytes && n+aheadBytes > r.size {
-		_ = r.Grow(min(n+aheadBytes, r.most)) // in vain where the budget is used up: whoever needs it will see
-	}
-	r.populate(max(r.asked, n&^(hugePage-1)), n+aheadBytes+n/nextStep)
+	return false
 }
 
-// Populate has all pages of the region made present.
-func (r *Region) Populate() {
-	if canPopulate {
-		r.populate(r.asked, r.size)
-	}
-}
+// Match has as many pages made ready as have been asked for of the other region, ahead of its use for the same. It may be called while others read the region.
+func (r *Region) Match(other *Region) { r.Prepare(other.asked) }
 
-func (r *Region) populate(from, to int) {
-	to = min(roundUp(to, hugePage), r.size&^(hugePage-1))
-	if from < to && post(job{r.mapping, from, to}) {
-		r.asked = to
-	}
-}
-
-// Match has as many pages made present as the other region has asked for, ahead of its use for the same. It may be called while others read
-// the region: where the system cannot do that it does nothing.
-func (r *Region) Match(other *Region) {
-	if !canPopulate || r.asked >= other.asked || r.Grow(other.size) != nil {
-		return
-	}
-	r.populate(r.asked, other.asked)
-}
-
-// Late is how often the pages were used before they had been made present.
+// Late is how often somebody had to wait for pages.
 func (r *Region) Late() int { return r.late }
 
 // Free gives the memory back. Nobody may use the region or a pointer into it any more.
@@ -232,12 +243,19 @@ func (r *Region) Free() {
 	r.free()
 }
 
-// take charges for growing to size.
-func (m *mapping) take(size int) bool {
+// charge charges for size bytes, as far as that has not been done. False says that the budget has no room.
+func (m *mapping) charge(size int) bool {
+	if size <= m.charged {
+		return true
+	}
 	if m.share != nil && !m.share.take(size) {
 		return false
 	}
-	return m.share != nil && !m.extra || m.budget.take(size-m.size)
+	if (m.share == nil || m.extra) && !m.budget.take(size-m.charged) {
+		return false
+	}
+	m.charged = size
+	return true
 }
 
 // giveBack gives back what was charged for n bytes. A share keeps it, for the next that grows.
@@ -252,12 +270,12 @@ func (m *mapping) free() {
 		return
 	}
 	m.release()
-	m.giveBack(m.size)
+	m.giveBack(m.charged)
 	if s := m.share; s != nil && !m.extra && s.regions.Add(-1) == 0 {
 		s.budget.give(s.size * s.copies)
 		s.size = 0
 	}
-	m.base, m.size = nil, 0
+	m.base, m.size, m.charged = nil, 0, 0
 }
 
 func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }

@@ -52,18 +52,44 @@ func (m *mapping) reserve() error {
 }
 
 func (m *mapping) extend(size int) error {
-	if m.system.pieces == 0 {
-		if err := takePieces(smallPieces, maxPieces); err != nil {
-			return err
-		}
-		m.system.pieces = smallPieces
+	if err := m.takeSmall(); err != nil {
+		return err
 	}
-	if size > hugePage && m.system.pieces == smallPieces && takePieces(largePieces-smallPieces, maxPieces) == nil {
-		// The first huge page stays in small ones: many regions are small. Advice only: an error changes nothing but the speed.
-		m.system.pieces = largePieces
-		unix.Madvise(m.bytes(hugePage, m.most), unix.MADV_HUGEPAGE)
+	if size > hugePage && m.takeLarge() {
+		m.adviseHuge()
 	}
 	return unix.Mprotect(m.bytes(m.size, size), unix.PROT_READ|unix.PROT_WRITE)
+}
+
+// takeSmall and takeLarge count the pieces that a mapping is in when it has begun, and when it is larger than a huge page. takeLarge says whether it has just become that.
+func (m *mapping) takeSmall() error {
+	if m.system.pieces > 0 {
+		return nil
+	}
+	err := takePieces(smallPieces, maxPieces)
+	if err == nil {
+		m.system.pieces = smallPieces
+	}
+	return err
+}
+
+func (m *mapping) takeLarge() bool {
+	if m.system.pieces != smallPieces || takePieces(largePieces-smallPieces, maxPieces) != nil {
+		return false
+	}
+	m.system.pieces = largePieces
+	return true
+}
+
+// adviseHuge has what is behind the first huge page in huge pages; that one stays in small ones: many regions are small. Advice only: an error changes nothing but the speed.
+func (m *mapping) adviseHuge() { unix.Madvise(m.bytes(hugePage, m.most), unix.MADV_HUGEPAGE) }
+
+// askFor has the housekeeper make [from, to), whole huge pages, ready. False says that it cannot.
+func (m *mapping) askFor(from, to int) bool {
+	if m.takeSmall() != nil {
+		return false
+	}
+	return post(job{m, from, to, m.takeLarge()})
 }
 
 func (m *mapping) release() {
@@ -84,15 +110,37 @@ var canPopulate = func() bool {
 	return unix.Madvise(unsafe.Slice((*byte)(p), pageSize), unix.MADV_POPULATE_WRITE) == nil
 }()
 
-// touch makes the pages of [from, to) present. It does not change what is in them.
-func (m *mapping) touch(from, to int) {
-	for ; from < to; from += hugePage {
+// together is how many huge pages are made present at a time, each on a thread of its own: whoever waits for them leaves its processor to that.
+const together = 2
+
+// prepare makes [from, to) usable and its pages present. It does not change what is in them. An error is not the housekeeper's: whoever uses the pages gets it, from Grow, or has the kernel do then what it can.
+func (m *mapping) prepare(from, to int, huge bool) {
+	usable := false
+	for at := from; at < to; at += together * hugePage {
 		m.system.gone.Lock()
-		if !m.system.freed {
-			unix.Madvise(m.bytes(from, from+hugePage), unix.MADV_POPULATE_WRITE)
+		if m.system.freed {
+			m.system.gone.Unlock()
+			return
 		}
+		if at == from {
+			if huge {
+				m.adviseHuge()
+			}
+			usable = unix.Mprotect(m.bytes(from, to), unix.PROT_READ|unix.PROT_WRITE) == nil
+		}
+		end := min(at+together*hugePage, to)
+		var others sync.WaitGroup
+		for page := at + hugePage; page < end; page += hugePage {
+			others.Go(func() { unix.Madvise(m.bytes(page, page+hugePage), unix.MADV_POPULATE_WRITE) })
+		}
+		unix.Madvise(m.bytes(at, at+hugePage), unix.MADV_POPULATE_WRITE)
+		others.Wait()
 		m.system.gone.Unlock()
-		m.present.Store(int64(from + hugePage)) // counts, orders nothing
+		if !usable {
+			m.refused.Store(true)
+			return
+		}
+		m.ready.Store(int64(end))
 	}
 }
 

@@ -26,4 +26,6 @@ func (m *mapping) extend(size int) error {
 
 func (m *mapping) release() { m.system.words = nil }
 
-func (m *mapping) touch(int, int) {}
+func (m *mapping) askFor(int, int) bool { return false }
+
+func (m *mapping) prepare(int, int, bool) {}

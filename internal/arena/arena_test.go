@@ -30,8 +30,8 @@ func TestRegion(t *testing.T) {
 			if runtime.GOOS == "linux" && r.Base() != before {
 				t.Fatal("the region has moved")
 			}
-			if budget.Used() != r.Len() {
-				t.Fatalf("the budget has %d bytes, the region %d", budget.Used(), r.Len())
+			if budget.Used() != r.Bytes() || r.Bytes() < r.Len() {
+				t.Fatalf("the budget has %d bytes, the region %d, of which %d may be used", budget.Used(), r.Bytes(), r.Len())
 			}
 			w := words(r)
 			for i := range w {
@@ -125,9 +125,9 @@ func TestAhead(t *testing.T) {
 	if want < 16<<20 {
 		t.Fatalf("pages up to %d were asked for", want)
 	}
-	for end := time.Now().Add(10 * time.Second); r.present.Load() < want; {
+	for end := time.Now().Add(10 * time.Second); r.ready.Load() < want; {
 		if time.Now().After(end) {
-			t.Fatalf("%d bytes are present, expected %d", r.present.Load(), want)
+			t.Fatalf("%d bytes are present, expected %d", r.ready.Load(), want)
 		}
 		<-time.After(time.Millisecond)
 	}
@@ -137,4 +137,72 @@ func TestAhead(t *testing.T) {
 		}
 	}
 	r.Free()
+}
+
+// Goal: Ready is false as long as pages are being made ready, and true when they are, when nobody can, and for what is small; and what is ready needs nothing more to grow. Method: the housekeeper is held.
+func TestReady(t *testing.T) {
+	if !canPopulate {
+		t.Skip("this kernel does not make pages present when asked")
+	}
+	budget := NewBudget(64 << 20)
+	r, err := New(budget, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Free()
+	if err := r.Grow(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	words(r)[0] = 7
+	release := Hold()
+	if !r.Ready(hugePage) {
+		t.Error("the first pages are not ready")
+	}
+	for range 2 {
+		if r.Ready(16<<20) || r.Late() != 1 {
+			t.Errorf("16 MiB are ready at once, or waited for %d times", r.Late())
+		}
+	}
+	if budget.Used() != 16<<20 || r.Bytes() != 16<<20 || r.Len() != 1<<20 {
+		t.Errorf("the budget has %d bytes, the region %d, of which %d may be used", budget.Used(), r.Bytes(), r.Len())
+	}
+	if !r.Ready(65 << 20) {
+		t.Error("somebody waits for what the budget does not have")
+	}
+	if err := r.Grow(65 << 20); !errors.Is(err, ErrBudget) {
+		t.Errorf("%v, expected ErrBudget", err)
+	}
+	release()
+	for end := time.Now().Add(10 * time.Second); !r.Ready(16 << 20); <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("16 MiB are not ready after ten seconds")
+		}
+	}
+	if err := r.Grow(3 << 20); err != nil || r.Len() != 16<<20 || budget.Used() != 16<<20 {
+		t.Errorf("%v: %d bytes may be used, the budget has %d", err, r.Len(), budget.Used())
+	}
+	if w := words(r); w[0] != 7 || w[len(w)-1] != 0 {
+		t.Error("what was there has changed")
+	}
+	r.refused.Store(true)
+	if !r.Ready(32 << 20) {
+		t.Error("somebody waits for what the system does not have")
+	}
+}
+
+// Goal: a region is given back while its pages are being made ready.
+func TestFreedWhilePreparing(t *testing.T) {
+	budget := NewBudget(1 << 30)
+	for i := range 20 {
+		r, err := New(budget, 1<<30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Prepare(32 << 20)
+		<-time.After(time.Duration(i) * 100 * time.Microsecond)
+		r.Free()
+	}
+	if budget.Used() != 0 {
+		t.Errorf("the budget still has %d bytes", budget.Used())
+	}
 }

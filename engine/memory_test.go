@@ -1,0 +1,77 @@
+package engine_test
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/record"
+)
+
+// Goal: where memory for new groups is not ready nobody touches it: whoever needs it waits, says why, and goes on when it is there, with nothing lost; for every exchange, on one thread and on several. Method: the housekeeper
+// is held until an agent says that it waits for memory.
+func TestWaitsForMemory(t *testing.T) {
+	if !arena.CanPrepare() {
+		t.Skip("this system does not make memory ready ahead")
+	}
+	const groups = 200_000
+	for _, exchange := range []core.Exchange{core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+		for _, partitions := range []int{1, 2} {
+			name := exchange.String()
+			if partitions > 1 {
+				name += ", 2 partitions"
+			}
+			t.Run(name, func(t *testing.T) {
+				release := arena.Hold()
+				defer func() {
+					if release != nil {
+						release()
+					}
+				}()
+				next := int64(0)
+				source := &scripted{step: func(_ int, b *record.Batch) error {
+					for ; next < 2*groups && b.Len() < b.Cap(); next++ {
+						add(b, next%groups, 1)
+					}
+					if next == 2*groups {
+						return io.EOF
+					}
+					return nil
+				}}
+				p := plan()
+				e := start(t, engine.Config{Plan: p, Readers: []record.Reader{source}, Partitions: partitions, Exchange: exchange, Cores: 1, EpochInterval: time.Millisecond})
+				waits := func() bool {
+					s := e.Stats()
+					for _, a := range s.Agents {
+						if a.Stalls[core.StallMemory].Count > 0 {
+							return true
+						}
+					}
+					return false
+				}
+				for end := time.Now().Add(20 * time.Second); !waits(); <-time.After(time.Millisecond) {
+					if time.Now().After(end) {
+						t.Fatalf("nobody waits for memory:\n%v", e.Stats())
+					}
+				}
+				release()
+				release = nil
+				if err := e.Wait(); err != nil {
+					t.Fatal(err)
+				}
+				got := counts(t, p, e)
+				if len(got) != groups {
+					t.Fatalf("%d groups, expected %d", len(got), groups)
+				}
+				for key, n := range got {
+					if n != 2 {
+						t.Fatalf("key %d has %d records, expected 2", key, n)
+					}
+				}
+			})
+		}
+	}
+}
