@@ -14,8 +14,6 @@ import (
 // Building a table from nothing, a stripe of new groups at a time: nanoseconds for each, and what a stripe takes at most of the thread's CPU time, which is what a Step of a partition takes of it. What the thread waits for memory
 // lies between the stripes, as it does between Steps. A machine that is busy shows up even in CPU time, so the least of several passes counts; on the clock the thread may have been taken away in any stripe.
 func BenchmarkBuild(b *testing.B) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64})
 	if err != nil {
 		b.Fatal(err)
@@ -26,6 +24,8 @@ func BenchmarkBuild(b *testing.B) {
 	}
 	for _, groups := range []int{100_000, 1_000_000, 10_000_000} {
 		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
 			const n = 512
 			batch := record.NewBatch(s, n)
 			for range n {

@@ -109,6 +109,8 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 		return nil, fmt.Errorf("table: no memory for the first %d groups: %w", firstRows, err)
 	}
 	t.base = t.rows.Base()
+	clear(t.row(0)) // of whoever had the memory before
+	copy(t.row(0)[t.keyWords:], t.init)
 	t.room = min(t.rows.Len()/int(t.rowBytes)-1, t.most)
 	if t.buckets.region, err = region(func(w *Twins) *arena.Share { return w.index }, bucketBytes(t.most)); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@
 //
 // # Lifetime
 //
-// Free gives the memory back; a region that nobody has any more is freed by the collector. A pointer into a region does not keep it: whoever
+// Free gives the memory back, large regions to a pool that keeps them for some seconds; a region that nobody has any more is freed by the collector. A pointer into a region does not keep it: whoever
 // reads it calls runtime.KeepAlive on what holds the region.
 package arena
 
@@ -144,12 +144,12 @@ func reserve(m *mapping) (*Region, error) {
 	if m.share != nil && !m.extra {
 		m.share.regions.Add(1)
 	}
-	r := &Region{mapping: m}
+	r := &Region{mapping: m, asked: int(m.ready.Load())}
 	r.cleanup = runtime.AddCleanup(r, (*mapping).free, m)
 	return r, nil
 }
 
-// Base is where the region begins. The first Len bytes behind it may be used; they were zero when they came.
+// Base is where the region begins. The first Len bytes behind it may be used. Of those that Ahead, Prepare, Ready or Match have asked for, or would have, what is in them may be what another region left there; others are zero.
 func (r *Region) Base() unsafe.Pointer { return r.base }
 
 // Len is how many bytes may be used.
@@ -167,10 +167,6 @@ func (r *Region) Grow(n int) error {
 	if n > r.most {
 		return fmt.Errorf("arena: %d bytes wanted, the region was made for at most %d", n, r.most)
 	}
-	if ready := int(r.ready.Load()); n <= ready {
-		r.size = ready
-		return nil
-	}
 	size := roundUp(max(n, r.size+r.size/nextStep), firstStep)
 	if size > hugePage {
 		size = roundUp(size, hugePage)
@@ -182,6 +178,10 @@ func (r *Region) Grow(n int) error {
 		if size = roundUp(n, pageSize); !r.charge(size) {
 			return ErrBudget
 		}
+	}
+	if size <= int(r.ready.Load()) {
+		r.size = size
+		return nil
 	}
 	if err := r.extend(size); err != nil {
 		r.giveBack(r.charged - before)
@@ -228,8 +228,8 @@ func (r *Region) Ready(n int) bool {
 	return false
 }
 
-// Match has as many pages made ready as have been asked for of the other region, ahead of its use for the same. It may be called while others read the region.
-func (r *Region) Match(other *Region) { r.Prepare(other.asked) }
+// Match has as many pages made ready as the other region has or has asked for, ahead of its use for the same. It may be called while others read the region.
+func (r *Region) Match(other *Region) { r.Prepare(other.charged) }
 
 // Late is how often somebody had to wait for pages.
 func (r *Region) Late() int { return r.late }

@@ -41,6 +41,9 @@ var maxPieces = func() int64 {
 // reserve reserves addresses without memory: pages that may not be touched are not accounted by the kernel, however strict it is. The mapping
 // is as much longer as lets the base lie on a huge page.
 func (m *mapping) reserve() error {
+	if m.adopt() {
+		return nil
+	}
 	m.system.mappedSize = m.most + hugePage
 	p, err := unix.MmapPtr(-1, 0, nil, uintptr(m.system.mappedSize), unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 	if err != nil {
@@ -96,6 +99,9 @@ func (m *mapping) release() {
 	m.system.gone.Lock()
 	defer m.system.gone.Unlock()
 	m.system.freed = true
+	if m.keep() {
+		return
+	}
 	unix.MunmapPtr(m.system.mapped, uintptr(m.system.mappedSize))
 	pieces.Add(-m.system.pieces)
 }
@@ -128,6 +134,7 @@ func (m *mapping) prepare(from, to int, huge bool) {
 			}
 			usable = unix.Mprotect(m.bytes(from, to), unix.PROT_READ|unix.PROT_WRITE) == nil
 		}
+		makeRoom(together * hugePage)
 		end := min(at+together*hugePage, to)
 		var others sync.WaitGroup
 		for page := at + hugePage; page < end; page += hugePage {
