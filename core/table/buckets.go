@@ -115,7 +115,8 @@ type probeTags struct {
 }
 
 // first fills off with the place of the row whose tag each hash finds in its home; row 0 where there is none. The lines of the
-// buckets are asked for 32 keys ahead, which is what a line takes to come from memory, and those of the rows as they are known.
+// buckets are asked for 64 keys ahead, which is what a line takes to come from memory, and those of the rows as they are known: into the
+// second-level cache, which can wait for twice as many lines as the first, and has place for all of a stripe.
 func (x *buckets) first(t *Table, hashes, off []uint64) {
 	if haveAVX2 {
 		findTags(&probeTags{

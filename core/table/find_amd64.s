@@ -126,11 +126,11 @@ first:
 	CMPQ       BX, R11
 	CMOVQCS    BX, AX
 	SHLQ       $6, AX       // bucketSize
-	PREFETCHT0 (R9)(AX*1)
+	PREFETCHT1 (R9)(AX*1)
 	INCQ       R12
 	CMPQ       R12, R8
 	JGE        begin
-	CMPQ       R12, $32     // ahead
+	CMPQ       R12, $64     // ahead
 	JLT        first
 
 begin:
@@ -138,7 +138,7 @@ begin:
 	XORQ DX, DX
 
 key:
-	LEAQ       32(R12), R15 // ahead
+	LEAQ       64(R12), R15 // ahead
 	LEAQ       -1(R8), AX
 	CMPQ       R15, R8
 	CMOVQGE    AX, R15
@@ -150,7 +150,7 @@ key:
 	CMPQ       BX, R11
 	CMOVQCS    BX, AX
 	SHLQ       $6, AX
-	PREFETCHT0 (R9)(AX*1)
+	PREFETCHT1 (R9)(AX*1)
 
 	MOVQ         (SI)(R12*8), AX
 	MOVL         AX, BX
@@ -175,7 +175,7 @@ key:
 	CMOVQEQ      DX, AX
 	IMULQ        R13, AX
 	MOVQ         AX, (DI)(R12*8)
-	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT1   (R10)(AX*1)
 	INCQ         R12
 	CMPQ         R12, R8
 	JLT          key

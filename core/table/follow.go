@@ -287,8 +287,8 @@ func (t *Table) copyNoted(from *Table, end, most int) (copied int) {
 		return n
 	}
 	notes := t.noted(end)
-	// A run of lines most of which are noted is one copy; where it is long the copy passes by the caches.
-	for t.next < end && isDense(notes[t.next]) && (t.next-first)*wordBytes < most {
+	// A run of lines many of which are noted is one copy; where it is long the copy passes by the caches.
+	for least := runBegins; t.next < end && bits.OnesCount64(notes[t.next]) >= least && (t.next-first)*wordBytes < most; least = runGoesOn {
 		notes[t.next] = 0
 		t.next++
 	}
@@ -312,11 +312,11 @@ func (t *Table) copyNoted(from *Table, end, most int) (copied int) {
 	return copied
 }
 
-// denseLines is how many lines of 64 take as long to copy one by one, each from memory, as all of them together (BenchmarkCatchUp).
-const denseLines = 8
-
-// isDense says whether copying all 64 lines takes less time than those that a word notes.
-func isDense(w uint64) bool { return bits.OnesCount64(w) >= denseLines }
+// How many lines of 64 are noted where copying all of them together begins to pay, and where it goes on: one by one each line comes from memory, and so does the first of a run (BenchmarkCatchUp).
+const (
+	runBegins = 12
+	runGoesOn = 4
+)
 
 // lines are the places of some lines.
 type lines struct {
@@ -324,9 +324,9 @@ type lines struct {
 	n  int
 }
 
-// gather takes lines out of the notes, until there are some, or a word that is dense. Those of new rows, behind the end, have been copied.
+// gather takes lines out of the notes, until there are some, or where a run begins. Those of new rows, behind the end, have been copied.
 func (t *Table) gather(notes []uint64, l *lines, rowsEnd int) {
-	for t.next < len(notes) && l.n <= len(l.at)-64 && !isDense(notes[t.next]) {
+	for t.next < len(notes) && l.n <= len(l.at)-64 && bits.OnesCount64(notes[t.next]) < runBegins {
 		for w := notes[t.next]; w != 0; w &= w - 1 {
 			l.at[l.n] = uint64(t.next<<6|bits.TrailingZeros64(w)) << lineShift
 			if l.at[l.n] < uint64(rowsEnd) {

@@ -15,10 +15,10 @@ four:
 	MOVQ       8(SI), R9
 	MOVQ       16(SI), R10
 	MOVQ       24(SI), R11
-	PREFETCHT0 (AX)(R8*1)
-	PREFETCHT0 (AX)(R9*1)
-	PREFETCHT0 (AX)(R10*1)
-	PREFETCHT0 (AX)(R11*1)
+	PREFETCHT1 (AX)(R8*1)
+	PREFETCHT1 (AX)(R9*1)
+	PREFETCHT1 (AX)(R10*1)
+	PREFETCHT1 (AX)(R11*1)
 	ADDQ       $32, SI
 	SUBQ       $4, CX
 	JGE        four
@@ -29,7 +29,7 @@ rest:
 
 one:
 	MOVQ       (SI), R8
-	PREFETCHT0 (AX)(R8*1)
+	PREFETCHT1 (AX)(R8*1)
 	ADDQ       $8, SI
 	DECQ       CX
 	JG         one

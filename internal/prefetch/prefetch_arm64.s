@@ -13,7 +13,7 @@ TEXT ·each(SB), NOSPLIT, $0-24
 one:
 	MOVD.P 8(R1), R3
 	ADD    R0, R3
-	PRFM   (R3), PLDL1KEEP
+	PRFM   (R3), PLDL2KEEP
 	SUBS   $1, R2
 	BGT    one
 
