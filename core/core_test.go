@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -348,6 +349,28 @@ func TestAutoExchange(t *testing.T) {
 	_, _, routers = runRoute(t, plan, []Source{&sliceSource{batches: batches(5, few)}}, Route{Routing: RouteRoundRobin}, fold, 2, 4, 1)
 	if c := routers[0].Counters(); c.Folded != 0 {
 		t.Errorf("a route asked for by name: %+v, expected that nothing is folded", c)
+	}
+
+	// It need not fill a table to see that it will not pay, and is not put off by one that is large and pays.
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, c := range []struct {
+		name  string
+		bytes int
+		key   func(int) int64
+		folds bool
+	}{
+		{"unique keys", 64 << 20, unique, false},
+		{"ten million keys", 64 << 20, func(int) int64 { return rng.Int64N(1e7) }, false},
+		{"500,000 keys in a small table", 4 << 20, func(int) int64 { return rng.Int64N(5e5) }, false},
+		{"100,000 keys", 64 << 20, func(int) int64 { return rng.Int64N(1e5) }, true},
+		{"keys of which some are frequent", 64 << 20, func(int) int64 { return int64(math.Exp(rng.Float64() * 16)) }, true},
+	} {
+		_, _, routers = runRoute(t, plan, []Source{&sliceSource{batches: batches(300, c.key)}}, Route{}, Fold{Bytes: c.bytes}, 2, 4, 1)
+		got := routers[0].Counters()
+		if c.folds && got.Folded != got.Counted || !c.folds && got.Folded > lowFlushes*2*firstLook {
+			t.Errorf("%s: %d of %d records folded, %d flushes", c.name, got.Folded, got.Counted, got.Flushes)
+		}
+		t.Logf("%s: %d of %d records folded, %d flushes, %d partials", c.name, got.Folded, got.Counted, got.Flushes, got.Partials)
 	}
 }
 

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/velo-engine/velo/core/agg"
@@ -54,6 +55,9 @@ const (
 	lowFlushes     = 2
 	routeTimes     = 64
 	mostRouteTimes = 4096
+
+	// firstLook is at how many groups it is first estimated whether folding will pay, so that a router need not fill a large table to find out.
+	firstLook = 1 << 15
 )
 
 // Fold is how a router exchanges records, and how many bytes the table it folds into may take before it is flushed.
@@ -80,6 +84,7 @@ type folder struct {
 
 	on        bool   // fold the next records; else route them
 	records   uint64 // folded since the last flush
+	look      int    // groups at which to estimate next what folding will come to
 	low       int    // flushes in a row that reduced too little
 	times     uint64 // as many records as were folded are routed, should it come to that
 	routeLeft uint64 // records to route before folding again
@@ -104,7 +109,7 @@ func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *Sta
 	if exchange == ExchangeRoute || exchange == ExchangeDirect {
 		return &folder{exchange: exchange}, nil
 	}
-	f := &folder{kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, state: state, on: true, times: routeTimes}
+	f := &folder{kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, state: state, on: true, look: firstLook, times: routeTimes}
 	f.of = f.tableOf
 	f.note = func(t *table.Table) { f.lacking.note(t, stripeRows) }
 	if err := f.grow(); err != nil {
@@ -235,9 +240,39 @@ func (r *Router) fold() bool {
 
 // folded looks, after a batch, whether it is time to flush.
 func (r *Router) folded() {
-	if f := r.folder; f.on && f.used() > f.limit {
-		f.flushing = true
+	f := r.folder
+	if !f.on {
+		return
 	}
+	if f.flushing = f.flushing || f.used() > f.limit; f.exchange == ExchangeAuto && f.groups() >= f.look {
+		f.look = 2 * f.groups()
+		f.flushing = f.flushing || f.hopeless()
+	}
+}
+
+// hopeless estimates whether the tables will be full before there are leastReduction records for each group. It takes all keys for equally frequent: where some are more frequent than others there are fewer
+// groups so far than of as many equal ones, so it expects fewer than come, and is asked again.
+func (f *folder) hopeless() bool {
+	groups := float64(f.groups())
+	full := groups * float64(f.limit) / float64(f.used()) // groups that fit
+	// Of G keys, n records have hit G (1 - e^-x) with x = n/G: share of the records is groups/n = (1 - e^-x)/x, which falls with x.
+	share := groups / float64(f.records)
+	if share < 0.5 {
+		return false
+	}
+	low, high := 0.0, 2.0
+	for range 40 {
+		if x := (low + high) / 2; -math.Expm1(-x)/x > share {
+			low = x
+		} else {
+			high = x
+		}
+	}
+	keys := float64(f.records) / high
+	if keys <= full {
+		return false
+	}
+	return -math.Log1p(-full/keys)*keys < leastReduction*full
 }
 
 // flush sends the partial states of the router's table to the owners of their shards, as far as there is room, and returns how many.
@@ -280,7 +315,7 @@ func (r *Router) flush() (sent int) {
 			f.times = min(2*f.times, mostRouteTimes)
 		}
 	}
-	f.records, f.partials = 0, 0
+	f.records, f.partials, f.look = 0, 0, firstLook
 	return sent
 }
 
