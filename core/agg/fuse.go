@@ -79,7 +79,7 @@ func loopFor(p places) foundLoop {
 	return loopAny
 }
 
-// A Pace has a kernel notice whether the extremes of a Fused change often. As long as they do not, they are compared first, which is faster than anything that writes them each time; where
+// A Pace has a kernel notice whether the extremes of a Fused, or the high half of its sum, change often. As long as they do not, they are compared first, which is faster than anything that writes them each time; where
 // they do, a processor guesses wrong too often. The zero value begins with the first.
 type Pace struct{ changing int } // stripes to go before it is tried again
 
@@ -323,7 +323,7 @@ func (f *Fused) Update(rows Rows, at uintptr, words []uint64, pace *Pace) {
 func (f *Fused) Finds(pace *Pace) bool { return f.asWords && pace.changing == 0 }
 
 // UpdateFound is Update for records whose rows have been looked for but not looked at: those whose key, one word, is the first of the row at Off are updated. It returns how many are not, and their
-// numbers in missed, which has room for one more than there are records. Row 0 has no key; what is in its states is not used, and lost.
+// numbers in missed, which has room for one more than there are records. Row 0 has no key: a record there is one of those.
 func (f *Fused) UpdateFound(rows Rows, keys, words []uint64, missed []uint32, pace *Pace) (misses int) {
 	n := len(rows.Off)
 	keys, words, missed = keys[:n], words[:n], missed[:n+1]
@@ -335,7 +335,7 @@ func (f *Fused) UpdateFound(rows Rows, keys, words []uint64, missed []uint32, pa
 	return misses
 }
 
-// note takes notice of how many of n records have changed an extreme.
+// note takes notice of how many of n records have changed an extreme, or the high half of the sum.
 func (p *Pace) note(changed, n int) {
 	if changed*seldom > n {
 		p.changing = paceStripes
