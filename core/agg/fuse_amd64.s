@@ -133,6 +133,31 @@ more:                       \
 	INCQ changed-16(SP)   \
 	JMP  afterMost
 
+// EACH is all of that, each if there is one. EACHSELDOM is what goes with it behind the loop.
+#define EACH \
+	CMPQ R8, $-1           \
+	JEQ  sum               \
+	COUNT                  \
+	CMPQ second-8(SP), $-1 \
+	JNE  also              \
+sum:                       \
+	CMPQ R9, $-1           \
+	JEQ  least             \
+	SUM(high, least)       \
+	CMPQ R10, $-1          \
+	JEQ  most              \
+	LEAST(less, most)      \
+	CMPQ R11, $-1          \
+	JEQ  next              \
+	MOST(more, next)
+
+#define EACHSELDOM \
+also:                      \
+	MOVQ second-8(SP), R13 \
+	INCQ (BX)(R13*1)       \
+	JMP  sum               \
+	SELDOM(high, least, less, most, more, next)
+
 // PLACES loads the places that lie behind p of DX. Nothing has changed yet.
 #define PLACES(p) \
 	MOVQ p+8(DX), R8      \
@@ -162,22 +187,7 @@ record:
 	MOVQ (SI)(CX*8), BX
 	MOVQ (DI)(CX*8), R12
 	ADDQ AX, BX
-	CMPQ R8, $-1
-	JEQ  sum
-	COUNT
-	CMPQ second-8(SP), $-1
-	JNE  also
-
-sum:
-	CMPQ R9, $-1
-	JEQ  least
-	SUM(high, least)
-	CMPQ R10, $-1
-	JEQ  most
-	LEAST(less, most)
-	CMPQ R11, $-1
-	JEQ  next
-	MOST(more, next)
+	EACH
 	INCQ CX
 	JNZ  record
 
@@ -186,12 +196,7 @@ done:
 	MOVQ DX, changed+40(FP)
 	RET
 
-also:
-	MOVQ second-8(SP), R13
-	INCQ (BX)(R13*1)
-	JMP  sum
-
-	SELDOM(high, least, less, most, more, next)
+	EACHSELDOM
 
 // FIND is the beginning of a loop of updateFound.
 #define FIND(miss) \
@@ -244,22 +249,7 @@ TEXT ·updateFound(SB), NOSPLIT, $24-24
 	PCALIGN $64
 find:
 	FIND(miss)
-	CMPQ R8, $-1
-	JEQ  sum
-	COUNT
-	CMPQ second-8(SP), $-1
-	JNE  also
-
-sum:
-	CMPQ R9, $-1
-	JEQ  least
-	SUM(high, least)
-	CMPQ R10, $-1
-	JEQ  most
-	LEAST(less, most)
-	CMPQ R11, $-1
-	JEQ  next
-	MOST(more, next)
+	EACH
 	INCQ CX
 	JNZ  find
 
@@ -269,12 +259,7 @@ done:
 	MOVQ DX, changed+16(FP)
 	RET
 
-also:
-	MOVQ second-8(SP), R13
-	INCQ (BX)(R13*1)
-	JMP  sum
-
-	SELDOM(high, least, less, most, more, next)
+	EACHSELDOM
 	MISS(miss, next)
 
 	PCALIGN $64
