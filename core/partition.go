@@ -80,8 +80,8 @@ type Partition struct {
 	err    error    // why the plan must end, nil where it need not
 
 	// For other goroutines; single writer, stored once per Step.
-	rows, partials, groups, bytes, sheds, late, copied, live atomic.Uint64
-	rowCount, partialCount, shedCount, copyCount             uint64
+	rows, partials, groups, bytes, sheds, late, copied, live, memoryWaits atomic.Uint64
+	rowCount, partialCount, shedCount, lateCount, copyCount               uint64
 }
 
 // unusedPanes is how many panes that nobody shows are kept for the next ones, with their memory.
@@ -187,6 +187,7 @@ func (p *Partition) tableOf(id window.Pane, n int) *table.Table {
 	if x == nil || x.id != id || x.live == nil {
 		if x = p.pane(id); x == nil {
 			p.tooOld[p.reader] += uint64(n)
+			p.lateCount += uint64(n)
 			return nil
 		}
 		p.last = x
@@ -236,26 +237,31 @@ type PartitionStats struct {
 	Panes    uint64 // pieces of time that it has groups of, one where the plan has no windows
 	Bytes    uint64 // memory of the groups, that of their images included
 	Shed     uint64 // records that found no room
-	Late     uint64 // times that a chunk had to wait for memory that had not been made ready
+	Late     uint64 // records that came for a window which had closed while their reader was idle, or before it joined
 	Copied   uint64 // bytes of groups that were copied for images
+
+	MemoryWaits uint64 // times that a chunk had to wait for memory that had not been made ready
 }
 
 // Stats are the partition's counters as of its last Step. Any goroutine may call it.
 func (p *Partition) Stats() PartitionStats {
-	return PartitionStats{p.rows.Load(), p.partials.Load(), p.groups.Load(), p.live.Load(), p.bytes.Load(), p.sheds.Load(), p.late.Load(), p.copied.Load()}
+	return PartitionStats{
+		Rows: p.rows.Load(), Partials: p.partials.Load(), Groups: p.groups.Load(), Panes: p.live.Load(), Bytes: p.bytes.Load(),
+		Shed: p.sheds.Load(), Late: p.late.Load(), Copied: p.copied.Load(), MemoryWaits: p.memoryWaits.Load(),
+	}
 }
 
 func (p *Partition) store() {
 	p.rows.Store(p.rowCount)
 	p.partials.Store(p.partialCount)
-	groups, bytes, late := 0, 0, 0
+	groups, bytes, waits := 0, 0, 0
 	for _, x := range p.panes {
 		live := x.live
 		if live == nil {
 			live = x.shown
 		}
 		groups += live.table.Len()
-		late += live.table.Late()
+		waits += live.table.Late()
 		for i, g := range x.tables {
 			bytes += g.table.Bytes()
 			if i < ownTables && g != live {
@@ -274,7 +280,8 @@ func (p *Partition) store() {
 	p.live.Store(uint64(len(p.panes)))
 	p.bytes.Store(uint64(bytes))
 	p.sheds.Store(p.shedCount)
-	p.late.Store(uint64(late))
+	p.late.Store(p.lateCount)
+	p.memoryWaits.Store(uint64(waits))
 	p.copied.Store(p.copyCount)
 }
 

@@ -40,6 +40,12 @@ type LateSource interface {
 	Late(b *record.Batch, rows []int32) bool
 }
 
+// A PausedSource is a Source that may be paused: that it has nothing then does not make its reader idle.
+type PausedSource interface {
+	Source
+	Paused() bool
+}
+
 // A LeavingSource is a Source that may end while others go on, and is not to hold back their windows then: it was removed, or has failed where readers may be idle.
 type LeavingSource interface {
 	Source
@@ -242,13 +248,16 @@ func (r *Router) Step(now Nanos) (work int) {
 	}
 	if r.batch == nil {
 		// The number comes before the look at the source: what was sent to it before the epoch was raised is there.
-		if number, _ := r.cuts.Raised(); number > r.epoch && (r.joining || r.source.Cut(number)) {
-			r.epoch, r.times.joins, r.joining = number, r.joining, false
-			r.times.lookIdle(r.layout.window, now)
-			r.times.pass(r.layout.window, r.cuts.Origin, now)
-			return work + r.startMarks()
+		number, _ := r.cuts.Raised()
+		cut := number > r.epoch && (r.joining || r.source.Cut(number))
+		if cut && !r.mayBeIdle(now) {
+			return work + r.startEpoch(number, now)
 		}
 		b, done := r.source.Next(now)
+		if cut && b == nil && !done {
+			r.quiet(now)
+			return work + r.startEpoch(number, now)
+		}
 		if done {
 			r.ended, r.times.joins = true, false
 			complete := r.source.Complete()
@@ -261,6 +270,7 @@ func (r *Router) Step(now Nanos) (work int) {
 			return work + r.startMarks()
 		}
 		if b == nil {
+			r.quiet(now)
 			r.stall = StallInput
 			return work + r.publish(false)
 		}
@@ -280,6 +290,30 @@ func (r *Router) Step(now Nanos) (work int) {
 	r.publish(true)
 	r.publishCounters()
 	return work
+}
+
+// quiet notes that the source has nothing. One that is paused may have something: nobody asks it.
+func (r *Router) quiet(now Nanos) {
+	if p, ok := r.source.(PausedSource); ok && p.Paused() {
+		r.times.quiet = false
+		return
+	}
+	r.times.nothing(now)
+}
+
+// mayBeIdle says whether the mark of an epoch would say that the reader is idle if its source still has nothing. Then it is
+// asked once more before the mark: the last time may be long ago.
+func (r *Router) mayBeIdle(now Nanos) bool {
+	w := r.layout.window
+	return !r.joining && w != nil && w.idle > 0 && r.times.quiet && now-r.times.quietFrom >= w.idle
+}
+
+// startEpoch sends the marks of an epoch.
+func (r *Router) startEpoch(number uint64, now Nanos) (work int) {
+	r.epoch, r.times.joins, r.joining = number, r.joining, false
+	r.times.lookIdle(r.layout.window)
+	r.times.pass(r.layout.window, r.cuts.Origin, now)
+	return r.startMarks()
 }
 
 // startMarks sends the marks of an epoch or of the end, behind what has been folded.

@@ -118,9 +118,10 @@ func (s *Snapshot) Close() error {
 // ErrNoImage says that no snapshot can be made because there is no memory for it: see Config.StateBytes.
 var ErrNoImage = errors.New("no memory for the images of the partitions")
 
-// Sync returns when a snapshot sees everything that the caller has handed to a reader before: it asks for an epoch and waits for it. So a
-// goroutine reads what it has written. The error says that the engine has ended first (ErrEnded), that there was no memory (ErrNoImage), or
-// why ctx was done.
+// Sync returns when a snapshot sees everything that the caller has handed to a reader before: it asks for an epoch and waits
+// for it. So a goroutine reads what it has written. The error says that the engine has ended first (ErrEnded), that there was
+// no memory (ErrNoImage), or why ctx was done. After ErrEnded of an engine that was shut down the final snapshot has all that
+// a Feed has taken; after Close it need not.
 func (e *Engine) Sync(ctx context.Context) error {
 	if err := e.wait(ctx, e.cuts.Want(), syncSpin); err != nil {
 		return fmt.Errorf("engine: sync: %w", err)
@@ -133,27 +134,39 @@ const syncSpin = 100 * time.Microsecond
 
 // wait waits until an epoch is visible, or a later one.
 func (e *Engine) wait(ctx context.Context, number uint64, spin time.Duration) error {
-	for begin := time.Now(); spin > 0 && !e.cuts.Passed(number) && time.Since(begin) < spin; {
+	for begin := time.Now(); spin > 0 && !e.cuts.Passed(number) && !e.cuts.Ended() && time.Since(begin) < spin; {
 		runtime.Gosched()
 	}
 	for {
-		next := e.cuts.Next() // before the look, so that what finishes behind it is not missed
+		next := e.cuts.Next() // before the look, so that what finishes after it is not missed
+		stopped := e.hasStopped()
+		// A cut becomes visible before its epoch has finished, and the last cut before the engine has ended: so whether there is a
+		// cut is looked at last.
+		ended, passed := e.cuts.Ended(), e.cuts.Passed(number)
 		switch {
-		case !e.cuts.Passed(number):
 		case e.cuts.HasCut(number):
 			return nil
-		default:
+		case passed:
 			return ErrNoImage
+		case ended, stopped:
+			return ErrEnded
 		}
 		select {
 		case <-next:
+		case <-e.stopped:
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-e.stopped:
-			if !e.cuts.Passed(number) {
-				return ErrEnded
-			}
 		}
+	}
+}
+
+// hasStopped says whether nothing runs any more.
+func (e *Engine) hasStopped() bool {
+	select {
+	case <-e.stopped:
+		return true
+	default:
+		return false
 	}
 }
 

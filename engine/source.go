@@ -90,6 +90,9 @@ func (s *source) Wake() core.Nanos {
 // asleep says that the source has been paused and shall not be read. Shutdown ends it all the same.
 func (s *source) asleep() bool { return s.paused.Load() && !s.stopping() }
 
+// Paused says whether the reader is not asked because of Pause.
+func (s *source) Paused() bool { return s.asleep() }
+
 // stopping says that nothing more shall be read.
 func (s *source) stopping() bool { return s.leaving.Load() || s.engine.stopping.Load() }
 
@@ -223,7 +226,8 @@ func (s *source) close() {
 type pollSource struct {
 	*source
 	poll  func(*record.Batch) error
-	cut   func(epoch uint64) bool // nil where the reader is not fed
+	fed   record.Cutter // the reader, if goroutines of the service feed it; nil else
+	told  bool          // it has been told to end
 	batch *record.Batch
 	delay time.Duration // the wait after the last transient error, 0 where the last poll had none
 	idle  time.Duration // the wait after the last poll that had nothing, 0 where it had something
@@ -233,9 +237,7 @@ type pollSource struct {
 
 func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
 	ps := &pollSource{source: s, poll: p.Poll, batch: b}
-	if c, ok := p.(record.Cutter); ok {
-		ps.cut = c.Cut
-	}
+	ps.fed, _ = p.(record.Cutter)
 	ps.idleMax = pollIdleMax
 	if n, ok := p.(record.Notifier); ok {
 		ps.idleMax = notifiedIdleMax
@@ -246,10 +248,10 @@ func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
 
 // Cut asks a reader that is fed. What a paused reader has been fed is in no epoch until it is read.
 func (s *pollSource) Cut(epoch uint64) bool {
-	if s.cut == nil || s.ended || s.asleep() {
+	if s.fed == nil || s.asleep() {
 		return true
 	}
-	return s.held == nil && s.cut(epoch)
+	return s.held == nil && (s.ended || s.fed.Cut(epoch))
 }
 
 // Next polls the reader.
@@ -258,8 +260,7 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 		return s.pass(), false
 	}
 	if !s.ended && s.stopping() {
-		s.state.Store(uint32(Stopped))
-		s.ended = true
+		s.stop()
 	}
 	if s.ended {
 		s.finish()
@@ -292,6 +293,18 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	}
 	s.held = s.batch
 	return s.pass(), false
+}
+
+// stop ends the reading. One that is fed is read to its end, which it comes to when all has been given out that it had taken:
+// who has handed something over and was told so finds it in the result.
+func (s *pollSource) stop() {
+	if s.fed == nil {
+		s.state.Store(uint32(Stopped))
+		s.ended = true
+	} else if !s.told {
+		s.told = true
+		s.fed.End()
+	}
 }
 
 // idleAfter is how long to leave a reader alone that had nothing, after a wait of idle that was for nothing too.

@@ -309,7 +309,7 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 		return
 	}
 	if w := plan.Window; w != nil {
-		w.OutOfOrder = window.MaxSize
+		w.OutOfOrder = core.AnyOrder
 		if mark := source.Watermark; mark != nil {
 			if mark.Column != w.Column {
 				j.fault(windowPlace(q), "the window is over column %q, and the watermark of %q is for %q", w.Column, source.Name, mark.Column)

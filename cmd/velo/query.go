@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core"
-	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
@@ -65,7 +64,7 @@ func (in *input) plan(sql string, stdin io.Reader) (*core.Plan, *files, error) {
 	}
 	if plan.Window != nil && !plan.Window.ProcessingTime {
 		// The files have an end: no window is closed before, and no record is late, in whatever order they are.
-		plan.Window.OutOfOrder = window.MaxSize
+		plan.Window.OutOfOrder = core.AnyOrder
 	}
 	return plan, f, nil
 }

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
@@ -211,7 +211,7 @@ func (c *runCmd) start(flows []*flow) error {
 		if err == nil {
 			plan := r.out.Plan
 			cfg := engine.Config{Plan: plan, Readers: readers, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: -1, OnReject: r.aside.put}
-			if plan.Window != nil && plan.Window.OutOfOrder < window.MaxSize || plan.Streams() {
+			if plan.Window != nil && plan.Window.OutOfOrder != core.AnyOrder || plan.Streams() {
 				cfg.EpochInterval = 0 // windows close, and groups change, while records come
 			}
 			if plan.Window != nil || plan.Streams() {
