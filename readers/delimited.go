@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -17,6 +18,10 @@ type DelimitedConfig struct {
 	Header         bool // the first record is not one
 	BlockBytes     int  // 0 is DefaultBlockBytes
 	MaxRecordBytes int  // a longer record goes to quarantine; 0 is DefaultMaxRecordBytes
+
+	// RotateWait is of files that are followed: how long one that another has taken the place of must be quiet before it is
+	// closed. 0 is DefaultRotateWait.
+	RotateWait time.Duration
 }
 
 // Validate reports every fault at once.
@@ -35,6 +40,7 @@ func (c *DelimitedConfig) Validate() error {
 		fault("%q cannot be the quote", c.Quote)
 	}
 	checkLimits(c.BlockBytes, c.MaxRecordBytes, fault)
+	checkRotateWait(c.RotateWait, fault)
 	return errors.Join(faults...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -21,6 +22,7 @@ func TestFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer csv.Close()
+	clock := setClock(csv)
 	b := record.NewBatch(s, 0)
 	var got, rejects []string
 	look := func(r *Stream, want ...string) {
@@ -73,6 +75,8 @@ func TestFollow(t *testing.T) {
 	add(path+".1", ",10")
 	look(csv)
 	add(path, "a,b\n11,12\n")
+	look(csv) // the end of the last line may still come
+	clock.pass(DefaultRotateWait)
 	look(csv, "9 10", "11 12")
 	// Cut short, and written again.
 	add(path, "13,1")
@@ -97,7 +101,325 @@ func TestFollow(t *testing.T) {
 	add(path+".json", `,"b":"4"}`+"\n")
 	look(json, "3 4")
 
-	if _, err := FollowDelimited(t.TempDir(), DelimitedConfig{Schema: s}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := FollowDelimited(t.TempDir(), DelimitedConfig{Schema: s}); err == nil || !strings.Contains(err.Error(), "is a directory, expected a regular file") {
 		t.Errorf("%v", err)
+	}
+}
+
+// clock is the time of a followed file, which passes when it is told to.
+type clock struct{ at time.Time }
+
+func (c *clock) pass(d time.Duration) { c.at = c.at.Add(d) }
+
+func setClock(s *Stream) *clock {
+	c := &clock{at: time.Unix(1e9, 0)}
+	s.closer.(*followed).now = func() time.Time {
+		c.pass(time.Microsecond)
+		return c.at
+	}
+	return c
+}
+
+// writer is a program that writes a log: it goes on with its file, whatever its name is now, until it is told to reopen.
+type writer struct {
+	t    *testing.T
+	path string
+	file *os.File
+}
+
+func (w *writer) reopen() {
+	w.t.Helper()
+	if w.file != nil {
+		_ = w.file.Close()
+	}
+	var err error
+	if w.file, err = os.OpenFile(w.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = w.file.Close() })
+}
+
+func (w *writer) put(text string) {
+	w.t.Helper()
+	if _, err := w.file.WriteString(text); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// drainTexts polls until nothing comes and returns the first field of each record, ! for a reject.
+func drainTexts(t *testing.T, r *Stream, b *record.Batch) (got []string) {
+	t.Helper()
+	for idle := 0; idle < 5; idle++ {
+		b.Reset()
+		if err := r.Poll(b); err != nil {
+			t.Fatal(err)
+		}
+		for i := range b.Len() {
+			got = append(got, string(b.Column(0).View(i)))
+			idle = 0
+		}
+		for range b.Rejects() {
+			got = append(got, "!")
+			idle = 0
+		}
+	}
+	return got
+}
+
+// Goal: what is written to a file after another has taken its name is read, once, and before what was written to the other after it,
+// whatever the order of renames, writes and polls; lines that are written in pieces to two files at once stay whole. Method: scripts
+// of what a daemon and logrotate do, in two formats, with fields that have newlines, and with a header; after each step the records that must be there.
+func TestRotate(t *testing.T) {
+	type step struct {
+		do   string // see below
+		text string
+		want string
+		torn string // instead of want, where half a line is no record
+	}
+	for name, steps := range map[string][]step{
+		"the old file is written to after the new one is there": {
+			{do: "old", text: "1,"},
+			{do: "poll", want: "1"},
+			{do: "rotate"},
+			{do: "poll"},
+			{do: "old", text: "2,"},
+			{do: "poll", want: "2"},
+			{do: "new", text: "3,"},
+			{do: "poll", want: "3"},
+			{do: "old", text: "4,"},
+			{do: "poll", want: "4"},
+		},
+		"nothing is polled between": {
+			{do: "old", text: "1,"},
+			{do: "poll", want: "1"},
+			{do: "old", text: "2,"},
+			{do: "rotate"},
+			{do: "old", text: "3,"},
+			{do: "new", text: "4,"},
+			{do: "old", text: "5,"},
+			{do: "poll", want: "2,3,5,4"},
+		},
+		"several rotations within the wait": {
+			{do: "old", text: "1,"},
+			{do: "poll", want: "1"},
+			{do: "rotate"},
+			{do: "poll"},
+			{do: "rotate"},
+			{do: "poll"},
+			{do: "rotate"},
+			{do: "new", text: "3,"},
+			{do: "old", text: "2,"},
+			{do: "poll", want: "2,3"},
+		},
+		"half lines in both": {
+			{do: "old", text: "1,2"},
+			{do: "poll", want: "1"},
+			{do: "rotate"},
+			{do: "old", text: "2,3"},
+			{do: "poll", want: "22"},
+			{do: "new", text: "44"},
+			{do: "poll"},
+			{do: "wait"},
+			{do: "poll", want: "3", torn: "!"},
+			{do: "new", text: "4,"},
+			{do: "poll", want: "444"},
+		},
+		"a half line in the new file while the old one goes on": {
+			{do: "old", text: "1,"},
+			{do: "poll", want: "1"},
+			{do: "rotate"},
+			{do: "new", text: "2"},
+			{do: "poll"},
+			{do: "old", text: "3,"},
+			{do: "poll", want: "3"},
+			{do: "new", text: "2,"},
+			{do: "poll", want: "22"},
+			{do: "old", text: "5"},
+			{do: "poll"},
+			{do: "old", text: "5,"},
+			{do: "poll", want: "55"},
+		},
+		"the old file is quiet, then the new one goes on": {
+			{do: "old", text: "1,"},
+			{do: "poll", want: "1"},
+			{do: "rotate"},
+			{do: "new", text: "2,"},
+			{do: "poll", want: "2"},
+			{do: "wait"},
+			{do: "poll"},
+			{do: "new", text: "3,"},
+			{do: "poll", want: "3"},
+		},
+		"deleted, and it comes back": {
+			{do: "old", text: "1,"},
+			{do: "poll", want: "1"},
+			{do: "delete"},
+			{do: "old", text: "2,"},
+			{do: "poll", want: "2"},
+			{do: "reopen"},
+			{do: "old", text: "3,"},
+			{do: "poll", want: "3"},
+		},
+		"it gets its name back": {
+			{do: "old", text: "1,"},
+			{do: "poll", want: "1"},
+			{do: "rotate"},
+			{do: "new", text: "2,"},
+			{do: "poll", want: "2"},
+			{do: "back"},
+			{do: "poll"},
+			{do: "old", text: "3,"},
+			{do: "poll", want: "3"},
+			{do: "wait"},
+			{do: "poll"},
+			{do: "old", text: "4,"},
+			{do: "poll", want: "4"},
+		},
+		"copied and cut short": {
+			{do: "old", text: "1,2,"}, {do: "poll", want: "1,2"}, {do: "truncate"}, {do: "poll"}, {do: "old", text: "3,"}, {do: "poll", want: "3"},
+		},
+	} {
+		for _, format := range []string{"csv", "quoted", "ndjson", "header"} {
+			t.Run(name+"/"+format, func(t *testing.T) {
+				schema := texts(t, "a")
+				path := filepath.Join(t.TempDir(), "log")
+				encode, header := map[string]func(string) string{
+					"csv":    func(s string) string { return strings.ReplaceAll(s, ",", "\n") },
+					"header": func(s string) string { return strings.ReplaceAll(s, ",", "\n") },
+				}[format], ""
+				cfg := DelimitedConfig{Schema: schema}
+				var s *Stream
+				var err error
+				switch format {
+				case "quoted": // a text begins with a quote and a newline
+					cfg.Quote = '"'
+					encode = func(s string) string {
+						return strings.NewReplacer("<", "\"\n", ",", "\"\n").Replace(s)
+					}
+				case "ndjson":
+					encode = func(s string) string { return strings.NewReplacer("<", `{"a":"`, ",", "\"}\n").Replace(s) }
+				case "header":
+					cfg.Header, header = true, "a\n"
+				}
+				if format == "ndjson" {
+					s, err = FollowNDJSON(path, NDJSONConfig{Schema: schema})
+				} else {
+					s, err = FollowDelimited(path, cfg)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				clock := setClock(s)
+				b := record.NewBatch(schema, 0)
+				// open says whether a file has a line that has begun: the next text goes on with it.
+				open := map[*writer]bool{}
+				put := func(w *writer, text string) {
+					out := ""
+					for _, c := range text {
+						if c != ',' && !open[w] && (format == "quoted" || format == "ndjson") {
+							out += "<"
+						}
+						open[w] = c != ','
+						out += string(c)
+					}
+					w.put(encode(out))
+				}
+				begin := func(w *writer) {
+					w.reopen()
+					w.put(header)
+				}
+				old, fresh := &writer{t: t, path: path}, &writer{t: t, path: path}
+				begin(old)
+				seen, due := "", ""
+				for i, step := range steps {
+					switch step.do {
+					case "old":
+						put(old, step.text)
+					case "new":
+						put(fresh, step.text)
+					case "rotate":
+						if err := os.Rename(path, fmt.Sprintf("%s.%d", path, i)); err != nil {
+							t.Fatal(err)
+						}
+						begin(fresh)
+					case "back":
+						if err := os.Rename(path+".2", path); err != nil {
+							t.Fatal(err)
+						}
+					case "delete":
+						if err := os.Remove(path); err != nil {
+							t.Fatal(err)
+						}
+					case "reopen":
+						begin(old)
+					case "truncate":
+						if err := os.Truncate(path, 0); err != nil {
+							t.Fatal(err)
+						}
+						drainTexts(t, s, b)
+						old.put(header)
+					case "wait":
+						clock.pass(DefaultRotateWait)
+					case "poll":
+						for _, text := range drainTexts(t, s, b) {
+							seen += strings.TrimPrefix(text, "\n") + ","
+						}
+						if step.torn != "" && (format == "quoted" || format == "ndjson") {
+							step.want = step.torn
+						}
+						if step.want != "" {
+							due += step.want + ","
+						}
+						if seen != due {
+							t.Fatalf("step %d: %q, expected %q", i, seen, due)
+						}
+					}
+				}
+				if seen != due {
+					t.Errorf("%q, expected %q", seen, due)
+				}
+			})
+		}
+	}
+}
+
+// Goal: a file that nothing more comes to is closed, and no more than MaxRotatedFiles are open, while nothing is lost. Method: more
+// rotations than that without a pause, each with a record behind it in the old file.
+func TestRotateBounds(t *testing.T) {
+	s := texts(t, "a")
+	path := filepath.Join(t.TempDir(), "log")
+	r, err := FollowDelimited(path, DelimitedConfig{Schema: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	clock, f := setClock(r), r.closer.(*followed)
+	b := record.NewBatch(s, 0)
+	old := &writer{t: t, path: path}
+	old.reopen()
+	n, got := 0, len(drainTexts(t, r, b))
+	for range 2 * MaxRotatedFiles {
+		if err := os.Rename(path, path+".1"); err != nil {
+			t.Fatal(err)
+		}
+		fresh := &writer{t: t, path: path}
+		fresh.reopen()
+		got += len(drainTexts(t, r, b))
+		old.put("1\n")
+		n++
+		old = fresh
+		got += len(drainTexts(t, r, b))
+		if len(f.files) > MaxRotatedFiles {
+			t.Fatalf("%d files are open, expected %d at most", len(f.files), MaxRotatedFiles)
+		}
+	}
+	if got != n {
+		t.Errorf("%d records, expected %d", got, n)
+	}
+	clock.pass(DefaultRotateWait)
+	drainTexts(t, r, b)
+	if len(f.files) != 1 {
+		t.Errorf("%d files are open, expected the one that has the name", len(f.files))
 	}
 }

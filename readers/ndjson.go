@@ -38,6 +38,8 @@ type NDJSONConfig struct {
 
 	BlockBytes     int // 0 is DefaultBlockBytes
 	MaxRecordBytes int // a longer record goes to quarantine; 0 is DefaultMaxRecordBytes
+
+	RotateWait time.Duration // as in DelimitedConfig
 }
 
 // Validate reports every fault at once.
@@ -67,6 +69,7 @@ func (c *NDJSONConfig) Validate() error {
 		fault("a time unit of %v, expected 1s, 1ms, 1us, 1ns, or 0 for none", c.TimeUnit)
 	}
 	checkLimits(c.BlockBytes, c.MaxRecordBytes, fault)
+	checkRotateWait(c.RotateWait, fault)
 	return errors.Join(faults...)
 }
 

@@ -30,14 +30,29 @@ type lineStream struct {
 	quoting        quoting // quote 0: a newline always ends a record
 	header         bool    // of each file
 
+	linePlace
+	err  error      // what Read returned, to be passed on behind what came before
+	next *otherFile // what Read returned instead of an error: the file that is read next
+}
+
+// linePlace is where the lines of a file have got.
+type linePlace struct {
 	rest     []byte // of the last stretch: the beginning of a record
 	offset   int64  // of rest in its file
 	line     int64  // of rest, from 1
 	inHeader bool   // the record that comes is the header
 	skipping bool   // the record at offset is too long, and its reject is made: drop the rest of it
 	state    quoteState
-	err      error // what Read returned, to be passed on behind what came before
 }
+
+// otherFile is what an input with several files returns from Read as an error when it goes on with another one of them. The line that has
+// begun in the file before is kept in that file's place, and goes on when the input comes back to it.
+type otherFile struct {
+	from *linePlace // takes the place in the file before; nil: that one is complete, and nothing is left of it
+	to   *linePlace // in the file that comes; the zero value is its beginning
+}
+
+func (*otherFile) Error() string { return "another file is read" }
 
 // filled is a stretch and what comes behind its records.
 type filled struct {
@@ -47,7 +62,25 @@ type filled struct {
 }
 
 func newLineStream(in io.Reader, blockBytes, maxRecordBytes int, q quoting, header bool) *lineStream {
-	return &lineStream{in: in, blockBytes: blockBytes, maxRecordBytes: maxRecordBytes, quoting: q, header: header, inHeader: header, line: 1}
+	s := &lineStream{in: in, blockBytes: blockBytes, maxRecordBytes: maxRecordBytes, quoting: q, header: header}
+	s.linePlace = s.beginning()
+	return s
+}
+
+// beginning is the place at the beginning of a file.
+func (s *lineStream) beginning() linePlace {
+	return linePlace{inHeader: s.header, line: 1, state: fieldStart}
+}
+
+// turn goes on with another file.
+func (s *lineStream) turn() {
+	if s.next.from != nil {
+		*s.next.from, s.linePlace.rest = s.linePlace, nil
+	}
+	if s.linePlace = *s.next.to; s.line == 0 {
+		s.linePlace = s.beginning()
+	}
+	s.next.to.rest, s.next = nil, nil
 }
 
 // fill reads the next records into f. It returns when there is one at least, a reject, an error, or nothing to read now; hurry says, after
@@ -66,6 +99,9 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 		if s.err == nil {
 			n, err := s.in.Read(f.buf[to : len(f.buf)-pad])
 			to += n
+			if other, ok := err.(*otherFile); ok { //nolint:errorlint // it comes from an input of this package, as it is
+				s.next, err = other, nil
+			}
 			s.err = err
 			if n == 0 && err == nil && last == pad {
 				break // nothing now
@@ -79,7 +115,7 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 				s.line += int64(bytes.Count(f.buf[pad:to], []byte{'\n'}))
 				to, known, s.state = pad, pad, after
 				s.rest = s.rest[:0]
-				if state = after; s.err == nil {
+				if state = after; s.err == nil && s.next == nil {
 					if skipped++; skipped == skipBlocks {
 						return
 					}
@@ -98,7 +134,7 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 			state = after
 		}
 		known = to
-		if s.err != nil || to == len(f.buf)-pad || last > pad && hurry() || to-last > s.maxRecordBytes {
+		if s.err != nil || s.next != nil || to == len(f.buf)-pad || last > pad && hurry() || to-last > s.maxRecordBytes {
 			break
 		}
 	}
@@ -161,10 +197,12 @@ func (s *lineStream) finish(f *filled, last, to int) {
 		rest = nil
 	}
 	s.rest = append(s.rest[:0], rest...)
+	if s.next != nil {
+		s.turn()
+	}
 	if s.err != nil {
 		if errors.Is(s.err, errNewSource) || errors.Is(s.err, errTruncated) {
-			s.err, s.offset, s.line = nil, 0, 1
-			s.inHeader, s.skipping, s.state = s.header, false, fieldStart
+			s.err, s.linePlace = nil, s.beginning()
 			return
 		}
 		if f.err = s.err; !errors.Is(s.err, io.EOF) {
