@@ -57,7 +57,12 @@ const (
 	MaxRetain = 1 << 12
 
 	// MaxPanes bounds the pieces of time that a partition keeps groups of at once, open and closed.
-	MaxPanes = 1 << 12
+	MaxPanes = 1 << 24
+
+	// mostOpen is how many open panes there may be before readers that are ahead of others wait for them: until then they are
+	// kept for it. Windows are closed in time only if there are epochs, so a reader has one made after newPanes.
+	mostOpen = 1 << 12
+	newPanes = 1 << 10
 
 	// MaxPaneGroups bounds the groups of each: addresses are reserved for so many.
 	MaxPaneGroups = 1 << 24
@@ -173,11 +178,19 @@ type times struct {
 	// another agent takes long, is not in it.
 	quiet              bool
 	quietFrom, quietTo Nanos
+
+	// What has been routed since the last mark can have opened as many panes as there are rows, or as lie between the first and
+	// the last of them.
+	rows        int64
+	first, last int64
+	stripeFirst int64 // of the stripe at hand
+	stripeLast  int64
+	marked      int64 // the watermark as of that mark
 	idle               bool // that has been for Window.Idle, as of the last mark
 	joins              bool // the mark at hand is of an epoch that some partitions had answered without this reader: it says nothing to the others either, so that all close the same windows
 }
 
-func (t *times) init() { t.watermark, t.next = watermarkNone, watermarkNone }
+func (t *times) init() { t.watermark, t.next, t.marked = watermarkNone, watermarkNone, watermarkNone }
 
 // nothing notes that the source was asked and had nothing.
 func (t *times) nothing(now Nanos) {
@@ -185,6 +198,21 @@ func (t *times) nothing(now Nanos) {
 		t.quiet, t.quietFrom = true, now
 	}
 	t.quietTo = now
+}
+
+// routed notes that the stripe at hand has been routed.
+func (t *times) routed(rows int) {
+	t.watermark = t.next
+	if t.rows == 0 {
+		t.first, t.last = t.stripeFirst, t.stripeLast
+	}
+	t.rows += int64(rows)
+	t.first, t.last = min(t.first, t.stripeFirst), max(t.last, t.stripeLast)
+}
+
+// opened says whether so many panes may be new since the last mark.
+func (t *times) opened(w *windowing, panes int64) bool {
+	return t.rows >= panes && (t.last-t.first)/w.clock.PaneSize()+1 >= panes
 }
 
 // lookIdle looks whether the source has had nothing for so long that it does not hold windows back.
@@ -229,9 +257,10 @@ func (r *Router) timely() (ok, room bool) {
 	}
 	t.next = w.pass(t.watermark, most)
 	closed := w.closed(t.next)
-	if first := w.clock.Floor(least); closed <= first {
+	first, last := w.clock.Floor(least), w.clock.Floor(most)
+	t.stripeFirst, t.stripeLast = first, last
+	if closed <= first {
 		// No window that any record belongs to has closed, not even at the end of the stripe.
-		last := w.clock.Floor(most)
 		r.onePane = first == last
 		switch size := w.clock.PaneSize(); last {
 		case first:

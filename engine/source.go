@@ -93,6 +93,9 @@ func (s *source) asleep() bool { return s.paused.Load() && !s.stopping() }
 // Paused says whether the reader is not asked because of Pause.
 func (s *source) Paused() bool { return s.asleep() }
 
+// Stopping is stopping, for the router.
+func (s *source) Stopping() bool { return s.stopping() }
+
 // stopping says that nothing more shall be read.
 func (s *source) stopping() bool { return s.leaving.Load() || s.engine.stopping.Load() }
 
