@@ -48,7 +48,8 @@ Connectors and their options:
     source  file       path, format (auto, csv, tsv, ndjson), delimiter, header (true, false, skip), time.unit, follow
             stdin      the same without path and follow
             tcp        address (host:port, of this machine unless there are certificate, key and token.file),
-                       format (csv, tsv, ndjson), delimiter, header, time.unit, connections
+                       format (csv, tsv, ndjson), delimiter, header, time.unit, connections,
+                       connections.idle, connections.peer, admit.within
             unix       path of the socket, and the options of tcp
             generator  rows, groups, distribution (uniform, zipf, sequential), seed; two bigint columns
     sink    file       path, format (csv, ndjson), rotate.bytes, rotate.every, flush.every, full (stop, wait)
