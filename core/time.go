@@ -21,7 +21,10 @@ import (
 type Window struct {
 	window.Windows
 
-	Column     string        // the event time: a timestamp that is never NULL. A record whose time is beyond window.MaxTime goes to quarantine
+	// Column is the event time: a timestamp of the source, or a computed one. A record whose time is NULL, or
+	// beyond window.MaxTime, goes to quarantine, unless Where leaves it out.
+	Column string
+
 	OutOfOrder time.Duration // how much later than others a record may come
 	Lateness   time.Duration // how long windows stay open behind the watermark
 
@@ -73,8 +76,8 @@ func (w *Window) validate(source *record.Schema) error {
 		}
 	} else if i, ok := source.Index(w.Column); !ok {
 		faults = append(faults, fmt.Errorf("window: there is no column %q in %v", w.Column, source))
-	} else if f := source.Field(i); f.Type != record.Timestamp || f.Nullable {
-		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp that is never NULL", w.Column, f.Type))
+	} else if f := source.Field(i); f.Type != record.Timestamp {
+		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp, or a computed column that makes one of it", w.Column, f.Type))
 	}
 	for what, d := range map[string]time.Duration{"records out of order by": w.OutOfOrder, "lateness of": w.Lateness, "readers that are idle after": w.Idle} {
 		if d < 0 || d > window.MaxSize {

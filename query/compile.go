@@ -24,6 +24,15 @@ func Compile(text string, schemas ...*record.Schema) (*core.Plan, error) {
 
 // compileQuery compiles one SELECT of a text.
 func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*core.Plan, error) {
+	c, err := analyse(text, q, schemas)
+	if err != nil {
+		return nil, err
+	}
+	return c.plan(), nil
+}
+
+// analyse is compileQuery that gives the compiler, whose plan is valid.
+func analyse(text string, q *syntax.Select, schemas []*record.Schema) (*compiler, error) {
 	c := &compiler{text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{}, keys: map[string]string{}, computed: map[string]string{}}
 	c.compile(schemas)
 	if len(c.faults) > 0 {
@@ -34,7 +43,7 @@ func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*cor
 	if err := check.Validate(); err != nil {
 		return nil, fmt.Errorf("query: %w", err)
 	}
-	return c.plan(), nil
+	return c, nil
 }
 
 // compiler is one query on its way.
@@ -46,6 +55,7 @@ type compiler struct {
 
 	where      *expr.Expr
 	window     *core.Window
+	timeOf     []string // the columns that the time of the window is made of
 	keyNames   []string
 	keys       map[string]string // canonical text of an expression to group by, and its name in the plan
 	aggregates map[string]string // the same of aggregates
@@ -139,6 +149,7 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		if w.Gap != nil {
 			size = w.Gap
 		}
+		c.unqualify(w.At)
 		c.bindWindow(w.Pos, string(w.Kind), w.At, w.Slide, size, w.Offset)
 	}
 	c.star()

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/velo-engine/velo/core"
@@ -31,13 +32,6 @@ func (c *compiler) windowCall(x *syntax.Call) {
 		c.fault(x.Pos, "%s of %d arguments, expected %s", x.Name, len(x.Args), usage)
 		return
 	}
-	at, ok := x.Args[0].(*syntax.Ident)
-	if call, is := x.Args[0].(*syntax.Call); is && call.Name == processingTime && len(call.Args) == 0 {
-		at = nil
-	} else if !ok {
-		c.fault(x.Args[0].Start(), "the time of a window must be a column, or %s()", processingTime)
-		return
-	}
 	var slide, offset syntax.Expr
 	size := x.Args[least-1]
 	if least == 3 {
@@ -46,13 +40,13 @@ func (c *compiler) windowCall(x *syntax.Call) {
 	if len(x.Args) > least {
 		offset = x.Args[least]
 	}
-	c.bindWindow(x.Pos, x.Name, at, slide, size, offset)
+	c.bindWindow(x.Pos, x.Name, x.Args[0], slide, size, offset)
 }
 
 var windowKinds = map[string]window.Kind{"tumble": window.Tumbling, "hop": window.Hopping, "cumulate": window.Cumulating, "session": window.Session}
 
-// bindWindow notes the window of a query; the size of a session is its gap, and no column is processing time.
-func (c *compiler) bindWindow(pos syntax.Pos, kind string, at *syntax.Ident, slide, size, offset syntax.Expr) {
+// bindWindow notes the window of a query; the size of a session is its gap.
+func (c *compiler) bindWindow(pos syntax.Pos, kind string, at, slide, size, offset syntax.Expr) {
 	w := core.Window{Windows: window.Windows{Kind: windowKinds[kind]}}
 	good := true
 	length := func(e syntax.Expr, into *time.Duration) {
@@ -89,25 +83,46 @@ func (c *compiler) bindWindow(pos syntax.Pos, kind string, at *syntax.Ident, sli
 	length(slide, &w.Slide)
 	length(offset, &w.Offset)
 	c.window = &w // whatever is wrong with it, so that its bounds are no further faults
-	if at == nil {
+	if call, ok := at.(*syntax.Call); ok && call.Name == processingTime && len(call.Args) == 0 {
 		w.ProcessingTime = true
 		if err := w.Validate(); good && err != nil {
 			c.fault(pos, "%v", err)
 		}
 		return
 	}
-	i, ok := c.sourceColumn(at)
+	x, ok := c.over(at, c.sourceLeaf("the time of a window"))
 	if !ok || !good {
 		return
 	}
-	f := c.source.Field(i)
-	if f.Type != record.Timestamp {
-		c.fault(at.Pos, "the time of a window is column %q, %v, expected a timestamp", at.Name, f.Type)
-	} else if f.Nullable {
-		c.fault(at.Pos, "the time of a window is column %q, which may be NULL", at.Name)
+	if t := x.Type(); t != record.Timestamp {
+		c.fault(at.Start(), "the time of a window is %s, %v, expected a timestamp: %s", at, t, timeFrom(at, t))
+		return
 	}
-	w.Column = f.Name
+	c.timeOf = columnsOf(at, nil)
+	w.Column = c.column(x, at.String(), c.free("time"))
 	if err := w.Validate(); err != nil {
 		c.fault(pos, "%v", err)
 	}
+}
+
+// timeFrom says how to make a timestamp of an expression of another type.
+func timeFrom(x syntax.Expr, t record.Type) string {
+	switch {
+	case t == record.String:
+		return fmt.Sprintf("write CAST(%s AS timestamp), or to_timestamp(%s, format)", x, x)
+	case isNumber(t):
+		return fmt.Sprintf("write to_timestamp(%s) if it is seconds since 1970, to_timestamp(%s / 1000.0) if milliseconds", x, x)
+	}
+	return "a window needs the time of each record"
+}
+
+// columnsOf appends the names of the columns that an expression reads.
+func columnsOf(e syntax.Expr, names []string) []string {
+	if id, ok := e.(*syntax.Ident); ok {
+		return append(names, id.Name)
+	}
+	for _, sub := range children(e) {
+		names = columnsOf(sub, names)
+	}
+	return names
 }

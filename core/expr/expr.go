@@ -107,6 +107,15 @@ func DateTrunc(unit string, x *Expr) (*Expr, error) {
 	return build(&Expr{op: opDateTrunc, name: unit, args: []*Expr{x}})
 }
 
+// Require is x, never NULL: a record where x is NULL fails, with an error that says what it was needed
+// for. It costs nothing where no value is NULL.
+func Require(what string, x *Expr) (*Expr, error) {
+	if !x.nullable {
+		return x, nil
+	}
+	return build(&Expr{op: opRequire, name: what, args: []*Expr{x}})
+}
+
 // Case is the value of the first branch whose condition is true: conditions and values take turns, and the last is the value where none is.
 func Case(args ...*Expr) (*Expr, error) { return New(opCase, args...) }
 
@@ -157,6 +166,8 @@ func (e *Expr) String() string {
 		return e.name
 	case opConst:
 		return e.value.format(e.typ)
+	case opRequire:
+		return e.args[0].String()
 	case opCast:
 		return fmt.Sprintf("CAST(%v AS %v)", e.args[0], e.typ)
 	case opExtract:

@@ -76,6 +76,8 @@ const (
 	AddNanos    // timestamp and bigint
 	SubTimes    // the nanoseconds from the second to the first
 	ToTimestamp // of seconds, a float
+
+	opRequire // the argument, of any type; a record where that is NULL fails
 	opCount
 )
 
@@ -311,6 +313,8 @@ func init() {
 		AddNanos:    {name: "+", infix: true, types: signature(ts, false, ts, i64), eval: evalArithmetic, vector: vectorArithmetic},
 		SubTimes:    {name: "-", infix: true, types: signature(i64, false, ts, ts), eval: evalArithmetic, vector: vectorArithmetic},
 		ToTimestamp: {name: "to_timestamp", types: signature(ts, false, f64), eval: evalToTimestamp},
+
+		opRequire: {name: "require", lenient: true, types: never(requireTypes), eval: evalRequire, vector: vectorRequire},
 	}
 }
 
@@ -326,6 +330,14 @@ func never(types func(*Expr) error) func(*Expr) error {
 func anyType(e *Expr) error {
 	e.typ = record.Bool
 	return e.same(1)
+}
+
+func requireTypes(e *Expr) error {
+	if len(e.args) != 1 {
+		return e.fault()
+	}
+	e.typ = e.args[0].typ
+	return nil
 }
 
 func divide(e *Expr) error {

@@ -76,6 +76,9 @@ func (e *Expr) apply(values []Value, null bool) (Value, error) {
 		return Value{Null: true}, nil
 	}
 	v, err := o.eval(e, values)
+	if err != nil && e.op == opRequire {
+		return Value{}, err // it says all
+	}
 	if err != nil {
 		var args []string
 		for i, v := range values {
@@ -224,6 +227,13 @@ func evalIn(e *Expr, a []Value) (Value, error) {
 		return Value{Null: true}, nil
 	}
 	return Value{Bits: word(found)}, nil
+}
+
+func evalRequire(e *Expr, a []Value) (Value, error) {
+	if a[0].Null {
+		return Value{}, fmt.Errorf("%s is NULL, expected a value", e.name)
+	}
+	return a[0], nil
 }
 
 func evalNullIf(e *Expr, a []Value) (Value, error) {

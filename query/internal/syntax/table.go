@@ -123,7 +123,7 @@ func (p *parser) window(t *Table) {
 			case "DATA":
 				p.windowData(t, w)
 			case "TIMECOL":
-				w.At = p.windowColumn()
+				w.At = p.windowTime()
 			default:
 				*w.argument(name) = p.expr(lowest, false)
 			}
@@ -172,14 +172,14 @@ func (p *parser) windowData(t *Table, w *Window) {
 	}
 }
 
-// windowColumn parses a column, or DESCRIPTOR(column).
-func (p *parser) windowColumn() (column *Ident) {
+// windowTime parses the time of a window, which may be in DESCRIPTOR(...).
+func (p *parser) windowTime() (time Expr) {
 	if p.is("DESCRIPTOR", "(") {
 		p.next()
-		p.parenthesised(func() { column = p.column() })
-		return column
+		p.parenthesised(func() { time = p.expr(lowest, false) })
+		return time
 	}
-	return p.column()
+	return p.expr(lowest, false)
 }
 
 // column parses a column's name, with its table's or without.

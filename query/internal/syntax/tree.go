@@ -106,7 +106,7 @@ type Table struct {
 type Window struct {
 	Pos         Pos
 	Kind        WindowKind
-	At          *Ident   // the column of the event time
+	At          Expr     // the event time
 	PartitionBy []*Ident // Flink's SESSION(TABLE t PARTITION BY ..., ...)
 	Slide       Expr     // hop: from one window to the next; cumulate: the step
 	Size        Expr     // of tumble, hop and cumulate: the (greatest) length
