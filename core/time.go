@@ -98,7 +98,7 @@ type windowing struct {
 	outOfOrder int64
 	lateness   int64
 	idle       Nanos     // 0: never
-	retain     int64     // from the end of the last closed window back to that of the first that is kept
+	retain     int       // closed windows that are kept beside the last
 	session    *sessions // nil where the windows are none
 }
 
@@ -122,8 +122,16 @@ func compileWindow(w *Window, source *record.Schema) (*windowing, error) {
 	return &windowing{
 		session: s,
 		clock:   c, column: column, outOfOrder: int64(w.OutOfOrder), lateness: int64(w.Lateness), idle: Nanos(w.Idle),
-		retain: int64(retain-1) * c.NextEnd(0),
+		retain: retain - 1,
 	}, nil
+}
+
+// paneSize says how long a pane is.
+func (w *windowing) paneSize() string {
+	if size := w.clock.PaneSize(); size > 0 {
+		return time.Duration(size).String()
+	}
+	return "a window each"
 }
 
 // closed is the end of the last window that is closed at a watermark.
@@ -142,7 +150,7 @@ func (w *windowing) oldest(closed int64) int64 {
 	if closed >= window.MaxTime || closed <= -window.MaxTime {
 		return -window.MaxTime
 	}
-	return closed - w.retain
+	return w.clock.Before(closed, w.retain)
 }
 
 // times are what a router knows of event time.
@@ -203,10 +211,11 @@ func (r *Router) timely() (ok, room bool) {
 		// No window that any record belongs to has closed, not even at the end of the stripe.
 		last := w.clock.Floor(most)
 		r.onePane = first == last
-		switch size := w.clock.PaneSize(); last {
+		switch last {
 		case first:
 			r.panes[0] = uint64(first)
-		case first + size:
+		case w.clock.NextPane(first):
+			size := last - first
 			for i, v := range at { // without a branch: which of the two cannot be guessed
 				r.panes[i] = uint64(first + size&^((v-last)>>63))
 			}

@@ -174,6 +174,19 @@ func (e *Expr) String() string {
 		return fmt.Sprintf("extract(%s FROM %v)", e.name, e.args[0])
 	case opDateTrunc:
 		return fmt.Sprintf("date_trunc('%s', %v)", e.name, e.args[0])
+	case opJSON:
+		return fmt.Sprintf("(%v%s)", e.args[0], e.name)
+	case inZone, fromZone:
+		return fmt.Sprintf("(%v AT TIME ZONE %s)", e.args[0], quote(e.name))
+	case truncZone:
+		u := e.aux.(zoneUnit)
+		return fmt.Sprintf("date_trunc('%s', %v, %s)", u.unit, e.args[0], quote(u.in.String()))
+	case toChar:
+		return fmt.Sprintf("to_char(%v, %s)", e.args[0], quote(e.name))
+	case addMonths:
+		return fmt.Sprintf("(%v + INTERVAL '%s months')", e.args[0], e.name)
+	case RegexpMatch, RegexpFind, RegexpCount, regexpReplace:
+		return fmt.Sprintf("%s(%v, %s)", ops[e.op].name, e.args[0], e.name)
 	case opLike:
 		return fmt.Sprintf("(%v %s %s)", e.args[0], e.name, quote(e.aux.(*likePattern).text))
 	case opCase:

@@ -74,7 +74,7 @@ type compiler struct {
 // add gives an expression its node; equal ones share it.
 func (c *compiler) add(e *Expr) int {
 	var key strings.Builder
-	fmt.Fprintf(&key, "%d %d %d %s", e.op, e.typ, e.column, e.name)
+	fmt.Fprintf(&key, "%d %d %d %q", e.op, e.typ, e.column, e.name)
 	if e.op == opConst {
 		fmt.Fprintf(&key, " %v %d %q", e.value.Null, e.value.Bits, e.value.Text)
 	}

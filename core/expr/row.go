@@ -416,13 +416,16 @@ func evalFloat(e *Expr, a []Value) (Value, error) {
 			return Value{}, errors.New("the root of a negative number")
 		}
 		v = math.Sqrt(x)
-	case Ln:
+	case Ln, Log10:
 		if x <= 0 {
 			return Value{}, errors.New("the logarithm of a number that is not more than 0")
 		}
 		// What is too small for a full mantissa is scaled: math.Log of amd64 takes all of these for 0x1p-1023.
 		if v = math.Log(x); x < 0x1p-1022 {
 			v = math.Log(x*0x1p54) - 54*math.Ln2
+		}
+		if e.op == Log10 {
+			v = math.Log10(x)
 		}
 	case Exp:
 		if v = math.Exp(x); math.IsInf(v, 0) && !math.IsInf(x, 0) || v == 0 && !math.IsInf(x, 0) {

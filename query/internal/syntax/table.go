@@ -34,7 +34,7 @@ func (p *parser) table() (t Table) {
 	first := p.peek()
 	switch {
 	case p.is("("):
-		fail(t.Pos, "subqueries are not supported: a query reads one source")
+		fail(t.Pos, "subqueries are not supported: a query reads one source; write WHERE and expressions in the one SELECT")
 	case p.is("TABLE", "("):
 		p.next()
 		p.parenthesised(func() { p.window(&t) })
@@ -43,12 +43,20 @@ func (p *parser) table() (t Table) {
 	default:
 		t.Name = p.tableName()
 		if p.is("(") {
+			if t.Name == "unnest" || t.Name == "generate_series" {
+				fail(t.Pos, strings.ToUpper(t.Name)+" is not supported: a query reads the records of one source")
+			}
 			fail(t.Pos, "unknown table function "+shown(t.Name)+", expected TUMBLE, HOP, CUMULATE or SESSION")
 		}
 	}
 	t.Alias = p.alias()
 	switch p.peek().Value {
-	case ",", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL":
+	case ",":
+		if next := p.second().Value; next == "unnest" || next == "LATERAL" {
+			fail(p.pos(), "UNNEST is not supported: a query reads one source, a record of which is one row")
+		}
+		fail(p.pos(), "joins are not supported: a query reads one source")
+	case "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL":
 		fail(p.pos(), "joins are not supported: a query reads one source")
 	}
 	return t
