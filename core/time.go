@@ -21,7 +21,10 @@ import (
 type Window struct {
 	window.Windows
 
-	Column     string        // the event time: a timestamp that is never NULL. A record whose time is beyond window.MaxTime goes to quarantine
+	// Column is the event time: a timestamp of the source, or a computed one. A record whose time is NULL, or
+	// beyond window.MaxTime, goes to quarantine, unless Where leaves it out.
+	Column string
+
 	OutOfOrder time.Duration // how much later than others a record may come; AnyOrder is without a bound
 	Lateness   time.Duration // how long windows stay open behind the watermark
 
@@ -83,8 +86,8 @@ func (w *Window) validate(source *record.Schema) error {
 		}
 	} else if i, ok := source.Index(w.Column); !ok {
 		faults = append(faults, fmt.Errorf("window: there is no column %q in %v", w.Column, source))
-	} else if f := source.Field(i); f.Type != record.Timestamp || f.Nullable {
-		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp that is never NULL", w.Column, f.Type))
+	} else if f := source.Field(i); f.Type != record.Timestamp {
+		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp, or a computed column that makes one of it", w.Column, f.Type))
 	}
 	disorder := w.OutOfOrder
 	if disorder == AnyOrder {
@@ -110,7 +113,7 @@ type windowing struct {
 	anyOrder   bool // the watermark of a reader that has not ended stays at watermarkNone
 	lateness   int64
 	idle       Nanos     // 0: never
-	retain     int64     // from the end of the last closed window back to that of the first that is kept
+	retain     int       // closed windows that are kept beside the last
 	session    *sessions // nil where the windows are none
 }
 
@@ -134,8 +137,16 @@ func compileWindow(w *Window, source *record.Schema) (*windowing, error) {
 	return &windowing{
 		session: s,
 		clock:   c, column: column, outOfOrder: int64(w.OutOfOrder), anyOrder: w.OutOfOrder == AnyOrder, lateness: int64(w.Lateness), idle: Nanos(w.Idle),
-		retain: int64(retain-1) * c.NextEnd(0),
+		retain: retain - 1,
 	}, nil
+}
+
+// paneSize says how long a pane is.
+func (w *windowing) paneSize() string {
+	if size := w.clock.PaneSize(); size > 0 {
+		return time.Duration(size).String()
+	}
+	return "a window each"
 }
 
 // closed is the end of the last window that is closed at a watermark.
@@ -164,7 +175,7 @@ func (w *windowing) oldest(closed int64) int64 {
 	if closed >= window.MaxTime || closed <= -window.MaxTime {
 		return -window.MaxTime
 	}
-	return closed - w.retain
+	return w.clock.Before(closed, w.retain)
 }
 
 // times are what a router knows of event time.
@@ -212,7 +223,7 @@ func (t *times) routed(rows int) {
 
 // opened says whether so many panes may be new since the last mark.
 func (t *times) opened(w *windowing, panes int64) bool {
-	return t.rows >= panes && (t.last-t.first)/w.clock.PaneSize()+1 >= panes
+	return t.rows >= panes && w.clock.Panes(t.first, t.last) >= panes
 }
 
 // lookIdle looks whether the source has had nothing for so long that it does not hold windows back.
@@ -262,10 +273,11 @@ func (r *Router) timely() (ok, room bool) {
 	if closed <= first {
 		// No window that any record belongs to has closed, not even at the end of the stripe.
 		r.onePane = first == last
-		switch size := w.clock.PaneSize(); last {
+		switch last {
 		case first:
 			r.panes[0] = uint64(first)
-		case first + size:
+		case w.clock.NextPane(first):
+			size := last - first
 			for i, v := range at { // without a branch: which of the two cannot be guessed
 				r.panes[i] = uint64(first + size&^((v-last)>>63))
 			}
