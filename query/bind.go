@@ -359,10 +359,14 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 	if !ok {
 		return c.arithmetic(x, a, b)
 	}
-	if op, p, q, ok := wholes(op, a, b); ok {
+	values := []value{a, b}
+	if ok = c.exact([]syntax.Expr{x.X, x.Y}, values); !ok {
+		return v, false
+	}
+	if op, p, q, ok := coarser(op, values[0], values[1]); ok {
 		return c.make(x.Pos, op, p, q)
 	}
-	args, ok := c.unify(x.Pos, []syntax.Expr{x.X, x.Y}, []value{a, b})
+	args, ok := c.unify(x.Pos, []syntax.Expr{x.X, x.Y}, values)
 	if !ok {
 		return v, false
 	}
@@ -372,16 +376,18 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 // turned are the comparisons with their sides exchanged.
 var turned = map[expr.Op]expr.Op{expr.Eq: expr.Eq, expr.Ne: expr.Ne, expr.Lt: expr.Gt, expr.Le: expr.Ge, expr.Gt: expr.Lt, expr.Ge: expr.Le}
 
-// wholes is the comparison of a bigint with a constant that has a point as one of bigints, so that it holds for those too that have more digits than a decimal may.
-func wholes(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
-	if a.e.Type().IsDecimal() {
+// coarser is the comparison of a bigint or a decimal with a constant of more decimals as one with a constant of as many: no value
+// gets more digits than a decimal may have.
+func coarser(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
+	if _, constant := a.e.Const(); constant {
 		a, b, op = b, a, turned[op]
 	}
 	k, constant := b.e.Const()
-	if a.e.Type() != record.Int64 || a.interval || !b.e.Type().IsDecimal() || !constant || k.Null {
+	t := a.e.Type()
+	if t != record.Int64 && !t.IsDecimal() || a.interval || a.open || !b.e.Type().IsDecimal() || !constant || k.Null || t.IsDecimal() && t.Scale() >= scaleOf(b.e) {
 		return op, nil, nil, false
 	}
-	unit := record.Pow10[scaleOf(b.e)]
+	unit := record.Pow10[scaleOf(b.e)-t.Scale()]
 	whole, rest := int64(k.Bits)/unit, int64(k.Bits)%unit
 	if rest < 0 {
 		whole--
@@ -397,7 +403,7 @@ func wholes(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
 	case op == expr.Ge:
 		op = expr.Gt
 	}
-	return op, a.e, expr.Int(record.Int64, whole), true
+	return op, a.e, expr.Int(t, whole), true
 }
 
 // arithmetic is + - * / and % of numbers, times and intervals.
@@ -436,7 +442,11 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		c.fault(x.Pos, "%s %s %s is not defined", typeOf(a), x.Op, typeOf(b))
 		return v, false
 	}
-	if a.open {
+	values := []value{a, b}
+	if ok = c.exact([]syntax.Expr{x.X, x.Y}, values); !ok {
+		return v, false
+	}
+	if a, b = values[0], values[1]; a.open {
 		a, ok = c.as(a, b.e.Type(), x.X)
 	} else {
 		b, ok = c.as(b, a.e.Type(), x.Y)
@@ -540,6 +550,9 @@ func (c *compiler) same(pos syntax.Pos, l leaf, all ...syntax.Expr) ([]*expr.Exp
 // unify brings values to one type: that of those which are not open; of numbers, one that holds all.
 func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*expr.Expr, bool) {
 	t, intervals, scale := record.Type(0), 0, 0
+	if !c.exact(all, values) {
+		return nil, false
+	}
 	for i, v := range values {
 		switch u := v.e.Type(); {
 		case !c.fixed(v, all[i]):
@@ -569,6 +582,8 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 		t = record.Int64
 	case t == 0:
 		t = record.String
+	case t.IsDecimal():
+		t = record.DecimalOf(record.MaxPrecision, scale)
 	}
 	var args []*expr.Expr
 	for i, v := range values {
@@ -594,6 +609,44 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 		args = append(args, v.e)
 	}
 	return args, true
+}
+
+// exact makes numbers of the text constants beside decimals, with the digits that they are written with: the decimals of a column
+// would round them.
+func (c *compiler) exact(all []syntax.Expr, values []value) bool {
+	decimals := false
+	for _, v := range values {
+		if t := v.e.Type(); !v.open && (t == record.Float64 || !isNumber(t)) {
+			return true
+		}
+		decimals = decimals || v.e.Type().IsDecimal()
+	}
+	if !decimals {
+		return true
+	}
+	for i, v := range values {
+		k, _ := v.e.Const()
+		if !v.open || k.Null {
+			continue
+		}
+		text := strings.Trim(k.Text, " \t\n\r\f\v")
+		digits := strings.TrimLeft(text, "+-")
+		if strings.Trim(digits, "0123456789.") != "" { // with an exponent, or no number
+			continue
+		}
+		whole, fraction, _ := strings.Cut(digits, ".")
+		whole, fraction = strings.TrimLeft(whole, "0"), strings.TrimRight(fraction, "0")
+		if len(whole)+len(fraction) > record.MaxPrecision {
+			c.fault(all[i].Start(), "%s has more than %d digits", all[i], record.MaxPrecision)
+			return false
+		}
+		v, ok := c.as(v, record.DecimalOf(record.MaxPrecision, len(fraction)), all[i])
+		if !ok {
+			return false
+		}
+		values[i] = v
+	}
+	return true
 }
 
 // numberOf is a number as a decimal of a scale; an open value stays open.

@@ -204,12 +204,16 @@ type path struct {
 func (c *compiler) pathOf(x *syntax.Binary) (p path, ok bool) {
 	p.text = x.Op == "->>"
 	for {
-		key, is := x.Y.(*syntax.Literal)
-		if !is || key.Kind != syntax.String && key.Kind != syntax.Integer {
+		step, sign := x.Y, ""
+		if u, is := step.(*syntax.Unary); is && u.Op == "-" { // an element from the end
+			step, sign = u.X, "-"
+		}
+		key, is := step.(*syntax.Literal)
+		if !is || sign != "" && key.Kind != syntax.Integer || key.Kind != syntax.String && key.Kind != syntax.Integer {
 			c.fault(x.Y.Start(), "the step of a path must be the name of a field, or the number of an element: a->'b', a->0")
 			return p, false
 		}
-		p.keys = append([]string{key.Text}, p.keys...)
+		p.keys = append([]string{sign + key.Text}, p.keys...)
 		before, is := x.X.(*syntax.Binary)
 		if !is || before.Op != "->" {
 			p.base = x.X

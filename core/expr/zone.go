@@ -69,7 +69,10 @@ type zoneUnit struct {
 
 func truncZoneTypes(e *Expr) error {
 	u := e.aux.(zoneUnit)
-	return truncTypes(&Expr{op: opDateTrunc, name: u.unit, args: e.args, typ: record.Timestamp})
+	plain := &Expr{op: opDateTrunc, name: u.unit, args: e.args}
+	err := truncTypes(plain)
+	e.typ, e.nullable = plain.typ, plain.nullable
+	return err
 }
 
 func evalTruncZone(e *Expr, a []Value) (Value, error) {
