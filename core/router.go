@@ -116,11 +116,11 @@ type Router struct {
 	epoch   uint64 // whose marks have been sent, or are being sent
 	asked   uint64 // the newest epoch that it has asked for, to close windows
 	askedAt Nanos
-	joining bool   // it has joined while the next epoch was in flight, and has not sent its mark
-	ended   bool   // the source has: the marks of the end are being sent, or have been
-	marking bool   // marks are being sent
-	marked  int    // partitions that have got theirs
-	done    bool   // all have got that of the end
+	joining bool // it has joined while the next epoch was in flight, and has not sent its mark
+	ended   bool // the source has: the marks of the end are being sent, or have been
+	marking bool // marks are being sent
+	marked  int  // partitions that have got theirs
+	done    bool // all have got that of the end
 }
 
 // publishedCounters are Counters as other goroutines may read them: stored by the router once per Step, so each is

@@ -197,8 +197,8 @@ type times struct {
 	stripeFirst int64 // of the stripe at hand
 	stripeLast  int64
 	marked      int64 // the watermark as of that mark
-	idle               bool // that has been for Window.Idle, as of the last mark
-	joins              bool // the mark at hand is of an epoch that some partitions had answered without this reader: it says nothing to the others either, so that all close the same windows
+	idle        bool  // that has been for Window.Idle, as of the last mark
+	joins       bool  // the mark at hand is of an epoch that some partitions had answered without this reader: it says nothing to the others either, so that all close the same windows
 }
 
 func (t *times) init() { t.watermark, t.next, t.marked = watermarkNone, watermarkNone, watermarkNone }

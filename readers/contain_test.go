@@ -35,11 +35,11 @@ func TestStreamContains(t *testing.T) {
 	}
 	give := func(b []byte) (int, error) { return copy(b, "1\n2\n"), nil }
 	for _, c := range []struct {
-		what   string
-		bad    func(b []byte) (int, error)
-		says   string
-		lost   bool  // the records of the same stretch are dropped
-		wraps  error // nil: none
+		what  string
+		bad   func(b []byte) (int, error)
+		says  string
+		lost  bool  // the records of the same stretch are dropped
+		wraps error // nil: none
 	}{
 		{what: "panics", bad: func([]byte) (int, error) { panic("by the user") }, says: "panic in Read of the io.Reader (*readers.scripted): by the user\n"},
 		{what: "panics with nil", bad: func([]byte) (int, error) { panic(nil) }, says: "panic called with nil"},
