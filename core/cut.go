@@ -257,9 +257,9 @@ func (c *Cut) Windows(after int64) (ends []int64) {
 	return slices.Compact(ends)
 }
 
-// WindowBatches yields the result of one window in batches, of up to so many rows: Having, OrderBy, Limit and Offset of the plan go for each window. A batch is
-// valid until the next.
-func (c *Cut) WindowBatches(end int64, rows int) iter.Seq[*record.Batch] {
+// WindowBatches yields the result of one window in batches: Having, OrderBy, Limit and Offset of the plan go for each window. All
+// of them are b, which is of the schema of the plan's result: a batch is valid until the next.
+func (c *Cut) WindowBatches(end int64, b *record.Batch) iter.Seq[*record.Batch] {
 	images, l := c.readable(), c.layout()
 	all := func(yield func(Row) bool) {
 		for _, m := range images {
@@ -269,9 +269,9 @@ func (c *Cut) WindowBatches(end int64, rows int) iter.Seq[*record.Batch] {
 		}
 	}
 	if l.shape != nil {
-		return l.batchesOf(l.shape.arrange(all), rows)
+		return l.batchesInto(b, l.shape.arrange(all))
 	}
-	return l.batchesOf(all, rows)
+	return l.batchesInto(b, all)
 }
 
 // Counters say what had become of each reader's records at the epoch; nil before the first.

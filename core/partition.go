@@ -530,15 +530,23 @@ func (p *Partition) publish(number uint64, slot int) {
 	p.cuts.Answer(true)
 }
 
-// maxUnwritten is how many closed panes may wait to be written before a partition takes no more records: its rings fill, and the readers wait.
-const maxUnwritten = 256
+// maxUnwritten is how many closed panes may wait to be written before a partition takes no more records: its rings fill, and the
+// readers wait. Of small panes it is unwrittenSmall.
+const (
+	maxUnwritten   = 256
+	unwrittenSmall = 1 << 13
+)
 
 // unwritten says whether that many do. What whoever writes needs is in the cut that there is.
 func (p *Partition) unwritten() bool {
-	if p.sealed <= maxUnwritten {
+	most := maxUnwritten
+	if p.sums.bytes <= len(p.panes)*smallPane/4 {
+		most = unwrittenSmall
+	}
+	if p.sealed <= most {
 		return false
 	}
-	return p.panes[p.sealed-1-maxUnwritten].last > p.cuts.written.Load() // later panes end no earlier
+	return p.panes[p.sealed-1-most].last > p.cuts.written.Load() // later panes end no earlier
 }
 
 // sortPanes puts those that have come since the last epoch in their place.

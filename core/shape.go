@@ -278,8 +278,13 @@ func (p *Plan) shapeString() string {
 
 // batchesOf yields the rows in batches of the result's schema, of up to so many rows. A batch is valid until the next.
 func (l *layout) batchesOf(all iter.Seq[Row], rows int) iter.Seq[*record.Batch] {
+	return l.batchesInto(record.NewBatch(l.result, rows), all)
+}
+
+// batchesInto is batchesOf with a batch that is used again and again.
+func (l *layout) batchesInto(b *record.Batch, all iter.Seq[Row]) iter.Seq[*record.Batch] {
 	return func(yield func(*record.Batch) bool) {
-		b := record.NewBatch(l.result, rows)
+		b.Reset()
 		values := make([]expr.Value, l.result.Len())
 		for row := range all {
 			for c := range values {

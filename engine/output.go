@@ -21,6 +21,7 @@ type output struct {
 	ctx      context.Context // of Write: done when the engine is closed
 	cancel   context.CancelFunc
 	finished chan struct{}
+	window   *record.Batch // of the result of a window, used for all of them
 
 	// Of a plan that passes records through.
 	outlets []*outlet // by partition
@@ -29,6 +30,9 @@ type output struct {
 	// For Stats; they order nothing.
 	rows, windows, retries atomic.Uint64
 }
+
+// writtenEvery is how often the partitions are told, at least, which windows have been written.
+const writtenEvery = time.Millisecond
 
 func newOutput(e *Engine) *output {
 	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), given: newWakeup()}
@@ -102,13 +106,30 @@ func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
 		}
 		return o.batches(cut.Batches(record.DefaultRows))
 	}
+	if o.window == nil {
+		schema, err := o.engine.cfg.Plan.Result()
+		if err != nil {
+			return err
+		}
+		o.window = record.NewBatch(schema, record.DefaultRows)
+	}
+	said, at := *written, time.Now()
+	say := func() { // wakes all runners, so not for each of many small windows
+		if said != *written {
+			said, at = *written, time.Now()
+			o.engine.cuts.Written(said)
+		}
+	}
+	defer say()
 	for _, end := range cut.Windows(*written) {
-		if err := o.batches(cut.WindowBatches(end, record.DefaultRows)); err != nil {
+		if err := o.batches(cut.WindowBatches(end, o.window)); err != nil {
 			return err
 		}
 		*written = end
 		o.windows.Add(1)
-		o.engine.cuts.Written(end)
+		if time.Since(at) > writtenEvery {
+			say()
+		}
 	}
 	return nil
 }
