@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -44,27 +43,20 @@ func newOutput(e *Engine) *output {
 func (o *output) run() {
 	defer close(o.finished)
 	defer o.cancel()
+	gone := func(err error) { o.engine.fail(fmt.Errorf("engine: writer: %w", err)) }
+	defer func() { // the last call of user code, also while the goroutine ends because Write has called runtime.Goexit
+		if err := contain("Close", o.writer.Close, gone); err != nil {
+			o.engine.report(fmt.Errorf("engine: writer: close: %w", err))
+		}
+	}()
 	write := o.write
 	if o.engine.cfg.Plan.PassesThrough() {
 		write = o.writePassed
 	}
-	err := o.contain(write)
+	err := contain("Write", write, gone)
 	if err != nil && !(o.engine.closing.Load() && errors.Is(err, context.Canceled)) {
 		o.engine.fail(fmt.Errorf("engine: writer: %w", err))
 	}
-	if err := o.contain(o.writer.Close); err != nil {
-		o.engine.report(fmt.Errorf("engine: writer: close: %w", err))
-	}
-}
-
-// contain makes an error of a panic in the writer.
-func (o *output) contain(do func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
-	return do()
 }
 
 // write writes what each new snapshot has closed.
@@ -80,7 +72,7 @@ func (o *output) write() error {
 	}
 	for next := uint64(1); ; {
 		// An engine that ends without a last snapshot has nothing more to write.
-		if err := e.wait(context.Background(), next, 0); errors.Is(err, ErrNoImage) {
+		if err := e.wait(context.Background(), next); errors.Is(err, ErrNoImage) {
 			next++
 			continue
 		} else if err != nil {

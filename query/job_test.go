@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/core"
 )
 
 var someConnectors = &Connectors{
@@ -54,9 +54,11 @@ func TestCompileJob(t *testing.T) {
 		if o.Sink != nil {
 			sink = o.Sink.Name
 		}
-		late := time.Duration(-1)
-		if o.Plan.Window != nil {
-			late = o.Plan.Window.OutOfOrder
+		late := "no window"
+		if w := o.Plan.Window; w != nil && w.OutOfOrder == core.AnyOrder {
+			late = "in any order"
+		} else if w != nil {
+			late = w.OutOfOrder.String()
 		}
 		result, err := o.Plan.Result()
 		if err != nil {
@@ -65,7 +67,7 @@ func TestCompileJob(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s: %v %v", sink, result, late))
 	}
 	want := []string{
-		"volumes: trades(window_start timestamp, v bigint NULL) 5s", "ks: numbers(k bigint NULL, n bigint) -1ns", fmt.Sprintf("printed: numbers(window_end timestamp, n bigint) %v", time.Duration(window.MaxSize)),
+		"volumes: trades(window_start timestamp, v bigint NULL) 5s", "ks: numbers(k bigint NULL, n bigint) no window", "printed: numbers(window_end timestamp, n bigint) in any order",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("\n%s\nexpected\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

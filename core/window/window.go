@@ -233,6 +233,14 @@ func (c *Clock) Before(end int64, windows int) int64 {
 	return end - int64(windows)*c.step
 }
 
+// Panes is how many panes there are from one that begins at first to one that begins at last, both included.
+func (c *Clock) Panes(first, last int64) int64 {
+	if c.begins != nil {
+		return int64(c.at(last)-c.at(first)) + 1
+	}
+	return (last-first)/c.pane + 1
+}
+
 // Floor is the begin of the piece of time that t is in: its pane, where no window has closed.
 func (c *Clock) Floor(t int64) int64 { return c.floor(t, c.pane) }
 
