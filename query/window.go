@@ -150,7 +150,7 @@ func (c *compiler) intervalConstant(e syntax.Expr) (months int, d time.Duration,
 func timeFrom(x syntax.Expr, t record.Type) string {
 	switch {
 	case t == record.String:
-		return fmt.Sprintf("write CAST(%s AS timestamp), or to_timestamp(%s, format)", x, x)
+		return fmt.Sprintf("write CAST(%s AS timestamp)", x)
 	case isNumber(t):
 		return fmt.Sprintf("write to_timestamp(%s) if it is seconds since 1970, to_timestamp(%s / 1000.0) if milliseconds", x, x)
 	}
