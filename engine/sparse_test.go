@@ -30,6 +30,9 @@ func (s *sparse) Poll(b *record.Batch) error {
 func (s *sparse) Read(_ context.Context, b *record.Batch) error { return s.Poll(b) }
 func (s *sparse) Close() error                                  { return nil }
 
+// sparseRows is more windows than may be opened between two epochs, several times.
+const sparseRows = 12_000
+
 // counting counts the rows and the batches that it gets, and looks whether windows come in their order.
 type counting struct {
 	rows, batches int
@@ -58,8 +61,8 @@ func TestSparseReplay(t *testing.T) {
 		readers  []record.Reader
 		interval time.Duration
 	}{
-		"one reader":  {[]record.Reader{&sparse{n: 50_000, step: time.Second}}, 0},
-		"two readers": {[]record.Reader{&sparse{n: 30_000, step: time.Second}, &sparse{n: 10_000, step: 3 * time.Second}}, -1},
+		"one reader":  {[]record.Reader{&sparse{n: sparseRows, step: time.Second}}, 0},
+		"two readers": {[]record.Reader{&sparse{n: 6_000, step: time.Second}, &sparse{n: 2_000, step: 3 * time.Second}}, -1},
 	} {
 		p, w := timesPlan(), &counting{}
 		e := start(t, engine.Config{Plan: p, Readers: c.readers, Writer: w, Partitions: 2, Cores: 1, EpochInterval: c.interval, StateBytes: 64 << 20})
@@ -69,7 +72,7 @@ func TestSparseReplay(t *testing.T) {
 		if n := e.Stats().Counters(); n.Late > 0 || n.Counted != n.In {
 			t.Errorf("%s: %+v", name, n)
 		}
-		if want := 50_000; name == "one reader" && w.rows != want || w.disorder > 0 {
+		if want := sparseRows; name == "one reader" && w.rows != want || w.disorder > 0 {
 			t.Errorf("%s: %d rows, %d of them before another", name, w.rows, w.disorder)
 		}
 	}
@@ -78,7 +81,7 @@ func TestSparseReplay(t *testing.T) {
 // Goal: snapshots that hold all tables stop no plan with windows: records wait until one is closed, and Stats says why. Method:
 // as many as may be held and one more, while a reader opens window after window.
 func TestHeldSnapshotsOfWindows(t *testing.T) {
-	e := start(t, engine.Config{Plan: timesPlan(), Readers: []record.Reader{&sparse{n: 40_000, step: time.Second}}, Writer: &counting{}, Cores: 1, NoPin: true})
+	e := start(t, engine.Config{Plan: timesPlan(), Readers: []record.Reader{&sparse{n: sparseRows, step: time.Second}}, Writer: &counting{}, Cores: 1, NoPin: true})
 	var held []*engine.Snapshot
 	for epoch := uint64(1); len(held) < engine.DefaultHeldSnapshots+1; epoch++ {
 		if err := e.Sync(t.Context()); err != nil {
@@ -100,7 +103,7 @@ func TestHeldSnapshotsOfWindows(t *testing.T) {
 	if err := e.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if n := e.Stats().Counters(); n.Counted != 40_000 {
+	if n := e.Stats().Counters(); n.Counted != sparseRows {
 		t.Errorf("%+v", n)
 	}
 }
