@@ -80,7 +80,7 @@ func appendFunction(e *Expr, to []byte, a []Value) ([]byte, error) {
 
 // appendPadded is lpad and rpad: the text is cut on the right where it is longer.
 func appendPadded(op Op, to []byte, a []Value) ([]byte, error) {
-	s, n, fill := a[0].Text, int64(a[1].Bits), " "
+	s, n, fill := a[0].Text, max(int64(a[1].Bits), 0), " " // less than no characters is none
 	if len(a) == 3 {
 		fill = a[2].Text
 	}
@@ -89,7 +89,7 @@ func appendPadded(op Op, to []byte, a []Value) ([]byte, error) {
 	}
 	missing := n - int64(utf8.RuneCountInString(s))
 	if missing <= 0 || fill == "" {
-		return append(to, substring(s, 1, max(n, 0))...), nil
+		return append(to, substring(s, 1, n)...), nil
 	}
 	if op == PadRight {
 		to = append(to, s...)

@@ -71,7 +71,7 @@ func truncZoneTypes(e *Expr) error {
 	u := e.aux.(zoneUnit)
 	plain := &Expr{op: opDateTrunc, name: u.unit, args: e.args}
 	err := truncTypes(plain)
-	e.typ, e.nullable = plain.typ, plain.nullable
+	e.typ = plain.typ
 	return err
 }
 
