@@ -27,7 +27,7 @@ func (s *scripted) Read(b []byte) (int, error) {
 }
 
 // Goal: whatever an io.Reader does, the process lives, the records before it are there, and the stream ends with an
-// error that says what it was and who. Method: readers that give two records and then misbehave.
+// error that says what it was and who. Method: readers that give two records and then misbehave, by Read and by Poll.
 func TestStreamContains(t *testing.T) {
 	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64})
 	if err != nil {
@@ -50,7 +50,7 @@ func TestStreamContains(t *testing.T) {
 		{what: "ends its goroutine", bad: func([]byte) (int, error) { runtime.Goexit(); return 0, nil }, says: "Goexit", lost: true},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			in := &scripted{steps: []func([]byte) (int, error){give, c.bad}}
+			var in io.Reader = &scripted{steps: []func([]byte) (int, error){give, c.bad}}
 			s, err := NewDelimitedStream("user", in, DelimitedConfig{Schema: schema})
 			if err != nil {
 				t.Fatal(err)
