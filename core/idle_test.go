@@ -16,7 +16,8 @@ type pausedSource struct {
 	paused bool
 }
 
-func (s *pausedSource) Paused() bool { return s.paused }
+func (s *pausedSource) Paused() bool   { return s.paused }
+func (s *pausedSource) Stopping() bool { return false }
 
 func (s *pausedSource) Next(now Nanos) (*record.Batch, bool) {
 	if s.paused {

@@ -40,10 +40,15 @@ type LateSource interface {
 	Late(b *record.Batch, rows []int32) bool
 }
 
-// A PausedSource is a Source that may be paused: that it has nothing then does not make its reader idle.
-type PausedSource interface {
+// A ControlledSource is a Source that may be paused and stopped.
+type ControlledSource interface {
 	Source
+
+	// Paused says that nobody asks the reader: that it has nothing then does not make it idle.
 	Paused() bool
+
+	// Stopping says that nothing more shall be read than what the reader has taken already: it waits for no other reader then.
+	Stopping() bool
 }
 
 // A LeavingSource is a Source that may end while others go on, and is not to hold back their windows then: it was removed, or has failed where readers may be idle.
@@ -109,11 +114,13 @@ type Router struct {
 	times times
 
 	epoch   uint64 // whose marks have been sent, or are being sent
-	joining bool   // it has joined while the next epoch was in flight, and has not sent its mark
-	ended   bool   // the source has: the marks of the end are being sent, or have been
-	marking bool   // marks are being sent
-	marked  int    // partitions that have got theirs
-	done    bool   // all have got that of the end
+	asked   uint64 // the newest epoch that it has asked for, to close windows
+	askedAt Nanos
+	joining bool // it has joined while the next epoch was in flight, and has not sent its mark
+	ended   bool // the source has: the marks of the end are being sent, or have been
+	marking bool // marks are being sent
+	marked  int  // partitions that have got theirs
+	done    bool // all have got that of the end
 }
 
 // publishedCounters are Counters as other goroutines may read them: stored by the router once per Step, so each is
@@ -219,6 +226,12 @@ func (r *Router) Wake() Nanos {
 	if r.marking || r.batch != nil {
 		return Never // only a partition can give room
 	}
+	switch r.stall {
+	case StallEpoch:
+		return Never // who raises it rings
+	case StallWindows:
+		return r.askedAt + crowdedWait
+	}
 	return r.source.Wake()
 }
 
@@ -252,6 +265,9 @@ func (r *Router) Step(now Nanos) (work int) {
 		cut := number > r.epoch && (r.joining || r.source.Cut(number))
 		if cut && !r.mayBeIdle(now) {
 			return work + r.startEpoch(number, now)
+		}
+		if r.ahead() {
+			return work + r.publish(false)
 		}
 		b, done := r.source.Next(now)
 		if cut && b == nil && !done {
@@ -292,9 +308,43 @@ func (r *Router) Step(now Nanos) (work int) {
 	return work
 }
 
+// crowdedWait is how long a reader that waits for others leaves it before it asks for another epoch.
+const crowdedWait Nanos = 10_000_000
+
+// ahead says whether the reader waits before it goes on: until an epoch has closed windows after it has opened many, or until
+// others have come as far while there are many open. The one that is the furthest behind never waits for others.
+func (r *Router) ahead() bool {
+	w, t := r.layout.window, &r.times
+	if w == nil || w.anyOrder || w.column < 0 {
+		return false
+	}
+	switch {
+	case t.opened(w, newPanes):
+		r.stall = StallEpoch
+		if r.epoch < r.asked {
+			return true // it has asked for one since its last mark
+		}
+	case t.marked > r.cuts.least.Load() && r.cuts.crowded() && !r.stopping():
+		r.stall = StallWindows
+		if r.now < r.askedAt+crowdedWait {
+			return true
+		}
+	default:
+		return false
+	}
+	r.asked, r.askedAt = r.cuts.Want(), r.now
+	return true
+}
+
+// stopping says whether the source is to end.
+func (r *Router) stopping() bool {
+	c, ok := r.source.(ControlledSource)
+	return ok && c.Stopping()
+}
+
 // quiet notes that the source has nothing. One that is paused may have something: nobody asks it.
 func (r *Router) quiet(now Nanos) {
-	if p, ok := r.source.(PausedSource); ok && p.Paused() {
+	if c, ok := r.source.(ControlledSource); ok && c.Paused() {
 		r.times.quiet = false
 		return
 	}
@@ -311,6 +361,7 @@ func (r *Router) mayBeIdle(now Nanos) bool {
 // startEpoch sends the marks of an epoch.
 func (r *Router) startEpoch(number uint64, now Nanos) (work int) {
 	r.epoch, r.times.joins, r.joining = number, r.joining, false
+	r.times.rows, r.times.marked = 0, r.times.watermark
 	r.times.lookIdle(r.layout.window)
 	r.times.pass(r.layout.window, r.cuts.Origin, now)
 	return r.startMarks()
@@ -406,7 +457,7 @@ func (r *Router) scatter() (rows int) {
 		r.counters.Counted += uint64(n)
 		r.counters.Keyless += uint64(r.keys.Keyless)
 		rows += n
-		r.times.watermark = r.times.next
+		r.times.routed(n)
 		r.from, r.encoded = r.to, false
 	}
 	return rows

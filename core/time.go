@@ -21,7 +21,10 @@ import (
 type Window struct {
 	window.Windows
 
-	Column     string        // the event time: a timestamp that is never NULL. A record whose time is beyond window.MaxTime goes to quarantine
+	// Column is the event time: a timestamp of the source, or a computed one. A record whose time is NULL, or
+	// beyond window.MaxTime, goes to quarantine, unless Where leaves it out.
+	Column string
+
 	OutOfOrder time.Duration // how much later than others a record may come; AnyOrder is without a bound
 	Lateness   time.Duration // how long windows stay open behind the watermark
 
@@ -57,7 +60,12 @@ const (
 	MaxRetain = 1 << 12
 
 	// MaxPanes bounds the pieces of time that a partition keeps groups of at once, open and closed.
-	MaxPanes = 1 << 12
+	MaxPanes = 1 << 24
+
+	// mostOpen is how many open panes there may be before readers that are ahead of others wait for them: until then they are
+	// kept for it. Windows are closed in time only if there are epochs, so a reader has one made after newPanes.
+	mostOpen = 1 << 12
+	newPanes = 1 << 10
 
 	// MaxPaneGroups bounds the groups of each: addresses are reserved for so many.
 	MaxPaneGroups = 1 << 24
@@ -78,8 +86,8 @@ func (w *Window) validate(source *record.Schema) error {
 		}
 	} else if i, ok := source.Index(w.Column); !ok {
 		faults = append(faults, fmt.Errorf("window: there is no column %q in %v", w.Column, source))
-	} else if f := source.Field(i); f.Type != record.Timestamp || f.Nullable {
-		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp that is never NULL", w.Column, f.Type))
+	} else if f := source.Field(i); f.Type != record.Timestamp {
+		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp, or a computed column that makes one of it", w.Column, f.Type))
 	}
 	disorder := w.OutOfOrder
 	if disorder == AnyOrder {
@@ -105,7 +113,7 @@ type windowing struct {
 	anyOrder   bool // the watermark of a reader that has not ended stays at watermarkNone
 	lateness   int64
 	idle       Nanos     // 0: never
-	retain     int64     // from the end of the last closed window back to that of the first that is kept
+	retain     int       // closed windows that are kept beside the last
 	session    *sessions // nil where the windows are none
 }
 
@@ -129,8 +137,16 @@ func compileWindow(w *Window, source *record.Schema) (*windowing, error) {
 	return &windowing{
 		session: s,
 		clock:   c, column: column, outOfOrder: int64(w.OutOfOrder), anyOrder: w.OutOfOrder == AnyOrder, lateness: int64(w.Lateness), idle: Nanos(w.Idle),
-		retain: int64(retain-1) * c.NextEnd(0),
+		retain: retain - 1,
 	}, nil
+}
+
+// paneSize says how long a pane is.
+func (w *windowing) paneSize() string {
+	if size := w.clock.PaneSize(); size > 0 {
+		return time.Duration(size).String()
+	}
+	return "a window each"
 }
 
 // closed is the end of the last window that is closed at a watermark.
@@ -159,7 +175,7 @@ func (w *windowing) oldest(closed int64) int64 {
 	if closed >= window.MaxTime || closed <= -window.MaxTime {
 		return -window.MaxTime
 	}
-	return closed - w.retain
+	return w.clock.Before(closed, w.retain)
 }
 
 // times are what a router knows of event time.
@@ -173,11 +189,19 @@ type times struct {
 	// another agent takes long, is not in it.
 	quiet              bool
 	quietFrom, quietTo Nanos
-	idle               bool // that has been for Window.Idle, as of the last mark
-	joins              bool // the mark at hand is of an epoch that some partitions had answered without this reader: it says nothing to the others either, so that all close the same windows
+
+	// What has been routed since the last mark can have opened as many panes as there are rows, or as lie between the first and
+	// the last of them.
+	rows        int64
+	first, last int64
+	stripeFirst int64 // of the stripe at hand
+	stripeLast  int64
+	marked      int64 // the watermark as of that mark
+	idle        bool  // that has been for Window.Idle, as of the last mark
+	joins       bool  // the mark at hand is of an epoch that some partitions had answered without this reader: it says nothing to the others either, so that all close the same windows
 }
 
-func (t *times) init() { t.watermark, t.next = watermarkNone, watermarkNone }
+func (t *times) init() { t.watermark, t.next, t.marked = watermarkNone, watermarkNone, watermarkNone }
 
 // nothing notes that the source was asked and had nothing.
 func (t *times) nothing(now Nanos) {
@@ -185,6 +209,21 @@ func (t *times) nothing(now Nanos) {
 		t.quiet, t.quietFrom = true, now
 	}
 	t.quietTo = now
+}
+
+// routed notes that the stripe at hand has been routed.
+func (t *times) routed(rows int) {
+	t.watermark = t.next
+	if t.rows == 0 {
+		t.first, t.last = t.stripeFirst, t.stripeLast
+	}
+	t.rows += int64(rows)
+	t.first, t.last = min(t.first, t.stripeFirst), max(t.last, t.stripeLast)
+}
+
+// opened says whether so many panes may be new since the last mark.
+func (t *times) opened(w *windowing, panes int64) bool {
+	return t.rows >= panes && w.clock.Panes(t.first, t.last) >= panes
 }
 
 // lookIdle looks whether the source has had nothing for so long that it does not hold windows back.
@@ -229,14 +268,16 @@ func (r *Router) timely() (ok, room bool) {
 	}
 	t.next = w.pass(t.watermark, most)
 	closed := w.closed(t.next)
-	if first := w.clock.Floor(least); closed <= first {
+	first, last := w.clock.Floor(least), w.clock.Floor(most)
+	t.stripeFirst, t.stripeLast = first, last
+	if closed <= first {
 		// No window that any record belongs to has closed, not even at the end of the stripe.
-		last := w.clock.Floor(most)
 		r.onePane = first == last
-		switch size := w.clock.PaneSize(); last {
+		switch last {
 		case first:
 			r.panes[0] = uint64(first)
-		case first + size:
+		case w.clock.NextPane(first):
+			size := last - first
 			for i, v := range at { // without a branch: which of the two cannot be guessed
 				r.panes[i] = uint64(first + size&^((v-last)>>63))
 			}

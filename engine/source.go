@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +64,7 @@ type source struct {
 	held    *record.Batch
 	passed  int  // rejects of held that are in the queue
 	ended   bool // nothing more will be read
+	exited  bool // the reader has ended the goroutine that called it; of the goroutine that reads, or the next
 	closing bool // somebody has been told to close the reader
 
 	// For Stats; written by the goroutine that reads, atomic because others look.
@@ -92,6 +92,9 @@ func (s *source) asleep() bool { return s.paused.Load() && !s.stopping() }
 
 // Paused says whether the reader is not asked because of Pause.
 func (s *source) Paused() bool { return s.asleep() }
+
+// Stopping is stopping, for the router.
+func (s *source) Stopping() bool { return s.stopping() }
 
 // stopping says that nothing more shall be read.
 func (s *source) stopping() bool { return s.leaving.Load() || s.engine.stopping.Load() }
@@ -149,21 +152,32 @@ func (s *source) failure() error {
 // read calls the reader and contains its panic. The rows of a batch that its reader could not finish are dropped and counted;
 // those of a batch whose columns are not what they should be too.
 func (s *source) read(b *record.Batch, call func(*record.Batch) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
+	b.Reset()
+	returned := false
+	drop := func() {
+		if !returned {
 			s.dropped.Add(uint64(b.Len()))
 			b.Reset()
-			err = fmt.Errorf("panic in the reader: %v\n%s", v, debug.Stack())
 		}
-	}()
-	b.Reset()
-	err = call(b)
+	}
+	err = contain("the reader", func() error {
+		defer drop()
+		err := call(b)
+		returned = true
+		return err
+	}, s.exit)
 	if check := b.Check(); check != nil {
 		s.dropped.Add(uint64(b.Len()))
 		b.Reset()
 		return errors.Join(check, err)
 	}
 	return err
+}
+
+// exit ends the source because its reader ends the goroutine that has called it.
+func (s *source) exit(err error) {
+	s.exited = true
+	s.fail(err)
 }
 
 // outcome is what the error of a read asks for.
@@ -212,14 +226,11 @@ func (s *source) finish() {
 // close closes the reader and keeps its error.
 func (s *source) close() {
 	defer s.engine.helpers.Done()
-	defer func() {
-		if v := recover(); v != nil {
-			s.fail(fmt.Errorf("panic in Close: %v\n%s", v, debug.Stack()))
+	s.engine.as(callerClose, func() {
+		if err := contain("Close", s.reader.Close, s.fail); err != nil && s.failure() == nil {
+			s.fail(fmt.Errorf("close: %w", err))
 		}
-	}()
-	if err := s.reader.Close(); err != nil && s.failure() == nil {
-		s.fail(fmt.Errorf("close: %w", err))
-	}
+	})
 }
 
 // A pollSource polls a reader that never blocks, on the runner's own thread.
@@ -251,7 +262,22 @@ func (s *pollSource) Cut(epoch uint64) bool {
 	if s.fed == nil || s.asleep() {
 		return true
 	}
-	return s.held == nil && (s.ended || s.fed.Cut(epoch))
+	if s.held != nil {
+		return false
+	}
+	if s.ended = s.ended || s.exited; s.ended {
+		return true
+	}
+	done := false
+	err := contain("Cut", func() error {
+		done = s.fed.Cut(epoch)
+		return nil
+	}, s.exit)
+	if err != nil {
+		s.fail(err)
+		s.ended = true
+	}
+	return done // of a reader that has failed, when it is asked again
 }
 
 // Next polls the reader.
@@ -259,6 +285,7 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	if s.held != nil {
 		return s.pass(), false
 	}
+	s.ended = s.ended || s.exited
 	if !s.ended && s.stopping() {
 		s.stop()
 	}
@@ -303,7 +330,10 @@ func (s *pollSource) stop() {
 		s.ended = true
 	} else if !s.told {
 		s.told = true
-		s.fed.End()
+		if err := contain("End", func() error { s.fed.End(); return nil }, s.exit); err != nil {
+			s.fail(err)
+			s.ended = true
+		}
 	}
 }
 
@@ -405,6 +435,11 @@ func (s *pumpSource) abandon(now core.Nanos) bool {
 // run reads until the source ends. ctx is done when the engine stops.
 func (p *pump) run(ctx context.Context) {
 	defer p.gone.Store(true)
+	defer func() {
+		if p.exited {
+			p.pass(nil, true)
+		}
+	}()
 	call := func(b *record.Batch) error { return p.reader.Read(ctx, b) }
 	var delay, idle time.Duration
 	for {

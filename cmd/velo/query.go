@@ -142,6 +142,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if err != nil {
 		return err
 	}
+	sayLost(std.err, f.name, eng)
 	err = aside.report(std.err)
 	if interrupted && !f.follow && cutShort(eng) { // what is followed has no other end
 		return errInterrupted
@@ -185,9 +186,37 @@ func newQuarantine(path string, f *files) (*quarantine, error) {
 	q := &quarantine{files: f}
 	var err error
 	if path != "" {
+		if err := notAmong("--quarantine "+path, path, f.paths); err != nil {
+			return nil, err
+		}
 		q.file, err = os.Create(path)
 	}
 	return q, err
+}
+
+// notAmong says whether a name that is to be written is that of a file that is read, by whatever way it leads there.
+func notAmong(what, path string, read []string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // it is not there yet
+	}
+	for _, other := range read {
+		if o, err := os.Stat(other); err == nil && os.SameFile(info, o) {
+			return fmt.Errorf("%s: that is the file %s, which is read: give it another name", what, other)
+		}
+	}
+	return nil
+}
+
+// sayLost says what is not in a result and was not set aside, a line each.
+func sayLost(to io.Writer, name string, eng *engine.Engine) {
+	c := eng.Stats().Counters()
+	if c.Late > 0 {
+		note(to, fmt.Sprintf("velo: %s: %d records were late, their windows had closed, and are not in the result; a longer interval in WATERMARK keeps windows open", name, c.Late))
+	}
+	if c.Shed > 0 {
+		note(to, fmt.Sprintf("velo: %s: %d records were dropped, there was no memory for their groups", name, c.Shed))
+	}
 }
 
 func (q *quarantine) put(reader int, r record.Reject) {
