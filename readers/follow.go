@@ -49,7 +49,11 @@ func FollowDelimited(path string, cfg DelimitedConfig) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDelimitedStream("file "+path, in, cfg, true)
+	s, err := newDelimitedStream("file "+path, in, cfg, true)
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return s, nil
 }
 
 // FollowNDJSON reads a file of JSON lines that others append to, as FollowDelimited does.
@@ -58,7 +62,11 @@ func FollowNDJSON(path string, cfg NDJSONConfig) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newNDJSONStream("file "+path, in, cfg, true)
+	s, err := newNDJSONStream("file "+path, in, cfg, true)
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return s, nil
 }
 
 // checkRotateWait says what is wrong with the RotateWait of a configuration.
@@ -68,7 +76,7 @@ func checkRotateWait(d time.Duration, fault func(format string, args ...any)) {
 	}
 }
 
-// follow looks whether a path can be followed. It is opened by the first Read.
+// follow looks whether a path can be followed, and opens it if there is a file.
 func follow(path string, wait time.Duration) (*followed, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -77,7 +85,9 @@ func follow(path string, wait time.Duration) (*followed, error) {
 	if err != nil && !absent(err) {
 		return nil, fmt.Errorf("readers: %w", err)
 	}
-	return &followed{path: path, wait: cmp.Or(wait, DefaultRotateWait), now: time.Now}, nil
+	f := &followed{path: path, wait: cmp.Or(wait, DefaultRotateWait), now: time.Now}
+	f.look(f.now()) // it may be renamed before the first Read
+	return f, nil
 }
 
 // absent says that a file is not there, or not for us: it may be in a moment.

@@ -389,16 +389,16 @@ func TestRotate(t *testing.T) {
 func TestRotateBounds(t *testing.T) {
 	s := texts(t, "a")
 	path := filepath.Join(t.TempDir(), "log")
-	r, err := FollowDelimited(path, DelimitedConfig{Schema: s})
+	old := &writer{t: t, path: path}
+	old.reopen()
+	r, err := FollowDelimited(path, DelimitedConfig{Schema: s}) // the file is there, and renamed before the first Poll
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	clock, f := setClock(r), r.closer.(*followed)
 	b := record.NewBatch(s, 0)
-	old := &writer{t: t, path: path}
-	old.reopen()
-	n, got := 0, len(drainTexts(t, r, b))
+	n, got := 0, 0
 	for range 2 * MaxRotatedFiles {
 		if err := os.Rename(path, path+".1"); err != nil {
 			t.Fatal(err)

@@ -31,8 +31,9 @@ type lineStream struct {
 	header         bool    // of each file
 
 	linePlace
-	err  error      // what Read returned, to be passed on behind what came before
-	next *otherFile // what Read returned instead of an error: the file that is read next
+	err    error      // what Read returned, to be passed on behind what came before
+	next   *otherFile // what Read returned instead of an error: the file that is read next
+	turned bool       // the last fill has gone on with another file
 }
 
 // linePlace is where the lines of a file have got.
@@ -61,6 +62,9 @@ type filled struct {
 	err error          // the end, or what went wrong
 }
 
+// empty says that there is nothing in it.
+func (f *filled) empty() bool { return f.pos == f.end && f.cut == nil && f.err == nil }
+
 func newLineStream(in io.Reader, blockBytes, maxRecordBytes int, q quoting, header bool) *lineStream {
 	s := &lineStream{in: in, blockBytes: blockBytes, maxRecordBytes: maxRecordBytes, quoting: q, header: header}
 	s.linePlace = s.beginning()
@@ -80,13 +84,13 @@ func (s *lineStream) turn() {
 	if s.linePlace = *s.next.to; s.line == 0 {
 		s.linePlace = s.beginning()
 	}
-	s.next.to.rest, s.next = nil, nil
+	s.next.to.rest, s.next, s.turned = nil, nil, true
 }
 
 // fill reads the next records into f. It returns when there is one at least, a reject, an error, or nothing to read now; hurry says, after
 // each Read, whether somebody waits for what there is.
 func (s *lineStream) fill(f *filled, hurry func() bool) {
-	f.cut, f.err = nil, nil
+	f.cut, f.err, s.turned = nil, nil, false
 	f.oversized = false
 	f.pos, f.end = 0, 0
 	f.buf = resize(f.buf[:0], pad+len(s.rest)+s.blockBytes+pad)
@@ -202,7 +206,7 @@ func (s *lineStream) finish(f *filled, last, to int) {
 	}
 	if s.err != nil {
 		if errors.Is(s.err, errNewSource) || errors.Is(s.err, errTruncated) {
-			s.err, s.linePlace = nil, s.beginning()
+			s.err, s.linePlace, s.turned = nil, s.beginning(), true
 			return
 		}
 		if f.err = s.err; !errors.Is(s.err, io.EOF) {
@@ -431,9 +435,12 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 	if s.inline {
 		// What the last batch was lent is not used any more.
 		s.current.stretch = *w
-		s.stream.fill(&s.current, func() bool { return true })
+		for again := true; again; {
+			s.stream.fill(&s.current, func() bool { return true })
+			again = s.stream.turned && s.current.empty() // the other file may have something now
+		}
 		*w = s.current.stretch
-		return w.pos < w.end || s.current.cut != nil || s.current.err != nil
+		return !s.current.empty()
 	}
 	if !s.started {
 		s.started = true
