@@ -27,12 +27,13 @@ type lineStream struct {
 	blockBytes     int
 	maxRecordBytes int
 	quoting        quoting // quote 0: a newline always ends a record
-	header         bool    // of each file
+	head           *headScan
+	lay            *layout // of the fields of the file; nil where lines have none
 
 	rest     []byte // of the last stretch: the beginning of a record
 	offset   int64  // of rest in its file
 	line     int64  // of rest, from 1
-	inHeader bool   // the record that comes is the header
+	inHead   bool   // rest is before the first record
 	skipping bool   // the record at offset is too long, and its reject is made: drop the rest of it
 	state    quoteState
 	err      error // what Read returned, to be passed on behind what came before
@@ -45,8 +46,11 @@ type filled struct {
 	err error          // the end, or what went wrong
 }
 
-func newLineStream(in io.Reader, blockBytes, maxRecordBytes int, q quoting, header bool) *lineStream {
-	return &lineStream{in: in, blockBytes: blockBytes, maxRecordBytes: maxRecordBytes, quoting: q, header: header, inHeader: header, line: 1}
+// newLineStream makes a lineStream; head is nil where a file begins with its first record.
+func newLineStream(in io.Reader, blockBytes, maxRecordBytes int, q quoting, head *headScan) *lineStream {
+	return &lineStream{
+		in: in, blockBytes: blockBytes, maxRecordBytes: maxRecordBytes, quoting: q, head: head, inHead: head != nil, line: 1,
+	}
 }
 
 // fill reads the next records into f. It returns when there is one at least, a reject, an error, or nothing to read now; hurry says, after
@@ -55,6 +59,13 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 	f.cut, f.err = nil, nil
 	f.oversized = false
 	f.pos, f.end = 0, 0
+	ahead := false // rest may have records: look at them before more is read, which may take long to come
+	if s.inHead {
+		if !s.fillHead(f) {
+			return
+		}
+		ahead = len(s.rest) > 0
+	}
 	f.buf = resize(f.buf[:0], pad+len(s.rest)+s.blockBytes+pad)
 	to := pad + copy(f.buf[pad:], s.rest)
 	known, state, last := pad, s.state, pad // records end at last as far as known
@@ -62,7 +73,7 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 		state = fieldStart
 	}
 	for skipped := 0; ; {
-		if s.err == nil {
+		if s.err == nil && !ahead {
 			n, err := s.in.Read(f.buf[to : len(f.buf)-pad])
 			to += n
 			s.err = err
@@ -70,6 +81,7 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 				break // nothing now
 			}
 		}
+		ahead = false
 		if s.skipping {
 			// Only the end of the record counts.
 			next, after := s.end(f.buf, known, to, state)
@@ -122,14 +134,7 @@ func (s *lineStream) finish(f *filled, last, to int) {
 	if s.err != nil {
 		f.size = s.offset + int64(to-pad)
 	}
-	f.pos, f.end = pad, last
-	if s.inHeader && last > pad {
-		f.pos, _ = s.end(f.buf, pad, last, fieldStart)
-		if f.pos < 0 {
-			f.pos = last // in quotes that are not closed
-		}
-		s.inHeader = false
-	}
+	f.pos, f.end, f.lay = pad, last, s.lay
 	rest := f.buf[last:to]
 	s.offset += int64(last - pad)
 	s.line += int64(bytes.Count(f.buf[pad:last], []byte{'\n'}))
@@ -143,9 +148,6 @@ func (s *lineStream) finish(f *filled, last, to int) {
 			if o := s.quoting.outline(rest); o.open >= 0 {
 				f.cut.Reason = fmt.Errorf("a record of more than %d bytes: the quote at offset %d is not closed within them", s.maxRecordBytes, s.offset+int64(o.open))
 			}
-		}
-		if s.inHeader {
-			f.cut, s.inHeader = nil, false
 		}
 		_, s.state = s.end(f.buf, last, to, fieldStart)
 		s.skipping = true
@@ -162,8 +164,11 @@ func (s *lineStream) finish(f *filled, last, to int) {
 	s.rest = append(s.rest[:0], rest...)
 	if s.err != nil {
 		if errors.Is(s.err, errNewSource) || errors.Is(s.err, errTruncated) {
+			if s.head != nil {
+				s.head.truncated = errors.Is(s.err, errTruncated)
+			}
 			s.err, s.offset, s.line = nil, 0, 1
-			s.inHeader, s.skipping, s.state = s.header, false, fieldStart
+			s.inHead, s.skipping, s.state = s.head != nil, false, fieldStart
 			return
 		}
 		if f.err = s.err; !errors.Is(s.err, io.EOF) {
@@ -251,7 +256,7 @@ func newDelimitedStream(name string, in io.Reader, cfg DelimitedConfig, inline b
 	}
 	p := newDelimitedParser(format)
 	c := &format.cfg
-	return newStream(name, in, &p, newLineStream(in, c.BlockBytes, c.MaxRecordBytes, format.quoting, c.Header), inline), nil
+	return newStream(name, in, &p, newLineStream(in, c.BlockBytes, c.MaxRecordBytes, format.quoting, format.newHeadScan()), inline), nil
 }
 
 func newNDJSONStream(name string, in io.Reader, cfg NDJSONConfig, inline bool) (*Stream, error) {
@@ -260,7 +265,7 @@ func newNDJSONStream(name string, in io.Reader, cfg NDJSONConfig, inline bool) (
 		return nil, err
 	}
 	c := &format.cfg
-	return newStream(name, in, newJSONParser(format), newLineStream(in, c.BlockBytes, c.MaxRecordBytes, quoting{}, false), inline), nil
+	return newStream(name, in, newJSONParser(format), newLineStream(in, c.BlockBytes, c.MaxRecordBytes, quoting{}, nil), inline), nil
 }
 
 func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bool) *Stream {

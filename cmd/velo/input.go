@@ -469,9 +469,9 @@ func (f *files) stream(name string, in io.Reader) (record.Reader, error) {
 }
 
 func (f *files) delimited() readers.DelimitedConfig {
-	return readers.DelimitedConfig{Schema: f.schema, Delimiter: f.delimiter, Quote: '"', Header: f.header}
+	return readers.DelimitedConfig{Schema: f.schema, Delimiter: f.delimiter, Quote: '"', Header: f.header, ValueOptions: readers.ValueOptions{TimeUnit: f.timeUnit}}
 }
 
 func (f *files) ndjson() readers.NDJSONConfig {
-	return readers.NDJSONConfig{Schema: f.schema, Names: f.names, TimeUnit: f.timeUnit}
+	return readers.NDJSONConfig{Schema: f.schema, Names: f.names, ValueOptions: readers.ValueOptions{TimeUnit: f.timeUnit}}
 }
