@@ -25,15 +25,15 @@ build: ## bin/velo and bin/veloperf
 test: ## all tests, with the race detector where there is a C compiler
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC | cut -d' ' -f1)" >/dev/null 2>&1; then \
 		echo "testing with the race detector"; \
-		$(GO) test -race -timeout 10m $(PACKAGES); \
+		$(GO) test -race -timeout 25m $(PACKAGES); \
 	else \
 		echo "testing WITHOUT the race detector: there is no C compiler"; \
-		$(GO) test -timeout 10m $(PACKAGES); \
+		$(GO) test -timeout 25m $(PACKAGES); \
 	fi
 
 .PHONY: race
 race: ## all tests with the race detector
-	$(GO) test -race -timeout 10m $(PACKAGES)
+	$(GO) test -race -timeout 25m $(PACKAGES)
 
 .PHONY: check
 check: ## modules, format, vet, staticcheck, gcassert, short tests (the layers among them)

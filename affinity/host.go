@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -127,15 +128,15 @@ func quota(root string) (cpus float64, ok bool) {
 	return limit / period, true
 }
 
-// Memory is how many bytes of memory the process may use: what its control group grants, or what the machine has; 4 GiB where neither is
-// known.
+// Memory is how many bytes of memory the process may use: the least of what its control group and those above it grant, and of
+// what the machine has; 4 GiB if none of that is known.
 func Memory() int { return memory("/") }
 
 // memory looks at the control groups of both versions and at the machine, below root.
 func memory(root string) int {
 	least := math.MaxInt
-	for _, file := range []string{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"} {
-		if n, err := strconv.Atoi(readLine(filepath.Join(root, file))); err == nil && n > 0 { // "max" says no limit
+	for _, file := range memoryLimits(root) {
+		if n, err := strconv.Atoi(readLine(file)); err == nil && n > 0 { // "max" says no limit
 			least = min(least, n)
 		}
 	}
@@ -148,6 +149,40 @@ func memory(root string) int {
 		return 4 << 30
 	}
 	return least
+}
+
+// memoryLimits are the files that may have a limit: those of the group of this process and of all groups above it, as far as
+// they can be seen. A service of systemd has its limit in a group some levels down; in a container the path names groups of the
+// host that are not mounted, and the process's own is at the top.
+func memoryLimits(root string) (files []string) {
+	own, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
+	if err != nil {
+		own = nil
+	}
+	up := func(mount, path, file string) {
+		for path = filepath.Join("/", path); ; path = filepath.Dir(path) {
+			files = append(files, filepath.Join(root, mount, path, file))
+			if path == "/" {
+				return
+			}
+		}
+	}
+	up("sys/fs/cgroup", "/", "memory.max")
+	up("sys/fs/cgroup/memory", "/", "memory.limit_in_bytes")
+	for line := range strings.Lines(string(own)) { // hierarchy:controllers:path
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		switch {
+		case parts[0] == "0" && parts[1] == "":
+			up("sys/fs/cgroup", parts[2], "memory.max")
+			up("sys/fs/cgroup/unified", parts[2], "memory.max") // beside groups of version 1
+		case slices.Contains(strings.Split(parts[1], ","), "memory"):
+			up("sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes")
+		}
+	}
+	return files
 }
 
 // readLine is the first line of a file, empty where it cannot be read.

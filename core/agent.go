@@ -83,6 +83,8 @@ const (
 	StallMark                    // the marks of an epoch have come from some readers and not from all
 	StallOutput                  // closed windows have not been written
 	StallMemory                  // memory for new groups is being made ready
+	StallEpoch                   // many windows have been opened, and an epoch is to close some
+	StallWindows                 // many windows are open because another reader is behind in event time, brings nothing, or snapshots are held
 
 	Stalls // their number
 )
@@ -102,6 +104,10 @@ func (s Stall) String() string {
 		return "output full"
 	case StallMemory:
 		return "memory not ready"
+	case StallEpoch:
+		return "epoch awaited"
+	case StallWindows:
+		return "windows held back"
 	}
 	return fmt.Sprintf("Stall(%d)", uint8(s))
 }

@@ -47,6 +47,12 @@ type Cuts struct {
 
 	windows bool // the plan has any
 
+	// open is the number of open panes of each partition as of its last epoch, and least the watermark of the reader that was
+	// then the furthest behind. Stored by partitions at each epoch; looked at by routers, which wait for each other by them and
+	// look again when the next epoch has been raised. They order nothing.
+	open  []atomic.Int64
+	least atomic.Int64
+
 	// Origin is the time of the clock, in nanoseconds since 1970, when an agent's time is 0: for windows by processing time. It is set before anything runs.
 	Origin int64
 
@@ -66,7 +72,8 @@ type Cuts struct {
 // NewCuts makes the cuts of so many readers and partitions. Snapshots may hold up to held of them beside the current one. state bounds the memory
 // of the groups. ring wakes all routers and partitions.
 func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *State, ring func()) *Cuts {
-	c := &Cuts{state: state, wake: ring, owners: NewOwners(partitions), windows: plan.Window != nil}
+	c := &Cuts{state: state, wake: ring, owners: NewOwners(partitions), windows: plan.Window != nil, open: make([]atomic.Int64, partitions)}
+	c.least.Store(watermarkNone)
 	slots := ownTables - 1 + held
 	for range slots + 1 { // and that of the last epoch
 		c.cuts = append(c.cuts, &Cut{owners: c.owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters() && !plan.PassesThrough()})
@@ -212,6 +219,22 @@ func (c *Cut) Closed() (end int64, ok bool) {
 // everyWindow is later than the end of any window.
 const everyWindow = math.MaxInt64
 
+// noteWindows says how many panes of a partition are open, and how far the reader is that is the furthest behind.
+func (c *Cuts) noteWindows(p PartitionID, open int, least int64) {
+	c.open[p].Store(int64(open))
+	c.least.Store(least)
+}
+
+// crowded says whether a partition has so many open panes that readers ahead of others wait for them.
+func (c *Cuts) crowded() bool {
+	for i := range c.open {
+		if c.open[i].Load() > mostOpen {
+			return true
+		}
+	}
+	return false
+}
+
 // KeepWindows has partitions keep closed windows until Written says that they have been taken away. It is called before anything runs.
 func (c *Cuts) KeepWindows() { c.written.Store(-window.MaxTime) }
 
@@ -234,9 +257,9 @@ func (c *Cut) Windows(after int64) (ends []int64) {
 	return slices.Compact(ends)
 }
 
-// WindowBatches yields the result of one window in batches, of up to so many rows: Having, OrderBy, Limit and Offset of the plan go for each window. A batch is
-// valid until the next.
-func (c *Cut) WindowBatches(end int64, rows int) iter.Seq[*record.Batch] {
+// WindowBatches yields the result of one window in batches: Having, OrderBy, Limit and Offset of the plan go for each window. All
+// of them are b, which is of the schema of the plan's result: a batch is valid until the next.
+func (c *Cut) WindowBatches(end int64, b *record.Batch) iter.Seq[*record.Batch] {
 	images, l := c.readable(), c.layout()
 	all := func(yield func(Row) bool) {
 		for _, m := range images {
@@ -246,9 +269,9 @@ func (c *Cut) WindowBatches(end int64, rows int) iter.Seq[*record.Batch] {
 		}
 	}
 	if l.shape != nil {
-		return l.batchesOf(l.shape.arrange(all), rows)
+		return l.batchesInto(b, l.shape.arrange(all))
 	}
-	return l.batchesOf(all, rows)
+	return l.batchesInto(b, all)
 }
 
 // Counters say what had become of each reader's records at the epoch; nil before the first.

@@ -3,7 +3,6 @@ package core
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/record"
@@ -35,9 +34,13 @@ func (p *Plan) Explain() (string, error) {
 		}
 	}
 	if w := p.Window; w != nil && w.ProcessingTime {
-		line("window", "%v by processing time, panes of %v", w.Windows, time.Duration(l.window.clock.PaneSize()))
+		line("window", "%v by processing time, panes of %v", w.Windows, l.window.paneSize())
 	} else if w != nil {
-		line("window", "%v on %s, panes of %v; out of order by %v, lateness %v", w.Windows, w.Column, time.Duration(l.window.clock.PaneSize()), w.OutOfOrder, w.Lateness)
+		disorder := fmt.Sprintf("out of order by %v", w.OutOfOrder)
+		if w.OutOfOrder == AnyOrder {
+			disorder = "in any order"
+		}
+		line("window", "%v on %s, panes of %v; %s, lateness %v", w.Windows, w.Column, l.window.paneSize(), disorder, w.Lateness)
 	}
 	kept := l
 	l = l.reading

@@ -70,7 +70,7 @@ func (p *Partition) handOver() (work int) {
 	case h.from == nil:
 		h.from = p.panes[0].live.table
 	}
-	p.panes[0].touched = true
+	p.touch(p.panes[0])
 
 	for last := min(h.row+handoverRows, h.from.Len()); !h.over && h.row < last; h.row++ {
 		key, states := h.from.Row(h.row)

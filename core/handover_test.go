@@ -81,10 +81,7 @@ func TestMoveWithoutImage(t *testing.T) {
 		cuts.Want()
 		run()
 		src.done = false // once more, so that the tables have changed
-		hog, err := arena.New(state.budget, 2<<30)
-		if err != nil {
-			t.Fatal(err)
-		}
+		hog := arena.New(state.budget, 2<<30)
 		for n := 1 << 29; n >= least; n >>= 1 {
 			for hog.Grow(hog.Len()+n) == nil {
 			}

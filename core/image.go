@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sort"
 	"sync"
 	"sync/atomic"
 
@@ -213,7 +214,7 @@ func (m *Image) endsFrom(oldest int64) (ends []int64) {
 	for _, p := range m.pairs {
 		ends = append(ends, p.endsFrom(oldest)...)
 	}
-	for _, p := range m.panes {
+	for _, p := range m.panes[m.firstOf(oldest):] {
 		first, last := c.Ends(p.pane)
 		for end := first; end <= last; end = c.NextEnd(end) {
 			if end >= oldest {
@@ -223,6 +224,26 @@ func (m *Image) endsFrom(oldest int64) (ends []int64) {
 	}
 	slices.Sort(ends)
 	return slices.Compact(ends)
+}
+
+// firstOf is the first pane that is part of a window which ends at end or later. Panes are in their order, and so are the last
+// windows that they are part of.
+func (m *Image) firstOf(end int64) int {
+	c := &m.layout.window.clock
+	return sort.Search(len(m.panes), func(i int) bool {
+		_, last := c.Ends(m.panes[i].pane)
+		return last >= end
+	})
+}
+
+// panesOf are the panes among which all those of the window are that ends then: begin and end of them.
+func (m *Image) panesOf(end int64) (from, to int) {
+	c := &m.layout.window.clock
+	from = m.firstOf(end)
+	for to = from; to < len(m.panes) && c.FirstEnd(c.PaneBegin(m.panes[to].pane)) <= end; {
+		to++
+	}
+	return from, to
 }
 
 // set is the groups of the window with this end, or all where the plan has no windows; nil where there are none.
@@ -251,9 +272,10 @@ func (m *Image) anySet(end int64) *groups {
 		return first <= end && end <= last
 	}
 	n, last := 0, 0
-	for i, p := range m.panes {
+	from, to := m.panesOf(end)
+	for i, p := range m.panes[from:to] {
 		if in(p) {
-			n, last = n+1, i
+			n, last = n+1, from+i
 		}
 	}
 	switch {
@@ -267,7 +289,7 @@ func (m *Image) anySet(end int64) *groups {
 			return m.sessionsOf(last)
 		}
 		panes := make([]*groups, 0, n)
-		for _, p := range m.panes {
+		for _, p := range m.panes[from:to] {
 			if in(p) {
 				panes = append(panes, p.groups)
 			}

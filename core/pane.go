@@ -22,6 +22,8 @@ type pane struct {
 	bySlot  []*groups // what each slot shows, nil where it does not know the pane
 	behind  bool      // live has yet to catch up with shown
 	touched bool      // live has changed since
+	noted   bool      // in Partition.changed
+	counted paneSums  // in Partition.sums
 	carried bool      // it has the sessions that go on from the pane before: see Partition.carry
 }
 

@@ -44,12 +44,18 @@ type Partition struct {
 	outlet  Outlet  // of a plan that passes records through; nil else
 	blocked bool    // it had no batch
 	first   *Owners // before any shard moved
-	panes   []*pane // in their order; one where the plan has no windows
+	panes   []*pane // in their order, but for those since the last epoch; one if the plan has no windows
+	sealed  int     // the first so many are closed
+	byID    map[window.Pane]*pane
 	last    *pane   // that was looked up last
+	changed []*pane // since store looked at them
 	gone    []*pane // that the newest epoch does not show, and older ones do
 	unused  []*pane // that nobody shows
-	behind  bool    // some have yet to catch up
-	lent    *Image  // of an epoch without a cut: it has a live table, for the new owner of a shard to read; nil else
+	lagging []*pane // that have to catch up
+	behind  bool    // some have yet to
+
+	caughtUp int    // of lagging, the first so many have
+	lent     *Image // of an epoch without a cut: it has a live table, for the new owner of a shard to read; nil else
 
 	tables func(id window.Pane, n int) *table.Table // tableOf and added, made once
 	full   func(*table.Table)
@@ -80,12 +86,18 @@ type Partition struct {
 	err    error    // why the plan must end, nil where it need not
 
 	// For other goroutines; single writer, stored once per Step.
-	rows, partials, groups, bytes, sheds, late, copied, live atomic.Uint64
-	rowCount, partialCount, shedCount, copyCount             uint64
+	rows, partials, groups, bytes, sheds, late, copied, live, memoryWaits atomic.Uint64
+	rowCount, partialCount, shedCount, lateCount, copyCount               uint64
+	sums                                                                  paneSums
 }
 
-// unusedPanes is how many panes that nobody shows are kept for the next ones, with their memory.
-const unusedPanes = 4
+const (
+	// unusedPanes is how many panes that nobody shows are kept for the next ones, with their memory; of small ones, which have up
+	// to smallPane bytes, unusedSmall.
+	unusedPanes = 4
+	unusedSmall = 1 << 12
+	smallPane   = 16 << 10
+)
 
 // NewPartition makes a partition without groups. in and bells have an entry for each reader.
 func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells []Bell, state *State, cuts *Cuts) (*Partition, error) {
@@ -101,7 +113,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 		id: id, cuts: cuts, in: slices.Clone(in), bells: slices.Clone(bells), states: make([][]uint64, len(l.init)), first: cuts.owners,
 		ended: make([]bool, len(in)), held: make([]bool, len(in)), left: len(in), missing: len(in),
 		counters: make([]Counters, len(in)), watermarks: make([]int64, len(in)), state: state, shed: make([]uint64, len(in)), tooOld: make([]uint64, len(in)),
-		closed: -window.MaxTime, oldest: -window.MaxTime,
+		closed: -window.MaxTime, oldest: -window.MaxTime, byID: map[window.Pane]*pane{},
 	}
 	for r := range in {
 		p.watermarks[r] = watermarkNone
@@ -172,9 +184,10 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 			g.end = x.end
 		}
 	}
-	at, _ := slices.BinarySearchFunc(p.panes, id, func(x *pane, id window.Pane) int { return cmp.Compare(x.id, id) })
-	p.panes = slices.Insert(p.panes, at, x)
+	p.panes = append(p.panes, x)
+	p.byID[id] = x
 	x.live.table.Live()
+	p.touch(x)
 	return x, nil
 }
 
@@ -187,12 +200,27 @@ func (p *Partition) tableOf(id window.Pane, n int) *table.Table {
 	if x == nil || x.id != id || x.live == nil {
 		if x = p.pane(id); x == nil {
 			p.tooOld[p.reader] += uint64(n)
+			p.lateCount += uint64(n)
 			return nil
 		}
 		p.last = x
 	}
-	x.touched = true
+	p.touch(x)
 	return x.live.table
+}
+
+// touch notes that the groups of a pane change.
+func (p *Partition) touch(x *pane) {
+	x.touched = true
+	p.note(x)
+}
+
+// note has store look at a pane.
+func (p *Partition) note(x *pane) {
+	if !x.noted {
+		x.noted = true
+		p.changed = append(p.changed, x)
+	}
 }
 
 // pane is the pane with this id; nil where all its windows are closed, or there is no room, which ends the plan.
@@ -205,12 +233,11 @@ func (p *Partition) pane(id window.Pane) *pane {
 			}
 		}
 	}
-	at, found := slices.BinarySearchFunc(p.panes, id, func(x *pane, id window.Pane) int { return cmp.Compare(x.id, id) })
-	if found {
-		return p.panes[at]
+	if x := p.byID[id]; x != nil {
+		return x
 	}
 	if len(p.panes) >= MaxPanes {
-		p.fail(fmt.Errorf("core: plan %s: more than %d panes of time are open: windows do not close because a reader brings nothing (Window.Idle), or times are far apart",
+		p.fail(fmt.Errorf("core: plan %s: more than %d panes of time are open at once: windows are short for records that are so far out of order (Window.OutOfOrder, Window.Lateness)",
 			p.layout.plan.name(), MaxPanes))
 		return nil
 	}
@@ -236,46 +263,67 @@ type PartitionStats struct {
 	Panes    uint64 // pieces of time that it has groups of, one where the plan has no windows
 	Bytes    uint64 // memory of the groups, that of their images included
 	Shed     uint64 // records that found no room
-	Late     uint64 // times that a chunk had to wait for memory that had not been made ready
+	Late     uint64 // records that came for a window which had closed while their reader was idle, or before it joined
 	Copied   uint64 // bytes of groups that were copied for images
+
+	MemoryWaits uint64 // times that a chunk had to wait for memory that had not been made ready
 }
 
 // Stats are the partition's counters as of its last Step. Any goroutine may call it.
 func (p *Partition) Stats() PartitionStats {
-	return PartitionStats{p.rows.Load(), p.partials.Load(), p.groups.Load(), p.live.Load(), p.bytes.Load(), p.sheds.Load(), p.late.Load(), p.copied.Load()}
+	return PartitionStats{
+		Rows: p.rows.Load(), Partials: p.partials.Load(), Groups: p.groups.Load(), Panes: p.live.Load(), Bytes: p.bytes.Load(),
+		Shed: p.sheds.Load(), Late: p.late.Load(), Copied: p.copied.Load(), MemoryWaits: p.memoryWaits.Load(),
+	}
 }
 
+// store publishes the counters. It looks at the panes that have changed: there may be many others.
 func (p *Partition) store() {
+	for _, x := range p.changed {
+		x.noted = false
+		p.count(x)
+	}
+	p.changed = p.changed[:0]
 	p.rows.Store(p.rowCount)
 	p.partials.Store(p.partialCount)
-	groups, bytes, late := 0, 0, 0
-	for _, x := range p.panes {
+	p.groups.Store(uint64(p.sums.groups))
+	p.live.Store(uint64(len(p.panes)))
+	p.bytes.Store(uint64(p.sums.bytes))
+	p.sheds.Store(p.shedCount)
+	p.late.Store(p.lateCount)
+	p.memoryWaits.Store(uint64(p.sums.waits))
+	p.copied.Store(p.copyCount)
+}
+
+// paneSums are what the panes of a partition have together, or one of them.
+type paneSums struct{ groups, bytes, waits int }
+
+func (s *paneSums) add(to, from paneSums) {
+	s.groups += to.groups - from.groups
+	s.bytes += to.bytes - from.bytes
+	s.waits += to.waits - from.waits
+}
+
+// count brings the sums up to date with a pane, and has its twins made ready to follow it.
+func (p *Partition) count(x *pane) {
+	var now paneSums
+	for _, g := range x.tables {
+		now.bytes += g.table.Bytes()
+	}
+	if p.byID[x.id] == x { // else the newest epoch does not show it
 		live := x.live
 		if live == nil {
 			live = x.shown
 		}
-		groups += live.table.Len()
-		late += live.table.Late()
+		now.groups, now.waits = live.table.Len(), live.table.Late()
 		for i, g := range x.tables {
-			bytes += g.table.Bytes()
 			if i < ownTables && g != live {
 				g.table.Prepare(live.table)
 			}
 		}
 	}
-	for _, others := range [][]*pane{p.gone, p.unused} {
-		for _, x := range others {
-			for _, g := range x.tables {
-				bytes += g.table.Bytes()
-			}
-		}
-	}
-	p.groups.Store(uint64(groups))
-	p.live.Store(uint64(len(p.panes)))
-	p.bytes.Store(uint64(bytes))
-	p.sheds.Store(p.shedCount)
-	p.late.Store(uint64(late))
-	p.copied.Store(p.copyCount)
+	p.sums.add(now, x.counted)
+	x.counted = now
 }
 
 // Done says whether every reader has ended and everything they sent is in the last image.
@@ -436,6 +484,7 @@ func (p *Partition) publish(number uint64, slot int) {
 	if w := p.layout.window; w != nil {
 		p.closed = max(p.closed, w.closed(p.watermark()))
 		p.oldest = max(p.oldest, w.oldest(p.closed))
+		p.sortPanes()
 		if w.session != nil {
 			p.carryAll()
 		}
@@ -444,12 +493,14 @@ func (p *Partition) publish(number uint64, slot int) {
 	m := p.cuts.cuts[slot].images[p.id]
 	m.forget()
 	m.panes = m.panes[:0]
+	p.sealed = 0
 	for _, x := range p.panes {
 		if x.live != nil {
 			x.live.given = p.given
 		}
 		if isLast || p.layout.window != nil && x.shut <= p.closed {
 			x.seal(p.epoch, slot)
+			p.sealed++ // the ones before it are, too
 		} else if err := x.publish(p, slot); err != nil {
 			if h := p.handover; h != nil && h.move.from == p.id {
 				// The new owner takes the shard's groups from this image, and routers have been told. So it gets the live table, which does not
@@ -457,6 +508,7 @@ func (p *Partition) publish(number uint64, slot int) {
 				m.panes = append(m.panes, paneImage{x.id, x.live})
 				p.lent = m
 			}
+			p.noteLagging()
 			p.cuts.Answer(false)
 			if p.behind = true; p.lent == nil {
 				p.catchUp() // those that have published
@@ -469,6 +521,8 @@ func (p *Partition) publish(number uint64, slot int) {
 	m.shed = append(m.shed[:0], p.shed...)
 	m.late = append(m.late[:0], p.tooOld...)
 	m.clock, m.oldest = p.closed, p.oldest
+	p.noteLagging()
+	p.cuts.noteWindows(p.id, len(p.panes)-p.sealed, p.awaited())
 	p.done = isLast
 	p.behind = !isLast
 	// Nobody takes an image before its table has caught up with it: the epoch after the next can be the first to, and this
@@ -476,21 +530,42 @@ func (p *Partition) publish(number uint64, slot int) {
 	p.cuts.Answer(true)
 }
 
-// maxUnwritten is how many closed panes may wait to be written before a partition takes no more records: its rings fill, and the readers wait.
-const maxUnwritten = 256
+// maxUnwritten is how many closed panes may wait to be written before a partition takes no more records: its rings fill, and the
+// readers wait. Of small panes it is unwrittenSmall.
+const (
+	maxUnwritten   = 256
+	unwrittenSmall = 1 << 13
+)
 
 // unwritten says whether that many do. What whoever writes needs is in the cut that there is.
 func (p *Partition) unwritten() bool {
-	if p.layout.window == nil || len(p.panes) <= maxUnwritten {
+	most := maxUnwritten
+	if p.sums.bytes <= len(p.panes)*smallPane/4 {
+		most = unwrittenSmall
+	}
+	if p.sealed <= most {
 		return false
 	}
-	written, n := p.cuts.written.Load(), 0
+	return p.panes[p.sealed-1-most].last > p.cuts.written.Load() // later panes end no earlier
+}
+
+// sortPanes puts those that have come since the last epoch in their place.
+func (p *Partition) sortPanes() {
+	byTime := func(a, b *pane) int { return cmp.Compare(a.id, b.id) }
+	if !slices.IsSortedFunc(p.panes, byTime) {
+		slices.SortFunc(p.panes, byTime)
+	}
+}
+
+// noteLagging notes the panes whose live tables have to catch up.
+func (p *Partition) noteLagging() {
+	p.lagging, p.caughtUp = p.lagging[:0], 0
 	for _, x := range p.panes {
-		if x.live == nil && x.last > written {
-			n++
+		if x.behind {
+			p.lagging = append(p.lagging, x)
+			p.note(x) // it may have one more table
 		}
 	}
-	return n > maxUnwritten
 }
 
 // watermark is the least of all readers that hold windows back. Every partition has got the same from the same marks.
@@ -509,12 +584,30 @@ func (p *Partition) watermark() int64 {
 	return least
 }
 
+// awaited is how far the reader is that is the furthest behind, if it can still go on; else nobody waits for it.
+func (p *Partition) awaited() int64 {
+	least, live := int64(watermarkEnd), true
+	for r, w := range p.watermarks {
+		if w != watermarkIdle && w < least {
+			least, live = w, !p.ended[r]
+		}
+	}
+	if !live {
+		return watermarkEnd
+	}
+	return least
+}
+
 // dropOld takes the panes that are not kept any more out, gives what the slot showed of them back, and keeps some of those that nobody shows.
 func (p *Partition) dropOld(slot int) {
 	written := p.cuts.written.Load()
 	n := 0
 	for n < len(p.panes) && p.panes[n].last < p.oldest && p.panes[n].last <= written && p.panes[n].live == nil {
 		n++
+	}
+	for _, x := range p.panes[:n] {
+		delete(p.byID, x.id)
+		p.count(x)
 	}
 	p.gone = append(p.gone, p.panes[:n]...)
 	p.panes = slices.Delete(p.panes, 0, n)
@@ -524,10 +617,11 @@ func (p *Partition) dropOld(slot int) {
 		if x.shows() {
 			return false
 		}
-		if len(p.unused) < unusedPanes {
+		if n := len(p.unused); n < unusedPanes || n < unusedSmall && x.counted.bytes <= smallPane {
 			p.unused = append(p.unused, x)
 		} else {
 			x.free()
+			p.count(x)
 			p.lacking = p.lacking[:0] // it may be one of them; those that are left are noted again
 		}
 		return true
@@ -548,10 +642,8 @@ func (p *Partition) takeBack() (work int) {
 func (p *Partition) catchUp() (work int) {
 	left := copyPerStep
 	p.behind = false
-	for _, x := range p.panes {
-		if !x.behind {
-			continue
-		}
+	for p.caughtUp < len(p.lagging) && !p.behind {
+		x := p.lagging[p.caughtUp]
 		if left <= 0 {
 			p.behind = true
 			break
@@ -566,6 +658,7 @@ func (p *Partition) catchUp() (work int) {
 		case done:
 			x.live.table.Live()
 			x.behind = false
+			p.caughtUp++
 			p.lacking.note(x.live.table, p.chunkRows())
 		default:
 			p.behind = true
@@ -627,7 +720,7 @@ func (p *Partition) applyStripe(reader ReaderID, hashes []uint64, heap []byte, n
 	old := p.tooOld[reader]
 	if panes == nil {
 		x := p.panes[0]
-		x.touched = true
+		p.touch(x)
 		p.table = x.live.table
 		p.apply(hashes, heap, nulls)
 		p.added(p.table)

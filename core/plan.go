@@ -377,7 +377,7 @@ func compileLayout(p *Plan) (*layout, error) {
 		}
 		return l, l.divide()
 	}
-	if p.Where != nil || len(p.Computed) > 0 {
+	if p.Where != nil || len(p.Computed) > 0 || p.windowMayBeNull() {
 		if err := l.compileStage(); err != nil {
 			return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
 		}
@@ -544,6 +544,13 @@ func (l *layout) compileStage() error {
 	}
 	if p.Window != nil {
 		need(p.Window.Column)
+		if len(outputs) > 0 { // a record without a time is in no window, so it goes to quarantine
+			at := &outputs[0]
+			var err error
+			if at.Expr, err = expr.Require(fmt.Sprintf("the time of the window, %v,", at.Expr), at.Expr); err != nil {
+				return err
+			}
+		}
 	}
 	for _, name := range p.Keys {
 		need(name)
@@ -560,6 +567,15 @@ func (l *layout) compileStage() error {
 		l.source = l.stage.Schema()
 	}
 	return err
+}
+
+// windowMayBeNull says whether the time of the window is a column of the source that may be NULL.
+func (p *Plan) windowMayBeNull() bool {
+	if p.Window == nil {
+		return false
+	}
+	i, ok := p.Source.Index(p.Window.Column)
+	return ok && p.Source.Field(i).Nullable
 }
 
 type boundAggregate struct {

@@ -40,6 +40,17 @@ type LateSource interface {
 	Late(b *record.Batch, rows []int32) bool
 }
 
+// A ControlledSource is a Source that may be paused and stopped.
+type ControlledSource interface {
+	Source
+
+	// Paused says that nobody asks the reader: that it has nothing then does not make it idle.
+	Paused() bool
+
+	// Stopping says that nothing more shall be read than what the reader has taken already: it waits for no other reader then.
+	Stopping() bool
+}
+
 // A LeavingSource is a Source that may end while others go on, and is not to hold back their windows then: it was removed, or has failed where readers may be idle.
 type LeavingSource interface {
 	Source
@@ -103,11 +114,13 @@ type Router struct {
 	times times
 
 	epoch   uint64 // whose marks have been sent, or are being sent
-	joining bool   // it has joined while the next epoch was in flight, and has not sent its mark
-	ended   bool   // the source has: the marks of the end are being sent, or have been
-	marking bool   // marks are being sent
-	marked  int    // partitions that have got theirs
-	done    bool   // all have got that of the end
+	asked   uint64 // the newest epoch that it has asked for, to close windows
+	askedAt Nanos
+	joining bool // it has joined while the next epoch was in flight, and has not sent its mark
+	ended   bool // the source has: the marks of the end are being sent, or have been
+	marking bool // marks are being sent
+	marked  int  // partitions that have got theirs
+	done    bool // all have got that of the end
 }
 
 // publishedCounters are Counters as other goroutines may read them: stored by the router once per Step, so each is
@@ -213,6 +226,12 @@ func (r *Router) Wake() Nanos {
 	if r.marking || r.batch != nil {
 		return Never // only a partition can give room
 	}
+	switch r.stall {
+	case StallEpoch:
+		return Never // who raises it rings
+	case StallWindows:
+		return r.askedAt + crowdedWait
+	}
 	return r.source.Wake()
 }
 
@@ -242,13 +261,19 @@ func (r *Router) Step(now Nanos) (work int) {
 	}
 	if r.batch == nil {
 		// The number comes before the look at the source: what was sent to it before the epoch was raised is there.
-		if number, _ := r.cuts.Raised(); number > r.epoch && (r.joining || r.source.Cut(number)) {
-			r.epoch, r.times.joins, r.joining = number, r.joining, false
-			r.times.lookIdle(r.layout.window, now)
-			r.times.pass(r.layout.window, r.cuts.Origin, now)
-			return work + r.startMarks()
+		number, _ := r.cuts.Raised()
+		cut := number > r.epoch && (r.joining || r.source.Cut(number))
+		if cut && !r.mayBeIdle(now) {
+			return work + r.startEpoch(number, now)
+		}
+		if r.ahead() {
+			return work + r.publish(false)
 		}
 		b, done := r.source.Next(now)
+		if cut && b == nil && !done {
+			r.quiet(now)
+			return work + r.startEpoch(number, now)
+		}
 		if done {
 			r.ended, r.times.joins = true, false
 			complete := r.source.Complete()
@@ -261,6 +286,7 @@ func (r *Router) Step(now Nanos) (work int) {
 			return work + r.startMarks()
 		}
 		if b == nil {
+			r.quiet(now)
 			r.stall = StallInput
 			return work + r.publish(false)
 		}
@@ -280,6 +306,65 @@ func (r *Router) Step(now Nanos) (work int) {
 	r.publish(true)
 	r.publishCounters()
 	return work
+}
+
+// crowdedWait is how long a reader that waits for others leaves it before it asks for another epoch.
+const crowdedWait Nanos = 10_000_000
+
+// ahead says whether the reader waits before it goes on: until an epoch has closed windows after it has opened many, or until
+// others have come as far while there are many open. The one that is the furthest behind never waits for others.
+func (r *Router) ahead() bool {
+	w, t := r.layout.window, &r.times
+	if w == nil || w.anyOrder || w.column < 0 {
+		return false
+	}
+	switch {
+	case t.opened(w, newPanes):
+		r.stall = StallEpoch
+		if r.epoch < r.asked {
+			return true // it has asked for one since its last mark
+		}
+	case t.marked > r.cuts.least.Load() && r.cuts.crowded() && !r.stopping():
+		r.stall = StallWindows
+		if r.now < r.askedAt+crowdedWait {
+			return true
+		}
+	default:
+		return false
+	}
+	r.asked, r.askedAt = r.cuts.Want(), r.now
+	return true
+}
+
+// stopping says whether the source is to end.
+func (r *Router) stopping() bool {
+	c, ok := r.source.(ControlledSource)
+	return ok && c.Stopping()
+}
+
+// quiet notes that the source has nothing. One that is paused may have something: nobody asks it.
+func (r *Router) quiet(now Nanos) {
+	if c, ok := r.source.(ControlledSource); ok && c.Paused() {
+		r.times.quiet = false
+		return
+	}
+	r.times.nothing(now)
+}
+
+// mayBeIdle says whether the mark of an epoch would say that the reader is idle if its source still has nothing. Then it is
+// asked once more before the mark: the last time may be long ago.
+func (r *Router) mayBeIdle(now Nanos) bool {
+	w := r.layout.window
+	return !r.joining && w != nil && w.idle > 0 && r.times.quiet && now-r.times.quietFrom >= w.idle
+}
+
+// startEpoch sends the marks of an epoch.
+func (r *Router) startEpoch(number uint64, now Nanos) (work int) {
+	r.epoch, r.times.joins, r.joining = number, r.joining, false
+	r.times.rows, r.times.marked = 0, r.times.watermark
+	r.times.lookIdle(r.layout.window)
+	r.times.pass(r.layout.window, r.cuts.Origin, now)
+	return r.startMarks()
 }
 
 // startMarks sends the marks of an epoch or of the end, behind what has been folded.
@@ -372,7 +457,7 @@ func (r *Router) scatter() (rows int) {
 		r.counters.Counted += uint64(n)
 		r.counters.Keyless += uint64(r.keys.Keyless)
 		rows += n
-		r.times.watermark = r.times.next
+		r.times.routed(n)
 		r.from, r.encoded = r.to, false
 	}
 	return rows

@@ -38,10 +38,8 @@ func (s *sessions) find(g *groups, hash uint64, key []uint64, heap []byte) []uin
 // carryAll carries the sessions that go on into each pane that is shut now, in the order of time.
 func (p *Partition) carryAll() {
 	gap := p.layout.window.session.gap
-	for i, x := range p.panes {
-		if x.shut > p.closed {
-			return
-		}
+	for i := p.sealed; i < len(p.panes) && p.panes[i].shut <= p.closed; i++ { // those before have theirs
+		x := p.panes[i]
 		if i > 0 && !x.carried && p.panes[i-1].id+window.Pane(gap) == x.id {
 			p.carry(p.panes[i-1], x)
 		}
@@ -56,7 +54,7 @@ func (p *Partition) carry(from, to *pane) {
 		old = from.shown
 	}
 	s := p.layout.window.session
-	to.touched = true
+	p.touch(to)
 	p.merger.add(to.live, old, func(hash uint64, key, states []uint64) bool {
 		return s.goesOn(states, s.find(to.live, hash, key, old.table.Heap()))
 	})

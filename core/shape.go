@@ -15,7 +15,8 @@ import (
 
 // An Order says how the rows of a result are ordered.
 type Order struct {
-	Column     string // of the result, or of Plan.Inner
+	Column     string     // of the result, or of Plan.Inner; empty where Expr says it
+	Expr       *expr.Expr // over Plan.Inner
 	Desc       bool
 	NullsFirst bool
 }
@@ -86,7 +87,12 @@ func (l *layout) compileShape() error {
 	}
 	for _, o := range p.OrderBy {
 		by := orderBy{desc: o.Desc, nullsFirst: o.NullsFirst}
-		if i, ok := l.result.Index(o.Column); ok {
+		if o.Expr != nil {
+			by.shaped, by.typ = over(o.Expr), o.Expr.Type()
+			if o.Column != "" {
+				faults = append(faults, fmt.Errorf("order by %q and by %v: expected one of both", o.Column, o.Expr))
+			}
+		} else if i, ok := l.result.Index(o.Column); ok {
 			by.shaped, by.typ = s.columns[i], l.result.Field(i).Type
 		} else if i, ok := l.inner.Index(o.Column); ok {
 			by.shaped, by.typ = shaped{i, nil}, l.inner.Field(i).Type
@@ -251,6 +257,9 @@ func (p *Plan) shapeString() string {
 	sep := " ORDER BY "
 	for _, o := range p.OrderBy {
 		b.WriteString(sep + o.Column)
+		if o.Expr != nil {
+			b.WriteString(o.Expr.String())
+		}
 		if sep = ", "; o.Desc {
 			b.WriteString(" DESC")
 		}
@@ -269,8 +278,13 @@ func (p *Plan) shapeString() string {
 
 // batchesOf yields the rows in batches of the result's schema, of up to so many rows. A batch is valid until the next.
 func (l *layout) batchesOf(all iter.Seq[Row], rows int) iter.Seq[*record.Batch] {
+	return l.batchesInto(record.NewBatch(l.result, rows), all)
+}
+
+// batchesInto is batchesOf with a batch that is used again and again.
+func (l *layout) batchesInto(b *record.Batch, all iter.Seq[Row]) iter.Seq[*record.Batch] {
 	return func(yield func(*record.Batch) bool) {
-		b := record.NewBatch(l.result, rows)
+		b.Reset()
 		values := make([]expr.Value, l.result.Len())
 		for row := range all {
 			for c := range values {

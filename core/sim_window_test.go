@@ -116,7 +116,7 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 		c, slot := cuts.Pin()
 		defer cuts.Unpin(slot)
 		for _, at := range c.Windows(last) {
-			for b := range c.WindowBatches(at, 3) {
+			for b := range c.WindowBatches(at, record.NewBatch(c.layout().result, 3)) {
 				for i := range b.Len() {
 					id := [2]int64{b.Column(1).Int64s[i], b.Column(2).Int64s[i]}
 					got := windowSum{b.Column(3).Int64s[i], b.Column(4).Int64s[i], b.Column(0).Int64s[i]}

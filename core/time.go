@@ -21,12 +21,16 @@ import (
 type Window struct {
 	window.Windows
 
-	Column     string        // the event time: a timestamp that is never NULL. A record whose time is beyond window.MaxTime goes to quarantine
-	OutOfOrder time.Duration // how much later than others a record may come
+	// Column is the event time: a timestamp of the source, or a computed one. A record whose time is NULL, or
+	// beyond window.MaxTime, goes to quarantine, unless Where leaves it out.
+	Column string
+
+	OutOfOrder time.Duration // how much later than others a record may come; AnyOrder is without a bound
 	Lateness   time.Duration // how long windows stay open behind the watermark
 
-	// Idle is how long a reader may bring nothing and still hold windows back; 0 is for ever. When it comes back some of its records may be late
-	// for windows that have closed without it.
+	// Idle is how long a reader may have nothing and still hold windows back; 0 is for ever. It is time in which the reader was asked and had nothing: not
+	// that in which nobody asked it because the engine was busy, nor that in which it was paused. When it comes back some of its records may be late for
+	// windows that have closed without it.
 	Idle time.Duration
 
 	// ProcessingTime takes the time at which a batch comes to its router instead of a column: windows by the clock of this process, for records that have no time. Two runs over the
@@ -39,6 +43,10 @@ type Window struct {
 }
 
 const (
+	// AnyOrder is the OutOfOrder of records that come in any order: no record is ever late, and windows close when the
+	// input has ended.
+	AnyOrder time.Duration = -1
+
 	// WindowStart is the column of a window's begin, which is included.
 	WindowStart = "window_start"
 
@@ -52,7 +60,12 @@ const (
 	MaxRetain = 1 << 12
 
 	// MaxPanes bounds the pieces of time that a partition keeps groups of at once, open and closed.
-	MaxPanes = 1 << 12
+	MaxPanes = 1 << 24
+
+	// mostOpen is how many open panes there may be before readers that are ahead of others wait for them: until then they are
+	// kept for it. Windows are closed in time only if there are epochs, so a reader has one made after newPanes.
+	mostOpen = 1 << 12
+	newPanes = 1 << 10
 
 	// MaxPaneGroups bounds the groups of each: addresses are reserved for so many.
 	MaxPaneGroups = 1 << 24
@@ -73,10 +86,14 @@ func (w *Window) validate(source *record.Schema) error {
 		}
 	} else if i, ok := source.Index(w.Column); !ok {
 		faults = append(faults, fmt.Errorf("window: there is no column %q in %v", w.Column, source))
-	} else if f := source.Field(i); f.Type != record.Timestamp || f.Nullable {
-		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp that is never NULL", w.Column, f.Type))
+	} else if f := source.Field(i); f.Type != record.Timestamp {
+		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp, or a computed column that makes one of it", w.Column, f.Type))
 	}
-	for what, d := range map[string]time.Duration{"records out of order by": w.OutOfOrder, "lateness of": w.Lateness, "readers that are idle after": w.Idle} {
+	disorder := w.OutOfOrder
+	if disorder == AnyOrder {
+		disorder = 0
+	}
+	for what, d := range map[string]time.Duration{"records out of order by": disorder, "lateness of": w.Lateness, "readers that are idle after": w.Idle} {
 		if d < 0 || d > window.MaxSize {
 			faults = append(faults, fmt.Errorf("window: %s %v, expected 0 to %v", what, d, window.MaxSize))
 		}
@@ -93,9 +110,10 @@ type windowing struct {
 	column     int // of the source; -1 for processing time
 	chunk      int // column of a chunk: the pane of each row
 	outOfOrder int64
+	anyOrder   bool // the watermark of a reader that has not ended stays at watermarkNone
 	lateness   int64
 	idle       Nanos     // 0: never
-	retain     int64     // from the end of the last closed window back to that of the first that is kept
+	retain     int       // closed windows that are kept beside the last
 	session    *sessions // nil where the windows are none
 }
 
@@ -118,9 +136,17 @@ func compileWindow(w *Window, source *record.Schema) (*windowing, error) {
 	}
 	return &windowing{
 		session: s,
-		clock:   c, column: column, outOfOrder: int64(w.OutOfOrder), lateness: int64(w.Lateness), idle: Nanos(w.Idle),
-		retain: int64(retain-1) * c.NextEnd(0),
+		clock:   c, column: column, outOfOrder: int64(w.OutOfOrder), anyOrder: w.OutOfOrder == AnyOrder, lateness: int64(w.Lateness), idle: Nanos(w.Idle),
+		retain: retain - 1,
 	}, nil
+}
+
+// paneSize says how long a pane is.
+func (w *windowing) paneSize() string {
+	if size := w.clock.PaneSize(); size > 0 {
+		return time.Duration(size).String()
+	}
+	return "a window each"
 }
 
 // closed is the end of the last window that is closed at a watermark.
@@ -134,33 +160,79 @@ func (w *windowing) closed(watermark int64) int64 {
 	return w.clock.EndAtMost(watermark - w.lateness)
 }
 
+// pass is the watermark of a reader after a record of this time.
+//
+//gcassert:inline
+func (w *windowing) pass(watermark, at int64) int64 {
+	if w.anyOrder {
+		return watermark
+	}
+	return max(watermark, at-w.outOfOrder)
+}
+
 // oldest is the end of the oldest window that is kept when those that end up to closed are closed. At the end of input all are that still were.
 func (w *windowing) oldest(closed int64) int64 {
 	if closed >= window.MaxTime || closed <= -window.MaxTime {
 		return -window.MaxTime
 	}
-	return closed - w.retain
+	return w.clock.Before(closed, w.retain)
 }
 
 // times are what a router knows of event time.
 type times struct {
 	watermark int64 // of what has been routed
 	next      int64 // of what will have been with the stripe at hand
-	last      Nanos // when the last batch came
-	arrival   int64 // and as a time of the clock, where that is what windows go by
-	idle      bool  // too long ago
-	joins     bool  // the mark at hand is of an epoch that some partitions had answered without this reader: it says nothing to the others either, so that all close the same windows
+	arrival   int64 // when the last batch came, as a time of the clock, where that is what windows go by
+
+	// The source was asked at quietFrom, at quietTo and maybe between, and had nothing each time. It keeps what it has until it
+	// is asked, so it had nothing all the time from one to the other. Time in which nobody asks it, because a ring is full or
+	// another agent takes long, is not in it.
+	quiet              bool
+	quietFrom, quietTo Nanos
+
+	// What has been routed since the last mark can have opened as many panes as there are rows, or as lie between the first and
+	// the last of them.
+	rows        int64
+	first, last int64
+	stripeFirst int64 // of the stripe at hand
+	stripeLast  int64
+	marked      int64 // the watermark as of that mark
+	idle        bool  // that has been for Window.Idle, as of the last mark
+	joins       bool  // the mark at hand is of an epoch that some partitions had answered without this reader: it says nothing to the others either, so that all close the same windows
 }
 
-func (t *times) init() { t.watermark, t.next = watermarkNone, watermarkNone }
+func (t *times) init() { t.watermark, t.next, t.marked = watermarkNone, watermarkNone, watermarkNone }
 
-// lookIdle looks whether it is by now.
-func (t *times) lookIdle(w *windowing, now Nanos) {
-	t.idle = w != nil && w.idle > 0 && now >= t.last+w.idle
+// nothing notes that the source was asked and had nothing.
+func (t *times) nothing(now Nanos) {
+	if !t.quiet {
+		t.quiet, t.quietFrom = true, now
+	}
+	t.quietTo = now
+}
+
+// routed notes that the stripe at hand has been routed.
+func (t *times) routed(rows int) {
+	t.watermark = t.next
+	if t.rows == 0 {
+		t.first, t.last = t.stripeFirst, t.stripeLast
+	}
+	t.rows += int64(rows)
+	t.first, t.last = min(t.first, t.stripeFirst), max(t.last, t.stripeLast)
+}
+
+// opened says whether so many panes may be new since the last mark.
+func (t *times) opened(w *windowing, panes int64) bool {
+	return t.rows >= panes && w.clock.Panes(t.first, t.last) >= panes
+}
+
+// lookIdle looks whether the source has had nothing for so long that it does not hold windows back.
+func (t *times) lookIdle(w *windowing) {
+	t.idle = w != nil && w.idle > 0 && t.quiet && t.quietTo-t.quietFrom >= w.idle
 }
 
 // arrive notes when a batch came.
-func (t *times) arrive(origin int64, now Nanos) { t.last, t.arrival = now, origin+int64(now) }
+func (t *times) arrive(origin int64, now Nanos) { t.quiet, t.arrival = false, origin+int64(now) }
 
 // pass moves the watermark on where time passes by itself: everything that came before has been routed.
 func (t *times) pass(w *windowing, origin int64, now Nanos) {
@@ -194,16 +266,18 @@ func (r *Router) timely() (ok, room bool) {
 	if least < -window.MaxTime || most > window.MaxTime {
 		return r.strange(at)
 	}
-	t.next = max(t.watermark, most-w.outOfOrder)
+	t.next = w.pass(t.watermark, most)
 	closed := w.closed(t.next)
-	if first := w.clock.Floor(least); closed <= first {
+	first, last := w.clock.Floor(least), w.clock.Floor(most)
+	t.stripeFirst, t.stripeLast = first, last
+	if closed <= first {
 		// No window that any record belongs to has closed, not even at the end of the stripe.
-		last := w.clock.Floor(most)
 		r.onePane = first == last
-		switch size := w.clock.PaneSize(); last {
+		switch last {
 		case first:
 			r.panes[0] = uint64(first)
-		case first + size:
+		case w.clock.NextPane(first):
+			size := last - first
 			for i, v := range at { // without a branch: which of the two cannot be guessed
 				r.panes[i] = uint64(first + size&^((v-last)>>63))
 			}
@@ -222,7 +296,7 @@ func (r *Router) timely() (ok, room bool) {
 			r.to = r.from + i
 			break
 		}
-		t.next = max(t.next, v-w.outOfOrder)
+		t.next = w.pass(t.next, v)
 		if isLate {
 			late++
 			continue

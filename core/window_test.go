@@ -81,7 +81,9 @@ func windowSums(w *Window, readers [][]timedRow) (sums map[[2]int64]windowSum, l
 			if !taken {
 				late++
 			}
-			watermark = max(watermark, row.at-int64(w.OutOfOrder))
+			if w.OutOfOrder != AnyOrder {
+				watermark = max(watermark, row.at-int64(w.OutOfOrder))
+			}
 		}
 	}
 	return sums, late
@@ -99,7 +101,9 @@ func sessionSums(w *Window, c window.Clock, readers [][]timedRow) (sums map[[2]i
 				continue
 			}
 			byKey[row.key] = append(byKey[row.key], row)
-			watermark = max(watermark, row.at-int64(w.OutOfOrder))
+			if w.OutOfOrder != AnyOrder {
+				watermark = max(watermark, row.at-int64(w.OutOfOrder))
+			}
 		}
 	}
 	sums = map[[2]int64]windowSum{}
@@ -482,6 +486,53 @@ func TestFlinkWindows(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d cases", ran, len(corpus.Cases))
+}
+
+// Goal: of records in any order none is late, however far apart their times are, in every exchange. Method: times from one end
+// of what windows are made for to the other, in random order, against the sum row by row.
+func TestAnyOrder(t *testing.T) {
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 12))
+		w := &Window{Column: "at", OutOfOrder: AnyOrder, Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: 24 * time.Hour}}
+		switch w.Kind {
+		case window.Hopping, window.Cumulating:
+			w.Size, w.Slide = 48*time.Hour, 24*time.Hour
+		}
+		plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}}}
+		all := make([][]timedRow, 1+rng.IntN(3))
+		var sources []Source
+		for r := range all {
+			for range rng.IntN(300) {
+				all[r] = append(all[r], timedRow{rng.Int64N(2*window.MaxTime) - window.MaxTime, rng.Int64N(3), rng.Int64N(1000)})
+			}
+			sources = append(sources, &timedSource{rows: all[r], batch: record.NewBatch(timedSchema, 1+rng.IntN(200))})
+		}
+		want, late := windowSums(w, all)
+		if late > 0 {
+			t.Fatalf("seed %d: the twin has %d late", seed, late)
+		}
+		fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << 16}
+		_, images, routers := runRoute(t, plan, sources, Route{}, fold, 1+rng.IntN(3), 4, seed)
+		n, _ := ColumnOf[int64](plan, "n")
+		sum, _ := ColumnOf[int64](plan, "sum")
+		start, _ := ColumnOf[int64](plan, WindowStart)
+		end, _ := ColumnOf[int64](plan, WindowEnd)
+		key, _ := ColumnOf[int64](plan, "key")
+		got := map[[2]int64]windowSum{}
+		for _, m := range images {
+			for row := range m.All() {
+				got[[2]int64{end.Of(row), key.Of(row)}] = windowSum{n.Of(row), sum.Of(row), start.Of(row)}
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Fatalf("seed %d: %v: %d groups, expected %d", seed, w.Windows, len(got), len(want))
+		}
+		for _, r := range routers {
+			if c := r.Counters(); c.Late > 0 {
+				t.Fatalf("seed %d: %d late", seed, c.Late)
+			}
+		}
+	}
 }
 
 // oneBatch is a source of one batch.

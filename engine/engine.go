@@ -11,10 +11,12 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/record"
 )
 
 const (
-	// readGrace is how long a Read may take to return after its context is done, before Shutdown goes on without it.
+	// readGrace is how long a call of user code may take to return after its context is done, before Shutdown and Close go on
+	// without it.
 	readGrace = time.Second
 )
 
@@ -43,6 +45,11 @@ type Engine struct {
 	// stopping says that the readers shall end, closing that everything shall. Written once, before all bells are rung; read by
 	// sources and runners each time they go round, and after a runner has announced that it parks.
 	stopping, closing atomic.Bool
+
+	// halted is closed when everything is told to end at once. What has not ended readGrace later is left behind.
+	halted   chan struct{}
+	haltOnce sync.Once
+	callers  sync.Map // by number of the goroutine: see callback
 
 	running   sync.WaitGroup // runners
 	reading   sync.WaitGroup // pumps
@@ -76,9 +83,12 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("engine: not started: %w", err)
 	}
+	if faults := cfg.claim(); len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
 	e := &Engine{
 		cfg: cfg.withDefaults(usableCPUs()), start: time.Now(),
-		stopped: make(chan struct{}), done: make(chan struct{}),
+		stopped: make(chan struct{}), done: make(chan struct{}), halted: make(chan struct{}),
 	}
 	c := &e.cfg
 	e.state = core.NewState(c.StateBytes, c.StatePolicy)
@@ -91,14 +101,25 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if c.Writer != nil {
 		e.output = newOutput(e)
 	}
-	e.inlets.slotsByDefault = cfg.RingSlots == 0
+	e.inlets.slotsByDefault, e.inlets.adding = cfg.RingSlots == 0, make(chan struct{}, 1)
 	e.readCtx, e.cancelRead = context.WithCancel(ctx)
 	if err := e.build(); err != nil {
 		e.cancelRead()
 		unplace(e.placement)
+		e.disclaim(c.Readers...)
 		return nil, err
 	}
 	return e, nil
+}
+
+// disclaim gives back readers, and the writer.
+func (e *Engine) disclaim(readers ...record.Reader) {
+	for _, r := range readers {
+		disclaim(r)
+	}
+	if e.cfg.Writer != nil {
+		disclaim(e.cfg.Writer)
+	}
 }
 
 // launch starts the goroutines.
@@ -107,15 +128,13 @@ func (e *Engine) launch(ctx context.Context) {
 		e.startPump(in)
 	}
 	for _, r := range e.runners {
-		e.running.Go(func() {
-			pprof.Do(context.Background(), pprof.Labels("velo", r.String()), func(context.Context) { r.run() })
-		})
+		e.running.Go(r.begin)
 	}
 	if e.rejects != nil {
 		go e.rejects.run()
 	}
 	if e.output != nil {
-		go e.output.run()
+		go e.as(callerOutput, e.output.run)
 	}
 	e.unContext = context.AfterFunc(ctx, e.shut)
 	go e.supervise()
@@ -125,7 +144,9 @@ func (e *Engine) launch(ctx context.Context) {
 func (e *Engine) startPump(in *inlet) {
 	if ps, ok := in.source.(*pumpSource); ok {
 		e.reading.Go(func() {
-			pprof.Do(ps.pump.ctx, pprof.Labels("velo", fmt.Sprintf("pump/%d", in.id)), ps.pump.run)
+			pprof.Do(ps.pump.ctx, pprof.Labels("velo", fmt.Sprintf("pump/%d", in.id)), func(ctx context.Context) {
+				e.as(callerPump, func() { ps.pump.run(ctx) })
+			})
 		})
 	}
 }
@@ -206,9 +227,10 @@ func (e *Engine) fail(err error) {
 	e.halt()
 }
 
-// halt tells the runners and the pumps to end at once.
+// halt tells the runners, the pumps and the writer to end at once.
 func (e *Engine) halt() {
 	e.closing.Store(true)
+	e.haltOnce.Do(func() { close(e.halted) })
 	e.cancelRead()
 	if e.output != nil {
 		e.output.cancel()
@@ -218,56 +240,95 @@ func (e *Engine) halt() {
 
 // shut is halt from outside.
 func (e *Engine) shut() {
-	select {
-	case <-e.stopped:
-		return
-	default:
+	if !e.hasStopped() {
+		e.mu.Lock()
+		e.closed = true
+		e.mu.Unlock()
 	}
-	e.mu.Lock()
-	e.closed = true
-	e.mu.Unlock()
 	e.halt()
 }
 
-// supervise waits for everything to end and cleans up.
+// supervise waits for everything to end and cleans up. User code that has not returned some time after it was told to end is
+// left behind, and Wait says whose it is.
 func (e *Engine) supervise() {
-	e.running.Wait()
+	if !e.await(ended(&e.running)) {
+		e.reportStuck()
+	}
 	unplace(e.placement)
 	e.stopping.Store(true)
 	e.cancelRead()
-	readers := e.inlets.seal()
-	within(&e.reading, readGrace)
-	for _, in := range readers {
-		// Where the engine was closed before the source had ended. Not while somebody is still in Read.
+	inlets := e.inlets.seal()
+	within(ended(&e.reading), readGrace)
+	var readers []record.Reader
+	for _, in := range inlets {
+		s := in.source.base()
+		// If the engine was closed before the source had ended. Not while somebody is still in Read.
 		if p, ok := in.source.(*pumpSource); ok && !p.pump.gone.Load() {
 			e.report(fmt.Errorf("engine: reader %d (%s): Read has not returned %v after its context was done; its goroutine is left behind",
 				in.id, p.name, readGrace))
 			continue
 		}
-		in.source.base().finish()
+		select {
+		case <-in.runner.ended:
+			s.finish()
+			readers = append(readers, s.reader)
+		default: // its runner is stuck
+		}
 	}
-	within(&e.helpers, readGrace)
+	within(ended(&e.helpers), readGrace)
 	e.elapsed.Store(int64(time.Since(e.start)))
 	close(e.stopped)
 	e.unContext()
-	if e.rejects != nil {
-		close(e.rejects.closed)
-		<-e.rejects.finished
+	if q := e.rejects; q != nil {
+		close(q.closed)
+		for calls := q.calls.Load(); !e.await(q.finished); calls = q.calls.Load() {
+			if now := q.calls.Load(); now == calls && !within(q.finished, readGrace) && now == q.calls.Load() {
+				e.report(fmt.Errorf("engine: OnReject or OnLate has not returned %v after the engine was closed; its goroutine is left behind", readGrace))
+				break
+			}
+		}
 	}
-	if e.output != nil {
-		<-e.output.finished
+	if o := e.output; o != nil && !e.await(o.finished) {
+		e.report(fmt.Errorf("engine: writer: Write has not returned %v after its context was done; its goroutine is left behind", readGrace))
 	}
+	e.disclaim(readers...)
 	close(e.done)
 }
 
-// within waits for a group, but not longer than d.
-func within(g *sync.WaitGroup, d time.Duration) bool {
-	ended := make(chan struct{})
-	go func() { g.Wait(); close(ended) }()
+// reportStuck reports the runners that have not ended though they were told to.
+func (e *Engine) reportStuck() {
+	for _, r := range e.runners {
+		select {
+		case <-r.ended:
+		default:
+			e.report(fmt.Errorf("engine: a step of one of %v has not returned %v after the engine was closed; its thread is left behind", r, readGrace))
+		}
+	}
+}
+
+// ended is closed when a group has ended.
+func ended(g *sync.WaitGroup) <-chan struct{} {
+	c := make(chan struct{})
+	go func() { g.Wait(); close(c) }()
+	return c
+}
+
+// await waits until something has ended, or until it has not some time after the engine was halted: then it is false.
+func (e *Engine) await(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-e.halted:
+		return within(done, readGrace)
+	}
+}
+
+// within waits until something has ended, but not longer than d.
+func within(done <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
-	case <-ended:
+	case <-done:
 		return true
 	case <-t.C:
 		return false
@@ -278,9 +339,18 @@ func within(g *sync.WaitGroup, d time.Duration) bool {
 func (e *Engine) Plan() *core.Plan { return e.cfg.Plan }
 
 // Wait waits until the engine has ended and returns what went wrong: the errors of the readers that failed, joined; ErrClosed
-// where it was closed before the readers had ended; nil where they all ended or were shut down.
+// if it was closed before the readers had ended; nil if they all ended or were shut down. From within a callback of the engine
+// it is ErrCallback.
 func (e *Engine) Wait() error {
+	if err := e.callback(); err != nil {
+		return fmt.Errorf("engine: wait: %w", err)
+	}
 	<-e.done
+	return e.outcome()
+}
+
+// outcome is what went wrong, of an engine that has ended.
+func (e *Engine) outcome() error {
 	var errs []error
 	for _, in := range e.inlets.all() {
 		errs = append(errs, in.source.base().failure())
@@ -295,17 +365,22 @@ func (e *Engine) Wait() error {
 }
 
 // Shutdown ends the job in order: the readers stop, what they have read goes into its groups, the final snapshot becomes
-// visible. It waits for that and returns what Wait returns. When ctx is done first, the engine is closed and the error
-// says so.
+// visible. A Feed takes nothing more, and what it has taken is read. It waits for that and returns what Wait returns. When ctx
+// is done first, the engine is closed and the error says so; user code that does not return within some seconds is left behind,
+// and the error says whose it is. From within a callback of the engine it is ErrCallback, and nothing is done.
 func (e *Engine) Shutdown(ctx context.Context) error {
+	if err := e.callback(); err != nil {
+		return fmt.Errorf("engine: shutdown: %w", err)
+	}
 	e.stopReaders()
 	select {
 	case <-e.done:
-		return e.Wait()
+		return e.outcome()
 	case <-ctx.Done():
 	}
 	e.shut()
-	return errors.Join(fmt.Errorf("engine: shutdown: %w", context.Cause(ctx)), e.Wait())
+	<-e.done
+	return errors.Join(fmt.Errorf("engine: shutdown: %w", context.Cause(ctx)), e.outcome())
 }
 
 // stopReaders has the readers end; what they have read is still worked on.
@@ -316,13 +391,14 @@ func (e *Engine) stopReaders() {
 }
 
 // Close stops everything at once; what is in the rings is dropped. It waits for the threads to end, closes the readers, and
-// may be called any number of times, also after the end. Snapshots stay valid.
+// may be called any number of times, also after the end. Snapshots stay valid. User code that does not return within some
+// seconds is left behind; Wait says whose it is. The error is ErrCallback from within a callback of the engine, and nothing is
+// done then; else it is nil.
 func (e *Engine) Close() error {
-	e.shut()
-	<-e.stopped
-	if e.output != nil {
-		e.output.cancel()
-		<-e.output.finished
+	if err := e.callback(); err != nil {
+		return fmt.Errorf("engine: close: %w", err)
 	}
+	e.shut()
+	<-e.done
 	return nil
 }

@@ -334,8 +334,8 @@ func TestHeldSnapshots(t *testing.T) {
 	if err := e.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Sync(t.Context()); err != nil {
-		t.Errorf("Sync after the end: %v", err)
+	if err := e.Sync(t.Context()); !errors.Is(err, engine.ErrEnded) {
+		t.Errorf("Sync after the end: %v, expected ErrEnded", err)
 	}
 }
 

@@ -121,6 +121,10 @@ func TestRevived(t *testing.T) {
 			if _, c = look(); c[0].In+c[1].In != c[0].Counted+c[0].Late+c[1].Counted+c[1].Late {
 				t.Errorf("%s: the counters do not add up: %+v", what, c)
 			}
+			c[0].Add(c[1])
+			if s := e.Stats().Counters(); s.Late != c[0].Late || s.Counted != c[0].Counted || s.In != c[0].In {
+				t.Errorf("%s: Stats says %+v, the snapshot %+v", what, s, c[0])
+			}
 			e.Close()
 		}
 	}

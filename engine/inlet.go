@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
+	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/record"
@@ -48,7 +49,11 @@ type ringEnds struct {
 func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, error) {
 	c := &e.cfg
 	in := &inlet{engine: e, id: id, runner: r, least: math.MaxUint64, gone: make(chan struct{})}
-	in.source = e.newSource(id, reader, r.bell)
+	source, err := e.newSource(id, reader, r.bell)
+	if err != nil {
+		return nil, err
+	}
+	in.source = source
 	rings := make([]ringEnds, len(e.partitions))
 	out := make([]*ring.Producer[core.Chunk], len(e.partitions))
 	bells := make([]core.Bell, len(e.partitions))
@@ -66,18 +71,23 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 	}
 	in.rings.Store(&rings)
 	fold := core.Fold{Exchange: c.Exchange, Bytes: c.FoldBytes}
-	var err error
-	var source core.Source = in.source
+	var from core.Source = in.source
 	if c.OnLate != nil {
-		source = lateSource{in.source}
+		from = lateSource{in.source}
 	}
-	in.router, err = core.NewRouter(core.ReaderID(id), c.Plan, source, c.Route, fold, out, bells, local, e.state, e.cuts)
+	in.router, err = core.NewRouter(core.ReaderID(id), c.Plan, from, c.Route, fold, out, bells, local, e.state, e.cuts)
 	return in, err
 }
 
-// newSource makes the source of a reader: polled on the runner's thread where the reader can be, pumped where it may block.
-func (e *Engine) newSource(id int, reader record.Reader, b *bell) sourceAgent {
+// newSource makes the source of a reader: polled on the runner's thread where the reader can be, pumped where it may block. The
+// error is that of a panic in the reader.
+func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent, err error) {
 	s := &source{engine: e, id: id, name: fmt.Sprintf("%T", reader), reader: reader, bell: b}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("engine: reader %d (%s): panic in String or Notify: %v\n%s", id, s.name, v, debug.Stack())
+		}
+	}()
 	if n, ok := reader.(fmt.Stringer); ok {
 		s.name = n.String()
 	}
@@ -89,9 +99,9 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) sourceAgent {
 	}
 	batch := func() *record.Batch { return record.NewBatch(e.cfg.Plan.Source, e.cfg.BatchRows) }
 	if p, ok := reader.(record.Poller); ok {
-		return newPollSource(s, p, batch())
+		return newPollSource(s, p, batch()), nil
 	}
-	return newPumpSource(s, batch)
+	return newPumpSource(s, batch), nil
 }
 
 // join gives a partition the ring of the inlet. The runner of the partition calls it, or nobody runs yet.
@@ -147,8 +157,8 @@ type inlets struct {
 	// list is replaced when one is added, so that whoever looks needs no lock.
 	list atomic.Pointer[[]*inlet]
 
-	adding sync.Mutex // held while one is added: off the data path
-	sealed bool       // none is added any more
+	adding chan struct{} // holds a word while one is added: a lock that can be waited for with a context, off the data path
+	sealed bool          // none is added any more
 }
 
 func (l *inlets) all() []*inlet {
@@ -163,55 +173,118 @@ func (l *inlets) add(in *inlet) {
 	l.list.Store(&list)
 }
 
-// seal waits until no inlet is being added and says which there are for good.
+// lock waits until no other inlet is being added.
+func (l *inlets) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case l.adding <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (l *inlets) unlock() { <-l.adding }
+
+// seal waits until no inlet is being added and says which there are for good. The runners have ended, so that takes no time,
+// unless one is stuck: then what is being added for it is never read.
 func (l *inlets) seal() []*inlet {
-	l.adding.Lock()
-	defer l.adding.Unlock()
-	l.sealed = true
+	select {
+	case l.adding <- struct{}{}:
+		l.sealed = true
+		l.unlock()
+	case <-time.After(readGrace):
+	}
 	return l.all()
 }
 
-// AddReader adds a reader while the engine runs and returns its number. Its runner is one that has partitions, the one with the fewest readers. It
-// returns when the reader is being read: what a Feed is sent from then on is in the epochs that Sync waits for. A runner that is in
-// a long step holds it up. The error says that the engine has ended or is shutting down (ErrEnded), that it has had MaxReaders or that the rings would be
-// larger than MaxRingBytes, that there is no memory, or why ctx was done; the reader is still the caller's then.
+// AddReader adds a reader while the engine runs and returns its number. Its runner is one that has partitions, the one with the
+// fewest readers. It returns when the reader is being read: what a Feed is sent from then on is in the epochs that Sync waits
+// for. The error says that the engine has ended or is shutting down (ErrEnded), that it has had MaxReaders or that the rings
+// would be larger than MaxRingBytes, that another engine has the reader, that there is no memory, or that it was called on a
+// thread of the engine (ErrCallback); the reader is still the caller's then. If ctx is done while a runner is in a long step,
+// the error is ErrAdding and the reader will be added; id is its number.
 func (e *Engine) AddReader(ctx context.Context, reader record.Reader) (id int, err error) {
 	if reader == nil {
 		return 0, errors.New("engine: the reader to add is nil")
 	}
-	e.inlets.adding.Lock()
-	defer e.inlets.adding.Unlock()
-	if err := ctx.Err(); err != nil {
-		return 0, fmt.Errorf("engine: reader not added: %w", context.Cause(ctx))
+	if err := e.callback(callerRunner); err != nil {
+		return 0, fmt.Errorf("engine: reader not added: %w", err)
+	}
+	if err := e.inlets.lock(ctx); err != nil {
+		return 0, fmt.Errorf("engine: reader not added: %w", err)
+	}
+	in, err := e.admit(reader)
+	if err != nil {
+		e.inlets.unlock()
+		return 0, fmt.Errorf("engine: reader not added: %w", err)
+	}
+	added := make(chan error, 1)
+	go func() {
+		defer e.inlets.unlock()
+		added <- e.join(in)
+	}()
+	select {
+	case err = <-added:
+	case <-ctx.Done():
+		select {
+		case err = <-added:
+		default:
+			err = fmt.Errorf("engine: reader %d: %w: %w", in.id, ErrAdding, context.Cause(ctx))
+		}
+	}
+	return in.id, err
+}
+
+// ErrAdding says that a reader is being added, and that it could not be awaited.
+var ErrAdding = errors.New("it is being added, when a runner is through with a long step")
+
+// admit makes the inlet of a reader that is to be added, and has the last epoch wait for it.
+func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
+	if e.inlets.sealed || e.stopping.Load() {
+		return nil, ErrEnded
 	}
 	live, err := e.room()
 	if err != nil {
-		return 0, fmt.Errorf("engine: reader not added: %w", err)
+		return nil, err
 	}
-	in, err := e.newInlet(len(e.inlets.all()), reader, e.leastRead(live))
+	if err := claim(reader, "the reader"); err != nil {
+		return nil, err
+	}
+	if in, err = e.newInlet(len(e.inlets.all()), reader, e.leastRead(live)); err == nil && !e.cuts.Join() {
+		err = ErrEnded
+	}
 	if err != nil {
-		return 0, fmt.Errorf("engine: reader not added: %w", err)
+		disclaim(reader)
+		return nil, err
 	}
-	if e.inlets.sealed || e.stopping.Load() || !e.cuts.Join() {
-		return 0, fmt.Errorf("engine: reader not added: %w", ErrEnded)
+	return in, nil
+}
+
+// join gives the rings of an inlet that was admitted to the partitions and its router to its runner. The last epoch cannot come
+// before, so the runners run on until the reader has ended, or the engine is closed.
+func (e *Engine) join(in *inlet) error {
+	ended := func() error {
+		disclaim(in.source.base().reader)
+		return fmt.Errorf("engine: reader not added: %w", ErrEnded)
 	}
-	// From here on the last epoch cannot come, so the runners run on until the reader has ended, or the engine is closed. It cannot be taken back
-	// either: ctx does not matter any more.
 	for p, r := range e.partitionOn {
 		if err := e.send(context.Background(), r, func() { in.join(p) }); err != nil {
-			return 0, fmt.Errorf("engine: reader not added: %w", ErrEnded)
+			return ended()
 		}
 	}
 	in.begin()
-	err = e.send(context.Background(), in.runner, func() {
+	err := e.send(context.Background(), in.runner, func() {
 		e.inlets.add(in)
 		in.runner.add(in.router, fmt.Sprintf("reader/%d", in.id), in)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("engine: reader not added: %w", ErrEnded)
+		return ended()
 	}
 	e.startPump(in)
-	return in.id, nil
+	return nil
 }
 
 // room says how many readers each runner has that have not ended, or why there can be none more.
@@ -246,8 +319,11 @@ func (e *Engine) leastRead(live map[*runner]int) (least *runner) {
 
 // RemoveReader ends a reader as Shutdown ends all: nothing more is read from it, what has been read is routed, and it is closed. Its groups and
 // counters stay, and windows do not wait for it any more. It returns when everything has been routed; the error says that there is no such reader, that the engine has ended
-// first, or why ctx was done. When the last reader ends the engine does.
+// first, that it was called from within a callback of the engine (ErrCallback), or why ctx was done. When the last reader ends the engine does.
 func (e *Engine) RemoveReader(ctx context.Context, reader int) error {
+	if err := e.callback(); err != nil {
+		return fmt.Errorf("engine: remove reader %d: %w", reader, err)
+	}
 	in, err := e.inlet(reader)
 	if err != nil {
 		return err

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/Workiva/go-datastructures/queue"
 )
 
 // mailboxSlots bounds the commands that wait for one runner; who sends one more waits for room.
 const mailboxSlots = 64
+
+// mailboxRetry is how long a sender waits that has found the mailbox full.
+const mailboxRetry = 50 * time.Microsecond
 
 // ErrEnded says that the engine has ended, so there is nobody to do what was asked.
 var ErrEnded = errors.New("the engine has ended")
@@ -45,8 +49,19 @@ func (m mailbox) receive() (n int) {
 // send has a runner do something and waits until it has.
 func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
 	c := command{do, make(chan struct{})}
-	if err := r.mailbox.box.Put(c); err != nil {
-		return fmt.Errorf("engine: %w", ErrEnded)
+	for {
+		// Put would wait for room whatever happens to ctx. Offer may say that there is none though there is; then it is asked again.
+		put, err := r.mailbox.box.Offer(c)
+		if err != nil {
+			return fmt.Errorf("engine: %w", ErrEnded)
+		} else if put {
+			break
+		}
+		select {
+		case <-time.After(mailboxRetry):
+		case <-ctx.Done():
+			return fmt.Errorf("engine: %w", context.Cause(ctx))
+		}
 	}
 	r.bell.Ring() // the mailbox is one of the things a runner looks at after it has announced that it parks
 	select {
@@ -66,13 +81,17 @@ func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
 
 // Pause stops reading from a reader: no batch is taken from it any more until Resume. What was read before is still routed. The other
 // readers flow. Shutdown and Close end a paused reader as any other. It returns when the runner has taken note; the error says that
-// there is no such reader, that the engine has ended, or that ctx was done first (the reader may be paused then all the same).
+// there is no such reader, that the engine has ended, that it was called on a thread of the engine (ErrCallback), or that ctx was
+// done first (the reader may be paused then all the same).
 func (e *Engine) Pause(ctx context.Context, reader int) error { return e.pause(ctx, reader, true) }
 
 // Resume goes on reading from a reader that was paused.
 func (e *Engine) Resume(ctx context.Context, reader int) error { return e.pause(ctx, reader, false) }
 
 func (e *Engine) pause(ctx context.Context, reader int, on bool) error {
+	if err := e.callback(callerRunner); err != nil {
+		return fmt.Errorf("engine: pause or resume: %w", err)
+	}
 	in, err := e.inlet(reader)
 	if err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +21,7 @@ type output struct {
 	ctx      context.Context // of Write: done when the engine is closed
 	cancel   context.CancelFunc
 	finished chan struct{}
+	window   *record.Batch // of the result of a window, used for all of them
 
 	// Of a plan that passes records through.
 	outlets []*outlet // by partition
@@ -30,6 +30,9 @@ type output struct {
 	// For Stats; they order nothing.
 	rows, windows, retries atomic.Uint64
 }
+
+// writtenEvery is how often the partitions are told, at least, which windows have been written.
+const writtenEvery = time.Millisecond
 
 func newOutput(e *Engine) *output {
 	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), given: newWakeup()}
@@ -44,27 +47,20 @@ func newOutput(e *Engine) *output {
 func (o *output) run() {
 	defer close(o.finished)
 	defer o.cancel()
+	gone := func(err error) { o.engine.fail(fmt.Errorf("engine: writer: %w", err)) }
+	defer func() { // the last call of user code, also while the goroutine ends because Write has called runtime.Goexit
+		if err := contain("Close", o.writer.Close, gone); err != nil {
+			o.engine.report(fmt.Errorf("engine: writer: close: %w", err))
+		}
+	}()
 	write := o.write
 	if o.engine.cfg.Plan.PassesThrough() {
 		write = o.writePassed
 	}
-	err := o.contain(write)
+	err := contain("Write", write, gone)
 	if err != nil && !(o.engine.closing.Load() && errors.Is(err, context.Canceled)) {
 		o.engine.fail(fmt.Errorf("engine: writer: %w", err))
 	}
-	if err := o.contain(o.writer.Close); err != nil {
-		o.engine.report(fmt.Errorf("engine: writer: close: %w", err))
-	}
-}
-
-// contain makes an error of a panic in the writer.
-func (o *output) contain(do func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
-	return do()
 }
 
 // write writes what each new snapshot has closed.
@@ -80,7 +76,7 @@ func (o *output) write() error {
 	}
 	for next := uint64(1); ; {
 		// An engine that ends without a last snapshot has nothing more to write.
-		if err := e.wait(context.Background(), next, 0); errors.Is(err, ErrNoImage) {
+		if err := e.wait(context.Background(), next); errors.Is(err, ErrNoImage) {
 			next++
 			continue
 		} else if err != nil {
@@ -110,13 +106,30 @@ func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
 		}
 		return o.batches(cut.Batches(record.DefaultRows))
 	}
+	if o.window == nil {
+		schema, err := o.engine.cfg.Plan.Result()
+		if err != nil {
+			return err
+		}
+		o.window = record.NewBatch(schema, record.DefaultRows)
+	}
+	said, at := *written, time.Now()
+	say := func() { // wakes all runners, so not for each of many small windows
+		if said != *written {
+			said, at = *written, time.Now()
+			o.engine.cuts.Written(said)
+		}
+	}
+	defer say()
 	for _, end := range cut.Windows(*written) {
-		if err := o.batches(cut.WindowBatches(end, record.DefaultRows)); err != nil {
+		if err := o.batches(cut.WindowBatches(end, o.window)); err != nil {
 			return err
 		}
 		*written = end
 		o.windows.Add(1)
-		o.engine.cuts.Written(end)
+		if time.Since(at) > writtenEvery {
+			say()
+		}
 	}
 	return nil
 }

@@ -2,7 +2,7 @@ package engine
 
 import (
 	"fmt"
-	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -23,6 +23,7 @@ type rejectQueue struct {
 	ended    chan *source  // readers that have ended: to be closed behind their rejects
 	finished chan struct{} // OnReject has returned for the last time
 	broken   bool          // a callback has panicked: neither is called any more; of the goroutine that calls them
+	calls    atomic.Uint64 // of callbacks, so that one that does not return is told from many
 }
 
 func newRejectQueue(e *Engine) *rejectQueue {
@@ -66,9 +67,22 @@ func (q *rejectQueue) put() {
 	}
 }
 
-// run calls OnReject until the queue is closed and empty.
+// run calls OnReject until the queue is closed and empty, on another goroutine if a callback has ended this one.
 func (q *rejectQueue) run() {
-	defer close(q.finished)
+	returned := false
+	defer func() {
+		if returned {
+			close(q.finished)
+		} else {
+			go q.run()
+		}
+	}()
+	q.engine.as(callerReject, q.deliverAll)
+	returned = true
+}
+
+// deliverAll calls OnReject until the queue is closed and empty.
+func (q *rejectQueue) deliverAll() {
 	for {
 		select {
 		case <-q.some:
@@ -107,18 +121,19 @@ func (q *rejectQueue) drain() {
 	}
 }
 
-// contain calls a callback, or not any more where one has panicked.
+// contain calls a callback, unless one has panicked before.
 func (q *rejectQueue) contain(name string, call func()) {
 	if q.broken {
 		return
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			q.broken = true
-			q.engine.report(fmt.Errorf("engine: panic in %s, it is not called any more: %v\n%s", name, v, debug.Stack()))
-		}
-	}()
-	call()
+	q.calls.Add(1)
+	broken := func(err error) {
+		q.broken = true
+		q.engine.report(fmt.Errorf("engine: %w\n%s is not called any more", err, name))
+	}
+	if err := contain(name, func() error { call(); return nil }, broken); err != nil {
+		broken(err)
+	}
 }
 
 func (q *rejectQueue) deliver(s *source, r record.Reject) {

@@ -64,6 +64,7 @@ type runner struct {
 	cpu     int // to pin to; less than 0: not
 
 	current *stepper // the agent that is being stepped, for the report of a panic
+	again   bool     // the goroutine ends, and another is to go on
 
 	tally     runnerTally
 	start     time.Duration // CPU time of the thread before the loop
@@ -94,6 +95,19 @@ func (r *runner) add(a core.Agent, name string, in *inlet) {
 	}
 	r.named.Store(&names)
 	r.live++
+}
+
+// begin runs the runner on a goroutine of its own, and on another if user code has ended that one.
+func (r *runner) begin() {
+	returned := false
+	defer func() {
+		if !returned && r.again {
+			r.again = false
+			r.engine.running.Go(r.begin) // before this one is done, so that nobody finds none
+		}
+	}()
+	pprof.Do(context.Background(), pprof.Labels("velo", r.String()), func(context.Context) { r.engine.as(callerRunner, r.run) })
+	returned = true
 }
 
 // run steps the agents until all are done or the engine closes.
@@ -128,16 +142,23 @@ func (r *runner) pin() (restored bool) {
 	return
 }
 
-// loop steps the agents and waits when there is nothing to do. A panic in an agent ends the plan, not the process.
+// loop steps the agents and waits when there is nothing to do. A panic in an agent ends the plan, not the process. If a reader
+// has called runtime.Goexit the goroutine ends in here: the reader has failed, and the loop goes on elsewhere.
 func (r *runner) loop() {
-	r.start = threadTime(r.locked)
+	r.start = threadTime(r.locked) - r.tally.cpu
+	returned := false
 	defer func() {
+		name := "runner"
+		if r.current != nil {
+			name = r.current.name
+		}
 		if v := recover(); v != nil {
-			name := "runner"
-			if r.current != nil {
-				name = r.current.name
-			}
 			r.engine.fail(fmt.Errorf("engine: panic in %s: %v\n%s", name, v, debug.Stack()))
+		} else if !returned && r.current != nil && r.current.inlet != nil && r.current.inlet.source.base().exited {
+			r.again = true
+			return
+		} else if !returned {
+			r.engine.fail(fmt.Errorf("engine: %s: %w\n%s", name, errGoexit, debug.Stack()))
 		}
 		r.publish(true)
 		pprof.SetGoroutineLabels(context.Background())
@@ -171,6 +192,7 @@ func (r *runner) loop() {
 			osYield()
 		}
 	}
+	returned = true
 }
 
 // turn does the commands in the mailbox and steps every agent once.

@@ -118,11 +118,23 @@ func (s *Snapshot) Close() error {
 // ErrNoImage says that no snapshot can be made because there is no memory for it: see Config.StateBytes.
 var ErrNoImage = errors.New("no memory for the images of the partitions")
 
-// Sync returns when a snapshot sees everything that the caller has handed to a reader before: it asks for an epoch and waits for it. So a
-// goroutine reads what it has written. The error says that the engine has ended first (ErrEnded), that there was no memory (ErrNoImage), or
-// why ctx was done.
+// Sync returns when a snapshot sees everything that the caller has handed to a reader before: it asks for an epoch and waits
+// for it. So a goroutine reads what it has written. The error says that the engine has ended first (ErrEnded), that there was
+// no memory (ErrNoImage), why ctx was done, or that a callback of the engine has called it, other than Read, and would have
+// to wait (ErrCallback). After ErrEnded of an engine that was shut down the final snapshot has all that
+// a Feed has taken; after Close it need not.
 func (e *Engine) Sync(ctx context.Context) error {
-	if err := e.wait(ctx, e.cuts.Want(), syncSpin); err != nil {
+	number := e.cuts.Want()
+	for begin := time.Now(); !e.cuts.Passed(number) && !e.cuts.Ended() && time.Since(begin) < syncSpin; {
+		runtime.Gosched()
+	}
+	if !e.cuts.Passed(number) {
+		// It is going to sleep. A runner would sleep for good, and so may who makes room for others.
+		if err := e.callback(callerRunner, callerOutput, callerReject); err != nil {
+			return fmt.Errorf("engine: sync: %w", err)
+		}
+	}
+	if err := e.wait(ctx, number); err != nil {
 		return fmt.Errorf("engine: sync: %w", err)
 	}
 	return nil
@@ -132,28 +144,37 @@ func (e *Engine) Sync(ctx context.Context) error {
 const syncSpin = 100 * time.Microsecond
 
 // wait waits until an epoch is visible, or a later one.
-func (e *Engine) wait(ctx context.Context, number uint64, spin time.Duration) error {
-	for begin := time.Now(); spin > 0 && !e.cuts.Passed(number) && time.Since(begin) < spin; {
-		runtime.Gosched()
-	}
+func (e *Engine) wait(ctx context.Context, number uint64) error {
 	for {
-		next := e.cuts.Next() // before the look, so that what finishes behind it is not missed
+		next := e.cuts.Next() // before the look, so that what finishes after it is not missed
+		stopped := e.hasStopped()
+		// A cut becomes visible before its epoch has finished, and the last cut before the engine has ended: so whether there is a
+		// cut is looked at last.
+		ended, passed := e.cuts.Ended(), e.cuts.Passed(number)
 		switch {
-		case !e.cuts.Passed(number):
 		case e.cuts.HasCut(number):
 			return nil
-		default:
+		case passed:
 			return ErrNoImage
+		case ended, stopped:
+			return ErrEnded
 		}
 		select {
 		case <-next:
+		case <-e.stopped:
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-e.stopped:
-			if !e.cuts.Passed(number) {
-				return ErrEnded
-			}
 		}
+	}
+}
+
+// hasStopped says whether nothing runs any more.
+func (e *Engine) hasStopped() bool {
+	select {
+	case <-e.stopped:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -164,12 +185,15 @@ func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
 	if partition < 0 || partition >= len(e.partitions) {
 		return fmt.Errorf("engine: no partition %d, there are %d", partition, len(e.partitions))
 	}
+	if err := e.callback(); err != nil {
+		return fmt.Errorf("engine: moving shard %d: %w", shard, err)
+	}
 	m, err := e.cuts.RequestMove(shard, core.PartitionID(partition))
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
 	for !m.Done() {
-		if err := e.wait(ctx, e.cuts.Want(), 0); err != nil && !errors.Is(err, ErrNoImage) {
+		if err := e.wait(ctx, e.cuts.Want()); err != nil && !errors.Is(err, ErrNoImage) {
 			return fmt.Errorf("engine: moving shard %d: %w", shard, err)
 		}
 		if e.cuts.Ended() && !m.Done() {
@@ -184,7 +208,7 @@ func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
 func (e *Engine) Updates(ctx context.Context) iter.Seq[*Snapshot] {
 	return func(yield func(*Snapshot) bool) {
 		for next := uint64(1); ; {
-			if err := e.wait(ctx, next, 0); errors.Is(err, ErrNoImage) {
+			if err := e.wait(ctx, next); errors.Is(err, ErrNoImage) {
 				next++
 				continue
 			} else if err != nil {

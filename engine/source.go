@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +64,7 @@ type source struct {
 	held    *record.Batch
 	passed  int  // rejects of held that are in the queue
 	ended   bool // nothing more will be read
+	exited  bool // the reader has ended the goroutine that called it; of the goroutine that reads, or the next
 	closing bool // somebody has been told to close the reader
 
 	// For Stats; written by the goroutine that reads, atomic because others look.
@@ -89,6 +89,12 @@ func (s *source) Wake() core.Nanos {
 
 // asleep says that the source has been paused and shall not be read. Shutdown ends it all the same.
 func (s *source) asleep() bool { return s.paused.Load() && !s.stopping() }
+
+// Paused says whether the reader is not asked because of Pause.
+func (s *source) Paused() bool { return s.asleep() }
+
+// Stopping is stopping, for the router.
+func (s *source) Stopping() bool { return s.stopping() }
 
 // stopping says that nothing more shall be read.
 func (s *source) stopping() bool { return s.leaving.Load() || s.engine.stopping.Load() }
@@ -146,21 +152,32 @@ func (s *source) failure() error {
 // read calls the reader and contains its panic. The rows of a batch that its reader could not finish are dropped and counted;
 // those of a batch whose columns are not what they should be too.
 func (s *source) read(b *record.Batch, call func(*record.Batch) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
+	b.Reset()
+	returned := false
+	drop := func() {
+		if !returned {
 			s.dropped.Add(uint64(b.Len()))
 			b.Reset()
-			err = fmt.Errorf("panic in the reader: %v\n%s", v, debug.Stack())
 		}
-	}()
-	b.Reset()
-	err = call(b)
+	}
+	err = contain("the reader", func() error {
+		defer drop()
+		err := call(b)
+		returned = true
+		return err
+	}, s.exit)
 	if check := b.Check(); check != nil {
 		s.dropped.Add(uint64(b.Len()))
 		b.Reset()
 		return errors.Join(check, err)
 	}
 	return err
+}
+
+// exit ends the source because its reader ends the goroutine that has called it.
+func (s *source) exit(err error) {
+	s.exited = true
+	s.fail(err)
 }
 
 // outcome is what the error of a read asks for.
@@ -209,21 +226,19 @@ func (s *source) finish() {
 // close closes the reader and keeps its error.
 func (s *source) close() {
 	defer s.engine.helpers.Done()
-	defer func() {
-		if v := recover(); v != nil {
-			s.fail(fmt.Errorf("panic in Close: %v\n%s", v, debug.Stack()))
+	s.engine.as(callerClose, func() {
+		if err := contain("Close", s.reader.Close, s.fail); err != nil && s.failure() == nil {
+			s.fail(fmt.Errorf("close: %w", err))
 		}
-	}()
-	if err := s.reader.Close(); err != nil && s.failure() == nil {
-		s.fail(fmt.Errorf("close: %w", err))
-	}
+	})
 }
 
 // A pollSource polls a reader that never blocks, on the runner's own thread.
 type pollSource struct {
 	*source
 	poll  func(*record.Batch) error
-	cut   func(epoch uint64) bool // nil where the reader is not fed
+	fed   record.Cutter // the reader, if goroutines of the service feed it; nil else
+	told  bool          // it has been told to end
 	batch *record.Batch
 	delay time.Duration // the wait after the last transient error, 0 where the last poll had none
 	idle  time.Duration // the wait after the last poll that had nothing, 0 where it had something
@@ -233,9 +248,7 @@ type pollSource struct {
 
 func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
 	ps := &pollSource{source: s, poll: p.Poll, batch: b}
-	if c, ok := p.(record.Cutter); ok {
-		ps.cut = c.Cut
-	}
+	ps.fed, _ = p.(record.Cutter)
 	ps.idleMax = pollIdleMax
 	if n, ok := p.(record.Notifier); ok {
 		ps.idleMax = notifiedIdleMax
@@ -246,10 +259,25 @@ func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
 
 // Cut asks a reader that is fed. What a paused reader has been fed is in no epoch until it is read.
 func (s *pollSource) Cut(epoch uint64) bool {
-	if s.cut == nil || s.ended || s.asleep() {
+	if s.fed == nil || s.asleep() {
 		return true
 	}
-	return s.held == nil && s.cut(epoch)
+	if s.held != nil {
+		return false
+	}
+	if s.ended = s.ended || s.exited; s.ended {
+		return true
+	}
+	done := false
+	err := contain("Cut", func() error {
+		done = s.fed.Cut(epoch)
+		return nil
+	}, s.exit)
+	if err != nil {
+		s.fail(err)
+		s.ended = true
+	}
+	return done // of a reader that has failed, when it is asked again
 }
 
 // Next polls the reader.
@@ -257,9 +285,9 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	if s.held != nil {
 		return s.pass(), false
 	}
+	s.ended = s.ended || s.exited
 	if !s.ended && s.stopping() {
-		s.state.Store(uint32(Stopped))
-		s.ended = true
+		s.stop()
 	}
 	if s.ended {
 		s.finish()
@@ -292,6 +320,21 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	}
 	s.held = s.batch
 	return s.pass(), false
+}
+
+// stop ends the reading. One that is fed is read to its end, which it comes to when all has been given out that it had taken:
+// who has handed something over and was told so finds it in the result.
+func (s *pollSource) stop() {
+	if s.fed == nil {
+		s.state.Store(uint32(Stopped))
+		s.ended = true
+	} else if !s.told {
+		s.told = true
+		if err := contain("End", func() error { s.fed.End(); return nil }, s.exit); err != nil {
+			s.fail(err)
+			s.ended = true
+		}
+	}
 }
 
 // idleAfter is how long to leave a reader alone that had nothing, after a wait of idle that was for nothing too.
@@ -392,6 +435,11 @@ func (s *pumpSource) abandon(now core.Nanos) bool {
 // run reads until the source ends. ctx is done when the engine stops.
 func (p *pump) run(ctx context.Context) {
 	defer p.gone.Store(true)
+	defer func() {
+		if p.exited {
+			p.pass(nil, true)
+		}
+	}()
 	call := func(b *record.Batch) error { return p.reader.Read(ctx, b) }
 	var delay, idle time.Duration
 	for {

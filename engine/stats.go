@@ -150,14 +150,16 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// Counters are those of all readers together, with what the partitions have shed.
+// Counters are those of all readers together, with what the partitions have shed and found late.
 func (s Stats) Counters() (c core.Counters) {
 	for i := range s.Readers {
 		c.Add(s.Readers[i].Counters)
 	}
 	for i := range s.Partitions {
-		c.Shed += s.Partitions[i].Shed
-		c.Counted -= s.Partitions[i].Shed
+		p := &s.Partitions[i]
+		c.Shed += p.Shed
+		c.Late += p.Late
+		c.Counted -= p.Shed + p.Late
 	}
 	return c
 }

@@ -2,10 +2,8 @@ package query
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/query/internal/syntax"
@@ -16,6 +14,8 @@ import (
 type value struct {
 	e        *expr.Expr
 	interval bool // nanoseconds
+	months   int  // of an interval, beside them: only a constant has any
+	wall     bool // a timestamp that a clock in some zone shows: AT TIME ZONE makes an instant of it, and of an instant such a one
 	open     bool // a text constant or NULL, which takes the type of what it meets
 }
 
@@ -93,11 +93,22 @@ func (c *compiler) over(e syntax.Expr, l leaf) (*expr.Expr, bool) {
 	if !ok {
 		return nil, false
 	}
+	if !c.fixed(v, e) {
+		return nil, false
+	}
 	if v.interval {
 		c.fault(e.Start(), "an interval is no value of a column; extract(epoch FROM ...) makes seconds of it")
 		return nil, false
 	}
 	return v.e, true
+}
+
+// fixed says whether a value has no months, which have no fixed length; else there is a fault.
+func (c *compiler) fixed(v value, at syntax.Expr) bool {
+	if v.months != 0 {
+		c.fault(at.Start(), "%s: months and years have no fixed length: they can be added to a timestamp, and be the size of tumble", at)
+	}
+	return v.months == 0
 }
 
 // condition is a truth over the source.
@@ -256,19 +267,23 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 	case syntax.String:
 		return value{e: expr.Text(x.Text), open: true}, true
 	case syntax.Interval:
-		d, err := interval(x.Text, x.Unit)
+		months, d, err := intervalOf(x.Text, x.Unit)
 		if err != nil {
 			c.fault(x.Pos, "%v", err)
 			return v, false
 		}
-		return value{e: expr.Int(record.Int64, int64(d)), interval: true}, true
+		return value{e: expr.Int(record.Int64, int64(d)), interval: true, months: months}, true
 	case syntax.Date:
 		if v, ok = parsed(record.Timestamp); !ok {
 			return v, false
 		}
-		return c.day(v, x.Pos)
+		v, ok = c.day(v, x.Pos)
+		v.wall = true
+		return v, ok
 	case syntax.Timestamp, syntax.TimestampTZ:
-		return parsed(record.Timestamp)
+		v, ok = parsed(record.Timestamp)
+		v.wall = x.Kind == syntax.Timestamp
+		return v, ok
 	}
 	c.fault(x.Pos, "%s is not there yet", x)
 	return v, false
@@ -294,9 +309,9 @@ func (c *compiler) unary(x *syntax.Unary, l leaf) (v value, ok bool) {
 	if v, ok = c.as(v, record.Float64, x.X); !ok || x.Op == "+" {
 		return v, ok
 	}
-	interval := v.interval
+	interval, months := v.interval, v.months
 	v, ok = c.make(x.Pos, expr.Neg, v.e)
-	v.interval = interval
+	v.interval, v.months = interval, -months
 	return v, ok
 }
 
@@ -328,6 +343,10 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 			return v, false
 		}
 		return c.texts(x.Pos, expr.Join, a.e, b.e)
+	case "~", "~*", "!~", "!~*":
+		return c.matches(x, l)
+	case "->", "->>":
+		return c.path(x, l)
 	case "^":
 		return c.call(&syntax.Call{Pos: x.Pos, Name: "power", Args: []syntax.Expr{x.X, x.Y}}, l)
 	}
@@ -340,10 +359,14 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 	if !ok {
 		return c.arithmetic(x, a, b)
 	}
-	if op, p, q, ok := wholes(op, a, b); ok {
+	values := []value{a, b}
+	if ok = c.exact([]syntax.Expr{x.X, x.Y}, values); !ok {
+		return v, false
+	}
+	if op, p, q, ok := coarser(op, values[0], values[1]); ok {
 		return c.make(x.Pos, op, p, q)
 	}
-	args, ok := c.unify(x.Pos, []syntax.Expr{x.X, x.Y}, []value{a, b})
+	args, ok := c.unify(x.Pos, []syntax.Expr{x.X, x.Y}, values)
 	if !ok {
 		return v, false
 	}
@@ -353,16 +376,18 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 // turned are the comparisons with their sides exchanged.
 var turned = map[expr.Op]expr.Op{expr.Eq: expr.Eq, expr.Ne: expr.Ne, expr.Lt: expr.Gt, expr.Le: expr.Ge, expr.Gt: expr.Lt, expr.Ge: expr.Le}
 
-// wholes is the comparison of a bigint with a constant that has a point as one of bigints, so that it holds for those too that have more digits than a decimal may.
-func wholes(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
-	if a.e.Type().IsDecimal() {
+// coarser is the comparison of a bigint or a decimal with a constant of more decimals as one with a constant of as many: no value
+// gets more digits than a decimal may have.
+func coarser(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
+	if _, constant := a.e.Const(); constant {
 		a, b, op = b, a, turned[op]
 	}
 	k, constant := b.e.Const()
-	if a.e.Type() != record.Int64 || a.interval || !b.e.Type().IsDecimal() || !constant || k.Null {
+	t := a.e.Type()
+	if t != record.Int64 && !t.IsDecimal() || a.interval || a.open || !b.e.Type().IsDecimal() || !constant || k.Null || t.IsDecimal() && t.Scale() >= scaleOf(b.e) {
 		return op, nil, nil, false
 	}
-	unit := record.Pow10[scaleOf(b.e)]
+	unit := record.Pow10[scaleOf(b.e)-t.Scale()]
 	whole, rest := int64(k.Bits)/unit, int64(k.Bits)%unit
 	if rest < 0 {
 		whole--
@@ -378,7 +403,7 @@ func wholes(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
 	case op == expr.Ge:
 		op = expr.Gt
 	}
-	return op, a.e, expr.Int(record.Int64, whole), true
+	return op, a.e, expr.Int(t, whole), true
 }
 
 // arithmetic is + - * / and % of numbers, times and intervals.
@@ -386,14 +411,18 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 	timeA, timeB := a.e.Type() == record.Timestamp, b.e.Type() == record.Timestamp
 	switch {
 	case x.Op == "+" && timeA && b.interval:
-		return c.make(x.Pos, expr.AddNanos, a.e, b.e)
+		return c.later(x.Pos, a, b)
 	case x.Op == "+" && a.interval && timeB:
-		return c.make(x.Pos, expr.AddNanos, b.e, a.e)
+		return c.later(x.Pos, b, a)
 	case x.Op == "-" && timeA && b.interval:
+		months := b.months
 		if b, ok = c.make(x.Pos, expr.Neg, b.e); !ok {
 			return v, false
 		}
-		return c.make(x.Pos, expr.AddNanos, a.e, b.e)
+		b.months = -months
+		return c.later(x.Pos, a, b)
+	case !c.fixed(a, x.X) || !c.fixed(b, x.Y):
+		return v, false
 	case x.Op == "-" && timeA && (timeB || b.open):
 		if b, ok = c.as(b, record.Timestamp, x.Y); !ok {
 			return v, false
@@ -413,7 +442,11 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		c.fault(x.Pos, "%s %s %s is not defined", typeOf(a), x.Op, typeOf(b))
 		return v, false
 	}
-	if a.open {
+	values := []value{a, b}
+	if ok = c.exact([]syntax.Expr{x.X, x.Y}, values); !ok {
+		return v, false
+	}
+	if a, b = values[0], values[1]; a.open {
 		a, ok = c.as(a, b.e.Type(), x.X)
 	} else {
 		b, ok = c.as(b, a.e.Type(), x.Y)
@@ -441,6 +474,30 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		p, q = c.toDecimal(p, scale), c.toDecimal(q, scale)
 	}
 	return c.make(x.Pos, arithmetics[x.Op], p, q)
+}
+
+// later is a timestamp an interval later: first by its months, then by the rest.
+func (c *compiler) later(pos syntax.Pos, at, by value) (v value, ok bool) {
+	v = at
+	if by.months != 0 {
+		e, err := expr.AddMonths(at.e, by.months)
+		if err != nil {
+			c.fault(pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+			return v, false
+		}
+		if v.e = e; isZero(by.e) {
+			return v, true
+		}
+	}
+	sum, ok := c.make(pos, expr.AddNanos, v.e, by.e)
+	sum.wall = at.wall
+	return sum, ok
+}
+
+// isZero says whether a value is the constant 0.
+func isZero(e *expr.Expr) bool {
+	k, ok := e.Const()
+	return ok && !k.Null && k.Bits == 0
 }
 
 // typeOf names the type of a value.
@@ -493,8 +550,13 @@ func (c *compiler) same(pos syntax.Pos, l leaf, all ...syntax.Expr) ([]*expr.Exp
 // unify brings values to one type: that of those which are not open; of numbers, one that holds all.
 func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*expr.Expr, bool) {
 	t, intervals, scale := record.Type(0), 0, 0
+	if !c.exact(all, values) {
+		return nil, false
+	}
 	for i, v := range values {
 		switch u := v.e.Type(); {
+		case !c.fixed(v, all[i]):
+			return nil, false
 		case v.interval:
 			intervals++
 		case v.open:
@@ -520,6 +582,8 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 		t = record.Int64
 	case t == 0:
 		t = record.String
+	case t.IsDecimal():
+		t = record.DecimalOf(record.MaxPrecision, scale)
 	}
 	var args []*expr.Expr
 	for i, v := range values {
@@ -545,6 +609,44 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 		args = append(args, v.e)
 	}
 	return args, true
+}
+
+// exact makes numbers of the text constants beside decimals, with the digits that they are written with: the decimals of a column
+// would round them.
+func (c *compiler) exact(all []syntax.Expr, values []value) bool {
+	decimals := false
+	for _, v := range values {
+		if t := v.e.Type(); !v.open && (t == record.Float64 || !isNumber(t)) {
+			return true
+		}
+		decimals = decimals || v.e.Type().IsDecimal()
+	}
+	if !decimals {
+		return true
+	}
+	for i, v := range values {
+		k, _ := v.e.Const()
+		if !v.open || k.Null {
+			continue
+		}
+		text := strings.Trim(k.Text, " \t\n\r\f\v")
+		digits := strings.TrimLeft(text, "+-")
+		if strings.Trim(digits, "0123456789.") != "" { // with an exponent, or no number
+			continue
+		}
+		whole, fraction, _ := strings.Cut(digits, ".")
+		whole, fraction = strings.TrimLeft(whole, "0"), strings.TrimRight(fraction, "0")
+		if len(whole)+len(fraction) > record.MaxPrecision {
+			c.fault(all[i].Start(), "%s has more than %d digits", all[i], record.MaxPrecision)
+			return false
+		}
+		v, ok := c.as(v, record.DecimalOf(record.MaxPrecision, len(fraction)), all[i])
+		if !ok {
+			return false
+		}
+		values[i] = v
+	}
+	return true
 }
 
 // numberOf is a number as a decimal of a scale; an open value stays open.
@@ -592,25 +694,13 @@ func (c *compiler) like(x *syntax.Like, l leaf) (v value, ok bool) {
 		c.fault(x.Pos, "LIKE of %v, expected text", typeOf(a))
 		return v, false
 	}
-	constant := func(e syntax.Expr, what string) (string, bool) {
-		v, ok := c.bind(e, l)
-		if !ok {
-			return "", false
-		}
-		k, is := v.e.Const()
-		if !is || k.Null || v.e.Type() != record.String {
-			c.fault(e.Start(), "the %s of LIKE must be a text constant", what)
-			return "", false
-		}
-		return k.Text, true
-	}
-	pattern, ok := constant(x.Pattern, "pattern")
+	pattern, ok := c.constant(x.Pattern, l, "the pattern of LIKE")
 	if !ok {
 		return v, false
 	}
 	escape := '\\'
 	if x.Escape != nil {
-		text, ok := constant(x.Escape, "escape")
+		text, ok := c.constant(x.Escape, l, "the escape of LIKE")
 		if !ok {
 			return v, false
 		}
@@ -670,17 +760,25 @@ func (c *compiler) caseOf(x *syntax.Case, l leaf) (v value, ok bool) {
 }
 
 func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
-	if v, ok = c.bind(x.X, l); !ok {
+	from := x.X
+	if p, is := from.(*syntax.Binary); is && p.Op == "->>" {
+		// A column of that type need not become a text before.
+		raw, ok := c.bind(&syntax.Binary{Pos: p.Pos, Op: "->", X: p.X, Y: p.Y}, l)
+		if t, err := typeNamed(x.Type); ok && err == nil && raw.e.Type() == t && t != record.String {
+			from = &syntax.Binary{Pos: p.Pos, Op: "->", X: p.X, Y: p.Y}
+		}
+	}
+	if v, ok = c.bind(from, l); !ok {
 		return v, false
 	}
 	if x.Type.Name == "interval" {
 		k, is := v.e.Const()
-		d, err := interval(k.Text, "")
+		months, d, err := intervalOf(k.Text, "")
 		if !is || !v.open || err != nil {
 			c.fault(x.Pos, "only a text constant can become an interval")
 			return v, false
 		}
-		return value{e: expr.Int(record.Int64, int64(d)), interval: true}, true
+		return value{e: expr.Int(record.Int64, int64(d)), interval: true, months: months}, true
 	}
 	t, err := typeNamed(x.Type)
 	if err != nil {
@@ -691,6 +789,7 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		c.fault(x.Pos, "an interval cannot become %v", t)
 		return v, false
 	}
+	wall := t == record.Timestamp && x.Type.Name != "timestamptz"
 	if v, ok = c.as(v, t, x.X); !ok {
 		return v, false
 	}
@@ -699,10 +798,12 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		c.fault(x.Pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
 		return v, false
 	}
-	v = value{e: e}
+	v = value{e: e, wall: wall}
 	switch {
 	case x.Type.Name == "date":
-		return c.day(v, x.Pos)
+		v, ok = c.day(v, x.Pos)
+		v.wall = true
+		return v, ok
 	case t == record.String && len(x.Type.Args) == 1:
 		return c.make(x.Pos, expr.Substring, e, expr.Int(record.Int64, 1), expr.Int(record.Int64, x.Type.Args[0]))
 	}
@@ -751,87 +852,3 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 	names := []string{"boolean", "integer", "bigint", "real", "double precision", "decimal", "numeric", "text", "varchar", "timestamp", "timestamptz", "date", "interval"}
 	return 0, fmt.Errorf("there is no type %q%s", t.Name, nearest(t.Name, names))
 }
-
-// interval reads '10 s', '1 hour 30 minutes', '01:30:00', and '10' with a unit behind it.
-func interval(text, unit string) (time.Duration, error) {
-	bad := func() (time.Duration, error) {
-		return 0, fmt.Errorf("INTERVAL '%s': expected a number and a unit, such as '10 s' or '1 hour 30 minutes', or '01:30:00'", text)
-	}
-	if unit != "" && !strings.ContainsAny(text, " :") {
-		text += " " + strings.Fields(unit)[0]
-	}
-	fields := strings.Fields(spaced(text))
-	if len(fields) == 0 {
-		return bad()
-	}
-	var total float64
-	for i := 0; i < len(fields); i++ {
-		f := strings.ToLower(fields[i])
-		if strings.Contains(f, ":") {
-			parts := strings.Split(f, ":")
-			if len(parts) > 3 {
-				return bad()
-			}
-			sign := 1.0
-			if strings.HasPrefix(f, "-") {
-				sign = -1
-			}
-			for j, p := range parts {
-				n, err := strconv.ParseFloat(strings.TrimPrefix(p, "-"), 64)
-				if err != nil {
-					return bad()
-				}
-				total += sign * n * []float64{3600e9, 60e9, 1e9}[j]
-			}
-			continue
-		}
-		n, err := strconv.ParseFloat(f, 64)
-		if err != nil {
-			return bad()
-		}
-		u := "second"
-		if i+1 < len(fields) {
-			i++
-			u = strings.ToLower(fields[i])
-		}
-		size, ok := intervalUnits[u]
-		if !ok {
-			if u == "month" || u == "months" || u == "mon" || u == "year" || u == "years" {
-				return 0, fmt.Errorf("INTERVAL '%s': months and years have no fixed length", text)
-			}
-			return bad()
-		}
-		total += n * size
-	}
-	if math.Abs(total) > 1<<62 || total != total {
-		return 0, fmt.Errorf("INTERVAL '%s' is too long", text)
-	}
-	return time.Duration(math.Round(total)), nil
-}
-
-// spaced puts a space between a number and a unit that are written together.
-func spaced(text string) string {
-	var b strings.Builder
-	for i, r := range text {
-		if i > 0 && r >= 'A' && b.Len() > 0 {
-			if last := b.String()[b.Len()-1]; last >= '0' && last <= '9' {
-				b.WriteByte(' ')
-			}
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-var intervalUnits = func() map[string]float64 {
-	m := map[string]float64{}
-	for size, names := range map[float64]string{
-		1: "ns nanosecond nanoseconds", 1e3: "us microsecond microseconds", 1e6: "ms millisecond milliseconds msec", 1e9: "s sec secs second seconds",
-		60e9: "m min mins minute minutes", 3600e9: "h hr hrs hour hours", 24 * 3600e9: "d day days", 7 * 24 * 3600e9: "w week weeks",
-	} {
-		for _, n := range strings.Fields(names) {
-			m[n] = size
-		}
-	}
-	return m
-}()

@@ -37,6 +37,14 @@ var functions = map[string]function{
 	"power": {expr.Power, []record.Type{record.Float64, record.Float64}, false}, "pow": {expr.Power, []record.Type{record.Float64, record.Float64}, false},
 	"sqrt": {expr.Sqrt, []record.Type{record.Float64}, false}, "ln": {expr.Ln, []record.Type{record.Float64}, false}, "exp": {expr.Exp, []record.Type{record.Float64}, false},
 	"to_timestamp": {expr.ToTimestamp, []record.Type{record.Float64}, false},
+	"left":         {expr.Left, []record.Type{record.String, record.Int64}, false}, "right": {expr.Right, []record.Type{record.String, record.Int64}, false},
+	"lpad": {expr.PadLeft, []record.Type{record.String, record.Int64, record.String}, true}, "rpad": {expr.PadRight, []record.Type{record.String, record.Int64, record.String}, true},
+	"repeat": {expr.Repeat, []record.Type{record.String, record.Int64}, false}, "reverse": {expr.Reverse, []record.Type{record.String}, false},
+	"starts_with": {expr.StartsWith, []record.Type{record.String, record.String}, false},
+	"ascii":       {expr.ASCII, []record.Type{record.String}, false}, "chr": {expr.Chr, []record.Type{record.Int64}, false},
+	"md5": {expr.MD5, []record.Type{record.String}, false}, "octet_length": {expr.OctetLength, []record.Type{record.String}, false},
+	"character_length": {expr.Length, []record.Type{record.String}, false},
+	"log":              {expr.Log10, []record.Type{record.Float64}, false}, "log10": {expr.Log10, []record.Type{record.Float64}, false},
 }
 
 // call binds a call of a scalar function.
@@ -91,6 +99,19 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		return c.texts(x.Pos, expr.Concat, args...)
 	case "extract", "date_part", "date_trunc":
 		return c.timeField(x, l)
+	case "timezone":
+		return c.timezone(x, l)
+	case "to_char":
+		return c.toChar(x, l)
+	case "date_bin":
+		return c.dateBin(x, l)
+	case "regexp_replace", "regexp_like", "regexp_matches", "regexp_match", "regexp_substr", "regexp_count":
+		return c.regexpCall(x, l)
+	case "strpos":
+		if !c.arity(x, 2, 2) {
+			return v, false
+		}
+		return c.call(&syntax.Call{Pos: x.Pos, Name: "position", Args: []syntax.Expr{x.Args[1], x.Args[0]}}, l)
 	case "round":
 		return c.round(x, l)
 	case processingTime:
@@ -126,6 +147,28 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 // special are the functions that are not bound by functions.
 var special = []string{
 	"coalesce", "greatest", "least", "nullif", "mod", "concat", "extract", "date_part", "date_trunc", "round", "now", "current_timestamp", "current_date", "random", processingTime,
+	"timezone", "to_char", "date_bin", "regexp_replace", "regexp_like", "regexp_matches", "regexp_match", "regexp_substr", "regexp_count", "strpos",
+}
+
+// instead says what to write for functions of other systems.
+var instead = map[string]string{
+	"ifnull": "coalesce(x, y)", "nvl": "coalesce(x, y)", "if": "CASE WHEN a THEN b ELSE c END", "iff": "CASE WHEN a THEN b ELSE c END", "decode": "CASE x WHEN ... THEN ... END",
+	"len": "length(x)", "ucase": "upper(x)", "lcase": "lower(x)", "instr": "strpos(x, y)", "locate": "strpos(x, y)", "charindex": "strpos(x, y)",
+	"strftime": "to_char(at, 'YYYY-MM-DD')", "date_format": "to_char(at, 'YYYY-MM-DD')", "formatdatetime": "to_char(at, 'YYYY-MM-DD')",
+	"strptime": "CAST(x AS timestamp)", "str_to_date": "CAST(x AS timestamp)", "to_date": "CAST(x AS timestamp)", "parse_timestamp": "CAST(x AS timestamp)",
+	"from_unixtime": "to_timestamp(seconds)", "to_timestamp_ltz": "to_timestamp(seconds)", "epoch_ms": "to_timestamp(x / 1000.0)", "unix_timestamp": "extract(epoch FROM at)", "epoch": "extract(epoch FROM at)",
+	"datediff": "at - other", "date_diff": "at - other", "timestampdiff": "at - other", "date_add": "at + INTERVAL '1 day'", "dateadd": "at + INTERVAL '1 day'", "date_sub": "at - INTERVAL '1 day'",
+	"time_bucket": "tumble(at, INTERVAL '1 minute') in GROUP BY", "bin": "tumble(at, INTERVAL '1 minute') in GROUP BY",
+	"tostartofminute": "date_trunc('minute', at)", "tostartofhour": "date_trunc('hour', at)", "tostartofday": "date_trunc('day', at)",
+	"year": "extract(year FROM at)", "month": "extract(month FROM at)", "day": "extract(day FROM at)", "hour": "extract(hour FROM at)", "minute": "extract(minute FROM at)",
+	"second": "extract(second FROM at)", "week": "extract(week FROM at)", "quarter": "extract(quarter FROM at)", "dayofweek": "extract(dow FROM at)", "dayofyear": "extract(doy FROM at)",
+	"regexp_contains": "x ~ 'pattern'", "rlike": "x ~ 'pattern'", "regexp_extract": "regexp_substr(x, 'pattern')", "match": "x ~ 'pattern'",
+	"json_extract": "x -> 'key'", "json_extract_string": "x ->> 'key'", "json_extract_scalar": "x ->> 'key'", "get_json_object": "x ->> 'key'", "json_value": "x ->> 'key'",
+	"json_query": "x -> 'key'", "try_cast": "CAST(x AS type)", "safe_cast": "CAST(x AS type)", "contains": "strpos(x, y) > 0", "endswith": "x LIKE '%end'", "ends_with": "x LIKE '%end'",
+	"startswith": "starts_with(x, y)", "truncate": "trunc(x)",
+	"window_start": "the column window_start, without parentheses", "window_end": "the column window_end, without parentheses",
+	"tumble_start": "the column window_start", "tumble_end": "the column window_end", "hop_start": "the column window_start", "hop_end": "the column window_end",
+	"session_start": "the column window_start", "session_end": "the column window_end",
 }
 
 // unknown says, with a fault, that there is no such function.
@@ -136,7 +179,16 @@ func (c *compiler) unknown(x *syntax.Call) bool {
 	names := slices.AppendSeq(slices.Collect(maps.Keys(functions)), maps.Keys(aggregates))
 	names = append(names, special...)
 	slices.Sort(names)
-	c.fault(x.Pos, "there is no function %q%s", x.Name, nearest(x.Name, names))
+	hint := nearest(x.Name, names)
+	switch f := percentileNamed(x.Name); {
+	case f != "":
+		hint = ": write approx_percentile(x, " + f + ")"
+	case x.Name == "unnest" || x.Name == "generate_series":
+		hint = ": a record is one row"
+	case instead[x.Name] != "":
+		hint = ": write " + instead[x.Name]
+	}
+	c.fault(x.Pos, "there is no function %q%s", x.Name, hint)
 	return true
 }
 
@@ -182,9 +234,13 @@ func (c *compiler) texts(pos syntax.Pos, op expr.Op, args ...*expr.Expr) (value,
 	return c.make(pos, op, args...)
 }
 
-// timeField is extract and date_trunc.
+// timeField is extract and date_trunc, the latter maybe in a time zone.
 func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
-	if !c.arity(x, 2, 2) {
+	most := 2
+	if x.Name == "date_trunc" {
+		most = 3
+	}
+	if !c.arity(x, 2, most) {
 		return v, false
 	}
 	name, is := x.Args[0].(*syntax.Literal)
@@ -194,6 +250,9 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 	}
 	field := strings.ToLower(name.Text)
 	if v, ok = c.bind(x.Args[1], l); !ok {
+		return v, false
+	}
+	if !c.fixed(v, x.Args[1]) {
 		return v, false
 	}
 	if v.interval && field == "epoch" && x.Name != "date_trunc" {
@@ -208,16 +267,24 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 		return v, false
 	}
 	var err error
-	if x.Name == "date_trunc" {
+	wall := v.wall
+	switch {
+	case len(x.Args) == 3:
+		in, ok := c.zoneNamed(x.Args[2], l)
+		if !ok {
+			return v, false
+		}
+		e, err = expr.TruncZone(field, e, in)
+		wall = false
+	case x.Name == "date_trunc":
 		e, err = expr.DateTrunc(field, e)
-	} else {
+	default:
 		e, err = expr.Extract(field, e)
+		wall = false
 	}
-	if err != nil {
-		c.fault(name.Pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
-		return v, false
-	}
-	return value{e: e}, true
+	v, ok = c.made(name.Pos, e, err)
+	v.wall = wall
+	return v, ok
 }
 
 // round is round(x) and round(x, n), n a constant.

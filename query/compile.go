@@ -24,6 +24,15 @@ func Compile(text string, schemas ...*record.Schema) (*core.Plan, error) {
 
 // compileQuery compiles one SELECT of a text.
 func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*core.Plan, error) {
+	c, err := analyse(text, q, schemas)
+	if err != nil {
+		return nil, err
+	}
+	return c.plan(), nil
+}
+
+// analyse is compileQuery that gives the compiler, whose plan is valid.
+func analyse(text string, q *syntax.Select, schemas []*record.Schema) (*compiler, error) {
 	c := &compiler{text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{}, keys: map[string]string{}, computed: map[string]string{}}
 	c.compile(schemas)
 	if len(c.faults) > 0 {
@@ -34,7 +43,7 @@ func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*cor
 	if err := check.Validate(); err != nil {
 		return nil, fmt.Errorf("query: %w", err)
 	}
-	return c.plan(), nil
+	return c, nil
 }
 
 // compiler is one query on its way.
@@ -46,6 +55,7 @@ type compiler struct {
 
 	where      *expr.Expr
 	window     *core.Window
+	timeOf     []string // the columns that the time of the window is made of
 	keyNames   []string
 	keys       map[string]string // canonical text of an expression to group by, and its name in the plan
 	aggregates map[string]string // the same of aggregates
@@ -80,8 +90,15 @@ func (c *compiler) unqualify(e syntax.Expr) {
 		if from == "" {
 			from = c.query.From.Name
 		}
-		if x.Table != from {
-			c.fault(x.Pos, "there is no %q in FROM, expected %q", x.Table, from)
+		nested := x.Table + "." + x.Name // a field within a field
+		_, plain := c.source.Index(x.Name)
+		_, dotted := c.source.Index(nested)
+		switch {
+		case x.Table == from && plain:
+		case dotted:
+			x.Name = nested
+		case x.Table != from:
+			c.fault(x.Pos, "there is no %q in FROM, expected %q, and no column %q", x.Table, from, nested)
 		}
 		x.Table = ""
 	}
@@ -139,7 +156,12 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		if w.Gap != nil {
 			size = w.Gap
 		}
-		c.bindWindow(w.Pos, string(w.Kind), w.At, w.Slide, size, w.Offset)
+		c.unqualify(w.At)
+		offset, in := w.Offset, syntax.Expr(nil)
+		if isZone(offset) {
+			offset, in = nil, offset
+		}
+		c.bindWindow(w.Pos, string(w.Kind), w.At, w.Slide, size, offset, in)
 	}
 	c.star()
 	c.groupBy()
@@ -234,7 +256,9 @@ func (c *compiler) star() {
 			c.fault(it.Pos, "* has no meaning for groups: name the columns and aggregates")
 		default:
 			for i := range c.source.Len() {
-				items = append(items, syntax.Item{Pos: it.Pos, Expr: &syntax.Ident{Pos: it.Pos, Name: c.source.Field(i).Name}})
+				if name := c.source.Field(i).Name; !c.within(name) {
+					items = append(items, syntax.Item{Pos: it.Pos, Expr: &syntax.Ident{Pos: it.Pos, Name: name}})
+				}
 			}
 		}
 	}
@@ -246,6 +270,11 @@ func (c *compiler) star() {
 				name = e.Name
 			case *syntax.Call:
 				name = e.Name
+			case *syntax.Binary:
+				name = "column"
+				if key, ok := e.Y.(*syntax.Literal); ok && (e.Op == "->" || e.Op == "->>") && key.Kind == syntax.String {
+					name = key.Text
+				}
 			case *syntax.Case:
 				name = "case"
 			case *syntax.Cast:
@@ -268,6 +297,18 @@ func (c *compiler) star() {
 	}
 }
 
+// within says whether a column is a field within another column of the source, such as a.b within a.
+func (c *compiler) within(name string) bool {
+	for i := range len(name) {
+		if name[i] == '.' {
+			if _, ok := c.source.Index(name[:i]); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // groupBy binds what is grouped by: a name of the source, or of an item, or an item's number, a window, or an expression.
 func (c *compiler) groupBy() {
 	for _, e := range c.query.GroupBy {
@@ -275,7 +316,7 @@ func (c *compiler) groupBy() {
 		case *syntax.Literal:
 			n, ok := number(x)
 			if !ok || n < 1 || int(n) > len(c.items) {
-				c.fault(x.Pos, "GROUP BY %s: expected a name, an expression, or the number of a column of the result, 1 to %d", x.Text, len(c.items))
+				c.fault(x.Pos, "GROUP BY %s: expected a name, an expression, or the number of a column of the result, 1 to %d; without GROUP BY all records are one group", x, len(c.items))
 				continue
 			}
 			e = c.items[n-1].expr
@@ -400,6 +441,9 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 			}
 			return
 		}
+		if c.unknown(x) { // before its arguments, whose columns would be called ungrouped
+			return
+		}
 	}
 	for _, sub := range children(e) {
 		c.collect(sub, "")
@@ -432,26 +476,15 @@ func (c *compiler) shape() {
 		c.fault(q.Pos, "EMIT CHANGES gives groups one by one as they change: ORDER BY, LIMIT and OFFSET have no meaning for them")
 	}
 	for _, o := range q.OrderBy {
-		name, ok := c.orderName(o)
-		if !ok {
-			x, bound := c.over(o.Expr, c.groupLeaf)
-			if !bound {
-				continue
-			}
-			i, plain := x.IsColumn()
-			if !plain {
-				c.fault(o.Expr.Start(), "ORDER BY of an expression that is no column of the result: give it a name in SELECT")
-				continue
-			}
-			name = c.inner.Field(i).Name
-			if i := slices.IndexFunc(c.items, func(it item) bool { return it.name == name }); i >= 0 && c.items[i].expr.String() != o.Expr.String() {
-				c.fault(o.Expr.Start(), "ORDER BY %s: a column of the result has that name and is something else", name)
-				continue
-			}
+		by := core.Order{Desc: o.Desc, NullsFirst: o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault && o.Desc}
+		if name, ok := c.orderName(o); ok {
+			by.Column = name
+		} else if c.orderFault(o) {
+			continue
+		} else if by.Expr, ok = c.over(o.Expr, c.groupLeaf); !ok {
+			continue
 		}
-		c.plans.OrderBy = append(c.plans.OrderBy, core.Order{
-			Column: name, Desc: o.Desc, NullsFirst: o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault && o.Desc,
-		})
+		c.plans.OrderBy = append(c.plans.OrderBy, by)
 	}
 	if q.Limit != nil {
 		n := uint64(q.Limit.N)
@@ -486,6 +519,20 @@ func (c *compiler) orderName(o syntax.Order) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// orderFault says, with a fault, that an ORDER BY is a constant, which orders nothing: a number that no column has, mostly.
+func (c *compiler) orderFault(o syntax.Order) bool {
+	x, ok := o.Expr.(*syntax.Literal)
+	if !ok {
+		return false
+	}
+	if x.Kind == syntax.Integer {
+		c.fault(x.Pos, "there is no column %s in SELECT, which has %d", x.Text, len(c.items))
+	} else {
+		c.fault(x.Pos, "ORDER BY %s is a constant, expected a column, an expression, or the number of a column in SELECT", x)
+	}
+	return true
 }
 
 func isBound(name string) bool { return name == core.WindowStart || name == core.WindowEnd }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/velo-engine/velo/core"
@@ -38,6 +39,7 @@ type Source struct {
 }
 
 // A Watermark is WATERMARK FOR column AS column - INTERVAL '...': records come at most so much later than others.
+// The column may be NULL, and may be of another type that windows make their time of.
 type Watermark struct {
 	Column     string
 	OutOfOrder time.Duration
@@ -189,16 +191,13 @@ func (j *jobCompiler) watermark(s *syntax.CreateSource, schema *record.Schema) *
 		j.fault(w.Column.Pos, "there is no column %q%s", w.Column.Name, nearest(w.Column.Name, names))
 		return nil
 	}
-	switch f := schema.Field(i); {
-	case f.Type != record.Timestamp:
-		j.fault(w.Column.Pos, "the watermark is for column %q, %v, expected a timestamp", f.Name, f.Type)
-		return nil
-	case f.Nullable:
-		j.fault(w.Column.Pos, "the watermark is for column %q, which may be NULL: write NOT NULL behind its type", f.Name)
+	// A column of another type is one that windows make their time of: tumble(to_timestamp(ts), ...).
+	if f := schema.Field(i); f.Type == record.Bool {
+		j.fault(w.Column.Pos, "the watermark is for column %q, %v, expected a timestamp, or what a timestamp can be made of", f.Name, f.Type)
 		return nil
 	}
 	usage := func(at syntax.Pos) *Watermark {
-		j.fault(at, "the watermark is %s, expected %s, or %s - INTERVAL '5 s'", w.Expr, w.Column, w.Column)
+		j.fault(at, "the watermark is %s, expected %s, or %s - INTERVAL '5 s', or an expression of that column alone in its place", w.Expr, w.Column, w.Column)
 		return nil
 	}
 	mark := &Watermark{Column: w.Column.Name}
@@ -219,7 +218,9 @@ func (j *jobCompiler) watermark(s *syntax.CreateSource, schema *record.Schema) *
 			return nil
 		}
 	}
-	if id, ok := of.(*syntax.Ident); !ok || id.Name != mark.Column {
+	names := columnsOf(of, nil)
+	_, shifted := of.(*syntax.Binary)
+	if shifted || len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return name != mark.Column }) {
 		return usage(of.Start())
 	}
 	return mark
@@ -303,16 +304,17 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 		return // its faults are said
 	}
 	text := q.String()
-	plan, err := compileQuery(j.text, q, []*record.Schema{source.Schema})
+	c, err := analyse(j.text, q, []*record.Schema{source.Schema})
 	if err != nil {
 		j.faults = append(j.faults, err)
 		return
 	}
+	plan := c.plan()
 	if w := plan.Window; w != nil {
-		w.OutOfOrder = window.MaxSize
+		w.OutOfOrder = core.AnyOrder
 		if mark := source.Watermark; mark != nil {
-			if mark.Column != w.Column {
-				j.fault(windowPlace(q), "the window is over column %q, and the watermark of %q is for %q", w.Column, source.Name, mark.Column)
+			if !w.ProcessingTime && !slices.Contains(c.timeOf, mark.Column) {
+				j.fault(windowPlace(q), "the window is over column %q, and the watermark of %q is for %q", strings.Join(c.timeOf, ", "), source.Name, mark.Column)
 			}
 			w.OutOfOrder = mark.OutOfOrder
 		}
@@ -323,7 +325,7 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 // windowPlace is where a query names the time of its window.
 func windowPlace(q *syntax.Select) syntax.Pos {
 	if q.From.Window != nil {
-		return q.From.Window.At.Pos
+		return q.From.Window.At.Start()
 	}
 	for _, e := range q.GroupBy {
 		if call, ok := e.(*syntax.Call); ok && isWindow(call.Name) && len(call.Args) > 0 {

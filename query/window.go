@@ -1,6 +1,7 @@
 package query
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/velo-engine/velo/core"
@@ -23,7 +24,7 @@ func (c *compiler) windowCall(x *syntax.Call) {
 	case "cumulate":
 		usage = "cumulate(at, step, size), maybe with an offset"
 	case "tumble":
-		least, most, usage = 2, 3, "tumble(at, size), maybe with an offset"
+		least, most, usage = 2, 4, "tumble(at, size), maybe with an offset or a time zone"
 	case "session":
 		least, most, usage = 2, 2, "session(at, gap)"
 	}
@@ -31,83 +32,138 @@ func (c *compiler) windowCall(x *syntax.Call) {
 		c.fault(x.Pos, "%s of %d arguments, expected %s", x.Name, len(x.Args), usage)
 		return
 	}
-	at, ok := x.Args[0].(*syntax.Ident)
-	if call, is := x.Args[0].(*syntax.Call); is && call.Name == processingTime && len(call.Args) == 0 {
-		at = nil
-	} else if !ok {
-		c.fault(x.Args[0].Start(), "the time of a window must be a column, or %s()", processingTime)
-		return
-	}
 	var slide, offset syntax.Expr
 	size := x.Args[least-1]
 	if least == 3 {
 		slide = x.Args[1]
 	}
-	if len(x.Args) > least {
-		offset = x.Args[least]
+	rest := x.Args[least:]
+	var in syntax.Expr
+	if n := len(rest); n > 0 && isZone(rest[n-1]) {
+		in, rest = rest[n-1], rest[:n-1]
 	}
-	c.bindWindow(x.Pos, x.Name, at, slide, size, offset)
+	if len(rest) > 1 {
+		c.fault(rest[1].Start(), "%s of %d arguments, expected %s", x.Name, len(x.Args), usage)
+		return
+	}
+	if len(rest) > 0 {
+		offset = rest[0]
+	}
+	c.bindWindow(x.Pos, x.Name, x.Args[0], slide, size, offset, in)
+}
+
+// isZone says whether an argument is a text that is no interval, so that it must be a time zone.
+func isZone(e syntax.Expr) bool {
+	x, ok := e.(*syntax.Literal)
+	if !ok || x.Kind != syntax.String {
+		return false
+	}
+	_, _, err := intervalOf(x.Text, "")
+	return err != nil
 }
 
 var windowKinds = map[string]window.Kind{"tumble": window.Tumbling, "hop": window.Hopping, "cumulate": window.Cumulating, "session": window.Session}
 
-// bindWindow notes the window of a query; the size of a session is its gap, and no column is processing time.
-func (c *compiler) bindWindow(pos syntax.Pos, kind string, at *syntax.Ident, slide, size, offset syntax.Expr) {
+// bindWindow notes the window of a query; the size of a session is its gap.
+func (c *compiler) bindWindow(pos syntax.Pos, kind string, at, slide, size, offset, in syntax.Expr) {
 	w := core.Window{Windows: window.Windows{Kind: windowKinds[kind]}}
 	good := true
-	length := func(e syntax.Expr, into *time.Duration) {
+	length := func(e syntax.Expr, into *time.Duration) (months int) {
 		if e == nil {
-			return
+			return 0
 		}
-		v, ok := c.bind(e, func(syntax.Expr) (v value, done, ok bool) { return v, false, false })
-		if ok && v.open { // '10 s' without the word
-			k, _ := v.e.Const()
-			d, err := interval(k.Text, "")
-			if *into = d; err != nil {
-				c.fault(e.Start(), "%v", err)
-				ok = false
-			}
-			good = good && ok
-			return
-		}
-		k, constant := value{}, false
-		if ok {
-			k = v
-			_, constant = v.e.Const()
-		}
-		if !ok || !k.interval || !constant {
-			if ok {
-				c.fault(e.Start(), "%s: expected an interval, such as INTERVAL '10 s'", e)
-			}
-			good = false
-			return
-		}
-		bits, _ := v.e.Const()
-		*into = time.Duration(bits.Bits)
+		months, d, ok := c.intervalConstant(e)
+		*into, good = d, good && ok
+		return months
 	}
-	length(size, &w.Size)
-	length(slide, &w.Slide)
-	length(offset, &w.Offset)
+	w.Months = length(size, &w.Size)
+	for _, e := range []syntax.Expr{slide, offset} {
+		into := &w.Slide
+		if e == offset {
+			into = &w.Offset
+		}
+		if length(e, into) != 0 {
+			c.fault(e.Start(), "%s: months and years have no fixed length: they can be the size of tumble", e)
+			good = false
+		}
+	}
+	if w.Months != 0 && w.Size != 0 {
+		c.fault(size.Start(), "%s: expected months alone, or days, hours and less", size)
+		good = false
+	}
+	if in != nil {
+		zone, ok := c.zoneNamed(in, noLeaf)
+		w.Zone, good = zone, good && ok
+	}
 	c.window = &w // whatever is wrong with it, so that its bounds are no further faults
-	if at == nil {
+	if call, ok := at.(*syntax.Call); ok && call.Name == processingTime && len(call.Args) == 0 {
 		w.ProcessingTime = true
 		if err := w.Validate(); good && err != nil {
 			c.fault(pos, "%v", err)
 		}
 		return
 	}
-	i, ok := c.sourceColumn(at)
+	x, ok := c.over(at, c.sourceLeaf("the time of a window"))
 	if !ok || !good {
 		return
 	}
-	f := c.source.Field(i)
-	if f.Type != record.Timestamp {
-		c.fault(at.Pos, "the time of a window is column %q, %v, expected a timestamp", at.Name, f.Type)
-	} else if f.Nullable {
-		c.fault(at.Pos, "the time of a window is column %q, which may be NULL", at.Name)
+	if t := x.Type(); t != record.Timestamp {
+		c.fault(at.Start(), "the time of a window is %s, %v, expected a timestamp: %s", at, t, timeFrom(at, t))
+		return
 	}
-	w.Column = f.Name
+	c.timeOf = columnsOf(at, nil)
+	w.Column = c.column(x, at.String(), c.free("time"))
 	if err := w.Validate(); err != nil {
 		c.fault(pos, "%v", err)
 	}
+}
+
+// noLeaf is for constants.
+func noLeaf(syntax.Expr) (v value, done, ok bool) { return v, false, false }
+
+// intervalConstant is an interval, or a text that is one: '10 s' without the word.
+func (c *compiler) intervalConstant(e syntax.Expr) (months int, d time.Duration, ok bool) {
+	if id, is := e.(*syntax.Ident); is {
+		c.fault(id.Pos, "%s: expected an interval, such as INTERVAL '10 s'", e)
+		return 0, 0, false
+	}
+	v, ok := c.bind(e, noLeaf)
+	if !ok {
+		return 0, 0, false
+	}
+	k, constant := v.e.Const()
+	if v.open {
+		months, d, err := intervalOf(k.Text, "")
+		if err != nil {
+			c.fault(e.Start(), "%v", err)
+		}
+		return months, d, err == nil
+	}
+	if !v.interval || !constant {
+		c.fault(e.Start(), "%s: expected an interval, such as INTERVAL '10 s'", e)
+		return 0, 0, false
+	}
+	return v.months, time.Duration(k.Bits), true
+}
+
+// timeFrom says how to make a timestamp of an expression of another type.
+func timeFrom(x syntax.Expr, t record.Type) string {
+	switch {
+	case t == record.String:
+		return fmt.Sprintf("write CAST(%s AS timestamp)", x)
+	case isNumber(t):
+		return fmt.Sprintf("write to_timestamp(%s) if it is seconds since 1970, to_timestamp(%s / 1000.0) if milliseconds", x, x)
+	}
+	return "a window needs the time of each record"
+}
+
+// columnsOf appends the names of the columns that an expression reads.
+func columnsOf(e syntax.Expr, names []string) []string {
+	if id, ok := e.(*syntax.Ident); ok {
+		return append(names, id.Name)
+	}
+	for _, sub := range children(e) {
+		names = columnsOf(sub, names)
+	}
+	return names
 }

@@ -19,6 +19,7 @@ var (
 	errHungUp  = errors.New("the connection was closed")
 	errNoToken = errors.New("the first line is not the token")
 	errLate    = errors.New("the listener ends")
+	errSilent  = errors.New("the connection brought no record for too long, and another one needed its place")
 )
 
 // connStretch is a stretch of a connection.
@@ -31,6 +32,7 @@ type connStretch struct {
 // connReader reads the lines of a connection: what came together with the token, then the rest.
 type connReader struct {
 	listener *Listener
+	place    *place
 	in       io.Reader
 	ahead    []byte
 }
@@ -49,25 +51,48 @@ func (r *connReader) Read(b []byte) (n int, err error) {
 		err = errHungUp
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errLate
+	case err != nil && r.place.evicted.Load():
+		err = errSilent
 	}
 	return n, err
 }
 
 // serve reads a connection until it ends. Its stretches come back before it gives its place away: so there are never more of them than there is room for,
 // however many connections come and go while nobody polls.
-func (l *Listener) serve(raw net.Conn, number uint64) {
+//
+// User code is called in the handshake, and by a tls.Conn that is read: its panic, or runtime.Goexit, ends the connection.
+func (l *Listener) serve(raw net.Conn, p *place, number uint64) {
 	defer l.leave(raw)
 	defer raw.Close() // a second time, perhaps; there is nothing to write that could be lost
-	in, ahead, err := l.admit(raw)
-	if err != nil {
-		l.denied.Add(1)
-		return
-	}
 	name := fmt.Sprintf("connection %d", number)
 	if a := raw.RemoteAddr(); a != nil && l.cfg.Network == networkTCP {
 		name += fmt.Sprintf(" (%v)", a)
 	}
-	lines := l.lines(&connReader{l, in, ahead})
+	doing, whole := "the handshake", false
+	defer func() {
+		if v := recover(); v != nil {
+			l.blame(fmt.Errorf("%s: %w", name, panicError(doing, v)))
+		} else if !whole {
+			l.blame(fmt.Errorf("%s: in %s: %w", name, doing, errGoexit))
+		}
+	}()
+	p.wait()
+	in, ahead, err := l.admit(raw)
+	if err != nil {
+		whole = true
+		if !p.evicted.Load() {
+			l.denied.Add(1)
+		}
+		return
+	}
+	doing = "reading"
+	l.read(raw, p, name, &connReader{l, p, in, ahead})
+	whole = true
+}
+
+// read is serve for a connection that has been let in.
+func (l *Listener) read(raw net.Conn, p *place, name string, in io.Reader) {
+	lines := l.lines(in)
 	free := make(chan *connStretch, connStretches)
 	for range connStretches {
 		free <- &connStretch{name: name, free: free}
@@ -80,6 +105,7 @@ func (l *Listener) serve(raw net.Conn, number uint64) {
 		case <-l.closed:
 			return
 		}
+		p.wait()
 		for s.err = nil; ; {
 			line := lines.line
 			lines.fill(&s.filled, atOnce)
@@ -88,11 +114,15 @@ func (l *Listener) serve(raw net.Conn, number uint64) {
 				break
 			}
 		}
+		p.parse()
+		if s.pos < s.end {
+			p.some.Store(true)
+		}
 		ended := s.err
 		l.full <- s // there is room for all stretches
 		l.wake()
 		if ended != nil {
-			if !errors.Is(ended, errHungUp) && !errors.Is(ended, errLate) && !errors.Is(ended, net.ErrClosed) {
+			if !errors.Is(ended, errHungUp) && !errors.Is(ended, errLate) && !errors.Is(ended, errSilent) && !errors.Is(ended, net.ErrClosed) {
 				l.broken.Add(1)
 			}
 			break

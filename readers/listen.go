@@ -29,6 +29,12 @@ const (
 	// DefaultAdmitWithin is how long a connection may take for its handshake and its token.
 	DefaultAdmitWithin = 5 * time.Second
 
+	// DefaultIdle is how long a connection may bring no record and keep its place when another one needs it.
+	DefaultIdle = 30 * time.Second
+
+	// evictWait is how long a connection that has just come waits for the place of one that is sent away.
+	evictWait = 100 * time.Millisecond
+
 	// MinTokenBytes and MaxTokenBytes bound a token: a shorter one can be guessed, and of a longer first line nothing is kept.
 	MinTokenBytes = 16
 	MaxTokenBytes = 1024
@@ -61,6 +67,14 @@ type ListenConfig struct {
 
 	Connections int           // that may be open at the same time; 0 is DefaultConnections
 	AdmitWithin time.Duration // for the handshake and the token together; 0 is DefaultAdmitWithin
+
+	// Idle is for how long a connection that brings no whole record keeps its place when all are taken and another one comes; 0 is
+	// DefaultIdle. One that has never brought a record keeps it for AdmitWithin. The one that has been silent for the longest is closed. So
+	// neither silence nor half lines keep senders out, and where there is room nobody is closed.
+	Idle time.Duration
+
+	// PeerConnections is how many connections one address may have at the same time; 0 is any number. It means nothing for unix sockets.
+	PeerConnections int
 }
 
 // Validate reports every fault at once, but for those of the address that only the system knows.
@@ -95,6 +109,12 @@ func (c *ListenConfig) Validate() error {
 	if c.AdmitWithin < 0 {
 		fault("connections are admitted within %v, expected more than 0, or 0 for %v", c.AdmitWithin, DefaultAdmitWithin)
 	}
+	if c.Idle < 0 {
+		fault("connections that are idle after %v, expected more than 0, or 0 for %v", c.Idle, DefaultIdle)
+	}
+	if c.PeerConnections < 0 || c.PeerConnections > maxConnections {
+		fault("%d connections from one address, expected 1..%d, or 0 for any number", c.PeerConnections, maxConnections)
+	}
 	return errors.Join(faults...)
 }
 
@@ -105,7 +125,7 @@ func (c *ListenConfig) Validate() error {
 // the listener is made.
 //
 // Connections do not see each other. Each has a goroutine and buffers of its own, twice BlockBytes and three times MaxRecordBytes at most, and one that
-// sends nothing, or half a line, holds up nobody. What is wrong with a record costs that record, and goes to quarantine with the connection's name
+// sends nothing, or half a line, holds up nobody: see ListenConfig.Idle. A panic in a callback of the tls.Config ends that connection. What is wrong with a record costs that record, and goes to quarantine with the connection's name
 // before the reason, and offset and line counted in that connection. Records of one connection stay in their order. When the engine takes nothing, a
 // connection is read until its buffers are full, and then its sender waits.
 //
@@ -122,15 +142,49 @@ type Listener struct {
 	lent *connStretch
 	ring atomic.Pointer[func()]
 
-	mu     sync.Mutex // guards conns and endAt: off the data path
-	conns  map[net.Conn]struct{}
+	mu     sync.Mutex // guards conns, fault and endAt: off the data path
+	conns  map[net.Conn]*place
+	fault  error          // of the last connection in which user code has panicked
+	left   chan struct{}  // a place has become free
 	endAt  time.Time      // when the reading ends; zero until End
 	active sync.WaitGroup // goroutines of connections, and the one that accepts
 	done   chan struct{}  // all of them have ended, so all stretches have been parsed
 	closed chan struct{}
 	once   sync.Once
 
-	accepted, refused, denied, broken, failed, lineCount, byteCount atomic.Uint64
+	accepted, refused, crowded, evicted, denied, broken, panicked, failed, lineCount, byteCount atomic.Uint64
+}
+
+// place is what the listener knows of a connection that has one.
+type place struct {
+	peer string
+	came time.Time
+
+	// since is when the connection began to wait for a record, in nanoseconds of time since came, and notWaiting while it does not. The
+	// connection's goroutine writes it, and accept looks when it wants the place: either order is right.
+	since   atomic.Int64
+	some    atomic.Bool // it has brought a record
+	evicted atomic.Bool // it was closed for another: written before it is closed, and looked at after its Read has ended
+}
+
+// notWaiting is the value of place.since while a connection is parsed, or waits for that.
+const notWaiting = -1
+
+// wait and parse say what the connection does.
+func (p *place) wait()  { p.since.Store(int64(time.Since(p.came))) }
+func (p *place) parse() { p.since.Store(notWaiting) }
+
+// silent is for how long a connection has brought no record, less what it may: 0 or less where it may stay.
+func (p *place) silent(c *ListenConfig) time.Duration {
+	since := p.since.Load()
+	if since == notWaiting || p.evicted.Load() {
+		return 0
+	}
+	may := c.Idle
+	if !p.some.Load() {
+		may = min(may, c.AdmitWithin)
+	}
+	return time.Since(p.came) - time.Duration(since) - may
 }
 
 // deadlineListener is what listeners on TCP and on unix sockets have in common.
@@ -172,13 +226,15 @@ func newListener(at ListenConfig, p parser, lines func(io.Reader) *lineStream) (
 	if err := at.Validate(); err != nil {
 		return nil, err
 	}
-	at.Network, at.Connections, at.AdmitWithin = cmp.Or(at.Network, networkTCP), cmp.Or(at.Connections, DefaultConnections), cmp.Or(at.AdmitWithin, DefaultAdmitWithin)
+	at.Network, at.Connections = cmp.Or(at.Network, networkTCP), cmp.Or(at.Connections, DefaultConnections)
+	at.AdmitWithin, at.Idle = cmp.Or(at.AdmitWithin, DefaultAdmitWithin), cmp.Or(at.Idle, DefaultIdle)
 	socket, remove, err := openSocketFor(&at)
 	if err != nil {
 		return nil, fmt.Errorf("readers: listen on %s %s: %w", at.Network, at.Address, err)
 	}
 	l := &Listener{
-		cfg: at, listener: socket, shut: sync.OnceValue(func() error { return errors.Join(remove(), socket.Close()) }), parser: p, lines: lines, conns: map[net.Conn]struct{}{},
+		cfg: at, listener: socket, shut: sync.OnceValue(func() error { return errors.Join(remove(), socket.Close()) }), parser: p, lines: lines,
+		conns: map[net.Conn]*place{}, left: make(chan struct{}, 1),
 		full: make(chan *connStretch, connStretches*at.Connections), done: make(chan struct{}), closed: make(chan struct{}),
 	}
 	l.active.Go(l.accept)
@@ -211,13 +267,14 @@ func (l *Listener) accept() {
 		switch {
 		case err == nil:
 			pause = acceptPauseMin
-			if !l.enter(c) {
+			p := l.enter(c)
+			if p == nil {
 				l.refused.Add(1)
 				_ = c.Close()
 				continue
 			}
 			number := l.accepted.Add(1)
-			l.active.Go(func() { l.serve(c, number) })
+			l.active.Go(func() { l.serve(c, p, number) })
 		case l.over():
 			return
 		default:
@@ -244,20 +301,80 @@ func (l *Listener) over() bool {
 	return !l.endAt.IsZero() && !time.Now().Before(l.endAt)
 }
 
-// enter notes a connection; false says that there is no room for it.
-func (l *Listener) enter(c net.Conn) bool {
+// enter notes a connection; nil says that there is no room for it. Where all places are taken it waits a moment for that of a connection which has been
+// silent for too long.
+func (l *Listener) enter(c net.Conn) *place {
+	p := &place{peer: peerOf(c), came: time.Now()}
+	var late <-chan time.Time
+	for {
+		entered, again := l.tryEnter(c, p)
+		if entered {
+			return p
+		}
+		if !again {
+			return nil
+		}
+		if late == nil {
+			late = time.After(evictWait)
+		}
+		select {
+		case <-l.left:
+		case <-l.closed:
+			return nil
+		case <-late:
+			return nil
+		}
+	}
+}
+
+// tryEnter notes a connection if there is room. again says that one was closed for it, and its place will be free.
+func (l *Listener) tryEnter(c net.Conn, p *place) (entered, again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
 	case <-l.closed:
-		return false
+		return false, false
 	default:
 	}
-	if len(l.conns) == l.cfg.Connections {
-		return false
+	if most := l.cfg.PeerConnections; most > 0 && p.peer != "" {
+		same := 0
+		for _, other := range l.conns {
+			if other.peer == p.peer {
+				same++
+			}
+		}
+		if same >= most {
+			l.crowded.Add(1)
+			return false, false
+		}
 	}
-	l.conns[c] = struct{}{}
-	return true
+	if len(l.conns) < l.cfg.Connections {
+		l.conns[c] = p
+		return true, false
+	}
+	var longest net.Conn
+	var most time.Duration
+	leaving := false
+	for other, at := range l.conns {
+		leaving = leaving || at.evicted.Load()
+		if d := at.silent(&l.cfg); d > most {
+			longest, most = other, d
+		}
+	}
+	if longest != nil && !leaving {
+		l.evicted.Add(1)
+		l.conns[longest].evicted.Store(true)
+		_ = longest.Close() // ends its Read
+	}
+	return false, leaving || longest != nil
+}
+
+// peerOf is the address that a connection comes from, without its port; "" where it has none.
+func peerOf(c net.Conn) string {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.IP.String()
+	}
+	return ""
 }
 
 // leave makes room for another connection.
@@ -265,6 +382,18 @@ func (l *Listener) leave(c net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
+	select {
+	case l.left <- struct{}{}:
+	default:
+	}
+}
+
+// blame counts a connection that user code has ended, and keeps what it says.
+func (l *Listener) blame(fault error) {
+	l.panicked.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fault = fault
 }
 
 // within says until when a connection may be waited for, unless the end comes before that; zero is as long as it takes.
@@ -390,26 +519,42 @@ type ListenStats struct {
 	Open     int    // connections now, those included whose records wait to be polled
 	Accepted uint64 // connections that there was room for
 	Refused  uint64 // that there was none for: closed at once
+	Crowded  uint64 // of these, the ones whose address had PeerConnections already
+	Evicted  uint64 // that were closed because they brought no record and another one needed their place
 	Denied   uint64 // without the token or the handshake, or too late: closed
 	Broken   uint64 // that ended with an error, and not because the other side had closed them
+	Panicked uint64 // in which a callback of the tls.Config panicked, or ended its goroutine: closed
 	Failed   uint64 // times that the system had a connection and could not give it
 	Lines    uint64 // that have ended, headers and rejects included; token lines are none
 	Bytes    uint64 // that were read behind the token lines
+
+	Fault error // of the last that Panicked counts: the connection, the panic and its stack
 }
 
 // Stats are the counters now. Any goroutine may call it, also after Close.
 func (l *Listener) Stats() ListenStats {
 	l.mu.Lock()
-	open := len(l.conns)
+	open, fault := len(l.conns), l.fault
 	l.mu.Unlock()
 	return ListenStats{
-		Open: open, Accepted: l.accepted.Load(), Refused: l.refused.Load(), Denied: l.denied.Load(), Broken: l.broken.Load(), Failed: l.failed.Load(),
-		Lines: l.lineCount.Load(), Bytes: l.byteCount.Load(),
+		Open: open, Accepted: l.accepted.Load(), Refused: l.refused.Load(), Crowded: l.crowded.Load(), Evicted: l.evicted.Load(),
+		Denied: l.denied.Load(), Broken: l.broken.Load(), Panicked: l.panicked.Load(), Failed: l.failed.Load(),
+		Lines: l.lineCount.Load(), Bytes: l.byteCount.Load(), Fault: fault,
 	}
 }
 
-// String is the counters in a line.
+// String is the counters in a line. Those that few listeners ever count are there only where they are not 0.
 func (s ListenStats) String() string {
-	return fmt.Sprintf("%d connections open, %d accepted, %d refused, %d denied, %d broken, %d not given, %d lines, %d bytes",
+	line := fmt.Sprintf("%d connections open, %d accepted, %d refused, %d denied, %d broken, %d not given, %d lines, %d bytes",
 		s.Open, s.Accepted, s.Refused, s.Denied, s.Broken, s.Failed, s.Lines, s.Bytes)
+	if s.Crowded > 0 {
+		line += fmt.Sprintf(", %d of the refused because their address had enough", s.Crowded)
+	}
+	if s.Evicted > 0 {
+		line += fmt.Sprintf(", %d closed for others because they brought no record", s.Evicted)
+	}
+	if s.Panicked > 0 {
+		line += fmt.Sprintf(", %d ended by a panic, the last by %v", s.Panicked, s.Fault)
+	}
+	return line
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/record"
@@ -223,7 +224,10 @@ func (s *lineStream) lastEnd(buf []byte, from, to int, state quoteState) (int, q
 //
 // It is a Poller, and rings when there is something. A Read of the io.Reader that does not return holds up nobody: Close closes
 // the io.Reader, if it is an io.Closer, which must allow that while a Read has not returned, as files, pipes and connections do; the goroutine
-// returns when that does.
+// returns when that does. Close may be called again, and while a Read or Poll has not returned.
+//
+// A panic in the io.Reader, runtime.Goexit, a count that cannot be, and nothing without an error a hundred times in a row end the stream
+// with an error. The records before it count, but after runtime.Goexit those of the same stretch do not.
 type Stream struct {
 	name    string
 	parser  parser
@@ -237,7 +241,20 @@ type Stream struct {
 	started    bool
 	ring       atomic.Pointer[func()]
 	closed     chan struct{}
+
+	// use has streamBusy while a Read or Poll is under way, and streamClosed from Close on. Whoever of the two is the last
+	// to leave lets go of the memory: it finds the other's bit not there, or there.
+	use atomic.Uint32
 }
+
+// The bits of Stream.use.
+const (
+	streamBusy = 1 << iota
+	streamClosed
+)
+
+// errStreamBusy says that two goroutines read one stream.
+var errStreamBusy = errors.New("it is being read by another goroutine: a stream belongs to one at a time")
 
 // NewDelimitedStream reads delimited lines from in. The name is for errors.
 func NewDelimitedStream(name string, in io.Reader, cfg DelimitedConfig) (*Stream, error) {
@@ -272,7 +289,9 @@ func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bo
 	s := &Stream{name: name, parser: p, stream: lines, inline: inline, closed: make(chan struct{})}
 	s.closer, _ = in.(io.Closer)
 	if !inline {
-		s.full, s.free = make(chan *filled, streamStretches), make(chan *filled, streamStretches)
+		lines.in = &userReader{in: in}
+		// One more than there are at first: see readAhead.
+		s.full, s.free = make(chan *filled, streamStretches+1), make(chan *filled, streamStretches+1)
 		for range streamStretches {
 			s.free <- &filled{}
 		}
@@ -284,13 +303,25 @@ func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bo
 func (s *Stream) Notify(ring func()) { s.ring.Store(&ring) }
 
 // readAhead fills stretches until the end. It owns the lineStream and the stretch it has taken.
+//
+// Where it is ended by something else than itself, which can only be runtime.Goexit in the io.Reader or a panic in the function that
+// Notify got, it says so in a stretch that it makes for that: the one at hand may be with the reader already. Nobody is rung for then.
 func (s *Stream) readAhead() {
+	whole := false
+	defer func() {
+		if v := recover(); v != nil {
+			s.full <- &filled{err: panicError("the function that Notify was given", v)}
+		} else if !whole {
+			s.full <- &filled{err: fmt.Errorf("behind offset %d, in Read of the io.Reader: %w", s.stream.offset, errGoexit)}
+		}
+	}()
 	waiting := func() bool { return len(s.full) == 0 } // whoever parses has nothing else
 	for {
 		var f *filled
 		select {
 		case f = <-s.free:
 		case <-s.closed:
+			whole = true
 			return
 		}
 		s.stream.fill(f, waiting)
@@ -300,6 +331,7 @@ func (s *Stream) readAhead() {
 			(*ring)()
 		}
 		if ended {
+			whole = true
 			return
 		}
 	}
@@ -313,6 +345,22 @@ func (s *Stream) Read(ctx context.Context, b *record.Batch) error { return s.nex
 
 // next reads records of a stretch, and waits for one if it may.
 func (s *Stream) next(ctx context.Context, wait bool, b *record.Batch) error {
+	switch old := s.use.Or(streamBusy); {
+	case old&streamClosed != 0:
+		return fmt.Errorf("readers: %s: %w", s.name, os.ErrClosed)
+	case old&streamBusy != 0:
+		return fmt.Errorf("readers: %s: %w", s.name, errStreamBusy)
+	}
+	defer func() {
+		if s.use.And(^uint32(streamBusy))&streamClosed != 0 {
+			_ = s.release() // Close has returned
+		}
+	}()
+	return s.parse(ctx, wait, b)
+}
+
+// parse is next while nobody else reads the stream.
+func (s *Stream) parse(ctx context.Context, wait bool, b *record.Batch) error {
 	w := s.parser.loaded()
 	for w.pos == w.end {
 		if cut := s.current.cut; cut != nil {
@@ -331,6 +379,9 @@ func (s *Stream) next(ctx context.Context, wait bool, b *record.Batch) error {
 			return nil // of the stretch before
 		}
 		if !s.take(ctx, wait) {
+			if s.use.Load()&streamClosed != 0 {
+				return fmt.Errorf("readers: %s: %w", s.name, os.ErrClosed)
+			}
 			return ctx.Err()
 		}
 		if w.pos < w.end {
@@ -366,6 +417,8 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 		case s.lent = <-s.full:
 		case <-ctx.Done():
 			return false
+		case <-s.closed:
+			return false
 		}
 	} else {
 		select {
@@ -379,12 +432,28 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 	return true
 }
 
-// Close ends the goroutine and closes what it reads from.
+// Close ends the goroutine and closes what it reads from. A Read that waits returns os.ErrClosed. Closing again does nothing.
 func (s *Stream) Close() error {
+	old := s.use.Or(streamClosed)
+	if old&streamClosed != 0 {
+		return nil
+	}
 	close(s.closed)
+	var err error
+	if s.closer != nil && !s.inline {
+		err = closeUser(s.closer)
+	}
+	if old&streamBusy == 0 {
+		err = errors.Join(err, s.release())
+	}
+	return err
+}
+
+// release lets go of what only a Read or Poll uses.
+func (s *Stream) release() error {
 	s.parser.loaded().buf = nil
-	if s.closer != nil {
-		return s.closer.Close()
+	if s.closer != nil && s.inline {
+		return s.closer.Close() // a file that is polled: it is used by nobody else
 	}
 	return nil
 }

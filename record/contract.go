@@ -35,9 +35,14 @@ type Poller interface {
 // A Cutter is a Poller that is fed by goroutines of the service, which want to read what they have sent: everything that was handed over
 // before an epoch was raised belongs to it. The engine calls Cut between two Polls, again and again with the same epoch, until it says
 // true: all that was there at the first of these calls has been given out by Poll. The numbers rise, and some may be left out.
+//
+// End says that nothing more shall be handed over: who tries gets an error from then on. What was handed over before is given
+// out by Poll, and then io.EOF. The engine calls it when it is shut down or the reader is removed; it may be called by any
+// goroutine, any number of times.
 type Cutter interface {
 	Poller
 	Cut(epoch uint64) (done bool)
+	End()
 }
 
 // A Notifier is a Poller that can say when it has something: the engine gives it a function to call then. It may be called by any goroutine at

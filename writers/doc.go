@@ -6,7 +6,8 @@
 //	Func          a function
 //
 // A writer is used by one goroutine. Values are written so that they can be read back: timestamps as RFC 3339 in UTC, decimals with all their digits,
-// floats with as many as tell them from all others. NULL is an empty field in CSV, and null in JSON; Table says NULL.
+// floats with as many as tell them from all others. NULL is a field without anything in CSV,
+// where an empty text is "", and null in JSON; Table says NULL.
 //
 // Writers buffer; Close writes what is left, and closes what is written to where that is an io.Closer.
 //

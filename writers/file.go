@@ -287,13 +287,34 @@ func (f *File) encoder(to *bytes.Buffer) encoder {
 	return NewNDJSON(to)
 }
 
+// name is that of the next file, begun at some time.
+func (f *File) name(begun time.Time) string {
+	name := filepath.Base(f.cfg.Path)
+	name = strings.Replace(name, placeNumber, fmt.Sprintf("%06d", f.next), 1)
+	name = strings.Replace(name, placeTime, begun.UTC().Format(timeLayout), 1)
+	return filepath.Join(filepath.Dir(f.cfg.Path), name)
+}
+
+// publish gives a whole file its name. A file with a number takes the place of no other: if another writer of the same pattern
+// has taken the number meanwhile it gets the next.
+func (f *File) publish(p *part) error {
+	if !strings.Contains(filepath.Base(f.cfg.Path), placeNumber) {
+		return f.files.rename(p.unfinished, p.name)
+	}
+	for {
+		err := f.files.claim(p.unfinished, p.name)
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		p.name = f.name(p.begun)
+		f.next++
+	}
+}
+
 // begin makes the next file.
 func (f *File) begin() error {
 	now := time.Now()
-	name := filepath.Base(f.cfg.Path)
-	name = strings.Replace(name, placeNumber, fmt.Sprintf("%06d", f.next), 1)
-	name = strings.Replace(name, placeTime, now.UTC().Format(timeLayout), 1)
-	p := &part{name: filepath.Join(filepath.Dir(f.cfg.Path), name), begun: now}
+	p := &part{name: f.name(now), begun: now}
 	p.unfinished = fmt.Sprintf("%s.%08x%s", p.name, rand.Uint32(), Unfinished)
 	var err error
 	if p.file, err = f.files.create(p.unfinished); err != nil {
@@ -356,7 +377,7 @@ func (f *File) finish() error {
 		}
 		p.file = nil
 	}
-	if err := f.files.rename(p.unfinished, p.name); err != nil {
+	if err := f.publish(p); err != nil {
 		return f.fault("rename", err)
 	}
 	f.part = nil

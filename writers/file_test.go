@@ -85,6 +85,16 @@ func (d *disk) rename(from, to string) error {
 	return nil
 }
 
+func (d *disk) claim(from, to string) error {
+	d.mu.Lock()
+	taken := d.files[to] != nil
+	d.mu.Unlock()
+	if taken {
+		return fs.ErrExist
+	}
+	return d.rename(from, to)
+}
+
 func (d *disk) remove(path string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -580,5 +590,54 @@ func TestTable(t *testing.T) {
 	out.Reset()
 	if err := NewTable(&out).Close(); err != nil || out.Len() != 0 {
 		t.Errorf("%v, %q", err, out.String())
+	}
+}
+
+// Goal: two writers of one pattern, in one process or two, take no number twice: no file takes the place of another. Method: both
+// begun before either has written, so that they count from the same number.
+func TestFilePatternShared(t *testing.T) {
+	folder := t.TempDir()
+	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.String})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const files = 5
+	var two [2]*File
+	for i := range two {
+		if two[i], err = NewFile(FileConfig{Path: filepath.Join(folder, "out-{n}.csv"), RotateBytes: 1 << 10}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range files {
+		for i, f := range two {
+			b := record.NewBatch(schema, 1)
+			b.Add(1100)
+			b.SetString(0, fmt.Sprintf("%d%01099d", i, n))
+			if err := f.Write(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, f := range two {
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	paths, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Fields(string(text))[1:] {
+			seen[line] = true
+		}
+	}
+	if len(seen) != 2*files {
+		t.Errorf("%d of %d rows are there, in %v", len(seen), 2*files, paths)
 	}
 }

@@ -15,6 +15,7 @@ type files interface {
 	replaceable(path string) error // nil: nothing has that name, or a file that may be replaced
 	create(path string) (handle, error)
 	rename(from, to string) error
+	claim(from, to string) error // rename to a name that nothing has; fs.ErrExist if something does
 	remove(path string) error
 	syncDir(dir string) error
 }
@@ -59,7 +60,22 @@ func (system) create(path string) (handle, error) {
 }
 
 func (system) rename(from, to string) error { return os.Rename(from, to) }
-func (system) remove(path string) error     { return os.Remove(path) }
+
+// claim is atomic if the file system has links: of two that claim a name one gets it.
+func (system) claim(from, to string) error {
+	err := os.Link(from, to)
+	switch {
+	case err == nil:
+		return os.Remove(from)
+	case errors.Is(err, fs.ErrExist):
+		return err
+	}
+	if _, err := os.Lstat(to); err == nil {
+		return &os.PathError{Op: "rename", Path: to, Err: fs.ErrExist}
+	}
+	return os.Rename(from, to)
+}
+func (system) remove(path string) error { return os.Remove(path) }
 
 // syncDir makes a rename last. Windows has no such thing, and needs none.
 func (system) syncDir(dir string) error {

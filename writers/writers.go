@@ -45,7 +45,7 @@ func appendText(to []byte, b *record.Batch, column, row int) []byte {
 	case t == record.Bool:
 		return strconv.AppendBool(to, c.Int64s[row] != 0)
 	case t == record.Float64:
-		return strconv.AppendFloat(to, c.Float64s[row], 'g', -1, 64)
+		return appendDouble(to, c.Float64s[row])
 	case t == record.Timestamp:
 		return time.Unix(0, c.Int64s[row]).UTC().AppendFormat(to, time.RFC3339Nano)
 	case t.IsDecimal():
@@ -84,7 +84,11 @@ func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 		for i := range n {
 			from := len(c.line)
 			if !b.Column(i).Null(row) {
-				c.line = appendText(c.line, b, i, row)
+				if c.line = appendText(c.line, b, i, row); len(c.line) == from {
+					c.line = append(c.line, `""`...) // a field without anything is NULL
+					c.line = c.separate(c.line, i == n-1)
+					continue
+				}
 			}
 			c.line = c.end(c.line, from, i == n-1)
 		}
@@ -93,6 +97,15 @@ func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 		}
 	}
 	return nil
+}
+
+// appendDouble appends a double with as many digits as tell it from all others, and with an exponent where PostgreSQL has one.
+func appendDouble(to []byte, v float64) []byte {
+	format := byte('f')
+	if a := math.Abs(v); a != 0 && (a < 1e-4 || a >= 1e15) { // infinities too
+		format = 'e'
+	}
+	return strconv.AppendFloat(to, v, format, -1, 64)
 }
 
 // end ends the field that begins at from: in quotes where it would be read as something else without, by the rules of encoding/csv.
@@ -108,6 +121,11 @@ func (c *CSV) end(line []byte, from int, last bool) []byte {
 		}
 		line = append(line, '"')
 	}
+	return c.separate(line, last)
+}
+
+// separate ends a field.
+func (*CSV) separate(line []byte, last bool) []byte {
 	if last {
 		return append(line, '\n')
 	}

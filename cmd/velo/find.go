@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/velo-engine/velo/writers"
 )
 
 // packedExtensions are those of compressed files, which stand behind those of a format.
@@ -23,10 +25,11 @@ func formatExtension(path string) string {
 }
 
 // find is the files that a name stands for, in order: a file; those of a directory; those that are called like a pattern, in which ** is any number of
-// directories. Files whose names begin with a point are only those that are named.
+// directories. Files whose names begin with a point, and
+// those that are being written, are only those that are named.
 func find(name string) ([]string, error) {
-	if strings.ContainsAny(name, "*?[") {
-		return match(name)
+	if info, err := os.Stat(name); strings.ContainsAny(name, "*?[") && (err != nil || !info.Mode().IsRegular()) {
+		return match(name) // a file may be called so
 	}
 	info, err := os.Stat(name)
 	if err != nil || !info.IsDir() {
@@ -40,7 +43,7 @@ func find(name string) ([]string, error) {
 	for _, e := range entries {
 		path := filepath.Join(name, e.Name())
 		// What a link leads to counts.
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !strings.HasPrefix(e.Name(), ".") {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !left(e.Name()) {
 			paths = append(paths, path)
 		}
 	}
@@ -48,6 +51,11 @@ func find(name string) ([]string, error) {
 		return nil, fmt.Errorf("%s is a directory without files; for those of its directories, say %q", name, filepath.Join(name, "**", "*"))
 	}
 	return paths, nil
+}
+
+// left says whether a file is left out unless it is named: it is hidden, or another program has not finished it.
+func left(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, writers.Unfinished)
 }
 
 // match is the files that are called like a pattern.
@@ -63,7 +71,7 @@ func match(pattern string) (paths []string, err error) {
 	if !strings.Contains(pattern, "**") {
 		paths, err := filepath.Glob(pattern)
 		if !strings.HasPrefix(filepath.Base(pattern), ".") {
-			paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") })
+			paths = slices.DeleteFunc(paths, func(path string) bool { return left(filepath.Base(path)) })
 		}
 		return paths, err
 	}
@@ -91,7 +99,7 @@ func match(pattern string) (paths []string, err error) {
 			}
 			return nil
 		}
-		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || left(e.Name()) {
 			return nil
 		}
 		rest, err := filepath.Rel(cmp.Or(base, "."), path)

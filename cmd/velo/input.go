@@ -101,9 +101,9 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 		return nil, err
 	}
 	if f.format == formatNDJSON {
-		err = f.guessJSON(sample, whole)
+		err = f.guessJSON(sample, whole && f.complete())
 	} else if f.schema == nil {
-		f.schema, err = guessSchema(name, sample, whole, f.delimiter, f.header)
+		f.schema, err = guessSchema(name, sample, whole, whole && f.complete(), f.delimiter, f.header)
 	}
 	if err != nil {
 		return nil, err
@@ -289,8 +289,12 @@ func guessDelimiter(sample []byte) byte {
 	return best
 }
 
-// guessSchema takes for each column the narrowest type that all values of the sample fit. A column that is nowhere empty in it is not NULL.
-func guessSchema(name string, sample []byte, whole bool, delimiter byte, header bool) (*record.Schema, error) {
+// complete says whether a sample that is the whole of a file is all that there will be.
+func (f *files) complete() bool { return len(f.paths) <= 1 && !f.follow }
+
+// guessSchema takes for each column the narrowest type that all values of the sample fit; whole says that the sample ends with
+// its file. A column may be NULL unless the sample is all that there will be and it is nowhere empty.
+func guessSchema(name string, sample []byte, whole, all bool, delimiter byte, header bool) (*record.Schema, error) {
 	r := csv.NewReader(bufio.NewReader(bytes.NewReader(sample)))
 	r.Comma, r.FieldsPerRecord, r.LazyQuotes, r.ReuseRecord = rune(delimiter), -1, true, true
 	first, err := r.Read()
@@ -322,7 +326,7 @@ func guessSchema(name string, sample []byte, whole bool, delimiter byte, header 
 	}
 	var fields []record.Field
 	for i, c := range columns {
-		f := record.Field{Name: fmt.Sprintf("c%d", i+1), Type: c.possible[0], Nullable: c.empty}
+		f := record.Field{Name: fmt.Sprintf("c%d", i+1), Type: c.possible[0], Nullable: c.empty || !all}
 		if header {
 			f.Name = strings.ToLower(strings.TrimSpace(first[i]))
 		}
@@ -361,14 +365,30 @@ func (g *guess) see(text string) {
 		switch t {
 		case record.String:
 			return false
+		case record.Int64:
+			return isCode(text) || !casts(text, t)
 		case record.Float64:
 			_, err := strconv.ParseFloat(text, 64)
-			return err != nil
+			return err != nil || isCode(text)
 		case record.Bool:
-			return !slices.Contains([]string{"true", "false", "t", "f"}, strings.ToLower(text))
+			return !slices.Contains([]string{"true", "false"}, strings.ToLower(text))
 		}
 		return !casts(text, t)
 	})
+}
+
+// isCode says whether a text of digits is no number but a code, which a number would change: with a zero in front, a sign that
+// numbers do not need, or more digits than a bigint has. Two codes would be one group as numbers.
+func isCode(text string) bool {
+	digits := strings.TrimLeft(text, "+-")
+	if text[0] == '+' || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		return true
+	}
+	if strings.Trim(digits, "0123456789") != "" {
+		return false
+	}
+	_, err := strconv.ParseInt(text, 10, 64)
+	return err != nil
 }
 
 // casts says whether a text is a value of a type.

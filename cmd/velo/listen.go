@@ -21,6 +21,9 @@ var socketOptions = []query.OptionSpec{
 	{Name: "header", Kind: query.OptionBool},
 	{Name: "time.unit", Values: []string{"s", "ms", "us", "ns"}},
 	{Name: "connections", Kind: query.OptionInt},
+	{Name: "connections.idle", Kind: query.OptionDuration},
+	{Name: "connections.peer", Kind: query.OptionInt},
+	{Name: "admit.within", Kind: query.OptionDuration},
 	{Name: "token.file"},
 	{Name: "certificate"},
 	{Name: "key"},
@@ -33,7 +36,10 @@ var socketPlaces = map[string]string{"tcp": "address", "unix": "path"}
 func openListener(s *query.Source, say io.Writer) (*feeder, error) {
 	o := s.Options
 	place := socketPlaces[o.Connector()]
-	at := readers.ListenConfig{Network: o.Connector(), Address: o.Text(place), Connections: int(o.Int("connections"))}
+	at := readers.ListenConfig{
+		Network: o.Connector(), Address: o.Text(place), Connections: int(o.Int("connections")),
+		Idle: o.Duration("connections.idle"), PeerConnections: int(o.Int("connections.peer")), AdmitWithin: o.Duration("admit.within"),
+	}
 	if path := o.Text("token.file"); path != "" {
 		token, err := os.ReadFile(path)
 		if err != nil {
@@ -98,7 +104,7 @@ func (k *socket) drain(ended <-chan struct{}) {
 // turnedAway says whether somebody could not be heard, or not to the end: that is said also where nobody asks.
 func (k *socket) turnedAway() bool {
 	s := k.Stats()
-	return s.Refused+s.Denied+s.Broken+s.Failed > 0
+	return s.Refused+s.Evicted+s.Denied+s.Broken+s.Panicked+s.Failed > 0
 }
 
 func listenFor(s *query.Source, at readers.ListenConfig) (*readers.Listener, error) {

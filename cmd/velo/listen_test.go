@@ -188,7 +188,7 @@ func TestRunDrains(t *testing.T) {
 		if err := cmd.fill(len(job.Outputs)); err != nil {
 			t.Fatal(err)
 		}
-		flows, err := cmd.open(job, std, nil)
+		flows, err := cmd.open(job, std)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	_ "time/tzdata" // of time zones, for machines that have none
 
 	"github.com/alecthomas/kong"
 )

@@ -18,6 +18,16 @@ func velo(t *testing.T, stdin string, args ...string) (out, errs string, status 
 	return o.String(), e.String(), status
 }
 
+// Goal: no record of a file is late, however far apart the times are and in whatever order they come.
+func TestQueryAnyOrder(t *testing.T) {
+	path := write(t, "events.csv", "at,v", "2026-01-01T00:00:00Z,1", "1970-01-02T00:00:00Z,2", "1999-12-31T23:59:59Z,3", "2026-01-01T12:00:00Z,4", "1985-05-05T05:05:05Z,5")
+	out, errs, status := velo(t, "", "query", "--format=csv", `SELECT window_start, sum(v) AS v FROM "`+path+`" GROUP BY tumble(at, INTERVAL '1 day') ORDER BY 1`)
+	want := "window_start,v\n1970-01-02T00:00:00Z,2\n1985-05-05T00:00:00Z,5\n1999-12-31T00:00:00Z,3\n2026-01-01T00:00:00Z,5\n"
+	if status != 0 || out != want {
+		t.Errorf("status %d\n%s%s\nexpected\n%s", status, errs, out, want)
+	}
+}
+
 // write makes a file of some lines.
 func write(t *testing.T, name string, lines ...string) string {
 	t.Helper()

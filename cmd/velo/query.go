@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core"
-	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
@@ -65,7 +64,7 @@ func (in *input) plan(sql string, stdin io.Reader) (*core.Plan, *files, error) {
 	}
 	if plan.Window != nil && !plan.Window.ProcessingTime {
 		// The files have an end: no window is closed before, and no record is late, in whatever order they are.
-		plan.Window.OutOfOrder = window.MaxSize
+		plan.Window.OutOfOrder = core.AnyOrder
 	}
 	return plan, f, nil
 }
@@ -143,6 +142,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if err != nil {
 		return err
 	}
+	sayLost(std.err, f.name, eng)
 	err = aside.report(std.err)
 	if interrupted && !f.follow && cutShort(eng) { // what is followed has no other end
 		return errInterrupted
@@ -186,9 +186,37 @@ func newQuarantine(path string, f *files) (*quarantine, error) {
 	q := &quarantine{files: f}
 	var err error
 	if path != "" {
+		if err := notAmong("--quarantine "+path, path, f.paths); err != nil {
+			return nil, err
+		}
 		q.file, err = os.Create(path)
 	}
 	return q, err
+}
+
+// notAmong says whether a name that is to be written is that of a file that is read, by whatever way it leads there.
+func notAmong(what, path string, read []string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // it is not there yet
+	}
+	for _, other := range read {
+		if o, err := os.Stat(other); err == nil && os.SameFile(info, o) {
+			return fmt.Errorf("%s: that is the file %s, which is read: give it another name", what, other)
+		}
+	}
+	return nil
+}
+
+// sayLost says what is not in a result and was not set aside, a line each.
+func sayLost(to io.Writer, name string, eng *engine.Engine) {
+	c := eng.Stats().Counters()
+	if c.Late > 0 {
+		note(to, fmt.Sprintf("velo: %s: %d records were late, their windows had closed, and are not in the result; a longer interval in WATERMARK keeps windows open", name, c.Late))
+	}
+	if c.Shed > 0 {
+		note(to, fmt.Sprintf("velo: %s: %d records were dropped, there was no memory for their groups", name, c.Shed))
+	}
 }
 
 func (q *quarantine) put(reader int, r record.Reject) {

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
@@ -48,7 +49,8 @@ Connectors and their options:
     source  file       path, format (auto, csv, tsv, ndjson), delimiter, header (true, false, skip), time.unit, follow
             stdin      the same without path and follow
             tcp        address (host:port, of this machine unless there are certificate, key and token.file),
-                       format (csv, tsv, ndjson), delimiter, header, time.unit, connections
+                       format (csv, tsv, ndjson), delimiter, header, time.unit, connections,
+                       connections.idle, connections.peer, admit.within
             unix       path of the socket, and the options of tcp
             generator  rows, groups, distribution (uniform, zipf, sequential), seed; two bigint columns
     sink    file       path, format (csv, ndjson), rotate.bytes, rotate.every, flush.every, full (stop, wait)
@@ -90,17 +92,23 @@ func (c *runCmd) Run(std streams) (err error) {
 	if err := c.fill(len(job.Outputs)); err != nil {
 		return err
 	}
-	var set *os.File
+	flows, err := c.open(job, std)
+	defer closeFeeds(flows)
+	if err == nil {
+		err = c.checkNames(flows)
+	}
+	if err != nil {
+		return err
+	}
 	if c.Quarantine != "" {
-		if set, err = os.Create(c.Quarantine); err != nil {
+		set, err := os.Create(c.Quarantine)
+		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, set.Close()) }()
-	}
-	flows, err := c.open(job, std, set)
-	defer closeFeeds(flows)
-	if err != nil {
-		return err
+		for _, r := range flows {
+			r.aside.file = set
+		}
 	}
 	beforeStart()
 	stop := listen()
@@ -138,7 +146,7 @@ func nameOf(o *query.Output) string {
 }
 
 // open opens everything that the job names, before anything flows; the error has all that is wrong. A source is opened once, and has readers of its own for each query.
-func (c *runCmd) open(job *query.Job, std streams, set *os.File) (flows []*flow, err error) {
+func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 	var faults []error
 	feeds := map[*query.Source]*feeder{}
 	out := &terminal{to: std.out}
@@ -169,9 +177,51 @@ func (c *runCmd) open(job *query.Job, std streams, set *os.File) (flows []*flow,
 			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "%s can be read once, and several queries read it: make it a file", feed.once))
 		}
 		feed = feed.another()
-		flows = append(flows, &flow{name: nameOf(o), out: o, feed: feed, writer: w, kept: &kept{Writer: w, name: nameOf(o), say: std.err}, aside: &quarantine{files: feed.files, file: set}})
+		flows = append(flows, &flow{name: nameOf(o), out: o, feed: feed, writer: w, kept: &kept{Writer: w, name: nameOf(o), say: std.err}, aside: &quarantine{files: feed.files}})
 	}
 	return flows, errors.Join(faults...)
+}
+
+// checkNames reports each name that is written to and is read too, or written by another: one would take the place of the other.
+// Nothing has been written yet.
+func (c *runCmd) checkNames(flows []*flow) error {
+	var faults []error
+	var read []string
+	for _, r := range flows {
+		read = append(read, r.feed.files.paths...)
+	}
+	written := map[string]string{}
+	check := func(what, path string) {
+		if err := notAmong(what, path, read); err != nil {
+			faults = append(faults, err)
+		}
+		same := path
+		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+			same = filepath.Join(dir, filepath.Base(path))
+		}
+		if abs, err := filepath.Abs(same); err == nil {
+			same = abs
+		}
+		if other, taken := written[same]; taken {
+			faults = append(faults, fmt.Errorf("%s: %s is written by %s already: give each its own", what, path, other))
+		}
+		written[same] = what
+	}
+	seen := map[*query.Sink]bool{}
+	for _, r := range flows {
+		if s := r.out.Sink; s != nil && s.Options.Connector() == "file" {
+			if seen[s] {
+				faults = append(faults, fmt.Errorf("sink %s: two queries are written to it, and would replace each other's file: give each its own", s.Name))
+				continue
+			}
+			seen[s] = true
+			check("sink "+s.Name, s.Options.Text("path"))
+		}
+	}
+	if c.Quarantine != "" {
+		check("--quarantine", c.Quarantine)
+	}
+	return errors.Join(faults...)
 }
 
 func closeFeeds(flows []*flow) {
@@ -210,7 +260,7 @@ func (c *runCmd) start(flows []*flow) error {
 		if err == nil {
 			plan := r.out.Plan
 			cfg := engine.Config{Plan: plan, Readers: readers, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: -1, OnReject: r.aside.put}
-			if plan.Window != nil && plan.Window.OutOfOrder < window.MaxSize || plan.Streams() {
+			if plan.Window != nil && plan.Window.OutOfOrder != core.AnyOrder || plan.Streams() {
 				cfg.EpochInterval = 0 // windows close, and groups change, while records come
 			}
 			if plan.Window != nil || plan.Streams() {
@@ -271,6 +321,7 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, std streams) error {
 	}
 	short := false
 	for _, r := range flows {
+		sayLost(std.err, r.name, r.engine)
 		short = short || !r.feed.endless && cutShort(r.engine)
 		if err := r.aside.report(std.err); err != nil && !errors.Is(err, errAside) {
 			errs = append(errs, err)

@@ -257,11 +257,12 @@ func (e *Epochs) Next() <-chan struct{} {
 	}
 }
 
-// Passed says whether an epoch has finished, or the last has.
-func (e *Epochs) Passed(number uint64) bool { return e.finished.Load() >= number || e.Ended() }
+// Passed says whether an epoch has finished. No epoch after the last ever does; see Ended.
+func (e *Epochs) Passed(number uint64) bool { return e.finished.Load() >= number }
 
-// HasCut says whether there is a cut of an epoch that has passed, or of a later one. There is none where a partition had no memory for its image.
-func (e *Epochs) HasCut(number uint64) bool { return e.Visible() >= number || e.Ended() }
+// HasCut says whether there is a cut of an epoch that has passed, or of a later one. There is none if a partition had no
+// memory for its image.
+func (e *Epochs) HasCut(number uint64) bool { return e.Visible() >= number }
 
 // Stats are the counters of the epochs of an engine.
 type Stats struct {

@@ -64,8 +64,11 @@ func TestRounds(t *testing.T) {
 	}
 	e.Answer(true)
 	e.Answer(true)
-	if !e.Ended() || !e.Passed(99) || !e.HasCut(99) {
-		t.Fatal("behind the last epoch nothing is waited for")
+	if !e.Ended() || !e.Passed(3) || !e.HasCut(3) {
+		t.Fatal("the last epoch has not finished")
+	}
+	if e.Passed(4) || e.HasCut(4) {
+		t.Fatal("an epoch after the last is said to be there")
 	}
 	e.Want()
 	raised(3)

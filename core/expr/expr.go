@@ -107,6 +107,15 @@ func DateTrunc(unit string, x *Expr) (*Expr, error) {
 	return build(&Expr{op: opDateTrunc, name: unit, args: []*Expr{x}})
 }
 
+// Require is x, never NULL: a record where x is NULL fails, with an error that says what it was needed
+// for. It costs nothing where no value is NULL.
+func Require(what string, x *Expr) (*Expr, error) {
+	if !x.nullable {
+		return x, nil
+	}
+	return build(&Expr{op: opRequire, name: what, args: []*Expr{x}})
+}
+
 // Case is the value of the first branch whose condition is true: conditions and values take turns, and the last is the value where none is.
 func Case(args ...*Expr) (*Expr, error) { return New(opCase, args...) }
 
@@ -157,12 +166,27 @@ func (e *Expr) String() string {
 		return e.name
 	case opConst:
 		return e.value.format(e.typ)
+	case opRequire:
+		return e.args[0].String()
 	case opCast:
 		return fmt.Sprintf("CAST(%v AS %v)", e.args[0], e.typ)
 	case opExtract:
 		return fmt.Sprintf("extract(%s FROM %v)", e.name, e.args[0])
 	case opDateTrunc:
 		return fmt.Sprintf("date_trunc('%s', %v)", e.name, e.args[0])
+	case opJSON:
+		return fmt.Sprintf("(%v%s)", e.args[0], e.name)
+	case inZone, fromZone:
+		return fmt.Sprintf("(%v AT TIME ZONE %s)", e.args[0], quote(e.name))
+	case truncZone:
+		u := e.aux.(zoneUnit)
+		return fmt.Sprintf("date_trunc('%s', %v, %s)", u.unit, e.args[0], quote(u.in.String()))
+	case toChar:
+		return fmt.Sprintf("to_char(%v, %s)", e.args[0], quote(e.name))
+	case addMonths:
+		return fmt.Sprintf("(%v + INTERVAL '%s months')", e.args[0], e.name)
+	case RegexpMatch, RegexpFind, RegexpCount, regexpReplace:
+		return fmt.Sprintf("%s(%v, %s)", ops[e.op].name, e.args[0], e.name)
 	case opLike:
 		return fmt.Sprintf("(%v %s %s)", e.args[0], e.name, quote(e.aux.(*likePattern).text))
 	case opCase:

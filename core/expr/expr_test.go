@@ -559,3 +559,69 @@ func BenchmarkRun(b *testing.B) {
 		})
 	}
 }
+
+// Goal: what is required fails where it is NULL, and costs no copy where it is not. Method: batches with some and
+// without NULLs, with and without a filter, against the rows one by one.
+func TestRequire(t *testing.T) {
+	schema, err := record.NewSchema("t", record.Field{Name: "at", Type: record.Timestamp, Nullable: true}, record.Field{Name: "v", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := Require("the time", Column(schema, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	even, err := New(Mod, Column(schema, 1), Int(record.Int64, 2))
+	if err == nil {
+		even, err = New(Eq, even, Int(record.Int64, 0))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, where := range []*Expr{nil, even} {
+		for _, every := range []int{0, 3, 1} { // which rows are NULL
+			p, err := Compile(schema, where, []Output{{"at", at}, {"v", Column(schema, 1)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := p.Schema().Field(0); f.Nullable {
+				t.Fatal("what is required may be NULL")
+			}
+			const rows = 2500
+			b := record.NewBatch(schema, rows)
+			var want, failed []int
+			for i := range rows {
+				b.Add(0)
+				b.Column(0).Int64s[i], b.Column(1).Int64s[i] = int64(i), int64(i)
+				null := every > 0 && i%every == 0
+				if null {
+					b.SetNull(0)
+				}
+				switch {
+				case where != nil && i%2 != 0:
+				case null:
+					failed = append(failed, i)
+				default:
+					want = append(want, i)
+				}
+			}
+			r := p.New(rows).Run(b)
+			if r.Batch.Len() != len(want) || len(r.Failed) != len(failed) || r.Filtered != rows-len(want)-len(failed) {
+				t.Fatalf("%d rows, %d failed, %d filtered, expected %d and %d", r.Batch.Len(), len(r.Failed), r.Filtered, len(want), len(failed))
+			}
+			for i, row := range want {
+				if c := r.Batch.Column(0); c.Null(i) || c.Int64s[i] != int64(row) || r.Batch.Column(1).Int64s[i] != int64(row) {
+					t.Fatalf("row %d is %d, expected %d", i, c.Int64s[i], row)
+				}
+			}
+			for i, row := range failed {
+				if f := r.Failed[i]; f.Row != row || !strings.Contains(f.Err.Error(), "the time is NULL") {
+					t.Fatalf("row %d: %v", f.Row, f.Err)
+				}
+			}
+			if where == nil && every == 0 && &r.Batch.Column(0).Int64s[0] != &b.Column(0).Int64s[0] {
+				t.Error("a column without NULLs was copied")
+			}
+		}
+	}
+}

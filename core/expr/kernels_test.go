@@ -274,6 +274,9 @@ func sameAsEval(t *testing.T, e *Expr, m *Machine, b *record.Batch) {
 		if err != nil {
 			continue
 		}
+		if v.Null && !e.Nullable() {
+			t.Fatalf("%v of row %d is NULL, and says that it never is", e, i)
+		}
 		if got := columnValue(r.Batch.Column(0), e.Type(), at); got != v {
 			t.Fatalf("%v of row %d: %v, expected %v", e, i, got.format(e.Type()), v.format(e.Type()))
 		}

@@ -76,6 +76,35 @@ const (
 	AddNanos    // timestamp and bigint
 	SubTimes    // the nanoseconds from the second to the first
 	ToTimestamp // of seconds, a float
+
+	Left        // text, how many characters; of less than 0, all but so many
+	Right       // the same from the end
+	PadLeft     // text, to how many characters, and maybe with what
+	PadRight    // the same behind it
+	Repeat      // text, how often
+	Reverse     // of texts
+	StartsWith  // text, with what
+	ASCII       // the code point of the first character
+	Chr         // the character of a code point
+	MD5         // of a text, in hexadecimal digits
+	OctetLength // in bytes
+	Log10       // of floats
+
+	RegexpMatch // see Regexp
+	RegexpFind
+	RegexpCount
+	regexpReplace
+
+	DateBin // the length of a bin as a bigint, a timestamp, when one of the bins begins
+	inZone
+	fromZone
+	truncZone
+	toChar
+	addMonths
+
+	opJSON // see JSON
+
+	opRequire // the argument, of any type; a record where that is NULL fails
 	opCount
 )
 
@@ -311,6 +340,35 @@ func init() {
 		AddNanos:    {name: "+", infix: true, types: signature(ts, false, ts, i64), eval: evalArithmetic, vector: vectorArithmetic},
 		SubTimes:    {name: "-", infix: true, types: signature(i64, false, ts, ts), eval: evalArithmetic, vector: vectorArithmetic},
 		ToTimestamp: {name: "to_timestamp", types: signature(ts, false, f64), eval: evalToTimestamp},
+
+		Left:        {name: "left", types: signature(tx, false, tx, i64), eval: evalPiece},
+		Right:       {name: "right", types: signature(tx, false, tx, i64), eval: evalPiece},
+		PadLeft:     {name: "lpad", types: signature(tx, true, tx, i64, tx), eval: evalMade, made: appendFunction},
+		PadRight:    {name: "rpad", types: signature(tx, true, tx, i64, tx), eval: evalMade, made: appendFunction},
+		Repeat:      {name: "repeat", types: signature(tx, false, tx, i64), eval: evalMade, made: appendFunction},
+		Reverse:     {name: "reverse", types: signature(tx, false, tx), eval: evalMade, made: appendFunction},
+		StartsWith:  {name: "starts_with", types: signature(bl, false, tx, tx), eval: evalPiece},
+		ASCII:       {name: "ascii", types: signature(i64, false, tx), eval: evalPiece},
+		Chr:         {name: "chr", types: signature(tx, false, i64), eval: evalMade, made: appendFunction},
+		MD5:         {name: "md5", types: signature(tx, false, tx), eval: evalMade, made: appendFunction},
+		OctetLength: {name: "octet_length", types: signature(i64, false, tx), eval: evalPiece},
+		Log10:       {name: "log10", types: signature(f64, false, f64), eval: evalFloat},
+
+		RegexpMatch:   {name: "regexp_like", types: regexpTypes, eval: evalRegexp},
+		RegexpFind:    {name: "regexp_substr", types: regexpTypes, eval: evalRegexp},
+		RegexpCount:   {name: "regexp_count", types: regexpTypes, eval: evalRegexp},
+		regexpReplace: {name: "regexp_replace", types: regexpTypes, eval: evalRegexp, made: appendReplaced},
+
+		DateBin:   {name: "date_bin", types: dateBinTypes, eval: evalDateBin},
+		inZone:    {name: "in_zone", types: zoneTypes, eval: evalZone},
+		fromZone:  {name: "from_zone", types: zoneTypes, eval: evalZone},
+		truncZone: {name: "date_trunc", types: truncZoneTypes, eval: evalTruncZone},
+		toChar:    {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
+		addMonths: {name: "add_months", types: zoneTypes, eval: evalAddMonths},
+
+		opJSON: {name: "json", types: jsonTypes, eval: evalJSON},
+
+		opRequire: {name: "require", lenient: true, types: never(requireTypes), eval: evalRequire, vector: vectorRequire},
 	}
 }
 
@@ -326,6 +384,14 @@ func never(types func(*Expr) error) func(*Expr) error {
 func anyType(e *Expr) error {
 	e.typ = record.Bool
 	return e.same(1)
+}
+
+func requireTypes(e *Expr) error {
+	if len(e.args) != 1 {
+		return e.fault()
+	}
+	e.typ = e.args[0].typ
+	return nil
 }
 
 func divide(e *Expr) error {

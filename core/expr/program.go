@@ -74,7 +74,7 @@ type compiler struct {
 // add gives an expression its node; equal ones share it.
 func (c *compiler) add(e *Expr) int {
 	var key strings.Builder
-	fmt.Fprintf(&key, "%d %d %d %s", e.op, e.typ, e.column, e.name)
+	fmt.Fprintf(&key, "%d %d %d %q", e.op, e.typ, e.column, e.name)
 	if e.op == opConst {
 		fmt.Fprintf(&key, " %v %d %q", e.value.Null, e.value.Bits, e.value.Text)
 	}
@@ -239,7 +239,7 @@ func (m *Machine) Run(in *record.Batch) *Result {
 		andNot(keep, failed)
 		n := count(keep)
 		for i, id := range m.p.outputs {
-			if m.p.nodes[id].op != opColumn {
+			if _, lent := m.p.lent(id); !lent {
 				m.columns[i].take(m.from, kept, m.p.nodes[id].typ, &m.regs[id].vec, keep, n, m.n)
 			}
 		}
@@ -258,7 +258,7 @@ func (m *Machine) Run(in *record.Batch) *Result {
 		r.keep = m.keep[:words(n)]
 	}
 	for i, id := range m.p.outputs {
-		m.lend(b.Column(i), &m.columns[i], &m.p.nodes[id], n, kept)
+		m.lend(b.Column(i), &m.columns[i], id, n, kept)
 	}
 	b.SetLen(kept)
 	return r
@@ -338,17 +338,30 @@ func pickWords(to, from, keep []uint64, n int) []uint64 {
 	return pick.Words(to, from, keep)
 }
 
+// lent says whether the values of a node are those of a column of the batch, and of which.
+func (p *Program) lent(id int) (column int, ok bool) {
+	n := &p.nodes[id]
+	if n.op == opRequire {
+		n = &p.nodes[n.args[0]]
+	}
+	return n.column, n.op == opColumn
+}
+
 // lend gives a column of the result what passed of it.
-func (m *Machine) lend(to *record.Column, c *computed, e *node, n, kept int) {
+func (m *Machine) lend(to *record.Column, c *computed, id, n, kept int) {
+	e := &m.p.nodes[id]
 	var valid []uint64
 	*to = record.Column{Bytes: c.bytes}
-	if e.op == opColumn {
-		from := m.in.Column(e.column)
+	if column, ok := m.p.lent(id); ok {
+		from := m.in.Column(column)
+		if e.nullable { // of one that is required no row passes that is NULL
+			valid = from.Valid
+		}
 		if kept == n {
 			*to = *from
+			to.Valid = valid
 			return
 		}
-		valid = from.Valid
 		if e.typ == record.String {
 			to.Bytes = from.Bytes
 			pick.Words(c.words, viewWords(from.Views[:n]), m.keep)

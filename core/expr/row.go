@@ -76,6 +76,9 @@ func (e *Expr) apply(values []Value, null bool) (Value, error) {
 		return Value{Null: true}, nil
 	}
 	v, err := o.eval(e, values)
+	if err != nil && e.op == opRequire {
+		return Value{}, err // it says all
+	}
 	if err != nil {
 		var args []string
 		for i, v := range values {
@@ -224,6 +227,13 @@ func evalIn(e *Expr, a []Value) (Value, error) {
 		return Value{Null: true}, nil
 	}
 	return Value{Bits: word(found)}, nil
+}
+
+func evalRequire(e *Expr, a []Value) (Value, error) {
+	if a[0].Null {
+		return Value{}, fmt.Errorf("%s is NULL, expected a value", e.name)
+	}
+	return a[0], nil
 }
 
 func evalNullIf(e *Expr, a []Value) (Value, error) {
@@ -406,13 +416,16 @@ func evalFloat(e *Expr, a []Value) (Value, error) {
 			return Value{}, errors.New("the root of a negative number")
 		}
 		v = math.Sqrt(x)
-	case Ln:
+	case Ln, Log10:
 		if x <= 0 {
 			return Value{}, errors.New("the logarithm of a number that is not more than 0")
 		}
 		// What is too small for a full mantissa is scaled: math.Log of amd64 takes all of these for 0x1p-1023.
 		if v = math.Log(x); x < 0x1p-1022 {
 			v = math.Log(x*0x1p54) - 54*math.Ln2
+		}
+		if e.op == Log10 {
+			v = math.Log10(x)
 		}
 	case Exp:
 		if v = math.Exp(x); math.IsInf(v, 0) && !math.IsInf(x, 0) || v == 0 && !math.IsInf(x, 0) {

@@ -242,6 +242,22 @@ func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
 	r.valid, r.bytes, r.views, r.words = valid, r.ownBytes, r.ownViews, r.ownWords
 }
 
+// vectorRequire shares the values of its argument, so it costs nothing where none is NULL.
+func vectorRequire(m *Machine, _ *node, a []*vec) bool {
+	x, r := a[0], registerOf(a[1])
+	if x.valid != nil {
+		errs := r.errors()
+		for w := range words(m.n) {
+			errs[w] |= ^x.valid[w]
+		}
+		if rest := m.n % 64; rest != 0 {
+			errs[m.n/64] &= 1<<rest - 1
+		}
+	}
+	r.words, r.bits, r.views, r.bytes = x.words, x.bits, x.views, x.bytes
+	return true
+}
+
 // registerOf is the register that a vector is the first part of.
 func registerOf(v *vec) *register { return (*register)(unsafe.Pointer(v)) }
 

@@ -138,6 +138,7 @@ func (t *Table) Follow(from *Table) error {
 		}
 	}
 	t.base = t.rows.Base()
+	t.room = min(t.rows.Len()/int(t.rowBytes)-1, t.most) // Live makes room to note so many, before anything is added
 	t.old, t.next, t.indexed = t.used, 0, 0
 	t.wholeIndex = (from.used-t.used)*insertCost > from.indexBytes()
 	return nil

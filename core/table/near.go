@@ -3,8 +3,10 @@ package table
 import "unsafe"
 
 const (
-	// firstSlots is the size of the index of an empty table: 16 KiB.
-	firstSlots = 1 << 12
+	// firstSlots is the size of the index of a new table, 256 bytes: a window may have one group, and there may be a million
+	// windows. A table that is used again begins with what it had, up to resetSlots.
+	firstSlots = 1 << 6
+	resetSlots = 1 << 12
 
 	// mostSlots is the largest that a near index gets: with its rows it still fits a second-level cache. As long as it does, probes that
 	// miss, and the branches that a processor guesses wrong for them, cost more than size, so it is filled to a sixteenth.
@@ -15,19 +17,16 @@ const (
 // near is the index of a small table: open addressing with linear probing. A slot is the number of a row, 0 where there is none.
 type near struct {
 	slots  []uint32 // a power of two
-	memory []uint32 // where slots lies: firstSlots, or mostSlots once it has grown
+	memory []uint32 // where slots lies: as many as there ever were
 	shift  uint     // home slot: hash << shardBits >> shift
 }
 
-func (x *near) reset() { x.resize(firstSlots) }
+func (x *near) reset() { x.resize(min(max(len(x.slots), firstSlots), resetSlots)) }
 
 // resize makes the index empty, with so many slots.
 func (x *near) resize(slots int) {
-	switch {
-	case x.memory == nil:
+	if slots > len(x.memory) {
 		x.memory = make([]uint32, slots)
-	case slots > len(x.memory):
-		x.memory = make([]uint32, mostSlots)
 	}
 	x.slots, x.shift = x.memory[:slots], shiftFor(uint64(slots))
 	clear(x.slots)

@@ -29,8 +29,8 @@ const (
 	paneBlocks = 16 << 30
 )
 
-func newSide(t *Table, memory Memory, region func(share func(*Twins) *arena.Share, most int) (*arena.Region, error)) (s *side, err error) {
-	s = &side{all: true, fail: func(err error) { t.shed, t.err = t.shed+1, err }}
+func newSide(t *Table, memory Memory, region func(share func(*Twins) *arena.Share, most int) *arena.Region) *side {
+	s := &side{all: true, fail: func(err error) { t.shed, t.err = t.shed+1, err }}
 	most := maxBlocks
 	if memory.Groups != 0 {
 		most = paneBlocks
@@ -38,16 +38,12 @@ func newSide(t *Table, memory Memory, region func(share func(*Twins) *arena.Shar
 	if memory.Budget != nil {
 		most = min(most, memory.Budget.Limit())
 	}
-	if s.lines, err = region(func(w *Twins) *arena.Share { return w.blocks }, most); err != nil {
-		return nil, err
-	}
+	s.lines = region(func(w *Twins) *arena.Share { return w.blocks }, most)
 	if memory.Twins != nil {
-		if s.noted, err = region(func(w *Twins) *arena.Share { return w.noted }, most/agg.LineBytes/8); err != nil {
-			return nil, err
-		}
+		s.noted = region(func(w *Twins) *arena.Share { return w.noted }, most/agg.LineBytes/8)
 	}
 	s.blocks = agg.NewBlocks(s.grow)
-	return s, nil
+	return s
 }
 
 // grow makes room for so many lines.

@@ -92,7 +92,7 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 	}
 	t.most = min(t.most, MaxGroups)
 	// region reserves memory, charged to a share of the twins or to the budget.
-	region := func(share func(*Twins) *arena.Share, most int) (*arena.Region, error) {
+	region := func(share func(*Twins) *arena.Share, most int) *arena.Region {
 		switch {
 		case memory.Twins == nil:
 			return arena.New(memory.Budget, most)
@@ -101,10 +101,7 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 		}
 		return share(memory.Twins).New(most)
 	}
-	var err error
-	if t.rows, err = region(func(w *Twins) *arena.Share { return w.rows }, (t.most+1)*int(t.rowBytes)); err != nil {
-		return nil, err
-	}
+	t.rows = region(func(w *Twins) *arena.Share { return w.rows }, (t.most+1)*int(t.rowBytes))
 	if err := t.rows.Grow((firstRows + 1) * int(t.rowBytes)); err != nil {
 		return nil, fmt.Errorf("table: no memory for the first %d groups: %w", firstRows, err)
 	}
@@ -112,27 +109,19 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 	clear(t.row(0)) // of whoever had the memory before
 	copy(t.row(0)[t.keyWords:], t.init)
 	t.room = min(t.rows.Len()/int(t.rowBytes)-1, t.most)
-	if t.buckets.region, err = region(func(w *Twins) *arena.Share { return w.index }, bucketBytes(t.most)); err != nil {
-		return nil, err
-	}
+	t.buckets.region = region(func(w *Twins) *arena.Share { return w.index }, bucketBytes(t.most))
 	if len(keys.Strings()) > 0 {
 		most := memory.Heap
 		if most == 0 {
 			most = t.most << 10
 		}
-		if t.heap, err = region(func(w *Twins) *arena.Share { return w.heap }, min(MaxHeap, most)); err != nil {
-			return nil, err
-		}
+		t.heap = region(func(w *Twins) *arena.Share { return w.heap }, min(MaxHeap, most))
 	}
 	if memory.Twins != nil {
-		if t.touched, err = region(func(w *Twins) *arena.Share { return w.touched }, 8*t.noteWords(t.most)); err != nil {
-			return nil, err
-		}
+		t.touched = region(func(w *Twins) *arena.Share { return w.touched }, 8*t.noteWords(t.most))
 	}
 	if memory.Blocks {
-		if t.side, err = newSide(t, memory, region); err != nil {
-			return nil, err
-		}
+		t.side = newSide(t, memory, region)
 	}
 	t.all = true
 	t.near.reset()

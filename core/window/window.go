@@ -49,10 +49,18 @@ const (
 
 // Windows are the windows of a plan. Zero values of Slide and Offset are those of tumbling windows at 1970.
 type Windows struct {
-	Kind   Kind
-	Size   time.Duration // of a session the gap: records of one key that are further apart are in different ones
-	Slide  time.Duration // from the begin of a hopping window to that of the next, from the end of a cumulating one to that of the next; else 0
-	Offset time.Duration // of the begin of one of them from 1970
+	Kind  Kind
+	Size  time.Duration // of a session the gap: records of one key that are further apart are in different ones
+	Slide time.Duration // from the begin of a hopping window to that of the next, from the end of a cumulating one to that of the next; else 0
+
+	// Offset is when one of them begins, from 1970-01-01T00:00:00Z; where they follow each other by whole weeks, from the
+	// Monday after it, 1970-01-05.
+	Offset time.Duration
+
+	// Months makes tumbling windows of so many calendar months, counted from January 1970, and Size is 0 then. Zone has windows of
+	// months, or of whole days, begin at the midnights of a time zone; nil is UTC.
+	Months int
+	Zone   *time.Location
 }
 
 // Validate reports what is wrong with them.
@@ -60,6 +68,8 @@ func (w Windows) Validate() error {
 	switch {
 	case w.Kind < Tumbling || w.Kind > Session:
 		return fmt.Errorf("window: no kind %v", w.Kind)
+	case w.isCalendar():
+		return w.validateCalendar()
 	case w.Size <= 0 || w.Size > MaxSize:
 		return fmt.Errorf("window: windows of %v, expected more than 0 and at most %v", w.Size, MaxSize)
 	case w.Offset <= -w.Size || w.Offset >= w.Size:
@@ -82,6 +92,12 @@ func (w Windows) Validate() error {
 
 // String is how SQL writes them.
 func (w Windows) String() string {
+	switch {
+	case w.Months > 0:
+		return fmt.Sprintf("%v(%d months, %s)", w.Kind, w.Months, w.zoneName())
+	case w.Zone != nil:
+		return fmt.Sprintf("%v(%d days, %s)", w.Kind, w.Size/day, w.zoneName())
+	}
 	if w.Kind == Tumbling || w.Kind == Session {
 		return fmt.Sprintf("%v(%v)", w.Kind, w.Size)
 	}
@@ -109,21 +125,40 @@ func (w Windows) step() time.Duration {
 type Clock struct {
 	w                        Windows
 	size, step, offset, pane int64
+	begins                   []int64 // of calendar windows, else nil
 }
 
 // NewClock is the arithmetic of windows that are valid.
 func NewClock(w Windows) Clock {
-	return Clock{w, int64(w.Size), int64(w.step()), int64(w.Offset), int64(w.paneSize())}
+	if w.isCalendar() {
+		return Clock{w: w, begins: w.begins()}
+	}
+	offset := w.Offset
+	if unit := w.step(); w.Kind != Session && unit%week == 0 && w.Size%week == 0 {
+		offset += monday
+	}
+	return Clock{w: w, size: int64(w.Size), step: int64(w.step()), offset: int64(offset), pane: int64(w.paneSize())}
 }
 
 // Windows are those that the clock is for.
 func (c *Clock) Windows() Windows { return c.w }
 
-// PaneSize is the length of a pane.
+// PaneSize is the length of a pane; 0 of calendar windows, which differ.
 func (c *Clock) PaneSize() int64 { return c.pane }
+
+// NextPane is the begin of the piece of time behind the one that begins then.
+func (c *Clock) NextPane(begin int64) int64 {
+	if c.begins != nil {
+		return c.begins[c.at(begin)+1]
+	}
+	return begin + c.pane
+}
 
 // floor is the greatest multiple of unit, counted from the offset, that is at most t.
 func (c *Clock) floor(t, unit int64) int64 {
+	if c.begins != nil {
+		return c.begins[c.at(t)]
+	}
 	d := t - c.offset
 	r := d % unit
 	if r < 0 {
@@ -134,7 +169,7 @@ func (c *Clock) floor(t, unit int64) int64 {
 
 // Begin is the begin of the window that ends then, of no session.
 func (c *Clock) Begin(end int64) int64 {
-	if c.w.Kind == Cumulating {
+	if c.w.Kind == Cumulating || c.begins != nil {
 		return c.floor(end-1, c.size)
 	}
 	return end - c.size
@@ -150,7 +185,7 @@ func (c *Clock) EndAtMost(t int64) int64 {
 
 // FirstEnd is the end of the first window that has a pane, given by its begin.
 func (c *Clock) FirstEnd(begin int64) int64 {
-	if c.w.Kind == Session {
+	if c.w.Kind == Session || c.begins != nil {
 		return c.LastEnd(begin)
 	}
 	return c.EndAtMost(begin) + c.step
@@ -158,6 +193,9 @@ func (c *Clock) FirstEnd(begin int64) int64 {
 
 // LastEnd is the end of the last window that has it. Of sessions it is when those are closed whose last record is in the pane.
 func (c *Clock) LastEnd(begin int64) int64 {
+	if c.begins != nil {
+		return c.NextPane(begin)
+	}
 	switch c.w.Kind {
 	case Hopping:
 		return c.floor(begin, c.step) + c.size
@@ -180,7 +218,28 @@ func (c *Clock) Shut(p Pane) int64 {
 func (c *Clock) SessionEnd(end int64) int64 { return c.LastEnd(c.floor(end-c.size, c.size)) }
 
 // NextEnd is the end of the window behind the one that ends then.
-func (c *Clock) NextEnd(end int64) int64 { return end + c.step }
+func (c *Clock) NextEnd(end int64) int64 {
+	if c.begins != nil {
+		return c.NextPane(end)
+	}
+	return end + c.step
+}
+
+// Before is the end of the window that ends so many before the one that ends then.
+func (c *Clock) Before(end int64, windows int) int64 {
+	if c.begins != nil {
+		return c.begins[max(c.at(end)-windows, 0)]
+	}
+	return end - int64(windows)*c.step
+}
+
+// Panes is how many panes there are from one that begins at first to one that begins at last, both included.
+func (c *Clock) Panes(first, last int64) int64 {
+	if c.begins != nil {
+		return int64(c.at(last)-c.at(first)) + 1
+	}
+	return (last-first)/c.pane + 1
+}
 
 // Floor is the begin of the piece of time that t is in: its pane, where no window has closed.
 func (c *Clock) Floor(t int64) int64 { return c.floor(t, c.pane) }
@@ -188,6 +247,10 @@ func (c *Clock) Floor(t int64) int64 { return c.floor(t, c.pane) }
 // Floors is Floor of some times, of which first is that of the least.
 func (c *Clock) Floors(panes []uint64, times []int64, first int64) {
 	panes = panes[:len(times)]
+	if c.begins != nil {
+		c.floorsCalendar(panes, times)
+		return
+	}
 	size, inverse := c.pane, 1/float64(c.pane)
 	for i, t := range times {
 		// The quotient by way of a float may be one off at the bounds of a pane.

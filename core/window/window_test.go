@@ -134,6 +134,13 @@ func TestValidate(t *testing.T) {
 		{Kind: Hopping, Size: time.Second, Slide: time.Minute},
 		{Kind: Hopping, Size: time.Hour, Slide: 7 * time.Millisecond},
 		{Kind: Cumulating, Size: time.Second, Slide: 300 * time.Millisecond},
+		{Kind: Hopping, Months: 2, Slide: time.Hour},
+		{Kind: Hopping, Size: 48 * time.Hour, Slide: 24 * time.Hour, Zone: time.UTC},
+		{Kind: Tumbling, Months: -1},
+		{Kind: Tumbling, Months: MaxMonths + 1},
+		{Kind: Tumbling, Months: 1, Size: time.Hour},
+		{Kind: Tumbling, Months: 1, Offset: time.Hour},
+		{Kind: Tumbling, Size: time.Hour, Zone: time.UTC},
 	} {
 		if err := w.Validate(); err == nil {
 			t.Errorf("%+v was taken", w)

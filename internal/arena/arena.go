@@ -3,9 +3,10 @@
 //
 // # Region
 //
-// A region reserves addresses for the most it may ever hold and takes memory for them piece by piece, so growing copies nothing and
-// what lies in it never moves. Where the system has no such calls a region is ordinary memory that is copied when it grows; Base may change
-// then.
+// A region begins in the Go heap, in a slice without pointers that is copied when it grows: a table of one window may have one
+// group, and there may be a million windows. From smallMost on it reserves addresses for the most it may ever hold and takes
+// memory for them piece by piece, so growing copies nothing and what lies in it does not move any more. If the system has no
+// such calls a region is ordinary memory that is copied when it grows. Base may change with each Grow that is not large.
 //
 // # Ahead
 //
@@ -34,6 +35,11 @@ const (
 	// firstStep is how much a region takes at least, nextStep how much of its size it takes at a time once it is larger.
 	firstStep = 64 << 10
 	nextStep  = 8
+
+	// smallLeast and smallMost bound the sizes of a region that lies in the Go heap, powers of two. The heap's objects of such
+	// sizes begin at a multiple of their size or of a page, so rows do not lie across more cache lines than they need.
+	smallLeast = 512
+	smallMost  = 16 << 10
 
 	// aheadBytes is how far in front of the last use pages are made ready at least, in a region that is not smaller: what a core can fill in some milliseconds.
 	aheadBytes = 4 * hugePage
@@ -102,6 +108,7 @@ func (s *Share) take(size int) bool {
 // A Region is memory that grows in place. One goroutine at a time may use it.
 type Region struct {
 	*mapping
+	small   []uint64 // what is used instead of the mapping while that has no size
 	cleanup runtime.Cleanup
 	asked   int  // pages up to here have been asked for
 	waiting bool // the last Ready was false
@@ -111,62 +118,108 @@ type Region struct {
 // mapping is what a Region has to give back, apart from it so that the collector can find a Region that nobody uses.
 type mapping struct {
 	budget  *Budget
-	share   *Share // charged instead of the budget, nil where there is none
-	extra   bool   // the budget is charged besides: the region is one more than the share is for
-	base    unsafe.Pointer
-	size    int // bytes that may be used
-	charged int // bytes that the budget has been asked for: those, and the ones that are made ready ahead
+	share   *Share         // charged instead of the budget, nil where there is none
+	extra   bool           // the budget is charged besides: the region is one more than the share is for
+	base    unsafe.Pointer // nil before addresses have been reserved
+	size    int            // bytes of it that may be used; 0 while the region is small
+	charged int            // bytes that the budget has been asked for: those, and the ones that are made ready ahead
 	most    int
+	freed   bool
 	system  system
 	ready   atomic.Int64 // bytes that have been made ready ahead; written by the housekeeper, behind what it did
 	refused atomic.Bool  // the housekeeper could not; written by it
 }
 
-// New reserves a region that can grow to most bytes. The error says that the system has no addresses left.
-func New(budget *Budget, most int) (*Region, error) {
-	return reserve(&mapping{budget: budget, most: most})
+// New makes an empty region that can grow to most bytes.
+func New(budget *Budget, most int) *Region { return newRegion(&mapping{budget: budget, most: most}) }
+
+// New makes an empty region that can grow to most bytes and is charged to the share.
+func (s *Share) New(most int) *Region { return newRegion(&mapping{share: s, most: most}) }
+
+// Extra makes one more region than the share is for: it is charged to the budget, and what it grows beyond the others to the
+// share as well, since they will follow.
+func (s *Share) Extra(most int) *Region {
+	return newRegion(&mapping{budget: s.budget, share: s, extra: true, most: most})
 }
 
-// New reserves a region that can grow to most bytes and is charged to the share.
-func (s *Share) New(most int) (*Region, error) { return reserve(&mapping{share: s, most: most}) }
-
-// Extra reserves one more region than the share is for: it is charged to the budget, and what it grows beyond the others to the share as well,
-// since they will follow.
-func (s *Share) Extra(most int) (*Region, error) {
-	return reserve(&mapping{budget: s.budget, share: s, extra: true, most: most})
-}
-
-func reserve(m *mapping) (*Region, error) {
+func newRegion(m *mapping) *Region {
 	m.most = roundUp(max(m.most, firstStep), hugePage)
-	if err := m.reserve(); err != nil {
-		return nil, fmt.Errorf("arena: cannot reserve addresses for %d bytes: %w", m.most, err)
-	}
 	if m.share != nil && !m.extra {
 		m.share.regions.Add(1)
 	}
-	r := &Region{mapping: m, asked: int(m.ready.Load())}
+	r := &Region{mapping: m}
 	r.cleanup = runtime.AddCleanup(r, (*mapping).free, m)
-	return r, nil
+	return r
 }
 
-// Base is where the region begins. The first Len bytes behind it may be used. Of those that Ahead, Prepare, Ready or Match have asked for, or would have, what is in them may be what another region left there; others are zero.
-func (r *Region) Base() unsafe.Pointer { return r.base }
+// begin reserves addresses, the first time. The error says that the system has none left.
+func (r *Region) begin() error {
+	if r.base != nil {
+		return nil
+	}
+	if err := r.reserve(); err != nil {
+		return fmt.Errorf("arena: cannot reserve addresses for %d bytes: %w", r.most, err)
+	}
+	r.asked = int(r.ready.Load())
+	return nil
+}
+
+// Base is where the region begins. The first Len bytes from there may be used. Of those that Ahead, Prepare, Ready or Match have asked for, or would have, what is in them may be what another region left there; others are zero.
+func (r *Region) Base() unsafe.Pointer {
+	if r.small != nil {
+		return unsafe.Pointer(unsafe.SliceData(r.small))
+	}
+	return r.base
+}
 
 // Len is how many bytes may be used.
-func (r *Region) Len() int { return r.size }
+func (r *Region) Len() int { return max(r.size, 8*len(r.small)) }
 
 // Bytes is how many the budget has been asked for: Len, and what is made ready ahead.
 func (r *Region) Bytes() int { return r.charged }
 
-// Grow makes the region at least n bytes long. What is in it stays, and stays where it is but for systems that cannot. The error says that the
-// region was made for less, that the budget is used up (ErrBudget), or that the system has no memory; the region is as it was then.
+// Grow makes the region at least n bytes long. What is in it stays; Base may change. The error says that the region was made for
+// less, that the budget is used up (ErrBudget), or that the system has no memory; the region is as it was then.
 func (r *Region) Grow(n int) error {
-	if n <= r.size {
+	if n <= r.Len() {
 		return nil
 	}
 	if n > r.most {
 		return fmt.Errorf("arena: %d bytes wanted, the region was made for at most %d", n, r.most)
 	}
+	if n <= smallMost && r.size == 0 {
+		return r.growSmall(n)
+	}
+	if err := r.begin(); err != nil {
+		return err
+	}
+	if err := r.growMapped(n); err != nil {
+		return err
+	}
+	if r.small != nil {
+		copy(unsafe.Slice((*uint64)(r.base), len(r.small)), r.small)
+		r.small = nil
+	}
+	return nil
+}
+
+// growSmall is Grow in the Go heap.
+func (r *Region) growSmall(n int) error {
+	size := smallLeast
+	for size < n {
+		size *= 2
+	}
+	if !r.charge(size) {
+		return ErrBudget
+	}
+	small := make([]uint64, size/8)
+	copy(small, r.small)
+	r.small = small
+	return nil
+}
+
+// growMapped is Grow of the mapping.
+func (r *Region) growMapped(n int) error {
 	size := roundUp(max(n, r.size+r.size/nextStep), firstStep)
 	if size > hugePage {
 		size = roundUp(size, hugePage)
@@ -205,6 +258,12 @@ func (r *Region) Prepare(n int) {
 	if !canPopulate || n <= max(hugePage, r.asked) {
 		return
 	}
+	if r.begin() != nil {
+		return // whoever uses the pages gets the error, from Grow
+	}
+	if n <= r.asked {
+		return // of who had the addresses before
+	}
 	if n = min(roundUp(n, hugePage), r.most); r.charge(n) && r.askFor(r.asked, n) {
 		r.asked = n
 	}
@@ -236,11 +295,9 @@ func (r *Region) Late() int { return r.late }
 
 // Free gives the memory back. Nobody may use the region or a pointer into it any more.
 func (r *Region) Free() {
-	if r.base == nil {
-		return
-	}
 	r.cleanup.Stop()
 	r.free()
+	r.small = nil
 }
 
 // charge charges for size bytes, as far as that has not been done. False says that the budget has no room.
@@ -266,10 +323,13 @@ func (m *mapping) giveBack(n int) {
 }
 
 func (m *mapping) free() {
-	if m.base == nil {
+	if m.freed {
 		return
 	}
-	m.release()
+	m.freed = true
+	if m.base != nil {
+		m.release()
+	}
 	m.giveBack(m.charged)
 	if s := m.share; s != nil && !m.extra && s.regions.Add(-1) == 0 {
 		s.budget.give(s.size * s.copies)

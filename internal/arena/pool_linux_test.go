@@ -8,10 +8,7 @@ import (
 // prepared is a region of most bytes whose first n are ready.
 func prepared(t *testing.T, budget *Budget, most, n int) *Region {
 	t.Helper()
-	r, err := New(budget, most)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := New(budget, most)
 	for end := time.Now().Add(10 * time.Second); !r.Ready(n); <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d bytes are not ready after ten seconds", n)
@@ -41,17 +38,14 @@ func TestPool(t *testing.T) {
 		t.Fatalf("the budget has %d bytes, the pool %d", budget.Used(), pool.bytes)
 	}
 
-	small, err := New(budget, other)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if small.Base() == base {
-		t.Error("a region for fewer bytes got it")
+	small := New(budget, other)
+	if err := small.begin(); err != nil || small.Base() == base {
+		t.Errorf("%v: a region for fewer bytes got it", err)
 	}
 	small.Free()
 
-	r, err = New(budget, most)
-	if err != nil {
+	r = New(budget, most)
+	if err := r.begin(); err != nil {
 		t.Fatal(err)
 	}
 	if r.Base() != base || pool.bytes != 0 || !r.Ready(32<<20) {

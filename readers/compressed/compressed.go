@@ -156,6 +156,9 @@ type counter struct {
 
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.in.Read(b)
+	if n < 0 || n > len(b) { // it would be sliced by: what unpacks believes it
+		return 0, fmt.Errorf("the io.Reader (%T) says that it has read %d bytes into %d, expected 0..%d", c.in, n, len(b), len(b))
+	}
 	c.n += int64(n)
 	return n, err
 }

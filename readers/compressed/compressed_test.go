@@ -178,3 +178,36 @@ func TestCloseWhileReading(t *testing.T) {
 		}
 	}
 }
+
+// Goal: an io.Reader with a count that cannot be is an error, whatever unpacks it. Method: each format, of which the
+// first bytes come as they are.
+func TestBadCounts(t *testing.T) {
+	for _, format := range []Format{None, Gzip, Zstd, LZ4, S2} {
+		for _, bad := range []int{-1, 1 << 30} {
+			head := "plain text, long enough"
+			for _, m := range magics {
+				if m.format == format {
+					head = m.bytes + "0123456789"
+				}
+			}
+			given := false
+			in, _, err := NewReader(readerFunc(func(b []byte) (int, error) {
+				if !given {
+					given = true
+					return copy(b, head), nil
+				}
+				return bad, nil
+			}))
+			if err == nil {
+				_, err = io.Copy(io.Discard, in)
+			}
+			if err == nil {
+				t.Errorf("%q, %d: no error", format, bad)
+			}
+		}
+	}
+}
+
+type readerFunc func(b []byte) (int, error)
+
+func (r readerFunc) Read(b []byte) (int, error) { return r(b) }

@@ -16,7 +16,7 @@
 //
 // # Expressions
 //
-// PostgreSQL's, with its precedence, from loosest to closest: OR; AND; NOT; IS; comparisons; BETWEEN, IN, LIKE; other operators (||); + -; * / %; ^; a sign; ::. Words that are not
+// PostgreSQL's, with its precedence, from loosest to closest: OR; AND; NOT; IS; comparisons; BETWEEN, IN, LIKE; other operators (|| ~ ~* !~ !~* -> ->>); + -; * / %; ^; AT TIME ZONE; a sign; ::. Words that are not
 // reserved are names too: a column may be called size, at, type or count. Names that are not quoted are taken in lower case.
 //
 // Statements are parsed with participle's grammars; expressions by precedence climbing over the same tokens, so that nothing is tried twice and a text takes time

@@ -30,6 +30,7 @@ const (
 	additive             // + -
 	multiplicative       // * / %
 	power                // ^, from the left
+	zone                 // AT TIME ZONE
 	sign                 // - + before an operand
 	typecast             // ::
 	primary              // names, literals, calls, parentheses
@@ -37,6 +38,7 @@ const (
 
 var binary = map[string]level{
 	"OR": or, "AND": and, "=": comparison, "<>": comparison, "<": comparison, "<=": comparison, ">": comparison, ">=": comparison, "||": other,
+	"~": other, "~*": other, "!~": other, "!~*": other, "->": other, "->>": other,
 	"+": additive, "-": additive, "*": multiplicative, "/": multiplicative, "%": multiplicative, "^": power,
 }
 
@@ -143,6 +145,9 @@ func (p *parser) expr(min level, restricted bool) Expr {
 			x, open = p.isTail(x, t.Value, pos)
 		case membership:
 			x, open = p.membershipTail(x, t.Value, pos)
+		case zone: // a function of PostgreSQL is the same
+			p.expect("TIME", "ZONE")
+			x = &Call{Pos: pos, Name: "timezone", Args: []Expr{p.expr(zone+1, restricted), x}}
 		case typecast:
 			x = &Cast{Pos: pos, X: x, Type: p.typeName()}
 		default:
@@ -181,7 +186,7 @@ func (p *parser) infix(t *lexer.Token) level {
 		fail(p.pos(), "SIMILAR TO is not supported: use LIKE")
 	case "AT":
 		if p.second().Value == "TIME" {
-			fail(p.pos(), "AT TIME ZONE is not supported: timestamps are UTC")
+			return zone
 		}
 	}
 	return lowest
@@ -240,8 +245,8 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 func (p *parser) parenthesised(f func()) {
 	p.expect("(")
 	p.nested(func() {
-		if p.is("SELECT") {
-			fail(p.pos(), "subqueries are not supported")
+		if p.is("SELECT") || p.is("WITH") {
+			fail(p.pos(), "subqueries are not supported: a query reads one source; write IN (...) with the values, or two queries")
 		}
 		f()
 	})
@@ -332,23 +337,32 @@ func (p *parser) operand(t *lexer.Token) Expr {
 func (p *parser) named() Expr {
 	pos := p.pos()
 	name, _ := p.name()
+	if name == "grouping" && p.is("sets") {
+		fail(pos, groupings[name])
+	}
 	if p.is("(") {
+		if why := groupings[name]; why != "" {
+			fail(pos, why)
+		}
 		return p.call(name, pos)
 	}
 	if !p.accept(".") {
 		return &Ident{Pos: pos, Name: name}
 	}
-	column, ok := p.label()
-	if !ok {
-		p.unexpected("the name of a column")
+	column := ""
+	for {
+		part, ok := p.label()
+		if !ok {
+			p.unexpected("the name of a column")
+		}
+		if p.is("(") {
+			fail(pos, "functions have no schema: write "+part+"(...)")
+		}
+		if column += part; !p.accept(".") {
+			return &Ident{Pos: pos, Table: name, Name: column}
+		}
+		column += "."
 	}
-	switch {
-	case p.is("."):
-		fail(p.pos(), "a column has at most two names, table.column")
-	case p.is("("):
-		fail(pos, "functions have no schema: write "+column+"(...)")
-	}
-	return &Ident{Pos: pos, Table: name, Name: column}
 }
 
 // typed parses INTERVAL '...' and its like; nil where the word is an ordinary name.

@@ -62,6 +62,9 @@ func explain(text string, list []lexer.Token, f *failure) *Error {
 	if f.message != "" {
 		return ErrorAt(text, f.pos, "%s", f.message)
 	}
+	if pos, message := notThere(list, f.pos); message != "" {
+		return ErrorAt(text, pos, "%s", message)
+	}
 	at := sort.Search(len(list)-1, func(i int) bool { return Pos(list[i].Pos.Offset) >= f.pos })
 	if at <= maxProbed {
 		if i, hint := misspelt(text, list, at); hint != "" {
@@ -83,17 +86,59 @@ func explain(text string, list []lexer.Token, f *failure) *Error {
 	if t := list[at]; inside && t.Type == word && keywords[t.Value].use == reserved {
 		message += ": unclosed parenthesis that begins at " + where(text, open)
 	}
-	if hint := unsupported[list[at].Value]; hint != "" {
-		message = hint
-	}
 	return ErrorAt(text, f.pos, "%s", message)
 }
 
-// unsupported are words that begin what velo has not.
+// unsupported are the words that begin a clause velo does not have, with what to write in its place.
 var unsupported = map[string]string{
-	"UNION":     "UNION is not supported",
-	"EXCEPT":    "EXCEPT is not supported",
-	"INTERSECT": "INTERSECT is not supported",
+	"UNION":     "UNION is not supported: a query reads one source; the files of a pattern, such as 'logs/*.csv', are one source",
+	"EXCEPT":    "EXCEPT is not supported: a query reads one source; leave records out with WHERE",
+	"INTERSECT": "INTERSECT is not supported: a query reads one source; choose records with WHERE",
+	"FETCH":     "FETCH is not supported: write LIMIT n",
+	"qualify":   "QUALIFY is not supported: HAVING chooses groups; max_by(x, y) is the x of the greatest y of a group",
+	"WINDOW":    "WINDOW is not supported: group by a window, such as GROUP BY tumble(at, INTERVAL '1 minute')",
+	"LATERAL":   "LATERAL is not supported: a query reads one source",
+}
+
+// firstWords are the words that begin a statement velo does not have.
+var firstWords = map[string]string{
+	"WITH":   "WITH is not supported: a query reads one source; write its SELECT over the source itself",
+	"values": "VALUES is not supported, expected SELECT",
+	"update": "UPDATE is not supported: results are made by SELECT", "delete": "DELETE is not supported: results are made by SELECT",
+	"drop": "DROP is not supported: sources and sinks are there as long as the job", "alter": "ALTER is not supported: sources and sinks are there as long as the job",
+	"show": "SHOW is not supported; velo schema FILE says what columns a file has", "describe": "DESCRIBE is not supported; velo schema FILE says what columns a file has",
+}
+
+// notThere is the message for a clause that velo does not have at the place of a fault, and its place; "" where the fault is another.
+func notThere(list []lexer.Token, pos Pos) (Pos, string) {
+	at := sort.Search(len(list)-1, func(i int) bool { return Pos(list[i].Pos.Offset) >= pos })
+	word := func(i int) string {
+		if i < 0 || i >= len(list) {
+			return ""
+		}
+		return list[i].Value
+	}
+	place := Pos(list[at].Pos.Offset)
+	switch {
+	case at == 0 && firstWords[word(0)] != "":
+		return place, firstWords[word(0)]
+	case word(at-1) == "WITH" && (word(at) == "rollup" || word(at) == "cube"), word(at) == "WITH" && (word(at+1) == "rollup" || word(at+1) == "cube"):
+		return place, groupings["rollup"]
+	case word(at) == "ALL" && word(at-1) == "BY":
+		return place, "GROUP BY ALL and ORDER BY ALL are not supported: name the columns"
+	case word(at) == "," && at > 1 && word(at-2) == "LIMIT":
+		return place, "LIMIT a, b is not supported: write LIMIT b OFFSET a"
+	case unsupported[word(at)] != "":
+		return place, unsupported[word(at)]
+	}
+	return 0, ""
+}
+
+// groupings are the words in GROUP BY that make several groupings of one query.
+var groupings = map[string]string{
+	"grouping": "GROUPING SETS is not supported: write a query for each set of columns",
+	"rollup":   "ROLLUP is not supported: write a query for each set of columns",
+	"cube":     "CUBE is not supported: write a query for each set of columns",
 }
 
 // source is a token as it stands in the text.

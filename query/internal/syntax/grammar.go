@@ -203,6 +203,9 @@ func (n *valueNode) Parse(lex *lexer.PeekingLexer) error {
 // item parses one of a SELECT's.
 func (p *parser) item() Item {
 	i := Item{Pos: p.pos()}
+	if p.is("ON", "(") {
+		fail(i.Pos, "DISTINCT ON is not supported: group by those columns, and write first(x, at) or last(x, at) for the others")
+	}
 	if p.accept("*") {
 		i.Star = true
 		return i

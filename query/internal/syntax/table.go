@@ -34,7 +34,7 @@ func (p *parser) table() (t Table) {
 	first := p.peek()
 	switch {
 	case p.is("("):
-		fail(t.Pos, "subqueries are not supported: a query reads one source")
+		fail(t.Pos, "subqueries are not supported: a query reads one source; write WHERE and expressions in the one SELECT")
 	case p.is("TABLE", "("):
 		p.next()
 		p.parenthesised(func() { p.window(&t) })
@@ -43,12 +43,20 @@ func (p *parser) table() (t Table) {
 	default:
 		t.Name = p.tableName()
 		if p.is("(") {
+			if t.Name == "unnest" || t.Name == "generate_series" {
+				fail(t.Pos, strings.ToUpper(t.Name)+" is not supported: a query reads the records of one source")
+			}
 			fail(t.Pos, "unknown table function "+shown(t.Name)+", expected TUMBLE, HOP, CUMULATE or SESSION")
 		}
 	}
 	t.Alias = p.alias()
 	switch p.peek().Value {
-	case ",", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL":
+	case ",":
+		if next := p.second().Value; next == "unnest" || next == "LATERAL" {
+			fail(p.pos(), "UNNEST is not supported: a query reads one source, a record of which is one row")
+		}
+		fail(p.pos(), "joins are not supported: a query reads one source")
+	case "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL":
 		fail(p.pos(), "joins are not supported: a query reads one source")
 	}
 	return t
@@ -123,7 +131,7 @@ func (p *parser) window(t *Table) {
 			case "DATA":
 				p.windowData(t, w)
 			case "TIMECOL":
-				w.At = p.windowColumn()
+				w.At = p.windowTime()
 			default:
 				*w.argument(name) = p.expr(lowest, false)
 			}
@@ -172,14 +180,14 @@ func (p *parser) windowData(t *Table, w *Window) {
 	}
 }
 
-// windowColumn parses a column, or DESCRIPTOR(column).
-func (p *parser) windowColumn() (column *Ident) {
+// windowTime parses the time of a window, which may be in DESCRIPTOR(...).
+func (p *parser) windowTime() (time Expr) {
 	if p.is("DESCRIPTOR", "(") {
 		p.next()
-		p.parenthesised(func() { column = p.column() })
-		return column
+		p.parenthesised(func() { time = p.expr(lowest, false) })
+		return time
 	}
-	return p.column()
+	return p.expr(lowest, false)
 }
 
 // column parses a column's name, with its table's or without.

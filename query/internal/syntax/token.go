@@ -238,7 +238,7 @@ func number(text string, i int) (lexer.TokenType, int) {
 const operatorBytes = "+-*/%^<>=!|&~#@?`:"
 
 // operators are those velo knows, the longest first.
-var operators = []string{"||", "<=", ">=", "<>", "!=", "=>", "+", "-", "*", "/", "%", "^", "<", ">", "="}
+var operators = []string{"!~*", "->>", "!~", "~*", "->", "||", "<=", ">=", "<>", "!=", "=>", "~", "+", "-", "*", "/", "%", "^", "<", ">", "="}
 
 // mistaken are what other languages write.
 var mistaken = map[string]string{"==": "=", "===": "=", "!": "NOT", "!==": "<>", "&&": "AND", "|": "|| or OR", "**": "^", "<=>": "IS NOT DISTINCT FROM", ":=": "=", "=<": "<=", "=!": "<>", "><": "<>"}

@@ -106,12 +106,12 @@ type Table struct {
 type Window struct {
 	Pos         Pos
 	Kind        WindowKind
-	At          *Ident   // the column of the event time
+	At          Expr     // the event time
 	PartitionBy []*Ident // Flink's SESSION(TABLE t PARTITION BY ..., ...)
 	Slide       Expr     // hop: from one window to the next; cumulate: the step
 	Size        Expr     // of tumble, hop and cumulate: the (greatest) length
 	Gap         Expr     // session
-	Offset      Expr     // of tumble, hop and cumulate; nil: none
+	Offset      Expr     // of tumble, hop and cumulate, or the name of a time zone; nil: none
 }
 
 // WindowKind is the name of a window function.
@@ -180,7 +180,7 @@ type Explain struct {
 	Statement Statement // no Explain
 }
 
-// Ident is a column: name, or table.name. Names that were not quoted are in lower case.
+// Ident is a column: name, or table.name, or a field within a column, whose name has dots: table.a.b, or a.b.c with a for the Table. Names that were not quoted are in lower case.
 type Ident struct {
 	Pos   Pos
 	Table string // "" where none was given
@@ -221,7 +221,7 @@ type Unary struct {
 // Binary is x op y.
 type Binary struct {
 	Pos  Pos
-	Op   string // "OR", "AND", "=", "<>" (also for !=), "<", "<=", ">", ">=", "||", "+", "-", "*", "/", "%", "^"
+	Op   string // "OR", "AND", "=", "<>" (also for !=), "<", "<=", ">", ">=", "||", "~", "~*", "!~", "!~*", "->", "->>", "+", "-", "*", "/", "%", "^"
 	X, Y Expr
 }
 
@@ -316,6 +316,7 @@ type TypeName struct {
 //	extract(hour FROM x)        extract with the arguments 'hour', x
 //	substring(s FROM a FOR b)   substring with s, a, b; without FROM a is 1
 //	position(a IN b)            position with a, b
+//	x AT TIME ZONE 'z'          timezone with 'z', x
 //	trim(BOTH c FROM s)         trim with s, c; ltrim for LEADING, rtrim for TRAILING; without c one argument
 type Call struct {
 	Pos         Pos

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Goal: a guess merges no keys and loses no records: codes stay texts, and columns may be NULL unless all of them has been seen.
+// Method: golden outputs.
+func TestGuesses(t *testing.T) {
+	folder := t.TempDir()
+	file := func(name string, lines ...string) string {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	large := []string{"id,code"} // more than what is looked at
+	for range 120_000 {
+		large = append(large, "12345678,12")
+	}
+	for _, c := range []struct{ path, sql, want string }{
+		{file("zero.csv", "code", "02", "2", "02", "0"), `SELECT code, count(*) AS n FROM $ GROUP BY code ORDER BY code`, "code,n\n0,1\n02,2\n2,1\n"},
+		{file("sign.csv", "phone", "+49", "49"), `SELECT phone, count(*) AS n FROM $ GROUP BY phone ORDER BY phone`, "phone,n\n+49,1\n49,1\n"},
+		{
+			file("long.csv", "id,n", "12345678901234567890,1", "12345678901234567891,2"), `SELECT id, sum(n) AS s FROM $ GROUP BY id ORDER BY id`,
+			"id,s\n12345678901234567890,1\n12345678901234567891,2\n",
+		},
+		{file("fraction.csv", "x", "0.5", "-0.25", "0", "1e3"), `SELECT sum(x) AS s FROM $`, "s\n1000.25\n"},
+		{file("point.csv", "x", "00.5", "0.5"), `SELECT x, count(*) AS n FROM $ GROUP BY x ORDER BY x`, "x,n\n0.5,1\n00.5,1\n"},
+		{file("sex.csv", "sex,n", "F,1", "F,2"), `SELECT sex, sum(n) AS s FROM $ GROUP BY sex`, "sex,s\nF,3\n"},
+		{file("bool.csv", "b", "true", "FALSE"), `SELECT count(*) FILTER (WHERE b) AS n FROM $`, "n\n1\n"},
+		{file("late.csv", append(large, ",13")...), `SELECT count(*) AS n, count(id) AS ids FROM $`, "n,ids\n120001,120000\n"},
+		{filepath.Dir(file("d/1.csv", "a", "1", "2")) + "/*.csv", `SELECT sum(a) AS s FROM $`, "s\n3\n"},
+		{file("[x]_1.csv", "a", "1"), `SELECT sum(a) AS s FROM $`, "s\n1\n"},
+		{file("large.csv", "n", "1000000", "1500001"), `SELECT avg(n) AS m, sum(n) / 2.0 AS h FROM $`, "m,h\n1250000.5,1250000.5\n"},
+	} {
+		out, errs, status := velo(t, "", "query", "--format=csv", strings.ReplaceAll(c.sql, "$", `"`+c.path+`"`))
+		if status != 0 || out != c.want {
+			t.Errorf("%s: status %d\n%s%s\nexpected\n%s", c.path, status, errs, out, c.want)
+		}
+	}
+	file("two/1.csv", "a,b", "1,2")
+	file("two/2.csv", "a,b", ",4")
+	file("two/3.csv.5f0c83d2.unfinished", "a,b", "100,100")
+	for _, name := range []string{"two", "two/*", "t*/**/*"} {
+		out, errs, status := velo(t, "", "query", "--format=csv", `SELECT count(*) AS n, sum(a) AS a, sum(b) AS b FROM "`+filepath.Join(folder, name)+`"`)
+		if want := "n,a,b\n2,1,6\n"; status != 0 || out != want {
+			t.Errorf("%s: status %d\n%s%s\nexpected\n%s", name, status, errs, out, want)
+		}
+	}
+}
+
+// Goal: NULL and the empty text are two things in CSV.
+func TestEmptyTextIsNotNull(t *testing.T) {
+	path := write(t, "t.ndjson", `{"a":"","n":1}`, `{"a":null,"n":2}`, `{"a":"x","n":3}`)
+	out, errs, status := velo(t, "", "query", "--format=csv", "--readers=1", `SELECT a, n FROM "`+path+`"`)
+	if want := "a,n\n\"\",1\n,2\nx,3\n"; status != 0 || out != want {
+		t.Fatalf("status %d\n%s%s\nexpected\n%s", status, errs, out, want)
+	}
+}
+
+// Goal: a name that is written to is none that is read from and none that another writes to; nothing is opened before that is
+// known. Method: the same file by several ways; what is in it stays.
+func TestNamesApart(t *testing.T) {
+	path := write(t, "keep.csv", "a", "1", "2")
+	folder := filepath.Dir(path)
+	link, hard := filepath.Join(folder, "link"), filepath.Join(folder, "hard")
+	for _, err := range []error{os.Symlink(path, link), os.Link(path, hard)} {
+		if err != nil {
+			t.Skip(err)
+		}
+	}
+	for _, name := range []string{path, link, hard, filepath.Join(folder, "..", filepath.Base(folder), "keep.csv")} {
+		_, errs, status := velo(t, "", "query", "--quarantine="+name, `SELECT count(*) FROM "`+path+`"`)
+		if status != statusFailed || !strings.Contains(errs, "which is read") {
+			t.Errorf("--quarantine %s: status %d, %s", name, status, errs)
+		}
+	}
+	source := `CREATE SOURCE s (a bigint) WITH (connector = 'file', path = '` + path + `'); `
+	sink := func(name, path string) string {
+		return `CREATE SINK ` + name + ` WITH (connector = 'file', format = 'csv', path = '` + path + `'); `
+	}
+	other, numbered := filepath.Join(folder, "o.csv"), filepath.Join(folder, "{n}.csv")
+	one, two := `INSERT INTO k SELECT a FROM s`, `INSERT INTO k SELECT a FROM s; INSERT INTO l SELECT a FROM s`
+	for what, c := range map[string]struct {
+		job, says string
+		args      []string
+	}{
+		"its source":         {source + sink("k", path) + one, "which is read", nil},
+		"its source, a link": {source + sink("k", hard) + one, "which is read", nil},
+		"two sinks":          {source + sink("k", other) + sink("l", folder+"/./o.csv") + two, "is written by", nil},
+		"two patterns":       {source + sink("k", numbered) + sink("l", numbered) + two, "is written by", nil},
+		"the quarantine":     {source + sink("k", other) + one, "which is read", []string{"--quarantine=" + link}},
+		"both":               {source + sink("k", other) + one, "is written by", []string{"--quarantine=" + other}},
+	} {
+		_, errs, status := velo(t, "", append(append([]string{"run"}, c.args...), write(t, "job.sql", c.job))...)
+		if status != statusFailed || !strings.Contains(errs, c.says) {
+			t.Errorf("%s: status %d, %s", what, status, errs)
+		}
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "a\n1\n2\n" {
+		t.Errorf("the source is now %q, %v", text, err)
+	}
+	if _, err := os.Stat(other); err == nil {
+		t.Error("a sink was made though the job was refused")
+	}
+}
+
+// Goal: a run in which records were late says so on standard error.
+func TestLateIsSaid(t *testing.T) {
+	path := write(t, "t.csv", "at,v", "2024-01-01T00:00:00Z,1", "2024-01-01T01:00:00Z,2", "2024-01-01T00:00:01Z,3")
+	job := write(t, "job.sql", `CREATE SOURCE s (at timestamp NOT NULL, v bigint, WATERMARK FOR at AS at - INTERVAL '1 s') WITH (connector = 'file', path = '`+path+`');
+		SELECT window_start, sum(v) AS v FROM s GROUP BY tumble(at, INTERVAL '1 minute')`)
+	out, errs, status := velo(t, "", "run", "--readers=1", "--format=csv", job)
+	if status != 0 || !strings.Contains(errs, "1 records were late") || strings.Count(out, "\n") != 3 {
+		t.Errorf("status %d, %s%s", status, errs, out)
+	}
+}

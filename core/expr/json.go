@@ -1,0 +1,92 @@
+package expr
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// MaxPath bounds the steps of a path in JSON.
+const MaxPath = 64
+
+// jsonPath is a path in JSON, and whether a text at its end is given without quotes.
+type jsonPath struct {
+	keys []string
+	text bool
+}
+
+// JSON is what a path leads to in a text that has JSON, as JSON, or with text as PostgreSQL's ->> has it: a string without its quotes, NULL of null. A
+// path that leads nowhere is NULL; a text that has no JSON fails. Each key is the name of a field or the number of an element.
+func JSON(x *Expr, keys []string, text bool) (*Expr, error) {
+	if len(keys) == 0 || len(keys) > MaxPath {
+		return nil, errors.New("expr: a path of " + strconv.Itoa(len(keys)) + " steps, expected 1 to " + strconv.Itoa(MaxPath))
+	}
+	name := ""
+	for i, k := range keys {
+		arrow := "->"
+		if text && i == len(keys)-1 {
+			arrow = "->>"
+		}
+		name += arrow + quote(k)
+	}
+	return build(&Expr{op: opJSON, name: name, args: []*Expr{x}, aux: jsonPath{keys, text}})
+}
+
+func jsonTypes(e *Expr) error {
+	err := signature(record.String, false, record.String)(e)
+	e.nullable = true
+	return err
+}
+
+var errJSON = errors.New("it is no JSON")
+
+// evalJSON goes down the path. Each step decodes the fields of one object, and not what they have in them.
+func evalJSON(e *Expr, a []Value) (Value, error) {
+	p, at := e.aux.(jsonPath), []byte(strings.TrimSpace(a[0].Text))
+	for _, key := range p.keys {
+		switch {
+		case len(at) > 0 && at[0] == '{':
+			var fields map[string]json.RawMessage
+			if json.Unmarshal(at, &fields) != nil {
+				return Value{}, errJSON
+			}
+			at = fields[key]
+		case len(at) > 0 && at[0] == '[':
+			var elements []json.RawMessage
+			if json.Unmarshal(at, &elements) != nil {
+				return Value{}, errJSON
+			}
+			i, err := strconv.Atoi(key)
+			if i < 0 {
+				i += len(elements)
+			}
+			if err != nil || i < 0 || i >= len(elements) {
+				return Value{Null: true}, nil
+			}
+			at = elements[i]
+		case !json.Valid(at):
+			return Value{}, errJSON
+		default:
+			return Value{Null: true}, nil // a number, a string, true, false or null has no fields
+		}
+		if at == nil {
+			return Value{Null: true}, nil
+		}
+	}
+	if p.text {
+		if string(at) == "null" {
+			return Value{Null: true}, nil
+		}
+		if at[0] == '"' {
+			var s string
+			if json.Unmarshal(at, &s) != nil {
+				return Value{}, errJSON
+			}
+			return Value{Text: s}, nil
+		}
+	}
+	return Value{Text: string(at)}, nil
+}

@@ -1,0 +1,298 @@
+package expr
+
+import (
+	"fmt"
+	"time"
+	"unicode"
+
+	"github.com/velo-engine/velo/internal/zone"
+	"github.com/velo-engine/velo/record"
+)
+
+// A timestamp is an instant, shown in UTC. What a clock on a wall shows in a time zone is a timestamp too: the one that a clock in
+// UTC would show the same at. Who builds expressions knows which of both one is.
+
+// InZone is what a clock in a zone shows at a timestamp.
+func InZone(x *Expr, in *time.Location) (*Expr, error) {
+	return build(&Expr{op: inZone, name: in.String(), args: []*Expr{x}, aux: in})
+}
+
+// FromZone is when a clock in a zone shows x. As in PostgreSQL, what it shows twice is the second time, and what it never shows,
+// where it is set forward, is as long behind the hour that it was set at.
+func FromZone(x *Expr, in *time.Location) (*Expr, error) {
+	return build(&Expr{op: fromZone, name: in.String(), args: []*Expr{x}, aux: in})
+}
+
+func zoneTypes(e *Expr) error { return signature(record.Timestamp, false, record.Timestamp)(e) }
+
+func evalZone(e *Expr, a []Value) (Value, error) {
+	in, nanos := e.aux.(*time.Location), int64(a[0].Bits)
+	if e.op == inZone {
+		_, offset := time.Unix(0, nanos).In(in).Zone()
+		v, err := intOf(Add, nanos, int64(offset)*1e9)
+		return Value{Bits: uint64(v)}, err
+	}
+	v, err := fromWall(nanos, in)
+	return Value{Bits: uint64(v)}, err
+}
+
+// fromWall is when a clock in a zone shows a wall time.
+func fromWall(wall int64, in *time.Location) (int64, error) {
+	// The offsets a day before and a day after are those on both sides of a change, if there is one.
+	_, before := time.Unix(0, wall).Add(-24 * time.Hour).In(in).Zone()
+	_, after := time.Unix(0, wall).Add(24 * time.Hour).In(in).Zone()
+	first, err1 := intOf(Sub, wall, int64(before)*1e9)
+	second, err2 := intOf(Sub, wall, int64(after)*1e9)
+	if err1 != nil || err2 != nil {
+		return 0, errRange
+	}
+	shows := func(at int64, offset int) bool {
+		_, o := time.Unix(0, at).In(in).Zone()
+		return o == offset
+	}
+	if shows(second, after) {
+		return second, nil // also where it is shown twice
+	}
+	return first, nil
+}
+
+// TruncZone is a timestamp cut to a unit of the local time of a zone: the first instant of the hour, day, month.
+func TruncZone(unit string, x *Expr, in *time.Location) (*Expr, error) {
+	return build(&Expr{op: truncZone, name: unit + " " + in.String(), args: []*Expr{x}, aux: zoneUnit{in, unit}})
+}
+
+// zoneUnit is a unit of the local time of a zone.
+type zoneUnit struct {
+	in   *time.Location
+	unit string
+}
+
+func truncZoneTypes(e *Expr) error {
+	u := e.aux.(zoneUnit)
+	plain := &Expr{op: opDateTrunc, name: u.unit, args: e.args}
+	err := truncTypes(plain)
+	e.typ = plain.typ
+	return err
+}
+
+func evalTruncZone(e *Expr, a []Value) (Value, error) {
+	u, nanos := e.aux.(zoneUnit), int64(a[0].Bits)
+	t := time.Unix(0, nanos).In(u.in)
+	_, offset := t.Zone()
+	wall, err := intOf(Add, nanos, int64(offset)*1e9)
+	if err != nil {
+		return Value{}, err
+	}
+	cut, err := evalTrunc(&Expr{name: u.unit}, []Value{{Bits: uint64(wall)}})
+	if err != nil {
+		return cut, err
+	}
+	if s, ok := spans[u.unit]; ok && s.nanos <= 3600e9 { // the offset is the same, or nearly: an hour may have two
+		return Value{Bits: cut.Bits - uint64(int64(offset)*1e9)}, nil
+	}
+	day := time.Unix(0, int64(cut.Bits)).UTC()
+	return Value{Bits: uint64(zone.Midnight(day.Year(), day.Month(), day.Day(), u.in).UnixNano())}, nil
+}
+
+// MaxFormat bounds the bytes of the format of to_char.
+const MaxFormat = 1 << 10
+
+// ToChar is a timestamp as a text, by a format as PostgreSQL has it: YYYY-MM-DD HH24:MI:SS.MS and others.
+func ToChar(x *Expr, format string) (*Expr, error) {
+	pieces, err := timeFormat(format)
+	if err != nil {
+		return nil, err
+	}
+	return build(&Expr{op: toChar, name: format, args: []*Expr{x}, aux: pieces})
+}
+
+// timePiece is one of a format: a pattern, or a text as it is.
+type timePiece struct {
+	pattern string // "" of a text
+	text    string
+	fill    bool // false: without leading zeros and blanks
+}
+
+// timePatterns are those of to_char, of which one that begins with another comes first.
+var timePatterns = []string{
+	"YYYY", "IYYY", "YYY", "YY", "Y", "MONTH", "Month", "month", "MON", "Mon", "mon", "MM", "MI", "MS", "DAY", "Day", "day", "DDD", "DD", "DY", "Dy", "dy", "D", "ID", "IW", "WW", "W",
+	"HH24", "HH12", "HH", "SSSS", "SS", "US", "Q", "AM", "PM", "am", "pm", "TZ", "tz", "OF",
+}
+
+// timeFormat cuts a format into pieces.
+func timeFormat(format string) (pieces []timePiece, err error) {
+	if len(format) > MaxFormat {
+		return nil, fmt.Errorf("expr: a format of %d bytes, at most %d are allowed", len(format), MaxFormat)
+	}
+	text := func(s string) { pieces = append(pieces, timePiece{text: s}) }
+next:
+	for i := 0; i < len(format); {
+		rest, fill := format[i:], true
+		if rest[0] == '"' {
+			end := 1
+			for end < len(rest) && rest[end] != '"' {
+				end++
+			}
+			text(rest[1:end])
+			i += min(end+1, len(rest))
+			continue
+		}
+		if len(rest) > 2 && (rest[:2] == "FM" || rest[:2] == "fm") {
+			rest, fill = rest[2:], false
+		}
+		for _, p := range timePatterns {
+			lower := len(p) <= 4 && unicode.IsUpper(rune(p[0])) && p != "AM" && p != "PM" && p != "TZ" && p != "DAY" && p != "MON" && p != "DY"
+			if len(rest) >= len(p) && (rest[:len(p)] == p || lower && upper(rest[:len(p)]) == upper(p) && p != "Mon" && p != "Day" && p != "Dy") {
+				pieces = append(pieces, timePiece{pattern: p, fill: fill})
+				i = len(format) - len(rest) + len(p)
+				continue next
+			}
+		}
+		if rest[0] >= 'a' && rest[0] <= 'z' || rest[0] >= 'A' && rest[0] <= 'Z' {
+			if rest[0] != 'T' && rest[0] != 'Z' { // of ISO's form
+				return nil, fmt.Errorf("expr: the format %s: there is no pattern that begins at %s; texts are in double quotes", quote(format), quote(rest))
+			}
+		}
+		text(rest[:1])
+		i = len(format) - len(rest) + 1
+	}
+	return pieces, nil
+}
+
+// upper is s with ASCII letters in upper case.
+func upper(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'a' && c <= 'z' {
+			b[i] = c - 'a' + 'A'
+		}
+	}
+	return string(b)
+}
+
+func toCharTypes(e *Expr) error { return signature(record.String, false, record.Timestamp)(e) }
+
+// appendToChar is a timestamp by the pieces of a format.
+func appendToChar(e *Expr, to []byte, a []Value) ([]byte, error) {
+	t := time.Unix(0, int64(a[0].Bits)).UTC()
+	for _, p := range e.aux.([]timePiece) {
+		to = p.append(to, t)
+	}
+	return to, nil
+}
+
+func (p timePiece) append(to []byte, t time.Time) []byte {
+	number := func(n, digits int) []byte {
+		if !p.fill {
+			digits = 0
+		}
+		return fmt.Appendf(to, "%0*d", digits, n)
+	}
+	name := func(s string, width int) []byte {
+		switch first := p.pattern[1]; {
+		case unicode.IsUpper(rune(first)):
+			s = upper(s)
+		case unicode.IsLower(rune(p.pattern[0])):
+			s = string(s[0]-'A'+'a') + s[1:]
+		}
+		if !p.fill {
+			width = 0
+		}
+		return fmt.Appendf(to, "%-*s", width, s)
+	}
+	hour := (t.Hour()+11)%12 + 1
+	isoYear, isoWeek := t.ISOWeek()
+	switch p.pattern {
+	case "":
+		return append(to, p.text...)
+	case "YYYY":
+		return number(t.Year(), 4)
+	case "YYY":
+		return number(t.Year()%1000, 3)
+	case "YY":
+		return number(t.Year()%100, 2)
+	case "Y":
+		return number(t.Year()%10, 1)
+	case "IYYY":
+		return number(isoYear, 4)
+	case "MONTH", "Month", "month":
+		return name(t.Month().String(), 9)
+	case "MON", "Mon", "mon":
+		return name(t.Month().String()[:3], 0)
+	case "MM":
+		return number(int(t.Month()), 2)
+	case "DAY", "Day", "day":
+		return name(t.Weekday().String(), 9)
+	case "DY", "Dy", "dy":
+		return name(t.Weekday().String()[:3], 0)
+	case "DDD":
+		return number(t.YearDay(), 3)
+	case "DD":
+		return number(t.Day(), 2)
+	case "D":
+		return number(int(t.Weekday())+1, 1)
+	case "ID":
+		return number((int(t.Weekday())+6)%7+1, 1)
+	case "IW":
+		return number(isoWeek, 2)
+	case "WW":
+		return number((t.YearDay()-1)/7+1, 2)
+	case "W":
+		return number((t.Day()-1)/7+1, 1)
+	case "Q":
+		return number((int(t.Month())+2)/3, 1)
+	case "HH24":
+		return number(t.Hour(), 2)
+	case "HH12", "HH":
+		return number(hour, 2)
+	case "MI":
+		return number(t.Minute(), 2)
+	case "SSSS":
+		return number(t.Hour()*3600+t.Minute()*60+t.Second(), 0)
+	case "SS":
+		return number(t.Second(), 2)
+	case "MS":
+		return number(t.Nanosecond()/1e6, 3)
+	case "US":
+		return number(t.Nanosecond()/1e3, 6)
+	case "TZ":
+		return append(to, "UTC"...)
+	case "tz":
+		return append(to, "utc"...)
+	case "OF":
+		return append(to, "+00"...)
+	}
+	half := "AM"
+	if t.Hour() >= 12 {
+		half = "PM"
+	}
+	if unicode.IsLower(rune(p.pattern[0])) {
+		half = map[string]string{"AM": "am", "PM": "pm"}[half]
+	}
+	return append(to, half...)
+}
+
+// AddMonths is a timestamp some months later, on the same day of the month or on the last where there is none.
+func AddMonths(x *Expr, months int) (*Expr, error) {
+	return build(&Expr{op: addMonths, name: fmt.Sprint(months), args: []*Expr{x}, aux: months})
+}
+
+func evalAddMonths(e *Expr, a []Value) (Value, error) {
+	t := time.Unix(0, int64(a[0].Bits)).UTC()
+	months := int(t.Month()) - 1 + e.aux.(int)
+	year, month := t.Year()+floorDiv(months, 12), time.Month(months-12*floorDiv(months, 12)+1)
+	last := time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	t = time.Date(year, month, min(t.Day(), last), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+	if y := t.Year(); y < 1678 || y > 2261 {
+		return Value{}, errRange
+	}
+	return Value{Bits: uint64(t.UnixNano())}, nil
+}
+
+func floorDiv(a, b int) int {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}

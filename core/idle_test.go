@@ -1,0 +1,170 @@
+package core
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/ring"
+)
+
+// pausedSource is a timedSource that may be paused.
+type pausedSource struct {
+	waitingSource
+	paused bool
+}
+
+func (s *pausedSource) Paused() bool   { return s.paused }
+func (s *pausedSource) Stopping() bool { return false }
+
+func (s *pausedSource) Next(now Nanos) (*record.Batch, bool) {
+	if s.paused {
+		return nil, false
+	}
+	return s.waitingSource.Next(now)
+}
+
+// idleSim is two readers and a partition in which readers that have nothing for a second are idle.
+type idleSim struct {
+	cuts      *Cuts
+	sources   [2]*pausedSource
+	routers   [2]*Router
+	partition *Partition
+}
+
+func newIdleSim(t *testing.T, exchange Exchange, rows [2][]timedRow) *idleSim {
+	t.Helper()
+	plan := &Plan{
+		Source: timedSchema, Keys: []string{"key"}, Aggregates: []Aggregate{{Name: "n", Func: Count}},
+		Window: &Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, Idle: time.Second},
+	}
+	s := &idleSim{cuts: NewCuts(plan, Route{}, 2, 1, 0, nil, func() {})}
+	var outs []*ring.Consumer[Chunk]
+	for i := range s.routers {
+		s.sources[i] = &pausedSource{waitingSource: waitingSource{timedSource{rows: rows[i], batch: record.NewBatch(timedSchema, 200)}, false}}
+		in, out := ring.New[Chunk](2)
+		r, err := NewRouter(ReaderID(i), plan, s.sources[i], Route{}, Fold{Exchange: exchange, Bytes: 1 << 14}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, s.cuts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.routers[i], outs = r, append(outs, out)
+	}
+	var err error
+	if s.partition, err = NewPartition(0, plan, outs, []Bell{noBell{}, noBell{}}, nil, s.cuts); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// late is how many records came too late, by the counters of the newest cut.
+func (s *idleSim) late() (late uint64) {
+	c, slot := s.cuts.Pin()
+	defer s.cuts.Unpin(slot)
+	for _, n := range c.Counters() {
+		late += n.Late
+	}
+	return late
+}
+
+// Goal: a reader that has records whenever it is asked is never idle, however long nobody asks it: because its ring is full,
+// because other agents take long, because it is paused, because an epoch takes its time. So none of its records is late.
+// Method: seeded schedules in which agents stand still while the clock runs, over sources that have everything from the
+// beginning, one of them behind the other in event time only as far as the schedule makes it.
+func TestBusyIsNotIdle(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 11))
+		var rows [2][]timedRow
+		for r := range rows {
+			for i := range 20_000 {
+				rows[r] = append(rows[r], timedRow{int64(i) * int64(5*time.Millisecond), rng.Int64N(200), 1})
+			}
+		}
+		s := newIdleSim(t, Exchange(rng.IntN(4)), rows)
+		agents := []Agent{s.routers[0], s.routers[1], s.partition}
+		now := Nanos(0)
+		for !s.partition.Done() {
+			a := rng.IntN(len(agents))
+			for range 1 + rng.IntN(20) {
+				agents[a].Step(now)
+				now += Nanos(rng.IntN(int(100 * time.Microsecond)))
+			}
+			switch rng.IntN(30) {
+			case 0:
+				now += Nanos(rng.IntN(int(5 * time.Second)))
+			case 1:
+				p := s.sources[rng.IntN(2)]
+				p.paused = !p.paused && rng.IntN(3) == 0
+			}
+			if rng.IntN(4) == 0 {
+				s.cuts.Want()
+			}
+			for i, src := range s.sources {
+				src.ends = len(src.rows) == 0
+				src.paused = src.paused && !s.routers[i].ended && len(s.sources[1-i].rows) > 0
+			}
+			if err := s.partition.Err(); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+		}
+		if late := s.late(); late > 0 {
+			t.Fatalf("seed %d: %d records late, of readers that always had some", seed, late)
+		}
+	}
+}
+
+// Goal: a reader that has nothing for as long as Window.Idle says does not hold windows back, and one that has been asked only
+// at the beginning of that time is asked again before it is said to be idle.
+func TestIdleIsAskedAgain(t *testing.T) {
+	at := func(second int64) timedRow { return timedRow{second * int64(time.Second), 1, 1} }
+	s := newIdleSim(t, ExchangeRoute, [2][]timedRow{{at(10)}, nil})
+	step := func(now time.Duration) {
+		for range 20 {
+			for _, r := range s.routers {
+				r.Step(Nanos(now))
+			}
+			s.partition.Step(Nanos(now))
+		}
+	}
+	closed := func() int64 {
+		c, slot := s.cuts.Pin()
+		defer s.cuts.Unpin(slot)
+		end, ok := c.Closed()
+		if !ok {
+			return -1
+		}
+		return end / int64(time.Second)
+	}
+	step(0)
+	s.sources[1].rows = []timedRow{at(3)} // it has come while nobody asked
+	s.cuts.Want()
+	step(time.Minute)
+	if got := closed(); got != 3 {
+		t.Fatalf("windows up to %d s have closed, expected 3: the second reader was not idle", got)
+	}
+	s.sources[1].paused = true
+	for minute := time.Duration(3); minute < 6; minute++ {
+		s.sources[0].rows = []timedRow{at(10 + int64(minute))} // else both would be idle
+		step(minute * time.Minute)
+		s.cuts.Want()
+		step(minute*time.Minute + time.Second/2)
+		if got := closed(); got != 3 {
+			t.Fatalf("windows up to %d s have closed, expected 3: a reader that is paused is not idle", got)
+		}
+	}
+	s.sources[1].paused = false
+	step(7 * time.Minute) // the reader has nothing from now on
+	for _, c := range []struct {
+		after time.Duration
+		want  int64
+	}{{900 * time.Millisecond, 3}, {1100 * time.Millisecond, 21}} {
+		s.sources[0].rows = []timedRow{at(20 + c.want/21)}
+		step(7*time.Minute + c.after - time.Millisecond)
+		s.cuts.Want()
+		step(7*time.Minute + c.after)
+		if got := closed(); got != c.want {
+			t.Fatalf("windows up to %d s have closed, expected %d, %v after the second reader had nothing", got, c.want, c.after)
+		}
+	}
+}

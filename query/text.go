@@ -1,0 +1,258 @@
+package query
+
+import (
+	"strings"
+	"time"
+
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/internal/zone"
+	"github.com/velo-engine/velo/query/internal/syntax"
+	"github.com/velo-engine/velo/record"
+)
+
+// constant is a text that does not depend on the record; what says what it is, for the fault.
+func (c *compiler) constant(e syntax.Expr, l leaf, what string) (string, bool) {
+	v, ok := c.bind(e, l)
+	if !ok {
+		return "", false
+	}
+	k, is := v.e.Const()
+	if !is || k.Null || v.e.Type() != record.String {
+		c.fault(e.Start(), "%s must be a text constant", what)
+		return "", false
+	}
+	return k.Text, true
+}
+
+// textOf is an argument that is a text.
+func (c *compiler) textOf(e syntax.Expr, l leaf, of string) (*expr.Expr, bool) {
+	v, ok := c.bind(e, l)
+	if !ok {
+		return nil, false
+	}
+	return c.argument(v, record.String, e, of)
+}
+
+// made is an expression, or a fault at pos.
+func (c *compiler) made(pos syntax.Pos, e *expr.Expr, err error) (value, bool) {
+	if err != nil {
+		c.fault(pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		return value{}, false
+	}
+	return value{e: e}, true
+}
+
+// matches is x ~ 'pattern' and its like: !~ does not match, ~* ignores case.
+func (c *compiler) matches(x *syntax.Binary, l leaf) (v value, ok bool) {
+	text, ok := c.textOf(x.X, l, x.Op)
+	if !ok {
+		return v, false
+	}
+	pattern, ok := c.constant(x.Y, l, "the regular expression of "+x.Op)
+	if !ok {
+		return v, false
+	}
+	flags := ""
+	if strings.HasSuffix(x.Op, "*") {
+		flags = "i"
+	}
+	e, err := expr.Regexp(expr.RegexpMatch, text, pattern, flags)
+	if v, ok = c.made(x.Y.Start(), e, err); !ok || x.Op[0] == '~' {
+		return v, ok
+	}
+	return c.make(x.Pos, expr.Not, v.e)
+}
+
+var regexpOps = map[string]expr.Op{
+	"regexp_like": expr.RegexpMatch, "regexp_matches": expr.RegexpMatch, "regexp_match": expr.RegexpMatch, "regexp_substr": expr.RegexpFind, "regexp_count": expr.RegexpCount,
+}
+
+// regexpCall is regexp_like(s, pattern [, flags]) and others, and regexp_replace(s, pattern, replacement [, flags]).
+func (c *compiler) regexpCall(x *syntax.Call, l leaf) (v value, ok bool) {
+	least := 2
+	if x.Name == "regexp_replace" {
+		least = 3
+	}
+	if !c.arity(x, least, least+1) {
+		return v, false
+	}
+	text, ok := c.textOf(x.Args[0], l, x.Name)
+	if !ok {
+		return v, false
+	}
+	var rest [3]string
+	for i, what := range []string{"the regular expression", "the replacement", "the flags"} {
+		at := i + 1
+		if least == 2 && i == 1 {
+			continue
+		}
+		if least == 2 && i == 2 {
+			at = 2
+		}
+		if at >= len(x.Args) {
+			continue
+		}
+		if rest[i], ok = c.constant(x.Args[at], l, what+" of "+x.Name); !ok {
+			return v, false
+		}
+	}
+	if least == 3 {
+		e, err := expr.RegexpReplace(text, rest[0], rest[1], rest[2])
+		return c.made(x.Args[1].Start(), e, err)
+	}
+	e, err := expr.Regexp(regexpOps[x.Name], text, rest[0], rest[2])
+	return c.made(x.Args[1].Start(), e, err)
+}
+
+// zoneNamed is a time zone by its name, a constant.
+func (c *compiler) zoneNamed(e syntax.Expr, l leaf) (*time.Location, bool) {
+	name, ok := c.constant(e, l, "a time zone")
+	if !ok {
+		return nil, false
+	}
+	in, err := zone.Load(name)
+	if err != nil {
+		c.fault(e.Start(), "%v", err)
+	}
+	return in, err == nil
+}
+
+// timezone is x AT TIME ZONE z: what a clock in z shows at x; of what a clock shows, when one in z shows it.
+func (c *compiler) timezone(x *syntax.Call, l leaf) (v value, ok bool) {
+	if !c.arity(x, 2, 2) {
+		return v, false
+	}
+	in, ok := c.zoneNamed(x.Args[0], l)
+	if !ok {
+		return v, false
+	}
+	if v, ok = c.bind(x.Args[1], l); !ok {
+		return v, false
+	}
+	wall := v.wall
+	at, ok := c.argument(v, record.Timestamp, x.Args[1], "AT TIME ZONE")
+	if !ok {
+		return v, false
+	}
+	if wall {
+		e, err := expr.FromZone(at, in)
+		return c.made(x.Pos, e, err)
+	}
+	e, err := expr.InZone(at, in)
+	v, ok = c.made(x.Pos, e, err)
+	v.wall = true
+	return v, ok
+}
+
+// toChar is to_char(at, format).
+func (c *compiler) toChar(x *syntax.Call, l leaf) (v value, ok bool) {
+	if !c.arity(x, 2, 2) {
+		return v, false
+	}
+	if v, ok = c.bind(x.Args[0], l); !ok {
+		return v, false
+	}
+	at, ok := c.argument(v, record.Timestamp, x.Args[0], "to_char")
+	if !ok {
+		return v, false
+	}
+	format, ok := c.constant(x.Args[1], l, "the format of to_char")
+	if !ok {
+		return v, false
+	}
+	e, err := expr.ToChar(at, format)
+	return c.made(x.Args[1].Start(), e, err)
+}
+
+// dateBin is date_bin(stride, at [, origin]); the origin is 2001-01-01, a Monday, as in the examples of PostgreSQL, where none is given.
+func (c *compiler) dateBin(x *syntax.Call, l leaf) (v value, ok bool) {
+	if !c.arity(x, 2, 3) {
+		return v, false
+	}
+	stride, ok := c.bind(x.Args[0], l)
+	if ok && stride.open {
+		stride, ok = c.bind(&syntax.Cast{Pos: x.Args[0].Start(), X: x.Args[0], Type: syntax.TypeName{Pos: x.Args[0].Start(), Name: "interval"}}, l)
+	}
+	if !ok || !c.fixed(stride, x.Args[0]) {
+		return v, false
+	}
+	if !stride.interval {
+		c.fault(x.Args[0].Start(), "date_bin of %s, expected an interval such as INTERVAL '15 minutes'", typeOf(stride))
+		return v, false
+	}
+	origin := expr.Int(record.Timestamp, time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano())
+	times := []*expr.Expr{nil, origin}
+	for i, a := range x.Args[1:] {
+		if v, ok = c.bind(a, l); !ok {
+			return v, false
+		}
+		if times[i], ok = c.argument(v, record.Timestamp, a, "date_bin"); !ok {
+			return v, false
+		}
+	}
+	return c.make(x.Pos, expr.DateBin, stride.e, times[0], times[1])
+}
+
+// A path is one to a value within JSON: a->'b'->>'c'.
+type path struct {
+	base syntax.Expr
+	keys []string
+	text bool // the last step gives a text
+}
+
+// pathOf takes the steps of a path apart.
+func (c *compiler) pathOf(x *syntax.Binary) (p path, ok bool) {
+	p.text = x.Op == "->>"
+	for {
+		step, sign := x.Y, ""
+		if u, is := step.(*syntax.Unary); is && u.Op == "-" { // an element from the end
+			step, sign = u.X, "-"
+		}
+		key, is := step.(*syntax.Literal)
+		if !is || sign != "" && key.Kind != syntax.Integer || key.Kind != syntax.String && key.Kind != syntax.Integer {
+			c.fault(x.Y.Start(), "the step of a path must be the name of a field, or the number of an element: a->'b', a->0")
+			return p, false
+		}
+		p.keys = append([]string{sign + key.Text}, p.keys...)
+		before, is := x.X.(*syntax.Binary)
+		if !is || before.Op != "->" {
+			p.base = x.X
+			return p, true
+		}
+		x = before
+	}
+}
+
+// path binds a path: to the column of the source that has it, or to a function of a text that has JSON.
+func (c *compiler) path(x *syntax.Binary, l leaf) (v value, ok bool) {
+	p, ok := c.pathOf(x)
+	if !ok {
+		return v, false
+	}
+	base := p.base
+	keys := p.keys
+	if id, is := base.(*syntax.Ident); is {
+		for n := len(keys); n > 0; n-- {
+			name := id.Name + "." + strings.Join(keys[:n], ".")
+			if _, there := c.source.Index(name); there {
+				base, keys = &syntax.Ident{Pos: id.Pos, Name: name}, keys[n:]
+				break
+			}
+		}
+	}
+	if v, ok = c.bind(base, l); !ok {
+		return v, false
+	}
+	if len(keys) == 0 {
+		if p.text && v.e.Type() != record.String {
+			v = value{e: c.to(v.e, record.String)}
+		}
+		return v, true
+	}
+	if v.e.Type() != record.String || v.open {
+		c.fault(x.Pos, "%s of %s, expected a text that has JSON", x.Op, typeOf(v))
+		return value{}, false
+	}
+	e, err := expr.JSON(v.e, keys, p.text)
+	return c.made(x.Pos, e, err)
+}

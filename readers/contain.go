@@ -1,0 +1,59 @@
+package readers
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+)
+
+// maxEmptyReads is how often in a row an io.Reader may return nothing and no error. Package bufio has the same limit.
+const maxEmptyReads = 100
+
+// errGoexit says that user code ended the goroutine that called it. Only a deferred function can notice that.
+var errGoexit = errors.New("runtime.Goexit was called")
+
+// panicError is the error of a panic in user code. It is called by the deferred function that has recovered v, so the
+// stack is that of the panic.
+func panicError(who string, v any) error {
+	return fmt.Errorf("panic in %s: %v\n%s", who, v, debug.Stack())
+}
+
+// A userReader is an io.Reader that somebody else wrote. It turns a panic, a count that cannot be, and a reader that
+// returns nothing again and again into errors: what a stream does with them is the same as with any other error. It
+// does not know of runtime.Goexit, after which nothing can be returned: see Stream.readAhead.
+type userReader struct {
+	in    io.Reader
+	empty int // how often in a row nothing has come
+}
+
+// Read reads, and returns a count from 0 to len(b) whatever the reader does.
+func (u *userReader) Read(b []byte) (n int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			n, err = 0, panicError(fmt.Sprintf("Read of the io.Reader (%T)", u.in), v)
+		}
+	}()
+	n, err = u.in.Read(b)
+	switch {
+	case n < 0 || n > len(b):
+		return 0, fmt.Errorf("the io.Reader (%T) says that it has read %d bytes into %d, expected 0..%d", u.in, n, len(b), len(b))
+	case n > 0 || err != nil:
+		u.empty = 0
+	default:
+		if u.empty++; u.empty >= maxEmptyReads {
+			return 0, fmt.Errorf("the io.Reader (%T) has returned no bytes and no error %d times in a row: %w", u.in, maxEmptyReads, io.ErrNoProgress)
+		}
+	}
+	return n, err
+}
+
+// closeUser closes what somebody else wrote, and contains its panic.
+func closeUser(c io.Closer) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError(fmt.Sprintf("Close of the io.Reader (%T)", c), v)
+		}
+	}()
+	return c.Close()
+}
