@@ -49,7 +49,7 @@ func newLayout(fields []field, columns []int) *layout {
 type Head struct {
 	Bytes int      // up to the first record, or to the header where that is a record
 	First []string // the fields of the first line that is neither skipped nor a comment; nil where there is none
-	next  int      // the place behind that line
+	Next  int      // the place after that line
 }
 
 // ScanHead looks at the bytes that a file begins with; whole says that they are all of it. enough is false where the head is longer. The first line is returned
@@ -88,7 +88,7 @@ func (f *delimitedFormat) skipHead(text []byte, whole bool) (i int, enough bool)
 // scanHead finds the first line that is neither skipped nor a comment, and its end.
 func (f *delimitedFormat) scanHead(text []byte, whole bool) (h Head, enough bool) {
 	i, enough := f.skipHead(text, whole)
-	h.Bytes, h.next = i, i
+	h.Bytes, h.Next = i, i
 	if !enough || i == len(text) {
 		return h, enough
 	}
@@ -105,11 +105,11 @@ func (f *delimitedFormat) scanHead(text []byte, whole bool) (h Head, enough bool
 	}
 	switch {
 	case end >= 0:
-		h.next = i + end + 1
+		h.Next = i + end + 1
 	case !whole:
 		return h, false
 	default:
-		end, h.next = len(record), len(text)
+		end, h.Next = len(record), len(text)
 	}
 	h.First = f.quoting.split(bytes.TrimSuffix(record[:end], []byte{'\r'}))
 	return h, true
@@ -265,12 +265,12 @@ func (h *headScan) scan(text []byte, whole bool) (n int, l *layout, enough bool,
 	if head.First == nil {
 		return head.Bytes, f.own, true, nil
 	}
-	if head.next-head.Bytes > f.cfg.MaxRecordBytes+1 {
+	if head.Next-head.Bytes > f.cfg.MaxRecordBytes+1 {
 		return 0, nil, false, f.longHead()
 	}
 	h.header = head.First
 	l, err = f.layoutFor(head.First)
-	return head.next, l, true, err
+	return head.Next, l, true, err
 }
 
 // layoutFor is the layout of a file with a header.
