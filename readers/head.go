@@ -127,14 +127,11 @@ func (f *delimitedFormat) passedOver(line []byte) bool {
 func (q quoting) split(line []byte) (fields []string) {
 	begin, state := 0, fieldStart
 	for i := 0; i <= len(line); i++ {
-		c := q.delimiter
 		if i < len(line) {
-			c = line[i]
 			if q.quote == 0 {
 				state = bareField
 			}
-			state = q.next(state, c)
-			if state != fieldStart {
+			if state = q.next(state, line[i]); state != fieldStart {
 				continue
 			}
 		}
