@@ -32,11 +32,12 @@ const (
 
 // stretch is the part of a source that is in memory: whole records, and perhaps the beginning of one that is too long.
 type stretch struct {
-	buf       []byte // pad, what was read, pad
-	pos, end  int    // records that are left: buf[pos:end], which ends with a newline
-	base      int64  // the offset in the source of buf[0]
-	size      int64  // of the source; math.MaxInt64 as long as it is not known
-	oversized bool   // the record behind end is longer than allowed: reject it
+	buf       []byte  // pad, what was read, pad
+	pos, end  int     // records that are left: buf[pos:end], which ends with a newline
+	base      int64   // the offset in the source of buf[0]
+	size      int64   // of the source; math.MaxInt64 as long as it is not known
+	oversized bool    // the record behind end is longer than allowed: reject it
+	lay       *layout // of the fields of lines that have some
 
 	// Only where a source is read by one reader from its beginning:
 	line    int64 // that counted is in, from 1; 0 where lines are not counted
@@ -71,6 +72,7 @@ type lineFile struct {
 	file           *os.File
 	path           string
 	size           int64
+	start          int64 // of the first record, and of the first block
 	blockBytes     int64
 	maxRecordBytes int
 	lines          lineIndex
@@ -135,7 +137,6 @@ type blockReader struct {
 	file   *lineFile
 	block  int64 // to read next
 	step   int64
-	header bool // the first record of the file is not one
 	parser parser
 	// find finds the records that begin in a block of which buf has the bytes and the byte before.
 	find func(begin, next int64) error
@@ -150,7 +151,7 @@ func (r *blockReader) Poll(b *record.Batch) error {
 			}
 			w.oversized = false
 		}
-		if r.block*r.file.blockBytes >= r.file.size {
+		if r.file.start+r.block*r.file.blockBytes >= r.file.size {
 			return io.EOF
 		}
 		if err := r.load(); err != nil {
@@ -185,12 +186,12 @@ func (r *blockReader) Line(offset int64) (int64, error) { return r.file.lines.li
 // load reads the next block of this reader and finds the records that begin in it.
 func (r *blockReader) load() error {
 	f, w := r.file, r.parser.loaded()
-	begin := r.block * f.blockBytes
+	begin := f.start + r.block*f.blockBytes
 	next := min(begin+f.blockBytes, f.size) // where the next block begins
 	r.block += r.step
 
 	// The byte before the block says whether a record begins with it.
-	from := max(begin-1, 0)
+	from := max(begin-1, f.start)
 	w.base, w.size = from-pad, f.size
 	n := int(min(next-from+tailBytes, f.size-from))
 	w.buf = resize(w.buf, pad+n+pad)
@@ -206,7 +207,7 @@ func (r *blockReader) findLines(begin, next int64) error {
 	from := w.base + pad
 	data := w.buf[pad : len(w.buf)-pad]
 	first := 0
-	if begin > 0 || r.header {
+	if begin > f.start {
 		i := bytes.IndexByte(data[:next-from], '\n')
 		if i < 0 {
 			w.pos, w.end = 0, 0 // no record begins in this block

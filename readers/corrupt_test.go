@@ -32,8 +32,8 @@ func TestOneInAHundredSpoiled(t *testing.T) {
 			func(data []byte, i int) []byte { return fmt.Appendf(data, "%d,\"name, %d\",%d.5\n", i, i%100, i%1000) },
 			func(rng *rand.Rand, i int) string {
 				return []string{
-					fmt.Sprint(i), fmt.Sprintf("%d,a,1,2", i), "x,a,1", fmt.Sprintf("%d,a,one", i), fmt.Sprintf("%d,\"a\"b,1", i), fmt.Sprintf("%d,a\"b,1", i),
-					"", ",,", "\x00\xff", fmt.Sprintf("%d,a,", i), "99999999999999999999,a,1",
+					fmt.Sprint(i), fmt.Sprintf("%d,a,1,2", i), "x,a,1", fmt.Sprintf("%d,a,one", i), fmt.Sprintf("%d,\"a\"b,1", i), fmt.Sprintf("%d,\"a\" ,1", i),
+					",,,,", ",,", "\x00\xff", fmt.Sprintf("%d,a,", i), "99999999999999999999,a,1",
 				}[rng.IntN(11)]
 			},
 		},

@@ -67,6 +67,6 @@
 //
 // # What is not here
 //
-// Escapes other than two quotes for one in delimited lines, delimiters of several bytes, a byte order mark there (it is part of the first field). Columns that are
+// Escapes other than two quotes for one in delimited lines, delimiters of several bytes. Columns that are
 // fields of fields in JSON; an array of records. Other formats.
 package readers

@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"unsafe"
+
+	"github.com/velo-engine/velo/record"
 )
 
 // Values that are longer than the eight bytes of shortNumbers, as they are written most often. Each of these routines does what the one in
@@ -165,10 +167,10 @@ type day struct {
 	nanos int64
 }
 
-// The years in which no time of a day is out of range.
+// The days of which no time is out of range.
 const (
-	firstEasyYear = 1700
-	lastEasyYear  = 2200
+	firstEasyDay = -250 * 365 * 86400e9
+	lastEasyDay  = 230 * 365 * 86400e9
 )
 
 // times reads timestamps like 2026-01-31T12:30:45Z with up to 8 digits of a second, up to the first that is different, and returns how many.
@@ -242,11 +244,13 @@ func (d *day) time(base unsafe.Pointer, begin, end uint32) (int64, bool) {
 
 // learn makes d the day of a text; false where that is none.
 func (d *day) learn(text *[10]byte) bool {
-	nanos, err := parseTime(text[:])
-	if err != nil {
-		return false
+	for i, c := range text {
+		if dash := i == 4 || i == 7; dash && c != '-' || !dash && c-'0' > 9 {
+			return false // ParseTime takes dates that are shorter, and have blanks around them
+		}
 	}
-	if year, _ := digits(text[:4]); year < firstEasyYear || year > lastEasyYear {
+	nanos, err := record.ParseTime(view(text[:]), nil)
+	if err != nil || nanos < firstEasyDay || nanos > lastEasyDay {
 		return false
 	}
 	d.text, d.nanos = *text, nanos

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"github.com/velo-engine/velo/record"
 )
 
 // Goal: what the fast routines read is what the slow ones read, to the last bit, and usual values are read by them. Method: random
@@ -82,7 +84,7 @@ func TestFastValues(t *testing.T) {
 		base, begin, end = place(text)
 		if v, ok := d.time(base, begin, end); ok {
 			times++
-			if want, err := parseTime([]byte(text)); err != nil || v != want {
+			if want, err := record.ParseTime(text, nil); err != nil || v != want {
 				t.Fatalf("seed %d: %q is %d, expected %d %v", seed, text, v, want, err)
 			}
 		}

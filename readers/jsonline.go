@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/bits"
 	"strconv"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
@@ -83,7 +82,7 @@ func (l *jsonLine) read(r *jsonParser, b *record.Batch, row, begin, end int) err
 			err = errors.New("missing, and not nullable")
 		}
 		if err != nil {
-			return fmt.Errorf("column %q: %w", l.format.cfg.Schema.Field(column).Name, err)
+			return &ValueError{l.format.cfg.Schema.Field(column).Name, err}
 		}
 	}
 	return nil
@@ -510,34 +509,28 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		}
 	case f.kind == fieldTime && span.kind == jsonString:
 		text = text[1 : len(text)-1]
-		if v, ok := r.days[column].time(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin)+1, uint32(span.end)-1); ok && !span.escaped {
-			c.Int64s[row] = v
-			return nil
+		if !f.rules.careful && !span.escaped {
+			base := unsafe.Pointer(unsafe.SliceData(r.buf))
+			if v, ok := r.days[column].time(base, uint32(span.begin)+1, uint32(span.end)-1); ok {
+				c.Int64s[row] = v
+				return nil
+			}
 		}
 		if span.escaped {
 			l.scratch = append(l.scratch[:0], text...)
 			text = l.scratch[:unescape(l.scratch)]
 		}
-		c.Int64s[row], err = parseTime(text)
-	case f.kind == fieldTime && span.kind == jsonNumber && l.format.cfg.TimeUnit != 0:
-		c.Int64s[row], err = epochTime(text, l.format.cfg.TimeUnit)
+		c.Int64s[row], err = f.time(text)
+	case f.kind == fieldTime && span.kind == jsonNumber && (f.rules.TimeUnit != 0 || f.rules.TimeFormat != nil):
+		if f.rules.TimeUnit != 0 {
+			c.Int64s[row], err = record.ParseEpoch(view(text), f.rules.TimeUnit)
+		} else {
+			c.Int64s[row], err = f.time(text)
+		}
 	default:
 		err = wrong()
 	}
 	return err
-}
-
-// epochTime is the time so many units after 1970.
-func epochTime(text []byte, unit time.Duration) (int64, error) {
-	whole := field{kind: fieldNumber, shortLimit: math.MaxInt64}
-	v, err := whole.exact(text)
-	if err != nil {
-		return 0, err
-	}
-	if nanos := v * int64(unit); nanos/int64(unit) == v {
-		return nanos, nil
-	}
-	return 0, fmt.Errorf("%.40q times %v is out of range, expected a year from 1678 to 2261", text, unit)
 }
 
 // exact is a JSON number as a bigint or a decimal: in any notation, as long as nothing of it is lost.

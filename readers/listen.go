@@ -205,7 +205,7 @@ func ListenDelimited(at ListenConfig, cfg DelimitedConfig) (*Listener, error) {
 	p := newDelimitedParser(format)
 	c := &format.cfg
 	return newListener(at, &p, func(in io.Reader) *lineStream {
-		return newLineStream(in, c.BlockBytes, c.MaxRecordBytes, format.quoting, c.Header)
+		return newLineStream(in, c.BlockBytes, c.MaxRecordBytes, format.quoting, format.newHeadScan())
 	})
 }
 
@@ -218,7 +218,7 @@ func ListenNDJSON(at ListenConfig, cfg NDJSONConfig) (*Listener, error) {
 	}
 	c := &format.cfg
 	return newListener(at, newJSONParser(format), func(in io.Reader) *lineStream {
-		return newLineStream(in, c.BlockBytes, c.MaxRecordBytes, quoting{}, false)
+		return newLineStream(in, c.BlockBytes, c.MaxRecordBytes, quoting{}, nil)
 	})
 }
 

@@ -32,9 +32,7 @@ type NDJSONConfig struct {
 	// Names has the name of each column's field, where that is another than the column's; nil where none is.
 	Names []string
 
-	// TimeUnit is what a whole number in a timestamp column counts, since 1970: time.Second, Millisecond, Microsecond or Nanosecond. 0:
-	// such a number is refused.
-	TimeUnit time.Duration
+	ValueOptions // of which Nulls and DecimalComma are for delimited files
 
 	BlockBytes     int // 0 is DefaultBlockBytes
 	MaxRecordBytes int // a longer record goes to quarantine; 0 is DefaultMaxRecordBytes
@@ -63,11 +61,10 @@ func (c *NDJSONConfig) Validate() error {
 			seen[name] = i
 		}
 	}
-	switch c.TimeUnit {
-	case 0, time.Nanosecond, time.Microsecond, time.Millisecond, time.Second:
-	default:
-		fault("a time unit of %v, expected 1s, 1ms, 1us, 1ns, or 0 for none", c.TimeUnit)
+	if len(c.Nulls) > 0 || c.DecimalComma {
+		fault("JSON has its own null and its own numbers, expected no Nulls and no DecimalComma")
 	}
+	c.ValueOptions.validate(fault)
 	checkLimits(c.BlockBytes, c.MaxRecordBytes, fault)
 	checkRotateWait(c.RotateWait, fault)
 	return errors.Join(faults...)
@@ -140,7 +137,7 @@ func newJSONFormat(cfg NDJSONConfig) (*jsonFormat, error) {
 		return nil, err
 	}
 	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultBlockBytes), cmp.Or(cfg.MaxRecordBytes, DefaultMaxRecordBytes)
-	f := &jsonFormat{cfg: cfg, fields: compileFields(cfg.Schema, 0), column: map[string]int{}}
+	f := &jsonFormat{cfg: cfg, fields: compileFields(cfg.Schema, 0, &cfg.ValueOptions), column: map[string]int{}}
 	for i := range f.fields {
 		f.names = append(f.names, cfg.name(i))
 		f.column[f.names[i]] = i
@@ -410,7 +407,7 @@ func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (r
 			case fieldBool:
 				read += c.jsonBools(b.Column(i).Int64s[row+read : row+same])
 			case fieldTime:
-				if sf.quoted {
+				if sf.quoted && !f.rules.careful {
 					read += c.jsonTimes(&r.days[i], b.Column(i).Int64s[row+read:row+same])
 				}
 			}

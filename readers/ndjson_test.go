@@ -90,7 +90,7 @@ func slowJSONValue(f record.Field, raw json.RawMessage) (string, error) {
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return "", err
 		}
-		v, err := parseTime([]byte(s))
+		v, err := record.ParseTime(s, nil)
 		return fmt.Sprint(v), err
 	case (f.Type == record.Int64 || f.Type.IsDecimal()) && number:
 		if e := bytes.IndexAny(raw, "eE"); e >= 0 {
@@ -375,7 +375,7 @@ func TestNDJSONErrors(t *testing.T) {
 			}
 		}
 	}
-	err := (&NDJSONConfig{Schema: s, Names: []string{"a", "a"}, TimeUnit: 3, BlockBytes: -1}).Validate()
+	err := (&NDJSONConfig{Schema: s, Names: []string{"a", "a"}, ValueOptions: ValueOptions{TimeUnit: 3}, BlockBytes: -1}).Validate()
 	for _, want := range []string{`columns "n" and "at" are the same field "a"`, "time unit of 3ns", "blocks of -1 bytes"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %s", err, want)

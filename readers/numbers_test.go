@@ -46,7 +46,7 @@ func testShortNumbers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &compileFields(s, 0)[1]
+		f := &compileFields(s, 0, &ValueOptions{})[1]
 		last := rng.IntN(2) == 0 // the number is the last column, or the one before
 		width, end := 2, byte('\n')
 		if !last {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"unsafe"
 
 	"github.com/velo-engine/velo/record"
@@ -30,6 +29,7 @@ type field struct {
 	quoted   bool // the file has quotes
 	scale    int
 	limit    int64 // the greatest magnitude of a decimal; 0 for bigint
+	rules    *valueRules
 
 	// For shortNumbers: where the point is in a word, the bytes behind it, the length of 0. and what is behind, the greatest magnitude.
 	pointShift uint
@@ -39,38 +39,44 @@ type field struct {
 }
 
 // compileFields says how each column of a schema is read.
-func compileFields(s *record.Schema, quote byte) []field {
+func compileFields(s *record.Schema, quote byte, o *ValueOptions) []field {
 	fields := make([]field, s.Len())
 	for i := range fields {
-		column := s.Field(i)
-		f := &fields[i]
-		f.nullable, f.quoted = column.Nullable, quote != 0
-		switch t := column.Type; {
-		case t == record.String:
-			f.kind = fieldText
-		case t == record.Float64:
-			f.kind = fieldFloat
-		case t == record.Bool:
-			f.kind = fieldBool
-		case t == record.Timestamp:
-			f.kind = fieldTime
-		default:
-			f.kind = fieldNumber
-			f.scale = t.Scale()
-			f.shortLimit = math.MaxInt64
-			if t.IsDecimal() {
-				f.limit = record.Pow10[t.Precision()] - 1
-				f.shortLimit = f.limit
-			}
-			f.leastBytes = 9 // more than there are: too many digits behind the point for a word
-			if f.scale <= 6 {
-				f.leastBytes = f.scale + 2
-				f.pointShift = uint(56 - 8*f.scale)
-				f.behind = ^uint64(0) << (64 - 8*f.scale)
-			}
-		}
+		fields[i] = compileField(s.Field(i), quote, o)
 	}
 	return fields
+}
+
+// compileField says how a column is read.
+func compileField(column record.Field, quote byte, o *ValueOptions) field {
+	f := field{nullable: column.Nullable, quoted: quote != 0}
+	switch t := column.Type; {
+	case t == record.String:
+		f.kind = fieldText
+	case t == record.Float64:
+		f.kind = fieldFloat
+	case t == record.Bool:
+		f.kind = fieldBool
+	case t == record.Timestamp:
+		f.kind = fieldTime
+	default:
+		f.kind = fieldNumber
+		f.scale = t.Scale()
+		f.shortLimit = math.MaxInt64
+		if t.IsDecimal() {
+			f.limit = record.Pow10[t.Precision()] - 1
+			f.shortLimit = f.limit
+		}
+		f.leastBytes = 9 // more than there are: too many digits behind the point for a word
+		if f.scale <= 6 {
+			f.leastBytes = f.scale + 2
+			f.pointShift = uint(56 - 8*f.scale)
+			f.behind = ^uint64(0) << (64 - 8*f.scale)
+		}
+	}
+	rules := compileRules(f.kind, o, f.scale)
+	f.rules = &rules
+	return f
 }
 
 // Words of eight equal bytes.
@@ -96,34 +102,18 @@ const (
 
 // parse reads records from r.buf[r.pos:r.end] into b until either is at its end, or b has no room for a reject.
 func (r *delimitedParser) parse(b *record.Batch) {
-	width := len(r.format.fields)
-	for i := range width {
-		if c := b.Column(i); r.format.fields[i].kind == fieldText {
-			c.Bytes = r.buf
+	l := r.lay
+	for i, col := range l.columns {
+		if col >= 0 && l.fields[i].kind == fieldText {
+			b.Column(col).Bytes = r.buf
 		}
 	}
 	s := &r.structurals
 	row, rows := 0, b.Cap()
 	for row < rows && r.pos < r.end {
+		width := len(l.fields) + r.trailing // places of a record
 		n := min(s.more(r.buf, r.end, r.format.quoting, width)/width, rows-row, r.stripe)
-		// The first of these records that is wrong, and what is wrong with it first. Without a single one there are fewer fields left than
-		// one has.
-		good, reason := n, errFields
-		for i := 0; i < width && good > 0; i++ {
-			var read int
-			var err error
-			if s.quoted {
-				read, err = r.quotedColumn(b, i, row, good)
-			} else {
-				read, err = r.column(b, i, row, good)
-			}
-			if read < good {
-				good, reason = read, err
-			}
-		}
-		if read, err := r.lengths(good); read < good {
-			good, reason = read, err
-		}
+		good, reason := r.columns(b, row, n, width)
 		if r.doubled {
 			r.lineAt(int(s.at[s.from-1+good*width]) + 1) // before newlines move
 			r.undouble(b, row, row+good)
@@ -136,6 +126,9 @@ func (r *delimitedParser) parse(b *record.Batch) {
 		}
 		r.stripe = minStripe
 		notNull(b, row, row+n-good)
+		if reason == errFields && (good > 0 || r.turn()) {
+			continue // the next one has a delimiter at its end, perhaps, or has none
+		}
 		if !r.reject(b, reason) {
 			break
 		}
@@ -143,19 +136,121 @@ func (r *delimitedParser) parse(b *record.Batch) {
 	b.SetLen(row)
 }
 
-// column reads column i of the next n records, at least one, into the rows from row on. It stops before the first record that is wrong
+// turn expects a delimiter behind the last field of each record, or does so no more; false says that both have been tried at this place.
+func (r *delimitedParser) turn() bool {
+	if r.turned == r.pos {
+		return false
+	}
+	r.turned = r.pos
+	r.trailing = 1 - r.trailing
+	return true
+}
+
+// columns reads the next n records into the rows from row on, column by column. It returns how many come before the first that is wrong, and what
+// is wrong with it first. Without a single one there are fewer fields left than one has.
+func (r *delimitedParser) columns(b *record.Batch, row, n, width int) (good int, reason error) {
+	l := r.lay
+	good, reason = n, errFields
+	if comment := r.format.cfg.Comment; comment != 0 {
+		if read := r.comments(comment, good, width); read < good {
+			good, reason = read, errComment
+		}
+		if n == 0 && r.buf[r.pos] == comment {
+			return 0, errComment
+		}
+	}
+	for i := 0; i < len(l.fields) && good > 0; i++ {
+		var read int
+		var err error
+		switch {
+		case l.columns[i] < 0:
+			read, err = r.skipped(i, good, width)
+		case r.structurals.quoted:
+			read, err = r.quotedColumn(b, i, row, good, width)
+		default:
+			read, err = r.column(b, i, row, good, width)
+		}
+		if f := &l.fields[i]; f.kind == fieldText && l.columns[i] >= 0 && len(f.rules.Nulls) > 0 {
+			f.nullWords(b, l.columns[i], row, row+read)
+		}
+		if read < good {
+			good, reason = read, err
+		}
+	}
+	if r.trailing != 0 && good > 0 {
+		if read := r.ends(good, width); read < good {
+			good, reason = read, errFields
+		}
+	}
+	if read, err := r.lengths(good, width); read < good {
+		good, reason = read, err
+	}
+	for _, col := range l.missing {
+		if good > 0 {
+			r.format.fields[col].nulls(b, col, row, row+good)
+		}
+	}
+	return good, reason
+}
+
+// comments returns how many of the next n records come before the first that is a comment.
+func (r *delimitedParser) comments(comment byte, n, width int) int {
+	at := r.structurals.at[r.structurals.from-1:]
+	for k := range n {
+		if r.buf[at[k*width]+1] == comment {
+			return k
+		}
+	}
+	return n
+}
+
+// ends returns how many of the next n records have nothing behind the delimiter that is behind their last field.
+func (r *delimitedParser) ends(n, width int) int {
+	at := r.structurals.at[r.structurals.from-1:]
+	for k := range n {
+		begin, end := at[k*width+width-1]+1, at[k*width+width]
+		if begin < end && r.buf[end-1] == '\r' {
+			end--
+		}
+		if begin != end || r.buf[at[k*width+width]] != '\n' {
+			return k
+		}
+	}
+	return n
+}
+
+// fieldEnd is what field i of a record must end with.
+func (r *delimitedParser) fieldEnd(i int) byte {
+	if i == len(r.lay.fields)-1 && r.trailing == 0 {
+		return '\n'
+	}
+	return r.format.cfg.Delimiter
+}
+
+// skipped goes over field i of the next n records, which is no column, and returns how many have it.
+func (r *delimitedParser) skipped(i, n, width int) (read int, err error) {
+	at, end := r.structurals.at[r.structurals.from+i:], r.fieldEnd(i)
+	for read < n {
+		if r.buf[at[read*width]] != end {
+			return read, errFields
+		}
+		read++
+	}
+	return read, nil
+}
+
+// column reads field i of the next n records, at least one, into the rows from row on. It stops before the first record that is wrong
 // there, and returns how many it has read.
-func (r *delimitedParser) column(b *record.Batch, i, row, n int) (read int, err error) {
-	f, s, width := &r.format.fields[i], &r.structurals, len(r.format.fields)
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.format.cfg.Delimiter, quote: r.format.textQuote()}
-	if i == width-1 {
-		c.end = '\n'
+func (r *delimitedParser) column(b *record.Batch, i, row, n, width int) (read int, err error) {
+	f, col, s := &r.lay.fields[i], r.lay.columns[i], &r.structurals
+	c := columnText{
+		base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: r.format.textQuote(),
 	}
 	at := s.at[s.from-1+i : s.from+1+i+(n-1)*width]
 	for {
 		c.at = at[read*width:]
 		if f.kind == fieldText {
-			read += c.texts(b.Column(i).Views[row+read : row+n])
+			read += c.texts(b.Column(col).Views[row+read : row+n])
 		} else {
 			read += r.values(&c, b, i, row+read, row+n)
 		}
@@ -170,8 +265,8 @@ func (r *delimitedParser) column(b *record.Batch, i, row, n int) (read int, err 
 		if c.end == '\n' && begin < end && r.buf[end-1] == '\r' {
 			end--
 		}
-		if err := f.read(b, i, row+read, r.buf[begin:end]); err != nil {
-			return read, fmt.Errorf("column %q: %w", r.format.cfg.Schema.Field(i).Name, err)
+		if err := f.read(b, col, row+read, r.buf[begin:end]); err != nil {
+			return read, &ValueError{r.format.cfg.Schema.Field(col).Name, err}
 		}
 		if read++; read == n {
 			return read, nil
@@ -179,22 +274,27 @@ func (r *delimitedParser) column(b *record.Batch, i, row, n int) (read int, err 
 	}
 }
 
-// values reads the numbers or times of the rows from..to of column i, up to the first that is not as usual or where the type has no fast path, and returns how many.
+// values reads the numbers or times of the rows from..to of field i, up to the first that is not as usual or where the
+// type has no fast path, and returns how many.
 func (r *delimitedParser) values(c *columnText, b *record.Batch, i, from, to int) int {
-	switch f := &r.format.fields[i]; f.kind {
+	f, col := &r.lay.fields[i], r.lay.columns[i]
+	if f.rules.careful {
+		return 0
+	}
+	switch f.kind {
 	case fieldNumber:
-		return c.shortNumbers(f, b.Column(i).Int64s[from:to])
+		return c.shortNumbers(f, b.Column(col).Int64s[from:to])
 	case fieldFloat:
-		return c.floats(b.Column(i).Float64s[from:to])
+		return c.floats(b.Column(col).Float64s[from:to])
 	case fieldTime:
-		return c.times(&r.days[i], b.Column(i).Int64s[from:to])
+		return c.times(&r.days[col], b.Column(col).Int64s[from:to])
 	}
 	return 0
 }
 
 // lengths returns how many of the next n records come before the first that is too long.
-func (r *delimitedParser) lengths(n int) (int, error) {
-	s, width, longest := &r.structurals, len(r.format.fields), r.format.cfg.MaxRecordBytes
+func (r *delimitedParser) lengths(n, width int) (int, error) {
+	s, longest := &r.structurals, r.format.cfg.MaxRecordBytes
 	if int(s.at[s.from-1+n*width])-r.pos <= longest {
 		return n, nil // all of them together are not
 	}
@@ -211,25 +311,29 @@ func (r *delimitedParser) lengths(n int) (int, error) {
 
 // Reasons of a record for which there is no error of a column.
 var (
-	errFields = errors.New("a wrong number of fields")
-	errBlank  = errors.New("an empty line")
+	errFields  = errors.New("a wrong number of fields")
+	errBlank   = errors.New("an empty line")
+	errComment = errors.New("a comment")
 )
 
-// reject sets the record at r.pos aside and goes on behind it. False says that the batch takes no more rejects.
+// reject sets the record at r.pos aside and goes on behind it. False says that the batch takes no more rejects. An empty line and a comment are no
+// records: they are passed over.
 func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
 	o := r.format.quoting.outline(r.buf[r.pos:r.end])
+	if reason == errComment {
+		o = outline{bytes: lineLength(r.buf[r.pos:r.end]), open: -1}
+	}
 	next := r.pos + o.bytes
 	line := bytes.TrimSuffix(r.buf[r.pos:next-1], []byte{'\r'})
 	switch {
 	case o.open >= 0:
 		reason = fmt.Errorf("the quote at offset %d is not closed", r.base+int64(r.pos+o.open))
-	case len(line) == 0 && reason == errFields:
+	case len(line) == 0 && (reason == errFields || len(r.lay.fields) > 1):
 		reason = errBlank
 	case reason == errFields:
-		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.format.fields))
+		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.lay.fields))
 	}
-	// The empty rest behind the last newline is no record.
-	if reason != errBlank || r.base+int64(next) < r.size {
+	if reason != errBlank && reason != errComment {
 		if !b.Reject(record.Reject{Offset: r.base + int64(r.pos), Line: r.lineAt(r.pos), Reason: reason, Bytes: line}) {
 			return false
 		}
@@ -350,45 +454,6 @@ func (c *columnText) shortNumbers(f *field, values []int64) int {
 		values[i] = (v ^ -int64(negative)) + int64(negative)
 	}
 	return len(values)
-}
-
-// read reads any field, the twin of the fast paths in parse: NULLs, long numbers, everything that is wrong.
-func (f *field) read(b *record.Batch, col, row int, text []byte) error {
-	c := b.Column(col)
-	if len(text) == 0 {
-		switch {
-		case f.nullable:
-			f.null(b, col, row)
-			return nil
-		case f.kind == fieldText:
-			c.Views[row] = record.View{}
-			return nil
-		}
-		return fmt.Errorf("empty, and not nullable")
-	}
-	if text[0] == '"' && !f.quoted {
-		return fmt.Errorf("%.40q begins with a quote, and the format has none", text)
-	}
-	var err error
-	switch f.kind {
-	case fieldText: // only what begins with a quote comes here
-	case fieldNumber:
-		var ok bool
-		if c.Int64s[row], ok = f.longNumber(text); !ok {
-			c.Int64s[row], err = f.number(text)
-		}
-	case fieldFloat:
-		// ParseFloat keeps its argument only in the error, which is made anew here.
-		c.Float64s[row], err = strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64)
-		if err != nil {
-			err = fmt.Errorf("%.40q is not a double precision", text)
-		}
-	case fieldBool:
-		c.Int64s[row], err = parseBool(text)
-	case fieldTime:
-		c.Int64s[row], err = parseTime(text)
-	}
-	return err
 }
 
 // null makes a column of a row NULL. The batch's own SetNull is for its last row.

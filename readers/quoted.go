@@ -9,11 +9,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// What is wrong with a field for its quotes.
-var (
-	errStray    = errors.New("a quote inside of a field that does not begin with one")
-	errTrailing = errors.New("bytes behind the closing quote")
-)
+// errTrailing is what is wrong with a field for its quotes. A quote inside of a field that does not begin with one is a byte like others.
+var errTrailing = errors.New("bytes behind the closing quote")
 
 // textQuote is the byte that no text begins with: where there are no quotes, that is the one that says that there might be.
 func (f *delimitedFormat) textQuote() byte {
@@ -24,19 +21,16 @@ func (f *delimitedFormat) textQuote() byte {
 }
 
 // quotedColumn is column where the block has quotes.
-func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n int) (read int, err error) {
-	f, s, width, quote := &r.format.fields[i], &r.structurals, len(r.format.fields), r.format.cfg.Quote
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.format.cfg.Delimiter, quote: quote}
-	if i == width-1 {
-		c.end = '\n'
-	}
+func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n, width int) (read int, err error) {
+	f, col, s, quote := &r.lay.fields[i], r.lay.columns[i], &r.structurals, r.format.cfg.Quote
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: quote}
 	at := s.at[s.from-1+i : s.from+1+i+(n-1)*width]
 	stripped := 0 // the fields before are in r.inner, as far as they have quotes
 	for {
 		c.at = at[read*width:]
 		switch {
 		case f.kind == fieldText:
-			read += r.quotedTexts(&c, b.Column(i).Views[row+read:row+n])
+			read += r.quotedTexts(&c, b.Column(col).Views[row+read:row+n])
 		case r.buf[c.at[0]+1] == quote:
 			if stripped <= read {
 				stripped = r.strip(&c, read, n)
@@ -61,15 +55,14 @@ func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n int) (read int
 		inner, quoted, err := r.format.quoting.unquote(r.buf[begin:end])
 		switch {
 		case err != nil:
-			err = fmt.Errorf("%w: %.40q", err, r.buf[begin:end])
+			return read, fmt.Errorf("column %q: %w: %.40q", r.format.cfg.Schema.Field(col).Name, err, r.buf[begin:end])
 		case quoted && f.kind == fieldText:
-			b.Column(i).Views[row+read] = record.View{Off: uint32(begin) + 1, Len: uint32(len(inner))}
+			b.Column(col).Views[row+read] = record.View{Off: uint32(begin) + 1, Len: uint32(len(inner))}
 			r.doubled = r.doubled || bytes.IndexByte(inner, quote) >= 0
 		default:
-			err = f.read(b, i, row+read, inner)
-		}
-		if err != nil {
-			return read, fmt.Errorf("column %q: %w", r.format.cfg.Schema.Field(i).Name, err)
+			if err := f.read(b, col, row+read, inner); err != nil {
+				return read, &ValueError{r.format.cfg.Schema.Field(col).Name, err}
+			}
 		}
 		if read++; read == n {
 			return read, nil
@@ -98,8 +91,6 @@ func (r *delimitedParser) quotedTexts(c *columnText, views []record.View) int {
 					r.doubled = true
 				}
 			}
-		} else if begin < stray && bytes.IndexByte(buf[begin:end], c.quote) >= 0 {
-			return i
 		}
 		views[i] = record.View{Off: begin, Len: end - begin}
 	}
@@ -119,24 +110,28 @@ func (r *delimitedParser) strip(c *columnText, from, to int) int {
 	return to
 }
 
-// undouble makes one quote of two in the texts of the rows from..to, in the buffer: their records are done with.
+// undouble makes one quote of two in the texts of the rows from..to that are in quotes, in the buffer: their records are done with.
 func (r *delimitedParser) undouble(b *record.Batch, from, to int) {
 	r.doubled = false
-	for i := range r.format.fields {
-		if r.format.fields[i].kind != fieldText {
+	quote := r.format.cfg.Quote
+	for i, col := range r.lay.columns {
+		if col < 0 || r.lay.fields[i].kind != fieldText {
 			continue
 		}
-		views := b.Column(i).Views
+		c := b.Column(col)
 		for row := from; row < to; row++ {
-			v := &views[row]
+			v := &c.Views[row]
+			if v.Len == 0 || r.buf[v.Off-1] != quote {
+				continue // a field that has no quotes around it
+			}
 			text := r.buf[v.Off : v.Off+v.Len]
-			have := bytes.IndexByte(text, r.format.cfg.Quote)
+			have := bytes.IndexByte(text, quote)
 			if have < 0 {
 				continue
 			}
 			for rest := text[have:]; len(rest) > 0; {
 				// A quote, another, and what is behind them up to the next: all but the first move.
-				n := bytes.IndexByte(rest[2:], r.format.cfg.Quote) + 2
+				n := bytes.IndexByte(rest[2:], quote) + 2
 				if n < 2 {
 					n = len(rest)
 				}
@@ -164,12 +159,8 @@ func allDoubled(text []byte, quote byte) bool {
 
 // unquote is a field without its quotes. Two quotes inside of it are still two.
 func (q quoting) unquote(text []byte) (inner []byte, quoted bool, err error) {
-	i := bytes.IndexByte(text, q.quote)
-	if i < 0 {
+	if len(text) == 0 || text[0] != q.quote {
 		return text, false, nil
-	}
-	if i > 0 {
-		return nil, false, errStray
 	}
 	if last := len(text) - 1; last > 0 && text[last] == q.quote && allDoubled(text[1:last], q.quote) {
 		return text[1:last], true, nil

@@ -298,8 +298,8 @@ type quoteCursor struct {
 
 // span is where a block begins and ends for the moves: a byte early, because the byte before a block says whether a record begins with it.
 func (d *Delimited) span(block int64) (from, to int64) {
-	size := d.blockBytes
-	return max(block*size-1, 0), max(min((block+1)*size, d.size)-1, 0)
+	size, start := d.blockBytes, d.start
+	return max(start+block*size-1, start), max(min(start+(block+1)*size, d.size)-1, start)
 }
 
 // stateAt is the state before the span of a block, which is at or behind all those it was asked for before.

@@ -28,7 +28,7 @@ type lineStream struct {
 	blockBytes     int
 	maxRecordBytes int
 	quoting        quoting // quote 0: a newline always ends a record
-	header         bool    // of each file
+	head           *headScan
 
 	linePlace
 	err    error      // what Read returned, to be passed on behind what came before
@@ -41,9 +41,11 @@ type linePlace struct {
 	rest     []byte // of the last stretch: the beginning of a record
 	offset   int64  // of rest in its file
 	line     int64  // of rest, from 1
-	inHeader bool   // the record that comes is the header
+	inHead   bool   // rest is before the first record
 	skipping bool   // the record at offset is too long, and its reject is made: drop the rest of it
 	state    quoteState
+	lay      *layout // of the fields of the file; nil if lines have none
+	headPlace
 }
 
 // otherFile is what an input with several files returns from Read as an error when it goes on with another one of them. The line that has
@@ -65,15 +67,16 @@ type filled struct {
 // empty says that there is nothing in it.
 func (f *filled) empty() bool { return f.pos == f.end && f.cut == nil && f.err == nil }
 
-func newLineStream(in io.Reader, blockBytes, maxRecordBytes int, q quoting, header bool) *lineStream {
-	s := &lineStream{in: in, blockBytes: blockBytes, maxRecordBytes: maxRecordBytes, quoting: q, header: header}
+// newLineStream makes a lineStream; head is nil if a file begins with its first record.
+func newLineStream(in io.Reader, blockBytes, maxRecordBytes int, q quoting, head *headScan) *lineStream {
+	s := &lineStream{in: in, blockBytes: blockBytes, maxRecordBytes: maxRecordBytes, quoting: q, head: head}
 	s.linePlace = s.beginning()
 	return s
 }
 
 // beginning is the place at the beginning of a file.
 func (s *lineStream) beginning() linePlace {
-	return linePlace{inHeader: s.header, line: 1, state: fieldStart}
+	return linePlace{inHead: s.head != nil, line: 1, state: fieldStart}
 }
 
 // turn goes on with another file.
@@ -93,6 +96,13 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 	f.cut, f.err, s.turned = nil, nil, false
 	f.oversized = false
 	f.pos, f.end = 0, 0
+	ahead := false // rest may have records: look at them before more is read, which may take long to come
+	if s.inHead {
+		if !s.fillHead(f) {
+			return
+		}
+		ahead = len(s.rest) > 0
+	}
 	f.buf = resize(f.buf[:0], pad+len(s.rest)+s.blockBytes+pad)
 	to := pad + copy(f.buf[pad:], s.rest)
 	known, state, last := pad, s.state, pad // records end at last as far as known
@@ -100,7 +110,7 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 		state = fieldStart
 	}
 	for skipped := 0; ; {
-		if s.err == nil {
+		if s.err == nil && !ahead {
 			n, err := s.in.Read(f.buf[to : len(f.buf)-pad])
 			to += n
 			if other, ok := err.(*otherFile); ok { //nolint:errorlint // it comes from an input of this package, as it is
@@ -111,6 +121,7 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 				break // nothing now
 			}
 		}
+		ahead = false
 		if s.skipping {
 			// Only the end of the record counts.
 			next, after := s.end(f.buf, known, to, state)
@@ -163,14 +174,7 @@ func (s *lineStream) finish(f *filled, last, to int) {
 	if s.err != nil {
 		f.size = s.offset + int64(to-pad)
 	}
-	f.pos, f.end = pad, last
-	if s.inHeader && last > pad {
-		f.pos, _ = s.end(f.buf, pad, last, fieldStart)
-		if f.pos < 0 {
-			f.pos = last // in quotes that are not closed
-		}
-		s.inHeader = false
-	}
+	f.pos, f.end, f.lay = pad, last, s.lay
 	rest := f.buf[last:to]
 	s.offset += int64(last - pad)
 	s.line += int64(bytes.Count(f.buf[pad:last], []byte{'\n'}))
@@ -184,9 +188,6 @@ func (s *lineStream) finish(f *filled, last, to int) {
 			if o := s.quoting.outline(rest); o.open >= 0 {
 				f.cut.Reason = fmt.Errorf("a record of more than %d bytes: the quote at offset %d is not closed within them", s.maxRecordBytes, s.offset+int64(o.open))
 			}
-		}
-		if s.inHeader {
-			f.cut, s.inHeader = nil, false
 		}
 		_, s.state = s.end(f.buf, last, to, fieldStart)
 		s.skipping = true
@@ -206,7 +207,11 @@ func (s *lineStream) finish(f *filled, last, to int) {
 	}
 	if s.err != nil {
 		if errors.Is(s.err, errNewSource) || errors.Is(s.err, errTruncated) {
-			s.err, s.linePlace, s.turned = nil, s.beginning(), true
+			place := s.beginning()
+			if errors.Is(s.err, errTruncated) {
+				place.lay, place.header, place.truncated = s.lay, s.header, true
+			}
+			s.err, s.linePlace, s.turned = nil, place, true
 			return
 		}
 		if f.err = s.err; !errors.Is(s.err, io.EOF) {
@@ -310,7 +315,7 @@ func newDelimitedStream(name string, in io.Reader, cfg DelimitedConfig, inline b
 	}
 	p := newDelimitedParser(format)
 	c := &format.cfg
-	return newStream(name, in, &p, newLineStream(in, c.BlockBytes, c.MaxRecordBytes, format.quoting, c.Header), inline), nil
+	return newStream(name, in, &p, newLineStream(in, c.BlockBytes, c.MaxRecordBytes, format.quoting, format.newHeadScan()), inline), nil
 }
 
 func newNDJSONStream(name string, in io.Reader, cfg NDJSONConfig, inline bool) (*Stream, error) {
@@ -319,7 +324,7 @@ func newNDJSONStream(name string, in io.Reader, cfg NDJSONConfig, inline bool) (
 		return nil, err
 	}
 	c := &format.cfg
-	return newStream(name, in, newJSONParser(format), newLineStream(in, c.BlockBytes, c.MaxRecordBytes, quoting{}, false), inline), nil
+	return newStream(name, in, newJSONParser(format), newLineStream(in, c.BlockBytes, c.MaxRecordBytes, quoting{}, nil), inline), nil
 }
 
 func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bool) *Stream {

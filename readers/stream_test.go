@@ -80,6 +80,7 @@ func TestStreamTwin(t *testing.T) {
 				cfg.MaxRecordBytes = 20 + rng.IntN(200)
 			}
 			schema = cfg.Schema
+			cfg.Header = cfg.Header && headerFits(data, cfg)
 			want, most = slow(data, cfg), cfg.MaxRecordBytes
 			s, err = newDelimitedStream("stream", in, cfg, inline)
 		}
@@ -130,7 +131,7 @@ func TestStreamEndlessLine(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		got := readAll(t, s, []record.Reader{waited{r}}, 0)
 		runtime.ReadMemStats(&after)
-		if got.rows["1|2"] != 1 || got.rows["5|6"] != 1 || got.total != 2 || len(got.rejects) != 2 {
+		if got.rows["1|2"] != 1 || got.rows["5|6"] != 1 || got.total != 2 || len(got.rejects) != 1 {
 			t.Errorf("%v, %d rejects", got.rows, len(got.rejects))
 		}
 		for where, err := range got.rejects {
@@ -253,7 +254,7 @@ func TestStreamLines(t *testing.T) {
 	}
 }
 
-// Goal: an empty line is a reject, but no record where nothing follows it, however late that is known. Method: small streams, in pieces.
+// Goal: an empty line is no record, however late it is known what follows it. Method: small streams, in pieces.
 func TestStreamEmptyLines(t *testing.T) {
 	s := texts(t, "a", "b")
 	for _, c := range []struct {
@@ -263,10 +264,10 @@ func TestStreamEmptyLines(t *testing.T) {
 	}{
 		{[]string{"1,2\n\n"}, 1, nil},
 		{[]string{"1,2\r\n\r\n"}, 1, nil},
-		{[]string{"1,2\n\n\n"}, 1, []int64{4}},
-		{[]string{"1,2\n", "\n", "3,4\n"}, 2, []int64{4}},
-		{[]string{"1,2\n\n" + strings.Repeat("x", 200)}, 1, []int64{4, 5}},
-		{[]string{"1,2\n\n", "\n" + strings.Repeat("x", 200), "\n3,4"}, 2, []int64{4, 5, 6}},
+		{[]string{"1,2\n\n\n"}, 1, nil},
+		{[]string{"1,2\n", "\n", "3,4\n"}, 2, nil},
+		{[]string{"1,2\n\n" + strings.Repeat("x", 200)}, 1, []int64{5}},
+		{[]string{"1,2\n\n", "\n" + strings.Repeat("x", 200), "\n3,4"}, 2, []int64{6}},
 		{[]string{"\n"}, 0, nil},
 		{nil, 0, nil},
 	} {

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 
@@ -25,6 +21,12 @@ var lineOptions = []query.OptionSpec{
 	{Name: "delimiter", Kind: query.OptionChar},
 	{Name: "header", Values: []string{"true", "false", "skip"}},
 	{Name: "time.unit", Values: []string{"s", "ms", "us", "ns"}},
+	{Name: "time.format"},
+	{Name: "time.zone"},
+	{Name: "null"},
+	{Name: "decimal", Values: []string{".", ","}},
+	{Name: "comment", Kind: query.OptionChar},
+	{Name: "skip.lines", Kind: query.OptionInt},
 }
 
 // connectors are what the sources and sinks of a job may be.
@@ -98,10 +100,9 @@ func openSource(s *query.Source, std streams) (*feeder, error) {
 	if err := printSchema(&columns, s.Schema); err != nil {
 		return nil, err
 	}
-	in := &input{
-		Schema: columns.String(), InputFormat: cmp.Or(o.Text("format"), "auto"), Delimiter: o.Text("delimiter"), NoHeader: o.Text("header") == "false",
-		TimeUnit: o.Text("time.unit"), Follow: o.Bool("follow"),
-	}
+	in := inputOptions(s)
+	in.Schema, in.InputFormat, in.Delimiter = columns.String(), cmp.Or(o.Text("format"), "auto"), o.Text("delimiter")
+	in.NoHeader, in.byPlace, in.Follow = o.Text("header") == "false", o.Text("header") == "skip", o.Bool("follow")
 	name := stdinName
 	if o.Connector() == "file" {
 		name = o.Text("path")
@@ -111,12 +112,6 @@ func openSource(s *query.Source, std streams) (*feeder, error) {
 		return nil, o.Errorf("path", "%v", err)
 	}
 	f.schema = s.Schema
-	if f.format == formatDelimited && f.header && o.Text("header") != "skip" {
-		if err := checkHeader(f); err != nil {
-			f.remove()
-			return nil, o.Errorf("path", "%v", err)
-		}
-	}
 	once := ""
 	if f.stdin != nil {
 		once = "standard input"
@@ -124,38 +119,17 @@ func openSource(s *query.Source, std streams) (*feeder, error) {
 	return &feeder{name: s.Name, files: f, endless: f.follow, once: once}, nil
 }
 
-// checkHeader says where the first line names other columns than the job: values would be taken for those of others.
-func checkHeader(f *files) error {
-	var sample []byte
-	if s, ok := f.stdin.(*sampler); ok {
-		sample = s.ahead
-	} else {
-		var err error
-		if sample, _, err = f.sample(nil); err != nil {
-			return err
-		}
+// inputOptions are the options of a source that say how lines are written.
+func inputOptions(s *query.Source) *input {
+	o := s.Options
+	in := &input{
+		TimeUnit: o.Text("time.unit"), TimeFormat: o.Text("time.format"), TimeZone: o.Text("time.zone"), Decimal: o.Text("decimal"),
+		Comment: o.Text("comment"), SkipLines: int(o.Int("skip.lines")),
 	}
-	r := csv.NewReader(bufio.NewReader(bytes.NewReader(sample)))
-	r.Comma, r.LazyQuotes = rune(f.delimiter), true
-	first, err := r.Read()
-	if errors.Is(err, io.EOF) {
-		return nil // empty: no records either
-	} else if err != nil {
-		return fmt.Errorf("%s: the first line: %w", f.name, err)
+	if words := o.Text("null"); words != "" {
+		in.Null = strings.Split(words, ",")
 	}
-	first[0] = strings.TrimPrefix(first[0], "\ufeff")
-	var want []string
-	for i := range f.schema.Len() {
-		want = append(want, strings.ToLower(f.schema.Field(i).Name))
-	}
-	for i, name := range first {
-		first[i] = strings.ToLower(strings.TrimSpace(name))
-	}
-	if !slices.Equal(first, want) {
-		return fmt.Errorf("the first line of %s has the columns %s; expected %s, or header = 'skip' where these are right all the same, or 'false' where it is a record",
-			f.name, strings.Join(first, ", "), strings.Join(want, ", "))
-	}
-	return nil
+	return in
 }
 
 func openGenerator(s *query.Source) (*feeder, error) {

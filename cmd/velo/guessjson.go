@@ -96,6 +96,7 @@ func (f *files) lookAtJSON(sample []byte) (columns []*jsonColumn, lines int, err
 		return nil, 0, fmt.Errorf("%s begins with [: it is one array, expected one object a line; jq -c '.[]' makes that of it", f.name)
 	}
 	index := map[string]*jsonColumn{}
+	g := newGuesser(f.ndjson().ValueOptions)
 	for line := range bytes.Lines(sample) {
 		values, err := jsonFields(line)
 		if err != nil {
@@ -105,11 +106,11 @@ func (f *files) lookAtJSON(sample []byte) (columns []*jsonColumn, lines int, err
 		for _, v := range values {
 			c := index[v.name]
 			if c == nil {
-				c = &jsonColumn{name: v.name, guess: guess{possible: slices.Clone(guesses)}}
+				c = &jsonColumn{name: v.name, guess: *g.column()}
 				index[v.name] = c
 				columns = append(columns, c)
 			}
-			if c.see(v.value) {
+			if c.see(g, v.value) {
 				c.present++
 			}
 		}
@@ -148,14 +149,14 @@ func jsonFields(line []byte) (pairs []jsonPair, err error) {
 }
 
 // see narrows the types of a column; false says that the value is null.
-func (c *jsonColumn) see(value json.RawMessage) bool {
+func (c *jsonColumn) see(g *guesser, value json.RawMessage) bool {
 	var fits []record.Type
 	switch {
 	case string(value) == "null":
 		return false
 	case value[0] == '"':
 		var s string
-		if json.Unmarshal(value, &s) == nil && len(s) >= len("2006-01-02") && s[4] == '-' && casts(s, record.Timestamp) {
+		if json.Unmarshal(value, &s) == nil && g.isTime(s) {
 			fits = append(fits, record.Timestamp)
 		}
 	case value[0] == 't', value[0] == 'f':
@@ -164,7 +165,7 @@ func (c *jsonColumn) see(value json.RawMessage) bool {
 		if _, err := strconv.ParseInt(string(value), 10, 64); err == nil {
 			fits = append(fits, record.Int64)
 		}
-		if _, err := strconv.ParseFloat(string(value), 64); err == nil {
+		if _, err := strconv.ParseFloat(string(value), 64); err == nil && !isCode(string(value)) {
 			fits = append(fits, record.Float64)
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/readers/compressed"
@@ -23,12 +22,19 @@ import (
 
 // input says what files are.
 type input struct {
-	Schema      string `help:"The columns, as CREATE TABLE has them: 'symbol text, price double precision not null'. Without it they are guessed." placeholder:"COLUMNS"`
-	InputFormat string `help:"What the files are: ${enum}. auto goes by their names, and where those do not say, by their first line." enum:"auto,csv,tsv,ndjson" default:"auto"`
-	Delimiter   string `help:"Between fields; \\t is a tab. Guessed from the first line." placeholder:"CHAR"`
-	NoHeader    bool   `help:"The first line is a record; columns are called c1, c2, ... unless --schema names them."`
-	TimeUnit    string `help:"What a whole number in a timestamp column of NDJSON counts since 1970: s, ms, us or ns. Without it, such a number is refused." placeholder:"UNIT"`
-	Follow      bool   `help:"Go on when a file has been read: wait for what is appended to it, or takes its place, until interrupted."`
+	Schema      string   `help:"The columns, as CREATE TABLE has them: 'symbol text, price double precision not null'. Without it they are guessed." placeholder:"COLUMNS"`
+	InputFormat string   `help:"What the files are: ${enum}. auto goes by their names, and where those do not say, by their first line." enum:"auto,csv,tsv,ndjson" default:"auto"`
+	Delimiter   string   `help:"Between fields; \\t is a tab. Guessed from the first line." placeholder:"CHAR"`
+	NoHeader    bool     `help:"The first line is a record; columns are called c1, c2, ... unless --schema names them."`
+	TimeUnit    string   `help:"What a whole number in a timestamp column of NDJSON counts since 1970: s, ms, us or ns. Without it, such a number is refused." placeholder:"UNIT"`
+	TimeFormat  string   `help:"How times are written, in strptime's directives: '%d/%m/%Y %H:%M'. Without it, every form that has one meaning is taken." placeholder:"FORMAT"`
+	TimeZone    string   `help:"The time zone of times without one, such as Europe/Berlin; UTC without it." placeholder:"ZONE"`
+	Null        []string `help:"Words that stand for NULL in CSV, such as NA; several with a comma between them." placeholder:"WORD"`
+	Decimal     string   `help:"What numbers in CSV have for the point: a comma, or a point." placeholder:"CHAR"`
+	Comment     string   `help:"Lines of CSV that begin with it are left out." placeholder:"CHAR"`
+	SkipLines   int      `help:"How many lines of each CSV file before the header, or before the first record, are not looked at." placeholder:"N"`
+	byPlace     bool
+	Follow      bool `help:"Go on when a file has been read: wait for what is appended to it, or takes its place, until interrupted."`
 }
 
 const (
@@ -64,7 +70,10 @@ type files struct {
 	delimiter byte     // of delimited files
 	header    bool     // they have one
 	names     []string // of the fields of JSON, for each column
-	timeUnit  time.Duration
+	values    readers.ValueOptions
+	comment   byte // that lines which are none begin with; 0: there are none
+	skipLines int
+	byPlace   bool // columns are in the order of the schema, whatever the header says
 	follow    bool
 	sources   []string // the file of each reader
 	remove    func()   // what was opened to look at the files
@@ -73,9 +82,8 @@ type files struct {
 // open finds the files and guesses what is not said about them.
 func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 	f = &files{name: name, header: !in.NoHeader, follow: in.Follow, remove: func() {}}
-	var known bool
-	if f.timeUnit, known = timeUnits[in.TimeUnit]; !known {
-		return nil, fmt.Errorf("--time-unit %q: expected s, ms, us or ns", in.TimeUnit)
+	if err := in.lines(f); err != nil {
+		return nil, err
 	}
 	if name != stdinName {
 		if f.paths, err = find(name); err != nil {
@@ -100,15 +108,86 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.format == formatNDJSON {
-		err = f.guessJSON(sample, whole && f.complete())
-	} else if f.schema == nil {
-		f.schema, err = guessSchema(name, sample, whole, whole && f.complete(), f.delimiter, f.header)
+	if err := foreign(name, sample); err != nil {
+		return nil, err
+	}
+	samples := []sampled{{sample, whole}}
+	if len(f.paths) > 1 {
+		samples = append(samples, f.otherSamples()...)
+	}
+	switch {
+	case f.format == formatNDJSON:
+		err = f.guessJSON(joined(samples), whole && f.complete())
+	case f.schema == nil:
+		f.schema, err = f.guessSchema(samples)
+	case f.header && !in.byPlace:
+		err = f.checkHeader(sample)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return f, nil
+}
+
+// lines says how the lines of files are written.
+func (in *input) lines(f *files) (err error) {
+	var known bool
+	if f.values.TimeUnit, known = timeUnits[in.TimeUnit]; !known {
+		return fmt.Errorf("--time-unit %q: expected s, ms, us or ns", in.TimeUnit)
+	}
+	if in.TimeZone != "" {
+		if f.values.TimeZone, err = time.LoadLocation(in.TimeZone); err != nil {
+			return fmt.Errorf("--time-zone %q: %w; expected a name like Europe/Berlin", in.TimeZone, err)
+		}
+	}
+	if in.TimeFormat != "" {
+		if f.values.TimeFormat, err = record.CompileTimeFormat(in.TimeFormat, f.values.TimeZone); err != nil {
+			return err
+		}
+	}
+	f.values.Nulls = in.Null
+	switch in.Decimal {
+	case "", ".":
+	case ",":
+		f.values.DecimalComma = true
+	default:
+		return fmt.Errorf("--decimal %q: expected a comma or a point", in.Decimal)
+	}
+	if len(in.Comment) > 1 {
+		return fmt.Errorf("--comment %q: expected one character", in.Comment)
+	} else if in.Comment != "" {
+		f.comment = in.Comment[0]
+	}
+	if in.SkipLines < 0 {
+		return fmt.Errorf("--skip-lines %d: expected none or more", in.SkipLines)
+	}
+	f.skipLines, f.byPlace = in.SkipLines, in.byPlace
+	return nil
+}
+
+// foreignFormats are the bytes that files of other formats begin with.
+var foreignFormats = []struct{ begin, what, do string }{
+	{"\xff\xfe\x00\x00", "UTF-32", "iconv -f UTF-32 -t UTF-8 makes text of it that velo reads"},
+	{"\xff\xfe", "UTF-16", "iconv -f UTF-16 -t UTF-8 makes text of it that velo reads"},
+	{"\xfe\xff", "UTF-16", "iconv -f UTF-16 -t UTF-8 makes text of it that velo reads"},
+	{"\xfd7zXZ\x00", "compressed with xz", "unpack it with xz -dc, and read FROM stdin"},
+	{"BZh", "compressed with bzip2", "unpack it with bzip2 -dc, and read FROM stdin"},
+	{"PK\x03\x04", "a zip archive", "unpack it with unzip -p, and read FROM stdin"},
+	{"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it with 7z x -so, and read FROM stdin"},
+	{"PAR1", "Parquet", "expected lines of text; write it as CSV or NDJSON first"},
+}
+
+// foreign is the error of a file of another format.
+func foreign(name string, sample []byte) error {
+	for _, f := range foreignFormats {
+		if f.begin == "BZh" && (len(sample) < 10 || string(sample[4:10]) != "1AY&SY") {
+			continue
+		}
+		if bytes.HasPrefix(sample, []byte(f.begin)) {
+			return fmt.Errorf("%s is %s: %s", name, f.what, f.do)
+		}
+	}
+	return nil
 }
 
 // isFile reports whether standard input is a file from its beginning, which readers can share.
@@ -157,7 +236,8 @@ func (f *files) decide(in *input, sample []byte) error {
 	case in.Delimiter != "":
 		return fmt.Errorf("--delimiter %q: expected one character", in.Delimiter)
 	case f.delimiter == 0:
-		f.delimiter = guessDelimiter(sample)
+		f.delimiter = ',' // for the lines before the header
+		f.delimiter = guessDelimiter(sample[f.headOf(sample).Bytes:])
 	}
 	return nil
 }
@@ -292,53 +372,150 @@ func guessDelimiter(sample []byte) byte {
 // complete says whether a sample that is the whole of a file is all that there will be.
 func (f *files) complete() bool { return len(f.paths) <= 1 && !f.follow }
 
-// guessSchema takes for each column the narrowest type that all values of the sample fit; whole says that the sample ends with
-// its file. A column may be NULL unless the sample is all that there will be and it is nowhere empty.
-func guessSchema(name string, sample []byte, whole, all bool, delimiter byte, header bool) (*record.Schema, error) {
-	r := csv.NewReader(bufio.NewReader(bytes.NewReader(sample)))
-	r.Comma, r.FieldsPerRecord, r.LazyQuotes, r.ReuseRecord = rune(delimiter), -1, true, true
-	first, err := r.Read()
-	if errors.Is(err, io.EOF) {
-		return nil, emptyError(name)
-	} else if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	first = slices.Clone(first)
-	first[0] = strings.TrimPrefix(first[0], "\ufeff")
-	columns := make([]guess, len(first))
-	for i := range columns {
-		columns[i] = guess{possible: slices.Clone(guesses)}
-		if !header {
-			columns[i].see(first[i])
-		}
-	}
-	for rows := 0; ; rows++ {
-		row, err := r.Read()
+// A file that is looked at beside the first is so as far as otherSampleBytes, and as many are as maxSamples.
+const (
+	otherSampleBytes = 64 << 10
+	maxSamples       = 100
+)
+
+// sampled is the beginning of a file, up to the end of a line; whole says that it is all.
+type sampled struct {
+	data  []byte
+	whole bool
+}
+
+// otherSamples are the beginnings of the files after the first: they may have other columns. What cannot be read is left to its reader.
+func (f *files) otherSamples() (all []sampled) {
+	for _, path := range f.paths[1:min(len(f.paths), maxSamples)] {
+		in, _, err := compressed.Open(path)
 		if err != nil {
-			if !errors.Is(err, io.EOF) && whole {
-				return nil, fmt.Errorf("%s: %w", name, err)
+			continue
+		}
+		data, err := io.ReadAll(io.LimitReader(in, otherSampleBytes))
+		if cerr := in.Close(); err != nil || cerr != nil {
+			continue
+		}
+		whole := len(data) < otherSampleBytes
+		all = append(all, sampled{upToLine(data, whole), whole})
+	}
+	return all
+}
+
+// joined is the lines of all samples.
+func joined(samples []sampled) (lines []byte) {
+	for i, s := range samples {
+		if i > 0 && len(lines) > 0 && lines[len(lines)-1] != '\n' {
+			lines = append(lines, '\n')
+		}
+		lines = append(lines, bytes.TrimPrefix(s.data, []byte("\ufeff"))...)
+	}
+	return lines
+}
+
+// headOf is the beginning of a delimited file whose columns are not known.
+func (f *files) headOf(sample []byte) readers.Head {
+	cfg := f.delimited()
+	cfg.Schema, cfg.ByName = unknownColumns, false
+	head, _ := cfg.ScanHead(sample, true)
+	return head
+}
+
+// unknownColumns stands for a schema that is not known.
+var unknownColumns = func() *record.Schema {
+	s, err := record.NewSchema("unknown", record.Field{Name: "a", Type: record.String}, record.Field{Name: "b", Type: record.String})
+	if err != nil {
+		panic(err) // of what is written here
+	}
+	return s
+}()
+
+// checkHeader says which columns of a declared schema the header does not have.
+func (f *files) checkHeader(sample []byte) error {
+	first := f.headOf(sample).First
+	if first == nil {
+		return nil // empty: no records either
+	}
+	names := readers.ColumnNames(first)
+	var lacking []string
+	for i := range f.schema.Len() {
+		want := f.schema.Field(i).Name
+		if !slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, want) }) {
+			lacking = append(lacking, want)
+		}
+	}
+	if len(lacking) > 0 {
+		return fmt.Errorf("the first line of %s has the columns %s; expected %s too: columns go by their names, in any order. "+
+			"If the first line is a record: --no-header, or header = 'false'; to take columns by their places: --no-header --skip-lines=1, or header = 'skip'",
+			f.name, strings.Join(names, ", "), strings.Join(lacking, ", "))
+	}
+	return nil
+}
+
+// guessSchema takes for each column the narrowest type that all values of the samples fit. The columns of all files are taken, by their names. A column may be
+// NULL unless what was looked at is all that there will be, and it is nowhere empty.
+func (f *files) guessSchema(samples []sampled) (*record.Schema, error) {
+	g := newGuesser(f.values)
+	all := samples[0].whole && f.complete()
+	var names []string
+	var columns []*guess
+	index := map[string]int{}
+	for n, s := range samples {
+		head := f.headOf(s.data)
+		if head.First == nil {
+			continue
+		}
+		own, from := readers.ColumnNames(head.First), head.Next
+		if !f.header {
+			from = head.Bytes
+			for i := range own {
+				own[i] = fmt.Sprintf("c%d", i+1)
 			}
-			break // the last record may have been cut
+		} else if n > 0 && len(names) > 0 && !slices.ContainsFunc(own, func(name string) bool { _, known := index[name]; return known }) {
+			continue // its reader says that the first line is no header
 		}
-		for i := range min(len(row), len(columns)) {
-			columns[i].see(row[i])
+		var here []*guess
+		for _, name := range own {
+			i, known := index[name]
+			if !known {
+				i = len(names)
+				index[name], names, columns = i, append(names, name), append(columns, g.column())
+			}
+			here = append(here, columns[i])
 		}
+		if err := g.seeRows(s, from, f, here); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	if len(names) == 0 {
+		return nil, emptyError(f.name)
 	}
 	var fields []record.Field
 	for i, c := range columns {
-		f := record.Field{Name: fmt.Sprintf("c%d", i+1), Type: c.possible[0], Nullable: c.empty || !all}
-		if header {
-			f.Name = strings.ToLower(strings.TrimSpace(first[i]))
-		}
-		if f.Name == "" {
-			f.Name = fmt.Sprintf("c%d", i+1)
-		}
+		field := record.Field{Name: names[i], Type: c.possible[0], Nullable: c.empty || !all}
 		if !c.some {
-			f.Type = record.String
+			field.Type = record.String
 		}
-		fields = append(fields, f)
+		fields = append(fields, field)
 	}
-	return record.NewSchema(name, fields...)
+	return record.NewSchema(f.name, fields...)
+}
+
+// seeRows looks at the rows of a sample.
+func (g *guesser) seeRows(s sampled, from int, f *files, columns []*guess) error {
+	r := csv.NewReader(bufio.NewReader(bytes.NewReader(s.data[from:])))
+	r.Comma, r.Comment, r.FieldsPerRecord, r.LazyQuotes, r.ReuseRecord = rune(f.delimiter), rune(f.comment), -1, true, true
+	for {
+		row, err := r.Read()
+		if err != nil {
+			if !errors.Is(err, io.EOF) && s.whole {
+				return err
+			}
+			return nil // the last record may have been cut
+		}
+		for i := range min(len(row), len(columns)) {
+			g.see(columns[i], row[i])
+		}
+	}
 }
 
 // emptyError is the error of a file without a line.
@@ -355,26 +532,55 @@ type guess struct {
 	empty, some bool
 }
 
-func (g *guess) see(text string) {
-	if text == "" {
-		g.empty = true
-		return
+// A guesser knows what the readers take.
+type guesser struct {
+	values  readers.ValueOptions
+	order   []record.Type
+	parsers map[record.Type]*readers.ValueParser
+}
+
+func newGuesser(o readers.ValueOptions) *guesser {
+	g := &guesser{values: o, order: guesses, parsers: map[record.Type]*readers.ValueParser{}}
+	if o.TimeFormat != nil {
+		// What is of the declared form is a time, even if it is a number too.
+		g.order = append([]record.Type{record.Timestamp}, slices.DeleteFunc(slices.Clone(guesses), func(t record.Type) bool { return t == record.Timestamp })...)
 	}
-	g.some = true
-	g.possible = slices.DeleteFunc(g.possible, func(t record.Type) bool {
-		switch t {
-		case record.String:
-			return false
-		case record.Int64:
-			return isCode(text) || !casts(text, t)
-		case record.Float64:
-			_, err := strconv.ParseFloat(text, 64)
-			return err != nil || isCode(text)
-		case record.Bool:
-			return !slices.Contains([]string{"true", "false"}, strings.ToLower(text))
+	for _, t := range guesses {
+		g.parsers[t] = readers.NewValueParser(t, o)
+	}
+	return g
+}
+
+func (g *guesser) column() *guess { return &guess{possible: slices.Clone(g.order)} }
+
+// see narrows the types of a column to those that a text is a value of.
+func (g *guesser) see(c *guess, text string) {
+	value := strings.TrimSpace(text)
+	if value == "" || slices.Contains(g.values.Nulls, value) {
+		c.empty = true
+		if text == "" || value != "" {
+			return
 		}
-		return !casts(text, t)
+	}
+	c.some = true
+	c.possible = slices.DeleteFunc(c.possible, func(t record.Type) bool {
+		switch {
+		case t == record.String:
+			return false
+		case value == "": // NULL in every other type
+			return false
+		case t != record.Timestamp && t != record.Bool && isCode(value):
+			return true
+		case t == record.Bool && !slices.Contains([]string{"true", "false"}, strings.ToLower(value)):
+			return true
+		}
+		return g.parsers[t].Check([]byte(value)) != nil
 	})
+}
+
+// isTime says whether a string of JSON is a time. Digits alone are one only if a format says so.
+func (g *guesser) isTime(s string) bool {
+	return (g.values.TimeFormat != nil || strings.Trim(s, "0123456789") != "") && g.parsers[record.Timestamp].Check([]byte(s)) == nil
 }
 
 // isCode says whether a text of digits is no number but a code, which a number would change: with a zero in front, a sign that
@@ -389,16 +595,6 @@ func isCode(text string) bool {
 	}
 	_, err := strconv.ParseInt(text, 10, 64)
 	return err != nil
-}
-
-// casts says whether a text is a value of a type.
-func casts(text string, t record.Type) bool {
-	e, err := expr.Cast(expr.Text(text), t)
-	if err != nil {
-		return false
-	}
-	_, constant := e.Const()
-	return constant
 }
 
 // readers opens the files, each for so many readers. What is compressed is read by one.
@@ -489,9 +685,14 @@ func (f *files) stream(name string, in io.Reader) (record.Reader, error) {
 }
 
 func (f *files) delimited() readers.DelimitedConfig {
-	return readers.DelimitedConfig{Schema: f.schema, Delimiter: f.delimiter, Quote: '"', Header: f.header}
+	return readers.DelimitedConfig{
+		Schema: f.schema, Delimiter: f.delimiter, Quote: '"', Header: f.header, ByName: f.header && !f.byPlace,
+		Comment: f.comment, SkipLines: f.skipLines, ValueOptions: f.values,
+	}
 }
 
 func (f *files) ndjson() readers.NDJSONConfig {
-	return readers.NDJSONConfig{Schema: f.schema, Names: f.names, TimeUnit: f.timeUnit}
+	values := f.values
+	values.Nulls, values.DecimalComma = nil, false // JSON has its own
+	return readers.NDJSONConfig{Schema: f.schema, Names: f.names, ValueOptions: values}
 }

@@ -20,6 +20,12 @@ var socketOptions = []query.OptionSpec{
 	{Name: "delimiter", Kind: query.OptionChar},
 	{Name: "header", Kind: query.OptionBool},
 	{Name: "time.unit", Values: []string{"s", "ms", "us", "ns"}},
+	{Name: "time.format"},
+	{Name: "time.zone"},
+	{Name: "null"},
+	{Name: "decimal", Values: []string{".", ","}},
+	{Name: "comment", Kind: query.OptionChar},
+	{Name: "skip.lines", Kind: query.OptionInt},
 	{Name: "connections", Kind: query.OptionInt},
 	{Name: "connections.idle", Kind: query.OptionDuration},
 	{Name: "connections.peer", Kind: query.OptionInt},
@@ -109,7 +115,10 @@ func (k *socket) turnedAway() bool {
 
 func listenFor(s *query.Source, at readers.ListenConfig) (*readers.Listener, error) {
 	o := s.Options
-	f := &files{schema: s.Schema, delimiter: ',', header: o.Bool("header"), timeUnit: timeUnits[o.Text("time.unit")]}
+	f := &files{schema: s.Schema, delimiter: ',', header: o.Bool("header")}
+	if err := inputOptions(s).lines(f); err != nil {
+		return nil, err
+	}
 	switch delimiter, format := o.Char("delimiter"), o.Text("format"); {
 	case format == formatNDJSON && (delimiter != 0 || f.header):
 		return nil, fmt.Errorf("JSON lines have no delimiter and no header")

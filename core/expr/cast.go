@@ -5,7 +5,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -135,11 +134,8 @@ func parse(s string, t record.Type) (Value, error) {
 		}
 		return Value{Bits: word(v)}, nil
 	case t == record.Timestamp:
-		v, ok := parseTime(s)
-		if !ok {
-			return bad()
-		}
-		return Value{Bits: uint64(v)}, nil
+		v, err := record.ParseTime(s, nil)
+		return Value{Bits: uint64(v)}, err
 	}
 	return bad()
 }
@@ -204,20 +200,4 @@ func parseBool(s string) (v, ok bool) {
 		return false, true
 	}
 	return false, false
-}
-
-// parseTime reads RFC 3339 and PostgreSQL's forms of it; without a zone it is UTC.
-func parseTime(s string) (nanos int64, ok bool) {
-	for _, layout := range []string{
-		time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999Z07", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999",
-		"2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly,
-	} {
-		if t, err := time.Parse(layout, s); err == nil {
-			if y := t.Year(); y < 1678 || y > 2261 {
-				return 0, false
-			}
-			return t.UnixNano(), true
-		}
-	}
-	return 0, false
 }

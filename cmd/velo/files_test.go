@@ -1,0 +1,53 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// Goal: files as they are give the right result, or an error that says what is wrong. Method: small files, and what a query over them prints.
+func TestFilesAsTheyAre(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		files map[string]string
+		args  []string
+		query string
+		want  string // the output; after a ! what the error says
+	}{
+		{"other order", map[string]string{"a.csv": "k,v\nx,1\n", "b.csv": "v,k\n2,x\n"}, nil, "SELECT k, sum(v) AS s FROM f GROUP BY k", "k,s\nx,3\n"},
+		{"fewer and more", map[string]string{"a.csv": "k,v\nx,1\n", "b.csv": "w,k\n5,x\n"}, nil, "SELECT sum(v) AS v, sum(w) AS w, count(*) AS n FROM f", "v,w,n\n1,5,2\n"},
+		{"no header", map[string]string{"a.csv": "k,v\nx,1\n", "b.csv": "y,2\n"}, nil, "SELECT count(*) FROM f", "!b.csv: the header has no column \"k\", \"v\"; it has \"y\", \"2\""},
+		{"a schema in another order", map[string]string{"a.csv": "k,v\nx,1\n"}, []string{"--schema=v bigint, k text"}, "SELECT v, k FROM f", "v,k\n1,x\n"},
+		{"a schema with a column more", map[string]string{"a.csv": "k,v\nx,1\n"}, []string{"--schema=v bigint, z text"}, "SELECT v FROM f", "!has the columns k, v; expected z too"},
+		{"a byte order mark and no header", map[string]string{"a.csv": "\ufeffx,1\nx,2\n"}, []string{"--no-header"}, "SELECT c1, sum(c2) AS s FROM f GROUP BY c1", "c1,s\nx,3\n"},
+		{"a byte order mark and a quoted name", map[string]string{"a.csv": "\ufeff\"k\",v\nx,1\n"}, nil, "SELECT k FROM f", "k\nx\n"},
+		{"two columns of one name", map[string]string{"a.csv": "a,a,b\n1,2,3\n"}, nil, "SELECT a, a_1, b FROM f", "a,a_1,b\n1,2,3\n"},
+		{"blanks around numbers", map[string]string{"a.csv": "k,v\nx, 1\nx,2 \n"}, nil, "SELECT sum(v) AS s FROM f", "s\n3\n"},
+		{"blanks around times", map[string]string{"a.csv": "at,v\n2026-01-31 9:30 ,1\n2026/02/01,1\n"}, nil, "SELECT max(at) - min(at) > INTERVAL '14 hours' AS s FROM f", "s\ntrue\n"},
+		{"zones of two digits", map[string]string{"a.csv": "at\n2026-01-31 09:30:00-04\n"}, nil, "SELECT at FROM f", "at\n2026-01-31T13:30:00Z\n"},
+		{"a format of times", map[string]string{"a.csv": "at\n01/02/2026 09:30\n"}, []string{"--time-format=%d/%m/%Y %H:%M", "--time-zone=Europe/Berlin"}, "SELECT at FROM f", "at\n2026-02-01T08:30:00Z\n"},
+		{"times as numbers", map[string]string{"a.csv": "at\n\"1700000000.5\"\n"}, []string{"--time-unit=s", "--schema=at timestamp"}, "SELECT at FROM f", "at\n2023-11-14T22:13:20.5Z\n"},
+		{"words for NULL", map[string]string{"a.csv": "v\n1\nNA\n-\n"}, []string{"--null=NA,-"}, "SELECT sum(v) AS s, count(v) AS n, count(*) AS m FROM f", "s,n,m\n1,1,3\n"},
+		{"a decimal comma", map[string]string{"a.csv": "k;v\nx;1,5\nx;2\n"}, []string{"--decimal=,"}, "SELECT sum(v) AS s FROM f", "s\n3.5\n"},
+		{"lines before the header, and comments", map[string]string{"a.csv": "a report; of\nk,v\n#x\n\nx,1\n"}, []string{"--skip-lines=1", "--comment=#"}, "SELECT sum(v) AS s FROM f", "s\n1\n"},
+		{"a delimiter at the end of rows", map[string]string{"a.csv": "k,v\nx,1,\nx,2,\n"}, nil, "SELECT sum(v) AS s FROM f", "s\n3\n"},
+		{"a quote in a plain field", map[string]string{"a.csv": "k,v\n5\" nail,1\n"}, nil, "SELECT k FROM f", "k\n\"5\"\" nail\"\n"},
+		{"codes", map[string]string{"a.csv": "k\n02\n2\n"}, nil, "SELECT k, count(*) AS n FROM f GROUP BY k ORDER BY k", "k,n\n02,1\n2,1\n"},
+		{"codes in JSON", map[string]string{"a.ndjson": "{\"k\":10000000000000000001}\n{\"k\":10000000000000000002}\n"}, nil, "SELECT k, count(*) AS n FROM f GROUP BY k ORDER BY k", "k,n\n10000000000000000001,1\n10000000000000000002,1\n"},
+		{"a field of the second file of JSON", map[string]string{"a.ndjson": "{\"k\":1}\n", "b.ndjson": "{\"v\":2}\n"}, nil, "SELECT sum(k) AS k, sum(v) AS v FROM f", "k,v\n1,2\n"},
+		{"UTF-16", map[string]string{"a.csv": "\xff\xfea\x00\n\x00"}, nil, "SELECT count(*) FROM f", "!is UTF-16: iconv"},
+		{"xz", map[string]string{"a.csv": "\xfd7zXZ\x00\x00"}, nil, "SELECT count(*) FROM f", "!is compressed with xz: unpack it"},
+		{"zip", map[string]string{"a.csv": "PK\x03\x04\x00"}, nil, "SELECT count(*) FROM f", "!is a zip archive"},
+	} {
+		from := `"` + put(t, c.files) + `"`
+		args := append(append([]string{"query", "--format=csv"}, c.args...), strings.Replace(c.query, "FROM f", "FROM "+from, 1))
+		out, errs, status := velo(t, "", args...)
+		if says, isError := strings.CutPrefix(c.want, "!"); isError {
+			if status == 0 || !strings.Contains(errs, says) {
+				t.Errorf("%s: status %d, %s%s, expected %q", c.what, status, out, errs, says)
+			}
+		} else if status != 0 || out != c.want {
+			t.Errorf("%s: status %d, %s%s, expected %s", c.what, status, out, errs, c.want)
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package readers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/velo-engine/velo/record"
+)
+
+// maxNumberBytes bounds a number whose decimal comma is made a point: no number that fits a column needs more.
+const maxNumberBytes = 400
+
+// ValueOptions say how values are written where that is not as usual. The zero value is as usual.
+type ValueOptions struct {
+	// TimeUnit is what a number in a timestamp column counts, since 1970: time.Second, Millisecond, Microsecond or Nanosecond. The number may
+	// have a fraction, and quotes. 0: a number is no timestamp, unless it looks like 20260131.
+	TimeUnit time.Duration
+
+	// TimeFormat is the form of texts in timestamp columns. nil: all forms of record.ParseTime.
+	TimeFormat *record.TimeFormat
+
+	// TimeZone is that of times without one; nil is UTC. A TimeFormat has its own.
+	TimeZone *time.Location
+
+	// Nulls are words that stand for NULL in delimited files, in any column that may be NULL, with quotes or without.
+	Nulls []string
+
+	// DecimalComma says that numbers in delimited files have a comma for the point. A point in a number is refused then.
+	DecimalComma bool
+}
+
+func (o *ValueOptions) validate(fault func(format string, args ...any)) {
+	switch o.TimeUnit {
+	case 0, time.Nanosecond, time.Microsecond, time.Millisecond, time.Second:
+	default:
+		fault("a time unit of %v, expected 1s, 1ms, 1us, 1ns, or 0 for none", o.TimeUnit)
+	}
+	for _, word := range o.Nulls {
+		if word == "" || strings.ContainsAny(word, "\r\n") {
+			fault("%q stands for NULL, expected a word of one line", word)
+		}
+	}
+}
+
+// A ValueError says that a value is none of its column's type, or NULL where the column is not nullable. It is the reason of a reject.
+type ValueError struct {
+	Column string
+	Err    error
+}
+
+// Error names the column.
+func (e *ValueError) Error() string { return fmt.Sprintf("column %q: %v", e.Column, e.Err) }
+
+// Unwrap is what is wrong with the value.
+func (e *ValueError) Unwrap() error { return e.Err }
+
+// A ValueParser says which texts are values of a type. A reader with the same options takes the same texts.
+type ValueParser struct{ field field }
+
+// NewValueParser makes a ValueParser of a type that a column may have.
+func NewValueParser(t record.Type, o ValueOptions) *ValueParser {
+	return &ValueParser{compileField(record.Field{Type: t}, '"', &o)}
+}
+
+// Check returns why a text is no value of the type, nil where it is one. An empty text is none but of text.
+func (p *ValueParser) Check(text []byte) error {
+	if p.field.kind == fieldText {
+		return nil
+	}
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return errEmpty
+	}
+	_, _, err := p.field.value(text)
+	return err
+}
+
+var errEmpty = errors.New("empty, and not nullable")
+
+// How values are read that are not as usual: each field has the options, and what follows from them.
+type valueRules struct {
+	ValueOptions
+	careful bool // no fast path: what it takes may be something else here
+}
+
+// compileRules says how the values of a column are read.
+func compileRules(kind fieldKind, o *ValueOptions, scale int) valueRules {
+	r := valueRules{ValueOptions: *o}
+	switch kind {
+	case fieldTime:
+		r.careful = o.TimeFormat != nil
+	case fieldFloat:
+		r.careful = o.DecimalComma
+	case fieldNumber:
+		r.careful = o.DecimalComma && scale > 0
+	}
+	if kind != fieldText {
+		for _, word := range o.Nulls {
+			// A number that stands for NULL: the fast paths would take it for one.
+			r.careful = r.careful || strings.ContainsAny(word, "0123456789")
+		}
+	}
+	return r
+}
+
+// isNull says whether a text is one of the words that stand for NULL.
+func (r *valueRules) isNull(text []byte) bool {
+	for _, word := range r.Nulls {
+		if string(text) == word {
+			return true
+		}
+	}
+	return false
+}
+
+// value reads a value of any type but text, without blanks around it. text is not empty.
+func (f *field) value(text []byte) (n int64, x float64, err error) {
+	switch f.kind {
+	case fieldNumber:
+		if f.rules.DecimalComma && f.scale > 0 {
+			var point [maxNumberBytes]byte
+			if text, err = withPoint(point[:], text); err != nil {
+				return 0, 0, err
+			}
+		}
+		n, err = f.number(text)
+	case fieldFloat:
+		x, err = f.float(text)
+	case fieldBool:
+		n, err = parseBool(text)
+	case fieldTime:
+		n, err = f.time(text)
+	}
+	return n, x, err
+}
+
+// withPoint is a number with a point for its comma, in to.
+func withPoint(to, text []byte) ([]byte, error) {
+	if bytes.IndexByte(text, '.') >= 0 || len(text) > len(to) {
+		return nil, fmt.Errorf("%.40q is not a number with a decimal comma", text)
+	}
+	to = to[:copy(to, text)]
+	if i := bytes.IndexByte(to, ','); i >= 0 {
+		to[i] = '.'
+	}
+	return to, nil
+}
+
+// float reads a double.
+func (f *field) float(text []byte) (float64, error) {
+	if f.rules.DecimalComma {
+		var point [maxNumberBytes]byte
+		with, err := withPoint(point[:], text)
+		if err != nil {
+			return 0, err
+		}
+		text = with
+	}
+	// ParseFloat keeps its argument only in the error, which is made anew here. What Go writes in base 16 is no number in a file.
+	x, err := strconv.ParseFloat(view(text), 64)
+	if err != nil || bytes.ContainsAny(text, "xX_") {
+		return 0, fmt.Errorf("%.40q is not a double precision", text)
+	}
+	return x, nil
+}
+
+// time reads a timestamp from the text of a field or of a JSON string.
+func (f *field) time(text []byte) (int64, error) {
+	s := view(text) // what parses it keeps nothing of it
+	if f.rules.TimeFormat != nil {
+		return f.rules.TimeFormat.Parse(s)
+	}
+	number := s != "" && strings.Trim(s, "+-0123456789.eE \t") == "" && !strings.Contains(strings.TrimLeft(s, " \t+-"), "-")
+	if number && f.rules.TimeUnit != 0 {
+		return record.ParseEpoch(s, f.rules.TimeUnit)
+	}
+	v, err := record.ParseTime(s, f.rules.TimeZone)
+	if err != nil && number {
+		return 0, fmt.Errorf("%w; for a number since 1970, say its time unit: s, ms, us or ns", err)
+	}
+	return v, err
+}
+
+// view is a text without a copy, for as long as the text does not change.
+func view(text []byte) string { return unsafe.String(unsafe.SliceData(text), len(text)) }
+
+// read reads any field, the twin of the fast paths in parse: NULLs, long numbers, blanks around values, everything that is wrong.
+func (f *field) read(b *record.Batch, col, row int, text []byte) error {
+	c := b.Column(col)
+	if len(text) > 0 && text[0] == '"' && !f.quoted {
+		return fmt.Errorf("%.40q begins with a quote, and the format has none", text)
+	}
+	if f.kind == fieldText { // only an empty one comes here
+		if f.nullable {
+			f.null(b, col, row)
+		} else {
+			c.Views[row] = record.View{}
+		}
+		return nil
+	}
+	if f.kind == fieldNumber && !f.rules.careful {
+		if v, ok := f.longNumber(text); ok {
+			c.Int64s[row] = v
+			return nil
+		}
+	}
+	if text = bytes.TrimSpace(text); f.nullable && (len(text) == 0 || f.rules.isNull(text)) {
+		f.null(b, col, row)
+		return nil
+	} else if len(text) == 0 {
+		return errEmpty
+	}
+	n, x, err := f.value(text)
+	if err != nil {
+		return err
+	}
+	if f.kind == fieldFloat {
+		c.Float64s[row] = x
+	} else {
+		c.Int64s[row] = n
+	}
+	return nil
+}
+
+// nullWords makes the texts NULL that are words for it, in the rows from..to.
+func (f *field) nullWords(b *record.Batch, col, from, to int) {
+	if !f.nullable {
+		return
+	}
+	for row := from; row < to; row++ {
+		if c := b.Column(col); !c.Null(row) && f.rules.isNull(c.View(row)) {
+			f.null(b, col, row)
+		}
+	}
+}
