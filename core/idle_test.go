@@ -168,3 +168,59 @@ func TestIdleIsAskedAgain(t *testing.T) {
 		}
 	}
 }
+
+// heldSource gives batches, each with its hold.
+type heldSource struct {
+	waitingSource
+	batches []heldBatch
+}
+
+type heldBatch struct {
+	at   []int64 // seconds
+	hold record.Hold
+}
+
+func (s *heldSource) Next(Nanos) (*record.Batch, bool) {
+	if len(s.batches) == 0 {
+		return nil, true
+	}
+	next := s.batches[0]
+	s.batches = s.batches[1:]
+	s.batch.Reset()
+	for _, at := range next.at {
+		s.batch.Add(0)
+		s.batch.SetInt64(0, at*int64(time.Second))
+	}
+	s.batch.SetHold(next.hold)
+	return s.batch, false
+}
+
+// Goal: the times of a reader that reads in rounds count when the round after theirs has ended, or at once if nothing waits.
+// Method: records at 0 and 100 seconds, of windows of a second; those at 0 are late as soon as 100 counts.
+func TestHolds(t *testing.T) {
+	const part, ends, settled = record.HoldRound, record.HoldRoundEnds, record.HoldSettled
+	for what, c := range map[string]struct {
+		batches []heldBatch
+		late    uint64
+	}{
+		"no rounds, within a batch":          {[]heldBatch{{[]int64{100, 0}, record.HoldNone}}, 1},
+		"no rounds":                          {[]heldBatch{{[]int64{100}, record.HoldNone}, {[]int64{0, 0}, record.HoldNone}}, 2},
+		"within a round":                     {[]heldBatch{{[]int64{100, 0}, part}, {[]int64{0}, part}, {[]int64{0}, settled}}, 0},
+		"the round after":                    {[]heldBatch{{[]int64{100}, ends}, {[]int64{0, 0}, part}, {[]int64{0}, ends}}, 0},
+		"two rounds after":                   {[]heldBatch{{[]int64{100}, ends}, {[]int64{0}, ends}, {[]int64{0, 0}, ends}}, 2},
+		"settled":                            {[]heldBatch{{[]int64{100, 0}, settled}, {[]int64{0}, part}}, 1},
+		"settled after a round":              {[]heldBatch{{[]int64{100}, ends}, {[]int64{0}, settled}, {[]int64{0}, part}}, 1},
+		"a round does not take back the one": {[]heldBatch{{[]int64{100}, settled}, {[]int64{0}, ends}, {[]int64{0}, ends}}, 2},
+	} {
+		s := &heldSource{batches: c.batches}
+		s.batch = record.NewBatch(timedSchema, 10)
+		plan := &Plan{
+			Source: timedSchema, Keys: []string{"key"}, Aggregates: []Aggregate{{Name: "n", Func: Count}},
+			Window: &Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
+		}
+		_, _, routers := runRoute(t, plan, []Source{s}, Route{}, Fold{Exchange: ExchangeRoute}, 1, 4, 1)
+		if n := routers[0].Counters(); n.Late != c.late {
+			t.Errorf("%s: %d late, expected %d", what, n.Late, c.late)
+		}
+	}
+}

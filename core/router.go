@@ -301,6 +301,7 @@ func (r *Router) Step(now Nanos) (work int) {
 	work += r.scatter()
 	if r.batch != nil && r.from == r.batch.Len() {
 		r.batch = nil
+		r.times.settle()
 	}
 	r.folded()
 	r.publish(true)
@@ -363,7 +364,7 @@ func (r *Router) startEpoch(number uint64, now Nanos) (work int) {
 	r.epoch, r.times.joins, r.joining = number, r.joining, false
 	r.times.rows, r.times.marked = 0, r.times.watermark
 	r.times.lookIdle(r.layout.window)
-	r.times.pass(r.layout.window, r.cuts.Origin, now)
+	r.times.passBy(r.layout.window, r.cuts.Origin, now)
 	return r.startMarks()
 }
 
@@ -390,7 +391,7 @@ func (r *Router) FoldedGroups() uint64 { return r.published.groups.Load() }
 
 // take begins a batch.
 func (r *Router) take(b *record.Batch) {
-	r.given = b
+	r.given, r.times.hold = b, b.Hold()
 	rejects := uint64(len(b.Rejects()))
 	r.counters.Batches++
 	r.counters.In += rejects

@@ -182,7 +182,12 @@ func (w *windowing) oldest(closed int64) int64 {
 type times struct {
 	watermark int64 // of what has been routed
 	next      int64 // of what will have been with the stripe at hand
-	arrival   int64 // when the last batch came, as a time of the clock, where that is what windows go by
+
+	// The watermarks that a reader which reads in rounds (record.Hold) would have after the round that has ended and after that
+	// at hand, but for the rounds; and that of the stripe.
+	hold                   record.Hold // of the batch at hand
+	ended, round, heldNext int64
+	arrival                int64 // when the last batch came, as a time of the clock, where that is what windows go by
 
 	// The source was asked at quietFrom, at quietTo and maybe between, and had nothing each time. It keeps what it has until it
 	// is asked, so it had nothing all the time from one to the other. Time in which nobody asks it, because a ring is full or
@@ -201,7 +206,32 @@ type times struct {
 	joins       bool  // the mark at hand is of an epoch that some partitions had answered without this reader: it says nothing to the others either, so that all close the same windows
 }
 
-func (t *times) init() { t.watermark, t.next, t.marked = watermarkNone, watermarkNone, watermarkNone }
+func (t *times) init() {
+	t.watermark, t.next, t.marked = watermarkNone, watermarkNone, watermarkNone
+	t.ended, t.round, t.heldNext = watermarkNone, watermarkNone, watermarkNone
+}
+
+// settle notes that a batch has been routed: the times of rounds count from now on, as far as its hold says.
+func (t *times) settle() {
+	switch t.hold {
+	case record.HoldRoundEnds:
+		t.watermark = max(t.watermark, t.ended)
+		t.ended, t.round = t.round, watermarkNone
+	case record.HoldSettled:
+		t.watermark = max(t.watermark, t.ended, t.round)
+		t.ended, t.round = watermarkNone, watermarkNone
+	}
+	t.hold = record.HoldNone
+}
+
+// pass moves the watermark on for a record of this time, or that of its round.
+func (t *times) pass(w *windowing, watermark, at int64) int64 {
+	if t.hold != record.HoldNone {
+		t.heldNext = w.pass(t.heldNext, at)
+		return watermark
+	}
+	return w.pass(watermark, at)
+}
 
 // nothing notes that the source was asked and had nothing.
 func (t *times) nothing(now Nanos) {
@@ -214,6 +244,7 @@ func (t *times) nothing(now Nanos) {
 // routed notes that the stripe at hand has been routed.
 func (t *times) routed(rows int) {
 	t.watermark = t.next
+	t.round, t.heldNext = max(t.round, t.heldNext), watermarkNone
 	if t.rows == 0 {
 		t.first, t.last = t.stripeFirst, t.stripeLast
 	}
@@ -234,8 +265,8 @@ func (t *times) lookIdle(w *windowing) {
 // arrive notes when a batch came.
 func (t *times) arrive(origin int64, now Nanos) { t.quiet, t.arrival = false, origin+int64(now) }
 
-// pass moves the watermark on where time passes by itself: everything that came before has been routed.
-func (t *times) pass(w *windowing, origin int64, now Nanos) {
+// passBy moves the watermark on where time passes by itself: everything that came before has been routed.
+func (t *times) passBy(w *windowing, origin int64, now Nanos) {
 	if w != nil && w.column < 0 && t.watermark != watermarkEnd {
 		t.watermark = max(t.watermark, origin+int64(now))
 	}
@@ -266,7 +297,8 @@ func (r *Router) timely() (ok, room bool) {
 	if least < -window.MaxTime || most > window.MaxTime {
 		return r.strange(at)
 	}
-	t.next = w.pass(t.watermark, most)
+	t.heldNext = watermarkNone
+	t.next = t.pass(w, t.watermark, most)
 	closed := w.closed(t.next)
 	first, last := w.clock.Floor(least), w.clock.Floor(most)
 	t.stripeFirst, t.stripeLast = first, last
@@ -296,7 +328,7 @@ func (r *Router) timely() (ok, room bool) {
 			r.to = r.from + i
 			break
 		}
-		t.next = w.pass(t.next, v)
+		t.next = t.pass(w, t.next, v)
 		if isLate {
 			late++
 			continue

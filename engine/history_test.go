@@ -581,8 +581,8 @@ func TestLanesApart(t *testing.T) {
 		}
 	}
 	const rows = 4
-	for range rows - 1 { // the cut must wait for something; the second lane has the first turn
-		send(1)
+	for range rows - 1 { // the cut must wait for something; the first lane is read first
+		send(0)
 	}
 	held := &stopped{Feed: f, cutting: make(chan struct{}), sent: make(chan struct{})}
 	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{held}, Cores: 1, NoPin: true, BatchRows: rows, EpochInterval: -1})
@@ -591,19 +591,19 @@ func TestLanesApart(t *testing.T) {
 	goOn := sync.OnceFunc(func() { close(held.sent) })
 	defer goOn()
 	<-held.cutting
-	send(0) // has returned when the next begins
-	send(1)
+	send(1) // has returned when the next begins
+	send(0)
 	goOn()
 	if err := <-synced; err != nil {
 		t.Fatal(err)
 	}
-	if got := counts(t, p, e); got[0] != 0 || got[1] != rows {
-		t.Errorf("%v, expected %d of lane 1 alone. If lanes have an order now, check histories across them", got, rows)
+	if got := counts(t, p, e); got[1] != 0 || got[0] != rows {
+		t.Errorf("%v, expected %d of lane 0 alone. If lanes have an order now, check histories across them", got, rows)
 	}
 	if err := e.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := counts(t, p, e); got[0] != 1 || got[1] != rows {
+	if got := counts(t, p, e); got[1] != 1 || got[0] != rows {
 		t.Errorf("%v after another Sync, expected 1 and %d", got, rows)
 	}
 	f.End()

@@ -25,7 +25,7 @@ const (
 	// DefaultLaneSlots is how many records a lane holds: some milliseconds' worth at a million a second.
 	DefaultLaneSlots = 1 << 12
 
-	// laneTurn is how many records are taken from a lane before it is the next one's turn.
+	// laneTurn is how many records are taken from a lane before their slots are given back.
 	laneTurn = 256
 
 	// linePad keeps what one goroutine writes off the cache lines that another looks at; see package ring.
@@ -94,7 +94,7 @@ type Feed[T any] struct {
 	_     [linePad]byte // senders look at what is above for each record, and nobody writes there as long as Poll finds some
 
 	// Of Poll.
-	turn  int
+	turn  int    // the lane that the round has come to
 	epoch uint64 // that Cut was asked for
 	cuts  []laneCut[T]
 
@@ -174,19 +174,52 @@ func (f *Feed[T]) wake() {
 // Read is Poll, for who has no engine: it waits for nothing.
 func (f *Feed[T]) Read(_ context.Context, b *record.Batch) error { return f.Poll(b) }
 
-// Poll takes what the lanes have, in turn. A record that does not fit the schema, such as a time before 1678, is rejected.
+// Poll takes what the lanes have, in rounds: what all of them have when a round begins is given out before anything that came
+// later, and until then no time of a record counts (record.Batch.SetHold). So a record is late only by records that had been
+// sent before it, whatever lanes they came by and however long nobody polled. A record that does not fit the schema, such as a
+// time before 1678, is rejected.
 func (f *Feed[T]) Poll(b *record.Batch) error {
 	ending := f.state.Load() != feedOpen
 	if ending {
 		f.order.All() // who announces a Send from now on sees the end, and who did before is seen
 	}
-	quiet := true // nobody is sending, and all lanes are empty
-	high := int(f.high.Load())
-	for range high {
-		if f.turn++; f.turn >= high {
-			f.turn = 0
+	for {
+		if !f.give(b) {
+			b.SetHold(record.HoldRound) // the batch is full
+			return nil
 		}
-		l := f.lanes[f.turn].Load()
+		more, quiet := f.beginRound(ending)
+		some := b.Len()+len(b.Rejects()) > 0
+		switch {
+		case more && some:
+			b.SetHold(record.HoldRoundEnds)
+			f.sayIdle(false)
+			return nil
+		case more:
+			continue // it was the first look
+		case ending && quiet && !some:
+			return io.EOF
+		}
+		b.SetHold(record.HoldSettled)
+		f.sayIdle(!some)
+		return nil
+	}
+}
+
+// sayIdle has senders ring, or not.
+func (f *Feed[T]) sayIdle(idle bool) {
+	if idle != f.idle.Load() {
+		f.idle.Store(idle)
+	}
+}
+
+// beginRound begins a round: all that the lanes have. It says whether that is anything, and whether nobody is sending, which
+// matters when the feed ends. Every lane is looked at after every record of the round before has been given out, so what was not
+// there for that round has been sent after all of it.
+func (f *Feed[T]) beginRound(ending bool) (more, quiet bool) {
+	f.turn, quiet = 0, true
+	for i := range int(f.high.Load()) {
+		l := f.lanes[i].Load()
 		if l == nil {
 			continue
 		}
@@ -194,30 +227,38 @@ func (f *Feed[T]) Poll(b *record.Batch) error {
 		if ending {
 			begun = l.begun.Load() // before the look at the lane: what it sends must be found
 		}
-		if !f.take(b, l) {
-			return nil // the batch is full
-		}
-		if l.out.Drained() {
+		var next uint64
+		next, l.limit = l.out.Ends()
+		switch {
+		case next < l.limit:
+			more = true
+		case l.out.Drained():
 			f.forget(l)
-			f.lanes[f.turn].Store(nil)
-		} else if _, sent := l.out.Ends(); ending && sent != begun {
+			f.lanes[i].Store(nil)
+			continue
+		}
+		if ending && l.limit != begun {
 			quiet = false // a Send is on its way, or finds out that it comes too late
 		}
 	}
-	some := b.Len()+len(b.Rejects()) > 0
-	if some == f.idle.Load() {
-		f.idle.Store(!some)
-	}
-	if ending && quiet && !some {
-		return io.EOF
-	}
-	return nil
+	return more, quiet
 }
 
-// take appends the records of a lane, as many as it may have in its turn. False says that the batch is full.
+// give appends what is left of the round. False says that the batch is full.
+func (f *Feed[T]) give(b *record.Batch) bool {
+	for ; f.turn < int(f.high.Load()); f.turn++ {
+		if l := f.lanes[f.turn].Load(); l != nil && !f.take(b, l) {
+			return false
+		}
+	}
+	return true
+}
+
+// take appends the records of a lane that belong to the round. False says that the batch is full.
 func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
-	for left := laneTurn; left > 0; {
-		records := l.out.Peek(left)
+	for {
+		next, _ := l.out.Ends()
+		records := l.out.Peek(int(min(l.limit-next, laneTurn)))
 		if len(records) == 0 {
 			return true
 		}
@@ -228,7 +269,6 @@ func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 			full = false
 		}
 		l.out.Release(n)
-		left -= n
 		// Pairs with Send, which says that it waits before it looks for room once more: the release of the slots is a fence.
 		if l.waiting.Load() && l.waiting.CompareAndSwap(true, false) {
 			l.room <- struct{}{}
@@ -237,7 +277,6 @@ func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 			return false
 		}
 	}
-	return true
 }
 
 // Cut says whether all that was sent before the epoch was raised has been given out. Its first call for an epoch comes after the raise has been
@@ -317,9 +356,10 @@ func (f *Feed[T]) Stats() FeedStats {
 
 // A Lane carries the records of one goroutine into a feed, in their order. Only one goroutine at a time may use it.
 type Lane[T any] struct {
-	feed *Feed[T]
-	in   *ring.Producer[T]
-	out  *ring.Consumer[T]
+	feed  *Feed[T]
+	in    *ring.Producer[T]
+	out   *ring.Consumer[T]
+	limit uint64 // of Poll: the records before it belong to the round at hand
 
 	_ [linePad]byte
 

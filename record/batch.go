@@ -102,7 +102,35 @@ type Batch struct {
 	own    []Column // the batch's own storage; Valid is there but used only from the first NULL on
 	text   []byte   // bytes of strings that were set row by row; all own String columns share it
 	reject []Reject
+	hold   Hold
 }
+
+// A Hold says when the times of a batch's records move their reader's watermark on; see SetHold.
+type Hold uint8
+
+// The holds.
+const (
+	// HoldNone is for what comes in one order: the times count at once.
+	HoldNone Hold = iota
+
+	// HoldRound is for part of a round: the times do not count yet.
+	HoldRound
+
+	// HoldRoundEnds is for the last part of a round: the times of the round before count after it, and those of this round
+	// when the next one has ended.
+	HoldRoundEnds
+
+	// HoldSettled is for the last part of a round after which nothing waits: all times count after it.
+	HoldSettled
+)
+
+// SetHold is for a reader that brings the records of several senders, whose queues it reads one after the other. It reads them
+// in rounds: a round is what all queues have when it begins. Until a round has ended the records of one sender say nothing about
+// those that others have sent meanwhile, so none of them shall be late for that. Reset takes it back.
+func (b *Batch) SetHold(h Hold) { b.hold = h }
+
+// Hold is what SetHold has said.
+func (b *Batch) Hold() Hold { return b.hold }
 
 // NewBatch makes an empty batch with room for rows rows (at most MaxRows; 0 means DefaultRows).
 func NewBatch(schema *Schema, rows int) *Batch {
@@ -137,7 +165,7 @@ func NewBatch(schema *Schema, rows int) *Batch {
 
 // Reset empties the batch and takes back what was lent.
 func (b *Batch) Reset() {
-	b.rows = 0
+	b.rows, b.hold = 0, HoldNone
 	b.text = b.text[:0]
 	clear(b.reject)
 	b.reject = b.reject[:0]
