@@ -118,10 +118,13 @@ func TestBadInput(t *testing.T) {
 	if status != 0 || out != "{=5.0/5.0/5.0, a=1.0/2.0/3.0}\n" {
 		t.Errorf("status %d, %s", status, out)
 	}
-	for _, want := range []string{":2: 1 fields, expected 2", ":3: an empty line", `:5: column "value": "1.25" has more than 1 digits`, `:6: column "value": "x"`, `:7: column "value": "100.0" is out of range`} {
+	for _, want := range []string{":2: 1 fields, expected 2", `:5: column "value": "1.25" has more than 1 digits`, `:6: column "value": "x"`, `:7: column "value": "100.0" is out of range`} {
 		if !strings.Contains(stderr, path+want) {
 			t.Errorf("nothing says %s%s in:\n%s", path, want, stderr)
 		}
+	}
+	if strings.Contains(stderr, path+":3:") {
+		t.Errorf("an empty line is no record:\n%s", stderr)
 	}
 	many := write(t, strings.Repeat("bad\n", 100)+"a;1.0\n")
 	if _, stderr, _ := veloperf(t, "1brc", many); !strings.Contains(stderr, "90 more lines quarantined") || strings.Count(stderr, "\n") != maxShownRejects+1 {
