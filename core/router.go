@@ -316,8 +316,8 @@ const crowdedWait Nanos = 10_000_000
 // others have come as far while there are many open. The one that is the furthest behind never waits for others.
 func (r *Router) ahead() bool {
 	w, t := r.layout.window, &r.times
-	if w == nil || w.anyOrder || w.column < 0 {
-		return false
+	if w == nil || w.anyOrder || w.column < 0 || r.stopping() {
+		return false // what a reader that is to end has taken already is not much, and nobody may be there to close a snapshot
 	}
 	switch {
 	case t.opened(w, newPanes):
@@ -325,7 +325,7 @@ func (r *Router) ahead() bool {
 		if r.epoch < r.asked {
 			return true // it has asked for one since its last mark
 		}
-	case t.marked > r.cuts.least.Load() && r.cuts.crowded() && !r.stopping():
+	case t.marked > r.cuts.least.Load() && r.cuts.crowded():
 		r.stall = StallWindows
 		if r.now < r.askedAt+crowdedWait {
 			return true

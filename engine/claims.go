@@ -13,13 +13,13 @@ var claims struct {
 	of map[any]bool
 }
 
-// identity is what tells a reader or writer from others: the pointer that it is. Values without one, such as an empty struct,
-// cannot be told apart and may be shared: ok is false.
+// identity is what tells a reader or writer from others: the pointer that it is. Values without one, such as an empty struct or
+// a function, of which all that one literal makes look the same, cannot be told apart and may be shared: ok is false.
 func identity(v any) (id any, ok bool) {
 	switch t := reflect.TypeOf(v); t.Kind() {
 	case reflect.Pointer:
 		return v, t.Elem().Size() > 0
-	case reflect.Map, reflect.Chan, reflect.Func:
+	case reflect.Map, reflect.Chan:
 		return reflect.ValueOf(v).UnsafePointer(), true
 	}
 	return nil, false

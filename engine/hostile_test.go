@@ -319,6 +319,27 @@ func TestCallsFromCallbacks(t *testing.T) {
 	}
 }
 
+// writeFunc is a writer that is a function.
+type writeFunc func()
+
+func (w writeFunc) Write(context.Context, *record.Batch) error { w(); return nil }
+func (writeFunc) Close() error                                 { return nil }
+
+// Goal: writers that cannot be told apart are not taken for one: two functions of one literal, two empty structs.
+func TestWritersThatLookAlike(t *testing.T) {
+	funcs := make([]writeFunc, 2)
+	n := 0
+	for i := range funcs {
+		funcs[i] = func() { n += i }
+	}
+	for _, w := range [][2]record.Writer{{funcs[0], funcs[1]}, {struct{ hookedWriter }{}, struct{ hookedWriter }{}}} {
+		for _, one := range w {
+			feed, plan := hitFeed(t, readers.FeedConfig{})
+			start(t, engine.Config{Plan: plan, Readers: []record.Reader{feed}, Writer: one, Cores: 1, NoPin: true})
+		}
+	}
+}
+
 // Goal: a reader or a writer belongs to one engine. Method: both given twice, to one engine and to two, at the start and later;
 // when the engine has ended they are free.
 func TestOneEngine(t *testing.T) {

@@ -78,6 +78,14 @@ func TestSparseReplay(t *testing.T) {
 	}
 }
 
+// waits says whether a reader waits for an epoch that snapshots do not let it have.
+func waits(e *engine.Engine) bool {
+	before := e.Stats()
+	time.Sleep(5 * time.Millisecond)
+	after := e.Stats()
+	return after.Epochs.Withheld > 0 && after.Agents[0].Stalls[core.StallEpoch].Count > 0 && before.Counters().In == after.Counters().In
+}
+
 // Goal: snapshots that hold all tables stop no plan with windows: records wait until one is closed, and Stats says why. Method:
 // as many as may be held and one more, while a reader opens window after window.
 func TestHeldSnapshotsOfWindows(t *testing.T) {
@@ -89,14 +97,7 @@ func TestHeldSnapshotsOfWindows(t *testing.T) {
 		}
 		held = append(held, e.Snapshot())
 	}
-	eventually(t, "the reader waits", func() bool {
-		for _, a := range e.Stats().Agents {
-			if a.Stalls[core.StallEpoch].Count > 0 && e.Stats().Epochs.Withheld > 0 {
-				return true
-			}
-		}
-		return false
-	})
+	eventually(t, "the reader waits", func() bool { return waits(e) })
 	for _, s := range held {
 		s.Close()
 	}
@@ -105,6 +106,27 @@ func TestHeldSnapshotsOfWindows(t *testing.T) {
 	}
 	if n := e.Stats().Counters(); n.Counted != sparseRows {
 		t.Errorf("%+v", n)
+	}
+}
+
+// Goal: an engine whose reader waits for an epoch that held snapshots do not let it have is shut down all the same.
+func TestShutdownWhileHeld(t *testing.T) {
+	e := start(t, engine.Config{Plan: timesPlan(), Readers: []record.Reader{&sparse{n: 1 << 33, step: time.Second}}, Writer: &counting{}, Cores: 1, NoPin: true})
+	var held []*engine.Snapshot
+	for len(held) < engine.DefaultHeldSnapshots+1 {
+		if err := e.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, e.Snapshot())
+	}
+	eventually(t, "the reader waits", func() bool { return waits(e) })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := e.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	for _, s := range held {
+		s.Close()
 	}
 }
 
