@@ -165,7 +165,7 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 		x.reuse()
 	} else {
 		x = &pane{memory: p.state.memory(), bySlot: make([]*groups, len(p.cuts.cuts))}
-		x.memory.Twins = p.state.twins()
+		x.memory.Twins, x.memory.Bytes = p.state.twins(), p.cuts.bytes
 		if p.layout.window != nil {
 			x.memory.Groups = MaxPaneGroups
 		}
