@@ -90,6 +90,10 @@ func (s *Snapshot) Closed() (end time.Time, ok bool) {
 	return time.Unix(0, nanos).UTC(), ok
 }
 
+// OpenWindows is the number of windows that have records and had not closed: their groups may still change. It looks at all windows that
+// are kept.
+func (s *Snapshot) OpenWindows() int { return s.use().OpenWindows() }
+
 // Counters say what had become of each reader's records at the epoch; nil before the first.
 func (s *Snapshot) Counters() []core.Counters { return s.use().Counters() }
 

@@ -593,6 +593,45 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// Goal: a table that is written as rows come has its names once, aligns a row with those before it, and grows with a wider one. It
+// keeps no more than maxTableRows.
+func TestTableFlush(t *testing.T) {
+	s, err := record.NewSchema("t", record.Field{Name: "n", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := NewTable(&out)
+	if err := w.Flush(); err != nil || out.Len() > 0 {
+		t.Errorf("%v, %q", err, out.String())
+	}
+	b := record.NewBatch(s, 3)
+	add := func(n int64) {
+		b.Reset()
+		b.Add(1)
+		b.SetInt64(0, n)
+		b.SetString(1, "x")
+		if err := errors.Join(w.Write(context.Background(), b), w.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range []int64{10, 5, 100, 7} {
+		add(n)
+	}
+	if want := " n  s\n--  -\n10  x\n 5  x\n100  x\n  7  x\n"; out.String() != want {
+		t.Errorf("\n%s\nexpected\n%s", out.String(), want)
+	}
+	w = NewTable(&out)
+	for range maxTableRows + 1 {
+		if err := w.Write(context.Background(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(w.rows) != 1 {
+		t.Errorf("it keeps %d rows", len(w.rows))
+	}
+}
+
 // Goal: two writers of one pattern, in one process or two, take no number twice: no file takes the place of another. Method: both
 // begun before either has written, so that they count from the same number.
 func TestFilePatternShared(t *testing.T) {

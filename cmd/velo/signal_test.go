@@ -438,6 +438,7 @@ func TestSecondSignal(t *testing.T) {
 		if !lines.Scan() || !strings.Contains(lines.Text(), want) {
 			t.Errorf("it says %q, expected %q", lines.Text(), want)
 		}
+		<-time.After(2 * sameSignal) // sooner it would be the same
 	}
 	for lines.Scan() { // to its end
 	}
