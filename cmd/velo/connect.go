@@ -33,7 +33,7 @@ var lineOptions = []query.OptionSpec{
 // connectors are what the sources and sinks of a job may be.
 var connectors = &query.Connectors{
 	Sources: map[string]query.Connector{
-		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}, {Name: "follow", Kind: query.OptionBool}, {Name: "idle", Kind: query.OptionDuration}}, lineOptions...)},
+		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}, {Name: "follow", Kind: query.OptionBool}, {Name: "follow.files", Kind: query.OptionInt}, {Name: "idle", Kind: query.OptionDuration}}, lineOptions...)},
 		"stdin": {Options: lineOptions},
 		"tcp":   {Options: append([]query.OptionSpec{{Name: "address", Required: true}}, socketOptions...)},
 		"unix":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}}, socketOptions...)},
@@ -112,7 +112,7 @@ func openSource(s *query.Source, std streams) (*feeder, error) {
 	if err != nil {
 		return nil, o.Errorf("path", "%v", err)
 	}
-	f.schema = s.Schema
+	f.schema, f.mostFiles = s.Schema, int(o.Int("follow.files"))
 	once := ""
 	if f.stdin != nil {
 		once = "standard input"

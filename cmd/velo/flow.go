@@ -26,6 +26,8 @@ type flow struct {
 	aside  *quarantine
 	engine *engine.Engine
 
+	following *following // of files that are followed; nil if none are
+
 	atEnd bool // the result is read from the last snapshot, whatever that is
 	early bool // a signal came before anything was started
 	hints hints
@@ -56,7 +58,19 @@ func (f *flow) start(s *shape, live bool) error {
 		for _, r := range rs {
 			_ = r.Close() // they have read nothing
 		}
+		return err
 	}
+	f.aside.engine = f.engine
+	if f.feed.files.follow {
+		f.following = follow(f.feed.files, f.engine, rs, f.name, f.kept.say)
+	}
+	return nil
+}
+
+// wait waits for the engine.
+func (f *flow) wait() error {
+	err := f.engine.Wait()
+	f.following.stop()
 	return err
 }
 

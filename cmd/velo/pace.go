@@ -20,6 +20,8 @@ const followIdle = 30 * time.Second
 type pace struct {
 	Watermark *time.Duration `help:"Close windows before the end of the input, and print each when it closes: when a record has come whose time is so much later than the window's end. Records that come later still are dropped and counted. 5s with --follow." placeholder:"TIME"`
 	Idle      *time.Duration `help:"With --follow or --watermark: a file in which nothing has come for so long holds no windows back until something comes. 30s with --follow; 0s waits for all files as long as it takes." placeholder:"TIME"`
+
+	FollowFiles int `help:"How many files of a pattern are followed at once; 0 is 256." default:"0" placeholder:"N"`
 }
 
 // set says in a plan when its windows close. Files have an end: unless somebody says otherwise no window is closed before it, and no

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 )
@@ -59,6 +61,7 @@ func (in *input) plan(sql string, stdin io.Reader, pace *pace) (*core.Plan, *fil
 	if err != nil {
 		return nil, nil, err
 	}
+	f.mostFiles = pace.FollowFiles
 	plan, err := query.Compile(sql, f.schema)
 	if err != nil {
 		f.remove()
@@ -118,6 +121,7 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 		writer: newLines(c.Format, &terminal{to: std.out}, f.follow), atEnd: !flows(plan), hints: queryHints,
 	}
 	q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
+	f.saySkipped(f.name, std.err)
 	if err := q.start(&c.shape, c.Live); err != nil {
 		return err
 	}
@@ -131,7 +135,7 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 		view = showProgress(std.err, f, q.engine)
 	}
 	stop.stops(work{engine: q.engine})
-	err = q.engine.Wait()
+	err = q.wait()
 	view.stop()
 	interrupted := stop.end()
 	if err != nil {
@@ -155,7 +159,8 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 
 // quarantine takes the records that could not be read. put is called by one goroutine.
 type quarantine struct {
-	files *files
+	files  *files
+	engine *engine.Engine // for the names of files that appear while it runs; it is set before there are any
 	file  *os.File
 	n     int
 	first string
@@ -192,6 +197,8 @@ func (q *quarantine) put(reader int, r record.Reject) {
 	file := q.files.name
 	if reader < len(q.files.sources) {
 		file = q.files.sources[reader]
+	} else if q.engine != nil { // it was added while the query ran
+		file = strings.TrimPrefix(q.engine.Stats().Readers[reader].Name, "file ")
 	}
 	where := fmt.Sprintf("byte %d", r.Offset)
 	switch {
@@ -201,7 +208,7 @@ func (q *quarantine) put(reader int, r record.Reject) {
 		where = "a record"
 	}
 	if q.n++; q.n == 1 {
-		if len(q.files.paths) > 1 {
+		if len(q.files.paths) > 1 || q.files.set != nil {
 			where = file + ", " + where
 		}
 		q.first = fmt.Sprintf("%s: %v", where, r.Reason)

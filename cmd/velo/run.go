@@ -42,7 +42,7 @@ func (runCmd) Help() string {
 
 Connectors and their options:
 
-    source  file       path, format (auto, csv, tsv, ndjson), delimiter, header (true, false, skip), time.unit, follow, idle
+    source  file       path, format (auto, csv, tsv, ndjson), delimiter, header (true, false, skip), time.unit, follow, follow.files, idle
             stdin      the same without path and follow
             tcp        address (host:port, of this machine unless there are certificate, key and token.file),
                        format (csv, tsv, ndjson), delimiter, header, time.unit, connections,
@@ -163,6 +163,8 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 			}
 			if err != nil {
 				faults = append(faults, err)
+			} else {
+				feed.files.saySkipped(feed.name, std.err)
 			}
 			feeds[o.Source] = feed
 		}
@@ -291,7 +293,7 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, view *background, say io.Wri
 	var ended sync.WaitGroup
 	for i, f := range flows {
 		ended.Go(func() {
-			if errs[i] = f.finish(f.engine.Wait()); errs[i] != nil {
+			if errs[i] = f.finish(f.wait()); errs[i] != nil {
 				errs[i] = fmt.Errorf("%s: %w", f.name, errs[i])
 			}
 			if errors.Is(errs[i], errPiped) {
