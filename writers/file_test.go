@@ -680,3 +680,65 @@ func TestFilePatternShared(t *testing.T) {
 		t.Errorf("%d of %d rows are there, in %v", len(seen), 2*files, paths)
 	}
 }
+
+// Goal: a path has one File at a time, by whatever name it comes, and another one when that has ended. One with {n} has several.
+func TestFileTaken(t *testing.T) {
+	folder := t.TempDir()
+	inner := filepath.Join(folder, "inner")
+	if err := errors.Join(os.Mkdir(inner, 0o700), os.Symlink(inner, filepath.Join(folder, "way"))); err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(inner, "o.csv")
+	others := []string{path, filepath.Join(inner, "..", "inner", "o.csv"), filepath.Join(folder, "way", "o.csv")}
+	for _, end := range []func(*File) error{(*File).Close, (*File).Abandon} {
+		first, err := NewFile(FileConfig{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range others {
+			if _, err := NewFile(FileConfig{Path: other}); err == nil || !strings.Contains(err.Error(), "another File of this process writes it") {
+				t.Errorf("%s beside %s: %v", other, path, err)
+			}
+		}
+		if err := end(first); err != nil {
+			t.Error(err)
+		}
+	}
+	first, err := NewFile(FileConfig{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Fail(errors.New("by the test"))
+	if err := first.Close(); err == nil {
+		t.Error("a file that has failed is whole")
+	}
+	for _, name := range []string{"o.csv", "p.csv", "q-{n}.csv", "q-{n}.csv"} {
+		f, err := NewFile(FileConfig{Path: filepath.Join(inner, name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+	}
+}
+
+// Goal: Writes knows the names of a path's files.
+func TestWrites(t *testing.T) {
+	for _, c := range []struct {
+		path, name string
+		want       bool
+	}{
+		{"o.csv", "o.csv", true},
+		{"a/o.csv", "b/o.csv", true},
+		{"o.csv", "o.csv.5f0c83d2.unfinished", true},
+		{"o.csv", "p.csv", false},
+		{"o-{n}.csv", "o-000001.csv", true},
+		{"o-{n}.csv", "o-1.csv", false},
+		{"o-{n}.csv", "o-000001.csv.5f0c83d2.unfinished", true},
+		{"o-{n}.csv", "o-000001.csv.gz", false},
+		{"{time}-{n}.csv", "20240131T235959Z-000001.csv", true},
+	} {
+		if got := Writes(c.path, c.name); got != c.want {
+			t.Errorf("%s of %s: %v", c.name, c.path, got)
+		}
+	}
+}

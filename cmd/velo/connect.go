@@ -243,12 +243,18 @@ func openSink(s *query.Sink, format string, out *terminal, atOnce bool) (record.
 		}
 		return newLines(format, out, atOnce), nil
 	}
-	f, err := writers.NewFile(writers.FileConfig{
-		Path: o.Text("path"), Format: o.Text("format"), RotateBytes: o.Int("rotate.bytes"), RotateEvery: o.Duration("rotate.every"),
-		FlushEvery: o.Duration("flush.every"), AwaitSpace: o.Text("full") == "wait",
-	})
+	f, err := writers.NewFile(fileConfig(s))
 	if err != nil {
 		return nil, o.Errorf("path", "%v", err)
 	}
 	return f, nil
+}
+
+// fileConfig is what a sink that is a file says.
+func fileConfig(s *query.Sink) writers.FileConfig {
+	o := s.Options
+	return writers.FileConfig{
+		Path: o.Text("path"), Format: o.Text("format"), RotateBytes: o.Int("rotate.bytes"), RotateEvery: o.Duration("rotate.every"),
+		FlushEvery: o.Duration("flush.every"), AwaitSpace: o.Text("full") == "wait",
+	}
 }

@@ -81,7 +81,7 @@ type files struct {
 	skipped   []error            // why names that a pattern has found are not read
 	packed    []string           // compressed files that are not followed, until that is said
 	sources   []string           // the file of each reader
-	remove    func()   // what was opened to look at the files
+	remove    func()             // what was opened to look at the files
 }
 
 // open finds the files and guesses what is not said about them.

@@ -52,12 +52,15 @@ output has closed it.`
 }
 
 // plan compiles the query over the files that it names.
-func (in *input) plan(sql string, stdin io.Reader, pace *pace) (*core.Plan, *files, error) {
+func (in *input) plan(sql string, std streams, pace *pace) (*core.Plan, *files, error) {
 	name, err := query.Stream(sql)
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := in.open(name, stdin)
+	if err := errors.Join(namesOf(name, std).faults...); err != nil {
+		return nil, nil, err
+	}
+	f, err := in.open(name, std.in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -78,7 +81,7 @@ func (in *input) plan(sql string, stdin io.Reader, pace *pace) (*core.Plan, *fil
 func (c *queryCmd) Run(std streams) (err error) {
 	stop := newStopper(std.err)
 	defer stop.end()
-	plan, f, err := c.plan(c.SQL, stop.stdin(std.in), &c.pace)
+	plan, f, err := c.plan(c.SQL, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
 	if err != nil {
 		return err
 	}
@@ -89,7 +92,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if err := c.fill(1); err != nil {
 		return err
 	}
-	aside, err := newQuarantine(c.Quarantine, f)
+	aside, err := newQuarantine(c.Quarantine, f, std)
 	if err != nil {
 		return err
 	}
@@ -161,36 +164,24 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 type quarantine struct {
 	files  *files
 	engine *engine.Engine // for the names of files that appear while it runs; it is set before there are any
-	file  *os.File
-	n     int
-	first string
-	err   error
+	file   *os.File
+	n      int
+	first  string
+	err    error
 }
 
-func newQuarantine(path string, f *files) (*quarantine, error) {
+func newQuarantine(path string, f *files, std streams) (*quarantine, error) {
 	q := &quarantine{files: f}
 	var err error
 	if path != "" {
-		if err := notAmong("--quarantine "+path, path, f.paths); err != nil {
-			return nil, err
+		n := namesOf(f.name, std)
+		n.writes("--quarantine", path)
+		if len(n.faults) > 0 {
+			return nil, errors.Join(n.faults...)
 		}
 		q.file, err = os.Create(path)
 	}
 	return q, err
-}
-
-// notAmong says whether a name that is to be written is that of a file that is read, by whatever way it leads there.
-func notAmong(what, path string, read []string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil // it is not there yet
-	}
-	for _, other := range read {
-		if o, err := os.Stat(other); err == nil && os.SameFile(info, o) {
-			return fmt.Errorf("%s: that is the file %s, which is read: give it another name", what, other)
-		}
-	}
-	return nil
 }
 
 func (q *quarantine) put(reader int, r record.Reject) {
@@ -254,7 +245,7 @@ type explainCmd struct {
 
 // Run runs the command.
 func (c *explainCmd) Run(std streams) error {
-	plan, f, err := c.plan(c.SQL, std.in, &c.pace)
+	plan, f, err := c.plan(c.SQL, std, &c.pace)
 	if err != nil {
 		return err
 	}
@@ -275,6 +266,9 @@ type schemaCmd struct {
 
 // Run runs the command.
 func (c *schemaCmd) Run(std streams) error {
+	if err := errors.Join(namesOf(c.File, std).faults...); err != nil {
+		return err
+	}
 	f, err := c.open(c.File, std.in)
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/velo-engine/velo/query"
@@ -70,14 +69,14 @@ func (c *runCmd) Run(std streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Job, err)
 	}
+	if err := errors.Join(c.fill(len(job.Outputs)), c.check(job, std)); err != nil {
+		return err
+	}
 	if c.Check {
 		for _, o := range job.Outputs {
 			fmt.Fprintf(std.out, "%s: %s\n", nameOf(o), o.Text)
 		}
 		return nil
-	}
-	if err := c.fill(len(job.Outputs)); err != nil {
-		return err
 	}
 	all := std
 	if c.Live {
@@ -87,9 +86,6 @@ func (c *runCmd) Run(std streams) (err error) {
 	defer stop.end()
 	flows, err := c.open(job, streams{stop.stdin(std.in), std.out, std.err})
 	defer closeFeeds(flows)
-	if err == nil {
-		err = c.checkNames(flows)
-	}
 	if err != nil {
 		return err
 	}
@@ -156,33 +152,22 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 	for _, o := range job.Outputs {
 		feed, seen := feeds[o.Source]
 		if !seen {
-			if o.Source.Options.Connector() == "stdin" && c.Job == "-" {
-				err = o.Source.Options.Errorf(query.OptionConnector, "standard input is the job itself: give it as a file")
-			} else {
-				feed, err = openSource(o.Source, std)
-			}
-			if err != nil {
+			if feed, err = openSource(o.Source, std); err != nil {
 				faults = append(faults, err)
 			} else {
 				feed.files.saySkipped(feed.name, std.err)
 			}
 			feeds[o.Source] = feed
 		}
-		w, err := openSink(o.Sink, c.Format, out, feed != nil && feed.endless)
-		if err != nil {
-			faults = append(faults, err)
-		}
 		if feed == nil {
 			continue
 		}
-		if feed.endless && o.Plan.Window != nil && !o.Plan.Window.ProcessingTime && o.Source.Watermark == nil {
-			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "the source has no end, so a window over it closes by a watermark only: WATERMARK FOR %s AS %s - INTERVAL '5 s'", o.Plan.Window.Column, o.Plan.Window.Column))
+		if seen && feed.once != "" { // only who has opened standard input knows whether it is a file
+			faults = append(faults, readOnce(o, feed.once))
 		}
-		if err := setIdle(o); err != nil {
+		w, err := openSink(o.Sink, c.Format, out, feed.endless)
+		if err != nil {
 			faults = append(faults, err)
-		}
-		if seen && feed.once != "" {
-			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "%s can be read once, and several queries read it: make it a file", feed.once))
 		}
 		feed = feed.another()
 		flows = append(flows, &flow{
@@ -193,66 +178,11 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 	return flows, errors.Join(faults...)
 }
 
-// checkNames reports each name that is written to and is read too, or written by another: one would take the place of the other.
-// Nothing has been written yet.
-func (c *runCmd) checkNames(flows []*flow) error {
-	var faults []error
-	var read []string
-	for _, r := range flows {
-		read = append(read, r.feed.files.paths...)
-	}
-	written := map[string]string{}
-	check := func(what, path string) {
-		if err := notAmong(what, path, read); err != nil {
-			faults = append(faults, err)
-		}
-		same := path
-		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-			same = filepath.Join(dir, filepath.Base(path))
-		}
-		if abs, err := filepath.Abs(same); err == nil {
-			same = abs
-		}
-		if other, taken := written[same]; taken {
-			faults = append(faults, fmt.Errorf("%s: %s is written by %s already: give each its own", what, path, other))
-		}
-		written[same] = what
-	}
-	seen := map[*query.Sink]bool{}
-	for _, r := range flows {
-		if s := r.sink; s != nil && s.Options.Connector() == "file" {
-			if seen[s] {
-				faults = append(faults, fmt.Errorf("sink %s: two queries are written to it, and would replace each other's file: give each its own", s.Name))
-				continue
-			}
-			seen[s] = true
-			check("sink "+s.Name, s.Options.Text("path"))
-		}
-	}
-	if c.Quarantine != "" {
-		check("--quarantine", c.Quarantine)
-	}
-	return errors.Join(faults...)
-}
-
-// setIdle says in the plan of a query after how long without records a file of its source holds no windows back.
-func setIdle(o *query.Output) error {
-	idle := o.Source.Options.Duration("idle")
-	if idle == 0 {
-		return nil
-	}
-	if o.Source.Watermark == nil {
-		return o.Source.Options.Errorf("idle", "without WATERMARK windows close at the end of the input, and wait for nobody before that")
-	}
-	if w := o.Plan.Window; w != nil && !w.ProcessingTime {
-		w.Idle = idle
-	}
-	return nil
-}
-
+// closeFeeds lets go of what flows have opened: of sinks, what has not been written to its end.
 func closeFeeds(flows []*flow) {
-	for _, r := range flows {
-		r.feed.files.remove()
+	for _, f := range flows {
+		f.feed.files.remove()
+		abandon(f.writer)
 	}
 }
 
@@ -262,7 +192,6 @@ func (c *runCmd) start(flows []*flow) error {
 		if err := f.start(&c.shape, c.Live); err != nil {
 			for _, other := range flows {
 				other.close()
-				abandon(other.writer)
 			}
 			return fmt.Errorf("%s: %w", f.name, err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"os"
 	"os/exec"
@@ -101,5 +102,62 @@ func TestClosedOutput(t *testing.T) {
 	text, err := os.ReadFile("o.csv")
 	if err != nil || strings.Count(string(text), ",40000\n") != 10 {
 		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// Goal: a second signal ends a process that does not end at the first. Method: nobody reads what it prints any more.
+func TestSecondSignal(t *testing.T) {
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	signalFile(t, "in.csv")
+	job := `CREATE SOURCE f (k bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '1 s') WITH (connector = 'file', path = 'in.csv', header = 'false');
+		SELECT window_start, k, count(*) AS n FROM f GROUP BY k, tumble(at, INTERVAL '1 s')`
+	if err := os.WriteFile("job.sql", []byte(job), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "run", "job.sql", "--format=csv")
+	out, to, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	defer to.Close()
+	const room = 4096
+	if _, err := unix.FcntlInt(to.Fd(), unix.F_SETPIPE_SZ, room); err != nil {
+		t.Skipf("a pipe has no size here: %v", err)
+	}
+	cmd.Stdout = to
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hang := time.AfterFunc(signalGrace, func() { _ = cmd.Process.Kill() })
+	defer hang.Stop()
+	for there := 0; there < room-512; <-time.After(time.Millisecond) { // until it waits for room
+		if there, err = unix.IoctlGetInt(int(out.Fd()), unix.TIOCINQ); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := bufio.NewScanner(errs)
+	for _, want := range []string{"interrupted", "at once"} {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if !lines.Scan() || !strings.Contains(lines.Text(), want) {
+			t.Errorf("it says %q, expected %q", lines.Text(), want)
+		}
+		<-time.After(2 * sameSignal) // sooner it would be the same
+	}
+	for lines.Scan() { // to its end
+	}
+	_ = cmd.Wait() // the status says it
+	if cmd.ProcessState.ExitCode() != statusFailed {
+		t.Errorf("%v", cmd.ProcessState)
 	}
 }
