@@ -161,7 +161,7 @@ func (e *Engine) wait(ctx context.Context, number uint64) error {
 		case passed:
 			return ErrNoImage
 		case ended, stopped:
-			return ErrEnded
+			return e.over()
 		}
 		select {
 		case <-next:
@@ -201,7 +201,7 @@ func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
 			return fmt.Errorf("engine: moving shard %d: %w", shard, err)
 		}
 		if e.cuts.Ended() && !m.Done() {
-			return fmt.Errorf("engine: moving shard %d: %w", shard, ErrEnded)
+			return fmt.Errorf("engine: moving shard %d: %w", shard, e.over())
 		}
 	}
 	return nil

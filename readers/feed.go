@@ -39,6 +39,10 @@ var (
 	// ErrFeedEnded says that a record was not taken because the feed has been ended or its engine is closed.
 	ErrFeedEnded = errors.New("readers: feed: it has ended")
 
+	errFeedDone   = fmt.Errorf("%w: End was called", ErrFeedEnded)
+	errFeedShut   = fmt.Errorf("%w: the engine that read it has closed it, and its Wait says why", ErrFeedEnded)
+	errLaneClosed = fmt.Errorf("%w for this lane: Close was called", ErrFeedEnded)
+
 	// ErrFeedFull says that a record was not taken because there was no room, of a feed that sheds.
 	ErrFeedFull = errors.New("readers: feed: the lane is full")
 
@@ -148,6 +152,14 @@ func (f *Feed[T]) String() string { return "feed" }
 // End says that nothing more comes. Sends fail from now on; what has been sent is read, then the source ends. Any goroutine may call it, any
 // number of times.
 func (f *Feed[T]) End() { f.stop(feedEnded) }
+
+// over is ErrFeedEnded, with who has ended it.
+func (f *Feed[T]) over() error {
+	if f.state.Load() == feedShut {
+		return errFeedShut
+	}
+	return errFeedDone
+}
 
 // Close is called by the engine: nothing is read any more, and Sends fail.
 func (f *Feed[T]) Close() error {
@@ -306,7 +318,7 @@ func (f *Feed[T]) Cut(epoch uint64) (done bool) {
 // Lane makes a lane for the calling goroutine. Lanes join and leave at any time. The error is ErrNoLane or ErrFeedEnded.
 func (f *Feed[T]) Lane() (*Lane[T], error) {
 	if f.state.Load() != feedOpen {
-		return nil, ErrFeedEnded
+		return nil, f.over()
 	}
 	l := &Lane[T]{feed: f, room: make(chan struct{}, 1)}
 	l.in, l.out = ring.New[T](f.cfg.LaneSlots)
@@ -393,6 +405,14 @@ func (l *Lane[T]) enter() bool {
 	return false
 }
 
+// over says why nothing can be sent any more.
+func (l *Lane[T]) over() error {
+	if l.closed {
+		return errLaneClosed
+	}
+	return l.feed.over()
+}
+
 // leave ends a Send that has sent nothing.
 func (l *Lane[T]) leave() {
 	l.count--
@@ -411,7 +431,7 @@ func (l *Lane[T]) left() {
 // ErrFeedEnded, ErrFeedFull, or why ctx was done; the record has not been taken then.
 func (l *Lane[T]) Send(ctx context.Context, v T) error {
 	if !l.enter() {
-		return ErrFeedEnded
+		return l.over()
 	}
 	if !l.in.PushRelease(v) {
 		return l.sendFull(ctx, v)
@@ -456,7 +476,7 @@ func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 	}
 	for {
 		if l.feed.state.Load() != feedOpen || l.closed {
-			return ErrFeedEnded
+			return l.over()
 		}
 		l.waiting.Store(true)
 		if l.TrySend(v) {
@@ -472,7 +492,7 @@ func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case <-l.feed.shut:
-			err = ErrFeedEnded
+			err = l.over()
 		}
 		if !l.waiting.CompareAndSwap(true, false) {
 			<-l.room

@@ -1,6 +1,7 @@
 // Command velo runs SQL over files.
 //
 //	velo query 'SELECT symbol, count(*) AS n, avg(price) FROM "trades.csv" GROUP BY symbol ORDER BY n DESC LIMIT 10'
+//	velo 'SELECT count(*) FROM "trades.csv"'
 //	velo query --format ndjson 'SELECT window_start, count(*) FROM "logs/*.csv" GROUP BY tumble(at, INTERVAL '\''1 hour'\'')'
 //	velo query 'SELECT level, count(*) FROM "logs/**/*.ndjson.zst" GROUP BY level'
 //	cat trades.csv | velo query 'SELECT count(*) FROM stdin'
@@ -25,6 +26,8 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // of time zones, for machines that have none
 
@@ -73,7 +76,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) 
 				status = s
 			}
 		}))
-	ctx, err := parser.Parse(args)
+	ctx, err := parser.Parse(withCommand(args))
 	if status < 0 && err != nil {
 		parser.FatalIfErrorf(err)
 	}
@@ -93,6 +96,25 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) 
 		return statusAside
 	}
 	return 0
+}
+
+// withCommand is a command line with velo query in front of a SELECT that has no command.
+func withCommand(args []string) []string {
+	for _, arg := range args {
+		switch {
+		case slices.Contains([]string{"query", "run", "explain", "schema"}, arg):
+			return args
+		case isSelect(arg):
+			return append([]string{"query"}, args...)
+		}
+	}
+	return args
+}
+
+// isSelect says whether a text begins as a query does.
+func isSelect(text string) bool {
+	fields := strings.Fields(text)
+	return len(fields) > 1 && strings.EqualFold(fields[0], "select")
 }
 
 // ending is how a command has ended.
