@@ -263,6 +263,19 @@ func (c *Cut) Windows(after int64) (ends []int64) {
 	return slices.Compact(ends)
 }
 
+// OpenWindows is the number of windows that have records and are not closed.
+func (c *Cut) OpenWindows() int {
+	if c.layout().window == nil {
+		return 0
+	}
+	var ends []int64
+	for _, m := range c.images {
+		ends = append(ends, m.endsFrom(m.clock+1)...)
+	}
+	slices.Sort(ends)
+	return len(slices.Compact(ends))
+}
+
 // WindowBatches yields the result of one window in batches: Having, OrderBy, Limit and Offset of the plan go for each window. All
 // of them are b, which is of the schema of the plan's result: a batch is valid until the next.
 func (c *Cut) WindowBatches(end int64, b *record.Batch) iter.Seq[*record.Batch] {

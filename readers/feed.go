@@ -45,6 +45,10 @@ var (
 	// ErrFeedEnded says that a record was not taken because the feed has been ended or its engine is closed.
 	ErrFeedEnded = errors.New("readers: feed: it has ended")
 
+	errFeedDone   = fmt.Errorf("%w: End was called", ErrFeedEnded)
+	errFeedShut   = fmt.Errorf("%w: the engine that read it has closed it, and its Wait says why", ErrFeedEnded)
+	errLaneClosed = fmt.Errorf("%w for this lane: Close was called", ErrFeedEnded)
+
 	// ErrFeedFull says that a record was not taken because there was no room, of a feed that sheds.
 	ErrFeedFull = errors.New("readers: feed: the lane is full")
 
@@ -161,6 +165,14 @@ func (f *Feed[T]) String() string { return "feed" }
 // End says that nothing more comes. Sends fail from now on; what has been sent is read, then the source ends. Any goroutine may call it, any
 // number of times.
 func (f *Feed[T]) End() { f.stop(feedEnded) }
+
+// over is ErrFeedEnded, with who has ended it.
+func (f *Feed[T]) over() error {
+	if f.state.Load() == feedShut {
+		return errFeedShut
+	}
+	return errFeedDone
+}
 
 // Close is called by the engine: nothing is read any more, and Sends fail.
 func (f *Feed[T]) Close() error {
@@ -320,7 +332,7 @@ func (f *Feed[T]) Cut(epoch uint64) (done bool) {
 // ErrFeedEnded.
 func (f *Feed[T]) Lane() (*Lane[T], error) {
 	if f.state.Load() != feedOpen {
-		return nil, ErrFeedEnded
+		return nil, f.over()
 	}
 	l := &Lane[T]{feed: f, room: make(chan struct{}, 1)}
 	l.in, l.out = ring.New[T](f.cfg.LaneSlots)
@@ -410,6 +422,14 @@ func (l *Lane[T]) enter() (n uint64, ok bool) {
 	return n, false
 }
 
+// over says why nothing can be sent any more.
+func (l *Lane[T]) over() error {
+	if l.closed {
+		return errLaneClosed
+	}
+	return l.feed.over()
+}
+
 // leave ends a Send that has sent nothing.
 func (l *Lane[T]) leave() {
 	l.count--
@@ -430,7 +450,7 @@ func (l *Lane[T]) left() {
 func (l *Lane[T]) Send(ctx context.Context, v T) error {
 	n, ok := l.enter()
 	if !ok {
-		return ErrFeedEnded
+		return l.over()
 	}
 	if !l.in.PushRelease(v) {
 		return l.sendFull(ctx, v)
@@ -482,7 +502,7 @@ func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 	}
 	for {
 		if l.feed.state.Load() != feedOpen || l.closed {
-			return ErrFeedEnded
+			return l.over()
 		}
 		l.waiting.Store(true)
 		if l.TrySend(v) {
@@ -498,7 +518,7 @@ func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case <-l.feed.shut:
-			err = ErrFeedEnded
+			err = l.over()
 		}
 		if !l.waiting.CompareAndSwap(true, false) {
 			<-l.room
