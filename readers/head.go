@@ -73,7 +73,7 @@ func (f *delimitedFormat) skipHead(text []byte, whole bool) (i int, enough bool)
 	}
 	for skip := f.cfg.SkipLines; ; skip-- {
 		line, _, ended := bytes.Cut(text[i:], []byte{'\n'})
-		if !ended && !whole && (skip > 0 || f.passedOver(line) || len(line) == 0 || line[0] == '\r') {
+		if !ended && !whole && (skip > 0 || f.passedOver(line) || len(line) == 0 || string(line) == "\r") {
 			return i, false
 		}
 		if i == len(text) || skip <= 0 && !f.passedOver(line) {

@@ -80,3 +80,28 @@ func TestInOrder(t *testing.T) {
 		}
 	}
 }
+
+// Goal: Empty looks where the consumer is now, whatever the producer has seen before; what Push holds back does not count, for nobody has seen it. Method: each step by hand.
+func TestEmptyLooksAnew(t *testing.T) {
+	p, c := New[int](8)
+	steps := []struct {
+		name string
+		do   func()
+		want bool
+	}{
+		{"new", func() {}, true},
+		{"pushed", func() { p.PushN([]int{1, 2}) }, false},
+		{"one is read", func() { c.PopN(make([]int, 1)) }, false},
+		{"all are read", func() { c.PopN(make([]int, 1)) }, true},
+		{"read and not released", func() { p.PushN([]int{3}); c.Peek(1) }, false},
+		{"released", func() { c.Release(1) }, true},
+		{"held back", func() { p.Push(4) }, true},
+		{"flushed", func() { p.Flush() }, false},
+		{"read to the end", func() { c.PopN(make([]int, 8)) }, true},
+	}
+	for _, s := range steps {
+		if s.do(); p.Empty() != s.want {
+			t.Errorf("%s: Empty is %v, expected %v", s.name, p.Empty(), s.want)
+		}
+	}
+}
