@@ -173,9 +173,27 @@ func TestUnfit(t *testing.T) {
 	}
 	s := e.Snapshot()
 	defer s.Close()
-	unfit := 0
+	unfit, plainUnfit := 0, 0
 	for b := range s.Batches(2) {
 		unfit += b.Unfit()
+	}
+	// A result without computed columns is made in another way.
+	plain, err := query.Compile(`SELECT key, sum(value) AS s FROM events GROUP BY key`, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := &scripted{step: source.step}
+	e2 := start(t, engine.Config{Plan: plain, Readers: []record.Reader{again}})
+	if err := e2.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s2 := e2.Snapshot()
+	defer s2.Close()
+	for b := range s2.Batches(2) {
+		plainUnfit += b.Unfit()
+	}
+	if plainUnfit != 1 {
+		t.Errorf("%d values of the plain result do not fit, expected 1", plainUnfit)
 	}
 	// Of key 1 the sum, what is computed of it, and the division: 9223372036854775807 is divided by 7. Of key 2 the division.
 	if want := 4; unfit != want {
