@@ -373,11 +373,11 @@ func TestPassSorted(t *testing.T) {
 		"name DESC, 2 DESC, reader DESC": func(a, b passed) int {
 			return cmp.Or(cmp.Compare(b.Name, a.Name), cmp.Compare(b.Seq, a.Seq), cmp.Compare(b.Reader, a.Reader))
 		},
-		"note DESC NULLS LAST, seq, reader": func(a, b passed) int {
+		"note, seq, reader": func(a, b passed) int {
 			c := 0
 			switch {
 			case a.Note != nil && b.Note != nil:
-				c = cmp.Compare(*b.Note, *a.Note)
+				c = cmp.Compare(*a.Note, *b.Note)
 			case a.Note != nil:
 				c = -1
 			case b.Note != nil:
