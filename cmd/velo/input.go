@@ -75,8 +75,13 @@ type files struct {
 	skipLines int
 	byPlace   bool // columns are in the order of the schema, whatever the header says
 	follow    bool
-	sources   []string // the file of each reader
-	remove    func()   // what was opened to look at the files
+	mostFiles int                // that are followed at once; 0 is as the reader has it
+	set       *readers.FollowSet // of what is followed, if it is a pattern
+	found     readers.Found      // what it has found at first
+	skipped   []error            // why names that a pattern has found are not read
+	packed    []string           // compressed files that are not followed, until that is said
+	sources   []string           // the file of each reader
+	remove    func()             // what was opened to look at the files
 }
 
 // open finds the files and guesses what is not said about them.
@@ -88,6 +93,11 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 	if name != stdinName {
 		if f.paths, err = find(name); err != nil {
 			return nil, err
+		}
+		if isPattern(name) {
+			if f.paths, f.skipped = onlyFiles(f.paths); len(f.paths) == 0 {
+				return nil, fmt.Errorf("%s: %w", name, errors.Join(f.skipped...))
+			}
 		}
 	} else if isFile(stdin) {
 		f.paths = []string{stdinFile}
@@ -613,6 +623,13 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 		}
 		add(f.name, r)
 		return all, nil
+	}
+	if f.follow && isPattern(f.name) {
+		rs, err := f.followed()
+		for _, r := range rs {
+			add(strings.TrimPrefix(fmt.Sprint(r), "file "), r)
+		}
+		return all, err
 	}
 	each := max(1, n/len(f.paths))
 	for _, path := range f.paths {

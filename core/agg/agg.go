@@ -276,7 +276,7 @@ func (r *Rows) word(i int, at uintptr) *uint64 {
 	return (*uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
 
-// words2, words3, words4 and words6 are the 2, 3, 4 and 6 words there.
+// words2 is the 2 words there; words3, words4, words5 and words6 are 3, 4, 5 and 6.
 func (r *Rows) words2(i int, at uintptr) *[2]uint64 {
 	return (*[2]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
@@ -287,6 +287,10 @@ func (r *Rows) words3(i int, at uintptr) *[3]uint64 {
 
 func (r *Rows) words4(i int, at uintptr) *[4]uint64 {
 	return (*[4]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
+}
+
+func (r *Rows) words5(i int, at uintptr) *[5]uint64 {
+	return (*[5]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
 
 func (r *Rows) words6(i int, at uintptr) *[6]uint64 {

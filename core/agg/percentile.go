@@ -34,8 +34,9 @@ const MaxPercentileError = 1.0 / 128
 // then the lowest are one, which is wrong for low percentiles of values that span more than eight decades, and never for others. The buckets
 // that are kept depend on the values only, not on their order.
 //
-// State: the place of the block, the number of buckets, the key of the lowest of them when there are maxBuckets. A slot of the block is the key of a bucket
-// and its count: open addressing with linear probing, 0 is a free slot.
+// State: the place of the block, the number of buckets, the key of the lowest of them when there are maxBuckets, then the least and the
+// greatest value as ordered makes them integers. A result is never outside of those two. A slot of the block is the key of a bucket and
+// its count: open addressing with linear probing, 0 is a free slot.
 type percentile struct {
 	typ      record.Type
 	fraction float64
@@ -56,9 +57,13 @@ func WithFraction(f Func, fraction float64) (Func, error) {
 	return p, nil
 }
 
-func (percentile) Type() record.Type   { return record.Float64 }
-func (percentile) Words() int          { return 3 }
-func (percentile) Init(state []uint64) { state[0], state[1], state[2] = 0, 0, 0 }
+func (percentile) Type() record.Type { return record.Float64 }
+func (percentile) Words() int        { return 5 }
+func (percentile) Init(state []uint64) {
+	state[0], state[1], state[2] = 0, 0, 0
+	least, greatest := int64(math.MaxInt64), int64(math.MinInt64)
+	state[3], state[4] = uint64(least), uint64(greatest)
+}
 
 func (percentile) Blocks(s []uint64) *uint64 { return &s[0] }
 
@@ -76,12 +81,16 @@ func (f percentile) Update(rows Rows, at uintptr, args Args) {
 		if f.typ != record.Float64 {
 			w = math.Float64bits(float64(int64(w)) / scale)
 		}
-		f.add(rows.words3(i, at), uint64(ordered(w)>>bucketShift+keyBias), 1, rows.Blocks)
+		v := ordered(w)
+		p := rows.words5(i, at)
+		p[3] = uint64(min(int64(p[3]), v))
+		p[4] = uint64(max(int64(p[4]), v))
+		f.add(p, uint64(v>>bucketShift+keyBias), 1, rows.Blocks)
 	}
 }
 
 // add adds so many values of a bucket.
-func (f percentile) add(p *[3]uint64, key, n uint64, b *Blocks) {
+func (f percentile) add(p *[5]uint64, key, n uint64, b *Blocks) {
 	if p[1] == maxBuckets && key < p[2] {
 		key = p[2]
 	}
@@ -129,7 +138,7 @@ func (f percentile) add(p *[3]uint64, key, n uint64, b *Blocks) {
 func freeLast(a, b uint64) int { return cmp.Compare(a-1, b-1) }
 
 // takeLowest takes the lowest bucket out, for another to have room, and returns its count.
-func (percentile) takeLowest(p *[3]uint64, b *Blocks) (count uint64) {
+func (percentile) takeLowest(p *[5]uint64, b *Blocks) (count uint64) {
 	slots := b.words(p[0])
 	var left [maxBuckets - 1]uint64
 	n := 0
@@ -165,23 +174,25 @@ func findBucket(slots []uint64, key uint64) int {
 func (f percentile) Merge(state, from []uint64, b, of *Blocks) {
 	for _, s := range of.words(from[0]) {
 		if s != 0 {
-			f.add((*[3]uint64)(state), s>>countBits, s&countMask, b)
+			f.add((*[5]uint64)(state), s>>countBits, s&countMask, b)
 		}
 	}
+	state[3] = uint64(min(int64(state[3]), int64(from[3])))
+	state[4] = uint64(max(int64(state[4]), int64(from[4])))
 }
 
 func (f percentile) Result(state []uint64, b *Blocks) Value {
 	slots := b.words(state[0])
 	if len(slots) <= fewSlots { // the array is cleared first, and that of all costs more than to read a group of a few
 		var few [fewSlots]uint64
-		return f.result(slots, few[:])
+		return f.result(slots, few[:], state)
 	}
 	var all [maxSlots]uint64
-	return f.result(slots, all[:])
+	return f.result(slots, all[:], state)
 }
 
-// result is that of the buckets in slots; all has room for them.
-func (f percentile) result(slots, all []uint64) Value {
+// result is the value at the fraction among the buckets in slots; all has room for them.
+func (f percentile) result(slots, all, state []uint64) Value {
 	n, total := 0, uint64(0)
 	for _, s := range slots {
 		if s != 0 {
@@ -200,7 +211,8 @@ func (f percentile) result(slots, all []uint64) Value {
 		left -= all[at] & countMask
 		at++
 	}
-	return Value{Bits: math.Float64bits(middle(int64(all[at]>>countBits) - keyBias))}
+	v := ordered(math.Float64bits(middle(int64(all[at]>>countBits) - keyBias)))
+	return Value{Bits: unordered(min(max(v, int64(state[3])), int64(state[4])))}
 }
 
 // middle is the middle of a bucket.

@@ -68,7 +68,7 @@ var protocols = []mutant{
 	{
 		name: "readers: a feed ends while a Send is on its way", breaks: "a record is lost whose Send has returned nil",
 		named: true, file: "readers/feed.go", in: "func (f *Feed[T]) beginRound(",
-		old: "if ending && l.limit != begun {", new: "if ending && l.limit > begun {",
+		old: "if ending && l.limit < begun {", new: "if ending && l.limit > begun {",
 		pkg: "readers", run: "TestFeedEndWaitsForSends",
 	},
 	{
