@@ -54,7 +54,7 @@ var reports = map[string]report{
 	"D3":  {out: "code,n\n02,1\n03,1\n19,1\n2,1\n"},
 	"D6":  {out: "n\n3\n"},
 	"D8":  {out: "s\n1\n"},
-	"E1":  {out: "size now 8\n", err: "--quarantine keep.csv: that is the file keep.csv"},
+	"E1":  {out: "size now 8\n", err: "keep.csv: that is the file keep.csv"},
 	"E3":  {out: "rc 1\ng,v\na,1\nb,2\na,3\n", err: "that is the file t.csv"},
 	"E5":  {out: "n,s\n2,3\n"},
 	"F1":  {out: "name,v\nann,1\n"},

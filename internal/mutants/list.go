@@ -109,7 +109,7 @@ var others = []mutant{
 		name: "ring: commit publishes before it counts", breaks: "the consumer sees slots one Commit late, and the last never",
 		file: "ring/ring.go", in: "func (p *Producer[T]) Commit(",
 		old: "p.next += uint64(n)\n\tp.publish()", new: "p.publish()\n\tp.next += uint64(n)",
-		pkg: "ring", run: "TestInOrder",
+		pkg: "ring", run: "TestCommittedIsThere",
 	},
 	{
 		name: "ring: one slot too many", breaks: "the producer overwrites a slot that is still read",
@@ -127,7 +127,7 @@ var others = []mutant{
 		name: "ring: Close without Flush", breaks: "what Push held back is lost",
 		file: "ring/ring.go", in: "func (p *Producer[T]) Close(",
 		old: "\tp.Flush()\n", new: "",
-		pkg: "ring", run: "TestInOrder",
+		pkg: "ring", run: "TestCommittedIsThere",
 	},
 	{
 		name: "ring: a stall counted at every look", breaks: "the counter of stalls says how often the producer looked",
