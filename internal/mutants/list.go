@@ -146,13 +146,13 @@ var others = []mutant{
 		name: "epoch: finished before it is done", breaks: "whoever waits for an epoch finds the cut of the one before",
 		file: "core/epoch/epoch.go", in: "func (e *Epochs) Answer(",
 		old: "e.done(r.number(), r.slot(), !lacking)\n", new: "e.finished.Store(r.number())\n\te.done(r.number(), r.slot(), !lacking)\n",
-		pkg: "core/epoch", run: "TestRounds|TestPinned",
+		pkg: "core/epoch", run: "TestRounds",
 	},
 	{
 		name: "epoch: the current slot is free", breaks: "the slot of the newest cut is taken for the next",
 		file: "core/epoch/epoch.go", in: "func (e *Epochs) free(",
 		old: "s != current && ", new: "current >= 0 && ",
-		pkg: "core/epoch", run: "TestHeld|TestRounds|TestPinned",
+		pkg: "core/epoch", run: "TestCurrentIsNotTaken",
 	},
 	{
 		name: "epoch: Unpin asks for one reader left", breaks: "a slot that comes free brings no epoch",
@@ -206,7 +206,7 @@ var others = []mutant{
 		name: "core: one NULL for a row", breaks: "of several NULL arguments of a record the last counts",
 		file: "core/router.go", in: "func (r *Router) nullBits(",
 		old: "nulls[i] |= 1 << bit", new: "nulls[i] = 1 << bit",
-		pkg: "core", run: "TestShapes|TestStage|TestScanner|TestNIST",
+		pkg: "core", run: "TestNullsOfSeveralArguments",
 	},
 	{
 		name: "core: keyless records not counted", breaks: "Keyless stays 0",
