@@ -264,7 +264,7 @@ func (h *headScan) scan(place *headPlace, text []byte, whole bool) (n int, l *la
 	if head.First == nil {
 		return head.Bytes, f.own, true, nil
 	}
-	if head.Next-head.Bytes > f.cfg.MaxRecordBytes+1 {
+	if len(bytes.TrimSuffix(text[head.Bytes:head.Next], []byte{'\n'})) > f.cfg.MaxRecordBytes {
 		return 0, nil, false, f.longHead()
 	}
 	place.header = head.First

@@ -105,3 +105,30 @@ func TestEmptyLooksAnew(t *testing.T) {
 		}
 	}
 }
+
+// Goal: what is committed, and what was pushed before Close, is there at once, and is drained when it has been read and not before. Method: each step by hand.
+func TestCommittedIsThere(t *testing.T) {
+	p, c := New[int](4)
+	for i := range 10 {
+		p.Reserve(1)[0] = i
+		p.Commit(1)
+		if s := c.Peek(4); len(s) != 1 || s[0] != i {
+			t.Fatalf("element %d: %v is there", i, s)
+		}
+		c.Release(1)
+	}
+	p.Push(10)
+	p.Push(11)
+	p.Close()
+	var got []int
+	for !c.Drained() {
+		v, ok := c.Pop()
+		if !ok {
+			t.Fatal("the ring is empty and not drained")
+		}
+		got = append(got, v)
+	}
+	if len(got) != 2 || got[0] != 10 || got[1] != 11 {
+		t.Errorf("%v, expected 10 and 11: both were pushed before Close", got)
+	}
+}

@@ -14,7 +14,11 @@ import (
 func TestRounds(t *testing.T) {
 	rings := 0
 	var cuts []uint64
-	e := New(2, 2, 2, func() { rings++ }, func(number uint64, _ int, cut bool) {
+	var e *Epochs
+	e = New(2, 2, 2, func() { rings++ }, func(number uint64, _ int, cut bool) {
+		if e.Passed(number) || e.HasCut(number) || e.Visible() >= number {
+			t.Errorf("epoch %d is seen before it is done", number)
+		}
 		if cut {
 			cuts = append(cuts, number)
 		}
@@ -71,6 +75,9 @@ func TestRounds(t *testing.T) {
 	}
 	if e.Passed(4) || e.HasCut(4) {
 		t.Fatal("an epoch after the last is said to be there")
+	}
+	if e.Join() {
+		t.Error("a reader joins when all have left")
 	}
 	e.Want()
 	raised(3)
@@ -215,5 +222,19 @@ func TestRaiseLooksTwice(t *testing.T) {
 	e.Want()
 	if number, slot := e.Raised(); number != 2 || slot != held {
 		t.Errorf("epoch %d in slot %d is raised, expected 2 in the slot that was given back, %d: nobody raises it any more", number, slot, held)
+	}
+}
+
+// Goal: the slot of the newest cut is not taken, though nobody holds it: who comes next pins it.
+func TestCurrentIsNotTaken(t *testing.T) {
+	e := New(1, 1, 2, func() {}, func(uint64, int, bool) {})
+	for range 5 {
+		current := e.Pin()
+		e.Unpin(current)
+		number := e.Want()
+		if n, slot := e.Raised(); n != number || slot == current {
+			t.Fatalf("epoch %d in slot %d is raised, expected %d, and the current cut is in slot %d", n, slot, number, current)
+		}
+		e.Answer(true)
 	}
 }

@@ -91,7 +91,7 @@ type bench struct {
 
 // goTest runs tests, with a file in place of another where there is an overlay.
 func (b *bench) goTest(ctx context.Context, limit time.Duration, overlay string, tests []string) (out []byte, err error) {
-	args := []string{"test", "-vet=off", "-count=1", "-failfast", "-timeout=" + limit.String()}
+	args := []string{"test", "-short", "-vet=off", "-count=1", "-failfast", "-timeout=" + limit.String()}
 	if overlay != "" {
 		args = append(args, "-overlay="+overlay)
 	}

@@ -113,7 +113,7 @@ func TestVerdict(t *testing.T) {
 		var s tally
 		s.add(&mutant{named: true, name: "n"}, c.named)
 		for _, f := range c.others {
-			s.add(&mutant{name: "o", survives: "?"}, f)
+			s.add(&mutant{name: "o"}, f)
 		}
 		if got := s.verdict(); got != c.want {
 			t.Errorf("%+v: %v", c, got)
