@@ -141,7 +141,7 @@ type Listener struct {
 	full  chan *connStretch // room for all stretches of all connections
 	lent  *connStretch
 	round int // stretches that are left of the round at hand
-	ring atomic.Pointer[func()]
+	ring  atomic.Pointer[func()]
 
 	mu     sync.Mutex // guards conns, fault and endAt: off the data path
 	conns  map[net.Conn]*place
