@@ -82,7 +82,11 @@ func (l *jsonLine) read(r *jsonParser, b *record.Batch, row, begin, end int) err
 			err = errors.New("missing, and not nullable")
 		}
 		if err != nil {
-			return &ValueError{l.format.cfg.Schema.Field(column).Name, err}
+			var value []byte
+			if l.seen[column] == l.lines {
+				value = r.buf[l.spans[column].begin:l.spans[column].end]
+			}
+			return newValueError(l.format.cfg.Schema.Field(column).Name, value, err)
 		}
 	}
 	return nil
@@ -501,10 +505,12 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		}
 	case f.kind == fieldFloat && span.kind == jsonNumber:
 		var ok bool
-		if c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end)); !ok {
+		if c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end), f.codes); !ok {
 			// ParseFloat keeps its argument only in the error, which is made anew here.
 			if c.Float64s[row], err = strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64); err != nil {
 				err = fmt.Errorf("%.40q is out of range", text)
+			} else if f.codes != 0 && f.kind.isCode(text) {
+				err = errCode(text)
 			}
 		}
 	case f.kind == fieldTime && span.kind == jsonString:

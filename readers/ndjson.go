@@ -386,7 +386,7 @@ func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (r
 	s, sf := &r.index, &shape.fields[k]
 	i, width := sf.column, shape.width
 	f := &r.format.fields[i]
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, skip: sf.length - 1, end: ','}
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, skip: sf.length - 1, end: ',', codes: f.codes}
 	if k == width-2 {
 		c.end = '}'
 	}
