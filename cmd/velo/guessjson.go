@@ -20,17 +20,11 @@ func looksLikeJSON(sample []byte) bool {
 	return len(line) > 0 && line[0] == '{' && json.Valid(line)
 }
 
-// jsonColumn is what is known of the fields of one name.
-type jsonColumn struct {
-	name    string
-	guess   guess
-	present int // lines that have it, and not null
-}
-
-// guessJSON finds the fields of JSON lines. Without a schema their types are guessed; with one, its columns get the names of the fields that they are, but
-// for the case of letters.
-func (f *files) guessJSON(sample []byte, whole bool) error {
-	columns, lines, err := f.lookAtJSON(sample)
+// guessJSON finds the fields of JSON lines. Without a schema their types are guessed; with one, its columns get the names of the
+// fields that they are, but for the case of letters.
+func (f *files) guessJSON(samples []sampled) error {
+	f.guesser = newGuesser(f.ndjson().ValueOptions)
+	columns, lines, err := f.lookAtJSON(samples)
 	if err != nil {
 		return err
 	}
@@ -41,44 +35,39 @@ func (f *files) guessJSON(sample []byte, whole bool) error {
 		return nil
 	}
 	if len(columns) == 0 {
-		if len(bytes.TrimSpace(sample)) == 0 {
+		if !slices.ContainsFunc(samples, func(s sampled) bool { return len(bytes.TrimSpace(s.data)) > 0 }) {
 			return emptyError(f.name)
 		}
 		return fmt.Errorf("%s: no line of the sample is an object with fields, expected one object a line; say the columns with --schema", f.name)
 	}
 	folded := map[string]int{}
 	for _, c := range columns {
-		folded[strings.ToLower(c.name)]++
+		folded[strings.ToLower(c.field)]++
 	}
-	var fields []record.Field
+	f.allSeen = samples[0].whole && f.complete()
 	for _, c := range columns {
-		// In a sample of a file, a field that is always there may be missing further on.
-		field := record.Field{Name: c.name, Type: c.guess.possible[0], Nullable: !whole || c.present < lines}
-		if low := strings.ToLower(c.name); folded[low] == 1 && low != "" {
-			field.Name = low
+		c.empty = c.present < lines
+		if low := strings.ToLower(c.field); folded[low] == 1 && low != "" {
+			c.name = low
 		}
-		if !c.guess.some {
-			field.Type = record.String
-		}
-		if field.Name == "" {
+		if c.name == "" {
 			continue // SQL has no name for it
 		}
-		fields = append(fields, field)
-		f.names = append(f.names, c.name)
+		f.guessed = append(f.guessed, c)
+		f.names = append(f.names, c.field)
 	}
-	f.schema, err = record.NewSchema(f.name, fields...)
-	return err
+	return f.makeSchema()
 }
 
 // fieldName is the field that a column is.
-func fieldName(columns []*jsonColumn, column string) string {
+func fieldName(columns []*guess, column string) string {
 	name, n := column, 0
 	for _, c := range columns {
-		if c.name == column {
+		if c.field == column {
 			return column
 		}
-		if strings.EqualFold(c.name, column) {
-			name = c.name
+		if strings.EqualFold(c.field, column) {
+			name = c.field
 			n++
 		}
 	}
@@ -88,31 +77,43 @@ func fieldName(columns []*jsonColumn, column string) string {
 	return name
 }
 
-// lookAtJSON finds the fields of a sample, in the order in which they come, and how many lines are objects. Lines that are none are left out: they
-// go to quarantine when they are read.
-func (f *files) lookAtJSON(sample []byte) (columns []*jsonColumn, lines int, err error) {
-	sample = bytes.TrimPrefix(sample, []byte("\ufeff"))
-	if first := bytes.TrimLeft(sample, " \t\r\n"); len(first) > 0 && first[0] == '[' {
-		return nil, 0, fmt.Errorf("%s begins with [: it is one array, expected one object a line; jq -c '.[]' makes that of it", f.name)
-	}
-	index := map[string]*jsonColumn{}
-	g := newGuesser(f.ndjson().ValueOptions)
-	for line := range bytes.Lines(sample) {
-		values, err := jsonFields(line)
-		if err != nil {
-			continue
+// lookAtJSON finds the fields of samples, in the order in which they come, and how many lines are objects. Lines that are none are
+// left out: they go to quarantine when they are read.
+func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err error) {
+	index := map[string]*guess{}
+	look := func(s sampled) {
+		at := 0
+		for line := range bytes.Lines(s.data) {
+			begin := at
+			at += len(line)
+			if begin == 0 {
+				line = bytes.TrimPrefix(line, []byte("\ufeff"))
+			}
+			values, err := jsonFields(line)
+			if err != nil {
+				continue
+			}
+			lines++
+			for _, v := range values {
+				c := index[v.name]
+				if c == nil {
+					c = f.guesser.column(v.name, v.name)
+					index[v.name] = c
+					columns = append(columns, c)
+				}
+				if f.guesser.seeJSON(c, v.value, func() string { return s.where(begin) }) {
+					c.present++
+				}
+			}
 		}
-		lines++
-		for _, v := range values {
-			c := index[v.name]
-			if c == nil {
-				c = &jsonColumn{name: v.name, guess: *g.column()}
-				index[v.name] = c
-				columns = append(columns, c)
-			}
-			if c.see(g, v.value) {
-				c.present++
-			}
+	}
+	for _, s := range samples {
+		if first := bytes.TrimLeft(bytes.TrimPrefix(s.data, []byte("\ufeff")), " \t\r\n"); len(first) > 0 && first[0] == '[' {
+			return nil, 0, fmt.Errorf("%s begins with [: it is one array, expected one object a line; jq -c '.[]' makes that of it", f.name)
+		}
+		look(s)
+		for _, spot := range f.spots(s) {
+			look(spot)
 		}
 	}
 	return columns, lines, nil
@@ -148,29 +149,30 @@ func jsonFields(line []byte) (pairs []jsonPair, err error) {
 	return pairs, nil
 }
 
-// see narrows the types of a column; false says that the value is null.
-func (c *jsonColumn) see(g *guesser, value json.RawMessage) bool {
-	var fits []record.Type
-	switch {
-	case string(value) == "null":
+// seeJSON narrows the types of a column to those that a value of JSON has; false says that the value is null. Values in values,
+// and mixtures, are text.
+func (g *guesser) seeJSON(c *guess, value []byte, where func() string) bool {
+	if string(value) == "null" {
 		return false
-	case value[0] == '"':
-		var s string
-		if json.Unmarshal(value, &s) == nil && g.isTime(s) {
-			fits = append(fits, record.Timestamp)
-		}
-	case value[0] == 't', value[0] == 'f':
-		fits = append(fits, record.Bool)
-	case value[0] == '-', value[0] >= '0' && value[0] <= '9':
-		if _, err := strconv.ParseInt(string(value), 10, 64); err == nil {
-			fits = append(fits, record.Int64)
-		}
-		if _, err := strconv.ParseFloat(string(value), 64); err == nil && !isCode(string(value)) {
-			fits = append(fits, record.Float64)
-		}
 	}
-	fits = append(fits, record.String) // values in values, and mixtures: as JSON
-	c.guess.some = true
-	c.guess.possible = slices.DeleteFunc(c.guess.possible, func(t record.Type) bool { return !slices.Contains(fits, t) })
+	c.narrow(string(value), where, func(t record.Type) bool {
+		switch value[0] {
+		case '"':
+			var s string
+			return t == record.Timestamp && json.Unmarshal(value, &s) == nil && g.isTime(s)
+		case 't', 'f':
+			return t == record.Bool
+		case '{', '[':
+			return false
+		}
+		switch t {
+		case record.Int64:
+			_, err := strconv.ParseInt(string(value), 10, 64)
+			return err == nil
+		case record.Float64:
+			return g.parsers[t].Check(value) == nil
+		}
+		return false
+	})
 	return true
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -57,14 +58,10 @@ func (in *input) plan(sql string, stdin io.Reader) (*core.Plan, *files, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := query.Compile(sql, f.schema)
+	plan, err := f.compile(sql)
 	if err != nil {
 		f.remove()
 		return nil, nil, err
-	}
-	if plan.Window != nil && !plan.Window.ProcessingTime {
-		// The files have an end: no window is closed before, and no record is late, in whatever order they are.
-		plan.Window.OutOfOrder = core.AnyOrder
 	}
 	return plan, f, nil
 }
@@ -82,10 +79,25 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if err := c.fill(1); err != nil {
 		return err
 	}
-	aside, err := newQuarantine(c.Quarantine, f)
-	if err != nil {
-		return err
+	for {
+		aside, err := newQuarantine(c.Quarantine, f)
+		if err != nil {
+			return err
+		}
+		if err = c.pass(plan, f, aside, std); !errors.Is(err, errAgain) {
+			return err
+		}
+		if err := aside.widening.widen(std.err); err != nil {
+			return err
+		}
+		if plan, err = f.compile(c.SQL); err != nil {
+			return err
+		}
 	}
+}
+
+// pass runs the query once. errAgain says that there is no result, because columns that were guessed have been widened.
+func (c *queryCmd) pass(plan *core.Plan, f *files, aside *quarantine, std streams) (err error) {
 	defer func() { err = errors.Join(err, aside.close()) }()
 	rs, err := f.readers(c.Readers)
 	if err != nil {
@@ -103,8 +115,10 @@ func (c *queryCmd) Run(std streams) (err error) {
 	}
 	cfg := engine.Config{Plan: plan, Readers: rs, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: interval, OnReject: aside.put}
 	var out *kept
+	rows := &held{to: std.out, through: aside.widening == nil || f.allSeen}
 	if plan.Streams() { // rows are printed as they come
-		out = &kept{Writer: newLines(c.Format, &terminal{to: std.out}), name: f.name, say: std.err}
+		rows.check = func() error { return aside.widening.check(c.Readers) }
+		out = &kept{Writer: newLines(c.Format, &terminal{to: rows}), name: f.name, say: std.err}
 		cfg.Writer, cfg.EpochInterval = out, 0
 	}
 	stop := listen()
@@ -123,9 +137,14 @@ func (c *queryCmd) Run(std streams) (err error) {
 		view = showProgress(std.err, f, eng)
 	}
 	stop.stops(std.err, work{engine: eng})
+	read := aside.widening.ends(eng)
 	err = eng.Wait()
+	read()
 	view.stop()
 	interrupted := stop.end()
+	if aside.widening.some() && !rows.printed && !interrupted && (err == nil || errors.Is(err, errAgain)) {
+		return errAgain
+	}
 	if err != nil {
 		return err
 	}
@@ -135,7 +154,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 		fmt.Fprintln(std.err, summary(f.name, eng))
 	}
 	if out != nil {
-		err = out.end(plan)
+		err = errors.Join(out.end(plan), rows.release())
 	} else {
 		err = printResult(eng, c.Format, std.out)
 	}
@@ -175,15 +194,20 @@ func printResult(eng *engine.Engine, format string, to io.Writer) error {
 
 // quarantine takes the records that could not be read. put is called by one goroutine.
 type quarantine struct {
-	files *files
-	file  *os.File
-	n     int
-	first string
-	err   error
+	files    *files
+	file     *os.File
+	n        int
+	first    string
+	err      error
+	widening *widening // nil where the files cannot be read again, or nothing is guessed
+	guess    string    // the column whose guess did not hold, of what cannot be read again
 }
 
 func newQuarantine(path string, f *files) (*quarantine, error) {
 	q := &quarantine{files: f}
+	if f.again() {
+		q.widening = newWidening(f)
+	}
 	var err error
 	if path != "" {
 		if err := notAmong("--quarantine "+path, path, f.paths); err != nil {
@@ -220,16 +244,9 @@ func sayLost(to io.Writer, name string, eng *engine.Engine) {
 }
 
 func (q *quarantine) put(reader int, r record.Reject) {
-	file := q.files.name
-	if reader < len(q.files.sources) {
-		file = q.files.sources[reader]
-	}
-	where := fmt.Sprintf("byte %d", r.Offset)
-	switch {
-	case r.Line > 0:
-		where = fmt.Sprintf("line %d", r.Line)
-	case r.Offset < 0:
-		where = "a record"
+	file, where := q.files.place(reader, r)
+	if !q.widening.takes(file+", "+where, r.Reason) {
+		q.sayGuess(r.Reason)
 	}
 	if q.n++; q.n == 1 {
 		if len(q.files.paths) > 1 {
@@ -243,6 +260,32 @@ func (q *quarantine) put(reader int, r record.Reject) {
 	q.err = json.NewEncoder(q.file).Encode(map[string]any{
 		"file": file, "offset": r.Offset, "line": r.Line, "reason": r.Reason.Error(), "bytes": string(r.Bytes),
 	})
+}
+
+// place is the file of a record and where it is in that.
+func (f *files) place(reader int, r record.Reject) (file, where string) {
+	file = f.name
+	if reader < len(f.sources) {
+		file = f.sources[reader]
+	}
+	switch {
+	case r.Line > 0:
+		return file, fmt.Sprintf("line %d", r.Line)
+	case r.Offset < 0:
+		return file, "a record"
+	}
+	return file, fmt.Sprintf("byte %d", r.Offset)
+}
+
+// sayGuess notes the first column whose guess a value that cannot be read again did not fit.
+func (q *quarantine) sayGuess(reason error) {
+	var e *readers.ValueError
+	if q.guess != "" || q.files.guessed == nil || !errors.As(reason, &e) {
+		return
+	}
+	if i, ok := q.files.schema.Index(e.Column); ok {
+		q.guess = fmt.Sprintf("; column %q was guessed to be %v from what had come until then: --schema declares its type", e.Column, q.files.schema.Field(i).Type)
+	}
 }
 
 func (q *quarantine) close() error {
@@ -265,7 +308,7 @@ func (q *quarantine) report(to io.Writer) error {
 	if q.n == 1 {
 		what = "a record could not be read and is not in the result,"
 	}
-	fmt.Fprintf(to, "velo: %s %s%s\n", what, q.first, hint)
+	fmt.Fprintf(to, "velo: %s %s%s%s\n", what, q.first, q.guess, hint)
 	return errAside
 }
 
