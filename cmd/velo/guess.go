@@ -124,7 +124,8 @@ type guess struct {
 	field       string // that it is in files
 	possible    []record.Type
 	empty, some bool
-	present     int // lines of JSON that have it, and not null
+	present     int  // lines of JSON that have it, and not null
+	within      bool // another field
 
 	// forced is the value that made the column text, and where it is.
 	forced, where string
@@ -300,6 +301,9 @@ func emptyError(name string) error {
 func (f *files) because(sql string, err error) error {
 	const most = 3
 	told := 0
+	if f.format == formatNDJSON && f.guessed != nil && !f.allSeen && strings.Contains(err.Error(), "there is no") {
+		err = fmt.Errorf("%w\n%s was looked at in part, and a field may come later: --schema declares columns", err, f.name)
+	}
 	if !strings.Contains(err.Error(), record.String.String()) {
 		return err // of something else
 	}

@@ -13,6 +13,14 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
+const (
+	// maxGuessedDepth is how deep fields lie in fields that are columns.
+	maxGuessedDepth = 5
+
+	// maxGuessedFields bounds the fields that are guessed.
+	maxGuessedFields = 10_000
+)
+
 // looksLikeJSON says whether the first line is an object.
 func looksLikeJSON(sample []byte) bool {
 	sample = bytes.TrimLeft(bytes.TrimPrefix(sample, []byte("\ufeff")), " \t\r\n")
@@ -28,7 +36,10 @@ func (f *files) guessJSON(samples []sampled) error {
 	if err != nil {
 		return err
 	}
+	all := columns // with those within others
+	columns = slices.DeleteFunc(slices.Clone(columns), func(c *guess) bool { return c.within })
 	if f.schema != nil {
+		columns = all
 		for i := range f.schema.Len() {
 			f.names = append(f.names, fieldName(columns, f.schema.Field(i).Name))
 		}
@@ -41,22 +52,50 @@ func (f *files) guessJSON(samples []sampled) error {
 		return fmt.Errorf("%s: no line of the sample is an object with fields, expected one object a line; say the columns with --schema", f.name)
 	}
 	folded := map[string]int{}
-	for _, c := range columns {
+	for _, c := range all {
 		folded[strings.ToLower(c.field)]++
 	}
 	f.allSeen = samples[0].whole && f.complete()
-	for _, c := range columns {
-		c.empty = c.present < lines
+	for _, c := range all {
+		c.empty = c.empty || c.present < lines
 		if low := strings.ToLower(c.field); folded[low] == 1 && low != "" {
 			c.name = low
 		}
 		if c.name == "" {
 			continue // SQL has no name for it
 		}
+		if c.within {
+			f.nested = append(f.nested, c)
+			continue
+		}
 		f.guessed = append(f.guessed, c)
 		f.names = append(f.names, c.field)
 	}
 	return f.makeSchema()
+}
+
+// addNested adds the fields within others that a query asks for: those of which it has all names, as in a.b.c or a->'b'->>'c'. All of
+// them would be many columns that nobody reads.
+func (f *files) addNested(asksFor func(path string) bool) error {
+	for _, c := range f.nested {
+		if len(f.guessed) < record.MaxFields && asksFor(c.name) && !slices.Contains(f.guessed, c) {
+			f.guessed = append(f.guessed, c)
+			f.names = append(f.names, c.field)
+		}
+	}
+	return f.makeSchema()
+}
+
+// mentionsPath says whether a query has all names of a path.
+func mentionsPath(sql string) func(path string) bool {
+	return func(path string) bool {
+		for _, name := range strings.Split(path, ".") {
+			if !mentions(sql, name) {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 // fieldName is the field that a column is.
@@ -81,6 +120,33 @@ func fieldName(columns []*guess, column string) string {
 // left out: they go to quarantine when they are read.
 func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err error) {
 	index := map[string]*guess{}
+	var object func(values []jsonPair, outer string, depth int, where func() string)
+	object = func(values []jsonPair, outer string, depth int, where func() string) {
+		for _, v := range values {
+			name := outer + v.name
+			c := index[name]
+			if c != nil && c.within && outer == "" {
+				*c = *f.guesser.column(name, name) // a field of the whole name wins
+			}
+			if c == nil {
+				if len(columns) >= maxGuessedFields {
+					continue
+				}
+				c = f.guesser.column(name, name)
+				c.within = outer != ""
+				index[name] = c
+				columns = append(columns, c)
+			}
+			if c.within == (outer != "") && f.guesser.seeJSON(c, v.value, where) {
+				c.present++
+			}
+			if v.value[0] == '{' && depth < maxGuessedDepth && v.name != "" {
+				if inner, err := jsonFields(v.value); err == nil {
+					object(inner, name+".", depth+1, where)
+				}
+			}
+		}
+	}
 	look := func(s sampled) {
 		at := 0
 		for line := range bytes.Lines(s.data) {
@@ -94,17 +160,7 @@ func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err 
 				continue
 			}
 			lines++
-			for _, v := range values {
-				c := index[v.name]
-				if c == nil {
-					c = f.guesser.column(v.name, v.name)
-					index[v.name] = c
-					columns = append(columns, c)
-				}
-				if f.guesser.seeJSON(c, v.value, func() string { return s.where(begin) }) {
-					c.present++
-				}
-			}
+			object(values, "", 0, func() string { return s.where(begin) })
 		}
 	}
 	for _, s := range samples {

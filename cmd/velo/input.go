@@ -73,6 +73,7 @@ type files struct {
 	// What is guessed: of each column, by which guesser, and whether all of the input was looked at. sampledFile is the first file
 	// that has something.
 	guessed     []*guess
+	nested      []*guess // fields within fields, which are columns if a query asks for them
 	guesser     *guesser
 	allSeen     bool
 	sampledFile string

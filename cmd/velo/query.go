@@ -58,7 +58,13 @@ func (in *input) plan(sql string, stdin io.Reader) (*core.Plan, *files, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := f.compile(sql)
+	if f.nested != nil {
+		err = f.addNested(mentionsPath(sql))
+	}
+	var plan *core.Plan
+	if err == nil {
+		plan, err = f.compile(sql)
+	}
 	if err != nil {
 		f.remove()
 		return nil, nil, err
@@ -346,6 +352,11 @@ func (c *schemaCmd) Run(std streams) error {
 		return err
 	}
 	defer f.remove()
+	if f.nested != nil {
+		if err := f.addNested(func(string) bool { return true }); err != nil {
+			return err
+		}
+	}
 	return printSchema(std.out, f.schema)
 }
 
