@@ -217,7 +217,7 @@ func (c *Cut) Closed() (end int64, ok bool) {
 	m := c.images[0]
 	end = m.clock
 	if w := m.layout.window; w != nil && w.session != nil && end < window.MaxTime {
-		end-- // a record at the very end of a session is part of it
+		end -= w.session.gap + 1 // records of the last gap may join a session, and so may one at its very end
 	}
 	return end, m.layout.window != nil && m.clock > -window.MaxTime
 }

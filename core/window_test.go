@@ -96,7 +96,7 @@ func sessionSums(w *Window, c window.Clock, readers [][]timedRow) (sums map[[2]i
 	for _, rows := range readers {
 		watermark := int64(-window.MaxTime)
 		for _, row := range rows {
-			if c.Floor(row.at)+gap+int64(w.Lateness) <= watermark {
+			if row.at+gap <= c.EndAtMost(watermark-int64(w.Lateness)) { // alone it would be a session that has ended
 				late++
 				continue
 			}
@@ -301,7 +301,7 @@ func TestClosing(t *testing.T) {
 			if w.Kind == window.Session {
 				expected := map[int64]int{}
 				for at, n := range byEnd {
-					if at <= clock && c.SessionEnd(at) > clock-int64(w.Retain-1)*int64(w.Size) {
+					if at <= clock && c.SessionEnd(at) > clock+int64(w.Size)-int64(w.Retain-1)*int64(w.Size) {
 						expected[at] = n
 						closed++
 					}

@@ -191,7 +191,8 @@ func (c *Clock) FirstEnd(begin int64) int64 {
 	return c.EndAtMost(begin) + c.step
 }
 
-// LastEnd is the end of the last window that has it. Of sessions it is when those are closed whose last record is in the pane.
+// LastEnd is the end of the last window that has it. Of sessions it is when those are closed whose last record is in the pane: a
+// record of the next pane may join them until that is shut.
 func (c *Clock) LastEnd(begin int64) int64 {
 	if c.begins != nil {
 		return c.NextPane(begin)
@@ -200,16 +201,16 @@ func (c *Clock) LastEnd(begin int64) int64 {
 	case Hopping:
 		return c.floor(begin, c.step) + c.size
 	case Session:
-		return begin + 2*c.size
+		return begin + 3*c.size
 	}
 	return c.floor(begin, c.size) + c.size
 }
 
-// Shut is when records of a pane are late: when windows that end up to there are closed. Whether a session goes on behind its last pane is known when the next one is
-// shut, so that is sooner than LastEnd.
+// Shut is when all records of a pane are late: when windows that end up to there are closed. Of sessions that is when the session that
+// the last record of the pane would be alone has ended, so it is sooner than LastEnd.
 func (c *Clock) Shut(p Pane) int64 {
 	if c.w.Kind == Session {
-		return int64(p) + c.size
+		return int64(p) + 2*c.size
 	}
 	return c.LastEnd(c.PaneBegin(p))
 }
@@ -278,7 +279,7 @@ func (c *Clock) PaneOf(t, closed int64) (p Pane, late bool) {
 		return Pane(begin), false
 	}
 	if c.w.Kind == Session {
-		return Pane(begin), closed >= c.Shut(Pane(begin))
+		return Pane(begin), closed >= t+c.size // as Flink has it: the session that it would be alone has ended
 	}
 	first := c.FirstEnd(begin)
 	if closed < first {
