@@ -159,6 +159,8 @@ func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 		}
 		for c, v := range values {
 			switch typ := l.result.Field(c).Type; {
+			case v.Overflow:
+				b.SetUnfit(c)
 			case v.Null:
 				b.SetNull(c)
 			case typ == record.String:

@@ -505,6 +505,9 @@ func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 			return l.over()
 		}
 		l.waiting.Store(true)
+		if invariants.Enabled {
+			invariants.At("readers.Lane.waiting", l)
+		}
 		if l.TrySend(v) {
 			if !l.waiting.CompareAndSwap(true, false) {
 				<-l.room // Poll has taken the flag and leaves a word

@@ -127,6 +127,20 @@ func TestLateIsSaid(t *testing.T) {
 	}
 }
 
+// Goal: a sum that does not fit its type is NULL, and that is said, with what to do.
+func TestUnfitIsSaid(t *testing.T) {
+	path := write(t, "t.csv", "k,v", "a,9223372036854775807", "a,9223372036854775807", "b,1")
+	for _, by := range []string{"", " GROUP BY k", " GROUP BY k ORDER BY k"} {
+		out, errs, status := velo(t, "", "query", "--format=csv", "SELECT sum(v) AS s FROM "+`"`+path+`"`+by)
+		if status != 0 || !strings.Contains(errs, "1 values of the result are NULL") || !strings.Contains(errs, "double precision") {
+			t.Errorf("%s: status %d, %s%s", by, status, errs, out)
+		}
+	}
+	if _, errs, _ := velo(t, "", "query", "SELECT k, sum(v) AS s FROM "+`"`+path+`" WHERE k = 'b' GROUP BY k`); errs != "" {
+		t.Errorf("a sum that fits: %s", errs)
+	}
+}
+
 // Goal: what a sink would write is not read as its source, now or when the source is looked at again, and two sinks do not write one
 // name, by whatever way it comes. Method: jobs that are refused, by --check too, and jobs that are alike and are not.
 func TestNamesFound(t *testing.T) {

@@ -136,6 +136,7 @@ func (f *flow) sayLost(to io.Writer) {
 		dropped += r.Dropped
 	}
 	line(dropped, "records had been read and are not in the result, because their readers failed")
+	line(f.kept.unfit, "values of the result are NULL, they do not fit the type of their column or cannot be computed; a sum of x::double precision has no such limit")
 	line(s.Epochs.NoImage, "results were skipped while the query ran, there was no memory for them; --memory gives more")
 	if !f.atEnd && f.plan.Window != nil && f.plan.Emit != core.EmitChanges {
 		snap := f.engine.Snapshot()
@@ -172,13 +173,17 @@ type kept struct {
 	name  string
 	say   io.Writer
 	said  bool
-	begun bool // something has been written
+	begun bool   // something has been written
+	unfit uint64 // values that were written as NULL because they do not fit
 }
 
 // Write says once why it could not; that it is tried again looks like a query that hangs.
 func (k *kept) Write(ctx context.Context, b *record.Batch) error {
 	err := k.Writer.Write(ctx, b)
-	k.begun = k.begun || err == nil
+	if err == nil {
+		k.begun = true
+		k.unfit += uint64(b.Unfit())
+	}
 	if !k.said && errors.Is(err, record.ErrTransient) {
 		k.said = true
 		note(k.say, fmt.Sprintf("velo: %s: %v; it is tried again", k.name, err))
