@@ -57,6 +57,7 @@ func (f *files) saySkipped(name string, say io.Writer) {
 	for _, err := range f.skipped {
 		note(say, fmt.Sprintf("velo: %s: %v", name, err))
 	}
+	f.skipped = nil // a query that begins again says it once
 }
 
 // kind says what something is that is no regular file.
