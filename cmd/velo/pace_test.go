@@ -243,3 +243,31 @@ func TestProcessingTime(t *testing.T) {
 		}
 	}
 }
+
+// Goal: windows over standard input are printed as they close, as a table too. Method: standard input that ends when the first window
+// has been printed.
+func TestWatermarkOfStdin(t *testing.T) {
+	job := write(t, "job.sql", `CREATE SOURCE s (at timestamp NOT NULL, WATERMARK FOR at AS at) WITH (connector = 'stdin', header = 'false');
+		SELECT window_start, count(*) AS n FROM s GROUP BY tumble(at, INTERVAL '1 minute')`)
+	for what, args := range map[string][]string{
+		"query": {"query", "--no-header", "--watermark=0s", `SELECT window_start, count(*) AS n FROM stdin GROUP BY tumble(c1, INTERVAL '1 minute')`},
+		"run":   {"run", job},
+	} {
+		t.Run(what, func(t *testing.T) {
+			in, to := io.Pipe()
+			g := &growing{t: t, status: make(chan int, 1)}
+			go func() { g.status <- run(args, in, locked{g, &g.out}, locked{g, &g.errs}) }()
+			if _, err := io.WriteString(to, "2024-01-01T00:00:30Z\n2024-01-01T00:01:30Z\n2024-01-01T00:02:30Z\n"); err != nil {
+				t.Fatal(err)
+			}
+			g.awaits("2024-01-01T00:00:00Z  1\n2024-01-01T00:01:00Z  1\n")
+			if err := to.Close(); err != nil {
+				t.Error(err)
+			}
+			g.awaits("2024-01-01T00:02:00Z  1\n")
+			if status := <-g.status; status != 0 {
+				t.Errorf("status %d", status)
+			}
+		})
+	}
+}
