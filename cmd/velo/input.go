@@ -68,7 +68,6 @@ type files struct {
 	skipLines int
 	byPlace   bool // columns are in the order of the schema, whatever the header says
 	follow    bool
-	pace      *pace              // when windows close; nil if no query asks
 	mostFiles int                // that are followed at once; 0 is as the reader has it
 	set       *readers.FollowSet // of what is followed, if it is a pattern
 	found     readers.Found      // what it has found at first

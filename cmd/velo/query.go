@@ -65,13 +65,13 @@ func (in *input) plan(sql string, std streams, pace *pace) (*core.Plan, *files, 
 	if err != nil {
 		return nil, nil, err
 	}
-	f.pace, f.mostFiles = pace, pace.FollowFiles
+	f.mostFiles = pace.FollowFiles
 	if f.nested != nil {
 		err = f.addNested(mentionsPath(sql))
 	}
 	var plan *core.Plan
 	if err == nil {
-		plan, err = f.compile(sql)
+		plan, err = f.compile(sql, pace)
 	}
 	if err != nil {
 		f.remove()
@@ -106,13 +106,13 @@ func (c *queryCmd) Run(std streams) (err error) {
 		if err != nil {
 			return err
 		}
-		if err = c.pass(plan, f, aside, stop, std); !errors.Is(err, errAgain) {
+		if err = c.flow(plan, f, aside, stop, std); !errors.Is(err, errAgain) {
 			return err
 		}
 		if err := aside.widening.widen(std.err); err != nil {
 			return err
 		}
-		if plan, err = f.compile(c.SQL); err != nil {
+		if plan, err = f.compile(c.SQL, &c.pace); err != nil {
 			return err
 		}
 	}
@@ -124,9 +124,9 @@ var queryHints = hints{
 	open: "a shorter --watermark or --idle closes windows earlier",
 }
 
-// pass runs the query once, and prints what comes of it. errAgain says that there is no result, because columns that were guessed have
-// been widened.
-func (c *queryCmd) pass(plan *core.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
+// flow runs the plan, and prints what comes of it. errAgain says that there is no result, because columns that were guessed have been
+// widened.
+func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
 	defer func() { err = errors.Join(err, aside.close()) }()
 	if c.Live {
 		if flows(plan) {
@@ -164,11 +164,10 @@ func (c *queryCmd) pass(plan *core.Plan, f *files, aside *quarantine, stop *stop
 	err = q.wait()
 	read()
 	view.stop()
-	interrupted := stop.interrupted.Load()
-	if aside.widening.some() && !rows.printed && !interrupted && (err == nil || errors.Is(err, errAgain)) {
+	if aside.widening.some() && !rows.printed && !stop.heard() && (err == nil || errors.Is(err, errAgain)) {
 		return errAgain
 	}
-	interrupted = stop.end()
+	interrupted := stop.end()
 	if err != nil {
 		return err
 	}

@@ -238,10 +238,10 @@ func (h *held) release() error {
 }
 
 // compile compiles the query over what is known of the files.
-func (f *files) compile(sql string) (*core.Plan, error) {
+func (f *files) compile(sql string, pace *pace) (*core.Plan, error) {
 	plan, err := query.Compile(sql, f.schema)
 	if err != nil {
 		return nil, f.because(sql, err)
 	}
-	return plan, f.pace.set(plan, f.follow)
+	return plan, pace.set(plan, f.follow)
 }
