@@ -12,9 +12,10 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Goal: no record that has been received is late because another connection was parsed before its own, and times count when all has been
-// parsed. Method: connections in lockstep, record i of each has the same time, while the engine is held up for more event time than
-// records may be late; then it reads on. The window before the last record's closes though nothing more comes.
+// Goal: no record that has been received is late because another connection was parsed before its
+// own, and times count when all has been parsed. Method: connections in lockstep, record i of each
+// has the same time, while the engine is held up for more event time than records may be late; then
+// it reads on. The window before the last record's closes though nothing more comes.
 func TestConnectionsAreNotLate(t *testing.T) {
 	schema, err := record.NewSchema("s", record.Field{Name: "at", Type: record.Timestamp})
 	if err != nil {

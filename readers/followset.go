@@ -14,18 +14,21 @@ import (
 )
 
 const (
-	// DefaultFollowFiles is how many files a FollowSet follows at once: each is a reader with rings and blocks of its own.
+	// DefaultFollowFiles is how many files a FollowSet follows at once: each is a reader with rings
+	// and blocks of its own.
 	DefaultFollowFiles = 256
 
 	// MaxFollowFiles bounds what may be said instead.
 	MaxFollowFiles = 4096
 )
 
-// A FollowSet follows the files that a pattern finds, those that appear later too. Each has a Stream of its own, and none is read
-// twice: a file is told by what it is (device and inode) and not by its name, so one that is renamed within the pattern, as log
-// becomes log.1, is read on by the Stream that has begun it, for as long as a name of the pattern leads to it.
+// A FollowSet follows the files that a pattern finds, those that appear later too. Each has a
+// Stream of its own, and none is read twice: a file is told by what it is (device and inode) and
+// not by its name, so one that is renamed within the pattern, as log becomes log.1, is read on by
+// the Stream that has begun it, for as long as a name of the pattern leads to it.
 //
-// Look finds what is there. Who calls it, about once a second, gives the new Streams to an engine and takes those that are gone away:
+// Look finds what is there. Who calls it, about once a second, gives the new Streams to an engine
+// and takes those that are gone away:
 //
 //	find := func() ([]string, error) { return filepath.Glob("logs/*.csv") }
 //	set, err := readers.FollowDelimitedFiles(find, 0, cfg)
@@ -55,13 +58,16 @@ type Found struct {
 	Over    []string        // names that would be followed if there were not so many
 }
 
-// FollowDelimitedFiles follows files of delimited lines, each as FollowDelimited does. find gives the names that there are now; most is how
-// many files are followed at once, 0 is DefaultFollowFiles.
+// FollowDelimitedFiles follows files of delimited lines, each as FollowDelimited does. find gives
+// the names that there are now; most is how many files are followed at once, 0 is
+// DefaultFollowFiles.
 func FollowDelimitedFiles(find func() ([]string, error), most int, cfg DelimitedConfig) (*FollowSet, error) {
 	if _, err := newDelimitedFormat(cfg); err != nil {
 		return nil, err
 	}
-	return newFollowSet(find, most, cfg.RotateWait, func(f *followed) (*Stream, error) { return newDelimitedStream("file "+f.path, f, cfg, true) })
+	return newFollowSet(find, most, cfg.RotateWait, func(f *followed) (*Stream, error) {
+		return newDelimitedStream("file "+f.path, f, cfg, true)
+	})
 }
 
 // FollowNDJSONFiles follows files of JSON lines, as FollowDelimitedFiles does.
@@ -69,14 +75,17 @@ func FollowNDJSONFiles(find func() ([]string, error), most int, cfg NDJSONConfig
 	if _, err := newJSONFormat(cfg); err != nil {
 		return nil, err
 	}
-	return newFollowSet(find, most, cfg.RotateWait, func(f *followed) (*Stream, error) { return newNDJSONStream("file "+f.path, f, cfg, true) })
+	return newFollowSet(find, most, cfg.RotateWait, func(f *followed) (*Stream, error) {
+		return newNDJSONStream("file "+f.path, f, cfg, true)
+	})
 }
 
 func newFollowSet(
 	find func() ([]string, error), most int, wait time.Duration, stream func(*followed) (*Stream, error),
 ) (*FollowSet, error) {
 	if most < 0 || most > MaxFollowFiles {
-		return nil, fmt.Errorf("readers: %d files are followed at once, expected 1..%d, or 0 for %d", most, MaxFollowFiles, DefaultFollowFiles)
+		return nil, fmt.Errorf("readers: %d files are followed at once, expected 1..%d, or 0 for %d",
+			most, MaxFollowFiles, DefaultFollowFiles)
 	}
 	return &FollowSet{
 		find: find, make: stream, wait: wait, most: cmp.Or(most, DefaultFollowFiles),
@@ -104,7 +113,8 @@ func (s *FollowSet) Look() (found Found, err error) {
 		case err != nil:
 			skip(path, err)
 		case !info.Mode().IsRegular():
-			skip(path, fmt.Errorf("%s is %s, expected a regular file: nothing else can be followed", path, kindOf(info.Mode())))
+			skip(path, fmt.Errorf("%s is %s, expected a regular file: nothing else can be followed",
+				path, kindOf(info.Mode())))
 		case s.family.named(info): // by this name or another one
 			if more := s.family.unread(info); more > 0 {
 				skip(path, fmt.Errorf("%s has grown after it was closed: what has come since is not read", path))
@@ -152,8 +162,9 @@ func (s *FollowSet) follow(path string) (*Stream, error) {
 	return r, nil
 }
 
-// family are the files of a FollowSet: each is read by one of its Streams. Streams look at it when they look at their names, and when
-// they have come to the end of a file, which is a few times a second at most.
+// family are the files of a FollowSet: each is read by one of its Streams. Streams look at it when
+// they look at their names, and when they have come to the end of a file, which is a few times a
+// second at most.
 type family struct {
 	mu     sync.Mutex
 	claims []*claim
@@ -191,7 +202,8 @@ func (f *family) taken(info fs.FileInfo) bool {
 	return f.find(info) != nil
 }
 
-// find is the claim of a file. One that is closed and shorter now than what had been read of it is another file with the same number.
+// find is the claim of a file. One that is closed and shorter now than what had been read of it is
+// another file with the same number.
 func (f *family) find(info fs.FileInfo) *claim {
 	for i, c := range f.claims {
 		if !os.SameFile(c.info, info) {
@@ -206,8 +218,8 @@ func (f *family) find(info fs.FileInfo) *claim {
 	return nil
 }
 
-// keeps says whether a file stays open though nothing comes: its number belongs to it as long as it is open, and somebody may write to it
-// by the name that it has now.
+// keeps says whether a file stays open though nothing comes: its number belongs to it as long as it
+// is open, and somebody may write to it by the name that it has now.
 func (f *family) keeps(info fs.FileInfo) bool {
 	if f == nil {
 		return false
@@ -218,7 +230,8 @@ func (f *family) keeps(info fs.FileInfo) bool {
 	return c != nil && c.named
 }
 
-// close notes that a file has been read so far and is closed. It stays claimed as long as it has a name.
+// close notes that a file has been read so far and is closed. It stays claimed as long as it has a
+// name.
 func (f *family) close(info fs.FileInfo, read int64) {
 	if f == nil {
 		return

@@ -102,9 +102,9 @@ func (s *setOf) expect(what string, want ...string) {
 	}
 }
 
-// Goal: files of a pattern that appear later are read, and a file that is renamed within the pattern is counted once, whatever is
-// written to it under its new name and however late. Method: a log that is rotated as logrotate does it, with three numbers, looks and
-// polls in between.
+// Goal: files of a pattern that appear later are read, and a file that is renamed within the
+// pattern is counted once, whatever is written to it under its new name and however late. Method: a
+// log that is rotated as logrotate does it, with three numbers, looks and polls in between.
 func TestFollowSetRotation(t *testing.T) {
 	s := newSetOf(t, "log*", 0)
 	s.add("log", "1\n")
@@ -147,8 +147,8 @@ func TestFollowSetRotation(t *testing.T) {
 	}
 }
 
-// Goal: a file that is gone is closed when nothing more comes to it, its last line is given out, and it makes room for another one. A
-// name that comes back is followed anew.
+// Goal: a file that is gone is closed when nothing more comes to it, its last line is given out,
+// and it makes room for another one. A name that comes back is followed anew.
 func TestFollowSetGone(t *testing.T) {
 	s := newSetOf(t, "*.csv", 2)
 	s.add("a.csv", "1\n2")
@@ -217,8 +217,8 @@ func TestFollowSetSkipped(t *testing.T) {
 	}
 }
 
-// Goal: no more than MaxRotatedFiles of one name are open, also if names of the pattern lead to all of them; those that are closed are
-// not read twice, and what comes to them later is said.
+// Goal: no more than MaxRotatedFiles of one name are open, also if names of the pattern lead to all
+// of them; those that are closed are not read twice, and what comes to them later is said.
 func TestFollowSetBounds(t *testing.T) {
 	s := newSetOf(t, "log*", 0)
 	s.add("log", "x\n")

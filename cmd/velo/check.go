@@ -7,8 +7,9 @@ import (
 	"github.com/velo-engine/velo/query"
 )
 
-// check reports everything that is wrong with a job and can be known before anything is opened: options that are wrong or do not go
-// together, and names that are written to and are read too, or written by two. Whether files can be read is not looked at.
+// check reports everything that is wrong with a job and can be known before anything is opened:
+// options that are wrong or do not go together, and names that are written to and are read too, or
+// written by two. Whether files can be read is not looked at.
 func (c *runCmd) check(job *query.Job, std streams) error {
 	var faults []error
 	seen := map[*query.Source]bool{}
@@ -57,7 +58,8 @@ func (c *runCmd) checkSource(s *query.Source) error {
 
 // readOnce is the error of a second query over a source that can be read once.
 func readOnce(o *query.Output, what string) error {
-	return o.Source.Options.Errorf(query.OptionConnector, "%s can be read once, and several queries read it: make it a file", what)
+	return o.Source.Options.Errorf(query.OptionConnector,
+		"%s can be read once, and several queries read it: make it a file", what)
 }
 
 func isSocket(s *query.Source) bool {
@@ -73,7 +75,8 @@ func isEndless(s *query.Source) bool {
 // filesRead are the options of sources that name files which are read beside the records.
 var filesRead = []string{"token.file", "certificate", "key"}
 
-// checkNames reports each name that is written to and is read too, or written by another: one would take the place of the other.
+// checkNames reports each name that is written to and is read too, or written by another: one would
+// take the place of the other.
 func (c *runCmd) checkNames(job *query.Job, std streams) error {
 	var n names
 	if c.Job != "-" {
@@ -107,14 +110,16 @@ func (c *runCmd) checkNames(job *query.Job, std streams) error {
 	return errors.Join(n.faults...)
 }
 
-// setIdle says in the plan of a query after how long without records a file of its source holds no windows back.
+// setIdle says in the plan of a query after how long without records a file of its source holds no
+// windows back.
 func setIdle(o *query.Output) error {
 	idle := o.Source.Options.Duration("idle")
 	if idle == 0 {
 		return nil
 	}
 	if o.Source.Watermark == nil {
-		return o.Source.Options.Errorf("idle", "without WATERMARK windows close at the end of the input, and wait for nobody before that")
+		return o.Source.Options.Errorf("idle",
+			"without WATERMARK windows close at the end of the input, and wait for nobody before that")
 	}
 	if w := o.Plan.Window; w != nil && !w.ProcessingTime {
 		w.Idle = idle

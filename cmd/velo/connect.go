@@ -177,7 +177,15 @@ type terminal struct {
 func (t *terminal) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n, err := t.to.Write(b)
+	return pipe{t.to}.Write(b)
+}
+
+// pipe says of standard output that nobody reads it any more.
+type pipe struct{ to io.Writer }
+
+// Write writes.
+func (p pipe) Write(b []byte) (int, error) {
+	n, err := p.to.Write(b)
 	if errors.Is(err, syscall.EPIPE) {
 		err = errPiped
 	}

@@ -44,7 +44,8 @@ func (f *flow) start(s *shape, live bool) error {
 		return err
 	}
 	cfg := engine.Config{
-		Plan: f.plan, Readers: rs, Partitions: s.Partitions, Cores: s.Cores, StateBytes: s.stateBytes, EpochInterval: -1, OnReject: f.aside.put,
+		Plan: f.plan, Readers: rs, Partitions: s.Partitions, Cores: s.Cores, StateBytes: s.stateBytes,
+		EpochInterval: -1, OnReject: f.aside.put,
 	}
 	switch {
 	case flows(f.plan):
@@ -167,7 +168,8 @@ func (f *flow) summary() string {
 	return b.String()
 }
 
-// kept is a writer that the engine does not close: whether what it has is all is known later. It says when it is waiting.
+// kept is a writer that the engine does not close: whether what it has is all is known later. It
+// says when it is waiting.
 type kept struct {
 	record.Writer
 	name  string
@@ -194,7 +196,8 @@ func (k *kept) Write(ctx context.Context, b *record.Batch) error {
 // Close does nothing.
 func (*kept) Close() error { return nil }
 
-// writeAll writes the last snapshot. What is transient is tried again, as the engine does with windows; a second signal ends that.
+// writeAll writes the last snapshot. What is transient is tried again, as the engine does with
+// windows; a second signal ends that.
 func writeAll(eng *engine.Engine, w record.Writer) error {
 	s := eng.Snapshot()
 	defer s.Close()

@@ -17,7 +17,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// followEvery is how often what is followed is looked at: which files there are, and whether they can be read.
+// followEvery is how often what is followed is looked at: which files there are, and whether they
+// can be read.
 var followEvery = time.Second
 
 // isPattern says whether a name stands for the files that there are, and not for one.
@@ -26,7 +27,8 @@ func isPattern(name string) bool {
 	return err == nil && info.IsDir() || strings.ContainsAny(name, "*?[") && (err != nil || !info.Mode().IsRegular())
 }
 
-// onlyFiles takes what is no regular file out of what a pattern has found: to open a FIFO waits for somebody who writes to it.
+// onlyFiles takes what is no regular file out of what a pattern has found: to open a FIFO waits for
+// somebody who writes to it.
 func onlyFiles(paths []string) (files []string, skipped []error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
@@ -40,7 +42,8 @@ func onlyFiles(paths []string) (files []string, skipped []error) {
 	return files, skipped
 }
 
-// followable says why a file that is named cannot be followed. It is not opened for that: who opens a FIFO waits.
+// followable says why a file that is named cannot be followed. It is not opened for that: who opens
+// a FIFO waits.
 func (f *files) followable() error {
 	info, err := os.Stat(f.name)
 	if !f.follow || err != nil || info.Mode().IsRegular() || info.IsDir() {
@@ -57,6 +60,7 @@ func (f *files) saySkipped(name string, say io.Writer) {
 	for _, err := range f.skipped {
 		note(say, fmt.Sprintf("velo: %s: %v", name, err))
 	}
+	f.skipped = nil // a query that begins again says it once
 }
 
 // kind says what something is that is no regular file.
@@ -82,8 +86,8 @@ func (f *files) followSet() (*readers.FollowSet, error) {
 	return readers.FollowDelimitedFiles(f.findGrowing(), f.mostFiles, f.delimited())
 }
 
-// findGrowing finds the files of a pattern that may grow. Those that are compressed do not: they were made of another file, which may
-// have been read under the name that it had before.
+// findGrowing finds the files of a pattern that may grow. Those that are compressed do not: they
+// were made of another file, which may have been read under the name that it had before.
 func (f *files) findGrowing() func() ([]string, error) {
 	packed := map[string]bool{}
 	return func() (growing []string, err error) {
@@ -122,7 +126,8 @@ func (f *files) followed() (all []record.Reader, err error) {
 	}
 	f.found = found
 	if len(found.New) == 0 {
-		return nil, errors.Join(append([]error{fmt.Errorf("--follow: %s: there is no file that can be followed", f.name)}, found.Skipped...)...)
+		none := fmt.Errorf("--follow: %s: there is no file that can be followed", f.name)
+		return nil, errors.Join(append([]error{none}, found.Skipped...)...)
 	}
 	return found.New, nil
 }
@@ -231,7 +236,8 @@ func (w *following) look() {
 	}
 }
 
-// sayFound says what is not followed. How many files are too many is said again when they are twice as many.
+// sayFound says what is not followed. How many files are too many is said again when they are twice
+// as many.
 func (w *following) sayFound(found readers.Found) {
 	for _, err := range found.Skipped {
 		w.tell("%v", err)
@@ -242,8 +248,8 @@ func (w *following) sayFound(found readers.Found) {
 	w.files.packed = nil
 	if n := len(found.Over); n > 0 && n >= 2*w.over {
 		w.over = n
-		w.tell("%d files are not read, the first is %s: %d are followed at once; --follow-files, or the option follow.files, says how many",
-			n, found.Over[0], len(w.live))
+		w.tell("%d files are not read, the first is %s: %d are followed at once; "+
+			"--follow-files, or the option follow.files, says how many", n, found.Over[0], len(w.live))
 	}
 }
 
@@ -264,8 +270,8 @@ func (w *following) sayWrong() {
 		w.wrong[r] = text
 		if n := s.ClosedEarly(); n >= max(1, 2*w.early[r]) {
 			w.early[r] = n
-			w.tell("%v: %d files that had the name before were closed, because %d are open at once: what is still written to them is not read",
-				s, n, readers.MaxRotatedFiles)
+			w.tell("%v: %d files that had the name before were closed, because %d are open at once: "+
+				"what is still written to them is not read", s, n, readers.MaxRotatedFiles)
 		}
 	}
 }

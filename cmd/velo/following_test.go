@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Goal: files of a pattern that appear while it is followed are read, a log that is rotated within the pattern is counted once, and what
-// is not followed is said: folders, FIFOs, compressed files, too many files. Method: a query and a job over a folder in which all
-// that happens.
+// Goal: files of a pattern that appear while it is followed are read, a log that is rotated within
+// the pattern is counted once, and what is not followed is said: folders, FIFOs, compressed files,
+// too many files. Method: a query and a job over a folder in which all that happens.
 func TestFollowPattern(t *testing.T) {
 	every := followEvery
 	followEvery = 5 * time.Millisecond
@@ -112,7 +112,8 @@ func TestFollowFIFO(t *testing.T) {
 	}
 }
 
-// Goal: a pattern that finds folders and pipes beside files reads the files and says what it leaves out.
+// Goal: a pattern that finds folders and pipes beside files reads the files and says what it leaves
+// out.
 func TestPatternSkips(t *testing.T) {
 	dir := t.TempDir()
 	g := &growing{t: t, folder: dir}

@@ -10,8 +10,9 @@ import (
 	"github.com/velo-engine/velo/writers"
 )
 
-// names are the files that a command reads and those that it writes: none may be both, and none may be written by two. Files are
-// compared by what they are, so a link or another spelling makes no difference. All is looked at before anything is written.
+// names are the files that a command reads and those that it writes: none may be both, and none may
+// be written by two. Files are compared by what they are, so a link or another spelling makes no
+// difference. All is looked at before anything is written.
 type names struct {
 	read     []string // files
 	patterns []string // and folders: what they find now is in read, but a file that is written may be found later

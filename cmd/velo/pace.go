@@ -8,12 +8,12 @@ import (
 	"github.com/velo-engine/velo/core"
 )
 
-// followWatermark is how much later than others a record of a followed file may come, unless --watermark says it: lines of a log
-// are in about the order of their times, but seldom exactly.
+// followWatermark is how much later than others a record of a followed file may come, unless
+// --watermark says it: lines of a log are in about the order of their times, but seldom exactly.
 const followWatermark = 5 * time.Second
 
-// followIdle is after how long without records a followed file holds no windows back, unless --idle says it: of the files of a
-// pattern some are old.
+// followIdle is after how long without records a followed file holds no windows back, unless --idle
+// says it: of the files of a pattern some are old.
 const followIdle = 30 * time.Second
 
 // pace says when the windows of a query close before the end of the input.
@@ -24,14 +24,15 @@ type pace struct {
 	FollowFiles int `help:"How many files of a pattern are followed at once; 0 is 256." default:"0" placeholder:"N"`
 }
 
-// set says in a plan when its windows close. Files have an end: unless somebody says otherwise no window is closed before it, and no
-// record is late, in whatever order they are.
+// set says in a plan when its windows close. Files have an end: unless somebody says otherwise no
+// window is closed before it, and no record is late, in whatever order they are.
 func (c *pace) set(plan *core.Plan, follow bool) error {
 	w := plan.Window
 	switch {
 	case w == nil || w.ProcessingTime:
 		if c.Watermark != nil || c.Idle != nil {
-			return errors.New("--watermark and --idle: the query has no window over times of records, expected GROUP BY tumble(column, ...) or the like")
+			return errors.New("--watermark and --idle: the query has no window over times of records, " +
+				"expected GROUP BY tumble(column, ...) or the like")
 		}
 		return nil
 	case c.Watermark != nil && *c.Watermark < 0:
@@ -43,7 +44,8 @@ func (c *pace) set(plan *core.Plan, follow bool) error {
 	case follow:
 		w.OutOfOrder = followWatermark
 	case c.Idle != nil:
-		return errors.New("--idle: without --follow or --watermark windows close at the end of the input, and wait for nobody")
+		return errors.New("--idle: without --follow or --watermark windows close at the end of the input, " +
+			"and wait for nobody")
 	default:
 		w.OutOfOrder = core.AnyOrder
 	}
@@ -62,6 +64,6 @@ func closesEarly(plan *core.Plan) bool {
 	return w != nil && (w.ProcessingTime || w.OutOfOrder != core.AnyOrder)
 }
 
-// flows says whether results come while records do, and go to a writer then: those that are read from the last snapshot come at the
-// end.
+// flows says whether results come while records do, and go to a writer then: those that are read
+// from the last snapshot come at the end.
 func flows(plan *core.Plan) bool { return plan.Streams() || closesEarly(plan) }

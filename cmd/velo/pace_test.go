@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// growing are files that a test writes to while the program follows them, and what the program has said until now.
+// growing are files that a test writes to while the program follows them, and what the program has
+// said until now.
 type growing struct {
 	t      *testing.T
 	folder string
@@ -100,8 +101,9 @@ func (g *growing) end() (out, errs string, status int) {
 	return out, errs, status
 }
 
-// Goal: windows over a followed file are printed as they close, in every format, with the names once; those that are open at the end
-// are not printed, and that is said; a late record is said too. Method: the file grows when the window before has been printed.
+// Goal: windows over a followed file are printed as they close, in every format, with the names
+// once; those that are open at the end are not printed, and that is said; a late record is said
+// too. Method: the file grows when the window before has been printed.
 func TestFollowWindows(t *testing.T) {
 	for format, want := range map[string]string{
 		"csv":    "window_start,n\n2024-01-01T00:00:00Z,3\n2024-01-01T00:01:00Z,4\n",
@@ -131,8 +133,8 @@ func TestFollowWindows(t *testing.T) {
 	}
 }
 
-// Goal: a file in which nothing comes does not hold back the windows of others for ever, in a query and in a job. Method: two files,
-// one of which grows.
+// Goal: a file in which nothing comes does not hold back the windows of others for ever, in a query
+// and in a job. Method: two files, one of which grows.
 func TestIdleFile(t *testing.T) {
 	dir := t.TempDir()
 	g := &growing{t: t, folder: dir}
@@ -211,8 +213,8 @@ func (s *slowly) Read(b []byte) (int, error) {
 	return copy(b, line), nil
 }
 
-// Goal: windows by the clock of the process are all there, in a query and in a job: each is written when it closes. Method: standard
-// input that takes longer than some windows; the numbers add up.
+// Goal: windows by the clock of the process are all there, in a query and in a job: each is written
+// when it closes. Method: standard input that takes longer than some windows; the numbers add up.
 func TestProcessingTime(t *testing.T) {
 	sql := `SELECT window_start, count(*) AS n FROM %s GROUP BY tumble(proctime(), INTERVAL '20 ms')`
 	job := write(t, "job.sql", `CREATE SOURCE s (c1 bigint) WITH (connector = 'stdin', header = 'false'); `+strings.Replace(sql, "%s", "s", 1))
@@ -241,5 +243,33 @@ func TestProcessingTime(t *testing.T) {
 		if n != 20 || strings.Count(out.String(), "\n") < 4 {
 			t.Errorf("%s: %d records in\n%s", what, n, out.String())
 		}
+	}
+}
+
+// Goal: windows over standard input are printed as they close, as a table too. Method: standard
+// input that ends when the first window has been printed.
+func TestWatermarkOfStdin(t *testing.T) {
+	job := write(t, "job.sql", `CREATE SOURCE s (at timestamp NOT NULL, WATERMARK FOR at AS at) WITH (connector = 'stdin', header = 'false');
+		SELECT window_start, count(*) AS n FROM s GROUP BY tumble(at, INTERVAL '1 minute')`)
+	for what, args := range map[string][]string{
+		"query": {"query", "--no-header", "--watermark=0s", `SELECT window_start, count(*) AS n FROM stdin GROUP BY tumble(c1, INTERVAL '1 minute')`},
+		"run":   {"run", job},
+	} {
+		t.Run(what, func(t *testing.T) {
+			in, to := io.Pipe()
+			g := &growing{t: t, status: make(chan int, 1)}
+			go func() { g.status <- run(args, in, locked{g, &g.out}, locked{g, &g.errs}) }()
+			if _, err := io.WriteString(to, "2024-01-01T00:00:30Z\n2024-01-01T00:01:30Z\n2024-01-01T00:02:30Z\n"); err != nil {
+				t.Fatal(err)
+			}
+			g.awaits("2024-01-01T00:00:00Z  1\n2024-01-01T00:01:00Z  1\n")
+			if err := to.Close(); err != nil {
+				t.Error(err)
+			}
+			g.awaits("2024-01-01T00:02:00Z  1\n")
+			if status := <-g.status; status != 0 {
+				t.Errorf("status %d", status)
+			}
+		})
 	}
 }

@@ -139,11 +139,11 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 	if stop.start() && flows(plan) {
 		return errInterrupted // before anything had come
 	}
-	rows := &held{to: std.out, through: aside.widening == nil || f.allSeen || !flows(plan)}
+	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !flows(plan)}
 	rows.check = func() error { return aside.widening.check(c.Readers) }
 	q := &flow{
 		name: f.name, plan: plan, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
-		writer: newLines(c.Format, &terminal{to: rows}, f.follow), atEnd: !flows(plan), hints: queryHints,
+		writer: newLines(c.Format, &terminal{to: rows}, f.follow || f.stdin != nil && closesEarly(plan)), atEnd: !flows(plan), hints: queryHints,
 	}
 	q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
 	f.saySkipped(f.name, std.err)

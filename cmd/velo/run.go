@@ -168,7 +168,7 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 		if seen && feed.once != "" { // only who has opened standard input knows whether it is a file
 			faults = append(faults, readOnce(o, feed.once))
 		}
-		w, err := openSink(o.Sink, c.Format, out, feed.endless)
+		w, err := openSink(o.Sink, c.Format, out, feed.endless || feed.once != "" && closesEarly(o.Plan))
 		if err != nil {
 			faults = append(faults, err)
 		}

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Goal: signals within a moment are one, as timeout(1) sends them, and the result is there, also of a pipe that has given less than a
-// compressed file has at least; one that has given nothing is no failure either. Method: signals when the pipe has been read to where
-// it is.
+// Goal: signals within a moment are one, as timeout(1) sends them, and the result is there, also of
+// a pipe that has given less than a compressed file has at least; one that has given nothing is no
+// failure either. Method: signals when the pipe has been read to where it is.
 func TestSameSignal(t *testing.T) {
 	path, err := binary()
 	if err != nil {
@@ -66,8 +66,9 @@ func TestSameSignal(t *testing.T) {
 	}
 }
 
-// Goal: who closes standard output ends the query that is printed and not the sinks of the job. Method: a job of two queries whose
-// printed one is read up to its first line; the same for a query alone, which says nothing.
+// Goal: who closes standard output ends the query that is printed and not the sinks of the job.
+// Method: a job of two queries whose printed one is read up to its first line; the same for a query
+// alone, which says nothing.
 func TestClosedOutput(t *testing.T) {
 	path, err := binary()
 	if err != nil {
@@ -116,7 +117,8 @@ func TestClosedOutput(t *testing.T) {
 	}
 }
 
-// Goal: a second signal ends a process that does not end at the first. Method: nobody reads what it prints any more.
+// Goal: a second signal ends a process that does not end at the first. Method: nobody reads what it
+// prints any more.
 func TestSecondSignal(t *testing.T) {
 	path, err := binary()
 	if err != nil {

@@ -16,22 +16,25 @@ import (
 	"github.com/velo-engine/velo/engine"
 )
 
-// errInterrupted says that the result is there, of what had been read when somebody did not want to wait any longer.
+// errInterrupted says that the result is there, of what had been read when somebody did not want to
+// wait any longer.
 var errInterrupted = errors.New("interrupted")
 
 // errTwice says that there was no time for a result.
 var errTwice = errors.New("not finished")
 
 const (
-	// closeGrace is how long what has been closed may take to end: whoever writes to something that takes nothing cannot be stopped otherwise.
+	// closeGrace is how long what has been closed may take to end: whoever writes to something that
+	// takes nothing cannot be stopped otherwise.
 	closeGrace = time.Second
 
-	// sameSignal is how soon a signal is the same as the one before: timeout(1) and others signal a process, and then the group
-	// that it belongs to.
+	// sameSignal is how soon a signal is the same as the one before: timeout(1) and others signal a
+	// process, and then the group that it belongs to.
 	sameSignal = 300 * time.Millisecond
 )
 
-// stopper ends engines when the process is told to: the first interrupt or SIGTERM ends the reading, and what has been read is the result; the second ends everything.
+// stopper ends engines when the process is told to: the first interrupt or SIGTERM ends the
+// reading, and what has been read is the result; the second ends everything.
 type stopper struct {
 	say     io.Writer
 	once    sync.Once // listen
@@ -55,7 +58,8 @@ func newStopper(say io.Writer) *stopper {
 	}
 }
 
-// listen begins to listen, before anything is started that a signal would leave unfinished. Until then a signal ends the process as it always does: nothing has been written.
+// listen begins to listen, before anything is started that a signal would leave unfinished. Until
+// then a signal ends the process as it always does: nothing has been written.
 func (s *stopper) listen() {
 	s.once.Do(func() {
 		signal.Notify(s.signals, os.Interrupt, syscall.SIGTERM)
@@ -154,8 +158,9 @@ func (s *stopper) end() (interrupted bool) {
 	return s.interrupted.Load()
 }
 
-// stdin is standard input that a signal ends as long as things are being opened: then the process waits for its first lines, and for
-// nothing else that could be ended. Later a signal ends the engines, and their readers are not asked any more.
+// stdin is standard input that a signal ends as long as things are being opened: then the process
+// waits for its first lines, and for nothing else that could be ended. Later a signal ends the
+// engines, and their readers are not asked any more.
 func (s *stopper) stdin(in io.Reader) io.Reader {
 	if isFile(in) {
 		return in // it is not waited for
@@ -199,7 +204,8 @@ func (f *files) dropHalfLine() {
 	}
 }
 
-// cutShort says whether a reader of an engine that has ended had not come to the end of its input: a signal may come when all has been read.
+// cutShort says whether a reader of an engine that has ended had not come to the end of its input:
+// a signal may come when all has been read.
 func cutShort(eng *engine.Engine) bool {
 	return slices.ContainsFunc(eng.Stats().Readers, func(r engine.ReaderStats) bool { return r.State == engine.Stopped })
 }
