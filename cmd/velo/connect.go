@@ -114,7 +114,7 @@ func openSource(s *query.Source, std streams) (*feeder, error) {
 	f.schema = s.Schema
 	once := ""
 	if f.stdin != nil {
-		once = "standard input"
+		once = f.streamName()
 	}
 	return &feeder{name: s.Name, files: f, endless: f.follow, once: once}, nil
 }

@@ -40,6 +40,15 @@ func TestFilesAsTheyAre(t *testing.T) {
 		{"a field with a point in its name", map[string]string{"a.ndjson": "{\"r\":{\"ip\":\"no\"},\"r.ip\":\"own\"}\n"}, nil, "SELECT r.ip, r FROM f", "r.ip,r\nown,\"{\"\"ip\"\":\"\"no\"\"}\"\n"},
 		{"declared fields within fields", map[string]string{"a.ndjson": "{\"R\":{\"Ip\":\"x\"}}\n"}, []string{"--schema=\"r.ip\" text"}, "SELECT r.ip FROM f", "r.ip\nx\n"},
 		{"names of fields in other cases", map[string]string{"a.ndjson": "{\"R\":{\"Ip\":\"x\"}}\n"}, nil, "SELECT r.ip FROM f", "r.ip\nx\n"},
+		{"lines that end with CR", map[string]string{"a.csv": "k,v\rx,1\ry,2\r"}, nil, "SELECT count(*) AS n FROM f", "!end with CR alone, expected LF or CRLF: tr"},
+		{"names only", map[string]string{"a.csv": "k,v,at\n"}, nil, "SELECT count(*) AS n, sum(v) AS s, max(lower(k)) AS k FROM f WHERE at > TIMESTAMP '2024-01-01'", "n,s,k\n0,,\n"},
+		{"names only, by window", map[string]string{"a.csv": "k,v,at\n"}, nil, "SELECT window_start, sum(v) AS s FROM f GROUP BY tumble(at, INTERVAL '1 hour')", "window_start,s\n"},
+		{"a column without a value", map[string]string{"a.csv": "k,v\nx,\ny,\n"}, nil, "SELECT count(*) AS n, sum(v) AS s FROM f", "n,s\n2,\n"},
+		{"names only, and a mistake", map[string]string{"a.csv": "k,v\n"}, nil, "SELECT sum(k || v) AS s FROM f", "!sum(text) is not defined"},
+		{"a byte order mark in the second file", map[string]string{"a.csv": "k,v\nx,1\n", "b.csv": "\ufeffk,v\nx,2\n"}, nil, "SELECT sum(v) AS s FROM f", "s\n3\n"},
+		{"a byte order mark in the second file of JSON", map[string]string{"a.ndjson": "{\"k\":1}\n", "b.ndjson": "\ufeff{\"k\":2}\n"}, nil, "SELECT sum(k) AS s FROM f", "s\n3\n"},
+		{"quotes in comments", map[string]string{"a.csv": "k,v\n# it\"s\nx,1\n#\"\ny,2\n"}, []string{"--comment=#"}, "SELECT sum(v) AS s FROM f", "s\n3\n"},
+		{"a web log", map[string]string{"a.log": "::1 - - [10/Oct/2000:13:55:36 -0700] \"GET /a HTTP/1.0\" 200 23 \"-\" \"M (x)\"\n"}, []string{"--delimiter= ", "--no-header"}, "SELECT c7, to_timestamp(c4 || ' ' || c5, '[%d/%b/%Y:%H:%M:%S %z]') AS at, split_part(c6, ' ', 2) AS url FROM f", "c7,at,url\n200,2000-10-10T20:55:36Z,/a\n"},
 		{"UTF-16", map[string]string{"a.csv": "\xff\xfea\x00\n\x00"}, nil, "SELECT count(*) FROM f", "!is UTF-16: iconv"},
 		{"xz", map[string]string{"a.csv": "\xfd7zXZ\x00\x00"}, nil, "SELECT count(*) FROM f", "!is compressed with xz: unpack it"},
 		{"zip", map[string]string{"a.csv": "PK\x03\x04\x00"}, nil, "SELECT count(*) FROM f", "!is a zip archive"},
@@ -54,5 +63,19 @@ func TestFilesAsTheyAre(t *testing.T) {
 		} else if status != 0 || out != c.want {
 			t.Errorf("%s: status %d, %s%s, expected %s", c.what, status, out, errs, c.want)
 		}
+	}
+}
+
+// Goal: what is read once has any name: standard input as a file, a FIFO. A name without its extension is found in an error. Method:
+// queries over them.
+func TestNamesOfStreams(t *testing.T) {
+	out, errs, status := velo(t, "v\n1\n2\n", "query", "--format=csv", `SELECT sum(v) AS s FROM "/dev/stdin"`)
+	if status != 0 || out != "s\n3\n" {
+		t.Errorf("/dev/stdin: status %d\n%s%s", status, out, errs)
+	}
+	dir := put(t, map[string]string{"trades.csv": "v\n1\n"})
+	_, errs, status = velo(t, "", "query", `SELECT sum(v) AS s FROM "`+dir+`/trades"`)
+	if status != 1 || !strings.Contains(errs, `did you mean FROM "`+dir+`/trades.csv"?`) {
+		t.Errorf("without its extension: status %d\n%s", status, errs)
 	}
 }

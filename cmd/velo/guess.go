@@ -124,8 +124,9 @@ type guess struct {
 	field       string // that it is in files
 	possible    []record.Type
 	empty, some bool
-	present     int  // lines of JSON that have it, and not null
-	within      bool // another field
+	assumed     record.Type // of a column without a value: what the query wants, or text
+	present     int         // lines of JSON that have it, and not null
+	within      bool        // another field
 
 	// forced is the value that made the column text, and where it is.
 	forced, where string
@@ -135,7 +136,7 @@ type guess struct {
 func (c *guess) column(all bool) record.Field {
 	field := record.Field{Name: c.name, Type: c.possible[0], Nullable: c.empty || !all}
 	if !c.some {
-		field.Type = record.String
+		field.Type = c.assumed
 	}
 	return field
 }
@@ -171,7 +172,7 @@ func newGuesser(o readers.ValueOptions) *guesser {
 }
 
 func (g *guesser) column(name, field string) *guess {
-	return &guess{name: name, field: field, possible: slices.Clone(g.order)}
+	return &guess{name: name, field: field, possible: slices.Clone(g.order), assumed: record.String}
 }
 
 // see narrows the types of a column to those that a text is a value of.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -58,6 +59,7 @@ type files struct {
 	name      string // what FROM calls them
 	paths     []string
 	stdin     io.Reader // instead of paths: what is left to read, unpacked, from its beginning
+	pipe      bool      // that is no standard input but a FIFO, or a device
 	schema    *record.Schema
 	format    string
 	delimiter byte     // of delimited files
@@ -86,15 +88,11 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 	if err := in.lines(f); err != nil {
 		return nil, err
 	}
-	if name != stdinName {
-		if f.paths, err = find(name); err != nil {
-			return nil, err
-		}
-	} else if isFile(stdin) {
-		f.paths = []string{stdinFile}
+	if err := f.locate(name, &stdin); err != nil {
+		return nil, err
 	}
-	if f.follow && name == stdinName {
-		return nil, errors.New("--follow: standard input is read until it ends anyway; name a file")
+	if f.follow && len(f.paths) == 0 {
+		return nil, fmt.Errorf("--follow: %s is read until it ends anyway; name a file", f.streamName())
 	}
 	sample, whole, err := f.sample(stdin)
 	if err != nil {
@@ -125,6 +123,46 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// locate finds what a name stands for: files, or something that is read once, from its beginning to its end, in the place of stdin.
+func (f *files) locate(name string, stdin *io.Reader) (err error) {
+	if name == stdinName || name == stdinFile {
+		if isFile(*stdin) {
+			f.paths = []string{stdinFile}
+		}
+		return nil
+	}
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		pipe, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		*stdin, f.pipe, f.remove = pipe, true, func() { _ = pipe.Close() }
+		return nil
+	}
+	f.paths, err = find(name)
+	return err
+}
+
+// streamName is what something that is read once is called.
+func (f *files) streamName() string {
+	if f.pipe {
+		return f.name
+	}
+	return "standard input"
+}
+
+// likeNamed are files that a name without an extension may mean.
+func likeNamed(name string) string {
+	for _, format := range []string{".csv", ".tsv", ".ndjson", ".jsonl", ".json"} {
+		for _, packed := range append([]string{""}, packedExtensions...) {
+			if info, err := os.Stat(name + format + packed); err == nil && info.Mode().IsRegular() {
+				return name + format + packed
+			}
+		}
+	}
+	return ""
 }
 
 // lines says how the lines of files are written.
@@ -177,6 +215,9 @@ var foreignFormats = []struct{ begin, what, do string }{
 
 // foreign is the error of a file of another format.
 func foreign(name string, sample []byte) error {
+	if i := bytes.IndexByte(sample, '\r'); i >= 0 && i < len(sample)-1 && bytes.IndexByte(sample, '\n') < 0 {
+		return fmt.Errorf("the lines of %s end with CR alone, expected LF or CRLF: tr '\\r' '\\n' makes that of it, and velo reads FROM stdin", name)
+	}
 	for _, f := range foreignFormats {
 		if f.begin == "BZh" && (len(sample) < 10 || string(sample[4:10]) != "1AY&SY") {
 			continue
@@ -257,6 +298,9 @@ func (f *files) sample(stdin io.Reader) (sample []byte, whole bool, err error) {
 	}
 	for _, path := range f.paths {
 		in, _, err := compressed.Open(path)
+		if other := likeNamed(path); errors.Is(err, fs.ErrNotExist) && other != "" {
+			return nil, false, fmt.Errorf("%w; did you mean FROM \"%s\"?", trimPackage(err), other)
+		}
 		if err != nil {
 			return nil, false, trimPackage(err)
 		}
@@ -411,7 +455,7 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 	}
 	f.sources = nil
 	if len(f.paths) == 0 {
-		r, err := f.stream("standard input", f.stdin)
+		r, err := f.stream(f.streamName(), f.stdin)
 		if err != nil {
 			return nil, err
 		}
