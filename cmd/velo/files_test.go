@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -49,6 +50,16 @@ func TestFilesAsTheyAre(t *testing.T) {
 		{"a byte order mark in the second file of JSON", map[string]string{"a.ndjson": "{\"k\":1}\n", "b.ndjson": "\ufeff{\"k\":2}\n"}, nil, "SELECT sum(k) AS s FROM f", "s\n3\n"},
 		{"quotes in comments", map[string]string{"a.csv": "k,v\n# it\"s\nx,1\n#\"\ny,2\n"}, []string{"--comment=#"}, "SELECT sum(v) AS s FROM f", "s\n3\n"},
 		{"a web log", map[string]string{"a.log": "::1 - - [10/Oct/2000:13:55:36 -0700] \"GET /a HTTP/1.0\" 200 23 \"-\" \"M (x)\"\n"}, []string{"--delimiter= ", "--no-header"}, "SELECT c7, to_timestamp(c4 || ' ' || c5, '[%d/%b/%Y:%H:%M:%S %z]') AS at, split_part(c6, ' ', 2) AS url FROM f", "c7,at,url\n200,2000-10-10T20:55:36Z,/a\n"},
+		{"a first line that is a record", map[string]string{"a.csv": "1,2.5\n3,4\n"}, nil, "SELECT sum(c1) AS a, sum(c2) AS b FROM f", "a,b\n4,6.5\n"},
+		{"a first line with codes", map[string]string{"a.csv": "\"00501\",\"+40.92\",\"HOLTSVILLE\"\n\"00544\",\"+40.92\",\"X\"\n"}, nil, "SELECT count(*) AS n FROM f", "n\n2\n"},
+		{"a first line with a time", map[string]string{"a.csv": "2024-01-01 10:00,x\n2024-01-01 10:05,y\n"}, nil, "SELECT count(*) AS n, max(c2) AS m FROM f", "n,m\n2,y\n"},
+		{"days as names", map[string]string{"a.csv": "k,2024-01-01,0.5\nx,5,1.5\n"}, nil, "SELECT sum(\"2024-01-01\") AS n FROM f", "n\n5\n"},
+		{"years as names", map[string]string{"a.csv": "2024,2025\n3,4\n"}, []string{"--header"}, "SELECT sum(\"2024\") AS a FROM f", "a\n3\n"},
+		{"years beside a name", map[string]string{"a.csv": "k,2025\nx,4\n"}, nil, "SELECT sum(\"2025\") AS a FROM f", "a\n4\n"},
+		{"names alone are no record", map[string]string{"a.csv": "2024,2025\n"}, nil, "SELECT count(*) AS n FROM f", "n\n0\n"},
+		{"more columns than a query has", map[string]string{"a.csv": wide(1500, "c") + wide(1500, "")}, nil, "SELECT sum(c1234) AS a, count(*) AS n FROM f", "a,n\n1234,1\n"},
+		{"more columns and no name", map[string]string{"a.csv": wide(1500, "") + wide(1500, "")}, []string{"--no-header"}, "SELECT sum(c1235) AS a FROM f", "a\n2468\n"},
+		{"all of more columns", map[string]string{"a.csv": wide(1500, "c") + wide(1500, "")}, nil, "SELECT * FROM f", "!has 1500 columns, and a query has 1024 at most"},
 		{"UTF-16", map[string]string{"a.csv": "\xff\xfea\x00\n\x00"}, nil, "SELECT count(*) FROM f", "!is UTF-16: iconv"},
 		{"xz", map[string]string{"a.csv": "\xfd7zXZ\x00\x00"}, nil, "SELECT count(*) FROM f", "!is compressed with xz: unpack it"},
 		{"zip", map[string]string{"a.csv": "PK\x03\x04\x00"}, nil, "SELECT count(*) FROM f", "!is a zip archive"},
@@ -78,4 +89,13 @@ func TestNamesOfStreams(t *testing.T) {
 	if status != 1 || !strings.Contains(errs, `did you mean FROM "`+dir+`/trades.csv"?`) {
 		t.Errorf("without its extension: status %d\n%s", status, errs)
 	}
+}
+
+// wide is a line of many fields.
+func wide(n int, before string) string {
+	var fields []string
+	for i := range n {
+		fields = append(fields, before+strconv.Itoa(i))
+	}
+	return strings.Join(fields, ",") + "\n"
 }

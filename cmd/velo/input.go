@@ -22,7 +22,8 @@ type input struct {
 	Schema      string   `help:"The columns, as CREATE TABLE has them: 'symbol text, price double precision not null'. Without it they are guessed." placeholder:"COLUMNS"`
 	InputFormat string   `help:"What the files are: ${enum}. auto goes by their names, and where those do not say, by their first line." enum:"auto,csv,tsv,ndjson" default:"auto"`
 	Delimiter   string   `help:"Between fields; \\t is a tab. Guessed from the first line." placeholder:"CHAR"`
-	NoHeader    bool     `help:"The first line is a record; columns are called c1, c2, ... unless --schema names them."`
+	Header      bool     `help:"The first line has the names of the columns, even if it looks like a record." xor:"header"`
+	NoHeader    bool     `xor:"header" help:"The first line is a record; columns are called c1, c2, ... unless --schema names them."`
 	TimeUnit    string   `help:"What a whole number in a timestamp column of NDJSON counts since 1970: s, ms, us or ns. Without it, such a number is refused." placeholder:"UNIT"`
 	TimeFormat  string   `help:"How times are written, in strptime's directives: '%d/%m/%Y %H:%M'. Without it, every form that has one meaning is taken." placeholder:"FORMAT"`
 	TimeZone    string   `help:"The time zone of times without one, such as Europe/Berlin; UTC without it." placeholder:"ZONE"`
@@ -64,6 +65,9 @@ type files struct {
 	format    string
 	delimiter byte     // of delimited files
 	header    bool     // they have one
+	named     bool     // it is sure to have names
+	said      string   // what is to be said about the guess
+	fields    []int    // of delimited files without a header: see readers.DelimitedConfig; nil: each is a column
 	names     []string // of the fields of JSON, for each column
 	values    readers.ValueOptions
 	comment   byte // that lines which are none begin with; 0: there are none
@@ -84,7 +88,7 @@ type files struct {
 
 // open finds the files and guesses what is not said about them.
 func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
-	f = &files{name: name, header: !in.NoHeader, follow: in.Follow, remove: func() {}}
+	f = &files{name: name, header: !in.NoHeader, named: in.Header, follow: in.Follow, remove: func() {}}
 	if err := in.lines(f); err != nil {
 		return nil, err
 	}
@@ -541,7 +545,7 @@ func (f *files) valueOptions() readers.ValueOptions {
 
 func (f *files) delimited() readers.DelimitedConfig {
 	return readers.DelimitedConfig{
-		Schema: f.schema, Delimiter: f.delimiter, Quote: '"', Header: f.header, ByName: f.header && !f.byPlace,
+		Schema: f.schema, Fields: f.fields, Delimiter: f.delimiter, Quote: '"', Header: f.header, ByName: f.header && !f.byPlace,
 		Comment: f.comment, SkipLines: f.skipLines, ValueOptions: f.valueOptions(),
 	}
 }

@@ -58,7 +58,8 @@ func (in *input) plan(sql string, stdin io.Reader) (*core.Plan, *files, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if f.nested != nil {
+	err = f.choose(sql)
+	if err == nil && f.nested != nil {
 		err = f.addNested(mentionsPath(sql))
 	}
 	var plan *core.Plan
@@ -79,6 +80,9 @@ func (c *queryCmd) Run(std streams) (err error) {
 		return err
 	}
 	defer f.remove()
+	if f.said != "" {
+		note(std.err, "velo: "+f.said)
+	}
 	if c.ExplainSchema {
 		return printSchema(std.out, f.schema)
 	}
@@ -352,6 +356,12 @@ func (c *schemaCmd) Run(std streams) error {
 		return err
 	}
 	defer f.remove()
+	if f.said != "" {
+		note(std.err, "velo: "+f.said)
+	}
+	if f.schema == nil {
+		return tooWide(f.name, len(f.guessed))
+	}
 	if f.nested != nil {
 		if err := f.addNested(func(string) bool { return true }); err != nil {
 			return err
