@@ -52,14 +52,19 @@ cross: ## build and vet for the other systems
 		GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build $(PACKAGES) || exit 1; \
 	done
 
+# Go would minimize the first interesting input for a minute, and the run would be over.
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@for p in $$($(GO) list $(PACKAGES)); do \
 		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 			echo "$$p $$f"; \
-			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 3x $$p || exit 1; \
 		done; \
 	done
+
+.PHONY: mutants
+mutants: ## one broken line at a time: do the tests notice? Some 15 min (MUTANTS='-named', '-run regexp')
+	$(GO) run ./internal/mutants $(MUTANTS)
 
 .PHONY: soak
 soak: ## signals to velo at random moments, 200 and 100 of them that kill it; what is left is checked

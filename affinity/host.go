@@ -146,7 +146,7 @@ func memory(root string) int {
 		}
 	}
 	if least == math.MaxInt {
-		return 4 << 30
+		return min(4<<30, math.MaxInt)
 	}
 	return least
 }

@@ -164,7 +164,7 @@ func (s *pollSource) Next(core.Nanos) (*record.Batch, bool) {
 		}
 		s.last = true
 	}
-	if s.b.Len() == 0 {
+	if s.b.Len()+len(s.b.Rejects()) == 0 {
 		return nil, s.last
 	}
 	return s.b, false

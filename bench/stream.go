@@ -23,6 +23,7 @@ type Stream struct {
 
 	Seed          uint64
 	RingSlots     int // as in engine.Config
+	StateBytes    int // likewise
 	Exchange      core.Exchange
 	EpochInterval time.Duration
 
@@ -256,7 +257,8 @@ func (s Stream) start(p pass, partitions, cores int, out record.Writer, end *ato
 		plan.Window.OutOfOrder = s.Disorder
 	}
 	cfg := engine.Config{
-		Plan: plan, Partitions: partitions, Cores: cores, RingSlots: s.RingSlots, Exchange: s.Exchange, EpochInterval: s.EpochInterval, Writer: out,
+		Plan: plan, Partitions: partitions, Cores: cores, RingSlots: s.RingSlots, Exchange: s.Exchange, EpochInterval: s.EpochInterval,
+		StateBytes: s.StateBytes, Writer: out,
 	}
 	for _, of := range p.batches {
 		cfg.Readers = append(cfg.Readers, &replay{batches: of, time: s.time, span: p.span, at: make([]int64, record.DefaultRows), end: end})

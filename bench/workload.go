@@ -22,9 +22,10 @@ type Workload struct {
 	// the generator in them; 0 makes them as they are read.
 	Prepare int
 
-	BatchRows int // 0 is record.DefaultRows
-	RingSlots int // 0 is the engine's choice
-	Exchange  core.Exchange
+	BatchRows  int // 0 is record.DefaultRows
+	RingSlots  int // 0 is the engine's choice
+	StateBytes int // as in engine.Config
+	Exchange   core.Exchange
 
 	EpochInterval time.Duration // as in engine.Config
 	EpochShare    float64
@@ -192,7 +193,7 @@ func (w Workload) Start(readers, partitions, cores int) (*engine.Engine, error) 
 func (w Workload) start(rs []record.Reader, partitions, cores int) (*engine.Engine, error) {
 	return engine.Start(context.Background(), engine.Config{
 		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows, RingSlots: w.RingSlots, Exchange: w.Exchange,
-		EpochInterval: w.EpochInterval, EpochShare: w.EpochShare,
+		EpochInterval: w.EpochInterval, EpochShare: w.EpochShare, StateBytes: w.StateBytes,
 	})
 }
 

@@ -106,7 +106,7 @@ func (c Column[T]) Null(row Row) bool { return c.value(row).Null }
 func (c Column[T]) Overflow(row Row) bool { return c.value(row).Overflow }
 
 func (c Column[T]) check(row Row) {
-	if row.groups.layout != c.layout {
+	if row.groups.layout != c.layout || row.groups.gone.Load() {
 		c.layout.check(row, c)
 	}
 }

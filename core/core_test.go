@@ -607,3 +607,56 @@ func merged(t *testing.T, images []*Image) *Image {
 	}
 	return m
 }
+
+// Goal: each argument of a record is NULL for itself: two that are NULL together are both left out, and one beside a value is. Method: every case of three
+// columns, routed and folded.
+func TestNullsOfSeveralArguments(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	fields := []record.Field{{Name: "key", Type: record.Int64}}
+	p := &Plan{Keys: []string{"key"}}
+	for _, name := range names {
+		fields = append(fields, record.Field{Name: name, Type: record.Int64, Nullable: true})
+		p.Aggregates = append(p.Aggregates, Aggregate{Name: "n" + name, Func: Count, Column: name}, Aggregate{Name: "s" + name, Func: Sum, Column: name})
+	}
+	var err error
+	if p.Source, err = record.NewSchema("nulls", fields...); err != nil {
+		t.Fatal(err)
+	}
+	for _, exchange := range []Exchange{ExchangeRoute, ExchangeFold} {
+		b := record.NewBatch(p.Source, 8)
+		for row := range 8 {
+			b.Add(0)
+			b.SetInt64(0, int64(row)) // a group for each case
+			for c := range names {
+				if b.SetInt64(1+c, int64(10*c+1)); row>>c&1 == 1 {
+					b.SetNull(1 + c)
+				}
+			}
+		}
+		_, images, _ := runRoute(t, p, []Source{&sliceSource{batches: []*record.Batch{b}}}, Route{}, Fold{Exchange: exchange}, 2, 2, 1)
+		key, err := ColumnOf[int64](p, "key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups := 0
+		for _, m := range images {
+			for row := range m.All() {
+				groups++
+				for c, name := range names {
+					n, err1 := ColumnOf[int64](p, "n"+name)
+					s, err2 := ColumnOf[int64](p, "s"+name)
+					if err1 != nil || err2 != nil {
+						t.Fatal(err1, err2)
+					}
+					null := key.Of(row)>>c&1 == 1
+					if got := n.Of(row); (got == 0) != null || s.Null(row) != null || !null && s.Of(row) != int64(10*c+1) {
+						t.Errorf("%v: case %03b: %d values of %s, their sum is NULL: %v", exchange, key.Of(row), got, name, s.Null(row))
+					}
+				}
+			}
+		}
+		if groups != 8 {
+			t.Errorf("%v: %d groups, expected 8", exchange, groups)
+		}
+	}
+}

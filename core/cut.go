@@ -20,6 +20,10 @@ const (
 
 	// MaxHeld bounds the cuts that snapshots may hold beside the current one, before no more are made.
 	MaxHeld = epoch.MaxSlots - ownTables - 1
+
+	// rowAddresses bounds the addresses that the rows of all partitions reserve, in bytes, and so, about, those of their
+	// indexes and of what lies beside them: a process has eight times as many.
+	rowAddresses = 1 << 44
 )
 
 // A Cut is the images of all partitions at one epoch: a consistent picture of all groups. It does not change while it is pinned.
@@ -46,6 +50,7 @@ type Cuts struct {
 	wake  func() // all routers and partitions
 
 	windows bool // the plan has any
+	bytes   int  // of addresses for the rows of one table
 
 	// open is the number of open panes of each partition as of its last epoch, and least the watermark of the reader that was
 	// then the furthest behind. Stored by partitions at each epoch; looked at by routers, which wait for each other by them and
@@ -74,6 +79,7 @@ type Cuts struct {
 func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *State, ring func()) *Cuts {
 	c := &Cuts{state: state, wake: ring, owners: NewOwners(partitions), windows: plan.Window != nil, open: make([]atomic.Int64, partitions)}
 	c.least.Store(watermarkNone)
+	c.bytes = rowAddresses / partitions / (ownTables + held)
 	slots := ownTables - 1 + held
 	for range slots + 1 { // and that of the last epoch
 		c.cuts = append(c.cuts, &Cut{owners: c.owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters() && !plan.PassesThrough()})
@@ -255,6 +261,19 @@ func (c *Cut) Windows(after int64) (ends []int64) {
 	}
 	slices.Sort(ends)
 	return slices.Compact(ends)
+}
+
+// OpenWindows is the number of windows that have records and are not closed.
+func (c *Cut) OpenWindows() int {
+	if c.layout().window == nil {
+		return 0
+	}
+	var ends []int64
+	for _, m := range c.images {
+		ends = append(ends, m.endsFrom(m.clock+1)...)
+	}
+	slices.Sort(ends)
+	return len(slices.Compact(ends))
 }
 
 // WindowBatches yields the result of one window in batches: Having, OrderBy, Limit and Offset of the plan go for each window. All

@@ -6,14 +6,22 @@ import (
 	"github.com/velo-engine/velo/internal/pick"
 )
 
-// gathered are the records of one pane, taken out of a stripe that has several: begin, then next for each pane, in the order in which they come first, and pick for each column. The
-// vectors keep a bit for each row, Go the places of the rows; both leave the same.
+// maxTurns is how many panes of a stripe are gathered, each by a look at all rows that are left. A stripe of more has hardly two rows
+// of one pane, and the others of it are taken in runs of rows that follow each other.
+const maxTurns = 16
+
+// gathered are the records of one pane, taken out of a stripe that has several: begin, then next for each pane, in the order in which they
+// come first, and pick for each column. After maxTurns panes, next gives runs, and the same pane may come again. The vectors keep a bit
+// for each row, Go the places of the rows; both leave the same.
 type gathered struct {
 	rows          int
+	turns         int                     // panes that have had theirs
+	byPlace       bool                    // the rows of the pane are in places, not in mask
 	mask, rest    [stripeRows / 64]uint64 // rows of the pane; those that have not had their turn
 	places        [stripeRows]uint32
 	left          [stripeRows]uint32 // places of those that have not had their turn
 	many          int                // of them
+	ran           int                // of them had their turn in runs
 	n             int                // of the pane
 	hashes, nulls [stripeRows]uint64
 	words, args   [][]uint64
@@ -38,7 +46,7 @@ func allEqual(words []uint64) bool {
 
 // begin begins a stripe of so many rows.
 func (g *gathered) begin(rows int) {
-	g.rows = rows
+	g.rows, g.turns, g.byPlace = rows, 0, !have512
 	if have512 {
 		for w := range g.rest {
 			g.rest[w] = ^uint64(0) >> (64 - min(max(rows-64*w, 0), 64))
@@ -53,6 +61,9 @@ func (g *gathered) begin(rows int) {
 
 // next is the pane of the first row that has not had its turn, and how many rows it has; none when all have had theirs.
 func (g *gathered) next(panes []uint64) (pane uint64, n int) {
+	if g.turns++; g.turns > maxTurns {
+		return g.nextRun(panes)
+	}
 	if have512 {
 		return g.next512(panes)
 	}
@@ -77,10 +88,37 @@ func (g *gathered) next(panes []uint64) (pane uint64, n int) {
 	return pane, n
 }
 
+// nextRun is next for the run of rows that the first one left begins.
+func (g *gathered) nextRun(panes []uint64) (pane uint64, n int) {
+	if !g.byPlace {
+		g.many, g.byPlace = 0, true
+		for w, rest := range g.rest {
+			for ; rest != 0; rest &= rest - 1 {
+				g.left[g.many] = uint32(64*w + bits.TrailingZeros64(rest))
+				g.many++
+			}
+		}
+	}
+	if g.turns == maxTurns+1 {
+		g.ran = 0
+	}
+	left := g.left[g.ran:g.many]
+	if len(left) == 0 {
+		return 0, 0
+	}
+	pane = panes[left[0]]
+	for n < len(left) && panes[left[n]] == pane {
+		g.places[n] = left[n]
+		n++
+	}
+	g.ran, g.n = g.ran+n, n
+	return pane, n
+}
+
 // pick copies the rows of the pane out of a column; to has room for a stripe.
 func (g *gathered) pick(to, from []uint64) []uint64 {
 	to = to[:stripeRows]
-	if have512 {
+	if !g.byPlace {
 		return pick.Words(to, from[:g.rows], g.mask[:])
 	}
 	for i, at := range g.places[:g.n] {

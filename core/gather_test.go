@@ -36,14 +36,21 @@ func TestGather(t *testing.T) {
 		}
 		var want [][]uint64
 		var seen []uint64
-		for _, pane := range panes {
-			if slices.Contains(seen, pane) {
+		run := false // the row before belongs to the last of want, which is a run
+		for at, pane := range panes {
+			if i := slices.Index(seen, pane); i >= 0 && i < maxTurns {
+				continue
+			} else if i < 0 {
+				seen = append(seen, pane)
+			}
+			if last := len(want) - 3; run && want[last][0] == pane {
+				want[last+1], want[last+2] = append(want[last+1], a[at]), append(want[last+2], b[at])
 				continue
 			}
-			seen = append(seen, pane)
+			run = len(seen) > maxTurns
 			var of, rows []uint64
 			for i := range panes {
-				if panes[i] == pane {
+				if panes[i] == pane && (!run || i == at) {
 					of, rows = append(of, a[i]), append(rows, b[i])
 				}
 			}

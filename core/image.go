@@ -24,6 +24,17 @@ type groups struct {
 	epoch  uint64 // that first showed them
 
 	slots int // the slots of cuts that show them; the partition's own
+
+	// gone says that the memory of the table has been given back, so a row of it is used after Close of its snapshot. With
+	// invariants it is also set when the partition writes to the table again. Stored by who gives it back. A reader that is
+	// ahead of that store by an instant is not found: it uses a row while another goroutine closes the snapshot.
+	gone atomic.Bool
+}
+
+// free gives the memory back. Nobody reads the groups any more.
+func (g *groups) free() {
+	g.gone.Store(true)
+	g.table.Free()
 }
 
 // len is their number.
@@ -49,6 +60,9 @@ func (g *groups) get(k Key) (Row, bool) {
 // all yields every group.
 func (g *groups) all(yield func(Row) bool) bool {
 	for i := range g.table.Len() {
+		if g.gone.Load() {
+			panic(usedAfterClose)
+		}
 		if g.given != nil && g.isGiven(i) {
 			continue
 		}
@@ -110,7 +124,7 @@ func (m *made) by(make func() error) {
 // free gives the memory of an image back that was made of others.
 func (m *Image) free() {
 	for _, x := range m.panes {
-		x.table.Free()
+		x.free()
 	}
 	m.forget()
 }
@@ -119,7 +133,7 @@ func (m *Image) free() {
 func (m *Image) forget() {
 	for w := m.merged.Swap(nil); w != nil; w = w.next {
 		if w.groups != nil { // else nobody could make it
-			w.groups.table.Free()
+			w.groups.free()
 		}
 	}
 }
@@ -332,12 +346,15 @@ func countersOf(images []*Image) []Counters {
 	return counters
 }
 
-// A Row is one group of a result. It is valid as long as the snapshot that it comes from. Its columns are read by a Column,
-// see ColumnOf.
+// A Row is one group of a result. It is valid as long as the snapshot that it comes from: what it reads after Close of that is not
+// defined, and it panics if the memory has been given back. Its columns are read by a Column, see ColumnOf.
 type Row struct {
 	groups *groups
 	index  int
 }
+
+// usedAfterClose is what a panic says whose cause is a row of a snapshot that has been closed.
+const usedAfterClose = "core: a row was used after Close of its snapshot"
 
 // newMerged makes a table for the groups of some sets. The error says that the system has no memory for it.
 func newMerged(l *layout, sets ...*groups) (*groups, error) {
@@ -356,7 +373,7 @@ func newMerged(l *layout, sets ...*groups) (*groups, error) {
 // whole is the groups where all that were added have found room; else the error says why.
 func (g *groups) whole() (*groups, error) {
 	if shed, err := g.table.Shed(); shed > 0 {
-		g.table.Free()
+		g.free()
 		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", g.layout.plan.name(), err)
 	}
 	return g, nil

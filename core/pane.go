@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/internal/invariants"
 )
 
 // A pane has the tables of one piece of time in one partition; of a plan without windows there is one pane for all time.
@@ -42,12 +43,26 @@ func (x *pane) newGroups(p *Partition) (*groups, error) {
 
 // spare is a table that nobody shows and that is not live; another is made where there is none.
 func (x *pane) spare(p *Partition) (*groups, error) {
-	for _, g := range x.tables {
-		if g.slots == 0 && g != x.live {
-			return g, nil
+	for i, g := range x.tables {
+		if g.slots > 0 || g == x.live {
+			continue
 		}
+		if g != x.shown {
+			x.renew(i)
+		}
+		return x.tables[i], nil
 	}
 	return x.newGroups(p)
+}
+
+// renew has whoever still uses a row of a table panic, because the partition is about to write there. It costs an allocation, so it
+// is done with invariants only.
+func (x *pane) renew(i int) {
+	if invariants.Enabled {
+		old := x.tables[i]
+		x.tables[i] = &groups{layout: old.layout, table: old.table, end: old.end}
+		old.gone.Store(true)
+	}
 }
 
 // show has a slot show groups, nil for none, instead of what it showed.
@@ -111,7 +126,8 @@ func (x *pane) shows() bool {
 
 // reuse makes the pane, which nobody shows, that of another piece of time.
 func (x *pane) reuse() {
-	for _, g := range x.tables {
+	for i, g := range x.tables {
+		x.renew(i)
 		g.table.Reset()
 	}
 	x.shown, x.behind, x.touched, x.carried = nil, false, false, false
@@ -121,7 +137,7 @@ func (x *pane) reuse() {
 // free gives its memory back.
 func (x *pane) free() {
 	for _, g := range x.tables {
-		g.table.Free()
+		g.free()
 	}
 	x.tables = nil
 }

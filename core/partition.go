@@ -165,7 +165,7 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 		x.reuse()
 	} else {
 		x = &pane{memory: p.state.memory(), bySlot: make([]*groups, len(p.cuts.cuts))}
-		x.memory.Twins = p.state.twins()
+		x.memory.Twins, x.memory.Bytes = p.state.twins(), p.cuts.bytes
 		if p.layout.window != nil {
 			x.memory.Groups = MaxPaneGroups
 		}
@@ -324,6 +324,12 @@ func (p *Partition) count(x *pane) {
 	}
 	p.sums.add(now, x.counted)
 	x.counted = now
+}
+
+// uncount takes the groups of a pane out of the sums that the newest epoch does not show. Its memory is there until it is freed.
+func (p *Partition) uncount(x *pane) {
+	p.sums.add(paneSums{bytes: x.counted.bytes}, x.counted)
+	x.counted = paneSums{bytes: x.counted.bytes}
 }
 
 // Done says whether every reader has ended and everything they sent is in the last image.
@@ -607,7 +613,7 @@ func (p *Partition) dropOld(slot int) {
 	}
 	for _, x := range p.panes[:n] {
 		delete(p.byID, x.id)
-		p.count(x)
+		p.uncount(x)
 	}
 	p.gone = append(p.gone, p.panes[:n]...)
 	p.panes = slices.Delete(p.panes, 0, n)
@@ -621,7 +627,8 @@ func (p *Partition) dropOld(slot int) {
 			p.unused = append(p.unused, x)
 		} else {
 			x.free()
-			p.count(x)
+			p.sums.add(paneSums{}, x.counted)
+			x.counted = paneSums{}
 			p.lacking = p.lacking[:0] // it may be one of them; those that are left are noted again
 		}
 		return true

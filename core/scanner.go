@@ -74,10 +74,13 @@ func (l *layout) appendText(to []byte, g *groups, key []uint64, column int, v ag
 	return append(to, g.table.Blocks().Bytes(v.Bits)...)
 }
 
-// check panics where a row is of another plan than what reads it.
+// check panics if a row is of another plan than what reads it, or of a snapshot that has been closed as far as that is known.
 func (l *layout) check(row Row, reader fmt.Stringer) {
 	if row.groups.layout != l {
 		panic(fmt.Sprintf("core: %v of plan %s used on a row of plan %s", reader, l.plan.name(), row.groups.layout.plan.name()))
+	}
+	if row.groups.gone.Load() {
+		panic(usedAfterClose)
 	}
 }
 
@@ -156,6 +159,8 @@ func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 		}
 		for c, v := range values {
 			switch typ := l.result.Field(c).Type; {
+			case v.Overflow:
+				b.SetUnfit(c)
 			case v.Null:
 				b.SetNull(c)
 			case typ == record.String:

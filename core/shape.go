@@ -114,7 +114,7 @@ func (g *groups) innerValue(i, column int, t record.Type) expr.Value {
 	key, states := g.table.Row(i)
 	v := l.value(g, key, states, column)
 	if v.Null {
-		return expr.Value{Null: true}
+		return expr.Value{Null: true, Unfit: v.Overflow}
 	}
 	if t == record.String {
 		return expr.Value{Text: string(l.appendText(nil, g, key, column, v))}
@@ -127,10 +127,16 @@ func (c shaped) value(g *groups, i int, t record.Type) expr.Value {
 	if c.inner >= 0 {
 		return g.innerValue(i, c.inner, t)
 	}
-	v, err := c.expr.EvalFunc(func(column int, t record.Type) expr.Value { return g.innerValue(i, column, t) })
+	unfit := false
+	v, err := c.expr.EvalFunc(func(column int, t record.Type) expr.Value {
+		v := g.innerValue(i, column, t)
+		unfit = unfit || v.Unfit
+		return v
+	})
 	if err != nil {
-		return expr.Value{Null: true}
+		return expr.Value{Null: true, Unfit: true}
 	}
+	v.Unfit = v.Null && unfit
 	return v
 }
 
@@ -316,6 +322,8 @@ func addRow(b *record.Batch, values []expr.Value) bool {
 	}
 	for c, v := range values {
 		switch {
+		case v.Unfit:
+			b.SetUnfit(c)
 		case v.Null:
 			b.SetNull(c)
 		case b.Schema().Field(c).Type == record.String:

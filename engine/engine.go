@@ -349,7 +349,7 @@ func (e *Engine) Wait() error {
 	return e.outcome()
 }
 
-// outcome is what went wrong, of an engine that has ended.
+// outcome is what has gone wrong until now.
 func (e *Engine) outcome() error {
 	var errs []error
 	for _, in := range e.inlets.all() {
@@ -362,6 +362,14 @@ func (e *Engine) outcome() error {
 		errs = append(errs, ErrClosed)
 	}
 	return errors.Join(errs...)
+}
+
+// over is ErrEnded, with what went wrong as far as that is known.
+func (e *Engine) over() error {
+	if why := e.outcome(); why != nil {
+		return fmt.Errorf("%w: %w", ErrEnded, why)
+	}
+	return ErrEnded
 }
 
 // Shutdown ends the job in order: the readers stop, what they have read goes into its groups, the final snapshot becomes

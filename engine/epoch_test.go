@@ -8,14 +8,17 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -436,5 +439,83 @@ func TestSnapshotAllocations(t *testing.T) {
 		s.Close()
 	}); n != 0 || found == 0 {
 		t.Errorf("%v allocations, found %d times", n, found)
+	}
+}
+
+// Goal: a row that is used after Close of its snapshot does not end the process. Method: a window whose groups lie outside of Go's heap
+// goes while a row of it is kept; with invariants also a table that has merely been written to since.
+func TestRowAfterClose(t *testing.T) {
+	type event struct {
+		Key int64
+		At  time.Time
+	}
+	for _, windows := range []bool{true, false} {
+		if !windows && !invariants.Enabled {
+			continue
+		}
+		feed, err := readers.NewFeed[event](nil, readers.FeedConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := &core.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}}}
+		if windows {
+			plan.Window = &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, OutOfOrder: time.Minute}
+		}
+		e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{feed}, Cores: 1, NoPin: true, EpochInterval: -1})
+		a, err := feed.Appender()
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func(n int, at int64) {
+			for i := range n {
+				if err := a.Send(t.Context(), event{int64(i), time.Unix(at, 0)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := e.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n, err := core.ColumnOf[int64](plan, "n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		scanner, err := core.ScannerOf[struct{ N int64 }](plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := range int64(10) { // open at the same time; of those that close the partition keeps some tables for later windows
+			send(10_000, at)
+		}
+		var kept []core.Row
+		s := e.Snapshot()
+		for row := range s.All() {
+			kept = append(kept, row)
+		}
+		s.Close()
+		for at := int64(1000); at < 10_000; at += 1000 {
+			send(1, at)
+		}
+		for name, use := range map[string]func(core.Row){
+			"Of": func(r core.Row) { n.Of(r) }, "Null": func(r core.Row) { n.Null(r) },
+			"Scan": func(r core.Row) { _ = scanner.Scan(r, &struct{ N int64 }{}) },
+		} {
+			panics := 0
+			for _, row := range kept {
+				func() {
+					defer func() {
+						if r := recover(); r != nil && !strings.Contains(fmt.Sprint(r), "used after Close") {
+							panic(r)
+						} else if r != nil {
+							panics++
+						}
+					}()
+					use(row)
+				}()
+			}
+			if want := len(kept) / 2; panics < want {
+				t.Errorf("windows %t: %s of %d rows whose snapshot is closed: %d panics, expected %d or more", windows, name, len(kept), panics, want)
+			}
+		}
 	}
 }

@@ -244,7 +244,7 @@ var ErrAdding = errors.New("it is being added, when a runner is through with a l
 // admit makes the inlet of a reader that is to be added, and has the last epoch wait for it.
 func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
 	if e.inlets.sealed || e.stopping.Load() {
-		return nil, ErrEnded
+		return nil, e.over()
 	}
 	live, err := e.room()
 	if err != nil {
@@ -254,7 +254,7 @@ func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
 		return nil, err
 	}
 	if in, err = e.newInlet(len(e.inlets.all()), reader, e.leastRead(live)); err == nil && !e.cuts.Join() {
-		err = ErrEnded
+		err = e.over()
 	}
 	if err != nil {
 		disclaim(reader)
@@ -268,7 +268,7 @@ func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
 func (e *Engine) join(in *inlet) error {
 	ended := func() error {
 		disclaim(in.source.base().reader)
-		return fmt.Errorf("engine: reader not added: %w", ErrEnded)
+		return fmt.Errorf("engine: reader not added: %w", e.over())
 	}
 	for p, r := range e.partitionOn {
 		if err := e.send(context.Background(), r, func() { in.join(p) }); err != nil {
@@ -343,7 +343,7 @@ func (e *Engine) RemoveReader(ctx context.Context, reader int) error {
 	case <-in.gone:
 		return nil
 	case <-in.runner.ended:
-		return fmt.Errorf("engine: %w", ErrEnded)
+		return fmt.Errorf("engine: %w", e.over())
 	case <-ctx.Done():
 		return fmt.Errorf("engine: %w", context.Cause(ctx))
 	}

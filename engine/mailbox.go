@@ -15,7 +15,7 @@ const mailboxSlots = 64
 // mailboxRetry is how long a sender waits that has found the mailbox full.
 const mailboxRetry = 50 * time.Microsecond
 
-// ErrEnded says that the engine has ended, so there is nobody to do what was asked.
+// ErrEnded says that the engine has ended, so there is nobody to do what was asked. What has ended it comes with it.
 var ErrEnded = errors.New("the engine has ended")
 
 // A command is done by a runner between two steps, so that it may touch what belongs to the runner's agents.
@@ -53,7 +53,7 @@ func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
 		// Put would wait for room whatever happens to ctx. Offer may say that there is none though there is; then it is asked again.
 		put, err := r.mailbox.box.Offer(c)
 		if err != nil {
-			return fmt.Errorf("engine: %w", ErrEnded)
+			return fmt.Errorf("engine: %w", e.over())
 		} else if put {
 			break
 		}
@@ -73,7 +73,7 @@ func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
 			return nil
 		default:
 		}
-		return fmt.Errorf("engine: %w", ErrEnded)
+		return fmt.Errorf("engine: %w", e.over())
 	case <-ctx.Done():
 		return fmt.Errorf("engine: %w", context.Cause(ctx))
 	}

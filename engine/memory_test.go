@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -77,5 +78,36 @@ func TestWaitsForMemory(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Goal: the defaults of a large machine do not reserve more addresses than a process has. Method: the partitions and the memory of such
+// a machine, with so many groups that no table lies in Go's heap.
+func TestLargeMachine(t *testing.T) {
+	const partitions, groups = 191, 1_000_000
+	p := plan()
+	for i, f := range []core.AggregateKind{core.Sum, core.Min, core.Max, core.VarPop} {
+		p.Aggregates = append(p.Aggregates, core.Aggregate{Name: fmt.Sprint("a", i), Func: f, Column: "value"})
+	}
+	next := int64(0)
+	source := &scripted{step: func(_ int, b *record.Batch) error {
+		for ; next < groups && b.Len() < b.Cap(); next++ {
+			add(b, next, 1)
+		}
+		if next == groups {
+			return io.EOF
+		}
+		return nil
+	}}
+	e := start(t, engine.Config{
+		Plan: p, Readers: []record.Reader{source}, Partitions: partitions, Cores: 1, NoPin: true, StateBytes: 768 << 30, HeldSnapshots: 4,
+	})
+	if err := e.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s := e.Snapshot()
+	defer s.Close()
+	if s.Len() != groups {
+		t.Errorf("%d groups, expected %d", s.Len(), groups)
 	}
 }

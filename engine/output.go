@@ -28,7 +28,7 @@ type output struct {
 	given   wakeup    // one of them has a batch
 
 	// For Stats; they order nothing.
-	rows, windows, retries atomic.Uint64
+	rows, windows, retries, unfit atomic.Uint64
 }
 
 // writtenEvery is how often the partitions are told, at least, which windows have been written.
@@ -161,6 +161,7 @@ func (o *output) batches(all iter.Seq[*record.Batch]) error {
 			return err
 		}
 		o.rows.Add(uint64(b.Len()))
+		o.unfit.Add(uint64(b.Unfit()))
 	}
 	return nil
 }

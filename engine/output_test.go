@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/writers"
 )
 
 // rowsWriter keeps the rows that are written; before each batch it does something.
@@ -144,5 +147,59 @@ func TestWriterEnds(t *testing.T) {
 	e = start("none", w, 1<<40)
 	if err := e.Shutdown(t.Context()); err != nil || len(w.rows) != 0 {
 		t.Errorf("%d rows of a plan that was shut down: %v", len(w.rows), err)
+	}
+}
+
+// Goal: a value of a result that is NULL because it does not fit is counted, and one that is NULL because no value was there is not.
+// Method: a sum beyond 64 bits, alone, in an expression and beside one that fits; a division by zero of two aggregates.
+func TestUnfit(t *testing.T) {
+	p, err := query.Compile(`SELECT key, sum(value) AS s, sum(value) + 1 AS more, max(value) AS m, count(*) / min(value % 7) AS q, sum(value) FILTER (WHERE value < 0) AS none
+		FROM events GROUP BY key`, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := [][2]int64{{1, math.MaxInt64}, {1, math.MaxInt64}, {2, 7}, {3, 1}}
+	source := &scripted{step: func(_ int, b *record.Batch) error {
+		for _, r := range rows {
+			b.Add(0)
+			b.SetInt64(0, r[0])
+			b.SetInt64(1, r[1])
+		}
+		return io.EOF
+	}}
+	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{source}, Writer: writers.Func(func(context.Context, *record.Batch) error { return nil })})
+	if err := e.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s := e.Snapshot()
+	defer s.Close()
+	unfit, plainUnfit := 0, 0
+	for b := range s.Batches(2) {
+		unfit += b.Unfit()
+	}
+	// A result without computed columns is made in another way.
+	plain, err := query.Compile(`SELECT key, sum(value) AS s FROM events GROUP BY key`, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := &scripted{step: source.step}
+	e2 := start(t, engine.Config{Plan: plain, Readers: []record.Reader{again}})
+	if err := e2.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s2 := e2.Snapshot()
+	defer s2.Close()
+	for b := range s2.Batches(2) {
+		plainUnfit += b.Unfit()
+	}
+	if plainUnfit != 1 {
+		t.Errorf("%d values of the plain result do not fit, expected 1", plainUnfit)
+	}
+	// Of key 1 the sum, what is computed of it, and the division: 9223372036854775807 is divided by 7. Of key 2 the division.
+	if want := 4; unfit != want {
+		t.Errorf("%d values do not fit, expected %d", unfit, want)
+	}
+	if n := e.Stats().Output.Unfit; n != uint64(unfit) {
+		t.Errorf("Stats have %d, expected %d", n, unfit)
 	}
 }

@@ -90,6 +90,10 @@ func (s *Snapshot) Closed() (end time.Time, ok bool) {
 	return time.Unix(0, nanos).UTC(), ok
 }
 
+// OpenWindows is the number of windows that have records and had not closed: their groups may still change. It looks at all windows that
+// are kept.
+func (s *Snapshot) OpenWindows() int { return s.use().OpenWindows() }
+
 // Counters say what had become of each reader's records at the epoch; nil before the first.
 func (s *Snapshot) Counters() []core.Counters { return s.use().Counters() }
 
@@ -157,7 +161,7 @@ func (e *Engine) wait(ctx context.Context, number uint64) error {
 		case passed:
 			return ErrNoImage
 		case ended, stopped:
-			return ErrEnded
+			return e.over()
 		}
 		select {
 		case <-next:
@@ -197,7 +201,7 @@ func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
 			return fmt.Errorf("engine: moving shard %d: %w", shard, err)
 		}
 		if e.cuts.Ended() && !m.Done() {
-			return fmt.Errorf("engine: moving shard %d: %w", shard, ErrEnded)
+			return fmt.Errorf("engine: moving shard %d: %w", shard, e.over())
 		}
 	}
 	return nil

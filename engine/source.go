@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
 )
@@ -485,6 +486,9 @@ func (p *pump) pass(b *record.Batch, last bool) {
 func (p *pump) take(ctx context.Context) *record.Batch {
 	var b [1]*record.Batch
 	for p.free.PopN(b[:]) == 0 {
+		if invariants.Enabled {
+			invariants.At("engine.pump.take", p)
+		}
 		p.freed.announce()
 		if p.free.Empty() { // look again after the announcement
 			select {

@@ -83,6 +83,9 @@ type OutputStats struct {
 	Rows    uint64
 	Windows uint64
 	Retries uint64 // after transient errors
+
+	// Unfit is how many of the values are NULL because they do not fit the type of their column, or could not be computed.
+	Unfit uint64
 }
 
 // Stats are the counters of an engine. They can be read at any time, also after a failure. While the engine runs they are of slightly
@@ -106,7 +109,7 @@ func (e *Engine) Stats() Stats {
 	s := Stats{Plan: e.cfg.Plan.String(), StateBytes: e.state.Bytes(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.cuts.Visible()}
 	s.Epochs = EpochStats{e.cuts.Stats(), time.Duration(e.interval.current.Load())}
 	if o := e.output; o != nil {
-		s.Output = OutputStats{o.rows.Load(), o.windows.Load(), o.retries.Load()}
+		s.Output = OutputStats{o.rows.Load(), o.windows.Load(), o.retries.Load(), o.unfit.Load()}
 	}
 	if s.Elapsed == 0 {
 		s.Elapsed = time.Since(e.start)
@@ -224,6 +227,9 @@ func (s Stats) String() string {
 	fmt.Fprintln(&b)
 	if s.Output != (OutputStats{}) {
 		fmt.Fprintf(&b, "%d rows written, of %d windows, %d retries\n", s.Output.Rows, s.Output.Windows, s.Output.Retries)
+	}
+	if s.Output.Unfit > 0 {
+		fmt.Fprintf(&b, "%d values written as NULL: they do not fit the type of their column, or could not be computed\n", s.Output.Unfit)
 	}
 	if s.Epochs.NoImage > 0 {
 		fmt.Fprintf(&b, "%d epochs passed WITHOUT A SNAPSHOT: there was no memory for their images (Config.StateBytes)\n", s.Epochs.NoImage)

@@ -310,10 +310,10 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 		return
 	}
 	plan := c.plan()
-	if w := plan.Window; w != nil {
+	if w := plan.Window; w != nil && !w.ProcessingTime {
 		w.OutOfOrder = core.AnyOrder
 		if mark := source.Watermark; mark != nil {
-			if !w.ProcessingTime && !slices.Contains(c.timeOf, mark.Column) {
+			if !slices.Contains(c.timeOf, mark.Column) {
 				j.fault(windowPlace(q), "the window is over column %q, and the watermark of %q is for %q", strings.Join(c.timeOf, ", "), source.Name, mark.Column)
 			}
 			w.OutOfOrder = mark.OutOfOrder

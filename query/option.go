@@ -160,10 +160,7 @@ func (s *OptionSpec) read(text string) (int64, error) {
 		}
 		return 0, fmt.Errorf("%q, expected a time such as '10 s' or '1 hour'", text)
 	case OptionBytes:
-		if n, ok := byteSize(text); ok {
-			return n, nil
-		}
-		return 0, fmt.Errorf("%q, expected a number of bytes such as '64 MB' or '1 GiB'", text)
+		return ByteSize(text)
 	case OptionChar:
 		if text == `\t` {
 			return '\t', nil
@@ -184,8 +181,8 @@ var byteUnits = map[string]int64{
 	"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
 }
 
-// byteSize reads 4096, 64 MB, 1.5GiB.
-func byteSize(text string) (int64, bool) {
+// ByteSize reads a number of bytes, as an OptionBytes is written: 4096, 64 MB, 1.5GiB.
+func ByteSize(text string) (int64, error) {
 	end := strings.IndexFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
 	if end < 0 {
 		end = len(text)
@@ -193,9 +190,9 @@ func byteSize(text string) (int64, bool) {
 	unit, ok := byteUnits[strings.ToLower(strings.TrimSpace(text[end:]))]
 	n, err := strconv.ParseFloat(text[:end], 64)
 	if !ok || err != nil || n <= 0 || n*float64(unit) >= 1<<62 || n*float64(unit) < 1 {
-		return 0, false
+		return 0, fmt.Errorf("%q, expected a number of bytes such as '64 MB' or '1 GiB'", text)
 	}
-	return int64(n * float64(unit)), true
+	return int64(n * float64(unit)), nil
 }
 
 func sortedKeys[V any](m map[string]V) (keys []string) {

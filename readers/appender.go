@@ -94,7 +94,7 @@ func (a *Appender[T]) await(ctx context.Context) (*appenderLane[T], error) {
 			return nil, context.Cause(ctx)
 		case <-a.feed.shut:
 			t.Stop()
-			return nil, ErrFeedEnded
+			return nil, a.feed.over()
 		}
 	}
 }

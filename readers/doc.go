@@ -6,7 +6,9 @@
 //	Delimited   files of lines with a delimiter, dealt in blocks to any number of readers
 //	NDJSON      files of JSON objects, one a line, dealt the same way
 //	Stream      either of them from an io.Reader, or from a file that grows
-//	Listener    either of them from any number of connections, by TCP or a unix socket
+//	FollowSet   the files of a pattern as they grow, appear and are renamed: a Stream for each
+//	Feed        what goroutines of the service send: Go structs, by a lane for each or an Appender
+//	Listener    delimited or JSON lines from any number of connections, by TCP or a unix socket
 //
 // # Delimited files
 //

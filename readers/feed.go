@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/velo-engine/velo/internal/fence"
 	"github.com/velo-engine/velo/internal/invariants"
@@ -22,8 +23,13 @@ const (
 	// MaxLanes bounds the lanes of a feed.
 	MaxLanes = 1 << 12
 
-	// DefaultLaneSlots is how many records a lane holds: some milliseconds' worth at a million a second.
+	// DefaultLaneSlots is how many records a lane holds: some milliseconds' worth at a million a second. It is less if all lanes
+	// would take more than DefaultFeedBytes, but not less than leastLaneSlots.
 	DefaultLaneSlots = 1 << 12
+	leastLaneSlots   = 1 << 6
+
+	// DefaultFeedBytes is about what all lanes of a feed take together, if each has the default slots.
+	DefaultFeedBytes = 48 << 20
 
 	// laneTurn is how many records are taken from a lane before their slots are given back.
 	laneTurn = 256
@@ -39,17 +45,25 @@ var (
 	// ErrFeedEnded says that a record was not taken because the feed has been ended or its engine is closed.
 	ErrFeedEnded = errors.New("readers: feed: it has ended")
 
+	errFeedDone   = fmt.Errorf("%w: End was called", ErrFeedEnded)
+	errFeedShut   = fmt.Errorf("%w: the engine that read it has closed it, and its Wait says why", ErrFeedEnded)
+	errLaneClosed = fmt.Errorf("%w for this lane: Close was called", ErrFeedEnded)
+
 	// ErrFeedFull says that a record was not taken because there was no room, of a feed that sheds.
 	ErrFeedFull = errors.New("readers: feed: the lane is full")
 
 	// ErrNoLane says that a feed has as many lanes as it has room for.
 	ErrNoLane = errors.New("readers: feed: all lanes are taken")
+
+	// ErrLaneShared says that two goroutines use one lane at the same time, and that records of either may be lost. Not every such
+	// use is found.
+	ErrLaneShared = errors.New("readers: feed: two goroutines use one lane at the same time; each needs a lane of its own, or they share an Appender")
 )
 
 // FeedConfig says how a feed is made. The zero value suits.
 type FeedConfig struct {
 	Lanes     int  // room for so many lanes; 0 means DefaultLanes
-	LaneSlots int  // records that each holds, a power of two; 0 means DefaultLaneSlots
+	LaneSlots int  // records that each holds, a power of two; 0 means DefaultLaneSlots, or fewer
 	Shed      bool // a record that finds its lane full is dropped and counted; else Send waits for room
 }
 
@@ -116,6 +130,9 @@ func NewFeed[T any](schema *record.Schema, cfg FeedConfig) (*Feed[T], error) {
 	}
 	if cfg.LaneSlots == 0 {
 		cfg.LaneSlots = DefaultLaneSlots
+		for size := int(unsafe.Sizeof(*new(T))); cfg.LaneSlots > leastLaneSlots && cfg.LaneSlots*size > DefaultFeedBytes/max(cfg.Lanes, 1); {
+			cfg.LaneSlots /= 2
+		}
 	}
 	if cfg.Lanes < 1 || cfg.Lanes > MaxLanes {
 		return nil, fmt.Errorf("readers: feed: %d lanes, expected 1..%d, or 0 for %d", cfg.Lanes, MaxLanes, DefaultLanes)
@@ -148,6 +165,14 @@ func (f *Feed[T]) String() string { return "feed" }
 // End says that nothing more comes. Sends fail from now on; what has been sent is read, then the source ends. Any goroutine may call it, any
 // number of times.
 func (f *Feed[T]) End() { f.stop(feedEnded) }
+
+// over is ErrFeedEnded, with who has ended it.
+func (f *Feed[T]) over() error {
+	if f.state.Load() == feedShut {
+		return errFeedShut
+	}
+	return errFeedDone
+}
 
 // Close is called by the engine: nothing is read any more, and Sends fail.
 func (f *Feed[T]) Close() error {
@@ -237,7 +262,7 @@ func (f *Feed[T]) beginRound(ending bool) (more, quiet bool) {
 			f.lanes[i].Store(nil)
 			continue
 		}
-		if ending && l.limit != begun {
+		if ending && l.limit < begun {
 			quiet = false // a Send is on its way, or finds out that it comes too late
 		}
 	}
@@ -303,10 +328,11 @@ func (f *Feed[T]) Cut(epoch uint64) (done bool) {
 	return true
 }
 
-// Lane makes a lane for the calling goroutine. Lanes join and leave at any time. The error is ErrNoLane or ErrFeedEnded.
+// Lane makes a lane for the calling goroutine. Lanes join and leave at any time. The error is ErrNoLane, with the number of lanes, or
+// ErrFeedEnded.
 func (f *Feed[T]) Lane() (*Lane[T], error) {
 	if f.state.Load() != feedOpen {
-		return nil, ErrFeedEnded
+		return nil, f.over()
 	}
 	l := &Lane[T]{feed: f, room: make(chan struct{}, 1)}
 	l.in, l.out = ring.New[T](f.cfg.LaneSlots)
@@ -318,7 +344,8 @@ func (f *Feed[T]) Lane() (*Lane[T], error) {
 		}
 		return l, nil
 	}
-	return nil, ErrNoLane
+	return nil, fmt.Errorf("%w: %d (FeedConfig.Lanes, at most %d); Close gives one back, and an Appender serves any number of goroutines", ErrNoLane,
+		len(f.lanes), MaxLanes)
 }
 
 // forget keeps the counters of a lane that leaves.
@@ -375,22 +402,32 @@ type Lane[T any] struct {
 	// waiting says that the sender is about to sleep until Poll has made room. It is set before the sender looks for room once more.
 	waiting atomic.Bool
 	room    chan struct{}
+	sleeps  atomic.Bool // a Send has found no room and has not returned; by CAS, so that a second one is found
 
 	shed, waits atomic.Uint64 // for Stats
 }
 
-// enter begins a Send. False says that the feed has ended.
-func (l *Lane[T]) enter() bool {
+// enter begins a Send and returns its number. False says that the feed has ended.
+func (l *Lane[T]) enter() (n uint64, ok bool) {
 	if invariants.Enabled && l.busy.Swap(true) {
 		panic("readers: feed: a lane is used by two goroutines at once")
 	}
-	l.count++
-	l.feed.order.Announce(&l.begun, l.count)
+	n = l.count + 1
+	l.count = n
+	l.feed.order.Announce(&l.begun, n)
 	if l.feed.state.Load() == feedOpen && !l.closed {
-		return true
+		return n, true
 	}
 	l.leave()
-	return false
+	return n, false
+}
+
+// over says why nothing can be sent any more.
+func (l *Lane[T]) over() error {
+	if l.closed {
+		return errLaneClosed
+	}
+	return l.feed.over()
 }
 
 // leave ends a Send that has sent nothing.
@@ -407,14 +444,19 @@ func (l *Lane[T]) left() {
 	}
 }
 
-// Send appends a record. Where the lane is full it waits for room, or drops and counts the record if the feed sheds. The error is
-// ErrFeedEnded, ErrFeedFull, or why ctx was done; the record has not been taken then.
+// Send appends a record. If the lane is full it waits for room, or drops and counts the record if the feed sheds. The error is
+// ErrFeedEnded, ErrFeedFull, or why ctx was done; the record has not been taken then. It is ErrLaneShared if another goroutine has used
+// the lane meanwhile.
 func (l *Lane[T]) Send(ctx context.Context, v T) error {
-	if !l.enter() {
-		return ErrFeedEnded
+	n, ok := l.enter()
+	if !ok {
+		return l.over()
 	}
 	if !l.in.PushRelease(v) {
 		return l.sendFull(ctx, v)
+	}
+	if l.count != n {
+		return ErrLaneShared
 	}
 	l.left()
 	if l.feed.idle.Load() {
@@ -425,7 +467,7 @@ func (l *Lane[T]) Send(ctx context.Context, v T) error {
 
 // TrySend appends a record if there is room. False says that there is none or that the feed has ended; nothing is counted.
 func (l *Lane[T]) TrySend(v T) bool {
-	if !l.enter() {
+	if _, ok := l.enter(); !ok {
 		return false
 	}
 	if !l.in.PushRelease(v) {
@@ -446,6 +488,10 @@ func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 		l.shed.Add(1)
 		return ErrFeedFull
 	}
+	if !l.sleeps.CompareAndSwap(false, true) {
+		return ErrLaneShared
+	}
+	defer l.sleeps.Store(false)
 	l.waits.Add(1)
 	l.feed.wake()
 	for range laneYields {
@@ -456,9 +502,12 @@ func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 	}
 	for {
 		if l.feed.state.Load() != feedOpen || l.closed {
-			return ErrFeedEnded
+			return l.over()
 		}
 		l.waiting.Store(true)
+		if invariants.Enabled {
+			invariants.At("readers.Lane.waiting", l)
+		}
 		if l.TrySend(v) {
 			if !l.waiting.CompareAndSwap(true, false) {
 				<-l.room // Poll has taken the flag and leaves a word
@@ -472,7 +521,7 @@ func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case <-l.feed.shut:
-			err = ErrFeedEnded
+			err = l.over()
 		}
 		if !l.waiting.CompareAndSwap(true, false) {
 			<-l.room

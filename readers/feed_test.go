@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
@@ -407,6 +410,90 @@ func TestFeedAllocations(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Goal: a thousand lanes take little memory before anything is sent, and whoever finds no lane is told how many there are.
+func TestFeedLanes(t *testing.T) {
+	type wide struct {
+		A, B, C, D       string
+		E, F, G, H, I, J int64
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	f, err := readers.NewFeed[wide](nil, readers.FeedConfig{Lanes: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		if _, err := f.Lane(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if n := int64(after.HeapAlloc) - int64(before.HeapAlloc); n > 64<<20 {
+		t.Errorf("1000 lanes take %d MiB", n>>20)
+	}
+	if _, err := f.Lane(); !errors.Is(err, readers.ErrNoLane) || !strings.Contains(err.Error(), "1000 (FeedConfig.Lanes") {
+		t.Errorf("lane 1001: %v", err)
+	}
+	runtime.KeepAlive(f)
+}
+
+// Goal: two goroutines that use one lane are told, and do not wait for each other for good. Method: one sleeps because the lane is full
+// when the other comes; and both send at once, when records may be lost but not without an error.
+func TestLaneShared(t *testing.T) {
+	if invariants.Enabled {
+		t.Skip("it is a data race, and a panic with invariants")
+	}
+	f := newFeed(t, readers.FeedConfig{LaneSlots: 4})
+	l := newLane(t, f)
+	for range 4 {
+		if err := l.Send(t.Context(), sentRecord{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error)
+	go func() { first <- l.Send(ctx, sentRecord{}) }()
+	for f.Stats().Waits == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := l.Send(ctx, sentRecord{}); !errors.Is(err, readers.ErrLaneShared) {
+		t.Errorf("a second Send while one waits: %v", err)
+	}
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first: %v", err)
+	}
+	if err := l.Send(ctx, sentRecord{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a Send after both: %v", err)
+	}
+
+	const each = 100_000
+	f = newFeed(t, readers.FeedConfig{LaneSlots: 1 << 20})
+	l = newLane(t, f)
+	var shared, taken atomic.Int64
+	var senders sync.WaitGroup
+	for range 4 {
+		senders.Go(func() {
+			for range each {
+				switch err := l.Send(t.Context(), sentRecord{}); {
+				case err == nil:
+					taken.Add(1)
+				case errors.Is(err, readers.ErrLaneShared):
+					shared.Add(1)
+				default:
+					t.Error(err)
+				}
+			}
+		})
+	}
+	senders.Wait()
+	if sent := int64(f.Stats().Sent); sent < taken.Load() && shared.Load() == 0 {
+		t.Errorf("%d of %d records are there, and no Send said that the lane is shared", sent, taken.Load())
 	}
 }
 

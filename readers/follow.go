@@ -45,7 +45,7 @@ var errTruncated = errors.New("the file was cut short")
 // record that it cut in two is a reject. While the name is that of no regular file (a FIFO, a directory, a device), or of one that may not
 // be read, the files before are read on, and Trouble says so.
 func FollowDelimited(path string, cfg DelimitedConfig) (*Stream, error) {
-	in, err := follow(path, cfg.RotateWait)
+	in, err := follow(path, cfg.RotateWait, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func FollowDelimited(path string, cfg DelimitedConfig) (*Stream, error) {
 
 // FollowNDJSON reads a file of JSON lines that others append to, as FollowDelimited does.
 func FollowNDJSON(path string, cfg NDJSONConfig) (*Stream, error) {
-	in, err := follow(path, cfg.RotateWait)
+	in, err := follow(path, cfg.RotateWait, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func checkRotateWait(d time.Duration, fault func(format string, args ...any)) {
 }
 
 // follow looks whether a path can be followed, and opens it if there is a file.
-func follow(path string, wait time.Duration) (*followed, error) {
+func follow(path string, wait time.Duration, of *family) (*followed, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("readers: %s is %s, expected a regular file: nothing else can be followed", path, kindOf(info.Mode()))
@@ -85,7 +85,7 @@ func follow(path string, wait time.Duration) (*followed, error) {
 	if err != nil && !absent(err) {
 		return nil, fmt.Errorf("readers: %w", err)
 	}
-	f := &followed{path: path, wait: cmp.Or(wait, DefaultRotateWait), now: time.Now}
+	f := &followed{path: path, wait: cmp.Or(wait, DefaultRotateWait), now: time.Now, family: of}
 	f.look(f.now()) // it may be renamed before the first Read
 	return f, nil
 }
@@ -121,8 +121,20 @@ type followed struct {
 	looked  time.Time  // when the name was looked at
 	dry     bool       // the last Read had nothing
 
+	family *family       // files that are followed with these; nil: there are none
+	life   atomic.Uint32 // lifeOpen and so on
+	forced atomic.Uint64 // files that were closed because there were MaxRotatedFiles
+
 	trouble atomic.Pointer[error] // see Stream.Trouble
 }
+
+// The states of a followed file of a FollowSet. The one who reads it says that it has no file; Look retires it then, and whoever of the
+// two is the first decides: one that is retired opens nothing any more.
+const (
+	lifeOpen = iota
+	lifeEmpty
+	lifeRetired
+)
 
 // growing is an open file that may grow.
 type growing struct {
@@ -150,6 +162,7 @@ func (f *followed) Read(b []byte) (int, error) {
 
 func (f *followed) read(b []byte, now time.Time) (int, error) {
 	if len(f.files) == 0 {
+		f.life.CompareAndSwap(lifeOpen, lifeEmpty)
 		return 0, nil
 	}
 	newest := f.files[len(f.files)-1]
@@ -163,29 +176,53 @@ func (f *followed) read(b []byte, now time.Time) (int, error) {
 			if n, err := f.from(g, b, now); n > 0 || err != nil {
 				return n, err
 			}
-			quiet := now.Sub(g.grew) >= f.wait || len(f.files) >= MaxRotatedFiles
-			if !quiet && g.partial {
+			forced := len(f.files) >= MaxRotatedFiles
+			quiet := now.Sub(g.grew) >= f.wait || forced
+			switch {
+			case !quiet && g.partial:
 				return 0, nil // the end of its last line comes before what is in the next file
-			}
-			if !quiet {
+			case !quiet:
 				i++
 				continue
-			}
-			if g.partial && g != f.current {
+			case !g.partial && !forced && f.family.keeps(g.info):
+				i++
+				continue
+			case g.partial && g != f.current:
 				return 0, f.turnTo(g) // to complete its last line
 			}
-			if err := g.file.Close(); err != nil {
-				return 0, err
+			if forced {
+				f.forced.Add(1)
 			}
-			f.files = slices.Delete(f.files, i, i+1)
-			if g == f.current {
-				f.current = nil
-				return 0, errNewSource
+			if err := f.drop(g); err != nil {
+				return 0, err
 			}
 		}
 		b = b[:max(0, min(int64(len(b)), info.Size()-newest.offset))]
 	}
-	return f.from(newest, b, now)
+	n, err := f.from(newest, b, now)
+	if n > 0 || err != nil || f.family == nil || now.Sub(newest.grew) < f.wait || f.family.keeps(newest.info) {
+		return n, err
+	}
+	// No name of the pattern leads to the last one any more.
+	if newest.partial && newest != f.current {
+		return 0, f.turnTo(newest)
+	}
+	return 0, f.drop(newest)
+}
+
+// drop closes a file to which nothing more comes. What it returns is to be returned from Read, unless it is nil.
+func (f *followed) drop(g *growing) error {
+	f.family.close(g.info, g.offset)
+	i := slices.Index(f.files, g)
+	f.files = slices.Delete(f.files, i, i+1)
+	if err := g.file.Close(); err != nil {
+		return err
+	}
+	if g == f.current {
+		f.current = nil
+		return errNewSource
+	}
+	return nil
 }
 
 // from reads from one of the files.
@@ -251,7 +288,7 @@ func (f *followed) open(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if f.known(there) {
+	if f.known(there) || f.family.taken(there) {
 		return nil
 	}
 	if !there.Mode().IsRegular() {
@@ -267,6 +304,10 @@ func (f *followed) open(now time.Time) error {
 			err = odd(info.Mode())
 		}
 		return errors.Join(err, file.Close())
+	}
+	f.life.CompareAndSwap(lifeEmpty, lifeOpen)
+	if f.life.Load() == lifeRetired || !f.family.take(info) {
+		return file.Close()
 	}
 	if n := len(f.files); n > 0 {
 		f.files[n-1].grew = now
@@ -291,6 +332,7 @@ func (f *followed) known(info fs.FileInfo) bool {
 func (f *followed) Close() error {
 	var faults []error
 	for _, g := range f.files {
+		f.family.close(g.info, g.offset)
 		faults = append(faults, g.file.Close())
 	}
 	f.files = nil
@@ -306,4 +348,14 @@ func (s *Stream) Trouble() error {
 		}
 	}
 	return nil
+}
+
+// ClosedEarly is how many files were closed before they had been quiet for RotateWait, or while a name of the pattern led to them,
+// because MaxRotatedFiles of one name were open: what has been written to them later is not read. It is 0 for other streams. Any
+// goroutine may call it.
+func (s *Stream) ClosedEarly() uint64 {
+	if f, ok := s.closer.(*followed); ok {
+		return f.forced.Load()
+	}
+	return 0
 }

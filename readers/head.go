@@ -73,7 +73,7 @@ func (f *delimitedFormat) skipHead(text []byte, whole bool) (i int, enough bool)
 	}
 	for skip := f.cfg.SkipLines; ; skip-- {
 		line, _, ended := bytes.Cut(text[i:], []byte{'\n'})
-		if !ended && !whole && (skip > 0 || f.passedOver(line) || len(line) == 0 || line[0] == '\r') {
+		if !ended && !whole && (skip > 0 || f.passedOver(line) || len(line) == 0 || string(line) == "\r") {
 			return i, false
 		}
 		if i == len(text) || skip <= 0 && !f.passedOver(line) {
@@ -264,7 +264,7 @@ func (h *headScan) scan(place *headPlace, text []byte, whole bool) (n int, l *la
 	if head.First == nil {
 		return head.Bytes, f.own, true, nil
 	}
-	if head.Next-head.Bytes > f.cfg.MaxRecordBytes+1 {
+	if len(bytes.TrimSuffix(text[head.Bytes:head.Next], []byte{'\n'})) > f.cfg.MaxRecordBytes {
 		return 0, nil, false, f.longHead()
 	}
 	place.header = head.First

@@ -334,7 +334,8 @@ func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
 		reason = fmt.Errorf("the quote at offset %d is not closed", r.base+int64(r.pos+o.open))
 	case len(line) == 0 && (reason == errFields || len(r.lay.fields) > 1):
 		reason = errBlank
-	case reason == errFields:
+	case reason == errFields || reason != errComment && !r.fieldsFit(o.fields, line):
+		// Whatever else is wrong: which of both was found first depends on what else was read together with the record.
 		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.lay.fields))
 	}
 	if reason != errBlank && reason != errComment {
@@ -345,6 +346,12 @@ func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
 	r.pos = next
 	r.structurals.skip(next)
 	return true
+}
+
+// fieldsFit says whether a record may have so many fields: one more than there are names for if the last is empty.
+func (r *delimitedParser) fieldsFit(n int, line []byte) bool {
+	want := len(r.lay.fields)
+	return n == want || n == want+1 && line[len(line)-1] == r.format.cfg.Delimiter
 }
 
 // notNull lets nothing be NULL in the rows from..to: what was set for records that did not become rows.

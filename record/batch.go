@@ -103,6 +103,7 @@ type Batch struct {
 	text   []byte   // bytes of strings that were set row by row; all own String columns share it
 	reject []Reject
 	hold   Hold
+	unfit  int
 }
 
 // A Hold says when the times of a batch's records move their reader's watermark on; see SetHold.
@@ -165,7 +166,7 @@ func NewBatch(schema *Schema, rows int) *Batch {
 
 // Reset empties the batch and takes back what was lent.
 func (b *Batch) Reset() {
-	b.rows, b.hold = 0, HoldNone
+	b.rows, b.hold, b.unfit = 0, HoldNone, 0
 	b.text = b.text[:0]
 	clear(b.reject)
 	b.reject = b.reject[:0]
@@ -274,6 +275,16 @@ func setText[S string | []byte](b *Batch, col int, s S) {
 	c.Views[b.rows-1] = View{uint32(n), uint32(len(s))}
 	c.Bytes = b.text
 }
+
+// SetUnfit is SetNull for a value of a result that does not fit the type of its column, such as a sum, or that could not be computed.
+// It is counted.
+func (b *Batch) SetUnfit(col int) {
+	b.SetNull(col)
+	b.unfit++
+}
+
+// Unfit is how often SetUnfit was called since Reset.
+func (b *Batch) Unfit() int { return b.unfit }
 
 // SetNull makes a column of the last row NULL. The column must be nullable.
 func (b *Batch) SetNull(col int) {

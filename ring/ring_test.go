@@ -80,3 +80,55 @@ func TestInOrder(t *testing.T) {
 		}
 	}
 }
+
+// Goal: Empty looks where the consumer is now, whatever the producer has seen before; what Push holds back does not count, for nobody has seen it. Method: each step by hand.
+func TestEmptyLooksAnew(t *testing.T) {
+	p, c := New[int](8)
+	steps := []struct {
+		name string
+		do   func()
+		want bool
+	}{
+		{"new", func() {}, true},
+		{"pushed", func() { p.PushN([]int{1, 2}) }, false},
+		{"one is read", func() { c.PopN(make([]int, 1)) }, false},
+		{"all are read", func() { c.PopN(make([]int, 1)) }, true},
+		{"read and not released", func() { p.PushN([]int{3}); c.Peek(1) }, false},
+		{"released", func() { c.Release(1) }, true},
+		{"held back", func() { p.Push(4) }, true},
+		{"flushed", func() { p.Flush() }, false},
+		{"read to the end", func() { c.PopN(make([]int, 8)) }, true},
+	}
+	for _, s := range steps {
+		if s.do(); p.Empty() != s.want {
+			t.Errorf("%s: Empty is %v, expected %v", s.name, p.Empty(), s.want)
+		}
+	}
+}
+
+// Goal: what is committed, and what was pushed before Close, is there at once, and is drained when it has been read and not before. Method: each step by hand.
+func TestCommittedIsThere(t *testing.T) {
+	p, c := New[int](4)
+	for i := range 10 {
+		p.Reserve(1)[0] = i
+		p.Commit(1)
+		if s := c.Peek(4); len(s) != 1 || s[0] != i {
+			t.Fatalf("element %d: %v is there", i, s)
+		}
+		c.Release(1)
+	}
+	p.Push(10)
+	p.Push(11)
+	p.Close()
+	var got []int
+	for !c.Drained() {
+		v, ok := c.Pop()
+		if !ok {
+			t.Fatal("the ring is empty and not drained")
+		}
+		got = append(got, v)
+	}
+	if len(got) != 2 || got[0] != 10 || got[1] != 11 {
+		t.Errorf("%v, expected 10 and 11: both were pushed before Close", got)
+	}
+}

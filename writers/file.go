@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -117,7 +118,8 @@ func formatOf(format, name string) (string, error) {
 // A Write takes a batch as a whole or not at all, so it may be tried again after an error. An error that is no record.ErrTransient is final: every later call
 // returns it, and the unfinished file stays, for it may have what is nowhere else. So it is after a Write whose context was done.
 //
-// Writers of the same rotated path at the same time would choose the same numbers: a path has one writer.
+// A path has one writer at a time: NewFile refuses another one of the same process until the first is closed or abandoned, by whatever
+// name it comes. Writers of one path with {n} may write side by side: none takes the number of another.
 type File struct {
 	cfg    FileConfig
 	format string
@@ -131,6 +133,7 @@ type File struct {
 	failed error // final
 	closed bool
 	timer  *time.Timer
+	taken  *taken // the path; nil if others may have it too
 }
 
 // maxNames bounds the names that Whole keeps.
@@ -157,7 +160,17 @@ type encoder interface {
 }
 
 // NewFile checks the configuration and looks at the folder; the first Write makes the file. The error lists every fault.
-func NewFile(cfg FileConfig) (*File, error) { return newFile(cfg, system{}) }
+func NewFile(cfg FileConfig) (*File, error) {
+	f, err := newFile(cfg, system{})
+	if err != nil || strings.Contains(filepath.Base(cfg.Path), placeNumber) {
+		return f, err
+	}
+	if f.taken, err = take(cfg.Path); err != nil {
+		return nil, fmt.Errorf("writers: file %q: %w", cfg.Path, err)
+	}
+	runtime.AddCleanup(f, func(t *taken) { t.giveBack() }, f.taken) // nobody closes it any more
+	return f, nil
+}
 
 func newFile(cfg FileConfig, files files) (*File, error) {
 	if err := cfg.Validate(); err != nil {
@@ -190,6 +203,12 @@ func pattern(path, behind string) *regexp.Regexp {
 	text = strings.Replace(text, regexp.QuoteMeta(placeNumber), `(?P<n>\d{6,})`, 1)
 	text = strings.Replace(text, regexp.QuoteMeta(placeTime), `\d{8}T\d{6}Z`, 1)
 	return regexp.MustCompile(`^` + text + behind + `$`)
+}
+
+// Writes says whether a name is one that a File with this path writes: its own, one with a number and a time, or one that is not whole
+// yet. Neither is looked for in its folder.
+func Writes(path, name string) bool {
+	return pattern(path, `(\.[0-9a-f]{8}`+regexp.QuoteMeta(Unfinished)+`)?`).MatchString(filepath.Base(name))
 }
 
 // Leftovers are the files that writers of a path have not finished: those of a crash, and that of a writer at work.
@@ -521,4 +540,5 @@ func (f *File) release() {
 		_ = f.part.file.Close() // it has failed already, or is removed
 	}
 	f.part = nil
+	f.taken.giveBack()
 }

@@ -593,6 +593,45 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// Goal: a table that is written as rows come has its names once, aligns a row with those before it, and grows with a wider one. It
+// keeps no more than maxTableRows.
+func TestTableFlush(t *testing.T) {
+	s, err := record.NewSchema("t", record.Field{Name: "n", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := NewTable(&out)
+	if err := w.Flush(); err != nil || out.Len() > 0 {
+		t.Errorf("%v, %q", err, out.String())
+	}
+	b := record.NewBatch(s, 3)
+	add := func(n int64) {
+		b.Reset()
+		b.Add(1)
+		b.SetInt64(0, n)
+		b.SetString(1, "x")
+		if err := errors.Join(w.Write(context.Background(), b), w.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range []int64{10, 5, 100, 7} {
+		add(n)
+	}
+	if want := " n  s\n--  -\n10  x\n 5  x\n100  x\n  7  x\n"; out.String() != want {
+		t.Errorf("\n%s\nexpected\n%s", out.String(), want)
+	}
+	w = NewTable(&out)
+	for range maxTableRows + 1 {
+		if err := w.Write(context.Background(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(w.rows) != 1 {
+		t.Errorf("it keeps %d rows", len(w.rows))
+	}
+}
+
 // Goal: two writers of one pattern, in one process or two, take no number twice: no file takes the place of another. Method: both
 // begun before either has written, so that they count from the same number.
 func TestFilePatternShared(t *testing.T) {
@@ -639,5 +678,67 @@ func TestFilePatternShared(t *testing.T) {
 	}
 	if len(seen) != 2*files {
 		t.Errorf("%d of %d rows are there, in %v", len(seen), 2*files, paths)
+	}
+}
+
+// Goal: a path has one File at a time, by whatever name it comes, and another one when that has ended. One with {n} has several.
+func TestFileTaken(t *testing.T) {
+	folder := t.TempDir()
+	inner := filepath.Join(folder, "inner")
+	if err := errors.Join(os.Mkdir(inner, 0o700), os.Symlink(inner, filepath.Join(folder, "way"))); err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(inner, "o.csv")
+	others := []string{path, filepath.Join(inner, "..", "inner", "o.csv"), filepath.Join(folder, "way", "o.csv")}
+	for _, end := range []func(*File) error{(*File).Close, (*File).Abandon} {
+		first, err := NewFile(FileConfig{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range others {
+			if _, err := NewFile(FileConfig{Path: other}); err == nil || !strings.Contains(err.Error(), "another File of this process writes it") {
+				t.Errorf("%s beside %s: %v", other, path, err)
+			}
+		}
+		if err := end(first); err != nil {
+			t.Error(err)
+		}
+	}
+	first, err := NewFile(FileConfig{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Fail(errors.New("by the test"))
+	if err := first.Close(); err == nil {
+		t.Error("a file that has failed is whole")
+	}
+	for _, name := range []string{"o.csv", "p.csv", "q-{n}.csv", "q-{n}.csv"} {
+		f, err := NewFile(FileConfig{Path: filepath.Join(inner, name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+	}
+}
+
+// Goal: Writes knows the names of a path's files.
+func TestWrites(t *testing.T) {
+	for _, c := range []struct {
+		path, name string
+		want       bool
+	}{
+		{"o.csv", "o.csv", true},
+		{"a/o.csv", "b/o.csv", true},
+		{"o.csv", "o.csv.5f0c83d2.unfinished", true},
+		{"o.csv", "p.csv", false},
+		{"o-{n}.csv", "o-000001.csv", true},
+		{"o-{n}.csv", "o-1.csv", false},
+		{"o-{n}.csv", "o-000001.csv.5f0c83d2.unfinished", true},
+		{"o-{n}.csv", "o-000001.csv.gz", false},
+		{"{time}-{n}.csv", "20240131T235959Z-000001.csv", true},
+	} {
+		if got := Writes(c.path, c.name); got != c.want {
+			t.Errorf("%s of %s: %v", c.name, c.path, got)
+		}
 	}
 }

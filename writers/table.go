@@ -3,6 +3,7 @@ package writers
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -10,12 +11,18 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Table writes a table for people: columns aligned, numbers to the right, NULL as NULL. The widths are those of all rows, so it keeps them until Close. What cannot be
-// printed in a line is shown as a space.
+// maxTableRows bounds the rows that a Table keeps to find out how wide its columns are.
+const maxTableRows = 1 << 16
+
+// Table writes a table for people: columns aligned, numbers to the right, NULL as NULL. What cannot be printed in a line is shown as a space.
+//
+// It keeps its rows until Close, so that the widths are those of all of them, but never more than maxTableRows: then, or when Flush
+// is called, it writes those that it has. The widths only grow after that, so a row that is wider than all before it begins a wider table.
 type Table struct {
 	to     io.Writer
 	schema *record.Schema
 	rows   [][]string
+	width  []int // of the columns that have been written; nil before the first Flush
 }
 
 // NewTable is a writer to to.
@@ -26,6 +33,9 @@ func (t *Table) Write(_ context.Context, b *record.Batch) error {
 	t.schema = b.Schema()
 	for i := range b.Len() {
 		t.Append(Texts(b, i))
+	}
+	if len(t.rows) >= maxTableRows {
+		return t.Flush()
 	}
 	return nil
 }
@@ -54,51 +64,69 @@ func inLine(r rune) rune {
 	return r
 }
 
-// Lines are the lines of the table: the names, a rule, the rows.
+// Lines are the lines of the table: the names, a rule, the rows. After a Flush they are those of the rows since then.
 func (t *Table) Lines() (lines []string) {
 	if t.schema == nil {
 		return nil
 	}
-	n := t.schema.Len()
-	head, rule, width := make([]string, n), make([]string, n), make([]int, n)
-	for c := range n {
-		head[c] = t.schema.Field(c).Name
-		width[c] = utf8.RuneCountInString(head[c])
-		for _, row := range t.rows {
-			width[c] = max(width[c], utf8.RuneCountInString(row[c]))
+	width := t.widths()
+	if t.width == nil {
+		head, rule := make([]string, len(width)), make([]string, len(width))
+		for c := range width {
+			head[c], rule[c] = t.schema.Field(c).Name, strings.Repeat("-", width[c])
 		}
-		rule[c] = strings.Repeat("-", width[c])
+		lines = append(lines, t.line(head, width), t.line(rule, width))
 	}
-	line := func(row []string) {
-		var b strings.Builder
-		for c, s := range row {
-			pad := strings.Repeat(" ", width[c]-utf8.RuneCountInString(s))
-			if k := t.schema.Field(c).Type; k == record.Int64 || k == record.Float64 || k.IsDecimal() {
-				s = pad + s
-			} else {
-				s += pad
-			}
-			if c > 0 {
-				b.WriteString("  ")
-			}
-			b.WriteString(s)
-		}
-		lines = append(lines, strings.TrimRight(b.String(), " "))
-	}
-	line(head)
-	line(rule)
 	for _, row := range t.rows {
-		line(row)
+		lines = append(lines, t.line(row, width))
 	}
 	return lines
 }
 
-// Close writes the table.
-func (t *Table) Close() error {
+// widths are those of the columns with the rows that are kept.
+func (t *Table) widths() []int {
+	width := make([]int, t.schema.Len())
+	copy(width, t.width)
+	for c := range width {
+		width[c] = max(width[c], utf8.RuneCountInString(t.schema.Field(c).Name))
+		for _, row := range t.rows {
+			width[c] = max(width[c], utf8.RuneCountInString(row[c]))
+		}
+	}
+	return width
+}
+
+// line is a row in columns of some widths.
+func (t *Table) line(row []string, width []int) string {
+	var b strings.Builder
+	for c, s := range row {
+		pad := strings.Repeat(" ", width[c]-utf8.RuneCountInString(s))
+		if k := t.schema.Field(c).Type; k == record.Int64 || k == record.Float64 || k.IsDecimal() {
+			s = pad + s
+		} else {
+			s += pad
+		}
+		if c > 0 {
+			b.WriteString("  ")
+		}
+		b.WriteString(s)
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// Flush writes the rows that have been kept, after the names if it is the first time.
+func (t *Table) Flush() error {
+	if t.schema == nil {
+		return nil
+	}
 	w := bufio.NewWriterSize(t.to, bufferBytes)
 	for _, l := range t.Lines() {
 		_, _ = w.WriteString(l) // Flush has the error
 		_ = w.WriteByte('\n')
 	}
-	return closeAll(w, t.to)
+	t.width, t.rows = t.widths(), nil
+	return w.Flush()
 }
+
+// Close writes what is left of the table.
+func (t *Table) Close() error { return errors.Join(t.Flush(), closeTo(t.to)) }

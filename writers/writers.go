@@ -226,9 +226,13 @@ func (w *NDJSON) Close() error { return closeAll(w.buffer, w.to) }
 
 // closeAll flushes a buffer and closes what it writes to, where that can be.
 func closeAll(buffer *bufio.Writer, to io.Writer) error {
-	err := buffer.Flush()
+	return errors.Join(buffer.Flush(), closeTo(to))
+}
+
+// closeTo closes what is written to, where that can be.
+func closeTo(to io.Writer) error {
 	if c, ok := to.(io.Closer); ok {
-		err = errors.Join(err, c.Close())
+		return c.Close()
 	}
-	return err
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
@@ -32,7 +33,7 @@ var lineOptions = []query.OptionSpec{
 // connectors are what the sources and sinks of a job may be.
 var connectors = &query.Connectors{
 	Sources: map[string]query.Connector{
-		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}, {Name: "follow", Kind: query.OptionBool}}, lineOptions...)},
+		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}, {Name: "follow", Kind: query.OptionBool}, {Name: "follow.files", Kind: query.OptionInt}, {Name: "idle", Kind: query.OptionDuration}}, lineOptions...)},
 		"stdin": {Options: lineOptions},
 		"tcp":   {Options: append([]query.OptionSpec{{Name: "address", Required: true}}, socketOptions...)},
 		"unix":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}}, socketOptions...)},
@@ -111,7 +112,7 @@ func openSource(s *query.Source, std streams) (*feeder, error) {
 	if err != nil {
 		return nil, o.Errorf("path", "%v", err)
 	}
-	f.schema = s.Schema
+	f.schema, f.mostFiles = s.Schema, int(o.Int("follow.files"))
 	once := ""
 	if f.stdin != nil {
 		once = f.streamName()
@@ -176,8 +177,15 @@ type terminal struct {
 func (t *terminal) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.to.Write(b)
+	n, err := t.to.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		err = errPiped
+	}
+	return n, err
 }
+
+// errPiped says that nobody reads standard output any more.
+var errPiped = errors.New("who reads standard output has closed it")
 
 // lines is a writer to a terminal that shows each batch when it comes.
 type lines struct {
@@ -187,7 +195,8 @@ type lines struct {
 	to     *terminal
 }
 
-func newLines(format string, to *terminal) *lines {
+// A table needs all rows to know how wide its columns are; at once is for those that would never come, or too late.
+func newLines(format string, to *terminal, atOnce bool) *lines {
 	l := &lines{to: to}
 	switch format {
 	case "csv":
@@ -197,7 +206,11 @@ func newLines(format string, to *terminal) *lines {
 		w := writers.NewNDJSON(&l.buffer)
 		l.Writer, l.flush = w, w.Flush
 	default:
-		l.Writer, l.flush = writers.NewTable(&l.buffer), func() error { return nil } // it needs all rows
+		w := writers.NewTable(&l.buffer)
+		l.Writer, l.flush = w, func() error { return nil }
+		if atOnce {
+			l.flush = w.Flush
+		}
 	}
 	return l
 }
@@ -219,23 +232,29 @@ func (l *lines) show() error {
 }
 
 // openSink opens a sink of a job; nil is the terminal.
-func openSink(s *query.Sink, format string, out *terminal) (record.Writer, error) {
+func openSink(s *query.Sink, format string, out *terminal, atOnce bool) (record.Writer, error) {
 	if s == nil {
-		return newLines(format, out), nil
+		return newLines(format, out, atOnce), nil
 	}
 	o := s.Options
 	if o.Connector() == "stdout" {
 		if f := o.Text("format"); f != "" {
 			format = f
 		}
-		return newLines(format, out), nil
+		return newLines(format, out, atOnce), nil
 	}
-	f, err := writers.NewFile(writers.FileConfig{
-		Path: o.Text("path"), Format: o.Text("format"), RotateBytes: o.Int("rotate.bytes"), RotateEvery: o.Duration("rotate.every"),
-		FlushEvery: o.Duration("flush.every"), AwaitSpace: o.Text("full") == "wait",
-	})
+	f, err := writers.NewFile(fileConfig(s))
 	if err != nil {
 		return nil, o.Errorf("path", "%v", err)
 	}
 	return f, nil
+}
+
+// fileConfig is what a sink that is a file says.
+func fileConfig(s *query.Sink) writers.FileConfig {
+	o := s.Options
+	return writers.FileConfig{
+		Path: o.Text("path"), Format: o.Text("format"), RotateBytes: o.Int("rotate.bytes"), RotateEvery: o.Duration("rotate.every"),
+		FlushEvery: o.Duration("flush.every"), AwaitSpace: o.Text("full") == "wait",
+	}
 }

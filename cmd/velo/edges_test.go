@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,5 +124,124 @@ func TestLateIsSaid(t *testing.T) {
 	out, errs, status := velo(t, "", "run", "--readers=1", "--format=csv", job)
 	if status != 0 || !strings.Contains(errs, "1 records were late") || strings.Count(out, "\n") != 3 {
 		t.Errorf("status %d, %s%s", status, errs, out)
+	}
+}
+
+// Goal: a sum that does not fit its type is NULL, and that is said, with what to do.
+func TestUnfitIsSaid(t *testing.T) {
+	path := write(t, "t.csv", "k,v", "a,9223372036854775807", "a,9223372036854775807", "b,1")
+	for _, by := range []string{"", " GROUP BY k", " GROUP BY k ORDER BY k"} {
+		out, errs, status := velo(t, "", "query", "--format=csv", "SELECT sum(v) AS s FROM "+`"`+path+`"`+by)
+		if status != 0 || !strings.Contains(errs, "1 values of the result are NULL") || !strings.Contains(errs, "double precision") {
+			t.Errorf("%s: status %d, %s%s", by, status, errs, out)
+		}
+	}
+	if _, errs, _ := velo(t, "", "query", "SELECT k, sum(v) AS s FROM "+`"`+path+`" WHERE k = 'b' GROUP BY k`); errs != "" {
+		t.Errorf("a sum that fits: %s", errs)
+	}
+}
+
+// Goal: what a sink would write is not read as its source, now or when the source is looked at again, and two sinks do not write one
+// name, by whatever way it comes. Method: jobs that are refused, by --check too, and jobs that are alike and are not.
+func TestNamesFound(t *testing.T) {
+	folder := filepath.Dir(write(t, "in.csv", "a", "1"))
+	inner := filepath.Join(folder, "inner")
+	if err := errors.Join(os.Mkdir(inner, 0o700), os.Symlink(inner, filepath.Join(folder, "way"))); err != nil {
+		t.Skip(err)
+	}
+	for _, path := range []string{"inner/1.csv", "inner/2.csv"} {
+		if err := os.WriteFile(filepath.Join(folder, path), []byte("a\n1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(folder)
+	for _, c := range []struct{ from, sinks, says string }{
+		{"inner/*.csv", "inner/out.csv", "would be read as inner/*.csv"},
+		{"inner/*.csv", "way/out-{n}.csv", "would be read as inner/*.csv"},
+		{"way/*.csv", folder + "/inner/{time}-{n}.csv", "would be read as way/*.csv"},
+		{"inner", "inner/out.csv", "would be read as inner"},
+		{"inner/", "./way/../inner/out.csv", "would be read as inner/"},
+		{"**/*.csv", "inner/deep/../out.csv", "would be read as **/*.csv"},
+		{"**/*.csv", "inner/out.csv", "would be read as **/*.csv"},
+		{"inn*/?.csv", "inner/3.csv", "would be read as inn*/?.csv"},
+		{"in.csv", "in.csv", "which is read"},
+		{"in.csv", "o.csv ./o.csv", "is written by sink k0"},
+		{"in.csv", "inner/o-{n}.csv way/o-{n}.csv", "is written by sink k0"},
+		{"in.csv", "o-{n}.csv o-000007.csv", "is written by sink k0"},
+		{"in.csv", "o-000007.csv o-{n}.csv", "is written by sink k0"},
+		{"inner/?.csv", "inner/out-{n}.csv", ""},
+		{"inner", "out.csv", ""},
+		{"inner", "inner/.out.csv", ""},
+		{"in.csv", "p-{n}.csv q-{n}.csv inner/p-{n}.csv", ""},
+		{"inner/?.csv", "inner/out.ndjson", ""},
+	} {
+		job := `CREATE SOURCE s (a bigint) WITH (connector = 'file', path = '` + c.from + `');`
+		for i, sink := range strings.Fields(c.sinks) {
+			job += fmt.Sprintf("CREATE SINK k%d AS SELECT a FROM s WITH (connector = 'file', path = '%s');", i, sink)
+		}
+		path := write(t, "job.sql", job)
+		for _, args := range [][]string{{"run", "--check", path}, {"run", path}} {
+			_, errs, status := velo(t, "", args...)
+			if c.says == "" && status != 0 || c.says != "" && (status != statusFailed || !strings.Contains(errs, c.says)) {
+				t.Errorf("%v from %s to %s: status %d, %s; expected %q", args[:len(args)-1], c.from, c.sinks, status, errs, c.says)
+			}
+		}
+	}
+	if _, errs, status := velo(t, "", "query", "--quarantine=inner/bad.csv", `SELECT count(*) FROM "inner/*.csv"`); status != statusFailed || !strings.Contains(errs, "would be read") {
+		t.Errorf("--quarantine: status %d, %s", status, errs)
+	}
+	job := `CREATE SOURCE s (a bigint) WITH (connector = 'file', path = 'in.csv'); CREATE SINK k AS SELECT a FROM s
+		WITH (connector = 'file', format = 'csv', path = 'job.sql')`
+	if err := os.WriteFile("job.sql", []byte(job), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, status := velo(t, "", "run", "job.sql"); status != statusFailed || !strings.Contains(errs, "which is read") {
+		t.Errorf("the job: status %d, %s", status, errs)
+	}
+}
+
+// Goal: nothing is printed into a file that is read or that a sink writes. Method: standard output, or standard error, that is such a
+// file, by its name and by a link.
+func TestPrintedApart(t *testing.T) {
+	path := write(t, "in.csv", "a", "1")
+	link := path + ".link"
+	if err := os.Link(path, link); err != nil {
+		t.Skip(err)
+	}
+	sunk := filepath.Join(filepath.Dir(path), "sunk.csv")
+	job := write(t, "job.sql", `CREATE SOURCE s (a bigint) WITH (connector = 'file', path = '`+path+`');
+		CREATE SINK k AS SELECT a FROM s WITH (connector = 'file', path = '`+sunk+`'); SELECT a FROM s`)
+	for _, c := range []struct {
+		to   string
+		args []string
+		says string
+	}{
+		{path, []string{"query", `SELECT a FROM "` + path + `"`}, "which is read"},
+		{link, []string{"query", `SELECT a FROM "` + path + `"`}, "which is read"},
+		{link, []string{"query", `SELECT a FROM "` + filepath.Dir(path) + `/*.csv"`}, "which is read"},
+		{path, []string{"schema", path}, "which is read"},
+		{path, []string{"explain", `SELECT a FROM "` + path + `"`}, "which is read"},
+		{link, []string{"run", job}, "which is read"},
+		{sunk, []string{"run", job}, "is written by standard"},
+		{sunk, []string{"query", "--quarantine=" + sunk, `SELECT a FROM "` + path + `"`}, "is written by standard"},
+	} {
+		f, err := os.OpenFile(c.to, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rest bytes.Buffer
+		if status := run(c.args, strings.NewReader(""), f, &rest); status != statusFailed || !strings.Contains(rest.String(), c.says) {
+			t.Errorf("%v > %s: status %d, %s", c.args, c.to, status, rest.String())
+		}
+		if status := run(c.args, strings.NewReader(""), &rest, f); status != statusFailed {
+			t.Errorf("%v 2> %s: status %d", c.args, c.to, status)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		_ = os.Remove(sunk)
+		if err := os.WriteFile(path, []byte("a\n1\n"), 0o600); err != nil { // without what was said
+			t.Fatal(err)
+		}
 	}
 }

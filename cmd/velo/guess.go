@@ -82,7 +82,7 @@ func (f *files) otherSamples() (all []sampled) {
 
 // spots are parts of a file after the sample of its beginning, the end among them. A compressed file has none.
 func (f *files) spots(begin sampled) (all []sampled) {
-	if begin.whole || begin.file == "" || packed(begin.file) {
+	if begin.whole || begin.file == "" || isPacked(begin.file) {
 		return nil
 	}
 	file, err := os.Open(begin.file)

@@ -74,7 +74,12 @@ type files struct {
 	skipLines int
 	byPlace   bool // columns are in the order of the schema, whatever the header says
 	follow    bool
-	sources   []string // the file of each reader
+	mostFiles int                // that are followed at once; 0 is as the reader has it
+	set       *readers.FollowSet // of what is followed, if it is a pattern
+	found     readers.Found      // what it has found at first
+	skipped   []error            // why names that a pattern has found are not read
+	packed    []string           // compressed files that are not followed, until that is said
+	sources   []string           // the file of each reader
 
 	// What is guessed: of each column, by which guesser, and whether all of the input was looked at. sampledFile is the first file
 	// that has something.
@@ -137,6 +142,9 @@ func (f *files) locate(name string, stdin *io.Reader) (err error) {
 		}
 		return nil
 	}
+	if err := f.followable(); err != nil {
+		return err
+	}
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		pipe, err := os.Open(name)
 		if err != nil {
@@ -145,8 +153,13 @@ func (f *files) locate(name string, stdin *io.Reader) (err error) {
 		*stdin, f.pipe, f.remove = pipe, true, func() { _ = pipe.Close() }
 		return nil
 	}
-	f.paths, err = find(name)
-	return err
+	if f.paths, err = find(name); err != nil || !isPattern(name) {
+		return err
+	}
+	if f.paths, f.skipped = onlyFiles(f.paths); len(f.paths) == 0 {
+		return fmt.Errorf("%s: %w", name, errors.Join(f.skipped...))
+	}
+	return nil
 }
 
 // streamName is what something that is read once is called.
@@ -465,6 +478,13 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 		}
 		add(f.name, r)
 		return all, nil
+	}
+	if f.follow && isPattern(f.name) {
+		rs, err := f.followed()
+		for _, r := range rs {
+			add(strings.TrimPrefix(fmt.Sprint(r), "file "), r)
+		}
+		return all, err
 	}
 	each := max(1, n/len(f.paths))
 	for _, path := range f.paths {

@@ -38,38 +38,50 @@ var socketOptions = []query.OptionSpec{
 // socketPlaces are the options that say where a connector listens.
 var socketPlaces = map[string]string{"tcp": "address", "unix": "path"}
 
-// openListener listens for the lines of a source, and says where.
-func openListener(s *query.Source, say io.Writer) (*feeder, error) {
+// listenConfig is where a source listens, and whom it lets in.
+func listenConfig(s *query.Source) (at readers.ListenConfig, err error) {
 	o := s.Options
 	place := socketPlaces[o.Connector()]
-	at := readers.ListenConfig{
+	at = readers.ListenConfig{
 		Network: o.Connector(), Address: o.Text(place), Connections: int(o.Int("connections")),
 		Idle: o.Duration("connections.idle"), PeerConnections: int(o.Int("connections.peer")), AdmitWithin: o.Duration("admit.within"),
 	}
 	if path := o.Text("token.file"); path != "" {
 		token, err := os.ReadFile(path)
 		if err != nil {
-			return nil, o.Errorf("token.file", "%v", err)
+			return at, o.Errorf("token.file", "%v", err)
 		}
 		at.Token = string(bytes.TrimSuffix(bytes.TrimSuffix(token, []byte{'\n'}), []byte{'\r'}))
 		if at.Token == "" {
-			return nil, o.Errorf("token.file", "%s is empty, expected a line", path)
+			return at, o.Errorf("token.file", "%s is empty, expected a line", path)
 		}
 	}
 	switch certificate, key := o.Text("certificate"), o.Text("key"); {
 	case certificate == "" && key == "":
 	case certificate == "" || key == "":
-		return nil, o.Errorf(query.OptionConnector, "certificate and key go together, expected both or none")
+		return at, o.Errorf(query.OptionConnector, "certificate and key go together, expected both or none")
 	default:
 		pair, err := tls.LoadX509KeyPair(certificate, key)
 		if err != nil {
-			return nil, o.Errorf("certificate", "%v", err)
+			return at, o.Errorf("certificate", "%v", err)
 		}
 		at.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
+	if err := at.Validate(); err != nil {
+		return at, o.Errorf(place, "%v", err)
+	}
+	return at, nil
+}
+
+// openListener listens for the lines of a source, and says where.
+func openListener(s *query.Source, say io.Writer) (*feeder, error) {
+	at, err := listenConfig(s)
+	if err != nil {
+		return nil, err
+	}
 	l, err := listenFor(s, at)
 	if err != nil {
-		return nil, o.Errorf(place, "%v", trimPackage(err))
+		return nil, s.Options.Errorf(socketPlaces[s.Options.Connector()], "%v", trimPackage(err))
 	}
 	note(say, fmt.Sprintf("velo: %s: listening on %v", s.Name, l))
 	k := &socket{Listener: l, drained: make(chan struct{})}
@@ -114,20 +126,30 @@ func (k *socket) turnedAway() bool {
 }
 
 func listenFor(s *query.Source, at readers.ListenConfig) (*readers.Listener, error) {
-	o := s.Options
-	f := &files{schema: s.Schema, delimiter: ',', header: o.Bool("header")}
-	if err := inputOptions(s).lines(f); err != nil {
+	f, err := socketFiles(s)
+	if err != nil {
 		return nil, err
 	}
-	switch delimiter, format := o.Char("delimiter"), o.Text("format"); {
-	case format == formatNDJSON && (delimiter != 0 || f.header):
-		return nil, fmt.Errorf("JSON lines have no delimiter and no header")
-	case format == formatNDJSON:
+	if f.format == formatNDJSON {
 		return readers.ListenNDJSON(at, f.ndjson())
-	case delimiter != 0: // whatever the format, as for files
-		f.delimiter = delimiter
-	case format == "tsv":
-		f.delimiter = '\t'
 	}
 	return readers.ListenDelimited(at, f.delimited())
+}
+
+// socketFiles says how the lines of connections are written, as it is said of files.
+func socketFiles(s *query.Source) (*files, error) {
+	o := s.Options
+	f := &files{schema: s.Schema, delimiter: ',', header: o.Bool("header"), format: o.Text("format")}
+	if err := inputOptions(s).lines(f); err != nil {
+		return nil, o.Errorf(query.OptionConnector, "%v", err)
+	}
+	switch delimiter := o.Char("delimiter"); {
+	case f.format == formatNDJSON && (delimiter != 0 || f.header):
+		return nil, o.Errorf("format", "JSON lines have no delimiter and no header")
+	case delimiter != 0: // whatever the format, as for files
+		f.delimiter = delimiter
+	case f.format == "tsv":
+		f.delimiter = '\t'
+	}
+	return f, nil
 }

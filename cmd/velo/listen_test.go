@@ -193,7 +193,8 @@ func TestRunDrains(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer closeFeeds(flows)
-		stop := listen()
+		stop := newStopper(std.err)
+		stop.start()
 		if err := cmd.start(flows); err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +222,7 @@ func TestRunDrains(t *testing.T) {
 			}
 		}
 		ended := make(chan error)
-		go func() { ended <- cmd.wait(flows, stop, std) }()
+		go func() { ended <- cmd.wait(flows, stop, nil, std.err) }()
 		stop.signals <- os.Interrupt
 		for !strings.Contains(errs.String(), "interrupted") {
 			<-errs.more

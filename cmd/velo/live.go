@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/velo-engine/velo/core"
@@ -26,33 +28,68 @@ const (
 
 var errNoTerminal = errors.New("--live: standard output is no terminal")
 
-// live is a view of an engine in a terminal, drawn anew from snapshots. The engine does not know of it.
-type live struct {
-	to    io.Writer
-	name  string
-	eng   *engine.Engine
-	order int // the column by which groups are shown; -1: as the query orders them
+// errNoTerminals is errNoTerminal for a job, which shows its view beside what it prints.
+var errNoTerminals = errors.New("--live: standard error is no terminal")
 
-	seen uint64 // records at the last frame, and when that was
-	at   time.Duration
-	rate float64
+// live is a view of engines in a terminal, drawn anew from snapshots. The engines do not know of it.
+type live struct {
+	to     io.Writer
+	begin  time.Time
+	flows  []*flow
+	order  int // the column by which groups are shown; -1: as the query orders them
+	meters map[string]*meter
+	after  *heldBack // what is said comes after the view; nil if nothing is kept
 }
 
-// showLive shows an engine until it is stopped, when it shows the last frame and leaves the terminal as it was.
-func showLive(to io.Writer, name string, eng *engine.Engine) (*background, error) {
-	if _, _, ok := terminalSize(to); !ok {
-		return nil, errNoTerminal
+// meter is what is known of how fast a number grows.
+type meter struct {
+	seen  uint64 // at the last frame that was long enough after the one before
+	at    time.Duration
+	rate  float64
+	moved time.Duration // when it grew last
+}
+
+// saw notes a number.
+func (m *meter) saw(n uint64, now time.Duration) {
+	if n > m.seen || m.moved == 0 {
+		m.moved = now
 	}
-	schema, err := eng.Plan().Result()
+	if now > m.at+progressEvery/2 {
+		m.rate = float64(n-min(m.seen, n)) / (now - m.at).Seconds()
+		m.seen, m.at = n, now
+	}
+}
+
+// showLive shows a query until the view is stopped, when it shows the last frame and leaves the terminal as it was.
+func showLive(to io.Writer, f *flow) (*background, error) {
+	schema, err := f.plan.Result()
 	if err != nil {
 		return nil, err
 	}
-	l := &live{to: to, name: name, eng: eng, order: orderOf(eng.Plan(), schema)}
-	fmt.Fprint(to, enterView)
+	return newLive(to, orderOf(f.plan, schema), f).show(), nil
+}
+
+func newLive(to io.Writer, order int, shown ...*flow) *live {
+	return &live{to: to, begin: time.Now(), flows: shown, order: order, meters: map[string]*meter{}}
+}
+
+func (l *live) show() *background {
+	fmt.Fprint(l.to, enterView)
 	return inBackground(0, liveEvery, l.draw, func() {
 		l.draw()
-		fmt.Fprint(to, leaveView)
-	}), nil
+		fmt.Fprint(l.to, leaveView)
+		if l.after != nil {
+			l.after.cover(false)
+		}
+	})
+}
+
+// showJob shows the queries of a job. What is said meanwhile comes after the view.
+func showJob(say *heldBack, shown []*flow) *background {
+	l := newLive(say.to, -1, shown...)
+	l.after = say
+	say.cover(true)
+	return l.show()
 }
 
 // orderOf is the column of the greatest groups: the first number that is no key; of a query that orders its rows, none.
@@ -91,40 +128,181 @@ func (l *live) draw() {
 	fmt.Fprint(l.to, b.String())
 }
 
-// frame are the lines of a frame, as many as fit.
+// frame are the lines of a frame, as many as fit: what each query has done, what each of its sources has, and, of a query alone, groups.
 func (l *live) frame(rows int) []string {
-	snap := l.eng.Snapshot()
-	defer snap.Close()
-	s := l.eng.Stats()
-	c := s.Counters()
-	if now := s.Elapsed; now > l.at+progressEvery/2 {
-		l.rate = float64(c.In-l.seen) / (now - l.at).Seconds()
-		l.seen, l.at = c.In, now
+	now := time.Since(l.begin)
+	var lines []string
+	for i, f := range l.flows {
+		if i > 0 {
+			lines = append(lines, "")
+		}
+		lines = append(lines, l.flowLines(f, now)...)
 	}
-	behind := c.In - min(snap.Records(), c.In)
-	lines := []string{
-		fmt.Sprintf("%s  %v", l.name, s.Elapsed.Round(100*time.Millisecond)),
-		fmt.Sprintf("records %d  %s/s now  %s/s overall", c.In, count(l.rate), count(float64(c.In)/max(s.Elapsed.Seconds(), 1e-9))),
-		fmt.Sprintf("groups %d  %d KiB  filtered %d  late %d  quarantined %d  shed %d", snap.Len(), s.StateBytes>>10, c.Filtered, c.Late, c.Quarantined, c.Shed),
-		fmt.Sprintf("snapshot %d  %d records behind", snap.Epoch(), behind),
+	if len(l.flows) == 1 && l.flows[0].atEnd {
+		lines = append(lines, l.sources(l.flows[0], now, max(3, rows/4))...)
+		snap := l.flows[0].engine.Snapshot()
+		defer snap.Close()
+		lines = append(append(lines, ""), l.table(snap, rows-len(lines)-1)...)
+	} else {
+		for _, f := range l.flows {
+			lines = append(append(lines, ""), l.sources(f, now, max(3, rows/(2*len(l.flows))))...)
+		}
 	}
-	if end, ok := snap.Closed(); ok && end.Year() < 9999 {
-		lines[3] += "  windows closed up to " + end.Format(time.RFC3339Nano)
-	}
-	lines = append(lines, ringLine(s.Rings), "")
-	lines = append(lines, l.table(snap, rows-len(lines))...)
 	return lines[:min(len(lines), max(rows, 1))]
 }
 
-// ringLine is how full the rings are, the fullest first.
-func ringLine(rings []engine.RingStats) string {
-	rings = slices.Clone(rings)
-	slices.SortStableFunc(rings, func(a, b engine.RingStats) int { return cmp.Compare(b.Depth, a.Depth) })
-	line := "rings"
-	for _, r := range rings {
-		line += fmt.Sprintf("  %d>%d %d/%d", r.Reader, r.Partition, r.Depth, r.Slots)
+// flowLines are what a query has done.
+func (l *live) flowLines(f *flow, now time.Duration) []string {
+	s := f.engine.Stats()
+	c := s.Counters()
+	m := l.meter(f.name)
+	m.saw(c.In, now)
+	lines := []string{
+		fmt.Sprintf("%s  %v", f.name, s.Elapsed.Round(100*time.Millisecond)),
+		fmt.Sprintf("  records %d  %s/s now  %s/s overall", c.In, count(m.rate), count(float64(c.In)/max(s.Elapsed.Seconds(), 1e-9))),
+		fmt.Sprintf("  groups %d  %d KiB  filtered %d  late %d  set aside %d  dropped %d",
+			s.Groups(), s.StateBytes>>10, c.Filtered, c.Late, c.Quarantined, c.Shed),
 	}
-	return line
+	snap := f.engine.Snapshot()
+	defer snap.Close()
+	if f.plan.Window != nil {
+		line := fmt.Sprintf("  windows %d written, %d open", s.Output.Windows, snap.OpenWindows())
+		if end, ok := snap.Closed(); ok && end.Year() < 9999 {
+			line += ", closed up to " + end.Format(time.RFC3339Nano)
+		}
+		lines = append(lines, line)
+	}
+	if f.atEnd {
+		lines = append(lines, fmt.Sprintf("  shown as it was %d records ago", c.In-min(snap.Records(), c.In)))
+	}
+	return lines
+}
+
+func (l *live) meter(name string) *meter {
+	m := l.meters[name]
+	if m == nil {
+		m = &meter{}
+		l.meters[name] = m
+	}
+	return m
+}
+
+// silence is for how long nothing must have come from a source before that is worth a word.
+const silence = 2 * time.Second
+
+// sources are the sources of a query, a line each, up to so many: first those that have been silent for the longest time, since they may
+// hold windows back, then the others.
+func (l *live) sources(f *flow, now time.Duration, most int) []string {
+	type source struct {
+		name          string
+		in            uint64
+		rate          float64
+		late, aside   uint64
+		state         engine.ReaderState
+		moved         time.Duration
+		readers, over int
+	}
+	var all []*source
+	byName := map[string]*source{}
+	for i, r := range f.engine.Stats().Readers {
+		name := r.Name
+		x := byName[name]
+		if x == nil {
+			x = &source{name: name}
+			byName[name], all = x, append(all, x)
+		}
+		m := l.meter(fmt.Sprintf("%s/%d", f.name, i))
+		m.saw(r.In, now)
+		x.in, x.rate, x.late, x.aside, x.state = x.in+r.In, x.rate+m.rate, x.late+r.Late, x.aside+r.Quarantined, r.State
+		x.moved, x.readers = max(x.moved, m.moved), x.readers+1
+		if r.State == engine.Ended {
+			x.over++
+		}
+	}
+	over := func(x *source) bool { return x.over == x.readers }
+	slices.SortStableFunc(all, func(a, b *source) int {
+		switch {
+		case over(a) != over(b):
+			return map[bool]int{false: -1, true: 1}[over(a)]
+		case now-a.moved < silence && now-b.moved < silence:
+			return 0
+		}
+		return cmp.Compare(a.moved, b.moved)
+	})
+	t := writers.NewTable(io.Discard)
+	_ = t.Write(context.Background(), record.NewBatch(sourceColumns, 1)) // the names
+	for _, x := range all[:min(len(all), max(most-3, 1))] {
+		state := x.state.String()
+		if quiet := now - x.moved; !over(x) && quiet >= silence {
+			state = fmt.Sprintf("nothing for %s", roughly(quiet))
+		}
+		t.Append([]string{fmt.Sprint(x.in), count(x.rate), fmt.Sprint(x.late), fmt.Sprint(x.aside), state, x.name})
+	}
+	lines := t.Lines()
+	if n := len(all) - max(most-3, 1); n > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", n))
+	}
+	return lines
+}
+
+// sourceColumns are those of the table of sources.
+var sourceColumns = func() *record.Schema {
+	var fields []record.Field
+	for _, name := range []string{"records", "now/s", "late", "set aside", "state", "source"} {
+		f := record.Field{Name: name, Type: record.Int64}
+		if name == "source" || name == "state" {
+			f.Type = record.String
+		}
+		fields = append(fields, f)
+	}
+	s, err := record.NewSchema("sources", fields...)
+	if err != nil {
+		panic(err) // of what is written here
+	}
+	return s
+}()
+
+// heldBack is standard error while a view covers the terminal: what is said is shown after it.
+type heldBack struct {
+	to io.Writer
+
+	mu      sync.Mutex
+	covered bool
+	said    bytes.Buffer
+}
+
+// Write says something, or keeps it.
+func (h *heldBack) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.covered {
+		return h.said.Write(b)
+	}
+	return h.to.Write(b)
+}
+
+// cover keeps what is said, or shows what has been kept.
+func (h *heldBack) cover(covered bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.covered = covered
+	if !covered {
+		_, _ = h.said.WriteTo(h.to) // there is nobody to tell
+	}
+}
+
+// checkLive says why a job cannot be shown.
+func checkLive(all []*flow, std streams) error {
+	if _, _, ok := terminalSize(std.err); !ok {
+		return errNoTerminals
+	}
+	_, _, shared := terminalSize(std.out)
+	for _, f := range all {
+		if _, printed := f.writer.(*lines); printed && shared && !f.atEnd {
+			return fmt.Errorf("--live: %s prints rows as they come, over the view: send standard output to a file, or give the query a sink", f.name)
+		}
+	}
+	return nil
 }
 
 // table are the greatest groups, or the first that the query has.

@@ -1,6 +1,7 @@
 // Command velo runs SQL over files.
 //
 //	velo query 'SELECT symbol, count(*) AS n, avg(price) FROM "trades.csv" GROUP BY symbol ORDER BY n DESC LIMIT 10'
+//	velo 'SELECT count(*) FROM "trades.csv"'
 //	velo query --format ndjson 'SELECT window_start, count(*) FROM "logs/*.csv" GROUP BY tumble(at, INTERVAL '\''1 hour'\'')'
 //	velo query 'SELECT level, count(*) FROM "logs/**/*.ndjson.zst" GROUP BY level'
 //	cat trades.csv | velo query 'SELECT count(*) FROM stdin'
@@ -12,9 +13,9 @@
 //
 // Results go to standard output, messages and statistics to standard error.
 //
-// The exit status is 0; 1 where something went wrong; 2 where records were set aside because they could not be read, and the result is that of the
-// others; 3 where an interrupt or SIGTERM came before the end of the input, and the result is that of what had been read; 80 where the command line is
-// not understood. A second interrupt ends at once, with 1.
+// The exit status is 0; 1 if something went wrong; 2 if records were set aside because they could not be read, and the result is that of the
+// others; 3 if an interrupt or SIGTERM came before the end of the input, and the result is that of what had been read; 80 if the command line is
+// not understood; 141 if who reads standard output has closed it. A second interrupt ends at once, with 1.
 package main
 
 import (
@@ -22,8 +23,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
 	_ "time/tzdata" // of time zones, for machines that have none
 
 	"github.com/alecthomas/kong"
@@ -43,12 +48,15 @@ const (
 	statusFailed      = 1
 	statusAside       = 2
 	statusInterrupted = 3
+	statusPiped       = 141 // as shells have it for SIGPIPE
 )
 
 // errAside says that the result is there, of the records that could be read.
 var errAside = errors.New("records were set aside")
 
 func main() {
+	// Who closes what velo prints to ends that, and not the sinks of a job: a write says so instead of a signal.
+	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -62,50 +70,83 @@ type streams struct {
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	status = -1 // not known yet
 	parser := kong.Must(&commands{}, kong.Name("velo"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
-		kong.Description("SQL over files, as fast as the machine reads them."), kong.Vars{"version": version()}, kong.Bind(streams{stdin, stdout, stderr}),
+		kong.Description("SQL over files, as fast as the machine reads them.\n\nExit statuses: 0; 1 something failed; 2 records were set aside; 3 an interrupt came before the end of the input; 80 the command line is not understood; 141 who reads standard output has closed it."), kong.Vars{"version": version()}, kong.Bind(streams{stdin, stdout, stderr}),
 		kong.Exit(func(s int) {
 			if status < 0 { // after --help, kong goes on and finds that arguments are missing
 				status = s
 			}
 		}))
-	ctx, err := parser.Parse(args)
+	ctx, err := parser.Parse(withCommand(args))
 	if status < 0 && err != nil {
 		parser.FatalIfErrorf(err)
 	}
 	if status >= 0 {
 		return status
 	}
-	aside, interrupted, failed := sorted(ctx.Run())
+	e := sorted(ctx.Run())
 	switch {
-	case failed != nil:
-		fmt.Fprintf(stderr, "velo: %v\n", failed)
+	case e.failed != nil:
+		fmt.Fprintf(stderr, "velo: %v\n", e.failed)
 		return statusFailed
-	case interrupted:
+	case e.piped:
+		return statusPiped
+	case e.interrupted:
 		return statusInterrupted
-	case aside:
+	case e.aside:
 		return statusAside
 	}
 	return 0
 }
 
+// withCommand is a command line with velo query in front of a SELECT that has no command.
+func withCommand(args []string) []string {
+	for _, arg := range args {
+		switch {
+		case slices.Contains([]string{"query", "run", "explain", "schema"}, arg):
+			return args
+		case isSelect(arg):
+			return append([]string{"query"}, args...)
+		}
+	}
+	return args
+}
+
+// isSelect says whether a text begins as a query does.
+func isSelect(text string) bool {
+	fields := strings.Fields(text)
+	return len(fields) > 1 && strings.EqualFold(fields[0], "select")
+}
+
+// ending is how a command has ended.
+type ending struct {
+	aside, interrupted, piped bool
+	failed                    error
+}
+
 // sorted takes what is no failure out of an error that may be several.
-func sorted(err error) (aside, interrupted bool, failed error) {
+func sorted(err error) (e ending) {
 	many, ok := err.(interface{ Unwrap() []error })
-	switch {
-	case errors.Is(err, errAside) && !ok:
-		return true, false, nil
-	case errors.Is(err, errInterrupted) && !ok:
-		return false, true, nil
-	case !ok:
-		return false, false, err
+	if !ok {
+		switch {
+		case errors.Is(err, errAside):
+			e.aside = true
+		case errors.Is(err, errInterrupted):
+			e.interrupted = true
+		case errors.Is(err, errPiped):
+			e.piped = true
+		default:
+			e.failed = err
+		}
+		return e
 	}
 	var rest []error
-	for _, e := range many.Unwrap() {
-		a, i, f := sorted(e)
-		rest = append(rest, f)
-		aside, interrupted = aside || a, interrupted || i
+	for _, one := range many.Unwrap() {
+		o := sorted(one)
+		rest = append(rest, o.failed)
+		e.aside, e.interrupted, e.piped = e.aside || o.aside, e.interrupted || o.interrupted, e.piped || o.piped
 	}
-	return aside, interrupted, errors.Join(rest...)
+	e.failed = errors.Join(rest...)
+	return e
 }
 
 // version is that of the module as it was built, or of the commit.

@@ -92,6 +92,23 @@ func TestQuery(t *testing.T) {
 	}
 }
 
+// Goal: a SELECT without a command is velo query, also after options; a word that is none is said.
+func TestNoCommand(t *testing.T) {
+	path := write(t, "trades.csv", tradesLines...)
+	sql := `SELECT count(*) AS n FROM "` + path + `"`
+	for _, args := range [][]string{{sql}, {"--format=csv", sql}, {sql, "--format", "csv"}, {"--format", "csv", " select\n count(*) AS n FROM '" + path + "'"}} {
+		out, errs, status := velo(t, "", args...)
+		if status != 0 || !strings.HasPrefix(out, "n\n") || !strings.HasSuffix(out, "4\n") {
+			t.Errorf("%q: status %d, %s%s", args, status, out, errs)
+		}
+	}
+	for _, args := range [][]string{{"selects"}, {"select"}, {"--format=csv"}, {}} {
+		if _, errs, status := velo(t, "", args...); status != 80 || errs == "" {
+			t.Errorf("%q: status %d, %s", args, status, errs)
+		}
+	}
+}
+
 // Goal: records that cannot be read are set aside, counted and written where they are asked for, and the status says so.
 func TestQuarantine(t *testing.T) {
 	path := write(t, "t.csv", "a,b", "1,2", "x,3", "4,5")

@@ -51,7 +51,7 @@ func (f *files) extent() (e extent) {
 			e.bytes += info.Size()
 		}
 	}
-	if e.files < len(f.paths) || e.bytes == 0 || f.follow || slices.ContainsFunc(f.paths, packed) {
+	if e.files < len(f.paths) || e.bytes == 0 || f.follow || slices.ContainsFunc(f.paths, isPacked) {
 		return e // nobody knows
 	}
 	own := *f // what is found here is nobody's
@@ -62,8 +62,8 @@ func (f *files) extent() (e extent) {
 	return e
 }
 
-// packed says whether a file is compressed.
-func packed(path string) bool {
+// isPacked says whether a file is compressed.
+func isPacked(path string) bool {
 	in, how, err := compressed.Open(path)
 	if err != nil {
 		return false

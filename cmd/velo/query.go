@@ -1,13 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"time"
+	"strings"
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
@@ -26,6 +25,7 @@ type queryCmd struct {
 	Live       bool   `help:"Show the greatest groups, rates and queues while the query runs; the result is printed at the end."`
 
 	ExplainSchema bool `help:"Print the columns that would be read, as --schema takes them, and no result."`
+	pace
 	input
 }
 
@@ -42,29 +42,37 @@ func (queryCmd) Help() string {
     velo query --live 'SELECT user, count(*) AS n FROM "big.csv" GROUP BY user'
 
 Results go to standard output, everything else to standard error. An interrupt or SIGTERM ends the reading; the result is
-that of what has been read. A second one ends at once.
+that of what has been read. A second one, more than 0.3 seconds later, ends at once.
+
+With --follow, windows are printed as they close: --watermark says how much later than others a record may come, --idle for
+how long a file in which nothing comes is waited for.
 
 Exit statuses: 0; 1 where something failed; 2 where records were set aside, and the result is that of the others; 3 where
-an interrupt came before the end of the input; 80 where the command line is not understood.`
+an interrupt came before the end of the input; 80 where the command line is not understood; 141 where who reads standard
+output has closed it.`
 }
 
 // plan compiles the query over the files that it names.
-func (in *input) plan(sql string, stdin io.Reader) (*core.Plan, *files, error) {
+func (in *input) plan(sql string, std streams, pace *pace) (*core.Plan, *files, error) {
 	name, err := query.Stream(sql)
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := in.open(name, stdin)
+	if err := errors.Join(namesOf(name, std).faults...); err != nil {
+		return nil, nil, err
+	}
+	f, err := in.open(name, std.in)
 	if err != nil {
 		return nil, nil, err
 	}
+	f.mostFiles = pace.FollowFiles
 	err = f.choose(sql)
 	if err == nil && f.nested != nil {
 		err = f.addNested(mentionsPath(sql))
 	}
 	var plan *core.Plan
 	if err == nil {
-		plan, err = f.compile(sql)
+		plan, err = f.compile(sql, pace)
 	}
 	if err != nil {
 		f.remove()
@@ -75,11 +83,19 @@ func (in *input) plan(sql string, stdin io.Reader) (*core.Plan, *files, error) {
 
 // Run runs the command.
 func (c *queryCmd) Run(std streams) (err error) {
-	plan, f, err := c.plan(c.SQL, std.in)
+	stop := newStopper(std.err)
+	defer stop.end()
+	plan, f, err := c.plan(c.SQL, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
+	if err != nil && stop.cutEarly() {
+		return errInterrupted // before a line had come that says what the columns are
+	}
 	if err != nil {
 		return err
 	}
 	defer f.remove()
+	if stop.cutEarly() {
+		f.dropHalfLine()
+	}
 	if f.said != "" {
 		note(std.err, "velo: "+f.said)
 	}
@@ -89,177 +105,132 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if err := c.fill(1); err != nil {
 		return err
 	}
+	f.saySkipped(f.name, std.err)
 	for {
-		aside, err := newQuarantine(c.Quarantine, f)
+		aside, err := newQuarantine(c.Quarantine, f, std)
 		if err != nil {
 			return err
 		}
-		if err = c.pass(plan, f, aside, std); !errors.Is(err, errAgain) {
+		err = c.flow(plan, f, aside, stop, std)
+		if err = errors.Join(err, aside.close()); !errors.Is(err, errAgain) {
 			return err
 		}
 		if err := aside.widening.widen(std.err); err != nil {
 			return err
 		}
-		if plan, err = f.compile(c.SQL); err != nil {
+		if plan, err = f.compile(c.SQL, &c.pace); err != nil {
 			return err
 		}
 	}
 }
 
-// pass runs the query once. errAgain says that there is no result, because columns that were guessed have been widened.
-func (c *queryCmd) pass(plan *core.Plan, f *files, aside *quarantine, std streams) (err error) {
-	defer func() { err = errors.Join(err, aside.close()) }()
-	rs, err := f.readers(c.Readers)
-	if err != nil {
-		return err
-	}
-	interval := time.Duration(-1)
+// queryHints are what velo query says about its windows.
+var queryHints = hints{
+	late: "a longer --watermark keeps windows open",
+	open: "a shorter --watermark or --idle closes windows earlier",
+}
+
+// flow runs the plan, and prints what comes of it. errAgain says that nothing was printed, because columns that were guessed have been
+// widened.
+func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
 	if c.Live {
-		if plan.Streams() {
+		if flows(plan) {
 			return errors.New("--live shows groups while they are counted; this query prints rows as they come")
 		}
 		if _, _, ok := terminalSize(std.out); !ok {
 			return errNoTerminal
 		}
-		interval = liveEvery
 	}
-	cfg := engine.Config{Plan: plan, Readers: rs, Partitions: c.Partitions, Cores: c.Cores, EpochInterval: interval, OnReject: aside.put}
-	var out *kept
-	rows := &held{to: std.out, through: aside.widening == nil || f.allSeen}
-	if plan.Streams() { // rows are printed as they come
-		rows.check = func() error { return aside.widening.check(c.Readers) }
-		out = &kept{Writer: newLines(c.Format, &terminal{to: rows}), name: f.name, say: std.err}
-		cfg.Writer, cfg.EpochInterval = out, 0
+	if stop.start() && flows(plan) {
+		return errInterrupted // before anything had come
 	}
-	stop := listen()
-	eng, err := engine.Start(context.Background(), cfg)
-	if err != nil {
-		stop.end()
+	rows := &held{to: std.out, through: !flows(plan) || aside.widening == nil || f.allSeen}
+	rows.check = func() error { return aside.widening.check(c.Readers) }
+	q := &flow{
+		name: f.name, plan: plan, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
+		writer: newLines(c.Format, &terminal{to: rows}, f.follow), atEnd: !flows(plan), hints: queryHints,
+	}
+	q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
+	if err := q.start(&c.shape, c.Live); err != nil {
 		return err
 	}
-	defer eng.Close()
+	defer q.close()
 	var view *background
 	if c.Live {
-		if view, err = showLive(std.out, f.name, eng); err != nil {
+		if view, err = showLive(std.out, q); err != nil {
 			return err
 		}
-	} else if _, _, ok := terminalSize(std.out); out == nil || !ok { // rows and a bar would be written over each other
-		view = showProgress(std.err, f, eng)
+	} else if _, _, ok := terminalSize(std.out); !flows(plan) || !ok { // rows and a bar would be written over each other
+		view = showProgress(std.err, f, q.engine)
 	}
-	stop.stops(std.err, work{engine: eng})
-	read := aside.widening.ends(eng)
-	err = eng.Wait()
+	stop.stops(work{engine: q.engine})
+	read := aside.widening.ends(q.engine)
+	err = q.wait()
 	read()
 	view.stop()
-	interrupted := stop.end()
-	if aside.widening.some() && !rows.printed && !interrupted && (err == nil || errors.Is(err, errAgain)) {
+	if aside.widening.some() && !rows.printed && !stop.interrupted.Load() && (err == nil || errors.Is(err, errAgain)) {
 		return errAgain
 	}
+	interrupted := stop.end()
 	if err != nil {
 		return err
 	}
 	if c.Stats {
-		fmt.Fprintf(std.err, "%v%s\n", eng.Stats(), sourceLine(f.name, f.extent(), eng))
+		fmt.Fprintf(std.err, "%v%s\n", q.engine.Stats(), sourceLine(f.name, f.extent(), q.engine))
 	} else if interrupted {
-		fmt.Fprintln(std.err, summary(f.name, eng))
+		fmt.Fprintln(std.err, q.summary())
 	}
-	if out != nil {
-		err = errors.Join(out.end(plan), rows.release())
-	} else {
-		err = printResult(eng, c.Format, std.out)
-	}
-	if err != nil {
+	if err := errors.Join(q.finish(nil), rows.release()); err != nil {
 		return err
 	}
-	sayLost(std.err, f.name, eng)
+	q.sayLost(std.err)
 	err = aside.report(std.err)
-	if interrupted && !f.follow && cutShort(eng) { // what is followed has no other end
+	if interrupted && q.short() {
 		return errInterrupted
 	}
 	return err
 }
 
-// end prints what is left of rows that were printed as they came; of none, the names.
-func (k *kept) end(plan *core.Plan) error {
-	if !k.begun {
-		schema, err := plan.Written()
-		if err != nil {
-			return err
-		}
-		if err := k.Writer.Write(context.Background(), record.NewBatch(schema, 1)); err != nil {
-			return err
-		}
-	}
-	return k.Writer.Close()
-}
-
-// printResult prints the last snapshot.
-func printResult(eng *engine.Engine, format string, to io.Writer) error {
-	p := newPrinter(format, to)
-	if err := writeAll(eng, p); err != nil {
-		return err
-	}
-	return p.Close()
-}
-
 // quarantine takes the records that could not be read. put is called by one goroutine.
 type quarantine struct {
-	files    *files
-	file     *os.File
-	n        int
-	first    string
-	err      error
+	files  *files
+	engine *engine.Engine // for the names of files that appear while it runs; it is set before there are any
+	file   *os.File
+	n      int
+	first  string
+	err    error
+
 	widening *widening // nil where the files cannot be read again, or nothing is guessed
 	guess    string    // the column whose guess did not hold, of what cannot be read again
 }
 
-func newQuarantine(path string, f *files) (*quarantine, error) {
+func newQuarantine(path string, f *files, std streams) (*quarantine, error) {
 	q := &quarantine{files: f}
 	if f.again() {
 		q.widening = newWidening(f)
 	}
 	var err error
 	if path != "" {
-		if err := notAmong("--quarantine "+path, path, f.paths); err != nil {
-			return nil, err
+		n := namesOf(f.name, std)
+		n.writes("--quarantine", path)
+		if len(n.faults) > 0 {
+			return nil, errors.Join(n.faults...)
 		}
 		q.file, err = os.Create(path)
 	}
 	return q, err
 }
 
-// notAmong says whether a name that is to be written is that of a file that is read, by whatever way it leads there.
-func notAmong(what, path string, read []string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil // it is not there yet
-	}
-	for _, other := range read {
-		if o, err := os.Stat(other); err == nil && os.SameFile(info, o) {
-			return fmt.Errorf("%s: that is the file %s, which is read: give it another name", what, other)
-		}
-	}
-	return nil
-}
-
-// sayLost says what is not in a result and was not set aside, a line each.
-func sayLost(to io.Writer, name string, eng *engine.Engine) {
-	c := eng.Stats().Counters()
-	if c.Late > 0 {
-		note(to, fmt.Sprintf("velo: %s: %d records were late, their windows had closed, and are not in the result; a longer interval in WATERMARK keeps windows open", name, c.Late))
-	}
-	if c.Shed > 0 {
-		note(to, fmt.Sprintf("velo: %s: %d records were dropped, there was no memory for their groups", name, c.Shed))
-	}
-}
-
 func (q *quarantine) put(reader int, r record.Reject) {
 	file, where := q.files.place(reader, r)
+	if reader >= len(q.files.sources) && q.engine != nil { // it was added while the query ran
+		file = strings.TrimPrefix(q.engine.Stats().Readers[reader].Name, "file ")
+	}
 	if !q.widening.takes(file+", "+where, r.Reason) {
 		q.sayGuess(r.Reason)
 	}
 	if q.n++; q.n == 1 {
-		if len(q.files.paths) > 1 {
+		if len(q.files.paths) > 1 || q.files.set != nil {
 			where = file + ", " + where
 		}
 		q.first = fmt.Sprintf("%s: %v", where, r.Reason)
@@ -325,12 +296,13 @@ func (q *quarantine) report(to io.Writer) error {
 // explainCmd prints a plan.
 type explainCmd struct {
 	SQL string `arg:"" name:"sql" help:"One SELECT."`
+	pace
 	input
 }
 
 // Run runs the command.
 func (c *explainCmd) Run(std streams) error {
-	plan, f, err := c.plan(c.SQL, std.in)
+	plan, f, err := c.plan(c.SQL, std, &c.pace)
 	if err != nil {
 		return err
 	}
@@ -351,6 +323,9 @@ type schemaCmd struct {
 
 // Run runs the command.
 func (c *schemaCmd) Run(std streams) error {
+	if err := errors.Join(namesOf(c.File, std).faults...); err != nil {
+		return err
+	}
 	f, err := c.open(c.File, std.in)
 	if err != nil {
 		return err

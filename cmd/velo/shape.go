@@ -2,9 +2,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"runtime"
 
 	"github.com/velo-engine/velo/affinity"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
 )
 
 // shape says on how much of the machine a command runs, in how many pieces.
@@ -12,6 +16,9 @@ type shape struct {
 	Readers    int `help:"Readers; 0 is one for each core." default:"0"`
 	Partitions int `help:"Partitions; 0 is one for each core." default:"0"`
 	Cores      int `help:"Cores; 0 is all that may be used." default:"0"`
+
+	Memory     string `help:"What the groups of all queries together may take, such as 512MB or 4GiB; half of the memory of the machine or its control group without it." env:"VELO_MEMORY" placeholder:"SIZE"`
+	stateBytes int    // of each engine
 }
 
 // fill puts numbers in the place of zeros, for so many engines at once, and makes room for the rest of the program.
@@ -24,6 +31,18 @@ func (s *shape) fill(engines int) error {
 		if cpus, err := affinity.Usable(); err == nil && len(cpus) > 0 {
 			s.Cores = len(cpus)
 		}
+	}
+	if s.Memory != "" {
+		n, err := query.ByteSize(s.Memory)
+		if err != nil {
+			return fmt.Errorf("--memory, or VELO_MEMORY: %w", err)
+		}
+		if n < int64(engines)*engine.MinStateBytes {
+			return fmt.Errorf("--memory %s, or VELO_MEMORY: expected %d MiB at least for %d queries", s.Memory, engines*engine.MinStateBytes>>20, engines)
+		}
+		s.stateBytes = int(min(n, math.MaxInt)) / engines
+	} else if engines > 1 {
+		s.stateBytes = max(affinity.Memory()/2/engines, engine.MinStateBytes)
 	}
 	// With S threads that spin, the garbage collector wants a quarter of the processors and the rest of the program one.
 	s.Cores = max(1, s.Cores/engines)

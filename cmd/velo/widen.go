@@ -272,7 +272,7 @@ func (f *files) assume(sql string) *core.Plan {
 }
 
 // compile compiles the query over what is known of the files.
-func (f *files) compile(sql string) (*core.Plan, error) {
+func (f *files) compile(sql string, pace *pace) (*core.Plan, error) {
 	plan, err := query.Compile(sql, f.schema)
 	if err != nil {
 		plan = f.assume(sql)
@@ -280,9 +280,5 @@ func (f *files) compile(sql string) (*core.Plan, error) {
 	if plan == nil {
 		return nil, f.because(sql, err)
 	}
-	if plan.Window != nil && !plan.Window.ProcessingTime {
-		// The files have an end: no window is closed before, and no record is late, in whatever order they are.
-		plan.Window.OutOfOrder = core.AnyOrder
-	}
-	return plan, nil
+	return plan, pace.set(plan, f.follow)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,6 +43,9 @@ type brcReport struct {
 	CPUNsPerRow float64 `json:"cpu_ns_per_row"`
 	Checksum    string  `json:"checksum"` // MetroHash64 of the result line
 }
+
+// errAllAside says that there is no result.
+var errAllAside = errors.New("no line could be read")
 
 // brcSchema is a line of the file.
 func brcSchema() (*record.Schema, error) {
@@ -85,7 +89,8 @@ func (c *brcCmd) Run(std streams) error {
 	plan := brcPlan(schema)
 	bad := &rejects{}
 	eng, err := engine.Start(ctx, engine.Config{
-		Plan: plan, Readers: file.Readers(c.Readers), Partitions: c.Partitions, Cores: c.Cores, OnReject: bad.take,
+		Plan: plan, Readers: file.Readers(c.Readers), Partitions: c.Partitions, Cores: c.Cores, StateBytes: c.stateBytes,
+		OnReject: bad.take,
 	})
 	if err != nil {
 		return err
@@ -110,11 +115,14 @@ func (c *brcCmd) Run(std streams) error {
 	if c.Stats {
 		fmt.Fprint(std.err, st)
 	}
+	n := st.Counters()
+	if n.Counted == 0 && n.Quarantined > 0 {
+		return fmt.Errorf("%s: %w of %d, expected lines like name;12.3", c.File, errAllAside, n.Quarantined)
+	}
 	if !c.JSON {
 		_, err := fmt.Fprintln(std.out, line)
 		return err
 	}
-	n := st.Counters()
 	r := brcReport{
 		Rows: n.Counted, Bytes: file.Size(), Quarantined: n.Quarantined, Groups: snap.Len(),
 		Readers: c.Readers, Partitions: c.Partitions, Cores: len(st.Runners), Seconds: st.Elapsed.Seconds(),

@@ -11,19 +11,23 @@
 //	veloperf locks                      shared maps under locks against velo
 //	veloperf readers                    sources that answer late, read side by side
 //
-// Every command has --help. Results go to standard output, progress and messages to standard error. The exit status is 0, or 1
-// where something went wrong, or 80 where the command line is not understood.
+// Every command has --help. Results go to standard output, progress and messages to standard error. The exit status is 0;
+// 1 if something went wrong; 2 if there is no result because no line of a file could be read; 80 if the command line is not understood.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/velo-engine/velo/affinity"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
 )
 
 type commands struct {
@@ -62,11 +66,17 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	if status >= 0 {
 		return status
 	}
-	if err := ctx.Run(); err != nil {
+	err = ctx.Run()
+	if err != nil {
 		fmt.Fprintf(stderr, "veloperf: %v\n", err)
-		return 1
 	}
-	return 0
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errAllAside):
+		return 2
+	}
+	return 1
 }
 
 // streams are where a command writes: results to out, progress and messages to err.
@@ -79,10 +89,35 @@ type shape struct {
 	Readers    int `help:"Readers; 0 is one for each core." default:"0"`
 	Partitions int `help:"Partitions; 0 is one for each core." default:"0"`
 	Cores      int `help:"Cores; 0 is all that may be used." default:"0"`
+	memory
+}
+
+// memory is how much the groups may take.
+type memory struct {
+	Memory     string `help:"What the groups may take, such as 512MB or 4GiB; half of the memory of the machine or its control group without it." env:"VELO_MEMORY" placeholder:"SIZE"`
+	stateBytes int
+}
+
+func (m *memory) settle() error {
+	if m.Memory == "" {
+		return nil
+	}
+	n, err := query.ByteSize(m.Memory)
+	if err != nil {
+		return fmt.Errorf("--memory, or VELO_MEMORY: %w", err)
+	}
+	if n < engine.MinStateBytes {
+		return fmt.Errorf("--memory %s, or VELO_MEMORY: expected %d MiB at least", m.Memory, engine.MinStateBytes>>20)
+	}
+	m.stateBytes = int(min(n, math.MaxInt))
+	return nil
 }
 
 // settle fills in the zeros and gives the Go runtime enough processors beside the engine's threads.
 func (s *shape) settle() error {
+	if err := s.memory.settle(); err != nil {
+		return err
+	}
 	if s.Cores == 0 {
 		s.Cores = runtime.NumCPU()
 		if cpus, err := affinity.Usable(); err == nil && len(cpus) > 0 {

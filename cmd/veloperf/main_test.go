@@ -130,12 +130,21 @@ func TestBadInput(t *testing.T) {
 	if _, stderr, _ := veloperf(t, "1brc", many); !strings.Contains(stderr, "90 more lines quarantined") || strings.Count(stderr, "\n") != maxShownRejects+1 {
 		t.Errorf("%s", stderr)
 	}
+	none := write(t, "bad\nworse\n")
+	if out, stderr, status := veloperf(t, "1brc", none); status != 2 || out != "" || !strings.Contains(stderr, "no line could be read of 2") {
+		t.Errorf("nothing can be read: status %d, %s%s", status, out, stderr)
+	}
+	if out, stderr, status := veloperf(t, "1brc", write(t, ""), "--memory=16MiB"); status != 0 || out != "{}\n" {
+		t.Errorf("an empty file: status %d, %s%s", status, out, stderr)
+	}
 	for want, args := range map[string][]string{
-		"no such file":   {"1brc", path + ".missing"},
-		"is a directory": {"1brc", filepath.Dir(path)},
-		"negative":       {"1brc", path, "--readers=-1"},
-		"--rows -1":      {"gen", "1brc", "--rows=-1", "--out=" + path + ".out"},
-		"line 1":         {"gen", "1brc", "--rows=1", "--out=" + path + ".out", "--stations=" + many},
+		"expected 1 MiB":  {"1brc", path, "--memory=1kB"},
+		"such as '64 MB'": {"1brc", path, "--memory=much"},
+		"no such file":    {"1brc", path + ".missing"},
+		"is a directory":  {"1brc", filepath.Dir(path)},
+		"negative":        {"1brc", path, "--readers=-1"},
+		"--rows -1":       {"gen", "1brc", "--rows=-1", "--out=" + path + ".out"},
+		"line 1":          {"gen", "1brc", "--rows=1", "--out=" + path + ".out", "--stations=" + many},
 	} {
 		_, stderr, status := veloperf(t, args...)
 		if status != 1 || !strings.Contains(stderr, want) || strings.Contains(stderr, "goroutine") {

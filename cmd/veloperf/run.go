@@ -78,7 +78,7 @@ func (c *runCmd) Run(std streams) error {
 	if _, ok := bench.Rivals[c.Rival]; c.Rival != "" && (!ok || c.Profile == "" || isStream) {
 		return fmt.Errorf("--rival %s: expected one of %s, with --profile of records without time", c.Rival, rivalNames())
 	}
-	w.Seed, w.RingSlots, w.EpochInterval = c.Seed, c.RingSlots, c.Epoch
+	w.Seed, w.RingSlots, w.EpochInterval, w.StateBytes = c.Seed, c.RingSlots, c.Epoch, c.stateBytes
 	for _, x := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
 		if x.String() == c.Exchange {
 			w.Exchange = x
@@ -91,6 +91,7 @@ func (c *runCmd) Run(std streams) error {
 	defer stopProfile()
 	if isStream {
 		stream.Seed, stream.RingSlots, stream.EpochInterval, stream.Exchange = w.Seed, w.RingSlots, w.EpochInterval, w.Exchange
+		stream.StateBytes = w.StateBytes
 		return c.profile(stream.Run, w, host, std, stopProfile)
 	}
 	if c.Profile != "" {

@@ -27,7 +27,7 @@ func (c *snapshotCmd) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	s := shape{c.Readers, c.Partitions, c.Cores}
+	s := shape{Readers: c.Readers, Partitions: c.Partitions, Cores: c.Cores}
 	if err := s.settle(); err != nil {
 		return err
 	}

@@ -57,8 +57,8 @@ func WithFraction(f Func, fraction float64) (Func, error) {
 	return p, nil
 }
 
-func (percentile) Type() record.Type   { return record.Float64 }
-func (percentile) Words() int          { return 5 }
+func (percentile) Type() record.Type { return record.Float64 }
+func (percentile) Words() int        { return 5 }
 func (percentile) Init(state []uint64) {
 	state[0], state[1], state[2] = 0, 0, 0
 	least, greatest := int64(math.MaxInt64), int64(math.MinInt64)

@@ -157,6 +157,9 @@ func (e *Epochs) Raise() bool {
 				return false
 			}
 			if slot = e.free(); slot < 0 {
+				if invariants.Enabled {
+					invariants.At("epoch.Raise.full", e)
+				}
 				e.full.Store(true)
 				if slot = e.free(); slot < 0 {
 					e.withheld.Add(1)
@@ -221,6 +224,9 @@ func (e *Epochs) Pin() (slot int) {
 	for {
 		c := cut(e.current.Load())
 		refs := &e.refs[c.slot()].v
+		if invariants.Enabled {
+			invariants.At("epoch.Pin", e)
+		}
 		refs.Add(1)
 		// Is it current still? Then whoever takes it out of use later finds the reference. Not: the slot may be anybody's by now.
 		if cut(e.current.Load()) == c {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/velo-engine/velo/internal/invariants"
 )
 
 // Goal: one epoch is in flight at a time, requests meanwhile are one, an answer without image makes no cut, the last reader that leaves brings the
@@ -12,7 +14,11 @@ import (
 func TestRounds(t *testing.T) {
 	rings := 0
 	var cuts []uint64
-	e := New(2, 2, 2, func() { rings++ }, func(number uint64, _ int, cut bool) {
+	var e *Epochs
+	e = New(2, 2, 2, func() { rings++ }, func(number uint64, _ int, cut bool) {
+		if e.Passed(number) || e.HasCut(number) || e.Visible() >= number {
+			t.Errorf("epoch %d is seen before it is done", number)
+		}
 		if cut {
 			cuts = append(cuts, number)
 		}
@@ -69,6 +75,9 @@ func TestRounds(t *testing.T) {
 	}
 	if e.Passed(4) || e.HasCut(4) {
 		t.Fatal("an epoch after the last is said to be there")
+	}
+	if e.Join() {
+		t.Error("a reader joins when all have left")
 	}
 	e.Want()
 	raised(3)
@@ -157,5 +166,75 @@ func TestPinned(t *testing.T) {
 	all.Wait()
 	if st := e.Stats(); !t.Failed() && (st.Published < epochs || st.Held > 0) {
 		t.Errorf("%+v", st)
+	}
+}
+
+// once hooks f to a place that e comes to, for the first time that it does.
+func once(t *testing.T, place string, e *Epochs, f func()) {
+	t.Helper()
+	if !invariants.Enabled {
+		t.Skip("needs the hooks of -tags invariants or -race")
+	}
+	t.Cleanup(invariants.Hook(place, func(of any) {
+		if of == e && f != nil {
+			g := f
+			f = nil
+			g()
+		}
+	}))
+}
+
+// Goal: a slot that is taken for another cut between the look at current and the reference is not pinned. Method: at that place another goroutine's part is
+// played: an epoch is answered, so the slot is current no more, and the next is raised, which takes the slot.
+func TestPinLooksTwice(t *testing.T) {
+	e := New(1, 1, 2, func() {}, func(uint64, int, bool) {})
+	e.Want()
+	_, first := e.Raised()
+	e.Answer(true)
+	var taken int
+	once(t, "epoch.Pin", e, func() {
+		e.Want()
+		e.Answer(true)
+		e.Want()
+		_, taken = e.Raised()
+	})
+	slot := e.Pin()
+	if taken != first {
+		t.Fatalf("the epoch in flight has slot %d, expected %d: the test shows nothing", taken, first)
+	}
+	if slot == taken {
+		t.Errorf("slot %d is pinned, which is that of the epoch in flight", slot)
+	}
+	e.Unpin(slot)
+	if held := e.Stats().Held; held != 0 {
+		t.Errorf("%d slots are held when all have been given back", held)
+	}
+}
+
+// Goal: a raise that finds no slot finds the one that is given back just before it says so. Method: the slot is given back between the
+// two.
+func TestRaiseLooksTwice(t *testing.T) {
+	e := New(1, 1, 2, func() {}, func(uint64, int, bool) {})
+	held := e.Pin()
+	e.Want()
+	e.Answer(true)
+	once(t, "epoch.Raise.full", e, func() { e.Unpin(held) })
+	e.Want()
+	if number, slot := e.Raised(); number != 2 || slot != held {
+		t.Errorf("epoch %d in slot %d is raised, expected 2 in the slot that was given back, %d: nobody raises it any more", number, slot, held)
+	}
+}
+
+// Goal: the slot of the newest cut is not taken, though nobody holds it: who comes next pins it.
+func TestCurrentIsNotTaken(t *testing.T) {
+	e := New(1, 1, 2, func() {}, func(uint64, int, bool) {})
+	for range 5 {
+		current := e.Pin()
+		e.Unpin(current)
+		number := e.Want()
+		if n, slot := e.Raised(); n != number || slot == current {
+			t.Fatalf("epoch %d in slot %d is raised, expected %d, and the current cut is in slot %d", n, slot, number, current)
+		}
+		e.Answer(true)
 	}
 }

@@ -24,9 +24,10 @@ const (
 
 // A Value is one value: the word of a fixed type (see record.Column), or a text.
 type Value struct {
-	Null bool
-	Bits uint64
-	Text string
+	Null  bool
+	Unfit bool // it is NULL because it does not fit its type or could not be computed
+	Bits  uint64
+	Text  string
 }
 
 // An Expr is an expression over the columns of one schema. It does not change, and may be part of any number of others.

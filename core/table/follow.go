@@ -31,12 +31,15 @@ const (
 
 // A Twins is what the tables of one partition have in common: memory that is charged for several of them as soon as one has it, so that an
 // image does not fail for lack of memory.
-type Twins struct{ rows, index, heap, touched, blocks, noted *arena.Share }
+type Twins struct {
+	tables                                    int
+	rows, index, heap, touched, blocks, noted *arena.Share
+}
 
 // NewTwins is for so many tables, charged to a budget.
 func NewTwins(budget *arena.Budget, tables int) *Twins {
 	share := func() *arena.Share { return arena.NewShare(budget, tables) }
-	return &Twins{share(), share(), share(), share(), share(), share()}
+	return &Twins{tables, share(), share(), share(), share(), share(), share()}
 }
 
 // twin is what a table knows of its twins.

@@ -38,6 +38,9 @@ func newSide(t *Table, memory Memory, region func(share func(*Twins) *arena.Shar
 	if memory.Budget != nil {
 		most = min(most, memory.Budget.Limit())
 	}
+	if memory.Bytes != 0 {
+		most = min(most, memory.Bytes)
+	}
 	s.lines = region(func(w *Twins) *arena.Share { return w.blocks }, most)
 	if memory.Twins != nil {
 		s.noted = region(func(w *Twins) *arena.Share { return w.noted }, most/agg.LineBytes/8)

@@ -32,6 +32,8 @@ type Memory struct {
 	Groups int           // at most so many; 0 means MaxGroups, or what the budget has room for
 	Heap   int           // at most so many bytes of long strings in the keys; 0 means MaxHeap, or a kilobyte for each group where that is less
 
+	Bytes int // at most so many bytes of addresses for the rows; 0 has no bound but those above
+
 	// Of a table that has twins, which is charged there. Extra says that it is one more than they are for.
 	Twins *Twins
 	Extra bool
@@ -87,6 +89,12 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 		limit := maxBytes
 		if memory.Budget != nil {
 			limit = memory.Budget.Limit()
+		}
+		if memory.Twins != nil {
+			limit /= max(memory.Twins.tables, 1) // the budget is charged for all of them as soon as one grows
+		}
+		if memory.Bytes != 0 {
+			limit = min(limit, memory.Bytes)
 		}
 		t.most = limit / int(t.rowBytes)
 	}

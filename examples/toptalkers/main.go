@@ -1,7 +1,7 @@
 // Toptalkers reads lines "source bytes" from any number of connections to a unix socket, and prints the sources with the most bytes.
 //
-// What to learn from it: the readers of an engine are fixed when it starts, so connections that come and go share one Feed, each with a Lane of its
-// own; Updates yields a snapshot for each epoch, and Config.EpochInterval says how often; in an orderly end the last one has everything.
+// What to learn from it: connections come and go, so they share one Feed, each with a Lane of its own, which costs less than a reader for
+// each (Engine.AddReader and RemoveReader are for those that stay); Updates yields a snapshot for each epoch, and Config.EpochInterval says how often; in an orderly end the last one has everything.
 //
 //	go run ./examples/toptalkers -socket talk.sock
 //	printf '10.0.0.1 1500\n10.0.0.2 40\n10.0.0.1 1500\n' | nc -UN talk.sock

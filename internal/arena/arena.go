@@ -41,6 +41,9 @@ const (
 	smallLeast = 512
 	smallMost  = 16 << 10
 
+	// leastAddresses is up to where a region gets along with fewer addresses than it was made for.
+	leastAddresses = 64 << 20
+
 	// aheadBytes is how far in front of the last use pages are made ready at least, in a region that is not smaller: what a core can fill in some milliseconds.
 	aheadBytes = 4 * hugePage
 )
@@ -152,13 +155,17 @@ func newRegion(m *mapping) *Region {
 	return r
 }
 
-// begin reserves addresses, the first time. The error says that the system has none left.
-func (r *Region) begin() error {
+// begin reserves addresses, the first time, for n bytes at least. If the system has not as many as the region was made for, it gets
+// along with a quarter, and so on. The error says that there are hardly any left.
+func (r *Region) begin(n int) error {
 	if r.base != nil {
 		return nil
 	}
-	if err := r.reserve(); err != nil {
-		return fmt.Errorf("arena: cannot reserve addresses for %d bytes: %w", r.most, err)
+	for err := r.reserve(); err != nil; err = r.reserve() {
+		if r.most/4 < max(4*n, leastAddresses) {
+			return fmt.Errorf("arena: cannot reserve addresses for %d bytes: %w", r.most, err)
+		}
+		r.most = roundUp(r.most/4, hugePage)
 	}
 	r.asked = int(r.ready.Load())
 	return nil
@@ -190,7 +197,7 @@ func (r *Region) Grow(n int) error {
 	if n <= smallMost && r.size == 0 {
 		return r.growSmall(n)
 	}
-	if err := r.begin(); err != nil {
+	if err := r.begin(n); err != nil {
 		return err
 	}
 	if err := r.growMapped(n); err != nil {
@@ -258,7 +265,7 @@ func (r *Region) Prepare(n int) {
 	if !canPopulate || n <= max(hugePage, r.asked) {
 		return
 	}
-	if r.begin() != nil {
+	if r.begin(n) != nil {
 		return // whoever uses the pages gets the error, from Grow
 	}
 	if n <= r.asked {

@@ -2,6 +2,7 @@ package arena
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -185,5 +186,21 @@ func TestFreedWhilePreparing(t *testing.T) {
 	}
 	if budget.Used() != 0 {
 		t.Errorf("the budget still has %d bytes", budget.Used())
+	}
+}
+
+// Goal: a region that was made for more than there are addresses gets along with fewer.
+func TestFewAddresses(t *testing.T) {
+	r := New(nil, math.MaxInt64/2)
+	defer r.Free()
+	if err := r.Grow(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	words(r)[1<<17-1] = 7
+	if err := r.Grow(math.MaxInt64 / 4); err == nil {
+		t.Error("more bytes than there are addresses")
+	}
+	if words(r)[1<<17-1] != 7 {
+		t.Error("what was there is gone")
 	}
 }

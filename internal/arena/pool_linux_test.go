@@ -39,13 +39,13 @@ func TestPool(t *testing.T) {
 	}
 
 	small := New(budget, other)
-	if err := small.begin(); err != nil || small.Base() == base {
+	if err := small.begin(1); err != nil || small.Base() == base {
 		t.Errorf("%v: a region for fewer bytes got it", err)
 	}
 	small.Free()
 
 	r = New(budget, most)
-	if err := r.begin(); err != nil {
+	if err := r.begin(1); err != nil {
 		t.Fatal(err)
 	}
 	if r.Base() != base || pool.bytes != 0 || !r.Ready(32<<20) {

@@ -1,6 +1,10 @@
 package fence
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/velo-engine/velo/internal/invariants"
+)
 
 // An Asymmetric makes the cheap side of a pair and the other. It is what a process can do, so it stays as it is.
 type Asymmetric struct{ light bool }
@@ -21,6 +25,9 @@ func (a Asymmetric) Announce(w *atomic.Uint64, v uint64) {
 // All has every thread of the process pass a full fence, the calling one included, and returns when they have: what was announced before is seen from here on, and who announces
 // later sees what was stored before. It is a system call of some microseconds.
 func (a Asymmetric) All() {
+	if invariants.Enabled {
+		invariants.At("fence.All", nil)
+	}
 	if a.light {
 		all()
 	}

@@ -118,7 +118,7 @@ func (f *file) Close() error {
 func NewReader(in io.Reader) (io.ReadCloser, Format, error) {
 	counted := &counter{in: in}
 	buffered := bufio.NewReaderSize(counted, inputBytes)
-	head, err := buffered.Peek(MagicBytes)
+	head, err := begin(buffered)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, None, err
 	}
@@ -146,6 +146,25 @@ func NewReader(in io.Reader) (io.ReadCloser, Format, error) {
 		u.out = s2.NewReader(buffered)
 	}
 	return u, format, nil
+}
+
+// begin is what tells the format: no more than is needed, because more may be long in coming.
+func begin(in *bufio.Reader) (head []byte, err error) {
+	for n := 1; ; n++ {
+		if head, err = in.Peek(n); err != nil || !begun(head) {
+			return head, err
+		}
+	}
+}
+
+// begun says whether more bytes may make the first ones those of a format.
+func begun(head []byte) bool {
+	for _, m := range magics {
+		if len(head) < len(m.bytes) && m.bytes[:len(head)] == string(head) {
+			return true
+		}
+	}
+	return false
 }
 
 // counter counts what has been read.

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/velo-engine/velo/query"
+)
+
+// check reports everything that is wrong with a job and can be known before anything is opened: options that are wrong or do not go
+// together, and names that are written to and are read too, or written by two. Whether files can be read is not looked at.
+func (c *runCmd) check(job *query.Job, std streams) error {
+	var faults []error
+	seen := map[*query.Source]bool{}
+	for _, o := range job.Outputs {
+		if !seen[o.Source] {
+			faults = append(faults, c.checkSource(o.Source))
+		} else if isSocket(o.Source) {
+			faults = append(faults, readOnce(o, "a socket"))
+		}
+		seen[o.Source] = true
+		if isEndless(o.Source) && o.Plan.Window != nil && !o.Plan.Window.ProcessingTime && o.Source.Watermark == nil {
+			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector,
+				"the source has no end, so a window over it closes by a watermark only: WATERMARK FOR %s AS %s - INTERVAL '5 s'",
+				o.Plan.Window.Column, o.Plan.Window.Column))
+		}
+		faults = append(faults, setIdle(o))
+		if s := o.Sink; s != nil && s.Options.Connector() == "file" {
+			w, err := openSink(s, c.Format, nil, false) // it looks at the folder, and makes nothing
+			abandon(w)
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(append(faults, c.checkNames(job, std))...)
+}
+
+// checkSource reports what is wrong with the options of a source.
+func (c *runCmd) checkSource(s *query.Source) error {
+	switch s.Options.Connector() {
+	case "stdin":
+		if c.Job == "-" {
+			return s.Options.Errorf(query.OptionConnector, "standard input is the job itself: give it as a file")
+		}
+	case "generator":
+		_, err := openGenerator(s)
+		return err
+	case "tcp", "unix":
+		_, atErr := listenConfig(s)
+		_, err := socketFiles(s)
+		return errors.Join(atErr, err)
+	}
+	if err := inputOptions(s).lines(&files{}); err != nil {
+		return s.Options.Errorf(query.OptionConnector, "%v", err)
+	}
+	return nil
+}
+
+// readOnce is the error of a second query over a source that can be read once.
+func readOnce(o *query.Output, what string) error {
+	return o.Source.Options.Errorf(query.OptionConnector, "%s can be read once, and several queries read it: make it a file", what)
+}
+
+func isSocket(s *query.Source) bool {
+	c := s.Options.Connector()
+	return c == "tcp" || c == "unix"
+}
+
+// isEndless says whether a source has no end.
+func isEndless(s *query.Source) bool {
+	return isSocket(s) || s.Options.Bool("follow") || s.Options.Connector() == "generator" && s.Options.Int("rows") == 0
+}
+
+// filesRead are the options of sources that name files which are read beside the records.
+var filesRead = []string{"token.file", "certificate", "key"}
+
+// checkNames reports each name that is written to and is read too, or written by another: one would take the place of the other.
+func (c *runCmd) checkNames(job *query.Job, std streams) error {
+	var n names
+	if c.Job != "-" {
+		n.read = append(n.read, c.Job)
+	}
+	for _, s := range job.Sources {
+		for _, option := range filesRead {
+			if path := s.Options.Text(option); path != "" {
+				n.read = append(n.read, path)
+			}
+		}
+		switch s.Options.Connector() {
+		case "file":
+			n.reads(s.Options.Text("path"))
+		case "stdin":
+			if isFile(std.in) {
+				n.read = append(n.read, stdinFile)
+			}
+		}
+	}
+	n.prints("standard output", std.out)
+	n.prints("standard error", std.err)
+	for _, o := range job.Outputs {
+		if s := o.Sink; s != nil && s.Options.Connector() == "file" {
+			n.writes(fmt.Sprintf("sink %s", s.Name), s.Options.Text("path"))
+		}
+	}
+	if c.Quarantine != "" {
+		n.writes("--quarantine", c.Quarantine)
+	}
+	return errors.Join(n.faults...)
+}
+
+// setIdle says in the plan of a query after how long without records a file of its source holds no windows back.
+func setIdle(o *query.Output) error {
+	idle := o.Source.Options.Duration("idle")
+	if idle == 0 {
+		return nil
+	}
+	if o.Source.Watermark == nil {
+		return o.Source.Options.Errorf("idle", "without WATERMARK windows close at the end of the input, and wait for nobody before that")
+	}
+	if w := o.Plan.Window; w != nil && !w.ProcessingTime {
+		w.Idle = idle
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/writers"
+)
+
+// flow is one query on its way: that of velo query, or one of a job.
+type flow struct {
+	name   string
+	plan   *core.Plan
+	sink   *query.Sink // nil: it is printed
+	feed   *feeder
+	writer record.Writer
+	kept   *kept // the same
+	aside  *quarantine
+	engine *engine.Engine
+
+	following *following // of files that are followed; nil if none are
+
+	atEnd bool // the result is read from the last snapshot, whatever that is
+	early bool // a signal came before anything was started
+	hints hints
+}
+
+// hints are what somebody can do about records that are lost, as the command has it.
+type hints struct{ late, open string }
+
+// start starts the engine.
+func (f *flow) start(s *shape, live bool) error {
+	rs, err := f.feed.open(s.Readers)
+	if err != nil {
+		return err
+	}
+	cfg := engine.Config{
+		Plan: f.plan, Readers: rs, Partitions: s.Partitions, Cores: s.Cores, StateBytes: s.stateBytes, EpochInterval: -1, OnReject: f.aside.put,
+	}
+	switch {
+	case flows(f.plan):
+		cfg.EpochInterval = 0 // windows close, and groups change, while records come
+	case live:
+		cfg.EpochInterval = liveEvery
+	}
+	if !f.atEnd {
+		cfg.Writer = f.kept
+	}
+	if f.engine, err = engine.Start(context.Background(), cfg); err != nil {
+		for _, r := range rs {
+			_ = r.Close() // they have read nothing
+		}
+		return err
+	}
+	f.aside.engine = f.engine
+	if f.feed.files.follow {
+		f.following = follow(f.feed.files, f.engine, rs, f.name, f.kept.say)
+	}
+	return nil
+}
+
+// wait waits for the engine.
+func (f *flow) wait() error {
+	err := f.engine.Wait()
+	f.following.stop()
+	if errors.Is(err, arena.ErrBudget) {
+		err = fmt.Errorf("%w\n--memory, or VELO_MEMORY, gives the groups more", err)
+	}
+	return err
+}
+
+// finish writes what is to be written at the end, and makes it whole.
+func (f *flow) finish(failed error) error {
+	if failed == nil && f.atEnd {
+		failed = writeAll(f.engine, f.kept)
+	}
+	if failed == nil {
+		failed = f.begin()
+	}
+	if file, ok := f.writer.(*writers.File); ok {
+		if failed != nil {
+			file.Fail(failed)
+		}
+		return file.Close()
+	}
+	if failed != nil {
+		return failed
+	}
+	return f.writer.Close()
+}
+
+// begin writes the names of a result that has no rows.
+func (f *flow) begin() error {
+	if f.kept.begun {
+		return nil
+	}
+	schema, err := f.plan.Written()
+	if err != nil {
+		return err
+	}
+	return f.kept.Write(context.Background(), record.NewBatch(schema, 1))
+}
+
+// close lets go of everything, and does not wait for a result.
+func (f *flow) close() {
+	if f.engine != nil {
+		_ = f.engine.Close() // Wait has said what went wrong
+	}
+}
+
+// short says, of a flow that was interrupted, whether the input has an end that it had not come to.
+func (f *flow) short() bool { return f.early || !f.feed.endless && cutShort(f.engine) }
+
+// sayLost says what is not in a result, and was not set aside, a line each.
+func (f *flow) sayLost(to io.Writer) {
+	s := f.engine.Stats()
+	c := s.Counters()
+	line := func(n uint64, what string) {
+		if n > 0 {
+			note(to, fmt.Sprintf("velo: %s: %d %s", f.name, n, what))
+		}
+	}
+	line(c.Late, "records were late, their windows had closed, and are not in the result; "+f.hints.late)
+	line(c.Shed, "records were dropped, there was no memory for their groups; --memory gives more")
+	var dropped uint64
+	for _, r := range s.Readers {
+		dropped += r.Dropped
+	}
+	line(dropped, "records had been read and are not in the result, because their readers failed")
+	line(f.kept.unfit, "values of the result are NULL, they do not fit the type of their column or cannot be computed; a sum of x::double precision has no such limit")
+	line(s.Epochs.NoImage, "results were skipped while the query ran, there was no memory for them; --memory gives more")
+	if !f.atEnd && f.plan.Window != nil && f.plan.Emit != core.EmitChanges {
+		snap := f.engine.Snapshot()
+		line(uint64(snap.OpenWindows()), "windows had not closed and are not in the result; "+f.hints.open)
+		_ = snap.Close() // it never fails
+	}
+}
+
+// summary is what a query has done, in a line.
+func (f *flow) summary() string {
+	s := f.engine.Stats()
+	c := s.Counters()
+	var b strings.Builder
+	fmt.Fprintf(&b, "velo: %s: %d records read, %d groups", f.name, c.In, s.Groups())
+	if s.Output.Windows > 0 {
+		fmt.Fprintf(&b, ", %d windows written", s.Output.Windows)
+	}
+	if s.Output.Retries > 0 {
+		fmt.Fprintf(&b, ", %d writes tried again", s.Output.Retries)
+	}
+	if c.Late > 0 {
+		fmt.Fprintf(&b, ", %d records late", c.Late)
+	}
+	if file, ok := f.writer.(*writers.File); ok {
+		_, n := file.Whole()
+		fmt.Fprintf(&b, ", %d files", n)
+	}
+	return b.String()
+}
+
+// kept is a writer that the engine does not close: whether what it has is all is known later. It says when it is waiting.
+type kept struct {
+	record.Writer
+	name  string
+	say   io.Writer
+	said  bool
+	begun bool   // something has been written
+	unfit uint64 // values that were written as NULL because they do not fit
+}
+
+// Write says once why it could not; that it is tried again looks like a query that hangs.
+func (k *kept) Write(ctx context.Context, b *record.Batch) error {
+	err := k.Writer.Write(ctx, b)
+	if err == nil {
+		k.begun = true
+		k.unfit += uint64(b.Unfit())
+	}
+	if !k.said && errors.Is(err, record.ErrTransient) {
+		k.said = true
+		note(k.say, fmt.Sprintf("velo: %s: %v; it is tried again", k.name, err))
+	}
+	return err
+}
+
+// Close does nothing.
+func (*kept) Close() error { return nil }
+
+// writeAll writes the last snapshot. What is transient is tried again, as the engine does with windows; a second signal ends that.
+func writeAll(eng *engine.Engine, w record.Writer) error {
+	s := eng.Snapshot()
+	defer s.Close()
+	for b := range s.Batches(record.DefaultRows) {
+		err := w.Write(context.Background(), b)
+		for delay := engine.DefaultRetryMin; errors.Is(err, record.ErrTransient); delay = min(2*delay, engine.DefaultRetryMax) {
+			<-time.After(delay)
+			err = w.Write(context.Background(), b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/velo-engine/velo/core"
+)
+
+// followWatermark is how much later than others a record of a followed file may come, unless --watermark says it: lines of a log
+// are in about the order of their times, but seldom exactly.
+const followWatermark = 5 * time.Second
+
+// followIdle is after how long without records a followed file holds no windows back, unless --idle says it: of the files of a
+// pattern some are old.
+const followIdle = 30 * time.Second
+
+// pace says when the windows of a query close before the end of the input.
+type pace struct {
+	Watermark *time.Duration `help:"Close windows before the end of the input, and print each when it closes: when a record has come whose time is so much later than the window's end. Records that come later still are dropped and counted. 5s with --follow." placeholder:"TIME"`
+	Idle      *time.Duration `help:"With --follow or --watermark: a file in which nothing has come for so long holds no windows back until something comes. 30s with --follow; 0s waits for all files as long as it takes." placeholder:"TIME"`
+
+	FollowFiles int `help:"How many files of a pattern are followed at once; 0 is 256." default:"0" placeholder:"N"`
+}
+
+// set says in a plan when its windows close. Files have an end: unless somebody says otherwise no window is closed before it, and no
+// record is late, in whatever order they are.
+func (c *pace) set(plan *core.Plan, follow bool) error {
+	w := plan.Window
+	switch {
+	case w == nil || w.ProcessingTime:
+		if c.Watermark != nil || c.Idle != nil {
+			return errors.New("--watermark and --idle: the query has no window over times of records, expected GROUP BY tumble(column, ...) or the like")
+		}
+		return nil
+	case c.Watermark != nil && *c.Watermark < 0:
+		return fmt.Errorf("--watermark %v: expected 0s or more", *c.Watermark)
+	case c.Idle != nil && *c.Idle < 0:
+		return fmt.Errorf("--idle %v: expected 0s or more", *c.Idle)
+	case c.Watermark != nil:
+		w.OutOfOrder = *c.Watermark
+	case follow:
+		w.OutOfOrder = followWatermark
+	case c.Idle != nil:
+		return errors.New("--idle: without --follow or --watermark windows close at the end of the input, and wait for nobody")
+	default:
+		w.OutOfOrder = core.AnyOrder
+	}
+	switch {
+	case c.Idle != nil:
+		w.Idle = *c.Idle
+	case follow:
+		w.Idle = followIdle
+	}
+	return nil
+}
+
+// closesEarly says whether the windows of a plan close before the end of the input.
+func closesEarly(plan *core.Plan) bool {
+	w := plan.Window
+	return w != nil && (w.ProcessingTime || w.OutOfOrder != core.AnyOrder)
+}
+
+// flows says whether results come while records do, and go to a writer then: those that are read from the last snapshot come at the
+// end.
+func flows(plan *core.Plan) bool { return plan.Streams() || closesEarly(plan) }

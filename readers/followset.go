@@ -1,0 +1,271 @@
+package readers
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/velo-engine/velo/record"
+)
+
+const (
+	// DefaultFollowFiles is how many files a FollowSet follows at once: each is a reader with rings and blocks of its own.
+	DefaultFollowFiles = 256
+
+	// MaxFollowFiles bounds what may be said instead.
+	MaxFollowFiles = 4096
+)
+
+// A FollowSet follows the files that a pattern finds, those that appear later too. Each has a Stream of its own, and none is read
+// twice: a file is told by what it is (device and inode) and not by its name, so one that is renamed within the pattern, as log
+// becomes log.1, is read on by the Stream that has begun it, for as long as a name of the pattern leads to it.
+//
+// Look finds what is there. Who calls it, about once a second, gives the new Streams to an engine and takes those that are gone away:
+//
+//	find := func() ([]string, error) { return filepath.Glob("logs/*.csv") }
+//	set, err := readers.FollowDelimitedFiles(find, 0, cfg)
+//	found, err := set.Look()
+//	eng, err := engine.Start(ctx, engine.Config{Plan: plan, Readers: found.New})
+//	for range time.Tick(time.Second) {
+//		found, err := set.Look() // found.New: Engine.AddReader, found.Gone: Engine.RemoveReader
+//	}
+//
+// One goroutine at a time calls Look. The Streams belong to whoever has got them.
+type FollowSet struct {
+	find func() ([]string, error)
+	make func(*followed) (*Stream, error)
+	wait time.Duration
+	most int
+
+	family  family
+	streams map[string]*Stream // by the name that each has begun with
+	said    map[string]string  // why a name is skipped
+}
+
+// Found is what a Look has found.
+type Found struct {
+	New     []record.Reader // files that had not been followed: a Stream each
+	Gone    []record.Reader // Streams that have no file any more, and have given out all that they had: they may be closed
+	Skipped []error         // names that are not followed, and why: each reason once
+	Over    []string        // names that would be followed if there were not so many
+}
+
+// FollowDelimitedFiles follows files of delimited lines, each as FollowDelimited does. find gives the names that there are now; most is how
+// many files are followed at once, 0 is DefaultFollowFiles.
+func FollowDelimitedFiles(find func() ([]string, error), most int, cfg DelimitedConfig) (*FollowSet, error) {
+	if _, err := newDelimitedFormat(cfg); err != nil {
+		return nil, err
+	}
+	return newFollowSet(find, most, cfg.RotateWait, func(f *followed) (*Stream, error) { return newDelimitedStream("file "+f.path, f, cfg, true) })
+}
+
+// FollowNDJSONFiles follows files of JSON lines, as FollowDelimitedFiles does.
+func FollowNDJSONFiles(find func() ([]string, error), most int, cfg NDJSONConfig) (*FollowSet, error) {
+	if _, err := newJSONFormat(cfg); err != nil {
+		return nil, err
+	}
+	return newFollowSet(find, most, cfg.RotateWait, func(f *followed) (*Stream, error) { return newNDJSONStream("file "+f.path, f, cfg, true) })
+}
+
+func newFollowSet(
+	find func() ([]string, error), most int, wait time.Duration, stream func(*followed) (*Stream, error),
+) (*FollowSet, error) {
+	if most < 0 || most > MaxFollowFiles {
+		return nil, fmt.Errorf("readers: %d files are followed at once, expected 1..%d, or 0 for %d", most, MaxFollowFiles, DefaultFollowFiles)
+	}
+	return &FollowSet{
+		find: find, make: stream, wait: wait, most: cmp.Or(most, DefaultFollowFiles),
+		streams: map[string]*Stream{}, said: map[string]string{},
+	}, nil
+}
+
+// Look looks what files there are now. An error is that of find: what is followed is followed on.
+func (s *FollowSet) Look() (found Found, err error) {
+	paths, err := s.find()
+	if err != nil {
+		return found, err
+	}
+	said := map[string]string{} // names that are not there any more are forgotten
+	skip := func(path string, why error) {
+		if said[path] = why.Error(); s.said[path] != said[path] {
+			found.Skipped = append(found.Skipped, why)
+		}
+	}
+	s.family.begin()
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it was renamed since
+		case err != nil:
+			skip(path, err)
+		case !info.Mode().IsRegular():
+			skip(path, fmt.Errorf("%s is %s, expected a regular file: nothing else can be followed", path, kindOf(info.Mode())))
+		case s.family.named(info): // by this name or another one
+			if more := s.family.unread(info); more > 0 {
+				skip(path, fmt.Errorf("%s has grown after it was closed: what has come since is not read", path))
+			}
+		case s.streams[path] != nil: // its Stream is about to open it
+		case len(s.streams) >= s.most:
+			found.Over = append(found.Over, path)
+		default:
+			if r, err := s.follow(path); err != nil {
+				skip(path, err)
+			} else if r != nil {
+				found.New = append(found.New, r)
+			}
+		}
+	}
+	s.family.end()
+	for path, r := range s.streams {
+		if !slices.Contains(paths, path) && r.closer.(*followed).life.CompareAndSwap(lifeEmpty, lifeRetired) {
+			found.Gone = append(found.Gone, r)
+			delete(s.streams, path)
+		}
+	}
+	s.said = said
+	return found, nil
+}
+
+// follow makes the Stream of a name; nil if what it leads to is read by another one meanwhile.
+func (s *FollowSet) follow(path string) (*Stream, error) {
+	f, err := follow(path, s.wait, &s.family)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.files) == 0 { // it has been renamed, or may not be read
+		err := f.trouble.Load()
+		if err == nil {
+			return nil, f.Close()
+		}
+		return nil, errors.Join(*err, f.Close())
+	}
+	r, err := s.make(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	s.streams[path] = r
+	return r, nil
+}
+
+// family are the files of a FollowSet: each is read by one of its Streams. Streams look at it when they look at their names, and when
+// they have come to the end of a file, which is a few times a second at most.
+type family struct {
+	mu     sync.Mutex
+	claims []*claim
+}
+
+// claim is a file that one of the Streams has begun.
+type claim struct {
+	info  fs.FileInfo
+	read  int64 // where it was closed; -1 while it is open
+	named bool  // a name of the pattern leads to it, as of the last Look, or it is new
+	seen  bool  // in the Look at hand
+}
+
+// take claims a file for one who has opened it. False says that another one has it, or has read it.
+func (f *family) take(info fs.FileInfo) bool {
+	if f == nil {
+		return true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.find(info) != nil {
+		return false
+	}
+	f.claims = append(f.claims, &claim{info: info, read: -1, named: true, seen: true})
+	return true
+}
+
+// taken says whether a file is claimed.
+func (f *family) taken(info fs.FileInfo) bool {
+	if f == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.find(info) != nil
+}
+
+// find is the claim of a file. One that is closed and shorter now than what had been read of it is another file with the same number.
+func (f *family) find(info fs.FileInfo) *claim {
+	for i, c := range f.claims {
+		if !os.SameFile(c.info, info) {
+			continue
+		}
+		if c.read > info.Size() {
+			f.claims = slices.Delete(f.claims, i, i+1)
+			return nil
+		}
+		return c
+	}
+	return nil
+}
+
+// keeps says whether a file stays open though nothing comes: its number belongs to it as long as it is open, and somebody may write to it
+// by the name that it has now.
+func (f *family) keeps(info fs.FileInfo) bool {
+	if f == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.find(info)
+	return c != nil && c.named
+}
+
+// close notes that a file has been read so far and is closed. It stays claimed as long as it has a name.
+func (f *family) close(info fs.FileInfo, read int64) {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c := f.find(info); c != nil {
+		c.read = read
+	}
+}
+
+// begin begins a Look.
+func (f *family) begin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.claims {
+		c.seen = false
+	}
+}
+
+// named notes that a name leads to a file, and says whether it is claimed.
+func (f *family) named(info fs.FileInfo) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.find(info)
+	if c != nil {
+		c.seen = true
+	}
+	return c != nil
+}
+
+// unread is how many bytes of a file have come since it was closed.
+func (f *family) unread(info fs.FileInfo) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c := f.find(info); c != nil && c.read >= 0 {
+		return info.Size() - c.read
+	}
+	return 0
+}
+
+// end ends a Look: files without a name are let go of when they are closed.
+func (f *family) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.claims = slices.DeleteFunc(f.claims, func(c *claim) bool {
+		c.named = c.seen
+		return !c.named && c.read >= 0
+	})
+}

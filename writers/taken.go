@@ -1,0 +1,49 @@
+package writers
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+)
+
+// takens are the paths that the Files of this process write.
+var takens struct {
+	sync.Mutex
+	all []*taken
+}
+
+// taken is a path that a File writes: a name in a folder, whatever the folder is called.
+type taken struct {
+	dir  os.FileInfo
+	name string
+}
+
+// take takes a path. It is an error if another File has it.
+func take(path string) (*taken, error) {
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	t := &taken{dir, filepath.Base(path)}
+	takens.Lock()
+	defer takens.Unlock()
+	for _, other := range takens.all {
+		if other.name == t.name && os.SameFile(other.dir, t.dir) {
+			return nil, errors.New("another File of this process writes it, and one would replace what the other has written: give each a path of its own, or Close that one first")
+		}
+	}
+	takens.all = append(takens.all, t)
+	return t, nil
+}
+
+// giveBack lets others take the path; again, or of nil, it does nothing.
+func (t *taken) giveBack() {
+	if t == nil {
+		return
+	}
+	takens.Lock()
+	defer takens.Unlock()
+	takens.all = slices.DeleteFunc(takens.all, func(other *taken) bool { return other == t })
+}
