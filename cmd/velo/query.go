@@ -168,7 +168,7 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 	err = q.wait()
 	read()
 	view.stop()
-	if aside.widening.some() && !rows.printed && !stop.interrupted.Load() && (err == nil || errors.Is(err, errAgain)) {
+	if aside.widening.some() && !rows.printed && !stop.heard() && (err == nil || errors.Is(err, errAgain)) {
 		return errAgain
 	}
 	interrupted := stop.end()
