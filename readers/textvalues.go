@@ -163,7 +163,7 @@ func (k fieldKind) isCode(text []byte) bool {
 		return false
 	}
 	digits := bytes.TrimPrefix(text, []byte{'-'})
-	if text[0] == '+' || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+	if text[0] == '+' && len(text) > 1 && (text[1] == '.' || text[1]-'0' <= 9) || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
 		return true
 	}
 	if k == fieldNumber || len(digits) < 16 || len(bytes.Trim(digits, "0123456789")) > 0 {

@@ -212,6 +212,8 @@ func testNoCodes(t *testing.T) {
 		{record.Float64, "1.5", "9007199254740993", true},
 		{record.Float64, "1.5", "123456789012345678", true},
 		{record.Float64, "1.5", "900719925474099", false},
+		{record.Float64, "1.5", "+1.5", true},
+		{record.Float64, "1.5", "+Inf", false},
 		{record.Bool, "true", "t", true},
 		{record.Bool, "true", "1", true},
 		{record.Bool, "true", "FALSE", false},

@@ -115,7 +115,7 @@ func openSource(s *query.Source, std streams) (*feeder, error) {
 	f.schema, f.mostFiles = s.Schema, int(o.Int("follow.files"))
 	once := ""
 	if f.stdin != nil {
-		once = "standard input"
+		once = f.streamName()
 	}
 	return &feeder{name: s.Name, files: f, endless: f.follow, once: once}, nil
 }

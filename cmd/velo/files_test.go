@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -40,6 +41,25 @@ func TestFilesAsTheyAre(t *testing.T) {
 		{"a field with a point in its name", map[string]string{"a.ndjson": "{\"r\":{\"ip\":\"no\"},\"r.ip\":\"own\"}\n"}, nil, "SELECT r.ip, r FROM f", "r.ip,r\nown,\"{\"\"ip\"\":\"\"no\"\"}\"\n"},
 		{"declared fields within fields", map[string]string{"a.ndjson": "{\"R\":{\"Ip\":\"x\"}}\n"}, []string{"--schema=\"r.ip\" text"}, "SELECT r.ip FROM f", "r.ip\nx\n"},
 		{"names of fields in other cases", map[string]string{"a.ndjson": "{\"R\":{\"Ip\":\"x\"}}\n"}, nil, "SELECT r.ip FROM f", "r.ip\nx\n"},
+		{"lines that end with CR", map[string]string{"a.csv": "k,v\rx,1\ry,2\r"}, nil, "SELECT count(*) AS n FROM f", "!end with CR alone, expected LF or CRLF: tr"},
+		{"names only", map[string]string{"a.csv": "k,v,at\n"}, nil, "SELECT count(*) AS n, sum(v) AS s, max(lower(k)) AS k FROM f WHERE at > TIMESTAMP '2024-01-01'", "n,s,k\n0,,\n"},
+		{"names only, by window", map[string]string{"a.csv": "k,v,at\n"}, nil, "SELECT window_start, sum(v) AS s FROM f GROUP BY tumble(at, INTERVAL '1 hour')", "window_start,s\n"},
+		{"a column without a value", map[string]string{"a.csv": "k,v\nx,\ny,\n"}, nil, "SELECT count(*) AS n, sum(v) AS s FROM f", "n,s\n2,\n"},
+		{"names only, and a mistake", map[string]string{"a.csv": "k,v\n"}, nil, "SELECT sum(k || v) AS s FROM f", "!sum(text) is not defined"},
+		{"a byte order mark in the second file", map[string]string{"a.csv": "k,v\nx,1\n", "b.csv": "\ufeffk,v\nx,2\n"}, nil, "SELECT sum(v) AS s FROM f", "s\n3\n"},
+		{"a byte order mark in the second file of JSON", map[string]string{"a.ndjson": "{\"k\":1}\n", "b.ndjson": "\ufeff{\"k\":2}\n"}, nil, "SELECT sum(k) AS s FROM f", "s\n3\n"},
+		{"quotes in comments", map[string]string{"a.csv": "k,v\n# it\"s\nx,1\n#\"\ny,2\n"}, []string{"--comment=#"}, "SELECT sum(v) AS s FROM f", "s\n3\n"},
+		{"a web log", map[string]string{"a.log": "::1 - - [10/Oct/2000:13:55:36 -0700] \"GET /a HTTP/1.0\" 200 23 \"-\" \"M (x)\"\n"}, []string{"--delimiter= ", "--no-header"}, "SELECT c7, to_timestamp(c4 || ' ' || c5, '[%d/%b/%Y:%H:%M:%S %z]') AS at, split_part(c6, ' ', 2) AS url FROM f", "c7,at,url\n200,2000-10-10T20:55:36Z,/a\n"},
+		{"a first line that is a record", map[string]string{"a.csv": "1,2.5\n3,4\n"}, nil, "SELECT sum(c1) AS a, sum(c2) AS b FROM f", "a,b\n4,6.5\n"},
+		{"a first line with codes", map[string]string{"a.csv": "\"00501\",\"+40.92\",\"HOLTSVILLE\"\n\"00544\",\"+40.92\",\"X\"\n"}, nil, "SELECT count(*) AS n FROM f", "n\n2\n"},
+		{"a first line with a time", map[string]string{"a.csv": "2024-01-01 10:00,x\n2024-01-01 10:05,y\n"}, nil, "SELECT count(*) AS n, max(c2) AS m FROM f", "n,m\n2,y\n"},
+		{"days as names", map[string]string{"a.csv": "k,2024-01-01,0.5\nx,5,1.5\n"}, nil, "SELECT sum(\"2024-01-01\") AS n FROM f", "n\n5\n"},
+		{"years as names", map[string]string{"a.csv": "2024,2025\n3,4\n"}, []string{"--header"}, "SELECT sum(\"2024\") AS a FROM f", "a\n3\n"},
+		{"years beside a name", map[string]string{"a.csv": "k,2025\nx,4\n"}, nil, "SELECT sum(\"2025\") AS a FROM f", "a\n4\n"},
+		{"names alone are no record", map[string]string{"a.csv": "2024,2025\n"}, nil, "SELECT count(*) AS n FROM f", "n\n0\n"},
+		{"more columns than a query has", map[string]string{"a.csv": wide(1500, "c") + wide(1500, "")}, nil, "SELECT sum(c1234) AS a, count(*) AS n FROM f", "a,n\n1234,1\n"},
+		{"more columns and no name", map[string]string{"a.csv": wide(1500, "") + wide(1500, "")}, []string{"--no-header"}, "SELECT sum(c1235) AS a FROM f", "a\n2468\n"},
+		{"all of more columns", map[string]string{"a.csv": wide(1500, "c") + wide(1500, "")}, nil, "SELECT * FROM f", "!has 1500 columns, and a query has 1024 at most"},
 		{"UTF-16", map[string]string{"a.csv": "\xff\xfea\x00\n\x00"}, nil, "SELECT count(*) FROM f", "!is UTF-16: iconv"},
 		{"xz", map[string]string{"a.csv": "\xfd7zXZ\x00\x00"}, nil, "SELECT count(*) FROM f", "!is compressed with xz: unpack it"},
 		{"zip", map[string]string{"a.csv": "PK\x03\x04\x00"}, nil, "SELECT count(*) FROM f", "!is a zip archive"},
@@ -55,4 +75,27 @@ func TestFilesAsTheyAre(t *testing.T) {
 			t.Errorf("%s: status %d, %s%s, expected %s", c.what, status, out, errs, c.want)
 		}
 	}
+}
+
+// Goal: what is read once has any name: standard input as a file, a FIFO. A name without its extension is found in an error. Method:
+// queries over them.
+func TestNamesOfStreams(t *testing.T) {
+	out, errs, status := velo(t, "v\n1\n2\n", "query", "--format=csv", `SELECT sum(v) AS s FROM "/dev/stdin"`)
+	if status != 0 || out != "s\n3\n" {
+		t.Errorf("/dev/stdin: status %d\n%s%s", status, out, errs)
+	}
+	dir := put(t, map[string]string{"trades.csv": "v\n1\n"})
+	_, errs, status = velo(t, "", "query", `SELECT sum(v) AS s FROM "`+dir+`/trades"`)
+	if status != 1 || !strings.Contains(errs, `did you mean FROM "`+dir+`/trades.csv"?`) {
+		t.Errorf("without its extension: status %d\n%s", status, errs)
+	}
+}
+
+// wide is a line of many fields.
+func wide(n int, before string) string {
+	var fields []string
+	for i := range n {
+		fields = append(fields, before+strconv.Itoa(i))
+	}
+	return strings.Join(fields, ",") + "\n"
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -124,8 +125,9 @@ type guess struct {
 	field       string // that it is in files
 	possible    []record.Type
 	empty, some bool
-	present     int  // lines of JSON that have it, and not null
-	within      bool // another field
+	assumed     record.Type // of a column without a value: what the query wants, or text
+	present     int         // lines of JSON that have it, and not null
+	within      bool        // another field
 
 	// forced is the value that made the column text, and where it is.
 	forced, where string
@@ -135,7 +137,7 @@ type guess struct {
 func (c *guess) column(all bool) record.Field {
 	field := record.Field{Name: c.name, Type: c.possible[0], Nullable: c.empty || !all}
 	if !c.some {
-		field.Type = record.String
+		field.Type = c.assumed
 	}
 	return field
 }
@@ -171,7 +173,7 @@ func newGuesser(o readers.ValueOptions) *guesser {
 }
 
 func (g *guesser) column(name, field string) *guess {
-	return &guess{name: name, field: field, possible: slices.Clone(g.order)}
+	return &guess{name: name, field: field, possible: slices.Clone(g.order), assumed: record.String}
 }
 
 // see narrows the types of a column to those that a text is a value of.
@@ -198,6 +200,10 @@ func (g *guesser) isTime(s string) bool {
 func (f *files) guessSchema(samples []sampled) error {
 	g := newGuesser(f.values)
 	f.guesser, f.allSeen = g, samples[0].whole && f.complete()
+	if f.header && !f.named && g.records(f, samples) {
+		f.header = false
+		f.said = fmt.Sprintf("%s: the first line looks like the others, and is taken for a record: the columns are c1, c2, ...; --header if it has names", samples[0].file)
+	}
 	index := map[string]*guess{}
 	for n, s := range samples {
 		head := f.headOf(s.data)
@@ -231,7 +237,88 @@ func (f *files) guessSchema(samples []sampled) error {
 	if len(f.guessed) == 0 {
 		return emptyError(f.name)
 	}
+	if len(f.guessed) > record.MaxFields {
+		return nil // see choose
+	}
 	return f.makeSchema()
+}
+
+// records says whether the first lines of all samples are records rather than names: all of their fields are numbers and times as
+// those of the line after, or one is what no name is (a time, a number with a sign or with a zero in front) in both lines.
+func (g *guesser) records(f *files, samples []sampled) bool {
+	some := false
+	for _, s := range samples {
+		head := f.headOf(s.data)
+		if head.First == nil {
+			continue
+		}
+		next, err := f.rows(s.data[head.Next:]).Read()
+		if err != nil || len(next) != len(head.First) {
+			return false
+		}
+		alike, never := true, false
+		for i, text := range head.First {
+			first, second := g.kind(text), g.kind(next[i])
+			alike = alike && first != record.String && first == second
+			never = never || g.noName(text) && g.noName(next[i])
+		}
+		if !alike && !never {
+			return false
+		}
+		some = true
+	}
+	return some
+}
+
+// kind is the type that a text alone has; a number with a point is like one without.
+func (g *guesser) kind(text string) record.Type {
+	c := g.column("", "")
+	if g.see(c, text, func() string { return "" }); !c.some || c.possible[0] == record.Bool {
+		return record.String
+	}
+	return max(c.possible[0], record.Float64)
+}
+
+// noName says whether a text is no name of a column. A number may be one, such as a year.
+func (g *guesser) noName(text string) bool {
+	text = strings.TrimSpace(text)
+	if g.kind(text) == record.Timestamp {
+		return true
+	}
+	digits := strings.TrimLeft(text, "+-")
+	return strings.Trim(digits, "0123456789.") == "" && digits != "" && (digits != text || len(digits) > 1 && digits[0] == '0' && digits[1] != '.')
+}
+
+// star is what asks for all columns.
+var star = regexp.MustCompile(`(?i)(select|distinct|,)\s*\*|\.\s*\*`)
+
+// choose takes the columns that a query names, if there are more than a record may have.
+func (f *files) choose(sql string) error {
+	if f.schema != nil {
+		return nil
+	}
+	all := f.guessed
+	f.guessed = nil
+	for i, c := range all {
+		used := mentions(sql, c.name) || star.MatchString(sql) || len(f.guessed) == 0 && i == len(all)-1
+		if !f.header {
+			f.fields = append(f.fields, -1)
+		}
+		if used {
+			if !f.header {
+				f.fields[i] = len(f.guessed)
+			}
+			f.guessed = append(f.guessed, c)
+		}
+	}
+	if n := len(f.guessed); n > record.MaxFields {
+		return tooWide(f.name, n)
+	}
+	return f.makeSchema()
+}
+
+func tooWide(name string, n int) error {
+	return fmt.Errorf("%s has %d columns, and a query has %d at most: name those that it needs", name, n, record.MaxFields)
 }
 
 // makeSchema makes the schema of what is guessed.
@@ -301,6 +388,9 @@ func emptyError(name string) error {
 func (f *files) because(sql string, err error) error {
 	const most = 3
 	told := 0
+	if f.said != "" {
+		err = fmt.Errorf("%w\n%s", err, f.said)
+	}
 	if f.format == formatNDJSON && f.guessed != nil && !f.allSeen && strings.Contains(err.Error(), "there is no") {
 		err = fmt.Errorf("%w\n%s was looked at in part, and a field may come later: --schema declares columns", err, f.name)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -21,7 +22,8 @@ type input struct {
 	Schema      string   `help:"The columns, as CREATE TABLE has them: 'symbol text, price double precision not null'. Without it they are guessed." placeholder:"COLUMNS"`
 	InputFormat string   `help:"What the files are: ${enum}. auto goes by their names, and where those do not say, by their first line." enum:"auto,csv,tsv,ndjson" default:"auto"`
 	Delimiter   string   `help:"Between fields; \\t is a tab. Guessed from the first line." placeholder:"CHAR"`
-	NoHeader    bool     `help:"The first line is a record; columns are called c1, c2, ... unless --schema names them."`
+	Header      bool     `help:"The first line has the names of the columns, even if it looks like a record." xor:"header"`
+	NoHeader    bool     `xor:"header" help:"The first line is a record; columns are called c1, c2, ... unless --schema names them."`
 	TimeUnit    string   `help:"What a whole number in a timestamp column of NDJSON counts since 1970: s, ms, us or ns. Without it, such a number is refused." placeholder:"UNIT"`
 	TimeFormat  string   `help:"How times are written, in strptime's directives: '%d/%m/%Y %H:%M'. Without it, every form that has one meaning is taken." placeholder:"FORMAT"`
 	TimeZone    string   `help:"The time zone of times without one, such as Europe/Berlin; UTC without it." placeholder:"ZONE"`
@@ -58,10 +60,14 @@ type files struct {
 	name      string // what FROM calls them
 	paths     []string
 	stdin     io.Reader // instead of paths: what is left to read, unpacked, from its beginning
+	pipe      bool      // that is no standard input but a FIFO, or a device
 	schema    *record.Schema
 	format    string
 	delimiter byte     // of delimited files
 	header    bool     // they have one
+	named     bool     // it is sure to have names
+	said      string   // what is to be said about the guess
+	fields    []int    // of delimited files without a header: see readers.DelimitedConfig; nil: each is a column
 	names     []string // of the fields of JSON, for each column
 	values    readers.ValueOptions
 	comment   byte // that lines which are none begin with; 0: there are none
@@ -87,27 +93,15 @@ type files struct {
 
 // open finds the files and guesses what is not said about them.
 func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
-	f = &files{name: name, header: !in.NoHeader, follow: in.Follow, remove: func() {}}
+	f = &files{name: name, header: !in.NoHeader, named: in.Header, follow: in.Follow, remove: func() {}}
 	if err := in.lines(f); err != nil {
 		return nil, err
 	}
-	if name != stdinName {
-		if f.paths, err = find(name); err != nil {
-			return nil, err
-		}
-		if err := f.followable(); err != nil {
-			return nil, err
-		}
-		if isPattern(name) {
-			if f.paths, f.skipped = onlyFiles(f.paths); len(f.paths) == 0 {
-				return nil, fmt.Errorf("%s: %w", name, errors.Join(f.skipped...))
-			}
-		}
-	} else if isFile(stdin) {
-		f.paths = []string{stdinFile}
+	if err := f.locate(name, &stdin); err != nil {
+		return nil, err
 	}
-	if f.follow && name == stdinName {
-		return nil, errors.New("--follow: standard input is read until it ends anyway; name a file")
+	if f.follow && len(f.paths) == 0 {
+		return nil, fmt.Errorf("--follow: %s is read until it ends anyway; name a file", f.streamName())
 	}
 	sample, whole, err := f.sample(stdin)
 	if err != nil {
@@ -138,6 +132,54 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// locate finds what a name stands for: files, or something that is read once, from its beginning to its end, in the place of stdin.
+func (f *files) locate(name string, stdin *io.Reader) (err error) {
+	if name == stdinName || name == stdinFile {
+		if isFile(*stdin) {
+			f.paths = []string{stdinFile}
+		}
+		return nil
+	}
+	if err := f.followable(); err != nil {
+		return err
+	}
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		pipe, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		*stdin, f.pipe, f.remove = pipe, true, func() { _ = pipe.Close() }
+		return nil
+	}
+	if f.paths, err = find(name); err != nil || !isPattern(name) {
+		return err
+	}
+	if f.paths, f.skipped = onlyFiles(f.paths); len(f.paths) == 0 {
+		return fmt.Errorf("%s: %w", name, errors.Join(f.skipped...))
+	}
+	return nil
+}
+
+// streamName is what something that is read once is called.
+func (f *files) streamName() string {
+	if f.pipe {
+		return f.name
+	}
+	return "standard input"
+}
+
+// likeNamed are files that a name without an extension may mean.
+func likeNamed(name string) string {
+	for _, format := range []string{".csv", ".tsv", ".ndjson", ".jsonl", ".json"} {
+		for _, packed := range append([]string{""}, packedExtensions...) {
+			if info, err := os.Stat(name + format + packed); err == nil && info.Mode().IsRegular() {
+				return name + format + packed
+			}
+		}
+	}
+	return ""
 }
 
 // lines says how the lines of files are written.
@@ -190,6 +232,9 @@ var foreignFormats = []struct{ begin, what, do string }{
 
 // foreign is the error of a file of another format.
 func foreign(name string, sample []byte) error {
+	if i := bytes.IndexByte(sample, '\r'); i >= 0 && i < len(sample)-1 && bytes.IndexByte(sample, '\n') < 0 {
+		return fmt.Errorf("the lines of %s end with CR alone, expected LF or CRLF: tr '\\r' '\\n' makes that of it, and velo reads FROM stdin", name)
+	}
 	for _, f := range foreignFormats {
 		if f.begin == "BZh" && (len(sample) < 10 || string(sample[4:10]) != "1AY&SY") {
 			continue
@@ -270,6 +315,9 @@ func (f *files) sample(stdin io.Reader) (sample []byte, whole bool, err error) {
 	}
 	for _, path := range f.paths {
 		in, _, err := compressed.Open(path)
+		if other := likeNamed(path); errors.Is(err, fs.ErrNotExist) && other != "" {
+			return nil, false, fmt.Errorf("%w; did you mean FROM \"%s\"?", trimPackage(err), other)
+		}
 		if err != nil {
 			return nil, false, trimPackage(err)
 		}
@@ -424,7 +472,7 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 	}
 	f.sources = nil
 	if len(f.paths) == 0 {
-		r, err := f.stream("standard input", f.stdin)
+		r, err := f.stream(f.streamName(), f.stdin)
 		if err != nil {
 			return nil, err
 		}
@@ -517,7 +565,7 @@ func (f *files) valueOptions() readers.ValueOptions {
 
 func (f *files) delimited() readers.DelimitedConfig {
 	return readers.DelimitedConfig{
-		Schema: f.schema, Delimiter: f.delimiter, Quote: '"', Header: f.header, ByName: f.header && !f.byPlace,
+		Schema: f.schema, Fields: f.fields, Delimiter: f.delimiter, Quote: '"', Header: f.header, ByName: f.header && !f.byPlace,
 		Comment: f.comment, SkipLines: f.skipLines, ValueOptions: f.valueOptions(),
 	}
 }

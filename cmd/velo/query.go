@@ -66,7 +66,8 @@ func (in *input) plan(sql string, std streams, pace *pace) (*core.Plan, *files, 
 		return nil, nil, err
 	}
 	f.mostFiles = pace.FollowFiles
-	if f.nested != nil {
+	err = f.choose(sql)
+	if err == nil && f.nested != nil {
 		err = f.addNested(mentionsPath(sql))
 	}
 	var plan *core.Plan
@@ -95,18 +96,23 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if stop.cutEarly() {
 		f.dropHalfLine()
 	}
+	if f.said != "" {
+		note(std.err, "velo: "+f.said)
+	}
 	if c.ExplainSchema {
 		return printSchema(std.out, f.schema)
 	}
 	if err := c.fill(1); err != nil {
 		return err
 	}
+	f.saySkipped(f.name, std.err)
 	for {
 		aside, err := newQuarantine(c.Quarantine, f, std)
 		if err != nil {
 			return err
 		}
-		if err = c.flow(plan, f, aside, stop, std); !errors.Is(err, errAgain) {
+		err = c.flow(plan, f, aside, stop, std)
+		if err = errors.Join(err, aside.close()); !errors.Is(err, errAgain) {
 			return err
 		}
 		if err := aside.widening.widen(std.err); err != nil {
@@ -124,10 +130,9 @@ var queryHints = hints{
 	open: "a shorter --watermark or --idle closes windows earlier",
 }
 
-// flow runs the plan, and prints what comes of it. errAgain says that there is no result, because columns that were guessed have been
+// flow runs the plan, and prints what comes of it. errAgain says that nothing was printed, because columns that were guessed have been
 // widened.
 func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
-	defer func() { err = errors.Join(err, aside.close()) }()
 	if c.Live {
 		if flows(plan) {
 			return errors.New("--live shows groups while they are counted; this query prints rows as they come")
@@ -146,7 +151,6 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 		writer: newLines(c.Format, &terminal{to: rows}, f.follow || f.stdin != nil && closesEarly(plan)), atEnd: !flows(plan), hints: queryHints,
 	}
 	q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
-	f.saySkipped(f.name, std.err)
 	if err := q.start(&c.shape, c.Live); err != nil {
 		return err
 	}
@@ -189,12 +193,13 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 
 // quarantine takes the records that could not be read. put is called by one goroutine.
 type quarantine struct {
-	files    *files
-	engine   *engine.Engine // for the names of files that appear while it runs; it is set before there are any
-	file     *os.File
-	n        int
-	first    string
-	err      error
+	files  *files
+	engine *engine.Engine // for the names of files that appear while it runs; it is set before there are any
+	file   *os.File
+	n      int
+	first  string
+	err    error
+
 	widening *widening // nil where the files cannot be read again, or nothing is guessed
 	guess    string    // the column whose guess did not hold, of what cannot be read again
 }
@@ -326,6 +331,12 @@ func (c *schemaCmd) Run(std streams) error {
 		return err
 	}
 	defer f.remove()
+	if f.said != "" {
+		note(std.err, "velo: "+f.said)
+	}
+	if f.schema == nil {
+		return tooWide(f.name, len(f.guessed))
+	}
 	if f.nested != nil {
 		if err := f.addNested(func(string) bool { return true }); err != nil {
 			return err

@@ -237,10 +237,47 @@ func (h *held) release() error {
 	return err
 }
 
+// assume compiles a query with other types for columns in which there is no value, such as those of a file that has names only: any
+// type fits. It returns nil where that does not help.
+func (f *files) assume(sql string) *core.Plan {
+	const most = 4 // columns, so that there are 256 ways at most
+	types := []record.Type{record.String, record.Int64, record.Timestamp, record.Bool}
+	var free []*guess
+	for _, c := range f.guessed {
+		if !c.some && mentions(sql, c.name) && len(free) < most {
+			free = append(free, c)
+		}
+	}
+	was := f.schema
+	ways := 1
+	for range free {
+		ways *= len(types)
+	}
+	for way := 1; way < ways; way++ {
+		for i, rest := 0, way; i < len(free); i++ {
+			free[i].assumed = types[rest%len(types)]
+			rest /= len(types)
+		}
+		if f.makeSchema() == nil {
+			if plan, err := query.Compile(sql, f.schema); err == nil {
+				return plan
+			}
+		}
+	}
+	for _, c := range free {
+		c.assumed = record.String
+	}
+	f.schema = was
+	return nil
+}
+
 // compile compiles the query over what is known of the files.
 func (f *files) compile(sql string, pace *pace) (*core.Plan, error) {
 	plan, err := query.Compile(sql, f.schema)
 	if err != nil {
+		plan = f.assume(sql)
+	}
+	if plan == nil {
 		return nil, f.because(sql, err)
 	}
 	return plan, pace.set(plan, f.follow)
