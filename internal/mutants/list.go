@@ -224,13 +224,13 @@ var others = []mutant{
 		name: "core: closed a nanosecond early", breaks: "a window closes before the watermark has come to its end",
 		file: "core/time.go", in: "func (w *windowing) closed(",
 		old: "w.clock.EndAtMost(watermark - w.lateness)", new: "w.clock.EndAtMost(watermark - w.lateness + 1)",
-		pkg: "core", run: "TestWindows|TestFlinkWindows|TestClosing",
+		pkg: "core", run: "TestClosedAtTheEnd",
 	},
 	{
 		name: "core: idle for less", breaks: "a reader is idle a moment too late",
 		file: "core/time.go", in: "func (t *times) lookIdle(",
 		old: "t.quietTo-t.quietFrom >= w.idle", new: "t.quietTo-t.quietFrom > w.idle",
-		pkg: "core", run: "TestBusyIsNotIdle|TestIdleIsAskedAgain",
+		pkg: "core", run: "TestIdleAtTheLimit",
 	},
 	{
 		name: "core: a round counts too soon", breaks: "records of a feed's round are late by others of the same round",
@@ -320,7 +320,7 @@ var others = []mutant{
 		name: "table: Clear is not noted", breaks: "a shard that was given away comes back with old groups",
 		file: "core/table/table.go", in: "func (t *Table) Clear(",
 		old: "if t.tracks {", new: "if false {",
-		pkg: "core/table", run: "TestTwins",
+		pkg: "core/table", run: "TestClearIsNoted",
 	},
 	{
 		name: "table: shed taken twice", breaks: "records that found no room are counted again and again",
