@@ -32,7 +32,7 @@ type Memory struct {
 	Groups int           // at most so many; 0 means MaxGroups, or what the budget has room for
 	Heap   int           // at most so many bytes of long strings in the keys; 0 means MaxHeap, or a kilobyte for each group where that is less
 
-	Bytes  int           // at most so many bytes of addresses for the rows; 0 has no bound but those above
+	Bytes int // at most so many bytes of addresses for the rows; 0 has no bound but those above
 
 	// Of a table that has twins, which is charged there. Extra says that it is one more than they are for.
 	Twins *Twins
