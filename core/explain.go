@@ -77,7 +77,11 @@ func (p *Plan) Explain() (string, error) {
 			line("then", "%s", s)
 		}
 		line("route", "%v: the records of a reader stay in their order", Route{}.For(p).Routing)
-		line("emission", "records, as they come")
+		if len(l.order) > 0 {
+			line("emission", "records in their order, at the end: all of them are kept until then, or about twice as many as LIMIT lets through")
+		} else {
+			line("emission", "records, as they come")
+		}
 		return b.String(), nil
 	}
 	words := l.keys.Words() + len(l.init)

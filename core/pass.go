@@ -3,14 +3,16 @@ package core
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/record"
 )
 
 // PassesThrough says whether the plan has neither keys nor aggregates: records that Where lets pass go to the writer, with the columns of Select, which are
-// expressions over Source then. There are no groups, so a snapshot has none, and Window, Having, OrderBy and Offset have no meaning. The records of a reader
-// stay in their order where it is routed to one partition, which is what RouteAuto does.
+// expressions over Source then. There are no groups, so a snapshot has none, and Window and Having have no meaning. The records of a reader
+// stay in their order where it is routed to one partition, which is what RouteAuto does. With an OrderBy, whose expressions are over Source too, they are kept and written in
+// that order at the end.
 func (p *Plan) PassesThrough() bool { return len(p.Keys)+len(p.Aggregates) == 0 }
 
 // An Outlet takes the records of one partition away, of a plan that passes them through. The partition's runner calls it; neither method waits.
@@ -25,7 +27,7 @@ type Outlet interface {
 
 // Passed are records that have passed through: at most a chunk of them.
 type Passed struct {
-	Batch *record.Batch // of the plan's result
+	Batch *record.Batch // of the plan's result, and what is ordered by beside it
 	text  []byte
 	valid [][]uint64 // by column, nil where it cannot be NULL
 }
@@ -39,9 +41,9 @@ func NewPassed(p *Plan) (*Passed, error) {
 	if !l.passes {
 		return nil, fmt.Errorf("core: plan %s passes nothing through: it groups", p.name())
 	}
-	x := &Passed{Batch: record.NewBatch(l.result, l.rows), text: make([]byte, l.heapSize()), valid: make([][]uint64, l.result.Len())}
+	x := &Passed{Batch: record.NewBatch(l.source, l.rows), text: make([]byte, l.heapSize()), valid: make([][]uint64, l.source.Len())}
 	for i := range x.valid {
-		if l.result.Field(i).Nullable {
+		if l.source.Field(i).Nullable {
 			x.valid[i] = make([]uint64, (l.rows+63)/64)
 		}
 	}
@@ -59,8 +61,7 @@ func (l *layout) compilePass() error {
 		{len(p.Select) == 0, "neither keys, aggregates nor Select"},
 		{p.Window != nil, "a window, but neither keys nor aggregates: windows hold groups"},
 		{p.Having != nil, "Having, but neither keys nor aggregates: it is for groups, Where for records"},
-		{len(p.OrderBy) > 0, "OrderBy, but neither keys nor aggregates: records that pass through have no end at which they could be sorted"},
-		{p.Offset > 0, "Offset, but neither keys nor aggregates: records that pass through have no order"},
+		{p.Offset > 0 && len(p.OrderBy) == 0, "Offset, but neither keys, aggregates nor OrderBy: records that pass through have no order"},
 		{len(p.Computed) > 0, "Computed, but neither keys nor aggregates: Select has the expressions"},
 		{len(p.Select) > maxArguments, fmt.Sprintf("%d columns pass through, at most %d are allowed", len(p.Select), maxArguments)},
 	} {
@@ -71,8 +72,14 @@ func (l *layout) compilePass() error {
 	if len(faults) > 0 {
 		return errors.Join(faults...)
 	}
-	var err error
-	if l.stage, err = expr.Compile(p.Source, p.Where, p.Select); err != nil {
+	columns, err := l.passOrder()
+	if err != nil {
+		return err
+	}
+	if len(columns) > maxArguments {
+		return fmt.Errorf("%d columns pass through and are ordered by, at most %d are allowed", len(columns), maxArguments)
+	}
+	if l.stage, err = expr.Compile(p.Source, p.Where, columns); err != nil {
 		return err
 	}
 	l.source, l.inner = l.stage.Schema(), l.stage.Schema()
@@ -81,12 +88,38 @@ func (l *layout) compilePass() error {
 		fields[i] = l.source.Field(i)
 		l.argument(i, fields[i], true)
 	}
-	if l.result, err = record.NewSchema(p.name(), fields...); err != nil {
+	if l.result, err = record.NewSchema(p.name(), fields[:len(p.Select)]...); err != nil {
 		return err
 	}
 	l.inner = l.result
 	l.keys, err = record.NewKeyLayout(l.source, nil)
 	return err
+}
+
+// passOrder makes the order of records that pass through. It returns the columns of Select and, after them, what is ordered by that is
+// none of those.
+func (l *layout) passOrder() (columns []expr.Output, err error) {
+	p := l.plan
+	columns = slices.Clone(p.Select)
+	for _, o := range p.OrderBy {
+		by := orderBy{shaped: shaped{inner: -1}, desc: o.Desc, nullsFirst: o.NullsFirst}
+		for i, c := range p.Select {
+			if o.Expr == nil && c.Name == o.Column {
+				by.inner, by.typ = i, c.Expr.Type()
+			}
+		}
+		switch {
+		case o.Expr != nil && o.Column != "":
+			return nil, fmt.Errorf("order by %q and by %v: expected one of both", o.Column, o.Expr)
+		case o.Expr != nil:
+			by.inner, by.typ = len(columns), o.Expr.Type()
+			columns = append(columns, expr.Output{Name: fmt.Sprintf("order by %v", o.Expr), Expr: o.Expr})
+		case by.inner < 0:
+			return nil, fmt.Errorf("order by %q: there is no such column in Select", o.Column)
+		}
+		l.order = append(l.order, by)
+	}
+	return columns, nil
 }
 
 // SetOutlet says where the records of a plan that passes them through go. It is called before the first Step.

@@ -99,7 +99,7 @@ type Plan struct {
 
 	// What is read of the groups. Select are the columns of the result, expressions over Inner, or over Source where records pass through; nil are those of Inner, as they
 	// are. A value that cannot be computed reads NULL. Having lets groups through for which it is true. OrderBy, Limit and Offset shape All and Batches of a snapshot as a
-	// whole; Get knows Having only.
+	// whole; Get knows Having only. Records that pass through are written at the end if there is an OrderBy, see Sorter; without one, Limit ends the plan and there is no Offset.
 	Select  []expr.Output
 	Having  *expr.Expr
 	OrderBy []Order
@@ -293,6 +293,7 @@ type layout struct {
 	window   *windowing    // nil where the plan has no windows
 	front    int           // columns of the result before the keys
 	passes   bool          // the plan passes records through: there are neither keys nor states
+	order    []orderBy     // of records that pass through; their inner columns are those of source
 
 	// Chunk columns: hash, key words, the args whose values are needed, and the NULL bits of the args where hasNulls.
 	args        []argument

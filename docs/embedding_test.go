@@ -312,7 +312,7 @@ func Example_stop() {
 	// Output:
 	// <nil>
 	// 1000 <nil>
-	// readers: feed: it has ended
+	// readers: feed: it has ended: the engine that read it has closed it, and its Wait says why
 }
 
 func Example_faults() {

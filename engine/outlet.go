@@ -57,15 +57,32 @@ func (o *outlet) write(do func(*record.Batch) error) (some bool, err error) {
 }
 
 // writePassed writes the records that pass through, as they come, until everything has been written or the engine has ended without a last epoch. When the plan's limit has been
-// reached the readers are stopped.
+// reached the readers are stopped. If the plan has an order they are kept instead, and written at the end.
 func (o *output) writePassed() error {
 	e := o.engine
+	if len(e.cfg.Plan.OrderBy) > 0 {
+		sorter, err := core.NewSorter(e.cfg.Plan, e.cfg.StateBytes)
+		if err != nil {
+			return err
+		}
+		if n := e.cfg.Plan.Limit; n != nil && *n == 0 {
+			e.stopReaders()
+		}
+		complete, err := o.passed(sorter.Add)
+		if err != nil || !complete {
+			return err
+		}
+		return o.batches(sorter.Batches(record.DefaultRows))
+	}
 	limit := e.cfg.Plan.Limit
 	left := uint64(0)
 	if limit != nil {
 		left = *limit
 	}
-	write := func(b *record.Batch) error {
+	if limit != nil && left == 0 {
+		e.stopReaders()
+	}
+	_, err := o.passed(func(b *record.Batch) error {
 		if limit != nil {
 			b.SetLen(int(min(uint64(b.Len()), left)))
 			left -= uint64(b.Len())
@@ -78,19 +95,22 @@ func (o *output) writePassed() error {
 		}
 		o.rows.Add(uint64(b.Len()))
 		return o.batch(b)
-	}
-	if limit != nil && left == 0 {
-		e.stopReaders()
-	}
+	})
+	return err
+}
+
+// passed calls do for all that passes through. It says whether that is everything: not if the engine has ended without a last epoch.
+func (o *output) passed(do func(*record.Batch) error) (complete bool, err error) {
+	e := o.engine
 	for {
 		// Partitions give everything away before they answer the last epoch, so what there is behind a look that has found it ended is all.
 		next := e.cuts.Next()
 		ended := e.cuts.Ended()
 		some := false
 		for _, out := range o.outlets {
-			wrote, err := out.write(write)
+			wrote, err := out.write(do)
 			if err != nil {
-				return err
+				return false, err
 			}
 			some = some || wrote
 		}
@@ -98,7 +118,7 @@ func (o *output) writePassed() error {
 			continue
 		}
 		if ended {
-			return nil
+			return true, nil
 		}
 		o.given.announce()
 		if !o.anyGiven() {
@@ -107,10 +127,10 @@ func (o *output) writePassed() error {
 			case <-next:
 			case <-e.stopped:
 				if !e.cuts.Ended() {
-					return nil
+					return false, nil
 				}
 			case <-o.ctx.Done():
-				return o.ctx.Err()
+				return false, o.ctx.Err()
 			}
 		}
 		o.given.over()

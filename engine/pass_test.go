@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -345,6 +346,127 @@ func TestPassJoinsAndCloses(t *testing.T) {
 		}
 		if err := <-waited; !errors.Is(err, engine.ErrClosed) {
 			t.Errorf("%d: %v, expected that it was closed", how, err)
+		}
+	}
+}
+
+// Goal: records that pass through are written in the order of the query, at the end, from OFFSET up to LIMIT, whatever the shape. Method:
+// random records against a sort in Go, by texts, numbers, NULLs and expressions that are not selected; an order that has no ties.
+func TestPassSorted(t *testing.T) {
+	schema, err := record.SchemaOf[passed]("passed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nullsLast := func(a, b *float64) int {
+		switch {
+		case a == nil && b == nil:
+			return 0
+		case a == nil:
+			return 1
+		case b == nil:
+			return -1
+		}
+		return cmp.Compare(*a, *b)
+	}
+	orders := map[string]func(a, b passed) int{
+		"seq, reader": func(a, b passed) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Reader, b.Reader)) },
+		"name DESC, 2 DESC, reader DESC": func(a, b passed) int {
+			return cmp.Or(cmp.Compare(b.Name, a.Name), cmp.Compare(b.Seq, a.Seq), cmp.Compare(b.Reader, a.Reader))
+		},
+		"note, seq, reader": func(a, b passed) int {
+			c := 0
+			switch {
+			case a.Note != nil && b.Note != nil:
+				c = cmp.Compare(*a.Note, *b.Note)
+			case a.Note != nil:
+				c = -1
+			case b.Note != nil:
+				c = 1
+			}
+			return cmp.Or(c, cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Reader, b.Reader))
+		},
+		"amount, seq % 10, seq DESC, reader": func(a, b passed) int {
+			return cmp.Or(nullsLast(a.Amount, b.Amount), cmp.Compare(a.Seq%10, b.Seq%10), cmp.Compare(b.Seq, a.Seq), cmp.Compare(a.Reader, b.Reader))
+		},
+	}
+	for order, compare := range orders {
+		for i, cut := range []string{"", " LIMIT 10", " LIMIT 3000 OFFSET 100", " OFFSET 4990", " LIMIT 0", " LIMIT 5 OFFSET 1000000"} {
+			rng := rand.New(rand.NewPCG(3, uint64(i)))
+			var all []record.Reader
+			var rows []passed
+			for r := range 1 + i%3 {
+				batches, some := passedBatches(t, schema, rng, r, 5000)
+				m, err := readers.NewMemory(schema, batches, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all, rows = append(all, m), append(rows, some...)
+			}
+			slices.SortFunc(rows, compare)
+			var want []string
+			for _, p := range rows {
+				note := "NULL"
+				if p.Note != nil {
+					note = *p.Note
+				}
+				want = append(want, fmt.Sprintf("%d %d %s", p.Reader, p.Seq, note))
+			}
+			var limit, offset int
+			if n, _ := fmt.Sscanf(cut, " LIMIT %d OFFSET %d", &limit, &offset); n == 0 {
+				limit = len(want)
+				fmt.Sscanf(cut, " OFFSET %d", &offset)
+			}
+			want = want[min(offset, len(want)):]
+			want = want[:min(limit, len(want))]
+			plan, err := query.Compile("SELECT reader, seq, note FROM passed ORDER BY "+order+cut, schema)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			w := writers.Func(func(_ context.Context, b *record.Batch) error {
+				got = append(got, linesOf(b)...)
+				return nil
+			})
+			e := start(t, engine.Config{Plan: plan, Readers: all, Partitions: 1 + i%2, Cores: 1, NoPin: true, Writer: w})
+			if err := e.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("ORDER BY %s%s: %d rows, expected %d", order, cut, len(got), len(want))
+			}
+			if n := e.Stats().Output.Rows; n != uint64(len(want)) {
+				t.Errorf("ORDER BY %s%s: Stats have %d rows, expected %d", order, cut, n, len(want))
+			}
+		}
+	}
+}
+
+// Goal: records that are to be sorted and have no room end the plan with an error that says what to do, and a limit gets along with
+// little.
+func TestPassSortedFull(t *testing.T) {
+	schema, err := record.SchemaOf[passed]("passed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, fits := range map[string]bool{"": false, " LIMIT 100": true} {
+		batches, _ := passedBatches(t, schema, rand.New(rand.NewPCG(4, 4)), 0, 50_000)
+		m, err := readers.NewMemory(schema, batches, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := query.Compile("SELECT reader, name FROM passed ORDER BY seq DESC"+text, schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := 0
+		w := writers.Func(func(_ context.Context, b *record.Batch) error { rows += b.Len(); return nil })
+		e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{m}, Cores: 1, NoPin: true, Writer: w, StateBytes: engine.MinStateBytes})
+		err = e.Wait()
+		switch {
+		case fits && (err != nil || rows != 100):
+			t.Errorf("with a limit: %d rows, %v", rows, err)
+		case !fits && (!errors.Is(err, core.ErrSorterFull) || rows > 0 || !strings.Contains(err.Error(), "LIMIT")):
+			t.Errorf("without a limit: %d rows, %v", rows, err)
 		}
 	}
 }

@@ -225,11 +225,13 @@ func (c *compiler) passThrough() {
 	if q.Having != nil {
 		c.fault(q.Having.Start(), "HAVING without GROUP BY and without aggregates: WHERE is for records")
 	}
-	for _, o := range q.OrderBy {
-		c.fault(o.Expr.Start(), "ORDER BY without GROUP BY and without aggregates: records that pass through have no end at which they could be sorted")
-	}
-	if q.Offset != nil {
-		c.fault(q.Pos, "OFFSET without GROUP BY and without aggregates: records that pass through have no order")
+	c.orderBy(c.sourceLeaf("ORDER BY"))
+	switch {
+	case q.Offset == nil:
+	case len(q.OrderBy) == 0:
+		c.fault(q.Pos, "OFFSET without ORDER BY, GROUP BY and aggregates: records that pass through have no order")
+	default:
+		c.plans.Offset = uint64(q.Offset.N)
 	}
 	if q.Limit != nil {
 		n := uint64(q.Limit.N)
@@ -475,23 +477,28 @@ func (c *compiler) shape() {
 	if q.Emit == syntax.EmitChanges && (len(q.OrderBy) > 0 || q.Limit != nil || q.Offset != nil) {
 		c.fault(q.Pos, "EMIT CHANGES gives groups one by one as they change: ORDER BY, LIMIT and OFFSET have no meaning for them")
 	}
-	for _, o := range q.OrderBy {
-		by := core.Order{Desc: o.Desc, NullsFirst: o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault && o.Desc}
-		if name, ok := c.orderName(o); ok {
-			by.Column = name
-		} else if c.orderFault(o) {
-			continue
-		} else if by.Expr, ok = c.over(o.Expr, c.groupLeaf); !ok {
-			continue
-		}
-		c.plans.OrderBy = append(c.plans.OrderBy, by)
-	}
+	c.orderBy(c.groupLeaf)
 	if q.Limit != nil {
 		n := uint64(q.Limit.N)
 		c.plans.Limit = &n
 	}
 	if q.Offset != nil {
 		c.plans.Offset = uint64(q.Offset.N)
+	}
+}
+
+// orderBy makes the plan's order. leaf binds the names of what is no column of SELECT.
+func (c *compiler) orderBy(leaf leaf) {
+	for _, o := range c.query.OrderBy {
+		by := core.Order{Desc: o.Desc, NullsFirst: o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault && o.Desc}
+		if name, ok := c.orderName(o); ok {
+			by.Column = name
+		} else if c.orderFault(o) {
+			continue
+		} else if by.Expr, ok = c.over(o.Expr, leaf); !ok {
+			continue
+		}
+		c.plans.OrderBy = append(c.plans.OrderBy, by)
 	}
 }
 

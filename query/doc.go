@@ -9,7 +9,7 @@
 // PostgreSQL's, as users of RisingWave, Flink and Arroyo write it: one SELECT over one stream with WHERE, GROUP BY (names, ordinals, aliases, expressions), HAVING,
 // ORDER BY, LIMIT and OFFSET, DISTINCT, aggregates with FILTER, CASE, casts, IN, BETWEEN, LIKE, the usual functions. Windows are a call in GROUP BY, tumble(at, size),
 // hop(at, slide, size), cumulate(at, step, size), session(at, gap), or a table function in FROM, TUMBLE(t, at, size) or Flink's TABLE(TUMBLE(TABLE t, DESCRIPTOR(at), size)); their bounds are the columns
-// window_start and window_end. The time, at, is a column or an expression; a record for which it is NULL is set aside. A query that neither groups nor aggregates passes records through: SELECT and WHERE are for records then, LIMIT ends the stream, and there is no ORDER BY.
+// window_start and window_end. The time, at, is a column or an expression; a record for which it is NULL is set aside. A query that neither groups nor aggregates passes records through: SELECT and WHERE are for records then, LIMIT ends the stream, and ORDER BY writes them at the end.
 // EMIT CHANGES at the end has a writer get the groups that have changed at each epoch, EMIT FINAL, the default, each window once.
 //
 // # Types

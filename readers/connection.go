@@ -119,8 +119,12 @@ func (l *Listener) read(raw net.Conn, p *place, name string, in io.Reader) {
 			p.some.Store(true)
 		}
 		ended := s.err
-		l.full <- s // there is room for all stretches
-		l.wake()
+		if s.pos < s.end || s.cut != nil {
+			l.full <- s // there is room for all stretches
+			l.wake()
+		} else {
+			free <- s // the end alone: a stretch that is parsed gives something
+		}
 		if ended != nil {
 			if !errors.Is(ended, errHungUp) && !errors.Is(ended, errLate) && !errors.Is(ended, errSilent) && !errors.Is(ended, net.ErrClosed) {
 				l.broken.Add(1)

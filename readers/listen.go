@@ -138,9 +138,10 @@ type Listener struct {
 	lines    func(io.Reader) *lineStream
 	current  connStretch
 
-	full chan *connStretch // room for all stretches of all connections
-	lent *connStretch
-	ring atomic.Pointer[func()]
+	full  chan *connStretch // room for all stretches of all connections
+	lent  *connStretch
+	round int // stretches that are left of the round at hand
+	ring  atomic.Pointer[func()]
 
 	mu     sync.Mutex // guards conns, fault and endAt: off the data path
 	conns  map[net.Conn]*place
@@ -407,6 +408,11 @@ func (l *Listener) within(c net.Conn, until time.Time) error {
 }
 
 // Poll reads records of one connection, up to the capacity of the batch.
+//
+// It reads in rounds: the stretches that wait when a round begins, one connection after the other. Until a round has ended its times
+// do not count (record.Batch.SetHold): so no record that has been received is late because another connection was parsed before its
+// own. What the kernel still has is not received: after the engine has been held up for long, records of connections that
+// bring more than their buffers hold can be late by those of others. A longer OutOfOrder keeps windows open for them.
 func (l *Listener) Poll(b *record.Batch) error { return l.next(context.Background(), false, b) }
 
 // Read waits for records if there are none.
@@ -425,6 +431,7 @@ func (l *Listener) next(ctx context.Context, wait bool, b *record.Batch) error {
 			l.current.cut = nil
 		}
 		if len(b.Rejects()) > 0 {
+			l.hold(b)
 			return nil // of the stretch before
 		}
 		if some, err := l.take(ctx, wait); !some {
@@ -436,11 +443,25 @@ func (l *Listener) next(ctx context.Context, wait bool, b *record.Batch) error {
 	}
 	before := len(b.Rejects())
 	l.parser.parse(b)
+	l.hold(b)
 	for i := range b.Rejects()[before:] {
 		r := &b.Rejects()[before+i] // the batch's own
 		r.Reason = fmt.Errorf("%s: %w", l.current.name, r.Reason)
 	}
 	return nil
+}
+
+// hold says whether the times of a batch that ends where the listener is now count.
+func (l *Listener) hold(b *record.Batch) {
+	w := l.parser.loaded()
+	switch {
+	case l.round > 0 || w.pos < w.end:
+		b.SetHold(record.HoldRound)
+	case len(l.full) > 0:
+		b.SetHold(record.HoldRoundEnds)
+	default:
+		b.SetHold(record.HoldSettled)
+	}
 }
 
 // take makes the next stretch the current one; false says that there is none now, or with io.EOF that none comes any more.
@@ -471,6 +492,10 @@ func (l *Listener) take(ctx context.Context, wait bool) (bool, error) {
 			return false, ctx.Err()
 		}
 	}
+	if l.round == 0 {
+		l.round = 1 + len(l.full)
+	}
+	l.round--
 	l.current = *l.lent
 	*w = l.current.stretch
 	return true, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -71,6 +72,9 @@ func (f *flow) start(s *shape, live bool) error {
 func (f *flow) wait() error {
 	err := f.engine.Wait()
 	f.following.stop()
+	if errors.Is(err, arena.ErrBudget) {
+		err = fmt.Errorf("%w\n--memory, or VELO_MEMORY, gives the groups more", err)
+	}
 	return err
 }
 

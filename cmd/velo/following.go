@@ -40,6 +40,15 @@ func onlyFiles(paths []string) (files []string, skipped []error) {
 	return files, skipped
 }
 
+// followable says why a file that is named cannot be followed. It is not opened for that: who opens a FIFO waits.
+func (f *files) followable() error {
+	info, err := os.Stat(f.name)
+	if !f.follow || err != nil || info.Mode().IsRegular() || info.IsDir() {
+		return nil // opening it says what is wrong
+	}
+	return fmt.Errorf("--follow: %s is %s, which is read until it ends anyway: leave --follow out", f.name, kind(info.Mode()))
+}
+
 // saySkipped says what a pattern has found that is not read. Who follows it says so himself.
 func (f *files) saySkipped(name string, say io.Writer) {
 	if f.follow {

@@ -100,6 +100,18 @@ func TestFollowTrouble(t *testing.T) {
 	}
 }
 
+// Goal: a FIFO cannot be followed, and that is said before somebody waits for it.
+func TestFollowFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, status := velo(t, "", "query", "--follow", `SELECT a FROM "`+path+`"`)
+	if status != statusFailed || !strings.Contains(errs, "is a FIFO, which is read until it ends anyway") {
+		t.Errorf("status %d, %s", status, errs)
+	}
+}
+
 // Goal: a pattern that finds folders and pipes beside files reads the files and says what it leaves out.
 func TestPatternSkips(t *testing.T) {
 	dir := t.TempDir()

@@ -94,6 +94,9 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 		if f.paths, err = find(name); err != nil {
 			return nil, err
 		}
+		if err := f.followable(); err != nil {
+			return nil, err
+		}
 		if isPattern(name) {
 			if f.paths, f.skipped = onlyFiles(f.paths); len(f.paths) == 0 {
 				return nil, fmt.Errorf("%s: %w", name, errors.Join(f.skipped...))

@@ -176,3 +176,87 @@ func TestLiveSignal(t *testing.T) {
 		t.Errorf("status %d\n%q", status, rest)
 	}
 }
+
+// Goal: the live view of a job shows each query and each source, the silent ones first; what is said meanwhile comes after it, and
+// standard output has the results alone. A job that prints over its view is refused. Method: what a terminal gets of a whole run.
+func TestRunLive(t *testing.T) {
+	dir := t.TempDir()
+	signalFile(t, dir+"/in.csv")
+	source := `CREATE SOURCE f (k bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '1 minute')
+		WITH (connector = 'file', path = '` + dir + `/in.csv', header = 'false');`
+	job := write(t, "job.sql", source+`CREATE SINK w AS SELECT window_start, k, count(*) AS n FROM f GROUP BY k, tumble(at, INTERVAL '1 s')
+		WITH (connector = 'file', path = '`+dir+`/w.csv'); SELECT k, count(*) AS n FROM f GROUP BY k ORDER BY k`)
+	seen, out, status := screen(t, 100, 30, false, "run", "--live", "--format=csv", job)
+	if status != 0 || !strings.HasPrefix(out, "k,n\n0,40000\n") {
+		t.Errorf("status %d, %s", status, out)
+	}
+	before, after, left := strings.Cut(seen, leaveView)
+	if !left || !strings.HasPrefix(before, enterView) || after != "" {
+		t.Errorf("%q comes after the view", after)
+	}
+	frames := strings.Split(before, homeView)
+	last := escapes.ReplaceAllString(frames[len(frames)-1], "")
+	for _, want := range []string{"w  ", "SELECT  ", "records 400000", "windows 400 written, 0 open", "late 0", "ended", "file " + dir + "/in.csv"} {
+		if !strings.Contains(last, want) {
+			t.Errorf("there is no %q in\n%s", want, last)
+		}
+	}
+	if _, errs, status := velo(t, "", "run", "--live", job); status != statusFailed || !strings.Contains(errs, "standard error is no terminal") {
+		t.Errorf("without a terminal: status %d, %s", status, errs)
+	}
+	say := &heldBack{to: &bytes.Buffer{}}
+	say.cover(true)
+	note(say, "meanwhile")
+	if text := say.to.(*bytes.Buffer).String(); text != "" {
+		t.Errorf("%q over the view", text)
+	}
+	say.cover(false)
+	if text := say.to.(*bytes.Buffer).String(); text != "meanwhile\n" {
+		t.Errorf("%q after the view", text)
+	}
+}
+
+// Goal: sources that have been silent for the longest time are shown first, and what cannot be shown is counted.
+func TestLiveSources(t *testing.T) {
+	m := &meter{}
+	m.saw(10, time.Second)
+	m.saw(10, 2*time.Second)
+	if m.rate != 0 || m.moved != time.Second {
+		t.Errorf("%+v", m)
+	}
+	m.saw(40, 3*time.Second)
+	if m.rate != 30 || m.moved != 3*time.Second {
+		t.Errorf("%+v", m)
+	}
+}
+
+// Goal: --memory and VELO_MEMORY bound what the groups of all queries take; what is too little or no size is refused.
+func TestMemory(t *testing.T) {
+	path := write(t, "t.csv", "a", "1")
+	sql := `SELECT a, count(*) AS n FROM "` + path + `" GROUP BY a`
+	for arg, says := range map[string]string{"64MB": "", "1 GiB": "", "1kB": "expected 1 MiB at least", "lots": "such as '64 MB'"} {
+		_, errs, status := velo(t, "", "query", "--memory", arg, sql)
+		if (status == 0) != (says == "") || !strings.Contains(errs, says) {
+			t.Errorf("--memory %s: status %d, %s", arg, status, errs)
+		}
+		t.Setenv("VELO_MEMORY", arg)
+		_, errs, status = velo(t, "", "query", sql)
+		if (status == 0) != (says == "") || !strings.Contains(errs, says) {
+			t.Errorf("VELO_MEMORY=%s: status %d, %s", arg, status, errs)
+		}
+	}
+	t.Setenv("VELO_MEMORY", "")
+	s := shape{Memory: "64MiB"}
+	if err := s.fill(4); err != nil || s.stateBytes != 16<<20 {
+		t.Errorf("%d bytes for each of 4 queries, %v", s.stateBytes, err)
+	}
+	var lines []string
+	for i := range 300_000 {
+		lines = append(lines, fmt.Sprintf("%d", i*7919))
+	}
+	many := write(t, "many.csv", append([]string{"a"}, lines...)...)
+	_, errs, status := velo(t, "", "query", "--memory=1MiB", `SELECT a, count(*) AS n FROM "`+many+`" GROUP BY a`)
+	if status != statusFailed || !strings.Contains(errs, "--memory, or VELO_MEMORY, gives") {
+		t.Errorf("more groups than there is memory for: status %d, %s", status, errs)
+	}
+}

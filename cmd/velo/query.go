@@ -82,10 +82,16 @@ func (c *queryCmd) Run(std streams) (err error) {
 	stop := newStopper(std.err)
 	defer stop.end()
 	plan, f, err := c.plan(c.SQL, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
+	if err != nil && stop.cutEarly() {
+		return errInterrupted // before a line had come that says what the columns are
+	}
 	if err != nil {
 		return err
 	}
 	defer f.remove()
+	if stop.cutEarly() {
+		f.dropHalfLine()
+	}
 	if c.ExplainSchema {
 		return printSchema(std.out, f.schema)
 	}

@@ -86,6 +86,9 @@ func (c *runCmd) Run(std streams) (err error) {
 	defer stop.end()
 	flows, err := c.open(job, streams{stop.stdin(std.in), std.out, std.err})
 	defer closeFeeds(flows)
+	if stop.cutEarly() {
+		return errInterrupted // before anything had come
+	}
 	if err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func (c *runCmd) Run(std streams) (err error) {
 		}
 	}
 	if stop.start() {
-		return errInterrupted // before anything had come
+		return errInterrupted
 	}
 	beforeStart()
 	if c.Live {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -185,6 +186,13 @@ func (r *stoppedInput) Read(b []byte) (int, error) {
 		return copy(b, one.data), one.err
 	case <-r.stop.early:
 		return 0, io.EOF
+	}
+}
+
+// dropHalfLine leaves out what has come of a line that a signal has cut: half a number is a number.
+func (f *files) dropHalfLine() {
+	if s, ok := f.stdin.(*sampler); ok {
+		s.ahead = s.ahead[:bytes.LastIndexByte(s.ahead, '\n')+1]
 	}
 }
 
