@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/ring"
 )
 
 // Goal: a window closes when the watermark, less the lateness, has come to its end, and not a nanosecond before.
@@ -54,5 +55,34 @@ func TestIdleAtTheLimit(t *testing.T) {
 	x.nothing(100 * idle)
 	if x.lookIdle(&windowing{}); x.idle {
 		t.Error("idle without Window.Idle")
+	}
+}
+
+// Goal: records that come for a window that has closed are dropped, each counted for its reader, and no others are.
+func TestRecordsForClosedWindowsAreCounted(t *testing.T) {
+	w := &Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}}
+	plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
+	cuts := NewCuts(plan, Route{}, 2, 1, 0, nil, func() {})
+	_, a := ring.New[Chunk](2)
+	_, b := ring.New[Chunk](2)
+	p, err := NewPartition(0, plan, []*ring.Consumer[Chunk]{a, b}, []Bell{noBell{}, noBell{}}, nil, cuts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = int64(10 * time.Second)
+	p.closed = 100 * size
+	for _, c := range []struct {
+		reader ReaderID
+		begin  int64
+		n      int
+		late   bool
+	}{{0, 99 * size, 3, true}, {1, 5 * size, 4, true}, {1, 100 * size, 5, false}, {0, 98 * size, 1, true}} {
+		p.reader = c.reader
+		if x := p.tableOf(window.Pane(c.begin), c.n); (x == nil) != c.late {
+			t.Errorf("a pane that begins at %d sizes: late is %v, expected %v", c.begin/size, x == nil, c.late)
+		}
+	}
+	if p.tooOld[0] != 4 || p.tooOld[1] != 4 || p.lateCount != 8 {
+		t.Errorf("%v were late, %d in total; expected 4 of each reader", p.tooOld, p.lateCount)
 	}
 }

@@ -272,7 +272,7 @@ var others = []mutant{
 		name: "core: records for closed windows not counted", breaks: "records vanish in the partition and no counter says so",
 		file: "core/partition.go", in: "func (p *Partition) tableOf(",
 		old: "p.tooOld[p.reader] += uint64(n)", new: "",
-		pkg: "core", run: "TestClosing|TestWindows|TestSimulationWindows",
+		pkg: "core", run: "TestRecordsForClosedWindowsAreCounted",
 	},
 	{
 		name: "core: shed records not in the cut", breaks: "a snapshot does not say how many records found no room",
@@ -374,7 +374,7 @@ var others = []mutant{
 		name: "record: a decimal of one digit more", breaks: "a value that the type cannot hold is taken",
 		file: "record/decimal.go", in: "func (d Decimal) rescale(",
 		old: "if v > limit || v < -limit {", new: "if v > limit+1 || v < -limit {",
-		pkg: "record", run: "TestRescale|TestDecimal",
+		pkg: "record", run: "TestRescaleAtTheLimit",
 	},
 	{
 		name: "record: a reject too many", breaks: "a batch carries more rejects than it may",
@@ -386,7 +386,7 @@ var others = []mutant{
 		name: "record: NULLs behind the rows", breaks: "a batch is refused for bits that are no rows",
 		file: "record/batch.go", in: "func (c *Column) firstNull(",
 		old: "null &= 1<<rest - 1", new: "_ = rest",
-		pkg: "record", run: "TestCheck|TestAnyNull",
+		pkg: "record", run: "TestNullBitsBehindTheRows",
 	},
 	{
 		name: "record: NULLs of the batch before", breaks: "rows are NULL that were in the batch before",
@@ -410,7 +410,7 @@ var others = []mutant{
 		name: "readers: a cut without the last record", breaks: "an epoch lacks a record that was sent before it",
 		file: "readers/feed.go", in: "func (f *Feed[T]) Cut(",
 		old: "next < c.tail", new: "next+1 < c.tail",
-		pkg: "readers", run: "TestFeedCut",
+		pkg: "readers", run: "TestFeedCutToTheLast",
 	},
 	{
 		name: "readers: a lane's counters forgotten", breaks: "records of lanes that have left are not counted",
@@ -464,13 +464,13 @@ var others = []mutant{
 		name: "query: minutes for hours", breaks: "INTERVAL '01:30:00' is 1.5 minutes",
 		file: "query/interval.go", in: "func clockTime(",
 		old: "[]float64{3600e9, 60e9, 1e9}[j]", new: "[]float64{60e9, 60e9, 1e9}[j]",
-		pkg: "query", run: "TestCompile|TestLiteral|TestFaults|TestRows|TestFunctions",
+		pkg: "query", run: "TestIntervals",
 	},
 	{
 		name: "query: months of half a year", breaks: "INTERVAL '1.5 months' is one month",
 		file: "query/interval.go", in: "func intervalOf(",
 		old: "case calendar != math.Trunc(calendar):", new: "case calendar < math.Trunc(calendar):",
-		pkg: "query", run: "TestFaults|TestCalendarWindows|TestCompile|TestFunctions|TestJobFaults",
+		pkg: "query", run: "TestIntervals",
 	},
 	{
 		name: "writers: no sync before the name", breaks: "a file has its name and lacks its end after a power failure",
@@ -500,7 +500,7 @@ var others = []mutant{
 		name: "writers: one batch too late", breaks: "a file is rotated when it has passed its size",
 		file: "writers/file.go", in: "func (f *File) Write(",
 		old: "p.written+int64(p.pending.Len()) >= f.cfg.RotateBytes", new: "p.written+int64(p.pending.Len()) > f.cfg.RotateBytes",
-		pkg: "writers", run: "TestFileRotation",
+		pkg: "writers", run: "TestFileRotatesAtTheSize",
 	},
 	{
 		name: "engine: rows of a failed batch not counted", breaks: "rows of a batch whose reader has panicked vanish and no counter says so",
