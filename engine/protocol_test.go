@@ -267,3 +267,25 @@ func TestRingsStayUntilEmpty(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// Goal: who wakes up is awake for everybody: else each publication would ring for a runner that runs. Method: a sleep that ends by its time, and one that ends by the bell.
+func TestAwakeAfterSleep(t *testing.T) {
+	for _, locked := range []bool{false, true} {
+		if locked && !haveFutex {
+			continue
+		}
+		b := newBell(locked)
+		b.announce()
+		if b.sleep(time.Microsecond); b.state.Load() != awake {
+			t.Errorf("futex %v: it has slept for its time and says that it is parked", locked)
+		}
+		b.announce()
+		b.Ring()
+		if b.state.Load() != awake {
+			t.Errorf("futex %v: it has been rung for and says that it is parked", locked)
+		}
+		if b.sleep(time.Minute); b.state.Load() != awake {
+			t.Errorf("futex %v: it is awake and says that it is parked", locked)
+		}
+	}
+}

@@ -431,12 +431,6 @@ var others = []mutant{
 		pkg: "readers", run: "TestDelimitedTwin|TestWaysAgree",
 	},
 	{
-		name: "readers: an empty last line", breaks: "an empty line at the end of a stream is a record",
-		file: "readers/stream.go", in: "func (s *lineStream) finish(",
-		old: "last -= blankEnd(f.buf[pad:last])", new: "_ = blankEnd",
-		pkg: "readers", run: "TestStreamEmptyLines",
-	},
-	{
 		name: "readers: a NULL left behind", breaks: "a row is NULL because the record before it, which was rejected, was",
 		file: "readers/parse.go", in: "func (r *delimitedParser) parse(",
 		old: "notNull(b, row, row+n-good)", new: "",
@@ -512,7 +506,7 @@ var others = []mutant{
 		name: "engine: asleep and awake at once", breaks: "the bell says that the runner is parked while it runs, and is rung for everything",
 		file: "engine/bell.go", in: "func (b *bell) sleep(",
 		old: "\tb.retract()", new: "",
-		pkg: "engine", run: "TestBellLosesNoWakeUp|TestWaitPolicies",
+		pkg: "engine", run: "TestAwakeAfterSleep",
 	},
 	{
 		name: "engine: the newest epoch of a join", breaks: "a reader that joins while an epoch is in flight does not know it",
