@@ -289,3 +289,32 @@ func TestAwakeAfterSleep(t *testing.T) {
 		}
 	}
 }
+
+// Goal: rows that a reader could not finish are dropped and counted: those of a call that panics, or of a batch whose columns are not as they should be. Those before an error
+// that says that it is one count.
+func TestUnfinishedRowsAreCounted(t *testing.T) {
+	e := handEngine(t, Config{Readers: []record.Reader{&fedReader{}}, Cores: 1})
+	s := e.inlets.all()[0].source.base()
+	b := record.NewBatch(e.cfg.Plan.Source, 8)
+	rows := func(n int) {
+		for range n {
+			b.Add(0)
+		}
+	}
+	for _, c := range []struct {
+		name          string
+		call          func(b *record.Batch) error
+		left, dropped int
+	}{
+		{"whole", func(*record.Batch) error { rows(2); return nil }, 2, 0},
+		{"before an error", func(*record.Batch) error { rows(3); return errors.New("no more") }, 3, 0},
+		{"a panic", func(*record.Batch) error { rows(4); panic("in the reader") }, 0, 4},
+		{"a column too short", func(b *record.Batch) error { rows(5); b.Column(0).Int64s = nil; return nil }, 0, 5},
+	} {
+		before := s.dropped.Load()
+		err := s.read(b, c.call)
+		if dropped := s.dropped.Load() - before; b.Len() != c.left || dropped != uint64(c.dropped) || (err == nil) != (c.name == "whole") {
+			t.Errorf("%s: %d rows are left and %d dropped, %v; expected %d and %d", c.name, b.Len(), dropped, err, c.left, c.dropped)
+		}
+	}
+}
