@@ -105,6 +105,13 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		return c.toChar(x, l)
 	case "date_bin":
 		return c.dateBin(x, l)
+	case "to_timestamp":
+		if len(x.Args) == 2 {
+			return c.parseTime(x, l)
+		}
+		if !c.arity(x, 1, 2) {
+			return v, false
+		}
 	case "regexp_replace", "regexp_like", "regexp_matches", "regexp_match", "regexp_substr", "regexp_count":
 		return c.regexpCall(x, l)
 	case "strpos":
@@ -155,7 +162,7 @@ var instead = map[string]string{
 	"ifnull": "coalesce(x, y)", "nvl": "coalesce(x, y)", "if": "CASE WHEN a THEN b ELSE c END", "iff": "CASE WHEN a THEN b ELSE c END", "decode": "CASE x WHEN ... THEN ... END",
 	"len": "length(x)", "ucase": "upper(x)", "lcase": "lower(x)", "instr": "strpos(x, y)", "locate": "strpos(x, y)", "charindex": "strpos(x, y)",
 	"strftime": "to_char(at, 'YYYY-MM-DD')", "date_format": "to_char(at, 'YYYY-MM-DD')", "formatdatetime": "to_char(at, 'YYYY-MM-DD')",
-	"strptime": "CAST(x AS timestamp)", "str_to_date": "CAST(x AS timestamp)", "to_date": "CAST(x AS timestamp)", "parse_timestamp": "CAST(x AS timestamp)",
+	"strptime": "to_timestamp(x, '%d/%m/%Y')", "str_to_date": "to_timestamp(x, '%d/%m/%Y')", "to_date": "to_timestamp(x, 'DD/MM/YYYY')", "parse_timestamp": "to_timestamp(x, '%d/%m/%Y')",
 	"from_unixtime": "to_timestamp(seconds)", "to_timestamp_ltz": "to_timestamp(seconds)", "epoch_ms": "to_timestamp(x / 1000.0)", "unix_timestamp": "extract(epoch FROM at)", "epoch": "extract(epoch FROM at)",
 	"datediff": "at - other", "date_diff": "at - other", "timestampdiff": "at - other", "date_add": "at + INTERVAL '1 day'", "dateadd": "at + INTERVAL '1 day'", "date_sub": "at - INTERVAL '1 day'",
 	"time_bucket": "tumble(at, INTERVAL '1 minute') in GROUP BY", "bin": "tumble(at, INTERVAL '1 minute') in GROUP BY",

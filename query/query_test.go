@@ -128,6 +128,8 @@ func TestFaults(t *testing.T) {
 		{`SELECT window_start, count(*) FROM trades`, []string{"window_start without a window"}},
 		{`SELECT count(*) FROM trades GROUP BY session(at, INTERVAL '1 s', INTERVAL '1 s')`, []string{"session of 3 arguments, expected session(at, gap)"}},
 		{`SELECT count(*) FROM trades GROUP BY tumble(at, 10)`, []string{"expected an interval"}},
+		{`SELECT max(to_timestamp(symbol, '%Y')) AS m FROM trades`, []string{"line 1, column 33", "it has no day and month"}},
+		{`SELECT max(to_timestamp(symbol, symbol)) AS m FROM trades`, []string{"the format of to_timestamp must be a text constant"}},
 		{`SELECT count(*) FROM trades GROUP BY tumble(size, INTERVAL '1 s')`, []string{"size, bigint, expected a timestamp: write to_timestamp(size) if"}},
 		{`SELECT count(*) FROM trades GROUP BY hop(at, INTERVAL '7 ms', INTERVAL '1 hour')`, []string{"panes"}},
 		{`SELECT venue + 1, count(*) FROM trades GROUP BY 1`, []string{"text + bigint is not defined"}},

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -191,6 +192,26 @@ func (c *compiler) dateBin(x *syntax.Call, l leaf) (v value, ok bool) {
 		}
 	}
 	return c.make(x.Pos, expr.DateBin, stride.e, times[0], times[1])
+}
+
+// parseTime is to_timestamp of a text and a format; of a number it is an ordinary function.
+func (c *compiler) parseTime(x *syntax.Call, l leaf) (v value, ok bool) {
+	if v, ok = c.bind(x.Args[0], l); !ok {
+		return v, false
+	}
+	text, ok := c.argument(v, record.String, x.Args[0], x.Name)
+	if !ok {
+		return v, false
+	}
+	format, ok := c.constant(x.Args[1], l, "the format of "+x.Name)
+	if !ok {
+		return v, false
+	}
+	e, err := expr.ParseTime(text, format)
+	v, ok = c.made(x.Args[1].Start(), e, err)
+	// As a cast: without a zone in it, it is what a clock in some zone shows.
+	v.wall = !strings.Contains(strings.ToUpper(format), "TZ") && !slices.ContainsFunc([]string{"%z", "%Z", "%s"}, func(d string) bool { return strings.Contains(format, d) })
+	return v, ok
 }
 
 // A path is one to a value within JSON: a->'b'->>'c'.

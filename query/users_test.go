@@ -212,6 +212,11 @@ func TestWindowOfExpression(t *testing.T) {
 			[]string{"is NULL", "never"},
 		},
 		{
+			`SELECT window_start, count(*) AS n FROM t GROUP BY tumble(to_timestamp(s, '%Y-%m-%d %H:%M:%S'), INTERVAL '1 minute') ORDER BY 1`,
+			[]string{"2023-11-14T22:13:00Z 1"},
+			[]string{"2023-11-14T22:14:21Z", "is NULL", "never"},
+		},
+		{
 			`SELECT window_start, count(*) AS n FROM TUMBLE(t, at + INTERVAL '1 hour', INTERVAL '1 minute') GROUP BY window_start, window_end ORDER BY 1`,
 			[]string{"2023-11-14T23:13:00Z 1", "2023-11-14T23:14:00Z 2"},
 			[]string{"is NULL"},
@@ -285,6 +290,9 @@ func TestFunctions(t *testing.T) {
 		`date_bin('15 minutes', at)`: "2024-07-04T15:00:00Z", `date_bin(INTERVAL '15 minutes', at, TIMESTAMP '2024-01-01 00:02:30')`: "2024-07-04T15:02:30Z", `date_trunc('day', at, 'America/New_York')`: "2024-07-04T04:00:00Z",
 		`at AT TIME ZONE 'America/New_York'`: "2024-07-04T11:06:07.089Z", `TIMESTAMP '2024-07-04 12:00:00' AT TIME ZONE 'Europe/Berlin'`: "2024-07-04T10:00:00Z",
 		`extract(hour FROM at AT TIME ZONE 'Asia/Kathmandu')`: "20", `date_trunc('month', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'`: "2024-07-01T00:00:00Z",
+		`to_timestamp('31/12/2024 23:59', '%d/%m/%Y %H:%M')`: "2024-12-31T23:59:00Z", `to_timestamp('31-12-2024', 'DD-MM-YYYY')`: "2024-12-31T00:00:00Z", `to_timestamp(n, '%F')`: "NULL",
+		`to_timestamp(to_char(at, 'DD/MM/YYYY HH24:MI'), 'DD/MM/YYYY HH24:MI')`: "2024-07-04T15:06:00Z", `to_timestamp('04/07/2024 12', '%d/%m/%Y %H') AT TIME ZONE 'Europe/Berlin'`: "2024-07-04T10:00:00Z",
+		`to_timestamp('04/07/2024 12 +02', '%d/%m/%Y %H %z')`: "2024-07-04T10:00:00Z", `to_timestamp(1720105567.5)`: "2024-07-04T15:06:07.5Z",
 		`at + INTERVAL '1 month'`: "2024-08-04T15:06:07.089Z", `TIMESTAMP '2024-01-31' + INTERVAL '1 month'`: "2024-02-29T00:00:00Z", `at - INTERVAL '1 year 1 day'`: "2023-07-03T15:06:07.089Z",
 		`js->'a'->>'b'`: "x", `js->'a'->'b'`: `"x"`, `js->'a'->'c'->1`: "2", `js->'a'->'c'->>-1`: "NULL", `(js->>'d')::double precision`: "2.5", `js->>'zz'`: "NULL", `js->'a'->'b'->'c'`: "NULL",
 	} {

@@ -35,7 +35,8 @@ var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10
 // shortFloat reads a number of up to 16 bytes without an exponent, with digits on both sides of the point if there is one. With a point there are 15
 // digits at most, and they and the power of ten are doubles without rounding, so their quotient is rounded once (Clinger, "How to read floating
 // point numbers accurately", 1990); 16 digits without one are rounded when they become a double. 8 bytes can be loaded before begin and 16 before end.
-func shortFloat(base unsafe.Pointer, begin, end uint32) (float64, bool) {
+// With codes, which is that of columnText, it takes no number that is a code or that a double does not have exactly.
+func shortFloat(base unsafe.Pointer, begin, end uint32, codes uint64) (float64, bool) {
 	n := uint64(end - begin)
 	if n-1 > 15 {
 		return 0, false
@@ -51,6 +52,9 @@ func shortFloat(base unsafe.Pointer, begin, end uint32) (float64, bool) {
 		first = *(*byte)(unsafe.Add(base, begin+1))
 	}
 	if first-'0' > 9 {
+		return 0, false
+	}
+	if n > 1 && uint64(*(*byte)(unsafe.Add(last, -int(n))))|uint64(*(*byte)(unsafe.Add(last, 1-int(n))))<<8&codeMask == codes {
 		return 0, false
 	}
 	behind := uint64(0) // digits
@@ -86,6 +90,9 @@ func shortFloat(base unsafe.Pointer, begin, end uint32) (float64, bool) {
 			return 0, false
 		}
 	}
+	if codes != 0 && behind == 0 && v > maxExact {
+		return 0, false
+	}
 	return math.Float64frombits(math.Float64bits(float64(v)/powers[behind]) | sign), true
 }
 
@@ -100,10 +107,11 @@ func takePoint(w, points uint64) (uint64, uint64) {
 
 // floats reads doubles, up to the first that is not as shortFloat takes it, and returns how many.
 func (c *columnText) floats(values []float64) int {
+	plain := c.plain(len(values))
 	for done := 0; done < len(values); {
-		if have512 && len(values)-done >= vectorNumbers {
+		if have512 && plain-done >= vectorNumbers {
 			done += doubles512(&numberArgs{
-				base: c.base, at: &c.at[done*c.width], values: (*int64)(unsafe.Pointer(&values[done])), n: len(values) - done, width: c.width, end: uint64(c.end), before: uint64(c.skip) + 1,
+				base: c.base, at: &c.at[done*c.width], values: (*int64)(unsafe.Pointer(&values[done])), n: plain - done, width: c.width, end: uint64(c.end), before: uint64(c.skip) + 1,
 				lanes: [vectorNumbers]uint32{0, 1, 2, 3, 4, 5, 6, 7},
 			})
 		}
@@ -113,7 +121,7 @@ func (c *columnText) floats(values []float64) int {
 			if !ok {
 				return done
 			}
-			if values[done], ok = shortFloat(c.base, begin, end); !ok {
+			if values[done], ok = shortFloat(c.base, begin, end, c.codes); !ok {
 				return done
 			}
 		}
@@ -131,6 +139,9 @@ func (f *field) longNumber(text []byte) (int64, bool) {
 	negative := text[0] == '-'
 	if negative {
 		n--
+	}
+	if f.codes != 0 && *(*byte)(unsafe.Add(last, -int(n))) == '0' {
+		return 0, false
 	}
 	var low, high uint64
 	low = word(unsafe.Add(last, -8))

@@ -49,7 +49,12 @@ func TestFastValues(t *testing.T) {
 		}
 		base, begin, end := place(text)
 		want, err := strconv.ParseFloat(text, 64)
-		if v, ok := shortFloat(base, begin, end); ok {
+		_, exact := shortFloat(base, begin, end, codeBytes)
+		v, ok := shortFloat(base, begin, end, 0)
+		if exact != (ok && !fieldFloat.isCode([]byte(text))) {
+			t.Fatalf("seed %d: %q: read %v, and %v if it must not be a code", seed, text, ok, exact)
+		}
+		if ok {
 			floats++
 			if err != nil || math.Float64bits(v) != math.Float64bits(want) {
 				t.Fatalf("seed %d: %q is %v, expected %v %v", seed, text, v, want, err)
@@ -64,6 +69,11 @@ func TestFastValues(t *testing.T) {
 		}
 		base, begin, end = place(text)
 		in := unsafe.Slice((*byte)(unsafe.Add(base, begin)), end-begin)
+		strict := *decimal
+		strict.codes = codeBytes
+		if v, ok := strict.longNumber(in); ok && fieldNumber.isCode(in) {
+			t.Fatalf("seed %d: the code %q was read as %d", seed, in, v)
+		}
 		if v, ok := decimal.longNumber(in); ok {
 			numbers++
 			if want, err := decimal.number([]byte(text)); err != nil || v != want {
@@ -143,7 +153,7 @@ func testDoubles(t *testing.T) {
 			}
 		}
 		buf = append(buf, make([]byte, pad)...)
-		c := columnText{base: unsafe.Pointer(&buf[0]), at: at[1:], width: width, end: end}
+		c := columnText{base: unsafe.Pointer(&buf[0]), at: at[1:], width: width, end: end, codes: []uint64{0, codeBytes}[seed%2]}
 		values := make([]float64, rows)
 		n := c.floats(values)
 		want := 0
@@ -152,7 +162,7 @@ func testDoubles(t *testing.T) {
 			if !ok {
 				break
 			}
-			v, ok := shortFloat(c.base, begin, end)
+			v, ok := shortFloat(c.base, begin, end, c.codes)
 			if !ok {
 				break
 			}

@@ -57,11 +57,21 @@ type jsonLine struct {
 	escapes []int  // columns of the last line with texts to unescape
 	scratch []byte // names and times without their escapes
 	depth   [maxJSONDepth / 64]uint64
+
+	// Of columns within fields:
+	nodes  []uint64 // the line in which a node was seen last
+	direct []uint64 // the line in which a field has the column's whole name
+	above  int      // objects around the one that is scanned
+	texts  []byte   // copies, for the columns that need them
 }
 
 func newJSONLine(f *jsonFormat) jsonLine {
 	n := len(f.fields)
-	return jsonLine{format: f, spans: make([]jsonSpan, n), seen: make([]uint64, n), escapes: make([]int, 0, n)}
+	nodes := 0
+	if f.paths != nil {
+		nodes = f.paths.nodes
+	}
+	return jsonLine{nodes: make([]uint64, nodes), format: f, spans: make([]jsonSpan, n), seen: make([]uint64, n), direct: make([]uint64, n), escapes: make([]int, 0, n)}
 }
 
 // read reads the line buf[begin:end] of the parser's stretch into a row. Texts with escapes are left as they are, for unescape: a line that is
@@ -82,7 +92,11 @@ func (l *jsonLine) read(r *jsonParser, b *record.Batch, row, begin, end int) err
 			err = errors.New("missing, and not nullable")
 		}
 		if err != nil {
-			return &ValueError{l.format.cfg.Schema.Field(column).Name, err}
+			var value []byte
+			if l.seen[column] == l.lines {
+				value = r.buf[l.spans[column].begin:l.spans[column].end]
+			}
+			return newValueError(l.format.cfg.Schema.Field(column).Name, value, err)
 		}
 	}
 	return nil
@@ -147,11 +161,15 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 			return expected(buf, begin, next, end, err.Error())
 		}
 		column := l.column(buf[i+1:next-1], escaped)
+		var within *jsonNode
+		if l.format.paths != nil {
+			within = l.format.paths.root.fields[string(l.name(buf[i+1:next-1], escaped))]
+		}
 		if i = blanks(buf, next, end); i == end || buf[i] != ':' {
 			return expected(buf, begin, i, end, "a colon")
 		}
 		i = blanks(buf, i+1, end)
-		span, err := l.scan(buf, i, end)
+		span, err := l.member(buf, i, end, within)
 		if err != nil {
 			return expected(buf, begin, span.end, end, err.Error())
 		}
@@ -163,7 +181,7 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 		}
 		l.members++
 		if column >= 0 {
-			l.spans[column], l.seen[column] = span, l.lines
+			l.spans[column], l.seen[column], l.direct[column] = span, l.lines, l.lines
 		}
 		if i = blanks(buf, span.end, end); i < end && buf[i] == ',' {
 			i = blanks(buf, i+1, end)
@@ -186,10 +204,7 @@ func (l *jsonLine) rest(buf []byte, begin, i, end int) error {
 
 // column is the column of a field, -1 where there is none. It expects the fields of the line before.
 func (l *jsonLine) column(name []byte, escaped bool) int {
-	if escaped {
-		l.scratch = append(l.scratch[:0], name...)
-		name = l.scratch[:unescape(l.scratch)]
-	}
+	name = l.name(name, escaped)
 	if l.members < len(l.places) {
 		if c := l.places[l.members].column; c >= 0 && c < len(l.spans) && l.format.names[c] == string(name) {
 			return c
@@ -241,7 +256,7 @@ func (l *jsonLine) scan(buf []byte, i, end int) (span jsonSpan, err error) {
 			}
 			kind, i = jsonNumber, next
 		case c == '{' || c == '[':
-			if depth == maxJSONDepth {
+			if depth+l.above == maxJSONDepth {
 				span.end = i
 				return span, errDeep
 			}
@@ -477,6 +492,10 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		return nil
 	}
 	if f.kind == fieldText {
+		if l.format.copied != nil && l.format.copied[column] {
+			c.Views[row] = l.copyText(text, span)
+			return nil
+		}
 		v := record.View{Off: uint32(span.begin), Len: uint32(len(text))}
 		if span.kind == jsonString {
 			v.Off, v.Len = v.Off+1, v.Len-2
@@ -501,10 +520,12 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		}
 	case f.kind == fieldFloat && span.kind == jsonNumber:
 		var ok bool
-		if c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end)); !ok {
+		if c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end), f.codes); !ok {
 			// ParseFloat keeps its argument only in the error, which is made anew here.
 			if c.Float64s[row], err = strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64); err != nil {
 				err = fmt.Errorf("%.40q is out of range", text)
+			} else if f.codes != 0 && f.kind.isCode(text) {
+				err = errCode(text)
 			}
 		}
 	case f.kind == fieldTime && span.kind == jsonString:
@@ -531,6 +552,19 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		err = wrong()
 	}
 	return err
+}
+
+// copyText copies a text, without its escapes.
+func (l *jsonLine) copyText(text []byte, span jsonSpan) record.View {
+	from := len(l.texts)
+	if span.kind == jsonString {
+		text = text[1 : len(text)-1]
+	}
+	l.texts = append(l.texts, text...)
+	if span.kind == jsonString && span.escaped {
+		l.texts = l.texts[:from+unescape(l.texts[from:])]
+	}
+	return record.View{Off: uint32(from), Len: uint32(len(l.texts) - from)}
 }
 
 // exact is a JSON number as a bigint or a decimal: in any notation, as long as nothing of it is lost.

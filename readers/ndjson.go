@@ -81,7 +81,8 @@ func (c *NDJSONConfig) name(column int) string {
 // NDJSON is an open file of JSON objects, one a line.
 //
 // Lines end with LF or CRLF; the last one may end with the file. A newline inside of a string is always escaped, so a newline always ends a
-// record. An empty line is no record. Fields are found by their exact names, in any order; of a field that comes twice the last one counts. Fields that are
+// record. An empty line is no record. Fields are found by their exact names, in any order; of a field that comes twice the last one counts. A column named
+// a.b is the field b of the object a, unless there is a field of the name a.b; it is NULL if a is missing or no object. Fields that are
 // not in the schema are skipped. A field that is missing is NULL, like null, and refused where the column is not nullable.
 //
 //	boolean          true, false
@@ -129,6 +130,8 @@ type jsonFormat struct {
 	fields []field
 	names  []string // of the fields of each column
 	column map[string]int
+	paths  *jsonPaths // nil if no column is a field within a field
+	copied []bool     // of each column: see jsonpath.go; nil if none is
 }
 
 // newJSONFormat checks a configuration and fills in its defaults.
@@ -142,6 +145,7 @@ func newJSONFormat(cfg NDJSONConfig) (*jsonFormat, error) {
 		f.names = append(f.names, cfg.name(i))
 		f.column[f.names[i]] = i
 	}
+	f.paths, f.copied = compilePaths(f.names), copied(f.names, f.fields)
 	return f, nil
 }
 
@@ -190,6 +194,7 @@ func (r *jsonParser) parse(b *record.Batch) {
 			b.Column(i).Bytes = r.buf
 		}
 	}
+	r.line.texts = r.line.texts[:0]
 	row, rows := 0, b.Cap()
 	for row < rows && r.pos < r.end {
 		n, good := 0, 0
@@ -224,6 +229,11 @@ func (r *jsonParser) parse(b *record.Batch) {
 		}
 		if isRow {
 			row++
+		}
+	}
+	for i, is := range r.format.copied {
+		if is {
+			b.Column(i).Bytes = r.line.texts
 		}
 	}
 	b.SetLen(row)
@@ -386,7 +396,7 @@ func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (r
 	s, sf := &r.index, &shape.fields[k]
 	i, width := sf.column, shape.width
 	f := &r.format.fields[i]
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, skip: sf.length - 1, end: ','}
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, skip: sf.length - 1, end: ',', codes: f.codes}
 	if k == width-2 {
 		c.end = '}'
 	}
@@ -523,8 +533,8 @@ func (r *jsonParser) learn(end int) {
 		}
 		f := shapeField{column: m.column}
 		if f.column >= 0 {
-			if l.spans[f.column].begin != m.begin {
-				return // it comes twice
+			if l.spans[f.column].begin != m.begin || r.format.copied != nil && r.format.copied[f.column] {
+				return // it comes twice, or its text must be copied
 			}
 			kind := r.format.fields[f.column].kind
 			f.quoted = kind == fieldText || kind == fieldTime && r.format.cfg.TimeUnit == 0

@@ -30,6 +30,7 @@ type field struct {
 	scale    int
 	limit    int64 // the greatest magnitude of a decimal; 0 for bigint
 	rules    *valueRules
+	codes    uint64 // as in columnText
 
 	// For shortNumbers: where the point is in a word, the bytes behind it, the length of 0. and what is behind, the greatest magnitude.
 	pointShift uint
@@ -76,6 +77,9 @@ func compileField(column record.Field, quote byte, o *ValueOptions) field {
 	}
 	rules := compileRules(f.kind, o, f.scale)
 	f.rules = &rules
+	if o.NoCodes {
+		f.codes = codeBytes
+	}
 	return f
 }
 
@@ -244,7 +248,7 @@ func (r *delimitedParser) skipped(i, n, width int) (read int, err error) {
 func (r *delimitedParser) column(b *record.Batch, i, row, n, width int) (read int, err error) {
 	f, col, s := &r.lay.fields[i], r.lay.columns[i], &r.structurals
 	c := columnText{
-		base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: r.format.textQuote(),
+		base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: r.format.textQuote(), codes: f.codes,
 	}
 	at := s.at[s.from-1+i : s.from+1+i+(n-1)*width]
 	for {
@@ -266,7 +270,7 @@ func (r *delimitedParser) column(b *record.Batch, i, row, n, width int) (read in
 			end--
 		}
 		if err := f.read(b, col, row+read, r.buf[begin:end]); err != nil {
-			return read, &ValueError{r.format.cfg.Schema.Field(col).Name, err}
+			return read, newValueError(r.format.cfg.Schema.Field(col).Name, r.buf[begin:end], err)
 		}
 		if read++; read == n {
 			return read, nil
@@ -369,7 +373,17 @@ type columnText struct {
 	skip  uint32
 	end   byte // what the field must end with
 	quote byte // what no text begins with
+
+	// codes is codeBytes if a number must not be a code, else 0.
+	codes uint64
 }
+
+// The first two bytes of a number that begins with a zero and another digit are codeBytes in the bits of codeMask. A point or
+// an end behind the zero is not.
+const (
+	codeMask  = 0x10ff
+	codeBytes = 0x1030
+)
 
 // field is where the field of a record is; false says that it is empty or does not end as it must.
 //
@@ -413,15 +427,34 @@ type numberArgs struct {
 	lanes                    [vectorNumbers]uint32
 }
 
+// plain returns how many of the next n fields come before the first that is a code. The vectors do not know codes; without
+// vectors, or if codes may be taken, it is n.
+func (c *columnText) plain(n int) int {
+	if c.codes == 0 || !have512 {
+		return n
+	}
+	at, width, skip := c.at, c.width, c.skip+1
+	for i := range n {
+		w := binary.LittleEndian.Uint32((*[4]byte)(unsafe.Add(c.base, at[i*width]+skip))[:])
+		if byte(w) == '-' {
+			w >>= 8
+		}
+		if byte(w) == '0' && byte(w>>8)-'0' <= 9 {
+			return i
+		}
+	}
+	return n
+}
+
 // shortNumbers reads numbers of up to eight bytes in their usual form: a minus perhaps, digits, and as many behind the point as the
 // column has. It stops at the first that is different and returns how many. Eight digits are converted with three
 // multiplications, as simdjson does; no branch depends on the sign or the length.
 func (c *columnText) shortNumbers(f *field, values []int64) int {
-	scale, pointShift, behind, leastBytes, limit := f.scale, f.pointShift, f.behind, uint64(f.leastBytes), f.shortLimit
+	scale, pointShift, behind, leastBytes, limit, codes := f.scale, f.pointShift, f.behind, uint64(f.leastBytes), f.shortLimit, c.codes
 	done := 0
-	if have512 && len(values) >= vectorNumbers {
+	if n := c.plain(len(values)); have512 && n >= vectorNumbers {
 		done = numbers512(&numberArgs{
-			base: c.base, at: &c.at[0], values: &values[0], n: len(values), width: c.width, end: uint64(c.end),
+			base: c.base, at: &c.at[0], values: &values[0], n: n, width: c.width, end: uint64(c.end),
 			pointShift: uint64(pointShift), behind: behind, leastBytes: leastBytes, limit: uint64(limit), scale: uint64(scale), before: uint64(c.skip) + 1,
 			lanes: [vectorNumbers]uint32{0, 1, 2, 3, 4, 5, 6, 7},
 		})
@@ -439,6 +472,9 @@ func (c *columnText) shortNumbers(f *field, values []int64) int {
 		var negative uint64
 		if byte(w>>shift) == '-' {
 			negative = 1
+		}
+		if w>>shift>>(8*negative)&codeMask == codes {
+			return i
 		}
 		w ^= negative * ('-' ^ '0') << shift
 		w = w&^below | zeros&below

@@ -23,7 +23,7 @@ func (f *delimitedFormat) textQuote() byte {
 // quotedColumn is column where the block has quotes.
 func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n, width int) (read int, err error) {
 	f, col, s, quote := &r.lay.fields[i], r.lay.columns[i], &r.structurals, r.format.cfg.Quote
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: quote}
+	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: quote, codes: f.codes}
 	at := s.at[s.from-1+i : s.from+1+i+(n-1)*width]
 	stripped := 0 // the fields before are in r.inner, as far as they have quotes
 	for {
@@ -36,7 +36,7 @@ func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n, width int) (r
 				stripped = r.strip(&c, read, n)
 			}
 			if read < stripped {
-				bare := columnText{base: c.base, at: r.inner[2*read : 2*stripped], width: 2, end: quote}
+				bare := columnText{base: c.base, at: r.inner[2*read : 2*stripped], width: 2, end: quote, codes: f.codes}
 				read += r.values(&bare, b, i, row+read, row+stripped)
 			}
 		default:
@@ -61,7 +61,7 @@ func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n, width int) (r
 			r.doubled = r.doubled || bytes.IndexByte(inner, quote) >= 0
 		default:
 			if err := f.read(b, col, row+read, inner); err != nil {
-				return read, &ValueError{r.format.cfg.Schema.Field(col).Name, err}
+				return read, newValueError(r.format.cfg.Schema.Field(col).Name, inner, err)
 			}
 		}
 		if read++; read == n {

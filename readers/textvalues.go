@@ -32,6 +32,11 @@ type ValueOptions struct {
 
 	// DecimalComma says that numbers in delimited files have a comma for the point. A point in a number is refused then.
 	DecimalComma bool
+
+	// NoCodes refuses what would lose something as a value of its column: a number with a zero or a plus sign in front, a whole
+	// number beyond 2^53 in a double precision, which has not all of them, a boolean that is not true or false. It is for columns whose types
+	// were guessed: two different codes must not become one number.
+	NoCodes bool
 }
 
 func (o *ValueOptions) validate(fault func(format string, args ...any)) {
@@ -50,7 +55,15 @@ func (o *ValueOptions) validate(fault func(format string, args ...any)) {
 // A ValueError says that a value is none of its column's type, or NULL where the column is not nullable. It is the reason of a reject.
 type ValueError struct {
 	Column string
+	Value  string // as it is written, in JSON with its quotes; cut to MaxErrorValue bytes, and empty if there is none
 	Err    error
+}
+
+// MaxErrorValue is how many bytes of a value a ValueError has. No number or time needs more.
+const MaxErrorValue = 512
+
+func newValueError(column string, value []byte, err error) *ValueError {
+	return &ValueError{column, string(value[:min(len(value), MaxErrorValue)]), err}
 }
 
 // Error names the column.
@@ -119,6 +132,9 @@ func (r *valueRules) isNull(text []byte) bool {
 
 // value reads a value of any type but text, without blanks around it. text is not empty.
 func (f *field) value(text []byte) (n int64, x float64, err error) {
+	if f.codes != 0 && f.kind.isCode(text) {
+		return 0, 0, errCode(text)
+	}
 	switch f.kind {
 	case fieldNumber:
 		if f.rules.DecimalComma && f.scale > 0 {
@@ -136,6 +152,32 @@ func (f *field) value(text []byte) (n int64, x float64, err error) {
 		n, err = f.time(text)
 	}
 	return n, x, err
+}
+
+// isCode says whether a text, which is not empty, is a code rather than a value, and would lose something as one.
+func (k fieldKind) isCode(text []byte) bool {
+	switch k {
+	case fieldBool:
+		return !bytes.EqualFold(text, []byte("true")) && !bytes.EqualFold(text, []byte("false"))
+	case fieldText, fieldTime:
+		return false
+	}
+	digits := bytes.TrimPrefix(text, []byte{'-'})
+	if text[0] == '+' || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		return true
+	}
+	if k == fieldNumber || len(digits) < 16 || len(bytes.Trim(digits, "0123456789")) > 0 {
+		return false
+	}
+	n, err := strconv.ParseUint(string(digits), 10, 64)
+	return err != nil || n > maxExact
+}
+
+// maxExact is up to where a double has every whole number.
+const maxExact = 1 << 53
+
+func errCode(text []byte) error {
+	return fmt.Errorf("%.40q is a code: as a value it could not be told from another", text)
 }
 
 // withPoint is a number with a point for its comma, in to.

@@ -2,6 +2,7 @@ package readers
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -186,5 +187,76 @@ func TestTimestamps(t *testing.T) {
 				t.Errorf("%q was read as %d %v, expected %d %v", texts[line], v, ok, w, isGood)
 			}
 		})
+	}
+}
+
+// Goal: a column of which the type was guessed takes no code, in any format and by any path, and the reason says the column and
+// the value. Method: one value among many that are as usual.
+func TestNoCodes(t *testing.T) { eachVariant(t, testNoCodes) }
+
+func testNoCodes(t *testing.T) {
+	for _, c := range []struct {
+		typ         record.Type
+		usual, text string
+		refused     bool
+	}{
+		{record.Int64, "12", "012", true},
+		{record.Int64, "12", "-012", true},
+		{record.Int64, "12", "+12", true},
+		{record.Int64, "12", "0000000012", true},
+		{record.Int64, "12", "0", false},
+		{record.Int64, "12", "9007199254740993", false},
+		{record.Float64, "1.5", "01.5", true},
+		{record.Float64, "1.5", "007", true},
+		{record.Float64, "1.5", "0.5", false},
+		{record.Float64, "1.5", "9007199254740993", true},
+		{record.Float64, "1.5", "123456789012345678", true},
+		{record.Float64, "1.5", "900719925474099", false},
+		{record.Bool, "true", "t", true},
+		{record.Bool, "true", "1", true},
+		{record.Bool, "true", "FALSE", false},
+	} {
+		s := schemaOf(t, record.Field{Name: "k", Type: record.String}, record.Field{Name: "v", Type: c.typ})
+		for _, quote := range []string{"", `"`} {
+			lines := strings.Repeat("x,"+c.usual+"\n", 20)
+			cfg := DelimitedConfig{Schema: s, Quote: '"', ValueOptions: ValueOptions{NoCodes: true}}
+			d, err := OpenDelimited(write(t, []byte(lines+"x,"+quote+c.text+quote+"\n"+lines)), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkRefused(t, s, d.Readers(1)[0], c.text, c.refused)
+		}
+		if c.typ == record.Bool || strings.HasPrefix(strings.Trim(c.text, "+-"), "0") && c.refused || c.text[0] == '+' {
+			continue // no JSON
+		}
+		lines := strings.Repeat(`{"k":"x","v":`+c.usual+"}\n", 20)
+		n, err := OpenNDJSON(write(t, []byte(lines+`{"k":"x","v":`+c.text+"}\n"+lines)), NDJSONConfig{Schema: s, ValueOptions: ValueOptions{NoCodes: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkRefused(t, s, n.Readers(1)[0], c.text, c.refused)
+	}
+}
+
+// checkRefused reads 41 records, of which the value of one may be refused.
+func checkRefused(t *testing.T, s *record.Schema, r record.Reader, value string, refused bool) {
+	t.Helper()
+	defer r.Close()
+	b := record.NewBatch(s, 0)
+	rows := 0
+	var rejects []record.Reject
+	var err error
+	for err == nil {
+		b.Reset()
+		err = r.(record.Poller).Poll(b)
+		rows += b.Len()
+		rejects = append(rejects, b.Rejects()...)
+	}
+	if rows+len(rejects) != 41 || refused != (len(rejects) == 1) {
+		t.Errorf("%s: %d rows and %v, expected it to be refused: %v", value, rows, rejects, refused)
+		return
+	}
+	if e := new(ValueError); refused && (!errors.As(rejects[0].Reason, &e) || e.Column != "v" || e.Value != value) {
+		t.Errorf("%s: the reason is %v of %q", value, rejects[0].Reason, e.Value)
 	}
 }

@@ -13,6 +13,14 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
+const (
+	// maxGuessedDepth is how deep fields lie in fields that are columns.
+	maxGuessedDepth = 5
+
+	// maxGuessedFields bounds the fields that are guessed.
+	maxGuessedFields = 10_000
+)
+
 // looksLikeJSON says whether the first line is an object.
 func looksLikeJSON(sample []byte) bool {
 	sample = bytes.TrimLeft(bytes.TrimPrefix(sample, []byte("\ufeff")), " \t\r\n")
@@ -20,65 +28,85 @@ func looksLikeJSON(sample []byte) bool {
 	return len(line) > 0 && line[0] == '{' && json.Valid(line)
 }
 
-// jsonColumn is what is known of the fields of one name.
-type jsonColumn struct {
-	name    string
-	guess   guess
-	present int // lines that have it, and not null
-}
-
-// guessJSON finds the fields of JSON lines. Without a schema their types are guessed; with one, its columns get the names of the fields that they are, but
-// for the case of letters.
-func (f *files) guessJSON(sample []byte, whole bool) error {
-	columns, lines, err := f.lookAtJSON(sample)
+// guessJSON finds the fields of JSON lines. Without a schema their types are guessed; with one, its columns get the names of the
+// fields that they are, but for the case of letters.
+func (f *files) guessJSON(samples []sampled) error {
+	f.guesser = newGuesser(f.ndjson().ValueOptions)
+	columns, lines, err := f.lookAtJSON(samples)
 	if err != nil {
 		return err
 	}
+	all := columns // with those within others
+	columns = slices.DeleteFunc(slices.Clone(columns), func(c *guess) bool { return c.within })
 	if f.schema != nil {
+		columns = all
 		for i := range f.schema.Len() {
 			f.names = append(f.names, fieldName(columns, f.schema.Field(i).Name))
 		}
 		return nil
 	}
 	if len(columns) == 0 {
-		if len(bytes.TrimSpace(sample)) == 0 {
+		if !slices.ContainsFunc(samples, func(s sampled) bool { return len(bytes.TrimSpace(s.data)) > 0 }) {
 			return emptyError(f.name)
 		}
 		return fmt.Errorf("%s: no line of the sample is an object with fields, expected one object a line; say the columns with --schema", f.name)
 	}
 	folded := map[string]int{}
-	for _, c := range columns {
-		folded[strings.ToLower(c.name)]++
+	for _, c := range all {
+		folded[strings.ToLower(c.field)]++
 	}
-	var fields []record.Field
-	for _, c := range columns {
-		// In a sample of a file, a field that is always there may be missing further on.
-		field := record.Field{Name: c.name, Type: c.guess.possible[0], Nullable: !whole || c.present < lines}
-		if low := strings.ToLower(c.name); folded[low] == 1 && low != "" {
-			field.Name = low
+	f.allSeen = samples[0].whole && f.complete()
+	for _, c := range all {
+		c.empty = c.empty || c.present < lines
+		if low := strings.ToLower(c.field); folded[low] == 1 && low != "" {
+			c.name = low
 		}
-		if !c.guess.some {
-			field.Type = record.String
-		}
-		if field.Name == "" {
+		if c.name == "" {
 			continue // SQL has no name for it
 		}
-		fields = append(fields, field)
-		f.names = append(f.names, c.name)
+		if c.within {
+			f.nested = append(f.nested, c)
+			continue
+		}
+		f.guessed = append(f.guessed, c)
+		f.names = append(f.names, c.field)
 	}
-	f.schema, err = record.NewSchema(f.name, fields...)
-	return err
+	return f.makeSchema()
+}
+
+// addNested adds the fields within others that a query asks for: those of which it has all names, as in a.b.c or a->'b'->>'c'. All of
+// them would be many columns that nobody reads.
+func (f *files) addNested(asksFor func(path string) bool) error {
+	for _, c := range f.nested {
+		if len(f.guessed) < record.MaxFields && asksFor(c.name) && !slices.Contains(f.guessed, c) {
+			f.guessed = append(f.guessed, c)
+			f.names = append(f.names, c.field)
+		}
+	}
+	return f.makeSchema()
+}
+
+// mentionsPath says whether a query has all names of a path.
+func mentionsPath(sql string) func(path string) bool {
+	return func(path string) bool {
+		for _, name := range strings.Split(path, ".") {
+			if !mentions(sql, name) {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 // fieldName is the field that a column is.
-func fieldName(columns []*jsonColumn, column string) string {
+func fieldName(columns []*guess, column string) string {
 	name, n := column, 0
 	for _, c := range columns {
-		if c.name == column {
+		if c.field == column {
 			return column
 		}
-		if strings.EqualFold(c.name, column) {
-			name = c.name
+		if strings.EqualFold(c.field, column) {
+			name = c.field
 			n++
 		}
 	}
@@ -88,31 +116,60 @@ func fieldName(columns []*jsonColumn, column string) string {
 	return name
 }
 
-// lookAtJSON finds the fields of a sample, in the order in which they come, and how many lines are objects. Lines that are none are left out: they
-// go to quarantine when they are read.
-func (f *files) lookAtJSON(sample []byte) (columns []*jsonColumn, lines int, err error) {
-	sample = bytes.TrimPrefix(sample, []byte("\ufeff"))
-	if first := bytes.TrimLeft(sample, " \t\r\n"); len(first) > 0 && first[0] == '[' {
-		return nil, 0, fmt.Errorf("%s begins with [: it is one array, expected one object a line; jq -c '.[]' makes that of it", f.name)
-	}
-	index := map[string]*jsonColumn{}
-	g := newGuesser(f.ndjson().ValueOptions)
-	for line := range bytes.Lines(sample) {
-		values, err := jsonFields(line)
-		if err != nil {
-			continue
-		}
-		lines++
+// lookAtJSON finds the fields of samples, in the order in which they come, and how many lines are objects. Lines that are none are
+// left out: they go to quarantine when they are read.
+func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err error) {
+	index := map[string]*guess{}
+	var object func(values []jsonPair, outer string, depth int, where func() string)
+	object = func(values []jsonPair, outer string, depth int, where func() string) {
 		for _, v := range values {
-			c := index[v.name]
+			name := outer + v.name
+			c := index[name]
+			if c != nil && c.within && outer == "" {
+				*c = *f.guesser.column(name, name) // a field of the whole name wins
+			}
 			if c == nil {
-				c = &jsonColumn{name: v.name, guess: *g.column()}
-				index[v.name] = c
+				if len(columns) >= maxGuessedFields {
+					continue
+				}
+				c = f.guesser.column(name, name)
+				c.within = outer != ""
+				index[name] = c
 				columns = append(columns, c)
 			}
-			if c.see(g, v.value) {
+			if c.within == (outer != "") && f.guesser.seeJSON(c, v.value, where) {
 				c.present++
 			}
+			if v.value[0] == '{' && depth < maxGuessedDepth && v.name != "" {
+				if inner, err := jsonFields(v.value); err == nil {
+					object(inner, name+".", depth+1, where)
+				}
+			}
+		}
+	}
+	look := func(s sampled) {
+		at := 0
+		for line := range bytes.Lines(s.data) {
+			begin := at
+			at += len(line)
+			if begin == 0 {
+				line = bytes.TrimPrefix(line, []byte("\ufeff"))
+			}
+			values, err := jsonFields(line)
+			if err != nil {
+				continue
+			}
+			lines++
+			object(values, "", 0, func() string { return s.where(begin) })
+		}
+	}
+	for _, s := range samples {
+		if first := bytes.TrimLeft(bytes.TrimPrefix(s.data, []byte("\ufeff")), " \t\r\n"); len(first) > 0 && first[0] == '[' {
+			return nil, 0, fmt.Errorf("%s begins with [: it is one array, expected one object a line; jq -c '.[]' makes that of it", f.name)
+		}
+		look(s)
+		for _, spot := range f.spots(s) {
+			look(spot)
 		}
 	}
 	return columns, lines, nil
@@ -148,29 +205,30 @@ func jsonFields(line []byte) (pairs []jsonPair, err error) {
 	return pairs, nil
 }
 
-// see narrows the types of a column; false says that the value is null.
-func (c *jsonColumn) see(g *guesser, value json.RawMessage) bool {
-	var fits []record.Type
-	switch {
-	case string(value) == "null":
+// seeJSON narrows the types of a column to those that a value of JSON has; false says that the value is null. Values in values,
+// and mixtures, are text.
+func (g *guesser) seeJSON(c *guess, value []byte, where func() string) bool {
+	if string(value) == "null" {
 		return false
-	case value[0] == '"':
-		var s string
-		if json.Unmarshal(value, &s) == nil && g.isTime(s) {
-			fits = append(fits, record.Timestamp)
-		}
-	case value[0] == 't', value[0] == 'f':
-		fits = append(fits, record.Bool)
-	case value[0] == '-', value[0] >= '0' && value[0] <= '9':
-		if _, err := strconv.ParseInt(string(value), 10, 64); err == nil {
-			fits = append(fits, record.Int64)
-		}
-		if _, err := strconv.ParseFloat(string(value), 64); err == nil && !isCode(string(value)) {
-			fits = append(fits, record.Float64)
-		}
 	}
-	fits = append(fits, record.String) // values in values, and mixtures: as JSON
-	c.guess.some = true
-	c.guess.possible = slices.DeleteFunc(c.guess.possible, func(t record.Type) bool { return !slices.Contains(fits, t) })
+	c.narrow(string(value), where, func(t record.Type) bool {
+		switch value[0] {
+		case '"':
+			var s string
+			return t == record.Timestamp && json.Unmarshal(value, &s) == nil && g.isTime(s)
+		case 't', 'f':
+			return t == record.Bool
+		case '{', '[':
+			return false
+		}
+		switch t {
+		case record.Int64:
+			_, err := strconv.ParseInt(string(value), 10, 64)
+			return err == nil
+		case record.Float64:
+			return g.parsers[t].Check(value) == nil
+		}
+		return false
+	})
 	return true
 }

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"cmp"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -43,9 +39,6 @@ const (
 
 	// stdinFile is the file that standard input is, where it is one.
 	stdinFile = "/dev/stdin"
-
-	// sampleBytes is how much of a file is looked at to guess its columns.
-	sampleBytes = 1 << 20
 
 	// sampleWait is how long standard input is waited for after its first line: it may come slowly, and have no end.
 	sampleWait = 500 * time.Millisecond
@@ -81,7 +74,15 @@ type files struct {
 	skipped   []error            // why names that a pattern has found are not read
 	packed    []string           // compressed files that are not followed, until that is said
 	sources   []string           // the file of each reader
-	remove    func()             // what was opened to look at the files
+
+	// What is guessed: of each column, by which guesser, and whether all of the input was looked at. sampledFile is the first file
+	// that has something.
+	guessed     []*guess
+	nested      []*guess // fields within fields, which are columns if a query asks for them
+	guesser     *guesser
+	allSeen     bool
+	sampledFile string
+	remove      func() // what was opened to look at the files
 }
 
 // open finds the files and guesses what is not said about them.
@@ -124,15 +125,12 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 	if err := foreign(name, sample); err != nil {
 		return nil, err
 	}
-	samples := []sampled{{sample, whole}}
-	if len(f.paths) > 1 {
-		samples = append(samples, f.otherSamples()...)
-	}
+	samples := append([]sampled{{data: sample, whole: whole, file: f.sampledFile}}, f.otherSamples()...)
 	switch {
 	case f.format == formatNDJSON:
-		err = f.guessJSON(joined(samples), whole && f.complete())
+		err = f.guessJSON(samples)
 	case f.schema == nil:
-		f.schema, err = f.guessSchema(samples)
+		err = f.guessSchema(samples)
 	case f.header && !in.byPlace:
 		err = f.checkHeader(sample)
 	}
@@ -275,7 +273,7 @@ func (f *files) sample(stdin io.Reader) (sample []byte, whole bool, err error) {
 		if err != nil {
 			return nil, false, trimPackage(err)
 		}
-		sample, err = io.ReadAll(io.LimitReader(in, sampleBytes))
+		sample, err = io.ReadAll(io.LimitReader(in, int64(sampleBytes)))
 		whole = len(sample) < sampleBytes
 		if cerr := in.Close(); err == nil {
 			err = cerr
@@ -283,7 +281,7 @@ func (f *files) sample(stdin io.Reader) (sample []byte, whole bool, err error) {
 		if err != nil && len(sample) == 0 {
 			return nil, false, fmt.Errorf("%s: %w", path, err) // what can be read is read, and the error comes behind it
 		}
-		if len(sample) > 0 {
+		if f.sampledFile = path; len(sample) > 0 {
 			break
 		}
 	}
@@ -297,14 +295,6 @@ func trimPackage(err error) error {
 		return path
 	}
 	return err
-}
-
-// upToLine is a sample without the line that was cut.
-func upToLine(sample []byte, whole bool) []byte {
-	if i := bytes.LastIndexByte(sample, '\n'); i >= 0 && !whole {
-		return sample[:i+1]
-	}
-	return sample
 }
 
 // A sampler reads the beginning of a stream that may be slow, and then gives all of it.
@@ -385,46 +375,6 @@ func guessDelimiter(sample []byte) byte {
 // complete says whether a sample that is the whole of a file is all that there will be.
 func (f *files) complete() bool { return len(f.paths) <= 1 && !f.follow }
 
-// A file that is looked at beside the first is so as far as otherSampleBytes, and as many are as maxSamples.
-const (
-	otherSampleBytes = 64 << 10
-	maxSamples       = 100
-)
-
-// sampled is the beginning of a file, up to the end of a line; whole says that it is all.
-type sampled struct {
-	data  []byte
-	whole bool
-}
-
-// otherSamples are the beginnings of the files after the first: they may have other columns. What cannot be read is left to its reader.
-func (f *files) otherSamples() (all []sampled) {
-	for _, path := range f.paths[1:min(len(f.paths), maxSamples)] {
-		in, _, err := compressed.Open(path)
-		if err != nil {
-			continue
-		}
-		data, err := io.ReadAll(io.LimitReader(in, otherSampleBytes))
-		if cerr := in.Close(); err != nil || cerr != nil {
-			continue
-		}
-		whole := len(data) < otherSampleBytes
-		all = append(all, sampled{upToLine(data, whole), whole})
-	}
-	return all
-}
-
-// joined is the lines of all samples.
-func joined(samples []sampled) (lines []byte) {
-	for i, s := range samples {
-		if i > 0 && len(lines) > 0 && lines[len(lines)-1] != '\n' {
-			lines = append(lines, '\n')
-		}
-		lines = append(lines, bytes.TrimPrefix(s.data, []byte("\ufeff"))...)
-	}
-	return lines
-}
-
 // headOf is the beginning of a delimited file whose columns are not known.
 func (f *files) headOf(sample []byte) readers.Head {
 	cfg := f.delimited()
@@ -464,152 +414,6 @@ func (f *files) checkHeader(sample []byte) error {
 	return nil
 }
 
-// guessSchema takes for each column the narrowest type that all values of the samples fit. The columns of all files are taken, by their names. A column may be
-// NULL unless what was looked at is all that there will be, and it is nowhere empty.
-func (f *files) guessSchema(samples []sampled) (*record.Schema, error) {
-	g := newGuesser(f.values)
-	all := samples[0].whole && f.complete()
-	var names []string
-	var columns []*guess
-	index := map[string]int{}
-	for n, s := range samples {
-		head := f.headOf(s.data)
-		if head.First == nil {
-			continue
-		}
-		own, from := readers.ColumnNames(head.First), head.Next
-		if !f.header {
-			from = head.Bytes
-			for i := range own {
-				own[i] = fmt.Sprintf("c%d", i+1)
-			}
-		} else if n > 0 && len(names) > 0 && !slices.ContainsFunc(own, func(name string) bool { _, known := index[name]; return known }) {
-			continue // its reader says that the first line is no header
-		}
-		var here []*guess
-		for _, name := range own {
-			i, known := index[name]
-			if !known {
-				i = len(names)
-				index[name], names, columns = i, append(names, name), append(columns, g.column())
-			}
-			here = append(here, columns[i])
-		}
-		if err := g.seeRows(s, from, f, here); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.name, err)
-		}
-	}
-	if len(names) == 0 {
-		return nil, emptyError(f.name)
-	}
-	var fields []record.Field
-	for i, c := range columns {
-		field := record.Field{Name: names[i], Type: c.possible[0], Nullable: c.empty || !all}
-		if !c.some {
-			field.Type = record.String
-		}
-		fields = append(fields, field)
-	}
-	return record.NewSchema(f.name, fields...)
-}
-
-// seeRows looks at the rows of a sample.
-func (g *guesser) seeRows(s sampled, from int, f *files, columns []*guess) error {
-	r := csv.NewReader(bufio.NewReader(bytes.NewReader(s.data[from:])))
-	r.Comma, r.Comment, r.FieldsPerRecord, r.LazyQuotes, r.ReuseRecord = rune(f.delimiter), rune(f.comment), -1, true, true
-	for {
-		row, err := r.Read()
-		if err != nil {
-			if !errors.Is(err, io.EOF) && s.whole {
-				return err
-			}
-			return nil // the last record may have been cut
-		}
-		for i := range min(len(row), len(columns)) {
-			g.see(columns[i], row[i])
-		}
-	}
-}
-
-// emptyError is the error of a file without a line.
-func emptyError(name string) error {
-	return fmt.Errorf("%s is empty: there is nothing to guess its columns from, say them with --schema", name)
-}
-
-// guesses are the types that are tried, in this order; text always fits.
-var guesses = []record.Type{record.Int64, record.Float64, record.Timestamp, record.Bool, record.String}
-
-// guess is what is known of a column.
-type guess struct {
-	possible    []record.Type
-	empty, some bool
-}
-
-// A guesser knows what the readers take.
-type guesser struct {
-	values  readers.ValueOptions
-	order   []record.Type
-	parsers map[record.Type]*readers.ValueParser
-}
-
-func newGuesser(o readers.ValueOptions) *guesser {
-	g := &guesser{values: o, order: guesses, parsers: map[record.Type]*readers.ValueParser{}}
-	if o.TimeFormat != nil {
-		// What is of the declared form is a time, even if it is a number too.
-		g.order = append([]record.Type{record.Timestamp}, slices.DeleteFunc(slices.Clone(guesses), func(t record.Type) bool { return t == record.Timestamp })...)
-	}
-	for _, t := range guesses {
-		g.parsers[t] = readers.NewValueParser(t, o)
-	}
-	return g
-}
-
-func (g *guesser) column() *guess { return &guess{possible: slices.Clone(g.order)} }
-
-// see narrows the types of a column to those that a text is a value of.
-func (g *guesser) see(c *guess, text string) {
-	value := strings.TrimSpace(text)
-	if value == "" || slices.Contains(g.values.Nulls, value) {
-		c.empty = true
-		if text == "" || value != "" {
-			return
-		}
-	}
-	c.some = true
-	c.possible = slices.DeleteFunc(c.possible, func(t record.Type) bool {
-		switch {
-		case t == record.String:
-			return false
-		case value == "": // NULL in every other type
-			return false
-		case t != record.Timestamp && t != record.Bool && isCode(value):
-			return true
-		case t == record.Bool && !slices.Contains([]string{"true", "false"}, strings.ToLower(value)):
-			return true
-		}
-		return g.parsers[t].Check([]byte(value)) != nil
-	})
-}
-
-// isTime says whether a string of JSON is a time. Digits alone are one only if a format says so.
-func (g *guesser) isTime(s string) bool {
-	return (g.values.TimeFormat != nil || strings.Trim(s, "0123456789") != "") && g.parsers[record.Timestamp].Check([]byte(s)) == nil
-}
-
-// isCode says whether a text of digits is no number but a code, which a number would change: with a zero in front, a sign that
-// numbers do not need, or more digits than a bigint has. Two codes would be one group as numbers.
-func isCode(text string) bool {
-	digits := strings.TrimLeft(text, "+-")
-	if text[0] == '+' || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
-		return true
-	}
-	if strings.Trim(digits, "0123456789") != "" {
-		return false
-	}
-	_, err := strconv.ParseInt(text, 10, 64)
-	return err != nil
-}
-
 // readers opens the files, each for so many readers. What is compressed is read by one.
 func (f *files) readers(n int) (all []record.Reader, err error) {
 	add := func(path string, rs ...record.Reader) {
@@ -643,7 +447,7 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 			}
 			return nil, err
 		}
-		add(cmp.Or(map[string]string{stdinFile: f.name}[path], path), rs...)
+		add(f.fileName(path), rs...)
 	}
 	return all, nil
 }
@@ -704,15 +508,22 @@ func (f *files) stream(name string, in io.Reader) (record.Reader, error) {
 	return readers.NewDelimitedStream(name, in, f.delimited())
 }
 
+// valueOptions say how values are written. A type that was guessed must not lose anything.
+func (f *files) valueOptions() readers.ValueOptions {
+	o := f.values
+	o.NoCodes = f.guessed != nil
+	return o
+}
+
 func (f *files) delimited() readers.DelimitedConfig {
 	return readers.DelimitedConfig{
 		Schema: f.schema, Delimiter: f.delimiter, Quote: '"', Header: f.header, ByName: f.header && !f.byPlace,
-		Comment: f.comment, SkipLines: f.skipLines, ValueOptions: f.values,
+		Comment: f.comment, SkipLines: f.skipLines, ValueOptions: f.valueOptions(),
 	}
 }
 
 func (f *files) ndjson() readers.NDJSONConfig {
-	values := f.values
+	values := f.valueOptions()
 	values.Nulls, values.DecimalComma = nil, false // JSON has its own
 	return readers.NDJSONConfig{Schema: f.schema, Names: f.names, ValueOptions: values}
 }

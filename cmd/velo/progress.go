@@ -54,7 +54,8 @@ func (f *files) extent() (e extent) {
 	if e.files < len(f.paths) || e.bytes == 0 || f.follow || slices.ContainsFunc(f.paths, isPacked) {
 		return e // nobody knows
 	}
-	sample, _, err := f.sample(nil)
+	own := *f // what is found here is nobody's
+	sample, _, err := own.sample(nil)
 	if n := bytes.Count(sample, []byte{'\n'}); err == nil && n > 0 {
 		e.records = float64(e.bytes) / float64(len(sample)) * float64(n)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -65,12 +66,14 @@ func (in *input) plan(sql string, std streams, pace *pace) (*core.Plan, *files, 
 		return nil, nil, err
 	}
 	f.mostFiles = pace.FollowFiles
-	plan, err := query.Compile(sql, f.schema)
-	if err != nil {
-		f.remove()
-		return nil, nil, err
+	if f.nested != nil {
+		err = f.addNested(mentionsPath(sql))
 	}
-	if err := pace.set(plan, f.follow); err != nil {
+	var plan *core.Plan
+	if err == nil {
+		plan, err = f.compile(sql, pace)
+	}
+	if err != nil {
 		f.remove()
 		return nil, nil, err
 	}
@@ -98,12 +101,21 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if err := c.fill(1); err != nil {
 		return err
 	}
-	aside, err := newQuarantine(c.Quarantine, f, std)
-	if err != nil {
-		return err
+	for {
+		aside, err := newQuarantine(c.Quarantine, f, std)
+		if err != nil {
+			return err
+		}
+		if err = c.flow(plan, f, aside, stop, std); !errors.Is(err, errAgain) {
+			return err
+		}
+		if err := aside.widening.widen(std.err); err != nil {
+			return err
+		}
+		if plan, err = f.compile(c.SQL, &c.pace); err != nil {
+			return err
+		}
 	}
-	defer func() { err = errors.Join(err, aside.close()) }()
-	return c.flow(plan, f, aside, stop, std)
 }
 
 // queryHints are what velo query says about its windows.
@@ -112,8 +124,10 @@ var queryHints = hints{
 	open: "a shorter --watermark or --idle closes windows earlier",
 }
 
-// flow runs the plan, and prints what comes of it.
+// flow runs the plan, and prints what comes of it. errAgain says that there is no result, because columns that were guessed have been
+// widened.
 func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
+	defer func() { err = errors.Join(err, aside.close()) }()
 	if c.Live {
 		if flows(plan) {
 			return errors.New("--live shows groups while they are counted; this query prints rows as they come")
@@ -125,9 +139,11 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 	if stop.start() && flows(plan) {
 		return errInterrupted // before anything had come
 	}
+	rows := &held{to: std.out, through: aside.widening == nil || f.allSeen || !flows(plan)}
+	rows.check = func() error { return aside.widening.check(c.Readers) }
 	q := &flow{
 		name: f.name, plan: plan, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
-		writer: newLines(c.Format, &terminal{to: std.out}, f.follow), atEnd: !flows(plan), hints: queryHints,
+		writer: newLines(c.Format, &terminal{to: rows}, f.follow), atEnd: !flows(plan), hints: queryHints,
 	}
 	q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
 	f.saySkipped(f.name, std.err)
@@ -144,8 +160,13 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 		view = showProgress(std.err, f, q.engine)
 	}
 	stop.stops(work{engine: q.engine})
+	read := aside.widening.ends(q.engine)
 	err = q.wait()
+	read()
 	view.stop()
+	if aside.widening.some() && !rows.printed && !stop.heard() && (err == nil || errors.Is(err, errAgain)) {
+		return errAgain
+	}
 	interrupted := stop.end()
 	if err != nil {
 		return err
@@ -155,7 +176,7 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 	} else if interrupted {
 		fmt.Fprintln(std.err, q.summary())
 	}
-	if err := q.finish(nil); err != nil {
+	if err := errors.Join(q.finish(nil), rows.release()); err != nil {
 		return err
 	}
 	q.sayLost(std.err)
@@ -168,16 +189,21 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 
 // quarantine takes the records that could not be read. put is called by one goroutine.
 type quarantine struct {
-	files  *files
-	engine *engine.Engine // for the names of files that appear while it runs; it is set before there are any
-	file   *os.File
-	n      int
-	first  string
-	err    error
+	files    *files
+	engine   *engine.Engine // for the names of files that appear while it runs; it is set before there are any
+	file     *os.File
+	n        int
+	first    string
+	err      error
+	widening *widening // nil where the files cannot be read again, or nothing is guessed
+	guess    string    // the column whose guess did not hold, of what cannot be read again
 }
 
 func newQuarantine(path string, f *files, std streams) (*quarantine, error) {
 	q := &quarantine{files: f}
+	if f.again() {
+		q.widening = newWidening(f)
+	}
 	var err error
 	if path != "" {
 		n := namesOf(f.name, std)
@@ -191,18 +217,12 @@ func newQuarantine(path string, f *files, std streams) (*quarantine, error) {
 }
 
 func (q *quarantine) put(reader int, r record.Reject) {
-	file := q.files.name
-	if reader < len(q.files.sources) {
-		file = q.files.sources[reader]
-	} else if q.engine != nil { // it was added while the query ran
+	file, where := q.files.place(reader, r)
+	if reader >= len(q.files.sources) && q.engine != nil { // it was added while the query ran
 		file = strings.TrimPrefix(q.engine.Stats().Readers[reader].Name, "file ")
 	}
-	where := fmt.Sprintf("byte %d", r.Offset)
-	switch {
-	case r.Line > 0:
-		where = fmt.Sprintf("line %d", r.Line)
-	case r.Offset < 0:
-		where = "a record"
+	if !q.widening.takes(file+", "+where, r.Reason) {
+		q.sayGuess(r.Reason)
 	}
 	if q.n++; q.n == 1 {
 		if len(q.files.paths) > 1 || q.files.set != nil {
@@ -216,6 +236,32 @@ func (q *quarantine) put(reader int, r record.Reject) {
 	q.err = json.NewEncoder(q.file).Encode(map[string]any{
 		"file": file, "offset": r.Offset, "line": r.Line, "reason": r.Reason.Error(), "bytes": string(r.Bytes),
 	})
+}
+
+// place is the file of a record and where it is in that.
+func (f *files) place(reader int, r record.Reject) (file, where string) {
+	file = f.name
+	if reader < len(f.sources) {
+		file = f.sources[reader]
+	}
+	switch {
+	case r.Line > 0:
+		return file, fmt.Sprintf("line %d", r.Line)
+	case r.Offset < 0:
+		return file, "a record"
+	}
+	return file, fmt.Sprintf("byte %d", r.Offset)
+}
+
+// sayGuess notes the first column whose guess a value that cannot be read again did not fit.
+func (q *quarantine) sayGuess(reason error) {
+	var e *readers.ValueError
+	if q.guess != "" || q.files.guessed == nil || !errors.As(reason, &e) {
+		return
+	}
+	if i, ok := q.files.schema.Index(e.Column); ok {
+		q.guess = fmt.Sprintf("; column %q was guessed to be %v from what had come until then: --schema declares its type", e.Column, q.files.schema.Field(i).Type)
+	}
 }
 
 func (q *quarantine) close() error {
@@ -238,7 +284,7 @@ func (q *quarantine) report(to io.Writer) error {
 	if q.n == 1 {
 		what = "a record could not be read and is not in the result,"
 	}
-	fmt.Fprintf(to, "velo: %s %s%s\n", what, q.first, hint)
+	fmt.Fprintf(to, "velo: %s %s%s%s\n", what, q.first, q.guess, hint)
 	return errAside
 }
 
@@ -280,6 +326,11 @@ func (c *schemaCmd) Run(std streams) error {
 		return err
 	}
 	defer f.remove()
+	if f.nested != nil {
+		if err := f.addNested(func(string) bool { return true }); err != nil {
+			return err
+		}
+	}
 	return printSchema(std.out, f.schema)
 }
 

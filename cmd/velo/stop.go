@@ -140,6 +140,9 @@ func (s *stopper) shutDown(works []work) {
 	}
 }
 
+// heard says whether a signal has come.
+func (s *stopper) heard() bool { return s.interrupted.Load() }
+
 // end stops listening and says whether there was something to hear. It may be called again.
 func (s *stopper) end() (interrupted bool) {
 	s.once.Do(func() {}) // nothing is begun any more

@@ -46,7 +46,7 @@ func TestFunctions(t *testing.T) {
 		all = append(all, must(New(StartsWith, s, Text("a"))), must(RegexpReplace(s, "([a-c])", `<\1\&>`, "g")), must(JSON(s, []string{"a", "0"}, true)))
 	}
 	for _, x := range times {
-		all = append(all, must(InZone(x, zone)), must(FromZone(x, zone)), must(ToChar(x, "YYYY-MM-DD HH24:MI:SS.US FMMonth")), must(AddMonths(x, 1)),
+		all = append(all, must(InZone(x, zone)), must(FromZone(x, zone)), must(ToChar(x, "YYYY-MM-DD HH24:MI:SS.US FMMonth")), must(AddMonths(x, 1)), must(ParseTime(must(ToChar(x, "YYYY-MM-DD HH24:MI:SS.US")), "%Y-%m-%d %H:%M:%S.%f")),
 			must(New(DateBin, number(15*60e9), x, Int(record.Timestamp, 0))), must(Require("the time", x)))
 		for _, unit := range units {
 			all = append(all, must(TruncZone(unit, x, zone)))

@@ -100,6 +100,7 @@ const (
 	fromZone
 	truncZone
 	toChar
+	parseTime
 	addMonths
 
 	opJSON // see JSON
@@ -363,6 +364,7 @@ func init() {
 		inZone:    {name: "in_zone", types: zoneTypes, eval: evalZone},
 		fromZone:  {name: "from_zone", types: zoneTypes, eval: evalZone},
 		truncZone: {name: "date_trunc", types: truncZoneTypes, eval: evalTruncZone},
+		parseTime: {name: "to_timestamp", types: parseTimeTypes, eval: evalParseTime},
 		toChar:    {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
 		addMonths: {name: "add_months", types: zoneTypes, eval: evalAddMonths},
 

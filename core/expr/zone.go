@@ -106,6 +106,23 @@ func ToChar(x *Expr, format string) (*Expr, error) {
 	return build(&Expr{op: toChar, name: format, args: []*Expr{x}, aux: pieces})
 }
 
+// ParseTime is a text as a timestamp, by a format as record.CompileTimeFormat takes it. A text of another form is an error of the
+// record, as that of a cast.
+func ParseTime(x *Expr, format string) (*Expr, error) {
+	f, err := record.CompileTimeFormat(format, nil)
+	if err != nil {
+		return nil, err
+	}
+	return build(&Expr{op: parseTime, name: format, args: []*Expr{x}, aux: f})
+}
+
+func parseTimeTypes(e *Expr) error { return signature(record.Timestamp, false, record.String)(e) }
+
+func evalParseTime(e *Expr, a []Value) (Value, error) {
+	v, err := e.aux.(*record.TimeFormat).Parse(a[0].Text)
+	return Value{Bits: uint64(v)}, err
+}
+
 // timePiece is one of a format: a pattern, or a text as it is.
 type timePiece struct {
 	pattern string // "" of a text

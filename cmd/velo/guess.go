@@ -1,0 +1,335 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/readers/compressed"
+	"github.com/velo-engine/velo/record"
+)
+
+// The columns of files are guessed from samples: the beginning of each file, and spots further on in files that are not
+// compressed. A guess is no promise: where a later value does not fit, the column is widened (see widen.go).
+
+const (
+	// otherSampleBytes is how much is looked at of each file after the first, and of each spot.
+	otherSampleBytes = 64 << 10
+
+	// maxSamples is of how many files the beginnings are looked at.
+	maxSamples = 100
+)
+
+// Variables, so that tests have small files with values that no sample has.
+var (
+	// sampleBytes is how much of the first file is looked at.
+	sampleBytes = 1 << 20
+
+	// maxSpots is how many spots of all files are looked at besides.
+	maxSpots = 16
+)
+
+// sampled is a part of a file that begins and ends with a line.
+type sampled struct {
+	data   []byte
+	whole  bool // it is the whole file
+	file   string
+	offset int64 // of data in the file
+}
+
+// where is the place of an offset in the sample, for people.
+func (s *sampled) where(at int) string {
+	if s.offset > 0 {
+		return fmt.Sprintf("%s, the line at byte %d", s.file, s.offset+int64(at))
+	}
+	return fmt.Sprintf("%s, line %d", s.file, 1+bytes.Count(s.data[:at], []byte{'\n'}))
+}
+
+// upToLine is a sample without the line that was cut.
+func upToLine(sample []byte, whole bool) []byte {
+	if i := bytes.LastIndexByte(sample, '\n'); i >= 0 && !whole {
+		return sample[:i+1]
+	}
+	return sample
+}
+
+// otherSamples are the beginnings of the files after the first: they may have other columns. What cannot be read is left to its
+// reader.
+func (f *files) otherSamples() (all []sampled) {
+	for _, path := range f.paths[min(1, len(f.paths)):min(len(f.paths), maxSamples)] {
+		in, _, err := compressed.Open(path)
+		if err != nil {
+			continue
+		}
+		data, err := io.ReadAll(io.LimitReader(in, otherSampleBytes))
+		if cerr := in.Close(); err != nil || cerr != nil {
+			continue
+		}
+		whole := len(data) < otherSampleBytes
+		all = append(all, sampled{data: upToLine(data, whole), whole: whole, file: path})
+	}
+	return all
+}
+
+// spots are parts of a file after the sample of its beginning, the end among them. A compressed file has none.
+func (f *files) spots(begin sampled) (all []sampled) {
+	if begin.whole || begin.file == "" || isPacked(begin.file) {
+		return nil
+	}
+	file, err := os.Open(begin.file)
+	if err != nil {
+		return nil // its reader says why
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	first, size := int64(len(begin.data)), info.Size()
+	n := int64(max(1, maxSpots/max(1, len(f.paths))))
+	for k := range n {
+		from := max(first, first+(size-first)*(k+1)/n-otherSampleBytes)
+		data := make([]byte, min(otherSampleBytes, max(size-from, 0)))
+		got, err := file.ReadAt(data, from)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return all
+		}
+		data = data[:got]
+		cut := 0
+		if from > first {
+			if cut = bytes.IndexByte(data, '\n') + 1; cut == 0 {
+				continue // a part of one line
+			}
+		}
+		atEnd := from+int64(got) == size
+		all = append(all, sampled{data: upToLine(data[cut:], atEnd), file: begin.file, offset: from + int64(cut)})
+	}
+	return all
+}
+
+// guesses are the types that are tried, in this order; text always fits.
+var guesses = []record.Type{record.Int64, record.Float64, record.Timestamp, record.Bool, record.String}
+
+// guess is what is known of a column.
+type guess struct {
+	name        string // of the column
+	field       string // that it is in files
+	possible    []record.Type
+	empty, some bool
+	present     int  // lines of JSON that have it, and not null
+	within      bool // another field
+
+	// forced is the value that made the column text, and where it is.
+	forced, where string
+}
+
+// column is the column that a guess makes. all says that there is nothing beside what was looked at.
+func (c *guess) column(all bool) record.Field {
+	field := record.Field{Name: c.name, Type: c.possible[0], Nullable: c.empty || !all}
+	if !c.some {
+		field.Type = record.String
+	}
+	return field
+}
+
+// narrow leaves the types that a value has. where is asked for where the value is, if that matters.
+func (c *guess) narrow(value string, where func() string, fits func(t record.Type) bool) {
+	was := c.possible[0]
+	c.some = true
+	c.possible = slices.DeleteFunc(c.possible, func(t record.Type) bool { return t != record.String && !fits(t) })
+	if was != record.String && c.possible[0] == record.String {
+		c.forced, c.where = value, where()
+	}
+}
+
+// A guesser knows what the readers take.
+type guesser struct {
+	values  readers.ValueOptions
+	order   []record.Type
+	parsers map[record.Type]*readers.ValueParser
+}
+
+func newGuesser(o readers.ValueOptions) *guesser {
+	o.NoCodes = true
+	g := &guesser{values: o, order: guesses, parsers: map[record.Type]*readers.ValueParser{}}
+	if o.TimeFormat != nil {
+		// What is of the declared form is a time, even if it is a number too.
+		g.order = append([]record.Type{record.Timestamp}, slices.DeleteFunc(slices.Clone(guesses), func(t record.Type) bool { return t == record.Timestamp })...)
+	}
+	for _, t := range guesses {
+		g.parsers[t] = readers.NewValueParser(t, o)
+	}
+	return g
+}
+
+func (g *guesser) column(name, field string) *guess {
+	return &guess{name: name, field: field, possible: slices.Clone(g.order)}
+}
+
+// see narrows the types of a column to those that a text is a value of.
+func (g *guesser) see(c *guess, text string, where func() string) {
+	value := strings.TrimSpace(text)
+	if value == "" || slices.Contains(g.values.Nulls, value) {
+		c.empty = true
+		if text == "" || value != "" {
+			return
+		}
+	}
+	c.narrow(text, where, func(t record.Type) bool {
+		return value == "" || g.parsers[t].Check([]byte(value)) == nil // blanks are NULL in every type but text
+	})
+}
+
+// isTime says whether a string of JSON is a time. Digits alone are one only if a format says so.
+func (g *guesser) isTime(s string) bool {
+	return (g.values.TimeFormat != nil || strings.Trim(s, "0123456789") != "") && g.parsers[record.Timestamp].Check([]byte(s)) == nil
+}
+
+// guessSchema takes for each column the narrowest type that all values of the samples fit. The columns of all files are taken, by
+// their names. A column may be NULL unless what was looked at is all that there will be, and it is nowhere empty.
+func (f *files) guessSchema(samples []sampled) error {
+	g := newGuesser(f.values)
+	f.guesser, f.allSeen = g, samples[0].whole && f.complete()
+	index := map[string]*guess{}
+	for n, s := range samples {
+		head := f.headOf(s.data)
+		if head.First == nil {
+			continue
+		}
+		own, from := readers.ColumnNames(head.First), head.Next
+		if !f.header {
+			from = head.Bytes
+			for i := range own {
+				own[i] = fmt.Sprintf("c%d", i+1)
+			}
+		} else if n > 0 && len(index) > 0 && !slices.ContainsFunc(own, func(name string) bool { return index[name] != nil }) {
+			continue // its reader says that the first line is no header
+		}
+		var here []*guess
+		for _, name := range own {
+			if index[name] == nil {
+				index[name] = g.column(name, name)
+				f.guessed = append(f.guessed, index[name])
+			}
+			here = append(here, index[name])
+		}
+		if err := g.seeRows(s, from, f, here); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		for _, spot := range f.spots(s) {
+			g.seeSpot(spot, f, here)
+		}
+	}
+	if len(f.guessed) == 0 {
+		return emptyError(f.name)
+	}
+	return f.makeSchema()
+}
+
+// makeSchema makes the schema of what is guessed.
+func (f *files) makeSchema() (err error) {
+	var fields []record.Field
+	for _, c := range f.guessed {
+		fields = append(fields, c.column(f.allSeen))
+	}
+	f.schema, err = record.NewSchema(f.name, fields...)
+	return err
+}
+
+// rows is a reader of the rows of a sample.
+func (f *files) rows(text []byte) *csv.Reader {
+	r := csv.NewReader(bufio.NewReader(bytes.NewReader(text)))
+	r.Comma, r.Comment, r.FieldsPerRecord, r.ReuseRecord = rune(f.delimiter), rune(f.comment), -1, true
+	return r
+}
+
+// seeRows looks at the rows of a sample.
+func (g *guesser) seeRows(s sampled, from int, f *files, columns []*guess) error {
+	r := f.rows(s.data[from:])
+	r.LazyQuotes = true
+	for {
+		at := from + int(r.InputOffset())
+		row, err := r.Read()
+		if err != nil {
+			if !errors.Is(err, io.EOF) && s.whole {
+				return err
+			}
+			return nil // the last record may have been cut
+		}
+		for i := range min(len(row), len(columns)) {
+			g.see(columns[i], row[i], func() string { return s.where(at) })
+		}
+	}
+}
+
+// seeSpot looks at the rows of a spot. It may begin within quotes, so it counts only if all of its rows are as rows should be.
+func (g *guesser) seeSpot(s sampled, f *files, columns []*guess) {
+	for pass := range 2 {
+		r := f.rows(s.data)
+		for {
+			at := int(r.InputOffset())
+			row, err := r.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil || len(row) != len(columns) && (len(row) != len(columns)+1 || row[len(columns)] != "") {
+				return
+			}
+			for i := range columns {
+				if pass == 1 {
+					g.see(columns[i], row[i], func() string { return s.where(at) })
+				}
+			}
+		}
+	}
+}
+
+// emptyError is the error of a file without a line.
+func emptyError(name string) error {
+	return fmt.Errorf("%s is empty: there is nothing to guess its columns from, say them with --schema", name)
+}
+
+// because adds to the error of a query which values made its columns text: a text cannot be added up.
+func (f *files) because(sql string, err error) error {
+	const most = 3
+	told := 0
+	if f.format == formatNDJSON && f.guessed != nil && !f.allSeen && strings.Contains(err.Error(), "there is no") {
+		err = fmt.Errorf("%w\n%s was looked at in part, and a field may come later: --schema declares columns", err, f.name)
+	}
+	if !strings.Contains(err.Error(), record.String.String()) {
+		return err // of something else
+	}
+	for _, c := range f.guessed {
+		if c.where == "" || told == most || !mentions(sql, c.name) || c.column(false).Type != record.String {
+			continue
+		}
+		told++
+		hint := "--schema declares another type, and values that do not fit are set aside"
+		switch {
+		case f.format == formatDelimited && slices.Contains([]string{"NA", "N/A", "NULL", "null", "nan", "-", `\N`, "None", "?"}, c.forced):
+			hint = fmt.Sprintf("if it stands for NULL: --null '%s'", c.forced)
+		case f.format == formatDelimited && !f.values.DecimalComma && strings.Count(c.forced, ",") == 1 && strings.Trim(c.forced, "+-0123456789,") == "":
+			hint = "if it is a decimal comma: --decimal ,"
+		}
+		err = fmt.Errorf("%w\ncolumn %q is text because of %.40q in %s; %s", err, c.name, c.forced, c.where, hint)
+	}
+	return err
+}
+
+// mentions says whether a query has a name, in any case.
+func mentions(sql, name string) bool {
+	return strings.Contains(strings.ToLower(sql), strings.ToLower(name))
+}
+
+// fileName is what a path is called in messages.
+func (f *files) fileName(path string) string {
+	return cmp.Or(map[string]string{stdinFile: f.name}[path], path)
+}

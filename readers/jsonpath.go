@@ -1,0 +1,158 @@
+package readers
+
+import "strings"
+
+// A column may be a field within a field: "request.remote_ip" is the field remote_ip of the object request. Names of fields may have
+// points themselves, so a path is any way to cut the name of a column at its points. A field of the whole name, in the outermost
+// object, wins. If something on the way is no object, the column is NULL.
+
+// maxPathCuts bounds the points of a column's name that paths are made of, and so how many paths there are.
+const maxPathCuts = 8
+
+// jsonNode is what is looked for in an object.
+type jsonNode struct {
+	column int // -1: none is of this name
+	fields map[string]*jsonNode
+	id     int   // from 0, of the nodes of a format
+	within []int // the columns in it
+}
+
+// jsonPaths are the paths of all columns.
+type jsonPaths struct {
+	root  *jsonNode
+	nodes int
+}
+
+func (p *jsonPaths) node() *jsonNode {
+	p.nodes++
+	return &jsonNode{column: -1, fields: map[string]*jsonNode{}, id: p.nodes - 1}
+}
+
+// compilePaths finds the paths of all columns, nil if no column has a point in its name.
+func compilePaths(names []string) *jsonPaths {
+	p := &jsonPaths{}
+	p.root = p.node()
+	for column, name := range names {
+		if n := strings.Count(name, "."); n > 0 && n <= maxPathCuts {
+			p.add(p.root, name, column)
+		}
+	}
+	if len(p.root.fields) == 0 {
+		return nil
+	}
+	return p
+}
+
+// add adds all paths below a node that a name may be.
+func (p *jsonPaths) add(n *jsonNode, name string, column int) {
+	n.within = append(n.within, column)
+	for i := 1; i < len(name)-1; i++ {
+		if name[i] == '.' {
+			p.add(p.field(n, name[:i]), name[i+1:], column)
+		}
+	}
+	if n != p.root { // a field of the outermost object is found by its whole name
+		p.field(n, name).column = column
+	}
+}
+
+// field is the node of a field, made if there is none.
+func (p *jsonPaths) field(n *jsonNode, name string) *jsonNode {
+	next := n.fields[name]
+	if next == nil {
+		next = p.node()
+		n.fields[name] = next
+	}
+	return next
+}
+
+// nested finds the fields within the object at i that are columns, and its end. It is scan for an object that has columns within.
+func (l *jsonLine) nested(buf []byte, i, end int, node *jsonNode) (span jsonSpan, err error) {
+	span = jsonSpan{begin: i, kind: jsonObject}
+	fail := func(at int, err error) (jsonSpan, error) {
+		span.end = at
+		return span, err
+	}
+	l.above++
+	defer func() { l.above-- }()
+	if i = blanks(buf, i+1, end); i < end && buf[i] == '}' {
+		span.end = i + 1
+		return span, nil
+	}
+	for {
+		if i == end || buf[i] != '"' {
+			return fail(i, errName)
+		}
+		next, escaped, err := scanString(buf, i, end)
+		if err != nil {
+			return fail(next, err)
+		}
+		field := node.fields[string(l.name(buf[i+1:next-1], escaped))]
+		if i = blanks(buf, next, end); i == end || buf[i] != ':' {
+			return fail(i, errColon)
+		}
+		i = blanks(buf, i+1, end)
+		inner, err := l.member(buf, i, end, field)
+		if err != nil {
+			return fail(inner.end, err)
+		}
+		span.escaped = span.escaped || inner.escaped
+		if field != nil && field.column >= 0 && l.direct[field.column] != l.lines {
+			l.spans[field.column], l.seen[field.column] = inner, l.lines
+		}
+		if i = blanks(buf, inner.end, end); i < end && buf[i] == ',' {
+			i = blanks(buf, i+1, end)
+			continue
+		}
+		if i == end || buf[i] != '}' {
+			return fail(i, errNext)
+		}
+		span.end = i + 1
+		return span, nil
+	}
+}
+
+// member finds the end of a value, and the columns within it.
+func (l *jsonLine) member(buf []byte, i, end int, node *jsonNode) (jsonSpan, error) {
+	if node == nil || len(node.fields) == 0 {
+		return l.scan(buf, i, end)
+	}
+	if l.nodes[node.id] == l.lines {
+		// The field comes twice, and the last one counts.
+		for _, column := range node.within {
+			if l.direct[column] != l.lines {
+				l.seen[column] = 0
+			}
+		}
+	}
+	if l.nodes[node.id] = l.lines; i < end && buf[i] == '{' {
+		return l.nested(buf, i, end, node)
+	}
+	return l.scan(buf, i, end)
+}
+
+// name is the name of a field without its escapes.
+func (l *jsonLine) name(name []byte, escaped bool) []byte {
+	if !escaped {
+		return name
+	}
+	l.scratch = append(l.scratch[:0], name...)
+	return l.scratch[:unescape(l.scratch)]
+}
+
+// copied says which text columns lie within the field of another column. Their texts are copied: escapes are undone in place, and the
+// other column has its JSON as it is.
+func copied(names []string, fields []field) []bool {
+	var all []bool
+	for i, name := range names {
+		for _, outer := range names {
+			if fields[i].kind == fieldText && strings.HasPrefix(name, outer+".") {
+				if all == nil {
+					all = make([]bool, len(names))
+				}
+				all[i] = true
+			}
+		}
+	}
+	return all
+}
