@@ -318,3 +318,54 @@ func TestUnfinishedRowsAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// lendingReader lends the same column again and again, with other values.
+type lendingReader struct {
+	lent  []int64
+	calls int64
+}
+
+func (l *lendingReader) Read(ctx context.Context, b *record.Batch) error {
+	if l.calls == 3 {
+		return io.EOF
+	}
+	l.calls++
+	for i := range l.lent {
+		l.lent[i] = l.calls
+	}
+	b.Column(0).Int64s = l.lent
+	b.SetLen(len(l.lent))
+	return nil
+}
+func (l *lendingReader) Close() error { return nil }
+
+// Goal: a batch that a pump has passed on stays as it was when the reader is called again. Method: the pump reads ahead as far as it can before anybody looks.
+func TestPumpedBatchesAreKept(t *testing.T) {
+	e := handEngine(t, Config{Readers: []record.Reader{&lendingReader{lent: make([]int64, 4)}}, Cores: 1})
+	ps := e.inlets.all()[0].source.(*pumpSource)
+	ps.pump.run(t.Context()) // it reads to the end: there are enough batches
+	for want := int64(1); want <= 3; want++ {
+		b, _ := ps.Next(0)
+		if b == nil || b.Len() != 4 || b.Column(0).Int64s[0] != want {
+			t.Fatalf("batch %d: %v", want, b)
+		}
+	}
+}
+
+// Goal: an engine has had MaxReaders readers and no more.
+func TestReadersAtTheLimit(t *testing.T) {
+	e := handEngine(t, Config{Readers: []record.Reader{quiet{}}, Cores: 1})
+	was := e.inlets.list.Load()
+	defer e.inlets.list.Store(was)
+	ended := &inlet{engine: e, runner: e.runners[0], gone: make(chan struct{})} // its rings are gone
+	for had, room := range map[int]bool{MaxReaders - 1: true, MaxReaders: false} {
+		list := make([]*inlet, had)
+		for i := range list {
+			list[i] = ended
+		}
+		e.inlets.list.Store(&list)
+		if _, err := e.room(); (err == nil) != room {
+			t.Errorf("after %d readers: %v", had, err)
+		}
+	}
+}

@@ -519,12 +519,12 @@ var others = []mutant{
 		name: "engine: a reader too many", breaks: "an engine has one reader more than it may",
 		file: "engine/inlet.go", in: "func (e *Engine) room(",
 		old: "if len(all) == MaxReaders {", new: "if len(all) == MaxReaders+1 {",
-		pkg: "engine", run: "TestAddReaderLimits",
+		pkg: "engine", run: "TestReadersAtTheLimit",
 	},
 	{
 		name: "engine: a batch that is not kept", breaks: "a batch changes when its reader is called again",
 		file: "engine/source.go", in: "func (p *pump) run(",
 		old: "\t\tb.Keep() // the reader is called again before it is routed\n", new: "",
-		pkg: "engine", run: "TestTwin|TestLastBatch|TestKept",
+		pkg: "engine", run: "TestPumpedBatchesAreKept",
 	},
 }
