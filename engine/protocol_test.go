@@ -267,3 +267,105 @@ func TestRingsStayUntilEmpty(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// Goal: who wakes up is awake for everybody: else each publication would ring for a runner that runs. Method: a sleep that ends by its time, and one that ends by the bell.
+func TestAwakeAfterSleep(t *testing.T) {
+	for _, locked := range []bool{false, true} {
+		if locked && !haveFutex {
+			continue
+		}
+		b := newBell(locked)
+		b.announce()
+		if b.sleep(time.Microsecond); b.state.Load() != awake {
+			t.Errorf("futex %v: it has slept for its time and says that it is parked", locked)
+		}
+		b.announce()
+		b.Ring()
+		if b.state.Load() != awake {
+			t.Errorf("futex %v: it has been rung for and says that it is parked", locked)
+		}
+		if b.sleep(time.Minute); b.state.Load() != awake {
+			t.Errorf("futex %v: it is awake and says that it is parked", locked)
+		}
+	}
+}
+
+// Goal: rows that a reader could not finish are dropped and counted: those of a call that panics, or of a batch whose columns are not as they should be. Those before an error
+// that says that it is one count.
+func TestUnfinishedRowsAreCounted(t *testing.T) {
+	e := handEngine(t, Config{Readers: []record.Reader{&fedReader{}}, Cores: 1})
+	s := e.inlets.all()[0].source.base()
+	b := record.NewBatch(e.cfg.Plan.Source, 8)
+	rows := func(n int) {
+		for range n {
+			b.Add(0)
+		}
+	}
+	for _, c := range []struct {
+		name          string
+		call          func(b *record.Batch) error
+		left, dropped int
+	}{
+		{"whole", func(*record.Batch) error { rows(2); return nil }, 2, 0},
+		{"before an error", func(*record.Batch) error { rows(3); return errors.New("no more") }, 3, 0},
+		{"a panic", func(*record.Batch) error { rows(4); panic("in the reader") }, 0, 4},
+		{"a column too short", func(b *record.Batch) error { rows(5); b.Column(0).Int64s = nil; return nil }, 0, 5},
+	} {
+		before := s.dropped.Load()
+		err := s.read(b, c.call)
+		if dropped := s.dropped.Load() - before; b.Len() != c.left || dropped != uint64(c.dropped) || (err == nil) != (c.name == "whole") {
+			t.Errorf("%s: %d rows are left and %d dropped, %v; expected %d and %d", c.name, b.Len(), dropped, err, c.left, c.dropped)
+		}
+	}
+}
+
+// lendingReader lends the same column again and again, with other values.
+type lendingReader struct {
+	lent  []int64
+	calls int64
+}
+
+func (l *lendingReader) Read(ctx context.Context, b *record.Batch) error {
+	if l.calls == 3 {
+		return io.EOF
+	}
+	l.calls++
+	for i := range l.lent {
+		l.lent[i] = l.calls
+	}
+	b.Column(0).Int64s = l.lent
+	b.SetLen(len(l.lent))
+	return nil
+}
+func (l *lendingReader) Close() error { return nil }
+
+// Goal: a batch that a pump has passed on stays as it was when the reader is called again. Method: the pump reads ahead as far as it can before anybody looks.
+func TestPumpedBatchesAreKept(t *testing.T) {
+	e := handEngine(t, Config{Readers: []record.Reader{&lendingReader{lent: make([]int64, 4)}}, Cores: 1})
+	ps := e.inlets.all()[0].source.(*pumpSource)
+	ps.pump.run(t.Context()) // it reads to the end: there are enough batches
+	for want := int64(1); want <= 3; want++ {
+		b, _ := ps.Next(0)
+		if b == nil || b.Len() != 4 || b.Column(0).Int64s[0] != want {
+			t.Fatalf("batch %d: %v", want, b)
+		}
+	}
+}
+
+// Goal: an engine has had MaxReaders readers and no more.
+func TestReadersAtTheLimit(t *testing.T) {
+	e := handEngine(t, Config{Readers: []record.Reader{quiet{}}, Cores: 1})
+	was := e.inlets.list.Load()
+	defer e.inlets.list.Store(was)
+	ended := &inlet{engine: e, runner: e.runners[0], gone: make(chan struct{})} // its rings are gone
+	for had, room := range map[int]bool{MaxReaders - 1: true, MaxReaders: false} {
+		list := make([]*inlet, had)
+		for i := range list {
+			list[i] = ended
+		}
+		e.inlets.list.Store(&list)
+		if _, err := e.room(); (err == nil) != room {
+			t.Errorf("after %d readers: %v", had, err)
+		}
+	}
+}

@@ -144,3 +144,32 @@ func TestFeedLeavesNoWord(t *testing.T) {
 		}
 	}
 }
+
+// Goal: Cut is true when all has been given out that was sent before the epoch was raised, to the last record, and waits for nothing that came later. Method: a record at a time.
+func TestFeedCutToTheLast(t *testing.T) {
+	f, l := handFeed(t, 8)
+	b := record.NewBatch(f.Schema(), 1)
+	send := func(n int64) {
+		if err := l.Send(t.Context(), numbered{n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(1)
+	send(2)
+	for given, want := range []bool{false, false, true} {
+		if f.Cut(1) != want {
+			t.Errorf("%d of 2 records have been given out: Cut is %v", given, !want)
+		}
+		send(int64(3 + given)) // belongs to later epochs
+		if given == 2 {
+			break
+		}
+		b.Reset()
+		if err := f.Poll(b); err != nil || b.Len() != 1 {
+			t.Fatal(b.Len(), err)
+		}
+	}
+	if !f.Cut(1) || f.Cut(2) {
+		t.Error("the next epoch has what was sent since, and the one before has not")
+	}
+}

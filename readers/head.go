@@ -50,6 +50,8 @@ type Head struct {
 	Bytes int      // up to the first record, or to the header where that is a record
 	First []string // the fields of the first line that is neither skipped nor a comment; nil where there is none
 	Next  int      // the place after that line
+
+	length int // of that line, without the newline that ends it
 }
 
 // ScanHead looks at the bytes that a file begins with; whole says that they are all of it. enough is false where the head is longer. The first line is returned
@@ -111,6 +113,7 @@ func (f *delimitedFormat) scanHead(text []byte, whole bool) (h Head, enough bool
 	default:
 		end, h.Next = len(record), len(text)
 	}
+	h.length = end
 	h.First = f.quoting.split(bytes.TrimSuffix(record[:end], []byte{'\r'}))
 	return h, true
 }
@@ -264,7 +267,7 @@ func (h *headScan) scan(place *headPlace, text []byte, whole bool) (n int, l *la
 	if head.First == nil {
 		return head.Bytes, f.own, true, nil
 	}
-	if len(bytes.TrimSuffix(text[head.Bytes:head.Next], []byte{'\n'})) > f.cfg.MaxRecordBytes {
+	if head.length > f.cfg.MaxRecordBytes {
 		return 0, nil, false, f.longHead()
 	}
 	place.header = head.First

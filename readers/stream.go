@@ -168,9 +168,6 @@ func (s *lineStream) finish(f *filled, last, to int) {
 		to++
 		last = to
 	}
-	if s.err == nil && last == to {
-		last -= blankEnd(f.buf[pad:last])
-	}
 	if s.err != nil {
 		f.size = s.offset + int64(to-pad)
 	}
@@ -218,18 +215,6 @@ func (s *lineStream) finish(f *filled, last, to int) {
 			f.err = fmt.Errorf("offset %d: %w", s.offset, s.err)
 		}
 	}
-}
-
-// blankEnd is the length of the empty line that text ends with: it stays back until it is known whether it is the end of the source, where
-// it is no record.
-func blankEnd(text []byte) int {
-	n := len(text)
-	for _, blank := range []string{"\n", "\r\n"} {
-		if bytes.HasSuffix(text, []byte(blank)) && (n == len(blank) || text[n-len(blank)-1] == '\n') {
-			return len(blank)
-		}
-	}
-	return 0
 }
 
 // end is the place behind the first record that ends in buf[from:to], -1 where none does, with the state there.

@@ -230,6 +230,7 @@ func FuzzDelimitedWays(f *testing.F) {
 		}
 		f.Add(data, uint64(seed), uint8(seed), uint8(seed), uint8(10*seed), uint8(5*seed), seed%3 == 0, seed%2 == 1)
 	}
+	f.Add(bytes.Repeat([]byte("a,b\r\n\r\nc,d\n"), 50), uint64(99), uint8(20), uint8(3), uint8(9), uint8(1), false, false)
 	path := filepath.Join(f.TempDir(), "fuzz.csv")
 	everything, two := everything(f), texts(f, "a", "b")
 	f.Fuzz(func(t *testing.T, data []byte, seed uint64, block, n, most, longest uint8, header, quotes bool) {

@@ -556,3 +556,47 @@ func TestAnyNull(t *testing.T) {
 		}
 	}
 }
+
+// Goal: the greatest and the least value of each decimal type fit, and those beside them do not, whatever digits they come with.
+func TestRescaleAtTheLimit(t *testing.T) {
+	for p := 1; p <= MaxPrecision; p++ {
+		limit := Pow10[p] - 1
+		for _, scale := range []int{0, p / 2, p} {
+			typ := DecimalOf(p, scale)
+			for v, fits := range map[int64]bool{limit: true, -limit: true, limit + 1: false, -limit - 1: false} {
+				got, err := Decimal{v, uint8(scale)}.rescale(typ)
+				if (err == nil) != fits || fits && got != v {
+					t.Errorf("%d as %v: %d, %v", v, typ, got, err)
+				}
+				if scale == p || v%10 != 0 {
+					continue
+				}
+				// With a digit more behind the point, a 0, where that can be written.
+				if _, err := (Decimal{v / 10, uint8(max(scale-1, 0))}).rescale(typ); scale > 0 && (err == nil) != fits {
+					t.Errorf("%d with a digit less as %v: %v", v, typ, err)
+				}
+			}
+		}
+	}
+}
+
+// Goal: bits of validity behind the rows say nothing, and the last row's does. Method: every number of rows around a word.
+func TestNullBitsBehindTheRows(t *testing.T) {
+	s := mustSchema(t, Field{"k", Int64, false})
+	for _, rows := range []int{1, 2, 63, 64, 65, 127, 128, 129} {
+		b := NewBatch(s, 200)
+		b.SetLen(rows)
+		valid := make([]uint64, 4)
+		for i := range rows {
+			valid[i>>6] |= 1 << (i & 63)
+		}
+		b.Column(0).Valid = valid
+		if err := b.Check(); err != nil {
+			t.Errorf("%d rows, none of them NULL: %v", rows, err)
+		}
+		valid[(rows-1)>>6] &^= 1 << ((rows - 1) & 63)
+		if err := b.Check(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("row %d ", rows-1)) {
+			t.Errorf("%d rows, the last of them NULL: %v", rows, err)
+		}
+	}
+}

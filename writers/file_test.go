@@ -742,3 +742,29 @@ func TestWrites(t *testing.T) {
 		}
 	}
 }
+
+// Goal: a file ends with the batch that brings it to RotateBytes, and not with one that is a byte short of it. Method: two batches, and limits around the size of the first.
+func TestFileRotatesAtTheSize(t *testing.T) {
+	size := int64(len("n\n"))
+	for i := range 500 {
+		size += int64(len(fmt.Sprintln(i)))
+	}
+	for more, want := range map[int64]int{-1: 2, 0: 2, 1: 1} {
+		d := newDisk()
+		f, err := newFile(FileConfig{Path: "a-{n}.csv", RotateBytes: size + more}, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := f.Write(context.Background(), batchOf(0, 500)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if names, _ := d.whole(); len(names) != want {
+			t.Errorf("a limit of %d bytes more than the first batch has: %d files, expected %d", more, len(names), want)
+		}
+	}
+}

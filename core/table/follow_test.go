@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -181,4 +182,73 @@ func sameAs(l *record.KeyLayout, tab *Table, want map[string]uint64) error {
 		}
 	}
 	return nil
+}
+
+// Goal: a row that is taken back to nothing is noted like one that is touched, so twins get it. Method: a table that is too large to be copied whole, and two epochs.
+func TestClearIsNoted(t *testing.T) {
+	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := record.NewKeyLayout(s, []int{0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	budget := arena.NewBudget(64 << 20)
+	memory := Memory{Budget: budget, Twins: NewTwins(budget, 2)}
+	var tables [2]*Table
+	for i := range tables {
+		if tables[i], err = New(l, []uint64{7}, memory); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const groups = 1 << 15
+	tables[0].Live()
+	b, keys, off := record.NewBatch(s, 512), l.NewKeys(512), make([]uint64, 512)
+	for n := 0; n < groups; n += 512 {
+		b.Reset()
+		for i := range 512 {
+			b.Add(0)
+			b.SetInt64(0, int64(n+i))
+		}
+		l.Encode(b, 0, 512, keys)
+		tables[0].FindOrCreate(keys.Hashes, keys.Words, nil, off)
+	}
+	for i := range groups {
+		_, states := tables[0].Row(i)
+		states[0] = 100
+	}
+	step := func(from, to *Table) { // an epoch
+		t.Helper()
+		from.Tell(to)
+		from.Freeze()
+		if err := to.Follow(from); err != nil {
+			t.Fatal(err)
+		}
+		for done := false; !done; {
+			if _, done, err = to.CatchUp(from, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+		}
+		to.Live()
+	}
+	step(tables[0], tables[1])
+	step(tables[1], tables[0]) // both are in step, and what is touched is noted
+	if !tables[0].tracks {
+		t.Fatal("the table is copied whole: the test shows nothing")
+	}
+	cleared := []int{0, 1, 100, groups - 1}
+	for _, i := range cleared {
+		tables[0].Clear(i)
+	}
+	step(tables[0], tables[1])
+	for _, i := range append(cleared, 2, 99, groups-2) {
+		want := uint64(100)
+		if slices.Contains(cleared, i) {
+			want = 7
+		}
+		if _, states := tables[1].Row(i); states[0] != want {
+			t.Errorf("row %d of the twin has %d, expected %d", i, states[0], want)
+		}
+	}
 }

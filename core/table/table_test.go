@@ -456,6 +456,10 @@ func TestShed(t *testing.T) {
 			if memory.Groups > 0 && k.Len() != memory.Groups {
 				t.Fatalf("%d groups, expected %d", k.Len(), memory.Groups)
 			}
+			first, why := k.TakeShed()
+			if again, _ := k.TakeShed(); first != shed || why == nil || again != 0 {
+				t.Fatalf("%d and then %d are taken, expected %d once", first, again, shed)
+			}
 			if b := memory.Budget; b != nil && (b.Used() > b.Limit() || k.Len()*16 < b.Limit()/4) {
 				t.Fatalf("%d groups in %d bytes of %d", k.Len(), b.Used(), b.Limit())
 			}
