@@ -111,15 +111,18 @@ func (c *runCmd) checkNames(job *query.Job, std streams) error {
 }
 
 // setIdle says in the plan of a query after how long without records a file of its source holds no
-// windows back.
+// windows back. For followed files that is as in velo query.
 func setIdle(o *query.Output) error {
-	idle := o.Source.Options.Duration("idle")
-	if idle == 0 {
+	options := o.Source.Options
+	idle := options.Duration("idle")
+	switch {
+	case !options.Has("idle") && !options.Bool("follow"):
 		return nil
-	}
-	if o.Source.Watermark == nil {
-		return o.Source.Options.Errorf("idle",
+	case o.Source.Watermark == nil && options.Has("idle"):
+		return options.Errorf("idle",
 			"without WATERMARK windows close at the end of the input, and wait for nobody before that")
+	case !options.Has("idle"):
+		idle = followIdle
 	}
 	if w := o.Plan.Window; w != nil && !w.ProcessingTime {
 		w.Idle = idle

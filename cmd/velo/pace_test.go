@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/velo-engine/velo/query"
 )
 
 // growing are files that a test writes to while the program follows them, and what the program has
@@ -271,5 +273,26 @@ func TestWatermarkOfStdin(t *testing.T) {
 				t.Errorf("status %d", status)
 			}
 		})
+	}
+}
+
+// Goal: a followed source of a job is waited for as one of a query is, unless it says how long.
+func TestIdleOfJobs(t *testing.T) {
+	for options, want := range map[string]time.Duration{
+		"follow = true":                     followIdle,
+		"follow = true, idle = '2 s'":       2 * time.Second,
+		"follow = true, idle = '0 s'":       0,
+		"idle = '3 s'":                      3 * time.Second,
+		"follow = false, format = 'ndjson'": 0,
+	} {
+		job, err := query.CompileJob(`CREATE SOURCE f (n bigint, at timestamp, WATERMARK FOR at AS at) WITH (connector = 'file', path = 'x', `+options+`);
+			SELECT window_start, sum(n) AS n FROM f GROUP BY tumble(at, INTERVAL '1 minute')`, connectors)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := job.Outputs[0]
+		if err := setIdle(o); err != nil || o.Plan.Window.Idle != want {
+			t.Errorf("%s: idle after %v, %v, expected %v", options, o.Plan.Window.Idle, err, want)
+		}
 	}
 }
