@@ -30,6 +30,7 @@ type OptionSpec struct {
 	Kind     OptionKind
 	Values   []string // of OptionText: one of these, where there are any
 	Required bool
+	OrZero   bool // of OptionDuration: 0 has a meaning
 }
 
 // An OptionKind is how the value of an option is written.
@@ -40,7 +41,7 @@ const (
 	OptionText     OptionKind = iota // 'a text'
 	OptionBool                       // true, 'false'
 	OptionInt                        // 10, '10': 0 or more
-	OptionDuration                   // '10 s', '1 hour 30 minutes', '500ms': more than 0
+	OptionDuration                   // '10 s', '1 hour 30 minutes', '500ms': more than 0, or OrZero
 	OptionBytes                      // 4096, '64 MB', '1 GiB': more than 0
 	OptionChar                       // ';', '\t'
 )
@@ -152,10 +153,11 @@ func (s *OptionSpec) read(text string) (int64, error) {
 		}
 		return 0, fmt.Errorf("%q, expected a number, 0 or more", text)
 	case OptionDuration:
-		if d, err := time.ParseDuration(text); err == nil && d > 0 {
-			return int64(d), nil
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			d, err = interval(text, "")
 		}
-		if d, err := interval(text, ""); err == nil && d > 0 {
+		if err == nil && (d > 0 || d == 0 && s.OrZero) {
 			return int64(d), nil
 		}
 		return 0, fmt.Errorf("%q, expected a time such as '10 s' or '1 hour'", text)

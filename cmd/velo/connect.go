@@ -33,7 +33,7 @@ var lineOptions = []query.OptionSpec{
 // connectors are what the sources and sinks of a job may be.
 var connectors = &query.Connectors{
 	Sources: map[string]query.Connector{
-		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}, {Name: "follow", Kind: query.OptionBool}, {Name: "follow.files", Kind: query.OptionInt}, {Name: "idle", Kind: query.OptionDuration}}, lineOptions...)},
+		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}, {Name: "follow", Kind: query.OptionBool}, {Name: "follow.files", Kind: query.OptionInt}, {Name: "idle", Kind: query.OptionDuration, OrZero: true}}, lineOptions...)},
 		"stdin": {Options: lineOptions},
 		"tcp":   {Options: append([]query.OptionSpec{{Name: "address", Required: true}}, socketOptions...)},
 		"unix":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}}, socketOptions...)},
