@@ -226,7 +226,9 @@ func TestReports(t *testing.T) {
 }
 
 // quietly says that the answer is one that velo cannot know to be another than was meant.
-func (r report) quietly() bool { return strings.Contains(r.differs, "--no-header") || strings.Contains(r.differs, "WITH (idle)") }
+func (r report) quietly() bool {
+	return strings.Contains(r.differs, "--no-header") || strings.Contains(r.differs, "WITH (idle)")
+}
 
 // unpack copies a folder of the corpus. What is packed there is so under its own name.
 func unpack(to, from string) error {

@@ -22,8 +22,9 @@ import (
 // compressed. A guess is no promise: where a later value does not fit, the column is widened (see widen.go).
 
 const (
-	// otherSampleBytes is how much is looked at of each file after the first, and of each spot.
+	// otherSampleBytes is how much is looked at of each file after the first, and spotBytes of each spot.
 	otherSampleBytes = 64 << 10
+	spotBytes        = 16 << 10
 
 	// maxSamples is of how many files the beginnings are looked at.
 	maxSamples = 100
@@ -97,8 +98,8 @@ func (f *files) spots(begin sampled) (all []sampled) {
 	first, size := int64(len(begin.data)), info.Size()
 	n := int64(max(1, maxSpots/max(1, len(f.paths))))
 	for k := range n {
-		from := max(first, first+(size-first)*(k+1)/n-otherSampleBytes)
-		data := make([]byte, min(otherSampleBytes, max(size-from, 0)))
+		from := max(first, first+(size-first)*(k+1)/n-spotBytes)
+		data := make([]byte, min(spotBytes, max(size-from, 0)))
 		got, err := file.ReadAt(data, from)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return all

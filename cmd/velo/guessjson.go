@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,7 +122,10 @@ func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err 
 	var object func(values []jsonPair, outer string, depth int, where func() string)
 	object = func(values []jsonPair, outer string, depth int, where func() string) {
 		for _, v := range values {
-			name := outer + v.name
+			name := v.name
+			if outer != "" {
+				name = outer + name
+			}
 			c := index[name]
 			if c != nil && c.within && outer == "" {
 				*c = *f.guesser.column(name, name) // a field of the whole name wins
@@ -141,7 +143,7 @@ func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err 
 				c.present++
 			}
 			if v.value[0] == '{' && depth < maxGuessedDepth && v.name != "" {
-				if inner, err := jsonFields(v.value); err == nil {
+				if inner, err := validFields(v.value); err == nil {
 					object(inner, name+".", depth+1, where)
 				}
 			}
@@ -175,34 +177,81 @@ func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err 
 	return columns, lines, nil
 }
 
-// jsonPair is a field and its value.
+// jsonPair is a field and its value, as it is in the line.
 type jsonPair struct {
 	name  string
-	value json.RawMessage
+	value []byte
 }
 
 // jsonFields are the fields of a line, in their order.
-func jsonFields(line []byte) (pairs []jsonPair, err error) {
+func jsonFields(line []byte) ([]jsonPair, error) {
 	if !json.Valid(line) {
 		return nil, errors.New("no JSON")
 	}
-	d := json.NewDecoder(bytes.NewReader(line))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	if line = bytes.TrimSpace(line); line[0] != '{' {
 		return nil, errors.New("no object")
 	}
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
+	return validFields(line)
+}
+
+// validFields is jsonFields for an object that is known to be JSON.
+func validFields(object []byte) (pairs []jsonPair, err error) {
+	i := 1
+	for {
+		for i < len(object) && object[i] != '"' { // blanks, a comma
+			i++
+		}
+		if i == len(object) {
+			return pairs, nil
+		}
+		end := valueEnd(object, i)
+		var p jsonPair
+		if name := object[i:end]; bytes.IndexByte(name, '\\') < 0 {
+			p.name = string(name[1 : len(name)-1])
+		} else if err := json.Unmarshal(name, &p.name); err != nil {
 			return nil, err
 		}
-		p := jsonPair{}
-		p.name, _ = t.(string)
-		if err := d.Decode(&p.value); err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
+		i = end
+		for object[i] == ' ' || object[i] == '\t' || object[i] == '\r' || object[i] == '\n' || object[i] == ':' {
+			i++
 		}
+		end = valueEnd(object, i)
+		p.value = bytes.TrimRight(object[i:end], " \t\r\n")
 		pairs = append(pairs, p)
+		i = end
 	}
-	return pairs, nil
+}
+
+// valueEnd is the end of the value that begins at i, in JSON. Blanks after a number, true, false or null belong to it.
+func valueEnd(b []byte, i int) int {
+	depth := 0
+	for ; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			for i++; b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 0 {
+				return i + 1
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i // of the object that has the value
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return i
 }
 
 // seeJSON narrows the types of a column to those that a value of JSON has; false says that the value is null. Values in values,
