@@ -128,7 +128,7 @@ func (p *Plan) Validate() error {
 	return err
 }
 
-// String is the plan as SQL would say it.
+// String is the plan as SQL would say it. What Select computes of groups is a query over that of the groups.
 func (p *Plan) String() string {
 	var b strings.Builder
 	b.WriteString("SELECT ")
@@ -180,6 +180,17 @@ func (p *Plan) String() string {
 	}
 	if len(by) > 0 {
 		b.WriteString(" GROUP BY " + strings.Join(by, ", "))
+	}
+	if p.Select != nil && !p.PassesThrough() { // what is computed of the groups
+		inner := b.String()
+		b.Reset()
+		for i, o := range p.Select {
+			b.WriteString([]string{"SELECT ", ", "}[min(i, 1)])
+			if b.WriteString(o.Expr.String()); o.Expr.String() != o.Name {
+				b.WriteString(" AS " + o.Name)
+			}
+		}
+		b.WriteString(" FROM (" + inner + ")")
 	}
 	b.WriteString(p.shapeString())
 	if p.Emit == EmitChanges {

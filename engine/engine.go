@@ -338,6 +338,11 @@ func within(done <-chan struct{}, d time.Duration) bool {
 // Plan is the plan that the engine runs.
 func (e *Engine) Plan() *core.Plan { return e.cfg.Plan }
 
+// String names the engine by its plan and its shape.
+func (e *Engine) String() string {
+	return fmt.Sprintf("engine of %d readers, %d partitions and %d runners: %v", len(e.inlets.all()), len(e.partitions), len(e.runners), e.cfg.Plan)
+}
+
 // Wait waits until the engine has ended and returns what went wrong: the errors of the readers that failed, joined; ErrClosed
 // if it was closed before the readers had ended; nil if they all ended or were shut down. From within a callback of the engine
 // it is ErrCallback.

@@ -711,3 +711,14 @@ func threads(t *testing.T) int {
 	}
 	return n
 }
+
+// Goal: an engine that is printed names its plan and its shape, and nothing of what is inside.
+func TestEngineString(t *testing.T) {
+	e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{ends(1, 1)}, Partitions: 2, Cores: 1, NoPin: true})
+	want := "engine of 1 readers, 2 partitions and 1 runners: SELECT key, count(*) AS n, sum(value) AS sum FROM events GROUP BY key"
+	for _, got := range []string{e.String(), fmt.Sprint(e), fmt.Sprintf("%+v", e)} {
+		if got != want {
+			t.Errorf("%s, expected %s", got, want)
+		}
+	}
+}

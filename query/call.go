@@ -74,7 +74,15 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		if !ok {
 			return v, false
 		}
-		return c.make(x.Pos, expr.NullIf, args...)
+		if v, ok = c.make(x.Pos, expr.NullIf, args...); !ok {
+			return v, false
+		}
+		if first, _ := c.bind(x.Args[0], l); !first.open && first.e.Type().IsDecimal() {
+			// It has the digits of the first argument, as in PostgreSQL.
+			e, err := expr.Cast(v.e, first.e.Type())
+			return value{e: e}, err == nil
+		}
+		return v, true
 	case "concat":
 		var args []*expr.Expr
 		for _, a := range x.Args {

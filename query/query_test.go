@@ -64,7 +64,7 @@ func TestCompile(t *testing.T) {
 		},
 		{
 			`SELECT symbol, count(*) AS n FROM trades GROUP BY symbol, hop(proctime(), INTERVAL '1 s', INTERVAL '1 minute')`,
-			`SELECT window_start, window_end, symbol, count(*) AS n FROM trades GROUP BY symbol, hop(1s, 1m0s) on proctime()`, `trades(symbol text, n bigint)`,
+			`SELECT symbol, n FROM (SELECT window_start, window_end, symbol, count(*) AS n FROM trades GROUP BY symbol, hop(1s, 1m0s) on proctime())`, `trades(symbol text, n bigint)`,
 		},
 		{`SELECT * FROM trades LIMIT 3`, ``, `trades(symbol text, price double precision, size bigint, fee decimal(10,2) NULL, venue text NULL, buy boolean NULL, at timestamp)`},
 		{
