@@ -1,0 +1,173 @@
+// Package velo keeps the grouped and windowed aggregates of streams of records live in memory, on as many cores as it is given,
+// and serves consistent snapshots of them without a lock. It is what a program imports that embeds the engine; the names here are
+// those of the packages below it, which have the rest.
+//
+// A program does four things. It compiles a query over the schema of its records to a [Plan]. It starts an [Engine] with the
+// plan and with what brings records. It hands records over. It reads snapshots, from any goroutine and at any time:
+//
+//	type Trade struct {
+//		Symbol string
+//		Size   int64
+//	}
+//
+//	feed, err := velo.NewFeed[Trade]("trades", velo.FeedConfig{})
+//	plan, err := velo.Compile(`SELECT symbol, sum(size) AS volume FROM trades GROUP BY symbol`, feed.Schema())
+//	eng, err := velo.Start(ctx, velo.Config{Plan: plan, Readers: []velo.Reader{feed}})
+//	defer eng.Close()
+//
+//	lane, err := feed.Lane() // each goroutine has its own
+//	err = lane.Send(ctx, Trade{"NVDA", 100})
+//	err = eng.Sync(ctx) // the next snapshot has what was sent
+//
+//	volume, err := velo.ColumnOf[int64](plan, "volume")
+//	key, err := plan.Key("NVDA")
+//	snap := eng.Snapshot()
+//	defer snap.Close()
+//	if row, ok := snap.Get(key); ok {
+//		fmt.Println(volume.Of(row))
+//	}
+//
+// # Threads
+//
+// An [Engine] runs each reader and each partition of its groups on threads that are pinned to cores, Config.Cores of them. All
+// methods of Engine may be called by any goroutine. A [Snapshot] is read by any number of goroutines and waits for nobody. A [Lane]
+// belongs to one goroutine at a time; an [Appender] serves any number.
+//
+// # Lifetime
+//
+// A [Snapshot] is valid until its Close, and so are its rows; it holds memory until then. What is read of it by a [Column] or a
+// [Scanner] is the caller's. A [Batch] that is given to a Reader or a Writer is valid during the call.
+//
+// # Errors
+//
+// Each function says in its error what was wrong, where, and what was expected. Start reports every fault of the configuration at
+// once. [Engine.Wait] returns why the engine has ended, nil if its input has. Records that cannot be used go to Config.OnReject and
+// are counted in [Stats]; they end nothing.
+//
+// # Where the rest is
+//
+// Package readers has files, standard input, sockets, memory and a generator; package writers has CSV, NDJSON, tables and files;
+// package query has the dialect of SQL and jobs; package record has schemas, batches and the contract of Reader and Writer for
+// programs that write their own; package engine has all of the configuration; package core has plans as Go literals.
+package velo
+
+import (
+	"context"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// A Plan is a continuous query: compiled from SQL, or written as a literal (see core.Plan for its fields).
+type Plan = core.Plan
+
+// A Schema names and types the columns of records.
+type Schema = record.Schema
+
+// SchemaOf is the schema of the struct T: a column for each exported field.
+func SchemaOf[T any](name string) (*Schema, error) { return record.SchemaOf[T](name) }
+
+// Compile compiles one SELECT over records of a schema, whose name stands in FROM. The error has every fault of the query, each with
+// its place.
+func Compile(sql string, source *Schema) (*Plan, error) { return query.Compile(sql, source) }
+
+// Config is what an engine is made of: Plan and Readers are needed, the rest has defaults.
+type Config = engine.Config
+
+// An Engine runs a plan.
+type Engine = engine.Engine
+
+// Start starts an engine. It ends when its readers have ended, when ctx is done, or by Shutdown or Close. The error has every fault
+// of the configuration.
+func Start(ctx context.Context, cfg Config) (*Engine, error) { return engine.Start(ctx, cfg) }
+
+// Stats are the counters of an engine.
+type Stats = engine.Stats
+
+// A Snapshot is a consistent picture of all groups. Close it.
+type Snapshot = engine.Snapshot
+
+// A Row is one group in a snapshot.
+type Row = core.Row
+
+// A Key finds one group in a snapshot: see Plan.Key.
+type Key = core.Key
+
+// A Value is a Go type that a column can be read as.
+type Value = core.Value
+
+// A Column reads one column of the result from rows.
+type Column[T Value] = core.Column[T]
+
+// ColumnOf is the column of the plan's result with a name. The error says that there is none, or which type it has.
+func ColumnOf[T Value](p *Plan, name string) (Column[T], error) { return core.ColumnOf[T](p, name) }
+
+// A Scanner reads rows into structs.
+type Scanner[T any] = core.Scanner[T]
+
+// ScannerOf is the scanner of the struct T: each field is a column of the plan's result. The error lists what T lacks.
+func ScannerOf[T any](p *Plan) (Scanner[T], error) { return core.ScannerOf[T](p) }
+
+// A Reader brings records: a Feed, one of package readers, or a program's own (see record.Reader for the contract).
+type Reader = record.Reader
+
+// A Writer takes results: each window when it has closed, groups as they change, or everything at the end (see record.Writer for the
+// contract, and package writers).
+type Writer = record.Writer
+
+// A Batch is records by columns, as Readers fill and Writers get them.
+type Batch = record.Batch
+
+// A Reject is a record that was set aside, with the reason; see Config.OnReject.
+type Reject = record.Reject
+
+// A Feed is a Reader that the goroutines of a service push their records into.
+type Feed[T any] = readers.Feed[T]
+
+// FeedConfig says how a feed is made. The zero value suits.
+type FeedConfig = readers.FeedConfig
+
+// A Lane carries the records of one goroutine into a feed.
+type Lane[T any] = readers.Lane[T]
+
+// An Appender carries the records of any number of goroutines into a feed.
+type Appender[T any] = readers.Appender[T]
+
+// NewFeed makes a feed of records of the struct T. Its schema is the one that T has, with this name for FROM.
+func NewFeed[T any](name string, cfg FeedConfig) (*Feed[T], error) {
+	schema, err := record.SchemaOf[T](name)
+	if err != nil {
+		return nil, err
+	}
+	return readers.NewFeed[T](schema, cfg)
+}
+
+// Errors that a program may want to tell apart, by errors.Is.
+var (
+	// ErrEnded says that the engine has ended before what was asked for was done.
+	ErrEnded = engine.ErrEnded
+
+	// ErrNoImage says that no snapshot could be made for lack of memory: see Config.StateBytes.
+	ErrNoImage = engine.ErrNoImage
+
+	// ErrCallback says that a method of the engine was called by code that the engine itself calls, and would have waited for it.
+	ErrCallback = engine.ErrCallback
+
+	// ErrFeedEnded says that a record was not taken because the feed or its engine has ended.
+	ErrFeedEnded = readers.ErrFeedEnded
+
+	// ErrFeedFull says that a feed that sheds had no room for a record.
+	ErrFeedFull = readers.ErrFeedFull
+
+	// ErrNoLane says that a feed has as many lanes as it has room for.
+	ErrNoLane = readers.ErrNoLane
+
+	// ErrLaneShared says that two goroutines use one lane at the same time.
+	ErrLaneShared = readers.ErrLaneShared
+
+	// ErrTransient marks an error of a Reader or Writer that is worth another try: see record.Transient.
+	ErrTransient = record.ErrTransient
+)
