@@ -1,6 +1,12 @@
 // Package lint keeps the rules of the house that a compiler does not: it is a test, and this file only says what the layers are.
 package lint
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // module is the path of the module.
 const module = "github.com/velo-engine/velo"
 
@@ -8,14 +14,29 @@ const module = "github.com/velo-engine/velo"
 // each other. Packages below internal may be imported by all and import line 0 at most; commands are the top.
 //
 // A new package gets its place here.
-var layers = [][]string{
-	0: {"ring", "affinity", "record", "query/internal/syntax"},
-	1: {"core/epoch", "ring/model"},
-	2: {"core/expr", "core/agg", "core/window"},
-	3: {"core/table"},
-	4: {"core"},
-	5: {"engine", "query", "readers", "readers/compressed", "writers", "bench/nexmark"},
-	6: {"."}, // the package that a service imports
-	7: {"bench", "examples/"},
-	8: {"cmd/", "docs"},
+var layers = []layer{
+	{[]string{"ring", "affinity", "record", "query/internal/syntax"}, "ground; record also has the contracts Reader, Poller, Writer"},
+	{[]string{"core/epoch", "ring/model"}, "epochs, slots, pins: progress, never data; models of the protocols"},
+	{[]string{"core/expr", "core/agg", "core/window"}, "scalar expressions; aggregate functions; times and windows"},
+	{[]string{"core/table"}, "the groups of a partition; above agg because finding rows returns agg.Rows"},
+	{[]string{"core"}, "router and partition: one core's private world; plans, images, snapshots"},
+	{[]string{"engine", "query", "readers", "readers/compressed", "writers", "bench/nexmark"}, "threads and life cycle; SQL; formats"},
+	{[]string{"."}, "velo: what a service imports, names of the packages below"},
+	{[]string{"bench", "examples/"}, "workloads; small services"},
+	{[]string{"cmd/", "docs"}, "programs; tests of the guides"},
+}
+
+// A layer is packages that do not import each other. A name that ends with a slash is all below it.
+type layer struct {
+	packages []string
+	what     string
+}
+
+// picture is the layers as ARCHITECTURE.md shows them, the highest first.
+func picture() string {
+	var b strings.Builder
+	for _, l := range slices.Backward(layers) {
+		fmt.Fprintf(&b, "    %s\n        %s\n", strings.Join(l.packages, "  "), l.what)
+	}
+	return b.String()
 }
