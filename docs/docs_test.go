@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -160,32 +159,5 @@ func TestConsoleBlocks(t *testing.T) {
 				t.Errorf("%d commands: too few to mean anything", ran)
 			}
 		})
-	}
-}
-
-// Goal: what the guides point to is there.
-func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
-	n := 0
-	for _, name := range []string{"embedding.md", "shell.md", "semantics.md"} {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var prose strings.Builder
-		for i, part := range strings.Split("\n"+string(text), "\n```") {
-			if i%2 == 0 { // the others are blocks
-				prose.WriteString(part)
-			}
-		}
-		for _, m := range link.FindAllStringSubmatch(prose.String(), -1) {
-			if _, err := os.Stat(filepath.FromSlash(m[1])); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			n++
-		}
-	}
-	if n < 5 {
-		t.Errorf("%d links: too few to mean anything", n)
 	}
 }
