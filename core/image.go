@@ -92,7 +92,16 @@ type Image struct {
 // paneImage is a pane in an image.
 type paneImage struct {
 	pane window.Pane
+	last int64 // the end of the last window that the pane is part of; 0 if the plan has no windows
 	*groups
+}
+
+// lastEnd is the end of the last window that has a pane.
+func lastEnd(l *layout, id window.Pane) (last int64) {
+	if l.window != nil {
+		_, last = l.window.clock.Ends(id)
+	}
+	return last
 }
 
 // mergedWindow is a window that several panes make, merged by the first who reads it.
@@ -243,11 +252,7 @@ func (m *Image) endsFrom(oldest int64) (ends []int64) {
 // firstOf is the first pane that is part of a window which ends at end or later. Panes are in their order, and so are the last
 // windows that they are part of.
 func (m *Image) firstOf(end int64) int {
-	c := &m.layout.window.clock
-	return sort.Search(len(m.panes), func(i int) bool {
-		_, last := c.Ends(m.panes[i].pane)
-		return last >= end
-	})
+	return sort.Search(len(m.panes), func(i int) bool { return m.panes[i].last >= end })
 }
 
 // panesOf are the panes among which all those of the window are that ends then: begin and end of them.
@@ -413,7 +418,7 @@ func mergeImages(images []*Image) (*Image, error) {
 			return nil, err
 		}
 		g.end = byPane[id][0].end
-		merged.panes = append(merged.panes, paneImage{id, g})
+		merged.panes = append(merged.panes, paneImage{id, lastEnd(merged.layout, id), g})
 	}
 	return merged, nil
 }

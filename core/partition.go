@@ -138,7 +138,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 				return nil, err
 			}
 			x.show(slot, g)
-			cuts.cuts[slot].images[id].panes = []paneImage{{x.id, g}}
+			cuts.cuts[slot].images[id].panes = []paneImage{{x.id, x.last, g}}
 		}
 		x.live.table.Live()
 	}
@@ -511,7 +511,7 @@ func (p *Partition) publish(number uint64, slot int) {
 			if h := p.handover; h != nil && h.move.from == p.id {
 				// The new owner takes the shard's groups from this image, and routers have been told. So it gets the live table, which does not
 				// change until it has.
-				m.panes = append(m.panes, paneImage{x.id, x.live})
+				m.panes = append(m.panes, paneImage{x.id, x.last, x.live})
 				p.lent = m
 			}
 			p.noteLagging()
@@ -521,7 +521,7 @@ func (p *Partition) publish(number uint64, slot int) {
 			}
 			return
 		}
-		m.panes = append(m.panes, paneImage{x.id, x.bySlot[slot]})
+		m.panes = append(m.panes, paneImage{x.id, x.last, x.bySlot[slot]})
 	}
 	m.counters = append(m.counters[:0], p.counters...)
 	m.shed = append(m.shed[:0], p.shed...)
