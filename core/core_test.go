@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
 )
@@ -587,7 +588,11 @@ func testStepAllocations(t *testing.T, fold Fold) {
 		for range 8 { // slots and tables have been used then
 			epoch()
 		}
-		if n := testing.AllocsPerRun(50, epoch); n != 0 {
+		most := 0.0
+		if invariants.Enabled {
+			most = 2 // groups for rows of before: see pane.renew
+		}
+		if n := testing.AllocsPerRun(50, epoch); n > most {
 			t.Errorf("keys %v, %v: %v allocations for an epoch", keys, fold, n)
 		}
 		c, slot := cuts.Pin()
