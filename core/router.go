@@ -10,31 +10,35 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-// stripeRows is how many rows are keyed, hashed and scattered together: their scratch (hash, key words, places) stays in
-// the first-level cache.
+// stripeRows is how many rows are keyed, hashed and scattered together: their scratch (hash, key
+// words, places) stays in the first-level cache.
 const stripeRows = 512
 
 // A Source hands the batches of one reader to its router. All calls come from the router's Step.
 type Source interface {
-	// Next is the next batch that has rows or rejects, or nil when there is none now. The batch before is done with then. done says
-	// that there never will be one; b is nil with it.
+	// Next is the next batch that has rows or rejects, or nil when there is none now. The router is
+	// done with the batch before when it calls Next. done says that there never will be another
+	// batch; b is nil then.
 	Next(now Nanos) (b *record.Batch, done bool)
 
-	// Quarantine takes a record that the router could not take. False says that there is no room now.
+	// Quarantine takes a record that the router could not take. It returns false if there is no
+	// room now.
 	Quarantine(r record.Reject) bool
 
-	// Cut says whether everything that belongs to an epoch has been given out by Next and is done with. It is asked again and again between
-	// two batches until it says so.
+	// Cut says whether everything that belongs to an epoch has been given out by Next and is done
+	// with. It is asked again and again, between two batches, until it returns true.
 	Cut(epoch uint64) bool
 
-	// Complete says, behind done, whether that was the end of its input: not that it failed or was told to stop.
+	// Complete says, after Next has returned done, whether the source has reached the end of its
+	// input. It is false if the source failed or was told to stop.
 	Complete() bool
 
-	// Wake is when Next is worth another call even if nobody rings.
+	// Wake is when Next is worth another call even if no bell rings.
 	Wake() Nanos
 }
 
-// A LateSource is a Source that takes late records aside: some rows of the batch at hand, which it copies. False says that there is no room now.
+// A LateSource is a Source that takes late records aside. Late takes some rows of the batch at
+// hand, which it copies. It returns false if there is no room now.
 type LateSource interface {
 	Source
 	Late(b *record.Batch, rows []int32) bool
@@ -44,95 +48,144 @@ type LateSource interface {
 type ControlledSource interface {
 	Source
 
-	// Paused says that nobody asks the reader: that it has nothing then does not make it idle.
+	// Paused says that the reader is not being asked for records. A reader that has nothing while
+	// it is paused is not idle.
 	Paused() bool
 
-	// Stopping says that nothing more shall be read than what the reader has taken already: it waits for no other reader then.
+	// Stopping says that nothing more shall be read than what the reader has taken already. Such a
+	// reader waits for no other.
 	Stopping() bool
 }
 
-// A LeavingSource is a Source that may end while others go on, and is not to hold back their windows then: it was removed, or has failed where readers may be idle.
+// A LeavingSource is a Source that may end while others go on, and whose end need not hold back
+// their windows.
 type LeavingSource interface {
 	Source
 
-	// Left says so, behind done.
+	// Left says, after Next has returned done, that the others' windows go on without this reader:
+	// it was removed, or it has failed and readers may be idle.
 	Left() bool
 }
 
-// A Router spreads the records of one reader over the partitions: it is the reader's half of a plan. It is an Agent.
+// A Router spreads the records of one reader over the partitions: it is the reader's half of a
+// plan. It is an Agent. Its methods are in router.go, fold.go, routing.go and time.go.
 type Router struct {
 	id     ReaderID
 	layout *layout
 	source Source
-	owners *Owners // of what comes next
-	next   *Owners // of what comes behind the marks that are being sent
+	// owners says where the records that come next go.
+	owners *Owners
+	// next is what owners will be after the marks that are being sent.
+	next   *Owners
 	cuts   *Cuts
 	route  Route
 	folder *folder
-	out    []*ring.Producer[Chunk]
-	bells  []Bell // of the partitions
+	// out has the ring to each partition.
+	out []*ring.Producer[Chunk]
+	// bells has the bell of each partition.
+	bells []Bell
 
-	open []*Chunk // the chunk of each partition that is being filled, nil where none is
+	// open has the chunk of each partition that is being filled, nil if there is none.
+	open []*Chunk
 
-	// The partitions that the router's runner steps too, nil where another does, and a chunk for each that is in no ring: see commit.
-	local  []*Partition
+	// local has the partitions that the router's runner also steps, nil for a partition that
+	// another runner steps.
+	local []*Partition
+	// beside has a chunk that is in no ring for each of the local partitions: see commit.
 	beside []*Chunk
 
-	aside   LateSource     // takes late records; nil where nobody wants them
-	given   *record.Batch  // what the source gave
-	result  *expr.Result   // what the machine made of it; nil where there is none
-	lateOf  []int32        // those of givenRows
-	machine *expr.Machine  // of a plan that filters or computes
-	failed  []expr.Failure // records that could not be computed and are not in quarantine yet
+	// aside takes late records; it is nil if the source takes none.
+	aside LateSource
+	// given is the batch that the source gave.
+	given *record.Batch
+	// result is what the machine made of that batch; it is nil if there is no machine.
+	result *expr.Result
+	// lateOf is the scratch of givenRows.
+	lateOf []int32
+	// machine filters and computes, for a plan that does either.
+	machine *expr.Machine
+	// failed are the records that could not be computed and are not in quarantine yet.
+	failed []expr.Failure
 
-	// The place in the batch: rows before from are routed, the keys of [from, to) are encoded where encoded is set.
-	batch    *record.Batch
+	// batch is the batch that is being routed.
+	batch *record.Batch
+	// Rows before from are routed; [from, to) is the stripe at hand.
 	from, to int
-	encoded  bool
-	keys     *record.Keys
+	// encoded says that the keys of the stripe are encoded.
+	encoded bool
+	// keys has the encoded keys of the stripe.
+	keys *record.Keys
 
-	// Scratch of a stripe: counts for each partition, the partition that gets all of it (-1: several may), then where each row goes.
-	counts   []int
-	bytes    []int
-	only     int
-	destined bool // counts, bytes, only and dest are those of the stripe
-	dest     [stripeRows]uint32
-	nulls    [stripeRows]uint64
-	panes    []uint64   // of each row, of a plan with windows
-	onePane  bool       // all rows are of the first
-	long     []byte     // the long strings of a stripe with several text columns
-	texts    [][]uint64 // of each text argument, the places of the values in the bytes of its column
-	turn     int        // the partition that a stripe goes to next, of RouteRoundRobin
-	context  RouteContext
+	// The rest of this group is scratch of a stripe. counts has the number of rows for each
+	// partition.
+	counts []int
+	// bytes has the number of bytes of long strings for each partition.
+	bytes []int
+	// only is the partition that gets the whole stripe; it is -1 if several may get some.
+	only int
+	// destined says that counts, bytes, only and dest are up to date for the stripe.
+	destined bool
+	// dest says for each row which partition it goes to, and later its place in the chunk as well.
+	dest [stripeRows]uint32
+	// nulls has the NULL bits of each row.
+	nulls [stripeRows]uint64
+	// panes has the pane of each row, for a plan with windows.
+	panes []uint64
+	// onePane says that all rows are of the first pane in panes.
+	onePane bool
+	// long has the long strings of a stripe with several text columns.
+	long []byte
+	// texts has, for each text argument, the places of the values in the bytes of its column.
+	texts [][]uint64
+	// turn is the partition that the next stripe goes to with RouteRoundRobin.
+	turn int
+	// context is what a RouteFunc is called with.
+	context RouteContext
 
-	stall Stall // why the last Step had no work
-	now   Nanos // of the last Step
+	// stall is why the last Step had no work.
+	stall Stall
+	// now is the time of the last Step.
+	now Nanos
 
-	counters  Counters
+	// counters are the router's own counters.
+	counters Counters
+	// published has the counters as other goroutines may read them.
 	published publishedCounters
 
+	// times is what the router knows of event time.
 	times times
 
-	epoch   uint64 // whose marks have been sent, or are being sent
-	asked   uint64 // the newest epoch that it has asked for, to close windows
+	// epoch is the newest epoch whose marks have been sent or are being sent.
+	epoch uint64
+	// asked is the newest epoch that the router has asked for, to close windows.
+	asked uint64
+	// askedAt is when it asked for that epoch.
 	askedAt Nanos
-	joining bool // it has joined while the next epoch was in flight, and has not sent its mark
-	ended   bool // the source has: the marks of the end are being sent, or have been
-	marking bool // marks are being sent
-	marked  int  // partitions that have got theirs
-	done    bool // all have got that of the end
+	// joining says that the router has joined while the next epoch was in flight, and has not sent
+	// the mark of that epoch.
+	joining bool
+	// ended says that the source has ended: the marks of the end are being sent, or have been.
+	ended bool
+	// marking says that marks are being sent.
+	marking bool
+	// marked is the number of partitions that have got their mark.
+	marked int
+	// done says that all partitions have got the mark of the end.
+	done bool
 }
 
-// publishedCounters are Counters as other goroutines may read them: stored by the router once per Step, so each is
-// right for itself and they are of slightly different moments.
+// publishedCounters are Counters as other goroutines may read them. The router stores them once per
+// Step. Each of them is right by itself, but they are of slightly different moments.
 type publishedCounters struct {
 	in, counted, keyless, filtered, late, quarantined, batches, folded, direct, partials, flushes atomic.Uint64
 
-	groups atomic.Uint64 // of the router's own table
+	// groups is the number of groups in the router's own tables.
+	groups atomic.Uint64
 }
 
 func (p *publishedCounters) store(c *Counters) {
-	// Single writer, nothing else is published by these: a reader on another goroutine only must not see a torn word.
+	// There is a single writer, and the counters publish nothing else. A reader on another
+	// goroutine only must not see a torn word.
 	p.in.Store(c.In)
 	p.counted.Store(c.Counted)
 	p.keyless.Store(c.Keyless)
@@ -153,8 +206,9 @@ func (p *publishedCounters) load() Counters {
 	}
 }
 
-// NewRouter makes the router of a reader. out and bells have an entry for each partition, and so has local: the partitions that are stepped
-// on the same thread, nil where another steps them. state bounds the memory of the groups.
+// NewRouter makes the router of a reader. out and bells have an entry for each partition, and so
+// does local: the partitions that are stepped on the same thread, nil for one that another thread
+// steps. state bounds the memory of the groups.
 func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, out []*ring.Producer[Chunk], bells []Bell,
 	local []*Partition, state *State, cuts *Cuts,
 ) (*Router, error) {
@@ -169,7 +223,7 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 		fold.Exchange = ExchangeRoute // there is nothing to fold or to apply
 	}
 	if fold.Exchange == ExchangeRoute || len(local) == 0 {
-		local = make([]*Partition, len(out)) // everything through the rings
+		local = make([]*Partition, len(out)) // everything goes through the rings
 	}
 	folder, err := newFolder(l, fold, route, local, state)
 	if err != nil {
@@ -196,19 +250,23 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 	}
 	for range l.textArgs {
 		r.texts = append(r.texts, make([]uint64, stripeRows))
-		r.keys.LongBytes = make([]uint64, stripeRows) // keys without texts have none
+		// The keys have none if no key column is a text.
+		r.keys.LongBytes = make([]uint64, stripeRows)
 	}
 	return r, nil
 }
 
-// Join has the router begin at an epoch that is not the first: the least that any partition had answered when it got the router's ring, see
-// Partition.Join; most is the greatest. It is called before the first Step, when all partitions have their rings.
+// Join has the router begin at an epoch that is not the first. least and most are the lowest and
+// the highest epoch that the partitions had answered when they got the router's rings, see
+// Partition.Join. Join is called before the first Step, when all partitions have their rings.
 //
-// Where they differ, the epoch behind the least is in flight: some partitions have answered it and the others wait for this router's mark. So that
-// mark is the first thing it sends, whatever its source has been fed, and who has answered takes no notice of it: for all of them the reader's
-// records come behind the epoch.
+// If least and most differ, the epoch after least is in flight: some partitions have answered it
+// and the others wait for this router's mark. So the router sends that mark first, whatever its
+// source has been fed. The partitions that have answered the epoch ignore the mark. For all
+// partitions the reader's records come after that epoch.
 func (r *Router) Join(least, most uint64) {
-	// The last to answer the least has written owners before any partition went on, and the next to write it needs this router's mark.
+	// The last partition to answer least wrote owners before any partition went on. The next write
+	// to it needs this router's mark.
 	r.epoch, r.joining, r.owners = least, most > least, r.cuts.owners
 }
 
@@ -224,11 +282,11 @@ func (r *Router) Wake() Nanos {
 		return r.now + memoryWait
 	}
 	if r.marking || r.batch != nil {
-		return Never // only a partition can give room
+		return Never // only a partition can make room, and it rings
 	}
 	switch r.stall {
 	case StallEpoch:
-		return Never // who raises it rings
+		return Never // the goroutine that raises the epoch rings
 	case StallWindows:
 		return r.askedAt + crowdedWait
 	}
@@ -238,10 +296,10 @@ func (r *Router) Wake() Nanos {
 // Stall is why the last Step had no work.
 func (r *Router) Stall() Stall { return r.stall }
 
-// Err is nil: what a router cannot do, a partition will say.
+// Err is nil: a partition reports what a router cannot do.
 func (r *Router) Err() error { return nil }
 
-// Step routes the rest of the batch at hand, or one more; or it sends the marks of an epoch.
+// Step routes the rest of the batch at hand, or one more batch, or it sends the marks of an epoch.
 func (r *Router) Step(now Nanos) (work int) {
 	r.now = now
 	if r.done {
@@ -260,7 +318,8 @@ func (r *Router) Step(now Nanos) (work int) {
 		}
 	}
 	if r.batch == nil {
-		// The number comes before the look at the source: what was sent to it before the epoch was raised is there.
+		// The number of the epoch is read before the router looks at the source. So the source
+		// already has whatever was sent to it before the epoch was raised.
 		number, _ := r.cuts.Raised()
 		cut := number > r.epoch && (r.joining || r.source.Cut(number))
 		if cut && !r.mayBeIdle(now) {
@@ -280,7 +339,8 @@ func (r *Router) Step(now Nanos) (work int) {
 			if complete {
 				r.times.watermark = watermarkEnd
 			}
-			// One that will bring nothing more holds nobody back where time passes by itself, or where it has left.
+			// A reader that will bring nothing more holds no other back if time passes by itself,
+			// or if it has left.
 			leaves, _ := r.source.(LeavingSource)
 			r.times.idle = !complete && r.layout.window != nil && (r.layout.window.column < 0 || leaves != nil && leaves.Left())
 			return work + r.startMarks()
@@ -309,15 +369,19 @@ func (r *Router) Step(now Nanos) (work int) {
 	return work
 }
 
-// crowdedWait is how long a reader that waits for others leaves it before it asks for another epoch.
+// crowdedWait is how long a reader that waits for others lets pass before it asks for another
+// epoch.
 const crowdedWait Nanos = 10_000_000
 
-// ahead says whether the reader waits before it goes on: until an epoch has closed windows after it has opened many, or until
-// others have come as far while there are many open. The one that is the furthest behind never waits for others.
+// ahead says whether the reader has to wait before it goes on. After it has opened many windows it
+// waits for an epoch that closes some. If many windows are open, it waits until the other readers
+// have come as far. The reader that is furthest behind never waits for others.
 func (r *Router) ahead() bool {
 	w, t := r.layout.window, &r.times
 	if w == nil || w.anyOrder || w.column < 0 || r.stopping() {
-		return false // what a reader that is to end has taken already is not much, and nobody may be there to close a snapshot
+		// A reader that is to end has not taken much, and there may be no goroutine left that
+		// closes a snapshot.
+		return false
 	}
 	switch {
 	case t.opened(w, newPanes):
@@ -343,7 +407,8 @@ func (r *Router) stopping() bool {
 	return ok && c.Stopping()
 }
 
-// quiet notes that the source has nothing. One that is paused may have something: nobody asks it.
+// quiet notes that the source has nothing. A source that is paused may have something: its reader
+// is not asked.
 func (r *Router) quiet(now Nanos) {
 	if c, ok := r.source.(ControlledSource); ok && c.Paused() {
 		r.times.quiet = false
@@ -352,8 +417,9 @@ func (r *Router) quiet(now Nanos) {
 	r.times.nothing(now)
 }
 
-// mayBeIdle says whether the mark of an epoch would say that the reader is idle if its source still has nothing. Then it is
-// asked once more before the mark: the last time may be long ago.
+// mayBeIdle says whether the mark of an epoch would say that the reader is idle if its source still
+// has nothing. In that case the source is asked once more before the mark, because it may have been
+// asked last a long time ago.
 func (r *Router) mayBeIdle(now Nanos) bool {
 	w := r.layout.window
 	return !r.joining && w != nil && w.idle > 0 && r.times.quiet && now-r.times.quietFrom >= w.idle
@@ -368,10 +434,11 @@ func (r *Router) startEpoch(number uint64, now Nanos) (work int) {
 	return r.startMarks()
 }
 
-// startMarks sends the marks of an epoch or of the end, behind what has been folded.
+// startMarks sends the marks of an epoch or of the end, after what has been folded.
 func (r *Router) startMarks() (work int) {
 	r.marking, r.marked, r.next = true, 0, r.owners
-	if m := &r.cuts.move; !r.ended && m.epoch == r.epoch { // nobody changes it before this router's marks are there
+	// The move does not change before this router's marks have arrived.
+	if m := &r.cuts.move; !r.ended && m.epoch == r.epoch {
 		r.next = m.owners
 	}
 	if f := r.folder; f.groups() > 0 {
@@ -386,7 +453,8 @@ func (r *Router) publishCounters() {
 	r.published.groups.Store(uint64(r.folder.groups()))
 }
 
-// FoldedGroups is the number of groups that the router has folded and not sent yet. Any goroutine may call it.
+// FoldedGroups is the number of groups that the router has folded and not sent yet. Any goroutine
+// may call it.
 func (r *Router) FoldedGroups() uint64 { return r.published.groups.Load() }
 
 // take begins a batch.
@@ -409,7 +477,8 @@ func (r *Router) take(b *record.Batch) {
 	r.batch, r.from, r.to, r.encoded = b, 0, 0, false
 }
 
-// setAside puts the records that could not be computed into quarantine. False says that there is no room now.
+// setAside puts the records that could not be computed into quarantine. It returns false if there
+// is no room now.
 func (r *Router) setAside() bool {
 	for ; len(r.failed) > 0; r.failed = r.failed[1:] {
 		if !r.source.Quarantine(record.Reject{Offset: -1, Reason: r.failed[0].Err}) {
@@ -422,14 +491,15 @@ func (r *Router) setAside() bool {
 	return true
 }
 
-// scatter routes the rows of the batch from r.from on, until the end or until a ring is full, and returns how many.
+// scatter routes the rows of the batch from r.from on, until the end or until a ring is full. It
+// returns how many rows it has routed.
 func (r *Router) scatter() (rows int) {
 	for r.from < r.batch.Len() {
 		if !r.encoded && !r.encode() {
 			r.stall = StallQuarantine
 			return rows
 		}
-		if r.from == r.to { // all the rest of the batch went to quarantine
+		if r.from == r.to { // the rest of the batch went to quarantine
 			break
 		}
 		n := r.to - r.from
@@ -464,9 +534,9 @@ func (r *Router) scatter() (rows int) {
 	return rows
 }
 
-// encode keys the next stripe, [r.from, r.to). A stripe whose long strings would not fit one chunk together is cut short; a
-// record whose own do not goes to quarantine; the stripe is empty when these end the batch. False says that the quarantine has no
-// room now.
+// encode keys the next stripe, [r.from, r.to). It cuts a stripe short if its long strings do not
+// fit one chunk together. A record whose own strings do not fit goes to quarantine. If such records
+// end the batch, the stripe is empty. encode returns false if the quarantine has no room now.
 func (r *Router) encode() bool {
 	l := r.layout
 	for r.from < r.batch.Len() {
@@ -486,7 +556,9 @@ func (r *Router) encode() bool {
 		if fit > 0 {
 			r.to = r.from + fit
 			if l.window != nil {
-				r.timely() // the watermark is that of fewer rows; they are the first of those that it took
+				// Now the watermark is computed from fewer rows, which are the first of those that
+				// it was computed from.
+				r.timely()
 			}
 			r.encodeStripe()
 			break
@@ -507,7 +579,8 @@ func (r *Router) encode() bool {
 	return true
 }
 
-// encodeStripe keys the rows of the stripe. Texts that are arguments count as the long strings of keys do: both go to the heap of a chunk.
+// encodeStripe keys the rows of the stripe. Texts that are arguments count like the long strings of
+// keys: both go to the heap of a chunk.
 func (r *Router) encodeStripe() {
 	k := r.keys
 	r.layout.keys.Encode(r.batch, r.from, r.to, k)
@@ -530,7 +603,8 @@ func (r *Router) encodeStripe() {
 	}
 }
 
-// longFit is how many of the first rows of the stripe have long strings that fit one chunk together.
+// longFit is how many of the first rows of the stripe have long strings that fit one chunk
+// together.
 func (r *Router) longFit() int {
 	n := r.to - r.from
 	if r.keys.Long == 0 {
@@ -546,8 +620,9 @@ func (r *Router) longFit() int {
 	return n
 }
 
-// room makes room for the stripe in the open chunks of the partitions that it goes to. False says that a ring is full; nothing of the
-// stripe has been copied then. It leaves the partition of each row in r.dest.
+// room makes room for the stripe in the open chunks of the partitions that it goes to. It returns
+// false if a ring is full; nothing of the stripe has been copied then. It leaves the partition of
+// each row in r.dest.
 func (r *Router) room() bool {
 	tries := 1
 	if r.route.Routing == RouteRoundRobin {
@@ -567,7 +642,8 @@ func (r *Router) room() bool {
 	return false
 }
 
-// direct applies the stripe in place where all of it belongs to one partition of this thread. False says that it does not.
+// direct applies the stripe in place if all of it belongs to one partition of this thread. It
+// returns false if that is not so.
 func (r *Router) direct() bool {
 	if r.only < 0 || r.local[r.only] == nil || r.open[r.only] != r.beside[r.only] {
 		return false
@@ -578,7 +654,8 @@ func (r *Router) direct() bool {
 	return true
 }
 
-// stripePanes are the panes of the rows of the stripe, one where they are all the same; nil where the plan has no windows.
+// stripePanes are the panes of the rows of the stripe: a single one if they are all the same, and
+// nil if the plan has no windows.
 func (r *Router) stripePanes() []uint64 {
 	switch {
 	case r.panes == nil:
@@ -589,7 +666,8 @@ func (r *Router) stripePanes() []uint64 {
 	return r.panes[:r.to-r.from]
 }
 
-// stripe gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of its long strings go with them.
+// stripe gives a kernel the keys and arguments of the stripe. It returns the NULL bits of the
+// stripe and the heap of its long strings.
 func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
 	copy(k.words, r.keys.Words)
 	for i, a := range r.layout.args {
@@ -620,7 +698,7 @@ func (r *Router) words(arg int) []uint64 {
 	return r.batch.Column(r.layout.args[arg].source).Words()[r.from:r.to]
 }
 
-// oneHeap brings the long strings of the stripe into one heap, where there are several columns of them.
+// oneHeap copies the long strings of the stripe into one heap if several columns have some.
 func (r *Router) oneHeap() []byte {
 	k := r.keys
 	if len(k.Heaps) == 1 {
@@ -650,7 +728,8 @@ func (r *Router) ensureAll() bool {
 	return true
 }
 
-// ensure opens a chunk for partition p that has room for so many rows and bytes, publishing the one that has not.
+// ensure makes sure that the open chunk for partition p has room for that many rows and bytes. If
+// it has not, ensure publishes it and opens another.
 func (r *Router) ensure(p, rows, bytes int) bool {
 	l := r.layout
 	if c := r.open[p]; c != nil {
@@ -662,9 +741,11 @@ func (r *Router) ensure(p, rows, bytes int) bool {
 	return r.openChunk(p, chunkRows) != nil
 }
 
-// openChunk opens a chunk for partition p, nil where its ring is full. For rows of a partition of this thread it is one beside the ring, if
-// nothing is in the ring that would come after it and the partition has not just published (then the ring has this router's mark, unless it has only
-// just joined).
+// openChunk opens a chunk for partition p; it returns nil if the ring is full. For rows of a
+// partition of this thread it opens the chunk beside the ring, if the partition takes records in
+// place and the ring is empty. Whatever is in the ring was sent before these rows and would be
+// applied after them. The partition takes none if it has just published. (The ring has this
+// router's mark then, unless the router has only just joined.)
 func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
 	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && r.local[p].takes() {
 		r.open[p] = c
@@ -680,7 +761,7 @@ func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
 	return r.open[p]
 }
 
-// commit publishes the open chunk of partition p, or applies it where it is in no ring.
+// commit publishes the open chunk of partition p, or applies the chunk if it is in no ring.
 func (r *Router) commit(p int) {
 	c := r.open[p]
 	r.open[p] = nil
@@ -697,7 +778,7 @@ func (r *Router) commit(p int) {
 // copyRows copies the columns of the stripe into the open chunks of the owners, which have room.
 func (r *Router) copyRows() {
 	l, n := r.layout, r.to-r.from
-	var first *Chunk // of the only partition
+	var first *Chunk // the chunk of the only partition, if there is one
 	var at int
 	if r.only >= 0 {
 		first = r.open[r.only]
@@ -707,7 +788,8 @@ func (r *Router) copyRows() {
 			r.dest[i] = uint32(r.only)<<16 | uint32(at+i)
 		}
 	} else {
-		// Where the next row of each partition goes: here and not in the chunks, whose headers lie on a page each.
+		// next has the place of the next row for each partition. It is kept here and not in the
+		// chunks because their headers lie on a page each.
 		var next [MaxPartitions]uint32
 		for p, c := range r.open {
 			if c != nil {
@@ -760,10 +842,12 @@ func (r *Router) copyRows() {
 	}
 }
 
-// scatterColumn copies the words of one column to where dest says; at is where the column begins in each chunk.
+// scatterColumn copies the words of one column to where dest says; at is where the column begins in
+// each chunk.
 func (r *Router) scatterColumn(at int, words []uint64) {
-	// The address of the column in the chunk of each partition. In bounds: a row's place is below layout.rows, and the column has so
-	// many words from at on. The chunks stay alive: their rings hold them.
+	// column has the address of the column in the chunk of each partition. The accesses are in
+	// bounds: the place of a row is below layout.rows, and the column has that many words from at
+	// on. The chunks stay alive because their rings hold them.
 	var column [MaxPartitions]unsafe.Pointer
 	for p, c := range r.open {
 		if c != nil {
@@ -801,7 +885,8 @@ func (r *Router) nullBits() []uint64 {
 	return nulls
 }
 
-// copyLong copies the bytes of long strings into the heaps of the chunks and lets the words that were copied before point there.
+// copyLong copies the bytes of long strings into the heaps of the chunks, and changes the words
+// that were copied before so that they point there.
 func (r *Router) copyLong() {
 	l := r.layout
 	for i, bytes := range r.keys.LongBytes[:r.to-r.from] {
@@ -829,11 +914,12 @@ func (r *Router) copyLong() {
 	}
 }
 
-// publish publishes the open chunks of partitions that have nothing else to do, or all where the router has not. It returns
-// how many.
+// publish publishes the open chunks: if the router is busy, only the chunks of partitions that have
+// nothing else to do. It returns how many chunks it has published.
 func (r *Router) publish(busy bool) (chunks int) {
 	for p, c := range r.open {
-		// What is beside the ring waits until it is full or nothing else is to be done: nobody is idle for it.
+		// A chunk beside the ring waits until it is full or the router has nothing else to do: no
+		// partition idles because of it.
 		if c != nil && (!busy || r.out[p].Empty() && (c != r.beside[p])) {
 			r.commit(p)
 			chunks++
@@ -842,7 +928,8 @@ func (r *Router) publish(busy bool) (chunks int) {
 	return chunks
 }
 
-// mark sends the marks to the partitions, behind everything that was routed to them, and returns how many it could send.
+// mark sends the marks to the partitions, after everything that was routed to them, and returns how
+// many it could send.
 func (r *Router) mark() (sent int) {
 	r.published.store(&r.counters)
 	kind := chunkMark
@@ -870,7 +957,7 @@ func (r *Router) mark() (sent int) {
 	r.owners = r.next
 	if r.ended {
 		r.done = true
-		r.out, r.open = nil, nil // the memory of the rings can go
+		r.out, r.open = nil, nil // so that the memory of the rings can be freed
 		r.cuts.Leave()
 	}
 	return sent
