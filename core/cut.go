@@ -22,9 +22,9 @@ const (
 	// held, no more are made.
 	MaxHeld = epoch.MaxSlots - ownTables - 1
 
-	// rowAddresses bounds the addresses, in bytes, that the rows of all partitions reserve. Their
-	// indexes and what lies beside the rows take about as many again. A process has eight times as
-	// many.
+	// rowAddresses bounds the addresses, in bytes, that the rows of all partitions reserve. So it
+	// also bounds, about, the addresses of their indexes and of what lies beside the rows. A
+	// process has eight times as many.
 	rowAddresses = 1 << 44
 )
 

@@ -135,7 +135,7 @@ func (m *made) by(make func() error) {
 		m.err = make()
 	})
 	if m.err != nil {
-		// The system has no memory at all, which is the one error that make returns.
+		// The system has no memory at all. The built-in make does not return then either.
 		panic(fmt.Sprintf("core: %v", m.err))
 	}
 }
