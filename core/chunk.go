@@ -22,7 +22,7 @@ type chunkKind uint32
 const (
 	chunkRows     chunkKind = 1 + iota // records in columns
 	chunkPartials                      // partial states of groups
-	chunkMark                          // the mark of an epoch, which has nothing that comes after it
+	chunkMark                          // the mark of an epoch; what comes after it is not in that
 	// The mark of the end of input, and of every later epoch: nothing comes after it.
 	chunkEnd
 )

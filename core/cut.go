@@ -80,15 +80,15 @@ type Cuts struct {
 	// after the store. Partitions look at it, and keep the windows that have not been taken away.
 	written atomic.Int64
 
-	// The last agent to answer an epoch writes owners and move, in done. They are read after the
-	// next epoch is raised. owners says who owns the shards before the marks of the epoch in
+	// The last partition to answer an epoch writes owners and move, in done. They are read after
+	// the next epoch is raised. owners says who owns the shards before the marks of the epoch in
 	// flight.
 	owners *Owners // of what comes before the marks of the epoch in flight
 	// move is the shard that is being moved.
 	move move
 
 	// pending is the move that is asked for or under way. A compare-and-swap from nil puts it
-	// there, and the last agent to answer takes it away.
+	// there, and the last partition to answer takes it away.
 	pending atomic.Pointer[Move]
 	// handed is the newest epoch whose move the new owner is done with; see Partition.handOver and
 	// Partition.takeBack.

@@ -26,17 +26,17 @@ func (o *Owners) Of(k Key) PartitionID { return o.of[shardOf(k.hash)] }
 // # Moving a shard
 //
 // A shard changes hands at the mark of an epoch E. After that mark routers send its records to the
-// new owner. The old owner's image of E has the groups of the shard as they were. When all agents
-// have answered E, the new owner merges them from there into its own table, a piece at a time,
-// while records come. The old owner resets the groups that it has of the shard to nothing, since it
-// may own the shard again. Neither partition answers the next epoch before that is done, so every
+// new owner. The old owner's image of E has the groups of the shard as they were. When all
+// partitions have answered E, the new owner merges them from there into its own table, a piece at a
+// time, while records come. The old owner resets the groups that it has of the shard to nothing,
+// since it may own the shard again. Neither answers the next epoch before that is done, so every
 // cut has each group in one place.
 
 // A Move is a request to give a shard to another partition.
 type Move struct {
 	shard uint8
 	to    PartitionID
-	done  atomic.Bool // set by the last agent to answer the epoch after the move's
+	done  atomic.Bool // set by the last partition to answer the epoch after the move's
 }
 
 // Done says whether the shard is where it was to go.
@@ -74,8 +74,8 @@ func (c *Cuts) RequestMove(shard int, to PartitionID) (*Move, error) {
 	return m, nil
 }
 
-// turn goes on with moves when an epoch has been answered. Only the last agent to answer calls it,
-// and no agent looks at a move before the next epoch is raised.
+// turn goes on with moves when an epoch has been answered. Only the last partition to answer calls
+// it, and no agent looks at a move before the next epoch is raised.
 func (c *Cuts) turn(number uint64) {
 	if c.move.epoch == number {
 		c.owners = c.move.owners
