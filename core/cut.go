@@ -80,10 +80,10 @@ type Cuts struct {
 	// after the store. Partitions look at it, and keep the windows that have not been taken away.
 	written atomic.Int64
 
-	// The last partition to answer an epoch writes owners and move, in done. They are read after
-	// the next epoch is raised. owners says who owns the shards before the marks of the epoch in
-	// flight.
-	owners *Owners // of what comes before the marks of the epoch in flight
+	// owners says who owns the shards before the marks of the epoch in flight. The last partition
+	// to answer an epoch writes owners and move, in done. They are read after the next epoch is
+	// raised.
+	owners *Owners
 	// move is the shard that is being moved.
 	move move
 

@@ -9,7 +9,7 @@ import (
 	"github.com/velo-engine/velo/internal/invariants"
 )
 
-// Aggregates of different values
+// Aggregates of distinct values
 //
 // A plan that counts the distinct values of a column keeps its groups as pairs: one for each key
 // and value. For everything that writes, it is an ordinary plan with one more key column. So
@@ -70,9 +70,14 @@ func compilePairs(p *Plan, read *layout, column string) (*layout, error) {
 // A merger adds groups to the groups of a table. The table may have another layout, which is the
 // layout of what is read.
 type merger struct {
+	// from is the layout of the groups that are added, and to the layout of the table.
 	from, to *layout
-	states   []mergedState
+	// states are the states to merge.
+	states []mergedState
 
+	// The rest is scratch of a stripe of groups that are added: their hashes, the places of their
+	// rows in the table, their key words, their rows in the table that they come from, and the key
+	// of one of them.
 	hashes []uint64
 	places []uint64
 	words  [][]uint64

@@ -114,7 +114,7 @@ func (p *Partition) handOver() (work int) {
 		fallthrough
 	default:
 		if p.cuts.handed.Load() < h.epoch {
-			// The new owner still reads the image. An image of an epoch without a cut is not the
+			// The new owner still reads the image. If the epoch has no cut, that image is not the
 			// current one.
 			return 0
 		}

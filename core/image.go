@@ -121,8 +121,9 @@ type mergedWindow struct {
 	groups *groups
 }
 
-// made makes something for its readers at most once, and remembers why that failed. If it failed or
-// panicked, every later call panics as well, so no reader goes on with something half made.
+// made makes something for its readers at most once, and remembers why that failed. If making it
+// failed or panicked, every later call panics as well, so no reader goes on with something half
+// made.
 type made struct {
 	once sync.Once
 	err  error

@@ -45,9 +45,9 @@ func (m *Move) Done() bool { return m.done.Load() }
 // move is a Move at the epoch in which it happens.
 type move struct {
 	*Move
-	epoch  uint64 // 0: there is no move
-	from   PartitionID
-	owners *Owners // the owners after the mark
+	epoch  uint64      // 0: there is no move
+	from   PartitionID // the owner before the mark
+	owners *Owners     // the owners after the mark
 }
 
 // ErrMoving says that another shard is being moved.

@@ -33,7 +33,7 @@ type pane struct {
 	bySlot []*groups
 	// behind says that live has yet to catch up with shown.
 	behind bool
-	// touched says that live has changed since the last epoch.
+	// touched says that live has changed since the pane was last published.
 	touched bool
 	// noted says that the pane is in Partition.changed.
 	noted bool
@@ -72,8 +72,8 @@ func (x *pane) spare(p *Partition) (*groups, error) {
 	return x.newGroups(p)
 }
 
-// renew has every goroutine panic that still uses a row of a table, because the partition is about
-// to write there. It costs an allocation, so it is done only with invariants.
+// renew makes every later use of a row of a table panic, because the partition is about to write
+// there. It costs an allocation, so it is done only with invariants.
 func (x *pane) renew(i int) {
 	if invariants.Enabled {
 		old := x.tables[i]

@@ -336,7 +336,8 @@ type layout struct {
 	result *record.Schema
 	// shape makes the result of the groups; it is nil if they are the same.
 	shape *shape
-	keys  *record.KeyLayout
+	// keys is the layout of keys.
+	keys *record.KeyLayout
 	// stage makes records of source out of records of the plan's Source; it is nil if they are the
 	// same.
 	stage *expr.Program
@@ -350,8 +351,9 @@ type layout struct {
 	order []orderBy
 
 	// A chunk has these columns: the hash, the key words, the args whose values are needed, and, if
-	// hasNulls, the NULL bits of the args. args are the arguments.
-	args     []argument
+	// hasNulls, the NULL bits of the args. args are the columns that the aggregates read.
+	args []argument
+	// hasNulls says that some of the args may be NULL.
 	hasNulls bool
 	// nulls is the column of the NULL bits.
 	nulls int

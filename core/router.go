@@ -37,10 +37,11 @@ type Source interface {
 	Wake() Nanos
 }
 
-// A LateSource is a Source that takes late records aside. Late takes some rows of the batch at
-// hand, which it copies. It returns false if there is no room now.
+// A LateSource is a Source that takes late records aside.
 type LateSource interface {
 	Source
+	// Late takes some rows of the batch at hand, which it copies. It returns false if there is no
+	// room now.
 	Late(b *record.Batch, rows []int32) bool
 }
 
@@ -76,9 +77,10 @@ type Router struct {
 	// owners says where the records that come next go.
 	owners *Owners
 	// next is what owners will be after the marks that are being sent.
-	next   *Owners
-	cuts   *Cuts
-	route  Route
+	next  *Owners
+	cuts  *Cuts
+	route Route
+	// folder is the part of the router that folds.
 	folder *folder
 	// out has the ring to each partition.
 	out []*ring.Producer[Chunk]
@@ -914,8 +916,8 @@ func (r *Router) copyLong() {
 	}
 }
 
-// publish publishes the open chunks: if the router is busy, only the chunks of partitions that have
-// nothing else to do. It returns how many chunks it has published.
+// publish publishes all open chunks or, if the router is busy, only the chunks of partitions that
+// have nothing else to do. It returns how many chunks it has published.
 func (r *Router) publish(busy bool) (chunks int) {
 	for p, c := range r.open {
 		// A chunk beside the ring waits until it is full or the router has nothing else to do: no

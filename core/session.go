@@ -6,13 +6,13 @@ import (
 
 // sessions have what is special if the windows of a plan are sessions; see package window,
 // Sessions. Each group of a pane has the least and the greatest time of its records. When a pane is
-// shut, its partition merges the groups of the pane before that go on in it into it. So a shut pane
-// has everything that its sessions have had so far, however long ago they began, and the panes
-// before can go. For panes that have not been shut, the goroutine that reads them puts the sessions
-// together.
+// shut, its partition merges into it those groups of the pane before whose sessions go on in it. So
+// a shut pane has everything that its sessions have had so far, however long ago they began, and
+// the panes before can go. For panes that have not been shut, the goroutine that reads them puts
+// the sessions together.
 type sessions struct {
-	gap         int64
-	first, last int // words of a group's states: the least and the greatest time
+	gap         int64 // a session ends when no record comes for longer than this
+	first, last int   // words of a group's states: the least and the greatest time
 }
 
 // bounds are the begin and the end of a session.

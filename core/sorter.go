@@ -105,8 +105,7 @@ func (s *Sorter) full() error {
 		len(s.rows), s.limit)
 }
 
-// append adds a record of from. A record that is in a batch is not from another Sorter: from is s
-// itself then.
+// append adds a record of from. For a record in a batch, from is s itself.
 func (s *Sorter) append(from *Sorter, r sortable) {
 	at := len(s.words)
 	s.words = slices.Grow(s.words, s.stride)[:at+s.stride]
