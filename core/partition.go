@@ -33,8 +33,7 @@ const copyPerStep = 1 << 20
 // time. Then it takes the marks out of the rings and goes on. Until then the rings are not empty,
 // so no router applies anything in place.
 //
-// The marks carry the watermarks of the readers, so all partitions close the same windows in the
-// same epoch.
+// The marks carry the readers' watermarks, so all partitions close the same windows in an epoch.
 type Partition struct {
 	id   PartitionID
 	cuts *Cuts
@@ -130,8 +129,7 @@ type Partition struct {
 	// err is why the plan must end; it is nil if the plan goes on.
 	err error
 
-	// These are for other goroutines. The partition is the single writer and stores them once per
-	// Step.
+	// These are for other goroutines. The partition alone stores them, once per Step.
 	rows, partials, groups, bytes, sheds, late, copied, live, memoryWaits atomic.Uint64
 	// The partition's own counts, which store publishes.
 	rowCount, partialCount, shedCount, lateCount, copyCount uint64
@@ -243,7 +241,7 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 // manyWindows is the end of groups that belong to several windows, or to sessions.
 const manyWindows = math.MinInt64
 
-// tableOf is the live table for n records of a pane. It is nil if the records are dropped, which it
+// tableOf is the live table for n records of a pane. It is nil if they are dropped, which it
 // counts.
 func (p *Partition) tableOf(id window.Pane, n int) *table.Table {
 	x := p.last
@@ -277,8 +275,7 @@ func (p *Partition) note(x *pane) {
 // room for it, which ends the plan.
 func (p *Partition) pane(id window.Pane) *pane {
 	if w := p.layout.window; w != nil {
-		// Some or all windows of the pane may be closed: they closed while the reader was idle, or
-		// before it joined.
+		// Some or all of its windows closed while the reader was idle, or before it joined.
 		if first, _ := w.clock.Ends(id); min(first, w.clock.Shut(id)) <= p.closed {
 			var late bool
 			if id, late = w.clock.PaneOf(w.clock.PaneBegin(id), p.closed); late {
@@ -316,8 +313,7 @@ type PartitionStats struct {
 	Partials uint64
 	// Groups is the number of groups in all its panes.
 	Groups uint64
-	// Panes is the number of pieces of time that the partition has groups of; it is one if the plan
-	// has no windows.
+	// Panes is the number of pieces of time that it has groups of; it is one without windows.
 	Panes uint64
 	// Bytes is the memory of the groups, including the memory of their images.
 	Bytes uint64
@@ -341,8 +337,7 @@ func (p *Partition) Stats() PartitionStats {
 	}
 }
 
-// store publishes the counters. It looks only at the panes that have changed, because there may be
-// many others.
+// store publishes the counters. It only looks at the panes that have changed: there may be many.
 func (p *Partition) store() {
 	for _, x := range p.changed {
 		x.noted = false
@@ -369,8 +364,8 @@ func (s *paneSums) add(to, from paneSums) {
 	s.waits += to.waits - from.waits
 }
 
-// count brings the sums up to date with a pane, and has the twins of its live table made ready to
-// follow that.
+// count brings the sums up to date with a pane, and has its twins made ready to follow its live
+// one.
 func (p *Partition) count(x *pane) {
 	var now paneSums
 	for _, g := range x.tables {
@@ -432,8 +427,8 @@ func (p *Partition) Stall() Stall {
 // Err says that there was no room for a group, if that ends the plan.
 func (p *Partition) Err() error { return p.err }
 
-// Step applies some chunks, fairly: it begins at the ring after the one that the last Step ended
-// with.
+// Step applies some chunks, fairly: it begins at the ring after the one at which the last one
+// ended.
 func (p *Partition) Step(now Nanos) (work int) {
 	p.now, p.blocked, p.starved = now, false, false
 	if p.done {
@@ -715,8 +710,7 @@ func (p *Partition) dropOld(slot int) {
 	})
 }
 
-// takeBack goes on with a table that was lent to the new owner of a shard, once the new owner has
-// read it.
+// takeBack goes on with a table that was lent to a shard's new owner, once that has read it.
 func (p *Partition) takeBack() (work int) {
 	if p.cuts.handed.Load() < p.handover.epoch {
 		return 0
@@ -846,8 +840,7 @@ func (p *Partition) direct(c *Chunk) {
 	p.store()
 }
 
-// directStripe adds records that do not lie in a chunk: they are in p.words and p.args, see
-// applyStripe.
+// directStripe adds records that do not lie in a chunk but in p.words and p.args, see applyStripe.
 func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
 	p.checkLive()
 	p.applyStripe(reader, hashes, heap, nulls, panes)

@@ -17,12 +17,10 @@ const stripeRows = 512
 // A Source hands the batches of one reader to its router. All calls come from the router's Step.
 type Source interface {
 	// Next is the next batch that has rows or rejects, or nil when there is none now. The router is
-	// done with the batch before when it calls Next. done says that there never will be another
-	// batch; b is nil then.
+	// done with the batch before then. done says that there never will be another; b is nil then.
 	Next(now Nanos) (b *record.Batch, done bool)
 
-	// Quarantine takes a record that the router could not take. It returns false if there is no
-	// room now.
+	// Quarantine takes a record that the router could not take. False means no room now.
 	Quarantine(r record.Reject) bool
 
 	// Cut says whether everything that belongs to an epoch has been given out by Next and is done
@@ -40,8 +38,7 @@ type Source interface {
 // A LateSource is a Source that takes late records aside.
 type LateSource interface {
 	Source
-	// Late takes some rows of the batch at hand, which it copies. It returns false if there is no
-	// room now.
+	// Late takes some rows of the batch at hand, which it copies. False means no room now.
 	Late(b *record.Batch, rows []int32) bool
 }
 
@@ -49,17 +46,15 @@ type LateSource interface {
 type ControlledSource interface {
 	Source
 
-	// Paused says that the reader is not being asked for records. A reader that has nothing while
-	// it is paused is not idle.
+	// Paused says that the reader is not being asked. Such a reader is not idle if it has nothing.
 	Paused() bool
 
-	// Stopping says that nothing more shall be read than what the reader has taken already. Such a
-	// reader waits for no other.
+	// Stopping says that no more is read than what the reader has taken. It waits for no other
+	// then.
 	Stopping() bool
 }
 
-// A LeavingSource is a Source that may end while others go on, and whose end need not hold back
-// their windows.
+// A LeavingSource is a Source whose end need not hold back others' windows.
 type LeavingSource interface {
 	Source
 
@@ -74,120 +69,71 @@ type Router struct {
 	id     ReaderID
 	layout *layout
 	source Source
-	// owners says where the records that come next go.
-	owners *Owners
-	// next is what owners will be after the marks that are being sent.
-	next  *Owners
-	cuts  *Cuts
-	route Route
-	// folder is the part of the router that folds.
-	folder *folder
-	// out has the ring to each partition.
-	out []*ring.Producer[Chunk]
-	// bells has the bell of each partition.
-	bells []Bell
+	owners *Owners // who gets the records that come next
+	next   *Owners // what owners will be after the marks that are being sent
+	cuts   *Cuts
+	route  Route
+	folder *folder                 // the part of the router that folds
+	out    []*ring.Producer[Chunk] // the ring to each partition
+	bells  []Bell                  // the bell of each partition
+	open   []*Chunk                // for each partition the chunk that is being filled, or nil
+	local  []*Partition            // those that the router's runner also steps; nil for others
+	beside []*Chunk                // a chunk that is in no ring for each local one, see commit
 
-	// open has the chunk of each partition that is being filled, nil if there is none.
-	open []*Chunk
+	aside   LateSource     // takes late records; nil if the source takes none
+	given   *record.Batch  // the batch that the source gave
+	result  *expr.Result   // what the machine made of that batch; nil if there is no machine
+	lateOf  []int32        // scratch of givenRows
+	machine *expr.Machine  // filters and computes, for a plan that does either
+	failed  []expr.Failure // records that could not be computed and are not in quarantine yet
 
-	// local has the partitions that the router's runner also steps, nil for a partition that
-	// another runner steps.
-	local []*Partition
-	// beside has a chunk that is in no ring for each of the local partitions: see commit.
-	beside []*Chunk
+	batch    *record.Batch // the batch that is being routed
+	from, to int           // rows before from are routed; [from, to) is the stripe at hand
+	encoded  bool          // the keys of the stripe are encoded
+	keys     *record.Keys  // the keys of the stripe
 
-	// aside takes late records; it is nil if the source takes none.
-	aside LateSource
-	// given is the batch that the source gave.
-	given *record.Batch
-	// result is what the machine made of that batch; it is nil if there is no machine.
-	result *expr.Result
-	// lateOf is the scratch of givenRows.
-	lateOf []int32
-	// machine filters and computes, for a plan that does either.
-	machine *expr.Machine
-	// failed are the records that could not be computed and are not in quarantine yet.
-	failed []expr.Failure
+	// The rest of this group is scratch of a stripe.
+	counts   []int              // the number of rows for each partition
+	bytes    []int              // the bytes of long strings for each partition
+	only     int                // the partition that gets all rows; -1 if several may get some
+	destined bool               // counts, bytes, only and dest are up to date for the stripe
+	dest     [stripeRows]uint32 // the partition of each row, later with its place in the chunk
+	nulls    [stripeRows]uint64 // the NULL bits of each row
+	panes    []uint64           // the pane of each row, for a plan with windows
+	onePane  bool               // all rows are of the first pane in panes
+	long     []byte             // the long strings, if several columns have some
+	texts    [][]uint64         // for each text argument, places in the bytes of its column
+	turn     int                // the partition that RouteRoundRobin sends the next stripe to
+	context  RouteContext       // what a RouteFunc is called with
 
-	// batch is the batch that is being routed.
-	batch *record.Batch
-	// Rows before from are routed; [from, to) is the stripe at hand.
-	from, to int
-	// encoded says that the keys of the stripe are encoded.
-	encoded bool
-	// keys has the encoded keys of the stripe.
-	keys *record.Keys
+	stall Stall // why the last Step had no work
+	now   Nanos // the time of the last Step
 
-	// The rest of this group is scratch of a stripe. counts has the number of rows for each
-	// partition.
-	counts []int
-	// bytes has the number of bytes of long strings for each partition.
-	bytes []int
-	// only is the partition that gets the whole stripe; it is -1 if several may get some.
-	only int
-	// destined says that counts, bytes, only and dest are up to date for the stripe.
-	destined bool
-	// dest says for each row which partition it goes to, and later its place in the chunk as well.
-	dest [stripeRows]uint32
-	// nulls has the NULL bits of each row.
-	nulls [stripeRows]uint64
-	// panes has the pane of each row, for a plan with windows.
-	panes []uint64
-	// onePane says that all rows are of the first pane in panes.
-	onePane bool
-	// long has the long strings of a stripe with several text columns.
-	long []byte
-	// texts has, for each text argument, the places of the values in the bytes of its column.
-	texts [][]uint64
-	// turn is the partition that the next stripe goes to with RouteRoundRobin.
-	turn int
-	// context is what a RouteFunc is called with.
-	context RouteContext
+	counters  Counters
+	published publishedCounters // the counters as other goroutines may read them
+	times     times             // what the router knows of event time
 
-	// stall is why the last Step had no work.
-	stall Stall
-	// now is the time of the last Step.
-	now Nanos
-
-	// counters are the router's own counters.
-	counters Counters
-	// published has the counters as other goroutines may read them.
-	published publishedCounters
-
-	// times is what the router knows of event time.
-	times times
-
-	// epoch is the newest epoch whose marks have been sent or are being sent.
-	epoch uint64
-	// asked is the newest epoch that the router has asked for, to close windows.
-	asked uint64
-	// askedAt is when it asked for that epoch.
-	askedAt Nanos
-	// joining says that the router has joined while the next epoch was in flight, and has not sent
-	// the mark of that epoch.
-	joining bool
-	// ended says that the source has ended: the marks of the end are being sent, or have been.
-	ended bool
-	// marking says that marks are being sent.
-	marking bool
-	// marked is the number of partitions that have got their mark.
-	marked int
-	// done says that all partitions have got the mark of the end.
-	done bool
+	epoch   uint64 // the newest epoch whose marks have been sent or are being sent
+	asked   uint64 // the newest epoch that the router has asked for, to close windows
+	askedAt Nanos  // when it asked for that epoch
+	joining bool   // it joined with the next epoch in flight, whose mark it has not sent yet
+	ended   bool   // the source has ended: the marks of the end are being sent, or have been
+	marking bool   // marks are being sent
+	marked  int    // the number of partitions that have got their mark
+	done    bool   // all partitions have got the mark of the end
 }
 
-// publishedCounters are Counters as other goroutines may read them. The router stores them once per
-// Step. Each of them is right by itself, but they are of slightly different moments.
+// publishedCounters are Counters as other goroutines may read them, stored by the router once per
+// Step. Each is right by itself; they are of slightly different moments.
 type publishedCounters struct {
 	in, counted, keyless, filtered, late, quarantined, batches, folded, direct, partials, flushes atomic.Uint64
 
 	// groups is the number of groups in the router's own tables.
-	groups atomic.Uint64
+	groups atomic.Uint64 // the number of groups in the router's own tables
 }
 
 func (p *publishedCounters) store(c *Counters) {
-	// There is a single writer, and the counters publish nothing else. A reader on another
-	// goroutine only must not see a torn word.
+	// A single writer; nothing else is published by these: a reader only must not see a torn word.
 	p.in.Store(c.In)
 	p.counted.Store(c.Counted)
 	p.keyless.Store(c.Keyless)
@@ -252,23 +198,22 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 	}
 	for range l.textArgs {
 		r.texts = append(r.texts, make([]uint64, stripeRows))
-		// The keys have none if no key column is a text.
-		r.keys.LongBytes = make([]uint64, stripeRows)
+		r.keys.LongBytes = make([]uint64, stripeRows) // keys without texts have none
 	}
 	return r, nil
 }
 
 // Join has the router begin at an epoch that is not the first. least and most are the lowest and
-// the highest epoch that the partitions had answered when they got the router's rings, see
-// Partition.Join. Join is called before the first Step, when all partitions have their rings.
+// the highest epoch that the partitions had answered when they got its rings, see Partition.Join.
+// It is called before the first Step, when all partitions have their rings.
 //
 // If least and most differ, the epoch after least is in flight: some partitions have answered it
 // and the others wait for this router's mark. So the router sends that mark first, whatever its
-// source has been fed. The partitions that have answered the epoch ignore the mark. For all
-// partitions the reader's records come after that epoch.
+// source has been fed. Partitions that have answered the epoch ignore the mark. For all of them the
+// reader's records come after that epoch.
 func (r *Router) Join(least, most uint64) {
-	// The last partition to answer least wrote owners before any partition went on. The next write
-	// to it needs this router's mark.
+	// The last partition to answer least wrote owners before any went on, and the next write needs
+	// this router's mark.
 	r.epoch, r.joining, r.owners = least, most > least, r.cuts.owners
 }
 
@@ -320,8 +265,8 @@ func (r *Router) Step(now Nanos) (work int) {
 		}
 	}
 	if r.batch == nil {
-		// The number of the epoch is read before the router looks at the source. So the source
-		// already has whatever was sent to it before the epoch was raised.
+		// The number is read before the look at the source, which then already has what was sent to
+		// it before the epoch was raised.
 		number, _ := r.cuts.Raised()
 		cut := number > r.epoch && (r.joining || r.source.Cut(number))
 		if cut && !r.mayBeIdle(now) {
@@ -341,8 +286,7 @@ func (r *Router) Step(now Nanos) (work int) {
 			if complete {
 				r.times.watermark = watermarkEnd
 			}
-			// A reader that will bring nothing more holds no other back if time passes by itself,
-			// or if it has left.
+			// An ended reader holds back no other if time passes by itself, or if it has left.
 			leaves, _ := r.source.(LeavingSource)
 			r.times.idle = !complete && r.layout.window != nil && (r.layout.window.column < 0 || leaves != nil && leaves.Left())
 			return work + r.startMarks()
@@ -371,18 +315,16 @@ func (r *Router) Step(now Nanos) (work int) {
 	return work
 }
 
-// crowdedWait is how long a reader that waits for others lets pass before it asks for another
-// epoch.
+// crowdedWait is how long a reader that waits for others waits until it asks for another epoch.
 const crowdedWait Nanos = 10_000_000
 
-// ahead says whether the reader has to wait before it goes on. After it has opened many windows it
-// waits for an epoch that closes some. If many windows are open, it waits until the other readers
-// have come as far. The reader that is furthest behind never waits for others.
+// ahead says whether the reader waits before it goes on. After it has opened many windows it waits
+// for an epoch that closes some. If many are open, it waits until the others have come as far. The
+// reader that is furthest behind never waits for others.
 func (r *Router) ahead() bool {
 	w, t := r.layout.window, &r.times
 	if w == nil || w.anyOrder || w.column < 0 || r.stopping() {
-		// A reader that is to end has not taken much, and there may be no goroutine left that
-		// closes a snapshot.
+		// Such a reader has not taken much, and maybe no goroutine is left to close a snapshot.
 		return false
 	}
 	switch {
@@ -409,8 +351,7 @@ func (r *Router) stopping() bool {
 	return ok && c.Stopping()
 }
 
-// quiet notes that the source has nothing. A source that is paused may have something: its reader
-// is not asked.
+// quiet notes that the source has nothing. A paused source may have something: it is not asked.
 func (r *Router) quiet(now Nanos) {
 	if c, ok := r.source.(ControlledSource); ok && c.Paused() {
 		r.times.quiet = false
@@ -420,8 +361,7 @@ func (r *Router) quiet(now Nanos) {
 }
 
 // mayBeIdle says whether the mark of an epoch would say that the reader is idle if its source still
-// has nothing. In that case the source is asked once more before the mark, because it may have been
-// asked last a long time ago.
+// has nothing. Then the source is asked once more before the mark: the last time may be long ago.
 func (r *Router) mayBeIdle(now Nanos) bool {
 	w := r.layout.window
 	return !r.joining && w != nil && w.idle > 0 && r.times.quiet && now-r.times.quietFrom >= w.idle
@@ -455,8 +395,7 @@ func (r *Router) publishCounters() {
 	r.published.groups.Store(uint64(r.folder.groups()))
 }
 
-// FoldedGroups is the number of groups that the router has folded and not sent yet. Any goroutine
-// may call it.
+// FoldedGroups is the number of groups folded and not sent yet. Any goroutine may call it.
 func (r *Router) FoldedGroups() uint64 { return r.published.groups.Load() }
 
 // take begins a batch.
@@ -479,8 +418,7 @@ func (r *Router) take(b *record.Batch) {
 	r.batch, r.from, r.to, r.encoded = b, 0, 0, false
 }
 
-// setAside puts the records that could not be computed into quarantine. It returns false if there
-// is no room now.
+// setAside quarantines the records that could not be computed. False means no room now.
 func (r *Router) setAside() bool {
 	for ; len(r.failed) > 0; r.failed = r.failed[1:] {
 		if !r.source.Quarantine(record.Reject{Offset: -1, Reason: r.failed[0].Err}) {
@@ -493,7 +431,7 @@ func (r *Router) setAside() bool {
 	return true
 }
 
-// scatter routes the rows of the batch from r.from on, until the end or until a ring is full. It
+// scatter routes the rows from r.from on, until the end of the batch or until a ring is full, and
 // returns how many rows it has routed.
 func (r *Router) scatter() (rows int) {
 	for r.from < r.batch.Len() {
@@ -558,8 +496,7 @@ func (r *Router) encode() bool {
 		if fit > 0 {
 			r.to = r.from + fit
 			if l.window != nil {
-				// Now the watermark is computed from fewer rows, which are the first of those that
-				// it was computed from.
+				// Fewer rows make up the watermark now: the first of those that made it up before.
 				r.timely()
 			}
 			r.encodeStripe()
@@ -581,8 +518,8 @@ func (r *Router) encode() bool {
 	return true
 }
 
-// encodeStripe keys the rows of the stripe. Texts that are arguments count like the long strings of
-// keys: both go to the heap of a chunk.
+// encodeStripe keys the rows of the stripe. Text arguments count like the long strings of keys:
+// both go to the heap of a chunk.
 func (r *Router) encodeStripe() {
 	k := r.keys
 	r.layout.keys.Encode(r.batch, r.from, r.to, k)
@@ -605,8 +542,7 @@ func (r *Router) encodeStripe() {
 	}
 }
 
-// longFit is how many of the first rows of the stripe have long strings that fit one chunk
-// together.
+// longFit is how many of the first rows have long strings that fit one chunk together.
 func (r *Router) longFit() int {
 	n := r.to - r.from
 	if r.keys.Long == 0 {
@@ -623,8 +559,7 @@ func (r *Router) longFit() int {
 }
 
 // room makes room for the stripe in the open chunks of the partitions that it goes to. It returns
-// false if a ring is full; nothing of the stripe has been copied then. It leaves the partition of
-// each row in r.dest.
+// false if a ring is full; nothing has been copied then. It leaves each row's partition in r.dest.
 func (r *Router) room() bool {
 	tries := 1
 	if r.route.Routing == RouteRoundRobin {
@@ -644,8 +579,8 @@ func (r *Router) room() bool {
 	return false
 }
 
-// direct applies the stripe in place if all of it belongs to one partition of this thread. It
-// returns false if that is not so.
+// direct applies the stripe in place if all of it belongs to one partition of this thread, and says
+// whether it does.
 func (r *Router) direct() bool {
 	if r.only < 0 || r.local[r.only] == nil || r.open[r.only] != r.beside[r.only] {
 		return false
@@ -656,8 +591,7 @@ func (r *Router) direct() bool {
 	return true
 }
 
-// stripePanes are the panes of the rows of the stripe: a single one if they are all the same, and
-// nil if the plan has no windows.
+// stripePanes are the panes of the stripe's rows: one if all are the same, nil without windows.
 func (r *Router) stripePanes() []uint64 {
 	switch {
 	case r.panes == nil:
@@ -668,8 +602,8 @@ func (r *Router) stripePanes() []uint64 {
 	return r.panes[:r.to-r.from]
 }
 
-// stripe gives a kernel the keys and arguments of the stripe. It returns the NULL bits of the
-// stripe and the heap of its long strings.
+// stripe gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of the
+// stripe's long strings are returned.
 func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
 	copy(k.words, r.keys.Words)
 	for i, a := range r.layout.args {
@@ -730,8 +664,8 @@ func (r *Router) ensureAll() bool {
 	return true
 }
 
-// ensure makes sure that the open chunk for partition p has room for that many rows and bytes. If
-// it has not, ensure publishes it and opens another.
+// ensure makes sure that partition p has an open chunk with room for that many rows and bytes. It
+// publishes one that has no room.
 func (r *Router) ensure(p, rows, bytes int) bool {
 	l := r.layout
 	if c := r.open[p]; c != nil {
@@ -743,11 +677,11 @@ func (r *Router) ensure(p, rows, bytes int) bool {
 	return r.openChunk(p, chunkRows) != nil
 }
 
-// openChunk opens a chunk for partition p; it returns nil if the ring is full. For rows of a
-// partition of this thread it opens the chunk beside the ring, if the partition takes records in
-// place and the ring is empty. Whatever is in the ring was sent before these rows and would be
-// applied after them. The partition takes none if it has just published. (The ring has this
-// router's mark then, unless the router has only just joined.)
+// openChunk opens a chunk for partition p, and returns nil if the ring is full. For rows of a
+// partition of this thread that takes records in place it is the chunk beside the ring, if the ring
+// is empty: what is in the ring was sent before and would be applied after. The partition takes
+// none if it has just published. (Then the ring has this router's mark, unless it has only just
+// joined.)
 func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
 	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && r.local[p].takes() {
 		r.open[p] = c
@@ -790,8 +724,8 @@ func (r *Router) copyRows() {
 			r.dest[i] = uint32(r.only)<<16 | uint32(at+i)
 		}
 	} else {
-		// next has the place of the next row for each partition. It is kept here and not in the
-		// chunks because their headers lie on a page each.
+		// The place of the next row for each partition: not in the chunks, whose headers lie on a
+		// page each.
 		var next [MaxPartitions]uint32
 		for p, c := range r.open {
 			if c != nil {
@@ -844,12 +778,11 @@ func (r *Router) copyRows() {
 	}
 }
 
-// scatterColumn copies the words of one column to where dest says; at is where the column begins in
-// each chunk.
+// scatterColumn copies the words of a column to where dest says; at is its begin in each chunk.
 func (r *Router) scatterColumn(at int, words []uint64) {
-	// column has the address of the column in the chunk of each partition. The accesses are in
-	// bounds: the place of a row is below layout.rows, and the column has that many words from at
-	// on. The chunks stay alive because their rings hold them.
+	// The address of the column in the chunk of each partition. The accesses are in bounds: the
+	// place of a row is below layout.rows, and the column has that many words from at on. The
+	// chunks stay alive because their rings hold them.
 	var column [MaxPartitions]unsafe.Pointer
 	for p, c := range r.open {
 		if c != nil {
@@ -887,8 +820,8 @@ func (r *Router) nullBits() []uint64 {
 	return nulls
 }
 
-// copyLong copies the bytes of long strings into the heaps of the chunks, and changes the words
-// that were copied before so that they point there.
+// copyLong copies the bytes of long strings into the heaps of the chunks, and makes the words that
+// were copied before point there.
 func (r *Router) copyLong() {
 	l := r.layout
 	for i, bytes := range r.keys.LongBytes[:r.to-r.from] {
@@ -917,11 +850,11 @@ func (r *Router) copyLong() {
 }
 
 // publish publishes all open chunks or, if the router is busy, only the chunks of partitions that
-// have nothing else to do. It returns how many chunks it has published.
+// have nothing else to do. It returns how many.
 func (r *Router) publish(busy bool) (chunks int) {
 	for p, c := range r.open {
-		// A chunk beside the ring waits until it is full or the router has nothing else to do: no
-		// partition idles because of it.
+		// A chunk beside the ring waits until it is full or nothing else is to be done. No
+		// partition idles for it.
 		if c != nil && (!busy || r.out[p].Empty() && (c != r.beside[p])) {
 			r.commit(p)
 			chunks++
@@ -930,8 +863,7 @@ func (r *Router) publish(busy bool) (chunks int) {
 	return chunks
 }
 
-// mark sends the marks to the partitions, after everything that was routed to them, and returns how
-// many it could send.
+// mark sends the marks to the partitions, after all that was routed to them, and says how many.
 func (r *Router) mark() (sent int) {
 	r.published.store(&r.counters)
 	kind := chunkMark
