@@ -657,7 +657,7 @@ func (p *Partition) watermark() int64 {
 		least = min(least, w)
 	}
 	if least == watermarkEnd && idle {
-		return watermarkNone // all readers that could say something are idle
+		return watermarkNone // no reader says anything: they are idle or have ended
 	}
 	return least
 }
@@ -677,8 +677,8 @@ func (p *Partition) awaited() int64 {
 	return least
 }
 
-// dropOld takes out the panes that are not kept any more, gives up what the slot showed of such
-// panes, and keeps some of the panes that no slot shows any more.
+// dropOld takes out the panes that are not kept any more, gives up what the slot showed of panes
+// that were taken out, and keeps some of those that no slot shows any more.
 func (p *Partition) dropOld(slot int) {
 	written := p.cuts.written.Load()
 	n := 0
@@ -890,5 +890,5 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		}
 		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states, &p.lentBlocks)
 	}
-	p.added(p.table) // a failure ends the plan: a plan that sheds never folds
+	p.added(p.table) // a lack of room ends the plan: a plan that sheds never folds
 }

@@ -49,8 +49,8 @@ type ControlledSource interface {
 	// Paused says that the reader is not being asked. Such a reader is not idle if it has nothing.
 	Paused() bool
 
-	// Stopping says that no more is read than what the reader has taken. It waits for no other
-	// then.
+	// Stopping says that nothing more is read than what the reader has taken already. It waits for
+	// no other reader then.
 	Stopping() bool
 }
 
@@ -77,8 +77,8 @@ type Router struct {
 	out    []*ring.Producer[Chunk] // the ring to each partition
 	bells  []Bell                  // the bell of each partition
 	open   []*Chunk                // for each partition the chunk that is being filled, or nil
-	local  []*Partition            // those that the router's runner also steps; nil for others
-	beside []*Chunk                // a chunk that is in no ring for each local one, see commit
+	local  []*Partition            // the partitions of the router's runner; nil for the others
+	beside []*Chunk                // a chunk in no ring for each of the local partitions, see commit
 
 	aside   LateSource     // takes late records; nil if the source takes none
 	given   *record.Batch  // the batch that the source gave
