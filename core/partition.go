@@ -678,7 +678,7 @@ func (p *Partition) awaited() int64 {
 }
 
 // dropOld takes out the panes that are not kept any more, gives up what the slot showed of panes
-// that were taken out, and keeps some of those that no slot shows any more.
+// that were taken out, and keeps some of the panes that no slot shows any more.
 func (p *Partition) dropOld(slot int) {
 	written := p.cuts.written.Load()
 	n := 0

@@ -78,7 +78,7 @@ type Router struct {
 	bells  []Bell                  // the bell of each partition
 	open   []*Chunk                // for each partition the chunk that is being filled, or nil
 	local  []*Partition            // the partitions of the router's runner; nil for the others
-	beside []*Chunk                // a chunk in no ring for each of the local partitions, see commit
+	beside []*Chunk                // a chunk in no ring for each local partition, see commit
 
 	aside   LateSource     // takes late records; nil if the source takes none
 	given   *record.Batch  // the batch that the source gave
