@@ -8,8 +8,8 @@ import (
 	"github.com/velo-engine/velo/core/table"
 )
 
-// Nanos is a time on the engine's monotonic clock, in nanoseconds since some moment. Agents never read a clock: time comes as
-// data.
+// Nanos is a time on the engine's monotonic clock, in nanoseconds since some moment. Agents never
+// read a clock: time comes to them as data.
 type Nanos int64
 
 // Never is later than any time.
@@ -24,7 +24,7 @@ type PartitionID uint32
 // Shards is the number of pieces that the key space is cut into, by the top bits of the hash.
 const Shards = 256
 
-// MaxPartitions bounds the partitions of an engine: each owns a shard at least.
+// MaxPartitions bounds the partitions of an engine: each owns at least one shard.
 const MaxPartitions = Shards
 
 // shardOf is the shard of a hash.
@@ -34,30 +34,34 @@ func shardOf(hash uint64) uint8 { return uint8(hash >> 56) }
 
 // An Agent does a piece of work each time it is stepped. Router and Partition are agents.
 type Agent interface {
-	// Step does a bounded piece of work and says how much; 0 says that there was nothing to do. It never waits.
+	// Step does a bounded piece of work and says how much; 0 says that there was nothing to do. It
+	// never waits.
 	Step(now Nanos) (work int)
 
-	// Wake is when Step wants to be called even if nobody rings: Never where only others can give it work.
+	// Wake is when Step wants to be called even if no bell rings. It is Never if only other agents
+	// can give it work.
 	Wake() Nanos
 
 	// Done says that there will never be work again.
 	Done() bool
 
-	// Stall is why the last Step had no work, after one that had none.
+	// Stall is why the last Step had no work. It is valid after a Step that had none.
 	Stall() Stall
 
-	// Err is why the plan must end; nil where it need not.
+	// Err is why the plan must end; it is nil if the plan goes on.
 	Err() error
 }
 
-// memoryWait is when an agent that waits for memory wants another Step: nobody rings for that.
+// memoryWait is how long an agent that waits for memory waits before it wants another Step: no bell
+// rings when memory is ready.
 const memoryWait Nanos = 100_000
 
-// lacking are tables that have no memory ready for what may come next. Whoever adds to tables says so behind each addition, and adds nothing as long as one lacks any: making memory present takes the kernel
-// milliseconds, which no Step may take.
+// lacking are tables that have no memory ready for what may come next. Code that adds to tables
+// notes this after each addition. As long as one table lacks memory it adds nothing: making memory
+// present takes the operating system milliseconds, which no Step may take.
 type lacking []*table.Table
 
-// note notes a table where it has no memory ready for n more records.
+// note notes a table if it has no memory ready for n more records.
 func (l *lacking) note(t *table.Table, n int) {
 	if !t.Ready(n) && !slices.Contains(*l, t) {
 		*l = append(*l, t)
@@ -80,13 +84,15 @@ const (
 	StallInput      Stall = iota // nothing to read: the source has nothing, or the rings are empty
 	StallRing                    // the ring to a partition is full
 	StallQuarantine              // there is no room for a record that was set aside
-	StallMark                    // the marks of an epoch have come from some readers and not from all
+	StallMark                    // some readers' marks of an epoch have come, but not all
 	StallOutput                  // closed windows have not been written
 	StallMemory                  // memory for new groups is being made ready
-	StallEpoch                   // many windows have been opened, and an epoch is to close some
-	StallWindows                 // many windows are open because another reader is behind in event time, brings nothing, or snapshots are held
+	StallEpoch                   // many windows have been opened, and an epoch has to close some
+	// Many windows are open because another reader is behind in event time or brings nothing, or
+	// because snapshots are held.
+	StallWindows
 
-	Stalls // their number
+	Stalls // the number of causes
 )
 
 // String is the cause in words.
@@ -112,23 +118,25 @@ func (s Stall) String() string {
 	return fmt.Sprintf("Stall(%d)", uint8(s))
 }
 
-// A Bell wakes the runner at the other end of a ring, should it sleep. It is rung after each publication.
+// A Bell wakes the runner at the other end of a ring if it sleeps. It is rung after each
+// publication.
 type Bell interface{ Ring() }
 
-// Counters say what became of the records of one reader. In = Counted + Filtered + Late + Quarantined + Shed, always.
+// Counters say what became of the records of one reader. It always holds that In = Counted +
+// Filtered + Late + Quarantined + Shed.
 type Counters struct {
 	In          uint64 // records read
 	Counted     uint64 // records that went into a group
-	Keyless     uint64 // of those, the ones all of whose key columns are NULL
+	Keyless     uint64 // counted records whose key columns are all NULL
 	Filtered    uint64 // records that the plan's Where did not let pass
 	Late        uint64 // records that no window took any more
 	Quarantined uint64 // records that could not be read or that do not fit a chunk
 	Shed        uint64 // records of new groups for which there was no memory
-	Batches     uint64
-	Folded      uint64 // of those that went into a group, the ones that were folded by the reader
-	Direct      uint64 // and the ones that were applied in place; the others were routed
-	Partials    uint64 // partial states that were sent for them
-	Flushes     uint64
+	Batches     uint64 // batches taken from the source
+	Folded      uint64 // counted records that the reader folded
+	Direct      uint64 // counted records that were applied in place; the rest were routed
+	Partials    uint64 // partial states that were sent for the folded records
+	Flushes     uint64 // flushes of the tables that the reader folds into
 }
 
 // Add adds other to c.

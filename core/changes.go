@@ -15,12 +15,15 @@ import (
 type Emission uint8
 
 const (
-	// EmitFinal gives each window once, when it has closed, and of a plan without windows everything at the end.
+	// EmitFinal gives each window once, when it has closed. If the plan has no windows, it gives
+	// everything at the end.
 	EmitFinal Emission = iota
 
-	// EmitChanges gives at each epoch the groups that have changed since the last one that was written, as they are now. A row begins with the column ChangeColumn:
-	// Upsert, or Delete where Having lets a group through no more that it had let through before. A group whose shard has moved may come although it has not
-	// changed. A writer that is slow gets fewer epochs, and the last state of every group all the same.
+	// EmitChanges gives, at each epoch, the groups that have changed since the last epoch that was
+	// written, as they are now. A row begins with the column ChangeColumn: Upsert, or Delete if the
+	// group passed Having at the last write and no longer does. A group whose shard has moved may
+	// come although it has not changed. A slow writer gets fewer epochs, but it still gets the last
+	// state of every group.
 	EmitChanges
 )
 
@@ -36,17 +39,19 @@ func (e Emission) String() string {
 }
 
 const (
-	// ChangeColumn is the first column of what is written of a plan that emits changes: text, Upsert or Delete.
+	// ChangeColumn is the first column of what is written of a plan that emits changes: a text,
+	// Upsert or Delete.
 	ChangeColumn = "op"
 
 	// Upsert says that the row is the group as it is now.
 	Upsert = "upsert"
 
-	// Delete says that the group is not in the result any more; the row is as it would be.
+	// Delete says that the group is not in the result any more; the row is what it would be in the
+	// result.
 	Delete = "delete"
 )
 
-// validate reports what a plan has that cannot be emitted so.
+// validate reports what the plan has that cannot be emitted like this.
 func (e Emission) validate(p *Plan) (faults []error) {
 	switch e {
 	case EmitFinal:
@@ -82,20 +87,25 @@ func (l *layout) compileEmission() (err error) {
 	return nil
 }
 
-// Changes know what has been written of a plan that emits changes. One goroutine uses them.
+// Changes know what has been written of a plan that emits changes. Only one goroutine uses them.
 //
-// Each group has the epoch in which it changed last, in a word of its row (kernel.stampRows): so a cut tells what is new in it since any other, whoever has
-// seen which, and the partitions need not wait for who writes.
+// Each group has the epoch in which it changed last, in a word of its row (kernel.stampRows). So a
+// cut tells what is new in it since any other cut, whichever cuts a writer has seen, and the
+// partitions need not wait for the writer.
 type Changes struct {
 	layout *layout
-	next   uint64 // what changed in this epoch or later has not been given
+	// next is the first epoch whose changes have not been given.
+	next uint64
 
-	// Of a plan with Having, the groups whose last row was an Upsert, by the end of their window: Delete is for them.
+	// passed has, for a plan with Having, the groups whose last row was an Upsert, by the end of
+	// their window. Only these groups can get a Delete.
 	passed map[int64]map[string]struct{}
-	key    []byte
+	// key is scratch of op.
+	key []byte
 }
 
-// NewChanges are those of a plan of which nothing has been written. The error is that of Validate, or says that the plan does not emit changes.
+// NewChanges makes the Changes of a plan of which nothing has been written. The error is the error
+// of Validate, or says that the plan does not emit changes.
 func NewChanges(p *Plan) (*Changes, error) {
 	l, err := p.read()
 	if err != nil {
@@ -107,7 +117,8 @@ func NewChanges(p *Plan) (*Changes, error) {
 	return &Changes{layout: l, passed: map[int64]map[string]struct{}{}}, nil
 }
 
-// Batches yields what has changed between the cut before and this one, in batches of up to so many rows; each is valid until the next. All of them are to be taken.
+// Batches yields what has changed between the cut before and this one, in batches of up to rows
+// rows. Each batch is valid until the next. The caller must take all of them.
 func (c *Changes) Batches(cut *Cut, rows int) iter.Seq[*record.Batch] {
 	return func(yield func(*record.Batch) bool) {
 		l := c.layout
@@ -152,7 +163,7 @@ func (c *Changes) Batches(cut *Cut, rows int) iter.Seq[*record.Batch] {
 	}
 }
 
-// groups yields those of a cut among which some have changed.
+// groups yields the sets of groups of a cut in which some groups have changed.
 func (c *Changes) groups(cut *Cut) iter.Seq[*groups] {
 	return func(yield func(*groups) bool) {
 		for _, m := range cut.readable() {
@@ -184,7 +195,7 @@ func (m *Image) changed(end int64) (epoch uint64) {
 	return epoch
 }
 
-// op is what is to be written of a row; "" where nothing is.
+// op is the operation to write for a row; it is "" if there is nothing to write.
 func (c *Changes) op(row Row) string {
 	l := c.layout
 	key, states := row.groups.table.Row(row.index)

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// ChunkBytes is the size of a chunk, the slot of a ring. 64 KiB moves from core to core at the speed of memory, and a few
-	// of them for each ring still fit the caches.
+	// ChunkBytes is the size of a chunk, the slot of a ring. 64 KiB moves from core to core at the
+	// speed of memory, and a few chunks for each ring still fit the caches.
 	ChunkBytes = 64 << 10
 
 	// maxChunkRows bounds the rows of a chunk, so that a position in a chunk fits 16 bits.
@@ -22,31 +22,38 @@ type chunkKind uint32
 const (
 	chunkRows     chunkKind = 1 + iota // records in columns
 	chunkPartials                      // partial states of groups
-	chunkMark                          // the mark of an epoch: what comes behind it is not in it
-	chunkEnd                           // the mark of the end of input, and of every later epoch: nothing comes behind it
+	chunkMark                          // the mark of an epoch; what comes after it is not in that
+	// The mark of the end of input, and of every later epoch: nothing comes after it.
+	chunkEnd
 )
 
-// Watermarks that are no times.
+// These watermarks are not times.
 const (
-	watermarkNone = math.MinInt64     // no record has come yet
-	watermarkIdle = math.MaxInt64 - 1 // none has come for so long that the reader does not hold windows back
-	watermarkEnd  = math.MaxInt64     // none will come, or what comes does not matter yet
+	watermarkNone = math.MinInt64 // no record has come yet
+	// No record has come for so long that the reader does not hold windows back.
+	watermarkIdle = math.MaxInt64 - 1
+	// No record will come, or the records that come do not matter yet.
+	watermarkEnd = math.MaxInt64
 )
 
-// A Chunk is one slot of a ring: rows of one reader for one partition, or a mark. It has no Go pointers.
+// A Chunk is one slot of a ring: rows of one reader for one partition, or a mark. It has no Go
+// pointers.
 //
-// Its columns lie one behind the other, each with room for layout.rows words: hash, key words, arguments, and the NULL bits of the
-// arguments where the plan has any that may be NULL. A chunk of partial states has room for layout.partialRows in each column: hash, key
-// words, states. The bytes of long strings lie in the heap behind them.
+// Its columns lie one after the other, each with room for layout.rows words: hash, key words,
+// arguments, and the NULL bits of the arguments if the plan has any that may be NULL. A chunk of
+// partial states has room for layout.partialRows in each column: hash, key words, states. The bytes
+// of long strings lie in the heap after the columns.
 type Chunk struct {
 	kind      chunkKind
 	rows      uint32
-	heapBytes uint32 // used of the heap
+	heapBytes uint32 // the used bytes of the heap
 	reader    ReaderID
-	// counters of the reader, in a mark: what it had routed before it
-	counters  Counters
-	epoch     uint64 // of a mark; of partial states their pane
-	watermark int64  // of the reader, in a mark: see watermarkNone
+	// counters are the reader's counters in a mark: what it had routed before the mark.
+	counters Counters
+	// epoch is the epoch of a mark; in a chunk of partial states it is their pane.
+	epoch uint64
+	// watermark is the reader's watermark in a mark: see watermarkNone.
+	watermark int64
 	_         [chunkHeader - 32 - unsafe.Sizeof(Counters{})]byte
 
 	data [chunkWords]uint64
@@ -58,17 +65,18 @@ var (
 	_ [chunkHeader]byte = [unsafe.Offsetof(Chunk{}.data)]byte{}
 )
 
-// column is column i of a chunk, the first n rows.
+// column is the first n rows of column i of a chunk.
 func (c *Chunk) column(l *layout, i, n int) []uint64 {
 	return c.data[i*l.rows : i*l.rows+n]
 }
 
-// partialColumn is column i of a chunk of partial states, the first n rows.
+// partialColumn is the first n rows of column i of a chunk of partial states.
 func (c *Chunk) partialColumn(l *layout, i, n int) []uint64 {
 	return c.data[i*l.partialRows : i*l.partialRows+n]
 }
 
-// heap is where the bytes of long strings lie. In bounds: heapAt is at most the number of words.
+// heap is the memory for the bytes of long strings. The access is in bounds: heapAt is at most the
+// number of words.
 func (c *Chunk) heap(l *layout) []byte {
 	w := c.data[l.heapAt:]
 	if len(w) == 0 {

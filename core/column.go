@@ -15,7 +15,7 @@ type Value interface {
 	bool | int64 | float64 | string | time.Time | record.Decimal
 }
 
-// A Column reads one column of a result from rows. It may be used by any number of goroutines.
+// A Column reads one column of a result from rows. Any number of goroutines may use it.
 type Column[T Value] struct {
 	layout *layout
 	index  int
@@ -23,7 +23,8 @@ type Column[T Value] struct {
 	read   func(bits uint64) T
 }
 
-// ColumnOf is the column of the plan's result with that name: a key or an aggregate. T must be the column's type:
+// ColumnOf is the column of the plan's result with that name: a key or an aggregate. T must be the
+// column's type:
 //
 //	boolean          bool
 //	bigint           int64
@@ -32,7 +33,8 @@ type Column[T Value] struct {
 //	timestamp        time.Time, or int64 for the nanoseconds
 //	decimal(p,s)     record.Decimal, or float64 for the nearest
 //
-// The error says that the plan is not valid, that it has no such column, or which type the column has.
+// The error says that the plan is not valid, that it has no such column, or which type the column
+// has.
 func ColumnOf[T Value](p *Plan, name string) (Column[T], error) {
 	l, err := p.read()
 	if err != nil {
@@ -50,7 +52,8 @@ func ColumnOf[T Value](p *Plan, name string) (Column[T], error) {
 	return Column[T]{l, i, typ, read}, nil
 }
 
-// reader makes the function that turns the word of a value into T. false where T does not fit the type.
+// reader makes the function that turns the word of a value into T. ok is false if T does not fit
+// the type.
 func reader[T Value](typ record.Type) (read func(uint64) T, ok bool) {
 	var f any
 	switch any(*new(T)).(type) {
@@ -77,7 +80,7 @@ func reader[T Value](typ record.Type) (read func(uint64) T, ok bool) {
 	return read, ok
 }
 
-// Of is the value in row; the zero value where it is NULL. Strings are copied.
+// Of is the value in row, or the zero value if it is NULL. Strings are copied.
 func (c Column[T]) Of(row Row) T {
 	if c.typ == record.String {
 		s := string(c.AppendBytes(nil, row))
@@ -90,16 +93,16 @@ func (c Column[T]) Of(row Row) T {
 	return c.read(v.Bits)
 }
 
-// AppendBytes appends the bytes of a text column to to; nothing where it is NULL.
+// AppendBytes appends the bytes of a text column to to. It appends nothing if the value is NULL.
 func (c Column[T]) AppendBytes(to []byte, row Row) []byte {
 	c.check(row)
 	_, to = c.layout.read(row, c.index, to)
-	runtime.KeepAlive(row.groups) // what it points to is not the collector's
+	runtime.KeepAlive(row.groups) // the collector does not own what it points to
 	return to
 }
 
-// Null says whether the value in row is NULL: a key that was, an aggregate over no values, a sum that does not fit its type, an expression that
-// cannot be computed.
+// Null says whether the value in row is NULL: a key that was NULL, an aggregate over no values, a
+// sum that does not fit its type, or an expression that cannot be computed.
 func (c Column[T]) Null(row Row) bool { return c.value(row).Null }
 
 // Overflow says whether the value in row is NULL because it does not fit the type of the column.

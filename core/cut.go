@@ -14,74 +14,96 @@ import (
 )
 
 const (
-	// ownTables is how many tables a partition has memory for of its own: the live one, and those of the current cut and of the one that is being
-	// made. See Cuts.
+	// ownTables is how many tables of its own a partition has memory for: the live table, the table
+	// of the current cut, and the table of the cut that is being made. See Cuts.
 	ownTables = 3
 
-	// MaxHeld bounds the cuts that snapshots may hold beside the current one, before no more are made.
+	// MaxHeld bounds the cuts that snapshots may hold beside the current one. When that many are
+	// held, no more are made.
 	MaxHeld = epoch.MaxSlots - ownTables - 1
 
-	// rowAddresses bounds the addresses that the rows of all partitions reserve, in bytes, and so, about, those of their
-	// indexes and of what lies beside them: a process has eight times as many.
+	// rowAddresses bounds the addresses, in bytes, that the rows of all partitions reserve. So it
+	// also bounds, about, the addresses of their indexes and of what lies beside the rows. A
+	// process has eight times as many.
 	rowAddresses = 1 << 44
 )
 
-// A Cut is the images of all partitions at one epoch: a consistent picture of all groups. It does not change while it is pinned.
+// A Cut is the images of all partitions at one epoch: a consistent picture of all groups. It does
+// not change while it is pinned.
 type Cut struct {
 	epoch  uint64
 	owners *Owners
 	images []*Image // by partition
 
-	// Where groups are scattered over the partitions, or made of pairs: that is done by the first who reads them.
+	// scattered says that one group may be in several partitions. If it is so, or if groups are
+	// made of pairs, the first goroutine that reads the cut merges the images of the partitions.
 	scattered bool
-	made      made
-	united    *Image // of the partitions, where they are scattered
-	merged    *Image // as it is read: nil where the images of the partitions are
+	// made says whether that has been done.
+	made made
+	// united is the images of all partitions as one, if groups are scattered.
+	united *Image
+	// merged is the image to read; it is nil if the images of the partitions are read.
+	merged *Image
 }
 
 // Cuts are the cuts of an engine and their epochs: what its routers and partitions share.
 //
-// A partition has a table for each slot of the epochs, and a live one. At an epoch it puts the live one into the epoch's slot and takes the one
-// that was there, which nobody reads any more, as the next live one.
+// A partition has a table for each slot of the epochs, and a live one. At an epoch it puts the live
+// table into the epoch's slot. The table that was in the slot, which no goroutine reads any more,
+// becomes the next live one.
 type Cuts struct {
 	*epoch.Epochs
-	cuts  []*Cut // by slot
+	// cuts are the cuts by slot.
+	cuts  []*Cut
 	state *State
-	wake  func() // all routers and partitions
+	// wake wakes all routers and partitions.
+	wake func()
 
-	windows bool // the plan has any
-	bytes   int  // of addresses for the rows of one table
+	// windows says that the plan has windows.
+	windows bool
+	// bytes is how many bytes of addresses the rows of one table may have.
+	bytes int
 
-	// open is the number of open panes of each partition as of its last epoch, and least the watermark of the reader that was
-	// then the furthest behind. Stored by partitions at each epoch; looked at by routers, which wait for each other by them and
-	// look again when the next epoch has been raised. They order nothing.
+	// open is the number of open panes of each partition as of its last epoch. least is the
+	// watermark, at that epoch, of the reader that was furthest behind. Partitions store both at
+	// each epoch. Routers look at them to wait for each other, and look again when the next epoch
+	// has been raised. These atomics order nothing.
 	open  []atomic.Int64
 	least atomic.Int64
 
-	// Origin is the time of the clock, in nanoseconds since 1970, when an agent's time is 0: for windows by processing time. It is set before anything runs.
+	// Origin is the time of the clock, in nanoseconds since 1970, at which an agent's time is 0. It
+	// is for windows by processing time, and is set before anything runs.
 	Origin int64
 
-	// written is the end of the last window that has been taken away; everyWindow where nobody takes them. Stored by who does, with a ring behind it; looked at by
-	// partitions, which keep what has not been.
+	// written is the end of the last window that has been taken away; it is everyWindow if windows
+	// are not taken away at all. The goroutine that takes them stores it, and wakes the partitions
+	// after the store. Partitions look at it, and keep the windows that have not been taken away.
 	written atomic.Int64
 
-	// Written by the last to answer an epoch, in done; read behind the raise of the next.
-	owners *Owners // of what comes before the marks of the epoch in flight
-	move   move    // the shard that is being moved
+	// owners says who owns the shards before the marks of the epoch in flight. The last partition
+	// to answer an epoch writes owners and move, in done. They are read after the next epoch is
+	// raised.
+	owners *Owners
+	// move is the shard that is being moved.
+	move move
 
-	// pending is the move that is asked for, or under way. Put there by a CAS from nil, taken away by the last to answer.
+	// pending is the move that is asked for or under way. A compare-and-swap from nil puts it
+	// there, and the last partition to answer takes it away.
 	pending atomic.Pointer[Move]
-	handed  atomic.Uint64 // the newest epoch whose move the new owner is done with; see Partition.handedOver
+	// handed is the newest epoch whose move the new owner is done with; see Partition.handOver and
+	// Partition.takeBack.
+	handed atomic.Uint64
 }
 
-// NewCuts makes the cuts of so many readers and partitions. Snapshots may hold up to held of them beside the current one. state bounds the memory
-// of the groups. ring wakes all routers and partitions.
+// NewCuts makes the cuts of that many readers and partitions. Snapshots may hold up to held cuts
+// beside the current one. state bounds the memory of the groups. ring wakes all routers and
+// partitions.
 func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *State, ring func()) *Cuts {
 	c := &Cuts{state: state, wake: ring, owners: NewOwners(partitions), windows: plan.Window != nil, open: make([]atomic.Int64, partitions)}
 	c.least.Store(watermarkNone)
 	c.bytes = rowAddresses / partitions / (ownTables + held)
 	slots := ownTables - 1 + held
-	for range slots + 1 { // and that of the last epoch
+	for range slots + 1 { // one more for the last epoch
 		c.cuts = append(c.cuts, &Cut{owners: c.owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters() && !plan.PassesThrough()})
 	}
 	c.written.Store(everyWindow)
@@ -89,7 +111,7 @@ func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *Stat
 	return c
 }
 
-// done completes a cut that nobody sees yet.
+// done completes a cut that no goroutine sees yet.
 func (c *Cuts) done(number uint64, slot int, complete bool) {
 	cut := c.cuts[slot]
 	cut.epoch, cut.owners = number, c.owners
@@ -106,25 +128,29 @@ func (c *Cuts) done(number uint64, slot int, complete bool) {
 	cut.made = made{}
 }
 
-// Pin gives the newest cut and keeps it as it is until Unpin of its slot. Nobody waits for it. Any goroutine may call it.
+// Pin gives the newest cut and keeps it as it is until Unpin of its slot. No agent waits because of
+// it. Any goroutine may call it.
 func (c *Cuts) Pin() (cut *Cut, slot int) {
 	slot = c.Epochs.Pin()
 	return c.cuts[slot], slot
 }
 
-// Epoch is the number of the epoch; 0 is that before the first, where no group is but the one of a plan without keys.
+// Epoch is the number of the epoch. 0 is the epoch before the first, which has no groups except the
+// one of a plan without keys.
 func (c *Cut) Epoch() uint64 { return c.epoch }
 
 // Partitions is the number of partitions.
 func (c *Cut) Partitions() int { return len(c.images) }
 
-// Partition is what one partition had published: some of the groups. Where they are scattered, or made of pairs, others may have part of the same ones.
+// Partition is what one partition had published: some of the groups. If groups are scattered, or
+// made of pairs, other partitions may have parts of the same groups.
 func (c *Cut) Partition(i int) *Image { return c.images[i].readable() }
 
-// layout is that of what is read.
+// layout is the layout of what is read.
 func (c *Cut) layout() *layout { return c.images[0].layout.reading }
 
-// readable are the images to read: those of the partitions, or one of all groups where they are scattered over the partitions or made of pairs.
+// readable are the images to read. These are the images of the partitions, or a single one of all
+// groups if the groups are scattered over the partitions or made of pairs.
 func (c *Cut) readable() []*Image {
 	if m := c.whole(); m != nil {
 		return []*Image{m}
@@ -132,7 +158,7 @@ func (c *Cut) readable() []*Image {
 	return c.images
 }
 
-// whole is the one image of all groups; nil where each partition has some of them.
+// whole is the one image of all groups; it is nil if each partition has its own groups.
 func (c *Cut) whole() *Image {
 	scattered := c.scattered && len(c.images) > 1
 	if !scattered && c.layout() == c.images[0].layout {
@@ -162,7 +188,8 @@ func (c *Cut) Len() (n int) {
 	return n
 }
 
-// Bytes is about the memory that the groups need: rows, index and long keys of one table for each partition.
+// Bytes is about the memory that the groups need: rows, index and long keys of one table for each
+// partition.
 func (c *Cut) Bytes() (n int) {
 	for _, m := range c.images {
 		for _, x := range m.panes {
@@ -172,7 +199,8 @@ func (c *Cut) Bytes() (n int) {
 	return n
 }
 
-// Get finds the group of a key that was made by the plan's Key. False says that there is none. It allocates nothing.
+// Get finds the group of a key that was made by the plan's Key. It returns false if there is no
+// such group. It allocates nothing.
 func (c *Cut) Get(k Key) (Row, bool) {
 	if m := c.whole(); m != nil {
 		return m.Get(k)
@@ -180,8 +208,8 @@ func (c *Cut) Get(k Key) (Row, bool) {
 	return c.images[c.owners.Of(k)].Get(k)
 }
 
-// All yields the result: the groups that the plan's Having lets through, in its order, and from its Offset up to its Limit; without those every group,
-// in no order that means anything.
+// All yields the result: the groups that pass the plan's Having, in its order, from its Offset up
+// to its Limit. Without those it yields every group, and the order means nothing.
 func (c *Cut) All() iter.Seq[Row] {
 	if s := c.layout().shape; s != nil {
 		return s.arrange(c.rows())
@@ -204,20 +232,23 @@ func (c *Cut) rows() iter.Seq[Row] {
 
 // Records is the number of records that had been taken from all readers.
 func (c *Cut) Records() (n uint64) {
-	counters := c.images[0].counters // every partition has got the same marks, or lacks those of a reader that has just joined
+	// Every partition has got the same marks, except the marks of a reader that has just joined.
+	counters := c.images[0].counters
 	for r := range counters {
 		n += counters[r].In
 	}
 	return n
 }
 
-// Closed is the end of the last window that is closed, in nanoseconds since 1970; false where the plan has no windows or none has closed. Groups of
-// windows that end up to there do not change any more.
+// Closed is the end of the last window that is closed, in nanoseconds since 1970. It returns false
+// if the plan has no windows or none has closed. Groups of windows that end at Closed or before do
+// not change any more.
 func (c *Cut) Closed() (end int64, ok bool) {
 	m := c.images[0]
 	end = m.clock
 	if w := m.layout.window; w != nil && w.session != nil && end < window.MaxTime {
-		end -= w.session.gap + 1 // records of the last gap may join a session, and so may one at its very end
+		// Records of the last gap may join a session, and so may a record at the very end of one.
+		end -= w.session.gap + 1
 	}
 	return end, m.layout.window != nil && m.clock > -window.MaxTime
 }
@@ -225,13 +256,15 @@ func (c *Cut) Closed() (end int64, ok bool) {
 // everyWindow is later than the end of any window.
 const everyWindow = math.MaxInt64
 
-// noteWindows says how many panes of a partition are open, and how far the reader is that is the furthest behind.
+// noteWindows notes how many panes of a partition are open, and the watermark of the reader that is
+// furthest behind.
 func (c *Cuts) noteWindows(p PartitionID, open int, least int64) {
 	c.open[p].Store(int64(open))
 	c.least.Store(least)
 }
 
-// crowded says whether a partition has so many open panes that readers ahead of others wait for them.
+// crowded says whether some partition has so many open panes that readers which are ahead of others
+// wait for them.
 func (c *Cuts) crowded() bool {
 	for i := range c.open {
 		if c.open[i].Load() > mostOpen {
@@ -241,16 +274,17 @@ func (c *Cuts) crowded() bool {
 	return false
 }
 
-// KeepWindows has partitions keep closed windows until Written says that they have been taken away. It is called before anything runs.
+// KeepWindows has partitions keep closed windows until Written says that they have been taken away.
+// It is called before anything runs.
 func (c *Cuts) KeepWindows() { c.written.Store(-window.MaxTime) }
 
-// Written says that the windows that end up to end have been taken away.
+// Written says that the windows that end at end or before have been taken away.
 func (c *Cuts) Written(end int64) {
 	c.written.Store(end)
 	c.wake()
 }
 
-// Windows are the ends of the windows that are closed and end behind after, in their order.
+// Windows are the ends of the closed windows that end later than after, in their order.
 func (c *Cut) Windows(after int64) (ends []int64) {
 	for _, m := range c.images {
 		for _, end := range m.endsFrom(after + 1) {
@@ -276,8 +310,9 @@ func (c *Cut) OpenWindows() int {
 	return len(slices.Compact(ends))
 }
 
-// WindowBatches yields the result of one window in batches: Having, OrderBy, Limit and Offset of the plan go for each window. All
-// of them are b, which is of the schema of the plan's result: a batch is valid until the next.
+// WindowBatches yields the result of one window in batches. Having, OrderBy, Limit and Offset of
+// the plan apply to each window by itself. Every batch is b, which has the schema of the plan's
+// result, so a batch is valid until the next one.
 func (c *Cut) WindowBatches(end int64, b *record.Batch) iter.Seq[*record.Batch] {
 	images, l := c.readable(), c.layout()
 	all := func(yield func(Row) bool) {
@@ -293,10 +328,12 @@ func (c *Cut) WindowBatches(end int64, b *record.Batch) iter.Seq[*record.Batch] 
 	return l.batchesInto(b, all)
 }
 
-// Counters say what had become of each reader's records at the epoch; nil before the first.
+// Counters say what had become of each reader's records at the epoch; they are nil before the first
+// epoch.
 func (c *Cut) Counters() []Counters { return countersOf(c.images) }
 
-// newTable makes a table of a partition. The one group of a plan without keys is there before any record.
+// newTable makes a table of a partition. The one group of a plan without keys is there before any
+// record.
 func newTable(l *layout, owners *Owners, id PartitionID, memory table.Memory) (*table.Table, error) {
 	t, err := table.New(l.keys, l.init, l.memory(memory))
 	if err != nil {

@@ -9,16 +9,20 @@ import (
 	"github.com/velo-engine/velo/internal/invariants"
 )
 
-// Aggregates of different values
+// Aggregates of distinct values
 //
-// A plan that counts the different values of a column keeps its groups in pairs: one for each key and value. To everything that writes it is an ordinary plan with
-// one more key column, so routers fold, partitions merge, twins catch up and shards move as ever, and the memory of the values is bounded like that of groups. Who reads makes
-// groups of the pairs, once for each cut: the states of a group's pairs are merged, and the pairs whose value is not NULL are counted. So such plans cost their
-// writers a key column, and the first reader of a cut a pass over all pairs.
+// A plan that counts the distinct values of a column keeps its groups as pairs: one for each key
+// and value. For everything that writes, it is an ordinary plan with one more key column. So
+// routers fold, partitions merge, twins catch up and shards move as in any plan, and the memory of
+// the values is bounded like the memory of groups. The first goroutine that reads a cut makes
+// groups of the pairs: it merges the states of a group's pairs and counts the pairs whose value is
+// not NULL. So such plans cost their writers a key column, and the first reader of a cut a pass
+// over all pairs.
 //
-// Every layout has reading, the layout of what is read; it is the layout itself but for that of pairs.
+// Every layout has reading, the layout of what is read. It is the layout itself, except for a
+// layout of pairs.
 
-// distinctColumn is the column whose different values the plan counts; "" where there is none.
+// distinctColumn is the column whose distinct values the plan counts; "" if there is none.
 func (p *Plan) distinctColumn() (column string, err error) {
 	for _, a := range p.Aggregates {
 		switch {
@@ -41,7 +45,7 @@ func (p *Plan) countsDistinct() bool {
 	return slices.ContainsFunc(p.Aggregates, func(a Aggregate) bool { return a.Distinct })
 }
 
-// compilePairs makes the layout of the pairs of which read makes groups.
+// compilePairs makes the layout of the pairs from which groups of layout read are made.
 func compilePairs(p *Plan, read *layout, column string) (*layout, error) {
 	q := &Plan{Name: p.name(), Source: p.Source, Where: p.Where, Computed: p.Computed, Keys: slices.Clone(p.Keys), Window: p.Window, Emit: p.Emit, bare: len(p.Keys) == 0}
 	extra := 0
@@ -63,11 +67,17 @@ func compilePairs(p *Plan, read *layout, column string) (*layout, error) {
 	return l, nil
 }
 
-// A merger adds groups to those of a table, which may be of another layout: that of what is read.
+// A merger adds groups to the groups of a table. The table may have another layout, which is the
+// layout of what is read.
 type merger struct {
+	// from is the layout of the groups that are added, and to the layout of the table.
 	from, to *layout
-	states   []mergedState
+	// states are the states to merge.
+	states []mergedState
 
+	// The rest is scratch of a stripe of groups that are added: their hashes, the places of their
+	// rows in the table, their key words, their rows in the table that they come from, and the key
+	// of one of them.
 	hashes []uint64
 	places []uint64
 	words  [][]uint64
@@ -75,7 +85,7 @@ type merger struct {
 	key    []uint64
 }
 
-// mergedState is a state and where it lies in the rows of either layout.
+// mergedState is a state, and where it lies in the rows of both layouts.
 type mergedState struct {
 	fn       agg.Func
 	from, to int
@@ -86,7 +96,8 @@ func newMerger(from, to *layout) *merger {
 	for w := range m.words {
 		m.words[w] = make([]uint64, stripeRows)
 	}
-	// The states of both were placed in the same order; what counts pairs is in the one that is read only.
+	// The states of both layouts were placed in the same order. The state that counts pairs is only
+	// in the layout that is read.
 	i := 0
 	for _, s := range to.states {
 		if from != to && s.distinct {
@@ -110,7 +121,7 @@ func (m *merger) keyOf(key []uint64) []uint64 {
 	return m.key
 }
 
-// add adds the groups that keep lets through; nil lets all.
+// add adds the groups of g for which keep is true; a nil keep takes all.
 func (m *merger) add(sum *groups, g *groups, keep func(hash uint64, key, states []uint64) bool) {
 	to := sum.table
 	sum.epoch = max(sum.epoch, g.epoch)
@@ -152,10 +163,10 @@ func (m *merger) add(sum *groups, g *groups, keep func(hash uint64, key, states 
 			}
 		}
 	}
-	runtime.KeepAlive(g) // what its rows point to is not the collector's
+	runtime.KeepAlive(g) // the collector does not own what its rows point to
 }
 
-// readable is the image as it is read: itself, or one that makes groups of pairs.
+// readable is the image as it is read: the image itself, or one that makes groups of pairs.
 func (m *Image) readable(others ...*Image) *Image {
 	if m.layout.reading == m.layout {
 		return m
@@ -163,7 +174,8 @@ func (m *Image) readable(others ...*Image) *Image {
 	return &Image{layout: m.layout.reading, counters: m.counters, clock: m.clock, oldest: m.oldest, pairs: append([]*Image{m}, others...)}
 }
 
-// ofPairs are the groups of the window with this end, or all where the plan has no windows; nil where there are none.
+// ofPairs are the groups of the window with this end, or all groups if the plan has no windows. It
+// is nil if there are none.
 func (m *Image) ofPairs(end int64) *groups {
 	if !slices.ContainsFunc(m.pairs, func(p *Image) bool { return p.pairsOf(end) != nil }) {
 		return nil
@@ -179,7 +191,8 @@ func (m *Image) ofPairs(end int64) *groups {
 	})
 }
 
-// pairsOf are the pairs of the window with this end, or all where the plan has no windows; nil where there are none.
+// pairsOf are the pairs of the window with this end, or all pairs if the plan has no windows. It is
+// nil if there are none.
 func (m *Image) pairsOf(end int64) *groups {
 	if m.layout.window == nil {
 		return m.set(end)

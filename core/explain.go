@@ -8,8 +8,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Explain is the plan for people: what is read, how records are keyed, what a group takes in memory, and how the result is made of groups. The error is that of
-// Validate.
+// Explain is the plan for people: what is read, how records are keyed, what a group takes in
+// memory, and how the result is made of groups. The error is the error of Validate.
 func (p *Plan) Explain() (string, error) {
 	l, err := p.compile()
 	if err != nil {

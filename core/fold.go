@@ -15,18 +15,23 @@ import (
 type Exchange uint8
 
 const (
-	// ExchangeAuto applies records in place where all partitions are on the reader's own thread. Elsewhere it folds, and for a while does
-	// as ExchangeDirect where folding has not made much less of the records. A route that was asked for by name is taken.
+	// ExchangeAuto applies records in place if all partitions are on the reader's own thread.
+	// Otherwise it folds. If folding has not reduced the records by much, it does as ExchangeDirect
+	// for a while. It always does as ExchangeDirect if a route other than RouteByKey was asked for
+	// by name, or if the plan sheds.
 	ExchangeAuto Exchange = iota
 
-	// ExchangeDirect applies a record in place where its partition is on the reader's own thread, and sends it there elsewhere.
+	// ExchangeDirect applies a record in place if its partition is on the reader's own thread, and
+	// sends it to its partition otherwise.
 	ExchangeDirect
 
-	// ExchangeFold aggregates on the reader's own core and sends partial states to the partitions when its table outgrows the limit
-	// and at the end: little to send, and no partition is hot because a key is.
+	// ExchangeFold aggregates on the reader's own core. It sends partial states to the partitions
+	// when its table outgrows the limit, and at the end. So there is little to send, and a key that
+	// is hot does not make a partition hot.
 	ExchangeFold
 
-	// ExchangeRoute sends every record to its partition, through a ring even on its own thread.
+	// ExchangeRoute sends every record to its partition through a ring, even if the partition is on
+	// the reader's own thread.
 	ExchangeRoute
 )
 
@@ -46,54 +51,77 @@ func (x Exchange) String() string {
 }
 
 const (
-	// leastReduction is how many records a partial state must stand for so that folding pays: a partial costs about as much to send and
-	// merge as four records cost to route, and its table is another core's worth of cache.
+	// leastReduction is how many records a partial state must stand for so that folding pays. A
+	// partial costs about as much to send and merge as four records cost to route, and its table is
+	// another core's worth of cache.
 	leastReduction = 8
 
-	// lowFlushes in a row that reduced less than that switch a router to routing, for routeTimes as many records as the last of them
-	// had folded. Then it tries again; where one more flush is low, it routes for twice as many times, up to mostRouteTimes.
+	// After lowFlushes in a row that reduced less than that, a router routes routeTimes as many
+	// records as the last of them had folded. Then it tries again. If one more flush is low, it
+	// routes for twice as many times, up to mostRouteTimes.
 	lowFlushes     = 2
 	routeTimes     = 64
 	mostRouteTimes = 4096
 
-	// firstLook is at how many groups it is first estimated whether folding will pay, so that a router need not fill a large table to find out.
+	// firstLook is the number of groups at which the router first estimates whether folding will
+	// pay. So it need not fill a large table to find out.
 	firstLook = 1 << 15
 )
 
-// Fold is how a router exchanges records, and how many bytes the table it folds into may take before it is flushed.
+// Fold is how a router exchanges records.
 type Fold struct {
+	// Exchange is how records come to the partitions.
 	Exchange Exchange
-	Bytes    int
+	// Bytes is how many bytes the table that the router folds into may take before it is flushed.
+	Bytes int
 }
 
-// foldPanes bounds the panes that a router folds into side by side: records mostly come in about the order of their time.
+// foldPanes bounds the panes that a router folds into side by side: records mostly come in about
+// the order of their time.
 const foldPanes = 8
 
-// folder is the part of a router that folds: into a table for each pane of time that has come up, into one where the plan has no windows.
+// folder is the part of a router that folds. It folds into a table for each pane of time that has
+// come up, or into one table if the plan has no windows.
 type folder struct {
 	kernel
 	exchange Exchange
-	limit    int // bytes of the tables
-	state    *State
+	// limit bounds the bytes of the tables.
+	limit int
+	state *State
 
-	tables []foldTable // those that have been made
-	open   int         // of them, the ones that have a pane
-	of     func(id window.Pane, n int) *table.Table
-	note   func(t *table.Table) // of lacking
+	// tables are the tables that have been made.
+	tables []foldTable
+	// open is how many of them have a pane; they are the first.
+	open int
+	// of is tableOf as a function value, made once.
+	of func(id window.Pane, n int) *table.Table
+	// note notes that a table lacks memory, see lacking; it is made once.
+	note func(t *table.Table)
 	lacking
 
-	on        bool   // fold the next records; else route them
-	records   uint64 // folded since the last flush
-	look      int    // groups at which to estimate next what folding will come to
-	low       int    // flushes in a row that reduced too little
-	times     uint64 // as many records as were folded are routed, should it come to that
-	routeLeft uint64 // records to route before folding again
+	// on says that the next records are folded; otherwise they are routed.
+	on bool
+	// records is the number of records folded since the last flush.
+	records uint64
+	// look is the number of groups at which to estimate next what folding will come to.
+	look int
+	// low is the number of flushes in a row that reduced too little.
+	low int
+	// times is how many times as many records as were folded are routed, if it comes to that.
+	times uint64
+	// routeLeft is the number of records to route before the router folds again.
+	routeLeft uint64
 
+	// flushing says that the tables are being flushed.
 	flushing bool
-	at, row  int                  // of tables and of that table, to send next
-	side     int                  // of the row's states with blocks, the next to send
-	one      [agg.MaxWords]uint64 // scratch: one of these
-	partials uint64               // sent in this flush
+	// at is the table, and row the row of it, to send next.
+	at, row int
+	// side is which of the row's states with blocks to send next.
+	side int
+	// one is scratch for one of these states.
+	one [agg.MaxWords]uint64
+	// partials is the number of partial states sent in this flush.
+	partials uint64
 }
 
 type foldTable struct {
@@ -135,7 +163,7 @@ func (f *folder) grow() error {
 	return nil
 }
 
-// tableOf is the table of a pane; nil where all have another.
+// tableOf is the table of a pane; it is nil if there is no table left for the pane.
 func (f *folder) tableOf(id window.Pane, _ int) *table.Table {
 	for i := range f.tables[:f.open] {
 		if f.tables[i].pane == id {
@@ -151,13 +179,15 @@ func (f *folder) tableOf(id window.Pane, _ int) *table.Table {
 	return x.Table
 }
 
-// room makes room for n records of the panes, nil where the plan has no windows, with so many bytes of strings. False says that there is none.
+// room makes room for n records of the panes, with long bytes of strings; panes is nil if the plan
+// has no windows. It returns false if there is no room.
 func (f *folder) room(panes []uint64, n, long int) bool {
 	blocks := f.layout.blockBytes(n, long)
 	if panes == nil {
 		return f.tables[0].Room(n, long, blocks)
 	}
-	// Most stripes lie in one pane or two, and those of two in no order that could be guessed.
+	// Most stripes lie in one pane or two. Rows of two panes come in no order that could be
+	// guessed.
 	last, before := panes[0]+1, panes[0]+1
 	for _, id := range panes {
 		if a, b := id^last, id^before; ((a|-a)&(b|-b))>>63 == 0 { // one of the two is 0
@@ -171,7 +201,7 @@ func (f *folder) room(panes []uint64, n, long int) bool {
 	return true
 }
 
-// groups is the number of groups in all tables, used about the bytes that they need.
+// groups is the number of groups in all tables.
 func (f *folder) groups() (n int) {
 	for i := range f.tables[:f.open] {
 		n += f.tables[i].Len()
@@ -179,6 +209,7 @@ func (f *folder) groups() (n int) {
 	return n
 }
 
+// used is about the number of bytes that the groups need.
 func (f *folder) used() (n int) {
 	for i := range f.tables[:f.open] {
 		n += f.tables[i].Used()
@@ -186,7 +217,7 @@ func (f *folder) used() (n int) {
 	return n
 }
 
-// free gives the tables back.
+// free gives back the memory of the tables.
 func (f *folder) free() {
 	for i := range f.tables {
 		f.tables[i].Free()
@@ -197,14 +228,15 @@ func (f *folder) free() {
 // routed counts records that were routed and says whether to fold again.
 func (f *folder) routed(n int) bool {
 	if f.routeLeft == 0 {
-		return false // it never folds
+		return false // this router never folds
 	}
 	f.routeLeft -= min(f.routeLeft, uint64(n))
 	return f.routeLeft == 0
 }
 
-// fold adds the stripe to the router's own table. False says that there is no room for it: a flush comes first, or where there is nothing to
-// flush the stripe is routed; or that the room is being made.
+// fold adds the stripe to the router's own table. It returns false if that is not possible now:
+// there is no room for the stripe, so a flush comes first, or the stripe is routed if there is
+// nothing to flush; or memory for the table is being made ready.
 func (r *Router) fold() bool {
 	f := r.folder
 	if f.waits(stripeRows) {
@@ -250,12 +282,16 @@ func (r *Router) folded() {
 	}
 }
 
-// hopeless estimates whether the tables will be full before there are leastReduction records for each group. It takes all keys for equally frequent: where some are more frequent than others there are fewer
-// groups so far than of as many equal ones, so it expects fewer than come, and is asked again.
+// hopeless estimates whether the tables will be full before there are leastReduction records for
+// each group. It assumes that all keys are equally frequent. If some keys are more frequent than
+// others, there are fewer groups so far than there would be of as many keys that are equally
+// frequent. So it expects fewer keys than will come, and is asked again when there are twice as
+// many groups.
 func (f *folder) hopeless() bool {
 	groups := float64(f.groups())
 	full := groups * float64(f.limit) / float64(f.used()) // groups that fit
-	// Of G keys, n records have hit G (1 - e^-x) with x = n/G: share of the records is groups/n = (1 - e^-x)/x, which falls with x.
+	// Of G keys, n records have hit G (1 - e^-x) with x = n/G. So their share of the records is
+	// groups/n = (1 - e^-x)/x, which falls with x.
 	share := groups / float64(f.records)
 	if share < 0.5 {
 		return false
@@ -275,8 +311,9 @@ func (f *folder) hopeless() bool {
 	return -math.Log1p(-full/keys)*keys < leastReduction*full
 }
 
-// flush sends the partial states of the router's table to the owners of their shards, as far as there is room, and returns how many.
-// Behind the last it decides how to go on.
+// flush sends the partial states of the router's table to the owners of their shards, as far as
+// there is room, and returns how many it has sent. After the last one it decides whether to go on
+// folding.
 func (r *Router) flush() (sent int) {
 	f, l := r.folder, r.layout
 	for ; f.at < f.open; f.at, f.row = f.at+1, 0 {
@@ -319,7 +356,8 @@ func (r *Router) flush() (sent int) {
 	return sent
 }
 
-// sendPartial writes one group of a table into the open chunk of a partition. False says that its ring is full.
+// sendPartial writes one group of a table into the open chunk of a partition. It returns false if
+// the ring of that partition is full.
 func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uint64) bool {
 	l := r.layout
 	keyBytes := 0
@@ -330,7 +368,8 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 		}
 	}
 	for {
-		// As many blocks as fit a chunk beside the key; a group that has more goes in several rows, the others of its states empty.
+		// A row gets as many blocks as fit a chunk beside the key. A group that has more goes in
+		// several rows, and in each of them its other states are empty.
 		sided, bytes := r.folder.side, keyBytes
 		for ; sided < len(l.sided); sided++ {
 			n := l.sided[sided].blockBytes(states)
@@ -359,7 +398,8 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 	}
 }
 
-// blockBytes is the room that the block of a state takes in the heap of a chunk, where it begins at a line.
+// blockBytes is the room that the block of a state takes in the heap of a chunk, in which it begins
+// at a line.
 func (s *state) blockBytes(states []uint64) int {
 	place := agg.BlockOf(s.fn, states[s.word:])
 	if place == nil {
@@ -369,7 +409,8 @@ func (s *state) blockBytes(states []uint64) int {
 	return agg.LineBytes + int(n)
 }
 
-// putPartial writes a group into a chunk that has room, with the blocks of its states from folder.side to sided.
+// putPartial writes a group into a chunk that has room, with the blocks of its states from
+// folder.side to sided.
 func (r *Router) putPartial(c *Chunk, t *foldTable, hash uint64, key, states []uint64, sided int) {
 	l := r.layout
 	i := int(c.rows)

@@ -6,30 +6,44 @@ import (
 	"github.com/velo-engine/velo/internal/pick"
 )
 
-// maxTurns is how many panes of a stripe are gathered, each by a look at all rows that are left. A stripe of more has hardly two rows
-// of one pane, and the others of it are taken in runs of rows that follow each other.
+// maxTurns is how many panes of a stripe are gathered; each takes a look at all rows that are left.
+// A stripe with more panes hardly has two rows of one pane, so the rest of it is taken in runs of
+// rows that follow each other.
 const maxTurns = 16
 
-// gathered are the records of one pane, taken out of a stripe that has several: begin, then next for each pane, in the order in which they
-// come first, and pick for each column. After maxTurns panes, next gives runs, and the same pane may come again. The vectors keep a bit
-// for each row, Go the places of the rows; both leave the same.
+// gathered are the records of one pane, taken out of a stripe that has several. Call begin, then
+// next for each pane, in the order of their first rows, and pick for each column. After maxTurns
+// panes next gives runs, and the same pane may come again. The vector code keeps a bit for each
+// row, the Go code the places of the rows. Both give the same result.
 type gathered struct {
-	rows          int
-	turns         int                     // panes that have had theirs
-	byPlace       bool                    // the rows of the pane are in places, not in mask
-	mask, rest    [stripeRows / 64]uint64 // rows of the pane; those that have not had their turn
-	places        [stripeRows]uint32
-	left          [stripeRows]uint32 // places of those that have not had their turn
-	many          int                // of them
-	ran           int                // of them had their turn in runs
-	n             int                // of the pane
+	// rows is the number of rows of the stripe.
+	rows int
+	// turns is the number of panes that have had their turn.
+	turns int
+	// byPlace says that the rows of the pane are in places and not in mask.
+	byPlace bool
+	// mask has the rows of the pane, and rest the rows that have not had their turn.
+	mask, rest [stripeRows / 64]uint64
+	// places has the places of the rows of the pane.
+	places [stripeRows]uint32
+	// left has the places of the rows that have not had their turn.
+	left [stripeRows]uint32
+	// many is the number of places in left.
+	many int
+	// ran is how many of those have had their turn in runs.
+	ran int
+	// n is the number of rows of the pane.
+	n int
+	// hashes, nulls, words and args have what was picked.
 	hashes, nulls [stripeRows]uint64
 	words, args   [][]uint64
 }
 
-// allEqual says whether all words are the same: records mostly come in about the order of their time.
+// allEqual says whether all words are the same. They often are: records mostly come in about the
+// order of their time.
 func allEqual(words []uint64) bool {
-	const at = 64 // a look at the result now and then, for stripes that begin with two panes
+	// The result is looked at once per that many words, for stripes that begin with two panes.
+	const at = 64
 	for first := words[0]; len(words) > 0; {
 		some := words[:min(at, len(words))]
 		var differ uint64
@@ -44,7 +58,7 @@ func allEqual(words []uint64) bool {
 	return true
 }
 
-// begin begins a stripe of so many rows.
+// begin begins a stripe of that many rows.
 func (g *gathered) begin(rows int) {
 	g.rows, g.turns, g.byPlace = rows, 0, !have512
 	if have512 {
@@ -59,7 +73,8 @@ func (g *gathered) begin(rows int) {
 	}
 }
 
-// next is the pane of the first row that has not had its turn, and how many rows it has; none when all have had theirs.
+// next is the pane of the first row that has not had its turn, and the number of rows that the pane
+// has. The number is 0 when all rows have had their turn.
 func (g *gathered) next(panes []uint64) (pane uint64, n int) {
 	if g.turns++; g.turns > maxTurns {
 		return g.nextRun(panes)
@@ -74,7 +89,8 @@ func (g *gathered) next(panes []uint64) (pane uint64, n int) {
 	pane = panes[left[0]]
 	rest := 0
 	for _, i := range left {
-		// Which panes follow each other cannot be guessed, so every place is stored twice and counted where it belongs.
+		// It cannot be guessed which panes follow each other. So every place is stored twice, and
+		// counted only where it belongs.
 		g.places[n&(stripeRows-1)] = i
 		left[rest] = i
 		other := 0
@@ -88,7 +104,7 @@ func (g *gathered) next(panes []uint64) (pane uint64, n int) {
 	return pane, n
 }
 
-// nextRun is next for the run of rows that the first one left begins.
+// nextRun is next for a run: the rows that follow the first row left and have the same pane.
 func (g *gathered) nextRun(panes []uint64) (pane uint64, n int) {
 	if !g.byPlace {
 		g.many, g.byPlace = 0, true
@@ -127,7 +143,8 @@ func (g *gathered) pick(to, from []uint64) []uint64 {
 	return to[:g.n]
 }
 
-// vectorRows is how many rows the vectors take at a time; those behind the last eight are left to Go, as nothing behind a column may be read.
+// vectorRows is how many rows the vector code takes at a time. The rows after the last eight are
+// left to the Go code, because nothing after the end of a column may be read.
 const vectorRows = 8
 
 func (g *gathered) next512(panes []uint64) (pane uint64, n int) {
@@ -139,7 +156,8 @@ func (g *gathered) next512(panes []uint64) (pane uint64, n int) {
 	}
 	pane = panes[64*w+bits.TrailingZeros64(g.rest[w])]
 	whole := g.rows &^ (vectorRows - 1)
-	g.mask[g.rows/64&(len(g.mask)-1)] = 0 // where the bits of the last rows go; of a full stripe it is written again
+	// The bits of the last rows go here. In a full stripe this word is written again.
+	g.mask[g.rows/64&(len(g.mask)-1)] = 0
 	if whole > 0 {
 		equal512(&g.mask, &panes[0], pane, whole/vectorRows)
 	}

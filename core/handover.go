@@ -5,21 +5,29 @@ import (
 	"github.com/velo-engine/velo/core/table"
 )
 
-// handoverRows bounds the rows that a partition looks at in one Step to hand a shard over: some tens of microseconds.
+// handoverRows bounds the rows that a partition looks at in one Step to hand a shard over: that
+// takes some tens of microseconds.
 const handoverRows = 2048
 
 // handover is what a partition has to do for a shard that moves: see Cuts.RequestMove.
 type handover struct {
 	move
-	slot  int          // of the move's epoch
-	from  *table.Table // whose groups the new owner takes; the old owner's own, which it takes back to nothing
-	row   int          // to look at next
-	rows  int          // of the shard, as far as has been looked
-	over  bool         // all have been looked at
+	// slot is the slot of the move's epoch.
+	slot int
+	// from is the table that is looked through. The new owner takes the groups of the shard from
+	// it. For the old owner it is its own table, whose groups of the shard it resets to nothing.
+	from *table.Table
+	// row is the row to look at next.
+	row int
+	// rows is the number of rows of the shard, as far as the table has been looked through.
+	rows int
+	// over says that all rows have been looked at.
+	over bool
+	// taken are the groups that the new owner has read and not merged yet.
 	taken stripe
 }
 
-// stripe is some groups of another table, column-wise.
+// stripe is some groups of another table, column by column.
 type stripe struct {
 	hashes        []uint64
 	words, states [][]uint64
@@ -56,14 +64,15 @@ func (s *stripe) reset() {
 	}
 }
 
-// handOver does a piece of what is to be done for a move.
+// handOver does a piece of the work for a move.
 func (p *Partition) handOver() (work int) {
 	h := p.handover
 	switch {
 	case h.to == p.id && p.cuts.Finished() < h.epoch:
 		return 0 // the old owner may not have put its image there
 	case h.from == nil && h.to == p.id:
-		// The slot is not used again before this partition and the old owner have answered the next epoch, and both do that behind this.
+		// The slot is not used again before this partition and the old owner have answered the next
+		// epoch, and both do that after this handover.
 		h.from = p.cuts.cuts[h.slot].images[h.move.from].panes[0].table
 		h.taken = newStripe(p.layout)
 		p.given = p.given.with(h.shard, false, 0)
@@ -95,7 +104,8 @@ func (p *Partition) handOver() (work int) {
 		return 1
 	case h.to == p.id:
 		p.takeStripe()
-		// The old owner looks at it before it answers the next epoch: what this partition has read of its image was read before.
+		// The old owner loads handed before it answers the next epoch, so this partition has read
+		// the old owner's image before that.
 		p.cuts.handed.Store(h.epoch)
 		p.cuts.wake()
 	case !h.over:
@@ -104,7 +114,9 @@ func (p *Partition) handOver() (work int) {
 		fallthrough
 	default:
 		if p.cuts.handed.Load() < h.epoch {
-			return 0 // the new owner still reads the image, which is not current where the epoch has no cut
+			// The new owner still reads the image. If the epoch has no cut, that image is not the
+			// current one.
+			return 0
 		}
 	}
 	p.handover = nil

@@ -14,30 +14,38 @@ import (
 	"github.com/velo-engine/velo/core/window"
 )
 
-// groups are some groups in one table: those of a pane in a partition, of a window, or all of a partition where the plan has no windows. They do not
-// change while a cut that shows them is pinned.
+// groups are some groups in one table: the groups of a pane in a partition, the groups of a window,
+// or all groups of a partition if the plan has no windows. They do not change while a cut that
+// shows them is pinned.
 type groups struct {
 	layout *layout
 	table  *table.Table
-	given  *given // shards that other partitions have now; nil where there are none
-	end    int64  // of the window, where each pane is one or they have been merged to one
-	epoch  uint64 // that first showed them
+	// given are the shards that other partitions have now; it is nil if there are none.
+	given *given
+	// end is the end of the window, if the groups belong to one pane that is a window or have been
+	// merged to a window.
+	end int64
+	// epoch is the epoch that first showed the groups.
+	epoch uint64
 
-	slots int // the slots of cuts that show them; the partition's own
+	// slots is how many slots of cuts show the groups. Only the partition uses it.
+	slots int
 
-	// gone says that the memory of the table has been given back, so a row of it is used after Close of its snapshot. With
-	// invariants it is also set when the partition writes to the table again. Stored by who gives it back. A reader that is
-	// ahead of that store by an instant is not found: it uses a row while another goroutine closes the snapshot.
+	// gone says that the memory of the table has been given back: a row of it that is used now is
+	// used after Close of its snapshot. With invariants gone is also set when the partition writes
+	// to the table again. The goroutine that gives the memory back stores it. A reader that is an
+	// instant ahead of that store is not found: it uses a row while another goroutine closes the
+	// snapshot.
 	gone atomic.Bool
 }
 
-// free gives the memory back. Nobody reads the groups any more.
+// free gives the memory back. No goroutine reads the groups any more.
 func (g *groups) free() {
 	g.gone.Store(true)
 	g.table.Free()
 }
 
-// len is their number.
+// len is the number of groups.
 func (g *groups) len() int {
 	if g.given != nil {
 		return g.table.Len() - g.given.all
@@ -45,7 +53,7 @@ func (g *groups) len() int {
 	return g.table.Len()
 }
 
-// isGiven says whether row i is of a shard that another partition has now.
+// isGiven says whether row i is in a shard that another partition has now.
 func (g *groups) isGiven(i int) bool {
 	key, _ := g.table.Row(i)
 	return g.given.is[shardOf(g.layout.keys.HashKey(key))]
@@ -73,19 +81,28 @@ func (g *groups) all(yield func(Row) bool) bool {
 	return true
 }
 
-// An Image is what one partition published: its groups at one cut through all readers. It does not change while its cut is pinned, so any
-// number of goroutines may read it.
+// An Image is what one partition published: its groups at one cut through all readers. It does not
+// change while its cut is pinned, so any number of goroutines may read it.
 type Image struct {
-	layout   *layout
-	panes    []paneImage // by time; one where the plan has no windows
-	pairs    []*Image    // instead of panes, where groups are made of the pairs of other images
-	counters []Counters  // of each reader at the cut; nil before the first
-	shed     []uint64    // records of each reader that found no room here
-	late     []uint64    // and that came to a window which was closed here
-	clock    int64       // windows that end up to here are closed
-	oldest   int64       // those that end before are not kept: some of their panes may have gone
+	layout *layout
+	// panes are its panes in order of time; there is one if the plan has no windows.
+	panes []paneImage
+	// pairs are there instead of panes if groups are made of the pairs of other images.
+	pairs []*Image
+	// counters are the counters of each reader at the cut; nil before the first epoch.
+	counters []Counters
+	// shed is how many records of each reader found no room here.
+	shed []uint64
+	// late is how many records of each reader came for a window that was closed here.
+	late []uint64
+	// clock is the end of the last closed window: windows that end at it or before are closed.
+	clock int64
+	// oldest is the end of the oldest window that is kept. Some panes of windows that end before
+	// may have gone.
+	oldest int64
 
-	// merged are the windows that several panes make and that somebody has read. Whoever misses one puts it in front, by a CAS.
+	// merged are the windows that consist of several panes and that some goroutine has read. A
+	// goroutine that misses a window puts it in front, by a compare-and-swap.
 	merged atomic.Pointer[mergedWindow]
 }
 
@@ -104,7 +121,8 @@ func lastEnd(l *layout, id window.Pane) (last int64) {
 	return last
 }
 
-// mergedWindow is a window that several panes make, merged by the first who reads it.
+// mergedWindow is a window that consists of several panes. The first goroutine that reads it merges
+// them.
 type mergedWindow struct {
 	end    int64
 	next   *mergedWindow
@@ -112,25 +130,27 @@ type mergedWindow struct {
 	groups *groups
 }
 
-// made says whether something was made for who reads, once, and why it was not: then whoever asks again panics as the first did, and does not go on with what is not there.
+// made makes something for its readers at most once, and remembers why that failed. If making it
+// failed or panicked, every later call panics as well, so no reader goes on with something half
+// made.
 type made struct {
 	once sync.Once
 	err  error
 }
 
-// by makes it, the first time.
+// by calls make the first time, and panics if that call failed.
 func (m *made) by(make func() error) {
 	m.once.Do(func() {
 		m.err = errors.New("what merges them has panicked")
 		m.err = make()
 	})
 	if m.err != nil {
-		// The system has no memory at all: what make does then.
+		// The system has no memory at all. The built-in make does not return then either.
 		panic(fmt.Sprintf("core: %v", m.err))
 	}
 }
 
-// free gives the memory of an image back that was made of others.
+// free gives back the memory of an image that was made of others.
 func (m *Image) free() {
 	for _, x := range m.panes {
 		x.free()
@@ -141,7 +161,7 @@ func (m *Image) free() {
 // forget lets go of the windows that were merged.
 func (m *Image) forget() {
 	for w := m.merged.Swap(nil); w != nil; w = w.next {
-		if w.groups != nil { // else nobody could make it
+		if w.groups != nil { // it is nil if making it failed
 			w.groups.free()
 		}
 	}
@@ -163,7 +183,7 @@ func (m *Image) mergedWindow(end int64) *mergedWindow {
 	}
 }
 
-// Len is the number of groups; of a plan with windows, in all of them.
+// Len is the number of groups; for a plan with windows, the number in all of them.
 func (m *Image) Len() (n int) {
 	for _, g := range m.sets() {
 		n += g.len()
@@ -171,7 +191,8 @@ func (m *Image) Len() (n int) {
 	return n
 }
 
-// All yields every group that the plan's Having lets through, window by window, in no order that means anything within one.
+// All yields every group that passes the plan's Having, window by window. The order within a window
+// means nothing.
 func (m *Image) All() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		for row := range m.rows() {
@@ -193,7 +214,7 @@ func (m *Image) rows() iter.Seq[Row] {
 	}
 }
 
-// Get finds the group of a key of the same plan; not one that Having does not let through.
+// Get finds the group of a key of the same plan, unless the group does not pass Having.
 func (m *Image) Get(k Key) (Row, bool) {
 	end, w := k.window, m.layout.window
 	if w != nil && w.session != nil {
@@ -215,7 +236,8 @@ func (m *Image) Get(k Key) (Row, bool) {
 	return row, ok
 }
 
-// sets are the groups of the image: all, or those of each window, in their order.
+// sets are the groups of the image: all in one, or the groups of each window, in the order of the
+// windows.
 func (m *Image) sets() []*groups {
 	w := m.layout.window
 	if w == nil {
@@ -228,10 +250,10 @@ func (m *Image) sets() []*groups {
 	return sets
 }
 
-// ends are the windows that have groups, as far as they are kept, by their ends.
+// ends are the ends of the windows that have groups, as far as they are kept.
 func (m *Image) ends() (ends []int64) { return m.endsFrom(m.oldest) }
 
-// endsFrom are those that end at oldest or later.
+// endsFrom are the ends of the windows that have groups and end at oldest or later.
 func (m *Image) endsFrom(oldest int64) (ends []int64) {
 	c := &m.layout.window.clock
 	for _, p := range m.pairs {
@@ -249,13 +271,14 @@ func (m *Image) endsFrom(oldest int64) (ends []int64) {
 	return slices.Compact(ends)
 }
 
-// firstOf is the first pane that is part of a window which ends at end or later. Panes are in their order, and so are the last
-// windows that they are part of.
+// firstOf is the index of the first pane that is part of a window which ends at end or later. Panes
+// are in order of time, and so are the last windows that they are part of.
 func (m *Image) firstOf(end int64) int {
 	return sort.Search(len(m.panes), func(i int) bool { return m.panes[i].last >= end })
 }
 
-// panesOf are the panes among which all those of the window are that ends then: begin and end of them.
+// panesOf are the begin and the end of a range of panes. It has all panes of the window that ends
+// at end, and may have others.
 func (m *Image) panesOf(end int64) (from, to int) {
 	c := &m.layout.window.clock
 	from = m.firstOf(end)
@@ -265,7 +288,8 @@ func (m *Image) panesOf(end int64) (from, to int) {
 	return from, to
 }
 
-// set is the groups of the window with this end, or all where the plan has no windows; nil where there are none.
+// set is the groups of the window with this end, or all groups if the plan has no windows. It is
+// nil if there are none.
 func (m *Image) set(end int64) *groups {
 	w := m.layout.window
 	switch {
@@ -280,7 +304,7 @@ func (m *Image) set(end int64) *groups {
 	return m.anySet(end)
 }
 
-// anySet is set for windows too that are only kept until they are written.
+// anySet is like set, and also finds windows that are only kept until they are written.
 func (m *Image) anySet(end int64) *groups {
 	if m.pairs != nil {
 		return m.ofPairs(end)
@@ -328,10 +352,12 @@ func (x *mergedWindow) make(merge func() (*groups, error)) *groups {
 	return x.groups
 }
 
-// countersOf are those of each reader at the cut, of the images of all partitions: what a reader had routed, but for what the partitions had no
-// room for or found late.
+// countersOf are the counters of each reader at the cut, from the images of all partitions. They
+// say what a reader had routed, corrected for the records that the partitions had no room for or
+// found late.
 func countersOf(images []*Image) []Counters {
-	// Every partition has got the same marks, but for those of a reader that has only just joined, and those say nothing yet.
+	// Every partition has got the same marks, except the marks of a reader that has only just
+	// joined. Those say nothing yet.
 	var counters []Counters
 	for _, m := range images {
 		if len(m.counters) > len(counters) {
@@ -351,19 +377,21 @@ func countersOf(images []*Image) []Counters {
 	return counters
 }
 
-// A Row is one group of a result. It is valid as long as the snapshot that it comes from: what it reads after Close of that is not
-// defined, and it panics if the memory has been given back. Its columns are read by a Column, see ColumnOf.
+// A Row is one group of a result. It is valid as long as the snapshot that it comes from. After
+// Close of the snapshot the values that are read from it are not defined, and reading it panics if
+// the memory has been given back. A Column reads its columns, see ColumnOf.
 type Row struct {
 	groups *groups
 	index  int
 }
 
-// usedAfterClose is what a panic says whose cause is a row of a snapshot that has been closed.
+// usedAfterClose is the message of a panic whose cause is a row of a snapshot that has been closed.
 const usedAfterClose = "core: a row was used after Close of its snapshot"
 
-// newMerged makes a table for the groups of some sets. The error says that the system has no memory for it.
+// newMerged makes a table for the groups of some sets. The error says that the system has no memory
+// for it.
 func newMerged(l *layout, sets ...*groups) (*groups, error) {
-	memory := table.Memory{Groups: 1} // that of a plan without keys
+	memory := table.Memory{Groups: 1} // room for the one group of a plan without keys
 	for _, g := range sets {
 		memory.Groups += g.len()
 		memory.Heap += len(g.table.Heap())
@@ -375,7 +403,8 @@ func newMerged(l *layout, sets ...*groups) (*groups, error) {
 	return &groups{layout: l, table: t}, nil
 }
 
-// whole is the groups where all that were added have found room; else the error says why.
+// whole returns the groups if all that were added have found room. Otherwise the error says why
+// they have not.
 func (g *groups) whole() (*groups, error) {
 	if shed, err := g.table.Shed(); shed > 0 {
 		g.free()
@@ -384,7 +413,8 @@ func (g *groups) whole() (*groups, error) {
 	return g, nil
 }
 
-// mergeGroups makes one set of groups of several, of a layout that is theirs or that of what is read of it. Those do not change. The error says that the system has no
+// mergeGroups makes one set of groups of several, which do not change. They have layout from. to is
+// the same layout, or the layout of what is read of it. The error says that the system has no
 // memory for it.
 func mergeGroups(from, to *layout, sets []*groups) (*groups, error) {
 	merged, err := newMerged(to, sets...)
@@ -392,7 +422,8 @@ func mergeGroups(from, to *layout, sets []*groups) (*groups, error) {
 		return nil, err
 	}
 	if from != to && to.keys.Columns() == 0 && to.window == nil {
-		merged.table.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1)) // the one group is there before any pair
+		// The one group is there before any pair.
+		merged.table.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1))
 	}
 	m := newMerger(from, to)
 	for _, g := range sets {
@@ -401,8 +432,8 @@ func mergeGroups(from, to *layout, sets []*groups) (*groups, error) {
 	return merged.whole()
 }
 
-// mergeImages makes one image of those of all partitions, for a route that scatters groups. The images do not change.
-// The error says that the system has no memory for it.
+// mergeImages makes one image of the images of all partitions, for a route that scatters groups.
+// The images do not change. The error says that the system has no memory for it.
 func mergeImages(images []*Image) (*Image, error) {
 	merged := &Image{layout: images[0].layout, counters: countersOf(images), clock: images[0].clock, oldest: images[0].oldest}
 	byPane := map[window.Pane][]*groups{}

@@ -8,26 +8,38 @@ import (
 	"github.com/velo-engine/velo/core/window"
 )
 
-// A kernel adds stripes of records to the groups of a table: first the row of each record is found or made, then the aggregates go over
-// them, each in a loop of its own or several of one argument together (the shape of DuckDB's aggregation). A partition has one, and so has a router that folds.
+// A kernel adds stripes of records to the groups of a table. First it finds or makes the row of
+// each record. Then the aggregates go over the rows, each in a loop of its own, or several of one
+// argument in one loop (the shape of DuckDB's aggregation). A partition has a kernel, and so has a
+// router that folds.
 type kernel struct {
 	layout *layout
 	table  *table.Table
-	off    [stripeRows]uint64
-	some   [2 * stripeRows]uint64 // scratch, for stripes with NULLs
-	paces  []agg.Pace             // of the layout's fused functions
+	// off has the place of each record's row.
+	off [stripeRows]uint64
+	// some is scratch for stripes with NULLs.
+	some [2 * stripeRows]uint64
+	// paces are the paces of the layout's fused functions.
+	paces []agg.Pace
 
-	// The stripe at hand: the words of the keys, and the words of each argument, nil where only its NULLs are counted.
+	// words has the words of the keys of the stripe at hand.
 	words [][]uint64
-	args  [][]uint64
-	texts [][]byte // where the texts of each argument lie
+	// args has the words of each argument of the stripe; it is nil for an argument of which only
+	// the NULLs are counted.
+	args [][]uint64
+	// texts says where the texts of each argument lie.
+	texts [][]byte
 
-	stamp uint64 // of groups that change now, of a plan that emits changes
+	// stamp is the epoch of groups that change now, for a plan that emits changes.
+	stamp uint64
 
-	from       [agg.MaxWords]uint64 // scratch of merge
-	lentBlocks agg.Blocks           // of the chunk whose partial states are merged
+	// from is scratch of merge.
+	from [agg.MaxWords]uint64
+	// lentBlocks are the blocks of the chunk whose partial states are merged.
+	lentBlocks agg.Blocks
 
-	gathered *gathered // of a plan with windows
+	// gathered is there for a plan with windows.
+	gathered *gathered
 }
 
 func newKernel(l *layout, t *table.Table) kernel {
@@ -43,8 +55,9 @@ func newKernel(l *layout, t *table.Table) kernel {
 	return k
 }
 
-// applyPanes is apply for records of several panes: a word each says which, or one word for all. tableOf gives the table for so many records of a pane, nil where they
-// are dropped; done is called with it behind that.
+// applyPanes is apply for records of several panes. panes has a word for each record that says
+// which pane it is of, or one word for all. tableOf gives the table for n records of a pane; it is
+// nil if they are dropped. After the records have been added to a table, done is called with it.
 func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls []uint64,
 	tableOf func(pane window.Pane, n int) *table.Table, done func(*table.Table),
 ) {
@@ -87,8 +100,9 @@ func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls 
 	}
 }
 
-// apply adds the records with these hashes, whose keys are k.words with their long strings in heap, and whose arguments are k.args.
-// nulls has the NULL bits of each record's arguments; nil where none may be NULL.
+// apply adds the records with these hashes. Their keys are k.words, with their long strings in
+// heap, and their arguments are k.args. nulls has the NULL bits of each record's arguments; it is
+// nil if none can be NULL.
 func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 	keyWords := k.layout.keys.Words()
 	var some uint64 // arguments that have a NULL in the stripe
@@ -129,7 +143,8 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 	}
 }
 
-// merge adds partial states: states has their words, column-wise in the order of the row, of their blocks.
+// merge adds partial states. states has their words, column by column in the order of the row; of
+// has their blocks.
 func (k *kernel) merge(hashes []uint64, heap []byte, states [][]uint64, of *agg.Blocks) {
 	rows := k.table.FindOrCreate(hashes, k.words, heap, k.off[:])
 	keyWords := k.layout.keys.Words()
@@ -140,13 +155,13 @@ func (k *kernel) merge(hashes []uint64, heap []byte, states [][]uint64, of *agg.
 	}
 }
 
-// stampRows notes in which epoch the groups have changed, where the plan wants to know.
+// stampRows notes in which epoch the groups have changed, if the plan wants to know that.
 func (k *kernel) stampRows(rows agg.Rows) {
 	w := k.layout.stampWord
 	if w < 0 {
 		return
 	}
-	// In bounds: the places are those of rows, and a row has the word.
+	// The accesses are in bounds: the places are the places of rows, and a row has the word.
 	base := unsafe.Add(rows.Base, 8*(k.layout.keys.Words()+w))
 	for _, off := range rows.Off {
 		*(*uint64)(unsafe.Add(base, off)) = k.stamp

@@ -6,8 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// Owners says which partition owns each shard. Nobody else decides where a key goes: routers look here once per stripe, and a
-// lookup of a single group does. It does not change once made.
+// Owners says which partition owns each shard. Nothing else decides where a key goes: routers look
+// here once per stripe, and so does a lookup of a single group. An Owners does not change once it
+// is made.
 type Owners struct{ of [Shards]PartitionID }
 
 // NewOwners deals the shards to the partitions in runs of equal length, give or take one.
@@ -24,16 +25,18 @@ func (o *Owners) Of(k Key) PartitionID { return o.of[shardOf(k.hash)] }
 
 // # Moving a shard
 //
-// A shard changes hands at the mark of an epoch E. Routers send its records to the new owner from behind the mark on. The old owner's image of
-// E has its groups as they were: when all have answered E, the new owner merges them into its table from there, a piece at a time, while
-// records come. The old owner takes what it has of them back to nothing, since it may own the shard again. Neither answers the next epoch before that is
-// done, so every cut has each group in one place.
+// A shard changes hands at the mark of an epoch E. After that mark routers send its records to the
+// new owner. The old owner's image of E has the groups of the shard as they were. When all
+// partitions have answered E, the new owner merges them from there into its own table, a piece at a
+// time, while records come. The old owner resets the groups that it has of the shard to nothing,
+// since it may own the shard again. Neither answers the next epoch before that is done, so every
+// cut has each group in one place.
 
 // A Move is a request to give a shard to another partition.
 type Move struct {
 	shard uint8
 	to    PartitionID
-	done  atomic.Bool // set by the last to answer the epoch behind that of the move
+	done  atomic.Bool // set by the last partition to answer the epoch after the move's
 }
 
 // Done says whether the shard is where it was to go.
@@ -42,16 +45,17 @@ func (m *Move) Done() bool { return m.done.Load() }
 // move is a Move at the epoch in which it happens.
 type move struct {
 	*Move
-	epoch  uint64 // 0: none
-	from   PartitionID
-	owners *Owners // behind the mark
+	epoch  uint64      // 0: there is no move
+	from   PartitionID // the owner before the mark
+	owners *Owners     // the owners after the mark
 }
 
 // ErrMoving says that another shard is being moved.
 var ErrMoving = errors.New("another shard is being moved")
 
-// RequestMove asks for a shard to be moved at one of the next epochs. The error says that there is no such shard or partition, that groups
-// are not kept by their shards, or that another is being moved (ErrMoving).
+// RequestMove asks for a shard to be moved at one of the next epochs. The error says that there is
+// no such shard or partition, that groups are not kept by their shards, or that another shard is
+// being moved (ErrMoving).
 func (c *Cuts) RequestMove(shard int, to PartitionID) (*Move, error) {
 	switch {
 	case c.cuts[0].scattered:
@@ -70,7 +74,8 @@ func (c *Cuts) RequestMove(shard int, to PartitionID) (*Move, error) {
 	return m, nil
 }
 
-// turn goes on with moves when an epoch has been answered: only the last to answer calls it, and nobody looks at a move before the next is raised.
+// turn goes on with moves when an epoch has been answered. Only the last partition to answer calls
+// it, and no agent looks at a move before the next epoch is raised.
 func (c *Cuts) turn(number uint64) {
 	if c.move.epoch == number {
 		c.owners = c.move.owners
@@ -88,14 +93,16 @@ func (c *Cuts) turn(number uint64) {
 	}
 }
 
-// given are the shards that a partition had and has given away, with the rows that they left. It does not change once an image has it.
+// given are the shards that a partition has given away, with the number of rows that they left
+// behind in its table. It does not change once an image has it.
 type given struct {
-	is   [Shards]bool
-	rows [Shards]int
-	all  int // rows
+	is   [Shards]bool // is[s] says that shard s has been given away
+	rows [Shards]int  // the rows that each shard left
+	all  int          // the rows that all of them left
 }
 
-// with is given with another number of rows of a shard that has been given away, or has come back.
+// with is given after a shard has been given away or has come back. rows is the number of rows that
+// the shard left.
 func (g *given) with(shard uint8, away bool, rows int) *given {
 	next := &given{}
 	if g != nil {

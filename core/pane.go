@@ -6,26 +6,42 @@ import (
 	"github.com/velo-engine/velo/internal/invariants"
 )
 
-// A pane has the tables of one piece of time in one partition; of a plan without windows there is one pane for all time.
+// A pane has the tables of one piece of time in one partition. A plan without windows has one pane
+// for all time.
 //
-// Records go to the live table. At an epoch that becomes what the epoch's slot shows, and another takes its place that no slot shows any more: see
-// package table, Twins. A pane that was not touched since is shown as it was.
+// Records go to the live table. At an epoch the live table becomes what the epoch's slot shows, and
+// another table, which no slot shows any more, takes its place: see package table, Twins. A pane
+// that has not changed since the last epoch is shown as it was.
 type pane struct {
-	id          window.Pane
-	first, last int64 // the ends of the first and the last window that it is part of
-	end         int64 // of its groups: manyWindows where it is not that of one window
-	shut        int64 // when windows that end up to there are closed, no record comes any more
-	memory      table.Memory
+	id window.Pane
+	// first and last are the ends of the first and the last window that the pane is part of.
+	first, last int64
+	// end is the end of the window that its groups belong to; it is manyWindows if they do not
+	// belong to a single one.
+	end int64
+	// When windows that end at shut or before are closed, no more records come to the pane.
+	shut   int64
+	memory table.Memory
 
-	tables  []*groups // all of them
-	live    *groups   // nil when the pane is closed
-	shown   *groups   // what the newest epoch shows; nil before the first
-	bySlot  []*groups // what each slot shows, nil where it does not know the pane
-	behind  bool      // live has yet to catch up with shown
-	touched bool      // live has changed since
-	noted   bool      // in Partition.changed
-	counted paneSums  // in Partition.sums
-	carried bool      // it has the sessions that go on from the pane before: see Partition.carry
+	// tables are all its tables.
+	tables []*groups
+	// live is the table that records go to; it is nil when the pane is closed.
+	live *groups
+	// shown is what the newest epoch shows; it is nil before the first epoch that shows the pane.
+	shown *groups
+	// bySlot has what each slot shows, nil for a slot that does not know the pane.
+	bySlot []*groups
+	// behind says that live has yet to catch up with shown.
+	behind bool
+	// touched says that live has changed since the pane was last published.
+	touched bool
+	// noted says that the pane is in Partition.changed.
+	noted bool
+	// counted is what the pane adds to Partition.sums.
+	counted paneSums
+	// carried says that the pane has the sessions that go on from the pane before: see
+	// Partition.carry.
+	carried bool
 }
 
 // newGroups makes another table.
@@ -41,7 +57,8 @@ func (x *pane) newGroups(p *Partition) (*groups, error) {
 	return g, nil
 }
 
-// spare is a table that nobody shows and that is not live; another is made where there is none.
+// spare is a table that no slot shows and that is not live. It makes another table if there is
+// none.
 func (x *pane) spare(p *Partition) (*groups, error) {
 	for i, g := range x.tables {
 		if g.slots > 0 || g == x.live {
@@ -55,8 +72,8 @@ func (x *pane) spare(p *Partition) (*groups, error) {
 	return x.newGroups(p)
 }
 
-// renew has whoever still uses a row of a table panic, because the partition is about to write there. It costs an allocation, so it
-// is done with invariants only.
+// renew makes every later use of a row of a table panic, because the partition is about to write
+// there. It costs an allocation, so it is done only with invariants.
 func (x *pane) renew(i int) {
 	if invariants.Enabled {
 		old := x.tables[i]
@@ -65,7 +82,7 @@ func (x *pane) renew(i int) {
 	}
 }
 
-// show has a slot show groups, nil for none, instead of what it showed.
+// show has a slot show groups instead of what it showed; nil stands for none.
 func (x *pane) show(slot int, g *groups) {
 	if old := x.bySlot[slot]; old != nil {
 		old.slots--
@@ -76,14 +93,15 @@ func (x *pane) show(slot int, g *groups) {
 	}
 }
 
-// publish has a slot show the live table, and begins with another. The error says that there is no memory for that; the pane is as it was then.
+// publish has a slot show the live table, and begins with another. The error says that there is no
+// memory for that; the pane is as it was then.
 func (x *pane) publish(p *Partition, slot int) error {
 	if x.live == nil || !x.touched && x.shown != nil {
 		x.show(slot, x.shown)
 		return nil
 	}
 	old := x.bySlot[slot]
-	x.show(slot, nil) // what the slot showed may be what comes next
+	x.show(slot, nil) // what the slot showed may be the next live table
 	next, err := x.spare(p)
 	if err == nil {
 		err = next.table.Follow(x.live.table)
@@ -124,7 +142,7 @@ func (x *pane) shows() bool {
 	return false
 }
 
-// reuse makes the pane, which nobody shows, that of another piece of time.
+// reuse prepares the pane, which no slot shows, for another piece of time.
 func (x *pane) reuse() {
 	for i, g := range x.tables {
 		x.renew(i)
@@ -134,7 +152,7 @@ func (x *pane) reuse() {
 	x.live = x.tables[0]
 }
 
-// free gives its memory back.
+// free gives the memory of the pane back.
 func (x *pane) free() {
 	for _, g := range x.tables {
 		g.free()

@@ -15,85 +15,131 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-// chunksPerStep bounds what a partition does in one Step: a few times 64 KiB, well under a millisecond.
+// chunksPerStep bounds the chunks that a partition applies in one Step: a few times 64 KiB, which
+// takes well under a millisecond.
 const chunksPerStep = 4
 
-// copyPerStep bounds the bytes that a partition copies in one Step to catch up with its image: some hundred microseconds. Copies of a mebibyte pass by
-// the caches, see runtime.memmove.
+// copyPerStep bounds the bytes that a partition copies in one Step to catch up with its image. That
+// takes some hundred microseconds. Copies of a mebibyte bypass the caches, see runtime.memmove.
 const copyPerStep = 1 << 20
 
 // A Partition keeps the groups of its shards. It is an Agent.
 //
 // # At an epoch
 //
-// It drains the rings of the readers whose mark it lacks and holds the others: their marks stay in their rings. When it has them all it publishes
-// the tables of its panes, takes others that nobody reads any more as its live ones, and lets those catch up, a piece at a time. Then it takes the marks
-// out and goes on. Until then the rings are not empty, so no router applies anything in place.
+// The partition drains the rings of the readers whose mark it lacks and holds the others: their
+// marks stay in their rings. When it has all the marks it publishes the tables of its panes, takes
+// tables that no goroutine reads any more as its live ones, and lets those catch up, a piece at a
+// time. Then it takes the marks out of the rings and goes on. Until then the rings are not empty,
+// so no router applies anything in place.
 //
-// The marks carry the watermarks of the readers, so all partitions close the same windows in the same epoch.
+// The marks carry the readers' watermarks, so all partitions close the same windows in an epoch.
 type Partition struct {
-	id    PartitionID
-	cuts  *Cuts
-	in    []*ring.Consumer[Chunk] // one for each reader
-	bells []Bell                  // of the readers
-	turn  int                     // the ring to look at first in the next Step
+	id   PartitionID
+	cuts *Cuts
+	// in has the ring of each reader.
+	in []*ring.Consumer[Chunk]
+	// bells has the bell of each reader.
+	bells []Bell
+	// turn is the index of the ring that the next Step looks at first.
+	turn int
 	kernel
-	states [][]uint64 // of partial states
+	// states has the columns of the partial states that are being merged.
+	states [][]uint64
 
-	merger  *merger // of sessions; nil where there are none
-	outlet  Outlet  // of a plan that passes records through; nil else
-	blocked bool    // it had no batch
-	first   *Owners // before any shard moved
-	panes   []*pane // in their order, but for those since the last epoch; one if the plan has no windows
-	sealed  int     // the first so many are closed
-	byID    map[window.Pane]*pane
-	last    *pane   // that was looked up last
-	changed []*pane // since store looked at them
-	gone    []*pane // that the newest epoch does not show, and older ones do
-	unused  []*pane // that nobody shows
-	lagging []*pane // that have to catch up
-	behind  bool    // some have yet to
+	// merger merges sessions; it is nil if the plan has none.
+	merger *merger
+	// outlet takes the records of a plan that passes records through; it is nil for other plans.
+	outlet Outlet
+	// blocked says that the outlet had no batch in the last Step.
+	blocked bool
+	// first is the owners of the shards before any shard moved.
+	first *Owners
+	// panes are the panes that the newest epoch shows or that have come since. They are in order of
+	// time, except those that have come since the last epoch. A plan without windows has one.
+	panes []*pane
+	// sealed is the number of closed panes; they are the first in panes.
+	sealed int
+	// byID finds the panes that are in panes.
+	byID map[window.Pane]*pane
+	// last is the pane that was looked up last.
+	last *pane
+	// changed are the panes that have changed since store last looked at them.
+	changed []*pane
+	// gone are the panes that older epochs show and the newest does not.
+	gone []*pane
+	// unused are the panes that no epoch shows; they are kept for reuse.
+	unused []*pane
+	// lagging are the panes whose live table had to catch up after the last epoch.
+	lagging []*pane
+	// behind says that some of the lagging panes have not caught up yet.
+	behind bool
 
-	caughtUp int    // of lagging, the first so many have
-	lent     *Image // of an epoch without a cut: it has a live table, for the new owner of a shard to read; nil else
+	// caughtUp is the number of lagging panes that have caught up; they are the first in lagging.
+	caughtUp int
+	// lent is the image of an epoch without a cut while it has a live table, which the new owner of
+	// a shard reads. It is nil otherwise.
+	lent *Image
 
-	tables func(id window.Pane, n int) *table.Table // tableOf and added, made once
+	// tables and full are tableOf and added as function values, made once.
+	tables func(id window.Pane, n int) *table.Table
 	full   func(*table.Table)
 
+	// lacking are the tables that lack memory for the next addition.
 	lacking lacking
-	starved bool  // the last Step had no work because of them
-	now     Nanos // of the last Step
+	// starved says that the last Step had no work because some tables lack memory.
+	starved bool
+	// now is the time of the last Step.
+	now Nanos
 
-	// The readers whose last mark has come, those held at the mark of the next epoch, and the counters and watermark of each as of its last mark.
-	ended      []bool
-	held       []bool
-	left       int // readers that have not ended
-	missing    int // of those, the ones that are not held
-	counters   []Counters
+	// ended says of each reader whether its last mark has come.
+	ended []bool
+	// held says of each reader whether its ring is held at the mark of the next epoch.
+	held []bool
+	// left is the number of readers that have not ended.
+	left int
+	// missing is how many of those are not held.
+	missing int
+	// counters are the counters of each reader as of its last mark.
+	counters []Counters
+	// watermarks are the watermarks of the readers as of their last marks.
 	watermarks []int64
-	closed     int64  // windows that end up to here are
-	oldest     int64  // windows that end before are not kept
-	epoch      uint64 // answered
-	done       bool   // the last of them
+	// closed is the end of the last closed window: windows that end at it or before are closed.
+	closed int64
+	// oldest is the end of the oldest window that is kept.
+	oldest int64
+	// epoch is the last epoch that was answered.
+	epoch uint64
+	// done says that this epoch was the last of all.
+	done bool
 
-	handover *handover // what is to be done for a shard that moves, nil where there is nothing
-	given    *given    // shards that have gone to other partitions
+	// handover is the work left for a shard that moves; it is nil if there is none.
+	handover *handover
+	// given are the shards that have gone to other partitions.
+	given *given
 
-	state  *State
-	reader ReaderID // whose records are being applied
-	shed   []uint64 // records of each reader that found no room
-	tooOld []uint64 // and that came for a closed window
-	err    error    // why the plan must end, nil where it need not
+	// state bounds the memory of the groups.
+	state *State
+	// reader is the reader whose records are being applied.
+	reader ReaderID
+	// shed counts the records of each reader that found no room.
+	shed []uint64
+	// tooOld counts the records of each reader that came for a closed window.
+	tooOld []uint64
+	// err is why the plan must end; it is nil if the plan goes on.
+	err error
 
-	// For other goroutines; single writer, stored once per Step.
+	// These are for other goroutines. The partition alone stores them, once per Step.
 	rows, partials, groups, bytes, sheds, late, copied, live, memoryWaits atomic.Uint64
-	rowCount, partialCount, shedCount, lateCount, copyCount               uint64
-	sums                                                                  paneSums
+	// The partition's own counts, which store publishes.
+	rowCount, partialCount, shedCount, lateCount, copyCount uint64
+	// sums are the totals over all panes.
+	sums paneSums
 }
 
 const (
-	// unusedPanes is how many panes that nobody shows are kept for the next ones, with their memory; of small ones, which have up
-	// to smallPane bytes, unusedSmall.
+	// unusedPanes is how many panes that no epoch shows are kept, with their memory, for the next
+	// ones. Of small panes, which have up to smallPane bytes, unusedSmall are kept.
 	unusedPanes = 4
 	unusedSmall = 1 << 12
 	smallPane   = 16 << 10
@@ -119,7 +165,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 		p.watermarks[r] = watermarkNone
 	}
 	p.kernel = newKernel(l, nil)
-	p.stamp = 1 // what comes before the first epoch is part of that
+	p.stamp = 1 // records before the first epoch are part of it
 	p.tables, p.full = p.tableOf, p.added
 	if l.window != nil && l.window.session != nil {
 		p.merger = newMerger(l, l)
@@ -132,7 +178,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 		if err != nil {
 			return nil, err
 		}
-		for slot := range ownTables - 1 { // that of slot 0 is the cut of epoch 0
+		for slot := range ownTables - 1 { // the cut of epoch 0 has the table of slot 0
 			g, err := x.spare(p)
 			if err != nil {
 				return nil, err
@@ -146,8 +192,9 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 	return p, nil
 }
 
-// Join adds the ring of one more reader, which has the next id, and returns the epoch that the partition has answered. It is called between
-// two Steps. The partition answers no further epoch without the reader's mark; see Router.Join.
+// Join adds the ring of one more reader, which has the next id, and returns the epoch that the
+// partition has answered. It is called between two Steps. The partition answers no further epoch
+// without the mark of that reader; see Router.Join.
 func (p *Partition) Join(in *ring.Consumer[Chunk], bell Bell) (answered uint64) {
 	p.in, p.bells = append(p.in, in), append(p.bells, bell)
 	p.ended, p.held = append(p.ended, false), append(p.held, false)
@@ -158,7 +205,7 @@ func (p *Partition) Join(in *ring.Consumer[Chunk], bell Bell) (answered uint64) 
 	return p.epoch
 }
 
-// newPane makes a pane with a live table, and puts it in its place.
+// newPane makes a pane with a live table and adds it to the panes.
 func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 	if n := len(p.unused); n > 0 {
 		x, p.unused = p.unused[n-1], p.unused[:n-1]
@@ -191,10 +238,11 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 	return x, nil
 }
 
-// manyWindows is the end of groups that are in several windows, or in sessions.
+// manyWindows is the end of groups that belong to several windows, or to sessions.
 const manyWindows = math.MinInt64
 
-// tableOf is the live table for n records of a pane; nil where they are dropped, counted.
+// tableOf is the live table for n records of a pane. It is nil if they are dropped, which it
+// counts.
 func (p *Partition) tableOf(id window.Pane, n int) *table.Table {
 	x := p.last
 	if x == nil || x.id != id || x.live == nil {
@@ -223,10 +271,12 @@ func (p *Partition) note(x *pane) {
 	}
 }
 
-// pane is the pane with this id; nil where all its windows are closed, or there is no room, which ends the plan.
+// pane is the pane with this id. It is nil if all windows of the pane are closed, or if there is no
+// room for it, which ends the plan.
 func (p *Partition) pane(id window.Pane) *pane {
 	if w := p.layout.window; w != nil {
-		if first, _ := w.clock.Ends(id); min(first, w.clock.Shut(id)) <= p.closed { // closed while the reader was idle, or before it joined: some of its windows, or all
+		// Some or all of its windows closed while the reader was idle, or before it joined.
+		if first, _ := w.clock.Ends(id); min(first, w.clock.Shut(id)) <= p.closed {
 			var late bool
 			if id, late = w.clock.PaneOf(w.clock.PaneBegin(id), p.closed); late {
 				return nil
@@ -257,16 +307,26 @@ func (p *Partition) fail(err error) {
 
 // PartitionStats are the counters of a partition.
 type PartitionStats struct {
-	Rows     uint64 // records applied
-	Partials uint64 // partial states merged
-	Groups   uint64
-	Panes    uint64 // pieces of time that it has groups of, one where the plan has no windows
-	Bytes    uint64 // memory of the groups, that of their images included
-	Shed     uint64 // records that found no room
-	Late     uint64 // records that came for a window which had closed while their reader was idle, or before it joined
-	Copied   uint64 // bytes of groups that were copied for images
+	// Rows is the number of records applied.
+	Rows uint64
+	// Partials is the number of partial states merged.
+	Partials uint64
+	// Groups is the number of groups in all its panes.
+	Groups uint64
+	// Panes is the number of pieces of time that it has groups of; it is one without windows.
+	Panes uint64
+	// Bytes is the memory of the groups, including the memory of their images.
+	Bytes uint64
+	// Shed is the number of records that found no room.
+	Shed uint64
+	// Late is the number of records that came for a window which had closed while their reader was
+	// idle, or before it joined.
+	Late uint64
+	// Copied is the number of bytes of groups that were copied for images.
+	Copied uint64
 
-	MemoryWaits uint64 // times that a chunk had to wait for memory that had not been made ready
+	// MemoryWaits is how many times a chunk had to wait for memory that had not been made ready.
+	MemoryWaits uint64
 }
 
 // Stats are the partition's counters as of its last Step. Any goroutine may call it.
@@ -277,7 +337,7 @@ func (p *Partition) Stats() PartitionStats {
 	}
 }
 
-// store publishes the counters. It looks at the panes that have changed: there may be many others.
+// store publishes the counters. It only looks at the panes that have changed: there may be many.
 func (p *Partition) store() {
 	for _, x := range p.changed {
 		x.noted = false
@@ -295,7 +355,7 @@ func (p *Partition) store() {
 	p.copied.Store(p.copyCount)
 }
 
-// paneSums are what the panes of a partition have together, or one of them.
+// paneSums are the totals of one pane, or of all panes of a partition.
 type paneSums struct{ groups, bytes, waits int }
 
 func (s *paneSums) add(to, from paneSums) {
@@ -304,13 +364,14 @@ func (s *paneSums) add(to, from paneSums) {
 	s.waits += to.waits - from.waits
 }
 
-// count brings the sums up to date with a pane, and has its twins made ready to follow it.
+// count brings the sums up to date with a pane, and has its twins made ready to follow its live
+// one.
 func (p *Partition) count(x *pane) {
 	var now paneSums
 	for _, g := range x.tables {
 		now.bytes += g.table.Bytes()
 	}
-	if p.byID[x.id] == x { // else the newest epoch does not show it
+	if p.byID[x.id] == x { // otherwise the newest epoch does not show the pane
 		live := x.live
 		if live == nil {
 			live = x.shown
@@ -326,7 +387,8 @@ func (p *Partition) count(x *pane) {
 	x.counted = now
 }
 
-// uncount takes the groups of a pane out of the sums that the newest epoch does not show. Its memory is there until it is freed.
+// uncount takes the groups of a pane that the newest epoch does not show out of the sums. The bytes
+// stay in the sums until the memory is freed.
 func (p *Partition) uncount(x *pane) {
 	p.sums.add(paneSums{bytes: x.counted.bytes}, x.counted)
 	x.counted = paneSums{bytes: x.counted.bytes}
@@ -335,7 +397,9 @@ func (p *Partition) uncount(x *pane) {
 // Done says whether every reader has ended and everything they sent is in the last image.
 func (p *Partition) Done() bool { return p.done }
 
-// Wake is never: readers give a partition work, and they ring; so does whoever raises an epoch.
+// Wake is when the partition is worth another Step even if no bell rings: after memoryWait if it
+// lacks memory, and at once if its tables have to catch up. Otherwise it is Never: readers give a
+// partition work and ring its bell, and so does the goroutine that raises an epoch.
 func (p *Partition) Wake() Nanos {
 	switch {
 	case p.starved:
@@ -360,10 +424,11 @@ func (p *Partition) Stall() Stall {
 	return StallInput
 }
 
-// Err is that there was no room for a group, where that ends the plan.
+// Err says that there was no room for a group, if that ends the plan.
 func (p *Partition) Err() error { return p.err }
 
-// Step applies some chunks, fairly: it begins at the ring behind the one that the last Step ended with.
+// Step applies some chunks, fairly: it begins at the ring after the one at which the last one
+// ended.
 func (p *Partition) Step(now Nanos) (work int) {
 	p.now, p.blocked, p.starved = now, false, false
 	if p.done {
@@ -395,7 +460,8 @@ func (p *Partition) Step(now Nanos) (work int) {
 		work += p.handOver()
 	}
 	if p.missing == 0 && p.handover == nil {
-		// All marks are there, or all readers have ended: then it is the epoch that says so.
+		// All marks are there, or all readers have ended. In the second case there may be nothing
+		// to answer yet, so it is the epoch that decides.
 		if number, slot := p.cuts.Raised(); number > p.epoch {
 			p.publish(number, slot)
 			work++
@@ -425,19 +491,19 @@ func (p *Partition) drain(r, most int) (chunks int) {
 				panic("core: a mark of another epoch")
 			}
 			if c.epoch == p.epoch {
-				break // the first of a reader that joined when this partition had answered already
+				break // the first mark of a reader that joined after this partition had answered
 			}
 			p.held[r] = true
 			p.missing--
 			p.counters[r], p.watermarks[r] = c.counters, c.watermark
-			return chunks // release takes it out
+			return chunks // resume takes the mark out
 		case chunkEnd:
 			p.ended[r] = true
 			p.left--
 			p.missing--
 			p.counters[r], p.watermarks[r] = c.counters, c.watermark
 			p.release(r)
-			p.in[r] = nil // its memory can go
+			p.in[r] = nil // so that the memory of the ring can be freed
 			return chunks
 		case chunkPartials:
 			if p.lacks() {
@@ -467,7 +533,7 @@ func (p *Partition) lacks() bool {
 	return p.starved
 }
 
-// chunkRows is the most groups that a chunk may bring.
+// chunkRows is the largest number of groups that one chunk may bring.
 func (p *Partition) chunkRows() int { return max(p.layout.rows, p.layout.partialRows) }
 
 // release takes a chunk out of the ring of a reader.
@@ -476,8 +542,9 @@ func (p *Partition) release(r int) {
 	p.bells[r].Ring()
 }
 
-// publish answers an epoch: the live tables become what the partition shows in the epoch's slot, and others take their places. Where
-// there is no memory for that the partition goes on as it was, and the epoch has no cut.
+// publish answers an epoch: the live tables become what the partition shows in the epoch's slot,
+// and other tables take their places. If there is no memory for that, the partition goes on as
+// before and the epoch has no cut.
 func (p *Partition) publish(number uint64, slot int) {
 	if invariants.Enabled && number != p.epoch+1 {
 		panic("core: an epoch was passed over")
@@ -506,18 +573,19 @@ func (p *Partition) publish(number uint64, slot int) {
 		}
 		if isLast || p.layout.window != nil && x.shut <= p.closed {
 			x.seal(p.epoch, slot)
-			p.sealed++ // the ones before it are, too
+			p.sealed++ // the panes before this one are sealed, too
 		} else if err := x.publish(p, slot); err != nil {
 			if h := p.handover; h != nil && h.move.from == p.id {
-				// The new owner takes the shard's groups from this image, and routers have been told. So it gets the live table, which does not
-				// change until it has.
+				// The new owner takes the shard's groups from this image, and routers have already
+				// been told of the move. So the image shows the live table, which does not change
+				// until the new owner has read it.
 				m.panes = append(m.panes, paneImage{x.id, x.last, x.live})
 				p.lent = m
 			}
 			p.noteLagging()
 			p.cuts.Answer(false)
 			if p.behind = true; p.lent == nil {
-				p.catchUp() // those that have published
+				p.catchUp() // the panes that have published
 			}
 			return
 		}
@@ -531,19 +599,22 @@ func (p *Partition) publish(number uint64, slot int) {
 	p.cuts.noteWindows(p.id, len(p.panes)-p.sealed, p.awaited())
 	p.done = isLast
 	p.behind = !isLast
-	// Nobody takes an image before its table has caught up with it: the epoch after the next can be the first to, and this
-	// partition has to answer the next before.
+	// No epoch takes the tables of this image before the live tables have caught up with them. The
+	// epoch after the next is the first that can, and this partition has to answer the next one
+	// before that.
 	p.cuts.Answer(true)
 }
 
-// maxUnwritten is how many closed panes may wait to be written before a partition takes no more records: its rings fill, and the
-// readers wait. Of small panes it is unwrittenSmall.
+// maxUnwritten is how many closed panes may wait to be written before a partition takes no more
+// records. Then its rings fill up and the readers wait. For small panes the bound is
+// unwrittenSmall.
 const (
 	maxUnwritten   = 256
 	unwrittenSmall = 1 << 13
 )
 
-// unwritten says whether that many do. What whoever writes needs is in the cut that there is.
+// unwritten says whether more closed panes than that wait to be written. The goroutine that writes
+// them can go on: what it needs is in the current cut.
 func (p *Partition) unwritten() bool {
 	most := maxUnwritten
 	if p.sums.bytes <= len(p.panes)*smallPane/4 {
@@ -555,7 +626,7 @@ func (p *Partition) unwritten() bool {
 	return p.panes[p.sealed-1-most].last > p.cuts.written.Load() // later panes end no earlier
 }
 
-// sortPanes puts those that have come since the last epoch in their place.
+// sortPanes puts the panes that have come since the last epoch in their places.
 func (p *Partition) sortPanes() {
 	byTime := func(a, b *pane) int { return cmp.Compare(a.id, b.id) }
 	if !slices.IsSortedFunc(p.panes, byTime) {
@@ -574,7 +645,8 @@ func (p *Partition) noteLagging() {
 	}
 }
 
-// watermark is the least of all readers that hold windows back. Every partition has got the same from the same marks.
+// watermark is the least watermark of all readers that hold windows back. Every partition computes
+// the same one, because it has got the same marks.
 func (p *Partition) watermark() int64 {
 	least, idle := int64(watermarkEnd), false
 	for _, w := range p.watermarks {
@@ -585,12 +657,13 @@ func (p *Partition) watermark() int64 {
 		least = min(least, w)
 	}
 	if least == watermarkEnd && idle {
-		return watermarkNone // nobody says anything
+		return watermarkNone // no reader says anything: they are idle or have ended
 	}
 	return least
 }
 
-// awaited is how far the reader is that is the furthest behind, if it can still go on; else nobody waits for it.
+// awaited is the watermark of the reader that is furthest behind, if that reader can still go on.
+// If it has ended, no reader waits for it, and awaited is watermarkEnd.
 func (p *Partition) awaited() int64 {
 	least, live := int64(watermarkEnd), true
 	for r, w := range p.watermarks {
@@ -604,7 +677,8 @@ func (p *Partition) awaited() int64 {
 	return least
 }
 
-// dropOld takes the panes that are not kept any more out, gives what the slot showed of them back, and keeps some of those that nobody shows.
+// dropOld takes out the panes that are not kept any more, gives up what the slot showed of panes
+// that were taken out, and keeps some of the panes that no slot shows any more.
 func (p *Partition) dropOld(slot int) {
 	written := p.cuts.written.Load()
 	n := 0
@@ -629,13 +703,14 @@ func (p *Partition) dropOld(slot int) {
 			x.free()
 			p.sums.add(paneSums{}, x.counted)
 			x.counted = paneSums{}
-			p.lacking = p.lacking[:0] // it may be one of them; those that are left are noted again
+			// A table of the pane may be in it; the others will be noted again.
+			p.lacking = p.lacking[:0]
 		}
 		return true
 	})
 }
 
-// takeBack goes on with a table that was lent to the new owner of a shard, when that has read it.
+// takeBack goes on with a table that was lent to a shard's new owner, once that has read it.
 func (p *Partition) takeBack() (work int) {
 	if p.cuts.handed.Load() < p.handover.epoch {
 		return 0
@@ -645,7 +720,8 @@ func (p *Partition) takeBack() (work int) {
 	return p.catchUp()
 }
 
-// catchUp copies a piece of what the live tables lack, and goes on where they lack nothing.
+// catchUp copies a piece of what the live tables lack. When they lack nothing the partition goes
+// on.
 func (p *Partition) catchUp() (work int) {
 	left := copyPerStep
 	p.behind = false
@@ -720,8 +796,9 @@ func (p *Partition) applyChunk(c *Chunk) {
 	}
 }
 
-// applyStripe adds the records of a stripe, those of p.words and p.args, to the groups of their panes, of which panes has a word each where
-// the plan has windows.
+// applyStripe adds the records of a stripe, which are in p.words and p.args, to the groups of their
+// panes. If the plan has windows, panes has a word for each record, which is its pane, or a single
+// word for all of them.
 func (p *Partition) applyStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
 	p.reader = reader
 	old := p.tooOld[reader]
@@ -737,7 +814,8 @@ func (p *Partition) applyStripe(reader ReaderID, hashes []uint64, heap []byte, n
 	p.rowCount += uint64(len(hashes)) - (p.tooOld[reader] - old)
 }
 
-// added looks at a table behind an addition: whether it lacks memory for the next, and how many records have found no room in it, which are counted.
+// added looks at a table after an addition. It notes whether the table lacks memory for the next
+// addition, and counts the records that have found no room in it.
 func (p *Partition) added(t *table.Table) {
 	p.lacking.note(t, p.chunkRows())
 	records, cause := t.TakeShed()
@@ -752,8 +830,8 @@ func (p *Partition) added(t *table.Table) {
 	}
 }
 
-// A router whose runner steps the partition too may apply its records in place, with these two. They are not called while the ring
-// from that router has chunks.
+// A router whose runner also steps the partition may apply its records in place, with direct and
+// directStripe. They are not called while the ring from that router has chunks.
 
 // direct adds the records of a chunk that is in no ring.
 func (p *Partition) direct(c *Chunk) {
@@ -762,7 +840,7 @@ func (p *Partition) direct(c *Chunk) {
 	p.store()
 }
 
-// directStripe adds records that lie elsewhere: those of p.words and p.args, see applyStripe.
+// directStripe adds records that do not lie in a chunk but in p.words and p.args, see applyStripe.
 func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
 	p.checkLive()
 	p.applyStripe(reader, hashes, heap, nulls, panes)
@@ -799,7 +877,8 @@ func (p *Partition) mergeChunk(c *Chunk) {
 	}
 	heap := c.heap(l)[:c.heapBytes]
 	if len(l.sided) > 0 {
-		p.lentBlocks = agg.Lent(unsafe.Pointer(&c.data[l.heapAt-agg.LineBytes/8])) // the first line of the heap is block 1: there is no block 0
+		// The first line of the heap is block 1: there is no block 0.
+		p.lentBlocks = agg.Lent(unsafe.Pointer(&c.data[l.heapAt-agg.LineBytes/8]))
 	}
 	for from := 0; from < n; from += stripeRows {
 		to := min(from+stripeRows, n)
@@ -811,5 +890,5 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		}
 		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states, &p.lentBlocks)
 	}
-	p.added(p.table) // ends the plan: one that sheds never folds
+	p.added(p.table) // a lack of room ends the plan: a plan that sheds never folds
 }

@@ -9,30 +9,37 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// PassesThrough says whether the plan has neither keys nor aggregates: records that Where lets pass go to the writer, with the columns of Select, which are
-// expressions over Source then. There are no groups, so a snapshot has none, and Window and Having have no meaning. The records of a reader
-// stay in their order where it is routed to one partition, which is what RouteAuto does. With an OrderBy, whose expressions are over Source too, they are kept and written in
-// that order at the end.
+// PassesThrough says whether the plan has neither keys nor aggregates. The records that pass Where
+// then go to the writer, with the columns of Select, which are expressions over Source in this
+// case. There are no groups, so a snapshot has none, and Window and Having have no meaning. The
+// records of a reader stay in their order if the reader is routed to one partition, which is what
+// RouteAuto does. If the plan has an OrderBy, whose expressions are over Source too, the records
+// are kept and written in that order at the end.
 func (p *Plan) PassesThrough() bool { return len(p.Keys)+len(p.Aggregates) == 0 }
 
-// An Outlet takes the records of one partition away, of a plan that passes them through. The partition's runner calls it; neither method waits.
+// An Outlet takes away the records of one partition of a plan that passes them through. The
+// partition's runner calls it. Neither method waits.
 type Outlet interface {
-	// Take is a batch that nobody uses, nil where all are with whoever writes: the partition takes no more records then, its rings fill, and the
-	// readers wait. Who gives a batch back wakes the partition's runner.
+	// Take is a batch that is not in use. It is nil if the writer has all of them. Then the
+	// partition takes no more records, its rings fill up, and the readers wait. The goroutine that
+	// gives a batch back wakes the partition's runner.
 	Take() *Passed
 
-	// Give hands over a batch that Take gave, with records.
+	// Give hands over a batch that Take gave, with records in it.
 	Give(*Passed)
 }
 
-// Passed are records that have passed through: at most a chunk of them.
+// Passed are records that have passed through: at most as many as fit a chunk.
 type Passed struct {
-	Batch *record.Batch // of the plan's result, and what is ordered by beside it
-	text  []byte
-	valid [][]uint64 // by column, nil where it cannot be NULL
+	// Batch has the columns of the plan's result and, beside them, the columns to order by.
+	Batch *record.Batch
+	// text has the bytes of the texts.
+	text []byte
+	// valid has the validity bits of each column; it is nil for a column that cannot be NULL.
+	valid [][]uint64
 }
 
-// NewPassed makes an empty one for an Outlet of a plan that passes records through.
+// NewPassed makes an empty Passed for an Outlet of a plan that passes records through.
 func NewPassed(p *Plan) (*Passed, error) {
 	l, err := p.compile()
 	if err != nil {
@@ -50,7 +57,8 @@ func NewPassed(p *Plan) (*Passed, error) {
 	return x, nil
 }
 
-// compilePass is compile for a plan that passes records through: each column of the result is an argument, and there are no states.
+// compilePass is compile for a plan that passes records through: each column of the result is an
+// argument, and there are no states.
 func (l *layout) compilePass() error {
 	p := l.plan
 	var faults []error
@@ -96,8 +104,8 @@ func (l *layout) compilePass() error {
 	return err
 }
 
-// passOrder makes the order of records that pass through. It returns the columns of Select and, after them, what is ordered by that is
-// none of those.
+// passOrder makes the order of records that pass through. It returns the columns of Select and,
+// after them, the columns to order by that are not among those.
 func (l *layout) passOrder() (columns []expr.Output, err error) {
 	p := l.plan
 	columns = slices.Clone(p.Select)
@@ -122,10 +130,11 @@ func (l *layout) passOrder() (columns []expr.Output, err error) {
 	return columns, nil
 }
 
-// SetOutlet says where the records of a plan that passes them through go. It is called before the first Step.
+// SetOutlet says where the records of a plan that passes them through go. It is called before the
+// first Step.
 func (p *Partition) SetOutlet(o Outlet) { p.outlet = o }
 
-// pass gives the records of a chunk away. False says that nobody takes them now.
+// pass gives away the records of a chunk. It returns false if the outlet takes none now.
 func (p *Partition) pass(c *Chunk) bool {
 	to := p.outlet.Take()
 	if p.blocked = to == nil; p.blocked {
@@ -146,7 +155,7 @@ func (p *Partition) pass(c *Chunk) bool {
 			for row, place := range words {
 				off, size := record.LongPlace(place)
 				if size == 0 {
-					off = 0 // it was not copied, so its place is in the batch that it came from
+					off = 0 // it was not copied, so off is a place in the batch that it came from
 				}
 				column.Views[row] = record.View{Off: uint32(off), Len: uint32(size)}
 			}

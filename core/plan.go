@@ -19,94 +19,116 @@ type AggregateKind = agg.Kind
 
 // The aggregate functions.
 const (
-	Count = agg.Count // rows, or the values of a column that are not NULL
-	Sum   = agg.Sum   // exact for bigint and decimal; NULL where the result does not fit
+	Count = agg.Count // the rows, or the values of a column that are not NULL
+	Sum   = agg.Sum   // exact for bigint and decimal; NULL if the result does not fit
 	Min   = agg.Min
 	Max   = agg.Max
 	Avg   = agg.Avg // double precision, from the exact sum
 
-	// The variance and its square root, double precision: exact and rounded once for bigint and decimal. The variance of a sample is NULL
-	// for fewer than two values.
+	// The variance and its square root, in double precision: exact and rounded once for bigint and
+	// decimal. The variance of a sample is NULL for fewer than two values.
 	VarPop     = agg.VarPop
 	VarSamp    = agg.VarSamp
 	StddevPop  = agg.StddevPop
 	StddevSamp = agg.StddevSamp
 
-	// The value of Column in the row where By is least or greatest. Rows whose By is NULL do not count; the value may be NULL. Of
-	// rows that tie, MinBy has the least value and MaxBy the greatest, NULL only where there is no other: what came first does not
-	// matter.
+	// The value of Column in the row in which By is least or greatest. Rows whose By is NULL do not
+	// count; the value may be NULL. Among rows that tie, MinBy takes the least value and MaxBy the
+	// greatest, and NULL only if there is no other: it does not matter which row came first.
 	MinBy = agg.MinBy
 	MaxBy = agg.MaxBy
 
-	// MinBy and MaxBy by the names that are usual where By is a time.
+	// MinBy and MaxBy under the names that are usual if By is a time.
 	First = agg.First
 	Last  = agg.Last
 
 	BoolAnd = agg.BoolAnd // whether every value is true
-	BoolOr  = agg.BoolOr  // whether any is
+	BoolOr  = agg.BoolOr  // whether any value is true
 
-	// About the number of different values: exact up to 384 of them, then with a standard error of 1.6 %. It does not depend on order, nor on
-	// how records were spread.
+	// About the number of distinct values: exact up to 384 of them, then with a standard error of
+	// 1.6 %. It depends neither on the order of the records nor on how they were spread.
 	ApproxCountDistinct = agg.ApproxCountDistinct
 
-	// About the least value that Fraction of all values are not greater than, as percentile_disc has it: double precision, within 1/128 of it.
+	// About the least value such that Fraction of all values are not greater, which is what
+	// percentile_disc gives: double precision, within 1/128 of it.
 	ApproxPercentile = agg.ApproxPercentile
 )
 
 // An Aggregate is one computed column of the result.
 type Aggregate struct {
-	Name   string        // of the result's column
-	Func   AggregateKind // what is computed
-	Column string        // of what; empty is count(*)
-	By     string        // what MinBy, MaxBy, First and Last choose by; else empty
+	// Name is the name of the result's column.
+	Name string
+	// Func is the function.
+	Func AggregateKind
+	// Column is the column that it is computed of; empty is count(*).
+	Column string
+	// By is the column that MinBy, MaxBy, First and Last choose by. It is empty for other
+	// functions.
+	By string
 
-	// Distinct has Count count the different values of Column, exactly. A plan can do so for one column: it keeps a group for each value then, in StateBytes, and who reads a
-	// snapshot first makes one of them.
+	// Distinct has Count count the distinct values of Column, exactly. A plan can do that for one
+	// column. It then keeps a group for each value, within StateBytes, and the first reader of a
+	// snapshot merges them to one.
 	Distinct bool
 
-	Fraction float64 // of ApproxPercentile: 0 to 1; else 0
+	// Fraction is the argument of ApproxPercentile, 0 to 1. It is 0 for other functions.
+	Fraction float64
 }
 
-// A Plan is a continuous query: group the records of a source by some of its columns and keep aggregates of each group. One without keys and aggregates passes
-// records through; see PassesThrough.
-// It is written as a literal or comes from a query. A Plan must not be changed once it has been used; then any number of
-// engines and goroutines may share it.
+// A Plan is a continuous query: it groups the records of a source by some of their columns and
+// keeps aggregates of each group. A plan without keys and aggregates passes records through; see
+// PassesThrough.
+//
+// A Plan is written as a literal or comes from a query. It must not be changed once it has been
+// used; then any number of engines and goroutines may share it.
 type Plan struct {
-	// Name stands for the plan in messages and statistics; empty is the name of the source.
+	// Name stands for the plan in messages and statistics. If it is empty, the name of the source
+	// does.
 	Name string
 
 	// Source is the schema of the records.
 	Source *record.Schema
 
-	// Where lets the records pass for which it is true, an expression over Source; nil lets all. A record for which it, or a computed column, cannot be computed (a
-	// division by zero, a number that is out of range) goes to quarantine.
+	// Where is an expression over Source. Only records for which it is true pass; nil lets all
+	// pass. A record goes to quarantine if Where or a computed column cannot be computed for it (a
+	// division by zero, a number that is out of range).
 	Where *expr.Expr
 
-	// Computed are columns made of those of Source, for the records that pass: Keys, Aggregates and Window may name them like those.
+	// Computed are columns that are computed from the columns of Source, for the records that pass.
+	// Keys, Aggregates and Window may name them like columns of Source.
 	Computed []expr.Output
 
-	// Keys are the columns to group by. None, where there are aggregates, makes one group of all records, which is there even before the first.
+	// Keys are the columns to group by. If there are none but there are aggregates, all records
+	// make one group, which is there even before the first record.
 	Keys []string
 
 	// Aggregates are the computed columns, after the keys in the result.
 	Aggregates []Aggregate
 
-	// Window divides the groups by event time; nil does not.
+	// Window divides the groups by event time; nil does not divide them.
 	Window *Window
 
-	// Emit is what a writer gets: the zero value is each window when it has closed, or everything at the end.
+	// Emit is what a writer gets. The zero value gives each window when it has closed, or
+	// everything at the end.
 	Emit Emission
 
-	// What is read of the groups. Select are the columns of the result, expressions over Inner, or over Source where records pass through; nil are those of Inner, as they
-	// are. A value that cannot be computed reads NULL. Having lets groups through for which it is true. OrderBy, Limit and Offset shape All and Batches of a snapshot as a
-	// whole; Get knows Having only. Records that pass through are written at the end if there is an OrderBy, see Sorter; without one, Limit ends the plan and there is no Offset.
-	Select  []expr.Output
-	Having  *expr.Expr
+	// Select are the columns of the result: expressions over Inner, or over Source if records pass
+	// through. Nil selects the columns of Inner as they are. A value that cannot be computed reads
+	// NULL.
+	Select []expr.Output
+	// Having is an expression; the result has only the groups for which it is true.
+	Having *expr.Expr
+	// OrderBy, Limit and Offset shape All and Batches of a snapshot as a whole; Get takes notice of
+	// Having only. Records that pass through are written at the end if there is an OrderBy, see
+	// Sorter. Without OrderBy, Limit ends a plan that passes records through, and it has no Offset.
 	OrderBy []Order
-	Limit   *uint64 // nil: none
-	Offset  uint64
+	// Limit is how many rows the result has at most; nil sets no limit.
+	Limit *uint64
+	// Offset is how many rows are left out before the first.
+	Offset uint64
 
-	bare bool // it is that of the pairs of a plan without keys; see distinct.go
+	// bare says that this is the plan of the pairs of a plan without keys; see distinct.go.
+	bare bool
 
 	once   sync.Once
 	layout *layout
@@ -117,18 +139,20 @@ const (
 	// MaxAggregates bounds the aggregates of a plan.
 	MaxAggregates = 256
 
-	// maxArguments bounds the columns they read: the NULL bits of a record are one word.
+	// maxArguments bounds the columns that the aggregates read: the NULL bits of a record are one
+	// word.
 	maxArguments = 64
 )
 
-// Validate reports every fault of the plan at once: no source, columns that do not exist, names used twice, functions that are not
-// defined for their column, a row too wide for a chunk.
+// Validate reports every fault of the plan at once: no source, columns that do not exist, names
+// used twice, functions that are not defined for their column, a row too wide for a chunk.
 func (p *Plan) Validate() error {
 	_, err := p.compile()
 	return err
 }
 
-// String is the plan as SQL would say it. What Select computes of groups is a query over that of the groups.
+// String is the plan as SQL would say it. What Select computes of groups is a query over the query
+// that makes the groups.
 func (p *Plan) String() string {
 	var b strings.Builder
 	b.WriteString("SELECT ")
@@ -181,7 +205,7 @@ func (p *Plan) String() string {
 	if len(by) > 0 {
 		b.WriteString(" GROUP BY " + strings.Join(by, ", "))
 	}
-	if p.Select != nil && !p.PassesThrough() { // what is computed of the groups
+	if p.Select != nil && !p.PassesThrough() { // expressions over the groups
 		inner := b.String()
 		b.Reset()
 		for i, o := range p.Select {
@@ -199,7 +223,7 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
-// Result is the schema of the result: Select, or Inner.
+// Result is the schema of the result: the columns of Select, or Inner if Select is nil.
 func (p *Plan) Result() (*record.Schema, error) {
 	l, err := p.read()
 	if err != nil {
@@ -208,7 +232,8 @@ func (p *Plan) Result() (*record.Schema, error) {
 	return l.result, nil
 }
 
-// Written is the schema of what a writer gets: Result, behind ChangeColumn where the plan emits changes.
+// Written is the schema of what a writer gets. It is Result, with ChangeColumn in front if the plan
+// emits changes.
 func (p *Plan) Written() (*record.Schema, error) {
 	l, err := p.read()
 	if err != nil {
@@ -220,10 +245,12 @@ func (p *Plan) Written() (*record.Schema, error) {
 	return l.result, nil
 }
 
-// Streams says whether a writer gets rows before the end of the input, whatever the window: records that pass through, or changes.
+// Streams says whether a writer gets rows before the end of the input whatever the window is:
+// records that pass through, or changes.
 func (p *Plan) Streams() bool { return p.PassesThrough() || p.Emit == EmitChanges }
 
-// Inner is the schema of the groups before Select: the bounds of the window where there are any, the keys, the aggregates.
+// Inner is the schema of the groups before Select: the bounds of the window if there are windows,
+// the keys, the aggregates.
 func (p *Plan) Inner() (*record.Schema, error) {
 	l, err := p.read()
 	if err != nil {
@@ -232,17 +259,19 @@ func (p *Plan) Inner() (*record.Schema, error) {
 	return l.inner, nil
 }
 
-// A Key is the key of one group, encoded and hashed once, to look it up in any number of snapshots of the plan.
+// A Key is the key of one group. It is encoded and hashed once, to look the group up in any number
+// of snapshots of the plan.
 type Key struct {
 	hash   uint64
 	words  []uint64
 	heap   []byte
-	window int64 // its end
+	window int64 // the end of the window
 }
 
-// Key encodes a key: a value per key column, in their order, nil for NULL. Of a plan with windows the end of the window comes first, a time.Time. Integers of any Go type, bool, float64, string, []byte,
-// time.Time and record.Decimal fit their columns; the error names the one that does not. It allocates: make a Key
-// once and use it often.
+// Key encodes a key from a value for each key column, in their order; nil is NULL. If the plan has
+// windows, the end of the window comes first, a time.Time. Integers of any Go type, bool, float64,
+// string, []byte, time.Time and record.Decimal fit their columns; the error names the value that
+// does not fit. Key allocates: make a Key once and use it often.
 func (p *Plan) Key(values ...any) (Key, error) {
 	l, err := p.read()
 	if err != nil {
@@ -275,7 +304,7 @@ func (p *Plan) name() string {
 	return p.Name
 }
 
-// compile is the layout of what is kept, read that of what is read of it.
+// compile returns the layout of what is kept; read returns the layout of what is read of that.
 func (p *Plan) compile() (*layout, error) {
 	p.once.Do(func() { p.layout, p.err = compile(p) })
 	return p.layout, p.err
@@ -291,66 +320,102 @@ func (p *Plan) read() (*layout, error) {
 
 // A layout is a compiled plan: where everything lies, in chunks and in the rows of a table.
 type layout struct {
-	plan     *Plan
-	reading  *layout // of what is read: itself, but for pairs
-	valueKey int     // of pairs: the key column that has the value
-	source   *record.Schema
-	inner    *record.Schema // of the groups
-	change   *record.Schema // of what is written of a plan that emits changes; nil else
-	result   *record.Schema // of what is read of them
-	shape    *shape         // nil where that is the same
-	keys     *record.KeyLayout
-	stage    *expr.Program // makes records of source out of those of the plan's; nil where they are the same
-	window   *windowing    // nil where the plan has no windows
-	front    int           // columns of the result before the keys
-	passes   bool          // the plan passes records through: there are neither keys nor states
-	order    []orderBy     // of records that pass through; their inner columns are those of source
+	plan *Plan
+	// reading is the layout of what is read. It is this layout itself, except for pairs.
+	reading *layout
+	// valueKey is the key column that has the value, in a layout of pairs.
+	valueKey int
+	// source is the schema of the records that are grouped or passed through.
+	source *record.Schema
+	// inner is the schema of the groups.
+	inner *record.Schema
+	// change is the schema of what is written of a plan that emits changes; it is nil for other
+	// plans.
+	change *record.Schema
+	// result is the schema of what is read of the groups.
+	result *record.Schema
+	// shape makes the result of the groups; it is nil if they are the same.
+	shape *shape
+	// keys is the layout of keys.
+	keys *record.KeyLayout
+	// stage makes records of source out of records of the plan's Source; it is nil if they are the
+	// same.
+	stage *expr.Program
+	// window is nil if the plan has no windows.
+	window *windowing
+	// front is the number of columns of the result before the keys.
+	front int
+	// passes says that the plan passes records through: there are neither keys nor states.
+	passes bool
+	// order is the order of records that pass through; its inner columns are columns of source.
+	order []orderBy
 
-	// Chunk columns: hash, key words, the args whose values are needed, and the NULL bits of the args where hasNulls.
-	args        []argument
-	hasNulls    bool
-	nulls       int // their column
-	columns     int
-	rows        int     // rows of a chunk
-	partialRows int     // groups of a chunk of partial states
-	rowsWord    int     // the state that counts the records of a group, as a word of its states; -1 where there is none
-	stampWord   int     // the word of its states that has the epoch in which it changed last; -1 where there is none
-	heapAt      int     // word of a chunk's data where the heap begins; len(data) where there is none
-	sided       []state // states that have blocks
-	textArgs    []int   // in args: those that are texts whose values are needed
+	// A chunk has these columns: the hash, the key words, the args whose values are needed, and, if
+	// hasNulls, the NULL bits of the args. args are the columns that the aggregates read.
+	args []argument
+	// hasNulls says that some of the args may be NULL.
+	hasNulls bool
+	// nulls is the column of the NULL bits.
+	nulls int
+	// columns is the number of columns.
+	columns int
+	// rows is the number of rows that fit a chunk.
+	rows int
+	// partialRows is the number of groups that fit a chunk of partial states.
+	partialRows int
+	// rowsWord is the word, among the states of a group, of the state that counts its records; it
+	// is -1 if there is none.
+	rowsWord int
+	// stampWord is the word, among the states of a group, that has the epoch in which the group
+	// changed last; it is -1 if there is none.
+	stampWord int
+	// heapAt is the word of a chunk's data at which the heap begins; it is len(data) if there is no
+	// heap.
+	heapAt int
+	// sided are the states that have blocks.
+	sided []state
+	// textArgs are the indexes of the args that are texts and whose values are needed.
+	textArgs []int
 
-	// Row of a table: key words, then the states.
+	// A row of a table has the key words, then the states.
 	states []state
-	init   []uint64
-	fused  []agg.Fused  // loops for several states
-	single []agg.Placed // states with a loop of their own
+	// init has the words of the states of a new group.
+	init []uint64
+	// fused are the loops that update several states at once.
+	fused []agg.Fused
+	// single are the states that have a loop of their own.
+	single []agg.Placed
 
-	outputs []output // columns of the result behind the keys
+	// outputs are the columns of the result after the keys.
+	outputs []output
 }
 
-// argument is a column of the source that some aggregate reads; its position among the arguments is its NULL bit.
+// argument is a column of the source that some aggregate reads; its position among the arguments is
+// its NULL bit.
 type argument struct {
 	source int
 	typ    record.Type
-	column int // of a chunk, -1 where only the NULLs are counted
+	column int // column of a chunk, -1 if only the NULLs are counted
 }
 
-// state is one state in a row; aggregates that can share a state do.
+// state is one state in a row. Aggregates that can share a state do.
 type state struct {
 	kind AggregateKind
 	fn   agg.Func
-	word int // behind the key words
+	word int // counted from the end of the key words
 	arg  int // in layout.args, -1 for count(*)
 	by   int // the second argument, -1 for none
 
-	distinct bool // it counts pairs
+	distinct bool // the state counts pairs
 }
 
 // output is an aggregate of the result: how to read which state.
 type output struct {
-	fn     agg.Func
-	word   int
-	values int // the word that counts the values, of a function whose state does not say that there are none; else -1
+	fn   agg.Func
+	word int
+	// values is the word that counts the values, for a function whose state does not say that there
+	// are none; it is -1 for other functions.
+	values int
 }
 
 // value reads the states of a group.
@@ -429,7 +494,8 @@ func compileLayout(p *Plan) (*layout, error) {
 	}
 	var hidden []Aggregate
 	if l.window != nil {
-		// A partial state that comes too late, of a reader that was idle or has joined, says how many records it stands for.
+		// A partial state may come too late, from a reader that was idle or has joined. It has to
+		// say how many records it stands for.
 		hidden = append(hidden, Aggregate{Func: Count})
 		if l.window.session != nil {
 			hidden = append(hidden, Aggregate{Func: Min, Column: p.Window.Column}, Aggregate{Func: Max, Column: p.Window.Column})
@@ -514,7 +580,8 @@ func (l *layout) divide() error {
 			l.textArgs = append(l.textArgs, i)
 		}
 	}
-	// Where keys may be long, or arguments are texts, half of the chunk is for their bytes; where states have blocks, for these too.
+	// If keys may be long, or arguments are texts, half of the chunk is for their bytes. If states
+	// have blocks, it is for these too.
 	l.heapAt = chunkWords
 	if len(l.keys.Strings())+len(l.textArgs)+len(l.sided) > 0 {
 		l.heapAt = chunkWords / 2
@@ -530,7 +597,8 @@ func (l *layout) divide() error {
 	return nil
 }
 
-// compileStage makes the program that filters and computes: its outputs are the columns that the plan names.
+// compileStage makes the program that filters and computes. Its outputs are the columns that the
+// plan names.
 func (l *layout) compileStage() error {
 	p := l.plan
 	computed := map[string]*expr.Expr{}
@@ -552,7 +620,7 @@ func (l *layout) compileStage() error {
 			outputs = append(outputs, expr.Output{Name: name, Expr: e})
 		} else if i, ok := p.Source.Index(name); ok {
 			outputs = append(outputs, expr.Output{Name: name, Expr: expr.Column(p.Source, i)})
-		} // else it is missed where it is looked for
+		} // otherwise the code that looks for it reports that it is missing
 	}
 	if p.Window != nil {
 		need(p.Window.Column)
@@ -571,7 +639,7 @@ func (l *layout) compileStage() error {
 		need(a.Column)
 		need(a.By)
 	}
-	if len(outputs) == 0 { // count(*) without keys: a record is something all the same
+	if len(outputs) == 0 { // count(*) without keys: even so a record has to be something
 		outputs = []expr.Output{{Name: "record", Expr: expr.Bool(true)}}
 	}
 	var err error
@@ -617,7 +685,8 @@ func (l *layout) bind(a Aggregate, column func(of, name string) (int, bool), fau
 			continue
 		}
 		f := l.source.Field(source)
-		// The one group of a plan without keys is there before any record, so its states must be able to say NULL.
+		// The one group of a plan without keys is there before any record, so its states must be
+		// able to say NULL.
 		args = append(args, agg.Arg{Type: f.Type, Nullable: f.Nullable || len(l.plan.Keys) == 0 || l.plan.bare})
 		sources = append(sources, source)
 	}
@@ -656,13 +725,15 @@ func (l *layout) argument(source int, f record.Field, values bool) int {
 		l.args = append(l.args, argument{source, f.Type, -1})
 	}
 	if values {
-		l.args[i].column = 0 // compile numbers them when all are known
+		l.args[i].column = 0 // divide numbers the columns when all are known
 	}
 	return i
 }
 
-// place gives each aggregate a state. The same state of the same arguments is kept once, and a sum is read from the state
-// of the average of the same argument, which is the same and a count more. The values of an argument that may be NULL are counted in one state: a count, a minimum or a maximum of them looks there.
+// place gives each aggregate a state. The same state of the same arguments is kept once. A sum is
+// read from the state of the average of the same argument, which is the same and has a count in
+// addition. The values of an argument that may be NULL are counted in one state; a count, a minimum
+// or a maximum of that argument looks there.
 func (l *layout) place(bound []boundAggregate) {
 	type slot struct {
 		kind     AggregateKind
@@ -681,7 +752,8 @@ func (l *layout) place(bound []boundAggregate) {
 		}
 		return slot{b.kind.State(), b.arg, b.by, b.distinct}
 	}
-	// What is placed first is found by the others: the averages by the sums, what counts the values of an argument by its extremes and by count itself.
+	// States that are placed first are found by the others: averages by sums, and the states that
+	// count the values of an argument by its extremes and by count itself.
 	turn := func(b boundAggregate) int {
 		switch {
 		case b.kind == Avg:
@@ -694,7 +766,7 @@ func (l *layout) place(bound []boundAggregate) {
 		return 3
 	}
 	at := map[slot]output{}
-	counters := map[int]int{} // of an argument: the word that counts its values
+	counters := map[int]int{} // for an argument, the word that counts its values
 	for pass := range 4 {
 		for _, b := range bound {
 			s := slotOf(b)
@@ -712,7 +784,8 @@ func (l *layout) place(bound []boundAggregate) {
 					b.fn, o.values = fn, counter
 				}
 			}
-			if word := agg.Counter(b.fn); word >= 0 && !counted && b.arg >= 0 { // what counts pairs has none
+			// The state that counts pairs has no argument.
+			if word := agg.Counter(b.fn); word >= 0 && !counted && b.arg >= 0 {
 				counters[b.arg] = o.word + word
 			}
 			at[s] = o
@@ -730,11 +803,11 @@ func (l *layout) place(bound []boundAggregate) {
 	}
 }
 
-// heapSize is how many bytes of strings and blocks a chunk takes.
+// heapSize is how many bytes of strings and blocks fit a chunk.
 func (l *layout) heapSize() int { return 8 * (chunkWords - l.heapAt) }
 
-// maxText is how many bytes of strings a record may have together, as far as the plan reads them. Where states have blocks, it leaves room in a chunk
-// for any of them beside the key.
+// maxText is how many bytes of strings a record may have together, as far as the plan reads them.
+// If states have blocks, it leaves room in a chunk for any block beside the key.
 func (l *layout) maxText() int {
 	if len(l.sided) > 0 {
 		return l.heapSize() - agg.MaxBlockBytes - agg.LineBytes
@@ -748,7 +821,8 @@ func (l *layout) memory(m table.Memory) table.Memory {
 	return m
 }
 
-// blockBytes bounds the bytes of blocks that n records take whose texts have so many bytes together.
+// blockBytes bounds the bytes of blocks that n records take whose texts have textBytes bytes
+// together.
 func (l *layout) blockBytes(n, textBytes int) (bytes int) {
 	for _, s := range l.sided {
 		if f, ok := s.fn.(agg.Sided); ok {

@@ -10,33 +10,35 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-// stripeRows is how many rows are keyed, hashed and scattered together: their scratch (hash, key words, places) stays in
-// the first-level cache.
+// stripeRows is how many rows are keyed, hashed and scattered together: their scratch (hash, key
+// words, places) stays in the first-level cache.
 const stripeRows = 512
 
 // A Source hands the batches of one reader to its router. All calls come from the router's Step.
 type Source interface {
-	// Next is the next batch that has rows or rejects, or nil when there is none now. The batch before is done with then. done says
-	// that there never will be one; b is nil with it.
+	// Next is the next batch that has rows or rejects, or nil when there is none now. The router is
+	// done with the batch before then. done says that there never will be another; b is nil then.
 	Next(now Nanos) (b *record.Batch, done bool)
 
-	// Quarantine takes a record that the router could not take. False says that there is no room now.
+	// Quarantine takes a record that the router could not take. False means no room now.
 	Quarantine(r record.Reject) bool
 
-	// Cut says whether everything that belongs to an epoch has been given out by Next and is done with. It is asked again and again between
-	// two batches until it says so.
+	// Cut says whether everything that belongs to an epoch has been given out by Next and is done
+	// with. It is asked again and again, between two batches, until it returns true.
 	Cut(epoch uint64) bool
 
-	// Complete says, behind done, whether that was the end of its input: not that it failed or was told to stop.
+	// Complete says, after Next has returned done, whether the source has reached the end of its
+	// input. It is false if the source failed or was told to stop.
 	Complete() bool
 
-	// Wake is when Next is worth another call even if nobody rings.
+	// Wake is when Next is worth another call even if no bell rings.
 	Wake() Nanos
 }
 
-// A LateSource is a Source that takes late records aside: some rows of the batch at hand, which it copies. False says that there is no room now.
+// A LateSource is a Source that takes late records aside.
 type LateSource interface {
 	Source
+	// Late takes some rows of the batch at hand, which it copies. False means no room now.
 	Late(b *record.Batch, rows []int32) bool
 }
 
@@ -44,95 +46,94 @@ type LateSource interface {
 type ControlledSource interface {
 	Source
 
-	// Paused says that nobody asks the reader: that it has nothing then does not make it idle.
+	// Paused says that the reader is not being asked. Such a reader is not idle if it has nothing.
 	Paused() bool
 
-	// Stopping says that nothing more shall be read than what the reader has taken already: it waits for no other reader then.
+	// Stopping says that nothing more is read than what the reader has taken already. It waits for
+	// no other reader then.
 	Stopping() bool
 }
 
-// A LeavingSource is a Source that may end while others go on, and is not to hold back their windows then: it was removed, or has failed where readers may be idle.
+// A LeavingSource is a Source whose end need not hold back others' windows.
 type LeavingSource interface {
 	Source
 
-	// Left says so, behind done.
+	// Left says, after Next has returned done, that the others' windows go on without this reader:
+	// it was removed, or it has failed and readers may be idle.
 	Left() bool
 }
 
-// A Router spreads the records of one reader over the partitions: it is the reader's half of a plan. It is an Agent.
+// A Router spreads the records of one reader over the partitions: it is the reader's half of a
+// plan. It is an Agent. Its methods are in router.go, fold.go, routing.go and time.go.
 type Router struct {
 	id     ReaderID
 	layout *layout
 	source Source
-	owners *Owners // of what comes next
-	next   *Owners // of what comes behind the marks that are being sent
+	owners *Owners // who gets the records that come next
+	next   *Owners // what owners will be after the marks that are being sent
 	cuts   *Cuts
 	route  Route
-	folder *folder
-	out    []*ring.Producer[Chunk]
-	bells  []Bell // of the partitions
+	folder *folder                 // the part of the router that folds
+	out    []*ring.Producer[Chunk] // the ring to each partition
+	bells  []Bell                  // the bell of each partition
+	open   []*Chunk                // for each partition the chunk that is being filled, or nil
+	local  []*Partition            // the partitions of the router's runner; nil for the others
+	beside []*Chunk                // a chunk in no ring for each local partition, see commit
 
-	open []*Chunk // the chunk of each partition that is being filled, nil where none is
-
-	// The partitions that the router's runner steps too, nil where another does, and a chunk for each that is in no ring: see commit.
-	local  []*Partition
-	beside []*Chunk
-
-	aside   LateSource     // takes late records; nil where nobody wants them
-	given   *record.Batch  // what the source gave
-	result  *expr.Result   // what the machine made of it; nil where there is none
-	lateOf  []int32        // those of givenRows
-	machine *expr.Machine  // of a plan that filters or computes
+	aside   LateSource     // takes late records; nil if the source takes none
+	given   *record.Batch  // the batch that the source gave
+	result  *expr.Result   // what the machine made of that batch; nil if there is no machine
+	lateOf  []int32        // scratch of givenRows
+	machine *expr.Machine  // filters and computes, for a plan that does either
 	failed  []expr.Failure // records that could not be computed and are not in quarantine yet
 
-	// The place in the batch: rows before from are routed, the keys of [from, to) are encoded where encoded is set.
-	batch    *record.Batch
-	from, to int
-	encoded  bool
-	keys     *record.Keys
+	batch    *record.Batch // the batch that is being routed
+	from, to int           // rows before from are routed; [from, to) is the stripe at hand
+	encoded  bool          // the keys of the stripe are encoded
+	keys     *record.Keys  // the keys of the stripe
 
-	// Scratch of a stripe: counts for each partition, the partition that gets all of it (-1: several may), then where each row goes.
-	counts   []int
-	bytes    []int
-	only     int
-	destined bool // counts, bytes, only and dest are those of the stripe
-	dest     [stripeRows]uint32
-	nulls    [stripeRows]uint64
-	panes    []uint64   // of each row, of a plan with windows
-	onePane  bool       // all rows are of the first
-	long     []byte     // the long strings of a stripe with several text columns
-	texts    [][]uint64 // of each text argument, the places of the values in the bytes of its column
-	turn     int        // the partition that a stripe goes to next, of RouteRoundRobin
-	context  RouteContext
+	// The rest of this group is scratch of a stripe.
+	counts   []int              // the number of rows for each partition
+	bytes    []int              // the bytes of long strings for each partition
+	only     int                // the partition that gets all rows; -1 if several may get some
+	destined bool               // counts, bytes, only and dest are up to date for the stripe
+	dest     [stripeRows]uint32 // the partition of each row, later with its place in the chunk
+	nulls    [stripeRows]uint64 // the NULL bits of each row
+	panes    []uint64           // the pane of each row, for a plan with windows
+	onePane  bool               // all rows are of the first pane in panes
+	long     []byte             // the long strings, if several columns have some
+	texts    [][]uint64         // for each text argument, places in the bytes of its column
+	turn     int                // the partition that RouteRoundRobin sends the next stripe to
+	context  RouteContext       // what a RouteFunc is called with
 
 	stall Stall // why the last Step had no work
-	now   Nanos // of the last Step
+	now   Nanos // the time of the last Step
 
 	counters  Counters
-	published publishedCounters
+	published publishedCounters // the counters as other goroutines may read them
+	times     times             // what the router knows of event time
 
-	times times
-
-	epoch   uint64 // whose marks have been sent, or are being sent
-	asked   uint64 // the newest epoch that it has asked for, to close windows
-	askedAt Nanos
-	joining bool // it has joined while the next epoch was in flight, and has not sent its mark
-	ended   bool // the source has: the marks of the end are being sent, or have been
-	marking bool // marks are being sent
-	marked  int  // partitions that have got theirs
-	done    bool // all have got that of the end
+	epoch   uint64 // the newest epoch whose marks have been sent or are being sent
+	asked   uint64 // the newest epoch that the router has asked for, to close windows
+	askedAt Nanos  // when it asked for that epoch
+	joining bool   // it joined with the next epoch in flight, whose mark it has not sent yet
+	ended   bool   // the source has ended: the marks of the end are being sent, or have been
+	marking bool   // marks are being sent
+	marked  int    // the number of partitions that have got their mark
+	done    bool   // all partitions have got the mark of the end
 }
 
-// publishedCounters are Counters as other goroutines may read them: stored by the router once per Step, so each is
-// right for itself and they are of slightly different moments.
+// publishedCounters are Counters as other goroutines may read them, stored by the router once per
+// Step. Each is right by itself; they are of slightly different moments.
 type publishedCounters struct {
 	in, counted, keyless, filtered, late, quarantined, batches, folded, direct, partials, flushes atomic.Uint64
 
-	groups atomic.Uint64 // of the router's own table
+	// groups is the number of groups in the router's own tables.
+	groups atomic.Uint64 // the number of groups in the router's own tables
 }
 
 func (p *publishedCounters) store(c *Counters) {
-	// Single writer, nothing else is published by these: a reader on another goroutine only must not see a torn word.
+	// A single writer; nothing else is published by these: a reader only must not see a torn word.
 	p.in.Store(c.In)
 	p.counted.Store(c.Counted)
 	p.keyless.Store(c.Keyless)
@@ -153,8 +154,9 @@ func (p *publishedCounters) load() Counters {
 	}
 }
 
-// NewRouter makes the router of a reader. out and bells have an entry for each partition, and so has local: the partitions that are stepped
-// on the same thread, nil where another steps them. state bounds the memory of the groups.
+// NewRouter makes the router of a reader. out and bells have an entry for each partition, and so
+// does local: the partitions that are stepped on the same thread, nil for one that another thread
+// steps. state bounds the memory of the groups.
 func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, out []*ring.Producer[Chunk], bells []Bell,
 	local []*Partition, state *State, cuts *Cuts,
 ) (*Router, error) {
@@ -169,7 +171,7 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 		fold.Exchange = ExchangeRoute // there is nothing to fold or to apply
 	}
 	if fold.Exchange == ExchangeRoute || len(local) == 0 {
-		local = make([]*Partition, len(out)) // everything through the rings
+		local = make([]*Partition, len(out)) // everything goes through the rings
 	}
 	folder, err := newFolder(l, fold, route, local, state)
 	if err != nil {
@@ -201,14 +203,17 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 	return r, nil
 }
 
-// Join has the router begin at an epoch that is not the first: the least that any partition had answered when it got the router's ring, see
-// Partition.Join; most is the greatest. It is called before the first Step, when all partitions have their rings.
+// Join has the router begin at an epoch that is not the first. least and most are the lowest and
+// the highest epoch that the partitions had answered when they got its rings, see Partition.Join.
+// It is called before the first Step, when all partitions have their rings.
 //
-// Where they differ, the epoch behind the least is in flight: some partitions have answered it and the others wait for this router's mark. So that
-// mark is the first thing it sends, whatever its source has been fed, and who has answered takes no notice of it: for all of them the reader's
-// records come behind the epoch.
+// If least and most differ, the epoch after least is in flight: some partitions have answered it
+// and the others wait for this router's mark. So the router sends that mark first, whatever its
+// source has been fed. Partitions that have answered the epoch ignore the mark. For all of them the
+// reader's records come after that epoch.
 func (r *Router) Join(least, most uint64) {
-	// The last to answer the least has written owners before any partition went on, and the next to write it needs this router's mark.
+	// The last partition to answer least wrote owners before any went on, and the next write needs
+	// this router's mark.
 	r.epoch, r.joining, r.owners = least, most > least, r.cuts.owners
 }
 
@@ -224,11 +229,11 @@ func (r *Router) Wake() Nanos {
 		return r.now + memoryWait
 	}
 	if r.marking || r.batch != nil {
-		return Never // only a partition can give room
+		return Never // only a partition can make room, and it rings
 	}
 	switch r.stall {
 	case StallEpoch:
-		return Never // who raises it rings
+		return Never // the goroutine that raises the epoch rings
 	case StallWindows:
 		return r.askedAt + crowdedWait
 	}
@@ -238,10 +243,10 @@ func (r *Router) Wake() Nanos {
 // Stall is why the last Step had no work.
 func (r *Router) Stall() Stall { return r.stall }
 
-// Err is nil: what a router cannot do, a partition will say.
+// Err is nil: a partition reports what a router cannot do.
 func (r *Router) Err() error { return nil }
 
-// Step routes the rest of the batch at hand, or one more; or it sends the marks of an epoch.
+// Step routes the rest of the batch at hand, or one more batch, or it sends the marks of an epoch.
 func (r *Router) Step(now Nanos) (work int) {
 	r.now = now
 	if r.done {
@@ -260,7 +265,8 @@ func (r *Router) Step(now Nanos) (work int) {
 		}
 	}
 	if r.batch == nil {
-		// The number comes before the look at the source: what was sent to it before the epoch was raised is there.
+		// The number is read before the look at the source, which then already has what was sent to
+		// it before the epoch was raised.
 		number, _ := r.cuts.Raised()
 		cut := number > r.epoch && (r.joining || r.source.Cut(number))
 		if cut && !r.mayBeIdle(now) {
@@ -280,7 +286,7 @@ func (r *Router) Step(now Nanos) (work int) {
 			if complete {
 				r.times.watermark = watermarkEnd
 			}
-			// One that will bring nothing more holds nobody back where time passes by itself, or where it has left.
+			// An ended reader holds back no other if time passes by itself, or if it has left.
 			leaves, _ := r.source.(LeavingSource)
 			r.times.idle = !complete && r.layout.window != nil && (r.layout.window.column < 0 || leaves != nil && leaves.Left())
 			return work + r.startMarks()
@@ -309,15 +315,17 @@ func (r *Router) Step(now Nanos) (work int) {
 	return work
 }
 
-// crowdedWait is how long a reader that waits for others leaves it before it asks for another epoch.
+// crowdedWait is how long a reader that waits for others waits until it asks for another epoch.
 const crowdedWait Nanos = 10_000_000
 
-// ahead says whether the reader waits before it goes on: until an epoch has closed windows after it has opened many, or until
-// others have come as far while there are many open. The one that is the furthest behind never waits for others.
+// ahead says whether the reader waits before it goes on. After it has opened many windows it waits
+// for an epoch that closes some. If many are open, it waits until the others have come as far. The
+// reader that is furthest behind never waits for others.
 func (r *Router) ahead() bool {
 	w, t := r.layout.window, &r.times
 	if w == nil || w.anyOrder || w.column < 0 || r.stopping() {
-		return false // what a reader that is to end has taken already is not much, and nobody may be there to close a snapshot
+		// Such a reader has not taken much, and maybe no goroutine is left to close a snapshot.
+		return false
 	}
 	switch {
 	case t.opened(w, newPanes):
@@ -343,7 +351,7 @@ func (r *Router) stopping() bool {
 	return ok && c.Stopping()
 }
 
-// quiet notes that the source has nothing. One that is paused may have something: nobody asks it.
+// quiet notes that the source has nothing. A paused source may have something: it is not asked.
 func (r *Router) quiet(now Nanos) {
 	if c, ok := r.source.(ControlledSource); ok && c.Paused() {
 		r.times.quiet = false
@@ -352,8 +360,8 @@ func (r *Router) quiet(now Nanos) {
 	r.times.nothing(now)
 }
 
-// mayBeIdle says whether the mark of an epoch would say that the reader is idle if its source still has nothing. Then it is
-// asked once more before the mark: the last time may be long ago.
+// mayBeIdle says whether the mark of an epoch would say that the reader is idle if its source still
+// has nothing. Then the source is asked once more before the mark: the last time may be long ago.
 func (r *Router) mayBeIdle(now Nanos) bool {
 	w := r.layout.window
 	return !r.joining && w != nil && w.idle > 0 && r.times.quiet && now-r.times.quietFrom >= w.idle
@@ -368,10 +376,11 @@ func (r *Router) startEpoch(number uint64, now Nanos) (work int) {
 	return r.startMarks()
 }
 
-// startMarks sends the marks of an epoch or of the end, behind what has been folded.
+// startMarks sends the marks of an epoch or of the end, after what has been folded.
 func (r *Router) startMarks() (work int) {
 	r.marking, r.marked, r.next = true, 0, r.owners
-	if m := &r.cuts.move; !r.ended && m.epoch == r.epoch { // nobody changes it before this router's marks are there
+	// The move does not change before this router's marks have arrived.
+	if m := &r.cuts.move; !r.ended && m.epoch == r.epoch {
 		r.next = m.owners
 	}
 	if f := r.folder; f.groups() > 0 {
@@ -386,7 +395,7 @@ func (r *Router) publishCounters() {
 	r.published.groups.Store(uint64(r.folder.groups()))
 }
 
-// FoldedGroups is the number of groups that the router has folded and not sent yet. Any goroutine may call it.
+// FoldedGroups is the number of groups folded and not sent yet. Any goroutine may call it.
 func (r *Router) FoldedGroups() uint64 { return r.published.groups.Load() }
 
 // take begins a batch.
@@ -409,7 +418,7 @@ func (r *Router) take(b *record.Batch) {
 	r.batch, r.from, r.to, r.encoded = b, 0, 0, false
 }
 
-// setAside puts the records that could not be computed into quarantine. False says that there is no room now.
+// setAside quarantines the records that could not be computed. False means no room now.
 func (r *Router) setAside() bool {
 	for ; len(r.failed) > 0; r.failed = r.failed[1:] {
 		if !r.source.Quarantine(record.Reject{Offset: -1, Reason: r.failed[0].Err}) {
@@ -422,14 +431,15 @@ func (r *Router) setAside() bool {
 	return true
 }
 
-// scatter routes the rows of the batch from r.from on, until the end or until a ring is full, and returns how many.
+// scatter routes the rows from r.from on, until the end of the batch or until a ring is full, and
+// returns how many rows it has routed.
 func (r *Router) scatter() (rows int) {
 	for r.from < r.batch.Len() {
 		if !r.encoded && !r.encode() {
 			r.stall = StallQuarantine
 			return rows
 		}
-		if r.from == r.to { // all the rest of the batch went to quarantine
+		if r.from == r.to { // the rest of the batch went to quarantine
 			break
 		}
 		n := r.to - r.from
@@ -464,9 +474,9 @@ func (r *Router) scatter() (rows int) {
 	return rows
 }
 
-// encode keys the next stripe, [r.from, r.to). A stripe whose long strings would not fit one chunk together is cut short; a
-// record whose own do not goes to quarantine; the stripe is empty when these end the batch. False says that the quarantine has no
-// room now.
+// encode keys the next stripe, [r.from, r.to). It cuts a stripe short if its long strings do not
+// fit one chunk together. A record whose own strings do not fit goes to quarantine. If such records
+// end the batch, the stripe is empty. encode returns false if the quarantine has no room now.
 func (r *Router) encode() bool {
 	l := r.layout
 	for r.from < r.batch.Len() {
@@ -486,7 +496,8 @@ func (r *Router) encode() bool {
 		if fit > 0 {
 			r.to = r.from + fit
 			if l.window != nil {
-				r.timely() // the watermark is that of fewer rows; they are the first of those that it took
+				// Fewer rows make up the watermark now: the first of those that made it up before.
+				r.timely()
 			}
 			r.encodeStripe()
 			break
@@ -507,7 +518,8 @@ func (r *Router) encode() bool {
 	return true
 }
 
-// encodeStripe keys the rows of the stripe. Texts that are arguments count as the long strings of keys do: both go to the heap of a chunk.
+// encodeStripe keys the rows of the stripe. Text arguments count like the long strings of keys:
+// both go to the heap of a chunk.
 func (r *Router) encodeStripe() {
 	k := r.keys
 	r.layout.keys.Encode(r.batch, r.from, r.to, k)
@@ -530,7 +542,7 @@ func (r *Router) encodeStripe() {
 	}
 }
 
-// longFit is how many of the first rows of the stripe have long strings that fit one chunk together.
+// longFit is how many of the first rows have long strings that fit one chunk together.
 func (r *Router) longFit() int {
 	n := r.to - r.from
 	if r.keys.Long == 0 {
@@ -546,8 +558,8 @@ func (r *Router) longFit() int {
 	return n
 }
 
-// room makes room for the stripe in the open chunks of the partitions that it goes to. False says that a ring is full; nothing of the
-// stripe has been copied then. It leaves the partition of each row in r.dest.
+// room makes room for the stripe in the open chunks of the partitions that it goes to. It returns
+// false if a ring is full; nothing has been copied then. It leaves each row's partition in r.dest.
 func (r *Router) room() bool {
 	tries := 1
 	if r.route.Routing == RouteRoundRobin {
@@ -567,7 +579,8 @@ func (r *Router) room() bool {
 	return false
 }
 
-// direct applies the stripe in place where all of it belongs to one partition of this thread. False says that it does not.
+// direct applies the stripe in place if all of it belongs to one partition of this thread, and says
+// whether it does.
 func (r *Router) direct() bool {
 	if r.only < 0 || r.local[r.only] == nil || r.open[r.only] != r.beside[r.only] {
 		return false
@@ -578,7 +591,7 @@ func (r *Router) direct() bool {
 	return true
 }
 
-// stripePanes are the panes of the rows of the stripe, one where they are all the same; nil where the plan has no windows.
+// stripePanes are the panes of the stripe's rows: one if all are the same, nil without windows.
 func (r *Router) stripePanes() []uint64 {
 	switch {
 	case r.panes == nil:
@@ -589,7 +602,8 @@ func (r *Router) stripePanes() []uint64 {
 	return r.panes[:r.to-r.from]
 }
 
-// stripe gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of its long strings go with them.
+// stripe gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of the
+// stripe's long strings are returned.
 func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
 	copy(k.words, r.keys.Words)
 	for i, a := range r.layout.args {
@@ -620,7 +634,7 @@ func (r *Router) words(arg int) []uint64 {
 	return r.batch.Column(r.layout.args[arg].source).Words()[r.from:r.to]
 }
 
-// oneHeap brings the long strings of the stripe into one heap, where there are several columns of them.
+// oneHeap copies the long strings of the stripe into one heap if several columns have some.
 func (r *Router) oneHeap() []byte {
 	k := r.keys
 	if len(k.Heaps) == 1 {
@@ -650,7 +664,8 @@ func (r *Router) ensureAll() bool {
 	return true
 }
 
-// ensure opens a chunk for partition p that has room for so many rows and bytes, publishing the one that has not.
+// ensure makes sure that partition p has an open chunk with room for that many rows and bytes. It
+// publishes one that has no room.
 func (r *Router) ensure(p, rows, bytes int) bool {
 	l := r.layout
 	if c := r.open[p]; c != nil {
@@ -662,9 +677,11 @@ func (r *Router) ensure(p, rows, bytes int) bool {
 	return r.openChunk(p, chunkRows) != nil
 }
 
-// openChunk opens a chunk for partition p, nil where its ring is full. For rows of a partition of this thread it is one beside the ring, if
-// nothing is in the ring that would come after it and the partition has not just published (then the ring has this router's mark, unless it has only
-// just joined).
+// openChunk opens a chunk for partition p, and returns nil if the ring is full. For rows of a
+// partition of this thread that takes records in place it is the chunk beside the ring, if the ring
+// is empty: what is in the ring was sent before and would be applied after. The partition takes
+// none if it has just published. (Then the ring has this router's mark, unless it has only just
+// joined.)
 func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
 	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && r.local[p].takes() {
 		r.open[p] = c
@@ -680,7 +697,7 @@ func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
 	return r.open[p]
 }
 
-// commit publishes the open chunk of partition p, or applies it where it is in no ring.
+// commit publishes the open chunk of partition p, or applies the chunk if it is in no ring.
 func (r *Router) commit(p int) {
 	c := r.open[p]
 	r.open[p] = nil
@@ -697,7 +714,7 @@ func (r *Router) commit(p int) {
 // copyRows copies the columns of the stripe into the open chunks of the owners, which have room.
 func (r *Router) copyRows() {
 	l, n := r.layout, r.to-r.from
-	var first *Chunk // of the only partition
+	var first *Chunk // the chunk of the only partition, if there is one
 	var at int
 	if r.only >= 0 {
 		first = r.open[r.only]
@@ -707,7 +724,8 @@ func (r *Router) copyRows() {
 			r.dest[i] = uint32(r.only)<<16 | uint32(at+i)
 		}
 	} else {
-		// Where the next row of each partition goes: here and not in the chunks, whose headers lie on a page each.
+		// The place of the next row for each partition: not in the chunks, whose headers lie on a
+		// page each.
 		var next [MaxPartitions]uint32
 		for p, c := range r.open {
 			if c != nil {
@@ -760,10 +778,11 @@ func (r *Router) copyRows() {
 	}
 }
 
-// scatterColumn copies the words of one column to where dest says; at is where the column begins in each chunk.
+// scatterColumn copies the words of a column to where dest says; at is its begin in each chunk.
 func (r *Router) scatterColumn(at int, words []uint64) {
-	// The address of the column in the chunk of each partition. In bounds: a row's place is below layout.rows, and the column has so
-	// many words from at on. The chunks stay alive: their rings hold them.
+	// The address of the column in the chunk of each partition. The accesses are in bounds: the
+	// place of a row is below layout.rows, and the column has that many words from at on. The
+	// chunks stay alive because their rings hold them.
 	var column [MaxPartitions]unsafe.Pointer
 	for p, c := range r.open {
 		if c != nil {
@@ -801,7 +820,8 @@ func (r *Router) nullBits() []uint64 {
 	return nulls
 }
 
-// copyLong copies the bytes of long strings into the heaps of the chunks and lets the words that were copied before point there.
+// copyLong copies the bytes of long strings into the heaps of the chunks, and makes the words that
+// were copied before point there.
 func (r *Router) copyLong() {
 	l := r.layout
 	for i, bytes := range r.keys.LongBytes[:r.to-r.from] {
@@ -829,11 +849,12 @@ func (r *Router) copyLong() {
 	}
 }
 
-// publish publishes the open chunks of partitions that have nothing else to do, or all where the router has not. It returns
-// how many.
+// publish publishes all open chunks or, if the router is busy, only the chunks of partitions that
+// have nothing else to do. It returns how many.
 func (r *Router) publish(busy bool) (chunks int) {
 	for p, c := range r.open {
-		// What is beside the ring waits until it is full or nothing else is to be done: nobody is idle for it.
+		// A chunk beside the ring waits until it is full or nothing else is to be done. No
+		// partition idles for it.
 		if c != nil && (!busy || r.out[p].Empty() && (c != r.beside[p])) {
 			r.commit(p)
 			chunks++
@@ -842,7 +863,7 @@ func (r *Router) publish(busy bool) (chunks int) {
 	return chunks
 }
 
-// mark sends the marks to the partitions, behind everything that was routed to them, and returns how many it could send.
+// mark sends the marks to the partitions, after all that was routed to them, and says how many.
 func (r *Router) mark() (sent int) {
 	r.published.store(&r.counters)
 	kind := chunkMark
@@ -870,7 +891,7 @@ func (r *Router) mark() (sent int) {
 	r.owners = r.next
 	if r.ended {
 		r.done = true
-		r.out, r.open = nil, nil // the memory of the rings can go
+		r.out, r.open = nil, nil // so that the memory of the rings can be freed
 		r.cuts.Leave()
 	}
 	return sent

@@ -8,23 +8,25 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Routing says which partition a record goes to. Whatever it says, the result is the same: groups that more than one partition has
-// are merged when they are published.
+// A Routing says which partition a record goes to. The result is the same for all of them: groups
+// that more than one partition has are merged when they are published.
 type Routing uint8
 
 const (
-	// RouteAuto is RouteByKey; RouteRoundRobin for a plan without keys, all of whose records would go to one partition; RouteAligned for one that passes records
-	// through, which keeps those of a reader in their order.
+	// RouteAuto is RouteByKey, with two exceptions. For a plan without keys, all of whose records
+	// would go to one partition, it is RouteRoundRobin. For a plan that passes records through it
+	// is RouteAligned, which keeps the records of a reader in their order.
 	RouteAuto Routing = iota
 
 	// RouteByKey sends all records of a group to the partition that owns its shard.
 	RouteByKey
 
-	// RouteAligned sends all records of reader i to partition i, modulo their number. It is for sources that are divided by the
-	// group key already: records stay on their core.
+	// RouteAligned sends all records of reader i to partition i, modulo the number of partitions.
+	// It is for sources that are divided by the group key already: records stay on their core.
 	RouteAligned
 
-	// RouteRoundRobin sends one stripe after the other to each partition in turn, passing by those whose ring is full.
+	// RouteRoundRobin sends one stripe after the other, to each partition in turn. It skips
+	// partitions whose ring is full.
 	RouteRoundRobin
 
 	// RouteCustom asks a RouteFunc.
@@ -48,30 +50,35 @@ func (r Routing) String() string {
 	return fmt.Sprintf("Routing(%d)", uint8(r))
 }
 
-// A RouteContext is some consecutive rows of a batch that a RouteFunc routes together. It is valid during the call.
+// A RouteContext is some consecutive rows of a batch that a RouteFunc routes together. It is valid
+// during the call.
 type RouteContext struct {
-	Reader     ReaderID
+	// Reader is the reader of the batch.
+	Reader ReaderID
+	// Partitions is the number of partitions.
 	Partitions int
 
-	// Batch has the rows First, First+1, ... of this context, as many as Hashes.
+	// Batch has the rows of this context: First, First+1, and so on, as many as Hashes has.
 	Batch *record.Batch
 	First int
 
-	// Hashes has the hash of the group key of each row; it is random per process, and 0 for a record without its key.
+	// Hashes has the hash of the group key of each row. It is random per process, and 0 for a
+	// record without its key.
 	Hashes []uint64
 
-	// Partition is to be filled: where each row goes, less than Partitions.
+	// Partition is what the function fills: where each row goes, less than Partitions.
 	Partition []uint32
 }
 
-// A RouteFunc fills c.Partition. It runs on the thread of the reader, must not block, and keeps nothing of c. Readers call it at the
-// same time. A panic, or a partition that does not exist, fails the plan.
+// A RouteFunc fills c.Partition. It runs on the thread of the reader, must not block, and keeps
+// nothing of c. Readers call it at the same time. A panic, or a partition that does not exist,
+// fails the plan.
 type RouteFunc func(c *RouteContext)
 
 // Route is a routing with what it needs.
 type Route struct {
 	Routing Routing
-	Func    RouteFunc // of RouteCustom
+	Func    RouteFunc // the function for RouteCustom
 }
 
 // Validate says what is wrong with a route for a plan.
@@ -94,7 +101,7 @@ func (r Route) For(plan *Plan) Route {
 	if r.Routing == RouteAuto {
 		switch r.Routing = RouteByKey; {
 		case plan.PassesThrough():
-			r.Routing = RouteAligned // so the records of a reader stay in their order
+			r.Routing = RouteAligned // the records of a reader stay in their order
 		case len(plan.Keys) == 0 && !plan.hasSessions() && !plan.countsDistinct():
 			r.Routing = RouteRoundRobin
 		}
@@ -107,7 +114,8 @@ func (p *Plan) hasSessions() bool { return p.Window != nil && p.Window.Kind == w
 // Scatters says whether one group may be in several partitions.
 func (r Route) Scatters() bool { return r.Routing != RouteByKey }
 
-// destine finds out where the rows of the stripe go: r.dest, r.counts, r.bytes, and r.only where one partition gets them all.
+// destine finds out where the rows of the stripe go. It sets r.dest, r.counts and r.bytes, and also
+// r.only if one partition gets all rows.
 func (r *Router) destine() {
 	dest := r.dest[:r.to-r.from]
 	clear(r.counts)
@@ -153,7 +161,8 @@ func (r *Router) destine() {
 	r.destined = true
 }
 
-// pass goes on to the next destination: the stripe has been copied, or has to go elsewhere.
+// pass goes on to the next destination: the stripe has been copied, or has to go to another
+// partition.
 func (r *Router) pass() {
 	r.destined = false
 	if r.turn++; r.turn == len(r.out) {

@@ -9,14 +9,15 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Scanner reads whole rows of a result into Go structs. It may be used by any number of goroutines.
+// A Scanner reads whole rows of a result into Go structs. Any number of goroutines may use it.
 type Scanner[T any] struct {
 	layout  *layout
 	decoder *record.Decoder[T]
 }
 
-// ScannerOf is the scanner of T for the plan's result: each field of T is a column of its name (see record.SchemaOf for names, tags and types).
-// The error says that the plan is not valid, or lists the fields that have no column or another type.
+// ScannerOf is the scanner of T for the plan's result: each field of T is a column of its name (see
+// record.SchemaOf for names, tags and types). The error says that the plan is not valid, or lists
+// the fields that have no column or another type.
 func ScannerOf[T any](p *Plan) (Scanner[T], error) {
 	l, err := p.read()
 	if err != nil {
@@ -29,8 +30,8 @@ func ScannerOf[T any](p *Plan) (Scanner[T], error) {
 	return Scanner[T]{l, d}, nil
 }
 
-// Scan sets v from a row. NULL is the zero value, or nil where the field is a pointer. Texts are copied. The error says that a value does not
-// fit its field.
+// Scan sets v from a row. A field is the zero value if its column is NULL, or nil if the field is a
+// pointer. Texts are copied. The error says that a value does not fit its field.
 func (s Scanner[T]) Scan(row Row, v *T) error {
 	s.layout.check(row, s.decoder)
 	var text [64]byte
@@ -41,11 +42,12 @@ func (s Scanner[T]) Scan(row Row, v *T) error {
 			return err
 		}
 	}
-	runtime.KeepAlive(row.groups) // what the words point to is not the collector's
+	runtime.KeepAlive(row.groups) // the collector does not own what the words point to
 	return nil
 }
 
-// read is the value of a column of the result; of a text the bytes, appended to to.
+// read is the value of a column of the result. If the column is a text, its bytes are appended to
+// to.
 func (l *layout) read(row Row, column int, to []byte) (agg.Value, []byte) {
 	isText := l.result.Field(column).Type == record.String
 	if l.shape != nil {
@@ -74,7 +76,8 @@ func (l *layout) appendText(to []byte, g *groups, key []uint64, column int, v ag
 	return append(to, g.table.Blocks().Bytes(v.Bits)...)
 }
 
-// check panics if a row is of another plan than what reads it, or of a snapshot that has been closed as far as that is known.
+// check panics if a row is of another plan than what reads it, or of a snapshot that is known to be
+// closed.
 func (l *layout) check(row Row, reader fmt.Stringer) {
 	if row.groups.layout != l {
 		panic(fmt.Sprintf("core: %v of plan %s used on a row of plan %s", reader, l.plan.name(), row.groups.layout.plan.name()))
@@ -84,7 +87,7 @@ func (l *layout) check(row Row, reader fmt.Stringer) {
 	}
 }
 
-// value is the value of a column of the result, of a text only whether it is NULL.
+// value is the value of a column of the result. For a text it only says whether it is NULL.
 func (l *layout) value(g *groups, key, states []uint64, column int) agg.Value {
 	if column < l.front {
 		if s := l.window.session; s != nil {
@@ -112,8 +115,8 @@ func (l *layout) value(g *groups, key, states []uint64, column int) agg.Value {
 	return agg.Value{Bits: l.keys.Word(key, column)}
 }
 
-// Batches yields what All does in batches of the result's schema, of up to so many rows: for who takes them away in bulk. A batch is valid until
-// the next.
+// Batches yields what All yields, in batches of the result's schema with up to rows rows. It is for
+// callers that take the rows in bulk. A batch is valid until the next.
 func (m *Image) Batches(rows int) iter.Seq[*record.Batch] {
 	if m.layout.shape != nil {
 		return m.layout.batchesOf(m.All(), rows)
@@ -131,11 +134,12 @@ func (m *Image) Batches(rows int) iter.Seq[*record.Batch] {
 	}
 }
 
-// batches adds the groups to a batch, which it yields and empties each time that it is full.
+// batches adds the groups to a batch. Each time that the batch is full it yields and empties it.
 func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 	l := g.layout
 	var text []byte
-	ends := make([]int, l.result.Len()+1) // of the text of each column; in front of the first
+	// Text c of a row, of the texts of all columns, is text[ends[c]:ends[c+1]].
+	ends := make([]int, l.result.Len()+1)
 	values := make([]agg.Value, l.result.Len())
 	for i := range g.table.Len() {
 		if g.given != nil && g.isGiven(i) {
@@ -174,7 +178,8 @@ func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 	return true
 }
 
-// Batches yields all groups in batches of the result's schema, of up to so many rows. A batch is valid until the next.
+// Batches yields all groups in batches of the result's schema with up to rows rows. A batch is
+// valid until the next.
 func (c *Cut) Batches(rows int) iter.Seq[*record.Batch] {
 	if l := c.layout(); l.shape != nil {
 		return l.batchesOf(c.All(), rows)

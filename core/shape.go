@@ -15,25 +15,26 @@ import (
 
 // An Order says how the rows of a result are ordered.
 type Order struct {
-	Column     string     // of the result, or of Plan.Inner; empty where Expr says it
-	Expr       *expr.Expr // over Plan.Inner
+	Column     string     // a column of the result, or of Plan.Inner; empty if Expr is set
+	Expr       *expr.Expr // an expression over Plan.Inner
 	Desc       bool
 	NullsFirst bool
 }
 
-// shape is what is done to groups when they are read: SELECT's expressions, HAVING, ORDER BY, LIMIT.
+// shape is what is done to groups when they are read: SELECT's expressions, HAVING, ORDER BY,
+// LIMIT.
 type shape struct {
 	having  *expr.Expr
-	columns []shaped // of the result
+	columns []shaped // the columns of the result
 	order   []orderBy
 	offset  uint64
 	limit   uint64
 	limited bool
 }
 
-// shaped is a column of the result: one of the inner ones, or an expression over them.
+// shaped is a column of the result: an inner column, or an expression over inner columns.
 type shaped struct {
-	inner int // -1 where it is an expression
+	inner int // -1 if it is an expression
 	expr  *expr.Expr
 }
 
@@ -43,7 +44,8 @@ type orderBy struct {
 	desc, nullsFirst bool
 }
 
-// compileShape makes the shape of a plan and its result; nil where groups are read as they are.
+// compileShape makes the shape of a plan and its result. The shape is nil if groups are read as
+// they are.
 func (l *layout) compileShape() error {
 	p := l.plan
 	l.inner = l.result
@@ -71,7 +73,7 @@ func (l *layout) compileShape() error {
 		var fields []record.Field
 		for _, o := range p.Select {
 			s.columns = append(s.columns, over(o.Expr))
-			// What cannot be computed reads NULL.
+			// A value that cannot be computed reads NULL.
 			_, plain := o.Expr.IsColumn()
 			fields = append(fields, record.Field{Name: o.Name, Type: o.Expr.Type(), Nullable: o.Expr.Nullable() || !plain})
 		}
@@ -108,7 +110,7 @@ func (l *layout) compileShape() error {
 	return nil
 }
 
-// innerValue is the value of a column of the inner result, texts included.
+// innerValue is the value of a column of the inner result, including texts.
 func (g *groups) innerValue(i, column int, t record.Type) expr.Value {
 	l := g.layout
 	key, states := g.table.Row(i)
@@ -122,7 +124,7 @@ func (g *groups) innerValue(i, column int, t record.Type) expr.Value {
 	return expr.Value{Bits: v.Bits}
 }
 
-// value is the value of a shaped column for row i. What cannot be computed is NULL.
+// value is the value of a shaped column for row i. A value that cannot be computed is NULL.
 func (c shaped) value(g *groups, i int, t record.Type) expr.Value {
 	if c.inner >= 0 {
 		return g.innerValue(i, c.inner, t)
@@ -149,7 +151,8 @@ func (s *shape) passes(g *groups, i int) bool {
 	return !v.Null && v.Bits != 0
 }
 
-// arrange yields the rows of all that HAVING lets through, in order and from the offset up to the limit.
+// arrange yields those rows of all that HAVING lets through, in order, from the offset up to the
+// limit.
 func (s *shape) arrange(all iter.Seq[Row]) iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		if s.limited && s.limit == 0 {
@@ -174,21 +177,23 @@ func (s *shape) arrange(all iter.Seq[Row]) iter.Seq[Row] {
 	}
 }
 
-// keyed is a row with what it is ordered by.
+// keyed is a row with the values that it is ordered by.
 type keyed struct {
 	row  Row
 	keys []expr.Value
 }
 
-// sorted yields the rows in order. It keeps them all; with a limit, up to twice as many as that lets through and minTop more.
+// sorted yields the rows in order. It keeps all rows. With a limit it keeps up to twice as many as
+// the limit lets through, and minTop more.
 func (s *shape) sorted(all iter.Seq[Row]) iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		var rows []keyed
-		most := uint64(math.MaxUint64) // that matter
+		most := uint64(math.MaxUint64) // the number of rows that matter
 		if s.limited && s.limit < math.MaxInt64 && s.offset < math.MaxInt64 {
 			most = s.offset + s.limit
 		}
-		cut := false // rows were left out: the last one that matters then is rows[most-1]
+		// Rows were left out: the last row that matters then is rows[most-1].
+		cut := false
 		keys := make([]expr.Value, len(s.order))
 		for row := range all {
 			if !s.passes(row.groups, row.index) {
@@ -198,7 +203,7 @@ func (s *shape) sorted(all iter.Seq[Row]) iter.Seq[Row] {
 				keys[i] = o.value(row.groups, row.index, o.typ)
 			}
 			if cut && s.compare(keys, rows[most-1].keys) >= 0 {
-				continue // it came later than that, so it is not before it where they tie
+				continue // it came later than that row, so it is not before it if they tie
 			}
 			rows = append(rows, keyed{row, keys})
 			keys = make([]expr.Value, len(s.order))
@@ -220,10 +225,11 @@ func (s *shape) sorted(all iter.Seq[Row]) iter.Seq[Row] {
 	}
 }
 
-// minTop is how many rows more than a limit lets through are sorted at once, at least.
+// minTop is the least number of rows beyond the limit that are sorted at once.
 const minTop = 64
 
-// sort orders rows; those that tie stay as they are, so that sorting what is left of some with others behind it comes to the same as sorting all at once.
+// sort orders rows. Rows that tie keep their order. So it does not matter whether all rows are
+// sorted at once, or some of them first and then what is left of those together with later rows.
 func (s *shape) sort(rows []keyed) {
 	slices.SortStableFunc(rows, func(a, b keyed) int { return s.compare(a.keys, b.keys) })
 }
@@ -254,7 +260,7 @@ func (o orderBy) compare(a, b expr.Value) int {
 	return c
 }
 
-// String is the shape as SQL would say it, behind GROUP BY.
+// shapeString is the shape as SQL would say it, after GROUP BY.
 func (p *Plan) shapeString() string {
 	var b strings.Builder
 	if p.Having != nil {
@@ -282,7 +288,8 @@ func (p *Plan) shapeString() string {
 	return b.String()
 }
 
-// batchesOf yields the rows in batches of the result's schema, of up to so many rows. A batch is valid until the next.
+// batchesOf yields the rows in batches of the result's schema with up to rows rows. A batch is
+// valid until the next.
 func (l *layout) batchesOf(all iter.Seq[Row], rows int) iter.Seq[*record.Batch] {
 	return l.batchesInto(record.NewBatch(l.result, rows), all)
 }
@@ -311,7 +318,7 @@ func (l *layout) batchesInto(b *record.Batch, all iter.Seq[Row]) iter.Seq[*recor
 	}
 }
 
-// addRow adds a row of these values to a batch. False says that it does not fit.
+// addRow adds a row of these values to a batch. It returns false if the row does not fit.
 func addRow(b *record.Batch, values []expr.Value) bool {
 	text := 0
 	for _, v := range values {

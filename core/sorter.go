@@ -15,26 +15,36 @@ import (
 // ErrSorterFull says that the records of a plan with OrderBy need more memory than they may have.
 var ErrSorterFull = errors.New("no room for the records that are to be sorted")
 
-// A Sorter keeps the records of a plan that passes them through, for its OrderBy, Limit and Offset. With a limit it keeps about
-// twice as many as that lets through, else all. One goroutine may use it.
+// A Sorter keeps the records of a plan that passes them through, for its OrderBy, Limit and Offset.
+// With a limit it keeps about twice as many as the limit lets through, otherwise all. Only one
+// goroutine may use it.
 //
-// A record is a row of words, one for each column, then its NULL bits. A text is a place in text and a length.
+// A record is a row of words, one for each column, followed by its NULL bits. The word of a text is
+// a place in text and a length.
 type Sorter struct {
 	layout *layout
-	limit  int    // bytes
-	most   uint64 // rows that Limit and Offset need; MaxUint64 without a limit
-	stride int    // words of a row
+	limit  int    // the bytes that it may take
+	most   uint64 // the rows that Limit and Offset need; MaxUint64 without a limit
+	stride int    // the words of a row
 
+	// words has the rows.
 	words []uint64
-	text  []byte
-	rows  []uint32 // the numbers of the rows: those that have been sorted in their order, then the others in theirs
-	cut   bool     // rows[most-1] is the last of the first most, of all that have been added so far; what comes after it is dropped
+	// text has the bytes of the texts.
+	text []byte
+	// rows are the numbers of the rows: first the rows that have been sorted, in their order, then
+	// the others in the order in which they came.
+	rows []uint32
+	// cut says that rows[most-1] is the last of the first most rows of all that have been added so
+	// far. Rows that come after it in the order are dropped.
+	cut bool
 
+	// spareWords and spareText are the memory that trim copies to next.
 	spareWords []uint64
 	spareText  []byte
 }
 
-// NewSorter makes an empty one that may take about limit bytes. The error says that the plan has nothing to sort.
+// NewSorter makes an empty Sorter that may take about limit bytes. The error says that the plan has
+// nothing to sort.
 func NewSorter(p *Plan, limit int) (*Sorter, error) {
 	l, err := p.compile()
 	if err != nil {
@@ -64,8 +74,8 @@ type cell struct {
 	text []byte
 }
 
-// Add keeps the records of a batch that a partition has passed through, as far as they are among the first. The error is
-// ErrSorterFull.
+// Add keeps the records of a batch that a partition has passed through, as far as they are among
+// the first. The error is ErrSorterFull.
 func (s *Sorter) Add(b *record.Batch) error {
 	if s.most == 0 {
 		return nil
@@ -73,7 +83,7 @@ func (s *Sorter) Add(b *record.Batch) error {
 	for i := range b.Len() {
 		r := sortable{batch: b, row: i}
 		if s.cut && s.compare(r, s.stored(s.rows[s.most-1])) >= 0 {
-			continue // it came later than that, so it is not before it if they tie
+			continue // it came later than that record, so it is not before it if they tie
 		}
 		if len(s.rows) == math.MaxUint32 {
 			return s.full()
@@ -95,7 +105,7 @@ func (s *Sorter) full() error {
 		len(s.rows), s.limit)
 }
 
-// append adds a record of from: the sorter itself if it is in a batch.
+// append adds a record of from. For a record in a batch, from is s itself.
 func (s *Sorter) append(from *Sorter, r sortable) {
 	at := len(s.words)
 	s.words = slices.Grow(s.words, s.stride)[:at+s.stride]
@@ -117,7 +127,8 @@ func (s *Sorter) append(from *Sorter, r sortable) {
 	}
 }
 
-// textBits is how many bits of a text's word are its length: more than a record may have.
+// textBits is how many bits of a text's word are its length. The texts of a record are shorter than
+// that allows.
 const textBits = 24
 
 // stored is a row that is kept.
@@ -168,7 +179,8 @@ func (s *Sorter) compare(a, b sortable) int {
 	return 0
 }
 
-// sort puts the numbers of the rows in the order of the rows. Rows that tie stay in the order in which they came.
+// sort puts the numbers of the rows in the order of the rows. Rows that tie stay in the order in
+// which they came.
 func (s *Sorter) sort() {
 	slices.SortFunc(s.rows, func(a, b uint32) int {
 		if c := s.compare(s.stored(a), s.stored(b)); c != 0 {
@@ -178,7 +190,7 @@ func (s *Sorter) sort() {
 	})
 }
 
-// trim keeps the first rows only.
+// trim keeps only the first rows.
 func (s *Sorter) trim() {
 	s.sort()
 	s.rows, s.cut = s.rows[:s.most], true
@@ -192,8 +204,8 @@ func (s *Sorter) trim() {
 	s.spareWords, s.spareText = words, text
 }
 
-// Batches yields the records in their order, from the plan's Offset up to its Limit, in batches of the plan's result. A batch is
-// valid until the next.
+// Batches yields the records in their order, from the plan's Offset up to its Limit, in batches of
+// the plan's result. A batch is valid until the next.
 func (s *Sorter) Batches(rows int) iter.Seq[*record.Batch] {
 	return func(yield func(*record.Batch) bool) {
 		s.sort()

@@ -14,8 +14,9 @@ const (
 	// StateStop ends the plan with an error that says so.
 	StateStop StatePolicy = iota
 
-	// StateShed goes on with the groups that are there: records of others are dropped, and counted as shed. Such a plan never folds, because
-	// a partial state that finds no room would not say how many records it stands for.
+	// StateShed goes on with the groups that are there: records of other groups are dropped and
+	// counted as shed. Such a plan never folds, because a partial state that finds no room would
+	// not say how many records it stands for.
 	StateShed
 )
 
@@ -30,19 +31,20 @@ func (p StatePolicy) String() string {
 	return fmt.Sprintf("StatePolicy(%d)", uint8(p))
 }
 
-// A State is the memory that the groups of a plan may take, over all its routers and partitions. Nil has no bound.
+// A State is the memory that the groups of a plan may take, over all its routers and partitions. A
+// nil State sets no bound.
 type State struct {
 	budget *arena.Budget
 	policy StatePolicy
 }
 
-// NewState bounds the memory of groups to so many bytes.
+// NewState bounds the memory of groups to that many bytes.
 func NewState(bytes int, policy StatePolicy) *State { return &State{arena.NewBudget(bytes), policy} }
 
-// Bytes is what the groups hold, to the page. Any goroutine may call it.
+// Bytes is how much memory the groups hold, to the page. Any goroutine may call it.
 func (s *State) Bytes() int { return s.budget.Used() }
 
-// memory is what one table may take of it: all.
+// memory is what one table may take of that memory, which is all of it.
 func (s *State) memory() table.Memory {
 	if s == nil {
 		return table.Memory{}
@@ -61,7 +63,7 @@ func (s *State) twins() *table.Twins {
 // sheds says whether records that find no room are dropped.
 func (s *State) sheds() bool { return s != nil && s.policy == StateShed }
 
-// full is the error of a plan that may take no more.
+// full is the error of a plan that may take no more memory.
 func (s *State) full(plan string, groups int, cause error) error {
 	bound := ""
 	if s != nil {

@@ -9,69 +9,80 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Window says that a plan's groups are kept for spans of event time: the result has a row for each key in each window, with the columns
-// WindowStart and WindowEnd in front of the keys.
+// A Window says that a plan's groups are kept for spans of event time. The result has a row for
+// each key in each window, with the columns WindowStart and WindowEnd in front of the keys.
 //
-// A window is open until the watermark has passed its end by Lateness: then it is closed, in all partitions at the same epoch, and does not
-// change any more. The watermark of a reader is the greatest event time that it has brought, less OutOfOrder; that of the engine is the least
-// of all readers that are not idle, as of the epoch. A record that no window takes any more, by its own reader's watermark, is late: it is counted, and dropped. So
-// which records are late does not depend on how readers, partitions and exchanges come to run, but for a reader that was idle or has joined.
+// A window is open until the watermark has passed its end by Lateness. Then it is closed, in all
+// partitions at the same epoch, and does not change any more. The watermark of a reader is the
+// greatest event time that it has brought, less OutOfOrder. The watermark of the engine is the
+// least watermark of all readers that are not idle, as of the epoch. A record is late if, by the
+// watermark of its own reader, no window takes it any more: it is counted and dropped. So which
+// records are late does not depend on how readers, partitions and exchanges come to run, except for
+// a reader that was idle or has joined.
 //
-// When every reader has ended, all windows close. They do not where the engine is shut down or a reader has failed or was removed: what has not come might have been in them.
+// When every reader has ended, all windows close. They do not close if the engine is shut down, or
+// if a reader has failed or was removed: the records that have not come might have been in them.
 type Window struct {
 	window.Windows
 
-	// Column is the event time: a timestamp of the source, or a computed one. A record whose time is NULL, or
-	// beyond window.MaxTime, goes to quarantine, unless Where leaves it out.
+	// Column is the event time: a timestamp of the source, or a computed one. A record whose time
+	// is NULL, or beyond window.MaxTime, goes to quarantine, unless Where leaves it out.
 	Column string
 
-	OutOfOrder time.Duration // how much later than others a record may come; AnyOrder is without a bound
-	Lateness   time.Duration // how long windows stay open behind the watermark
+	// OutOfOrder is how much later than others a record may come; AnyOrder sets no bound.
+	OutOfOrder time.Duration
+	// Lateness is how long a window stays open after the watermark has passed its end.
+	Lateness time.Duration
 
-	// Idle is how long a reader may have nothing and still hold windows back; 0 is for ever. It is time in which the reader was asked and had nothing: not
-	// that in which nobody asked it because the engine was busy, nor that in which it was paused. When it comes back some of its records may be late for
-	// windows that have closed without it.
+	// Idle is how long a reader may have nothing and still hold windows back; 0 is for ever. Only
+	// time in which the reader was asked and had nothing counts. Time in which it was not asked
+	// because the engine was busy does not, and neither does time in which it was paused. When the
+	// reader comes back, some of its records may be late for windows that have closed without it.
 	Idle time.Duration
 
-	// ProcessingTime takes the time at which a batch comes to its router instead of a column: windows by the clock of this process, for records that have no time. Two runs over the
-	// same records then differ. Nothing is late, and windows close as time goes by, whether records come or not. Column, OutOfOrder, Lateness and Idle have no
-	// meaning, and there are no sessions.
+	// ProcessingTime takes the time at which a batch comes to its router instead of a column. The
+	// windows go by the clock of this process; this is for records that have no time. Two runs over
+	// the same records then differ. Nothing is late, and windows close as time goes by, whether
+	// records come or not. Column, OutOfOrder, Lateness and Idle have no meaning, and there are no
+	// sessions.
 	ProcessingTime bool
 
-	// Retain is how many closed windows snapshots show, the last ones; 0 is DefaultRetain. A window that Output has not written is kept in any case.
+	// Retain is how many closed windows snapshots show, which are the last ones; 0 is
+	// DefaultRetain. A window that Output has not written is kept in any case.
 	Retain int
 }
 
 const (
-	// AnyOrder is the OutOfOrder of records that come in any order: no record is ever late, and windows close when the
-	// input has ended.
+	// AnyOrder is the OutOfOrder of records that come in any order: no record is ever late, and
+	// windows close when the input has ended.
 	AnyOrder time.Duration = -1
 
-	// WindowStart is the column of a window's begin, which is included.
+	// WindowStart is the column of the begin of a window. The window includes it.
 	WindowStart = "window_start"
 
-	// WindowEnd is that of its end, which is not.
+	// WindowEnd is the column of the end of a window. The window excludes it.
 	WindowEnd = "window_end"
 
-	// DefaultRetain is how many closed windows snapshots show.
+	// DefaultRetain is how many closed windows snapshots show by default.
 	DefaultRetain = 1
 
-	// MaxRetain bounds them.
+	// MaxRetain bounds the closed windows that snapshots may show.
 	MaxRetain = 1 << 12
 
 	// MaxPanes bounds the pieces of time that a partition keeps groups of at once, open and closed.
 	MaxPanes = 1 << 24
 
-	// mostOpen is how many open panes there may be before readers that are ahead of others wait for them: until then they are
-	// kept for it. Windows are closed in time only if there are epochs, so a reader has one made after newPanes.
+	// mostOpen is how many open panes there may be before readers that are ahead of others wait for
+	// them; until then the panes are kept open for the others. Windows close in time only if there
+	// are epochs, so a reader asks for one after newPanes.
 	mostOpen = 1 << 12
 	newPanes = 1 << 10
 
-	// MaxPaneGroups bounds the groups of each: addresses are reserved for so many.
+	// MaxPaneGroups bounds the groups of each pane: addresses are reserved for that many.
 	MaxPaneGroups = 1 << 24
 )
 
-// validate reports what is wrong with it.
+// validate reports what is wrong with the window.
 func (w *Window) validate(source *record.Schema) error {
 	var faults []error
 	if err := w.Windows.Validate(); err != nil {
@@ -107,14 +118,14 @@ func (w *Window) validate(source *record.Schema) error {
 // windowing is the Window of a plan, compiled.
 type windowing struct {
 	clock      window.Clock
-	column     int // of the source; -1 for processing time
-	chunk      int // column of a chunk: the pane of each row
+	column     int // index in the source; -1 for processing time
+	chunk      int // column of a chunk that has the pane of each row
 	outOfOrder int64
 	anyOrder   bool // the watermark of a reader that has not ended stays at watermarkNone
 	lateness   int64
-	idle       Nanos     // 0: never
-	retain     int       // closed windows that are kept beside the last
-	session    *sessions // nil where the windows are none
+	idle       Nanos     // 0 means that readers never are idle
+	retain     int       // closed windows that are kept beside the last one
+	session    *sessions // nil if the windows are not sessions
 }
 
 func compileWindow(w *Window, source *record.Schema) (*windowing, error) {
@@ -170,7 +181,8 @@ func (w *windowing) pass(watermark, at int64) int64 {
 	return max(watermark, at-w.outOfOrder)
 }
 
-// oldest is the end of the oldest window that is kept when those that end up to closed are closed. At the end of input all are that still were.
+// oldest is the end of the oldest window that is kept when the windows that end at closed or before
+// are closed. At the end of input all windows are kept that still were.
 func (w *windowing) oldest(closed int64) int64 {
 	if closed >= window.MaxTime || closed <= -window.MaxTime {
 		return -window.MaxTime
@@ -178,32 +190,47 @@ func (w *windowing) oldest(closed int64) int64 {
 	return w.clock.Before(closed, w.retain)
 }
 
-// times are what a router knows of event time.
+// times is what a router knows of event time.
 type times struct {
-	watermark int64 // of what has been routed
-	next      int64 // of what will have been with the stripe at hand
+	// watermark is the watermark of what has been routed.
+	watermark int64
+	// next is what the watermark will be after the stripe at hand.
+	next int64
 
-	// The watermarks that a reader which reads in rounds (record.Hold) would have after the round that has ended and after that
-	// at hand, but for the rounds; and that of the stripe.
-	hold                   record.Hold // of the batch at hand
+	// hold is what the batch at hand says about rounds, if its reader reads in rounds
+	// (record.Hold).
+	hold record.Hold
+	// These are watermarks that do not count yet because of the rounds: ended is the one after the
+	// round that has ended, round the one after the round at hand, and heldNext the one after the
+	// stripe at hand.
 	ended, round, heldNext int64
-	arrival                int64 // when the last batch came, as a time of the clock, where that is what windows go by
+	// arrival is when the last batch came, as a time of the clock. It is what windows by processing
+	// time go by.
+	arrival int64
 
-	// The source was asked at quietFrom, at quietTo and maybe between, and had nothing each time. It keeps what it has until it
-	// is asked, so it had nothing all the time from one to the other. Time in which nobody asks it, because a ring is full or
-	// another agent takes long, is not in it.
+	// The source was asked at quietFrom, at quietTo and maybe in between, and had nothing each
+	// time. A source keeps what it has until it is asked, so it had nothing during the whole time
+	// from quietFrom to quietTo. Time in which the source is not asked, because a ring is full or
+	// another agent takes long, does not count.
 	quiet              bool
 	quietFrom, quietTo Nanos
 
-	// What has been routed since the last mark can have opened as many panes as there are rows, or as lie between the first and
-	// the last of them.
+	// rows is the number of rows routed since the last mark; first and last are the first and the
+	// last pane of those rows. The rows can have opened as many panes as there are rows, or as
+	// there are panes from first to last, whichever is less.
 	rows        int64
 	first, last int64
-	stripeFirst int64 // of the stripe at hand
+	// stripeFirst and stripeLast are the first and the last pane of the stripe at hand.
+	stripeFirst int64
 	stripeLast  int64
-	marked      int64 // the watermark as of that mark
-	idle        bool  // that has been for Window.Idle, as of the last mark
-	joins       bool  // the mark at hand is of an epoch that some partitions had answered without this reader: it says nothing to the others either, so that all close the same windows
+	// marked is the watermark as of the last mark.
+	marked int64
+	// idle says that the source had had nothing for Window.Idle as of the last mark.
+	idle bool
+	// joins says that some partitions had answered the epoch of this mark without this reader. So
+	// the mark says watermarkEnd, which holds nothing back, to the other partitions too: all close
+	// the same windows.
+	joins bool
 }
 
 func (t *times) init() {
@@ -211,7 +238,8 @@ func (t *times) init() {
 	t.ended, t.round, t.heldNext = watermarkNone, watermarkNone, watermarkNone
 }
 
-// settle notes that a batch has been routed: the times of rounds count from now on, as far as its hold says.
+// settle notes that a batch has been routed: from now on the times of rounds count, as far as the
+// batch's hold says so.
 func (t *times) settle() {
 	switch t.hold {
 	case record.HoldRoundEnds:
@@ -224,7 +252,8 @@ func (t *times) settle() {
 	t.hold = record.HoldNone
 }
 
-// pass moves the watermark on for a record of this time, or that of its round.
+// pass moves the watermark on for a record of this time, or the watermark of its round if it is in
+// one.
 func (t *times) pass(w *windowing, watermark, at int64) int64 {
 	if t.hold != record.HoldNone {
 		t.heldNext = w.pass(t.heldNext, at)
@@ -252,12 +281,13 @@ func (t *times) routed(rows int) {
 	t.first, t.last = min(t.first, t.stripeFirst), max(t.last, t.stripeLast)
 }
 
-// opened says whether so many panes may be new since the last mark.
+// opened says whether that many panes may be new since the last mark.
 func (t *times) opened(w *windowing, panes int64) bool {
 	return t.rows >= panes && w.clock.Panes(t.first, t.last) >= panes
 }
 
-// lookIdle looks whether the source has had nothing for so long that it does not hold windows back.
+// lookIdle sets idle if the source has had nothing for so long that the reader does not hold
+// windows back.
 func (t *times) lookIdle(w *windowing) {
 	t.idle = w != nil && w.idle > 0 && t.quiet && t.quietTo-t.quietFrom >= w.idle
 }
@@ -265,7 +295,8 @@ func (t *times) lookIdle(w *windowing) {
 // arrive notes when a batch came.
 func (t *times) arrive(origin int64, now Nanos) { t.quiet, t.arrival = false, origin+int64(now) }
 
-// passBy moves the watermark on where time passes by itself: everything that came before has been routed.
+// passBy moves the watermark on if time passes by itself: everything that came before has been
+// routed.
 func (t *times) passBy(w *windowing, origin int64, now Nanos) {
 	if w != nil && w.column < 0 && t.watermark != watermarkEnd {
 		t.watermark = max(t.watermark, origin+int64(now))
@@ -283,8 +314,10 @@ func (t *times) mark() int64 {
 	return t.watermark
 }
 
-// timely leaves the panes of the stripe in r.panes; only the first where r.onePane says that they are all the same. It is cut short before a record that no window takes; those that it begins with are
-// counted and left out. ok says that some records are left; room, that there was room for those that have no time.
+// timely leaves the panes of the stripe in r.panes; if r.onePane says that they are all the same,
+// only the first is there. A stripe that begins with late records loses them: they are counted and
+// left out. Before any other late record the stripe is cut short. ok says that some records are
+// left. room says that there was room for the records that were set aside.
 func (r *Router) timely() (ok, room bool) {
 	w, t := r.layout.window, &r.times
 	if w.column < 0 {
@@ -310,7 +343,7 @@ func (r *Router) timely() (ok, room bool) {
 			r.panes[0] = uint64(first)
 		case w.clock.NextPane(first):
 			size := last - first
-			for i, v := range at { // without a branch: which of the two cannot be guessed
+			for i, v := range at { // without a branch: it cannot be guessed which of the two it is
 				r.panes[i] = uint64(first + size&^((v-last)>>63))
 			}
 		default:
@@ -319,7 +352,7 @@ func (r *Router) timely() (ok, room bool) {
 		return true, true
 	}
 	r.onePane = false
-	// One by one: each record is judged by those before it.
+	// Each record is judged by the records before it, one by one.
 	t.next = t.watermark
 	late := 0
 	for i, v := range at {
@@ -344,7 +377,7 @@ func (r *Router) timely() (ok, room bool) {
 	return r.from < r.to, true
 }
 
-// givenRows are some rows of the batch as rows of what the source gave.
+// givenRows are some rows of the batch, as rows of the batch that the source gave.
 func (r *Router) givenRows(from, to int) []int32 {
 	r.lateOf = r.lateOf[:0]
 	if r.result != nil {
@@ -357,7 +390,8 @@ func (r *Router) givenRows(from, to int) []int32 {
 	return r.lateOf
 }
 
-// bounds are the least and the greatest of some words, four at a time: each minimum waits for the one before.
+// bounds are the least and the greatest of some words. It takes four at a time because each minimum
+// waits for the one before.
 func bounds(at []int64) (least, most int64) {
 	l0, m0 := at[0], at[0]
 	l1, l2, l3, m1, m2, m3 := l0, l0, l0, m0, m0, m0
@@ -372,7 +406,8 @@ func bounds(at []int64) (least, most int64) {
 	return min(l0, l1, l2, l3), max(m0, m1, m2, m3)
 }
 
-// strange is timely for a stripe with times that no window has: it ends before the first of them, or that one goes to quarantine.
+// strange is timely for a stripe with times that no window has. The stripe ends before the first of
+// them; if that is its first record, the record goes to quarantine.
 func (r *Router) strange(at []int64) (ok, room bool) {
 	for i, v := range at {
 		if v >= -window.MaxTime && v <= window.MaxTime {
