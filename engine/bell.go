@@ -48,8 +48,8 @@ func newBell(locked bool) *bell {
 	return b
 }
 
-// Ring wakes the runner if it is parked or about to. It costs one load of a line that nobody writes
-// while all are awake. Any goroutine may call it, after it has published.
+// Ring wakes the runner if it is parked or about to park. It costs one load of a cache line that is
+// not written while all runners are awake. Any goroutine may call it, after it has published.
 //
 //gcassert:inline
 func (b *bell) Ring() {
@@ -58,7 +58,7 @@ func (b *bell) Ring() {
 	}
 }
 
-// rouse wakes the runner; of several at once one does.
+// rouse wakes the runner. If several goroutines call it at once, one of them does it.
 //
 //go:noinline
 func (b *bell) rouse() {
