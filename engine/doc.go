@@ -3,7 +3,8 @@
 //
 // # Terminology
 //
-//	runner    a goroutine, locked to its OS thread and pinned to a CPU, that steps its agents in turn and waits when none has work
+//	runner    a goroutine, locked to its OS thread and pinned to a CPU, that steps its agents in
+//	          turn and waits when none has work
 //	agent     a router with its source, or a partition (package core)
 //	source    what hands the batches of one reader to its router
 //	pump      an ordinary goroutine that calls a blocking Reader and passes its batches on

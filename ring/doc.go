@@ -23,8 +23,8 @@
 // The producer owns slots [tail, head+slots), the consumer owns [head, tail). A slot changes hands
 // only by the store of a position, and each position has one writer:
 //
-//	tail.Store in publish  pairs with  tail.Load in refreshTail: hands written slots to the consumer
-//	head.Store in publish  pairs with  head.Load in refreshHead: hands free slots back to the producer
+//	tail.Store in publish  pairs with  tail.Load in refreshTail: hands over written slots
+//	head.Store in publish  pairs with  head.Load in refreshHead: hands back free slots
 //
 // Go's atomics are sequentially consistent, so what was written to a slot before the store is seen
 // after the load. Each end keeps the other's position as it last saw it, and looks again only if

@@ -11,7 +11,7 @@
 // routed. A partition that has the marks of all readers puts its image into the epoch's slot and
 // answers. The last answer makes the slot the current one.
 //
-//	Want --> Raise --> marks --> Answer ... Answer (the last) --> current, finished --> Raise, if somebody wants another
+//	Want -> Raise -> marks -> Answer ... Answer (the last) -> current, finished -> Raise if wanted
 //
 // There is no coordinator: each step is done by the goroutine that makes it possible.
 //

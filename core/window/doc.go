@@ -12,7 +12,7 @@
 // watermark.
 //
 //	tumbling     |--w1--|--w2--|--w3--|        a pane is a window
-//	hopping      |------w1------|              size 3, slide 1: a window has three panes, a pane is in three windows
+//	hopping      |------w1------|              size 3, slide 1: a window has three panes
 //	                  |------w2------|
 //	cumulating   |-w1-|                        size 3, step 1: three windows that begin together
 //	             |----w2---|

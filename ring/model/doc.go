@@ -1,11 +1,14 @@
 // Package model has the protocols of velo's lock-free parts in Promela, for the model checker Spin,
 // and a test in which Spin looks at every interleaving of them.
 //
-//	ring.pml   one producer and one consumer: cached indices, lazy publication, close and drain   ring/ring.go
-//	bell.pml   two runners that park on their doorbells over a ring, with a stop from outside      engine/bell.go, engine/runner.go
-//	pump.pml   a pump that waits for a free batch on a channel                                     engine/source.go
-//	epoch.pml  epochs that are wanted, raised, answered and pinned                                 core/epoch/epoch.go
-//	marks.pml  the marks of an epoch, behind the rows of each reader and aligned in each partition core/router.go, core/partition.go
+//	ring.pml   ring/ring.go: one producer and one consumer, with cached indices, lazy
+//	           publication, close and drain
+//	bell.pml   engine/bell.go, engine/runner.go: two runners that park on their doorbells over a
+//	           ring, with a stop from outside
+//	pump.pml   engine/source.go: a pump that waits for a free batch on a channel
+//	epoch.pml  core/epoch/epoch.go: epochs that are wanted, raised, answered and pinned
+//	marks.pml  core/router.go, core/partition.go: the marks of an epoch, after the rows of each
+//	           reader and aligned in each partition
 //
 // Each model has assertions (nothing is lost, nothing comes twice, the order is kept, no slot is
 // touched by both sides at once) and a set of valid end states. A lost wake-up shows as a state
@@ -27,5 +30,6 @@
 // # By hand
 //
 //	spin -a bell.pml && cc -O2 -o pan pan.c && ./pan -m100000
-//	spin -a -DBUG_LOOK_FIRST bell.pml && cc -O2 -o pan pan.c && ./pan -m100000; spin -t -p -DBUG_LOOK_FIRST bell.pml
+//	spin -a -DBUG_LOOK_FIRST bell.pml && cc -O2 -o pan pan.c && ./pan -m100000
+//	spin -t -p -DBUG_LOOK_FIRST bell.pml
 package model
