@@ -81,8 +81,8 @@ type Table struct {
 	err  error  // why they found no room
 
 	key []uint64 // scratch: the key of one record
-	// diff is scratch: the bits in which keys differ from the keys of their rows. With values it
-	// also holds the records that missed.
+	// diff is scratch: the bits in which keys differ from the keys of their rows. FindAndUpdate
+	// keeps the places and the values of the records that missed in diff and values.
 	diff   []uint64
 	values []uint64
 	misses []uint32 // scratch: the keys whose first probe did not find their row
