@@ -485,7 +485,7 @@ func (p *pump) run(ctx context.Context) {
 			}
 		}
 		idle = 0
-		b.Keep() // the reader is called again before the batch is routed
+		b.Keep() // the reader is called again before it is routed
 		p.pass(b, o.end)
 		if o.end {
 			return
