@@ -15,8 +15,10 @@ type seat struct {
 // A board is the state of the CPUs while runners are put on them.
 type board struct {
 	seats []seat // sorted by ID; each CPU once
+
 	// load is the number of runners of each CPU, by ID.
-	load     map[int]int
+	load map[int]int
+
 	coreLoad map[int]int // number of runners, by Core
 	threads  map[int]int // number of usable CPUs, by Core
 

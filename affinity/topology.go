@@ -27,8 +27,10 @@ const efficientCapacity = 768
 // A CPU is one logical processor. The kernel schedules on CPUs, and Pin takes one.
 type CPU struct {
 	ID int // the kernel's number
+
 	// physical core; cores are numbered over the host in the order of their lowest usable CPU
-	Core    int
+	Core int
+
 	Package int // socket, by the kernel's number
 	Node    int // NUMA node, by the kernel's number
 

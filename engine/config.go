@@ -134,6 +134,7 @@ type Config struct {
 	// of several panes) is not counted. 0 means half of the memory that the process may use (the
 	// limit of its cgroup, or the memory of the machine).
 	StateBytes int
+
 	// StatePolicy says what happens if StateBytes is not enough: the plan ends with an error, or
 	// the records of new groups are dropped and counted.
 	StatePolicy core.StatePolicy
@@ -141,6 +142,7 @@ type Config struct {
 	// EpochInterval is how often a new snapshot becomes visible while records come. 0 means
 	// DefaultEpochInterval. Less than 0 means only when Sync is called.
 	EpochInterval time.Duration
+
 	// EpochShare is the part of a core's time that may be spent on making snapshots visible. If
 	// there are so many groups that it would take more, the interval grows. 0 means
 	// DefaultEpochShare. With 1 or more the interval never grows.

@@ -31,7 +31,8 @@ type inlet struct {
 
 	// lowest and highest epochs that the partitions had answered when they got their rings
 	least, most uint64
-	gone        chan struct{} // closed when the router is done
+
+	gone chan struct{} // closed when the router is done
 
 	// partials is the number of partials that the router had sent when the last epoch was raised;
 	// see interval.
@@ -169,6 +170,7 @@ type inlets struct {
 	// adding holds a value while an inlet is being added. It is a lock that can be waited for with
 	// a context, off the data path.
 	adding chan struct{}
+
 	sealed bool // true if no inlet is added any more
 }
 

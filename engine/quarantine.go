@@ -23,9 +23,11 @@ type rejectQueue struct {
 	closed   chan struct{} // closed when nothing more will be put
 	ended    chan *source  // readers that have ended and are to be closed after their rejects
 	finished chan struct{} // closed when the last callback has returned
+
 	// broken says that a callback has panicked, so that neither callback is called any more. Only
 	// the goroutine that calls them uses it.
 	broken bool
+
 	// calls counts the callbacks, so that one that does not return can be told from many that do.
 	calls atomic.Uint64
 }

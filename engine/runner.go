@@ -40,8 +40,10 @@ type stepper struct {
 	inlet *inlet // the inlet whose router this is; nil for a partition
 
 	tally agentTally
+
 	// time of the end of the last step that had work, or of the begin of the stall
-	end     core.Nanos
+	end core.Nanos
+
 	stalled bool // true if the last step had no work, for the reason cause, since end
 	cause   core.Stall
 
@@ -51,12 +53,13 @@ type stepper struct {
 	keptBy int
 }
 
-// A runner steps some agents on one thread. It is the only place that starts a goroutine for them,
-// locks a thread, pins it, spins and sleeps.
+// A runner steps some agents on one thread. It is the only place in which a goroutine locks its
+// thread, pins it, spins and sleeps.
 type runner struct {
 	engine *Engine
 	id     int
 	agents []stepper
+
 	// named points to the names of agents, for other goroutines. The slice is replaced when an
 	// agent is added. A goroutine that loads the pointer sees the names that were written before it
 	// was stored.

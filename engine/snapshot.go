@@ -19,7 +19,7 @@ import (
 // Close of the engine, until its own Close.
 //
 // An open snapshot holds memory, because the engine goes on in other tables. Config.HeldSnapshots
-// says how many snapshots may hold some.
+// bounds how many epochs snapshots may hold.
 type Snapshot struct {
 	engine *Engine
 	cut    *core.Cut // nil after Close

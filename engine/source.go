@@ -69,9 +69,11 @@ type source struct {
 	held   *record.Batch
 	passed int  // number of rejects of held that are in the queue
 	ended  bool // true if nothing more will be read
+
 	// exited is true if the reader has ended the goroutine that called it. Only the goroutine that
 	// reads uses it, or the one that reads next.
-	exited  bool
+	exited bool
+
 	closing bool // true if a goroutine has been told to close the reader
 
 	// The next fields are for Stats. The goroutine that reads writes them; they are atomic because

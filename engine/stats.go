@@ -18,8 +18,10 @@ type ReaderStats struct {
 	State ReaderState
 	Err   error // why the reader failed
 	core.Counters
+
 	// rows of batches that a panic or a broken reader left unfinished; not part of In
 	Dropped uint64
+
 	Retries uint64 // number of transient errors
 	Groups  uint64 // number of groups that are folded and not sent to the partitions yet
 }
@@ -36,14 +38,18 @@ type RingStats struct {
 // RunnerStats are the counters of a runner. While it runs they are up to 10 ms old.
 type RunnerStats struct {
 	Agents string // names of the agents, joined by +
+
 	// number of the CPU that the runner is pinned to, or -1 if it is not pinned
-	CPU      int
+	CPU int
+
 	PinError string // why the runner is not pinned although it should be
+
 	// CPU time of the thread, waiting included; 0 if the runner is not locked to a thread
 	CPUTime time.Duration
-	Turns   uint64 // number of times that the runner stepped all its agents
-	Busy    uint64 // number of turns in which there was work
-	Parks   uint64 // number of times that the runner went to sleep
+
+	Turns uint64 // number of times that the runner stepped all its agents
+	Busy  uint64 // number of turns in which there was work
+	Parks uint64 // number of times that the runner went to sleep
 }
 
 // StallStats say how often and how long an agent had no work for one reason.
@@ -62,11 +68,14 @@ type AgentStats struct {
 	Longest time.Duration           // time of the longest of those steps
 	Long    uint64                  // number of those steps that were longer than LongStep
 	Stalls  [core.Stalls]StallStats // by cause
+
 	// Starved is the number of times that the agent had work and had waited for a long step of
 	// another agent of its runner.
 	Starved uint64
+
 	// By names the agent whose long step was the last to cause such a wait.
-	By     string
+	By string
+
 	Waited time.Duration // the longest of those waits
 }
 

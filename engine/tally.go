@@ -21,6 +21,7 @@ type agentTally struct {
 	long    uint64 // number of steps longer than LongStep
 	stalls  [core.Stalls]StallStats
 	starved uint64
+
 	// by is the agent whose step was the longest of the last starvation, as an index into
 	// runner.agents. It has no meaning while starved is 0.
 	by     int

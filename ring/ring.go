@@ -93,11 +93,13 @@ type Producer[T any] struct {
 	next      uint64 // position of the next slot to write
 	seenHead  uint64 // shared.head as it was last seen; never ahead of shared.head
 	published uint64 // what shared.tail is
+
 	// number of slots given out by Reserve and not committed; kept only under invariants
 	reserved uint64
-	full     bool // the last look found no room; it makes a stall count only once
-	stalls   atomic.Uint64
-	_        [linePad]byte
+
+	full   bool // the last look found no room; it makes a stall count only once
+	stalls atomic.Uint64
+	_      [linePad]byte
 }
 
 // free returns how many slots are free as far as the producer knows. If that is less than want it
@@ -243,8 +245,10 @@ type Consumer[T any] struct {
 	next      uint64 // position of the next slot to read
 	seenTail  uint64 // shared.tail as it was last seen; never ahead of shared.tail
 	published uint64 // what shared.head is
+
 	// number of slots given out by Peek and not released; kept only under invariants
-	peeked    uint64
+	peeked uint64
+
 	empty     bool // the last look found nothing; it makes a stall count only once
 	stalls    atomic.Uint64
 	highWater atomic.Uint64
@@ -374,8 +378,8 @@ func (c *Consumer[T]) Drained() bool {
 	return c.shared.closed.Load() && c.ready(1) == 0
 }
 
-// Stats are the counters of a ring. While the ring is in use they are from slightly different
-// moments, but Depth fits Pushed and Popped.
+// Stats are the counters of a ring. If the ring is idle, Depth and the positions are from one
+// moment. While it is in use they are from slightly different moments.
 type Stats struct {
 	Slots     int
 	Depth     int    // number of slots written and not yet released

@@ -37,6 +37,7 @@ type Blocks struct {
 // blocksUsed is what Blocks knows about the use of its memory.
 type blocksUsed struct {
 	used uint32 // number of lines in use, including line 0
+
 	// free has the first block of each size that was given back, or 0 if there is none. The first
 	// word of a free block is the next one.
 	free [blockClasses]uint32

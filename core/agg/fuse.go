@@ -12,10 +12,13 @@ import (
 // A Placed is a function with its arguments and the place of its state.
 type Placed struct {
 	Func Func
+
 	// Arg is the number of the argument, or -1 if there is none.
 	Arg int
+
 	// By is the number of the second argument.
 	By int
+
 	// Word is the word in which the state begins, among the words of a row's states.
 	Word int
 }
@@ -36,6 +39,7 @@ type Fused struct {
 
 	asVector bool // a row is updated as one vector: see Bind
 	lanes    lanes
+
 	// words of a row are updated one by one while the extremes seldom change: see Pace
 	asWords bool
 	places  places
@@ -105,6 +109,7 @@ const (
 type lanes struct {
 	// ones is what is added in any case: 1 for a count.
 	ones [vectorWords]uint64
+
 	// low, high, least and most have a bit for each word. low and high mark the halves of the sum,
 	// or the sum and its compensation. least and most mark the extremes.
 	low, high, least, most uint64

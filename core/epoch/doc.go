@@ -1,7 +1,7 @@
-// Package epoch counts the consistent cuts of an engine. It says when a cut begins, when all
-// partitions have answered, which goroutines read it, and when its place may be used again. It
-// knows no data: what a cut holds lies in slots that other packages keep, and this package only
-// says which slot.
+// Package epoch counts the consistent cuts of an engine. It says which goroutine raises an epoch,
+// when all partitions have answered it, whether its cut is being read, and when the place of the
+// cut may be used again. It knows no data: what a cut holds lies in slots that other packages keep,
+// and this package only says which slot.
 //
 // # An epoch
 //

@@ -28,9 +28,11 @@ func (c cut) slot() int                { return int(c & (MaxSlots - 1)) }
 type Epochs struct {
 	partitions int
 	ring       func() // wakes all routers and partitions
+
 	// done is called when an epoch has been answered, with or without a cut, and before the cut is
 	// visible.
 	done func(uint64, int, bool)
+
 	refs []padded[atomic.Int64] // number of references to each slot
 
 	_ [linePad]byte
@@ -58,7 +60,8 @@ type Epochs struct {
 
 	// over says that no reader is left, so that the next epoch is the last. It follows the same
 	// protocol as wanted.
-	over    atomic.Bool
+	over atomic.Bool
+
 	readers atomic.Int64 // number of readers that have not left; the last one to leave sets over
 
 	left    atomic.Int64 // number of partitions that have not answered the epoch in flight
@@ -295,10 +298,13 @@ func (e *Epochs) HasCut(number uint64) bool { return e.Visible() >= number }
 type Stats struct {
 	Raised    uint64 // number of epochs, which is the number of the newest one
 	Published uint64 // number of epochs that have become visible
+
 	// number of epochs that have not, because a partition had no memory for its image
 	NoImage uint64
+
 	// number of requests, by Sync and others; several requests may have led to one epoch
 	Requests uint64
+
 	Withheld uint64 // number of times that no epoch was raised because snapshots held all slots
 	Held     int    // number of slots that snapshots hold
 }

@@ -114,14 +114,19 @@ const (
 type opInfo struct {
 	name                   string
 	infix, prefix, postfix bool
+
 	// lenient says that the operation handles NULLs itself.
 	lenient bool
+
 	// types checks the arguments and sets the type.
 	types func(e *Expr) error
+
 	// eval computes the operation, unless it is lazy.
 	eval func(e *Expr, a []Value) (Value, error)
+
 	// made appends a text that is not a piece of an argument.
 	made func(e *Expr, to []byte, a []Value) ([]byte, error)
+
 	// vector is the loop of the operation. It returns false if it does not work for these types.
 	vector func(m *Machine, e *node, a []*vec) bool
 }

@@ -127,7 +127,8 @@ type Failure struct {
 // not change until then.
 type Result struct {
 	// of Program.Schema: the rows that passed; the batch may have lent some of its columns
-	Batch    *record.Batch
+	Batch *record.Batch
+
 	Filtered int       // number of rows that the filter did not let pass
 	Failed   []Failure // rows that neither passed nor were filtered
 

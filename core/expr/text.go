@@ -189,11 +189,13 @@ func appendConcat(_ *Expr, to []byte, a []Value) ([]byte, error) {
 type likePattern struct {
 	text string
 	fold bool
+
 	// pieces between two %; the first and the last piece are at the ends of the text
 	pieces [][]likeRune
-	exact  string // characters of the pattern except _ and %
-	bytes  []byte // the same as bytes
-	kind   likeKind
+
+	exact string // characters of the pattern except _ and %
+	bytes []byte // the same as bytes
+	kind  likeKind
 }
 
 // A likeKind says how a pattern is matched.

@@ -34,9 +34,11 @@ type register struct {
 	ownBytes []byte
 	ownValid [stripeWords]uint64
 	ownErrs  [stripeWords]uint64
+
 	// unit is the factor of a cast to a decimal with more digits after the point, once for each
 	// row.
-	unit  []uint64
+	unit []uint64
+
 	cache *dayCache // what the calendar says; nil until it is needed
 }
 

@@ -89,7 +89,7 @@ func (t *Table) noted(words int) []uint64 {
 	return unsafe.Slice((*uint64)(t.marks), min(words, t.touched.Len()/8))
 }
 
-// Live makes the table the one that records go to. The table must be equal to its last image.
+// Live makes the table the one that records go to. The table must have caught up.
 func (t *Table) Live() {
 	t.tracks = t.touched != nil && t.used*int(t.rowBytes) > wholeBytes
 	t.trackRoom()

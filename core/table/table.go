@@ -31,9 +31,11 @@ const (
 // Memory says how much memory a table may take.
 type Memory struct {
 	Budget *arena.Budget // nil has no bound
+
 	// Groups is the largest number of groups. 0 means MaxGroups, or as many as the budget has room
 	// for.
 	Groups int
+
 	// Heap is the largest number of bytes of long strings in the keys. 0 means MaxHeap, or a
 	// kilobyte for each group if that is less.
 	Heap int
@@ -65,6 +67,7 @@ type Table struct {
 	// rows has the rows, rowBytes each. Row 0 is no group: records that find no room go there, and
 	// an index that finds nothing returns it.
 	rows *arena.Region
+
 	base unsafe.Pointer // base of rows
 	used int            // number of rows that are groups: 1 to used
 	room int            // number of rows that there is memory for
@@ -81,6 +84,7 @@ type Table struct {
 	err  error  // why they found no room
 
 	key []uint64 // scratch: the key of one record
+
 	// diff is scratch: the bits in which keys differ from the keys of their rows. FindAndUpdate
 	// keeps the places and the values of the records that missed in diff and values.
 	diff   []uint64

@@ -56,9 +56,11 @@ const (
 // windows that are aligned to 1970.
 type Windows struct {
 	Kind Kind
+
 	// Size is the size of a window. For a session it is the gap: records of one key that are
 	// further apart are in different sessions.
 	Size time.Duration
+
 	// Slide is the time from the begin of a hopping window to the begin of the next, or from the
 	// end of a cumulating window to the end of the next. It is 0 for other kinds.
 	Slide time.Duration
@@ -70,6 +72,7 @@ type Windows struct {
 	// Months makes tumbling windows of that many calendar months, counted from January 1970. Size
 	// is 0 then.
 	Months int
+
 	// Zone is the time zone in which windows of months or of whole days begin at midnight. Nil is
 	// UTC.
 	Zone *time.Location

@@ -105,6 +105,7 @@ type Share struct {
 	budget *Budget
 	copies int
 	size   int // size of the largest region, which has been charged for all regions
+
 	// regions is the number of regions that have not been given back. It counts, and it orders
 	// every use of size before the last region gives size back.
 	regions atomic.Int64
@@ -140,18 +141,23 @@ type Region struct {
 type mapping struct {
 	budget *Budget
 	share  *Share // charged instead of the budget; nil if there is no share
+
 	// the budget is charged too, because the region is one more than the share is for
 	extra bool
-	base  unsafe.Pointer // nil before addresses have been reserved
-	size  int            // bytes that may be used; 0 while the region is small
+
+	base unsafe.Pointer // nil before addresses have been reserved
+	size int            // bytes that may be used; 0 while the region is small
+
 	// bytes that have been charged: those, and the bytes that are made ready ahead
 	charged int
 	most    int
 	freed   bool
 	system  system
+
 	// ready is the number of bytes that have been made ready ahead. The housekeeper writes it after
 	// it has made them ready, so a goroutine that loads it may use them.
 	ready atomic.Int64
+
 	// the housekeeper could not make pages ready; only the housekeeper writes it
 	refused atomic.Bool
 }

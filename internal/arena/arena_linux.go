@@ -16,6 +16,7 @@ var pageSize = os.Getpagesize()
 type system struct {
 	mapped     unsafe.Pointer // where the mapping begins, at or below base
 	mappedSize int
+
 	// held while pages are populated and while they are unmapped; off the data path
 	gone   sync.Mutex
 	freed  bool
