@@ -206,7 +206,7 @@ func fill(seats []seat, n int, taken []seat, level func(seat) group) []seat {
 func choose(groups [][]seat, taken []seat, size func([]seat) int) []seat {
 	near := func(g []seat) (sum int) {
 		for _, t := range taken {
-			// closeness to the group, and not to the core of its first seat
+			// It counts closeness to the group, and not to the core of its first seat.
 			sum += min(closeness(g[0], t), 3)
 		}
 		return sum

@@ -21,7 +21,7 @@ func scanTopology(usable []int) (t Topology, ok bool) {
 		var sys *topology.System
 		var err error
 		if keepMask(func() { sys, err = cpuid.ScanTopology() }) {
-			// otherwise the thread, with its foreign mask, ends with this goroutine
+			// Otherwise the thread, with its foreign mask, ends with this goroutine.
 			runtime.UnlockOSThread()
 		}
 		if err == nil {

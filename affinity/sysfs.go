@@ -45,7 +45,7 @@ func readTopology(root string, usable []int) (t Topology, ok bool) {
 // if the tree does not say. The list of siblings is the kernel's own view. core_id is a number of
 // the hardware, and unique only within a die.
 func readCore(cpuDir string, id, pkg int) (key string, threads int) {
-	// the new name, and the old one
+	// These are the new name and the old one.
 	for _, file := range []string{"core_cpus_list", "thread_siblings_list"} {
 		if list, err := ParseList(readLine(filepath.Join(cpuDir, "topology", file))); err == nil && slices.Contains(list, id) {
 			return fmt.Sprintf("threads from %d", list[0]), len(list)
@@ -100,7 +100,7 @@ func readNodes(root string) map[int]int {
 		if !isNode || err != nil || node < 0 {
 			continue
 		}
-		// a node that only has memory has no CPUs
+		// A node that only has memory has no CPUs.
 		list, _ := ParseList(readLine(filepath.Join(dir, e.Name(), "cpulist")))
 		for _, cpu := range list {
 			nodes[cpu] = node

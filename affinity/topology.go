@@ -28,7 +28,8 @@ const efficientCapacity = 768
 type CPU struct {
 	ID int // the kernel's number
 
-	// physical core; cores are numbered over the host in the order of their lowest usable CPU
+	// Core is the physical core. Cores are numbered over the host in the order of their lowest
+	// usable CPU.
 	Core int
 
 	Package int // socket, by the kernel's number

@@ -60,7 +60,7 @@ type Engine struct {
 	helpers sync.WaitGroup // the goroutines that close readers
 	stopped chan struct{}  // closed when runners, pumps and helpers have ended, or were given up
 
-	// closed after stopped, when OnReject and the writer have returned or were given up
+	// done is closed after stopped, when OnReject and the writer have returned or were given up.
 	done chan struct{}
 
 	elapsed   atomic.Int64 // nanoseconds from start to stopped; 0 before that

@@ -29,7 +29,8 @@ type inlet struct {
 	rings atomic.Pointer[[]ringEnds]
 	last  []ring.Stats
 
-	// lowest and highest epochs that the partitions had answered when they got their rings
+	// least and most are the lowest and the highest epoch that the partitions had answered when
+	// they got their rings.
 	least, most uint64
 
 	gone chan struct{} // closed when the router is done
@@ -64,7 +65,7 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 	rings := make([]ringEnds, len(e.partitions))
 	out := make([]*ring.Producer[core.Chunk], len(e.partitions))
 	bells := make([]core.Bell, len(e.partitions))
-	// the partitions that the reader's runner steps too; nil for the others
+	// local has the partitions that the reader's runner steps too, and nil for the others.
 	local := make([]*core.Partition, len(e.partitions))
 	for p, on := range e.partitionOn {
 		slots := c.RingSlots

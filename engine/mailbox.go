@@ -68,7 +68,7 @@ func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
 			return fmt.Errorf("engine: %w", context.Cause(ctx))
 		}
 	}
-	// the mailbox is one of the things a runner looks at after it has announced that it parks
+	// The mailbox is one of the things that a runner looks at after it has announced that it parks.
 	r.bell.Ring()
 	select {
 	case <-c.done:

@@ -41,7 +41,7 @@ type stepper struct {
 
 	tally agentTally
 
-	// time of the end of the last step that had work, or of the begin of the stall
+	// end is when the last step that had work ended, or when the present stall began.
 	end core.Nanos
 
 	stalled bool // true if the last step had no work, for the reason cause, since end

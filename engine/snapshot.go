@@ -164,7 +164,8 @@ const syncSpin = 100 * time.Microsecond
 // wait waits until the epoch with this number or a later one is visible.
 func (e *Engine) wait(ctx context.Context, number uint64) error {
 	for {
-		// taken before the look, so that an epoch that finishes after it is not missed
+		// next is taken before the look, so that an epoch that finishes after the look is not
+		// missed.
 		next := e.cuts.Next()
 		stopped := e.hasStopped()
 		// A cut becomes visible before its epoch has finished, and the last cut becomes visible

@@ -19,7 +19,8 @@ type ReaderStats struct {
 	Err   error // why the reader failed
 	core.Counters
 
-	// rows of batches that a panic or a broken reader left unfinished; not part of In
+	// Dropped is the number of rows in batches that a panic or a broken reader left unfinished.
+	// They are not part of In.
 	Dropped uint64
 
 	Retries uint64 // number of transient errors
@@ -39,12 +40,13 @@ type RingStats struct {
 type RunnerStats struct {
 	Agents string // names of the agents, joined by +
 
-	// number of the CPU that the runner is pinned to, or -1 if it is not pinned
+	// CPU is the number of the CPU that the runner is pinned to, or -1 if it is not pinned.
 	CPU int
 
 	PinError string // why the runner is not pinned although it should be
 
-	// CPU time of the thread, waiting included; 0 if the runner is not locked to a thread
+	// CPUTime is the CPU time of the thread, waiting included. It is 0 if the runner is not locked
+	// to a thread.
 	CPUTime time.Duration
 
 	Turns uint64 // number of times that the runner stepped all its agents

@@ -94,7 +94,8 @@ type Producer[T any] struct {
 	seenHead  uint64 // shared.head as it was last seen; never ahead of shared.head
 	published uint64 // what shared.tail is
 
-	// number of slots given out by Reserve and not committed; kept only under invariants
+	// reserved is the number of slots that Reserve has given out and that are not committed. It is
+	// kept only under invariants.
 	reserved uint64
 
 	full   bool // the last look found no room; it makes a stall count only once
@@ -246,7 +247,8 @@ type Consumer[T any] struct {
 	seenTail  uint64 // shared.tail as it was last seen; never ahead of shared.tail
 	published uint64 // what shared.head is
 
-	// number of slots given out by Peek and not released; kept only under invariants
+	// peeked is the number of slots that Peek has given out and that are not released. It is kept
+	// only under invariants.
 	peeked uint64
 
 	empty     bool // the last look found nothing; it makes a stall count only once

@@ -40,7 +40,8 @@ type Fused struct {
 	asVector bool // a row is updated as one vector: see Bind
 	lanes    lanes
 
-	// words of a row are updated one by one while the extremes seldom change: see Pace
+	// asWords says that the words of a row are updated one by one while the extremes seldom change:
+	// see Pace.
 	asWords bool
 	places  places
 	loop    foundLoop

@@ -64,7 +64,7 @@ func MergePartial(f Func, state []uint64, blocks *Blocks, partial []byte) (rest 
 	if len(partial) < size {
 		return nil, fmt.Errorf("agg: partial state cut off after %d of the %d bytes of its block", len(partial), size)
 	}
-	// a line comes first, because there is no block 0
+	// A line comes first, because there is no block 0.
 	block := make([]uint64, LineBytes/8+(size+7)/8)
 	for i, c := range partial[:size] {
 		block[LineBytes/8+i/8] |= uint64(c) << (i % 8 * 8)

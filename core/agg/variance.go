@@ -72,7 +72,8 @@ func (s intVariance) Update(rows Rows, at uintptr, args Args) {
 //gcassert:inline
 func addSquare(p *[3]uint64, v uint64) {
 	sign := uint64(int64(v) >> 63)
-	// the magnitude; for the least integer it is 2^63, which is right as an unsigned number
+	// v becomes the magnitude. For the least integer it is 2^63, which is right as an unsigned
+	// number.
 	v = (v ^ sign) - sign
 	hi, lo := bits.Mul64(v, v)
 	add192(p, lo, hi, 0)

@@ -299,10 +299,12 @@ type Stats struct {
 	Raised    uint64 // number of epochs, which is the number of the newest one
 	Published uint64 // number of epochs that have become visible
 
-	// number of epochs that have not, because a partition had no memory for its image
+	// NoImage is the number of epochs that have not become visible, because a partition had no
+	// memory for its image.
 	NoImage uint64
 
-	// number of requests, by Sync and others; several requests may have led to one epoch
+	// Requests is the number of requests, by Sync and others. Several requests may have led to one
+	// epoch.
 	Requests uint64
 
 	Withheld uint64 // number of times that no epoch was raised because snapshots held all slots

@@ -81,7 +81,7 @@ func appendFunction(e *Expr, to []byte, a []Value) ([]byte, error) {
 
 // appendPadded is lpad and rpad. A text that is longer than asked for is cut on the right.
 func appendPadded(op Op, to []byte, a []Value) ([]byte, error) {
-	// a negative number of characters counts as 0
+	// A negative number of characters counts as 0.
 	s, n, fill := a[0].Text, max(int64(a[1].Bits), 0), " "
 	if len(a) == 3 {
 		fill = a[2].Text

@@ -126,7 +126,8 @@ type Failure struct {
 // A Result is what a machine made of a batch. It is valid until the next Run, and the batch must
 // not change until then.
 type Result struct {
-	// of Program.Schema: the rows that passed; the batch may have lent some of its columns
+	// Batch has the schema Program.Schema and the rows that passed. The batch that was computed may
+	// have lent some of its columns.
 	Batch *record.Batch
 
 	Filtered int       // number of rows that the filter did not let pass

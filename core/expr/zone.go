@@ -91,7 +91,7 @@ func evalTruncZone(e *Expr, a []Value) (Value, error) {
 	if err != nil {
 		return cut, err
 	}
-	// the offset is nearly always the same; an hour may have two
+	// The offset is nearly always the same; an hour may have two.
 	if s, ok := spans[u.unit]; ok && s.nanos <= 3600e9 {
 		return Value{Bits: cut.Bits - uint64(int64(offset)*1e9)}, nil
 	}

@@ -107,7 +107,7 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 			limit = memory.Budget.Limit()
 		}
 		if memory.Twins != nil {
-			// as soon as one table grows, the budget is charged for all
+			// As soon as one table grows, the budget is charged for all.
 			limit /= max(memory.Twins.tables, 1)
 		}
 		if memory.Bytes != 0 {

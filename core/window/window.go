@@ -303,7 +303,7 @@ func (c *Clock) PaneOf(t, closed int64) (p Pane, late bool) {
 		return Pane(begin), false
 	}
 	if c.w.Kind == Session {
-		// as in Flink: the session that the record would form alone has ended
+		// As in Flink, the record is late if the session that it would form alone has ended.
 		return Pane(begin), closed >= t+c.size
 	}
 	first := c.FirstEnd(begin)

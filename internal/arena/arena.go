@@ -142,13 +142,15 @@ type mapping struct {
 	budget *Budget
 	share  *Share // charged instead of the budget; nil if there is no share
 
-	// the budget is charged too, because the region is one more than the share is for
+	// extra says that the budget is charged too, because the region is one more than the share is
+	// for.
 	extra bool
 
 	base unsafe.Pointer // nil before addresses have been reserved
 	size int            // bytes that may be used; 0 while the region is small
 
-	// bytes that have been charged: those, and the bytes that are made ready ahead
+	// charged is how many bytes have been charged: those in size, and those that are made ready
+	// ahead.
 	charged int
 	most    int
 	freed   bool
@@ -158,7 +160,7 @@ type mapping struct {
 	// it has made them ready, so a goroutine that loads it may use them.
 	ready atomic.Int64
 
-	// the housekeeper could not make pages ready; only the housekeeper writes it
+	// refused says that the housekeeper could not make pages ready. Only the housekeeper writes it.
 	refused atomic.Bool
 }
 

@@ -17,7 +17,7 @@ type system struct {
 	mapped     unsafe.Pointer // where the mapping begins, at or below base
 	mappedSize int
 
-	// held while pages are populated and while they are unmapped; off the data path
+	// gone is held while pages are populated and while they are unmapped, off the data path.
 	gone   sync.Mutex
 	freed  bool
 	pieces int64 // largest number of pieces that the kernel has the mapping in
