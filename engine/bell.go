@@ -15,8 +15,8 @@ const (
 //
 // The protocol, which loses no wake-up:
 //
-//	runner                               whoever publishes
-//	------                               -----------------
+//	runner                               publisher
+//	------                               ---------
 //	state.Store(parked)   [announce]     tail.Store, head.Store, stop.Store ...
 //	step all agents once more            state.Load() == parked?  [Ring]
 //	no work: sleep while state is parked    yes: state.CAS(parked, awake), wake

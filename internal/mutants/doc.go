@@ -1,8 +1,8 @@
 // Command mutants breaks velo on purpose, one line at a time, and says which tests notice:
 //
 //	go run ./internal/mutants              all of them (make mutants)
-//	go run ./internal/mutants -named       those that must be noticed
-//	go run ./internal/mutants -run 'ring'  those whose name matches
+//	go run ./internal/mutants -named       the ones that must be noticed
+//	go run ./internal/mutants -run 'ring'  the ones whose name matches
 //	go run ./internal/mutants -n           only say what there is
 //
 // A mutant is a small change to one function: a second look that is left out, two stores in the
