@@ -4,9 +4,9 @@
 // # Words
 //
 // A CPU is what the kernel schedules on. The threads of a core (SMT siblings) share its units and
-// its first caches. The CPUs of an LLC group share the last-level cache, those of a node the
-// nearest memory, and those of a package the socket. A runner is a thread that steps agents, which
-// are readers and partitions.
+// its first caches. The CPUs of an LLC group share the last-level cache, the CPUs of a node share
+// the nearest memory, and the CPUs of a package share the socket. A runner is a thread that steps
+// agents, which are readers and partitions.
 //
 //	package 0                          package 1
 //	node 0           node 1            node 2 ...

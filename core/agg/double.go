@@ -3,7 +3,7 @@ package agg
 import "math"
 
 // A double is a number of about 106 bits: the nearest float64, and the difference to it (Dekker
-// 1971). The operations are those of the QD library by Hida, Li and Bailey.
+// 1971). The operations are taken from the QD library by Hida, Li and Bailey.
 type double struct{ high, low float64 }
 
 // twoSum returns a+b as the nearest float64 and the difference to it (Knuth).

@@ -167,7 +167,7 @@ also:                      \
 	JMP  sum               \
 	SELDOM(high, least, less, most, more, next)
 
-// PLACES loads the places that lie p bytes after DX. No extreme has changed yet.
+// PLACES loads the places that lie p bytes after DX. It sets changed to 0.
 #define PLACES(p) \
 	MOVQ p+8(DX), R8      \
 	MOVQ R8, second-8(SP) \

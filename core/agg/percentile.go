@@ -34,9 +34,9 @@ const MaxPercentileError = 1.0 / 128
 
 // percentile is about the least value that a given fraction of all values do not exceed. It counts
 // values in buckets whose width grows with the values, as DDSketch does (Masson, Rim, Lee:
-// DDSketch, 2019). The buckets are those of HdrHistogram: the first bits of a float64. It never
-// keeps more than maxBuckets. When values fall into more, the lowest buckets become one. That makes
-// low percentiles wrong if the values span more than eight decades, and never makes other
+// DDSketch, 2019). The buckets are the same as in HdrHistogram: the first bits of a float64. It
+// never keeps more than maxBuckets. When values fall into more, the lowest buckets become one. That
+// makes low percentiles wrong if the values span more than eight decades, and never makes other
 // percentiles wrong. The buckets that are kept depend only on the values, and not on their order.
 //
 // The state has the place of the block, the number of buckets, the key of the lowest bucket once

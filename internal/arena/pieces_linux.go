@@ -7,7 +7,7 @@ import (
 )
 
 // The kernel limits the pieces of address space of a process, by default to 65,530. The Go runtime
-// ends the process when it needs one more and gets none. Many small tables, such as those of
+// ends the process when it needs one more and gets none. Many small tables, such as the tables of
 // windows, use up pieces long before they use up memory, and the garbage collector does not see
 // pieces. So pieces are counted. Each time their number has grown by the part that collectShare
 // says, the garbage collector looks for unreferenced regions. A region that would take what

@@ -12,7 +12,7 @@
 // tree is not touched and nothing is copied.
 //
 // The list is list.go. A new protocol, limit or counter gets its mutants there. The named mutants
-// are those of the lock-free protocols. Each of them must be killed by a test that fails, and not
+// belong to the lock-free protocols. Each of them must be killed by a test that fails, and not
 // by one that does not end. A tenth of the other mutants may survive. A mutant that no test can
 // kill says why.
 //
