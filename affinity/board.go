@@ -6,20 +6,23 @@ import (
 	"slices"
 )
 
-// A seat is a CPU with its kind: how many kinds of cores are faster.
+// A seat is a CPU with its class, which is how many kinds of cores are faster.
 type seat struct {
 	CPU
 	class int
 }
 
-// A board is the CPUs while runners are put on them.
+// A board is the state of the CPUs while runners are put on them.
 type board struct {
-	seats    []seat // sorted by ID, each once
-	load     map[int]int
-	coreLoad map[int]int // by Core
-	threads  map[int]int // usable, by Core
+	seats []seat // sorted by ID; each CPU once
 
-	housekeepingCore int // -1: none
+	// load is the number of runners of each CPU, by ID.
+	load map[int]int
+
+	coreLoad map[int]int // number of runners, by Core
+	threads  map[int]int // number of usable CPUs, by Core
+
+	housekeepingCore int // -1 if there is none
 }
 
 func newBoard(cpus []CPU, busy map[int]int) *board {
@@ -49,10 +52,12 @@ func (b *board) take(c seat) {
 	b.coreLoad[c.Core]++
 }
 
-// reserve takes a CPU for housekeeping off the board where more are free than runners come, and returns its ID, else -1.
+// reserve takes a CPU for housekeeping off the board if more CPUs are free than runners come. It
+// returns the CPU's ID, or -1 if it has taken none.
 //
-// Not one that is all of a core that a runner needs to be alone: with at most as many free cores as runners and more free CPUs
-// than runners, some free CPU has a sibling, so there always is one to reserve.
+// It does not take a CPU that is all of a core that a runner needs for itself. If there are at most
+// as many free cores as runners, and more free CPUs than runners, some free CPU has a sibling. So
+// there always is a CPU to reserve.
 func (b *board) reserve(runners int) int {
 	free, freeCores := 0, 0
 	for _, c := range b.seats {
@@ -78,7 +83,8 @@ func (b *board) reserve(runners int) int {
 	return -1
 }
 
-// A tier is how good a seat is while nothing is said about its neighbours: smaller is better, in the order of the fields.
+// A tier says how good a seat is, without its neighbours. Smaller is better, and the first field
+// that differs decides.
 type tier struct{ load, coreLoad, class, housekeeping int }
 
 func (b *board) tier(c seat) tier {
@@ -94,8 +100,8 @@ func (t tier) compare(u tier) int {
 		cmp.Compare(t.class, u.class), cmp.Compare(t.housekeeping, u.housekeeping))
 }
 
-// territory takes n seats, close together, in steps: those of a step are of one tier and on different cores. A seat may be taken
-// again in a later step, when all have been.
+// territory takes n seats, close together, in steps. The seats of a step are of one tier and on
+// different cores. A seat may be taken again in a later step, after all seats have been taken.
 func (b *board) territory(n int) (steps [][]seat) {
 	var taken []seat
 	for len(taken) < n {
@@ -122,7 +128,7 @@ func (b *board) territory(n int) (steps [][]seat) {
 	return steps
 }
 
-// nearest is the best seat for one who works with the owner of another.
+// nearest returns the best seat for a runner that works with the runner on another seat.
 func (b *board) nearest(to seat, preferred map[int]bool) seat {
 	strange := func(c seat) int {
 		if preferred[c.ID] {
@@ -136,8 +142,8 @@ func (b *board) nearest(to seat, preferred map[int]bool) seat {
 	})
 }
 
-// closeness of two seats: 4 on one core, 3 around one last-level cache, 2 on one node, 1 in one package. A cache that spans
-// nodes counts within a node only.
+// closeness returns how close two seats are: 4 on one core, 3 at one last-level cache, 2 on one
+// node, 1 in one package, and 0 otherwise. A cache that spans nodes counts only within a node.
 func closeness(a, b seat) int {
 	switch {
 	case a.Core == b.Core:
@@ -152,7 +158,7 @@ func closeness(a, b seat) int {
 	return 0
 }
 
-// A group names the seats that are as close as a level says.
+// A group names the seats that are together at one level.
 type group struct{ pkg, node, llc int }
 
 var levels = []func(seat) group{
@@ -161,8 +167,9 @@ var levels = []func(seat) group{
 	func(c seat) group { return group{c.Package, 0, 0} },
 }
 
-// compact chooses n of the seats, all different, as close together and as close to those taken before as can be: the smallest
-// group that has room, at the finest level where one has; where none has, the largest is filled and the rest chosen again.
+// compact chooses n of the seats, all different, as close together and as close to the seats taken
+// before as possible. It takes the smallest group that has room, at the finest level at which there
+// is one. If no group has room, it fills the largest group and chooses the rest again.
 func compact(seats []seat, n int, taken []seat) []seat {
 	if n >= len(seats) {
 		return seats
@@ -186,18 +193,21 @@ func compact(seats []seat, n int, taken []seat) []seat {
 	return fill(seats, n, taken, levels[len(levels)-1])
 }
 
-// fill takes all of the largest group of a level, none of which has room for n, and chooses the rest.
+// fill takes all of the largest group of a level at which no group has room for n, and chooses the
+// rest.
 func fill(seats []seat, n int, taken []seat, level func(seat) group) []seat {
 	best := choose(groupBy(seats, level), taken, func(g []seat) int { return -len(g) })
 	others := slices.DeleteFunc(slices.Clone(seats), func(c seat) bool { return level(c) == level(best[0]) })
 	return append(best, compact(others, n-len(best), slices.Concat(taken, best))...)
 }
 
-// choose is the group that is closest to those taken before, then with the smallest size, then with the highest-numbered CPU.
+// choose returns the group that is closest to the seats taken before. Among equal ones it takes the
+// one with the smallest size, and then the one with the highest-numbered CPU.
 func choose(groups [][]seat, taken []seat, size func([]seat) int) []seat {
 	near := func(g []seat) (sum int) {
 		for _, t := range taken {
-			sum += min(closeness(g[0], t), 3) // of the group: not of the core of its first
+			// It counts closeness to the group, and not to the core of its first seat.
+			sum += min(closeness(g[0], t), 3)
 		}
 		return sum
 	}
@@ -206,7 +216,8 @@ func choose(groups [][]seat, taken []seat, size func([]seat) int) []seat {
 	})
 }
 
-// groupBy cuts seats, which keep their order, into groups in the order of their first.
+// groupBy splits seats into groups. The seats keep their order, and the groups are in the order of
+// their first seats.
 func groupBy(seats []seat, level func(seat) group) (groups [][]seat) {
 	index := map[group]int{}
 	for _, c := range seats {

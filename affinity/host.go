@@ -15,23 +15,23 @@ import (
 	"github.com/velo-engine/velo/internal/invariants"
 )
 
-// A Host is what one should know about a machine beside a measurement.
+// A Host is what one should know about a machine besides a measurement.
 type Host struct {
 	CPU        string   // the processor's own name
-	Features   []string // of those that velo has kernels for, or will
-	CPUs       []int    // that the process may use
-	Topology   Topology // of those
-	Quota      float64  // CPUs that the control group grants; 0 where it does not limit
+	Features   []string // features that velo has kernels for, or will have
+	CPUs       []int    // CPUs that the process may use
+	Topology   Topology // topology of the CPUs that the process may use
+	Quota      float64  // number of CPUs that the control group grants; 0 if it sets no limit
 	GOMAXPROCS int
 	GoVersion  string
 	System     string // GOOS/GOARCH
-	Kernel     string // release, where it is known
+	Kernel     string // release of the kernel, if it is known
 
 	// Warnings are the things that could spoil a measurement.
 	Warnings []string
 }
 
-// Describe looks at the host. What cannot be read is left out.
+// Describe looks at the host. It leaves out what cannot be read.
 func Describe() Host {
 	h := Host{
 		CPU: cpuid.CPU.BrandName, GOMAXPROCS: runtime.GOMAXPROCS(0), GoVersion: runtime.Version(),
@@ -49,7 +49,7 @@ func Describe() Host {
 	return h
 }
 
-// String is the host in one line, and a line for each warning.
+// String writes the host in one line, and a further line for each warning.
 func (h Host) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, usable: %s (%v), %s, %s", or(h.CPU, "unknown cpu"), FormatList(h.CPUs), h.Topology, h.System, h.GoVersion)
@@ -66,7 +66,7 @@ func (h Host) String() string {
 	return b.String()
 }
 
-// warnings says what could spoil a measurement; root is where /proc and /sys are.
+// warnings returns what could spoil a measurement. root is where /proc and /sys are.
 func warnings(h *Host, root string) (w []string) {
 	if cpuid.CPU.VM() {
 		w = append(w, "a virtual machine: the host may run others on the same cores")
@@ -105,10 +105,12 @@ func warnings(h *Host, root string) (w []string) {
 	return w
 }
 
-// Quota is how many CPUs' worth of time the control group of this process grants; false where it does not limit.
+// Quota returns how many CPUs' worth of time the control group of this process grants. It returns
+// false if the group sets no limit.
 func Quota() (cpus float64, ok bool) { return quota("/") }
 
-// quota looks at the control groups of both versions below root. In a container its own group is mounted at the top.
+// quota looks at the control groups of both versions below root. In a container the process's own
+// group is mounted at the top.
 func quota(root string) (cpus float64, ok bool) {
 	fields := strings.Fields(readLine(filepath.Join(root, "sys/fs/cgroup/cpu.max")))
 	if len(fields) == 0 {
@@ -120,7 +122,7 @@ func quota(root string) (cpus float64, ok bool) {
 	if len(fields) != 2 {
 		return 0, false
 	}
-	limit, err1 := strconv.ParseFloat(fields[0], 64) // "max" and -1 say no limit
+	limit, err1 := strconv.ParseFloat(fields[0], 64) // "max" and -1 mean no limit
 	period, err2 := strconv.ParseFloat(fields[1], 64)
 	if err1 != nil || err2 != nil || limit <= 0 || period <= 0 {
 		return 0, false
@@ -128,15 +130,16 @@ func quota(root string) (cpus float64, ok bool) {
 	return limit / period, true
 }
 
-// Memory is how many bytes of memory the process may use: the least of what its control group and those above it grant, and of
-// what the machine has; 4 GiB if none of that is known.
+// Memory returns how many bytes of memory the process may use. That is the least of what its
+// control group and the groups above it grant and of what the machine has. If none of that is known
+// it is 4 GiB.
 func Memory() int { return memory("/") }
 
 // memory looks at the control groups of both versions and at the machine, below root.
 func memory(root string) int {
 	least := math.MaxInt
 	for _, file := range memoryLimits(root) {
-		if n, err := strconv.Atoi(readLine(file)); err == nil && n > 0 { // "max" says no limit
+		if n, err := strconv.Atoi(readLine(file)); err == nil && n > 0 { // "max" means no limit
 			least = min(least, n)
 		}
 	}
@@ -151,9 +154,10 @@ func memory(root string) int {
 	return least
 }
 
-// memoryLimits are the files that may have a limit: those of the group of this process and of all groups above it, as far as
-// they can be seen. A service of systemd has its limit in a group some levels down; in a container the path names groups of the
-// host that are not mounted, and the process's own is at the top.
+// memoryLimits returns the files that may have a limit: those of the control group of this process
+// and of all groups above it, as far as they can be seen. A service of systemd has its limit in a
+// group some levels down. In a container the path names groups of the host that are not mounted,
+// and the process's own group is at the top.
 func memoryLimits(root string) (files []string) {
 	own, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
@@ -177,7 +181,7 @@ func memoryLimits(root string) (files []string) {
 		switch {
 		case parts[0] == "0" && parts[1] == "":
 			up("sys/fs/cgroup", parts[2], "memory.max")
-			up("sys/fs/cgroup/unified", parts[2], "memory.max") // beside groups of version 1
+			up("sys/fs/cgroup/unified", parts[2], "memory.max") // with groups of version 1 present
 		case slices.Contains(strings.Split(parts[1], ","), "memory"):
 			up("sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes")
 		}
@@ -185,7 +189,7 @@ func memoryLimits(root string) (files []string) {
 	return files
 }
 
-// readLine is the first line of a file, empty where it cannot be read.
+// readLine returns the first line of a file, or an empty string if the file cannot be read.
 func readLine(file string) string {
 	b, err := os.ReadFile(file)
 	if err != nil {

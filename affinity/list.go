@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// MaxCPU bounds the number of a CPU: what a kernel's mask of 1024 bits can name.
+// MaxCPU is the largest number of a CPU: a mask of the kernel has 1024 bits.
 const MaxCPU = 1023
 
-// ParseList reads a list of CPUs as the kernel writes it: 0-3,8,10-11. The empty list is no CPU. The result is sorted and has
-// each CPU once.
+// ParseList reads a list of CPUs as the kernel writes it: 0-3,8,10-11. An empty list has no CPU.
+// The result is sorted and has each CPU once.
 func ParseList(s string) ([]int, error) {
 	s = strings.TrimSpace(s)
 	var cpus []int

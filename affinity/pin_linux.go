@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// atStart is the mask that the process was started with. It is read before anything can pin: later any thread of the process, the
-// first too, may carry the mask of a runner.
+// atStart is the mask that the process was started with. It is read before anything can pin. Later
+// any thread of the process, even the first, may have the mask of a runner.
 var atStart, errAtStart = getMask(0)
 
-// Usable is the CPUs that this process may run on, sorted: what the kernel's affinity mask allowed when it started, cpusets
-// included.
+// Usable returns the CPUs that this process may run on, sorted. They are what the kernel's affinity
+// mask allowed when the process started, which includes cpusets.
 func Usable() ([]int, error) {
 	if errAtStart != nil {
 		return nil, fmt.Errorf("affinity: usable CPUs: %w", errAtStart)
@@ -50,8 +50,9 @@ type Pinned struct {
 	restored bool
 }
 
-// Pin binds the calling OS thread to a CPU. The goroutine must have called runtime.LockOSThread and must call Restore before it
-// unlocks. The error says why the kernel refused; the thread is as it was then.
+// Pin binds the calling OS thread to a CPU. The goroutine must have called runtime.LockOSThread,
+// and must call Restore before it unlocks. The error says why the kernel refused; then the thread
+// is as it was.
 func Pin(cpu int) (*Pinned, error) {
 	p := &Pinned{tid: unix.Gettid()}
 	fail := func(err error) (*Pinned, error) {
@@ -60,7 +61,7 @@ func Pin(cpu int) (*Pinned, error) {
 			usable = FormatList(cpus)
 		}
 		if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
-			err = fmt.Errorf("%w: %w", ErrUnsupported, err) // a sandbox's filter
+			err = fmt.Errorf("%w: %w", ErrUnsupported, err) // such as a sandbox's filter
 		}
 		return nil, fmt.Errorf("affinity: cannot pin thread %d to cpu %d: %w (usable: %s)", p.tid, cpu, err, usable)
 	}
@@ -75,7 +76,7 @@ func Pin(cpu int) (*Pinned, error) {
 	if err := unix.SchedSetaffinity(0, &set); err != nil {
 		return fail(err)
 	}
-	// Read back: a cpuset may have narrowed the mask further.
+	// The mask is read back, because a cpuset may have narrowed it.
 	if got, err := getMask(0); err != nil || len(got) != 1 || got[0] != cpu {
 		p.Restore()
 		return fail(fmt.Errorf("the kernel gave %s instead", FormatList(got)))
@@ -83,9 +84,9 @@ func Pin(cpu int) (*Pinned, error) {
 	return p, nil
 }
 
-// Restore puts the mask back that the thread had before Pin. It must run on the same thread; a second call does nothing. After an
-// error the thread still has the foreign mask and must not be given back to the runtime: leave the goroutine locked and let
-// it end.
+// Restore restores the mask that the thread had before Pin. It must run on the same thread. A
+// second call does nothing. After an error the thread still has the foreign mask and must not be
+// given back to the runtime: leave the goroutine locked and let it end.
 func (p *Pinned) Restore() error {
 	if p.restored {
 		return nil
@@ -100,8 +101,9 @@ func (p *Pinned) Restore() error {
 	return nil
 }
 
-// keepMask runs f, which may pin the calling thread, and puts the mask back. The goroutine must be locked to the thread. False says
-// that the thread is not as it was, and must end. Where the mask cannot be read f does not run.
+// keepMask runs f, which may pin the calling thread, and restores the mask. The goroutine must be
+// locked to the thread. It returns false if the thread is not as it was; then the thread must end.
+// If the mask cannot be read, f does not run.
 func keepMask(f func()) (restored bool) {
 	var old, now unix.CPUSet
 	if unix.SchedGetaffinity(0, &old) != nil {
@@ -114,7 +116,8 @@ func keepMask(f func()) (restored bool) {
 	return now == old
 }
 
-// ThreadMasks is the list of CPUs that each thread of this process may run on, by thread, as /proc says it.
+// ThreadMasks returns the list of CPUs that each thread of this process may run on, by the number
+// of the thread, as /proc has it.
 func ThreadMasks() (map[int][]int, error) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -128,7 +131,7 @@ func ThreadMasks() (map[int][]int, error) {
 		}
 		status, err := os.ReadFile("/proc/self/task/" + task.Name() + "/status")
 		if err != nil {
-			continue // it has ended meanwhile
+			continue // the thread has ended meanwhile
 		}
 		for line := range strings.Lines(string(status)) {
 			if list, ok := strings.CutPrefix(line, "Cpus_allowed_list:"); ok {
@@ -141,7 +144,8 @@ func ThreadMasks() (map[int][]int, error) {
 	return masks, nil
 }
 
-// ThreadCPUTime is the CPU time that the calling thread has used. False says that this system does not tell.
+// ThreadCPUTime returns the CPU time that the calling thread has used. It returns false if this
+// system does not say.
 func ThreadCPUTime() (time.Duration, bool) {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {

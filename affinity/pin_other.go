@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Usable is the CPUs that this process may run on: all that the runtime sees.
+// Usable returns the CPUs that this process may run on, which are all that the Go runtime sees.
 func Usable() ([]int, error) {
 	cpus := make([]int, runtime.NumCPU())
 	for i := range cpus {
@@ -17,10 +17,10 @@ func Usable() ([]int, error) {
 	return cpus, nil
 }
 
-// A Pinned is a thread that runs on one CPU. There is none on this system.
+// A Pinned is a thread that runs on one CPU. This system has none.
 type Pinned struct{}
 
-// Pin says ErrUnsupported.
+// Pin returns ErrUnsupported.
 func Pin(cpu int) (*Pinned, error) {
 	return nil, fmt.Errorf("affinity: cannot pin to cpu %d: %w", cpu, ErrUnsupported)
 }
@@ -28,14 +28,14 @@ func Pin(cpu int) (*Pinned, error) {
 // Restore does nothing.
 func (*Pinned) Restore() error { return nil }
 
-// keepMask runs f, which puts the mask back itself where it pins.
+// keepMask runs f. If f pins, it must restore the mask itself.
 func keepMask(f func()) (restored bool) {
 	f()
 	return true
 }
 
-// ThreadMasks says ErrUnsupported.
+// ThreadMasks returns ErrUnsupported.
 func ThreadMasks() (map[int][]int, error) { return nil, fmt.Errorf("affinity: %w", ErrUnsupported) }
 
-// ThreadCPUTime says false: this system does not tell.
+// ThreadCPUTime returns false: this system does not say.
 func ThreadCPUTime() (time.Duration, bool) { return 0, false }

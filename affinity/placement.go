@@ -7,31 +7,34 @@ import (
 	"strings"
 )
 
-// MaxAgents bounds the readers and the partitions of a Shape, each: more than any engine takes.
+// MaxAgents bounds the number of readers and the number of partitions of a Shape. It is more than
+// any engine takes.
 const MaxAgents = 1 << 13
 
-// A Shape is what is to be placed.
+// A Shape says what is to be placed.
 type Shape struct {
 	Readers, Partitions int // 0..MaxAgents
-	Cores               int // runners at most; at least 1
+	Cores               int // largest number of runners; at least 1
 }
 
-// A Runner is the agents that one thread steps, and the CPU that it is pinned to.
+// A Runner is the agents that one thread steps, and the CPU that the thread is pinned to.
 type Runner struct {
-	Readers    []int // by number, ascending
+	Readers    []int // numbers of the readers, ascending
 	Partitions []int
-	CPU        int // -1: none
+	CPU        int // -1 if it is not pinned
 }
 
-// A Placement says who runs where. It is a pure function of the topology, of what runs already and of the shape.
+// A Placement says which agents run on which CPU. It depends only on the topology, on the runners
+// that exist already, and on the shape.
 type Placement struct {
-	Runners []Runner // each has an agent
+	Runners []Runner // each has at least one agent
 
-	// Housekeeping is a CPU that no runner has, for the rest of the process and for the kernel; -1 where all are needed.
+	// Housekeeping is a CPU without a runner, for the rest of the process and for the kernel. It is
+	// -1 if all CPUs are needed.
 	Housekeeping int
 }
 
-// String is the placement in a line: r0+p0@3 r1+p1@2, housekeeping@0.
+// String writes the placement in a line: r0+p0@3 r1+p1@2, housekeeping@0.
 func (p Placement) String() string {
 	var words []string
 	for _, r := range p.Runners {
@@ -55,25 +58,30 @@ func (p Placement) String() string {
 	return s
 }
 
-// Place chooses who shares a thread, and the CPU of each thread. busy is how many runners each CPU has already, by its ID; it may be
-// nil, is not changed, and what it says of other CPUs does not matter.
+// Place chooses which agents share a thread, and the CPU of each thread. busy is the number of
+// runners that each CPU has already, by its ID. It may be nil, it is not changed, and its entries
+// for CPUs outside the topology do not matter.
 //
-// Where there is a runner for each agent, none shares: the readers' runners come first. Where not, agents are dealt in turn: reader i
-// and partition i meet, and what the reader routes to that partition does not leave the core's caches.
+// If there is a runner for each agent, no agents share one, and the readers' runners come first.
+// Otherwise agents are dealt in turn. Then reader i and partition i share a runner, and what the
+// reader routes to that partition does not leave the caches of the core.
 //
-// The CPU of a runner, the most important first:
-//   - that has the fewest runners, then on the core that has the fewest: siblings are last;
-//   - on the fastest kind of core, first for runners with partitions;
-//   - not on the core of the housekeeping CPU;
-//   - for a runner with partitions: all in one group around a last-level cache, else on one node, else in one package, the smallest
-//     that has room; readers and partitions are mixed where it takes several groups;
-//   - for a runner with readers alone: near its share of the partitions, by core, by last-level cache, by node, by package;
-//   - the highest-numbered: the kernel and the rest of the service prefer the low ones.
+// The CPU of a runner is chosen by these rules, the most important first:
+//   - It has the fewest runners, and then its core has the fewest, so siblings come last.
+//   - It is on the fastest kind of core; runners with partitions choose first.
+//   - It is not on the core of the housekeeping CPU.
+//   - Runners with partitions are all in one group around a last-level cache, or else on one node,
+//     or else in one package. The smallest one that has room is taken. If it takes several groups,
+//     readers and partitions are mixed.
+//   - A runner with readers alone is near its share of the partitions: by core, by last-level
+//     cache, by node, by package.
+//   - It has the highest number, because the kernel and the rest of the service prefer low numbers.
 //
-// A CPU is left for housekeeping where more are free than there are runners: the lowest-numbered free one, unless a runner
-// would have to share a core for that. On an empty topology all CPUs are -1.
+// If more CPUs are free than there are runners, one is left for housekeeping. It is the free CPU
+// with the lowest number, unless a runner would have to share a core because of that. On an empty
+// topology all CPUs are -1.
 //
-// The error says what of the shape is out of range.
+// The error says what in the shape is out of range.
 func Place(t Topology, busy map[int]int, s Shape) (Placement, error) {
 	if s.Readers < 0 || s.Readers > MaxAgents || s.Partitions < 0 || s.Partitions > MaxAgents || s.Cores < 1 {
 		return Placement{Housekeeping: -1}, fmt.Errorf(
@@ -87,7 +95,7 @@ func Place(t Topology, busy map[int]int, s Shape) (Placement, error) {
 	b := newBoard(t.CPUs, busy)
 	p.Housekeeping = b.reserve(len(p.Runners))
 
-	var first, rest []*Runner // with partitions, and without
+	var first, rest []*Runner // runners with partitions, and runners without
 	for i := range p.Runners {
 		if r := &p.Runners[i]; len(r.Partitions) > 0 {
 			first = append(first, r)
@@ -104,7 +112,7 @@ func Place(t Topology, busy map[int]int, s Shape) (Placement, error) {
 		r.CPU = seats[i].ID
 		b.take(seats[i])
 	}
-	// Readers keep to the territory where it costs nothing.
+	// Readers stay in the territory if that costs nothing.
 	mine := map[int]bool{}
 	for _, c := range slices.Concat(steps...) {
 		mine[c.ID] = true
@@ -117,7 +125,7 @@ func Place(t Topology, busy map[int]int, s Shape) (Placement, error) {
 	return p, nil
 }
 
-// deal makes the runners.
+// deal makes the runners and gives them their agents.
 func deal(s Shape) []Runner {
 	agents := s.Readers + s.Partitions
 	runners := make([]Runner, min(s.Cores, agents))
@@ -139,9 +147,10 @@ func deal(s Shape) []Runner {
 	return runners
 }
 
-// mix chooses n seats of those of all steps: of the early steps all, as they are better; of the step where n runs out as many in
-// each group of CPUs as its share, so that the others, which readers take, lie among them. Sorted, so that neighbours by number are
-// neighbours.
+// mix chooses n of the seats of all steps. It takes all seats of the early steps, because they are
+// better. In the step in which n runs out, it takes from each group of CPUs its share, so that the
+// other seats, which readers take, lie among the chosen ones. The result is sorted by place, so
+// that neighbours by number are close to each other.
 func mix(steps [][]seat, n int) []seat {
 	var seats []seat
 	for _, step := range steps {

@@ -10,8 +10,9 @@ import (
 	"github.com/klauspost/cpuid/v2/topology"
 )
 
-// scanTopology asks each usable CPU for its place, which pins a thread to each in turn. It runs on a thread of its own: the
-// caller's may be a runner's, pinned to one CPU, and then nothing but that one would be seen. False says that it cannot be done.
+// scanTopology asks each usable CPU for its place, which pins a thread to each CPU in turn. It uses
+// a thread of its own. The caller's thread may be a runner's that is pinned to one CPU, and then
+// only that CPU would be seen. ok is false if it cannot be done.
 func scanTopology(usable []int) (t Topology, ok bool) {
 	done := make(chan struct{})
 	go func() {
@@ -20,7 +21,8 @@ func scanTopology(usable []int) (t Topology, ok bool) {
 		var sys *topology.System
 		var err error
 		if keepMask(func() { sys, err = cpuid.ScanTopology() }) {
-			runtime.UnlockOSThread() // else the thread, with its foreign mask, ends with this goroutine
+			// Otherwise the thread, with its foreign mask, ends with this goroutine.
+			runtime.UnlockOSThread()
 		}
 		if err == nil {
 			t, ok = fromSystem(sys, usable)
@@ -30,9 +32,10 @@ func scanTopology(usable []int) (t Topology, ok bool) {
 	return t, ok
 }
 
-// fromSystem makes a Topology of what cpuid found. A Thread's ID is its place among the CPUs that were asked, not the kernel's
-// number, so all usable CPUs must have answered. Equal APIC ids mean that pinning did nothing (a sandbox that only pretends):
-// the same CPU answered twice.
+// fromSystem makes a Topology of what cpuid found. The ID of a Thread is its place among the CPUs
+// that were asked, and not the kernel's number, so all usable CPUs must have answered. Equal APIC
+// ids mean that pinning did nothing (in a sandbox that only pretends to pin), so that the same CPU
+// answered twice.
 func fromSystem(sys *topology.System, usable []int) (t Topology, ok bool) {
 	if sys == nil || !sys.Scanned || len(usable) == 0 {
 		return Topology{}, false
@@ -58,7 +61,7 @@ func fromSystem(sys *topology.System, usable []int) (t Topology, ok bool) {
 	if len(raw) != len(usable) || len(apics) != len(usable) || len(indices) != len(usable) {
 		return Topology{}, false
 	}
-	// Intel does not tell nodes, all are 0 then: each package is taken for one.
+	// Intel does not report nodes; then all are 0. In that case each package is taken for a node.
 	if !slices.ContainsFunc(raw, func(r rawCPU) bool { return r.node != 0 }) {
 		for i := range raw {
 			raw[i].node = raw[i].pkg
@@ -73,7 +76,7 @@ func capacityOf(t topology.CoreType) int {
 	case topology.Efficiency, topology.Dense:
 		return efficientCapacity
 	case topology.LPEfficiency:
-		return efficientCapacity * efficientCapacity / FullCapacity // a kind below
+		return efficientCapacity * efficientCapacity / FullCapacity // one kind slower
 	}
 	return FullCapacity
 }

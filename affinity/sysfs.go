@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// readTopology reads the kernel's files below root, which is "/" but for tests. usable is sorted. False says that the tree has
-// no topology for any usable CPU.
+// readTopology reads the kernel's files below root, which is "/" except in tests. usable is sorted.
+// ok is false if the tree has no topology for any usable CPU.
 //
-// The files are described in Documentation/ABI/stable/sysfs-devices-system-cpu and Documentation/ABI/testing/sysfs-devices-system-cpu
-// of Linux. What they say is believed only as far as it agrees with itself: a list of siblings must name the CPU that it is for.
+// The files are described in Documentation/ABI/stable/sysfs-devices-system-cpu and
+// Documentation/ABI/testing/sysfs-devices-system-cpu of Linux. They are believed only as far as
+// they agree with themselves: a list of siblings must contain the CPU that it is for.
 func readTopology(root string, usable []int) (t Topology, ok bool) {
 	dir := filepath.Join(root, "sys/devices/system/cpu")
 	if online, err := ParseList(readLine(filepath.Join(dir, "online"))); err == nil {
@@ -26,7 +27,8 @@ func readTopology(root string, usable []int) (t Topology, ok bool) {
 	for i, id := range usable {
 		cpuDir := filepath.Join(dir, fmt.Sprintf("cpu%d", id))
 		r := rawCPU{id: id, node: nodes[id], capacity: speeds[i]}
-		r.pkg, _ = readNumber(filepath.Join(cpuDir, "topology/physical_package_id")) // -1 where the platform does not tell: 0
+		// The number is -1 on platforms that do not know the package, which makes it 0 here.
+		r.pkg, _ = readNumber(filepath.Join(cpuDir, "topology/physical_package_id"))
 		core, siblings := readCore(cpuDir, id, r.pkg)
 		r.core, r.llc = core, readLLC(cpuDir, id, max(siblings, 1))
 		if core == "" {
@@ -39,10 +41,12 @@ func readTopology(root string, usable []int) (t Topology, ok bool) {
 	return assemble(raw, SourceSysfs), ok
 }
 
-// readCore names the core of a CPU and says how many threads it has; empty where the tree does not tell. The list of siblings is
-// the kernel's own view; core_id is a number of the hardware and unique only within a die.
+// readCore returns a name of the core of a CPU and how many threads the core has. The name is empty
+// if the tree does not say. The list of siblings is the kernel's own view. core_id is a number of
+// the hardware, and unique only within a die.
 func readCore(cpuDir string, id, pkg int) (key string, threads int) {
-	for _, file := range []string{"core_cpus_list", "thread_siblings_list"} { // the new name, and the old one
+	// These are the new name and the old one.
+	for _, file := range []string{"core_cpus_list", "thread_siblings_list"} {
 		if list, err := ParseList(readLine(filepath.Join(cpuDir, "topology", file))); err == nil && slices.Contains(list, id) {
 			return fmt.Sprintf("threads from %d", list[0]), len(list)
 		}
@@ -54,8 +58,9 @@ func readCore(cpuDir string, id, pkg int) (key string, threads int) {
 	return "", 0
 }
 
-// readLLC names the last-level cache of a CPU whose core has so many threads; empty where the tree does not tell. A cache below
-// level 3 that no other core shares is not one: arm64 servers list the two levels of a core and not the cache of the system.
+// readLLC returns a name of the last-level cache of a CPU whose core has that many threads. It is
+// empty if the tree does not say. A cache below level 3 that no other core shares does not count,
+// because arm64 servers list the two levels of a core and not the cache of the system.
 func readLLC(cpuDir string, id, threads int) (key string) {
 	entries, err := os.ReadDir(filepath.Join(cpuDir, "cache"))
 	if err != nil {
@@ -80,7 +85,8 @@ func readLLC(cpuDir string, id, threads int) (key string) {
 	return key
 }
 
-// readNodes says the NUMA node of each CPU. A kernel without NUMA has none: all are on node 0.
+// readNodes returns the NUMA node of each CPU. A kernel without NUMA has no nodes; then all CPUs
+// are on node 0.
 func readNodes(root string) map[int]int {
 	dir := filepath.Join(root, "sys/devices/system/node")
 	entries, err := os.ReadDir(dir)
@@ -94,7 +100,8 @@ func readNodes(root string) map[int]int {
 		if !isNode || err != nil || node < 0 {
 			continue
 		}
-		list, _ := ParseList(readLine(filepath.Join(dir, e.Name(), "cpulist"))) // a node of memory alone has none
+		// A node that only has memory has no CPUs.
+		list, _ := ParseList(readLine(filepath.Join(dir, e.Name(), "cpulist")))
 		for _, cpu := range list {
 			nodes[cpu] = node
 		}
@@ -102,8 +109,9 @@ func readNodes(root string) map[int]int {
 	return nodes
 }
 
-// readCapacities says the Capacity of each usable CPU. cpu_capacity is taken where it tells kinds apart: on x86 it is 1024
-// for all cores of a hybrid processor with SMT. Then maximal frequencies are, and what the kernel calls cpu_atom ranks behind.
+// readCapacities returns the Capacity of each usable CPU. It takes cpu_capacity if that tells kinds
+// of cores apart; on x86 it is 1024 for all cores of a hybrid processor with SMT. Otherwise it
+// takes the maximal frequencies, and what the kernel calls cpu_atom ranks below the other cores.
 func readCapacities(root string, usable []int) []int {
 	dir := filepath.Join(root, "sys/devices/system/cpu")
 	read := func(file string) (values []int, highest int) {
@@ -136,7 +144,7 @@ func readCapacities(root string, usable []int) []int {
 	return caps
 }
 
-// scale makes the highest value FullCapacity.
+// scale scales the values so that the highest is FullCapacity.
 func scale(values []int, highest int) []int {
 	for i, v := range values {
 		values[i] = max(1, int(int64(v)*FullCapacity/int64(highest)))
@@ -144,7 +152,8 @@ func scale(values []int, highest int) []int {
 	return values
 }
 
-// readNumber is the number in a file, 0 and false where there is none from 0 to 2^31-1: kHz and odd package ids fit.
+// readNumber returns the number in a file. It returns 0 and false if there is no number from 0 to
+// 2^31-1. Frequencies in kHz and odd package ids fit that range.
 func readNumber(file string) (n int, ok bool) {
 	v, err := strconv.ParseInt(readLine(file), 10, 32)
 	if err != nil || v < 0 {
@@ -153,7 +162,7 @@ func readNumber(file string) (n int, ok bool) {
 	return int(v), true
 }
 
-// intersect is the elements of a, in order, that are in b.
+// intersect returns the elements of a, in order, that are in b.
 func intersect(a, b []int) []int {
 	return slices.DeleteFunc(slices.Clone(a), func(x int) bool { return !slices.Contains(b, x) })
 }

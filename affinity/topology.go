@@ -8,50 +8,62 @@ import (
 	"strings"
 )
 
-// Where a Topology was read.
+// These are the sources of a Topology.
 const (
 	SourceSysfs = "sysfs" // the kernel's files
-	SourceCPUID = "cpuid" // the processors themselves, each asked in turn
-	SourceFlat  = "flat"  // nothing is known but the CPUs: each is taken for a core, all for one package
+	SourceCPUID = "cpuid" // the processors themselves, asked one by one
+	// SourceFlat means that only the CPUs are known. Each is taken for a core, and all of them for
+	// one package.
+	SourceFlat = "flat"
 )
 
 // FullCapacity is the Capacity of the fastest kind of core, as in the kernel's cpu_capacity.
 const FullCapacity = 1024
 
-// efficientCapacity is the Capacity of a core that is only known to be of the efficient kind. It is a rank, not a measurement.
+// efficientCapacity is the Capacity of a core of which only its efficient kind is known. It is a
+// rank and not a measurement.
 const efficientCapacity = 768
 
-// A CPU is one logical processor: what the kernel schedules on and Pin takes.
+// A CPU is one logical processor. The kernel schedules on CPUs, and Pin takes one.
 type CPU struct {
-	ID      int // the kernel's number
-	Core    int // physical core; numbered through the host in the order of its lowest usable CPU
-	Package int // socket, the kernel's number
-	Node    int // NUMA node, the kernel's number
+	ID int // the kernel's number
 
-	// LLC is the group of CPUs that share a last-level cache, numbered like Core. Where the host does not tell, the CPUs of a
-	// package on one node are taken for a group.
+	// Core is the physical core. Cores are numbered over the host in the order of their lowest
+	// usable CPU.
+	Core int
+
+	Package int // socket, by the kernel's number
+	Node    int // NUMA node, by the kernel's number
+
+	// LLC is the group of CPUs that share a last-level cache, numbered like Core. If the host does
+	// not say, the CPUs of a package on one node are taken for a group.
 	LLC int
 
-	// SMT is the place among the usable threads of its core: 0 is the first. A CPU whose sibling the process may not use has 0.
+	// SMT is the place of this CPU among the usable threads of its core; 0 is the first. It is 0
+	// for a CPU whose sibling the process may not use.
 	SMT int
 
-	// Capacity is the speed relative to the fastest kind of core of the host, FullCapacity; 0 < Capacity. Compare it, do not
-	// compute with it: it comes from the kernel's cpu_capacity, from maximal frequencies, or from the kind of the core alone.
+	// Capacity is the speed relative to the fastest kind of core of the host, which has
+	// FullCapacity. It is greater than 0. Use it only for comparisons and not for arithmetic,
+	// because it comes from the kernel's cpu_capacity, from maximal frequencies, or from the kind
+	// of the core alone.
 	Capacity int
 }
 
-// A Topology is the usable CPUs of the host and how they lie to each other.
+// A Topology is the usable CPUs of the host and how they are related.
 type Topology struct {
 	CPUs   []CPU  // sorted by ID; at most MaxCPU+1
 	Source string // SourceSysfs, SourceCPUID or SourceFlat; empty in the zero Topology
 }
 
-// Discover reads how the usable CPUs lie to each other. It reads some 15 small files for each CPU, so call it once, not for
-// every engine. A file that is missing or odd costs what it says, not the rest. Where /sys has no topology, each CPU is asked
-// in turn, on a thread of its own that is pinned to it meanwhile (amd64 on Linux and Windows, 0.5 ms on two CPUs); where that
-// fails too, the Topology is flat.
+// Discover reads how the usable CPUs are related. It reads some 15 small files for each CPU, so
+// call it once and not for every engine. If a file is missing or odd, only what it would say is
+// missing. If /sys has no topology, Discover asks each CPU in turn, on a thread of its own that is
+// pinned to the CPU meanwhile (amd64 on Linux and Windows, 0.5 ms for two CPUs). If that fails too,
+// the Topology is flat.
 //
-// The error says why the usable CPUs are not known; the Topology is empty then, and Place pins nothing.
+// The error says why the usable CPUs are not known. Then the Topology is empty, and Place pins
+// nothing.
 func Discover() (Topology, error) {
 	usable, err := Usable()
 	if err != nil {
@@ -68,7 +80,7 @@ func Discover() (Topology, error) {
 	return flatTopology(usable), nil
 }
 
-// flatTopology is what is left when nothing but the CPUs is known.
+// flatTopology makes the topology for when nothing but the CPUs is known.
 func flatTopology(usable []int) Topology {
 	t := Topology{Source: SourceFlat}
 	for i, id := range usable {
@@ -77,7 +89,8 @@ func flatTopology(usable []int) Topology {
 	return t
 }
 
-// String is the topology in a short line, for people: 32 cpus, 16 cores, 4 llcs, 4 nodes, 2 packages.
+// String writes the topology in a short line for people, such as: 32 cpus, 16 cores, 4 llcs, 4
+// nodes, 2 packages.
 func (t Topology) String() string {
 	if len(t.CPUs) == 0 {
 		return "no cpus known"
@@ -120,9 +133,10 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// classes says of each capacity how many kinds of cores are faster. A kind begins more than an eighth below the fastest of the
-// kind before: the favoured cores of a turbo are a few per cent faster than their neighbours and no kind of their own. Efficient
-// cores that come nearer than that are still known by readCapacities, where the kernel names them.
+// classes returns for each capacity how many kinds of cores are faster. A new kind begins more than
+// an eighth below the fastest core of the kind before. The favoured cores of a turbo are a few per
+// cent faster than their neighbours and are not a kind of their own. Efficient cores that are
+// closer than an eighth are still recognised by readCapacities if the kernel names them.
 func classes(cpus []CPU) map[int]int {
 	var all []int
 	for _, c := range cpus {
@@ -142,13 +156,14 @@ func classes(cpus []CPU) map[int]int {
 	return class
 }
 
-// A rawCPU is what a source says of a CPU. Keys are equal where CPUs share the thing.
+// A rawCPU is what a source says about a CPU. CPUs that share a core or a cache have equal keys for
+// it.
 type rawCPU struct {
 	id, pkg, node, capacity int
-	core, llc               string // an empty llc: not known
+	core, llc               string // an empty llc means that it is not known
 }
 
-// assemble numbers cores, caches and threads. raw is sorted by id, each once.
+// assemble numbers cores, caches and threads. raw is sorted by id and has each CPU once.
 func assemble(raw []rawCPU, source string) Topology {
 	t := Topology{Source: source}
 	cores, llcs, threads := map[string]int{}, map[string]int{}, map[int]int{}

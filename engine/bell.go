@@ -10,26 +10,30 @@ const (
 	parked = 1
 )
 
-// A bell is the doorbell of one runner: there is one for all that the runner may wait for, not one for each ring.
+// A bell is the doorbell of one runner. There is one for everything that the runner may wait for,
+// and not one for each ring.
 //
 // The protocol, which loses no wake-up:
 //
-//	runner                               whoever publishes
-//	------                               -----------------
+//	runner                               publisher
+//	------                               ---------
 //	state.Store(parked)   [announce]     tail.Store, head.Store, stop.Store ...
 //	step all agents once more            state.Load() == parked?  [Ring]
 //	no work: sleep while state is parked    yes: state.CAS(parked, awake), wake
 //
-// The store and the load that follows it on either side are sequentially consistent. If the publisher's load does not see parked,
-// it came before the announcement, so the publication did too, and the step after the announcement finds it.
+// On both sides the store and the load that follows it are sequentially consistent. If the
+// publisher's load does not see parked, it came before the announcement. Then the publication did
+// too, and the step after the announcement finds it.
 type bell struct {
-	_ [128]byte // state is polled by other threads: alone on its lines
+	_ [128]byte // other threads poll state, so it has its cache lines to itself
 
-	// state is written by its runner (announce, retract) and by whoever wakes it (CAS from parked). It is the futex word.
+	// state is written by its runner (announce, retract) and by the goroutine that wakes it (CAS
+	// from parked). It is the futex word.
 	state atomic.Uint32
 	_     [124]byte
 
-	// wake carries the wake-up of a runner that is an ordinary goroutine; nil says that it sleeps on the futex.
+	// wake carries the wake-up of a runner that is an ordinary goroutine. If it is nil the runner
+	// sleeps on the futex.
 	wake  chan struct{}
 	timer *time.Timer
 }
@@ -44,8 +48,8 @@ func newBell(locked bool) *bell {
 	return b
 }
 
-// Ring wakes the runner if it is parked or about to. It costs one load of a line that nobody writes while all are awake. Any
-// goroutine may call it, after it has published.
+// Ring wakes the runner if it is parked or about to park. It costs one load of a cache line that is
+// not written while all runners are awake. Any goroutine may call it, after it has published.
 //
 //gcassert:inline
 func (b *bell) Ring() {
@@ -54,7 +58,7 @@ func (b *bell) Ring() {
 	}
 }
 
-// rouse wakes the runner; of several at once one does.
+// rouse wakes the runner. If several goroutines call it at once, one of them does it.
 //
 //go:noinline
 func (b *bell) rouse() {
@@ -67,17 +71,19 @@ func (b *bell) rouse() {
 	}
 	select {
 	case b.wake <- struct{}{}:
-	default: // a wake-up that was not needed is still there: it serves
+	default: // an earlier wake-up that was not needed is still there and serves
 	}
 }
 
-// announce says that the runner is about to sleep. It must look at everything it waits for once more before it does.
+// announce says that the runner is about to sleep. Before it sleeps, the runner must look once more
+// at everything it waits for.
 func (b *bell) announce() { b.state.Store(parked) }
 
 // retract takes the announcement back.
 func (b *bell) retract() { b.state.Store(awake) }
 
-// sleep returns when the bell has been rung since announce, after d, or for no reason. The runner has retracted then.
+// sleep returns when the bell has been rung since announce, after d, or for no reason. It retracts
+// the announcement before it returns.
 func (b *bell) sleep(d time.Duration) {
 	if b.wake == nil {
 		futexWait(&b.state, parked, d)

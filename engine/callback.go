@@ -9,26 +9,28 @@ import (
 	"strconv"
 )
 
-// ErrCallback says that a method of the engine was called by code that the engine itself calls, such as Read, Poll, Write or
-// OnReject, and would have waited for that code to return. Call it from a goroutine of your own.
+// ErrCallback says that a method of the engine was called by code that the engine itself calls,
+// such as Read, Poll, Write or OnReject, and would have waited for that code to return. Call it
+// from a goroutine of your own.
 var ErrCallback = errors.New("called from within a callback of the same engine, which would wait for itself; call it from another goroutine")
 
-// errGoexit is the error of user code that has called runtime.Goexit, which ends the goroutine that the engine called it on.
+// errGoexit is the error of user code that has called runtime.Goexit, which ends the goroutine on
+// which the engine called it.
 var errGoexit = errors.New("runtime.Goexit was called")
 
-// A caller is a goroutine of the engine that calls user code.
+// A caller is a kind of goroutine of the engine that calls user code.
 type caller uint8
 
 const (
-	callerRunner caller = iota // Poll, Cut, Notify's function, a route
-	callerPump                 // Read
-	callerOutput               // Write
-	callerReject               // OnReject, OnLate
-	callerClose                // Close of a reader
+	callerRunner caller = iota // calls Poll, Cut, Notify's function and a route
+	callerPump                 // calls Read
+	callerOutput               // calls Write
+	callerReject               // calls OnReject and OnLate
+	callerClose                // calls Close of a reader
 )
 
-// contain calls user code and turns a panic in it into an error. If the code calls runtime.Goexit, gone is called with an error
-// while the goroutine ends.
+// contain calls user code and turns a panic in it into an error. If the code calls runtime.Goexit,
+// gone is called with an error while the goroutine ends.
 func contain(what string, do func() error, gone func(error)) (err error) {
 	returned := false
 	defer func() {
@@ -43,7 +45,8 @@ func contain(what string, do func() error, gone func(error)) (err error) {
 	return err
 }
 
-// as runs the part of a goroutine of the engine that calls user code, and has callback know it meanwhile.
+// as runs the part of an engine's goroutine that calls user code. Meanwhile callback knows the
+// goroutine.
 func (e *Engine) as(c caller, do func()) {
 	id := goroutine()
 	e.callers.Store(id, c)
@@ -51,7 +54,8 @@ func (e *Engine) as(c caller, do func()) {
 	do()
 }
 
-// callback says whether the calling goroutine is one of the engine's that call user code, of these kinds or of any.
+// callback returns ErrCallback if the calling goroutine is one of the engine's that call user code
+// and is of one of these kinds. If no kinds are given, it may be of any kind.
 func (e *Engine) callback(kinds ...caller) error {
 	v, ok := e.callers.Load(goroutine())
 	if !ok {
@@ -68,8 +72,8 @@ func (e *Engine) callback(kinds ...caller) error {
 	return ErrCallback
 }
 
-// goroutine is the number of the calling goroutine, as its stack trace has it: there is no other way to ask. It takes about a
-// microsecond, so it is for calls that wait anyway.
+// goroutine returns the number of the calling goroutine, taken from its stack trace because there
+// is no other way to ask. It takes about a microsecond, so it is only for calls that wait anyway.
 func goroutine() uint64 {
 	var b [64]byte
 	text, _ := bytes.CutPrefix(b[:runtime.Stack(b[:], false)], []byte("goroutine "))

@@ -6,15 +6,17 @@ import (
 	"sync"
 )
 
-// claims are the readers and writers of the engines of this process that have not ended. Two engines that share a reader would
-// take its records from each other, and call it from two goroutines at once.
+// claims holds the readers and writers of all engines of this process that have not ended. Two
+// engines that shared a reader would take records from each other and would call it from two
+// goroutines at once.
 var claims struct {
 	sync.Mutex
 	of map[any]bool
 }
 
-// identity is what tells a reader or writer from others: the pointer that it is. Values without one, such as an empty struct or
-// a function, of which all that one literal makes look the same, cannot be told apart and may be shared: ok is false.
+// identity returns what tells a reader or writer from others, which is its pointer. ok is false for
+// values without a pointer of their own, such as an empty struct or a function: all functions from
+// one literal look the same. They cannot be told apart and may be shared.
 func identity(v any) (id any, ok bool) {
 	switch t := reflect.TypeOf(v); t.Kind() {
 	case reflect.Pointer:
@@ -25,7 +27,7 @@ func identity(v any) (id any, ok bool) {
 	return nil, false
 }
 
-// claim takes a reader or writer for an engine. The error says that one has it.
+// claim takes a reader or writer for an engine. It returns an error if an engine has it already.
 func claim(v any, what string) error {
 	id, ok := identity(v)
 	if !ok {
@@ -43,7 +45,7 @@ func claim(v any, what string) error {
 	return nil
 }
 
-// disclaim gives back what an engine has claimed.
+// disclaim gives back what claim has taken.
 func disclaim(v any) {
 	if id, ok := identity(v); ok {
 		claims.Lock()
@@ -52,7 +54,8 @@ func disclaim(v any) {
 	}
 }
 
-// claim takes the readers and the writer of the engine, all or none. The error names each that is in use.
+// claim takes the readers and the writer of the engine, either all of them or none. The errors name
+// each one that is in use.
 func (c *Config) claim() (faults []error) {
 	var taken []any
 	take := func(v any, what string) {

@@ -21,55 +21,65 @@ const (
 	// MaxRingBytes bounds the memory of all rings of an engine together.
 	MaxRingBytes = 4 << 30
 
-	// DefaultRingSlots chunks of 64 KiB are 2 MiB, more than a second-level cache: a chunk has left the cache of the core that read it
-	// when it is written again, and taking it from memory is several times faster than from there (make peers: 64 KiB slots
-	// pass at 6 GB/s in rings of 4, at 33 in rings of 32). Engines with many rings get fewer slots, so that the rings stay within
-	// defaultRingBytes. A ring whose ends share a runner gets minRingSlots: its chunks are read right after they were written, and
-	// the fewer there are the hotter they stay.
+	// DefaultRingSlots is the number of chunks of a ring. 32 chunks of 64 KiB are 2 MiB, which is
+	// more than a second-level cache. So a chunk has left the cache of the core that read it by the
+	// time it is written again, and fetching it from memory is several times faster than fetching
+	// it from that cache (make peers: 64 KiB slots pass at 6 GB/s in rings of 4 and at 33 GB/s in
+	// rings of 32). Engines with many rings get fewer slots, so that the rings stay within
+	// defaultRingBytes. A ring with both ends on one runner gets minRingSlots: its chunks are read
+	// right after they are written, and the fewer there are, the hotter they stay.
 	DefaultRingSlots = 32
 	minRingSlots     = 2
 	defaultRingBytes = 64 << 20
 
-	// DefaultFoldBytes bounds the tables that the readers of an engine fold into, together.
+	// DefaultFoldBytes bounds the memory of all tables together that the readers of an engine fold
+	// into.
 	DefaultFoldBytes = 256 << 20
 	minFoldBytes     = 1 << 20
 
-	// MinStateBytes bounds StateBytes from below: the first pages of some tables.
+	// MinStateBytes is the lower bound of StateBytes. It has room for the first pages of some
+	// tables.
 	MinStateBytes = 1 << 20
 
-	// DefaultRetryMin and DefaultRetryMax are the first and the longest wait after a transient error.
+	// DefaultRetryMin and DefaultRetryMax are the first and the longest wait after a transient
+	// error.
 	DefaultRetryMin = 100 * time.Millisecond
 	DefaultRetryMax = 10 * time.Second
 
-	// DefaultEpochInterval is how often a new snapshot becomes visible, DefaultEpochShare the part of a core that may be spent on that.
+	// DefaultEpochInterval is how often a new snapshot becomes visible. DefaultEpochShare is the
+	// part of a core that may be spent on that.
 	DefaultEpochInterval = 100 * time.Millisecond
 	DefaultEpochShare    = 0.03
 	minEpochInterval     = 10 * time.Microsecond
 
-	// DefaultHeldSnapshots is how many epochs snapshots may hold beside the newest.
+	// DefaultHeldSnapshots is how many epochs snapshots may hold in addition to the newest.
 	DefaultHeldSnapshots = 2
 
-	// DefaultParkAfter is how long a runner without work stays awake: about twice what it costs to be woken.
+	// DefaultParkAfter is how long a runner without work stays awake. It is about twice the cost of
+	// waking a runner.
 	DefaultParkAfter = 50 * time.Microsecond
 )
 
-// A WaitPolicy is what a runner without work does. From top to bottom it answers faster and costs more.
+// A WaitPolicy says what a runner does when it has no work. From top to bottom the policies react
+// faster and cost more.
 type WaitPolicy uint8
 
 const (
-	// WaitPark spins for some microseconds, yields the time slice for ParkAfter, then sleeps until somebody rings. An idle engine costs
-	// next to nothing; a record that comes then waits some 50 us longer.
+	// WaitPark spins for some microseconds, yields the time slice for ParkAfter, and then sleeps
+	// until its bell is rung. An idle engine costs next to nothing, but a record that arrives then
+	// waits some 50 us longer.
 	WaitPark WaitPolicy = iota
 
-	// WaitYield spins, then yields the time slice again and again. An idle engine takes what the CPU has left.
+	// WaitYield spins, then yields the time slice again and again. An idle engine takes all the CPU
+	// time that nothing else uses.
 	WaitYield
 
-	// WaitSpin never lets go of its CPU: for CPUs that nothing else is to run on. Where runners are not locked to threads it
-	// is WaitYield.
+	// WaitSpin never lets go of its CPU. It is for CPUs that run nothing else. If the runners are
+	// not locked to threads it works like WaitYield.
 	WaitSpin
 )
 
-// String is the policy as a word.
+// String returns the policy as a word.
 func (p WaitPolicy) String() string {
 	switch p {
 	case WaitPark:
@@ -82,88 +92,119 @@ func (p WaitPolicy) String() string {
 	return fmt.Sprintf("WaitPolicy(%d)", uint8(p))
 }
 
-// Config says what an engine runs and on what. Plan and Readers are needed; the zero value of everything else is a
-// good choice for a service that embeds velo.
+// Config says what an engine runs and on what. Plan and Readers are required. The zero value of
+// every other field is a good choice for a service that embeds velo.
 type Config struct {
 	// Plan is the continuous query.
 	Plan *core.Plan
 
-	// Readers bring the records, all of the plan's source schema. The engine closes them. A reader that is a fmt.Stringer names
-	// itself in messages and statistics.
+	// Readers bring the records. All of them have the source schema of the plan. The engine closes
+	// them. If a reader is a fmt.Stringer, its String names it in messages and statistics.
 	Readers []record.Reader
 
-	// Partitions is the number of partitions that the groups are spread over; 0 means one for each core.
+	// Partitions is the number of partitions that the groups are spread over. 0 means one for each
+	// core.
 	Partitions int
 
-	// Cores is the number of runners, each locked to a thread and pinned to a CPU. 0 means the usable CPUs less one, and at most
-	// GOMAXPROCS less one, so that the service's own goroutines keep a place to run; at least one. Agents that exceed it share
-	// runners.
+	// Cores is the number of runners. Each is locked to a thread and pinned to a CPU. 0 means one
+	// less than the usable CPUs, at most GOMAXPROCS less one and at least one, so that the
+	// goroutines of the service keep a place to run. If there are more agents than runners, agents
+	// share a runner.
 	Cores int
 
-	// NoPin makes the runners ordinary goroutines: neither locked nor pinned. So are they anyway where GOMAXPROCS is 1. Where
-	// pinning is not possible (other systems than Linux, or the kernel refuses) the engine says so in Stats and goes on.
+	// NoPin makes the runners ordinary goroutines that are neither locked to a thread nor pinned.
+	// If GOMAXPROCS is 1 they are ordinary goroutines in any case. If pinning is not possible (on
+	// systems other than Linux, or because the kernel refuses) the engine says so in Stats and goes
+	// on.
 	NoPin bool
 
-	// Exchange is how records come to the partitions; the zero value, auto, suits. The result does not depend on it.
+	// Exchange says how records get to the partitions. The zero value, auto, suits most plans. The
+	// result does not depend on it.
 	Exchange core.Exchange
 
-	// FoldBytes bounds the table in which each reader folds, before it is flushed to the partitions; 0 means DefaultFoldBytes, or a quarter
-	// of StateBytes where that is less, divided by the number of readers.
+	// FoldBytes bounds the table in which each reader folds before it flushes to the partitions. 0
+	// means DefaultFoldBytes, or a quarter of StateBytes if that is less, divided by the number of
+	// readers.
 	FoldBytes int
 
-	// StateBytes bounds the memory of all groups of the plan together, in partitions and where readers fold: rows, indexes and long keys, to
-	// the page, and those of the tables that snapshots see. It is not in the heap of the Go program. 0 means half of the memory that the process may use (its cgroup's, or the
-	// machine's). What a snapshot has to merge to be read (different values, scattered groups, windows of several panes) comes beside it. StatePolicy says what happens where it is not enough: the plan ends with an error, or records of new groups are
-	// dropped and counted.
-	StateBytes  int
+	// StateBytes bounds the memory of all groups of the plan together, in the partitions and in the
+	// tables that readers fold into. It counts rows, indexes and long keys to the page, and
+	// includes the tables that snapshots see. This memory is not in the heap of the Go program.
+	// What a snapshot must merge before it can be read (distinct values, scattered groups, windows
+	// of several panes) is not counted. 0 means half of the memory that the process may use (the
+	// limit of its cgroup, or the memory of the machine).
+	StateBytes int
+
+	// StatePolicy says what happens if StateBytes is not enough: the plan ends with an error, or
+	// the records of new groups are dropped and counted.
 	StatePolicy core.StatePolicy
 
-	// EpochInterval is how often a new snapshot becomes visible while records come; 0 means DefaultEpochInterval, less than 0 only when somebody
-	// calls Sync. EpochShare is the part of a core's time that may be spent on it: where groups are so many that it would be more, the interval
-	// stretches. 0 means DefaultEpochShare; 1 or more never stretches.
+	// EpochInterval is how often a new snapshot becomes visible while records come. 0 means
+	// DefaultEpochInterval. Less than 0 means only when Sync is called.
 	EpochInterval time.Duration
-	EpochShare    float64
 
-	// HeldSnapshots is how many epochs open snapshots may hold beside the newest. Each costs as much memory as all groups, taken from StateBytes
-	// when it comes to that. Where they hold as many, no new snapshot becomes visible until one is closed; the engine goes on, and Stats says so.
-	// 0 means DefaultHeldSnapshots.
+	// EpochShare is the part of a core's time that may be spent on making snapshots visible. If
+	// there are so many groups that it would take more, the interval grows. 0 means
+	// DefaultEpochShare. With 1 or more the interval never grows.
+	EpochShare float64
+
+	// HeldSnapshots is how many epochs open snapshots may hold in addition to the newest. Each one
+	// can cost as much memory as all groups, taken from StateBytes. While snapshots hold that many,
+	// no new snapshot becomes visible until one is closed. The engine goes on meanwhile, and Stats
+	// says so. 0 means DefaultHeldSnapshots.
 	HeldSnapshots int
 
-	// BatchRows is the capacity of the batches that readers fill; 0 means record.DefaultRows.
+	// BatchRows is the capacity of the batches that readers fill. 0 means record.DefaultRows.
 	BatchRows int
 
-	// RingSlots is the number of chunks of each ring, a power of two; 0 means DefaultRingSlots, fewer where there are many
-	// rings or where one runner has both ends.
+	// RingSlots is the number of chunks of each ring, a power of two. 0 means DefaultRingSlots, or
+	// fewer if there are many rings or if one runner has both ends.
 	RingSlots int
 
-	// RetryMin and RetryMax bound the wait after a transient read error, which doubles from one to the other.
+	// RetryMin and RetryMax are the first and the longest wait after a transient read error. The
+	// wait doubles from one to the other.
 	RetryMin, RetryMax time.Duration
 
-	// Wait is what a runner without work does; the zero value, WaitPark, suits a service.
+	// Wait says what a runner does when it has no work. The zero value, WaitPark, suits a service.
 	Wait WaitPolicy
 
-	// ParkAfter is how long a runner without work stays awake before it parks. 0 means DefaultParkAfter; less than 0 means not at all.
+	// ParkAfter is how long a runner without work stays awake before it parks. 0 means
+	// DefaultParkAfter. Less than 0 means that it parks at once.
 	ParkAfter time.Duration
 
-	// Route says which partition a record goes to; the zero value is by key, and round robin for a plan without keys. The result
-	// does not depend on it.
+	// Route says which partition a record goes to. The zero value routes by key, and round robin if
+	// the plan has no keys. The result does not depend on it.
 	Route core.Route
 
-	// Writer takes the result away: of a plan with windows each window once, when it is closed, in their order; of another plan everything, when all readers have come
-	// to their end. Having, OrderBy and Limit of the plan go for each window. Of a plan that emits changes (core.EmitChanges) it takes the groups that have changed at
-	// each epoch, the windows that have closed among them; where it is slow it gets fewer epochs. Of a plan that passes records through it takes these as they come, and is needed; when
-	// it has had as many as the plan's Limit the readers are stopped. Write is called by one goroutine, and a batch is valid during the call. An error that is
-	// record.ErrTransient is tried again after RetryMin, doubling up to RetryMax; any other ends the plan. Where it is slow, closed windows
-	// wait, and then the readers do; nothing is lost. Wait returns behind its Close. Nil writes nothing.
+	// Writer takes the result away. What it gets depends on the plan:
+	//   - With windows, it gets each window once, when the window is closed, in the order of the
+	//     windows. Having, OrderBy and Limit of the plan apply to each window.
+	//   - If the plan emits changes (core.EmitChanges), it gets at each epoch the groups that have
+	//     changed, including the groups of windows that have closed. A slow writer gets fewer
+	//     epochs.
+	//   - If the plan passes records through, it gets the records as they come, and a Writer is
+	//     required. After it has had as many records as the Limit of the plan, the readers are
+	//     stopped.
+	//   - Otherwise it gets everything once, after all readers have ended.
+	//
+	// Write is called by one goroutine, and a batch is valid only during the call. An error that is
+	// record.ErrTransient is tried again after RetryMin, then after twice as long each time up to
+	// RetryMax. Any other error ends the plan. If the writer is slow, closed windows wait and then
+	// the readers wait; nothing is lost. Engine.Wait returns after the writer's Close. Nil writes
+	// nothing.
 	Writer record.Writer
 
-	// OnReject gets each record that went to quarantine, with the number of its reader; its Line is filled in where the reader
-	// knows it. It runs on a goroutine of its own, one call at a time, and owns the record. A slow OnReject holds up the readers
-	// that reject records, but nothing is lost. It must not call Wait or Shutdown.
+	// OnReject gets each record that went to quarantine, with the number of its reader. Line is
+	// filled in if the reader knows it. OnReject runs on a goroutine of its own, one call at a
+	// time, and owns the record. A slow OnReject holds up the readers that reject records, but
+	// nothing is lost. It must not call Wait or Shutdown.
 	OnReject func(reader int, r record.Reject)
 
-	// OnLate gets the records that no window took any more, of the plan's source schema, with the number of their reader. It runs where OnReject does, and owns the batch; where it is slow it
-	// holds up readers that bring late records. Those that came for a window which had closed while their reader was idle or before it joined are counted and not given.
+	// OnLate gets the records that came too late for every window, in the source schema of the
+	// plan, with the number of their reader. It runs on the goroutine of OnReject and owns the
+	// batch. A slow OnLate holds up the readers that bring late records. Records for a window that
+	// had closed while their reader was idle, or before it joined, are counted and not given to
+	// OnLate.
 	OnLate func(reader int, b *record.Batch)
 }
 
@@ -253,7 +294,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// String is the configuration in one line, with the defaults filled in.
+// String returns the configuration in one line, with the defaults filled in.
 func (c *Config) String() string {
 	d := c.withDefaults(usableCPUs())
 	var b strings.Builder
@@ -279,7 +320,7 @@ func (c *Config) String() string {
 	return b.String()
 }
 
-// withDefaults fills in what was left zero, for a machine with so many usable CPUs.
+// withDefaults fills in what was left zero, for a machine with that many usable CPUs.
 func (c *Config) withDefaults(cpus int) Config {
 	d := *c
 	procs := runtime.GOMAXPROCS(0)
@@ -328,7 +369,7 @@ func (c *Config) withDefaults(cpus int) Config {
 	return d
 }
 
-// usableCPUs is the number of CPUs that the process may use.
+// usableCPUs returns the number of CPUs that the process may use.
 func usableCPUs() int {
 	cpus, err := affinity.Usable()
 	if err != nil || len(cpus) == 0 {

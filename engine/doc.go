@@ -1,9 +1,10 @@
-// Package engine runs a plan: it gives threads to the agents of package core, waits for them when there is nothing to do,
-// contains what goes wrong in other people's code, and shows what came out.
+// Package engine runs a plan. It gives threads to the agents of package core, waits when they have
+// nothing to do, contains what goes wrong in other people's code, and shows the results.
 //
 // # Terminology
 //
-//	runner    a goroutine, locked to its OS thread and pinned to a CPU, that steps its agents in turn and waits when none has work
+//	runner    a goroutine, locked to its OS thread and pinned to a CPU, that steps its agents in
+//	          turn and waits when none has work
 //	agent     a router with its source, or a partition (package core)
 //	source    what hands the batches of one reader to its router
 //	pump      an ordinary goroutine that calls a blocking Reader and passes its batches on
@@ -16,19 +17,25 @@
 // # Life cycle
 //
 // Start checks the whole configuration, starts everything and returns. The engine then runs until
+// one of these happens:
 //
-//   - every reader has ended: the last marks travel behind the data, the last epoch is raised, each partition publishes its image, the last one
-//     makes the final snapshot visible, and Wait returns;
-//   - Shutdown: the readers are told to end, and the same happens with what they have read;
-//   - Close, or the end of the context given to Start: everything stops at once, no further snapshot;
-//   - a panic in a partition: the plan has failed; everything stops, Wait returns the panic as an error.
+//   - Every reader has ended. The last marks follow the data, the last epoch is raised, each
+//     partition publishes its image, the last image makes the final snapshot visible, and Wait
+//     returns.
+//   - Shutdown is called. The readers are told to end, and the same happens with what they have
+//     read.
+//   - Close is called, or the context given to Start ends. Everything stops at once and there is no
+//     further snapshot.
+//   - A partition panics. The plan has failed, everything stops, and Wait returns the panic as an
+//     error.
 //
 // # Threads and waiting
 //
-// A runner without work spins for some microseconds, then yields its time slice, then parks on its doorbell; Config.Wait stops it
-// before that. A runner never
-// parks before it has announced that it will and has stepped its agents once more; whoever publishes something looks for that
-// announcement afterwards. Both are sequentially consistent atomics, so one of the two sees the other.
+// A runner without work spins for some microseconds, then yields its time slice, then parks on its
+// doorbell. Config.Wait can stop it before that. A runner never parks before it has announced that
+// it will and has stepped its agents once more. A goroutine that publishes something looks for that
+// announcement afterwards. Both use sequentially consistent atomics, so at least one of the two
+// sees the other.
 //
 // # What goes wrong
 //
@@ -41,16 +48,19 @@
 //
 // # What is visible when
 //
-// A snapshot has what every reader had routed at one epoch. Epochs come each Config.EpochInterval while there are new records, when somebody
-// calls Sync, and at the end: the last is final. The first is empty. Stats has counters at any time. A reader that folds (see core.Exchange) keeps its groups to
-// itself until it flushes, at an epoch at the latest: they are in ReaderStats.Groups and not yet in Stats.Groups.
+// A snapshot has what every reader had routed at one epoch. A new epoch comes each
+// Config.EpochInterval while there are new records, when Sync is called, and at the end. The first
+// snapshot is empty and the last is final. Stats has counters at any time. A reader that folds (see
+// core.Exchange) keeps its groups to itself until it flushes, which happens at an epoch at the
+// latest. Until then they are in ReaderStats.Groups and not yet in Stats.Groups.
 //
 // # Commands
 //
-// Pause and Resume reach a runner through its mailbox and are done between two steps, on the runner's own thread, so they need no lock
-// and cost the data path two loads in each turn.
+// Pause and Resume reach a runner through its mailbox. They are done between two steps, on the
+// runner's own thread, so they need no lock and cost the data path two loads in each turn.
 //
 // # What is not here
 //
-// Formats (package readers), and how groups are found and kept (package core).
+// This package has no formats (see package readers), and it does not find or keep groups (see
+// package core).
 package engine

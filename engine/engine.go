@@ -15,17 +15,18 @@ import (
 )
 
 const (
-	// readGrace is how long a call of user code may take to return after its context is done, before Shutdown and Close go on
-	// without it.
+	// readGrace is how long a call of user code may take to return after its context is done. Then
+	// Shutdown and Close go on without it.
 	readGrace = time.Second
 )
 
-// ErrClosed is what Wait returns after Close, or after the end of the context given to Start, when not everything had been read.
+// ErrClosed is what Wait returns if not everything had been read when Close was called or the
+// context given to Start ended.
 var ErrClosed = errors.New("engine: closed before the readers ended")
 
 // An Engine runs one plan. All methods may be called from any goroutine.
 type Engine struct {
-	cfg       Config // with defaults
+	cfg       Config // with the defaults filled in
 	placement affinity.Placement
 	state     *core.State
 	cuts      *core.Cuts
@@ -34,38 +35,45 @@ type Engine struct {
 
 	runners     []*runner
 	partitions  []*core.Partition
-	partitionOn []*runner // by partition
+	partitionOn []*runner // by the number of the partition
 	inlets      inlets
-	rejects     *rejectQueue // nil where nobody wants them
-	output      *output      // nil where nothing is written
+	rejects     *rejectQueue // nil if the configuration has neither OnReject nor OnLate
+	output      *output      // nil if the configuration has no Writer
 
-	readCtx    context.Context // of all that is read
+	// readCtx is the context of all reads. cancelRead ends it.
+	readCtx    context.Context
 	cancelRead context.CancelFunc
 
-	// stopping says that the readers shall end, closing that everything shall. Written once, before all bells are rung; read by
-	// sources and runners each time they go round, and after a runner has announced that it parks.
+	// stopping says that the readers shall end, closing that everything shall end. Each is written
+	// once, before all bells are rung. Sources and runners read them each time they go round, and
+	// after a runner has announced that it parks.
 	stopping, closing atomic.Bool
 
-	// halted is closed when everything is told to end at once. What has not ended readGrace later is left behind.
+	// halted is closed when everything is told to end at once. What has not ended readGrace later
+	// is left behind.
 	halted   chan struct{}
 	haltOnce sync.Once
-	callers  sync.Map // by number of the goroutine: see callback
+	callers  sync.Map // by the number of the goroutine: see callback
 
-	running   sync.WaitGroup // runners
-	reading   sync.WaitGroup // pumps
-	helpers   sync.WaitGroup // readers that are being closed
-	stopped   chan struct{}  // runners, pumps and helpers have ended, or were given up
-	done      chan struct{}  // and OnReject has returned
-	elapsed   atomic.Int64   // nanoseconds from start to stopped, 0 before
+	running sync.WaitGroup // the runners
+	reading sync.WaitGroup // the pumps
+	helpers sync.WaitGroup // the goroutines that close readers
+	stopped chan struct{}  // closed when runners, pumps and helpers have ended, or were given up
+
+	// done is closed after stopped, when OnReject and the writer have returned or were given up.
+	done chan struct{}
+
+	elapsed   atomic.Int64 // nanoseconds from start to stopped; 0 before that
 	unContext func() bool
 
-	mu     sync.Mutex // guards errs: off the data path
+	mu     sync.Mutex // guards errs and closed, off the data path
 	errs   []error
-	closed bool // Close came before the end
+	closed bool // true if Close came before the end
 }
 
-// Start checks the configuration, starts the engine and returns. The error lists every fault; nothing runs and no reader
-// is closed then. ctx is the lifetime of the engine: its end is Close.
+// Start checks the configuration, starts the engine and returns. The error lists every fault. If
+// there is an error, nothing runs and no reader is closed. ctx bounds the lifetime of the engine:
+// when it is done, the engine is closed.
 func Start(ctx context.Context, cfg Config) (*Engine, error) {
 	e, err := newEngine(ctx, cfg)
 	if err != nil {
@@ -112,7 +120,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// disclaim gives back readers, and the writer.
+// disclaim gives back the readers and the writer.
 func (e *Engine) disclaim(readers ...record.Reader) {
 	for _, r := range readers {
 		disclaim(r)
@@ -140,7 +148,7 @@ func (e *Engine) launch(ctx context.Context) {
 	go e.supervise()
 }
 
-// startPump starts the goroutine that reads, where the reader may block.
+// startPump starts the goroutine that reads, if the reader may block.
 func (e *Engine) startPump(in *inlet) {
 	if ps, ok := in.source.(*pumpSource); ok {
 		e.reading.Go(func() {
@@ -151,7 +159,7 @@ func (e *Engine) startPump(in *inlet) {
 	}
 }
 
-// build makes runners, partitions and inlets.
+// build makes the runners, the partitions and the inlets.
 func (e *Engine) build() error {
 	c := &e.cfg
 	locked := !c.NoPin && haveFutex
@@ -204,7 +212,7 @@ func (e *Engine) build() error {
 	return nil
 }
 
-// now is the time on the engine's clock.
+// now returns the time on the engine's clock.
 func (e *Engine) now() core.Nanos { return core.Nanos(time.Since(e.start)) }
 
 // ringAll wakes every runner.
@@ -238,7 +246,7 @@ func (e *Engine) halt() {
 	e.ringAll()
 }
 
-// shut is halt from outside.
+// shut is halt when it is asked for from outside.
 func (e *Engine) shut() {
 	if !e.hasStopped() {
 		e.mu.Lock()
@@ -248,8 +256,8 @@ func (e *Engine) shut() {
 	e.halt()
 }
 
-// supervise waits for everything to end and cleans up. User code that has not returned some time after it was told to end is
-// left behind, and Wait says whose it is.
+// supervise waits for everything to end and cleans up. User code that has not returned some time
+// after it was told to end is left behind, and Wait says whose code it is.
 func (e *Engine) supervise() {
 	if !e.await(ended(&e.running)) {
 		e.reportStuck()
@@ -262,7 +270,8 @@ func (e *Engine) supervise() {
 	var readers []record.Reader
 	for _, in := range inlets {
 		s := in.source.base()
-		// If the engine was closed before the source had ended. Not while somebody is still in Read.
+		// The engine may have been closed before the source had ended. A reader is not closed while
+		// a goroutine is still in its Read.
 		if p, ok := in.source.(*pumpSource); ok && !p.pump.gone.Load() {
 			e.report(fmt.Errorf("engine: reader %d (%s): Read has not returned %v after its context was done; its goroutine is left behind",
 				in.id, p.name, readGrace))
@@ -306,14 +315,15 @@ func (e *Engine) reportStuck() {
 	}
 }
 
-// ended is closed when a group has ended.
+// ended returns a channel that is closed when a group has ended.
 func ended(g *sync.WaitGroup) <-chan struct{} {
 	c := make(chan struct{})
 	go func() { g.Wait(); close(c) }()
 	return c
 }
 
-// await waits until something has ended, or until it has not some time after the engine was halted: then it is false.
+// await waits until done is closed, or until readGrace after the engine was halted. It returns
+// false in the second case.
 func (e *Engine) await(done <-chan struct{}) bool {
 	select {
 	case <-done:
@@ -323,7 +333,7 @@ func (e *Engine) await(done <-chan struct{}) bool {
 	}
 }
 
-// within waits until something has ended, but not longer than d.
+// within waits until done is closed, at most for d. It returns false if it has waited for d.
 func within(done <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -335,17 +345,18 @@ func within(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// Plan is the plan that the engine runs.
+// Plan returns the plan that the engine runs.
 func (e *Engine) Plan() *core.Plan { return e.cfg.Plan }
 
-// String names the engine by its plan and its shape.
+// String names the engine by its plan and its size.
 func (e *Engine) String() string {
 	return fmt.Sprintf("engine of %d readers, %d partitions and %d runners: %v", len(e.inlets.all()), len(e.partitions), len(e.runners), e.cfg.Plan)
 }
 
-// Wait waits until the engine has ended and returns what went wrong: the errors of the readers that failed, joined; ErrClosed
-// if it was closed before the readers had ended; nil if they all ended or were shut down. From within a callback of the engine
-// it is ErrCallback.
+// Wait waits until the engine has ended and returns what went wrong: the joined errors of the
+// readers that failed, ErrClosed if the engine was closed before the readers had ended, or nil if
+// they all ended or were shut down. If it is called within a callback of the engine it returns
+// ErrCallback.
 func (e *Engine) Wait() error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: wait: %w", err)
@@ -354,7 +365,7 @@ func (e *Engine) Wait() error {
 	return e.outcome()
 }
 
-// outcome is what has gone wrong until now.
+// outcome returns what has gone wrong so far.
 func (e *Engine) outcome() error {
 	var errs []error
 	for _, in := range e.inlets.all() {
@@ -369,7 +380,7 @@ func (e *Engine) outcome() error {
 	return errors.Join(errs...)
 }
 
-// over is ErrEnded, with what went wrong as far as that is known.
+// over returns ErrEnded, joined with what went wrong as far as that is known.
 func (e *Engine) over() error {
 	if why := e.outcome(); why != nil {
 		return fmt.Errorf("%w: %w", ErrEnded, why)
@@ -377,10 +388,12 @@ func (e *Engine) over() error {
 	return ErrEnded
 }
 
-// Shutdown ends the job in order: the readers stop, what they have read goes into its groups, the final snapshot becomes
-// visible. A Feed takes nothing more, and what it has taken is read. It waits for that and returns what Wait returns. When ctx
-// is done first, the engine is closed and the error says so; user code that does not return within some seconds is left behind,
-// and the error says whose it is. From within a callback of the engine it is ErrCallback, and nothing is done.
+// Shutdown ends the job in order: the readers stop, what they have read goes into its groups, and
+// the final snapshot becomes visible. A Feed takes nothing more, and what it has taken is read.
+// Shutdown waits for all that and returns what Wait returns. If ctx is done first, the engine is
+// closed and the error says so. User code that does not return within some seconds is left behind,
+// and the error says whose code it is. If Shutdown is called within a callback of the engine it
+// returns ErrCallback and does nothing.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: shutdown: %w", err)
@@ -396,17 +409,18 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	return errors.Join(fmt.Errorf("engine: shutdown: %w", context.Cause(ctx)), e.outcome())
 }
 
-// stopReaders has the readers end; what they have read is still worked on.
+// stopReaders makes the readers end. What they have read is still processed.
 func (e *Engine) stopReaders() {
 	e.stopping.Store(true)
 	e.cancelRead()
 	e.ringAll()
 }
 
-// Close stops everything at once; what is in the rings is dropped. It waits for the threads to end, closes the readers, and
-// may be called any number of times, also after the end. Snapshots stay valid. User code that does not return within some
-// seconds is left behind; Wait says whose it is. The error is ErrCallback from within a callback of the engine, and nothing is
-// done then; else it is nil.
+// Close stops everything at once and drops what is in the rings. It waits for the threads to end
+// and closes the readers. It may be called any number of times, also after the end. Snapshots stay
+// valid. User code that does not return within some seconds is left behind, and Wait says whose
+// code it is. If Close is called within a callback of the engine it returns ErrCallback and does
+// nothing; otherwise it returns nil.
 func (e *Engine) Close() error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: close: %w", err)

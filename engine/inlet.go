@@ -14,7 +14,8 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-// An inlet is one reader with what belongs to it: its source, its router, and its rings to all partitions.
+// An inlet is one reader with everything that belongs to it: its source, its router, and its rings
+// to all partitions.
 type inlet struct {
 	engine *Engine
 	id     int
@@ -22,17 +23,24 @@ type inlet struct {
 	router *core.Router
 	runner *runner
 
-	// rings are the ring to each partition; nil when the reader has ended and nothing is left in them. Then last has their counters.
+	// rings are the rings to the partitions, one each. rings is nil after the reader has ended and
+	// nothing is left in them. Then last has their counters; it is written before nil is stored, so
+	// a goroutine that loads nil sees it.
 	rings atomic.Pointer[[]ringEnds]
 	last  []ring.Stats
 
-	least, most uint64        // epochs that the partitions had answered when they got their rings
-	gone        chan struct{} // closed when the router is done
+	// least and most are the lowest and the highest epoch that the partitions had answered when
+	// they got their rings.
+	least, most uint64
 
-	partials atomic.Uint64 // that the router had sent when the last epoch was raised; see interval
+	gone chan struct{} // closed when the router is done
+
+	// partials is the number of partials that the router had sent when the last epoch was raised;
+	// see interval.
+	partials atomic.Uint64
 }
 
-// sourceAgent is a source of either kind.
+// A sourceAgent is a pollSource or a pumpSource.
 type sourceAgent interface {
 	core.LeavingSource
 	base() *source
@@ -45,7 +53,7 @@ type ringEnds struct {
 	out *ring.Consumer[core.Chunk]
 }
 
-// newInlet makes the inlet of a reader on a runner. Nothing of it is used before join and begin.
+// newInlet makes the inlet of a reader on a runner. Nothing uses the inlet before join and begin.
 func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, error) {
 	c := &e.cfg
 	in := &inlet{engine: e, id: id, runner: r, least: math.MaxUint64, gone: make(chan struct{})}
@@ -57,7 +65,8 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 	rings := make([]ringEnds, len(e.partitions))
 	out := make([]*ring.Producer[core.Chunk], len(e.partitions))
 	bells := make([]core.Bell, len(e.partitions))
-	local := make([]*core.Partition, len(e.partitions)) // those that the reader's runner steps too
+	// local has the partitions that the reader's runner steps too, and nil for the others.
+	local := make([]*core.Partition, len(e.partitions))
 	for p, on := range e.partitionOn {
 		slots := c.RingSlots
 		if on == r {
@@ -79,8 +88,8 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 	return in, err
 }
 
-// newSource makes the source of a reader: polled on the runner's thread where the reader can be, pumped where it may block. The
-// error is that of a panic in the reader.
+// newSource makes the source of a reader. A reader that can be polled is polled on the runner's
+// thread; a reader that may block gets a pump. The error says that the reader panicked.
 func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent, err error) {
 	s := &source{engine: e, id: id, name: fmt.Sprintf("%T", reader), reader: reader, bell: b}
 	defer func() {
@@ -104,20 +113,21 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent
 	return newPumpSource(s, batch), nil
 }
 
-// join gives a partition the ring of the inlet. The runner of the partition calls it, or nobody runs yet.
+// join gives a partition the ring of the inlet. It is called by the runner of the partition, or
+// before any runner runs.
 func (in *inlet) join(p int) {
 	answered := in.engine.partitions[p].Join((*in.rings.Load())[p].out, in.runner.bell)
 	in.least, in.most = min(in.least, answered), max(in.most, answered)
 }
 
-// begin is called when all partitions have their rings and before the router is stepped.
+// begin is called when all partitions have their rings, before the router is stepped.
 func (in *inlet) begin() { in.router.Join(in.least, in.most) }
 
-// ringStats are the counters of the ring to each partition.
+// ringStats returns the counters of the ring to each partition.
 func (in *inlet) ringStats() []ring.Stats {
 	ends := in.rings.Load()
 	if ends == nil {
-		return in.last // written before
+		return in.last // it was written before rings became nil
 	}
 	var stats []ring.Stats
 	for _, r := range *ends {
@@ -126,7 +136,8 @@ func (in *inlet) ringStats() []ring.Stats {
 	return stats
 }
 
-// compact lets go of the rings where the reader has ended and the partitions have taken all. It returns the bytes of the rings that are left.
+// compact lets go of the rings if the reader has ended and the partitions have taken everything. It
+// returns the bytes of the rings that are left.
 func (in *inlet) compact() (bytes int) {
 	if in.rings.Load() == nil {
 		return 0
@@ -150,15 +161,18 @@ func (in *inlet) compact() (bytes int) {
 	return 0
 }
 
-// inlets are all that an engine ever had, by the number of their reader.
+// inlets holds all inlets that the engine ever had, by the number of their reader.
 type inlets struct {
-	slotsByDefault bool // the rings are not of a length that was asked for
+	slotsByDefault bool // true if the configuration did not set the length of the rings
 
-	// list is replaced when one is added, so that whoever looks needs no lock.
+	// list is replaced when an inlet is added, so that a goroutine that looks at it needs no lock.
 	list atomic.Pointer[[]*inlet]
 
-	adding chan struct{} // holds a word while one is added: a lock that can be waited for with a context, off the data path
-	sealed bool          // none is added any more
+	// adding holds a value while an inlet is being added. It is a lock that can be waited for with
+	// a context, off the data path.
+	adding chan struct{}
+
+	sealed bool // true if no inlet is added any more
 }
 
 func (l *inlets) all() []*inlet {
@@ -188,8 +202,9 @@ func (l *inlets) lock(ctx context.Context) error {
 
 func (l *inlets) unlock() { <-l.adding }
 
-// seal waits until no inlet is being added and says which there are for good. The runners have ended, so that takes no time,
-// unless one is stuck: then what is being added for it is never read.
+// seal waits until no inlet is being added and returns the final list. The runners have ended, so
+// the wait is short, unless a runner is stuck. Then the inlet that is being added to it is never
+// read.
 func (l *inlets) seal() []*inlet {
 	select {
 	case l.adding <- struct{}{}:
@@ -200,12 +215,15 @@ func (l *inlets) seal() []*inlet {
 	return l.all()
 }
 
-// AddReader adds a reader while the engine runs and returns its number. Its runner is one that has partitions, the one with the
-// fewest readers. It returns when the reader is being read: what a Feed is sent from then on is in the epochs that Sync waits
-// for. The error says that the engine has ended or is shutting down (ErrEnded), that it has had MaxReaders or that the rings
-// would be larger than MaxRingBytes, that another engine has the reader, that there is no memory, or that it was called on a
-// thread of the engine (ErrCallback); the reader is still the caller's then. If ctx is done while a runner is in a long step,
-// the error is ErrAdding and the reader will be added; id is its number.
+// AddReader adds a reader while the engine runs and returns its number. Of the runners that have
+// partitions, the one with the fewest readers gets it. AddReader returns when the reader is being
+// read: what a Feed is sent from then on is in the epochs that Sync waits for.
+//
+// The error says that the engine has ended or is shutting down (ErrEnded), that it has had
+// MaxReaders, that the rings would be larger than MaxRingBytes, that another engine has the reader,
+// that there is no memory, or that AddReader was called on a thread of the engine (ErrCallback). In
+// all these cases the reader still belongs to the caller. If ctx is done while a runner is in a
+// long step, the error is ErrAdding and the reader will be added; id is its number.
 func (e *Engine) AddReader(ctx context.Context, reader record.Reader) (id int, err error) {
 	if reader == nil {
 		return 0, errors.New("engine: the reader to add is nil")
@@ -238,10 +256,11 @@ func (e *Engine) AddReader(ctx context.Context, reader record.Reader) (id int, e
 	return in.id, err
 }
 
-// ErrAdding says that a reader is being added, and that it could not be awaited.
+// ErrAdding says that a reader is being added, but that the call has stopped waiting for it.
 var ErrAdding = errors.New("it is being added, when a runner is through with a long step")
 
-// admit makes the inlet of a reader that is to be added, and has the last epoch wait for it.
+// admit makes the inlet of a reader that is to be added. The last epoch waits for the reader from
+// then on.
 func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
 	if e.inlets.sealed || e.stopping.Load() {
 		return nil, e.over()
@@ -263,8 +282,9 @@ func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
 	return in, nil
 }
 
-// join gives the rings of an inlet that was admitted to the partitions and its router to its runner. The last epoch cannot come
-// before, so the runners run on until the reader has ended, or the engine is closed.
+// join gives the rings of an admitted inlet to the partitions and its router to its runner. The
+// last epoch cannot come before that, so the runners run on until the reader has ended or the
+// engine is closed.
 func (e *Engine) join(in *inlet) error {
 	ended := func() error {
 		disclaim(in.source.base().reader)
@@ -287,7 +307,8 @@ func (e *Engine) join(in *inlet) error {
 	return nil
 }
 
-// room says how many readers each runner has that have not ended, or why there can be none more.
+// room returns how many readers that have not ended each runner has, or an error that says why no
+// reader can be added.
 func (e *Engine) room() (live map[*runner]int, err error) {
 	all := e.inlets.all()
 	if len(all) == MaxReaders {
@@ -307,7 +328,7 @@ func (e *Engine) room() (live map[*runner]int, err error) {
 	return live, nil
 }
 
-// leastRead is the runner that has partitions and the fewest readers.
+// leastRead returns the runner that has the fewest readers of those that have partitions.
 func (e *Engine) leastRead(live map[*runner]int) (least *runner) {
 	for _, r := range e.partitionOn {
 		if least == nil || live[r] < live[least] {
@@ -317,9 +338,11 @@ func (e *Engine) leastRead(live map[*runner]int) (least *runner) {
 	return least
 }
 
-// RemoveReader ends a reader as Shutdown ends all: nothing more is read from it, what has been read is routed, and it is closed. Its groups and
-// counters stay, and windows do not wait for it any more. It returns when everything has been routed; the error says that there is no such reader, that the engine has ended
-// first, that it was called from within a callback of the engine (ErrCallback), or why ctx was done. When the last reader ends the engine does.
+// RemoveReader ends a reader as Shutdown ends all readers: nothing more is read from it, what has
+// been read is routed, and it is closed. Its groups and counters stay, and windows do not wait for
+// it any more. RemoveReader returns when everything has been routed. The error says that there is
+// no such reader, that the engine has ended first, that it was called within a callback of the
+// engine (ErrCallback), or why ctx was done. When the last reader ends, the engine ends too.
 func (e *Engine) RemoveReader(ctx context.Context, reader int) error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: remove reader %d: %w", reader, err)
@@ -349,7 +372,7 @@ func (e *Engine) RemoveReader(ctx context.Context, reader int) error {
 	}
 }
 
-// inlet is that of a reader by its number.
+// inlet returns the inlet of a reader by its number.
 func (e *Engine) inlet(reader int) (*inlet, error) {
 	all := e.inlets.all()
 	if reader < 0 || reader >= len(all) {

@@ -8,24 +8,27 @@ import (
 )
 
 const (
-	// copyCost is what it takes to copy a kilobyte of groups for an image: about 8 ns for a row of 64 bytes.
+	// copyCost is how long it takes to copy a kilobyte of groups for an image. A row of 64 bytes
+	// takes about 8 ns.
 	copyCost = 125 * time.Nanosecond
 
-	// partialCost is what a partial state takes to be sent and merged, for the reader and the partition together.
+	// partialCost is how long it takes to send and merge a partial state. It is the sum for the
+	// reader and the partition.
 	partialCost = 30 * time.Nanosecond
 )
 
-// An interval raises epochs by time: whichever runner finds that one is due raises it. It stretches so that what epochs cost stays under a share
-// of the time.
+// An interval raises epochs by time: the runner that finds an epoch due raises it. The interval
+// grows so that the cost of epochs stays under a share of the time.
 type interval struct {
-	every time.Duration // less than 0: never
-	share float64       // of a core; 1 or more: no matter
+	every time.Duration // less than 0 means never
+	share float64       // share of a core; 1 or more means no limit
 
-	// due is when the next is. The runner whose CAS moves it on raises, and nobody else writes the rest until the next is due.
+	// due is when the next epoch is due, in Nanos. The runner whose CAS moves it on raises the
+	// epoch. No other goroutine writes the other fields until the next epoch is due.
 	due     atomic.Int64 // Nanos
-	current atomic.Int64 // the distance that it was moved on by
+	current atomic.Int64 // how far due was moved on the last time
 	records atomic.Uint64
-	copied  []atomic.Uint64 // bytes by each partition, as it was
+	copied  []atomic.Uint64 // bytes that each partition had copied when the last epoch was raised
 }
 
 func newInterval(every time.Duration, share float64, partitions int) *interval {
@@ -38,7 +41,8 @@ func newInterval(every time.Duration, share float64, partitions int) *interval {
 	return i
 }
 
-// tick raises an epoch if one is due and there is anything new, or windows may close as time goes by: by the clock, or because a reader becomes idle.
+// tick raises an epoch if one is due and there is something new, or if windows may close because
+// time goes by (by the clock, or because a reader becomes idle).
 func (e *Engine) tick(now core.Nanos) {
 	i := e.interval
 	due := i.due.Load()
@@ -47,7 +51,7 @@ func (e *Engine) tick(now core.Nanos) {
 	}
 	next := max(i.every, e.epochCost())
 	if !i.due.CompareAndSwap(due, int64(now)+int64(next)) {
-		return // somebody else does
+		return // another runner raises it
 	}
 	i.current.Store(int64(next))
 	records := uint64(0)
@@ -60,8 +64,8 @@ func (e *Engine) tick(now core.Nanos) {
 	}
 }
 
-// epochCost is how long an interval must be so that the work that was done for epochs in the last one is the configured share of it: that of
-// the busiest agent.
+// epochCost returns how long the interval must be so that the work for epochs is the configured
+// share of it. It takes the work that the busiest agent did for epochs in the last interval.
 func (e *Engine) epochCost() time.Duration {
 	i := e.interval
 	if i.share >= 1 {

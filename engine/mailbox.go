@@ -9,34 +9,38 @@ import (
 	"github.com/Workiva/go-datastructures/queue"
 )
 
-// mailboxSlots bounds the commands that wait for one runner; who sends one more waits for room.
+// mailboxSlots bounds the commands that wait for one runner. The sender of one more waits for room.
 const mailboxSlots = 64
 
-// mailboxRetry is how long a sender waits that has found the mailbox full.
+// mailboxRetry is how long a sender waits after it has found the mailbox full.
 const mailboxRetry = 50 * time.Microsecond
 
-// ErrEnded says that the engine has ended, so there is nobody to do what was asked. What has ended it comes with it.
+// ErrEnded says that the engine has ended, so no runner can do what was asked. The error that ended
+// the engine is joined to it.
 var ErrEnded = errors.New("the engine has ended")
 
-// A command is done by a runner between two steps, so that it may touch what belongs to the runner's agents.
+// A command is done by a runner between two steps, so it may touch what belongs to the runner's
+// agents.
 type command struct {
 	do   func()
-	done chan struct{} // closed when it is
+	done chan struct{} // closed when the command is done
 }
 
-// A mailbox carries commands from any goroutine to one runner. The runner looks at its length once in each turn, two loads of words that
-// nobody writes; commands are rare, so boxing them does not matter.
+// A mailbox carries commands from any goroutine to one runner. The runner looks at its length once
+// in each turn. That takes two loads of words that are not written meanwhile. Commands are rare, so
+// boxing them does not matter.
 type mailbox struct{ box *queue.RingBuffer }
 
 func newMailbox() mailbox { return mailbox{queue.NewRingBuffer(mailboxSlots)} }
 
-// receive does the commands that are there and returns how many. Get would wait for the first; Len says that there is one, or that
-// somebody is about to put it there in the next instructions.
+// receive does the commands that are there and returns how many it did. Get would wait for the
+// first one. Len says that there is one, or that a sender will have put it there within the next
+// instructions.
 func (m mailbox) receive() (n int) {
 	for m.box.Len() > 0 {
 		v, err := m.box.Get()
 		if err != nil {
-			break // disposed: the engine has ended
+			break // it was disposed: the engine has ended
 		}
 		c := v.(command)
 		c.do()
@@ -46,11 +50,12 @@ func (m mailbox) receive() (n int) {
 	return n
 }
 
-// send has a runner do something and waits until it has.
+// send makes a runner do something and waits until it is done.
 func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
 	c := command{do, make(chan struct{})}
 	for {
-		// Put would wait for room whatever happens to ctx. Offer may say that there is none though there is; then it is asked again.
+		// Put would wait for room even after ctx is done. Offer may say that there is no room
+		// though there is; then it is asked again.
 		put, err := r.mailbox.box.Offer(c)
 		if err != nil {
 			return fmt.Errorf("engine: %w", e.over())
@@ -63,13 +68,14 @@ func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
 			return fmt.Errorf("engine: %w", context.Cause(ctx))
 		}
 	}
-	r.bell.Ring() // the mailbox is one of the things a runner looks at after it has announced that it parks
+	// The mailbox is one of the things that a runner looks at after it has announced that it parks.
+	r.bell.Ring()
 	select {
 	case <-c.done:
 		return nil
 	case <-r.ended:
 		select {
-		case <-c.done: // it was the last thing the runner did
+		case <-c.done: // it was the last thing that the runner did
 			return nil
 		default:
 		}
@@ -79,10 +85,11 @@ func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
 	}
 }
 
-// Pause stops reading from a reader: no batch is taken from it any more until Resume. What was read before is still routed. The other
-// readers flow. Shutdown and Close end a paused reader as any other. It returns when the runner has taken note; the error says that
-// there is no such reader, that the engine has ended, that it was called on a thread of the engine (ErrCallback), or that ctx was
-// done first (the reader may be paused then all the same).
+// Pause stops reading from a reader: no batch is taken from it until Resume. What was read before
+// is still routed. The other readers go on. Shutdown and Close end a paused reader like any other.
+// Pause returns when the runner has taken note. The error says that there is no such reader, that
+// the engine has ended, that Pause was called on a thread of the engine (ErrCallback), or that ctx
+// was done first. In the last case the reader may be paused all the same.
 func (e *Engine) Pause(ctx context.Context, reader int) error { return e.pause(ctx, reader, true) }
 
 // Resume goes on reading from a reader that was paused.

@@ -6,20 +6,23 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-// outletBatches is how many batches a partition and the writer have between them: one is being written, one filled, the others even out who is slower for a while.
+// outletBatches is how many batches a partition and the writer have between them. One is being
+// written and one is being filled; the others even out short differences in speed.
 const outletBatches = 4
 
-// An outlet carries the records of one partition to the writer, of a plan that passes them through, and the empty batches back: an output ring.
+// An outlet carries the records of one partition to the writer, and the empty batches back. It is
+// for a plan that passes records through.
 type outlet struct {
 	giveIn, freeIn   *ring.Producer[*core.Passed]
 	giveOut, freeOut *ring.Consumer[*core.Passed]
 	writer           wakeup
-	bell             *bell // of the partition's runner
+	bell             *bell // the bell of the partition's runner
 }
 
 func newOutlet(plan *core.Plan, writer wakeup, partition *bell) (*outlet, error) {
 	o := &outlet{writer: writer, bell: partition}
-	o.giveIn, o.giveOut = ring.New[*core.Passed](outletBatches) // neither is ever full: there are as many slots as batches
+	// Neither ring is ever full: each has as many slots as there are batches.
+	o.giveIn, o.giveOut = ring.New[*core.Passed](outletBatches)
 	o.freeIn, o.freeOut = ring.New[*core.Passed](outletBatches)
 	for range outletBatches {
 		b, err := core.NewPassed(plan)
@@ -31,7 +34,7 @@ func newOutlet(plan *core.Plan, writer wakeup, partition *bell) (*outlet, error)
 	return o, nil
 }
 
-// Take is a batch that nobody uses. The partition's runner calls it.
+// Take returns a batch that is not in use, or nil. The partition's runner calls it.
 func (o *outlet) Take() *core.Passed {
 	var b [1]*core.Passed
 	o.freeOut.PopN(b[:])
@@ -44,7 +47,7 @@ func (o *outlet) Give(b *core.Passed) {
 	o.writer.ring()
 }
 
-// write writes a batch that is there. The writer's goroutine calls it.
+// write writes one batch if there is one. The writer's goroutine calls it.
 func (o *outlet) write(do func(*record.Batch) error) (some bool, err error) {
 	var b [1]*core.Passed
 	if o.giveOut.PopN(b[:]) == 0 {
@@ -56,8 +59,10 @@ func (o *outlet) write(do func(*record.Batch) error) (some bool, err error) {
 	return true, err
 }
 
-// writePassed writes the records that pass through, as they come, until everything has been written or the engine has ended without a last epoch. When the plan's limit has been
-// reached the readers are stopped. If the plan has an order they are kept instead, and written at the end.
+// writePassed writes the records that pass through as they come, until everything has been written
+// or the engine has ended without a last epoch. When the limit of the plan has been reached, the
+// readers are stopped. If the plan has an order, the records are kept instead and written at the
+// end.
 func (o *output) writePassed() error {
 	e := o.engine
 	if len(e.cfg.Plan.OrderBy) > 0 {
@@ -99,11 +104,13 @@ func (o *output) writePassed() error {
 	return err
 }
 
-// passed calls do for all that passes through. It says whether that is everything: not if the engine has ended without a last epoch.
+// passed calls do for everything that passes through. complete says whether that was everything; it
+// is false if the engine has ended without a last epoch.
 func (o *output) passed(do func(*record.Batch) error) (complete bool, err error) {
 	e := o.engine
 	for {
-		// Partitions give everything away before they answer the last epoch, so what there is behind a look that has found it ended is all.
+		// Partitions give everything away before they answer the last epoch. So if the epochs have
+		// ended now, the outlets have everything.
 		next := e.cuts.Next()
 		ended := e.cuts.Ended()
 		some := false

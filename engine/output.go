@@ -13,25 +13,27 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// output is the goroutine that has results written. It reads snapshots as everybody does, so partitions have nothing to do for it but to keep the windows that
-// have not been written (see core.Cuts.Written): that is also the back-pressure.
+// An output is the goroutine that has results written. It reads snapshots as every reader of
+// snapshots does. The partitions only have to keep the windows that have not been written (see
+// core.Cuts.Written); that is also the back-pressure.
 type output struct {
 	engine   *Engine
 	writer   record.Writer
-	ctx      context.Context // of Write: done when the engine is closed
+	ctx      context.Context // the context of Write, which is done when the engine is closed
 	cancel   context.CancelFunc
 	finished chan struct{}
-	window   *record.Batch // of the result of a window, used for all of them
+	window   *record.Batch // holds the result of a window; all windows use it in turn
 
-	// Of a plan that passes records through.
-	outlets []*outlet // by partition
-	given   wakeup    // one of them has a batch
+	// These fields are for a plan that passes records through.
+	outlets []*outlet // by the number of the partition
+	given   wakeup    // rung when an outlet has a batch
 
-	// For Stats; they order nothing.
+	// These counters are for Stats; they order nothing.
 	rows, windows, retries, unfit atomic.Uint64
 }
 
-// writtenEvery is how often the partitions are told, at least, which windows have been written.
+// writtenEvery is the longest time between two notices to the partitions that say which windows
+// have been written.
 const writtenEvery = time.Millisecond
 
 func newOutput(e *Engine) *output {
@@ -48,7 +50,9 @@ func (o *output) run() {
 	defer close(o.finished)
 	defer o.cancel()
 	gone := func(err error) { o.engine.fail(fmt.Errorf("engine: writer: %w", err)) }
-	defer func() { // the last call of user code, also while the goroutine ends because Write has called runtime.Goexit
+	// This is the last call of user code. It also runs while the goroutine ends because Write has
+	// called runtime.Goexit.
+	defer func() {
 		if err := contain("Close", o.writer.Close, gone); err != nil {
 			o.engine.report(fmt.Errorf("engine: writer: close: %w", err))
 		}
@@ -75,7 +79,7 @@ func (o *output) write() error {
 		}
 	}
 	for next := uint64(1); ; {
-		// An engine that ends without a last snapshot has nothing more to write.
+		// If the engine ends without a last snapshot, there is nothing more to write.
 		if err := e.wait(context.Background(), next); errors.Is(err, ErrNoImage) {
 			next++
 			continue
@@ -98,7 +102,8 @@ func (o *output) write() error {
 	}
 }
 
-// writeCut writes the windows that a cut has closed and that have not been written, or all of the last one where there are no windows.
+// writeCut writes the windows that a cut has closed and that have not been written. If the plan has
+// no windows it writes all of the last cut.
 func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
 	if o.engine.cfg.Plan.Window == nil {
 		if !last || !o.complete() {
@@ -114,7 +119,7 @@ func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
 		o.window = record.NewBatch(schema, record.DefaultRows)
 	}
 	said, at := *written, time.Now()
-	say := func() { // wakes all runners, so not for each of many small windows
+	say := func() { // wakes all runners, so it is not called for each of many small windows
 		if said != *written {
 			said, at = *written, time.Now()
 			o.engine.cuts.Written(said)
@@ -140,7 +145,7 @@ func (o *output) writeChanges(changes *core.Changes, cut *core.Cut) error {
 		return err
 	}
 	if end, ok := cut.Closed(); ok {
-		o.engine.cuts.Written(end) // closed windows are as they will ever be
+		o.engine.cuts.Written(end) // closed windows do not change any more
 	}
 	return nil
 }
@@ -166,7 +171,7 @@ func (o *output) batches(all iter.Seq[*record.Batch]) error {
 	return nil
 }
 
-// batch writes one batch, again and again while the error is transient.
+// batch writes one batch, and tries again as long as the error is transient.
 func (o *output) batch(b *record.Batch) error {
 	c := &o.engine.cfg
 	for delay := c.RetryMin; ; delay = min(2*delay, c.RetryMax) {

@@ -2,7 +2,8 @@
 
 package engine
 
-// pause has no equivalent in Go: a short loop that the compiler keeps is close.
+// pause runs a short loop that the compiler keeps. Go has no equivalent of the PAUSE instruction,
+// but this is close.
 //
 //go:noinline
 func pause(n uint32) {

@@ -6,7 +6,8 @@ import (
 	"github.com/velo-engine/velo/affinity"
 )
 
-// cpuUse counts the runners of this process on each CPU, so that a second engine takes other CPUs where there are any.
+// cpuUse counts the runners of this process on each CPU, so that a second engine takes other CPUs
+// if there are any.
 var cpuUse struct {
 	sync.Mutex
 	topology affinity.Topology
@@ -14,8 +15,8 @@ var cpuUse struct {
 	runners  map[int]int
 }
 
-// place says which agents each runner steps and takes a CPU for each, if pin says so. The caller gives the CPUs back with
-// unplace.
+// place says which agents each runner steps. If pin is true it also takes a CPU for each runner,
+// and the caller gives the CPUs back with unplace.
 func place(readers, partitions, cores int, pin bool) (affinity.Placement, error) {
 	shape := affinity.Shape{Readers: readers, Partitions: partitions, Cores: cores}
 	if !pin {

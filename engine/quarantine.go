@@ -15,15 +15,21 @@ const (
 	lateSlots = 16
 )
 
-// rejectQueue takes rejected and late records from the runners' threads to the goroutine that calls OnReject and OnLate: each source has a ring for either.
+// A rejectQueue takes rejected and late records from the runners' threads to the goroutine that
+// calls OnReject and OnLate. Each source has one ring for rejected records and one for late ones.
 type rejectQueue struct {
 	engine   *Engine
-	some     chan struct{} // something has been put
-	closed   chan struct{} // nothing more will be
-	ended    chan *source  // readers that have ended: to be closed behind their rejects
-	finished chan struct{} // OnReject has returned for the last time
-	broken   bool          // a callback has panicked: neither is called any more; of the goroutine that calls them
-	calls    atomic.Uint64 // of callbacks, so that one that does not return is told from many
+	some     chan struct{} // says that something has been put into a ring
+	closed   chan struct{} // closed when nothing more will be put
+	ended    chan *source  // readers that have ended and are to be closed after their rejects
+	finished chan struct{} // closed when the last callback has returned
+
+	// broken says that a callback has panicked, so that neither callback is called any more. Only
+	// the goroutine that calls them uses it.
+	broken bool
+
+	// calls counts the callbacks, so that one that does not return can be told from many that do.
+	calls atomic.Uint64
 }
 
 func newRejectQueue(e *Engine) *rejectQueue {
@@ -32,11 +38,12 @@ func newRejectQueue(e *Engine) *rejectQueue {
 	}
 }
 
-// reject puts a record into the queue. It is called by the runner of the source only. False says that there is no room now.
+// reject puts a record into the queue. Only the runner of the source calls it. It returns false if
+// there is no room now.
 func (s *source) reject(r record.Reject) bool {
 	q := s.engine.rejects
 	if q == nil || s.rejectIn == nil {
-		return true // nobody wants it
+		return true // the configuration has no OnReject
 	}
 	if s.rejectIn.PushN([]record.Reject{r}) == 0 {
 		return false
@@ -45,10 +52,11 @@ func (s *source) reject(r record.Reject) bool {
 	return true
 }
 
-// A lateSource is a source whose late records somebody wants.
+// A lateSource is a source whose late records go to OnLate.
 type lateSource struct{ sourceAgent }
 
-// Late copies late records and puts them into the queue. It is called by the runner of the source only. False says that there is no room now.
+// Late copies late records and puts them into the queue. Only the runner of the source calls it. It
+// returns false if there is no room now.
 func (l lateSource) Late(b *record.Batch, rows []int32) bool {
 	s := l.base()
 	if s.lateIn.Full() {
@@ -59,15 +67,16 @@ func (l lateSource) Late(b *record.Batch, rows []int32) bool {
 	return true
 }
 
-// put says that something has been put.
+// put says that something has been put into a ring.
 func (q *rejectQueue) put() {
 	select {
 	case q.some <- struct{}{}:
-	default: // it has not yet seen the last one
+	default: // the goroutine has not seen the last one yet
 	}
 }
 
-// run calls OnReject until the queue is closed and empty, on another goroutine if a callback has ended this one.
+// run calls the callbacks until the queue is closed and empty. It goes on in another goroutine if a
+// callback has ended this one.
 func (q *rejectQueue) run() {
 	returned := false
 	defer func() {
@@ -81,14 +90,14 @@ func (q *rejectQueue) run() {
 	returned = true
 }
 
-// deliverAll calls OnReject until the queue is closed and empty.
+// deliverAll calls the callbacks until the queue is closed and empty.
 func (q *rejectQueue) deliverAll() {
 	for {
 		select {
 		case <-q.some:
 			q.drain()
 		case s := <-q.ended:
-			q.drain() // all of them were put before this was said
+			q.drain() // all rejects of the reader were put before it was sent to ended
 			go s.close()
 		case <-q.closed:
 			q.drain()
@@ -109,7 +118,7 @@ func (q *rejectQueue) drain() {
 			for s.rejectOut != nil && s.rejectOut.PopN(r[:]) > 0 {
 				found = true
 				q.contain("OnReject", func() { q.deliver(s, r[0]) })
-				s.bell.Ring() // it may wait for room
+				s.bell.Ring() // the source may be waiting for room
 			}
 			var b [1]*record.Batch
 			for s.lateOut != nil && s.lateOut.PopN(b[:]) > 0 {

@@ -16,64 +16,72 @@ import (
 )
 
 const (
-	// spinFor is how long a locked runner spins with PAUSE before it begins to yield: a round trip to another core is 0.15 us,
-	// so most waits end within it.
+	// spinFor is how long a locked runner spins with PAUSE before it begins to yield. A round trip
+	// to another core takes 0.15 us, so most waits end within it.
 	spinFor = 5 * time.Microsecond
 
-	// pauses between two looks: about 0.3 us.
+	// pauses is the number of PAUSE instructions between two looks. They take about 0.3 us.
 	pauses = 8
 
 	// sampleEvery is how often a busy runner publishes its counters.
 	sampleEvery = 10 * time.Millisecond
 
-	// longestSleep bounds a park without a deadline, so that a lost wake-up would be a delay and not the end. There is
-	// none: see bell.
+	// longestSleep bounds a park without a deadline, so that a lost wake-up would be a delay and
+	// not the end. No wake-up is lost: see bell.
 	longestSleep = time.Second
 )
 
-// stepper is an agent with its name and what the runner knows of it.
+// A stepper is an agent with its name and what the runner knows of it.
 type stepper struct {
 	core.Agent
-	name  string // reader/0, partition/3
+	name  string // such as reader/0 or partition/3
 	label context.Context
 	done  bool
-	inlet *inlet // whose router it is, nil where it is a partition
+	inlet *inlet // the inlet whose router this is; nil for a partition
 
-	tally   agentTally
-	end     core.Nanos // of the last step
-	stalled bool       // the last step had no work, for the reason cause, since end
+	tally agentTally
+
+	// end is when the last step that had work ended, or when the present stall began.
+	end core.Nanos
+
+	stalled bool // true if the last step had no work, for the reason cause, since end
 	cause   core.Stall
 
-	// The longest step of another agent of the runner since end, and whose it was; 0 where none was longer than LongStep.
+	// kept is the longest step of another agent of the runner since end, and keptBy says which
+	// agent that was. kept is 0 if no step was longer than LongStep.
 	kept   time.Duration
 	keptBy int
 }
 
-// A runner steps some agents on one thread. It is the only place that starts from a goroutine, locks a thread, pins, spins and
-// sleeps.
+// A runner steps some agents on one thread. It is the only place in which a goroutine locks its
+// thread, pins it, spins and sleeps.
 type runner struct {
-	engine  *Engine
-	id      int
-	agents  []stepper
-	named   atomic.Pointer[[]string] // the names of agents, for others; replaced when there is another
+	engine *Engine
+	id     int
+	agents []stepper
+
+	// named points to the names of agents, for other goroutines. The slice is replaced when an
+	// agent is added. A goroutine that loads the pointer sees the names that were written before it
+	// was stored.
+	named   atomic.Pointer[[]string]
 	live    int
 	bell    *bell
 	mailbox mailbox
-	ended   chan struct{} // closed when the loop has
+	ended   chan struct{} // closed when the loop has ended
 	locked  bool
-	cpu     int // to pin to; less than 0: not
+	cpu     int // the CPU to pin to; less than 0 if the runner is not to be pinned
 
 	current *stepper // the agent that is being stepped, for the report of a panic
-	again   bool     // the goroutine ends, and another is to go on
+	again   bool     // true if the goroutine ends and another is to go on
 
 	tally     runnerTally
-	start     time.Duration // CPU time of the thread before the loop
+	start     time.Duration // CPU time that the thread had used before the loop
 	published publishedTally
 	pinned    atomic.Bool            // written by the runner, for Stats
-	pinError  atomic.Pointer[string] // the same
+	pinError  atomic.Pointer[string] // written by the runner, for Stats
 }
 
-// names are those of the agents.
+// names returns the names of the agents.
 func (r *runner) names() []string {
 	if p := r.named.Load(); p != nil {
 		return *p
@@ -83,7 +91,8 @@ func (r *runner) names() []string {
 
 func (r *runner) String() string { return strings.Join(r.names(), "+") }
 
-// add adds an agent, in the place of one that is done where there is any. The runner calls it, or it does not run yet.
+// add adds an agent, in the place of one that is done if there is any. It is called by the runner,
+// or before the runner runs.
 func (r *runner) add(a core.Agent, name string, in *inlet) {
 	label := pprof.WithLabels(context.Background(), pprof.Labels("velo", name))
 	s := stepper{Agent: a, name: name, label: label, inlet: in}
@@ -97,13 +106,16 @@ func (r *runner) add(a core.Agent, name string, in *inlet) {
 	r.live++
 }
 
-// begin runs the runner on a goroutine of its own, and on another if user code has ended that one.
+// begin runs the runner on a goroutine of its own, and on another one if user code has ended the
+// first.
 func (r *runner) begin() {
 	returned := false
 	defer func() {
 		if !returned && r.again {
 			r.again = false
-			r.engine.running.Go(r.begin) // before this one is done, so that nobody finds none
+			// The new goroutine is added before this one is done, so that running never reads zero
+			// in between.
+			r.engine.running.Go(r.begin)
 		}
 	}()
 	pprof.Do(context.Background(), pprof.Labels("velo", r.String()), func(context.Context) { r.engine.as(callerRunner, r.run) })
@@ -115,7 +127,8 @@ func (r *runner) run() {
 	if r.locked {
 		runtime.LockOSThread()
 		if r.pin() {
-			// A thread whose mask could not be put back is not given back: it ends with this goroutine.
+			// A thread whose mask could not be restored is not given back: it ends with this
+			// goroutine.
 			runtime.UnlockOSThread()
 		}
 		return
@@ -123,7 +136,7 @@ func (r *runner) run() {
 	r.loop()
 }
 
-// pin runs the loop on the runner's CPU and says whether the thread is as it was.
+// pin runs the loop on the runner's CPU and says whether the thread's mask is as it was before.
 func (r *runner) pin() (restored bool) {
 	if r.cpu < 0 {
 		r.loop()
@@ -142,8 +155,9 @@ func (r *runner) pin() (restored bool) {
 	return
 }
 
-// loop steps the agents and waits when there is nothing to do. A panic in an agent ends the plan, not the process. If a reader
-// has called runtime.Goexit the goroutine ends in here: the reader has failed, and the loop goes on elsewhere.
+// loop steps the agents and waits when there is nothing to do. A panic in an agent ends the plan
+// and not the process. If a reader has called runtime.Goexit, the goroutine ends inside this
+// function: the reader has failed, and the loop goes on in another goroutine.
 func (r *runner) loop() {
 	r.start = threadTime(r.locked) - r.tally.cpu
 	returned := false
@@ -165,7 +179,7 @@ func (r *runner) loop() {
 		close(r.ended)
 		r.mailbox.box.Dispose()
 	}()
-	var idleSince, sampled core.Nanos // 0: not idle
+	var idleSince, sampled core.Nanos // idleSince is 0 while there is work
 	for r.live > 0 && !r.engine.closing.Load() {
 		now := r.engine.now()
 		if now-sampled > core.Nanos(sampleEvery) {
@@ -237,12 +251,13 @@ func (r *runner) turn(now core.Nanos) (work int) {
 	return work
 }
 
-// park sleeps until somebody rings or an agent wants to be stepped. See bell for why no wake-up is lost.
+// park sleeps until the bell is rung or an agent wants to be stepped. See bell for why no wake-up
+// is lost.
 func (r *runner) park() {
 	r.bell.announce()
 	now := r.engine.now()
-	// closing is one of the things that were published before a ring, so it is looked at after the announcement too; the mailbox
-	// is looked at in the turn.
+	// closing is one of the things that are published before a ring, so it is looked at after the
+	// announcement too. The turn looks at the mailbox.
 	if r.turn(now) > 0 || r.live == 0 || r.engine.closing.Load() {
 		r.bell.retract()
 		return
@@ -262,7 +277,7 @@ func (r *runner) park() {
 	r.bell.sleep(time.Duration(wake - now))
 }
 
-// threadTime is the CPU time of this thread; 0 where the goroutine may move to others.
+// threadTime returns the CPU time of this thread, or 0 if the goroutine may move to other threads.
 func threadTime(locked bool) time.Duration {
 	if !locked {
 		return 0

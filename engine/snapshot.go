@@ -13,19 +13,22 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Snapshot is a consistent picture of all groups: everything that every reader had routed at one epoch, and nothing else. It is
-// the one way to read results. Any number of goroutines may read it, without a lock and without slowing the engine. It stays
-// valid after Wait, Shutdown and Close of the engine, until its own Close.
+// A Snapshot is a consistent picture of all groups: it has everything that every reader had routed
+// at one epoch, and nothing else. It is the only way to read results. Any number of goroutines may
+// read it, without a lock and without slowing the engine. It stays valid after Wait, Shutdown and
+// Close of the engine, until its own Close.
 //
-// An open snapshot holds memory: the engine goes on in other tables. See Config.HeldSnapshots for how many it may hold.
+// An open snapshot holds memory, because the engine goes on in other tables. Config.HeldSnapshots
+// bounds how many epochs snapshots may hold.
 type Snapshot struct {
 	engine *Engine
-	cut    *core.Cut // nil when closed
+	cut    *core.Cut // nil after Close
 	slot   int
 }
 
-// Snapshot is the newest picture: the empty one before the first epoch, the final one after Wait. It takes two atomic additions together with
-// its Close, waits for nobody, and allocates nothing where the caller does not let it escape.
+// Snapshot returns the newest picture: the empty one before the first epoch, and the final one
+// after Wait. Together with its Close it takes two atomic additions. It waits for nothing, and it
+// allocates nothing if the caller does not let the snapshot escape.
 func (e *Engine) Snapshot() *Snapshot {
 	s := &Snapshot{engine: e}
 	s.pin()
@@ -40,7 +43,8 @@ func (s *Snapshot) pin() {
 	}
 }
 
-// watchLeak panics where a snapshot is collected that nobody has closed: its tables would be lost to the engine.
+// watchLeak panics if a snapshot is garbage-collected before it was closed, because its tables
+// would be lost to the engine.
 func watchLeak(s *Snapshot) {
 	runtime.SetFinalizer(s, func(s *Snapshot) {
 		if s.cut != nil {
@@ -49,7 +53,7 @@ func watchLeak(s *Snapshot) {
 	})
 }
 
-// use is the cut of an open snapshot.
+// use returns the cut of an open snapshot.
 func (s *Snapshot) use() *core.Cut {
 	if s.cut == nil {
 		panic("engine: a snapshot was used after Close")
@@ -57,48 +61,54 @@ func (s *Snapshot) use() *core.Cut {
 	return s.cut
 }
 
-// Epoch is the number of the epoch; 0 is the empty snapshot before the first.
+// Epoch returns the number of the epoch. 0 is the empty snapshot before the first epoch.
 func (s *Snapshot) Epoch() uint64 { return s.use().Epoch() }
 
-// Len is the number of groups.
+// Len returns the number of groups.
 func (s *Snapshot) Len() (n int) { return s.use().Len() }
 
-// Bytes is about the memory that the groups need in one table of each partition; the engine has three or more of each.
+// Bytes returns about the memory that the groups need in one table of each partition. The engine
+// has three or more tables for each partition.
 func (s *Snapshot) Bytes() int { return s.use().Bytes() }
 
-// Get finds the group of a key that was made by the plan's Key. False says that there is none. It allocates nothing.
+// Get finds the group of a key that was made by the plan's Key. It returns false if there is none.
+// It allocates nothing.
 func (s *Snapshot) Get(k core.Key) (core.Row, bool) { return s.use().Get(k) }
 
-// All yields every group, in no order that means anything.
+// All yields every group, in no particular order.
 func (s *Snapshot) All() iter.Seq[core.Row] { return s.use().All() }
 
-// Batches yields all groups in batches of the result's schema, of up to so many rows, for who takes them away in bulk. A batch is valid until the
-// next.
+// Batches yields all groups in batches of the result's schema, each of up to the given number of
+// rows. It is for callers that take groups away in bulk. A batch is valid until the next one.
 func (s *Snapshot) Batches(rows int) iter.Seq[*record.Batch] { return s.use().Batches(rows) }
 
-// Partitions is the number of partitions.
+// Partitions returns the number of partitions.
 func (s *Snapshot) Partitions() int { return s.use().Partitions() }
 
-// Partition yields the groups of one partition, so that several goroutines can share the work of going through all. Where the route scatters
-// groups (see core.Route) part of the same group may be in others.
+// Partition yields the groups of one partition, so that several goroutines can share the work of
+// going through all groups. If the route scatters groups (see core.Route), parts of the same group
+// may be in other partitions.
 func (s *Snapshot) Partition(i int) iter.Seq[core.Row] { return s.use().Partition(i).All() }
 
-// Closed is the end of the last window that had closed: groups of windows that end up to there do not change any more. False where the plan has no
-// windows or none had closed. At the end of all input it is later than any window.
+// Closed returns the end of the last window that had closed. The groups of windows that end at that
+// time or earlier do not change any more. It returns false if the plan has no windows or if none
+// had closed. At the end of all input the time is later than any window.
 func (s *Snapshot) Closed() (end time.Time, ok bool) {
 	nanos, ok := s.use().Closed()
 	return time.Unix(0, nanos).UTC(), ok
 }
 
-// OpenWindows is the number of windows that have records and had not closed: their groups may still change. It looks at all windows that
-// are kept.
+// OpenWindows returns the number of windows that have records and had not closed, so that their
+// groups may still change. It looks at all windows that are kept.
 func (s *Snapshot) OpenWindows() int { return s.use().OpenWindows() }
 
-// Counters say what had become of each reader's records at the epoch; nil before the first.
+// Counters say what had become of each reader's records at the epoch. They are nil before the first
+// epoch.
 func (s *Snapshot) Counters() []core.Counters { return s.use().Counters() }
 
-// Positions are the numbers of records that had been taken from each reader at the epoch: exactly these are in the snapshot, or in its
-// counters of what could not be counted. Nil before the first.
+// Positions returns the number of records that had been taken from each reader at the epoch.
+// Exactly these records are in the snapshot, or in its counters of what could not be counted. It is
+// nil before the first epoch.
 func (s *Snapshot) Positions() []uint64 {
 	var positions []uint64
 	for _, c := range s.use().Counters() {
@@ -107,7 +117,7 @@ func (s *Snapshot) Positions() []uint64 {
 	return positions
 }
 
-// Records is the sum of Positions. It allocates nothing.
+// Records returns the sum of Positions. It allocates nothing.
 func (s *Snapshot) Records() uint64 { return s.use().Records() }
 
 // Close ends the use of the snapshot and of its rows. Closing it again does nothing.
@@ -119,21 +129,24 @@ func (s *Snapshot) Close() error {
 	return nil
 }
 
-// ErrNoImage says that no snapshot can be made because there is no memory for it: see Config.StateBytes.
+// ErrNoImage says that no snapshot can be made because there is no memory for it. See
+// Config.StateBytes.
 var ErrNoImage = errors.New("no memory for the images of the partitions")
 
-// Sync returns when a snapshot sees everything that the caller has handed to a reader before: it asks for an epoch and waits
-// for it. So a goroutine reads what it has written. The error says that the engine has ended first (ErrEnded), that there was
-// no memory (ErrNoImage), why ctx was done, or that a callback of the engine has called it, other than Read, and would have
-// to wait (ErrCallback). After ErrEnded of an engine that was shut down the final snapshot has all that
-// a Feed has taken; after Close it need not.
+// Sync returns when a snapshot sees everything that the caller handed to a reader before the call.
+// It asks for an epoch and waits for it, so a goroutine can read what it has written. The error
+// says that the engine has ended first (ErrEnded), that there was no memory (ErrNoImage), why ctx
+// was done, or that Sync was called within a callback of the engine other than Read and would have
+// to wait (ErrCallback). After ErrEnded from an engine that was shut down, the final snapshot has
+// everything that a Feed has taken. After Close it need not have it.
 func (e *Engine) Sync(ctx context.Context) error {
 	number := e.cuts.Want()
 	for begin := time.Now(); !e.cuts.Passed(number) && !e.cuts.Ended() && time.Since(begin) < syncSpin; {
 		runtime.Gosched()
 	}
 	if !e.cuts.Passed(number) {
-		// It is going to sleep. A runner would sleep for good, and so may who makes room for others.
+		// The caller is about to sleep. A runner would sleep for good, and so may a callback that
+		// makes room for others.
 		if err := e.callback(callerRunner, callerOutput, callerReject); err != nil {
 			return fmt.Errorf("engine: sync: %w", err)
 		}
@@ -144,16 +157,19 @@ func (e *Engine) Sync(ctx context.Context) error {
 	return nil
 }
 
-// syncSpin is how long Sync looks again and again before it sleeps: an epoch usually takes less, and to be woken as much.
+// syncSpin is how long Sync looks again and again before it sleeps. An epoch usually takes less,
+// and being woken takes about as long.
 const syncSpin = 100 * time.Microsecond
 
-// wait waits until an epoch is visible, or a later one.
+// wait waits until the epoch with this number or a later one is visible.
 func (e *Engine) wait(ctx context.Context, number uint64) error {
 	for {
-		next := e.cuts.Next() // before the look, so that what finishes after it is not missed
+		// next is taken before the look, so that an epoch that finishes after the look is not
+		// missed.
+		next := e.cuts.Next()
 		stopped := e.hasStopped()
-		// A cut becomes visible before its epoch has finished, and the last cut before the engine has ended: so whether there is a
-		// cut is looked at last.
+		// A cut becomes visible before its epoch has finished, and the last cut becomes visible
+		// before the engine has ended. So the check for a cut comes last.
 		ended, passed := e.cuts.Ended(), e.cuts.Passed(number)
 		switch {
 		case e.cuts.HasCut(number):
@@ -182,9 +198,11 @@ func (e *Engine) hasStopped() bool {
 	}
 }
 
-// MoveShard gives one of the core.Shards shards to another partition, while records come: its groups go there at one of the next epochs, and no
-// snapshot sees anything of it. It returns when they are there. The error says that it cannot be done (see core.Cuts.RequestMove), that the
-// engine has ended, or why ctx was done; the shard may be moved then all the same.
+// MoveShard gives one of the core.Shards shards to another partition while records come. The groups
+// of the shard move at one of the next epochs, and no snapshot sees anything of it. MoveShard
+// returns when they have moved. The error says that it cannot be done (see core.Cuts.RequestMove),
+// that the engine has ended, or why ctx was done. In the last case the shard may be moved all the
+// same.
 func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
 	if partition < 0 || partition >= len(e.partitions) {
 		return fmt.Errorf("engine: no partition %d, there are %d", partition, len(e.partitions))
@@ -207,8 +225,9 @@ func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
 	return nil
 }
 
-// Updates yields a snapshot for each new epoch, until ctx is done or the engine has ended; the last is the final one then. A snapshot is valid
-// in the loop body. Who is slow sees the newest and misses some.
+// Updates yields a snapshot for each new epoch until ctx is done or the engine has ended. If the
+// engine has ended, the last snapshot is the final one. A snapshot is valid only in the loop body.
+// A slow loop sees the newest snapshot and misses some.
 func (e *Engine) Updates(ctx context.Context) iter.Seq[*Snapshot] {
 	return func(yield func(*Snapshot) bool) {
 		for next := uint64(1); ; {

@@ -16,16 +16,19 @@ import (
 )
 
 const (
-	// pollIdleMin and pollIdleMax are how long a poller that had nothing is left alone, doubling while it stays that way: nobody
-	// rings for it. A look out of a park costs up to 80 us on a virtual machine (the runtime's monitor wakes with it), so 125 of them a second cost 1 % of a core.
+	// pollIdleMin and pollIdleMax are the shortest and the longest time that a poller is left alone
+	// after it had nothing. The time doubles as long as it has nothing, because no bell announces
+	// its next record. Looking again after a park costs up to 80 us on a virtual machine (the
+	// monitor of the Go runtime wakes too), so looking 125 times a second costs 1 % of a core.
 	pollIdleMin = 500 * time.Microsecond
 	pollIdleMax = 8 * time.Millisecond
 
-	// notifiedIdleMax is that of a poller that says when it has something, but may say it too early.
+	// notifiedIdleMax replaces pollIdleMax for a poller that announces when it has something, but
+	// may announce it too early.
 	notifiedIdleMax = time.Millisecond
 
-	// pumpBatches is how many batches rotate between a pump and its source: one is read into, one is routed, and one
-	// waits either way.
+	// pumpBatches is how many batches rotate between a pump and its source: one is being filled,
+	// one is being routed, and one waits in each direction.
 	pumpBatches = 4
 )
 
@@ -35,55 +38,63 @@ type ReaderState uint32
 // The states of a reader.
 const (
 	Running  ReaderState = iota
-	Retrying             // waiting after a transient error
+	Retrying             // it waits after a transient error
 	Ended                // its source has ended
 	Failed               // its source has failed; see ReaderStats.Err
-	Stopped              // told to stop by Shutdown
-	Paused               // by Pause
+	Stopped              // Shutdown has told it to stop
+	Paused               // Pause has told it to wait
 )
 
-// String is the state as a word.
+// String returns the state as a word.
 func (s ReaderState) String() string {
 	return [...]string{"running", "retrying", "ended", "failed", "stopped", "paused"}[s]
 }
 
-// A source hands the batches of one reader to its router: the part that pollSource and pumpSource share. It does what a reader asks
-// for with its error, and contains its panics.
+// A source hands the batches of one reader to its router. It is the part that pollSource and
+// pumpSource share. It does what the reader asks for with its error, and contains the reader's
+// panics.
 type source struct {
 	engine *Engine
 	id     int
 	name   string
 	reader record.Reader
-	bell   *bell // of the runner that steps the source
+	bell   *bell // the bell of the runner that steps the source
 	wake   core.Nanos
 
-	rejectIn  *ring.Producer[record.Reject] // nil where nobody wants them
+	rejectIn  *ring.Producer[record.Reject] // nil if the configuration has no OnReject
 	rejectOut *ring.Consumer[record.Reject]
-	lateIn    *ring.Producer[*record.Batch] // likewise
+	lateIn    *ring.Producer[*record.Batch] // nil if the configuration has no OnLate
 	lateOut   *ring.Consumer[*record.Batch]
 
-	held    *record.Batch
-	passed  int  // rejects of held that are in the queue
-	ended   bool // nothing more will be read
-	exited  bool // the reader has ended the goroutine that called it; of the goroutine that reads, or the next
-	closing bool // somebody has been told to close the reader
+	held   *record.Batch
+	passed int  // number of rejects of held that are in the queue
+	ended  bool // true if nothing more will be read
 
-	// For Stats; written by the goroutine that reads, atomic because others look.
+	// exited is true if the reader has ended the goroutine that called it. Only the goroutine that
+	// reads uses it, or the one that reads next.
+	exited bool
+
+	closing bool // true if a goroutine has been told to close the reader
+
+	// The next fields are for Stats. The goroutine that reads writes them; they are atomic because
+	// other goroutines look at them.
 	state   atomic.Uint32
 	retries atomic.Uint64
 	dropped atomic.Uint64 // rows of batches that were not finished
 	paused  atomic.Bool   // written and used by the runner; atomic for Stats
 
-	leaving atomic.Bool // nothing more shall be read: see RemoveReader. Written once, before the bell is rung, and looked at as engine.stopping is
+	// leaving says that nothing more shall be read: see RemoveReader. It is written once, before
+	// the bell is rung, and it is read in the same places as Engine.stopping.
+	leaving atomic.Bool
 
-	mu  sync.Mutex // guards err: off the data path
+	mu  sync.Mutex // guards err, off the data path
 	err error
 }
 
-// Wake is when Next is worth a call even if nobody rings.
+// Wake returns the time at which Next is worth a call even if no bell is rung.
 func (s *source) Wake() core.Nanos {
 	if s.asleep() {
-		return core.Never // Resume rings
+		return core.Never // Resume rings the bell
 	}
 	return s.wake
 }
@@ -91,16 +102,16 @@ func (s *source) Wake() core.Nanos {
 // asleep says that the source has been paused and shall not be read. Shutdown ends it all the same.
 func (s *source) asleep() bool { return s.paused.Load() && !s.stopping() }
 
-// Paused says whether the reader is not asked because of Pause.
+// Paused says whether the reader is not being read because of Pause.
 func (s *source) Paused() bool { return s.asleep() }
 
-// Stopping is stopping, for the router.
+// Stopping exports stopping to the router.
 func (s *source) Stopping() bool { return s.stopping() }
 
 // stopping says that nothing more shall be read.
 func (s *source) stopping() bool { return s.leaving.Load() || s.engine.stopping.Load() }
 
-// status is what the reader is doing.
+// status returns what the reader is doing.
 func (s *source) status() ReaderState {
 	state := ReaderState(s.state.Load())
 	if s.paused.Load() && (state == Running || state == Retrying) {
@@ -109,11 +120,12 @@ func (s *source) status() ReaderState {
 	return state
 }
 
-// Complete says whether the reader has come to the end of its input, behind that.
+// Complete says, once the source has ended, whether the reader has come to the end of its input.
 func (s *source) Complete() bool { return ReaderState(s.state.Load()) == Ended }
 
-// Left says, behind the end, whether the reader was removed, or has failed where the plan lets readers be idle: the others' windows go on without it. Not those of an engine that is shut down, whose readers end
-// one after the other.
+// Left says, once the source has ended, whether the windows of other readers may close without it:
+// it was removed, or it failed and the plan lets readers be idle. It is false during shutdown, when
+// the readers end one after the other.
 func (s *source) Left() bool {
 	w := s.engine.cfg.Plan.Window
 	failed := ReaderState(s.state.Load()) == Failed && w != nil && w.Idle > 0
@@ -123,8 +135,8 @@ func (s *source) Left() bool {
 // Quarantine takes a record that the router could not take.
 func (s *source) Quarantine(r record.Reject) bool { return s.reject(r) }
 
-// pass puts the rejects of a batch into the queue and gives the batch out when all are in: nil says that there is no room now. The
-// goroutine that empties the queue rings.
+// pass puts the rejects of a batch into the queue and returns the batch when all are in. It returns
+// nil if there is no room now. The goroutine that empties the queue rings the bell.
 func (s *source) pass() *record.Batch {
 	b := s.held
 	for ; s.passed < len(b.Rejects()); s.passed++ {
@@ -150,8 +162,8 @@ func (s *source) failure() error {
 	return s.err
 }
 
-// read calls the reader and contains its panic. The rows of a batch that its reader could not finish are dropped and counted;
-// those of a batch whose columns are not what they should be too.
+// read calls the reader and contains its panic. It drops and counts the rows of a batch that the
+// reader could not finish, and the rows of a batch whose columns are not as they should be.
 func (s *source) read(b *record.Batch, call func(*record.Batch) error) (err error) {
 	b.Reset()
 	returned := false
@@ -181,13 +193,14 @@ func (s *source) exit(err error) {
 	s.fail(err)
 }
 
-// outcome is what the error of a read asks for.
+// outcome says what the error of a read asks for.
 type outcome struct {
 	end   bool          // the source has ended or failed
-	retry time.Duration // wait so long and read again
+	retry time.Duration // wait that long and read again
 }
 
-// judge says what an error of a read asks for, and keeps it. delay is the wait after the last transient error.
+// judge says what the error of a read asks for, and keeps the error. delay is the wait after the
+// last transient error.
 func (s *source) judge(err error, delay time.Duration) outcome {
 	switch {
 	case err == nil:
@@ -209,8 +222,9 @@ func (s *source) judge(err error, delay time.Duration) outcome {
 	return outcome{end: true}
 }
 
-// finish has the reader closed by a goroutine that may wait, behind its rejected records: whoever gets those may ask the reader for
-// their lines. It is called after the last read, by the runner or when that has ended; only the first call counts.
+// finish has the reader closed by a goroutine that may wait. The close comes after the reader's
+// rejected records, because OnReject may ask the reader for their lines. It is called after the
+// last read, by the runner or after the runner has ended. Only the first call counts.
 func (s *source) finish() {
 	if s.closing {
 		return
@@ -218,7 +232,7 @@ func (s *source) finish() {
 	s.closing = true
 	s.engine.helpers.Add(1)
 	if q := s.engine.rejects; q != nil {
-		q.ended <- s // there is room for all readers that an engine may have
+		q.ended <- s // it has room for all readers that an engine may have
 	} else {
 		go s.close()
 	}
@@ -238,13 +252,13 @@ func (s *source) close() {
 type pollSource struct {
 	*source
 	poll  func(*record.Batch) error
-	fed   record.Cutter // the reader, if goroutines of the service feed it; nil else
-	told  bool          // it has been told to end
+	fed   record.Cutter // the reader, if goroutines of the service feed it; otherwise nil
+	told  bool          // true if it has been told to end
 	batch *record.Batch
-	delay time.Duration // the wait after the last transient error, 0 where the last poll had none
-	idle  time.Duration // the wait after the last poll that had nothing, 0 where it had something
+	delay time.Duration // the wait after the last transient error; 0 if the last poll had none
+	idle  time.Duration // the wait after the last poll that had nothing; 0 if it had something
 
-	idleMax time.Duration // how long that gets
+	idleMax time.Duration // upper bound of idle
 }
 
 func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
@@ -278,7 +292,7 @@ func (s *pollSource) Cut(epoch uint64) bool {
 		s.fail(err)
 		s.ended = true
 	}
-	return done // of a reader that has failed, when it is asked again
+	return done // a reader that has failed is done when Cut is asked again
 }
 
 // Next polls the reader.
@@ -323,8 +337,9 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	return s.pass(), false
 }
 
-// stop ends the reading. One that is fed is read to its end, which it comes to when all has been given out that it had taken:
-// who has handed something over and was told so finds it in the result.
+// stop ends the reading. A reader that is fed is read to its end, which comes after everything that
+// it had taken has been given out. So a caller that has handed a record over, and was told so,
+// finds it in the result.
 func (s *pollSource) stop() {
 	if s.fed == nil {
 		s.state.Store(uint32(Stopped))
@@ -338,12 +353,14 @@ func (s *pollSource) stop() {
 	}
 }
 
-// idleAfter is how long to leave a reader alone that had nothing, after a wait of idle that was for nothing too.
+// idleAfter returns how long to leave a reader alone that had nothing. idle is the last wait, which
+// had no result either.
 func idleAfter(idle, most time.Duration) time.Duration {
 	return min(max(2*idle, pollIdleMin), most)
 }
 
-// A pumpSource gets the batches of a reader that may block from a goroutine that calls it, the pump.
+// A pumpSource gets the batches of a reader that may block from a pump, which is a goroutine that
+// calls the reader.
 type pumpSource struct {
 	*source
 	full    *ring.Consumer[pumped]
@@ -364,17 +381,19 @@ type pump struct {
 	*source
 	full  *ring.Producer[pumped]
 	free  *ring.Consumer[*record.Batch]
-	freed wakeup // a batch has come back
+	freed wakeup // rung when a batch has come back
 
-	ctx    context.Context // of Read
+	// ctx is the context of every Read. cancel ends it.
+	ctx    context.Context
 	cancel context.CancelFunc
 
-	gone atomic.Bool // it has returned
+	gone atomic.Bool // true after run has returned
 }
 
 func newPumpSource(s *source, batches func() *record.Batch) *pumpSource {
 	ps := &pumpSource{source: s}
-	fullIn, fullOut := ring.New[pumped](2 * pumpBatches) // never full: one slot for each batch and one for the end
+	// The ring is never full: it has one slot for each batch and one for the end.
+	fullIn, fullOut := ring.New[pumped](2 * pumpBatches)
 	freeIn, freeOut := ring.New[*record.Batch](pumpBatches)
 	for range pumpBatches {
 		freeIn.PushN([]*record.Batch{batches()})
@@ -386,7 +405,8 @@ func newPumpSource(s *source, batches func() *record.Batch) *pumpSource {
 	return ps
 }
 
-// Cut is always true: what a pump has read ahead belongs to the epoch in which it is routed.
+// Cut always returns true, because what a pump has read ahead belongs to the epoch in which it is
+// routed.
 func (s *pumpSource) Cut(uint64) bool { return true }
 
 // Next gives the last batch back to the pump and takes the next from it.
@@ -414,14 +434,15 @@ func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
 	b := next[0].batch
 	s.routing = b
 	if b == nil || b.Len() == 0 && len(b.Rejects()) == 0 {
-		s.wake = now // look again: there may be more, or it was the last
+		s.wake = now // look again: there may be more, or this was the last
 		return nil, false
 	}
 	s.held = b
 	return s.pass(), false
 }
 
-// abandon says whether to go on without the pump: some time after Shutdown has cancelled a Read that does not return.
+// abandon says whether to go on without the pump. It does so readGrace after Shutdown has cancelled
+// a Read that does not return.
 func (s *pumpSource) abandon(now core.Nanos) bool {
 	if !s.stopping() {
 		return false
@@ -456,7 +477,8 @@ func (p *pump) run(ctx context.Context) {
 			if b.Len() > 0 || len(b.Rejects()) > 0 || o.end || o.retry > 0 {
 				break
 			}
-			// Nothing, and no error: a reader that does not block after all. It must not burn a core.
+			// There is nothing and no error, so this reader does not block after all. It must not
+			// use up a core.
 			idle = idleAfter(idle, pollIdleMax)
 			if p.pause(ctx, idle); ctx.Err() != nil {
 				p.state.Store(uint32(Stopped))
@@ -482,7 +504,7 @@ func (p *pump) pass(b *record.Batch, last bool) {
 	p.bell.Ring()
 }
 
-// take waits for a batch to read into; nil when the engine stops.
+// take waits for a batch to read into. It returns nil when the engine stops.
 func (p *pump) take(ctx context.Context) *record.Batch {
 	var b [1]*record.Batch
 	for p.free.PopN(b[:]) == 0 {

@@ -16,11 +16,15 @@ import (
 type ReaderStats struct {
 	Name  string
 	State ReaderState
-	Err   error // why it failed
+	Err   error // why the reader failed
 	core.Counters
-	Dropped uint64 // rows of batches that a panic or a broken reader left unfinished; not part of In
-	Retries uint64 // transient errors
-	Groups  uint64 // folded and not sent to the partitions yet
+
+	// Dropped is the number of rows in batches that a panic or a broken reader left unfinished.
+	// They are not part of In.
+	Dropped uint64
+
+	Retries uint64 // number of transient errors
+	Groups  uint64 // number of groups that are folded and not sent to the partitions yet
 }
 
 // PartitionStats are the counters of a partition.
@@ -34,37 +38,50 @@ type RingStats struct {
 
 // RunnerStats are the counters of a runner. While it runs they are up to 10 ms old.
 type RunnerStats struct {
-	Agents   string        // their names, joined by +
-	CPU      int           // the CPU it is pinned to, -1 where it is not
-	PinError string        // why not, where it should be
-	CPUTime  time.Duration // of its thread, waiting included; 0 where it is not locked to one
-	Turns    uint64        // times it stepped all its agents
-	Busy     uint64        // of those, the ones that had work
-	Parks    uint64        // times it went to sleep
+	Agents string // names of the agents, joined by +
+
+	// CPU is the number of the CPU that the runner is pinned to, or -1 if it is not pinned.
+	CPU int
+
+	PinError string // why the runner is not pinned although it should be
+
+	// CPUTime is the CPU time of the thread, waiting included. It is 0 if the runner is not locked
+	// to a thread.
+	CPUTime time.Duration
+
+	Turns uint64 // number of times that the runner stepped all its agents
+	Busy  uint64 // number of turns in which there was work
+	Parks uint64 // number of times that the runner went to sleep
 }
 
-// StallStats are the times that an agent had no work for one reason.
+// StallStats say how often and how long an agent had no work for one reason.
 type StallStats struct {
 	Count uint64
-	Time  time.Duration // together, until there was work again
+	Time  time.Duration // total time until there was work again
 }
 
-// AgentStats are the counters of a reader's router or of a partition, as its runner sees it. While it runs they are up to 10 ms
-// old.
+// AgentStats are the counters of a router or a partition, as seen by its runner. While the runner
+// runs they are up to 10 ms old.
 type AgentStats struct {
-	Name    string // reader/0, partition/3
+	Name    string // such as reader/0 or partition/3
 	Runner  int
-	Steps   uint64                  // that had work
-	Busy    time.Duration           // in those
-	Longest time.Duration           // of them
-	Long    uint64                  // of them, longer than LongStep
+	Steps   uint64                  // number of steps that had work
+	Busy    time.Duration           // total time of those steps
+	Longest time.Duration           // time of the longest of those steps
+	Long    uint64                  // number of those steps that were longer than LongStep
 	Stalls  [core.Stalls]StallStats // by cause
-	Starved uint64                  // times it had work and had waited for a long step of another agent of its runner
-	By      string                  // whose step that was, the last time
-	Waited  time.Duration           // the longest of those waits
+
+	// Starved is the number of times that the agent had work and had waited for a long step of
+	// another agent of its runner.
+	Starved uint64
+
+	// By names the agent whose long step was the last to cause such a wait.
+	By string
+
+	Waited time.Duration // the longest of those waits
 }
 
-// Duty is the share of the time that the agent had work, of so much.
+// Duty returns the share of the elapsed time in which the agent had work.
 func (a *AgentStats) Duty(elapsed time.Duration) float64 {
 	if elapsed <= 0 {
 		return 0
@@ -75,33 +92,34 @@ func (a *AgentStats) Duty(elapsed time.Duration) float64 {
 // EpochStats are the counters of the epochs.
 type EpochStats struct {
 	epoch.Stats
-	Interval time.Duration // from one to the next that is raised by time, as stretched
+	Interval time.Duration // time between two epochs that are raised by time, after stretching
 }
 
 // OutputStats are the counters of what Config.Writer has taken.
 type OutputStats struct {
 	Rows    uint64
 	Windows uint64
-	Retries uint64 // after transient errors
+	Retries uint64 // number of tries that were repeated after transient errors
 
-	// Unfit is how many of the values are NULL because they do not fit the type of their column, or could not be computed.
+	// Unfit is how many of the values are NULL because they do not fit the type of their column or
+	// could not be computed.
 	Unfit uint64
 }
 
-// Stats are the counters of an engine. They can be read at any time, also after a failure. While the engine runs they are of slightly
-// different moments.
+// Stats are the counters of an engine. They can be read at any time, also after a failure. While
+// the engine runs they are from slightly different moments.
 type Stats struct {
 	Plan       string
-	StateBytes int           // memory of all groups, of Config.StateBytes
-	Elapsed    time.Duration // since Start, until everything had stopped
-	Epoch      uint64        // of the newest snapshot
+	StateBytes int           // memory of all groups, out of Config.StateBytes
+	Elapsed    time.Duration // time from Start until now, or until everything had stopped
+	Epoch      uint64        // number of the epoch of the newest snapshot
 	Epochs     EpochStats
 	Output     OutputStats
 	Readers    []ReaderStats
 	Partitions []PartitionStats
 	Rings      []RingStats
 	Runners    []RunnerStats
-	Agents     []AgentStats // by runner
+	Agents     []AgentStats // in the order of the runners
 }
 
 // Stats reads the counters.
@@ -114,7 +132,8 @@ func (e *Engine) Stats() Stats {
 	if s.Elapsed == 0 {
 		s.Elapsed = time.Since(e.start)
 	}
-	// Partitions before readers: what has been applied has been routed, so the sums never look as if records came from nowhere.
+	// Partitions are read before readers: what has been applied has been routed by then, so the
+	// sums never look as if records came from nowhere.
 	for _, p := range e.partitions {
 		s.Partitions = append(s.Partitions, p.Stats())
 	}
@@ -130,7 +149,7 @@ func (e *Engine) Stats() Stats {
 	}
 	for id, r := range e.runners {
 		t, agents := r.published.read()
-		names := r.names() // behind the tallies: there are at least as many
+		names := r.names() // read after the tallies, so there are at least as many names
 		rs := RunnerStats{Agents: strings.Join(names, "+"), CPU: -1, CPUTime: t.cpu, Turns: t.turns, Busy: t.busy, Parks: t.parks}
 		if r.pinned.Load() {
 			rs.CPU = r.cpu
@@ -153,7 +172,8 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// Counters are those of all readers together, with what the partitions have shed and found late.
+// Counters returns the sum of the counters of all readers. It includes what the partitions have
+// shed and found late.
 func (s Stats) Counters() (c core.Counters) {
 	for i := range s.Readers {
 		c.Add(s.Readers[i].Counters)
@@ -167,7 +187,8 @@ func (s Stats) Counters() (c core.Counters) {
 	return c
 }
 
-// Groups is the number of groups of all partitions. What readers have folded and not sent yet is not in it.
+// Groups returns the number of groups of all partitions. It does not include what readers have
+// folded and not sent yet.
 func (s Stats) Groups() (n uint64) {
 	for _, p := range s.Partitions {
 		n += p.Groups
@@ -175,7 +196,8 @@ func (s Stats) Groups() (n uint64) {
 	return n
 }
 
-// FoldedGroups is the number of groups that the readers have folded and not sent yet; a group may be with several of them.
+// FoldedGroups returns the number of groups that the readers have folded and not sent yet. A group
+// that several readers have is counted once for each of them.
 func (s Stats) FoldedGroups() (n uint64) {
 	for _, r := range s.Readers {
 		n += r.Groups
@@ -183,7 +205,8 @@ func (s Stats) FoldedGroups() (n uint64) {
 	return n
 }
 
-// Skew is how many times as many records the busiest partition has as there are for each on average, and which it is; 1 is even.
+// Skew returns how unevenly the records are spread: the number of records of the busiest partition
+// divided by the average of all partitions, and which partition that is. 1 is even.
 func (s Stats) Skew() (times float64, partition int) {
 	var total uint64
 	for i, p := range s.Partitions {
@@ -198,7 +221,7 @@ func (s Stats) Skew() (times float64, partition int) {
 	return float64(s.Partitions[partition].Rows) * float64(len(s.Partitions)) / float64(total), partition
 }
 
-// CPUTime is the CPU time of all runners' threads.
+// CPUTime returns the CPU time of the threads of all runners.
 func (s Stats) CPUTime() (d time.Duration) {
 	for _, r := range s.Runners {
 		d += r.CPUTime
@@ -206,10 +229,10 @@ func (s Stats) CPUTime() (d time.Duration) {
 	return d
 }
 
-// maxEven is the skew up to which String does not mention it.
+// maxEven is the largest skew that String does not mention.
 const maxEven = 1.2
 
-// String is a table for people.
+// String returns a table for people.
 func (s Stats) String() string {
 	var b strings.Builder
 	total := s.Counters()

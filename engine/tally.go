@@ -8,20 +8,24 @@ import (
 	"github.com/velo-engine/velo/core"
 )
 
-// LongStep is how long a step may take before it counts as a long one: ten times what a full batch takes, so usually a
-// reader or a route function that blocks, or the kernel that ran something else on the CPU.
+// LongStep is how long a step may take before it counts as long. It is ten times what a full batch
+// takes, so the cause is usually a reader or a route function that blocks, or the kernel running
+// something else on the CPU.
 const LongStep = time.Millisecond
 
 // agentTally is what a runner counts of one agent.
 type agentTally struct {
-	steps   uint64 // that had work
+	steps   uint64 // number of steps that had work
 	busy    time.Duration
 	longest time.Duration
-	long    uint64 // steps longer than LongStep
+	long    uint64 // number of steps longer than LongStep
 	stalls  [core.Stalls]StallStats
 	starved uint64
-	by      int // whose step was the longest of the last starvation, as a place in runner.agents; -1 where there was none
-	waited  time.Duration
+
+	// by is the agent whose step was the longest of the last starvation, as an index into
+	// runner.agents. It has no meaning while starved is 0.
+	by     int
+	waited time.Duration
 }
 
 // runnerTally is what a runner counts of itself.
@@ -30,15 +34,17 @@ type runnerTally struct {
 	turns, busy, parks uint64
 }
 
-// publishedTally is a copy of the tallies for Stats, made every 10 ms and before each sleep: counting with atomics in every step would
-// cost as much as routing some records. A runner that finds the lock taken goes on and publishes the next time.
+// A publishedTally is a copy of the tallies for Stats, made every 10 ms and before each sleep.
+// Counting with atomics in every step would cost as much as routing some records. A runner that
+// finds the lock taken goes on and publishes the next time.
 type publishedTally struct {
 	mu     sync.Mutex
 	runner runnerTally
 	agents []agentTally
 }
 
-// publish copies the tallies to where Stats finds them; with wait it does not give up where somebody is reading.
+// publish copies the tallies to where Stats finds them. If wait is false it gives up when a
+// goroutine is reading them.
 func (r *runner) publish(wait bool) {
 	r.tally.cpu = threadTime(r.locked) - r.start
 	p := &r.published
@@ -56,15 +62,15 @@ func (r *runner) publish(wait bool) {
 	}
 }
 
-// read is the newest copy. agents is empty before the first.
+// read returns the newest copy. agents is empty before the first copy.
 func (p *publishedTally) read() (runner runnerTally, agents []agentTally) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.runner, slices.Clone(p.agents)
 }
 
-// worked counts a step with work of agent i. It was starved where it had to wait for a long step of another: it had work as soon
-// as it came to its turn, and might have had it before.
+// worked counts a step of agent i that had work. The agent was starved if it had to wait for a long
+// step of another agent: it had work when its turn came, and might have had it before.
 func (r *runner) worked(i int, begin, end core.Nanos) {
 	a := &r.agents[i]
 	t := &a.tally
@@ -94,7 +100,7 @@ func (r *runner) worked(i int, begin, end core.Nanos) {
 	}
 }
 
-// idle counts a step without work: the first in a row is a stall.
+// idle counts a step without work. The first of several in a row is a stall.
 func (a *stepper) idle(now core.Nanos) {
 	a.kept = 0
 	if cause := a.Stall(); !a.stalled || cause != a.cause {

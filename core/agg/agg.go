@@ -8,7 +8,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Kind is an aggregate function by name.
+// A Kind is the name of an aggregate function.
 type Kind uint8
 
 // The aggregate functions.
@@ -18,22 +18,22 @@ const (
 	Min
 	Max
 	Avg
-	VarPop // the variance of all values, divided by their number
+	VarPop // variance of all values: the sum of squared deviations divided by the number of values
 	VarSamp
 	StddevPop
 	StddevSamp
-	MinBy   // the value of one column in the row where a second one is least
-	MaxBy   // the same where it is greatest
+	MinBy   // the value of one column in the row in which a second column is least
+	MaxBy   // the value of one column in the row in which a second column is greatest
 	First   // MinBy by another name, for a second column that is a time
-	Last    // MaxBy, likewise
+	Last    // MaxBy by another name, for a second column that is a time
 	BoolAnd // whether every value is true
-	BoolOr  // whether any is
+	BoolOr  // whether any value is true
 
-	ApproxCountDistinct // about the number of different values, exact up to some hundred
-	ApproxPercentile    // about the value that a fraction of all values are not greater than
+	ApproxCountDistinct // about the number of distinct values, exact up to some hundred
+	ApproxPercentile    // about the least value that a given fraction of all values do not exceed
 )
 
-// names are those of SQL.
+// names are the names in SQL.
 var names = [...]string{
 	Count: "count", Sum: "sum", Min: "min", Max: "max", Avg: "avg",
 	VarPop: "var_pop", VarSamp: "var_samp", StddevPop: "stddev_pop", StddevSamp: "stddev_samp",
@@ -41,7 +41,7 @@ var names = [...]string{
 	ApproxCountDistinct: "approx_count_distinct", ApproxPercentile: "approx_percentile",
 }
 
-// String is the name in SQL.
+// String returns the name in SQL.
 func (k Kind) String() string {
 	if int(k) < len(names) && k > 0 {
 		return names[k]
@@ -49,8 +49,9 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// State is the function whose state k reads: functions of the same arguments with the same State can share one state. Sum is not
-// among them, since only the state of an average of the same argument serves it.
+// State returns the function whose state k reads. Functions of the same arguments with the same
+// State can share one state. Sum is not among them, because only the state of an average of the
+// same argument can also serve a sum.
 func (k Kind) State() Kind {
 	switch k {
 	case VarSamp, StddevPop, StddevSamp:
@@ -63,7 +64,8 @@ func (k Kind) State() Kind {
 	return k
 }
 
-// A Value is a result: the bits of a float64, the int64 of every other fixed type, or the place of a text, see Blocks.Bytes.
+// A Value is a result. It has the bits of a float64, the int64 of every other fixed type, or the
+// place of a text (see Blocks.Bytes).
 type Value struct {
 	Bits uint64
 	Null bool
@@ -72,39 +74,41 @@ type Value struct {
 	Overflow bool
 }
 
-// Rows are the places of the rows that a stripe of records belongs to: record i to the row Off[i] bytes behind Base. A
-// row may come up many times.
+// Rows are the places of the rows that a stripe of records belongs to. The row of record i lies
+// Off[i] bytes after Base. A row may come up many times.
 //
-// The memory behind Base is owned by a table, does not move while Rows is in use and has no Go pointers in it.
+// The memory at Base belongs to a table. It does not move while Rows is in use, and it has no Go
+// pointers.
 type Rows struct {
 	Base unsafe.Pointer
 	Off  []uint64
 
-	// Blocks are those of the table, for the functions whose states have one.
+	// Blocks are the blocks of the table, for the functions whose states have one.
 	Blocks *Blocks
 }
 
-// Args are the values of a function's arguments for a stripe of records, a word each; see record.Column.Words. The word of a text is its place in Text, see
-// record.PlaceLong.
+// Args are the values of a function's arguments for a stripe of records, one word for each; see
+// record.Column.Words. The word of a text is its place in Text; see record.PlaceLong.
 type Args struct {
 	Words []uint64
 	Text  []byte
-	By    []uint64 // of the second argument, for the functions that have one
+	By    []uint64 // values of the second argument, for the functions that have one
 
-	// Nulls has a word per record whose bit NullBit says that the value is NULL, and bit ByNullBit that the one of By is. Nil says
-	// that none is.
+	// Nulls has a word for each record. Its bit NullBit says that the value is NULL, and its bit
+	// ByNullBit says that the value in By is NULL. If Nulls is nil, no value is NULL.
 	Nulls     []uint64
 	NullBit   uint8
 	ByNullBit uint8
 }
 
-// null is 1 where the value of record i is NULL.
+// null returns 1 if the value of record i is NULL, and 0 otherwise.
 func (a *Args) null(i int) uint64 { return a.Nulls[i] >> (a.NullBit & 63) & 1 }
 
-// byNull is 1 where the second value of record i is NULL.
+// byNull returns 1 if the second value of record i is NULL, and 0 otherwise.
 func (a *Args) byNull(i int) uint64 { return a.Nulls[i] >> (a.ByNullBit & 63) & 1 }
 
-// MaxWords bounds the words of a state: 48 bytes, so that it fits one cache line together with a key.
+// MaxWords bounds the words of a state. It is 48 bytes, so that a state fits one cache line
+// together with a key.
 const MaxWords = 6
 
 // An Arg is the type of an argument, and whether it may be NULL.
@@ -113,40 +117,46 @@ type Arg struct {
 	Nullable bool
 }
 
-// A Func is an aggregate function bound to the types of its arguments. It keeps nothing, so it may be shared by any number of
-// goroutines. at is where in a row its state begins, in bytes.
+// A Func is an aggregate function bound to the types of its arguments. It keeps no data, so any
+// number of goroutines may share it. In its methods, at is the offset in bytes of the function's
+// state in a row.
 type Func interface {
-	// Type is the type of the result.
+	// Type returns the type of the result.
 	Type() record.Type
-	// Words is the size of a state, at most MaxWords.
+	// Words returns the size of a state, at most MaxWords.
 	Words() int
 	// Init writes the state of no records.
 	Init(state []uint64)
-	// Update adds record i of the stripe to the state in row rows.Off[i]. count(*) has no argument and gets no Words.
+	// Update adds record i of the stripe to the state in the row at rows.Off[i]. count(*) has no
+	// argument and gets no Words.
 	Update(rows Rows, at uintptr, args Args)
-	// Merge adds the state from, whose blocks are in of, to state, whose are in blocks.
+	// Merge adds the state from to state. The blocks of from are in of, the blocks of state in
+	// blocks.
 	Merge(state, from []uint64, blocks, of *Blocks)
-	// Result is the value of a state.
+	// Result returns the value of a state.
 	Result(state []uint64, blocks *Blocks) Value
 }
 
-// Sided are functions whose states have a block beside the row.
+// Sided is a function whose states have a block beside the row.
 type Sided interface {
 	Func
-	// Blocks is where in a state the place of its block is; nil where it has none.
+	// Blocks returns the word of a state that has the place of its block, or nil if the state has
+	// no block.
 	Blocks(state []uint64) *uint64
-	// Need bounds the bytes of blocks that adding records takes whose texts have so many bytes together.
+	// Need returns an upper bound of the bytes of blocks that adding that many records takes, if
+	// their texts have textBytes bytes together.
 	Need(rows, textBytes int) int
 }
 
-// Drop gives the block of a state back. The state is not to be used any more but by Init.
+// Drop gives the block of a state back. Afterwards only Init may be called on the state.
 func Drop(f Func, state []uint64, blocks *Blocks) {
 	if place := BlockOf(f, state); place != nil {
 		blocks.give(*place)
 	}
 }
 
-// Counter is which word of a state of f has the number of its argument's values that are not NULL; -1 where none has.
+// Counter returns which word of a state of f has the number of the argument's values that are not
+// NULL, or -1 if there is no such word.
 func Counter(f Func) int {
 	switch f := f.(type) {
 	case countValues:
@@ -167,8 +177,10 @@ func Counter(f Func) int {
 	return -1
 }
 
-// Uncounted is f without a word for the number of its argument's values, for a plan that has it in another state. Its Result is that of a group which has values: the plan asks that state first. Functions
-// that need the number are themselves.
+// Uncounted returns f without the word that counts its argument's values, for a plan that keeps
+// that count in another state. The plan must check that count before it calls Result: with a count
+// of zero the result is meaningless. Functions that need the count themselves are returned
+// unchanged.
 func Uncounted(f Func) Func {
 	if e, ok := f.(extreme); ok {
 		e.counted = false
@@ -177,22 +189,24 @@ func Uncounted(f Func) Func {
 	return f
 }
 
-// MergeRows adds partial states to rows: words has the words of the states, column-wise. It calls Merge for each, which is once per group
-// and flush, not once per record.
-// of has their blocks. from is scratch: a local would be allocated, because Merge might keep it for all the compiler knows.
+// MergeRows adds partial states to rows. words has the words of the states, column by column, and
+// of has their blocks. It calls Merge for each state, which is once for each group and flush and
+// not once for each record. from is scratch. A local variable would be allocated, because the
+// compiler cannot know that Merge does not keep it.
 func MergeRows(f Func, rows Rows, at uintptr, words [][]uint64, of *Blocks, from *[MaxWords]uint64) {
 	n := f.Words()
 	for i, off := range rows.Off {
 		for w := range n {
 			from[w] = words[w][i]
 		}
-		// In bounds: off is a row's place, which has n words at at.
+		// The slice is in bounds: off is the place of a row, which has n words at at.
 		f.Merge(unsafe.Slice((*uint64)(unsafe.Add(rows.Base, uintptr(off)+at)), n), from[:n], rows.Blocks, of)
 	}
 }
 
-// Bind is function k over arguments of these types: none for count(*), two for MinBy, MaxBy, First and Last (the value, then what it
-// is chosen by), one for every other. The error says which types the function takes.
+// Bind returns function k over arguments of these types. count(*) has no argument. MinBy, MaxBy,
+// First and Last have two: the value, and what it is chosen by. Every other function has one. The
+// error says which types the function takes.
 func Bind(k Kind, args ...Arg) (Func, error) {
 	if int(k) >= len(names) || k == 0 {
 		return nil, fmt.Errorf("agg: %v is not an aggregate function", k)
@@ -261,7 +275,7 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 	}
 }
 
-// ordinal says whether values of a type have an order and one word.
+// ordinal says whether the values of a type are ordered and take one word.
 func ordinal(t record.Type) bool {
 	return t == record.Int64 || t == record.Float64 || t == record.Timestamp || t.IsDecimal()
 }
@@ -270,13 +284,15 @@ func bindError(k Kind, arg record.Type, want string) error {
 	return fmt.Errorf("agg: %v(%v) is not defined, expected %s", k, arg, want)
 }
 
-// word is the word at bytes behind the row of record i. In bounds: the table gives out rows that are wide enough for
-// every state of the plan, and at comes from the plan.
+// word returns the word of record i's row that lies at bytes after the beginning of the row. The
+// access is in bounds: the table gives out rows that are wide enough for every state of the plan,
+// and at comes from the plan.
 func (r *Rows) word(i int, at uintptr) *uint64 {
 	return (*uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
 
-// words2 is the 2 words there; words3, words4, words5 and words6 are 3, 4, 5 and 6.
+// words2 returns the 2 words from that place on. words3, words4, words5 and words6 return 3, 4, 5
+// and 6 words.
 func (r *Rows) words2(i int, at uintptr) *[2]uint64 {
 	return (*[2]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
@@ -297,10 +313,11 @@ func (r *Rows) words6(i int, at uintptr) *[6]uint64 {
 	return (*[6]uint64)(unsafe.Add(r.Base, uintptr(r.Off[i])+at))
 }
 
-// signed is word as a signed integer.
+// signed returns word as a signed integer.
 func (r *Rows) signed(i int, at uintptr) *int64 { return (*int64)(unsafe.Pointer(r.word(i, at))) }
 
-// ordered maps the bits of a float64 to an int64 that is ordered as PostgreSQL orders floats: NaN last, -0 as 0.
+// ordered maps the bits of a float64 to an int64 that is ordered as PostgreSQL orders floats: NaN
+// is last, and -0 is 0.
 func ordered(bits uint64) int64 {
 	if bits<<1 == 0 {
 		return 0
@@ -308,11 +325,11 @@ func ordered(bits uint64) int64 {
 	if bits&^(1<<63) > 0x7ff0000000000000 {
 		return math.MaxInt64
 	}
-	// A negative float has the order of its bits reversed.
+	// The bits of negative floats have the reverse order.
 	return int64(bits ^ uint64(int64(bits)>>63)>>1)
 }
 
-// unordered is the float of an ordered int64.
+// unordered returns the float of an ordered int64.
 func unordered(v int64) uint64 {
 	if v == math.MaxInt64 {
 		return math.Float64bits(math.NaN())

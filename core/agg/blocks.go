@@ -7,70 +7,77 @@ import (
 
 // # Blocks
 //
-// A state that does not fit a row, a text or a sketch, keeps the rest in a block: 1, 2, 4, ... lines of 64 bytes. The row has the number of its first
-// line, and how many of its bytes are in use, in one word: its place. Blocks lie in a region of the table, so copying a table is copying memory, and places hold
-// in all its twins.
+// A state that does not fit a row, such as a text or a sketch, keeps the rest in a block of 1, 2,
+// 4, ... lines of 64 bytes. One word in the row, the place, has the number of the block's first
+// line and how many of its bytes are in use. Blocks lie in a region of the table. So copying a
+// table is copying memory, and places are valid in all its twins.
 
 const (
-	// LineBytes is the grain of blocks, and of what is copied when a table catches up with its twin.
+	// LineBytes is the unit of blocks, and of what is copied when a table catches up with its twin.
 	LineBytes = 64
 
-	// blockClasses is how many sizes of blocks there are: 1 << class lines.
+	// blockClasses is the number of sizes of blocks: class c has 1 << c lines.
 	blockClasses = 9
 
-	// MaxBlockBytes bounds a block. Partial states of larger ones would not fit a chunk.
+	// MaxBlockBytes bounds a block. The partial state of a larger one would not fit a chunk.
 	MaxBlockBytes = LineBytes << (blockClasses - 1)
 )
 
-// Blocks is the memory of the blocks of a table. One goroutine changes it; any number may read while none does. The zero value has none.
+// Blocks is the memory of the blocks of a table. One goroutine changes it. Any number of goroutines
+// may read it while none changes it. The zero value has no blocks.
 type Blocks struct {
-	base  unsafe.Pointer // line 0 is no block's
-	notes unsafe.Pointer // a bit for each line that has changed; nil where nobody wants to know
-	room  uint32         // lines that there is memory for
+	base  unsafe.Pointer // line 0 belongs to no block
+	notes unsafe.Pointer // a bit for each line that has changed; nil if changes are not noted
+	room  uint32         // number of lines that there is memory for
 	grow  func(lines uint32) bool
 
 	blocksUsed
 }
 
-// blocksUsed is what Blocks knows of the memory.
+// blocksUsed is what Blocks knows about the use of its memory.
 type blocksUsed struct {
-	used uint32               // lines, line 0 among them
-	free [blockClasses]uint32 // the first block of each size that was given back, 0 for none; its first word is the next one
+	used uint32 // number of lines in use, including line 0
+
+	// free has the first block of each size that was given back, or 0 if there is none. The first
+	// word of a free block is the next one.
+	free [blockClasses]uint32
 }
 
-// NewBlocks makes Blocks without memory. grow is called for more: it makes room for so many lines by SetMemory, or says that there is none.
+// NewBlocks makes Blocks without memory. grow is called when more is needed: it makes room for that
+// many lines by SetMemory, or returns false if there is no memory.
 func NewBlocks(grow func(lines uint32) bool) Blocks {
 	return Blocks{grow: grow, blocksUsed: blocksUsed{used: 1}}
 }
 
-// Lent are blocks that lie elsewhere, to be read: block i begins 64 i bytes behind base.
+// Lent returns blocks that lie in other memory, for reading. Block i begins 64 i bytes after base.
 func Lent(base unsafe.Pointer) Blocks { return Blocks{base: base} }
 
-// SetMemory says where the lines are and how many. notes has a bit for each; nil where nobody wants to know which have changed.
+// SetMemory says where the lines are and how many there are. notes has a bit for each line; it is
+// nil if changes are not to be noted.
 func (b *Blocks) SetMemory(base unsafe.Pointer, lines uint32, notes unsafe.Pointer) {
 	b.base, b.room, b.notes = base, lines, notes
 }
 
-// Lines is the number of lines that have been used, line 0 among them.
+// Lines returns the number of lines in use, including line 0.
 func (b *Blocks) Lines() int { return int(b.used) }
 
-// Follow has the same blocks as another, whose lines have been copied.
+// Follow takes over the use of memory from other, whose lines have been copied.
 func (b *Blocks) Follow(other *Blocks) { b.blocksUsed = other.blocksUsed }
 
 // Reset gives all blocks back.
 func (b *Blocks) Reset() { b.blocksUsed = blocksUsed{used: 1} }
 
-// Bytes are the bytes at a place. They are valid until the blocks change.
+// Bytes returns the bytes at a place. They are valid until the blocks change.
 func (b *Blocks) Bytes(place uint64) []byte {
 	n := blockLen(place)
 	if n == 0 {
 		return nil
 	}
-	// In bounds: a place is one that alloc gave, and n is at most what it was asked for.
+	// The slice is in bounds: alloc returned the place, and n is at most what it was asked for.
 	return unsafe.Slice((*byte)(b.at(blockOf(place))), n)
 }
 
-// words are the words at a place.
+// words returns the words at a place.
 func (b *Blocks) words(place uint64) []uint64 {
 	n := blockLen(place)
 	if n == 0 {
@@ -79,20 +86,22 @@ func (b *Blocks) words(place uint64) []uint64 {
 	return unsafe.Slice((*uint64)(b.at(blockOf(place))), n/8)
 }
 
-// at is where a line begins. In bounds: below used.
+// at returns where a line begins. The access is in bounds if the line is below used.
 func (b *Blocks) at(line uint32) unsafe.Pointer { return unsafe.Add(b.base, uintptr(line)*LineBytes) }
 
-// PlaceBlock is the place of a block that begins in a line and has n bytes. 0 is the place of nothing.
+// PlaceBlock returns the place of a block of n bytes that begins in line. 0 is the place of
+// nothing.
 func PlaceBlock(line uint32, n int) uint64 { return uint64(line)<<32 | uint64(n) }
 
 func blockOf(place uint64) uint32 { return uint32(place >> 32) }
 func blockLen(place uint64) int   { return int(uint32(place)) }
 
-// classOf is the size of a block of n bytes, at least one.
+// classOf returns the class of a block of n bytes. n must be at least 1.
 func classOf(n int) int { return bits.Len(uint(n-1) / LineBytes) }
 
-// alloc makes a block of n bytes, at most MaxBlockBytes; place 0 says that there is no memory, which whoever grows has noted. What is in it is not
-// known, and all of it counts as changed. The memory of other blocks may have moved.
+// alloc makes a block of n bytes, at most MaxBlockBytes. It returns 0 if there is no memory; the
+// function grow has noted that already. The content of the block is undefined, and all of it counts
+// as changed. alloc may move the memory of other blocks.
 func (b *Blocks) alloc(n int) (place uint64) {
 	if n == 0 {
 		return 0
@@ -124,7 +133,7 @@ func (b *Blocks) give(place uint64) {
 	}
 }
 
-// touch notes that n bytes of a block have changed.
+// touch notes that n bytes of a block have changed, from byte at on.
 func (b *Blocks) touch(place uint64, at, n int) {
 	if b.notes == nil {
 		return
@@ -132,12 +141,13 @@ func (b *Blocks) touch(place uint64, at, n int) {
 	first := blockOf(place) + uint32(at)/LineBytes
 	last := blockOf(place) + uint32(at+n-1)/LineBytes
 	for line := first; line <= last; line++ {
-		// In bounds: there is a bit for each line that there is memory for.
+		// The access is in bounds: there is a bit for each line that there is memory for.
 		*(*uint8)(unsafe.Add(b.notes, line>>3)) |= 1 << (line & 7)
 	}
 }
 
-// put makes a block of some bytes in the place of another, which it gives back. Place 0 and false say that there is no memory; the old block is as it was.
+// put makes a block that has these bytes in the place of another, which it gives back. It returns 0
+// and false if there is no memory; then the old block is unchanged.
 func (b *Blocks) put(old uint64, bytes []byte) (place uint64, ok bool) {
 	n := len(bytes)
 	switch {
@@ -157,5 +167,6 @@ func (b *Blocks) put(old uint64, bytes []byte) (place uint64, ok bool) {
 	return place, true
 }
 
-// Need is about the most bytes of blocks that records take whose texts have so many bytes together.
+// needText returns about the most bytes of blocks that records take if their texts have textBytes
+// bytes together.
 func needText(rows, textBytes int) int { return 2*textBytes + rows*LineBytes }

@@ -2,7 +2,8 @@ package agg
 
 import "github.com/velo-engine/velo/record"
 
-// truth is whether every value is true, or any. State: 0 or 1, then the number of values where the argument may be NULL.
+// truth says whether every value is true, or whether any is. The state has 0 or 1, and then the
+// number of values if the argument may be NULL.
 type truth struct {
 	or       bool
 	nullable bool
@@ -47,7 +48,7 @@ func (t truth) Update(rows Rows, at uintptr, args Args) {
 func (t truth) updateNullable(rows Rows, at uintptr, args Args) {
 	for i, v := range args.Words[:len(rows.Off)] {
 		p := rows.words2(i, at)
-		// A NULL leaves everything as it is, whatever its word is.
+		// A NULL leaves the state as it is, whatever its word is.
 		null := args.null(i)
 		if t.or {
 			p[0] |= v &^ null

@@ -6,13 +6,16 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// chosen is the value of the record where a second column is least or greatest: min_by, max_by, first and last. As in Trino and DuckDB's
-// arg_min_null, records whose second value is NULL do not count, and the value itself may be NULL. Records that tie are told apart
-// by their values, the least for a least and the greatest for a greatest, a NULL behind all others, so that the order of arrival does
-// not matter.
+// chosen is the value of the record in which a second column is least or greatest: min_by, max_by,
+// first and last. As in Trino and in DuckDB's arg_min_null, records whose second value is NULL do
+// not count, and the value itself may be NULL. Among records that tie, the value decides: the least
+// value for a least, the greatest for a greatest, and NULL only if there is no other. So the order
+// of arrival does not matter.
 //
-// State: what was chosen by, a rank (0 a value, 1 NULL, 2 nothing yet), the value. Floats are in the order of ordered, and for a
-// greatest both values are complemented, which reverses their order: the state is always the least of all triples, word by word.
+// The state has what was chosen by, a rank (0 is a value, 1 is NULL, 2 is nothing yet), and the
+// value. Floats are the integers that ordered returns. For a greatest, both values are
+// complemented, which reverses their order. So the state is always the least of all triples,
+// compared word by word.
 type chosen struct {
 	typ, by record.Type
 	max     bool
@@ -53,7 +56,7 @@ func (c chosen) Update(rows Rows, at uintptr, args Args) {
 		b ^= flip
 		p := rows.words3(i, at)
 		if int64(b) > int64(p[0]) {
-			continue // most records, once a group has some: the value is not looked at
+			continue // most records end here once a group has some; their value is not looked at
 		}
 		if floatValue {
 			v = uint64(ordered(v))

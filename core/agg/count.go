@@ -2,7 +2,7 @@ package agg
 
 import "github.com/velo-engine/velo/record"
 
-// countRows is count(*), and count over a column that is never NULL. State: the number.
+// countRows is count(*), and count over a column that is never NULL. The state has the number.
 type countRows struct{}
 
 func (countRows) Type() record.Type                        { return record.Int64 }
@@ -17,7 +17,7 @@ func (countRows) Update(rows Rows, at uintptr, _ Args) {
 	}
 }
 
-// countValues is count over a column that may be NULL. State: the number.
+// countValues is count over a column that may be NULL. The state has the number.
 type countValues struct{ countRows }
 
 func (countValues) Update(rows Rows, at uintptr, args Args) {

@@ -10,23 +10,28 @@ import (
 )
 
 const (
-	// registerBits is the precision of approx_count_distinct: 4,096 registers, a standard error of 1.04/64.
+	// registerBits is the precision of approx_count_distinct: 4,096 registers, with a standard
+	// error of 1.04/64.
 	registerBits = 12
 	registers    = 1 << registerBits
 
-	// exactHashes is up to how many different values are counted exactly, but for two whose 64-bit hashes are the same: what three quarters of
-	// a block as large as the registers hold.
+	// exactHashes is the number of distinct values up to which the count is exact, except that two
+	// values with the same 64-bit hash count as one. It is as many hashes as fit three quarters of
+	// a block as large as the registers.
 	exactHashes = registers / 8 * 3 / 4
 
-	// isRegisters is the count in a state that has registers.
+	// isRegisters takes the place of the count in a state that has registers.
 	isRegisters = ^uint64(0)
 )
 
-// distinct is about how many different values there are: a set of their hashes while there are few, HyperLogLog's registers when there are many. (Flajolet,
-// Fusy, Gandouet, Meunier: HyperLogLog, 2007; the estimator is Ertl's of 2017, which needs no tables and no corrections.) Which of the two it is, and
-// what is in it, depends on the set of values only, so the order of records does not matter, nor how they were spread.
+// distinct is about the number of distinct values. It keeps a set of their hashes while there are
+// few, and HyperLogLog's registers when there are many. (Flajolet, Fusy, Gandouet, Meunier:
+// HyperLogLog, 2007. The estimator is Ertl's of 2017, which needs no tables and no corrections.)
+// Which of the two it keeps, and what is in it, depends only on the set of values, so neither the
+// order of records nor how they were spread matters.
 //
-// State: the place of the block, the number of hashes or isRegisters. A set is open addressing with linear probing; 0 is a free slot.
+// The state has the place of the block and the number of hashes, or isRegisters. A set uses open
+// addressing with linear probing; 0 is a free slot.
 type distinct struct {
 	typ record.Type
 }
@@ -39,14 +44,15 @@ func (distinct) Blocks(s []uint64) *uint64 { return &s[0] }
 
 func (distinct) Need(rows, _ int) int { return rows * 2 * registers }
 
-// mix is the finalizer of SplitMix64 (Steele, Lea, Flood, 2014). The hash must be the same in every process, because partial states travel.
+// mix is the finalizer of SplitMix64 (Steele, Lea, Flood, 2014). The hash must be the same in every
+// process, because partial states are passed between processes.
 func mix(w uint64) uint64 {
 	w = (w ^ w>>30) * 0xbf58476d1ce4e5b9
 	w = (w ^ w>>27) * 0x94d049bb133111eb
 	return w ^ w>>31
 }
 
-// textSeed is the seed of texts' hashes; any would do that stays.
+// textSeed is the seed of the hashes of texts. Any value would do as long as it never changes.
 const textSeed = 0x76656c6f
 
 func (d distinct) Update(rows Rows, at uintptr, args Args) {
@@ -59,7 +65,7 @@ func (d distinct) Update(rows Rows, at uintptr, args Args) {
 		case record.String:
 			h = metro.Hash64(args.text(i), textSeed)
 		case record.Float64:
-			h = mix(uint64(ordered(w)) + 1) // one hash for all NaN, and for both zeros
+			h = mix(uint64(ordered(w)) + 1) // all NaN have one hash, and so have both zeros
 		default:
 			h = mix(w + 1)
 		}
@@ -87,7 +93,7 @@ func (d distinct) add(p *[2]uint64, h uint64, b *Blocks) {
 			return
 		}
 	}
-	// A larger block for what there is.
+	// The set needs a larger block.
 	old := p[0]
 	size := max(LineBytes, 2*blockLen(old))
 	if p[1] == exactHashes {
@@ -100,7 +106,7 @@ func (d distinct) add(p *[2]uint64, h uint64, b *Blocks) {
 	slots = b.words(place)
 	clear(slots)
 	full := p[1] == exactHashes
-	for _, other := range b.words(old) { // where it is now: the memory may have moved
+	for _, other := range b.words(old) { // read only now, because alloc may have moved the memory
 		switch {
 		case other == 0:
 		case full:
@@ -117,7 +123,7 @@ func (d distinct) add(p *[2]uint64, h uint64, b *Blocks) {
 	d.add(p, h, b)
 }
 
-// findSlot is where a hash is in a set, or would be.
+// findSlot returns where a hash is in a set, or where it would be.
 func findSlot(slots []uint64, h uint64) int {
 	at := h & uint64(len(slots)-1)
 	for slots[at] != 0 && slots[at] != h {
@@ -126,7 +132,7 @@ func findSlot(slots []uint64, h uint64) int {
 	return int(at)
 }
 
-// setRegister has a register know of a hash.
+// setRegister enters a hash into its register.
 func setRegister(place, h uint64, b *Blocks) {
 	at := int(h >> (64 - registerBits))
 	rank := uint8(bits.LeadingZeros64(h<<registerBits|1<<(registerBits-1)) + 1)
@@ -174,7 +180,8 @@ func (distinct) Result(state []uint64, b *Blocks) Value {
 	return Value{Bits: uint64(math.Round(estimate(b.Bytes(state[0]))))}
 }
 
-// estimate is Ertl's estimator (New cardinality estimation algorithms for HyperLogLog sketches, 2017, algorithm 6).
+// estimate is Ertl's estimator (New cardinality estimation algorithms for HyperLogLog sketches,
+// 2017, algorithm 6).
 func estimate(ranks []uint8) float64 {
 	const q = 64 - registerBits
 	var count [q + 2]int

@@ -2,11 +2,11 @@ package agg
 
 import "math"
 
-// A double is a number of about 106 bits: the nearest float64, and what is missing from it (Dekker 1971; the operations are those of
-// Hida, Li and Bailey's QD library).
+// A double is a number of about 106 bits: the nearest float64, and the difference to it (Dekker
+// 1971). The operations are taken from the QD library by Hida, Li and Bailey.
 type double struct{ high, low float64 }
 
-// twoSum is a+b as the nearest float64 and what is missing from it (Knuth).
+// twoSum returns a+b as the nearest float64 and the difference to it (Knuth).
 //
 //gcassert:inline
 func twoSum(a, b float64) (sum, lost float64) {
@@ -15,16 +15,18 @@ func twoSum(a, b float64) (sum, lost float64) {
 	return sum, (a - (sum - z)) + (b - z)
 }
 
-// twoProduct is a*b as the nearest float64 and what is missing from it.
+// twoProduct returns a*b as the nearest float64 and the difference to it.
 //
 //gcassert:inline
 func twoProduct(a, b float64) (product, lost float64) {
-	// The conversion keeps the compiler from fusing the product into a later sum, where the processor could.
+	// The conversion keeps the compiler from fusing the product into a later sum on processors that
+	// could do that.
 	product = float64(a * b)
 	return product, math.FMA(a, b, -product)
 }
 
-// add2 adds x+low to a sum and its compensation. The compensation is not folded into the sum before the end: it is about n roundings small.
+// add2 adds x+low to a sum and its compensation. The compensation is added to the sum only at the
+// end: it is about as small as n roundings.
 //
 //gcassert:inline
 func add2(p *[2]uint64, x, low float64) {
@@ -33,18 +35,18 @@ func add2(p *[2]uint64, x, low float64) {
 	p[1] = math.Float64bits(math.Float64frombits(p[1]) + (lost + low))
 }
 
-// doubleAt is a sum and its compensation.
+// doubleAt returns the double of a sum and its compensation.
 func doubleAt(p []uint64) double {
 	return normal(math.Float64frombits(p[0]), math.Float64frombits(p[1]))
 }
 
-// normal is the sum of two numbers.
+// normal returns the sum of two numbers.
 func normal(a, b float64) double {
 	high, low := twoSum(a, b)
 	return double{high, low}
 }
 
-// exactly is n, at most 2^63.
+// exactly returns n, which must be at most 2^63.
 func exactly(n uint64) double {
 	high := float64(n)
 	return double{high, float64(int64(n - uint64(high)))}
@@ -67,7 +69,7 @@ func (a double) times(b double) double {
 	return normal(high, lost+(a.high*b.low+a.low*b.high))
 }
 
-// over is a/b, rounded to one float64: once where a and b are float64s.
+// over returns a/b as one float64. If a and b are float64s it rounds only once.
 func (a double) over(b double) float64 {
 	q := a.high / b.high
 	rest := a.plus(b.times(double{q, 0}).negative())

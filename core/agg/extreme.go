@@ -6,8 +6,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// extreme is the least or the greatest value. State: the value, a float in the order of ordered, then the number of values
-// where the argument may be NULL, unless the plan counts them elsewhere (Uncounted).
+// extreme is the least or the greatest value. The state has the value (a float as the integer that
+// ordered returns). If the argument may be NULL it also has the number of values, unless the plan
+// counts them elsewhere (Uncounted).
 type extreme struct {
 	typ      record.Type
 	max      bool
@@ -29,7 +30,7 @@ func (e extreme) Init(state []uint64) {
 	state[0] = e.none()
 }
 
-// none is the value that any other replaces.
+// none returns the value that any other value replaces.
 func (e extreme) none() uint64 {
 	if e.max {
 		return 1 << 63 // the least int64

@@ -9,37 +9,48 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Placed is a function with its arguments and the place of its state: which arguments, -1 for none, and which word of a row's states.
+// A Placed is a function with its arguments and the place of its state.
 type Placed struct {
 	Func Func
-	Arg  int
-	By   int // the second argument
+
+	// Arg is the number of the argument, or -1 if there is none.
+	Arg int
+
+	// By is the number of the second argument.
+	By int
+
+	// Word is the word in which the state begins, among the words of a row's states.
 	Word int
 }
 
-// A Fused updates several states of one argument, and a count of the rows, in one loop: the row is looked up once, and its
-// cache line is at hand for all of them. The functions' own Update is its twin. Records whose argument is NULL take another way: see UpdateSome.
+// A Fused updates several states of one argument, and a count of the rows, in one loop. The row is
+// looked up once, and its cache line is loaded for all of the states. The functions' own Update is
+// its twin. Records whose argument is NULL are handled separately: see UpdateSome.
 type Fused struct {
 	Arg int
 
-	// The words of the states, each where the flag says that it is there. counts is that of count(*).
+	// count, sum, least and most are the words of the states. Each is valid if its flag counts,
+	// sums, mins or maxs is set. count belongs to count(*).
 	count, sum, least, most  int
 	counts, sums, mins, maxs bool
 
-	values []int // words that count the values of the argument
+	values []int // words that count the values of the argument that are not NULL
 	double bool  // the argument is of double precision
 
-	asVector bool // a row is one vector: see Bind
+	asVector bool // a row is updated as one vector: see Bind
 	lanes    lanes
-	asWords  bool // the words of a row one by one, where the extremes seldom change: see Pace
-	places   places
-	loop     foundLoop
+
+	// asWords says that the words of a row are updated one by one while the extremes seldom change:
+	// see Pace.
+	asWords bool
+	places  places
+	loop    foundLoop
 }
 
-// places are where the words of a row are, in bytes. The assembly knows their layout.
+// places are the places of the words in a row, in bytes. The assembly knows their layout.
 type places struct{ count, also, sum, least, most uintptr }
 
-// noPlace is that of a state that there is not.
+// noPlace is the place of a state that does not exist.
 const noPlace = ^uintptr(0)
 
 // found is what updateFound works on. The assembly knows its layout.
@@ -58,13 +69,13 @@ type found struct {
 type foundLoop uint64
 
 const (
-	loopAny foundLoop = iota // whatever there is
+	loopAny foundLoop = iota // any set of states
 	loopAll                  // count, sum, least and greatest
 	loopTwo                  // count and sum
-	loopOne                  // sum
+	loopOne                  // only the sum
 )
 
-// loopFor is the loop for states at p.
+// loopFor returns the loop for states at p.
 func loopFor(p places) foundLoop {
 	extremes := p.least != noPlace && p.most != noPlace
 	switch none := p.least == noPlace && p.most == noPlace; {
@@ -79,29 +90,37 @@ func loopFor(p places) foundLoop {
 	return loopAny
 }
 
-// A Pace has a kernel notice whether the extremes of a Fused, or the high half of its sum, change often. As long as they do not, they are compared first, which is faster than anything that writes them each time; where
-// they do, a processor guesses wrong too often. The zero value begins with the first.
-type Pace struct{ changing int } // stripes to go before it is tried again
+// A Pace lets a kernel notice whether the extremes of a Fused, or the high half of its sum, change
+// often. As long as they do not, they are compared first and written only if they change, which is
+// faster than anything that writes them each time. If they change often, the processor mispredicts
+// too often. The zero value begins with comparing.
+// changing is the number of stripes to go before comparing is tried again.
+type Pace struct{ changing int }
 
 const (
-	// seldom is one change in so many records.
+	// seldom means one change in this many records.
 	seldom = 16
 
-	// paceStripes is for how many stripes extremes that change often are written each time.
+	// paceStripes is the number of stripes for which extremes that change often are written each
+	// time.
 	paceStripes = 32
 )
 
-// lanes says what happens in which word of a row of eight. The assembly knows its layout.
+// lanes says what happens to which word of a row of eight words. The assembly knows its layout.
 type lanes struct {
-	ones                   [vectorWords]uint64 // what is added in any case: 1 for a count
-	low, high, least, most uint64              // a bit for each word: halves of the sum, or the sum and its compensation, and the extremes
+	// ones is what is added in any case: 1 for a count.
+	ones [vectorWords]uint64
+
+	// low, high, least and most have a bit for each word. low and high mark the halves of the sum,
+	// or the sum and its compensation. least and most mark the extremes.
+	low, high, least, most uint64
 }
 
-// vectorWords is the number of words of a row that is one vector, and one cache line.
+// vectorWords is the number of words of a row that is one vector, which is also one cache line.
 const vectorWords = 8
 
-// Bind says how wide a row is and where in it the states begin, in words. Rows of eight words are updated as vectors where the processor
-// can, or word by word.
+// Bind says how wide a row is and where in it the states begin, in words. Rows of eight words are
+// updated as vectors if the processor can do that, or word by word.
 func (f *Fused) Bind(first, width int) {
 	f.asVector = have512 && width == vectorWords
 	counts := f.values
@@ -139,8 +158,9 @@ func (f *Fused) Bind(first, width int) {
 	}
 }
 
-// Fuse takes functions that one loop can update together out of placed: all but those of text, at least
-// two functions for each, of which one reads the values, or the sum of integers alone. The others are the rest.
+// Fuse takes out of placed the functions that one loop can update together. Functions of texts are
+// not fused. Each Fused has at least two functions, of which one reads the values, or it is the sum
+// of integers alone. The other functions are the rest.
 func Fuse(placed []Placed) (fused []Fused, rest []Placed) {
 	var args []int
 	for _, p := range placed {
@@ -167,7 +187,8 @@ func Fuse(placed []Placed) (fused []Fused, rest []Placed) {
 			}
 		}
 		alone := haveWords && len(mine) == 1 && f.sums && !f.double
-		if len(mine) < 2 && !alone || !f.sums && !f.mins && !f.maxs { // counts alone: the values may not be there
+		// With counts alone the values may not be there.
+		if len(mine) < 2 && !alone || !f.sums && !f.mins && !f.maxs {
 			if f.counts {
 				counted = false
 			}
@@ -195,7 +216,7 @@ func fusible(p Placed) bool {
 	return false
 }
 
-// take adds a function; false says that there is one of its kind already.
+// take adds a function. It returns false if there is a function of its kind already.
 func (f *Fused) take(p Placed) bool {
 	switch fn := p.Func.(type) {
 	case intSum:
@@ -233,7 +254,8 @@ func (f *Fused) takeSum(s sums, word int) bool {
 	return true
 }
 
-// UpdateSome is Update for records of which some have NULL for the argument: they are counted by count(*) and by nothing else. scratch has room for twice as many words as there are records.
+// UpdateSome is Update for records of which some have NULL for the argument. count(*) counts those,
+// and nothing else does. scratch has room for twice as many words as there are records.
 func (f *Fused) UpdateSome(rows Rows, at uintptr, args Args, scratch []uint64, pace *Pace) {
 	n := len(rows.Off)
 	off, words := scratch[:n], scratch[n:2*n]
@@ -254,18 +276,20 @@ func (f *Fused) UpdateSome(rows Rows, at uintptr, args Args, scratch []uint64, p
 	countRows{}.Update(Rows{Base: rows.Base, Off: off[:none]}, at+8*uintptr(f.count), Args{})
 }
 
-// Update adds record i of the stripe, with argument words[i], to row rows.Off[i], whose states begin at bytes behind it. pace is the caller's own, for this Fused.
+// Update adds record i of the stripe, with argument words[i], to the row at rows.Off[i]. The states
+// of a row begin at bytes after its beginning. pace is the caller's own Pace for this Fused.
 func (f *Fused) Update(rows Rows, at uintptr, words []uint64, pace *Pace) {
 	if f.asWords && pace.changing == 0 {
 		words = words[:len(rows.Off)]
-		// In bounds: an offset is the place of a row, which has the words.
+		// The accesses are in bounds: an offset is the place of a row, which has the words.
 		pace.note(updateWords(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.places), len(words))
 		return
 	}
 	pace.changing = max(0, pace.changing-1)
 	if f.asVector {
 		words = words[:len(rows.Off)]
-		// In bounds: an offset is the place of a row, which is as long as a vector.
+		// The accesses are in bounds: an offset is the place of a row, which is as long as a
+		// vector.
 		if f.double {
 			updateDoubles512(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.lanes)
 		} else {
@@ -282,9 +306,10 @@ func (f *Fused) Update(rows Rows, at uintptr, words []uint64, pace *Pace) {
 	words = words[:len(off)]
 	count, sum, least, most := 8*uintptr(f.count), 8*uintptr(f.sum), 8*uintptr(f.least), 8*uintptr(f.most)
 	if f.counts && f.sums && f.mins && f.maxs && len(f.values) == 0 {
-		// What is asked for most often, without a branch.
+		// This is the most frequent set of states. The loop has no branch.
 		for i, v := range words {
-			// In bounds: off is a row's place, and the words lie in its states.
+			// The accesses are in bounds: off has the place of a row, and the words lie in its
+			// states.
 			p := unsafe.Add(base, off[i])
 			*(*uint64)(unsafe.Add(p, count))++
 			s := (*[2]uint64)(unsafe.Add(p, sum))
@@ -322,12 +347,14 @@ func (f *Fused) Update(rows Rows, at uintptr, words []uint64, pace *Pace) {
 // Finds says whether UpdateFound can be used at this pace.
 func (f *Fused) Finds(pace *Pace) bool { return f.asWords && pace.changing == 0 }
 
-// UpdateFound is Update for records whose rows have been looked for but not looked at: those whose key, one word, is the first of the row at Off are updated. It returns how many are not, and their
-// numbers in missed, which has room for one more than there are records. Row 0 has no key: a record there is one of those.
+// UpdateFound is Update for records whose rows have been looked up but not compared. It updates the
+// records whose key, one word, is the first word of the row at Off. It returns how many records it
+// did not update, and puts their numbers into missed, which has room for one more than there are
+// records. Row 0 has no key, so a record there is never updated.
 func (f *Fused) UpdateFound(rows Rows, keys, words []uint64, missed []uint32, pace *Pace) (misses int) {
 	n := len(rows.Off)
 	keys, words, missed = keys[:n], words[:n], missed[:n+1]
-	// In bounds: an offset is the place of a row, which has the words.
+	// The accesses are in bounds: an offset is the place of a row, which has the words.
 	misses, changed := updateFound(&found{
 		rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), unsafe.SliceData(keys), unsafe.SliceData(missed), n, f.places, f.loop,
 	})
@@ -335,7 +362,7 @@ func (f *Fused) UpdateFound(rows Rows, keys, words []uint64, missed []uint32, pa
 	return misses
 }
 
-// note takes notice of how many of n records have changed an extreme, or the high half of the sum.
+// note takes note of how many of n records have changed an extreme, or the high half of the sum.
 func (p *Pace) note(changed, n int) {
 	if changed*seldom > n {
 		p.changing = paceStripes
@@ -349,7 +376,7 @@ func (f *Fused) updateDoubles(rows Rows, at uintptr, words []uint64) {
 	words = words[:len(off)]
 	count, sum, least, most := 8*uintptr(f.count), 8*uintptr(f.sum), 8*uintptr(f.least), 8*uintptr(f.most)
 	for i, v := range words {
-		// In bounds: off is a row's place, and the words lie in its states.
+		// The accesses are in bounds: off has the place of a row, and the words lie in its states.
 		p := unsafe.Add(base, off[i])
 		if f.counts {
 			*(*uint64)(unsafe.Add(p, count))++

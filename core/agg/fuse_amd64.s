@@ -2,7 +2,9 @@
 
 #include "textflag.h"
 
-// What both routines have: base in AX, off in SI, words in DI, n in CX; the ones in Z16, and in K1 to K4 the lanes of the low half of the sum, or of the sum, of the high half, or of the compensation, of the least and of the greatest.
+// ARGS loads what both routines use: base in AX, off in SI, words in DI, n in CX, and the ones in
+// Z16. K1 to K4 have the lanes: K1 of the low half of the sum (or of the sum), K2 of the high half
+// (or of the compensation), K3 of the least and K4 of the greatest.
 #define ARGS \
 	MOVQ      base+0(FP), AX   \
 	MOVQ      off+8(FP), SI    \
@@ -23,8 +25,9 @@
 
 // func updateRows512(base unsafe.Pointer, off *uint64, words *uint64, n int, l *lanes)
 //
-// A row is one vector of eight words. For each record: add ones (the counts), add the value to the low half of the sum and its sign
-// and the carry to the high half, take the least and the greatest, each in its lane and nowhere else.
+// A row is one vector of eight words. For each record, each in its lane and nowhere else: add the
+// ones (the counts), add the value to the low half of the sum, add its sign and the carry to the
+// high half, and take the least and the greatest.
 TEXT ·updateRows512(SB), NOSPLIT, $0-40
 	ARGS
 	VPTERNLOGD $0xff, Z17, Z17, Z17 // -1 in every lane
@@ -54,13 +57,14 @@ done:
 
 // func updateDoubles512(base unsafe.Pointer, off *uint64, words *uint64, n int, l *lanes)
 //
-// As updateRows512, with a sum and its compensation (addFloat) in place of the halves of a sum, and the extremes in the order of ordered. Sums are computed in their lane only: in the
-// others the bits are no floats.
+// updateDoubles512 does the same as updateRows512, but with a sum and its compensation (addFloat)
+// in place of the halves of a sum, and with the extremes in the order of ordered. Sums are computed
+// only in their lane, because the bits in other lanes are no floats.
 TEXT ·updateDoubles512(SB), NOSPLIT, $0-40
 	ARGS
 	VPXORQ     Z18, Z18, Z18           // 0
 	VPTERNLOGD $0xff, Z19, Z19, Z19
-	VPSRLQ     $1, Z19, Z19            // what NaN is in the order: more than all others
+	VPSRLQ     $1, Z19, Z19            // what NaN becomes in the order: more than all others
 
 record:
 	MOVQ         (SI), R9
@@ -69,7 +73,7 @@ record:
 	VADDPD       Z18, Z1, Z2           // -0 is 0
 	VPSRAQ       $63, Z2, Z3
 	VPSRLQ       $1, Z3, Z3
-	VPXORQ       Z3, Z2, Z3            // a negative one has the order of its bits reversed
+	VPXORQ       Z3, Z2, Z3            // the bits of negative numbers have the reverse order
 	VCMPPD       $3, Z1, Z1, K5
 	VMOVDQA64    Z19, K5, Z3
 	VADDPD.Z     Z1, Z0, K1, Z4        // t = sum + x
@@ -94,12 +98,16 @@ record:
 done:
 	RET
 
-// What updateWords and updateFound do with a record whose row is at BX and whose value is R12. The places of the states are in R8, R9, R10 and R11: count, sum, least and greatest; -1 says that there is none,
-// and so does second, which is another count. R13 is lost. What is seldom to be done is behind the loops, and counted: a high half of a sum that changes, a new least or greatest.
+// The next macros are what updateWords and updateFound do with a record whose row is at BX and
+// whose value is R12. R8, R9, R10 and R11 have the places of the count, the sum, the least and the
+// greatest. -1 means that there is no such state. second is the place of another count, or -1. R13
+// is overwritten. What is seldom needed lies after the loops and is counted: a change of the high
+// half of a sum, a new least or a new greatest.
 
 #define COUNT INCQ (BX)(R8*1)
 
-// SUM adds the value to the low half. What goes to the high half is the sign of the value and the carry, which are usually opposite.
+// SUM adds the value to the low half. The sign of the value and the carry go to the high half; they
+// usually cancel each other.
 #define SUM(high, back) \
 	MOVQ R12, R13        \
 	SARQ $63, R13        \
@@ -118,7 +126,7 @@ back:
 	JGT  more             \
 back:
 
-// SELDOM is what is at those labels.
+// SELDOM is the code at those labels.
 #define SELDOM(high, afterSum, less, afterLeast, more, afterMost) \
 high:                       \
 	ADDQ R13, 8(BX)(R9*1) \
@@ -133,7 +141,8 @@ more:                       \
 	INCQ changed-16(SP)   \
 	JMP  afterMost
 
-// EACH is all of that, each if there is one. EACHSELDOM is what goes with it behind the loop.
+// EACH does all of that for each state that there is. EACHSELDOM is the code that belongs to it
+// after the loop.
 #define EACH \
 	CMPQ R8, $-1           \
 	JEQ  sum               \
@@ -158,7 +167,7 @@ also:                      \
 	JMP  sum               \
 	SELDOM(high, least, less, most, more, next)
 
-// PLACES loads the places that lie behind p of DX. Nothing has changed yet.
+// PLACES loads the places that lie p bytes after DX. It sets changed to 0.
 #define PLACES(p) \
 	MOVQ p+8(DX), R8      \
 	MOVQ R8, second-8(SP) \
@@ -170,7 +179,7 @@ also:                      \
 
 // func updateWords(base unsafe.Pointer, off *uint64, words *uint64, n int, p *places) (changed int)
 //
-// Whatever there is, one after the other. CX counts up to 0.
+// updateWords updates whatever states there are, one after the other. CX counts up to 0.
 TEXT ·updateWords(SB), NOSPLIT, $16-48
 	MOVQ base+0(FP), AX
 	MOVQ off+8(FP), SI
@@ -220,8 +229,11 @@ miss:                     \
 
 // func updateFound(p *found) (misses, changed int)
 //
-// As updateWords, for the records whose key is the first word of the row at off, which is not row 0; the numbers of others go to missed. A branch for that is faster than to do it to some row in any case,
-// since then the place to update would have to wait for the row. What is asked for most often has loops of its own: all of them; count and sum; sum.
+// updateFound does the same as updateWords, for the records whose key is the first word of the row
+// at off, if that is not row 0. The numbers of the other records go to missed. A branch for that is
+// faster than updating some row in any case, because then the place to update would have to wait
+// for the row. The most frequent sets of states have loops of their own: all states; count and sum;
+// sum.
 TEXT ·updateFound(SB), NOSPLIT, $24-24
 	MOVQ p+0(FP), DX
 	PLACES(48)

@@ -6,10 +6,12 @@ import (
 	"unsafe"
 )
 
-// partialVersion is the first byte of every partial state. It changes whenever the words of any state do.
+// partialVersion is the first byte of every partial state. It changes whenever the words of any
+// state change.
 const partialVersion = 2
 
-// AppendPartial appends a state of f, whose block is in blocks, as bytes: the version, the number of words, the words in little-endian order, the bytes of the block.
+// AppendPartial appends a state of f, whose block is in blocks, as bytes: the version, the number
+// of words, the words in little-endian order, and the bytes of the block.
 func AppendPartial(f Func, to []byte, state []uint64, blocks *Blocks) []byte {
 	to = append(to, partialVersion, byte(f.Words()))
 	for _, w := range state[:f.Words()] {
@@ -21,7 +23,8 @@ func AppendPartial(f Func, to []byte, state []uint64, blocks *Blocks) []byte {
 	return to
 }
 
-// BlockOf is where in a state the place of its block is; nil where it has none.
+// BlockOf returns the word of a state that has the place of its block, or nil if the state has no
+// block.
 func BlockOf(f Func, state []uint64) *uint64 {
 	if s, ok := f.(Sided); ok {
 		return s.Blocks(state)
@@ -29,8 +32,9 @@ func BlockOf(f Func, state []uint64) *uint64 {
 	return nil
 }
 
-// MergePartial adds the partial state that partial begins with to state and returns what is behind it. The error says
-// that the bytes are cut off, of another version or of another function; state is unchanged then.
+// MergePartial adds the partial state at the beginning of partial to state, and returns the rest of
+// the bytes. The error says that the bytes are cut off, or belong to another version or another
+// function. Then state is unchanged.
 func MergePartial(f Func, state []uint64, blocks *Blocks, partial []byte) (rest []byte, err error) {
 	if len(partial) < 2 {
 		return nil, fmt.Errorf("agg: partial state of %d bytes, expected at least 2", len(partial))
@@ -60,7 +64,8 @@ func MergePartial(f Func, state []uint64, blocks *Blocks, partial []byte) (rest 
 	if len(partial) < size {
 		return nil, fmt.Errorf("agg: partial state cut off after %d of the %d bytes of its block", len(partial), size)
 	}
-	block := make([]uint64, LineBytes/8+(size+7)/8) // a line in front: there is no block 0
+	// A line comes first, because there is no block 0.
+	block := make([]uint64, LineBytes/8+(size+7)/8)
 	for i, c := range partial[:size] {
 		block[LineBytes/8+i/8] |= uint64(c) << (i % 8 * 8)
 	}

@@ -10,39 +10,46 @@ import (
 )
 
 const (
-	// A bucket has all values with the same sign, the same exponent and the same first six bits of the fraction: it is 1/64 of its
-	// lower bound wide at most, so its middle is within 1/128 of any value in it.
+	// A bucket has all values with the same sign, the same exponent and the same first six bits of
+	// the fraction. It is at most 1/64 of its lower bound wide, so its middle is within 1/128 of
+	// any value in it.
 	bucketShift = 52 - 6
 
-	// countBits is how many bits of a slot are the count of its bucket; the others are the bucket, never 0.
+	// countBits is how many bits of a slot are the count of its bucket. The other bits are the key
+	// of the bucket, which is never 0.
 	countBits = 46
 	countMask = 1<<countBits - 1
-	keyBias   = 1<<17 + 1 // buckets are -1<<17 ... 1<<17-1, their keys from 1 on
+	keyBias   = 1<<17 + 1 // buckets are -1<<17 ... 1<<17-1, and their keys begin at 1
 
-	// maxBuckets bounds the buckets of a group. Where values fall into more, the lowest are one.
+	// maxBuckets bounds the buckets of a group. If values fall into more, the lowest buckets become
+	// one.
 	maxSlots   = 2048
 	maxBuckets = maxSlots * 7 / 8
 
-	fewSlots = 64 // as many are read without an array for all
+	fewSlots = 64 // up to this many slots are read without the array for all
 )
 
-// MaxPercentileError is how far a result of approx_percentile is from the exact one at most, relative to that.
+// MaxPercentileError bounds the relative error of a result of approx_percentile.
 const MaxPercentileError = 1.0 / 128
 
-// percentile is about the least value that so much of all values are not greater than: it counts values in buckets whose width grows with them, as
-// DDSketch does (Masson, Rim, Lee: DDSketch, 2019) and HdrHistogram, whose buckets these are: the first bits of a float64. More than maxBuckets are never kept:
-// then the lowest are one, which is wrong for low percentiles of values that span more than eight decades, and never for others. The buckets
-// that are kept depend on the values only, not on their order.
+// percentile is about the least value that a given fraction of all values do not exceed. It counts
+// values in buckets whose width grows with the values, as DDSketch does (Masson, Rim, Lee:
+// DDSketch, 2019). The buckets are the same as in HdrHistogram: the first bits of a float64. It
+// never keeps more than maxBuckets. When values fall into more, the lowest buckets become one. That
+// makes low percentiles wrong if the values span more than eight decades, and never makes other
+// percentiles wrong. The buckets that are kept depend only on the values, and not on their order.
 //
-// State: the place of the block, the number of buckets, the key of the lowest of them when there are maxBuckets, then the least and the
-// greatest value as ordered makes them integers. A result is never outside of those two. A slot of the block is the key of a bucket and
-// its count: open addressing with linear probing, 0 is a free slot.
+// The state has the place of the block, the number of buckets, the key of the lowest bucket once
+// there are maxBuckets, and then the least and the greatest value as the integers that ordered
+// returns. A result is never outside those two values. A slot of the block has the key of a bucket
+// and its count. The block uses open addressing with linear probing, and 0 is a free slot.
 type percentile struct {
 	typ      record.Type
 	fraction float64
 }
 
-// WithFraction is f, an approximate percentile, for that fraction, 0 to 1. All fractions of an argument read the same state.
+// WithFraction returns f, an approximate percentile, for the given fraction, 0 to 1. All fractions
+// of an argument read the same state.
 func WithFraction(f Func, fraction float64) (Func, error) {
 	p, ok := f.(percentile)
 	switch {
@@ -89,7 +96,7 @@ func (f percentile) Update(rows Rows, at uintptr, args Args) {
 	}
 }
 
-// add adds so many values of a bucket.
+// add adds n values to the bucket with this key.
 func (f percentile) add(p *[5]uint64, key, n uint64, b *Blocks) {
 	if p[1] == maxBuckets && key < p[2] {
 		key = p[2]
@@ -113,7 +120,7 @@ func (f percentile) add(p *[5]uint64, key, n uint64, b *Blocks) {
 		case p[1] == maxBuckets:
 			count := f.takeLowest(p, b)
 			f.add(p, key, n, b)
-			f.add(p, p[2], count, b) // to the one that is the lowest now
+			f.add(p, p[2], count, b) // add to the bucket that is the lowest now
 			return
 		}
 	}
@@ -124,7 +131,7 @@ func (f percentile) add(p *[5]uint64, key, n uint64, b *Blocks) {
 	}
 	slots = b.words(place)
 	clear(slots)
-	for _, s := range b.words(old) { // where it is now: the memory may have moved
+	for _, s := range b.words(old) { // read only now, because alloc may have moved the memory
 		if s != 0 {
 			slots[findBucket(slots, s>>countBits)] = s
 		}
@@ -134,10 +141,10 @@ func (f percentile) add(p *[5]uint64, key, n uint64, b *Blocks) {
 	f.add(p, key, n, b)
 }
 
-// freeLast orders slots by their keys, free ones behind all others.
+// freeLast orders slots by their keys, and free slots after all others.
 func freeLast(a, b uint64) int { return cmp.Compare(a-1, b-1) }
 
-// takeLowest takes the lowest bucket out, for another to have room, and returns its count.
+// takeLowest removes the lowest bucket, so that another has room, and returns its count.
 func (percentile) takeLowest(p *[5]uint64, b *Blocks) (count uint64) {
 	slots := b.words(p[0])
 	var left [maxBuckets - 1]uint64
@@ -161,7 +168,7 @@ func (percentile) takeLowest(p *[5]uint64, b *Blocks) (count uint64) {
 	return count
 }
 
-// findBucket is where the slot of a key is, or would be.
+// findBucket returns where the slot of a key is, or where it would be.
 func findBucket(slots []uint64, key uint64) int {
 	mask := uint64(len(slots) - 1)
 	at := key * 0x9e3779b97f4a7c15 >> 32 & mask
@@ -183,7 +190,9 @@ func (f percentile) Merge(state, from []uint64, b, of *Blocks) {
 
 func (f percentile) Result(state []uint64, b *Blocks) Value {
 	slots := b.words(state[0])
-	if len(slots) <= fewSlots { // the array is cleared first, and that of all costs more than to read a group of a few
+	// The array must be cleared first, and clearing the one for all takes longer than reading a
+	// group of a few.
+	if len(slots) <= fewSlots {
 		var few [fewSlots]uint64
 		return f.result(slots, few[:], state)
 	}
@@ -191,7 +200,7 @@ func (f percentile) Result(state []uint64, b *Blocks) Value {
 	return f.result(slots, all[:], state)
 }
 
-// result is the value at the fraction among the buckets in slots; all has room for them.
+// result returns the value at the fraction among the buckets in slots. all has room for them.
 func (f percentile) result(slots, all, state []uint64) Value {
 	n, total := 0, uint64(0)
 	for _, s := range slots {
@@ -215,13 +224,13 @@ func (f percentile) result(slots, all, state []uint64) Value {
 	return Value{Bits: unordered(min(max(v, int64(state[3])), int64(state[4])))}
 }
 
-// middle is the middle of a bucket.
+// middle returns the middle of a bucket.
 func middle(bucket int64) float64 {
 	low := math.Float64frombits(unordered(bucket << bucketShift))
 	high := math.Float64frombits(unordered(bucket<<bucketShift | (1<<bucketShift - 1)))
 	switch {
 	case bucket == 0:
-		return 0 // and what is less than the least normal number
+		return 0 // this bucket also has the values below the least normal number
 	case math.IsInf(low, 0) || math.IsNaN(high) && math.IsNaN(low):
 		return low
 	case math.IsInf(high, 0) || math.IsNaN(high):

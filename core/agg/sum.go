@@ -8,19 +8,20 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// sums is what the sum and the average of one argument share: the same state, read in two ways, so that a plan with both
-// keeps one.
+// sums is what the sum and the average of one argument share. Both read the same state, so a plan
+// with both keeps only one.
 type sums struct {
 	arg      record.Type
 	avg      bool
 	nullable bool
 }
 
-// counted says whether the state counts values: the average divides by it, and the sum of no values is NULL.
+// counted says whether the state counts values. The average divides by the count, and the sum of no
+// values is NULL.
 func (s sums) counted() bool { return s.avg || s.nullable }
 
-// intSum is the sum or average of integers or decimals. State: the low and the high half of the sum in 128 bits, two's
-// complement, then the number of values where it is needed.
+// intSum is the sum or average of integers or decimals. The state has the low and the high half of
+// the sum in 128 bits, two's complement, and then the number of values if it is needed.
 type intSum struct{ sums }
 
 func (s intSum) Type() record.Type {
@@ -91,7 +92,7 @@ func (s intSum) Result(state []uint64, _ *Blocks) Value {
 		if hi != uint64(int64(lo)>>63) {
 			return Value{Null: true, Overflow: true}
 		}
-		const most = 999_999_999_999_999_999 // what record.MaxPrecision digits hold
+		const most = 999_999_999_999_999_999 // the largest number of record.MaxPrecision digits
 		if s.arg.IsDecimal() && (int64(lo) > most || int64(lo) < -most) {
 			return Value{Null: true, Overflow: true}
 		}
@@ -100,7 +101,7 @@ func (s intSum) Result(state []uint64, _ *Blocks) Value {
 	return Value{Bits: math.Float64bits(s.average(lo, hi, state[2]))}
 }
 
-// average is the float64 nearest to sum / (n * 10^scale), rounded once.
+// average returns the float64 nearest to sum / (n * 10^scale), rounded once.
 func (s intSum) average(lo, hi, n uint64) float64 {
 	const exact = 1 << 53
 	sum := int64(lo)
@@ -115,8 +116,8 @@ func (s intSum) average(lo, hi, n uint64) float64 {
 	return f
 }
 
-// floatSum is the sum or average of floats. State: the sum, its compensation (Neumaier's: what rounding took away), then the
-// number of values where it is needed.
+// floatSum is the sum or average of floats. The state has the sum, its compensation (Neumaier's,
+// which is what rounding took away), and then the number of values if it is needed.
 type floatSum struct{ sums }
 
 func (s floatSum) Type() record.Type { return record.Float64 }
@@ -148,8 +149,8 @@ func (s floatSum) Update(rows Rows, at uintptr, args Args) {
 	}
 }
 
-// addFloat adds x to a sum and keeps what rounding takes away. The branch of Neumaier's first form is replaced by Knuth's
-// TwoSum, which needs none.
+// addFloat adds x to a sum and keeps what rounding takes away. It replaces the branch of Neumaier's
+// first form by Knuth's TwoSum, which needs no branch.
 func addFloat(p *[2]uint64, x float64) {
 	sum := math.Float64frombits(p[0])
 	t := sum + x
@@ -173,7 +174,7 @@ func (s floatSum) Result(state []uint64, _ *Blocks) Value {
 		return Value{Null: true}
 	}
 	sum := math.Float64frombits(state[0])
-	// An infinity or a NaN leaves no compensation that means anything.
+	// If the sum is an infinity or a NaN, the compensation has no meaning.
 	if !math.IsInf(sum, 0) && sum == sum {
 		sum += math.Float64frombits(state[1])
 	}

@@ -7,10 +7,11 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// noText is the place in a state that has no text yet. The empty text has place 0.
+// noText is the place in a state that has no text yet. The place of the empty text is 0.
 const noText = ^uint64(0)
 
-// prefix is the first eight bytes of a text as a word: texts whose prefixes differ are ordered as these.
+// prefix returns the first eight bytes of a text as a word. Texts whose prefixes differ are ordered
+// as the prefixes are.
 func prefix(text []byte) uint64 {
 	if len(text) >= 8 {
 		return binary.BigEndian.Uint64(text)
@@ -22,14 +23,14 @@ func prefix(text []byte) uint64 {
 	return w
 }
 
-// text is the argument of record i.
+// text returns the argument of record i.
 func (a *Args) text(i int) []byte {
 	off, n := record.LongPlace(a.Words[i])
 	return a.Text[off : off+n]
 }
 
-// extremeText is the least or the greatest text, by bytes. State: the place of its block, its prefix: most texts are told apart by that and no block is looked
-// at.
+// extremeText is the least or the greatest text by bytes. The state has the place of its block, and
+// its prefix. The prefix is enough to compare most texts, so that no block is looked at.
 type extremeText struct {
 	max bool
 }
@@ -39,7 +40,7 @@ func (extremeText) Words() int                { return 2 }
 func (extremeText) Init(state []uint64)       { state[0], state[1] = noText, 0 }
 func (extremeText) Blocks(s []uint64) *uint64 { return textBlock(&s[0]) }
 
-// textBlock is the place of a text's block, nil where there is none.
+// textBlock returns the place of a text's block, or nil if the text has no block.
 func textBlock(place *uint64) *uint64 {
 	if *place == noText || *place == 0 {
 		return nil
@@ -95,7 +96,8 @@ func (extremeText) Result(state []uint64, _ *Blocks) Value {
 
 // chosenText is chosen for texts.
 //
-// State: what was chosen by, a rank, the place of the text's block, its prefix. The first two are as those of chosen; the text is not complemented.
+// The state has what was chosen by, a rank, the place of the text's block, and the prefix of the
+// text. The first two words are as in chosen. The text is not complemented.
 type chosenText struct {
 	by  record.Type
 	max bool
@@ -143,7 +145,7 @@ func (c chosenText) Update(rows Rows, at uintptr, args Args) {
 	}
 }
 
-// least puts what was chosen into a state if it is less.
+// least puts a candidate into a state if it comes before what the state has.
 func (c chosenText) least(p *[4]uint64, by, rank uint64, text []byte, b *Blocks) {
 	if int64(by) > int64(p[0]) || by == p[0] && rank > p[1] {
 		return

@@ -8,12 +8,12 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// variance is what the variances and standard deviations of one argument share: the same state, read in four ways. The first of its
-// words is the number of values.
+// variance is what the variances and standard deviations of one argument share: they read the same
+// state in four ways. The first word of the state is the number of values.
 type variance struct {
 	arg    record.Type
-	sample bool // divide by one less than the number of values
-	root   bool // the standard deviation
+	sample bool // divide by the number of values less one
+	root   bool // return the standard deviation
 }
 
 func (variance) Type() record.Type          { return record.Float64 }
@@ -21,7 +21,7 @@ func (variance) Words() int                 { return 6 }
 func (v variance) Init(state []uint64)      { clear(state[:v.Words()]) }
 func (v variance) none(state []uint64) bool { return state[0] == 0 || v.sample && state[0] == 1 }
 
-// divisor is what the sum of squared deviations is divided by.
+// divisor returns what the sum of squared deviations is divided by.
 func (v variance) divisor(n uint64) uint64 {
 	if v.sample {
 		return n - 1
@@ -29,8 +29,9 @@ func (v variance) divisor(n uint64) uint64 {
 	return n
 }
 
-// value is the result for a variance. The root is taken of the rounded variance, which costs a quarter of a unit in the last place at
-// most and makes the deviation the root of what the variance reads as.
+// value returns the result for a variance. The root is taken of the rounded variance. That costs at
+// most a quarter of a unit in the last place, and it makes the deviation the root of the variance
+// as it is shown.
 func (v variance) value(variance float64) Value {
 	if v.root {
 		variance = math.Sqrt(variance)
@@ -38,9 +39,11 @@ func (v variance) value(variance float64) Value {
 	return Value{Bits: math.Float64bits(variance)}
 }
 
-// intVariance is the variance of integers or decimals. State: the number of values, their sum in 128 bits, two's complement, and
-// the sum of their squares in 192 bits. 2^63 values of 2^63 have a sum of 2^126 and squares of 2^189, so neither leaves its words:
-// the state is exact, the same for every order and shape, and raw sums of squares lose nothing.
+// intVariance is the variance of integers or decimals. The state has the number of values, their
+// sum in 128 bits, two's complement, and the sum of their squares in 192 bits. 2^63 values of 2^63
+// have a sum of 2^126 and a sum of squares of 2^189, so neither overflows its words. The state is
+// exact and the same for every order and every way to split the records, and raw sums of squares
+// lose nothing.
 type intVariance struct{ variance }
 
 func (s intVariance) Update(rows Rows, at uintptr, args Args) {
@@ -69,7 +72,9 @@ func (s intVariance) Update(rows Rows, at uintptr, args Args) {
 //gcassert:inline
 func addSquare(p *[3]uint64, v uint64) {
 	sign := uint64(int64(v) >> 63)
-	v = (v ^ sign) - sign // the magnitude: 2^63 for the least integer, right as an unsigned number
+	// v becomes the magnitude. For the least integer it is 2^63, which is right as an unsigned
+	// number.
+	v = (v ^ sign) - sign
 	hi, lo := bits.Mul64(v, v)
 	add192(p, lo, hi, 0)
 }
@@ -89,7 +94,7 @@ func (s intVariance) Merge(state, from []uint64, _, _ *Blocks) {
 	add192((*[3]uint64)(p[3:]), q[3], q[4], q[5])
 }
 
-// Result is (n*squares - sum^2) / (n * divisor * 10^(2*scale)), rounded once.
+// Result returns (n*squares - sum^2) / (n * divisor * 10^(2*scale)), rounded once.
 func (s intVariance) Result(state []uint64, _ *Blocks) Value {
 	if s.none(state) {
 		return Value{Null: true}
@@ -110,7 +115,8 @@ func (s intVariance) Result(state []uint64, _ *Blocks) Value {
 	return s.value(v)
 }
 
-// small is the same for numbers that float64 has exactly: no memory is allocated then, and one division rounds.
+// small computes the same for numbers that a float64 represents exactly. It allocates no memory,
+// and one division does the rounding.
 func (s intVariance) small(state []uint64, scale uint64) (v float64, ok bool) {
 	const exact = 1 << 53
 	n, sum := state[0], int64(state[1])
@@ -118,7 +124,7 @@ func (s intVariance) small(state []uint64, scale uint64) (v float64, ok bool) {
 		return 0, false
 	}
 	hi, squares := bits.Mul64(n, state[3])
-	num := squares - uint64(sum*sum) // not negative, by Cauchy and Schwarz
+	num := squares - uint64(sum*sum) // not negative, by the Cauchy-Schwarz inequality
 	over, den := bits.Mul64(n*s.divisor(n), scale*scale)
 	if hi != 0 || over != 0 || num > exact || den > exact {
 		return 0, false
@@ -126,7 +132,7 @@ func (s intVariance) small(state []uint64, scale uint64) (v float64, ok bool) {
 	return float64(num) / float64(den), true
 }
 
-// wide is an integer of some words, the highest first.
+// wide returns the integer that has these words, the highest first.
 func wide(words ...uint64) *big.Int {
 	x := new(big.Int)
 	for _, w := range words {

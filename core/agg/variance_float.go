@@ -2,21 +2,26 @@ package agg
 
 import "math"
 
-// floatVariance is the variance of floats: sums of the deviations from the group's first value and of their squares, each in
-// twice the precision of a float64.
+// floatVariance is the variance of floats. It keeps the sums of the deviations from the group's
+// first value and of their squares, each in twice the precision of a float64.
 //
-// State: the number of values, the first value k, the sum of x-k, its compensation, the sum of (x-k)^2, its compensation.
+// The state has the number of values, the first value k, the sum of x-k, its compensation, the sum
+// of (x-k)^2 and its compensation.
 //
-// Why that is enough: let m be the mean and M the sum of the squared deviations from it, which is wanted. k is one of the values, so
-// (k-m)^2 <= M, and the sum that is kept, M + n(k-m)^2, is at most 1+n times M. Subtracting the second part therefore loses
-// log2(1+n) bits, of about 104; the rounding errors of n additions cost as many again. That leaves 52 bits and more after 10^8
-// values, wherever the values lie, and so much more than that below as not to show which value came first. Merging moves one of two parts to
-// the other's k; both are values of the whole, so their distance is bounded by M in the same way.
-// Welford's and Chan's updates keep the mean itself in 53 bits, divide once a record, and their merges round to 53 bits.
+// Why that is enough: let m be the mean, and let M be the sum of the squared deviations from m,
+// which is wanted. k is one of the values, so (k-m)^2 <= M, and the sum that is kept, M + n(k-m)^2,
+// is at most 1+n times M. Subtracting its second part therefore loses log2(1+n) bits of about 104.
+// The rounding errors of n additions cost as many bits again. After 10^8 values that leaves 52 bits
+// or more, wherever the values lie, and with fewer values so many more that the result does not
+// show which value came first. Merging moves one of two parts to the k of the other. Both are
+// values of the whole, so M bounds their distance in the same way. The updates of Welford and of
+// Chan keep the mean itself in 53 bits, divide once for each record, and round to 53 bits when they
+// merge.
 //
-// An infinity or a NaN among the values makes the variance NaN, as in PostgreSQL; k is NaN then. Deviations beyond 2^511 have squares beyond
-// the range of a float64: the variance is then +Inf where it is not NaN (PostgreSQL reports an error). Deviations below 2^-450 lose
-// digits of their squares.
+// An infinity or a NaN among the values makes the variance NaN, as in PostgreSQL; k is NaN then.
+// Deviations beyond 2^511 have squares outside the range of a float64. Then the variance is +Inf
+// unless it is NaN (PostgreSQL reports an error). Deviations below 2^-450 lose digits of their
+// squares.
 type floatVariance struct{ variance }
 
 func (s floatVariance) Update(rows Rows, at uintptr, args Args) {
@@ -46,7 +51,8 @@ func (s floatVariance) Merge(state, from []uint64, _, _ *Blocks) {
 		*p = *q
 		return
 	}
-	// With the distance d of the two first values: x-k = (x-l) + d, and so for its square. A NaN among the two becomes the result's.
+	// d is the distance of the two first values, so x-k = (x-l) + d, and the squares follow from
+	// that. If one of the two is NaN, k of the result becomes NaN.
 	k, l := math.Float64frombits(p[1]), math.Float64frombits(q[1])
 	if l != l {
 		p[1] = q[1]
@@ -75,7 +81,8 @@ func (s floatVariance) Result(state []uint64, _ *Blocks) Value {
 	if squares.high-squares.high != 0 {
 		return s.value(math.Inf(1))
 	}
-	// Both scaled by 2^-64, which is exact, so that they stay in range where the squares are.
+	// The numerator and the denominator are both scaled by 2^-64, which is exact, so that they stay
+	// in range as long as the squares do.
 	const down = 1.0 / (1 << 32)
 	n, d := exactly(state[0]).scale(down), exactly(s.divisor(state[0])).scale(down)
 	sum = sum.scale(down)

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// MaxSlots bounds the slots, that of the last epoch among them.
+	// MaxSlots bounds the number of slots, including the slot of the last epoch.
 	MaxSlots = 1 << slotBits
 	slotBits = 8
 
@@ -23,47 +23,60 @@ func pack(number uint64, slot int) cut { return cut(number<<slotBits | uint64(sl
 func (c cut) number() uint64           { return uint64(c) >> slotBits }
 func (c cut) slot() int                { return int(c & (MaxSlots - 1)) }
 
-// Epochs are the epochs of one engine. All methods may be called from any goroutine, and none waits.
+// Epochs are the epochs of one engine. All methods may be called from any goroutine, and none
+// waits.
 type Epochs struct {
 	partitions int
-	ring       func()                  // wakes everybody who answers
-	done       func(uint64, int, bool) // an epoch has been answered, with or without a cut, and nobody sees it yet
-	refs       []padded[atomic.Int64]  // of each slot
+	ring       func() // wakes all routers and partitions
+
+	// done is called when an epoch has been answered, with or without a cut, and before the cut is
+	// visible.
+	done func(uint64, int, bool)
+
+	refs []padded[atomic.Int64] // number of references to each slot
 
 	_ [linePad]byte
 
-	// raised is the newest epoch, with its slot. Written by a CAS in Raise, from the epoch that has finished; polled by every router between
-	// batches. Whoever loads it sees what came before the raise: the slot is free, and what was sent to a reader is there.
+	// raised is the newest epoch, with its slot. It is written by a CAS in Raise, from the epoch
+	// that has finished. Every router polls it between batches. A goroutine that loads it sees what
+	// came before the raise: the slot is free, and what was sent to a reader is there.
 	raised atomic.Uint64
 	_      [linePad - 8]byte
 
-	// current is the newest epoch that has a cut, with its slot. Written by the last to answer, after all images are in the slot; its load
-	// in Pin sees them.
+	// current is the newest epoch that has a cut, with its slot. The last partition to answer
+	// writes it, after all images are in the slot. The load in Pin pairs with that store and so
+	// sees the images.
 	current atomic.Uint64
 	_       [linePad - 8]byte
 
-	// finished is the newest epoch that everybody has answered; equal to raised where none is in flight. Written by the last to answer.
+	// finished is the newest epoch that all partitions have answered. It is equal to raised if no
+	// epoch is in flight. The last partition to answer writes it.
 	finished atomic.Uint64
 
-	// wanted is the newest epoch that somebody asked for. It is written before raised is looked at (Want, Raise), and looked at after
-	// finished was written (Answer): so either the asker finds that none is in flight and raises, or the last to answer finds the wish.
+	// wanted is the newest epoch that was asked for. It is written before raised is looked at
+	// (Want, Raise), and looked at after finished was written (Answer). So either the asker finds
+	// that no epoch is in flight and raises one, or the last partition to answer finds the wish.
 	wanted atomic.Uint64
 
-	// over says that no reader is left, so that the next epoch is the last. The same protocol as wanted.
-	over    atomic.Bool
-	readers atomic.Int64 // that have not left; the last to leave sets over
+	// over says that no reader is left, so that the next epoch is the last. It follows the same
+	// protocol as wanted.
+	over atomic.Bool
 
-	left    atomic.Int64 // partitions that have not answered the epoch in flight
-	lacking atomic.Bool  // some answer had no image
+	readers atomic.Int64 // number of readers that have not left; the last one to leave sets over
 
-	// full says that a raise found no slot. It is set before the slots are looked at once more, and looked at after a reference was
-	// given back: so either the raise finds the slot, or who gave it back takes full back and raises.
+	left    atomic.Int64 // number of partitions that have not answered the epoch in flight
+	lacking atomic.Bool  // true if some answer had no image
+
+	// full says that a raise found no free slot. It is set before the slots are looked at once
+	// more, and it is looked at after a reference was given back. So either the raise finds the
+	// slot, or the goroutine that gave it back clears full and raises.
 	full atomic.Bool
 
-	// waiters is closed, and taken away, with the next epoch that finishes. A waiter puts it there, in Next, before it looks at finished.
+	// waiters is closed, and taken away, when the next epoch finishes. A waiter puts it there, in
+	// Next, before it looks at finished.
 	waiters atomic.Pointer[chan struct{}]
 
-	// For Stats; they order nothing.
+	// These counters are for Stats; they order nothing.
 	requests, published, withheld, noImage atomic.Uint64
 }
 
@@ -72,8 +85,10 @@ type padded[T any] struct {
 	_ [linePad - 8]byte
 }
 
-// New makes the epochs of so many readers and partitions, over so many slots and one more for the last epoch. Slot 0 holds the cut of epoch 0
-// and is current. ring wakes whoever answers; done is called by the last to answer, before anybody sees the cut, and says whether there is one.
+// New makes the epochs of that many readers and partitions, with the given number of slots and one
+// more for the last epoch. Slot 0 holds the cut of epoch 0 and is current. ring wakes the routers
+// and partitions. The last partition to answer calls done before the cut is visible; cut says
+// whether there is one.
 func New(readers, partitions, slots int, ring func(), done func(number uint64, slot int, cut bool)) *Epochs {
 	if slots < 2 || slots >= MaxSlots {
 		panic(fmt.Sprintf("epoch: %d slots, expected 2..%d", slots, MaxSlots-1))
@@ -84,7 +99,7 @@ func New(readers, partitions, slots int, ring func(), done func(number uint64, s
 	return e
 }
 
-// Raised is the newest epoch and the slot that its images go to.
+// Raised returns the newest epoch and the slot that its images go to.
 //
 //gcassert:inline
 func (e *Epochs) Raised() (number uint64, slot int) {
@@ -92,23 +107,23 @@ func (e *Epochs) Raised() (number uint64, slot int) {
 	return c.number(), c.slot()
 }
 
-// Finished is the newest epoch that everybody has answered.
+// Finished returns the newest epoch that all partitions have answered.
 func (e *Epochs) Finished() uint64 { return e.finished.Load() }
 
-// Visible is the newest epoch that has a cut.
+// Visible returns the newest epoch that has a cut.
 func (e *Epochs) Visible() uint64 { return cut(e.current.Load()).number() }
 
-// IsLast says whether a slot is that of the last epoch.
+// IsLast says whether a slot is the slot of the last epoch.
 func (e *Epochs) IsLast(slot int) bool { return slot == len(e.refs)-1 }
 
 // Ended says whether the last epoch is visible.
 func (e *Epochs) Ended() bool { return e.IsLast(cut(e.current.Load()).slot()) }
 
-// Want asks for an epoch and returns its number: the first that is raised after the call. What the caller has handed to a reader before is
-// in it.
+// Want asks for an epoch and returns its number. It is the first epoch raised after the call, and
+// it has everything that the caller has handed to a reader before.
 func (e *Epochs) Want() (number uint64) {
-	// A read-modify-write, not a counter only: what the caller has sent with release stores is visible before raised is looked at, so an
-	// epoch that is raised after the look has it.
+	// This read-modify-write does more than count. It makes what the caller has sent with release
+	// stores visible before raised is looked at, so an epoch that is raised after the look has it.
 	e.requests.Add(1)
 	number, _ = e.Raised()
 	number++
@@ -122,12 +137,13 @@ func (e *Epochs) Want() (number uint64) {
 	return number
 }
 
-// Join says that one more reader will send marks. False says that it is too late: all others have left.
+// Join says that one more reader will send marks. It returns false if it is too late because all
+// others have left.
 func (e *Epochs) Join() bool {
 	for {
 		n := e.readers.Load()
 		if n == 0 {
-			return false // the last to leave has set over, or will
+			return false // the last reader to leave has set over, or will set it
 		}
 		if e.readers.CompareAndSwap(n, n+1) {
 			return true
@@ -135,7 +151,8 @@ func (e *Epochs) Join() bool {
 	}
 }
 
-// Leave says that a reader has sent its last mark. When all have, the last epoch is raised.
+// Leave says that a reader has sent its last mark. When all readers have left, the last epoch is
+// raised.
 func (e *Epochs) Leave() {
 	if e.readers.Add(-1) == 0 {
 		e.over.Store(true)
@@ -143,13 +160,14 @@ func (e *Epochs) Leave() {
 	}
 }
 
-// Raise raises the next epoch where somebody wants it and none is in flight. False says that it did not.
+// Raise raises the next epoch if it is wanted and none is in flight. It returns false if it has not
+// raised one.
 func (e *Epochs) Raise() bool {
 	for {
 		r := cut(e.raised.Load())
 		n := r.number()
 		if e.finished.Load() != n || e.IsLast(r.slot()) {
-			return false // the last to answer raises; behind the last epoch nobody does
+			return false // the last partition to answer raises; no epoch comes after the last one
 		}
 		slot := len(e.refs) - 1
 		if !e.over.Load() {
@@ -167,8 +185,9 @@ func (e *Epochs) Raise() bool {
 				}
 			}
 		}
-		// From here to the CAS a goroutine may take and give back a reference to the slot; it finds that the slot is not current and
-		// reads nothing. If somebody else has raised meanwhile the CAS fails.
+		// From here to the CAS a goroutine may take a reference to the slot and give it back. It
+		// finds that the slot is not current and reads nothing. If another goroutine has raised
+		// meanwhile, the CAS fails.
 		if e.raised.CompareAndSwap(uint64(r), uint64(pack(n+1, slot))) {
 			e.ring()
 			return true
@@ -176,7 +195,8 @@ func (e *Epochs) Raise() bool {
 	}
 }
 
-// free is a slot that nobody reads and that is not current, -1 where there is none. None is in flight.
+// free returns a slot that is not current and that no snapshot holds, or -1 if there is none. It is
+// called while no epoch is in flight.
 func (e *Epochs) free() int {
 	current := cut(e.current.Load()).slot()
 	for s := range e.refs[:len(e.refs)-1] {
@@ -187,7 +207,8 @@ func (e *Epochs) free() int {
 	return -1
 }
 
-// Answer says that a partition has put its image into the slot of the epoch in flight, or that it has none. Each answers each epoch once.
+// Answer says that a partition has put its image into the slot of the epoch in flight, or that it
+// has no image. Each partition answers each epoch once.
 func (e *Epochs) Answer(image bool) {
 	if !image {
 		e.lacking.Store(true)
@@ -199,8 +220,8 @@ func (e *Epochs) Answer(image bool) {
 	if left > 0 {
 		return
 	}
-	// The Add of the last comes after those of the others, and so after all that they wrote. Nobody else writes what follows until finished
-	// is stored.
+	// The Add of the last partition comes after the Adds of the others, and so after everything
+	// that they wrote. No other goroutine writes the following fields until finished is stored.
 	r := cut(e.raised.Load())
 	e.left.Store(int64(e.partitions))
 	lacking := e.lacking.Swap(false)
@@ -218,8 +239,8 @@ func (e *Epochs) Answer(image bool) {
 	e.Raise()
 }
 
-// Pin gives the slot of the newest cut and keeps it as it is until Unpin. It never waits; it tries again where a newer one became current in
-// the same moment.
+// Pin returns the slot of the newest cut and keeps it as it is until Unpin. It never waits. If a
+// newer cut became current in the same moment it tries again.
 func (e *Epochs) Pin() (slot int) {
 	for {
 		c := cut(e.current.Load())
@@ -228,7 +249,8 @@ func (e *Epochs) Pin() (slot int) {
 			invariants.At("epoch.Pin", e)
 		}
 		refs.Add(1)
-		// Is it current still? Then whoever takes it out of use later finds the reference. Not: the slot may be anybody's by now.
+		// If the slot is still current, a goroutine that takes it out of use later finds the
+		// reference. If it is not, the slot may be in use for another epoch by now.
 		if cut(e.current.Load()) == c {
 			return c.slot()
 		}
@@ -243,14 +265,16 @@ func (e *Epochs) Unpin(slot int) {
 		panic("epoch: a slot was let go of more often than it was taken")
 	}
 	if n == 0 && e.full.Load() {
-		// Taken back before the raise, which sets it again if it finds no slot. A raise that succeeds must not take it back: another, of the
-		// epoch behind, may have set it meanwhile.
+		// full is cleared before the raise, which sets it again if it finds no slot. A raise that
+		// succeeds must not clear it, because the raise of the following epoch may have set it
+		// meanwhile.
 		e.full.Store(false)
 		e.Raise()
 	}
 }
 
-// Next is a channel that is closed when the next epoch has finished. Who waits for an epoch gets the channel first and looks at Passed then.
+// Next returns a channel that is closed when the next epoch has finished. A goroutine that waits
+// for an epoch gets the channel first and looks at Passed then.
 func (e *Epochs) Next() <-chan struct{} {
 	for {
 		if c := e.waiters.Load(); c != nil {
@@ -266,18 +290,25 @@ func (e *Epochs) Next() <-chan struct{} {
 // Passed says whether an epoch has finished. No epoch after the last ever does; see Ended.
 func (e *Epochs) Passed(number uint64) bool { return e.finished.Load() >= number }
 
-// HasCut says whether there is a cut of an epoch that has passed, or of a later one. There is none if a partition had no
-// memory for its image.
+// HasCut says whether there is a cut of this epoch, which has passed, or of a later one. There is
+// none if a partition had no memory for its image.
 func (e *Epochs) HasCut(number uint64) bool { return e.Visible() >= number }
 
 // Stats are the counters of the epochs of an engine.
 type Stats struct {
-	Raised    uint64 // epochs, the newest one's number
-	Published uint64 // of those, the ones that have become visible
-	NoImage   uint64 // and the ones that have not: a partition had no memory for its image
-	Requests  uint64 // by Sync and others; several may have got one epoch
-	Withheld  uint64 // times that none was raised because snapshots held all slots
-	Held      int    // slots that snapshots hold
+	Raised    uint64 // number of epochs, which is the number of the newest one
+	Published uint64 // number of epochs that have become visible
+
+	// NoImage is the number of epochs that have not become visible, because a partition had no
+	// memory for its image.
+	NoImage uint64
+
+	// Requests is the number of requests, by Sync and others. Several requests may have led to one
+	// epoch.
+	Requests uint64
+
+	Withheld uint64 // number of times that no epoch was raised because snapshots held all slots
+	Held     int    // number of slots that snapshots hold
 }
 
 // Stats reads the counters.

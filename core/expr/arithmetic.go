@@ -7,7 +7,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// span is what a whole number may be, in one comparison: v fits where v+bias, without a sign, is not more than most.
+// A span is the range of a type of whole numbers, checked in one comparison: v fits if v+bias, as
+// an unsigned number, is not more than most.
 type span struct{ bias, most uint64 }
 
 func spanOf(t record.Type) span {
@@ -18,7 +19,8 @@ func spanOf(t record.Type) span {
 	return span{limit - 1, 2*limit - 2}
 }
 
-// vectorArithmetic computes without looking whether a row fails; where any may have, another pass says which.
+// vectorArithmetic computes all rows without checking which of them fail. If any row may have
+// failed, another pass says which.
 func vectorArithmetic(m *Machine, e *node, a []*vec) bool {
 	r := registerOf(a[len(a)-1])
 	to, x, y := r.ownWords[:m.n], a[0].words[:m.n], a[1].words[:m.n]
@@ -39,7 +41,7 @@ func vectorArithmetic(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// floatsOf says whether a result may be one that is an error.
+// floatsOf computes the results and says whether any of them may be an error.
 func floatsOf(op Op, to, x, y []uint64) bool {
 	var odd uint64
 	i := 0
@@ -83,7 +85,8 @@ func floatsOf(op Op, to, x, y []uint64) bool {
 	return odd != 0
 }
 
-// isOdd is not 0 for an infinity or NaN, isZero for a zero: what the slow pass is to look at.
+// isOdd is not 0 for an infinity or a NaN, and isZero is not 0 for a zero. The slow pass looks at
+// such results.
 //
 //gcassert:inline
 func isOdd(w uint64) uint64 { return (w&0x7ff0000000000000 + 1<<52) & (1 << 63) }
@@ -91,7 +94,8 @@ func isOdd(w uint64) uint64 { return (w&0x7ff0000000000000 + 1<<52) & (1 << 63) 
 //gcassert:inline
 func isZero(w uint64) uint64 { return uint64(int64((w<<1)-1)>>63) &^ uint64(int64(w<<1)>>63) }
 
-// floatsAgain says which rows have failed, if any: zeros, infinities and NaN may be as they should.
+// floatsAgain says which rows have failed, if any. A zero, an infinity or a NaN may be the right
+// result.
 func (r *register) floatsAgain(op Op, x, y []uint64) {
 	for i, w := range r.words {
 		if isOdd(w)|isZero(w) == 0 || !r.isValid(i) {
@@ -103,7 +107,7 @@ func (r *register) floatsAgain(op Op, x, y []uint64) {
 	}
 }
 
-// intsOf says whether a result may not fit.
+// intsOf computes the results and says whether any of them may not fit.
 func intsOf(op Op, to, x, y []uint64, s span) bool {
 	var bad uint64
 	i := 0
@@ -116,7 +120,8 @@ func intsOf(op Op, to, x, y []uint64, s span) bool {
 			bad = subInts512(&to[0], &x[0], &y[0], blocks, s.bias, s.most)
 		case Mul:
 			bad = mulInts512(&to[0], &x[0], &y[0], blocks, s.bias, s.most)
-		case Div: // what is left and the quotient are not further from 0 than x, which fits
+		// The quotient and the remainder are not further from 0 than x, which fits.
+		case Div:
 			if divInts512(&to[0], &x[0], &y[0], blocks) != 0 {
 				i = 0
 			}
@@ -147,7 +152,7 @@ func intsOf(op Op, to, x, y []uint64, s span) bool {
 			high, low := bits.Mul64(x[i], y[i])
 			a, b := int64(x[i]), int64(y[i])
 			to[i] = low
-			// 0 where the product fits; else its sign is made negative.
+			// The difference is 0 if the product fits. Otherwise trip becomes negative.
 			if int64(high)-(a>>63&b)-(b>>63&a) != int64(low)>>63 {
 				trip = -1
 			}
@@ -189,12 +194,13 @@ func (r *register) intsAgain(op Op, t record.Type, x, y []uint64) {
 	}
 }
 
-// divisor divides by multiplying with about 1/unit: the quotient is right or one too small.
+// A divisor divides by multiplying with about 1/unit. The quotient is right or one too small, and
+// then it is corrected.
 type divisor struct{ unit, inverse uint64 }
 
 func newDivisor(unit uint64) divisor { return divisor{unit, math.MaxUint64 / unit} }
 
-// by is x/unit and x%unit.
+// by returns x/unit and x%unit.
 //
 //gcassert:inline
 func (d divisor) by(x uint64) (whole, rest uint64) {
@@ -207,7 +213,7 @@ func (d divisor) by(x uint64) (whole, rest uint64) {
 	return whole, rest
 }
 
-// signed is by for numbers with a sign: cut towards 0.
+// signed is by for signed numbers. It cuts towards 0.
 //
 //gcassert:inline
 func (d divisor) signed(v uint64) (whole, rest, sign uint64) {
@@ -216,16 +222,17 @@ func (d divisor) signed(v uint64) (whole, rest, sign uint64) {
 	return whole, rest, sign
 }
 
-// floor is by for numbers with a sign, cut towards -infinity: the rest is never negative.
+// floor is by for signed numbers. It cuts towards -infinity, so the rest is never negative.
 //
 //gcassert:inline
 func (d divisor) floor(v uint64) (whole, rest uint64) {
 	sign := uint64(int64(v) >> 63)
-	whole, rest = d.by(v ^ sign) // of a negative number that of -v-1, which is as far from the other end of its unit
+	// For a negative number by gets -v-1, which is as far from the other end of its unit.
+	whole, rest = d.by(v ^ sign)
 	return whole ^ sign, (rest ^ sign) + d.unit&sign
 }
 
-// divideBy divides by a constant above 0.
+// divideBy divides by a constant greater than 0.
 func divideBy(op Op, to, x []uint64, d divisor) {
 	to = to[:len(x)]
 	if op == Div {
@@ -241,7 +248,7 @@ func divideBy(op Op, to, x []uint64, d divisor) {
 	}
 }
 
-// vectorCast is that between numbers; others go row by row.
+// vectorCast is the cast between numbers. Other casts go row by row.
 func vectorCast(m *Machine, e *node, a []*vec) bool {
 	from, to := e.Expr.args[0].typ, e.typ
 	r, x := registerOf(a[1]), a[0].words
@@ -274,7 +281,8 @@ func vectorCast(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// decimalsToFloats divides where both numbers are exact as floats, so that the quotient is rounded once.
+// decimalsToFloats divides if both numbers are exact as floats, so that the quotient is rounded
+// only once.
 func decimalsToFloats(to, x []uint64, scale int) {
 	const exact = 1 << 53
 	unit := float64(record.Pow10[scale])
@@ -291,7 +299,8 @@ func decimalsToFloats(to, x []uint64, scale int) {
 	}
 }
 
-// rescale moves the point of whole numbers; it is away from 0 where digits are lost.
+// rescale moves the decimal point of whole numbers. If digits are lost it rounds away from 0 at the
+// half.
 func (r *register) rescale(t record.Type, x []uint64, from int) {
 	s, bad := spanOf(t), false
 	switch to := t.Scale(); {
@@ -372,7 +381,7 @@ func vectorSign(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// vectorRound is the whole numbers near others.
+// vectorRound rounds numbers to whole numbers.
 func vectorRound(m *Machine, e *node, a []*vec) bool {
 	r, x := registerOf(a[1]), a[0].words[:m.n]
 	to := r.ownWords[:m.n]
@@ -401,11 +410,12 @@ func vectorRound(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// roundInts makes numbers whole of which a unit is one.
+// roundInts rounds numbers that count parts, of which unit parts are one, to whole numbers.
 func roundInts(op Op, to, x []uint64, d divisor) {
 	const never = math.MaxUint64
 	half := d.unit - d.unit/2
-	// The least rest that is rounded away from 0, of positive and of negative numbers. A rest of 0 is none.
+	// least has the least rest that is rounded away from 0, for positive and for negative numbers.
+	// A rest of 0 is never rounded.
 	var least [2]uint64
 	switch op {
 	case Round:

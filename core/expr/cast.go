@@ -9,7 +9,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// castTypes says which casts there are: from and to text everything, between numbers, between truth and integers.
+// castTypes says which casts exist: from and to text for all types, between numbers, and between
+// booleans and integers.
 func castTypes(e *Expr) error {
 	from, to := e.args[0].typ, e.typ
 	switch {
@@ -38,7 +39,7 @@ func evalCast(e *Expr, a []Value) (Value, error) {
 	return Value{Bits: w}, err
 }
 
-// appendCast is a cast to text.
+// appendCast appends the text that a cast makes.
 func appendCast(e *Expr, to []byte, a []Value) ([]byte, error) {
 	v := a[0]
 	switch from := e.args[0].typ; from {
@@ -53,13 +54,13 @@ func appendCast(e *Expr, to []byte, a []Value) ([]byte, error) {
 	}
 }
 
-// convert is a number as one of another type.
+// convert converts a number to another type.
 func convert(w uint64, from, to record.Type) (uint64, error) {
 	switch {
 	case from == record.Float64:
 		f := math.Float64frombits(w)
 		if to.IsDecimal() {
-			// The 15 digits that every decimal keeps in a float, as PostgreSQL does.
+			// Like PostgreSQL, this takes the 15 digits that every decimal keeps in a float.
 			v, err := parseDecimal(strconv.FormatFloat(f, 'e', 14, 64), to)
 			return uint64(v), err
 		}
@@ -77,7 +78,7 @@ func convert(w uint64, from, to record.Type) (uint64, error) {
 	return uint64(v), err
 }
 
-// rescale moves the point, away from 0 where digits are lost.
+// rescale moves the decimal point. If digits are lost it rounds away from 0 at the half.
 func rescale(v int64, from, to int) (int64, error) {
 	if to >= from {
 		return intOf(Mul, v, record.Pow10[to-from])
@@ -92,10 +93,11 @@ func rescale(v int64, from, to int) (int64, error) {
 	return whole, nil
 }
 
-// spaces are what may stand around the value in a text: PostgreSQL's, which are those of ASCII.
+// spaces are the characters that may surround a value in a text. They are PostgreSQL's, which are
+// the white space of ASCII.
 const spaces = " \t\n\v\f\r"
 
-// parse is the value that a text says.
+// parse reads a value of a type from a text.
 func parse(s string, t record.Type) (Value, error) {
 	s = strings.Trim(s, spaces)
 	bad := func() (Value, error) { return Value{}, fmt.Errorf("%q is no %v", s, t) }
@@ -140,7 +142,7 @@ func parse(s string, t record.Type) (Value, error) {
 	return bad()
 }
 
-// mantissa is a number without its exponent.
+// mantissa returns a number without its exponent.
 func mantissa(s string) string {
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
 		return s[:i]
@@ -148,7 +150,7 @@ func mantissa(s string) string {
 	return s
 }
 
-// parseDecimal rounds what is behind the last digit of the type away from 0.
+// parseDecimal rounds what comes after the last digit of the type, away from 0 at the half.
 func parseDecimal(s string, t record.Type) (int64, error) {
 	digits, exponent := s, 0
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
@@ -167,7 +169,7 @@ func parseDecimal(s string, t record.Type) (int64, error) {
 	if all == "" || strings.Trim(all, "0123456789") != "" {
 		return 0, fmt.Errorf("%q is no %v", s, t)
 	}
-	// keep is how many of the digits are before the last one of the type.
+	// keep is the number of digits up to the last one of the type.
 	keep := len(whole) + exponent + t.Scale()
 	var v int64
 	for i := range max(keep, 0) {

@@ -6,7 +6,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// kernelRows is how many rows a block of the kernels has; those behind the last whole block are left to Go, as nothing behind a column may be read.
+// kernelRows is how many rows a block of the kernels has. The rows after the last whole block are
+// left to Go, because memory after a column must not be read.
 const kernelRows = 8
 
 func vectorCompare(m *Machine, e *node, a []*vec) bool {
@@ -16,7 +17,8 @@ func vectorCompare(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// compare notes for which rows of the stripe a comparison of two arguments holds. Rows of which one is NULL have any bit.
+// compare notes for which rows of the stripe a comparison of two arguments holds. The bits of rows
+// in which an argument is NULL are undefined.
 func (m *Machine) compare(op Op, args []*Expr, to []uint64, x, y *vec) {
 	switch t := args[0].typ; t {
 	case record.Bool:
@@ -44,7 +46,8 @@ func (m *Machine) compare(op Op, args []*Expr, to []uint64, x, y *vec) {
 	}
 }
 
-// compareTexts compares with a constant by its length and its beginning where it need be the same, else text by text.
+// compareTexts compares with a constant by its length and its beginning if the comparison is one of
+// equality. Otherwise it compares text by text.
 func (m *Machine) compareTexts(op Op, args []*Expr, to []uint64, x, y *vec) {
 	if op == Eq || op == Ne {
 		c, ok := args[1].Const()
@@ -64,14 +67,16 @@ func (m *Machine) compareTexts(op Op, args []*Expr, to []uint64, x, y *vec) {
 	}
 	clear(to)
 	for i := range m.n {
-		// What a NULL has for a text is no place to look at.
+		// The text of a NULL has no valid place, so it is not looked at.
 		if x.isValid(i) && y.isValid(i) && holds(op, bytes.Compare(x.text(i), y.text(i))) {
 			to[i>>6] |= 1 << (i & 63)
 		}
 	}
 }
 
-// compareWords notes which rows of two columns hold a comparison. There are two to compute, as the order is total, NaN included: the others are those the other way round, or what those are not.
+// compareWords notes for which rows a comparison of two columns holds. Only two comparisons are
+// computed, because the order is total, NaN included. The others swap the arguments, negate the
+// result, or both.
 func compareWords(to []uint64, op Op, float bool, x, y []uint64) {
 	var flip uint64
 	switch op {
@@ -104,7 +109,7 @@ func compareWords(to []uint64, op Op, float bool, x, y []uint64) {
 			lessIntsAVX2(&to[0], &x[0], &y[0], blocks)
 		}
 	}
-	for i < len(x) { // what is left, to the end of a word
+	for i < len(x) { // the rows that are left, one word of bits at a time
 		w, end := i>>6, min(len(x), i|63+1)
 		word := wordOf(equal, float, x[i:end], y[i:end]) << (i & 63)
 		if i&63 != 0 {
@@ -142,7 +147,8 @@ func wordOf(equal, float bool, x, y []uint64) (w uint64) {
 	return w
 }
 
-// vectorDistinct is IS DISTINCT FROM: where both are there they differ, else one is NULL and the other is not.
+// vectorDistinct is IS DISTINCT FROM. If both arguments have values these must differ; otherwise
+// exactly one argument must be NULL.
 func vectorDistinct(m *Machine, e *node, a []*vec) bool {
 	r := registerOf(a[2])
 	r.bits = r.ownBits[:]
@@ -154,7 +160,7 @@ func vectorDistinct(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// vectorNullIf takes away what is equal.
+// vectorNullIf makes rows NULL whose arguments are equal.
 func vectorNullIf(m *Machine, e *node, a []*vec) bool {
 	if e.typ == record.String || e.typ == record.Bool {
 		return false
@@ -169,7 +175,8 @@ func vectorNullIf(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// vectorExtreme takes one argument after the other where it is greater, or less, than the best of those before.
+// vectorExtreme goes through the arguments and takes each value that is greater, or less, than the
+// best so far.
 func vectorExtreme(m *Machine, e *node, a []*vec) bool {
 	if e.typ == record.String || e.typ == record.Bool {
 		return false
@@ -203,13 +210,16 @@ func vectorExtreme(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// inAtOnce is up to how many constants IN compares with, one after the other, for all rows. It was found with BenchmarkSQL: a look into a map takes as long as some twenty comparisons of words, or five of texts.
+// inAtOnce and inTextsAtOnce are the largest numbers of constants for which IN compares all rows
+// with one constant after the other. They were found with BenchmarkSQL: a look into a map takes as
+// long as some twenty comparisons of words, or five of texts.
 const (
 	inAtOnce      = 16
 	inTextsAtOnce = 6
 )
 
-// vectorIn compares with each constant where there are few, else it looks into the set, row by row.
+// vectorIn compares with each constant if there are few. Otherwise it looks into the set, row by
+// row.
 func vectorIn(m *Machine, e *node, a []*vec) bool {
 	r, x, s, t := registerOf(a[len(a)-1]), a[0], e.aux.(*set), e.Expr.args[0].typ
 	if t == record.Bool {
@@ -250,7 +260,8 @@ func vectorIn(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// merge copies those words of a column that have a bit in take, which has none behind the end of to.
+// merge copies those words of a column that have a bit in take. take has no bits after the end of
+// to.
 func merge(to, from []uint64, take *[stripeWords]uint64) {
 	i := 0
 	from = from[:len(to)]

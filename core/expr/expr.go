@@ -12,10 +12,10 @@ import (
 
 // Limits of an expression.
 const (
-	// MaxDepth bounds how deep operations may be nested.
+	// MaxDepth bounds how deeply operations may be nested.
 	MaxDepth = 1000
 
-	// MaxNodes bounds the different operations of a program.
+	// MaxNodes bounds the number of different operations of a program.
 	MaxNodes = 1 << 14
 
 	// MaxText bounds the bytes of a text that an operation makes.
@@ -25,57 +25,60 @@ const (
 // A Value is one value: the word of a fixed type (see record.Column), or a text.
 type Value struct {
 	Null  bool
-	Unfit bool // it is NULL because it does not fit its type or could not be computed
+	Unfit bool // the value is NULL because it does not fit its type or could not be computed
 	Bits  uint64
 	Text  string
 }
 
-// An Expr is an expression over the columns of one schema. It does not change, and may be part of any number of others.
+// An Expr is an expression over the columns of one schema. It does not change, and may be part of
+// any number of others.
 type Expr struct {
 	op       Op
 	typ      record.Type
 	nullable bool
 	args     []*Expr
-	column   int    // of a column
-	name     string // of a column; the unit of a time function
-	value    Value  // of a constant
+	column   int    // number of a column
+	name     string // name of a column, or the unit of a time function
+	value    Value  // value of a constant
 	depth    int
-	aux      any // what is made of constant arguments once: a pattern, a set
+	aux      any // what is made once from constant arguments: a pattern, a set
 }
 
-// Type is the type of its values.
+// Type returns the type of the values.
 func (e *Expr) Type() record.Type { return e.typ }
 
-// Nullable says whether they may be NULL.
+// Nullable says whether the values may be NULL.
 func (e *Expr) Nullable() bool { return e.nullable }
 
-// Const is its value where it is a constant.
+// Const returns the value of a constant. ok is false if the expression is no constant.
 func (e *Expr) Const() (v Value, ok bool) { return e.value, e.op == opConst }
 
-// IsColumn is the column of the schema that it is, where it is nothing else.
+// IsColumn returns the number of a column of the schema. ok is false if the expression is not just
+// a column.
 func (e *Expr) IsColumn() (column int, ok bool) { return e.column, e.op == opColumn }
 
-// Column is column i of a schema.
+// Column makes an expression of column i of a schema.
 func Column(s *record.Schema, i int) *Expr {
 	f := s.Field(i)
 	return &Expr{op: opColumn, typ: f.Type, nullable: f.Nullable, column: i, name: f.Name, depth: 1}
 }
 
-// Null is the NULL of a type.
+// Null makes the NULL of a type.
 func Null(t record.Type) *Expr {
 	return &Expr{op: opConst, typ: t, nullable: true, value: Value{Null: true}, depth: 1}
 }
 
-// Int is a constant of a type that has whole numbers: bigint, a timestamp in nanoseconds, a decimal by its digits.
+// Int makes a constant of a type of whole numbers: a bigint, a timestamp in nanoseconds, or a
+// decimal by its digits.
 func Int(t record.Type, v int64) *Expr { return constant(t, Value{Bits: uint64(v)}) }
 
-// Float is a constant.
+// Float makes a constant.
 func Float(v float64) *Expr { return constant(record.Float64, Value{Bits: math.Float64bits(v)}) }
 
-// Text is a constant.
+// Text makes a constant.
 func Text(v string) *Expr { return constant(record.String, Value{Text: v}) }
 
-// Bool is a constant.
+// Bool makes a constant.
 func Bool(v bool) *Expr { return constant(record.Bool, Value{Bits: word(v)}) }
 
 func constant(t record.Type, v Value) *Expr { return &Expr{op: opConst, typ: t, value: v, depth: 1} }
@@ -87,10 +90,11 @@ func word(v bool) uint64 {
 	return 0
 }
 
-// New is an operation over arguments. The error says that there is no such operation for their types, or that it is nested too deep.
+// New makes an operation over arguments. The error says that there is no such operation for their
+// types, or that it is nested too deeply.
 func New(op Op, args ...*Expr) (*Expr, error) { return build(&Expr{op: op, args: args}) }
 
-// Cast is x as a value of another type.
+// Cast converts x to another type.
 func Cast(x *Expr, t record.Type) (*Expr, error) {
 	if x.typ == t {
 		return x, nil
@@ -98,18 +102,19 @@ func Cast(x *Expr, t record.Type) (*Expr, error) {
 	return build(&Expr{op: opCast, typ: t, args: []*Expr{x}})
 }
 
-// Extract is a field of a timestamp: see the names of fields. Seconds, milliseconds and the epoch are floats, the others integers.
+// Extract takes a field of a timestamp; see fields for the names. Seconds, milliseconds and the
+// epoch are floats, the other fields are integers.
 func Extract(field string, x *Expr) (*Expr, error) {
 	return build(&Expr{op: opExtract, name: field, args: []*Expr{x}})
 }
 
-// DateTrunc is a timestamp cut to a unit.
+// DateTrunc cuts a timestamp to a unit.
 func DateTrunc(unit string, x *Expr) (*Expr, error) {
 	return build(&Expr{op: opDateTrunc, name: unit, args: []*Expr{x}})
 }
 
-// Require is x, never NULL: a record where x is NULL fails, with an error that says what it was needed
-// for. It costs nothing where no value is NULL.
+// Require returns x as an expression that is never NULL. A record for which x is NULL fails, with
+// an error that says what x was needed for. It costs nothing if no value is NULL.
 func Require(what string, x *Expr) (*Expr, error) {
 	if !x.nullable {
 		return x, nil
@@ -117,11 +122,13 @@ func Require(what string, x *Expr) (*Expr, error) {
 	return build(&Expr{op: opRequire, name: what, args: []*Expr{x}})
 }
 
-// Case is the value of the first branch whose condition is true: conditions and values take turns, and the last is the value where none is.
+// Case takes the value of the first branch whose condition is true. Its arguments are conditions
+// and values in turn; the last argument is the value if no condition is true.
 func Case(args ...*Expr) (*Expr, error) { return New(opCase, args...) }
 
-// Like says whether a text is like a pattern, a constant: _ is any character, % any number of them, escape (0: none) takes that from the one
-// behind it. fold ignores case.
+// Like says whether a text matches a pattern, which is a constant. In the pattern _ is any
+// character and % is any number of characters. After the character escape (0 means none) either
+// stands for itself. fold ignores case.
 func Like(x *Expr, pattern string, escape rune, fold bool) (*Expr, error) {
 	p, err := compileLike(pattern, escape, fold)
 	if err != nil {
@@ -134,7 +141,7 @@ func Like(x *Expr, pattern string, escape rune, fold bool) (*Expr, error) {
 	return build(&Expr{op: opLike, name: name, args: []*Expr{x}, aux: p})
 }
 
-// build finds the type of an operation, and its value where that is constant.
+// build finds the type of an operation, and its value if all its arguments are constants.
 func build(e *Expr) (*Expr, error) {
 	if int(e.op) >= len(ops) || ops[e.op].types == nil {
 		return nil, fmt.Errorf("expr: there is no operation %d", e.op)
@@ -160,7 +167,7 @@ func build(e *Expr) (*Expr, error) {
 	return e, nil
 }
 
-// String is the expression as SQL would say it, with all parentheses.
+// String writes the expression as SQL, with all parentheses.
 func (e *Expr) String() string {
 	switch e.op {
 	case opColumn:
@@ -223,7 +230,7 @@ func list(args []*Expr) string {
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// format is a value as SQL writes it.
+// format writes a value as SQL does.
 func (v Value) format(t record.Type) string {
 	if v.Null {
 		return "NULL"
@@ -239,7 +246,7 @@ func (v Value) format(t record.Type) string {
 	return formatNumber(t, v.Bits)
 }
 
-// formatNumber is a number as PostgreSQL writes it.
+// formatNumber writes a number as PostgreSQL does.
 func formatNumber(t record.Type, bits uint64) string { return string(appendNumber(nil, t, bits)) }
 
 func appendNumber(to []byte, t record.Type, bits uint64) []byte {
@@ -269,7 +276,7 @@ func appendFloat(to []byte, f float64) []byte {
 	return strconv.AppendFloat(to, f, format, -1, 64)
 }
 
-// formatTime is a timestamp, UTC.
+// formatTime writes a timestamp in UTC.
 func formatTime(nanos int64) string { return string(appendTime(nil, nanos)) }
 
 func appendTime(to []byte, nanos int64) []byte {

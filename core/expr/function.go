@@ -12,7 +12,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// The functions of texts that make a text of a piece of an argument, a number or a truth. They are computed row by row.
+// The functions below take texts and make a piece of an argument, a number or a boolean. They are
+// computed row by row.
 
 func evalPiece(e *Expr, a []Value) (Value, error) {
 	s := a[0].Text
@@ -30,7 +31,7 @@ func evalPiece(e *Expr, a []Value) (Value, error) {
 	}
 	n := int64(a[1].Bits)
 	length := int64(utf8.RuneCountInString(s))
-	if n < 0 { // all but so many of the other side
+	if n < 0 { // all characters except -n on the other side
 		n = max(length+n, 0)
 	}
 	if n >= length {
@@ -42,7 +43,7 @@ func evalPiece(e *Expr, a []Value) (Value, error) {
 	return Value{Text: substring(s, length-n+1, n)}, nil
 }
 
-// appendFunction is the text of a function that makes one, behind to.
+// appendFunction appends the text of a function that makes one.
 func appendFunction(e *Expr, to []byte, a []Value) ([]byte, error) {
 	switch e.op {
 	case PadLeft, PadRight:
@@ -78,9 +79,10 @@ func appendFunction(e *Expr, to []byte, a []Value) ([]byte, error) {
 	return to, e.fault()
 }
 
-// appendPadded is lpad and rpad: the text is cut on the right where it is longer.
+// appendPadded is lpad and rpad. A text that is longer than asked for is cut on the right.
 func appendPadded(op Op, to []byte, a []Value) ([]byte, error) {
-	s, n, fill := a[0].Text, max(int64(a[1].Bits), 0), " " // less than no characters is none
+	// A negative number of characters counts as 0.
+	s, n, fill := a[0].Text, max(int64(a[1].Bits), 0), " "
 	if len(a) == 3 {
 		fill = a[2].Text
 	}

@@ -12,14 +12,16 @@ import (
 // MaxPath bounds the steps of a path in JSON.
 const MaxPath = 64
 
-// jsonPath is a path in JSON, and whether a text at its end is given without quotes.
+// A jsonPath is a path in JSON. text says that a string at its end is returned without quotes.
 type jsonPath struct {
 	keys []string
 	text bool
 }
 
-// JSON is what a path leads to in a text that has JSON, as JSON, or with text as PostgreSQL's ->> has it: a string without its quotes, NULL of null. A
-// path that leads nowhere is NULL; a text that has no JSON fails. Each key is the name of a field or the number of an element.
+// JSON returns what a path leads to in a text that has JSON. The result is JSON. If text is set it
+// is what PostgreSQL's ->> returns: a string without its quotes, and NULL for null. A path that
+// leads nowhere is NULL. A text that is no JSON fails. Each key is the name of a field or the
+// number of an element.
 func JSON(x *Expr, keys []string, text bool) (*Expr, error) {
 	if len(keys) == 0 || len(keys) > MaxPath {
 		return nil, errors.New("expr: a path of " + strconv.Itoa(len(keys)) + " steps, expected 1 to " + strconv.Itoa(MaxPath))
@@ -43,7 +45,8 @@ func jsonTypes(e *Expr) error {
 
 var errJSON = errors.New("it is no JSON")
 
-// evalJSON goes down the path. Each step decodes the fields of one object, and not what they have in them.
+// evalJSON goes down the path. Each step decodes the fields of one object, but not what is in the
+// fields.
 func evalJSON(e *Expr, a []Value) (Value, error) {
 	p, at := e.aux.(jsonPath), []byte(strings.TrimSpace(a[0].Text))
 	for _, key := range p.keys {
@@ -70,7 +73,7 @@ func evalJSON(e *Expr, a []Value) (Value, error) {
 		case !json.Valid(at):
 			return Value{}, errJSON
 		default:
-			return Value{Null: true}, nil // a number, a string, true, false or null has no fields
+			return Value{Null: true}, nil // numbers, strings, true, false and null have no fields
 		}
 		if at == nil {
 			return Value{Null: true}, nil

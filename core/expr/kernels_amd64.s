@@ -2,7 +2,8 @@
 
 #include "textflag.h"
 
-// In bounds, of all kernels: x, y and to have 8*blocks words, the bitmaps a byte for each eight of them; blocks is 1 at least.
+// The accesses of all kernels are in bounds: x, y and to have 8*blocks words, the bitmaps have a
+// byte for each eight of them, and blocks is at least 1.
 
 #define ARGS_COMPARE \
 	MOVQ bits+0(FP), DI \
@@ -33,13 +34,15 @@
 	DECQ CX      \
 	JNZ  loop
 
-// RANGE_INTS notes in K3 the sums, differences or products that are limit or more, or -limit or less; bias, in Z6, is limit-1, and most, in Z7, 2*limit-2.
+// RANGE_INTS notes in K3 the sums, differences or products that are limit or more, or -limit or
+// less. Z6 has bias, which is limit-1, and Z7 has most, which is 2*limit-2.
 #define RANGE_INTS(v) \
 	VPADDQ  Z6, v, Z4     \
 	VPCMPUQ $6, Z7, Z4, K2 \
 	KORW    K2, K3, K3
 
-// What sums, differences and products begin with, and end with: bad is of K3 and of the signs in Z5.
+// BEGIN_INTS is what sums, differences and products begin with, and END_INTS what they end with.
+// bad comes from K3 and from the signs in Z5.
 #define BEGIN_INTS                   \
 	ARGS_ARITHMETIC              \
 	VPBROADCASTQ bias+32(FP), Z6 \
@@ -59,7 +62,7 @@
 	VZEROUPPER              \
 	RET
 
-// What divisions end with.
+// END_DIVIDE is what divisions end with.
 #define END_DIVIDE(loop)      \
 	VMOVDQU64 Z2, (DI)    \
 	NEXT_ARITHMETIC(loop) \
@@ -68,7 +71,8 @@
 	VZEROUPPER            \
 	RET
 
-// FLOATS computes, and notes in odd results of these classes: 0x99 are NaN and infinities, 0x9f zeros as well.
+// FLOATS computes, and notes in odd the results of these classes: 0x99 are NaN and infinities, 0x9f
+// also zeros.
 #define FLOATS(COMPUTE, CLASSES)    \
 	ARGS_ARITHMETIC             \
 	KXORW K3, K3, K3            \
@@ -220,7 +224,7 @@ eight:
 	VMOVDQU64 (SI), Z0
 	VMOVDQU64 (DX), Z1
 	VPADDQ Z1, Z0, Z2
-	VPXORQ Z0, Z2, Z0 // (x^v) & (y^v) is negative where the sum does not fit
+	VPXORQ Z0, Z2, Z0 // (x^v) & (y^v) is negative if the sum does not fit
 	VPXORQ Z1, Z2, Z1
 	VPANDQ Z0, Z1, Z0
 	VPORQ  Z0, Z5, Z5
@@ -234,7 +238,7 @@ eight:
 	VMOVDQU64 (SI), Z0
 	VMOVDQU64 (DX), Z1
 	VPSUBQ Z1, Z0, Z2
-	VPXORQ Z0, Z1, Z1 // (x^y) & (x^v) is negative where the difference does not fit
+	VPXORQ Z0, Z1, Z1 // (x^y) & (x^v) is negative if the difference does not fit
 	VPXORQ Z0, Z2, Z0
 	VPANDQ Z0, Z1, Z0
 	VPORQ  Z0, Z5, Z5
@@ -243,7 +247,8 @@ eight:
 // func mulInts512(to, x, y *uint64, blocks int, bias, most uint64) (bad uint64)
 TEXT ·mulInts512(SB), NOSPLIT, $0-56
 	BEGIN_INTS
-	// The product of the factors as floats is right to 2**-51 of it: below 2**63 * (1-2**-50) it fits.
+	// The product as floats has a relative error of at most 2**-51, so below
+	// 2**63 * (1-2**-50) the product fits.
 	MOVQ         $0x43dffffffffffff8, AX
 	VPBROADCASTQ AX, Z8
 	MOVQ         $0x7fffffffffffffff, AX
@@ -261,7 +266,9 @@ eight:
 	KORW      K1, K3, K3
 	END_INTS(eight)
 
-// DIVIDE_INTS makes Z2 the quotients, cut towards 0, of Z0 and Z1: right where both are below 2**53, as a quotient that is not whole is then further from the next whole number than it is rounded. K3 notes others, and divisors that are 0.
+// DIVIDE_INTS sets Z2 to the quotients of Z0 and Z1, cut towards 0. They are right if both numbers
+// are below 2**53: then a quotient that is not whole is further from the next whole number than
+// rounding moves it. K3 notes other numbers, and divisors that are 0.
 #define DIVIDE_INTS \
 	VMOVDQU64  (SI), Z0    \
 	VMOVDQU64  (DX), Z1    \
@@ -363,7 +370,8 @@ eight:
 
 // func texts512(bits *uint64, views *record.View, bytes *byte, blocks int, last, want, mask, least, most uint64) (odd uint64)
 //
-// The eight bytes at the beginning of each text are gathered. A text that begins behind last, where eight bytes may not be read, is not loaded: its bit is wrong, and odd is not 0.
+// texts512 gathers the first eight bytes of each text. A text that begins after last, where eight
+// bytes may not be read, is not loaded. Its bit is wrong, and odd is not 0.
 TEXT ·texts512(SB), NOSPLIT, $0-80
 	MOVQ         bits+0(FP), DI
 	MOVQ         views+8(FP), SI
@@ -382,7 +390,7 @@ eight:
 	VMOVDQU64  (SI), Z0
 	VPANDQ     Z15, Z0, Z1         // where it begins
 	VPSRLQ     $32, Z0, Z2         // and its length
-	VPCMPUQ    $6, Z10, Z1, K4     // behind last
+	VPCMPUQ    $6, Z10, Z1, K4     // after last
 	KORW       K4, K5, K5
 	KNOTW      K4, K1
 	VPXORQ     Z3, Z3, Z3

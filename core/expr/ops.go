@@ -10,8 +10,9 @@ import (
 // An Op is an operation.
 type Op uint8
 
-// The operations. Arguments have the same type unless something else is said; an argument that is NULL makes the result NULL unless something else is
-// said. Numbers are bigint, double precision and decimals of the same scale.
+// The operations. Arguments have the same type unless the comment says otherwise. An argument that
+// is NULL makes the result NULL unless the comment says otherwise. Numbers are bigint, double
+// precision, and decimals of the same scale.
 const (
 	opColumn Op = iota
 	opConst
@@ -21,81 +22,81 @@ const (
 	opLike
 	opCase
 
-	Add // of numbers
+	Add // two numbers
 	Sub
-	Mul // of decimals the scales add up
-	Div // of integers the quotient cut towards 0; not of decimals
-	Mod // not of floats
+	Mul // two numbers; the scales of decimals add up
+	Div // two numbers, but not decimals; the quotient of integers is cut towards 0
+	Mod // two numbers, but not floats
 	Neg
 	Abs
 	Sign
 
-	Eq // of any type
+	Eq // two values of any type
 	Ne
 	Lt
 	Le
 	Gt
 	Ge
-	Distinct // IS DISTINCT FROM: NULL is a value like others
-	In       // the first argument among the others, constants
+	Distinct // IS DISTINCT FROM: NULL counts as a value
+	In       // whether the first argument is one of the others, which are constants
 
 	And // three-valued
 	Or
 	Not
 	IsNull
-	IsTrue // IS TRUE: NULL is not
+	IsTrue // IS TRUE: NULL is not true
 	IsFalse
 
-	Coalesce // the first that is not NULL
-	NullIf   // the first argument, NULL where it equals the second
-	Greatest // of those that are not NULL
+	Coalesce // the first argument that is not NULL
+	NullIf   // the first argument, or NULL if it equals the second
+	Greatest // the greatest argument that is not NULL
 	Least
 
-	Lower // of texts
+	Lower // a text
 	Upper
-	Length    // in characters
-	Substring // text, from (the first character is 1), and maybe how many
+	Length    // number of characters
+	Substring // text, first character (counted from 1), and optionally the number of characters
 	Join      // ||
-	Concat    // texts; NULL is empty
-	Trim      // text, and maybe the characters to take off
+	Concat    // texts; NULL counts as empty
+	Trim      // text, and optionally the characters to take off
 	TrimLeft
 	TrimRight
-	SplitPart // text, what is between the parts, which part (from the end where negative)
-	Replace   // text, what, by what
-	Position  // of the first text in the second, from 1; 0 where it is not
+	SplitPart // text, separator, number of the part (counted from the end if negative)
+	Replace   // text, what to replace, the replacement
+	Position  // position of the second text in the first, counted from 1; 0 if it is not there
 
-	Round // to even of floats, away from 0 of decimals, which become whole
+	Round // floats round to even; decimals round away from 0 and become whole
 	Floor
 	Ceil
 	Trunc
-	Power // of floats
+	Power // two floats
 	Sqrt
 	Ln
 	Exp
 
-	AddNanos    // timestamp and bigint
-	SubTimes    // the nanoseconds from the second to the first
-	ToTimestamp // of seconds, a float
+	AddNanos    // a timestamp and a bigint
+	SubTimes    // the nanoseconds from the second argument to the first
+	ToTimestamp // seconds, a float
 
-	Left        // text, how many characters; of less than 0, all but so many
-	Right       // the same from the end
-	PadLeft     // text, to how many characters, and maybe with what
-	PadRight    // the same behind it
-	Repeat      // text, how often
-	Reverse     // of texts
-	StartsWith  // text, with what
+	Left        // text, number of characters; a negative number means all except that many
+	Right       // text, number of characters, counted from the end as in Left
+	PadLeft     // text, number of characters, and optionally what to pad with
+	PadRight    // like PadLeft, but pads at the end
+	Repeat      // text, number of times
+	Reverse     // a text
+	StartsWith  // text, prefix
 	ASCII       // the code point of the first character
 	Chr         // the character of a code point
-	MD5         // of a text, in hexadecimal digits
-	OctetLength // in bytes
-	Log10       // of floats
+	MD5         // a text; the result has hexadecimal digits
+	OctetLength // number of bytes
+	Log10       // a float
 
 	RegexpMatch // see Regexp
 	RegexpFind
 	RegexpCount
 	regexpReplace
 
-	DateBin // the length of a bin as a bigint, a timestamp, when one of the bins begins
+	DateBin // the length of a bin as a bigint, a timestamp, and the begin of one of the bins
 	inZone
 	fromZone
 	truncZone
@@ -105,26 +106,36 @@ const (
 
 	opJSON // see JSON
 
-	opRequire // the argument, of any type; a record where that is NULL fails
+	opRequire // the argument, of any type; a record in which it is NULL fails
 	opCount
 )
 
-// opInfo is what is known of an operation.
+// opInfo is what the package knows about an operation.
 type opInfo struct {
 	name                   string
 	infix, prefix, postfix bool
-	lenient                bool                                                // it looks at NULLs itself
-	types                  func(e *Expr) error                                 // checks the arguments and sets the type
-	eval                   func(e *Expr, a []Value) (Value, error)             // where it is not lazy
-	made                   func(e *Expr, to []byte, a []Value) ([]byte, error) // a text that is no piece of an argument, behind to
-	vector                 func(m *Machine, e *node, a []*vec) bool            // a loop of its own; false where it has none for these types
+
+	// lenient says that the operation handles NULLs itself.
+	lenient bool
+
+	// types checks the arguments and sets the type.
+	types func(e *Expr) error
+
+	// eval computes the operation, unless it is lazy.
+	eval func(e *Expr, a []Value) (Value, error)
+
+	// made appends a text that is not a piece of an argument.
+	made func(e *Expr, to []byte, a []Value) ([]byte, error)
+
+	// vector is the loop of the operation. It returns false if it does not work for these types.
+	vector func(m *Machine, e *node, a []*vec) bool
 }
 
 var ops [opCount]opInfo
 
 func isNumber(t record.Type) bool { return t == record.Int64 || t == record.Float64 || t.IsDecimal() }
 
-// fault is the error of an operation that there is not for its arguments.
+// fault returns the error for an operation that does not exist for its arguments.
 func (e *Expr) fault() error {
 	text := ""
 	for i, a := range e.args {
@@ -153,7 +164,8 @@ func (e *Expr) sameType(args []*Expr) error {
 	return nil
 }
 
-// signature is the types of arguments that a function takes, the last of which may be left out where optional is set, and of its result.
+// signature makes a rule for the types of a function's arguments and its result. If optional is
+// set, the last argument may be left out.
 func signature(result record.Type, optional bool, args ...record.Type) func(*Expr) error {
 	return func(e *Expr) error {
 		n := len(e.args)
@@ -228,7 +240,7 @@ func truth(n int) func(*Expr) error {
 	}
 }
 
-// choice is for operations whose result is one of their arguments.
+// choice is the type rule of operations whose result is one of their arguments.
 func choice(e *Expr) error {
 	if len(e.args) == 0 {
 		return errors.New("expr: nothing to choose from")
@@ -243,7 +255,7 @@ func choice(e *Expr) error {
 	return nil
 }
 
-// widest is the type of all: of decimals, the one with the most digits.
+// widest returns the common type of all arguments. For decimals it is the one with the most digits.
 func widest(args []*Expr) record.Type {
 	t := args[0].typ
 	for _, a := range args[1:] {
@@ -374,7 +386,7 @@ func init() {
 	}
 }
 
-// never is a type rule for operations that are never NULL.
+// never changes a type rule into the rule of an operation whose result is never NULL.
 func never(types func(*Expr) error) func(*Expr) error {
 	return func(e *Expr) error {
 		err := types(e)

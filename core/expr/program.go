@@ -19,24 +19,26 @@ type Output struct {
 	Expr *Expr
 }
 
-// A Program is a filter and some outputs over the batches of one schema. It does not change and may be shared.
+// A Program is a filter and some outputs over the batches of one schema. It does not change and may
+// be shared.
 type Program struct {
 	source  *record.Schema
 	result  *record.Schema
-	where   int // node, -1 where there is no filter
+	where   int // the node of the filter; -1 if there is none
 	outputs []int
-	nodes   []node // each behind its arguments
+	nodes   []node // each node comes after its arguments
 	texts   []string
 }
 
-// node is an operation of a program.
+// A node is an operation of a program.
 type node struct {
 	*Expr
 	args []int
 }
 
-// Compile makes a program of a filter, nil for none, and outputs. The error lists what is wrong: a filter that is no boolean, no outputs, names used
-// twice, expressions of other schemas, too many operations.
+// Compile makes a program of a filter, nil for none, and outputs. The error lists everything that
+// is wrong: a filter that is no boolean, no outputs, names used twice, expressions of other
+// schemas, too many operations.
 func Compile(source *record.Schema, where *Expr, outputs []Output) (*Program, error) {
 	p := &Program{source: source, where: -1}
 	c := compiler{Program: p, ids: map[string]int{}}
@@ -71,7 +73,7 @@ type compiler struct {
 	faults []error
 }
 
-// add gives an expression its node; equal ones share it.
+// add returns the node of an expression. Equal expressions share one.
 func (c *compiler) add(e *Expr) int {
 	var key strings.Builder
 	fmt.Fprintf(&key, "%d %d %d %q", e.op, e.typ, e.column, e.name)
@@ -98,10 +100,10 @@ func (c *compiler) add(e *Expr) int {
 	return len(c.nodes) - 1
 }
 
-// Schema is the schema of the outputs.
+// Schema returns the schema of the outputs.
 func (p *Program) Schema() *record.Schema { return p.result }
 
-// Columns are the columns of the source that are read.
+// Columns returns the columns of the source that are read.
 func (p *Program) Columns() (columns []int) {
 	for _, n := range p.nodes {
 		if n.op == opColumn {
@@ -112,25 +114,30 @@ func (p *Program) Columns() (columns []int) {
 	return slices.Compact(columns)
 }
 
-// String is the filter and the outputs as SQL would say them.
+// String writes the filter and the outputs as SQL.
 func (p *Program) String() string { return strings.Join(p.texts, ", ") }
 
 // A Failure is a row that could not be computed.
 type Failure struct {
-	Row int // of the batch
+	Row int // row of the batch
 	Err error
 }
 
-// A Result is what a machine made of a batch. It is valid until the next Run, and the batch must not change until then.
+// A Result is what a machine made of a batch. It is valid until the next Run, and the batch must
+// not change until then.
 type Result struct {
-	Batch    *record.Batch // of Program.Schema: the rows that passed, some columns of which may be lent by the batch
-	Filtered int           // rows that the filter did not let pass
-	Failed   []Failure     // rows that are in neither
+	// Batch has the schema Program.Schema and the rows that passed. The batch that was computed may
+	// have lent some of its columns.
+	Batch *record.Batch
 
-	keep []uint64 // rows of the batch that are in Batch; nil where all are
+	Filtered int       // number of rows that the filter did not let pass
+	Failed   []Failure // rows that neither passed nor were filtered
+
+	keep []uint64 // rows of the batch that are in Batch; nil if all are
 }
 
-// AppendRows appends the rows of the batch that was computed that rows from to to-1 of the result are. It goes over the bitmap of what has passed, as hardly anybody asks.
+// AppendRows appends the numbers that rows from to to-1 of the result have in the batch that was
+// computed. It goes through the bitmap of the rows that passed, because it is rarely called.
 func (r *Result) AppendRows(rows []int32, from, to int) []int32 {
 	if r.keep == nil {
 		for i := from; i < to; i++ {
@@ -159,28 +166,29 @@ type Machine struct {
 	p     *Program
 	regs  []register
 	in    *record.Batch
-	from  int // of the stripe
-	n     int // rows of it
+	from  int // first row of the stripe
+	n     int // number of rows of the stripe
 	limit int
 
-	keep    []uint64   // rows that pass, of the whole batch
-	failed  []uint64   // and that failed
-	columns []computed // by output
+	keep    []uint64   // rows of the whole batch that pass
+	failed  []uint64   // rows of the whole batch that failed
+	columns []computed // by the number of the output
 	result  Result
 	args    []*vec
-	values  []Value // scratch of one row
+	values  []Value // scratch for one row
 }
 
-// computed is the memory of an output: what passes of it, brought together. A column of the batch has it only where some rows do not pass.
+// computed is the memory of an output: the values of the rows that pass, brought together. A column
+// of the batch uses it only if some rows do not pass.
 type computed struct {
-	words  []uint64 // of texts their views
+	words  []uint64 // values; for texts their views
 	bytes  []byte
-	valid  []uint64 // of all rows
-	some   bool     // some are NULL
-	picked []uint64 // valid of those that pass
+	valid  []uint64 // rows that are not NULL, of all rows
+	some   bool     // true if some rows are NULL
+	picked []uint64 // valid for the rows that pass
 }
 
-// New makes a machine for batches of up to so many rows.
+// New makes a machine for batches of up to the given number of rows.
 func (p *Program) New(rows int) *Machine {
 	m := &Machine{p: p, regs: make([]register, len(p.nodes)), keep: make([]uint64, words(rows)), failed: make([]uint64, words(rows)), limit: rows}
 	for i := range m.regs {
@@ -194,13 +202,13 @@ func (p *Program) New(rows int) *Machine {
 	return m
 }
 
-// Rows is how many rows a batch may have.
+// Rows returns how many rows a batch may have.
 func (m *Machine) Rows() int { return m.limit }
 
-// words is how many words have a bit for each of n rows.
+// words returns how many words have a bit for each of n rows.
 func words(n int) int { return (n + 63) / 64 }
 
-// Run computes a batch. The result is the machine's own.
+// Run computes a batch. The result belongs to the machine.
 func (m *Machine) Run(in *record.Batch) *Result {
 	n := in.Len()
 	if n > m.limit {
@@ -278,7 +286,7 @@ func (m *Machine) explain(n int) {
 	}
 }
 
-// why is the error of a row, of the filter or the first output that has one.
+// why returns the error of a row, from the filter or from the first output that has one.
 func (m *Machine) why(row int) error {
 	ids := m.p.outputs
 	if m.p.where >= 0 {
@@ -292,7 +300,9 @@ func (m *Machine) why(row int) error {
 	return nil
 }
 
-// take keeps what passes of a stripe of an output, which begins at row from of the batch and has rows of which some pass, behind the kept ones of those before.
+// take keeps the rows of a stripe that pass for an output, after the rows kept from earlier
+// stripes. The stripe begins at row from of the batch and has the given number of rows, of which
+// some pass.
 func (c *computed) take(from, kept int, t record.Type, v *vec, keep []uint64, some, rows int) {
 	to := c.words[kept : kept+rows]
 	switch {
@@ -300,7 +310,7 @@ func (c *computed) take(from, kept int, t record.Type, v *vec, keep []uint64, so
 		for i := range to {
 			to[i] = v.bits[i>>6] >> (i & 63) & 1
 		}
-		if some < rows { // in place is no way of pick
+		if some < rows { // pick does not work in place
 			at := 0
 			for i, w := range to {
 				to[at] = w
@@ -308,7 +318,9 @@ func (c *computed) take(from, kept int, t record.Type, v *vec, keep []uint64, so
 			}
 		}
 	case t == record.String:
-		if uint64(len(c.bytes))+uint64(len(v.bytes)) > math.MaxUint32 { // a place would be another's; who runs the machine contains it
+		// Otherwise a place would not fit 32 bits and would point to another text. The caller of
+		// the machine contains the panic.
+		if uint64(len(c.bytes))+uint64(len(v.bytes)) > math.MaxUint32 {
 			panic(fmt.Sprintf("expr: a batch makes texts of %d bytes and more, at most %d are allowed; smaller batches make less", math.MaxUint32, math.MaxUint32))
 		}
 		at := uint32(len(c.bytes))
@@ -338,7 +350,8 @@ func pickWords(to, from, keep []uint64, n int) []uint64 {
 	return pick.Words(to, from, keep)
 }
 
-// lent says whether the values of a node are those of a column of the batch, and of which.
+// lent says whether the values of a node are the values of a column of the batch, and of which
+// column.
 func (p *Program) lent(id int) (column int, ok bool) {
 	n := &p.nodes[id]
 	if n.op == opRequire {
@@ -347,14 +360,14 @@ func (p *Program) lent(id int) (column int, ok bool) {
 	return n.column, n.op == opColumn
 }
 
-// lend gives a column of the result what passed of it.
+// lend gives a column of the result the rows that pass.
 func (m *Machine) lend(to *record.Column, c *computed, id, n, kept int) {
 	e := &m.p.nodes[id]
 	var valid []uint64
 	*to = record.Column{Bytes: c.bytes}
 	if column, ok := m.p.lent(id); ok {
 		from := m.in.Column(column)
-		if e.nullable { // of one that is required no row passes that is NULL
+		if e.nullable { // if the column is required, no row that passes is NULL
 			valid = from.Valid
 		}
 		if kept == n {
@@ -385,7 +398,7 @@ func (m *Machine) lend(to *record.Column, c *computed, id, n, kept int) {
 	}
 }
 
-// viewWords and wordViews are the same memory by another type: a view has eight bytes.
+// viewWords and wordViews return the same memory as another type. A view has eight bytes.
 func viewWords(v []record.View) []uint64 {
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(v))), len(v))
 }

@@ -8,18 +8,19 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// pattern is a regular expression, and of a replacement what comes in its place.
+// A pattern is a regular expression and, for a replacement, the text that replaces a match.
 type pattern struct {
 	re      *regexp.Regexp
-	replace string // as package regexp has it
-	all     bool   // every match is replaced, not the first alone
+	replace string // in the form that package regexp uses
+	all     bool   // every match is replaced, and not only the first
 }
 
 // MaxPattern bounds the bytes of a regular expression.
 const MaxPattern = 1 << 12
 
-// compilePattern makes a regular expression of Go's syntax (RE2). As in PostgreSQL a dot is also a line feed, ^ and $ are the ends of
-// the text unless the flag n or m says that they are those of lines.
+// compilePattern makes a regular expression of Go's syntax (RE2). As in PostgreSQL a dot matches a
+// line feed too, and ^ and $ match the ends of the text, unless the flag n or m makes them match
+// the ends of lines.
 func compilePattern(text, flags string) (*pattern, error) {
 	if len(text) > MaxPattern {
 		return nil, fmt.Errorf("expr: a regular expression of %d bytes, at most %d are allowed", len(text), MaxPattern)
@@ -49,7 +50,8 @@ func compilePattern(text, flags string) (*pattern, error) {
 	return p, nil
 }
 
-// Regexp is an operation of a text with a regular expression, a constant: RegexpMatch, RegexpFind or RegexpCount. The flag i ignores case.
+// Regexp applies a regular expression, which is a constant, to a text: RegexpMatch, RegexpFind or
+// RegexpCount. The flag i ignores case.
 func Regexp(op Op, x *Expr, text, flags string) (*Expr, error) {
 	p, err := compilePattern(text, flags)
 	if err != nil {
@@ -58,8 +60,9 @@ func Regexp(op Op, x *Expr, text, flags string) (*Expr, error) {
 	return build(&Expr{op: op, name: fmt.Sprintf("%s, %s", quote(text), quote(flags)), args: []*Expr{x}, aux: p})
 }
 
-// RegexpReplace is a text with the first match of a regular expression replaced, or with the flag g all of them. In the replacement
-// \1 is what the first parentheses matched, \& all of the match, \\ a backslash.
+// RegexpReplace replaces the first match of a regular expression in a text, or all matches with the
+// flag g. In the replacement \1 is what the first parentheses matched, \& is the whole match, and
+// \\ is a backslash.
 func RegexpReplace(x *Expr, text, replacement, flags string) (*Expr, error) {
 	p, err := compilePattern(text, flags)
 	if err != nil {
@@ -119,7 +122,7 @@ func evalRegexp(e *Expr, a []Value) (Value, error) {
 	return evalMade(e, a)
 }
 
-// appendReplaced is a text with matches replaced.
+// appendReplaced appends a text in which matches are replaced.
 func appendReplaced(e *Expr, to []byte, a []Value) ([]byte, error) {
 	p, s, begin := e.aux.(*pattern), a[0].Text, len(to)
 	most := 1

@@ -11,18 +11,19 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// What may fail.
+// These are the ways in which an operation may fail.
 var (
 	errRange = errors.New("out of range")
 	errZero  = errors.New("division by zero")
 )
 
-// Eval is the value of the expression for a row of a batch. The error says which operation failed, on what.
+// Eval computes the expression for a row of a batch. The error says which operation failed, and on
+// which values.
 func (e *Expr) Eval(b *record.Batch, row int) (Value, error) {
 	return e.eval(func(column int, t record.Type) Value { return columnValue(b.Column(column), t, row) })
 }
 
-// EvalFunc is the value of the expression where column gives those of the columns.
+// EvalFunc computes the expression over columns whose values the function column returns.
 func (e *Expr) EvalFunc(column func(i int, t record.Type) Value) (Value, error) {
 	return e.eval(column)
 }
@@ -69,7 +70,7 @@ func (e *Expr) eval(column func(i int, t record.Type) Value) (Value, error) {
 	return e.apply(values, null)
 }
 
-// apply is the value of an operation that is not lazy.
+// apply computes an operation that is not lazy.
 func (e *Expr) apply(values []Value, null bool) (Value, error) {
 	o := &ops[e.op]
 	if null && !o.lenient {
@@ -77,7 +78,7 @@ func (e *Expr) apply(values []Value, null bool) (Value, error) {
 	}
 	v, err := o.eval(e, values)
 	if err != nil && e.op == opRequire {
-		return Value{}, err // it says all
+		return Value{}, err // the error says everything
 	}
 	if err != nil {
 		var args []string
@@ -99,7 +100,7 @@ func columnValue(c *record.Column, t record.Type, row int) Value {
 	return Value{Bits: c.Words()[row]}
 }
 
-// evalLogic takes the second argument only where the first does not decide.
+// evalLogic evaluates the second argument only if the first does not decide.
 func (e *Expr) evalLogic(column func(int, record.Type) Value) (Value, error) {
 	decides := word(e.op == Or)
 	x, err := e.args[0].eval(column)
@@ -128,7 +129,7 @@ func evalIs(e *Expr, a []Value) (Value, error) {
 	return Value{Bits: word(a[0].Null)}, nil
 }
 
-// Compare orders two values of a type that are not NULL.
+// Compare orders two values of one type that are not NULL.
 func Compare(t record.Type, a, b Value) int { return compare(t, a, b) }
 
 func compare(t record.Type, a, b Value) int {
@@ -141,7 +142,8 @@ func compare(t record.Type, a, b Value) int {
 	return cmp.Compare(int64(a.Bits), int64(b.Bits))
 }
 
-// ordered maps the bits of a float to an integer that is ordered as PostgreSQL orders floats: NaN last, -0 as 0.
+// ordered maps the bits of a float to an integer that is ordered as PostgreSQL orders floats: NaN
+// is last, and -0 is 0.
 //
 //gcassert:inline
 func ordered(w uint64) int64 {
@@ -159,7 +161,7 @@ func evalCompare(e *Expr, a []Value) (Value, error) {
 	return Value{Bits: word(holds(e.op, c))}, nil
 }
 
-// holds says whether a comparison holds for the order of its arguments.
+// holds says whether a comparison holds, given the order of its arguments.
 func holds(op Op, c int) bool {
 	switch op {
 	case Eq:
@@ -183,7 +185,7 @@ func evalDistinct(e *Expr, a []Value) (Value, error) {
 	return Value{Bits: word(compare(e.args[0].typ, a[0], a[1]) != 0)}, nil
 }
 
-// set is what IN looks in.
+// A set is the constants that IN looks in.
 type set struct {
 	words map[uint64]bool
 	texts map[string]bool
@@ -204,7 +206,7 @@ func (s *set) add(t record.Type, v Value) {
 	s.words[inWord(t, v.Bits)] = true
 }
 
-// inWord is the same for values that are equal.
+// inWord returns the same word for equal values.
 func inWord(t record.Type, w uint64) uint64 {
 	if t == record.Float64 {
 		return uint64(ordered(w))
@@ -272,7 +274,7 @@ func evalArithmetic(e *Expr, a []Value) (Value, error) {
 	return Value{Bits: uint64(v)}, err
 }
 
-// fits says whether a whole number has no more digits than a decimal type, where it is one.
+// fits says whether a whole number fits the digits of a decimal type. Other types fit any.
 func fits(t record.Type, v int64) bool {
 	if !t.IsDecimal() {
 		return true
@@ -336,7 +338,7 @@ func floatOf(op Op, a, b float64) (v float64, err error) {
 		return 0, errRange
 	}
 	if v == 0 && (op == Mul && a != 0 && b != 0 || op == Div && a != 0 && !math.IsInf(b, 0)) {
-		return 0, errRange // too small, PostgreSQL says
+		return 0, errRange // too small, an error as in PostgreSQL
 	}
 	return v, nil
 }
@@ -420,7 +422,8 @@ func evalFloat(e *Expr, a []Value) (Value, error) {
 		if x <= 0 {
 			return Value{}, errors.New("the logarithm of a number that is not more than 0")
 		}
-		// What is too small for a full mantissa is scaled: math.Log of amd64 takes all of these for 0x1p-1023.
+		// Numbers too small for a full mantissa are scaled, because math.Log on amd64 treats all of
+		// them as 0x1p-1023.
 		if v = math.Log(x); x < 0x1p-1022 {
 			v = math.Log(x*0x1p54) - 54*math.Ln2
 		}

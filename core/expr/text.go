@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// evalMade is for operations whose text is no piece of an argument.
+// evalMade is for operations whose text is not a piece of an argument.
 func evalMade(e *Expr, a []Value) (Value, error) {
 	b, err := ops[e.op].made(e, nil, a)
 	return Value{Text: string(b)}, err
 }
 
-// appendMade is the text of an operation, behind to.
+// appendMade appends the text that an operation makes.
 func appendMade(e *Expr, to []byte, a []Value) ([]byte, error) {
 	s, begin := a[0].Text, len(to)
 	switch e.op {
@@ -58,7 +58,8 @@ func appendMade(e *Expr, to []byte, a []Value) ([]byte, error) {
 	return to, nil
 }
 
-// changeCase makes letters small or capital ones in place, eight bytes at a time. False says that there are bytes that are not ASCII, and what it has done so far is to be forgotten.
+// changeCase changes letters to lower or upper case in place, eight bytes at a time. It returns
+// false if there are bytes that are not ASCII; then what it has done so far must be thrown away.
 func changeCase(b []byte, op Op) bool {
 	const ones = 0x0101010101010101
 	first := uint64('A')
@@ -70,7 +71,8 @@ func changeCase(b []byte, op Op) bool {
 		if w&(0x80*ones) != 0 {
 			return false
 		}
-		// The highest bit of each byte from the first letter on, but not from the one behind the last; no sum reaches the next byte.
+		// letters gets the highest bit of each byte that is at or after the first letter and not
+		// after the last. No sum carries into the next byte.
 		letters := (w + (0x80-first)*ones) &^ (w + (0x80-first-26)*ones) & (0x80 * ones)
 		binary.LittleEndian.PutUint64(b, w^letters>>2)
 	}
@@ -121,7 +123,8 @@ func evalText(e *Expr, a []Value) (Value, error) {
 	return Value{Text: s}, nil
 }
 
-// substring is up to n characters from character from on; those before the first are counted but not there.
+// substring returns up to n characters from character from on. Characters before the first one
+// count, although there are none.
 func substring(s string, from, n int64) string {
 	end := from + n
 	if end < from {
@@ -182,17 +185,20 @@ func appendConcat(_ *Expr, to []byte, a []Value) ([]byte, error) {
 	return to, nil
 }
 
-// likePattern is a compiled pattern: what is between its %.
+// A likePattern is a compiled pattern: the pieces between its %.
 type likePattern struct {
-	text   string
-	fold   bool
-	pieces [][]likeRune // between two %; the first and the last are at the ends of the text
-	exact  string       // its characters but for _ and %
-	bytes  []byte       // the same
-	kind   likeKind
+	text string
+	fold bool
+
+	// pieces between two %; the first and the last piece are at the ends of the text
+	pieces [][]likeRune
+
+	exact string // characters of the pattern except _ and %
+	bytes []byte // the same as bytes
+	kind  likeKind
 }
 
-// likeKind is how a pattern may be looked for.
+// A likeKind says how a pattern is matched.
 type likeKind uint8
 
 const (
@@ -203,7 +209,7 @@ const (
 	likeWithin          // one % at each end
 )
 
-// likeRune is a character to match, or any.
+// A likeRune is a character to match, or any character.
 type likeRune struct {
 	r   rune
 	any bool
@@ -251,8 +257,8 @@ func compileLike(pattern string, escape rune, fold bool) (*likePattern, error) {
 	return p, nil
 }
 
-// match says whether a text is like the pattern: pieces are looked for from left to right, each as early as it can be, which is right because what is between them
-// may be anything.
+// match says whether a text matches the pattern. It looks for the pieces from left to right, each
+// as early as possible. That is right because anything may be between them.
 func (p *likePattern) match(s string) bool {
 	if p.kind == likeExact {
 		return s == p.exact
@@ -281,7 +287,7 @@ func (p *likePattern) match(s string) bool {
 			rest = rest[n:]
 		}
 	}
-	// The last piece is at the end.
+	// The last piece must be at the end.
 	at := len(rest)
 	for range last {
 		if at == 0 {

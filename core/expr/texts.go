@@ -13,11 +13,14 @@ import (
 // headBytes is how many bytes of a text are compared at once.
 const headBytes = 8
 
-// beginWith notes which texts of the stripe begin with want, or are it. Length and first eight bytes are compared without a branch for each row, the rest of those that are alike so far text by text. NULLs have any bit.
+// beginWith notes which texts of the stripe begin with want, or are equal to it if exactly is set.
+// It compares length and first eight bytes without a branch for each row, and then one by one the
+// texts that are equal so far. The bits of rows that are NULL are undefined.
 func (m *Machine) beginWith(to []uint64, x *vec, want string, exactly bool) {
 	var head [headBytes]byte
 	n := copy(head[:], want)
-	word, mask := binary.LittleEndian.Uint64(head[:]), ^uint64(0)>>(64-8*n) // 0 of nothing: shifts of 64 are
+	// If want is empty the mask is 0, because a shift by 64 gives 0.
+	word, mask := binary.LittleEndian.Uint64(head[:]), ^uint64(0)>>(64-8*n)
 	least, most := uint64(len(want)), uint64(math.MaxUint32)
 	if exactly {
 		most = least
@@ -61,7 +64,7 @@ func (m *Machine) beginWith(to []uint64, x *vec, want string, exactly bool) {
 	}
 }
 
-// isNothing is 1 for 0.
+// isNothing returns 1 for 0, and 0 for any other word.
 func isNothing(w uint64) uint64 { return (w|-w)>>63 ^ 1 }
 
 // begins is beginWith for one row.
@@ -73,7 +76,8 @@ func (m *Machine) begins(x *vec, i int, want string, exactly bool) uint64 {
 	return word(strings.HasPrefix(text, want) && (!exactly || len(text) == len(want)))
 }
 
-// vectorLike compares bytes where a pattern has no _ and one piece: characters that are the same are the same bytes. Other patterns are matched text by text.
+// vectorLike compares bytes if a pattern has no _ and only one piece, because equal characters are
+// equal bytes. Other patterns are matched text by text.
 func vectorLike(m *Machine, e *node, a []*vec) bool {
 	x, r := a[0], registerOf(a[1])
 	r.bits = r.ownBits[:]
@@ -109,7 +113,8 @@ func vectorLike(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// stretch is where the texts of the stripe lie in their bytes. False says that there is much else between them.
+// stretch returns where the texts of the stripe lie in their bytes. ok is false if there is much
+// else between them.
 func (m *Machine) stretch(x *vec) (from, to uint32, ok bool) {
 	from = uint32(len(x.bytes))
 	sum := uint64(0)
@@ -123,7 +128,8 @@ func (m *Machine) stretch(x *vec) (from, to uint32, ok bool) {
 	return from, to, uint64(to-from) <= 2*sum
 }
 
-// vectorLetters changes all texts of a stripe at once, where they lie beside each other and are ASCII. Others are made one by one.
+// vectorLetters changes all texts of a stripe at once if they lie next to each other and are ASCII.
+// Otherwise the texts are made one by one.
 func vectorLetters(m *Machine, e *node, a []*vec) bool {
 	x, r := a[0], registerOf(a[1])
 	from, to, ok := m.stretch(x)
@@ -144,7 +150,7 @@ func vectorLetters(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// vectorLength takes bytes for characters where all are ASCII.
+// vectorLength counts bytes instead of characters if all texts are ASCII.
 func vectorLength(m *Machine, _ *node, a []*vec) bool {
 	x, r := a[0], registerOf(a[1])
 	from, to, ok := m.stretch(x)

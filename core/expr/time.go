@@ -10,14 +10,14 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// fields are what Extract takes, with those that are floats.
+// fields are the fields that Extract takes, with the types of their values.
 var fields = map[string]record.Type{
 	"epoch": record.Float64, "second": record.Float64, "millisecond": record.Float64, "milliseconds": record.Float64, "microsecond": record.Int64, "microseconds": record.Int64,
 	"minute": record.Int64, "hour": record.Int64, "day": record.Int64, "dow": record.Int64, "isodow": record.Int64, "doy": record.Int64,
 	"week": record.Int64, "month": record.Int64, "quarter": record.Int64, "year": record.Int64, "isoyear": record.Int64,
 }
 
-// units are what DateTrunc takes.
+// units are the units that DateTrunc takes.
 var units = []string{"microsecond", "microseconds", "millisecond", "milliseconds", "second", "minute", "hour", "day", "week", "month", "quarter", "year"}
 
 func extractTypes(e *Expr) error {
@@ -38,7 +38,7 @@ func evalExtract(e *Expr, a []Value) (Value, error) {
 	f := func(v float64) (Value, error) { return Value{Bits: math.Float64bits(v)}, nil }
 	var v int
 	switch e.name {
-	case "epoch": // one division, so that the quotient is rounded once
+	case "epoch": // there is only one division, so that the quotient is rounded only once
 		return f(float64(t.UnixMicro()) / 1e6)
 	case "second":
 		return f(float64(t.Second()*1e6+t.Nanosecond()/1e3) / 1e6)
@@ -111,7 +111,8 @@ func evalTrunc(e *Expr, a []Value) (Value, error) {
 	return Value{Bits: uint64(t.UnixNano())}, nil
 }
 
-// evalToTimestamp counts microseconds from 2000 on, as PostgreSQL does: so what is between two of them is rounded to the same.
+// evalToTimestamp counts microseconds from 2000 on, as PostgreSQL does, so that values between two
+// microseconds are rounded as they are there.
 func evalToTimestamp(_ *Expr, a []Value) (Value, error) {
 	const y2000 = 946684800
 	f := math.Float64frombits(a[0].Bits)

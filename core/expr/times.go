@@ -4,16 +4,18 @@ import "math"
 
 const dayNanos = 86400e9
 
-// spans are the units of DateTrunc that are as long each time, with the beginning of one of them. Monday is the first day of a week, and 1970 began on a Thursday.
+// spans are the units of DateTrunc that always have the same length, each with the beginning of one
+// such unit. A week begins on Monday, and 1970 began on a Thursday.
 var spans = map[string]struct{ nanos, begin int64 }{
 	"microsecond": {1e3, 0}, "microseconds": {1e3, 0}, "millisecond": {1e6, 0}, "milliseconds": {1e6, 0}, "second": {1e9, 0}, "minute": {60e9, 0}, "hour": {3600e9, 0},
 	"day": {86400e9, 0}, "week": {7 * 86400e9, -3 * 86400e9},
 }
 
-// firstTime is 1678-01-01, before which nothing is cut to.
+// firstTime is 1678-01-01. Times are never cut to a time before that.
 const firstTime = -9214560000e9
 
-// vectorTrunc cuts times to units: those that are as long each time by a division, others by the day.
+// vectorTrunc cuts times to units. It divides for units that always have the same length, and goes
+// by the day for others.
 func vectorTrunc(m *Machine, e *node, a []*vec) bool {
 	s, ok := spans[e.name]
 	if !ok {
@@ -23,7 +25,8 @@ func vectorTrunc(m *Machine, e *node, a []*vec) bool {
 	to := r.ownWords[:m.n]
 	r.words = to
 	d := newDivisor(uint64(s.nanos))
-	// The first beginning that there may be; what is before it fails, and everything else is some way behind it, without a sign.
+	// first is the first beginning that is possible. A time before it fails. Every other time is
+	// after it, so the difference is never negative.
 	first := firstTime + (s.nanos-(firstTime-s.begin)%s.nanos)%s.nanos
 	for i, v := range x {
 		if int64(v) < first && r.isValid(i) {
@@ -35,7 +38,8 @@ func vectorTrunc(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// clock are the fields of Extract that are a part of a longer unit: how many of the shorter ones, divided by unit where it is a float.
+// clock has the fields of Extract that are a part of a longer unit. The result counts the shorter
+// units, and is divided by unit if it is a float.
 var clock = map[string]struct {
 	long, short uint64
 	unit        float64
@@ -44,7 +48,7 @@ var clock = map[string]struct {
 	"microsecond": {60e9, 1e3, 0}, "microseconds": {60e9, 1e3, 0},
 }
 
-// vectorExtract divides for what a clock shows, and asks for the others by the day.
+// vectorExtract divides to get what a clock shows, and goes by the day for other fields.
 func vectorExtract(m *Machine, e *node, a []*vec) bool {
 	r, x := registerOf(a[1]), a[0].words[:m.n]
 	to := r.ownWords[:m.n]
@@ -74,7 +78,8 @@ func vectorExtract(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// dayCache has what the calendar says of some days, by the lower bits of their number since 1970: times of a stripe are of few.
+// A dayCache has what the calendar says about some days, at the lower bits of their number since
+// 1970. The times of a stripe are from few days.
 type dayCache struct {
 	days   [dayCacheSize]uint64
 	values [dayCacheSize]uint64
@@ -93,7 +98,8 @@ func newDayCache() *dayCache {
 	return c
 }
 
-// vectorDays is for operations that say the same of all times of a day: the function of values computes the days that are not in the cache.
+// vectorDays is for operations with the same result for all times of a day. The function of values
+// computes the days that are not in the cache.
 func (m *Machine) vectorDays(e *node, a []*vec) bool {
 	r, x := registerOf(a[1]), a[0].words[:m.n]
 	r.words = r.ownWords[:m.n]

@@ -7,23 +7,25 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// stripeRows is how many rows a machine computes at a time: the vectors of some nodes stay in the first-level cache.
+// stripeRows is how many rows a machine computes at a time. It is small enough that the vectors of
+// some nodes stay in the first-level cache.
 const (
 	stripeRows  = 1024
 	stripeWords = stripeRows / 64
 )
 
-// vec is the values of a node for a stripe, in the slices that its type has; bit i%64 of word i/64 of a bitmap is row i.
+// vec has the values of a node for a stripe, in the slices that its type uses. Bit i%64 of word
+// i/64 of a bitmap is row i.
 type vec struct {
-	words []uint64 // of fixed types but Bool
-	bits  []uint64 // of Bool
+	words []uint64 // values of fixed types except Bool
+	bits  []uint64 // values of Bool
 	views []record.View
 	bytes []byte
-	valid []uint64 // nil: none is NULL
-	errs  []uint64 // rows that have failed; nil: none has
+	valid []uint64 // rows that are not NULL; nil if no row is NULL
+	errs  []uint64 // rows that have failed; nil if no row has
 }
 
-// register is the memory of a node.
+// A register is the memory of a node.
 type register struct {
 	vec
 	ownWords []uint64
@@ -32,8 +34,12 @@ type register struct {
 	ownBytes []byte
 	ownValid [stripeWords]uint64
 	ownErrs  [stripeWords]uint64
-	unit     []uint64  // of a cast to more digits behind the point: what it multiplies with
-	cache    *dayCache // of what the calendar says; nil until it is asked
+
+	// unit is the factor of a cast to a decimal with more digits after the point, once for each
+	// row.
+	unit []uint64
+
+	cache *dayCache // what the calendar says; nil until it is needed
 }
 
 func (r *register) init(n *node) {
@@ -76,7 +82,7 @@ func (r *register) init(n *node) {
 	}
 }
 
-// step computes one node for the stripe at hand.
+// step computes one node for the present stripe.
 func (m *Machine) step(id int) {
 	n, r := &m.p.nodes[id], &m.regs[id]
 	switch n.op {
@@ -119,7 +125,7 @@ func (m *Machine) step(id int) {
 	}
 }
 
-// errors are the failures of a register, none at first.
+// errors returns the bitmap of the register's failed rows. At first no row has failed.
 func (r *register) errors() []uint64 {
 	if r.errs == nil {
 		clear(r.ownErrs[:])
@@ -168,7 +174,7 @@ func (m *Machine) load(n *node, r *register) {
 	}
 }
 
-// value is row i of a vector.
+// value returns row i of a vector.
 func (v *vec) value(t record.Type, i int) Value {
 	switch {
 	case !v.isValid(i):
@@ -186,10 +192,11 @@ func (v *vec) text(i int) []byte {
 	return v.bytes[view.Off : uint64(view.Off)+uint64(view.Len)]
 }
 
-// unsafeString is a string of bytes that do not change while an operation looks at it.
+// unsafeString returns a string that shares its bytes, which must not change while an operation
+// uses the string.
 func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// rowByRow computes a node with the function of values.
+// rowByRow computes a node with its function of values.
 func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
 	o := &ops[n.op]
 	r.ownBytes = r.ownBytes[:0]
@@ -242,7 +249,7 @@ func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
 	r.valid, r.bytes, r.views, r.words = valid, r.ownBytes, r.ownViews, r.ownWords
 }
 
-// vectorRequire shares the values of its argument, so it costs nothing where none is NULL.
+// vectorRequire shares the values of its argument, so it costs nothing if no row is NULL.
 func vectorRequire(m *Machine, _ *node, a []*vec) bool {
 	x, r := a[0], registerOf(a[1])
 	if x.valid != nil {
@@ -258,10 +265,11 @@ func vectorRequire(m *Machine, _ *node, a []*vec) bool {
 	return true
 }
 
-// registerOf is the register that a vector is the first part of.
+// registerOf returns the register that a vector is the first field of.
 func registerOf(v *vec) *register { return (*register)(unsafe.Pointer(v)) }
 
-// vectorLogic is AND and OR. A row fails where its first argument has, or the second where the first does not decide.
+// vectorLogic is AND and OR. A row fails if its first argument has failed, or if the second has
+// failed and the first does not decide.
 func vectorLogic(m *Machine, e *node, a []*vec) bool {
 	x, y := a[0], a[1]
 	r := registerOf(a[2])
@@ -343,7 +351,7 @@ func vectorIs(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// stepCase takes, for each row, the branch of the first condition that is true.
+// stepCase takes for each row the branch of the first condition that is true.
 func (m *Machine) stepCase(n *node, r *register) {
 	m.chooseBegin(n, r)
 	var left [stripeWords]uint64
@@ -372,7 +380,7 @@ func (m *Machine) stepCase(n *node, r *register) {
 	r.bytes = r.ownBytes
 }
 
-// stepCoalesce takes, for each row, the first argument that is not NULL.
+// stepCoalesce takes for each row the first argument that is not NULL.
 func (m *Machine) stepCoalesce(n *node, r *register) {
 	m.chooseBegin(n, r)
 	var left [stripeWords]uint64
@@ -411,7 +419,7 @@ func (m *Machine) chooseBegin(n *node, r *register) {
 	}
 }
 
-// choose takes some rows of a vector into a register.
+// choose copies some rows of a vector into a register.
 func (m *Machine) choose(n *node, r *register, v *vec, take *[stripeWords]uint64) {
 	for w := range words(m.n) {
 		word := take[w]
@@ -458,7 +466,8 @@ func fill(b []uint64, n int) {
 	}
 }
 
-// and, andNot and orInto change the first bitmap, which says how long they are; nil is all bits for and, none for the others.
+// and, andNot and orInto change the first bitmap, whose length says how many words they take. For
+// and, a nil bitmap means that all bits are set; for orInto it means that none is.
 func and(b, c []uint64) {
 	if c == nil {
 		return
@@ -490,7 +499,7 @@ func count(b []uint64) (n int) {
 	return n
 }
 
-// floats and ints are the same memory by another type: all have eight bytes.
+// floats and ints return the same memory as another type. All three types have eight bytes.
 func floats(w []uint64) []float64 {
 	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(w))), len(w))
 }

@@ -9,16 +9,18 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A timestamp is an instant, shown in UTC. What a clock on a wall shows in a time zone is a timestamp too: the one that a clock in
-// UTC would show the same at. Who builds expressions knows which of both one is.
+// A timestamp is an instant, shown in UTC. What a wall clock shows in a time zone (a wall time) is
+// a timestamp too: the one at which a clock in UTC would show the same. The code that builds an
+// expression knows which of the two a timestamp is.
 
-// InZone is what a clock in a zone shows at a timestamp.
+// InZone returns what a clock in a zone shows at a timestamp.
 func InZone(x *Expr, in *time.Location) (*Expr, error) {
 	return build(&Expr{op: inZone, name: in.String(), args: []*Expr{x}, aux: in})
 }
 
-// FromZone is when a clock in a zone shows x. As in PostgreSQL, what it shows twice is the second time, and what it never shows,
-// where it is set forward, is as long behind the hour that it was set at.
+// FromZone returns when a clock in a zone shows x. As in PostgreSQL, a time that is shown twice
+// means the second time. A time that is never shown, because the clock is set forward, lies as long
+// after the change as it is after the time at which the clock was set.
 func FromZone(x *Expr, in *time.Location) (*Expr, error) {
 	return build(&Expr{op: fromZone, name: in.String(), args: []*Expr{x}, aux: in})
 }
@@ -36,9 +38,10 @@ func evalZone(e *Expr, a []Value) (Value, error) {
 	return Value{Bits: uint64(v)}, err
 }
 
-// fromWall is when a clock in a zone shows a wall time.
+// fromWall returns when a clock in a zone shows a wall time.
 func fromWall(wall int64, in *time.Location) (int64, error) {
-	// The offsets a day before and a day after are those on both sides of a change, if there is one.
+	// The offsets one day before and one day after are the offsets on both sides of a change, if
+	// there is one.
 	_, before := time.Unix(0, wall).Add(-24 * time.Hour).In(in).Zone()
 	_, after := time.Unix(0, wall).Add(24 * time.Hour).In(in).Zone()
 	first, err1 := intOf(Sub, wall, int64(before)*1e9)
@@ -51,17 +54,18 @@ func fromWall(wall int64, in *time.Location) (int64, error) {
 		return o == offset
 	}
 	if shows(second, after) {
-		return second, nil // also where it is shown twice
+		return second, nil // this is also right if the time is shown twice
 	}
 	return first, nil
 }
 
-// TruncZone is a timestamp cut to a unit of the local time of a zone: the first instant of the hour, day, month.
+// TruncZone cuts a timestamp to a unit of the local time of a zone: the first instant of the hour,
+// day or month.
 func TruncZone(unit string, x *Expr, in *time.Location) (*Expr, error) {
 	return build(&Expr{op: truncZone, name: unit + " " + in.String(), args: []*Expr{x}, aux: zoneUnit{in, unit}})
 }
 
-// zoneUnit is a unit of the local time of a zone.
+// A zoneUnit is a unit of the local time of a zone.
 type zoneUnit struct {
 	in   *time.Location
 	unit string
@@ -87,7 +91,8 @@ func evalTruncZone(e *Expr, a []Value) (Value, error) {
 	if err != nil {
 		return cut, err
 	}
-	if s, ok := spans[u.unit]; ok && s.nanos <= 3600e9 { // the offset is the same, or nearly: an hour may have two
+	// The offset is nearly always the same; an hour may have two.
+	if s, ok := spans[u.unit]; ok && s.nanos <= 3600e9 {
 		return Value{Bits: cut.Bits - uint64(int64(offset)*1e9)}, nil
 	}
 	day := time.Unix(0, int64(cut.Bits)).UTC()
@@ -97,7 +102,8 @@ func evalTruncZone(e *Expr, a []Value) (Value, error) {
 // MaxFormat bounds the bytes of the format of to_char.
 const MaxFormat = 1 << 10
 
-// ToChar is a timestamp as a text, by a format as PostgreSQL has it: YYYY-MM-DD HH24:MI:SS.MS and others.
+// ToChar writes a timestamp as a text in a format of PostgreSQL's: YYYY-MM-DD HH24:MI:SS.MS and
+// others.
 func ToChar(x *Expr, format string) (*Expr, error) {
 	pieces, err := timeFormat(format)
 	if err != nil {
@@ -106,8 +112,8 @@ func ToChar(x *Expr, format string) (*Expr, error) {
 	return build(&Expr{op: toChar, name: format, args: []*Expr{x}, aux: pieces})
 }
 
-// ParseTime is a text as a timestamp, by a format as record.CompileTimeFormat takes it. A text of another form is an error of the
-// record, as that of a cast.
+// ParseTime reads a timestamp from a text in a format that record.CompileTimeFormat takes. A text
+// of another form is an error of the record, as it is in a cast.
 func ParseTime(x *Expr, format string) (*Expr, error) {
 	f, err := record.CompileTimeFormat(format, nil)
 	if err != nil {
@@ -123,14 +129,14 @@ func evalParseTime(e *Expr, a []Value) (Value, error) {
 	return Value{Bits: uint64(v)}, err
 }
 
-// timePiece is one of a format: a pattern, or a text as it is.
+// A timePiece is a piece of a format: a pattern, or a text that is copied.
 type timePiece struct {
-	pattern string // "" of a text
+	pattern string // "" if the piece is a text
 	text    string
-	fill    bool // false: without leading zeros and blanks
+	fill    bool // false means without leading zeros and blanks
 }
 
-// timePatterns are those of to_char, of which one that begins with another comes first.
+// timePatterns are the patterns of to_char. A pattern that begins with another one comes before it.
 var timePatterns = []string{
 	"YYYY", "IYYY", "YYY", "YY", "Y", "MONTH", "Month", "month", "MON", "Mon", "mon", "MM", "MI", "MS", "DAY", "Day", "day", "DDD", "DD", "DY", "Dy", "dy", "D", "ID", "IW", "WW", "W",
 	"HH24", "HH12", "HH", "SSSS", "SS", "US", "Q", "AM", "PM", "am", "pm", "TZ", "tz", "OF",
@@ -166,7 +172,7 @@ next:
 			}
 		}
 		if rest[0] >= 'a' && rest[0] <= 'z' || rest[0] >= 'A' && rest[0] <= 'Z' {
-			if rest[0] != 'T' && rest[0] != 'Z' { // of ISO's form
+			if rest[0] != 'T' && rest[0] != 'Z' { // the T and Z of the ISO format
 				return nil, fmt.Errorf("expr: the format %s: there is no pattern that begins at %s; texts are in double quotes", quote(format), quote(rest))
 			}
 		}
@@ -176,7 +182,7 @@ next:
 	return pieces, nil
 }
 
-// upper is s with ASCII letters in upper case.
+// upper returns s with its ASCII letters in upper case.
 func upper(s string) string {
 	b := []byte(s)
 	for i, c := range b {
@@ -189,7 +195,7 @@ func upper(s string) string {
 
 func toCharTypes(e *Expr) error { return signature(record.String, false, record.Timestamp)(e) }
 
-// appendToChar is a timestamp by the pieces of a format.
+// appendToChar appends a timestamp by the pieces of a format.
 func appendToChar(e *Expr, to []byte, a []Value) ([]byte, error) {
 	t := time.Unix(0, int64(a[0].Bits)).UTC()
 	for _, p := range e.aux.([]timePiece) {
@@ -289,7 +295,8 @@ func (p timePiece) append(to []byte, t time.Time) []byte {
 	return append(to, half...)
 }
 
-// AddMonths is a timestamp some months later, on the same day of the month or on the last where there is none.
+// AddMonths adds some months to a timestamp. The result is on the same day of the month, or on the
+// last day if the month has no such day.
 func AddMonths(x *Expr, months int) (*Expr, error) {
 	return build(&Expr{op: addMonths, name: fmt.Sprint(months), args: []*Expr{x}, aux: months})
 }

@@ -8,33 +8,34 @@ import (
 )
 
 const (
-	// bucketRows is how many rows a bucket has place for.
+	// bucketRows is how many rows a bucket has room for.
 	bucketRows = 10
 	bucketSize = 64
 
-	// firstBuckets is how many there are when a table has become too large for a near index.
+	// firstBuckets is the number of buckets when a table has become too large for a near index.
 	firstBuckets = 1 << 10
 
-	// A table with more groups for each bucket than splitLoad begins to double their number, one bucket at a time for splitEach new
-	// groups, so that it has ended when there are 7. Of buckets with 7 in the mean, one in ten is full (a Poisson distribution): few
-	// enough that probes end in the first.
+	// A table with more than splitLoad groups for each bucket begins to double the number of
+	// buckets. It splits one bucket for every splitEach new groups, so that it has finished when
+	// there are 7 groups for each bucket. If buckets have 7 rows on average, one in ten is full (a
+	// Poisson distribution). That is few enough that probes end in the first bucket.
 	splitLoad = 5
 	splitEach = 2
 
-	// From readyLoad on, the memory for that is made ready.
+	// readyLoad is the load from which on the memory for doubling is made ready.
 	readyLoad = 4
 
-	// splitLeast is how many buckets are split at a time at least, so that doubling ends even where no new groups come; splitBatch how many
-	// have their rows asked for together.
+	// splitLeast is how many buckets are split at a time at least, so that doubling ends even if no
+	// new groups come. splitBatch is how many buckets have their rows prefetched together.
 	splitLeast = 16
 	splitBatch = 32
 
-	// spareBuckets lie behind the last, for what overflows from it.
+	// spareBuckets lie after the last bucket and take what overflows from it.
 	spareBuckets = 16
 )
 
-// bucket is a line of the index: the tags of up to bucketRows rows, and their numbers. It is filled from the front; a tag of 0 is a free place.
-// The assembly knows its layout.
+// A bucket is a line of the index: the tags of up to bucketRows rows, and the numbers of the rows.
+// It is filled from the front. A tag of 0 marks a free place. The assembly knows its layout.
 type bucket struct {
 	tags [bucketRows]uint16
 	_    uint32
@@ -43,25 +44,28 @@ type bucket struct {
 
 var _ [bucketSize]byte = [unsafe.Sizeof(bucket{})]byte{}
 
-// buckets is the index of a large table. A key's home is the bucket that the bits of its hash behind the shard choose; where that is full, the
-// row is in the next that is not, so a search ends at a bucket that is not full. A tag is 15 other bits of the hash: one key in
-// some thousands is compared with a row that is not its own.
+// buckets is the index of a large table. The home of a key is the bucket that the bits of its hash
+// after the shard choose. If that is full, the row is in the next bucket that is not, so a search
+// ends at a bucket that is not full. A tag is 15 other bits of the hash: one key in some thousands
+// is compared with a row that is not its own.
 //
 // # Growth
 //
-// The number of buckets doubles in place, a few buckets at a time, from the last to the first: bucket b becomes 2b and 2b+1, where nothing is
-// any more, because everything behind b has moved. The buckets below `split` have yet to; a key whose home is among them is looked
-// for at its old home. Rows that overflowed go with the bucket that they come from: what is split is always a run of buckets before which there is
-// one that is not full. Nothing needs to be zero before it is split to, so a table that was reset need not be cleared.
+// The number of buckets doubles in place, a few buckets at a time, from the last to the first.
+// Bucket b becomes 2b and 2b+1, which are empty because everything after b has moved. The buckets
+// below `split` have not been split yet; a key whose home is among them is looked up at its old
+// home. Rows that overflowed go with the bucket that they come from: a split always takes a run of
+// buckets that comes right after a bucket that is not full. Memory need not be zero before a split
+// writes to it, so a table that was reset need not be cleared.
 type buckets struct {
 	region *arena.Region
 	base   unsafe.Pointer
 	count  uint64 // a power of two; 0 while the table is small
 	shift  uint   // home: hash << shardBits >> shift
-	split  uint64 // homes below it, of half as many buckets, have not been split
-	seen   int    // groups when some were split last
+	split  uint64 // homes below split, counted in half as many buckets, have not been split
+	seen   int    // number of groups when buckets were split last
 
-	moving []movingRow // scratch of splitRun
+	moving []movingRow // scratch of splitRuns
 	places []uint64
 }
 
@@ -70,7 +74,7 @@ type movingRow struct {
 	tag uint16
 }
 
-// bucketBytes is what the index of so many groups takes at most.
+// bucketBytes returns how many bytes the index of that many groups takes at most.
 func bucketBytes(groups int) int {
 	n := firstBuckets
 	for n*splitLoad < groups {
@@ -79,16 +83,18 @@ func bucketBytes(groups int) int {
 	return indexBytes(uint64(n))
 }
 
-// indexBytes is the size of so many buckets, the spare ones, and one that findTags may read behind them.
+// indexBytes returns the size in bytes of count buckets, the spare ones, and one more that findTags
+// may read after them.
 func indexBytes(count uint64) int { return int(count+spareBuckets+1) * bucketSize }
 
-// tagOf is a tag that is not 0, of bits of the hash that no place is chosen by: a home takes at most 28 bits behind those of the shard. The lowest are left out, they are less even than the
-// others.
+// tagOf returns a tag that is not 0. It uses bits of the hash that choose no place: a home takes at
+// most 28 bits after those of the shard. The lowest bits are left out because they are less evenly
+// distributed than the others.
 //
 //gcassert:inline
 func tagOf(hash uint64) uint16 { return uint16(hash>>12) | 1 }
 
-// home is the bucket where a search begins.
+// home returns the bucket at which a search begins.
 //
 //gcassert:inline
 func (x *buckets) home(hash uint64) uint64 {
@@ -99,10 +105,11 @@ func (x *buckets) home(hash uint64) uint64 {
 	return b
 }
 
-// at is bucket b. In bounds: homes are below count, and no search passes the spare buckets (insert).
+// at returns bucket b. The access is in bounds: homes are below count, and no search passes the
+// spare buckets (see put).
 func (x *buckets) at(b uint64) *bucket { return (*bucket)(unsafe.Add(x.base, b*bucketSize)) }
 
-// isFull says whether a search goes on behind bucket b.
+// isFull says whether a search goes on after bucket b.
 func (b *bucket) isFull() bool { return b.tags[bucketRows-1] != 0 }
 
 // probeTags is what findTags works on. The assembly knows its layout.
@@ -114,9 +121,11 @@ type probeTags struct {
 	rowBytes      uint64
 }
 
-// first fills off with the place of the row whose tag each hash finds in its home; row 0 where there is none. The lines of the
-// buckets are asked for 64 keys ahead, which is what a line takes to come from memory, and those of the rows as they are known: into the
-// second-level cache, which can wait for twice as many lines as the first, and has place for all of a stripe.
+// first fills off with the place of the row whose tag each hash finds in its home, or of row 0 if
+// it finds none. The lines of the buckets are prefetched 64 keys ahead, which is as long as a line
+// takes to come from memory. The lines of the rows are prefetched as soon as they are known. They
+// go into the second-level cache, which can wait for twice as many lines as the first and has room
+// for a whole stripe.
 func (x *buckets) first(t *Table, hashes, off []uint64) {
 	if haveAVX2 {
 		findTags(&probeTags{
@@ -138,7 +147,7 @@ func (x *buckets) first(t *Table, hashes, off []uint64) {
 	t.prefetchRows(off)
 }
 
-// find finds the row of a key; 0 where there is none.
+// find finds the row of a key. It returns 0 if there is none.
 func (x *buckets) find(t *Table, hash uint64, key []uint64, heap []byte) uint64 {
 	tag := tagOf(hash)
 	for b := x.home(hash); ; b++ {
@@ -170,11 +179,12 @@ func (x *buckets) put(b uint64, r movingRow) {
 			}
 		}
 	}
-	// Hashes are as even as chance and nobody outside knows their seeds: 160 rows too many at the end of an index with 7 a bucket have a chance of 1 in 10^40.
+	// Hashes are as even as chance, and nobody outside knows their seeds. 160 rows too many at the
+	// end of an index with 7 rows for each bucket have a chance of 1 in 10^40.
 	panic(fmt.Sprintf("table: the last %d of %d buckets are full", spareBuckets, x.count))
 }
 
-// begin takes a table over from its near index, with place for so many groups.
+// begin takes a table over from its near index, with room for that many groups.
 func (x *buckets) begin(t *Table, groups int) {
 	count := firstBuckets
 	for count*splitLoad < groups {
@@ -191,7 +201,8 @@ func (x *buckets) begin(t *Table, groups int) {
 	}
 }
 
-// resize makes place for so many buckets. False says that there is no memory; the table then has room for no more groups.
+// resize makes room for count buckets. It returns false if there is no memory; then the table has
+// room for no more groups.
 func (x *buckets) resize(t *Table, count uint64) bool {
 	if err := x.region.Grow(indexBytes(count)); err != nil {
 		t.err = err
@@ -203,7 +214,8 @@ func (x *buckets) resize(t *Table, count uint64) bool {
 	return true
 }
 
-// grow begins to double the buckets where n more groups may become too many, and goes on with what was begun.
+// grow begins to double the buckets if n more groups may become too many, and goes on with a
+// doubling that has begun.
 func (x *buckets) grow(t *Table, n int) {
 	groups := uint64(t.used + n)
 	if groups > x.count*readyLoad && x.split == 0 {
@@ -223,12 +235,14 @@ func (x *buckets) grow(t *Table, n int) {
 	}
 }
 
-// ready says whether so many groups can be there without waiting for memory: where their number doubles on the way, for that.
+// ready says whether that many groups can be added without waiting for memory. If the buckets must
+// double for them, the answer is about the memory for that.
 func (x *buckets) ready(groups int) bool {
 	return uint64(groups) <= x.count*splitLoad || x.region.Ready(indexBytes(2*x.count))
 }
 
-// splitRuns splits the last k buckets of those that have yet to be, and the rest of the run that the first of them is in.
+// splitRuns splits the last k buckets that have not been split, and the rest of the run that the
+// first of them is in.
 func (x *buckets) splitRuns(t *Table, k uint64) {
 	for k > 0 && x.split > 0 {
 		end := x.split
@@ -256,7 +270,8 @@ func (x *buckets) splitRuns(t *Table, k uint64) {
 	}
 }
 
-// move puts the rows of x.moving into their buckets. The hash is made anew from the key, whose line is asked for ahead.
+// move puts the rows of x.moving into their buckets. It computes the hash again from the key, whose
+// line it prefetches.
 func (x *buckets) move(t *Table) {
 	x.places = x.places[:0]
 	for _, r := range x.moving {

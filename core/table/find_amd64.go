@@ -4,7 +4,8 @@ package table
 
 import "github.com/klauspost/cpuid/v2"
 
-// have512 and haveAVX2 (with the bit instructions that came with it) say that keys are looked up by assembly. They are variables so that tests have both ways.
+// have512 and haveAVX2 (with the bit instructions that came with it) say that assembly looks up the
+// keys. They are variables so that tests can run both ways.
 var (
 	have512  = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.POPCNT)
 	haveAVX2 = cpuid.CPU.Supports(cpuid.AVX2, cpuid.BMI1, cpuid.BMI2)

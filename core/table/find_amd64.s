@@ -13,7 +13,9 @@
 
 // func lookSlots(p *probeSlots)
 //
-// near.first, four keys at a time: a gather takes longer than eight loads, on Zen 4 at least. In bounds: p.n is a multiple of four, shift leaves a slot of the index.
+// lookSlots is near.first, four keys at a time. It uses eight loads, because a gather takes longer,
+// at least on Zen 4. The accesses are in bounds: p.n is a multiple of four, and shift leaves a slot
+// of the index.
 TEXT ·lookSlots(SB), NOSPLIT, $0-8
 	MOVQ p+0(FP), DX
 	MOVQ 0(DX), SI       // hashes
@@ -47,9 +49,10 @@ done:
 
 // func compare512(p *probeKeys) (misses int)
 //
-// Table.compare of keys of three words, eight at a time: the first four words of eight rows are loaded, turned from rows to columns and
-// compared. In bounds: p.n is a multiple of eight, off has places of rows, and a row of three words or more has four (RowWords); missed has
-// room for a whole vector behind the last key.
+// compare512 is Table.compare for keys of three words, eight at a time. The first four words of
+// eight rows are loaded, turned from rows into columns and compared. The accesses are in bounds:
+// p.n is a multiple of eight, off has places of rows, and a row of three words or more has at least
+// four (RowWords). missed has room for a whole vector after the last key.
 TEXT ·compare512(SB), NOSPLIT, $0-16
 	MOVQ         p+0(FP), DX
 	MOVQ         0(DX), SI      // off
@@ -100,7 +103,7 @@ eight:
 
 // func findTags(p *probeTags)
 //
-// R12 counts the keys. The bucket of key R12+ahead, or of the last, is asked for in each round.
+// R12 counts the keys. Each round prefetches the bucket of key R12+ahead, or of the last key.
 TEXT ·findTags(SB), NOSPLIT, $0-8
 	MOVQ  p+0(FP), DX
 	MOVQ  0(DX), SI      // hashes
@@ -169,7 +172,7 @@ key:
 	VPCMPEQW     (AX), Y0, Y1
 	VPMOVMSKB    Y1, BX
 	ANDL         $0xFFFFF, BX        // two bits for each of the ten tags
-	TZCNTL       BX, R14             // 32 where there is none: that reads behind the bucket, and is dropped
+	TZCNTL       BX, R14             // 32 if there is none: the load reads after the bucket, and is dropped
 	MOVL         24(AX)(R14*2), AX   // rows
 	TESTL        BX, BX
 	CMOVQEQ      DX, AX

@@ -11,32 +11,34 @@ import (
 
 // # Twins
 //
-// A partition has several tables of the same groups. One is live: records go there. When an epoch has come the live one becomes an image, which is
-// read and not changed, and another, that nobody reads any more, becomes the live one after it has caught up: what it lacks is copied from
-// the image. The rows of twins have the same numbers, since rows are made one behind the other and never taken out, so catching up is copying
-// memory: the lines that were touched; the rows that are new, which are put into the index too; the bytes of long strings behind
-// those that are there.
+// A partition has several tables of the same groups. One of them is live: records go there. When an
+// epoch has come, the live table becomes an image, which is read and not changed. Another table
+// that is not being read any more catches up and becomes the live one: it copies what it lacks from
+// the image. Rows have the same numbers in all twins, because rows are added one after the other
+// and never removed. So catching up means copying memory: the lines that were touched; the new
+// rows, which are also put into the index; and the new bytes of long strings.
 //
-// The live table notes the lines of its rows that it is touched in, a bit for each. A table whose rows take little is copied whole, and notes
-// nothing.
+// The live table notes which lines of its rows are touched, with one bit for each line. A table
+// whose rows take little memory is copied whole and notes nothing.
 
 const (
-	// lineBytes is the grain of what is noted and copied: most rows are one line.
+	// lineBytes is the unit of what is noted and copied. Most rows are one line.
 	lineBytes = 1 << lineShift
 	lineShift = 6
 
-	// wholeBytes is up to where the rows of a table are copied whole: some microseconds' worth.
+	// wholeBytes is the size up to which the rows of a table are copied whole, which takes some
+	// microseconds.
 	wholeBytes = 64 << 10
 )
 
-// A Twins is what the tables of one partition have in common: memory that is charged for several of them as soon as one has it, so that an
-// image does not fail for lack of memory.
+// Twins is what the tables of one partition share. It charges memory for several tables as soon as
+// one of them has it, so that an image does not fail for lack of memory.
 type Twins struct {
 	tables                                    int
 	rows, index, heap, touched, blocks, noted *arena.Share
 }
 
-// NewTwins is for so many tables, charged to a budget.
+// NewTwins makes Twins for that many tables, charged to a budget.
 func NewTwins(budget *arena.Budget, tables int) *Twins {
 	share := func() *arena.Share { return arena.NewShare(budget, tables) }
 	return &Twins{tables, share(), share(), share(), share(), share(), share()}
@@ -44,20 +46,23 @@ func NewTwins(budget *arena.Budget, tables int) *Twins {
 
 // twin is what a table knows of its twins.
 type twin struct {
-	tracks  bool          // the table is live and notes the lines it is touched in
-	all     bool          // everything may have changed since it was in step
-	touched *arena.Region // a bit for each line, in words; nil where the table has no twins
+	tracks  bool          // the table is live and notes which of its lines are touched
+	all     bool          // everything may have changed since the table was last equal to its twin
+	touched *arena.Region // a bit for each line, in words; nil if the table has no twins
 	marks   unsafe.Pointer
 
-	// While it catches up: the rows that it had before, the word of notes to go on with, and whether the index is copied as a whole, up to where.
+	// The next fields are used while the table catches up. old is the number of rows that it had
+	// before, next is the word of notes to go on with, wholeIndex says that the whole index is
+	// copied, and indexed is how many bytes of it have been copied.
 	old, next  int
 	wholeIndex bool
 	indexed    int
 }
 
-// touch notes the lines that some rows begin in.
+// touch notes the lines in which some rows begin.
 func (t *Table) touch(places []uint64) {
-	// In bounds: noteRoom has made a bit for each line of the rows that there is room for.
+	// The accesses are in bounds: noteRoom has made a bit for each line of the rows that there is
+	// room for.
 	marks := t.marks
 	for _, at := range places {
 		line := at >> lineShift
@@ -65,25 +70,26 @@ func (t *Table) touch(places []uint64) {
 	}
 }
 
-// noteWords is how many words note the lines of so many rows, row 0 in front of them included.
+// noteWords returns how many words note the lines of that many rows, including row 0 in front of
+// them.
 func (t *Table) noteWords(rows int) int {
 	lines := ((rows+1)*int(t.rowBytes) + lineBytes - 1) >> lineShift
 	return (lines + 63) >> 6
 }
 
-// noteRoom makes room to note the lines of so many rows.
+// noteRoom makes room to note the lines of that many rows.
 func (t *Table) noteRoom(rows int) error {
 	err := t.touched.Grow(8 * t.noteWords(rows))
 	t.marks = t.touched.Base()
 	return err
 }
 
-// noted are the first words of notes, as far as there are so many.
+// noted returns the first words of the notes, or fewer if there are fewer.
 func (t *Table) noted(words int) []uint64 {
 	return unsafe.Slice((*uint64)(t.marks), min(words, t.touched.Len()/8))
 }
 
-// Live makes the table, which is in step, the one that records go to.
+// Live makes the table the one that records go to. The table must have caught up.
 func (t *Table) Live() {
 	t.tracks = t.touched != nil && t.used*int(t.rowBytes) > wholeBytes
 	t.trackRoom()
@@ -92,10 +98,12 @@ func (t *Table) Live() {
 	}
 }
 
-// trackRoom makes room to note what is touched. Where there is no memory for that nothing is noted, and twins copy everything.
+// trackRoom makes room to note what is touched. If there is no memory for that, nothing is noted,
+// and twins copy everything.
 func (t *Table) trackRoom() { t.tracks = t.tracks && t.noteRoom(t.room) == nil }
 
-// Tell has a twin know what has been touched since Live, which it lacks. Each twin is told before Freeze.
+// Tell tells a twin what has been touched since Live, which the twin lacks. Each twin is told
+// before Freeze.
 func (t *Table) Tell(twin *Table) {
 	if !t.tracks || twin.all || twin.noteRoom(t.used) != nil {
 		twin.all = true
@@ -111,7 +119,7 @@ func (t *Table) Tell(twin *Table) {
 	}
 }
 
-// Freeze ends what Live has begun.
+// Freeze ends what Live has begun: the table takes no more records.
 func (t *Table) Freeze() {
 	if t.tracks {
 		clear(t.noted(t.noteWords(t.used)))
@@ -122,7 +130,8 @@ func (t *Table) Freeze() {
 	}
 }
 
-// Follow begins to catch up with a twin that is frozen. The error says that there is no memory for it; nothing has changed then.
+// Follow begins to catch up with a twin that is frozen. The error says that there is no memory for
+// it; nothing has changed then.
 func (t *Table) Follow(from *Table) error {
 	if err := t.rows.Grow((from.used + 1) * int(t.rowBytes)); err != nil {
 		return fmt.Errorf("table: a twin of %d groups: %w", from.used, err)
@@ -141,16 +150,19 @@ func (t *Table) Follow(from *Table) error {
 		}
 	}
 	t.base = t.rows.Base()
-	t.room = min(t.rows.Len()/int(t.rowBytes)-1, t.most) // Live makes room to note so many, before anything is added
+	// Live makes room to note that many rows before anything is added.
+	t.room = min(t.rows.Len()/int(t.rowBytes)-1, t.most)
 	t.old, t.next, t.indexed = t.used, 0, 0
 	t.wholeIndex = (from.used-t.used)*insertCost > from.indexBytes()
 	return nil
 }
 
-// insertCost is how many bytes of an index are copied in the time that one row takes to be put into it.
+// insertCost is how many bytes of an index can be copied in the time that it takes to put one row
+// into it.
 const insertCost = 400
 
-// Prepare has memory made ready for the table to follow live, ahead of that. Others may read the table meanwhile.
+// Prepare makes memory ready for the table to follow live later. Other goroutines may read the
+// table meanwhile.
 func (t *Table) Prepare(live *Table) {
 	t.rows.Match(live.rows)
 	t.buckets.region.Match(live.buckets.region)
@@ -159,7 +171,7 @@ func (t *Table) Prepare(live *Table) {
 	}
 }
 
-// indexBytes is the size of the index.
+// indexBytes returns the size of the index in bytes.
 func (t *Table) indexBytes() int {
 	if t.buckets.count > 0 {
 		return indexBytes(t.buckets.count)
@@ -167,7 +179,7 @@ func (t *Table) indexBytes() int {
 	return 4 * len(t.near.slots)
 }
 
-// copyIndex copies up to about most bytes of the index.
+// copyIndex copies up to about most bytes of the index and returns how many.
 func (t *Table) copyIndex(from *Table, most int) (copied int) {
 	if from.buckets.count == 0 {
 		t.near.resize(len(from.near.slots))
@@ -177,7 +189,7 @@ func (t *Table) copyIndex(from *Table, most int) (copied int) {
 	x := &t.buckets
 	x.base = x.region.Base()
 	n := min(most, from.indexBytes()-t.indexed)
-	// In bounds: Follow has made the region as long as the other.
+	// The copy is in bounds: Follow has made the region as long as the other.
 	copy(unsafe.Slice((*byte)(unsafe.Add(x.base, t.indexed)), n), unsafe.Slice((*byte)(unsafe.Add(from.buckets.base, t.indexed)), n))
 	if t.indexed += n; t.indexed == from.indexBytes() {
 		x.count, x.shift, x.split, x.seen = from.buckets.count, from.buckets.shift, from.buckets.split, from.buckets.seen
@@ -185,8 +197,9 @@ func (t *Table) copyIndex(from *Table, most int) (copied int) {
 	return n
 }
 
-// CatchUp copies up to about most bytes of what the table lacks, and says how many; done when it lacks nothing. It copies less where the memory for it is not ready. A row that is put into the index
-// counts as insertCost more.
+// CatchUp copies up to about most bytes of what the table lacks, and returns how many. done says
+// that it lacks nothing any more. It copies less if the memory for it is not ready. A row that is
+// put into the index counts as insertCost more bytes.
 func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error) {
 	if n := min(from.heapUsed-t.heapUsed, most); n > 0 {
 		t.heapUsed += n
@@ -242,7 +255,7 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 		}
 	}
 	if t.touched != nil {
-		notes := t.noted(t.noteWords(t.used)) // those on new rows are left
+		notes := t.noted(t.noteWords(t.used)) // the notes on new rows stay
 		clear(notes[min(t.next, len(notes)):])
 	}
 	t.all = false
@@ -276,9 +289,10 @@ func (t *Table) takeOver(from *Table, n int) {
 	}
 }
 
-// copyNoted copies what is noted in the next words, up to about most bytes, and forgets it. It returns how many bytes.
+// copyNoted copies the lines that are noted in the next words, up to about most bytes, and clears
+// those notes. It returns how many bytes it has copied.
 func (t *Table) copyNoted(from *Table, end, most int) (copied int) {
-	const wordBytes = 64 << lineShift // what a word notes
+	const wordBytes = 64 << lineShift // bytes of rows that one word of notes stands for
 	rowsEnd := (t.old + 1) * int(t.rowBytes)
 	first := t.next
 	if t.all {
@@ -291,16 +305,17 @@ func (t *Table) copyNoted(from *Table, end, most int) (copied int) {
 		return n
 	}
 	notes := t.noted(end)
-	// A run of lines many of which are noted is one copy; where it is long the copy passes by the caches.
+	// A run of lines of which many are noted is one copy. A long copy bypasses the caches.
 	for least := runBegins; t.next < end && bits.OnesCount64(notes[t.next]) >= least && (t.next-first)*wordBytes < most; least = runGoesOn {
 		notes[t.next] = 0
 		t.next++
 	}
 	if n := min(t.next*wordBytes+int(t.rowBytes), rowsEnd) - first*wordBytes; t.next > first {
-		copy(t.bytes(first*wordBytes, n), from.bytes(first*wordBytes, n)) // a row that begins in the last line may end behind it
+		// A row that begins in the last line may end after it.
+		copy(t.bytes(first*wordBytes, n), from.bytes(first*wordBytes, n))
 		return n
 	}
-	// Else line by line: some are asked for while those before are copied.
+	// Otherwise copy line by line. The next lines are prefetched while the present ones are copied.
 	var now, next lines
 	t.gather(notes, &now, rowsEnd)
 	for now.n > 0 {
@@ -316,19 +331,22 @@ func (t *Table) copyNoted(from *Table, end, most int) (copied int) {
 	return copied
 }
 
-// How many lines of 64 are noted where copying all of them together begins to pay, and where it goes on: one by one each line comes from memory, and so does the first of a run (BenchmarkCatchUp).
+// runBegins is how many lines of 64 must be noted for copying all 64 together to begin to pay, and
+// runGoesOn is how many must be noted for it to go on. When lines are copied one by one, each comes
+// from memory, and so does the first line of a run (BenchmarkCatchUp).
 const (
 	runBegins = 12
 	runGoesOn = 4
 )
 
-// lines are the places of some lines.
+// lines holds the places of some lines.
 type lines struct {
 	at [128]uint64
 	n  int
 }
 
-// gather takes lines out of the notes, until there are some, or where a run begins. Those of new rows, behind the end, have been copied.
+// gather takes lines out of the notes until it has enough, or until a run begins. It leaves out
+// lines of new rows, which lie at rowsEnd or after it: they have been copied.
 func (t *Table) gather(notes []uint64, l *lines, rowsEnd int) {
 	for t.next < len(notes) && l.n <= len(l.at)-64 && bits.OnesCount64(notes[t.next]) < runBegins {
 		for w := notes[t.next]; w != 0; w &= w - 1 {
@@ -342,7 +360,7 @@ func (t *Table) gather(notes []uint64, l *lines, rowsEnd int) {
 	}
 }
 
-// copyLines copies some lines, and where a row begins in one and ends behind it, that too.
+// copyLines copies some lines. If a row begins in a line and ends after it, its end is copied too.
 func (t *Table) copyLines(from *Table, places []uint64, rowsEnd int) {
 	if t.rowBytes > lineBytes || rowsEnd&(lineBytes-1) != 0 {
 		for _, at := range places {
@@ -352,10 +370,11 @@ func (t *Table) copyLines(from *Table, places []uint64, rowsEnd int) {
 		return
 	}
 	for _, at := range places {
-		// In bounds: the line lies before the end of the rows, which is the end of a line.
+		// The access is in bounds: the line lies before the end of the rows, which is the end of a
+		// line.
 		*(*[lineBytes / 8]uint64)(unsafe.Add(t.base, at)) = *(*[lineBytes / 8]uint64)(unsafe.Add(from.base, at))
 	}
 }
 
-// bytes are n bytes of the rows. In bounds: of rows that there is room for.
+// bytes returns n bytes of the rows. The slice is in bounds: there is room for these rows.
 func (t *Table) bytes(at, n int) []byte { return unsafe.Slice((*byte)(unsafe.Add(t.base, at)), n) }

@@ -9,22 +9,26 @@ import (
 	"github.com/velo-engine/velo/internal/arena"
 )
 
-// side is the memory of the blocks that states have beside the rows: lines, in a region that grows in place. A live table notes the lines of blocks that change
-// as it does those of rows, and its twins copy those: blocks and the lists of free ones are the same in all of them.
+// side is the memory of the blocks that states have beside the rows: lines in a region that grows
+// in place. A live table notes which lines of blocks change, as it does for the lines of rows, and
+// its twins copy those. The blocks and the lists of free blocks are the same in all twins.
 type side struct {
 	blocks agg.Blocks
 	lines  *arena.Region
-	noted  *arena.Region // a bit for each line, in words; nil where the table has no twins
-	fail   func(error)   // a block found no room
+	noted  *arena.Region // a bit for each line, in words; nil if the table has no twins
+	fail   func(error)   // called when a block found no room
 
 	tracks bool // the table is live and notes the lines that change
-	all    bool // everything may have changed since it was in step
+	all    bool // everything may have changed since the table was last equal to its twin
 
-	old, next int // while it catches up: the lines that it had before, the line to go on with
+	// old and next are used while the table catches up: the number of lines that it had before, and
+	// the line to go on with.
+	old, next int
 }
 
 const (
-	// maxBlocks bounds the lines of a table that has no budget, and paneBlocks those of a table that is one of many: addresses, not memory.
+	// maxBlocks bounds the lines of a table that has no budget, and paneBlocks bounds the lines of
+	// a table that is one of many. Both bound the addresses that are reserved, not the memory.
 	maxBlocks  = 64 << 30
 	paneBlocks = 16 << 30
 )
@@ -49,7 +53,7 @@ func newSide(t *Table, memory Memory, region func(share func(*Twins) *arena.Shar
 	return s
 }
 
-// grow makes room for so many lines.
+// grow makes room for that many lines.
 func (s *side) grow(lines uint32) bool {
 	if err := s.lines.Grow(int(lines) * agg.LineBytes); err != nil {
 		s.fail(fmt.Errorf("table: no room for %d KiB of texts and sketches beside the rows: %w", int(lines)*agg.LineBytes>>10, err))
@@ -59,7 +63,8 @@ func (s *side) grow(lines uint32) bool {
 	return true
 }
 
-// setMemory tells the blocks where they are, and where to note what changes. Where there is no memory for notes nothing is noted, and twins copy everything.
+// setMemory tells the blocks where they are and where to note what changes. If there is no memory
+// for notes, nothing is noted, and twins copy everything.
 func (s *side) setMemory() {
 	var notes unsafe.Pointer
 	if s.tracks = s.tracks && s.noted.Grow(s.noteBytes(s.lines.Len()/agg.LineBytes)) == nil; s.tracks {
@@ -68,10 +73,10 @@ func (s *side) setMemory() {
 	s.blocks.SetMemory(s.lines.Base(), uint32(s.lines.Len()/agg.LineBytes), notes)
 }
 
-// noteBytes is how many bytes note so many lines, in whole words.
+// noteBytes returns how many bytes note that many lines, in whole words.
 func (s *side) noteBytes(lines int) int { return (lines + 63) >> 6 * 8 }
 
-// notes are the words that note so many lines, as far as there are so many.
+// notes returns the words that note that many lines, or fewer if fewer lines can be noted.
 func (s *side) notes(lines int) []uint64 {
 	if s.noted == nil {
 		return nil
@@ -79,7 +84,7 @@ func (s *side) notes(lines int) []uint64 {
 	return unsafe.Slice((*uint64)(s.noted.Base()), min(s.noteBytes(lines), s.noted.Len())/8)
 }
 
-// roomFor makes room for so many more bytes of blocks and says whether there is.
+// roomFor makes room for that many more bytes of blocks and says whether there is room.
 func (s *side) roomFor(bytes int) bool {
 	if s.lines.Grow(s.blocks.Lines()*agg.LineBytes+bytes) != nil {
 		return false
@@ -88,7 +93,7 @@ func (s *side) roomFor(bytes int) bool {
 	return true
 }
 
-// ahead has the pages behind what is used made ready.
+// ahead makes the pages after the used lines ready.
 func (s *side) ahead() { s.lines.Ahead(s.blocks.Lines() * agg.LineBytes) }
 
 func (s *side) bytes() int {
@@ -112,7 +117,8 @@ func (s *side) reset() {
 	s.setMemory()
 }
 
-// live, tell, freeze, follow and catchUp are the parts of Live, Tell, Freeze, Follow and CatchUp that are about blocks.
+// live, tell, freeze, follow and catchUp are the parts of Live, Tell, Freeze, Follow and CatchUp
+// that deal with blocks.
 func (s *side) live() {
 	s.tracks = s.noted != nil && s.blocks.Lines()*agg.LineBytes > wholeBytes
 	s.setMemory()
@@ -136,7 +142,7 @@ func (s *side) freeze() {
 	s.setMemory()
 }
 
-// touched are the notes, none where nothing is noted.
+// touched returns the notes, or none if nothing is noted.
 func (s *side) touched() []uint64 {
 	if !s.tracks {
 		return nil
@@ -159,7 +165,7 @@ func (s *side) follow(from *side) error {
 func (s *side) catchUp(from *side, most int) (copied int, done bool) {
 	end := from.blocks.Lines()
 	if end == 1 {
-		s.next = end // there are none, and perhaps no memory
+		s.next = end // there are no blocks, and perhaps no memory
 	}
 	notes := s.notes(s.old)
 	for s.next < end && copied < most {
@@ -189,7 +195,8 @@ func (s *side) catchUp(from *side, most int) (copied int, done bool) {
 	return copied, true
 }
 
-// copyLines copies some lines. In bounds: there is room for as many as the other has used.
+// copyLines copies some lines. It is in bounds: follow has made room for as many lines as from has
+// used.
 func (s *side) copyLines(from *side, first, n int) {
 	at, size := first*agg.LineBytes, n*agg.LineBytes
 	copy(unsafe.Slice((*byte)(unsafe.Add(s.lines.Base(), at)), size), unsafe.Slice((*byte)(unsafe.Add(from.lines.Base(), at)), size))

@@ -13,28 +13,39 @@ import (
 )
 
 const (
-	// MaxGroups bounds the rows of one table: their numbers are kept in 32 bits, and 0 is none.
+	// MaxGroups bounds the rows of one table. Their numbers have 32 bits, and 0 means none.
 	MaxGroups = 1<<32 - 2
 
-	// MaxHeap bounds the bytes of long strings in the keys of one table: their places are kept in 32 bits.
+	// MaxHeap bounds the bytes of long strings in the keys of one table. Their places have 32 bits.
 	MaxHeap = 1<<32 - 1
 
-	// maxBytes bounds the rows of a table that has no budget: addresses, not memory.
+	// maxBytes bounds the rows of a table that has no budget. It bounds the addresses that are
+	// reserved, not the memory.
 	maxBytes = 64 << 30
 
-	// shardBits is how many bits of the hash have chosen the shard and say nothing within it.
+	// shardBits is how many bits of the hash have chosen the shard. Within the shard they tell
+	// nothing.
 	shardBits = 8
 )
 
-// Memory is what a table may take.
+// Memory says how much memory a table may take.
 type Memory struct {
 	Budget *arena.Budget // nil has no bound
-	Groups int           // at most so many; 0 means MaxGroups, or what the budget has room for
-	Heap   int           // at most so many bytes of long strings in the keys; 0 means MaxHeap, or a kilobyte for each group where that is less
 
-	Bytes int // at most so many bytes of addresses for the rows; 0 has no bound but those above
+	// Groups is the largest number of groups. 0 means MaxGroups, or as many as the budget has room
+	// for.
+	Groups int
 
-	// Of a table that has twins, which is charged there. Extra says that it is one more than they are for.
+	// Heap is the largest number of bytes of long strings in the keys. 0 means MaxHeap, or a
+	// kilobyte for each group if that is less.
+	Heap int
+
+	// Bytes is the largest number of bytes of addresses for the rows. 0 means that only the bounds
+	// above apply.
+	Bytes int
+
+	// Twins is set if the table has twins; it charges the memory. Extra says that this table is one
+	// more than the Twins are made for.
 	Twins *Twins
 	Extra bool
 
@@ -51,33 +62,38 @@ type Table struct {
 	init     []uint64 // the states of a new group
 
 	near    near
-	buckets buckets // where near is too small; it has no buckets until then
+	buckets buckets // index of a table for which near is too small; it has no buckets until then
 
-	// rows of rowBytes each. Row 0 is no group: it is where records go that find no room, and what an index says where it has nothing.
+	// rows has the rows, rowBytes each. Row 0 is no group: records that find no room go there, and
+	// an index that finds nothing returns it.
 	rows *arena.Region
-	base unsafe.Pointer // of rows
-	used int            // rows that are groups: 1 to used
-	room int            // rows that may be
-	most int            // and how many there may ever be
 
-	heap     *arena.Region // the bytes of long strings, nil where there can be none
+	base unsafe.Pointer // base of rows
+	used int            // number of rows that are groups: 1 to used
+	room int            // number of rows that there is memory for
+	most int            // number of rows that there may ever be
+
+	heap     *arena.Region // the bytes of long strings; nil if the keys have no strings
 	heapUsed int
 
-	side *side // the blocks of states, nil where they have none
+	side *side // the blocks of states; nil if the states have none
 
 	twin
 
-	shed uint64 // records that found no room
-	err  error  // why
+	shed uint64 // number of records that found no room
+	err  error  // why they found no room
 
-	key    []uint64 // scratch: the key of one record
-	diff   []uint64 // scratch: bits in which keys differ from those of their rows; and with values, what missed
+	key []uint64 // scratch: the key of one record
+
+	// diff is scratch: the bits in which keys differ from the keys of their rows. FindAndUpdate
+	// keeps the places and the values of the records that missed in diff and values.
+	diff   []uint64
 	values []uint64
-	misses []uint32 // scratch: keys whose first probe was not theirs
+	misses []uint32 // scratch: the keys whose first probe did not find their row
 }
 
-// New makes an empty table for keys of this layout and rows whose states begin as init. The error says that the system has no memory for
-// it, not even the budget.
+// New makes an empty table for keys of this layout and rows whose states begin as init. The error
+// says that there is no memory for the first groups, in the system or in the budget.
 func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 	t := &Table{
 		keys: keys, keyWords: keys.Words(), rowWords: RowWords(keys.Words() + len(init)), init: init,
@@ -91,7 +107,8 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 			limit = memory.Budget.Limit()
 		}
 		if memory.Twins != nil {
-			limit /= max(memory.Twins.tables, 1) // the budget is charged for all of them as soon as one grows
+			// As soon as one table grows, the budget is charged for all.
+			limit /= max(memory.Twins.tables, 1)
 		}
 		if memory.Bytes != 0 {
 			limit = min(limit, memory.Bytes)
@@ -99,7 +116,7 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 		t.most = limit / int(t.rowBytes)
 	}
 	t.most = min(t.most, MaxGroups)
-	// region reserves memory, charged to a share of the twins or to the budget.
+	// region reserves memory that is charged to a share of the twins or to the budget.
 	region := func(share func(*Twins) *arena.Share, most int) *arena.Region {
 		switch {
 		case memory.Twins == nil:
@@ -114,7 +131,7 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 		return nil, fmt.Errorf("table: no memory for the first %d groups: %w", firstRows, err)
 	}
 	t.base = t.rows.Base()
-	clear(t.row(0)) // of whoever had the memory before
+	clear(t.row(0)) // it may hold data of the last user of the memory
 	copy(t.row(0)[t.keyWords:], t.init)
 	t.room = min(t.rows.Len()/int(t.rowBytes)-1, t.most)
 	t.buckets.region = region(func(w *Twins) *arena.Share { return w.index }, bucketBytes(t.most))
@@ -136,10 +153,12 @@ func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
 	return t, nil
 }
 
-// firstRows is how many groups a table has room for from the beginning, at least: the system's page is larger.
+// firstRows is how many groups a table has room for from the beginning, at least. A page of the
+// system is larger.
 const firstRows = 8
 
-// Free gives the memory back at once, before the collector finds that nobody has the table. Nobody may use it any more.
+// Free gives the memory back at once, before the garbage collector finds that the table is
+// unreferenced. The table must not be used any more.
 func (t *Table) Free() {
 	t.rows.Free()
 	t.buckets.region.Free()
@@ -154,7 +173,8 @@ func (t *Table) Free() {
 	}
 }
 
-// Reset takes all groups out and keeps the memory. What its twins have it does not know any more.
+// Reset removes all groups and keeps the memory. After it the table does not know any more how it
+// differs from its twins.
 func (t *Table) Reset() {
 	t.tracks, t.all = false, true
 	t.near.reset()
@@ -166,7 +186,8 @@ func (t *Table) Reset() {
 	}
 }
 
-// RowWords is the number of words that a row takes which has so many: a row that fits a cache line does not lie across two.
+// RowWords returns the number of words that a row with that many words takes. A row that fits a
+// cache line does not cross into a second one.
 func RowWords(words int) int {
 	for _, width := range []int{1, 2, 4, 8} {
 		if words <= width {
@@ -176,10 +197,11 @@ func RowWords(words int) int {
 	return words
 }
 
-// Len is the number of groups.
+// Len returns the number of groups.
 func (t *Table) Len() int { return t.used }
 
-// Bytes is the memory that the table holds: what its regions have taken from the budget, and the index of a small table.
+// Bytes returns the memory that the table holds: what its regions have taken from the budget, and
+// the index of a small table.
 func (t *Table) Bytes() int {
 	n := t.rows.Bytes() + t.buckets.region.Bytes() + 4*len(t.near.memory)
 	if t.heap != nil {
@@ -194,7 +216,7 @@ func (t *Table) Bytes() int {
 	return n
 }
 
-// Used is about the memory that the groups at hand need: of rows, index, heap and blocks.
+// Used returns about the memory that the present groups need for rows, index, heap and blocks.
 func (t *Table) Used() int {
 	n := t.used*(int(t.rowBytes)+2*bucketSize/splitLoad) + t.heapUsed
 	if t.side != nil {
@@ -203,7 +225,8 @@ func (t *Table) Used() int {
 	return n
 }
 
-// Blocks are those of the states; nil where they have none. They are valid as long as the table.
+// Blocks returns the blocks of the states, or nil if the states have none. They are valid as long
+// as the table.
 func (t *Table) Blocks() *agg.Blocks {
 	if t.side == nil {
 		return nil
@@ -211,20 +234,24 @@ func (t *Table) Blocks() *agg.Blocks {
 	return &t.side.blocks
 }
 
-// Shed is the number of records that found no room for a new group, and why: nil where there are none.
+// Shed returns the number of records that found no room for a new group, and the reason. The error
+// is nil if there is no such record.
 func (t *Table) Shed() (records uint64, err error) { return t.shed, t.err }
 
-// TakeShed is Shed since it was last taken.
+// TakeShed is Shed for the records since it was last called.
 func (t *Table) TakeShed() (records uint64, err error) {
 	records, err = t.shed, t.err
 	t.shed = 0
 	return records, err
 }
 
-// Ready says whether n records can be added without waiting for the kernel to make memory present: it takes up to milliseconds for two megabytes. Who goes on where it is false waits; what is lacking is being made
-// ready, or cannot be. It is asked for n more than will be added next, a stripe at least, for which the index may begin to grow.
+// Ready says whether n records can be added without waiting for the kernel to make memory present,
+// which takes up to milliseconds for two megabytes. Adding records after Ready has returned false
+// is allowed but may wait. Ready also begins to prepare the missing memory, unless the budget or
+// the system refuses it. Pass n at least one stripe larger than what will be added next, because
+// the index may begin to grow for that many.
 func (t *Table) Ready(n int) bool {
-	// All are asked, so that all are made ready.
+	// All regions are asked, so that all of them are made ready.
 	ready := t.rows.Ready((t.used + n + 1) * int(t.rowBytes))
 	if t.buckets.count > 0 {
 		ready = t.buckets.ready(t.used+n) && ready
@@ -238,10 +265,11 @@ func (t *Table) Ready(n int) bool {
 	return ready
 }
 
-// readyBytes is how much of long strings, and of blocks, is ready where a table is: what fits a chunk.
+// readyBytes is how many bytes of long strings, and of blocks, are ready in a table that is ready.
+// It is as many as fit a chunk.
 const readyBytes = 64 << 10
 
-// Late is how often somebody had to wait until memory was ready.
+// Late returns how often a caller had to wait until memory was ready.
 func (t *Table) Late() int {
 	n := t.rows.Late() + t.buckets.region.Late()
 	if t.heap != nil {
@@ -253,13 +281,14 @@ func (t *Table) Late() int {
 	return n
 }
 
-// Row is row i: the words of its key, then those of its states. They are valid as long as the table, which the caller keeps alive.
+// Row returns row i: the words of its key, then the words of its states. They are valid as long as
+// the table, which the caller must keep alive.
 func (t *Table) Row(i int) (key, states []uint64) {
 	row := t.row(uint64(i) + 1)
 	return row[:t.keyWords:t.keyWords], row[t.keyWords : t.keyWords+len(t.init)]
 }
 
-// Clear takes the states of row i back to those of a new group. The table is live.
+// Clear sets the states of row i to the states of a new group. The table must be live.
 func (t *Table) Clear(i int) {
 	row := t.row(uint64(i) + 1)
 	copy(row[t.keyWords:], t.init)
@@ -268,31 +297,35 @@ func (t *Table) Clear(i int) {
 	}
 }
 
-// RowAt is the number of the row at a place that FindOrCreate gave; -1 where the record found no room.
+// RowAt returns the number of the row at a place that FindOrCreate returned, or -1 if the record
+// found no room.
 func (t *Table) RowAt(off uint64) int { return int(off/t.rowBytes) - 1 }
 
-// Heap is where the long strings of the keys lie. It is valid as long as the table.
+// Heap returns the bytes of the long strings of the keys. They are valid as long as the table.
 func (t *Table) Heap() []byte {
 	if t.heap == nil || t.heapUsed == 0 {
 		return nil
 	}
-	// In bounds: the region is at least as long as what is used of it.
+	// The slice is in bounds: the region is at least as long as the used part.
 	return unsafe.Slice((*byte)(t.heap.Base()), t.heapUsed)
 }
 
-// row is row r of the region. In bounds: rows are made below room.
+// row returns row r of the region. The access is in bounds: rows are only made below room.
 func (t *Table) row(r uint64) []uint64 {
 	return unsafe.Slice((*uint64)(unsafe.Add(t.base, r*t.rowBytes)), t.rowWords)
 }
 
-// FindOrCreate finds the rows of a stripe of keys, column-wise as record.Keys has them, and makes rows for the keys that
-// have none; a table with twins notes that they are touched. heap is where their long strings lie. off gets the place of each row in bytes behind the returned Base;
-// it has room for one word per hash. The places are valid until the next call. A record that finds no room gets a row that is no group's
-// and is counted, see Shed.
+// FindOrCreate finds the rows of a stripe of keys, given column by column as record.Keys has them,
+// and makes rows for the keys that have none. A table with twins notes that the rows are touched.
+// heap has the long strings of the keys. off receives the place of each row, in bytes after the
+// returned Base; it has room for one word for each hash. The places are valid until the next call.
+// A record that finds no room gets row 0, which belongs to no group, and is counted: see Shed.
 //
-// A stripe is looked up in three passes: the first probes of all, whose loads wait for nothing but memory and so wait together; the rows
-// that these lead to, likewise, with no branch on what is there; and then, one by one, the few keys whose first probe was not
-// theirs. A mispredicted branch in the middle of a probe would throw the loads of the following keys away.
+// A stripe is looked up in three passes. The first pass makes the first probe of every key; its
+// loads wait only for memory, so they wait together. The second pass looks at the rows that these
+// probes lead to, in the same way and without a branch on what is there. The third pass handles one
+// by one the few keys whose first probe did not find their row. A mispredicted branch in the middle
+// of a probe would throw away the loads of the following keys.
 func (t *Table) FindOrCreate(hashes []uint64, words [][]uint64, heap []byte, off []uint64) agg.Rows {
 	off = off[:len(hashes)]
 	t.begin(len(hashes))
@@ -301,7 +334,8 @@ func (t *Table) FindOrCreate(hashes []uint64, words [][]uint64, heap []byte, off
 	return t.end(hashes, words, heap, off, missed)
 }
 
-// An Update is what Update does to the rows that it finds: a loop over the records' values of its argument.
+// An Update says what FindAndUpdate does to the rows that it finds: a loop over the records' values
+// of one argument.
 type Update struct {
 	Loop   *agg.Fused
 	States uintptr // where the states are in a row, in bytes
@@ -309,7 +343,9 @@ type Update struct {
 	Pace   *agg.Pace
 }
 
-// FindAndUpdate is FindOrCreate and, of the rows, an update, whose Loop finds them at its pace (agg.Fused.Finds); the keys are of one word. The second pass updates the rows while it looks at them.
+// FindAndUpdate is FindOrCreate that also updates the rows, for keys of one word. The Loop must be
+// able to find at its pace (agg.Fused.Finds). The second pass updates the rows while it looks at
+// them.
 func (t *Table) FindAndUpdate(hashes []uint64, words [][]uint64, off []uint64, u Update) agg.Rows {
 	off = off[:len(hashes)]
 	t.begin(len(hashes))
@@ -335,7 +371,8 @@ func (t *Table) begin(n int) {
 	}
 }
 
-// first fills off with the place of the row that the first probe of each hash finds; row 0 where it finds none.
+// first fills off with the place of the row that the first probe of each hash finds, or of row 0 if
+// it finds none.
 func (t *Table) first(hashes, off []uint64) {
 	if t.buckets.count > 0 {
 		t.buckets.first(t, hashes, off)
@@ -358,11 +395,14 @@ func (t *Table) end(hashes []uint64, words [][]uint64, heap []byte, off []uint64
 	return agg.Rows{Base: t.base, Off: off, Blocks: t.Blocks()}
 }
 
-// compare looks whether the rows at off have the keys, and leaves the numbers of those that have not in t.misses.
+// compare looks whether the rows at off have the keys. It leaves the numbers of the keys that
+// differ in t.misses.
 func (t *Table) compare(words [][]uint64, off []uint64) (misses int) {
 	n := len(off)
 	missed := t.misses[:n+1]
-	base := t.base // In bounds, below: the first probes give places of rows, which have the words of a key.
+	// The accesses below are in bounds: the first probes return places of rows, which have the
+	// words of a key.
+	base := t.base
 	switch t.keyWords {
 	case 1:
 		w0 := words[0][:n]
@@ -404,12 +444,12 @@ func (t *Table) compare(words [][]uint64, off []uint64) (misses int) {
 	return misses
 }
 
-// none is 1 for the place of row 0.
+// none returns 1 for the place of row 0, and 0 for any other.
 //
 //gcassert:inline
 func none(at uint64) uint64 { return (at - 1) >> 63 }
 
-// findOrCreate finds or makes the row of one key; 0 where there is no room.
+// findOrCreate finds or makes the row of one key. It returns 0 if there is no room.
 func (t *Table) findOrCreate(hash uint64, key []uint64, heap []byte) (row uint64) {
 	if row = t.find(hash, key, heap); row != 0 {
 		return row
@@ -431,7 +471,7 @@ func (t *Table) findOrCreate(hash uint64, key []uint64, heap []byte) (row uint64
 	return row
 }
 
-// find finds the row of one key; 0 where there is none.
+// find finds the row of one key. It returns 0 if there is none.
 func (t *Table) find(hash uint64, key []uint64, heap []byte) (row uint64) {
 	if t.buckets.count > 0 {
 		return t.buckets.find(t, hash, key, heap)
@@ -453,15 +493,15 @@ func (t *Table) isKey(row uint64, key []uint64, heap []byte) bool {
 	return true
 }
 
-// Get finds the group of one key, whose long strings lie in heap. False says that there is none. Nothing is changed or
-// allocated.
+// Get finds the group of one key, whose long strings lie in heap. It returns false if there is
+// none. It changes and allocates nothing.
 func (t *Table) Get(hash uint64, key []uint64, heap []byte) (row int, ok bool) {
 	r := t.find(hash, key, heap)
 	runtime.KeepAlive(t)
 	return int(r) - 1, r != 0
 }
 
-// heapRoom makes room for the long strings of a key. False says that there is none.
+// heapRoom makes room for the long strings of a key. It returns false if there is no room.
 func (t *Table) heapRoom(key []uint64) bool {
 	need := t.heapUsed
 	for _, s := range t.keys.Strings() {
@@ -485,7 +525,7 @@ func (t *Table) heapRoom(key []uint64) bool {
 	return true
 }
 
-// setKey writes a key and takes its long strings over into the table's heap, which has room.
+// setKey writes a key and copies its long strings into the table's heap, which must have room.
 func (t *Table) setKey(row, key []uint64, heap []byte) {
 	copy(row, key)
 	for _, s := range t.keys.Strings() {
@@ -499,7 +539,8 @@ func (t *Table) setKey(row, key []uint64, heap []byte) {
 	}
 }
 
-// reserve makes room for n more groups, as far as there is memory, so that neither the index nor the rows grow while a stripe is looked up.
+// reserve makes room for n more groups as far as there is memory, so that neither the index nor the
+// rows grow while a stripe is looked up.
 func (t *Table) reserve(n int) {
 	need := t.used + n
 	if need > t.room {
@@ -524,7 +565,8 @@ func (t *Table) reserve(n int) {
 	}
 }
 
-// Room makes room for n more groups with so many bytes of long strings together, and for so many bytes of blocks; it says whether there is.
+// Room makes room for n more groups, for longBytes bytes of their long strings together and for
+// blockBytes bytes of blocks. It returns false if there is no room.
 func (t *Table) Room(n, longBytes, blockBytes int) bool {
 	t.reserve(n)
 	if t.side != nil && !t.side.roomFor(blockBytes) {
@@ -536,8 +578,9 @@ func (t *Table) Room(n, longBytes, blockBytes int) bool {
 	return t.room-t.used >= n
 }
 
-// prefetchRows asks for the lines of some rows.
+// prefetchRows prefetches the lines of some rows.
 func (t *Table) prefetchRows(places []uint64) { prefetch.Each(t.base, places) }
 
-// shiftFor is how far a hash without its shard is shifted to be a place among n, a power of two.
+// shiftFor returns how far a hash without its shard is shifted right to become a place among n, a
+// power of two.
 func shiftFor(n uint64) uint { return uint(64 - bits.TrailingZeros64(n)) }

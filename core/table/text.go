@@ -2,19 +2,19 @@ package table
 
 import "unsafe"
 
-// vectorKeys is how many keys compare512 looks at together.
+// vectorKeys is how many keys compare512 compares at a time.
 const vectorKeys = 8
 
 // probeKeys is what compare512 works on. The assembly knows its layout.
 type probeKeys struct {
 	off, w0, w1, w2 *uint64
-	missed          *uint32 // room for vectorKeys more than there are keys
+	missed          *uint32 // has room for vectorKeys more than there are keys
 	rows            unsafe.Pointer
-	n               int // a multiple of vectorKeys, not 0
+	n               int // a multiple of vectorKeys; not 0
 	first           [vectorKeys]uint32
 }
 
-// compare3 is compare of keys of three words, such as a text is.
+// compare3 is compare for keys of three words, such as a text.
 func (t *Table) compare3(words [][]uint64, off []uint64) (misses int) {
 	n := len(off)
 	w0, w1, w2 := words[0][:n], words[1][:n], words[2][:n]
@@ -28,7 +28,8 @@ func (t *Table) compare3(words [][]uint64, off []uint64) (misses int) {
 			})
 		}
 	}
-	base := t.base // In bounds, below: as in compare.
+	// The accesses below are in bounds for the same reason as in compare.
+	base := t.base
 	for i := done; i < n; i++ {
 		key := (*[3]uint64)(unsafe.Add(base, off[i]))
 		missed[misses] = uint32(i)

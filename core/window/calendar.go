@@ -10,28 +10,30 @@ import (
 
 // Calendar windows
 //
-// Days in a time zone, and months anywhere, are not as long each time. Their windows are tumbling only: whole days of a zone (Size and
-// Zone), or whole months (Months, in Zone or UTC). When they begin is computed once for all times that windows are made for, a sorted
-// slice; what a clock asks is found there. The windows that are as long each time do not look at it.
+// Days in a time zone differ in length, and months differ anywhere. Their windows can only be
+// tumbling: whole days of a zone (Size and Zone), or whole months (Months, in Zone or UTC). Their
+// begins are computed once, as a sorted slice for all times that windows are made for, and a clock
+// looks them up there. Windows of constant length do not use the slice.
 
 const (
-	// MaxMonths bounds the months of a window, as MaxSize does.
+	// MaxMonths bounds the months of a window, as MaxSize bounds its size.
 	MaxMonths = 120
 
 	day  = 24 * time.Hour
 	week = 7 * day
 
-	// calendarYears are those on both sides of 1970 for which there are windows: those of MaxTime, MaxSize and some more.
+	// calendarYears is the number of years on both sides of 1970 for which there are windows. It
+	// covers MaxTime and MaxSize, and some more.
 	calendarYears = 160
 )
 
-// monday is when a week began, from 1970-01-01, a Thursday.
+// monday is the begin of a week, counted from 1970-01-01, which was a Thursday.
 const monday = 4 * day
 
-// isCalendar says whether the windows are not as long each time.
+// isCalendar says whether the windows may differ in length.
 func (w Windows) isCalendar() bool { return w.Months != 0 || w.Zone != nil }
 
-// validateCalendar is Validate for them.
+// validateCalendar is Validate for calendar windows.
 func (w Windows) validateCalendar() error {
 	switch {
 	case w.Kind != Tumbling:
@@ -48,7 +50,7 @@ func (w Windows) validateCalendar() error {
 	return nil
 }
 
-// zoneName is the name of the zone.
+// zoneName returns the name of the zone.
 func (w Windows) zoneName() string {
 	if w.Zone == nil {
 		return "UTC"
@@ -56,7 +58,7 @@ func (w Windows) zoneName() string {
 	return w.Zone.String()
 }
 
-// begins are when the windows begin, in order.
+// begins returns the times at which the windows begin, in order.
 func (w Windows) begins() []int64 {
 	in := w.Zone
 	if in == nil {
@@ -65,7 +67,7 @@ func (w Windows) begins() []int64 {
 	var begins []int64
 	first := 1970 - calendarYears
 	if w.Months > 0 {
-		// Month 0 is that of 1970-01.
+		// Month 0 is January 1970.
 		for m := -(12 * calendarYears / w.Months) * w.Months; m <= 12*calendarYears; m += w.Months {
 			begins = append(begins, zone.Midnight(1970, time.Month(1+m), 1, in).UnixNano())
 		}
@@ -82,18 +84,18 @@ func (w Windows) begins() []int64 {
 	return slices.Compact(begins) // a zone may skip a day
 }
 
-// at is the index of the window that has a time.
+// at returns the index of the window that has time t.
 func (c *Clock) at(t int64) int {
 	i, found := slices.BinarySearch(c.begins, t)
 	if !found {
 		i--
 	}
-	return min(max(i, 0), len(c.begins)-2) // no time is outside of them
+	return min(max(i, 0), len(c.begins)-2) // no time is outside the windows
 }
 
-// floorsCalendar is Floors for calendar windows: neighbours are in the same one, mostly.
+// floorsCalendar is Floors for calendar windows. Neighbouring times are mostly in the same window.
 func (c *Clock) floorsCalendar(panes []uint64, times []int64) {
-	begin, end := int64(1), int64(0) // none
+	begin, end := int64(1), int64(0) // an empty window
 	for i, t := range times {
 		if t < begin || t >= end {
 			at := c.at(t)

@@ -12,13 +12,16 @@ type Kind uint8
 
 // The kinds.
 const (
-	Tumbling   Kind = 1 + iota // one behind the other
-	Hopping                    // each begins a slide after the one before
-	Cumulating                 // each ends a step after the one before; as many begin together as make the size
-	Session                    // of one key: from its first record to a gap, the size, behind its last
+	Tumbling Kind = 1 + iota // one after the other
+	Hopping                  // each begins a slide after the one before
+	// Cumulating windows end one step after each other. As many of them begin together as there are
+	// steps in the size.
+	Cumulating
+	// Session windows belong to one key: from its first record to a gap, the size, after its last.
+	Session
 )
 
-// String is the name in SQL.
+// String returns the name of the kind in SQL.
 func (k Kind) String() string {
 	switch k {
 	case Tumbling:
@@ -34,36 +37,48 @@ func (k Kind) String() string {
 }
 
 const (
-	// MaxTime bounds the times that windows are made for, on both sides of 1970: some 146 years. So no sum of a time, a size and a lateness overflows.
+	// MaxTime bounds the times that windows are made for, on both sides of 1970. It is some 146
+	// years, so the sum of a time, a size and a lateness never overflows.
 	MaxTime = math.MaxInt64 / 2
 
-	// MaxSize bounds the size of a window, its offset and the lateness that is allowed: ten years.
+	// MaxSize bounds the size of a window, its offset and the allowed lateness. It is ten years.
 	MaxSize = 10 * 366 * 24 * time.Hour
 
 	// MaxPanes bounds the panes of one window.
 	MaxPanes = 1 << 12
 
-	// MinPane bounds the length of a pane from below: sizes and slides are multiples of it, or nearly. See Pane for why.
+	// MinPane is the lower bound of the length of a pane. Sizes and slides are multiples of it, or
+	// nearly so. See Pane for the reason.
 	MinPane = MaxPanes * time.Nanosecond
 )
 
-// Windows are the windows of a plan. Zero values of Slide and Offset are those of tumbling windows at 1970.
+// Windows describes the windows of a plan. Zero values of Slide and Offset describe tumbling
+// windows that are aligned to 1970.
 type Windows struct {
-	Kind  Kind
-	Size  time.Duration // of a session the gap: records of one key that are further apart are in different ones
-	Slide time.Duration // from the begin of a hopping window to that of the next, from the end of a cumulating one to that of the next; else 0
+	Kind Kind
 
-	// Offset is when one of them begins, from 1970-01-01T00:00:00Z; where they follow each other by whole weeks, from the
-	// Monday after it, 1970-01-05.
+	// Size is the size of a window. For a session it is the gap: records of one key that are
+	// further apart are in different sessions.
+	Size time.Duration
+
+	// Slide is the time from the begin of a hopping window to the begin of the next, or from the
+	// end of a cumulating window to the end of the next. It is 0 for other kinds.
+	Slide time.Duration
+
+	// Offset is when one of the windows begins, counted from 1970-01-01T00:00:00Z. If the windows
+	// follow each other by whole weeks it is counted from the Monday after that, 1970-01-05.
 	Offset time.Duration
 
-	// Months makes tumbling windows of so many calendar months, counted from January 1970, and Size is 0 then. Zone has windows of
-	// months, or of whole days, begin at the midnights of a time zone; nil is UTC.
+	// Months makes tumbling windows of that many calendar months, counted from January 1970. Size
+	// is 0 then.
 	Months int
-	Zone   *time.Location
+
+	// Zone is the time zone in which windows of months or of whole days begin at midnight. Nil is
+	// UTC.
+	Zone *time.Location
 }
 
-// Validate reports what is wrong with them.
+// Validate reports what is wrong with the windows.
 func (w Windows) Validate() error {
 	switch {
 	case w.Kind < Tumbling || w.Kind > Session:
@@ -90,7 +105,7 @@ func (w Windows) Validate() error {
 	return nil
 }
 
-// String is how SQL writes them.
+// String writes the windows as SQL does.
 func (w Windows) String() string {
 	switch {
 	case w.Months > 0:
@@ -104,7 +119,7 @@ func (w Windows) String() string {
 	return fmt.Sprintf("%v(%v, %v)", w.Kind, w.Slide, w.Size)
 }
 
-// paneSize is the length of a pane: what divides both size and slide.
+// paneSize returns the length of a pane, the greatest common divisor of size and slide.
 func (w Windows) paneSize() time.Duration {
 	a, b := w.Size, w.step()
 	for b != 0 {
@@ -113,7 +128,7 @@ func (w Windows) paneSize() time.Duration {
 	return a
 }
 
-// step is from one end of a window to the next.
+// step returns the time from one end of a window to the next.
 func (w Windows) step() time.Duration {
 	if w.Kind == Tumbling || w.Kind == Session {
 		return w.Size
@@ -121,14 +136,14 @@ func (w Windows) step() time.Duration {
 	return w.Slide
 }
 
-// Clock is the arithmetic of some windows, with what it needs at hand.
+// A Clock does the arithmetic of some windows. It has what the arithmetic needs at hand.
 type Clock struct {
 	w                        Windows
 	size, step, offset, pane int64
-	begins                   []int64 // of calendar windows, else nil
+	begins                   []int64 // begins of calendar windows; nil for other windows
 }
 
-// NewClock is the arithmetic of windows that are valid.
+// NewClock makes the clock of windows that are valid.
 func NewClock(w Windows) Clock {
 	if w.isCalendar() {
 		return Clock{w: w, begins: w.begins()}
@@ -140,13 +155,13 @@ func NewClock(w Windows) Clock {
 	return Clock{w: w, size: int64(w.Size), step: int64(w.step()), offset: int64(offset), pane: int64(w.paneSize())}
 }
 
-// Windows are those that the clock is for.
+// Windows returns the windows that the clock is for.
 func (c *Clock) Windows() Windows { return c.w }
 
-// PaneSize is the length of a pane; 0 of calendar windows, which differ.
+// PaneSize returns the length of a pane. It is 0 for calendar windows, whose lengths differ.
 func (c *Clock) PaneSize() int64 { return c.pane }
 
-// NextPane is the begin of the piece of time behind the one that begins then.
+// NextPane returns the begin of the pane after the one that begins at begin.
 func (c *Clock) NextPane(begin int64) int64 {
 	if c.begins != nil {
 		return c.begins[c.at(begin)+1]
@@ -154,7 +169,8 @@ func (c *Clock) NextPane(begin int64) int64 {
 	return begin + c.pane
 }
 
-// floor is the greatest multiple of unit, counted from the offset, that is at most t.
+// floor returns the greatest multiple of unit, counted from the offset, that is at most t. For
+// calendar windows it returns the begin of the window that has t.
 func (c *Clock) floor(t, unit int64) int64 {
 	if c.begins != nil {
 		return c.begins[c.at(t)]
@@ -167,7 +183,7 @@ func (c *Clock) floor(t, unit int64) int64 {
 	return t - r
 }
 
-// Begin is the begin of the window that ends then, of no session.
+// Begin returns the begin of the window that ends at end. It does not work for sessions.
 func (c *Clock) Begin(end int64) int64 {
 	if c.w.Kind == Cumulating || c.begins != nil {
 		return c.floor(end-1, c.size)
@@ -175,7 +191,7 @@ func (c *Clock) Begin(end int64) int64 {
 	return end - c.size
 }
 
-// EndAtMost is the greatest end of a window that is at most t.
+// EndAtMost returns the greatest end of a window that is at most t.
 func (c *Clock) EndAtMost(t int64) int64 {
 	if c.w.Kind == Hopping {
 		return c.floor(t-c.size, c.step) + c.size
@@ -183,7 +199,7 @@ func (c *Clock) EndAtMost(t int64) int64 {
 	return c.floor(t, c.step)
 }
 
-// FirstEnd is the end of the first window that has a pane, given by its begin.
+// FirstEnd returns the end of the first window that contains the pane that begins at begin.
 func (c *Clock) FirstEnd(begin int64) int64 {
 	if c.w.Kind == Session || c.begins != nil {
 		return c.LastEnd(begin)
@@ -191,8 +207,9 @@ func (c *Clock) FirstEnd(begin int64) int64 {
 	return c.EndAtMost(begin) + c.step
 }
 
-// LastEnd is the end of the last window that has it. Of sessions it is when those are closed whose last record is in the pane: a
-// record of the next pane may join them until that is shut.
+// LastEnd returns the end of the last window that contains the pane that begins at begin. For
+// sessions it returns the time at which the sessions are closed whose last record is in the pane: a
+// record of the next pane may join them until that pane is shut.
 func (c *Clock) LastEnd(begin int64) int64 {
 	if c.begins != nil {
 		return c.NextPane(begin)
@@ -206,8 +223,9 @@ func (c *Clock) LastEnd(begin int64) int64 {
 	return c.floor(begin, c.size) + c.size
 }
 
-// Shut is when all records of a pane are late: when windows that end up to there are closed. Of sessions that is when the session that
-// the last record of the pane would be alone has ended, so it is sooner than LastEnd.
+// Shut returns the time from which on all records of a pane are late: all windows that end up to
+// then are closed. For sessions it is the end of the session that the last record of the pane would
+// form alone, so it is sooner than LastEnd.
 func (c *Clock) Shut(p Pane) int64 {
 	if c.w.Kind == Session {
 		return int64(p) + 2*c.size
@@ -215,10 +233,10 @@ func (c *Clock) Shut(p Pane) int64 {
 	return c.LastEnd(c.PaneBegin(p))
 }
 
-// SessionEnd is what LastEnd is of the pane with the last record of a session that ends then.
+// SessionEnd returns LastEnd of the pane that has the last record of a session that ends at end.
 func (c *Clock) SessionEnd(end int64) int64 { return c.LastEnd(c.floor(end-c.size, c.size)) }
 
-// NextEnd is the end of the window behind the one that ends then.
+// NextEnd returns the end of the window after the one that ends at end.
 func (c *Clock) NextEnd(end int64) int64 {
 	if c.begins != nil {
 		return c.NextPane(end)
@@ -226,7 +244,8 @@ func (c *Clock) NextEnd(end int64) int64 {
 	return end + c.step
 }
 
-// Before is the end of the window that ends so many before the one that ends then.
+// Before returns the end of the window that lies the given number of windows before the one that
+// ends at end.
 func (c *Clock) Before(end int64, windows int) int64 {
 	if c.begins != nil {
 		return c.begins[max(c.at(end)-windows, 0)]
@@ -234,7 +253,8 @@ func (c *Clock) Before(end int64, windows int) int64 {
 	return end - int64(windows)*c.step
 }
 
-// Panes is how many panes there are from one that begins at first to one that begins at last, both included.
+// Panes returns how many panes there are from the one that begins at first to the one that begins
+// at last, both included.
 func (c *Clock) Panes(first, last int64) int64 {
 	if c.begins != nil {
 		return int64(c.at(last)-c.at(first)) + 1
@@ -242,10 +262,11 @@ func (c *Clock) Panes(first, last int64) int64 {
 	return (last-first)/c.pane + 1
 }
 
-// Floor is the begin of the piece of time that t is in: its pane, where no window has closed.
+// Floor returns the begin of the piece of time that t is in. That is its pane if no window has
+// closed.
 func (c *Clock) Floor(t int64) int64 { return c.floor(t, c.pane) }
 
-// Floors is Floor of some times, of which first is that of the least.
+// Floors is Floor for several times. first is Floor of the least of them.
 func (c *Clock) Floors(panes []uint64, times []int64, first int64) {
 	panes = panes[:len(times)]
 	if c.begins != nil {
@@ -254,7 +275,8 @@ func (c *Clock) Floors(panes []uint64, times []int64, first int64) {
 	}
 	size, inverse := c.pane, 1/float64(c.pane)
 	for i, t := range times {
-		// The quotient by way of a float may be one off at the bounds of a pane.
+		// The quotient is computed in floating point, so it may be off by one at the bounds of a
+		// pane.
 		d := t - first
 		begin := int64(float64(d)*inverse) * size
 		if begin > d {
@@ -267,19 +289,22 @@ func (c *Clock) Floors(panes []uint64, times []int64, first int64) {
 	}
 }
 
-// A Pane is a piece of time whose records are aggregated together: its begin, and in the digits below how many of the windows that have it were closed
-// already when its records came. Records that are late for some windows and not for others so are kept apart from those that are late for
-// none. Panes are ordered by time.
+// A Pane is a piece of time whose records are aggregated together. It is the begin of that time
+// plus, in the digits below the pane length, how many of the windows that contain it were already
+// closed when its records came. So records that are late for some windows and not for others are
+// kept apart from records that are late for none. Panes are ordered by time.
 type Pane int64
 
-// PaneOf is the pane of a record with time t when all windows that end up to closed are. Late says that no window takes it.
+// PaneOf returns the pane of a record with time t when all windows that end up to closed are
+// closed. late says that no window takes the record.
 func (c *Clock) PaneOf(t, closed int64) (p Pane, late bool) {
 	begin := c.floor(t, c.pane)
 	if closed <= begin {
 		return Pane(begin), false
 	}
 	if c.w.Kind == Session {
-		return Pane(begin), closed >= t+c.size // as Flink has it: the session that it would be alone has ended
+		// As in Flink, the record is late if the session that it would form alone has ended.
+		return Pane(begin), closed >= t+c.size
 	}
 	first := c.FirstEnd(begin)
 	if closed < first {
@@ -291,10 +316,10 @@ func (c *Clock) PaneOf(t, closed int64) (p Pane, late bool) {
 	return Pane(begin + (closed-first)/c.step + 1), false
 }
 
-// PaneBegin is where a pane begins.
+// PaneBegin returns the begin of a pane.
 func (c *Clock) PaneBegin(p Pane) int64 { return c.floor(int64(p), c.pane) }
 
-// Ends are the ends of the first and the last window that the pane is part of.
+// Ends returns the ends of the first and the last window that still take the pane.
 func (c *Clock) Ends(p Pane) (first, last int64) {
 	begin := c.PaneBegin(p)
 	passed := int64(p) - begin

@@ -1,23 +1,31 @@
-// Package arena has memory for the groups of a plan: regions outside the collector's heap that grow in place, huge pages where the kernel has
-// them, pages made present ahead of their use, and a budget over all regions of a plan.
+// Package arena has memory for the groups of a plan: regions outside the garbage collector's heap
+// that grow in place, huge pages if the kernel has them, pages that are made present ahead of their
+// use, and a budget for all regions of a plan.
 //
 // # Region
 //
-// A region begins in the Go heap, in a slice without pointers that is copied when it grows: a table of one window may have one
-// group, and there may be a million windows. From smallMost on it reserves addresses for the most it may ever hold and takes
-// memory for them piece by piece, so growing copies nothing and what lies in it does not move any more. If the system has no
-// such calls a region is ordinary memory that is copied when it grows. Base may change with each Grow that is not large.
+// A region begins in the Go heap, in a slice without pointers that is copied when it grows. It
+// begins small because a table of one window may have one group, and there may be a million
+// windows. From smallMost on, the region reserves addresses for as many bytes as it may ever hold,
+// and takes memory for them piece by piece. So growing copies nothing, and what lies in the region
+// does not move any more. If the system has no such calls, a region is ordinary memory that is
+// copied when it grows. Base may change with each Grow of a region that is not large.
 //
 // # Ahead
 //
-// The first touch of a page takes the kernel up to milliseconds for 2 MiB, and so may a system call for more of them, which waits for other threads' pages. So whoever fills a region says how
-// far it has got, and a goroutine has the pages behind that place made ready in time: usable, and present. Whoever must not wait for the kernel asks whether they are (Ready), and does something else as
-// long as they are not; that it had to is counted by Late. The first 2 MiB are small pages and always ready.
+// The first touch of a page takes the kernel up to milliseconds for 2 MiB. A system call for more
+// pages may take as long, because it waits for the pages of other threads. So the goroutine that
+// fills a region says how far it has got, and another goroutine makes the pages after that place
+// ready in time: usable, and present. A goroutine that must not wait for the kernel asks whether
+// they are ready (Ready), and does something else as long as they are not. Late counts how often
+// that happened. The first 2 MiB are small pages and always ready.
 //
 // # Lifetime
 //
-// Free gives the memory back, large regions to a pool that keeps them for some seconds; a region that nobody has any more is freed by the collector. A pointer into a region does not keep it: whoever
-// reads it calls runtime.KeepAlive on what holds the region.
+// Free gives the memory back. Large regions go to a pool that keeps them for some seconds. The
+// garbage collector frees a region that is no longer referenced. A pointer into a region does not
+// keep the region alive: code that reads through it calls runtime.KeepAlive on the object that
+// holds the region.
 package arena
 
 import (
@@ -29,44 +37,49 @@ import (
 )
 
 const (
-	// hugePage is the size of a huge page on the systems that velo knows.
+	// hugePage is the size of a huge page on the systems that velo supports.
 	hugePage = 2 << 20
 
-	// firstStep is how much a region takes at least, nextStep how much of its size it takes at a time once it is larger.
+	// firstStep is how much a region takes at least. nextStep says that a larger region takes one
+	// part in nextStep of its size at a time.
 	firstStep = 64 << 10
 	nextStep  = 8
 
-	// smallLeast and smallMost bound the sizes of a region that lies in the Go heap, powers of two. The heap's objects of such
-	// sizes begin at a multiple of their size or of a page, so rows do not lie across more cache lines than they need.
+	// smallLeast and smallMost bound the size of a region in the Go heap, which is a power of two.
+	// Objects of such sizes in the Go heap begin at a multiple of their size or of a page, so rows
+	// do not cross more cache lines than they must.
 	smallLeast = 512
 	smallMost  = 16 << 10
 
-	// leastAddresses is up to where a region gets along with fewer addresses than it was made for.
+	// leastAddresses is the size down to which a region makes do with fewer addresses than it was
+	// made for.
 	leastAddresses = 64 << 20
 
-	// aheadBytes is how far in front of the last use pages are made ready at least, in a region that is not smaller: what a core can fill in some milliseconds.
+	// aheadBytes is how far ahead of the last use pages are made ready at least, in a region that
+	// is at least that large. It is what a core can fill in some milliseconds.
 	aheadBytes = 4 * hugePage
 )
 
 // ErrBudget says that a region cannot grow because the budget is used up.
 var ErrBudget = errors.New("arena: the budget is used up")
 
-// A Budget bounds the bytes of several regions together. Nil has no bound. It may be used by any number of goroutines.
+// A Budget bounds the bytes of several regions together. A nil Budget sets no bound. Any number of
+// goroutines may use it.
 type Budget struct {
 	limit int64
-	used  atomic.Int64 // counts, orders nothing
+	used  atomic.Int64 // counts, and orders nothing
 }
 
 // NewBudget makes a budget of limit bytes.
 func NewBudget(limit int) *Budget { return &Budget{limit: int64(limit)} }
 
-// Used is how many bytes the regions hold.
+// Used returns how many bytes the regions hold.
 func (b *Budget) Used() int { return int(b.used.Load()) }
 
-// Limit is how many bytes they may hold.
+// Limit returns how many bytes the regions may hold.
 func (b *Budget) Limit() int { return int(b.limit) }
 
-// take takes n bytes out of the budget. False says that there are not so many.
+// take takes n bytes out of the budget. It returns false if fewer are left.
 func (b *Budget) take(n int) bool {
 	if b == nil {
 		return true
@@ -84,19 +97,24 @@ func (b *Budget) give(n int) {
 	}
 }
 
-// A Share charges a budget for several regions that are to be as large as each other, one after the other: as soon as one of them grows, for as
-// many as it was made for, so that none of them lacks memory when it follows. Its regions belong to one goroutine, but for giving them back.
+// A Share charges a budget for several regions that will all become equally large, one after the
+// other. As soon as one of them grows, it charges for as many regions as it was made for, so that
+// none of them lacks memory when it follows. Its regions belong to one goroutine, except that any
+// goroutine may give them back.
 type Share struct {
-	budget  *Budget
-	copies  int
-	size    int          // of the largest region, which has been charged for all
-	regions atomic.Int64 // that have not been given back; counts, and orders the use of size before the last gives it back
+	budget *Budget
+	copies int
+	size   int // size of the largest region, which has been charged for all regions
+
+	// regions is the number of regions that have not been given back. It counts, and it orders
+	// every use of size before the last region gives size back.
+	regions atomic.Int64
 }
 
-// NewShare makes a share of a budget for so many regions.
+// NewShare makes a share of a budget for that many regions.
 func NewShare(budget *Budget, copies int) *Share { return &Share{budget: budget, copies: copies} }
 
-// take charges for a region that grows to size. False says that the budget has no room.
+// take charges for a region that grows to size. It returns false if the budget has no room.
 func (s *Share) take(size int) bool {
 	if size <= s.size {
 		return true
@@ -108,29 +126,42 @@ func (s *Share) take(size int) bool {
 	return true
 }
 
-// A Region is memory that grows in place. One goroutine at a time may use it.
+// A Region is memory that grows in place. Only one goroutine at a time may use it.
 type Region struct {
 	*mapping
-	small   []uint64 // what is used instead of the mapping while that has no size
+	small   []uint64 // used instead of the mapping while the mapping has no size
 	cleanup runtime.Cleanup
-	asked   int  // pages up to here have been asked for
-	waiting bool // the last Ready was false
+	asked   int  // bytes up to here have been asked for
+	waiting bool // the last Ready returned false
 	late    int
 }
 
-// mapping is what a Region has to give back, apart from it so that the collector can find a Region that nobody uses.
+// A mapping is what a Region has to give back. It is separate from the Region so that the garbage
+// collector can find an unreferenced Region.
 type mapping struct {
-	budget  *Budget
-	share   *Share         // charged instead of the budget, nil where there is none
-	extra   bool           // the budget is charged besides: the region is one more than the share is for
-	base    unsafe.Pointer // nil before addresses have been reserved
-	size    int            // bytes of it that may be used; 0 while the region is small
-	charged int            // bytes that the budget has been asked for: those, and the ones that are made ready ahead
+	budget *Budget
+	share  *Share // charged instead of the budget; nil if there is no share
+
+	// extra says that the budget is charged too, because the region is one more than the share is
+	// for.
+	extra bool
+
+	base unsafe.Pointer // nil before addresses have been reserved
+	size int            // bytes that may be used; 0 while the region is small
+
+	// charged is how many bytes have been charged: those in size, and those that are made ready
+	// ahead.
+	charged int
 	most    int
 	freed   bool
 	system  system
-	ready   atomic.Int64 // bytes that have been made ready ahead; written by the housekeeper, behind what it did
-	refused atomic.Bool  // the housekeeper could not; written by it
+
+	// ready is the number of bytes that have been made ready ahead. The housekeeper writes it after
+	// it has made them ready, so a goroutine that loads it may use them.
+	ready atomic.Int64
+
+	// refused says that the housekeeper could not make pages ready. Only the housekeeper writes it.
+	refused atomic.Bool
 }
 
 // New makes an empty region that can grow to most bytes.
@@ -139,8 +170,8 @@ func New(budget *Budget, most int) *Region { return newRegion(&mapping{budget: b
 // New makes an empty region that can grow to most bytes and is charged to the share.
 func (s *Share) New(most int) *Region { return newRegion(&mapping{share: s, most: most}) }
 
-// Extra makes one more region than the share is for: it is charged to the budget, and what it grows beyond the others to the
-// share as well, since they will follow.
+// Extra makes one more region than the share is for. It is charged to the budget. What it grows
+// beyond the other regions is also charged to the share, because they will follow.
 func (s *Share) Extra(most int) *Region {
 	return newRegion(&mapping{budget: s.budget, share: s, extra: true, most: most})
 }
@@ -155,8 +186,9 @@ func newRegion(m *mapping) *Region {
 	return r
 }
 
-// begin reserves addresses, the first time, for n bytes at least. If the system has not as many as the region was made for, it gets
-// along with a quarter, and so on. The error says that there are hardly any left.
+// begin reserves addresses the first time, for at least n bytes. If the system does not have as
+// many as the region was made for, it tries a quarter of them, and so on. The error says that there
+// are hardly any left.
 func (r *Region) begin(n int) error {
 	if r.base != nil {
 		return nil
@@ -171,7 +203,9 @@ func (r *Region) begin(n int) error {
 	return nil
 }
 
-// Base is where the region begins. The first Len bytes from there may be used. Of those that Ahead, Prepare, Ready or Match have asked for, or would have, what is in them may be what another region left there; others are zero.
+// Base returns where the region begins. The first Len bytes from there may be used. Bytes that
+// Ahead, Prepare, Ready or Match have asked for, or would have asked for, may still have what
+// another region left in them. Other bytes are zero.
 func (r *Region) Base() unsafe.Pointer {
 	if r.small != nil {
 		return unsafe.Pointer(unsafe.SliceData(r.small))
@@ -179,14 +213,15 @@ func (r *Region) Base() unsafe.Pointer {
 	return r.base
 }
 
-// Len is how many bytes may be used.
+// Len returns how many bytes may be used.
 func (r *Region) Len() int { return max(r.size, 8*len(r.small)) }
 
-// Bytes is how many the budget has been asked for: Len, and what is made ready ahead.
+// Bytes returns how many bytes have been charged: Len, and what is made ready ahead.
 func (r *Region) Bytes() int { return r.charged }
 
-// Grow makes the region at least n bytes long. What is in it stays; Base may change. The error says that the region was made for
-// less, that the budget is used up (ErrBudget), or that the system has no memory; the region is as it was then.
+// Grow makes the region at least n bytes long. Its content stays, but Base may change. The error
+// says that the region was made for less, that the budget is used up (ErrBudget), or that the
+// system has no memory. After an error the region is as it was.
 func (r *Region) Grow(n int) error {
 	if n <= r.Len() {
 		return nil
@@ -234,7 +269,7 @@ func (r *Region) growMapped(n int) error {
 	size = min(size, r.most)
 	before := r.charged
 	if !r.charge(size) {
-		// The last of the budget, without anything to spare.
+		// This is the last of the budget, so nothing is taken to spare.
 		if size = roundUp(n, pageSize); !r.charge(size) {
 			return ErrBudget
 		}
@@ -252,7 +287,8 @@ func (r *Region) growMapped(n int) error {
 	return nil
 }
 
-// Ahead says that the first n bytes are used, so that the pages behind them are made ready. It costs nothing while there is nothing to do.
+// Ahead says that the first n bytes are used, so that the pages after them are made ready. It costs
+// nothing while there is nothing to do.
 func (r *Region) Ahead(n int) {
 	if !canPopulate || n < hugePage/2 || n+aheadBytes/2 <= r.asked {
 		return
@@ -260,24 +296,26 @@ func (r *Region) Ahead(n int) {
 	r.Prepare(n + min(n, aheadBytes+n/nextStep))
 }
 
-// Prepare has the first n bytes made ready, as far as the budget allows it.
+// Prepare makes the first n bytes ready, as far as the budget allows it.
 func (r *Region) Prepare(n int) {
 	if !canPopulate || n <= max(hugePage, r.asked) {
 		return
 	}
 	if r.begin(n) != nil {
-		return // whoever uses the pages gets the error, from Grow
+		return // Grow returns the error when the pages are used
 	}
 	if n <= r.asked {
-		return // of who had the addresses before
+		return // the previous owner of the addresses had asked for them
 	}
 	if n = min(roundUp(n, hugePage), r.most); r.charge(n) && r.askFor(r.asked, n) {
 		r.asked = n
 	}
 }
 
-// Ready says whether the first n bytes may be used without waiting for the kernel. They are made ready where nobody has asked for them. Where nobody can, because the budget or the system's memory is used up, it is true, and
-// whoever uses them will wait or get an error.
+// Ready says whether the first n bytes may be used without waiting for the kernel. If the bytes
+// have not been asked for, Ready asks for them. If they cannot be made ready because the budget or
+// the system's memory is used up, Ready returns true, and the caller waits or gets an error when it
+// uses them.
 func (r *Region) Ready(n int) bool {
 	if !canPopulate || n <= hugePage || n <= int(r.ready.Load()) {
 		r.waiting = false
@@ -294,20 +332,22 @@ func (r *Region) Ready(n int) bool {
 	return false
 }
 
-// Match has as many pages made ready as the other region has or has asked for, ahead of its use for the same. It may be called while others read the region.
+// Match makes as many pages ready as the other region has or has asked for, so that this region can
+// later become as large. It may be called while other goroutines read the region.
 func (r *Region) Match(other *Region) { r.Prepare(other.charged) }
 
-// Late is how often somebody had to wait for pages.
+// Late returns how often a caller had to wait for pages.
 func (r *Region) Late() int { return r.late }
 
-// Free gives the memory back. Nobody may use the region or a pointer into it any more.
+// Free gives the memory back. The region and pointers into it must not be used any more.
 func (r *Region) Free() {
 	r.cleanup.Stop()
 	r.free()
 	r.small = nil
 }
 
-// charge charges for size bytes, as far as that has not been done. False says that the budget has no room.
+// charge charges for size bytes, as far as they have not been charged. It returns false if the
+// budget has no room.
 func (m *mapping) charge(size int) bool {
 	if size <= m.charged {
 		return true
@@ -322,7 +362,8 @@ func (m *mapping) charge(size int) bool {
 	return true
 }
 
-// giveBack gives back what was charged for n bytes. A share keeps it, for the next that grows.
+// giveBack gives back what was charged for n bytes. A share keeps it for the next region that
+// grows.
 func (m *mapping) giveBack(n int) {
 	if m.share == nil || m.extra {
 		m.budget.give(n)

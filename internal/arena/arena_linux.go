@@ -12,17 +12,20 @@ import (
 
 var pageSize = os.Getpagesize()
 
-// system is what Linux has to know of a mapping.
+// system is what Linux needs to know about a mapping.
 type system struct {
-	mapped     unsafe.Pointer // where the mapping begins, below base
+	mapped     unsafe.Pointer // where the mapping begins, at or below base
 	mappedSize int
-	gone       sync.Mutex // held while pages are populated and while they are unmapped: off the data path
-	freed      bool
-	pieces     int64 // that the kernel has it in, at most
+
+	// gone is held while pages are populated and while they are unmapped, off the data path.
+	gone   sync.Mutex
+	freed  bool
+	pieces int64 // largest number of pieces that the kernel has the mapping in
 }
 
-// A mapping is in as many pieces as have different rights or advice: what may be touched and what may not; of a large one also what is behind the first huge page. One that nothing of may be touched yet
-// is in one piece with its neighbours.
+// A mapping is in one piece for each range with other rights or other advice: what may be touched
+// and what may not. In a large mapping the part after the first huge page is a piece too. A mapping
+// of which nothing may be touched yet forms one piece with its neighbours.
 const (
 	smallPieces = 2
 	largePieces = 4
@@ -38,8 +41,9 @@ var maxPieces = func() int64 {
 	return n
 }()
 
-// reserve reserves addresses without memory: pages that may not be touched are not accounted by the kernel, however strict it is. The mapping
-// is as much longer as lets the base lie on a huge page.
+// reserve reserves addresses without memory. The kernel does not account for pages that may not be
+// touched, however strict it is. The mapping is longer than needed, so that the base can lie on a
+// huge page.
 func (m *mapping) reserve() error {
 	if m.adopt() {
 		return nil
@@ -64,7 +68,8 @@ func (m *mapping) extend(size int) error {
 	return unix.Mprotect(m.bytes(m.size, size), unix.PROT_READ|unix.PROT_WRITE)
 }
 
-// takeSmall and takeLarge count the pieces that a mapping is in when it has begun, and when it is larger than a huge page. takeLarge says whether it has just become that.
+// takeSmall and takeLarge count the pieces of a mapping: takeSmall when it begins, takeLarge when
+// it becomes larger than a huge page. takeLarge says whether it has just become that large.
 func (m *mapping) takeSmall() error {
 	if m.system.pieces > 0 {
 		return nil
@@ -84,10 +89,13 @@ func (m *mapping) takeLarge() bool {
 	return true
 }
 
-// adviseHuge has what is behind the first huge page in huge pages; that one stays in small ones: many regions are small. Advice only: an error changes nothing but the speed.
+// adviseHuge asks the kernel for huge pages after the first one. The first one stays in small
+// pages, because many regions are small. This is only advice: an error changes nothing except the
+// speed.
 func (m *mapping) adviseHuge() { unix.Madvise(m.bytes(hugePage, m.most), unix.MADV_HUGEPAGE) }
 
-// askFor has the housekeeper make [from, to), whole huge pages, ready. False says that it cannot.
+// askFor makes the housekeeper prepare [from, to), which are whole huge pages. It returns false if
+// that is not possible.
 func (m *mapping) askFor(from, to int) bool {
 	if m.takeSmall() != nil {
 		return false
@@ -106,7 +114,7 @@ func (m *mapping) release() {
 	pieces.Add(-m.system.pieces)
 }
 
-// canPopulate says whether the kernel makes pages present when asked (Linux 5.14).
+// canPopulate says whether the kernel makes pages present when it is asked to (since Linux 5.14).
 var canPopulate = func() bool {
 	p, err := unix.MmapPtr(-1, 0, nil, uintptr(pageSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
@@ -116,10 +124,13 @@ var canPopulate = func() bool {
 	return unix.Madvise(unsafe.Slice((*byte)(p), pageSize), unix.MADV_POPULATE_WRITE) == nil
 }()
 
-// together is how many huge pages are made present at a time, each on a thread of its own: whoever waits for them leaves its processor to that.
+// together is how many huge pages are made present at a time, each on a thread of its own. A
+// goroutine that waits for them leaves its processor to that work.
 const together = 2
 
-// prepare makes [from, to) usable and its pages present. It does not change what is in them. An error is not the housekeeper's: whoever uses the pages gets it, from Grow, or has the kernel do then what it can.
+// prepare makes [from, to) usable and its pages present. It does not change their content. The
+// housekeeper does not report an error: the code that uses the pages gets it from Grow, or then
+// makes the kernel do what it can.
 func (m *mapping) prepare(from, to int, huge bool) {
 	usable := false
 	for at := from; at < to; at += together * hugePage {
@@ -151,7 +162,8 @@ func (m *mapping) prepare(from, to int, huge bool) {
 	}
 }
 
-// bytes is [from, to) of the mapping, which may not be there yet: only the kernel is given it.
+// bytes returns [from, to) of the mapping. The memory may not exist yet, so the slice is only given
+// to the kernel.
 func (m *mapping) bytes(from, to int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(m.base, from)), to-from)
 }

@@ -8,12 +8,13 @@ const pageSize = 4 << 10
 
 const canPopulate = false
 
-// system keeps the memory alive, which is the collector's.
+// system keeps the memory alive, which belongs to the garbage collector.
 type system struct{ words []uint64 }
 
 func (m *mapping) reserve() error { return m.extend(pageSize) }
 
-// extend copies. It doubles, or a region that grows in small steps would be copied again and again.
+// extend copies the memory. It doubles the size, because otherwise a region that grows in small
+// steps would be copied again and again.
 func (m *mapping) extend(size int) error {
 	if need := size / 8; need > len(m.system.words) {
 		words := make([]uint64, max(need, min(2*len(m.system.words), m.most/8)))

@@ -5,38 +5,42 @@ import (
 	"sync/atomic"
 )
 
-// The housekeeper is a goroutine that makes pages ready. It is there while there is something to do.
+// The housekeeper is a goroutine that makes pages ready. It exists while there is something to do.
 //
-// A job is posted, then `busy` is looked at; the housekeeper clears busy, then looks for jobs once more. Both are sequentially consistent, so
-// either the poster finds busy cleared and starts a housekeeper, or the housekeeper finds the job.
+// A poster posts a job and then looks at busy. The housekeeper clears busy and then looks for jobs
+// once more. Both are sequentially consistent. So either the poster finds busy cleared and starts a
+// housekeeper, or the housekeeper finds the job.
 var (
 	jobs = make(chan job, maxJobs)
 	busy atomic.Bool
 )
 
-// held is locked while a job is done: off the data path.
+// held is locked while a job is done, off the data path.
 var held sync.Mutex
 
-// Hold has the housekeeper do nothing until release is called, for tests of what waits for it.
+// Hold stops the housekeeper until release is called. It is for tests of code that waits for the
+// housekeeper.
 func Hold() (release func()) {
 	held.Lock()
 	return held.Unlock
 }
 
-// CanPrepare says whether memory is made ready ahead on this system at all.
+// CanPrepare says whether this system can make memory ready ahead.
 func CanPrepare() bool { return canPopulate }
 
-// maxJobs bounds the jobs that wait. One more is not posted, and its pages come when they are touched or with the next.
+// maxJobs bounds the jobs that wait. A job above that is not posted; its pages come when they are
+// touched, or with the next job.
 const maxJobs = 1024
 
-// job is to make [from, to) of a region ready, whole huge pages; huge says that they shall be those.
+// A job is to make [from, to) of a region ready, which are whole huge pages. huge says that huge
+// pages shall be used.
 type job struct {
 	m        *mapping
 	from, to int
 	huge     bool
 }
 
-// post gives the housekeeper a job. False says that it has too many.
+// post gives the housekeeper a job. It returns false if too many jobs wait.
 func post(j job) bool {
 	select {
 	case jobs <- j:

@@ -6,21 +6,28 @@ import (
 	"sync/atomic"
 )
 
-// The kernel lets a process have so many pieces of address space, 65,530 by default, and the Go runtime ends the process when it needs one more and gets none. Many small tables, as windows have
-// them, use pieces long before they use memory, which the collector does not see. So pieces are counted: as many more as collectShare says have it look for regions that nobody has any more, and a
-// region that would take what spareShare leaves to the rest of the process is refused, with an error that says so.
+// The kernel limits the pieces of address space of a process, by default to 65,530. The Go runtime
+// ends the process when it needs one more and gets none. Many small tables, such as the tables of
+// windows, use up pieces long before they use up memory, and the garbage collector does not see
+// pieces. So pieces are counted. Each time their number has grown by the part that collectShare
+// says, the garbage collector looks for unreferenced regions. A region that would take what
+// spareShare leaves to the rest of the process is refused, with an error that says so.
 var (
-	pieces     atomic.Int64 // of all regions; counts, orders nothing
-	collectAt  atomic.Int64 // so many are worth a look
+	pieces atomic.Int64 // pieces of all regions; counts, and orders nothing
+	// number of pieces from which on the next collection is worth while; orders nothing
+	collectAt atomic.Int64
+	// collecting is true while collect runs. The CAS that sets it lets only one goroutine collect
+	// at a time.
 	collecting atomic.Bool
 )
 
 const (
-	collectShare = 8 // a look for each eighth of all
-	spareShare   = 8 // an eighth is for others
+	collectShare = 8 // collect after each eighth of all pieces
+	spareShare   = 8 // an eighth of all pieces is for others
 )
 
-// takePieces counts n pieces more of most that a process may have. The error says that there are not so many.
+// takePieces counts n more pieces, of most pieces that a process may have. The error says that
+// there are not that many left.
 func takePieces(n, most int64) error {
 	now := pieces.Add(n)
 	if now > most-most/spareShare {
@@ -34,12 +41,13 @@ func takePieces(n, most int64) error {
 	return nil
 }
 
-// collect has the collector look for regions that nobody has, on a goroutine: whoever calls this may be on a thread with other things to do.
+// collect makes the garbage collector look for unreferenced regions. It does so on another
+// goroutine, because the caller may be on a thread that has other things to do.
 func collect(most int64) {
 	if collecting.CompareAndSwap(false, true) {
 		go func() {
 			runtime.GC()
-			runtime.GC() // while that goes on, what the first has found is given back
+			runtime.GC() // meanwhile what the first collection has found is given back
 			collectAt.Store(pieces.Load() + most/collectShare)
 			collecting.Store(false)
 		}()

@@ -9,25 +9,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The pool keeps large regions that have been given back, with their pages, for the next that is made for as many bytes: tables of a plan that is started again, or of another with the same limit. Making pages present is most of
-// what it takes to build a table anew.
+// The pool keeps large regions that have been given back, together with their pages, for the next
+// region that is made for as many bytes. That helps the tables of a plan that is started again, or
+// of another plan with the same limit: making pages present is most of the time that it takes to
+// build a table again.
 //
-// It never makes a process larger than it was: before the housekeeper makes new pages present, the pool gives back as many bytes. What nobody has taken after keepFor goes too. It is a lock, off the data path.
+// The pool never makes a process larger than it was. Before the housekeeper makes new pages
+// present, the pool gives back as many bytes. What has not been taken after keepFor is given back
+// too. The pool has a lock, which is off the data path.
 var pool struct {
 	sync.Mutex
 	kept  []keptMapping // the oldest first
 	bytes int
-	timer *time.Timer // nil while there is nothing
+	timer *time.Timer // nil while the pool is empty
 }
 
-// keptMapping is a mapping in the pool.
+// A keptMapping is a mapping in the pool.
 type keptMapping struct {
 	base       unsafe.Pointer
 	mapped     unsafe.Pointer
 	mappedSize int
 	most       int
 	ready      int64 // bytes that are usable and present
-	bytes      int   // that may be present
+	bytes      int   // bytes that may be present
 	pieces     int64
 	since      time.Time
 }
@@ -35,7 +39,8 @@ type keptMapping struct {
 // keepFor is how long a region is kept.
 const keepFor = 10 * time.Second
 
-// keep puts a mapping into the pool instead of giving it back. False says that it is not worth it. m.system.gone is held.
+// keep puts a mapping into the pool instead of giving it back. It returns false if that is not
+// worth while. The caller holds m.system.gone.
 func (m *mapping) keep() bool {
 	ready := m.ready.Load()
 	if ready <= hugePage || m.refused.Load() {
@@ -52,7 +57,8 @@ func (m *mapping) keep() bool {
 	return true
 }
 
-// adopt takes a mapping for as many bytes out of the pool: the one with the most pages. False says that there is none.
+// adopt takes a mapping for the same number of bytes out of the pool, the one with the most pages.
+// It returns false if there is none.
 func (m *mapping) adopt() bool {
 	pool.Lock()
 	defer pool.Unlock()
@@ -73,7 +79,8 @@ func (m *mapping) adopt() bool {
 	return true
 }
 
-// makeRoom gives back what is in the pool, the oldest first, as long as that is needed for n bytes of new pages.
+// makeRoom gives back what is in the pool, the oldest first, until n bytes of new pages are made up
+// for.
 func makeRoom(n int) {
 	pool.Lock()
 	defer pool.Unlock()
@@ -95,7 +102,7 @@ func expire() {
 	}
 }
 
-// dropOldest gives back the first. The pool is locked.
+// dropOldest gives back the first mapping. The caller has locked the pool.
 func dropOldest() {
 	k := pool.kept[0]
 	pool.kept = slices.Delete(pool.kept, 0, 1)

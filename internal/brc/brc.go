@@ -1,5 +1,6 @@
-// Package brc has the data of the one billion row challenge: lines of name;value, the value a temperature with one decimal.
-// It writes files of them, and has the obvious program that the engine's results are held against.
+// Package brc has the data of the one billion row challenge: lines of name;value, in which the
+// value is a temperature with one decimal. It writes files of such lines, and has an obvious
+// program that the engine's results are compared with.
 package brc
 
 import (
@@ -14,20 +15,20 @@ import (
 	"strings"
 )
 
-// A Station is a name and the mean of its values, in tenths.
+// A Station is a name and the mean of its values, in tenths of a degree.
 type Station struct {
 	Name string
 	Mean int
 }
 
-// stations is how many there are built in.
+// stations is the number of built-in stations.
 const stations = 413
 
-// MaxName is the greatest length of a name in bytes.
+// MaxName is the largest length of a name in bytes.
 const MaxName = 100
 
-// Stations are the built-in ones: invented names of 3 to 26 bytes, some not ASCII, with means from -15 to 35 degrees. They are always
-// the same.
+// Stations returns the built-in stations. Their names are invented, have 3 to 26 bytes and are
+// partly not ASCII. Their means are from -15 to 35 degrees. They are always the same.
 func Stations() []Station {
 	first := []string{"Al", "Bren", "Cor", "Dun", "Esk", "Fal", "Gor", "Hul", "Iv", "Jor", "Kess", "Lum", "Mor", "Nor", "Ost", "Pel", "Quin", "Ros", "Sør", "Tal", "Ulm", "Vår", "Wex", "Yar", "Zé", "Ång", "Çal", "Łom", "Št"}
 	second := []string{"a", "e", "i", "o", "u", "ai", "ei", "ü", "ó", "ia"}
@@ -80,11 +81,13 @@ func ReadStations(r io.Reader) ([]Station, error) {
 	return all, nil
 }
 
-// Write writes rows lines of stations drawn at random, their values normal around the mean with a standard deviation of 10, between
-// -99.9 and 99.9. The same arguments write the same bytes.
+// Write writes lines of stations drawn at random. There are as many lines as rows says. The values
+// are distributed normally around the mean with a standard deviation of 10, between -99.9 and 99.9.
+// The same arguments write the same bytes.
 func Write(w io.Writer, rows int64, seed uint64, stations []Station) error {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	// Values are drawn from a table of deviations: a line takes one random number, and 20 ns.
+	// Values are drawn from a table of deviations, so that a line takes one random number and 20
+	// ns.
 	var deviations [4096]int
 	for i := range deviations {
 		deviations[i] = int(math.Round(100 * rng.NormFloat64()))
@@ -113,7 +116,7 @@ func Write(w io.Writer, rows int64, seed uint64, stations []Station) error {
 	return err
 }
 
-// appendTenths appends a number of tenths with one decimal.
+// appendTenths appends a number of tenths as a number with one decimal.
 func appendTenths(to []byte, v int64) []byte {
 	if v < 0 {
 		to = append(to, '-')
@@ -123,8 +126,9 @@ func appendTenths(to []byte, v int64) []byte {
 	return append(to, '.', byte('0'+v%10))
 }
 
-// Reference reads lines of name;value and makes the result of the challenge in the most obvious way: {name=min/mean/max, ...}, sorted
-// by the bytes of the name, one decimal, the mean rounded half up.
+// Reference reads lines of name;value and computes the result of the challenge in the most obvious
+// way: {name=min/mean/max, ...}, sorted by the bytes of the name, with one decimal, and with the
+// mean rounded half up.
 func Reference(r io.Reader) (string, error) {
 	type group struct{ n, sum, min, max int64 }
 	groups := map[string]*group{}

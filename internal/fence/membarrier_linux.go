@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Commands of membarrier(2).
+// The commands of membarrier(2).
 const (
 	membarrierQuery              = 0
 	membarrierPrivate            = 1 << 3 // MEMBARRIER_CMD_PRIVATE_EXPEDITED
@@ -21,7 +21,8 @@ func membarrier(command uintptr) (uintptr, error) {
 	return r, nil
 }
 
-// prepare says whether all works: since Linux 4.14, unless a sandbox forbids it. A process has to say that it will call it.
+// prepare says whether all works, which it does since Linux 4.14 unless a sandbox forbids it. A
+// process must register before it may call it.
 var prepare = sync.OnceValue(func() bool {
 	can, err := membarrier(membarrierQuery)
 	if err != nil || can&membarrierPrivate == 0 || can&membarrierRegisterForPrivate == 0 {
@@ -32,7 +33,7 @@ var prepare = sync.OnceValue(func() bool {
 })
 
 func all() {
-	// It cannot fail once the process has registered.
+	// It cannot fail after the process has registered.
 	if _, err := membarrier(membarrierPrivate); err != nil {
 		panic("fence: membarrier: " + err.Error())
 	}

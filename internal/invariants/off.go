@@ -8,5 +8,5 @@ const Enabled = false
 // At does nothing: there are no hooks in a release build.
 func At(string, any) {}
 
-// Hook does nothing: a test that needs it is skipped where Enabled is false.
+// Hook does nothing: a test that needs it is skipped if Enabled is false.
 func Hook(string, func(any)) (unhook func()) { return func() {} }

@@ -16,7 +16,7 @@ var (
 	hooks   atomic.Pointer[map[string]func(of any)]
 )
 
-// At calls what a test has hooked to a place, with the object that is at it.
+// At calls the function that a test has hooked to a place, with the object that is at that place.
 func At(place string, of any) {
 	if m := hooks.Load(); m != nil {
 		if f := (*m)[place]; f != nil {
@@ -25,8 +25,9 @@ func At(place string, of any) {
 	}
 }
 
-// Hook has At call f at a place, until unhook is called. There is one hook for a place: the caller is the only test that uses it.
-// f is called for every object that comes there, on its goroutine.
+// Hook makes At call f at a place until unhook is called. Each place has at most one hook, so the
+// caller must be the only test that uses it. f is called for every object that comes to the place,
+// on the object's goroutine.
 func Hook(place string, f func(of any)) (unhook func()) {
 	set(place, f)
 	return func() { set(place, nil) }

@@ -1,4 +1,5 @@
-// Package lint keeps the rules of the house that a compiler does not: it is a test, and this file only says what the layers are.
+// Package lint keeps the rules of the house that a compiler does not check. The rules are a test.
+// This file only says what the layers are.
 package lint
 
 import (
@@ -10,8 +11,9 @@ import (
 // module is the path of the module.
 const module = "github.com/velo-engine/velo"
 
-// layers are the packages of velo, lowest first. A package imports only from lower lines; the packages of one line do not import
-// each other. Packages below internal may be imported by all and import line 0 at most; commands are the top.
+// layers are the packages of velo, lowest first. A package imports only from lower lines, and the
+// packages of one line do not import each other. All packages may import packages below internal,
+// which import line 0 at most. Commands are at the top.
 //
 // A new package gets its place here.
 var layers = []layer{

@@ -1,9 +1,10 @@
 package main
 
-// mutants are all of them. Those of the protocols come first.
+// mutants has all mutants. The mutants of the protocols come first.
 var mutants = append(protocols, others...)
 
-// protocols are the mutants of the lock-free protocols (ARCHITECTURE.md, What is published): each must be killed.
+// protocols are the mutants of the lock-free protocols (ARCHITECTURE.md, What is published). Each
+// must be killed.
 var protocols = []mutant{
 	{
 		name: "epoch: pin without the second look", breaks: "a slot is pinned that is being filled for another epoch",
@@ -103,7 +104,7 @@ var protocols = []mutant{
 	},
 }
 
-// others are of all packages, the protocols' own tests included.
+// others are the mutants of all packages, including the protocols' own tests.
 var others = []mutant{
 	{
 		name: "ring: commit publishes before it counts", breaks: "the consumer sees slots one Commit late, and the last never",

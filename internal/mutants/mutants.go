@@ -16,25 +16,25 @@ import (
 	"time"
 )
 
-// A mutant is one change to the code and what should notice it.
+// A mutant is one change to the code, and the tests that should notice it.
 type mutant struct {
 	name   string
-	breaks string // what goes wrong, in a sentence
-	named  bool   // it must be killed
+	breaks string // what goes wrong, in one sentence
+	named  bool   // the mutant must be killed
 
-	file string // below the module
-	in   string // what the function begins with; "" is the whole file
-	old  string // what occurs once there
+	file string // path below the module
+	in   string // how the function begins; "" means the whole file
+	old  string // text that occurs there exactly once
 	new  string
 
-	pkg  string // whose tests
-	run  string // which
+	pkg  string // package whose tests are run
+	run  string // tests that are run
 	tags string // build tags
 
-	survives string // why no test kills it; "" where one does
+	survives string // why no test kills the mutant; "" if one does
 }
 
-// apply is the file with the change.
+// apply returns the file with the change.
 func (m *mutant) apply(text string) (string, error) {
 	from, to := 0, len(text)
 	if m.in != "" {
@@ -54,12 +54,12 @@ func (m *mutant) apply(text string) (string, error) {
 	return text[:from] + strings.Replace(text[from:to], m.old, m.new, 1) + text[to:], nil
 }
 
-// tests are those of a mutant, for go test.
+// tests returns the arguments of go test for a mutant.
 func (m *mutant) tests() []string {
 	return []string{"-tags=" + m.tags, "-run=" + m.run, "./" + m.pkg}
 }
 
-// What became of a mutant.
+// A fate is what became of a mutant.
 type fate int
 
 const (
@@ -75,21 +75,22 @@ func (f fate) String() string {
 }
 
 const (
-	// leastLimit is how long the tests of a mutant may take at least. A mutant may turn into a loop, so there is a limit; it is ten times what they take without
-	// a change, where that is more.
+	// leastLimit is the shortest time that the tests of a mutant may take. There is a limit because
+	// a mutant may turn into an endless loop. It is ten times what the tests take without a change,
+	// if that is more.
 	leastLimit = 30 * time.Second
 
-	// mostSurvivors is the share of those that are not named that may survive.
+	// mostSurvivors is the share of the mutants that are not named that may survive.
 	mostSurvivors = 0.10
 )
 
 // A bench runs the tests of mutants.
 type bench struct {
 	root, temp string
-	limits     map[string]time.Duration // by the tests, what they may take
+	limits     map[string]time.Duration // how long tests may take, by their arguments
 }
 
-// goTest runs tests, with a file in place of another where there is an overlay.
+// goTest runs tests. With an overlay, one file is replaced by another.
 func (b *bench) goTest(ctx context.Context, limit time.Duration, overlay string, tests []string) (out []byte, err error) {
 	args := []string{"test", "-short", "-vet=off", "-count=1", "-failfast", "-timeout=" + limit.String()}
 	if overlay != "" {
@@ -100,7 +101,8 @@ func (b *bench) goTest(ctx context.Context, limit time.Duration, overlay string,
 	return cmd.CombinedOutput()
 }
 
-// limit is how long the tests of a mutant may take. It runs them without a change first: they must pass.
+// limit returns how long the tests of a mutant may take. It first runs them without a change; they
+// must pass.
 func (b *bench) limit(ctx context.Context, m *mutant) (time.Duration, error) {
 	key := strings.Join(m.tests(), " ")
 	if d, ok := b.limits[key]; ok {
@@ -118,7 +120,7 @@ func (b *bench) limit(ctx context.Context, m *mutant) (time.Duration, error) {
 	return b.limits[key], nil
 }
 
-// try says what becomes of a mutant, and the end of what the tests printed.
+// try returns what becomes of a mutant, and the end of what the tests printed.
 func (b *bench) try(ctx context.Context, m *mutant) (fate, string, error) {
 	limit, err := b.limit(ctx, m)
 	if err != nil {
@@ -155,7 +157,7 @@ func (b *bench) try(ctx context.Context, m *mutant) (fate, string, error) {
 	return killed, firstFailure(out), nil
 }
 
-// firstFailure is the line that says which test failed.
+// firstFailure returns the line that says which test failed.
 func firstFailure(out []byte) string {
 	for _, prefix := range []string{"--- FAIL: ", "panic: ", "fatal error: "} {
 		if i := bytes.Index(out, []byte(prefix)); i >= 0 {
@@ -182,7 +184,7 @@ func main() {
 	}
 }
 
-// run tries the mutants that were asked for, and says whether enough were killed.
+// run tries the mutants that were asked for, and says whether enough of them were killed.
 func run(ctx context.Context, only string, named, list bool) (ok bool, err error) {
 	match, err := regexp.Compile(only)
 	if err != nil {
@@ -218,11 +220,11 @@ func run(ctx context.Context, only string, named, list bool) (ok bool, err error
 	return list || t.verdict(), nil
 }
 
-// A tally counts what became of mutants.
+// A tally counts what became of the mutants.
 type tally struct {
 	fates   [notCompiled + 1]int
-	others  int // that are not named
-	escaped int // of those, the ones that survived
+	others  int // number of mutants that are not named
+	escaped int // number of mutants that are not named and survived
 	wrong   []string
 }
 

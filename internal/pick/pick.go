@@ -1,13 +1,18 @@
-// Package pick brings chosen words together: of a column the rows that a bitmap has, in their order. Bit i%64 of word i/64 of a bitmap is row i. With AVX-512 eight words are compressed in a register at a time; the
-// twin in Go stores every word and counts those that stay, so that neither has a branch to guess.
+// Package pick brings chosen words together: it copies the rows of a column that a bitmap has, in
+// their order. Bit i%64 of word i/64 of a bitmap is row i. With AVX-512 eight words at a time are
+// compressed in a register. The twin in Go stores every word and counts those that stay, so neither
+// has a branch to predict.
 package pick
 
 import "math/bits"
 
-// rowsAtOnce is how many rows the vectors take at a time; those behind the last eight are left to Go, as nothing behind a column may be read.
+// rowsAtOnce is how many rows the vectors take at a time. The rows after the last eight are left to
+// Go, because memory after a column must not be read.
 const rowsAtOnce = 8
 
-// Words copies those words of from that have a bit in mask to the beginning of to, which has room for all of from and shares no memory with it, and returns them. What lies behind them in to is anything.
+// Words copies those words of from that have a bit in mask to the beginning of to, and returns
+// them. to has room for all of from and shares no memory with it. The content of to after the
+// returned words is undefined.
 func Words(to, from, mask []uint64) []uint64 {
 	n, whole := 0, 0
 	to = to[:len(from)]
@@ -24,10 +29,11 @@ func Words(to, from, mask []uint64) []uint64 {
 	return to[:n]
 }
 
-// Bits is Words for the bits of a bitmap: from and mask are equally long, and to is as long. What lies behind the picked bits in the last of their words is 0.
+// Bits is Words for the bits of a bitmap. from, mask and to are equally long. In the last word of
+// the picked bits, the bits after them are 0.
 func Bits(to, from, mask []uint64) {
-	var word uint64 // what has been picked for the word that comes next
-	k, many := 0, 0 // which word that is, and bits in it
+	var word uint64 // bits that have been picked for the next word of to
+	k, many := 0, 0 // number of that word, and how many bits it has
 	for w, m := range mask {
 		picked := extract(from[w], m)
 		word |= picked << many
@@ -43,7 +49,7 @@ func Bits(to, from, mask []uint64) {
 	}
 }
 
-// extract brings the bits of a word that have one in mask together.
+// extract brings together the bits of a word that have a bit in mask.
 func extract(word, mask uint64) (picked uint64) {
 	switch {
 	case mask == ^uint64(0):

@@ -4,8 +4,10 @@
 
 // func compress512(to, from, mask *uint64, blocks int) (n int)
 //
-// Compressed in a register and stored whole: into memory it is microcoded on Zen 4. In bounds: behind b blocks at most 8*b words have been stored that count, so the eight that are stored next end at
-// 8*(b+1), and to has room for 8*blocks; mask has a bit for each word.
+// compress512 compresses words in a register and stores the whole register, because compressing
+// into memory is microcoded on Zen 4. The accesses are in bounds: after b blocks at most 8*b of the
+// stored words count, so the next eight end at 8*(b+1) at most, and to has room for 8*blocks. mask
+// has a bit for each word.
 TEXT ·compress512(SB), NOSPLIT, $0-40
 	MOVQ to+0(FP), DI
 	MOVQ from+8(FP), SI

@@ -2,7 +2,7 @@
 
 package pick
 
-// Have512 says that words are picked eight at a time.
+// Have512 says that words are picked eight at a time, which never happens here.
 var Have512 = false
 
 var haveBMI2 = false

@@ -7,7 +7,9 @@ import "unsafe"
 // Enabled says whether prefetches do anything here.
 const Enabled = true
 
-// Each asks for the cache lines at offsets bytes behind base, to come into the second-level cache: it can wait for more lines at a time than the first. They may be anywhere: a prefetch does not fault.
+// Each prefetches the cache lines that are offsets bytes after base, into the second-level cache.
+// That cache can wait for more lines at a time than the first. The addresses may be anywhere,
+// because a prefetch never faults.
 func Each(base unsafe.Pointer, offsets []uint64) {
 	each(base, unsafe.SliceData(offsets), len(offsets))
 }

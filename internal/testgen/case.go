@@ -1,5 +1,6 @@
-// Package testgen makes random queries with random records and computes their results in the most obvious way: a Go map,
-// math/big, one record after the other. It is the twin that the engine is held against, and shares no code with it.
+// Package testgen makes random queries with random records and computes their results in the most
+// obvious way: with a Go map and math/big, one record after the other. It is the twin that the
+// engine is compared with, and it shares no code with the engine.
 package testgen
 
 import (
@@ -15,35 +16,38 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// An Aggregate is a computed column: Func is its name in SQL, or "count distinct", Column is empty for count(*), By is what min_by, max_by, first and last
-// choose by.
+// An Aggregate is a computed column. Func is its name in SQL, or "count distinct". Column is empty
+// for count(*). By is what min_by, max_by, first and last choose by.
 type Aggregate struct{ Name, Func, Column, By string }
 
-// A Case is a query, the batches of each reader, and what must come out.
+// A Case is a query, the batches of each reader, and the result that must come out.
 type Case struct {
 	Seed       uint64
 	Schema     *record.Schema
 	Keys       []string
 	Aggregates []Aggregate
 
-	// Batches are those of each reader. Rows is their number in total, Keyless that of the rows whose keys are all NULL.
+	// Batches are the batches of each reader. Rows is the number of all their rows. Keyless is the
+	// number of rows whose keys are all NULL.
 	Batches [][]*record.Batch
 	Rows    int
 	Keyless int
 
-	// Want has a line for each group: its key columns and its aggregates, each as Text writes it, with bars between.
+	// Want has a line for each group: its key columns and its aggregates, each as Text writes it,
+	// separated by bars.
 	Want map[string]bool
 }
 
-// Null is how NULL is written in a line.
+// Null is how a line writes NULL.
 const Null = "NULL"
 
-// Text writes a value of a result. Floats are written exactly; every NaN is NaN and -0 is 0.
+// Text writes a value of a result. Floats are written exactly, but every NaN is written as NaN and
+// -0 as 0.
 func Text(v any) string {
 	switch v := v.(type) {
 	case float64:
 		if v == 0 {
-			return "0" // -0 too
+			return "0" // also for -0
 		}
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	case string:
@@ -54,10 +58,10 @@ func Text(v any) string {
 	return fmt.Sprint(v)
 }
 
-// Line is the line of a group.
+// Line returns the line of a group.
 func Line(values []string) string { return strings.Join(values, "|") }
 
-// New makes the case of a seed for so many readers.
+// New makes the case of a seed, for that many readers.
 func New(seed uint64, readers int) *Case {
 	rng := rand.New(rand.NewPCG(seed, uint64(readers)))
 	c := &Case{Seed: seed, Want: map[string]bool{}}
@@ -80,7 +84,7 @@ func New(seed uint64, readers int) *Case {
 			c.Keys = append(c.Keys, fields[i].Name)
 		}
 	}
-	domain := 1 << rng.IntN(10) // values of a column
+	domain := 1 << rng.IntN(10) // number of different values of a column
 	c.Aggregates = []Aggregate{{"a0", "count", "", ""}}
 	for range 1 + rng.IntN(8) {
 		f := fields[rng.IntN(len(fields))]
@@ -95,7 +99,7 @@ func New(seed uint64, readers int) *Case {
 		case f.Type == record.String:
 			funcs = []string{"count", "min", "max"}
 		}
-		if domain <= 256 { // so few are counted exactly
+		if domain <= 256 { // up to that many values are counted exactly
 			funcs = append(funcs, "approx_count_distinct")
 		}
 		a := Aggregate{fmt.Sprintf("a%d", len(c.Aggregates)), funcs[rng.IntN(len(funcs))], f.Name, ""}
@@ -150,7 +154,7 @@ func (c *Case) fill(rng *rand.Rand, readers, domain int) {
 	}
 }
 
-// value draws a value of a column: few different ones, and the awkward ones among them.
+// value draws a value of a column. There are few different values, and awkward ones are among them.
 func value(rng *rand.Rand, f record.Field, domain int) any {
 	if f.Nullable && rng.IntN(4) == 0 {
 		return nil
@@ -175,9 +179,9 @@ func value(rng *rand.Rand, f record.Field, domain int) any {
 		case 0:
 			return ""
 		case 1:
-			return strings.Repeat(s, 23/len(s)) // up to the longest that is kept in place
+			return strings.Repeat(s, 23/len(s)) // up to the longest text that is kept in place
 		case 2:
-			return strings.Repeat("x", 22-len(s)%3) + s // on either side of it
+			return strings.Repeat("x", 22-len(s)%3) + s // on either side of that length
 		case 3:
 			return strings.Repeat("long ", 10) + s
 		}
@@ -219,14 +223,15 @@ func put(b *record.Batch, row []any) {
 	}
 }
 
-// group is a group with all values of each aggregate's column; where it has a second one, both of each row.
+// A group is a group with all values of each aggregate's column. If an aggregate has a second
+// column, the group has both values of each row.
 type group struct {
 	keys   []string
 	rows   int
 	values [][]any
 }
 
-// pair is a value, which may be nil, and what it is chosen by.
+// A pair is a value, which may be nil, and the value that it is chosen by.
 type pair struct{ x, by any }
 
 func newGroup(c *Case, keys []string) *group {
@@ -292,7 +297,7 @@ func (g *group) line(c *Case) string {
 	return Line(out)
 }
 
-// aggregate computes an aggregate of some values of one type, at least one.
+// aggregate computes an aggregate of some values of one type. There is at least one value.
 func aggregate(name string, values []any) string {
 	switch name {
 	case "min_by", "first":
@@ -355,7 +360,8 @@ func aggregate(name string, values []any) string {
 	return Text(sum.Int64())
 }
 
-// choose is the value of the pair that comes first by direction: by the second value, then by the first, NULL last.
+// choose returns the value of the pair that comes first in the given direction: by the second
+// value, then by the first, with NULL last.
 func choose(pairs []any, direction int) string {
 	best := slices.MinFunc(pairs, func(a, b any) int {
 		p, q := a.(pair), b.(pair)
@@ -373,7 +379,8 @@ func choose(pairs []any, direction int) string {
 	return Text(best.x)
 }
 
-// spread is a variance or standard deviation: the mean of all values, then the squares of the distances, as fractions.
+// spread returns a variance or a standard deviation. It computes the mean of all values and then
+// the squares of the distances, as fractions.
 func spread(name string, values []any) string {
 	n := int64(len(values))
 	if strings.HasSuffix(name, "_samp") {
@@ -411,7 +418,8 @@ func spread(name string, values []any) string {
 	return Text(f)
 }
 
-// compare orders two values of one type; NaN is greater than any other float, true than false.
+// compare orders two values of one type. NaN is greater than any other float, and true is greater
+// than false.
 func compare(a, b any) int {
 	switch a := a.(type) {
 	case bool:

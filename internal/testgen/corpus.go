@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Corpus is the folder of test data that nobody here wrote: shared/corpora/name beside the project. The test is skipped where it
-// is not there.
+// Corpus returns the folder of test data that comes from outside the project: shared/corpora/name
+// beside the project. If the folder does not exist, the test is skipped.
 func Corpus(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := os.Getwd()
