@@ -28,7 +28,7 @@ func (p *Plan) distinctColumn() (column string, err error) {
 		switch {
 		case !a.Distinct:
 		case a.Func != Count || a.Column == "":
-			return "", fmt.Errorf("core: plan %s: aggregate %q: %v of different values is not there, only count of a column", p.name(), a.Name, a.Func)
+			return "", fmt.Errorf("core: plan %s: aggregate %q: %v cannot be DISTINCT, only count of a column can", p.name(), a.Name, a.Func)
 		case column != "" && a.Column != column:
 			return "", fmt.Errorf("core: plan %s: different values of %q and of %q are counted: a plan can have one column for that", p.name(), column, a.Column)
 		default:
@@ -36,7 +36,7 @@ func (p *Plan) distinctColumn() (column string, err error) {
 		}
 	}
 	if column != "" && p.hasSessions() {
-		return "", fmt.Errorf("core: plan %s: different values cannot be counted in sessions: those of a key would be sessions of their own", p.name())
+		return "", fmt.Errorf("core: plan %s: different values cannot be counted in sessions: each value of a key would have sessions of its own", p.name())
 	}
 	return column, nil
 }

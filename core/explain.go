@@ -62,7 +62,7 @@ func (p *Plan) Explain() (string, error) {
 			arg += ", " + a.By
 		}
 		if a.Distinct {
-			line("aggregate", "%s = %v(DISTINCT %s): a group for each value, counted by who reads", a.Name, a.Func, arg)
+			line("aggregate", "%s = %v(DISTINCT %s): a group for each value, counted when a snapshot is read", a.Name, a.Func, arg)
 			continue
 		}
 		line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.fn.Words())

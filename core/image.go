@@ -141,7 +141,7 @@ type made struct {
 // by calls make the first time, and panics if that call failed.
 func (m *made) by(make func() error) {
 	m.once.Do(func() {
-		m.err = errors.New("what merges them has panicked")
+		m.err = errors.New("merging the groups of the partitions has panicked")
 		m.err = make()
 	})
 	if m.err != nil {

@@ -152,7 +152,7 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 		return nil, err
 	}
 	if len(l.sided) > 0 && state.sheds() {
-		return nil, fmt.Errorf("core: plan %s: %v keeps state beside the rows of groups, and where that has no room no record can be told to be dropped: "+
+		return nil, fmt.Errorf("core: plan %s: %v keeps state beside the rows of groups, and if that has no room it is not known which records to drop: "+
 			"such plans stop when their memory is used up, StateShed is not for them", plan.name(), l.sided[0].kind)
 	}
 	p := &Partition{

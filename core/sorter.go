@@ -101,7 +101,7 @@ func (s *Sorter) Add(b *record.Batch) error {
 }
 
 func (s *Sorter) full() error {
-	return fmt.Errorf("core: plan %s: %w: %d records are there, and they may take %d bytes; a LIMIT keeps only so many", s.layout.plan.name(), ErrSorterFull,
+	return fmt.Errorf("core: plan %s: %w: %d records are there, and they may take %d bytes; with a LIMIT fewer are kept", s.layout.plan.name(), ErrSorterFull,
 		len(s.rows), s.limit)
 }
 

@@ -69,5 +69,5 @@ func (s *State) full(plan string, groups int, cause error) error {
 	if s != nil {
 		bound = fmt.Sprintf(" of %d bytes for the groups of the plan, over all partitions and readers", s.budget.Limit())
 	}
-	return fmt.Errorf("core: plan %s: no room for another group behind %d here, with the bound%s: %w", plan, groups, bound, cause)
+	return fmt.Errorf("core: plan %s: no room for another group after %d here, with the bound%s: %w", plan, groups, bound, cause)
 }

@@ -97,7 +97,7 @@ func (e *Engine) Resume(ctx context.Context, reader int) error { return e.pause(
 
 func (e *Engine) pause(ctx context.Context, reader int, on bool) error {
 	if err := e.callback(callerRunner); err != nil {
-		return fmt.Errorf("engine: pause or resume: %w", err)
+		return fmt.Errorf("engine: %s: %w", map[bool]string{true: "pause", false: "resume"}[on], err)
 	}
 	in, err := e.inlet(reader)
 	if err != nil {
