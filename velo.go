@@ -1,9 +1,11 @@
-// Package velo keeps the grouped and windowed aggregates of streams of records live in memory, on as many cores as it is given,
-// and serves consistent snapshots of them without a lock. It is what a program imports that embeds the engine; the names here are
-// those of the packages below it, which have the rest.
+// Package velo keeps the grouped and windowed aggregates of streams of records live in memory, on
+// as many cores as it is given, and serves consistent snapshots of them without a lock. It is what
+// a program imports that embeds the engine; the names here are those of the packages below it,
+// which have the rest.
 //
-// A program does four things. It compiles a query over the schema of its records to a [Plan]. It starts an [Engine] with the
-// plan and with what brings records. It hands records over. It reads snapshots, from any goroutine and at any time:
+// A program does four things. It compiles a query over the schema of its records to a [Plan]. It
+// starts an [Engine] with the plan and with what brings records. It hands records over. It reads
+// snapshots, from any goroutine and at any time:
 //
 //	type Trade struct {
 //		Symbol string
@@ -29,26 +31,30 @@
 //
 // # Threads
 //
-// An [Engine] runs each reader and each partition of its groups on threads that are pinned to cores, Config.Cores of them. All
-// methods of Engine may be called by any goroutine. A [Snapshot] is read by any number of goroutines and waits for nobody. A [Lane]
-// belongs to one goroutine at a time; an [Appender] serves any number.
+// An [Engine] runs each reader and each partition of its groups on threads that are pinned to
+// cores, Config.Cores of them. All methods of Engine may be called by any goroutine. A [Snapshot]
+// is read by any number of goroutines and waits for nobody. A [Lane] belongs to one goroutine at a
+// time; an [Appender] serves any number.
 //
 // # Lifetime
 //
-// A [Snapshot] is valid until its Close, and so are its rows; it holds memory until then. What is read of it by a [Column] or a
-// [Scanner] is the caller's. A [Batch] that is given to a Reader or a Writer is valid during the call.
+// A [Snapshot] is valid until its Close, and so are its rows; it holds memory until then. What is
+// read of it by a [Column] or a [Scanner] is the caller's. A [Batch] that is given to a Reader or a
+// Writer is valid during the call.
 //
 // # Errors
 //
-// Each function says in its error what was wrong, where, and what was expected. Start reports every fault of the configuration at
-// once. [Engine.Wait] returns why the engine has ended, nil if its input has. Records that cannot be used go to Config.OnReject and
-// are counted in [Stats]; they end nothing.
+// Each function says in its error what was wrong, where, and what was expected. Start reports every
+// fault of the configuration at once. [Engine.Wait] returns why the engine has ended, nil if its
+// input has. Records that cannot be used go to Config.OnReject and are counted in [Stats]; they end
+// nothing.
 //
 // # Where the rest is
 //
-// Package readers has files, standard input, sockets, memory and a generator; package writers has CSV, NDJSON, tables and files;
-// package query has the dialect of SQL and jobs; package record has schemas, batches and the contract of Reader and Writer for
-// programs that write their own; package engine has all of the configuration; package core has plans as Go literals.
+// Package readers has files, standard input, sockets, memory and a generator; package writers has
+// CSV, NDJSON, tables and files; package query has the dialect of SQL and jobs; package record has
+// schemas, batches and the contract of Reader and Writer for programs that write their own; package
+// engine has all of the configuration; package core has plans as Go literals.
 package velo
 
 import (
@@ -61,7 +67,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Plan is a continuous query: compiled from SQL, or written as a literal (see core.Plan for its fields).
+// A Plan is a continuous query: compiled from SQL, or written as a literal (see core.Plan for its
+// fields).
 type Plan = core.Plan
 
 // A Schema names and types the columns of records.
@@ -70,8 +77,8 @@ type Schema = record.Schema
 // SchemaOf is the schema of the struct T: a column for each exported field.
 func SchemaOf[T any](name string) (*Schema, error) { return record.SchemaOf[T](name) }
 
-// Compile compiles one SELECT over records of a schema, whose name stands in FROM. The error has every fault of the query, each with
-// its place.
+// Compile compiles one SELECT over records of a schema, whose name stands in FROM. The error has
+// every fault of the query, each with its place.
 func Compile(sql string, source *Schema) (*Plan, error) { return query.Compile(sql, source) }
 
 // Config is what an engine is made of: Plan and Readers are needed, the rest has defaults.
@@ -80,8 +87,8 @@ type Config = engine.Config
 // An Engine runs a plan.
 type Engine = engine.Engine
 
-// Start starts an engine. It ends when its readers have ended, when ctx is done, or by Shutdown or Close. The error has every fault
-// of the configuration.
+// Start starts an engine. It ends when its readers have ended, when ctx is done, or by Shutdown or
+// Close. The error has every fault of the configuration.
 func Start(ctx context.Context, cfg Config) (*Engine, error) { return engine.Start(ctx, cfg) }
 
 // Stats are the counters of an engine.
@@ -102,20 +109,23 @@ type Value = core.Value
 // A Column reads one column of the result from rows.
 type Column[T Value] = core.Column[T]
 
-// ColumnOf is the column of the plan's result with a name. The error says that there is none, or which type it has.
+// ColumnOf is the column of the plan's result with a name. The error says that there is none, or
+// which type it has.
 func ColumnOf[T Value](p *Plan, name string) (Column[T], error) { return core.ColumnOf[T](p, name) }
 
 // A Scanner reads rows into structs.
 type Scanner[T any] = core.Scanner[T]
 
-// ScannerOf is the scanner of the struct T: each field is a column of the plan's result. The error lists what T lacks.
+// ScannerOf is the scanner of the struct T: each field is a column of the plan's result. The error
+// lists what T lacks.
 func ScannerOf[T any](p *Plan) (Scanner[T], error) { return core.ScannerOf[T](p) }
 
-// A Reader brings records: a Feed, one of package readers, or a program's own (see record.Reader for the contract).
+// A Reader brings records: a Feed, one of package readers, or a program's own (see record.Reader
+// for the contract).
 type Reader = record.Reader
 
-// A Writer takes results: each window when it has closed, groups as they change, or everything at the end (see record.Writer for the
-// contract, and package writers).
+// A Writer takes results: each window when it has closed, groups as they change, or everything at
+// the end (see record.Writer for the contract, and package writers).
 type Writer = record.Writer
 
 // A Batch is records by columns, as Readers fill and Writers get them.
@@ -136,7 +146,8 @@ type Lane[T any] = readers.Lane[T]
 // An Appender carries the records of any number of goroutines into a feed.
 type Appender[T any] = readers.Appender[T]
 
-// NewFeed makes a feed of records of the struct T. Its schema is the one that T has, with this name for FROM.
+// NewFeed makes a feed of records of the struct T. Its schema is the one that T has, with this name
+// for FROM.
 func NewFeed[T any](name string, cfg FeedConfig) (*Feed[T], error) {
 	schema, err := record.SchemaOf[T](name)
 	if err != nil {
@@ -153,7 +164,8 @@ var (
 	// ErrNoImage says that no snapshot could be made for lack of memory: see Config.StateBytes.
 	ErrNoImage = engine.ErrNoImage
 
-	// ErrCallback says that a method of the engine was called by code that the engine itself calls, and would have waited for it.
+	// ErrCallback says that a method of the engine was called by code that the engine itself calls,
+	// and would have waited for it.
 	ErrCallback = engine.ErrCallback
 
 	// ErrFeedEnded says that a record was not taken because the feed or its engine has ended.
@@ -168,6 +180,7 @@ var (
 	// ErrLaneShared says that two goroutines use one lane at the same time.
 	ErrLaneShared = readers.ErrLaneShared
 
-	// ErrTransient marks an error of a Reader or Writer that is worth another try: see record.Transient.
+	// ErrTransient marks an error of a Reader or Writer that is worth another try: see
+	// record.Transient.
 	ErrTransient = record.ErrTransient
 )

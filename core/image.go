@@ -138,11 +138,11 @@ type made struct {
 	err  error
 }
 
-// by calls make the first time, and panics if that call failed.
-func (m *made) by(make func() error) {
+// by calls construct the first time, and panics if that call failed.
+func (m *made) by(construct func() error) {
 	m.once.Do(func() {
 		m.err = errors.New("merging the groups of the partitions has panicked")
-		m.err = make()
+		m.err = construct()
 	})
 	if m.err != nil {
 		// The system has no memory at all. The built-in make does not return then either.
