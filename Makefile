@@ -35,6 +35,15 @@ test: ## all tests, with the race detector where there is a C compiler
 race: ## all tests with the race detector
 	$(GO) test -race -timeout 25m $(PACKAGES)
 
+# The packages whose short tests end in seconds, and vet for the others.
+QUICK = . ./affinity ./core/agg ./core/epoch ./core/window ./docs ./examples/... ./internal/... ./query/... ./record ./ring ./writers
+
+.PHONY: quick
+quick: ## what one runs while editing: format, vet, the layers, the tests that end in seconds
+	@out="$$($(TOOL) gofumpt -l .)"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet $(PACKAGES)
+	$(GO) test -short $(QUICK)
+
 .PHONY: check
 check: ## modules, format, vet, staticcheck, gcassert, short tests (the layers among them)
 	@for m in bench/peers bench/peers/streams; do (cd $$m && $(GO) list -deps ./... >/dev/null) || { echo "$$m: go.mod does not fit the module that it measures"; exit 1; }; done
