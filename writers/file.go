@@ -336,7 +336,7 @@ func (f *File) encoder(to *bytes.Buffer) encoder {
 	return NewNDJSON(to)
 }
 
-// name is that of the next file, begun at some time.
+// name is the name of the next file, if it was begun at that time.
 func (f *File) name(begun time.Time) string {
 	name := filepath.Base(f.cfg.Path)
 	name = strings.Replace(name, placeNumber, fmt.Sprintf("%06d", f.next), 1)
