@@ -97,10 +97,10 @@ func (c *NDJSONConfig) name(column int) string {
 //	boolean          true, false
 //	bigint           a number that is whole: 12, -3, 1e3, 2.0
 //	double precision a number, as strconv.ParseFloat reads it
-//	decimal(p,s)     a number; more than s digits after the point are refused unless they are zeros
+//	decimal(p,s)     a number; more than s digits after the point are refused unless zeros
 //	timestamp        a string as in Delimited: 2026-01-31T12:30:45.123456789Z;
 //	                 a whole number only with a TimeUnit
-//	text             the characters of a string; of anything else its JSON, as PostgreSQL's ->> does
+//	text             the characters of a string; for anything else its JSON, like PostgreSQL's ->>
 //
 // A record with a value that does not fit goes to quarantine; a number in a string is not a number.
 // So does a record with anything that RFC 8259 does not allow, even in fields that are skipped.

@@ -101,8 +101,8 @@ type Reject struct {
 //   - column by column: write into the slices of Column(i), which have the batch's capacity, then
 //     SetLen;
 //   - by lending: put slices of its own into Column(i), which must stay unchanged until the
-//     reader's next call, then SetLen. Reset ends the loan. If the Reader is not a Poller, the engine copies
-//     what was lent (Keep), because it calls such a Reader ahead of time.
+//     reader's next call, then SetLen. Reset ends the loan. If the Reader is not a Poller, the
+//     engine copies what was lent (Keep), because it calls such a Reader ahead of time.
 //
 // A batch is used by one goroutine at a time.
 type Batch struct {

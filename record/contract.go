@@ -96,8 +96,8 @@ type Committer interface {
 // Transient.
 var ErrTransient = errors.New("transient error")
 
-// Transient wraps err so that the engine backs off and calls the reader again, instead of ending the
-// source.
+// Transient wraps err so that the engine backs off and calls the reader again, instead of ending
+// the source.
 func Transient(err error) error { return transient{err} }
 
 type transient struct{ err error }

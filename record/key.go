@@ -20,7 +20,8 @@ import (
 //	                  NULL: byte 23 is stringNull, the rest 0
 //	                  longer: word 0 is a hash of the bytes, word 1 is their Off<<32|Len,
 //	                  byte 23 is stringLong
-//	NULL bits         1 word at the end, bit i for key column i; only if a fixed column is nullable
+//	NULL bits         1 word at the end, bit i for key column i; only if a fixed column
+//	                  is nullable
 //
 // The bytes of a long string lie in a heap beside the words: at first in the column of the batch,
 // then in the heap of the chunk, then in the heap of the table. Word 1 is the place in that heap,

@@ -160,7 +160,7 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 		if view, err = showLive(std.out, q); err != nil {
 			return err
 		}
-	} else if _, _, ok := terminalSize(std.out); !flows(plan) || !ok { // rows would overwrite a progress bar
+	} else if _, _, ok := terminalSize(std.out); !flows(plan) || !ok { // rows would overwrite a bar
 		view = showProgress(std.err, f, q.engine)
 	}
 	stop.stops(work{engine: q.engine})

@@ -2,7 +2,8 @@
 // framed form. It recognises them by their first bytes.
 //
 //	in, format, err := compressed.Open("trades.ndjson.zst")
-//	r, err := readers.NewNDJSONStream("trades.ndjson.zst", in, readers.NDJSONConfig{Schema: trades})
+//	cfg := readers.NDJSONConfig{Schema: trades}
+//	r, err := readers.NewNDJSONStream("trades.ndjson.zst", in, cfg)
 //
 // It is separate from package readers so that a service that reads no such files does not need the
 // libraries that unpack them. A compressed file is one stream, which one reader reads from its
