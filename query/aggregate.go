@@ -133,9 +133,9 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		}
 		_, plain := arg.IsColumn()
 		if filter != nil && (i == len(args)-1 || len(args) == 0 || !plain) {
-			// Records that the filter rejects become NULL. For functions of two arguments, the
-			// argument that decides becomes NULL; the other is not computed then if that could
-			// fail.
+			// The argument is NULL for records that the filter rejects. Of two arguments it is the
+			// last, by which a record is chosen. The other is NULL too if it is an expression: then
+			// it is not computed, which might fail.
 			cut, err := expr.Case(filter, arg, expr.Null(arg.Type()))
 			if err != nil {
 				c.fault(x.Pos, "%v", err)

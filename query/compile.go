@@ -58,7 +58,8 @@ type compiler struct {
 	where  *expr.Expr
 	window *core.Window
 	// timeOf are the columns that the time of the window is made of.
-	timeOf   []string
+	timeOf []string
+	// keyNames are the names in the plan of the columns to group by.
 	keyNames []string
 	// keys has the name in the plan of each expression to group by, by its canonical text.
 	keys map[string]string
@@ -72,6 +73,7 @@ type compiler struct {
 	used map[string]bool
 	// inner is the schema of the groups; nil before they are known.
 	inner *record.Schema
+	// items are the items of the SELECT.
 	items []item
 }
 

@@ -44,6 +44,6 @@
 //
 // # Not here yet
 //
-// There are no joins and no subqueries, DISTINCT works in no function other than count, and not
-// over more than one column. They are refused with a message that says so.
+// Joins, subqueries, DISTINCT in functions other than count, and DISTINCT of more than one column
+// are not supported. They are refused with a message that says so.
 package query

@@ -12,6 +12,7 @@ import (
 
 // DelimitedConfig says what the lines of a file look like.
 type DelimitedConfig struct {
+	// Schema has the columns of the records.
 	Schema *record.Schema
 	// Delimiter separates fields; 0 is a comma.
 	Delimiter byte

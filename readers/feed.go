@@ -122,6 +122,8 @@ type Feed[T any] struct {
 	// notify has the function that wakes the engine.
 	notify atomic.Pointer[func()]
 
+	// order lets senders announce a Send without a fence: Poll fences all of them when the feed
+	// ends, see Lane.begun.
 	order fence.Asymmetric
 	// Senders read the fields above for each record. Nobody writes there as long as Poll finds
 	// records, so they need cache lines of their own.
@@ -419,9 +421,11 @@ func (f *Feed[T]) Stats() FeedStats {
 // A Lane carries the records of one goroutine into a feed, in order. Only one goroutine at a time
 // may use it.
 type Lane[T any] struct {
+	// feed is the feed that the lane belongs to.
 	feed *Feed[T]
-	in   *ring.Producer[T]
-	out  *ring.Consumer[T]
+	// in is the sender's end of the ring, and out is Poll's.
+	in  *ring.Producer[T]
+	out *ring.Consumer[T]
 	// limit is used by Poll: records before it belong to the current round.
 	limit uint64
 
@@ -435,7 +439,8 @@ type Lane[T any] struct {
 	// arrived. So a Send that Poll does not see has itself seen the end.
 	begun atomic.Uint64
 	// count is the sender's own copy of begun.
-	count  uint64
+	count uint64
+	// closed says that Close was called.
 	closed bool
 	// busy says that a Send is on its way. It is kept under invariants only.
 	busy atomic.Bool
@@ -444,7 +449,8 @@ type Lane[T any] struct {
 	// waiting says that the sender is about to sleep until Poll has made room. The sender sets it
 	// before it looks for room once more.
 	waiting atomic.Bool
-	room    chan struct{}
+	// room gets a value when Poll has made room for a sender that waits.
+	room chan struct{}
 	// sleeps says that a Send found no room and has not returned yet. It is set by a CAS, so that a
 	// second such Send is detected.
 	sleeps atomic.Bool

@@ -119,9 +119,12 @@ func kindOf(m fs.FileMode) string {
 // followed is a file that grows, and the files that had its name before. Its Read returns nothing
 // and no error if there is nothing more now.
 type followed struct {
+	// path is the name that is followed.
 	path string
+	// wait is the RotateWait.
 	wait time.Duration
-	now  func() time.Time
+	// now is the clock, which tests replace.
+	now func() time.Time
 
 	// files are in the order in which they had the name. The last one has it, or was the last to
 	// have it.
@@ -207,7 +210,7 @@ func (f *followed) read(b []byte, now time.Time) (int, error) {
 				i++
 				continue
 			case g.partial && g != f.current:
-				return 0, f.turnTo(g) // to complete its last line
+				return 0, f.turnTo(g) // so that its last line is completed
 			}
 			if forced {
 				f.forced.Add(1)

@@ -31,11 +31,13 @@ type jsonIndex struct {
 	// at has the places. at[from:to] have not been used yet; at[from-1] was used last.
 	at       []uint32
 	from, to int
-	// scanned says that all places before it are in at, or were used.
+	// scanned is how far the buffer was scanned: all places before it are in at, or were used.
 	scanned int
 	// odd says that the byte at scanned is odd: scanning goes on after its line.
-	odd   bool
+	odd bool
+	// state is what the bytes before scanned leave behind.
 	state jsonState
+	// masks is scratch of a scan.
 	masks jsonMasks
 }
 

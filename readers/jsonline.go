@@ -65,12 +65,13 @@ type jsonLine struct {
 	escapes []int
 	// scratch is for names and times without their escapes.
 	scratch []byte
-	depth   [maxJSONDepth / 64]uint64
+	// depth has a bit for each open value: set for an object, clear for an array.
+	depth [maxJSONDepth / 64]uint64
 
 	// The following fields are for columns that are fields within fields.
 
 	// nodes has the line in which each node was last seen.
-	nodes []uint64 // the line in which a node was seen last
+	nodes []uint64
 	// direct has the line in which a field had the whole name of the column.
 	direct []uint64
 	// above is the number of objects around the one that is scanned.

@@ -15,6 +15,7 @@ const maxPathCuts = 8
 type jsonNode struct {
 	// column is the column of this name; -1 if there is none.
 	column int
+	// fields are the nodes of the fields of the object.
 	fields map[string]*jsonNode
 	// id numbers the nodes of a format from 0.
 	id int

@@ -152,20 +152,26 @@ type Listener struct {
 	cfg      ListenConfig
 	listener deadlineListener
 	// shut stops listening and removes the socket's file. Calling it again does nothing.
-	shut    func() error
-	parser  parser
-	lines   func(io.Reader) *lineStream
+	shut func() error
+	// parser parses the current stretch.
+	parser parser
+	// lines makes the lineStream of a connection.
+	lines func(io.Reader) *lineStream
+	// current is the stretch that is being parsed.
 	current connStretch
 
 	// full carries the stretches to Poll. It has room for all stretches of all connections.
 	full chan *connStretch
+	// lent is where the current stretch has to be returned to its connection; nil if there is none.
 	lent *connStretch
 	// round is how many stretches of the current round are still to come.
 	round int
-	ring  atomic.Pointer[func()]
+	// ring has the function that wakes the engine.
+	ring atomic.Pointer[func()]
 
 	// mu guards conns, fault and endAt. It is not on the data path.
-	mu    sync.Mutex
+	mu sync.Mutex
+	// conns has the connections that have a place.
 	conns map[net.Conn]*place
 	// fault describes the last connection in which user code panicked.
 	fault error
@@ -176,16 +182,21 @@ type Listener struct {
 	// active counts the goroutines of connections, and the one that accepts.
 	active sync.WaitGroup
 	// done is closed when all of them have ended, and so all stretches have been parsed.
-	done   chan struct{}
+	done chan struct{}
+	// closed is closed by Close.
 	closed chan struct{}
-	once   sync.Once
+	// once guards Close.
+	once sync.Once
 
+	// The counters of ListenStats.
 	accepted, refused, crowded, evicted, denied, broken, panicked, failed, lineCount, byteCount atomic.Uint64
 }
 
 // place is what the listener knows about a connection that it holds.
 type place struct {
+	// peer is the address that the connection comes from, without its port.
 	peer string
+	// came is when the connection was accepted.
 	came time.Time
 
 	// since is when the connection began to wait for a record, in nanoseconds after came, or

@@ -29,6 +29,7 @@ const (
 
 // NDJSONConfig says what the objects of a file look like.
 type NDJSONConfig struct {
+	// Schema has the columns of the records.
 	Schema *record.Schema
 
 	// Names has the name of each column's field, if any differs from the column's own name;
@@ -167,12 +168,15 @@ type jsonParser struct {
 	format *jsonFormat
 	index  jsonIndex
 	stripe int // how many lines are parsed together
+	// shapes are the known shapes.
 	shapes []*jsonShape
 	shape  int        // index of the last line's shape
 	spare  *jsonShape // memory for the next shape
 	misses int        // lines of no known shape since the last one was learned
-	days   []day
-	line   jsonLine
+	// days has the last day read, for each column.
+	days []day
+	// line reads the lines that have no known shape.
+	line jsonLine
 
 	// escaped has the texts with escapes among the lines that are read together. They are unescaped
 	// when it is known which of the lines are rows.
@@ -235,7 +239,7 @@ func (r *jsonParser) parse(b *record.Batch) {
 		}
 		notNull(b, row, row+n-good)
 		if good > 0 && len(r.shapes) > 1 {
-			continue // with another shape perhaps
+			continue // perhaps the line has another shape
 		}
 		isRow, room := r.one(b, row)
 		if !room {

@@ -385,7 +385,8 @@ type columnText struct {
 	// base is the buffer that the places are in.
 	base unsafe.Pointer
 	// at has the places: the field of record r lies between at[r*width] and at[r*width+1].
-	at    []uint32
+	at []uint32
+	// width is how many places a record has.
 	width int
 	// skip is how many bytes are skipped at the beginning of the field.
 	skip uint32

@@ -47,8 +47,9 @@ type linePlace struct {
 	inHead bool   // rest lies before the first record
 	// the record at offset is too long and was rejected already: drop the rest of it
 	skipping bool
-	state    quoteState
-	lay      *layout // layout of the fields of the file; nil if lines have none
+	// state is the quote state up to which a record that is too long was dropped.
+	state quoteState
+	lay   *layout // layout of the fields of the file; nil if lines have none
 	headPlace
 }
 
@@ -272,20 +273,27 @@ func (s *lineStream) lastEnd(buf []byte, from, to int, state quoteState) (int, q
 // impossible count, or returns nothing and no error a hundred times in a row. The records before
 // that count, except that after runtime.Goexit the records of the same stretch are lost.
 type Stream struct {
+	// name appears in errors.
 	name   string
 	parser parser
 	stream *lineStream
+	// closer is the io.Reader if it can be closed, otherwise nil.
 	closer io.Closer
 	// inline says that Poll itself calls the io.Reader, which never blocks.
-	inline  bool
+	inline bool
+	// current is the stretch that is being parsed, as it was filled.
 	current filled
 
 	// full and free hand stretches to the reader and back. Each has room for all of them.
 	full, free chan *filled
-	lent       *filled
-	started    bool
-	ring       atomic.Pointer[func()]
-	closed     chan struct{}
+	// lent is where the current stretch has to be returned to; nil if there is none.
+	lent *filled
+	// started says that readAhead runs.
+	started bool
+	// ring has the function that wakes the engine.
+	ring atomic.Pointer[func()]
+	// closed is closed by Close.
+	closed chan struct{}
 
 	// use has streamBusy while a Read or Poll is under way, and streamClosed from Close on. Of
 	// these two, the one that leaves last releases the memory. It knows that by whether it finds

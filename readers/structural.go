@@ -23,7 +23,7 @@ type structurals struct {
 	// at has the places. at[from:to] have not been used yet; at[from-1] was used last.
 	at       []uint32
 	from, to int
-	// scanned says that all places before it are in at, or were used.
+	// scanned is how far the buffer was scanned: all places before it are in at, or were used.
 	scanned int
 
 	// The following fields are used only if the buffer has quotes.
@@ -36,6 +36,7 @@ type structurals struct {
 	// stray is a place, as far as scanned. A field that begins at or after it has, besides those,
 	// only doubled quotes.
 	stray int
+	// masks is scratch of a scan.
 	masks quoteMasks
 }
 

@@ -108,16 +108,21 @@ type Reject struct {
 type Batch struct {
 	schema *Schema
 	rows   int
-	limit  int
-	cols   []Column
+	// limit is the capacity in rows.
+	limit int
+	// cols are the columns: the batch's own, or lent ones.
+	cols []Column
 	// own is the batch's own storage. Its Valid is allocated, but used only from the first NULL on.
 	own []Column
 	// text has the bytes of strings that were set row by row. All of the batch's own String columns
 	// share it.
-	text   []byte
+	text []byte
+	// reject has the records that were set aside.
 	reject []Reject
-	hold   Hold
-	unfit  int
+	// hold is what SetHold has said.
+	hold Hold
+	// unfit counts the calls of SetUnfit.
+	unfit int
 }
 
 // A Hold says when the times of a batch's records advance their reader's watermark; see SetHold.

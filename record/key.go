@@ -141,6 +141,7 @@ type Keys struct {
 	// Keyless is the number of rows all of whose key columns are NULL. Their hash is 0.
 	Keyless int
 
+	// own has memory for the words; Words may refer to a column's memory instead.
 	own    [][]uint64
 	others []uint32 // scratch of encodeStrings: the rows that packShort left
 }

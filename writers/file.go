@@ -148,8 +148,10 @@ type File struct {
 	count int
 	// failed is the final error.
 	failed error
+	// closed says that Close or Abandon was called.
 	closed bool
-	timer  *time.Timer
+	// timer calls tick when something is due.
+	timer *time.Timer
 	// taken is the path; nil if others may write to it too.
 	taken *taken
 }
@@ -159,9 +161,11 @@ const maxNames = 1 << 10
 
 // part is a file that is being written.
 type part struct {
+	// name is the final name, and unfinished the name until then.
 	name, unfinished string
 	// file is nil after it has been closed and only the renaming is missing.
-	file   handle
+	file handle
+	// encode writes rows in the format to pending.
 	encode encoder
 	// pending has rows that have not been passed to the system.
 	pending bytes.Buffer
@@ -169,7 +173,8 @@ type part struct {
 	since time.Time
 	// written is how many bytes have been passed to the system.
 	written int64
-	begun   time.Time
+	// begun is when the file was begun.
+	begun time.Time
 	// taken says that the file has a batch, perhaps one without rows.
 	taken bool
 	// torn says that there are bytes of a failed write after the written ones.
@@ -285,7 +290,7 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 	if f.failed != nil {
 		return f.failed
 	}
-	if err := ctx.Err(); err != nil { // what ctx was waiting for will never come
+	if err := ctx.Err(); err != nil { // the engine was closed: it has rows that never come
 		return f.fail("write", err)
 	}
 	if f.part != nil && f.part.full {

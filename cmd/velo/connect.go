@@ -59,8 +59,9 @@ var connectors = &query.Connectors{
 
 // feeder is an open source. It makes readers, again for each query over it.
 type feeder struct {
-	name    string
-	files   *files
+	name  string
+	files *files
+	// endless says that the source has no end.
 	endless bool
 	// once says what it is, if it can be read only once.
 	once string
@@ -86,8 +87,8 @@ func (f *feeder) open(n int) ([]record.Reader, error) {
 	return f.files.readers(n)
 }
 
-// generatedGroups is the number of groups of a generator that does not say it, and the constant
-// after it is the skew of zipf.
+// generatedGroups is the number of groups of a generator whose options do not say it, and
+// generatedSkew is the skew of zipf.
 const (
 	generatedGroups = 1000
 	generatedSkew   = 1.1

@@ -23,7 +23,7 @@ type flow struct {
 	sink   *query.Sink // nil if the result is printed
 	feed   *feeder
 	writer record.Writer
-	kept   *kept // the writer that kept wraps
+	kept   *kept // wraps writer for the engine
 	aside  *quarantine
 	engine *engine.Engine
 

@@ -143,13 +143,16 @@ type following struct {
 	// live has the readers that have files, and their numbers.
 	live map[record.Reader]int
 	// gone has the readers that have no file any more and are to be removed.
-	gone  []record.Reader
+	gone []record.Reader
+	// wrong has the last trouble that was reported for each reader.
 	wrong map[record.Reader]string
+	// early has how many files closed early were last reported for each reader.
 	early map[record.Reader]uint64
 	// over is how many files have been reported to be too many.
 	over int
 	// fault is why the last look for files failed.
-	fault  string
+	fault string
+	// ending is closed by stop, and ended when the goroutine has ended.
 	ending chan struct{}
 	ended  chan struct{}
 }

@@ -128,8 +128,10 @@ type guess struct {
 	// name is the name of the column.
 	name string
 	// field is its name in the files.
-	field       string
-	possible    []record.Type
+	field string
+	// possible are the types that all values so far fit, the preferred one first.
+	possible []record.Type
+	// empty says that there was a NULL, and some that there was a value.
 	empty, some bool
 	// assumed is the type of a column without a value: what the query needs, or text.
 	assumed record.Type

@@ -59,12 +59,14 @@ var timeUnits = map[string]time.Duration{"": 0, "s": time.Second, "ms": time.Mil
 // files are the files that a name in FROM stands for, and their schema by that name.
 type files struct {
 	// name is what FROM calls them.
-	name  string
+	name string
+	// paths are the files, if they are files.
 	paths []string
 	// stdin is read instead of paths: it has the rest of the input, unpacked, from its beginning.
 	stdin io.Reader
 	// pipe says that stdin is not standard input but a FIFO, or a device.
-	pipe   bool
+	pipe bool
+	// schema has the columns, once they are known.
 	schema *record.Schema
 	format string
 	// delimiter is for delimited files.
@@ -79,14 +81,17 @@ type files struct {
 	// field is a column.
 	fields []int
 	// names has the field of JSON for each column.
-	names  []string
+	names []string
+	// values say how values are written.
 	values readers.ValueOptions
 	// comment begins lines that are not records; 0 if there are no comments.
-	comment   byte
+	comment byte
+	// skipLines is how many lines at the beginning are ignored.
 	skipLines int
 	// byPlace says that columns are in the order of the schema, whatever the header says.
 	byPlace bool
-	follow  bool
+	// follow says that the files are followed.
+	follow bool
 	// mostFiles is how many files are followed at once; 0 is the reader's default.
 	mostFiles int
 	// set follows the files, if the name is a pattern.
@@ -377,12 +382,14 @@ func trimPackage(err error) error {
 // A sampler reads the beginning of a stream that may be slow. Afterwards it can be read like the
 // stream from its beginning.
 type sampler struct {
+	// in is the stream.
 	in io.Reader
 	// ahead was read from the stream but has not been returned yet.
 	ahead []byte
 	// reading gets the result of a Read that has not returned; nil if there is none.
 	reading chan readResult
-	err     error
+	// err is the error with which the stream has ended.
+	err error
 }
 
 type readResult struct {

@@ -46,8 +46,9 @@ type live struct {
 type meter struct {
 	// seen is the number at the last frame that was long enough after the previous one; at is the
 	// time of that frame.
-	seen  uint64
-	at    time.Duration
+	seen uint64
+	at   time.Duration
+	// rate is the growth per second.
 	rate  float64
 	moved time.Duration // when the number last grew
 }

@@ -135,8 +135,8 @@ type ending struct {
 	failed                    error
 }
 
-// sorted splits an error, which may be several joined: it returns what is no failure in an ending,
-// together with the failures that remain.
+// sorted classifies an error, which may be several joined. The ending has flags for what is not a
+// failure, and the failures that remain.
 func sorted(err error) (e ending) {
 	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {

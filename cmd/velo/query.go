@@ -197,10 +197,14 @@ type quarantine struct {
 	// engine has the names of files that appear while the query runs; it is set before there are
 	// any.
 	engine *engine.Engine
-	file   *os.File
-	n      int
-	first  string
-	err    error
+	// file gets the records as JSON; nil if nobody asked for that.
+	file *os.File
+	// n counts the records.
+	n int
+	// first describes the first record.
+	first string
+	// err is why the file could not be written.
+	err error
 
 	// widening is nil if the files cannot be read again, or if nothing was guessed.
 	widening *widening

@@ -36,13 +36,16 @@ const (
 // stopper ends engines when the process is told to end. The first interrupt or SIGTERM ends the
 // reading, and the result covers what has been read; the second ends everything.
 type stopper struct {
+	// say is where messages go.
 	say     io.Writer
 	once    sync.Once // guards listen
 	last    sync.Once // guards end
 	signals chan os.Signal
-	works   chan []work
-	ended   chan struct{}
-	gone    sync.WaitGroup
+	// works passes on the engines that a signal has to end.
+	works chan []work
+	// ended is closed by end; gone waits for hear.
+	ended chan struct{}
+	gone  sync.WaitGroup
 
 	mu sync.Mutex
 	// opened says that all inputs are open, so that a signal ends engines.
@@ -50,6 +53,7 @@ type stopper struct {
 	// early is closed by a signal that came before that.
 	early chan struct{}
 
+	// interrupted says that a signal has come, and twice that a second one has.
 	interrupted atomic.Bool
 	twice       atomic.Bool
 }
