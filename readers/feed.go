@@ -122,8 +122,8 @@ type Feed[T any] struct {
 	// notify has the function that wakes the engine.
 	notify atomic.Pointer[func()]
 
-	// order lets senders announce a Send without a fence: Poll fences all of them when the feed
-	// ends, see Lane.begun.
+	// order lets senders announce a Send without a fence, if the system can fence them from
+	// outside: Poll does that when the feed ends, see Lane.begun.
 	order fence.Asymmetric
 	// Senders read the fields above for each record. Nobody writes there as long as Poll finds
 	// records, so they need cache lines of their own.

@@ -47,7 +47,7 @@ type linePlace struct {
 	inHead bool   // rest lies before the first record
 	// the record at offset is too long and was rejected already: drop the rest of it
 	skipping bool
-	// state is the quote state up to which a record that is too long was dropped.
+	// state is the quote state after what was dropped of a record that is too long.
 	state quoteState
 	lay   *layout // layout of the fields of the file; nil if lines have none
 	headPlace
