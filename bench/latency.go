@@ -14,7 +14,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Latency is how long records take from Feed.Send until a snapshot has them.
+// A Latency says how long records take from Feed.Send until a snapshot has them.
 type Latency struct {
 	Rate  int     `json:"rate"` // records a second
 	Sent  uint64  `json:"sent"`
@@ -25,22 +25,24 @@ type Latency struct {
 	P9999 float64 `json:"p9999_us"`
 	Max   float64 `json:"max_us"`
 
-	// IdleGap is the same by the same loop without an engine: what the machine adds by itself.
+	// IdleGap is measured by the same loop without an engine: it is what the machine adds by
+	// itself.
 	IdleGap float64 `json:"idle_gap_p9999_us"`
 	Epochs  uint64  `json:"epochs"`
-	SendNs  float64 `json:"send_ns"` // the mean of a Send, by a sample
+	SendNs  float64 `json:"send_ns"` // mean time of a Send, from a sample
 }
 
 const (
 	latencyGroups   = 1000
 	latencyInterval = 50 * time.Microsecond
-	sendSample      = 64 // one Send in so many is timed
+	sendSample      = 64 // one of this many Sends is timed
 )
 
 type latencyRecord struct{ Key, Value int64 }
 
-// Latencies sends records at a rate, whether the engine keeps up or not (open loop): a record's time begins when it was due, so one that was
-// held up by those before it counts as long as it was (no coordinated omission). The engine runs on one core; one goroutine on another
+// Latencies sends records at a fixed rate, whether or not the engine keeps up (open loop). The time
+// of a record begins when it was due, so a record that was held up by earlier ones counts with the
+// whole delay (no coordinated omission). The engine runs on one core; a goroutine on another core
 // sends and looks at snapshots.
 func Latencies(rate int, d time.Duration) (Latency, error) {
 	l := Latency{Rate: rate}
@@ -64,10 +66,10 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 		return l, err
 	}
 	defer e.Close()
-	if err := e.Sync(context.Background()); err != nil { // the runner has been pinned then
+	if err := e.Sync(context.Background()); err != nil { // the runner is pinned after that
 		return l, err
 	}
-	// The sender takes another CPU than the engine's, where there is one.
+	// The sender takes a CPU other than the engine's, if there is one.
 	if cpus, err := affinity.Usable(); err == nil {
 		for _, cpu := range cpus {
 			if r := e.Stats().Runners[0]; cpu != r.CPU {
@@ -102,7 +104,8 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 		s.Close()
 		return n
 	}
-	openLoop(rate, d/10, send, seen, hdrhistogram.New(1, int64(10*time.Second), 3)) // tables, pages and branches are warm then
+	// afterwards tables, pages and branches are warm
+	openLoop(rate, d/10, send, seen, hdrhistogram.New(1, int64(10*time.Second), 3))
 	h := hdrhistogram.New(1, int64(10*time.Second), 3)
 	before := e.Stats()
 	sendTime, sends = 0, 0
@@ -117,8 +120,9 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 	return l, nil
 }
 
-// openLoop calls send for each record as soon as it is due, again where it finds no room, and seen in between, which says how many of them are visible; h gets how long each
-// took. It returns when all are, or some seconds after the last was due.
+// openLoop calls send for each record as soon as it is due, and again if there is no room for it.
+// In between it calls seen, which says how many records are visible. h gets how long each record
+// took. It returns when all are visible, or some seconds after the last one was due.
 func openLoop(rate int, d time.Duration, send func(i uint64) bool, seen func() uint64, h *hdrhistogram.Histogram) (sent uint64) {
 	const grace = 5 * time.Second
 	n := uint64(float64(rate) * d.Seconds())

@@ -13,21 +13,25 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-// A Lock is what one way to share a keyed state between goroutines did.
+// A Lock says what one way to share a keyed state between goroutines did.
 type Lock struct {
-	Impl      string  `json:"impl"`
-	Writers   int     `json:"writers"`
-	T         float64 `json:"records_per_second"`
-	P99       float64 `json:"p99_ns"`            // of handing over one record; 0 for velo, which takes batches
-	LockWait  float64 `json:"lock_wait_seconds"` // of all goroutines together, as the runtime counts it
-	LockShare float64 `json:"lock_wait_share"`   // of the time of all writers
+	Impl    string  `json:"impl"`
+	Writers int     `json:"writers"`
+	T       float64 `json:"records_per_second"`
+	// P99 is the time to hand over one record; 0 for velo, which takes batches.
+	P99 float64 `json:"p99_ns"`
+	// LockWait is the waiting time of all goroutines together, as the runtime counts it.
+	LockWait float64 `json:"lock_wait_seconds"`
+	// LockShare is LockWait divided by the time of all writers.
+	LockShare float64 `json:"lock_wait_share"`
 }
 
 const (
 	lockGroups = 10_000
 	lockShards = 64
 
-	// sampleMask says how many updates are timed: one of 64, or the clock would be what is measured.
+	// sampleMask decides how many updates are timed: one of 64. More would measure mainly the
+	// clock.
 	sampleMask = 63
 )
 
@@ -37,7 +41,8 @@ type counter struct{ n, sum int64 }
 // updater is what one writer does with a record.
 type updater func(key uint64, value int64)
 
-// lockImpl is one way to share state: setup makes the update of each writer, which finish ends.
+// lockImpl is one way to share state: setup makes the update function of each writer, and a
+// function finish that ends them.
 type lockImpl struct {
 	name  string
 	setup func(writers int) (update []updater, finish func())
@@ -66,7 +71,8 @@ func lockImpls() []lockImpl {
 				mu.Unlock()
 			}), func() {}
 		}},
-		{"map with RWMutex", func(writers int) ([]updater, func()) { // groups that are there are found by readers and changed by atomics
+		// existing groups are found by readers and changed by atomics
+		{"map with RWMutex", func(writers int) ([]updater, func()) {
 			var mu sync.RWMutex
 			type state struct{ n, sum atomic.Int64 }
 			m := map[uint64]*state{}
@@ -200,7 +206,8 @@ func lockImpls() []lockImpl {
 	}
 }
 
-// Locks compares ways for several writers to keep one keyed state: what Go has, the same with rings, and velo, for d each.
+// Locks compares ways for several writers to keep one keyed state: what Go has, the same with
+// rings, and velo, for d each.
 func Locks(writers int, d time.Duration, each func(Lock)) error {
 	for _, impl := range lockImpls() {
 		updates, finish := impl.setup(writers)

@@ -15,17 +15,21 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Result is what an engine did with a workload of prepared records.
+// A Result says what an engine did with a workload of prepared records.
 type Result struct {
-	Figure         // of the timed part: all groups were there when it began
-	Build  float64 // nanoseconds of each core for each record of the first pass over all records, which makes the groups
+	// Figure is for the timed part: all groups existed when it began.
+	Figure
+	// Build is how many nanoseconds of each core a record took in the first pass over all records,
+	// which makes the groups.
+	Build  float64
 	Groups int
 	Sum    uint64       // see Checksum
 	Stats  engine.Stats // at the end
 }
 
-// Run runs a workload of prepared records for d, behind a first pass that makes all groups. started is called with the engine when it runs; it may be
-// nil. The result is compared with that of a Go map, outside the timed part: a difference is an error.
+// Run runs a workload of prepared records for d, after a first pass that makes all groups. started
+// is called with the engine when it runs; it may be nil. The result is compared with the result of
+// a Go map, outside the timed part: a difference is an error.
 func (w Workload) Run(readers, partitions, cores int, d time.Duration, started func(*engine.Engine)) (Result, error) {
 	batches, err := w.Batches(readers)
 	if err != nil {
@@ -79,7 +83,9 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 	return r, nil
 }
 
-// firstPass waits until each reader has been through its batches once, and returns the nanoseconds of each core for each record since begin. The error is that of an engine that ends before.
+// firstPass waits until each reader has been through its batches once. It returns how many
+// nanoseconds of each core a record has taken since begin. The error is the engine's, if it ends
+// before that.
 func firstPass(eng *engine.Engine, batches [][]*record.Batch, begin time.Time) (float64, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- eng.Wait() }()
@@ -107,7 +113,8 @@ func rowsOfBatches(batches []*record.Batch) (n uint64) {
 	return n
 }
 
-// Checksum is the number of groups and a sum over them that does not depend on their order: of a hash of each key and its aggregates.
+// Checksum is the number of groups and a sum over them that does not depend on their order: the sum
+// of a hash of each key with its aggregates.
 func (w Workload) Checksum(plan *core.Plan, rows iter.Seq[core.Row]) (groups int, sum uint64, err error) {
 	var columns []core.Column[int64]
 	for _, a := range plan.Aggregates {
@@ -143,10 +150,11 @@ func (w Workload) Checksum(plan *core.Plan, rows iter.Seq[core.Row]) (groups int
 	return groups, sum, nil
 }
 
-// GroupState is the aggregates of a group in a Go map.
+// GroupState has the aggregates of a group in a Go map.
 type GroupState struct{ Count, Sum, Min, Max int64 }
 
-// Reference is Checksum by a Go map, for readers that have read so many records of their batches, from the first on and again and again.
+// Reference computes the Checksum with a Go map. reads says how many records of its batches each
+// reader has read, beginning with the first and again and again.
 func (w Workload) Reference(batches [][]*record.Batch, reads []uint64) (groups int, sum uint64) {
 	ints, texts := map[int64]*GroupState{}, map[string]*GroupState{}
 	for r, of := range batches {
@@ -205,13 +213,14 @@ func ofGroup[K comparable](m map[K]*GroupState, key K, v int64) *GroupState {
 	return s
 }
 
-// Rivals are what an engineer would write instead, over the same records. Each returns nanoseconds for a record of one pass, with all groups there.
+// Rivals are what an engineer would write instead, over the same records. Each returns the
+// nanoseconds for a record of one pass, when all groups exist.
 var Rivals = map[string]func(w Workload, batches []*record.Batch) float64{
 	"gomap":    Workload.goMap,
 	"channels": Workload.channels,
 }
 
-// timePasses is the median time of three passes for each record, behind one that is not timed.
+// timePasses is the median time per record of three passes, after one that is not timed.
 func timePasses(batches []*record.Batch, pass func()) float64 {
 	pass()
 	var took []time.Duration
@@ -234,7 +243,8 @@ func (w Workload) goMap(batches []*record.Batch) float64 {
 	})
 }
 
-// channels is goMap behind a channel of batches, in a second goroutine: the usual way to take the work off the one that reads.
+// channels is goMap in a second goroutine, which gets the batches by a channel: the usual way to
+// relieve the goroutine that reads.
 func (w Workload) channels(batches []*record.Batch) float64 {
 	in, done := make(chan *record.Batch, 16), make(chan struct{}, 1)
 	defer close(in)
@@ -264,7 +274,7 @@ func (w Workload) mapUpdate() func(*record.Batch) {
 			keys, bytes := b.Column(0).Views, b.Column(0).Bytes
 			for i, v := range b.Column(1).Int64s[:b.Len()] {
 				key := bytes[keys[i].Off : keys[i].Off+keys[i].Len]
-				s := groups[string(key)] // without a copy
+				s := groups[string(key)] // without a copy of the key
 				if s == nil {
 					s = &GroupState{Min: v, Max: v}
 					groups[string(key)] = s

@@ -11,7 +11,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A ScalePoint is the throughput with N partitions, and as many readers unless their number is fixed.
+// A ScalePoint is the throughput with N partitions, and with as many readers unless their number is
+// fixed.
 type ScalePoint struct {
 	N       int     `json:"n"`
 	Readers int     `json:"readers"`
@@ -19,11 +20,12 @@ type ScalePoint struct {
 	T       float64 `json:"records_per_second"`
 	CPUNs   float64 `json:"cpu_ns_per_record"`
 	E       float64 `json:"efficiency"` // T(N) / (N x T(1))
-	OfMost  float64 `json:"of_most"`    // T(N) / the best T of fewer
+	OfMost  float64 `json:"of_most"`    // T(N) / the best T with fewer partitions
 }
 
-// Scale measures a workload with 1, 2, 4, ... up to most partitions on up to so many cores, for d each, groups already there. readers is
-// the greatest number of readers; 0 is as many as partitions.
+// Scale measures a workload with 1, 2, 4, ... up to most partitions on at most cores cores, for d
+// each. All groups exist before it measures. readers is the greatest number of readers; 0 is as
+// many as partitions.
 func Scale(w Workload, most, readers, cores int, d time.Duration, each func(ScalePoint)) error {
 	var one, best float64
 	for n := 1; n <= most; n *= 2 {
@@ -62,12 +64,13 @@ type Mode struct {
 	Rows   uint64  `json:"records"`
 	Groups int     `json:"groups"`
 	T      float64 `json:"records_per_second"`
-	Ratio  float64 `json:"ratio"` // to the single goroutine
+	Ratio  float64 `json:"ratio"` // compared with the single goroutine
 	Same   bool    `json:"same_rows"`
 }
 
-// Modes runs a workload over the same finite records in a single goroutine, which steps router and partition in turn, and by engines
-// of one and two readers and partitions. It says whether the results are the same.
+// Modes runs a workload over the same finite records: in a single goroutine, which steps router and
+// partition in turn, and in engines of one and two readers and partitions. It says whether the
+// results are the same.
 func Modes(w Workload, passes int, each func(Mode)) error {
 	if w.Prepare == 0 {
 		return fmt.Errorf("bench: the workload makes its records as they are read, so two runs are not of the same")
@@ -145,7 +148,7 @@ func Modes(w Workload, passes int, each func(Mode)) error {
 	return nil
 }
 
-// pollSource is a source that polls in the router's own goroutine, without the engine.
+// pollSource is a source that polls in the router's own goroutine, without an engine.
 type pollSource struct {
 	r    record.Poller
 	b    *record.Batch
@@ -174,7 +177,7 @@ func (s *pollSource) Cut(uint64) bool               { return true }
 func (s *pollSource) Wake() core.Nanos              { return 0 }
 func (s *pollSource) Complete() bool                { return true }
 
-// silent is the bell of agents that share a goroutine.
+// silent is the bell for agents that share a goroutine.
 type silent struct{}
 
 func (silent) Ring() {}

@@ -15,19 +15,26 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A SharedState is what another way to read keyed state while it is written did: one writer, and one reader that takes pictures of all groups.
+// A SharedState says what another way to read keyed state while it is written did, with one writer
+// and one reader that takes pictures of all groups.
 type SharedState struct {
-	Impl         string  `json:"impl"`
-	Profile      string  `json:"profile"`
-	Consistent   bool    `json:"consistent"` // a picture has all groups as they were at one moment
-	Interval     float64 `json:"interval_ms"`
-	Baseline     float64 `json:"baseline_records_per_second"` // nobody reads
-	T            float64 `json:"records_per_second"`          // a picture each interval
-	Loss         float64 `json:"loss"`
-	Snapshot     float64 `json:"snapshot_us"` // to take one, the median
-	GetNs        float64 `json:"get_ns"`      // one group as it is now, or in the newest picture
+	Impl    string `json:"impl"`
+	Profile string `json:"profile"`
+	// Consistent says that a picture has all groups as they were at one moment.
+	Consistent bool    `json:"consistent"`
+	Interval   float64 `json:"interval_ms"`
+	// Baseline is the throughput without a reader.
+	Baseline float64 `json:"baseline_records_per_second"`
+	// T is the throughput with one picture per interval.
+	T    float64 `json:"records_per_second"`
+	Loss float64 `json:"loss"`
+	// Snapshot is the median time to take a picture.
+	Snapshot float64 `json:"snapshot_us"`
+	// GetNs is the time to read one group, as it is now or in the newest picture.
+	GetNs        float64 `json:"get_ns"`
 	AllocsPerGet float64 `json:"allocs_per_get"`
-	GetLoss      float64 `json:"gets_1m_loss"` // part of the throughput that a million of them a second cost
+	// GetLoss is the part of the throughput that is lost to a million such reads a second.
+	GetLoss float64 `json:"gets_1m_loss"`
 }
 
 // aggregates are the state of a group of a rival.
@@ -41,14 +48,15 @@ func (a *aggregates) update(v int64) {
 
 func firstOf(v int64) aggregates { return aggregates{1, v, v, v} }
 
-// sharedMap is a rival: apply is the writer's, the rest is called from another goroutine meanwhile.
+// sharedMap is a rival. The writer calls apply; the other methods are called by another goroutine
+// at the same time.
 type sharedMap interface {
 	apply(b *record.Batch)
 	snapshot() (groups int, records int64)
 	get(key int64) bool
 }
 
-// rwMutexMap takes the lock once for each batch; a snapshot is a copy of the map.
+// rwMutexMap takes the lock once for each batch. A snapshot is a copy of the map.
 type rwMutexMap struct {
 	mu sync.RWMutex
 	m  map[int64]*aggregates
@@ -85,7 +93,7 @@ func (s *rwMutexMap) get(key int64) bool {
 	return a != nil && a.n > 0
 }
 
-// count is the number of groups and of their records.
+// count returns the number of groups, and the number of their records.
 func count(all func(func(aggregates) bool)) (groups int, records int64) {
 	for a := range all {
 		groups++
@@ -94,7 +102,8 @@ func count(all func(func(aggregates) bool)) (groups int, records int64) {
 	return groups, records
 }
 
-// syncMap keeps the states in a sync.Map, each under a lock of its own: what Range copies is of many moments.
+// syncMap keeps the states in a sync.Map, each under a lock of its own. So what Range copies does
+// not come from a single moment.
 type syncMap struct{ m sync.Map }
 
 type lockedAggregates struct {
@@ -107,7 +116,8 @@ func (s *syncMap) apply(b *record.Batch) {
 	for i, key := range b.Column(0).Int64s[:b.Len()] {
 		v, ok := s.m.Load(key)
 		if !ok {
-			s.m.Store(key, &lockedAggregates{aggregates: firstOf(values[i])}) // there is one writer
+			// there is only one writer
+			s.m.Store(key, &lockedAggregates{aggregates: firstOf(values[i])})
 			continue
 		}
 		a := v.(*lockedAggregates)
@@ -140,7 +150,8 @@ func (s *syncMap) get(key int64) bool {
 	return a.n > 0
 }
 
-// ctrieMap is Workiva's concurrent trie, whose snapshots take constant time; states are replaced, not changed, so that a snapshot keeps its own.
+// ctrieMap is Workiva's concurrent trie, whose snapshots take constant time. States are replaced
+// and not changed, so that a snapshot keeps its own.
 type ctrieMap struct{ t *ctrie.Ctrie }
 
 func ctrieKey(key int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(key)) }
@@ -175,7 +186,8 @@ func (s *ctrieMap) get(key int64) bool {
 	return ok && v.(*aggregates).n > 0
 }
 
-// copiedMap is a map of its writer's own, who copies it when somebody has asked, and publishes the copy by a pointer.
+// copiedMap is a map that only its writer uses. When somebody has asked, the writer copies the map
+// and publishes the copy by a pointer.
 type copiedMap struct {
 	m         map[int64]*aggregates
 	wanted    atomic.Bool
@@ -227,8 +239,9 @@ var sharedImpls = []struct {
 	{"Workiva ctrie", true, func() sharedMap { return &ctrieMap{ctrie.New(nil)} }},
 }
 
-// SnapshotRivals measures the other ways over the records of one reader of a workload with keys of numbers: throughput for d each, a picture of all groups
-// each interval. The first figure of each is taken when all groups are there.
+// SnapshotRivals measures the other ways, over the records of one reader of a workload with keys of
+// numbers. It measures throughput for d each, with a picture of all groups each interval. Each way
+// is first measured when all of its groups exist.
 func SnapshotRivals(w Workload, interval, d time.Duration, each func(SharedState)) error {
 	if w.Text {
 		return errors.New("bench: the rivals of snapshots have keys of numbers")
@@ -264,7 +277,7 @@ func measureShared(m sharedMap, batches []*record.Batch, interval, d time.Durati
 	rate := func(during func(end time.Time)) float64 {
 		before, begin := written.Load(), time.Now()
 		during(begin.Add(d))
-		for written.Load() == before { // a batch of a slow one may take longer than d
+		for written.Load() == before { // a slow batch may take longer than d
 			<-time.After(time.Millisecond)
 		}
 		return float64(written.Load()-before) / time.Since(begin).Seconds()
@@ -300,7 +313,8 @@ func measureShared(m sharedMap, batches []*record.Batch, interval, d time.Durati
 	stop.Store(true)
 	writing.Wait()
 	runtime.ReadMemStats(&before)
-	for _, k := range keys { // alone, so that what the writer allocates is not counted
+	// while nothing else runs, so that allocations of the writer are not counted
+	for _, k := range keys {
 		m.get(k)
 	}
 	runtime.ReadMemStats(&after)

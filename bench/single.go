@@ -11,7 +11,8 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-// runSingle runs a plan over one reader in the calling goroutine: no thread is locked, nobody waits.
+// runSingle runs a plan over one reader in the calling goroutine: no thread is locked, and nothing
+// waits.
 func runSingle(plan *core.Plan, r record.Poller) (*core.Image, uint64, time.Duration, error) {
 	in, out := ring.New[core.Chunk](2)
 	cuts := core.NewCuts(plan, core.Route{}, 1, 1, 0, nil, func() {})
@@ -61,7 +62,7 @@ func rowsOf(plan *core.Plan, rows iter.Seq[core.Row]) (map[int64][]any, error) {
 	return groups, nil
 }
 
-// newMemory makes a reader that goes through the batches so many times.
+// newMemory makes a reader that goes through the batches passes times.
 func newMemory(batches []*record.Batch, passes int) (record.Reader, error) {
 	return readers.NewMemory(batches[0].Schema(), batches, passes)
 }

@@ -13,10 +13,10 @@ import (
 type SlowPoint struct {
 	Readers int     `json:"readers"`
 	T       float64 `json:"records_per_second"`
-	Speedup float64 `json:"speedup"` // against one reader
+	Speedup float64 `json:"speedup"` // compared with one reader
 }
 
-// slowReader answers after a while, as a database or a broker does, with a batch.
+// slowReader answers with a batch after a delay, as a database or a broker does.
 type slowReader struct {
 	g       *readers.Generator
 	latency time.Duration
@@ -35,8 +35,8 @@ func (r *slowReader) Read(ctx context.Context, b *record.Batch) error {
 
 func (r *slowReader) Close() error { return nil }
 
-// SlowReaders measures 1, 2, 4, ... up to most readers side by side over sources that take latency for each batch of so many rows, for d
-// each: what is waited for in parallel should not add up.
+// SlowReaders measures 1, 2, 4, ... up to most readers side by side, for d each. Their sources take
+// latency for each batch of rows rows: waiting in parallel should not add up.
 func SlowReaders(most int, latency time.Duration, rows, cores int, d time.Duration, each func(SlowPoint)) error {
 	w := Workload{Groups: 1000}
 	var one float64

@@ -12,7 +12,7 @@ import (
 	"github.com/velo-engine/velo/engine"
 )
 
-// A SnapshotCost is what snapshots cost the writers and their readers.
+// A SnapshotCost says what snapshots cost the writers and their readers.
 type SnapshotCost struct {
 	Profile    string  `json:"profile"`
 	Readers    int     `json:"readers"`
@@ -21,32 +21,40 @@ type SnapshotCost struct {
 	Interval   float64 `json:"interval_ms"`
 	Achieved   float64 `json:"interval_achieved_ms"`
 	Groups     int     `json:"groups"`
-	StateBytes int     `json:"state_bytes"` // of all groups, in one table: rows, index, long keys
+	// StateBytes is the size of all groups in one table: rows, index, long keys.
+	StateBytes int     `json:"state_bytes"`
 	Baseline   float64 `json:"baseline_records_per_second"`
 	T          float64 `json:"records_per_second"`
-	Loss       float64 `json:"loss"` // part of the throughput: the median over pairs of slices, one with epochs beside one without
-	Snapshots  uint64  `json:"snapshots"`
+	// Loss is the part of the throughput that is lost: the median over pairs of slices, one with
+	// epochs beside one without.
+	Loss      float64 `json:"loss"`
+	Snapshots uint64  `json:"snapshots"`
 
-	GetNs        float64 `json:"get_ns"` // take a snapshot, find one group, close, from another core while the writers run
+	// GetNs is the time to take a snapshot, find one group and close it, from another core while
+	// the writers run.
+	GetNs        float64 `json:"get_ns"`
 	AllocsPerGet float64 `json:"allocs_per_get"`
-	GetLoss      float64 `json:"gets_1m_loss"` // part of the throughput that a million of them a second cost
+	// GetLoss is the part of the throughput that is lost to a million such reads a second.
+	GetLoss float64 `json:"gets_1m_loss"`
 
-	SyncP50 float64 `json:"sync_p50_us"` // one after the other, under full load
+	SyncP50 float64 `json:"sync_p50_us"` // of Syncs one after the other, under full load
 	SyncP99 float64 `json:"sync_p99_us"`
 }
 
 const (
-	// sliceTime is how long throughput is measured at a time: long against the 10 ms that CPU times lag behind.
+	// sliceTime is how long throughput is measured at a time. It is long compared with the 10 ms by
+	// which CPU times lag.
 	sliceTime = 500 * time.Millisecond
 
 	getsPerSecond = 1_000_000
 )
 
-// Snapshots measures what it costs to publish a snapshot of a workload each interval, never stretched, and to read it. Slices with and without take turns
-// in one engine, so the machine's moods meet both.
+// Snapshots measures what it costs to publish a snapshot of a workload each interval, never
+// stretched, and to read it. Slices with and without epochs alternate in one engine, so that
+// changes in the speed of the machine affect both alike.
 func Snapshots(w Workload, readers, partitions, cores int, interval, d time.Duration) (SnapshotCost, error) {
 	c := SnapshotCost{Readers: readers, Partitions: partitions, Cores: cores, Interval: float64(interval) / 1e6}
-	w.EpochInterval, w.EpochShare = -1, 1 // epochs come when this asks for them
+	w.EpochInterval, w.EpochShare = -1, 1 // epochs come only when this function asks for them
 	e, err := w.Start(readers, partitions, cores)
 	if err != nil {
 		return c, err
@@ -54,7 +62,7 @@ func Snapshots(w Workload, readers, partitions, cores int, interval, d time.Dura
 	defer e.Close()
 	Settle(e)
 	ctx := context.Background()
-	for range 4 { // all tables are there, and the routers have found out how to exchange
+	for range 4 { // after that all tables exist, and the routers have decided how to exchange
 		<-time.After(interval)
 		if err := e.Sync(ctx); err != nil {
 			return c, err
@@ -124,7 +132,7 @@ func Snapshots(w Workload, readers, partitions, cores int, interval, d time.Dura
 	return c, nil
 }
 
-// slice measures an engine while something is done until a time.
+// slice measures an engine while do runs until a time.
 func slice(e *engine.Engine, do func(end time.Time) error) (Figure, error) {
 	before := e.Stats()
 	if err := do(time.Now().Add(sliceTime)); err != nil {
@@ -153,7 +161,8 @@ func syncs(e *engine.Engine, d time.Duration) (p50, p99 float64, err error) {
 	return took[len(took)/2], took[len(took)*99/100], nil
 }
 
-// someKeys are keys of groups that are there, in a random order: few enough that their groups come into the caches.
+// someKeys are keys of groups that exist, in a random order. They are few enough that their groups
+// stay in the caches.
 func someKeys(e *engine.Engine) ([]core.Key, error) {
 	const most = 1 << 10
 	s := e.Snapshot()
@@ -214,7 +223,7 @@ func (c *SnapshotCost) gets(e *engine.Engine, keys []core.Key, d time.Duration) 
 	}
 }
 
-// get takes a snapshot, looks one group up and closes it.
+// get takes a snapshot, looks up one group and closes the snapshot.
 func get(e *engine.Engine, k core.Key) bool {
 	s := e.Snapshot()
 	_, ok := s.Get(k)

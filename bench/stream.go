@@ -15,23 +15,28 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Stream is a query over records with event time, which goes on and on: the records of a pass are prepared, and lent again and again with later times. What is written is compared with what
-// a plain program computes.
+// A Stream is a query over records with event time that go on without end: the records of a pass
+// are prepared, and lent again and again with later times. What is written is compared with what a
+// plain program computes.
 type Stream struct {
 	SQL      string
-	Disorder time.Duration // how much later than others a record comes
+	Disorder time.Duration // how much later than others a record may come
 
-	Seed          uint64
-	RingSlots     int // as in engine.Config
-	StateBytes    int // likewise
+	Seed uint64
+	// RingSlots, StateBytes, Exchange and EpochInterval are as in engine.Config.
+	RingSlots     int
+	StateBytes    int
 	Exchange      core.Exchange
 	EpochInterval time.Duration
 
-	schema   *record.Schema
-	groups   uint64 // of records with keys
-	time     int    // column of the schema
-	prepare  func(s Stream, readers int) (pass, error)
-	sink     func() sink // nil for a checksum of the rows
+	schema *record.Schema
+	// groups is for records with keys.
+	groups uint64
+	// time is the column of the schema with the event time.
+	time    int
+	prepare func(s Stream, readers int) (pass, error)
+	// sink is nil for a checksum of the rows.
+	sink     func() sink
 	expected func(p pass, reads []uint64) *expected
 }
 
@@ -41,18 +46,20 @@ type sink interface {
 	result() (rows int, sum uint64)
 }
 
-// pass is what the readers of a Stream go through.
+// pass is what the readers of a Stream go through again and again.
 type pass struct {
-	batches [][]*record.Batch // of each reader
+	batches [][]*record.Batch // for each reader
 	span    int64             // event time from one pass to the next
 }
 
 const (
-	streamRate = 10_000_000 // records in a second of event time, of all readers
+	streamRate = 10_000_000 // records in a second of event time, of all readers together
 	streamPass = 1 << 20    // records of each reader
 
-	nexmarkRate   = 100_000   // events in a second of event time
-	nexmarkBlocks = 44 * 1024 // epochs of 50 events in a pass, for each reader: two million bids, in whole blocks
+	nexmarkRate = 100_000 // events in a second of event time
+	// nexmarkBlocks is how many epochs of 50 events a pass has for each reader: two million bids,
+	// in whole blocks.
+	nexmarkBlocks = 44 * 1024
 )
 
 var streamSchema = func() *record.Schema {
@@ -63,8 +70,9 @@ var streamSchema = func() *record.Schema {
 	return s
 }()
 
-// Streams are those that figures are published for. s0 to s3b are the kinds of query that the engine before velo published figures for, with a thousand keys and ten million records in a second
-// of event time; the others are Nexmark's, with 100,000 events in a second.
+// Streams are those that figures are published for. s0 to s3b are the kinds of query that the
+// engine before velo published figures for, with a thousand keys and ten million records in a
+// second of event time. The others are Nexmark's, with 100,000 events in a second.
 var Streams = map[string]Stream{
 	"s0": { // filter and project, records in, records out
 		SQL: `SELECT key, value * 2 AS twice FROM records WHERE value > 0`, Disorder: 200 * time.Millisecond,
@@ -82,7 +90,7 @@ var Streams = map[string]Stream{
 		SQL: `SELECT window_end, key, count(*) AS n, sum(value) AS sum FROM records GROUP BY key, tumble(at, INTERVAL '1 s')`, Disorder: 200 * time.Millisecond,
 		schema: streamSchema, groups: 1000, prepare: Stream.keyed, expected: expectedKeyed(time.Second.Nanoseconds()),
 	},
-	"s3b": { // as s3a, with the groups that have changed at each epoch; what it comes to is the same
+	"s3b": { // as s3a, but writes the groups changed at each epoch; the final result is the same
 		SQL: `SELECT window_end, key, count(*) AS n, sum(value) AS sum FROM records GROUP BY key, tumble(at, INTERVAL '1 s') EMIT CHANGES`, Disorder: 200 * time.Millisecond,
 		schema: streamSchema, groups: 1000, prepare: Stream.keyed, sink: func() sink { return &changes{groups: map[[2]int64][2]int64{}} }, expected: expectedKeyed(time.Second.Nanoseconds()),
 	},
@@ -104,7 +112,8 @@ var Streams = map[string]Stream{
 	"q7": {SQL: nexmark.Queries["q7"], Disorder: time.Second, schema: nexmark.BidSchema, time: 4, prepare: Stream.bids, expected: expectedQ7},
 }
 
-// keyed prepares records of some keys, as a Workload has them, with times that rise evenly over all readers and lie up to the disorder before that.
+// keyed prepares records with keys, as in a Workload. Their times rise evenly over all readers, and
+// lie up to the disorder before that.
 func (s Stream) keyed(n int) (p pass, err error) {
 	gs, err := Workload{Groups: s.groups, Seed: s.Seed}.generators(n)
 	if err != nil {
@@ -130,7 +139,7 @@ func (s Stream) keyed(n int) (p pass, err error) {
 	return p, nil
 }
 
-// bids prepares Nexmark's.
+// bids prepares the bids of Nexmark.
 func (s Stream) bids(n int) (p pass, err error) {
 	epochs := nexmarkBlocks * n
 	cfg := nexmark.Config{Stream: nexmark.Bids, Seed: s.Seed, Events: uint64(epochs) * nexmark.EventsPerEpoch, Rate: nexmarkRate, Disorder: s.Disorder, Readers: n}
@@ -150,9 +159,9 @@ type replay struct {
 	batches []*record.Batch
 	time    int
 	span    int64
-	at      []int64 // lent
+	at      []int64 // batches lent so far
 	next    int
-	later   int64 // than in the first pass
+	later   int64 // how much later than in the first pass
 	end     *atomic.Bool
 }
 
@@ -179,8 +188,9 @@ func (r *replay) Poll(b *record.Batch) error {
 func (r *replay) Read(_ context.Context, b *record.Batch) error { return r.Poll(b) }
 func (r *replay) Close() error                                  { return nil }
 
-// checksum is a Writer that keeps the number of rows and a sum that does not depend on their order: of a hash of each. A writer has to be about as fast as the engine where records pass through, so it
-// goes by columns.
+// checksum is a Writer that keeps the number of rows and a sum that does not depend on their order:
+// the sum of a hash of each row. It works by columns, because for queries that pass records through
+// a writer has to be about as fast as the engine.
 type checksum struct {
 	rows   int
 	sum    uint64
@@ -223,7 +233,8 @@ func (c *checksum) Write(_ context.Context, b *record.Batch) error {
 func (c *checksum) Close() error                   { return nil }
 func (c *checksum) result() (rows int, sum uint64) { return c.rows, c.sum }
 
-// changes applies the changes of groups, each with an operation, two columns of key and two of results, to what was written before.
+// changes applies changes of groups to what was written before. Each change has an operation, two
+// columns of key and two columns of results.
 type changes struct {
 	groups map[[2]int64][2]int64
 }
@@ -266,8 +277,10 @@ func (s Stream) start(p pass, partitions, cores int, out record.Writer, end *ato
 	return engine.Start(context.Background(), cfg)
 }
 
-// Run runs the stream for d, behind a first pass over the prepared records. Then its input ends, all windows close, and what has been written, from the beginning, is compared with the reference:
-// a difference is an error. Writing has its own goroutine, whose time is not in the CPU time.
+// Run runs the stream for d, after a first pass over the prepared records. Then its input ends, all
+// windows close, and everything that has been written since the beginning is compared with the
+// reference: a difference is an error. Writing has its own goroutine, whose time is not part of the
+// CPU time.
 func (s Stream) Run(readers, partitions, cores int, d time.Duration, started func(*engine.Engine)) (Result, error) {
 	p, err := s.prepare(s, readers)
 	if err != nil {

@@ -7,20 +7,23 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// expected are the rows that a Stream is to write, computed in the order of time by a program that knows the query: no map, for there may be billions of records.
+// expected has the rows that a Stream has to write. They are computed in the order of time by a
+// program that knows the query. It keeps no map of all records, because there may be billions of
+// them.
 type expected struct {
 	checksum
-	panes map[int64]*paneSums // by their number
+	panes map[int64]*paneSums // by number
 	free  []*paneSums
 }
 
-// paneSums has what the records of a piece of time come to, by the number of their key; or the highest bid.
+// paneSums has the results of the records of a piece of time, by the number of their key; or the
+// highest bid.
 type paneSums struct {
 	n, sum                 []int64
 	price, auction, bidder int64
 }
 
-// pane is that of a number.
+// pane is the pane with a number.
 func (e *expected) pane(number int64, groups int) *paneSums {
 	if p := e.panes[number]; p != nil {
 		return p
@@ -38,7 +41,7 @@ func (e *expected) pane(number int64, groups int) *paneSums {
 	return p
 }
 
-// drop lets a pane go.
+// drop gives a pane back.
 func (e *expected) drop(number int64) {
 	if p := e.panes[number]; p != nil {
 		e.free = append(e.free, p)
@@ -46,14 +49,16 @@ func (e *expected) drop(number int64) {
 	}
 }
 
-// inTime calls add for each batch that the readers have read, those that come first in time before others, with what is to be added to its times; and before that says what time is over.
+// inTime calls add for each batch that the readers have read, the earliest in time first, with what
+// has to be added to the batch's times. Before each of these calls, it calls over with the time up
+// to which everything is over.
 func (p pass) inTime(reads []uint64, column int, add func(reader, batch int, b *record.Batch, later int64), over func(until int64)) {
 	type place struct {
 		batch       int
 		left        uint64
 		begin, pass int64
 	}
-	least := make([][]int64, len(p.batches)) // time from each batch on
+	least := make([][]int64, len(p.batches)) // least time from each batch on
 	places := make([]place, len(p.batches))
 	for r, of := range p.batches {
 		least[r] = make([]int64, len(of)+1)
@@ -102,7 +107,8 @@ func floorDiv(t, unit int64) int64 {
 	return q
 }
 
-// expectedKeyed is count and sum for each key, in each window of this size where it is not 0.
+// expectedKeyed computes count and sum for each key, in each window of this size in which the count
+// is not 0.
 func expectedKeyed(size int64) func(p pass, reads []uint64) *expected {
 	return func(p pass, reads []uint64) *expected {
 		number := map[int64]int{}
@@ -162,7 +168,7 @@ func expectedKeyed(size int64) func(p pass, reads []uint64) *expected {
 	}
 }
 
-// expectedEach is what each record comes to.
+// expectedEach computes a row for each record.
 func expectedEach(row func(b *record.Batch, i int, later int64, add func(...int64))) func(p pass, reads []uint64) *expected {
 	return func(p pass, reads []uint64) *expected {
 		e := &expected{}
@@ -175,7 +181,7 @@ func expectedEach(row func(b *record.Batch, i int, later int64, add func(...int6
 	}
 }
 
-// expectedQ5 is the auction with the most bids in the last five pieces of two seconds.
+// expectedQ5 computes the auction with the most bids in the last five pieces of two seconds.
 func expectedQ5(p pass, reads []uint64) *expected {
 	const slide, panes = int64(2 * time.Second), 5
 	groups, least := 0, int64(math.MaxInt64)
@@ -188,7 +194,8 @@ func expectedQ5(p pass, reads []uint64) *expected {
 	}
 	groups += 1 - int(least)
 	e := &expected{panes: map[int64]*paneSums{}}
-	next, last := int64(math.MaxInt64), int64(math.MinInt64) // the pane that the next window ends with, and the last that there was
+	// the last pane of the next window, and the last pane that there was
+	next, last := int64(math.MaxInt64), int64(math.MinInt64)
 	window := func() {
 		var some [panes]*paneSums
 		there := false
@@ -242,7 +249,8 @@ func expectedQ5(p pass, reads []uint64) *expected {
 	return e
 }
 
-// expectedQ7 is the highest bid in each ten seconds; of several the greatest numbers.
+// expectedQ7 computes the highest bid of each ten seconds. If there are several, it takes the
+// greatest numbers.
 func expectedQ7(p pass, reads []uint64) *expected {
 	const size = int64(10 * time.Second)
 	e := &expected{panes: map[int64]*paneSums{}}

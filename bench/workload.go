@@ -14,12 +14,15 @@ import (
 // A Workload is a stream of records (key, value) and what is computed for each key.
 type Workload struct {
 	Groups uint64
-	Zipf   float64 // skew of the keys; 0 is uniform
-	Text   bool    // the keys are text of 4 to 20 bytes; such records are prepared
-	Seed   uint64
+	// Zipf is the skew of the keys; 0 is uniform.
+	Zipf float64
+	// Text says that the keys are text of 4 to 20 bytes; such records are prepared.
+	Text bool
+	Seed uint64
 
-	// Prepare is how many records each reader makes before the start and then lends again and again, so that the figures do not have
-	// the generator in them; 0 makes them as they are read.
+	// Prepare is how many records each reader makes before the start and then lends again and
+	// again, so that the figures do not include the generator. If it is 0, records are made as they
+	// are read.
 	Prepare int
 
 	BatchRows  int // 0 is record.DefaultRows
@@ -27,13 +30,15 @@ type Workload struct {
 	StateBytes int // as in engine.Config
 	Exchange   core.Exchange
 
-	EpochInterval time.Duration // as in engine.Config
+	// EpochInterval and EpochShare are as in engine.Config.
+	EpochInterval time.Duration
 	EpochShare    float64
 
-	Aggregates []core.AggregateKind // of the value; nil is count, sum, min, max
+	// Aggregates are the aggregates of the value; nil is count, sum, min, max.
+	Aggregates []core.AggregateKind
 }
 
-// The workloads that figures are published for.
+// Workloads are those that figures are published for.
 var Workloads = map[string]Workload{
 	"u_10":     {Groups: 10, Prepare: 1 << 20},
 	"u_1k":     {Groups: 1000, Prepare: 1 << 20},
@@ -57,7 +62,7 @@ func (w Workload) Plan() *core.Plan {
 	for _, fn := range w.functions() {
 		a := core.Aggregate{Name: fn.String(), Func: fn, Column: "value"}
 		if fn == core.Count {
-			a.Column = "" // of records
+			a.Column = "" // counts records
 		}
 		plan.Aggregates = append(plan.Aggregates, a)
 	}
@@ -87,8 +92,8 @@ func (w Workload) schema() *record.Schema {
 	return readers.GeneratorSchema
 }
 
-// texts makes a batch with keys of text out of one with numbers, the same text for the same number: four characters that tell it from the others, then
-// up to 16 more.
+// texts makes a batch with keys of text from a batch with numbers; the same number becomes the same
+// text. Four characters distinguish a text from the others; up to 16 more follow.
 func texts(b *record.Batch, number map[int64]int) *record.Batch {
 	t := record.NewBatch(textSchema, b.Len())
 	const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -181,7 +186,7 @@ func (w Workload) Readers(n int) ([]record.Reader, error) {
 	return rs, nil
 }
 
-// Start runs the workload through an engine of this shape. Shutdown ends it.
+// Start runs the workload through an engine of this size. Shutdown ends it.
 func (w Workload) Start(readers, partitions, cores int) (*engine.Engine, error) {
 	rs, err := w.Readers(readers)
 	if err != nil {
@@ -197,14 +202,14 @@ func (w Workload) start(rs []record.Reader, partitions, cores int) (*engine.Engi
 	})
 }
 
-// A Figure is what an engine did in some time.
+// A Figure says what an engine did in some time.
 type Figure struct {
 	Records uint64
 	Elapsed time.Duration
-	CPUTime time.Duration // of all runners, waiting included
+	CPUTime time.Duration // of all runners, including waiting
 }
 
-// PerSecond is records per second.
+// PerSecond is the number of records per second.
 func (f Figure) PerSecond() float64 { return float64(f.Records) / f.Elapsed.Seconds() }
 
 // CPUNanos is the nanoseconds of CPU time for each record.
@@ -215,8 +220,10 @@ func (f Figure) String() string {
 	return fmt.Sprintf("%.1f M records/s, %.2f ns/record/core", f.PerSecond()/1e6, f.CPUNanos())
 }
 
-// Measure watches a running engine for some time, which should be long against the 10 ms that CPU times lag behind: from one snapshot to another, so
-// the records are those that a reader of snapshots can see, and everything that was read is in the partitions. The error is that of Sync.
+// Measure watches a running engine for the time d, which should be long compared with the 10 ms by
+// which CPU times lag. It measures from one snapshot to another, so that it counts the records that
+// a reader of snapshots can see, and so that everything that was read is in the partitions. The
+// error comes from Sync.
 func Measure(e *engine.Engine, d time.Duration) (Figure, error) {
 	look := func() (records uint64, at time.Time, cpu time.Duration, err error) {
 		if err := e.Sync(context.Background()); err != nil {
@@ -238,7 +245,8 @@ func Measure(e *engine.Engine, d time.Duration) (Figure, error) {
 	return Figure{to - records, end.Sub(begin), spent - cpu}, err
 }
 
-// Settle waits until no new groups come: from then on, figures do not have the building of the tables in them.
+// Settle waits until no new groups come. From then on, figures do not include the building of the
+// tables.
 func Settle(e *engine.Engine) {
 	for last := uint64(0); ; {
 		<-time.After(100 * time.Millisecond)

@@ -12,7 +12,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// aggregates are the functions of many records, by their names in SQL.
+// aggregates are the functions over many records, by their names in SQL.
 var aggregates = map[string]core.AggregateKind{
 	"count": core.Count, "sum": core.Sum, "min": core.Min, "max": core.Max, "avg": core.Avg,
 	"var_pop": core.VarPop, "var_samp": core.VarSamp, "variance": core.VarSamp, "stddev_pop": core.StddevPop, "stddev_samp": core.StddevSamp, "stddev": core.StddevSamp,
@@ -21,7 +21,7 @@ var aggregates = map[string]core.AggregateKind{
 	"approx_count_distinct": core.ApproxCountDistinct, "approx_percentile": core.ApproxPercentile,
 }
 
-// refused are aggregates that are known and not there, and what to do instead.
+// refused are aggregates that are known but not supported, and what to use instead.
 var refused = func() map[string]string {
 	all := map[string]string{}
 	for why, names := range map[string]string{
@@ -55,7 +55,7 @@ func percentileNamed(name string) string {
 	return "0." + digits
 }
 
-// regardless are the functions of which DISTINCT makes no difference.
+// regardless are the functions for which DISTINCT makes no difference.
 var regardless = []core.AggregateKind{core.Min, core.Max, core.BoolAnd, core.BoolOr, core.ApproxCountDistinct}
 
 func isAggregate(x *syntax.Call) bool {
@@ -64,7 +64,7 @@ func isAggregate(x *syntax.Call) bool {
 	return known || no
 }
 
-// aggregate adds one to the plan.
+// aggregate adds an aggregate to the plan.
 func (c *compiler) aggregate(x *syntax.Call, name string) {
 	text := x.String()
 	if _, ok := c.aggregates[text]; ok {
@@ -133,7 +133,9 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		}
 		_, plain := arg.IsColumn()
 		if filter != nil && (i == len(args)-1 || len(args) == 0 || !plain) {
-			// What the filter does not let through is NULL; of two arguments, what is chosen by. The other is not computed then, where that could fail.
+			// The argument is NULL for records that the filter rejects. Of two arguments it is the
+			// last, by which a record is chosen. The other is NULL too if it is an expression: then
+			// it is not computed, which might fail.
 			cut, err := expr.Case(filter, arg, expr.Null(arg.Type()))
 			if err != nil {
 				c.fault(x.Pos, "%v", err)
@@ -170,7 +172,8 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	c.plans.Aggregates = append(c.plans.Aggregates, a)
 }
 
-// distinctOf says whether the different values of a column can be counted: they cannot, with a fault, where those of another are.
+// distinctOf says whether the distinct values of a column can be counted. They cannot, which is a
+// fault, if the distinct values of another column are counted already.
 func (c *compiler) distinctOf(x *syntax.Call, column string) bool {
 	for _, a := range c.plans.Aggregates {
 		if a.Distinct && a.Column != column {
@@ -181,7 +184,7 @@ func (c *compiler) distinctOf(x *syntax.Call, column string) bool {
 	return true
 }
 
-// fraction is the value of a constant, 0 to 1.
+// fraction is the value of a constant from 0 to 1.
 func (c *compiler) fraction(x syntax.Expr, pos syntax.Pos) (float64, bool) {
 	e, ok := c.over(x, c.sourceLeaf("an aggregate"))
 	if !ok {
@@ -199,7 +202,7 @@ func (c *compiler) fraction(x syntax.Expr, pos syntax.Pos) (float64, bool) {
 	return 0, false
 }
 
-// free is a name that nothing has yet.
+// free is a name that is not taken.
 func (c *compiler) free(base string) string {
 	for n := 1; ; n++ {
 		if name := fmt.Sprintf("%s%d", base, n); !c.used[name] {
@@ -208,7 +211,7 @@ func (c *compiler) free(base string) string {
 	}
 }
 
-// reason is the innermost error: what is around it says where, which a caret does better.
+// reason is the innermost error. The outer ones say where it is, which a caret does better.
 func reason(err error) string {
 	for {
 		switch x := err.(type) {

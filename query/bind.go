@@ -10,19 +10,26 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// value is an expression with what SQL knows of it beside its type.
+// value is an expression, with what SQL knows about it besides its type.
 type value struct {
 	e        *expr.Expr
-	interval bool // nanoseconds
-	months   int  // of an interval, beside them: only a constant has any
-	wall     bool // a timestamp that a clock in some zone shows: AT TIME ZONE makes an instant of it, and of an instant such a one
-	open     bool // a text constant or NULL, which takes the type of what it meets
+	interval bool // the value is an interval in nanoseconds
+	// months are the months of an interval, in addition to the nanoseconds. Only a constant has
+	// any.
+	months int
+	// wall says that a timestamp is what a clock in some zone shows. AT TIME ZONE makes an instant
+	// of such a timestamp, and such a timestamp of an instant.
+	wall bool
+	// open says that the value is a text constant or NULL, which takes the type of what it meets.
+	open bool
 }
 
-// leaf binds the names and the aggregates of an expression, and whatever else stands for a column. done says that it did, or has noted a fault.
+// leaf binds the names and the aggregates of an expression, and whatever else stands for a column.
+// done says that it has bound e, or has noted a fault.
 type leaf func(e syntax.Expr) (v value, done, ok bool)
 
-// sourceLeaf binds names to columns of the source. what says for whom, where an aggregate is in the way.
+// sourceLeaf binds names to columns of the source. what names the clause, for the fault if there is
+// an aggregate.
 func (c *compiler) sourceLeaf(what string) leaf {
 	return func(e syntax.Expr) (v value, done, ok bool) {
 		switch x := e.(type) {
@@ -64,7 +71,8 @@ func (c *compiler) sourceColumn(x *syntax.Ident) (int, bool) {
 	return 0, false
 }
 
-// groupLeaf binds what is grouped by, aggregates, and the bounds of windows to columns of the groups.
+// groupLeaf binds keys of the groups, aggregates, and the bounds of windows to columns of the
+// groups.
 func (c *compiler) groupLeaf(e syntax.Expr) (v value, done, ok bool) {
 	name, ok := c.keys[e.String()]
 	if !ok {
@@ -103,7 +111,8 @@ func (c *compiler) over(e syntax.Expr, l leaf) (*expr.Expr, bool) {
 	return v.e, true
 }
 
-// fixed says whether a value has no months, which have no fixed length; else there is a fault.
+// fixed says whether a value has no months, which have no fixed length. If it has some, that is a
+// fault.
 func (c *compiler) fixed(v value, at syntax.Expr) bool {
 	if v.months != 0 {
 		c.fault(at.Start(), "%s: months and years have no fixed length: they can be added to a timestamp, and be the size of tumble", at)
@@ -111,7 +120,7 @@ func (c *compiler) fixed(v value, at syntax.Expr) bool {
 	return v.months == 0
 }
 
-// condition is a truth over the source.
+// condition is a boolean expression over the source.
 func (c *compiler) condition(e syntax.Expr, what string) *expr.Expr {
 	v, ok := c.bind(e, c.sourceLeaf(what))
 	if !ok {
@@ -120,7 +129,7 @@ func (c *compiler) condition(e syntax.Expr, what string) *expr.Expr {
 	return c.boolean(v, e, what)
 }
 
-// boolean is v as a truth; nil, with a fault, where it is none.
+// boolean is v as a boolean. If it is not one, the result is nil and there is a fault.
 func (c *compiler) boolean(v value, at syntax.Expr, what string) *expr.Expr {
 	v, ok := c.as(v, record.Bool, at)
 	if ok && v.e.Type() != record.Bool {
@@ -133,7 +142,7 @@ func (c *compiler) boolean(v value, at syntax.Expr, what string) *expr.Expr {
 	return v.e
 }
 
-// as gives an open value a type; others stay what they are.
+// as gives an open value a type; other values stay as they are.
 func (c *compiler) as(v value, t record.Type, at syntax.Expr) (value, bool) {
 	if !v.open || v.e.Type() == t {
 		return v, true
@@ -209,7 +218,7 @@ func (c *compiler) bind(e syntax.Expr, l leaf) (v value, ok bool) {
 	return v, false
 }
 
-// make is an operation; its error is a fault at pos.
+// make makes an operation; an error of it is a fault at pos.
 func (c *compiler) make(pos syntax.Pos, op expr.Op, args ...*expr.Expr) (value, bool) {
 	e, err := expr.New(op, args...)
 	if err != nil {
@@ -291,7 +300,7 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 
 func (c *compiler) unary(x *syntax.Unary, l leaf) (v value, ok bool) {
 	if lit, is := x.X.(*syntax.Literal); is && x.Op == "-" && lit.Kind == syntax.Integer {
-		// The least bigint has no positive one to be the negation of.
+		// The least bigint is not the negation of a bigint.
 		if n, err := strconv.ParseInt("-"+lit.Text, 10, 64); err == nil {
 			return value{e: expr.Int(record.Int64, n)}, true
 		}
@@ -373,11 +382,12 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 	return c.make(x.Pos, op, args...)
 }
 
-// turned are the comparisons with their sides exchanged.
+// turned has each comparison with its sides exchanged.
 var turned = map[expr.Op]expr.Op{expr.Eq: expr.Eq, expr.Ne: expr.Ne, expr.Lt: expr.Gt, expr.Le: expr.Ge, expr.Gt: expr.Lt, expr.Ge: expr.Le}
 
-// coarser is the comparison of a bigint or a decimal with a constant of more decimals as one with a constant of as many: no value
-// gets more digits than a decimal may have.
+// coarser handles a comparison of a bigint or a decimal with a constant that has more decimals. It
+// returns a comparison with a constant of equally many decimals, so that no value gets more digits
+// than a decimal may have.
 func coarser(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
 	if _, constant := a.e.Const(); constant {
 		a, b, op = b, a, turned[op]
@@ -395,7 +405,7 @@ func coarser(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
 	switch {
 	case rest == 0:
 	case op == expr.Eq:
-		return expr.Ne, a.e, a.e, true // false, and NULL of NULL
+		return expr.Ne, a.e, a.e, true // false, but NULL for NULL
 	case op == expr.Ne:
 		return expr.Eq, a.e, a.e, true
 	case op == expr.Lt:
@@ -476,7 +486,7 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 	return c.make(x.Pos, arithmetics[x.Op], p, q)
 }
 
-// later is a timestamp an interval later: first by its months, then by the rest.
+// later is a timestamp plus an interval: first its months are added, then the rest.
 func (c *compiler) later(pos syntax.Pos, at, by value) (v value, ok bool) {
 	v = at
 	if by.months != 0 {
@@ -515,11 +525,11 @@ func isNumber(t record.Type) bool { return t == record.Int64 || t == record.Floa
 
 func scaleOf(e *expr.Expr) int { return e.Type().Scale() }
 
-// to is a cast that there is.
+// to is a cast that is known to exist.
 func (c *compiler) to(e *expr.Expr, t record.Type) *expr.Expr {
 	x, err := expr.Cast(e, t)
 	if err != nil {
-		panic(fmt.Sprintf("query: %v", err)) // the caller has looked
+		panic(fmt.Sprintf("query: %v", err)) // the caller has checked it
 	}
 	return x
 }
@@ -533,7 +543,7 @@ func (c *compiler) toDecimal(e *expr.Expr, scale int) *expr.Expr {
 	return c.to(e, record.DecimalOf(record.MaxPrecision, scale))
 }
 
-// same binds expressions and brings them to one type.
+// same binds expressions and converts them to one type.
 func (c *compiler) same(pos syntax.Pos, l leaf, all ...syntax.Expr) ([]*expr.Expr, bool) {
 	var values []value
 	bound := true
@@ -547,7 +557,8 @@ func (c *compiler) same(pos syntax.Pos, l leaf, all ...syntax.Expr) ([]*expr.Exp
 	return c.unify(pos, all, values)
 }
 
-// unify brings values to one type: that of those which are not open; of numbers, one that holds all.
+// unify converts values to one type: the type of those which are not open, or for numbers, a type
+// that holds all of them.
 func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*expr.Expr, bool) {
 	t, intervals, scale := record.Type(0), 0, 0
 	if !c.exact(all, values) {
@@ -611,8 +622,8 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 	return args, true
 }
 
-// exact makes numbers of the text constants beside decimals, with the digits that they are written with: the decimals of a column
-// would round them.
+// exact makes numbers of the text constants that appear together with decimals. They keep the
+// digits with which they are written: the decimals of a column would round them.
 func (c *compiler) exact(all []syntax.Expr, values []value) bool {
 	decimals := false
 	for _, v := range values {
@@ -631,7 +642,7 @@ func (c *compiler) exact(all []syntax.Expr, values []value) bool {
 		}
 		text := strings.Trim(k.Text, " \t\n\r\f\v")
 		digits := strings.TrimLeft(text, "+-")
-		if strings.Trim(digits, "0123456789.") != "" { // with an exponent, or no number
+		if strings.Trim(digits, "0123456789.") != "" { // with an exponent, or not a number
 			continue
 		}
 		whole, fraction, _ := strings.Cut(digits, ".")
@@ -657,7 +668,7 @@ func (c *compiler) numberOf(v value, scale int) *expr.Expr {
 	return c.toDecimal(v.e, scale)
 }
 
-// in is IN of constants, or a chain of comparisons where they are not.
+// in is an IN over constants, or a chain of comparisons if the list has other expressions.
 func (c *compiler) in(x *syntax.In, l leaf) (v value, ok bool) {
 	args, ok := c.same(x.Pos, l, append([]syntax.Expr{x.X}, x.List...)...)
 	if !ok {
@@ -762,7 +773,7 @@ func (c *compiler) caseOf(x *syntax.Case, l leaf) (v value, ok bool) {
 func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 	from := x.X
 	if p, is := from.(*syntax.Binary); is && p.Op == "->>" {
-		// A column of that type need not become a text before.
+		// A column that has this type already need not be converted to a text first.
 		raw, ok := c.bind(&syntax.Binary{Pos: p.Pos, Op: "->", X: p.X, Y: p.Y}, l)
 		if t, err := typeNamed(x.Type); ok && err == nil && raw.e.Type() == t && t != record.String {
 			from = &syntax.Binary{Pos: p.Pos, Op: "->", X: p.X, Y: p.Y}
@@ -810,7 +821,7 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 	return v, true
 }
 
-// day is a timestamp without its time.
+// day is a timestamp without its time of day.
 func (c *compiler) day(v value, pos syntax.Pos) (value, bool) {
 	e, err := expr.DateTrunc("day", v.e)
 	if err != nil {

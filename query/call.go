@@ -11,7 +11,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// function is a scalar function: its operation and the types of its arguments, of which the last may be left out where optional is set.
+// function is a scalar function: its operation and the types of its arguments. If optional is set,
+// the last argument may be left out.
 type function struct {
 	op       expr.Op
 	args     []record.Type
@@ -19,7 +20,7 @@ type function struct {
 }
 
 const (
-	anyNumber = record.Type(0) // what the operation takes
+	anyNumber = record.Type(0) // whatever number the operation accepts
 )
 
 var functions = map[string]function{
@@ -78,7 +79,7 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 			return v, false
 		}
 		if first, _ := c.bind(x.Args[0], l); !first.open && first.e.Type().IsDecimal() {
-			// It has the digits of the first argument, as in PostgreSQL.
+			// The result has the digits of the first argument, as in PostgreSQL.
 			e, err := expr.Cast(v.e, first.e.Type())
 			return value{e: e}, err == nil
 		}
@@ -91,7 +92,7 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 				return v, false
 			}
 			if v.e.Type() == record.Bool {
-				// PostgreSQL's concat has t and f where its || has true and false.
+				// PostgreSQL's concat writes t and f where || writes true and false.
 				letter, err := expr.Case(v.e, expr.Text("t"), expr.Text("f"))
 				isNull, ok := c.make(x.Pos, expr.IsNull, v.e)
 				if err == nil && ok {
@@ -159,7 +160,7 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 	return c.make(x.Pos, f.op, args...)
 }
 
-// special are the functions that are not bound by functions.
+// special are the functions that are not bound with the table functions.
 var special = []string{
 	"coalesce", "greatest", "least", "nullif", "mod", "concat", "extract", "date_part", "date_trunc", "round", "now", "current_timestamp", "current_date", "random", processingTime,
 	"timezone", "to_char", "date_bin", "regexp_replace", "regexp_like", "regexp_matches", "regexp_match", "regexp_substr", "regexp_count", "strpos",
@@ -186,7 +187,7 @@ var instead = map[string]string{
 	"session_start": "the column window_start", "session_end": "the column window_end",
 }
 
-// unknown says, with a fault, that there is no such function.
+// unknown reports a fault if there is no such function.
 func (c *compiler) unknown(x *syntax.Call) bool {
 	if _, known := functions[x.Name]; known || slices.Contains(special, x.Name) {
 		return false
@@ -219,7 +220,8 @@ func (c *compiler) arity(x *syntax.Call, least, most int) bool {
 	return true
 }
 
-// argument is a value as an argument of a type: numbers become floats, decimals and floats no integers.
+// argument makes an argument of a type from a value. Numbers become floats, but decimals and floats
+// do not become integers.
 func (c *compiler) argument(v value, t record.Type, at syntax.Expr, of string) (*expr.Expr, bool) {
 	want := t
 	if t == anyNumber {
@@ -241,7 +243,7 @@ func (c *compiler) argument(v value, t record.Type, at syntax.Expr, of string) (
 	return nil, false
 }
 
-// texts is an operation of texts; other values become texts.
+// texts is an operation on texts; other values are converted to texts.
 func (c *compiler) texts(pos syntax.Pos, op expr.Op, args ...*expr.Expr) (value, bool) {
 	for i, a := range args {
 		args[i] = c.to(a, record.String)
@@ -249,7 +251,7 @@ func (c *compiler) texts(pos syntax.Pos, op expr.Op, args ...*expr.Expr) (value,
 	return c.make(pos, op, args...)
 }
 
-// timeField is extract and date_trunc, the latter maybe in a time zone.
+// timeField is extract and date_trunc. date_trunc may have a time zone.
 func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 	most := 2
 	if x.Name == "date_trunc" {
@@ -271,7 +273,7 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 		return v, false
 	}
 	if v.interval && field == "epoch" && x.Name != "date_trunc" {
-		// By way of microseconds, which a float has of 285 years.
+		// Go by way of microseconds: a float holds the microseconds of 285 years exactly.
 		if v, ok = c.make(x.Pos, expr.Div, v.e, expr.Int(record.Int64, 1000)); !ok {
 			return v, false
 		}
@@ -302,7 +304,7 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 	return v, ok
 }
 
-// round is round(x) and round(x, n), n a constant.
+// round is round(x) and round(x, n); n is a constant.
 func (c *compiler) round(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 1, 2) {
 		return v, false
@@ -332,6 +334,6 @@ func (c *compiler) round(x *syntax.Call, l leaf) (v value, ok bool) {
 	case t.IsDecimal():
 		return value{e: c.to(e, record.DecimalOf(min(record.MaxPrecision, t.Precision()-t.Scale()+int(n)+1), int(n)))}, true
 	}
-	// Of floats through a decimal, as PostgreSQL's round(x::numeric, n).
+	// Round floats through a decimal, like PostgreSQL's round(x::numeric, n).
 	return value{e: c.to(c.to(e, record.DecimalOf(record.MaxPrecision, int(n))), record.Float64)}, true
 }

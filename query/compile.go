@@ -12,8 +12,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Compile compiles one SELECT over one of the schemas, found by its name, to a plan. The error joins all faults, each with its line and a caret. The plan has not been
-// used yet, so what SQL does not say may be set: Plan.Window.OutOfOrder, Lateness, Idle and Retain.
+// Compile compiles one SELECT over one of the schemas, found by its name, to a plan. The error
+// joins all faults, each with its line and a caret. The plan has not been used yet, so the caller
+// may set what SQL cannot say: Plan.Window.OutOfOrder, Lateness, Idle and Retain.
 func Compile(text string, schemas ...*record.Schema) (*core.Plan, error) {
 	q, err := syntax.ParseQuery(text)
 	if err != nil {
@@ -31,14 +32,15 @@ func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*cor
 	return c.plan(), nil
 }
 
-// analyse is compileQuery that gives the compiler, whose plan is valid.
+// analyse is compileQuery, but returns the compiler; its plan is valid.
 func analyse(text string, q *syntax.Select, schemas []*record.Schema) (*compiler, error) {
 	c := &compiler{text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{}, keys: map[string]string{}, computed: map[string]string{}}
 	c.compile(schemas)
 	if len(c.faults) > 0 {
 		return nil, errors.Join(c.faults...)
 	}
-	// A plan that has been looked at is used. So one is made to look at, and another to give away.
+	// Validating a plan counts as using it. So one plan is made to be validated, and another to be
+	// returned.
 	check := *c.plan()
 	if err := check.Validate(); err != nil {
 		return nil, fmt.Errorf("query: %w", err)
@@ -46,33 +48,42 @@ func analyse(text string, q *syntax.Select, schemas []*record.Schema) (*compiler
 	return c, nil
 }
 
-// compiler is one query on its way.
+// compiler compiles one query.
 type compiler struct {
 	text   string
 	query  *syntax.Select
 	source *record.Schema
 	faults []error
 
-	where      *expr.Expr
-	window     *core.Window
-	timeOf     []string // the columns that the time of the window is made of
-	keyNames   []string
-	keys       map[string]string // canonical text of an expression to group by, and its name in the plan
-	aggregates map[string]string // the same of aggregates
-	computed   map[string]string // and of what they need
-	plans      core.Plan         // what is known of the plan
-	used       map[string]bool   // names
-	inner      *record.Schema    // of the groups; nil before they are known
-	items      []item
+	where  *expr.Expr
+	window *core.Window
+	// timeOf are the columns that the time of the window is made of.
+	timeOf []string
+	// keyNames are the names in the plan of the columns to group by.
+	keyNames []string
+	// keys has the name in the plan of each expression to group by, by its canonical text.
+	keys map[string]string
+	// aggregates has the same for aggregates.
+	aggregates map[string]string
+	// computed has the same for the expressions that aggregates and keys are computed from.
+	computed map[string]string
+	// plans has what is known of the plan.
+	plans core.Plan
+	// used has the names that are taken.
+	used map[string]bool
+	// inner is the schema of the groups; nil before they are known.
+	inner *record.Schema
+	// items are the items of the SELECT.
+	items []item
 }
 
-// item is one of the SELECT's, stars resolved.
+// item is an item of the SELECT; stars have been replaced by columns.
 type item struct {
 	expr syntax.Expr
 	name string
 }
 
-// fault notes a fault at a place, once.
+// fault notes a fault at a place. The same fault is noted only once.
 func (c *compiler) fault(pos syntax.Pos, format string, args ...any) {
 	err := syntax.ErrorAt(c.text, pos, format, args...)
 	if !slices.ContainsFunc(c.faults, func(other error) bool { return other.Error() == err.Error() }) {
@@ -80,7 +91,8 @@ func (c *compiler) fault(pos syntax.Pos, format string, args ...any) {
 	}
 }
 
-// unqualify takes the name of the stream off those of its columns, so that the same column is always called the same.
+// unqualify removes the name of the stream from the names of its columns, so that the same column
+// always has the same name.
 func (c *compiler) unqualify(e syntax.Expr) {
 	if e == nil {
 		return
@@ -175,7 +187,7 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		c.passThrough()
 		return
 	}
-	// The aggregates, wherever they are, before anything is made of them.
+	// Collect the aggregates, wherever they are, before anything is made of them.
 	for _, it := range c.items {
 		c.collect(it.expr, it.name)
 	}
@@ -211,7 +223,7 @@ func (c *compiler) passesThrough() bool {
 	return !slices.ContainsFunc(c.items, func(it item) bool { return hasAggregate(it.expr) })
 }
 
-// passThrough makes the plan of a query that does not: SELECT goes over the source.
+// passThrough makes the plan of a query that passes records through: SELECT goes over the source.
 func (c *compiler) passThrough() {
 	q := c.query
 	for _, it := range c.items {
@@ -244,7 +256,7 @@ func (c *compiler) passThrough() {
 	}
 }
 
-// star replaces * by the columns of the source, where nothing is grouped by, and names the items.
+// star replaces * by the columns of the source, if the query does not group, and names the items.
 func (c *compiler) star() {
 	names := map[string]bool{}
 	grouped := len(c.query.GroupBy) > 0 || c.query.From.Window != nil ||
@@ -299,7 +311,8 @@ func (c *compiler) star() {
 	}
 }
 
-// within says whether a column is a field within another column of the source, such as a.b within a.
+// within says whether a column is a field within another column of the source, such as a.b within
+// a.
 func (c *compiler) within(name string) bool {
 	for i := range len(name) {
 		if name[i] == '.' {
@@ -311,7 +324,8 @@ func (c *compiler) within(name string) bool {
 	return false
 }
 
-// groupBy binds what is grouped by: a name of the source, or of an item, or an item's number, a window, or an expression.
+// groupBy binds the items of GROUP BY: a name of the source or of an item, the number of an item, a
+// window, or an expression.
 func (c *compiler) groupBy() {
 	for _, e := range c.query.GroupBy {
 		switch x := e.(type) {
@@ -335,7 +349,7 @@ func (c *compiler) groupBy() {
 			continue
 		}
 		if id, ok := e.(*syntax.Ident); ok && isBound(id.Name) {
-			continue // with a window they are grouped by anyway; without one bound says so
+			continue // with a window they are grouped by anyway; without one, bound reports it
 		}
 		c.key(e)
 	}
@@ -346,7 +360,7 @@ func (c *compiler) groupBy() {
 	}
 }
 
-// key adds an expression over the source to what is grouped by.
+// key adds an expression over the source to the keys of the groups.
 func (c *compiler) key(e syntax.Expr) {
 	text := e.String()
 	if _, ok := c.keys[text]; ok {
@@ -358,12 +372,12 @@ func (c *compiler) key(e syntax.Expr) {
 	}
 	name := c.column(x, text, c.aliasOf(text, "key"))
 	c.keys[text] = name
-	if !slices.Contains(c.keyNames, name) { // another text may be the same column: x and +x
+	if !slices.Contains(c.keyNames, name) { // different texts may be the same column: x and +x
 		c.keyNames = append(c.keyNames, name)
 	}
 }
 
-// aliasOf is the name of the item that has an expression, or a name made of base.
+// aliasOf is the name of the item that is this expression, or else a name made of base.
 func (c *compiler) aliasOf(text, base string) string {
 	for _, it := range c.items {
 		if it.expr.String() == text && !c.used[it.name] && !isBound(it.name) {
@@ -377,7 +391,8 @@ func (c *compiler) aliasOf(text, base string) string {
 	}
 }
 
-// column is the name of an expression over the source as a column of the plan: its own, or that of a computed one.
+// column is the name of an expression over the source as a column of the plan: the column's own
+// name, or the name of a computed column.
 func (c *compiler) column(x *expr.Expr, text, name string) string {
 	if i, ok := x.IsColumn(); ok {
 		return c.source.Field(i).Name
@@ -408,7 +423,8 @@ func (c *compiler) distinct() {
 	}
 }
 
-// collect adds the aggregates of an expression over groups to the plan, and finds names that are neither grouped by nor in an aggregate.
+// collect adds to the plan the aggregates of an expression over groups. It also finds names that
+// are neither grouped by nor in an aggregate.
 func (c *compiler) collect(e syntax.Expr, name string) {
 	if e == nil {
 		return
@@ -443,7 +459,7 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 			}
 			return
 		}
-		if c.unknown(x) { // before its arguments, whose columns would be called ungrouped
+		if c.unknown(x) { // before its arguments, whose columns would be reported as ungrouped
 			return
 		}
 	}
@@ -487,7 +503,7 @@ func (c *compiler) shape() {
 	}
 }
 
-// orderBy makes the plan's order. leaf binds the names of what is no column of SELECT.
+// orderBy makes the order of the plan. leaf binds names that are not columns of SELECT.
 func (c *compiler) orderBy(leaf leaf) {
 	for _, o := range c.query.OrderBy {
 		by := core.Order{Desc: o.Desc, NullsFirst: o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault && o.Desc}
@@ -502,7 +518,7 @@ func (c *compiler) orderBy(leaf leaf) {
 	}
 }
 
-// orderName is the column of the result that an ORDER BY names, by its name, number or expression.
+// orderName is the column of the result that an ORDER BY means, by its name, number or expression.
 func (c *compiler) orderName(o syntax.Order) (string, bool) {
 	switch x := o.Expr.(type) {
 	case *syntax.Literal:
@@ -528,7 +544,8 @@ func (c *compiler) orderName(o syntax.Order) (string, bool) {
 	return "", false
 }
 
-// orderFault says, with a fault, that an ORDER BY is a constant, which orders nothing: a number that no column has, mostly.
+// orderFault reports a fault if an ORDER BY is a constant, which orders nothing. Mostly it is a
+// number that no column has.
 func (c *compiler) orderFault(o syntax.Order) bool {
 	x, ok := o.Expr.(*syntax.Literal)
 	if !ok {
@@ -548,7 +565,8 @@ func isWindow(name string) bool {
 	return slices.Contains([]string{"tumble", "hop", "cumulate", "session"}, name)
 }
 
-// nearest hints at the name that a misspelt one may have been meant to be, or says what there is.
+// nearest suggests the name that a misspelt one may have been meant to be, or says which names
+// there are.
 func nearest(name string, names []string) string {
 	best, least := "", len(name)/3+2
 	for _, n := range names {
@@ -565,7 +583,7 @@ func nearest(name string, names []string) string {
 	return ""
 }
 
-// distance is the number of characters to insert, take away or change.
+// distance is the number of characters to insert, delete or change.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -585,7 +603,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// children are the expressions that one is made of.
+// children are the expressions that an expression is made of.
 func children(e syntax.Expr) (all []syntax.Expr) {
 	switch x := e.(type) {
 	case *syntax.Unary:
@@ -622,7 +640,7 @@ func children(e syntax.Expr) (all []syntax.Expr) {
 	return all
 }
 
-// hasAggregate says whether an expression has an aggregate in it.
+// hasAggregate says whether an expression contains an aggregate.
 func hasAggregate(e syntax.Expr) bool {
 	if call, ok := e.(*syntax.Call); ok && isAggregate(call) {
 		return true
@@ -630,7 +648,8 @@ func hasAggregate(e syntax.Expr) bool {
 	return slices.ContainsFunc(children(e), hasAggregate)
 }
 
-// Stream is the name that a SELECT has in FROM: that of a schema, or of a file. The error is a fault of the text.
+// Stream is the name that a SELECT has in FROM: the name of a schema, or of a file. The error is a
+// fault of the text.
 func Stream(text string) (string, error) {
 	q, err := syntax.ParseQuery(text)
 	if err != nil {
@@ -639,7 +658,8 @@ func Stream(text string) (string, error) {
 	return q.From.Name, nil
 }
 
-// Columns reads a list of columns as CREATE TABLE has them: "symbol text, price double precision not null". The error says what is no type, or where the text ends.
+// Columns reads a list of columns in the form of CREATE TABLE: "symbol text, price double precision
+// not null". The error says what is not a type, or where the text ends too early.
 func Columns(name, text string) (*record.Schema, error) {
 	all, err := syntax.Parse("CREATE SOURCE s (" + text + ") WITH (connector = 'file')")
 	if err != nil {

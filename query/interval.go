@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// interval is intervalOf for what has a fixed length.
+// interval is intervalOf for intervals of a fixed length.
 func interval(text, unit string) (time.Duration, error) {
 	months, d, err := intervalOf(text, unit)
 	if err == nil && months != 0 {
@@ -17,7 +17,8 @@ func interval(text, unit string) (time.Duration, error) {
 	return d, err
 }
 
-// intervalOf reads '10 s', '1 hour 30 minutes', '01:30:00', '1 year 2 months', and '10' with a unit behind it.
+// intervalOf reads '10 s', '1 hour 30 minutes', '01:30:00', '1 year 2 months', and '10' if a unit
+// follows.
 func intervalOf(text, unit string) (months int, d time.Duration, err error) {
 	bad := fmt.Errorf("INTERVAL '%s': expected a number and a unit, such as '10 s' or '1 hour 30 minutes', or '01:30:00'", text)
 	whole := text
@@ -65,7 +66,7 @@ func intervalOf(text, unit string) (months int, d time.Duration, err error) {
 	return int(calendar), time.Duration(math.Round(total)), nil
 }
 
-// maxMonths bounds those of an interval: as many as timestamps span.
+// maxMonths bounds the months of an interval: as many as timestamps span.
 const maxMonths = 12 * 600
 
 // clockTime is the nanoseconds of hours:minutes:seconds.

@@ -13,33 +13,36 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// MaxOutputs bounds the queries of a job: whoever runs it gives threads to each.
+// MaxOutputs bounds the queries of a job, because each of them is given threads.
 const MaxOutputs = 64
 
 // A Job is one text that says where records come from, what is made of them and where that goes:
 //
-//	CREATE SOURCE trades (symbol text NOT NULL, size bigint, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '5 s')
+//	CREATE SOURCE trades (symbol text NOT NULL, size bigint, at timestamp NOT NULL,
+//	  WATERMARK FOR at AS at - INTERVAL '5 s')
 //	  WITH (connector = 'file', path = 'trades.csv', format = 'csv');
 //	CREATE SINK volumes WITH (connector = 'file', path = 'volumes.csv');
-//	INSERT INTO volumes SELECT window_start, symbol, sum(size) AS volume FROM trades GROUP BY symbol, tumble(at, INTERVAL '1 minute');
+//	INSERT INTO volumes SELECT window_start, symbol, sum(size) AS volume
+//	  FROM trades GROUP BY symbol, tumble(at, INTERVAL '1 minute');
 //	SELECT symbol, count(*) FROM trades GROUP BY symbol
 //
-// It is data: whoever runs it opens sources and sinks as their options say.
+// It is only data: the caller that runs it opens sources and sinks as their options say.
 type Job struct {
-	Sources []*Source // in their order in the text
-	Outputs []*Output // likewise
+	Sources []*Source // in the order of the text
+	Outputs []*Output // in the order of the text
 }
 
 // A Source is a CREATE SOURCE.
 type Source struct {
 	Name      string
 	Schema    *record.Schema
-	Watermark *Watermark // nil: none
+	Watermark *Watermark // nil if there is none
 	Options   *Options
 }
 
-// A Watermark is WATERMARK FOR column AS column - INTERVAL '...': records come at most so much later than others.
-// The column may be NULL, and may be of another type that windows make their time of.
+// A Watermark is WATERMARK FOR column AS column - INTERVAL '...': records come at most OutOfOrder
+// later than others. The column may be NULL, and may be of any type that windows can make their
+// time of.
 type Watermark struct {
 	Column     string
 	OutOfOrder time.Duration
@@ -51,19 +54,21 @@ type Sink struct {
 	Options *Options
 }
 
-// An Output is a query with where it goes.
+// An Output is a query and the place where its result goes.
 type Output struct {
 	Source *Source
-	Sink   *Sink // nil: it is printed
+	Sink   *Sink // nil if the result is printed
 	Plan   *core.Plan
-	Text   string // the query
+	Text   string // text of the query
 }
 
-// CompileJob compiles a text of several statements, in any order, to a job. The error joins all faults in the order of their places, but for those that only follow from others.
-// Connectors are those that may be named; nil accepts all, and all options.
+// CompileJob compiles a text of several statements, in any order, to a job. The error joins all
+// faults in the order of their places, except those that only follow from others. connectors are
+// those that may be named; nil accepts all connectors, and all options.
 //
-// A plan with a window takes its OutOfOrder from the watermark of its source, whose column the window must be over. Where the source has none, no record is late and windows close at
-// the end of the input.
+// A plan with a window takes its OutOfOrder from the watermark of its source; the window must be
+// over the watermark's column. If the source has no watermark, no record is late, and windows close
+// at the end of the input.
 func CompileJob(text string, connectors *Connectors) (*Job, error) {
 	all, faults := syntax.ParseAll(text)
 	j := &jobCompiler{text: text, faults: faults, broken: len(faults) > 0, sources: map[string]*Source{}, sinks: map[string]*Sink{}, fed: map[string]bool{}}
@@ -78,7 +83,7 @@ func CompileJob(text string, connectors *Connectors) (*Job, error) {
 	return &j.job, nil
 }
 
-// joined are faults in the order of their places.
+// joined joins faults in the order of their places.
 func joined(faults []error) error {
 	var flat []error
 	for _, f := range faults {
@@ -98,22 +103,22 @@ func joined(faults []error) error {
 	return errors.Join(flat...)
 }
 
-// jobCompiler is one job on its way.
+// jobCompiler compiles one job.
 type jobCompiler struct {
 	text    string
 	faults  []error
-	broken  bool // a statement could not be read: what is missing may have been in it
+	broken  bool // a statement could not be read: it may have had what seems to be missing
 	job     Job
-	sources map[string]*Source // Schema is nil where the columns are faulty
+	sources map[string]*Source // Schema is nil if the columns have faults
 	sinks   map[string]*Sink
-	fed     map[string]bool // sinks that get something
+	fed     map[string]bool // sinks that have an input
 }
 
 func (j *jobCompiler) fault(pos syntax.Pos, format string, args ...any) {
 	j.faults = append(j.faults, syntax.ErrorAt(j.text, pos, format, args...))
 }
 
-// declare notes sources and sinks, so that queries may stand before them.
+// declare notes sources and sinks, so that queries may come before them.
 func (j *jobCompiler) declare(all []syntax.Statement, known *Connectors) {
 	for _, s := range all {
 		switch s := s.(type) {
@@ -135,7 +140,8 @@ func (j *jobCompiler) declare(all []syntax.Statement, known *Connectors) {
 	}
 }
 
-// taken says whether a name is there already, which is a fault unless that was foreseen.
+// taken says whether a name exists already. That is a fault, unless it was foreseen (IF NOT
+// EXISTS).
 func (j *jobCompiler) taken(pos syntax.Pos, name string, foreseen bool) bool {
 	_, source := j.sources[name]
 	_, sink := j.sinks[name]
@@ -145,7 +151,7 @@ func (j *jobCompiler) taken(pos syntax.Pos, name string, foreseen bool) bool {
 	return source || sink
 }
 
-// columns are the schema of a source; nil where it has faults.
+// columns makes the schema of a source, or nil if it has faults.
 func (j *jobCompiler) columns(s *syntax.CreateSource) *record.Schema {
 	if len(s.Columns) == 0 {
 		j.fault(s.Pos, "source %q has no columns, expected their names and types: CREATE SOURCE %s (name type, ...)", s.Name, s.Name)
@@ -191,7 +197,7 @@ func (j *jobCompiler) watermark(s *syntax.CreateSource, schema *record.Schema) *
 		j.fault(w.Column.Pos, "there is no column %q%s", w.Column.Name, nearest(w.Column.Name, names))
 		return nil
 	}
-	// A column of another type is one that windows make their time of: tumble(to_timestamp(ts), ...).
+	// For a column of another type, windows make their time of it: tumble(to_timestamp(ts), ...).
 	if f := schema.Field(i); f.Type == record.Bool {
 		j.fault(w.Column.Pos, "the watermark is for column %q, %v, expected a timestamp, or what a timestamp can be made of", f.Name, f.Type)
 		return nil
@@ -226,7 +232,7 @@ func (j *jobCompiler) watermark(s *syntax.CreateSource, schema *record.Schema) *
 	return mark
 }
 
-// queries compiles what is computed.
+// queries compiles the SELECTs of the job.
 func (j *jobCompiler) queries(all []syntax.Statement) {
 	printed := false
 	for i, s := range all {
@@ -283,7 +289,8 @@ func (j *jobCompiler) queries(all []syntax.Statement) {
 	}
 }
 
-// feed notes that a sink gets something, which it does once: two results in one file would be neither.
+// feed notes that a sink has an input. A sink may have only one: two results in one file would be
+// useless.
 func (j *jobCompiler) feed(pos syntax.Pos, name string) {
 	if j.fed[name] {
 		j.fault(pos, "sink %q gets two results: each has a sink of its own", name)
@@ -301,7 +308,7 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 		return
 	}
 	if source.Schema == nil {
-		return // its faults are said
+		return // its faults have been reported
 	}
 	text := q.String()
 	c, err := analyse(j.text, q, []*record.Schema{source.Schema})

@@ -14,12 +14,13 @@ import (
 // OptionConnector is the option that says what a source or a sink is.
 const OptionConnector = "connector"
 
-// Connectors are those that a job may name: what its runner can open. So misspelt names are faults of the text, with their place, before anything is opened.
+// Connectors are those that a job may name, because the caller can open them. With them, misspelt
+// names are faults of the text, with their place, before anything is opened.
 type Connectors struct {
 	Sources, Sinks map[string]Connector
 }
 
-// A Connector has the options that may stand beside its name in WITH.
+// A Connector has the options that may be used with it in WITH.
 type Connector struct {
 	Options []OptionSpec
 }
@@ -28,15 +29,15 @@ type Connector struct {
 type OptionSpec struct {
 	Name     string
 	Kind     OptionKind
-	Values   []string // of OptionText: one of these, where there are any
+	Values   []string // values allowed for an OptionText; nil allows any
 	Required bool
-	OrZero   bool // of OptionDuration: 0 has a meaning
+	OrZero   bool // an OptionDuration may be 0, which has a meaning
 }
 
-// An OptionKind is how the value of an option is written.
+// An OptionKind says how the value of an option is written.
 type OptionKind uint8
 
-// The kinds. What is written in quotes is read like what is written without.
+// The kinds. A value in quotes is read like one without.
 const (
 	OptionText     OptionKind = iota // 'a text'
 	OptionBool                       // true, 'false'
@@ -46,16 +47,16 @@ const (
 	OptionChar                       // ';', '\t'
 )
 
-// option is one that is set, with its place.
+// option is an option that is set, with its place.
 type option struct {
 	pos   syntax.Pos
 	text  string
-	value int64 // of all kinds but text
+	value int64 // for all kinds except text
 }
 
-// Options are those of WITH, checked and read.
+// Options are the options of a WITH, checked and read.
 type Options struct {
-	text string // the job's, for faults
+	text string // text of the job, for faults
 	of   syntax.Pos
 	set  map[string]option
 }
@@ -63,25 +64,26 @@ type Options struct {
 // Has says whether an option is set.
 func (o *Options) Has(name string) bool { _, ok := o.set[name]; return ok }
 
-// Text is an option as it is written; empty where it is not set.
+// Text is an option as it is written; it is empty if the option is not set.
 func (o *Options) Text(name string) string { return o.set[name].text }
 
-// Bool is an OptionBool; false where it is not set.
+// Bool is an OptionBool; it is false if the option is not set.
 func (o *Options) Bool(name string) bool { return o.set[name].value != 0 }
 
-// Int is an OptionInt or the bytes of an OptionBytes; 0 where it is not set.
+// Int is an OptionInt or the bytes of an OptionBytes; it is 0 if the option is not set.
 func (o *Options) Int(name string) int64 { return o.set[name].value }
 
-// Duration is an OptionDuration; 0 where it is not set.
+// Duration is an OptionDuration; it is 0 if the option is not set.
 func (o *Options) Duration(name string) time.Duration { return time.Duration(o.set[name].value) }
 
-// Char is an OptionChar; 0 where it is not set.
+// Char is an OptionChar; it is 0 if the option is not set.
 func (o *Options) Char(name string) byte { return byte(o.set[name].value) }
 
 // Connector is the name of the connector.
 func (o *Options) Connector() string { return o.Text(OptionConnector) }
 
-// Errorf is a fault of an option, or of all where it is not set, that only who opens it can find: with its place, like those of CompileJob.
+// Errorf makes a fault of an option, or of the whole statement if the option is not set. It is for
+// faults that only the code that opens it can find. It has a place, like the faults of CompileJob.
 func (o *Options) Errorf(name, format string, args ...any) error {
 	pos := o.of
 	if set, ok := o.set[name]; ok {
@@ -90,7 +92,8 @@ func (o *Options) Errorf(name, format string, args ...any) error {
 	return syntax.ErrorAt(o.text, pos, format, args...)
 }
 
-// options checks those of one statement against the connectors that there are; nil accepts all, as texts.
+// options checks the options of one statement against the connectors that there are. A nil known
+// accepts all options, as texts.
 func (j *jobCompiler) options(of syntax.Pos, what string, list []syntax.Option, known map[string]Connector) *Options {
 	o := &Options{text: j.text, of: of, set: map[string]option{}}
 	for _, given := range list {
@@ -136,7 +139,7 @@ func (j *jobCompiler) options(of syntax.Pos, what string, list []syntax.Option, 
 	return o
 }
 
-// read is the value of a text, as a number where it is none.
+// read reads the value of a text, as a number unless the kind is OptionText.
 func (s *OptionSpec) read(text string) (int64, error) {
 	switch s.Kind {
 	case OptionBool:
@@ -178,12 +181,12 @@ func (s *OptionSpec) read(text string) (int64, error) {
 	return 0, nil
 }
 
-// byteUnits are what stands behind a number of bytes.
+// byteUnits are the units that may follow a number of bytes.
 var byteUnits = map[string]int64{
 	"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
 }
 
-// ByteSize reads a number of bytes, as an OptionBytes is written: 4096, 64 MB, 1.5GiB.
+// ByteSize reads a number of bytes in the form of an OptionBytes: 4096, 64 MB, 1.5GiB.
 func ByteSize(text string) (int64, error) {
 	end := strings.IndexFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
 	if end < 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// constant is a text that does not depend on the record; what says what it is, for the fault.
+// constant is a text that does not depend on the record. what describes it, for the fault.
 func (c *compiler) constant(e syntax.Expr, l leaf, what string) (string, bool) {
 	v, ok := c.bind(e, l)
 	if !ok {
@@ -25,7 +25,7 @@ func (c *compiler) constant(e syntax.Expr, l leaf, what string) (string, bool) {
 	return k.Text, true
 }
 
-// textOf is an argument that is a text.
+// textOf is an argument that must be a text.
 func (c *compiler) textOf(e syntax.Expr, l leaf, of string) (*expr.Expr, bool) {
 	v, ok := c.bind(e, l)
 	if !ok {
@@ -34,7 +34,7 @@ func (c *compiler) textOf(e syntax.Expr, l leaf, of string) (*expr.Expr, bool) {
 	return c.argument(v, record.String, e, of)
 }
 
-// made is an expression, or a fault at pos.
+// made is an expression, or a fault at pos if err is not nil.
 func (c *compiler) made(pos syntax.Pos, e *expr.Expr, err error) (value, bool) {
 	if err != nil {
 		c.fault(pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
@@ -43,7 +43,7 @@ func (c *compiler) made(pos syntax.Pos, e *expr.Expr, err error) (value, bool) {
 	return value{e: e}, true
 }
 
-// matches is x ~ 'pattern' and its like: !~ does not match, ~* ignores case.
+// matches is x ~ 'pattern' and similar operators: !~ does not match, ~* ignores case.
 func (c *compiler) matches(x *syntax.Binary, l leaf) (v value, ok bool) {
 	text, ok := c.textOf(x.X, l, x.Op)
 	if !ok {
@@ -68,7 +68,8 @@ var regexpOps = map[string]expr.Op{
 	"regexp_like": expr.RegexpMatch, "regexp_matches": expr.RegexpMatch, "regexp_match": expr.RegexpMatch, "regexp_substr": expr.RegexpFind, "regexp_count": expr.RegexpCount,
 }
 
-// regexpCall is regexp_like(s, pattern [, flags]) and others, and regexp_replace(s, pattern, replacement [, flags]).
+// regexpCall is regexp_like(s, pattern [, flags]) and similar functions, and regexp_replace(s,
+// pattern, replacement [, flags]).
 func (c *compiler) regexpCall(x *syntax.Call, l leaf) (v value, ok bool) {
 	least := 2
 	if x.Name == "regexp_replace" {
@@ -105,7 +106,7 @@ func (c *compiler) regexpCall(x *syntax.Call, l leaf) (v value, ok bool) {
 	return c.made(x.Args[1].Start(), e, err)
 }
 
-// zoneNamed is a time zone by its name, a constant.
+// zoneNamed is a time zone given by its name, a constant.
 func (c *compiler) zoneNamed(e syntax.Expr, l leaf) (*time.Location, bool) {
 	name, ok := c.constant(e, l, "a time zone")
 	if !ok {
@@ -118,7 +119,8 @@ func (c *compiler) zoneNamed(e syntax.Expr, l leaf) (*time.Location, bool) {
 	return in, err == nil
 }
 
-// timezone is x AT TIME ZONE z: what a clock in z shows at x; of what a clock shows, when one in z shows it.
+// timezone is x AT TIME ZONE z. If x is an instant, the result is what a clock in z shows then. If
+// x is what a clock shows, the result is the instant when a clock in z shows it.
 func (c *compiler) timezone(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 2, 2) {
 		return v, false
@@ -165,7 +167,8 @@ func (c *compiler) toChar(x *syntax.Call, l leaf) (v value, ok bool) {
 	return c.made(x.Args[1].Start(), e, err)
 }
 
-// dateBin is date_bin(stride, at [, origin]); the origin is 2001-01-01, a Monday, as in the examples of PostgreSQL, where none is given.
+// dateBin is date_bin(stride, at [, origin]). If no origin is given, it is 2001-01-01, a Monday, as
+// in the examples of PostgreSQL.
 func (c *compiler) dateBin(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 2, 3) {
 		return v, false
@@ -194,7 +197,8 @@ func (c *compiler) dateBin(x *syntax.Call, l leaf) (v value, ok bool) {
 	return c.make(x.Pos, expr.DateBin, stride.e, times[0], times[1])
 }
 
-// parseTime is to_timestamp of a text and a format; of a number it is an ordinary function.
+// parseTime is to_timestamp of a text and a format. to_timestamp of a number is an ordinary
+// function.
 func (c *compiler) parseTime(x *syntax.Call, l leaf) (v value, ok bool) {
 	if v, ok = c.bind(x.Args[0], l); !ok {
 		return v, false
@@ -209,24 +213,24 @@ func (c *compiler) parseTime(x *syntax.Call, l leaf) (v value, ok bool) {
 	}
 	e, err := expr.ParseTime(text, format)
 	v, ok = c.made(x.Args[1].Start(), e, err)
-	// As a cast: without a zone in it, it is what a clock in some zone shows.
+	// As for a cast: if the text has no zone, the value is what a clock in some zone shows.
 	v.wall = !strings.Contains(strings.ToUpper(format), "TZ") && !slices.ContainsFunc([]string{"%z", "%Z", "%s"}, func(d string) bool { return strings.Contains(format, d) })
 	return v, ok
 }
 
-// A path is one to a value within JSON: a->'b'->>'c'.
+// A path leads to a value within JSON: a->'b'->>'c'.
 type path struct {
 	base syntax.Expr
 	keys []string
-	text bool // the last step gives a text
+	text bool // the last step makes a text
 }
 
-// pathOf takes the steps of a path apart.
+// pathOf splits a path into its steps.
 func (c *compiler) pathOf(x *syntax.Binary) (p path, ok bool) {
 	p.text = x.Op == "->>"
 	for {
 		step, sign := x.Y, ""
-		if u, is := step.(*syntax.Unary); is && u.Op == "-" { // an element from the end
+		if u, is := step.(*syntax.Unary); is && u.Op == "-" { // an element, counted from the end
 			step, sign = u.X, "-"
 		}
 		key, is := step.(*syntax.Literal)
@@ -244,7 +248,8 @@ func (c *compiler) pathOf(x *syntax.Binary) (p path, ok bool) {
 	}
 }
 
-// path binds a path: to the column of the source that has it, or to a function of a text that has JSON.
+// path binds a path: to the column of the source that has it, or to a function of a text that
+// contains JSON.
 func (c *compiler) path(x *syntax.Binary, l leaf) (v value, ok bool) {
 	p, ok := c.pathOf(x)
 	if !ok {

@@ -10,10 +10,11 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// processingTime is the function that has windows go by the clock.
+// processingTime is the function that makes windows follow the clock.
 const processingTime = "proctime"
 
-// windowCall is a window in GROUP BY: tumble(at, size), hop(at, slide, size), cumulate(at, step, size), each maybe with an offset, or session(at, gap).
+// windowCall is a window in GROUP BY: tumble(at, size), hop(at, slide, size), cumulate(at, step,
+// size), each with an optional offset, or session(at, gap).
 func (c *compiler) windowCall(x *syntax.Call) {
 	if c.window != nil {
 		c.fault(x.Pos, "a second window: a query has one")
@@ -52,7 +53,8 @@ func (c *compiler) windowCall(x *syntax.Call) {
 	c.bindWindow(x.Pos, x.Name, x.Args[0], slide, size, offset, in)
 }
 
-// isZone says whether an argument is a text that is no interval, so that it must be a time zone.
+// isZone says whether an argument is a text that is not an interval, so that it must be a time
+// zone.
 func isZone(e syntax.Expr) bool {
 	x, ok := e.(*syntax.Literal)
 	if !ok || x.Kind != syntax.String {
@@ -64,7 +66,7 @@ func isZone(e syntax.Expr) bool {
 
 var windowKinds = map[string]window.Kind{"tumble": window.Tumbling, "hop": window.Hopping, "cumulate": window.Cumulating, "session": window.Session}
 
-// bindWindow notes the window of a query; the size of a session is its gap.
+// bindWindow notes the window of a query. The size of a session is its gap.
 func (c *compiler) bindWindow(pos syntax.Pos, kind string, at, slide, size, offset, in syntax.Expr) {
 	w := core.Window{Windows: window.Windows{Kind: windowKinds[kind]}}
 	good := true
@@ -95,7 +97,7 @@ func (c *compiler) bindWindow(pos syntax.Pos, kind string, at, slide, size, offs
 		zone, ok := c.zoneNamed(in, noLeaf)
 		w.Zone, good = zone, good && ok
 	}
-	c.window = &w // whatever is wrong with it, so that its bounds are no further faults
+	c.window = &w // even if it has faults, so that its bounds cause no further ones
 	if call, ok := at.(*syntax.Call); ok && call.Name == processingTime && len(call.Args) == 0 {
 		w.ProcessingTime = true
 		if err := w.Validate(); good && err != nil {
@@ -118,10 +120,11 @@ func (c *compiler) bindWindow(pos syntax.Pos, kind string, at, slide, size, offs
 	}
 }
 
-// noLeaf is for constants.
+// noLeaf is for constants: it binds nothing.
 func noLeaf(syntax.Expr) (v value, done, ok bool) { return v, false, false }
 
-// intervalConstant is an interval, or a text that is one: '10 s' without the word.
+// intervalConstant is an interval, or a text that can be read as one: '10 s' without the word
+// INTERVAL.
 func (c *compiler) intervalConstant(e syntax.Expr) (months int, d time.Duration, ok bool) {
 	if id, is := e.(*syntax.Ident); is {
 		c.fault(id.Pos, "%s: expected an interval, such as INTERVAL '10 s'", e)

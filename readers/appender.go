@@ -10,8 +10,9 @@ import (
 	"github.com/velo-engine/velo/internal/fence"
 )
 
-// An Appender lets any number of goroutines push into a feed. It has a few lanes; a Send takes one that nobody is using and gives it back. The order
-// of the records of one goroutine is not kept.
+// An Appender lets any number of goroutines push into a feed. It has a few lanes. A Send takes a
+// lane that nobody is using and gives it back. The order of the records of one goroutine is not
+// kept.
 type Appender[T any] struct {
 	feed  *Feed[T]
 	lanes []appenderLane[T]
@@ -19,21 +20,25 @@ type Appender[T any] struct {
 
 type appenderLane[T any] struct {
 	*Lane[T]
-	// taken is set to 1 by a CAS of whoever takes the lane, and cleared by the same with a release store: what the one before did to the lane is seen by the next. Nothing is looked at behind it, so it need
-	// be no fence.
+	// taken is set to 1 by a CAS of the goroutine that takes the lane, and cleared by the same
+	// goroutine with a release store. So the next goroutine sees what the previous one did to the
+	// lane. Nothing is read after the store that depends on it, so it need not be a fence.
 	taken atomic.Uint64
-	_     [linePad - 16]byte // others look at it all the time: on a line of its own
+	// Other goroutines look at taken all the time, so it has cache lines of its own.
+	_ [linePad - 16]byte
 }
 
 const (
 	// appenderTurns is how often a Send goes round the lanes before it sleeps.
 	appenderTurns = 8
 
-	// appenderSleep is how long: the lanes are full, or there are far more goroutines than lanes.
+	// appenderSleep is how long a Send sleeps: the lanes are full, or there are far more goroutines
+	// than lanes.
 	appenderSleep = 100 * time.Microsecond
 )
 
-// Appender makes an appender with a lane for each processor of the Go runtime. The error is ErrNoLane or ErrFeedEnded.
+// Appender makes an appender with a lane for each processor of the Go runtime. The error is
+// ErrNoLane or ErrFeedEnded.
 func (f *Feed[T]) Appender() (*Appender[T], error) {
 	a := &Appender[T]{feed: f, lanes: make([]appenderLane[T], runtime.GOMAXPROCS(0))}
 	for i := range a.lanes {
@@ -49,9 +54,10 @@ func (f *Feed[T]) Appender() (*Appender[T], error) {
 	return a, nil
 }
 
-// take takes a lane, nil where all are taken.
+// take takes a lane. It returns nil if all are taken.
 func (a *Appender[T]) take() *appenderLane[T] {
-	// Goroutines have different stacks, so they begin at different lanes, and each at the same again.
+	// Goroutines have different stacks, so they begin at different lanes, and each goroutine tends
+	// to begin at the same lane again.
 	var here byte
 	first := uintptr(unsafe.Pointer(&here)) >> 11 * 0x9e3779b1 >> 16
 	n := uintptr(len(a.lanes))
@@ -63,7 +69,7 @@ func (a *Appender[T]) take() *appenderLane[T] {
 	return nil
 }
 
-// Send is Lane.Send, from any goroutine.
+// Send is Lane.Send, and may be called by any goroutine.
 func (a *Appender[T]) Send(ctx context.Context, v T) error {
 	l := a.take()
 	if l == nil {
@@ -99,7 +105,7 @@ func (a *Appender[T]) await(ctx context.Context) (*appenderLane[T], error) {
 	}
 }
 
-// Close leaves the feed. No Send may be on its way.
+// Close leaves the feed. No Send may be under way.
 func (a *Appender[T]) Close() {
 	for i := range a.lanes {
 		a.lanes[i].Lane.Close()

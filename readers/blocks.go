@@ -15,36 +15,41 @@ import (
 
 // Limits and defaults of files of lines, whatever the format of a line is.
 const (
-	// DefaultBlockBytes is the size of the blocks that a file is dealt in: what the kernel has copied into the buffer is still in the
-	// second-level cache when it is looked at, and the batch that is cut short at the end of a block does not show yet.
+	// DefaultBlockBytes is the size of the blocks that a file is dealt in. A block is small enough
+	// that what the kernel has copied into the buffer is still in the second-level cache when it is
+	// parsed, and large enough that the short batch at the end of a block does not matter.
 	DefaultBlockBytes = 128 << 10
 	maxBlockBytes     = 1 << 30 // places in a block are kept in 32 bits
 
-	// DefaultMaxRecordBytes bounds a record, and so what is read into memory where a record does not end.
+	// DefaultMaxRecordBytes bounds a record, and so how much is read into memory when a record does
+	// not end.
 	DefaultMaxRecordBytes = 1 << 20
 
-	// tailBytes is how much is read behind a block at first, for the end of its last record.
+	// tailBytes is how much is read after a block at first, for the end of its last record.
 	tailBytes = 4096
 
-	// pad bytes lie on either side of what was read, so that a vector can be loaded from any place in it, forwards and backwards.
+	// pad bytes lie on either side of the data, so that a vector can be loaded from any place in
+	// it, forwards and backwards.
 	pad = 64
 )
 
-// stretch is the part of a source that is in memory: whole records, and perhaps the beginning of one that is too long.
+// stretch is the part of a source that is in memory: whole records, and perhaps the beginning of
+// one that is too long.
 type stretch struct {
-	buf       []byte  // pad, what was read, pad
+	buf       []byte  // pad, data, pad
 	pos, end  int     // records that are left: buf[pos:end], which ends with a newline
-	base      int64   // the offset in the source of buf[0]
-	size      int64   // of the source; math.MaxInt64 as long as it is not known
-	oversized bool    // the record behind end is longer than allowed: reject it
-	lay       *layout // of the fields of lines that have some
+	base      int64   // offset in the source of buf[0]
+	size      int64   // size of the source; math.MaxInt64 as long as it is not known
+	oversized bool    // the record after end is longer than allowed: reject it
+	lay       *layout // layout of the fields, for lines that have one
 
-	// Only where a source is read by one reader from its beginning:
-	line    int64 // that counted is in, from 1; 0 where lines are not counted
+	// Used only if one reader reads a source from its beginning:
+	line    int64 // line that counted is in, from 1; 0 if lines are not counted
 	counted int   // a place in buf, at or before pos
 }
 
-// lineAt is the line of a place in buf, at or behind all those it was asked for before; 0 where lines are not counted.
+// lineAt returns the line of a place in buf, or 0 if lines are not counted. Places must be asked
+// for in ascending order.
 func (w *stretch) lineAt(place int) int64 {
 	if w.line > 0 {
 		w.line += int64(bytes.Count(w.buf[w.counted:place], []byte{'\n'}))
@@ -53,15 +58,16 @@ func (w *stretch) lineAt(place int) int64 {
 	return w.line
 }
 
-// A parser makes rows of the records of a stretch, which it has by value. It is called once for each batch and stretch.
+// A parser makes rows of the records of a stretch, which it holds by value. It is called once for
+// each batch and stretch.
 type parser interface {
-	// loaded is the stretch, to be filled when all of its records are gone.
+	// loaded returns the stretch, to be filled when all of its records have been parsed.
 	loaded() *stretch
 	// begin is called when the stretch has been filled.
 	begin()
-	// parse reads records into b until either is at its end, or b has no room for a reject.
+	// parse reads records into b until either is exhausted, or until b has no room for a reject.
 	parse(b *record.Batch)
-	// tooLong is the reject of the record behind the end of the stretch.
+	// tooLong returns the reject of the record after the end of the stretch.
 	tooLong() record.Reject
 }
 
@@ -72,14 +78,14 @@ type lineFile struct {
 	file           *os.File
 	path           string
 	size           int64
-	start          int64 // of the first record, and of the first block
+	start          int64 // offset of the first record, and of the first block
 	blockBytes     int64
 	maxRecordBytes int
 	lines          lineIndex
-	open           atomic.Int64 // readers not yet closed
+	open           atomic.Int64 // readers that are not closed yet
 }
 
-// openLines opens a file; 0 is the default of either limit.
+// openLines opens a file. The callers fill in the defaults of both limits.
 func openLines(path string, blockBytes, maxRecordBytes int) (*lineFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -107,7 +113,7 @@ func openLines(path string, blockBytes, maxRecordBytes int) (*lineFile, error) {
 // Size is the size of the file in bytes, as it was when it was opened.
 func (f *lineFile) Size() int64 { return f.size }
 
-// deal gives out the n readers that f was opened for.
+// deal makes n readers, which share the blocks of f.
 func (f *lineFile) deal(n int, reader func(blockReader) record.Reader) []record.Reader {
 	rs := make([]record.Reader, n)
 	for i := range rs {
@@ -120,7 +126,8 @@ func (f *lineFile) deal(n int, reader func(blockReader) record.Reader) []record.
 	return rs
 }
 
-// readAt fills b from offset on. A file that has become shorter is an error: what was read before may not be what is there now.
+// readAt fills b from offset on. It is an error if the file has become shorter: what was read
+// before may not be there any more.
 func (f *lineFile) readAt(b []byte, offset int64) error {
 	n, err := f.file.ReadAt(b, offset)
 	if n == len(b) {
@@ -135,10 +142,11 @@ func (f *lineFile) readAt(b []byte, offset int64) error {
 // blockReader reads every step-th block of a file.
 type blockReader struct {
 	file   *lineFile
-	block  int64 // to read next
+	block  int64 // number of the block to read next
 	step   int64
 	parser parser
-	// find finds the records that begin in a block of which buf has the bytes and the byte before.
+	// find finds the records that begin in a block. buf has the bytes of the block and the byte
+	// before it.
 	find func(begin, next int64) error
 }
 
@@ -158,14 +166,14 @@ func (r *blockReader) Poll(b *record.Batch) error {
 			return fmt.Errorf("readers: %w", err)
 		}
 		if len(b.Rejects()) > 0 {
-			return nil // of the block before
+			return nil // rejects of the previous block
 		}
 	}
 	r.parser.parse(b)
 	return nil
 }
 
-// Read is Poll: a file does not keep anybody waiting for long.
+// Read is Poll: a file keeps nobody waiting for long.
 func (r *blockReader) Read(_ context.Context, b *record.Batch) error { return r.Poll(b) }
 
 // Close closes the file with its last reader.
@@ -180,7 +188,7 @@ func (r *blockReader) Close() error {
 // String names the reader.
 func (r *blockReader) String() string { return "file " + r.file.path }
 
-// Line is the line of an offset, counted when asked.
+// Line returns the line of an offset. Lines are counted when asked for.
 func (r *blockReader) Line(offset int64) (int64, error) { return r.file.lines.line(offset) }
 
 // load reads the next block of this reader and finds the records that begin in it.
@@ -190,7 +198,7 @@ func (r *blockReader) load() error {
 	next := min(begin+f.blockBytes, f.size) // where the next block begins
 	r.block += r.step
 
-	// The byte before the block says whether a record begins with it.
+	// The byte before the block says whether a record begins with the block.
 	from := max(begin-1, f.start)
 	w.base, w.size = from-pad, f.size
 	n := int(min(next-from+tailBytes, f.size-from))
@@ -201,7 +209,7 @@ func (r *blockReader) load() error {
 	return r.find(begin, next)
 }
 
-// findLines finds the records of a block where every newline ends one.
+// findLines finds the records of a block if every newline ends a record.
 func (r *blockReader) findLines(begin, next int64) error {
 	f, w := r.file, r.parser.loaded()
 	from := w.base + pad
@@ -215,7 +223,7 @@ func (r *blockReader) findLines(begin, next int64) error {
 		}
 		first = i + 1
 	}
-	// The last record that begins before next ends with the first newline from next-1 on.
+	// The last record that begins before next ends with the first newline at or after next-1.
 	last := int(next - from - 1)
 	for {
 		if i := bytes.IndexByte(data[last:], '\n'); i >= 0 {
@@ -231,7 +239,7 @@ func (r *blockReader) findLines(begin, next int64) error {
 			break
 		}
 		if atEnd {
-			// The file ends without a newline: give it one.
+			// The file ends without a newline: add one.
 			w.buf = resize(w.buf, pad+last+1+pad)
 			w.buf[pad+last] = '\n'
 			last++
@@ -249,7 +257,7 @@ func (r *blockReader) findLines(begin, next int64) error {
 	return nil
 }
 
-// resize is b with n bytes, of which it keeps those it had.
+// resize returns b with n bytes, keeping its contents.
 func resize(b []byte, n int) []byte {
 	if n <= cap(b) {
 		return b[:n]
@@ -259,7 +267,7 @@ func resize(b []byte, n int) []byte {
 	return c
 }
 
-// checkLimits says what is wrong with the limits of a configuration of lines.
+// checkLimits reports what is wrong with the limits of a configuration of lines.
 func checkLimits(blockBytes, maxRecordBytes int, fault func(format string, args ...any)) {
 	if blockBytes < 0 || blockBytes > maxBlockBytes {
 		fault("blocks of %d bytes, expected 1..%d, or 0 for %d", blockBytes, maxBlockBytes, DefaultBlockBytes)
@@ -272,5 +280,5 @@ func checkLimits(blockBytes, maxRecordBytes int, fault func(format string, args 
 // unknownSize is the size of a source whose end has not been seen.
 const unknownSize = math.MaxInt64
 
-// lineLength is the length of the line that text begins with, with its newline, which is there.
+// lineLength is the length of the first line of text, including its newline, which must be there.
 func lineLength(text []byte) int { return bytes.IndexByte(text, '\n') + 1 }

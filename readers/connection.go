@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// Why a record at the end of a connection has no newline. Neither is io.EOF: at the end of a file a newline may be missing, but half a line of a
-// sender that was killed looks like a whole one.
+// These errors say why a record at the end of a connection has no newline. Neither is io.EOF: at
+// the end of a file a newline may be missing, but half a line of a sender that was killed looks
+// like a whole one.
 var (
 	errHungUp  = errors.New("the connection was closed")
 	errNoToken = errors.New("the first line is not the token")
@@ -25,11 +26,12 @@ var (
 // connStretch is a stretch of a connection.
 type connStretch struct {
 	filled
-	name string            // of the connection
-	free chan *connStretch // where it goes when it has been parsed
+	name string            // name of the connection
+	free chan *connStretch // where it goes after it has been parsed
 }
 
-// connReader reads the lines of a connection: what came together with the token, then the rest.
+// connReader reads the lines of a connection: first what came together with the token, then the
+// rest.
 type connReader struct {
 	listener *Listener
 	place    *place
@@ -57,13 +59,15 @@ func (r *connReader) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// serve reads a connection until it ends. Its stretches come back before it gives its place away: so there are never more of them than there is room for,
-// however many connections come and go while nobody polls.
+// serve reads a connection until it ends. The stretches of the connection come back before it gives
+// its place away. So there are never more stretches than there is room for, however many
+// connections come and go while nobody polls.
 //
-// User code is called in the handshake, and by a tls.Conn that is read: its panic, or runtime.Goexit, ends the connection.
+// User code is called in the handshake, and when a tls.Conn is read: if it panics or calls
+// runtime.Goexit, the connection ends.
 func (l *Listener) serve(raw net.Conn, p *place, number uint64) {
 	defer l.leave(raw)
-	defer raw.Close() // a second time, perhaps; there is nothing to write that could be lost
+	defer raw.Close() // perhaps a second time; no written data can be lost
 	name := fmt.Sprintf("connection %d", number)
 	if a := raw.RemoteAddr(); a != nil && l.cfg.Network == networkTCP {
 		name += fmt.Sprintf(" (%v)", a)
@@ -97,7 +101,7 @@ func (l *Listener) read(raw net.Conn, p *place, name string, in io.Reader) {
 	for range connStretches {
 		free <- &connStretch{name: name, free: free}
 	}
-	atOnce := func() bool { return true } // a record is not kept until another one comes
+	atOnce := func() bool { return true } // a record does not wait until another one comes
 	for {
 		var s *connStretch
 		select {
@@ -120,10 +124,10 @@ func (l *Listener) read(raw net.Conn, p *place, name string, in io.Reader) {
 		}
 		ended := s.err
 		if s.pos < s.end || s.cut != nil {
-			l.full <- s // there is room for all stretches
+			l.full <- s // never blocks: there is room for all stretches
 			l.wake()
 		} else {
-			free <- s // the end alone: a stretch that is parsed gives something
+			free <- s // only the end: a stretch that is passed on must have a record or a reject
 		}
 		if ended != nil {
 			if !errors.Is(ended, errHungUp) && !errors.Is(ended, errLate) && !errors.Is(ended, errSilent) && !errors.Is(ended, net.ErrClosed) {
@@ -142,7 +146,8 @@ func (l *Listener) read(raw net.Conn, p *place, name string, in io.Reader) {
 	}
 }
 
-// admit does the handshake and reads the token, where there are to be any. It returns what to read from, and what has been read already.
+// admit does the handshake and reads the token, if they are required. It returns what to read from,
+// and what has been read already.
 func (l *Listener) admit(raw net.Conn) (in net.Conn, ahead []byte, err error) {
 	in = raw
 	if l.cfg.TLS == nil && l.cfg.Token == "" {
@@ -166,8 +171,8 @@ func (l *Listener) admit(raw net.Conn) (in net.Conn, ahead []byte, err error) {
 	return in, ahead, l.within(raw, time.Time{})
 }
 
-// readToken reads the first line of a connection and returns what came behind it. It keeps no more than a token may have, and how long it takes to compare
-// says nothing about the token.
+// readToken reads the first line of a connection and returns what came after it. It keeps no more
+// bytes than a token may have, and the time of the comparison reveals nothing about the token.
 func readToken(in io.Reader, token string) (ahead []byte, err error) {
 	line := make([]byte, 0, MaxTokenBytes+len("\r\n"))
 	for {

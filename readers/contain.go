@@ -7,21 +7,24 @@ import (
 	"runtime/debug"
 )
 
-// maxEmptyReads is how often in a row an io.Reader may return nothing and no error. Package bufio has the same limit.
+// maxEmptyReads is how often in a row an io.Reader may return nothing and no error. Package bufio
+// has the same limit.
 const maxEmptyReads = 100
 
-// errGoexit says that user code ended the goroutine that called it. Only a deferred function can notice that.
+// errGoexit says that user code ended the goroutine that called it. Only a deferred function can
+// notice that.
 var errGoexit = errors.New("runtime.Goexit was called")
 
-// panicError is the error of a panic in user code. It is called by the deferred function that has recovered v, so the
-// stack is that of the panic.
+// panicError is the error for a panic in user code. The deferred function that has recovered v must
+// call it, so that the stack is the one of the panic.
 func panicError(who string, v any) error {
 	return fmt.Errorf("panic in %s: %v\n%s", who, v, debug.Stack())
 }
 
-// A userReader is an io.Reader that somebody else wrote. It turns a panic, a count that cannot be, and a reader that
-// returns nothing again and again into errors: what a stream does with them is the same as with any other error. It
-// does not know of runtime.Goexit, after which nothing can be returned: see Stream.readAhead.
+// A userReader is an io.Reader that somebody else wrote. It turns a panic, an impossible count, and
+// a reader that returns nothing again and again into errors, so that a stream can treat them like
+// any other error. It cannot do that for runtime.Goexit, after which nothing can be returned: see
+// Stream.readAhead.
 type userReader struct {
 	in    io.Reader
 	empty int // how often in a row nothing has come
@@ -48,7 +51,7 @@ func (u *userReader) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// closeUser closes what somebody else wrote, and contains its panic.
+// closeUser closes what somebody else wrote, and contains its panics.
 func closeUser(c io.Closer) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

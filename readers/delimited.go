@@ -10,35 +10,47 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// DelimitedConfig says what the lines of a file are.
+// DelimitedConfig says what the lines of a file look like.
 type DelimitedConfig struct {
-	Schema    *record.Schema
-	Delimiter byte // between fields; 0 is a comma
-	Quote     byte // around fields that have delimiters, newlines or quotes in them, usually '"'; 0: there are none
+	// Schema has the columns of the records.
+	Schema *record.Schema
+	// Delimiter separates fields; 0 is a comma.
+	Delimiter byte
+	// Quote encloses fields that contain delimiters, newlines or quotes, usually '"'; 0 means that
+	// there are no quotes.
+	Quote byte
 
-	// SkipLines is how many lines before the first one are not looked at. Lines that begin with Comment are none; 0: there are no comments.
+	// SkipLines is how many lines at the beginning are ignored.
 	SkipLines int
-	Comment   byte
+	// Comment begins lines that are not records; 0 means that there are no comments.
+	Comment byte
 
-	// Header says that the first line is no record. With ByName it says which field is which column: fields may come in any order, those that are no column
-	// are skipped, and a column that no field is is NULL. Where it may not be, or where the header has none of the columns, that is an error. Names are
-	// compared as ColumnNames makes them, and without their case.
+	// Header says that the first line is not a record.
 	Header bool
+	// ByName says that the header decides which field is which column. Fields may then come in any
+	// order, and fields that are no column are skipped. A column without a field is NULL, or an
+	// error if it is not nullable. It is also an error if the header has none of the columns. Names
+	// are compared as ColumnNames makes them, ignoring case.
 	ByName bool
 
-	// Names has the name of each column in headers, where that is another than the column's; nil where none is.
+	// Names has the name of each column in headers, if any differs from the column's own name;
+	// otherwise it is nil.
 	Names []string
 
-	// Fields has the column of each field of a line, -1 for a field that is none; nil: field i is column i. Not with ByName.
+	// Fields has the column of each field of a line, and -1 for a field that is no column. If it is
+	// nil, field i is column i. It cannot be used with ByName.
 	Fields []int
 
 	ValueOptions
 
-	BlockBytes     int // 0 is DefaultBlockBytes
-	MaxRecordBytes int // a longer record goes to quarantine, a longer header is an error; 0 is DefaultMaxRecordBytes
+	// BlockBytes is the size of the blocks; 0 is DefaultBlockBytes.
+	BlockBytes int
+	// MaxRecordBytes is the longest record. A longer record goes to quarantine, a longer header is
+	// an error; 0 is DefaultMaxRecordBytes.
+	MaxRecordBytes int
 
-	// RotateWait is of files that are followed: how long one that another has taken the place of must be quiet before it is
-	// closed. 0 is DefaultRotateWait.
+	// RotateWait applies to files that are followed: it is how long a file must be quiet, after
+	// another one has taken its name, before it is closed. 0 is DefaultRotateWait.
 	RotateWait time.Duration
 }
 
@@ -67,7 +79,7 @@ func (c *DelimitedConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// validateFields reports the faults of what lines and fields are.
+// validateFields reports the faults of the options about lines and fields.
 func (c *DelimitedConfig) validateFields(fault func(format string, args ...any)) {
 	if c.SkipLines < 0 {
 		fault("%d lines to skip, expected none or more", c.SkipLines)
@@ -107,37 +119,42 @@ func (c *DelimitedConfig) validateFields(fault func(format string, args ...any))
 
 // Delimited is an open file of lines with a delimiter between the fields.
 //
-// Lines end with LF or CRLF; the last one may end with the file. A field is the bytes between delimiters. An empty field is NULL where
-// the column may be, the empty string in a text column, and refused elsewhere. An empty line is a record only where a line
-// has one field. A byte order mark at the beginning is no part of the first field. A delimiter may follow the last field.
-// Blanks around values of types other than text do not count.
+// Lines end with LF or CRLF; the last one may end with the file. A field is the bytes between
+// delimiters. An empty field is NULL in a nullable column, the empty string in a text column that
+// is not nullable, and refused in other columns. An empty line is a record only if a line has one
+// field. A byte order mark at the beginning is not part of the first field. A delimiter may follow
+// the last field. Blanks around values of types other than text are ignored.
 //
-// Without a Quote a record is a line, and a field that begins with '"' is refused: it is not misread as text. With one, fields are as
-// RFC 4180 has them: a field that begins with the quote ends with it, delimiters and newlines between the two are text, and two
-// quotes there are one. CRLF between quotes stays as it is. Any type may be quoted; "" is the empty string in a text column, and like
-// an empty field in others. A quote inside of a field that does not begin with one is a byte like others. Bytes after a closing
-// quote send their record to quarantine; its fields and its end are found as if such a quote were any other byte. A quote that is not closed makes one record of the rest of the file: of a record
-// longer than MaxRecordBytes the beginning goes to quarantine, and reading goes on behind its end, which is found without
+// Without a Quote, a record is a line, and a field that begins with '"' is refused, so that it is
+// not misread as text. With a Quote, fields follow RFC 4180: a field that begins with the quote
+// ends with it, delimiters and newlines between the two are text, and two quotes there stand for
+// one. CRLF between quotes stays as it is. Any type may be quoted; "" is the empty string in a text
+// column, and is treated like an empty field in other columns. A quote inside of a field that does
+// not begin with one is an ordinary byte. Bytes after a closing quote send their record to
+// quarantine; its fields and its end are found as if such a quote were any other byte. A quote that
+// is not closed makes the rest of the file one record. If a record is longer than MaxRecordBytes,
+// its beginning goes to quarantine, and reading goes on after its end, which is found without
 // keeping the record in memory. So no part of a quoted text is ever taken for a record.
 //
 //	boolean          true, false, t, f, 1, 0, in any case
 //	bigint           decimal digits with an optional sign
 //	double precision what strconv.ParseFloat takes: 1.5, -2e10, NaN, Infinity
-//	decimal(p,s)     digits with an optional point; more than s behind it are refused unless they are zeros
-//	timestamp        what record.ParseTime takes: 2026-01-31T12:30:45.123456789Z, a date alone, and other forms; see ValueOptions
+//	decimal(p,s)     digits with an optional point; more than s after it are refused unless zeros
+//	timestamp        what record.ParseTime takes: 2026-01-31T12:30:45.123456789Z, a date alone,
+//	                 and other forms; see ValueOptions
 //	text             any bytes
 type Delimited struct {
 	*lineFile
 	format     *delimitedFormat
 	lay        *layout
-	quoteTable quoteTable // nil without quotes
+	quoteTable quoteTable // nil if the file has no quotes
 }
 
-// delimitedFormat is what all who parse lines of one configuration share.
+// delimitedFormat is what all parsers of one configuration share.
 type delimitedFormat struct {
 	cfg     DelimitedConfig
-	fields  []field // of each column
-	own     *layout // of lines, unless a header says another
+	fields  []field // one for each column
+	own     *layout // layout of lines, unless a header gives another one
 	quoting quoting
 }
 
@@ -159,8 +176,8 @@ func newDelimitedFormat(cfg DelimitedConfig) (*delimitedFormat, error) {
 	return f, nil
 }
 
-// OpenDelimited opens a file. The error says what is wrong with the configuration, or that the file is missing, a directory, or
-// cannot be read. Readers makes what reads it.
+// OpenDelimited opens a file. The error says what is wrong with the configuration, or that the file
+// is missing, is a directory, or cannot be read. Call Readers to get what reads it.
 func OpenDelimited(path string, cfg DelimitedConfig) (*Delimited, error) {
 	format, err := newDelimitedFormat(cfg)
 	if err != nil {
@@ -200,8 +217,8 @@ func (d *Delimited) readHead() error {
 	}
 }
 
-// Readers makes n readers that share the file's blocks. It is called once; the file is closed with the last of them. Each can be
-// polled, and knows the line of an offset.
+// Readers makes n readers that share the file's blocks. It is called once; the file is closed with
+// the last of them. Each can be polled, and can tell the line of an offset.
 func (d *Delimited) Readers(n int) []record.Reader {
 	return d.deal(n, func(block blockReader) record.Reader {
 		r := &delimitedReader{blockReader: block, delimitedParser: newDelimitedParser(d.format), delimited: d}
@@ -218,7 +235,7 @@ type delimitedReader struct {
 	blockReader
 	delimitedParser
 	delimited *Delimited
-	quotes    quoteCursor // only with quotes
+	quotes    quoteCursor // used only with quotes
 }
 
 // delimitedParser parses the records of a stretch.
@@ -226,14 +243,14 @@ type delimitedParser struct {
 	stretch
 	format      *delimitedFormat
 	structurals structurals
-	stripe      int   // how many records to parse together
-	days        []day // of each column, the last one
-	trailing    int   // 1: each record has a delimiter behind its last field
-	turned      int   // where trailing was changed last
+	stripe      int   // how many records are parsed together
+	days        []day // the last day read, for each column
+	trailing    int   // 1 if each record has a delimiter after its last field, else 0
+	turned      int   // where trailing was last changed
 
-	// Only with quotes:
-	inner   []uint32 // where the fields of a column are inside of their quotes
-	doubled bool     // this stripe has texts in which two quotes are still two
+	// Used only with quotes:
+	inner   []uint32 // offsets of the fields of a column, within their quotes
+	doubled bool     // this stripe has texts in which two quotes have not become one yet
 }
 
 func newDelimitedParser(f *delimitedFormat) delimitedParser {
@@ -246,7 +263,7 @@ func (r *delimitedParser) begin() {
 	r.beginWith(quote != 0 && bytes.IndexByte(r.buf[r.pos:r.end], quote) >= 0)
 }
 
-// beginWith begins a stretch of which it is known whether it has quotes.
+// beginWith begins a stretch; the caller knows whether it has quotes.
 func (r *delimitedParser) beginWith(quotes bool) {
 	r.structurals.reset(r.pos, len(r.lay.fields)+1)
 	r.structurals.quoted = quotes
@@ -256,15 +273,16 @@ func (r *delimitedParser) beginWith(quotes bool) {
 	}
 }
 
-// findQuoted finds the records of a block where a newline may be in quotes.
+// findQuoted finds the records of a block if a newline may be in quotes.
 func (r *delimitedReader) findQuoted(begin, next int64) error {
 	d, q := r.delimited, r.format.quoting
 	block := (begin - d.start) / d.blockBytes
 	from := r.base + pad
-	to := pad + int(next-from) // the place of next in the buffer
+	to := pad + int(next-from) // position of next in the buffer
 
 	tail := max(to-1, pad)
-	// What the block does to the state is published first: the readers of the blocks behind it may be waiting for nothing else.
+	// What the block does to the state is published first, because the readers of later blocks may
+	// be waiting for exactly that.
 	d.quoteTable.announce(block)
 	chains := newQuoteChains(q)
 	quotes := chains.feed(r.buf, pad, tail)
@@ -282,8 +300,8 @@ func (r *delimitedReader) findQuoted(begin, next int64) error {
 		}
 		firstState = fieldStart
 	}
-	// The last record that begins before next ends with the first newline from next-1 on.
-	known := tail // from tail to here there is none
+	// The last record that begins before next ends with the first newline at or after next-1.
+	known := tail // there is no such newline from tail to here
 	state = chains.moves().from(state)
 	last := -1
 	for {
@@ -299,7 +317,7 @@ func (r *delimitedReader) findQuoted(begin, next int64) error {
 			break
 		}
 		if r.base+int64(end) == d.size {
-			// The file ends without a newline, or inside of quotes: give it one.
+			// The file ends without a newline, or inside of quotes: add a newline.
 			r.buf = resize(r.buf, end+1+pad)
 			r.buf[end] = '\n'
 			last = end + 1
@@ -316,7 +334,7 @@ func (r *delimitedReader) findQuoted(begin, next int64) error {
 	return nil
 }
 
-// tooLong is the reject for the record behind the end.
+// tooLong returns the reject for the record after the end.
 func (r *delimitedParser) tooLong() record.Reject {
 	rest := r.buf[r.end : len(r.buf)-pad]
 	reason := fmt.Errorf("a record of more than %d bytes", r.format.cfg.MaxRecordBytes)

@@ -8,10 +8,12 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Values that are longer than the eight bytes of shortNumbers, as they are written most often. Each of these routines does what the one in
-// values.go does, or says that it cannot tell.
+// These routines read values that are longer than the eight bytes of shortNumbers, in the form in
+// which they are written most often. Each does what its counterpart in values.go does, or reports
+// that it cannot tell.
 
-// eightDigits is the number that the eight digits of w write, the first of them in the lowest byte; false where they are not digits.
+// eightDigits is the number that the eight digits of w form, the first of them in the lowest byte.
+// It returns false if they are not all digits.
 //
 //gcassert:inline
 func eightDigits(w uint64) (uint64, bool) {
@@ -21,7 +23,7 @@ func eightDigits(w uint64) (uint64, bool) {
 	return w & 0x0000ffff0000ffff * 42949672960001 >> 32, bad == 0
 }
 
-// top is the n bytes before end, from 1 to 8 of them, at the top of a word, with zeros below.
+// top returns the n bytes before end, 1 to 8 of them, at the top of a word, with zeros below.
 //
 //gcassert:inline
 func top(end unsafe.Pointer, n uint64) uint64 {
@@ -29,13 +31,19 @@ func top(end unsafe.Pointer, n uint64) uint64 {
 	return word(unsafe.Add(end, -8))>>below<<below | zeros&(1<<below-1)
 }
 
-// powers are the powers of ten by which a double is divided exactly. The assembly takes the first eight.
+// powers are the powers of ten by which a double can be divided exactly. The assembly uses the
+// first eight.
 var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16}
 
-// shortFloat reads a number of up to 16 bytes without an exponent, with digits on both sides of the point if there is one. With a point there are 15
-// digits at most, and they and the power of ten are doubles without rounding, so their quotient is rounded once (Clinger, "How to read floating
-// point numbers accurately", 1990); 16 digits without one are rounded when they become a double. 8 bytes can be loaded before begin and 16 before end.
-// With codes, which is that of columnText, it takes no number that is a code or that a double does not have exactly.
+// shortFloat reads a number of up to 16 bytes without an exponent. If there is a point, it has
+// digits on both sides.
+//
+// With a point there are at most 15 digits. Then the digits and the power of ten are both exact as
+// doubles, so their quotient is rounded once (Clinger, "How to read floating point numbers
+// accurately", 1990). 16 digits without a point are rounded when they become a double.
+//
+// 8 bytes can be loaded before begin and 16 before end. If codes, as in columnText, is set,
+// shortFloat accepts no number that is a code or that a double cannot hold exactly.
 func shortFloat(base unsafe.Pointer, begin, end uint32, codes uint64) (float64, bool) {
 	n := uint64(end - begin)
 	if n-1 > 15 {
@@ -57,7 +65,7 @@ func shortFloat(base unsafe.Pointer, begin, end uint32, codes uint64) (float64, 
 	if n > 1 && uint64(*(*byte)(unsafe.Add(last, -int(n))))|uint64(*(*byte)(unsafe.Add(last, 1-int(n))))<<8&codeMask == codes {
 		return 0, false
 	}
-	behind := uint64(0) // digits
+	behind := uint64(0) // digits after the point
 	var v uint64
 	if n <= 8 {
 		w := top(last, n)
@@ -96,7 +104,8 @@ func shortFloat(base unsafe.Pointer, begin, end uint32, codes uint64) (float64, 
 	return math.Float64frombits(math.Float64bits(float64(v)/powers[behind]) | sign), true
 }
 
-// takePoint takes the first of the points out of w: what is before it moves up a byte, and a zero comes in. It returns how many bytes are behind.
+// takePoint removes the first of the points from w: what is before it moves up a byte, and a zero
+// comes in. It also returns how many bytes come after the point.
 //
 //gcassert:inline
 func takePoint(w, points uint64) (uint64, uint64) {
@@ -105,7 +114,8 @@ func takePoint(w, points uint64) (uint64, uint64) {
 	return w&^(before<<8|0xff) | w&before<<8 | '0', 7 - at>>3
 }
 
-// floats reads doubles, up to the first that is not as shortFloat takes it, and returns how many.
+// floats reads doubles up to the first that shortFloat does not accept, and returns how many it has
+// read.
 func (c *columnText) floats(values []float64) int {
 	plain := c.plain(len(values))
 	for done := 0; done < len(values); {
@@ -115,7 +125,7 @@ func (c *columnText) floats(values []float64) int {
 				lanes: [vectorNumbers]uint32{0, 1, 2, 3, 4, 5, 6, 7},
 			})
 		}
-		// One of the next eight is longer, or not as usual.
+		// One of the next eight is longer, or has an unusual form.
 		for next := min(done+vectorNumbers, len(values)); done < next; done++ {
 			begin, end, ok := c.field(done)
 			if !ok {
@@ -129,7 +139,8 @@ func (c *columnText) floats(values []float64) int {
 	return len(values)
 }
 
-// longNumber reads a bigint or a decimal of 9 to 16 bytes in its usual form, as shortNumbers does shorter ones. pad bytes can be loaded before text.
+// longNumber reads a bigint or a decimal of 9 to 16 bytes in its usual form, as shortNumbers reads
+// shorter ones. pad bytes can be loaded before text.
 func (f *field) longNumber(text []byte) (int64, bool) {
 	n := uint64(len(text))
 	if n-9 > 7 {
@@ -172,19 +183,21 @@ func (f *field) longNumber(text []byte) (int64, bool) {
 	return v, true
 }
 
-// A day is one whose midnight is known: timestamps that come together are of few days.
+// A day is a date whose midnight is known. Timestamps that come together are mostly of the same few
+// days.
 type day struct {
-	text  [10]byte // 2026-01-31; zero where none is known
+	text  [10]byte // such as 2026-01-31; zeros if none is known
 	nanos int64
 }
 
-// The days of which no time is out of range.
+// The range of days in which no time of day is out of range.
 const (
 	firstEasyDay = -250 * 365 * 86400e9
 	lastEasyDay  = 230 * 365 * 86400e9
 )
 
-// times reads timestamps like 2026-01-31T12:30:45Z with up to 8 digits of a second, up to the first that is different, and returns how many.
+// times reads timestamps like 2026-01-31T12:30:45Z with up to 8 digits of a second. It stops at the
+// first in another form, and returns how many it has read.
 func (c *columnText) times(d *day, values []int64) int {
 	for i := range values {
 		begin, end, ok := c.field(i)
@@ -200,7 +213,7 @@ func (c *columnText) times(d *day, values []int64) int {
 	return len(values)
 }
 
-// time reads one of them.
+// time reads one timestamp.
 func (d *day) time(base unsafe.Pointer, begin, end uint32) (int64, bool) {
 	n := end - begin
 	if n < 20 || n > 29 {
@@ -242,7 +255,7 @@ func (d *day) time(base unsafe.Pointer, begin, end uint32) (int64, bool) {
 		const shift = 8
 		w := word(unsafe.Add(p, n-1-shift))
 		below := 64 - 8*digits
-		// The digits at the bottom of the word, in their order, and zeros behind them.
+		// The digits go to the bottom of the word, in order, with zeros after them.
 		w = w>>below | zeros<<(8*digits)
 		v, ok := eightDigits(w)
 		if !ok {
@@ -253,11 +266,11 @@ func (d *day) time(base unsafe.Pointer, begin, end uint32) (int64, bool) {
 	return nanos, true
 }
 
-// learn makes d the day of a text; false where that is none.
+// learn makes d the day of a text. It returns false if the text is not a date.
 func (d *day) learn(text *[10]byte) bool {
 	for i, c := range text {
 		if dash := i == 4 || i == 7; dash && c != '-' || !dash && c-'0' > 9 {
-			return false // ParseTime takes dates that are shorter, and have blanks around them
+			return false // ParseTime also accepts shorter dates, with blanks around them
 		}
 	}
 	nanos, err := record.ParseTime(view(text[:]), nil)

@@ -17,113 +17,140 @@ import (
 )
 
 const (
-	// DefaultLanes is how many lanes a feed has room for unless it is told.
+	// DefaultLanes is how many lanes a feed has room for if FeedConfig does not say.
 	DefaultLanes = 64
 
-	// MaxLanes bounds the lanes of a feed.
+	// MaxLanes is the most lanes that a feed may have.
 	MaxLanes = 1 << 12
 
-	// DefaultLaneSlots is how many records a lane holds: some milliseconds' worth at a million a second. It is less if all lanes
-	// would take more than DefaultFeedBytes, but not less than leastLaneSlots.
+	// DefaultLaneSlots is how many records a lane holds: at a million records a second, a few
+	// milliseconds' worth. A lane holds fewer if all lanes together would otherwise take more than
+	// DefaultFeedBytes, but never fewer than leastLaneSlots.
 	DefaultLaneSlots = 1 << 12
 	leastLaneSlots   = 1 << 6
 
-	// DefaultFeedBytes is about what all lanes of a feed take together, if each has the default slots.
+	// DefaultFeedBytes is about how much memory all lanes of a feed take together if LaneSlots is
+	// left at its default.
 	DefaultFeedBytes = 48 << 20
 
-	// laneTurn is how many records are taken from a lane before their slots are given back.
+	// laneTurn is how many records Poll takes from a lane before it gives their slots back.
 	laneTurn = 256
 
-	// linePad keeps what one goroutine writes off the cache lines that another looks at; see package ring.
+	// linePad separates what one goroutine writes from the cache lines that another one reads; see
+	// package ring.
 	linePad = 128
 
-	// laneYields is how often a Send that finds its lane full lets others run before it sleeps.
+	// laneYields is how often a Send that finds its lane full yields to other goroutines before it
+	// sleeps.
 	laneYields = 16
 )
 
 var (
-	// ErrFeedEnded says that a record was not taken because the feed has been ended or its engine is closed.
+	// ErrFeedEnded says that a record was not taken because the feed has ended or its engine is
+	// closed.
 	ErrFeedEnded = errors.New("readers: feed: it has ended")
 
 	errFeedDone   = fmt.Errorf("%w: End was called", ErrFeedEnded)
 	errFeedShut   = fmt.Errorf("%w: the engine that read it has closed it, and its Wait says why", ErrFeedEnded)
 	errLaneClosed = fmt.Errorf("%w for this lane: Close was called", ErrFeedEnded)
 
-	// ErrFeedFull says that a record was not taken because there was no room, of a feed that sheds.
+	// ErrFeedFull says that a feed with FeedConfig.Shed dropped a record because its lane was full.
 	ErrFeedFull = errors.New("readers: feed: the lane is full")
 
-	// ErrNoLane says that a feed has as many lanes as it has room for.
+	// ErrNoLane says that all lanes of a feed are taken.
 	ErrNoLane = errors.New("readers: feed: all lanes are taken")
 
-	// ErrLaneShared says that two goroutines use one lane at the same time, and that records of either may be lost. Not every such
-	// use is found.
+	// ErrLaneShared says that two goroutines use one lane at the same time, and that records of
+	// either may be lost. Not every such use is detected.
 	ErrLaneShared = errors.New("readers: feed: two goroutines use one lane at the same time; each needs a lane of its own, or they share an Appender")
 )
 
-// FeedConfig says how a feed is made. The zero value suits.
+// FeedConfig says how a feed is made. The zero value is a good choice.
 type FeedConfig struct {
-	Lanes     int  // room for so many lanes; 0 means DefaultLanes
-	LaneSlots int  // records that each holds, a power of two; 0 means DefaultLaneSlots, or fewer
-	Shed      bool // a record that finds its lane full is dropped and counted; else Send waits for room
+	// Lanes is how many lanes there is room for; 0 means DefaultLanes.
+	Lanes int
+	// LaneSlots is how many records each lane holds, a power of two. 0 means DefaultLaneSlots, or
+	// fewer if the lanes would take too much memory.
+	LaneSlots int
+	// Shed makes Send drop and count a record that finds its lane full. Otherwise Send waits for
+	// room.
+	Shed bool
 }
 
-// The states of a feed, in their order.
+// The states of a feed. A feed only moves down this list.
 const (
 	feedOpen  = iota
 	feedEnded // by End: what is in the lanes is still read
 	feedShut  // by the engine: nothing is read any more
 )
 
-// A Feed is a reader that goroutines of the service push their records into, as Go structs T (see record.SchemaOf for what T may hold). Each
-// pushes through a Lane of its own, or all share an Appender. Nothing is allocated for a record and no lock is taken.
+// A Feed is a reader that goroutines of the service push their records into, as Go structs T (see
+// record.SchemaOf for what T may hold). Each goroutine pushes through a Lane of its own, or all of
+// them share an Appender. Sending a record allocates nothing and takes no lock.
 //
 //	feed, err := readers.NewFeed[Trade](nil, readers.FeedConfig{})
 //	eng, err := engine.Start(ctx, engine.Config{Plan: plan, Readers: []record.Reader{feed}})
 //	lane, err := feed.Lane()
 //	err = lane.Send(ctx, trade)
 //
-// After eng.Sync a snapshot has all that anybody has sent before. A snapshot has a prefix of each lane; between lanes, records that nobody has
-// synced have no order.
+// After eng.Sync a snapshot has everything that was sent before the Sync, by any goroutine. A
+// snapshot has a prefix of each lane. Records of different lanes have no order among each other
+// unless a Sync lies between them.
 type Feed[T any] struct {
 	cfg     FeedConfig
 	schema  *record.Schema
 	encoder *record.Encoder[T]
 
-	// lanes has the lanes, nil where there is room for one. A goroutine that joins puts its lane there with a CAS from nil; Poll takes it out
-	// when it is closed and empty.
+	// lanes has the lanes in use, and nil for each free place. A goroutine that joins puts its lane
+	// there with a CAS from nil. Poll takes the lane out once it is closed and empty.
 	lanes []atomic.Pointer[Lane[T]]
-	high  atomic.Int64 // lanes behind it have never been used; only grows
+	// high is one more than the highest index that was ever used in lanes. It only grows.
+	high atomic.Int64
 
-	// state goes up only. It is written before the bell is rung and before Poll looks whether anybody is sending; see Lane.enter.
+	// state only goes up. It is written before the bell is rung, and before Poll checks whether
+	// anybody is sending; see Lane.enter.
 	state atomic.Uint32
-	shut  chan struct{} // closed when the feed has ended: who waits for room goes away
-	once  sync.Once     // of closing it
+	// shut is closed when the feed has ended: it releases the senders that wait for room.
+	shut chan struct{}
+	// once guards the closing of shut.
+	once sync.Once
 
-	// idle says that Poll has found nothing. A sender looks at it after it has published, without a fence, so it may look too early: then the
-	// engine finds the record when it looks the next time, within a millisecond.
-	idle   atomic.Bool
+	// idle says that the last Poll found nothing. A sender reads it after it has published its
+	// record, without a fence, so it may read too early and not wake the engine. The engine then
+	// finds the record the next time it looks, within a millisecond.
+	idle atomic.Bool
+	// notify has the function that wakes the engine.
 	notify atomic.Pointer[func()]
 
+	// order lets senders announce a Send without a fence, if the system can fence them from
+	// outside: Poll does that when the feed ends, see Lane.begun.
 	order fence.Asymmetric
-	_     [linePad]byte // senders look at what is above for each record, and nobody writes there as long as Poll finds some
+	// Senders read the fields above for each record. Nobody writes there as long as Poll finds
+	// records, so they need cache lines of their own.
+	_ [linePad]byte
 
-	// Of Poll.
-	turn  int    // the lane that the round has come to
-	epoch uint64 // that Cut was asked for
-	cuts  []laneCut[T]
+	// The following fields are used by Poll and Cut only.
 
-	// For Stats; they order nothing.
-	sent, shed, waits atomic.Uint64 // of lanes that have left
+	// turn is the index of the lane that the current round has come to.
+	turn int
+	// epoch is the last epoch that Cut was called for.
+	epoch uint64
+	// cuts has, for each lane, where it had got when that epoch was raised.
+	cuts []laneCut[T]
+
+	// The counters of lanes that have left, for Stats. They order nothing.
+	sent, shed, waits atomic.Uint64
 }
 
-// laneCut is where a lane had got when an epoch was raised.
+// laneCut says how many records a lane had when an epoch was raised.
 type laneCut[T any] struct {
 	lane *Lane[T]
 	tail uint64
 }
 
-// NewFeed makes a feed of records of this schema; nil is the schema that T has, named feed. The error lists what T lacks for the schema, and
-// what is wrong with the configuration.
+// NewFeed makes a feed of records of this schema. If schema is nil, the feed takes the schema that
+// T has and names it feed. The error lists which fields T lacks for the schema, and what is wrong
+// with the configuration.
 func NewFeed[T any](schema *record.Schema, cfg FeedConfig) (*Feed[T], error) {
 	if cfg.Lanes == 0 {
 		cfg.Lanes = DefaultLanes
@@ -156,17 +183,17 @@ func NewFeed[T any](schema *record.Schema, cfg FeedConfig) (*Feed[T], error) {
 	}, nil
 }
 
-// Schema is that of the records.
+// Schema returns the schema of the records.
 func (f *Feed[T]) Schema() *record.Schema { return f.schema }
 
 // String names the reader.
 func (f *Feed[T]) String() string { return "feed" }
 
-// End says that nothing more comes. Sends fail from now on; what has been sent is read, then the source ends. Any goroutine may call it, any
-// number of times.
+// End says that no more records come. Sends fail from now on. What has been sent is still read,
+// then the source ends. Any goroutine may call End, any number of times.
 func (f *Feed[T]) End() { f.stop(feedEnded) }
 
-// over is ErrFeedEnded, with who has ended it.
+// over returns ErrFeedEnded, wrapped with who ended the feed.
 func (f *Feed[T]) over() error {
 	if f.state.Load() == feedShut {
 		return errFeedShut
@@ -174,7 +201,7 @@ func (f *Feed[T]) over() error {
 	return errFeedDone
 }
 
-// Close is called by the engine: nothing is read any more, and Sends fail.
+// Close is called by the engine. Nothing is read any more, and Sends fail.
 func (f *Feed[T]) Close() error {
 	f.stop(feedShut)
 	return nil
@@ -187,7 +214,7 @@ func (f *Feed[T]) stop(state uint32) {
 	f.wake()
 }
 
-// Notify gets the function that wakes the engine.
+// Notify takes the function that wakes the engine.
 func (f *Feed[T]) Notify(ring func()) { f.notify.Store(&ring) }
 
 func (f *Feed[T]) wake() {
@@ -196,17 +223,20 @@ func (f *Feed[T]) wake() {
 	}
 }
 
-// Read is Poll, for who has no engine: it waits for nothing.
+// Read is Poll, for callers without an engine: it does not wait for records.
 func (f *Feed[T]) Read(_ context.Context, b *record.Batch) error { return f.Poll(b) }
 
-// Poll takes what the lanes have, in rounds: what all of them have when a round begins is given out before anything that came
-// later, and until then no time of a record counts (record.Batch.SetHold). So a record is late only by records that had been
-// sent before it, whatever lanes they came by and however long nobody polled. A record that does not fit the schema, such as a
-// time before 1678, is rejected.
+// Poll takes what the lanes have, in rounds. Everything that the lanes have when a round begins is
+// given out before anything that came later, and until the round ends no time of a record counts
+// (record.Batch.SetHold). So a record is late only because of records that were sent before it, no
+// matter which lanes they came by and how long nobody polled. A record that does not fit the
+// schema, such as a time before 1678, is rejected.
 func (f *Feed[T]) Poll(b *record.Batch) error {
 	ending := f.state.Load() != feedOpen
 	if ending {
-		f.order.All() // who announces a Send from now on sees the end, and who did before is seen
+		// A sender that announces a Send from now on sees the end. A Send that was announced before
+		// is seen here.
+		f.order.All()
 	}
 	for {
 		if !f.give(b) {
@@ -221,7 +251,7 @@ func (f *Feed[T]) Poll(b *record.Batch) error {
 			f.sayIdle(false)
 			return nil
 		case more:
-			continue // it was the first look
+			continue // the round that just ended was empty: read the new one now
 		case ending && quiet && !some:
 			return io.EOF
 		}
@@ -231,16 +261,17 @@ func (f *Feed[T]) Poll(b *record.Batch) error {
 	}
 }
 
-// sayIdle has senders ring, or not.
+// sayIdle tells senders whether they have to wake the engine.
 func (f *Feed[T]) sayIdle(idle bool) {
 	if idle != f.idle.Load() {
 		f.idle.Store(idle)
 	}
 }
 
-// beginRound begins a round: all that the lanes have. It says whether that is anything, and whether nobody is sending, which
-// matters when the feed ends. Every lane is looked at after every record of the round before has been given out, so what was not
-// there for that round has been sent after all of it.
+// beginRound begins a round, which is everything that the lanes have now. more says whether that is
+// anything. quiet says that nobody is sending, which matters when the feed ends. Every lane is
+// looked at after all records of the previous round have been given out, so whatever was not there
+// for that round was sent after all of it.
 func (f *Feed[T]) beginRound(ending bool) (more, quiet bool) {
 	f.turn, quiet = 0, true
 	for i := range int(f.high.Load()) {
@@ -250,7 +281,8 @@ func (f *Feed[T]) beginRound(ending bool) (more, quiet bool) {
 		}
 		var begun uint64
 		if ending {
-			begun = l.begun.Load() // before the look at the lane: what it sends must be found
+			// before the lane is looked at, so that what the sender sends is found
+			begun = l.begun.Load()
 		}
 		var next uint64
 		next, l.limit = l.out.Ends()
@@ -263,13 +295,13 @@ func (f *Feed[T]) beginRound(ending bool) (more, quiet bool) {
 			continue
 		}
 		if ending && l.limit < begun {
-			quiet = false // a Send is on its way, or finds out that it comes too late
+			quiet = false // a Send is on its way, or is about to find out that it came too late
 		}
 	}
 	return more, quiet
 }
 
-// give appends what is left of the round. False says that the batch is full.
+// give appends the rest of the round. It returns false if the batch is full.
 func (f *Feed[T]) give(b *record.Batch) bool {
 	for ; f.turn < int(f.high.Load()); f.turn++ {
 		if l := f.lanes[f.turn].Load(); l != nil && !f.take(b, l) {
@@ -279,7 +311,8 @@ func (f *Feed[T]) give(b *record.Batch) bool {
 	return true
 }
 
-// take appends the records of a lane that belong to the round. False says that the batch is full.
+// take appends the records of a lane that belong to the round. It returns false if the batch is
+// full.
 func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 	for {
 		next, _ := l.out.Ends()
@@ -294,7 +327,8 @@ func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 			full = false
 		}
 		l.out.Release(n)
-		// Pairs with Send, which says that it waits before it looks for room once more: the release of the slots is a fence.
+		// This pairs with sendFull, which sets waiting before it looks for room once more. The
+		// release of the slots above is a fence.
 		if l.waiting.Load() && l.waiting.CompareAndSwap(true, false) {
 			l.room <- struct{}{}
 		}
@@ -304,8 +338,10 @@ func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 	}
 }
 
-// Cut says whether all that was sent before the epoch was raised has been given out. Its first call for an epoch comes after the raise has been
-// seen, and the raise after the Sends of whoever waits for the epoch: so their tails are seen. A lane that joins later is not asked.
+// Cut reports whether everything that was sent before the epoch was raised has been given out. The
+// first call for an epoch comes after the raise has been seen, and whoever waits for the epoch
+// raised it after its own Sends. So Cut sees the tails of those Sends. A lane that joins later is
+// not waited for.
 func (f *Feed[T]) Cut(epoch uint64) (done bool) {
 	if f.epoch != epoch {
 		f.epoch = epoch
@@ -328,8 +364,8 @@ func (f *Feed[T]) Cut(epoch uint64) (done bool) {
 	return true
 }
 
-// Lane makes a lane for the calling goroutine. Lanes join and leave at any time. The error is ErrNoLane, with the number of lanes, or
-// ErrFeedEnded.
+// Lane makes a lane for the calling goroutine. Lanes join and leave at any time. The error is
+// ErrNoLane with the number of lanes, or ErrFeedEnded.
 func (f *Feed[T]) Lane() (*Lane[T], error) {
 	if f.state.Load() != feedOpen {
 		return nil, f.over()
@@ -348,7 +384,7 @@ func (f *Feed[T]) Lane() (*Lane[T], error) {
 		len(f.lanes), MaxLanes)
 }
 
-// forget keeps the counters of a lane that leaves.
+// forget adds the counters of a lane that leaves to those of the feed.
 func (f *Feed[T]) forget(l *Lane[T]) {
 	_, sent := l.out.Ends()
 	f.sent.Add(sent)
@@ -356,16 +392,17 @@ func (f *Feed[T]) forget(l *Lane[T]) {
 	f.waits.Add(l.waits.Load())
 }
 
-// FeedStats are the counters of a feed, of slightly different moments while it is used.
+// FeedStats are the counters of a feed. While the feed is used, they are of slightly different
+// moments.
 type FeedStats struct {
-	Lanes   int    // that have not left
-	Sent    uint64 // records
-	Pending uint64 // of those, the ones that have not been read
-	Shed    uint64 // records that found no room
+	Lanes   int    // lanes that have not left
+	Sent    uint64 // records that were sent
+	Pending uint64 // records that were sent and have not been read
+	Shed    uint64 // records that were dropped because their lane was full
 	Waits   uint64 // times that a Send waited for room
 }
 
-// Stats reads the counters.
+// Stats reads the counters. Any goroutine may call it.
 func (f *Feed[T]) Stats() FeedStats {
 	s := FeedStats{Sent: f.sent.Load(), Shed: f.shed.Load(), Waits: f.waits.Load()}
 	for i := range f.lanes {
@@ -381,33 +418,47 @@ func (f *Feed[T]) Stats() FeedStats {
 	return s
 }
 
-// A Lane carries the records of one goroutine into a feed, in their order. Only one goroutine at a time may use it.
+// A Lane carries the records of one goroutine into a feed, in order. Only one goroutine at a time
+// may use it.
 type Lane[T any] struct {
-	feed  *Feed[T]
-	in    *ring.Producer[T]
-	out   *ring.Consumer[T]
-	limit uint64 // of Poll: the records before it belong to the round at hand
+	// feed is the feed that the lane belongs to.
+	feed *Feed[T]
+	// in is the sender's end of the ring, and out is Poll's.
+	in  *ring.Producer[T]
+	out *ring.Consumer[T]
+	// limit is used by Poll: records before it belong to the current round.
+	limit uint64
 
 	_ [linePad]byte
 
-	// Of the sender, but begun, which Poll looks at when the feed has ended: how many records the sender has begun to send. It is announced before the sender looks at the state of the feed;
-	// Poll looks there after it has seen that the feed has ended and fenced all senders, and takes the end for final only where as many records have come. So a Send that Poll does not see has
-	// seen the end.
-	begun  atomic.Uint64
-	count  uint64 // what begun says
-	closed bool
-	busy   atomic.Bool // a Send is on its way; kept under invariants only
-	_      [linePad]byte
+	// The following fields belong to the sender; Poll reads only begun.
 
-	// waiting says that the sender is about to sleep until Poll has made room. It is set before the sender looks for room once more.
+	// begun is how many records the sender has begun to send. The sender announces it before it
+	// looks at the state of the feed. When the feed has ended, Poll reads begun after it has seen
+	// the end and has fenced all senders, and takes the end for final only if as many records have
+	// arrived. So a Send that Poll does not see has itself seen the end.
+	begun atomic.Uint64
+	// count is the sender's own copy of begun.
+	count uint64
+	// closed says that Close was called.
+	closed bool
+	// busy says that a Send is on its way. It is kept under invariants only.
+	busy atomic.Bool
+	_    [linePad]byte
+
+	// waiting says that the sender is about to sleep until Poll has made room. The sender sets it
+	// before it looks for room once more.
 	waiting atomic.Bool
-	room    chan struct{}
-	sleeps  atomic.Bool // a Send has found no room and has not returned; by CAS, so that a second one is found
+	// room gets a value when Poll has made room for a sender that waits.
+	room chan struct{}
+	// sleeps says that a Send found no room and has not returned yet. It is set by a CAS, so that a
+	// second such Send is detected.
+	sleeps atomic.Bool
 
 	shed, waits atomic.Uint64 // for Stats
 }
 
-// enter begins a Send and returns its number. False says that the feed has ended.
+// enter begins a Send and returns its number. It returns false if the feed has ended.
 func (l *Lane[T]) enter() (n uint64, ok bool) {
 	if invariants.Enabled && l.busy.Swap(true) {
 		panic("readers: feed: a lane is used by two goroutines at once")
@@ -437,16 +488,17 @@ func (l *Lane[T]) leave() {
 	l.left()
 }
 
-// left says, under invariants, that the lane may be used by another goroutine.
+// left says, under invariants, that another goroutine may use the lane now.
 func (l *Lane[T]) left() {
 	if invariants.Enabled {
 		l.busy.Store(false)
 	}
 }
 
-// Send appends a record. If the lane is full it waits for room, or drops and counts the record if the feed sheds. The error is
-// ErrFeedEnded, ErrFeedFull, or why ctx was done; the record has not been taken then. It is ErrLaneShared if another goroutine has used
-// the lane meanwhile.
+// Send appends a record. If the lane is full, Send waits for room, or drops and counts the record
+// if the feed sheds. If the error is ErrFeedEnded, ErrFeedFull or the cause why ctx is done, the
+// record was not taken. The error is ErrLaneShared if another goroutine has used the lane in the
+// meantime.
 func (l *Lane[T]) Send(ctx context.Context, v T) error {
 	n, ok := l.enter()
 	if !ok {
@@ -465,7 +517,8 @@ func (l *Lane[T]) Send(ctx context.Context, v T) error {
 	return nil
 }
 
-// TrySend appends a record if there is room. False says that there is none or that the feed has ended; nothing is counted.
+// TrySend appends a record if there is room. It returns false if there is none or the feed has
+// ended; nothing is counted then.
 func (l *Lane[T]) TrySend(v T) bool {
 	if _, ok := l.enter(); !ok {
 		return false
@@ -481,7 +534,7 @@ func (l *Lane[T]) TrySend(v T) bool {
 	return true
 }
 
-// sendFull is Send with a lane that is full.
+// sendFull is Send for a lane that is full.
 func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 	l.leave()
 	if l.feed.cfg.Shed {
@@ -510,7 +563,7 @@ func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 		}
 		if l.TrySend(v) {
 			if !l.waiting.CompareAndSwap(true, false) {
-				<-l.room // Poll has taken the flag and leaves a word
+				<-l.room // Poll has taken the flag and is about to send to room
 			}
 			return nil
 		}
@@ -530,7 +583,7 @@ func (l *Lane[T]) sendFull(ctx context.Context, v T) error {
 	}
 }
 
-// Close leaves the feed: what was sent is read, then the lane is forgotten.
+// Close makes the lane leave the feed. What was sent is still read, then the lane is forgotten.
 func (l *Lane[T]) Close() {
 	if !l.closed {
 		l.closed = true

@@ -14,36 +14,42 @@ import (
 )
 
 const (
-	// DefaultRotateWait is how long a followed file whose place another has taken must be quiet before it is closed. Who writes logs
-	// goes on with the old file until it is told of the new one, or looks itself.
+	// DefaultRotateWait is how long a followed file must be quiet, after another file has taken its
+	// name, before it is closed. Programs that write logs go on with the old file until they are
+	// told of the new one or notice it themselves.
 	DefaultRotateWait = 10 * time.Second
 
-	// MaxRotatedFiles bounds the files of one path that are open at once. Where there would be more, the oldest is closed
-	// as soon as it has been read to its end.
+	// MaxRotatedFiles is how many files of one path are open at most. If there would be more, the
+	// oldest is closed as soon as it has been read to its end.
 	MaxRotatedFiles = 64
 
-	// lookEvery is how often the name of a followed file is looked at while there is something to read. Where there is
-	// nothing it is looked at each time.
+	// lookEvery is how often the name of a followed file is looked at while there is something to
+	// read. When there is nothing to read, it is looked at on each Read.
 	lookEvery = 50 * time.Millisecond
 
-	// maxRotateWait bounds RotateWait.
+	// maxRotateWait is the longest RotateWait.
 	maxRotateWait = time.Hour
 )
 
-// errTruncated is what an input returns from Read where what was read last is not there any more, and the source begins anew.
+// errTruncated is what an input returns from Read if the bytes that were read last are no longer in
+// the file, and the source begins again.
 var errTruncated = errors.New("the file was cut short")
 
-// FollowDelimited reads a file of delimited lines that others append to, as tail -F does: from its beginning, and then what comes. It can be
-// polled, never waits and does not end. The file need not be there yet.
+// FollowDelimited reads a file of delimited lines that others append to, as tail -F does: from its
+// beginning, and then whatever is added. It can be polled, never waits and does not end. The file
+// need not exist yet.
 //
-// When another file takes its place, as when logs are rotated, that one is read too. The old one stays open, and what is still
-// written to it counts, until it has been quiet for RotateWait. Who writes to the old file first and then to the new one has
-// its records in this order. Offsets, lines and the header are those of each file. A last line without a newline is kept until
-// its newline comes, or until RotateWait has passed after another file came; the records of the new file wait for it.
+// When another file takes the name, as when logs are rotated, that one is read too. The old one
+// stays open, and what is still written to it counts, until it has been quiet for RotateWait. If a
+// program writes to the old file first and then to the new one, its records are read in this order.
+// Offsets, lines and the header are counted for each file on its own. A last line without a newline
+// is kept until its newline comes, or until RotateWait has passed after another file came; the
+// records of the new file wait for it.
 //
-// When the file is cut short and written again, it is read from its beginning; what was not read before that is lost, and a
-// record that it cut in two is a reject. While the name is that of no regular file (a FIFO, a directory, a device), or of one that may not
-// be read, the files before are read on, and Trouble says so.
+// When the file is truncated and written again, it is read from its beginning. What was not read
+// before that is lost, and a record that the truncation cut in two is a reject. While the name
+// belongs to something other than a regular file (a FIFO, a directory, a device), or to a file that
+// may not be read, the previous files are read on, and Trouble says so.
 func FollowDelimited(path string, cfg DelimitedConfig) (*Stream, error) {
 	in, err := follow(path, cfg.RotateWait, nil)
 	if err != nil {
@@ -69,14 +75,14 @@ func FollowNDJSON(path string, cfg NDJSONConfig) (*Stream, error) {
 	return s, nil
 }
 
-// checkRotateWait says what is wrong with the RotateWait of a configuration.
+// checkRotateWait reports what is wrong with the RotateWait of a configuration.
 func checkRotateWait(d time.Duration, fault func(format string, args ...any)) {
 	if d < 0 || d > maxRotateWait {
 		fault("a rotated file is closed after %v, expected 0 to %v; 0 is %v", d, maxRotateWait, DefaultRotateWait)
 	}
 }
 
-// follow looks whether a path can be followed, and opens it if there is a file.
+// follow checks whether a path can be followed, and opens the file if there is one.
 func follow(path string, wait time.Duration, of *family) (*followed, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -86,16 +92,16 @@ func follow(path string, wait time.Duration, of *family) (*followed, error) {
 		return nil, fmt.Errorf("readers: %w", err)
 	}
 	f := &followed{path: path, wait: cmp.Or(wait, DefaultRotateWait), now: time.Now, family: of}
-	f.look(f.now()) // it may be renamed before the first Read
+	f.look(f.now()) // the file may be renamed before the first Read
 	return f, nil
 }
 
-// absent says that a file is not there, or not for us: it may be in a moment.
+// absent says that a file does not exist or may not be read by us. Either may change in a moment.
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
 }
 
-// kindOf says what a file is that is not a regular one.
+// kindOf says what a file is if it is not a regular one.
 func kindOf(m fs.FileMode) string {
 	switch {
 	case m.IsDir():
@@ -110,26 +116,41 @@ func kindOf(m fs.FileMode) string {
 	return "not a regular file"
 }
 
-// followed is a file that grows, and those that had its name before. Its Read returns nothing and no error where there is nothing more now.
+// followed is a file that grows, and the files that had its name before. Its Read returns nothing
+// and no error if there is nothing more now.
 type followed struct {
+	// path is the name that is followed.
 	path string
+	// wait is the RotateWait.
 	wait time.Duration
-	now  func() time.Time
+	// now is the clock, which tests replace.
+	now func() time.Time
 
-	files   []*growing // in the order in which they had the name; the last one has it, or had it last
-	current *growing   // that the lines are of which were read last; nil at first, and when that one is complete
-	looked  time.Time  // when the name was looked at
-	dry     bool       // the last Read had nothing
+	// files are in the order in which they had the name. The last one has it, or was the last to
+	// have it.
+	files []*growing
+	// current is the file of the lines that were read last. It is nil at first, and after that file
+	// is complete.
+	current *growing
+	// looked is when the name was looked at.
+	looked time.Time
+	// dry says that the last Read found nothing.
+	dry bool
 
-	family *family       // files that are followed with these; nil: there are none
-	life   atomic.Uint32 // lifeOpen and so on
-	forced atomic.Uint64 // files that were closed because there were MaxRotatedFiles
+	// family has the other files of the FollowSet; nil outside of a FollowSet.
+	family *family
+	// life is one of lifeOpen, lifeEmpty and lifeRetired.
+	life atomic.Uint32
+	// forced counts the files that were closed because there were MaxRotatedFiles.
+	forced atomic.Uint64
 
-	trouble atomic.Pointer[error] // see Stream.Trouble
+	// trouble is what Stream.Trouble returns.
+	trouble atomic.Pointer[error]
 }
 
-// The states of a followed file of a FollowSet. The one who reads it says that it has no file; Look retires it then, and whoever of the
-// two is the first decides: one that is retired opens nothing any more.
+// The states of a followed file of a FollowSet. The reader sets lifeEmpty when it has no file; then
+// Look retires it. Whichever of the two acts first decides: a file that is retired opens nothing
+// any more.
 const (
 	lifeOpen = iota
 	lifeEmpty
@@ -139,17 +160,18 @@ const (
 // growing is an open file that may grow.
 type growing struct {
 	file    *os.File
-	info    fs.FileInfo // says which file it is
-	offset  int64       // of what is read next
-	lines   linePlace   // while it is not the current one
-	grew    time.Time   // when something was read last, or when it lost its name
-	partial bool        // the last byte that was read ended no line
+	info    fs.FileInfo // tells which file it is
+	offset  int64       // of the byte that is read next
+	lines   linePlace   // how far its lines have been read, while it is not the current file
+	grew    time.Time   // when something was last read from it, or when it lost its name
+	partial bool        // the last byte that was read is not a newline
 }
 
 // Read reads what has come.
 //
-// What is in a file is given out before what was written to its successors after that. For it the size of the newest is looked at before
-// the others are read, and no more than that is read of it.
+// Everything in a file is given out before anything that was written to its successors later. For
+// this, Read takes the size of the newest file before it reads the others, and reads no more than
+// that of the newest.
 func (f *followed) Read(b []byte) (int, error) {
 	now := f.now()
 	if f.dry || now.Sub(f.looked) >= lookEvery {
@@ -180,7 +202,7 @@ func (f *followed) read(b []byte, now time.Time) (int, error) {
 			quiet := now.Sub(g.grew) >= f.wait || forced
 			switch {
 			case !quiet && g.partial:
-				return 0, nil // the end of its last line comes before what is in the next file
+				return 0, nil // the end of its last line comes before the records of the next file
 			case !quiet:
 				i++
 				continue
@@ -188,7 +210,7 @@ func (f *followed) read(b []byte, now time.Time) (int, error) {
 				i++
 				continue
 			case g.partial && g != f.current:
-				return 0, f.turnTo(g) // to complete its last line
+				return 0, f.turnTo(g) // so that its last line is completed
 			}
 			if forced {
 				f.forced.Add(1)
@@ -203,14 +225,14 @@ func (f *followed) read(b []byte, now time.Time) (int, error) {
 	if n > 0 || err != nil || f.family == nil || now.Sub(newest.grew) < f.wait || f.family.keeps(newest.info) {
 		return n, err
 	}
-	// No name of the pattern leads to the last one any more.
+	// No name of the pattern leads to the newest file any more.
 	if newest.partial && newest != f.current {
 		return 0, f.turnTo(newest)
 	}
 	return 0, f.drop(newest)
 }
 
-// drop closes a file to which nothing more comes. What it returns is to be returned from Read, unless it is nil.
+// drop closes a file to which nothing more comes. If drop returns an error, Read must return it.
 func (f *followed) drop(g *growing) error {
 	f.family.close(g.info, g.offset)
 	i := slices.Index(f.files, g)
@@ -249,10 +271,10 @@ func (f *followed) from(g *growing, b []byte, now time.Time) (int, error) {
 		g.offset, g.partial = 0, false
 		return 0, errTruncated
 	}
-	return 0, nil // something has come since
+	return 0, nil // something has come in the meantime
 }
 
-// turnTo goes on with another file; what it returns is to be returned from Read.
+// turnTo goes on with another file. Read must return what it returns.
 func (f *followed) turnTo(g *growing) error {
 	turn := &otherFile{to: &g.lines}
 	if f.current != nil {
@@ -266,10 +288,10 @@ func (f *followed) turnTo(g *growing) error {
 func (f *followed) look(now time.Time) {
 	f.looked = now
 	if len(f.files) >= MaxRotatedFiles {
-		return // one is closed first
+		return // one has to be closed first
 	}
 	err := f.open(now)
-	if err == nil || errors.Is(err, fs.ErrNotExist) { // renamed, and the new one is not there yet
+	if err == nil || errors.Is(err, fs.ErrNotExist) { // renamed, and the new file is not there yet
 		f.trouble.Store(nil)
 		return
 	}
@@ -278,8 +300,9 @@ func (f *followed) look(now time.Time) {
 	}
 }
 
-// open is look, and says why there is nothing to open. The mode is looked at before, since opening some files has effects, and after, since
-// the name may be that of another file by then; opening never waits for the other side of a FIFO.
+// open is look, and says why there is nothing to open. It checks the mode before opening, because
+// opening some files has effects, and again afterwards, because the name may belong to another file
+// by then. Opening never waits for the other side of a FIFO.
 func (f *followed) open(now time.Time) error {
 	odd := func(m fs.FileMode) error {
 		return fmt.Errorf("%s is %s now: it is read again when a regular file has the name", f.path, kindOf(m))
@@ -316,13 +339,13 @@ func (f *followed) open(now time.Time) error {
 	return nil
 }
 
-// known says whether a file is open already, and notes that it has the name.
+// known says whether a file is open already, and if so notes that it has the name.
 func (f *followed) known(info fs.FileInfo) bool {
 	i := slices.IndexFunc(f.files, func(g *growing) bool { return os.SameFile(g.info, info) })
 	if i < 0 {
 		return false
 	}
-	if g := f.files[i]; i < len(f.files)-1 { // it has got its name back
+	if g := f.files[i]; i < len(f.files)-1 { // the file has got its name back
 		f.files = append(slices.Delete(f.files, i, i+1), g)
 	}
 	return true
@@ -339,8 +362,9 @@ func (f *followed) Close() error {
 	return errors.Join(faults...)
 }
 
-// Trouble says why a file that is followed cannot be read now: what has its name is no regular file, or may not be
-// read. It is nil where there is no trouble, where there is no file, and for other streams. Any goroutine may call it.
+// Trouble says why a followed file cannot be read now: its name belongs to something other than a
+// regular file, or to a file that may not be read. It is nil if there is no trouble, if there is no
+// file, and for other streams. Any goroutine may call it.
 func (s *Stream) Trouble() error {
 	if f, ok := s.closer.(*followed); ok {
 		if p := f.trouble.Load(); p != nil {
@@ -350,8 +374,9 @@ func (s *Stream) Trouble() error {
 	return nil
 }
 
-// ClosedEarly is how many files were closed before they had been quiet for RotateWait, or while a name of the pattern led to them,
-// because MaxRotatedFiles of one name were open: what has been written to them later is not read. It is 0 for other streams. Any
+// ClosedEarly is how many files were closed early because MaxRotatedFiles of one name were open.
+// Early means before the file had been quiet for RotateWait, or while a name of the pattern led to
+// it. What is written to such a file later is not read. ClosedEarly is 0 for other streams. Any
 // goroutine may call it.
 func (s *Stream) ClosedEarly() uint64 {
 	if f, ok := s.closer.(*followed); ok {

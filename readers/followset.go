@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	// DefaultFollowFiles is how many files a FollowSet follows at once: each is a reader with rings
-	// and blocks of its own.
+	// DefaultFollowFiles is how many files a FollowSet follows at once. Each file is a reader with
+	// rings and blocks of its own.
 	DefaultFollowFiles = 256
 
-	// MaxFollowFiles bounds what may be said instead.
+	// MaxFollowFiles is the most files that a FollowSet may be told to follow.
 	MaxFollowFiles = 4096
 )
 
-// A FollowSet follows the files that a pattern finds, those that appear later too. Each has a
-// Stream of its own, and none is read twice: a file is told by what it is (device and inode) and
-// not by its name, so one that is renamed within the pattern, as log becomes log.1, is read on by
-// the Stream that has begun it, for as long as a name of the pattern leads to it.
+// A FollowSet follows the files that a pattern finds, including those that appear later. Each has a
+// Stream of its own, and none is read twice. A file is identified by its device and inode and not
+// by its name. So a file that is renamed within the pattern, as log becomes log.1, is read on by
+// the Stream that began it, for as long as a name of the pattern leads to it.
 //
-// Look finds what is there. Who calls it, about once a second, gives the new Streams to an engine
-// and takes those that are gone away:
+// Look finds the files that there are now. The caller calls it about once a second, gives the new
+// Streams to an engine and removes those that are gone:
 //
 //	find := func() ([]string, error) { return filepath.Glob("logs/*.csv") }
 //	set, err := readers.FollowDelimitedFiles(find, 0, cfg)
@@ -38,7 +38,7 @@ const (
 //		found, err := set.Look() // found.New: Engine.AddReader, found.Gone: Engine.RemoveReader
 //	}
 //
-// One goroutine at a time calls Look. The Streams belong to whoever has got them.
+// Only one goroutine at a time may call Look. The Streams belong to the caller that got them.
 type FollowSet struct {
 	find func() ([]string, error)
 	make func(*followed) (*Stream, error)
@@ -46,20 +46,25 @@ type FollowSet struct {
 	most int
 
 	family  family
-	streams map[string]*Stream // by the name that each has begun with
-	said    map[string]string  // why a name is skipped
+	streams map[string]*Stream // by the name that each began with
+	said    map[string]string  // why each name is skipped
 }
 
 // Found is what a Look has found.
 type Found struct {
-	New     []record.Reader // files that had not been followed: a Stream each
-	Gone    []record.Reader // Streams that have no file any more, and have given out all that they had: they may be closed
-	Skipped []error         // names that are not followed, and why: each reason once
-	Over    []string        // names that would be followed if there were not so many
+	// New has a Stream for each file that was not followed before.
+	New []record.Reader
+	// Gone has the Streams that have no file any more and have given out everything. They may be
+	// closed.
+	Gone []record.Reader
+	// Skipped says which names are not followed, and why. Each reason is reported once.
+	Skipped []error
+	// Over has the names that are not followed because there are too many files.
+	Over []string
 }
 
-// FollowDelimitedFiles follows files of delimited lines, each as FollowDelimited does. find gives
-// the names that there are now; most is how many files are followed at once, 0 is
+// FollowDelimitedFiles follows files of delimited lines, each as FollowDelimited does. find returns
+// the names that there are now. most is how many files are followed at once; 0 is
 // DefaultFollowFiles.
 func FollowDelimitedFiles(find func() ([]string, error), most int, cfg DelimitedConfig) (*FollowSet, error) {
 	if _, err := newDelimitedFormat(cfg); err != nil {
@@ -93,13 +98,14 @@ func newFollowSet(
 	}, nil
 }
 
-// Look looks what files there are now. An error is that of find: what is followed is followed on.
+// Look checks which files there are now. An error comes from find; the files that are followed are
+// not affected by it.
 func (s *FollowSet) Look() (found Found, err error) {
 	paths, err := s.find()
 	if err != nil {
 		return found, err
 	}
-	said := map[string]string{} // names that are not there any more are forgotten
+	said := map[string]string{} // names that no longer exist are forgotten
 	skip := func(path string, why error) {
 		if said[path] = why.Error(); s.said[path] != said[path] {
 			found.Skipped = append(found.Skipped, why)
@@ -109,7 +115,7 @@ func (s *FollowSet) Look() (found Found, err error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // it was renamed since
+		case errors.Is(err, fs.ErrNotExist): // it was renamed in the meantime
 		case err != nil:
 			skip(path, err)
 		case !info.Mode().IsRegular():
@@ -141,7 +147,8 @@ func (s *FollowSet) Look() (found Found, err error) {
 	return found, nil
 }
 
-// follow makes the Stream of a name; nil if what it leads to is read by another one meanwhile.
+// follow makes the Stream of a name. It returns nil if another Stream has taken the file in the
+// meantime.
 func (s *FollowSet) follow(path string) (*Stream, error) {
 	f, err := follow(path, s.wait, &s.family)
 	if err != nil {
@@ -162,9 +169,9 @@ func (s *FollowSet) follow(path string) (*Stream, error) {
 	return r, nil
 }
 
-// family are the files of a FollowSet: each is read by one of its Streams. Streams look at it when
-// they look at their names, and when they have come to the end of a file, which is a few times a
-// second at most.
+// family has the files of a FollowSet; each is read by one of its Streams. Streams use it when they
+// look at their names, and when they have come to the end of a file, which is a few times a second
+// at most.
 type family struct {
 	mu     sync.Mutex
 	claims []*claim
@@ -173,12 +180,13 @@ type family struct {
 // claim is a file that one of the Streams has begun.
 type claim struct {
 	info  fs.FileInfo
-	read  int64 // where it was closed; -1 while it is open
+	read  int64 // how much was read when it was closed; -1 while it is open
 	named bool  // a name of the pattern leads to it, as of the last Look, or it is new
-	seen  bool  // in the Look at hand
+	seen  bool  // a name led to it in the current Look
 }
 
-// take claims a file for one who has opened it. False says that another one has it, or has read it.
+// take claims a file for the caller, which has opened it. It returns false if another one has the
+// file, or has read it.
 func (f *family) take(info fs.FileInfo) bool {
 	if f == nil {
 		return true
@@ -202,8 +210,8 @@ func (f *family) taken(info fs.FileInfo) bool {
 	return f.find(info) != nil
 }
 
-// find is the claim of a file. One that is closed and shorter now than what had been read of it is
-// another file with the same number.
+// find returns the claim of a file. If a closed file is now shorter than what had been read of it,
+// it is another file with the same inode number.
 func (f *family) find(info fs.FileInfo) *claim {
 	for i, c := range f.claims {
 		if !os.SameFile(c.info, info) {
@@ -218,8 +226,8 @@ func (f *family) find(info fs.FileInfo) *claim {
 	return nil
 }
 
-// keeps says whether a file stays open though nothing comes: its number belongs to it as long as it
-// is open, and somebody may write to it by the name that it has now.
+// keeps says whether a file stays open although nothing comes. The inode number belongs to it as
+// long as it is open, and somebody may write to it by the name that it has now.
 func (f *family) keeps(info fs.FileInfo) bool {
 	if f == nil {
 		return false
@@ -230,8 +238,8 @@ func (f *family) keeps(info fs.FileInfo) bool {
 	return c != nil && c.named
 }
 
-// close notes that a file has been read so far and is closed. It stays claimed as long as it has a
-// name.
+// close notes how far a file has been read and that it is closed. It stays claimed as long as it
+// has a name.
 func (f *family) close(info fs.FileInfo, read int64) {
 	if f == nil {
 		return
@@ -252,7 +260,7 @@ func (f *family) begin() {
 	}
 }
 
-// named notes that a name leads to a file, and says whether it is claimed.
+// named notes that a name leads to a file, and says whether the file is claimed.
 func (f *family) named(info fs.FileInfo) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -263,7 +271,7 @@ func (f *family) named(info fs.FileInfo) bool {
 	return c != nil
 }
 
-// unread is how many bytes of a file have come since it was closed.
+// unread is how many bytes have been added to a file since it was closed.
 func (f *family) unread(info fs.FileInfo) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -273,7 +281,7 @@ func (f *family) unread(info fs.FileInfo) int64 {
 	return 0
 }
 
-// end ends a Look: files without a name are let go of when they are closed.
+// end ends a Look. Claims of files that are closed and have no name any more are dropped.
 func (f *family) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

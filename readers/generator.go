@@ -15,19 +15,19 @@ import (
 var GeneratorSchema = func() *record.Schema {
 	s, err := record.NewSchema("events", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "value", Type: record.Int64})
 	if err != nil {
-		panic(err) // it is a constant
+		panic(err) // the schema is a constant
 	}
 	return s
 }()
 
-// A Distribution says how often each group comes.
+// A Distribution says how often each group occurs.
 type Distribution uint8
 
 // The distributions.
 const (
 	Uniform    Distribution = iota
-	Zipf                    // the k-th most frequent group comes in proportion to k^-Skew
-	Sequential              // each in turn
+	Zipf                    // the k-th most frequent group occurs in proportion to k^-Skew
+	Sequential              // the groups come in turn
 )
 
 // String is the name.
@@ -44,7 +44,7 @@ func (d Distribution) String() string {
 }
 
 const (
-	// MaxZipfGroups bounds the groups of a Zipf distribution, which needs 16 bytes for each.
+	// MaxZipfGroups is the most groups of a Zipf distribution, which needs 16 bytes for each group.
 	MaxZipfGroups = 1 << 26
 
 	// MaxGeneratorValue is the greatest value of a record; the least is its negative.
@@ -56,11 +56,12 @@ type GeneratorConfig struct {
 	Seed         uint64
 	Groups       uint64 // number of keys
 	Distribution Distribution
-	Skew         float64 // of Zipf
-	Records      uint64  // of all readers together; 0 is without end
+	Skew         float64 // for Zipf
+	Records      uint64  // made by all readers together; 0 is without end
 
-	// Reader is the number of this reader of Readers that share the work; 0 of 0 is the only one. Each makes records of its own,
-	// reader i one more than the last ones where Records does not divide evenly.
+	// Reader is the number of this reader among Readers that share the work; 0 of 0 is the only
+	// one. Each makes records of its own. If Records does not divide evenly, the first readers make
+	// one record more than the others.
 	Reader, Readers int
 }
 
@@ -94,13 +95,14 @@ func (c *GeneratorConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// A Generator makes records (key, value): keys are group numbers put through a bijection, so that nothing can be an index, and values
-// lie in -MaxGeneratorValue..MaxGeneratorValue.
+// A Generator makes records (key, value). Keys are group numbers that have passed through a
+// bijection, so that they cannot be used as an index. Values lie in
+// -MaxGeneratorValue..MaxGeneratorValue.
 type Generator struct {
 	cfg   GeneratorConfig
-	left  uint64 // records to make; MaxUint64 is without end
-	state uint64 // of the random numbers
-	turn  uint64 // the next group of Sequential
+	left  uint64 // records still to be made; MaxUint64 is without end
+	state uint64 // state of the random numbers
+	turn  uint64 // next group of Sequential
 	alias []aliasSlot
 }
 
@@ -117,7 +119,8 @@ func NewGenerator(cfg GeneratorConfig) (*Generator, error) {
 			g.left++
 		}
 	}
-	// Far apart in the sequence of states, whatever the seeds: both are mixed before they meet.
+	// The states of readers lie far apart in the sequence, whatever the seeds, because both values
+	// are mixed before they are combined.
 	g.state = Scramble(cfg.Seed+1) ^ Scramble(^uint64(cfg.Reader))
 	if cfg.Distribution == Zipf {
 		g.alias = newAlias(int(cfg.Groups), cfg.Skew)
@@ -132,14 +135,14 @@ func Scramble(g uint64) uint64 {
 	return g ^ g>>31
 }
 
-// random is the next state and 64 random bits of it (wyrand).
+// random returns the next state and 64 random bits made from it (wyrand).
 func random(state uint64) (next, bits64 uint64) {
 	next = state + 0xa0761d6478bd642f
 	hi, lo := bits.Mul64(next, next^0xe7037ed1a0b428db)
 	return next, hi ^ lo
 }
 
-// value is the value that goes with some random bits.
+// value is the value for some random bits.
 func value(r uint64) int64 { return int64(r&(2*MaxGeneratorValue-1)) - MaxGeneratorValue }
 
 // Poll fills the batch.
@@ -202,7 +205,8 @@ func (g *Generator) String() string {
 	return fmt.Sprintf("generator %v, %d groups, seed %d", g.cfg.Distribution, g.cfg.Groups, g.cfg.Seed)
 }
 
-// Prepare makes at least n records, in batches of rows rows: a Memory lends them, so that a measurement does not see the generator.
+// Prepare makes at least n records, in batches of rows rows. A Memory can lend them, so that a
+// measurement does not include the generator.
 func (g *Generator) Prepare(n, rows int) []*record.Batch {
 	var batches []*record.Batch
 	for made := 0; made < n; {
@@ -217,11 +221,12 @@ func (g *Generator) Prepare(n, rows int) []*record.Batch {
 	return batches
 }
 
-// aliasSlot is a slot of Walker's alias table: a random slot is kept with probability keep / 2^64 and else stands for other.
+// aliasSlot is a slot of Walker's alias table. A random slot is kept with probability keep / 2^64,
+// and otherwise stands for other.
 type aliasSlot struct{ keep, other uint64 }
 
-// newAlias makes the alias table of a Zipf distribution (Vose's method): a draw takes one random number, whatever the number of
-// groups.
+// newAlias makes the alias table of a Zipf distribution (Vose's method). A draw then takes one
+// random number, whatever the number of groups.
 func newAlias(groups int, skew float64) []aliasSlot {
 	weights := make([]float64, groups)
 	total := 0.0
@@ -248,7 +253,7 @@ func newAlias(groups int, skew float64) []aliasSlot {
 			small = append(small, l)
 		}
 	}
-	for _, i := range append(small, large...) { // what is left is 1 but for rounding
+	for _, i := range append(small, large...) { // the remaining ones are 1, apart from rounding
 		table[i] = aliasSlot{math.MaxUint64, uint64(i)}
 	}
 	return table

@@ -10,19 +10,20 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A head is what stands in a delimited file before its first record: a byte order mark, lines that are skipped, comments, and the names of the columns. Files,
-// streams, connections and whoever guesses what a file is find its end with the same function.
+// A head is what comes in a delimited file before its first record: a byte order mark, lines that
+// are skipped, comments, and the names of the columns. Files, streams, connections and the code
+// that guesses what a file is find the end of a head with the same function.
 
 const byteOrderMark = "\ufeff"
 
-// maxHeaderNames bounds how many names an error lists.
+// maxHeaderNames is how many names an error lists at most.
 const maxHeaderNames = 20
 
-// layout says what the fields of a line are.
+// layout says which fields a line has.
 type layout struct {
 	fields  []field
-	columns []int // of each field; -1 where it is none
-	missing []int // columns that no field is
+	columns []int // column of each field; -1 if it is none
+	missing []int // columns without a field
 }
 
 // newLayout makes the layout in which field i is column columns[i].
@@ -47,19 +48,26 @@ func newLayout(fields []field, columns []int) *layout {
 
 // Head is the beginning of a delimited file.
 type Head struct {
-	Bytes int      // up to the first record, or to the header where that is a record
-	First []string // the fields of the first line that is neither skipped nor a comment; nil where there is none
-	Next  int      // the place after that line
+	// Bytes is how many bytes come before the first record, or before the header if that is a
+	// record.
+	Bytes int
+	// First has the fields of the first line that is neither skipped nor a comment; nil if there is
+	// none.
+	First []string
+	// Next is the position after that line.
+	Next int
 
-	length int // of that line, without the newline that ends it
+	// length is the length of that line, without the newline that ends it.
+	length int
 }
 
-// ScanHead looks at the bytes that a file begins with; whole says that they are all of it. enough is false where the head is longer. The first line is returned
-// whether c.Header says that it has names or not.
+// ScanHead looks at the bytes that a file begins with. whole says that they are all of the file.
+// enough is false if the head is longer than text. The first line is returned whether or not
+// c.Header says that it has names.
 func (c *DelimitedConfig) ScanHead(text []byte, whole bool) (h Head, enough bool) {
 	format, err := newDelimitedFormat(*c)
 	if err != nil {
-		return Head{}, true // opening says what is wrong
+		return Head{}, true // opening the file reports what is wrong
 	}
 	return format.scanHead(text, whole)
 }
@@ -118,7 +126,8 @@ func (f *delimitedFormat) scanHead(text []byte, whole bool) (h Head, enough bool
 	return h, true
 }
 
-// passedOver says whether a line before the first record is none: a comment, or an empty one before a header.
+// passedOver says whether a line before the first record is ignored: a comment, or an empty line
+// before a header.
 func (f *delimitedFormat) passedOver(line []byte) bool {
 	if f.cfg.Comment != 0 && len(line) > 0 && line[0] == f.cfg.Comment {
 		return true
@@ -126,7 +135,7 @@ func (f *delimitedFormat) passedOver(line []byte) bool {
 	return (f.cfg.Header || len(f.own.fields) > 1) && len(bytes.TrimSuffix(line, []byte{'\r'})) == 0
 }
 
-// split is the fields of a record, without their quotes.
+// split returns the fields of a record, without their quotes.
 func (q quoting) split(line []byte) (fields []string) {
 	begin, state := 0, fieldStart
 	for i := 0; i <= len(line); i++ {
@@ -148,7 +157,8 @@ func (q quoting) split(line []byte) (fields []string) {
 	return fields
 }
 
-// ColumnNames are the names of columns that a header gives: in lower case and without blanks around them, c3 for a third one without a name, and a_1 for a second a.
+// ColumnNames makes column names of a header. They are in lower case and without blanks around
+// them. A third column without a name is c3, and a second a is a_1.
 func ColumnNames(header []string) []string {
 	names := make([]string, len(header))
 	seen := map[string]bool{}
@@ -171,7 +181,8 @@ func ColumnNames(header []string) []string {
 	return names
 }
 
-// layoutOf finds the columns by the names of a header. Columns that may be NULL may be missing, but not all of them.
+// layoutOf finds the columns by the names of a header. Nullable columns may be missing, but not all
+// columns.
 func (f *delimitedFormat) layoutOf(header []string) (*layout, error) {
 	names := ColumnNames(header)
 	columns := make([]int, len(names))
@@ -216,7 +227,7 @@ func (c *DelimitedConfig) columnName(col int) string {
 	return c.Schema.Field(col).Name
 }
 
-// listNames is a list for an error.
+// listNames lists names for an error.
 func listNames(names []string) string {
 	more := ""
 	if n := len(names) - maxHeaderNames; n > 0 {
@@ -229,25 +240,29 @@ func listNames(names []string) string {
 	return strings.Join(quoted, ", ") + more
 }
 
-// headScan finds the heads of the files that a stream has one after the other.
+// headScan finds the heads of the files that come one after the other in a stream.
 type headScan struct{ format *delimitedFormat }
 
-// headPlace is what is known of the head of one file.
+// headPlace is what is known about the head of one file.
 type headPlace struct {
-	truncated bool     // the file was cut short: its first line has names only if they are those of before
-	header    []string // the names in it; nil if there are none, or not yet
+	// truncated says that the file was cut short. Its first line is then a header only if it has
+	// the same names as before.
+	truncated bool
+	// header has the names in the head; nil if there are none, or they have not been read yet.
+	header []string
 }
 
-// newHeadScan is for a stream of its own.
+// newHeadScan makes the headScan of one stream.
 func (f *delimitedFormat) newHeadScan() *headScan { return &headScan{format: f} }
 
-// scan looks at the bytes that a file begins with. It returns how many are the head, and what the fields are.
+// scan looks at the bytes that a file begins with. It returns how many of them are the head, and
+// what the fields are.
 func (h *headScan) scan(place *headPlace, text []byte, whole bool) (n int, l *layout, enough bool, err error) {
 	f := h.format
 	if !f.cfg.Header {
 		n, enough = f.skipHead(text, whole)
 		if !enough && n == 0 && len(text) > f.cfg.MaxRecordBytes {
-			return 0, nil, false, f.longHead() // a line that is skipped, or a comment
+			return 0, nil, false, f.longHead() // a skipped line or a comment is too long
 		}
 		return n, f.own, enough, nil
 	}
@@ -275,7 +290,7 @@ func (h *headScan) scan(place *headPlace, text []byte, whole bool) (n int, l *la
 	return head.Next, l, true, err
 }
 
-// layoutFor is the layout of a file with a header.
+// layoutFor is the layout of a file with this header.
 func (f *delimitedFormat) layoutFor(header []string) (*layout, error) {
 	if !f.cfg.ByName {
 		return f.own, nil
@@ -287,11 +302,11 @@ func (f *delimitedFormat) longHead() error {
 	return fmt.Errorf("the first line has more than %d bytes, expected the names of the columns", f.cfg.MaxRecordBytes)
 }
 
-// fillHead reads the head of a file. False says that there is no more of it now.
+// fillHead reads the head of a file. It returns false if no more of the file can be read now.
 func (s *lineStream) fillHead(f *filled) bool {
 	for {
 		if errors.Is(s.err, errTruncated) {
-			s.rest = s.rest[:0] // nobody knows what it was the beginning of
+			s.rest = s.rest[:0] // what it was the beginning of is lost
 			return true
 		}
 		n, l, enough, err := s.head.scan(&s.headPlace, s.rest, s.err != nil)

@@ -5,45 +5,54 @@ import (
 	"unsafe"
 )
 
-// Where the fields of JSON lines end is found 64 bytes at a time, as simdjson does, for lines as most are: objects without
-// values in values. What is outside of strings must alternate: a colon, then a comma or a brace that closes, and a string must be followed by one of them.
-// The first byte that is otherwise is odd: its line is read byte by byte (see jsonLine).
+// The ends of the fields of JSON lines are found 64 bytes at a time, as simdjson does, for the
+// usual lines: objects without values in values. Outside of strings there must be a colon, then a
+// comma or a closing brace, in turn, and a string must be followed by one of these. The first byte
+// that does not fit is called odd: its line is read byte by byte (see jsonLine).
 
-// jsonMasks are what jsonStep needs of structuralChunk bytes: seven words for each 64 of them.
+// jsonMasks are what jsonStep needs of structuralChunk bytes: seven words for each 64 bytes.
 type jsonMasks [jsonMaskWords * structuralChunk / 64]uint64
 
-// The words of 64 bytes.
+// The words for 64 bytes.
 const (
 	maskQuote   = iota
-	maskNever   // below a space and no end of a line
+	maskNever   // bytes below a space, except line ends
 	maskBreak   // LF, CR
 	maskNewline // LF
-	maskEnd     // a comma, a brace that closes
+	maskEnd     // comma and closing brace
 	maskColon
 	maskBackslash
 	jsonMaskWords
 )
 
-// jsonIndex has the places of the bytes that end a field of an ordinary line, and of the newlines, found chunk by chunk.
+// jsonIndex has the places of the newlines and of the bytes that end a field of an ordinary line.
+// They are found chunk by chunk.
 type jsonIndex struct {
-	at       []uint32 // at[from:to] are not used yet; at[from-1] is the last one that was
+	// at has the places. at[from:to] have not been used yet; at[from-1] was used last.
+	at       []uint32
 	from, to int
-	scanned  int  // everything before is in at, or was used
-	odd      bool // the byte at scanned is odd: go on behind its line
-	state    jsonState
-	masks    jsonMasks
+	// scanned is how far the buffer was scanned: all places before it are in at, or were used.
+	scanned int
+	// odd says that the byte at scanned is odd: scanning goes on after its line.
+	odd bool
+	// state is what the bytes before scanned leave behind.
+	state jsonState
+	// masks is scratch of a scan.
+	masks jsonMasks
 }
 
-// jsonState is what the bytes before leave: all bits set or none, but for closed and escaped, which have the lowest one. The assembly knows its layout.
+// jsonState is what the previous bytes leave behind. Its words have all bits set or none, except
+// closed and escaped, which use the lowest bit. The assembly knows its layout.
 type jsonState struct {
-	inside  uint64 // of a string
-	colon   uint64 // behind a colon
-	closed  uint64 // right behind a string
-	escaped uint64 // right behind a backslash that is not escaped itself
-	escapes int    // a place from which on there is no backslash, as far as scanned
+	inside  uint64 // inside of a string
+	colon   uint64 // after a colon
+	closed  uint64 // right after a string
+	escaped uint64 // right after a backslash that is not escaped itself
+	escapes int    // there is no backslash from this place on, as far as scanned
 }
 
-// reset begins at place pos of a buffer, where a line begins. least is how many places more must always find room.
+// reset begins at place pos of a buffer, where a line begins. least is how many more places there
+// must always be room for.
 func (s *jsonIndex) reset(pos, least int) {
 	if n := 1 + least + structuralChunk + structuralSlack; len(s.at) < n {
 		s.at = make([]uint32, n)
@@ -67,8 +76,8 @@ func (s *jsonIndex) skip(pos int) {
 	s.at[s.from-1] = uint32(pos - 1)
 }
 
-// more makes at least n places available, if so many are left before end and before an odd byte. It returns how many there are.
-// pad bytes behind end can be read.
+// more makes at least n places available, if there are that many before end and before an odd byte.
+// It returns how many there are. pad bytes after end can be read.
 func (s *jsonIndex) more(buf []byte, end, n int) int {
 	if s.to-s.from < n && s.scanned < end && !s.odd {
 		s.to = copy(s.at, s.at[s.from-1:s.to])
@@ -87,8 +96,9 @@ func (s *jsonIndex) more(buf []byte, end, n int) int {
 	return s.to - s.from
 }
 
-// findGo is the twin of the assembly. It writes the places in buf[from:from+n] to out, in order, and returns how many, and how many bytes
-// come before the first odd one. out has room for n and structuralSlack more, and pad bytes behind from+n can be read.
+// findGo is the twin of the assembly. It writes the places in buf[from:from+n] to out, in order. It
+// returns how many there are, and how many bytes come before the first odd one. out has room for n
+// and structuralSlack more, and pad bytes after from+n can be read.
 func (s *jsonIndex) findGo(out []uint32, buf []byte, from, n int) (found, scanned int) {
 	findJSONMasks(&s.masks, buf, from, n)
 	state := s.state
@@ -106,7 +116,8 @@ func (s *jsonIndex) findGo(out []uint32, buf []byte, from, n int) (found, scanne
 			found++
 		}
 		if odd != 0 {
-			return found, i + bits.TrailingZeros64(odd) // state does not matter: what comes next is another line
+			// state does not matter: scanning goes on with another line
+			return found, i + bits.TrailingZeros64(odd)
 		}
 	}
 	state.escapes = s.state.escapes
@@ -114,22 +125,24 @@ func (s *jsonIndex) findGo(out []uint32, buf []byte, from, n int) (found, scanne
 	return found, n
 }
 
-// jsonStep goes over 64 bytes. It returns the bytes that end a field or a line and those that are odd, of which only the first counts.
+// jsonStep goes over 64 bytes. It returns the bytes that end a field or a line, and the odd bytes,
+// of which only the first counts.
 func jsonStep(m *[jsonMaskWords]uint64, s *jsonState) (structural, odd uint64) {
 	quotes := m[maskQuote]
 	if backslashes := m[maskBackslash]; backslashes|s.escaped != 0 {
-		// A backslash escapes what is behind it unless it is escaped: those that begin in runs at even and at odd places are told apart by a
-		// subtraction, as simdjson does.
+		// A backslash escapes the byte after it, unless it is escaped itself. A subtraction tells
+		// apart the runs that begin at even and at odd places, as in simdjson.
 		const oddBits = 0xaaaaaaaaaaaaaaaa
 		potential := backslashes &^ s.escaped
 		code := ((potential<<1 | oddBits) - potential) ^ oddBits
 		quotes &^= code ^ (backslashes | s.escaped)
 		s.escaped = (code & backslashes) >> 63
 	}
-	inside := prefixXor(quotes) ^ s.inside // strings with their first quote and without their last
+	// strings including their first quote, without their last
+	inside := prefixXor(quotes) ^ s.inside
 	closing := quotes &^ inside
 	ends, colons := m[maskEnd]&^inside, m[maskColon]&^inside
-	colon := prefixXor(ends|colons) ^ s.colon // from a colon up to what comes next
+	colon := prefixXor(ends|colons) ^ s.colon // from a colon up to the next end
 	odd = m[maskNever] | m[maskBreak]&inside | m[maskBackslash]&^inside
 	odd |= (closing<<1 | s.closed) &^ (ends | colons)
 	odd |= colons&^colon | (ends|m[maskNewline])&colon
@@ -137,8 +150,8 @@ func jsonStep(m *[jsonMaskWords]uint64, s *jsonState) (structural, odd uint64) {
 	return ends | m[maskNewline]&^inside, odd
 }
 
-// findJSONMasksGo is the twin of the assembly. It fills in the masks of buf[from:from+n]; n is at most structuralChunk, and pad bytes behind
-// from+n can be read.
+// findJSONMasksGo is the twin of the assembly. It fills in the masks of buf[from:from+n]. n is at
+// most structuralChunk, and pad bytes after from+n can be read.
 func findJSONMasksGo(out *jsonMasks, buf []byte, from, n int) {
 	_ = buf[from+n+pad-1]
 	base := unsafe.Pointer(unsafe.SliceData(buf))

@@ -8,7 +8,8 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-// haveJSON512 says that all of jsonIndex.find is done in vectors. It is a variable so that tests have both ways.
+// haveJSON512 says that all of jsonIndex.find is done in vectors. It is a variable so that tests
+// can try both ways.
 var haveJSON512 = haveVBMI2 && cpuid.CPU.Supports(cpuid.CLMUL)
 
 // findJSONMasks does what findJSONMasksGo says.

@@ -14,7 +14,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// jsonKind is what a value is.
+// jsonKind is the kind of a JSON value.
 type jsonKind uint8
 
 const (
@@ -32,37 +32,52 @@ func (k jsonKind) String() string {
 	return [...]string{"null", "false", "true", "a number", "a string", "an object", "an array"}[k]
 }
 
-// jsonSpan is a value in a buffer.
+// jsonSpan is the place of a value in a buffer.
 type jsonSpan struct {
-	begin, end int // of a string, its quotes included
+	begin, end int // for a string, including its quotes
 	kind       jsonKind
 	escaped    bool
 }
 
-// jsonMember is a field of a line: where its value is, and its column, -1 where there is none.
+// jsonMember is a field of a line: where its value is, and its column, or -1 if it has none.
 type jsonMember struct {
 	column, begin, end int
 }
 
-// jsonLine reads one object, whatever JSON it has: the twin of what is read column by column.
+// jsonLine reads one object, whatever JSON it has. It is the twin of the code that reads column by
+// column.
 type jsonLine struct {
-	format  *jsonFormat
-	places  [maxShapeFields]jsonMember
-	members int  // of the last line, of which places has as many as there is room for
-	flat    bool // it had no escapes in names and no values in values
+	format *jsonFormat
+	// places has the fields of the last line, as many as there is room for.
+	places [maxShapeFields]jsonMember
+	// members is how many fields the last line has.
+	members int
+	// flat says that the last line had no escapes in names and no values in values.
+	flat bool
 
-	spans   []jsonSpan // of each column
-	seen    []uint64   // the line that its span is of
-	lines   uint64
-	escapes []int  // columns of the last line with texts to unescape
-	scratch []byte // names and times without their escapes
-	depth   [maxJSONDepth / 64]uint64
+	// spans has the value of each column.
+	spans []jsonSpan
+	// seen has, for each column, the line that its span belongs to.
+	seen []uint64
+	// lines is the number of the current line.
+	lines uint64
+	// escapes are the columns of the last line with texts to unescape.
+	escapes []int
+	// scratch is for names and times without their escapes.
+	scratch []byte
+	// depth has a bit for each open value: set for an object, clear for an array.
+	depth [maxJSONDepth / 64]uint64
 
-	// Of columns within fields:
-	nodes  []uint64 // the line in which a node was seen last
-	direct []uint64 // the line in which a field has the column's whole name
-	above  int      // objects around the one that is scanned
-	texts  []byte   // copies, for the columns that need them
+	// The following fields are for columns that are fields within fields.
+
+	// nodes has the line in which each node was last seen.
+	nodes []uint64
+	// direct has the line in which a field had the whole name of the column.
+	direct []uint64
+	// above is the number of objects around the one that is scanned.
+	above int
+	// texts has copies for the columns that need them.
+	texts []byte
 }
 
 func newJSONLine(f *jsonFormat) jsonLine {
@@ -74,8 +89,9 @@ func newJSONLine(f *jsonFormat) jsonLine {
 	return jsonLine{nodes: make([]uint64, nodes), format: f, spans: make([]jsonSpan, n), seen: make([]uint64, n), direct: make([]uint64, n), escapes: make([]int, 0, n)}
 }
 
-// read reads the line buf[begin:end] of the parser's stretch into a row. Texts with escapes are left as they are, for unescape: a line that is
-// wrong further on stays as it was. errBlank says that there is nothing in the line.
+// read reads the line buf[begin:end] of the parser's stretch into a row. Texts with escapes are
+// left for unescape, so that a line with an error further on is not changed. errBlank says that the
+// line is empty.
 func (l *jsonLine) read(r *jsonParser, b *record.Batch, row, begin, end int) error {
 	if err := l.object(r.buf, begin, end); err != nil {
 		return err
@@ -102,7 +118,8 @@ func (l *jsonLine) read(r *jsonParser, b *record.Batch, row, begin, end int) err
 	return nil
 }
 
-// value reads a value that fills buf[begin:end] into a row. l.escapes says whether it is a text with escapes, which are left as they are.
+// value reads a value that fills buf[begin:end] into a row. If it is a text with escapes, they are
+// left as they are, and l.escapes has the column.
 func (l *jsonLine) value(r *jsonParser, b *record.Batch, column, row, begin, end int) error {
 	span, err := l.scan(r.buf, begin, end)
 	if err != nil {
@@ -115,10 +132,10 @@ func (l *jsonLine) value(r *jsonParser, b *record.Batch, column, row, begin, end
 	return l.convert(r, b, column, row, span)
 }
 
-// errOther sends a value to the slow way; nobody sees it.
+// errOther sends a value to the slow way; it never reaches a user.
 var errOther = errors.New("not as usual")
 
-// expected is the error of what is at place i of a line that begins at begin.
+// expected is the error for what is found at place i of a line that begins at begin.
 func expected(buf []byte, begin, i, end int, what string) error {
 	if i >= end {
 		return fmt.Errorf("the record ends after %d bytes, expected %s", end-begin, what)
@@ -126,7 +143,7 @@ func expected(buf []byte, begin, i, end int, what string) error {
 	return fmt.Errorf("%.20q at byte %d of the record, expected %s", buf[i:min(i+8, end)], i-begin+1, what)
 }
 
-// blanks is the first place from i on that is no blank.
+// blanks is the first place at or after i that is not a blank.
 func blanks(buf []byte, i, end int) int {
 	for i < end && (buf[i] == ' ' || buf[i] == '\t' || buf[i] == '\r') {
 		i++
@@ -194,7 +211,7 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 	}
 }
 
-// rest says what is wrong with what is behind an object.
+// rest says what is wrong with the bytes after an object.
 func (l *jsonLine) rest(buf []byte, begin, i, end int) error {
 	if i = blanks(buf, i, end); i < end {
 		return expected(buf, begin, i, end, "the end of the line")
@@ -202,7 +219,8 @@ func (l *jsonLine) rest(buf []byte, begin, i, end int) error {
 	return nil
 }
 
-// column is the column of a field, -1 where there is none. It expects the fields of the line before.
+// column is the column of a field, or -1 if it has none. It expects the same order of fields as in
+// the previous line.
 func (l *jsonLine) column(name []byte, escaped bool) int {
 	name = l.name(name, escaped)
 	if l.members < len(l.places) {
@@ -216,7 +234,7 @@ func (l *jsonLine) column(name []byte, escaped bool) int {
 	return -1
 }
 
-// What was expected where a value is wrong.
+// What was expected at the place of an error in a value.
 var (
 	errValue   = errors.New("a value")
 	errDeep    = fmt.Errorf("values nested no deeper than %d", maxJSONDepth)
@@ -228,10 +246,12 @@ var (
 	errNext    = errors.New("a comma or the end of the object or array")
 )
 
-// scan finds the end of the value at i. With an error, span.end is where it is, and the error says what was expected there.
+// scan finds the end of the value at i. If there is an error, span.end is where, and the error says
+// what was expected there.
 func (l *jsonLine) scan(buf []byte, i, end int) (span jsonSpan, err error) {
 	span.begin = i
-	depth := 0 // open objects and arrays; bit d of l.depth says that the one at depth d is an object
+	// open objects and arrays; bit d of l.depth says that the one at depth d is an object
+	depth := 0
 	for {
 		// A value begins at i.
 		var kind jsonKind
@@ -282,7 +302,7 @@ func (l *jsonLine) scan(buf []byte, i, end int) (span jsonSpan, err error) {
 		if depth == 0 || depth == 1 && opened {
 			span.kind = kind
 		}
-		// What comes behind it, up to the next value.
+		// What comes after the value, up to the next value.
 		for {
 			if depth == 0 {
 				span.end = i
@@ -329,10 +349,11 @@ func (l *jsonLine) scan(buf []byte, i, end int) (span jsonSpan, err error) {
 	}
 }
 
-// scanString finds the place behind the string whose first quote is at i. With an error that is the place of the fault.
+// scanString finds the position after the string whose first quote is at i. With an error, next is
+// the position of the fault.
 func scanString(buf []byte, i, end int) (next int, escaped bool, err error) {
 	for i++; ; {
-		// Eight bytes at a time, as long as none of them matters.
+		// Skip eight bytes at a time, as long as none of them needs attention.
 		for i+8 <= end {
 			w := binary.LittleEndian.Uint64(buf[i:])
 			if m := zeroBytes(w^'"'*ones) | zeroBytes(w^'\\'*ones) | zeroBytes(w&(0xe0*ones)); m != 0 {
@@ -371,7 +392,7 @@ func scanString(buf []byte, i, end int) (next int, escaped bool, err error) {
 	}
 }
 
-// hex4 is the number that the first four bytes of text write in hexadecimal digits.
+// hex4 is the number that the first four bytes of text are in hexadecimal.
 func hex4(text []byte) (v rune, ok bool) {
 	if len(text) < 4 {
 		return 0, false
@@ -390,7 +411,7 @@ func hex4(text []byte) (v rune, ok bool) {
 	return v, true
 }
 
-// scanNumber finds the place behind the number at i; false where there is none.
+// scanNumber finds the position after the number at i. ok is false if there is no number.
 func scanNumber(buf []byte, i, end int) (next int, ok bool) {
 	some := func() bool {
 		from := i
@@ -425,7 +446,8 @@ func scanNumber(buf []byte, i, end int) (next int, ok bool) {
 	return i, true
 }
 
-// unescape makes text, which scanString has seen, what it says, in place, and returns its length: no escape is shorter than its character.
+// unescape resolves the escapes of text in place and returns the new length. scanString has checked
+// text. No escape is shorter than the character it stands for.
 func unescape(text []byte) int {
 	n := 0
 	for i := 0; i < len(text); {
@@ -471,7 +493,7 @@ func unescape(text []byte) int {
 	return n
 }
 
-// unescape does that for the texts of the row that was read last.
+// unescape resolves the escapes of the texts of the row that was read last.
 func (l *jsonLine) unescape(r *jsonParser, b *record.Batch, row int) {
 	for _, column := range l.escapes {
 		v := &b.Column(column).Views[row]
@@ -521,7 +543,7 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 	case f.kind == fieldFloat && span.kind == jsonNumber:
 		var ok bool
 		if c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end), f.codes); !ok {
-			// ParseFloat keeps its argument only in the error, which is made anew here.
+			// ParseFloat keeps its argument only in its error, which is replaced here.
 			if c.Float64s[row], err = strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64); err != nil {
 				err = fmt.Errorf("%.40q is out of range", text)
 			} else if f.codes != 0 && f.kind.isCode(text) {
@@ -554,7 +576,7 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 	return err
 }
 
-// copyText copies a text, without its escapes.
+// copyText copies a text and resolves its escapes in the copy.
 func (l *jsonLine) copyText(text []byte, span jsonSpan) record.View {
 	from := len(l.texts)
 	if span.kind == jsonString {
@@ -567,10 +589,11 @@ func (l *jsonLine) copyText(text []byte, span jsonSpan) record.View {
 	return record.View{Off: uint32(from), Len: uint32(len(l.texts) - from)}
 }
 
-// exact is a JSON number as a bigint or a decimal: in any notation, as long as nothing of it is lost.
+// exact converts a JSON number to a bigint or a decimal. Any notation is allowed as long as no
+// digit is lost.
 func (f *field) exact(text []byte) (int64, error) {
 	if f.scale == 0 && len(text) <= 8 {
-		// Digits alone, with a minus perhaps; 8 bytes can be loaded before text.
+		// Only digits, with an optional minus; 8 bytes before the end of text can be loaded.
 		n := uint64(len(text))
 		w := top(unsafe.Add(unsafe.Pointer(unsafe.SliceData(text)), n), n)
 		negative := text[0] == '-'
@@ -584,7 +607,8 @@ func (f *field) exact(text []byte) (int64, error) {
 			return int64(v), nil
 		}
 	}
-	// digits times 10^exponent is the number times 10^scale. The digits are those from the first that is no zero to the last.
+	// digits times 10^exponent is the number times 10^scale. The digits go from the first to the
+	// last that is not zero.
 	negative := text[0] == '-'
 	mantissa, exponent := text, 0
 	for i, c := range text {
@@ -601,7 +625,7 @@ func (f *field) exact(text []byte) (int64, error) {
 			break
 		}
 	}
-	last := -1 // the last digit that is no zero
+	last := -1 // position of the last digit that is not zero
 	for i, c := range mantissa {
 		if c > '0' && c <= '9' {
 			last = i

@@ -2,19 +2,25 @@ package readers
 
 import "strings"
 
-// A column may be a field within a field: "request.remote_ip" is the field remote_ip of the object request. Names of fields may have
-// points themselves, so a path is any way to cut the name of a column at its points. A field of the whole name, in the outermost
-// object, wins. If something on the way is no object, the column is NULL.
+// A column may be a field within a field: "request.remote_ip" is the field remote_ip of the object
+// request. Names of fields may contain points themselves, so every way to cut the name of a column
+// at its points is a path. A field of the whole name, in the outermost object, takes precedence. If
+// something on the path is not an object, the column is NULL.
 
-// maxPathCuts bounds the points of a column's name that paths are made of, and so how many paths there are.
+// maxPathCuts is how many points of a column's name paths are made of, which bounds how many paths
+// there are.
 const maxPathCuts = 8
 
-// jsonNode is what is looked for in an object.
+// jsonNode says what is looked for in an object.
 type jsonNode struct {
-	column int // -1: none is of this name
+	// column is the column of this name; -1 if there is none.
+	column int
+	// fields are the nodes of the fields of the object.
 	fields map[string]*jsonNode
-	id     int   // from 0, of the nodes of a format
-	within []int // the columns in it
+	// id numbers the nodes of a format from 0.
+	id int
+	// within are the columns below this node.
+	within []int
 }
 
 // jsonPaths are the paths of all columns.
@@ -28,7 +34,7 @@ func (p *jsonPaths) node() *jsonNode {
 	return &jsonNode{column: -1, fields: map[string]*jsonNode{}, id: p.nodes - 1}
 }
 
-// compilePaths finds the paths of all columns, nil if no column has a point in its name.
+// compilePaths finds the paths of all columns. It returns nil if no column has a point in its name.
 func compilePaths(names []string) *jsonPaths {
 	p := &jsonPaths{}
 	p.root = p.node()
@@ -43,7 +49,7 @@ func compilePaths(names []string) *jsonPaths {
 	return p
 }
 
-// add adds all paths below a node that a name may be.
+// add adds below a node all paths that a name may stand for.
 func (p *jsonPaths) add(n *jsonNode, name string, column int) {
 	n.within = append(n.within, column)
 	for i := 1; i < len(name)-1; i++ {
@@ -56,7 +62,7 @@ func (p *jsonPaths) add(n *jsonNode, name string, column int) {
 	}
 }
 
-// field is the node of a field, made if there is none.
+// field returns the node of a field, and makes it if there is none.
 func (p *jsonPaths) field(n *jsonNode, name string) *jsonNode {
 	next := n.fields[name]
 	if next == nil {
@@ -66,7 +72,8 @@ func (p *jsonPaths) field(n *jsonNode, name string) *jsonNode {
 	return next
 }
 
-// nested finds the fields within the object at i that are columns, and its end. It is scan for an object that has columns within.
+// nested finds the fields within the object at i that are columns, and the end of the object. It is
+// scan for an object that has columns within it.
 func (l *jsonLine) nested(buf []byte, i, end int, node *jsonNode) (span jsonSpan, err error) {
 	span = jsonSpan{begin: i, kind: jsonObject}
 	fail := func(at int, err error) (jsonSpan, error) {
@@ -140,8 +147,8 @@ func (l *jsonLine) name(name []byte, escaped bool) []byte {
 	return l.scratch[:unescape(l.scratch)]
 }
 
-// copied says which text columns lie within the field of another column. Their texts are copied: escapes are undone in place, and the
-// other column has its JSON as it is.
+// copied says which text columns lie within the field of another column. Their texts are copied,
+// because escapes are resolved in place and the other column needs its JSON unchanged.
 func copied(names []string, fields []field) []bool {
 	var all []bool
 	for i, name := range names {

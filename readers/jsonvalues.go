@@ -8,8 +8,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// jsonTexts reads strings that begin behind a quote, up to the first with an escape; escapes is a place from which on there is none. The index has
-// seen that nothing but their end is between them and what ends the field.
+// jsonTexts reads strings whose opening quote has been passed, up to the first with an escape.
+// There is no escape from the place escapes on. The index has checked that between a string and
+// what ends its field there is only its closing quote.
 func (c *columnText) jsonTexts(escapes int, views []record.View) int {
 	at, width, skip := c.at, c.width, c.skip+1
 	for i := range views {
@@ -22,7 +23,8 @@ func (c *columnText) jsonTexts(escapes int, views []record.View) int {
 	return len(views)
 }
 
-// jsonTimes reads timestamps that begin behind a quote, up to the first that is not as usual.
+// jsonTimes reads timestamps whose opening quote has been passed, up to the first that has an
+// unusual form.
 func (c *columnText) jsonTimes(d *day, values []int64) int {
 	at, width, skip := c.at, c.width, c.skip+1
 	for i := range values {
@@ -35,8 +37,8 @@ func (c *columnText) jsonTimes(d *day, values []int64) int {
 	return len(values)
 }
 
-// jsonNumbers returns how many of the next n fields begin as a JSON number must, behind a minus perhaps: with a digit that is no zero, or a zero
-// with no digit behind it.
+// jsonNumbers returns how many of the next n fields begin as a JSON number must. After an optional
+// minus, that is a digit that is not zero, or a zero without a digit after it.
 func (c *columnText) jsonNumbers(n int) int {
 	at, width, skip := c.at, c.width, c.skip+1
 	for i := range n {

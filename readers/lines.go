@@ -7,15 +7,16 @@ import (
 	"sync"
 )
 
-// lineBlock is the part of a file whose newlines are counted together.
+// lineBlock is the size of the parts of a file whose newlines are counted together.
 const lineBlock = 1 << 20
 
-// lineIndex counts the lines of a file, as far as anybody has asked: the path of rejected records, off the data path.
+// lineIndex counts the lines of a file, as far as anybody has asked. It is used for rejected
+// records, off the data path.
 type lineIndex struct {
 	mu     sync.Mutex
 	file   *os.File
 	size   int64
-	before []int64 // newlines before each lineBlock that is known
+	before []int64 // newlines before each lineBlock, as far as known
 	buf    []byte
 }
 
@@ -42,7 +43,7 @@ func (l *lineIndex) line(offset int64) (int64, error) {
 	return l.before[block] + count + 1, nil
 }
 
-// count is the number of newlines in [from, to), at most one lineBlock.
+// count is the number of newlines in [from, to), which is at most one lineBlock.
 func (l *lineIndex) count(from, to int64) (int64, error) {
 	if l.buf == nil {
 		l.buf = make([]byte, lineBlock)

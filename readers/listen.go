@@ -21,31 +21,37 @@ const (
 	DefaultConnections = 256
 	maxConnections     = 1 << 16
 
-	// DefaultListenBlockBytes and DefaultListenRecordBytes are smaller than those of files, because every connection has buffers of its own: with them
-	// it has less than half a megabyte, and most have much less.
+	// DefaultListenBlockBytes and DefaultListenRecordBytes are smaller than the defaults of files,
+	// because every connection has buffers of its own. With them a connection takes less than half
+	// a megabyte, and most take much less.
 	DefaultListenBlockBytes  = 64 << 10
 	DefaultListenRecordBytes = 64 << 10
 
 	// DefaultAdmitWithin is how long a connection may take for its handshake and its token.
 	DefaultAdmitWithin = 5 * time.Second
 
-	// DefaultIdle is how long a connection may bring no record and keep its place when another one needs it.
+	// DefaultIdle is how long a connection may bring no record and still keep its place when
+	// another one needs it.
 	DefaultIdle = 30 * time.Second
 
-	// evictWait is how long a connection that has just come waits for the place of one that is sent away.
+	// evictWait is how long a new connection waits for the place of one that is being evicted.
 	evictWait = 100 * time.Millisecond
 
-	// MinTokenBytes and MaxTokenBytes bound a token: a shorter one can be guessed, and of a longer first line nothing is kept.
+	// MinTokenBytes and MaxTokenBytes bound a token. A shorter token can be guessed. Of a first
+	// line that is longer, no more is kept.
 	MinTokenBytes = 16
 	MaxTokenBytes = 1024
 
-	// connStretches is how many stretches a connection has: one is filled while one is parsed.
+	// connStretches is how many stretches a connection has: one is filled while the other is
+	// parsed.
 	connStretches = 2
 
-	// endGrace is how long connections are read on after End, for what they had sent before: the kernel may not have handed it over yet.
+	// endGrace is how long connections are still read after End, for what they had sent before: the
+	// kernel may not have delivered it yet.
 	endGrace = 100 * time.Millisecond
 
-	// acceptPauseMin and acceptPauseMax are how long no connection is taken after one could not be, doubling: the process may have no descriptor left.
+	// acceptPauseMin and acceptPauseMax bound the pause after a connection could not be accepted;
+	// the process may have no descriptor left, for example. The pause doubles each time.
 	acceptPauseMin = 5 * time.Millisecond
 	acceptPauseMax = time.Second
 )
@@ -55,29 +61,36 @@ type ListenConfig struct {
 	// Network is "tcp" or "unix"; "" is "tcp".
 	Network string
 
-	// Address is host:port for tcp, where no host is 127.0.0.1 and port 0 one that is free, or the path of a unix socket.
+	// Address is host:port for tcp, or the path of a unix socket. Without a host it is 127.0.0.1;
+	// port 0 is any free port.
 	Address string
 
-	// Token is what the first line of each connection must be; "" lets everybody in who can connect. The line is no record, and offsets
-	// and lines begin behind it.
+	// Token is what the first line of each connection must be; "" lets in everybody who can
+	// connect. The line is not a record, and offsets and lines are counted from after it.
 	Token string
 
-	// TLS has the certificate, and whatever else a handshake shall ask for; nil is a connection without.
+	// TLS has the certificate, and whatever else a handshake shall require. If it is nil,
+	// connections do not use TLS.
 	TLS *tls.Config
 
-	Connections int           // that may be open at the same time; 0 is DefaultConnections
-	AdmitWithin time.Duration // for the handshake and the token together; 0 is DefaultAdmitWithin
+	// Connections is how many may be open at the same time; 0 is DefaultConnections.
+	Connections int
+	// AdmitWithin is the time for the handshake and the token together; 0 is DefaultAdmitWithin.
+	AdmitWithin time.Duration
 
-	// Idle is for how long a connection that brings no whole record keeps its place when all are taken and another one comes; 0 is
-	// DefaultIdle. One that has never brought a record keeps it for AdmitWithin. The one that has been silent for the longest is closed. So
-	// neither silence nor half lines keep senders out, and where there is room nobody is closed.
+	// Idle is how long a connection that brings no complete record keeps its place when all places
+	// are taken and another connection comes; 0 is DefaultIdle. A connection that has never brought
+	// a record keeps its place for AdmitWithin, if that is shorter. The connection that has been
+	// silent for the longest beyond its limit is closed. So neither silence nor half lines keep
+	// senders out, and as long as there is room nobody is closed.
 	Idle time.Duration
 
-	// PeerConnections is how many connections one address may have at the same time; 0 is any number. It means nothing for unix sockets.
+	// PeerConnections is how many connections one address may have at the same time; 0 is any
+	// number. It means nothing for unix sockets.
 	PeerConnections int
 }
 
-// Validate reports every fault at once, but for those of the address that only the system knows.
+// Validate reports every fault at once, except faults of the address that only the system can find.
 func (c *ListenConfig) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) {
@@ -118,64 +131,94 @@ func (c *ListenConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// A Listener reads lines from connections that others make to it, any number of them one after the other and up to a limit at the same time. A record
-// ends with a newline: what a connection has sent behind its last one goes to quarantine, because nobody knows whether that is all of it.
+// A Listener reads lines from connections that others make to it: any number of them one after the
+// other, and up to a limit at the same time. A record ends with a newline. What a connection has
+// sent after its last newline goes to quarantine, because nobody knows whether it is complete.
 //
-// Only this machine is listened to, on a loopback address or a unix socket, unless there are TLS and a token; any other address is refused when
-// the listener is made.
+// A Listener only listens on this machine, on a loopback address or a unix socket, unless there are
+// both TLS and a token. Any other address is refused when the listener is made.
 //
-// Connections do not see each other. Each has a goroutine and buffers of its own, twice BlockBytes and three times MaxRecordBytes at most, and one that
-// sends nothing, or half a line, holds up nobody: see ListenConfig.Idle. A panic in a callback of the tls.Config ends that connection. What is wrong with a record costs that record, and goes to quarantine with the connection's name
-// before the reason, and offset and line counted in that connection. Records of one connection stay in their order. When the engine takes nothing, a
-// connection is read until its buffers are full, and then its sender waits.
+// Connections do not affect each other. Each has a goroutine and buffers of its own, at most twice
+// BlockBytes and three times MaxRecordBytes. A connection that sends nothing, or half a line, holds
+// up nobody: see ListenConfig.Idle. A panic in a callback of the tls.Config ends only that
+// connection. A faulty record costs only that record: it goes to quarantine, with the connection's
+// name before the reason, and with its offset and line in that connection. Records of one
+// connection stay in order. When the engine takes nothing, a connection is read until its buffers
+// are full, and then its sender has to wait.
 //
-// It is a Poller, and rings when there is something. It never ends by itself: see End and Close.
+// A Listener is a Poller and wakes the engine when there is something to poll. It never ends by
+// itself: see End and Close.
 type Listener struct {
 	cfg      ListenConfig
 	listener deadlineListener
-	shut     func() error // ends it, and removes the socket's file; again, it does nothing
-	parser   parser
-	lines    func(io.Reader) *lineStream
-	current  connStretch
+	// shut stops listening and removes the socket's file. Calling it again does nothing.
+	shut func() error
+	// parser parses the current stretch.
+	parser parser
+	// lines makes the lineStream of a connection.
+	lines func(io.Reader) *lineStream
+	// current is the stretch that is being parsed.
+	current connStretch
 
-	full  chan *connStretch // room for all stretches of all connections
-	lent  *connStretch
-	round int // stretches that are left of the round at hand
-	ring  atomic.Pointer[func()]
+	// full carries the stretches to Poll. It has room for all stretches of all connections.
+	full chan *connStretch
+	// lent is where the current stretch has to be returned to its connection; nil if there is none.
+	lent *connStretch
+	// round is how many stretches of the current round are still to come.
+	round int
+	// ring has the function that wakes the engine.
+	ring atomic.Pointer[func()]
 
-	mu     sync.Mutex // guards conns, fault and endAt: off the data path
-	conns  map[net.Conn]*place
-	fault  error          // of the last connection in which user code has panicked
-	left   chan struct{}  // a place has become free
-	endAt  time.Time      // when the reading ends; zero until End
-	active sync.WaitGroup // goroutines of connections, and the one that accepts
-	done   chan struct{}  // all of them have ended, so all stretches have been parsed
+	// mu guards conns, fault and endAt. It is not on the data path.
+	mu sync.Mutex
+	// conns has the connections that have a place.
+	conns map[net.Conn]*place
+	// fault describes the last connection in which user code panicked.
+	fault error
+	// left gets a value when a place has become free.
+	left chan struct{}
+	// endAt is when reading ends; zero until End.
+	endAt time.Time
+	// active counts the goroutines of connections, and the one that accepts.
+	active sync.WaitGroup
+	// done is closed when all of them have ended, and so all stretches have been parsed.
+	done chan struct{}
+	// closed is closed by Close.
 	closed chan struct{}
-	once   sync.Once
+	// once guards Close.
+	once sync.Once
 
+	// The counters of ListenStats.
 	accepted, refused, crowded, evicted, denied, broken, panicked, failed, lineCount, byteCount atomic.Uint64
 }
 
-// place is what the listener knows of a connection that has one.
+// place is what the listener knows about a connection that it holds.
 type place struct {
+	// peer is the address that the connection comes from, without its port.
 	peer string
+	// came is when the connection was accepted.
 	came time.Time
 
-	// since is when the connection began to wait for a record, in nanoseconds of time since came, and notWaiting while it does not. The
-	// connection's goroutine writes it, and accept looks when it wants the place: either order is right.
-	since   atomic.Int64
-	some    atomic.Bool // it has brought a record
-	evicted atomic.Bool // it was closed for another: written before it is closed, and looked at after its Read has ended
+	// since is when the connection began to wait for a record, in nanoseconds after came, or
+	// notWaiting while it does not wait. The connection's goroutine writes it. accept reads it when
+	// it wants the place; either order of the two is correct.
+	since atomic.Int64
+	// some says that the connection has brought a record.
+	some atomic.Bool
+	// evicted says that the connection was closed to make room for another. It is written before
+	// the connection is closed, and read after its Read has ended.
+	evicted atomic.Bool
 }
 
-// notWaiting is the value of place.since while a connection is parsed, or waits for that.
+// notWaiting is the value of place.since while a connection is parsed, or waits to be parsed.
 const notWaiting = -1
 
-// wait and parse say what the connection does.
+// wait notes that the connection waits for a record now, and parse that it does not.
 func (p *place) wait()  { p.since.Store(int64(time.Since(p.came))) }
 func (p *place) parse() { p.since.Store(notWaiting) }
 
-// silent is for how long a connection has brought no record, less what it may: 0 or less where it may stay.
+// silent is how much longer a connection has brought no record than it may. If it is 0 or less, the
+// connection may stay.
 func (p *place) silent(c *ListenConfig) time.Duration {
 	since := p.since.Load()
 	if since == notWaiting || p.evicted.Load() {
@@ -194,9 +237,10 @@ type deadlineListener interface {
 	SetDeadline(t time.Time) error
 }
 
-// ListenDelimited listens for delimited lines. With a Header, the first record of each connection is none. Of BlockBytes and MaxRecordBytes, 0 is
-// DefaultListenBlockBytes and DefaultListenRecordBytes. The address is taken when it returns, and connections are made from then on, so the
-// listener must be closed also where no engine gets it.
+// ListenDelimited listens for delimited lines. With a Header, the first record of each connection
+// is its header. If BlockBytes and MaxRecordBytes are 0, they are DefaultListenBlockBytes and
+// DefaultListenRecordBytes. The address is in use when ListenDelimited returns, and connections are
+// accepted from then on. So the listener must be closed even if it is never given to an engine.
 func ListenDelimited(at ListenConfig, cfg DelimitedConfig) (*Listener, error) {
 	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultListenBlockBytes), cmp.Or(cfg.MaxRecordBytes, DefaultListenRecordBytes)
 	format, err := newDelimitedFormat(cfg)
@@ -247,7 +291,7 @@ func newListener(at ListenConfig, p parser, lines func(io.Reader) *lineStream) (
 	return l, nil
 }
 
-// Addr is where it listens.
+// Addr is the address that it listens on.
 func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 
 // Notify takes the function that is called when there is something to poll.
@@ -259,9 +303,10 @@ func (l *Listener) wake() {
 	}
 }
 
-// accept takes connections until End or Close. One that cannot be taken does not end it.
+// accept takes connections until End or Close. A connection that cannot be accepted does not end
+// it.
 func (l *Listener) accept() {
-	defer l.shut() // Close says what went wrong
+	defer l.shut() // Close calls it again and reports its error
 	pause := acceptPauseMin
 	for {
 		c, err := l.listener.Accept()
@@ -290,7 +335,7 @@ func (l *Listener) accept() {
 	}
 }
 
-// over says whether no more connections are to be taken.
+// over says whether no more connections are to be accepted.
 func (l *Listener) over() bool {
 	select {
 	case <-l.closed:
@@ -302,8 +347,8 @@ func (l *Listener) over() bool {
 	return !l.endAt.IsZero() && !time.Now().Before(l.endAt)
 }
 
-// enter notes a connection; nil says that there is no room for it. Where all places are taken it waits a moment for that of a connection which has been
-// silent for too long.
+// enter notes a connection. It returns nil if there is no room for it. If all places are taken,
+// enter waits a moment for the place of a connection that has been silent for too long.
 func (l *Listener) enter(c net.Conn) *place {
 	p := &place{peer: peerOf(c), came: time.Now()}
 	var late <-chan time.Time
@@ -328,7 +373,8 @@ func (l *Listener) enter(c net.Conn) *place {
 	}
 }
 
-// tryEnter notes a connection if there is room. again says that one was closed for it, and its place will be free.
+// tryEnter notes a connection if there is room. again says that another connection is being closed,
+// and that its place will soon be free.
 func (l *Listener) tryEnter(c net.Conn, p *place) (entered, again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -370,7 +416,7 @@ func (l *Listener) tryEnter(c net.Conn, p *place) (entered, again bool) {
 	return false, leaving || longest != nil
 }
 
-// peerOf is the address that a connection comes from, without its port; "" where it has none.
+// peerOf is the address that a connection comes from, without its port, or "" if it has none.
 func peerOf(c net.Conn) string {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		return a.IP.String()
@@ -389,7 +435,7 @@ func (l *Listener) leave(c net.Conn) {
 	}
 }
 
-// blame counts a connection that user code has ended, and keeps what it says.
+// blame counts a connection that user code has ended, and keeps the fault.
 func (l *Listener) blame(fault error) {
 	l.panicked.Add(1)
 	l.mu.Lock()
@@ -397,7 +443,8 @@ func (l *Listener) blame(fault error) {
 	l.fault = fault
 }
 
-// within says until when a connection may be waited for, unless the end comes before that; zero is as long as it takes.
+// within sets the deadline of a connection: until, or endAt if that is earlier. A zero until sets
+// no limit of its own.
 func (l *Listener) within(c net.Conn, until time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -409,16 +456,18 @@ func (l *Listener) within(c net.Conn, until time.Time) error {
 
 // Poll reads records of one connection, up to the capacity of the batch.
 //
-// It reads in rounds: the stretches that wait when a round begins, one connection after the other. Until a round has ended its times
-// do not count (record.Batch.SetHold): so no record that has been received is late because another connection was parsed before its
-// own. What the kernel still has is not received: after the engine has been held up for long, records of connections that
-// bring more than their buffers hold can be late by those of others. A longer OutOfOrder keeps windows open for them.
+// Poll reads in rounds: the stretches that are waiting when a round begins, one connection after
+// the other. Until a round has ended its times do not count (record.Batch.SetHold). So no record
+// that has been received is late only because another connection was parsed before its own. What
+// the kernel still holds has not been received: after the engine was held up for long, records of
+// connections that bring more than their buffers hold can be late because of records of other
+// connections. A longer OutOfOrder keeps windows open for them.
 func (l *Listener) Poll(b *record.Batch) error { return l.next(context.Background(), false, b) }
 
-// Read waits for records if there are none.
+// Read is Poll, but waits for records if there are none.
 func (l *Listener) Read(ctx context.Context, b *record.Batch) error { return l.next(ctx, true, b) }
 
-// next reads records of a stretch, and waits for one if it may.
+// next reads records of a stretch, and waits for one if wait is true.
 func (l *Listener) next(ctx context.Context, wait bool, b *record.Batch) error {
 	w := l.parser.loaded()
 	for w.pos == w.end {
@@ -432,7 +481,7 @@ func (l *Listener) next(ctx context.Context, wait bool, b *record.Batch) error {
 		}
 		if len(b.Rejects()) > 0 {
 			l.hold(b)
-			return nil // of the stretch before
+			return nil // rejects of the previous stretch
 		}
 		if some, err := l.take(ctx, wait); !some {
 			return err
@@ -445,13 +494,13 @@ func (l *Listener) next(ctx context.Context, wait bool, b *record.Batch) error {
 	l.parser.parse(b)
 	l.hold(b)
 	for i := range b.Rejects()[before:] {
-		r := &b.Rejects()[before+i] // the batch's own
+		r := &b.Rejects()[before+i] // in the batch itself, not a copy
 		r.Reason = fmt.Errorf("%s: %w", l.current.name, r.Reason)
 	}
 	return nil
 }
 
-// hold says whether the times of a batch that ends where the listener is now count.
+// hold tells the batch, from where the listener is now, whether the times of its records count.
 func (l *Listener) hold(b *record.Batch) {
 	w := l.parser.loaded()
 	switch {
@@ -464,12 +513,13 @@ func (l *Listener) hold(b *record.Batch) {
 	}
 }
 
-// take makes the next stretch the current one; false says that there is none now, or with io.EOF that none comes any more.
+// take makes the next stretch the current one. It returns false if there is none now, and io.EOF
+// with it if no more will come.
 func (l *Listener) take(ctx context.Context, wait bool) (bool, error) {
 	w := l.parser.loaded()
 	if l.lent != nil {
 		l.lent.buf = w.buf
-		l.lent.free <- l.lent // there is room for all stretches of the connection
+		l.lent.free <- l.lent // never blocks: there is room for all stretches of the connection
 		l.lent = nil
 	}
 	*w = stretch{}
@@ -478,7 +528,7 @@ func (l *Listener) take(ctx context.Context, wait bool) (bool, error) {
 	default:
 		if !wait {
 			select {
-			case <-l.done: // a connection ends when all its stretches have come back, so there are none
+			case <-l.done: // a connection ends after its stretches have come back: none is left
 				return false, io.EOF
 			default:
 				return false, nil
@@ -501,10 +551,12 @@ func (l *Listener) take(ctx context.Context, wait bool) (bool, error) {
 	return true, nil
 }
 
-// End says that nothing more shall be read. What has been read is given out, then the source ends. Connections are read for a tenth of a second
-// more, because what they have sent before may still be with the kernel; what is longer on its way, behind an engine that does not keep up, is lost. A line that has
-// not ended by then goes to quarantine. Any goroutine may call it, any number of times. An engine's Shutdown stops asking at once: to have all that was
-// read, End the listener and then Wait for the engine.
+// End says that nothing more shall be read. What has been read is given out, then the source ends.
+// Connections are read for a tenth of a second more, because what they sent before may still be in
+// the kernel. What takes longer to arrive, because the engine does not keep up, is lost. A line
+// that has not ended by then goes to quarantine. Any goroutine may call End, any number of times.
+// An engine's Shutdown stops polling at once: to get everything that was read, End the listener and
+// then Wait for the engine.
 func (l *Listener) End() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -512,19 +564,20 @@ func (l *Listener) End() {
 		return
 	}
 	l.endAt = time.Now().Add(endGrace)
-	_ = l.listener.SetDeadline(l.endAt) // where it fails, the listener is closed already
+	_ = l.listener.SetDeadline(l.endAt) // if it fails, the listener is closed already
 	for c := range l.conns {
 		_ = c.SetDeadline(l.endAt)
 	}
 }
 
-// Close ends all connections at once, and removes the file of a unix socket. It waits for the goroutines, and may be called more than once.
+// Close ends all connections at once, and removes the file of a unix socket. It waits for the
+// goroutines, and may be called more than once.
 func (l *Listener) Close() (err error) {
 	l.once.Do(func() {
 		l.mu.Lock()
 		close(l.closed)
 		for c := range l.conns {
-			_ = c.Close() // ends its Read; what the peer thinks of it does not matter any more
+			_ = c.Close() // ends its Read; what the peer makes of it no longer matters
 		}
 		l.mu.Unlock()
 		if err = l.shut(); err != nil {
@@ -541,22 +594,37 @@ func (l *Listener) String() string { return fmt.Sprintf("%s %v", l.cfg.Network, 
 
 // ListenStats are the counters of a listener.
 type ListenStats struct {
-	Open     int    // connections now, those included whose records wait to be polled
-	Accepted uint64 // connections that there was room for
-	Refused  uint64 // that there was none for: closed at once
-	Crowded  uint64 // of these, the ones whose address had PeerConnections already
-	Evicted  uint64 // that were closed because they brought no record and another one needed their place
-	Denied   uint64 // without the token or the handshake, or too late: closed
-	Broken   uint64 // that ended with an error, and not because the other side had closed them
-	Panicked uint64 // in which a callback of the tls.Config panicked, or ended its goroutine: closed
-	Failed   uint64 // times that the system had a connection and could not give it
-	Lines    uint64 // that have ended, headers and rejects included; token lines are none
-	Bytes    uint64 // that were read behind the token lines
+	// Open is the number of connections now, including those whose records wait to be polled.
+	Open int
+	// Accepted counts the connections that there was room for.
+	Accepted uint64
+	// Refused counts the connections that there was no room for. They were closed at once.
+	Refused uint64
+	// Crowded counts the refused connections whose address had PeerConnections already.
+	Crowded uint64
+	// Evicted counts connections that were closed because they brought no record and another one
+	// needed their place.
+	Evicted uint64
+	// Denied counts connections that were closed because their token or handshake was missing,
+	// wrong or too late.
+	Denied uint64
+	// Broken counts connections that ended with an error, other than the other side closing them.
+	Broken uint64
+	// Panicked counts connections that were closed because a callback of the tls.Config panicked,
+	// or ended its goroutine.
+	Panicked uint64
+	// Failed counts how often the system had a connection but could not hand it over.
+	Failed uint64
+	// Lines counts the lines that have ended, including headers and rejects, but not token lines.
+	Lines uint64
+	// Bytes counts the bytes that were read after the token lines.
+	Bytes uint64
 
-	Fault error // of the last that Panicked counts: the connection, the panic and its stack
+	// Fault describes the last connection that Panicked counts: its name, the panic and its stack.
+	Fault error
 }
 
-// Stats are the counters now. Any goroutine may call it, also after Close.
+// Stats returns the counters as they are now. Any goroutine may call it, also after Close.
 func (l *Listener) Stats() ListenStats {
 	l.mu.Lock()
 	open, fault := len(l.conns), l.fault
@@ -568,7 +636,7 @@ func (l *Listener) Stats() ListenStats {
 	}
 }
 
-// String is the counters in a line. Those that few listeners ever count are there only where they are not 0.
+// String is the counters in one line. Counters that are rarely used appear only if they are not 0.
 func (s ListenStats) String() string {
 	line := fmt.Sprintf("%d connections open, %d accepted, %d refused, %d denied, %d broken, %d not given, %d lines, %d bytes",
 		s.Open, s.Accepted, s.Refused, s.Denied, s.Broken, s.Failed, s.Lines, s.Bytes)

@@ -9,15 +9,16 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Memory is a reader that lends prepared batches, in their order, without copying. The batches must not change while it is in use;
-// several readers may share them.
+// Memory is a reader that lends prepared batches, in order, without copying. The batches must not
+// change while it is in use. Several readers may share them.
 type Memory struct {
 	batches []*record.Batch
 	next    int
-	passes  int // left; less than 0: without end
+	passes  int // passes that are left; less than 0 is without end
 }
 
-// NewMemory makes a reader of batches that all have this schema. It goes through them passes times; 0 is without end.
+// NewMemory makes a reader of batches that all have this schema. It goes through them passes times;
+// 0 is without end.
 func NewMemory(schema *record.Schema, batches []*record.Batch, passes int) (*Memory, error) {
 	if len(batches) == 0 && passes == 0 {
 		return nil, errors.New("readers: memory: no batches, without end")

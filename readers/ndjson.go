@@ -12,32 +12,40 @@ import (
 )
 
 const (
-	// maxJSONDepth bounds how deep values lie in values of one record.
+	// maxJSONDepth is how deep values of one record may be nested.
 	maxJSONDepth = 1024
 
-	// jsonShapes is how many orders of fields are remembered: lines of a few kinds that take turns are as fast as lines of one.
+	// jsonShapes is how many orders of fields are remembered, so that lines of a few kinds in turn
+	// are as fast as lines of one kind.
 	jsonShapes = 4
 
-	// shapeMisses is after how many lines of no known shape the oldest one gives way: learning takes as long as reading a line.
+	// shapeMisses is after how many lines of no known shape the oldest shape is replaced. Learning
+	// a shape takes as long as reading a line.
 	shapeMisses = 8
 
-	// maxShapeFields bounds the fields of a line that is read column by column.
+	// maxShapeFields is the most fields of a line that is read column by column.
 	maxShapeFields = 1024
 )
 
-// NDJSONConfig says what the objects of a file are.
+// NDJSONConfig says what the objects of a file look like.
 type NDJSONConfig struct {
+	// Schema has the columns of the records.
 	Schema *record.Schema
 
-	// Names has the name of each column's field, where that is another than the column's; nil where none is.
+	// Names has the name of each column's field, if any differs from the column's own name;
+	// otherwise it is nil.
 	Names []string
 
-	ValueOptions // of which Nulls and DecimalComma are for delimited files
+	ValueOptions // Nulls and DecimalComma are for delimited files only
 
-	BlockBytes     int // 0 is DefaultBlockBytes
-	MaxRecordBytes int // a longer record goes to quarantine; 0 is DefaultMaxRecordBytes
+	// BlockBytes is the size of the blocks; 0 is DefaultBlockBytes.
+	BlockBytes int
+	// MaxRecordBytes is the longest record. A longer record goes to quarantine; 0 is
+	// DefaultMaxRecordBytes.
+	MaxRecordBytes int
 
-	RotateWait time.Duration // as in DelimitedConfig
+	// RotateWait is as in DelimitedConfig.
+	RotateWait time.Duration
 }
 
 // Validate reports every fault at once.
@@ -80,28 +88,33 @@ func (c *NDJSONConfig) name(column int) string {
 
 // NDJSON is an open file of JSON objects, one a line.
 //
-// Lines end with LF or CRLF; the last one may end with the file. A newline inside of a string is always escaped, so a newline always ends a
-// record. An empty line is no record. Fields are found by their exact names, in any order; of a field that comes twice the last one counts. A column named
-// a.b is the field b of the object a, unless there is a field of the name a.b; it is NULL if a is missing or no object. Fields that are
-// not in the schema are skipped. A field that is missing is NULL, like null, and refused where the column is not nullable.
+// Lines end with LF or CRLF; the last one may end with the file. A newline inside of a string is
+// always escaped, so a newline always ends a record. An empty line is not a record. Fields are
+// found by their exact names, in any order; if a field comes twice the last one counts. A column
+// named a.b is the field b of the object a, unless there is a field of the name a.b; it is NULL if
+// a is missing or not an object. Fields that are not in the schema are skipped. A field that is
+// missing is NULL, like null, and refused if the column is not nullable.
 //
 //	boolean          true, false
 //	bigint           a number that is whole: 12, -3, 1e3, 2.0
 //	double precision a number, as strconv.ParseFloat reads it
-//	decimal(p,s)     a number; more than s digits behind the point are refused unless they are zeros
-//	timestamp        a string as in Delimited: 2026-01-31T12:30:45.123456789Z; a whole number only with a TimeUnit
-//	text             the characters of a string; of anything else its JSON, as PostgreSQL's ->> has it
+//	decimal(p,s)     a number; more than s digits after the point are refused unless zeros
+//	timestamp        a string as in Delimited: 2026-01-31T12:30:45.123456789Z;
+//	                 a whole number only with a TimeUnit
+//	text             the characters of a string; for anything else its JSON, like PostgreSQL's ->>
 //
-// What does not fit goes to quarantine with its record: a number in a string is no number. So does what RFC 8259 does not
-// allow, in the fields that are skipped too. Strings are not checked to be UTF-8: their bytes are the text. Half of a surrogate
-// pair in \u is U+FFFD. A byte order mark at the beginning of the file is skipped. Values may be nested 1024 deep.
+// A record with a value that does not fit goes to quarantine; a number in a string is not a number.
+// So does a record with anything that RFC 8259 does not allow, even in fields that are skipped.
+// Strings are not checked to be UTF-8: their bytes are the text. Half of a surrogate pair in \u
+// becomes U+FFFD. A byte order mark at the beginning of the file is skipped. Values may be nested
+// 1024 deep.
 type NDJSON struct {
 	*lineFile
 	format *jsonFormat
 }
 
-// OpenNDJSON opens a file. The error says what is wrong with the configuration, or that the file is missing, a directory, or
-// cannot be read. Readers makes what reads it.
+// OpenNDJSON opens a file. The error says what is wrong with the configuration, or that the file is
+// missing, is a directory, or cannot be read. Call Readers to get what reads it.
 func OpenNDJSON(path string, cfg NDJSONConfig) (*NDJSON, error) {
 	format, err := newJSONFormat(cfg)
 	if err != nil {
@@ -114,8 +127,8 @@ func OpenNDJSON(path string, cfg NDJSONConfig) (*NDJSON, error) {
 	return &NDJSON{lineFile: f, format: format}, nil
 }
 
-// Readers makes n readers that share the file's blocks. It is called once; the file is closed with the last of them. Each can be
-// polled, and knows the line of an offset.
+// Readers makes n readers that share the file's blocks. It is called once; the file is closed with
+// the last of them. Each can be polled, and can tell the line of an offset.
 func (f *NDJSON) Readers(n int) []record.Reader {
 	return f.deal(n, func(block blockReader) record.Reader {
 		r := &block
@@ -124,14 +137,14 @@ func (f *NDJSON) Readers(n int) []record.Reader {
 	})
 }
 
-// jsonFormat is what all who parse lines of one configuration share.
+// jsonFormat is what all parsers of one configuration share.
 type jsonFormat struct {
 	cfg    NDJSONConfig
 	fields []field
-	names  []string // of the fields of each column
+	names  []string // name of each column's field
 	column map[string]int
 	paths  *jsonPaths // nil if no column is a field within a field
-	copied []bool     // of each column: see jsonpath.go; nil if none is
+	copied []bool     // for each column, see jsonpath.go; nil if none is copied
 }
 
 // newJSONFormat checks a configuration and fills in its defaults.
@@ -154,19 +167,23 @@ type jsonParser struct {
 	stretch
 	format *jsonFormat
 	index  jsonIndex
-	stripe int // how many lines to parse together
+	stripe int // how many lines are parsed together
+	// shapes are the known shapes.
 	shapes []*jsonShape
-	shape  int        // of the last line
-	spare  *jsonShape // to make the next one in
-	misses int        // lines that were of no shape, since the last one was learned
-	days   []day
-	line   jsonLine
+	shape  int        // index of the last line's shape
+	spare  *jsonShape // memory for the next shape
+	misses int        // lines of no known shape since the last one was learned
+	// days has the last day read, for each column.
+	days []day
+	// line reads the lines that have no known shape.
+	line jsonLine
 
-	// Texts with escapes among the lines that are read together, to be unescaped when it is known which of them are rows.
+	// escaped has the texts with escapes among the lines that are read together. They are unescaped
+	// when it is known which of the lines are rows.
 	escaped []escapedText
 }
 
-// escapedText is a value of a batch.
+// escapedText is the place of a value in a batch.
 type escapedText struct{ column, row int32 }
 
 func newJSONParser(f *jsonFormat) *jsonParser {
@@ -179,7 +196,7 @@ func (r *jsonParser) begin() {
 	r.buf[r.pos-1] = '\n' // shapes begin with it; nothing before pos is used
 }
 
-// tooLong is the reject for the record behind the end.
+// tooLong returns the reject for the record after the end.
 func (r *jsonParser) tooLong() record.Reject {
 	return record.Reject{
 		Offset: r.base + int64(r.end), Line: r.lineAt(r.end), Bytes: r.buf[r.end : len(r.buf)-pad],
@@ -187,7 +204,8 @@ func (r *jsonParser) tooLong() record.Reject {
 	}
 }
 
-// parse reads lines column by column as long as they look like ones before them, and the others one by one.
+// parse reads lines column by column as long as they look like earlier ones, and the others one by
+// one.
 func (r *jsonParser) parse(b *record.Batch) {
 	for i := range r.format.fields {
 		if r.format.fields[i].kind == fieldText {
@@ -217,11 +235,11 @@ func (r *jsonParser) parse(b *record.Batch) {
 			continue
 		}
 		if good < n {
-			r.stripe = minStripe // what was done for the lines behind is lost
+			r.stripe = minStripe // the work on the lines after the bad one is lost
 		}
 		notNull(b, row, row+n-good)
 		if good > 0 && len(r.shapes) > 1 {
-			continue // with another shape perhaps
+			continue // perhaps the line has another shape
 		}
 		isRow, room := r.one(b, row)
 		if !room {
@@ -239,7 +257,8 @@ func (r *jsonParser) parse(b *record.Batch) {
 	b.SetLen(row)
 }
 
-// one reads the line at r.pos into a row. isRow says that it is one, room that there was room for its reject if it is not.
+// one reads the line at r.pos into a row. isRow says whether it is a row. room is false if it is
+// not, and the batch had no room for its reject.
 func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 	l := &r.line
 	end := r.pos + lineLength(r.buf[r.pos:r.end])
@@ -259,7 +278,7 @@ func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 		if l.flat && !(r.index.odd && r.index.scanned < end) {
 			r.learn(end)
 		}
-		r.lineAt(end) // before escapes make newlines
+		r.lineAt(end) // before unescaping makes newlines
 		l.unescape(r, b, row)
 		isRow = true
 	}
@@ -276,15 +295,17 @@ func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 	return isRow, true
 }
 
-// A jsonShape is what lines look like that have the same fields in the same order, without escapes in their names and without values in values:
+// A jsonShape describes lines that have the same fields in the same order, without escapes in their
+// names and without values in values:
 //
 //	\n{"time":"2026-01-31T12:30:45Z","price":12.5,"venue":null}\n
-//	-----------                    ^---------    ^---------    ^  prefixes, and the places that the index has
+//	-----------                    ^---------    ^---------    ^  prefixes, and the index's places
 //
-// A prefix begins with the byte that ends the field before. It is compared byte by byte, and so are blanks in it. Where a string is expected it has its quote.
+// A prefix begins with the byte that ends the previous field. It is compared byte by byte,
+// including any blanks. If a string is expected, the prefix ends with its opening quote.
 type jsonShape struct {
 	fields []shapeField
-	text   []byte // of all prefixes
+	text   []byte // text of all prefixes
 	absent []int  // columns that such a line does not have
 	width  int    // places of a line: one for each field and one for the newline
 	crlf   bool
@@ -292,15 +313,15 @@ type jsonShape struct {
 
 // shapeField is a field of a shape.
 type shapeField struct {
-	column int    // -1 where the schema has none
-	prefix []byte // a multiple of eight bytes; what is behind length is zeros
+	column int    // -1 if the field is not in the schema
+	prefix []byte // a multiple of eight bytes, filled up with zeros after length
 	length uint32
-	mask   uint64 // of the last word
+	mask   uint64 // of the bytes of the last word that belong to the prefix
 	quoted bool   // the prefix ends with a quote
 }
 
-// columns reads the next lines as those of a shape, n at most. It returns how many it had, and how many were like it up to the first that
-// was not.
+// columns reads the next lines, at most most of them, as lines of a shape. n is how many lines it
+// tried, and good is how many had the shape before the first that did not.
 func (r *jsonParser) columns(b *record.Batch, shape *jsonShape, row, most int) (n, good int) {
 	s := &r.index
 	n = min(s.more(r.buf, r.end, shape.width)/shape.width, most)
@@ -331,9 +352,9 @@ func (r *jsonParser) columns(b *record.Batch, shape *jsonShape, row, most int) (
 	return n, good
 }
 
-// unescape makes texts what their escapes say, in the rows before row, whose lines end before end.
+// unescape resolves the escapes of texts in the rows before row, whose lines end before end.
 func (r *jsonParser) unescape(b *record.Batch, row, end int) {
-	r.lineAt(end) // before escapes make newlines
+	r.lineAt(end) // before unescaping makes newlines
 	for _, e := range r.escaped {
 		if int(e.row) < row {
 			v := &b.Column(int(e.column)).Views[e.row]
@@ -342,7 +363,8 @@ func (r *jsonParser) unescape(b *record.Batch, row, end int) {
 	}
 }
 
-// prefixes compares field k of the lines from..n, and returns the first that is different: at all, or only in that a quote is missing.
+// prefixes compares the prefix of field k in the lines from..n, and returns the first line that
+// differs. bare says that this line differs only in that the quote is missing.
 func (r *jsonParser) prefixes(shape *jsonShape, k, from, n int) (same int, bare bool) {
 	s, f := &r.index, &shape.fields[k]
 	width := shape.width
@@ -370,7 +392,8 @@ func (r *jsonParser) prefixes(shape *jsonShape, k, from, n int) (same int, bare 
 		wn, mask := word(unsafe.Add(p, last)), f.mask
 	lines:
 		for ; i < n; i++ {
-			// The prefix may be longer than what is left of the buffer: the last word is loaded only where the others agree.
+			// The prefix may be longer than the rest of the buffer, so the last word is loaded only
+			// if the others agree.
 			q := unsafe.Add(base, at[i*width])
 			for j := 0; j < last; j += 8 {
 				if word(unsafe.Add(q, j)) != word(unsafe.Add(p, j)) {
@@ -390,8 +413,8 @@ func (r *jsonParser) prefixes(shape *jsonShape, k, from, n int) (same int, bare 
 	return i, bare
 }
 
-// column reads field k of the next n lines into their column. It stops before the first line that is not like the shape, or whose value cannot be
-// read, and returns how many it has read.
+// column reads field k of the next n lines into its column. It stops before the first line that
+// does not have the shape, or whose value cannot be read, and returns how many lines it has read.
 func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (read int) {
 	s, sf := &r.index, &shape.fields[k]
 	i, width := sf.column, shape.width
@@ -439,7 +462,7 @@ func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (r
 		if read == n || !bare {
 			return read
 		}
-		// Not the string that was expected, null perhaps.
+		// The value is not the string that was expected; it may be null.
 		begin, end := int(at[read*width])+int(sf.length)-1, int(at[read*width+1])
 		if begin >= end || r.line.value(r, b, i, row+read, begin, end) != nil {
 			return read
@@ -448,14 +471,14 @@ func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (r
 	}
 }
 
-// skipped returns how many of the next n lines have a value in field k that is JSON.
+// skipped returns how many of the next n lines have valid JSON as the value of field k.
 func (r *jsonParser) skipped(shape *jsonShape, k, n int) int {
 	s, width, length := &r.index, shape.width, int(shape.fields[k].length)
 	at := s.at[s.from-1+k:]
 	for i := range n {
 		begin, end := int(at[i*width])+length, int(at[i*width+1])
 		switch c := r.buf[begin]; {
-		case c == '"': // the index has seen that it ends where it should
+		case c == '"': // the index has checked that it ends where it should
 			if begin < s.state.escapes && bytes.IndexByte(r.buf[begin:end], '\\') >= 0 {
 				if next, _, err := scanString(r.buf, begin, end); err != nil || next != end {
 					return i
@@ -474,7 +497,7 @@ func (r *jsonParser) skipped(shape *jsonShape, k, n int) int {
 	return n
 }
 
-// ends returns how many of the next n lines end as those of a shape do.
+// ends returns how many of the next n lines end as lines of a shape do.
 func (r *jsonParser) ends(shape *jsonShape, n int) int {
 	s, width := &r.index, shape.width
 	base := unsafe.Pointer(unsafe.SliceData(r.buf))
@@ -500,7 +523,7 @@ func (r *jsonParser) lengths(shape *jsonShape, n int) int {
 	s, width, longest := &r.index, shape.width, r.format.cfg.MaxRecordBytes
 	begin := r.pos
 	if int(s.at[s.from-1+n*width])-begin <= longest {
-		return n // all of them together are not
+		return n // all of them together are not too long, so none is
 	}
 	for i := range n {
 		end := int(s.at[s.from-1+(i+1)*width])
@@ -529,7 +552,7 @@ func (r *jsonParser) learn(end int) {
 	for k := range l.members {
 		m := l.places[k]
 		if k > 0 && r.buf[begin] != ',' {
-			return // blanks before it
+			return // there are blanks before it
 		}
 		f := shapeField{column: m.column}
 		if f.column >= 0 {
@@ -573,7 +596,7 @@ func (r *jsonParser) learn(end int) {
 	}
 	for _, s := range r.shapes {
 		if s.width == shape.width && s.crlf == shape.crlf && bytes.Equal(s.text, shape.text) {
-			return // the line is of a shape that is known, but for a value
+			return // the shape is known; only a value of this line was unusual
 		}
 	}
 	r.misses = 0

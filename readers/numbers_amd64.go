@@ -4,10 +4,12 @@ package readers
 
 import "github.com/klauspost/cpuid/v2"
 
-// have512 says that short numbers are read eight at a time. It is a variable so that tests have both ways.
+// have512 says that short numbers are read eight at a time. It is a variable so that tests can try
+// both ways.
 var have512 = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512CD)
 
-// numbers512 reads p.n numbers or fewer and returns how many: it stops before an eight with one that is not as usual.
+// numbers512 reads up to p.n numbers and returns how many it has read. It stops before a group of
+// eight in which one has an unusual form.
 //
 //go:noescape
 func numbers512(p *numberArgs) (done int)

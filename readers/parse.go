@@ -11,7 +11,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// fieldKind is how a field is read: the types, with the whole numbers that have a fast path together.
+// fieldKind says how a field is read. There is one kind for each type, except that the types with
+// the fast path of whole numbers share one.
 type fieldKind uint8
 
 const (
@@ -28,18 +29,23 @@ type field struct {
 	nullable bool
 	quoted   bool // the file has quotes
 	scale    int
-	limit    int64 // the greatest magnitude of a decimal; 0 for bigint
+	limit    int64 // greatest magnitude of a decimal; 0 for bigint
 	rules    *valueRules
 	codes    uint64 // as in columnText
 
-	// For shortNumbers: where the point is in a word, the bytes behind it, the length of 0. and what is behind, the greatest magnitude.
+	// The following fields are for shortNumbers.
+
+	// pointShift is the shift that brings the point in a word to the lowest byte.
 	pointShift uint
-	behind     uint64
+	// behind masks the bytes after the point.
+	behind uint64
+	// leastBytes is the length of "0." and the digits after it.
 	leastBytes int
+	// shortLimit is the greatest magnitude.
 	shortLimit int64
 }
 
-// compileFields says how each column of a schema is read.
+// compileFields decides how each column of a schema is read.
 func compileFields(s *record.Schema, quote byte, o *ValueOptions) []field {
 	fields := make([]field, s.Len())
 	for i := range fields {
@@ -48,7 +54,7 @@ func compileFields(s *record.Schema, quote byte, o *ValueOptions) []field {
 	return fields
 }
 
-// compileField says how a column is read.
+// compileField decides how a column is read.
 func compileField(column record.Field, quote byte, o *ValueOptions) field {
 	f := field{nullable: column.Nullable, quoted: quote != 0}
 	switch t := column.Type; {
@@ -68,7 +74,7 @@ func compileField(column record.Field, quote byte, o *ValueOptions) field {
 			f.limit = record.Pow10[t.Precision()] - 1
 			f.shortLimit = f.limit
 		}
-		f.leastBytes = 9 // more than there are: too many digits behind the point for a word
+		f.leastBytes = 9 // longer than a word: too many digits after the point for one
 		if f.scale <= 6 {
 			f.leastBytes = f.scale + 2
 			f.pointShift = uint(56 - 8*f.scale)
@@ -90,21 +96,23 @@ const (
 	zeros = 0x3030303030303030 // "00000000"
 )
 
-// word is the eight bytes from p on.
+// word is the eight bytes at p.
 //
 //gcassert:inline
 func word(p unsafe.Pointer) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(p)[:])
 }
 
-// How many records are parsed column by column. A record that is wrong ends its stripe, and what was done for those
-// behind it is lost: the stripes after it are short, and grow again.
+// The number of records that are parsed column by column is between these. A faulty record ends its
+// stripe, and the work on the records after it is lost. So the stripes after it are short, and grow
+// again.
 const (
 	maxStripe = 256
 	minStripe = 8
 )
 
-// parse reads records from r.buf[r.pos:r.end] into b until either is at its end, or b has no room for a reject.
+// parse reads records from r.buf[r.pos:r.end] into b until either is exhausted, or until b has no
+// room for a reject.
 func (r *delimitedParser) parse(b *record.Batch) {
 	l := r.lay
 	for i, col := range l.columns {
@@ -131,7 +139,7 @@ func (r *delimitedParser) parse(b *record.Batch) {
 		r.stripe = minStripe
 		notNull(b, row, row+n-good)
 		if reason == errFields && (good > 0 || r.turn()) {
-			continue // the next one has a delimiter at its end, perhaps, or has none
+			continue // the next record may have a delimiter at its end, or lack the expected one
 		}
 		if !r.reject(b, reason) {
 			break
@@ -140,7 +148,8 @@ func (r *delimitedParser) parse(b *record.Batch) {
 	b.SetLen(row)
 }
 
-// turn expects a delimiter behind the last field of each record, or does so no more; false says that both have been tried at this place.
+// turn switches whether a delimiter is expected after the last field of each record. It returns
+// false if both ways have been tried at this place.
 func (r *delimitedParser) turn() bool {
 	if r.turned == r.pos {
 		return false
@@ -150,8 +159,9 @@ func (r *delimitedParser) turn() bool {
 	return true
 }
 
-// columns reads the next n records into the rows from row on, column by column. It returns how many come before the first that is wrong, and what
-// is wrong with it first. Without a single one there are fewer fields left than one has.
+// columns reads the next n records into the rows from row on, column by column. It returns how many
+// come before the first faulty one, and what the first fault is. If it returns 0, there may be
+// fewer fields left than one record has.
 func (r *delimitedParser) columns(b *record.Batch, row, n, width int) (good int, reason error) {
 	l := r.lay
 	good, reason = n, errFields
@@ -197,7 +207,7 @@ func (r *delimitedParser) columns(b *record.Batch, row, n, width int) (good int,
 	return good, reason
 }
 
-// comments returns how many of the next n records come before the first that is a comment.
+// comments returns how many of the next n records come before the first comment.
 func (r *delimitedParser) comments(comment byte, n, width int) int {
 	at := r.structurals.at[r.structurals.from-1:]
 	for k := range n {
@@ -208,7 +218,8 @@ func (r *delimitedParser) comments(comment byte, n, width int) int {
 	return n
 }
 
-// ends returns how many of the next n records have nothing behind the delimiter that is behind their last field.
+// ends returns how many of the next n records have nothing after the delimiter that follows their
+// last field.
 func (r *delimitedParser) ends(n, width int) int {
 	at := r.structurals.at[r.structurals.from-1:]
 	for k := range n {
@@ -223,7 +234,7 @@ func (r *delimitedParser) ends(n, width int) int {
 	return n
 }
 
-// fieldEnd is what field i of a record must end with.
+// fieldEnd is the byte that field i of a record must end with.
 func (r *delimitedParser) fieldEnd(i int) byte {
 	if i == len(r.lay.fields)-1 && r.trailing == 0 {
 		return '\n'
@@ -231,7 +242,8 @@ func (r *delimitedParser) fieldEnd(i int) byte {
 	return r.format.cfg.Delimiter
 }
 
-// skipped goes over field i of the next n records, which is no column, and returns how many have it.
+// skipped passes over field i of the next n records, which is not a column, and returns how many
+// records have it.
 func (r *delimitedParser) skipped(i, n, width int) (read int, err error) {
 	at, end := r.structurals.at[r.structurals.from+i:], r.fieldEnd(i)
 	for read < n {
@@ -243,8 +255,8 @@ func (r *delimitedParser) skipped(i, n, width int) (read int, err error) {
 	return read, nil
 }
 
-// column reads field i of the next n records, at least one, into the rows from row on. It stops before the first record that is wrong
-// there, and returns how many it has read.
+// column reads field i of the next n records into the rows from row on; n is at least 1. It stops
+// before the first record whose field is faulty, and returns how many it has read.
 func (r *delimitedParser) column(b *record.Batch, i, row, n, width int) (read int, err error) {
 	f, col, s := &r.lay.fields[i], r.lay.columns[i], &r.structurals
 	c := columnText{
@@ -261,7 +273,7 @@ func (r *delimitedParser) column(b *record.Batch, i, row, n, width int) (read in
 		if read == n {
 			return read, nil
 		}
-		// The next one is not as usual, or of a type that has no fast path.
+		// The next field has an unusual form, or a type without a fast path.
 		begin, end := int(at[read*width])+1, int(at[read*width+1])
 		if r.buf[end] != c.end {
 			return read, errFields
@@ -278,8 +290,8 @@ func (r *delimitedParser) column(b *record.Batch, i, row, n, width int) (read in
 	}
 }
 
-// values reads the numbers or times of the rows from..to of field i, up to the first that is not as usual or where the
-// type has no fast path, and returns how many.
+// values reads the numbers or times in the rows from..to of field i. It stops at the first that has
+// an unusual form, or at once if the type has no fast path, and returns how many it has read.
 func (r *delimitedParser) values(c *columnText, b *record.Batch, i, from, to int) int {
 	f, col := &r.lay.fields[i], r.lay.columns[i]
 	if f.rules.careful {
@@ -300,7 +312,7 @@ func (r *delimitedParser) values(c *columnText, b *record.Batch, i, from, to int
 func (r *delimitedParser) lengths(n, width int) (int, error) {
 	s, longest := &r.structurals, r.format.cfg.MaxRecordBytes
 	if int(s.at[s.from-1+n*width])-r.pos <= longest {
-		return n, nil // all of them together are not
+		return n, nil // all of them together are not too long, so none is
 	}
 	begin := r.pos
 	for i := range n {
@@ -313,15 +325,15 @@ func (r *delimitedParser) lengths(n, width int) (int, error) {
 	return n, nil
 }
 
-// Reasons of a record for which there is no error of a column.
+// Reasons to reject a record that are not errors of a column.
 var (
 	errFields  = errors.New("a wrong number of fields")
 	errBlank   = errors.New("an empty line")
 	errComment = errors.New("a comment")
 )
 
-// reject sets the record at r.pos aside and goes on behind it. False says that the batch takes no more rejects. An empty line and a comment are no
-// records: they are passed over.
+// reject sets the record at r.pos aside and goes on after it. It returns false if the batch takes
+// no more rejects. Empty lines and comments are not records and are skipped.
 func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
 	o := r.format.quoting.outline(r.buf[r.pos:r.end])
 	if reason == errComment {
@@ -335,7 +347,8 @@ func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
 	case len(line) == 0 && (reason == errFields || len(r.lay.fields) > 1):
 		reason = errBlank
 	case reason == errFields || reason != errComment && !r.fieldsFit(o.fields, line):
-		// Whatever else is wrong: which of both was found first depends on what else was read together with the record.
+		// The number of fields goes before any other fault. Otherwise the reason would depend on
+		// which other records were read together with this one.
 		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.lay.fields))
 	}
 	if reason != errBlank && reason != errComment {
@@ -348,13 +361,15 @@ func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
 	return true
 }
 
-// fieldsFit says whether a record may have so many fields: one more than there are names for if the last is empty.
+// fieldsFit says whether a record may have n fields: as many as expected, or one more if the last
+// one is empty.
 func (r *delimitedParser) fieldsFit(n int, line []byte) bool {
 	want := len(r.lay.fields)
 	return n == want || n == want+1 && line[len(line)-1] == r.format.cfg.Delimiter
 }
 
-// notNull lets nothing be NULL in the rows from..to: what was set for records that did not become rows.
+// notNull makes all values in the rows from..to not NULL. It undoes what was set for records that
+// did not become rows.
 func notNull(b *record.Batch, from, to int) {
 	for i := range b.Schema().Len() {
 		if c := b.Column(i); c.Valid != nil {
@@ -367,25 +382,32 @@ func notNull(b *record.Batch, from, to int) {
 
 // columnText is the text of a column in consecutive records.
 type columnText struct {
-	base  unsafe.Pointer // of the buffer that the places are in
-	at    []uint32       // the field of record r is between at[r*width] and at[r*width+1], behind skip bytes
+	// base is the buffer that the places are in.
+	base unsafe.Pointer
+	// at has the places: the field of record r lies between at[r*width] and at[r*width+1].
+	at []uint32
+	// width is how many places a record has.
 	width int
-	skip  uint32
-	end   byte // what the field must end with
-	quote byte // what no text begins with
+	// skip is how many bytes are skipped at the beginning of the field.
+	skip uint32
+	// end is the byte that the field must end with.
+	end byte
+	// quote is a byte that no plain text begins with.
+	quote byte
 
-	// codes is codeBytes if a number must not be a code, else 0.
+	// codes is codeBytes if numbers must not be codes, else 0.
 	codes uint64
 }
 
-// The first two bytes of a number that begins with a zero and another digit are codeBytes in the bits of codeMask. A point or
-// an end behind the zero is not.
+// A code is a number that begins with a zero and another digit. Its first two bytes are codeBytes
+// in the bits of codeMask. After the zero, a point or an end of the field differs from that.
 const (
 	codeMask  = 0x10ff
 	codeBytes = 0x1030
 )
 
-// field is where the field of a record is; false says that it is empty or does not end as it must.
+// field returns where the field of a record is. ok is false if it is empty or does not end as it
+// must.
 //
 //gcassert:inline
 func (c *columnText) field(record int) (begin, end uint32, ok bool) {
@@ -399,7 +421,7 @@ func (c *columnText) field(record int) (begin, end uint32, ok bool) {
 	return begin, end, begin < end
 }
 
-// texts reads strings, up to the first that is empty, quoted or wrong, and returns how many.
+// texts reads strings up to the first that is empty, quoted or faulty, and returns how many.
 func (c *columnText) texts(views []record.View) int {
 	for i := range views {
 		begin, end, ok := c.field(i)
@@ -411,10 +433,11 @@ func (c *columnText) texts(views []record.View) int {
 	return len(views)
 }
 
-// vectorNumbers is how many numbers are read together where the processor can.
+// vectorNumbers is how many numbers are read together if the processor supports it.
 const vectorNumbers = 8
 
-// numberArgs is what numbers512 works on: what shortNumbers has in variables. The assembly knows its layout.
+// numberArgs has what numbers512 works on, which shortNumbers has in variables. The assembly knows
+// its layout.
 type numberArgs struct {
 	base                     unsafe.Pointer
 	at                       *uint32
@@ -423,12 +446,13 @@ type numberArgs struct {
 	end                      uint64
 	pointShift, behind       uint64
 	leastBytes, limit, scale uint64
-	before                   uint64 // bytes of a field up to its number, with the one that ends the field before
-	lanes                    [vectorNumbers]uint32
+	// bytes of a field before its number, including the one that ends the previous field
+	before uint64
+	lanes  [vectorNumbers]uint32
 }
 
-// plain returns how many of the next n fields come before the first that is a code. The vectors do not know codes; without
-// vectors, or if codes may be taken, it is n.
+// plain returns how many of the next n fields come before the first code. The vector routines do
+// not recognise codes. Without vectors, or if codes are allowed, plain returns n.
 func (c *columnText) plain(n int) int {
 	if c.codes == 0 || !have512 {
 		return n
@@ -446,9 +470,10 @@ func (c *columnText) plain(n int) int {
 	return n
 }
 
-// shortNumbers reads numbers of up to eight bytes in their usual form: a minus perhaps, digits, and as many behind the point as the
-// column has. It stops at the first that is different and returns how many. Eight digits are converted with three
-// multiplications, as simdjson does; no branch depends on the sign or the length.
+// shortNumbers reads numbers of up to eight bytes in their usual form: an optional minus, digits,
+// and as many digits after the point as the column has. It stops at the first number in another
+// form and returns how many it has read. Eight digits are converted with three multiplications, as
+// simdjson does; no branch depends on the sign or the length.
 func (c *columnText) shortNumbers(f *field, values []int64) int {
 	scale, pointShift, behind, leastBytes, limit, codes := f.scale, f.pointShift, f.behind, uint64(f.leastBytes), f.shortLimit, c.codes
 	done := 0
@@ -465,7 +490,8 @@ func (c *columnText) shortNumbers(f *field, values []int64) int {
 		if !ok || n > 8 {
 			return i
 		}
-		// The number is the upper n bytes of w, which the pad in front of the buffer allows to load; what is below becomes zeros.
+		// The number is the upper n bytes of w; the pad in front of the buffer makes the load
+		// valid. The bytes below become zeros.
 		w := word(unsafe.Add(c.base, int(end)-8))
 		shift := (8 * (8 - n)) & 63
 		below := uint64(1)<<shift - 1
@@ -479,7 +505,7 @@ func (c *columnText) shortNumbers(f *field, values []int64) int {
 		w ^= negative * ('-' ^ '0') << shift
 		w = w&^below | zeros&below
 		if scale > 0 {
-			// Take the point out: what is before it moves up a byte.
+			// Remove the point: what is before it moves up a byte.
 			if byte(w>>(pointShift&63)) != '.' || n < leastBytes {
 				return i
 			}
@@ -499,7 +525,7 @@ func (c *columnText) shortNumbers(f *field, values []int64) int {
 	return len(values)
 }
 
-// null makes a column of a row NULL. The batch's own SetNull is for its last row.
+// null makes a column of a row NULL. The batch's own SetNull only works on its last row.
 func (f *field) null(b *record.Batch, col, row int) {
 	b.SetLen(row + 1)
 	b.SetNull(col)
@@ -513,9 +539,9 @@ func (f *field) null(b *record.Batch, col, row int) {
 	}
 }
 
-// nulls makes a column of the rows from..to NULL, one at least.
+// nulls makes a column of the rows from..to NULL. There must be at least one row.
 func (f *field) nulls(b *record.Batch, col, from, to int) {
-	f.null(b, col, from) // makes Valid too
+	f.null(b, col, from) // creates Valid too
 	c := b.Column(col)
 	switch f.kind {
 	case fieldText:

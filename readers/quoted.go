@@ -9,10 +9,12 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// errTrailing is what is wrong with a field for its quotes. A quote inside of a field that does not begin with one is a byte like others.
+// errTrailing says that a field goes on after its closing quote. A quote inside of a field that
+// does not begin with one is an ordinary byte.
 var errTrailing = errors.New("bytes behind the closing quote")
 
-// textQuote is the byte that no text begins with: where there are no quotes, that is the one that says that there might be.
+// textQuote is the byte that no plain text begins with. Without quotes, that is the byte that
+// suggests that there are quotes after all.
 func (f *delimitedFormat) textQuote() byte {
 	if f.cfg.Quote == 0 {
 		return '"'
@@ -20,12 +22,12 @@ func (f *delimitedFormat) textQuote() byte {
 	return f.cfg.Quote
 }
 
-// quotedColumn is column where the block has quotes.
+// quotedColumn is column for blocks with quotes.
 func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n, width int) (read int, err error) {
 	f, col, s, quote := &r.lay.fields[i], r.lay.columns[i], &r.structurals, r.format.cfg.Quote
 	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: quote, codes: f.codes}
 	at := s.at[s.from-1+i : s.from+1+i+(n-1)*width]
-	stripped := 0 // the fields before are in r.inner, as far as they have quotes
+	stripped := 0 // r.inner has the quoted fields before this one
 	for {
 		c.at = at[read*width:]
 		switch {
@@ -70,7 +72,8 @@ func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n, width int) (r
 	}
 }
 
-// quotedTexts is columnText.texts for texts with and without quotes. It stops at the first that is empty or wrong.
+// quotedTexts is columnText.texts for texts with and without quotes. It stops at the first that is
+// empty or faulty.
 func (r *delimitedParser) quotedTexts(c *columnText, views []record.View) int {
 	buf, odd, stray := r.buf, uint32(r.structurals.odd), uint32(r.structurals.stray)
 	for i := range views {
@@ -97,8 +100,9 @@ func (r *delimitedParser) quotedTexts(c *columnText, views []record.View) int {
 	return len(views)
 }
 
-// strip writes to r.inner where the fields of records from..to are inside of their quotes, as columnText wants them, up to the first that
-// has none, and returns how far it came. The fields of c begin with that of record from.
+// strip writes to r.inner where the fields of the records from..to lie inside of their quotes, in
+// the form that columnText expects. It stops at the first field without quotes, and returns how far
+// it came. The fields of c begin with the one of record from.
 func (r *delimitedParser) strip(c *columnText, from, to int) int {
 	for i := from; i < to; i++ {
 		begin, end, ok := c.field(i - from)
@@ -110,7 +114,8 @@ func (r *delimitedParser) strip(c *columnText, from, to int) int {
 	return to
 }
 
-// undouble makes one quote of two in the texts of the rows from..to that are in quotes, in the buffer: their records are done with.
+// undouble replaces two quotes by one in the quoted texts of the rows from..to. It does so in the
+// buffer, because nothing else needs these records any more.
 func (r *delimitedParser) undouble(b *record.Batch, from, to int) {
 	r.doubled = false
 	quote := r.format.cfg.Quote
@@ -122,7 +127,7 @@ func (r *delimitedParser) undouble(b *record.Batch, from, to int) {
 		for row := from; row < to; row++ {
 			v := &c.Views[row]
 			if v.Len == 0 || r.buf[v.Off-1] != quote {
-				continue // a field that has no quotes around it
+				continue // the field has no quotes around it
 			}
 			text := r.buf[v.Off : v.Off+v.Len]
 			have := bytes.IndexByte(text, quote)
@@ -130,7 +135,8 @@ func (r *delimitedParser) undouble(b *record.Batch, from, to int) {
 				continue
 			}
 			for rest := text[have:]; len(rest) > 0; {
-				// A quote, another, and what is behind them up to the next: all but the first move.
+				// A quote, another one, and the bytes after them up to the next: all except the
+				// first quote move.
 				n := bytes.IndexByte(rest[2:], quote) + 2
 				if n < 2 {
 					n = len(rest)
@@ -143,7 +149,7 @@ func (r *delimitedParser) undouble(b *record.Batch, from, to int) {
 	}
 }
 
-// allDoubled reports whether quotes come in pairs only.
+// allDoubled reports whether all quotes come in pairs.
 func allDoubled(text []byte, quote byte) bool {
 	for {
 		i := bytes.IndexByte(text, quote)
@@ -157,7 +163,7 @@ func allDoubled(text []byte, quote byte) bool {
 	}
 }
 
-// unquote is a field without its quotes. Two quotes inside of it are still two.
+// unquote returns a field without its quotes. Doubled quotes inside of it stay doubled.
 func (q quoting) unquote(text []byte) (inner []byte, quoted bool, err error) {
 	if len(text) == 0 || text[0] != q.quote {
 		return text, false, nil
@@ -170,12 +176,13 @@ func (q quoting) unquote(text []byte) (inner []byte, quoted bool, err error) {
 
 // outline is what can be said about a record that is rejected.
 type outline struct {
-	bytes  int // with its newline
+	bytes  int // including its newline
 	fields int
-	open   int // where the quote is that is not closed; -1 where there is none
+	open   int // position of the quote that is not closed; -1 if there is none
 }
 
-// outline looks at the record that begins with text, byte by byte. text may end before the record, but not before its first byte.
+// outline looks at the record that begins with text, byte by byte. text may end before the record
+// does, but has at least its first byte.
 func (q quoting) outline(text []byte) outline {
 	o := outline{fields: 1, open: -1}
 	state := fieldStart

@@ -7,7 +7,8 @@ import (
 	"unsafe"
 )
 
-// Quotes decide which delimiters and newlines are structural. What a byte is depends on one of four states, which every byte changes:
+// A quoteState is one of four states that decide whether delimiters and newlines are structural.
+// Every byte changes the state:
 //
 //	            quote        delimiter or newline   any other byte
 //	fieldStart  inQuotes     fieldStart             bareField
@@ -15,27 +16,31 @@ import (
 //	inQuotes    afterQuote   inQuotes               inQuotes
 //	afterQuote  inQuotes     fieldStart             bareField
 //
-// So a quote has its meaning only where a field begins; one inside of a field without quotes, or behind a closing one, is wrong, and
-// only in its own record: the records around it are where they would be without it.
+// So a quote opens quotes only at the beginning of a field. A quote inside of a field without
+// quotes, or after a closing quote, is a fault only of its own record: the records around it are
+// where they would be without it.
 //
-// Sixty-four bytes are done at a time, as simdjson does: the bytes inside of quotes are those with an odd number of quotes up to them, as long
-// as every quote that opens stands where it may. Where one does not, it is taken out and the rest is done again.
+// Sixty-four bytes are processed at a time, as simdjson does. The bytes inside of quotes are those
+// with an odd number of quotes up to them, as long as every opening quote stands where it may. If
+// one does not, it is taken out and the rest is done again.
 type quoteState uint8
 
 const (
-	fieldStart quoteState = iota // behind a delimiter or a newline
-	bareField                    // in a field without quotes, or behind its closing quote where something follows
+	fieldStart quoteState = iota // after a delimiter or a newline
+	// in a field without quotes, or in what wrongly follows a closing quote
+	bareField
 	inQuotes
-	afterQuote // it closes, unless another follows
+	afterQuote // the quote closes, unless another one follows
 	quoteStates
 )
 
-// quoting is what the bytes of a file mean.
+// quoting says which bytes of a file have a meaning.
 type quoting struct {
 	delimiter, quote byte
 }
 
-// next is the state behind byte c: the twin of step for one byte, for records that are rejected.
+// next is the state after byte c. It is the twin of step for one byte, for records that are
+// rejected.
 func (q quoting) next(state quoteState, c byte) quoteState {
 	switch {
 	case state == inQuotes && c != q.quote:
@@ -50,17 +55,18 @@ func (q quoting) next(state quoteState, c byte) quoteState {
 	return bareField
 }
 
-// oddQuotes are quotes that the fields of a record must be searched for.
+// oddQuotes says which quotes the fields of a record must be searched for.
 type oddQuotes uint8
 
 const (
-	doubledQuotes oddQuotes = 1 << iota // two that are one
-	strayQuotes                         // in a field without quotes, or behind a closing one
+	doubledQuotes oddQuotes = 1 << iota // two quotes that stand for one
+	strayQuotes                         // a quote in a field without quotes, or after a closing one
 )
 
-// step goes over n bytes, at most 64. Bit i of quotes says that byte i is a quote, bit i of ends that it is a delimiter or a newline; bits
-// from n on are 0. It returns the ends that are structural, what quotes there are that are not just the first or the last byte of a field,
-// and the state behind the bytes.
+// step processes n bytes, at most 64. Bit i of quotes says that byte i is a quote, bit i of ends
+// that it is a delimiter or a newline; bits from n on are 0. It returns the ends that are
+// structural, which quotes there are other than the first and the last byte of a field, and the
+// state after the bytes.
 func step(quotes, ends uint64, n int, state quoteState) (structural uint64, odd oddQuotes, after quoteState) {
 	var carry, first, second uint64
 	switch state {
@@ -80,7 +86,8 @@ func step(quotes, ends uint64, n int, state quoteState) (structural uint64, odd 
 		}
 		if stray != 0 {
 			odd |= strayQuotes
-			quotes &^= stray & -stray // no quote but a byte like others, and what is behind it looks different
+			// an ordinary byte, not a quote: what comes after it looks different now
+			quotes &^= stray & -stray
 			continue
 		}
 		last := uint64(1) << (n - 1)
@@ -98,7 +105,7 @@ func step(quotes, ends uint64, n int, state quoteState) (structural uint64, odd 
 	}
 }
 
-// prefixXor has bit i set if an odd number of the bits 0..i of x is.
+// prefixXor sets bit i if an odd number of the bits 0..i of x are set.
 //
 //gcassert:inline
 func prefixXor(x uint64) uint64 {
@@ -110,11 +117,12 @@ func prefixXor(x uint64) uint64 {
 	return x ^ x<<32
 }
 
-// quoteMasks are what step needs of structuralChunk bytes: for each 64 a word of quotes and a word of delimiters and newlines.
+// quoteMasks are what step needs of structuralChunk bytes: for each 64 bytes, a word of quotes and
+// a word of delimiters and newlines.
 type quoteMasks [2 * structuralChunk / 64]uint64
 
-// findQuotesGo is the twin of the assembly. It fills in the masks of buf[from:from+n]; n is at most structuralChunk, and pad bytes behind
-// from+n can be read.
+// findQuotesGo is the twin of the assembly. It fills in the masks of buf[from:from+n]. n is at most
+// structuralChunk, and pad bytes after from+n can be read.
 func findQuotesGo(out *quoteMasks, buf []byte, from, n int, q quoting) {
 	_ = buf[from+n+pad-1]
 	base := unsafe.Pointer(unsafe.SliceData(buf))
@@ -134,13 +142,14 @@ func findQuotesGo(out *quoteMasks, buf []byte, from, n int, q quoting) {
 	}
 }
 
-// byteMask has one bit for each byte of w, which has no bits set but high ones.
+// byteMask has one bit for each byte of w, in which only high bits are set.
 //
 //gcassert:inline
 func byteMask(w uint64) uint64 { return w >> 7 * 0x0102040810204080 >> 56 }
 
-// newline is the place behind the first newline of buf[from:to] that is outside of quotes, or -1, where the state before from is
-// given; and the state behind to where there is none. pad bytes behind to can be read.
+// newline returns the position after the first newline of buf[from:to] that is outside of quotes,
+// given the state before from. If there is none, it returns -1 and the state after to. pad bytes
+// after to can be read.
 func (q quoting) newline(buf []byte, from, to int, state quoteState) (int, quoteState) {
 	var masks quoteMasks
 	for chunk := 256; from < to; chunk = structuralChunk { // most lines are short
@@ -160,7 +169,8 @@ func (q quoting) newline(buf []byte, from, to int, state quoteState) (int, quote
 	return -1, state
 }
 
-// lastNewline is the place behind the last newline of buf[from:to] that is outside of quotes, or otherwise.
+// lastNewline returns the position after the last newline of buf[from:to] that is outside of
+// quotes, or otherwise if there is none.
 func (q quoting) lastNewline(buf []byte, from, to int, state quoteState, otherwise int) int {
 	for from < to {
 		next, after := q.newline(buf, from, to, state)
@@ -172,27 +182,28 @@ func (q quoting) lastNewline(buf []byte, from, to int, state quoteState, otherwi
 	return otherwise
 }
 
-// quoteMoves say which state each state becomes over some bytes, in two bits each. They are known without knowing what comes before
-// the bytes.
+// quoteMoves say which state each state becomes over some bytes, in two bits each. They can be
+// computed without knowing what comes before the bytes.
 type quoteMoves uint8
 
-// from is the state behind the bytes, where state is the one before them.
+// from is the state after the bytes, if state is the one before them.
 func (m quoteMoves) from(state quoteState) quoteState { return quoteState(m >> (2 * state) & 3) }
 
-// quoteChains find the moves of bytes that come in pieces. Each state at the beginning is a chain of states; chains that meet stay
-// together, which they mostly do behind the first field in quotes.
+// quoteChains find the moves of bytes that come in pieces. Each state at the beginning starts a
+// chain of states. Chains that meet stay together, which they mostly do after the first field in
+// quotes.
 type quoteChains struct {
 	quoting
-	chain [quoteStates]uint8      // of each state at the beginning
-	state [quoteStates]quoteState // of each chain
-	n     int                     // chains
+	chain [quoteStates]uint8      // chain of each state at the beginning
+	state [quoteStates]quoteState // current state of each chain
+	n     int                     // number of chains
 }
 
 func newQuoteChains(q quoting) quoteChains {
 	return quoteChains{quoting: q, n: int(quoteStates), chain: [...]uint8{0, 1, 2, 3}, state: [...]quoteState{0, 1, 2, 3}}
 }
 
-// moves are those of everything that was fed.
+// moves are the moves of everything that was fed.
 func (c *quoteChains) moves() (m quoteMoves) {
 	for s, chain := range c.chain {
 		m |= quoteMoves(c.state[chain]) << (2 * s)
@@ -200,7 +211,8 @@ func (c *quoteChains) moves() (m quoteMoves) {
 	return m
 }
 
-// feed goes on with buf[from:to], behind which pad bytes can be read, and reports whether there is a quote in it.
+// feed goes on with buf[from:to] and reports whether there is a quote in it. pad bytes after to can
+// be read.
 func (c *quoteChains) feed(buf []byte, from, to int) (quotes bool) {
 	if from == to {
 		return false
@@ -231,7 +243,7 @@ func (c *quoteChains) feed(buf []byte, from, to int) (quotes bool) {
 	return true
 }
 
-// bare goes on with bytes that have no quote among them, the last of which is given.
+// bare goes on with bytes that contain no quote and end with last.
 func (c *quoteChains) bare(last byte) {
 	for j, state := range c.state[:c.n] {
 		if state != inQuotes {
@@ -241,9 +253,9 @@ func (c *quoteChains) bare(last byte) {
 	c.meet()
 }
 
-// meet makes one of the chains that have the same state.
+// meet joins chains that have the same state.
 func (c *quoteChains) meet() {
-	var have [quoteStates]uint8 // 1 + the chain with a state
+	var have [quoteStates]uint8 // 1 + the chain that has a state
 	n := 0
 	var to [quoteStates]uint8
 	for j, state := range c.state[:c.n] {
@@ -260,49 +272,54 @@ func (c *quoteChains) meet() {
 	c.n = n
 }
 
-// quoteTable has the moves of the blocks of a file, for readers that share it: a record may begin far before a block, in a block of
-// another reader. A reader announces a block that it is about to look at, so that others look at other blocks first; nobody waits.
-// Whoever stores the moves of a block stores the same, so a plain atomic word for each is enough.
+// quoteTable has the moves of the blocks of a file, for the readers that share it. A record may
+// begin far before a block, in a block of another reader. A reader announces a block that it is
+// about to scan, so that others scan other blocks first; nobody waits. All readers that store the
+// moves of a block store the same value, so a plain atomic word for each block is enough.
 type quoteTable []atomic.Uint32
 
-// What the word of a block says: nothing yet, that a reader is at it, or its moves.
+// The word of a block is movesUnknown, movesAnnounced while a reader scans it, or movesKnown plus
+// the moves.
 const (
 	movesUnknown   = 0
 	movesAnnounced = 1
 	movesKnown     = 1 << 8
 )
 
-// announce reports whether nobody was at the block.
+// announce reports whether no other reader had announced the block.
 func (t quoteTable) announce(block int64) bool {
 	return t[block].CompareAndSwap(movesUnknown, movesAnnounced)
 }
 
-// publish stores the moves of a block. They are all that is published: no other memory is read because of them.
+// publish stores the moves of a block. Nothing else is published with them: readers of the word
+// read no other memory because of it.
 func (t quoteTable) publish(block int64, m quoteMoves) { t[block].Store(movesKnown | uint32(m)) }
 
-// moves of a block, if they are known.
+// moves returns the moves of a block, if they are known.
 func (t quoteTable) moves(block int64) (m quoteMoves, known bool) {
 	w := t[block].Load()
 	return quoteMoves(w), w >= movesKnown
 }
 
-// quoteBytes is how much of another reader's block is looked at together: as much as stays in the first-level cache.
+// quoteBytes is how much of another reader's block is scanned together: as much as stays in the
+// first-level cache.
 const quoteBytes = 16 << 10
 
 // quoteCursor knows the state at the beginning of one block after another.
 type quoteCursor struct {
-	block   int64 // before the first byte of which the state is known
+	block   int64 // state is the state before the first byte of this block
 	state   quoteState
-	scratch []byte // for blocks of other readers; made when one is needed
+	scratch []byte // for blocks of other readers; allocated when one is needed
 }
 
-// span is where a block begins and ends for the moves: a byte early, because the byte before a block says whether a record begins with it.
+// span returns where a block begins and ends for the moves. Both are a byte early, because the byte
+// before a block says whether a record begins with the block.
 func (d *Delimited) span(block int64) (from, to int64) {
 	size, start := d.blockBytes, d.start
 	return max(start+block*size-1, start), max(min(start+(block+1)*size, d.size)-1, start)
 }
 
-// stateAt is the state before the span of a block, which is at or behind all those it was asked for before.
+// stateAt is the state before the span of a block. Blocks must be asked for in ascending order.
 func (r *delimitedReader) stateAt(block int64) (quoteState, error) {
 	c, table := &r.quotes, r.delimited.quoteTable
 	for b := c.block; b < block; b++ {
@@ -314,7 +331,7 @@ func (r *delimitedReader) stateAt(block int64) (quoteState, error) {
 	}
 	for ; c.block < block; c.block++ {
 		m, known := table.moves(c.block)
-		if !known { // the other one has not finished
+		if !known { // the other reader has not finished
 			if err := r.look(c.block); err != nil {
 				return 0, err
 			}
@@ -325,7 +342,8 @@ func (r *delimitedReader) stateAt(block int64) (quoteState, error) {
 	return c.state, nil
 }
 
-// look finds and publishes the moves of a block of another reader, unless they are published while it looks.
+// look finds and publishes the moves of a block of another reader, unless they are published while
+// it looks.
 func (r *delimitedReader) look(block int64) error {
 	d, c := r.delimited, &r.quotes
 	if c.scratch == nil {
@@ -347,7 +365,8 @@ func (r *delimitedReader) look(block int64) error {
 	return nil
 }
 
-// findQuoted is findStructurals where there may be quotes: the places of the delimiters and newlines that are outside of them.
+// findQuoted is findStructurals for buffers with quotes: it finds the delimiters and newlines that
+// are outside of quotes.
 func (s *structurals) findQuoted(out []uint32, buf []byte, from, n int, q quoting) (found int) {
 	if s.state != inQuotes && bytes.IndexByte(buf[from:from+n], q.quote) < 0 {
 		s.state = q.next(bareField, buf[from+n-1])
@@ -371,8 +390,8 @@ func (s *structurals) findQuoted(out []uint32, buf []byte, from, n int, q quotin
 	return found
 }
 
-// lastEnd is the place behind the last newline of buf[from:to] that is outside of quotes, -1 where none is, and the state before to. pad
-// bytes behind to can be read.
+// lastEnd returns the position after the last newline of buf[from:to] that is outside of quotes, or
+// -1 if there is none, and the state before to. pad bytes after to can be read.
 func (q quoting) lastEnd(buf []byte, from, to int, state quoteState) (int, quoteState) {
 	var masks quoteMasks
 	last := -1

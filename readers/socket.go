@@ -18,18 +18,20 @@ const (
 )
 
 const (
-	// socketMode lets nobody connect but the user whose process listens.
+	// socketMode lets only the user whose process listens connect.
 	socketMode = 0o600
 
-	// maxSocketPath is what the narrowest of the systems has room for in an address: longer paths end in an error that says nothing.
+	// maxSocketPath is the length of a path that fits an address on every system. For a longer path
+	// the system's error does not say what is wrong.
 	maxSocketPath = 103
 )
 
-// openSocketFor is openSocket, but for a test of sockets that fail.
+// openSocketFor is openSocket. A test replaces it by sockets that fail.
 var openSocketFor = openSocket
 
-// openSocket listens where c says, and returns what removes the file of the socket. That comes before the socket is closed: as long as it is open no other
-// file can be taken for it.
+// openSocket listens where c says, and returns what removes the file of the socket. The file must
+// be removed before the socket is closed: as long as the socket is open, no other file can be
+// mistaken for it.
 func openSocket(c *ListenConfig) (deadlineListener, func() error, error) {
 	if c.Network == networkUnix {
 		return openUnix(c.Address)
@@ -39,7 +41,7 @@ func openSocket(c *ListenConfig) (deadlineListener, func() error, error) {
 		return nil, nil, fmt.Errorf("%w, expected host:port", err)
 	}
 	if host == "" {
-		host = "127.0.0.1" // for the net package it would be all addresses
+		host = "127.0.0.1" // the net package would take all addresses
 	}
 	address, err := net.ResolveTCPAddr(networkTCP, net.JoinHostPort(host, port))
 	if err != nil {
@@ -50,16 +52,17 @@ func openSocket(c *ListenConfig) (deadlineListener, func() error, error) {
 	}
 	network := networkTCP
 	if address.IP.To4() != nil {
-		network = "tcp4" // else 0.0.0.0 would be all addresses of IPv6 too
+		network = "tcp4" // otherwise 0.0.0.0 would be all addresses of IPv6 too
 	}
-	l, err := net.ListenTCP(network, address) // what has been looked at, and not the name once more
+	l, err := net.ListenTCP(network, address) // the address that was checked, not the name again
 	if err != nil {
 		return nil, nil, err
 	}
 	return l, func() error { return nil }, nil
 }
 
-// openUnix makes a unix socket. A file that a process has left behind which is not there any more is replaced.
+// openUnix makes a unix socket. If a process that no longer runs has left a socket file behind, it
+// is replaced.
 func openUnix(path string) (deadlineListener, func() error, error) {
 	if strings.HasPrefix(path, "@") {
 		return nil, nil, errors.New("an abstract socket has no mode that says who may connect, expected the path of a file")
@@ -76,10 +79,10 @@ func openUnix(path string) (deadlineListener, func() error, error) {
 		return nil, nil, err
 	}
 	l := any.(*net.UnixListener) // the network is unix
-	l.SetUnlinkOnClose(false)    // by then it may be another's
+	l.SetUnlinkOnClose(false)    // by then the file may belong to another process
 	own, err := os.Lstat(path)
 	if err == nil {
-		err = os.Chmod(path, socketMode) // where private cannot do it
+		err = os.Chmod(path, socketMode) // for systems on which private cannot set the mode
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, l.Close(), os.Remove(path))
@@ -87,7 +90,8 @@ func openUnix(path string) (deadlineListener, func() error, error) {
 	return l, func() error { return removeSame(path, own) }, nil
 }
 
-// removeStale removes a socket that nobody listens on; it is an error if somebody does, or if the file is something else.
+// removeStale removes a socket that nobody listens on. It is an error if somebody does, or if the
+// file is something else.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -109,7 +113,7 @@ func removeStale(path string) error {
 	return removeSame(path, info)
 }
 
-// removeSame removes a file if it is still the one that it was.
+// removeSame removes a file if it is still the same file.
 func removeSame(path string, was fs.FileInfo) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -4,5 +4,5 @@ package readers
 
 import "syscall"
 
-// private does nothing: there are no modes.
+// private does nothing: there are no modes here.
 func private(_, _ string, _ syscall.RawConn) error { return nil }

@@ -12,62 +12,71 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// streamStretches is how many stretches rotate between the goroutine that fills them and the reader: one is filled, one is parsed, one waits.
+// streamStretches is how many stretches rotate between the goroutine that fills them and the
+// reader: one is being filled, one is being parsed, one waits.
 const streamStretches = 3
 
-// skipBlocks is how many reads of a record that is too long are dropped together: not so many that nobody notices that the reader is closed.
+// skipBlocks is how many blocks of a record that is too long are dropped in one call of fill. It is
+// low enough that readAhead soon notices when the reader has been closed.
 const skipBlocks = 64
 
-// errNewSource is what an input returns from Read where what follows is another file: what was read before is complete.
+// errNewSource is what an input returns from Read if another file follows: what was read before is
+// complete.
 var errNewSource = errors.New("another file follows")
 
-// lineStream cuts what an io.Reader gives into stretches of whole records. Between two stretches it keeps the record that was not complete, never
-// more than a record may have.
+// lineStream cuts what an io.Reader gives into stretches of whole records. Between two stretches it
+// keeps the incomplete record, which never has more bytes than a record may have.
 type lineStream struct {
 	in             io.Reader
 	blockBytes     int
 	maxRecordBytes int
-	quoting        quoting // quote 0: a newline always ends a record
+	quoting        quoting // if its quote is 0, a newline always ends a record
 	head           *headScan
 
 	linePlace
-	err    error      // what Read returned, to be passed on behind what came before
+	err    error      // error that Read returned, passed on after the records that came before it
 	next   *otherFile // what Read returned instead of an error: the file that is read next
-	turned bool       // the last fill has gone on with another file
+	turned bool       // the last fill went on with another file
 }
 
-// linePlace is where the lines of a file have got.
+// linePlace says how far the lines of a file have been read.
 type linePlace struct {
-	rest     []byte // of the last stretch: the beginning of a record
-	offset   int64  // of rest in its file
-	line     int64  // of rest, from 1
-	inHead   bool   // rest is before the first record
-	skipping bool   // the record at offset is too long, and its reject is made: drop the rest of it
-	state    quoteState
-	lay      *layout // of the fields of the file; nil if lines have none
+	rest   []byte // beginning of a record, left over from the last stretch
+	offset int64  // offset of rest in its file
+	line   int64  // line number of rest, from 1
+	inHead bool   // rest lies before the first record
+	// the record at offset is too long and was rejected already: drop the rest of it
+	skipping bool
+	// state is the quote state after what was dropped of a record that is too long.
+	state quoteState
+	lay   *layout // layout of the fields of the file; nil if lines have none
 	headPlace
 }
 
-// otherFile is what an input with several files returns from Read as an error when it goes on with another one of them. The line that has
-// begun in the file before is kept in that file's place, and goes on when the input comes back to it.
+// otherFile is what an input with several files returns from Read, as an error, when it goes on
+// with another one of them. The unfinished line of the previous file is kept in that file's place,
+// and goes on when the input comes back to it.
 type otherFile struct {
-	from *linePlace // takes the place in the file before; nil: that one is complete, and nothing is left of it
-	to   *linePlace // in the file that comes; the zero value is its beginning
+	// from receives the place in the previous file. It is nil if that file is complete and nothing
+	// of it is left.
+	from *linePlace
+	// to is the place in the next file. Its zero value is the beginning of the file.
+	to *linePlace
 }
 
 func (*otherFile) Error() string { return "another file is read" }
 
-// filled is a stretch and what comes behind its records.
+// filled is a stretch and what comes after its records.
 type filled struct {
 	stretch
-	cut *record.Reject // a record that is too long, or does not end
-	err error          // the end, or what went wrong
+	cut *record.Reject // reject of a record that is too long or does not end
+	err error          // io.EOF at the end, or what went wrong
 }
 
 // empty says that there is nothing in it.
 func (f *filled) empty() bool { return f.pos == f.end && f.cut == nil && f.err == nil }
 
-// newLineStream makes a lineStream; head is nil if a file begins with its first record.
+// newLineStream makes a lineStream. head is nil if a file begins with its first record.
 func newLineStream(in io.Reader, blockBytes, maxRecordBytes int, q quoting, head *headScan) *lineStream {
 	s := &lineStream{in: in, blockBytes: blockBytes, maxRecordBytes: maxRecordBytes, quoting: q, head: head}
 	s.linePlace = s.beginning()
@@ -90,13 +99,14 @@ func (s *lineStream) turn() {
 	s.next.to.rest, s.next, s.turned = nil, nil, true
 }
 
-// fill reads the next records into f. It returns when there is one at least, a reject, an error, or nothing to read now; hurry says, after
-// each Read, whether somebody waits for what there is.
+// fill reads the next records into f. It returns when f has at least one record, a reject or an
+// error, or when there is nothing to read now. After each Read it asks hurry whether somebody waits
+// for the records that there are.
 func (s *lineStream) fill(f *filled, hurry func() bool) {
 	f.cut, f.err, s.turned = nil, nil, false
 	f.oversized = false
 	f.pos, f.end = 0, 0
-	ahead := false // rest may have records: look at them before more is read, which may take long to come
+	ahead := false // rest may have records: look at them first, because the next Read may take long
 	if s.inHead {
 		if !s.fillHead(f) {
 			return
@@ -105,7 +115,7 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 	}
 	f.buf = resize(f.buf[:0], pad+len(s.rest)+s.blockBytes+pad)
 	to := pad + copy(f.buf[pad:], s.rest)
-	known, state, last := pad, s.state, pad // records end at last as far as known
+	known, state, last := pad, s.state, pad // records end at last, as far as known
 	if !s.skipping {
 		state = fieldStart
 	}
@@ -118,12 +128,12 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 			}
 			s.err = err
 			if n == 0 && err == nil && last == pad {
-				break // nothing now
+				break // there is nothing to read now
 			}
 		}
 		ahead = false
 		if s.skipping {
-			// Only the end of the record counts.
+			// Only the end of the record matters.
 			next, after := s.end(f.buf, known, to, state)
 			if next < 0 {
 				s.offset += int64(to - pad)
@@ -156,13 +166,13 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 	s.finish(f, last, to)
 }
 
-// finish gives out the records of f.buf[pad:last] and keeps what is behind them.
+// finish gives out the records of f.buf[pad:last] and keeps what comes after them.
 func (s *lineStream) finish(f *filled, last, to int) {
 	f.base, f.size = s.offset-pad, unknownSize
 	f.line, f.counted = s.line, pad
 	complete := s.err == nil || errors.Is(s.err, io.EOF) || errors.Is(s.err, errNewSource)
 	if s.err != nil && complete && last < to && to-last <= s.maxRecordBytes {
-		// The source ends without a newline, or inside of quotes: give it one.
+		// The source ends without a newline, or inside of quotes: add a newline.
 		f.buf = resize(f.buf, to+1+pad)
 		f.buf[to] = '\n'
 		to++
@@ -217,7 +227,8 @@ func (s *lineStream) finish(f *filled, last, to int) {
 	}
 }
 
-// end is the place behind the first record that ends in buf[from:to], -1 where none does, with the state there.
+// end returns the position after the first record that ends in buf[from:to], or -1 if none does,
+// and the quote state there.
 func (s *lineStream) end(buf []byte, from, to int, state quoteState) (int, quoteState) {
 	if s.quoting.quote != 0 {
 		return s.quoting.newline(buf, from, to, state)
@@ -228,7 +239,8 @@ func (s *lineStream) end(buf []byte, from, to int, state quoteState) (int, quote
 	return -1, fieldStart
 }
 
-// lastEnd is the place behind the last record that ends in buf[from:to], -1 where none does, and the state before to.
+// lastEnd returns the position after the last record that ends in buf[from:to], or -1 if none does,
+// and the quote state before to.
 func (s *lineStream) lastEnd(buf []byte, from, to int, state quoteState) (int, quoteState) {
 	if from == to {
 		return -1, state
@@ -245,32 +257,47 @@ func (s *lineStream) lastEnd(buf []byte, from, to int, state quoteState) (int, q
 	return s.quoting.lastEnd(buf, from, to, state)
 }
 
-// A Stream reads lines from an io.Reader that need not have an end: standard input, a socket, what a compressed file unpacks to. A
-// goroutine of its own calls the io.Reader, up to three blocks ahead, so that reading, or unpacking, and parsing go on together. Memory is
-// bounded by the blocks and MaxRecordBytes, however long a line is. Offsets are those of the bytes that were read, and rejects have their line.
+// A Stream reads lines from an io.Reader that may have no end: standard input, a socket, the output
+// of a decompressor. A goroutine of its own calls the io.Reader, up to three blocks ahead, so that
+// reading or decompressing and parsing go on at the same time. Memory is bounded by the blocks and
+// MaxRecordBytes, however long a line is. Offsets count the bytes that were read from the
+// io.Reader, and rejects have their line.
 //
-// It is a Poller, and rings when there is something. A Read of the io.Reader that does not return holds up nobody: Close closes
-// the io.Reader, if it is an io.Closer, which must allow that while a Read has not returned, as files, pipes and connections do; the goroutine
-// returns when that does. Close may be called again, and while a Read or Poll has not returned.
+// A Stream is a Poller and wakes the engine when there is something to poll. A Read of the
+// io.Reader that does not return holds up nobody: Close closes the io.Reader if it is an io.Closer.
+// It must allow that while a Read is under way, as files, pipes and connections do. The goroutine
+// returns when the Read does. Close may be called again, and while a Read or Poll of the Stream is
+// under way.
 //
-// A panic in the io.Reader, runtime.Goexit, a count that cannot be, and nothing without an error a hundred times in a row end the stream
-// with an error. The records before it count, but after runtime.Goexit those of the same stretch do not.
+// The stream ends with an error if the io.Reader panics, calls runtime.Goexit, returns an
+// impossible count, or returns nothing and no error a hundred times in a row. The records before
+// that count, except that after runtime.Goexit the records of the same stretch are lost.
 type Stream struct {
-	name    string
-	parser  parser
-	stream  *lineStream
-	closer  io.Closer
-	inline  bool // poll the io.Reader, which never blocks
+	// name appears in errors.
+	name   string
+	parser parser
+	stream *lineStream
+	// closer is the io.Reader if it can be closed, otherwise nil.
+	closer io.Closer
+	// inline says that Poll itself calls the io.Reader, which never blocks.
+	inline bool
+	// current is the stretch that is being parsed, as it was filled.
 	current filled
 
-	full, free chan *filled // one hand-over for each block
-	lent       *filled
-	started    bool
-	ring       atomic.Pointer[func()]
-	closed     chan struct{}
+	// full and free hand stretches to the reader and back. Each has room for all of them.
+	full, free chan *filled
+	// lent is where the current stretch has to be returned to; nil if there is none.
+	lent *filled
+	// started says that readAhead runs.
+	started bool
+	// ring has the function that wakes the engine.
+	ring atomic.Pointer[func()]
+	// closed is closed by Close.
+	closed chan struct{}
 
-	// use has streamBusy while a Read or Poll is under way, and streamClosed from Close on. Whoever of the two is the last
-	// to leave lets go of the memory: it finds the other's bit not there, or there.
+	// use has streamBusy while a Read or Poll is under way, and streamClosed from Close on. Of
+	// these two, the one that leaves last releases the memory. It knows that by whether it finds
+	// the bit of the other.
 	use atomic.Uint32
 }
 
@@ -283,12 +310,12 @@ const (
 // errStreamBusy says that two goroutines read one stream.
 var errStreamBusy = errors.New("it is being read by another goroutine: a stream belongs to one at a time")
 
-// NewDelimitedStream reads delimited lines from in. The name is for errors.
+// NewDelimitedStream reads delimited lines from in. The name appears in errors.
 func NewDelimitedStream(name string, in io.Reader, cfg DelimitedConfig) (*Stream, error) {
 	return newDelimitedStream(name, in, cfg, false)
 }
 
-// NewNDJSONStream reads JSON lines from in. The name is for errors.
+// NewNDJSONStream reads JSON lines from in. The name appears in errors.
 func NewNDJSONStream(name string, in io.Reader, cfg NDJSONConfig) (*Stream, error) {
 	return newNDJSONStream(name, in, cfg, false)
 }
@@ -317,7 +344,7 @@ func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bo
 	s.closer, _ = in.(io.Closer)
 	if !inline {
 		lines.in = &userReader{in: in}
-		// One more than there are at first: see readAhead.
+		// One more than there are at first: readAhead may add one.
 		s.full, s.free = make(chan *filled, streamStretches+1), make(chan *filled, streamStretches+1)
 		for range streamStretches {
 			s.free <- &filled{}
@@ -329,10 +356,12 @@ func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bo
 // Notify takes the function that is called when there is something to poll.
 func (s *Stream) Notify(ring func()) { s.ring.Store(&ring) }
 
-// readAhead fills stretches until the end. It owns the lineStream and the stretch it has taken.
+// readAhead fills stretches until the end. It owns the lineStream and the stretch that it has
+// taken.
 //
-// Where it is ended by something else than itself, which can only be runtime.Goexit in the io.Reader or a panic in the function that
-// Notify got, it says so in a stretch that it makes for that: the one at hand may be with the reader already. Nobody is rung for then.
+// It may be cut off by runtime.Goexit in the io.Reader, or by a panic in the function that Notify
+// got. Then it says so in an additional stretch that it makes for that, because the current one may
+// have been handed to the reader already. Nobody is woken then.
 func (s *Stream) readAhead() {
 	whole := false
 	defer func() {
@@ -342,7 +371,7 @@ func (s *Stream) readAhead() {
 			s.full <- &filled{err: fmt.Errorf("behind offset %d, in Read of the io.Reader: %w", s.stream.offset, errGoexit)}
 		}
 	}()
-	waiting := func() bool { return len(s.full) == 0 } // whoever parses has nothing else
+	waiting := func() bool { return len(s.full) == 0 } // the parser has nothing else to do
 	for {
 		var f *filled
 		select {
@@ -353,7 +382,7 @@ func (s *Stream) readAhead() {
 		}
 		s.stream.fill(f, waiting)
 		ended := f.err != nil
-		s.full <- f // there is room for all stretches
+		s.full <- f // never blocks: there is room for all stretches
 		if ring := s.ring.Load(); ring != nil {
 			(*ring)()
 		}
@@ -367,10 +396,10 @@ func (s *Stream) readAhead() {
 // Poll reads records of one stretch, up to the capacity of the batch.
 func (s *Stream) Poll(b *record.Batch) error { return s.next(context.Background(), false, b) }
 
-// Read waits for a stretch if there is none.
+// Read is Poll, but waits for a stretch if there is none.
 func (s *Stream) Read(ctx context.Context, b *record.Batch) error { return s.next(ctx, true, b) }
 
-// next reads records of a stretch, and waits for one if it may.
+// next reads records of a stretch, and waits for one if wait is true.
 func (s *Stream) next(ctx context.Context, wait bool, b *record.Batch) error {
 	switch old := s.use.Or(streamBusy); {
 	case old&streamClosed != 0:
@@ -380,13 +409,13 @@ func (s *Stream) next(ctx context.Context, wait bool, b *record.Batch) error {
 	}
 	defer func() {
 		if s.use.And(^uint32(streamBusy))&streamClosed != 0 {
-			_ = s.release() // Close has returned
+			_ = s.release() // Close has returned and left this to us
 		}
 	}()
 	return s.parse(ctx, wait, b)
 }
 
-// parse is next while nobody else reads the stream.
+// parse is next without the check that nobody else reads the stream.
 func (s *Stream) parse(ctx context.Context, wait bool, b *record.Batch) error {
 	w := s.parser.loaded()
 	for w.pos == w.end {
@@ -403,7 +432,7 @@ func (s *Stream) parse(ctx context.Context, wait bool, b *record.Batch) error {
 			return fmt.Errorf("readers: %s: %w", s.name, err)
 		}
 		if len(b.Rejects()) > 0 {
-			return nil // of the stretch before
+			return nil // rejects of the previous stretch
 		}
 		if !s.take(ctx, wait) {
 			if s.use.Load()&streamClosed != 0 {
@@ -419,15 +448,16 @@ func (s *Stream) parse(ctx context.Context, wait bool, b *record.Batch) error {
 	return nil
 }
 
-// take makes the next stretch the current one; false says that there is none now.
+// take makes the next stretch the current one. It returns false if there is none now.
 func (s *Stream) take(ctx context.Context, wait bool) bool {
 	w := s.parser.loaded()
 	if s.inline {
-		// What the last batch was lent is not used any more.
+		// The memory that was lent to the last batch is not used any more.
 		s.current.stretch = *w
 		for again := true; again; {
 			s.stream.fill(&s.current, func() bool { return true })
-			again = s.stream.turned && s.current.empty() // the other file may have something now
+			// the other file may have something already
+			again = s.stream.turned && s.current.empty()
 		}
 		*w = s.current.stretch
 		return !s.current.empty()
@@ -438,7 +468,7 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 	}
 	if s.lent != nil {
 		s.lent.buf = w.buf
-		s.free <- s.lent // there is room for all stretches
+		s.free <- s.lent // never blocks: there is room for all stretches
 		s.lent = nil
 	}
 	*w = stretch{}
@@ -462,7 +492,8 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 	return true
 }
 
-// Close ends the goroutine and closes what it reads from. A Read that waits returns os.ErrClosed. Closing again does nothing.
+// Close ends the goroutine and closes what it reads from. A Read that waits returns os.ErrClosed.
+// Closing again does nothing.
 func (s *Stream) Close() error {
 	old := s.use.Or(streamClosed)
 	if old&streamClosed != 0 {
@@ -479,11 +510,11 @@ func (s *Stream) Close() error {
 	return err
 }
 
-// release lets go of what only a Read or Poll uses.
+// release releases what only a Read or Poll uses.
 func (s *Stream) release() error {
 	s.parser.loaded().buf = nil
 	if s.closer != nil && s.inline {
-		return s.closer.Close() // a file that is polled: it is used by nobody else
+		return s.closer.Close() // a file that is polled: nobody else uses it
 	}
 	return nil
 }

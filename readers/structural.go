@@ -5,32 +5,43 @@ import (
 	"unsafe"
 )
 
-// A structural byte ends a field: a delimiter or a newline. Finding all of them before looking at any field, with no branch that depends
-// on where they are, is the idea of simdjson (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019).
+// A structural byte ends a field: it is a delimiter or a newline. Finding all of them before
+// looking at any field, with no branch that depends on where they are, is the idea of simdjson
+// (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019).
 
 const (
-	// structuralSlack is how many places behind the last one a scan may overwrite.
+	// structuralSlack is how many entries after the last place a scan may overwrite.
 	structuralSlack = 64
 
-	// structuralChunk is how many bytes are scanned at a time: their places stay in the first-level cache.
+	// structuralChunk is how many bytes are scanned at a time: their places stay in the first-level
+	// cache.
 	structuralChunk = 4096
 )
 
-// structurals are the places of the structural bytes of a buffer, found chunk by chunk.
+// structurals has the places of the structural bytes of a buffer, found chunk by chunk.
 type structurals struct {
-	at       []uint32 // at[from:to] are not used yet; at[from-1] is the last one that was
+	// at has the places. at[from:to] have not been used yet; at[from-1] was used last.
+	at       []uint32
 	from, to int
-	scanned  int // everything before is in at, or was used
+	// scanned is how far the buffer was scanned: all places before it are in at, or were used.
+	scanned int
 
-	// Where the buffer has quotes:
+	// The following fields are used only if the buffer has quotes.
 	quoted bool
-	state  quoteState // before scanned
-	odd    int        // no field that begins from here on has a quote elsewhere than as its first and its last byte, as far as scanned
-	stray  int        // and from here on, those have only doubled ones
-	masks  quoteMasks
+	// state is the state before scanned.
+	state quoteState
+	// odd is a place, as far as scanned. A field that begins at or after it has no quotes other
+	// than its first and its last byte.
+	odd int
+	// stray is a place, as far as scanned. A field that begins at or after it has, besides those,
+	// only doubled quotes.
+	stray int
+	// masks is scratch of a scan.
+	masks quoteMasks
 }
 
-// reset begins at place pos of a buffer, where a record begins. least is how many places more must always find room.
+// reset begins at place pos of a buffer, where a record begins. least is how many more places there
+// must always be room for.
 func (s *structurals) reset(pos, least int) {
 	if n := 1 + least + structuralChunk + structuralSlack; len(s.at) < n {
 		s.at = make([]uint32, n)
@@ -54,8 +65,9 @@ func (s *structurals) skip(pos int) {
 	s.at[s.from-1] = uint32(pos - 1)
 }
 
-// more makes at least n places available, if so many are left before end, which is at or behind all that was scanned. It
-// returns how many there are. pad bytes behind end can be read.
+// more makes at least n places available, if there are that many before end. end must not be before
+// anything that was scanned. more returns how many places there are. pad bytes after end can be
+// read.
 func (s *structurals) more(buf []byte, end int, q quoting, n int) int {
 	if s.to-s.from < n && s.scanned < end {
 		s.to = copy(s.at, s.at[s.from-1:s.to])
@@ -73,9 +85,9 @@ func (s *structurals) more(buf []byte, end int, q quoting, n int) int {
 	return s.to - s.from
 }
 
-// findStructuralsGo is the twin of the assembly, eight bytes at a time. It writes the places of the delimiters and newlines in
-// buf[from:from+n] to out, in order, and returns how many. out has room for n and structuralSlack more, and pad bytes behind
-// from+n can be read.
+// findStructuralsGo is the twin of the assembly, eight bytes at a time. It writes the places of the
+// delimiters and newlines in buf[from:from+n] to out, in order, and returns how many there are. out
+// has room for n and structuralSlack more, and pad bytes after from+n can be read.
 func findStructuralsGo(out []uint32, buf []byte, from, n int, delimiter byte) (found int) {
 	_, _ = out[n+structuralSlack-1], buf[from+n+pad-1]
 	base := unsafe.Pointer(unsafe.SliceData(buf))
@@ -94,7 +106,7 @@ func findStructuralsGo(out []uint32, buf []byte, from, n int, delimiter byte) (f
 	return found
 }
 
-// zeroBytes has the high bit set of each byte of w that is zero, and no other bit.
+// zeroBytes sets the high bit of each byte of w that is zero, and no other bit.
 //
 //gcassert:inline
 func zeroBytes(w uint64) uint64 {

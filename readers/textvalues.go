@@ -12,30 +12,37 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// maxNumberBytes bounds a number whose decimal comma is made a point: no number that fits a column needs more.
+// maxNumberBytes bounds a number whose decimal comma is replaced by a point. No number that fits a
+// column is longer.
 const maxNumberBytes = 400
 
-// ValueOptions say how values are written where that is not as usual. The zero value is as usual.
+// ValueOptions say how values are written. The zero value stands for the usual forms.
 type ValueOptions struct {
-	// TimeUnit is what a number in a timestamp column counts, since 1970: time.Second, Millisecond, Microsecond or Nanosecond. The number may
-	// have a fraction, and quotes. 0: a number is no timestamp, unless it looks like 20260131.
+	// TimeUnit is the unit of numbers in a timestamp column, which count from 1970: time.Second,
+	// Millisecond, Microsecond or Nanosecond. The number may have a fraction, and quotes. If it is
+	// 0, a number is not a timestamp, unless it looks like 20260131.
 	TimeUnit time.Duration
 
-	// TimeFormat is the form of texts in timestamp columns. nil: all forms of record.ParseTime.
+	// TimeFormat is the form of texts in timestamp columns. If it is nil, all forms of
+	// record.ParseTime are read.
 	TimeFormat *record.TimeFormat
 
-	// TimeZone is that of times without one; nil is UTC. A TimeFormat has its own.
+	// TimeZone is the zone of times that do not say theirs; nil is UTC. A TimeFormat has its own
+	// zone.
 	TimeZone *time.Location
 
-	// Nulls are words that stand for NULL in delimited files, in any column that may be NULL, with quotes or without.
+	// Nulls are words that stand for NULL in delimited files, in any nullable column, with or
+	// without quotes.
 	Nulls []string
 
-	// DecimalComma says that numbers in delimited files have a comma for the point. A point in a number is refused then.
+	// DecimalComma says that numbers in delimited files have a comma instead of the point. A point
+	// in a number is then refused.
 	DecimalComma bool
 
-	// NoCodes refuses what would lose something as a value of its column: a number with a zero or a plus sign in front, a whole
-	// number beyond 2^53 in a double precision, which has not all of them, a boolean that is not true or false. It is for columns whose types
-	// were guessed: two different codes must not become one number.
+	// NoCodes refuses texts that would lose something as a value of their column: a number with a
+	// leading zero or a plus sign, a whole number beyond 2^53 in a double precision column, which
+	// cannot hold all of them, and a boolean that is not true or false. It is for columns whose
+	// types were guessed: two different codes must not become the same number.
 	NoCodes bool
 }
 
@@ -52,14 +59,18 @@ func (o *ValueOptions) validate(fault func(format string, args ...any)) {
 	}
 }
 
-// A ValueError says that a value is none of its column's type, or NULL where the column is not nullable. It is the reason of a reject.
+// A ValueError says that a value does not have its column's type, or is NULL in a column that is
+// not nullable. It is the reason of a reject.
 type ValueError struct {
 	Column string
-	Value  string // as it is written, in JSON with its quotes; cut to MaxErrorValue bytes, and empty if there is none
-	Err    error
+	// Value is the value as written, in JSON with its quotes. It is cut to MaxErrorValue bytes, and
+	// empty if there is no value.
+	Value string
+	Err   error
 }
 
-// MaxErrorValue is how many bytes of a value a ValueError has. No number or time needs more.
+// MaxErrorValue is how many bytes of a value a ValueError has at most. No number or time needs
+// more.
 const MaxErrorValue = 512
 
 func newValueError(column string, value []byte, err error) *ValueError {
@@ -69,10 +80,11 @@ func newValueError(column string, value []byte, err error) *ValueError {
 // Error names the column.
 func (e *ValueError) Error() string { return fmt.Sprintf("column %q: %v", e.Column, e.Err) }
 
-// Unwrap is what is wrong with the value.
+// Unwrap returns what is wrong with the value.
 func (e *ValueError) Unwrap() error { return e.Err }
 
-// A ValueParser says which texts are values of a type. A reader with the same options takes the same texts.
+// A ValueParser says which texts are values of a type. A reader with the same options accepts the
+// same texts.
 type ValueParser struct{ field field }
 
 // NewValueParser makes a ValueParser of a type that a column may have.
@@ -80,7 +92,8 @@ func NewValueParser(t record.Type, o ValueOptions) *ValueParser {
 	return &ValueParser{compileField(record.Field{Type: t}, '"', &o)}
 }
 
-// Check returns why a text is no value of the type, nil where it is one. An empty text is none but of text.
+// Check returns nil if a text is a value of the type, and otherwise why it is not. An empty text is
+// a value only of type text.
 func (p *ValueParser) Check(text []byte) error {
 	if p.field.kind == fieldText {
 		return nil
@@ -94,13 +107,14 @@ func (p *ValueParser) Check(text []byte) error {
 
 var errEmpty = errors.New("empty, and not nullable")
 
-// How values are read that are not as usual: each field has the options, and what follows from them.
+// valueRules say how values are read that are not written in the usual way. Each field has the
+// options, and what follows from them.
 type valueRules struct {
 	ValueOptions
-	careful bool // no fast path: what it takes may be something else here
+	careful bool // no fast path, because what it accepts may mean something else here
 }
 
-// compileRules says how the values of a column are read.
+// compileRules decides how the values of a column are read.
 func compileRules(kind fieldKind, o *ValueOptions, scale int) valueRules {
 	r := valueRules{ValueOptions: *o}
 	switch kind {
@@ -113,7 +127,7 @@ func compileRules(kind fieldKind, o *ValueOptions, scale int) valueRules {
 	}
 	if kind != fieldText {
 		for _, word := range o.Nulls {
-			// A number that stands for NULL: the fast paths would take it for one.
+			// The word may be a number, which the fast paths would read as one.
 			r.careful = r.careful || strings.ContainsAny(word, "0123456789")
 		}
 	}
@@ -130,7 +144,7 @@ func (r *valueRules) isNull(text []byte) bool {
 	return false
 }
 
-// value reads a value of any type but text, without blanks around it. text is not empty.
+// value reads a value of any type except text, without blanks around it. text is not empty.
 func (f *field) value(text []byte) (n int64, x float64, err error) {
 	if f.codes != 0 && f.kind.isCode(text) {
 		return 0, 0, errCode(text)
@@ -154,7 +168,8 @@ func (f *field) value(text []byte) (n int64, x float64, err error) {
 	return n, x, err
 }
 
-// isCode says whether a text, which is not empty, is a code rather than a value, and would lose something as one.
+// isCode says whether a text is a code rather than a value, and would lose something as a value.
+// The text is not empty.
 func (k fieldKind) isCode(text []byte) bool {
 	switch k {
 	case fieldBool:
@@ -173,14 +188,14 @@ func (k fieldKind) isCode(text []byte) bool {
 	return err != nil || n > maxExact
 }
 
-// maxExact is up to where a double has every whole number.
+// maxExact is the limit up to which a double can hold every whole number.
 const maxExact = 1 << 53
 
 func errCode(text []byte) error {
 	return fmt.Errorf("%.40q is a code: as a value it could not be told from another", text)
 }
 
-// withPoint is a number with a point for its comma, in to.
+// withPoint copies a number to to, with a point instead of its comma.
 func withPoint(to, text []byte) ([]byte, error) {
 	if bytes.IndexByte(text, '.') >= 0 || len(text) > len(to) {
 		return nil, fmt.Errorf("%.40q is not a number with a decimal comma", text)
@@ -202,7 +217,8 @@ func (f *field) float(text []byte) (float64, error) {
 		}
 		text = with
 	}
-	// ParseFloat keeps its argument only in the error, which is made anew here. What Go writes in base 16 is no number in a file.
+	// ParseFloat keeps its argument only in its error, which is replaced here. Go's numbers in base
+	// 16 are not accepted in files.
 	x, err := strconv.ParseFloat(view(text), 64)
 	if err != nil || bytes.ContainsAny(text, "xX_") {
 		return 0, fmt.Errorf("%.40q is not a double precision", text)
@@ -212,7 +228,7 @@ func (f *field) float(text []byte) (float64, error) {
 
 // time reads a timestamp from the text of a field or of a JSON string.
 func (f *field) time(text []byte) (int64, error) {
-	s := view(text) // what parses it keeps nothing of it
+	s := view(text) // the parsers keep nothing of it
 	if f.rules.TimeFormat != nil {
 		return f.rules.TimeFormat.Parse(s)
 	}
@@ -227,16 +243,17 @@ func (f *field) time(text []byte) (int64, error) {
 	return v, err
 }
 
-// view is a text without a copy, for as long as the text does not change.
+// view returns a text as a string without a copy. It is valid as long as the text does not change.
 func view(text []byte) string { return unsafe.String(unsafe.SliceData(text), len(text)) }
 
-// read reads any field, the twin of the fast paths in parse: NULLs, long numbers, blanks around values, everything that is wrong.
+// read reads any field. It is the twin of the fast paths in parse, and also reads NULLs, long
+// numbers, blanks around values, and everything that is wrong.
 func (f *field) read(b *record.Batch, col, row int, text []byte) error {
 	c := b.Column(col)
 	if len(text) > 0 && text[0] == '"' && !f.quoted {
 		return fmt.Errorf("%.40q begins with a quote, and the format has none", text)
 	}
-	if f.kind == fieldText { // only an empty one comes here
+	if f.kind == fieldText { // only empty texts come here
 		if f.nullable {
 			f.null(b, col, row)
 		} else {
@@ -268,7 +285,7 @@ func (f *field) read(b *record.Batch, col, row int, text []byte) error {
 	return nil
 }
 
-// nullWords makes the texts NULL that are words for it, in the rows from..to.
+// nullWords makes NULL the texts in the rows from..to that are words for NULL.
 func (f *field) nullWords(b *record.Batch, col, from, to int) {
 	if !f.nullable {
 		return

@@ -6,8 +6,8 @@ import (
 	"math"
 )
 
-// number reads a bigint or a decimal exactly: digits with an optional sign and, for a decimal, a point. Digits behind the point that
-// the column has no room for must be zeros.
+// number reads a bigint or a decimal exactly: digits with an optional sign and, for a decimal, a
+// point. Digits after the point that the column has no room for must be zeros.
 func (f *field) number(text []byte) (int64, error) {
 	bad := func() error {
 		if f.limit == 0 {
@@ -70,7 +70,8 @@ func (f *field) number(text []byte) (int64, error) {
 
 // parseBool reads true, false, t, f, 1 or 0, in any case.
 func parseBool(text []byte) (int64, error) {
-	// EqualFold knows letters of more bytes that are s in another case.
+	// The lengths are compared because EqualFold also matches longer characters that are an s in
+	// another case.
 	for _, s := range []string{"true", "t", "1"} {
 		if len(text) == len(s) && bytes.EqualFold(text, []byte(s)) {
 			return 1, nil

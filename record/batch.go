@@ -13,35 +13,39 @@ const (
 	// MaxRows bounds the capacity of a batch.
 	MaxRows = 1 << 16
 
-	// DefaultRows is the capacity of a batch unless the engine is told otherwise: large enough that the work done
-	// once per batch is lost in the work done per row, small enough that a batch stays in the second-level cache.
+	// DefaultRows is the capacity of a batch unless the engine is told otherwise: large enough that
+	// the work done once per batch is lost in the work done per row, small enough that a batch
+	// stays in the second-level cache.
 	DefaultRows = 2048
 
 	// MaxRejects bounds the rejected records that one batch carries.
 	MaxRejects = 64
 
-	// MaxRejectBytes bounds what a Reject keeps of the record itself.
+	// MaxRejectBytes bounds how many bytes of the record itself a Reject keeps.
 	MaxRejectBytes = 4096
 )
 
 // A View is a string of a String column: Len bytes from Off of the column's Bytes.
 type View struct{ Off, Len uint32 }
 
-// A Column is one column of a batch: one value per row, in the slice that its type says. The other slices are nil.
+// A Column is one column of a batch: one value per row, in the slice for its type. The other slices
+// are nil.
 type Column struct {
-	// Int64s has the values of Bool (0 or 1), Int64, Timestamp (nanoseconds) and decimal (value*10^scale) columns.
+	// Int64s has the values of Bool (0 or 1), Int64, Timestamp (nanoseconds) and decimal
+	// (value*10^scale) columns.
 	Int64s []int64
 
 	// Float64s has the values of Float64 columns.
 	Float64s []float64
 
-	// Views and Bytes have the values of String columns. Views may point anywhere in Bytes, overlap and leave gaps;
-	// so a reader lends a whole block of a file with the fields found in it.
+	// Views and Bytes have the values of String columns. Views may point anywhere in Bytes, overlap
+	// and leave gaps, so a reader can lend a whole block of a file together with the fields found
+	// in it.
 	Views []View
 	Bytes []byte
 
-	// Valid has one bit per row, row i in bit i%64 of word i/64: 0 says NULL. A nil Valid says that no row is NULL.
-	// The value of a NULL is not looked at.
+	// Valid has one bit per row, row i in bit i%64 of word i/64: 0 means NULL. A nil Valid means
+	// that no row is NULL. The value of a NULL is never read.
 	Valid []uint64
 }
 
@@ -69,68 +73,85 @@ func (c *Column) AnyNull(from, to int) bool {
 	return false
 }
 
-// View is the string of row i of a String column, valid as long as the batch.
+// View is the string of row i of a String column. It is valid as long as the batch.
 func (c *Column) View(i int) []byte {
 	v := c.Views[i]
 	return c.Bytes[v.Off : uint64(v.Off)+uint64(v.Len)]
 }
 
-// A Reject is a record that a reader could not take: it goes to quarantine and is counted.
+// A Reject is a record that a reader could not accept. It goes to quarantine and is counted.
 type Reject struct {
-	Offset int64  // where the record begins, in the source's own measure (for a file: bytes); -1 where it is not known
-	Line   int64  // 1-based line in the source; 0 where it is not known, or not known yet (see Liner)
-	Reason error  // what was found and what was expected
-	Bytes  []byte // the record, cut at MaxRejectBytes
+	// Offset is where the record begins, in the source's own measure (for a file: bytes); -1 if it
+	// is not known.
+	Offset int64
+	// Line is the 1-based line in the source; 0 if it is not known, or not known yet (see Liner).
+	Line int64
+	// Reason says what was found and what was expected.
+	Reason error
+	// Bytes is the record, cut at MaxRejectBytes.
+	Bytes []byte
 }
 
 // A Batch is a block of records in columns, up to a fixed capacity.
 //
-// The engine owns a batch: it makes it, resets it and hands it to a reader, which fills it in one of three ways and
-// leaves it alone after returning:
+// The engine owns a batch: it makes it, resets it and hands it to a reader. The reader fills it in
+// one of three ways, and does not touch it after returning:
 //
 //   - row by row: Add, then Set... for each column; or an Encoder, which does that for a Go struct;
-//   - column by column: write into the slices of Column(i), which have the batch's capacity, then SetLen;
-//   - by lending: put slices of its own into Column(i), which must stay unchanged until the reader's next call, then
-//     SetLen. Reset takes the loan back. What a Reader lends that is no Poller is copied, as it is called ahead (Keep).
+//   - column by column: write into the slices of Column(i), which have the batch's capacity, then
+//     SetLen;
+//   - by lending: put slices of its own into Column(i), which must stay unchanged until the
+//     reader's next call, then SetLen. Reset ends the loan. If the Reader is not a Poller, the
+//     engine copies what was lent (Keep), because it calls such a Reader ahead of time.
 //
 // A batch is used by one goroutine at a time.
 type Batch struct {
 	schema *Schema
 	rows   int
-	limit  int
-	cols   []Column
-	own    []Column // the batch's own storage; Valid is there but used only from the first NULL on
-	text   []byte   // bytes of strings that were set row by row; all own String columns share it
+	// limit is the capacity in rows.
+	limit int
+	// cols are the columns: the batch's own, or lent ones.
+	cols []Column
+	// own is the batch's own storage. Its Valid is allocated, but used only from the first NULL on.
+	own []Column
+	// text has the bytes of strings that were set row by row. All of the batch's own String columns
+	// share it.
+	text []byte
+	// reject has the records that were set aside.
 	reject []Reject
-	hold   Hold
-	unfit  int
+	// hold is what SetHold has said.
+	hold Hold
+	// unfit counts the calls of SetUnfit.
+	unfit int
 }
 
-// A Hold says when the times of a batch's records move their reader's watermark on; see SetHold.
+// A Hold says when the times of a batch's records advance their reader's watermark; see SetHold.
 type Hold uint8
 
 // The holds.
 const (
-	// HoldNone is for what comes in one order: the times count at once.
+	// HoldNone is for records that come in one order: their times count at once.
 	HoldNone Hold = iota
 
-	// HoldRound is for part of a round: the times do not count yet.
+	// HoldRound is for a part of a round: the times do not count yet.
 	HoldRound
 
-	// HoldRoundEnds is for the last part of a round: the times of the round before count after it, and those of this round
-	// when the next one has ended.
+	// HoldRoundEnds is for the last part of a round. After it the times of the previous round
+	// count; those of this round count when the next one has ended.
 	HoldRoundEnds
 
-	// HoldSettled is for the last part of a round after which nothing waits: all times count after it.
+	// HoldSettled is for the last part of a round after which nothing waits: all times count after
+	// it.
 	HoldSettled
 )
 
-// SetHold is for a reader that brings the records of several senders, whose queues it reads one after the other. It reads them
-// in rounds: a round is what all queues have when it begins. Until a round has ended the records of one sender say nothing about
-// those that others have sent meanwhile, so none of them shall be late for that. Reset takes it back.
+// SetHold is for a reader that brings the records of several senders, whose queues it reads one
+// after the other. It reads them in rounds: a round is everything that the queues have when it
+// begins. Until a round has ended, the records of one sender say nothing about what others have
+// sent in the meantime, so their times must not make those records late. Reset undoes SetHold.
 func (b *Batch) SetHold(h Hold) { b.hold = h }
 
-// Hold is what SetHold has said.
+// Hold is the last argument of SetHold since Reset.
 func (b *Batch) Hold() Hold { return b.hold }
 
 // NewBatch makes an empty batch with room for rows rows (at most MaxRows; 0 means DefaultRows).
@@ -164,7 +185,7 @@ func NewBatch(schema *Schema, rows int) *Batch {
 	return b
 }
 
-// Reset empties the batch and takes back what was lent.
+// Reset empties the batch and ends all loans.
 func (b *Batch) Reset() {
 	b.rows, b.hold, b.unfit = 0, HoldNone, 0
 	b.text = b.text[:0]
@@ -182,16 +203,16 @@ func (b *Batch) Reset() {
 // Schema is the schema of the rows.
 func (b *Batch) Schema() *Schema { return b.schema }
 
-// Len is the number of rows, Cap the number there is room for.
+// Len is the number of rows.
 func (b *Batch) Len() int { return b.rows }
 
-// Cap is the number of rows there is room for.
+// Cap is the number of rows that there is room for.
 func (b *Batch) Cap() int { return b.limit }
 
-// Column is column i: to be read, filled or replaced by lent slices.
+// Column is column i. It may be read, filled, or replaced by lent slices.
 func (b *Batch) Column(i int) *Column { return &b.cols[i] }
 
-// SetLen says how many rows the columns have now, for a reader that fills or lends columns.
+// SetLen says how many rows the columns have now. It is for readers that fill or lend columns.
 func (b *Batch) SetLen(rows int) {
 	if rows < 0 || rows > b.limit {
 		panic(fmt.Sprintf("record: SetLen(%d) of a batch for %d rows", rows, b.limit))
@@ -199,9 +220,10 @@ func (b *Batch) SetLen(rows int) {
 	b.rows = rows
 }
 
-// Add begins a row; textBytes is the number of bytes that its strings will need together. Every column of the row is
-// zero, or the empty string, until it is set. False says that the row does not fit: return the batch and keep the record
-// for the next call. A row always fits into an empty batch.
+// Add begins a row. textBytes is the number of bytes that its strings will need together. Every
+// column of the row is zero, or the empty string, until it is set. If Add returns false, the row
+// does not fit: return the batch and keep the record for the next call. A row always fits into an
+// empty batch.
 func (b *Batch) Add(textBytes int) bool {
 	if b.rows == b.limit {
 		return false
@@ -225,7 +247,8 @@ func (b *Batch) Add(textBytes int) bool {
 	return true
 }
 
-// roomFor says whether so many more bytes of strings fit; an empty batch makes room for any number that a View can point to.
+// roomFor says whether textBytes more bytes of strings fit. An empty batch makes room for any
+// number that a View can address.
 func (b *Batch) roomFor(textBytes int) bool {
 	if len(b.text)+textBytes <= cap(b.text) {
 		return true
@@ -236,11 +259,12 @@ func (b *Batch) roomFor(textBytes int) bool {
 	if textBytes > math.MaxUint32 {
 		panic(fmt.Sprintf("record: strings of %d bytes in one record, at most %d are possible", textBytes, uint32(math.MaxUint32)))
 	}
-	b.text = make([]byte, 0, textBytes) // one huge record; the room stays
+	b.text = make([]byte, 0, textBytes) // one huge record; the memory is kept
 	return true
 }
 
-// SetInt64 sets a Bool (0 or 1), Int64, Timestamp (nanoseconds) or decimal (value*10^scale) column of the last row.
+// SetInt64 sets a Bool (0 or 1), Int64, Timestamp (nanoseconds) or decimal (value*10^scale) column
+// of the last row.
 func (b *Batch) SetInt64(col int, v int64) { b.cols[col].Int64s[b.rows-1] = v }
 
 // SetBool sets a Bool column of the last row.
@@ -258,8 +282,8 @@ func (b *Batch) SetTime(col int, t time.Time) { b.SetInt64(col, t.UnixNano()) }
 // SetFloat64 sets a Float64 column of the last row.
 func (b *Batch) SetFloat64(col int, v float64) { b.cols[col].Float64s[b.rows-1] = v }
 
-// SetString sets a String column of the last row and copies s. It panics where the strings of the row are longer than
-// Add was told.
+// SetString sets a String column of the last row and copies s. It panics if the strings of the row
+// are longer than Add was told.
 func (b *Batch) SetString(col int, s string) { setText(b, col, s) }
 
 // SetBytes is SetString for a slice of bytes.
@@ -276,8 +300,8 @@ func setText[S string | []byte](b *Batch, col int, s S) {
 	c.Bytes = b.text
 }
 
-// SetUnfit is SetNull for a value of a result that does not fit the type of its column, such as a sum, or that could not be computed.
-// It is counted.
+// SetUnfit is SetNull for a value of a result that does not fit the type of its column, such as a
+// sum, or that could not be computed. It is counted.
 func (b *Batch) SetUnfit(col int) {
 	b.SetNull(col)
 	b.unfit++
@@ -302,8 +326,8 @@ func (b *Batch) SetNull(col int) {
 	c.Valid[row>>6] &^= 1 << (row & 63)
 }
 
-// Reject sets a record aside that could not be read; the record is copied. False says that the batch carries MaxRejects
-// already: return it and keep the record for the next call.
+// Reject sets aside a record that could not be read; the record is copied. If it returns false, the
+// batch already carries MaxRejects: return it and keep the record for the next call.
 func (b *Batch) Reject(r Reject) bool {
 	if len(b.reject) == MaxRejects {
 		return false
@@ -313,12 +337,14 @@ func (b *Batch) Reject(r Reject) bool {
 	return true
 }
 
-// Rejects are the records set aside, valid until Reset.
+// Rejects are the records set aside. They are valid until Reset.
 func (b *Batch) Rejects() []Reject { return b.reject }
 
-// Keep copies what was lent into the batch's own storage, so that the batch may outlive the reader's next call. Columns that were not lent stay as they are. Check has found nothing wrong with the batch.
+// Keep copies what was lent into the batch's own storage, so that the batch may outlive the
+// reader's next call. Columns that were not lent are not changed. Check must have found no fault in
+// the batch before.
 func (b *Batch) Keep() {
-	text := b.text // appending may move it; a column that has another one has lent it
+	text := b.text // appending may move it; a column with other bytes has lent them
 	for i := range b.cols {
 		c, own := &b.cols[i], &b.own[i]
 		switch {
@@ -340,7 +366,7 @@ func (b *Batch) Keep() {
 		}
 		switch {
 		case own.Valid == nil:
-			c.Valid = nil // Check has seen that nothing is NULL
+			c.Valid = nil // Check has verified that nothing is NULL
 		case c.Valid != nil && !sameSlice(c.Valid, own.Valid):
 			copy(own.Valid, c.Valid[:(b.rows+63)/64])
 			c.Valid = own.Valid
@@ -353,7 +379,8 @@ func (b *Batch) Keep() {
 	}
 }
 
-// keepTexts copies the texts of a column behind those that the batch has; the views, which may be the batch's own, go there.
+// keepTexts copies the texts of a column after those that the batch has. The new views go to
+// own.Views, which may be where the old ones are.
 func (b *Batch) keepTexts(c, own *Column) {
 	for row, v := range c.Views[:b.rows] {
 		to := View{}
@@ -399,8 +426,9 @@ func (b *Batch) CopyRows(rows []int32) *Batch {
 	return c
 }
 
-// Check says whether the columns are what the schema and Len promise: as many values as rows, every view within its
-// bytes, NULL only where the schema allows it. It is called once per batch, because readers are other people's code.
+// Check says whether the columns are what the schema and Len promise: as many values as rows, every
+// view within its bytes, NULL only where the schema allows it. It is called once per batch, because
+// readers are other people's code.
 func (b *Batch) Check() error {
 	for i := range b.cols {
 		c, f := &b.cols[i], b.schema.Field(i)
@@ -433,7 +461,8 @@ func (b *Batch) Check() error {
 	return nil
 }
 
-// firstNull is the first of the first rows rows that is NULL, -1 where none is. Valid is not nil.
+// firstNull returns the first NULL among the first rows rows, or -1 if there is none. Valid is not
+// nil.
 func (c *Column) firstNull(rows int) int {
 	for i := 0; i < rows; i += 64 {
 		null := ^c.Valid[i>>6]

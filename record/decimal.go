@@ -24,7 +24,8 @@ var Pow10 = func() (p [MaxPrecision + 1]int64) {
 // Float64 is the nearest float64.
 func (d Decimal) Float64() float64 {
 	if d.Unscaled > -1<<53 && d.Unscaled < 1<<53 && d.Scale <= MaxPrecision {
-		return float64(d.Unscaled) / float64(Pow10[d.Scale]) // both exact, so the quotient is rounded once
+		// both are exact, so the quotient is rounded once
+		return float64(d.Unscaled) / float64(Pow10[d.Scale])
 	}
 	f, err := strconv.ParseFloat(d.String(), 64)
 	if err != nil {
@@ -33,10 +34,10 @@ func (d Decimal) Float64() float64 {
 	return f
 }
 
-// String is the value with Scale digits behind the point.
+// String is the value with Scale digits after the point.
 func (d Decimal) String() string { return string(d.Append(nil)) }
 
-// Append appends the value with Scale digits behind the point.
+// Append appends the value with Scale digits after the point.
 func (d Decimal) Append(to []byte) []byte {
 	u := uint64(d.Unscaled)
 	if d.Unscaled < 0 {
@@ -60,7 +61,8 @@ func (d Decimal) Append(to []byte) []byte {
 	return append(to, digits[point:]...)
 }
 
-// rescale is the unscaled value of d as a value of type t, a decimal. The error says that digits would be lost.
+// rescale is the unscaled value of d as a value of the decimal type t. The error says that digits
+// would be lost.
 func (d Decimal) rescale(t Type) (int64, error) {
 	v, scale := d.Unscaled, int(d.Scale)
 	for ; scale > t.Scale(); scale-- {

@@ -9,13 +9,14 @@ import (
 	"unsafe"
 )
 
-// A Decoder sets the fields of Go structs from the columns of a schema: the other way of an Encoder. It may be used by any number of
-// goroutines.
+// A Decoder sets the fields of Go structs from the columns of a schema: the opposite of an Encoder.
+// Any number of goroutines may use it.
 type Decoder[T any] struct{ ops []encodeOp }
 
-// DecoderOf is the decoder of T for a schema; see SchemaOf for what T may hold. Columns are found by the names of the fields, and a field may be
-// a time for a timestamp or an int64 for its nanoseconds. The error lists every fault: a field without a column, a column of another
-// type. Columns without a field are left out.
+// DecoderOf is the decoder of T for a schema; see SchemaOf for what T may hold. Columns are found
+// by the names of the fields. For a timestamp, a field may be a time, or an int64 for its
+// nanoseconds. The error lists every fault: a field without a column, or a column of another type.
+// Columns without a field are left out.
 func DecoderOf[T any](schema *Schema) (*Decoder[T], error) {
 	fields, err := columnsOf[T]()
 	if err != nil {
@@ -48,11 +49,12 @@ func (d *Decoder[T]) Fields() int { return len(d.ops) }
 // Column is the column of field i.
 func (d *Decoder[T]) Column(i int) int { return d.ops[i].column }
 
-// Set sets field i of v: to the word of a fixed value (of a double its bits), or to a copy of the text. NULL is the zero value, or nil where the
-// field is a pointer. The error says that the value does not fit the field, which is left as it was.
+// Set sets field i of v: to the word of a fixed value (for a double its bits), or to a copy of the
+// text. For NULL it sets the zero value, or nil if the field is a pointer. The error says that the
+// value does not fit the field, which is then unchanged.
 func (d *Decoder[T]) Set(v *T, i int, word uint64, text []byte, null bool) error {
 	op := &d.ops[i]
-	// In bounds: offset is that of a field of T.
+	// In bounds: offset is the offset of a field of T.
 	at := unsafe.Add(unsafe.Pointer(v), op.offset)
 	if op.null {
 		p := (*unsafe.Pointer)(at)
@@ -81,7 +83,7 @@ func (d *Decoder[T]) Set(v *T, i int, word uint64, text []byte, null bool) error
 	return op.store(at, word, text)
 }
 
-// newValue makes what a pointer field points to.
+// newValue allocates what a pointer field points to.
 func (op *encodeOp) newValue() unsafe.Pointer {
 	switch op.source {
 	case fromString:
@@ -96,7 +98,7 @@ func (op *encodeOp) newValue() unsafe.Pointer {
 	return unsafe.Pointer(new(uint64)) // as large and as aligned as any number
 }
 
-// store sets the value at a place of the field's type.
+// store sets the value at a place that has the field's type.
 func (op *encodeOp) store(at unsafe.Pointer, word uint64, text []byte) error {
 	switch op.source {
 	case fromBool:

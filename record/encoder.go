@@ -9,17 +9,17 @@ import (
 	"unsafe"
 )
 
-// An Encoder appends Go structs to batches: what a Reader or a feed uses that has its records as T. It may be used by one
-// goroutine at a time.
+// An Encoder appends Go structs to batches. It is for readers and feeds that have their records as
+// T. Only one goroutine at a time may use it.
 type Encoder[T any] struct {
 	schema *Schema
 	ops    []encodeOp
-	checks []encodeOp // of those, the ones whose values may not fit the column
-	texts  []encodeOp // of those, the strings
+	checks []encodeOp // the ops whose values may not fit the column
+	texts  []encodeOp // the ops for strings
 	nulls  []int      // nullable columns that T has no field for
 }
 
-// The seconds since 1970 that a timestamp in nanoseconds can hold.
+// The range of seconds since 1970 that a timestamp in nanoseconds can hold.
 const (
 	minSecond = math.MinInt64/1_000_000_000 + 1
 	maxSecond = math.MaxInt64/1_000_000_000 - 1
@@ -29,11 +29,12 @@ const (
 type encodeOp struct {
 	structField
 	column int
-	typ    Type // of the column
+	typ    Type // type of the column
 }
 
-// EncoderOf is the encoder of T for a schema; see SchemaOf for what T may hold. Columns are found by name. The error lists every
-// fault: a column that T has not and that is not nullable, a field of another type. Fields without a column are left out.
+// EncoderOf is the encoder of T for a schema; see SchemaOf for what T may hold. Columns are found
+// by name. The error lists every fault: a column that T does not have and that is not nullable, or
+// a field of another type. Fields without a column are left out.
 func EncoderOf[T any](schema *Schema) (*Encoder[T], error) {
 	fields, err := columnsOf[T]()
 	if err != nil {
@@ -80,15 +81,16 @@ func EncoderOf[T any](schema *Schema) (*Encoder[T], error) {
 	return e, nil
 }
 
-// Append appends one record to a batch of the encoder's schema. False says that it does not fit: return the batch and keep the
-// record for the next. The error says which value does not fit its column (an unsigned integer, a time or a decimal out of
-// range); the record is not appended, and the encoder goes on. Nothing is allocated but for an error, or for text that is larger
-// than an empty batch has room for.
+// Append appends one record to a batch of the encoder's schema. If it returns false, the record
+// does not fit: return the batch and keep the record for the next one. The error says which value
+// does not fit its column (an unsigned integer, a time or a decimal out of range); the record is
+// then not appended, and the encoder can go on. Nothing is allocated, except for an error, or for
+// text that is larger than an empty batch has room for.
 func (e *Encoder[T]) Append(b *Batch, v *T) (bool, error) {
 	if b.schema != e.schema {
 		return false, fmt.Errorf("record: a batch of schema %v, the encoder is for %v", b.schema, e.schema)
 	}
-	base := unsafe.Pointer(v) // keeps v alive; the offsets are those of T's own fields
+	base := unsafe.Pointer(v) // keeps v alive; the offsets belong to T's own fields
 	for i := range e.checks {
 		if _, err := e.checks[i].word(base); err != nil {
 			return false, err
@@ -113,20 +115,23 @@ func (e *Encoder[T]) Append(b *Batch, v *T) (bool, error) {
 	return true, nil
 }
 
-// AppendAll appends records until one does not fit, and returns how many it has appended. The error says what is wrong with the
-// record after those: go on behind it. It goes column by column; Append is the twin.
+// AppendAll appends records until one does not fit, and returns how many it has appended. The error
+// says what is wrong with the record after those: go on after it. AppendAll works column by column;
+// Append is its twin.
 func (e *Encoder[T]) AppendAll(b *Batch, vs []T) (n int, err error) {
 	if b.schema != e.schema {
 		return 0, fmt.Errorf("record: a batch of schema %v, the encoder is for %v", b.schema, e.schema)
 	}
 	n = min(len(vs), b.limit-b.rows)
-	if n = e.textsFit(b, vs[:n]); n == 0 && len(vs) > 0 { // full, or a record with more text than the batch has room for
+	// full, or one record with more text than the batch has room for
+	if n = e.textsFit(b, vs[:n]); n == 0 && len(vs) > 0 {
 		if ok, err := e.Append(b, &vs[0]); !ok {
 			return 0, err
 		}
 		return 1, nil
 	}
-	base, size := unsafe.Pointer(unsafe.SliceData(vs)), unsafe.Sizeof(*new(T)) // In bounds, below: the first n of vs.
+	// All uses below are in bounds: the first n of vs.
+	base, size := unsafe.Pointer(unsafe.SliceData(vs)), unsafe.Sizeof(*new(T))
 	for k := range e.checks {
 		for i := range n {
 			if _, bad := e.checks[k].word(unsafe.Add(base, uintptr(i)*size)); bad != nil {
@@ -193,7 +198,8 @@ func (op *encodeOp) set(b *Batch, base unsafe.Pointer) {
 	}
 }
 
-// fill sets n rows of a fixed column that is not nil from the records at base, which have been checked. They are size bytes each.
+// fill sets n rows of a fixed column from the records at base. The records have been checked, and
+// are size bytes each. The field is not a pointer.
 func (op *encodeOp) fill(c *Column, first, n int, base unsafe.Pointer, size uintptr) {
 	at := unsafe.Add(base, op.offset)
 	switch {
@@ -216,7 +222,7 @@ func (op *encodeOp) fill(c *Column, first, n int, base unsafe.Pointer, size uint
 	}
 }
 
-// zero sets the value of a NULL, which nobody looks at, to the same each time.
+// zero sets the value of a NULL, which nobody reads, to the same value each time.
 func (c *Column) zero(row int) {
 	switch {
 	case c.Int64s != nil:
@@ -228,8 +234,8 @@ func (c *Column) zero(row int) {
 	}
 }
 
-// pointer is what the field points to: the field itself where it is no pointer. base is a *T, and offset that of a field of T,
-// so it is in bounds.
+// pointer is what the field points to, or the field itself if it is not a pointer. base is a *T and
+// offset is the offset of a field of T, so the result is in bounds.
 func (op *encodeOp) pointer(base unsafe.Pointer) unsafe.Pointer {
 	p := unsafe.Add(base, op.offset)
 	if op.null {
@@ -258,7 +264,7 @@ func (op *encodeOp) float(base unsafe.Pointer) float64 {
 	return *(*float64)(p)
 }
 
-// word is the value of a fixed column but a float; a nil pointer is 0.
+// word is the value of a fixed column other than a float; a nil pointer is 0.
 func (op *encodeOp) word(base unsafe.Pointer) (int64, error) {
 	p := op.pointer(base)
 	if p == nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/dgryski/go-metro"
 )
 
-// seeds are what nobody outside knows.
+// seeds are random numbers that nobody outside the process knows.
 type seeds struct {
-	start uint64    // begins every hash
-	words [2]uint64 // of the first two words of a string
-	mul   uint64    // the factor of mix, odd
+	start uint64    // where every hash begins
+	words [2]uint64 // for the first two words of a string
+	mul   uint64    // factor of mix, odd
 }
 
 // hashSeeds are drawn anew in every process, so that nobody outside can choose keys that collide.
@@ -27,10 +27,10 @@ func drawSeeds(draw func() uint64) seeds {
 	return seeds{start: draw(), words: [2]uint64{draw(), draw()}, mul: draw() | 1}
 }
 
-// vectorKeys is how many keys the assembly looks at together.
+// vectorKeys is how many keys the assembly handles together.
 const vectorKeys = 8
 
-// fold is the high and the low half of a 128-bit product, xored (the mum of wyhash).
+// fold multiplies to 128 bits and xors the high and the low half (the mum of wyhash).
 //
 //gcassert:inline
 func fold(a, b uint64) uint64 {
@@ -38,11 +38,18 @@ func fold(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// mix adds one more word to a hash: two rounds of a shift, which brings the upper half to the lower one, and a multiplication, which brings all to the upper bits (as in
-// the finalizer of murmur3). One round, or one 128-bit product whose halves are xored, leaves patterns: of keys that are small numbers, or steps of a fixed size, the
-// upper bits are then multiples of a factor modulo a power of two, which crowd together for most factors, and for some starts with any. Behind two they are as even as
-// chance, the lowest ten or so a little less (TestHashSpreads, TestHashCrowds). No two words give the same hash. About half a nanosecond for a word, a third with vectors; a call of
-// go-metro costs 2.7.
+// mix adds one more word to a hash. It does two rounds of a shift, which brings the upper half to
+// the lower one, and a multiplication, which brings everything to the upper bits (as in the
+// finalizer of murmur3).
+//
+// One round, or one 128-bit product whose halves are xored, leaves patterns. For keys that are
+// small numbers, or steps of a fixed size, the upper bits are then multiples of a factor modulo a
+// power of two. With most factors these crowd together, and from some starts they do with any
+// factor. After two rounds the bits are as even as chance, the lowest ten or so a little less
+// (TestHashSpreads, TestHashCrowds).
+//
+// No two words give the same hash. A word takes about half a nanosecond, a third with vectors; a
+// call of go-metro takes 2.7.
 //
 //gcassert:inline
 func mix(h, word, mul uint64) uint64 {
@@ -51,7 +58,8 @@ func mix(h, word, mul uint64) uint64 {
 	return (x ^ x>>29) * mul
 }
 
-// hashWords folds a column of words into hashes, which begin with it where it is the first of the key. h and words have as many.
+// hashWords folds a column of words into hashes of the same number. If the column is the first of
+// the key, the hashes begin with it.
 func hashWords(h []uint64, first bool, words []uint64, s *seeds) {
 	words = words[:len(h)]
 	done := 0
@@ -73,7 +81,7 @@ func hashWords(h []uint64, first bool, words []uint64, s *seeds) {
 	}
 }
 
-// hashStrings does the same with three columns that are the words of strings.
+// hashStrings is hashWords for the three columns of words of strings.
 func hashStrings(h []uint64, first bool, w0, w1, w2 []uint64, s *seeds) {
 	n := len(h)
 	w0, w1, w2 = w0[:n], w1[:n], w2[:n]
@@ -92,12 +100,12 @@ func hashStrings(h []uint64, first bool, w0, w1, w2 []uint64, s *seeds) {
 	}
 }
 
-// hashing is what hashWords512 and hashStrings512 work on. The assembly knows its layout.
+// hashing has what hashWords512 and hashStrings512 work on. The assembly knows its layout.
 type hashing struct {
 	hashes     *uint64
 	w0, w1, w2 *uint64
 	n          int    // a multiple of vectorKeys, not 0
-	begin      uint64 // all ones where the hashes begin with start, 0 where they go on
+	begin      uint64 // all ones if the hashes begin with start, 0 if they go on
 	seeds      seeds
 }
 
@@ -110,9 +118,11 @@ func newHashing(h []uint64, first bool, w0, w1, w2 []uint64, s *seeds) *hashing 
 	return a
 }
 
-// mixString adds the three words of a string to a hash: the first two words are multiplied by each other, each behind a seed of
-// its own, then the result and the third are mixed. Without the seeds nobody can say for which texts the first product is what; where a text has
-// no second word, its seed is the factor. Word 1 of a long string is a place, not a value, and is left out.
+// mixString adds the three words of a string to a hash. Each of the first two words is xored with a
+// seed of its own and the two are multiplied by each other; then the result and the third word are
+// mixed. Without the seeds somebody could choose texts with a known first product. If a text has no
+// second word, the seed of that word is the factor. Word 1 of a long string is a place, not a
+// value, and is left out.
 func mixString(h, w0, w1, w2 uint64, s *seeds) uint64 {
 	if w2>>56 == stringLong {
 		w1 = 0

@@ -11,20 +11,24 @@ import (
 
 // Keys
 //
-// The key of a group is a fixed number of words, the same for every record of a plan, so that finding a group compares
-// words and the row of a group has one width:
+// The key of a group is a fixed number of words, the same for every record of a plan. So finding a
+// group compares words, and all rows of groups have the same width:
 //
-//	fixed column      1 word: the value. -0 is stored as 0 and every NaN as one NaN, so that equal values have equal words
+//	fixed column      1 word: the value. -0 is stored as 0 and every NaN as one NaN,
+//	                  so that equal values have equal words
 //	String column     3 words, little-endian: up to 23 bytes in place, byte 23 is their number
 //	                  NULL: byte 23 is stringNull, the rest 0
-//	                  longer: word 0 is a hash of the bytes, word 1 is Off<<32|Len of them, byte 23 is stringLong
-//	NULL bits         1 word at the end, bit i for key column i; only where a fixed column is nullable
+//	                  longer: word 0 is a hash of the bytes, word 1 is their Off<<32|Len,
+//	                  byte 23 is stringLong
+//	NULL bits         1 word at the end, bit i for key column i; only if a fixed column
+//	                  is nullable
 //
-// The bytes of a long string lie in a heap beside the words: in the column of the batch at first, then in that of the
-// chunk, then in the table's. Word 1 is the place in that heap and so the only word that may differ between equal keys.
+// The bytes of a long string lie in a heap beside the words: at first in the column of the batch,
+// then in the heap of the chunk, then in the heap of the table. Word 1 is the place in that heap,
+// and so the only word that may differ between equal keys.
 
 const (
-	// shortString is how many bytes of a string lie in the words of a key.
+	// shortString is how many bytes of a string fit in the words of a key.
 	shortString = 23
 
 	// stringWords is the number of words of a String column in a key.
@@ -39,24 +43,26 @@ const MaxKeyColumns = 64
 
 // keyColumn is a column of a key.
 type keyColumn struct {
-	source   int // the column in the schema
+	source   int // its position in the schema
 	word     int // its first word
 	typ      Type
 	nullable bool
 }
 
-// A KeyLayout says how the key columns of a schema lie in words. It does not change once made.
+// A KeyLayout says how the key columns of a schema lie in words. It never changes after it has been
+// made.
 type KeyLayout struct {
 	columns  []keyColumn
 	words    int
-	nullWord int // the word of the NULL bits, -1 where there is none
+	nullWord int // word of the NULL bits, or -1 if there is none
 	strings  []int
-	nullable bool // some column is
-	extra    int  // columns at the end that do not make a key
+	nullable bool // at least one column is nullable
+	extra    int  // number of columns at the end that do not make a key
 	seeds    seeds
 }
 
-// NewKeyLayout is the layout for these columns of a schema, given by position. No column at all is one group.
+// NewKeyLayout is the layout for these columns of a schema, given by position. Without columns, all
+// records are one group.
 func NewKeyLayout(schema *Schema, columns []int) (*KeyLayout, error) {
 	if len(columns) > MaxKeyColumns {
 		return nil, fmt.Errorf("record: %d key columns, at most %d are allowed", len(columns), MaxKeyColumns)
@@ -82,14 +88,15 @@ func NewKeyLayout(schema *Schema, columns []int) (*KeyLayout, error) {
 	return l, nil
 }
 
-// WithExtra is the layout where the last n columns are not what a record is called keyless by.
+// WithExtra returns the layout with the last n columns as extra: they do not count when a record is
+// checked for having no key.
 func (l *KeyLayout) WithExtra(n int) *KeyLayout {
 	with := *l
 	with.extra = n
 	return &with
 }
 
-// AppendPrefix appends the first columns of a key as a key of prefix, whose columns are these.
+// AppendPrefix appends the first columns of a key as a key of prefix, which has just these columns.
 func (l *KeyLayout) AppendPrefix(to, key []uint64, prefix *KeyLayout) []uint64 {
 	n := prefix.words
 	if prefix.nullWord < 0 {
@@ -104,39 +111,42 @@ func (l *KeyLayout) Words() int { return l.words }
 // Columns is the number of key columns.
 func (l *KeyLayout) Columns() int { return len(l.columns) }
 
-// Strings are the first words of the String columns: where a key may point into a heap.
+// Strings are the first words of the String columns: the places where a key may point into a heap.
 func (l *KeyLayout) Strings() []int { return l.strings }
 
-// IsLong says whether the third word of a String column says that the string lies in the heap.
+// IsLong says whether the third word of a String column means that the string lies in the heap.
 func IsLong(third uint64) bool { return third>>56 == stringLong }
 
-// LongPlace is where the bytes of a long string lie in the heap; word is the second of its words.
+// LongPlace is where the bytes of a long string lie in the heap. word is the second of its words.
 func LongPlace(word uint64) (off, n uint64) { return word >> 32, word & math.MaxUint32 }
 
-// PlaceLong makes the second word of a long string that lies in the heap from off on.
+// PlaceLong makes the second word of a long string that lies at off in the heap.
 func PlaceLong(off, n uint64) uint64 { return off<<32 | n }
 
-// Keys are the encoded keys of some rows of a batch, column-wise: word w of row i is Words[w][i]. It is scratch that
-// Encode fills and whose memory it uses again.
+// Keys are the encoded keys of some rows of a batch, column-wise: word w of row i is Words[w][i].
+// Keys is scratch memory that Encode fills and reuses.
 type Keys struct {
 	Words  [][]uint64
 	Hashes []uint64
 
-	// Long is the number of strings longer than 23 bytes: 0 says that no word points into a heap. LongBytes has for each
-	// row how many bytes they have, Heaps for each String column, in the order of KeyLayout.Strings, the bytes they lie
-	// in. Both are valid only where Long is not 0.
-	Long      int
+	// Long is the number of strings longer than 23 bytes. If it is 0, no word points into a heap.
+	Long int
+	// LongBytes has the number of bytes of these strings in each row. It is valid only if Long is
+	// not 0.
 	LongBytes []uint64
-	Heaps     [][]byte
+	// Heaps has the bytes that the strings lie in, for each String column in the order of
+	// KeyLayout.Strings. It is valid only if Long is not 0.
+	Heaps [][]byte
 
 	// Keyless is the number of rows all of whose key columns are NULL. Their hash is 0.
 	Keyless int
 
+	// own has memory for the words; Words may refer to a column's memory instead.
 	own    [][]uint64
 	others []uint32 // scratch of encodeStrings: the rows that packShort left
 }
 
-// NewKeys makes scratch for up to rows rows.
+// NewKeys makes scratch memory for up to rows rows.
 func (l *KeyLayout) NewKeys(rows int) *Keys {
 	k := &Keys{Words: make([][]uint64, l.words), Hashes: make([]uint64, rows), own: make([][]uint64, l.words)}
 	for i := range k.own {
@@ -150,8 +160,9 @@ func (l *KeyLayout) NewKeys(rows int) *Keys {
 	return k
 }
 
-// Encode writes the keys of the rows [from, to) of b into k and their hashes. Long strings stay where they are: word 1
-// points into the Bytes of their column. The words are valid until b changes or k is used again. Nothing is allocated.
+// Encode writes the keys of the rows [from, to) of b into k, and their hashes. Long strings stay
+// where they are: word 1 points into the Bytes of their column. The words are valid until b changes
+// or k is used again. Nothing is allocated.
 func (l *KeyLayout) Encode(b *Batch, from, to int, k *Keys) {
 	n := to - from
 	k.Long, k.Keyless = 0, 0
@@ -175,7 +186,7 @@ func (l *KeyLayout) Encode(b *Batch, from, to int, k *Keys) {
 			continue
 		}
 		if c.Valid == nil && kc.typ != Float64 {
-			k.Words[w] = asWords(c.Int64s[from:to]) // as it lies there
+			k.Words[w] = asWords(c.Int64s[from:to]) // the column's own memory
 			continue
 		}
 		dst := k.own[w][:n]
@@ -221,7 +232,8 @@ func (l *KeyLayout) hash(k *Keys) {
 	}
 }
 
-// findKeyless counts the rows without any key and gives them hash 0, so that they go to shard 0 in every process.
+// findKeyless counts the rows without any key and gives them hash 0, so that they go to shard 0 in
+// every process.
 func (l *KeyLayout) findKeyless(k *Keys) {
 	if l.extra > 0 {
 		l.findKeylessPairs(k)
@@ -244,7 +256,8 @@ func (l *KeyLayout) findKeyless(k *Keys) {
 	}
 }
 
-// findKeylessPairs is findKeyless where some columns are extra: rows without a key have many of those, so only where these are NULL too the hash is 0.
+// findKeylessPairs is findKeyless for layouts with extra columns. Rows without a key may have many
+// different values in the extra columns, so the hash is 0 only if these are NULL too.
 func (l *KeyLayout) findKeylessPairs(k *Keys) {
 	n := len(l.columns) - l.extra
 	for i := range k.Hashes {
@@ -260,7 +273,7 @@ func (l *KeyLayout) findKeylessPairs(k *Keys) {
 	}
 }
 
-// allNull says whether the first n columns are.
+// allNull says whether the first n columns of a row are NULL.
 func (l *KeyLayout) allNull(k *Keys, row, n int) bool {
 	for i := range l.columns[:n] {
 		if kc := &l.columns[i]; kc.typ == String {
@@ -274,7 +287,7 @@ func (l *KeyLayout) allNull(k *Keys, row, n int) bool {
 	return true
 }
 
-// HashKey is the hash of one key: the twin of hash.
+// HashKey is the hash of one key. It is the twin of hash.
 func (l *KeyLayout) HashKey(key []uint64) uint64 {
 	switch {
 	case l.words == 0:
@@ -303,8 +316,9 @@ func (l *KeyLayout) HashKey(key []uint64) uint64 {
 	return h
 }
 
-// EncodeValues makes the key of one group from a value per key column: bool, any integer, float64, string, []byte, time.Time, Decimal
-// or nil for NULL. Long strings lie in the returned heap. The error names the column and what it takes.
+// EncodeValues makes the key of one group from a value per key column: bool, any integer, float64,
+// string, []byte, time.Time, Decimal, or nil for NULL. Long strings lie in the returned heap. The
+// error names the column and what it accepts.
 func (l *KeyLayout) EncodeValues(values ...any) (key []uint64, heap []byte, err error) {
 	if len(values) != len(l.columns) {
 		return nil, nil, fmt.Errorf("record: %d key values, the key has %d columns", len(values), len(l.columns))
@@ -348,7 +362,7 @@ func (l *KeyLayout) EncodeValues(values ...any) (key []uint64, heap []byte, err 
 	return key, heap, nil
 }
 
-// fixedWord is the word of a value of a fixed type in a key.
+// fixedWord is the word in a key for a value of a fixed type.
 func fixedWord(t Type, v any) (uint64, error) {
 	switch v := v.(type) {
 	case bool:
@@ -383,7 +397,7 @@ func fixedWord(t Type, v any) (uint64, error) {
 	return 0, fmt.Errorf("%v, a %T (%v) does not fit", t, v, v)
 }
 
-// Equal says whether two keys are equal, each with the heap that its long strings lie in.
+// Equal says whether two keys are equal. Each comes with the heap that its long strings lie in.
 func (l *KeyLayout) Equal(a []uint64, aHeap []byte, b []uint64, bHeap []byte) bool {
 	long := false
 	for _, s := range l.strings {
@@ -414,7 +428,8 @@ func (l *KeyLayout) isLongPlace(key []uint64, word int) bool {
 	return false
 }
 
-// AppendKey appends bytes that say which key it is: equal keys have the same, wherever their long strings lie, and others have others.
+// AppendKey appends bytes that identify a key. Equal keys have equal bytes, wherever their long
+// strings lie, and different keys have different bytes.
 func (l *KeyLayout) AppendKey(to []byte, key []uint64, heap []byte) []byte {
 	for _, w := range key[:l.words] {
 		to = binary.LittleEndian.AppendUint64(to, w)
@@ -423,7 +438,8 @@ func (l *KeyLayout) AppendKey(to []byte, key []uint64, heap []byte) []byte {
 	for _, s := range l.strings {
 		if IsLong(key[s+2]) {
 			long := longBytes(key[s+1], heap)
-			binary.LittleEndian.PutUint64(to[begin+8*(s+1):], uint64(len(long))) // not its place
+			// the length instead of the place
+			binary.LittleEndian.PutUint64(to[begin+8*(s+1):], uint64(len(long)))
 			to = append(to, long...)
 		}
 	}
@@ -444,10 +460,12 @@ func (l *KeyLayout) IsNull(key []uint64, i int) bool {
 	return kc.nullable && key[l.nullWord]>>i&1 == 1
 }
 
-// Word is the value of key column i, which is not a String: what a batch has in Int64s, or the bits of a float64.
+// Word is the value of key column i, which is not a String: what a batch has in Int64s, or the bits
+// of a float64.
 func (l *KeyLayout) Word(key []uint64, i int) uint64 { return key[l.columns[i].word] }
 
-// AppendString appends the bytes of key column i, a String, to to; nothing where it is NULL.
+// AppendString appends the bytes of key column i, a String, to to. It appends nothing if the string
+// is NULL.
 func (l *KeyLayout) AppendString(to []byte, key []uint64, heap []byte, i int) []byte {
 	w := key[l.columns[i].word:]
 	switch n := w[2] >> 56; n {
@@ -464,7 +482,7 @@ func (l *KeyLayout) AppendString(to []byte, key []uint64, heap []byte, i int) []
 	}
 }
 
-// floatKey is the word of a float64 in a key: -0 is 0, and NaN is one NaN.
+// floatKey is the word of a float64 in a key. -0 becomes 0, and every NaN the same NaN.
 //
 //gcassert:inline
 func floatKey(f float64) uint64 {

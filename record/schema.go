@@ -14,22 +14,22 @@ type Field struct {
 	Name string
 	Type Type
 
-	// Nullable says that values may be NULL. A batch that brings a NULL in a column that is not nullable is refused as
-	// a whole: the reader is broken.
+	// Nullable says that values may be NULL. A batch that brings a NULL in a column that is not
+	// nullable is refused as a whole, because the reader is then broken.
 	Nullable bool
 }
 
-// A Schema names the columns of a source and gives their types. It does not change once made, so it may be shared by
-// any number of goroutines.
+// A Schema names the columns of a source and gives their types. It never changes after it has been
+// made, so any number of goroutines may share it.
 type Schema struct {
 	name   string
 	fields []Field
 	index  map[string]int
 }
 
-// NewSchema makes a schema; name stands for the source in queries, statistics and messages.
-// The error lists every fault: no name, no field, more than MaxFields, a field without a name, a name used twice, a type
-// that is not valid.
+// NewSchema makes a schema. name stands for the source in queries, statistics and messages. The
+// error lists every fault: no name, no field, more than MaxFields, a field without a name, a name
+// used twice, a type that is not valid.
 func NewSchema(name string, fields ...Field) (*Schema, error) {
 	s := &Schema{name: name, fields: append([]Field(nil), fields...), index: make(map[string]int, len(fields))}
 	var faults []error
@@ -76,7 +76,7 @@ func (s *Schema) Len() int { return len(s.fields) }
 // Field is column i.
 func (s *Schema) Field(i int) Field { return s.fields[i] }
 
-// Index is the position of the column of that name; false where there is none.
+// Index is the position of the column of that name; false if there is none.
 func (s *Schema) Index(name string) (int, bool) {
 	i, ok := s.index[name]
 	return i, ok

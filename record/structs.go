@@ -16,12 +16,12 @@ type structField struct {
 	path   string // as Go writes it, for messages
 	offset uintptr
 	source sourceKind
-	bits   int // of an integer or a float
+	bits   int // size of an integer or a float
 	typ    Type
-	null   bool // a pointer: nil is NULL
+	null   bool // the field is a pointer: nil is NULL
 }
 
-// sourceKind is what lies at the offset.
+// sourceKind is the kind of value at the offset.
 type sourceKind uint8
 
 const (
@@ -40,7 +40,7 @@ var (
 	decimalType = reflect.TypeFor[Decimal]()
 )
 
-// structFields finds the columns of a struct, with all faults.
+// structFields finds the columns of a struct, and all faults.
 func structFields(t reflect.Type, base uintptr, path string) (fields []structField, faults []error) {
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -165,8 +165,8 @@ func columnsOf[T any]() ([]structField, error) {
 	return fields, nil
 }
 
-// SchemaOf is the schema of the records that T, a struct, holds; name stands for the source. The columns are the exported fields,
-// in their order, those of embedded structs among them:
+// SchemaOf is the schema of the records that T, a struct, holds. name stands for the source. The
+// columns are the exported fields, in order, including the fields of embedded structs:
 //
 //	bool                     boolean
 //	integers of any size     bigint; with the tag decimal(p,s) a signed one holds units of 10^-s
@@ -176,8 +176,9 @@ func columnsOf[T any]() ([]structField, error) {
 //	record.Decimal           decimal(p,s), from the tag
 //	a pointer to one         the same, and nil is NULL
 //
-// The tag velo gives the name, the field's own in snake case by default, and the type of a decimal: `velo:"price,decimal(18,2)"`.
-// `velo:"-"` leaves a field out. The error lists every fault.
+// The tag velo gives the name and the type of a decimal: `velo:"price,decimal(18,2)"`. Without it,
+// the name is the field's own in snake case. `velo:"-"` leaves a field out. The error lists every
+// fault.
 func SchemaOf[T any](name string) (*Schema, error) {
 	columns, err := columnsOf[T]()
 	if err != nil {

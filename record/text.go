@@ -5,9 +5,10 @@ import (
 	"unsafe"
 )
 
-// The words of strings: packShort takes the usual ones, eight at a time where it can, and leaves the others to packString.
+// These functions make the words of strings. packShort handles the usual strings, eight at a time
+// if it can, and leaves the others to packString.
 
-// vectorBytes is what the assembly reads of a column at once, from the beginning of a string on.
+// vectorBytes is how much of a column the assembly reads at once, from the beginning of a string.
 const vectorBytes = 32
 
 // encodeStrings writes the three words of each row.
@@ -41,9 +42,10 @@ func (l *KeyLayout) encodeStrings(c *Column, from int, k *Keys, w int) {
 	}
 }
 
-// packShort writes the words of the usual strings, which are short and not at the very end of their column, and returns the number of the
-// others, whose rows are in others: it has room for vectorKeys more than there are views. What it writes for those says nothing. A view may
-// be anything.
+// packShort writes the words of the usual strings, which are short and do not lie at the very end
+// of their column. It writes the rows of the other strings to others and returns how many there
+// are. others has room for vectorKeys more entries than there are views. The words that it writes
+// for those rows mean nothing. A view may have any value.
 func packShort(views []View, text []byte, w0, w1, w2 []uint64, others []uint32) (left int) {
 	n := len(views)
 	done := 0
@@ -60,7 +62,8 @@ func packShort(views []View, text []byte, w0, w1, w2 []uint64, others []uint32) 
 	return packShortGo(views, text, w0, w1, w2, others, done, left)
 }
 
-// packShortGo is packShort from row from on, the others behind those that are there.
+// packShortGo is packShort from row from on. It appends to the left entries that others has
+// already.
 func packShortGo(views []View, text []byte, w0, w1, w2 []uint64, others []uint32, from, left int) int {
 	n := len(views)
 	w0, w1, w2 = w0[:n], w1[:n], w2[:n]
@@ -91,7 +94,8 @@ var keepBytes = func() (m [shortString + 1][stringWords]uint64) {
 	return m
 }()
 
-// packString makes the three words of a string that lies at off of its heap: the twin of packShort for any string.
+// packString makes the three words of a string that lies at off of its heap. It is the twin of
+// packShort for any string.
 func packString(b []byte, off uint64, s *seeds) (w0, w1, w2 uint64) {
 	if len(b) > shortString {
 		return hashLong(b, s), PlaceLong(off, uint64(len(b))), stringLong << 56
@@ -101,18 +105,18 @@ func packString(b []byte, off uint64, s *seeds) (w0, w1, w2 uint64) {
 	return binary.LittleEndian.Uint64(p[:]), binary.LittleEndian.Uint64(p[8:]), binary.LittleEndian.Uint64(p[16:])
 }
 
-// packing is what packShort512 works on. The assembly knows its layout.
+// packing has what packShort512 works on. The assembly knows its layout.
 type packing struct {
 	views      *View
 	text       *byte
 	w0, w1, w2 *uint64
 	others     *uint32
 	n          int    // a multiple of vectorKeys, not 0
-	last       uint64 // the last place from which vectorBytes can be read
+	last       uint64 // last place from which vectorBytes can be read
 	first      [vectorKeys]uint32
 }
 
-// lastEnd is where the last of some views ends.
+// lastEnd is where the view that ends last ends.
 func lastEnd(views []View) (end uint64) {
 	if n := len(views) &^ (vectorKeys - 1); have512 && n > 0 {
 		end = lastEnd512(unsafe.SliceData(views), n)

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// A TimeFormat reads times of one declared form. It does not change once made, so any number of goroutines may share it.
+// A TimeFormat reads times of one declared form. It never changes after it has been made, so any
+// number of goroutines may share it.
 type TimeFormat struct {
 	text  string
 	steps []timeStep
@@ -15,22 +16,23 @@ type TimeFormat struct {
 
 // timeStep is a directive of strptime, or a byte that must be there.
 type timeStep struct {
-	directive byte // 0: a literal
+	directive byte // 0 for a literal
 	literal   byte
 }
 
-// Directives that are not those of strptime.
+// Directives that strptime does not have.
 const (
 	stepMillis = 'L'
 	stepMicros = 'U'
 )
 
-// timeDirectives are what may stand after a percent sign; the long ones are written out.
+// timeDirectives are the letters that may follow a percent sign; the long ones are written out.
 const timeDirectives = "YymdejHkIlMSfpbBhaAzZsLU"
 
 var longDirectives = map[byte]string{'T': "%H:%M:%S", 'R': "%H:%M", 'D': "%m/%d/%y", 'F': "%Y-%m-%d", 'n': " ", 't': " "}
 
-// timeTemplates are the patterns of to_timestamp of PostgreSQL, and what they are in strptime's. Of two that fit, the longer comes first.
+// timeTemplates are the patterns of PostgreSQL's to_timestamp, and the directives of strptime that
+// they stand for. If two of them fit, the longer comes first.
 var timeTemplates = []struct{ template, directive string }{
 	{"YYYY", "%Y"},
 	{"HH24", "%H"},
@@ -58,8 +60,9 @@ var timeTemplates = []struct{ template, directive string }{
 	{"PM", "%p"},
 }
 
-// CompileTimeFormat makes a TimeFormat. A time without a zone is in zone; nil is UTC. The format has the directives of strptime, such as
-// "%d/%m/%Y %H:%M"; one without a percent sign is a template of PostgreSQL, such as "DD/MM/YYYY HH24:MI".
+// CompileTimeFormat makes a TimeFormat. A time without a zone is in zone; nil is UTC. The format
+// has the directives of strptime, such as "%d/%m/%Y %H:%M". A format without a percent sign is a
+// template of PostgreSQL, such as "DD/MM/YYYY HH24:MI".
 //
 //	%Y  year, four digits        %H %k  hour, 0 to 23        %z  zone: Z, +01, +0100, +01:00
 //	%y  year, 69 to 68           %I %l  hour, 1 to 12        %Z  UTC, GMT or a zone like %z
@@ -69,7 +72,8 @@ var timeTemplates = []struct{ template, directive string }{
 //	%f  fraction of a second, after a point in the format; %L of three digits, %U of six
 //	%F is %Y-%m-%d, %T is %H:%M:%S, %R is %H:%M, %D is %m/%d/%y, %% is a percent sign
 //
-// A blank is any number of blanks. Numbers of two digits may have one. The error says which directive there is not, or what a time of this form would lack.
+// A blank stands for any number of blanks. Numbers of two digits may have one. The error says which
+// directive is unknown, or what a time of this form would lack.
 func CompileTimeFormat(format string, zone *time.Location) (*TimeFormat, error) {
 	f := &TimeFormat{text: format, zone: zone}
 	fault := func(what string, args ...any) (*TimeFormat, error) {
@@ -124,7 +128,7 @@ func CompileTimeFormat(format string, zone *time.Location) (*TimeFormat, error) 
 	return f, nil
 }
 
-// fromTemplate is a template of PostgreSQL in the directives of strptime.
+// fromTemplate translates a template of PostgreSQL to the directives of strptime.
 func fromTemplate(format string) string {
 	var out strings.Builder
 next:
@@ -147,7 +151,7 @@ next:
 // String is the format as it was given.
 func (f *TimeFormat) String() string { return f.text }
 
-// Parse reads a time into nanoseconds since 1970 UTC. Blanks around it do not count.
+// Parse reads a time into nanoseconds since 1970 UTC. Blanks around it are ignored.
 func (f *TimeFormat) Parse(text string) (int64, error) {
 	t := timeText{rest: strings.Trim(text, blanks), month: 1, day: 1}
 	afternoon := -1 // 0 is AM, 1 is PM
@@ -178,7 +182,7 @@ func (f *TimeFormat) mismatch(text string) error {
 	return fmt.Errorf("%.40q is not a time of the form %q", text, f.text)
 }
 
-// step takes what a step of a format stands for.
+// step reads what a step of a format stands for.
 func (t *timeText) step(s timeStep, afternoon *int) bool {
 	var ignored int
 	switch s.directive {
@@ -194,7 +198,7 @@ func (t *timeText) step(s timeStep, afternoon *int) bool {
 		if !t.number(2, 2, &t.year) {
 			return false
 		}
-		if t.year += 2000; t.year > 2068 { // as POSIX has it
+		if t.year += 2000; t.year > 2068 { // as in POSIX
 			t.year -= 100
 		}
 		return true
@@ -203,7 +207,7 @@ func (t *timeText) step(s timeStep, afternoon *int) bool {
 	case 'b', 'B', 'h':
 		return t.name(monthNames[:], &t.month)
 	case 'd', 'e':
-		t.skipBlanks() // %e is filled up with a blank
+		t.skipBlanks() // %e is padded with a blank
 		return t.number(1, 2, &t.day)
 	case 'j':
 		return t.number(1, 3, &t.yearDay) && t.yearDay > 0
@@ -236,7 +240,7 @@ func (t *timeText) step(s timeStep, afternoon *int) bool {
 	return false
 }
 
-// half takes AM or PM.
+// half reads AM or PM.
 func (t *timeText) half(afternoon *int) bool {
 	for i, names := range [][]string{{"am", "a.m."}, {"pm", "p.m."}} {
 		for _, name := range names {
@@ -250,7 +254,7 @@ func (t *timeText) half(afternoon *int) bool {
 	return false
 }
 
-// seconds takes a number of seconds since 1970.
+// seconds reads a number of seconds since 1970.
 func (t *timeText) seconds() bool {
 	n := 0
 	if t.rest != "" && t.rest[0] == '-' {

@@ -8,46 +8,51 @@ import (
 	"time"
 )
 
-// Times as texts have many forms. ParseTime reads those that have one meaning, whoever wrote them; a TimeFormat reads the one that somebody has
-// declared. Readers, casts in SQL and the program's guesses of column types all come here, so that they agree.
+// Times as texts have many forms. ParseTime reads the forms that have only one meaning, no matter
+// who wrote them; a TimeFormat reads one form that the user has declared. Readers, casts in SQL and
+// the program's guesses of column types all use these two, so that they agree.
 
-// The range of a Timestamp in seconds since 1970: the years 1678 to 2261, as far as 64 bits of nanoseconds have whole years.
+// The range of a Timestamp in seconds since 1970: the years 1678 to 2261, which are the whole years
+// that 64 bits of nanoseconds can hold.
 const (
 	minTimeSeconds = -9_214_560_000
-	maxTimeSeconds = 9_214_646_400 // is the first second that is out of range
+	maxTimeSeconds = 9_214_646_400 // first second that is out of range
 )
 
-// blanks are what may stand around a number or a time in a text: the spaces of ASCII, as in PostgreSQL.
+// blanks are what may surround a number or a time in a text: the spaces of ASCII, as in PostgreSQL.
 const blanks = " \t\n\v\f\r"
 
-// Errors of times. Callers put the text in front.
+// Errors of times. Callers put the text before them.
 var (
 	errTimeForm  = errors.New("is not a timestamp like 2026-01-31T12:30:45.5Z")
 	errTimeOrder = errors.New("may be day/month or month/day: a time format says which, such as %d/%m/%Y or %m/%d/%Y")
 	errTimeRange = errors.New("is out of range, expected a year from 1678 to 2261")
 )
 
-// monthNames are in lower case; three letters tell them apart.
+// monthNames are in lower case; their first three letters are unique.
 var monthNames = [...]string{
 	"january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
 }
 
 var dayNames = [...]string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
 
-// ParseTime reads a timestamp into nanoseconds since 1970 UTC. A text without a zone is in zone; nil is UTC. Blanks around the text do not count.
+// ParseTime reads a timestamp into nanoseconds since 1970 UTC. A text without a zone is in zone;
+// nil is UTC. Blanks around the text are ignored.
 //
-//	2026-01-31T12:30:45.123456789Z    ISO 8601 and RFC 3339: a space for T, a comma for the point, one digit for
-//	2026-1-31 9:30:45,5+01:00         month, day and hour, no fraction, no seconds, no time of day
+//	2026-01-31T12:30:45.123456789Z    ISO 8601 and RFC 3339: a space for T, a comma for the
+//	2026-1-31 9:30:45,5+01:00         point, one digit for month, day and hour, no fraction,
+//	                                  no seconds, no time of day
 //	2026-01-31 12:30:45 -0430         zones are Z, UTC, GMT, +01, +0100 and +01:00
 //	2026/01/31 12:30                  also 2026.01.31
 //	20260131T123045Z                  ISO 8601 basic; 20260131 and 20260131123045 too
-//	31.01.2026 12:30:45               dots after a day: the day is first wherever this is written
+//	31.01.2026 12:30:45               dots after a day: wherever this is written the day is first
 //	31-JAN-2026 12:30, 31 Jan 2026    a month by its English name
 //	[31/Jan/2026:12:30:45 +0100]      as web servers have it in their logs
 //	Sat, 31 Jan 2026 12:30:45 GMT     RFC 1123
 //
-// 01/02/2026 and 01-02-2026 are refused, because they mean different days to different people. What is below a nanosecond is cut off. A local time that a
-// zone has twice, or not at all, is as time.Date has it.
+// 01/02/2026 and 01-02-2026 are refused, because they mean different days to different people.
+// Anything below a nanosecond is cut off. A local time that a zone has twice, or not at all, is
+// resolved as in time.Date.
 func ParseTime(text string, zone *time.Location) (int64, error) {
 	t := timeText{rest: strings.Trim(text, blanks)}
 	err := t.stamp()
@@ -60,12 +65,12 @@ func ParseTime(text string, zone *time.Location) (int64, error) {
 	return 0, fmt.Errorf("%.40q %w", text, err)
 }
 
-// timeText is a time that is being read, and what is left of its text.
+// timeText is a time that is being read, and the rest of its text.
 type timeText struct {
 	rest string
 
 	year, month, day     int
-	yearDay              int // 0: month and day are known
+	yearDay              int // 0 if month and day are known
 	hour, minute, second int
 	fraction             int // nanoseconds
 	zone                 int // seconds east of UTC
@@ -82,7 +87,7 @@ func (t *timeText) digits() (n int) {
 	return n
 }
 
-// number takes from least to most digits; false says that there are fewer.
+// number reads from least to most digits. It returns false if there are fewer.
 func (t *timeText) number(least, most int, to *int) bool {
 	n := min(t.digits(), most)
 	if n < least {
@@ -96,7 +101,7 @@ func (t *timeText) number(least, most int, to *int) bool {
 	return true
 }
 
-// take takes one of some bytes, and returns it; 0 says that none of them is next.
+// take reads one of some bytes, and returns it. It returns 0 if none of them is next.
 func (t *timeText) take(bytes string) byte {
 	if t.rest == "" || strings.IndexByte(bytes, t.rest[0]) < 0 {
 		return 0
@@ -106,14 +111,14 @@ func (t *timeText) take(bytes string) byte {
 	return c
 }
 
-// skipBlanks takes blanks, and says whether there were any.
+// skipBlanks reads blanks, and says whether there were any.
 func (t *timeText) skipBlanks() bool {
 	n := len(t.rest)
 	t.rest = strings.TrimLeft(t.rest, blanks)
 	return len(t.rest) < n
 }
 
-// name takes one of some names, or the first three letters of it; false says that none is next.
+// name reads one of some names, or the first three letters of it. It returns false if none is next.
 func (t *timeText) name(names []string, to *int) bool {
 	n := 0
 	for n < len(t.rest) && t.rest[n]|0x20-'a' < 26 {
@@ -132,7 +137,7 @@ func (t *timeText) name(names []string, to *int) bool {
 	return false
 }
 
-// stamp takes all of a text that has one meaning.
+// stamp reads the whole text in one of the forms that have one meaning.
 func (t *timeText) stamp() error {
 	bracket := t.take("[") != 0
 	var weekday int
@@ -162,7 +167,7 @@ func (t *timeText) stamp() error {
 	return nil
 }
 
-// dayFirst takes a date that begins with its day. named says that it has its month by name.
+// dayFirst reads a date that begins with its day. named says that the month is given by name.
 func (t *timeText) dayFirst() (named bool, err error) {
 	t.number(1, 2, &t.day)
 	between := t.take("./- ")
@@ -181,7 +186,7 @@ func (t *timeText) dayFirst() (named bool, err error) {
 	return named, nil
 }
 
-// clock takes a time of day and a zone, if there are any.
+// clock reads a time of day and a zone, if there are any.
 func (t *timeText) clock(basic, named bool) bool {
 	if t.rest == "" || t.rest == "]" {
 		return true
@@ -216,7 +221,7 @@ func (t *timeText) clock(basic, named bool) bool {
 	return t.rest == "" || t.rest == "]" || t.offset()
 }
 
-// fractionDigits takes digits of a fraction of a second, one at least.
+// fractionDigits reads the digits of a fraction of a second. There must be at least one.
 func (t *timeText) fractionDigits() bool {
 	n := t.digits()
 	unit := 100_000_000
@@ -228,7 +233,7 @@ func (t *timeText) fractionDigits() bool {
 	return n > 0
 }
 
-// offset takes a zone.
+// offset reads a zone.
 func (t *timeText) offset() bool {
 	t.hasZone, t.zone = true, 0
 	for _, name := range []string{"Z", "UTC", "GMT"} {
@@ -286,7 +291,8 @@ func (t *timeText) nanos(zone *time.Location) (int64, error) {
 	return seconds*1e9 + int64(t.fraction), nil
 }
 
-// daysBefore is the number of days from 1970-01-01 to the first of a month, by Howard Hinnant's days_from_civil.
+// daysBefore is the number of days from 1970-01-01 to the first day of a month, by Howard Hinnant's
+// days_from_civil.
 func daysBefore(year, month int) int64 {
 	if month <= 2 {
 		year--
@@ -311,12 +317,13 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// ParseEpoch reads the time that is so many units after 1970, of which the unit is a second, a millisecond, a microsecond or a nanosecond. The number may have
-// a sign, a fraction and an exponent. What is below a nanosecond is cut off. Blanks around it do not count.
+// ParseEpoch reads a number of units since 1970. The unit is a second, a millisecond, a microsecond
+// or a nanosecond. The number may have a sign, a fraction and an exponent. Anything below a
+// nanosecond is cut off. Blanks around the number are ignored.
 func ParseEpoch(text string, unit time.Duration) (int64, error) {
 	bad := func(err error) (int64, error) { return 0, fmt.Errorf("%.40q %w", text, err) }
 	number := strings.Trim(text, blanks)
-	exponent := 0 // of ten: nanoseconds are the digits times its power
+	exponent := 0 // a power of ten: nanoseconds are the digits times it
 	for u := unit; u > 1; u /= 10 {
 		exponent++
 	}

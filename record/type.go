@@ -4,7 +4,7 @@ import "fmt"
 
 // A Type is the type of one column. Types are comparable with ==.
 //
-// The low byte is the kind; a decimal keeps its precision and its scale in the two bytes above.
+// The low byte is the kind. A decimal keeps its precision and its scale in the two bytes above.
 type Type uint32
 
 // The types without parameters. A decimal comes from DecimalOf.
@@ -17,12 +17,12 @@ const (
 	kindDecimal
 )
 
-// MaxPrecision is the number of digits a decimal may have: what an int64 holds for certain.
+// MaxPrecision is the number of digits a decimal may have: as many as an int64 can always hold.
 const MaxPrecision = 18
 
-// DecimalOf is the type of exact decimals with precision digits, scale of them behind the point.
-// A value is kept as the integer value*10^scale. NewSchema refuses a precision outside 1..18 and a scale outside
-// 0..precision.
+// DecimalOf is the type of exact decimals with precision digits, scale of them after the point. A
+// value is kept as the integer value*10^scale. NewSchema refuses a precision outside 1..18 and a
+// scale outside 0..precision.
 func DecimalOf(precision, scale int) Type {
 	if precision < 1 || precision > MaxPrecision || scale < 0 || scale > precision {
 		precision, scale = 0, 0 // not valid: NewSchema names the column
@@ -33,10 +33,10 @@ func DecimalOf(precision, scale int) Type {
 // IsDecimal says whether t came from DecimalOf.
 func (t Type) IsDecimal() bool { return t&0xff == kindDecimal }
 
-// Precision is the number of digits of a decimal type, 0 of any other.
+// Precision is the number of digits of a decimal type, and 0 for any other type.
 func (t Type) Precision() int { return int(t >> 8 & 0xff) }
 
-// Scale is the number of digits behind the point of a decimal type, 0 of any other.
+// Scale is the number of digits after the point of a decimal type, and 0 for any other type.
 func (t Type) Scale() int { return int(t >> 16 & 0xff) }
 
 // IsFixed says whether values of t are one 64-bit word: every type but String.

@@ -4,7 +4,8 @@ package record
 
 import "github.com/klauspost/cpuid/v2"
 
-// have512 says that keys are hashed, and strings packed, eight at a time. It is a variable so that tests have both ways.
+// have512 says that keys are hashed, and strings packed, eight at a time. It is a variable so that
+// tests can try both ways.
 var have512 = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.POPCNT)
 
 // packShort512 is packShort for the first p.n rows.

@@ -20,16 +20,17 @@ import (
 )
 
 const (
-	// Unfinished ends the names of files that are being written. One that is there when nobody writes is what a crash has left.
+	// Unfinished ends the names of files that are being written. If there is such a file when
+	// nobody writes, a crash has left it behind.
 	Unfinished = ".unfinished"
 
-	// MinRotateBytes keeps a mistaken unit from making a file of every row.
+	// MinRotateBytes is the least RotateBytes: a wrong unit must not make a file of every row.
 	MinRotateBytes = 1 << 10
 
-	// MinRotateEvery does the same.
+	// MinRotateEvery is the least RotateEvery, for the same reason.
 	MinRotateEvery = 100 * time.Millisecond
 
-	// retryEvery is when the clock tries again what it could not do. Write tries at every call.
+	// retryEvery is how often the timer retries what has failed. Write retries at every call.
 	retryEvery = time.Second
 
 	placeNumber = "{n}"
@@ -37,25 +38,31 @@ const (
 	timeLayout  = "20060102T150405Z"
 )
 
-// FileConfig says what a File writes and where. Path is needed.
+// FileConfig says what a File writes and where. Path is required.
 type FileConfig struct {
-	// Path is the name under which the file appears when it is whole; it replaces what has that name. Where files are rotated, the name has {n}, which becomes
-	// the number of the file: six digits or more, one more than the highest that is there. {time} becomes when it was begun, in UTC: 20240131T235959Z.
+	// Path is the name that the file gets when it is complete; it replaces what has that name. If
+	// files are rotated, the name has {n}, which becomes the number of the file: six digits or
+	// more, one more than the highest number that exists. {time} becomes the time when the file was
+	// begun, in UTC: 20240131T235959Z.
 	Path string
 
-	// Format is csv or ndjson; empty is what the ending of the name says.
+	// Format is csv or ndjson; if it is empty, the ending of the name decides.
 	Format string
 
-	// RotateBytes and RotateEvery begin a new file when one has as many bytes, or is as old; 0 does not. A file is over by up to one batch. A file
-	// without rows is not begun, so a time in which nothing was written has none.
+	// RotateBytes begins a new file when the current one has that many bytes, which it may exceed
+	// by up to one batch; 0 means never. A file is begun only when there are rows for it.
 	RotateBytes int64
+	// RotateEvery begins a new file when the current one is that old; 0 means never. There is no
+	// file for a time in which nothing was written.
 	RotateEvery time.Duration
 
-	// FlushEvery is how long rows may be kept in memory; 0 passes them to the system at each Write. Either way they can be lost with the machine until the
-	// file is whole: only then it is synced.
+	// FlushEvery is how long rows may be kept in memory; 0 passes them to the system at each Write.
+	// In either case they can be lost in a crash of the machine until the file is complete, because
+	// only then it is synced.
 	FlushEvery time.Duration
 
-	// AwaitSpace makes a full disk a transient error: the engine tries again until there is room. Else it is an error like others.
+	// AwaitSpace makes a full disk a transient error: the engine tries again until there is room.
+	// Otherwise it is an error like any other.
 	AwaitSpace bool
 }
 
@@ -92,7 +99,7 @@ func (c *FileConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// formatOf is the format that is said, or that the ending of a name means.
+// formatOf is the format given, or the one that the ending of a name stands for.
 func formatOf(format, name string) (string, error) {
 	switch format {
 	case "csv", "ndjson":
@@ -109,48 +116,71 @@ func formatOf(format, name string) (string, error) {
 	return "", fmt.Errorf("format %q, expected csv or ndjson", format)
 }
 
-// A File writes results to a file that appears under its name only when it is whole: rows go to a file beside it, whose name ends in Unfinished, which is synced and
-// then renamed. Who reads the name never sees half of it, whenever the process ends.
+// A File writes results to a file that gets its name only when it is complete. Rows go to a file
+// beside it, whose name ends in Unfinished; that file is synced and then renamed. Somebody who
+// opens the name never sees half of the file, no matter when the process ends.
 //
-//	out-000001.csv                     whole, and never touched again
-//	out-000002.csv.5f0c83d2.unfinished being written; left over where nobody writes
+//	out-000001.csv                     complete, and never changed again
+//	out-000002.csv.5f0c83d2.unfinished being written; a leftover if nobody writes
 //
-// A Write takes a batch as a whole or not at all, so it may be tried again after an error. An error that is no record.ErrTransient is final: every later call
-// returns it, and the unfinished file stays, for it may have what is nowhere else. So it is after a Write whose context was done.
+// A Write takes a batch as a whole or not at all, so it may be repeated after an error. An error
+// other than record.ErrTransient is final: every later call returns it, and the unfinished file
+// stays, because it may have rows that exist nowhere else. The same holds after a Write whose
+// context was done.
 //
-// A path has one writer at a time: NewFile refuses another one of the same process until the first is closed or abandoned, by whatever
-// name it comes. Writers of one path with {n} may write side by side: none takes the number of another.
+// A path has one writer at a time: NewFile refuses a second one in the same process until the first
+// is closed or abandoned, whatever name for the path is used. Several writers of one path with {n}
+// may be active at the same time: none takes the number of another.
 type File struct {
 	cfg    FileConfig
 	format string
 	files  files
 
-	mu     sync.Mutex // between the caller and the clock, which flushes and rotates where nothing is written
-	part   *part      // nil between two files
-	next   int        // number of the next file
-	whole  []string   // names of the last files that are whole, up to maxNames
-	count  int
-	failed error // final
+	// mu protects the fields below from the timer, which flushes and rotates when nothing is
+	// written.
+	mu sync.Mutex
+	// part is the file that is being written; nil between two files.
+	part *part
+	// next is the number of the next file.
+	next int
+	// whole has the names of the last complete files, up to maxNames of them; count counts all.
+	whole []string
+	count int
+	// failed is the final error.
+	failed error
+	// closed says that Close or Abandon was called.
 	closed bool
-	timer  *time.Timer
-	taken  *taken // the path; nil if others may have it too
+	// timer calls tick when something is due.
+	timer *time.Timer
+	// taken is the path; nil if others may write to it too.
+	taken *taken
 }
 
-// maxNames bounds the names that Whole keeps.
+// maxNames is how many names Whole keeps at most.
 const maxNames = 1 << 10
 
 // part is a file that is being written.
 type part struct {
+	// name is the final name, and unfinished the name until then.
 	name, unfinished string
-	file             handle // nil when it has been closed and only the name is missing
-	encode           encoder
-	pending          bytes.Buffer // rows that the system does not have
-	since            time.Time    // of the first of them
-	written          int64        // bytes that the system has
-	begun            time.Time
-	taken            bool // it has a batch, maybe one without rows
-	torn             bool // behind written are bytes of a write that failed
-	full             bool // to be ended, which has failed before
+	// file is nil after it has been closed and only the renaming is missing.
+	file handle
+	// encode writes rows in the format to pending.
+	encode encoder
+	// pending has rows that have not been passed to the system.
+	pending bytes.Buffer
+	// since is when the first of the pending rows came.
+	since time.Time
+	// written is how many bytes have been passed to the system.
+	written int64
+	// begun is when the file was begun.
+	begun time.Time
+	// taken says that the file has a batch, perhaps one without rows.
+	taken bool
+	// torn says that there are bytes of a failed write after the written ones.
+	torn bool
+	// full says that the file has to be finished, and that an attempt to do so may have failed.
+	full bool
 }
 
 // encoder is a format over a buffer.
@@ -159,7 +189,8 @@ type encoder interface {
 	Flush() error
 }
 
-// NewFile checks the configuration and looks at the folder; the first Write makes the file. The error lists every fault.
+// NewFile checks the configuration and looks at the folder; the first Write makes the file. The
+// error lists every fault.
 func NewFile(cfg FileConfig) (*File, error) {
 	f, err := newFile(cfg, system{})
 	if err != nil || strings.Contains(filepath.Base(cfg.Path), placeNumber) {
@@ -168,7 +199,7 @@ func NewFile(cfg FileConfig) (*File, error) {
 	if f.taken, err = take(cfg.Path); err != nil {
 		return nil, fmt.Errorf("writers: file %q: %w", cfg.Path, err)
 	}
-	runtime.AddCleanup(f, func(t *taken) { t.giveBack() }, f.taken) // nobody closes it any more
+	runtime.AddCleanup(f, func(t *taken) { t.giveBack() }, f.taken) // it can no longer be closed
 	return f, nil
 }
 
@@ -177,12 +208,13 @@ func newFile(cfg FileConfig, files files) (*File, error) {
 		return nil, err
 	}
 	f := &File{cfg: cfg, files: files, next: 1}
-	f.format, _ = formatOf(cfg.Format, filepath.Base(cfg.Path)) // valid, as Validate says
+	// Validate has found the format valid
+	f.format, _ = formatOf(cfg.Format, filepath.Base(cfg.Path))
 	names, err := files.list(filepath.Dir(cfg.Path))
 	if err != nil {
 		return nil, fmt.Errorf("writers: file %q: %w", cfg.Path, err)
 	}
-	// A name that is a device or a folder must not be replaced.
+	// Something that has this name and is a device or a folder must not be replaced.
 	if err := files.replaceable(cfg.Path); err != nil {
 		return nil, fmt.Errorf("writers: file %q: %w", cfg.Path, err)
 	}
@@ -197,7 +229,7 @@ func newFile(cfg FileConfig, files files) (*File, error) {
 	return f, nil
 }
 
-// pattern matches the names of the files of a path, with something behind them.
+// pattern matches the names of the files of a path, followed by the expression behind.
 func pattern(path, behind string) *regexp.Regexp {
 	text := regexp.QuoteMeta(filepath.Base(path))
 	text = strings.Replace(text, regexp.QuoteMeta(placeNumber), `(?P<n>\d{6,})`, 1)
@@ -205,13 +237,14 @@ func pattern(path, behind string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + text + behind + `$`)
 }
 
-// Writes says whether a name is one that a File with this path writes: its own, one with a number and a time, or one that is not whole
-// yet. Neither is looked for in its folder.
+// Writes says whether a File with this path would write a file of this name: its own name, one with
+// a number and a time, or the name of an unfinished file. It does not look into the folder.
 func Writes(path, name string) bool {
 	return pattern(path, `(\.[0-9a-f]{8}`+regexp.QuoteMeta(Unfinished)+`)?`).MatchString(filepath.Base(name))
 }
 
-// Leftovers are the files that writers of a path have not finished: those of a crash, and that of a writer at work.
+// Leftovers are the files that writers of a path have not finished: those that a crash has left
+// behind, and those of writers that are active.
 func Leftovers(path string) ([]string, error) {
 	dir := filepath.Dir(path)
 	names, err := system{}.list(dir)
@@ -231,7 +264,8 @@ func Leftovers(path string) ([]string, error) {
 // String is the path.
 func (f *File) String() string { return "file " + f.cfg.Path }
 
-// Whole are the names of the files that are whole, in their order, of the last maxNames; n is the number of all.
+// Whole returns the names of the last complete files in order, at most maxNames of them. n is the
+// number of all complete files.
 func (f *File) Whole() (names []string, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -245,7 +279,8 @@ func (f *File) Empty() bool {
 	return f.part == nil && f.count == 0
 }
 
-// Write takes a batch, as a whole or, with an error, not at all. A batch without rows begins the file all the same: a CSV then has its first line.
+// Write takes a batch as a whole, or, with an error, not at all. A batch without rows also begins
+// the file: a CSV file then has its header line.
 func (f *File) Write(ctx context.Context, b *record.Batch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -255,7 +290,7 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 	if f.failed != nil {
 		return f.failed
 	}
-	if err := ctx.Err(); err != nil { // what comes will never come
+	if err := ctx.Err(); err != nil { // the engine was closed: it has rows that never come
 		return f.fail("write", err)
 	}
 	if f.part != nil && f.part.full {
@@ -270,7 +305,7 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 	}
 	p := f.part
 	before := p.pending.Len()
-	if before > bufferBytes { // it could not be flushed
+	if before > bufferBytes { // an earlier flush has failed
 		if err := f.flush(); err != nil {
 			return err
 		}
@@ -280,12 +315,12 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 		p.since = time.Now()
 	}
 	if err := errors.Join(p.encode.Write(ctx, b), p.encode.Flush()); err != nil {
-		return f.fail("write", err) // not of the file: of the batch
+		return f.fail("write", err) // a fault of the batch, not of the file
 	}
 	if f.cfg.FlushEvery == 0 || p.pending.Len() >= bufferBytes {
 		if err := f.flush(); err != nil {
 			if p.pending.Truncate(before); before == 0 && p.written == 0 {
-				p.encode = f.encoder(&p.pending) // its first line is to come again
+				p.encode = f.encoder(&p.pending) // its first line must be written again
 			}
 			return err
 		}
@@ -293,7 +328,7 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 	p.taken = true
 	if f.cfg.RotateBytes > 0 && p.written+int64(p.pending.Len()) >= f.cfg.RotateBytes {
 		p.full = true
-		_ = f.finish() // the batch is taken; what cannot be done now is done, or said, by the next call
+		_ = f.finish() // the batch is taken; the next call repeats or reports what fails here
 	}
 	f.arm()
 	return nil
@@ -306,7 +341,7 @@ func (f *File) encoder(to *bytes.Buffer) encoder {
 	return NewNDJSON(to)
 }
 
-// name is that of the next file, begun at some time.
+// name is the name of the next file, if it was begun at that time.
 func (f *File) name(begun time.Time) string {
 	name := filepath.Base(f.cfg.Path)
 	name = strings.Replace(name, placeNumber, fmt.Sprintf("%06d", f.next), 1)
@@ -314,8 +349,9 @@ func (f *File) name(begun time.Time) string {
 	return filepath.Join(filepath.Dir(f.cfg.Path), name)
 }
 
-// publish gives a whole file its name. A file with a number takes the place of no other: if another writer of the same pattern
-// has taken the number meanwhile it gets the next.
+// publish gives a complete file its name. A file with a number never replaces another one: if
+// another writer of the same pattern has taken the number in the meantime, the file gets the next
+// number.
 func (f *File) publish(p *part) error {
 	if !strings.Contains(filepath.Base(f.cfg.Path), placeNumber) {
 		return f.files.rename(p.unfinished, p.name)
@@ -345,7 +381,7 @@ func (f *File) begin() error {
 	return nil
 }
 
-// flush gives the system what is pending, all of it or nothing.
+// flush passes everything that is pending to the system, or nothing.
 func (f *File) flush() error {
 	p := f.part
 	if p.pending.Len() == 0 {
@@ -364,7 +400,8 @@ func (f *File) flush() error {
 	return nil
 }
 
-// finish makes the file whole and gives it its name. After a transient error it can go on where it was.
+// finish completes the file and gives it its name. After a transient error it can go on where it
+// stopped.
 func (f *File) finish() error {
 	p := f.part
 	if !p.taken { // the Write that began it was refused
@@ -387,7 +424,8 @@ func (f *File) finish() error {
 			}
 			p.torn = false
 		}
-		// What a failed sync has lost a second one does not find: it is final. So is Close.
+		// If a sync fails, a second one does not notice what was lost, so the error is final. The
+		// same holds for Close.
 		if err := p.file.Sync(); err != nil {
 			return f.fail("sync", err)
 		}
@@ -410,7 +448,7 @@ func (f *File) finish() error {
 	return nil
 }
 
-// fault is an error of the system: transient, or final.
+// fault makes an error of the system transient or final.
 func (f *File) fault(doing string, err error) error {
 	space := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	if space && f.cfg.AwaitSpace || errors.Is(err, syscall.EINTR) || errors.Is(err, syscall.EAGAIN) {
@@ -428,7 +466,7 @@ func (f *File) fail(doing string, err error) error {
 	return f.failed
 }
 
-// arm sets the clock to when something is due next.
+// arm sets the timer to when something is due next.
 func (f *File) arm() {
 	p := f.part
 	if p == nil || f.failed != nil {
@@ -460,7 +498,8 @@ func (f *File) arm() {
 	}
 }
 
-// tick does what is due. What is transient is tried again; what is final is said by the next call.
+// tick does what is due. What fails with a transient error is tried again; the next call reports
+// what is final.
 func (f *File) tick() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -482,7 +521,8 @@ func (f *File) tick() {
 	}
 }
 
-// Close makes the last file whole and gives it its name, unless the writing has failed. Closing again returns the same.
+// Close completes the last file and gives it its name, unless the writing has failed. Closing again
+// returns the same error.
 func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -493,14 +533,15 @@ func (f *File) Close() error {
 	if f.part != nil && f.failed == nil {
 		if err := f.finish(); err != nil && f.failed == nil {
 			err := fmt.Errorf("%w; what is written of it is in %s", err, f.part.unfinished)
-			f.failed = err // transient, but there is nobody to try again
+			f.failed = err // transient, but nobody will try again
 		}
 	}
 	f.release()
 	return f.failed
 }
 
-// Fail says that what has been written is not all, because of err. The file is not given its name then: Close returns err and where the unfinished file is.
+// Fail says that what has been written is incomplete, because of err. The file does not get its
+// name then: Close returns err and where the unfinished file is.
 func (f *File) Fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -509,7 +550,7 @@ func (f *File) Fail(err error) {
 	}
 }
 
-// Abandon ends the writing and removes the file that is not whole. Those that are whole stay.
+// Abandon ends the writing and removes the unfinished file. Complete files stay.
 func (f *File) Abandon() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -534,7 +575,7 @@ func (f *File) stop() {
 	}
 }
 
-// release closes the file that is not whole.
+// release closes the unfinished file.
 func (f *File) release() {
 	if f.part != nil && f.part.file != nil {
 		_ = f.part.file.Close() // it has failed already, or is removed

@@ -9,13 +9,15 @@ import (
 	"runtime"
 )
 
-// files is what a File asks of the file system. Tests have one that is full, or that ends in the middle.
+// files is what a File needs of the file system. Tests replace it by one that is full, or that
+// fails in the middle.
 type files interface {
 	list(dir string) (names []string, err error)
-	replaceable(path string) error // nil: nothing has that name, or a file that may be replaced
+	replaceable(path string) error // nil if nothing has that name, or a file that may be replaced
 	create(path string) (handle, error)
 	rename(from, to string) error
-	claim(from, to string) error // rename to a name that nothing has; fs.ErrExist if something does
+	// claim renames a file to a name that nothing has; it returns fs.ErrExist if something does.
+	claim(from, to string) error
 	remove(path string) error
 	syncDir(dir string) error
 }
@@ -61,7 +63,7 @@ func (system) create(path string) (handle, error) {
 
 func (system) rename(from, to string) error { return os.Rename(from, to) }
 
-// claim is atomic if the file system has links: of two that claim a name one gets it.
+// claim is atomic if the file system has links: of two writers that claim a name one gets it.
 func (system) claim(from, to string) error {
 	err := os.Link(from, to)
 	switch {
@@ -77,7 +79,7 @@ func (system) claim(from, to string) error {
 }
 func (system) remove(path string) error { return os.Remove(path) }
 
-// syncDir makes a rename last. Windows has no such thing, and needs none.
+// syncDir makes a rename durable. Windows cannot do that, and does not need it.
 func (system) syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -11,13 +11,15 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// maxTableRows bounds the rows that a Table keeps to find out how wide its columns are.
+// maxTableRows is how many rows a Table keeps at most to find out how wide its columns are.
 const maxTableRows = 1 << 16
 
-// Table writes a table for people: columns aligned, numbers to the right, NULL as NULL. What cannot be printed in a line is shown as a space.
+// Table writes a table for people: columns aligned, numbers to the right, NULL as NULL. Characters
+// that cannot be printed in a line are shown as a space.
 //
-// It keeps its rows until Close, so that the widths are those of all of them, but never more than maxTableRows: then, or when Flush
-// is called, it writes those that it has. The widths only grow after that, so a row that is wider than all before it begins a wider table.
+// It keeps its rows until Close, so that the widths fit all of them, but never more than
+// maxTableRows: then, or when Flush is called, it writes the rows that it has. The widths only grow
+// after that, so a row that is wider than all before it begins a wider table.
 type Table struct {
 	to     io.Writer
 	schema *record.Schema
@@ -25,7 +27,7 @@ type Table struct {
 	width  []int // of the columns that have been written; nil before the first Flush
 }
 
-// NewTable is a writer to to.
+// NewTable makes a writer to to.
 func NewTable(to io.Writer) *Table { return &Table{to: to} }
 
 // Write keeps the rows of a batch.
@@ -64,7 +66,8 @@ func inLine(r rune) rune {
 	return r
 }
 
-// Lines are the lines of the table: the names, a rule, the rows. After a Flush they are those of the rows since then.
+// Lines are the lines of the table: the names, a rule, the rows. After a Flush they are the lines
+// of the rows since then.
 func (t *Table) Lines() (lines []string) {
 	if t.schema == nil {
 		return nil
@@ -83,7 +86,7 @@ func (t *Table) Lines() (lines []string) {
 	return lines
 }
 
-// widths are those of the columns with the rows that are kept.
+// widths are the widths of the columns, with the rows that are kept.
 func (t *Table) widths() []int {
 	width := make([]int, t.schema.Len())
 	copy(width, t.width)
@@ -96,7 +99,7 @@ func (t *Table) widths() []int {
 	return width
 }
 
-// line is a row in columns of some widths.
+// line is a row in columns of these widths.
 func (t *Table) line(row []string, width []int) string {
 	var b strings.Builder
 	for c, s := range row {
@@ -121,12 +124,12 @@ func (t *Table) Flush() error {
 	}
 	w := bufio.NewWriterSize(t.to, bufferBytes)
 	for _, l := range t.Lines() {
-		_, _ = w.WriteString(l) // Flush has the error
+		_, _ = w.WriteString(l) // Flush returns the error
 		_ = w.WriteByte('\n')
 	}
 	t.width, t.rows = t.widths(), nil
 	return w.Flush()
 }
 
-// Close writes what is left of the table.
+// Close writes the rest of the table.
 func (t *Table) Close() error { return errors.Join(t.Flush(), closeTo(t.to)) }

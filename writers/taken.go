@@ -14,7 +14,8 @@ var takens struct {
 	all []*taken
 }
 
-// taken is a path that a File writes: a name in a folder, whatever the folder is called.
+// taken is a path that a File writes: a name in a folder. The folder is compared by what it is, not
+// by its name.
 type taken struct {
 	dir  os.FileInfo
 	name string
@@ -39,7 +40,7 @@ func take(path string) (*taken, error) {
 	return t, nil
 }
 
-// giveBack lets others take the path; again, or of nil, it does nothing.
+// giveBack lets others take the path. It does nothing for nil, or if it is called again.
 func (t *taken) giveBack() {
 	if t == nil {
 		return

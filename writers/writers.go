@@ -16,7 +16,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// bufferBytes is what is kept before it is written.
+// bufferBytes is how many bytes are buffered before they are written.
 const bufferBytes = 1 << 16
 
 // A Func is a writer that is a function. A batch is valid during the call.
@@ -28,7 +28,7 @@ func (f Func) Write(ctx context.Context, b *record.Batch) error { return f(ctx, 
 // Close does nothing.
 func (f Func) Close() error { return nil }
 
-// Text is a value as text; "" and true where it is NULL.
+// Text is a value as text. For NULL it returns "" and true.
 func Text(b *record.Batch, column, row int) (s string, null bool) {
 	if b.Column(column).Null(row) {
 		return "", true
@@ -54,7 +54,8 @@ func appendText(to []byte, b *record.Batch, column, row int) []byte {
 	return strconv.AppendInt(to, c.Int64s[row], 10)
 }
 
-// CSV writes a line with the names of the columns, then one for each row, as RFC 4180 has them.
+// CSV writes a line with the names of the columns, then one for each row, in the format of RFC
+// 4180.
 type CSV struct {
 	to     io.Writer
 	buffer *bufio.Writer
@@ -62,12 +63,12 @@ type CSV struct {
 	line   []byte
 }
 
-// NewCSV is a writer to to.
+// NewCSV makes a writer to to.
 func NewCSV(to io.Writer) *CSV {
 	return &CSV{to: to, buffer: bufio.NewWriterSize(to, bufferBytes)}
 }
 
-// Write writes the rows of a batch. The error is that of what is written to.
+// Write writes the rows of a batch. The error comes from the io.Writer below.
 func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 	n := b.Schema().Len()
 	if !c.begun {
@@ -85,7 +86,7 @@ func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 			from := len(c.line)
 			if !b.Column(i).Null(row) {
 				if c.line = appendText(c.line, b, i, row); len(c.line) == from {
-					c.line = append(c.line, `""`...) // a field without anything is NULL
+					c.line = append(c.line, `""`...) // an empty field is NULL
 					c.line = c.separate(c.line, i == n-1)
 					continue
 				}
@@ -99,7 +100,8 @@ func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 	return nil
 }
 
-// appendDouble appends a double with as many digits as tell it from all others, and with an exponent where PostgreSQL has one.
+// appendDouble appends a double with enough digits to distinguish it from all others, and with an
+// exponent if PostgreSQL would use one.
 func appendDouble(to []byte, v float64) []byte {
 	format := byte('f')
 	if a := math.Abs(v); a != 0 && (a < 1e-4 || a >= 1e15) { // infinities too
@@ -108,7 +110,8 @@ func appendDouble(to []byte, v float64) []byte {
 	return strconv.AppendFloat(to, v, format, -1, 64)
 }
 
-// end ends the field that begins at from: in quotes where it would be read as something else without, by the rules of encoding/csv.
+// end ends the field that begins at from. It puts the field in quotes if it would otherwise be read
+// as something else, by the rules of encoding/csv.
 func (c *CSV) end(line []byte, from int, last bool) []byte {
 	if field := line[from:]; needsQuotes(field) {
 		text := string(field)
@@ -132,7 +135,8 @@ func (*CSV) separate(line []byte, last bool) []byte {
 	return append(line, ',')
 }
 
-// needsQuotes says so also of a field that begins with a space, which some take away, and of \. alone, which ends the input for PostgreSQL.
+// needsQuotes says whether a field needs quotes. A field that begins with a space needs them,
+// because some readers strip the space, and so does \. alone, which ends the input for PostgreSQL.
 func needsQuotes(field []byte) bool {
 	if len(field) == 0 {
 		return false
@@ -150,21 +154,22 @@ func (c *CSV) Flush() error { return c.buffer.Flush() }
 // Close writes what is buffered.
 func (c *CSV) Close() error { return closeAll(c.buffer, c.to) }
 
-// NDJSON writes an object for each row, a line each. Numbers that JSON does not have, and decimals, are strings.
+// NDJSON writes each row as an object on a line of its own. Decimals, and numbers that JSON does
+// not have, are strings.
 type NDJSON struct {
 	to     io.Writer
 	buffer *bufio.Writer
-	names  [][]byte // with what stands before them, and a colon
+	names  [][]byte // including the brace or comma before them, and the colon
 	line   []byte
 	text   []byte
 }
 
-// NewNDJSON is a writer to to.
+// NewNDJSON makes a writer to to.
 func NewNDJSON(to io.Writer) *NDJSON {
 	return &NDJSON{to: to, buffer: bufio.NewWriterSize(to, bufferBytes)}
 }
 
-// Write writes the rows of a batch. The error is that of what is written to.
+// Write writes the rows of a batch. The error comes from the io.Writer below.
 func (w *NDJSON) Write(_ context.Context, b *record.Batch) error {
 	if w.names == nil {
 		for i := range b.Schema().Len() {
@@ -188,7 +193,7 @@ func (w *NDJSON) Write(_ context.Context, b *record.Batch) error {
 	return nil
 }
 
-// value ends the line with a value.
+// value appends a value to the line.
 func (w *NDJSON) value(line []byte, b *record.Batch, column, row int) {
 	c := b.Column(column)
 	if c.Null(row) {
@@ -204,7 +209,7 @@ func (w *NDJSON) value(line []byte, b *record.Batch, column, row int) {
 	}
 }
 
-// quoted appends a text as encoding/json has it.
+// quoted appends a text as encoding/json writes it.
 func quoted(to, text []byte) []byte {
 	for _, c := range text {
 		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
@@ -224,12 +229,12 @@ func (w *NDJSON) Flush() error { return w.buffer.Flush() }
 // Close writes what is buffered.
 func (w *NDJSON) Close() error { return closeAll(w.buffer, w.to) }
 
-// closeAll flushes a buffer and closes what it writes to, where that can be.
+// closeAll flushes a buffer and closes the io.Writer below it, if it can be closed.
 func closeAll(buffer *bufio.Writer, to io.Writer) error {
 	return errors.Join(buffer.Flush(), closeTo(to))
 }
 
-// closeTo closes what is written to, where that can be.
+// closeTo closes an io.Writer, if it can be closed.
 func closeTo(to io.Writer) error {
 	if c, ok := to.(io.Closer); ok {
 		return c.Close()

@@ -12,7 +12,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Stream is one of the three.
+// A Stream is one of the three streams.
 type Stream uint8
 
 // The streams.
@@ -30,7 +30,7 @@ func (s Stream) String() string {
 	return streams[s].name
 }
 
-// Of each epoch of so many events, in their order.
+// The numbers of events in each epoch, in order.
 const (
 	PersonsPerEpoch  = 1
 	AuctionsPerEpoch = 3
@@ -39,40 +39,48 @@ const (
 )
 
 const (
-	// DefaultRate is Beam's: events of all streams in a second of event time.
+	// DefaultRate is Beam's rate: events of all streams in a second of event time.
 	DefaultRate = 10_000
 
-	// MaxRate bounds it: an event each nanosecond.
+	// MaxRate bounds Config.Rate: one event each nanosecond.
 	MaxRate = 1_000_000_000
 
 	// MaxDisorder bounds Config.Disorder.
 	MaxDisorder = time.Hour
 
-	// BlockRecords is how many records of a stream a reader makes before it passes over those of the other readers. Readers so stay together in time.
+	// BlockRecords is how many records of a stream a reader makes before it skips the blocks of the
+	// other readers. So readers stay together in time.
 	BlockRecords = 1024
 
-	firstID       = 1000 // of persons and of auctions
+	firstID       = 1000 // first number of persons and of auctions
 	firstCategory = 10
 	categories    = 5
-	hotEvery      = 100  // each hundredth auction and person is a hot one in its turn
-	inFlight      = 100  // auctions that bids go to
-	active        = 1000 // persons who bid and sell
-	lead          = 10   // numbers ahead of the newest: bids and auctions of what does not exist yet
+	hotEvery      = 100  // every hundredth auction and person becomes the hot one in turn
+	inFlight      = 100  // number of auctions that bids go to
+	active        = 1000 // number of persons who bid and sell
+	// lead is how far bids and auctions may refer ahead of the newest number: to what does not
+	// exist yet.
+	lead = 10
 )
 
-// DefaultStart is the time of the first event, Beam's.
+// DefaultStart is the time of the first event, the same as Beam's.
 var DefaultStart = time.Date(2015, 7, 15, 0, 0, 0, 0, time.UTC)
 
 // Config says what a Generator makes. The same configuration makes the same records.
 type Config struct {
-	Stream   Stream
-	Seed     uint64
-	Events   uint64        // of all streams together; 0 is without end
-	Rate     uint64        // events of all streams in a second of event time; 0 is DefaultRate
-	Start    time.Time     // of the first; the zero time is DefaultStart
-	Disorder time.Duration // how much later than others a record may come
+	Stream Stream
+	Seed   uint64
+	// Events is the number of events of all streams together; 0 is without end.
+	Events uint64
+	// Rate is the number of events of all streams in a second of event time; 0 is DefaultRate.
+	Rate uint64
+	// Start is the time of the first event; the zero time is DefaultStart.
+	Start time.Time
+	// Disorder is how much later than others a record may come.
+	Disorder time.Duration
 
-	// Reader is the number of this reader of Readers that share the stream; 0 of 0 is the only one. Reader i makes blocks i, i+Readers, ...
+	// Reader is the number of this reader among Readers that share the stream; 0 of 0 is the only
+	// one. Reader i makes blocks i, i+Readers, ...
 	Reader, Readers int
 }
 
@@ -97,15 +105,16 @@ func (c *Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// A Generator makes records of one stream: a Poller. Nothing is allocated for a record; texts are views of constant bytes.
+// A Generator makes records of one stream. It is a Poller. Nothing is allocated for a record; texts
+// are views of constant bytes.
 type Generator struct {
 	cfg      Config
 	start    int64
-	interval uint64 // nanoseconds from one event to the next, with 32 bits behind the point
-	disorder uint64 // one more than the greatest in nanoseconds
+	interval uint64 // nanoseconds from one event to the next, with 32 bits after the binary point
+	disorder uint64 // one more than the greatest disorder in nanoseconds
 	seed     uint64
-	next     uint64 // record of the stream
-	end      uint64 // of the stream
+	next     uint64 // number of the next record in the stream
+	end      uint64 // number of records in the stream
 }
 
 // NewGenerator makes a generator. The error lists every fault of the configuration.
@@ -168,10 +177,11 @@ func (g *Generator) String() string {
 	return fmt.Sprintf("nexmark %v %d/%d, seed %d", g.cfg.Stream, g.cfg.Reader, g.cfg.Readers, g.cfg.Seed)
 }
 
-// Schema is that of the records.
+// Schema is the schema of the records.
 func (g *Generator) Schema() *record.Schema { return streams[g.cfg.Stream].schema }
 
-// Prepare makes at least n records, or all that there are, in batches of rows rows, for a reader that lends them.
+// Prepare makes at least n records, or all that there are, in batches of rows rows, for a reader
+// that lends them.
 func (g *Generator) Prepare(n, rows int) []*record.Batch {
 	var batches []*record.Batch
 	for made := 0; made < n; {
@@ -186,8 +196,8 @@ func (g *Generator) Prepare(n, rows int) []*record.Batch {
 	return batches
 }
 
-// event is the number of record k of a stream, and the numbers of the newest person and of the newest auction that there are then, counted from 0. There is none of the
-// latter, -1, before the first.
+// event returns the number of record k of a stream, and the numbers of the newest person and the
+// newest auction at that time, counted from 0. Before the first auction, its number is -1.
 func (s *stream) event(k uint64) (n uint64, person, auction int64) {
 	epoch, of := k/s.perEpoch, k%s.perEpoch
 	n = epoch*EventsPerEpoch + s.first + of
@@ -209,14 +219,14 @@ func (d *dice) below(n uint64) uint64 {
 	return hi
 }
 
-// at is the time of event n, and the dice for the rest of it.
+// at is the time of event n, and the dice for the rest of the event.
 func (g *Generator) at(n uint64) (int64, dice) {
 	d := dice(mix(g.seed ^ n))
 	hi, lo := bits.Mul64(n, g.interval)
 	return g.start + int64(hi<<32|lo>>32) - int64(d.below(g.disorder)), d
 }
 
-// person is the number of somebody who is active, of those who might be and of some who have not joined yet.
+// person is the number of a person who may be active, including some who have not joined yet.
 func (d *dice) person(newest int64) int64 {
 	of := min(newest+1, active)
 	return newest + 1 - of + int64(d.below(uint64(of+lead)))
@@ -299,7 +309,7 @@ func (g *Generator) persons(b *record.Batch, from, n int) {
 		r := d.roll()
 		for column, of := range []*texts{&names, &emails, &cities, &states} {
 			c := b.Column(1 + column)
-			if column != 1 { // the address goes with the name
+			if column != 1 { // the address uses the random number of the name
 				r = d.roll()
 			}
 			c.Bytes, c.Views[from+i] = of.bytes, of.views[r%uint64(len(of.views))]

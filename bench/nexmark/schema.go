@@ -22,22 +22,22 @@ var (
 func schema(name string, fields ...record.Field) *record.Schema {
 	s, err := record.NewSchema(name, fields...)
 	if err != nil {
-		panic(err) // it is a constant
+		panic(err) // the schema is a constant
 	}
 	return s
 }
 
-// stream is what is different for each of them.
+// stream is what differs between the streams.
 type stream struct {
 	name            string
 	schema          *record.Schema
-	first, perEpoch uint64 // of an epoch's events
+	first, perEpoch uint64 // position among the events of an epoch
 	fill            func(g *Generator, b *record.Batch, from, n int)
 }
 
 var streams [3]stream
 
-func init() { // the functions look at streams
+func init() { // not in the declaration, because the functions use streams
 	streams = [3]stream{
 		Persons:  {"person", PersonSchema, 0, PersonsPerEpoch, (*Generator).persons},
 		Auctions: {"auction", AuctionSchema, PersonsPerEpoch, AuctionsPerEpoch, (*Generator).auctions},
@@ -45,7 +45,7 @@ func init() { // the functions look at streams
 	}
 }
 
-// texts are those that a column has, in one piece of memory that every batch lends.
+// texts are the texts of a column, in one piece of memory that every batch lends.
 type texts struct {
 	bytes []byte
 	views []record.View
@@ -60,7 +60,7 @@ func newTexts(all ...string) (t texts) {
 }
 
 const (
-	hotChannels  = 4 // a power of two, as is what they are asked with
+	hotChannels  = 4 // a power of two, like the number that is reduced to it
 	coldChannels = 996
 )
 

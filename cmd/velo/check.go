@@ -8,8 +8,8 @@ import (
 )
 
 // check reports everything that is wrong with a job and can be known before anything is opened:
-// options that are wrong or do not go together, and names that are written to and are read too, or
-// written by two. Whether files can be read is not looked at.
+// options that are wrong or contradict each other, names that are both written and read, and names
+// that are written twice. It does not check whether files can be read.
 func (c *runCmd) check(job *query.Job, std streams) error {
 	var faults []error
 	seen := map[*query.Source]bool{}
@@ -27,7 +27,7 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 		}
 		faults = append(faults, setIdle(o))
 		if s := o.Sink; s != nil && s.Options.Connector() == "file" {
-			w, err := openSink(s, c.Format, nil, false) // it looks at the folder, and makes nothing
+			w, err := openSink(s, c.Format, nil, false) // it checks the folder, and makes nothing
 			abandon(w)
 			faults = append(faults, err)
 		}
@@ -56,7 +56,7 @@ func (c *runCmd) checkSource(s *query.Source) error {
 	return nil
 }
 
-// readOnce is the error of a second query over a source that can be read once.
+// readOnce is the error for a second query over a source that can be read only once.
 func readOnce(o *query.Output, what string) error {
 	return o.Source.Options.Errorf(query.OptionConnector,
 		"%s can be read once, and several queries read it: make it a file", what)
@@ -72,11 +72,11 @@ func isEndless(s *query.Source) bool {
 	return isSocket(s) || s.Options.Bool("follow") || s.Options.Connector() == "generator" && s.Options.Int("rows") == 0
 }
 
-// filesRead are the options of sources that name files which are read beside the records.
+// filesRead are the options of sources that name files which are read in addition to the records.
 var filesRead = []string{"token.file", "certificate", "key"}
 
-// checkNames reports each name that is written to and is read too, or written by another: one would
-// take the place of the other.
+// checkNames reports each name that is written and also read, or written twice: one file would
+// replace the other.
 func (c *runCmd) checkNames(job *query.Job, std streams) error {
 	var n names
 	if c.Job != "-" {
@@ -110,8 +110,8 @@ func (c *runCmd) checkNames(job *query.Job, std streams) error {
 	return errors.Join(n.faults...)
 }
 
-// setIdle says in the plan of a query after how long without records a file of its source holds no
-// windows back. For followed files that is as in velo query.
+// setIdle sets in the plan of a query how long a file of its source must have brought no record
+// before it stops holding windows back. For followed files the default is the one of velo query.
 func setIdle(o *query.Output) error {
 	options := o.Source.Options
 	idle := options.Duration("idle")

@@ -16,7 +16,7 @@ import (
 	"github.com/velo-engine/velo/writers"
 )
 
-// lineOptions are those of sources that have lines.
+// lineOptions are the options of sources that have lines.
 var lineOptions = []query.OptionSpec{
 	{Name: "format", Values: []string{"auto", "csv", "tsv", "ndjson"}},
 	{Name: "delimiter", Kind: query.OptionChar},
@@ -57,17 +57,22 @@ var connectors = &query.Connectors{
 	},
 }
 
-// feeder is an open source: it makes readers, again for each query over it.
+// feeder is an open source. It makes readers, again for each query over it.
 type feeder struct {
-	name     string
-	files    *files
-	endless  bool
-	once     string                               // what it is where it can be read once only
-	generate func(n int) ([]record.Reader, error) // nil: the files are read
-	socket   *socket                              // that is read; nil where it is none
+	name  string
+	files *files
+	// endless says that the source has no end.
+	endless bool
+	// once says what it is, if it can be read only once.
+	once string
+	// generate makes the readers; nil if files are read.
+	generate func(n int) ([]record.Reader, error)
+	// socket is the socket that is read; nil if there is none.
+	socket *socket
 }
 
-// another is the same source for another query: which reader has which file is noted in it.
+// another is the same source for another query. It needs a copy because the files note which reader
+// has which file.
 func (f *feeder) another() *feeder {
 	own, files := *f, *f.files
 	own.files = &files
@@ -82,7 +87,8 @@ func (f *feeder) open(n int) ([]record.Reader, error) {
 	return f.files.readers(n)
 }
 
-// generated are the groups of a generator that does not say, and the skew of zipf.
+// generatedGroups is the number of groups of a generator whose options do not say it, and
+// generatedSkew is the skew of zipf.
 const (
 	generatedGroups = 1000
 	generatedSkew   = 1.1
@@ -167,7 +173,7 @@ func openGenerator(s *query.Source) (*feeder, error) {
 	}, nil
 }
 
-// terminal is standard output, which several sinks may have: each writes whole lines.
+// terminal is standard output, which several sinks may share: each writes whole lines.
 type terminal struct {
 	mu sync.Mutex
 	to io.Writer
@@ -180,7 +186,7 @@ func (t *terminal) Write(b []byte) (int, error) {
 	return pipe{t.to}.Write(b)
 }
 
-// pipe says of standard output that nobody reads it any more.
+// pipe is standard output. It says when nobody reads it any more.
 type pipe struct{ to io.Writer }
 
 // Write writes.
@@ -203,7 +209,8 @@ type lines struct {
 	to     *terminal
 }
 
-// A table needs all rows to know how wide its columns are; at once is for those that would never come, or too late.
+// newLines makes the writer. A table needs all rows to know how wide its columns are; atOnce is for
+// results whose last row would never come, or too late.
 func newLines(format string, to *terminal, atOnce bool) *lines {
 	l := &lines{to: to}
 	switch format {
@@ -231,7 +238,7 @@ func (l *lines) Write(ctx context.Context, b *record.Batch) error {
 	return l.show()
 }
 
-// Close shows what is left.
+// Close shows the rest.
 func (l *lines) Close() error { return errors.Join(l.Writer.Close(), l.show()) }
 
 func (l *lines) show() error {
@@ -239,7 +246,7 @@ func (l *lines) show() error {
 	return err
 }
 
-// openSink opens a sink of a job; nil is the terminal.
+// openSink opens a sink of a job; a nil sink is the terminal.
 func openSink(s *query.Sink, format string, out *terminal, atOnce bool) (record.Writer, error) {
 	if s == nil {
 		return newLines(format, out, atOnce), nil
@@ -258,7 +265,7 @@ func openSink(s *query.Sink, format string, out *terminal, atOnce bool) (record.
 	return f, nil
 }
 
-// fileConfig is what a sink that is a file says.
+// fileConfig is the configuration of a sink that is a file.
 func fileConfig(s *query.Sink) writers.FileConfig {
 	o := s.Options
 	return writers.FileConfig{

@@ -12,7 +12,7 @@ import (
 	"github.com/velo-engine/velo/writers"
 )
 
-// packedExtensions are those of compressed files, which stand behind those of a format.
+// packedExtensions are the extensions of compressed files, which follow the extension of a format.
 var packedExtensions = []string{".gz", ".zst", ".zstd", ".lz4", ".s2", ".sz", ".snappy"}
 
 // formatExtension is the extension that says the format of a file, in lower case.
@@ -24,16 +24,16 @@ func formatExtension(path string) string {
 	return filepath.Ext(path)
 }
 
-// find is the files that a name stands for, in order: a file; those of a directory; those that are called like a pattern, in which ** is any number of
-// directories. Files whose names begin with a point, and
-// those that are being written, are only those that are named.
+// find returns the files that a name stands for, in order: a file, the files of a directory, or the
+// files that match a pattern, in which ** is any number of directories. Files whose names begin
+// with a point, and files that are still being written, are found only if they are named.
 func find(name string) ([]string, error) {
 	if info, err := os.Stat(name); strings.ContainsAny(name, "*?[") && (err != nil || !info.Mode().IsRegular()) {
-		return match(name) // a file may be called so
+		return match(name) // unless a file has exactly this name
 	}
 	info, err := os.Stat(name)
 	if err != nil || !info.IsDir() {
-		return []string{name}, nil // opening it says what is wrong with it
+		return []string{name}, nil // opening it reports what is wrong with it
 	}
 	entries, err := os.ReadDir(name)
 	if err != nil {
@@ -42,7 +42,7 @@ func find(name string) ([]string, error) {
 	var paths []string
 	for _, e := range entries {
 		path := filepath.Join(name, e.Name())
-		// What a link leads to counts.
+		// For a link, what it leads to counts.
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !left(e.Name()) {
 			paths = append(paths, path)
 		}
@@ -53,12 +53,13 @@ func find(name string) ([]string, error) {
 	return paths, nil
 }
 
-// left says whether a file is left out unless it is named: it is hidden, or another program has not finished it.
+// left says whether a file is left out unless it is named: it is hidden, or another program has not
+// finished it.
 func left(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, writers.Unfinished)
 }
 
-// match is the files that are called like a pattern.
+// match returns the files that match a pattern.
 func match(pattern string) (paths []string, err error) {
 	defer func() {
 		if err != nil {
@@ -111,7 +112,7 @@ func match(pattern string) (paths []string, err error) {
 	return paths, err
 }
 
-// matches says whether the steps of a path are those of a pattern.
+// matches says whether the steps of a path match those of a pattern.
 func matches(pattern, path []string) bool {
 	if len(pattern) == 0 {
 		return len(path) == 0
@@ -122,6 +123,6 @@ func matches(pattern, path []string) bool {
 	if len(path) == 0 {
 		return false
 	}
-	ok, _ := filepath.Match(pattern[0], path[0]) // the pattern has been looked at
+	ok, _ := filepath.Match(pattern[0], path[0]) // the pattern has been checked
 	return ok && matches(pattern[1:], path[1:])
 }

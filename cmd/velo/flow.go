@@ -16,25 +16,28 @@ import (
 	"github.com/velo-engine/velo/writers"
 )
 
-// flow is one query on its way: that of velo query, or one of a job.
+// flow is one query that runs: the one of velo query, or one of a job.
 type flow struct {
 	name   string
 	plan   *core.Plan
-	sink   *query.Sink // nil: it is printed
+	sink   *query.Sink // nil if the result is printed
 	feed   *feeder
 	writer record.Writer
-	kept   *kept // the same
+	kept   *kept // wraps writer for the engine
 	aside  *quarantine
 	engine *engine.Engine
 
-	following *following // of files that are followed; nil if none are
+	// following looks after followed files; nil if there are none.
+	following *following
 
-	atEnd bool // the result is read from the last snapshot, whatever that is
-	early bool // a signal came before anything was started
+	// atEnd says that the result is read from the last snapshot, whatever that has.
+	atEnd bool
+	// early says that a signal came before anything was started.
+	early bool
 	hints hints
 }
 
-// hints are what somebody can do about records that are lost, as the command has it.
+// hints are what the user can do about records that are lost, in the words of the command.
 type hints struct{ late, open string }
 
 // start starts the engine.
@@ -79,7 +82,7 @@ func (f *flow) wait() error {
 	return err
 }
 
-// finish writes what is to be written at the end, and makes it whole.
+// finish writes what has to be written at the end, and completes it.
 func (f *flow) finish(failed error) error {
 	if failed == nil && f.atEnd {
 		failed = writeAll(f.engine, f.kept)
@@ -99,7 +102,7 @@ func (f *flow) finish(failed error) error {
 	return f.writer.Close()
 }
 
-// begin writes the names of a result that has no rows.
+// begin writes the column names of a result that has no rows.
 func (f *flow) begin() error {
 	if f.kept.begun {
 		return nil
@@ -111,17 +114,18 @@ func (f *flow) begin() error {
 	return f.kept.Write(context.Background(), record.NewBatch(schema, 1))
 }
 
-// close lets go of everything, and does not wait for a result.
+// close closes everything, and does not wait for a result.
 func (f *flow) close() {
 	if f.engine != nil {
-		_ = f.engine.Close() // Wait has said what went wrong
+		_ = f.engine.Close() // Wait has reported what went wrong
 	}
 }
 
-// short says, of a flow that was interrupted, whether the input has an end that it had not come to.
+// short says whether a flow that was interrupted had not reached the end of its input. It is false
+// if the input has no end.
 func (f *flow) short() bool { return f.early || !f.feed.endless && cutShort(f.engine) }
 
-// sayLost says what is not in a result, and was not set aside, a line each.
+// sayLost says what is missing in a result without having been set aside, one line for each reason.
 func (f *flow) sayLost(to io.Writer) {
 	s := f.engine.Stats()
 	c := s.Counters()
@@ -146,7 +150,7 @@ func (f *flow) sayLost(to io.Writer) {
 	}
 }
 
-// summary is what a query has done, in a line.
+// summary says in one line what a query has done.
 func (f *flow) summary() string {
 	s := f.engine.Stats()
 	c := s.Counters()
@@ -168,18 +172,18 @@ func (f *flow) summary() string {
 	return b.String()
 }
 
-// kept is a writer that the engine does not close: whether what it has is all is known later. It
-// says when it is waiting.
+// kept is a writer that the engine does not close, because it turns out only later whether what it
+// has is complete. It says when it has to wait.
 type kept struct {
 	record.Writer
 	name  string
 	say   io.Writer
 	said  bool
 	begun bool   // something has been written
-	unfit uint64 // values that were written as NULL because they do not fit
+	unfit uint64 // values that were written as NULL because they did not fit
 }
 
-// Write says once why it could not; that it is tried again looks like a query that hangs.
+// Write says once why it has failed: without that, the retries would look like a query that hangs.
 func (k *kept) Write(ctx context.Context, b *record.Batch) error {
 	err := k.Writer.Write(ctx, b)
 	if err == nil {
@@ -196,8 +200,8 @@ func (k *kept) Write(ctx context.Context, b *record.Batch) error {
 // Close does nothing.
 func (*kept) Close() error { return nil }
 
-// writeAll writes the last snapshot. What is transient is tried again, as the engine does with
-// windows; a second signal ends that.
+// writeAll writes the last snapshot. It repeats what fails with a transient error, as the engine
+// does for windows; a second signal ends that.
 func writeAll(eng *engine.Engine, w record.Writer) error {
 	s := eng.Snapshot()
 	defer s.Close()

@@ -17,18 +17,18 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// followEvery is how often what is followed is looked at: which files there are, and whether they
-// can be read.
+// followEvery is how often followed files are checked: which files there are, and whether they can
+// be read.
 var followEvery = time.Second
 
-// isPattern says whether a name stands for the files that there are, and not for one.
+// isPattern says whether a name stands for any number of files, and not for one.
 func isPattern(name string) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.IsDir() || strings.ContainsAny(name, "*?[") && (err != nil || !info.Mode().IsRegular())
 }
 
-// onlyFiles takes what is no regular file out of what a pattern has found: to open a FIFO waits for
-// somebody who writes to it.
+// onlyFiles splits what a pattern has found into regular files and the rest: opening a FIFO would
+// wait for somebody who writes to it.
 func onlyFiles(paths []string) (files []string, skipped []error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
@@ -36,23 +36,24 @@ func onlyFiles(paths []string) (files []string, skipped []error) {
 		case err == nil && !info.Mode().IsRegular():
 			skipped = append(skipped, fmt.Errorf("%s is %s and is not read", path, kind(info.Mode())))
 		default:
-			files = append(files, path) // opening it says what is wrong with it
+			files = append(files, path) // opening it reports what is wrong with it
 		}
 	}
 	return files, skipped
 }
 
-// followable says why a file that is named cannot be followed. It is not opened for that: who opens
-// a FIFO waits.
+// followable says why a named file cannot be followed. It does not open the file for that: opening
+// a FIFO would wait.
 func (f *files) followable() error {
 	info, err := os.Stat(f.name)
 	if !f.follow || err != nil || info.Mode().IsRegular() || info.IsDir() {
-		return nil // opening it says what is wrong
+		return nil // opening it reports what is wrong
 	}
 	return fmt.Errorf("--follow: %s is %s, which is read until it ends anyway: leave --follow out", f.name, kind(info.Mode()))
 }
 
-// saySkipped says what a pattern has found that is not read. Who follows it says so himself.
+// saySkipped says which names that a pattern has found are not read. For followed files that is
+// said elsewhere (following.sayFound).
 func (f *files) saySkipped(name string, say io.Writer) {
 	if f.follow {
 		return
@@ -60,10 +61,10 @@ func (f *files) saySkipped(name string, say io.Writer) {
 	for _, err := range f.skipped {
 		note(say, fmt.Sprintf("velo: %s: %v", name, err))
 	}
-	f.skipped = nil // a query that begins again says it once
+	f.skipped = nil // a query that begins again says it only once
 }
 
-// kind says what something is that is no regular file.
+// kind says what something is that is not a regular file.
 func kind(m fs.FileMode) string {
 	switch {
 	case m.IsDir():
@@ -78,7 +79,7 @@ func kind(m fs.FileMode) string {
 	return "no regular file"
 }
 
-// followSet makes what follows the files of a pattern.
+// followSet makes the FollowSet for the files of a pattern.
 func (f *files) followSet() (*readers.FollowSet, error) {
 	if f.format == formatNDJSON {
 		return readers.FollowNDJSONFiles(f.findGrowing(), f.mostFiles, f.ndjson())
@@ -86,8 +87,8 @@ func (f *files) followSet() (*readers.FollowSet, error) {
 	return readers.FollowDelimitedFiles(f.findGrowing(), f.mostFiles, f.delimited())
 }
 
-// findGrowing finds the files of a pattern that may grow. Those that are compressed do not: they
-// were made of another file, which may have been read under the name that it had before.
+// findGrowing finds the files of a pattern that may grow. Compressed files do not: they were made
+// from another file, which may have been read under its earlier name.
 func (f *files) findGrowing() func() ([]string, error) {
 	packed := map[string]bool{}
 	return func() (growing []string, err error) {
@@ -139,12 +140,19 @@ type following struct {
 	name   string
 	say    io.Writer
 
-	live   map[record.Reader]int // readers that have files, and their numbers
-	gone   []record.Reader       // those that have none any more, and are to be removed
-	wrong  map[record.Reader]string
-	early  map[record.Reader]uint64
-	over   int    // files that have been said to be too many
-	fault  string // why files could not be looked for the last time
+	// live has the readers that have files, and their numbers.
+	live map[record.Reader]int
+	// gone has the readers that have no file any more and are to be removed.
+	gone []record.Reader
+	// wrong has the last trouble that was reported for each reader.
+	wrong map[record.Reader]string
+	// early has how many files closed early were last reported for each reader.
+	early map[record.Reader]uint64
+	// over is how many files have been reported to be too many.
+	over int
+	// fault is why the last look for files failed.
+	fault string
+	// ending is closed by stop, and ended when the goroutine has ended.
 	ending chan struct{}
 	ended  chan struct{}
 }
@@ -162,7 +170,7 @@ func follow(f *files, eng *engine.Engine, rs []record.Reader, name string, say i
 	return w
 }
 
-// stop ends it, with a last look at what is wrong.
+// stop ends it, after a last look at what is wrong.
 func (w *following) stop() {
 	if w != nil {
 		close(w.ending)
@@ -192,7 +200,7 @@ func (w *following) tell(format string, args ...any) {
 	note(w.say, fmt.Sprintf("velo: %s: ", w.name)+fmt.Sprintf(format, args...))
 }
 
-// look gives the engine the files that are new, and takes those away that are gone.
+// look gives new files to the engine, and removes those that are gone.
 func (w *following) look() {
 	found, err := w.files.set.Look()
 	if text := fmt.Sprint(err); err != nil && text != w.fault {
@@ -204,7 +212,7 @@ func (w *following) look() {
 	w.sayFound(found)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go func() { // an engine that ends answers at once, and one that is busy need not be waited for
+	go func() { // an engine that ends answers at once; a busy one need not be waited for
 		select {
 		case <-w.ending:
 			cancel()
@@ -224,7 +232,7 @@ func (w *following) look() {
 		}
 	}
 	w.gone = append(w.gone, found.Gone...)
-	for len(w.gone) > 0 && len(w.live) > 1 { // an engine without readers ends
+	for len(w.gone) > 0 && len(w.live) > 1 { // an engine without readers would end
 		r := w.gone[0]
 		if err := w.engine.RemoveReader(ctx, w.live[r]); err != nil {
 			return
@@ -236,8 +244,8 @@ func (w *following) look() {
 	}
 }
 
-// sayFound says what is not followed. How many files are too many is said again when they are twice
-// as many.
+// sayFound says what is not followed. How many files are too many is said again when the number has
+// doubled.
 func (w *following) sayFound(found readers.Found) {
 	for _, err := range found.Skipped {
 		w.tell("%v", err)
@@ -253,7 +261,7 @@ func (w *following) sayFound(found readers.Found) {
 	}
 }
 
-// sayWrong says what is wrong with the files that are followed, when it changes.
+// sayWrong says what is wrong with the followed files, whenever it changes.
 func (w *following) sayWrong() {
 	for r := range w.live {
 		s, ok := r.(*readers.Stream)

@@ -18,36 +18,38 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// The columns of files are guessed from samples: the beginning of each file, and spots further on in files that are not
-// compressed. A guess is no promise: where a later value does not fit, the column is widened (see widen.go).
+// The types of columns are guessed from samples: the beginning of each file, and spots further on
+// in files that are not compressed. A guess is not final: if a later value does not fit, the column
+// is widened (see widen.go).
 
 const (
-	// otherSampleBytes is how much is looked at of each file after the first, and spotBytes of each spot.
+	// otherSampleBytes is how many bytes of each file after the first are looked at, and spotBytes
+	// how many of each spot.
 	otherSampleBytes = 64 << 10
 	spotBytes        = 16 << 10
 
-	// maxSamples is of how many files the beginnings are looked at.
+	// maxSamples is how many files have their beginnings looked at.
 	maxSamples = 100
 )
 
-// Variables, so that tests have small files with values that no sample has.
+// These are variables so that tests can use small files with values that no sample has.
 var (
-	// sampleBytes is how much of the first file is looked at.
+	// sampleBytes is how many bytes of the first file are looked at.
 	sampleBytes = 1 << 20
 
-	// maxSpots is how many spots of all files are looked at besides.
+	// maxSpots is how many spots of all files are looked at in addition.
 	maxSpots = 16
 )
 
-// sampled is a part of a file that begins and ends with a line.
+// sampled is a part of a file that begins and ends at the boundaries of lines.
 type sampled struct {
 	data   []byte
 	whole  bool // it is the whole file
 	file   string
-	offset int64 // of data in the file
+	offset int64 // where data begins in the file
 }
 
-// where is the place of an offset in the sample, for people.
+// where describes the place of an offset in the sample to people.
 func (s *sampled) where(at int) string {
 	if s.offset > 0 {
 		return fmt.Sprintf("%s, the line at byte %d", s.file, s.offset+int64(at))
@@ -55,7 +57,7 @@ func (s *sampled) where(at int) string {
 	return fmt.Sprintf("%s, line %d", s.file, 1+bytes.Count(s.data[:at], []byte{'\n'}))
 }
 
-// upToLine is a sample without the line that was cut.
+// upToLine is a sample without the line that was cut off.
 func upToLine(sample []byte, whole bool) []byte {
 	if i := bytes.LastIndexByte(sample, '\n'); i >= 0 && !whole {
 		return sample[:i+1]
@@ -63,8 +65,8 @@ func upToLine(sample []byte, whole bool) []byte {
 	return sample
 }
 
-// otherSamples are the beginnings of the files after the first: they may have other columns. What cannot be read is left to its
-// reader.
+// otherSamples are the beginnings of the files after the first, which may have other columns. A
+// file that cannot be read is left to its reader to report.
 func (f *files) otherSamples() (all []sampled) {
 	for _, path := range f.paths[min(1, len(f.paths)):min(len(f.paths), maxSamples)] {
 		in, _, err := compressed.Open(path)
@@ -81,14 +83,15 @@ func (f *files) otherSamples() (all []sampled) {
 	return all
 }
 
-// spots are parts of a file after the sample of its beginning, the end among them. A compressed file has none.
+// spots are parts of a file after the sample of its beginning, including its end. A compressed file
+// has none.
 func (f *files) spots(begin sampled) (all []sampled) {
 	if begin.whole || begin.file == "" || isPacked(begin.file) {
 		return nil
 	}
 	file, err := os.Open(begin.file)
 	if err != nil {
-		return nil // its reader says why
+		return nil // its reader reports why
 	}
 	defer file.Close()
 	info, err := file.Stat()
@@ -108,7 +111,7 @@ func (f *files) spots(begin sampled) (all []sampled) {
 		cut := 0
 		if from > first {
 			if cut = bytes.IndexByte(data, '\n') + 1; cut == 0 {
-				continue // a part of one line
+				continue // a part of a single line
 			}
 		}
 		atEnd := from+int64(got) == size
@@ -120,21 +123,28 @@ func (f *files) spots(begin sampled) (all []sampled) {
 // guesses are the types that are tried, in this order; text always fits.
 var guesses = []record.Type{record.Int64, record.Float64, record.Timestamp, record.Bool, record.String}
 
-// guess is what is known of a column.
+// guess is what is known about a column.
 type guess struct {
-	name        string // of the column
-	field       string // that it is in files
-	possible    []record.Type
+	// name is the name of the column.
+	name string
+	// field is its name in the files.
+	field string
+	// possible are the types that all values so far fit, the preferred one first.
+	possible []record.Type
+	// empty says that there was a NULL, and some that there was a value.
 	empty, some bool
-	assumed     record.Type // of a column without a value: what the query wants, or text
-	present     int         // lines of JSON that have it, and not null
-	within      bool        // another field
+	// assumed is the type of a column without a value: what the query needs, or text.
+	assumed record.Type
+	// present is how many lines of JSON have a value for it that is not null.
+	present int
+	// within says that it is a field within another field.
+	within bool
 
-	// forced is the value that made the column text, and where it is.
+	// forced is the value that made the column text, and where is its place.
 	forced, where string
 }
 
-// column is the column that a guess makes. all says that there is nothing beside what was looked at.
+// column makes a column of a guess. all says that there is no more input than what was looked at.
 func (c *guess) column(all bool) record.Field {
 	field := record.Field{Name: c.name, Type: c.possible[0], Nullable: c.empty || !all}
 	if !c.some {
@@ -143,7 +153,8 @@ func (c *guess) column(all bool) record.Field {
 	return field
 }
 
-// narrow leaves the types that a value has. where is asked for where the value is, if that matters.
+// narrow keeps only the types that a value fits. It calls where for the place of the value, if that
+// matters.
 func (c *guess) narrow(value string, where func() string, fits func(t record.Type) bool) {
 	was := c.possible[0]
 	c.some = true
@@ -153,7 +164,7 @@ func (c *guess) narrow(value string, where func() string, fits func(t record.Typ
 	}
 }
 
-// A guesser knows what the readers take.
+// A guesser knows which texts the readers accept.
 type guesser struct {
 	values  readers.ValueOptions
 	order   []record.Type
@@ -164,7 +175,7 @@ func newGuesser(o readers.ValueOptions) *guesser {
 	o.NoCodes = true
 	g := &guesser{values: o, order: guesses, parsers: map[record.Type]*readers.ValueParser{}}
 	if o.TimeFormat != nil {
-		// What is of the declared form is a time, even if it is a number too.
+		// A text of the declared form is a time, even if it could also be a number.
 		g.order = append([]record.Type{record.Timestamp}, slices.DeleteFunc(slices.Clone(guesses), func(t record.Type) bool { return t == record.Timestamp })...)
 	}
 	for _, t := range guesses {
@@ -187,17 +198,19 @@ func (g *guesser) see(c *guess, text string, where func() string) {
 		}
 	}
 	c.narrow(text, where, func(t record.Type) bool {
-		return value == "" || g.parsers[t].Check([]byte(value)) == nil // blanks are NULL in every type but text
+		// blanks are NULL in every type except text
+		return value == "" || g.parsers[t].Check([]byte(value)) == nil
 	})
 }
 
-// isTime says whether a string of JSON is a time. Digits alone are one only if a format says so.
+// isTime says whether a JSON string is a time. Digits alone are a time only if a format says so.
 func (g *guesser) isTime(s string) bool {
 	return (g.values.TimeFormat != nil || strings.Trim(s, "0123456789") != "") && g.parsers[record.Timestamp].Check([]byte(s)) == nil
 }
 
-// guessSchema takes for each column the narrowest type that all values of the samples fit. The columns of all files are taken, by
-// their names. A column may be NULL unless what was looked at is all that there will be, and it is nowhere empty.
+// guessSchema chooses for each column the narrowest type that all values of the samples fit. It
+// collects the columns of all files by their names. A column is nullable, unless the samples are
+// all the input there will be and the column is never empty in them.
 func (f *files) guessSchema(samples []sampled) error {
 	g := newGuesser(f.values)
 	f.guesser, f.allSeen = g, samples[0].whole && f.complete()
@@ -218,7 +231,7 @@ func (f *files) guessSchema(samples []sampled) error {
 				own[i] = fmt.Sprintf("c%d", i+1)
 			}
 		} else if n > 0 && len(index) > 0 && !slices.ContainsFunc(own, func(name string) bool { return index[name] != nil }) {
-			continue // its reader says that the first line is no header
+			continue // its reader reports that the first line is not a header
 		}
 		var here []*guess
 		for _, name := range own {
@@ -244,8 +257,10 @@ func (f *files) guessSchema(samples []sampled) error {
 	return f.makeSchema()
 }
 
-// records says whether the first lines of all samples are records rather than names: all of their fields are numbers and times as
-// those of the line after, or one is what no name is (a time, a number with a sign or with a zero in front) in both lines.
+// records says whether the first lines of all samples are records rather than names. That is so if
+// all fields of a first line are numbers and times like the fields of the next line, or if a field
+// in both lines is something that cannot be a name (a time, a number with a sign or with a leading
+// zero).
 func (g *guesser) records(f *files, samples []sampled) bool {
 	some := false
 	for _, s := range samples {
@@ -271,7 +286,7 @@ func (g *guesser) records(f *files, samples []sampled) bool {
 	return some
 }
 
-// kind is the type that a text alone has; a number with a point is like one without.
+// kind is the type that a text has by itself. A number with a point counts like one without.
 func (g *guesser) kind(text string) record.Type {
 	c := g.column("", "")
 	if g.see(c, text, func() string { return "" }); !c.some || c.possible[0] == record.Bool {
@@ -280,7 +295,7 @@ func (g *guesser) kind(text string) record.Type {
 	return max(c.possible[0], record.Float64)
 }
 
-// noName says whether a text is no name of a column. A number may be one, such as a year.
+// noName says whether a text cannot be the name of a column. A number can be one, such as a year.
 func (g *guesser) noName(text string) bool {
 	text = strings.TrimSpace(text)
 	if g.kind(text) == record.Timestamp {
@@ -290,10 +305,10 @@ func (g *guesser) noName(text string) bool {
 	return strings.Trim(digits, "0123456789.") == "" && digits != "" && (digits != text || len(digits) > 1 && digits[0] == '0' && digits[1] != '.')
 }
 
-// star is what asks for all columns.
+// star matches what asks for all columns.
 var star = regexp.MustCompile(`(?i)(select|distinct|,)\s*\*|\.\s*\*`)
 
-// choose takes the columns that a query names, if there are more than a record may have.
+// choose keeps only the columns that a query names, if there are more than a record may have.
 func (f *files) choose(sql string) error {
 	if f.schema != nil {
 		return nil
@@ -322,7 +337,7 @@ func tooWide(name string, n int) error {
 	return fmt.Errorf("%s has %d columns, and a query has %d at most: name those that it needs", name, n, record.MaxFields)
 }
 
-// makeSchema makes the schema of what is guessed.
+// makeSchema makes the schema from the guesses.
 func (f *files) makeSchema() (err error) {
 	var fields []record.Field
 	for _, c := range f.guessed {
@@ -350,7 +365,7 @@ func (g *guesser) seeRows(s sampled, from int, f *files, columns []*guess) error
 			if !errors.Is(err, io.EOF) && s.whole {
 				return err
 			}
-			return nil // the last record may have been cut
+			return nil // the last record may have been cut off
 		}
 		for i := range min(len(row), len(columns)) {
 			g.see(columns[i], row[i], func() string { return s.where(at) })
@@ -358,7 +373,8 @@ func (g *guesser) seeRows(s sampled, from int, f *files, columns []*guess) error
 	}
 }
 
-// seeSpot looks at the rows of a spot. It may begin within quotes, so it counts only if all of its rows are as rows should be.
+// seeSpot looks at the rows of a spot. A spot may begin within quotes, so it counts only if all of
+// its rows look as rows should.
 func (g *guesser) seeSpot(s sampled, f *files, columns []*guess) {
 	for pass := range 2 {
 		r := f.rows(s.data)
@@ -380,12 +396,13 @@ func (g *guesser) seeSpot(s sampled, f *files, columns []*guess) {
 	}
 }
 
-// emptyError is the error of a file without a line.
+// emptyError is the error for a file without a line.
 func emptyError(name string) error {
 	return fmt.Errorf("%s is empty: there is nothing to guess its columns from, say them with --schema", name)
 }
 
-// because adds to the error of a query which values made its columns text: a text cannot be added up.
+// because adds to the error of a query which values made its columns text, because a text cannot be
+// summed, for example.
 func (f *files) because(sql string, err error) error {
 	const most = 3
 	told := 0
@@ -396,7 +413,7 @@ func (f *files) because(sql string, err error) error {
 		err = fmt.Errorf("%w\n%s was looked at in part, and a field may come later: --schema declares columns", err, f.name)
 	}
 	if !strings.Contains(err.Error(), record.String.String()) {
-		return err // of something else
+		return err // the error is about something else
 	}
 	for _, c := range f.guessed {
 		if c.where == "" || told == most || !mentions(sql, c.name) || c.column(false).Type != record.String {
@@ -415,12 +432,12 @@ func (f *files) because(sql string, err error) error {
 	return err
 }
 
-// mentions says whether a query has a name, in any case.
+// mentions says whether a query contains a name, ignoring case.
 func mentions(sql, name string) bool {
 	return strings.Contains(strings.ToLower(sql), strings.ToLower(name))
 }
 
-// fileName is what a path is called in messages.
+// fileName is what messages call a path.
 func (f *files) fileName(path string) string {
 	return cmp.Or(map[string]string{stdinFile: f.name}[path], path)
 }

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// maxGuessedDepth is how deep fields lie in fields that are columns.
+	// maxGuessedDepth is how deep fields may lie within fields and still become columns.
 	maxGuessedDepth = 5
 
-	// maxGuessedFields bounds the fields that are guessed.
+	// maxGuessedFields is how many fields are guessed at most.
 	maxGuessedFields = 10_000
 )
 
@@ -27,15 +27,15 @@ func looksLikeJSON(sample []byte) bool {
 	return len(line) > 0 && line[0] == '{' && json.Valid(line)
 }
 
-// guessJSON finds the fields of JSON lines. Without a schema their types are guessed; with one, its columns get the names of the
-// fields that they are, but for the case of letters.
+// guessJSON finds the fields of JSON lines. Without a schema their types are guessed. With a
+// schema, its columns are matched with the names of fields, ignoring the case of letters.
 func (f *files) guessJSON(samples []sampled) error {
 	f.guesser = newGuesser(f.ndjson().ValueOptions)
 	columns, lines, err := f.lookAtJSON(samples)
 	if err != nil {
 		return err
 	}
-	all := columns // with those within others
+	all := columns // including fields within others
 	columns = slices.DeleteFunc(slices.Clone(columns), func(c *guess) bool { return c.within })
 	if f.schema != nil {
 		columns = all
@@ -61,7 +61,7 @@ func (f *files) guessJSON(samples []sampled) error {
 			c.name = low
 		}
 		if c.name == "" {
-			continue // SQL has no name for it
+			continue // SQL cannot name it
 		}
 		if c.within {
 			f.nested = append(f.nested, c)
@@ -73,8 +73,8 @@ func (f *files) guessJSON(samples []sampled) error {
 	return f.makeSchema()
 }
 
-// addNested adds the fields within others that a query asks for: those of which it has all names, as in a.b.c or a->'b'->>'c'. All of
-// them would be many columns that nobody reads.
+// addNested adds the fields within other fields that a query asks for: those all of whose names it
+// contains, as in a.b.c or a->'b'->>'c'. All of them would be many columns that nobody reads.
 func (f *files) addNested(asksFor func(path string) bool) error {
 	for _, c := range f.nested {
 		if len(f.guessed) < record.MaxFields && asksFor(c.name) && !slices.Contains(f.guessed, c) {
@@ -85,7 +85,7 @@ func (f *files) addNested(asksFor func(path string) bool) error {
 	return f.makeSchema()
 }
 
-// mentionsPath says whether a query has all names of a path.
+// mentionsPath says whether a query contains all names of a path.
 func mentionsPath(sql string) func(path string) bool {
 	return func(path string) bool {
 		for _, name := range strings.Split(path, ".") {
@@ -97,7 +97,7 @@ func mentionsPath(sql string) func(path string) bool {
 	}
 }
 
-// fieldName is the field that a column is.
+// fieldName is the field for a column.
 func fieldName(columns []*guess, column string) string {
 	name, n := column, 0
 	for _, c := range columns {
@@ -115,8 +115,8 @@ func fieldName(columns []*guess, column string) string {
 	return name
 }
 
-// lookAtJSON finds the fields of samples, in the order in which they come, and how many lines are objects. Lines that are none are
-// left out: they go to quarantine when they are read.
+// lookAtJSON finds the fields of samples, in the order in which they come, and how many lines are
+// objects. Lines that are not objects are left out: they go to quarantine when they are read.
 func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err error) {
 	index := map[string]*guess{}
 	var object func(values []jsonPair, outer string, depth int, where func() string)
@@ -128,7 +128,7 @@ func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err 
 			}
 			c := index[name]
 			if c != nil && c.within && outer == "" {
-				*c = *f.guesser.column(name, name) // a field of the whole name wins
+				*c = *f.guesser.column(name, name) // a field of the whole name takes precedence
 			}
 			if c == nil {
 				if len(columns) >= maxGuessedFields {
@@ -177,13 +177,13 @@ func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err 
 	return columns, lines, nil
 }
 
-// jsonPair is a field and its value, as it is in the line.
+// jsonPair is a field and its value, as written in the line.
 type jsonPair struct {
 	name  string
 	value []byte
 }
 
-// jsonFields are the fields of a line, in their order.
+// jsonFields are the fields of a line, in order.
 func jsonFields(line []byte) ([]jsonPair, error) {
 	if !json.Valid(line) {
 		return nil, errors.New("no JSON")
@@ -222,7 +222,8 @@ func validFields(object []byte) (pairs []jsonPair, err error) {
 	}
 }
 
-// valueEnd is the end of the value that begins at i, in JSON. Blanks after a number, true, false or null belong to it.
+// valueEnd is the end of the JSON value that begins at i. Blanks after a number, true, false or
+// null belong to it.
 func valueEnd(b []byte, i int) int {
 	depth := 0
 	for ; i < len(b); i++ {
@@ -240,7 +241,7 @@ func valueEnd(b []byte, i int) int {
 			depth++
 		case '}', ']':
 			if depth == 0 {
-				return i // of the object that has the value
+				return i // end of the object that contains the value
 			}
 			if depth--; depth == 0 {
 				return i + 1
@@ -254,8 +255,8 @@ func valueEnd(b []byte, i int) int {
 	return i
 }
 
-// seeJSON narrows the types of a column to those that a value of JSON has; false says that the value is null. Values in values,
-// and mixtures, are text.
+// seeJSON narrows the types of a column to those that fit a JSON value. It returns false if the
+// value is null. Values in values, and mixtures of types, are text.
 func (g *guesser) seeJSON(c *guess, value []byte, where func() string) bool {
 	if string(value) == "null" {
 		return false

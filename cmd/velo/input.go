@@ -17,7 +17,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// input says what files are.
+// input says what the files look like.
 type input struct {
 	Schema      string   `help:"The columns, as CREATE TABLE has them: 'symbol text, price double precision not null'. Without it they are guessed." placeholder:"COLUMNS"`
 	InputFormat string   `help:"What the files are: ${enum}. auto goes by their names, and where those do not say, by their first line." enum:"auto,csv,tsv,ndjson" default:"auto"`
@@ -36,13 +36,14 @@ type input struct {
 }
 
 const (
-	// stdinName is what FROM calls standard input.
+	// stdinName is the name of standard input in FROM.
 	stdinName = "stdin"
 
-	// stdinFile is the file that standard input is, where it is one.
+	// stdinFile is the file of standard input, if that is a file.
 	stdinFile = "/dev/stdin"
 
-	// sampleWait is how long standard input is waited for after its first line: it may come slowly, and have no end.
+	// sampleWait is how long to wait for more of standard input after its first line: it may come
+	// slowly, and have no end.
 	sampleWait = 500 * time.Millisecond
 )
 
@@ -57,38 +58,67 @@ var timeUnits = map[string]time.Duration{"": 0, "s": time.Second, "ms": time.Mil
 
 // files are the files that a name in FROM stands for, and their schema by that name.
 type files struct {
-	name      string // what FROM calls them
-	paths     []string
-	stdin     io.Reader // instead of paths: what is left to read, unpacked, from its beginning
-	pipe      bool      // that is no standard input but a FIFO, or a device
-	schema    *record.Schema
-	format    string
-	delimiter byte     // of delimited files
-	header    bool     // they have one
-	named     bool     // it is sure to have names
-	said      string   // what is to be said about the guess
-	fields    []int    // of delimited files without a header: see readers.DelimitedConfig; nil: each is a column
-	names     []string // of the fields of JSON, for each column
-	values    readers.ValueOptions
-	comment   byte // that lines which are none begin with; 0: there are none
+	// name is what FROM calls them.
+	name string
+	// paths are the files, if they are files.
+	paths []string
+	// stdin is read instead of paths: it has the rest of the input, unpacked, from its beginning.
+	stdin io.Reader
+	// pipe says that stdin is not standard input but a FIFO, or a device.
+	pipe bool
+	// schema has the columns, once they are known.
+	schema *record.Schema
+	format string
+	// delimiter is for delimited files.
+	delimiter byte
+	// header says that the files have a header.
+	header bool
+	// named says that the header is certain to have names.
+	named bool
+	// said is what the user should know about the guess.
+	said string
+	// fields are for delimited files without a header, see readers.DelimitedConfig; nil if each
+	// field is a column.
+	fields []int
+	// names has the field of JSON for each column.
+	names []string
+	// values say how values are written.
+	values readers.ValueOptions
+	// comment begins lines that are not records; 0 if there are no comments.
+	comment byte
+	// skipLines is how many lines at the beginning are ignored.
 	skipLines int
-	byPlace   bool // columns are in the order of the schema, whatever the header says
-	follow    bool
-	mostFiles int                // that are followed at once; 0 is as the reader has it
-	set       *readers.FollowSet // of what is followed, if it is a pattern
-	found     readers.Found      // what it has found at first
-	skipped   []error            // why names that a pattern has found are not read
-	packed    []string           // compressed files that are not followed, until that is said
-	sources   []string           // the file of each reader
+	// byPlace says that columns are in the order of the schema, whatever the header says.
+	byPlace bool
+	// follow says that the files are followed.
+	follow bool
+	// mostFiles is how many files are followed at once; 0 is the reader's default.
+	mostFiles int
+	// set follows the files, if the name is a pattern.
+	set *readers.FollowSet
+	// found is what the set found at first.
+	found readers.Found
+	// skipped says why names that a pattern has found are not read.
+	skipped []error
+	// packed are compressed files that are not followed, until that has been said.
+	packed []string
+	// sources has the file of each reader.
+	sources []string
 
-	// What is guessed: of each column, by which guesser, and whether all of the input was looked at. sampledFile is the first file
-	// that has something.
-	guessed     []*guess
-	nested      []*guess // fields within fields, which are columns if a query asks for them
-	guesser     *guesser
-	allSeen     bool
+	// The following fields say what has been guessed.
+
+	// guessed has a guess for each column.
+	guessed []*guess
+	// nested are fields within fields, which become columns if a query asks for them.
+	nested []*guess
+	// guesser is what made the guesses.
+	guesser *guesser
+	// allSeen says that all of the input was looked at.
+	allSeen bool
+	// sampledFile is the first file that is not empty.
 	sampledFile string
-	remove      func() // what was opened to look at the files
+	// remove removes what was opened to look at the files.
+	remove func()
 }
 
 // open finds the files and guesses what is not said about them.
@@ -134,7 +164,8 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 	return f, nil
 }
 
-// locate finds what a name stands for: files, or something that is read once, from its beginning to its end, in the place of stdin.
+// locate finds what a name stands for: files, or something that is read once from its beginning to
+// its end, like stdin.
 func (f *files) locate(name string, stdin *io.Reader) (err error) {
 	if name == stdinName || name == stdinFile {
 		if isFile(*stdin) {
@@ -162,7 +193,7 @@ func (f *files) locate(name string, stdin *io.Reader) (err error) {
 	return nil
 }
 
-// streamName is what something that is read once is called.
+// streamName is the name of something that is read once.
 func (f *files) streamName() string {
 	if f.pipe {
 		return f.name
@@ -170,7 +201,7 @@ func (f *files) streamName() string {
 	return "standard input"
 }
 
-// likeNamed are files that a name without an extension may mean.
+// likeNamed lists files that a name without an extension may mean.
 func likeNamed(name string) string {
 	for _, format := range []string{".csv", ".tsv", ".ndjson", ".jsonl", ".json"} {
 		for _, packed := range append([]string{""}, packedExtensions...) {
@@ -182,7 +213,7 @@ func likeNamed(name string) string {
 	return ""
 }
 
-// lines says how the lines of files are written.
+// lines decides how the lines of files are written.
 func (in *input) lines(f *files) (err error) {
 	var known bool
 	if f.values.TimeUnit, known = timeUnits[in.TimeUnit]; !known {
@@ -230,7 +261,7 @@ var foreignFormats = []struct{ begin, what, do string }{
 	{"PAR1", "Parquet", "expected lines of text; write it as CSV or NDJSON first"},
 }
 
-// foreign is the error of a file of another format.
+// foreign is the error for a file of another format.
 func foreign(name string, sample []byte) error {
 	if i := bytes.IndexByte(sample, '\r'); i >= 0 && i < len(sample)-1 && bytes.IndexByte(sample, '\n') < 0 {
 		return fmt.Errorf("the lines of %s end with CR alone, expected LF or CRLF: tr '\\r' '\\n' makes that of it, and velo reads FROM stdin", name)
@@ -246,7 +277,8 @@ func foreign(name string, sample []byte) error {
 	return nil
 }
 
-// isFile reports whether standard input is a file from its beginning, which readers can share.
+// isFile reports whether standard input is a file that is at its beginning, so that several readers
+// can share it.
 func isFile(stdin io.Reader) bool {
 	f, ok := stdin.(*os.File)
 	if !ok || f != os.Stdin {
@@ -260,7 +292,7 @@ func isFile(stdin io.Reader) bool {
 	return err == nil && at == 0
 }
 
-// decide says what format the files have.
+// decide decides which format the files have.
 func (f *files) decide(in *input, sample []byte) error {
 	extension := ""
 	if len(f.paths) > 0 {
@@ -298,7 +330,8 @@ func (f *files) decide(in *input, sample []byte) error {
 	return nil
 }
 
-// sample is the beginning of the first file that has one, up to the end of a line; whole says that it is all.
+// sample is the beginning, up to the end of a line, of the first file that is not empty. whole says
+// that it is the whole file.
 func (f *files) sample(stdin io.Reader) (sample []byte, whole bool, err error) {
 	if len(f.paths) == 0 {
 		in, _, err := compressed.NewReader(stdin)
@@ -327,7 +360,8 @@ func (f *files) sample(stdin io.Reader) (sample []byte, whole bool, err error) {
 			err = cerr
 		}
 		if err != nil && len(sample) == 0 {
-			return nil, false, fmt.Errorf("%s: %w", path, err) // what can be read is read, and the error comes behind it
+			// what can be read is read, and the error comes after it
+			return nil, false, fmt.Errorf("%s: %w", path, err)
 		}
 		if f.sampledFile = path; len(sample) > 0 {
 			break
@@ -336,7 +370,7 @@ func (f *files) sample(stdin io.Reader) (sample []byte, whole bool, err error) {
 	return upToLine(sample, whole), whole, nil
 }
 
-// trimPackage is an error as the operating system has it.
+// trimPackage is an error as the operating system words it.
 func trimPackage(err error) error {
 	var path *os.PathError
 	if errors.As(err, &path) {
@@ -345,12 +379,17 @@ func trimPackage(err error) error {
 	return err
 }
 
-// A sampler reads the beginning of a stream that may be slow, and then gives all of it.
+// A sampler reads the beginning of a stream that may be slow. Afterwards it can be read like the
+// stream from its beginning.
 type sampler struct {
-	in      io.Reader
-	ahead   []byte          // was read and not given yet
-	reading chan readResult // a Read that has not returned; nil where there is none
-	err     error
+	// in is the stream.
+	in io.Reader
+	// ahead was read from the stream but has not been returned yet.
+	ahead []byte
+	// reading gets the result of a Read that has not returned; nil if there is none.
+	reading chan readResult
+	// err is the error with which the stream has ended.
+	err error
 }
 
 type readResult struct {
@@ -358,7 +397,8 @@ type readResult struct {
 	err  error
 }
 
-// collect reads until there is enough to guess from, or the end, or nothing more for a while behind the first line.
+// collect reads until there is enough to guess from, until the end, or until nothing has come for a
+// while after the first line.
 func (s *sampler) collect() (sample []byte, whole bool, err error) {
 	var patience <-chan time.Time
 	for len(s.ahead) < sampleBytes && s.err == nil {
@@ -390,7 +430,7 @@ func (s *sampler) took(r readResult) {
 	s.ahead, s.err, s.reading = append(s.ahead, r.data...), r.err, nil
 }
 
-// Read gives the sample and then the rest.
+// Read returns the sample and then the rest.
 func (s *sampler) Read(b []byte) (int, error) {
 	if len(s.ahead) == 0 && s.reading != nil {
 		s.took(<-s.reading)
@@ -408,7 +448,7 @@ func (s *sampler) Read(b []byte) (int, error) {
 	return s.in.Read(b)
 }
 
-// guessDelimiter is the one of the usual ones that the first line has most of.
+// guessDelimiter is the usual delimiter that occurs most often in the first line.
 func guessDelimiter(sample []byte) byte {
 	line, _, _ := bytes.Cut(sample, []byte("\n"))
 	best, most := byte(','), 0
@@ -420,7 +460,7 @@ func guessDelimiter(sample []byte) byte {
 	return best
 }
 
-// complete says whether a sample that is the whole of a file is all that there will be.
+// complete says whether a sample that is a whole file is all the input there will be.
 func (f *files) complete() bool { return len(f.paths) <= 1 && !f.follow }
 
 // headOf is the beginning of a delimited file whose columns are not known.
@@ -435,16 +475,16 @@ func (f *files) headOf(sample []byte) readers.Head {
 var unknownColumns = func() *record.Schema {
 	s, err := record.NewSchema("unknown", record.Field{Name: "a", Type: record.String}, record.Field{Name: "b", Type: record.String})
 	if err != nil {
-		panic(err) // of what is written here
+		panic(err) // the schema is a constant
 	}
 	return s
 }()
 
-// checkHeader says which columns of a declared schema the header does not have.
+// checkHeader reports which columns of a declared schema the header does not have.
 func (f *files) checkHeader(sample []byte) error {
 	first := f.headOf(sample).First
 	if first == nil {
-		return nil // empty: no records either
+		return nil // the file is empty: it has no records either
 	}
 	names := readers.ColumnNames(first)
 	var lacking []string
@@ -462,7 +502,7 @@ func (f *files) checkHeader(sample []byte) error {
 	return nil
 }
 
-// readers opens the files, each for so many readers. What is compressed is read by one.
+// readers opens the files, each for n readers. A compressed file gets one reader.
 func (f *files) readers(n int) (all []record.Reader, err error) {
 	add := func(path string, rs ...record.Reader) {
 		for _, r := range rs {
@@ -500,7 +540,7 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 	return all, nil
 }
 
-// openPath opens a file for n readers, or for one.
+// openPath opens a file for n readers, or for one if it is compressed.
 func (f *files) openPath(path string, n int) ([]record.Reader, error) {
 	in, packed, err := compressed.Open(path)
 	if err != nil && !f.follow {
@@ -540,7 +580,7 @@ func (f *files) openPath(path string, n int) ([]record.Reader, error) {
 	return d.Readers(n), nil
 }
 
-// one is a reader alone.
+// one returns a single reader as a list.
 func one(r *readers.Stream, err error) ([]record.Reader, error) {
 	if err != nil {
 		return nil, err
@@ -548,7 +588,7 @@ func one(r *readers.Stream, err error) ([]record.Reader, error) {
 	return []record.Reader{r}, nil
 }
 
-// stream reads what has no blocks to deal.
+// stream reads input that has no blocks to deal.
 func (f *files) stream(name string, in io.Reader) (record.Reader, error) {
 	if f.format == formatNDJSON {
 		return readers.NewNDJSONStream(name, in, f.ndjson())

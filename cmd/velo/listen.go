@@ -14,7 +14,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// socketOptions are those of sources that others connect to, beside where that is.
+// socketOptions are the options of sources that others connect to, besides the place.
 var socketOptions = []query.OptionSpec{
 	{Name: "format", Values: []string{"csv", "tsv", "ndjson"}},
 	{Name: "delimiter", Kind: query.OptionChar},
@@ -38,7 +38,7 @@ var socketOptions = []query.OptionSpec{
 // socketPlaces are the options that say where a connector listens.
 var socketPlaces = map[string]string{"tcp": "address", "unix": "path"}
 
-// listenConfig is where a source listens, and whom it lets in.
+// listenConfig says where a source listens, and whom it lets in.
 func listenConfig(s *query.Source) (at readers.ListenConfig, err error) {
 	o := s.Options
 	place := socketPlaces[o.Connector()]
@@ -87,20 +87,23 @@ func openListener(s *query.Source, say io.Writer) (*feeder, error) {
 	k := &socket{Listener: l, drained: make(chan struct{})}
 	return &feeder{
 		name: s.Name, endless: true, once: "a socket", socket: k,
-		files:    &files{name: s.Name, sources: []string{l.String()}, remove: func() { _ = l.Close() }}, // the engine's Close says what went wrong
+		// the engine's Close reports what went wrong
+		files:    &files{name: s.Name, sources: []string{l.String()}, remove: func() { _ = l.Close() }},
 		generate: func(int) ([]record.Reader, error) { return []record.Reader{k}, nil },
 	}, nil
 }
 
-// socket is a listener that a job reads. Shutdown alone would drop what connections have sent and nobody has polled. Nor may the listener just end: the
-// end of a source closes its windows, and those of a job that is interrupted are not final. So it is drained, and then the engine is shut down.
+// socket is a listener that a job reads. Shutdown alone would drop what connections have sent and
+// has not been polled. But the listener must not simply end either: the end of a source closes its
+// windows, and the windows of a job that is interrupted are not final. So the listener is drained
+// first, and then the engine is shut down.
 type socket struct {
 	*readers.Listener
-	drained chan struct{} // closed when all that came before End has been given out
+	drained chan struct{} // closed when everything that came before End has been given out
 	once    sync.Once
 }
 
-// Poll is that of the listener, but that it does not end.
+// Poll polls the listener, but never returns its end.
 func (k *socket) Poll(b *record.Batch) error {
 	err := k.Listener.Poll(b)
 	if errors.Is(err, io.EOF) {
@@ -110,7 +113,8 @@ func (k *socket) Poll(b *record.Batch) error {
 	return err
 }
 
-// drain ends the listener, and returns when the engine has all that it had received, or has ended itself.
+// drain ends the listener. It returns when the engine has everything that the listener had
+// received, or has ended itself.
 func (k *socket) drain(ended <-chan struct{}) {
 	k.End()
 	select {
@@ -119,7 +123,8 @@ func (k *socket) drain(ended <-chan struct{}) {
 	}
 }
 
-// turnedAway says whether somebody could not be heard, or not to the end: that is said also where nobody asks.
+// turnedAway says whether a sender was not heard, or not to the end. That is reported even if
+// nobody asks.
 func (k *socket) turnedAway() bool {
 	s := k.Stats()
 	return s.Refused+s.Evicted+s.Denied+s.Broken+s.Panicked+s.Failed > 0
@@ -136,7 +141,7 @@ func listenFor(s *query.Source, at readers.ListenConfig) (*readers.Listener, err
 	return readers.ListenDelimited(at, f.delimited())
 }
 
-// socketFiles says how the lines of connections are written, as it is said of files.
+// socketFiles says how the lines of connections are written, in the same way as for files.
 func socketFiles(s *query.Source) (*files, error) {
 	o := s.Options
 	f := &files{schema: s.Schema, delimiter: ',', header: o.Bool("header"), format: o.Text("format")}

@@ -19,34 +19,38 @@ import (
 )
 
 const (
-	// liveEvery is how often a live view has a new snapshot.
+	// liveEvery is how often a live view gets a new snapshot.
 	liveEvery = 250 * time.Millisecond
 
-	// liveGroups bounds the groups that the view looks at to find the greatest: more would cost the engine more than an eye is worth.
+	// liveGroups is how many groups the view looks at to find the greatest: looking at more would
+	// cost the engine more than it is worth to the user.
 	liveGroups = 1 << 20
 )
 
 var errNoTerminal = errors.New("--live: standard output is no terminal")
 
-// errNoTerminals is errNoTerminal for a job, which shows its view beside what it prints.
+// errNoTerminals is errNoTerminal for a job, whose view is shown beside what it prints.
 var errNoTerminals = errors.New("--live: standard error is no terminal")
 
-// live is a view of engines in a terminal, drawn anew from snapshots. The engines do not know of it.
+// live is a view of engines in a terminal, redrawn from snapshots. The engines do not know of it.
 type live struct {
 	to     io.Writer
 	begin  time.Time
 	flows  []*flow
-	order  int // the column by which groups are shown; -1: as the query orders them
+	order  int // the column by which groups are ranked; -1 as the query orders them
 	meters map[string]*meter
-	after  *heldBack // what is said comes after the view; nil if nothing is kept
+	after  *heldBack // messages that are shown after the view; nil if none are kept
 }
 
-// meter is what is known of how fast a number grows.
+// meter measures how fast a number grows.
 type meter struct {
-	seen  uint64 // at the last frame that was long enough after the one before
-	at    time.Duration
+	// seen is the number at the last frame that was long enough after the previous one; at is the
+	// time of that frame.
+	seen uint64
+	at   time.Duration
+	// rate is the growth per second.
 	rate  float64
-	moved time.Duration // when it grew last
+	moved time.Duration // when the number last grew
 }
 
 // saw notes a number.
@@ -60,7 +64,8 @@ func (m *meter) saw(n uint64, now time.Duration) {
 	}
 }
 
-// showLive shows a query until the view is stopped, when it shows the last frame and leaves the terminal as it was.
+// showLive shows a query until the view is stopped. Then it shows the last frame and restores the
+// terminal.
 func showLive(to io.Writer, f *flow) (*background, error) {
 	schema, err := f.plan.Result()
 	if err != nil {
@@ -84,7 +89,8 @@ func (l *live) show() *background {
 	})
 }
 
-// showJob shows the queries of a job. What is said meanwhile comes after the view.
+// showJob shows the queries of a job. Messages that are written in the meantime come after the
+// view.
 func showJob(say *heldBack, shown []*flow) *background {
 	l := newLive(say.to, -1, shown...)
 	l.after = say
@@ -92,7 +98,8 @@ func showJob(say *heldBack, shown []*flow) *background {
 	return l.show()
 }
 
-// orderOf is the column of the greatest groups: the first number that is no key; of a query that orders its rows, none.
+// orderOf is the column that decides which groups are the greatest: the first number that is not a
+// key. For a query that orders its rows there is none.
 func orderOf(p *core.Plan, schema *record.Schema) int {
 	if len(p.OrderBy) > 0 {
 		return -1
@@ -110,7 +117,7 @@ func numeric(t record.Type) bool {
 	return t == record.Int64 || t == record.Float64 || t.IsDecimal()
 }
 
-// draw draws a frame over the one before.
+// draw draws a frame over the previous one.
 func (l *live) draw() {
 	columns, rows, ok := terminalSize(l.to)
 	if !ok {
@@ -128,7 +135,8 @@ func (l *live) draw() {
 	fmt.Fprint(l.to, b.String())
 }
 
-// frame are the lines of a frame, as many as fit: what each query has done, what each of its sources has, and, of a query alone, groups.
+// frame returns the lines of a frame, as many as fit: what each query has done, what each of its
+// sources has, and, if there is only one query, groups.
 func (l *live) frame(rows int) []string {
 	now := time.Since(l.begin)
 	var lines []string
@@ -151,7 +159,7 @@ func (l *live) frame(rows int) []string {
 	return lines[:min(len(lines), max(rows, 1))]
 }
 
-// flowLines are what a query has done.
+// flowLines say what a query has done.
 func (l *live) flowLines(f *flow, now time.Duration) []string {
 	s := f.engine.Stats()
 	c := s.Counters()
@@ -187,11 +195,11 @@ func (l *live) meter(name string) *meter {
 	return m
 }
 
-// silence is for how long nothing must have come from a source before that is worth a word.
+// silence is how long a source must have brought nothing before the view mentions it.
 const silence = 2 * time.Second
 
-// sources are the sources of a query, a line each, up to so many: first those that have been silent for the longest time, since they may
-// hold windows back, then the others.
+// sources are the sources of a query, one per line, at most most of them. Those that have been
+// silent for the longest time come first, because they may hold windows back.
 func (l *live) sources(f *flow, now time.Duration, most int) []string {
 	type source struct {
 		name          string
@@ -245,7 +253,7 @@ func (l *live) sources(f *flow, now time.Duration, most int) []string {
 	return lines
 }
 
-// sourceColumns are those of the table of sources.
+// sourceColumns are the columns of the table of sources.
 var sourceColumns = func() *record.Schema {
 	var fields []record.Field
 	for _, name := range []string{"records", "now/s", "late", "set aside", "state", "source"} {
@@ -257,12 +265,12 @@ var sourceColumns = func() *record.Schema {
 	}
 	s, err := record.NewSchema("sources", fields...)
 	if err != nil {
-		panic(err) // of what is written here
+		panic(err) // the schema is a constant
 	}
 	return s
 }()
 
-// heldBack is standard error while a view covers the terminal: what is said is shown after it.
+// heldBack is standard error while a view covers the terminal: messages are shown after the view.
 type heldBack struct {
 	to io.Writer
 
@@ -271,7 +279,7 @@ type heldBack struct {
 	said    bytes.Buffer
 }
 
-// Write says something, or keeps it.
+// Write writes a message, or keeps it.
 func (h *heldBack) Write(b []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -281,13 +289,13 @@ func (h *heldBack) Write(b []byte) (int, error) {
 	return h.to.Write(b)
 }
 
-// cover keeps what is said, or shows what has been kept.
+// cover begins to keep messages, or shows those that have been kept.
 func (h *heldBack) cover(covered bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.covered = covered
 	if !covered {
-		_, _ = h.said.WriteTo(h.to) // there is nobody to tell
+		_, _ = h.said.WriteTo(h.to) // if this fails, there is nobody to tell
 	}
 }
 
@@ -305,9 +313,9 @@ func checkLive(all []*flow, std streams) error {
 	return nil
 }
 
-// table are the greatest groups, or the first that the query has.
+// table has the greatest groups, or the first ones of a query that orders them.
 func (l *live) table(snap *engine.Snapshot, lines int) []string {
-	most := lines - 2 // names and rule
+	most := lines - 2 // without the names and the rule
 	if most <= 0 {
 		return nil
 	}
@@ -346,7 +354,7 @@ type ranked struct {
 	texts []string
 }
 
-// rank puts a row into its place among the greatest; its texts are made only where it has one.
+// rank puts a row into its place among the greatest. Its texts are made only if it has one.
 func rank(top []ranked, most int, r ranked, texts func() []string) []ranked {
 	if len(top) == most && r.value <= top[most-1].value {
 		return top
@@ -360,7 +368,7 @@ func rank(top []ranked, most int, r ranked, texts func() []string) []ranked {
 	return top[:min(len(top), most)]
 }
 
-// valueOf is a number as a float; false where it is NULL.
+// valueOf is a number as a float. ok is false if it is NULL.
 func valueOf(b *record.Batch, column, row int) (float64, bool) {
 	c := b.Column(column)
 	if c.Null(row) {

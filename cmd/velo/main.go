@@ -1,21 +1,32 @@
 // Command velo runs SQL over files.
 //
-//	velo query 'SELECT symbol, count(*) AS n, avg(price) FROM "trades.csv" GROUP BY symbol ORDER BY n DESC LIMIT 10'
+//	velo query 'SELECT symbol, count(*) AS n, avg(price) FROM "trades.csv"
+//	  GROUP BY symbol ORDER BY n DESC LIMIT 10'
 //	velo 'SELECT count(*) FROM "trades.csv"'
-//	velo query --format ndjson 'SELECT window_start, count(*) FROM "logs/*.csv" GROUP BY tumble(at, INTERVAL '\''1 hour'\'')'
+//	velo query --format ndjson 'SELECT window_start, count(*) FROM "logs/*.csv"
+//	  GROUP BY tumble(at, INTERVAL '\''1 hour'\'')'
 //	velo query 'SELECT level, count(*) FROM "logs/**/*.ndjson.zst" GROUP BY level'
 //	cat trades.csv | velo query 'SELECT count(*) FROM stdin'
 //	velo run job.sql
 //	velo explain 'SELECT ... FROM "trades.csv" ...'
 //	velo schema trades.csv
 //
-// Files are delimited or have one JSON object a line, and may be compressed with gzip, zstd, lz4, s2 or snappy.
+// Files are delimited or have one JSON object per line, and may be compressed with gzip, zstd, lz4,
+// s2 or snappy.
 //
 // Results go to standard output, messages and statistics to standard error.
 //
-// The exit status is 0; 1 if something went wrong; 2 if records were set aside because they could not be read, and the result is that of the
-// others; 3 if an interrupt or SIGTERM came before the end of the input, and the result is that of what had been read; 80 if the command line is
-// not understood; 141 if who reads standard output has closed it. A second interrupt ends at once, with 1.
+// The exit status is:
+//
+//	0    everything went well
+//	1    something went wrong
+//	2    records were set aside because they could not be read; the result covers the others
+//	3    an interrupt or SIGTERM came before the end of the input; the result covers what had
+//	     been read
+//	80   the command line is not understood
+//	141  the program that reads standard output has closed it
+//
+// A second interrupt ends the program at once, with status 1.
 package main
 
 import (
@@ -29,7 +40,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	_ "time/tzdata" // of time zones, for machines that have none
+	_ "time/tzdata" // time zones, for machines that have none
 
 	"github.com/alecthomas/kong"
 )
@@ -48,14 +59,15 @@ const (
 	statusFailed      = 1
 	statusAside       = 2
 	statusInterrupted = 3
-	statusPiped       = 141 // as shells have it for SIGPIPE
+	statusPiped       = 141 // as in shells after SIGPIPE
 )
 
-// errAside says that the result is there, of the records that could be read.
+// errAside says that there is a result, of the records that could be read.
 var errAside = errors.New("records were set aside")
 
 func main() {
-	// Who closes what velo prints to ends that, and not the sinks of a job: a write says so instead of a signal.
+	// If the program that reads velo's output closes it, that must end the printing, but not the
+	// sinks of a job: a write returns an error instead of a signal ending the process.
 	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -98,7 +110,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) 
 	return 0
 }
 
-// withCommand is a command line with velo query in front of a SELECT that has no command.
+// withCommand adds the command query to a command line that has a SELECT and no command.
 func withCommand(args []string) []string {
 	for _, arg := range args {
 		switch {
@@ -111,19 +123,20 @@ func withCommand(args []string) []string {
 	return args
 }
 
-// isSelect says whether a text begins as a query does.
+// isSelect says whether a text begins like a query.
 func isSelect(text string) bool {
 	fields := strings.Fields(text)
 	return len(fields) > 1 && strings.EqualFold(fields[0], "select")
 }
 
-// ending is how a command has ended.
+// ending says how a command has ended.
 type ending struct {
 	aside, interrupted, piped bool
 	failed                    error
 }
 
-// sorted takes what is no failure out of an error that may be several.
+// sorted classifies an error, which may be several joined. The ending has flags for what is not a
+// failure, and the failures that remain.
 func sorted(err error) (e ending) {
 	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {
@@ -149,7 +162,7 @@ func sorted(err error) (e ending) {
 	return e
 }
 
-// version is that of the module as it was built, or of the commit.
+// version is the version of the module as it was built, or of the commit.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

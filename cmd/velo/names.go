@@ -10,12 +10,12 @@ import (
 	"github.com/velo-engine/velo/writers"
 )
 
-// names are the files that a command reads and those that it writes: none may be both, and none may
-// be written by two. Files are compared by what they are, so a link or another spelling makes no
-// difference. All is looked at before anything is written.
+// names are the files that a command reads and those that it writes. No file may be both, and none
+// may be written twice. Files are compared by what they are, so links and different spellings make
+// no difference. Everything is checked before anything is written.
 type names struct {
 	read     []string // files
-	patterns []string // and folders: what they find now is in read, but a file that is written may be found later
+	patterns []string // patterns and folders: a file that is written may be found by them later
 	written  []target
 	faults   []error
 }
@@ -23,12 +23,13 @@ type names struct {
 // target is a file that is written.
 type target struct {
 	what string
-	path string      // as it was given; "" for one that is open
-	dir  os.FileInfo // its folder; nil if that is not there
+	path string      // as it was given; "" for a file that is open already
+	dir  os.FileInfo // its folder; nil if there is none
 	info os.FileInfo // what has the name now; nil if nothing has
 }
 
-// reads notes what a name stands for that is read. If it stands for nothing, opening it says so.
+// reads notes what a name stands for that is read. If it stands for nothing, opening it reports
+// that.
 func (n *names) reads(name string) {
 	paths, _ := find(name)
 	n.read = append(n.read, paths...)
@@ -37,10 +38,10 @@ func (n *names) reads(name string) {
 	}
 }
 
-// writes notes a file that is written by its name.
+// writes notes a file that is written, by its name.
 func (n *names) writes(what, path string) {
 	t := target{what: what, path: path}
-	t.info, _ = os.Stat(path) // nil: it is not there yet
+	t.info, _ = os.Stat(path) // nil if it does not exist yet
 	t.dir, _ = os.Stat(filepath.Dir(path))
 	n.add(t)
 	for _, pattern := range n.patterns {
@@ -77,7 +78,7 @@ func (n *names) add(t target) {
 	}
 	for _, other := range n.written {
 		if t.path == "" && other.path == "" {
-			continue // both may go to one place
+			continue // both may go to the same place
 		}
 		if t.same(other) {
 			n.fault("%s: it is written by %s already: give each its own", t.named(), other.what)
@@ -95,7 +96,7 @@ func (t *target) named() string {
 	return t.what + ": " + t.path
 }
 
-// same says whether two targets are one file, or may become one.
+// same says whether two targets are the same file, or may become the same.
 func (t *target) same(other target) bool {
 	if t.info != nil && other.info != nil && os.SameFile(t.info, other.info) {
 		return true
@@ -107,12 +108,12 @@ func (t *target) same(other target) bool {
 	return a == b || writers.Writes(a, b) || writers.Writes(b, a)
 }
 
-// sample is a name that a sink writes: its number and its time filled in.
+// sample is a name that a sink writes, with number and time filled in.
 func sample(path string) string {
 	return strings.NewReplacer("{n}", "000001", "{time}", "20240131T235959Z").Replace(path)
 }
 
-// finds says whether a pattern or a folder would find a file if it were there.
+// finds says whether a pattern or a folder would find a file if it existed.
 func finds(pattern, path string) bool {
 	if left(filepath.Base(path)) {
 		return false
@@ -147,7 +148,7 @@ func finds(pattern, path string) bool {
 	return matches(steps[fixed:], strings.Split(filepath.ToSlash(rest), "/"))
 }
 
-// real is a folder by its one name.
+// real is the unique name of a folder.
 func real(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -156,7 +157,7 @@ func real(dir string) (string, error) {
 	return filepath.EvalSymlinks(abs)
 }
 
-// namesOf are those of a query over a name in FROM, and of where it prints.
+// namesOf are the names for a query over a name in FROM, and for where it prints.
 func namesOf(name string, std streams) *names {
 	var n names
 	if name != stdinName {

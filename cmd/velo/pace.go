@@ -9,11 +9,11 @@ import (
 )
 
 // followWatermark is how much later than others a record of a followed file may come, unless
-// --watermark says it: lines of a log are in about the order of their times, but seldom exactly.
+// --watermark says it: lines of a log are roughly in the order of their times, but seldom exactly.
 const followWatermark = 5 * time.Second
 
-// followIdle is after how long without records a followed file holds no windows back, unless --idle
-// says it: of the files of a pattern some are old.
+// followIdle is how long a followed file must have brought no record before it stops holding
+// windows back, unless --idle says it: some files of a pattern are old.
 const followIdle = 30 * time.Second
 
 // pace says when the windows of a query close before the end of the input.
@@ -24,8 +24,8 @@ type pace struct {
 	FollowFiles int `help:"How many files of a pattern are followed at once; 0 is 256." default:"0" placeholder:"N"`
 }
 
-// set says in a plan when its windows close. Files have an end: unless somebody says otherwise no
-// window is closed before it, and no record is late, in whatever order they are.
+// set sets in a plan when its windows close. Files have an end. Unless the user says otherwise, no
+// window is closed before it, and no record is late, whatever the order of the records.
 func (c *pace) set(plan *core.Plan, follow bool) error {
 	w := plan.Window
 	switch {
@@ -64,6 +64,6 @@ func closesEarly(plan *core.Plan) bool {
 	return w != nil && (w.ProcessingTime || w.OutOfOrder != core.AnyOrder)
 }
 
-// flows says whether results come while records do, and go to a writer then: those that are read
-// from the last snapshot come at the end.
+// flows says whether results come while records come, and then go to a writer. Other results are
+// read from the last snapshot, at the end.
 func flows(plan *core.Plan) bool { return plan.Streams() || closesEarly(plan) }

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// defaultColumns and defaultRows are the size of a terminal that does not say.
+	// defaultColumns and defaultRows are the size of a terminal that does not report its size.
 	defaultColumns, defaultRows = 80, 24
 
-	// progressEvery is how often a terminal is written to: often enough for the eye.
+	// progressEvery is how often the progress is redrawn: often enough for the eye.
 	progressEvery = 100 * time.Millisecond
 
 	// barColumns is the width of the bar.
@@ -26,24 +26,24 @@ const (
 
 	// Escapes of a terminal.
 	eraseLine  = "\r\x1b[K"
-	enterView  = "\x1b[?1049h\x1b[?25l" // the other screen, without cursor
+	enterView  = "\x1b[?1049h\x1b[?25l" // the alternate screen, without a cursor
 	leaveView  = "\x1b[?25h\x1b[?1049l"
 	homeView   = "\x1b[H"
 	eraseRight = "\x1b[K"
 	eraseBelow = "\x1b[J"
 )
 
-// progressAfter is how long a query may take without showing that it gets on.
+// progressAfter is how long a query may take before its progress is shown.
 var progressAfter = 200 * time.Millisecond
 
-// extent is how much there is to read: exactly in bytes, about in records.
+// extent is how much there is to read: exact in bytes, estimated in records.
 type extent struct {
 	files   int
 	bytes   int64
-	records float64 // 0: not known
+	records float64 // 0 if it is not known
 }
 
-// extent looks at the files, and at the lines that the first begins with.
+// extent looks at the files, and at the first lines of the first file.
 func (f *files) extent() (e extent) {
 	for _, path := range f.paths {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
@@ -52,9 +52,9 @@ func (f *files) extent() (e extent) {
 		}
 	}
 	if e.files < len(f.paths) || e.bytes == 0 || f.follow || slices.ContainsFunc(f.paths, isPacked) {
-		return e // nobody knows
+		return e // the number of records cannot be known
 	}
-	own := *f // what is found here is nobody's
+	own := *f // a copy, so that what is found here is not kept
 	sample, _, err := own.sample(nil)
 	if n := bytes.Count(sample, []byte{'\n'}); err == nil && n > 0 {
 		e.records = float64(e.bytes) / float64(len(sample)) * float64(n)
@@ -72,7 +72,7 @@ func isPacked(path string) bool {
 	return how != compressed.None
 }
 
-// background calls draw each so often until it is ended; then it calls it once more.
+// background calls draw at intervals until it is ended, and then once more.
 type background struct{ end, ended chan struct{} }
 
 func inBackground(after, every time.Duration, draw func(), last func()) *background {
@@ -95,7 +95,7 @@ func inBackground(after, every time.Duration, draw func(), last func()) *backgro
 	return b
 }
 
-// stop waits for the last call.
+// stop ends the calls and waits for the last one.
 func (b *background) stop() {
 	if b != nil {
 		close(b.end)
@@ -103,7 +103,8 @@ func (b *background) stop() {
 	}
 }
 
-// showProgress shows on a terminal how far an engine is, and takes it away at the end. Nil where it is no terminal, or where there is no end to get to.
+// showProgress shows on a terminal how far an engine has come, and removes that at the end. It
+// returns nil if to is not a terminal, or if the input has no known end.
 func showProgress(to io.Writer, f *files, eng *engine.Engine) *background {
 	if _, _, ok := terminalSize(to); !ok {
 		return nil
@@ -128,7 +129,8 @@ func showProgress(to io.Writer, f *files, eng *engine.Engine) *background {
 	})
 }
 
-// progressLine is how far so many records are in so much time. How many there will be is an estimate, so it never says that all is done.
+// progressLine says how far the given number of records in the given time has come. The total is an
+// estimate, so it never says that everything is done.
 func progressLine(e extent, records uint64, elapsed time.Duration) string {
 	share := min(float64(records)/e.records, 0.99)
 	full := int(share * barColumns)
@@ -152,7 +154,7 @@ func roughly(d time.Duration) string {
 	return fmt.Sprintf("%.1f h", d.Hours())
 }
 
-// count is a number in three digits or so.
+// count is a number in about three digits.
 func count(n float64) string {
 	for _, unit := range []string{"", " k", " M", " G"} {
 		switch {
@@ -168,7 +170,7 @@ func count(n float64) string {
 	return fmt.Sprintf("%.0f T", n)
 }
 
-// note says something in a line of its own, also where a bar stands in the line.
+// note writes a message on a line of its own, even if a progress bar is on the line.
 func note(to io.Writer, text string) {
 	if _, _, ok := terminalSize(to); ok {
 		text = eraseLine + text
@@ -176,7 +178,7 @@ func note(to io.Writer, text string) {
 	fmt.Fprintln(to, text)
 }
 
-// cut is a text that fits into so many columns.
+// cut is a text shortened to this many columns.
 func cut(s string, columns int) string {
 	if columns <= 0 {
 		return ""
@@ -187,7 +189,8 @@ func cut(s string, columns int) string {
 	return string([]rune(s)[:columns])
 }
 
-// sourceLine is what has been read of a source, for --stats: its readers are those of the table that comes before.
+// sourceLine says what has been read of a source, for --stats. Its readers are in the table that
+// comes before.
 func sourceLine(name string, e extent, eng *engine.Engine) string {
 	s := eng.Stats()
 	in, seconds := float64(s.Counters().In), max(s.Elapsed.Seconds(), 1e-9)

@@ -29,7 +29,7 @@ type queryCmd struct {
 	input
 }
 
-// Help is what velo query --help says besides.
+// Help is the additional text of velo query --help.
 func (queryCmd) Help() string {
 	return `FROM names a file, a pattern of files, or stdin. Names with dots or slashes are in double quotes, so the query is in single ones:
 
@@ -87,7 +87,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 	defer stop.end()
 	plan, f, err := c.plan(c.SQL, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
 	if err != nil && stop.cutEarly() {
-		return errInterrupted // before a line had come that says what the columns are
+		return errInterrupted // before the first line, which would say what the columns are
 	}
 	if err != nil {
 		return err
@@ -124,14 +124,14 @@ func (c *queryCmd) Run(std streams) (err error) {
 	}
 }
 
-// queryHints are what velo query says about its windows.
+// queryHints are what velo query advises about its windows.
 var queryHints = hints{
 	late: "a longer --watermark keeps windows open",
 	open: "a shorter --watermark or --idle closes windows earlier",
 }
 
-// flow runs the plan, and prints what comes of it. errAgain says that nothing was printed, because columns that were guessed have been
-// widened.
+// flow runs the plan, and prints its result. errAgain says that nothing was printed, because
+// columns whose types were guessed have been widened.
 func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
 	if c.Live {
 		if flows(plan) {
@@ -160,7 +160,7 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 		if view, err = showLive(std.out, q); err != nil {
 			return err
 		}
-	} else if _, _, ok := terminalSize(std.out); !flows(plan) || !ok { // rows and a bar would be written over each other
+	} else if _, _, ok := terminalSize(std.out); !flows(plan) || !ok { // rows would overwrite a bar
 		view = showProgress(std.err, f, q.engine)
 	}
 	stop.stops(work{engine: q.engine})
@@ -191,17 +191,25 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 	return err
 }
 
-// quarantine takes the records that could not be read. put is called by one goroutine.
+// quarantine takes the records that could not be read. Only one goroutine calls put.
 type quarantine struct {
-	files  *files
-	engine *engine.Engine // for the names of files that appear while it runs; it is set before there are any
-	file   *os.File
-	n      int
-	first  string
-	err    error
+	files *files
+	// engine has the names of files that appear while the query runs; it is set before there are
+	// any.
+	engine *engine.Engine
+	// file gets the records as JSON; nil if nobody asked for that.
+	file *os.File
+	// n counts the records.
+	n int
+	// first describes the first record.
+	first string
+	// err is why the file could not be written.
+	err error
 
-	widening *widening // nil where the files cannot be read again, or nothing is guessed
-	guess    string    // the column whose guess did not hold, of what cannot be read again
+	// widening is nil if the files cannot be read again, or if nothing was guessed.
+	widening *widening
+	// guess is the column whose guess turned out wrong, for input that cannot be read again.
+	guess string
 }
 
 func newQuarantine(path string, f *files, std streams) (*quarantine, error) {
@@ -243,7 +251,7 @@ func (q *quarantine) put(reader int, r record.Reject) {
 	})
 }
 
-// place is the file of a record and where it is in that.
+// place is the file of a record, and where it is in that file.
 func (f *files) place(reader int, r record.Reject) (file, where string) {
 	file = f.name
 	if reader < len(f.sources) {
@@ -258,7 +266,8 @@ func (f *files) place(reader int, r record.Reject) (file, where string) {
 	return file, fmt.Sprintf("byte %d", r.Offset)
 }
 
-// sayGuess notes the first column whose guess a value that cannot be read again did not fit.
+// sayGuess notes the first column with a value that did not fit its guessed type, for input that
+// cannot be read again.
 func (q *quarantine) sayGuess(reason error) {
 	var e *readers.ValueError
 	if q.guess != "" || q.files.guessed == nil || !errors.As(reason, &e) {
@@ -276,7 +285,7 @@ func (q *quarantine) close() error {
 	return errors.Join(q.err, q.file.Close())
 }
 
-// report says how many there were.
+// report says how many records there were.
 func (q *quarantine) report(to io.Writer) error {
 	if q.n == 0 {
 		return nil
@@ -345,7 +354,7 @@ func (c *schemaCmd) Run(std streams) error {
 	return printSchema(std.out, f.schema)
 }
 
-// printSchema prints columns as --schema takes them.
+// printSchema prints columns in the form that --schema takes.
 func printSchema(to io.Writer, schema *record.Schema) error {
 	for i := range schema.Len() {
 		field := schema.Field(i)

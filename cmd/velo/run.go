@@ -12,10 +12,11 @@ import (
 	"github.com/velo-engine/velo/writers"
 )
 
-// maxJobBytes bounds a job that is read: one byte more than a text may have, so that the message is about the text.
+// maxJobBytes is how much of a job is read: one byte more than a text may have, so that the parser
+// reports the length of the text.
 const maxJobBytes = 1<<20 + 1
 
-// runCmd flows a job.
+// runCmd runs a job.
 type runCmd struct {
 	Job    string `arg:"" help:"A file with CREATE SOURCE, CREATE SINK, INSERT INTO and maybe a SELECT; - is standard input."`
 	Format string `help:"How to print the result of a SELECT without a sink: ${enum}." enum:"table,csv,ndjson" default:"table"`
@@ -26,7 +27,7 @@ type runCmd struct {
 	Check      bool   `help:"Compile the job, print its queries, and run nothing."`
 }
 
-// Help is what velo run --help says besides.
+// Help is the additional text of velo run --help.
 func (runCmd) Help() string {
 	return `A job is SQL statements with semicolons between them:
 
@@ -58,7 +59,7 @@ Exit statuses: 0; 1 where something failed; 2 where records were set aside; 3 wh
 80 where the command line is not understood; 141 where who reads standard output has closed it: the sinks are written.`
 }
 
-// Run flows the command.
+// Run runs the command.
 func (c *runCmd) Run(std streams) (err error) {
 	say := &heldBack{to: std.err}
 	text, err := c.text(std.in)
@@ -121,7 +122,8 @@ func (c *runCmd) Run(std streams) (err error) {
 	return c.wait(flows, stop, view, std.err)
 }
 
-// beforeStart is called when everything is open and nothing runs: a test takes a folder away there.
+// beforeStart is called when everything is open and nothing runs yet. A test uses it to remove a
+// folder.
 var beforeStart = func() {}
 
 // text reads the job.
@@ -147,7 +149,8 @@ func nameOf(o *query.Output) string {
 	return o.Sink.Name
 }
 
-// open opens everything that the job names, before anything flows; the error has all that is wrong. A source is opened once, and has readers of its own for each query.
+// open opens everything that the job names, before anything runs. The error lists everything that
+// is wrong. A source is opened once, and has separate readers for each query.
 func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 	var faults []error
 	feeds := map[*query.Source]*feeder{}
@@ -165,7 +168,8 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 		if feed == nil {
 			continue
 		}
-		if seen && feed.once != "" { // only who has opened standard input knows whether it is a file
+		// only after it was opened is it known whether standard input is a file
+		if seen && feed.once != "" {
 			faults = append(faults, readOnce(o, feed.once))
 		}
 		w, err := openSink(o.Sink, c.Format, out, feed.endless || feed.once != "" && closesEarly(o.Plan))
@@ -181,7 +185,8 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 	return flows, errors.Join(faults...)
 }
 
-// closeFeeds lets go of what flows have opened: of sinks, what has not been written to its end.
+// closeFeeds closes what flows have opened. For sinks it discards what has not been written to its
+// end.
 func closeFeeds(flows []*flow) {
 	for _, f := range flows {
 		f.feed.files.remove()
@@ -189,7 +194,7 @@ func closeFeeds(flows []*flow) {
 	}
 }
 
-// start starts an engine for each query; where one does not start, none flows.
+// start starts an engine for each query. If one does not start, none runs.
 func (c *runCmd) start(flows []*flow) error {
 	for _, f := range flows {
 		if err := f.start(&c.shape, c.Live); err != nil {
@@ -208,13 +213,14 @@ func abandon(w record.Writer) {
 	}
 }
 
-// runHints are what a job says about its windows.
+// runHints are what a job advises about its windows.
 var runHints = hints{
 	late: "a longer interval in WATERMARK keeps windows open",
 	open: "a shorter interval in WATERMARK, or the option idle of the source, closes windows earlier",
 }
 
-// wait waits for all queries to end and finishes what each has written. One that fails does not hold up the others.
+// wait waits for all queries to end and finishes what each has written. A query that fails does not
+// hold up the others.
 func (c *runCmd) wait(flows []*flow, stop *stopper, view *background, say io.Writer) error {
 	var works []work
 	for _, f := range flows {
@@ -263,7 +269,7 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, view *background, say io.Wri
 	}
 }
 
-// report says what a flow that has ended has done, where that is asked for or a signal has ended it.
+// report says what a flow that has ended has done, if the user asked for it or a signal ended it.
 func (c *runCmd) report(f *flow, interrupted bool, to io.Writer) {
 	if c.Stats {
 		fmt.Fprintf(to, "%s from %s: %v%s\n%s\n", f.name, f.feed.name, f.engine.Stats(), sourceLine(f.feed.name, f.feed.files.extent(), f.engine), f.summary())

@@ -11,17 +11,19 @@ import (
 	"github.com/velo-engine/velo/query"
 )
 
-// shape says on how much of the machine a command runs, in how many pieces.
+// shape says how much of the machine a command uses, and in how many parts.
 type shape struct {
 	Readers    int `help:"Readers; 0 is one for each core." default:"0"`
 	Partitions int `help:"Partitions; 0 is one for each core." default:"0"`
 	Cores      int `help:"Cores; 0 is all that may be used." default:"0"`
 
-	Memory     string `help:"What the groups of all queries together may take, such as 512MB or 4GiB; half of the memory of the machine or its control group without it." env:"VELO_MEMORY" placeholder:"SIZE"`
-	stateBytes int    // of each engine
+	Memory string `help:"What the groups of all queries together may take, such as 512MB or 4GiB; half of the memory of the machine or its control group without it." env:"VELO_MEMORY" placeholder:"SIZE"`
+	// stateBytes is for each engine.
+	stateBytes int
 }
 
-// fill puts numbers in the place of zeros, for so many engines at once, and makes room for the rest of the program.
+// fill replaces zeros by numbers, for this many engines at once, and makes room for the rest of the
+// program.
 func (s *shape) fill(engines int) error {
 	if s.Cores < 0 || s.Readers < 0 || s.Partitions < 0 {
 		return errors.New("readers, partitions and cores must not be negative")
@@ -44,7 +46,8 @@ func (s *shape) fill(engines int) error {
 	} else if engines > 1 {
 		s.stateBytes = max(affinity.Memory()/2/engines, engine.MinStateBytes)
 	}
-	// With S threads that spin, the garbage collector wants a quarter of the processors and the rest of the program one.
+	// With S threads that spin, the garbage collector needs a quarter of the processors and the
+	// rest of the program one.
 	s.Cores = max(1, s.Cores/engines)
 	runtime.GOMAXPROCS((4*(s.Cores*engines+1) + 2) / 3)
 	if s.Readers == 0 {

@@ -16,38 +16,44 @@ import (
 	"github.com/velo-engine/velo/engine"
 )
 
-// errInterrupted says that the result is there, of what had been read when somebody did not want to
-// wait any longer.
+// errInterrupted says that the result covers only what had been read when the user interrupted the
+// program.
 var errInterrupted = errors.New("interrupted")
 
 // errTwice says that there was no time for a result.
 var errTwice = errors.New("not finished")
 
 const (
-	// closeGrace is how long what has been closed may take to end: whoever writes to something that
-	// takes nothing cannot be stopped otherwise.
+	// closeGrace is how long things that have been closed may take to end. Otherwise a goroutine
+	// that writes to something that accepts nothing could not be stopped.
 	closeGrace = time.Second
 
-	// sameSignal is how soon a signal is the same as the one before: timeout(1) and others signal a
-	// process, and then the group that it belongs to.
+	// sameSignal is how soon after a signal another one counts as the same: timeout(1) and others
+	// signal a process, and then the group that it belongs to.
 	sameSignal = 300 * time.Millisecond
 )
 
-// stopper ends engines when the process is told to: the first interrupt or SIGTERM ends the
-// reading, and what has been read is the result; the second ends everything.
+// stopper ends engines when the process is told to end. The first interrupt or SIGTERM ends the
+// reading, and the result covers what has been read; the second ends everything.
 type stopper struct {
+	// say is where messages go.
 	say     io.Writer
-	once    sync.Once // listen
-	last    sync.Once // end
+	once    sync.Once // guards listen
+	last    sync.Once // guards end
 	signals chan os.Signal
-	works   chan []work
-	ended   chan struct{}
-	gone    sync.WaitGroup
+	// works passes on the engines that a signal has to end.
+	works chan []work
+	// ended is closed by end; gone waits for hear.
+	ended chan struct{}
+	gone  sync.WaitGroup
 
-	mu     sync.Mutex
-	opened bool          // what is read is open, and a signal ends engines
-	early  chan struct{} // closed by a signal that came before that
+	mu sync.Mutex
+	// opened says that all inputs are open, so that a signal ends engines.
+	opened bool
+	// early is closed by a signal that came before that.
+	early chan struct{}
 
+	// interrupted says that a signal has come, and twice that a second one has.
 	interrupted atomic.Bool
 	twice       atomic.Bool
 }
@@ -58,8 +64,8 @@ func newStopper(say io.Writer) *stopper {
 	}
 }
 
-// listen begins to listen, before anything is started that a signal would leave unfinished. Until
-// then a signal ends the process as it always does: nothing has been written.
+// listen begins to listen for signals, before anything is started that a signal would leave
+// unfinished. Until then a signal ends the process as usual: nothing has been written.
 func (s *stopper) listen() {
 	s.once.Do(func() {
 		signal.Notify(s.signals, os.Interrupt, syscall.SIGTERM)
@@ -67,7 +73,7 @@ func (s *stopper) listen() {
 	})
 }
 
-// start is listen when everything is open. It says whether a signal has come already.
+// start is listen for when everything is open. It says whether a signal has come already.
 func (s *stopper) start() (interrupted bool) {
 	s.listen()
 	s.mu.Lock()
@@ -89,10 +95,10 @@ func (s *stopper) cutEarly() bool {
 // work is what a signal ends.
 type work struct {
 	engine *engine.Engine
-	socket *socket // that it reads, to be drained before; or nil
+	socket *socket // socket that it reads, which is drained first; nil if there is none
 }
 
-// stops has the signals end some engines, also the signals that have come since listen.
+// stops makes signals end these engines, including signals that have come since listen.
 func (s *stopper) stops(works ...work) { s.works <- works }
 
 // hear acts on signals until end.
@@ -104,7 +110,8 @@ func (s *stopper) hear() {
 		case <-s.ended:
 			return
 		case works = <-s.works:
-			if s.interrupted.Load() && !s.cutEarly() { // else they end with what standard input had
+			// otherwise they end with what standard input had
+			if s.interrupted.Load() && !s.cutEarly() {
 				s.shutDown(works)
 			}
 			continue
@@ -139,7 +146,7 @@ func (s *stopper) shutDown(works []work) {
 			if w.socket != nil {
 				w.socket.drain(s.ended)
 			}
-			_ = w.engine.Shutdown(context.Background()) // Wait says what went wrong
+			_ = w.engine.Shutdown(context.Background()) // Wait reports what went wrong
 		}()
 	}
 }
@@ -147,9 +154,9 @@ func (s *stopper) shutDown(works []work) {
 // heard says whether a signal has come.
 func (s *stopper) heard() bool { return s.interrupted.Load() }
 
-// end stops listening and says whether there was something to hear. It may be called again.
+// end stops listening and says whether a signal had come. It may be called again.
 func (s *stopper) end() (interrupted bool) {
-	s.once.Do(func() {}) // nothing is begun any more
+	s.once.Do(func() {}) // nothing can begin any more
 	s.last.Do(func() {
 		signal.Stop(s.signals)
 		close(s.ended)
@@ -160,7 +167,7 @@ func (s *stopper) end() (interrupted bool) {
 
 // stdin is standard input that a signal ends as long as things are being opened: then the process
 // waits for its first lines, and for nothing else that could be ended. Later a signal ends the
-// engines, and their readers are not asked any more.
+// engines, and their readers are not polled any more.
 func (s *stopper) stdin(in io.Reader) io.Reader {
 	if isFile(in) {
 		return in // it is not waited for
@@ -168,13 +175,13 @@ func (s *stopper) stdin(in io.Reader) io.Reader {
 	return &stoppedInput{in: in, stop: s}
 }
 
-// stoppedInput is standard input, if it is no file.
+// stoppedInput is standard input, if it is not a file.
 type stoppedInput struct {
 	in   io.Reader
 	stop *stopper
 }
 
-// Read reads what comes. Until everything is open a signal is the end.
+// Read reads what comes. Until everything is open, a signal is the end of the input.
 func (r *stoppedInput) Read(b []byte) (int, error) {
 	r.stop.listen()
 	r.stop.mu.Lock()
@@ -197,15 +204,16 @@ func (r *stoppedInput) Read(b []byte) (int, error) {
 	}
 }
 
-// dropHalfLine leaves out what has come of a line that a signal has cut: half a number is a number.
+// dropHalfLine drops the beginning of a line that a signal has cut off: half of a number would be
+// another number.
 func (f *files) dropHalfLine() {
 	if s, ok := f.stdin.(*sampler); ok {
 		s.ahead = s.ahead[:bytes.LastIndexByte(s.ahead, '\n')+1]
 	}
 }
 
-// cutShort says whether a reader of an engine that has ended had not come to the end of its input:
-// a signal may come when all has been read.
+// cutShort says whether a reader of an engine that has ended had not reached the end of its input.
+// A signal may come when everything has been read.
 func cutShort(eng *engine.Engine) bool {
 	return slices.ContainsFunc(eng.Stats().Readers, func(r engine.ReaderStats) bool { return r.State == engine.Stopped })
 }

@@ -4,5 +4,5 @@ package main
 
 import "io"
 
-// terminalSize knows no terminals here: there is no progress and no live view.
+// terminalSize knows no terminals on this system, so there is no progress and no live view.
 func terminalSize(io.Writer) (columns, rows int, ok bool) { return 0, 0, false }

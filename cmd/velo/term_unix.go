@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalSize is the size of the terminal that something is written to; false where it is none.
+// terminalSize is the size of the terminal that to writes to. ok is false if to is not a terminal.
 func terminalSize(to io.Writer) (columns, rows int, ok bool) {
 	f, isFile := to.(*os.File)
 	if !isFile {
@@ -19,7 +19,7 @@ func terminalSize(to io.Writer) (columns, rows int, ok bool) {
 	if err != nil {
 		return 0, 0, false
 	}
-	if size.Col == 0 || size.Row == 0 { // a terminal that does not know
+	if size.Col == 0 || size.Row == 0 { // a terminal that does not know its size
 		return defaultColumns, defaultRows, true
 	}
 	return int(size.Col), int(size.Row), true

@@ -18,23 +18,27 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A guessed type is no promise. Where a value of files at rest does not fit, its column gets the next type that all values fit that
-// were seen, and the query begins again: no record is lost because its column was guessed. Each time one column at least is widened,
-// and a column is widened as often as there are types, so the number of passes is bounded. A pass that is to be repeated reads on for
-// as long as it took to find that out, so that columns that fail close together are widened together.
+// A guessed type is not final. If a value of files at rest does not fit, its column gets the next
+// type that fits all values seen so far, and the query begins again. So no record is lost because
+// the type of a column was guessed. Each time at least one column is widened, and a column can be
+// widened only as often as there are types, so the number of passes is bounded. A pass that will be
+// repeated reads on for as long as it took to find that out, so that columns that fail close
+// together are widened together.
 //
-// Output that was printed cannot be taken back. Rows of queries that print them as they come are held back, up to heldBytes; before
-// more are printed the files are read once to see whether all values fit.
+// Output that was printed cannot be taken back. If a query prints rows as they come, up to
+// heldBytes of them are held back. Before more is printed, the files are read once to check that
+// all values fit.
 
 const (
-	// heldBytes is how much output is held back before the files are checked: most filters and limits print less.
+	// heldBytes is how much output is held back before the files are checked: most queries with
+	// filters and limits print less.
 	heldBytes = 1 << 20
 
-	// readOnLeast is how long a pass that is to be repeated reads on at least.
+	// readOnLeast is how long a pass that will be repeated reads on at least.
 	readOnLeast = 20 * time.Millisecond
 )
 
-// errAgain says that columns were widened and the query begins again.
+// errAgain says that columns were widened and the query has to begin again.
 var errAgain = errors.New("columns were widened")
 
 // misfit is the first value that did not fit a column.
@@ -45,21 +49,22 @@ type misfit struct {
 	reason error
 }
 
-// widening is what one pass has found of values that do not fit guessed columns.
+// widening collects, during one pass, the values that do not fit guessed columns.
 type widening struct {
 	files *files
 	begun time.Time
-	first chan struct{} // is closed when there is one
+	first chan struct{} // closed when there is a misfit
 
 	mu      sync.Mutex
-	misfits []misfit // the first of each column
+	misfits []misfit // the first one of each column
 }
 
 func newWidening(f *files) *widening {
 	return &widening{files: f, begun: time.Now(), first: make(chan struct{})}
 }
 
-// again says whether the files can be read again: they are at rest, and their columns are guessed.
+// again says whether the files can be read again: they are at rest, and the types of their columns
+// are guessed.
 func (f *files) again() bool {
 	return f.guessed != nil && !f.follow && f.stdin == nil && !slices.ContainsFunc(f.paths, func(path string) bool {
 		info, err := os.Stat(path)
@@ -67,7 +72,8 @@ func (f *files) again() bool {
 	})
 }
 
-// takes says whether a record is set aside only because of a guess, and notes what its value says of the column.
+// takes says whether a record is set aside only because of a guess. If so, it notes what the value
+// says about the column.
 func (w *widening) takes(where string, reason error) bool {
 	var e *readers.ValueError
 	if w == nil || !errors.As(reason, &e) {
@@ -98,7 +104,7 @@ func (w *widening) takes(where string, reason error) bool {
 		if was.Type == record.String {
 			return false
 		}
-		// The guesser takes what the reader does not: only text is sure to fit.
+		// The guesser accepts the value although the reader does not: only text is sure to fit.
 		c.narrow(e.Value, place, func(record.Type) bool { return false })
 	}
 	if len(w.misfits) == 0 {
@@ -108,11 +114,11 @@ func (w *widening) takes(where string, reason error) bool {
 	return true
 }
 
-// some says whether there were values that did not fit. The pass has ended.
+// some says whether there were values that did not fit. It is called after the pass has ended.
 func (w *widening) some() bool { return w != nil && len(w.misfits) > 0 }
 
-// ends ends a pass some time after the first value that does not fit. The function that it returns is called when the pass has
-// ended by itself.
+// ends makes a pass end some time after the first value that does not fit. The function that it
+// returns must be called when the pass has ended by itself.
 func (w *widening) ends(eng *engine.Engine) (ended func()) {
 	if w == nil {
 		return func() {}
@@ -126,14 +132,14 @@ func (w *widening) ends(eng *engine.Engine) (ended func()) {
 		}
 		select {
 		case <-time.After(max(time.Since(w.begun), readOnLeast)):
-			_ = eng.Shutdown(context.Background()) // Wait says what went wrong
+			_ = eng.Shutdown(context.Background()) // Wait reports what went wrong
 		case <-done:
 		}
 	}()
 	return func() { close(done) }
 }
 
-// widen makes the schema of what is known now, and says what has changed.
+// widen makes the schema from what is known now, and says what has changed.
 func (w *widening) widen(say io.Writer) error {
 	for _, m := range w.misfits {
 		now := m.column.column(w.files.allSeen)
@@ -147,9 +153,10 @@ func (w *widening) widen(say io.Writer) error {
 	return w.files.makeSchema()
 }
 
-// check reads the files, and returns errAgain if values do not fit. What cannot be read is left to the engine.
+// check reads the files, and returns errAgain if values do not fit. What cannot be read is left for
+// the engine to report.
 func (w *widening) check(n int) error {
-	own := *w.files // which reader has which file is noted in it
+	own := *w.files // a copy, because readers notes in it which reader has which file
 	rs, err := own.readers(n)
 	if err != nil {
 		return err
@@ -178,7 +185,7 @@ func (w *widening) check(n int) error {
 	return nil
 }
 
-// checkReader reads all of a reader.
+// checkReader reads everything that a reader has.
 func (w *widening) checkReader(f *files, i int, r record.Reader, stop <-chan struct{}) {
 	b := record.NewBatch(f.schema, 0)
 	for {
@@ -204,11 +211,11 @@ func (w *widening) checkReader(f *files, i int, r record.Reader, stop <-chan str
 	}
 }
 
-// held holds output back until it is sure that it need not be taken back.
+// held holds output back until it is certain that it need not be taken back.
 type held struct {
 	to      io.Writer
 	buffer  bytes.Buffer
-	through bool // nothing is held back
+	through bool // nothing is held back any more
 	printed bool // something was given out
 	check   func() error
 }
@@ -237,10 +244,10 @@ func (h *held) release() error {
 	return err
 }
 
-// assume compiles a query with other types for columns in which there is no value, such as those of a file that has names only: any
-// type fits. It returns nil where that does not help.
+// assume compiles a query with other types for columns that have no value, as in a file that has
+// only names: any type fits them. It returns nil if that does not help.
 func (f *files) assume(sql string) *core.Plan {
-	const most = 4 // columns, so that there are 256 ways at most
+	const most = 4 // columns, so that there are at most 256 ways
 	types := []record.Type{record.String, record.Int64, record.Timestamp, record.Bool}
 	var free []*guess
 	for _, c := range f.guessed {
@@ -271,7 +278,7 @@ func (f *files) assume(sql string) *core.Plan {
 	return nil
 }
 
-// compile compiles the query over what is known of the files.
+// compile compiles the query over what is known about the files.
 func (f *files) compile(sql string, pace *pace) (*core.Plan, error) {
 	plan, err := query.Compile(sql, f.schema)
 	if err != nil {

@@ -44,10 +44,10 @@ type brcReport struct {
 	Checksum    string  `json:"checksum"` // MetroHash64 of the result line
 }
 
-// errAllAside says that there is no result.
+// errAllAside says that there is no result, because all lines were set aside.
 var errAllAside = errors.New("no line could be read")
 
-// brcSchema is a line of the file.
+// brcSchema is the schema of a line of the file.
 func brcSchema() (*record.Schema, error) {
 	return record.NewSchema("measurements",
 		record.Field{Name: "name", Type: record.String},
@@ -134,8 +134,9 @@ func (c *brcCmd) Run(std streams) error {
 	return json.NewEncoder(std.out).Encode(r)
 }
 
-// brcLine is the result as the challenge wants it: {name=min/mean/max, ...}, sorted by the bytes of the name, one decimal, the mean
-// rounded half up. It is exact: the values are whole numbers of tenths. total is the number of records in all groups.
+// brcLine is the result in the form that the challenge asks for: {name=min/mean/max, ...}, sorted
+// by the bytes of the name, one decimal, the mean rounded half up. It is exact, because the values
+// are whole numbers of tenths. total is the number of records in all groups.
 func brcLine(plan *core.Plan, snap *engine.Snapshot) (line string, total uint64, err error) {
 	name, err := core.ColumnOf[string](plan, "name")
 	if err != nil {
@@ -161,7 +162,7 @@ func brcLine(plan *core.Plan, snap *engine.Snapshot) (line string, total uint64,
 		groups = append(groups, fmt.Sprintf("%s=%v/%v/%v", name.Of(row), tenths[1].Of(row), mean, tenths[2].Of(row)))
 		total += uint64(count)
 	}
-	// By the bytes of the name: = does not order as the end of a name does.
+	// Sort by the bytes of the name without the =, which does not sort like the end of a name.
 	slices.SortFunc(groups, func(a, b string) int {
 		return strings.Compare(a[:strings.LastIndexByte(a, '=')], b[:strings.LastIndexByte(b, '=')])
 	})
@@ -194,7 +195,7 @@ func (r *rejects) take(_ int, reject record.Reject) {
 	r.kept = r.kept[:min(len(r.kept), maxShownRejects)]
 }
 
-// report names the first lines of the file that went to quarantine.
+// report lists the first lines of the file that went to quarantine.
 func (r *rejects) report(w io.Writer, file string, quarantined uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

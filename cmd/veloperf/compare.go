@@ -116,7 +116,8 @@ func workload(name string) (bench.Workload, error) {
 	return w, nil
 }
 
-// report prints rows as they come: JSON objects, or a table at the end under a line that names the host.
+// report prints rows as they come: as JSON objects, or at the end as a table under a line that
+// names the host.
 type report struct {
 	json *json.Encoder
 	err  error
@@ -144,7 +145,7 @@ func (r *report) row(v any, format string, args ...any) {
 	fmt.Fprintf(r.w, format, args...)
 }
 
-// end prints what is left and returns err, or what went wrong with printing.
+// end prints the rest and returns err, or what went wrong with printing.
 func (r *report) end(err error) error {
 	if r.w != nil {
 		if ferr := r.w.Flush(); err == nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/velo-engine/velo/bench"
 )
 
-// latencyCmd measures the way from Send to a snapshot.
+// latencyCmd measures the time from Send to a snapshot.
 type latencyCmd struct {
 	Rate     int           `help:"Records a second, sent whether the engine keeps up or not." default:"1000000"`
 	Duration time.Duration `help:"How long to send." default:"5s"`

@@ -1,4 +1,5 @@
-// Command veloperf measures velo: on its built-in generator and on files in the format of the one billion row challenge.
+// Command veloperf measures velo, on its built-in generator and on files in the format of the one
+// billion row challenge.
 //
 //	veloperf run                        the canonical workload, about 10 seconds
 //	veloperf gen 1brc --rows 50000000 --out measurements.txt
@@ -11,8 +12,9 @@
 //	veloperf locks                      shared maps under locks against velo
 //	veloperf readers                    sources that answer late, read side by side
 //
-// Every command has --help. Results go to standard output, progress and messages to standard error. The exit status is 0;
-// 1 if something went wrong; 2 if there is no result because no line of a file could be read; 80 if the command line is not understood.
+// Every command has --help. Results go to standard output, progress and messages to standard error.
+// The exit status is 0; 1 if something went wrong; 2 if there is no result because no line of a
+// file could be read; 80 if the command line is not understood.
 package main
 
 import (
@@ -79,12 +81,12 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	return 1
 }
 
-// streams are where a command writes: results to out, progress and messages to err.
+// streams say where a command writes: results to out, progress and messages to err.
 type streams struct {
 	out, err io.Writer
 }
 
-// shape is how many of what an engine is made of.
+// shape says how many readers, partitions and cores an engine has.
 type shape struct {
 	Readers    int `help:"Readers; 0 is one for each core." default:"0"`
 	Partitions int `help:"Partitions; 0 is one for each core." default:"0"`
@@ -92,7 +94,7 @@ type shape struct {
 	memory
 }
 
-// memory is how much the groups may take.
+// memory is how much memory the groups may take.
 type memory struct {
 	Memory     string `help:"What the groups may take, such as 512MB or 4GiB; half of the memory of the machine or its control group without it." env:"VELO_MEMORY" placeholder:"SIZE"`
 	stateBytes int
@@ -133,7 +135,8 @@ func (s *shape) settle() error {
 	if s.Partitions == 0 {
 		s.Partitions = s.Cores
 	}
-	// With S threads that spin, the garbage collector wants a quarter of the processors and the rest of the program one.
+	// With S threads that spin, the garbage collector needs a quarter of the processors and the
+	// rest of the program one.
 	runtime.GOMAXPROCS((4*(s.Cores+1) + 2) / 3)
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// ringCmd measures the ring beside its rivals. They live in a module of their own, so that nobody who embeds velo gets them; so this
-// command needs the source tree and Go.
+// ringCmd measures the ring beside its rivals. The rivals live in a module of their own, so that
+// programs that embed velo do not depend on them. So this command needs the source tree and Go.
 type ringCmd struct {
 	Peers    string        `help:"The directory bench/peers of the source tree." default:"bench/peers" type:"path"`
 	Passes   int           `help:"How often each measurement is made; the median counts." default:"5"`

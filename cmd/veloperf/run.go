@@ -49,14 +49,19 @@ type runReport struct {
 	Seconds          float64 `json:"seconds"`
 	RecordsPerSecond float64 `json:"records_per_second"`
 	CPUNsPerRecord   float64 `json:"cpu_ns_per_record"`
-	BuildNsPerRecord float64 `json:"build_ns_per_record,omitempty"` // of the first pass, which makes the groups
-	Checksum         string  `json:"checksum,omitempty"`            // of the groups; the same as a Go map's
-	Epochs           uint64  `json:"epochs"`                        // that became visible
-	EpochMillis      float64 `json:"epoch_ms"`                      // from one to the next at the end, as stretched
+	// BuildNsPerRecord is for the first pass, which makes the groups.
+	BuildNsPerRecord float64 `json:"build_ns_per_record,omitempty"`
+	// Checksum is the checksum of the groups; it equals the checksum of a Go map.
+	Checksum string `json:"checksum,omitempty"`
+	// Epochs is how many epochs became visible.
+	Epochs uint64 `json:"epochs"`
+	// EpochMillis is the time from one epoch to the next at the end, as stretched.
+	EpochMillis float64 `json:"epoch_ms"`
 
 	Rival            string  `json:"rival,omitempty"`
 	RivalNsPerRecord float64 `json:"rival_ns_per_record,omitempty"`
-	Ratio            float64 `json:"ratio,omitempty"` // how many times as fast as the rival
+	// Ratio is how many times as fast as the rival velo is.
+	Ratio float64 `json:"ratio,omitempty"`
 }
 
 func (c *runCmd) Run(std streams) error {
@@ -111,7 +116,7 @@ func (c *runCmd) Run(std streams) error {
 	st := eng.Stats()
 	snap := eng.Snapshot()
 	defer snap.Close()
-	// Only where records are counted do the groups say how many there were.
+	// The groups say how many records there were only if records are counted.
 	inGroups := st.Counters().Counted
 	if count, err := core.ColumnOf[int64](eng.Plan(), core.Count.String()); err == nil {
 		inGroups = 0
@@ -214,7 +219,7 @@ func (c *runCmd) watch(eng *engine.Engine, progress io.Writer) {
 	}
 }
 
-// addUp says where records were lost or came twice.
+// addUp checks whether records were lost or came twice.
 func addUp(st engine.Stats, inGroups uint64) error {
 	c := st.Counters()
 	var applied uint64
@@ -254,7 +259,8 @@ func startProfile(file string) (stop func(), err error) {
 // rivalNames lists the names of the rivals.
 func rivalNames() string { return strings.Join(slices.Sorted(maps.Keys(bench.Rivals)), ", ") }
 
-// workloadNames lists the names of the workloads, streamNames those of the streams, whose records have event time.
+// workloadNames lists the names of the workloads, and streamNames the names of the streams, whose
+// records have event time.
 func workloadNames() string { return strings.Join(slices.Sorted(maps.Keys(bench.Workloads)), ", ") }
 
 func streamNames() string { return strings.Join(slices.Sorted(maps.Keys(bench.Streams)), ", ") }

@@ -16,28 +16,29 @@ func (s *stats) measure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w, status: http.StatusInternalServerError}
 		begin := time.Now()
-		defer func() { // also where the handler panics
+		defer func() { // also if the handler panics
 			v := request{Route: r.Pattern, Class: int64(rec.status / 100), Latency: int64(time.Since(begin)), Bytes: rec.bytes}
-			// Not the request's context: it is done when the client has gone, and its record counts too.
+			// This must not be the request's context, which is done when the client has gone: that
+			// record counts too.
 			if err := s.app.Send(context.Background(), v); err != nil {
 				s.lost.Add(1)
 			}
 		}()
 		next.ServeHTTP(rec, r)
-		rec.begin(http.StatusOK) // nothing written is an empty 200
+		rec.begin(http.StatusOK) // a handler that writes nothing sends an empty 200
 	})
 }
 
 // recorder notes what a handler answers.
 type recorder struct {
 	http.ResponseWriter
-	status int // 500 until the answer begins: a panic
+	status int // 500 until the answer begins, in case the handler panics
 	bytes  int64
 	begun  bool
 }
 
 func (w *recorder) begin(status int) {
-	if !w.begun && status >= http.StatusOK { // what is below comes before the answer
+	if !w.begun && status >= http.StatusOK { // lower statuses come before the answer
 		w.status, w.begun = status, true
 	}
 }
@@ -68,7 +69,8 @@ type routeStats struct {
 	total  int64         // nanoseconds
 }
 
-// table is all routes as of the newest epoch. A route has a group for each class; they are of one moment, so they may be added up.
+// table has all routes as of the newest epoch. A route has a group for each class. The groups come
+// from the same moment, so they may be added up.
 func (s *stats) table() []routeStats {
 	routes := map[string]*routeStats{}
 	snap := s.eng.Snapshot()
@@ -88,7 +90,7 @@ func (s *stats) table() []routeStats {
 		r.Max = max(r.Max, time.Duration(s.most.Of(row)))
 		r.total += s.total.Of(row)
 	}
-	table := []routeStats{} // JSON: [] and not null
+	table := []routeStats{} // JSON has [] then, and not null
 	for _, r := range routes {
 		r.Mean = time.Duration(r.total / r.Count)
 		table = append(table, *r)
@@ -109,5 +111,6 @@ func (s *stats) serveText(w http.ResponseWriter, _ *http.Request) {
 
 func (s *stats) serveJSON(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"routes": s.table(), "lost": s.lost.Load()}) // the client has gone
+	// the client has gone
+	_ = json.NewEncoder(w).Encode(map[string]any{"routes": s.table(), "lost": s.lost.Load()})
 }

@@ -1,13 +1,16 @@
-// Httpstats is an HTTP server that keeps statistics of its own requests: for each route how many, how many failed, how long they took.
+// Httpstats is an HTTP server that keeps statistics of its own requests. For each route it shows
+// how many there were, how many failed, and how long they took.
 //
-// What to learn from it: a struct is a record; an Appender lets any goroutine send, here every request's; a snapshot is read in a handler
-// while requests go on; and how to stop without losing a record: first those who send, then the feed, then the engine.
+// What to learn from it: a struct is a record. An Appender lets any goroutine send, here the
+// goroutine of every request. A snapshot is read in a handler while requests go on. And how to stop
+// without losing a record: first the senders, then the feed, then the engine.
 //
 //	go run ./examples/httpstats
 //	curl localhost:8080/hello/ann localhost:8080/fail
 //	curl localhost:8080/stats localhost:8080/stats.json
 //
-// A snapshot is up to 100 ms old (engine.DefaultEpochInterval), so the first curl may be missing for that long.
+// A snapshot is up to 100 ms old (engine.DefaultEpochInterval), so the first curl may be missing
+// for that long.
 package main
 
 import (
@@ -32,18 +35,24 @@ import (
 
 // request is the record of one request.
 type request struct {
-	Route   string // the pattern that matched, not the path: patterns are few, paths may be without end
-	Class   int64  // of the status: 2 for 200 to 299
-	Latency int64  // nanoseconds
-	Bytes   int64  // of the body that was sent
+	// Route is the pattern that matched, not the path: patterns are few, paths may be without
+	// limit.
+	Route string
+	// Class is the class of the status: 2 for 200 to 299.
+	Class int64
+	// Latency is in nanoseconds.
+	Latency int64
+	// Bytes is the size of the body that was sent.
+	Bytes int64
 }
 
-// stats has the engine and the way into it.
+// stats has the engine, and what is needed to send to it.
 type stats struct {
 	eng  *engine.Engine
 	feed *readers.Feed[request]
 	app  *readers.Appender[request]
-	lost atomic.Int64 // records that found no room: a request never waits for its statistics
+	// lost counts the records that found no room: a request never waits for its statistics.
+	lost atomic.Int64
 
 	route                            core.Column[string]
 	class, count, total, most, bytes core.Column[int64]
@@ -78,12 +87,14 @@ func newStats() (*stats, error) {
 	if s.app, err = feed.Appender(); err != nil {
 		return nil, err
 	}
-	// The end of the engine's context drops what has been sent and not been read yet, so this is not the context that a signal ends: stop is in order.
+	// If the engine's context ends, what has been sent and not been read yet is dropped. So this is
+	// not the context that a signal ends; stop ends the engine in order.
 	s.eng, err = engine.Start(context.Background(), engine.Config{Plan: plan, Readers: []record.Reader{feed}, Cores: 1})
 	return s, err
 }
 
-// stop reads what has been sent to its end. No request may be on its way.
+// stop ends the feed and waits until everything that was sent has been read. No request may be
+// under way.
 func (s *stats) stop() error {
 	s.app.Close()
 	s.feed.End()
@@ -116,7 +127,7 @@ func serve(ctx context.Context, l net.Listener) error {
 		late, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if err = server.Shutdown(late); err != nil {
-			// Some handler does not end and may still send: no order is possible.
+			// Some handler does not end and may still send, so it is not possible to stop in order.
 			return errors.Join(err, server.Close(), s.eng.Close())
 		}
 	case err = <-ended:

@@ -12,7 +12,7 @@ import (
 	"github.com/velo-engine/velo/readers"
 )
 
-// maxLine bounds a line; a longer one is malformed.
+// maxLine is the longest line; a longer one is malformed.
 const maxLine = 512
 
 // accept takes connections until ctx is done, and returns when all of them have ended.
@@ -21,7 +21,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 	defer connections.Wait()
 	defer l.Close()
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()                               // ends the connections, also where Accept fails
+	defer cancel()                               // ends the connections, even if Accept fails
 	context.AfterFunc(ctx, func() { l.Close() }) // ends Accept
 	for {
 		c, err := l.Accept()
@@ -38,7 +38,8 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// serve reads the lines of a connection until that ends or ctx is done, and tells the client how many were taken.
+// serve reads the lines of a connection until it ends or ctx is done, and tells the client how many
+// were accepted.
 func (s *server) serve(ctx context.Context, c net.Conn) {
 	defer c.Close()
 	lane, err := s.feed.Lane()
@@ -56,17 +57,17 @@ func (s *server) serve(ctx context.Context, c net.Conn) {
 	fmt.Fprintf(c, "%d lines taken\n", taken)
 }
 
-// receive sends what it reads. A line that is malformed is counted, and the next one is read.
+// receive sends what it reads. A malformed line is counted, and the next one is read.
 func (s *server) receive(ctx context.Context, r *bufio.Reader, lane *readers.Lane[packet]) (taken int, err error) {
 	for {
 		line, err := r.ReadSlice('\n')
 		tooLong := errors.Is(err, bufio.ErrBufferFull)
-		for errors.Is(err, bufio.ErrBufferFull) { // the rest of it
+		for errors.Is(err, bufio.ErrBufferFull) { // skip the rest of it
 			_, err = r.ReadSlice('\n')
 		}
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
-			return taken, err // what has come of the line may lack some digits
+			return taken, err // the last line may lack some digits
 		}
 		p, ok := parse(line)
 		switch {

@@ -1,7 +1,10 @@
-// Toptalkers reads lines "source bytes" from any number of connections to a unix socket, and prints the sources with the most bytes.
+// Toptalkers reads lines "source bytes" from any number of connections to a unix socket, and prints
+// the sources with the most bytes.
 //
-// What to learn from it: connections come and go, so they share one Feed, each with a Lane of its own, which costs less than a reader for
-// each (Engine.AddReader and RemoveReader are for those that stay); Updates yields a snapshot for each epoch, and Config.EpochInterval says how often; in an orderly end the last one has everything.
+// What to learn from it: connections come and go, so they share one Feed, each with a Lane of its
+// own. That costs less than a reader for each connection (Engine.AddReader and RemoveReader are for
+// readers that stay). Updates yields a snapshot for each epoch, and Config.EpochInterval says how
+// often. If the engine is stopped in order, the last snapshot has everything.
 //
 //	go run ./examples/toptalkers -socket talk.sock
 //	printf '10.0.0.1 1500\n10.0.0.2 40\n10.0.0.1 1500\n' | nc -UN talk.sock
@@ -33,23 +36,24 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A packet is the record of one line. Its text must stay as it is until the engine has read it, so it does not lie in the buffer of the connection.
+// A packet is the record of one line. Its text must stay unchanged until the engine has read it, so
+// it is not in the buffer of the connection.
 type packet struct {
 	Source string
 	Bytes  int64
 }
 
-// A server has the engine and the way into it.
+// A server has the engine, and what is needed to send to it.
 type server struct {
 	eng       *engine.Engine
 	feed      *readers.Feed[packet]
 	source    core.Column[string]
 	bytes     core.Column[int64]
-	malformed atomic.Int64 // lines
-	refused   atomic.Int64 // connections that found no lane
+	malformed atomic.Int64 // malformed lines
+	refused   atomic.Int64 // connections that found no lane free
 }
 
-// maxConnections is how many lanes there are; each costs some 100 KiB.
+// maxConnections is how many lanes there are; each takes about 100 KiB.
 const maxConnections = 256
 
 func newServer(every time.Duration) (*server, error) {
@@ -69,7 +73,8 @@ func newServer(every time.Duration) (*server, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	// Not the context that a signal ends: that would drop what has been sent and not been read yet.
+	// This must not be the context that a signal ends: that would drop what has been sent and not
+	// been read yet.
 	s.eng, err = engine.Start(context.Background(), engine.Config{Plan: plan, Readers: []record.Reader{feed}, Cores: 1, EpochInterval: every})
 	return s, err
 }
@@ -106,7 +111,8 @@ func (s *server) top(snap *engine.Snapshot, n int, out io.Writer) error {
 	return err
 }
 
-// run accepts connections on l and prints the top n for each epoch, until ctx is done; then it stops everything in order.
+// run accepts connections on l and prints the top n for each epoch, until ctx is done. Then it
+// stops everything in order.
 func run(ctx context.Context, l net.Listener, every time.Duration, n int, out io.Writer) error {
 	s, err := newServer(every)
 	if err != nil {
@@ -121,14 +127,14 @@ func run(ctx context.Context, l net.Listener, every time.Duration, n int, out io
 		failed[0] = s.accept(ctx, l)
 	})
 	printing.Go(func() {
-		defer cancel() // also where the engine ends by itself
+		defer cancel() // also if the engine ends by itself
 		for snap := range s.eng.Updates(context.Background()) {
 			if failed[1] = s.top(snap, n, out); failed[1] != nil {
 				return
 			}
 		}
 	})
-	accepting.Wait() // first who sends
+	accepting.Wait() // first the senders end
 	s.feed.End()     // then the feed: what has been sent is read
 	err = s.eng.Wait()
 	printing.Wait() // Updates ends with the last snapshot

@@ -1,7 +1,8 @@
 // Volume keeps the traded volume of each symbol, and rejects an order that is a large share of it.
 //
-// What to learn from it: the order path reads the newest snapshot without waiting for anybody and without allocating. The key of the symbol is encoded
-// once, when the path is made. What it reads is some milliseconds old (Config.EpochInterval); who cannot accept that calls Sync first.
+// What to learn from it: the order path reads the newest snapshot without waiting for anybody and
+// without allocating. The key of the symbol is encoded once, when the path is made. What it reads
+// is some milliseconds old (Config.EpochInterval); if that is too old, call Sync first.
 //
 //	go run ./examples/volume -for 5s
 package main
@@ -30,7 +31,7 @@ type trade struct {
 	Size   int64
 }
 
-// A market has the engine and the way into it.
+// A market has the engine, and what is needed to send to it.
 type market struct {
 	eng    *engine.Engine
 	feed   *readers.Feed[trade]
@@ -51,14 +52,15 @@ func newMarket() (*market, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not the context that a signal ends: that would drop what has been sent and not been read yet.
+	// This must not be the context that a signal ends: that would drop what has been sent and not
+	// been read yet.
 	eng, err := engine.Start(context.Background(), engine.Config{
 		Plan: plan, Readers: []record.Reader{feed}, Cores: 1, EpochInterval: 5 * time.Millisecond,
 	})
 	return &market{eng, feed, volume}, err
 }
 
-// stop reads what has been sent to its end.
+// stop ends the feed and waits until everything that was sent has been read.
 func (m *market) stop() error {
 	m.feed.End()
 	return m.eng.Wait()
@@ -66,7 +68,7 @@ func (m *market) stop() error {
 
 // send sends random trades until ctx is done.
 func (m *market) send(ctx context.Context, symbols []string) error {
-	lane, err := m.feed.Lane() // of this goroutine alone
+	lane, err := m.feed.Lane() // for this goroutine only
 	if err != nil {
 		return err
 	}
@@ -97,7 +99,7 @@ func run(ctx context.Context, traders int, tick time.Duration, out io.Writer) er
 			} else {
 				errs[i] = m.order(ctx, "NVDA", tick, out)
 			}
-			cancel(errs[i]) // who fails ends the others
+			cancel(errs[i]) // a goroutine that fails ends the others
 		})
 	}
 	all.Wait()

@@ -13,7 +13,7 @@ import (
 type orderPath struct {
 	market *market
 	key    core.Key
-	share  int64 // percent of the volume that an order may be
+	share  int64 // percent of the volume that an order may have
 }
 
 func (m *market) orderPath(symbol string, share int64) (*orderPath, error) {
@@ -21,7 +21,8 @@ func (m *market) orderPath(symbol string, share int64) (*orderPath, error) {
 	return &orderPath{m, key, share}, err
 }
 
-// allow says whether an order may go out, and the volume it was measured by. It allocates nothing.
+// allow says whether an order may go out, and the volume that it was compared with. It allocates
+// nothing.
 func (p *orderPath) allow(size int64) (ok bool, volume int64) {
 	snap := p.market.eng.Snapshot()
 	defer snap.Close()
@@ -31,7 +32,8 @@ func (p *orderPath) allow(size int64) (ok bool, volume int64) {
 	return size <= volume/100*p.share, volume
 }
 
-// order places an order for each tick, ten times as large as the one before where that went out, until ctx is done.
+// order places an order at each tick until ctx is done. After an order that went out, the next is
+// ten times as large.
 func (m *market) order(ctx context.Context, symbol string, tick time.Duration, out io.Writer) error {
 	path, err := m.orderPath(symbol, 5)
 	if err != nil {

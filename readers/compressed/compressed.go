@@ -1,13 +1,17 @@
-// Package compressed unpacks files as they are read: gzip, zstd, lz4, and s2 and snappy in their framed form, known by their first bytes.
+// Package compressed unpacks files as they are read: gzip, zstd, lz4, and s2 and snappy in their
+// framed form. It recognises them by their first bytes.
 //
 //	in, format, err := compressed.Open("trades.ndjson.zst")
-//	r, err := readers.NewNDJSONStream("trades.ndjson.zst", in, readers.NDJSONConfig{Schema: trades})
+//	cfg := readers.NDJSONConfig{Schema: trades}
+//	r, err := readers.NewNDJSONStream("trades.ndjson.zst", in, cfg)
 //
-// It is apart from package readers so that a service that reads no such files does not have the libraries that unpack them. A compressed file is
-// one stream, which one reader reads from its beginning; several files are read side by side.
+// It is separate from package readers so that a service that reads no such files does not need the
+// libraries that unpack them. A compressed file is one stream, which one reader reads from its
+// beginning; several files can be read side by side.
 //
-// What is wrong with a file is an error that says where in the compressed file it was found, behind all that could be unpacked before. Memory is bounded:
-// a zstd window of more than MaxWindowBytes is refused.
+// If a file is damaged, everything before the damage is unpacked, and then comes an error that says
+// where in the compressed file it was found. Memory is bounded: a zstd window of more than
+// MaxWindowBytes is refused.
 package compressed
 
 import (
@@ -27,14 +31,14 @@ import (
 )
 
 const (
-	// MaxWindowBytes is how far back a zstd file may refer, and so what unpacking it keeps in memory: what zstd itself takes without
-	// being told more.
+	// MaxWindowBytes is how far back a zstd file may refer, and so how much memory unpacking it
+	// takes. It is what zstd itself accepts by default.
 	MaxWindowBytes = 128 << 20
 
-	// MagicBytes is how many first bytes tell a format.
+	// MagicBytes is how many first bytes identify a format.
 	MagicBytes = 10
 
-	// inputBytes is how much of the compressed file is read together.
+	// inputBytes is how much of the compressed file is read at a time.
 	inputBytes = 64 << 10
 )
 
@@ -43,11 +47,11 @@ type Format string
 
 // The formats.
 const (
-	None Format = "" // or one that is not known
+	None Format = "" // not compressed, or not a known format
 	Gzip Format = "gzip"
 	Zstd Format = "zstd"
 	LZ4  Format = "lz4"
-	S2   Format = "s2" // and snappy, which is a part of it
+	S2   Format = "s2" // also snappy, which is a part of it
 )
 
 // magics are the first bytes of the formats.
@@ -62,7 +66,7 @@ var magics = []struct {
 	{"\xff\x06\x00\x00S2sTwO", S2},
 }
 
-// Detect tells the format by the first bytes of a file, of which MagicBytes are enough.
+// Detect identifies the format by the first bytes of a file; MagicBytes of them are enough.
 func Detect(head []byte) Format {
 	for _, m := range magics {
 		if bytes.HasPrefix(head, []byte(m.bytes)) {
@@ -72,7 +76,8 @@ func Detect(head []byte) Format {
 	return None
 }
 
-// Open opens a file and unpacks it. It may be closed while it is read from. None says that it is not compressed, or in a format that is not known; it is read as it is.
+// Open opens a file and unpacks it. It may be closed while it is being read. The format None says
+// that the file is not compressed, or not in a known format; it is read as it is.
 func Open(path string) (io.ReadCloser, Format, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -87,7 +92,9 @@ func Open(path string) (io.ReadCloser, Format, error) {
 
 // file is an open file and what it unpacks to.
 type file struct {
-	mu   sync.Mutex // a reader may be closed while it is read from; what unpacks may not
+	// A reader may be closed while it is being read, but the unpacker may not: mu keeps the two
+	// apart.
+	mu   sync.Mutex
 	in   io.ReadCloser
 	file *os.File
 	done bool
@@ -114,7 +121,8 @@ func (f *file) Close() error {
 	return errors.Join(f.in.Close(), f.file.Close())
 }
 
-// NewReader unpacks what in has, in the format that its first bytes tell. Close lets go of the memory; it does not close in.
+// NewReader unpacks what in has, in the format that its first bytes identify. Close releases the
+// memory; it does not close in.
 func NewReader(in io.Reader) (io.ReadCloser, Format, error) {
 	counted := &counter{in: in}
 	buffered := bufio.NewReaderSize(counted, inputBytes)
@@ -134,7 +142,7 @@ func NewReader(in io.Reader) (io.ReadCloser, Format, error) {
 		}
 		u.out, u.close = z, z.Close
 	case Zstd:
-		// With one decoder nothing is unpacked that nobody has asked for.
+		// With one decoder nothing is unpacked before it is asked for.
 		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindowBytes))
 		if err != nil {
 			return nil, format, u.fault(err)
@@ -148,7 +156,8 @@ func NewReader(in io.Reader) (io.ReadCloser, Format, error) {
 	return u, format, nil
 }
 
-// begin is what tells the format: no more than is needed, because more may be long in coming.
+// begin returns the bytes that identify the format. It waits for no more than it needs, because
+// more may be long in coming.
 func begin(in *bufio.Reader) (head []byte, err error) {
 	for n := 1; ; n++ {
 		if head, err = in.Peek(n); err != nil || !begun(head) {
@@ -157,7 +166,7 @@ func begin(in *bufio.Reader) (head []byte, err error) {
 	}
 }
 
-// begun says whether more bytes may make the first ones those of a format.
+// begun says whether more bytes may complete the first bytes of a format.
 func begun(head []byte) bool {
 	for _, m := range magics {
 		if len(head) < len(m.bytes) && m.bytes[:len(head)] == string(head) {
@@ -175,7 +184,7 @@ type counter struct {
 
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.in.Read(b)
-	if n < 0 || n > len(b) { // it would be sliced by: what unpacks believes it
+	if n < 0 || n > len(b) { // the unpackers trust the count and would slice by it
 		return 0, fmt.Errorf("the io.Reader (%T) says that it has read %d bytes into %d, expected 0..%d", c.in, n, len(b), len(b))
 	}
 	c.n += int64(n)
@@ -199,7 +208,7 @@ func (u *unpacker) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close lets go of the memory.
+// Close releases the memory.
 func (u *unpacker) Close() error { return u.close() }
 
 func (u *unpacker) fault(err error) error {

@@ -11,7 +11,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// duckDB groups a table in memory. Filling it is not timed; the query makes a table of the groups, so that nothing is fetched.
+// duckDB groups a table in memory. Filling the table is not timed. The query makes a table of the
+// groups, so that nothing is fetched.
 func duckDB(batches []*record.Batch, threads int) (ns float64, t totals, err error) {
 	connector, err := duckdb.NewConnector("", nil)
 	if err != nil {

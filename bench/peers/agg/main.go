@@ -1,10 +1,13 @@
-// Command agg groups the same records by a 64-bit key, for count, sum, min and max, with velo, with what a Go engineer would write instead, and with
-// DuckDB. Every result is checked against one reference, outside the timed part.
+// Command agg groups the same records by a 64-bit key, for count, sum, min and max. It does so with
+// velo, with what a Go engineer would write instead, and with DuckDB. Every result is checked
+// against one reference, outside the timed part.
 //
 //	go run ./agg --workload u_1k,u_1M --duration 1s --json figures.jsonl
 //
-// velo is timed with all groups there (warm) and in the pass that makes them (building). The maps are timed warm. DuckDB makes its table for each query. All go over the records once for what is kept between passes, groups or memory, and
-// the median of the passes behind that counts.
+// velo is timed when all groups exist (warm) and in the pass that makes them (building). The maps
+// are timed warm. DuckDB makes its table for each query. All contestants go over the records once
+// to make what is kept between passes, groups or memory, and the median of the passes after that
+// counts.
 package main
 
 import (
@@ -28,18 +31,21 @@ type figure struct {
 	Workload         string  `json:"workload"`
 	Threads          int     `json:"threads"`
 	Records          int     `json:"records"`
-	NsPerRecord      float64 `json:"ns_per_record"` // of elapsed time, over all threads together
+	NsPerRecord      float64 `json:"ns_per_record"` // elapsed time, over all threads together
 	BuildNsPerRecord float64 `json:"build_ns_per_record,omitempty"`
 	RecordsPerSecond float64 `json:"records_per_second"`
-	Ratio            float64 `json:"ratio"`                 // of velo's throughput on as many threads to this one's
-	BuildRatio       float64 `json:"build_ratio,omitempty"` // the same of velo's in the pass that makes the groups
+	// Ratio is velo's throughput with as many threads, divided by this one's.
+	Ratio float64 `json:"ratio"`
+	// BuildRatio is the same with velo's throughput in the pass that makes the groups.
+	BuildRatio float64 `json:"build_ratio,omitempty"`
 }
 
-// contestant times one pass over the records, behind one that is not timed, and returns the groups for the check.
+// contestant times one pass over the records, after one that is not timed, and returns the groups
+// for the check.
 type contestant struct {
 	name    string
 	threads int
-	most    int // records; 0 takes all
+	most    int // most records that it gets; 0 is all
 	run     func(batches []*record.Batch) (nsPerRecord float64, t totals, err error)
 }
 

@@ -11,7 +11,7 @@ import (
 
 type state = bench.GroupState
 
-// totals is what the groups of one pass over some records come to.
+// totals summarise the groups of one pass over some records.
 type totals struct{ Groups, Count, Sum, Mins, Maxs int64 }
 
 func (t *totals) add(s *state) {
@@ -51,7 +51,8 @@ func reference(batches []*record.Batch) (t totals) {
 	return t
 }
 
-// passes is how often a contestant goes over the records: once to make the groups, then the median of the others counts.
+// passes is how often a contestant goes over the records: once to make the groups, then the median
+// of the others counts.
 const passes = 4
 
 // timed runs pass and returns nanoseconds for each record.
@@ -71,7 +72,8 @@ func timed(batches []*record.Batch, pass func()) float64 {
 	return float64(took[len(took)/2]) / float64(n)
 }
 
-// once is the totals of groups that have seen the records so many times: sums and counts are of one.
+// once returns the totals of groups that have seen the records several times; sums and counts are
+// those of one time.
 func once(groups []*state) (t totals) {
 	for _, s := range groups {
 		t.add(s)
@@ -168,7 +170,7 @@ func syncMap(batches []*record.Batch) (float64, totals, error) {
 	return ns, once(all), nil
 }
 
-// channel is a Go map in a second goroutine behind a channel of so many records at a time.
+// channel is a Go map in a second goroutine. It gets the records by a channel, this many at a time.
 func channel(batches []*record.Batch, together int) (float64, totals, error) {
 	type pair struct{ key, value int64 }
 	m := map[int64]*state{}

@@ -1,9 +1,11 @@
-// Command files runs the same SQL over the same files with velo and with DuckDB, on one core and on two: the one billion row format, CSV with quotes, and JSON lines. The files are made
-// first and are in the page cache. Every result is compared with velo's.
+// Command files runs the same SQL over the same files with velo and with DuckDB, on one core and on
+// two. The files are in the one billion row format, in CSV with quotes, and in JSON lines. They are
+// made first and are in the page cache. Every result is compared with velo's.
 //
 //	go run ./files --rows 10000000 --json figures.jsonl
 //
-// Either reads the columns by the types that it is given and makes a table of the groups, a whole run from opening the file to the last group. The median of some runs in turn counts.
+// Both read the columns with the types that they are given and make a table of the groups. A run
+// goes from opening the file to the last group. The runs alternate, and the median counts.
 package main
 
 import (
@@ -28,9 +30,10 @@ type figure struct {
 	Rows             int     `json:"rows"`
 	Bytes            int64   `json:"bytes"`
 	Seconds          float64 `json:"seconds"`
-	NsPerRow         float64 `json:"ns_per_row"` // of elapsed time, times the cores
+	NsPerRow         float64 `json:"ns_per_row"` // elapsed time multiplied by the cores
 	MegabytesPerCore float64 `json:"mb_per_second_per_core"`
-	Ratio            float64 `json:"ratio"` // of this one's time to velo's on as many cores
+	// time of this contestant divided by velo's with as many cores
+	Ratio float64 `json:"ratio"`
 }
 
 // A file is a format with a query over it.
@@ -118,7 +121,7 @@ func run(rows int, dir string, runs int, out string) (err error) {
 	return table.Flush()
 }
 
-// compare makes the file where it is not there, and runs all over it in turn.
+// compare makes the file if it does not exist, and runs all contestants over it in turn.
 func compare(f file, path string, rows, runs int) (figures []figure, err error) {
 	if err := makeFile(f, path, rows); err != nil {
 		return nil, err
@@ -167,7 +170,7 @@ func compare(f file, path string, rows, runs int) (figures []figure, err error) 
 	return figures, nil
 }
 
-// makeFile makes a file of so many rows where there is none.
+// makeFile makes a file of this many rows, if it does not exist.
 func makeFile(f file, path string, rows int) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -199,7 +202,7 @@ func writeMeasurements(w *bufio.Writer, rng *rand.Rand, rows int) error {
 	return nil
 }
 
-// writeTrades writes trades in a format. One in ten has a note with a comma and quotes in it.
+// writeTrades writes trades in a format. One in ten has a note that contains a comma and quotes.
 func writeTrades(format func(w *bufio.Writer, symbol string, price float64, size int, at time.Time, note string) error) func(*bufio.Writer, *rand.Rand, int) error {
 	return func(w *bufio.Writer, rng *rand.Rand, rows int) error {
 		at := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)

@@ -23,12 +23,13 @@ type source struct {
 	json           bool
 }
 
-// line is a group as text: the mean to nine digits, as sums of doubles may differ behind them.
+// line is a group as text. The mean has nine digits, because sums of doubles may differ in the
+// digits after them.
 func line(name string, low, mean, high float64) string {
 	return fmt.Sprintf("%s %v %.9g %v", name, low, mean, high)
 }
 
-// runVelo runs the query with velo: readers and partitions on so many pinned threads.
+// runVelo runs the query with velo: readers and partitions on this many pinned threads.
 func runVelo(f file, path string, cores int) (took time.Duration, lines []string, err error) {
 	begin := time.Now()
 	schema, err := query.Columns("file", f.velo.columns)
@@ -86,7 +87,7 @@ func runVelo(f file, path string, cores int) (took time.Duration, lines []string
 	return took, lines, nil
 }
 
-// runDuckDB runs the query with DuckDB on so many threads.
+// runDuckDB runs the query with DuckDB on this many threads.
 func runDuckDB(f file, path string, threads int) (took time.Duration, lines []string, err error) {
 	connector, err := duckdb.NewConnector("", nil)
 	if err != nil {

@@ -19,7 +19,8 @@ func (c *chunk) differs(v uint64) uint64 {
 	return (binary.LittleEndian.Uint64(c[:8]) ^ v) | (binary.LittleEndian.Uint64(c[chunkBytes-8:]) ^ v)
 }
 
-// veloChunks is velo's ring with large slots, written whole and read whole where they lie: copied from src and to dst.
+// veloChunks is velo's ring with large slots. They are written and read as a whole where they lie:
+// copied from src and to dst.
 type veloChunks struct {
 	p        *ring.Producer[chunk]
 	c        *ring.Consumer[chunk]
@@ -58,12 +59,13 @@ func (q *veloChunks) consume(first uint64, n int) (wrong uint64) {
 	return wrong
 }
 
-// plainCopy is the limit for large slots: copies in and out of buffers that change hands by two counters, and nothing else.
+// plainCopy is the limit for large slots: copies into and out of buffers that change hands by two
+// counters, and nothing else.
 type plainCopy struct {
 	_        [128]byte
-	written  atomic.Uint64 // by the producer
+	written  atomic.Uint64 // written by the producer
 	_        [120]byte
-	read     atomic.Uint64 // by the consumer
+	read     atomic.Uint64 // written by the consumer
 	_        [120]byte
 	buffers  [chunkSlots]chunk
 	_        [128]byte

@@ -17,7 +17,8 @@ import (
 // cppName is the name of the C++ queue in the output.
 const cppName = "c++ spsc (rigtorp's design)"
 
-// cpp is the measurement of the C++ queue, built into a folder of its own; nil where it could not be built.
+// cpp measures the C++ queue, built into a folder of its own. It is nil if the program could not be
+// built.
 type cpp struct{ dir string }
 
 func (c *cpp) program() string { return filepath.Join(c.dir, "spsc") }
@@ -52,7 +53,8 @@ func (c *cpp) remove() {
 	}
 }
 
-// measure runs one case in a process of its own and returns what it says, in the unit of the case.
+// measure runs one case in a process of its own and returns what the process prints, in the unit of
+// the case.
 func (c *cpp) measure(s *stage, kind string, slots int, d time.Duration) (float64, error) {
 	out, err := exec.Command(c.program(), kind, strconv.Itoa(s.cpus[0]), strconv.Itoa(s.cpus[1]), fmt.Sprint(d.Seconds()), strconv.Itoa(slots)).Output()
 	if err != nil {

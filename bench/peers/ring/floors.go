@@ -5,31 +5,36 @@ import (
 	"time"
 )
 
-// A sample is one value and the floors around it, in ns; 0 where there is none.
+// A sample is one value and the floors around it, in ns; a floor is 0 if there is none.
 type sample struct {
 	value, before, after float64
 }
 
 const (
-	floorTime  = 2 * time.Millisecond // one look at the floor
-	floorBand  = 1.35                 // floors are the same up to this factor: two or three times what they vary by in one place
-	floorShare = 4                    // the common floor has at least one of so many looks around it
+	floorTime = 2 * time.Millisecond // time for one look at the floor
+	// floorBand is the factor up to which two floors count as the same: two or three times their
+	// variation in one place.
+	floorBand = 1.35
+	// floorShare says that at least one of this many looks must be around the common floor.
+	floorShare = 4
 )
 
-// around says whether a floor is about another.
+// around says whether a floor is about the same as another.
 func around(floor, common float64) bool {
 	return floor <= common*floorBand && common <= floor*floorBand
 }
 
-// floor is what a round trip takes at least between the two CPUs now: one word there, one back.
+// floor is how long a round trip between the two CPUs takes now at the least: one word there, one
+// back.
 func (s *stage) floor() (float64, error) {
 	return s.roundTrip(&peer{}, newWord(0), newWord(0), floorTime)
 }
 
-// hasFloor says whether the floor means something: two CPUs, and pinned.
+// hasFloor says whether the floor means something: there are two CPUs, and the threads are pinned.
 func (s *stage) hasFloor() bool { return !s.yields && s.cpus[0] >= 0 }
 
-// commonFloor is the least floor that a good part of all looks lie around; 0 where nobody looked.
+// commonFloor is the lowest floor that a good part of all looks lie around. It is 0 if there were
+// no looks.
 func commonFloor(all []*measurement) float64 {
 	var floors []float64
 	for _, m := range all {
@@ -52,7 +57,8 @@ func commonFloor(all []*measurement) float64 {
 		if n*floorShare < len(floors) {
 			continue
 		}
-		// Onwards to where they lie densest: the first to have its share catches them with its upper end only.
+		// Go on to where they lie densest: the first floor with a sufficient share reaches the
+		// dense part only with its upper end.
 		for i+1 < len(floors) && from(i+1) >= n {
 			i++
 			n = from(i)
@@ -74,7 +80,8 @@ func (s *stage) await(common float64, deadline time.Time) error {
 	return nil
 }
 
-// at are the values taken at a floor; those without one, and all where the floor is 0.
+// at returns the values taken at a floor. It includes values without a floor, and all values if
+// common is 0.
 func (m *measurement) at(common float64) (values []float64) {
 	for _, v := range m.taken {
 		if common == 0 || v.before == 0 || around(v.before, common) && around(v.after, common) {

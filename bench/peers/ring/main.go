@@ -1,29 +1,36 @@
-// Command ringpeers measures velo's ring and its rivals with one method and prints one JSON object per line.
+// Command ringpeers measures velo's ring and its rivals with one method and prints one JSON object
+// per line.
 //
 //	ringpeers --passes 5 --seconds 0.3
 //
 // # Method
 //
-// A queue carries the numbers 0, 1, 2 ... and whoever takes them out checks that they come in order; one that does not is an error and
-// no result. Cases:
+// A queue carries the numbers 0, 1, 2 ..., and the consumer checks that they come in order. If one
+// does not, that is an error and there is no result. The cases are:
 //
-//	one-way      a producer and a consumer, each on a thread pinned to a CPU of its own; items per second
+//	one-way      a producer and a consumer, each on a thread pinned to a CPU of its own;
+//	             items per second
 //	same-thread  both ends on one pinned thread, in turns of 64 items
-//	round-trip   there over one queue and back over another, one item at a time, between two pinned threads; ns
+//	round-trip   there over one queue and back over another, one item at a time,
+//	             between two pinned threads; ns
 //
-// Every measurement is made once per pass, all after each other, so that a slow moment of the machine strikes all alike. A line has
-// the median of the passes as value, min and max, and how many passes these are of.
+// Every measurement is made once per pass, all one after the other, so that a slow moment of the
+// machine affects all alike. A line has the median of the passes as value, min and max, and the
+// number of passes that these come from.
 //
-// A host may move the CPUs of a virtual machine at any time, from cores that share a cache to others that do not, which makes a
-// factor of five. So the floor of a round trip between the two CPUs is taken before and after each measurement, and only
-// values taken at one and the same floor are compared; see floors.go.
+// A host may move the CPUs of a virtual machine at any time, from cores that share a cache to
+// others that do not, which makes a factor of five. So the floor of a round trip between the two
+// CPUs is measured before and after each measurement, and only values taken at the same floor are
+// compared; see floors.go.
 //
-// Queues that do not wait by themselves are spun upon (see relax). The channel and Workiva's RingBuffer do wait by themselves,
-// in the Go scheduler, and a locked thread makes that slower: they are there pinned like the others and once more, as
-// "(free)", on goroutines that the scheduler may place.
+// Queues that do not wait by themselves are polled in a loop (see relax). The channel and Workiva's
+// RingBuffer wait by themselves, in the Go scheduler, and a locked thread makes that slower. They
+// are measured pinned like the others, and once more as "(free)", on goroutines that the scheduler
+// may place.
 //
-// What a batch does with its items: velo-batch copies prepared items in and out, of which the first and the last carry their number;
-// velo-inplace writes every item in the ring and reads it there; velo-slot64k and memcpy copy 64 KiB in and out again.
+// What a batch does with its items: velo-batch copies prepared items in and out, of which the first
+// and the last carry their number; velo-inplace writes every item in the ring and reads it there;
+// velo-slot64k and memcpy copy 64 KiB in and out again.
 package main
 
 import (
@@ -51,7 +58,9 @@ type result struct {
 	Unit      string  `json:"unit"`
 	Min       float64 `json:"min"`
 	Max       float64 `json:"max"`
-	Passes    int     `json:"passes"` // of which value, min and max are; 0: of all, none at the common floor, do not compare
+	// Passes is how many passes value, min and max come from. If it is 0, they come from all passes
+	// because none was at the common floor; do not compare them.
+	Passes int `json:"passes"`
 }
 
 // A measurement can be made again and again.
@@ -112,7 +121,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// Like cmd/veloperf: two threads that spin, and room for the collector beside them.
+	// As in cmd/veloperf: two threads that spin, and room for the collector beside them.
 	runtime.GOMAXPROCS(4)
 	fmt.Fprintln(stderr, affinity.Describe())
 
@@ -185,10 +194,10 @@ func run(args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// rounded leaves two decimals: more is noise.
+// rounded keeps two decimals: more would be noise.
 func rounded(v float64) float64 { return math.Round(v*100) / 100 }
 
-// measurements are all there are, in the order of the output.
+// measurements are all measurements, in the order of the output.
 func measurements(stage *stage, cpp *cpp, slots int, d time.Duration) (all []*measurement) {
 	for _, p := range inGo {
 		for _, c := range p.cases {

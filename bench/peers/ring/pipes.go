@@ -1,25 +1,27 @@
 package main
 
-// A pipe is a queue that carries numbers from one thread to another. Calls are for many items, or for a round trip, where an indirect call does not
-// show; the loops inside call the queue directly.
+// A pipe is a queue that carries numbers from one thread to another. A call handles many items, or
+// a round trip, so that its being indirect does not matter; the loops inside call the queue
+// directly.
 type pipe interface {
 	// produce sends the n numbers from first on and returns when the consumer can get them all.
 	produce(first uint64, n int)
-	// consume takes n numbers; the result is 0 where they were those from first on.
+	// consume takes n numbers. wrong is 0 if they were the numbers from first on.
 	consume(first uint64, n int) (wrong uint64)
 }
 
-// A peer is an implementation of a queue and what it is measured in.
+// A peer is an implementation of a queue, and how it is measured.
 type peer struct {
 	name  string
 	bytes int  // of an item
-	burst int  // items for one look at the clock: some 10 us or more
-	free  bool // on goroutines, not on pinned threads
+	burst int  // items for each look at the clock: at least about 10 us
+	free  bool // runs on goroutines, not on pinned threads
 	cases []string
 	open  func(slots int) pipe
 }
 
-// chunkBytes is the size of a large slot; chunkSlots is the number of them, the same for velo's ring and for memcpy.
+// chunkBytes is the size of a large slot. chunkSlots is how many there are, the same for velo's
+// ring and for memcpy.
 const (
 	chunkBytes = 64 << 10
 	chunkSlots = 32

@@ -52,8 +52,9 @@ func (q channel) consume(first uint64, n int) (wrong uint64) {
 	return wrong
 }
 
-// workiva is the RingBuffer of go-datastructures, for many producers and consumers. It takes values as interfaces, so that a number
-// is boxed. Put and Get wait by themselves; Offer, which does not, says full now and then where it is not.
+// workiva is the RingBuffer of go-datastructures, for many producers and consumers. It takes values
+// as interfaces, so that a number is boxed. Put and Get wait by themselves. Offer, which does not
+// wait, sometimes says full although the buffer is not.
 type workiva struct{ q *queue.RingBuffer }
 
 func newWorkiva(slots int) pipe { return &workiva{queue.NewRingBuffer(uint64(slots))} }
@@ -61,7 +62,7 @@ func newWorkiva(slots int) pipe { return &workiva{queue.NewRingBuffer(uint64(slo
 func (q *workiva) produce(first uint64, n int) {
 	for v := first; v != first+uint64(n); v++ {
 		if err := q.q.Put(v); err != nil {
-			panic(err) // it was disposed of, which nobody does
+			panic(err) // it was disposed of, which never happens here
 		}
 	}
 }
@@ -77,7 +78,8 @@ func (q *workiva) consume(first uint64, n int) (wrong uint64) {
 	return wrong
 }
 
-// word is the least that can pass a number: one word on cache lines of its own. Two of them are the floor of a round trip.
+// word is the least that can pass a number: one word on cache lines of its own. Two of them are the
+// floor of a round trip.
 type word struct {
 	_ [128]byte
 	w atomic.Uint64

@@ -13,26 +13,27 @@ import (
 	"github.com/velo-engine/velo/affinity"
 )
 
-// The cases.
+// The cases that are measured.
 const (
 	oneWay     = "one-way"
 	sameThread = "same-thread"
 	roundTrip  = "round-trip"
 )
 
-// turn is how many items go in before they come out again where both ends are on one thread.
+// turn is how many items go in before they come out again, if both ends are on one thread.
 const turn = 64
 
-// tripBurst is the number of round trips for one look at the clock.
+// tripBurst is the number of round trips for each look at the clock.
 const tripBurst = 64
 
 // A stage is where queues are measured: two CPUs.
 type stage struct {
-	cpus   [2]int // -1: not pinned
+	cpus   [2]int // -1 if not pinned
 	yields bool   // both ends share a CPU
 }
 
-// newStage takes two CPUs from a list, or the first two that may be used, and says on stderr where that falls short.
+// newStage takes two CPUs from a list, or the first two that may be used. If that is not possible,
+// it says so on stderr.
 func newStage(list string, stderr io.Writer) (*stage, error) {
 	var cpus []int
 	var err error
@@ -58,7 +59,8 @@ func newStage(list string, stderr io.Writer) (*stage, error) {
 	return s, nil
 }
 
-// both runs f and g side by side on two threads, each pinned to its CPU; not pinned says that any goroutines will do.
+// both runs f and g side by side on two threads. If pinned is set, each thread is pinned to its
+// CPU; otherwise any goroutines will do.
 func (s *stage) both(pinned bool, f, g func()) error {
 	var wg sync.WaitGroup
 	var errs [2]error
@@ -80,7 +82,7 @@ func (s *stage) both(pinned bool, f, g func()) error {
 			side()
 			if errs[i] = p.Restore(); errs[i] == nil {
 				runtime.UnlockOSThread()
-			} // else the thread ends with its goroutine
+			} // otherwise the thread ends with its goroutine
 		})
 	}
 	wg.Wait()
@@ -89,7 +91,7 @@ func (s *stage) both(pinned bool, f, g func()) error {
 
 // measure makes one measurement of d and returns nanoseconds per item, or per round trip.
 func (s *stage) measure(p *peer, kind string, slots int, d time.Duration) (nanos float64, err error) {
-	runtime.GC() // what the one before left is not for this one to clean up
+	runtime.GC() // so that this measurement does not have to clean up after the previous one
 	switch kind {
 	case oneWay:
 		return s.oneWay(p, p.open(slots), d)
@@ -101,10 +103,10 @@ func (s *stage) measure(p *peer, kind string, slots int, d time.Duration) (nanos
 	return 0, fmt.Errorf("no case %q", kind)
 }
 
-// oneWay has one side send bursts of items until the time is over, and the other take them.
+// oneWay has one side send bursts of items until the time is over, and the other side take them.
 //
-// The sides agree on the end without a word per item: the sender stores the number of the last burst before it sends that
-// burst, so whoever has received it sees the number.
+// The sides agree on the end without an extra word per item: the sender stores the number of the
+// last burst before it sends that burst, so the receiver of the burst sees the number.
 func (s *stage) oneWay(p *peer, q pipe, d time.Duration) (float64, error) {
 	burst := uint64(p.burst)
 	var last atomic.Uint64
@@ -113,7 +115,7 @@ func (s *stage) oneWay(p *peer, q pipe, d time.Duration) (float64, error) {
 	var bursts, wrong uint64
 	warm := make(chan struct{})
 	err := s.both(!p.free, func() {
-		q.produce(0, p.burst) // memory is touched, threads are up
+		q.produce(0, p.burst) // afterwards the memory has been touched and the threads are running
 		<-warm
 		began = time.Now()
 		for i, over := uint64(1), false; !over; i++ {
@@ -138,7 +140,7 @@ func (s *stage) oneWay(p *peer, q pipe, d time.Duration) (float64, error) {
 
 // sameThread has one thread send a few items and take them, in turns.
 func (s *stage) sameThread(p *peer, q pipe, d time.Duration) (float64, error) {
-	const turns = 256 // for one look at the clock
+	const turns = 256 // for each look at the clock
 	var took time.Duration
 	var items, wrong uint64
 	err := s.both(!p.free, func() {
@@ -153,7 +155,8 @@ func (s *stage) sameThread(p *peer, q pipe, d time.Duration) (float64, error) {
 	return float64(took) / float64(items), checked(wrong, err)
 }
 
-// roundTrip has one side send an item and wait until the other has sent it back. They agree on the end like oneWay.
+// roundTrip has one side send an item and wait until the other side has sent it back. They agree on
+// the end as in oneWay.
 func (s *stage) roundTrip(p *peer, there, back pipe, d time.Duration) (float64, error) {
 	var last atomic.Uint64
 	last.Store(math.MaxUint64)
@@ -188,7 +191,7 @@ func (s *stage) roundTrip(p *peer, there, back pipe, d time.Duration) (float64, 
 	return float64(took) / float64(trips), checked(wrongThere|wrongBack, err)
 }
 
-// checked is err, or one of its own where items were not what they should have been.
+// checked is err, or a new error if items were not what they should have been.
 func checked(wrong uint64, err error) error {
 	if err == nil && wrong != 0 {
 		return fmt.Errorf("items came out of order (differing bits %#x)", wrong)
@@ -196,14 +199,15 @@ func checked(wrong uint64, err error) error {
 	return err
 }
 
-// yields says that waiting gives the CPU away, for where both ends share one.
+// yields says that waiting gives up the CPU. It is set if both ends share one.
 var yields atomic.Bool
 
 // relaxSteps is the length of a wait between two looks at a full or empty queue; see relax.
 const relaxSteps = 64
 
-// relax is the wait between two looks. Without it the one who waits takes the cache line from the one who works, with every
-// look; Go has no PAUSE, so it is a loop of a few ns that touches no memory but one flag that nobody writes.
+// relax is the wait between two looks. Without it, every look of the waiting side takes the cache
+// line from the working side. Go has no PAUSE, so relax is a loop of a few ns. The only memory that
+// it touches is one flag that is never written meanwhile.
 //
 //go:noinline
 func relax() {

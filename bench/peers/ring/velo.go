@@ -40,7 +40,7 @@ func (q *veloPush) consume(first uint64, n int) (wrong uint64) {
 type veloBatch struct {
 	veloPush
 	src, dst []uint64
-	all      bool // number and check every item, not only the ends of a batch
+	all      bool // number and check every item, not only the first and the last of a batch
 }
 
 func veloBatchOf(batch int) func(slots int) pipe {

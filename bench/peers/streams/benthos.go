@@ -9,15 +9,16 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 )
 
-// What may stand before the processor that folds.
+// Processors that may come before the one that folds.
 const (
 	benthosNothing = ""
 	benthosMapping = `mapping: 'root = {"key": this.key, "value": this.value}'`
 	benthosGroups  = `group_by_value: { value: '${! this.key }' }`
 )
 
-// fold is a processor that keeps groups. All threads of the pipeline call the same one, so it has a map for each: the batch takes one and gives it back.
-// It filters all messages out, which acknowledges them.
+// fold is a processor that keeps groups. All threads of the pipeline call the same processor, so it
+// has a map for each thread: a batch takes one and gives it back. It filters out all messages,
+// which acknowledges them.
 type fold struct{ free chan map[int64]*state }
 
 func (f *fold) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
@@ -41,8 +42,9 @@ func (f *fold) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]se
 
 func (f *fold) Close(context.Context) error { return nil }
 
-// benthos is a stream of batches of structured messages, which go through the processor before to fold. A batch is sent when the one before it from the
-// same goroutine has been acknowledged, so that there are as many goroutines as threads.
+// benthos is a stream of batches of structured messages, which go through the processor before, and
+// then to fold. A goroutine sends a batch when its previous one has been acknowledged, so there are
+// as many goroutines as threads.
 func benthos(in input, d time.Duration, threads int, before string) (o outcome, err error) {
 	env := service.NewEnvironment()
 	f := &fold{make(chan map[int64]*state, threads)}

@@ -15,7 +15,7 @@ import (
 	"github.com/lovoo/goka/tester"
 )
 
-// valueCodec is the shortest there is for a value; the key is the message's.
+// valueCodec is the shortest codec for a value; the key is the key of the message.
 type valueCodec struct{}
 
 func (valueCodec) Encode(v any) ([]byte, error) {
@@ -26,7 +26,7 @@ func (valueCodec) Decode(data []byte) (any, error) {
 	return int64(binary.LittleEndian.Uint64(data)), nil
 }
 
-// stateCodec is four words.
+// stateCodec writes a state as four words.
 type stateCodec struct{}
 
 func (stateCodec) Encode(v any) ([]byte, error) {
@@ -43,7 +43,8 @@ func (stateCodec) Decode(data []byte) (any, error) {
 	return &state{Count: word(0), Sum: word(1), Min: word(2), Max: word(3)}, nil
 }
 
-// table is a group table in a Go map: goka's own in memory sorts all keys for each new one. The rest, which is offsets, is goka's.
+// table is a group table in a Go map, because goka's own table in memory sorts all keys for each
+// new one. The rest, which is offsets, is goka's.
 type table struct {
 	storage.Storage
 	mu     sync.RWMutex
@@ -69,15 +70,16 @@ func (t *table) Set(key string, value []byte) error {
 	return nil
 }
 
-// panics is the tester's test: what fails is a fault of this program.
+// panics takes the place of the test for the tester: a failure is a fault of this program.
 type panics struct{}
 
 func (panics) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 func (panics) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 func (panics) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
 
-// gokaTable is a processor with a group table on goka's tester. Messages are emitted without waiting for each, as to Kafka; a pass ends when all are folded.
-// The tester keeps every message of both topics for good.
+// gokaTable is a processor with a group table on goka's tester. Messages are emitted without
+// waiting for each one, as to Kafka; a pass ends when all are folded. The tester keeps every
+// message of both topics for ever.
 func gokaTable(in input, d time.Duration) (o outcome, err error) {
 	kafka := tester.New(panics{})
 	groups := &table{Storage: storage.NewMemory(), groups: map[string][]byte{}}
@@ -94,7 +96,7 @@ func gokaTable(in input, d time.Duration) (o outcome, err error) {
 	)
 	processor, err := goka.NewProcessor(nil, graph,
 		goka.WithTester(kafka),
-		goka.WithPartitionChannelSize(1024), // the tester's is 0
+		goka.WithPartitionChannelSize(1024), // the tester's own size is 0
 		goka.WithStorageBuilder(func(string, int32) (storage.Storage, error) { return groups, nil }),
 		goka.WithLogger(log.New(io.Discard, "", 0)))
 	if err != nil {
@@ -102,7 +104,8 @@ func gokaTable(in input, d time.Duration) (o outcome, err error) {
 	}
 	emitter, err := goka.NewEmitter(nil, "events", valueCodec{},
 		goka.WithEmitterTester(kafka),
-		goka.WithEmitterProducerBuilder(kafka.ProducerBuilder())) // the tester's own waits for each message
+		// the tester's own producer waits for each message
+		goka.WithEmitterProducerBuilder(kafka.ProducerBuilder()))
 	if err != nil {
 		return o, err
 	}

@@ -14,7 +14,8 @@ type keyed struct {
 	state
 }
 
-// goStreamsKeyed is the library's own grouping: a flow for each key. The records go through as pointers, so that nothing is copied to be boxed.
+// goStreamsKeyed is the library's own grouping: a flow for each key. The records pass through as
+// pointers, so that boxing them copies nothing.
 func goStreamsKeyed(in input, d time.Duration) (outcome, error) {
 	var groups []*keyed
 	byKey := flow.NewKeyed(func(e *event) int64 { return e.Key }, func() streams.Flow {
@@ -34,7 +35,7 @@ func goStreamsKeyed(in input, d time.Duration) (outcome, error) {
 				from <- &in.events[i]
 			}
 		}()
-		for range in.events { // each folded state comes out
+		for range in.events { // one state comes out for each event
 			<-to
 		}
 		return nil
@@ -49,7 +50,7 @@ func goStreamsKeyed(in input, d time.Duration) (outcome, error) {
 	return o, err
 }
 
-// goStreamsBatches takes slices of records for elements, and a Go map for the groups.
+// goStreamsBatches has slices of records as elements, and a Go map for the groups.
 func goStreamsBatches(in input, d time.Duration) (outcome, error) {
 	groups := map[int64]*state{}
 	fold := flow.NewMap(func(events []event) int {

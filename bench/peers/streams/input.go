@@ -12,7 +12,7 @@ import (
 // event is a record as a Go program has it.
 type event struct{ Key, Value int64 }
 
-// input is the same records twice.
+// input has the same records in two forms.
 type input struct {
 	batches []*record.Batch
 	events  []event
@@ -44,7 +44,7 @@ func (in input) first(n int) input {
 	return in
 }
 
-// split is the input in so many parts.
+// split is the input in n parts.
 func (in input) split(n int) (parts []input) {
 	at := 0
 	for i := range n {
@@ -84,7 +84,8 @@ func touch(s *state, v int64) {
 	s.Max = max(s.Max, v)
 }
 
-// update is the Go map's way, for the reference and for what has no groups of its own.
+// update is how a Go map does it, for the reference and for contestants that have no groups of
+// their own.
 func update(m map[int64]*state, key, v int64) {
 	s := m[key]
 	if s == nil {
@@ -104,7 +105,7 @@ type outcome struct {
 	groups map[int64]state
 }
 
-// stretch is n records: the events, from the first on, again and again.
+// stretch is n records: the events from the first on, again and again.
 type stretch struct {
 	events []event
 	n      int
@@ -153,7 +154,8 @@ func (o *outcome) merge(m map[int64]*state) {
 	}
 }
 
-// passes runs pass, which returns when all events are in the groups: once to make the groups, then timed until d is over.
+// passes runs pass, which returns when all events are in the groups. It runs once to make the
+// groups, and is then timed until d is over.
 func passes(events []event, d time.Duration, pass func() error) (o outcome, err error) {
 	if err := pass(); err != nil {
 		return o, err

@@ -1,24 +1,31 @@
-// Command streams groups the same records by a 64-bit key, for count, sum, min and max, with velo and with the streaming frameworks that a Go engineer
-// would choose today. Every group of every result is checked against a Go map, outside the timed part; a wrong result is an error, and has no speed.
+// Command streams groups the same records by a 64-bit key, for count, sum, min and max, with velo
+// and with the streaming frameworks that a Go engineer would choose today. Every group of every
+// result is checked against a Go map, outside the timed part. A wrong result is an error, and has
+// no speed.
 //
 //	go run . --workload u_1k,u_100k --duration 1s --json figures.jsonl
 //
-// All start from the same slice of structs, one for each record, and each makes of it what it takes (a metric, a message, a series) inside the timed part,
-// in the largest pieces that it takes. velo boxed does so too, with a record.Encoder; velo batches lends its own batches, which are ready. Where a rival's
-// input can be kept and used again, there is a line with ready input as well. All are timed with the groups there, behind a pass over the records that is
-// not timed.
+// All start from the same slice of structs, one for each record. Inside the timed part each makes
+// what it needs of them (a metric, a message, a series), in the largest pieces that it accepts.
+// velo boxed does so too, with a record.Encoder; velo batches lends its own batches, which are
+// ready. If a rival's input can be kept and used again, there is another line with ready input. All
+// are timed when the groups exist, after a pass over the records that is not timed.
 //
-// What is each rival's own, and what is not:
+// What belongs to each rival, and what does not:
 //
-//   - go-streams has Keyed, which makes a flow and its goroutines for each key. The other line is its transport alone: slices of records to a function with
-//     a Go map.
+//   - go-streams has Keyed, which makes a flow and its goroutines for each key. The other line is
+//     its transport alone: slices of records to a function with a Go map.
 //   - telegraf is the plugin basicstats, called directly, without the agent's channels and locks.
-//   - benthos keeps no groups from batch to batch. A processor of ours with a Go map for each thread does; what stands before it is benthos's own.
-//   - goka is the processor on its own tester instead of Kafka, which adds a queue and takes away the network. The group table is a Go map: goka's in-memory
-//     table sorts all keys whenever one is new, which took 39 s for the first 63,000.
-//   - streamaggr is VictoriaMetrics' lib/streamaggr, one interval that lasts. v1.131.0, because the newest asks for a newer Go than velo.
+//   - benthos keeps no groups from batch to batch. A processor of ours, with a Go map for each
+//     thread, does; what comes before it is benthos's own.
+//   - goka is the processor on its own tester instead of Kafka, which adds a queue and takes away
+//     the network. The group table is a Go map: goka's in-memory table sorts all keys whenever one
+//     is new, which took 39 s for the first 63,000.
+//   - streamaggr is VictoriaMetrics' lib/streamaggr, one interval that lasts. It is v1.131.0,
+//     because the newest version needs a newer Go than velo.
 //
-// It is a module of its own, beside bench/peers, because these five require some hundred modules.
+// The command is a module of its own, beside bench/peers, because these five require about a
+// hundred modules.
 package main
 
 import (
@@ -41,18 +48,20 @@ type figure struct {
 	Workload         string  `json:"workload"`
 	Threads          int     `json:"threads"`
 	Records          int     `json:"records"`
-	NsPerRecord      float64 `json:"ns_per_record"` // of elapsed time, over all threads together
+	NsPerRecord      float64 `json:"ns_per_record"` // elapsed time, over all threads together
 	RecordsPerSecond float64 `json:"records_per_second"`
-	Ratio            float64 `json:"ratio"`       // of the throughput of velo batches on as many threads to this one's
-	RatioBoxed       float64 `json:"ratio_boxed"` // of that of velo boxed
-	AllocsPerRecord  float64 `json:"allocs_per_record"`
+	// Ratio is the throughput of velo batches with as many threads, divided by this one's.
+	Ratio float64 `json:"ratio"`
+	// RatioBoxed is the same for velo boxed.
+	RatioBoxed      float64 `json:"ratio_boxed"`
+	AllocsPerRecord float64 `json:"allocs_per_record"`
 }
 
-// contestant groups records for at least some time, behind a pass over them that is not timed.
+// contestant groups records for at least some time, after a pass over them that is not timed.
 type contestant struct {
 	name    string
-	threads int // that can be busy at once
-	most    int // records of a pass, so that it takes a second or so; 0 takes all
+	threads int // threads that can be busy at once
+	most    int // records of a pass, so that it takes about a second; 0 is all
 	run     func(in input, d time.Duration) (outcome, error)
 }
 
@@ -83,7 +92,8 @@ func contestants() []contestant {
 }
 
 func main() {
-	flags := flag.NewFlagSet("streams", flag.ExitOnError) // the rivals register flags of their own on the common one
+	// the rivals register flags of their own on the common one
+	flags := flag.NewFlagSet("streams", flag.ExitOnError)
 	workloads := flags.String("workload", "u_1k,u_100k", "workloads, by commas")
 	duration := flags.Duration("duration", time.Second, "how long each runs at least")
 	file := flags.String("json", "", "also write a JSON object per line to this file")
@@ -114,7 +124,8 @@ func run(names []string, d time.Duration, file string) (failed error) {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		var figures []figure
-		ns := map[string]map[int]float64{veloBatches: {}, veloBoxed: {}} // of velo, by threads
+		// velo's figures, by threads
+		ns := map[string]map[int]float64{veloBatches: {}, veloBoxed: {}}
 		for _, c := range contestants() {
 			f, err := c.measure(in, d)
 			if err != nil {
@@ -132,7 +143,7 @@ func run(names []string, d time.Duration, file string) (failed error) {
 				fmt.Fprintf(table, "%s\t%d\terror\t-\t-\t-\t-\t\n", f.Rival, f.Threads)
 				continue
 			}
-			boxed, batches := "-", "-" // where velo itself is in error
+			boxed, batches := "-", "-" // in case velo itself has failed
 			if base := ns[veloBoxed][f.Threads]; base > 0 {
 				f.RatioBoxed = f.NsPerRecord / base
 				boxed = fmt.Sprintf("%.1f", f.RatioBoxed)
@@ -154,7 +165,8 @@ func run(names []string, d time.Duration, file string) (failed error) {
 	return failed
 }
 
-// measure runs a contestant on its share of the input and checks the result. A figure with an error has no records.
+// measure runs a contestant on its share of the input and checks the result. A figure with an error
+// has no records.
 func (c contestant) measure(in input, d time.Duration) (figure, error) {
 	f := figure{Rival: c.name, Threads: c.threads}
 	if c.most > 0 {

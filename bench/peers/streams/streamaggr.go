@@ -11,7 +11,8 @@ import (
 	"github.com/VictoriaMetrics/VictoriaMetrics/lib/streamaggr"
 )
 
-// The interval outlasts the run, so that the groups come out once, at the end. Without by, each series is a group, which spares telling the labels apart.
+// The interval outlasts the run, so that the groups come out once, at the end. Without by, each
+// series is a group, so the labels need not be told apart.
 const streamaggrConfig = `
 - interval: 24h
   no_align_flush_to_interval: true
@@ -19,7 +20,7 @@ const streamaggrConfig = `
   outputs: [count_samples, sum_samples, min, max]
 `
 
-// seriesOf makes a series of one sample of each record, in room that it takes from before.
+// seriesOf makes a series of one sample from each record. It appends them to to.
 func seriesOf(to []prompb.TimeSeries, events []event, at int64) []prompb.TimeSeries {
 	for i, e := range events {
 		if i == len(to) {
@@ -33,8 +34,8 @@ func seriesOf(to []prompb.TimeSeries, events []event, at int64) []prompb.TimeSer
 	return to[:len(events)]
 }
 
-// streamAggr is pushed batches of series by so many goroutines, as by the connections of vmagent. The series are made in the timed part or, where ready,
-// before.
+// streamAggr gets batches of series from this many goroutines, as from the connections of vmagent.
+// The series are made in the timed part, or, if ready, before it.
 func streamAggr(in input, d time.Duration, threads int, ready bool) (outcome, error) {
 	groups := map[int64]*state{}
 	var mu sync.Mutex
@@ -93,7 +94,7 @@ func streamAggr(in input, d time.Duration, threads int, ready bool) (outcome, er
 	return o, err
 }
 
-// addSeries puts one output of a group, a series event:24h_output, into its state.
+// addSeries puts one output of a group, a series event:24h_output, into the state of the group.
 func addSeries(groups map[int64]*state, series prompb.TimeSeries) error {
 	var name, text string
 	for _, l := range series.Labels {

@@ -15,7 +15,8 @@ func metricOf(e event, at time.Time) telegraf.Metric {
 	return metric.New("event", map[string]string{"key": strconv.FormatInt(e.Key, 10)}, map[string]any{"value": e.Value}, at)
 }
 
-// basicStats is telegraf's plugin, fed with a metric for each record, which is made in the timed part or, where ready, before.
+// basicStats is telegraf's plugin, fed with one metric per record. The metrics are made in the
+// timed part, or, if ready, before it.
 func basicStats(in input, d time.Duration, ready bool) (o outcome, err error) {
 	a := aggregators.Aggregators["basicstats"]().(*basicstats.BasicStats)
 	a.Stats = []string{"count", "sum", "min", "max"}
@@ -50,7 +51,7 @@ func basicStats(in input, d time.Duration, ready bool) (o outcome, err error) {
 	return o, result.err
 }
 
-// results takes the groups; the plugin calls nothing but AddFields.
+// results takes the groups; the plugin calls only AddFields.
 type results struct {
 	telegraf.Accumulator
 	groups map[int64]state
@@ -63,6 +64,7 @@ func (r *results) AddFields(_ string, fields map[string]any, tags map[string]str
 		r.err = fmt.Errorf("a group with tags %v: %w", tags, err)
 		return
 	}
-	of := func(name string) int64 { return int64(fields["value_"+name].(float64)) } // exact, below 2^53
+	// exact, below 2^53
+	of := func(name string) int64 { return int64(fields["value_"+name].(float64)) }
 	r.groups[key] = state{Count: of("count"), Sum: of("sum"), Min: of("min"), Max: of("max")}
 }

@@ -44,7 +44,8 @@ func (r *encoder) Read(_ context.Context, b *record.Batch) error { return r.Poll
 
 func (r *encoder) Close() error { return nil }
 
-// velo is an engine with so many readers, partitions and cores. The readers do not end: what they have read when it is shut down is what is checked.
+// velo is an engine with this many readers, partitions and cores. The readers do not end: what they
+// have read when the engine is shut down is checked.
 func velo(in input, d time.Duration, threads int, reader func(input) (record.Reader, error)) (o outcome, err error) {
 	parts := in.split(threads)
 	var rs []record.Reader
@@ -60,7 +61,7 @@ func velo(in input, d time.Duration, threads int, reader func(input) (record.Rea
 		return o, err
 	}
 	defer e.Close()
-	for i := 0; i < threads; { // the pass that makes the groups
+	for i := 0; i < threads; { // wait for the pass that makes the groups
 		if e.Stats().Readers[i].In >= uint64(len(parts[i].events)) {
 			i++
 			continue

@@ -40,7 +40,7 @@ func (p *parser) call(name string, pos Pos) Expr {
 	return e
 }
 
-// arguments parses those of an ordinary function.
+// arguments parses the arguments of an ordinary function.
 func (p *parser) arguments(e *Call) {
 	switch {
 	case p.is(")"):

@@ -10,16 +10,16 @@ import (
 // Error is a fault in a text, with its place.
 type Error struct {
 	Pos          Pos
-	Line, Column int    // from 1; columns count characters
+	Line, Column int    // both from 1; columns count characters
 	Message      string // without the place
 
 	text string
 }
 
-// maxShown bounds the characters that an error shows of a line: it shows those around the place.
+// maxShown is how many characters of a line an error shows: those around the place.
 const maxShown = 120
 
-// ErrorAt makes an error of the same kind for any place in a text, such as a node's.
+// ErrorAt makes an Error for any place in a text, such as the place of a node.
 func ErrorAt(text string, pos Pos, format string, args ...any) *Error {
 	pos = clamp(text, pos)
 	line, column := pos.In(text)
@@ -36,8 +36,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("query: line %d, column %d: %s\n%s\n%s", e.Line, e.Column, e.Message, line, caret)
 }
 
-// excerpt is the line of the place, shortened, and the line with the caret. A tab stays a tab in both, so that the caret is right however wide it is;
-// what cannot be printed is shown as U+FFFD.
+// excerpt is the line of the place, shortened, and the line with the caret. A tab stays a tab in
+// both, so that the caret is right however wide a tab is. Characters that cannot be printed are
+// shown as U+FFFD.
 func (e *Error) excerpt() (line, caret string) {
 	from, _ := lineOf(e.text, e.Pos)
 	rest := e.text[from:]
@@ -47,7 +48,8 @@ func (e *Error) excerpt() (line, caret string) {
 	rest = strings.TrimRight(rest, "\r")
 	at := min(int(e.Pos)-from, len(rest))
 
-	// A window of maxShown characters: a third of it behind the place, more where too few are before.
+	// Show maxShown characters: a third of them after the place, or more if there are too few
+	// before it.
 	start, end := at, at
 	for n := 0; n < maxShown*2/3 && start > 0; n++ {
 		_, size := utf8.DecodeLastRuneInString(rest[:start])
@@ -83,8 +85,8 @@ func (e *Error) excerpt() (line, caret string) {
 	return l.String(), c.String()
 }
 
-// wide are the characters that terminals show in two columns: East Asian wide and full-width ones, and emoji (Unicode's EastAsianWidth.txt, joined
-// to few ranges).
+// wide are the characters that terminals show in two columns: East Asian wide and full-width ones,
+// and emoji (Unicode's EastAsianWidth.txt, merged into few ranges).
 var wide = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{0x1100, 0x115f, 1},
@@ -100,7 +102,7 @@ var wide = &unicode.RangeTable{
 	R32: []unicode.Range32{{0x16fe0, 0x18cff, 1}, {0x1b000, 0x1b2ff, 1}, {0x1f300, 0x1f64f, 1}, {0x1f680, 0x1f6ff, 1}, {0x1f900, 0x1faff, 1}, {0x20000, 0x3fffd, 1}},
 }
 
-// width is how many columns a terminal shows a character in.
+// width is how many columns of a terminal a character takes.
 func width(r rune) int {
 	switch {
 	case r < 0x300:
@@ -113,16 +115,16 @@ func width(r rune) int {
 	return 1
 }
 
-// clamp is the place, or the nearest end of the text where it is outside.
+// clamp is the place, or the nearest end of the text if the place is outside of it.
 func clamp(text string, pos Pos) Pos { return max(0, min(pos, Pos(len(text)))) }
 
-// lineOf is the offset at which the line of a place begins, and its number from 1.
+// lineOf is the offset at which the line of a place begins, and the number of the line from 1.
 func lineOf(text string, pos Pos) (from, line int) {
 	before := text[:clamp(text, pos)]
 	return strings.LastIndexByte(before, '\n') + 1, strings.Count(before, "\n") + 1
 }
 
-// where says a place in words.
+// where describes a place in words.
 func where(text string, pos Pos) string {
 	line, column := pos.In(text)
 	return fmt.Sprintf("line %d, column %d", line, column)

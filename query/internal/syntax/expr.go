@@ -8,14 +8,16 @@ import (
 )
 
 const (
-	// MaxDepth bounds how deep parentheses, calls, CASE and prefix operators nest.
+	// MaxDepth is how deep parentheses, calls, CASE and prefix operators may nest.
 	MaxDepth = 200
 
-	// MaxOperators bounds the operators of one expression, and so, with MaxDepth, the height of its tree: whoever walks one may use recursion.
+	// MaxOperators is how many operators one expression may have. With MaxDepth it bounds the
+	// height of the tree, so that a tree can be walked recursively.
 	MaxOperators = 10_000
 )
 
-// level is how tight an operator binds: PostgreSQL's table (SQL Syntax, 4.1.6), loosest first.
+// level says how tightly an operator binds. It is PostgreSQL's table (SQL Syntax, 4.1.6), loosest
+// first.
 type level int
 
 const (
@@ -24,13 +26,13 @@ const (
 	and                  // AND
 	not                  // NOT
 	is                   // IS ..., ISNULL, NOTNULL
-	comparison           // = <> < <= > >=, which do not chain
+	comparison           // = <> < <= > >=, which cannot be chained
 	membership           // IN, BETWEEN, LIKE, ILIKE
-	other                // ||
+	other                // ||, ~, -> and similar operators
 	additive             // + -
 	multiplicative       // * / %
 	power                // ^, from the left
-	zone                 // AT TIME ZONE
+	zone                 // ^, left-associative
 	sign                 // - + before an operand
 	typecast             // ::
 	primary              // names, literals, calls, parentheses
@@ -42,8 +44,8 @@ var binary = map[string]level{
 	"+": additive, "-": additive, "*": multiplicative, "/": multiplicative, "%": multiplicative, "^": power,
 }
 
-// parser parses what participle's grammar hands to it: expressions, and what needs to look two words ahead. A fault is a panic of *failure, which does
-// not leave run.
+// parser parses what participle's grammar hands to it: expressions, and everything that needs to
+// look two words ahead. A fault is a panic of *failure, which run recovers.
 type parser struct {
 	lex       *lexer.PeekingLexer
 	depth     int
@@ -69,19 +71,19 @@ func (p *parser) peek() *lexer.Token { return p.lex.Peek() }
 func (p *parser) next() *lexer.Token { return p.lex.Next() }
 func (p *parser) pos() Pos           { return Pos(p.peek().Pos.Offset) }
 
-// second is the token behind the next.
+// second is the token after the next.
 func (p *parser) second() *lexer.Token {
 	ahead := *p.lex
 	ahead.Next()
 	return ahead.Peek()
 }
 
-// is says whether the next tokens are these, at most two.
+// is says whether the next tokens are these. There are at most two.
 func (p *parser) is(values ...string) bool {
 	return p.peek().Value == values[0] && (len(values) == 1 || p.second().Value == values[1])
 }
 
-// accept takes the next token if it is this.
+// accept takes the next token if it is this one.
 func (p *parser) accept(value string) bool {
 	if p.peek().Value != value {
 		return false
@@ -99,12 +101,13 @@ func (p *parser) expect(values ...string) {
 	}
 }
 
-// unexpected fails at the next token. What was expected is found out later where it is left empty.
+// unexpected fails at the next token. If expected is empty, explain finds out later what was
+// expected.
 func (p *parser) unexpected(expected string) {
 	panic(&failure{pos: p.pos(), expected: expected})
 }
 
-// fail fails with a message of its own.
+// fail fails with this message.
 func fail(pos Pos, message string) { panic(&failure{pos: pos, message: message}) }
 
 // nested runs f one level deeper.
@@ -116,11 +119,14 @@ func (p *parser) nested(f func()) {
 	p.depth--
 }
 
-// expr parses an expression of operators that bind at least as tight as min. A restricted one has none of IN, BETWEEN, LIKE and NOT outside of
-// parentheses: BETWEEN's lower bound, whose AND is another, and both sides of position(a IN b). (PostgreSQL's b_expr.)
+// expr parses an expression of operators that bind at least as tightly as min. A restricted
+// expression has no IN, BETWEEN, LIKE or NOT outside of parentheses. It is for the lower bound of
+// BETWEEN, whose AND is a different one, and for both sides of position(a IN b). (PostgreSQL's
+// b_expr.)
 func (p *parser) expr(min level, restricted bool) Expr {
 	x := p.prefix(restricted)
-	// open is the level of the operator that x ends with the operand of; the next must not be of that level where operators do not chain.
+	// open is the level of the operator whose operand x ends with. If the operators of that level
+	// do not chain, the next one must not be of the same level.
 	open := primary
 	for {
 		t := p.peek()
@@ -145,7 +151,7 @@ func (p *parser) expr(min level, restricted bool) Expr {
 			x, open = p.isTail(x, t.Value, pos)
 		case membership:
 			x, open = p.membershipTail(x, t.Value, pos)
-		case zone: // a function of PostgreSQL is the same
+		case zone: // PostgreSQL has a function for it
 			p.expect("TIME", "ZONE")
 			x = &Call{Pos: pos, Name: "timezone", Args: []Expr{p.expr(zone+1, restricted), x}}
 		case typecast:
@@ -159,14 +165,14 @@ func (p *parser) expr(min level, restricted bool) Expr {
 	}
 }
 
-// chained says why operators of a level do not.
+// chained has the message for each level whose operators cannot be chained.
 var chained = map[level]string{
 	comparison: "comparisons do not chain: join them with AND, or use parentheses",
 	membership: "BETWEEN, IN and LIKE do not chain: use parentheses",
 	is:         "IS does not chain behind IS DISTINCT FROM: use parentheses",
 }
 
-// infix is the level of an operator behind an operand, lowest for anything else.
+// infix is the level of an operator that follows an operand, or lowest for anything else.
 func (p *parser) infix(t *lexer.Token) level {
 	if l, ok := binary[t.Value]; ok {
 		return l
@@ -211,7 +217,7 @@ func (p *parser) isTail(x Expr, op string, pos Pos) (e Expr, open level) {
 	return nil, primary
 }
 
-// membershipTail parses what follows x [NOT] IN, BETWEEN, LIKE; op is the first of these words.
+// membershipTail parses what follows x [NOT] IN, BETWEEN, LIKE. op is the first of these words.
 func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level) {
 	negated := op == "NOT"
 	if negated {
@@ -253,7 +259,7 @@ func (p *parser) parenthesised(f func()) {
 	p.expect(")")
 }
 
-// list parses expressions with commas.
+// list parses expressions separated by commas.
 func (p *parser) list() (list []Expr) {
 	for {
 		list = append(list, p.expr(lowest, false))
@@ -263,7 +269,7 @@ func (p *parser) list() (list []Expr) {
 	}
 }
 
-// prefix parses an operand with the operators before it.
+// prefix parses an operand and the operators before it.
 func (p *parser) prefix(restricted bool) (x Expr) {
 	t := p.peek()
 	switch t.Value {
@@ -365,7 +371,7 @@ func (p *parser) named() Expr {
 	}
 }
 
-// typed parses INTERVAL '...' and its like; nil where the word is an ordinary name.
+// typed parses INTERVAL '...' and similar literals. It returns nil if the word is an ordinary name.
 func (p *parser) typed(kind string) Expr {
 	e := &Literal{Pos: p.pos(), Kind: map[string]Kind{"INTERVAL": Interval, "TIMESTAMP": Timestamp, "TIMESTAMPTZ": TimestampTZ, "DATE": Date}[kind]}
 	s := p.second()
@@ -373,7 +379,8 @@ func (p *parser) typed(kind string) Expr {
 	case s.Type == str || s.Type == estr:
 		p.next()
 	case kind == "TIMESTAMP" && (s.Value == "WITH" || s.Value == "WITHOUT"):
-		// TIMESTAMP WITH TIME ZONE '...': only with all of its words, so that a column of this name may stand before a WITH.
+		// TIMESTAMP WITH TIME ZONE '...' needs all of its words, so that a column of this name may
+		// come before a WITH.
 		ahead := *p.lex
 		for range 2 {
 			ahead.Next()
@@ -410,7 +417,7 @@ func (p *parser) typed(kind string) Expr {
 	return e
 }
 
-// units are the words behind INTERVAL '...', with what the tree has for them.
+// units are the words that may follow INTERVAL '...', with what the tree has for them.
 var units = func() map[string]string {
 	m := map[string]string{}
 	for _, u := range []string{"millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"} {
@@ -503,7 +510,7 @@ func (p *parser) typeName() TypeName {
 	return t
 }
 
-// name parses a name: quoted, or a word that is not reserved.
+// name parses a name: a quoted one, or a word that is not reserved.
 func (p *parser) name() (string, bool) {
 	if t := p.peek(); t.Type == quoted || t.Type == word && keywords[t.Value].use != reserved {
 		return nameOf(p.next()), true
@@ -511,7 +518,7 @@ func (p *parser) name() (string, bool) {
 	return "", false
 }
 
-// label parses a name of any kind, as behind AS.
+// label parses a name of any kind, as after AS.
 func (p *parser) label() (string, bool) {
 	if t := p.peek(); t.Type == quoted || t.Type == word {
 		return nameOf(p.next()), true
@@ -519,7 +526,7 @@ func (p *parser) label() (string, bool) {
 	return "", false
 }
 
-// alias parses [AS] alias, "" where there is none.
+// alias parses [AS] alias. It returns "" if there is none.
 func (p *parser) alias() string {
 	if p.accept("AS") {
 		name, ok := p.label()
@@ -535,7 +542,7 @@ func (p *parser) alias() string {
 	return ""
 }
 
-// clause says whether a word that may be a name begins a clause: that takes two words.
+// clause says whether a word that may be a name begins a clause. That depends on the next word.
 func (p *parser) clause(t *lexer.Token) bool {
 	switch t.Value {
 	case "EMIT":
@@ -547,7 +554,7 @@ func (p *parser) clause(t *lexer.Token) bool {
 	return false
 }
 
-// nameOf is the name that a word or a quoted name says.
+// nameOf is the name that a word or a quoted name stands for.
 func nameOf(t *lexer.Token) string {
 	if t.Type == quoted {
 		return strings.ReplaceAll(t.Value[1:len(t.Value)-1], `""`, `"`)

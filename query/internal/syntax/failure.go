@@ -8,30 +8,31 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
-// failure is why the tokens of a statement are not one.
+// failure says why tokens are not a statement.
 type failure struct {
 	pos      Pos
-	message  string // "": the token at pos was not expected
-	expected string // in its place; "": to be found out
+	message  string // "" if the token at pos was not expected
+	expected string // what was expected in its place; "" if it is still to be found out
 }
 
 func (f *failure) Error() string { return f.message }
 
 const (
-	// maxProbed bounds the tokens before a fault where it is found out what was expected: it takes as many parses as there are candidates.
+	// maxProbed is how many tokens may come before a fault for which explain finds out what was
+	// expected: that takes as many parses as there are candidates.
 	maxProbed = 2000
 
-	// maxExpected bounds how many things a message lists.
+	// maxExpected is how many things a message lists at most.
 	maxExpected = 6
 )
 
-// A candidate is something that could have been expected, with a token that stands for it.
+// A candidate is something that could have been expected, with a token that represents it.
 type candidate struct {
 	shown string
 	token lexer.Token
 }
 
-// candidates in the order of messages.
+// candidates has the candidates in the order of messages.
 var candidates = func() []candidate {
 	symbols := []string{",", ")", "(", "="}
 	all := []candidate{
@@ -56,8 +57,9 @@ var candidates = func() []candidate {
 
 // explain makes the error of a failure.
 //
-// What was expected is found out by trying: the statement up to the fault is parsed again with one candidate behind it; those that are taken were expected.
-// So the message is right whatever part of the grammar failed, and the grammar need not note on its way what it hopes for.
+// It finds out what was expected by trying: it parses the statement up to the fault again with one
+// candidate after it. The candidates that are accepted were expected. So the message is right
+// whichever part of the grammar failed, and the grammar need not keep track of what it expects.
 func explain(text string, list []lexer.Token, f *failure) *Error {
 	if f.message != "" {
 		return ErrorAt(text, f.pos, "%s", f.message)
@@ -89,7 +91,8 @@ func explain(text string, list []lexer.Token, f *failure) *Error {
 	return ErrorAt(text, f.pos, "%s", message)
 }
 
-// unsupported are the words that begin a clause velo does not have, with what to write in its place.
+// unsupported are the words that begin a clause that velo does not have, with what to write
+// instead.
 var unsupported = map[string]string{
 	"UNION":     "UNION is not supported: a query reads one source; the files of a pattern, such as 'logs/*.csv', are one source",
 	"EXCEPT":    "EXCEPT is not supported: a query reads one source; leave records out with WHERE",
@@ -100,7 +103,7 @@ var unsupported = map[string]string{
 	"LATERAL":   "LATERAL is not supported: a query reads one source",
 }
 
-// firstWords are the words that begin a statement velo does not have.
+// firstWords are the words that begin a statement that velo does not have.
 var firstWords = map[string]string{
 	"WITH":   "WITH is not supported: a query reads one source; write its SELECT over the source itself",
 	"values": "VALUES is not supported, expected SELECT",
@@ -109,7 +112,8 @@ var firstWords = map[string]string{
 	"show": "SHOW is not supported; velo schema FILE says what columns a file has", "describe": "DESCRIBE is not supported; velo schema FILE says what columns a file has",
 }
 
-// notThere is the message for a clause that velo does not have at the place of a fault, and its place; "" where the fault is another.
+// notThere finds a clause that velo does not have at the place of a fault. It returns the place and
+// the message, or "" if the fault is another one.
 func notThere(list []lexer.Token, pos Pos) (Pos, string) {
 	at := sort.Search(len(list)-1, func(i int) bool { return Pos(list[i].Pos.Offset) >= pos })
 	word := func(i int) string {
@@ -134,14 +138,14 @@ func notThere(list []lexer.Token, pos Pos) (Pos, string) {
 	return 0, ""
 }
 
-// groupings are the words in GROUP BY that make several groupings of one query.
+// groupings are the words in GROUP BY that ask for several groupings in one query.
 var groupings = map[string]string{
 	"grouping": "GROUPING SETS is not supported: write a query for each set of columns",
 	"rollup":   "ROLLUP is not supported: write a query for each set of columns",
 	"cube":     "CUBE is not supported: write a query for each set of columns",
 }
 
-// source is a token as it stands in the text.
+// source is a token as it is written in the text.
 func source(text string, t lexer.Token) string {
 	switch {
 	case !t.EOF():
@@ -152,7 +156,7 @@ func source(text string, t lexer.Token) string {
 	return "end of the text"
 }
 
-// unclosed is the last parenthesis that is open behind the tokens.
+// unclosed is the last parenthesis that is still open after the tokens.
 func unclosed(list []lexer.Token) (Pos, bool) {
 	var open []int
 	for _, t := range list {
@@ -169,7 +173,7 @@ func unclosed(list []lexer.Token) (Pos, bool) {
 	return Pos(open[len(open)-1]), true
 }
 
-// with is the statement up to a token, with others in the place of the rest.
+// with is the statement up to a token, followed by other tokens instead of the rest.
 func with(list []lexer.Token, at int, behind ...lexer.Token) []lexer.Token {
 	changed := slices.Clone(list[:at])
 	offset := list[at].Pos.Offset
@@ -181,7 +185,7 @@ func with(list []lexer.Token, at int, behind ...lexer.Token) []lexer.Token {
 	return changed
 }
 
-// expected lists what could stand in the place of a token.
+// expected lists what could come in the place of a token.
 func expected(list []lexer.Token, at int) string {
 	var found []string
 	kinds := map[string]bool{}
@@ -192,7 +196,7 @@ func expected(list []lexer.Token, at int) string {
 		case kinds["an operator"] && (c.shown == "AND" || c.shown == "IN" || c.shown == "NOT" || c.shown == `"="`):
 			continue
 		case kinds["a name"] && c.token.Type == word && c.shown != "FROM" && keywords[c.token.Value].use != reserved:
-			continue // as a name
+			continue // included in names
 		}
 		if _, f := parseTokens(with(list, at, c.token)); f == nil || f.pos > Pos(list[at].Pos.Offset) {
 			kinds[c.shown] = true
@@ -215,8 +219,9 @@ func expected(list []lexer.Token, at int) string {
 	return strings.Join(found, "")
 }
 
-// misspelt looks for a keyword that a word was meant to be: the one at the fault, or the one before, which was taken for a name (SELECT a FORM t). The
-// keyword in its place must let the parser get further.
+// misspelt looks for a keyword that a word was meant to be. The word is the one at the fault, or
+// the one before, which was taken for a name (SELECT a FORM t). With the keyword in its place the
+// parser must get further.
 func misspelt(text string, list []lexer.Token, at int) (int, string) {
 	for _, i := range []int{at, at - 1} {
 		if i < 0 || list[i].Type != word {
@@ -245,7 +250,7 @@ func misspelt(text string, list []lexer.Token, at int) (int, string) {
 	return 0, ""
 }
 
-// tolerated is how far a word may be from a keyword that it is taken for.
+// tolerated is how far a word may be from a keyword and still be taken for it.
 func tolerated(keyword string) int {
 	switch n := len(keyword); {
 	case n <= 5:
@@ -255,8 +260,9 @@ func tolerated(keyword string) int {
 	}
 }
 
-// distance is the number of letters to put in, to leave out, to change, or to swap with the next, that make b of a (optimal string alignment). Of
-// two letters only a swap counts: everything else would make any name one of the short keywords.
+// distance is the number of letters to insert, to delete, to change, or to swap with the next one,
+// that turn a into b (optimal string alignment). For a b of two letters only a swap counts:
+// otherwise any name would be close to one of the short keywords.
 func distance(a, b string) int {
 	if len(b) == 2 && (len(a) != 2 || a[0] != b[1] || a[1] != b[0]) || len(a) > len(b)+2 || len(b) > len(a)+2 {
 		return len(a) + len(b)

@@ -8,12 +8,15 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
-// The grammar of the statements, in participle's words: a word in quotes is a keyword, @ puts what matches into the field, @@ what the field's
-// type says. It needs one token to decide, and three times two, (?= ...); so the parser never goes back, which it is told with a lookahead of 0:
-// whoever has taken a token must succeed. No rule is recursive. What nests is expressions, and those have a parser of their own (expr.go), which the types
-// with a method Parse call.
+// This is the grammar of the statements, in participle's notation: a word in quotes is a keyword, @
+// puts what matches into the field, @@ what the type of the field says. The grammar needs one token
+// to decide, and in three places two, (?= ...). So the parser never goes back, which a lookahead of
+// 0 tells it: a rule that has taken a token must succeed. No rule is recursive. Only expressions
+// nest, and they have a parser of their own (expr.go), which is called by the types that have a
+// method Parse.
 
-// statements builds the parser at its first use (about 1 ms), so that importing the package costs nothing.
+// statements builds the parser when it is first used (about 1 ms), so that importing the package
+// costs nothing.
 var statements = sync.OnceValue(func() *participle.Parser[statementNode] {
 	return participle.MustBuild[statementNode](participle.Lexer(definition{}), participle.UseLookahead(0))
 })
@@ -200,7 +203,7 @@ func (n *valueNode) Parse(lex *lexer.PeekingLexer) error {
 	})
 }
 
-// item parses one of a SELECT's.
+// item parses one item of a SELECT.
 func (p *parser) item() Item {
 	i := Item{Pos: p.pos()}
 	if p.is("ON", "(") {
@@ -211,7 +214,7 @@ func (p *parser) item() Item {
 		return i
 	}
 	if t := p.peek(); (t.Type == word || t.Type == quoted) && p.second().Value == "." {
-		// t.*: only this may have a star behind the dot.
+		// t.*: only this may have a star after the dot.
 		ahead := *p.lex
 		ahead.Next()
 		ahead.Next()
@@ -231,7 +234,7 @@ func (p *parser) item() Item {
 	return i
 }
 
-// tree is the statement of a parsed text.
+// tree makes the statement of a parsed text.
 func (n *statementNode) tree() (s Statement, fault *failure) {
 	pos := Pos(n.Pos.Offset)
 	begin := pos
@@ -338,7 +341,7 @@ func (n *sinkNode) tree(pos Pos) (*CreateSink, *failure) {
 	return s, fault
 }
 
-// options are those of WITH; a key comes once.
+// options makes the options of WITH; a key may come only once.
 func options(list []optionNode) (all []Option, fault *failure) {
 	seen := map[string]bool{}
 	for _, o := range list {

@@ -1,6 +1,6 @@
 package syntax
 
-// longestKeyword is the length of the longest: CONSTRAINT and others.
+// longestKeyword is the length of the longest keyword, MILLISECONDS.
 const longestKeyword = 12
 
 // A keyword is a word that the grammar mentions. Most are names wherever a name can be.
@@ -9,16 +9,18 @@ type keyword struct {
 	use  use
 }
 
-// use says where a keyword is a name all the same.
+// use says in which places a keyword is a name all the same.
 type use uint8
 
 const (
-	// free words are names everywhere: columns are called at, size, value, type, date, count, window.
+	// free words are names everywhere: columns are called at, size, value, type, date, count,
+	// window.
 	free use = iota
-	// labelled words are names, but behind a column or a table that has no AS they begin what follows: SELECT a FROM t OFFSET 5.
+	// labelled words are names, but after a column or a table that has no AS they begin the next
+	// clause: SELECT a FROM t OFFSET 5.
 	labelled
-	// reserved words are names only in quotes, behind AS or behind a dot. All are reserved in PostgreSQL, too, but for LIKE and its kind, which there
-	// may not be columns either.
+	// reserved words are names only in quotes, after AS or after a dot. All of them are reserved in
+	// PostgreSQL too, except LIKE and its relatives, which cannot be names of columns there either.
 	reserved
 )
 

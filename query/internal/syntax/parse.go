@@ -12,7 +12,8 @@ import (
 // MaxText bounds the bytes of a text.
 const MaxText = 1 << 20
 
-// Parse is the tree of each statement of a text, in their order; between them are semicolons. A text without any has none. An error is an *Error.
+// Parse returns the tree of each statement of a text, in order. Statements are separated by
+// semicolons. A text without statements has no trees. An error is an *Error.
 func Parse(text string) ([]Statement, error) {
 	all, faults := parse(text, 1)
 	if len(faults) > 0 {
@@ -21,20 +22,21 @@ func Parse(text string) ([]Statement, error) {
 	return all, nil
 }
 
-// maxFaults bounds the faults that ParseAll finds.
+// maxFaults is how many faults ParseAll finds at most.
 const maxFaults = 100
 
-// ParseAll is Parse that goes on behind a fault with the next statement. It has the trees of those that have none, and the faults, each an *Error. Where the text cannot be
-// cut into statements at all, because a quote is not closed, there is one fault and no tree.
+// ParseAll is Parse, but after a fault it goes on with the next statement. It returns the trees of
+// the statements without faults, and the faults, each an *Error. If the text cannot be cut into
+// statements at all, because a quote is not closed, there is one fault and no tree.
 func ParseAll(text string) (all []Statement, faults []error) { return parse(text, maxFaults) }
 
-// parse ends at so many faults.
+// parse stops after most faults.
 func parse(text string, most int) (all []Statement, faults []error) {
 	list, err := check(text)
 	if err != nil {
 		return nil, []error{err}
 	}
-	for len(list) > 1 && len(faults) < most { // more than EOF
+	for len(list) > 1 && len(faults) < most { // more than the EOF
 		var one []lexer.Token
 		if one, list = cut(list); len(one) == 1 {
 			continue
@@ -66,7 +68,7 @@ func ParseQuery(text string) (*Select, error) {
 	return nil, ErrorAt(text, all[0].Start(), "unexpected statement, expected SELECT")
 }
 
-// check are the tokens of a text.
+// check returns the tokens of a text.
 func check(text string) ([]lexer.Token, error) {
 	if len(text) > MaxText {
 		return nil, ErrorAt(text, MaxText, "the text has %d bytes, at most %d are allowed", len(text), MaxText)
@@ -88,7 +90,8 @@ func check(text string) ([]lexer.Token, error) {
 	return list, nil
 }
 
-// cut are the tokens up to the next semicolon, with an EOF in its place, and what is behind it.
+// cut returns the tokens up to the next semicolon, with an EOF in its place, and the tokens after
+// it.
 func cut(list []lexer.Token) (one, rest []lexer.Token) {
 	for i, t := range list {
 		if t.Value == ";" {
@@ -104,7 +107,7 @@ func parseTokens(list []lexer.Token) (Statement, *failure) {
 	source := tokens(list)
 	lex, err := lexer.Upgrade(&source)
 	if err != nil {
-		return nil, &failure{message: err.Error()} // not possible: the tokens are there
+		return nil, &failure{message: err.Error()} // impossible: the tokens are there
 	}
 	node, err := statements().ParseFromLexer(lex)
 	if err == nil {
@@ -118,5 +121,6 @@ func parseTokens(list []lexer.Token) (Statement, *failure) {
 	if errors.As(err, &at) {
 		return nil, &failure{pos: Pos(at.Position().Offset)}
 	}
-	return nil, &failure{message: "it cannot be parsed"} // not possible: participle's errors have a place
+	// impossible: participle's errors have a place
+	return nil, &failure{message: "it cannot be parsed"}
 }

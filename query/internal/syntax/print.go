@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// printer writes the canonical text: keywords in upper case, names in quotes only where they need them, one space between tokens, parentheses where an
-// operand binds looser than its place asks for.
+// printer writes the canonical text: keywords in upper case, names in quotes only if they need
+// them, one space between tokens, and parentheses only if an operand binds looser than its place
+// requires.
 type printer struct{ strings.Builder }
 
 func text(n Node) string {
@@ -22,14 +23,14 @@ func (p *printer) words(s ...string) {
 	}
 }
 
-// when writes s where a condition holds.
+// when writes s if a condition holds.
 func (p *printer) when(cond bool, s string) {
 	if cond {
 		p.WriteString(s)
 	}
 }
 
-// operand writes an expression in a place that asks for a level.
+// operand writes an expression in a place that requires a level.
 func (p *printer) operand(e Expr, min level) {
 	if e.level() >= min {
 		e.print(p)
@@ -40,7 +41,7 @@ func (p *printer) operand(e Expr, min level) {
 	p.WriteByte(')')
 }
 
-// list writes nodes with commas.
+// list writes nodes separated by commas.
 func list[T any, N interface {
 	*T
 	Node
@@ -58,7 +59,7 @@ func (p *printer) exprs(all []Expr) {
 	}
 }
 
-// name writes a name, in quotes where it would not be read as itself.
+// name writes a name, in quotes if it would otherwise be read as something else.
 func (p *printer) name(s string) {
 	if plain(s) {
 		p.WriteString(s)
@@ -67,7 +68,7 @@ func (p *printer) name(s string) {
 	p.words(`"`, strings.ReplaceAll(s, `"`, `""`), `"`)
 }
 
-// plain says whether a name needs no quotes: words in lower case that are not reserved.
+// plain says whether a name needs no quotes: it is a word in lower case that is not reserved.
 func plain(s string) bool {
 	kind, end := word, 0
 	if s != "" && isLetter([]rune(s)[0]) {
@@ -146,7 +147,7 @@ func (t *Table) print(p *printer) {
 	p.alias(t.Alias)
 }
 
-// print writes the window of no table; Table.print writes that of one.
+// print writes the window without a table; Table.print writes the window over a table.
 func (w *Window) print(p *printer) { w.in(p, "...") }
 
 func (w *Window) in(p *printer, name string) {
@@ -309,7 +310,7 @@ func (e *Binary) print(p *printer) {
 	l := e.level()
 	left := l
 	if l == comparison {
-		left++ // they do not chain
+		left++ // comparisons do not chain
 	}
 	p.operand(e.X, left)
 	p.words(" ", e.Op, " ")

@@ -7,7 +7,7 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
-// windowArguments are those behind the table and the column, in their order.
+// windowArguments are the arguments after the table and the column, in order.
 var windowArguments = map[WindowKind][]string{
 	Tumble:   {"SIZE", "OFFSET"},
 	Hop:      {"SLIDE", "SIZE", "OFFSET"},
@@ -15,7 +15,7 @@ var windowArguments = map[WindowKind][]string{
 	Session:  {"GAP"},
 }
 
-// argument is the place in w that an argument goes to.
+// argument is the place in w where an argument goes.
 func (w *Window) argument(name string) *Expr {
 	switch name {
 	case "SIZE":
@@ -69,7 +69,7 @@ func windowKind(t *lexer.Token) WindowKind {
 	return WindowKind(lower(t.Value))
 }
 
-// tableName parses the name of a source, or a path in quotes of either kind.
+// tableName parses the name of a source, or a path in either kind of quotes.
 func (p *parser) tableName() string {
 	if t := p.peek(); t.Type == str || t.Type == estr {
 		name := p.stringValue()
@@ -94,7 +94,8 @@ func (p *parser) tableName() string {
 	return name
 }
 
-// window parses TUMBLE(...) and its like. Arguments may be named, DATA => TABLE t, in any order behind those without a name.
+// window parses TUMBLE(...) and similar calls. Arguments may be named, DATA => TABLE t. Named
+// arguments come in any order after those without a name.
 func (p *parser) window(t *Table) {
 	w := &Window{Pos: p.pos(), Kind: windowKind(p.peek())}
 	order, ok := windowArguments[w.Kind]
@@ -148,7 +149,7 @@ func (p *parser) window(t *Table) {
 	t.Window = w
 }
 
-// usage is how a window is called.
+// usage shows how a window is called.
 func (w *Window) usage() string {
 	args := strings.Join(windowArguments[w.Kind], ", ")
 	if before, ok := strings.CutSuffix(args, ", OFFSET"); ok {
@@ -190,7 +191,7 @@ func (p *parser) windowTime() (time Expr) {
 	return p.expr(lowest, false)
 }
 
-// column parses a column's name, with its table's or without.
+// column parses the name of a column, with or without its table.
 func (p *parser) column() *Ident {
 	t := p.peek()
 	if t.Type == quoted || t.Type == word && keywords[t.Value].use != reserved {

@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// stringValue parses a string and returns what it says.
+// stringValue parses a string and returns its value.
 func (p *parser) stringValue() string {
 	t := p.next()
 	if t.Type == str {
 		return strings.ReplaceAll(t.Value[1:len(t.Value)-1], "''", "'")
 	}
-	// E'...': the escapes of PostgreSQL.
+	// E'...' has the escapes of PostgreSQL.
 	var b strings.Builder
 	s := t.Value[2 : len(t.Value)-1]
 	for i := 0; i < len(s); {
@@ -66,7 +66,8 @@ func (p *parser) stringValue() string {
 	return ""
 }
 
-// digits is the number that at most most digits at the beginning of s are, and how many there are.
+// digits is the number that the first digits of s form, at most most of them, and how many digits
+// there are.
 func digits(s string, base, most int) (v uint64, n int) {
 	for n < most && n < len(s) {
 		if _, err := strconv.ParseUint(s[n:n+1], base, 8); err != nil {

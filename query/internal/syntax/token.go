@@ -11,7 +11,8 @@ import (
 
 // The kinds of tokens. A token's Value has as many bytes as its text:
 //
-//	word      a keyword in upper case, or another name in lower case; so "FROM" in the grammar is the keyword however it was written, and nothing else
+//	word      a keyword in upper case, or another name in lower case; so "FROM" in the grammar
+//	          is the keyword however it was written, and nothing else
 //	quoted    with its quotes: "so"
 //	str       with its quotes: 'so'
 //	estr      with its quotes: E'so'
@@ -28,7 +29,8 @@ const (
 	symbol
 )
 
-// definition is this lexer as participle wants to see it when it builds a parser. Parsing begins with tokens, see parseTokens.
+// definition presents this lexer to participle when it builds a parser. Parsing begins with tokens,
+// see parseTokens.
 type definition struct{}
 
 func (definition) Symbols() map[string]lexer.TokenType {
@@ -49,7 +51,7 @@ func (definition) Lex(_ string, r io.Reader) (lexer.Lexer, error) {
 	return (*tokens)(&list), nil
 }
 
-// tokens gives away the tokens of a list, whose last is EOF.
+// tokens returns the tokens of a list one by one; the last is EOF.
 type tokens []lexer.Token
 
 func (t *tokens) Next() (lexer.Token, error) {
@@ -60,7 +62,7 @@ func (t *tokens) Next() (lexer.Token, error) {
 	return next, nil
 }
 
-// scan cuts a text into tokens; the last is EOF. Only the offset of their places is set.
+// scan cuts a text into tokens; the last is EOF. Of their places, only the offset is set.
 func scan(text string) ([]lexer.Token, *Error) {
 	list := make([]lexer.Token, 0, len(text)/4+2)
 	end := 0
@@ -87,7 +89,7 @@ func scan(text string) ([]lexer.Token, *Error) {
 	}
 }
 
-// skipBlank is the offset of the first byte from i on that is neither space nor in a comment.
+// skipBlank is the offset of the first byte at or after i that is neither a space nor in a comment.
 func skipBlank(text string, i int) (int, *Error) {
 	for i < len(text) {
 		switch c := text[i]; {
@@ -189,8 +191,8 @@ func scanOne(text string, i int) (kind lexer.TokenType, end int, fault *Error) {
 	}
 }
 
-// closing is the offset behind the quote that ends what begins at i, -1 where there is none. A doubled quote is one quote; where backslash is set
-// one hides the character behind it.
+// closing is the offset after the quote that ends what begins at i, or -1 if there is none. A
+// doubled quote counts as one quote. If backslash is set, a backslash hides the character after it.
 func closing(text string, i int, quote byte, backslash bool) int {
 	for ; i < len(text); i++ {
 		switch {
@@ -206,7 +208,8 @@ func closing(text string, i int, quote byte, backslash bool) int {
 	return -1
 }
 
-// number is the kind of the number that begins at i, and its end: 12, 1_000, 1.5, .5, 5., 1e9, 1.5e-9.
+// number is the kind of the number that begins at i, and its end: 12, 1_000, 1.5, .5, 5., 1e9,
+// 1.5e-9.
 func number(text string, i int) (lexer.TokenType, int) {
 	digits := func() {
 		for isDigit(text, i) || i > 0 && i < len(text) && text[i] == '_' && isDigit(text, i-1) && isDigit(text, i+1) {
@@ -237,13 +240,14 @@ func number(text string, i int) (lexer.TokenType, int) {
 // operatorBytes are the bytes that PostgreSQL's operators are made of.
 const operatorBytes = "+-*/%^<>=!|&~#@?`:"
 
-// operators are those velo knows, the longest first.
+// operators are those that velo knows, the longest first.
 var operators = []string{"!~*", "->>", "!~", "~*", "->", "||", "<=", ">=", "<>", "!=", "=>", "~", "+", "-", "*", "/", "%", "^", "<", ">", "="}
 
-// mistaken are what other languages write.
+// mistaken are operators of other languages, with what SQL has instead.
 var mistaken = map[string]string{"==": "=", "===": "=", "!": "NOT", "!==": "<>", "&&": "AND", "|": "|| or OR", "**": "^", "<=>": "IS NOT DISTINCT FROM", ":=": "=", "=<": "<=", "=!": "<>", "><": "<>"}
 
-// operator is the end of the operator that begins at i, i itself where there is none. Behind it may be a sign: a*-1.
+// operator is the end of the operator that begins at i, or i itself if there is none. A sign may
+// follow it: a*-1.
 func operator(text string, i int) int {
 	run := text[i:operatorRun(text, i)]
 	for _, op := range operators {
@@ -257,7 +261,7 @@ func operator(text string, i int) int {
 	return i
 }
 
-// operatorRun is the end of the operator's bytes from i on. A comment ends them.
+// operatorRun is the end of the operator bytes that begin at i. A comment ends them.
 func operatorRun(text string, i int) int {
 	n := i
 	for n < len(text) && strings.IndexByte(operatorBytes, text[n]) >= 0 {
@@ -282,7 +286,8 @@ func isLetter(r rune) bool {
 	return unicode.IsLetter(r)
 }
 
-// fold is the value of a word: the keyword in upper case, another name in lower case. Only ASCII letters have cases here, as in PostgreSQL.
+// fold is the value of a word: a keyword in upper case, another name in lower case. Only ASCII
+// letters have cases here, as in PostgreSQL.
 func fold(s string) string {
 	if len(s) <= longestKeyword {
 		var upper [longestKeyword]byte
@@ -316,7 +321,7 @@ func lower(s string) string {
 	return s
 }
 
-// maxToken bounds the bytes of a token that a message shows.
+// maxToken is how many bytes of a token a message shows.
 const maxToken = 40
 
 // shown is a piece of the text in a message.

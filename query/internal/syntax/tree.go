@@ -1,10 +1,11 @@
 package syntax
 
-// Pos is a place in a text: the byte offset from its beginning. The place of a node is where an error about it points to: the first byte of its text, and
-// the operator's of one that has operands on both sides or behind it (a + b, a IS NULL, a::int).
+// Pos is a place in a text: the byte offset from its beginning. The place of a node is where an
+// error about it points to. That is the first byte of its text, or the operator if the node has
+// operands on both sides or before it (a + b, a IS NULL, a::int).
 type Pos int
 
-// In is the line and the column of a place, both from 1; columns count characters.
+// In is the line and the column of a place. Both count from 1; columns count characters.
 func (p Pos) In(text string) (line, column int) {
 	from, line := lineOf(text, p)
 	for range text[from:clamp(text, p)] {
@@ -13,11 +14,13 @@ func (p Pos) In(text string) (line, column int) {
 	return line, column + 1
 }
 
-// Node is a piece of a tree. Two trees say the same where their strings are equal; reflect.DeepEqual compares places too.
+// Node is a part of a tree. Two trees mean the same if their strings are equal; reflect.DeepEqual
+// also compares places.
 type Node interface {
 	// Start is the field Pos.
 	Start() Pos
-	// String is the canonical text: it parses to a tree that is equal but for the places, and has parentheses only where precedence asks for them.
+	// String is the canonical text. It parses to a tree that is equal except for the places, and
+	// has parentheses only if precedence requires them.
 	String() string
 
 	print(p *printer)
@@ -29,7 +32,8 @@ type Statement interface {
 	statement()
 }
 
-// Expr is one of *Ident, *Literal, *Unary, *Binary, *IsNull, *IsTruth, *IsDistinct, *In, *Between, *Like, *Case, *Cast, *Call.
+// Expr is one of *Ident, *Literal, *Unary, *Binary, *IsNull, *IsTruth, *IsDistinct, *In, *Between,
+// *Like, *Case, *Cast, *Call.
 type Expr interface {
 	Node
 	level() level
@@ -41,7 +45,7 @@ type Select struct {
 	Distinct bool
 	Items    []Item // at least one
 	From     Table
-	Where    Expr // nil: none, as in all that follow
+	Where    Expr // nil if there is none, as in all that follow
 	GroupBy  []Expr
 	Having   Expr
 	OrderBy  []Order
@@ -50,16 +54,16 @@ type Select struct {
 	Emit     Emit
 }
 
-// Item is one of a SELECT's: an expression, * or t.*.
+// Item is one item of a SELECT: an expression, * or t.*.
 type Item struct {
 	Pos   Pos
 	Expr  Expr   // nil for a star
-	Alias string // "" where none was given
+	Alias string // "" if none was given
 	Star  bool
-	Table string // t of t.*
+	Table string // the t of t.*
 }
 
-// Order is one of an ORDER BY's.
+// Order is one item of an ORDER BY.
 type Order struct {
 	Pos   Pos
 	Expr  Expr
@@ -70,7 +74,7 @@ type Order struct {
 // Nulls says where an ORDER BY puts NULL.
 type Nulls uint8
 
-// Where NULL goes; the default is PostgreSQL's: last, and first where the order is descending.
+// The places of NULL. The default is PostgreSQL's: last, or first if the order is descending.
 const (
 	NullsDefault Nulls = iota
 	NullsFirst
@@ -83,35 +87,47 @@ type Count struct {
 	N   int64 // 0 or more
 }
 
-// Emit says when a continuous query gives its rows away.
+// Emit says when a continuous query emits its rows.
 type Emit uint8
 
-// EmitChanges is EMIT CHANGES, a row for each group that changed; EmitFinal is EMIT FINAL and EMIT ON WINDOW CLOSE, each window once.
+// EmitChanges is EMIT CHANGES: a row for each group that changed. EmitFinal is EMIT FINAL and EMIT
+// ON WINDOW CLOSE: each window once.
 const (
 	EmitDefault Emit = iota
 	EmitChanges
 	EmitFinal
 )
 
-// Table is what a query reads: a source by its name, a file by its path, or a window over one.
+// Table is what a query reads: a source by its name, a file by its path, or a window over one of
+// them.
 type Table struct {
-	Pos    Pos
-	Name   string // of the source; a path such as trades.csv or data/*.parquet where it was quoted, "so" or 'so'
-	Alias  string
-	Window *Window // nil: the table as it is
+	Pos Pos
+	// Name is the name of the source, or, if it was quoted ("so" or 'so'), a path such as
+	// trades.csv or data/*.parquet.
+	Name  string
+	Alias string
+	// Window is nil if the table is read as it is.
+	Window *Window
 }
 
-// Window is a window as a table function: TUMBLE(t, at, size), and the same in Flink's words, TABLE(TUMBLE(TABLE t, DESCRIPTOR(at), size)). The window
-// functions of a GROUP BY are a Call.
+// Window is a window as a table function: TUMBLE(t, at, size), or the same in Flink's words,
+// TABLE(TUMBLE(TABLE t, DESCRIPTOR(at), size)). A window function in a GROUP BY is a Call.
 type Window struct {
-	Pos         Pos
-	Kind        WindowKind
-	At          Expr     // the event time
-	PartitionBy []*Ident // Flink's SESSION(TABLE t PARTITION BY ..., ...)
-	Slide       Expr     // hop: from one window to the next; cumulate: the step
-	Size        Expr     // of tumble, hop and cumulate: the (greatest) length
-	Gap         Expr     // session
-	Offset      Expr     // of tumble, hop and cumulate, or the name of a time zone; nil: none
+	Pos  Pos
+	Kind WindowKind
+	// At is the event time.
+	At Expr
+	// PartitionBy is from Flink's SESSION(TABLE t PARTITION BY ..., ...).
+	PartitionBy []*Ident
+	// Slide is, for hop, the distance from one window to the next, and for cumulate the step.
+	Slide Expr
+	// Size is the length for tumble and hop, and the greatest length for cumulate.
+	Size Expr
+	// Gap is for session.
+	Gap Expr
+	// Offset is for tumble, hop and cumulate. It may be the name of a time zone; nil if there is
+	// none.
+	Offset Expr
 }
 
 // WindowKind is the name of a window function.
@@ -125,14 +141,17 @@ const (
 	Session  WindowKind = "session"
 )
 
-// CreateSource is CREATE SOURCE, and CREATE TABLE, which says the same.
+// CreateSource is CREATE SOURCE, or CREATE TABLE, which means the same.
 type CreateSource struct {
 	Pos         Pos
 	Name        string
 	IfNotExists bool
 	Columns     []ColumnDef
-	Watermark   *Watermark // nil: none
-	Options     []Option   // of WITH (...); RisingWave's FORMAT f ENCODE e (...) behind it becomes options "format", "encode" and those in its parentheses
+	// Watermark is nil if there is none.
+	Watermark *Watermark
+	// Options are from WITH (...). If RisingWave's FORMAT f ENCODE e (...) follows, it becomes the
+	// options "format" and "encode" and those in its parentheses.
+	Options []Option
 }
 
 // ColumnDef is a column of a source.
@@ -150,20 +169,22 @@ type Watermark struct {
 	Expr   Expr
 }
 
-// Option is one of WITH (key = value, ...). A key may have dots: properties.bootstrap.server, 'scan.startup.mode'.
+// Option is one option of WITH (key = value, ...). A key may have dots:
+// properties.bootstrap.server, 'scan.startup.mode'.
 type Option struct {
 	Pos   Pos
 	Key   string
-	Value *Literal // a string, a number, TRUE or FALSE; a minus before a number is in its text
+	Value *Literal // a string, a number, TRUE or FALSE; its text includes a minus
 }
 
-// CreateSink is CREATE SINK name FROM x, or AS SELECT ..., or neither: then INSERT INTO says what goes there.
+// CreateSink is CREATE SINK name, followed by FROM x, by AS SELECT ..., or by neither. If it has
+// neither, an INSERT INTO says what goes there.
 type CreateSink struct {
 	Pos         Pos
 	Name        string
 	IfNotExists bool
-	From        string  // "" where there is a query, or nothing
-	As          *Select // nil where there is a name, or nothing
+	From        string  // "" if there is a query, or nothing
+	As          *Select // nil if there is a name, or nothing
 	Options     []Option
 }
 
@@ -177,13 +198,14 @@ type InsertInto struct {
 // Explain is EXPLAIN statement.
 type Explain struct {
 	Pos       Pos
-	Statement Statement // no Explain
+	Statement Statement // not an *Explain
 }
 
-// Ident is a column: name, or table.name, or a field within a column, whose name has dots: table.a.b, or a.b.c with a for the Table. Names that were not quoted are in lower case.
+// Ident is a column: name, or table.name, or a field within a column. The name of such a field has
+// dots: table.a.b, or a.b.c with a as the Table. Names that were not quoted are in lower case.
 type Ident struct {
 	Pos   Pos
-	Table string // "" where none was given
+	Table string // "" if none was given
 	Name  string
 }
 
@@ -192,23 +214,26 @@ type Kind uint8
 
 // The kinds of literals, and what their Text is.
 const (
-	Null        Kind = iota + 1 // ""
-	Bool                        // true or false
-	Integer                     // digits
-	Decimal                     // digits with a point or an exponent, as written
-	String                      // what is between the quotes, escapes resolved
-	Interval                    // the same of INTERVAL '...', with the Unit behind it; see Literal.Interval
-	Timestamp                   // the same of TIMESTAMP '...'
-	TimestampTZ                 // the same of TIMESTAMP WITH TIME ZONE '...' and TIMESTAMPTZ '...'
-	Date                        // the same of DATE '...'
+	Null    Kind = iota + 1 // ""
+	Bool                    // true or false
+	Integer                 // digits
+	Decimal                 // digits with a point or an exponent, as written
+	String                  // what is between the quotes, with escapes resolved
+	// the text of INTERVAL '...'; the Unit follows it; see Literal.Interval
+	Interval
+	Timestamp   // the text of TIMESTAMP '...'
+	TimestampTZ // the text of TIMESTAMP WITH TIME ZONE '...' and TIMESTAMPTZ '...'
+	Date        // the text of DATE '...'
 )
 
-// Literal is a value in the text. Numbers have no sign: -1 is a Unary.
+// Literal is a constant in the text. Numbers have no sign: -1 is a Unary.
 type Literal struct {
 	Pos  Pos
 	Kind Kind
 	Text string
-	Unit string // of an Interval: "", or second, minute, ..., day to second: in lower case and singular
+	// Unit is the unit of an Interval: "", second, minute, ..., or day to second, in lower case and
+	// singular.
+	Unit string
 }
 
 // Unary is -x, +x or NOT x.
@@ -220,8 +245,10 @@ type Unary struct {
 
 // Binary is x op y.
 type Binary struct {
-	Pos  Pos
-	Op   string // "OR", "AND", "=", "<>" (also for !=), "<", "<=", ">", ">=", "||", "~", "~*", "!~", "!~*", "->", "->>", "+", "-", "*", "/", "%", "^"
+	Pos Pos
+	// Op is one of "OR", "AND", "=", "<>" (also for !=), "<", "<=", ">", ">=", "||", "~", "~*",
+	// "!~", "!~*", "->", "->>", "+", "-", "*", "/", "%", "^".
+	Op   string
 	X, Y Expr
 }
 
@@ -232,7 +259,7 @@ type IsNull struct {
 	Not bool
 }
 
-// Truth is what IsTruth asks for.
+// Truth is what IsTruth tests for.
 type Truth string
 
 // The truths.
@@ -276,7 +303,7 @@ type Between struct {
 type Like struct {
 	Pos        Pos
 	X, Pattern Expr
-	Escape     Expr // nil: none was given
+	Escape     Expr // nil if none was given
 	ILike      bool
 	Not        bool
 }
@@ -284,9 +311,9 @@ type Like struct {
 // Case is CASE [operand] WHEN ... THEN ... [ELSE ...] END.
 type Case struct {
 	Pos     Pos
-	Operand Expr   // nil: each WHEN is a condition
+	Operand Expr   // nil if each WHEN is a condition
 	Whens   []When // at least one
-	Else    Expr   // nil: none
+	Else    Expr   // nil if there is none
 }
 
 // When is a branch of a Case.
@@ -296,28 +323,30 @@ type When struct {
 	Then Expr
 }
 
-// Cast is CAST(x AS type), and x::type.
+// Cast is CAST(x AS type), or x::type.
 type Cast struct {
 	Pos  Pos
 	X    Expr
 	Type TypeName
 }
 
-// TypeName is the name of a type: in lower case, with single spaces. Names of several words become those PostgreSQL has for them in one: timestamp
-// with time zone is timestamptz, timestamp without time zone is timestamp, character varying is varchar. double precision stays.
+// TypeName is the name of a type, in lower case and with single spaces. A name of several words
+// becomes PostgreSQL's one-word name: timestamp with time zone is timestamptz, timestamp without
+// time zone is timestamp, character varying is varchar. double precision stays as it is.
 type TypeName struct {
 	Pos  Pos
 	Name string
-	Args []int64 // of decimal(12, 2), varchar(10), timestamp(3)
+	Args []int64 // as in decimal(12, 2), varchar(10), timestamp(3)
 }
 
-// Call is a call of a function. The forms with words between their arguments become plain ones:
+// Call is a call of a function. Forms with words between their arguments become plain calls:
 //
 //	extract(hour FROM x)        extract with the arguments 'hour', x
 //	substring(s FROM a FOR b)   substring with s, a, b; without FROM a is 1
 //	position(a IN b)            position with a, b
 //	x AT TIME ZONE 'z'          timezone with 'z', x
-//	trim(BOTH c FROM s)         trim with s, c; ltrim for LEADING, rtrim for TRAILING; without c one argument
+//	trim(BOTH c FROM s)         trim with s, c; ltrim for LEADING, rtrim for TRAILING;
+//	                            without c one argument
 type Call struct {
 	Pos         Pos
 	Name        string
