@@ -27,10 +27,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/velo-engine/velo/core"
-	"github.com/velo-engine/velo/engine"
-	"github.com/velo-engine/velo/readers"
-	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo"
 )
 
 // request is the record of one request.
@@ -48,39 +45,35 @@ type request struct {
 
 // stats has the engine, and what is needed to send to it.
 type stats struct {
-	eng  *engine.Engine
-	feed *readers.Feed[request]
-	app  *readers.Appender[request]
+	eng  *velo.Engine
+	feed *velo.Feed[request]
+	app  *velo.Appender[request]
 	// lost counts the records that found no room: a request never waits for its statistics.
 	lost atomic.Int64
 
-	route                            core.Column[string]
-	class, count, total, most, bytes core.Column[int64]
+	route                            velo.Column[string]
+	class, count, total, most, bytes velo.Column[int64]
 }
 
 func newStats() (*stats, error) {
-	feed, err := readers.NewFeed[request](nil, readers.FeedConfig{Shed: true})
+	feed, err := velo.NewFeed[request]("requests", velo.FeedConfig{Shed: true})
 	if err != nil {
 		return nil, err
 	}
 	s := &stats{feed: feed}
-	plan := &core.Plan{
-		Source: feed.Schema(),
-		Keys:   []string{"route", "class"},
-		Aggregates: []core.Aggregate{
-			{Name: "count", Func: core.Count},
-			{Name: "total", Func: core.Sum, Column: "latency"},
-			{Name: "most", Func: core.Max, Column: "latency"},
-			{Name: "sent", Func: core.Sum, Column: "bytes"},
-		},
+	plan, err := velo.Compile(`
+		SELECT route, class, count(*) AS count, sum(latency) AS total, max(latency) AS most, sum(bytes) AS sent
+		FROM requests GROUP BY route, class`, feed.Schema())
+	if err != nil {
+		return nil, err
 	}
 	var faults [6]error
-	s.route, faults[0] = core.ColumnOf[string](plan, "route")
-	s.class, faults[1] = core.ColumnOf[int64](plan, "class")
-	s.count, faults[2] = core.ColumnOf[int64](plan, "count")
-	s.total, faults[3] = core.ColumnOf[int64](plan, "total")
-	s.most, faults[4] = core.ColumnOf[int64](plan, "most")
-	s.bytes, faults[5] = core.ColumnOf[int64](plan, "sent")
+	s.route, faults[0] = velo.ColumnOf[string](plan, "route")
+	s.class, faults[1] = velo.ColumnOf[int64](plan, "class")
+	s.count, faults[2] = velo.ColumnOf[int64](plan, "count")
+	s.total, faults[3] = velo.ColumnOf[int64](plan, "total")
+	s.most, faults[4] = velo.ColumnOf[int64](plan, "most")
+	s.bytes, faults[5] = velo.ColumnOf[int64](plan, "sent")
 	if err := errors.Join(faults[:]...); err != nil {
 		return nil, err
 	}
@@ -89,7 +82,7 @@ func newStats() (*stats, error) {
 	}
 	// If the engine's context ends, what has been sent and not been read yet is dropped. So this is
 	// not the context that a signal ends; stop ends the engine in order.
-	s.eng, err = engine.Start(context.Background(), engine.Config{Plan: plan, Readers: []record.Reader{feed}, Cores: 1})
+	s.eng, err = velo.Start(context.Background(), velo.Config{Plan: plan, Readers: []velo.Reader{feed}, Cores: 1})
 	return s, err
 }
 

@@ -30,10 +30,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/velo-engine/velo/core"
-	"github.com/velo-engine/velo/engine"
-	"github.com/velo-engine/velo/readers"
-	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo"
 )
 
 // A packet is the record of one line. Its text must stay unchanged until the engine has read it, so
@@ -45,10 +42,10 @@ type packet struct {
 
 // A server has the engine, and what is needed to send to it.
 type server struct {
-	eng       *engine.Engine
-	feed      *readers.Feed[packet]
-	source    core.Column[string]
-	bytes     core.Column[int64]
+	eng       *velo.Engine
+	feed      *velo.Feed[packet]
+	source    velo.Column[string]
+	bytes     velo.Column[int64]
 	malformed atomic.Int64 // malformed lines
 	refused   atomic.Int64 // connections that found no lane free
 }
@@ -57,25 +54,24 @@ type server struct {
 const maxConnections = 256
 
 func newServer(every time.Duration) (*server, error) {
-	feed, err := readers.NewFeed[packet](nil, readers.FeedConfig{Lanes: maxConnections})
+	feed, err := velo.NewFeed[packet]("packets", velo.FeedConfig{Lanes: maxConnections})
 	if err != nil {
 		return nil, err
 	}
-	plan := &core.Plan{
-		Source:     feed.Schema(),
-		Keys:       []string{"source"},
-		Aggregates: []core.Aggregate{{Name: "total", Func: core.Sum, Column: "bytes"}},
+	plan, err := velo.Compile(`SELECT source, sum(bytes) AS total FROM packets GROUP BY source`, feed.Schema())
+	if err != nil {
+		return nil, err
 	}
 	s := &server{feed: feed}
 	var errs [2]error
-	s.source, errs[0] = core.ColumnOf[string](plan, "source")
-	s.bytes, errs[1] = core.ColumnOf[int64](plan, "total")
+	s.source, errs[0] = velo.ColumnOf[string](plan, "source")
+	s.bytes, errs[1] = velo.ColumnOf[int64](plan, "total")
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	// This must not be the context that a signal ends: that would drop what has been sent and not
 	// been read yet.
-	s.eng, err = engine.Start(context.Background(), engine.Config{Plan: plan, Readers: []record.Reader{feed}, Cores: 1, EpochInterval: every})
+	s.eng, err = velo.Start(context.Background(), velo.Config{Plan: plan, Readers: []velo.Reader{feed}, Cores: 1, EpochInterval: every})
 	return s, err
 }
 
@@ -87,9 +83,9 @@ func parse(line []byte) (p packet, ok bool) {
 }
 
 // top prints the n sources with the most bytes.
-func (s *server) top(snap *engine.Snapshot, n int, out io.Writer) error {
+func (s *server) top(snap *velo.Snapshot, n int, out io.Writer) error {
 	type total struct {
-		row   core.Row
+		row   velo.Row
 		bytes int64
 	}
 	var all []total

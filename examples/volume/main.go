@@ -20,10 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/velo-engine/velo/core"
-	"github.com/velo-engine/velo/engine"
-	"github.com/velo-engine/velo/readers"
-	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo"
 )
 
 type trade struct {
@@ -33,29 +30,28 @@ type trade struct {
 
 // A market has the engine, and what is needed to send to it.
 type market struct {
-	eng    *engine.Engine
-	feed   *readers.Feed[trade]
-	volume core.Column[int64]
+	eng    *velo.Engine
+	feed   *velo.Feed[trade]
+	volume velo.Column[int64]
 }
 
 func newMarket() (*market, error) {
-	feed, err := readers.NewFeed[trade](nil, readers.FeedConfig{})
+	feed, err := velo.NewFeed[trade]("trades", velo.FeedConfig{})
 	if err != nil {
 		return nil, err
 	}
-	plan := &core.Plan{
-		Source:     feed.Schema(),
-		Keys:       []string{"symbol"},
-		Aggregates: []core.Aggregate{{Name: "volume", Func: core.Sum, Column: "size"}},
+	plan, err := velo.Compile(`SELECT symbol, sum(size) AS volume FROM trades GROUP BY symbol`, feed.Schema())
+	if err != nil {
+		return nil, err
 	}
-	volume, err := core.ColumnOf[int64](plan, "volume")
+	volume, err := velo.ColumnOf[int64](plan, "volume")
 	if err != nil {
 		return nil, err
 	}
 	// This must not be the context that a signal ends: that would drop what has been sent and not
 	// been read yet.
-	eng, err := engine.Start(context.Background(), engine.Config{
-		Plan: plan, Readers: []record.Reader{feed}, Cores: 1, EpochInterval: 5 * time.Millisecond,
+	eng, err := velo.Start(context.Background(), velo.Config{
+		Plan: plan, Readers: []velo.Reader{feed}, Cores: 1, EpochInterval: 5 * time.Millisecond,
 	})
 	return &market{eng, feed, volume}, err
 }
