@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
-	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -30,20 +30,20 @@ type Trade struct {
 	At     time.Time
 }
 
-func volumePlan() (*core.Plan, error) {
-	trades, err := record.SchemaOf[Trade]("trades")
+func volumePlan() (*velo.Plan, error) {
+	trades, err := velo.SchemaOf[Trade]("trades")
 	if err != nil {
 		return nil, err
 	}
-	return query.Compile(`
+	return velo.Compile(`
 		SELECT symbol, count(*) AS n, sum(size) AS volume, avg(price) AS mean
 		FROM trades
 		WHERE size > 0
 		GROUP BY symbol`, trades)
 }
 
-func volumeLiteral(trades *record.Schema) *core.Plan {
-	return &core.Plan{
+func volumeLiteral(trades *velo.Schema) *velo.Plan {
+	return &velo.Plan{
 		Source: trades,
 		Keys:   []string{"symbol"},
 		Aggregates: []core.Aggregate{
@@ -55,11 +55,11 @@ func volumeLiteral(trades *record.Schema) *core.Plan {
 }
 
 type Volumes struct {
-	feed   *readers.Feed[Trade]
-	eng    *engine.Engine
-	plan   *core.Plan
-	volume core.Column[int64]
-	rows   core.Scanner[Volume]
+	feed   *velo.Feed[Trade]
+	eng    *velo.Engine
+	plan   *velo.Plan
+	volume velo.Column[int64]
+	rows   velo.Scanner[Volume]
 }
 
 type Volume struct {
@@ -74,18 +74,18 @@ func StartVolumes(ctx context.Context) (v *Volumes, err error) {
 	if v.plan, err = volumePlan(); err != nil {
 		return nil, err
 	}
-	if v.volume, err = core.ColumnOf[int64](v.plan, "volume"); err != nil {
+	if v.volume, err = velo.ColumnOf[int64](v.plan, "volume"); err != nil {
 		return nil, err
 	}
-	if v.rows, err = core.ScannerOf[Volume](v.plan); err != nil {
+	if v.rows, err = velo.ScannerOf[Volume](v.plan); err != nil {
 		return nil, err
 	}
-	if v.feed, err = readers.NewFeed[Trade](v.plan.Source, readers.FeedConfig{}); err != nil {
+	if v.feed, err = readers.NewFeed[Trade](v.plan.Source, velo.FeedConfig{}); err != nil {
 		return nil, err
 	}
-	v.eng, err = engine.Start(ctx, engine.Config{
+	v.eng, err = velo.Start(ctx, velo.Config{
 		Plan:    v.plan,
-		Readers: []record.Reader{v.feed},
+		Readers: []velo.Reader{v.feed},
 		Cores:   1,
 	})
 	return v, err
@@ -187,8 +187,8 @@ func Example_read() {
 	// [{NVDA 2 300 120.75}] <nil>
 }
 
-func minutes(trades *record.Schema) (*core.Plan, error) {
-	plan, err := query.Compile(`
+func minutes(trades *velo.Schema) (*velo.Plan, error) {
+	plan, err := velo.Compile(`
 		SELECT window_start, symbol, sum(size) AS volume
 		FROM trades
 		GROUP BY symbol, tumble(at, INTERVAL '1 minute')
@@ -204,7 +204,7 @@ func minutes(trades *record.Schema) (*core.Plan, error) {
 
 func Example_windows() {
 	ctx := context.Background()
-	trades, err := record.SchemaOf[Trade]("trades")
+	trades, err := velo.SchemaOf[Trade]("trades")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -212,12 +212,12 @@ func Example_windows() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	feed, err := readers.NewFeed[Trade](trades, readers.FeedConfig{})
+	feed, err := readers.NewFeed[Trade](trades, velo.FeedConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	eng, err := engine.Start(ctx, engine.Config{
-		Plan: plan, Readers: []record.Reader{feed}, Cores: 1,
+	eng, err := velo.Start(ctx, velo.Config{
+		Plan: plan, Readers: []velo.Reader{feed}, Cores: 1,
 		Writer: writers.NewCSV(struct{ writer }{os.Stdout}), // os.Stdout without its Close
 	})
 	if err != nil {
@@ -252,21 +252,21 @@ type writer interface{ Write(b []byte) (int, error) }
 
 func Example_quarantine() {
 	ctx := context.Background()
-	trades, err := record.SchemaOf[Trade]("trades")
+	trades, err := velo.SchemaOf[Trade]("trades")
 	if err != nil {
 		log.Fatal(err)
 	}
-	plan, err := query.Compile(`SELECT symbol, max(1000000 / size) AS most FROM trades GROUP BY symbol`, trades)
+	plan, err := velo.Compile(`SELECT symbol, max(1000000 / size) AS most FROM trades GROUP BY symbol`, trades)
 	if err != nil {
 		log.Fatal(err)
 	}
-	feed, err := readers.NewFeed[Trade](trades, readers.FeedConfig{})
+	feed, err := readers.NewFeed[Trade](trades, velo.FeedConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	eng, err := engine.Start(ctx, engine.Config{
-		Plan: plan, Readers: []record.Reader{feed}, Cores: 1,
-		OnReject: func(reader int, r record.Reject) { fmt.Println("reader", reader, r.Reason) },
+	eng, err := velo.Start(ctx, velo.Config{
+		Plan: plan, Readers: []velo.Reader{feed}, Cores: 1,
+		OnReject: func(reader int, r velo.Reject) { fmt.Println("reader", reader, r.Reason) },
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -316,7 +316,7 @@ func Example_stop() {
 }
 
 func Example_faults() {
-	_, err := engine.Start(context.Background(), engine.Config{Cores: -1, RingSlots: 3})
+	_, err := velo.Start(context.Background(), velo.Config{Cores: -1, RingSlots: 3})
 	fmt.Println(err)
 	// Output:
 	// engine: no plan
@@ -331,7 +331,7 @@ func threads(cores int) {
 
 // Goal: what embedding.md says beside its blocks.
 func TestEmbeddingClaims(t *testing.T) {
-	trades, err := record.SchemaOf[Trade]("trades")
+	trades, err := velo.SchemaOf[Trade]("trades")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -412,7 +412,7 @@ func TestEmbeddingClaims(t *testing.T) {
 	}
 
 	// A feed that sheds says so.
-	shedding, err := readers.NewFeed[Trade](trades, readers.FeedConfig{LaneSlots: 1, Shed: true})
+	shedding, err := readers.NewFeed[Trade](trades, velo.FeedConfig{LaneSlots: 1, Shed: true})
 	if err != nil {
 		t.Fatal(err)
 	}
