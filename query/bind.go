@@ -848,7 +848,7 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 		p, s := int64(record.MaxPrecision), int64(0)
 		switch len(t.Args) {
 		case 0:
-			return 0, fmt.Errorf("%s: say how many digits there are, and how many of them behind the point: %s(18, 4)", t.Name, t.Name)
+			return 0, fmt.Errorf("%s: say how many digits there are, and how many of them after the point: %s(18, 4)", t.Name, t.Name)
 		case 2:
 			s = t.Args[1]
 			fallthrough
@@ -856,7 +856,7 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 			p = t.Args[0]
 		}
 		if p < 1 || p > record.MaxPrecision || s < 0 || s > p {
-			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them behind the point", t.Name, p, s, record.MaxPrecision)
+			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them after the point", t.Name, p, s, record.MaxPrecision)
 		}
 		return record.DecimalOf(int(p), int(s)), nil
 	}

@@ -661,7 +661,7 @@ func (f *field) exact(text []byte) (int64, error) {
 		if f.limit == 0 {
 			return 0, fmt.Errorf("%.40q is not a bigint", text)
 		}
-		return 0, fmt.Errorf("%.40q has more than %d digits behind the point", text, f.scale)
+		return 0, fmt.Errorf("%.40q has more than %d digits after the point", text, f.scale)
 	}
 	for ; exponent > 0; exponent-- {
 		if v > math.MaxUint64/10 {

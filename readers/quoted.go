@@ -11,7 +11,7 @@ import (
 
 // errTrailing says that a field goes on after its closing quote. A quote inside of a field that
 // does not begin with one is an ordinary byte.
-var errTrailing = errors.New("bytes behind the closing quote")
+var errTrailing = errors.New("bytes after the closing quote")
 
 // textQuote is the byte that no plain text begins with. Without quotes, that is the byte that
 // suggests that there are quotes after all.

@@ -368,7 +368,7 @@ func (s *Stream) readAhead() {
 		if v := recover(); v != nil {
 			s.full <- &filled{err: panicError("the function that Notify was given", v)}
 		} else if !whole {
-			s.full <- &filled{err: fmt.Errorf("behind offset %d, in Read of the io.Reader: %w", s.stream.offset, errGoexit)}
+			s.full <- &filled{err: fmt.Errorf("after offset %d, in Read of the io.Reader: %w", s.stream.offset, errGoexit)}
 		}
 	}()
 	waiting := func() bool { return len(s.full) == 0 } // the parser has nothing else to do

@@ -13,7 +13,7 @@ func (f *field) number(text []byte) (int64, error) {
 		if f.limit == 0 {
 			return fmt.Errorf("%.40q is not a bigint", text)
 		}
-		return fmt.Errorf("%.40q is not a decimal with %d digits behind the point", text, f.scale)
+		return fmt.Errorf("%.40q is not a decimal with %d digits after the point", text, f.scale)
 	}
 	rest := text
 	negative := rest[0] == '-'
@@ -34,7 +34,7 @@ func (f *field) number(text []byte) (int64, error) {
 		if point {
 			if behind++; behind > f.scale {
 				if c != '0' {
-					return 0, fmt.Errorf("%.40q has more than %d digits behind the point", text, f.scale)
+					return 0, fmt.Errorf("%.40q has more than %d digits after the point", text, f.scale)
 				}
 				continue
 			}

@@ -67,7 +67,7 @@ func (d Decimal) rescale(t Type) (int64, error) {
 	v, scale := d.Unscaled, int(d.Scale)
 	for ; scale > t.Scale(); scale-- {
 		if v%10 != 0 {
-			return 0, fmt.Errorf("%v has more than %d digits behind the point", d, t.Scale())
+			return 0, fmt.Errorf("%v has more than %d digits after the point", d, t.Scale())
 		}
 		v /= 10
 	}

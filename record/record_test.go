@@ -571,7 +571,7 @@ func TestRescaleAtTheLimit(t *testing.T) {
 				if scale == p || v%10 != 0 {
 					continue
 				}
-				// With a digit more behind the point, a 0, where that can be written.
+				// With a digit more after the point, a 0, where that can be written.
 				if _, err := (Decimal{v / 10, uint8(max(scale-1, 0))}).rescale(typ); scale > 0 && (err == nil) != fits {
 					t.Errorf("%d with a digit less as %v: %v", v, typ, err)
 				}

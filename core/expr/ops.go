@@ -205,7 +205,7 @@ func multiply(e *Expr) error {
 	if len(e.args) == 2 && e.args[0].typ.IsDecimal() && e.args[1].typ.IsDecimal() {
 		a, b := e.args[0].typ, e.args[1].typ
 		if a.Scale()+b.Scale() > record.MaxPrecision {
-			return fmt.Errorf("expr: the product of %v and %v would have %d digits behind the point, at most %d are kept: cast one of them",
+			return fmt.Errorf("expr: the product of %v and %v would have %d digits after the point, at most %d are kept: cast one of them",
 				a, b, a.Scale()+b.Scale(), record.MaxPrecision)
 		}
 		e.typ = record.DecimalOf(min(record.MaxPrecision, a.Precision()+b.Precision()), a.Scale()+b.Scale())

@@ -31,7 +31,7 @@ const hops = `WITH hops AS (SELECT auction, (date_time // (2 * %[1]s) + k + 1) *
 const tens = `WITH tens AS (SELECT *, (date_time // (10 * %[1]s) + 1) * 10 * %[1]s AS e FROM bid) `
 
 var pairs = []pair{
-	{"q1", nexmark.Queries["q1"], `SELECT auction, bidder, 908 * price, date_time FROM bid`}, // a decimal with three digits behind the point is that
+	{"q1", nexmark.Queries["q1"], `SELECT auction, bidder, 908 * price, date_time FROM bid`}, // a decimal with three digits after the point is that
 	{"q2", nexmark.Queries["q2"], `SELECT auction, price FROM bid WHERE auction % 123 = 0`},
 	{"q5", nexmark.Queries["q5"], hops + `QUALIFY row_number() OVER (PARTITION BY e ORDER BY num DESC, auction) = 1 ORDER BY e`},
 	{"q5, all auctions", strings.TrimSuffix(nexmark.Queries["q5"], "LIMIT 1"), hops + `ORDER BY e, num DESC, auction`},

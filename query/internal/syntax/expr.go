@@ -169,7 +169,7 @@ func (p *parser) expr(min level, restricted bool) Expr {
 var chained = map[level]string{
 	comparison: "comparisons do not chain: join them with AND, or use parentheses",
 	membership: "BETWEEN, IN and LIKE do not chain: use parentheses",
-	is:         "IS does not chain behind IS DISTINCT FROM: use parentheses",
+	is:         "IS does not chain after IS DISTINCT FROM: use parentheses",
 }
 
 // infix is the level of an operator that follows an operand, or lowest for anything else.
