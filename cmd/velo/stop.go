@@ -54,6 +54,7 @@ type stopper struct {
 	early chan struct{}
 
 	// interrupted says that a signal has come, and twice that a second one has.
+	first       time.Time // of the first signal; of hear, and of end when that has returned
 	interrupted atomic.Bool
 	twice       atomic.Bool
 }
@@ -104,7 +105,6 @@ func (s *stopper) stops(works ...work) { s.works <- works }
 // hear acts on signals until end.
 func (s *stopper) hear() {
 	var works []work
-	var first time.Time
 	for {
 		select {
 		case <-s.ended:
@@ -119,7 +119,7 @@ func (s *stopper) hear() {
 		}
 		switch {
 		case !s.interrupted.Swap(true):
-			first = time.Now()
+			s.first = time.Now()
 			note(s.say, "velo: interrupted, this is what has been read so far; again to end at once")
 			s.mu.Lock()
 			if !s.opened {
@@ -127,7 +127,7 @@ func (s *stopper) hear() {
 			}
 			s.mu.Unlock()
 			s.shutDown(works)
-		case time.Since(first) < sameSignal:
+		case time.Since(s.first) < sameSignal:
 		default:
 			s.twice.Store(true)
 			note(s.say, "velo: ended at once: what was not finished is not there")
@@ -158,9 +158,14 @@ func (s *stopper) heard() bool { return s.interrupted.Load() }
 func (s *stopper) end() (interrupted bool) {
 	s.once.Do(func() {}) // nothing can begin any more
 	s.last.Do(func() {
-		signal.Stop(s.signals)
 		close(s.ended)
 		s.gone.Wait()
+		// The process may end before the same signal has come again, and must not end by it.
+		if again := sameSignal - time.Since(s.first); again > 0 {
+			time.AfterFunc(again, func() { signal.Stop(s.signals) })
+		} else {
+			signal.Stop(s.signals)
+		}
 	})
 	return s.interrupted.Load()
 }
