@@ -74,12 +74,12 @@ func openUnix(path string) (deadlineListener, func() error, error) {
 		return nil, nil, err
 	}
 	lc := net.ListenConfig{Control: private}
-	any, err := lc.Listen(context.Background(), networkUnix, path)
+	listener, err := lc.Listen(context.Background(), networkUnix, path)
 	if err != nil {
 		return nil, nil, err
 	}
-	l := any.(*net.UnixListener) // the network is unix
-	l.SetUnlinkOnClose(false)    // by then the file may belong to another process
+	l := listener.(*net.UnixListener) // the network is unix
+	l.SetUnlinkOnClose(false)         // by then the file may belong to another process
 	own, err := os.Lstat(path)
 	if err == nil {
 		err = os.Chmod(path, socketMode) // for systems on which private cannot set the mode

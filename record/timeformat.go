@@ -108,7 +108,7 @@ func CompileTimeFormat(format string, zone *time.Location) (*TimeFormat, error) 
 			return fault("there is no directive %%%c, expected one of %%Y %%y %%m %%b %%d %%j %%H %%I %%p %%M %%S %%f %%z %%s", d)
 		}
 	}
-	any := func(directives string) bool {
+	oneOf := func(directives string) bool {
 		for _, d := range []byte(directives) {
 			if has[d] {
 				return true
@@ -117,12 +117,12 @@ func CompileTimeFormat(format string, zone *time.Location) (*TimeFormat, error) 
 		return false
 	}
 	switch {
-	case any("s"):
-	case !any("Yy"):
+	case oneOf("s"):
+	case !oneOf("Yy"):
 		return fault("it has no year, expected %%Y or %%y")
-	case !any("j") && (!any("mbBh") || !any("de")):
+	case !oneOf("j") && (!oneOf("mbBh") || !oneOf("de")):
 		return fault("it has no day and month, expected %%d and %%m or %%b, or %%j")
-	case any("Il") != any("p"):
+	case oneOf("Il") != oneOf("p"):
 		return fault("%%I and %%p go together: hours to 12 need AM or PM")
 	}
 	return f, nil

@@ -218,7 +218,7 @@ type likeRune struct {
 func compileLike(pattern string, escape rune, fold bool) (*likePattern, error) {
 	p := &likePattern{text: pattern, fold: fold, pieces: [][]likeRune{nil}}
 	var exact strings.Builder
-	escaped, any := false, false
+	escaped, wild := false, false
 	for _, r := range pattern {
 		last := len(p.pieces) - 1
 		switch {
@@ -235,14 +235,14 @@ func compileLike(pattern string, escape rune, fold bool) (*likePattern, error) {
 			p.pieces = append(p.pieces, nil)
 		default:
 			p.pieces[last] = append(p.pieces[last], likeRune{any: true})
-			any = true
+			wild = true
 		}
 	}
 	if escaped {
 		return nil, fmt.Errorf("expr: the pattern %s ends with its escape", quote(pattern))
 	}
 	p.exact, p.bytes = exact.String(), []byte(exact.String())
-	if empty := func(i int) bool { return len(p.pieces[i]) == 0 }; !fold && !any {
+	if empty := func(i int) bool { return len(p.pieces[i]) == 0 }; !fold && !wild {
 		switch n := len(p.pieces); {
 		case n == 1:
 			p.kind = likeExact
