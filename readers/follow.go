@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/velo-engine/velo/internal/filekind"
 )
 
 const (
@@ -86,7 +88,7 @@ func checkRotateWait(d time.Duration, fault func(format string, args ...any)) {
 func follow(path string, wait time.Duration, of *family) (*followed, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("readers: %s is %s, expected a regular file: nothing else can be followed", path, kindOf(info.Mode()))
+		return nil, fmt.Errorf("readers: %s is %s, expected a regular file: nothing else can be followed", path, filekind.Of(info.Mode()))
 	}
 	if err != nil && !absent(err) {
 		return nil, fmt.Errorf("readers: %w", err)
@@ -99,21 +101,6 @@ func follow(path string, wait time.Duration, of *family) (*followed, error) {
 // absent says that a file does not exist or may not be read by us. Either may change in a moment.
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
-}
-
-// kindOf says what a file is if it is not a regular one.
-func kindOf(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "a directory"
-	case m&fs.ModeNamedPipe != 0:
-		return "a FIFO"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
-	case m&fs.ModeDevice != 0:
-		return "a device"
-	}
-	return "not a regular file"
 }
 
 // followed is a file that grows, and the files that had its name before. Its Read returns nothing
@@ -305,7 +292,7 @@ func (f *followed) look(now time.Time) {
 // by then. Opening never waits for the other side of a FIFO.
 func (f *followed) open(now time.Time) error {
 	odd := func(m fs.FileMode) error {
-		return fmt.Errorf("%s is %s now: it is read again when a regular file has the name", f.path, kindOf(m))
+		return fmt.Errorf("%s is %s now: it is read again when a regular file has the name", f.path, filekind.Of(m))
 	}
 	there, err := os.Stat(f.path)
 	if err != nil {

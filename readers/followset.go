@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/velo-engine/velo/internal/filekind"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -120,7 +121,7 @@ func (s *FollowSet) Look() (found Found, err error) {
 			skip(path, err)
 		case !info.Mode().IsRegular():
 			skip(path, fmt.Errorf("%s is %s, expected a regular file: nothing else can be followed",
-				path, kindOf(info.Mode())))
+				path, filekind.Of(info.Mode())))
 		case s.family.named(info): // by this name or another one
 			if more := s.family.unread(info); more > 0 {
 				skip(path, fmt.Errorf("%s has grown after it was closed: what has come since is not read", path))

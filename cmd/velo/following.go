@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/filekind"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/readers/compressed"
 	"github.com/velo-engine/velo/record"
@@ -34,7 +34,7 @@ func onlyFiles(paths []string) (files []string, skipped []error) {
 		info, err := os.Stat(path)
 		switch {
 		case err == nil && !info.Mode().IsRegular():
-			skipped = append(skipped, fmt.Errorf("%s is %s and is not read", path, kind(info.Mode())))
+			skipped = append(skipped, fmt.Errorf("%s is %s and is not read", path, filekind.Of(info.Mode())))
 		default:
 			files = append(files, path) // opening it reports what is wrong with it
 		}
@@ -49,7 +49,7 @@ func (f *files) followable() error {
 	if !f.follow || err != nil || info.Mode().IsRegular() || info.IsDir() {
 		return nil // opening it reports what is wrong
 	}
-	return fmt.Errorf("--follow: %s is %s, which is read until it ends anyway: leave --follow out", f.name, kind(info.Mode()))
+	return fmt.Errorf("--follow: %s is %s, which is read until it ends anyway: leave --follow out", f.name, filekind.Of(info.Mode()))
 }
 
 // saySkipped says which names that a pattern has found are not read. For followed files that is
@@ -62,21 +62,6 @@ func (f *files) saySkipped(name string, say io.Writer) {
 		note(say, fmt.Sprintf("velo: %s: %v", name, err))
 	}
 	f.skipped = nil // a query that begins again says it only once
-}
-
-// kind says what something is that is not a regular file.
-func kind(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "a directory"
-	case m&fs.ModeNamedPipe != 0:
-		return "a FIFO"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
-	case m&fs.ModeDevice != 0:
-		return "a device"
-	}
-	return "no regular file"
 }
 
 // followSet makes the FollowSet for the files of a pattern.
