@@ -141,6 +141,23 @@ func TestUnfitIsSaid(t *testing.T) {
 	}
 }
 
+// Goal: records that are to be sorted and have no room end the query with what to do, and a limit gets along with little.
+func TestSortedFull(t *testing.T) {
+	var lines strings.Builder
+	lines.WriteString("a\n")
+	for i := range 400_000 {
+		fmt.Fprintln(&lines, (i*7919)%400_000)
+	}
+	out, errs, status := velo(t, lines.String(), "query", "--memory=4MiB", "--format=csv", "SELECT a FROM stdin ORDER BY a DESC")
+	if status != 1 || !strings.Contains(errs, "--memory") || !strings.Contains(errs, "LIMIT") {
+		t.Errorf("without a limit: status %d, %s%.100s", status, errs, out)
+	}
+	out, errs, status = velo(t, lines.String(), "query", "--memory=4MiB", "--format=csv", "SELECT a FROM stdin ORDER BY a DESC LIMIT 2")
+	if status != 0 || out != "a\n399999\n399998\n" {
+		t.Errorf("with a limit: status %d, %s%.100s", status, errs, out)
+	}
+}
+
 // Goal: what a sink would write is not read as its source, now or when the source is looked at again, and two sinks do not write one
 // name, by whatever way it comes. Method: jobs that are refused, by --check too, and jobs that are alike and are not.
 func TestNamesFound(t *testing.T) {

@@ -76,8 +76,8 @@ func (f *flow) start(s *shape, live bool) error {
 func (f *flow) wait() error {
 	err := f.engine.Wait()
 	f.following.stop()
-	if errors.Is(err, arena.ErrBudget) {
-		err = fmt.Errorf("%w\n--memory, or VELO_MEMORY, gives the groups more", err)
+	if errors.Is(err, arena.ErrBudget) || errors.Is(err, core.ErrSorterFull) {
+		err = fmt.Errorf("%w\n--memory, or VELO_MEMORY, gives the query more", err)
 	}
 	return err
 }
