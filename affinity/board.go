@@ -212,7 +212,8 @@ func choose(groups [][]seat, taken []seat, size func([]seat) int) []seat {
 		return sum
 	}
 	return slices.MinFunc(groups, func(g, h []seat) int {
-		return cmp.Or(cmp.Compare(near(h), near(g)), cmp.Compare(size(g), size(h)), cmp.Compare(h[len(h)-1].ID, g[len(g)-1].ID))
+		return cmp.Or(cmp.Compare(near(h), near(g)), cmp.Compare(size(g), size(h)),
+			cmp.Compare(h[len(h)-1].ID, g[len(g)-1].ID))
 	})
 }
 

@@ -52,7 +52,8 @@ func Describe() Host {
 // String writes the host in one line, and a further line for each warning.
 func (h Host) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, usable: %s (%v), %s, %s", or(h.CPU, "unknown cpu"), FormatList(h.CPUs), h.Topology, h.System, h.GoVersion)
+	fmt.Fprintf(&b, "%s, usable: %s (%v), %s, %s", or(h.CPU, "unknown cpu"), FormatList(h.CPUs), h.Topology, h.System,
+		h.GoVersion)
 	if len(h.Features) > 0 {
 		fmt.Fprintf(&b, ", %s", strings.ToLower(strings.Join(h.Features, " ")))
 	}
@@ -85,7 +86,8 @@ func warnings(h *Host, root string) (w []string) {
 		}
 	}
 	for _, cpu := range h.CPUs {
-		siblings, err := ParseList(readLine(filepath.Join(root, fmt.Sprintf("sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))))
+		siblings, err := ParseList(readLine(
+			filepath.Join(root, fmt.Sprintf("sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))))
 		if err == nil && len(siblings) > 1 {
 			w = append(w, fmt.Sprintf("cpus %s share a core", FormatList(siblings)))
 			break
@@ -96,7 +98,8 @@ func warnings(h *Host, root string) (w []string) {
 			w = append(w, fmt.Sprintf("a load of %.1f before the start", load))
 		}
 	}
-	if thp := readLine(filepath.Join(root, "sys/kernel/mm/transparent_hugepage/enabled")); strings.Contains(thp, "[never]") {
+	if thp := readLine(filepath.Join(root, "sys/kernel/mm/transparent_hugepage/enabled")); strings.Contains(
+		thp, "[never]") {
 		w = append(w, "no transparent huge pages")
 	}
 	if invariants.Enabled {
@@ -143,7 +146,8 @@ func memory(root string) int {
 			least = min(least, n)
 		}
 	}
-	if fields := strings.Fields(readLine(filepath.Join(root, "proc/meminfo"))); len(fields) == 3 && fields[0] == "MemTotal:" {
+	if fields := strings.Fields(readLine(filepath.Join(root, "proc/meminfo"))); len(fields) == 3 &&
+		fields[0] == "MemTotal:" {
 		if kib, err := strconv.Atoi(fields[1]); err == nil && kib > 0 {
 			least = min(least, kib<<10)
 		}

@@ -26,7 +26,8 @@ func ParseList(s string) ([]int, error) {
 		first, err1 := strconv.Atoi(lo)
 		last, err2 := strconv.Atoi(hi)
 		if err1 != nil || err2 != nil || first < 0 || last < first || last > MaxCPU {
-			return nil, fmt.Errorf("affinity: %q in the list of CPUs %q, expected numbers or ranges like 0-3 up to %d", part, s, MaxCPU)
+			return nil, fmt.Errorf("affinity: %q in the list of CPUs %q, expected numbers or ranges like 0-3 up to %d",
+				part, s, MaxCPU)
 		}
 		for cpu := first; cpu <= last; cpu++ {
 			cpus = append(cpus, cpu)

@@ -135,7 +135,8 @@ func ThreadMasks() (map[int][]int, error) {
 		}
 		for line := range strings.Lines(string(status)) {
 			if list, ok := strings.CutPrefix(line, "Cpus_allowed_list:"); ok {
-				if masks[tid], err = ParseList(list); err != nil {
+				masks[tid], err = ParseList(list)
+				if err != nil {
 					return nil, err
 				}
 			}

@@ -47,7 +47,8 @@ func readTopology(root string, usable []int) (t Topology, ok bool) {
 func readCore(cpuDir string, id, pkg int) (key string, threads int) {
 	// These are the new name and the old one.
 	for _, file := range []string{"core_cpus_list", "thread_siblings_list"} {
-		if list, err := ParseList(readLine(filepath.Join(cpuDir, "topology", file))); err == nil && slices.Contains(list, id) {
+		if list, err := ParseList(readLine(filepath.Join(cpuDir, "topology", file))); err == nil &&
+			slices.Contains(list, id) {
 			return fmt.Sprintf("threads from %d", list[0]), len(list)
 		}
 	}
@@ -129,7 +130,8 @@ func readCapacities(root string, usable []int) []int {
 	if len(caps) > 0 && slices.Min(caps) < highest {
 		return scale(caps, highest)
 	}
-	if caps, highest = read("cpufreq/cpuinfo_max_freq"); len(caps) > 0 {
+	caps, highest = read("cpufreq/cpuinfo_max_freq")
+	if len(caps) > 0 {
 		caps = scale(caps, highest)
 	} else {
 		caps = slices.Repeat([]int{FullCapacity}, len(usable))

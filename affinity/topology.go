@@ -180,7 +180,8 @@ func assemble(raw []rawCPU, source string) Topology {
 			r.llc = fmt.Sprintf("package %d node %d", r.pkg, r.node)
 		}
 		c := CPU{
-			ID: r.id, Core: number(cores, r.core), Package: r.pkg, Node: r.node, LLC: number(llcs, r.llc), Capacity: r.capacity,
+			ID: r.id, Core: number(cores, r.core), Package: r.pkg, Node: r.node, LLC: number(llcs, r.llc),
+			Capacity: r.capacity,
 		}
 		c.SMT = threads[c.Core]
 		threads[c.Core]++

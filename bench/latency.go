@@ -57,10 +57,14 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 		return l, err
 	}
 	plan := &core.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{
-		{Name: "n", Func: core.Count}, {Name: "sum", Func: core.Sum, Column: "value"}, {Name: "min", Func: core.Min, Column: "value"}, {Name: "max", Func: core.Max, Column: "value"},
+		{Name: "n", Func: core.Count},
+		{Name: "sum", Func: core.Sum, Column: "value"},
+		{Name: "min", Func: core.Min, Column: "value"},
+		{Name: "max", Func: core.Max, Column: "value"},
 	}}
 	e, err := engine.Start(context.Background(), engine.Config{
-		Plan: plan, Readers: []record.Reader{feed}, Partitions: 1, Cores: 1, EpochInterval: latencyInterval, EpochShare: 1, Wait: engine.WaitSpin,
+		Plan: plan, Readers: []record.Reader{feed}, Partitions: 1, Cores: 1, EpochInterval: latencyInterval,
+		EpochShare: 1, Wait: engine.WaitSpin,
 	})
 	if err != nil {
 		return l, err
@@ -123,7 +127,9 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 // openLoop calls send for each record as soon as it is due, and again if there is no room for it.
 // In between it calls seen, which says how many records are visible. h gets how long each record
 // took. It returns when all are visible, or some seconds after the last one was due.
-func openLoop(rate int, d time.Duration, send func(i uint64) bool, seen func() uint64, h *hdrhistogram.Histogram) (sent uint64) {
+func openLoop(rate int, d time.Duration, send func(i uint64) bool, seen func() uint64,
+	h *hdrhistogram.Histogram,
+) (sent uint64) {
 	const grace = 5 * time.Second
 	n := uint64(float64(rate) * d.Seconds())
 	due := func(i uint64) time.Duration { return time.Duration(float64(i) * 1e9 / float64(rate)) }

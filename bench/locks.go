@@ -82,7 +82,8 @@ func lockImpls() []lockImpl {
 				mu.RUnlock()
 				if c == nil {
 					mu.Lock()
-					if c = m[key]; c == nil {
+					c = m[key]
+					if c == nil {
 						c = &state{}
 						m[key] = c
 					}
@@ -138,12 +139,14 @@ func lockImpls() []lockImpl {
 					}
 				})
 			}
-			return same(writers, func(key uint64, value int64) { owners[key%uint64(writers)] <- update{key, value} }), func() {
-				for _, c := range owners {
-					close(c)
+			return same(writers, func(key uint64, value int64) {
+					owners[key%uint64(writers)] <- update{key, value}
+				}), func() {
+					for _, c := range owners {
+						close(c)
+					}
+					running.Wait()
 				}
-				running.Wait()
-			}
 		}},
 		{"rings to owners", func(writers int) ([]updater, func()) {
 			type update struct {
@@ -226,7 +229,8 @@ func Locks(writers int, d time.Duration, each func(Lock)) error {
 					for range 1024 {
 						state += 0x9e3779b97f4a7c15
 						key := readers.Scramble(state) % lockGroups
-						if n++; n&sampleMask != 0 {
+						n++
+						if n&sampleMask != 0 {
 							update(key, int64(n))
 							continue
 						}

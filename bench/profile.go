@@ -57,10 +57,12 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 		started(eng)
 	}
 	var r Result
-	if r.Build, err = firstPass(eng, batches, begin); err != nil {
+	r.Build, err = firstPass(eng, batches, begin)
+	if err != nil {
 		return Result{}, err
 	}
-	if r.Figure, err = Measure(eng, d); err != nil {
+	r.Figure, err = Measure(eng, d)
+	if err != nil {
 		return Result{}, err
 	}
 	if err := eng.Shutdown(context.Background()); err != nil {
@@ -69,7 +71,8 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 	r.Stats = eng.Stats()
 	snap := eng.Snapshot()
 	defer snap.Close()
-	if r.Groups, r.Sum, err = w.Checksum(eng.Plan(), snap.All()); err != nil {
+	r.Groups, r.Sum, err = w.Checksum(eng.Plan(), snap.All())
+	if err != nil {
 		return Result{}, err
 	}
 	reads := make([]uint64, readers)
@@ -78,7 +81,8 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 	}
 	groups, sum := w.Reference(batches, reads)
 	if groups != r.Groups || sum != r.Sum {
-		return Result{}, fmt.Errorf("bench: the result is wrong: %d groups with checksum %016x, expected %d with %016x", r.Groups, r.Sum, groups, sum)
+		return Result{}, fmt.Errorf("bench: the result is wrong: %d groups with checksum %016x, expected %d with %016x",
+			r.Groups, r.Sum, groups, sum)
 	}
 	return r, nil
 }
@@ -136,7 +140,9 @@ func (w Workload) Checksum(plan *core.Plan, rows iter.Seq[core.Row]) (groups int
 		if err != nil {
 			return 0, 0, err
 		}
-		appendKey = func(to []byte, row core.Row) []byte { return binary.LittleEndian.AppendUint64(to, uint64(c.Of(row))) }
+		appendKey = func(to []byte, row core.Row) []byte {
+			return binary.LittleEndian.AppendUint64(to, uint64(c.Of(row)))
+		}
 	}
 	var line []byte
 	for row := range rows {

@@ -85,7 +85,10 @@ func Modes(w Workload, passes int, each func(Mode)) error {
 	var single Mode
 	var want map[int64][]any
 	add := func(name string, elapsed time.Duration, rows uint64, groups map[int64][]any) {
-		m := Mode{Name: name, Rows: rows, Groups: len(groups), T: float64(rows) / elapsed.Seconds(), Ratio: 1, Same: true}
+		m := Mode{
+			Name: name, Rows: rows, Groups: len(groups), T: float64(rows) / elapsed.Seconds(), Ratio: 1,
+			Same: true,
+		}
 		if want == nil {
 			single, want = m, groups
 		} else {
@@ -128,7 +131,8 @@ func Modes(w Workload, passes int, each func(Mode)) error {
 			}
 			rs = append(rs, r)
 		}
-		e, err := engine.Start(context.Background(), engine.Config{Plan: plan, Readers: rs, Partitions: n, Cores: n, BatchRows: w.BatchRows})
+		e, err := engine.Start(context.Background(),
+			engine.Config{Plan: plan, Readers: rs, Partitions: n, Cores: n, BatchRows: w.BatchRows})
 		if err != nil {
 			return err
 		}

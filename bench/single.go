@@ -18,7 +18,8 @@ func runSingle(plan *core.Plan, r record.Poller) (*core.Image, uint64, time.Dura
 	cuts := core.NewCuts(plan, core.Route{}, 1, 1, 0, nil, func() {})
 	source := &pollSource{r: r, b: record.NewBatch(plan.Source, record.DefaultRows)}
 	bells := []core.Bell{silent{}}
-	router, err := core.NewRouter(0, plan, source, core.Route{}, core.Fold{Exchange: core.ExchangeRoute}, []*ring.Producer[core.Chunk]{in}, bells, nil, nil, cuts)
+	router, err := core.NewRouter(0, plan, source, core.Route{}, core.Fold{Exchange: core.ExchangeRoute},
+		[]*ring.Producer[core.Chunk]{in}, bells, nil, nil, cuts)
 	if err != nil {
 		return nil, 0, 0, err
 	}

@@ -98,7 +98,8 @@ func Snapshots(w Workload, readers, partitions, cores int, interval, d time.Dura
 	c.Achieved = float64(on) / 1e6 / float64(c.Snapshots)
 	c.Baseline, c.T, c.Loss = median(without), median(with), median(losses)
 
-	if c.SyncP50, c.SyncP99, err = syncs(e, d/4); err != nil {
+	c.SyncP50, c.SyncP99, err = syncs(e, d/4)
+	if err != nil {
 		return c, err
 	}
 	keys, err := someKeys(e)
@@ -139,7 +140,10 @@ func slice(e *engine.Engine, do func(end time.Time) error) (Figure, error) {
 		return Figure{}, err
 	}
 	after := e.Stats()
-	return Figure{after.Counters().In - before.Counters().In, after.Elapsed - before.Elapsed, after.CPUTime() - before.CPUTime()}, nil
+	return Figure{
+		after.Counters().In - before.Counters().In, after.Elapsed - before.Elapsed,
+		after.CPUTime() - before.CPUTime(),
+	}, nil
 }
 
 func median(values []float64) float64 {

@@ -63,7 +63,8 @@ const (
 )
 
 var streamSchema = func() *record.Schema {
-	s, err := record.NewSchema("records", record.Field{Name: "at", Type: record.Timestamp}, record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "value", Type: record.Int64})
+	s, err := record.NewSchema("records", record.Field{Name: "at", Type: record.Timestamp},
+		record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "value", Type: record.Int64})
 	if err != nil {
 		panic(err)
 	}
@@ -76,7 +77,8 @@ var streamSchema = func() *record.Schema {
 var Streams = map[string]Stream{
 	"s0": { // filter and project, records in, records out
 		SQL: `SELECT key, value * 2 AS twice FROM records WHERE value > 0`, Disorder: 200 * time.Millisecond,
-		schema: streamSchema, groups: 1000, prepare: Stream.keyed, expected: expectedEach(func(b *record.Batch, i int, _ int64, add func(...int64)) {
+		schema: streamSchema, groups: 1000, prepare: Stream.keyed,
+		expected: expectedEach(func(b *record.Batch, i int, _ int64, add func(...int64)) {
 			if v := b.Column(2).Int64s[i]; v > 0 {
 				add(b.Column(1).Int64s[i], 2*v)
 			}
@@ -92,7 +94,9 @@ var Streams = map[string]Stream{
 	},
 	"s3b": { // as s3a, but writes the groups changed at each epoch; the final result is the same
 		SQL: `SELECT window_end, key, count(*) AS n, sum(value) AS sum FROM records GROUP BY key, tumble(at, INTERVAL '1 s') EMIT CHANGES`, Disorder: 200 * time.Millisecond,
-		schema: streamSchema, groups: 1000, prepare: Stream.keyed, sink: func() sink { return &changes{groups: map[[2]int64][2]int64{}} }, expected: expectedKeyed(time.Second.Nanoseconds()),
+		schema: streamSchema, groups: 1000, prepare: Stream.keyed, sink: func() sink {
+			return &changes{groups: map[[2]int64][2]int64{}}
+		}, expected: expectedKeyed(time.Second.Nanoseconds()),
 	},
 	"q1": {
 		SQL: nexmark.Queries["q1"], Disorder: time.Second, schema: nexmark.BidSchema, time: 4, prepare: Stream.bids,
@@ -108,8 +112,14 @@ var Streams = map[string]Stream{
 			}
 		}),
 	},
-	"q5": {SQL: nexmark.Queries["q5"], Disorder: time.Second, schema: nexmark.BidSchema, time: 4, prepare: Stream.bids, expected: expectedQ5},
-	"q7": {SQL: nexmark.Queries["q7"], Disorder: time.Second, schema: nexmark.BidSchema, time: 4, prepare: Stream.bids, expected: expectedQ7},
+	"q5": {
+		SQL: nexmark.Queries["q5"], Disorder: time.Second, schema: nexmark.BidSchema, time: 4, prepare: Stream.bids,
+		expected: expectedQ5,
+	},
+	"q7": {
+		SQL: nexmark.Queries["q7"], Disorder: time.Second, schema: nexmark.BidSchema, time: 4, prepare: Stream.bids,
+		expected: expectedQ7,
+	},
 }
 
 // keyed prepares records with keys, as in a Workload. Their times rise evenly over all readers, and
@@ -127,7 +137,8 @@ func (s Stream) keyed(n int) (p pass, err error) {
 		for _, from := range g.Prepare(streamPass, record.DefaultRows) {
 			b := record.NewBatch(s.schema, from.Len())
 			for i := range from.Len() {
-				b.Column(0).Int64s[i] = turn*step + int64(r)*step/int64(n) - int64(readers.Scramble(uint64(turn)^s.Seed<<32)%uint64(s.Disorder+1))
+				b.Column(0).Int64s[i] = turn*step + int64(r)*step/int64(n) -
+					int64(readers.Scramble(uint64(turn)^s.Seed<<32)%uint64(s.Disorder+1))
 				turn++
 			}
 			b.Column(1).Int64s, b.Column(2).Int64s = from.Column(0).Int64s, from.Column(1).Int64s
@@ -142,7 +153,10 @@ func (s Stream) keyed(n int) (p pass, err error) {
 // bids prepares the bids of Nexmark.
 func (s Stream) bids(n int) (p pass, err error) {
 	epochs := nexmarkBlocks * n
-	cfg := nexmark.Config{Stream: nexmark.Bids, Seed: s.Seed, Events: uint64(epochs) * nexmark.EventsPerEpoch, Rate: nexmarkRate, Disorder: s.Disorder, Readers: n}
+	cfg := nexmark.Config{
+		Stream: nexmark.Bids, Seed: s.Seed, Events: uint64(epochs) * nexmark.EventsPerEpoch,
+		Rate: nexmarkRate, Disorder: s.Disorder, Readers: n,
+	}
 	p.span = int64(epochs) * nexmark.EventsPerEpoch * 1e9 / nexmarkRate
 	for cfg.Reader = range n {
 		g, err := nexmark.NewGenerator(cfg)
@@ -179,7 +193,8 @@ func (r *replay) Poll(b *record.Batch) error {
 	}
 	b.Column(r.time).Int64s = at
 	b.SetLen(from.Len())
-	if r.next++; r.next == len(r.batches) {
+	r.next++
+	if r.next == len(r.batches) {
 		r.next = 0
 		r.later += r.span
 	}
@@ -244,7 +259,10 @@ func (c *changes) Write(_ context.Context, b *record.Batch) error {
 		if op := b.Column(0).View(i); string(op) != "upsert" {
 			return fmt.Errorf("bench: %q, expected only groups that come or change", op)
 		}
-		c.groups[[2]int64{b.Column(1).Int64s[i], b.Column(2).Int64s[i]}] = [2]int64{b.Column(3).Int64s[i], b.Column(4).Int64s[i]}
+		c.groups[[2]int64{b.Column(1).Int64s[i], b.Column(2).Int64s[i]}] = [2]int64{
+			b.Column(3).Int64s[i],
+			b.Column(4).Int64s[i],
+		}
 	}
 	return nil
 }
@@ -268,11 +286,13 @@ func (s Stream) start(p pass, partitions, cores int, out record.Writer, end *ato
 		plan.Window.OutOfOrder = s.Disorder
 	}
 	cfg := engine.Config{
-		Plan: plan, Partitions: partitions, Cores: cores, RingSlots: s.RingSlots, Exchange: s.Exchange, EpochInterval: s.EpochInterval,
-		StateBytes: s.StateBytes, Writer: out,
+		Plan: plan, Partitions: partitions, Cores: cores, RingSlots: s.RingSlots, Exchange: s.Exchange,
+		EpochInterval: s.EpochInterval,
+		StateBytes:    s.StateBytes, Writer: out,
 	}
 	for _, of := range p.batches {
-		cfg.Readers = append(cfg.Readers, &replay{batches: of, time: s.time, span: p.span, at: make([]int64, record.DefaultRows), end: end})
+		cfg.Readers = append(cfg.Readers,
+			&replay{batches: of, time: s.time, span: p.span, at: make([]int64, record.DefaultRows), end: end})
 	}
 	return engine.Start(context.Background(), cfg)
 }
@@ -301,10 +321,12 @@ func (s Stream) Run(readers, partitions, cores int, d time.Duration, started fun
 		started(eng)
 	}
 	var r Result
-	if r.Build, err = firstPass(eng, p.batches, begin); err != nil {
+	r.Build, err = firstPass(eng, p.batches, begin)
+	if err != nil {
 		return Result{}, err
 	}
-	if r.Figure, err = Measure(eng, d); err != nil {
+	r.Figure, err = Measure(eng, d)
+	if err != nil {
 		return Result{}, err
 	}
 	end.Store(true)
@@ -322,7 +344,8 @@ func (s Stream) Run(readers, partitions, cores int, d time.Duration, started fun
 	}
 	want := s.expected(p, reads)
 	if want.rows != r.Groups || want.sum != r.Sum {
-		return Result{}, fmt.Errorf("bench: what was written is wrong: %d rows with checksum %016x, expected %d with %016x", r.Groups, r.Sum, want.rows, want.sum)
+		return Result{}, fmt.Errorf("bench: what was written is wrong: %d rows with checksum %016x, expected %d "+
+			"with %016x", r.Groups, r.Sum, want.rows, want.sum)
 	}
 	return r, nil
 }

@@ -52,7 +52,9 @@ func (e *expected) drop(number int64) {
 // inTime calls add for each batch that the readers have read, the earliest in time first, with what
 // has to be added to the batch's times. Before each of these calls, it calls over with the time up
 // to which everything is over.
-func (p pass) inTime(reads []uint64, column int, add func(reader, batch int, b *record.Batch, later int64), over func(until int64)) {
+func (p pass) inTime(reads []uint64, column int, add func(reader, batch int, b *record.Batch, later int64),
+	over func(until int64),
+) {
 	type place struct {
 		batch       int
 		left        uint64
@@ -91,7 +93,8 @@ func (p pass) inTime(reads []uint64, column int, add func(reader, batch int, b *
 		b := p.batches[r][at.batch]
 		add(r, at.batch, b, at.pass*p.span)
 		at.left -= min(at.left, uint64(b.Len())) // whole batches are read
-		if at.batch++; at.batch == len(p.batches[r]) {
+		at.batch++
+		if at.batch == len(p.batches[r]) {
 			at.batch, at.pass = 0, at.pass+1
 		}
 		at.begin = least[r][at.batch] + at.pass*p.span
@@ -150,7 +153,8 @@ func expectedKeyed(size int64) func(p pass, reads []uint64) *expected {
 				s, begin, end = e.pane(0, len(keys)), math.MinInt64, math.MaxInt64
 			}
 			for i, t := range times {
-				if t += later; t < begin || t >= end {
+				t += later
+				if t < begin || t >= end {
 					at := floorDiv(t, size)
 					s, begin, end = e.pane(at, len(keys)), at*size, (at+1)*size
 				}
@@ -200,7 +204,8 @@ func expectedQ5(p pass, reads []uint64) *expected {
 		var some [panes]*paneSums
 		there := false
 		for i := range some {
-			if some[i] = e.panes[next-int64(i)]; some[i] != nil {
+			some[i] = e.panes[next-int64(i)]
+			if some[i] != nil {
 				there = true
 			}
 		}
@@ -229,7 +234,8 @@ func expectedQ5(p pass, reads []uint64) *expected {
 		var s *paneSums
 		begin, end := int64(math.MaxInt64), int64(math.MinInt64)
 		for i, t := range b.Column(4).Int64s[:b.Len()] {
-			if t += later; t < begin || t >= end {
+			t += later
+			if t < begin || t >= end {
 				at := floorDiv(t, slide)
 				s, begin, end = e.pane(at, groups), at*slide, (at+1)*slide
 				next, last = min(next, at), max(last, at)
@@ -255,11 +261,13 @@ func expectedQ7(p pass, reads []uint64) *expected {
 	const size = int64(10 * time.Second)
 	e := &expected{panes: map[int64]*paneSums{}}
 	p.inTime(reads, 4, func(_, _ int, b *record.Batch, later int64) {
-		auctions, bidders, prices := b.Column(0).Int64s[:b.Len()], b.Column(1).Int64s[:b.Len()], b.Column(2).Int64s[:b.Len()]
+		auctions, bidders, prices := b.Column(0).Int64s[:b.Len()], b.Column(1).Int64s[:b.Len()],
+			b.Column(2).Int64s[:b.Len()]
 		var s *paneSums
 		begin, end := int64(math.MaxInt64), int64(math.MinInt64)
 		for i, t := range b.Column(4).Int64s[:b.Len()] {
-			if t += later; t < begin || t >= end {
+			t += later
+			if t < begin || t >= end {
 				at := floorDiv(t, size)
 				s, begin, end = e.pane(at, 0), at*size, (at+1)*size
 			}

@@ -78,7 +78,8 @@ func (w Workload) functions() []core.AggregateKind {
 
 // textSchema is readers.GeneratorSchema with keys of text.
 var textSchema = func() *record.Schema {
-	s, err := record.NewSchema("generated", record.Field{Name: "key", Type: record.String}, record.Field{Name: "value", Type: record.Int64})
+	s, err := record.NewSchema("generated", record.Field{Name: "key", Type: record.String},
+		record.Field{Name: "value", Type: record.Int64})
 	if err != nil {
 		panic(err)
 	}
@@ -197,7 +198,8 @@ func (w Workload) Start(readers, partitions, cores int) (*engine.Engine, error) 
 
 func (w Workload) start(rs []record.Reader, partitions, cores int) (*engine.Engine, error) {
 	return engine.Start(context.Background(), engine.Config{
-		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows, RingSlots: w.RingSlots, Exchange: w.Exchange,
+		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows,
+		RingSlots: w.RingSlots, Exchange: w.Exchange,
 		EpochInterval: w.EpochInterval, EpochShare: w.EpochShare, StateBytes: w.StateBytes,
 	})
 }

@@ -61,7 +61,8 @@ func (e Emission) validate(p *Plan) (faults []error) {
 		return []error{fmt.Errorf("no emission %v", e)}
 	}
 	if len(p.OrderBy) > 0 || p.Limit != nil || p.Offset > 0 {
-		faults = append(faults, errors.New("changes are emitted group by group: OrderBy, Limit and Offset have no meaning for them"))
+		faults = append(faults, errors.New(
+			"changes are emitted group by group: OrderBy, Limit and Offset have no meaning for them"))
 	}
 	if p.hasSessions() {
 		faults = append(faults, errors.New("sessions cannot be emitted as they change: a record may make one of two"))
@@ -81,7 +82,8 @@ func (l *layout) compileEmission() (err error) {
 	for i := range l.result.Len() {
 		fields = append(fields, l.result.Field(i))
 	}
-	if l.change, err = record.NewSchema(l.plan.name(), fields...); err != nil {
+	l.change, err = record.NewSchema(l.plan.name(), fields...)
+	if err != nil {
 		return fmt.Errorf("core: plan %s: what is written of its changes: %w", l.plan.name(), err)
 	}
 	return nil

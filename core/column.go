@@ -47,7 +47,8 @@ func ColumnOf[T Value](p *Plan, name string) (Column[T], error) {
 	typ := l.result.Field(i).Type
 	read, ok := reader[T](typ)
 	if !ok {
-		return Column[T]{}, fmt.Errorf("core: plan %s: column %q is %v, it cannot be read as %T", p.name(), name, typ, *new(T))
+		return Column[T]{}, fmt.Errorf("core: plan %s: column %q is %v, it cannot be read as %T", p.name(), name, typ,
+			*new(T))
 	}
 	return Column[T]{l, i, typ, read}, nil
 }
@@ -74,7 +75,9 @@ func reader[T Value](typ record.Type) (read func(uint64) T, ok bool) {
 		f, ok = func(w uint64) time.Time { return time.Unix(0, int64(w)).UTC() }, typ == record.Timestamp
 	case record.Decimal:
 		scale := uint8(typ.Scale())
-		f, ok = func(w uint64) record.Decimal { return record.Decimal{Unscaled: int64(w), Scale: scale} }, typ.IsDecimal()
+		f, ok = func(w uint64) record.Decimal {
+			return record.Decimal{Unscaled: int64(w), Scale: scale}
+		}, typ.IsDecimal()
 	}
 	read, _ = f.(func(uint64) T)
 	return read, ok
@@ -118,7 +121,8 @@ func (c Column[T]) value(row Row) agg.Value {
 	c.check(row)
 	inner := c.index
 	if s := c.layout.shape; s != nil {
-		if inner = s.columns[c.index].inner; inner < 0 {
+		inner = s.columns[c.index].inner
+		if inner < 0 {
 			v, _ := c.layout.read(row, c.index, nil)
 			return v
 		}

@@ -99,12 +99,18 @@ type Cuts struct {
 // beside the current one. state bounds the memory of the groups. ring wakes all routers and
 // partitions.
 func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *State, ring func()) *Cuts {
-	c := &Cuts{state: state, wake: ring, owners: NewOwners(partitions), windows: plan.Window != nil, open: make([]atomic.Int64, partitions)}
+	c := &Cuts{
+		state: state, wake: ring, owners: NewOwners(partitions), windows: plan.Window != nil,
+		open: make([]atomic.Int64, partitions),
+	}
 	c.least.Store(watermarkNone)
 	c.bytes = rowAddresses / partitions / (ownTables + held)
 	slots := ownTables - 1 + held
 	for range slots + 1 { // one more for the last epoch
-		c.cuts = append(c.cuts, &Cut{owners: c.owners, images: make([]*Image, partitions), scattered: route.For(plan).Scatters() && !plan.PassesThrough()})
+		c.cuts = append(c.cuts, &Cut{
+			owners: c.owners, images: make([]*Image, partitions),
+			scattered: route.For(plan).Scatters() && !plan.PassesThrough(),
+		})
 	}
 	c.written.Store(everyWindow)
 	c.Epochs = epoch.New(readers, partitions, slots, ring, c.done)
@@ -169,10 +175,12 @@ func (c *Cut) whole() *Image {
 			c.merged = c.images[0].readable(c.images[1:]...)
 			return nil
 		}
-		if c.united, err = mergeImages(c.images); err != nil {
+		c.united, err = mergeImages(c.images)
+		if err != nil {
 			return err
 		}
-		if c.merged = c.united.readable(); c.merged == c.united {
+		c.merged = c.united.readable()
+		if c.merged == c.united {
 			c.united = nil
 		}
 		return nil

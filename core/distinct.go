@@ -28,15 +28,18 @@ func (p *Plan) distinctColumn() (column string, err error) {
 		switch {
 		case !a.Distinct:
 		case a.Func != Count || a.Column == "":
-			return "", fmt.Errorf("core: plan %s: aggregate %q: %v cannot be DISTINCT, only count of a column can", p.name(), a.Name, a.Func)
+			return "", fmt.Errorf("core: plan %s: aggregate %q: %v cannot be DISTINCT, only count of a column can",
+				p.name(), a.Name, a.Func)
 		case column != "" && a.Column != column:
-			return "", fmt.Errorf("core: plan %s: different values of %q and of %q are counted: a plan can have one column for that", p.name(), column, a.Column)
+			return "", fmt.Errorf("core: plan %s: different values of %q and of %q are counted: a plan can have one "+
+				"column for that", p.name(), column, a.Column)
 		default:
 			column = a.Column
 		}
 	}
 	if column != "" && p.hasSessions() {
-		return "", fmt.Errorf("core: plan %s: different values cannot be counted in sessions: each value of a key would have sessions of its own", p.name())
+		return "", fmt.Errorf("core: plan %s: different values cannot be counted in sessions: each value of a key "+
+			"would have sessions of its own", p.name())
 	}
 	return column, nil
 }
@@ -47,7 +50,10 @@ func (p *Plan) countsDistinct() bool {
 
 // compilePairs makes the layout of the pairs from which groups of layout read are made.
 func compilePairs(p *Plan, read *layout, column string) (*layout, error) {
-	q := &Plan{Name: p.name(), Source: p.Source, Where: p.Where, Computed: p.Computed, Keys: slices.Clone(p.Keys), Window: p.Window, Emit: p.Emit, bare: len(p.Keys) == 0}
+	q := &Plan{
+		Name: p.name(), Source: p.Source, Where: p.Where, Computed: p.Computed, Keys: slices.Clone(p.Keys),
+		Window: p.Window, Emit: p.Emit, bare: len(p.Keys) == 0,
+	}
 	extra := 0
 	if !slices.Contains(q.Keys, column) {
 		q.Keys = append(q.Keys, column)
@@ -92,7 +98,10 @@ type mergedState struct {
 }
 
 func newMerger(from, to *layout) *merger {
-	m := &merger{from: from, to: to, hashes: make([]uint64, 0, stripeRows), places: make([]uint64, stripeRows), words: make([][]uint64, to.keys.Words())}
+	m := &merger{
+		from: from, to: to, hashes: make([]uint64, 0, stripeRows), places: make([]uint64, stripeRows),
+		words: make([][]uint64, to.keys.Words()),
+	}
 	for w := range m.words {
 		m.words[w] = make([]uint64, stripeRows)
 	}
@@ -171,7 +180,10 @@ func (m *Image) readable(others ...*Image) *Image {
 	if m.layout.reading == m.layout {
 		return m
 	}
-	return &Image{layout: m.layout.reading, counters: m.counters, clock: m.clock, oldest: m.oldest, pairs: append([]*Image{m}, others...)}
+	return &Image{
+		layout: m.layout.reading, counters: m.counters, clock: m.clock, oldest: m.oldest,
+		pairs: append([]*Image{m}, others...),
+	}
 }
 
 // ofPairs are the groups of the window with this end, or all groups if the plan has no windows. It

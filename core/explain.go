@@ -40,7 +40,8 @@ func (p *Plan) Explain() (string, error) {
 		if w.OutOfOrder == AnyOrder {
 			disorder = "in any order"
 		}
-		line("window", "%v on %s, panes of %v; %s, lateness %v", w.Windows, w.Column, l.window.paneSize(), disorder, w.Lateness)
+		line("window", "%v on %s, panes of %v; %s, lateness %v", w.Windows, w.Column, l.window.paneSize(), disorder,
+			w.Lateness)
 	}
 	kept := l
 	l = l.reading
@@ -62,7 +63,8 @@ func (p *Plan) Explain() (string, error) {
 			arg += ", " + a.By
 		}
 		if a.Distinct {
-			line("aggregate", "%s = %v(DISTINCT %s): a group for each value, counted when a snapshot is read", a.Name, a.Func, arg)
+			line("aggregate", "%s = %v(DISTINCT %s): a group for each value, counted when a snapshot is read", a.Name,
+				a.Func, arg)
 			continue
 		}
 		line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.fn.Words())
@@ -78,16 +80,19 @@ func (p *Plan) Explain() (string, error) {
 		}
 		line("route", "%v: the records of a reader stay in their order", Route{}.For(p).Routing)
 		if len(l.order) > 0 {
-			line("emission", "records in their order, at the end: all of them are kept until then, or about twice as many as LIMIT lets through")
+			line("emission", "records in their order, at the end: all of them are kept until then, or about twice "+
+				"as many as LIMIT lets through")
 		} else {
 			line("emission", "records, as they come")
 		}
 		return b.String(), nil
 	}
 	words := l.keys.Words() + len(l.init)
-	line("group", "%d bytes: %d of key, %d of states, rest padding", 8*table.RowWords(words), 8*l.keys.Words(), 8*len(l.init))
+	line("group", "%d bytes: %d of key, %d of states, rest padding", 8*table.RowWords(words), 8*l.keys.Words(),
+		8*len(l.init))
 	line("chunks", "%d records, or %d partial states, in %d KiB", l.rows, l.partialRows, ChunkBytes>>10)
-	line("route", "%v; records are applied in place, folded or routed by what pays, unless the engine is told", Route{}.For(p).Routing)
+	line("route", "%v; records are applied in place, folded or routed by what pays, unless the engine is told",
+		Route{}.For(p).Routing)
 	for _, o := range p.Select {
 		line("result", "%s = %v", o.Name, o.Expr)
 	}

@@ -131,13 +131,17 @@ type foldTable struct {
 
 func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *State) (*folder, error) {
 	exchange := fold.Exchange
-	if exchange == ExchangeAuto && (route.Routing != RouteAuto && route.Routing != RouteByKey || !slices.Contains(local, nil) || state.sheds()) {
+	if exchange == ExchangeAuto && (route.Routing != RouteAuto && route.Routing != RouteByKey ||
+		!slices.Contains(local, nil) || state.sheds()) {
 		exchange = ExchangeDirect
 	}
 	if exchange == ExchangeRoute || exchange == ExchangeDirect {
 		return &folder{exchange: exchange}, nil
 	}
-	f := &folder{kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, state: state, on: true, look: firstLook, times: routeTimes}
+	f := &folder{
+		kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, state: state, on: true,
+		look: firstLook, times: routeTimes,
+	}
 	f.of = f.tableOf
 	f.note = func(t *table.Table) { f.lacking.note(t, stripeRows) }
 	if err := f.grow(); err != nil {
@@ -252,7 +256,8 @@ func (r *Router) fold() bool {
 	}
 	panes := r.stripePanes()
 	if !f.room(panes, n, long) {
-		if f.flushing = f.groups() > 0; !f.flushing {
+		f.flushing = f.groups() > 0
+		if !f.flushing {
 			f.on, f.routeLeft = false, routeTimes*uint64(n)
 		}
 		return false
@@ -276,7 +281,8 @@ func (r *Router) folded() {
 	if !f.on {
 		return
 	}
-	if f.flushing = f.flushing || f.used() > f.limit; f.exchange == ExchangeAuto && f.groups() >= f.look {
+	f.flushing = f.flushing || f.used() > f.limit
+	if f.exchange == ExchangeAuto && f.groups() >= f.look {
 		f.look = 2 * f.groups()
 		f.flushing = f.flushing || f.hopeless()
 	}
@@ -379,12 +385,14 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 			bytes += n
 		}
 		c := r.open[p]
-		if c != nil && (c.kind != chunkPartials || c.epoch != uint64(t.pane) || int(c.rows) == l.partialRows || int(c.heapBytes)+bytes > l.heapSize()) {
+		if c != nil && (c.kind != chunkPartials || c.epoch != uint64(t.pane) || int(c.rows) == l.partialRows ||
+			int(c.heapBytes)+bytes > l.heapSize()) {
 			r.commit(p)
 			c = nil
 		}
 		if c == nil {
-			if c = r.openChunk(p, chunkPartials); c == nil {
+			c = r.openChunk(p, chunkPartials)
+			if c == nil {
 				return false
 			}
 			c.epoch = uint64(t.pane)

@@ -76,7 +76,8 @@ func (g *gathered) begin(rows int) {
 // next is the pane of the first row that has not had its turn, and the number of rows that the pane
 // has. The number is 0 when all rows have had their turn.
 func (g *gathered) next(panes []uint64) (pane uint64, n int) {
-	if g.turns++; g.turns > maxTurns {
+	g.turns++
+	if g.turns > maxTurns {
 		return g.nextRun(panes)
 	}
 	if have512 {
@@ -150,7 +151,8 @@ const vectorRows = 8
 func (g *gathered) next512(panes []uint64) (pane uint64, n int) {
 	w := 0
 	for g.rest[w] == 0 {
-		if w++; w == len(g.rest) {
+		w++
+		if w == len(g.rest) {
 			return 0, 0
 		}
 	}

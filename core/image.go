@@ -344,7 +344,8 @@ func (m *Image) anySet(end int64) *groups {
 // make makes the groups of the window, once.
 func (x *mergedWindow) make(merge func() (*groups, error)) *groups {
 	x.made.by(func() (err error) {
-		if x.groups, err = merge(); err == nil {
+		x.groups, err = merge()
+		if err == nil {
 			x.groups.end = x.end
 		}
 		return err
@@ -435,7 +436,10 @@ func mergeGroups(from, to *layout, sets []*groups) (*groups, error) {
 // mergeImages makes one image of the images of all partitions, for a route that scatters groups.
 // The images do not change. The error says that the system has no memory for it.
 func mergeImages(images []*Image) (*Image, error) {
-	merged := &Image{layout: images[0].layout, counters: countersOf(images), clock: images[0].clock, oldest: images[0].oldest}
+	merged := &Image{
+		layout: images[0].layout, counters: countersOf(images), clock: images[0].clock,
+		oldest: images[0].oldest,
+	}
 	byPane := map[window.Pane][]*groups{}
 	for _, m := range images {
 		for _, x := range m.panes {

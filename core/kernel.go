@@ -43,7 +43,10 @@ type kernel struct {
 }
 
 func newKernel(l *layout, t *table.Table) kernel {
-	k := kernel{layout: l, table: t, words: make([][]uint64, l.keys.Words()), args: make([][]uint64, len(l.args)), texts: make([][]byte, len(l.args)), paces: make([]agg.Pace, len(l.fused))}
+	k := kernel{
+		layout: l, table: t, words: make([][]uint64, l.keys.Words()), args: make([][]uint64, len(l.args)),
+		texts: make([][]byte, len(l.args)), paces: make([]agg.Pace, len(l.fused)),
+	}
 	if l.window != nil {
 		k.gathered = &gathered{words: make([][]uint64, len(k.words)), args: make([][]uint64, len(k.args))}
 		for _, columns := range [][][]uint64{k.gathered.words, k.gathered.args} {
@@ -62,7 +65,8 @@ func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls 
 	tableOf func(pane window.Pane, n int) *table.Table, done func(*table.Table),
 ) {
 	if allEqual(panes) {
-		if k.table = tableOf(window.Pane(panes[0]), len(hashes)); k.table != nil {
+		k.table = tableOf(window.Pane(panes[0]), len(hashes))
+		if k.table != nil {
 			k.apply(hashes, heap, nulls)
 			done(k.table)
 		}
@@ -76,7 +80,8 @@ func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls 
 		if n == 0 {
 			return
 		}
-		if k.table = tableOf(window.Pane(pane), n); k.table == nil {
+		k.table = tableOf(window.Pane(pane), n)
+		if k.table == nil {
 			continue
 		}
 		k.words, k.args = g.words, g.args
@@ -116,7 +121,11 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 	fused := k.layout.fused
 	done := 0
 	if keyWords == 1 && len(fused) > 0 && some>>fused[0].Arg&1 == 0 && fused[0].Finds(&k.paces[0]) {
-		rows = k.table.FindAndUpdate(hashes, k.words, k.off[:], table.Update{Loop: &fused[0], States: uintptr(8 * keyWords), Values: k.args[fused[0].Arg], Pace: &k.paces[0]})
+		rows = k.table.FindAndUpdate(hashes, k.words, k.off[:],
+			table.Update{
+				Loop: &fused[0], States: uintptr(8 * keyWords), Values: k.args[fused[0].Arg],
+				Pace: &k.paces[0],
+			})
 		done = 1
 	} else {
 		rows = k.table.FindOrCreate(hashes, k.words, heap, k.off[:])
@@ -128,7 +137,8 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 			f.Update(rows, uintptr(8*keyWords), k.args[f.Arg], &k.paces[i])
 			continue
 		}
-		f.UpdateSome(rows, uintptr(8*keyWords), agg.Args{Words: k.args[f.Arg], Nulls: nulls, NullBit: uint8(f.Arg)}, k.some[:], &k.paces[i])
+		f.UpdateSome(rows, uintptr(8*keyWords), agg.Args{Words: k.args[f.Arg], Nulls: nulls, NullBit: uint8(f.Arg)},
+			k.some[:], &k.paces[i])
 	}
 	for i := range k.layout.single {
 		s := &k.layout.single[i]

@@ -63,9 +63,11 @@ func (c *Cuts) RequestMove(shard int, to PartitionID) (*Move, error) {
 	case c.windows:
 		return nil, errors.New("core: cannot move a shard of a plan with windows")
 	case c.state.sheds():
-		return nil, errors.New("core: cannot move a shard of a plan that sheds: a group that finds no room would be lost")
+		return nil, errors.New("core: cannot move a shard of a plan that sheds: a group that finds no room " +
+			"would be lost")
 	case shard < 0 || shard >= Shards || int(to) >= len(c.cuts[0].images):
-		return nil, fmt.Errorf("core: cannot move shard %d to partition %d: there are %d shards and %d partitions", shard, to, Shards, len(c.cuts[0].images))
+		return nil, fmt.Errorf("core: cannot move shard %d to partition %d: there are %d shards and %d partitions",
+			shard, to, Shards, len(c.cuts[0].images))
 	}
 	m := &Move{shard: uint8(shard), to: to}
 	if !c.pending.CompareAndSwap(nil, m) {

@@ -1,14 +1,11 @@
 package core
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"sync/atomic"
-	"unsafe"
 
-	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
@@ -19,11 +16,8 @@ import (
 // takes well under a millisecond.
 const chunksPerStep = 4
 
-// copyPerStep bounds the bytes that a partition copies in one Step to catch up with its image. That
-// takes some hundred microseconds. Copies of a mebibyte bypass the caches, see runtime.memmove.
-const copyPerStep = 1 << 20
-
-// A Partition keeps the groups of its shards. It is an Agent.
+// A Partition keeps the groups of its shards. It is an Agent. Its methods are in partition.go,
+// partition_epoch.go, apply.go, session.go, pass.go and handover.go.
 //
 // # At an epoch
 //
@@ -146,19 +140,24 @@ const (
 )
 
 // NewPartition makes a partition without groups. in and bells have an entry for each reader.
-func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells []Bell, state *State, cuts *Cuts) (*Partition, error) {
+func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells []Bell, state *State,
+	cuts *Cuts,
+) (*Partition, error) {
 	l, err := plan.compile()
 	if err != nil {
 		return nil, err
 	}
 	if len(l.sided) > 0 && state.sheds() {
-		return nil, fmt.Errorf("core: plan %s: %v keeps state beside the rows of groups, and if that has no room it is not known which records to drop: "+
+		return nil, fmt.Errorf("core: plan %s: %v keeps state beside the rows of groups, and if that has no room it "+
+			"is not known which records to drop: "+
 			"such plans stop when their memory is used up, StateShed is not for them", plan.name(), l.sided[0].kind)
 	}
 	p := &Partition{
-		id: id, cuts: cuts, in: slices.Clone(in), bells: slices.Clone(bells), states: make([][]uint64, len(l.init)), first: cuts.owners,
+		id: id, cuts: cuts, in: slices.Clone(in), bells: slices.Clone(bells), states: make([][]uint64, len(l.init)),
+		first: cuts.owners,
 		ended: make([]bool, len(in)), held: make([]bool, len(in)), left: len(in), missing: len(in),
-		counters: make([]Counters, len(in)), watermarks: make([]int64, len(in)), state: state, shed: make([]uint64, len(in)), tooOld: make([]uint64, len(in)),
+		counters: make([]Counters, len(in)), watermarks: make([]int64, len(in)), state: state,
+		shed: make([]uint64, len(in)), tooOld: make([]uint64, len(in)),
 		closed: -window.MaxTime, oldest: -window.MaxTime, byID: map[window.Pane]*pane{},
 	}
 	for r := range in {
@@ -216,7 +215,8 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 		if p.layout.window != nil {
 			x.memory.Groups = MaxPaneGroups
 		}
-		if x.live, err = x.newGroups(p); err != nil {
+		x.live, err = x.newGroups(p)
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -224,7 +224,8 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 	if w := p.layout.window; w != nil {
 		x.first, x.last = w.clock.Ends(id)
 		x.shut = w.clock.Shut(id)
-		if x.end = x.first; x.first != x.last || w.session != nil {
+		x.end = x.first
+		if x.first != x.last || w.session != nil {
 			x.end = manyWindows
 		}
 		for _, g := range x.tables {
@@ -246,7 +247,8 @@ const manyWindows = math.MinInt64
 func (p *Partition) tableOf(id window.Pane, n int) *table.Table {
 	x := p.last
 	if x == nil || x.id != id || x.live == nil {
-		if x = p.pane(id); x == nil {
+		x = p.pane(id)
+		if x == nil {
 			p.tooOld[p.reader] += uint64(n)
 			p.lateCount += uint64(n)
 			return nil
@@ -278,7 +280,8 @@ func (p *Partition) pane(id window.Pane) *pane {
 		// Some or all of its windows closed while the reader was idle, or before it joined.
 		if first, _ := w.clock.Ends(id); min(first, w.clock.Shut(id)) <= p.closed {
 			var late bool
-			if id, late = w.clock.PaneOf(w.clock.PaneBegin(id), p.closed); late {
+			id, late = w.clock.PaneOf(w.clock.PaneBegin(id), p.closed)
+			if late {
 				return nil
 			}
 		}
@@ -287,7 +290,8 @@ func (p *Partition) pane(id window.Pane) *pane {
 		return x
 	}
 	if len(p.panes) >= MaxPanes {
-		p.fail(fmt.Errorf("core: plan %s: more than %d panes of time are open at once: windows are short for records that are so far out of order (Window.OutOfOrder, Window.Lateness)",
+		p.fail(fmt.Errorf("core: plan %s: more than %d panes of time are open at once: windows are short for "+
+			"records that are so far out of order (Window.OutOfOrder, Window.Lateness)",
 			p.layout.plan.name(), MaxPanes))
 		return nil
 	}
@@ -332,8 +336,9 @@ type PartitionStats struct {
 // Stats are the partition's counters as of its last Step. Any goroutine may call it.
 func (p *Partition) Stats() PartitionStats {
 	return PartitionStats{
-		Rows: p.rows.Load(), Partials: p.partials.Load(), Groups: p.groups.Load(), Panes: p.live.Load(), Bytes: p.bytes.Load(),
-		Shed: p.sheds.Load(), Late: p.late.Load(), Copied: p.copied.Load(), MemoryWaits: p.memoryWaits.Load(),
+		Rows: p.rows.Load(), Partials: p.partials.Load(), Groups: p.groups.Load(), Panes: p.live.Load(),
+		Bytes: p.bytes.Load(),
+		Shed:  p.sheds.Load(), Late: p.late.Load(), Copied: p.copied.Load(), MemoryWaits: p.memoryWaits.Load(),
 	}
 }
 
@@ -445,7 +450,8 @@ func (p *Partition) Step(now Nanos) (work int) {
 	}
 	for range p.in {
 		r := p.turn
-		if p.turn++; p.turn == len(p.in) {
+		p.turn++
+		if p.turn == len(p.in) {
 			p.turn = 0
 		}
 		if p.ended[r] || p.held[r] {
@@ -540,355 +546,4 @@ func (p *Partition) chunkRows() int { return max(p.layout.rows, p.layout.partial
 func (p *Partition) release(r int) {
 	p.in[r].Release(1)
 	p.bells[r].Ring()
-}
-
-// publish answers an epoch: the live tables become what the partition shows in the epoch's slot,
-// and other tables take their places. If there is no memory for that, the partition goes on as
-// before and the epoch has no cut.
-func (p *Partition) publish(number uint64, slot int) {
-	if invariants.Enabled && number != p.epoch+1 {
-		panic("core: an epoch was passed over")
-	}
-	p.epoch, p.stamp = number, number+1
-	if m := p.cuts.move; m.epoch == number && m.from != m.to && (m.from == p.id || m.to == p.id) {
-		p.handover = &handover{move: m, slot: slot}
-	}
-	isLast := p.cuts.IsLast(slot)
-	if w := p.layout.window; w != nil {
-		p.closed = max(p.closed, w.closed(p.watermark()))
-		p.oldest = max(p.oldest, w.oldest(p.closed))
-		p.sortPanes()
-		if w.session != nil {
-			p.carryAll()
-		}
-		p.dropOld(slot)
-	}
-	m := p.cuts.cuts[slot].images[p.id]
-	m.forget()
-	m.panes = m.panes[:0]
-	p.sealed = 0
-	for _, x := range p.panes {
-		if x.live != nil {
-			x.live.given = p.given
-		}
-		if isLast || p.layout.window != nil && x.shut <= p.closed {
-			x.seal(p.epoch, slot)
-			p.sealed++ // the panes before this one are sealed, too
-		} else if err := x.publish(p, slot); err != nil {
-			if h := p.handover; h != nil && h.move.from == p.id {
-				// The new owner takes the shard's groups from this image, and routers have already
-				// been told of the move. So the image shows the live table, which does not change
-				// until the new owner has read it.
-				m.panes = append(m.panes, paneImage{x.id, x.last, x.live})
-				p.lent = m
-			}
-			p.noteLagging()
-			p.cuts.Answer(false)
-			if p.behind = true; p.lent == nil {
-				p.catchUp() // the panes that have published
-			}
-			return
-		}
-		m.panes = append(m.panes, paneImage{x.id, x.last, x.bySlot[slot]})
-	}
-	m.counters = append(m.counters[:0], p.counters...)
-	m.shed = append(m.shed[:0], p.shed...)
-	m.late = append(m.late[:0], p.tooOld...)
-	m.clock, m.oldest = p.closed, p.oldest
-	p.noteLagging()
-	p.cuts.noteWindows(p.id, len(p.panes)-p.sealed, p.awaited())
-	p.done = isLast
-	p.behind = !isLast
-	// No epoch takes the tables of this image before the live tables have caught up with them. The
-	// epoch after the next is the first that can, and this partition has to answer the next one
-	// before that.
-	p.cuts.Answer(true)
-}
-
-// maxUnwritten is how many closed panes may wait to be written before a partition takes no more
-// records. Then its rings fill up and the readers wait. For small panes the bound is
-// unwrittenSmall.
-const (
-	maxUnwritten   = 256
-	unwrittenSmall = 1 << 13
-)
-
-// unwritten says whether more closed panes than that wait to be written. The goroutine that writes
-// them can go on: what it needs is in the current cut.
-func (p *Partition) unwritten() bool {
-	most := maxUnwritten
-	if p.sums.bytes <= len(p.panes)*smallPane/4 {
-		most = unwrittenSmall
-	}
-	if p.sealed <= most {
-		return false
-	}
-	return p.panes[p.sealed-1-most].last > p.cuts.written.Load() // later panes end no earlier
-}
-
-// sortPanes puts the panes that have come since the last epoch in their places.
-func (p *Partition) sortPanes() {
-	byTime := func(a, b *pane) int { return cmp.Compare(a.id, b.id) }
-	if !slices.IsSortedFunc(p.panes, byTime) {
-		slices.SortFunc(p.panes, byTime)
-	}
-}
-
-// noteLagging notes the panes whose live tables have to catch up.
-func (p *Partition) noteLagging() {
-	p.lagging, p.caughtUp = p.lagging[:0], 0
-	for _, x := range p.panes {
-		if x.behind {
-			p.lagging = append(p.lagging, x)
-			p.note(x) // it may have one more table
-		}
-	}
-}
-
-// watermark is the least watermark of all readers that hold windows back. Every partition computes
-// the same one, because it has got the same marks.
-func (p *Partition) watermark() int64 {
-	least, idle := int64(watermarkEnd), false
-	for _, w := range p.watermarks {
-		if w == watermarkIdle {
-			idle = true
-			continue
-		}
-		least = min(least, w)
-	}
-	if least == watermarkEnd && idle {
-		return watermarkNone // no reader says anything: they are idle or have ended
-	}
-	return least
-}
-
-// awaited is the watermark of the reader that is furthest behind, if that reader can still go on.
-// If it has ended, no reader waits for it, and awaited is watermarkEnd.
-func (p *Partition) awaited() int64 {
-	least, live := int64(watermarkEnd), true
-	for r, w := range p.watermarks {
-		if w != watermarkIdle && w < least {
-			least, live = w, !p.ended[r]
-		}
-	}
-	if !live {
-		return watermarkEnd
-	}
-	return least
-}
-
-// dropOld takes out the panes that are not kept any more, gives up what the slot showed of panes
-// that were taken out, and keeps some of the panes that no slot shows any more.
-func (p *Partition) dropOld(slot int) {
-	written := p.cuts.written.Load()
-	n := 0
-	for n < len(p.panes) && p.panes[n].last < p.oldest && p.panes[n].last <= written && p.panes[n].live == nil {
-		n++
-	}
-	for _, x := range p.panes[:n] {
-		delete(p.byID, x.id)
-		p.uncount(x)
-	}
-	p.gone = append(p.gone, p.panes[:n]...)
-	p.panes = slices.Delete(p.panes, 0, n)
-	p.last = nil
-	p.gone = slices.DeleteFunc(p.gone, func(x *pane) bool {
-		x.show(slot, nil)
-		if x.shows() {
-			return false
-		}
-		if n := len(p.unused); n < unusedPanes || n < unusedSmall && x.counted.bytes <= smallPane {
-			p.unused = append(p.unused, x)
-		} else {
-			x.free()
-			p.sums.add(paneSums{}, x.counted)
-			x.counted = paneSums{}
-			// A table of the pane may be in it; the others will be noted again.
-			p.lacking = p.lacking[:0]
-		}
-		return true
-	})
-}
-
-// takeBack goes on with a table that was lent to a shard's new owner, once that has read it.
-func (p *Partition) takeBack() (work int) {
-	if p.cuts.handed.Load() < p.handover.epoch {
-		return 0
-	}
-	p.lent.panes = p.lent.panes[:0]
-	p.lent = nil
-	return p.catchUp()
-}
-
-// catchUp copies a piece of what the live tables lack. When they lack nothing the partition goes
-// on.
-func (p *Partition) catchUp() (work int) {
-	left := copyPerStep
-	p.behind = false
-	for p.caughtUp < len(p.lagging) && !p.behind {
-		x := p.lagging[p.caughtUp]
-		if left <= 0 {
-			p.behind = true
-			break
-		}
-		copied, done, err := x.live.table.CatchUp(x.shown.table, left)
-		p.copyCount += uint64(copied)
-		left -= copied
-		switch {
-		case err != nil:
-			p.fail(p.state.full(p.layout.plan.name(), x.live.table.Len(), err))
-			p.behind = true
-		case done:
-			x.live.table.Live()
-			x.behind = false
-			p.caughtUp++
-			p.lacking.note(x.live.table, p.chunkRows())
-		default:
-			p.behind = true
-		}
-		work += copied
-	}
-	p.store()
-	if p.behind {
-		p.starved = work == 0
-		return work
-	}
-	if !p.done {
-		p.resume()
-	}
-	return work + 1
-}
-
-// resume takes the marks out of the rings that were held.
-func (p *Partition) resume() {
-	for r := range p.held {
-		if p.held[r] {
-			p.held[r] = false
-			p.missing++
-			p.release(r)
-		}
-	}
-}
-
-// applyChunk adds the records of a chunk to their groups.
-func (p *Partition) applyChunk(c *Chunk) {
-	l := p.layout
-	n := int(c.rows)
-	heap := c.heap(l)[:c.heapBytes]
-	for from := 0; from < n; from += stripeRows {
-		to := min(from+stripeRows, n)
-		for w := range p.words {
-			p.words[w] = c.column(l, 1+w, n)[from:to]
-		}
-		for i := range l.args {
-			if column := l.args[i].column; column >= 0 {
-				p.args[i], p.texts[i] = c.column(l, column, n)[from:to], heap
-			}
-		}
-		var nulls, panes []uint64
-		if l.hasNulls {
-			nulls = c.column(l, l.nulls, n)[from:to]
-		}
-		if l.window != nil {
-			panes = c.column(l, l.window.chunk, n)[from:to]
-		}
-		p.applyStripe(c.reader, c.column(l, 0, n)[from:to], heap, nulls, panes)
-	}
-}
-
-// applyStripe adds the records of a stripe, which are in p.words and p.args, to the groups of their
-// panes. If the plan has windows, panes has a word for each record, which is its pane, or a single
-// word for all of them.
-func (p *Partition) applyStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
-	p.reader = reader
-	old := p.tooOld[reader]
-	if panes == nil {
-		x := p.panes[0]
-		p.touch(x)
-		p.table = x.live.table
-		p.apply(hashes, heap, nulls)
-		p.added(p.table)
-	} else {
-		p.applyPanes(panes, hashes, heap, nulls, p.tables, p.full)
-	}
-	p.rowCount += uint64(len(hashes)) - (p.tooOld[reader] - old)
-}
-
-// added looks at a table after an addition. It notes whether the table lacks memory for the next
-// addition, and counts the records that have found no room in it.
-func (p *Partition) added(t *table.Table) {
-	p.lacking.note(t, p.chunkRows())
-	records, cause := t.TakeShed()
-	if records == 0 {
-		return
-	}
-	p.shedCount += records
-	p.rowCount -= records
-	p.shed[p.reader] += records
-	if !p.state.sheds() {
-		p.fail(p.state.full(p.layout.plan.name(), t.Len(), cause))
-	}
-}
-
-// A router whose runner also steps the partition may apply its records in place, with direct and
-// directStripe. They are not called while the ring from that router has chunks.
-
-// direct adds the records of a chunk that is in no ring.
-func (p *Partition) direct(c *Chunk) {
-	p.checkLive()
-	p.applyChunk(c)
-	p.store()
-}
-
-// directStripe adds records that do not lie in a chunk but in p.words and p.args, see applyStripe.
-func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
-	p.checkLive()
-	p.applyStripe(reader, hashes, heap, nulls, panes)
-	p.store()
-}
-
-// takes says whether records may be applied in place at all.
-func (p *Partition) takes() bool { return !p.behind && !p.unwritten() && p.ready() }
-
-// ready says whether there is memory for records that are applied in place.
-func (p *Partition) ready() bool { return !p.lacking.waits(p.chunkRows()) }
-
-func (p *Partition) checkLive() {
-	if invariants.Enabled && p.behind {
-		panic("core: records are applied to a table that has not caught up")
-	}
-}
-
-// mergeChunk adds the partial states of a chunk to their groups.
-func (p *Partition) mergeChunk(c *Chunk) {
-	l := p.layout
-	n := int(c.rows)
-	p.partialCount += uint64(n)
-	p.reader = c.reader
-	records := n
-	if l.rowsWord >= 0 {
-		records = 0
-		for _, of := range c.partialColumn(l, 1+len(p.words)+l.rowsWord, n) {
-			records += int(of)
-		}
-	}
-	if p.table = p.tableOf(window.Pane(c.epoch), records); p.table == nil {
-		return
-	}
-	heap := c.heap(l)[:c.heapBytes]
-	if len(l.sided) > 0 {
-		// The first line of the heap is block 1: there is no block 0.
-		p.lentBlocks = agg.Lent(unsafe.Pointer(&c.data[l.heapAt-agg.LineBytes/8]))
-	}
-	for from := 0; from < n; from += stripeRows {
-		to := min(from+stripeRows, n)
-		for w := range p.words {
-			p.words[w] = c.partialColumn(l, 1+w, n)[from:to]
-		}
-		for w := range p.states {
-			p.states[w] = c.partialColumn(l, 1+len(p.words)+w, n)[from:to]
-		}
-		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states, &p.lentBlocks)
-	}
-	p.added(p.table) // a lack of room ends the plan: a plan that sheds never folds
 }

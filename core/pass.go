@@ -48,7 +48,10 @@ func NewPassed(p *Plan) (*Passed, error) {
 	if !l.passes {
 		return nil, fmt.Errorf("core: plan %s passes nothing through: it groups", p.name())
 	}
-	x := &Passed{Batch: record.NewBatch(l.source, l.rows), text: make([]byte, l.heapSize()), valid: make([][]uint64, l.source.Len())}
+	x := &Passed{
+		Batch: record.NewBatch(l.source, l.rows), text: make([]byte, l.heapSize()),
+		valid: make([][]uint64, l.source.Len()),
+	}
 	for i := range x.valid {
 		if l.source.Field(i).Nullable {
 			x.valid[i] = make([]uint64, (l.rows+63)/64)
@@ -69,9 +72,13 @@ func (l *layout) compilePass() error {
 		{len(p.Select) == 0, "neither keys, aggregates nor Select"},
 		{p.Window != nil, "a window, but neither keys nor aggregates: windows hold groups"},
 		{p.Having != nil, "Having, but neither keys nor aggregates: it is for groups, Where for records"},
-		{p.Offset > 0 && len(p.OrderBy) == 0, "Offset, but neither keys, aggregates nor OrderBy: records that pass through have no order"},
+		{
+			p.Offset > 0 && len(p.OrderBy) == 0,
+			"Offset, but neither keys, aggregates nor OrderBy: records that pass through have no order",
+		},
 		{len(p.Computed) > 0, "Computed, but neither keys nor aggregates: Select has the expressions"},
-		{len(p.Select) > maxArguments, fmt.Sprintf("%d columns pass through, at most %d are allowed", len(p.Select), maxArguments)},
+		{len(p.Select) > maxArguments, fmt.Sprintf("%d columns pass through, at most %d are allowed", len(p.Select),
+			maxArguments)},
 	} {
 		if c.there {
 			faults = append(faults, errors.New(c.what))
@@ -85,9 +92,11 @@ func (l *layout) compilePass() error {
 		return err
 	}
 	if len(columns) > maxArguments {
-		return fmt.Errorf("%d columns pass through and are ordered by, at most %d are allowed", len(columns), maxArguments)
+		return fmt.Errorf("%d columns pass through and are ordered by, at most %d are allowed", len(columns),
+			maxArguments)
 	}
-	if l.stage, err = expr.Compile(p.Source, p.Where, columns); err != nil {
+	l.stage, err = expr.Compile(p.Source, p.Where, columns)
+	if err != nil {
 		return err
 	}
 	l.source, l.inner = l.stage.Schema(), l.stage.Schema()
@@ -96,7 +105,8 @@ func (l *layout) compilePass() error {
 		fields[i] = l.source.Field(i)
 		l.argument(i, fields[i], true)
 	}
-	if l.result, err = record.NewSchema(p.name(), fields[:len(p.Select)]...); err != nil {
+	l.result, err = record.NewSchema(p.name(), fields[:len(p.Select)]...)
+	if err != nil {
 		return err
 	}
 	l.inner = l.result
@@ -137,7 +147,8 @@ func (p *Partition) SetOutlet(o Outlet) { p.outlet = o }
 // pass gives away the records of a chunk. It returns false if the outlet takes none now.
 func (p *Partition) pass(c *Chunk) bool {
 	to := p.outlet.Take()
-	if p.blocked = to == nil; p.blocked {
+	p.blocked = to == nil
+	if p.blocked {
 		return false
 	}
 	l, n := p.layout, int(c.rows)

@@ -286,7 +286,8 @@ func (p *Plan) Key(values ...any) (Key, error) {
 		}
 		t, ok := at.(time.Time)
 		if !ok {
-			return Key{}, fmt.Errorf("core: plan %s: the first value of the key is %T, expected the window's end, a time.Time", p.name(), at)
+			return Key{}, fmt.Errorf("core: plan %s: the first value of the key is %T, expected the window's end, a "+
+				"time.Time", p.name(), at)
 		}
 		end = t.UnixNano()
 	}
@@ -474,7 +475,8 @@ func compileLayout(p *Plan) (*layout, error) {
 			fault("%w", err)
 		}
 		l.window, l.front = w, 2
-		fields = append(fields, record.Field{Name: WindowStart, Type: record.Timestamp}, record.Field{Name: WindowEnd, Type: record.Timestamp})
+		fields = append(fields, record.Field{Name: WindowStart, Type: record.Timestamp},
+			record.Field{Name: WindowEnd, Type: record.Timestamp})
 	}
 	for _, name := range p.Keys {
 		if i, ok := column("key", name); ok {
@@ -489,7 +491,8 @@ func compileLayout(p *Plan) (*layout, error) {
 	for _, a := range p.Aggregates {
 		if b, ok := l.bind(a, column, fault); ok {
 			bound = append(bound, b)
-			fields = append(fields, record.Field{Name: a.Name, Type: b.fn.Type(), Nullable: a.Func != Count && a.Func != ApproxCountDistinct})
+			fields = append(fields, record.Field{Name: a.Name, Type: b.fn.Type(), Nullable: a.Func != Count &&
+				a.Func != ApproxCountDistinct})
 		}
 	}
 	var hidden []Aggregate
@@ -498,7 +501,8 @@ func compileLayout(p *Plan) (*layout, error) {
 		// say how many records it stands for.
 		hidden = append(hidden, Aggregate{Func: Count})
 		if l.window.session != nil {
-			hidden = append(hidden, Aggregate{Func: Min, Column: p.Window.Column}, Aggregate{Func: Max, Column: p.Window.Column})
+			hidden = append(hidden, Aggregate{Func: Min, Column: p.Window.Column},
+				Aggregate{Func: Max, Column: p.Window.Column})
 		}
 		for _, a := range hidden {
 			if b, ok := l.bind(a, column, fault); ok {
@@ -513,7 +517,8 @@ func compileLayout(p *Plan) (*layout, error) {
 		return nil, errors.Join(faults...)
 	}
 	if len(l.args) > maxArguments {
-		return nil, fmt.Errorf("core: plan %s: aggregates of %d columns, at most %d are allowed", p.name(), len(l.args), maxArguments)
+		return nil, fmt.Errorf("core: plan %s: aggregates of %d columns, at most %d are allowed", p.name(), len(l.args),
+			maxArguments)
 	}
 	l.place(bound)
 	if l.window != nil {
@@ -535,13 +540,15 @@ func compileLayout(p *Plan) (*layout, error) {
 	l.fused, l.single = agg.Fuse(placed)
 
 	var err error
-	if l.keys, err = record.NewKeyLayout(l.source, keys); err != nil {
+	l.keys, err = record.NewKeyLayout(l.source, keys)
+	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
 	}
 	for i := range l.fused {
 		l.fused[i].Bind(l.keys.Words(), table.RowWords(l.keys.Words()+len(l.init)))
 	}
-	if l.result, err = record.NewSchema(p.name(), fields...); err != nil {
+	l.result, err = record.NewSchema(p.name(), fields...)
+	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: the result: %w", p.name(), err)
 	}
 	if err := l.compileShape(); err != nil {
@@ -589,10 +596,12 @@ func (l *layout) divide() error {
 	l.rows = min(l.heapAt/l.columns, maxChunkRows)
 	l.partialRows = min(l.heapAt/(1+l.keys.Words()+len(l.init)), maxChunkRows)
 	if l.partialRows < 1 {
-		return fmt.Errorf("core: plan %s: a group needs %d bytes, a chunk has %d", l.plan.name(), 8*(1+l.keys.Words()+len(l.init)), 8*l.heapAt)
+		return fmt.Errorf("core: plan %s: a group needs %d bytes, a chunk has %d", l.plan.name(),
+			8*(1+l.keys.Words()+len(l.init)), 8*l.heapAt)
 	}
 	if l.rows < 1 {
-		return fmt.Errorf("core: plan %s: a record needs %d bytes, a chunk has %d", l.plan.name(), 8*l.columns, 8*l.heapAt)
+		return fmt.Errorf("core: plan %s: a record needs %d bytes, a chunk has %d", l.plan.name(), 8*l.columns,
+			8*l.heapAt)
 	}
 	return nil
 }
@@ -627,7 +636,8 @@ func (l *layout) compileStage() error {
 		if len(outputs) > 0 { // a record without a time is in no window, so it goes to quarantine
 			at := &outputs[0]
 			var err error
-			if at.Expr, err = expr.Require(fmt.Sprintf("the time of the window, %v,", at.Expr), at.Expr); err != nil {
+			at.Expr, err = expr.Require(fmt.Sprintf("the time of the window, %v,", at.Expr), at.Expr)
+			if err != nil {
 				return err
 			}
 		}
@@ -643,7 +653,8 @@ func (l *layout) compileStage() error {
 		outputs = []expr.Output{{Name: "record", Expr: expr.Bool(true)}}
 	}
 	var err error
-	if l.stage, err = expr.Compile(p.Source, p.Where, outputs); err == nil {
+	l.stage, err = expr.Compile(p.Source, p.Where, outputs)
+	if err == nil {
 		l.source = l.stage.Schema()
 	}
 	return err
@@ -666,7 +677,9 @@ type boundAggregate struct {
 }
 
 // bind finds the arguments of an aggregate and binds its function.
-func (l *layout) bind(a Aggregate, column func(of, name string) (int, bool), fault func(string, ...any)) (b boundAggregate, ok bool) {
+func (l *layout) bind(a Aggregate, column func(of, name string) (int, bool),
+	fault func(string, ...any),
+) (b boundAggregate, ok bool) {
 	b = boundAggregate{kind: a.Func, arg: -1, by: -1}
 	of := fmt.Sprintf("aggregate %q", a.Name)
 	var args []agg.Arg
@@ -681,7 +694,8 @@ func (l *layout) bind(a Aggregate, column func(of, name string) (int, bool), fau
 			continue
 		}
 		source, found := column(of, name)
-		if ok = ok && found; !ok {
+		ok = ok && found
+		if !ok {
 			continue
 		}
 		f := l.source.Field(source)
@@ -796,7 +810,8 @@ func (l *layout) place(bound []boundAggregate) {
 	}
 	for _, b := range bound {
 		o := at[slotOf(b)]
-		if o.fn = b.fn; o.values >= 0 {
+		o.fn = b.fn
+		if o.values >= 0 {
 			o.fn = agg.Uncounted(b.fn)
 		}
 		l.outputs = append(l.outputs, o)

@@ -1,18 +1,12 @@
 package core
 
 import (
-	"fmt"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
 )
-
-// stripeRows is how many rows are keyed, hashed and scattered together: their scratch (hash, key
-// words, places) stays in the first-level cache.
-const stripeRows = 512
 
 // A Source hands the batches of one reader to its router. All calls come from the router's Step.
 type Source interface {
@@ -64,7 +58,7 @@ type LeavingSource interface {
 }
 
 // A Router spreads the records of one reader over the partitions: it is the reader's half of a
-// plan. It is an Agent. Its methods are in router.go, fold.go, routing.go and time.go.
+// plan. It is an Agent. Its methods are in router.go, scatter.go, fold.go, routing.go and time.go.
 type Router struct {
 	id     ReaderID
 	layout *layout
@@ -149,7 +143,8 @@ func (p *publishedCounters) store(c *Counters) {
 
 func (p *publishedCounters) load() Counters {
 	return Counters{
-		In: p.in.Load(), Counted: p.counted.Load(), Keyless: p.keyless.Load(), Filtered: p.filtered.Load(), Late: p.late.Load(), Quarantined: p.quarantined.Load(), Batches: p.batches.Load(),
+		In: p.in.Load(), Counted: p.counted.Load(), Keyless: p.keyless.Load(), Filtered: p.filtered.Load(),
+		Late: p.late.Load(), Quarantined: p.quarantined.Load(), Batches: p.batches.Load(),
 		Folded: p.folded.Load(), Direct: p.direct.Load(), Partials: p.partials.Load(), Flushes: p.flushes.Load(),
 	}
 }
@@ -157,7 +152,8 @@ func (p *publishedCounters) load() Counters {
 // NewRouter makes the router of a reader. out and bells have an entry for each partition, and so
 // does local: the partitions that are stepped on the same thread, nil for one that another thread
 // steps. state bounds the memory of the groups.
-func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, out []*ring.Producer[Chunk], bells []Bell,
+func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, out []*ring.Producer[Chunk],
+	bells []Bell,
 	local []*Partition, state *State, cuts *Cuts,
 ) (*Router, error) {
 	l, err := plan.compile()
@@ -178,7 +174,8 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 		return nil, err
 	}
 	r := &Router{
-		id: id, layout: l, source: source, owners: cuts.owners, cuts: cuts, route: route.For(plan), out: out, bells: bells,
+		id: id, layout: l, source: source, owners: cuts.owners, cuts: cuts, route: route.For(plan), out: out,
+		bells:  bells,
 		folder: folder, local: local, beside: make([]*Chunk, len(out)),
 		open: make([]*Chunk, len(out)), counts: make([]int, len(out)), bytes: make([]int, len(out)),
 		keys: l.keys.NewKeys(stripeRows), turn: int(id) % len(out),
@@ -260,7 +257,8 @@ func (r *Router) Step(now Nanos) (work int) {
 		}
 	}
 	if r.marking {
-		if work += r.mark(); r.marking || r.done {
+		work += r.mark()
+		if r.marking || r.done {
 			return work
 		}
 	}
@@ -288,7 +286,8 @@ func (r *Router) Step(now Nanos) (work int) {
 			}
 			// An ended reader holds back no other if time passes by itself, or if it has left.
 			leaves, _ := r.source.(LeavingSource)
-			r.times.idle = !complete && r.layout.window != nil && (r.layout.window.column < 0 || leaves != nil && leaves.Left())
+			r.times.idle = !complete && r.layout.window != nil &&
+				(r.layout.window.column < 0 || leaves != nil && leaves.Left())
 			return work + r.startMarks()
 		}
 		if b == nil {
@@ -429,424 +428,6 @@ func (r *Router) setAside() bool {
 		r.counters.Quarantined++
 	}
 	return true
-}
-
-// scatter routes the rows from r.from on, until the end of the batch or until a ring is full, and
-// returns how many rows it has routed.
-func (r *Router) scatter() (rows int) {
-	for r.from < r.batch.Len() {
-		if !r.encoded && !r.encode() {
-			r.stall = StallQuarantine
-			return rows
-		}
-		if r.from == r.to { // the rest of the batch went to quarantine
-			break
-		}
-		n := r.to - r.from
-		f := r.folder
-		if f.on && !r.fold() {
-			return rows // a flush comes first
-		} else if !f.on {
-			if !r.room() {
-				r.stall = StallRing
-				return rows
-			}
-			if !r.direct() {
-				r.copyRows()
-			}
-			for p, rows := range r.counts {
-				if rows > 0 && r.open[p] == r.beside[p] {
-					r.counters.Direct += uint64(rows)
-				}
-			}
-			r.pass()
-			if f.routed(n) {
-				f.on = true
-			}
-		}
-		r.counters.In += uint64(n)
-		r.counters.Counted += uint64(n)
-		r.counters.Keyless += uint64(r.keys.Keyless)
-		rows += n
-		r.times.routed(n)
-		r.from, r.encoded = r.to, false
-	}
-	return rows
-}
-
-// encode keys the next stripe, [r.from, r.to). It cuts a stripe short if its long strings do not
-// fit one chunk together. A record whose own strings do not fit goes to quarantine. If such records
-// end the batch, the stripe is empty. encode returns false if the quarantine has no room now.
-func (r *Router) encode() bool {
-	l := r.layout
-	for r.from < r.batch.Len() {
-		r.to = min(r.from+min(stripeRows, l.rows), r.batch.Len())
-		if l.window != nil {
-			if ok, room := r.timely(); !room {
-				return false
-			} else if !ok {
-				continue
-			}
-		}
-		r.encodeStripe()
-		fit := r.longFit()
-		if fit == r.to-r.from {
-			break
-		}
-		if fit > 0 {
-			r.to = r.from + fit
-			if l.window != nil {
-				// Fewer rows make up the watermark now: the first of those that made it up before.
-				r.timely()
-			}
-			r.encodeStripe()
-			break
-		}
-		reason := fmt.Errorf("core: the key has strings of %d bytes, at most %d are allowed", r.keys.LongBytes[0], l.maxText())
-		if len(l.textArgs) > 0 {
-			reason = fmt.Errorf("core: the record has strings of %d bytes where the plan reads them, at most %d are allowed", r.keys.LongBytes[0], l.maxText())
-		}
-		if !r.source.Quarantine(record.Reject{Offset: -1, Reason: reason}) {
-			return false
-		}
-		r.counters.In++
-		r.counters.Quarantined++
-		r.from++
-		r.to = r.from
-	}
-	r.encoded = true
-	return true
-}
-
-// encodeStripe keys the rows of the stripe. Text arguments count like the long strings of keys:
-// both go to the heap of a chunk.
-func (r *Router) encodeStripe() {
-	k := r.keys
-	r.layout.keys.Encode(r.batch, r.from, r.to, k)
-	n := r.to - r.from
-	if len(r.texts) > 0 && k.Long == 0 {
-		clear(k.LongBytes[:n])
-	}
-	for t, arg := range r.layout.textArgs {
-		c := r.batch.Column(r.layout.args[arg].source)
-		for i, v := range c.Views[r.from:r.to] {
-			if c.Null(r.from + i) {
-				v = record.View{}
-			}
-			r.texts[t][i] = record.PlaceLong(uint64(v.Off), uint64(v.Len))
-			k.LongBytes[i] += uint64(v.Len)
-			if v.Len > 0 {
-				k.Long++
-			}
-		}
-	}
-}
-
-// longFit is how many of the first rows have long strings that fit one chunk together.
-func (r *Router) longFit() int {
-	n := r.to - r.from
-	if r.keys.Long == 0 {
-		return n
-	}
-	var total uint64
-	most, of := uint64(r.layout.heapSize()), uint64(r.layout.maxText())
-	for i, bytes := range r.keys.LongBytes[:n] {
-		if total += bytes; total > most || bytes > of {
-			return i
-		}
-	}
-	return n
-}
-
-// room makes room for the stripe in the open chunks of the partitions that it goes to. It returns
-// false if a ring is full; nothing has been copied then. It leaves each row's partition in r.dest.
-func (r *Router) room() bool {
-	tries := 1
-	if r.route.Routing == RouteRoundRobin {
-		tries = len(r.out)
-	}
-	for range tries {
-		if !r.destined {
-			r.destine()
-		}
-		if r.ensureAll() {
-			return true
-		}
-		if r.route.Routing == RouteRoundRobin {
-			r.pass()
-		}
-	}
-	return false
-}
-
-// direct applies the stripe in place if all of it belongs to one partition of this thread, and says
-// whether it does.
-func (r *Router) direct() bool {
-	if r.only < 0 || r.local[r.only] == nil || r.open[r.only] != r.beside[r.only] {
-		return false
-	}
-	p := r.local[r.only]
-	nulls, heap := r.stripe(&p.kernel)
-	p.directStripe(r.id, r.keys.Hashes, heap, nulls, r.stripePanes())
-	return true
-}
-
-// stripePanes are the panes of the stripe's rows: one if all are the same, nil without windows.
-func (r *Router) stripePanes() []uint64 {
-	switch {
-	case r.panes == nil:
-		return nil
-	case r.onePane:
-		return r.panes[:1]
-	}
-	return r.panes[:r.to-r.from]
-}
-
-// stripe gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of the
-// stripe's long strings are returned.
-func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
-	copy(k.words, r.keys.Words)
-	for i, a := range r.layout.args {
-		k.args[i] = nil
-		if a.column >= 0 {
-			k.args[i] = r.words(i)
-		}
-	}
-	for _, arg := range r.layout.textArgs {
-		k.texts[arg] = r.batch.Column(r.layout.args[arg].source).Bytes
-	}
-	if r.layout.hasNulls && r.hasNulls() {
-		nulls = r.nullBits()
-	}
-	if r.keys.Long > 0 {
-		heap = r.oneHeap()
-	}
-	return nulls, heap
-}
-
-// words are the words of an argument in the rows of the stripe.
-func (r *Router) words(arg int) []uint64 {
-	for t, a := range r.layout.textArgs {
-		if a == arg {
-			return r.texts[t][:r.to-r.from]
-		}
-	}
-	return r.batch.Column(r.layout.args[arg].source).Words()[r.from:r.to]
-}
-
-// oneHeap copies the long strings of the stripe into one heap if several columns have some.
-func (r *Router) oneHeap() []byte {
-	k := r.keys
-	if len(k.Heaps) == 1 {
-		return k.Heaps[0]
-	}
-	r.long = r.long[:0]
-	for j, w := range r.layout.keys.Strings() {
-		places, marks := k.Words[w+1], k.Words[w+2]
-		for i := range marks {
-			if record.IsLong(marks[i]) {
-				off, n := record.LongPlace(places[i])
-				places[i] = record.PlaceLong(uint64(len(r.long)), n)
-				r.long = append(r.long, k.Heaps[j][off:off+n]...)
-			}
-		}
-	}
-	return r.long
-}
-
-// ensureAll makes room in every chunk that the stripe goes to.
-func (r *Router) ensureAll() bool {
-	for p, rows := range r.counts {
-		if rows > 0 && !r.ensure(p, rows, r.bytes[p]) {
-			return false
-		}
-	}
-	return true
-}
-
-// ensure makes sure that partition p has an open chunk with room for that many rows and bytes. It
-// publishes one that has no room.
-func (r *Router) ensure(p, rows, bytes int) bool {
-	l := r.layout
-	if c := r.open[p]; c != nil {
-		if c.kind == chunkRows && int(c.rows)+rows <= l.rows && int(c.heapBytes)+bytes <= l.heapSize() && (c != r.beside[p] || r.local[p].ready()) {
-			return true
-		}
-		r.commit(p)
-	}
-	return r.openChunk(p, chunkRows) != nil
-}
-
-// openChunk opens a chunk for partition p, and returns nil if the ring is full. For rows of a
-// partition of this thread that takes records in place it is the chunk beside the ring, if the ring
-// is empty: what is in the ring was sent before and would be applied after. The partition takes
-// none if it has just published. (Then the ring has this router's mark, unless it has only just
-// joined.)
-func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
-	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && r.local[p].takes() {
-		r.open[p] = c
-		c.begin(kind, r.id)
-		return c
-	}
-	s := r.out[p].Reserve(1)
-	if len(s) == 0 {
-		return nil
-	}
-	r.open[p] = &s[0]
-	r.open[p].begin(kind, r.id)
-	return r.open[p]
-}
-
-// commit publishes the open chunk of partition p, or applies the chunk if it is in no ring.
-func (r *Router) commit(p int) {
-	c := r.open[p]
-	r.open[p] = nil
-	if c != nil && c == r.beside[p] {
-		if c.rows > 0 {
-			r.local[p].direct(c)
-		}
-		return
-	}
-	r.out[p].Commit(1)
-	r.bells[p].Ring()
-}
-
-// copyRows copies the columns of the stripe into the open chunks of the owners, which have room.
-func (r *Router) copyRows() {
-	l, n := r.layout, r.to-r.from
-	var first *Chunk // the chunk of the only partition, if there is one
-	var at int
-	if r.only >= 0 {
-		first = r.open[r.only]
-		at = int(first.rows)
-		first.rows += uint32(n)
-		for i := range r.dest[:n] {
-			r.dest[i] = uint32(r.only)<<16 | uint32(at+i)
-		}
-	} else {
-		// The place of the next row for each partition: not in the chunks, whose headers lie on a
-		// page each.
-		var next [MaxPartitions]uint32
-		for p, c := range r.open {
-			if c != nil {
-				next[uint8(p)] = c.rows
-			}
-		}
-		for i, p := range r.dest[:n] {
-			place := &next[uint8(p)]
-			r.dest[i] = p<<16 | *place
-			*place++
-		}
-		for p, c := range r.open {
-			if c != nil {
-				c.rows = next[uint8(p)]
-			}
-		}
-	}
-	column := 0
-	put := func(words []uint64) {
-		if first != nil {
-			copy(first.data[column*l.rows+at:], words)
-		} else {
-			r.scatterColumn(column*l.rows, words)
-		}
-		column++
-	}
-	put(r.keys.Hashes)
-	for _, words := range r.keys.Words {
-		put(words)
-	}
-	for i, a := range l.args {
-		if a.column >= 0 {
-			put(r.words(i))
-		}
-	}
-	if l.hasNulls {
-		put(r.nullBits())
-	}
-	if r.panes != nil {
-		panes := r.panes[:n]
-		if r.onePane {
-			for i := range panes {
-				panes[i] = r.panes[0]
-			}
-		}
-		put(panes)
-	}
-	if r.keys.Long > 0 {
-		r.copyLong()
-	}
-}
-
-// scatterColumn copies the words of a column to where dest says; at is its begin in each chunk.
-func (r *Router) scatterColumn(at int, words []uint64) {
-	// The address of the column in the chunk of each partition. The accesses are in bounds: the
-	// place of a row is below layout.rows, and the column has that many words from at on. The
-	// chunks stay alive because their rings hold them.
-	var column [MaxPartitions]unsafe.Pointer
-	for p, c := range r.open {
-		if c != nil {
-			column[uint8(p)] = unsafe.Pointer(&c.data[at])
-		}
-	}
-	for i, d := range r.dest[:len(words)] {
-		*(*uint64)(unsafe.Add(column[uint8(d>>16)], 8*uintptr(d&0xffff))) = words[i]
-	}
-}
-
-// hasNulls says whether any argument is NULL in any row of the stripe.
-func (r *Router) hasNulls() bool {
-	for _, a := range r.layout.args {
-		if r.batch.Column(a.source).AnyNull(r.from, r.to) {
-			return true
-		}
-	}
-	return false
-}
-
-// nullBits has a word for each row of the stripe: bit i says that argument i is NULL.
-func (r *Router) nullBits() []uint64 {
-	nulls := r.nulls[:r.to-r.from]
-	clear(nulls)
-	for bit, a := range r.layout.args {
-		if c := r.batch.Column(a.source); c.AnyNull(r.from, r.to) {
-			for i := range nulls {
-				if c.Null(r.from + i) {
-					nulls[i] |= 1 << bit
-				}
-			}
-		}
-	}
-	return nulls
-}
-
-// copyLong copies the bytes of long strings into the heaps of the chunks, and makes the words that
-// were copied before point there.
-func (r *Router) copyLong() {
-	l := r.layout
-	for i, bytes := range r.keys.LongBytes[:r.to-r.from] {
-		if bytes == 0 {
-			continue
-		}
-		d := r.dest[i]
-		c := r.open[d>>16]
-		heap := c.heap(l)
-		for j, w := range l.keys.Strings() {
-			if !record.IsLong(r.keys.Words[w+2][i]) {
-				continue
-			}
-			off, n := record.LongPlace(r.keys.Words[w+1][i])
-			copy(heap[c.heapBytes:], r.keys.Heaps[j][off:off+n])
-			c.data[(1+w+1)*l.rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
-			c.heapBytes += uint32(n)
-		}
-		for t, arg := range l.textArgs {
-			off, n := record.LongPlace(r.texts[t][i])
-			copy(heap[c.heapBytes:], r.batch.Column(l.args[arg].source).Bytes[off:off+n])
-			c.data[l.args[arg].column*l.rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
-			c.heapBytes += uint32(n)
-		}
-	}
 }
 
 // publish publishes all open chunks or, if the router is busy, only the chunks of partitions that

@@ -91,7 +91,8 @@ func (r Route) Validate(plan *Plan) error {
 	case r.Routing != RouteCustom && r.Func != nil:
 		return fmt.Errorf("core: a function for routing %v, which takes none", r.Routing)
 	case r.For(plan).Scatters() && plan.hasSessions():
-		return fmt.Errorf("core: plan %s: sessions need all records of a key in one partition: routing %v does not do that", plan.name(), r.Routing)
+		return fmt.Errorf("core: plan %s: sessions need all records of a key in one partition: routing %v does "+
+			"not do that", plan.name(), r.Routing)
 	}
 	return nil
 }
@@ -99,7 +100,8 @@ func (r Route) Validate(plan *Plan) error {
 // For is the route for a plan, with RouteAuto decided.
 func (r Route) For(plan *Plan) Route {
 	if r.Routing == RouteAuto {
-		switch r.Routing = RouteByKey; {
+		r.Routing = RouteByKey
+		switch {
 		case plan.PassesThrough():
 			r.Routing = RouteAligned // the records of a reader stay in their order
 		case len(plan.Keys) == 0 && !plan.hasSessions() && !plan.countsDistinct():
@@ -135,7 +137,8 @@ func (r *Router) destine() {
 		c.Batch = nil
 		for _, p := range dest {
 			if p >= uint32(len(r.out)) {
-				panic(fmt.Sprintf("core: the route function sent a record to partition %d, there are %d", p, len(r.out)))
+				panic(fmt.Sprintf("core: the route function sent a record to partition %d, there are %d", p,
+					len(r.out)))
 			}
 			r.counts[p]++
 		}
@@ -165,7 +168,8 @@ func (r *Router) destine() {
 // partition.
 func (r *Router) pass() {
 	r.destined = false
-	if r.turn++; r.turn == len(r.out) {
+	r.turn++
+	if r.turn == len(r.out) {
 		r.turn = 0
 	}
 }

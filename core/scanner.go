@@ -52,7 +52,8 @@ func (l *layout) read(row Row, column int, to []byte) (agg.Value, []byte) {
 	isText := l.result.Field(column).Type == record.String
 	if l.shape != nil {
 		c := l.shape.columns[column]
-		if column = c.inner; column < 0 {
+		column = c.inner
+		if column < 0 {
 			v := c.value(row.groups, row.index, 0)
 			return agg.Value{Bits: v.Bits, Null: v.Null}, append(to, v.Text...)
 		}
@@ -80,7 +81,8 @@ func (l *layout) appendText(to []byte, g *groups, key []uint64, column int, v ag
 // closed.
 func (l *layout) check(row Row, reader fmt.Stringer) {
 	if row.groups.layout != l {
-		panic(fmt.Sprintf("core: %v of plan %s used on a row of plan %s", reader, l.plan.name(), row.groups.layout.plan.name()))
+		panic(fmt.Sprintf("core: %v of plan %s used on a row of plan %s", reader, l.plan.name(),
+			row.groups.layout.plan.name()))
 	}
 	if row.groups.gone.Load() {
 		panic(usedAfterClose)

@@ -75,7 +75,8 @@ func (l *layout) compileShape() error {
 			s.columns = append(s.columns, over(o.Expr))
 			// A value that cannot be computed reads NULL.
 			_, plain := o.Expr.IsColumn()
-			fields = append(fields, record.Field{Name: o.Name, Type: o.Expr.Type(), Nullable: o.Expr.Nullable() || !plain})
+			fields = append(fields, record.Field{Name: o.Name, Type: o.Expr.Type(), Nullable: o.Expr.Nullable() ||
+				!plain})
 		}
 		result, err := record.NewSchema(p.name(), fields...)
 		if err != nil {
@@ -167,7 +168,8 @@ func (s *shape) arrange(all iter.Seq[Row]) iter.Seq[Row] {
 			if !s.passes(row.groups, row.index) {
 				continue
 			}
-			if n++; n <= s.offset {
+			n++
+			if n <= s.offset {
 				continue
 			}
 			if !yield(row) || s.limited && n-s.offset == s.limit {
@@ -272,7 +274,8 @@ func (p *Plan) shapeString() string {
 		if o.Expr != nil {
 			b.WriteString(o.Expr.String())
 		}
-		if sep = ", "; o.Desc {
+		sep = ", "
+		if o.Desc {
 			b.WriteString(" DESC")
 		}
 		if o.NullsFirst != o.Desc {

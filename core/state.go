@@ -67,7 +67,9 @@ func (s *State) sheds() bool { return s != nil && s.policy == StateShed }
 func (s *State) full(plan string, groups int, cause error) error {
 	bound := ""
 	if s != nil {
-		bound = fmt.Sprintf(" of %d bytes for the groups of the plan, over all partitions and readers", s.budget.Limit())
+		bound = fmt.Sprintf(" of %d bytes for the groups of the plan, over all partitions and readers",
+			s.budget.Limit())
 	}
-	return fmt.Errorf("core: plan %s: no room for another group after %d here, with the bound%s: %w", plan, groups, bound, cause)
+	return fmt.Errorf("core: plan %s: no room for another group after %d here, with the bound%s: %w", plan, groups,
+		bound, cause)
 }

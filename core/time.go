@@ -90,27 +90,35 @@ func (w *Window) validate(source *record.Schema) error {
 	}
 	if w.ProcessingTime {
 		if w.Column != "" || w.OutOfOrder != 0 || w.Lateness != 0 || w.Idle != 0 {
-			faults = append(faults, errors.New("window: by processing time, where Column, OutOfOrder, Lateness and Idle have no meaning"))
+			faults = append(faults, errors.New(
+				"window: by processing time, where Column, OutOfOrder, Lateness and Idle have no meaning"))
 		}
 		if w.Kind == window.Session {
-			faults = append(faults, errors.New("window: sessions need the time of each record: there are none by processing time"))
+			faults = append(faults, errors.New(
+				"window: sessions need the time of each record: there are none by processing time"))
 		}
 	} else if i, ok := source.Index(w.Column); !ok {
 		faults = append(faults, fmt.Errorf("window: there is no column %q in %v", w.Column, source))
 	} else if f := source.Field(i); f.Type != record.Timestamp {
-		faults = append(faults, fmt.Errorf("window: the time is column %q, %v, expected a timestamp, or a computed column that makes one of it", w.Column, f.Type))
+		faults = append(faults, fmt.Errorf(
+			"window: the time is column %q, %v, expected a timestamp, or a computed column that makes one of it",
+			w.Column, f.Type))
 	}
 	disorder := w.OutOfOrder
 	if disorder == AnyOrder {
 		disorder = 0
 	}
-	for what, d := range map[string]time.Duration{"records out of order by": disorder, "lateness of": w.Lateness, "readers that are idle after": w.Idle} {
+	for what, d := range map[string]time.Duration{
+		"records out of order by": disorder, "lateness of": w.Lateness,
+		"readers that are idle after": w.Idle,
+	} {
 		if d < 0 || d > window.MaxSize {
 			faults = append(faults, fmt.Errorf("window: %s %v, expected 0 to %v", what, d, window.MaxSize))
 		}
 	}
 	if w.Retain < 0 || w.Retain > MaxRetain {
-		faults = append(faults, fmt.Errorf("window: %d closed windows to retain, expected 1..%d, or 0 for %d", w.Retain, MaxRetain, DefaultRetain))
+		faults = append(faults, fmt.Errorf("window: %d closed windows to retain, expected 1..%d, or 0 for %d", w.Retain,
+			MaxRetain, DefaultRetain))
 	}
 	return errors.Join(faults...)
 }
@@ -147,7 +155,8 @@ func compileWindow(w *Window, source *record.Schema) (*windowing, error) {
 	}
 	return &windowing{
 		session: s,
-		clock:   c, column: column, outOfOrder: int64(w.OutOfOrder), anyOrder: w.OutOfOrder == AnyOrder, lateness: int64(w.Lateness), idle: Nanos(w.Idle),
+		clock:   c, column: column, outOfOrder: int64(w.OutOfOrder), anyOrder: w.OutOfOrder == AnyOrder,
+		lateness: int64(w.Lateness), idle: Nanos(w.Idle),
 		retain: retain - 1,
 	}, nil
 }
@@ -417,7 +426,8 @@ func (r *Router) strange(at []int64) (ok, room bool) {
 			r.to = r.from + i
 			return r.timely()
 		}
-		reason := fmt.Errorf("core: column %q: the time %v is too far from 1970", r.layout.plan.Window.Column, time.Unix(0, v).UTC())
+		reason := fmt.Errorf("core: column %q: the time %v is too far from 1970", r.layout.plan.Window.Column,
+			time.Unix(0, v).UTC())
 		if !r.source.Quarantine(record.Reject{Offset: -1, Reason: reason}) {
 			return false, false
 		}

@@ -12,7 +12,8 @@ import (
 // ErrCallback says that a method of the engine was called by code that the engine itself calls,
 // such as Read, Poll, Write or OnReject, and would have waited for that code to return. Call it
 // from a goroutine of your own.
-var ErrCallback = errors.New("called from within a callback of the same engine, which would wait for itself; call it from another goroutine")
+var ErrCallback = errors.New("called from within a callback of the same engine, which would wait for itself; call " +
+	"it from another goroutine")
 
 // errGoexit is the error of user code that has called runtime.Goexit, which ends the goroutine on
 // which the engine called it.

@@ -36,7 +36,8 @@ func claim(v any, what string) error {
 	claims.Lock()
 	defer claims.Unlock()
 	if claims.of[id] {
-		return fmt.Errorf("engine: %s (%T) is in use already: a reader or writer belongs to one engine, and once; give each its own", what, v)
+		return fmt.Errorf("engine: %s (%T) is in use already: a reader or writer belongs to one engine, and once; "+
+			"give each its own", what, v)
 	}
 	if claims.of == nil {
 		claims.of = map[any]bool{}

@@ -246,7 +246,8 @@ func (c *Config) Validate() error {
 		fault("no exchange %v", c.Exchange)
 	}
 	if c.FoldBytes < 0 {
-		fault("%d bytes to fold in, expected at least 1, or 0 for %d MiB over all readers", c.FoldBytes, DefaultFoldBytes>>20)
+		fault("%d bytes to fold in, expected at least 1, or 0 for %d MiB over all readers", c.FoldBytes,
+			DefaultFoldBytes>>20)
 	}
 	if c.StateBytes != 0 && c.StateBytes < MinStateBytes {
 		fault("%d bytes for the groups, expected at least %d, or 0 for half of the memory", c.StateBytes, MinStateBytes)
@@ -258,7 +259,8 @@ func (c *Config) Validate() error {
 		fault("a plan that sheds cannot fold: partial states do not say how many records they stand for")
 	}
 	if c.EpochInterval > 0 && c.EpochInterval < minEpochInterval {
-		fault("an epoch each %v, expected at least %v, 0 for %v, or less than 0 for none by time", c.EpochInterval, minEpochInterval, DefaultEpochInterval)
+		fault("an epoch each %v, expected at least %v, 0 for %v, or less than 0 for none by time", c.EpochInterval,
+			minEpochInterval, DefaultEpochInterval)
 	}
 	if c.EpochShare < 0 || c.EpochShare != c.EpochShare {
 		fault("%v of a core for epochs, expected more than 0, or 0 for %v", c.EpochShare, DefaultEpochShare)
@@ -267,7 +269,8 @@ func (c *Config) Validate() error {
 		fault("%d held snapshots, expected 1..%d, or 0 for %d", c.HeldSnapshots, core.MaxHeld, DefaultHeldSnapshots)
 	}
 	if c.RingSlots < 0 || c.RingSlots > ring.MaxSlots || c.RingSlots&(c.RingSlots-1) != 0 {
-		fault("rings of %d slots, expected a power of two up to %d, or 0 for %d", c.RingSlots, ring.MaxSlots, DefaultRingSlots)
+		fault("rings of %d slots, expected a power of two up to %d, or 0 for %d", c.RingSlots, ring.MaxSlots,
+			DefaultRingSlots)
 	}
 	if c.Wait > WaitSpin {
 		fault("no wait policy %v", c.Wait)
@@ -288,7 +291,8 @@ func (c *Config) Validate() error {
 	}
 	d := c.withDefaults(1)
 	if bytes := len(d.Readers) * d.Partitions * d.RingSlots * core.ChunkBytes; bytes > MaxRingBytes {
-		return fmt.Errorf("engine: %d readers x %d partitions x %d slots of %d KiB are %d MiB of rings, at most %d MiB are allowed",
+		return fmt.Errorf("engine: %d readers x %d partitions x %d slots of %d KiB are %d MiB of rings, at most %d "+
+			"MiB are allowed",
 			len(d.Readers), d.Partitions, d.RingSlots, core.ChunkBytes>>10, bytes>>20, MaxRingBytes>>20)
 	}
 	return nil
@@ -338,7 +342,8 @@ func (c *Config) withDefaults(cpus int) Config {
 	}
 	if d.RingSlots == 0 {
 		d.RingSlots = DefaultRingSlots
-		for rings := len(d.Readers) * d.Partitions; d.RingSlots > minRingSlots && rings*d.RingSlots*core.ChunkBytes > defaultRingBytes; {
+		for rings := len(d.Readers) * d.Partitions; d.RingSlots > minRingSlots &&
+			rings*d.RingSlots*core.ChunkBytes > defaultRingBytes; {
 			d.RingSlots /= 2
 		}
 	}

@@ -164,13 +164,17 @@ func (e *Engine) build() error {
 	c := &e.cfg
 	locked := !c.NoPin && haveFutex
 	var err error
-	if e.placement, err = place(len(c.Readers), c.Partitions, c.Cores, locked); err != nil {
+	e.placement, err = place(len(c.Readers), c.Partitions, c.Cores, locked)
+	if err != nil {
 		return err
 	}
 	readerOn := make([]*runner, len(c.Readers))
 	e.partitionOn = make([]*runner, c.Partitions)
 	for i, seat := range e.placement.Runners {
-		r := &runner{engine: e, id: i, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}), locked: locked, cpu: seat.CPU}
+		r := &runner{
+			engine: e, id: i, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}),
+			locked: locked, cpu: seat.CPU,
+		}
 		e.runners = append(e.runners, r)
 		for _, id := range seat.Readers {
 			readerOn[id] = r
@@ -273,7 +277,8 @@ func (e *Engine) supervise() {
 		// The engine may have been closed before the source had ended. A reader is not closed while
 		// a goroutine is still in its Read.
 		if p, ok := in.source.(*pumpSource); ok && !p.pump.gone.Load() {
-			e.report(fmt.Errorf("engine: reader %d (%s): Read has not returned %v after its context was done; its goroutine is left behind",
+			e.report(fmt.Errorf("engine: reader %d (%s): Read has not returned %v after its context was done; its "+
+				"goroutine is left behind",
 				in.id, p.name, readGrace))
 			continue
 		}
@@ -292,13 +297,15 @@ func (e *Engine) supervise() {
 		close(q.closed)
 		for calls := q.calls.Load(); !e.await(q.finished); calls = q.calls.Load() {
 			if now := q.calls.Load(); now == calls && !within(q.finished, readGrace) && now == q.calls.Load() {
-				e.report(fmt.Errorf("engine: OnReject or OnLate has not returned %v after the engine was closed; its goroutine is left behind", readGrace))
+				e.report(fmt.Errorf("engine: OnReject or OnLate has not returned %v after the engine was closed; "+
+					"its goroutine is left behind", readGrace))
 				break
 			}
 		}
 	}
 	if o := e.output; o != nil && !e.await(o.finished) {
-		e.report(fmt.Errorf("engine: writer: Write has not returned %v after its context was done; its goroutine is left behind", readGrace))
+		e.report(fmt.Errorf("engine: writer: Write has not returned %v after its context was done; its goroutine is "+
+			"left behind", readGrace))
 	}
 	e.disclaim(readers...)
 	close(e.done)
@@ -310,7 +317,8 @@ func (e *Engine) reportStuck() {
 		select {
 		case <-r.ended:
 		default:
-			e.report(fmt.Errorf("engine: a step of one of %v has not returned %v after the engine was closed; its thread is left behind", r, readGrace))
+			e.report(fmt.Errorf("engine: a step of one of %v has not returned %v after the engine was closed; its "+
+				"thread is left behind", r, readGrace))
 		}
 	}
 }
@@ -350,7 +358,8 @@ func (e *Engine) Plan() *core.Plan { return e.cfg.Plan }
 
 // String names the engine by its plan and its size.
 func (e *Engine) String() string {
-	return fmt.Sprintf("engine of %d readers, %d partitions and %d runners: %v", len(e.inlets.all()), len(e.partitions), len(e.runners), e.cfg.Plan)
+	return fmt.Sprintf("engine of %d readers, %d partitions and %d runners: %v", len(e.inlets.all()), len(e.partitions),
+		len(e.runners), e.cfg.Plan)
 }
 
 // Wait waits until the engine has ended and returns what went wrong: the joined errors of the

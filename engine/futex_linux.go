@@ -21,7 +21,8 @@ const (
 func futexWait(word *atomic.Uint32, value uint32, d time.Duration) {
 	ts := unix.NsecToTimespec(int64(d))
 	// Any error is a reason to look again: EAGAIN (the word has changed), EINTR, ETIMEDOUT.
-	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value), uintptr(unsafe.Pointer(&ts)), 0, 0)
+	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value),
+		uintptr(unsafe.Pointer(&ts)), 0, 0)
 }
 
 func futexWake(word *atomic.Uint32) {

@@ -272,7 +272,8 @@ func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
 	if err := claim(reader, "the reader"); err != nil {
 		return nil, err
 	}
-	if in, err = e.newInlet(len(e.inlets.all()), reader, e.leastRead(live)); err == nil && !e.cuts.Join() {
+	in, err = e.newInlet(len(e.inlets.all()), reader, e.leastRead(live))
+	if err == nil && !e.cuts.Join() {
 		err = e.over()
 	}
 	if err != nil {
@@ -323,7 +324,8 @@ func (e *Engine) room() (live map[*runner]int, err error) {
 		}
 	}
 	if bytes > MaxRingBytes {
-		return nil, fmt.Errorf("with it there would be %d MiB of rings, at most %d MiB are allowed", bytes>>20, MaxRingBytes>>20)
+		return nil, fmt.Errorf("with it there would be %d MiB of rings, at most %d MiB are allowed", bytes>>20,
+			MaxRingBytes>>20)
 	}
 	return live, nil
 }

@@ -74,7 +74,8 @@ func (o *output) write() error {
 	var changes *core.Changes
 	if e.cfg.Plan.Emit == core.EmitChanges {
 		var err error
-		if changes, err = core.NewChanges(e.cfg.Plan); err != nil {
+		changes, err = core.NewChanges(e.cfg.Plan)
+		if err != nil {
 			return err
 		}
 	}

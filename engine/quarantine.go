@@ -34,7 +34,8 @@ type rejectQueue struct {
 
 func newRejectQueue(e *Engine) *rejectQueue {
 	return &rejectQueue{
-		engine: e, some: make(chan struct{}, 1), closed: make(chan struct{}), finished: make(chan struct{}), ended: make(chan *source, MaxReaders),
+		engine: e, some: make(chan struct{}, 1), closed: make(chan struct{}), finished: make(chan struct{}),
+		ended: make(chan *source, MaxReaders),
 	}
 }
 

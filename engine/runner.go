@@ -118,7 +118,9 @@ func (r *runner) begin() {
 			r.engine.running.Go(r.begin)
 		}
 	}()
-	pprof.Do(context.Background(), pprof.Labels("velo", r.String()), func(context.Context) { r.engine.as(callerRunner, r.run) })
+	pprof.Do(context.Background(), pprof.Labels("velo", r.String()), func(context.Context) {
+		r.engine.as(callerRunner, r.run)
+	})
 	returned = true
 }
 

@@ -280,7 +280,8 @@ func (s *pollSource) Cut(epoch uint64) bool {
 	if s.held != nil {
 		return false
 	}
-	if s.ended = s.ended || s.exited; s.ended {
+	s.ended = s.ended || s.exited
+	if s.ended {
 		return true
 	}
 	done := false
@@ -492,7 +493,8 @@ func (p *pump) run(ctx context.Context) {
 		if o.end {
 			return
 		}
-		if delay = o.retry; delay > 0 {
+		delay = o.retry
+		if delay > 0 {
 			p.pause(ctx, delay)
 		}
 	}

@@ -124,7 +124,10 @@ type Stats struct {
 
 // Stats reads the counters.
 func (e *Engine) Stats() Stats {
-	s := Stats{Plan: e.cfg.Plan.String(), StateBytes: e.state.Bytes(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.cuts.Visible()}
+	s := Stats{
+		Plan: e.cfg.Plan.String(), StateBytes: e.state.Bytes(), Elapsed: time.Duration(e.elapsed.Load()),
+		Epoch: e.cuts.Visible(),
+	}
 	s.Epochs = EpochStats{e.cuts.Stats(), time.Duration(e.interval.current.Load())}
 	if o := e.output; o != nil {
 		s.Output = OutputStats{o.rows.Load(), o.windows.Load(), o.retries.Load(), o.unfit.Load()}
@@ -150,7 +153,10 @@ func (e *Engine) Stats() Stats {
 	for id, r := range e.runners {
 		t, agents := r.published.read()
 		names := r.names() // read after the tallies, so there are at least as many names
-		rs := RunnerStats{Agents: strings.Join(names, "+"), CPU: -1, CPUTime: t.cpu, Turns: t.turns, Busy: t.busy, Parks: t.parks}
+		rs := RunnerStats{
+			Agents: strings.Join(names, "+"), CPU: -1, CPUTime: t.cpu, Turns: t.turns, Busy: t.busy,
+			Parks: t.parks,
+		}
 		if r.pinned.Load() {
 			rs.CPU = r.cpu
 		}
@@ -237,7 +243,8 @@ func (s Stats) String() string {
 	var b strings.Builder
 	total := s.Counters()
 	fmt.Fprintf(&b, "%s\n", s.Plan)
-	fmt.Fprintf(&b, "%d records in %v, %d groups in %d KiB, epoch %d\n", total.In, s.Elapsed.Round(time.Millisecond), s.Groups(), s.StateBytes>>10, s.Epoch)
+	fmt.Fprintf(&b, "%d records in %v, %d groups in %d KiB, epoch %d\n", total.In, s.Elapsed.Round(time.Millisecond),
+		s.Groups(), s.StateBytes>>10, s.Epoch)
 	fmt.Fprintf(&b, "%d epochs, %d visible, ", s.Epochs.Raised, s.Epochs.Published)
 	if s.Epochs.Interval < math.MaxInt64 {
 		fmt.Fprintf(&b, "one each %v", s.Epochs.Interval.Round(time.Millisecond))
@@ -249,16 +256,20 @@ func (s Stats) String() string {
 	}
 	fmt.Fprintln(&b)
 	if s.Output != (OutputStats{}) {
-		fmt.Fprintf(&b, "%d rows written, of %d windows, %d retries\n", s.Output.Rows, s.Output.Windows, s.Output.Retries)
+		fmt.Fprintf(&b, "%d rows written, of %d windows, %d retries\n", s.Output.Rows, s.Output.Windows,
+			s.Output.Retries)
 	}
 	if s.Output.Unfit > 0 {
-		fmt.Fprintf(&b, "%d values written as NULL: they do not fit the type of their column, or could not be computed\n", s.Output.Unfit)
+		fmt.Fprintf(&b, "%d values written as NULL: they do not fit the type of their column, or could not be "+
+			"computed\n", s.Output.Unfit)
 	}
 	if s.Epochs.NoImage > 0 {
-		fmt.Fprintf(&b, "%d epochs passed WITHOUT A SNAPSHOT: there was no memory for their images (Config.StateBytes)\n", s.Epochs.NoImage)
+		fmt.Fprintf(&b, "%d epochs passed WITHOUT A SNAPSHOT: there was no memory for their images "+
+			"(Config.StateBytes)\n", s.Epochs.NoImage)
 	}
 	if s.Epochs.Withheld > 0 {
-		fmt.Fprintf(&b, "%d times NO EPOCH could be raised: snapshots that nobody has closed hold all tables (Config.HeldSnapshots)\n", s.Epochs.Withheld)
+		fmt.Fprintf(&b, "%d times NO EPOCH could be raised: snapshots that nobody has closed hold all tables "+
+			"(Config.HeldSnapshots)\n", s.Epochs.Withheld)
 	}
 	if total.Shed > 0 {
 		fmt.Fprintf(&b, "%d records SHED: there was no memory for their groups (Config.StateBytes)\n", total.Shed)
@@ -266,9 +277,13 @@ func (s Stats) String() string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "reader\tstate\tin\tcounted\tkeyless\tfiltered\tlate\tquarantined\tdropped\tretries\tbatches\tfolded\tdirect\tpartials\tflushes\t\n")
 	for i, r := range s.Readers {
-		fmt.Fprintf(w, "%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", i, r.State, r.In, r.Counted, r.Keyless, r.Filtered, r.Late, r.Quarantined, r.Dropped, r.Retries, r.Batches, r.Folded, r.Direct, r.Partials, r.Flushes)
+		fmt.Fprintf(w, "%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", i, r.State, r.In, r.Counted,
+			r.Keyless, r.Filtered, r.Late, r.Quarantined, r.Dropped, r.Retries, r.Batches, r.Folded, r.Direct,
+			r.Partials, r.Flushes)
 	}
-	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t%d\t%d\t\t\t%d\t%d\t%d\t%d\t%d\t\n", total.In, total.Counted, total.Keyless, total.Filtered, total.Late, total.Quarantined, total.Batches, total.Folded, total.Direct, total.Partials, total.Flushes)
+	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t%d\t%d\t\t\t%d\t%d\t%d\t%d\t%d\t\n", total.In, total.Counted, total.Keyless,
+		total.Filtered, total.Late, total.Quarantined, total.Batches, total.Folded, total.Direct, total.Partials,
+		total.Flushes)
 	w.Flush()
 	fmt.Fprintf(w, "partition\trecords\tpartials\tgroups\tKiB\t\n")
 	var rows, partials uint64
@@ -284,7 +299,8 @@ func (s Stats) String() string {
 	}
 	fmt.Fprintf(w, "ring\tchunks\tdepth\thigh water\tslots\tfull stalls\tempty stalls\t\n")
 	for _, r := range s.Rings {
-		fmt.Fprintf(w, "%d to %d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", r.Reader, r.Partition, r.Pushed, r.Depth, r.HighWater, r.Slots, r.FullStalls, r.EmptyStalls)
+		fmt.Fprintf(w, "%d to %d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", r.Reader, r.Partition, r.Pushed, r.Depth, r.HighWater,
+			r.Slots, r.FullStalls, r.EmptyStalls)
 	}
 	w.Flush()
 	fmt.Fprintf(w, "runner\tcpu\tcpu time\tturns\tbusy\tparks\tagents\t\n")
@@ -293,7 +309,8 @@ func (s Stats) String() string {
 		if r.CPU < 0 {
 			cpu = "any"
 		}
-		fmt.Fprintf(w, "%d\t%s\t%v\t%d\t%d\t%d\t%s\t\n", i, cpu, r.CPUTime.Round(time.Millisecond), r.Turns, r.Busy, r.Parks, r.Agents)
+		fmt.Fprintf(w, "%d\t%s\t%v\t%d\t%d\t%d\t%s\t\n", i, cpu, r.CPUTime.Round(time.Millisecond), r.Turns, r.Busy,
+			r.Parks, r.Agents)
 	}
 	w.Flush()
 	fmt.Fprintf(w, "agent\trunner\tduty\tsteps\tlongest\tlong\t")
@@ -302,7 +319,8 @@ func (s Stats) String() string {
 	}
 	fmt.Fprintln(w)
 	for _, a := range s.Agents {
-		fmt.Fprintf(w, "%s\t%d\t%.0f %%\t%d\t%v\t%d\t", a.Name, a.Runner, 100*a.Duty(s.Elapsed), a.Steps, a.Longest.Round(time.Microsecond), a.Long)
+		fmt.Fprintf(w, "%s\t%d\t%.0f %%\t%d\t%v\t%d\t", a.Name, a.Runner, 100*a.Duty(s.Elapsed), a.Steps,
+			a.Longest.Round(time.Microsecond), a.Long)
 		for _, stall := range a.Stalls {
 			if stall.Count == 0 {
 				fmt.Fprint(w, "-\t")
@@ -315,7 +333,8 @@ func (s Stats) String() string {
 	w.Flush()
 	for _, a := range s.Agents {
 		if a.Starved > 0 {
-			fmt.Fprintf(&b, "%s was starved %d times by long steps, the longest wait was %v, the last of %s: give them a runner each\n",
+			fmt.Fprintf(&b, "%s was starved %d times by long steps, the longest wait was %v, the last of %s: give "+
+				"them a runner each\n",
 				a.Name, a.Starved, a.Waited.Round(time.Microsecond), a.By)
 		}
 	}

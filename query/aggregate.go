@@ -15,8 +15,10 @@ import (
 // aggregates are the functions over many records, by their names in SQL.
 var aggregates = map[string]core.AggregateKind{
 	"count": core.Count, "sum": core.Sum, "min": core.Min, "max": core.Max, "avg": core.Avg,
-	"var_pop": core.VarPop, "var_samp": core.VarSamp, "variance": core.VarSamp, "stddev_pop": core.StddevPop, "stddev_samp": core.StddevSamp, "stddev": core.StddevSamp,
-	"min_by": core.MinBy, "max_by": core.MaxBy, "arg_min": core.MinBy, "arg_max": core.MaxBy, "argmin": core.MinBy, "argmax": core.MaxBy, "first": core.First, "last": core.Last,
+	"var_pop": core.VarPop, "var_samp": core.VarSamp, "variance": core.VarSamp, "stddev_pop": core.StddevPop,
+	"stddev_samp": core.StddevSamp, "stddev": core.StddevSamp,
+	"min_by": core.MinBy, "max_by": core.MaxBy, "arg_min": core.MinBy, "arg_max": core.MaxBy, "argmin": core.MinBy,
+	"argmax": core.MaxBy, "first": core.First, "last": core.Last,
 	"bool_and": core.BoolAnd, "every": core.BoolAnd, "bool_or": core.BoolOr,
 	"approx_count_distinct": core.ApproxCountDistinct, "approx_percentile": core.ApproxPercentile,
 }
@@ -28,14 +30,17 @@ var refused = func() map[string]string {
 		"needs all values of a group at once, which a stream does not have: use approx_percentile(x, fraction)": "percentile_cont percentile_disc percentile quantile quantile_cont quantile_disc quantiles " +
 			"approx_quantile percentile_approx approx_percentile_cont",
 		"needs all values of a group at once, which a stream does not have: use approx_percentile(x, 0.5)": "median approx_median",
-		"grows without bound on a stream": "string_agg array_agg listagg group_concat json_agg jsonb_agg json_object_agg jsonb_object_agg json_group_array json_group_object xmlagg list collect_list collect_set arrayagg",
+		"grows without bound on a stream": "string_agg array_agg listagg group_concat json_agg jsonb_agg " +
+			"json_object_agg jsonb_object_agg json_group_array json_group_object xmlagg list collect_list " +
+			"collect_set arrayagg",
 		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group":            "any_value arbitrary mode first_value last_value nth_value any",
 		"is not there: write sum(x), sum(y), sum(x * y), sum(x * x) and count(*), and compute it of them": "corr covar_pop covar_samp regr_slope regr_intercept regr_r2 regr_count regr_avgx regr_avgy regr_sxx regr_syy regr_sxy",
 		"is not there: write count(*) FILTER (WHERE condition)":                                           "count_if countif",
 		"is not there: write sum(x) FILTER (WHERE condition)":                                             "sum_if sumif",
 		"is not there: write avg(x) FILTER (WHERE condition)":                                             "avg_if avgif",
 		"is not there: write approx_count_distinct(x), or count(DISTINCT x)":                              "approx_distinct approx_count ndv uniq uniqexact hll_count_distinct count_distinct",
-		"is not there": "bit_and bit_or bit_xor bit_count product kurtosis skewness entropy histogram mad geomean checksum top_k approx_top_k topk xor",
+		"is not there": "bit_and bit_or bit_xor bit_count product kurtosis skewness entropy histogram mad geomean " +
+			"checksum top_k approx_top_k topk xor",
 		"is a function of OVER, which is not supported: group by a window, such as tumble(at, INTERVAL '1 minute')": "row_number rank dense_rank percent_rank cume_dist ntile lag lead",
 		"belongs to GROUPING SETS, which are not supported":                                                         "grouping grouping_id",
 	} {
@@ -83,7 +88,8 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		c.fault(x.Pos, "count(DISTINCT *) has no meaning, expected a column")
 		return
 	case len(x.OrderBy)+len(x.WithinGroup) > 0:
-		c.fault(x.Pos, "%s does not depend on an order; first and last take what they choose by as a second argument", x.Name)
+		c.fault(x.Pos, "%s does not depend on an order; first and last take what they choose by as a second argument",
+			x.Name)
 		return
 	case x.Star && x.Name != "count":
 		c.fault(x.Pos, "%s(*) has no meaning, expected a column", x.Name)
@@ -109,7 +115,8 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		if !ok {
 			return
 		}
-		if filter = c.boolean(v, x.Filter, "FILTER"); filter == nil {
+		filter = c.boolean(v, x.Filter, "FILTER")
+		if filter == nil {
 			return
 		}
 	}
@@ -126,7 +133,8 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		arg, argText := expr.Bool(true), "true"
 		if i < len(args) {
 			var ok bool
-			if arg, ok = c.over(args[i], leaf); !ok {
+			arg, ok = c.over(args[i], leaf)
+			if !ok {
 				return
 			}
 			argText = args[i].String()
@@ -177,7 +185,8 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 func (c *compiler) distinctOf(x *syntax.Call, column string) bool {
 	for _, a := range c.plans.Aggregates {
 		if a.Distinct && a.Column != column {
-			c.fault(x.Pos, "%s: a query can have count(DISTINCT ...) of one column, and there is one of another: use approx_count_distinct(%s), or two queries", x, x.Args[0])
+			c.fault(x.Pos, "%s: a query can have count(DISTINCT ...) of one column, and there is one of another: "+
+				"use approx_count_distinct(%s), or two queries", x, x.Args[0])
 			return false
 		}
 	}

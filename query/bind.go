@@ -79,7 +79,8 @@ func (c *compiler) groupLeaf(e syntax.Expr) (v value, done, ok bool) {
 		name, ok = c.aggregates[e.String()]
 	}
 	if id, isIdent := e.(*syntax.Ident); isIdent && !ok {
-		if name, ok = id.Name, isBound(id.Name) && c.window != nil; !ok {
+		name, ok = id.Name, isBound(id.Name) && c.window != nil
+		if !ok {
 			c.fault(id.Pos, "column %q must be in GROUP BY or in an aggregate", id.Name)
 			return v, true, false
 		}
@@ -115,7 +116,8 @@ func (c *compiler) over(e syntax.Expr, l leaf) (*expr.Expr, bool) {
 // fault.
 func (c *compiler) fixed(v value, at syntax.Expr) bool {
 	if v.months != 0 {
-		c.fault(at.Start(), "%s: months and years have no fixed length: they can be added to a timestamp, and be the size of tumble", at)
+		c.fault(at.Start(), "%s: months and years have no fixed length: they can be added to a timestamp, and be "+
+			"the size of tumble", at)
 	}
 	return v.months == 0
 }
@@ -186,7 +188,10 @@ func (c *compiler) bind(e syntax.Expr, l leaf) (v value, ok bool) {
 			if b == nil {
 				return v, false
 			}
-			op := map[syntax.Truth]expr.Op{syntax.True: expr.IsTrue, syntax.False: expr.IsFalse, syntax.Unknown: expr.IsNull}[x.Truth]
+			op := map[syntax.Truth]expr.Op{
+				syntax.True: expr.IsTrue, syntax.False: expr.IsFalse,
+				syntax.Unknown: expr.IsNull,
+			}[x.Truth]
 			return c.make(x.Pos, op, b)
 		})
 	case *syntax.IsDistinct:
@@ -269,7 +274,8 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 		return parsed(record.Float64)
 	case syntax.Decimal:
 		whole, fraction, _ := strings.Cut(strings.TrimLeft(x.Text, "0"), ".")
-		if digits := len(whole) + len(fraction); !strings.ContainsAny(x.Text, "eE") && digits <= record.MaxPrecision && digits > 0 {
+		if digits := len(whole) + len(fraction); !strings.ContainsAny(x.Text, "eE") && digits <= record.MaxPrecision &&
+			digits > 0 {
 			return parsed(record.DecimalOf(digits, len(fraction)))
 		}
 		return parsed(record.Float64)
@@ -283,7 +289,8 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 		}
 		return value{e: expr.Int(record.Int64, int64(d)), interval: true, months: months}, true
 	case syntax.Date:
-		if v, ok = parsed(record.Timestamp); !ok {
+		v, ok = parsed(record.Timestamp)
+		if !ok {
 			return v, false
 		}
 		v, ok = c.day(v, x.Pos)
@@ -305,7 +312,8 @@ func (c *compiler) unary(x *syntax.Unary, l leaf) (v value, ok bool) {
 			return value{e: expr.Int(record.Int64, n)}, true
 		}
 	}
-	if v, ok = c.bind(x.X, l); !ok {
+	v, ok = c.bind(x.X, l)
+	if !ok {
 		return v, false
 	}
 	if x.Op == "NOT" {
@@ -315,7 +323,8 @@ func (c *compiler) unary(x *syntax.Unary, l leaf) (v value, ok bool) {
 		}
 		return c.make(x.Pos, expr.Not, b)
 	}
-	if v, ok = c.as(v, record.Float64, x.X); !ok || x.Op == "+" {
+	v, ok = c.as(v, record.Float64, x.X)
+	if !ok || x.Op == "+" {
 		return v, ok
 	}
 	interval, months := v.interval, v.months
@@ -324,7 +333,10 @@ func (c *compiler) unary(x *syntax.Unary, l leaf) (v value, ok bool) {
 	return v, ok
 }
 
-var comparisons = map[string]expr.Op{"=": expr.Eq, "<>": expr.Ne, "<": expr.Lt, "<=": expr.Le, ">": expr.Gt, ">=": expr.Ge}
+var comparisons = map[string]expr.Op{
+	"=": expr.Eq, "<>": expr.Ne, "<": expr.Lt, "<=": expr.Le, ">": expr.Gt,
+	">=": expr.Ge,
+}
 
 var arithmetics = map[string]expr.Op{"+": expr.Add, "-": expr.Sub, "*": expr.Mul, "/": expr.Div, "%": expr.Mod}
 
@@ -369,7 +381,8 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 		return c.arithmetic(x, a, b)
 	}
 	values := []value{a, b}
-	if ok = c.exact([]syntax.Expr{x.X, x.Y}, values); !ok {
+	ok = c.exact([]syntax.Expr{x.X, x.Y}, values)
+	if !ok {
 		return v, false
 	}
 	if op, p, q, ok := coarser(op, values[0], values[1]); ok {
@@ -383,7 +396,10 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 }
 
 // turned has each comparison with its sides exchanged.
-var turned = map[expr.Op]expr.Op{expr.Eq: expr.Eq, expr.Ne: expr.Ne, expr.Lt: expr.Gt, expr.Le: expr.Ge, expr.Gt: expr.Lt, expr.Ge: expr.Le}
+var turned = map[expr.Op]expr.Op{
+	expr.Eq: expr.Eq, expr.Ne: expr.Ne, expr.Lt: expr.Gt, expr.Le: expr.Ge,
+	expr.Gt: expr.Lt, expr.Ge: expr.Le,
+}
 
 // coarser handles a comparison of a bigint or a decimal with a constant that has more decimals. It
 // returns a comparison with a constant of equally many decimals, so that no value gets more digits
@@ -394,7 +410,8 @@ func coarser(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
 	}
 	k, constant := b.e.Const()
 	t := a.e.Type()
-	if t != record.Int64 && !t.IsDecimal() || a.interval || a.open || !b.e.Type().IsDecimal() || !constant || k.Null || t.IsDecimal() && t.Scale() >= scaleOf(b.e) {
+	if t != record.Int64 && !t.IsDecimal() || a.interval || a.open || !b.e.Type().IsDecimal() || !constant || k.Null ||
+		t.IsDecimal() && t.Scale() >= scaleOf(b.e) {
 		return op, nil, nil, false
 	}
 	unit := record.Pow10[scaleOf(b.e)-t.Scale()]
@@ -426,7 +443,8 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		return c.later(x.Pos, b, a)
 	case x.Op == "-" && timeA && b.interval:
 		months := b.months
-		if b, ok = c.make(x.Pos, expr.Neg, b.e); !ok {
+		b, ok = c.make(x.Pos, expr.Neg, b.e)
+		if !ok {
 			return v, false
 		}
 		b.months = -months
@@ -434,7 +452,8 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 	case !c.fixed(a, x.X) || !c.fixed(b, x.Y):
 		return v, false
 	case x.Op == "-" && timeA && (timeB || b.open):
-		if b, ok = c.as(b, record.Timestamp, x.Y); !ok {
+		b, ok = c.as(b, record.Timestamp, x.Y)
+		if !ok {
 			return v, false
 		}
 		v, ok = c.make(x.Pos, expr.SubTimes, a.e, b.e)
@@ -444,7 +463,8 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
 		v.interval = true
 		return v, ok
-	case (x.Op == "*" || x.Op == "/") && a.interval && b.e.Type() == record.Int64 && !b.interval, x.Op == "*" && b.interval && a.e.Type() == record.Int64:
+	case (x.Op == "*" || x.Op == "/") && a.interval && b.e.Type() == record.Int64 && !b.interval, x.Op == "*" &&
+		b.interval && a.e.Type() == record.Int64:
 		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
 		v.interval = true
 		return v, ok
@@ -453,10 +473,12 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		return v, false
 	}
 	values := []value{a, b}
-	if ok = c.exact([]syntax.Expr{x.X, x.Y}, values); !ok {
+	ok = c.exact([]syntax.Expr{x.X, x.Y}, values)
+	if !ok {
 		return v, false
 	}
-	if a, b = values[0], values[1]; a.open {
+	a, b = values[0], values[1]
+	if a.open {
 		a, ok = c.as(a, b.e.Type(), x.X)
 	} else {
 		b, ok = c.as(b, a.e.Type(), x.Y)
@@ -495,7 +517,8 @@ func (c *compiler) later(pos syntax.Pos, at, by value) (v value, ok bool) {
 			c.fault(pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
 			return v, false
 		}
-		if v.e = e; isZero(by.e) {
+		v.e = e
+		if isZero(by.e) {
 			return v, true
 		}
 	}
@@ -720,7 +743,8 @@ func (c *compiler) like(x *syntax.Like, l leaf) (v value, ok bool) {
 			c.fault(x.Escape.Start(), "the escape of LIKE is one character")
 			return v, false
 		}
-		if escape = 0; len(runes) == 1 {
+		escape = 0
+		if len(runes) == 1 {
 			escape = runes[0]
 		}
 	}
@@ -779,7 +803,8 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 			from = &syntax.Binary{Pos: p.Pos, Op: "->", X: p.X, Y: p.Y}
 		}
 	}
-	if v, ok = c.bind(from, l); !ok {
+	v, ok = c.bind(from, l)
+	if !ok {
 		return v, false
 	}
 	if x.Type.Name == "interval" {
@@ -801,7 +826,8 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		return v, false
 	}
 	wall := t == record.Timestamp && x.Type.Name != "timestamptz"
-	if v, ok = c.as(v, t, x.X); !ok {
+	v, ok = c.as(v, t, x.X)
+	if !ok {
 		return v, false
 	}
 	e, err := expr.Cast(v.e, t)
@@ -848,7 +874,8 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 		p, s := int64(record.MaxPrecision), int64(0)
 		switch len(t.Args) {
 		case 0:
-			return 0, fmt.Errorf("%s: say how many digits there are, and how many of them after the point: %s(18, 4)", t.Name, t.Name)
+			return 0, fmt.Errorf("%s: say how many digits there are, and how many of them after the point: %s(18, 4)",
+				t.Name, t.Name)
 		case 2:
 			s = t.Args[1]
 			fallthrough
@@ -856,10 +883,14 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 			p = t.Args[0]
 		}
 		if p < 1 || p > record.MaxPrecision || s < 0 || s > p {
-			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them after the point", t.Name, p, s, record.MaxPrecision)
+			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them after the point", t.Name, p,
+				s, record.MaxPrecision)
 		}
 		return record.DecimalOf(int(p), int(s)), nil
 	}
-	names := []string{"boolean", "integer", "bigint", "real", "double precision", "decimal", "numeric", "text", "varchar", "timestamp", "timestamptz", "date", "interval"}
+	names := []string{
+		"boolean", "integer", "bigint", "real", "double precision", "decimal", "numeric", "text",
+		"varchar", "timestamp", "timestamptz", "date", "interval",
+	}
 	return 0, fmt.Errorf("there is no type %q%s", t.Name, nearest(t.Name, names))
 }

@@ -24,28 +24,42 @@ const (
 )
 
 var functions = map[string]function{
-	"lower": {expr.Lower, []record.Type{record.String}, false}, "upper": {expr.Upper, []record.Type{record.String}, false},
-	"length": {expr.Length, []record.Type{record.String}, false}, "char_length": {expr.Length, []record.Type{record.String}, false},
-	"substring": {expr.Substring, []record.Type{record.String, record.Int64, record.Int64}, true}, "substr": {expr.Substring, []record.Type{record.String, record.Int64, record.Int64}, true},
-	"trim": {expr.Trim, []record.Type{record.String, record.String}, true}, "btrim": {expr.Trim, []record.Type{record.String, record.String}, true},
-	"ltrim": {expr.TrimLeft, []record.Type{record.String, record.String}, true}, "rtrim": {expr.TrimRight, []record.Type{record.String, record.String}, true},
-	"split_part": {expr.SplitPart, []record.Type{record.String, record.String, record.Int64}, false},
-	"replace":    {expr.Replace, []record.Type{record.String, record.String, record.String}, false},
-	"position":   {expr.Position, []record.Type{record.String, record.String}, false},
-	"abs":        {expr.Abs, []record.Type{anyNumber}, false}, "sign": {expr.Sign, []record.Type{anyNumber}, false},
-	"floor": {expr.Floor, []record.Type{anyNumber}, false}, "ceil": {expr.Ceil, []record.Type{anyNumber}, false}, "ceiling": {expr.Ceil, []record.Type{anyNumber}, false},
-	"trunc": {expr.Trunc, []record.Type{anyNumber}, false},
-	"power": {expr.Power, []record.Type{record.Float64, record.Float64}, false}, "pow": {expr.Power, []record.Type{record.Float64, record.Float64}, false},
-	"sqrt": {expr.Sqrt, []record.Type{record.Float64}, false}, "ln": {expr.Ln, []record.Type{record.Float64}, false}, "exp": {expr.Exp, []record.Type{record.Float64}, false},
-	"to_timestamp": {expr.ToTimestamp, []record.Type{record.Float64}, false},
-	"left":         {expr.Left, []record.Type{record.String, record.Int64}, false}, "right": {expr.Right, []record.Type{record.String, record.Int64}, false},
-	"lpad": {expr.PadLeft, []record.Type{record.String, record.Int64, record.String}, true}, "rpad": {expr.PadRight, []record.Type{record.String, record.Int64, record.String}, true},
-	"repeat": {expr.Repeat, []record.Type{record.String, record.Int64}, false}, "reverse": {expr.Reverse, []record.Type{record.String}, false},
-	"starts_with": {expr.StartsWith, []record.Type{record.String, record.String}, false},
-	"ascii":       {expr.ASCII, []record.Type{record.String}, false}, "chr": {expr.Chr, []record.Type{record.Int64}, false},
-	"md5": {expr.MD5, []record.Type{record.String}, false}, "octet_length": {expr.OctetLength, []record.Type{record.String}, false},
+	"lower":       {expr.Lower, []record.Type{record.String}, false},
+	"upper":       {expr.Upper, []record.Type{record.String}, false},
+	"length":      {expr.Length, []record.Type{record.String}, false},
+	"char_length": {expr.Length, []record.Type{record.String}, false},
+	"substring":   {expr.Substring, []record.Type{record.String, record.Int64, record.Int64}, true},
+	"substr":      {expr.Substring, []record.Type{record.String, record.Int64, record.Int64}, true},
+	"trim":        {expr.Trim, []record.Type{record.String, record.String}, true},
+	"btrim":       {expr.Trim, []record.Type{record.String, record.String}, true},
+	"ltrim":       {expr.TrimLeft, []record.Type{record.String, record.String}, true},
+	"rtrim":       {expr.TrimRight, []record.Type{record.String, record.String}, true},
+	"split_part":  {expr.SplitPart, []record.Type{record.String, record.String, record.Int64}, false},
+	"replace":     {expr.Replace, []record.Type{record.String, record.String, record.String}, false},
+	"position":    {expr.Position, []record.Type{record.String, record.String}, false},
+	"abs":         {expr.Abs, []record.Type{anyNumber}, false}, "sign": {expr.Sign, []record.Type{anyNumber}, false},
+	"floor": {expr.Floor, []record.Type{anyNumber}, false}, "ceil": {expr.Ceil, []record.Type{anyNumber}, false},
+	"ceiling": {expr.Ceil, []record.Type{anyNumber}, false},
+	"trunc":   {expr.Trunc, []record.Type{anyNumber}, false},
+	"power":   {expr.Power, []record.Type{record.Float64, record.Float64}, false},
+	"pow":     {expr.Power, []record.Type{record.Float64, record.Float64}, false},
+	"sqrt":    {expr.Sqrt, []record.Type{record.Float64}, false}, "ln": {expr.Ln, []record.Type{record.Float64}, false},
+	"exp":              {expr.Exp, []record.Type{record.Float64}, false},
+	"to_timestamp":     {expr.ToTimestamp, []record.Type{record.Float64}, false},
+	"left":             {expr.Left, []record.Type{record.String, record.Int64}, false},
+	"right":            {expr.Right, []record.Type{record.String, record.Int64}, false},
+	"lpad":             {expr.PadLeft, []record.Type{record.String, record.Int64, record.String}, true},
+	"rpad":             {expr.PadRight, []record.Type{record.String, record.Int64, record.String}, true},
+	"repeat":           {expr.Repeat, []record.Type{record.String, record.Int64}, false},
+	"reverse":          {expr.Reverse, []record.Type{record.String}, false},
+	"starts_with":      {expr.StartsWith, []record.Type{record.String, record.String}, false},
+	"ascii":            {expr.ASCII, []record.Type{record.String}, false},
+	"chr":              {expr.Chr, []record.Type{record.Int64}, false},
+	"md5":              {expr.MD5, []record.Type{record.String}, false},
+	"octet_length":     {expr.OctetLength, []record.Type{record.String}, false},
 	"character_length": {expr.Length, []record.Type{record.String}, false},
-	"log":              {expr.Log10, []record.Type{record.Float64}, false}, "log10": {expr.Log10, []record.Type{record.Float64}, false},
+	"log":              {expr.Log10, []record.Type{record.Float64}, false},
+	"log10":            {expr.Log10, []record.Type{record.Float64}, false},
 }
 
 // call binds a call of a scalar function.
@@ -63,7 +77,10 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		if !ok {
 			return v, false
 		}
-		return c.make(x.Pos, map[string]expr.Op{"coalesce": expr.Coalesce, "greatest": expr.Greatest, "least": expr.Least}[x.Name], args...)
+		return c.make(x.Pos, map[string]expr.Op{
+			"coalesce": expr.Coalesce, "greatest": expr.Greatest,
+			"least": expr.Least,
+		}[x.Name], args...)
 	case "nullif", "mod":
 		if !c.arity(x, 2, 2) {
 			return v, false
@@ -75,7 +92,8 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		if !ok {
 			return v, false
 		}
-		if v, ok = c.make(x.Pos, expr.NullIf, args...); !ok {
+		v, ok = c.make(x.Pos, expr.NullIf, args...)
+		if !ok {
 			return v, false
 		}
 		if first, _ := c.bind(x.Args[0], l); !first.open && first.e.Type().IsDecimal() {
@@ -131,7 +149,8 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 	case "round":
 		return c.round(x, l)
 	case processingTime:
-		c.fault(x.Pos, "%s() is the time of a window: GROUP BY tumble(%s(), INTERVAL '1 s')", processingTime, processingTime)
+		c.fault(x.Pos, "%s() is the time of a window: GROUP BY tumble(%s(), INTERVAL '1 s')", processingTime,
+			processingTime)
 		return v, false
 	case "now", "current_timestamp", "current_date", "random":
 		c.fault(x.Pos, "%s() would make the result depend on when it is computed: use a column of the stream", x.Name)
@@ -162,28 +181,45 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 
 // special are the functions that are not bound with the table functions.
 var special = []string{
-	"coalesce", "greatest", "least", "nullif", "mod", "concat", "extract", "date_part", "date_trunc", "round", "now", "current_timestamp", "current_date", "random", processingTime,
-	"timezone", "to_char", "date_bin", "regexp_replace", "regexp_like", "regexp_matches", "regexp_match", "regexp_substr", "regexp_count", "strpos",
+	"coalesce", "greatest", "least", "nullif", "mod", "concat", "extract", "date_part", "date_trunc", "round", "now",
+	"current_timestamp", "current_date", "random", processingTime,
+	"timezone", "to_char", "date_bin", "regexp_replace", "regexp_like", "regexp_matches", "regexp_match",
+	"regexp_substr", "regexp_count", "strpos",
 }
 
 // instead says what to write for functions of other systems.
 var instead = map[string]string{
-	"ifnull": "coalesce(x, y)", "nvl": "coalesce(x, y)", "if": "CASE WHEN a THEN b ELSE c END", "iff": "CASE WHEN a THEN b ELSE c END", "decode": "CASE x WHEN ... THEN ... END",
-	"len": "length(x)", "ucase": "upper(x)", "lcase": "lower(x)", "instr": "strpos(x, y)", "locate": "strpos(x, y)", "charindex": "strpos(x, y)",
-	"strftime": "to_char(at, 'YYYY-MM-DD')", "date_format": "to_char(at, 'YYYY-MM-DD')", "formatdatetime": "to_char(at, 'YYYY-MM-DD')",
-	"strptime": "to_timestamp(x, '%d/%m/%Y')", "str_to_date": "to_timestamp(x, '%d/%m/%Y')", "to_date": "to_timestamp(x, 'DD/MM/YYYY')", "parse_timestamp": "to_timestamp(x, '%d/%m/%Y')",
-	"from_unixtime": "to_timestamp(seconds)", "to_timestamp_ltz": "to_timestamp(seconds)", "epoch_ms": "to_timestamp(x / 1000.0)", "unix_timestamp": "extract(epoch FROM at)", "epoch": "extract(epoch FROM at)",
-	"datediff": "at - other", "date_diff": "at - other", "timestampdiff": "at - other", "date_add": "at + INTERVAL '1 day'", "dateadd": "at + INTERVAL '1 day'", "date_sub": "at - INTERVAL '1 day'",
+	"ifnull": "coalesce(x, y)", "nvl": "coalesce(x, y)", "if": "CASE WHEN a THEN b ELSE c END",
+	"iff": "CASE WHEN a THEN b ELSE c END", "decode": "CASE x WHEN ... THEN ... END",
+	"len": "length(x)", "ucase": "upper(x)", "lcase": "lower(x)", "instr": "strpos(x, y)", "locate": "strpos(x, y)",
+	"charindex": "strpos(x, y)",
+	"strftime":  "to_char(at, 'YYYY-MM-DD')", "date_format": "to_char(at, 'YYYY-MM-DD')",
+	"formatdatetime": "to_char(at, 'YYYY-MM-DD')",
+	"strptime":       "to_timestamp(x, '%d/%m/%Y')", "str_to_date": "to_timestamp(x, '%d/%m/%Y')",
+	"to_date": "to_timestamp(x, 'DD/MM/YYYY')", "parse_timestamp": "to_timestamp(x, '%d/%m/%Y')",
+	"from_unixtime": "to_timestamp(seconds)", "to_timestamp_ltz": "to_timestamp(seconds)",
+	"epoch_ms": "to_timestamp(x / 1000.0)", "unix_timestamp": "extract(epoch FROM at)",
+	"epoch":    "extract(epoch FROM at)",
+	"datediff": "at - other", "date_diff": "at - other", "timestampdiff": "at - other",
+	"date_add": "at + INTERVAL '1 day'", "dateadd": "at + INTERVAL '1 day'", "date_sub": "at - INTERVAL '1 day'",
 	"time_bucket": "tumble(at, INTERVAL '1 minute') in GROUP BY", "bin": "tumble(at, INTERVAL '1 minute') in GROUP BY",
-	"tostartofminute": "date_trunc('minute', at)", "tostartofhour": "date_trunc('hour', at)", "tostartofday": "date_trunc('day', at)",
-	"year": "extract(year FROM at)", "month": "extract(month FROM at)", "day": "extract(day FROM at)", "hour": "extract(hour FROM at)", "minute": "extract(minute FROM at)",
-	"second": "extract(second FROM at)", "week": "extract(week FROM at)", "quarter": "extract(quarter FROM at)", "dayofweek": "extract(dow FROM at)", "dayofyear": "extract(doy FROM at)",
-	"regexp_contains": "x ~ 'pattern'", "rlike": "x ~ 'pattern'", "regexp_extract": "regexp_substr(x, 'pattern')", "match": "x ~ 'pattern'",
-	"json_extract": "x -> 'key'", "json_extract_string": "x ->> 'key'", "json_extract_scalar": "x ->> 'key'", "get_json_object": "x ->> 'key'", "json_value": "x ->> 'key'",
-	"json_query": "x -> 'key'", "try_cast": "CAST(x AS type)", "safe_cast": "CAST(x AS type)", "contains": "strpos(x, y) > 0", "endswith": "x LIKE '%end'", "ends_with": "x LIKE '%end'",
+	"tostartofminute": "date_trunc('minute', at)", "tostartofhour": "date_trunc('hour', at)",
+	"tostartofday": "date_trunc('day', at)",
+	"year":         "extract(year FROM at)", "month": "extract(month FROM at)", "day": "extract(day FROM at)",
+	"hour": "extract(hour FROM at)", "minute": "extract(minute FROM at)",
+	"second": "extract(second FROM at)", "week": "extract(week FROM at)", "quarter": "extract(quarter FROM at)",
+	"dayofweek": "extract(dow FROM at)", "dayofyear": "extract(doy FROM at)",
+	"regexp_contains": "x ~ 'pattern'", "rlike": "x ~ 'pattern'", "regexp_extract": "regexp_substr(x, 'pattern')",
+	"match":        "x ~ 'pattern'",
+	"json_extract": "x -> 'key'", "json_extract_string": "x ->> 'key'", "json_extract_scalar": "x ->> 'key'",
+	"get_json_object": "x ->> 'key'", "json_value": "x ->> 'key'",
+	"json_query": "x -> 'key'", "try_cast": "CAST(x AS type)", "safe_cast": "CAST(x AS type)",
+	"contains": "strpos(x, y) > 0", "endswith": "x LIKE '%end'", "ends_with": "x LIKE '%end'",
 	"startswith": "starts_with(x, y)", "truncate": "trunc(x)",
-	"window_start": "the column window_start, without parentheses", "window_end": "the column window_end, without parentheses",
-	"tumble_start": "the column window_start", "tumble_end": "the column window_end", "hop_start": "the column window_start", "hop_end": "the column window_end",
+	"window_start": "the column window_start, without parentheses",
+	"window_end":   "the column window_end, without parentheses",
+	"tumble_start": "the column window_start", "tumble_end": "the column window_end",
+	"hop_start": "the column window_start", "hop_end": "the column window_end",
 	"session_start": "the column window_start", "session_end": "the column window_end",
 }
 
@@ -239,7 +275,8 @@ func (c *compiler) argument(v value, t record.Type, at syntax.Expr, of string) (
 	case t == record.Float64 && isNumber(u):
 		return c.to(v.e, t), true
 	}
-	c.fault(at.Start(), "%s of %s, expected %v", of, typeOf(v), map[bool]string{true: "a number", false: want.String()}[t == anyNumber])
+	c.fault(at.Start(), "%s of %s, expected %v", of, typeOf(v),
+		map[bool]string{true: "a number", false: want.String()}[t == anyNumber])
 	return nil, false
 }
 
@@ -266,7 +303,8 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 		return v, false
 	}
 	field := strings.ToLower(name.Text)
-	if v, ok = c.bind(x.Args[1], l); !ok {
+	v, ok = c.bind(x.Args[1], l)
+	if !ok {
 		return v, false
 	}
 	if !c.fixed(v, x.Args[1]) {
@@ -274,7 +312,8 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 	}
 	if v.interval && field == "epoch" && x.Name != "date_trunc" {
 		// Go by way of microseconds: a float holds the microseconds of 285 years exactly.
-		if v, ok = c.make(x.Pos, expr.Div, v.e, expr.Int(record.Int64, 1000)); !ok {
+		v, ok = c.make(x.Pos, expr.Div, v.e, expr.Int(record.Int64, 1000))
+		if !ok {
 			return v, false
 		}
 		return c.make(x.Pos, expr.Div, c.to(v.e, record.Float64), expr.Float(1e6))
@@ -309,7 +348,8 @@ func (c *compiler) round(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 1, 2) {
 		return v, false
 	}
-	if v, ok = c.bind(x.Args[0], l); !ok {
+	v, ok = c.bind(x.Args[0], l)
+	if !ok {
 		return v, false
 	}
 	e, ok := c.argument(v, anyNumber, x.Args[0], "round")
@@ -332,7 +372,8 @@ func (c *compiler) round(x *syntax.Call, l leaf) (v value, ok bool) {
 	case t == record.Int64 || t.IsDecimal() && int(n) >= t.Scale():
 		return value{e: e}, true
 	case t.IsDecimal():
-		return value{e: c.to(e, record.DecimalOf(min(record.MaxPrecision, t.Precision()-t.Scale()+int(n)+1), int(n)))}, true
+		return value{e: c.to(e, record.DecimalOf(min(record.MaxPrecision, t.Precision()-t.Scale()+int(n)+1), int(n)))},
+			true
 	}
 	// Round floats through a decimal, like PostgreSQL's round(x::numeric, n).
 	return value{e: c.to(c.to(e, record.DecimalOf(record.MaxPrecision, int(n))), record.Float64)}, true

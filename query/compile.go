@@ -34,7 +34,10 @@ func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*cor
 
 // analyse is compileQuery, but returns the compiler; its plan is valid.
 func analyse(text string, q *syntax.Select, schemas []*record.Schema) (*compiler, error) {
-	c := &compiler{text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{}, keys: map[string]string{}, computed: map[string]string{}}
+	c := &compiler{
+		text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{},
+		keys: map[string]string{}, computed: map[string]string{},
+	}
 	c.compile(schemas)
 	if len(c.faults) > 0 {
 		return nil, errors.Join(c.faults...)
@@ -124,8 +127,10 @@ func (c *compiler) unqualify(e syntax.Expr) {
 
 func (c *compiler) plan() *core.Plan {
 	p := &core.Plan{
-		Name: c.plans.Name, Source: c.source, Where: c.where, Computed: c.plans.Computed, Keys: c.keyNames, Aggregates: c.plans.Aggregates,
-		Emit: c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy, Limit: c.plans.Limit, Offset: c.plans.Offset,
+		Name: c.plans.Name, Source: c.source, Where: c.where, Computed: c.plans.Computed, Keys: c.keyNames,
+		Aggregates: c.plans.Aggregates,
+		Emit:       c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy,
+		Limit: c.plans.Limit, Offset: c.plans.Offset,
 	}
 	if c.window != nil {
 		w := *c.window
@@ -286,7 +291,8 @@ func (c *compiler) star() {
 				name = e.Name
 			case *syntax.Binary:
 				name = "column"
-				if key, ok := e.Y.(*syntax.Literal); ok && (e.Op == "->" || e.Op == "->>") && key.Kind == syntax.String {
+				if key, ok := e.Y.(*syntax.Literal); ok && (e.Op == "->" || e.Op == "->>") &&
+					key.Kind == syntax.String {
 					name = key.Text
 				}
 			case *syntax.Case:
@@ -332,7 +338,8 @@ func (c *compiler) groupBy() {
 		case *syntax.Literal:
 			n, ok := number(x)
 			if !ok || n < 1 || int(n) > len(c.items) {
-				c.fault(x.Pos, "GROUP BY %s: expected a name, an expression, or the number of a column of the result, 1 to %d; without GROUP BY all records are one group", x, len(c.items))
+				c.fault(x.Pos, "GROUP BY %s: expected a name, an expression, or the number of a column of the "+
+					"result, 1 to %d; without GROUP BY all records are one group", x, len(c.items))
 				continue
 			}
 			e = c.items[n-1].expr
@@ -340,7 +347,9 @@ func (c *compiler) groupBy() {
 			if _, ok := c.source.Index(x.Name); ok || x.Table != "" || isBound(x.Name) {
 				break
 			}
-			if i := slices.IndexFunc(c.items, func(it item) bool { return it.name == x.Name && it.expr.String() != x.String() }); i >= 0 {
+			if i := slices.IndexFunc(c.items, func(it item) bool {
+				return it.name == x.Name && it.expr.String() != x.String()
+			}); i >= 0 {
 				e = c.items[i].expr
 			}
 		}
@@ -415,7 +424,8 @@ func (c *compiler) distinct() {
 		}
 	}
 	if grouped {
-		c.fault(c.query.Pos, "SELECT DISTINCT of groups is not there: rows of groups that differ in their keys are distinct")
+		c.fault(c.query.Pos, "SELECT DISTINCT of groups is not there: rows of groups that differ in their keys "+
+			"are distinct")
 		return
 	}
 	for _, it := range c.items {
@@ -453,9 +463,11 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 		}
 		if isWindow(x.Name) {
 			if c.window == nil {
-				c.fault(x.Pos, "%s(...) belongs into GROUP BY; its bounds are %s and %s", x.Name, core.WindowStart, core.WindowEnd)
+				c.fault(x.Pos, "%s(...) belongs into GROUP BY; its bounds are %s and %s", x.Name, core.WindowStart,
+					core.WindowEnd)
 			} else {
-				c.fault(x.Pos, "%s(...) is no value; its bounds are %s and %s", x.Name, core.WindowStart, core.WindowEnd)
+				c.fault(x.Pos, "%s(...) is no value; its bounds are %s and %s", x.Name, core.WindowStart,
+					core.WindowEnd)
 			}
 			return
 		}
@@ -491,7 +503,8 @@ func (c *compiler) shape() {
 		}
 	}
 	if q.Emit == syntax.EmitChanges && (len(q.OrderBy) > 0 || q.Limit != nil || q.Offset != nil) {
-		c.fault(q.Pos, "EMIT CHANGES gives groups one by one as they change: ORDER BY, LIMIT and OFFSET have no meaning for them")
+		c.fault(q.Pos, "EMIT CHANGES gives groups one by one as they change: ORDER BY, LIMIT and OFFSET have no "+
+			"meaning for them")
 	}
 	c.orderBy(c.groupLeaf)
 	if q.Limit != nil {
@@ -506,7 +519,8 @@ func (c *compiler) shape() {
 // orderBy makes the order of the plan. leaf binds names that are not columns of SELECT.
 func (c *compiler) orderBy(leaf leaf) {
 	for _, o := range c.query.OrderBy {
-		by := core.Order{Desc: o.Desc, NullsFirst: o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault && o.Desc}
+		by := core.Order{Desc: o.Desc, NullsFirst: o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault &&
+			o.Desc}
 		if name, ok := c.orderName(o); ok {
 			by.Column = name
 		} else if c.orderFault(o) {
@@ -554,7 +568,8 @@ func (c *compiler) orderFault(o syntax.Order) bool {
 	if x.Kind == syntax.Integer {
 		c.fault(x.Pos, "there is no column %s in SELECT, which has %d", x.Text, len(c.items))
 	} else {
-		c.fault(x.Pos, "ORDER BY %s is a constant, expected a column, an expression, or the number of a column in SELECT", x)
+		c.fault(x.Pos, "ORDER BY %s is a constant, expected a column, an expression, or the number of a column "+
+			"in SELECT", x)
 	}
 	return true
 }

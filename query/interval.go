@@ -20,7 +20,8 @@ func interval(text, unit string) (time.Duration, error) {
 // intervalOf reads '10 s', '1 hour 30 minutes', '01:30:00', '1 year 2 months', and '10' if a unit
 // follows.
 func intervalOf(text, unit string) (months int, d time.Duration, err error) {
-	bad := fmt.Errorf("INTERVAL '%s': expected a number and a unit, such as '10 s' or '1 hour 30 minutes', or '01:30:00'", text)
+	bad := fmt.Errorf("INTERVAL '%s': expected a number and a unit, such as '10 s' or '1 hour 30 minutes', or "+
+		"'01:30:00'", text)
 	whole := text
 	if unit != "" && !strings.ContainsAny(text, " :") {
 		text += " " + strings.Fields(unit)[0]
@@ -104,14 +105,17 @@ func spaced(text string) string {
 }
 
 var monthUnits = map[string]float64{
-	"month": 1, "months": 1, "mon": 1, "mons": 1, "quarter": 3, "quarters": 3, "year": 12, "years": 12, "yr": 12, "yrs": 12, "y": 12,
+	"month": 1, "months": 1, "mon": 1, "mons": 1, "quarter": 3, "quarters": 3, "year": 12, "years": 12, "yr": 12,
+	"yrs": 12, "y": 12,
 }
 
 var intervalUnits = func() map[string]float64 {
 	m := map[string]float64{}
 	for size, names := range map[float64]string{
-		1: "ns nanosecond nanoseconds", 1e3: "us microsecond microseconds", 1e6: "ms millisecond milliseconds msec", 1e9: "s sec secs second seconds",
-		60e9: "m min mins minute minutes", 3600e9: "h hr hrs hour hours", 24 * 3600e9: "d day days", 7 * 24 * 3600e9: "w week weeks",
+		1: "ns nanosecond nanoseconds", 1e3: "us microsecond microseconds", 1e6: "ms millisecond milliseconds msec",
+		1e9:  "s sec secs second seconds",
+		60e9: "m min mins minute minutes", 3600e9: "h hr hrs hour hours", 24 * 3600e9: "d day days",
+		7 * 24 * 3600e9: "w week weeks",
 	} {
 		for _, n := range strings.Fields(names) {
 			m[n] = size

@@ -71,7 +71,10 @@ type Output struct {
 // at the end of the input.
 func CompileJob(text string, connectors *Connectors) (*Job, error) {
 	all, faults := syntax.ParseAll(text)
-	j := &jobCompiler{text: text, faults: faults, broken: len(faults) > 0, sources: map[string]*Source{}, sinks: map[string]*Sink{}, fed: map[string]bool{}}
+	j := &jobCompiler{
+		text: text, faults: faults, broken: len(faults) > 0, sources: map[string]*Source{},
+		sinks: map[string]*Sink{}, fed: map[string]bool{},
+	}
 	if connectors == nil {
 		connectors = &Connectors{}
 	}
@@ -154,7 +157,8 @@ func (j *jobCompiler) taken(pos syntax.Pos, name string, foreseen bool) bool {
 // columns makes the schema of a source, or nil if it has faults.
 func (j *jobCompiler) columns(s *syntax.CreateSource) *record.Schema {
 	if len(s.Columns) == 0 {
-		j.fault(s.Pos, "source %q has no columns, expected their names and types: CREATE SOURCE %s (name type, ...)", s.Name, s.Name)
+		j.fault(s.Pos, "source %q has no columns, expected their names and types: CREATE SOURCE %s (name type, ...)",
+			s.Name, s.Name)
 		return nil
 	}
 	before := len(j.faults)
@@ -199,11 +203,13 @@ func (j *jobCompiler) watermark(s *syntax.CreateSource, schema *record.Schema) *
 	}
 	// For a column of another type, windows make their time of it: tumble(to_timestamp(ts), ...).
 	if f := schema.Field(i); f.Type == record.Bool {
-		j.fault(w.Column.Pos, "the watermark is for column %q, %v, expected a timestamp, or what a timestamp can be made of", f.Name, f.Type)
+		j.fault(w.Column.Pos, "the watermark is for column %q, %v, expected a timestamp, or what a timestamp can "+
+			"be made of", f.Name, f.Type)
 		return nil
 	}
 	usage := func(at syntax.Pos) *Watermark {
-		j.fault(at, "the watermark is %s, expected %s, or %s - INTERVAL '5 s', or an expression of that column alone in its place", w.Expr, w.Column, w.Column)
+		j.fault(at, "the watermark is %s, expected %s, or %s - INTERVAL '5 s', or an expression of that column "+
+			"alone in its place", w.Expr, w.Column, w.Column)
 		return nil
 	}
 	mark := &Watermark{Column: w.Column.Name}
@@ -215,7 +221,8 @@ func (j *jobCompiler) watermark(s *syntax.CreateSource, schema *record.Schema) *
 			return usage(minus.Y.Start())
 		}
 		var err error
-		if mark.OutOfOrder, err = interval(length.Text, length.Unit); err != nil {
+		mark.OutOfOrder, err = interval(length.Text, length.Unit)
+		if err != nil {
 			j.fault(length.Pos, "%v", err)
 			return nil
 		}
@@ -266,7 +273,8 @@ func (j *jobCompiler) queries(all []syntax.Statement) {
 			case s.From != "":
 				j.feed(s.Pos, s.Name)
 				j.output(j.sinks[s.Name], &syntax.Select{
-					Pos: s.Pos, Items: []syntax.Item{{Pos: s.Pos, Star: true}}, From: syntax.Table{Pos: s.Pos, Name: s.From},
+					Pos: s.Pos, Items: []syntax.Item{{Pos: s.Pos, Star: true}},
+					From: syntax.Table{Pos: s.Pos, Name: s.From},
 				})
 			}
 		case *syntax.Explain:
@@ -321,7 +329,8 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 		w.OutOfOrder = core.AnyOrder
 		if mark := source.Watermark; mark != nil {
 			if !slices.Contains(c.timeOf, mark.Column) {
-				j.fault(windowPlace(q), "the window is over column %q, and the watermark of %q is for %q", strings.Join(c.timeOf, ", "), source.Name, mark.Column)
+				j.fault(windowPlace(q), "the window is over column %q, and the watermark of %q is for %q",
+					strings.Join(c.timeOf, ", "), source.Name, mark.Column)
 			}
 			w.OutOfOrder = mark.OutOfOrder
 		}

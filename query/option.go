@@ -117,12 +117,14 @@ func (j *jobCompiler) options(of syntax.Pos, what string, list []syntax.Option, 
 		set, ok := o.set[spec.Name]
 		if !ok {
 			if spec.Required {
-				j.fault(of, "the %s has no %s, which connector %q needs: WITH (%s = ...)", what, spec.Name, chosen.text, spec.Name)
+				j.fault(of, "the %s has no %s, which connector %q needs: WITH (%s = ...)", what, spec.Name, chosen.text,
+					spec.Name)
 			}
 			continue
 		}
 		var err error
-		if set.value, err = spec.read(set.text); err != nil {
+		set.value, err = spec.read(set.text)
+		if err != nil {
 			j.fault(set.pos, "option %s: %v", spec.Name, err)
 		}
 		o.set[spec.Name] = set
@@ -133,7 +135,8 @@ func (j *jobCompiler) options(of syntax.Pos, what string, list []syntax.Option, 
 			options = append(options, spec.Name)
 		}
 		if given.Key != OptionConnector && !slices.Contains(options, given.Key) {
-			j.fault(given.Pos, "connector %q has no option %q for a %s%s", chosen.text, given.Key, what, nearest(given.Key, options))
+			j.fault(given.Pos, "connector %q has no option %q for a %s%s", chosen.text, given.Key, what,
+				nearest(given.Key, options))
 		}
 	}
 	return o
@@ -183,7 +186,8 @@ func (s *OptionSpec) read(text string) (int64, error) {
 
 // byteUnits are the units that may follow a number of bytes.
 var byteUnits = map[string]int64{
-	"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
+	"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
+	"tib": 1 << 40,
 }
 
 // ByteSize reads a number of bytes in the form of an OptionBytes: 4096, 64 MB, 1.5GiB.

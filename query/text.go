@@ -58,14 +58,16 @@ func (c *compiler) matches(x *syntax.Binary, l leaf) (v value, ok bool) {
 		flags = "i"
 	}
 	e, err := expr.Regexp(expr.RegexpMatch, text, pattern, flags)
-	if v, ok = c.made(x.Y.Start(), e, err); !ok || x.Op[0] == '~' {
+	v, ok = c.made(x.Y.Start(), e, err)
+	if !ok || x.Op[0] == '~' {
 		return v, ok
 	}
 	return c.make(x.Pos, expr.Not, v.e)
 }
 
 var regexpOps = map[string]expr.Op{
-	"regexp_like": expr.RegexpMatch, "regexp_matches": expr.RegexpMatch, "regexp_match": expr.RegexpMatch, "regexp_substr": expr.RegexpFind, "regexp_count": expr.RegexpCount,
+	"regexp_like": expr.RegexpMatch, "regexp_matches": expr.RegexpMatch, "regexp_match": expr.RegexpMatch,
+	"regexp_substr": expr.RegexpFind, "regexp_count": expr.RegexpCount,
 }
 
 // regexpCall is regexp_like(s, pattern [, flags]) and similar functions, and regexp_replace(s,
@@ -94,7 +96,8 @@ func (c *compiler) regexpCall(x *syntax.Call, l leaf) (v value, ok bool) {
 		if at >= len(x.Args) {
 			continue
 		}
-		if rest[i], ok = c.constant(x.Args[at], l, what+" of "+x.Name); !ok {
+		rest[i], ok = c.constant(x.Args[at], l, what+" of "+x.Name)
+		if !ok {
 			return v, false
 		}
 	}
@@ -129,7 +132,8 @@ func (c *compiler) timezone(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !ok {
 		return v, false
 	}
-	if v, ok = c.bind(x.Args[1], l); !ok {
+	v, ok = c.bind(x.Args[1], l)
+	if !ok {
 		return v, false
 	}
 	wall := v.wall
@@ -152,7 +156,8 @@ func (c *compiler) toChar(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 2, 2) {
 		return v, false
 	}
-	if v, ok = c.bind(x.Args[0], l); !ok {
+	v, ok = c.bind(x.Args[0], l)
+	if !ok {
 		return v, false
 	}
 	at, ok := c.argument(v, record.Timestamp, x.Args[0], "to_char")
@@ -175,7 +180,10 @@ func (c *compiler) dateBin(x *syntax.Call, l leaf) (v value, ok bool) {
 	}
 	stride, ok := c.bind(x.Args[0], l)
 	if ok && stride.open {
-		stride, ok = c.bind(&syntax.Cast{Pos: x.Args[0].Start(), X: x.Args[0], Type: syntax.TypeName{Pos: x.Args[0].Start(), Name: "interval"}}, l)
+		stride, ok = c.bind(&syntax.Cast{
+			Pos: x.Args[0].Start(), X: x.Args[0],
+			Type: syntax.TypeName{Pos: x.Args[0].Start(), Name: "interval"},
+		}, l)
 	}
 	if !ok || !c.fixed(stride, x.Args[0]) {
 		return v, false
@@ -187,10 +195,12 @@ func (c *compiler) dateBin(x *syntax.Call, l leaf) (v value, ok bool) {
 	origin := expr.Int(record.Timestamp, time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano())
 	times := []*expr.Expr{nil, origin}
 	for i, a := range x.Args[1:] {
-		if v, ok = c.bind(a, l); !ok {
+		v, ok = c.bind(a, l)
+		if !ok {
 			return v, false
 		}
-		if times[i], ok = c.argument(v, record.Timestamp, a, "date_bin"); !ok {
+		times[i], ok = c.argument(v, record.Timestamp, a, "date_bin")
+		if !ok {
 			return v, false
 		}
 	}
@@ -200,7 +210,8 @@ func (c *compiler) dateBin(x *syntax.Call, l leaf) (v value, ok bool) {
 // parseTime is to_timestamp of a text and a format. to_timestamp of a number is an ordinary
 // function.
 func (c *compiler) parseTime(x *syntax.Call, l leaf) (v value, ok bool) {
-	if v, ok = c.bind(x.Args[0], l); !ok {
+	v, ok = c.bind(x.Args[0], l)
+	if !ok {
 		return v, false
 	}
 	text, ok := c.argument(v, record.String, x.Args[0], x.Name)
@@ -214,7 +225,10 @@ func (c *compiler) parseTime(x *syntax.Call, l leaf) (v value, ok bool) {
 	e, err := expr.ParseTime(text, format)
 	v, ok = c.made(x.Args[1].Start(), e, err)
 	// As for a cast: if the text has no zone, the value is what a clock in some zone shows.
-	v.wall = !strings.Contains(strings.ToUpper(format), "TZ") && !slices.ContainsFunc([]string{"%z", "%Z", "%s"}, func(d string) bool { return strings.Contains(format, d) })
+	v.wall = !strings.Contains(strings.ToUpper(format), "TZ") &&
+		!slices.ContainsFunc([]string{"%z", "%Z", "%s"}, func(d string) bool {
+			return strings.Contains(format, d)
+		})
 	return v, ok
 }
 
@@ -235,7 +249,8 @@ func (c *compiler) pathOf(x *syntax.Binary) (p path, ok bool) {
 		}
 		key, is := step.(*syntax.Literal)
 		if !is || sign != "" && key.Kind != syntax.Integer || key.Kind != syntax.String && key.Kind != syntax.Integer {
-			c.fault(x.Y.Start(), "the step of a path must be the name of a field, or the number of an element: a->'b', a->0")
+			c.fault(x.Y.Start(), "the step of a path must be the name of a field, or the number of an element: "+
+				"a->'b', a->0")
 			return p, false
 		}
 		p.keys = append([]string{sign + key.Text}, p.keys...)
@@ -266,7 +281,8 @@ func (c *compiler) path(x *syntax.Binary, l leaf) (v value, ok bool) {
 			}
 		}
 	}
-	if v, ok = c.bind(base, l); !ok {
+	v, ok = c.bind(base, l)
+	if !ok {
 		return v, false
 	}
 	if len(keys) == 0 {

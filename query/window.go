@@ -64,7 +64,10 @@ func isZone(e syntax.Expr) bool {
 	return err != nil
 }
 
-var windowKinds = map[string]window.Kind{"tumble": window.Tumbling, "hop": window.Hopping, "cumulate": window.Cumulating, "session": window.Session}
+var windowKinds = map[string]window.Kind{
+	"tumble": window.Tumbling, "hop": window.Hopping,
+	"cumulate": window.Cumulating, "session": window.Session,
+}
 
 // bindWindow notes the window of a query. The size of a session is its gap.
 func (c *compiler) bindWindow(pos syntax.Pos, kind string, at, slide, size, offset, in syntax.Expr) {
@@ -155,7 +158,8 @@ func timeFrom(x syntax.Expr, t record.Type) string {
 	case t == record.String:
 		return fmt.Sprintf("write CAST(%s AS timestamp)", x)
 	case isNumber(t):
-		return fmt.Sprintf("write to_timestamp(%s) if it is seconds since 1970, to_timestamp(%s / 1000.0) if milliseconds", x, x)
+		return fmt.Sprintf("write to_timestamp(%s) if it is seconds since 1970, to_timestamp(%s / 1000.0) if "+
+			"milliseconds", x, x)
 	}
 	return "a window needs the time of each record"
 }

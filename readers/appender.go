@@ -74,7 +74,8 @@ func (a *Appender[T]) Send(ctx context.Context, v T) error {
 	l := a.take()
 	if l == nil {
 		var err error
-		if l, err = a.await(ctx); err != nil {
+		l, err = a.await(ctx)
+		if err != nil {
 			return err
 		}
 	}

@@ -134,7 +134,8 @@ func (f *lineFile) readAt(b []byte, offset int64) error {
 		return nil
 	}
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: the file ends at offset %d, it had %d bytes when it was opened", f.path, offset+int64(n), f.size)
+		return fmt.Errorf("%s: the file ends at offset %d, it had %d bytes when it was opened", f.path, offset+int64(n),
+			f.size)
 	}
 	return fmt.Errorf("%s: offset %d: %w", f.path, offset+int64(n), err)
 }

@@ -130,7 +130,8 @@ func (l *Listener) read(raw net.Conn, p *place, name string, in io.Reader) {
 			free <- s // only the end: a stretch that is passed on must have a record or a reject
 		}
 		if ended != nil {
-			if !errors.Is(ended, errHungUp) && !errors.Is(ended, errLate) && !errors.Is(ended, errSilent) && !errors.Is(ended, net.ErrClosed) {
+			if !errors.Is(ended, errHungUp) && !errors.Is(ended, errLate) && !errors.Is(ended, errSilent) &&
+				!errors.Is(ended, net.ErrClosed) {
 				l.broken.Add(1)
 			}
 			break
@@ -164,7 +165,8 @@ func (l *Listener) admit(raw net.Conn) (in net.Conn, ahead []byte, err error) {
 		in = t
 	}
 	if l.cfg.Token != "" {
-		if ahead, err = readToken(in, l.cfg.Token); err != nil {
+		ahead, err = readToken(in, l.cfg.Token)
+		if err != nil {
 			return nil, nil, err
 		}
 	}

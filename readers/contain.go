@@ -40,12 +40,15 @@ func (u *userReader) Read(b []byte) (n int, err error) {
 	n, err = u.in.Read(b)
 	switch {
 	case n < 0 || n > len(b):
-		return 0, fmt.Errorf("the io.Reader (%T) says that it has read %d bytes into %d, expected 0..%d", u.in, n, len(b), len(b))
+		return 0, fmt.Errorf("the io.Reader (%T) says that it has read %d bytes into %d, expected 0..%d", u.in, n,
+			len(b), len(b))
 	case n > 0 || err != nil:
 		u.empty = 0
 	default:
-		if u.empty++; u.empty >= maxEmptyReads {
-			return 0, fmt.Errorf("the io.Reader (%T) has returned no bytes and no error %d times in a row: %w", u.in, maxEmptyReads, io.ErrNoProgress)
+		u.empty++
+		if u.empty >= maxEmptyReads {
+			return 0, fmt.Errorf("the io.Reader (%T) has returned no bytes and no error %d times in a row: %w", u.in,
+				maxEmptyReads, io.ErrNoProgress)
 		}
 	}
 	return n, err

@@ -84,7 +84,8 @@ func (c *DelimitedConfig) validateFields(fault func(format string, args ...any))
 	if c.SkipLines < 0 {
 		fault("%d lines to skip, expected none or more", c.SkipLines)
 	}
-	if delimiter := cmp.Or(c.Delimiter, ','); c.Comment != 0 && (c.Comment == delimiter || c.Comment == c.Quote || c.Comment == '\n' || c.Comment == '\r') {
+	if delimiter := cmp.Or(c.Delimiter, ','); c.Comment != 0 &&
+		(c.Comment == delimiter || c.Comment == c.Quote || c.Comment == '\n' || c.Comment == '\r') {
 		fault("%q cannot begin a comment", c.Comment)
 	}
 	if c.ByName && (!c.Header || c.Fields != nil) {
@@ -164,8 +165,12 @@ func newDelimitedFormat(cfg DelimitedConfig) (*delimitedFormat, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultBlockBytes), cmp.Or(cfg.MaxRecordBytes, DefaultMaxRecordBytes)
-	f := &delimitedFormat{cfg: cfg, fields: compileFields(cfg.Schema, cfg.Quote, &cfg.ValueOptions), quoting: quoting{cfg.Delimiter, cfg.Quote}}
+	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultBlockBytes),
+		cmp.Or(cfg.MaxRecordBytes, DefaultMaxRecordBytes)
+	f := &delimitedFormat{
+		cfg: cfg, fields: compileFields(cfg.Schema, cfg.Quote, &cfg.ValueOptions),
+		quoting: quoting{cfg.Delimiter, cfg.Quote},
+	}
 	columns := cfg.Fields
 	if columns == nil {
 		for col := range f.fields {
@@ -294,7 +299,8 @@ func (r *delimitedReader) findQuoted(begin, next int64) error {
 
 	first, firstState := pad, state
 	if begin > d.start {
-		if first, _ = q.newline(r.buf, pad, to, state); first < 0 {
+		first, _ = q.newline(r.buf, pad, to, state)
+		if first < 0 {
 			r.pos, r.end = 0, 0 // no record begins in this block
 			return nil
 		}
@@ -306,7 +312,8 @@ func (r *delimitedReader) findQuoted(begin, next int64) error {
 	last := -1
 	for {
 		end := len(r.buf) - pad
-		if last, state = q.newline(r.buf, known, end, state); last >= 0 {
+		last, state = q.newline(r.buf, known, end, state)
+		if last >= 0 {
 			break
 		}
 		known = end

@@ -53,7 +53,8 @@ func shortFloat(base unsafe.Pointer, begin, end uint32, codes uint64) (float64, 
 	first := *(*byte)(unsafe.Add(base, begin))
 	var sign uint64
 	if first == '-' {
-		if n--; n == 0 {
+		n--
+		if n == 0 {
 			return 0, false
 		}
 		sign = 1 << 63
@@ -62,7 +63,8 @@ func shortFloat(base unsafe.Pointer, begin, end uint32, codes uint64) (float64, 
 	if first-'0' > 9 {
 		return 0, false
 	}
-	if n > 1 && uint64(*(*byte)(unsafe.Add(last, -int(n))))|uint64(*(*byte)(unsafe.Add(last, 1-int(n))))<<8&codeMask == codes {
+	if n > 1 && uint64(*(*byte)(unsafe.Add(last, -int(n))))|uint64(*(*byte)(unsafe.Add(last, 1-int(n))))<<8&codeMask ==
+		codes {
 		return 0, false
 	}
 	behind := uint64(0) // digits after the point
@@ -76,7 +78,8 @@ func shortFloat(base unsafe.Pointer, begin, end uint32, codes uint64) (float64, 
 			}
 		}
 		var ok bool
-		if v, ok = eightDigits(w); !ok {
+		v, ok = eightDigits(w)
+		if !ok {
 			return 0, false
 		}
 	} else {
@@ -94,7 +97,8 @@ func shortFloat(base unsafe.Pointer, begin, end uint32, codes uint64) (float64, 
 		}
 		l, ok1 := eightDigits(low)
 		h, ok2 := eightDigits(high)
-		if v = 1e8*h + l; !ok1 || !ok2 {
+		v = 1e8*h + l
+		if !ok1 || !ok2 {
 			return 0, false
 		}
 	}
@@ -121,7 +125,8 @@ func (c *columnText) floats(values []float64) int {
 	for done := 0; done < len(values); {
 		if have512 && plain-done >= vectorNumbers {
 			done += doubles512(&numberArgs{
-				base: c.base, at: &c.at[done*c.width], values: (*int64)(unsafe.Pointer(&values[done])), n: plain - done, width: c.width, end: uint64(c.end), before: uint64(c.skip) + 1,
+				base: c.base, at: &c.at[done*c.width], values: (*int64)(unsafe.Pointer(&values[done])), n: plain - done,
+				width: c.width, end: uint64(c.end), before: uint64(c.skip) + 1,
 				lanes: [vectorNumbers]uint32{0, 1, 2, 3, 4, 5, 6, 7},
 			})
 		}
@@ -131,7 +136,8 @@ func (c *columnText) floats(values []float64) int {
 			if !ok {
 				return done
 			}
-			if values[done], ok = shortFloat(c.base, begin, end, c.codes); !ok {
+			values[done], ok = shortFloat(c.base, begin, end, c.codes)
+			if !ok {
 				return done
 			}
 		}
@@ -156,7 +162,8 @@ func (f *field) longNumber(text []byte) (int64, bool) {
 	}
 	var low, high uint64
 	low = word(unsafe.Add(last, -8))
-	if high = zeros; n > 8 {
+	high = zeros
+	if n > 8 {
 		high = top(unsafe.Add(last, -8), n-8)
 	}
 	if f.scale > 0 {
@@ -165,7 +172,8 @@ func (f *field) longNumber(text []byte) (int64, bool) {
 			return 0, false
 		}
 		var behind uint64
-		if low, behind = takePoint(low, points); behind != uint64(f.scale) {
+		low, behind = takePoint(low, points)
+		if behind != uint64(f.scale) {
 			return 0, false
 		}
 		low = low&^0xff | high>>56

@@ -62,7 +62,8 @@ var (
 
 	// ErrLaneShared says that two goroutines use one lane at the same time, and that records of
 	// either may be lost. Not every such use is detected.
-	ErrLaneShared = errors.New("readers: feed: two goroutines use one lane at the same time; each needs a lane of its own, or they share an Appender")
+	ErrLaneShared = errors.New("readers: feed: two goroutines use one lane at the same time; each needs a lane of " +
+		"its own, or they share an Appender")
 )
 
 // FeedConfig says how a feed is made. The zero value is a good choice.
@@ -157,19 +158,23 @@ func NewFeed[T any](schema *record.Schema, cfg FeedConfig) (*Feed[T], error) {
 	}
 	if cfg.LaneSlots == 0 {
 		cfg.LaneSlots = DefaultLaneSlots
-		for size := int(unsafe.Sizeof(*new(T))); cfg.LaneSlots > leastLaneSlots && cfg.LaneSlots*size > DefaultFeedBytes/max(cfg.Lanes, 1); {
+		for size := int(unsafe.Sizeof(*new(T))); cfg.LaneSlots > leastLaneSlots &&
+			cfg.LaneSlots*size > DefaultFeedBytes/max(cfg.Lanes, 1); {
 			cfg.LaneSlots /= 2
 		}
 	}
 	if cfg.Lanes < 1 || cfg.Lanes > MaxLanes {
-		return nil, fmt.Errorf("readers: feed: %d lanes, expected 1..%d, or 0 for %d", cfg.Lanes, MaxLanes, DefaultLanes)
+		return nil, fmt.Errorf("readers: feed: %d lanes, expected 1..%d, or 0 for %d", cfg.Lanes, MaxLanes,
+			DefaultLanes)
 	}
 	if n := cfg.LaneSlots; n < 1 || n > ring.MaxSlots || n&(n-1) != 0 {
-		return nil, fmt.Errorf("readers: feed: lanes of %d records, expected a power of two up to %d, or 0 for %d", n, ring.MaxSlots, DefaultLaneSlots)
+		return nil, fmt.Errorf("readers: feed: lanes of %d records, expected a power of two up to %d, or 0 for %d", n,
+			ring.MaxSlots, DefaultLaneSlots)
 	}
 	var err error
 	if schema == nil {
-		if schema, err = record.SchemaOf[T]("feed"); err != nil {
+		schema, err = record.SchemaOf[T]("feed")
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -178,7 +183,8 @@ func NewFeed[T any](schema *record.Schema, cfg FeedConfig) (*Feed[T], error) {
 		return nil, err
 	}
 	return &Feed[T]{
-		cfg: cfg, schema: schema, encoder: encoder, lanes: make([]atomic.Pointer[Lane[T]], cfg.Lanes), shut: make(chan struct{}),
+		cfg: cfg, schema: schema, encoder: encoder, lanes: make([]atomic.Pointer[Lane[T]], cfg.Lanes),
+		shut:  make(chan struct{}),
 		order: fence.Prepare(), cuts: make([]laneCut[T], cfg.Lanes),
 	}, nil
 }
@@ -380,7 +386,8 @@ func (f *Feed[T]) Lane() (*Lane[T], error) {
 		}
 		return l, nil
 	}
-	return nil, fmt.Errorf("%w: %d (FeedConfig.Lanes, at most %d); Close gives one back, and an Appender serves any number of goroutines", ErrNoLane,
+	return nil, fmt.Errorf("%w: %d (FeedConfig.Lanes, at most %d); Close gives one back, and an Appender serves any "+
+		"number of goroutines", ErrNoLane,
 		len(f.lanes), MaxLanes)
 }
 

@@ -88,7 +88,8 @@ func checkRotateWait(d time.Duration, fault func(format string, args ...any)) {
 func follow(path string, wait time.Duration, of *family) (*followed, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("readers: %s is %s, expected a regular file: nothing else can be followed", path, filekind.Of(info.Mode()))
+		return nil, fmt.Errorf("readers: %s is %s, expected a regular file: nothing else can be followed", path,
+			filekind.Of(info.Mode()))
 	}
 	if err != nil && !absent(err) {
 		return nil, fmt.Errorf("readers: %w", err)

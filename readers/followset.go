@@ -108,7 +108,8 @@ func (s *FollowSet) Look() (found Found, err error) {
 	}
 	said := map[string]string{} // names that no longer exist are forgotten
 	skip := func(path string, why error) {
-		if said[path] = why.Error(); s.said[path] != said[path] {
+		said[path] = why.Error()
+		if s.said[path] != said[path] {
 			found.Skipped = append(found.Skipped, why)
 		}
 	}

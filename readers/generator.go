@@ -13,7 +13,8 @@ import (
 
 // GeneratorSchema is the schema of the records of a Generator.
 var GeneratorSchema = func() *record.Schema {
-	s, err := record.NewSchema("events", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "value", Type: record.Int64})
+	s, err := record.NewSchema("events", record.Field{Name: "key", Type: record.Int64},
+		record.Field{Name: "value", Type: record.Int64})
 	if err != nil {
 		panic(err) // the schema is a constant
 	}
@@ -166,7 +167,8 @@ func (g *Generator) Poll(b *record.Batch) error {
 			state, r = random(state)
 			keys[i] = int64(Scramble(group))
 			values[i] = value(r)
-			if group += step; group >= groups {
+			group += step
+			if group >= groups {
 				group -= groups
 			}
 		}
@@ -187,7 +189,8 @@ func (g *Generator) Poll(b *record.Batch) error {
 	g.state = state
 	b.SetLen(n)
 	if g.left != math.MaxUint64 {
-		if g.left -= uint64(n); g.left == 0 {
+		g.left -= uint64(n)
+		if g.left == 0 {
 			return io.EOF
 		}
 	}
@@ -248,7 +251,8 @@ func newAlias(groups int, skew float64) []aliasSlot {
 		s, l := small[len(small)-1], large[len(large)-1]
 		small = small[:len(small)-1]
 		table[s] = aliasSlot{uint64(weights[s] * (1 << 63) * 2), uint64(l)}
-		if weights[l] -= 1 - weights[s]; weights[l] < 1 {
+		weights[l] -= 1 - weights[s]
+		if weights[l] < 1 {
 			large = large[:len(large)-1]
 			small = append(small, l)
 		}

@@ -89,7 +89,8 @@ func (f *delimitedFormat) skipHead(text []byte, whole bool) (i int, enough bool)
 		if i == len(text) || skip <= 0 && !f.passedOver(line) {
 			return i, true
 		}
-		if i += len(line); ended {
+		i += len(line)
+		if ended {
 			i++
 		}
 	}
@@ -108,7 +109,8 @@ func (f *delimitedFormat) scanHead(text []byte, whole bool) (h Head, enough bool
 		if f.quoting.quote == 0 {
 			state = bareField
 		}
-		if state = f.quoting.next(state, c); state == fieldStart && c == '\n' {
+		state = f.quoting.next(state, c)
+		if state == fieldStart && c == '\n' {
 			end = j
 			break
 		}
@@ -143,7 +145,8 @@ func (q quoting) split(line []byte) (fields []string) {
 			if q.quote == 0 {
 				state = bareField
 			}
-			if state = q.next(state, line[i]); state != fieldStart {
+			state = q.next(state, line[i])
+			if state != fieldStart {
 				continue
 			}
 		}
@@ -311,7 +314,10 @@ func (s *lineStream) fillHead(f *filled) bool {
 		}
 		n, l, enough, err := s.head.scan(&s.headPlace, s.rest, s.err != nil)
 		if err != nil {
-			f.cut = &record.Reject{Line: 1, Bytes: bytes.Clone(s.rest[:min(len(s.rest), record.MaxRejectBytes)]), Reason: err}
+			f.cut = &record.Reject{
+				Line: 1, Bytes: bytes.Clone(s.rest[:min(len(s.rest), record.MaxRejectBytes)]),
+				Reason: err,
+			}
 			s.err, s.rest, s.inHead = err, s.rest[:0], false
 			return true
 		}

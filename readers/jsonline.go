@@ -86,7 +86,10 @@ func newJSONLine(f *jsonFormat) jsonLine {
 	if f.paths != nil {
 		nodes = f.paths.nodes
 	}
-	return jsonLine{nodes: make([]uint64, nodes), format: f, spans: make([]jsonSpan, n), seen: make([]uint64, n), direct: make([]uint64, n), escapes: make([]int, 0, n)}
+	return jsonLine{
+		nodes: make([]uint64, nodes), format: f, spans: make([]jsonSpan, n), seen: make([]uint64, n),
+		direct: make([]uint64, n), escapes: make([]int, 0, n),
+	}
 }
 
 // read reads the line buf[begin:end] of the parser's stretch into a row. Texts with escapes are
@@ -182,7 +185,8 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 		if l.format.paths != nil {
 			within = l.format.paths.root.fields[string(l.name(buf[i+1:next-1], escaped))]
 		}
-		if i = blanks(buf, next, end); i == end || buf[i] != ':' {
+		i = blanks(buf, next, end)
+		if i == end || buf[i] != ':' {
 			return expected(buf, begin, i, end, "a colon")
 		}
 		i = blanks(buf, i+1, end)
@@ -200,7 +204,8 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 		if column >= 0 {
 			l.spans[column], l.seen[column], l.direct[column] = span, l.lines, l.lines
 		}
-		if i = blanks(buf, span.end, end); i < end && buf[i] == ',' {
+		i = blanks(buf, span.end, end)
+		if i < end && buf[i] == ',' {
 			i = blanks(buf, i+1, end)
 			continue
 		}
@@ -213,7 +218,8 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 
 // rest says what is wrong with the bytes after an object.
 func (l *jsonLine) rest(buf []byte, begin, i, end int) error {
-	if i = blanks(buf, i, end); i < end {
+	i = blanks(buf, i, end)
+	if i < end {
 		return expected(buf, begin, i, end, "the end of the line")
 	}
 	return nil
@@ -263,7 +269,8 @@ func (l *jsonLine) scan(buf []byte, i, end int) (span jsonSpan, err error) {
 		switch c := buf[i]; {
 		case c == '"':
 			var escaped bool
-			if i, escaped, err = scanString(buf, i, end); err != nil {
+			i, escaped, err = scanString(buf, i, end)
+			if err != nil {
 				span.end = i
 				return span, err
 			}
@@ -280,7 +287,8 @@ func (l *jsonLine) scan(buf []byte, i, end int) (span jsonSpan, err error) {
 				span.end = i
 				return span, errDeep
 			}
-			if kind = jsonArray; c == '{' {
+			kind = jsonArray
+			if c == '{' {
 				kind = jsonObject
 				l.depth[depth/64] |= 1 << (depth % 64)
 			} else {
@@ -334,11 +342,13 @@ func (l *jsonLine) scan(buf []byte, i, end int) (span jsonSpan, err error) {
 					span.end = i
 					return span, errName
 				}
-				if i, _, err = scanString(buf, i, end); err != nil {
+				i, _, err = scanString(buf, i, end)
+				if err != nil {
 					span.end = i
 					return span, err
 				}
-				if i = blanks(buf, i, end); i == end || buf[i] != ':' {
+				i = blanks(buf, i, end)
+				if i == end || buf[i] != ':' {
 					span.end = i
 					return span, errColon
 				}
@@ -478,7 +488,8 @@ func unescape(text []byte) int {
 				pair := rune(utf8.RuneError)
 				if i+6 <= len(text) && text[i] == '\\' && text[i+1] == 'u' {
 					low, _ := hex4(text[i+2:])
-					if pair = utf16.DecodeRune(v, low); pair != utf8.RuneError {
+					pair = utf16.DecodeRune(v, low)
+					if pair != utf8.RuneError {
 						i += 6
 					}
 				}
@@ -537,14 +548,18 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		c.Int64s[row] = int64(span.kind - jsonFalse)
 	case f.kind == fieldNumber && span.kind == jsonNumber:
 		var ok bool
-		if c.Int64s[row], ok = f.longNumber(text); !ok {
+		c.Int64s[row], ok = f.longNumber(text)
+		if !ok {
 			c.Int64s[row], err = f.exact(text)
 		}
 	case f.kind == fieldFloat && span.kind == jsonNumber:
 		var ok bool
-		if c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end), f.codes); !ok {
+		c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end),
+			f.codes)
+		if !ok {
 			// ParseFloat keeps its argument only in its error, which is replaced here.
-			if c.Float64s[row], err = strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64); err != nil {
+			c.Float64s[row], err = strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64)
+			if err != nil {
 				err = fmt.Errorf("%.40q is out of range", text)
 			} else if f.codes != 0 && f.kind.isCode(text) {
 				err = errCode(text)
@@ -653,7 +668,8 @@ func (f *field) exact(text []byte) (int64, error) {
 		case v > (math.MaxUint64-9)/10:
 			return outOfRange()
 		}
-		if v = 10*v + uint64(c-'0'); point {
+		v = 10*v + uint64(c-'0')
+		if point {
 			exponent--
 		}
 	}

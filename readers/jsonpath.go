@@ -82,7 +82,8 @@ func (l *jsonLine) nested(buf []byte, i, end int, node *jsonNode) (span jsonSpan
 	}
 	l.above++
 	defer func() { l.above-- }()
-	if i = blanks(buf, i+1, end); i < end && buf[i] == '}' {
+	i = blanks(buf, i+1, end)
+	if i < end && buf[i] == '}' {
 		span.end = i + 1
 		return span, nil
 	}
@@ -95,7 +96,8 @@ func (l *jsonLine) nested(buf []byte, i, end int, node *jsonNode) (span jsonSpan
 			return fail(next, err)
 		}
 		field := node.fields[string(l.name(buf[i+1:next-1], escaped))]
-		if i = blanks(buf, next, end); i == end || buf[i] != ':' {
+		i = blanks(buf, next, end)
+		if i == end || buf[i] != ':' {
 			return fail(i, errColon)
 		}
 		i = blanks(buf, i+1, end)
@@ -107,7 +109,8 @@ func (l *jsonLine) nested(buf []byte, i, end int, node *jsonNode) (span jsonSpan
 		if field != nil && field.column >= 0 && l.direct[field.column] != l.lines {
 			l.spans[field.column], l.seen[field.column] = inner, l.lines
 		}
-		if i = blanks(buf, inner.end, end); i < end && buf[i] == ',' {
+		i = blanks(buf, inner.end, end)
+		if i < end && buf[i] == ',' {
 			i = blanks(buf, i+1, end)
 			continue
 		}
@@ -132,7 +135,8 @@ func (l *jsonLine) member(buf []byte, i, end int, node *jsonNode) (jsonSpan, err
 			}
 		}
 	}
-	if l.nodes[node.id] = l.lines; i < end && buf[i] == '{' {
+	l.nodes[node.id] = l.lines
+	if i < end && buf[i] == '{' {
 		return l.nested(buf, i, end, node)
 	}
 	return l.scan(buf, i, end)

@@ -15,7 +15,8 @@ func (c *columnText) jsonTexts(escapes int, views []record.View) int {
 	at, width, skip := c.at, c.width, c.skip+1
 	for i := range views {
 		begin, end := at[i*width]+skip, at[i*width+1]-1
-		if int(begin) < escapes && bytes.IndexByte(unsafe.Slice((*byte)(unsafe.Add(c.base, begin)), end-begin), '\\') >= 0 {
+		if int(begin) < escapes && bytes.IndexByte(unsafe.Slice((*byte)(unsafe.Add(c.base, begin)), end-begin), '\\') >=
+			0 {
 			return i
 		}
 		views[i] = record.View{Off: begin, Len: end - begin}

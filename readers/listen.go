@@ -120,7 +120,8 @@ func (c *ListenConfig) Validate() error {
 		fault("%d connections, expected 1..%d, or 0 for %d", c.Connections, maxConnections, DefaultConnections)
 	}
 	if c.AdmitWithin < 0 {
-		fault("connections are admitted within %v, expected more than 0, or 0 for %v", c.AdmitWithin, DefaultAdmitWithin)
+		fault("connections are admitted within %v, expected more than 0, or 0 for %v", c.AdmitWithin,
+			DefaultAdmitWithin)
 	}
 	if c.Idle < 0 {
 		fault("connections that are idle after %v, expected more than 0, or 0 for %v", c.Idle, DefaultIdle)
@@ -242,7 +243,8 @@ type deadlineListener interface {
 // DefaultListenRecordBytes. The address is in use when ListenDelimited returns, and connections are
 // accepted from then on. So the listener must be closed even if it is never given to an engine.
 func ListenDelimited(at ListenConfig, cfg DelimitedConfig) (*Listener, error) {
-	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultListenBlockBytes), cmp.Or(cfg.MaxRecordBytes, DefaultListenRecordBytes)
+	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultListenBlockBytes),
+		cmp.Or(cfg.MaxRecordBytes, DefaultListenRecordBytes)
 	format, err := newDelimitedFormat(cfg)
 	if err != nil {
 		return nil, errors.Join(at.Validate(), err)
@@ -256,7 +258,8 @@ func ListenDelimited(at ListenConfig, cfg DelimitedConfig) (*Listener, error) {
 
 // ListenNDJSON listens for JSON lines, as ListenDelimited does.
 func ListenNDJSON(at ListenConfig, cfg NDJSONConfig) (*Listener, error) {
-	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultListenBlockBytes), cmp.Or(cfg.MaxRecordBytes, DefaultListenRecordBytes)
+	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultListenBlockBytes),
+		cmp.Or(cfg.MaxRecordBytes, DefaultListenRecordBytes)
 	format, err := newJSONFormat(cfg)
 	if err != nil {
 		return nil, errors.Join(at.Validate(), err)
@@ -278,9 +281,12 @@ func newListener(at ListenConfig, p parser, lines func(io.Reader) *lineStream) (
 		return nil, fmt.Errorf("readers: listen on %s %s: %w", at.Network, at.Address, err)
 	}
 	l := &Listener{
-		cfg: at, listener: socket, shut: sync.OnceValue(func() error { return errors.Join(remove(), socket.Close()) }), parser: p, lines: lines,
+		cfg: at, listener: socket, shut: sync.OnceValue(func() error {
+			return errors.Join(remove(), socket.Close())
+		}), parser: p, lines: lines,
 		conns: map[net.Conn]*place{}, left: make(chan struct{}, 1),
-		full: make(chan *connStretch, connStretches*at.Connections), done: make(chan struct{}), closed: make(chan struct{}),
+		full: make(chan *connStretch, connStretches*at.Connections), done: make(chan struct{}),
+		closed: make(chan struct{}),
 	}
 	l.active.Go(l.accept)
 	go func() {
@@ -580,7 +586,8 @@ func (l *Listener) Close() (err error) {
 			_ = c.Close() // ends its Read; what the peer makes of it no longer matters
 		}
 		l.mu.Unlock()
-		if err = l.shut(); err != nil {
+		err = l.shut()
+		if err != nil {
 			err = fmt.Errorf("readers: %v: %w", l, err)
 		}
 		<-l.done
@@ -630,15 +637,17 @@ func (l *Listener) Stats() ListenStats {
 	open, fault := len(l.conns), l.fault
 	l.mu.Unlock()
 	return ListenStats{
-		Open: open, Accepted: l.accepted.Load(), Refused: l.refused.Load(), Crowded: l.crowded.Load(), Evicted: l.evicted.Load(),
-		Denied: l.denied.Load(), Broken: l.broken.Load(), Panicked: l.panicked.Load(), Failed: l.failed.Load(),
+		Open: open, Accepted: l.accepted.Load(), Refused: l.refused.Load(), Crowded: l.crowded.Load(),
+		Evicted: l.evicted.Load(),
+		Denied:  l.denied.Load(), Broken: l.broken.Load(), Panicked: l.panicked.Load(), Failed: l.failed.Load(),
 		Lines: l.lineCount.Load(), Bytes: l.byteCount.Load(), Fault: fault,
 	}
 }
 
 // String is the counters in one line. Counters that are rarely used appear only if they are not 0.
 func (s ListenStats) String() string {
-	line := fmt.Sprintf("%d connections open, %d accepted, %d refused, %d denied, %d broken, %d not given, %d lines, %d bytes",
+	line := fmt.Sprintf("%d connections open, %d accepted, %d refused, %d denied, %d broken, %d not given, %d "+
+		"lines, %d bytes",
 		s.Open, s.Accepted, s.Refused, s.Denied, s.Broken, s.Failed, s.Lines, s.Bytes)
 	if s.Crowded > 0 {
 		line += fmt.Sprintf(", %d of the refused because their address had enough", s.Crowded)

@@ -50,7 +50,8 @@ func (m *Memory) Poll(b *record.Batch) error {
 	}
 	from := m.batches[m.next]
 	if from.Len() > b.Cap() {
-		return fmt.Errorf("readers: memory: batch %d has %d rows, the engine takes %d at once", m.next, from.Len(), b.Cap())
+		return fmt.Errorf("readers: memory: batch %d has %d rows, the engine takes %d at once", m.next, from.Len(),
+			b.Cap())
 	}
 	m.next++
 	for i := range b.Schema().Len() {

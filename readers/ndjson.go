@@ -152,7 +152,8 @@ func newJSONFormat(cfg NDJSONConfig) (*jsonFormat, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultBlockBytes), cmp.Or(cfg.MaxRecordBytes, DefaultMaxRecordBytes)
+	cfg.BlockBytes, cfg.MaxRecordBytes = cmp.Or(cfg.BlockBytes, DefaultBlockBytes),
+		cmp.Or(cfg.MaxRecordBytes, DefaultMaxRecordBytes)
 	f := &jsonFormat{cfg: cfg, fields: compileFields(cfg.Schema, 0, &cfg.ValueOptions), column: map[string]int{}}
 	for i := range f.fields {
 		f.names = append(f.names, cfg.name(i))
@@ -283,7 +284,10 @@ func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 		isRow = true
 	}
 	if err != nil && err != errBlank {
-		if !b.Reject(record.Reject{Offset: r.base + int64(r.pos), Line: r.lineAt(r.pos), Reason: err, Bytes: r.buf[r.pos:text]}) {
+		if !b.Reject(record.Reject{
+			Offset: r.base + int64(r.pos), Line: r.lineAt(r.pos), Reason: err,
+			Bytes: r.buf[r.pos:text],
+		}) {
 			return false, false
 		}
 	}
@@ -338,7 +342,8 @@ func (r *jsonParser) columns(b *record.Batch, shape *jsonShape, row, most int) (
 			good = r.column(b, shape, k, row, good)
 		}
 	}
-	if good = r.ends(shape, good); good > 0 {
+	good = r.ends(shape, good)
+	if good > 0 {
 		good = r.lengths(shape, good)
 	}
 	if len(r.escaped) > 0 && good > 0 {
@@ -419,7 +424,10 @@ func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (r
 	s, sf := &r.index, &shape.fields[k]
 	i, width := sf.column, shape.width
 	f := &r.format.fields[i]
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, skip: sf.length - 1, end: ',', codes: f.codes}
+	c := columnText{
+		base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, skip: sf.length - 1, end: ',',
+		codes: f.codes,
+	}
 	if k == width-2 {
 		c.end = '}'
 	}
@@ -508,7 +516,8 @@ func (r *jsonParser) ends(shape *jsonShape, n int) int {
 	at := s.at[s.from-1 : s.from+n*width]
 	for i := range n {
 		brace, newline := at[i*width+width-1], at[i*width+width]
-		if newline-brace != behind || *(*byte)(unsafe.Add(base, brace)) != '}' || *(*byte)(unsafe.Add(base, newline)) != '\n' {
+		if newline-brace != behind || *(*byte)(unsafe.Add(base, brace)) != '}' ||
+			*(*byte)(unsafe.Add(base, newline)) != '\n' {
 			return i
 		}
 		if shape.crlf && *(*byte)(unsafe.Add(base, brace+1)) != '\r' {
@@ -538,7 +547,8 @@ func (r *jsonParser) lengths(shape *jsonShape, n int) int {
 // learn remembers the shape of the line at r.pos, which has just been read and ends before end.
 func (r *jsonParser) learn(end int) {
 	l := &r.line
-	if r.misses++; l.members == 0 || l.members > maxShapeFields || len(r.shapes) == jsonShapes && r.misses < shapeMisses {
+	r.misses++
+	if l.members == 0 || l.members > maxShapeFields || len(r.shapes) == jsonShapes && r.misses < shapeMisses {
 		return
 	}
 	shape := r.spare // nothing is allocated for shapes that come and go

@@ -133,7 +133,8 @@ func (r *delimitedParser) parse(b *record.Batch) {
 		s.from += good * width
 		r.pos = int(s.at[s.from-1]) + 1
 		r.stripe = min(2*r.stripe, maxStripe)
-		if row += good; good == n && n > 0 {
+		row += good
+		if good == n && n > 0 {
 			continue
 		}
 		r.stripe = minStripe
@@ -260,7 +261,8 @@ func (r *delimitedParser) skipped(i, n, width int) (read int, err error) {
 func (r *delimitedParser) column(b *record.Batch, i, row, n, width int) (read int, err error) {
 	f, col, s := &r.lay.fields[i], r.lay.columns[i], &r.structurals
 	c := columnText{
-		base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: r.format.textQuote(), codes: f.codes,
+		base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: r.format.textQuote(),
+		codes: f.codes,
 	}
 	at := s.at[s.from-1+i : s.from+1+i+(n-1)*width]
 	for {
@@ -284,7 +286,8 @@ func (r *delimitedParser) column(b *record.Batch, i, row, n, width int) (read in
 		if err := f.read(b, col, row+read, r.buf[begin:end]); err != nil {
 			return read, newValueError(r.format.cfg.Schema.Field(col).Name, r.buf[begin:end], err)
 		}
-		if read++; read == n {
+		read++
+		if read == n {
 			return read, nil
 		}
 	}
@@ -475,12 +478,14 @@ func (c *columnText) plain(n int) int {
 // form and returns how many it has read. Eight digits are converted with three multiplications, as
 // simdjson does; no branch depends on the sign or the length.
 func (c *columnText) shortNumbers(f *field, values []int64) int {
-	scale, pointShift, behind, leastBytes, limit, codes := f.scale, f.pointShift, f.behind, uint64(f.leastBytes), f.shortLimit, c.codes
+	scale, pointShift, behind, leastBytes, limit, codes := f.scale, f.pointShift, f.behind, uint64(f.leastBytes),
+		f.shortLimit, c.codes
 	done := 0
 	if n := c.plain(len(values)); have512 && n >= vectorNumbers {
 		done = numbers512(&numberArgs{
 			base: c.base, at: &c.at[0], values: &values[0], n: n, width: c.width, end: uint64(c.end),
-			pointShift: uint64(pointShift), behind: behind, leastBytes: leastBytes, limit: uint64(limit), scale: uint64(scale), before: uint64(c.skip) + 1,
+			pointShift: uint64(pointShift), behind: behind, leastBytes: leastBytes, limit: uint64(limit),
+			scale: uint64(scale), before: uint64(c.skip) + 1,
 			lanes: [vectorNumbers]uint32{0, 1, 2, 3, 4, 5, 6, 7},
 		})
 	}

@@ -25,7 +25,10 @@ func (f *delimitedFormat) textQuote() byte {
 // quotedColumn is column for blocks with quotes.
 func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n, width int) (read int, err error) {
 	f, col, s, quote := &r.lay.fields[i], r.lay.columns[i], &r.structurals, r.format.cfg.Quote
-	c := columnText{base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: quote, codes: f.codes}
+	c := columnText{
+		base: unsafe.Pointer(unsafe.SliceData(r.buf)), width: width, end: r.fieldEnd(i), quote: quote,
+		codes: f.codes,
+	}
 	at := s.at[s.from-1+i : s.from+1+i+(n-1)*width]
 	stripped := 0 // r.inner has the quoted fields before this one
 	for {
@@ -66,7 +69,8 @@ func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n, width int) (r
 				return read, newValueError(r.format.cfg.Schema.Field(col).Name, inner, err)
 			}
 		}
-		if read++; read == n {
+		read++
+		if read == n {
 			return read, nil
 		}
 	}
@@ -82,7 +86,8 @@ func (r *delimitedParser) quotedTexts(c *columnText, views []record.View) int {
 			return i
 		}
 		if buf[begin] == c.quote {
-			if begin++; begin == end || buf[end-1] != c.quote {
+			begin++
+			if begin == end || buf[end-1] != c.quote {
 				return i
 			}
 			end--

@@ -200,7 +200,10 @@ type quoteChains struct {
 }
 
 func newQuoteChains(q quoting) quoteChains {
-	return quoteChains{quoting: q, n: int(quoteStates), chain: [...]uint8{0, 1, 2, 3}, state: [...]quoteState{0, 1, 2, 3}}
+	return quoteChains{
+		quoting: q, n: int(quoteStates), chain: [...]uint8{0, 1, 2, 3},
+		state: [...]quoteState{0, 1, 2, 3},
+	}
 }
 
 // moves are the moves of everything that was fed.

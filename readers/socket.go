@@ -48,7 +48,8 @@ func openSocket(c *ListenConfig) (deadlineListener, func() error, error) {
 		return nil, nil, err
 	}
 	if !address.IP.IsLoopback() && (c.TLS == nil || c.Token == "") {
-		return nil, nil, fmt.Errorf("%v is no loopback address, so other machines could connect: expected 127.0.0.1 or ::1, or TLS and a token", address.IP)
+		return nil, nil, fmt.Errorf("%v is no loopback address, so other machines could connect: expected 127.0.0.1 "+
+			"or ::1, or TLS and a token", address.IP)
 	}
 	network := networkTCP
 	if address.IP.To4() != nil {
@@ -65,7 +66,8 @@ func openSocket(c *ListenConfig) (deadlineListener, func() error, error) {
 // is replaced.
 func openUnix(path string) (deadlineListener, func() error, error) {
 	if strings.HasPrefix(path, "@") {
-		return nil, nil, errors.New("an abstract socket has no mode that says who may connect, expected the path of a file")
+		return nil, nil, errors.New("an abstract socket has no mode that says who may connect, expected the path " +
+			"of a file")
 	}
 	if len(path) > maxSocketPath {
 		return nil, nil, fmt.Errorf("a path of %d bytes, expected %d at most", len(path), maxSocketPath)

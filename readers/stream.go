@@ -93,7 +93,8 @@ func (s *lineStream) turn() {
 	if s.next.from != nil {
 		*s.next.from, s.linePlace.rest = s.linePlace, nil
 	}
-	if s.linePlace = *s.next.to; s.line == 0 {
+	s.linePlace = *s.next.to
+	if s.line == 0 {
 		s.linePlace = s.beginning()
 	}
 	s.next.to.rest, s.next, s.turned = nil, nil, true
@@ -140,8 +141,10 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 				s.line += int64(bytes.Count(f.buf[pad:to], []byte{'\n'}))
 				to, known, s.state = pad, pad, after
 				s.rest = s.rest[:0]
-				if state = after; s.err == nil && s.next == nil {
-					if skipped++; skipped == skipBlocks {
+				state = after
+				if s.err == nil && s.next == nil {
+					skipped++
+					if skipped == skipBlocks {
 						return
 					}
 					continue
@@ -159,7 +162,8 @@ func (s *lineStream) fill(f *filled, hurry func() bool) {
 			state = after
 		}
 		known = to
-		if s.err != nil || s.next != nil || to == len(f.buf)-pad || last > pad && hurry() || to-last > s.maxRecordBytes {
+		if s.err != nil || s.next != nil || to == len(f.buf)-pad || last > pad && hurry() ||
+			to-last > s.maxRecordBytes {
 			break
 		}
 	}
@@ -193,7 +197,9 @@ func (s *lineStream) finish(f *filled, last, to int) {
 		}
 		if s.quoting.quote != 0 {
 			if o := s.quoting.outline(rest); o.open >= 0 {
-				f.cut.Reason = fmt.Errorf("a record of more than %d bytes: the quote at offset %d is not closed within them", s.maxRecordBytes, s.offset+int64(o.open))
+				f.cut.Reason = fmt.Errorf(
+					"a record of more than %d bytes: the quote at offset %d is not closed within them",
+					s.maxRecordBytes, s.offset+int64(o.open))
 			}
 		}
 		_, s.state = s.end(f.buf, last, to, fieldStart)
@@ -221,7 +227,8 @@ func (s *lineStream) finish(f *filled, last, to int) {
 			s.err, s.linePlace, s.turned = nil, place, true
 			return
 		}
-		if f.err = s.err; !errors.Is(s.err, io.EOF) {
+		f.err = s.err
+		if !errors.Is(s.err, io.EOF) {
 			f.err = fmt.Errorf("offset %d: %w", s.offset, s.err)
 		}
 	}
@@ -327,7 +334,8 @@ func newDelimitedStream(name string, in io.Reader, cfg DelimitedConfig, inline b
 	}
 	p := newDelimitedParser(format)
 	c := &format.cfg
-	return newStream(name, in, &p, newLineStream(in, c.BlockBytes, c.MaxRecordBytes, format.quoting, format.newHeadScan()), inline), nil
+	return newStream(name, in, &p, newLineStream(in, c.BlockBytes, c.MaxRecordBytes, format.quoting,
+		format.newHeadScan()), inline), nil
 }
 
 func newNDJSONStream(name string, in io.Reader, cfg NDJSONConfig, inline bool) (*Stream, error) {
@@ -336,7 +344,8 @@ func newNDJSONStream(name string, in io.Reader, cfg NDJSONConfig, inline bool) (
 		return nil, err
 	}
 	c := &format.cfg
-	return newStream(name, in, newJSONParser(format), newLineStream(in, c.BlockBytes, c.MaxRecordBytes, quoting{}, nil), inline), nil
+	return newStream(name, in, newJSONParser(format), newLineStream(in, c.BlockBytes, c.MaxRecordBytes, quoting{}, nil),
+		inline), nil
 }
 
 func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bool) *Stream {
@@ -368,7 +377,8 @@ func (s *Stream) readAhead() {
 		if v := recover(); v != nil {
 			s.full <- &filled{err: panicError("the function that Notify was given", v)}
 		} else if !whole {
-			s.full <- &filled{err: fmt.Errorf("after offset %d, in Read of the io.Reader: %w", s.stream.offset, errGoexit)}
+			s.full <- &filled{err: fmt.Errorf("after offset %d, in Read of the io.Reader: %w", s.stream.offset,
+				errGoexit)}
 		}
 	}()
 	waiting := func() bool { return len(s.full) == 0 } // the parser has nothing else to do

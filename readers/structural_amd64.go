@@ -11,7 +11,8 @@ import (
 // These say what this processor supports. They are variables so that tests can try each way.
 var (
 	haveAVX2  = cpuid.CPU.Supports(cpuid.AVX2, cpuid.BMI1, cpuid.BMI2, cpuid.POPCNT)
-	haveVBMI2 = haveAVX2 && cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512VBMI2)
+	haveVBMI2 = haveAVX2 && cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL,
+		cpuid.AVX512VBMI2)
 )
 
 // findStructurals does what findStructuralsGo says.

@@ -98,7 +98,8 @@ func (p *ValueParser) Check(text []byte) error {
 	if p.field.kind == fieldText {
 		return nil
 	}
-	if text = bytes.TrimSpace(text); len(text) == 0 {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 {
 		return errEmpty
 	}
 	_, _, err := p.field.value(text)
@@ -153,7 +154,8 @@ func (f *field) value(text []byte) (n int64, x float64, err error) {
 	case fieldNumber:
 		if f.rules.DecimalComma && f.scale > 0 {
 			var point [maxNumberBytes]byte
-			if text, err = withPoint(point[:], text); err != nil {
+			text, err = withPoint(point[:], text)
+			if err != nil {
 				return 0, 0, err
 			}
 		}
@@ -178,7 +180,8 @@ func (k fieldKind) isCode(text []byte) bool {
 		return false
 	}
 	digits := bytes.TrimPrefix(text, []byte{'-'})
-	if text[0] == '+' && len(text) > 1 && (text[1] == '.' || text[1]-'0' <= 9) || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+	if text[0] == '+' && len(text) > 1 && (text[1] == '.' || text[1]-'0' <= 9) || len(digits) > 1 && digits[0] == '0' &&
+		digits[1] >= '0' && digits[1] <= '9' {
 		return true
 	}
 	if k == fieldNumber || len(digits) < 16 || len(bytes.Trim(digits, "0123456789")) > 0 {
@@ -232,7 +235,8 @@ func (f *field) time(text []byte) (int64, error) {
 	if f.rules.TimeFormat != nil {
 		return f.rules.TimeFormat.Parse(s)
 	}
-	number := s != "" && strings.Trim(s, "+-0123456789.eE \t") == "" && !strings.Contains(strings.TrimLeft(s, " \t+-"), "-")
+	number := s != "" && strings.Trim(s, "+-0123456789.eE \t") == "" &&
+		!strings.Contains(strings.TrimLeft(s, " \t+-"), "-")
 	if number && f.rules.TimeUnit != 0 {
 		return record.ParseEpoch(s, f.rules.TimeUnit)
 	}
@@ -267,7 +271,8 @@ func (f *field) read(b *record.Batch, col, row int, text []byte) error {
 			return nil
 		}
 	}
-	if text = bytes.TrimSpace(text); f.nullable && (len(text) == 0 || f.rules.isNull(text)) {
+	text = bytes.TrimSpace(text)
+	if f.nullable && (len(text) == 0 || f.rules.isNull(text)) {
 		f.null(b, col, row)
 		return nil
 	} else if len(text) == 0 {

@@ -32,7 +32,8 @@ func (f *field) number(text []byte) (int64, error) {
 		}
 		digits++
 		if point {
-			if behind++; behind > f.scale {
+			behind++
+			if behind > f.scale {
 				if c != '0' {
 					return 0, fmt.Errorf("%.40q has more than %d digits after the point", text, f.scale)
 				}

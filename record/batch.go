@@ -257,7 +257,8 @@ func (b *Batch) roomFor(textBytes int) bool {
 		return false
 	}
 	if textBytes > math.MaxUint32 {
-		panic(fmt.Sprintf("record: strings of %d bytes in one record, at most %d are possible", textBytes, uint32(math.MaxUint32)))
+		panic(fmt.Sprintf("record: strings of %d bytes in one record, at most %d are possible", textBytes,
+			uint32(math.MaxUint32)))
 	}
 	b.text = make([]byte, 0, textBytes) // one huge record; the memory is kept
 	return true
@@ -446,7 +447,8 @@ func (b *Batch) Check() error {
 		}
 		if c.Valid != nil {
 			if len(c.Valid) < (b.rows+63)/64 {
-				return fmt.Errorf("record: column %q has %d words of validity, %d rows need %d", f.Name, len(c.Valid), b.rows, (b.rows+63)/64)
+				return fmt.Errorf("record: column %q has %d words of validity, %d rows need %d", f.Name, len(c.Valid),
+					b.rows, (b.rows+63)/64)
 			}
 			if row := c.firstNull(b.rows); row >= 0 && !f.Nullable {
 				return fmt.Errorf("record: column %q is not nullable, row %d of the batch is NULL", f.Name, row)
@@ -454,7 +456,8 @@ func (b *Batch) Check() error {
 		}
 		if f.Type == String {
 			if end := lastEnd(c.Views[:b.rows]); end > uint64(len(c.Bytes)) {
-				return fmt.Errorf("record: column %q: a view ends at %d, the column has %d bytes", f.Name, end, len(c.Bytes))
+				return fmt.Errorf("record: column %q: a view ends at %d, the column has %d bytes", f.Name, end,
+					len(c.Bytes))
 			}
 		}
 	}

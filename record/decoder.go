@@ -125,7 +125,8 @@ func (op *encodeOp) store(at unsafe.Pointer, word uint64, text []byte) error {
 
 func (op *encodeOp) storeInt(at unsafe.Pointer, n int64) error {
 	shift := 64 - op.bits
-	if op.source == fromInt && n<<shift>>shift != n || op.source == fromUint && (n < 0 || uint64(n)<<shift>>shift != uint64(n)) {
+	if op.source == fromInt && n<<shift>>shift != n || op.source == fromUint &&
+		(n < 0 || uint64(n)<<shift>>shift != uint64(n)) {
 		kind := map[sourceKind]string{fromInt: "int", fromUint: "uint"}[op.source]
 		return fmt.Errorf("record: column %q: %d does not fit %s, a %s%d", op.name, n, op.path, kind, op.bits)
 	}

@@ -47,7 +47,8 @@ func EncoderOf[T any](schema *Schema) (*Encoder[T], error) {
 	}
 	var faults []error
 	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("record: encoder of %v for schema %q: "+format, append([]any{reflect.TypeFor[T](), schema.Name()}, args...)...))
+		faults = append(faults, fmt.Errorf("record: encoder of %v for schema %q: "+format,
+			append([]any{reflect.TypeFor[T](), schema.Name()}, args...)...))
 	}
 	for i := range schema.Len() {
 		c := schema.Field(i)
@@ -69,7 +70,8 @@ func EncoderOf[T any](schema *Schema) (*Encoder[T], error) {
 		op := encodeOp{f, i, c.Type}
 		e.ops = append(e.ops, op)
 		switch {
-		case f.source == fromUint && f.bits == 64, f.source == fromTime, f.source == fromDecimal, f.source == fromInt && c.Type.IsDecimal():
+		case f.source == fromUint && f.bits == 64, f.source == fromTime, f.source == fromDecimal, f.source == fromInt &&
+			c.Type.IsDecimal():
 			e.checks = append(e.checks, op)
 		case c.Type == String:
 			e.texts = append(e.texts, op)
@@ -124,7 +126,8 @@ func (e *Encoder[T]) AppendAll(b *Batch, vs []T) (n int, err error) {
 	}
 	n = min(len(vs), b.limit-b.rows)
 	// full, or one record with more text than the batch has room for
-	if n = e.textsFit(b, vs[:n]); n == 0 && len(vs) > 0 {
+	n = e.textsFit(b, vs[:n])
+	if n == 0 && len(vs) > 0 {
 		if ok, err := e.Append(b, &vs[0]); !ok {
 			return 0, err
 		}
@@ -291,7 +294,8 @@ func (op *encodeOp) word(base unsafe.Pointer) (int64, error) {
 	case fromTime:
 		t := *(*time.Time)(p)
 		if s := t.Unix(); s < minSecond || s > maxSecond {
-			return 0, fmt.Errorf("record: %s: %v does not fit column %q, whose years are 1678 to 2261", op.path, t, op.name)
+			return 0, fmt.Errorf("record: %s: %v does not fit column %q, whose years are 1678 to 2261", op.path, t,
+				op.name)
 		}
 		return t.UnixNano(), nil
 	default:

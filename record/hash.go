@@ -64,7 +64,8 @@ func hashWords(h []uint64, first bool, words []uint64, s *seeds) {
 	words = words[:len(h)]
 	done := 0
 	if have512 {
-		if done = len(h) &^ (vectorKeys - 1); done > 0 {
+		done = len(h) &^ (vectorKeys - 1)
+		if done > 0 {
 			hashWords512(newHashing(h[:done], first, words, words, words, s))
 		}
 	}
@@ -87,7 +88,8 @@ func hashStrings(h []uint64, first bool, w0, w1, w2 []uint64, s *seeds) {
 	w0, w1, w2 = w0[:n], w1[:n], w2[:n]
 	done := 0
 	if have512 {
-		if done = n &^ (vectorKeys - 1); done > 0 {
+		done = n &^ (vectorKeys - 1)
+		if done > 0 {
 			hashStrings512(newHashing(h[:done], first, w0, w1, w2, s))
 		}
 	}

@@ -78,7 +78,8 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 	sf = structField{name: name, path: at, offset: base + f.Offset}
 	var decimal Type
 	if option != "" {
-		if decimal, err = parseDecimalTag(option); err != nil {
+		decimal, err = parseDecimalTag(option)
+		if err != nil {
 			return fault("the tag %q: %w", tag, err)
 		}
 	}
@@ -108,7 +109,8 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 	case k == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
 		sf.source, sf.typ = fromBytes, String
 	default:
-		return fault("a %v is not a column; expected a bool, an integer, a float, a string, []byte, time.Time, record.Decimal or a pointer to one; the tag `velo:\"-\"` leaves a field out", f.Type)
+		return fault("a %v is not a column; expected a bool, an integer, a float, a string, []byte, time.Time, "+
+			"record.Decimal or a pointer to one; the tag `velo:\"-\"` leaves a field out", f.Type)
 	}
 	if decimal != 0 && sf.source != fromDecimal {
 		if sf.source != fromInt {

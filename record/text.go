@@ -50,10 +50,12 @@ func packShort(views []View, text []byte, w0, w1, w2 []uint64, others []uint32) 
 	n := len(views)
 	done := 0
 	if have512 && len(text) >= vectorBytes {
-		if done = n &^ (vectorKeys - 1); done > 0 {
+		done = n &^ (vectorKeys - 1)
+		if done > 0 {
 			_, _, _, _ = w0[n-1], w1[n-1], w2[n-1], others[n+vectorKeys-1]
 			left = packShort512(&packing{
-				unsafe.SliceData(views), unsafe.SliceData(text), unsafe.SliceData(w0), unsafe.SliceData(w1), unsafe.SliceData(w2), unsafe.SliceData(others),
+				unsafe.SliceData(views), unsafe.SliceData(text), unsafe.SliceData(w0), unsafe.SliceData(w1),
+				unsafe.SliceData(w2), unsafe.SliceData(others),
 				done, uint64(len(text) - vectorBytes),
 				[vectorKeys]uint32{0, 1, 2, 3, 4, 5, 6, 7},
 			})

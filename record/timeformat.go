@@ -29,7 +29,10 @@ const (
 // timeDirectives are the letters that may follow a percent sign; the long ones are written out.
 const timeDirectives = "YymdejHkIlMSfpbBhaAzZsLU"
 
-var longDirectives = map[byte]string{'T': "%H:%M:%S", 'R': "%H:%M", 'D': "%m/%d/%y", 'F': "%Y-%m-%d", 'n': " ", 't': " "}
+var longDirectives = map[byte]string{
+	'T': "%H:%M:%S", 'R': "%H:%M", 'D': "%m/%d/%y", 'F': "%Y-%m-%d", 'n': " ",
+	't': " ",
+}
 
 // timeTemplates are the patterns of PostgreSQL's to_timestamp, and the directives of strptime that
 // they stand for. If two of them fit, the longer comes first.
@@ -105,7 +108,8 @@ func CompileTimeFormat(format string, zone *time.Location) (*TimeFormat, error) 
 			has[d] = true
 			f.steps = append(f.steps, timeStep{directive: d})
 		default:
-			return fault("there is no directive %%%c, expected one of %%Y %%y %%m %%b %%d %%j %%H %%I %%p %%M %%S %%f %%z %%s", d)
+			return fault("there is no directive %%%c, expected one of %%Y %%y %%m %%b %%d %%j %%H %%I %%p %%M %%S "+
+				"%%f %%z %%s", d)
 		}
 	}
 	oneOf := func(directives string) bool {
@@ -198,7 +202,8 @@ func (t *timeText) step(s timeStep, afternoon *int) bool {
 		if !t.number(2, 2, &t.year) {
 			return false
 		}
-		if t.year += 2000; t.year > 2068 { // as in POSIX
+		t.year += 2000
+		if t.year > 2068 { // as in POSIX
 			t.year -= 100
 		}
 		return true

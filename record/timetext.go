@@ -31,7 +31,8 @@ var (
 
 // monthNames are in lower case; their first three letters are unique.
 var monthNames = [...]string{
-	"january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+	"january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+	"december",
 }
 
 var dayNames = [...]string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
@@ -58,7 +59,8 @@ func ParseTime(text string, zone *time.Location) (int64, error) {
 	err := t.stamp()
 	if err == nil {
 		var nanos int64
-		if nanos, err = t.nanos(zone); err == nil {
+		nanos, err = t.nanos(zone)
+		if err == nil {
 			return nanos, nil
 		}
 	}
@@ -156,7 +158,8 @@ func (t *timeText) stamp() error {
 		ok = t.number(4, 4, &t.year) && t.number(2, 2, &t.month) && t.number(2, 2, &t.day)
 	case 1, 2:
 		var err error
-		if named, err = t.dayFirst(); err != nil {
+		named, err = t.dayFirst()
+		if err != nil {
 			return err
 		}
 		ok = true

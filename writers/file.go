@@ -196,7 +196,8 @@ func NewFile(cfg FileConfig) (*File, error) {
 	if err != nil || strings.Contains(filepath.Base(cfg.Path), placeNumber) {
 		return f, err
 	}
-	if f.taken, err = take(cfg.Path); err != nil {
+	f.taken, err = take(cfg.Path)
+	if err != nil {
 		return nil, fmt.Errorf("writers: file %q: %w", cfg.Path, err)
 	}
 	runtime.AddCleanup(f, func(t *taken) { t.giveBack() }, f.taken) // it can no longer be closed
@@ -372,7 +373,8 @@ func (f *File) begin() error {
 	p := &part{name: f.name(now), begun: now}
 	p.unfinished = fmt.Sprintf("%s.%08x%s", p.name, rand.Uint32(), Unfinished)
 	var err error
-	if p.file, err = f.files.create(p.unfinished); err != nil {
+	p.file, err = f.files.create(p.unfinished)
+	if err != nil {
 		return f.fault("create", err)
 	}
 	p.encode = f.encoder(&p.pending)
@@ -439,7 +441,8 @@ func (f *File) finish() error {
 	}
 	f.part = nil
 	f.count++
-	if f.whole = append(f.whole, p.name); len(f.whole) > maxNames {
+	f.whole = append(f.whole, p.name)
+	if len(f.whole) > maxNames {
 		f.whole = f.whole[1:]
 	}
 	if err := f.files.syncDir(filepath.Dir(p.name)); err != nil {
@@ -474,7 +477,8 @@ func (f *File) arm() {
 	}
 	wait := time.Duration(-1)
 	sooner := func(d time.Duration) {
-		if d = max(d, 0); wait < 0 || d < wait {
+		d = max(d, 0)
+		if wait < 0 || d < wait {
 			wait = d
 		}
 	}

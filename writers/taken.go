@@ -32,7 +32,8 @@ func take(path string) (*taken, error) {
 	defer takens.Unlock()
 	for _, other := range takens.all {
 		if other.name == t.name && os.SameFile(other.dir, t.dir) {
-			return nil, errors.New("another File of this process writes it, and one would replace what the other has written: " +
+			return nil, errors.New("another File of this process writes it, and one would replace what the other " +
+				"has written: " +
 				"give each a path of its own, or Close that one first")
 		}
 	}

@@ -85,7 +85,8 @@ func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 		for i := range n {
 			from := len(c.line)
 			if !b.Column(i).Null(row) {
-				if c.line = appendText(c.line, b, i, row); len(c.line) == from {
+				c.line = appendText(c.line, b, i, row)
+				if len(c.line) == from {
 					c.line = append(c.line, `""`...) // an empty field is NULL
 					c.line = c.separate(c.line, i == n-1)
 					continue
@@ -201,7 +202,8 @@ func (w *NDJSON) value(line []byte, b *record.Batch, column, row int) {
 		return
 	}
 	switch t := b.Schema().Field(column).Type; {
-	case t == record.Int64 || t == record.Bool, t == record.Float64 && !math.IsInf(c.Float64s[row], 0) && !math.IsNaN(c.Float64s[row]):
+	case t == record.Int64 || t == record.Bool, t == record.Float64 && !math.IsInf(c.Float64s[row], 0) &&
+		!math.IsNaN(c.Float64s[row]):
 		w.line = appendText(line, b, column, row)
 	default:
 		w.text = appendText(w.text[:0], b, column, row)

@@ -130,7 +130,8 @@ func NewGenerator(cfg Config) (*Generator, error) {
 	}
 	cfg.Readers = max(cfg.Readers, 1)
 	g := &Generator{
-		cfg: cfg, start: cfg.Start.UnixNano(), interval: (1e9 << 32) / cfg.Rate, disorder: uint64(cfg.Disorder) + 1, seed: mix(cfg.Seed + 1),
+		cfg: cfg, start: cfg.Start.UnixNano(), interval: (1e9 << 32) / cfg.Rate, disorder: uint64(cfg.Disorder) + 1,
+		seed: mix(cfg.Seed + 1),
 		next: uint64(cfg.Reader) * BlockRecords, end: math.MaxUint64,
 	}
 	if cfg.Events > 0 {
@@ -155,7 +156,8 @@ func (g *Generator) Poll(b *record.Batch) error {
 		run := min(uint64(b.Cap()-n), BlockRecords-g.next%BlockRecords, g.end-g.next)
 		streams[g.cfg.Stream].fill(g, b, n, int(run))
 		n += int(run)
-		if g.next += run; g.next%BlockRecords == 0 {
+		g.next += run
+		if g.next%BlockRecords == 0 {
 			g.next += uint64(g.cfg.Readers-1) * BlockRecords
 		}
 	}
@@ -273,14 +275,17 @@ func (g *Generator) bids(b *record.Batch, from, n int) {
 		if r&8 != 0 {
 			view = hotChannels + r>>6%coldChannels
 		}
-		at[i], auctions[i], bidders[i], prices[i], channel[i] = t, firstID+auction, firstID+person, d.price(), channels.views[view]
+		at[i], auctions[i], bidders[i], prices[i], channel[i] = t, firstID+auction, firstID+person, d.price(),
+			channels.views[view]
 	}
 }
 
 func (g *Generator) auctions(b *record.Batch, from, n int) {
 	ids, names := b.Column(0).Int64s[from:from+n], b.Column(1)
-	initial, reserve, at := b.Column(2).Int64s[from:from+n], b.Column(3).Int64s[from:from+n], b.Column(4).Int64s[from:from+n]
-	expires, sellers, category := b.Column(5).Int64s[from:from+n], b.Column(6).Int64s[from:from+n], b.Column(7).Int64s[from:from+n]
+	initial, reserve, at := b.Column(2).Int64s[from:from+n], b.Column(3).Int64s[from:from+n],
+		b.Column(4).Int64s[from:from+n]
+	expires, sellers, category := b.Column(5).Int64s[from:from+n], b.Column(6).Int64s[from:from+n],
+		b.Column(7).Int64s[from:from+n]
 	names.Bytes = items.bytes
 	name := names.Views[from : from+n]
 	horizon := inFlight * EventsPerEpoch / AuctionsPerEpoch * g.interval >> 32
@@ -293,7 +298,8 @@ func (g *Generator) auctions(b *record.Batch, from, n int) {
 		} else {
 			person = d.person(person)
 		}
-		at[i], ids[i], sellers[i], category[i] = t, firstID+auction, firstID+person, firstCategory+int64(r>>8%categories)
+		at[i], ids[i], sellers[i], category[i] = t, firstID+auction, firstID+person,
+			firstCategory+int64(r>>8%categories)
 		initial[i] = d.price()
 		reserve[i], expires[i] = initial[i]+d.price(), t+1+int64(d.below(2*horizon+1))
 		name[i] = items.views[r>>16%uint64(len(items.views))]

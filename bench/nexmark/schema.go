@@ -8,14 +8,20 @@ import (
 
 // The schemas of the streams. Prices are in cents.
 var (
-	PersonSchema = schema("person", record.Field{Name: "id", Type: record.Int64}, record.Field{Name: "name", Type: record.String}, record.Field{Name: "email", Type: record.String},
-		record.Field{Name: "city", Type: record.String}, record.Field{Name: "state", Type: record.String}, record.Field{Name: "date_time", Type: record.Timestamp})
+	PersonSchema = schema("person", record.Field{Name: "id", Type: record.Int64},
+		record.Field{Name: "name", Type: record.String}, record.Field{Name: "email", Type: record.String},
+		record.Field{Name: "city", Type: record.String}, record.Field{Name: "state", Type: record.String},
+		record.Field{Name: "date_time", Type: record.Timestamp})
 
-	AuctionSchema = schema("auction", record.Field{Name: "id", Type: record.Int64}, record.Field{Name: "item_name", Type: record.String},
-		record.Field{Name: "initial_bid", Type: record.Int64}, record.Field{Name: "reserve", Type: record.Int64}, record.Field{Name: "date_time", Type: record.Timestamp},
-		record.Field{Name: "expires", Type: record.Timestamp}, record.Field{Name: "seller", Type: record.Int64}, record.Field{Name: "category", Type: record.Int64})
+	AuctionSchema = schema("auction", record.Field{Name: "id", Type: record.Int64},
+		record.Field{Name: "item_name", Type: record.String},
+		record.Field{Name: "initial_bid", Type: record.Int64}, record.Field{Name: "reserve", Type: record.Int64},
+		record.Field{Name: "date_time", Type: record.Timestamp},
+		record.Field{Name: "expires", Type: record.Timestamp}, record.Field{Name: "seller", Type: record.Int64},
+		record.Field{Name: "category", Type: record.Int64})
 
-	BidSchema = schema("bid", record.Field{Name: "auction", Type: record.Int64}, record.Field{Name: "bidder", Type: record.Int64}, record.Field{Name: "price", Type: record.Int64},
+	BidSchema = schema("bid", record.Field{Name: "auction", Type: record.Int64},
+		record.Field{Name: "bidder", Type: record.Int64}, record.Field{Name: "price", Type: record.Int64},
 		record.Field{Name: "channel", Type: record.String}, record.Field{Name: "date_time", Type: record.Timestamp})
 )
 
@@ -65,15 +71,23 @@ const (
 )
 
 var (
-	channels = newTexts(append([]string{"Google", "Facebook", "Baidu", "Apple"}, numbered("channel-%d", coldChannels)...)...)
-	items    = newTexts(numbered("item-%d", 256)...)
-	cities   = newTexts("Phoenix", "Los Angeles", "San Francisco", "Boise", "Portland", "Bend", "Redmond", "Seattle", "Kent", "Cheyenne")
-	states   = newTexts("AZ", "CA", "ID", "OR", "WA", "WY")
+	channels = newTexts(append([]string{"Google", "Facebook", "Baidu", "Apple"},
+		numbered("channel-%d", coldChannels)...)...)
+	items  = newTexts(numbered("item-%d", 256)...)
+	cities = newTexts("Phoenix", "Los Angeles", "San Francisco", "Boise", "Portland", "Bend", "Redmond", "Seattle",
+		"Kent", "Cheyenne")
+	states = newTexts("AZ", "CA", "ID", "OR", "WA", "WY")
 
 	names, emails = func() (names, emails texts) {
 		var full, mail []string
-		for _, first := range []string{"Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter"} {
-			for _, last := range []string{"Shultz", "Abrams", "Spencer", "White", "Bartels", "Walton", "Smith", "Jones", "Noris"} {
+		for _, first := range []string{
+			"Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah",
+			"Deiter", "Walter",
+		} {
+			for _, last := range []string{
+				"Shultz", "Abrams", "Spencer", "White", "Bartels", "Walton", "Smith", "Jones",
+				"Noris",
+			} {
 				full = append(full, first+" "+last)
 				mail = append(mail, first+"."+last+"@example.com")
 			}

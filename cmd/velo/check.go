@@ -22,7 +22,8 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 		seen[o.Source] = true
 		if isEndless(o.Source) && o.Plan.Window != nil && !o.Plan.Window.ProcessingTime && o.Source.Watermark == nil {
 			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector,
-				"the source has no end, so a window over it closes by a watermark only: WATERMARK FOR %s AS %s - INTERVAL '5 s'",
+				"the source has no end, so a window over it closes by a watermark only: WATERMARK FOR %s AS %s - "+
+					"INTERVAL '5 s'",
 				o.Plan.Window.Column, o.Plan.Window.Column))
 		}
 		faults = append(faults, setIdle(o))

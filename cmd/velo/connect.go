@@ -33,7 +33,12 @@ var lineOptions = []query.OptionSpec{
 // connectors are what the sources and sinks of a job may be.
 var connectors = &query.Connectors{
 	Sources: map[string]query.Connector{
-		"file":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}, {Name: "follow", Kind: query.OptionBool}, {Name: "follow.files", Kind: query.OptionInt}, {Name: "idle", Kind: query.OptionDuration, OrZero: true}}, lineOptions...)},
+		"file": {Options: append([]query.OptionSpec{
+			{Name: "path", Required: true},
+			{Name: "follow", Kind: query.OptionBool},
+			{Name: "follow.files", Kind: query.OptionInt},
+			{Name: "idle", Kind: query.OptionDuration, OrZero: true},
+		}, lineOptions...)},
 		"stdin": {Options: lineOptions},
 		"tcp":   {Options: append([]query.OptionSpec{{Name: "address", Required: true}}, socketOptions...)},
 		"unix":  {Options: append([]query.OptionSpec{{Name: "path", Required: true}}, socketOptions...)},
@@ -130,7 +135,8 @@ func openSource(s *query.Source, std streams) (*feeder, error) {
 func inputOptions(s *query.Source) *input {
 	o := s.Options
 	in := &input{
-		TimeUnit: o.Text("time.unit"), TimeFormat: o.Text("time.format"), TimeZone: o.Text("time.zone"), Decimal: o.Text("decimal"),
+		TimeUnit: o.Text("time.unit"), TimeFormat: o.Text("time.format"), TimeZone: o.Text("time.zone"),
+		Decimal: o.Text("decimal"),
 		Comment: o.Text("comment"), SkipLines: int(o.Int("skip.lines")),
 	}
 	if words := o.Text("null"); words != "" {
@@ -142,9 +148,13 @@ func inputOptions(s *query.Source) *input {
 func openGenerator(s *query.Source) (*feeder, error) {
 	o := s.Options
 	if s.Schema.Len() != 2 || s.Schema.Field(0).Type != record.Int64 || s.Schema.Field(1).Type != record.Int64 {
-		return nil, o.Errorf(query.OptionConnector, "a generator makes a key and a value, expected two columns of type bigint")
+		return nil, o.Errorf(query.OptionConnector,
+			"a generator makes a key and a value, expected two columns of type bigint")
 	}
-	cfg := readers.GeneratorConfig{Seed: uint64(o.Int("seed")), Groups: uint64(o.Int("groups")), Records: uint64(o.Int("rows"))}
+	cfg := readers.GeneratorConfig{
+		Seed: uint64(o.Int("seed")), Groups: uint64(o.Int("groups")),
+		Records: uint64(o.Int("rows")),
+	}
 	if cfg.Groups == 0 {
 		cfg.Groups = generatedGroups
 	}
@@ -269,7 +279,8 @@ func openSink(s *query.Sink, format string, out *terminal, atOnce bool) (record.
 func fileConfig(s *query.Sink) writers.FileConfig {
 	o := s.Options
 	return writers.FileConfig{
-		Path: o.Text("path"), Format: o.Text("format"), RotateBytes: o.Int("rotate.bytes"), RotateEvery: o.Duration("rotate.every"),
-		FlushEvery: o.Duration("flush.every"), AwaitSpace: o.Text("full") == "wait",
+		Path: o.Text("path"), Format: o.Text("format"), RotateBytes: o.Int("rotate.bytes"),
+		RotateEvery: o.Duration("rotate.every"),
+		FlushEvery:  o.Duration("flush.every"), AwaitSpace: o.Text("full") == "wait",
 	}
 }

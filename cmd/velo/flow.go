@@ -59,7 +59,8 @@ func (f *flow) start(s *shape, live bool) error {
 	if !f.atEnd {
 		cfg.Writer = f.kept
 	}
-	if f.engine, err = engine.Start(context.Background(), cfg); err != nil {
+	f.engine, err = engine.Start(context.Background(), cfg)
+	if err != nil {
 		for _, r := range rs {
 			_ = r.Close() // they have read nothing
 		}
@@ -141,7 +142,8 @@ func (f *flow) sayLost(to io.Writer) {
 		dropped += r.Dropped
 	}
 	line(dropped, "records had been read and are not in the result, because their readers failed")
-	line(f.kept.unfit, "values of the result are NULL, they do not fit the type of their column or cannot be computed; a sum of x::double precision has no such limit")
+	line(f.kept.unfit, "values of the result are NULL, they do not fit the type of their column or cannot be "+
+		"computed; a sum of x::double precision has no such limit")
 	line(s.Epochs.NoImage, "results were skipped while the query ran, there was no memory for them; --memory gives more")
 	if !f.atEnd && f.plan.Window != nil && f.plan.Emit != core.EmitChanges {
 		snap := f.engine.Snapshot()
@@ -207,7 +209,8 @@ func writeAll(eng *engine.Engine, w record.Writer) error {
 	defer s.Close()
 	for b := range s.Batches(record.DefaultRows) {
 		err := w.Write(context.Background(), b)
-		for delay := engine.DefaultRetryMin; errors.Is(err, record.ErrTransient); delay = min(2*delay, engine.DefaultRetryMax) {
+		for delay := engine.DefaultRetryMin; errors.Is(err, record.ErrTransient); delay = min(
+			2*delay, engine.DefaultRetryMax) {
 			<-time.After(delay)
 			err = w.Write(context.Background(), b)
 		}

@@ -49,7 +49,8 @@ func (f *files) followable() error {
 	if !f.follow || err != nil || info.Mode().IsRegular() || info.IsDir() {
 		return nil // opening it reports what is wrong
 	}
-	return fmt.Errorf("--follow: %s is %s, which is read until it ends anyway: leave --follow out", f.name, filekind.Of(info.Mode()))
+	return fmt.Errorf("--follow: %s is %s, which is read until it ends anyway: leave --follow out", f.name,
+		filekind.Of(info.Mode()))
 }
 
 // saySkipped says which names that a pattern has found are not read. For followed files that is
@@ -85,8 +86,10 @@ func (f *files) findGrowing() func() ([]string, error) {
 		packed = map[string]bool{} // names that are gone are forgotten
 		for _, path := range paths {
 			is, known := before[path]
-			if info, err := os.Stat(path); !known && err == nil && info.Mode().IsRegular() && info.Size() >= compressed.MagicBytes {
-				if is, known = isPacked(path), true; is {
+			if info, err := os.Stat(path); !known && err == nil && info.Mode().IsRegular() &&
+				info.Size() >= compressed.MagicBytes {
+				is, known = isPacked(path), true
+				if is {
 					f.packed = append(f.packed, path)
 				}
 			}
@@ -103,7 +106,8 @@ func (f *files) findGrowing() func() ([]string, error) {
 
 // followed opens what is followed.
 func (f *files) followed() (all []record.Reader, err error) {
-	if f.set, err = f.followSet(); err != nil {
+	f.set, err = f.followSet()
+	if err != nil {
 		return nil, err
 	}
 	found, err := f.set.Look()

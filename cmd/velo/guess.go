@@ -110,7 +110,8 @@ func (f *files) spots(begin sampled) (all []sampled) {
 		data = data[:got]
 		cut := 0
 		if from > first {
-			if cut = bytes.IndexByte(data, '\n') + 1; cut == 0 {
+			cut = bytes.IndexByte(data, '\n') + 1
+			if cut == 0 {
 				continue // a part of a single line
 			}
 		}
@@ -176,7 +177,10 @@ func newGuesser(o readers.ValueOptions) *guesser {
 	g := &guesser{values: o, order: guesses, parsers: map[record.Type]*readers.ValueParser{}}
 	if o.TimeFormat != nil {
 		// A text of the declared form is a time, even if it could also be a number.
-		g.order = append([]record.Type{record.Timestamp}, slices.DeleteFunc(slices.Clone(guesses), func(t record.Type) bool { return t == record.Timestamp })...)
+		g.order = append([]record.Type{record.Timestamp},
+			slices.DeleteFunc(slices.Clone(guesses), func(t record.Type) bool {
+				return t == record.Timestamp
+			})...)
 	}
 	for _, t := range guesses {
 		g.parsers[t] = readers.NewValueParser(t, o)
@@ -205,7 +209,8 @@ func (g *guesser) see(c *guess, text string, where func() string) {
 
 // isTime says whether a JSON string is a time. Digits alone are a time only if a format says so.
 func (g *guesser) isTime(s string) bool {
-	return (g.values.TimeFormat != nil || strings.Trim(s, "0123456789") != "") && g.parsers[record.Timestamp].Check([]byte(s)) == nil
+	return (g.values.TimeFormat != nil || strings.Trim(s, "0123456789") != "") &&
+		g.parsers[record.Timestamp].Check([]byte(s)) == nil
 }
 
 // guessSchema chooses for each column the narrowest type that all values of the samples fit. It
@@ -216,7 +221,8 @@ func (f *files) guessSchema(samples []sampled) error {
 	f.guesser, f.allSeen = g, samples[0].whole && f.complete()
 	if f.header && !f.named && g.records(f, samples) {
 		f.header = false
-		f.said = fmt.Sprintf("%s: the first line looks like the others, and is taken for a record: the columns are c1, c2, ...; --header if it has names", samples[0].file)
+		f.said = fmt.Sprintf("%s: the first line looks like the others, and is taken for a record: the columns are "+
+			"c1, c2, ...; --header if it has names", samples[0].file)
 	}
 	index := map[string]*guess{}
 	for n, s := range samples {
@@ -230,7 +236,9 @@ func (f *files) guessSchema(samples []sampled) error {
 			for i := range own {
 				own[i] = fmt.Sprintf("c%d", i+1)
 			}
-		} else if n > 0 && len(index) > 0 && !slices.ContainsFunc(own, func(name string) bool { return index[name] != nil }) {
+		} else if n > 0 && len(index) > 0 && !slices.ContainsFunc(own, func(name string) bool {
+			return index[name] != nil
+		}) {
 			continue // its reader reports that the first line is not a header
 		}
 		var here []*guess
@@ -302,7 +310,8 @@ func (g *guesser) noName(text string) bool {
 		return true
 	}
 	digits := strings.TrimLeft(text, "+-")
-	return strings.Trim(digits, "0123456789.") == "" && digits != "" && (digits != text || len(digits) > 1 && digits[0] == '0' && digits[1] != '.')
+	return strings.Trim(digits, "0123456789.") == "" && digits != "" &&
+		(digits != text || len(digits) > 1 && digits[0] == '0' && digits[1] != '.')
 }
 
 // star matches what asks for all columns.
@@ -334,7 +343,8 @@ func (f *files) choose(sql string) error {
 }
 
 func tooWide(name string, n int) error {
-	return fmt.Errorf("%s has %d columns, and a query has %d at most: name those that it needs", name, n, record.MaxFields)
+	return fmt.Errorf("%s has %d columns, and a query has %d at most: name those that it needs", name, n,
+		record.MaxFields)
 }
 
 // makeSchema makes the schema from the guesses.
@@ -410,7 +420,8 @@ func (f *files) because(sql string, err error) error {
 		err = fmt.Errorf("%w\n%s", err, f.said)
 	}
 	if f.format == formatNDJSON && f.guessed != nil && !f.allSeen && strings.Contains(err.Error(), "there is no") {
-		err = fmt.Errorf("%w\n%s was looked at in part, and a field may come later: --schema declares columns", err, f.name)
+		err = fmt.Errorf("%w\n%s was looked at in part, and a field may come later: --schema declares columns", err,
+			f.name)
 	}
 	if !strings.Contains(err.Error(), record.String.String()) {
 		return err // the error is about something else
@@ -422,9 +433,11 @@ func (f *files) because(sql string, err error) error {
 		told++
 		hint := "--schema declares another type, and values that do not fit are set aside"
 		switch {
-		case f.format == formatDelimited && slices.Contains([]string{"NA", "N/A", "NULL", "null", "nan", "-", `\N`, "None", "?"}, c.forced):
+		case f.format == formatDelimited &&
+			slices.Contains([]string{"NA", "N/A", "NULL", "null", "nan", "-", `\N`, "None", "?"}, c.forced):
 			hint = fmt.Sprintf("if it stands for NULL: --null '%s'", c.forced)
-		case f.format == formatDelimited && !f.values.DecimalComma && strings.Count(c.forced, ",") == 1 && strings.Trim(c.forced, "+-0123456789,") == "":
+		case f.format == formatDelimited && !f.values.DecimalComma && strings.Count(c.forced, ",") == 1 &&
+			strings.Trim(c.forced, "+-0123456789,") == "":
 			hint = "if it is a decimal comma: --decimal ,"
 		}
 		err = fmt.Errorf("%w\ncolumn %q is text because of %.40q in %s; %s", err, c.name, c.forced, c.where, hint)

@@ -48,7 +48,8 @@ func (f *files) guessJSON(samples []sampled) error {
 		if !slices.ContainsFunc(samples, func(s sampled) bool { return len(bytes.TrimSpace(s.data)) > 0 }) {
 			return emptyError(f.name)
 		}
-		return fmt.Errorf("%s: no line of the sample is an object with fields, expected one object a line; say the columns with --schema", f.name)
+		return fmt.Errorf("%s: no line of the sample is an object with fields, expected one object a line; say the "+
+			"columns with --schema", f.name)
 	}
 	folded := map[string]int{}
 	for _, c := range all {
@@ -166,8 +167,10 @@ func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err 
 		}
 	}
 	for _, s := range samples {
-		if first := bytes.TrimLeft(bytes.TrimPrefix(s.data, []byte("\ufeff")), " \t\r\n"); len(first) > 0 && first[0] == '[' {
-			return nil, 0, fmt.Errorf("%s begins with [: it is one array, expected one object a line; jq -c '.[]' makes that of it", f.name)
+		if first := bytes.TrimLeft(bytes.TrimPrefix(s.data, []byte("\ufeff")), " \t\r\n"); len(first) > 0 &&
+			first[0] == '[' {
+			return nil, 0, fmt.Errorf("%s begins with [: it is one array, expected one object a line; jq -c '.[]' "+
+				"makes that of it", f.name)
 		}
 		look(s)
 		for _, spot := range f.spots(s) {
@@ -188,7 +191,8 @@ func jsonFields(line []byte) ([]jsonPair, error) {
 	if !json.Valid(line) {
 		return nil, errors.New("no JSON")
 	}
-	if line = bytes.TrimSpace(line); line[0] != '{' {
+	line = bytes.TrimSpace(line)
+	if line[0] != '{' {
 		return nil, errors.New("no object")
 	}
 	return validFields(line)
@@ -243,7 +247,8 @@ func valueEnd(b []byte, i int) int {
 			if depth == 0 {
 				return i // end of the object that contains the value
 			}
-			if depth--; depth == 0 {
+			depth--
+			if depth == 0 {
 				return i + 1
 			}
 		case ',':

@@ -54,7 +54,10 @@ const (
 )
 
 // timeUnits are the values of --time-unit.
-var timeUnits = map[string]time.Duration{"": 0, "s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": time.Nanosecond}
+var timeUnits = map[string]time.Duration{
+	"": 0, "s": time.Second, "ms": time.Millisecond, "us": time.Microsecond,
+	"ns": time.Nanosecond,
+}
 
 // files are the files that a name in FROM stands for, and their schema by that name.
 type files struct {
@@ -184,10 +187,12 @@ func (f *files) locate(name string, stdin *io.Reader) (err error) {
 		*stdin, f.pipe, f.remove = pipe, true, func() { _ = pipe.Close() }
 		return nil
 	}
-	if f.paths, err = find(name); err != nil || !isPattern(name) {
+	f.paths, err = find(name)
+	if err != nil || !isPattern(name) {
 		return err
 	}
-	if f.paths, f.skipped = onlyFiles(f.paths); len(f.paths) == 0 {
+	f.paths, f.skipped = onlyFiles(f.paths)
+	if len(f.paths) == 0 {
 		return fmt.Errorf("%s: %w", name, errors.Join(f.skipped...))
 	}
 	return nil
@@ -216,16 +221,19 @@ func likeNamed(name string) string {
 // lines decides how the lines of files are written.
 func (in *input) lines(f *files) (err error) {
 	var known bool
-	if f.values.TimeUnit, known = timeUnits[in.TimeUnit]; !known {
+	f.values.TimeUnit, known = timeUnits[in.TimeUnit]
+	if !known {
 		return fmt.Errorf("--time-unit %q: expected s, ms, us or ns", in.TimeUnit)
 	}
 	if in.TimeZone != "" {
-		if f.values.TimeZone, err = time.LoadLocation(in.TimeZone); err != nil {
+		f.values.TimeZone, err = time.LoadLocation(in.TimeZone)
+		if err != nil {
 			return fmt.Errorf("--time-zone %q: %w; expected a name like Europe/Berlin", in.TimeZone, err)
 		}
 	}
 	if in.TimeFormat != "" {
-		if f.values.TimeFormat, err = record.CompileTimeFormat(in.TimeFormat, f.values.TimeZone); err != nil {
+		f.values.TimeFormat, err = record.CompileTimeFormat(in.TimeFormat, f.values.TimeZone)
+		if err != nil {
 			return err
 		}
 	}
@@ -264,7 +272,8 @@ var foreignFormats = []struct{ begin, what, do string }{
 // foreign is the error for a file of another format.
 func foreign(name string, sample []byte) error {
 	if i := bytes.IndexByte(sample, '\r'); i >= 0 && i < len(sample)-1 && bytes.IndexByte(sample, '\n') < 0 {
-		return fmt.Errorf("the lines of %s end with CR alone, expected LF or CRLF: tr '\\r' '\\n' makes that of it, and velo reads FROM stdin", name)
+		return fmt.Errorf("the lines of %s end with CR alone, expected LF or CRLF: tr '\\r' '\\n' makes that of it, "+
+			"and velo reads FROM stdin", name)
 	}
 	for _, f := range foreignFormats {
 		if f.begin == "BZh" && (len(sample) < 10 || string(sample[4:10]) != "1AY&SY") {
@@ -363,7 +372,8 @@ func (f *files) sample(stdin io.Reader) (sample []byte, whole bool, err error) {
 			// what can be read is read, and the error comes after it
 			return nil, false, fmt.Errorf("%s: %w", path, err)
 		}
-		if f.sampledFile = path; len(sample) > 0 {
+		f.sampledFile = path
+		if len(sample) > 0 {
 			break
 		}
 	}
@@ -437,7 +447,8 @@ func (s *sampler) Read(b []byte) (int, error) {
 	}
 	if len(s.ahead) > 0 {
 		n := copy(b, s.ahead)
-		if s.ahead = s.ahead[n:]; len(s.ahead) == 0 {
+		s.ahead = s.ahead[n:]
+		if len(s.ahead) == 0 {
 			s.ahead = nil
 		}
 		return n, nil
@@ -473,7 +484,8 @@ func (f *files) headOf(sample []byte) readers.Head {
 
 // unknownColumns stands for a schema that is not known.
 var unknownColumns = func() *record.Schema {
-	s, err := record.NewSchema("unknown", record.Field{Name: "a", Type: record.String}, record.Field{Name: "b", Type: record.String})
+	s, err := record.NewSchema("unknown", record.Field{Name: "a", Type: record.String},
+		record.Field{Name: "b", Type: record.String})
 	if err != nil {
 		panic(err) // the schema is a constant
 	}
@@ -495,8 +507,10 @@ func (f *files) checkHeader(sample []byte) error {
 		}
 	}
 	if len(lacking) > 0 {
-		return fmt.Errorf("the first line of %s has the columns %s; expected %s too: columns go by their names, in any order. "+
-			"If the first line is a record: --no-header, or header = 'false'; to take columns by their places: --no-header --skip-lines=1, or header = 'skip'",
+		return fmt.Errorf("the first line of %s has the columns %s; expected %s too: columns go by their names, in "+
+			"any order. "+
+			"If the first line is a record: --no-header, or header = 'false'; to take columns by their places: "+
+			"--no-header --skip-lines=1, or header = 'skip'",
 			f.name, strings.Join(names, ", "), strings.Join(lacking, ", "))
 	}
 	return nil
@@ -548,7 +562,8 @@ func (f *files) openPath(path string, n int) ([]record.Reader, error) {
 	}
 	if err == nil && packed != compressed.None {
 		if f.follow {
-			return nil, errors.Join(fmt.Errorf("--follow: %s is compressed (%s), expected a file that grows", path, packed), in.Close())
+			return nil, errors.Join(fmt.Errorf("--follow: %s is compressed (%s), expected a file that grows", path,
+				packed), in.Close())
 		}
 		r, err := f.stream("file "+path, in)
 		if err != nil {
@@ -605,7 +620,8 @@ func (f *files) valueOptions() readers.ValueOptions {
 
 func (f *files) delimited() readers.DelimitedConfig {
 	return readers.DelimitedConfig{
-		Schema: f.schema, Fields: f.fields, Delimiter: f.delimiter, Quote: '"', Header: f.header, ByName: f.header && !f.byPlace,
+		Schema: f.schema, Fields: f.fields, Delimiter: f.delimiter, Quote: '"', Header: f.header, ByName: f.header &&
+			!f.byPlace,
 		Comment: f.comment, SkipLines: f.skipLines, ValueOptions: f.valueOptions(),
 	}
 }

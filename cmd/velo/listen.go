@@ -44,7 +44,8 @@ func listenConfig(s *query.Source) (at readers.ListenConfig, err error) {
 	place := socketPlaces[o.Connector()]
 	at = readers.ListenConfig{
 		Network: o.Connector(), Address: o.Text(place), Connections: int(o.Int("connections")),
-		Idle: o.Duration("connections.idle"), PeerConnections: int(o.Int("connections.peer")), AdmitWithin: o.Duration("admit.within"),
+		Idle: o.Duration("connections.idle"), PeerConnections: int(o.Int("connections.peer")),
+		AdmitWithin: o.Duration("admit.within"),
 	}
 	if path := o.Text("token.file"); path != "" {
 		token, err := os.ReadFile(path)

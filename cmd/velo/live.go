@@ -167,7 +167,8 @@ func (l *live) flowLines(f *flow, now time.Duration) []string {
 	m.saw(c.In, now)
 	lines := []string{
 		fmt.Sprintf("%s  %v", f.name, s.Elapsed.Round(100*time.Millisecond)),
-		fmt.Sprintf("  records %d  %s/s now  %s/s overall", c.In, count(m.rate), count(float64(c.In)/max(s.Elapsed.Seconds(), 1e-9))),
+		fmt.Sprintf("  records %d  %s/s now  %s/s overall", c.In, count(m.rate),
+			count(float64(c.In)/max(s.Elapsed.Seconds(), 1e-9))),
 		fmt.Sprintf("  groups %d  %d KiB  filtered %d  late %d  set aside %d  dropped %d",
 			s.Groups(), s.StateBytes>>10, c.Filtered, c.Late, c.Quarantined, c.Shed),
 	}
@@ -307,7 +308,8 @@ func checkLive(all []*flow, std streams) error {
 	_, _, shared := terminalSize(std.out)
 	for _, f := range all {
 		if _, printed := f.writer.(*lines); printed && shared && !f.atEnd {
-			return fmt.Errorf("--live: %s prints rows as they come, over the view: send standard output to a file, or give the query a sink", f.name)
+			return fmt.Errorf("--live: %s prints rows as they come, over the view: send standard output to a file, "+
+				"or give the query a sink", f.name)
 		}
 	}
 	return nil
@@ -338,7 +340,8 @@ func (l *live) table(snap *engine.Snapshot, lines int) []string {
 		if seen == 0 {
 			_ = t.Write(context.Background(), record.NewBatch(b.Schema(), 1)) // the names
 		}
-		if seen += b.Len(); seen >= liveGroups {
+		seen += b.Len()
+		if seen >= liveGroups {
 			break
 		}
 	}

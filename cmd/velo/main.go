@@ -82,7 +82,10 @@ type streams struct {
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	status = -1 // not known yet
 	parser := kong.Must(&commands{}, kong.Name("velo"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
-		kong.Description("SQL over files, as fast as the machine reads them.\n\nExit statuses: 0; 1 something failed; 2 records were set aside; 3 an interrupt came before the end of the input; 80 the command line is not understood; 141 who reads standard output has closed it."), kong.Vars{"version": version()}, kong.Bind(streams{stdin, stdout, stderr}),
+		kong.Description("SQL over files, as fast as the machine reads them.\n\nExit statuses: 0; 1 something "+
+			"failed; 2 records were set aside; 3 an interrupt came before the end of the input; 80 the command line "+
+			"is not understood; 141 who reads standard output has closed it."), kong.Vars{"version": version()},
+		kong.Bind(streams{stdin, stdout, stderr}),
 		kong.Exit(func(s int) {
 			if status < 0 { // after --help, kong goes on and finds that arguments are missing
 				status = s

@@ -134,7 +134,8 @@ func showProgress(to io.Writer, f *files, eng *engine.Engine) *background {
 func progressLine(e extent, records uint64, elapsed time.Duration) string {
 	share := min(float64(records)/e.records, 0.99)
 	full := int(share * barColumns)
-	line := fmt.Sprintf("%3.0f %% [%s%s] %s records, %s/s", 100*share, strings.Repeat("#", full), strings.Repeat("-", barColumns-full),
+	line := fmt.Sprintf("%3.0f %% [%s%s] %s records, %s/s", 100*share, strings.Repeat("#", full),
+		strings.Repeat("-", barColumns-full),
 		count(float64(records)), count(float64(records)/max(elapsed.Seconds(), 1e-9)))
 	if records == 0 {
 		return line
@@ -194,7 +195,8 @@ func cut(s string, columns int) string {
 func sourceLine(name string, e extent, eng *engine.Engine) string {
 	s := eng.Stats()
 	in, seconds := float64(s.Counters().In), max(s.Elapsed.Seconds(), 1e-9)
-	line := fmt.Sprintf("source %s: %d readers, %.0f records, %s records/s", name, len(s.Readers), in, count(in/seconds))
+	line := fmt.Sprintf("source %s: %d readers, %.0f records, %s records/s", name, len(s.Readers), in,
+		count(in/seconds))
 	if e.files > 0 {
 		line += fmt.Sprintf("; %d files, %d bytes, %sB/s", e.files, e.bytes, count(float64(e.bytes)/seconds))
 	}

@@ -112,13 +112,15 @@ func (c *queryCmd) Run(std streams) (err error) {
 			return err
 		}
 		err = c.flow(plan, f, aside, stop, std)
-		if err = errors.Join(err, aside.close()); !errors.Is(err, errAgain) {
+		err = errors.Join(err, aside.close())
+		if !errors.Is(err, errAgain) {
 			return err
 		}
 		if err := aside.widening.widen(std.err); err != nil {
 			return err
 		}
-		if plan, err = f.compile(c.SQL, &c.pace); err != nil {
+		plan, err = f.compile(c.SQL, &c.pace)
+		if err != nil {
 			return err
 		}
 	}
@@ -147,8 +149,10 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !flows(plan)}
 	rows.check = func() error { return aside.widening.check(c.Readers) }
 	q := &flow{
-		name: f.name, plan: plan, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
-		writer: newLines(c.Format, &terminal{to: rows}, f.follow || f.stdin != nil && closesEarly(plan)), atEnd: !flows(plan), hints: queryHints,
+		name: f.name, plan: plan, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside,
+		early:  stop.cutEarly(),
+		writer: newLines(c.Format, &terminal{to: rows}, f.follow || f.stdin != nil && closesEarly(plan)),
+		atEnd:  !flows(plan), hints: queryHints,
 	}
 	q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
 	if err := q.start(&c.shape, c.Live); err != nil {
@@ -157,7 +161,8 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 	defer q.close()
 	var view *background
 	if c.Live {
-		if view, err = showLive(std.out, q); err != nil {
+		view, err = showLive(std.out, q)
+		if err != nil {
 			return err
 		}
 	} else if _, _, ok := terminalSize(std.out); !flows(plan) || !ok { // rows would overwrite a bar
@@ -237,7 +242,8 @@ func (q *quarantine) put(reader int, r record.Reject) {
 	if !q.widening.takes(file+", "+where, r.Reason) {
 		q.sayGuess(r.Reason)
 	}
-	if q.n++; q.n == 1 {
+	q.n++
+	if q.n == 1 {
 		if len(q.files.paths) > 1 || q.files.set != nil {
 			where = file + ", " + where
 		}
@@ -274,7 +280,8 @@ func (q *quarantine) sayGuess(reason error) {
 		return
 	}
 	if i, ok := q.files.schema.Index(e.Column); ok {
-		q.guess = fmt.Sprintf("; column %q was guessed to be %v from what had come until then: --schema declares its type", e.Column, q.files.schema.Field(i).Type)
+		q.guess = fmt.Sprintf("; column %q was guessed to be %v from what had come until then: --schema "+
+			"declares its type", e.Column, q.files.schema.Field(i).Type)
 	}
 }
 

@@ -158,7 +158,8 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 	for _, o := range job.Outputs {
 		feed, seen := feeds[o.Source]
 		if !seen {
-			if feed, err = openSource(o.Source, std); err != nil {
+			feed, err = openSource(o.Source, std)
+			if err != nil {
 				faults = append(faults, err)
 			} else {
 				feed.files.saySkipped(feed.name, std.err)
@@ -178,7 +179,8 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 		}
 		feed = feed.another()
 		flows = append(flows, &flow{
-			name: nameOf(o), plan: o.Plan, sink: o.Sink, feed: feed, writer: w, kept: &kept{Writer: w, name: nameOf(o), say: std.err},
+			name: nameOf(o), plan: o.Plan, sink: o.Sink, feed: feed, writer: w,
+			kept:  &kept{Writer: w, name: nameOf(o), say: std.err},
 			aside: &quarantine{files: feed.files}, atEnd: o.Plan.Window == nil && !o.Plan.Streams(), hints: runHints,
 		})
 	}
@@ -231,7 +233,8 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, view *background, say io.Wri
 	var ended sync.WaitGroup
 	for i, f := range flows {
 		ended.Go(func() {
-			if errs[i] = f.finish(f.wait()); errs[i] != nil {
+			errs[i] = f.finish(f.wait())
+			if errs[i] != nil {
 				errs[i] = fmt.Errorf("%s: %w", f.name, errs[i])
 			}
 			if errors.Is(errs[i], errPiped) {
@@ -272,7 +275,8 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, view *background, say io.Wri
 // report says what a flow that has ended has done, if the user asked for it or a signal ended it.
 func (c *runCmd) report(f *flow, interrupted bool, to io.Writer) {
 	if c.Stats {
-		fmt.Fprintf(to, "%s from %s: %v%s\n%s\n", f.name, f.feed.name, f.engine.Stats(), sourceLine(f.feed.name, f.feed.files.extent(), f.engine), f.summary())
+		fmt.Fprintf(to, "%s from %s: %v%s\n%s\n", f.name, f.feed.name, f.engine.Stats(),
+			sourceLine(f.feed.name, f.feed.files.extent(), f.engine), f.summary())
 	} else if interrupted {
 		fmt.Fprintln(to, f.summary())
 	}

@@ -40,7 +40,8 @@ func (s *shape) fill(engines int) error {
 			return fmt.Errorf("--memory, or VELO_MEMORY: %w", err)
 		}
 		if n < int64(engines)*engine.MinStateBytes {
-			return fmt.Errorf("--memory %s, or VELO_MEMORY: expected %d MiB at least for %d queries", s.Memory, engines*engine.MinStateBytes>>20, engines)
+			return fmt.Errorf("--memory %s, or VELO_MEMORY: expected %d MiB at least for %d queries", s.Memory,
+				engines*engine.MinStateBytes>>20, engines)
 		}
 		s.stateBytes = int(min(n, math.MaxInt)) / engines
 	} else if engines > 1 {

@@ -61,7 +61,8 @@ type stopper struct {
 
 func newStopper(say io.Writer) *stopper {
 	return &stopper{
-		say: say, signals: make(chan os.Signal, 4), works: make(chan []work, 1), ended: make(chan struct{}), early: make(chan struct{}),
+		say: say, signals: make(chan os.Signal, 4), works: make(chan []work, 1), ended: make(chan struct{}),
+		early: make(chan struct{}),
 	}
 }
 
@@ -220,5 +221,7 @@ func (f *files) dropHalfLine() {
 // cutShort says whether a reader of an engine that has ended had not reached the end of its input.
 // A signal may come when everything has been read.
 func cutShort(eng *engine.Engine) bool {
-	return slices.ContainsFunc(eng.Stats().Readers, func(r engine.ReaderStats) bool { return r.State == engine.Stopped })
+	return slices.ContainsFunc(eng.Stats().Readers, func(r engine.ReaderStats) bool {
+		return r.State == engine.Stopped
+	})
 }

@@ -147,7 +147,8 @@ func (w *widening) widen(say io.Writer) error {
 		if now.Type == m.was.Type {
 			what = "may be NULL"
 		}
-		note(say, fmt.Sprintf("velo: %s: column %q: %v; it was guessed to be %v and is %s now, reading again; --schema declares columns, without a guess",
+		note(say, fmt.Sprintf("velo: %s: column %q: %v; it was guessed to be %v and is %s now, reading again; "+
+			"--schema declares columns, without a guess",
 			m.where, m.was.Name, m.reason, m.was.Type, what))
 	}
 	return w.files.makeSchema()

@@ -75,7 +75,8 @@ func (c *brcCmd) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	file, err := readers.OpenDelimited(c.File, readers.DelimitedConfig{Schema: schema, Delimiter: ';', BlockBytes: c.BlockBytes})
+	file, err := readers.OpenDelimited(c.File,
+		readers.DelimitedConfig{Schema: schema, Delimiter: ';', BlockBytes: c.BlockBytes})
 	if err != nil {
 		return err
 	}
@@ -89,8 +90,9 @@ func (c *brcCmd) Run(std streams) error {
 	plan := brcPlan(schema)
 	bad := &rejects{}
 	eng, err := engine.Start(ctx, engine.Config{
-		Plan: plan, Readers: file.Readers(c.Readers), Partitions: c.Partitions, Cores: c.Cores, StateBytes: c.stateBytes,
-		OnReject: bad.take,
+		Plan: plan, Readers: file.Readers(c.Readers), Partitions: c.Partitions, Cores: c.Cores,
+		StateBytes: c.stateBytes,
+		OnReject:   bad.take,
 	})
 	if err != nil {
 		return err
@@ -148,7 +150,8 @@ func brcLine(plan *core.Plan, snap *engine.Snapshot) (line string, total uint64,
 	}
 	var tenths [3]core.Column[record.Decimal]
 	for i, column := range []string{"sum", "min", "max"} {
-		if tenths[i], err = core.ColumnOf[record.Decimal](plan, column); err != nil {
+		tenths[i], err = core.ColumnOf[record.Decimal](plan, column)
+		if err != nil {
 			return "", 0, err
 		}
 	}

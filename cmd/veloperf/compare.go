@@ -30,7 +30,8 @@ func (c *scaleCmd) Run(std streams) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	out := newReport(std, c.JSON, "partitions\treaders\tcores\trecords/s\tns/record/core\tE(n) = T(n) / (n T(1))\tof the best below\t")
+	out := newReport(std, c.JSON, "partitions\treaders\tcores\trecords/s\tns/record/core\tE(n) = T(n) / (n "+
+		"T(1))\tof the best below\t")
 	err = bench.Scale(w, c.Max, c.Readers, s.Cores, c.Duration, func(p bench.ScalePoint) {
 		out.row(p, "%d\t%d\t%d\t%.1f M\t%.2f\t%.2f\t%.2f\t\n", p.N, p.Readers, p.Cores, p.T/1e6, p.CPUNs, p.E, p.OfMost)
 	})

@@ -27,7 +27,8 @@ func (c *genBrcCmd) Run() (err error) {
 			return err
 		}
 		defer f.Close()
-		if stations, err = brc.ReadStations(f); err != nil {
+		stations, err = brc.ReadStations(f)
+		if err != nil {
 			return fmt.Errorf("%s: %w", c.Stations, err)
 		}
 	}

@@ -34,8 +34,10 @@ func (c *latencyCmd) Run(std streams) error {
 	if c.JSON {
 		return errors.Join(json.NewEncoder(std.out).Encode(l), err)
 	}
-	fmt.Fprintf(std.out, "%d records at %d a second, %d epochs, %.0f ns for a Send\n", l.Sent, l.Rate, l.Epochs, l.SendNs)
-	fmt.Fprintf(std.out, "from due to visible: half within %.0f us, 99 %% within %.0f, 99.9 %% within %.0f, 99.99 %% within %.0f, the longest %.0f\n", l.P50, l.P99, l.P999, l.P9999, l.Max)
+	fmt.Fprintf(std.out, "%d records at %d a second, %d epochs, %.0f ns for a Send\n", l.Sent, l.Rate, l.Epochs,
+		l.SendNs)
+	fmt.Fprintf(std.out, "from due to visible: half within %.0f us, 99 %% within %.0f, 99.9 %% within %.0f, 99.99 "+
+		"%% within %.0f, the longest %.0f\n", l.P50, l.P99, l.P999, l.P9999, l.Max)
 	fmt.Fprintf(std.out, "the same loop without an engine: 99.99 %% within %.0f us\n", l.IdleGap)
 	return err
 }

@@ -55,7 +55,8 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) (status int) {
 	status = -1 // not known yet
 	parser := kong.Must(&commands{}, kong.Name("veloperf"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
-		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{stdout, stderr}), kong.Vars{"workloads": workloadNames(), "streams": streamNames(), "rivals": rivalNames()},
+		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{stdout, stderr}),
+		kong.Vars{"workloads": workloadNames(), "streams": streamNames(), "rivals": rivalNames()},
 		kong.Exit(func(s int) {
 			if status < 0 { // after --help, kong goes on and finds that arguments are missing
 				status = s

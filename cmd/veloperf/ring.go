@@ -38,7 +38,8 @@ type ringRow struct {
 
 func (c *ringCmd) Run(std streams) error {
 	if _, err := os.Stat(filepath.Join(c.Peers, "go.mod")); err != nil {
-		return fmt.Errorf("the rivals are in bench/peers of velo's source tree; run this there, or say where it is with --peers: %w", err)
+		return fmt.Errorf("the rivals are in bench/peers of velo's source tree; run this there, or say where it is "+
+			"with --peers: %w", err)
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
@@ -59,12 +60,14 @@ func (c *ringCmd) Run(std streams) error {
 	lines := bufio.NewScanner(pipe)
 	for lines.Scan() {
 		var r ringRow
-		if err = json.Unmarshal(lines.Bytes(), &r); err != nil {
+		err = json.Unmarshal(lines.Bytes(), &r)
+		if err != nil {
 			err = fmt.Errorf("what the rivals printed is no figure: %.80q: %w", lines.Bytes(), err)
 			io.Copy(io.Discard, pipe)
 			break
 		}
-		out.row(r, "%s\t%s\t%d B\t%.1f\t%.1f\t%.1f\t%s\t%d\t\n", r.Impl, r.Case, r.ItemBytes, r.Value, r.Min, r.Max, r.Unit, r.Passes)
+		out.row(r, "%s\t%s\t%d B\t%.1f\t%.1f\t%.1f\t%s\t%d\t\n", r.Impl, r.Case, r.ItemBytes, r.Value, r.Min, r.Max,
+			r.Unit, r.Passes)
 	}
 	if werr := cmd.Wait(); err == nil {
 		err = werr

@@ -76,12 +76,14 @@ func (c *runCmd) Run(std streams) error {
 	w := bench.Workload{Groups: c.Groups, Zipf: c.Zipf, Prepare: c.Prepare}
 	stream, isStream := bench.Streams[c.Profile]
 	if c.Profile != "" && !isStream {
-		if w, err = workload(c.Profile); err != nil {
+		w, err = workload(c.Profile)
+		if err != nil {
 			return fmt.Errorf("%w, or of the streams %s", err, streamNames())
 		}
 	}
 	if _, ok := bench.Rivals[c.Rival]; c.Rival != "" && (!ok || c.Profile == "" || isStream) {
-		return fmt.Errorf("--rival %s: expected one of %s, with --profile of records without time", c.Rival, rivalNames())
+		return fmt.Errorf("--rival %s: expected one of %s, with --profile of records without time", c.Rival,
+			rivalNames())
 	}
 	w.Seed, w.RingSlots, w.EpochInterval, w.StateBytes = c.Seed, c.RingSlots, c.Epoch, c.stateBytes
 	for _, x := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
@@ -95,7 +97,8 @@ func (c *runCmd) Run(std streams) error {
 	}
 	defer stopProfile()
 	if isStream {
-		stream.Seed, stream.RingSlots, stream.EpochInterval, stream.Exchange = w.Seed, w.RingSlots, w.EpochInterval, w.Exchange
+		stream.Seed, stream.RingSlots, stream.EpochInterval, stream.Exchange = w.Seed, w.RingSlots, w.EpochInterval,
+			w.Exchange
 		stream.StateBytes = w.StateBytes
 		return c.profile(stream.Run, w, host, std, stopProfile)
 	}
@@ -129,7 +132,8 @@ func (c *runCmd) Run(std streams) error {
 	}
 	n := st.Counters().Counted
 	r := runReport{
-		Readers: c.Readers, Partitions: c.Partitions, Cores: len(st.Runners), Exchange: c.Exchange, Records: n, Groups: snap.Len(), Seconds: st.Elapsed.Seconds(),
+		Readers: c.Readers, Partitions: c.Partitions, Cores: len(st.Runners), Exchange: c.Exchange, Records: n,
+		Groups: snap.Len(), Seconds: st.Elapsed.Seconds(),
 		RecordsPerSecond: float64(n) / st.Elapsed.Seconds(), CPUNsPerRecord: float64(st.CPUTime()) / float64(n),
 	}
 	r.epochs(st)
@@ -141,7 +145,10 @@ func (r *runReport) epochs(st engine.Stats) {
 }
 
 // profile runs a workload of prepared records: w, or a stream.
-func (c *runCmd) profile(run func(readers, partitions, cores int, d time.Duration, started func(*engine.Engine)) (bench.Result, error), w bench.Workload, host affinity.Host, std streams, stopProfile func()) error {
+func (c *runCmd) profile(run func(readers, partitions, cores int, d time.Duration,
+	started func(*engine.Engine)) (bench.Result, error), w bench.Workload, host affinity.Host, std streams,
+	stopProfile func(),
+) error {
 	res, err := run(c.Readers, c.Partitions, c.Cores, c.Duration, nil)
 	stopProfile()
 	if err != nil {
@@ -151,8 +158,10 @@ func (c *runCmd) profile(run func(readers, partitions, cores int, d time.Duratio
 		return err
 	}
 	r := runReport{
-		Profile: c.Profile, Readers: c.Readers, Partitions: c.Partitions, Cores: len(res.Stats.Runners), Exchange: c.Exchange, Records: res.Records,
-		Groups: res.Groups, Seconds: res.Elapsed.Seconds(), RecordsPerSecond: res.PerSecond(), CPUNsPerRecord: res.CPUNanos(), BuildNsPerRecord: res.Build,
+		Profile: c.Profile, Readers: c.Readers, Partitions: c.Partitions, Cores: len(res.Stats.Runners),
+		Exchange: c.Exchange, Records: res.Records,
+		Groups: res.Groups, Seconds: res.Elapsed.Seconds(), RecordsPerSecond: res.PerSecond(),
+		CPUNsPerRecord: res.CPUNanos(), BuildNsPerRecord: res.Build,
 		Checksum: fmt.Sprintf("%016x", res.Sum),
 	}
 	r.epochs(res.Stats)
@@ -175,16 +184,19 @@ func (c *runCmd) print(r runReport, host affinity.Host, st engine.Stats, std str
 	fmt.Fprintln(std.out, host)
 	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "readers\tpartitions\tcores\trecords\tgroups\tseconds\trecords/s\tns/record/core\t")
-	fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%.2f\t%.1f M\t%.2f\t\n", r.Readers, r.Partitions, r.Cores, r.Records, r.Groups, r.Seconds, r.RecordsPerSecond/1e6, r.CPUNsPerRecord)
+	fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%.2f\t%.1f M\t%.2f\t\n", r.Readers, r.Partitions, r.Cores, r.Records,
+		r.Groups, r.Seconds, r.RecordsPerSecond/1e6, r.CPUNsPerRecord)
 	table.Flush()
 	if r.Profile != "" {
-		fmt.Fprintf(std.out, "%s: making the groups took %.2f ns/record/core; checksum %s, as a Go map has it\n", r.Profile, r.BuildNsPerRecord, r.Checksum)
+		fmt.Fprintf(std.out, "%s: making the groups took %.2f ns/record/core; checksum %s, as a Go map has it\n",
+			r.Profile, r.BuildNsPerRecord, r.Checksum)
 	}
 	if r.Rival != "" {
 		fmt.Fprintf(std.out, "%s: %.2f ns/record; velo is %.1f times as fast\n", r.Rival, r.RivalNsPerRecord, r.Ratio)
 	}
 	fmt.Fprintf(std.out, "\n%v", st)
-	fmt.Fprintln(std.out, "\nall counts add up: read = counted + quarantined, and counted = folded + applied by partitions = in the groups")
+	fmt.Fprintln(std.out, "\nall counts add up: read = counted + quarantined, and counted = folded + applied by "+
+		"partitions = in the groups")
 	return nil
 }
 
@@ -213,7 +225,8 @@ func (c *runCmd) watch(eng *engine.Engine, progress io.Writer) {
 				full += r.FullStalls
 			}
 			fmt.Fprintf(progress, "%3.0fs  %7.1f M records/s  %d groups  %d chunks in the rings  %d full stalls\n",
-				now.Sub(began).Seconds(), float64(in-lastIn)/now.Sub(last).Seconds()/1e6, max(st.Groups(), st.FoldedGroups()/uint64(len(st.Readers))), depth, full)
+				now.Sub(began).Seconds(), float64(in-lastIn)/now.Sub(last).Seconds()/1e6,
+				max(st.Groups(), st.FoldedGroups()/uint64(len(st.Readers))), depth, full)
 			last, lastIn = now, in
 		}
 	}
@@ -227,7 +240,8 @@ func addUp(st engine.Stats, inGroups uint64) error {
 		applied += p.Rows
 	}
 	if c.In != c.Counted+c.Filtered+c.Quarantined+c.Shed || c.Counted != c.Folded+applied || c.Counted != inGroups {
-		return fmt.Errorf("the counts do not add up: %d read, %d quarantined, %d counted, %d folded, %d applied, %d in the groups\n%v",
+		return fmt.Errorf("the counts do not add up: %d read, %d quarantined, %d counted, %d folded, %d applied, %d "+
+			"in the groups\n%v",
 			c.In, c.Quarantined, c.Counted, c.Folded, applied, inGroups, st)
 	}
 	return nil

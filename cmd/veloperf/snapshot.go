@@ -44,20 +44,24 @@ func (c *snapshotCmd) Run(std streams) error {
 		failed := c.rivals(w, func(s bench.SharedState) { err = errors.Join(err, out.Encode(s)) })
 		return errors.Join(failed, err)
 	}
-	fmt.Fprintf(std.out, "%s: %d groups, %.1f MiB; a snapshot each %.1f ms (%d)\n", r.Profile, r.Groups, float64(r.StateBytes)/(1<<20), r.Achieved, r.Snapshots)
+	fmt.Fprintf(std.out, "%s: %d groups, %.1f MiB; a snapshot each %.1f ms (%d)\n", r.Profile, r.Groups,
+		float64(r.StateBytes)/(1<<20), r.Achieved, r.Snapshots)
 	fmt.Fprintf(std.out, "%.1f M records/s without, %.1f M with: %.1f %% lost\n", r.Baseline/1e6, r.T/1e6, 100*r.Loss)
-	fmt.Fprintf(std.out, "snapshot, get, close from another core: %.0f ns, %.2g allocations; a million a second cost the writers %.1f %%\n", r.GetNs, r.AllocsPerGet, 100*r.GetLoss)
+	fmt.Fprintf(std.out, "snapshot, get, close from another core: %.0f ns, %.2g allocations; a million a second "+
+		"cost the writers %.1f %%\n", r.GetNs, r.AllocsPerGet, 100*r.GetLoss)
 	fmt.Fprintf(std.out, "sync: half within %.0f us, 99 %% within %.0f us\n", r.SyncP50, r.SyncP99)
 	if !c.Rivals {
 		return nil
 	}
 	t := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\tM records/s\twith snapshots\tlost\tone takes\tget\tallocations\tlost to 1 M gets/s\tconsistent\t\n")
+	fmt.Fprintf(t, "\tM records/s\twith snapshots\tlost\tone takes\tget\tallocations\tlost to 1 M "+
+		"gets/s\tconsistent\t\n")
 	fmt.Fprintf(t, "velo\t%.1f\t%.1f\t%.0f %%\t%.0f us\t%.0f ns\t%.2g\t%.0f %%\t%v\t\n",
 		r.Baseline/1e6, r.T/1e6, 100*r.Loss, r.SyncP50, r.GetNs, r.AllocsPerGet, 100*r.GetLoss, true)
 	if err := c.rivals(w, func(s bench.SharedState) {
 		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.0f %%\t%.0f us\t%.0f ns\t%.2g\t%.0f %%\t%v\t\n",
-			s.Impl, s.Baseline/1e6, s.T/1e6, 100*s.Loss, s.Snapshot, s.GetNs, s.AllocsPerGet, 100*s.GetLoss, s.Consistent)
+			s.Impl, s.Baseline/1e6, s.T/1e6, 100*s.Loss, s.Snapshot, s.GetNs, s.AllocsPerGet, 100*s.GetLoss,
+			s.Consistent)
 	}); err != nil {
 		return err
 	}

@@ -246,7 +246,8 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 		}
 		return extreme{typ: arg, max: k == Max, nullable: nullable, counted: nullable}, nil
 	case state == VarPop:
-		if v := (variance{arg: arg, sample: k == VarSamp || k == StddevSamp, root: k == StddevPop || k == StddevSamp}); isFloat {
+		if v := (variance{arg: arg, sample: k == VarSamp || k == StddevSamp, root: k == StddevPop ||
+			k == StddevSamp}); isFloat {
 			return floatVariance{v}, nil
 		} else if isInt {
 			return intVariance{v}, nil
@@ -254,7 +255,8 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 		return nil, bindError(k, arg, "bigint, double precision or decimal")
 	case byOrder:
 		if by := args[1].Type; !ordinal(by) {
-			return nil, fmt.Errorf("agg: %v(%v) by %v is not defined, expected bigint, double precision, decimal or timestamp to choose by", k, arg, by)
+			return nil, fmt.Errorf("agg: %v(%v) by %v is not defined, expected bigint, double precision, decimal or "+
+				"timestamp to choose by", k, arg, by)
 		}
 		if arg == record.String {
 			return chosenText{by: args[1].Type, max: state == MaxBy}, nil

@@ -158,7 +158,8 @@ func (b *Blocks) put(old uint64, bytes []byte) (place uint64, ok bool) {
 		b.give(old)
 		return 0, true
 	default:
-		if place = b.alloc(n); place == 0 {
+		place = b.alloc(n)
+		if place == 0 {
 			return 0, false
 		}
 		b.give(old)

@@ -127,7 +127,8 @@ func (f *Fused) Bind(first, width int) {
 	if f.counts {
 		counts = append(counts[:len(counts):len(counts)], f.count)
 	}
-	if f.asWords = haveWords && !f.double && len(counts) <= 2; f.asWords {
+	f.asWords = haveWords && !f.double && len(counts) <= 2
+	if f.asWords {
 		place := func(there bool, word int) uintptr {
 			if !there {
 				return noPlace
@@ -282,7 +283,8 @@ func (f *Fused) Update(rows Rows, at uintptr, words []uint64, pace *Pace) {
 	if f.asWords && pace.changing == 0 {
 		words = words[:len(rows.Off)]
 		// The accesses are in bounds: an offset is the place of a row, which has the words.
-		pace.note(updateWords(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.places), len(words))
+		pace.note(updateWords(rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), len(words), &f.places),
+			len(words))
 		return
 	}
 	pace.changing = max(0, pace.changing-1)
@@ -356,7 +358,8 @@ func (f *Fused) UpdateFound(rows Rows, keys, words []uint64, missed []uint32, pa
 	keys, words, missed = keys[:n], words[:n], missed[:n+1]
 	// The accesses are in bounds: an offset is the place of a row, which has the words.
 	misses, changed := updateFound(&found{
-		rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), unsafe.SliceData(keys), unsafe.SliceData(missed), n, f.places, f.loop,
+		rows.Base, unsafe.SliceData(rows.Off), unsafe.SliceData(words), unsafe.SliceData(keys),
+		unsafe.SliceData(missed), n, f.places, f.loop,
 	})
 	pace.note(changed, n)
 	return misses

@@ -113,7 +113,8 @@ func (f percentile) add(p *[5]uint64, key, n uint64, b *Blocks) {
 		case int(p[1]) < len(slots)*7/8:
 			slots[at] = key<<countBits | n
 			b.touch(p[0], 8*at, 8)
-			if p[1]++; p[1] == maxBuckets {
+			p[1]++
+			if p[1] == maxBuckets {
 				p[2] = slices.MinFunc(slots, freeLast) >> countBits
 			}
 			return

@@ -105,7 +105,8 @@ func (s intSum) Result(state []uint64, _ *Blocks) Value {
 func (s intSum) average(lo, hi, n uint64) float64 {
 	const exact = 1 << 53
 	sum := int64(lo)
-	if scale := uint64(record.Pow10[s.arg.Scale()]); hi == uint64(sum>>63) && sum > -exact && sum < exact && n < exact/scale {
+	if scale := uint64(record.Pow10[s.arg.Scale()]); hi == uint64(sum>>63) && sum > -exact && sum < exact &&
+		n < exact/scale {
 		return float64(sum) / float64(n*scale)
 	}
 	num := new(big.Int).SetInt64(int64(hi))

@@ -120,7 +120,8 @@ func (s intVariance) Result(state []uint64, _ *Blocks) Value {
 func (s intVariance) small(state []uint64, scale uint64) (v float64, ok bool) {
 	const exact = 1 << 53
 	n, sum := state[0], int64(state[1])
-	if state[2] != uint64(sum>>63) || sum <= -1<<31 || sum >= 1<<31 || state[4]|state[5] != 0 || n >= 1<<26 || scale > 1e8 {
+	if state[2] != uint64(sum>>63) || sum <= -1<<31 || sum >= 1<<31 || state[4]|state[5] != 0 || n >= 1<<26 ||
+		scale > 1e8 {
 		return 0, false
 	}
 	hi, squares := bits.Mul64(n, state[3])

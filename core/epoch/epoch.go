@@ -174,12 +174,14 @@ func (e *Epochs) Raise() bool {
 			if e.wanted.Load() <= n {
 				return false
 			}
-			if slot = e.free(); slot < 0 {
+			slot = e.free()
+			if slot < 0 {
 				if invariants.Enabled {
 					invariants.At("epoch.Raise.full", e)
 				}
 				e.full.Store(true)
-				if slot = e.free(); slot < 0 {
+				slot = e.free()
+				if slot < 0 {
 					e.withheld.Add(1)
 					return false
 				}
@@ -315,7 +317,8 @@ type Stats struct {
 func (e *Epochs) Stats() Stats {
 	n, _ := e.Raised()
 	s := Stats{
-		Raised: n, Published: e.published.Load(), NoImage: e.noImage.Load(), Requests: e.requests.Load(), Withheld: e.withheld.Load(),
+		Raised: n, Published: e.published.Load(), NoImage: e.noImage.Load(), Requests: e.requests.Load(),
+		Withheld: e.withheld.Load(),
 	}
 	for i := range e.refs {
 		if e.refs[i].v.Load() > 0 {

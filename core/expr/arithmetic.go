@@ -188,7 +188,8 @@ func (r *register) intsAgain(op Op, t record.Type, x, y []uint64) {
 			continue
 		}
 		v, err := intOf(op, int64(x[i]), int64(y[i]))
-		if r.words[i] = uint64(v); err != nil || !fits(t, v) {
+		r.words[i] = uint64(v)
+		if err != nil || !fits(t, v) {
 			r.fail(i)
 		}
 	}
@@ -331,7 +332,8 @@ func (r *register) rescale(t record.Type, x []uint64, from int) {
 			continue
 		}
 		v, err := rescale(int64(w), from, t.Scale())
-		if r.words[i] = uint64(v); err != nil || !fits(t, v) {
+		r.words[i] = uint64(v)
+		if err != nil || !fits(t, v) {
 			r.fail(i)
 		}
 	}

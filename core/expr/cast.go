@@ -64,7 +64,8 @@ func convert(w uint64, from, to record.Type) (uint64, error) {
 			v, err := parseDecimal(strconv.FormatFloat(f, 'e', 14, 64), to)
 			return uint64(v), err
 		}
-		if f = math.RoundToEven(f); !(f >= -1<<63 && f < 1<<63) {
+		f = math.RoundToEven(f)
+		if !(f >= -1<<63 && f < 1<<63) {
 			return 0, errRange
 		}
 		return uint64(int64(f)), nil

@@ -251,7 +251,8 @@ func vectorIn(m *Machine, e *node, a []*vec) bool {
 			r.bits[i>>6] |= word(s.words[inWord(t, v)]) << (i & 63)
 		}
 	}
-	if r.valid = x.valid; s.null {
+	r.valid = x.valid
+	if s.null {
 		r.valid = r.ownValid[:]
 		for w := range words(m.n) {
 			r.valid[w] = x.validWord(w) & r.bits[w]

@@ -153,7 +153,8 @@ func build(e *Expr) (*Expr, error) {
 		e.nullable = e.nullable || a.nullable
 		constants = constants && a.op == opConst
 	}
-	if e.depth++; e.depth > MaxDepth {
+	e.depth++
+	if e.depth > MaxDepth {
 		return nil, fmt.Errorf("expr: operations nested more than %d deep", MaxDepth)
 	}
 	if err := o.types(e); err != nil {

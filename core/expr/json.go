@@ -24,7 +24,8 @@ type jsonPath struct {
 // number of an element.
 func JSON(x *Expr, keys []string, text bool) (*Expr, error) {
 	if len(keys) == 0 || len(keys) > MaxPath {
-		return nil, errors.New("expr: a path of " + strconv.Itoa(len(keys)) + " steps, expected 1 to " + strconv.Itoa(MaxPath))
+		return nil, errors.New("expr: a path of " + strconv.Itoa(len(keys)) + " steps, expected 1 to " +
+			strconv.Itoa(MaxPath))
 	}
 	name := ""
 	for i, k := range keys {

@@ -94,4 +94,5 @@ func merge512(to, from, take *uint64, blocks int)
 // are some.
 //
 //go:noescape
-func texts512(bits *uint64, views *record.View, bytes *byte, blocks int, last, want, mask, least, most uint64) (odd uint64)
+func texts512(bits *uint64, views *record.View, bytes *byte, blocks int, last, want, mask, least,
+	most uint64) (odd uint64)

@@ -157,7 +157,8 @@ func (e *Expr) same(n int) error {
 
 func (e *Expr) sameType(args []*Expr) error {
 	for _, a := range args[1:] {
-		if a.typ != args[0].typ && !(a.typ.IsDecimal() && args[0].typ.IsDecimal() && a.typ.Scale() == args[0].typ.Scale()) {
+		if a.typ != args[0].typ && !(a.typ.IsDecimal() && args[0].typ.IsDecimal() &&
+			a.typ.Scale() == args[0].typ.Scale()) {
 			return e.fault()
 		}
 	}
@@ -205,7 +206,8 @@ func multiply(e *Expr) error {
 	if len(e.args) == 2 && e.args[0].typ.IsDecimal() && e.args[1].typ.IsDecimal() {
 		a, b := e.args[0].typ, e.args[1].typ
 		if a.Scale()+b.Scale() > record.MaxPrecision {
-			return fmt.Errorf("expr: the product of %v and %v would have %d digits after the point, at most %d are kept: cast one of them",
+			return fmt.Errorf("expr: the product of %v and %v would have %d digits after the point, at most %d are "+
+				"kept: cast one of them",
 				a, b, a.Scale()+b.Scale(), record.MaxPrecision)
 		}
 		e.typ = record.DecimalOf(min(record.MaxPrecision, a.Precision()+b.Precision()), a.Scale()+b.Scale())
@@ -307,29 +309,44 @@ func init() {
 		Abs:  {name: "abs", types: oneNumber, eval: evalSign, vector: vectorSign},
 		Sign: {name: "sign", types: oneNumber, eval: evalSign, vector: vectorSign},
 
-		Eq:       {name: "=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
-		Ne:       {name: "<>", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
-		Lt:       {name: "<", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
-		Le:       {name: "<=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
-		Gt:       {name: ">", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
-		Ge:       {name: ">=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
-		Distinct: {name: "IS DISTINCT FROM", infix: true, lenient: true, types: never(comparison), eval: evalDistinct, vector: vectorDistinct},
-		In:       {name: "IN", lenient: true, types: inTypes, eval: evalIn, vector: vectorIn},
+		Eq: {name: "=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Ne: {name: "<>", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Lt: {name: "<", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Le: {name: "<=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Gt: {name: ">", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Ge: {name: ">=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
+		Distinct: {
+			name: "IS DISTINCT FROM", infix: true, lenient: true, types: never(comparison), eval: evalDistinct,
+			vector: vectorDistinct,
+		},
+		In: {name: "IN", lenient: true, types: inTypes, eval: evalIn, vector: vectorIn},
 
-		And:     {name: "AND", infix: true, lenient: true, types: truth(2), vector: vectorLogic},
-		Or:      {name: "OR", infix: true, lenient: true, types: truth(2), vector: vectorLogic},
-		Not:     {name: "NOT", prefix: true, types: truth(1), eval: evalNot, vector: vectorNot},
-		IsNull:  {name: "IS NULL", postfix: true, lenient: true, types: never(anyType), eval: evalIs, vector: vectorIs},
-		IsTrue:  {name: "IS TRUE", postfix: true, lenient: true, types: never(truth(1)), eval: evalIs, vector: vectorIs},
-		IsFalse: {name: "IS FALSE", postfix: true, lenient: true, types: never(truth(1)), eval: evalIs, vector: vectorIs},
+		And:    {name: "AND", infix: true, lenient: true, types: truth(2), vector: vectorLogic},
+		Or:     {name: "OR", infix: true, lenient: true, types: truth(2), vector: vectorLogic},
+		Not:    {name: "NOT", prefix: true, types: truth(1), eval: evalNot, vector: vectorNot},
+		IsNull: {name: "IS NULL", postfix: true, lenient: true, types: never(anyType), eval: evalIs, vector: vectorIs},
+		IsTrue: {
+			name: "IS TRUE", postfix: true, lenient: true, types: never(truth(1)), eval: evalIs,
+			vector: vectorIs,
+		},
+		IsFalse: {
+			name: "IS FALSE", postfix: true, lenient: true, types: never(truth(1)), eval: evalIs,
+			vector: vectorIs,
+		},
 
 		Coalesce: {name: "coalesce", lenient: true, types: choice},
 		NullIf:   {name: "nullif", lenient: true, types: nullIfTypes, eval: evalNullIf, vector: vectorNullIf},
 		Greatest: {name: "greatest", lenient: true, types: choice, eval: evalExtreme, vector: vectorExtreme},
 		Least:    {name: "least", lenient: true, types: choice, eval: evalExtreme, vector: vectorExtreme},
 
-		Lower:     {name: "lower", types: signature(tx, false, tx), eval: evalMade, made: appendMade, vector: vectorLetters},
-		Upper:     {name: "upper", types: signature(tx, false, tx), eval: evalMade, made: appendMade, vector: vectorLetters},
+		Lower: {
+			name: "lower", types: signature(tx, false, tx), eval: evalMade, made: appendMade,
+			vector: vectorLetters,
+		},
+		Upper: {
+			name: "upper", types: signature(tx, false, tx), eval: evalMade, made: appendMade,
+			vector: vectorLetters,
+		},
 		Length:    {name: "length", types: signature(i64, false, tx), eval: evalText, vector: vectorLength},
 		Substring: {name: "substring", types: signature(tx, true, tx, i64, i64), eval: evalText},
 		Join:      {name: "||", infix: true, types: signature(tx, false, tx, tx), eval: evalMade, made: appendMade},
@@ -350,8 +367,14 @@ func init() {
 		Ln:    {name: "ln", types: signature(f64, false, f64), eval: evalFloat},
 		Exp:   {name: "exp", types: signature(f64, false, f64), eval: evalFloat},
 
-		AddNanos:    {name: "+", infix: true, types: signature(ts, false, ts, i64), eval: evalArithmetic, vector: vectorArithmetic},
-		SubTimes:    {name: "-", infix: true, types: signature(i64, false, ts, ts), eval: evalArithmetic, vector: vectorArithmetic},
+		AddNanos: {
+			name: "+", infix: true, types: signature(ts, false, ts, i64), eval: evalArithmetic,
+			vector: vectorArithmetic,
+		},
+		SubTimes: {
+			name: "-", infix: true, types: signature(i64, false, ts, ts), eval: evalArithmetic,
+			vector: vectorArithmetic,
+		},
 		ToTimestamp: {name: "to_timestamp", types: signature(ts, false, f64), eval: evalToTimestamp},
 
 		Left:        {name: "left", types: signature(tx, false, tx, i64), eval: evalPiece},
@@ -382,7 +405,10 @@ func init() {
 
 		opJSON: {name: "json", types: jsonTypes, eval: evalJSON},
 
-		opRequire: {name: "require", lenient: true, types: never(requireTypes), eval: evalRequire, vector: vectorRequire},
+		opRequire: {
+			name: "require", lenient: true, types: never(requireTypes), eval: evalRequire,
+			vector: vectorRequire,
+		},
 	}
 }
 

@@ -60,7 +60,8 @@ func Compile(source *record.Schema, where *Expr, outputs []Output) (*Program, er
 		faults = append(faults, fmt.Errorf("expr: %d operations, at most %d are allowed", len(p.nodes), MaxNodes))
 	}
 	var err error
-	if p.result, err = record.NewSchema(source.Name(), fields...); err != nil {
+	p.result, err = record.NewSchema(source.Name(), fields...)
+	if err != nil {
 		faults = append(faults, err)
 	}
 	faults = append(faults, c.faults...)
@@ -190,13 +191,19 @@ type computed struct {
 
 // New makes a machine for batches of up to the given number of rows.
 func (p *Program) New(rows int) *Machine {
-	m := &Machine{p: p, regs: make([]register, len(p.nodes)), keep: make([]uint64, words(rows)), failed: make([]uint64, words(rows)), limit: rows}
+	m := &Machine{
+		p: p, regs: make([]register, len(p.nodes)), keep: make([]uint64, words(rows)),
+		failed: make([]uint64, words(rows)), limit: rows,
+	}
 	for i := range m.regs {
 		m.regs[i].init(&p.nodes[i])
 	}
 	m.columns = make([]computed, len(p.outputs))
 	for i := range m.columns {
-		m.columns[i] = computed{words: make([]uint64, rows), valid: make([]uint64, words(rows)), picked: make([]uint64, words(rows))}
+		m.columns[i] = computed{
+			words: make([]uint64, rows), valid: make([]uint64, words(rows)),
+			picked: make([]uint64, words(rows)),
+		}
 	}
 	m.result.Batch = record.NewBatch(p.result, rows)
 	return m
@@ -321,7 +328,8 @@ func (c *computed) take(from, kept int, t record.Type, v *vec, keep []uint64, so
 		// Otherwise a place would not fit 32 bits and would point to another text. The caller of
 		// the machine contains the panic.
 		if uint64(len(c.bytes))+uint64(len(v.bytes)) > math.MaxUint32 {
-			panic(fmt.Sprintf("expr: a batch makes texts of %d bytes and more, at most %d are allowed; smaller batches make less", math.MaxUint32, math.MaxUint32))
+			panic(fmt.Sprintf("expr: a batch makes texts of %d bytes and more, at most %d are allowed; smaller "+
+				"batches make less", math.MaxUint32, math.MaxUint32))
 		}
 		at := uint32(len(c.bytes))
 		c.bytes = append(c.bytes, v.bytes...)
@@ -384,7 +392,8 @@ func (m *Machine) lend(to *record.Column, c *computed, id, n, kept int) {
 	} else if c.some {
 		valid = c.valid
 	}
-	if to.Valid = valid; valid != nil && kept < n {
+	to.Valid = valid
+	if valid != nil && kept < n {
 		pick.Bits(c.picked, valid[:words(n)], m.keep[:words(n)])
 		to.Valid = c.picked
 	}

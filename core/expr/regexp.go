@@ -97,7 +97,10 @@ func RegexpReplace(x *Expr, text, replacement, flags string) (*Expr, error) {
 }
 
 func regexpTypes(e *Expr) error {
-	result := map[Op]record.Type{RegexpMatch: record.Bool, RegexpCount: record.Int64, RegexpFind: record.String, regexpReplace: record.String}[e.op]
+	result := map[Op]record.Type{
+		RegexpMatch: record.Bool, RegexpCount: record.Int64, RegexpFind: record.String,
+		regexpReplace: record.String,
+	}[e.op]
 	if err := signature(result, false, record.String)(e); err != nil {
 		return err
 	}
@@ -133,7 +136,8 @@ func appendReplaced(e *Expr, to []byte, a []Value) ([]byte, error) {
 	for _, at := range p.re.FindAllStringSubmatchIndex(s, most) {
 		to = append(to, s[last:at[0]]...)
 		to = p.re.ExpandString(to, p.replace, s, at)
-		if last = at[1]; len(to)-begin > MaxText {
+		last = at[1]
+		if len(to)-begin > MaxText {
 			return to[:begin], fmt.Errorf("a text of more than %d bytes", MaxText)
 		}
 	}

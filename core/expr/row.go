@@ -286,11 +286,13 @@ func fits(t record.Type, v int64) bool {
 func intOf(op Op, a, b int64) (v int64, err error) {
 	switch op {
 	case Add, AddNanos:
-		if v = a + b; (a^v)&(b^v) < 0 {
+		v = a + b
+		if (a^v)&(b^v) < 0 {
 			err = errRange
 		}
 	case Sub, SubTimes:
-		if v = a - b; (a^b)&(a^v) < 0 {
+		v = a - b
+		if (a^b)&(a^v) < 0 {
 			err = errRange
 		}
 	case Mul:
@@ -410,7 +412,9 @@ func evalFloat(e *Expr, a []Value) (Value, error) {
 		if x < 0 && y == y && y != math.Trunc(y) {
 			return Value{}, errors.New("a negative number raised to a power that is not whole is no number")
 		}
-		if v = math.Pow(x, y); math.IsInf(v, 0) && !math.IsInf(x, 0) && !math.IsInf(y, 0) || v == 0 && x != 0 && !math.IsInf(x, 0) && !math.IsInf(y, 0) {
+		v = math.Pow(x, y)
+		if math.IsInf(v, 0) && !math.IsInf(x, 0) && !math.IsInf(y, 0) || v == 0 && x != 0 && !math.IsInf(x, 0) &&
+			!math.IsInf(y, 0) {
 			return Value{}, errRange
 		}
 	case Sqrt:
@@ -424,14 +428,16 @@ func evalFloat(e *Expr, a []Value) (Value, error) {
 		}
 		// Numbers too small for a full mantissa are scaled, because math.Log on amd64 treats all of
 		// them as 0x1p-1023.
-		if v = math.Log(x); x < 0x1p-1022 {
+		v = math.Log(x)
+		if x < 0x1p-1022 {
 			v = math.Log(x*0x1p54) - 54*math.Ln2
 		}
 		if e.op == Log10 {
 			v = math.Log10(x)
 		}
 	case Exp:
-		if v = math.Exp(x); math.IsInf(v, 0) && !math.IsInf(x, 0) || v == 0 && !math.IsInf(x, 0) {
+		v = math.Exp(x)
+		if math.IsInf(v, 0) && !math.IsInf(x, 0) || v == 0 && !math.IsInf(x, 0) {
 			return Value{}, errRange
 		}
 	}

@@ -95,7 +95,8 @@ func evalText(e *Expr, a []Value) (Value, error) {
 	case Substring:
 		n := int64(math.MaxInt64)
 		if len(a) == 3 {
-			if n = int64(a[2].Bits); n < 0 {
+			n = int64(a[2].Bits)
+			if n < 0 {
 				return Value{}, errors.New("a negative length")
 			}
 		}

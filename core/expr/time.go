@@ -12,13 +12,18 @@ import (
 
 // fields are the fields that Extract takes, with the types of their values.
 var fields = map[string]record.Type{
-	"epoch": record.Float64, "second": record.Float64, "millisecond": record.Float64, "milliseconds": record.Float64, "microsecond": record.Int64, "microseconds": record.Int64,
-	"minute": record.Int64, "hour": record.Int64, "day": record.Int64, "dow": record.Int64, "isodow": record.Int64, "doy": record.Int64,
+	"epoch": record.Float64, "second": record.Float64, "millisecond": record.Float64, "milliseconds": record.Float64,
+	"microsecond": record.Int64, "microseconds": record.Int64,
+	"minute": record.Int64, "hour": record.Int64, "day": record.Int64, "dow": record.Int64, "isodow": record.Int64,
+	"doy":  record.Int64,
 	"week": record.Int64, "month": record.Int64, "quarter": record.Int64, "year": record.Int64, "isoyear": record.Int64,
 }
 
 // units are the units that DateTrunc takes.
-var units = []string{"microsecond", "microseconds", "millisecond", "milliseconds", "second", "minute", "hour", "day", "week", "month", "quarter", "year"}
+var units = []string{
+	"microsecond", "microseconds", "millisecond", "milliseconds", "second", "minute", "hour", "day",
+	"week", "month", "quarter", "year",
+}
 
 func extractTypes(e *Expr) error {
 	if err := signature(0, false, record.Timestamp)(e); err != nil {
@@ -74,7 +79,8 @@ func evalExtract(e *Expr, a []Value) (Value, error) {
 
 func truncTypes(e *Expr) error {
 	if !slices.Contains(units, e.name) {
-		return fmt.Errorf("expr: date_trunc('%s', ...): there is no such unit, expected one of %s", e.name, strings.Join(units, ", "))
+		return fmt.Errorf("expr: date_trunc('%s', ...): there is no such unit, expected one of %s", e.name,
+			strings.Join(units, ", "))
 	}
 	return signature(record.Timestamp, false, record.Timestamp)(e)
 }

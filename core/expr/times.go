@@ -7,7 +7,8 @@ const dayNanos = 86400e9
 // spans are the units of DateTrunc that always have the same length, each with the beginning of one
 // such unit. A week begins on Monday, and 1970 began on a Thursday.
 var spans = map[string]struct{ nanos, begin int64 }{
-	"microsecond": {1e3, 0}, "microseconds": {1e3, 0}, "millisecond": {1e6, 0}, "milliseconds": {1e6, 0}, "second": {1e9, 0}, "minute": {60e9, 0}, "hour": {3600e9, 0},
+	"microsecond": {1e3, 0}, "microseconds": {1e3, 0}, "millisecond": {1e6, 0}, "milliseconds": {1e6, 0},
+	"second": {1e9, 0}, "minute": {60e9, 0}, "hour": {3600e9, 0},
 	"day": {86400e9, 0}, "week": {7 * 86400e9, -3 * 86400e9},
 }
 
@@ -44,7 +45,8 @@ var clock = map[string]struct {
 	long, short uint64
 	unit        float64
 }{
-	"hour": {dayNanos, 3600e9, 0}, "minute": {3600e9, 60e9, 0}, "second": {60e9, 1e3, 1e6}, "millisecond": {60e9, 1e3, 1e3}, "milliseconds": {60e9, 1e3, 1e3},
+	"hour": {dayNanos, 3600e9, 0}, "minute": {3600e9, 60e9, 0}, "second": {60e9, 1e3, 1e6},
+	"millisecond": {60e9, 1e3, 1e3}, "milliseconds": {60e9, 1e3, 1e3},
 	"microsecond": {60e9, 1e3, 0}, "microseconds": {60e9, 1e3, 0},
 }
 

@@ -56,7 +56,8 @@ func (r *register) init(n *node) {
 		r.bits = r.ownBits[:]
 	}
 	if n.op == opCast {
-		if from := n.Expr.args[0].typ; isNumber(from) && n.typ.IsDecimal() && from != record.Float64 && n.typ.Scale() > from.Scale() {
+		if from := n.Expr.args[0].typ; isNumber(from) && n.typ.IsDecimal() && from != record.Float64 &&
+			n.typ.Scale() > from.Scale() {
 			r.unit = make([]uint64, stripeRows)
 			for i := range r.unit {
 				r.unit[i] = uint64(record.Pow10[n.typ.Scale()-from.Scale()])
@@ -223,7 +224,8 @@ func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
 		if n.typ == record.String && o.made != nil {
 			at := len(r.ownBytes)
 			to, err := o.made(n.Expr, r.ownBytes, m.values)
-			if r.ownBytes = to[:at]; err != nil {
+			r.ownBytes = to[:at]
+			if err != nil {
 				r.fail(i)
 				continue
 			}
@@ -312,7 +314,8 @@ func vectorLogic(m *Machine, e *node, a []*vec) bool {
 		if isOr {
 			b = ^b
 		}
-		if r.bits[w] = b; hasNulls {
+		r.bits[w] = b
+		if hasNulls {
 			r.valid[w] = v
 		}
 		if hasErrs {

@@ -138,7 +138,8 @@ type timePiece struct {
 
 // timePatterns are the patterns of to_char. A pattern that begins with another one comes before it.
 var timePatterns = []string{
-	"YYYY", "IYYY", "YYY", "YY", "Y", "MONTH", "Month", "month", "MON", "Mon", "mon", "MM", "MI", "MS", "DAY", "Day", "day", "DDD", "DD", "DY", "Dy", "dy", "D", "ID", "IW", "WW", "W",
+	"YYYY", "IYYY", "YYY", "YY", "Y", "MONTH", "Month", "month", "MON", "Mon", "mon", "MM", "MI", "MS", "DAY", "Day",
+	"day", "DDD", "DD", "DY", "Dy", "dy", "D", "ID", "IW", "WW", "W",
 	"HH24", "HH12", "HH", "SSSS", "SS", "US", "Q", "AM", "PM", "am", "pm", "TZ", "tz", "OF",
 }
 
@@ -164,8 +165,10 @@ next:
 			rest, fill = rest[2:], false
 		}
 		for _, p := range timePatterns {
-			lower := len(p) <= 4 && unicode.IsUpper(rune(p[0])) && p != "AM" && p != "PM" && p != "TZ" && p != "DAY" && p != "MON" && p != "DY"
-			if len(rest) >= len(p) && (rest[:len(p)] == p || lower && upper(rest[:len(p)]) == upper(p) && p != "Mon" && p != "Day" && p != "Dy") {
+			lower := len(p) <= 4 && unicode.IsUpper(rune(p[0])) && p != "AM" && p != "PM" && p != "TZ" && p != "DAY" &&
+				p != "MON" && p != "DY"
+			if len(rest) >= len(p) && (rest[:len(p)] == p || lower && upper(rest[:len(p)]) == upper(p) && p != "Mon" &&
+				p != "Day" && p != "Dy") {
 				pieces = append(pieces, timePiece{pattern: p, fill: fill})
 				i = len(format) - len(rest) + len(p)
 				continue next
@@ -173,7 +176,8 @@ next:
 		}
 		if rest[0] >= 'a' && rest[0] <= 'z' || rest[0] >= 'A' && rest[0] <= 'Z' {
 			if rest[0] != 'T' && rest[0] != 'Z' { // the T and Z of the ISO format
-				return nil, fmt.Errorf("expr: the format %s: there is no pattern that begins at %s; texts are in double quotes", quote(format), quote(rest))
+				return nil, fmt.Errorf("expr: the format %s: there is no pattern that begins at %s; texts are in "+
+					"double quotes", quote(format), quote(rest))
 			}
 		}
 		text(rest[:1])

@@ -129,7 +129,8 @@ type probeTags struct {
 func (x *buckets) first(t *Table, hashes, off []uint64) {
 	if haveAVX2 {
 		findTags(&probeTags{
-			unsafe.SliceData(hashes), unsafe.SliceData(off), len(hashes), x.base, t.base, uint64(x.shift), x.split, t.rowBytes,
+			unsafe.SliceData(hashes), unsafe.SliceData(off), len(hashes), x.base, t.base, uint64(x.shift), x.split,
+			t.rowBytes,
 		})
 		return
 	}

@@ -190,9 +190,12 @@ func (t *Table) copyIndex(from *Table, most int) (copied int) {
 	x.base = x.region.Base()
 	n := min(most, from.indexBytes()-t.indexed)
 	// The copy is in bounds: Follow has made the region as long as the other.
-	copy(unsafe.Slice((*byte)(unsafe.Add(x.base, t.indexed)), n), unsafe.Slice((*byte)(unsafe.Add(from.buckets.base, t.indexed)), n))
-	if t.indexed += n; t.indexed == from.indexBytes() {
-		x.count, x.shift, x.split, x.seen = from.buckets.count, from.buckets.shift, from.buckets.split, from.buckets.seen
+	copy(unsafe.Slice((*byte)(unsafe.Add(x.base, t.indexed)), n),
+		unsafe.Slice((*byte)(unsafe.Add(from.buckets.base, t.indexed)), n))
+	t.indexed += n
+	if t.indexed == from.indexBytes() {
+		x.count, x.shift, x.split, x.seen = from.buckets.count, from.buckets.shift, from.buckets.split,
+			from.buckets.seen
 	}
 	return n
 }
@@ -204,7 +207,8 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 	if n := min(from.heapUsed-t.heapUsed, most); n > 0 {
 		t.heapUsed += n
 		copy(t.Heap()[t.heapUsed-n:], from.Heap()[t.heapUsed-n:t.heapUsed])
-		if copied += n; copied >= most {
+		copied += n
+		if copied >= most {
 			return copied, false, nil
 		}
 	}
@@ -216,7 +220,8 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 		}
 		copy(t.bytes(begin, n*int(t.rowBytes)), from.bytes(begin, n*int(t.rowBytes)))
 		t.used += n
-		if copied += n * int(t.rowBytes); copied >= most {
+		copied += n * int(t.rowBytes)
+		if copied >= most {
 			return copied, false, nil
 		}
 	}
@@ -224,7 +229,8 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 		if !t.buckets.region.Ready(min(from.indexBytes(), t.indexed+most)) {
 			return copied, false, nil
 		}
-		if copied += t.copyIndex(from, most-copied); copied >= most {
+		copied += t.copyIndex(from, most-copied)
+		if copied >= most {
 			return copied, false, nil
 		}
 	}
@@ -238,7 +244,8 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 			return copied, false, fmt.Errorf("table: a twin of %d groups: %w", from.used, t.err)
 		}
 		t.takeOver(from, n)
-		if copied += n * (int(t.rowBytes) + insertCost); copied >= most {
+		copied += n * (int(t.rowBytes) + insertCost)
+		if copied >= most {
 			return copied, false, nil
 		}
 	}
@@ -250,7 +257,8 @@ func (t *Table) CatchUp(from *Table, most int) (copied int, done bool, err error
 	}
 	if t.side != nil {
 		n, done := t.side.catchUp(from.side, most-copied)
-		if copied += n; !done {
+		copied += n
+		if !done {
 			return copied, false, nil
 		}
 	}
@@ -306,7 +314,8 @@ func (t *Table) copyNoted(from *Table, end, most int) (copied int) {
 	}
 	notes := t.noted(end)
 	// A run of lines of which many are noted is one copy. A long copy bypasses the caches.
-	for least := runBegins; t.next < end && bits.OnesCount64(notes[t.next]) >= least && (t.next-first)*wordBytes < most; least = runGoesOn {
+	for least := runBegins; t.next < end && bits.OnesCount64(notes[t.next]) >= least &&
+		(t.next-first)*wordBytes < most; least = runGoesOn {
 		notes[t.next] = 0
 		t.next++
 	}
@@ -321,7 +330,8 @@ func (t *Table) copyNoted(from *Table, end, most int) (copied int) {
 	for now.n > 0 {
 		prefetch.Each(from.base, now.at[:now.n])
 		prefetch.Each(t.base, now.at[:now.n])
-		if next.n = 0; copied+now.n<<lineShift < most {
+		next.n = 0
+		if copied+now.n<<lineShift < most {
 			t.gather(notes, &next, rowsEnd)
 		}
 		t.copyLines(from, now.at[:now.n], rowsEnd)

@@ -56,7 +56,8 @@ func newSide(t *Table, memory Memory, region func(share func(*Twins) *arena.Shar
 // grow makes room for that many lines.
 func (s *side) grow(lines uint32) bool {
 	if err := s.lines.Grow(int(lines) * agg.LineBytes); err != nil {
-		s.fail(fmt.Errorf("table: no room for %d KiB of texts and sketches beside the rows: %w", int(lines)*agg.LineBytes>>10, err))
+		s.fail(fmt.Errorf("table: no room for %d KiB of texts and sketches beside the rows: %w",
+			int(lines)*agg.LineBytes>>10, err))
 		return false
 	}
 	s.setMemory()
@@ -67,7 +68,8 @@ func (s *side) grow(lines uint32) bool {
 // for notes, nothing is noted, and twins copy everything.
 func (s *side) setMemory() {
 	var notes unsafe.Pointer
-	if s.tracks = s.tracks && s.noted.Grow(s.noteBytes(s.lines.Len()/agg.LineBytes)) == nil; s.tracks {
+	s.tracks = s.tracks && s.noted.Grow(s.noteBytes(s.lines.Len()/agg.LineBytes)) == nil
+	if s.tracks {
 		notes = s.noted.Base()
 	}
 	s.blocks.SetMemory(s.lines.Base(), uint32(s.lines.Len()/agg.LineBytes), notes)
@@ -152,7 +154,8 @@ func (s *side) touched() []uint64 {
 
 func (s *side) follow(from *side) error {
 	if err := s.lines.Grow(from.blocks.Lines() * agg.LineBytes); err != nil {
-		return fmt.Errorf("table: a twin of %d KiB of texts and sketches: %w", from.blocks.Lines()*agg.LineBytes>>10, err)
+		return fmt.Errorf("table: a twin of %d KiB of texts and sketches: %w", from.blocks.Lines()*agg.LineBytes>>10,
+			err)
 	}
 	s.setMemory()
 	s.old, s.next = s.blocks.Lines(), 0
@@ -199,5 +202,6 @@ func (s *side) catchUp(from *side, most int) (copied int, done bool) {
 // used.
 func (s *side) copyLines(from *side, first, n int) {
 	at, size := first*agg.LineBytes, n*agg.LineBytes
-	copy(unsafe.Slice((*byte)(unsafe.Add(s.lines.Base(), at)), size), unsafe.Slice((*byte)(unsafe.Add(from.lines.Base(), at)), size))
+	copy(unsafe.Slice((*byte)(unsafe.Add(s.lines.Base(), at)), size),
+		unsafe.Slice((*byte)(unsafe.Add(from.lines.Base(), at)), size))
 }

@@ -451,7 +451,8 @@ func none(at uint64) uint64 { return (at - 1) >> 63 }
 
 // findOrCreate finds or makes the row of one key. It returns 0 if there is no room.
 func (t *Table) findOrCreate(hash uint64, key []uint64, heap []byte) (row uint64) {
-	if row = t.find(hash, key, heap); row != 0 {
+	row = t.find(hash, key, heap)
+	if row != 0 {
 		return row
 	}
 	if t.used >= t.room || !t.heapRoom(key) {

@@ -21,9 +21,11 @@ func (t *Table) compare3(words [][]uint64, off []uint64) (misses int) {
 	missed := t.misses[:n+vectorKeys]
 	done := 0
 	if have512 {
-		if done = n &^ (vectorKeys - 1); done > 0 {
+		done = n &^ (vectorKeys - 1)
+		if done > 0 {
 			misses = compare512(&probeKeys{
-				unsafe.SliceData(off), unsafe.SliceData(w0), unsafe.SliceData(w1), unsafe.SliceData(w2), unsafe.SliceData(missed), t.base, done,
+				unsafe.SliceData(off), unsafe.SliceData(w0), unsafe.SliceData(w1), unsafe.SliceData(w2),
+				unsafe.SliceData(missed), t.base, done,
 				[vectorKeys]uint32{0, 1, 2, 3, 4, 5, 6, 7},
 			})
 		}

@@ -37,7 +37,8 @@ func (w Windows) isCalendar() bool { return w.Months != 0 || w.Zone != nil }
 func (w Windows) validateCalendar() error {
 	switch {
 	case w.Kind != Tumbling:
-		return fmt.Errorf("window: %v by months or in a time zone, expected tumble: only such windows may differ in length", w.Kind)
+		return fmt.Errorf("window: %v by months or in a time zone, expected tumble: only such windows may differ "+
+			"in length", w.Kind)
 	case w.Slide != 0 || w.Offset != 0:
 		return fmt.Errorf("window: windows by months or in a time zone have no slide and no offset")
 	case w.Months < 0 || w.Months > MaxMonths:
@@ -45,7 +46,8 @@ func (w Windows) validateCalendar() error {
 	case w.Months > 0 && w.Size != 0:
 		return fmt.Errorf("window: windows of %d months and %v, expected months alone", w.Months, w.Size)
 	case w.Months == 0 && (w.Size <= 0 || w.Size > MaxSize || w.Size%day != 0):
-		return fmt.Errorf("window: windows of %v in a time zone, expected whole days or months, at most %v", w.Size, MaxSize)
+		return fmt.Errorf("window: windows of %v in a time zone, expected whole days or months, at most %v", w.Size,
+			MaxSize)
 	}
 	return nil
 }

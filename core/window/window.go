@@ -96,11 +96,14 @@ func (w Windows) Validate() error {
 	case w.Kind != Tumbling && w.Kind != Session && (w.Slide <= 0 || w.Slide > w.Size):
 		return fmt.Errorf("window: %v by %v, expected more than 0 and at most the size, %v", w.Kind, w.Slide, w.Size)
 	case w.Kind == Cumulating && w.Size%w.Slide != 0:
-		return fmt.Errorf("window: cumulating windows of %v by %v: the size is no multiple of the step", w.Size, w.Slide)
+		return fmt.Errorf("window: cumulating windows of %v by %v: the size is no multiple of the step", w.Size,
+			w.Slide)
 	case w.paneSize() < MinPane:
-		return fmt.Errorf("window: a window of %v by %v would have panes of %v, at least %v are allowed", w.Size, w.Slide, w.paneSize(), MinPane)
+		return fmt.Errorf("window: a window of %v by %v would have panes of %v, at least %v are allowed", w.Size,
+			w.Slide, w.paneSize(), MinPane)
 	case w.Size/w.paneSize() > MaxPanes:
-		return fmt.Errorf("window: a window of %v by %v would have %d panes, at most %d are allowed", w.Size, w.Slide, w.Size/w.paneSize(), MaxPanes)
+		return fmt.Errorf("window: a window of %v by %v would have %d panes, at most %d are allowed", w.Size, w.Slide,
+			w.Size/w.paneSize(), MaxPanes)
 	}
 	return nil
 }

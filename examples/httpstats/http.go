@@ -17,7 +17,10 @@ func (s *stats) measure(next http.Handler) http.Handler {
 		rec := &recorder{ResponseWriter: w, status: http.StatusInternalServerError}
 		begin := time.Now()
 		defer func() { // also if the handler panics
-			v := request{Route: r.Pattern, Class: int64(rec.status / 100), Latency: int64(time.Since(begin)), Bytes: rec.bytes}
+			v := request{
+				Route: r.Pattern, Class: int64(rec.status / 100), Latency: int64(time.Since(begin)),
+				Bytes: rec.bytes,
+			}
 			// This must not be the request's context, which is done when the client has gone: that
 			// record counts too.
 			if err := s.app.Send(context.Background(), v); err != nil {

@@ -77,7 +77,8 @@ func newStats() (*stats, error) {
 	if err := errors.Join(faults[:]...); err != nil {
 		return nil, err
 	}
-	if s.app, err = feed.Appender(); err != nil {
+	s.app, err = feed.Appender()
+	if err != nil {
 		return nil, err
 	}
 	// If the engine's context ends, what has been sent and not been read yet is dropped. So this is
@@ -97,7 +98,9 @@ func (s *stats) stop() error {
 // newMux has some pages of a service, and its statistics.
 func newMux(s *stats) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /hello/{name}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "hello %s\n", r.PathValue("name")) })
+	mux.HandleFunc("GET /hello/{name}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "hello %s\n", r.PathValue("name"))
+	})
 	mux.HandleFunc("GET /fail", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "this page fails", http.StatusInternalServerError)
 	})
@@ -119,7 +122,8 @@ func serve(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 		late, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		if err = server.Shutdown(late); err != nil {
+		err = server.Shutdown(late)
+		if err != nil {
 			// Some handler does not end and may still send, so it is not possible to stop in order.
 			return errors.Join(err, server.Close(), s.eng.Close())
 		}

@@ -71,7 +71,8 @@ func newServer(every time.Duration) (*server, error) {
 	}
 	// This must not be the context that a signal ends: that would drop what has been sent and not
 	// been read yet.
-	s.eng, err = velo.Start(context.Background(), velo.Config{Plan: plan, Readers: []velo.Reader{feed}, Cores: 1, EpochInterval: every})
+	s.eng, err = velo.Start(context.Background(),
+		velo.Config{Plan: plan, Readers: []velo.Reader{feed}, Cores: 1, EpochInterval: every})
 	return s, err
 }
 
@@ -99,7 +100,8 @@ func (s *server) top(snap *velo.Snapshot, n int, out io.Writer) error {
 		return strings.Compare(s.source.Of(a.row), s.source.Of(b.row))
 	})
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d sources, %d malformed lines, %d connections refused\n", len(all), s.malformed.Load(), s.refused.Load())
+	fmt.Fprintf(&text, "%d sources, %d malformed lines, %d connections refused\n", len(all), s.malformed.Load(),
+		s.refused.Load())
 	for _, t := range all[:min(n, len(all))] {
 		fmt.Fprintf(&text, "%12d  %s\n", t.bytes, s.source.Of(t.row))
 	}
@@ -125,7 +127,8 @@ func run(ctx context.Context, l net.Listener, every time.Duration, n int, out io
 	printing.Go(func() {
 		defer cancel() // also if the engine ends by itself
 		for snap := range s.eng.Updates(context.Background()) {
-			if failed[1] = s.top(snap, n, out); failed[1] != nil {
+			failed[1] = s.top(snap, n, out)
+			if failed[1] != nil {
 				return
 			}
 		}

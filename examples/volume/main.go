@@ -70,7 +70,8 @@ func (m *market) send(ctx context.Context, symbols []string) error {
 	}
 	defer lane.Close()
 	for ctx.Err() == nil {
-		if err := lane.Send(ctx, trade{symbols[rand.IntN(len(symbols))], 1 + rand.Int64N(100)}); err != nil && ctx.Err() == nil {
+		if err := lane.Send(ctx, trade{symbols[rand.IntN(len(symbols))], 1 + rand.Int64N(100)}); err != nil &&
+			ctx.Err() == nil {
 			return err
 		}
 	}

@@ -270,7 +270,8 @@ func (r *Region) growMapped(n int) error {
 	before := r.charged
 	if !r.charge(size) {
 		// This is the last of the budget, so nothing is taken to spare.
-		if size = roundUp(n, pageSize); !r.charge(size) {
+		size = roundUp(n, pageSize)
+		if !r.charge(size) {
 			return ErrBudget
 		}
 	}
@@ -307,7 +308,8 @@ func (r *Region) Prepare(n int) {
 	if n <= r.asked {
 		return // the previous owner of the addresses had asked for them
 	}
-	if n = min(roundUp(n, hugePage), r.most); r.charge(n) && r.askFor(r.asked, n) {
+	n = min(roundUp(n, hugePage), r.most)
+	if r.charge(n) && r.askFor(r.asked, n) {
 		r.asked = n
 	}
 }

@@ -49,7 +49,8 @@ func (m *mapping) reserve() error {
 		return nil
 	}
 	m.system.mappedSize = m.most + hugePage
-	p, err := unix.MmapPtr(-1, 0, nil, uintptr(m.system.mappedSize), unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+	p, err := unix.MmapPtr(-1, 0, nil, uintptr(m.system.mappedSize), unix.PROT_NONE,
+		unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,8 @@ func (m *mapping) release() {
 
 // canPopulate says whether the kernel makes pages present when it is asked to (since Linux 5.14).
 var canPopulate = func() bool {
-	p, err := unix.MmapPtr(-1, 0, nil, uintptr(pageSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	p, err := unix.MmapPtr(-1, 0, nil, uintptr(pageSize), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		return false
 	}

@@ -33,7 +33,8 @@ func takePieces(n, most int64) error {
 	if now > most-most/spareShare {
 		pieces.Add(-n)
 		collect(most)
-		return fmt.Errorf("%d pieces of address space are taken of %d that a process may have (vm.max_map_count), and an eighth is left to others: too many tables", now-n, most)
+		return fmt.Errorf("%d pieces of address space are taken of %d that a process may have (vm.max_map_count), "+
+			"and an eighth is left to others: too many tables", now-n, most)
 	}
 	if now > max(collectAt.Load(), most/collectShare) {
 		collect(most)

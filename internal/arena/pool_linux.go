@@ -48,7 +48,10 @@ func (m *mapping) keep() bool {
 	}
 	pool.Lock()
 	defer pool.Unlock()
-	k := keptMapping{m.base, m.system.mapped, m.system.mappedSize, m.most, ready, max(m.size, int(ready)), m.system.pieces, time.Now()}
+	k := keptMapping{
+		m.base, m.system.mapped, m.system.mappedSize, m.most, ready, max(m.size, int(ready)),
+		m.system.pieces, time.Now(),
+	}
 	pool.kept = append(pool.kept, k)
 	pool.bytes += k.bytes
 	if pool.timer == nil {
@@ -97,7 +100,8 @@ func expire() {
 	for len(pool.kept) > 0 && time.Since(pool.kept[0].since) >= keepFor {
 		dropOldest()
 	}
-	if pool.timer = nil; len(pool.kept) > 0 {
+	pool.timer = nil
+	if len(pool.kept) > 0 {
 		pool.timer = time.AfterFunc(keepFor-time.Since(pool.kept[0].since), expire)
 	}
 }

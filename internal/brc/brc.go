@@ -30,9 +30,15 @@ const MaxName = 100
 // Stations returns the built-in stations. Their names are invented, have 3 to 26 bytes and are
 // partly not ASCII. Their means are from -15 to 35 degrees. They are always the same.
 func Stations() []Station {
-	first := []string{"Al", "Bren", "Cor", "Dun", "Esk", "Fal", "Gor", "Hul", "Iv", "Jor", "Kess", "Lum", "Mor", "Nor", "Ost", "Pel", "Quin", "Ros", "Sør", "Tal", "Ulm", "Vår", "Wex", "Yar", "Zé", "Ång", "Çal", "Łom", "Št"}
+	first := []string{
+		"Al", "Bren", "Cor", "Dun", "Esk", "Fal", "Gor", "Hul", "Iv", "Jor", "Kess", "Lum", "Mor", "Nor",
+		"Ost", "Pel", "Quin", "Ros", "Sør", "Tal", "Ulm", "Vår", "Wex", "Yar", "Zé", "Ång", "Çal", "Łom", "Št",
+	}
 	second := []string{"a", "e", "i", "o", "u", "ai", "ei", "ü", "ó", "ia"}
-	last := []string{"by", "dam", "den", "field", "ford", "grad", "ham", "ia", "kirk", "lund", "minster", "nes", "polis", "ra", "stad", "ton", "tsk", "vik", "wick", "zen", "", "ñez", "hausen"}
+	last := []string{
+		"by", "dam", "den", "field", "ford", "grad", "ham", "ia", "kirk", "lund", "minster", "nes",
+		"polis", "ra", "stad", "ton", "tsk", "vik", "wick", "zen", "", "ñez", "hausen",
+	}
 	before := []string{"Port ", "New ", "Saint ", "Upper ", "El "}
 	after := []string{" Bay", " on the Hill", "-les-Bains"}
 	rng := rand.New(rand.NewPCG(413, 1))
@@ -64,7 +70,8 @@ func ReadStations(r io.Reader) ([]Station, error) {
 		text := strings.TrimSuffix(scan.Text(), "\r")
 		name, mean, ok := strings.Cut(text, ";")
 		if !ok || name == "" || len(name) > MaxName {
-			return nil, fmt.Errorf("brc: line %d: %.120q, expected name;mean with a name of 1 to %d bytes", line, text, MaxName)
+			return nil, fmt.Errorf("brc: line %d: %.120q, expected name;mean with a name of 1 to %d bytes", line, text,
+				MaxName)
 		}
 		f, err := strconv.ParseFloat(mean, 64)
 		if err != nil || !(math.Abs(f) < 100) {

@@ -17,12 +17,18 @@ const module = "github.com/velo-engine/velo"
 //
 // A new package gets its place here.
 var layers = []layer{
-	{[]string{"ring", "affinity", "record", "query/internal/syntax"}, "ground; record also has the contracts Reader, Poller, Writer"},
+	{
+		[]string{"ring", "affinity", "record", "query/internal/syntax"},
+		"ground; record also has the contracts Reader, Poller, Writer",
+	},
 	{[]string{"core/epoch", "ring/model"}, "epochs, slots, pins: progress, never data; models of the protocols"},
 	{[]string{"core/expr", "core/agg", "core/window"}, "scalar expressions; aggregate functions; times and windows"},
 	{[]string{"core/table"}, "the groups of a partition; above agg because finding rows returns agg.Rows"},
 	{[]string{"core"}, "router and partition: one core's private world; plans, images, snapshots"},
-	{[]string{"engine", "query", "readers", "readers/compressed", "writers", "bench/nexmark"}, "threads and life cycle; SQL; formats"},
+	{
+		[]string{"engine", "query", "readers", "readers/compressed", "writers", "bench/nexmark"},
+		"threads and life cycle; SQL; formats",
+	},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},
 	{[]string{"bench", "examples/"}, "workloads; small services"},
 	{[]string{"cmd/", "docs"}, "programs; tests of the guides"},

@@ -49,7 +49,8 @@ func (m *mutant) apply(text string) (string, error) {
 		to = from + end
 	}
 	if n := strings.Count(text[from:to], m.old); n != 1 {
-		return "", fmt.Errorf("%s: %s: the text to change occurs %d times in %q, expected once:\n%s", m.name, m.file, n, m.in, m.old)
+		return "", fmt.Errorf("%s: %s: the text to change occurs %d times in %q, expected once:\n%s", m.name, m.file, n,
+			m.in, m.old)
 	}
 	return text[:from] + strings.Replace(text[from:to], m.old, m.new, 1) + text[to:], nil
 }
@@ -91,7 +92,9 @@ type bench struct {
 }
 
 // goTest runs tests. With an overlay, one file is replaced by another.
-func (b *bench) goTest(ctx context.Context, limit time.Duration, overlay string, tests []string) (out []byte, err error) {
+func (b *bench) goTest(ctx context.Context, limit time.Duration, overlay string, tests []string) (out []byte,
+	err error,
+) {
 	args := []string{"test", "-short", "-vet=off", "-count=1", "-failfast", "-timeout=" + limit.String()}
 	if overlay != "" {
 		args = append(args, "-overlay="+overlay)
@@ -140,7 +143,8 @@ func (b *bench) try(ctx context.Context, m *mutant) (fate, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	if err := errors.Join(os.WriteFile(file, []byte(changed), 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(file, []byte(changed), 0o600), os.WriteFile(overlay, replace, 0o600)); err !=
+		nil {
 		return 0, "", err
 	}
 	out, err := b.goTest(ctx, limit, overlay, m.tests())
@@ -195,7 +199,8 @@ func run(ctx context.Context, only string, named, list bool) (ok bool, err error
 		return false, fmt.Errorf("go list -m: %w", err)
 	}
 	b := &bench{root: strings.TrimSpace(string(out)), limits: map[string]time.Duration{}}
-	if b.temp, err = os.MkdirTemp("", "velo-mutants-"); err != nil {
+	b.temp, err = os.MkdirTemp("", "velo-mutants-")
+	if err != nil {
 		return false, err
 	}
 	defer os.RemoveAll(b.temp)
@@ -253,7 +258,8 @@ func (t *tally) verdict() bool {
 	fmt.Printf("\n%d killed, %d timed out, %d survived, %d not applied, %d not compiled\n",
 		t.fates[killed], t.fates[timedOut], t.fates[survived], t.fates[notApplied], t.fates[notCompiled])
 	if float64(t.escaped) > mostSurvivors*float64(t.others) {
-		t.wrong = append(t.wrong, fmt.Sprintf("%d of %d that are not named have survived, at most %.0f %% may", t.escaped, t.others, 100*mostSurvivors))
+		t.wrong = append(t.wrong, fmt.Sprintf("%d of %d that are not named have survived, at most %.0f %% may",
+			t.escaped, t.others, 100*mostSurvivors))
 	}
 	for _, w := range t.wrong {
 		fmt.Println(w)

@@ -17,7 +17,8 @@ func Words(to, from, mask []uint64) []uint64 {
 	n, whole := 0, 0
 	to = to[:len(from)]
 	if Have512 {
-		if whole = len(from) &^ (rowsAtOnce - 1); whole > 0 {
+		whole = len(from) &^ (rowsAtOnce - 1)
+		if whole > 0 {
 			_ = mask[(whole-1)/64]
 			n = compress512(&to[0], &from[0], &mask[0], whole/rowsAtOnce)
 		}
@@ -37,7 +38,8 @@ func Bits(to, from, mask []uint64) {
 	for w, m := range mask {
 		picked := extract(from[w], m)
 		word |= picked << many
-		if many += bits.OnesCount64(m); many >= 64 {
+		many += bits.OnesCount64(m)
+		if many >= 64 {
 			to[k] = word
 			k++
 			many -= 64

@@ -76,7 +76,8 @@ func New(seed uint64, readers int) *Case {
 		})
 	}
 	var err error
-	if c.Schema, err = record.NewSchema(fmt.Sprintf("case%d", seed), fields...); err != nil {
+	c.Schema, err = record.NewSchema(fmt.Sprintf("case%d", seed), fields...)
+	if err != nil {
 		panic(err)
 	}
 	for i := range fields {
@@ -109,7 +110,8 @@ func New(seed uint64, readers int) *Case {
 		c.Aggregates = append(c.Aggregates, a)
 	}
 	if rng.IntN(4) == 0 {
-		c.Aggregates = append(c.Aggregates, Aggregate{fmt.Sprintf("a%d", len(c.Aggregates)), "count distinct", fields[rng.IntN(len(fields))].Name, ""})
+		c.Aggregates = append(c.Aggregates,
+			Aggregate{fmt.Sprintf("a%d", len(c.Aggregates)), "count distinct", fields[rng.IntN(len(fields))].Name, ""})
 	}
 	c.fill(rng, readers, domain)
 	return c

@@ -131,7 +131,9 @@ func NewReader(in io.Reader) (io.ReadCloser, Format, error) {
 		return nil, None, err
 	}
 	format := Detect(head)
-	u := &unpacker{format: format, close: func() error { return nil }, packed: func() int64 { return counted.n - int64(buffered.Buffered()) }}
+	u := &unpacker{format: format, close: func() error {
+		return nil
+	}, packed: func() int64 { return counted.n - int64(buffered.Buffered()) }}
 	switch format {
 	case None:
 		return io.NopCloser(buffered), None, nil
@@ -160,7 +162,8 @@ func NewReader(in io.Reader) (io.ReadCloser, Format, error) {
 // more may be long in coming.
 func begin(in *bufio.Reader) (head []byte, err error) {
 	for n := 1; ; n++ {
-		if head, err = in.Peek(n); err != nil || !begun(head) {
+		head, err = in.Peek(n)
+		if err != nil || !begun(head) {
 			return head, err
 		}
 	}
@@ -185,7 +188,8 @@ type counter struct {
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.in.Read(b)
 	if n < 0 || n > len(b) { // the unpackers trust the count and would slice by it
-		return 0, fmt.Errorf("the io.Reader (%T) says that it has read %d bytes into %d, expected 0..%d", c.in, n, len(b), len(b))
+		return 0, fmt.Errorf("the io.Reader (%T) says that it has read %d bytes into %d, expected 0..%d", c.in, n,
+			len(b), len(b))
 	}
 	c.n += int64(n)
 	return n, err
@@ -214,9 +218,11 @@ func (u *unpacker) Close() error { return u.close() }
 func (u *unpacker) fault(err error) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		return fmt.Errorf("%s: the compressed file is cut off, at or before its byte %d: %w", u.format, u.packed(), io.ErrUnexpectedEOF)
+		return fmt.Errorf("%s: the compressed file is cut off, at or before its byte %d: %w", u.format, u.packed(),
+			io.ErrUnexpectedEOF)
 	case errors.Is(err, gzip.ErrChecksum) || errors.Is(err, kgzip.ErrChecksum):
-		return fmt.Errorf("%s: at or before byte %d of the compressed file: a wrong checksum: %w", u.format, u.packed(), err)
+		return fmt.Errorf("%s: at or before byte %d of the compressed file: a wrong checksum: %w", u.format, u.packed(),
+			err)
 	}
 	return fmt.Errorf("%s: at or before byte %d of the compressed file: %w", u.format, u.packed(), err)
 }

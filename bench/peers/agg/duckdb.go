@@ -58,7 +58,8 @@ func duckDB(batches []*record.Batch, threads int) (ns float64, t totals, err err
 	if err != nil {
 		return 0, t, err
 	}
-	row := conn.QueryRowContext(ctx, "SELECT count(*), sum(n)::BIGINT, sum(s)::BIGINT, sum(a)::BIGINT, sum(b)::BIGINT FROM r")
+	row := conn.QueryRowContext(ctx, "SELECT count(*), sum(n)::BIGINT, sum(s)::BIGINT, sum(a)::BIGINT, "+
+		"sum(b)::BIGINT FROM r")
 	err = row.Scan(&t.Groups, &t.Count, &t.Sum, &t.Mins, &t.Maxs)
 	return ns, t, err
 }

@@ -56,7 +56,9 @@ func contestants() []contestant {
 		{"64 maps with a mutex each", 2, 0, func(b []*record.Batch) (float64, totals, error) { return sharded(b, 2) }},
 		{"sync.Map", 1, 0, syncMap},
 		{"channel of records", 2, 1 << 20, func(b []*record.Batch) (float64, totals, error) { return channel(b, 1) }},
-		{"channel of 1,024 records", 2, 0, func(b []*record.Batch) (float64, totals, error) { return channel(b, 1024) }},
+		{"channel of 1,024 records", 2, 0, func(b []*record.Batch) (float64, totals, error) {
+			return channel(b, 1024)
+		}},
 		{"DuckDB", 1, 0, func(b []*record.Batch) (float64, totals, error) { return duckDB(b, 1) }},
 		{"DuckDB", 2, 0, func(b []*record.Batch) (float64, totals, error) { return duckDB(b, 2) }},
 	}
@@ -101,7 +103,8 @@ func run(names []string, d time.Duration, file string) error {
 				}
 				return fmt.Sprintf("%.1f", v)
 			}
-			fmt.Fprintf(table, "%s\t%d\t%.1f\t%s\t%.1f\t%.1f\t%s\t\n", f.Rival, f.Threads, f.NsPerRecord, some(f.BuildNsPerRecord), f.RecordsPerSecond/1e6, f.Ratio, some(f.BuildRatio))
+			fmt.Fprintf(table, "%s\t%d\t%.1f\t%s\t%.1f\t%.1f\t%s\t\n", f.Rival, f.Threads, f.NsPerRecord,
+				some(f.BuildNsPerRecord), f.RecordsPerSecond/1e6, f.Ratio, some(f.BuildRatio))
 			if lines != nil {
 				if err := lines.Encode(f); err != nil {
 					return err
@@ -127,7 +130,8 @@ func compare(name string, w bench.Workload, d time.Duration) (figures []figure, 
 				return nil, err
 			}
 			if pass > 0 {
-				warm, build, records = append(warm, 1e9/r.PerSecond()), append(build, r.Build/float64(threads)), int(r.Records)
+				warm, build, records = append(warm, 1e9/r.PerSecond()), append(build, r.Build/float64(threads)),
+					int(r.Records)
 			}
 		}
 		slices.Sort(warm)
@@ -143,7 +147,8 @@ func compare(name string, w bench.Workload, d time.Duration) (figures []figure, 
 	for _, c := range contestants() {
 		batches, n := all[0], 0
 		for i, b := range batches {
-			if n += b.Len(); c.most > 0 && n >= c.most {
+			n += b.Len()
+			if c.most > 0 && n >= c.most {
 				batches = batches[:i+1]
 				break
 			}
@@ -157,7 +162,10 @@ func compare(name string, w bench.Workload, d time.Duration) (figures []figure, 
 			return nil, fmt.Errorf("%s: the result is wrong: %+v, expected %+v", c.name, got, want)
 		}
 		v := velo[c.threads]
-		figures = append(figures, figure{c.name, name, c.threads, n, ns, 0, 1e9 / ns, ns / v.NsPerRecord, ns / v.BuildNsPerRecord})
+		figures = append(figures, figure{
+			c.name, name, c.threads, n, ns, 0, 1e9 / ns, ns / v.NsPerRecord,
+			ns / v.BuildNsPerRecord,
+		})
 	}
 	return figures, nil
 }

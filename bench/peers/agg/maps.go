@@ -217,7 +217,8 @@ func channel(batches []*record.Batch, together int) (float64, totals, error) {
 		s := *pool.Get().(*[]pair)
 		for _, b := range batches {
 			for i, k := range b.Column(0).Int64s[:b.Len()] {
-				if s = append(s, pair{k, b.Column(1).Int64s[i]}); len(s) == together {
+				s = append(s, pair{k, b.Column(1).Int64s[i]})
+				if len(s) == together {
 					in <- s
 					s = *pool.Get().(*[]pair)
 				}

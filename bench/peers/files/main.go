@@ -58,20 +58,24 @@ var files = []file{
 	{
 		"trades.csv", writeTrades(tradeCSV),
 		source{columns: tradeColumns, delimiter: ',', quoted: true, header: true},
-		"read_csv('%s', header=true, delim=',', quote='\"', escape='\"', columns={'symbol':'VARCHAR','price':'DOUBLE','size':'BIGINT','at':'TIMESTAMP','note':'VARCHAR'})",
+		"read_csv('%s', header=true, delim=',', quote='\"', escape='\"', " +
+			"columns={'symbol':'VARCHAR','price':'DOUBLE','size':'BIGINT','at':'TIMESTAMP','note':'VARCHAR'})",
 		tradeQuery,
 	},
 	{
 		"trades.ndjson", writeTrades(tradeJSON),
 		source{columns: tradeColumns, json: true},
-		"read_json('%s', format='newline_delimited', columns={'symbol':'VARCHAR','price':'DOUBLE','size':'BIGINT','at':'TIMESTAMP','note':'VARCHAR'})",
+		"read_json('%s', format='newline_delimited', " +
+			"columns={'symbol':'VARCHAR','price':'DOUBLE','size':'BIGINT','at':'TIMESTAMP','note':'VARCHAR'})",
 		tradeQuery,
 	},
 }
 
 const (
-	tradeColumns = "symbol text not null, price double precision not null, size bigint not null, at timestamp not null, note text"
-	tradeQuery   = "SELECT symbol, min(price) AS low, avg(price) AS mean, max(size) AS high FROM %s WHERE size > 100 GROUP BY symbol"
+	tradeColumns = "symbol text not null, price double precision not null, size bigint not null, at timestamp not " +
+		"null, note text"
+	tradeQuery = "SELECT symbol, min(price) AS low, avg(price) AS mean, max(size) AS high FROM %s WHERE size > 100 " +
+		"GROUP BY symbol"
 )
 
 func main() {
@@ -88,7 +92,8 @@ func main() {
 
 func run(rows int, dir string, runs int, out string) (err error) {
 	if dir == "" {
-		if dir, err = os.MkdirTemp("", "velo-files-*"); err != nil {
+		dir, err = os.MkdirTemp("", "velo-files-*")
+		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(dir)
@@ -110,7 +115,8 @@ func run(rows int, dir string, runs int, out string) (err error) {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 		for _, x := range figures {
-			fmt.Fprintf(table, "%s\t%s\t%d\t%.2f\t%.1f\t%.0f\t%.1f\t\n", x.File, x.Program, x.Cores, x.Seconds, x.NsPerRow, x.MegabytesPerCore, x.Ratio)
+			fmt.Fprintf(table, "%s\t%s\t%d\t%.2f\t%.1f\t%.0f\t%.1f\t\n", x.File, x.Program, x.Cores, x.Seconds,
+				x.NsPerRow, x.MegabytesPerCore, x.Ratio)
 			if lines != nil {
 				if err := lines.Encode(x); err != nil {
 					return err
@@ -147,7 +153,8 @@ func compare(f file, path string, rows, runs int) (figures []figure, err error) 
 					want = got
 				}
 				if !slices.Equal(got, want) {
-					return nil, fmt.Errorf("%s with %d cores: the result is another: %d groups, expected %d", p.name, cores, len(got), len(want))
+					return nil, fmt.Errorf("%s with %d cores: the result is another: %d groups, expected %d", p.name,
+						cores, len(got), len(want))
 				}
 				id := fmt.Sprint(p.name, cores)
 				seconds[id] = append(seconds[id], took.Seconds())
@@ -163,7 +170,8 @@ func compare(f file, path string, rows, runs int) (figures []figure, err error) 
 		for _, p := range programs {
 			s := median(p.name, cores)
 			figures = append(figures, figure{
-				f.name, p.name, cores, rows, info.Size(), s, s * 1e9 * float64(cores) / float64(rows), float64(info.Size()) / 1e6 / s / float64(cores), s / median("velo", cores),
+				f.name, p.name, cores, rows, info.Size(), s, s * 1e9 * float64(cores) / float64(rows),
+				float64(info.Size()) / 1e6 / s / float64(cores), s / median("velo", cores),
 			})
 		}
 	}
@@ -203,7 +211,9 @@ func writeMeasurements(w *bufio.Writer, rng *rand.Rand, rows int) error {
 }
 
 // writeTrades writes trades in a format. One in ten has a note that contains a comma and quotes.
-func writeTrades(format func(w *bufio.Writer, symbol string, price float64, size int, at time.Time, note string) error) func(*bufio.Writer, *rand.Rand, int) error {
+func writeTrades(format func(w *bufio.Writer, symbol string, price float64, size int, at time.Time,
+	note string) error,
+) func(*bufio.Writer, *rand.Rand, int) error {
 	return func(w *bufio.Writer, rng *rand.Rand, rows int) error {
 		at := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
 		for i := range rows {
@@ -212,7 +222,8 @@ func writeTrades(format func(w *bufio.Writer, symbol string, price float64, size
 				note = `late, so "they" say`
 			}
 			price := float64(rng.IntN(100_000)) / 64 // sums of these are exact in any order
-			if err := format(w, fmt.Sprintf("S%04d", rng.IntN(tickers)), price, 1+rng.IntN(1000), at.Add(time.Duration(i)*time.Millisecond), note); err != nil {
+			if err := format(w, fmt.Sprintf("S%04d", rng.IntN(tickers)), price, 1+rng.IntN(1000),
+				at.Add(time.Duration(i)*time.Millisecond), note); err != nil {
 				return err
 			}
 		}
@@ -236,6 +247,7 @@ func tradeJSON(w *bufio.Writer, symbol string, price float64, size int, at time.
 	if note != "" {
 		text = `"late, so \"they\" say"`
 	}
-	_, err := fmt.Fprintf(w, `{"symbol":"%s","price":%v,"size":%d,"at":"%s","note":%s}`+"\n", symbol, price, size, at.Format("2006-01-02T15:04:05.000Z"), text)
+	_, err := fmt.Fprintf(w, `{"symbol":"%s","price":%v,"size":%d,"at":"%s","note":%s}`+"\n", symbol, price, size,
+		at.Format("2006-01-02T15:04:05.000Z"), text)
 	return err
 }

@@ -58,7 +58,8 @@ func runVelo(f file, path string, cores int) (took time.Duration, lines []string
 		}
 		all = d.Readers(cores)
 	}
-	e, err := engine.Start(context.Background(), engine.Config{Plan: plan, Readers: all, Partitions: cores, Cores: cores, EpochInterval: -1})
+	e, err := engine.Start(context.Background(),
+		engine.Config{Plan: plan, Readers: all, Partitions: cores, Cores: cores, EpochInterval: -1})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -80,7 +81,8 @@ func runVelo(f file, path string, cores int) (took time.Duration, lines []string
 			} else {
 				high = float64(c.Int64s[i])
 			}
-			lines = append(lines, line(string(b.Column(0).View(i)), b.Column(1).Float64s[i], b.Column(2).Float64s[i], high))
+			lines = append(lines, line(string(b.Column(0).View(i)), b.Column(1).Float64s[i], b.Column(2).Float64s[i],
+				high))
 		}
 	}
 	slices.Sort(lines)
@@ -106,7 +108,8 @@ func runDuckDB(f file, path string, threads int) (took time.Duration, lines []st
 		return 0, nil, err
 	}
 	begin := time.Now()
-	if _, err := conn.ExecContext(ctx, "CREATE TEMP TABLE r AS "+fmt.Sprintf(f.query, fmt.Sprintf(f.duck, path))); err != nil {
+	if _, err := conn.ExecContext(ctx, "CREATE TEMP TABLE r AS "+
+		fmt.Sprintf(f.query, fmt.Sprintf(f.duck, path))); err != nil {
 		return 0, nil, err
 	}
 	took = time.Since(begin)

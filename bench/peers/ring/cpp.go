@@ -39,7 +39,8 @@ func buildCPP() (*cpp, error) {
 		c.remove()
 		return nil, err
 	}
-	out, err := exec.Command(compiler, "-std=c++17", "-O3", "-march=native", "-pthread", "-Wall", "-Wextra", "-o", c.program(), source).CombinedOutput()
+	out, err := exec.Command(compiler, "-std=c++17", "-O3", "-march=native", "-pthread", "-Wall", "-Wextra", "-o",
+		c.program(), source).CombinedOutput()
 	if err != nil {
 		c.remove()
 		return nil, fmt.Errorf("g++: %w\n%s", err, out)
@@ -56,7 +57,8 @@ func (c *cpp) remove() {
 // measure runs one case in a process of its own and returns what the process prints, in the unit of
 // the case.
 func (c *cpp) measure(s *stage, kind string, slots int, d time.Duration) (float64, error) {
-	out, err := exec.Command(c.program(), kind, strconv.Itoa(s.cpus[0]), strconv.Itoa(s.cpus[1]), fmt.Sprint(d.Seconds()), strconv.Itoa(slots)).Output()
+	out, err := exec.Command(c.program(), kind, strconv.Itoa(s.cpus[0]), strconv.Itoa(s.cpus[1]),
+		fmt.Sprint(d.Seconds()), strconv.Itoa(slots)).Output()
 	if err != nil {
 		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))

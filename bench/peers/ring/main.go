@@ -76,11 +76,13 @@ func (m *measurement) take(s *stage) error {
 	var v sample
 	var err error
 	if crosses {
-		if v.before, err = s.floor(); err != nil {
+		v.before, err = s.floor()
+		if err != nil {
 			return err
 		}
 	}
-	if v.value, err = m.once(); err != nil {
+	v.value, err = m.once()
+	if err != nil {
 		return fmt.Errorf("%s, %s: %w", m.Impl, m.Case, err)
 	}
 	if crosses {
@@ -103,15 +105,18 @@ func run(args []string, stdout, stderr io.Writer) error {
 	seconds := flags.Float64("seconds", 0.3, "how long each measurement takes")
 	slots := flags.Int("slots", 16384, "slots of the queues of 8-byte items, a power of two")
 	cpus := flags.String("cpus", "", "two CPUs, as 0,1 (default: the first two that may be used)")
-	floor := flags.Float64("floor", 0, "compare what is measured at a round trip of about so many ns between the CPUs (0: found)")
-	patience := flags.Duration("patience", time.Minute, "how long to measure again, at most, where too few passes had the common floor")
+	floor := flags.Float64("floor", 0, "compare what is measured at a round trip of about so many ns between the "+
+		"CPUs (0: found)")
+	patience := flags.Duration("patience", time.Minute,
+		"how long to measure again, at most, where too few passes had the common floor")
 	only := flags.String("only", "", "regular expression of the measurements to make, as impl/case")
 	profile := flags.String("cpuprofile", "", "write a pprof CPU profile of all passes to this file")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *passes < 1 || *seconds <= 0 || *slots < turn || *slots&(*slots-1) != 0 {
-		return fmt.Errorf("passes %d, seconds %v, slots %d: expected at least one pass, some time, and a power of two from %d slots on", *passes, *seconds, *slots, turn)
+		return fmt.Errorf("passes %d, seconds %v, slots %d: expected at least one pass, some time, and a power of "+
+			"two from %d slots on", *passes, *seconds, *slots, turn)
 	}
 	filter, err := regexp.Compile(*only)
 	if err != nil {

@@ -38,7 +38,8 @@ func newStage(list string, stderr io.Writer) (*stage, error) {
 	var cpus []int
 	var err error
 	if list != "" {
-		if cpus, err = affinity.ParseList(list); err == nil && len(cpus) != 2 {
+		cpus, err = affinity.ParseList(list)
+		if err == nil && len(cpus) != 2 {
 			err = fmt.Errorf("expected two CPUs, not %q", list)
 		}
 	} else if cpus, err = affinity.Usable(); err == nil && len(cpus) == 0 {
@@ -80,7 +81,8 @@ func (s *stage) both(pinned bool, f, g func()) error {
 				return
 			}
 			side()
-			if errs[i] = p.Restore(); errs[i] == nil {
+			errs[i] = p.Restore()
+			if errs[i] == nil {
 				runtime.UnlockOSThread()
 			} // otherwise the thread ends with its goroutine
 		})
@@ -119,7 +121,8 @@ func (s *stage) oneWay(p *peer, q pipe, d time.Duration) (float64, error) {
 		<-warm
 		began = time.Now()
 		for i, over := uint64(1), false; !over; i++ {
-			if over = time.Since(began) >= d; over {
+			over = time.Since(began) >= d
+			if over {
 				last.Store(i)
 			}
 			q.produce(i*burst, p.burst)
@@ -172,7 +175,8 @@ func (s *stage) roundTrip(p *peer, there, back pipe, d time.Duration) (float64, 
 		burst(0)
 		began := time.Now()
 		for i, over := uint64(1), false; !over; i++ {
-			if over = time.Since(began) >= d; over {
+			over = time.Since(began) >= d
+			if over {
 				last.Store(i)
 			}
 			burst(i)

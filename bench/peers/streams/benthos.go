@@ -51,7 +51,9 @@ func benthos(in input, d time.Duration, threads int, before string) (o outcome, 
 	for range threads {
 		f.free <- map[int64]*state{}
 	}
-	err = env.RegisterBatchProcessor("fold", service.NewConfigSpec(), func(*service.ParsedConfig, *service.Resources) (service.BatchProcessor, error) {
+	err = env.RegisterBatchProcessor("fold", service.NewConfigSpec(), func(*service.ParsedConfig, *service.Resources) (
+		service.BatchProcessor, error,
+	) {
 		return f, nil
 	})
 	if err != nil {

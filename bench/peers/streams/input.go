@@ -37,7 +37,8 @@ func newInput(w bench.Workload) (in input, err error) {
 func (in input) first(n int) input {
 	rows := 0
 	for i, b := range in.batches {
-		if rows += b.Len(); rows >= n {
+		rows += b.Len()
+		if rows >= n {
 			return input{in.batches[:i+1], in.events[:rows]}
 		}
 	}
@@ -147,7 +148,10 @@ func (o *outcome) merge(m map[int64]*state) {
 	}
 	for k, s := range m {
 		if had, ok := o.groups[k]; ok {
-			o.groups[k] = state{Count: had.Count + s.Count, Sum: had.Sum + s.Sum, Min: min(had.Min, s.Min), Max: max(had.Max, s.Max)}
+			o.groups[k] = state{
+				Count: had.Count + s.Count, Sum: had.Sum + s.Sum, Min: min(had.Min, s.Min),
+				Max: max(had.Max, s.Max),
+			}
 		} else {
 			o.groups[k] = *s
 		}

@@ -79,15 +79,31 @@ func contestants() []contestant {
 		{veloBoxed, 2, 0, func(in input, d time.Duration) (outcome, error) { return velo(in, d, 2, encode) }},
 		{"go-streams Keyed, Fold", 2, 1 << 19, goStreamsKeyed},
 		{"go-streams, 1,024 records to a Go map", 2, 0, goStreamsBatches},
-		{"telegraf basicstats", 1, 1 << 18, func(in input, d time.Duration) (outcome, error) { return basicStats(in, d, false) }},
-		{"telegraf basicstats, ready metrics", 1, 1 << 18, func(in input, d time.Duration) (outcome, error) { return basicStats(in, d, true) }},
-		{"benthos, a processor", 2, 1 << 18, func(in input, d time.Duration) (outcome, error) { return benthos(in, d, 2, benthosNothing) }},
-		{"benthos, mapping, a processor", 2, 1 << 18, func(in input, d time.Duration) (outcome, error) { return benthos(in, d, 2, benthosMapping) }},
-		{"benthos, group_by_value, a processor", 2, 1 << 17, func(in input, d time.Duration) (outcome, error) { return benthos(in, d, 2, benthosGroups) }},
+		{"telegraf basicstats", 1, 1 << 18, func(in input, d time.Duration) (outcome, error) {
+			return basicStats(in, d, false)
+		}},
+		{"telegraf basicstats, ready metrics", 1, 1 << 18, func(in input, d time.Duration) (outcome, error) {
+			return basicStats(in, d, true)
+		}},
+		{"benthos, a processor", 2, 1 << 18, func(in input, d time.Duration) (outcome, error) {
+			return benthos(in, d, 2, benthosNothing)
+		}},
+		{"benthos, mapping, a processor", 2, 1 << 18, func(in input, d time.Duration) (outcome, error) {
+			return benthos(in, d, 2, benthosMapping)
+		}},
+		{"benthos, group_by_value, a processor", 2, 1 << 17, func(in input, d time.Duration) (outcome, error) {
+			return benthos(in, d, 2, benthosGroups)
+		}},
 		{"goka, its tester", 2, 1 << 17, gokaTable},
-		{"streamaggr, 1,024 series", 1, 1 << 19, func(in input, d time.Duration) (outcome, error) { return streamAggr(in, d, 1, false) }},
-		{"streamaggr, 1,024 series", 2, 1 << 19, func(in input, d time.Duration) (outcome, error) { return streamAggr(in, d, 2, false) }},
-		{"streamaggr, 1,024 ready series", 2, 1 << 19, func(in input, d time.Duration) (outcome, error) { return streamAggr(in, d, 2, true) }},
+		{"streamaggr, 1,024 series", 1, 1 << 19, func(in input, d time.Duration) (outcome, error) {
+			return streamAggr(in, d, 1, false)
+		}},
+		{"streamaggr, 1,024 series", 2, 1 << 19, func(in input, d time.Duration) (outcome, error) {
+			return streamAggr(in, d, 2, false)
+		}},
+		{"streamaggr, 1,024 ready series", 2, 1 << 19, func(in input, d time.Duration) (outcome, error) {
+			return streamAggr(in, d, 2, true)
+		}},
 	}
 }
 
@@ -137,7 +153,8 @@ func run(names []string, d time.Duration, file string) (failed error) {
 			figures = append(figures, f)
 		}
 		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintf(table, "%s\tthreads\tns/record\tM records/s\tto velo boxed\tto velo batches\tallocs/record\t\n", name)
+		fmt.Fprintf(table, "%s\tthreads\tns/record\tM records/s\tto velo boxed\tto velo batches\tallocs/record\t\n",
+			name)
 		for _, f := range figures {
 			if f.Records == 0 {
 				fmt.Fprintf(table, "%s\t%d\terror\t-\t-\t-\t-\t\n", f.Rival, f.Threads)
@@ -152,7 +169,8 @@ func run(names []string, d time.Duration, file string) (failed error) {
 				f.Ratio = f.NsPerRecord / base
 				batches = fmt.Sprintf("%.1f", f.Ratio)
 			}
-			fmt.Fprintf(table, "%s\t%d\t%.1f\t%.2f\t%s\t%s\t%.2f\t\n", f.Rival, f.Threads, f.NsPerRecord, f.RecordsPerSecond/1e6, boxed, batches, f.AllocsPerRecord)
+			fmt.Fprintf(table, "%s\t%d\t%.1f\t%.2f\t%s\t%s\t%.2f\t\n", f.Rival, f.Threads, f.NsPerRecord,
+				f.RecordsPerSecond/1e6, boxed, batches, f.AllocsPerRecord)
 			if lines != nil {
 				if err := lines.Encode(f); err != nil {
 					return err

@@ -25,7 +25,8 @@ func seriesOf(to []prompb.TimeSeries, events []event, at int64) []prompb.TimeSer
 	for i, e := range events {
 		if i == len(to) {
 			to = append(to, prompb.TimeSeries{
-				Labels: []prompb.Label{{Name: "__name__", Value: "event"}, {Name: "key"}}, Samples: make([]prompb.Sample, 1),
+				Labels:  []prompb.Label{{Name: "__name__", Value: "event"}, {Name: "key"}},
+				Samples: make([]prompb.Sample, 1),
 			})
 		}
 		to[i].Labels[1].Value = strconv.FormatInt(e.Key, 10)

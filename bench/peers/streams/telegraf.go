@@ -12,7 +12,8 @@ import (
 )
 
 func metricOf(e event, at time.Time) telegraf.Metric {
-	return metric.New("event", map[string]string{"key": strconv.FormatInt(e.Key, 10)}, map[string]any{"value": e.Value}, at)
+	return metric.New("event", map[string]string{"key": strconv.FormatInt(e.Key, 10)}, map[string]any{"value": e.Value},
+		at)
 }
 
 // basicStats is telegraf's plugin, fed with one metric per record. The metrics are made in the
@@ -42,7 +43,8 @@ func basicStats(in input, d time.Duration, ready bool) (o outcome, err error) {
 			return nil
 		}
 	}
-	if o, err = passes(in.events, d, pass); err != nil {
+	o, err = passes(in.events, d, pass)
+	if err != nil {
 		return o, err
 	}
 	result := results{groups: map[int64]state{}}

@@ -34,7 +34,8 @@ func (r *encoder) Poll(b *record.Batch) error {
 		if ok, err := r.enc.Append(b, &r.events[r.next]); !ok || err != nil {
 			return err
 		}
-		if r.next++; r.next == len(r.events) {
+		r.next++
+		if r.next == len(r.events) {
 			r.next = 0
 		}
 	}
@@ -56,7 +57,8 @@ func velo(in input, d time.Duration, threads int, reader func(input) (record.Rea
 		}
 		rs = append(rs, r)
 	}
-	e, err := engine.Start(context.Background(), engine.Config{Plan: bench.Workload{}.Plan(), Readers: rs, Partitions: threads, Cores: threads})
+	e, err := engine.Start(context.Background(),
+		engine.Config{Plan: bench.Workload{}.Plan(), Readers: rs, Partitions: threads, Cores: threads})
 	if err != nil {
 		return o, err
 	}
@@ -93,7 +95,8 @@ func groupsOf(e *engine.Engine) (map[int64]state, error) {
 	var columns [5]core.Column[int64]
 	for i, name := range []string{"key", "count", "sum", "min", "max"} {
 		var err error
-		if columns[i], err = core.ColumnOf[int64](e.Plan(), name); err != nil {
+		columns[i], err = core.ColumnOf[int64](e.Plan(), name)
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -67,7 +67,8 @@ func (p *parser) extract(e *Call) {
 		field.Text = p.stringValue()
 	} else {
 		var ok bool
-		if field.Text, ok = p.name(); !ok {
+		field.Text, ok = p.name()
+		if !ok {
 			p.unexpected("a field such as HOUR")
 		}
 	}

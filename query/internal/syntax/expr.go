@@ -39,7 +39,8 @@ const (
 )
 
 var binary = map[string]level{
-	"OR": or, "AND": and, "=": comparison, "<>": comparison, "<": comparison, "<=": comparison, ">": comparison, ">=": comparison, "||": other,
+	"OR": or, "AND": and, "=": comparison, "<>": comparison, "<": comparison, "<=": comparison, ">": comparison,
+	">=": comparison, "||": other,
 	"~": other, "~*": other, "!~": other, "!~*": other, "->": other, "->>": other,
 	"+": additive, "-": additive, "*": multiplicative, "/": multiplicative, "%": multiplicative, "^": power,
 }
@@ -112,7 +113,8 @@ func fail(pos Pos, message string) { panic(&failure{pos: pos, message: message})
 
 // nested runs f one level deeper.
 func (p *parser) nested(f func()) {
-	if p.depth++; p.depth > MaxDepth {
+	p.depth++
+	if p.depth > MaxDepth {
 		fail(p.pos(), "nested more than "+strconv.Itoa(MaxDepth)+" deep")
 	}
 	f()
@@ -140,7 +142,8 @@ func (p *parser) expr(min level, restricted bool) Expr {
 		if l == open {
 			fail(p.pos(), chained[l])
 		}
-		if p.operators++; p.operators > MaxOperators {
+		p.operators++
+		if p.operators > MaxOperators {
 			fail(p.pos(), "more than "+strconv.Itoa(MaxOperators)+" operators in one expression")
 		}
 		p.next()
@@ -221,7 +224,8 @@ func (p *parser) isTail(x Expr, op string, pos Pos) (e Expr, open level) {
 func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level) {
 	negated := op == "NOT"
 	if negated {
-		if op = p.peek().Value; op != "IN" && op != "BETWEEN" && op != "LIKE" && op != "ILIKE" {
+		op = p.peek().Value
+		if op != "IN" && op != "BETWEEN" && op != "LIKE" && op != "ILIKE" {
 			p.unexpected("IN, BETWEEN, LIKE or ILIKE")
 		}
 		p.next()
@@ -252,7 +256,8 @@ func (p *parser) parenthesised(f func()) {
 	p.expect("(")
 	p.nested(func() {
 		if p.is("SELECT") || p.is("WITH") {
-			fail(p.pos(), "subqueries are not supported: a query reads one source; write IN (...) with the values, or two queries")
+			fail(p.pos(), "subqueries are not supported: a query reads one source; write IN (...) with the values, "+
+				"or two queries")
 		}
 		f()
 	})
@@ -364,7 +369,8 @@ func (p *parser) named() Expr {
 		if p.is("(") {
 			fail(pos, "functions have no schema: write "+part+"(...)")
 		}
-		if column += part; !p.accept(".") {
+		column += part
+		if !p.accept(".") {
 			return &Ident{Pos: pos, Table: name, Name: column}
 		}
 		column += "."
@@ -373,7 +379,10 @@ func (p *parser) named() Expr {
 
 // typed parses INTERVAL '...' and similar literals. It returns nil if the word is an ordinary name.
 func (p *parser) typed(kind string) Expr {
-	e := &Literal{Pos: p.pos(), Kind: map[string]Kind{"INTERVAL": Interval, "TIMESTAMP": Timestamp, "TIMESTAMPTZ": TimestampTZ, "DATE": Date}[kind]}
+	e := &Literal{Pos: p.pos(), Kind: map[string]Kind{
+		"INTERVAL": Interval, "TIMESTAMP": Timestamp,
+		"TIMESTAMPTZ": TimestampTZ, "DATE": Date,
+	}[kind]}
 	s := p.second()
 	switch {
 	case s.Type == str || s.Type == estr:
@@ -393,7 +402,8 @@ func (p *parser) typed(kind string) Expr {
 			e.Kind = TimestampTZ
 		}
 		p.expect("TIME", "ZONE")
-		if s = p.peek(); s.Type != str && s.Type != estr {
+		s = p.peek()
+		if s.Type != str && s.Type != estr {
 			p.unexpected("a text such as '2026-03-02 09:30:00'")
 		}
 	default:
@@ -469,7 +479,8 @@ func (p *parser) cast() Expr {
 func (p *parser) typeName() TypeName {
 	t := TypeName{Pos: p.pos()}
 	var ok bool
-	if t.Name, ok = p.name(); !ok {
+	t.Name, ok = p.name()
+	if !ok {
 		p.unexpected("a type")
 	}
 	switch {

@@ -46,8 +46,10 @@ var candidates = func() []candidate {
 		all = append(all, candidate{`"` + s + `"`, lexer.Token{Type: symbol, Value: s}})
 	}
 	for _, k := range []string{
-		"SELECT", "CREATE", "INSERT", "EXPLAIN", "SOURCE", "TABLE", "SINK", "INTO", "AS", "FROM", "WHEN", "THEN", "ELSE", "END", "IN", "FOR", "AND", "NULL",
-		"TRUE", "FALSE", "UNKNOWN", "DISTINCT", "EXISTS", "NOT", "TIME", "ZONE", "WHERE", "GROUP", "HAVING", "BY", "ORDER", "ASC", "DESC", "NULLS", "FIRST", "LAST", "LIMIT",
+		"SELECT", "CREATE", "INSERT", "EXPLAIN", "SOURCE", "TABLE", "SINK", "INTO", "AS", "FROM", "WHEN", "THEN",
+		"ELSE", "END", "IN", "FOR", "AND", "NULL",
+		"TRUE", "FALSE", "UNKNOWN", "DISTINCT", "EXISTS", "NOT", "TIME", "ZONE", "WHERE", "GROUP", "HAVING", "BY",
+		"ORDER", "ASC", "DESC", "NULLS", "FIRST", "LAST", "LIMIT",
 		"OFFSET", "EMIT", "CHANGES", "FINAL", "ON", "WINDOW", "CLOSE", "WITH", "FORMAT", "ENCODE", "WATERMARK",
 	} {
 		all = append(all, candidate{k, lexer.Token{Type: word, Value: k}})
@@ -94,7 +96,8 @@ func explain(text string, list []lexer.Token, f *failure) *Error {
 // unsupported are the words that begin a clause that velo does not have, with what to write
 // instead.
 var unsupported = map[string]string{
-	"UNION":     "UNION is not supported: a query reads one source; the files of a pattern, such as 'logs/*.csv', are one source",
+	"UNION": "UNION is not supported: a query reads one source; the files of a pattern, such as 'logs/*.csv', " +
+		"are one source",
 	"EXCEPT":    "EXCEPT is not supported: a query reads one source; leave records out with WHERE",
 	"INTERSECT": "INTERSECT is not supported: a query reads one source; choose records with WHERE",
 	"FETCH":     "FETCH is not supported: write LIMIT n",
@@ -105,11 +108,14 @@ var unsupported = map[string]string{
 
 // firstWords are the words that begin a statement that velo does not have.
 var firstWords = map[string]string{
-	"WITH":   "WITH is not supported: a query reads one source; write its SELECT over the source itself",
-	"values": "VALUES is not supported, expected SELECT",
-	"update": "UPDATE is not supported: results are made by SELECT", "delete": "DELETE is not supported: results are made by SELECT",
-	"drop": "DROP is not supported: sources and sinks are there as long as the job", "alter": "ALTER is not supported: sources and sinks are there as long as the job",
-	"show": "SHOW is not supported; velo schema FILE says what columns a file has", "describe": "DESCRIBE is not supported; velo schema FILE says what columns a file has",
+	"WITH":     "WITH is not supported: a query reads one source; write its SELECT over the source itself",
+	"values":   "VALUES is not supported, expected SELECT",
+	"update":   "UPDATE is not supported: results are made by SELECT",
+	"delete":   "DELETE is not supported: results are made by SELECT",
+	"drop":     "DROP is not supported: sources and sinks are there as long as the job",
+	"alter":    "ALTER is not supported: sources and sinks are there as long as the job",
+	"show":     "SHOW is not supported; velo schema FILE says what columns a file has",
+	"describe": "DESCRIBE is not supported; velo schema FILE says what columns a file has",
 }
 
 // notThere finds a clause that velo does not have at the place of a fault. It returns the place and
@@ -126,7 +132,8 @@ func notThere(list []lexer.Token, pos Pos) (Pos, string) {
 	switch {
 	case at == 0 && firstWords[word(0)] != "":
 		return place, firstWords[word(0)]
-	case word(at-1) == "WITH" && (word(at) == "rollup" || word(at) == "cube"), word(at) == "WITH" && (word(at+1) == "rollup" || word(at+1) == "cube"):
+	case word(at-1) == "WITH" && (word(at) == "rollup" || word(at) == "cube"), word(at) == "WITH" &&
+		(word(at+1) == "rollup" || word(at+1) == "cube"):
 		return place, groupings["rollup"]
 	case word(at) == "ALL" && word(at-1) == "BY":
 		return place, "GROUP BY ALL and ORDER BY ALL are not supported: name the columns"

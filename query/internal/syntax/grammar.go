@@ -160,7 +160,8 @@ func (n *nameNode) Parse(lex *lexer.PeekingLexer) error {
 	return run(lex, func(p *parser) {
 		n.pos = p.pos()
 		var ok bool
-		if n.name, ok = p.name(); !ok {
+		n.name, ok = p.name()
+		if !ok {
 			p.unexpected("a name")
 		}
 	})
@@ -191,7 +192,8 @@ func (n *valueNode) Parse(lex *lexer.PeekingLexer) error {
 	return run(lex, func(p *parser) {
 		pos := p.pos()
 		minus := p.accept("-")
-		if t := p.peek(); t.Type == integer || t.Type == decimal || !minus && (t.Type == str || t.Type == estr || p.is("TRUE") || p.is("FALSE")) {
+		if t := p.peek(); t.Type == integer || t.Type == decimal || !minus &&
+			(t.Type == str || t.Type == estr || p.is("TRUE") || p.is("FALSE")) {
 			n.Literal = p.operand(t).(*Literal)
 			n.Pos = pos
 			if minus {
@@ -207,7 +209,8 @@ func (n *valueNode) Parse(lex *lexer.PeekingLexer) error {
 func (p *parser) item() Item {
 	i := Item{Pos: p.pos()}
 	if p.is("ON", "(") {
-		fail(i.Pos, "DISTINCT ON is not supported: group by those columns, and write first(x, at) or last(x, at) for the others")
+		fail(i.Pos, "DISTINCT ON is not supported: group by those columns, and write first(x, at) or last(x, at) "+
+			"for the others")
 	}
 	if p.accept("*") {
 		i.Star = true
@@ -257,7 +260,10 @@ func (n *statementNode) tree() (s Statement, fault *failure) {
 }
 
 func (n *selectNode) tree() (*Select, *failure) {
-	s := &Select{Pos: Pos(n.Pos.Offset), Distinct: n.Distinct, From: n.From.Table, Where: n.Where.tree(), Having: n.Having.tree()}
+	s := &Select{
+		Pos: Pos(n.Pos.Offset), Distinct: n.Distinct, From: n.From.Table, Where: n.Where.tree(),
+		Having: n.Having.tree(),
+	}
 	for _, i := range n.Items {
 		s.Items = append(s.Items, i.Item)
 	}
@@ -305,7 +311,8 @@ func (n *sourceNode) tree(pos Pos) (*CreateSource, *failure) {
 	for _, c := range n.Columns {
 		switch w := c.Watermark; {
 		case w == nil:
-			s.Columns = append(s.Columns, ColumnDef{Pos: c.Name.pos, Name: c.Name.name, Type: c.Type.TypeName, NotNull: c.NotNull})
+			s.Columns = append(s.Columns,
+				ColumnDef{Pos: c.Name.pos, Name: c.Name.name, Type: c.Type.TypeName, NotNull: c.NotNull})
 		case s.Watermark != nil:
 			return nil, &failure{pos: Pos(w.Pos.Offset), message: "WATERMARK is given twice"}
 		default:
@@ -318,7 +325,10 @@ func (n *sourceNode) tree(pos Pos) (*CreateSource, *failure) {
 			key   string
 			value nameNode
 		}{{"format", f.Format}, {"encode", f.Encode}} {
-			list = append(list, optionNode{keyNode{o.value.pos, o.key}, valueNode{&Literal{Pos: o.value.pos, Kind: String, Text: o.value.name}}})
+			list = append(list, optionNode{
+				keyNode{o.value.pos, o.key},
+				valueNode{&Literal{Pos: o.value.pos, Kind: String, Text: o.value.name}},
+			})
 		}
 		list = append(list, f.Options...)
 	}
@@ -331,7 +341,8 @@ func (n *sinkNode) tree(pos Pos) (*CreateSink, *failure) {
 	s := &CreateSink{Pos: pos, Name: n.Name.name, IfNotExists: n.IfNotExists}
 	var fault *failure
 	if n.As != nil {
-		if s.As, fault = n.As.tree(); fault != nil {
+		s.As, fault = n.As.tree()
+		if fault != nil {
 			return nil, fault
 		}
 	} else if n.From != nil {

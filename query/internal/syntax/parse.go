@@ -38,7 +38,8 @@ func parse(text string, most int) (all []Statement, faults []error) {
 	}
 	for len(list) > 1 && len(faults) < most { // more than the EOF
 		var one []lexer.Token
-		if one, list = cut(list); len(one) == 1 {
+		one, list = cut(list)
+		if len(one) == 1 {
 			continue
 		}
 		s, fault := parseTokens(one)

@@ -74,7 +74,8 @@ func plain(s string) bool {
 	if s != "" && isLetter([]rune(s)[0]) {
 		kind, end, _ = scanOne(s, 0)
 	}
-	return s != "" && kind == word && end == len(s) && lower(s) == s && keywords[fold(s)].use != reserved && s != "table"
+	return s != "" && kind == word && end == len(s) && lower(s) == s && keywords[fold(s)].use != reserved &&
+		s != "table"
 }
 
 func (p *printer) string(s string) { p.words("'", strings.ReplaceAll(s, "'", "''"), "'") }
@@ -289,7 +290,10 @@ func (e *Literal) print(p *printer) {
 	case String:
 		p.string(e.Text)
 	default:
-		p.WriteString(map[Kind]string{Interval: "INTERVAL ", Timestamp: "TIMESTAMP ", TimestampTZ: "TIMESTAMP WITH TIME ZONE ", Date: "DATE "}[e.Kind])
+		p.WriteString(map[Kind]string{
+			Interval: "INTERVAL ", Timestamp: "TIMESTAMP ",
+			TimestampTZ: "TIMESTAMP WITH TIME ZONE ", Date: "DATE ",
+		}[e.Kind])
 		p.string(e.Text)
 		if e.Unit != "" {
 			p.words(" ", strings.ToUpper(e.Unit))

@@ -34,7 +34,8 @@ func (p *parser) table() (t Table) {
 	first := p.peek()
 	switch {
 	case p.is("("):
-		fail(t.Pos, "subqueries are not supported: a query reads one source; write WHERE and expressions in the one SELECT")
+		fail(t.Pos, "subqueries are not supported: a query reads one source; write WHERE and expressions in the "+
+			"one SELECT")
 	case p.is("TABLE", "("):
 		p.next()
 		p.parenthesised(func() { p.window(&t) })
@@ -111,7 +112,8 @@ func (p *parser) window(t *Table) {
 			pos, name := p.pos(), ""
 			switch {
 			case p.second().Value == "=>":
-				if name = p.peek().Value; !slices.Contains(order, name) {
+				name = p.peek().Value
+				if !slices.Contains(order, name) {
 					p.unexpected(strings.Join(order, ", "))
 				}
 				p.next()

@@ -35,7 +35,8 @@ type definition struct{}
 
 func (definition) Symbols() map[string]lexer.TokenType {
 	return map[string]lexer.TokenType{
-		"EOF": lexer.EOF, "Word": word, "Quoted": quoted, "String": str, "EString": estr, "Integer": integer, "Decimal": decimal, "Symbol": symbol,
+		"EOF": lexer.EOF, "Word": word, "Quoted": quoted, "String": str, "EString": estr, "Integer": integer,
+		"Decimal": decimal, "Symbol": symbol,
 	}
 }
 
@@ -75,7 +76,8 @@ func scan(text string) ([]lexer.Token, *Error) {
 			return append(list, lexer.EOFToken(lexer.Position{Offset: at})), nil
 		}
 		var kind lexer.TokenType
-		if kind, end, fault = scanOne(text, at); fault != nil {
+		kind, end, fault = scanOne(text, at)
+		if fault != nil {
 			return nil, fault
 		}
 		value := text[at:end]
@@ -133,17 +135,20 @@ func scanOne(text string, i int) (kind lexer.TokenType, end int, fault *Error) {
 	c := text[i]
 	switch {
 	case c == '\'':
-		if end = closing(text, i+1, '\'', false); end < 0 {
+		end = closing(text, i+1, '\'', false)
+		if end < 0 {
 			return fail("unclosed string that begins at %s", where(text, Pos(i)))
 		}
 		return str, end, nil
 	case (c == 'e' || c == 'E') && strings.HasPrefix(text[i+1:], "'"):
-		if end = closing(text, i+2, '\'', true); end < 0 {
+		end = closing(text, i+2, '\'', true)
+		if end < 0 {
 			return fail("unclosed string that begins at %s", where(text, Pos(i)))
 		}
 		return estr, end, nil
 	case c == '"':
-		if end = closing(text, i+1, '"', false); end < 0 {
+		end = closing(text, i+1, '"', false)
+		if end < 0 {
 			return fail("unclosed quoted name that begins at %s", where(text, Pos(i)))
 		}
 		if end == i+2 {
@@ -165,7 +170,8 @@ func scanOne(text string, i int) (kind lexer.TokenType, end int, fault *Error) {
 	case strings.HasPrefix(text[i:], "::"):
 		return symbol, i + 2, nil
 	case strings.IndexByte(operatorBytes, c) >= 0:
-		if end = operator(text, i); end == i {
+		end = operator(text, i)
+		if end == i {
 			run := text[i:operatorRun(text, i)]
 			if hint := mistaken[run]; hint != "" {
 				return fail("unknown operator %s, expected %s", shown(run), hint)
@@ -185,7 +191,8 @@ func scanOne(text string, i int) (kind lexer.TokenType, end int, fault *Error) {
 	}
 	size := 0
 	for end = i; ; end += size {
-		if r, size = utf8.DecodeRuneInString(text[end:]); !isLetter(r) && !(r >= '0' && r <= '9' || r == '$' || unicode.IsMark(r)) {
+		r, size = utf8.DecodeRuneInString(text[end:])
+		if !isLetter(r) && !(r >= '0' && r <= '9' || r == '$' || unicode.IsMark(r)) {
 			return word, end, nil
 		}
 	}
@@ -241,10 +248,16 @@ func number(text string, i int) (lexer.TokenType, int) {
 const operatorBytes = "+-*/%^<>=!|&~#@?`:"
 
 // operators are those that velo knows, the longest first.
-var operators = []string{"!~*", "->>", "!~", "~*", "->", "||", "<=", ">=", "<>", "!=", "=>", "~", "+", "-", "*", "/", "%", "^", "<", ">", "="}
+var operators = []string{
+	"!~*", "->>", "!~", "~*", "->", "||", "<=", ">=", "<>", "!=", "=>", "~", "+", "-", "*", "/",
+	"%", "^", "<", ">", "=",
+}
 
 // mistaken are operators of other languages, with what SQL has instead.
-var mistaken = map[string]string{"==": "=", "===": "=", "!": "NOT", "!==": "<>", "&&": "AND", "|": "|| or OR", "**": "^", "<=>": "IS NOT DISTINCT FROM", ":=": "=", "=<": "<=", "=!": "<>", "><": "<>"}
+var mistaken = map[string]string{
+	"==": "=", "===": "=", "!": "NOT", "!==": "<>", "&&": "AND", "|": "|| or OR",
+	"**": "^", "<=>": "IS NOT DISTINCT FROM", ":=": "=", "=<": "<=", "=!": "<>", "><": "<>",
+}
 
 // operator is the end of the operator that begins at i, or i itself if there is none. A sign may
 // follow it: a*-1.

@@ -1,0 +1,134 @@
+package core
+
+import (
+	"unsafe"
+
+	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/internal/invariants"
+)
+
+// applyChunk adds the records of a chunk to their groups.
+func (p *Partition) applyChunk(c *Chunk) {
+	l := p.layout
+	n := int(c.rows)
+	heap := c.heap(l)[:c.heapBytes]
+	for from := 0; from < n; from += stripeRows {
+		to := min(from+stripeRows, n)
+		for w := range p.words {
+			p.words[w] = c.column(l, 1+w, n)[from:to]
+		}
+		for i := range l.args {
+			if column := l.args[i].column; column >= 0 {
+				p.args[i], p.texts[i] = c.column(l, column, n)[from:to], heap
+			}
+		}
+		var nulls, panes []uint64
+		if l.hasNulls {
+			nulls = c.column(l, l.nulls, n)[from:to]
+		}
+		if l.window != nil {
+			panes = c.column(l, l.window.chunk, n)[from:to]
+		}
+		p.applyStripe(c.reader, c.column(l, 0, n)[from:to], heap, nulls, panes)
+	}
+}
+
+// applyStripe adds the records of a stripe, which are in p.words and p.args, to the groups of their
+// panes. If the plan has windows, panes has a word for each record, which is its pane, or a single
+// word for all of them.
+func (p *Partition) applyStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
+	p.reader = reader
+	old := p.tooOld[reader]
+	if panes == nil {
+		x := p.panes[0]
+		p.touch(x)
+		p.table = x.live.table
+		p.apply(hashes, heap, nulls)
+		p.added(p.table)
+	} else {
+		p.applyPanes(panes, hashes, heap, nulls, p.tables, p.full)
+	}
+	p.rowCount += uint64(len(hashes)) - (p.tooOld[reader] - old)
+}
+
+// added looks at a table after an addition. It notes whether the table lacks memory for the next
+// addition, and counts the records that have found no room in it.
+func (p *Partition) added(t *table.Table) {
+	p.lacking.note(t, p.chunkRows())
+	records, cause := t.TakeShed()
+	if records == 0 {
+		return
+	}
+	p.shedCount += records
+	p.rowCount -= records
+	p.shed[p.reader] += records
+	if !p.state.sheds() {
+		p.fail(p.state.full(p.layout.plan.name(), t.Len(), cause))
+	}
+}
+
+// A router whose runner also steps the partition may apply its records in place, with direct and
+// directStripe. They are not called while the ring from that router has chunks.
+
+// direct adds the records of a chunk that is in no ring.
+func (p *Partition) direct(c *Chunk) {
+	p.checkLive()
+	p.applyChunk(c)
+	p.store()
+}
+
+// directStripe adds records that do not lie in a chunk but in p.words and p.args, see applyStripe.
+func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
+	p.checkLive()
+	p.applyStripe(reader, hashes, heap, nulls, panes)
+	p.store()
+}
+
+// takes says whether records may be applied in place at all.
+func (p *Partition) takes() bool { return !p.behind && !p.unwritten() && p.ready() }
+
+// ready says whether there is memory for records that are applied in place.
+func (p *Partition) ready() bool { return !p.lacking.waits(p.chunkRows()) }
+
+func (p *Partition) checkLive() {
+	if invariants.Enabled && p.behind {
+		panic("core: records are applied to a table that has not caught up")
+	}
+}
+
+// mergeChunk adds the partial states of a chunk to their groups.
+func (p *Partition) mergeChunk(c *Chunk) {
+	l := p.layout
+	n := int(c.rows)
+	p.partialCount += uint64(n)
+	p.reader = c.reader
+	records := n
+	if l.rowsWord >= 0 {
+		records = 0
+		for _, of := range c.partialColumn(l, 1+len(p.words)+l.rowsWord, n) {
+			records += int(of)
+		}
+	}
+	p.table = p.tableOf(window.Pane(c.epoch), records)
+	if p.table == nil {
+		return
+	}
+	heap := c.heap(l)[:c.heapBytes]
+	if len(l.sided) > 0 {
+		// The first line of the heap is block 1: there is no block 0.
+		p.lentBlocks = agg.Lent(unsafe.Pointer(&c.data[l.heapAt-agg.LineBytes/8]))
+	}
+	for from := 0; from < n; from += stripeRows {
+		to := min(from+stripeRows, n)
+		for w := range p.words {
+			p.words[w] = c.partialColumn(l, 1+w, n)[from:to]
+		}
+		for w := range p.states {
+			p.states[w] = c.partialColumn(l, 1+len(p.words)+w, n)[from:to]
+		}
+		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states, &p.lentBlocks)
+	}
+	p.added(p.table) // a lack of room ends the plan: a plan that sheds never folds
+}

@@ -1,0 +1,241 @@
+package core
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/velo-engine/velo/internal/invariants"
+)
+
+// copyPerStep bounds the bytes that a partition copies in one Step to catch up with its image. That
+// takes some hundred microseconds. Copies of a mebibyte bypass the caches, see runtime.memmove.
+const copyPerStep = 1 << 20
+
+// publish answers an epoch: the live tables become what the partition shows in the epoch's slot,
+// and other tables take their places. If there is no memory for that, the partition goes on as
+// before and the epoch has no cut.
+func (p *Partition) publish(number uint64, slot int) {
+	if invariants.Enabled && number != p.epoch+1 {
+		panic("core: an epoch was passed over")
+	}
+	p.epoch, p.stamp = number, number+1
+	if m := p.cuts.move; m.epoch == number && m.from != m.to && (m.from == p.id || m.to == p.id) {
+		p.handover = &handover{move: m, slot: slot}
+	}
+	isLast := p.cuts.IsLast(slot)
+	if w := p.layout.window; w != nil {
+		p.closed = max(p.closed, w.closed(p.watermark()))
+		p.oldest = max(p.oldest, w.oldest(p.closed))
+		p.sortPanes()
+		if w.session != nil {
+			p.carryAll()
+		}
+		p.dropOld(slot)
+	}
+	m := p.cuts.cuts[slot].images[p.id]
+	m.forget()
+	m.panes = m.panes[:0]
+	p.sealed = 0
+	for _, x := range p.panes {
+		if x.live != nil {
+			x.live.given = p.given
+		}
+		if isLast || p.layout.window != nil && x.shut <= p.closed {
+			x.seal(p.epoch, slot)
+			p.sealed++ // the panes before this one are sealed, too
+		} else if err := x.publish(p, slot); err != nil {
+			if h := p.handover; h != nil && h.move.from == p.id {
+				// The new owner takes the shard's groups from this image, and routers have already
+				// been told of the move. So the image shows the live table, which does not change
+				// until the new owner has read it.
+				m.panes = append(m.panes, paneImage{x.id, x.last, x.live})
+				p.lent = m
+			}
+			p.noteLagging()
+			p.cuts.Answer(false)
+			p.behind = true
+			if p.lent == nil {
+				p.catchUp() // the panes that have published
+			}
+			return
+		}
+		m.panes = append(m.panes, paneImage{x.id, x.last, x.bySlot[slot]})
+	}
+	m.counters = append(m.counters[:0], p.counters...)
+	m.shed = append(m.shed[:0], p.shed...)
+	m.late = append(m.late[:0], p.tooOld...)
+	m.clock, m.oldest = p.closed, p.oldest
+	p.noteLagging()
+	p.cuts.noteWindows(p.id, len(p.panes)-p.sealed, p.awaited())
+	p.done = isLast
+	p.behind = !isLast
+	// No epoch takes the tables of this image before the live tables have caught up with them. The
+	// epoch after the next is the first that can, and this partition has to answer the next one
+	// before that.
+	p.cuts.Answer(true)
+}
+
+// maxUnwritten is how many closed panes may wait to be written before a partition takes no more
+// records. Then its rings fill up and the readers wait. For small panes the bound is
+// unwrittenSmall.
+const (
+	maxUnwritten   = 256
+	unwrittenSmall = 1 << 13
+)
+
+// unwritten says whether more closed panes than that wait to be written. The goroutine that writes
+// them can go on: what it needs is in the current cut.
+func (p *Partition) unwritten() bool {
+	most := maxUnwritten
+	if p.sums.bytes <= len(p.panes)*smallPane/4 {
+		most = unwrittenSmall
+	}
+	if p.sealed <= most {
+		return false
+	}
+	return p.panes[p.sealed-1-most].last > p.cuts.written.Load() // later panes end no earlier
+}
+
+// sortPanes puts the panes that have come since the last epoch in their places.
+func (p *Partition) sortPanes() {
+	byTime := func(a, b *pane) int { return cmp.Compare(a.id, b.id) }
+	if !slices.IsSortedFunc(p.panes, byTime) {
+		slices.SortFunc(p.panes, byTime)
+	}
+}
+
+// noteLagging notes the panes whose live tables have to catch up.
+func (p *Partition) noteLagging() {
+	p.lagging, p.caughtUp = p.lagging[:0], 0
+	for _, x := range p.panes {
+		if x.behind {
+			p.lagging = append(p.lagging, x)
+			p.note(x) // it may have one more table
+		}
+	}
+}
+
+// watermark is the least watermark of all readers that hold windows back. Every partition computes
+// the same one, because it has got the same marks.
+func (p *Partition) watermark() int64 {
+	least, idle := int64(watermarkEnd), false
+	for _, w := range p.watermarks {
+		if w == watermarkIdle {
+			idle = true
+			continue
+		}
+		least = min(least, w)
+	}
+	if least == watermarkEnd && idle {
+		return watermarkNone // no reader says anything: they are idle or have ended
+	}
+	return least
+}
+
+// awaited is the watermark of the reader that is furthest behind, if that reader can still go on.
+// If it has ended, no reader waits for it, and awaited is watermarkEnd.
+func (p *Partition) awaited() int64 {
+	least, live := int64(watermarkEnd), true
+	for r, w := range p.watermarks {
+		if w != watermarkIdle && w < least {
+			least, live = w, !p.ended[r]
+		}
+	}
+	if !live {
+		return watermarkEnd
+	}
+	return least
+}
+
+// dropOld takes out the panes that are not kept any more, gives up what the slot showed of panes
+// that were taken out, and keeps some of the panes that no slot shows any more.
+func (p *Partition) dropOld(slot int) {
+	written := p.cuts.written.Load()
+	n := 0
+	for n < len(p.panes) && p.panes[n].last < p.oldest && p.panes[n].last <= written && p.panes[n].live == nil {
+		n++
+	}
+	for _, x := range p.panes[:n] {
+		delete(p.byID, x.id)
+		p.uncount(x)
+	}
+	p.gone = append(p.gone, p.panes[:n]...)
+	p.panes = slices.Delete(p.panes, 0, n)
+	p.last = nil
+	p.gone = slices.DeleteFunc(p.gone, func(x *pane) bool {
+		x.show(slot, nil)
+		if x.shows() {
+			return false
+		}
+		if n := len(p.unused); n < unusedPanes || n < unusedSmall && x.counted.bytes <= smallPane {
+			p.unused = append(p.unused, x)
+		} else {
+			x.free()
+			p.sums.add(paneSums{}, x.counted)
+			x.counted = paneSums{}
+			// A table of the pane may be in it; the others will be noted again.
+			p.lacking = p.lacking[:0]
+		}
+		return true
+	})
+}
+
+// takeBack goes on with a table that was lent to a shard's new owner, once that has read it.
+func (p *Partition) takeBack() (work int) {
+	if p.cuts.handed.Load() < p.handover.epoch {
+		return 0
+	}
+	p.lent.panes = p.lent.panes[:0]
+	p.lent = nil
+	return p.catchUp()
+}
+
+// catchUp copies a piece of what the live tables lack. When they lack nothing the partition goes
+// on.
+func (p *Partition) catchUp() (work int) {
+	left := copyPerStep
+	p.behind = false
+	for p.caughtUp < len(p.lagging) && !p.behind {
+		x := p.lagging[p.caughtUp]
+		if left <= 0 {
+			p.behind = true
+			break
+		}
+		copied, done, err := x.live.table.CatchUp(x.shown.table, left)
+		p.copyCount += uint64(copied)
+		left -= copied
+		switch {
+		case err != nil:
+			p.fail(p.state.full(p.layout.plan.name(), x.live.table.Len(), err))
+			p.behind = true
+		case done:
+			x.live.table.Live()
+			x.behind = false
+			p.caughtUp++
+			p.lacking.note(x.live.table, p.chunkRows())
+		default:
+			p.behind = true
+		}
+		work += copied
+	}
+	p.store()
+	if p.behind {
+		p.starved = work == 0
+		return work
+	}
+	if !p.done {
+		p.resume()
+	}
+	return work + 1
+}
+
+// resume takes the marks out of the rings that were held.
+func (p *Partition) resume() {
+	for r := range p.held {
+		if p.held[r] {
+			p.held[r] = false
+			p.missing++
+			p.release(r)
+		}
+	}
+}
