@@ -158,10 +158,10 @@ func memory(root string) int {
 	return least
 }
 
-// memoryLimits returns the files that may have a limit: those of the control group of this process
-// and of all groups above it, as far as they can be seen. A service of systemd has its limit in a
-// group some levels down. In a container the path names groups of the host that are not mounted,
-// and the process's own group is at the top.
+// memoryLimits returns the files that may have a limit: the files of the control group of this
+// process and of all groups above it, as far as they can be seen. A service of systemd has its
+// limit in a group some levels down. In a container the path names groups of the host that are not
+// mounted, and the process's own group is at the top.
 func memoryLimits(root string) (files []string) {
 	own, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {

@@ -139,7 +139,7 @@ type Feed[T any] struct {
 	// cuts has, for each lane, where it had got when that epoch was raised.
 	cuts []laneCut[T]
 
-	// The counters of lanes that have left, for Stats. They order nothing.
+	// Statistics: the counters of lanes that have left.
 	sent, shed, waits atomic.Uint64
 }
 
@@ -345,9 +345,9 @@ func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 }
 
 // Cut reports whether everything that was sent before the epoch was raised has been given out. The
-// first call for an epoch comes after the raise has been seen, and whoever waits for the epoch
-// raised it after its own Sends. So Cut sees the tails of those Sends. A lane that joins later is
-// not waited for.
+// first call for an epoch comes after the raise has been seen, and a sender that waits for the
+// epoch raised it after its own Sends. So Cut sees the tails of those Sends. A lane that joins
+// later is not waited for.
 func (f *Feed[T]) Cut(epoch uint64) (done bool) {
 	if f.epoch != epoch {
 		f.epoch = epoch
@@ -391,7 +391,7 @@ func (f *Feed[T]) Lane() (*Lane[T], error) {
 		len(f.lanes), MaxLanes)
 }
 
-// forget adds the counters of a lane that leaves to those of the feed.
+// forget adds the counters of a lane that leaves to the counters of the feed.
 func (f *Feed[T]) forget(l *Lane[T]) {
 	_, sent := l.out.Ends()
 	f.sent.Add(sent)
@@ -462,7 +462,7 @@ type Lane[T any] struct {
 	// second such Send is detected.
 	sleeps atomic.Bool
 
-	shed, waits atomic.Uint64 // for Stats
+	shed, waits atomic.Uint64 // Statistics.
 }
 
 // enter begins a Send and returns its number. It returns false if the feed has ended.

@@ -189,7 +189,7 @@ type Listener struct {
 	// once guards Close.
 	once sync.Once
 
-	// The counters of ListenStats.
+	// Statistics: the counters of ListenStats.
 	accepted, refused, crowded, evicted, denied, broken, panicked, failed, lineCount, byteCount atomic.Uint64
 }
 

@@ -176,7 +176,7 @@ func (c *runCmd) profile(run func(readers, partitions, cores int, d time.Duratio
 	return c.print(r, host, res.Stats, std)
 }
 
-// print prints a report and the counters behind it.
+// print prints a report and the counters that explain it.
 func (c *runCmd) print(r runReport, host affinity.Host, st engine.Stats, std streams) error {
 	if c.JSON {
 		return json.NewEncoder(std.out).Encode(r)

@@ -67,7 +67,7 @@ var ErrBudget = errors.New("arena: the budget is used up")
 // goroutines may use it.
 type Budget struct {
 	limit int64
-	used  atomic.Int64 // counts, and orders nothing
+	used  atomic.Int64 // bytes taken; compared with limit
 }
 
 // NewBudget makes a budget of limit bytes.
