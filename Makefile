@@ -53,6 +53,10 @@ check: ## modules, format, vet, staticcheck, gcassert, short tests (the layers a
 	$(TOOL) gcassert $(PACKAGES)
 	$(GO) test -short $(PACKAGES)
 
+.PHONY: golden
+golden: ## write the golden files (testdata/*.txt) again; git diff says what has changed
+	$(GO) test ./query/... ./engine ./cmd/velo -run 'Golden|Faults|Explain|StatsString' -rewrite
+
 .PHONY: cross
 cross: ## build and vet for the other systems
 	@for t in linux/arm64 darwin/arm64 windows/amd64; do \

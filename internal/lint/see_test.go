@@ -155,12 +155,7 @@ func (pkgs scopes) qualified(name string) bool {
 // that the file's package declares, or a qualified name of the module or the standard library.
 func (pkgs scopes) resolves(s *source, name string) bool {
 	if strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".md") {
-		for _, folder := range []string{s.pkg, "."} {
-			if _, err := os.Stat(filepath.Join("..", "..", folder, name)); err == nil {
-				return true
-			}
-		}
-		return false
+		return isFile(s, name)
 	}
 	mine := declarations([]*source{s}) // of a main package, or of a file that stands alone
 	own := pkgs[path.Base(s.pkg)]
@@ -188,6 +183,16 @@ func (pkgs scopes) resolves(s *source, name string) bool {
 	return err == nil && std.IsDir() && pkgs[first] == nil
 }
 
+// isFile says whether a file or folder is there, beside a file of Go or in the module.
+func isFile(s *source, name string) bool {
+	for _, folder := range []string{s.pkg, "."} {
+		if _, err := os.Stat(filepath.Join("..", "..", folder, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // reference finds "see X", after a bracket or at the begin of a clause. What follows "to see" or
 // "cannot see" is no reference.
 var reference = regexp.MustCompile(`(?:^|[(;:,.]\s+|\()[sS]ee\s+(package\s+)?([A-Za-z_]\w*(?:/\w+)*(?:\.[A-Za-z_]\w*)*)`)
@@ -207,7 +212,7 @@ func checkSee(pkgs scopes, s *source) (faults []string) {
 					faults = append(faults, fmt.Sprintf("%s: see package %s: there is none", s.at(group.Pos()), name))
 				}
 			case strings.Contains(name, "/"):
-				if _, err := os.Stat(filepath.Join("..", "..", name)); err != nil {
+				if !isFile(s, name) {
 					faults = append(faults, fmt.Sprintf("%s: see %s: there is none", s.at(group.Pos()), name))
 				}
 			case !pkgs.resolves(s, name):
