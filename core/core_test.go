@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -137,7 +139,7 @@ func TestShapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seed := range uint64(20) {
+	for seed := range testgen.Seeds(20) {
 		for _, readers := range []int{1, 2, 3} {
 			for _, partitions := range []int{1, 2, 3, 8} {
 				rng := rand.New(rand.NewPCG(seed, uint64(readers*100+partitions)))

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -73,7 +75,7 @@ func (s *idleSim) late() (late uint64) {
 // Method: seeded schedules in which agents stand still while the clock runs, over sources that have everything from the
 // beginning, one of them behind the other in event time only as far as the schedule makes it.
 func TestBusyIsNotIdle(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range testgen.Seeds(200) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		var rows [2][]timedRow
 		for r := range rows {

@@ -5,13 +5,15 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/record"
 )
 
 // Goal: with a limit the rows are the first ones of those without, ties included, whatever is left out on the way. Method: groups in many orders with few or many different values to be ordered by; the
 // same rows in the same order, with and without the limit.
 func TestTop(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range testgen.Seeds(60) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		limit := 1 + rng.Uint64N(1<<rng.IntN(10))
 		p := &Plan{

@@ -651,7 +651,9 @@ func (s *sim) run() error {
 // ends, and the last cut has all. Who applies the changes of a plan that emits them has what the cut has; different values are those of brute force.
 func TestSimulation(t *testing.T) {
 	first, n := uint64(0), uint64(10_000)
-	if invariants.Enabled || testing.Short() {
+	if testing.Short() {
+		n = 40
+	} else if invariants.Enabled {
 		n = 150
 	}
 	if v, err := strconv.ParseUint(os.Getenv("VELO_SIM"), 10, 64); err == nil {

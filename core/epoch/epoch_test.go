@@ -142,7 +142,7 @@ func TestPinned(t *testing.T) {
 	}
 	for range 3 {
 		all.Go(func() {
-			for last := uint64(0); !e.Ended() && !stop.Load(); {
+			for last, looks := uint64(0), 0; !e.Ended() && !stop.Load(); looks++ {
 				slot := e.Pin()
 				first := content[slot]
 				for range 10 {
@@ -153,6 +153,9 @@ func TestPinned(t *testing.T) {
 				}
 				last = first[0]
 				e.Unpin(slot)
+				if looks%64 == 63 {
+					runtime.Gosched() // with fewer processors than goroutines an epoch would take a time slice
+				}
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unsafe"
 
+
 	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/record"
 )
