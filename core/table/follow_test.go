@@ -10,7 +10,6 @@ import (
 	"testing"
 	"unsafe"
 
-
 	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/record"
 )

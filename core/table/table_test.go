@@ -8,6 +8,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/velo-engine/velo/internal/invariants"
+
 	"github.com/velo-engine/velo/internal/testgen"
 
 	"github.com/velo-engine/velo/core/agg"
@@ -433,7 +435,7 @@ func TestShed(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		memories := []Memory{{Groups: 100}, {Groups: 5000}}
 		step := 100
-		if testing.Short() {
+		if testing.Short() || invariants.Enabled {
 			step = 900
 		}
 		for kib := 200; kib < 5000; kib += step { // so that sometimes the rows are what cannot grow, sometimes the index

@@ -38,6 +38,9 @@ var (
 // Goal: no interleaving of the protocols loses, doubles or disorders anything, or leaves anybody asleep; and each bug that a model has
 // is found. Method: Spin, exhaustively.
 func TestModels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("every interleaving takes minutes")
+	}
 	if _, err := exec.LookPath("spin"); err != nil {
 		t.Skip("spin is not installed: the models are not checked")
 	}
