@@ -104,7 +104,7 @@ func TestBusyIsNotIdle(t *testing.T) {
 			}
 			for i, src := range s.sources {
 				src.ends = len(src.rows) == 0
-				src.paused = src.paused && !s.routers[i].ended && len(s.sources[1-i].rows) > 0
+				src.paused = src.paused && !s.routers[i].atEnd && len(s.sources[1-i].rows) > 0
 			}
 			if err := s.partition.Err(); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)

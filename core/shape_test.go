@@ -30,7 +30,7 @@ func TestTop(t *testing.T) {
 			slices.SortFunc(rows, func(a, b timedRow) int { return int(a.v - b.v) }) // each that comes may be in front of all others
 		}
 		_, images, _ := runRoute(t, p, []Source{&timedSource{rows: rows, batch: record.NewBatch(timedSchema, 100)}}, Route{}, Fold{}, 1, 4, seed)
-		s := *images[0].layout.shape
+		s := *images[0].layout.projection
 		got := slices.Collect(s.arrange(images[0].rows()))
 		offset := s.offset
 		s.limited, s.offset = false, 0

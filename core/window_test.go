@@ -53,7 +53,7 @@ func (s *timedSource) Next(Nanos) (*record.Batch, bool) {
 	s.rows = s.rows[n:]
 	return s.batch, false
 }
-func (s *timedSource) Cut(uint64) bool               { return true }
+func (s *timedSource) Drained(uint64) bool           { return true }
 func (s *timedSource) Quarantine(record.Reject) bool { return true }
 func (s *timedSource) Wake() Nanos                   { return Never }
 func (s *timedSource) Complete() bool                { return !s.stops }
@@ -550,7 +550,7 @@ func (s *oneBatch) Next(Nanos) (*record.Batch, bool) {
 	s.done = true
 	return s.b, false
 }
-func (s *oneBatch) Cut(uint64) bool               { return true }
+func (s *oneBatch) Drained(uint64) bool           { return true }
 func (s *oneBatch) Quarantine(record.Reject) bool { return true }
 func (s *oneBatch) Wake() Nanos                   { return Never }
 func (s *oneBatch) Complete() bool                { return true }
