@@ -60,7 +60,7 @@ check: ## modules, format, vet, staticcheck, gcassert, short tests (the layers a
 
 .PHONY: golden
 golden: ## write the golden files (testdata/*.txt) again; git diff says what has changed
-	$(GO) test ./query/... ./engine ./cmd/velo -run 'Golden|Faults|Explain|StatsString' -rewrite
+	$(GO) test ./core ./query/... ./engine ./cmd/velo -run 'Scenarios|Golden|Faults|Explain|StatsString' -rewrite
 
 .PHONY: cross
 cross: ## build and vet for the other systems
