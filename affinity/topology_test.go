@@ -87,7 +87,7 @@ func host(t testing.TB, name string) Topology {
 	files, usable := hostFiles(t, name)
 	root := t.TempDir()
 	writeTree(t, root, files)
-	top, ok := readTopology(root, usable)
+	top, ok := ReadTopology(os.DirFS(root), usable)
 	if !ok {
 		t.Fatalf("%s: no topology", name)
 	}
@@ -213,7 +213,7 @@ func TestReadFew(t *testing.T) {
 			}
 		}
 		writeTree(t, root, files)
-		if top, ok := readTopology(root, []int{0, 1, 2, 3}); !ok || layout(top) != c.layout {
+		if top, ok := ReadTopology(os.DirFS(root), []int{0, 1, 2, 3}); !ok || layout(top) != c.layout {
 			t.Errorf("%s: %v\n%sexpected\n%s", name, ok, layout(top), c.layout)
 		}
 	}
@@ -235,7 +235,7 @@ func TestCapacities(t *testing.T) {
 		t.Helper()
 		root := t.TempDir()
 		writeTree(t, root, files)
-		got := readCapacities(root, usable)
+		got := readCapacities(os.DirFS(root), usable)
 		if want := slices.Concat(slices.Repeat([]int{p}, 8), slices.Repeat([]int{e}, 8)); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, expected %v", what, got, want)
 		}
@@ -310,7 +310,7 @@ func TestOddTrees(t *testing.T) {
 		}
 		root := filepath.Join(t.TempDir(), fmt.Sprint(n))
 		writeTree(t, root, tree)
-		top, ok := readTopology(root, usable)
+		top, ok := ReadTopology(os.DirFS(root), usable)
 		if err := valid(top); err != nil {
 			rt.Fatal(err)
 		}
@@ -330,7 +330,7 @@ func TestOddTrees(t *testing.T) {
 			rt.Fatal("a topology from a tree without one")
 		}
 	})
-	if _, ok := readTopology(t.TempDir(), usable); ok {
+	if _, ok := ReadTopology(os.DirFS(t.TempDir()), usable); ok {
 		t.Error("a topology from an empty tree")
 	}
 }
