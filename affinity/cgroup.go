@@ -179,3 +179,19 @@ func cgroupMounts(root fs.FS, controller string) (mounts []cgroupMount) {
 
 // unescapeMount undoes how the kernel writes paths in the list of mounts.
 var unescapeMount = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+// GroupLine returns the first line of a file of the process's own control group, or of the nearest
+// group above it that has the file. The file may be named otherwise in version 1. It is empty if no
+// group has it.
+func GroupLine(root fs.FS, controller, name, nameV1 string) string {
+	for _, g := range cgroupsOf(root, controller) {
+		file := path.Join(g.dir, name)
+		if g.v1 {
+			file = path.Join(g.dir, nameV1)
+		}
+		if line := readLine(root, file); line != "" {
+			return line
+		}
+	}
+	return ""
+}

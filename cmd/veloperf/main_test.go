@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/velo-engine/velo/internal/brc"
+	"github.com/velo-engine/velo/internal/hosttree"
 	"github.com/velo-engine/velo/internal/testgen"
 )
 
@@ -37,8 +38,8 @@ func write(t *testing.T, text string) string {
 // shapes are the numbers of readers and partitions that results must not depend on.
 var shapes = []int{1, 2, 3, 8}
 
-// Goal: the samples of the challenge come out byte for byte, for any shape, from files with LF and with CRLF, with and without the
-// last newline, and in blocks so small that most rows are cut.
+// Goal: the samples of the challenge come out byte for byte, for any shape, from files with LF and
+// with CRLF, with and without the last newline, and in blocks so small that most rows are cut.
 func TestSamples(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(testgen.Corpus(t, "1brc"), "measurements-*.txt"))
 	if err != nil || len(files) == 0 {
@@ -111,7 +112,8 @@ func TestAgainstReference(t *testing.T) {
 	}
 }
 
-// Goal: a bad line is reported with its line and the reason, and the rest is right; a file that is none is one clear line.
+// Goal: a bad line is reported with its line and the reason, and the rest is right; a file that is
+// none is one clear line.
 func TestBadInput(t *testing.T) {
 	path := write(t, "a;1.0\nb\n\na;3.0\nc;1.25\nc;x\nd;100.0\n;5.0\n")
 	out, stderr, status := veloperf(t, "1brc", path, "--readers=3")
@@ -156,7 +158,8 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// Goal: the canonical workload ends with figures that add up, for shapes with and without a runner for each agent.
+// Goal: the canonical workload ends with figures that add up, for shapes with and without a runner
+// for each agent.
 func TestRun(t *testing.T) {
 	for _, shape := range [][]string{{"--readers=1", "--partitions=1", "--cores=1"}, {"--readers=3", "--partitions=2", "--cores=2"}, {"--readers=1", "--partitions=1", "--cores=2", "--zipf=1.1"}} {
 		out, stderr, status := veloperf(t, append([]string{"run", "--duration=300ms", "--groups=1000", "--json"}, shape...)...)
@@ -212,7 +215,8 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// Goal: the comparing commands print a row for each thing they compare, and say so where they cannot run.
+// Goal: the comparing commands print a row for each thing they compare, and say so where they
+// cannot run.
 func TestCompare(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -248,4 +252,58 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%v: status %d, %s", args, status, stderr)
 		}
 	}
+}
+
+// Goal: the doctor's answer is its exit status, for a host that is fit and one that is not, and as
+// one object.
+func TestDoctor(t *testing.T) {
+	for host, want := range map[string]int{"quiet": 0, "laptop": 3} {
+		root := hostTree(t, host)
+		out, stderr, status := veloperf(t, "doctor", "--root="+root)
+		if status != want || stderr != "" || !strings.Contains(out, "usable") || strings.Contains(out, "mend") != (host == "laptop") {
+			t.Errorf("%s: status %d, expected %d\n%s%s", host, status, want, out, stderr)
+		}
+		out, _, status = veloperf(t, "doctor", "--json", "--root="+root)
+		var r struct {
+			stamp
+			Findings []map[string]string
+		}
+		if err := json.Unmarshal([]byte(out), &r); err != nil || status != want || r.SchemaVersion != schemaVersion || r.Command != "veloperf doctor --json --root="+root ||
+			(len(r.Spoilers) > 0) != (want == 3) || r.GoVersion == "" || r.Commit == "" || r.Time == "" {
+			t.Errorf("%s: status %d, %v\n%s", host, status, err, out)
+		}
+	}
+	if out, _, status := veloperf(t, "doctor", "--watch=10ms"); status != 0 && status != 3 || !strings.Contains(out, "usable") {
+		t.Errorf("status %d\n%s", status, out)
+	}
+	if _, stderr, status := veloperf(t, "doctor", "--root="+t.TempDir()); status != 1 || !strings.Contains(stderr, "usable were not") && !strings.Contains(stderr, "proc/self/status") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	if out, _, status := veloperf(t, "--version"); status != 0 || !strings.Contains(out, "veloperf") || !strings.Contains(out, runtime.Version()) {
+		t.Errorf("status %d, %s", status, out)
+	}
+}
+
+// hostTree writes a recorded tree to a folder.
+func hostTree(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../internal/doctor/testdata", name+".txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := hosttree.Parse(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	for file, content := range files {
+		path := filepath.Join(root, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
 }
