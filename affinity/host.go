@@ -50,6 +50,16 @@ func Describe() Host {
 // String writes the host in one line, and a further line for each warning.
 func (h Host) String() string {
 	var b strings.Builder
+	b.WriteString(h.Line())
+	for _, w := range h.Warnings {
+		fmt.Fprintf(&b, "\n  could spoil the figures: %s", w)
+	}
+	return b.String()
+}
+
+// Line writes the host in one line, without the warnings.
+func (h Host) Line() string {
+	var b strings.Builder
 	fmt.Fprintf(&b, "%s, usable: %s (%v), %s, %s", or(h.CPU, "unknown cpu"), FormatList(h.CPUs), h.Topology, h.System,
 		h.GoVersion)
 	if len(h.Features) > 0 {
@@ -59,9 +69,6 @@ func (h Host) String() string {
 		fmt.Fprintf(&b, ", kernel %s", h.Kernel)
 	}
 	fmt.Fprintf(&b, ", GOMAXPROCS %d", h.GOMAXPROCS)
-	for _, w := range h.Warnings {
-		fmt.Fprintf(&b, "\n  could spoil the figures: %s", w)
-	}
 	return b.String()
 }
 

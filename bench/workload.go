@@ -238,6 +238,7 @@ func Measure(e *engine.Engine, d time.Duration) (Figure, error) {
 		}
 		return records, time.Now(), e.Stats().CPUTime(), nil
 	}
+	defer observe()()
 	records, begin, cpu, err := look()
 	if err != nil {
 		return Figure{}, err

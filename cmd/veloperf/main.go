@@ -1,7 +1,7 @@
 // Command veloperf measures velo, on its built-in generator and on files in the format of the one
 // billion row challenge.
 //
-//	veloperf run                        the canonical workload, about 10 seconds
+//	veloperf run                        the canonical workload, five times 2 seconds
 //	veloperf gen 1brc --rows 50000000 --out measurements.txt
 //	veloperf 1brc measurements.txt      minimum, mean and maximum for each name
 //	veloperf ring                       the ring beside its rivals

@@ -3,15 +3,20 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/velo-engine/velo/bench"
 	"github.com/velo-engine/velo/internal/brc"
+	"github.com/velo-engine/velo/internal/figures"
 	"github.com/velo-engine/velo/internal/hosttree"
 	"github.com/velo-engine/velo/internal/testgen"
 )
@@ -162,7 +167,7 @@ func TestBadInput(t *testing.T) {
 // for each agent.
 func TestRun(t *testing.T) {
 	for _, shape := range [][]string{{"--readers=1", "--partitions=1", "--cores=1"}, {"--readers=3", "--partitions=2", "--cores=2"}, {"--readers=1", "--partitions=1", "--cores=2", "--zipf=1.1"}} {
-		out, stderr, status := veloperf(t, append([]string{"run", "--duration=300ms", "--groups=1000", "--json"}, shape...)...)
+		out, stderr, status := veloperf(t, append([]string{"run", "--duration=100ms", "--runs=2", "--groups=1000", "--json"}, shape...)...)
 		var r runReport
 		if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 {
 			t.Fatal(status, err, out, stderr)
@@ -171,7 +176,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%v: %+v", shape, r)
 		}
 	}
-	out, stderr, status := veloperf(t, "run", "--profile=s3a", "--readers=2", "--partitions=1", "--cores=1", "--duration=50ms", "--json")
+	out, stderr, status := veloperf(t, "run", "--profile=s3a", "--readers=2", "--partitions=1", "--cores=1", "--duration=50ms", "--runs=2", "--json")
 	var r runReport
 	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 || r.Profile != "s3a" || r.Groups == 0 || len(r.Checksum) != 16 || r.RecordsPerSecond <= 0 {
 		t.Errorf("a stream: status %d, %v, %+v\n%s", status, err, r, stderr)
@@ -179,7 +184,7 @@ func TestRun(t *testing.T) {
 	if _, stderr, status := veloperf(t, "run", "--profile=s3a", "--rival=gomap"); status != 1 || !strings.Contains(stderr, "without time") {
 		t.Errorf("a stream with a rival: status %d, %s", status, stderr)
 	}
-	out, stderr, status = veloperf(t, "run", "--duration=1200ms")
+	out, stderr, status = veloperf(t, "run", "--duration=1200ms", "--runs=1")
 	for _, want := range []string{"usable: ", "records/s", "full stalls", "add up"} {
 		if status != 0 || !strings.Contains(out, want) {
 			t.Errorf("status %d: nothing says %q in:\n%s%s", status, want, out, stderr)
@@ -192,7 +197,7 @@ func TestRun(t *testing.T) {
 
 // Goal: every record that is sent at a rate is seen, and the figures are in order.
 func TestLatency(t *testing.T) {
-	args := []string{"latency", "--rate=100000", "--duration=200ms"}
+	args := []string{"latency", "--rate=100000", "--duration=200ms", "--runs=1"}
 	out, stderr, status := veloperf(t, append(args, "--json")...)
 	var l struct {
 		Sent, Seen uint64
@@ -219,17 +224,17 @@ func TestLatency(t *testing.T) {
 // cannot run.
 func TestCompare(t *testing.T) {
 	for _, c := range []struct {
-		args []string
+		args []string // of two runs
 		rows int
 		key  string
 	}{
-		{[]string{"scale", "--profile=seed", "--max=4", "--duration=50ms"}, 3, "efficiency"},
+		{[]string{"scale", "--profile=seed", "--max=4", "--duration=50ms"}, 3, "beyond_cores"},
 		{[]string{"modes", "--workload=seed", "--passes=2"}, 3, "same_rows"},
 		{[]string{"snapshot", "--profile=u_1k", "--duration=100ms", "--interval=10ms", "--rivals"}, 5, "interval_ms"},
 		{[]string{"locks", "--duration=20ms", "--writers=2"}, 7, "lock_wait_seconds"},
 		{[]string{"readers", "--max=2", "--duration=50ms"}, 2, "speedup"},
 	} {
-		out, stderr, status := veloperf(t, append(c.args, "--json")...)
+		out, stderr, status := veloperf(t, append(c.args, "--runs=2", "--warmup=1ms", "--json")...)
 		lines := strings.Split(strings.TrimSpace(out), "\n")
 		if status != 0 || len(lines) != c.rows {
 			t.Fatalf("%v: status %d, %d rows, expected %d\n%s%s", c.args, status, len(lines), c.rows, out, stderr)
@@ -242,8 +247,9 @@ func TestCompare(t *testing.T) {
 			if rate, ok := row["records_per_second"].(float64); !ok || rate <= 0 {
 				t.Errorf("%v: no rate in %s", c.args, line)
 			}
+			checkStamp(t, line)
 		}
-		if out, _, status := veloperf(t, c.args...); status != 0 || !strings.Contains(out, "records/s") {
+		if out, _, status := veloperf(t, append(c.args, "--runs=1", "--warmup=0")...); status != 0 || !strings.Contains(out, "records/s") {
 			t.Errorf("%v: status %d\n%s", c.args, status, out)
 		}
 	}
@@ -281,6 +287,95 @@ func TestDoctor(t *testing.T) {
 	}
 	if out, _, status := veloperf(t, "--version"); status != 0 || !strings.Contains(out, "veloperf") || !strings.Contains(out, runtime.Version()) {
 		t.Errorf("status %d, %s", status, out)
+	}
+}
+
+// checkStamp checks what every JSON object has.
+func checkStamp(t *testing.T, line string) {
+	t.Helper()
+	var row struct {
+		stamp
+		Runs        int
+		Figures     map[string]figures.Figure
+		Impossible  []string
+		SpoiledRuns []int `json:"spoiled_runs"`
+	}
+	if err := json.Unmarshal([]byte(line), &row); err != nil {
+		t.Fatal(err, line)
+	}
+	s := row.stamp
+	if s.SchemaVersion != schemaVersion || !strings.HasPrefix(s.Command, "veloperf ") || s.Time == "" || s.System == "" || s.GoVersion == "" || s.Commit == "" || s.Spoilers == nil {
+		t.Errorf("no complete stamp: %+v", s)
+	}
+	if row.Runs < 1 || len(row.Figures) == 0 || row.Impossible == nil || row.SpoiledRuns == nil {
+		t.Errorf("no complete figures: %s", line)
+	}
+	for name, f := range row.Figures {
+		if len(f.Samples) != row.Runs || f.N != row.Runs || f.Min > f.Median || f.Median > f.Max || f.Low < f.Min || f.High > f.Max || f.Better == "" {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+// Goal: what spoils a run and what cannot be is printed beside the figures, as text and as JSON, and the warm-up counts for nothing.
+func TestMeasure(t *testing.T) {
+	type point struct {
+		N int     `json:"n"`
+		T float64 `json:"records_per_second"`
+		E float64 `json:"efficiency"`
+	}
+	for _, asJSON := range []bool{false, true} {
+		var out, errs bytes.Buffer
+		warm, run := 0, 0
+		p := printing[point]{head: "n\trecords/s\t", cells: func(p point) string { return fmt.Sprintf("%d\t%.0f\t", p.N, p.T) }}
+		m := &measuring{Runs: 3, Warmup: time.Millisecond, JSON: asJSON}
+		err := measure(m, streams{&out, &errs}, p, func(isWarm bool, each func(point)) error {
+			if isWarm {
+				if warm++; run > 0 {
+					t.Error("a warm-up after a run")
+				}
+				each(point{1, 1e12, 9})
+				return nil
+			}
+			run++
+			bench.Observe()()
+			each(point{1, []float64{0, 30, 10, 20}[run], 1})
+			each(point{2, 50, 1.3})
+			return nil
+		})
+		if err != nil || warm != 1 || run != 3 || !strings.Contains(errs.String(), "run 3 of 3") || bench.Observe != nil {
+			t.Fatal(err, warm, run, errs.String())
+		}
+		text := out.String()
+		if asJSON {
+			for line := range strings.Lines(text) {
+				checkStamp(t, line)
+			}
+		}
+		for _, want := range map[bool][]string{
+			false: {"10.00..30.00   10.00..30.00", "cannot be: efficiency is 1.30", "75 % interval"},
+			true:  {`"records_per_second":20,`, `"samples":[30,10,20]`, `"impossible":["efficiency is 1.30`},
+		}[asJSON] {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is missing in\n%s", want, text)
+			}
+		}
+	}
+	m := &meter{spoilers: map[int][]string{2: {"steal: the host took 1.0 %", "load: others took 5.0 %", "steal: the host took 3.0 %"}}}
+	if got := strings.Join(m.lines(), "\n"); got != "run 2: steal: the host took 3.0 %\nrun 2: load: others took 5.0 %" {
+		t.Error(got)
+	}
+	if _, stderr, status := veloperf(t, "run", "--runs=0"); status != 1 || !strings.Contains(stderr, "--runs 0") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	boom := errors.New("boom")
+	var out bytes.Buffer
+	err := measure(&measuring{Runs: 3}, streams{&out, io.Discard}, printing[point]{head: "n\t", cells: func(p point) string { return "1\t" }}, func(_ bool, each func(point)) error {
+		each(point{1, 1, 1})
+		return boom
+	})
+	if !errors.Is(err, boom) || !strings.Contains(out.String(), "of 1 runs") {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
 

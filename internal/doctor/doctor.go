@@ -91,13 +91,19 @@ func Live(ctx context.Context, watch time.Duration) (Report, error) {
 		return Report{}, ctx.Err()
 	}
 	r := Examine(root, usable, before, TakeSample(root))
-	if invariants.Enabled {
-		r.Findings = append([]Finding{{
-			"build", LevelSpoils, "veloperf is built with -race or -tags invariants",
-			"every figure, by a factor of ten and more", "go build ./cmd/veloperf",
-		}}, r.Findings...)
-	}
+	r.Findings = append(buildFindings(), r.Findings...)
 	return r, nil
+}
+
+// buildFindings are about the program itself.
+func buildFindings() []Finding {
+	if !invariants.Enabled {
+		return nil
+	}
+	return []Finding{{
+		"build", LevelSpoils, "veloperf is built with -race or -tags invariants",
+		"every figure, by a factor of ten and more", "go build ./cmd/veloperf",
+	}}
 }
 
 // UsableOf returns the CPUs that the process of a recorded tree could use.

@@ -39,31 +39,7 @@ type task struct {
 
 // TakeSample reads the counters below root. What cannot be read is empty.
 func TakeSample(root fs.FS) Sample {
-	s := Sample{cpus: map[int]cpuTimes{}, irqs: readIRQs(root), tasks: map[int]task{}}
-	stat, _ := fs.ReadFile(root, "proc/stat")
-	for l := range strings.Lines(string(stat)) {
-		words := strings.Fields(l)
-		name, isCPU := strings.CutPrefix(l, "cpu")
-		if !isCPU || len(words) < 9 || name[0] == ' ' {
-			continue
-		}
-		cpu, err := strconv.Atoi(strings.TrimPrefix(words[0], "cpu"))
-		if err != nil {
-			continue
-		}
-		var t cpuTimes
-		for i, word := range words[1:9] { // user nice system idle iowait irq softirq steal; guests are in user
-			n, _ := strconv.ParseUint(word, 10, 64)
-			t.total += n
-			switch i {
-			case 3, 4:
-				t.idle += n
-			case 7:
-				t.steal += n
-			}
-		}
-		s.cpus[cpu] = t
-	}
+	s := Sample{cpus: readCPUs(root), irqs: readIRQs(root), tasks: map[int]task{}}
 	s.self, _ = strconv.Atoi(firstWord(line(root, "proc/self/stat")))
 	s.readTasks(root)
 	return s

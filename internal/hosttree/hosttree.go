@@ -18,7 +18,7 @@ import (
 	"testing/fstest"
 )
 
-// Read reads trees. The files of a later tree take the place of those of an earlier one.
+// Read reads trees. A file that is in several trees is as in the last of them.
 func Read(names ...string) (fs.FS, error) {
 	tree := fstest.MapFS{}
 	for _, name := range names {

@@ -52,9 +52,9 @@ func Median(values []float64) float64 {
 	return s[n/2-1] + (s[n/2]-s[n/2-1])/2
 }
 
-// medianRank returns how many of n sorted values may be left out at each end so that the interval of
-// the others still has the median with the probability Level, and that probability. The number of
-// values below the median has a binomial distribution with p = 1/2.
+// medianRank returns how many of n sorted values may be left out at each end so that the interval
+// of the others still has the median with the probability Level, and that probability. The number
+// of values below the median has a binomial distribution with p = 1/2.
 func medianRank(n int) (d int, confidence float64) {
 	at := func(k int) float64 { // P(k of n are below)
 		lg := func(x int) float64 { v, _ := math.Lgamma(float64(x) + 1); return v }
@@ -73,7 +73,8 @@ func medianRank(n int) (d int, confidence float64) {
 // MannWhitney returns the probability that two sets of values of the same distribution differ in
 // their order at least as much as a and b do: the two-sided U test. It is exact if no values are
 // equal and the sets are not large. Otherwise it is the usual approximation by a normal
-// distribution, corrected for ties and continuity. It is 1 if a set is empty or all values are equal.
+// distribution, corrected for ties and continuity. It is 1 if a set is empty or all values are
+// equal.
 func MannWhitney(a, b []float64) (p float64) {
 	n, m := len(a), len(b)
 	if n == 0 || m == 0 {
@@ -131,9 +132,9 @@ func statistic(a, b []float64) (u float64, ties bool) {
 	return u, ties
 }
 
-// distribution returns the probability of each U from 0 to n*m. The number of orders with a U is
-// that of those in which the greatest value is of the first set (it is greater than all m others) or
-// of the second.
+// distribution returns the probability of each U from 0 to n*m. In a random order the
+// greatest value is of the first set, and greater than all m others, with the probability n/(n+m).
+// Otherwise it is of the second set. What is left is a random order of one value less.
 func distribution(n, m int) []float64 {
 	type key struct{ n, m int }
 	known := map[key][]float64{}
@@ -163,16 +164,17 @@ func distribution(n, m int) []float64 {
 // Ratio compares two sets of values, whose values must be greater than 0.
 type Ratio struct {
 	Ratio float64 `json:"ratio"` // the median of b / a over all pairs
-	// Low and High are an interval that has the ratio with the probability Confidence, as in Summary.
+	// Low and High are an interval that has the ratio with the probability Confidence, as in
+	// Summary.
 	Low        float64 `json:"low"`
 	High       float64 `json:"high"`
 	Confidence float64 `json:"confidence"`
 	P          float64 `json:"p"` // see MannWhitney
 }
 
-// Compare compares b with a. The ratio is that of Hodges and Lehmann, for logarithms; its interval
-// is that of Moses: the ratios that the U test would not reject. ok is false if a set is empty or
-// has a value that is not greater than 0.
+// Compare compares b with a. The ratio is the estimate by Hodges and Lehmann, for logarithms. Its
+// interval is by Moses: the ratios that the U test would not reject. ok is false if a set is empty
+// or has a value that is not greater than 0.
 func Compare(a, b []float64) (r Ratio, ok bool) {
 	var pairs []float64
 	for _, x := range a {
