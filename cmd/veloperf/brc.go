@@ -31,7 +31,7 @@ type brcCmd struct {
 	// These are like the flags in measuring, but without --json or --runs it is run once, for its
 	// result.
 	Runs   int           `help:"How often to measure; without it 5 times with --json and once without." default:"0"`
-	Warmup time.Duration `help:"0 is no run before the first that counts; such a run is not made without --json." default:"200ms"`
+	Warmup time.Duration `help:"0: no run before the first that counts; none without --json." default:"1s"`
 	JSON   bool          `name:"json" help:"Print one JSON object with the figures instead of the result."`
 }
 

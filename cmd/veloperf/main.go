@@ -12,6 +12,7 @@
 //	veloperf locks                      shared maps under locks against velo
 //	veloperf readers                    sources that answer late, read side by side
 //	veloperf doctor                     what of this host would spoil a run, and what mends it
+//	veloperf diff before.json after.json   what has changed, and whether that is chance
 //
 // Every command has --help. Results go to standard output, progress and messages to standard error.
 // The exit status is 0; 1 if something went wrong; 2 if there is no result because no line of a
@@ -45,6 +46,8 @@ type commands struct {
 	Locks    locksCmd    `cmd:"" help:"Shared maps under locks, channels and rings against velo."`
 	Readers  readersCmd  `cmd:"" help:"Readers side by side whose sources answer late."`
 	Doctor   doctorCmd   `cmd:"" help:"What of this host spoils a run; what mends it."`
+
+	Diff diffCmd `cmd:"" help:"Compare two files of results: what has changed, and is it chance?"`
 
 	Version kong.VersionFlag `help:"Print the version, the commit and the version of Go."`
 	Gen     struct {

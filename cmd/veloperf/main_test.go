@@ -402,3 +402,49 @@ func hostTree(t *testing.T, name string) string {
 	}
 	return root
 }
+
+// Goal: diff says what has changed, and its exit status stops a build if something is worse.
+func TestDiff(t *testing.T) {
+	file := func(name, cpu string, rates ...float64) string {
+		text, err := json.Marshal(map[string]any{
+			"command": "veloperf run --json", "cpu": cpu, "commit": "0123456789abcdef", "spoilers": []string{"busy: x"},
+			"figures": map[string]figures.Figure{"records_per_second": {Better: figures.Higher, Samples: rates}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	before, slower := file("a", "x", 100e6, 101e6, 102e6, 103e6, 104e6), file("b", "y", 90e6, 91e6, 92e6, 93e6, 94e6)
+	few := file("c", "x", 1e6, 2e6)
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   []string
+	}{
+		{[]string{before, before}, 0, []string{"1.000", "~", "A could be spoilt: busy: x"}},
+		{[]string{before, slower}, 3, []string{"0.902", "worse", `not the same: cpu: "x" and "y"`, "0.008"}},
+		{[]string{slower, before}, 0, []string{"1.109", "better"}},
+		{[]string{before, slower, "--threshold=20%"}, 0, []string{"~"}},
+		{[]string{before, slower, "--json"}, 3, []string{`"verdict":"worse"`, `"schema_version":1`, `"ratio":0.9`}},
+		{[]string{before, few}, 0, []string{"too few runs", "4 and 4"}},
+		{[]string{before, slower, "--threshold=much"}, 1, []string{"such as 5%"}},
+		{[]string{before, slower, "--figure=p99_us"}, 1, []string{"no figure in common"}},
+		{[]string{before, write(t, "")}, 1, []string{"is empty"}},
+		{[]string{before, write(t, "no json")}, 1, []string{":1: expected what veloperf prints"}},
+	} {
+		out, stderr, status := veloperf(t, append([]string{"diff"}, c.args...)...)
+		if status != c.status {
+			t.Errorf("%v: status %d, expected %d\n%s%s", c.args, status, c.status, out, stderr)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out+stderr, want) {
+				t.Errorf("%v: nothing says %q in\n%s%s", c.args, want, out, stderr)
+			}
+		}
+	}
+}

@@ -212,3 +212,13 @@ func pairRank(n, m int) (d int, confidence float64) {
 	}
 	return d, max(confidence, 0)
 }
+
+// Enough says whether two sets of n and m values could be told apart at all: whether MannWhitney is
+// below 1 - Level if all values of one are greater than all of the other. Four and four are enough,
+// and three and three are not.
+func Enough(n, m int) bool {
+	if n > exactMost || m > exactMost {
+		return n > 0 && m > 0
+	}
+	return n > 0 && m > 0 && 2*distribution(n, m)[0] < 1-Level
+}

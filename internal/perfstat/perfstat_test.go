@@ -183,3 +183,15 @@ func TestCompare(t *testing.T) {
 		t.Errorf("100 and 100: %d, %v", d, c)
 	}
 }
+
+// Goal: it is known how many runs a comparison needs.
+func TestEnough(t *testing.T) {
+	for _, c := range []struct {
+		n, m int
+		want bool
+	}{{0, 5, false}, {1, 30, false}, {3, 3, false}, {4, 4, true}, {3, 5, true}, {2, 5, false}, {5, 5, true}, {100, 100, true}} {
+		if Enough(c.n, c.m) != c.want || Enough(c.m, c.n) != c.want {
+			t.Errorf("%d and %d: not %v", c.n, c.m, c.want)
+		}
+	}
+}
