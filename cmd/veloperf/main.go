@@ -13,6 +13,7 @@
 //	veloperf readers                    sources that answer late, read side by side
 //	veloperf doctor                     what of this host would spoil a run, and what mends it
 //	veloperf diff before.json after.json   what has changed, and whether that is chance
+//	veloperf validate                   the list by which velo is accepted, line by line
 //
 // Every command has --help. Results go to standard output, progress and messages to standard error.
 // The exit status is 0; 1 if something went wrong; 2 if there is no result because no line of a
@@ -47,7 +48,8 @@ type commands struct {
 	Readers  readersCmd  `cmd:"" help:"Readers side by side whose sources answer late."`
 	Doctor   doctorCmd   `cmd:"" help:"What of this host spoils a run; what mends it."`
 
-	Diff diffCmd `cmd:"" help:"Compare two files of results: what has changed, and is it chance?"`
+	Diff     diffCmd     `cmd:"" help:"Compare two files of results: what has changed, and is it chance?"`
+	Validate validateCmd `cmd:"" help:"Go through the list by which velo is accepted."`
 
 	Version kong.VersionFlag `help:"Print the version, the commit and the version of Go."`
 	Gen     struct {
@@ -65,7 +67,10 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	commandLine = args
 	parser := kong.Must(&commands{}, kong.Name("veloperf"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
 		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{stdout, stderr}),
-		kong.Vars{"workloads": workloadNames(), "streams": streamNames(), "rivals": rivalNames(), "version": version()},
+		kong.Vars{
+			"workloads": workloadNames(), "streams": streamNames(), "rivals": rivalNames(),
+			"version": version(), "checks": checkNames(),
+		},
 		kong.Exit(func(s int) {
 			if status < 0 { // after --help, kong goes on and finds that arguments are missing
 				status = s

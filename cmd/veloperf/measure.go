@@ -125,20 +125,25 @@ func (m *meter) begin() (end func()) {
 // spoiled are the runs that were spoiled.
 func (m *meter) spoiled() []int { return slices.Sorted(maps.Keys(m.spoilers)) }
 
-// lines says of each run what spoiled it, the worst of each kind.
+// lines says of each run what spoiled it.
 func (m *meter) lines() (lines []string) {
 	for _, run := range m.spoiled() {
-		kinds := map[string]string{}
-		var order []string
-		for _, s := range m.spoilers[run] {
-			kind, _, _ := strings.Cut(s, ":")
-			if kinds[kind] == "" {
-				order = append(order, kind)
-			}
-			kinds[kind] = max(kinds[kind], s)
+		for _, s := range m.during(run) {
+			lines = append(lines, fmt.Sprintf("run %d: %s", run, s))
 		}
-		for _, kind := range order {
-			lines = append(lines, fmt.Sprintf("run %d: %s", run, kinds[kind]))
+	}
+	return lines
+}
+
+// during says what spoiled a run, the worst of each kind.
+func (m *meter) during(run int) (lines []string) {
+	for _, s := range m.spoilers[run] {
+		kind, _, _ := strings.Cut(s, ":")
+		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, kind+":") })
+		if i < 0 {
+			lines = append(lines, s)
+		} else {
+			lines[i] = max(lines[i], s)
 		}
 	}
 	return lines
