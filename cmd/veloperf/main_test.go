@@ -138,8 +138,10 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("%s", stderr)
 	}
 	none := write(t, "bad\nworse\n")
-	if out, stderr, status := veloperf(t, "1brc", none); status != 2 || out != "" || !strings.Contains(stderr, "no line could be read of 2") {
-		t.Errorf("nothing can be read: status %d, %s%s", status, out, stderr)
+	for _, args := range [][]string{{}, {"--json"}, {"--runs=3"}, {"--stats", "--readers=2"}} {
+		if out, stderr, status := veloperf(t, append([]string{"1brc", none}, args...)...); status != 2 || strings.Contains(out, "{") || !strings.Contains(stderr, "no line could be read of 2") {
+			t.Errorf("nothing can be read, %v: status %d, %s%s", args, status, out, stderr)
+		}
 	}
 	if out, stderr, status := veloperf(t, "1brc", write(t, ""), "--memory=16MiB"); status != 0 || out != "{}\n" {
 		t.Errorf("an empty file: status %d, %s%s", status, out, stderr)
