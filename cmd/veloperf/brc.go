@@ -33,6 +33,7 @@ type brcCmd struct {
 	Runs   int           `help:"How often to measure; without it 5 times with --json and once without." default:"0"`
 	Warmup time.Duration `help:"0: no run before the first that counts; none without --json." default:"1s"`
 	JSON   bool          `name:"json" help:"Print one JSON object with the figures instead of the result."`
+	profiling
 }
 
 // brcReport is what 1brc --json prints.
@@ -76,7 +77,7 @@ func (c *brcCmd) Run(std streams) error {
 	if err := c.settle(); err != nil {
 		return err
 	}
-	m := measuring{Runs: c.Runs, Warmup: c.Warmup, JSON: c.JSON}
+	m := measuring{Runs: c.Runs, Warmup: c.Warmup, JSON: c.JSON, profiling: c.profiling}
 	switch {
 	case c.Runs == 0 && !c.JSON:
 		m.Runs, m.Warmup = 1, 0
@@ -84,8 +85,17 @@ func (c *brcCmd) Run(std streams) error {
 		m.Runs = 5
 	}
 	if m.Runs == 1 && !c.JSON {
+		profiles, err := m.profiling.start(std.err)
+		if err != nil {
+			return err
+		}
+		bench.Observe = profiles.begin
+		defer func() { bench.Observe = nil }()
 		_, line, err := c.once(std, true)
 		if err != nil {
+			return err
+		}
+		if err := profiles.finish(); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(std.out, line)

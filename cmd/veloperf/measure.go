@@ -22,6 +22,7 @@ type measuring struct {
 	Runs   int           `help:"How often to measure; figures are medians over the runs." default:"5"`
 	Warmup time.Duration `help:"How long to warm up before the first run; 0 is not at all." default:"200ms"`
 	JSON   bool          `name:"json" help:"Print JSON objects, one a line, instead of text."`
+	profiling
 }
 
 // duration is how long a part is measured: d, and in the warm-up not longer than that takes.
@@ -54,6 +55,11 @@ func measure[T any](m *measuring, std streams, p printing[T], pass func(warm boo
 		}
 	}
 	meter := newMeter()
+	var perr error
+	meter.profiles, perr = m.profiling.start(std.err)
+	if perr != nil {
+		return perr
+	}
 	bench.Observe = meter.begin
 	defer func() { bench.Observe = nil }()
 
@@ -72,7 +78,10 @@ func measure[T any](m *measuring, std streams, p printing[T], pass func(warm boo
 			n++
 		})
 	}
-	return finish(m, std, p, meter, results, err)
+	if err == nil || errors.Is(err, errInterrupted) {
+		perr = meter.profiles.finish()
+	}
+	return errors.Join(finish(m, std, p, meter, results, err), perr)
 }
 
 // finish combines and prints the results of each thing that was measured, by run. It returns err,
@@ -101,6 +110,7 @@ type meter struct {
 	setup    []string // what could spoil figures before anything ran
 	run      int
 	spoilers map[int][]string // by run
+	profiles *profiles
 }
 
 func newMeter() *meter {
@@ -112,8 +122,10 @@ func newMeter() *meter {
 
 // begin begins a measured part, of which a run may have several.
 func (m *meter) begin() (end func()) {
+	profiled := m.profiles.begin()
 	watch := doctor.StartWatch(affinity.System(), m.usable)
 	return func() {
+		defer profiled()
 		for _, s := range watch.Stop() {
 			if !slices.Contains(m.spoilers[m.run], s) {
 				m.spoilers[m.run] = append(m.spoilers[m.run], s)

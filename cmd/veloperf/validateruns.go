@@ -190,7 +190,7 @@ func holding() (h held) {
 // leaks starts and ends engines. What is left after the first half of them must not grow in the
 // second. The pool of the arena gives memory back after 10 seconds, so it waits for that.
 func (c *validateCmd) leaks(ctx context.Context, v *verdict) error {
-	const cycles, slackBytes, slackMappings = 10, 32 << 20, 16
+	const cycles, slackBytes, slackMappings = 40, 64 << 20, 32 // the heap of Go comes and goes by so much
 	v.Ran = fmt.Sprintf("%d engines of 100,000 groups are started and closed, twice", cycles)
 	cycle := func() error {
 		for range cycles {
