@@ -34,6 +34,7 @@ type brcCmd struct {
 	Warmup time.Duration `help:"0: no run before the first that counts; none without --json." default:"1s"`
 	JSON   bool          `name:"json" help:"Print one JSON object with the figures instead of the result."`
 	profiling
+	Counters bool `help:"Count cycles, cache misses, context switches and the like for each row and thread."`
 }
 
 // brcReport is what 1brc --json prints.
@@ -77,14 +78,14 @@ func (c *brcCmd) Run(std streams) error {
 	if err := c.settle(); err != nil {
 		return err
 	}
-	m := measuring{Runs: c.Runs, Warmup: c.Warmup, JSON: c.JSON, profiling: c.profiling}
+	m := measuring{Runs: c.Runs, Warmup: c.Warmup, JSON: c.JSON, profiling: c.profiling, Counters: c.Counters}
 	switch {
-	case c.Runs == 0 && !c.JSON:
+	case c.Runs == 0 && !c.JSON && !c.Counters:
 		m.Runs, m.Warmup = 1, 0
 	case c.Runs == 0:
 		m.Runs = 5
 	}
-	if m.Runs == 1 && !c.JSON {
+	if m.Runs == 1 && !c.JSON && !c.Counters {
 		profiles, err := m.profiling.start(std.err)
 		if err != nil {
 			return err

@@ -23,6 +23,7 @@ type measuring struct {
 	Warmup time.Duration `help:"How long to warm up before the first run; 0 is not at all." default:"200ms"`
 	JSON   bool          `name:"json" help:"Print JSON objects, one a line, instead of text."`
 	profiling
+	Counters bool `help:"Count cycles, cache misses, context switches and the like for each record and thread."`
 }
 
 // duration is how long a part is measured: d, and in the warm-up not longer than that takes.
@@ -60,6 +61,11 @@ func measure[T any](m *measuring, std streams, p printing[T], pass func(warm boo
 	if perr != nil {
 		return perr
 	}
+	if m.Counters {
+		if err := meter.count(std.err); err != nil {
+			return err
+		}
+	}
 	bench.Observe = meter.begin
 	defer func() { bench.Observe = nil }()
 
@@ -75,6 +81,7 @@ func measure[T any](m *measuring, std streams, p printing[T], pass func(warm boo
 				results = append(results, nil)
 			}
 			results[n] = append(results[n], v)
+			meter.counted(n)
 			n++
 		})
 	}
@@ -91,11 +98,12 @@ func finish[T any](m *measuring, std streams, p printing[T], meter *meter, resul
 		err = nil
 	}
 	var all []combined[T]
-	for _, runs := range results {
+	for i, runs := range results {
 		c, cerr := combine(runs)
 		if cerr != nil {
 			return errors.Join(err, cerr)
 		}
+		c.counters = meter.perRecord(i, c.fields)
 		all = append(all, c)
 	}
 	if m.JSON {
@@ -111,6 +119,7 @@ type meter struct {
 	run      int
 	spoilers map[int][]string // by run
 	profiles *profiles
+	counting counting
 }
 
 func newMeter() *meter {
@@ -123,8 +132,10 @@ func newMeter() *meter {
 // begin begins a measured part, of which a run may have several.
 func (m *meter) begin() (end func()) {
 	profiled := m.profiles.begin()
+	counted := m.counting.begin()
 	watch := doctor.StartWatch(affinity.System(), m.usable)
 	return func() {
+		counted()
 		defer profiled()
 		for _, s := range watch.Stop() {
 			if !slices.Contains(m.spoilers[m.run], s) {
@@ -167,6 +178,7 @@ type combined[T any] struct {
 	fields     map[string]any
 	figures    map[string]figures.Figure
 	impossible []string
+	counters   *countersReport // nil without --counters
 }
 
 func combine[T any](runs []T) (c combined[T], err error) {
@@ -207,6 +219,9 @@ func printJSON[T any](w io.Writer, all []combined[T], m *meter) error {
 			runs = f.N
 		}
 		object["runs"], object["figures"] = runs, c.figures
+		if c.counters != nil {
+			object["counters"] = c.counters
+		}
 		object["spoiled_runs"], object["impossible"] = append([]int{}, m.spoiled()...), append([]string{},
 			c.impossible...)
 		if err := out.Encode(object); err != nil {
@@ -241,6 +256,11 @@ func printText[T any](w io.Writer, all []combined[T], p printing[T], m *meter) e
 			if err := figureTable(w, c.figures); err != nil {
 				return err
 			}
+		}
+	}
+	for i, c := range all {
+		if err := c.counters.print(w, i, len(all), m.counting.set); err != nil {
+			return err
 		}
 	}
 	for _, c := range all {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/counters"
 	"github.com/velo-engine/velo/internal/pprofile"
 )
 
@@ -61,6 +63,36 @@ func TestProfiles(t *testing.T) {
 		if _, stderr, status := veloperf(t, args...); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%v: status %d, %s", args, status, stderr)
 		}
+	}
+}
+
+// Goal: what the kernel counts is there for each thread and record, and what it does not is said once.
+func TestCounters(t *testing.T) {
+	set, err := counters.Open()
+	if err != nil {
+		if _, stderr, status := veloperf(t, "readers", "--max=1", "--counters"); status != 1 || !strings.Contains(stderr, "counters:") {
+			t.Errorf("status %d, %s", status, stderr)
+		}
+		t.Skip(err)
+	}
+	args := []string{"run", "--profile=u_1k", "--duration=100ms", "--runs=2", "--counters"}
+	out, stderr, status := veloperf(t, append(args, "--json")...)
+	var r struct{ Counters countersReport }
+	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 {
+		t.Fatal(status, err, out, stderr)
+	}
+	sum := counters.Counts{}
+	for _, c := range r.Counters.PerRecord {
+		sum.Add(c)
+	}
+	if len(sum) != len(set.Given()) || r.Counters.Records <= 0 || r.Counters.Error != "" || sum["task-clock-ns"] <= 0 {
+		t.Errorf("%+v", r.Counters)
+	}
+	if missing := set.Missing(); missing != r.Counters.Missing || missing != "" && strings.Count(stderr, "not counted") != 1 {
+		t.Errorf("missing: %q, said: %s", missing, stderr)
+	}
+	if out, _, status := veloperf(t, args...); status != 0 || !strings.Contains(out, "for each record") || !strings.Contains(out, "context-switches") {
+		t.Errorf("status %d\n%s", status, out)
 	}
 }
 

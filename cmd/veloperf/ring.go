@@ -40,7 +40,7 @@ func (c *ringCmd) Run(std streams) error {
 	if c.Runs < 1 {
 		return fmt.Errorf("--runs %d: expected 1 at least", c.Runs)
 	}
-	if c.profiling.any() {
+	if c.profiling.any() || c.Counters {
 		return fmt.Errorf("the rivals run in a program of their own: profile that, with go run ./ring --cpuprofile " +
 			"FILE")
 	}
