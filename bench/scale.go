@@ -14,6 +14,7 @@ import (
 // A ScalePoint is the throughput with N partitions, and with as many readers unless their number is
 // fixed.
 type ScalePoint struct {
+	Profile string  `json:"profile"` // the caller's name of the workload
 	N       int     `json:"n"`
 	Readers int     `json:"readers"`
 	Cores   int     `json:"cores"` // runners: N, or as many as there are CPUs

@@ -43,7 +43,10 @@ func (c *scaleCmd) Run(std streams) error {
 		if warm {
 			most = 1
 		}
-		return bench.Scale(w, most, c.Readers, s.Cores, real, c.duration(c.Duration, warm), each)
+		return bench.Scale(w, most, c.Readers, s.Cores, real, c.duration(c.Duration, warm), func(p bench.ScalePoint) {
+			p.Profile = c.Profile
+			each(p)
+		})
 	})
 }
 

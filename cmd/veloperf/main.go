@@ -15,6 +15,7 @@
 //	veloperf diff before.json after.json   what has changed, and whether that is chance
 //	veloperf validate                   the list by which velo is accepted, line by line
 //	veloperf flame cpu.pprof            a flame graph, as SVG
+//	veloperf report results/            one page with all results and their charts
 //
 // Every command has --help. Results go to standard output, progress and messages to standard error.
 // The exit status is 0; 1 if something went wrong; 2 if there is no result because no line of a
@@ -52,6 +53,7 @@ type commands struct {
 	Diff     diffCmd     `cmd:"" help:"Compare two files of results: what has changed, and is it chance?"`
 	Validate validateCmd `cmd:"" help:"Go through the list by which velo is accepted."`
 	Flame    flameCmd    `cmd:"" help:"Draw a profile as a flame graph."`
+	Report   reportCmd   `cmd:"" help:"Make a page of results, or a text for a terminal."`
 
 	Version kong.VersionFlag `help:"Print the version, the commit and the version of Go."`
 	Gen     struct {

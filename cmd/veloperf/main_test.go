@@ -450,3 +450,39 @@ func TestDiff(t *testing.T) {
 		}
 	}
 }
+
+// Goal: results of real runs become a page and a text, from files and from folders.
+func TestReport(t *testing.T) {
+	dir := t.TempDir()
+	for name, args := range map[string][]string{
+		"run": {"run", "--profile=seed", "--duration=30ms", "--rival=gomap"}, "scale": {"scale", "--profile=seed", "--max=2", "--duration=30ms"},
+		"latency": {"latency", "--duration=50ms", "--rate=50000"},
+	} {
+		out, stderr, status := veloperf(t, append(args, "--runs=2", "--json")...)
+		if status != 0 {
+			t.Fatal(name, out, stderr)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(out), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := filepath.Join(dir, "report.html")
+	if out, stderr, status := veloperf(t, "report", dir, "--out="+page); status != 0 {
+		t.Fatal(out, stderr)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil || strings.Count(string(text), "<svg") < 4 {
+		t.Errorf("%v: %d charts", err, strings.Count(string(text), "<svg"))
+	}
+	out, stderr, status := veloperf(t, "report", filepath.Join(dir, "run.json"), filepath.Join(dir, "latency.json"), "--text")
+	for _, want := range []string{"CPU time of a record", "gomap", "From due to visible", "Placement", "reader/0"} {
+		if status != 0 || !strings.Contains(out, want) {
+			t.Errorf("status %d: nothing says %q in\n%s%s", status, want, out, stderr)
+		}
+	}
+	for want, args := range map[string][]string{"no file *.json": {t.TempDir()}, "no such file": {dir + "/x"}, ":1: expected": {write(t, "x")}} {
+		if _, stderr, status := veloperf(t, append([]string{"report"}, args...)...); status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%v: status %d, %s", args, status, stderr)
+		}
+	}
+}

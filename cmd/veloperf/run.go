@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/bench"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
@@ -54,6 +55,10 @@ type runReport struct {
 	Epochs uint64 `json:"epochs"`
 	// EpochMillis is the time from one epoch to the next at the end, as stretched.
 	EpochMillis float64 `json:"epoch_ms"`
+
+	// Agents are from the run in the middle, and Topology is what they were placed on.
+	Agents   []agentReport     `json:"agents"`
+	Topology affinity.Topology `json:"topology"`
 
 	Rival            string  `json:"rival,omitempty"`
 	RivalNsPerRecord float64 `json:"rival_ns_per_record,omitempty"`
@@ -163,7 +168,42 @@ func (c *runCmd) reportOf(eng *engine.Engine) (runReport, error) {
 		RecordsPerSecond: float64(n) / st.Elapsed.Seconds(), CPUNsPerRecord: float64(st.CPUTime()) / float64(n),
 	}
 	r.epochs(st)
+	r.agents(st)
 	return r, nil
+}
+
+// An agentReport is how an agent spent its time.
+type agentReport struct {
+	Name    string                 `json:"name"`
+	CPU     int                    `json:"cpu"` // -1 if it is not pinned
+	Duty    float64                `json:"duty"`
+	Steps   uint64                 `json:"steps"`
+	Starved uint64                 `json:"starved"`
+	Stalls  map[string]stallReport `json:"stalls"` // by cause
+}
+
+// A stallReport says how often and how long an agent had no work for one reason.
+type stallReport struct {
+	Count   uint64  `json:"count"`
+	Seconds float64 `json:"seconds"`
+}
+
+// agents fills in how agents spent their time, and where.
+func (r *runReport) agents(st engine.Stats) {
+	r.Topology, _ = affinity.Discover() // if it is not known, nothing is drawn
+	for i := range st.Agents {
+		a := &st.Agents[i]
+		report := agentReport{
+			Name: a.Name, CPU: st.Runners[a.Runner].CPU, Duty: a.Duty(st.Elapsed), Steps: a.Steps, Starved: a.Starved,
+			Stalls: map[string]stallReport{},
+		}
+		for cause, s := range a.Stalls {
+			if s.Count > 0 {
+				report.Stalls[core.Stall(cause).String()] = stallReport{s.Count, s.Time.Seconds()}
+			}
+		}
+		r.Agents = append(r.Agents, report)
+	}
 }
 
 func (r *runReport) epochs(st engine.Stats) {
@@ -195,6 +235,7 @@ func (c *runCmd) prepared(std streams, w bench.Workload, batches [][]*record.Bat
 			Checksum: fmt.Sprintf("%016x", res.Sum),
 		}
 		r.epochs(res.Stats)
+		r.agents(res.Stats)
 		if c.Rival != "" {
 			r.Rival, r.RivalNsPerRecord = c.Rival, bench.Rivals[c.Rival](w, batches[0])
 			r.Ratio = r.RivalNsPerRecord * r.RecordsPerSecond / 1e9
