@@ -206,7 +206,7 @@ type flameCmd struct {
 	File  string `arg:"" help:"A pprof profile, or what perf script prints." type:"existingfile"`
 	Out   string `help:"The SVG to write; - is standard output." default:"flame.svg"`
 	Value string `help:"Which value of a profile, such as cpu or alloc_space; the last one without it."`
-	Label string `help:"The label that frames begin with; the runners of velo have agent." default:"agent"`
+	Label string `help:"The label that stacks begin with; velo names its agents so." default:"velo"`
 	Top   int    `help:"Also list so many functions with most of their own." default:"0"`
 }
 

@@ -49,7 +49,7 @@ func TestProfiles(t *testing.T) {
 		t.Errorf("%v, %.20q", err, text)
 	}
 	out, stderr, status := veloperf(t, "flame", file("cpu"), "--out="+file("x.svg"), "--top=3")
-	if svg, err := os.ReadFile(file("x.svg")); err != nil || status != 0 || !strings.Contains(out, " %  ") || !bytes.Contains(svg, []byte("velo/core")) {
+	if svg, err := os.ReadFile(file("x.svg")); err != nil || status != 0 || !strings.Contains(out, " %  ") || !bytes.Contains(svg, []byte("velo/core")) || !bytes.Contains(svg, []byte("reader/0")) {
 		t.Errorf("status %d, %v\n%s%s", status, err, out, stderr)
 	}
 	if out, _, status := veloperf(t, "flame", file("cpu"), "--out=-"); status != 0 || !strings.HasPrefix(out, "<svg") {

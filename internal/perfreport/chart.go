@@ -202,7 +202,7 @@ func barChart(title, unit string, bars []bar) string {
 	if most <= 0 {
 		return ""
 	}
-	const row, names = 24.0, 240.0
+	const row, names = 24.0, 290.0
 	to := scaleOf(0, most, names, chartWidth-90, false)
 	var s svgBuilder
 	s.open(chartWidth, row*float64(len(bars))+10, title)

@@ -334,11 +334,13 @@ func snapshots(all []figures.Result) []Section {
 		if name == "" {
 			name, takes = "velo", "sync_p50_us"
 		}
-		low, high := interval(r, "loss")
-		bars = append(bars, bar{
-			name + " " + r.Text("profile"), 100 * number(r, "loss"), 100 * low, 100 * high,
-			name != "velo",
-		})
+		if doubt(r, "loss") == "" { // otherwise it is in the table only, marked
+			low, high := interval(r, "loss")
+			bars = append(bars, bar{
+				name + " " + r.Text("profile"), 100 * number(r, "loss"), 100 * max(low, 0), 100 * high,
+				name != "velo",
+			})
+		}
 		s.Rows = append(s.Rows, []string{
 			name, r.Text("profile"), cell(r, "baseline_records_per_second"), cell(r, "records_per_second"),
 			share(r, "loss"), cell(r, takes), cell(r, "get_ns"),

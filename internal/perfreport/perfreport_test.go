@@ -97,6 +97,9 @@ func TestHTML(t *testing.T) {
 	if elements["svg"] != 6 || elements["section"] < 9 {
 		t.Errorf("%d charts in %d sections", elements["svg"], elements["section"])
 	}
+	if strings.Contains(page, ">sync.Map u_1k</text>") || !strings.Contains(page, ">velo u_1k</text>") {
+		t.Error("a loss that cannot be is drawn, or one that can be is not")
+	}
 	outside := regexp.MustCompile(`(?i)(https?:|url\(|@import|//[a-z])`).FindAllString(strings.ReplaceAll(page, `xmlns="http://www.w3.org/2000/svg"`, ""), -1)
 	if len(outside) > 0 {
 		t.Errorf("the page refers to %q", outside)
