@@ -1,7 +1,7 @@
 // Package velo keeps the grouped and windowed aggregates of streams of records live in memory, on
 // as many cores as it is given, and serves consistent snapshots of them without a lock. It is what
-// a program imports that embeds the engine; the names here are those of the packages below it,
-// which have the rest.
+// a program imports that embeds the engine; it renames the most used parts of the packages below
+// it, which have the rest.
 //
 // A program does four things. It compiles a query over the schema of its records to a [Plan]. It
 // starts an [Engine] with the plan and with what brings records. It hands records over. It reads

@@ -193,11 +193,11 @@ func (s *pollSource) Next(core.Nanos) (*record.Batch, bool) {
 	return s.b, false
 }
 func (s *pollSource) Quarantine(record.Reject) bool { return true }
-func (s *pollSource) Cut(uint64) bool               { return true }
+func (s *pollSource) Drained(uint64) bool           { return true }
 func (s *pollSource) Wake() core.Nanos              { return 0 }
 func (s *pollSource) Complete() bool                { return true }
 
 // silent is the bell for agents that share a goroutine.
 type silent struct{}
 
-func (silent) Ring() {}
+func (silent) Wake() {}

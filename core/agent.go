@@ -120,7 +120,7 @@ func (s Stall) String() string {
 
 // A Bell wakes the runner at the other end of a ring if it sleeps. It is rung after each
 // publication.
-type Bell interface{ Ring() }
+type Bell interface{ Wake() }
 
 // Counters say what became of the records of one reader. It always holds that In = Counted +
 // Filtered + Late + Quarantined + Shed.

@@ -40,60 +40,61 @@ func (p *Partition) applyChunk(c *Chunk) {
 // word for all of them.
 func (p *Partition) applyStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
 	p.reader = reader
-	old := p.tooOld[reader]
+	old := p.inputs[reader].tooOld
 	if panes == nil {
 		x := p.panes[0]
 		p.touch(x)
 		p.table = x.live.table
 		p.apply(hashes, heap, nulls)
-		p.added(p.table)
+		p.noteAdded(p.table)
 	} else {
-		p.applyPanes(panes, hashes, heap, nulls, p.tables, p.full)
+		p.applyPanes(panes, hashes, heap, nulls, p.tables, p.afterAdd)
 	}
-	p.rowCount += uint64(len(hashes)) - (p.tooOld[reader] - old)
+	p.counts.rows += uint64(len(hashes)) - (p.inputs[reader].tooOld - old)
 }
 
-// added looks at a table after an addition. It notes whether the table lacks memory for the next
-// addition, and counts the records that have found no room in it.
-func (p *Partition) added(t *table.Table) {
-	p.lacking.note(t, p.chunkRows())
+// noteAdded looks at a table after an addition. It notes whether the table lacks memory for the
+// next addition, and counts the records that have found no room in it.
+func (p *Partition) noteAdded(t *table.Table) {
+	p.lacking.note(t, p.maxGroupsPerChunk())
 	records, cause := t.TakeShed()
 	if records == 0 {
 		return
 	}
-	p.shedCount += records
-	p.rowCount -= records
-	p.shed[p.reader] += records
-	if !p.state.sheds() {
-		p.fail(p.state.full(p.layout.plan.name(), t.Len(), cause))
+	p.counts.shed += records
+	p.counts.rows -= records
+	p.inputs[p.reader].shed += records
+	if !p.budget.sheds() {
+		p.fail(p.budget.outOfRoom(p.layout.plan.name(), t.Len(), cause))
 	}
 }
 
 // A router whose runner also steps the partition may apply its records in place, with direct and
 // directStripe. They are not called while the ring from that router has chunks.
 
-// direct adds the records of a chunk that is in no ring.
-func (p *Partition) direct(c *Chunk) {
+// applyDirect adds the records of a chunk that is in no ring.
+func (p *Partition) applyDirect(c *Chunk) {
 	p.checkLive()
 	p.applyChunk(c)
 	p.store()
 }
 
-// directStripe adds records that do not lie in a chunk but in p.words and p.args, see applyStripe.
-func (p *Partition) directStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
+// applyStripeDirect adds records that do not lie in a chunk but in p.words and p.args, see
+// applyStripe.
+func (p *Partition) applyStripeDirect(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
 	p.checkLive()
 	p.applyStripe(reader, hashes, heap, nulls, panes)
 	p.store()
 }
 
 // takes says whether records may be applied in place at all.
-func (p *Partition) takes() bool { return !p.behind && !p.unwritten() && p.ready() }
+func (p *Partition) takes() bool { return p.phase == draining && !p.unwritten() && p.ready() }
 
 // ready says whether there is memory for records that are applied in place.
-func (p *Partition) ready() bool { return !p.lacking.waits(p.chunkRows()) }
+func (p *Partition) ready() bool { return !p.lacking.waits(p.maxGroupsPerChunk()) }
 
 func (p *Partition) checkLive() {
-	if invariants.Enabled && p.behind {
+	if invariants.Enabled && p.phase != draining {
 		panic("core: records are applied to a table that has not caught up")
 	}
 }
@@ -102,7 +103,7 @@ func (p *Partition) checkLive() {
 func (p *Partition) mergeChunk(c *Chunk) {
 	l := p.layout
 	n := int(c.rows)
-	p.partialCount += uint64(n)
+	p.counts.partials += uint64(n)
 	p.reader = c.reader
 	records := n
 	if l.rowsWord >= 0 {
@@ -130,5 +131,5 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		}
 		p.merge(c.partialColumn(l, 0, n)[from:to], heap, p.states, &p.lentBlocks)
 	}
-	p.added(p.table) // a lack of room ends the plan: a plan that sheds never folds
+	p.noteAdded(p.table) // a lack of room ends the plan: a plan that sheds never folds
 }

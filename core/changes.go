@@ -204,14 +204,14 @@ func (c *Changes) op(row Row) string {
 	if states[l.stampWord] < c.next {
 		return ""
 	}
-	if l.shape == nil || l.shape.having == nil {
+	if l.projection == nil || l.projection.having == nil {
 		return Upsert
 	}
 	c.key = l.keys.AppendKey(c.key[:0], key, row.groups.table.Heap())
 	end := row.groups.end
 	_, had := c.passed[end][string(c.key)]
 	switch {
-	case l.shape.passes(row.groups, row.index):
+	case l.projection.admits(row.groups, row.index):
 		if !had {
 			if c.passed[end] == nil {
 				c.passed[end] = map[string]struct{}{}

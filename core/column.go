@@ -120,7 +120,7 @@ func (c Column[T]) check(row Row) {
 func (c Column[T]) value(row Row) agg.Value {
 	c.check(row)
 	inner := c.index
-	if s := c.layout.shape; s != nil {
+	if s := c.layout.projection; s != nil {
 		inner = s.columns[c.index].inner
 		if inner < 0 {
 			v, _ := c.layout.read(row, c.index, nil)

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -13,7 +15,7 @@ import (
 
 type noBell struct{}
 
-func (noBell) Ring() {}
+func (noBell) Wake() {}
 
 // sliceSource hands out prepared batches.
 type sliceSource struct {
@@ -30,7 +32,7 @@ func (s *sliceSource) Next(Nanos) (*record.Batch, bool) {
 	return b, false
 }
 func (s *sliceSource) Quarantine(record.Reject) bool { s.rejected++; return true }
-func (s *sliceSource) Cut(uint64) bool               { return true }
+func (s *sliceSource) Drained(uint64) bool           { return true }
 func (s *sliceSource) Wake() Nanos                   { return Never }
 func (s *sliceSource) Complete() bool                { return true }
 
@@ -84,10 +86,10 @@ func runLooking(t *testing.T, plan *Plan, sources []Source, route Route, fold Fo
 			for _, a := range agents {
 				switch a := a.(type) {
 				case *Router:
-					t.Logf("router %d: done %v ended %v marking %v marked %d flushing %v batch %v stall %v", a.id, a.done, a.ended, a.marking, a.marked, a.folder.flushing, a.batch != nil, a.stall)
+					t.Logf("router %d: phase %d at end %v sent %d batch %v stall %v", a.id, a.phase, a.atEnd, a.sent, a.batch != nil, a.stall)
 				case *Partition:
 					n, slot := cuts.Raised()
-					t.Logf("partition %d: done %v epoch %d missing %d left %d behind %v raised %d %d", a.id, a.done, a.epoch, a.missing, a.left, a.behind, n, slot)
+					t.Logf("partition %d: phase %d epoch %d unmarked %d active %d raised %d %d", a.id, a.phase, a.epoch, a.unmarked, a.active, n, slot)
 				}
 			}
 			t.Fatalf("seed %d: no end after %d steps", seed, steps)
@@ -137,7 +139,7 @@ func TestShapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seed := range uint64(20) {
+	for seed := range testgen.Seeds(20) {
 		for _, readers := range []int{1, 2, 3} {
 			for _, partitions := range []int{1, 2, 3, 8} {
 				rng := rand.New(rand.NewPCG(seed, uint64(readers*100+partitions)))
@@ -334,8 +336,8 @@ func TestAutoExchange(t *testing.T) {
 	fold := Fold{Bytes: 1} // flush after each batch
 
 	_, images, routers := runRoute(t, plan, []Source{&sliceSource{batches: batches(30, unique)}}, Route{}, fold, 2, 4, 1)
-	if c := routers[0].Counters(); c.Counted != 30*rows || c.Folded < lowFlushes*rows || c.Folded > 5*rows {
-		t.Errorf("unique keys: %+v, expected that folding is given up after %d flushes and tried again after %d times as many records", c, lowFlushes, routeTimes)
+	if c := routers[0].Counters(); c.Counted != 30*rows || c.Folded < mostLowFlushes*rows || c.Folded > 5*rows {
+		t.Errorf("unique keys: %+v, expected that folding is given up after %d flushes and tried again after %d times as many records", c, mostLowFlushes, routeTimes)
 	}
 	if n := images[0].Len() + images[1].Len(); n != 30*rows {
 		t.Errorf("%d groups, expected %d", n, 30*rows)
@@ -368,7 +370,7 @@ func TestAutoExchange(t *testing.T) {
 	} {
 		_, _, routers = runRoute(t, plan, []Source{&sliceSource{batches: batches(300, c.key)}}, Route{}, Fold{Bytes: c.bytes}, 2, 4, 1)
 		got := routers[0].Counters()
-		if c.folds && got.Folded != got.Counted || !c.folds && got.Folded > lowFlushes*2*firstLook {
+		if c.folds && got.Folded != got.Counted || !c.folds && got.Folded > mostLowFlushes*2*firstEstimate {
 			t.Errorf("%s: %d of %d records folded, %d flushes", c.name, got.Folded, got.Counted, got.Flushes)
 		}
 		t.Logf("%s: %d of %d records folded, %d flushes, %d partials", c.name, got.Folded, got.Counted, got.Flushes, got.Partials)
@@ -565,7 +567,7 @@ func testStepAllocations(t *testing.T, fold Fold) {
 		step := func() {
 			s.batches = one
 			r.Step(0)
-			if r.folder.flushing {
+			if r.phase == flushing {
 				r.flush()
 			}
 			for _, p := range parts {

@@ -38,8 +38,8 @@ type Cut struct {
 	// scattered says that one group may be in several partitions. If it is so, or if groups are
 	// made of pairs, the first goroutine that reads the cut merges the images of the partitions.
 	scattered bool
-	// made says whether that has been done.
-	made made
+	// lazy says whether that has been done.
+	lazy lazy
 	// united is the images of all partitions as one, if groups are scattered.
 	united *Image
 	// merged is the image to read; it is nil if the images of the partitions are read.
@@ -54,8 +54,8 @@ type Cut struct {
 type Cuts struct {
 	*epoch.Epochs
 	// cuts are the cuts by slot.
-	cuts  []*Cut
-	state *State
+	cuts   []*Cut
+	budget *MemoryBudget
 	// wake wakes all routers and partitions.
 	wake func()
 
@@ -98,9 +98,9 @@ type Cuts struct {
 // NewCuts makes the cuts of that many readers and partitions. Snapshots may hold up to held cuts
 // beside the current one. state bounds the memory of the groups. ring wakes all routers and
 // partitions.
-func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *State, ring func()) *Cuts {
+func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *MemoryBudget, wake func()) *Cuts {
 	c := &Cuts{
-		state: state, wake: ring, owners: NewOwners(partitions), windows: plan.Window != nil,
+		budget: state, wake: wake, owners: NewOwners(partitions), windows: plan.Window != nil,
 		open: make([]atomic.Int64, partitions),
 	}
 	c.least.Store(watermarkNone)
@@ -113,7 +113,7 @@ func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *Stat
 		})
 	}
 	c.written.Store(everyWindow)
-	c.Epochs = epoch.New(readers, partitions, slots, ring, c.done)
+	c.Epochs = epoch.New(readers, partitions, slots, wake, c.done)
 	return c
 }
 
@@ -121,7 +121,7 @@ func NewCuts(plan *Plan, route Route, readers, partitions, held int, state *Stat
 func (c *Cuts) done(number uint64, slot int, complete bool) {
 	cut := c.cuts[slot]
 	cut.epoch, cut.owners = number, c.owners
-	c.turn(number)
+	c.advanceMove(number)
 	if !complete {
 		return
 	}
@@ -131,7 +131,7 @@ func (c *Cuts) done(number uint64, slot int, complete bool) {
 		}
 	}
 	cut.merged, cut.united = nil, nil
-	cut.made = made{}
+	cut.lazy = lazy{}
 }
 
 // Pin gives the newest cut and keeps it as it is until Unpin of its slot. No agent waits because of
@@ -170,7 +170,7 @@ func (c *Cut) whole() *Image {
 	if !scattered && c.layout() == c.images[0].layout {
 		return nil
 	}
-	c.made.by(func() (err error) {
+	c.lazy.do(func() (err error) {
 		if !scattered {
 			c.merged = c.images[0].readable(c.images[1:]...)
 			return nil
@@ -219,7 +219,7 @@ func (c *Cut) Get(k Key) (Row, bool) {
 // All yields the result: the groups that pass the plan's Having, in its order, from its Offset up
 // to its Limit. Without those it yields every group, and the order means nothing.
 func (c *Cut) All() iter.Seq[Row] {
-	if s := c.layout().shape; s != nil {
+	if s := c.layout().projection; s != nil {
 		return s.arrange(c.rows())
 	}
 	return c.rows()
@@ -241,9 +241,8 @@ func (c *Cut) rows() iter.Seq[Row] {
 // Records is the number of records that had been taken from all readers.
 func (c *Cut) Records() (n uint64) {
 	// Every partition has got the same marks, except the marks of a reader that has just joined.
-	counters := c.images[0].counters
-	for r := range counters {
-		n += counters[r].In
+	for _, x := range c.images[0].readers {
+		n += x.counters.In
 	}
 	return n
 }
@@ -330,8 +329,8 @@ func (c *Cut) WindowBatches(end int64, b *record.Batch) iter.Seq[*record.Batch] 
 			}
 		}
 	}
-	if l.shape != nil {
-		return l.batchesInto(b, l.shape.arrange(all))
+	if l.projection != nil {
+		return l.batchesInto(b, l.projection.arrange(all))
 	}
 	return l.batchesInto(b, all)
 }
@@ -347,7 +346,7 @@ func newTable(l *layout, owners *Owners, id PartitionID, memory table.Memory) (*
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: partition %d: %w", l.plan.name(), id, err)
 	}
-	if l.keys.Columns() == 0 && l.window == nil && !l.passes && owners.Of(Key{}) == id {
+	if l.keys.Columns() == 0 && l.window == nil && !l.passThrough && owners.Of(Key{}) == id {
 		t.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1))
 	}
 	return t, nil

@@ -137,7 +137,7 @@ func (m *merger) add(sum *groups, g *groups, keep func(hash uint64, key, states 
 	for from := 0; from < g.table.Len(); {
 		m.hashes = m.hashes[:0]
 		for ; from < g.table.Len() && len(m.hashes) < stripeRows; from++ {
-			if g.given != nil && g.isGiven(from) {
+			if g.away != nil && g.isAway(from) {
 				continue
 			}
 			key, states := g.table.Row(from)
@@ -181,7 +181,7 @@ func (m *Image) readable(others ...*Image) *Image {
 		return m
 	}
 	return &Image{
-		layout: m.layout.reading, counters: m.counters, clock: m.clock, oldest: m.oldest,
+		layout: m.layout.reading, clock: m.clock, oldest: m.oldest,
 		pairs: append([]*Image{m}, others...),
 	}
 }

@@ -70,12 +70,12 @@ func (p *Plan) Explain() (string, error) {
 		line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.fn.Words())
 	}
 	l = kept
-	if l.passes {
+	if l.passThrough {
 		for _, o := range p.Select {
 			line("passes", "%s = %v", o.Name, o.Expr)
 		}
 		line("chunks", "%d records in %d KiB", l.rows, ChunkBytes>>10)
-		if s := strings.TrimSpace(p.shapeString()); s != "" {
+		if s := strings.TrimSpace(p.tailString()); s != "" {
 			line("then", "%s", s)
 		}
 		line("route", "%v: the records of a reader stay in their order", Route{}.For(p).Routing)
@@ -96,7 +96,7 @@ func (p *Plan) Explain() (string, error) {
 	for _, o := range p.Select {
 		line("result", "%s = %v", o.Name, o.Expr)
 	}
-	if s := strings.TrimSpace(p.shapeString()); s != "" {
+	if s := strings.TrimSpace(p.tailString()); s != "" {
 		line("then", "%s", s)
 	}
 	switch {

@@ -59,13 +59,13 @@ const (
 	// After lowFlushes in a row that reduced less than that, a router routes routeTimes as many
 	// records as the last of them had folded. Then it tries again. If one more flush is low, it
 	// routes for twice as many times, up to mostRouteTimes.
-	lowFlushes     = 2
+	mostLowFlushes = 2
 	routeTimes     = 64
 	mostRouteTimes = 4096
 
-	// firstLook is the number of groups at which the router first estimates whether folding will
-	// pay. So it need not fill a large table to find out.
-	firstLook = 1 << 15
+	// firstEstimate is the number of groups at which the router first estimates whether folding
+	// will pay. So it need not fill a large table to find out.
+	firstEstimate = 1 << 15
 )
 
 // Fold is how a router exchanges records.
@@ -86,15 +86,15 @@ type folder struct {
 	kernel
 	exchange Exchange
 	// limit bounds the bytes of the tables.
-	limit int
-	state *State
+	limit  int
+	budget *MemoryBudget
 
 	// tables are the tables that have been made.
 	tables []foldTable
 	// open is how many of them have a pane; they are the first.
 	open int
-	// of is tableOf as a function value, made once.
-	of func(id window.Pane, n int) *table.Table
+	// tableFor is tableOf as a function value, made once.
+	tableFor func(id window.Pane, n int) *table.Table
 	// note notes that a table lacks memory, see lacking; it is made once.
 	note func(t *table.Table)
 	lacking
@@ -103,23 +103,21 @@ type folder struct {
 	on bool
 	// records is the number of records folded since the last flush.
 	records uint64
-	// look is the number of groups at which to estimate next what folding will come to.
-	look int
-	// low is the number of flushes in a row that reduced too little.
-	low int
-	// times is how many times as many records as were folded are routed, if it comes to that.
-	times uint64
+	// nextEstimate is the number of groups at which to estimate next what folding will come to.
+	nextEstimate int
+	// lowFlushes is the number of flushes in a row that reduced too little.
+	lowFlushes int
+	// backoff is how many times as many records as were folded are routed, if it comes to that.
+	backoff uint64
 	// routeLeft is the number of records to route before the router folds again.
 	routeLeft uint64
 
-	// flushing says that the tables are being flushed.
-	flushing bool
 	// at is the table, and row the row of it, to send next.
 	at, row int
-	// side is which of the row's states with blocks to send next.
-	side int
-	// one is scratch for one of these states.
-	one [agg.MaxWords]uint64
+	// nextSided is which of the row's states with blocks to send next.
+	nextSided int
+	// scratch is scratch for one of these states.
+	scratch [agg.MaxWords]uint64
 	// partials is the number of partial states sent in this flush.
 	partials uint64
 }
@@ -129,7 +127,7 @@ type foldTable struct {
 	*table.Table
 }
 
-func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *State) (*folder, error) {
+func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *MemoryBudget) (*folder, error) {
 	exchange := fold.Exchange
 	if exchange == ExchangeAuto && (route.Routing != RouteAuto && route.Routing != RouteByKey ||
 		!slices.Contains(local, nil) || state.sheds()) {
@@ -139,10 +137,10 @@ func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *Sta
 		return &folder{exchange: exchange}, nil
 	}
 	f := &folder{
-		kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, state: state, on: true,
-		look: firstLook, times: routeTimes,
+		kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, budget: state, on: true,
+		nextEstimate: firstEstimate, backoff: routeTimes,
 	}
-	f.of = f.tableOf
+	f.tableFor = f.tableOf
 	f.note = func(t *table.Table) { f.lacking.note(t, stripeRows) }
 	if err := f.grow(); err != nil {
 		return nil, err
@@ -155,7 +153,7 @@ func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *Sta
 
 // grow makes one more table.
 func (f *folder) grow() error {
-	memory := f.state.memory()
+	memory := f.budget.memory()
 	if f.layout.window != nil {
 		memory.Groups = MaxPaneGroups
 	}
@@ -256,35 +254,40 @@ func (r *Router) fold() bool {
 	}
 	panes := r.stripePanes()
 	if !f.room(panes, n, long) {
-		f.flushing = f.groups() > 0
-		if !f.flushing {
+		if f.groups() > 0 {
+			r.phase = flushing
+		} else {
 			f.on, f.routeLeft = false, routeTimes*uint64(n)
 		}
 		return false
 	}
-	nulls, heap := r.stripe(&f.kernel)
+	nulls, heap := r.fillKernel(&f.kernel)
 	if panes == nil {
 		f.table = f.tables[0].Table
 		f.apply(r.keys.Hashes, heap, nulls)
 		f.note(f.table)
 	} else {
-		f.applyPanes(panes, r.keys.Hashes, heap, nulls, f.of, f.note)
+		f.applyPanes(panes, r.keys.Hashes, heap, nulls, f.tableFor, f.note)
 	}
 	f.records += uint64(n)
 	r.counters.Folded += uint64(n)
 	return true
 }
 
-// folded looks, after a batch, whether it is time to flush.
-func (r *Router) folded() {
+// lookAtFold looks, after a batch, whether it is time to flush.
+func (r *Router) lookAtFold() {
 	f := r.folder
 	if !f.on {
 		return
 	}
-	f.flushing = f.flushing || f.used() > f.limit
-	if f.exchange == ExchangeAuto && f.groups() >= f.look {
-		f.look = 2 * f.groups()
-		f.flushing = f.flushing || f.hopeless()
+	if f.used() > f.limit {
+		r.phase = flushing
+	}
+	if f.exchange == ExchangeAuto && f.groups() >= f.nextEstimate {
+		f.nextEstimate = 2 * f.groups()
+		if f.hopeless() {
+			r.phase = flushing
+		}
 	}
 }
 
@@ -337,13 +340,18 @@ func (r *Router) flush() (sent int) {
 			r.counters.Partials++
 		}
 	}
-	for p, c := range r.open {
-		if c != nil {
+	for p := range r.targets {
+		if c := r.targets[p].open; c != nil {
 			r.commit(p)
 		}
 	}
 	r.counters.Flushes++
-	f.flushing, f.at, f.row = false, 0, 0
+	f.at, f.row = 0, 0
+	if r.phase == flushingForMarks {
+		r.phase = marking
+	} else {
+		r.phase = routing
+	}
 	for i := range f.tables[:f.open] {
 		f.tables[i].Reset()
 	}
@@ -352,13 +360,13 @@ func (r *Router) flush() (sent int) {
 	}
 	if f.exchange == ExchangeAuto {
 		if f.records >= leastReduction*f.partials {
-			f.low, f.times = 0, routeTimes
-		} else if f.low++; f.low >= lowFlushes {
-			f.on, f.routeLeft, f.low = false, f.times*f.records, lowFlushes-1
-			f.times = min(2*f.times, mostRouteTimes)
+			f.lowFlushes, f.backoff = 0, routeTimes
+		} else if f.lowFlushes++; f.lowFlushes >= mostLowFlushes {
+			f.on, f.routeLeft, f.lowFlushes = false, f.backoff*f.records, mostLowFlushes-1
+			f.backoff = min(2*f.backoff, mostRouteTimes)
 		}
 	}
-	f.records, f.partials, f.look = 0, 0, firstLook
+	f.records, f.partials, f.nextEstimate = 0, 0, firstEstimate
 	return sent
 }
 
@@ -376,7 +384,7 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 	for {
 		// A row gets as many blocks as fit a chunk beside the key. A group that has more goes in
 		// several rows, and in each of them its other states are empty.
-		sided, bytes := r.folder.side, keyBytes
+		sided, bytes := r.folder.nextSided, keyBytes
 		for ; sided < len(l.sided); sided++ {
 			n := l.sided[sided].blockBytes(states)
 			if bytes+n > l.heapSize() {
@@ -384,7 +392,7 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 			}
 			bytes += n
 		}
-		c := r.open[p]
+		c := r.targets[p].open
 		if c != nil && (c.kind != chunkPartials || c.epoch != uint64(t.pane) || int(c.rows) == l.partialRows ||
 			int(c.heapBytes)+bytes > l.heapSize()) {
 			r.commit(p)
@@ -399,16 +407,16 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 		}
 		r.putPartial(c, t, hash, key, states, sided)
 		if sided == len(l.sided) {
-			r.folder.side = 0
+			r.folder.nextSided = 0
 			return true
 		}
-		r.folder.side = sided
+		r.folder.nextSided = sided
 	}
 }
 
 // blockBytes is the room that the block of a state takes in the heap of a chunk, in which it begins
 // at a line.
-func (s *state) blockBytes(states []uint64) int {
+func (s *aggState) blockBytes(states []uint64) int {
 	place := agg.BlockOf(s.fn, states[s.word:])
 	if place == nil {
 		return 0
@@ -418,7 +426,7 @@ func (s *state) blockBytes(states []uint64) int {
 }
 
 // putPartial writes a group into a chunk that has room, with the blocks of its states from
-// folder.side to sided.
+// folder.nextSided to sided.
 func (r *Router) putPartial(c *Chunk, t *foldTable, hash uint64, key, states []uint64, sided int) {
 	l := r.layout
 	i := int(c.rows)
@@ -427,7 +435,7 @@ func (r *Router) putPartial(c *Chunk, t *foldTable, hash uint64, key, states []u
 		c.data[(1+w)*l.partialRows+i] = v
 	}
 	from := states
-	if r.folder.side > 0 {
+	if r.folder.nextSided > 0 {
 		from = l.init
 	}
 	words := c.data[(1+len(key))*l.partialRows:]
@@ -445,10 +453,10 @@ func (r *Router) putPartial(c *Chunk, t *foldTable, hash uint64, key, states []u
 	for j := range l.sided {
 		s := &l.sided[j]
 		state := l.init[s.word:]
-		if j >= r.folder.side && j < sided {
+		if j >= r.folder.nextSided && j < sided {
 			state = states[s.word:]
 		}
-		state = r.folder.one[:copy(r.folder.one[:s.fn.Words()], state)]
+		state = r.folder.scratch[:copy(r.folder.scratch[:s.fn.Words()], state)]
 		if place := agg.BlockOf(s.fn, state); place != nil && *place != 0 {
 			block := t.Blocks().Bytes(*place)
 			line := (c.heapBytes + agg.LineBytes - 1) / agg.LineBytes

@@ -24,16 +24,16 @@ type handover struct {
 	// over says that all rows have been looked at.
 	over bool
 	// taken are the groups that the new owner has read and not merged yet.
-	taken stripe
+	taken groupBatch
 }
 
-// stripe is some groups of another table, column by column.
-type stripe struct {
+// groupBatch is some groups of another table, column by column.
+type groupBatch struct {
 	hashes        []uint64
 	words, states [][]uint64
 }
 
-func newStripe(l *layout) (s stripe) {
+func newGroupBatch(l *layout) (s groupBatch) {
 	s.hashes = make([]uint64, 0, stripeRows)
 	for range l.keys.Words() {
 		s.words = append(s.words, make([]uint64, 0, stripeRows))
@@ -44,7 +44,7 @@ func newStripe(l *layout) (s stripe) {
 	return s
 }
 
-func (s *stripe) add(hash uint64, key, states []uint64) {
+func (s *groupBatch) add(hash uint64, key, states []uint64) {
 	s.hashes = append(s.hashes, hash)
 	for w := range s.words {
 		s.words[w] = append(s.words[w], key[w])
@@ -54,7 +54,7 @@ func (s *stripe) add(hash uint64, key, states []uint64) {
 	}
 }
 
-func (s *stripe) reset() {
+func (s *groupBatch) reset() {
 	s.hashes = s.hashes[:0]
 	for w := range s.words {
 		s.words[w] = s.words[w][:0]
@@ -74,8 +74,8 @@ func (p *Partition) handOver() (work int) {
 		// The slot is not used again before this partition and the old owner have answered the next
 		// epoch, and both do that after this handover.
 		h.from = p.cuts.cuts[h.slot].images[h.move.from].panes[0].table
-		h.taken = newStripe(p.layout)
-		p.given = p.given.with(h.shard, false, 0)
+		h.taken = newGroupBatch(p.layout)
+		p.away = p.away.with(h.shard, false, 0)
 	case h.from == nil:
 		h.from = p.panes[0].live.table
 	}
@@ -96,21 +96,21 @@ func (p *Partition) handOver() (work int) {
 			continue
 		}
 		if h.taken.add(hash, key, states); len(h.taken.hashes) == stripeRows {
-			p.takeStripe()
+			p.mergeTaken()
 		}
 	}
 	switch {
 	case !h.over && h.row < h.from.Len():
 		return 1
 	case h.to == p.id:
-		p.takeStripe()
+		p.mergeTaken()
 		// The old owner loads handed before it answers the next epoch, so this partition has read
 		// the old owner's image before that.
 		p.cuts.handed.Store(h.epoch)
 		p.cuts.wake()
 	case !h.over:
 		h.over = true
-		p.given = p.given.with(h.shard, true, h.rows)
+		p.away = p.away.with(h.shard, true, h.rows)
 		fallthrough
 	default:
 		if p.cuts.handed.Load() < h.epoch {
@@ -123,14 +123,14 @@ func (p *Partition) handOver() (work int) {
 	return 1
 }
 
-// takeStripe merges the groups that have been read.
-func (p *Partition) takeStripe() {
+// mergeTaken merges the groups that have been read.
+func (p *Partition) mergeTaken() {
 	s := &p.handover.taken
 	if len(s.hashes) > 0 {
 		copy(p.words, s.words)
 		p.reader, p.table = 0, p.panes[0].live.table
 		p.merge(s.hashes, p.handover.from.Heap(), s.states, p.handover.from.Blocks())
-		p.added(p.table)
+		p.noteAdded(p.table)
 	}
 	s.reset()
 }

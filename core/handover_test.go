@@ -34,7 +34,7 @@ func TestMoveWithoutImage(t *testing.T) {
 		for i := range groups {
 			b.Column(0).Int64s[i], b.Column(1).Int64s[i] = int64(i), int64(i)
 		}
-		state := NewState(1<<30, StateStop)
+		state := NewMemoryBudget(1<<30, StateStop)
 		route, fold := Route{}, Fold{Exchange: ExchangeRoute}
 		cuts := NewCuts(simPlan, route, 1, 2, 1, state, func() {})
 		var out []*ring.Producer[Chunk]

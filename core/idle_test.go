@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -73,7 +75,7 @@ func (s *idleSim) late() (late uint64) {
 // Method: seeded schedules in which agents stand still while the clock runs, over sources that have everything from the
 // beginning, one of them behind the other in event time only as far as the schedule makes it.
 func TestBusyIsNotIdle(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range testgen.Seeds(200) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		var rows [2][]timedRow
 		for r := range rows {
@@ -102,7 +104,7 @@ func TestBusyIsNotIdle(t *testing.T) {
 			}
 			for i, src := range s.sources {
 				src.ends = len(src.rows) == 0
-				src.paused = src.paused && !s.routers[i].ended && len(s.sources[1-i].rows) > 0
+				src.paused = src.paused && !s.routers[i].atEnd && len(s.sources[1-i].rows) > 0
 			}
 			if err := s.partition.Err(); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)

@@ -20,8 +20,8 @@ import (
 type groups struct {
 	layout *layout
 	table  *table.Table
-	// given are the shards that other partitions have now; it is nil if there are none.
-	given *given
+	// away are the shards that other partitions have now; it is nil if there are none.
+	away *awayShards
 	// end is the end of the window, if the groups belong to one pane that is a window or have been
 	// merged to a window.
 	end int64
@@ -47,16 +47,16 @@ func (g *groups) free() {
 
 // len is the number of groups.
 func (g *groups) len() int {
-	if g.given != nil {
-		return g.table.Len() - g.given.all
+	if g.away != nil {
+		return g.table.Len() - g.away.all
 	}
 	return g.table.Len()
 }
 
-// isGiven says whether row i is in a shard that another partition has now.
-func (g *groups) isGiven(i int) bool {
+// isAway says whether row i is in a shard that another partition has now.
+func (g *groups) isAway(i int) bool {
 	key, _ := g.table.Row(i)
-	return g.given.is[shardOf(g.layout.keys.HashKey(key))]
+	return g.away.is[shardOf(g.layout.keys.HashKey(key))]
 }
 
 // get finds the group of a key.
@@ -71,7 +71,7 @@ func (g *groups) all(yield func(Row) bool) bool {
 		if g.gone.Load() {
 			panic(usedAfterClose)
 		}
-		if g.given != nil && g.isGiven(i) {
+		if g.away != nil && g.isAway(i) {
 			continue
 		}
 		if !yield(Row{g, i}) {
@@ -89,12 +89,8 @@ type Image struct {
 	panes []paneImage
 	// pairs are there instead of panes if groups are made of the pairs of other images.
 	pairs []*Image
-	// counters are the counters of each reader at the cut; nil before the first epoch.
-	counters []Counters
-	// shed is how many records of each reader found no room here.
-	shed []uint64
-	// late is how many records of each reader came for a window that was closed here.
-	late []uint64
+	// readers has what the partition knew of each reader at the cut; nil before the first epoch.
+	readers []readerImage
 	// clock is the end of the last closed window: windows that end at it or before are closed.
 	clock int64
 	// oldest is the end of the oldest window that is kept. Some panes of windows that end before
@@ -104,6 +100,13 @@ type Image struct {
 	// merged are the windows that consist of several panes and that some goroutine has read. A
 	// goroutine that misses a window puts it in front, by a compare-and-swap.
 	merged atomic.Pointer[mergedWindow]
+}
+
+// readerImage is what an image says of a reader.
+type readerImage struct {
+	counters Counters // what the reader had routed
+	shed     uint64   // records of it that found no room in the partition
+	late     uint64   // records of it that came for a window that was closed in the partition
 }
 
 // paneImage is a pane in an image.
@@ -126,20 +129,20 @@ func lastEnd(l *layout, id window.Pane) (last int64) {
 type mergedWindow struct {
 	end    int64
 	next   *mergedWindow
-	made   made
+	lazy   lazy
 	groups *groups
 }
 
-// made makes something for its readers at most once, and remembers why that failed. If making it
+// lazy makes something for its readers at most once, and remembers why that failed. If making it
 // failed or panicked, every later call panics as well, so no reader goes on with something half
 // made.
-type made struct {
+type lazy struct {
 	once sync.Once
 	err  error
 }
 
-// by calls construct the first time, and panics if that call failed.
-func (m *made) by(construct func() error) {
+// do calls construct the first time, and panics if that call failed.
+func (m *lazy) do(construct func() error) {
 	m.once.Do(func() {
 		m.err = errors.New("merging the groups of the partitions has panicked")
 		m.err = construct()
@@ -196,7 +199,7 @@ func (m *Image) Len() (n int) {
 func (m *Image) All() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		for row := range m.rows() {
-			if m.layout.shape.passes(row.groups, row.index) && !yield(row) {
+			if m.layout.projection.admits(row.groups, row.index) && !yield(row) {
 				return
 			}
 		}
@@ -230,7 +233,7 @@ func (m *Image) Get(k Key) (Row, bool) {
 		_, ends := w.session.bounds(states)
 		ok = ends == k.window
 	}
-	if ok && !m.layout.shape.passes(g, row.index) {
+	if ok && !m.layout.projection.admits(g, row.index) {
 		return Row{}, false
 	}
 	return row, ok
@@ -343,7 +346,7 @@ func (m *Image) anySet(end int64) *groups {
 
 // make makes the groups of the window, once.
 func (x *mergedWindow) make(merge func() (*groups, error)) *groups {
-	x.made.by(func() (err error) {
+	x.lazy.do(func() (err error) {
 		x.groups, err = merge()
 		if err == nil {
 			x.groups.end = x.end
@@ -361,18 +364,18 @@ func countersOf(images []*Image) []Counters {
 	// joined. Those say nothing yet.
 	var counters []Counters
 	for _, m := range images {
-		if len(m.counters) > len(counters) {
-			counters = slices.Clone(m.counters)
+		if len(m.readers) > len(counters) {
+			counters = make([]Counters, len(m.readers))
+			for r := range m.readers {
+				counters[r] = m.readers[r].counters
+			}
 		}
 	}
 	for _, m := range images {
-		for r, n := range m.shed {
-			counters[r].Shed += n
-			counters[r].Counted -= n
-		}
-		for r, n := range m.late {
-			counters[r].Late += n
-			counters[r].Counted -= n
+		for r, x := range m.readers {
+			counters[r].Shed += x.shed
+			counters[r].Late += x.late
+			counters[r].Counted -= x.shed + x.late
 		}
 	}
 	return counters
@@ -404,9 +407,9 @@ func newMerged(l *layout, sets ...*groups) (*groups, error) {
 	return &groups{layout: l, table: t}, nil
 }
 
-// whole returns the groups if all that were added have found room. Otherwise the error says why
-// they have not.
-func (g *groups) whole() (*groups, error) {
+// checkComplete returns the groups if all that were added have found room. Otherwise the error says
+// why they have not.
+func (g *groups) checkComplete() (*groups, error) {
 	if shed, err := g.table.Shed(); shed > 0 {
 		g.free()
 		return nil, fmt.Errorf("core: plan %s: cannot merge groups: %w", g.layout.plan.name(), err)
@@ -430,14 +433,14 @@ func mergeGroups(from, to *layout, sets []*groups) (*groups, error) {
 	for _, g := range sets {
 		m.add(merged, g, nil)
 	}
-	return merged.whole()
+	return merged.checkComplete()
 }
 
 // mergeImages makes one image of the images of all partitions, for a route that scatters groups.
 // The images do not change. The error says that the system has no memory for it.
 func mergeImages(images []*Image) (*Image, error) {
 	merged := &Image{
-		layout: images[0].layout, counters: countersOf(images), clock: images[0].clock,
+		layout: images[0].layout, clock: images[0].clock,
 		oldest: images[0].oldest,
 	}
 	byPane := map[window.Pane][]*groups{}

@@ -43,7 +43,7 @@ func TestMergeFails(t *testing.T) {
 	for i := range uint64(100) {
 		full.FindOrCreate([]uint64{l.keys.HashKey([]uint64{i})}, [][]uint64{{i}}, nil, make([]uint64, 1))
 	}
-	image := &Image{layout: l, panes: []paneImage{{0, 0, &groups{layout: l, table: full, given: &given{all: 100}}}}} // says that it has none, so there is no room
+	image := &Image{layout: l, panes: []paneImage{{0, 0, &groups{layout: l, table: full, away: &awayShards{all: 100}}}}} // says that it has none, so there is no room
 	c := &Cut{images: []*Image{image, image}, scattered: true}
 	for i := range 3 {
 		if v, ok := panicOf(func() { c.Len() }).(string); !ok {

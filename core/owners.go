@@ -62,7 +62,7 @@ func (c *Cuts) RequestMove(shard int, to PartitionID) (*Move, error) {
 		return nil, errors.New("core: cannot move a shard: the route does not go by key")
 	case c.windows:
 		return nil, errors.New("core: cannot move a shard of a plan with windows")
-	case c.state.sheds():
+	case c.budget.sheds():
 		return nil, errors.New("core: cannot move a shard of a plan that sheds: a group that finds no room " +
 			"would be lost")
 	case shard < 0 || shard >= Shards || int(to) >= len(c.cuts[0].images):
@@ -76,9 +76,9 @@ func (c *Cuts) RequestMove(shard int, to PartitionID) (*Move, error) {
 	return m, nil
 }
 
-// turn goes on with moves when an epoch has been answered. Only the last partition to answer calls
-// it, and no agent looks at a move before the next epoch is raised.
-func (c *Cuts) turn(number uint64) {
+// advanceMove goes on with moves when an epoch has been answered. Only the last partition to answer
+// calls it, and no agent looks at a move before the next epoch is raised.
+func (c *Cuts) advanceMove(number uint64) {
 	if c.move.epoch == number {
 		c.owners = c.move.owners
 		return
@@ -95,9 +95,9 @@ func (c *Cuts) turn(number uint64) {
 	}
 }
 
-// given are the shards that a partition has given away, with the number of rows that they left
+// awayShards are the shards that a partition has given away, with the number of rows that they left
 // behind in its table. It does not change once an image has it.
-type given struct {
+type awayShards struct {
 	is   [Shards]bool // is[s] says that shard s has been given away
 	rows [Shards]int  // the rows that each shard left
 	all  int          // the rows that all of them left
@@ -105,8 +105,8 @@ type given struct {
 
 // with is given after a shard has been given away or has come back. rows is the number of rows that
 // the shard left.
-func (g *given) with(shard uint8, away bool, rows int) *given {
-	next := &given{}
+func (g *awayShards) with(shard uint8, away bool, rows int) *awayShards {
+	next := &awayShards{}
 	if g != nil {
 		*next = *g
 	}

@@ -31,8 +31,8 @@ type pane struct {
 	shown *groups
 	// bySlot has what each slot shows, nil for a slot that does not know the pane.
 	bySlot []*groups
-	// behind says that live has yet to catch up with shown.
-	behind bool
+	// lagging says that live has yet to catch up with shown.
+	lagging bool
 	// touched says that live has changed since the pane was last published.
 	touched bool
 	// noted says that the pane is in Partition.changed.
@@ -48,7 +48,7 @@ type pane struct {
 func (x *pane) newGroups(p *Partition) (*groups, error) {
 	memory := x.memory
 	memory.Extra = len(x.tables) >= ownTables
-	t, err := newTable(p.layout, p.first, p.id, memory)
+	t, err := newTable(p.layout, p.initialOwners, p.id, memory)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (x *pane) publish(p *Partition, slot int) error {
 	x.live.table.Freeze()
 	x.show(slot, x.live)
 	x.live.epoch = p.epoch
-	x.shown, x.live, x.touched, x.behind = x.live, next, false, true
+	x.shown, x.live, x.touched, x.lagging = x.live, next, false, true
 	return nil
 }
 
@@ -128,7 +128,7 @@ func (x *pane) seal(epoch uint64, slot int) {
 		x.shown = x.live
 		x.shown.epoch = epoch
 	}
-	x.live, x.behind = nil, false
+	x.live, x.lagging = nil, false
 	x.show(slot, x.shown)
 }
 
@@ -148,7 +148,7 @@ func (x *pane) reuse() {
 		x.renew(i)
 		g.table.Reset()
 	}
-	x.shown, x.behind, x.touched, x.carried = nil, false, false, false
+	x.shown, x.lagging, x.touched, x.carried = nil, false, false, false
 	x.live = x.tables[0]
 }
 

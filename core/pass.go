@@ -45,7 +45,7 @@ func NewPassed(p *Plan) (*Passed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !l.passes {
+	if !l.passThrough {
 		return nil, fmt.Errorf("core: plan %s passes nothing through: it groups", p.name())
 	}
 	x := &Passed{
@@ -120,7 +120,7 @@ func (l *layout) passOrder() (columns []expr.Output, err error) {
 	p := l.plan
 	columns = slices.Clone(p.Select)
 	for _, o := range p.OrderBy {
-		by := orderBy{shaped: shaped{inner: -1}, desc: o.Desc, nullsFirst: o.NullsFirst}
+		by := orderBy{projected: projected{inner: -1}, desc: o.Desc, nullsFirst: o.NullsFirst}
 		for i, c := range p.Select {
 			if o.Expr == nil && c.Name == o.Column {
 				by.inner, by.typ = i, c.Expr.Type()
@@ -144,11 +144,11 @@ func (l *layout) passOrder() (columns []expr.Output, err error) {
 // first Step.
 func (p *Partition) SetOutlet(o Outlet) { p.outlet = o }
 
-// pass gives away the records of a chunk. It returns false if the outlet takes none now.
-func (p *Partition) pass(c *Chunk) bool {
+// passThrough gives away the records of a chunk. It returns false if the outlet takes none now.
+func (p *Partition) passThrough(c *Chunk) bool {
 	to := p.outlet.Take()
-	p.blocked = to == nil
-	if p.blocked {
+	if to == nil {
+		p.stall = StallOutput
 		return false
 	}
 	l, n := p.layout, int(c.rows)
@@ -183,6 +183,6 @@ func (p *Partition) pass(c *Chunk) bool {
 	}
 	b.SetLen(n)
 	p.outlet.Give(to)
-	p.rowCount += uint64(n)
+	p.counts.rows += uint64(n)
 	return true
 }

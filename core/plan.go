@@ -216,7 +216,7 @@ func (p *Plan) String() string {
 		}
 		b.WriteString(" FROM (" + inner + ")")
 	}
-	b.WriteString(p.shapeString())
+	b.WriteString(p.tailString())
 	if p.Emit == EmitChanges {
 		b.WriteString(" EMIT CHANGES")
 	}
@@ -335,8 +335,8 @@ type layout struct {
 	change *record.Schema
 	// result is the schema of what is read of the groups.
 	result *record.Schema
-	// shape makes the result of the groups; it is nil if they are the same.
-	shape *shape
+	// projection makes the result of the groups; it is nil if they are the same.
+	projection *projection
 	// keys is the layout of keys.
 	keys *record.KeyLayout
 	// stage makes records of source out of records of the plan's Source; it is nil if they are the
@@ -346,8 +346,8 @@ type layout struct {
 	window *windowing
 	// front is the number of columns of the result before the keys.
 	front int
-	// passes says that the plan passes records through: there are neither keys nor states.
-	passes bool
+	// passThrough says that the plan passes records through: there are neither keys nor states.
+	passThrough bool
 	// order is the order of records that pass through; its inner columns are columns of source.
 	order []orderBy
 
@@ -374,12 +374,12 @@ type layout struct {
 	// heap.
 	heapAt int
 	// sided are the states that have blocks.
-	sided []state
+	sided []aggState
 	// textArgs are the indexes of the args that are texts and whose values are needed.
 	textArgs []int
 
 	// A row of a table has the key words, then the states.
-	states []state
+	states []aggState
 	// init has the words of the states of a new group.
 	init []uint64
 	// fused are the loops that update several states at once.
@@ -399,8 +399,8 @@ type argument struct {
 	column int // column of a chunk, -1 if only the NULLs are counted
 }
 
-// state is one state in a row. Aggregates that can share a state do.
-type state struct {
+// aggState is one state in a row. Aggregates that can share a state do.
+type aggState struct {
 	kind AggregateKind
 	fn   agg.Func
 	word int // counted from the end of the key words
@@ -447,9 +447,9 @@ func compileLayout(p *Plan) (*layout, error) {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("core: plan %s: "+format, append([]any{p.name()}, args...)...))
 	}
-	l := &layout{plan: p, source: p.Source, rowsWord: -1, stampWord: -1, passes: p.PassesThrough()}
+	l := &layout{plan: p, source: p.Source, rowsWord: -1, stampWord: -1, passThrough: p.PassesThrough()}
 	l.reading = l
-	if l.passes {
+	if l.passThrough {
 		if err := l.compilePass(); err != nil {
 			return nil, fmt.Errorf("core: plan %s: %w", p.name(), err)
 		}
@@ -551,7 +551,7 @@ func compileLayout(p *Plan) (*layout, error) {
 	if err != nil {
 		return nil, fmt.Errorf("core: plan %s: the result: %w", p.name(), err)
 	}
-	if err := l.compileShape(); err != nil {
+	if err := l.compileProjection(); err != nil {
 		return nil, err
 	}
 	if err := l.compileEmission(); err != nil {
@@ -805,7 +805,7 @@ func (l *layout) place(bound []boundAggregate) {
 			at[s] = o
 			l.init = append(l.init, make([]uint64, b.fn.Words())...)
 			b.fn.Init(l.init[o.word:])
-			l.states = append(l.states, state{b.kind, b.fn, o.word, b.arg, b.by, b.distinct})
+			l.states = append(l.states, aggState{b.kind, b.fn, o.word, b.arg, b.by, b.distinct})
 		}
 	}
 	for _, b := range bound {

@@ -23,7 +23,7 @@ func (s *clockSource) Next(Nanos) (*record.Batch, bool) {
 	return b, b == nil && s.end
 }
 func (s *clockSource) Quarantine(record.Reject) bool { return true }
-func (s *clockSource) Cut(uint64) bool               { return true }
+func (s *clockSource) Drained(uint64) bool           { return true }
 func (s *clockSource) Wake() Nanos                   { return Never }
 func (s *clockSource) Complete() bool                { return s.complete }
 

@@ -116,29 +116,29 @@ func (p *Plan) hasSessions() bool { return p.Window != nil && p.Window.Kind == w
 // Scatters says whether one group may be in several partitions.
 func (r Route) Scatters() bool { return r.Routing != RouteByKey }
 
-// destine finds out where the rows of the stripe go. It sets r.dest, r.counts and r.bytes, and also
-// r.only if one partition gets all rows.
-func (r *Router) destine() {
+// assignPartitions finds out where the rows of the stripe go. It sets r.dest, r.counts and r.bytes,
+// and also r.only if one partition gets all rows.
+func (r *Router) assignPartitions() {
 	dest := r.dest[:r.to-r.from]
 	clear(r.counts)
 	clear(r.bytes)
-	r.only = -1
+	r.single = -1
 	switch {
-	case len(r.out) == 1:
-		r.only = 0
+	case len(r.targets) == 1:
+		r.single = 0
 	case r.route.Routing == RouteAligned:
-		r.only = int(r.id) % len(r.out)
+		r.single = int(r.id) % len(r.targets)
 	case r.route.Routing == RouteRoundRobin:
-		r.only = r.turn
+		r.single = r.nextPartition
 	case r.route.Routing == RouteCustom:
 		c := &r.context
 		c.Batch, c.First, c.Hashes, c.Partition = r.batch, r.from, r.keys.Hashes, dest
 		r.route.Func(c)
 		c.Batch = nil
 		for _, p := range dest {
-			if p >= uint32(len(r.out)) {
+			if p >= uint32(len(r.targets)) {
 				panic(fmt.Sprintf("core: the route function sent a record to partition %d, there are %d", p,
-					len(r.out)))
+					len(r.targets)))
 			}
 			r.counts[p]++
 		}
@@ -149,11 +149,11 @@ func (r *Router) destine() {
 			r.counts[p]++
 		}
 	}
-	if r.only >= 0 {
-		r.counts[r.only] = len(dest)
+	if r.single >= 0 {
+		r.counts[r.single] = len(dest)
 		if r.keys.Long > 0 {
 			for _, bytes := range r.keys.LongBytes[:len(dest)] {
-				r.bytes[r.only] += int(bytes)
+				r.bytes[r.single] += int(bytes)
 			}
 		}
 	} else if r.keys.Long > 0 {
@@ -161,15 +161,15 @@ func (r *Router) destine() {
 			r.bytes[dest[i]] += int(bytes)
 		}
 	}
-	r.destined = true
+	r.assigned = true
 }
 
-// pass goes on to the next destination: the stripe has been copied, or has to go to another
+// advance goes on to the next destination: the stripe has been copied, or has to go to another
 // partition.
-func (r *Router) pass() {
-	r.destined = false
-	r.turn++
-	if r.turn == len(r.out) {
-		r.turn = 0
+func (r *Router) advance() {
+	r.assigned = false
+	r.nextPartition++
+	if r.nextPartition == len(r.targets) {
+		r.nextPartition = 0
 	}
 }

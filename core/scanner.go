@@ -50,8 +50,8 @@ func (s Scanner[T]) Scan(row Row, v *T) error {
 // to.
 func (l *layout) read(row Row, column int, to []byte) (agg.Value, []byte) {
 	isText := l.result.Field(column).Type == record.String
-	if l.shape != nil {
-		c := l.shape.columns[column]
+	if l.projection != nil {
+		c := l.projection.columns[column]
 		column = c.inner
 		if column < 0 {
 			v := c.value(row.groups, row.index, 0)
@@ -120,7 +120,7 @@ func (l *layout) value(g *groups, key, states []uint64, column int) agg.Value {
 // Batches yields what All yields, in batches of the result's schema with up to rows rows. It is for
 // callers that take the rows in bulk. A batch is valid until the next.
 func (m *Image) Batches(rows int) iter.Seq[*record.Batch] {
-	if m.layout.shape != nil {
+	if m.layout.projection != nil {
 		return m.layout.batchesOf(m.All(), rows)
 	}
 	return func(yield func(*record.Batch) bool) {
@@ -144,7 +144,7 @@ func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 	ends := make([]int, l.result.Len()+1)
 	values := make([]agg.Value, l.result.Len())
 	for i := range g.table.Len() {
-		if g.given != nil && g.isGiven(i) {
+		if g.away != nil && g.isAway(i) {
 			continue
 		}
 		key, states := g.table.Row(i)
@@ -183,7 +183,7 @@ func (g *groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 // Batches yields all groups in batches of the result's schema with up to rows rows. A batch is
 // valid until the next.
 func (c *Cut) Batches(rows int) iter.Seq[*record.Batch] {
-	if l := c.layout(); l.shape != nil {
+	if l := c.layout(); l.projection != nil {
 		return l.batchesOf(c.All(), rows)
 	}
 	return func(yield func(*record.Batch) bool) {

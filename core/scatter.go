@@ -27,19 +27,19 @@ func (r *Router) scatter() (rows int) {
 		if f.on && !r.fold() {
 			return rows // a flush comes first
 		} else if !f.on {
-			if !r.room() {
+			if !r.reserveStripe() {
 				r.stall = StallRing
 				return rows
 			}
-			if !r.direct() {
+			if !r.applyDirect() {
 				r.copyRows()
 			}
 			for p, rows := range r.counts {
-				if rows > 0 && r.open[p] == r.beside[p] {
+				if rows > 0 && r.targets[p].open == r.targets[p].beside {
 					r.counters.Direct += uint64(rows)
 				}
 			}
-			r.pass()
+			r.advance()
 			if f.routed(n) {
 				f.on = true
 			}
@@ -62,7 +62,7 @@ func (r *Router) encode() bool {
 	for r.from < r.batch.Len() {
 		r.to = min(r.from+min(stripeRows, l.rows), r.batch.Len())
 		if l.window != nil {
-			if ok, room := r.timely(); !room {
+			if ok, room := r.assignPanes(); !room {
 				return false
 			} else if !ok {
 				continue
@@ -77,7 +77,7 @@ func (r *Router) encode() bool {
 			r.to = r.from + fit
 			if l.window != nil {
 				// Fewer rows make up the watermark now: the first of those that made it up before.
-				r.timely()
+				r.assignPanes()
 			}
 			r.encodeStripe()
 			break
@@ -141,36 +141,40 @@ func (r *Router) longFit() int {
 	return n
 }
 
-// room makes room for the stripe in the open chunks of the partitions that it goes to. It returns
-// false if a ring is full; nothing has been copied then. It leaves each row's partition in r.dest.
-func (r *Router) room() bool {
+// reserveStripe makes room for the stripe in the open chunks of the partitions that it goes to. It
+// returns false if a ring is full; nothing has been copied then. It leaves each row's partition in
+// r.dest.
+func (r *Router) reserveStripe() bool {
 	tries := 1
 	if r.route.Routing == RouteRoundRobin {
-		tries = len(r.out)
+		tries = len(r.targets)
 	}
 	for range tries {
-		if !r.destined {
-			r.destine()
+		if !r.assigned {
+			r.assignPartitions()
 		}
 		if r.ensureAll() {
 			return true
 		}
 		if r.route.Routing == RouteRoundRobin {
-			r.pass()
+			r.advance()
 		}
 	}
 	return false
 }
 
-// direct applies the stripe in place if all of it belongs to one partition of this thread, and says
-// whether it does.
-func (r *Router) direct() bool {
-	if r.only < 0 || r.local[r.only] == nil || r.open[r.only] != r.beside[r.only] {
+// applyDirect applies the stripe in place if all of it belongs to one partition of this thread, and
+// says whether it does.
+func (r *Router) applyDirect() bool {
+	if r.single < 0 {
 		return false
 	}
-	p := r.local[r.only]
-	nulls, heap := r.stripe(&p.kernel)
-	p.directStripe(r.id, r.keys.Hashes, heap, nulls, r.stripePanes())
+	t := &r.targets[r.single]
+	if t.local == nil || t.open != t.beside {
+		return false
+	}
+	nulls, heap := r.fillKernel(&t.local.kernel)
+	t.local.applyStripeDirect(r.id, r.keys.Hashes, heap, nulls, r.stripePanes())
 	return true
 }
 
@@ -185,9 +189,9 @@ func (r *Router) stripePanes() []uint64 {
 	return r.panes[:r.to-r.from]
 }
 
-// stripe gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of the
+// fillKernel gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of the
 // stripe's long strings are returned.
-func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
+func (r *Router) fillKernel(k *kernel) (nulls []uint64, heap []byte) {
 	copy(k.words, r.keys.Words)
 	for i, a := range r.layout.args {
 		k.args[i] = nil
@@ -251,9 +255,10 @@ func (r *Router) ensureAll() bool {
 // publishes one that has no room.
 func (r *Router) ensure(p, rows, bytes int) bool {
 	l := r.layout
-	if c := r.open[p]; c != nil {
+	t := &r.targets[p]
+	if c := t.open; c != nil {
 		if c.kind == chunkRows && int(c.rows)+rows <= l.rows && int(c.heapBytes)+bytes <= l.heapSize() &&
-			(c != r.beside[p] || r.local[p].ready()) {
+			(c != t.beside || t.local.ready()) {
 			return true
 		}
 		r.commit(p)
@@ -267,32 +272,33 @@ func (r *Router) ensure(p, rows, bytes int) bool {
 // none if it has just published. (Then the ring has this router's mark, unless it has only just
 // joined.)
 func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
-	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && r.local[p].takes() {
-		r.open[p] = c
-		c.begin(kind, r.id)
-		return c
+	t := &r.targets[p]
+	if t.beside != nil && kind == chunkRows && t.ring.Empty() && t.local.takes() {
+		t.open = t.beside
+	} else {
+		s := t.ring.Reserve(1)
+		if len(s) == 0 {
+			return nil
+		}
+		t.open = &s[0]
 	}
-	s := r.out[p].Reserve(1)
-	if len(s) == 0 {
-		return nil
-	}
-	r.open[p] = &s[0]
-	r.open[p].begin(kind, r.id)
-	return r.open[p]
+	t.open.begin(kind, r.id)
+	return t.open
 }
 
 // commit publishes the open chunk of partition p, or applies the chunk if it is in no ring.
 func (r *Router) commit(p int) {
-	c := r.open[p]
-	r.open[p] = nil
-	if c != nil && c == r.beside[p] {
+	t := &r.targets[p]
+	c := t.open
+	t.open = nil
+	if c != nil && c == t.beside {
 		if c.rows > 0 {
-			r.local[p].direct(c)
+			t.local.applyDirect(c)
 		}
 		return
 	}
-	r.out[p].Commit(1)
-	r.bells[p].Ring()
+	t.ring.Commit(1)
+	t.bell.Wake()
 }
 
 // copyRows copies the columns of the stripe into the open chunks of the owners, which have room.
@@ -300,19 +306,19 @@ func (r *Router) copyRows() {
 	l, n := r.layout, r.to-r.from
 	var first *Chunk // the chunk of the only partition, if there is one
 	var at int
-	if r.only >= 0 {
-		first = r.open[r.only]
+	if r.single >= 0 {
+		first = r.targets[r.single].open
 		at = int(first.rows)
 		first.rows += uint32(n)
 		for i := range r.dest[:n] {
-			r.dest[i] = uint32(r.only)<<16 | uint32(at+i)
+			r.dest[i] = uint32(r.single)<<16 | uint32(at+i)
 		}
 	} else {
 		// The place of the next row for each partition: not in the chunks, whose headers lie on a
 		// page each.
 		var next [MaxPartitions]uint32
-		for p, c := range r.open {
-			if c != nil {
+		for p := range r.targets {
+			if c := r.targets[p].open; c != nil {
 				next[uint8(p)] = c.rows
 			}
 		}
@@ -321,8 +327,8 @@ func (r *Router) copyRows() {
 			r.dest[i] = p<<16 | *place
 			*place++
 		}
-		for p, c := range r.open {
-			if c != nil {
+		for p := range r.targets {
+			if c := r.targets[p].open; c != nil {
 				c.rows = next[uint8(p)]
 			}
 		}
@@ -368,8 +374,8 @@ func (r *Router) scatterColumn(at int, words []uint64) {
 	// place of a row is below layout.rows, and the column has that many words from at on. The
 	// chunks stay alive because their rings hold them.
 	var column [MaxPartitions]unsafe.Pointer
-	for p, c := range r.open {
-		if c != nil {
+	for p := range r.targets {
+		if c := r.targets[p].open; c != nil {
 			column[uint8(p)] = unsafe.Pointer(&c.data[at])
 		}
 	}
@@ -413,7 +419,7 @@ func (r *Router) copyLong() {
 			continue
 		}
 		d := r.dest[i]
-		c := r.open[d>>16]
+		c := r.targets[d>>16].open
 		heap := c.heap(l)
 		for j, w := range l.keys.Strings() {
 			if !record.IsLong(r.keys.Words[w+2][i]) {

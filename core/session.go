@@ -39,8 +39,9 @@ func (s *sessions) find(g *groups, hash uint64, key []uint64, heap []byte) []uin
 	return states
 }
 
-// carryAll carries the sessions that go on into each pane that is shut now, in the order of time.
-func (p *Partition) carryAll() {
+// carrySessions carries the sessions that go on into each pane that is shut now, in the order of
+// time.
+func (p *Partition) carrySessions() {
 	gap := p.layout.window.session.gap
 	// The panes before have their sessions already.
 	for i := p.sealed; i < len(p.panes) && p.panes[i].shut <= p.closed; i++ {
@@ -64,7 +65,7 @@ func (p *Partition) carry(from, to *pane) {
 		return s.goesOn(states, s.find(to.live, hash, key, old.table.Heap()))
 	})
 	// A lack of room for blocks ends the plan, because such a plan cannot shed.
-	p.added(to.live.table)
+	p.noteAdded(to.live.table)
 }
 
 // sessionsOf are the sessions whose last records, as far as the image knows, are in its pane i.
@@ -97,5 +98,5 @@ func (m *Image) sessionsOf(i int) (*groups, error) {
 			return s.goesOn(states, s.find(sum, hash, key, before.table.Heap()))
 		})
 	}
-	return sum.whole()
+	return sum.checkComplete()
 }

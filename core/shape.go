@@ -21,38 +21,38 @@ type Order struct {
 	NullsFirst bool
 }
 
-// shape is what is done to groups when they are read: SELECT's expressions, HAVING, ORDER BY,
+// projection is what is done to groups when they are read: SELECT's expressions, HAVING, ORDER BY,
 // LIMIT.
-type shape struct {
+type projection struct {
 	having  *expr.Expr
-	columns []shaped // the columns of the result
+	columns []projected // the columns of the result
 	order   []orderBy
 	offset  uint64
 	limit   uint64
 	limited bool
 }
 
-// shaped is a column of the result: an inner column, or an expression over inner columns.
-type shaped struct {
+// projected is a column of the result: an inner column, or an expression over inner columns.
+type projected struct {
 	inner int // -1 if it is an expression
 	expr  *expr.Expr
 }
 
 type orderBy struct {
-	shaped
+	projected
 	typ              record.Type
 	desc, nullsFirst bool
 }
 
-// compileShape makes the shape of a plan and its result. The shape is nil if groups are read as
-// they are.
-func (l *layout) compileShape() error {
+// compileProjection makes the shape of a plan and its result. The shape is nil if groups are read
+// as they are.
+func (l *layout) compileProjection() error {
 	p := l.plan
 	l.inner = l.result
 	if p.Select == nil && p.Having == nil && p.OrderBy == nil && p.Limit == nil && p.Offset == 0 {
 		return nil
 	}
-	s := &shape{having: p.Having, offset: p.Offset}
+	s := &projection{having: p.Having, offset: p.Offset}
 	if p.Limit != nil {
 		s.limit, s.limited = *p.Limit, true
 	}
@@ -60,14 +60,14 @@ func (l *layout) compileShape() error {
 	if p.Having != nil && p.Having.Type() != record.Bool {
 		faults = append(faults, fmt.Errorf("having %v: it is %v, expected boolean", p.Having, p.Having.Type()))
 	}
-	over := func(e *expr.Expr) shaped {
+	over := func(e *expr.Expr) projected {
 		if _, err := expr.Compile(l.inner, nil, []expr.Output{{Name: "c", Expr: e}}); err != nil {
 			faults = append(faults, err)
 		}
 		if i, ok := e.IsColumn(); ok {
-			return shaped{i, e}
+			return projected{i, e}
 		}
-		return shaped{-1, e}
+		return projected{-1, e}
 	}
 	if p.Select != nil {
 		var fields []record.Field
@@ -85,20 +85,20 @@ func (l *layout) compileShape() error {
 		l.result = result
 	} else {
 		for i := range l.inner.Len() {
-			s.columns = append(s.columns, shaped{i, expr.Column(l.inner, i)})
+			s.columns = append(s.columns, projected{i, expr.Column(l.inner, i)})
 		}
 	}
 	for _, o := range p.OrderBy {
 		by := orderBy{desc: o.Desc, nullsFirst: o.NullsFirst}
 		if o.Expr != nil {
-			by.shaped, by.typ = over(o.Expr), o.Expr.Type()
+			by.projected, by.typ = over(o.Expr), o.Expr.Type()
 			if o.Column != "" {
 				faults = append(faults, fmt.Errorf("order by %q and by %v: expected one of both", o.Column, o.Expr))
 			}
 		} else if i, ok := l.result.Index(o.Column); ok {
-			by.shaped, by.typ = s.columns[i], l.result.Field(i).Type
+			by.projected, by.typ = s.columns[i], l.result.Field(i).Type
 		} else if i, ok := l.inner.Index(o.Column); ok {
-			by.shaped, by.typ = shaped{i, nil}, l.inner.Field(i).Type
+			by.projected, by.typ = projected{i, nil}, l.inner.Field(i).Type
 		} else {
 			faults = append(faults, fmt.Errorf("order by %q: there is no such column in %v", o.Column, l.result))
 		}
@@ -107,7 +107,7 @@ func (l *layout) compileShape() error {
 	if len(faults) > 0 {
 		return fmt.Errorf("core: plan %s: %w", p.name(), errors.Join(faults...))
 	}
-	l.shape = s
+	l.projection = s
 	return nil
 }
 
@@ -126,7 +126,7 @@ func (g *groups) innerValue(i, column int, t record.Type) expr.Value {
 }
 
 // value is the value of a shaped column for row i. A value that cannot be computed is NULL.
-func (c shaped) value(g *groups, i int, t record.Type) expr.Value {
+func (c projected) value(g *groups, i int, t record.Type) expr.Value {
 	if c.inner >= 0 {
 		return g.innerValue(i, c.inner, t)
 	}
@@ -143,18 +143,18 @@ func (c shaped) value(g *groups, i int, t record.Type) expr.Value {
 	return v
 }
 
-// passes says whether HAVING lets row i through.
-func (s *shape) passes(g *groups, i int) bool {
+// admits says whether HAVING lets row i through.
+func (s *projection) admits(g *groups, i int) bool {
 	if s == nil || s.having == nil {
 		return true
 	}
-	v := shaped{-1, s.having}.value(g, i, record.Bool)
+	v := projected{-1, s.having}.value(g, i, record.Bool)
 	return !v.Null && v.Bits != 0
 }
 
 // arrange yields those rows of all that HAVING lets through, in order, from the offset up to the
 // limit.
-func (s *shape) arrange(all iter.Seq[Row]) iter.Seq[Row] {
+func (s *projection) arrange(all iter.Seq[Row]) iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		if s.limited && s.limit == 0 {
 			return
@@ -165,7 +165,7 @@ func (s *shape) arrange(all iter.Seq[Row]) iter.Seq[Row] {
 		}
 		n := uint64(0)
 		for row := range all {
-			if !s.passes(row.groups, row.index) {
+			if !s.admits(row.groups, row.index) {
 				continue
 			}
 			n++
@@ -187,7 +187,7 @@ type keyed struct {
 
 // sorted yields the rows in order. It keeps all rows. With a limit it keeps up to twice as many as
 // the limit lets through, and minTop more.
-func (s *shape) sorted(all iter.Seq[Row]) iter.Seq[Row] {
+func (s *projection) sorted(all iter.Seq[Row]) iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		var rows []keyed
 		most := uint64(math.MaxUint64) // the number of rows that matter
@@ -198,7 +198,7 @@ func (s *shape) sorted(all iter.Seq[Row]) iter.Seq[Row] {
 		cut := false
 		keys := make([]expr.Value, len(s.order))
 		for row := range all {
-			if !s.passes(row.groups, row.index) {
+			if !s.admits(row.groups, row.index) {
 				continue
 			}
 			for i, o := range s.order {
@@ -232,11 +232,11 @@ const minTop = 64
 
 // sort orders rows. Rows that tie keep their order. So it does not matter whether all rows are
 // sorted at once, or some of them first and then what is left of those together with later rows.
-func (s *shape) sort(rows []keyed) {
+func (s *projection) sort(rows []keyed) {
 	slices.SortStableFunc(rows, func(a, b keyed) int { return s.compare(a.keys, b.keys) })
 }
 
-func (s *shape) compare(a, b []expr.Value) int {
+func (s *projection) compare(a, b []expr.Value) int {
 	for i, o := range s.order {
 		if c := o.compare(a[i], b[i]); c != 0 {
 			return c
@@ -262,8 +262,8 @@ func (o orderBy) compare(a, b expr.Value) int {
 	return c
 }
 
-// shapeString is the shape as SQL would say it, after GROUP BY.
-func (p *Plan) shapeString() string {
+// tailString is the shape as SQL would say it, after GROUP BY.
+func (p *Plan) tailString() string {
 	var b strings.Builder
 	if p.Having != nil {
 		fmt.Fprintf(&b, " HAVING %v", p.Having)
@@ -348,8 +348,8 @@ func addRow(b *record.Batch, values []expr.Value) bool {
 // resultValue is the value of a column of the result.
 func (l *layout) resultValue(row Row, column int) expr.Value {
 	t := l.result.Field(column).Type
-	if l.shape == nil {
+	if l.projection == nil {
 		return row.groups.innerValue(row.index, column, t)
 	}
-	return l.shape.columns[column].value(row.groups, row.index, t)
+	return l.projection.columns[column].value(row.groups, row.index, t)
 }

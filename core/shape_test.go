@@ -5,13 +5,15 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/record"
 )
 
 // Goal: with a limit the rows are the first ones of those without, ties included, whatever is left out on the way. Method: groups in many orders with few or many different values to be ordered by; the
 // same rows in the same order, with and without the limit.
 func TestTop(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range testgen.Seeds(60) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		limit := 1 + rng.Uint64N(1<<rng.IntN(10))
 		p := &Plan{
@@ -28,7 +30,7 @@ func TestTop(t *testing.T) {
 			slices.SortFunc(rows, func(a, b timedRow) int { return int(a.v - b.v) }) // each that comes may be in front of all others
 		}
 		_, images, _ := runRoute(t, p, []Source{&timedSource{rows: rows, batch: record.NewBatch(timedSchema, 100)}}, Route{}, Fold{}, 1, 4, seed)
-		s := *images[0].layout.shape
+		s := *images[0].layout.projection
 		got := slices.Collect(s.arrange(images[0].rows()))
 		offset := s.offset
 		s.limited, s.offset = false, 0

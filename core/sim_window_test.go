@@ -210,7 +210,9 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 // applies its changes has what each snapshot has, and none comes of one that has closed.
 func TestSimulationWindows(t *testing.T) {
 	first, n := uint64(0), uint64(1000)
-	if invariants.Enabled || testing.Short() {
+	if testing.Short() {
+		n = 40
+	} else if invariants.Enabled {
 		n = 150
 	}
 	if v, err := strconv.ParseUint(os.Getenv("VELO_SIM"), 10, 64); err == nil {

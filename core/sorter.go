@@ -50,7 +50,7 @@ func NewSorter(p *Plan, limit int) (*Sorter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !l.passes || len(l.order) == 0 {
+	if !l.passThrough || len(l.order) == 0 {
 		return nil, fmt.Errorf("core: plan %s has no records to sort", p.name())
 	}
 	s := &Sorter{layout: l, limit: limit, most: math.MaxUint64, stride: l.source.Len() + (l.source.Len()+63)/64}
@@ -101,8 +101,8 @@ func (s *Sorter) Add(b *record.Batch) error {
 }
 
 func (s *Sorter) full() error {
-	return fmt.Errorf("core: plan %s: %w: %d records are there, and they may take %d bytes; with a LIMIT fewer are kept", s.layout.plan.name(), ErrSorterFull,
-		len(s.rows), s.limit)
+	return fmt.Errorf("core: plan %s: %w: %d records are there, and they may take %d bytes; with a LIMIT fewer are "+
+		"kept", s.layout.plan.name(), ErrSorterFull, len(s.rows), s.limit)
 }
 
 // append adds a record of from. For a record in a batch, from is s itself.

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/record"
 )
@@ -35,7 +37,7 @@ func TestStage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seed := range uint64(60) {
+	for seed := range testgen.Seeds(60) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		want := map[int64][3]int64{}
 		var filtered, failed, all uint64

@@ -180,10 +180,10 @@ func (w *windowing) closed(watermark int64) int64 {
 	return w.clock.EndAtMost(watermark - w.lateness)
 }
 
-// pass is the watermark of a reader after a record of this time.
+// advance is the watermark of a reader after a record of this time.
 //
 //gcassert:inline
-func (w *windowing) pass(watermark, at int64) int64 {
+func (w *windowing) advance(watermark, at int64) int64 {
 	if w.anyOrder {
 		return watermark
 	}
@@ -236,10 +236,10 @@ type times struct {
 	marked int64
 	// idle says that the source had had nothing for Window.Idle as of the last mark.
 	idle bool
-	// joins says that some partitions had answered the epoch of this mark without this reader. So
+	// joining says that some partitions had answered the epoch of this mark without this reader. So
 	// the mark says watermarkEnd, which holds nothing back, to the other partitions too: all close
 	// the same windows.
-	joins bool
+	joining bool
 }
 
 func (t *times) init() {
@@ -261,18 +261,18 @@ func (t *times) settle() {
 	t.hold = record.HoldNone
 }
 
-// pass moves the watermark on for a record of this time, or the watermark of its round if it is in
-// one.
-func (t *times) pass(w *windowing, watermark, at int64) int64 {
+// advance moves the watermark on for a record of this time, or the watermark of its round if it is
+// in one.
+func (t *times) advance(w *windowing, watermark, at int64) int64 {
 	if t.hold != record.HoldNone {
-		t.heldNext = w.pass(t.heldNext, at)
+		t.heldNext = w.advance(t.heldNext, at)
 		return watermark
 	}
-	return w.pass(watermark, at)
+	return w.advance(watermark, at)
 }
 
-// nothing notes that the source was asked and had nothing.
-func (t *times) nothing(now Nanos) {
+// sourceEmpty notes that the source was asked and had nothing.
+func (t *times) sourceEmpty(now Nanos) {
 	if !t.quiet {
 		t.quiet, t.quietFrom = true, now
 	}
@@ -304,9 +304,9 @@ func (t *times) lookIdle(w *windowing) {
 // arrive notes when a batch came.
 func (t *times) arrive(origin int64, now Nanos) { t.quiet, t.arrival = false, origin+int64(now) }
 
-// passBy moves the watermark on if time passes by itself: everything that came before has been
-// routed.
-func (t *times) passBy(w *windowing, origin int64, now Nanos) {
+// advanceClock moves the watermark on if time passes by itself: everything that came before has
+// been routed.
+func (t *times) advanceClock(w *windowing, origin int64, now Nanos) {
 	if w != nil && w.column < 0 && t.watermark != watermarkEnd {
 		t.watermark = max(t.watermark, origin+int64(now))
 	}
@@ -315,7 +315,7 @@ func (t *times) passBy(w *windowing, origin int64, now Nanos) {
 // mark is what a mark says of the reader's time.
 func (t *times) mark() int64 {
 	switch {
-	case t.joins:
+	case t.joining:
 		return watermarkEnd
 	case t.idle:
 		return watermarkIdle
@@ -323,11 +323,11 @@ func (t *times) mark() int64 {
 	return t.watermark
 }
 
-// timely leaves the panes of the stripe in r.panes; if r.onePane says that they are all the same,
-// only the first is there. A stripe that begins with late records loses them: they are counted and
-// left out. Before any other late record the stripe is cut short. ok says that some records are
-// left. room says that there was room for the records that were set aside.
-func (r *Router) timely() (ok, room bool) {
+// assignPanes leaves the panes of the stripe in r.panes; if r.onePane says that they are all the
+// same, only the first is there. A stripe that begins with late records loses them: they are
+// counted and left out. Before any other late record the stripe is cut short. ok says that some
+// records are left. room says that there was room for the records that were set aside.
+func (r *Router) assignPanes() (ok, room bool) {
 	w, t := r.layout.window, &r.times
 	if w.column < 0 {
 		t.next = max(t.watermark, t.arrival)
@@ -337,10 +337,10 @@ func (r *Router) timely() (ok, room bool) {
 	at := r.batch.Column(w.column).Int64s[r.from:r.to]
 	least, most := bounds(at)
 	if least < -window.MaxTime || most > window.MaxTime {
-		return r.strange(at)
+		return r.quarantineTimes(at)
 	}
 	t.heldNext = watermarkNone
-	t.next = t.pass(w, t.watermark, most)
+	t.next = t.advance(w, t.watermark, most)
 	closed := w.closed(t.next)
 	first, last := w.clock.Floor(least), w.clock.Floor(most)
 	t.stripeFirst, t.stripeLast = first, last
@@ -370,14 +370,14 @@ func (r *Router) timely() (ok, room bool) {
 			r.to = r.from + i
 			break
 		}
-		t.next = t.pass(w, t.next, v)
+		t.next = t.advance(w, t.next, v)
 		if isLate {
 			late++
 			continue
 		}
 		r.panes[i-late] = uint64(pane)
 	}
-	if late > 0 && r.aside != nil && !r.aside.Late(r.given, r.givenRows(r.from, r.from+late)) {
+	if late > 0 && r.aside != nil && !r.aside.Late(r.sourceBatch, r.sourceRows(r.from, r.from+late)) {
 		return false, false
 	}
 	r.counters.In += uint64(late)
@@ -386,17 +386,17 @@ func (r *Router) timely() (ok, room bool) {
 	return r.from < r.to, true
 }
 
-// givenRows are some rows of the batch, as rows of the batch that the source gave.
-func (r *Router) givenRows(from, to int) []int32 {
-	r.lateOf = r.lateOf[:0]
+// sourceRows are some rows of the batch, as rows of the batch that the source gave.
+func (r *Router) sourceRows(from, to int) []int32 {
+	r.lateRows = r.lateRows[:0]
 	if r.result != nil {
-		r.lateOf = r.result.AppendRows(r.lateOf, from, to)
-		return r.lateOf
+		r.lateRows = r.result.AppendRows(r.lateRows, from, to)
+		return r.lateRows
 	}
 	for i := from; i < to; i++ {
-		r.lateOf = append(r.lateOf, int32(i))
+		r.lateRows = append(r.lateRows, int32(i))
 	}
-	return r.lateOf
+	return r.lateRows
 }
 
 // bounds are the least and the greatest of some words. It takes four at a time because each minimum
@@ -415,16 +415,16 @@ func bounds(at []int64) (least, most int64) {
 	return min(l0, l1, l2, l3), max(m0, m1, m2, m3)
 }
 
-// strange is timely for a stripe with times that no window has. The stripe ends before the first of
-// them; if that is its first record, the record goes to quarantine.
-func (r *Router) strange(at []int64) (ok, room bool) {
+// quarantineTimes is timely for a stripe with times that no window has. The stripe ends before the
+// first of them; if that is its first record, the record goes to quarantine.
+func (r *Router) quarantineTimes(at []int64) (ok, room bool) {
 	for i, v := range at {
 		if v >= -window.MaxTime && v <= window.MaxTime {
 			continue
 		}
 		if i > 0 {
 			r.to = r.from + i
-			return r.timely()
+			return r.assignPanes()
 		}
 		reason := fmt.Errorf("core: column %q: the time %v is too far from 1970", r.layout.plan.Window.Column,
 			time.Unix(0, v).UTC())

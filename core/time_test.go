@@ -41,8 +41,8 @@ func TestIdleAtTheLimit(t *testing.T) {
 		{5, 3 * idle, true, false},
 	} {
 		var x times
-		x.nothing(c.from)
-		x.nothing(c.to)
+		x.sourceEmpty(c.from)
+		x.sourceEmpty(c.to)
 		if c.arrives {
 			x.arrive(0, c.to)
 		}
@@ -51,8 +51,8 @@ func TestIdleAtTheLimit(t *testing.T) {
 		}
 	}
 	var x times
-	x.nothing(0)
-	x.nothing(100 * idle)
+	x.sourceEmpty(0)
+	x.sourceEmpty(100 * idle)
 	if x.lookIdle(&windowing{}); x.idle {
 		t.Error("idle without Window.Idle")
 	}
@@ -82,7 +82,7 @@ func TestRecordsForClosedWindowsAreCounted(t *testing.T) {
 			t.Errorf("a pane that begins at %d sizes: late is %v, expected %v", c.begin/size, x == nil, c.late)
 		}
 	}
-	if p.tooOld[0] != 4 || p.tooOld[1] != 4 || p.lateCount != 8 {
-		t.Errorf("%v were late, %d in total; expected 4 of each reader", p.tooOld, p.lateCount)
+	if a, b := p.inputs[0].tooOld, p.inputs[1].tooOld; a != 4 || b != 4 || p.counts.late != 8 {
+		t.Errorf("%d and %d were late, %d in total; expected 4 of each reader", a, b, p.counts.late)
 	}
 }

@@ -28,7 +28,7 @@ var ErrClosed = errors.New("engine: closed before the readers ended")
 type Engine struct {
 	cfg       Config // with the defaults filled in
 	placement affinity.Placement
-	state     *core.State
+	state     *core.MemoryBudget
 	cuts      *core.Cuts
 	interval  *interval
 	start     time.Time
@@ -99,7 +99,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		stopped: make(chan struct{}), done: make(chan struct{}), halted: make(chan struct{}),
 	}
 	c := &e.cfg
-	e.state = core.NewState(c.StateBytes, c.StatePolicy)
+	e.state = core.NewMemoryBudget(c.StateBytes, c.StatePolicy)
 	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, c.HeldSnapshots, e.state, e.ringAll)
 	e.cuts.Origin = e.start.UnixNano()
 	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions)
@@ -189,7 +189,7 @@ func (e *Engine) build() error {
 			return err
 		}
 		if o := e.output; o != nil && c.Plan.PassesThrough() {
-			out, err := newOutlet(c.Plan, o.given, e.partitionOn[p].bell)
+			out, err := newOutlet(c.Plan, o.batchReady, e.partitionOn[p].bell)
 			if err != nil {
 				return err
 			}
@@ -222,7 +222,7 @@ func (e *Engine) now() core.Nanos { return core.Nanos(time.Since(e.start)) }
 // ringAll wakes every runner.
 func (e *Engine) ringAll() {
 	for _, r := range e.runners {
-		r.bell.Ring()
+		r.bell.Wake()
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
@@ -120,7 +122,7 @@ func sumTo(n int64) int64 {
 // records can be counted, at speeds of 1 to 100, in every shape and exchange; several goroutines take snapshots by epochs of 50 us and by Sync, and hold
 // some of them.
 func TestPrefix(t *testing.T) {
-	perShape := 12
+	perShape := int(testgen.Seeds(12))
 	if n, err := strconv.Atoi(os.Getenv("VELO_SNAPSHOTS")); err == nil {
 		perShape = n / (4 * 4 * 4 * 3)
 	}

@@ -511,7 +511,7 @@ func (f *hasty) Poll(b *record.Batch) error {
 	return f.Feed.Poll(b)
 }
 
-func (f *hasty) Cut(epoch uint64) bool { return f.Feed.Cut(epoch) || !f.cut }
+func (f *hasty) Drained(epoch uint64) bool { return f.Feed.Drained(epoch) || !f.cut }
 
 // Goal: an engine whose feeds cut too early is found out. Method: such a feed, and the same one with the cut as it should be.
 func TestHistoryFindsHastyCut(t *testing.T) {
@@ -554,8 +554,8 @@ func (f *stopped) Poll(b *record.Batch) error {
 	return f.Feed.Poll(b)
 }
 
-func (f *stopped) Cut(epoch uint64) bool {
-	done := f.Feed.Cut(epoch)
+func (f *stopped) Drained(epoch uint64) bool {
+	done := f.Feed.Drained(epoch)
 	if !f.open {
 		close(f.cutting)
 		<-f.sent

@@ -42,7 +42,7 @@ type hookedPoller struct{ hooked }
 
 func (h hookedPoller) Poll(b *record.Batch) error { return h.read(b) }
 func (h hookedPoller) Notify(func())              { call(h.notify) }
-func (h hookedPoller) Cut(uint64) bool            { call(h.cut); return true }
+func (h hookedPoller) Drained(uint64) bool        { call(h.cut); return true }
 func (h hookedPoller) End()                       { call(h.end) }
 
 type hookedWriter struct{ *hooks }
@@ -134,7 +134,7 @@ func TestUserCodeThatPanics(t *testing.T) {
 	}
 	running := map[string]func(h *hooks, f func()){
 		"Read":     func(h *hooks, f func()) { h.read = func(b *record.Batch) error { b.Add(0); f(); return nil } },
-		"Cut":      func(h *hooks, f func()) { h.cut = f },
+		"Drained":  func(h *hooks, f func()) { h.cut = f },
 		"Close":    func(h *hooks, f func()) { h.done = f },
 		"Write":    func(h *hooks, f func()) { h.write = f },
 		"close":    func(h *hooks, f func()) { h.written = f },
@@ -144,7 +144,7 @@ func TestUserCodeThatPanics(t *testing.T) {
 	for way, f := range ways {
 		for name, set := range running {
 			for _, polled := range []bool{true, false} {
-				if name == "Cut" && !polled {
+				if name == "Drained" && !polled {
 					continue
 				}
 				what := fmt.Sprintf("%s in %s, polled %v", way, name, polled)
@@ -273,7 +273,7 @@ func TestCallsFromCallbacks(t *testing.T) {
 	for place, set := range map[string]func(h *hooks, f func()){
 		"Poll":     func(h *hooks, f func()) { r := some(2000); h.read = func(b *record.Batch) error { f(); return r(b) } },
 		"Read":     func(h *hooks, f func()) { r := some(2000); h.read = func(b *record.Batch) error { f(); return r(b) } },
-		"Cut":      func(h *hooks, f func()) { h.cut = f },
+		"Drained":  func(h *hooks, f func()) { h.cut = f },
 		"Write":    func(h *hooks, f func()) { h.write = f },
 		"OnReject": func(h *hooks, f func()) { h.reject = f },
 		"OnLate":   func(h *hooks, f func()) { h.late = f },
@@ -292,13 +292,13 @@ func TestCallsFromCallbacks(t *testing.T) {
 			})
 			var feed *readers.Feed[timesRecord]
 			var err error
-			if e, feed, err = hostileEngine(h, place == "Poll" || place == "Cut", 1); err != nil {
+			if e, feed, err = hostileEngine(h, place == "Poll" || place == "Drained", 1); err != nil {
 				t.Fatal(err)
 			}
 			feed.End() // it holds no window back
 			close(ready)
 			err = soon(t, what, func() error { return <-said })
-			switch onThread := place == "Poll" || place == "Cut"; {
+			switch onThread := place == "Poll" || place == "Drained"; {
 			case always[name] || onThread:
 				if !errors.Is(err, engine.ErrCallback) {
 					t.Errorf("%s says %v, expected ErrCallback", what, err)

@@ -358,7 +358,7 @@ func (e *Engine) RemoveReader(ctx context.Context, reader int) error {
 	if ps, ok := in.source.(*pumpSource); ok {
 		ps.pump.cancel()
 	}
-	s.bell.Ring()
+	s.bell.Wake()
 	select {
 	case <-in.gone:
 		return nil

@@ -44,7 +44,7 @@ func (o *outlet) Take() *core.Passed {
 // Give hands a batch to the writer. The partition's runner calls it.
 func (o *outlet) Give(b *core.Passed) {
 	o.giveIn.PushN([]*core.Passed{b})
-	o.writer.ring()
+	o.writer.wake()
 }
 
 // write writes one batch if there is one. The writer's goroutine calls it.
@@ -55,7 +55,7 @@ func (o *outlet) write(do func(*record.Batch) error) (some bool, err error) {
 	}
 	err = do(b[0].Batch)
 	o.freeIn.PushN(b[:])
-	o.bell.Ring()
+	o.bell.Wake()
 	return true, err
 }
 
@@ -127,10 +127,10 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 		if ended {
 			return true, nil
 		}
-		o.given.announce()
+		o.batchReady.announce()
 		if !o.anyGiven() {
 			select {
-			case <-o.given.c:
+			case <-o.batchReady.c:
 			case <-next:
 			case <-e.stopped:
 				if !e.cuts.Ended() {
@@ -140,7 +140,7 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 				return false, o.ctx.Err()
 			}
 		}
-		o.given.over()
+		o.batchReady.over()
 	}
 }
 

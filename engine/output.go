@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -25,8 +26,8 @@ type output struct {
 	window   *record.Batch // holds the result of a window; all windows use it in turn
 
 	// These fields are for a plan that passes records through.
-	outlets []*outlet // by the number of the partition
-	given   wakeup    // rung when an outlet has a batch
+	outlets    []*outlet // by the number of the partition
+	batchReady wakeup    // rung when an outlet has a batch
 
 	// These counters are for Stats; they order nothing.
 	rows, windows, retries, unfit atomic.Uint64
@@ -37,7 +38,7 @@ type output struct {
 const writtenEvery = time.Millisecond
 
 func newOutput(e *Engine) *output {
-	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), given: newWakeup()}
+	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup()}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	if e.cfg.Plan.Window != nil {
 		e.cuts.KeepWindows()
@@ -89,6 +90,7 @@ func (o *output) write() error {
 		}
 		cut, slot := e.cuts.Pin()
 		last := e.cuts.IsLast(slot)
+		o.check(cut.Epoch() >= next, "an epoch that has passed is in the cut that is written")
 		var err error
 		if changes != nil {
 			err = o.writeChanges(changes, cut)
@@ -100,6 +102,13 @@ func (o *output) write() error {
 		if err != nil || last {
 			return err
 		}
+	}
+}
+
+// check panics if an invariant of what is written does not hold, if invariants are on.
+func (o *output) check(ok bool, formula string) {
+	if invariants.Enabled && !ok {
+		panic("engine: output: it does not hold that " + formula)
 	}
 }
 
@@ -128,6 +137,7 @@ func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
 	}
 	defer say()
 	for _, end := range cut.Windows(*written) {
+		o.check(end > *written, "windows are written in the order of their ends, and once")
 		if err := o.batches(cut.WindowBatches(end, o.window)); err != nil {
 			return err
 		}

@@ -112,7 +112,7 @@ func TestPumpLooksOnceMore(t *testing.T) {
 	defer invariants.Hook("engine.pump.take", func(of any) {
 		if of == any(ps.pump) && len(taken) > 0 {
 			ps.free.PushN(taken[:1])
-			ps.pump.freed.ring()
+			ps.pump.freed.wake()
 			taken = taken[1:]
 		}
 	})()
@@ -141,7 +141,7 @@ func (f *fedReader) Poll(b *record.Batch) error {
 	return next(b)
 }
 func (f *fedReader) Read(_ context.Context, b *record.Batch) error { return f.Poll(b) }
-func (f *fedReader) Cut(uint64) bool                               { f.cuts++; return true }
+func (f *fedReader) Drained(uint64) bool                           { f.cuts++; return true }
 func (f *fedReader) End()                                          {}
 func (f *fedReader) Close() error {
 	if f.closed != nil {
@@ -172,7 +172,7 @@ func TestMarkBehindHeldBatch(t *testing.T) {
 		if b, done := s.Next(0); b != nil || done {
 			t.Fatalf("a batch is given out before its rejects: %v, %v", b, done)
 		}
-		if s.Cut(1) || f.cuts > 0 {
+		if s.Drained(1) || f.cuts > 0 {
 			t.Fatal("the epoch is cut behind a batch that has not been given out")
 		}
 	}
@@ -181,7 +181,7 @@ func TestMarkBehindHeldBatch(t *testing.T) {
 	if b, _ := s.Next(0); b == nil || b.Len() != 1 {
 		t.Fatalf("%v, expected the batch that was held", b)
 	}
-	if !s.Cut(1) || f.cuts != 1 {
+	if !s.Drained(1) || f.cuts != 1 {
 		t.Error("the epoch is not cut, though all has been given out")
 	}
 	if n := s.rejectOut.PopN(r[:]); n != 1 {
@@ -280,7 +280,7 @@ func TestAwakeAfterSleep(t *testing.T) {
 			t.Errorf("futex %v: it has slept for its time and says that it is parked", locked)
 		}
 		b.announce()
-		b.Ring()
+		b.Wake()
 		if b.state.Load() != awake {
 			t.Errorf("futex %v: it has been rung for and says that it is parked", locked)
 		}

@@ -79,7 +79,7 @@ func TestBellLosesNoWakeUp(t *testing.T) {
 			for i := uint64(1); i <= rounds; i++ {
 				if my == 0 {
 					ball[their].Store(i)
-					theirs.Ring()
+					theirs.Wake()
 				}
 				for ball[my].Load() < i {
 					mine.announce()
@@ -91,7 +91,7 @@ func TestBellLosesNoWakeUp(t *testing.T) {
 				}
 				if my == 1 {
 					ball[their].Store(i)
-					theirs.Ring()
+					theirs.Wake()
 				}
 			}
 		}

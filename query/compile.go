@@ -519,14 +519,18 @@ func (c *compiler) shape() {
 // orderBy makes the order of the plan. leaf binds names that are not columns of SELECT.
 func (c *compiler) orderBy(leaf leaf) {
 	for _, o := range c.query.OrderBy {
-		by := core.Order{Desc: o.Desc, NullsFirst: o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault &&
-			o.Desc}
+		first := o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault && o.Desc
+		by := core.Order{Desc: o.Desc, NullsFirst: first}
 		if name, ok := c.orderName(o); ok {
 			by.Column = name
-		} else if c.orderFault(o) {
-			continue
-		} else if by.Expr, ok = c.over(o.Expr, leaf); !ok {
-			continue
+		} else {
+			if c.orderFault(o) {
+				continue
+			}
+			by.Expr, ok = c.over(o.Expr, leaf)
+			if !ok {
+				continue
+			}
 		}
 		c.plans.OrderBy = append(c.plans.OrderBy, by)
 	}

@@ -32,14 +32,14 @@ func (s *given) Next(core.Nanos) (*record.Batch, bool) {
 	s.batches = s.batches[1:]
 	return b, false
 }
-func (s *given) Cut(uint64) bool               { return true }
+func (s *given) Drained(uint64) bool           { return true }
 func (s *given) Quarantine(record.Reject) bool { return true }
 func (s *given) Wake() core.Nanos              { return core.Never }
 func (s *given) Complete() bool                { return true }
 
 type quiet struct{}
 
-func (quiet) Ring() {}
+func (quiet) Wake() {}
 
 // rows runs a query over trades in two partitions and gives the rows of its result, as they come.
 func rows(t *testing.T, text string, trades []trade) []string {

@@ -95,7 +95,7 @@ func (w *widening) takes(where string, reason error) bool {
 	case f.format == formatNDJSON:
 		f.guesser.seeJSON(c, []byte(e.Value), place)
 	default:
-		f.guesser.see(c, e.Value, place)
+		f.guesser.narrow(c, e.Value, place)
 	}
 	if slices.ContainsFunc(w.misfits, func(m misfit) bool { return m.column == c }) {
 		return true

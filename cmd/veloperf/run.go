@@ -245,7 +245,7 @@ func (c *runCmd) prepared(std streams, w bench.Workload, batches [][]*record.Bat
 	})
 }
 
-// printing prints a report, and the counters of the last run.
+// printing prints a report, and the counters of the last run, which explain it.
 func (c *runCmd) printing(last *engine.Stats) printing[runReport] {
 	return printing[runReport]{text: func(w io.Writer, r runReport) {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)

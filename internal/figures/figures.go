@@ -30,7 +30,7 @@ type Figure struct {
 }
 
 // Direction says which way a number is better: Higher, Lower, or empty if it is no figure. unit is
-// that of a number that is only called value.
+// for a number that is only called value.
 func Direction(name, unit string) string {
 	switch name {
 	case "value":
@@ -76,7 +76,7 @@ func Leading(figures map[string]Figure) string {
 	return ""
 }
 
-// Combine makes one result of those of several runs, which is not empty. Its figures are medians.
+// Combine makes one result of the results of several runs, one at least. Its figures are medians.
 // What is no figure is from the run in the middle, so that counts of one run stand together.
 func Combine(runs []map[string]any) (result map[string]any, figures map[string]Figure) {
 	figures = map[string]Figure{}
