@@ -97,6 +97,9 @@ func finish[T any](m *measuring, std streams, p printing[T], meter *meter, resul
 	if errors.Is(err, errInterrupted) {
 		err = nil
 	}
+	if len(results) == 0 {
+		return err
+	}
 	var all []combined[T]
 	for i, runs := range results {
 		c, cerr := combine(runs)

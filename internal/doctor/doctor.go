@@ -92,6 +92,12 @@ func Live(ctx context.Context, watch time.Duration) (Report, error) {
 	}
 	r := Examine(root, usable, before, TakeSample(root))
 	r.Findings = append(buildFindings(), r.Findings...)
+	if line(root, "proc/stat") == "" {
+		r.Findings = append(r.Findings, Finding{
+			"unknown", LevelNote, "this system has no /proc and /sys as Linux has them",
+			"nothing that is known: hardly anything could be looked at", noCommand + "measure on Linux",
+		})
+	}
 	return r, nil
 }
 

@@ -98,7 +98,7 @@ func readMachine(root fs.FS, usable []int) Machine {
 	for g, cpus := range governors {
 		m.Governors[g] = affinity.FormatList(cpus)
 	}
-	if t := TakeSample(root).of(usable); t.total > 0 {
+	if t := (Sample{cpus: readCPUs(root)}).of(usable); t.total > 0 {
 		m.StealSinceBoot = float64(t.steal) / float64(t.total)
 	}
 	return m

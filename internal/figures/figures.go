@@ -81,9 +81,10 @@ func Leading(figures map[string]Figure) string {
 func Combine(runs []map[string]any) (result map[string]any, figures map[string]Figure) {
 	figures = map[string]Figure{}
 	unit, _ := runs[0]["unit"].(string)
+	_, timed := runs[0]["records_per_second"]
 	for name := range runs[0] {
 		better := Direction(name, unit)
-		if better == "" {
+		if better == "" || name == "seconds" && timed { // then seconds are what was asked for
 			continue
 		}
 		var samples []float64

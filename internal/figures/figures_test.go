@@ -26,7 +26,7 @@ func TestDirection(t *testing.T) {
 // Goal: several runs become one result whose figures are medians and whose counts are those of one run.
 func TestCombine(t *testing.T) {
 	run := func(rate, ns, records float64) map[string]any {
-		return map[string]any{"records_per_second": rate, "cpu_ns_per_record": ns, "records": records, "mode": "x", "readers": 2.0}
+		return map[string]any{"records_per_second": rate, "cpu_ns_per_record": ns, "records": records, "mode": "x", "readers": 2.0, "seconds": 2.0}
 	}
 	r, f := Combine([]map[string]any{run(10, 1, 100), run(30, 3, 300), run(20, 9, 200)})
 	if r["records_per_second"] != 20.0 || r["cpu_ns_per_record"] != 3.0 || r["records"] != 200.0 || r["mode"] != "x" || r["readers"] != 2.0 {
@@ -38,6 +38,9 @@ func TestCombine(t *testing.T) {
 	}
 	if Leading(f) != "records_per_second" || Leading(nil) != "" || Leading(map[string]Figure{"b_us": {}, "a_us": {}}) != "a_us" {
 		t.Error("another figure leads")
+	}
+	if _, f := Combine([]map[string]any{{"seconds": 3.0, "rows": 5.0}}); len(f) != 1 || f["seconds"].Median != 3 {
+		t.Errorf("without a rate the time is the figure: %+v", f)
 	}
 	if r, f := Combine([]map[string]any{{"n": 1.0}}); len(f) != 0 || r["n"] != 1.0 {
 		t.Errorf("%v %v", r, f)
