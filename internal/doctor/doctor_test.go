@@ -55,6 +55,12 @@ func TestExamine(t *testing.T) {
 			"perf":         {LevelNote, "is 4", "perf_event_paranoid=1"},
 			"mitigations":  {LevelNote, "spectre_v2", "mitigations=off"},
 		},
+		"service": {
+			"hypervisor": {LevelSpoils, "c7g.xlarge", "bare metal"},
+			"quota":      {LevelSpoils, "2.00 of 4", "CPUQuota"},
+			"memory":     {LevelNote, "2.0 GiB (/sys/fs/cgroup/memory/system.slice/velo.service/memory.limit_in_bytes)", "MemoryMax"},
+			"swap":       {LevelNote, "1.0 GiB", "swapoff"},
+		},
 		"cloud": {
 			"hypervisor":     {LevelSpoils, "m6i.2xlarge", "bare metal"},
 			"steal":          {LevelSpoils, "2.00 %", "host"},
@@ -123,6 +129,14 @@ func TestMachine(t *testing.T) {
 	}
 	if c.Quota != 1.5 || c.Memory != 256<<20 || len(c.Nodes) != 2 || c.StealSinceBoot != 0.02 || c.KernelThreads["ksoftirqd/0"] != 0.04 {
 		t.Errorf("%+v", c)
+	}
+	s := examine(t, "service").Machine
+	if s.CPU != "implementer 0x41 part 0xd40" || s.Quota != 2 || s.Memory != 2<<30 || s.StealSinceBoot != 0 || s.PerfParanoid != 1 {
+		t.Errorf("%+v", s)
+	}
+	metal := fstest.MapFS{"sys/class/dmi/id/sys_vendor": {Data: []byte("Amazon EC2")}, "sys/class/dmi/id/product_name": {Data: []byte("c7g.metal")}}
+	if got := hypervisor(metal); got != "" {
+		t.Errorf("a metal instance is taken for a virtual machine: %s", got)
 	}
 	// The trees from which topologies are read have nothing else, and nothing is guessed from that.
 	for _, name := range []string{"epyc", "hybrid", "arm"} {
