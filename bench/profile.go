@@ -36,6 +36,14 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 	if err != nil {
 		return Result{}, err
 	}
+	return w.RunPrepared(batches, partitions, cores, d, started)
+}
+
+// RunPrepared is Run with the batches of each reader, as Batches makes them. They can be used
+// again.
+func (w Workload) RunPrepared(batches [][]*record.Batch, partitions, cores int, d time.Duration,
+	started func(*engine.Engine),
+) (Result, error) {
 	var rs []record.Reader
 	total := uint64(0)
 	for _, of := range batches {
@@ -76,7 +84,7 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 	if err != nil {
 		return Result{}, err
 	}
-	reads := make([]uint64, readers)
+	reads := make([]uint64, len(batches))
 	for i, rd := range r.Stats.Readers {
 		reads[i] = rd.In
 	}

@@ -136,6 +136,7 @@ func Snapshots(w Workload, readers, partitions, cores int, interval, d time.Dura
 
 // slice measures an engine while do runs until a time.
 func slice(e *engine.Engine, do func(end time.Time) error) (Figure, error) {
+	defer observe()()
 	before := e.Stats()
 	if err := do(time.Now().Add(sliceTime)); err != nil {
 		return Figure{}, err

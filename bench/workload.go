@@ -196,6 +196,24 @@ func (w Workload) Start(readers, partitions, cores int) (*engine.Engine, error) 
 	return w.start(rs, partitions, cores)
 }
 
+// StartFinite is Start with prepared records of which each reader lends all that many times, and
+// then ends.
+func (w Workload) StartFinite(readers, partitions, cores, passes int) (*engine.Engine, error) {
+	all, err := w.Batches(readers)
+	if err != nil {
+		return nil, err
+	}
+	var rs []record.Reader
+	for _, batches := range all {
+		m, err := newMemory(batches, passes)
+		if err != nil {
+			return nil, err
+		}
+		rs = append(rs, m)
+	}
+	return w.start(rs, partitions, cores)
+}
+
 func (w Workload) start(rs []record.Reader, partitions, cores int) (*engine.Engine, error) {
 	return engine.Start(context.Background(), engine.Config{
 		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows,
@@ -238,6 +256,7 @@ func Measure(e *engine.Engine, d time.Duration) (Figure, error) {
 		}
 		return records, time.Now(), e.Stats().CPUTime(), nil
 	}
+	defer observe()()
 	records, begin, cpu, err := look()
 	if err != nil {
 		return Figure{}, err
