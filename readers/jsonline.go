@@ -78,6 +78,9 @@ type jsonLine struct {
 	above int
 	// texts has copies for the columns that need them.
 	texts []byte
+
+	// unread has the columns that nobody reads; nil if all are read.
+	unread []bool
 }
 
 func newJSONLine(f *jsonFormat) jsonLine {
@@ -103,6 +106,10 @@ func (l *jsonLine) read(r *jsonParser, b *record.Batch, row, begin, end int) err
 	for column := range l.spans {
 		var err error
 		switch f := &l.format.fields[column]; {
+		case l.unread != nil && l.unread[column]:
+			if !f.nullable && (l.seen[column] != l.lines || l.spans[column].kind == jsonNull) {
+				err = errNullUnread
+			}
 		case l.seen[column] == l.lines:
 			err = l.convert(r, b, column, row, l.spans[column])
 		case f.nullable:

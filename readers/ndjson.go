@@ -166,6 +166,7 @@ func newJSONFormat(cfg NDJSONConfig) (*jsonFormat, error) {
 // jsonParser parses the objects of a stretch.
 type jsonParser struct {
 	stretch
+	projection
 	format *jsonFormat
 	index  jsonIndex
 	stripe int // how many lines are parsed together
@@ -191,6 +192,14 @@ func newJSONParser(f *jsonFormat) *jsonParser {
 	return &jsonParser{format: f, stripe: maxStripe, days: make([]day, len(f.fields)), line: newJSONLine(f)}
 }
 
+// project says which columns are read.
+func (r *jsonParser) project(read []bool) {
+	if !r.format.cfg.Strict {
+		r.projection.project(read)
+		r.line.unread = r.unread
+	}
+}
+
 // begin goes to the first line of a stretch.
 func (r *jsonParser) begin() {
 	r.index.reset(r.pos, maxShapeFields)
@@ -209,7 +218,7 @@ func (r *jsonParser) tooLong() record.Reject {
 // one.
 func (r *jsonParser) parse(b *record.Batch) {
 	for i := range r.format.fields {
-		if r.format.fields[i].kind == fieldText {
+		if r.format.fields[i].kind == fieldText && !r.skips(i) {
 			b.Column(i).Bytes = r.buf
 		}
 	}
@@ -255,6 +264,7 @@ func (r *jsonParser) parse(b *record.Batch) {
 			b.Column(i).Bytes = r.line.texts
 		}
 	}
+	r.lend(b)
 	b.SetLen(row)
 }
 
@@ -335,9 +345,9 @@ func (r *jsonParser) columns(b *record.Batch, shape *jsonShape, row, most int) (
 		if good == 0 {
 			return n, 0
 		}
-		if f := &shape.fields[k]; f.column < 0 {
+		if f := &shape.fields[k]; f.column < 0 || r.skips(f.column) {
 			good, _ = r.prefixes(shape, k, 0, good)
-			good = r.skipped(shape, k, good)
+			good = r.skipped(shape, k, good, f.column >= 0 && !r.format.fields[f.column].nullable)
 		} else {
 			good = r.column(b, shape, k, row, good)
 		}
@@ -350,7 +360,7 @@ func (r *jsonParser) columns(b *record.Batch, shape *jsonShape, row, most int) (
 		r.unescape(b, row+good, int(s.at[s.from-1+good*shape.width])+1)
 	}
 	for _, column := range shape.absent {
-		if good > 0 {
+		if good > 0 && !r.skips(column) {
 			r.format.fields[column].nulls(b, column, row, row+good)
 		}
 	}
@@ -479,8 +489,9 @@ func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (r
 	}
 }
 
-// skipped returns how many of the next n lines have valid JSON as the value of field k.
-func (r *jsonParser) skipped(shape *jsonShape, k, n int) int {
+// skipped returns how many of the next n lines have valid JSON as the value of field k. notNull
+// says that it must not be null.
+func (r *jsonParser) skipped(shape *jsonShape, k, n int, notNull bool) int {
 	s, width, length := &r.index, shape.width, int(shape.fields[k].length)
 	at := s.at[s.from-1+k:]
 	for i := range n {
@@ -497,7 +508,8 @@ func (r *jsonParser) skipped(shape *jsonShape, k, n int) int {
 				return i
 			}
 		default:
-			if span, err := r.line.scan(r.buf, begin, end); err != nil || span.end != end {
+			span, err := r.line.scan(r.buf, begin, end)
+			if err != nil || span.end != end || notNull && span.kind == jsonNull {
 				return i
 			}
 		}
@@ -565,7 +577,7 @@ func (r *jsonParser) learn(end int) {
 			return // there are blanks before it
 		}
 		f := shapeField{column: m.column}
-		if f.column >= 0 {
+		if f.column >= 0 && !r.skips(f.column) {
 			if l.spans[f.column].begin != m.begin || r.format.copied != nil && r.format.copied[f.column] {
 				return // it comes twice, or its text must be copied
 			}

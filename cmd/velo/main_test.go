@@ -113,7 +113,7 @@ func TestNoCommand(t *testing.T) {
 func TestQuarantine(t *testing.T) {
 	path := write(t, "t.csv", "a,b", "1,2", "x,3", "4,5")
 	aside := filepath.Join(t.TempDir(), "bad.ndjson")
-	out, errs, status := velo(t, "", "query", "--format=csv", "--schema=a bigint, b bigint", "--quarantine="+aside, fmt.Sprintf(`SELECT sum(b) AS s FROM "%s"`, path))
+	out, errs, status := velo(t, "", "query", "--format=csv", "--schema=a bigint, b bigint", "--strict", "--quarantine="+aside, fmt.Sprintf(`SELECT sum(b) AS s FROM "%s"`, path))
 	if status != statusAside || out != "s\n7\n" || !strings.Contains(errs, "line 3") {
 		t.Errorf("status %d, %s%s", status, out, errs)
 	}

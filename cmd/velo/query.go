@@ -147,7 +147,7 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 		return errInterrupted // before anything had come
 	}
 	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !flows(plan)}
-	rows.check = func() error { return aside.widening.check(c.Readers) }
+	rows.check = func() error { return aside.widening.check(c.Readers, plan) }
 	q := &flow{
 		name: f.name, plan: plan, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside,
 		early:  stop.cutEarly(),
