@@ -94,7 +94,8 @@ func newJSONLine(f *jsonFormat) jsonLine {
 		nodes = f.paths.nodes
 	}
 	l := jsonLine{
-		nodes: make([]uint64, nodes), wanted: make([]bool, nodes), format: f, spans: make([]jsonSpan, n), seen: make([]uint64, n),
+		nodes: make([]uint64, nodes), wanted: make([]bool, nodes), format: f, spans: make([]jsonSpan, n),
+		seen:   make([]uint64, n),
 		direct: make([]uint64, n), escapes: make([]int, 0, n),
 	}
 	l.project(nil)
@@ -261,8 +262,8 @@ func (l *jsonLine) fills(buf []byte, begin, end int) bool {
 	return err == nil && span.end == end
 }
 
-// pass finds the end of the value at i, which nobody reads. It checks what NDJSON says. The error is
-// as in scan.
+// pass finds the end of the value at i, which nobody reads. It checks what NDJSON says. The error
+// is as in scan.
 func (l *jsonLine) pass(buf []byte, i, end int) (span jsonSpan, err error) {
 	if l.format.cfg.Strict {
 		return l.scan(buf, i, end)
@@ -313,7 +314,8 @@ scan:
 	for i > span.begin && (buf[i-1] == ' ' || buf[i-1] == '\t' || buf[i-1] == '\r') {
 		i--
 	}
-	if span.end = i; i == span.begin {
+	span.end = i
+	if i == span.begin {
 		return fail(errValue)
 	}
 	switch {

@@ -5,14 +5,14 @@ import (
 	"unsafe"
 )
 
-// jsonPlaces finds, 64 bytes at a time, the bytes of JSON lines that are outside of strings and mean
-// something: colons, commas, brackets and newlines. Objects are looked into down to a depth, which is
-// that of the deepest column; arrays, deeper objects and empty objects are passed over whole, and
-// their bytes have no places:
+// jsonPlaces finds, 64 bytes at a time, the bytes of JSON lines that are outside of strings and
+// mean something: colons, commas, brackets and newlines. Objects are looked into down to a depth,
+// the depth of the deepest column; arrays, deeper objects and empty objects are passed over
+// whole, and their bytes have no places:
 //
 //	{"at":"2026-01-31","request":{"method":"GET","headers":{"x":[1,2]}},"tags":["a","b"]}
-//	^    ^            ^         ^^        ^     ^         ^           ^^       ^         ^^  depth 2
-//	^    ^            ^         ^                                      ^       ^         ^^  depth 1
+//	^    ^            ^         ^^        ^     ^         ^           ^^      ^         ^  depth 2
+//	^    ^            ^         ^                                      ^      ^         ^  depth 1
 //
 // Brackets match and strings are closed in all of it. The first byte of a line that does not fit is
 // called odd: its line is read byte by byte (see jsonLine).
@@ -27,11 +27,12 @@ type jsonPlaces struct {
 	// shallow is the depth down to which objects are looked into.
 	shallow int
 	nestedState
-	// masks is scratch of a scan.
+	// masks and words are scratch of a scan.
 	masks nestedMasks
+	words structuralWords
 }
 
-// nestedState is what the bytes before scanned leave behind.
+// nestedState is what has to be known about the bytes before scanned.
 type nestedState struct {
 	inside  uint64 // all bits set inside of a string
 	closed  uint64 // 1 right after a string
@@ -113,20 +114,12 @@ func (s *jsonPlaces) find(out []uint32, buf []byte, from, n int) (found, scanned
 		if odd != 0 {
 			structural &= odd&-odd - 1
 		}
-		n := bits.OnesCount64(structural)
-		for to := out[found : found+64 : found+64]; structural != 0; to = to[8:] {
-			_ = to[7]
-			for j := range 8 { // what is written after the last place is overwritten later
-				to[j] = uint32(from + i + bits.TrailingZeros64(structural))
-				structural &= structural - 1
-			}
-		}
-		found += n
+		s.words[i/64] = structural
 		if odd != 0 {
-			return found, i + bits.TrailingZeros64(odd)
+			return flatten(out, s.words[:i/64+1], from), i + bits.TrailingZeros64(odd)
 		}
 	}
-	return found, n
+	return flatten(out, s.words[:(n+63)/64], from), n
 }
 
 // step goes over the 64 bytes at a place. It returns the bytes that mean something, and the odd

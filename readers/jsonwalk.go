@@ -57,9 +57,10 @@ type jsonDict struct {
 type jsonKey struct {
 	// text is the key as it is written, with its quotes and all blanks before the colon.
 	text string
-	// first has its first eight bytes, and mask those of them that there are.
+	// first has the first eight bytes of text, and mask has a bit for each bit of text in them.
 	first, mask uint64
-	// column is the column of the value; -1 if it has none, or if nobody reads it and it is nullable.
+	// column is the column of the value; -1 if it has none, or if nobody reads it and it is
+	// nullable.
 	column int
 	// dict is for the object that the value may be; nil if it has no columns within.
 	dict *jsonDict
@@ -193,8 +194,8 @@ func (r *jsonParser) walkLine(i, k int) (next int, done bool) {
 	return next + 1, true
 }
 
-// walkObject walks the object whose opening brace is place i. It returns the place after its closing
-// brace; otherwise as walkLine.
+// walkObject walks the object whose opening brace is place i. It returns the place after its
+// closing brace; otherwise as walkLine.
 func (r *jsonParser) walkObject(i, k int, d *jsonDict) (next int, done bool) {
 	w, buf := r.walker, r.buf
 	s := &w.places
@@ -203,6 +204,7 @@ func (r *jsonParser) walkObject(i, k int, d *jsonDict) (next int, done bool) {
 		return 0, false // the object comes twice
 	}
 	d.line, d.next = w.lines, 0
+	strict := r.format.cfg.Strict
 	for {
 		// Place i is before a key.
 		if i+2 >= len(at) {
@@ -212,7 +214,20 @@ func (r *jsonParser) walkObject(i, k int, d *jsonDict) (next int, done bool) {
 		if buf[colon] != ':' {
 			return 0, false
 		}
-		key := d.find(buf, at[i]+1, colon)
+		var key *jsonKey
+		if d.next < len(d.keys) {
+			// As find, for the key that is expected.
+			k := &d.keys[d.next]
+			text := buf[at[i]+1 : colon]
+			if len(text) == len(k.text) && (word(unsafe.Pointer(&buf[at[i]+1]))^k.first)&k.mask == 0 &&
+				(len(text) <= 8 || string(text) == k.text) {
+				key = k
+				d.next++
+			}
+		}
+		if key == nil {
+			key = d.find(buf, at[i]+1, colon)
+		}
 		if key == nil {
 			key = r.learnKey(d, at[i]+1, colon)
 			if key == nil {
@@ -248,7 +263,7 @@ func (r *jsonParser) walkObject(i, k int, d *jsonDict) (next int, done bool) {
 			}
 			key.dict.line = w.lines
 		}
-		if end <= begin || !r.walkValue(key, begin, end, k) {
+		if end <= begin || (key.column >= 0 || strict) && !r.walkValue(key, begin, end, k) {
 			return 0, false
 		}
 		switch buf[end] {
@@ -265,7 +280,7 @@ func (r *jsonParser) walkObject(i, k int, d *jsonDict) (next int, done bool) {
 func (r *jsonParser) walkValue(key *jsonKey, begin, end uint32, k int) bool {
 	w := r.walker
 	if key.column < 0 {
-		return !r.format.cfg.Strict || r.line.fills(r.buf, int(begin), int(end))
+		return r.line.fills(r.buf, int(begin), int(end)) // only if Strict is set
 	}
 	if w.seen[key.column] == w.lines || r.skips(key.column) && r.buf[begin] == 'n' {
 		return false // it comes twice, or it may be null and must not

@@ -106,13 +106,13 @@ func (c *NDJSONConfig) name(column int) string {
 //
 // A record with a value that does not fit goes to quarantine; a number in a string is not a number.
 // So does a record whose names, or whose values of columns, are not what RFC 8259 allows. A value
-// that nobody reads, because it is of no column or of one that no plan reads (see record.Projector),
-// ends with the comma or brace after it: its strings must be closed and its brackets must match, and
-// it must not be empty or have a colon or a backslash where there is neither string nor bracket. What
-// its strings, numbers and words are is not checked unless Strict is set.
-// Strings are not checked to be UTF-8: their bytes are the text. Half of a surrogate pair in \u
-// becomes U+FFFD. A byte order mark at the beginning of the file is skipped. Values may be nested
-// 1024 deep.
+// that nobody reads, because it is of no column or of one that no plan reads (see
+// record.Projector), ends with the comma or brace after it: its strings must be closed and its
+// brackets must match, and it must not be empty or have a colon or a backslash where there is
+// neither string nor bracket. What its strings, numbers and words are is not checked unless Strict
+// is set. Strings are not checked to be UTF-8: their bytes are the text. Half of a surrogate pair
+// in \u becomes U+FFFD. A byte order mark at the beginning of the file is skipped. Values may be
+// nested 1024 deep.
 type NDJSON struct {
 	*lineFile
 	format *jsonFormat
@@ -182,7 +182,8 @@ type jsonParser struct {
 	misses int        // lines of no known shape since the last one was learned
 	// unshaped counts lines that a walk might read and a shape cannot.
 	unshaped int
-	// walker reads lines of no known shape; nil if it cannot. walking says that all lines are walked.
+	// walker reads lines of no known shape; nil if it cannot. walking says that all lines are
+	// walked.
 	walker  *jsonWalker
 	walking bool
 	// days has the last day read, for each column.
@@ -276,8 +277,8 @@ func (r *jsonParser) parse(b *record.Batch) {
 	b.SetLen(row)
 }
 
-// shaped reads the next lines, at most most of them, as lines of one of the known shapes. n and good
-// are as in columns.
+// shaped reads the next lines, at most most of them, as lines of one of the known shapes. n and
+// good are as in columns.
 func (r *jsonParser) shaped(b *record.Batch, row, most int) (n, good int) {
 	for range r.shapes {
 		n, good = r.columns(b, r.shapes[r.shape], row, most)
