@@ -11,6 +11,7 @@
 //	veloperf latency                    from Send to a snapshot
 //	veloperf locks                      shared maps under locks against velo
 //	veloperf readers                    sources that answer late, read side by side
+//	veloperf ingest                     files as people have them, with rooflines
 //
 // Every command has --help. Results go to standard output, progress and messages to standard error.
 // The exit status is 0; 1 if something went wrong; 2 if there is no result because no line of a
@@ -42,6 +43,7 @@ type commands struct {
 	Latency  latencyCmd  `cmd:"" help:"From Send to a snapshot, at a fixed rate."`
 	Locks    locksCmd    `cmd:"" help:"Shared maps under locks, channels and rings against velo."`
 	Readers  readersCmd  `cmd:"" help:"Readers side by side whose sources answer late."`
+	Ingest   ingestCmd   `cmd:"" help:"How fast files are read: CSV, JSON lines, gzip, with rooflines."`
 	Gen      struct {
 		Brc genBrcCmd `cmd:"" name:"1brc" help:"Write a file of name;value lines."`
 	} `cmd:"" help:"Write test data."`

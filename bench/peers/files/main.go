@@ -1,7 +1,8 @@
 // Command files runs the same SQL over the same files with velo and with DuckDB, on one core and on
-// two. The files are in the one billion row format, in CSV with quotes, in JSON lines, and as people
-// have them: CSV of ten columns of which three are read, that packed with gzip, and a web log with
-// fields within fields. They are made first and are in the page cache. Every result is compared with velo's.
+// two. The files are in the one billion row format, in CSV with quotes, in JSON lines, and as
+// people have them: CSV of ten columns of which three are read, that packed with gzip, and a web
+// log with fields within fields. They are made first and are in the page cache. Every result is
+// compared with velo's.
 //
 //	go run ./files --rows 10000000 --json figures.jsonl
 //
