@@ -69,6 +69,16 @@ type Resumer interface {
 	Resume(position []byte) error
 }
 
+// A Projector is a Reader that can leave out columns that nobody reads. The engine calls Columns
+// once, before the first Read or Poll, with an entry for each column of the schema that says
+// whether the plan reads it. If the configuration has OnLate, all columns are read. The reader need
+// not convert the other columns; in its batches they are NULL, or zero or the empty text if they
+// are not nullable. A reader that is not told reads all columns.
+type Projector interface {
+	Reader
+	Columns(read []bool)
+}
+
 // A Liner is a Reader that knows the line of an offset. A reader that would have to count lines all
 // the time leaves Reject.Line at 0 and counts when asked. The engine asks only for rejected
 // records, on an ordinary goroutine, which may run at the same time as Read or Poll, but not after
