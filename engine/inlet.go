@@ -102,7 +102,9 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent
 	if n, ok := reader.(fmt.Stringer); ok {
 		s.name = n.String()
 	}
-	if p, ok := reader.(record.Projector); ok && e.cfg.OnLate == nil { // late records have all columns
+	// OnLate gets records with all columns, and so does a RouteFunc.
+	all := e.cfg.OnLate != nil || e.cfg.Route.Routing == plan.RouteCustom
+	if p, ok := reader.(record.Projector); ok && !all {
 		p.Columns(ColumnsRead(e.cfg.Plan))
 	}
 	if e.cfg.OnReject != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 )
@@ -20,8 +21,8 @@ func (r *toldReader) Columns(read []bool)                       { r.read = read 
 func (r *toldReader) Read(context.Context, *record.Batch) error { return io.EOF }
 func (r *toldReader) Close() error                              { return nil }
 
-// Goal: a reader is told exactly the columns that a plan reads, and all of them if late records are
-// wanted. Method: queries of every kind, beside what EXPLAIN says, or what is expected if EXPLAIN
+// Goal: a reader is told exactly the columns that a plan reads, and is told
+// nothing if late records or a route need them all. Method: queries of every kind, beside what EXPLAIN says, or what is expected if EXPLAIN
 // says nothing.
 func TestColumnsRead(t *testing.T) {
 	schema, err := query.Columns("s", "a bigint not null, b text, c double precision, d decimal(9,2), at timestamp not null, e boolean")
@@ -41,13 +42,13 @@ func TestColumnsRead(t *testing.T) {
 		"SELECT a FROM s LIMIT 1":                             "a",
 		"SELECT window_end, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1' SECOND) GROUP BY window_end": "at",
 	} {
-		plan, err := query.Compile(sql, schema)
+		p, err := query.Compile(sql, schema)
 		if err != nil {
 			t.Errorf("%s: %v", sql, err)
 			continue
 		}
 		var names []string
-		for i, is := range engine.ColumnsRead(plan) {
+		for i, is := range engine.ColumnsRead(p) {
 			if is {
 				names = append(names, schema.Field(i).Name)
 			}
@@ -55,20 +56,26 @@ func TestColumnsRead(t *testing.T) {
 		if got := strings.Join(names, ", "); got != want {
 			t.Errorf("%s reads %s, expected %s", sql, got, want)
 		}
-		text, err := plan.Explain()
+		text, err := p.Explain()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if m := explained.FindStringSubmatch(text); m != nil && m[1] != want {
 			t.Errorf("%s reads %s, EXPLAIN says %s", sql, want, m[1])
 		}
-		for _, late := range []bool{false, true} {
+		for _, needs := range []string{"the plan", "late records", "a route"} {
 			r := &toldReader{}
-			cfg := engine.Config{Plan: plan, Readers: []record.Reader{r}, Partitions: 1, Cores: 1, NoPin: true}
-			if late {
+			cfg := engine.Config{Plan: p, Readers: []record.Reader{r}, Partitions: 1, Cores: 1, NoPin: true}
+			switch needs {
+			case "late records":
 				cfg.OnLate = func(int, *record.Batch) {}
+			case "a route":
+				if p.PassesThrough() {
+					continue
+				}
+				cfg.Route = plan.Route{Routing: plan.RouteCustom, Func: func(*plan.RouteContext) {}}
 			}
-			if plan.PassesThrough() {
+			if p.PassesThrough() {
 				cfg.Writer = nothing{}
 			}
 			e := start(t, cfg)
@@ -76,8 +83,9 @@ func TestColumnsRead(t *testing.T) {
 				t.Error(err)
 			}
 			e.Close()
-			if late != (r.read == nil) || !late && !slices.Equal(r.read, engine.ColumnsRead(plan)) {
-				t.Errorf("%s: the reader was told %v", sql, r.read)
+			told := needs == "the plan"
+			if told == (r.read == nil) || told && !slices.Equal(r.read, engine.ColumnsRead(p)) {
+				t.Errorf("%s, columns for %s: the reader was told %v", sql, needs, r.read)
 			}
 		}
 	}

@@ -71,9 +71,11 @@ type Resumer interface {
 
 // A Projector is a Reader that can leave out columns that nobody reads. The engine calls Columns
 // once, before the first Read or Poll, with an entry for each column of the schema that says
-// whether the plan reads it. If the configuration has OnLate, all columns are read. The reader need
-// not convert the other columns; in its batches they are NULL, or zero or the empty text if they
-// are not nullable. A reader that is not told reads all columns.
+// whether the plan reads it. It does not call Columns if the configuration has OnLate or a
+// RouteFunc, which may look at any column. The reader need not convert the other columns; in its
+// batches they are NULL, or zero or the empty text if they are not nullable. A reader that is not
+// told reads all columns. So a reader of one's own that embeds another, and looks at columns of its
+// batches, hides this method with one that does nothing.
 type Projector interface {
 	Reader
 	Columns(read []bool)
