@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"text/tabwriter"
@@ -275,8 +276,27 @@ func (s Stats) String() string {
 	if total.Shed > 0 {
 		fmt.Fprintf(&b, "%d records SHED: there was no memory for their groups (Config.StateBytes)\n", total.Shed)
 	}
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "reader\tstate\tin\tcounted\tkeyless\tfiltered\tlate\tquarantined\tdropped\tretries\tbatches\tfolded\tdirect\tpartials\tflushes\t\n")
+	table := func(write func(w io.Writer)) {
+		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+		write(w)
+		w.Flush()
+	}
+	table(s.readersTable)
+	table(s.partitionsTable)
+	if times, p := s.Skew(); times > maxEven {
+		fmt.Fprintf(&b, "skew: partition %d has %.1f times its share of the records\n", p, times)
+	}
+	table(s.ringsTable)
+	table(s.runnersTable)
+	table(s.agentsTable)
+	s.warnings(&b)
+	return b.String()
+}
+
+func (s Stats) readersTable(w io.Writer) {
+	fmt.Fprintf(w, "reader\tstate\tin\tcounted\tkeyless\tfiltered\tlate\tquarantined\tdropped\tretries\tbatches\t"+
+		"folded\tdirect\tpartials\tflushes\t\n")
+	total := s.Counters()
 	for i, r := range s.Readers {
 		fmt.Fprintf(w, "%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", i, r.State, r.In, r.Counted,
 			r.Keyless, r.Filtered, r.Late, r.Quarantined, r.Dropped, r.Retries, r.Batches, r.Folded, r.Direct,
@@ -285,7 +305,9 @@ func (s Stats) String() string {
 	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t%d\t%d\t\t\t%d\t%d\t%d\t%d\t%d\t\n", total.In, total.Counted, total.Keyless,
 		total.Filtered, total.Late, total.Quarantined, total.Batches, total.Folded, total.Direct, total.Partials,
 		total.Flushes)
-	w.Flush()
+}
+
+func (s Stats) partitionsTable(w io.Writer) {
 	fmt.Fprintf(w, "partition\trecords\tpartials\tgroups\tKiB\t\n")
 	var rows, partials uint64
 	for i, p := range s.Partitions {
@@ -294,16 +316,17 @@ func (s Stats) String() string {
 		partials += p.Partials
 	}
 	fmt.Fprintf(w, "all\t%d\t%d\t%d\t\t\n", rows, partials, s.Groups())
-	w.Flush()
-	if times, p := s.Skew(); times > maxEven {
-		fmt.Fprintf(&b, "skew: partition %d has %.1f times its share of the records\n", p, times)
-	}
+}
+
+func (s Stats) ringsTable(w io.Writer) {
 	fmt.Fprintf(w, "ring\tchunks\tdepth\thigh water\tslots\tfull stalls\tempty stalls\t\n")
 	for _, r := range s.Rings {
 		fmt.Fprintf(w, "%d to %d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", r.Reader, r.Partition, r.Pushed, r.Depth, r.HighWater,
 			r.Slots, r.FullStalls, r.EmptyStalls)
 	}
-	w.Flush()
+}
+
+func (s Stats) runnersTable(w io.Writer) {
 	fmt.Fprintf(w, "runner\tcpu\tcpu time\tturns\tbusy\tparks\tagents\t\n")
 	for i, r := range s.Runners {
 		cpu := fmt.Sprint(r.CPU)
@@ -313,7 +336,9 @@ func (s Stats) String() string {
 		fmt.Fprintf(w, "%d\t%s\t%v\t%d\t%d\t%d\t%s\t\n", i, cpu, r.CPUTime.Round(time.Millisecond), r.Turns, r.Busy,
 			r.Parks, r.Agents)
 	}
-	w.Flush()
+}
+
+func (s Stats) agentsTable(w io.Writer) {
 	fmt.Fprintf(w, "agent\trunner\tduty\tsteps\tlongest\tlong\t")
 	for cause := range core.Stalls {
 		fmt.Fprintf(w, "%v\t", cause)
@@ -331,23 +356,25 @@ func (s Stats) String() string {
 		}
 		fmt.Fprintln(w)
 	}
-	w.Flush()
+}
+
+// warnings says what is wrong with agents, readers and runners.
+func (s Stats) warnings(b *strings.Builder) {
 	for _, a := range s.Agents {
 		if a.Starved > 0 {
-			fmt.Fprintf(&b, "%s was starved %d times by long steps, the longest wait was %v, the last of %s: give "+
+			fmt.Fprintf(b, "%s was starved %d times by long steps, the longest wait was %v, the last of %s: give "+
 				"them a runner each\n",
 				a.Name, a.Starved, a.Waited.Round(time.Microsecond), a.By)
 		}
 	}
 	for i, r := range s.Readers {
 		if r.Err != nil {
-			fmt.Fprintf(&b, "reader %d (%s) failed: %v\n", i, r.Name, r.Err)
+			fmt.Fprintf(b, "reader %d (%s) failed: %v\n", i, r.Name, r.Err)
 		}
 	}
 	for i, r := range s.Runners {
 		if r.PinError != "" {
-			fmt.Fprintf(&b, "runner %d is not pinned: %s\n", i, r.PinError)
+			fmt.Fprintf(b, "runner %d is not pinned: %s\n", i, r.PinError)
 		}
 	}
-	return b.String()
 }

@@ -37,17 +37,22 @@ func compile(p *Plan) (*layout.Layout, error) {
 	return l, err
 }
 
-// A compiler makes the layout of a plan.
+// A compiler makes the layout of a plan. For a plan with groups it binds the columns that the plan
+// names, then it places the states, then it makes the schemas.
 type compiler struct {
 	*layout.Layout
 	plan *Plan
+	// faults are what is wrong with the plan.
+	faults []error
+	// keys are the columns of the source that are keys.
+	keys []int
+	// fields are the columns of the groups.
+	fields []record.Field
+	// bound are the aggregates of the plan, and after them those that the engine needs itself.
+	bound []boundAggregate
 }
 
 func compileLayout(p *Plan) (*layout.Layout, error) {
-	var faults []error
-	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("plan %s: "+format, append([]any{p.name()}, args...)...))
-	}
 	l := &compiler{plan: p, Layout: &layout.Layout{
 		Name: p.name(), Source: p.Source, RowsWord: -1, StampWord: -1, PassThrough: p.PassesThrough(), Offset: p.Offset,
 	}}
@@ -58,81 +63,103 @@ func compileLayout(p *Plan) (*layout.Layout, error) {
 		}
 		return l.Layout, l.divide()
 	}
+	for _, step := range []func() error{l.bindColumns, l.placeStates, l.makeSchemas, l.divide} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return l.Layout, nil
+}
+
+// fault notes something that is wrong with the plan.
+func (l *compiler) fault(format string, args ...any) {
+	l.faults = append(l.faults, fmt.Errorf("plan %s: "+format, append([]any{l.Name}, args...)...))
+}
+
+// column is the index of a column of the source. of says what names it.
+func (l *compiler) column(of, name string) (int, bool) {
+	i, ok := l.Source.Index(name)
+	if !ok {
+		l.fault("%s: there is no column %q in %v", of, name, l.plan.Source)
+	}
+	return i, ok
+}
+
+// bindColumns finds the columns that the plan names, and the functions of its aggregates. The error
+// has all that is wrong with them.
+func (l *compiler) bindColumns() error {
+	p := l.plan
 	if p.Where != nil || len(p.Computed) > 0 || p.windowMayBeNull() {
 		if err := l.compileStage(); err != nil {
-			return nil, fmt.Errorf("plan %s: %w", p.name(), err)
+			return fmt.Errorf("plan %s: %w", l.Name, err)
 		}
 	}
-	column := func(of, name string) (int, bool) {
-		i, ok := l.Source.Index(name)
-		if !ok {
-			fault("%s: there is no column %q in %v", of, name, p.Source)
-		}
-		return i, ok
-	}
-	var keys []int
-	var fields []record.Field
 	if p.Window != nil {
 		w, err := compileWindow(p.Window, l.Source)
 		if err != nil {
-			fault("%w", err)
+			l.fault("%w", err)
 		}
 		l.Window, l.Front = w, 2
-		fields = append(fields, record.Field{Name: WindowStart, Type: record.Timestamp},
+		l.fields = append(l.fields, record.Field{Name: WindowStart, Type: record.Timestamp},
 			record.Field{Name: WindowEnd, Type: record.Timestamp})
 	}
 	for _, name := range p.Keys {
-		if i, ok := column("key", name); ok {
-			keys = append(keys, i)
-			fields = append(fields, l.Source.Field(i))
+		if i, ok := l.column("key", name); ok {
+			l.keys = append(l.keys, i)
+			l.fields = append(l.fields, l.Source.Field(i))
 		}
 	}
 	if len(p.Aggregates) > MaxAggregates {
-		fault("%d aggregates, at most %d are allowed", len(p.Aggregates), MaxAggregates)
+		l.fault("%d aggregates, at most %d are allowed", len(p.Aggregates), MaxAggregates)
 	}
-	var bound []boundAggregate
 	for _, a := range p.Aggregates {
-		if b, ok := l.bind(a, column, fault); ok {
-			bound = append(bound, b)
-			fields = append(fields, record.Field{Name: a.Name, Type: b.fn.Type(), Nullable: a.Func != Count &&
-				a.Func != ApproxCountDistinct})
+		if b, ok := l.bind(a); ok {
+			l.bound = append(l.bound, b)
+			nullable := a.Func != Count && a.Func != ApproxCountDistinct
+			l.fields = append(l.fields, record.Field{Name: a.Name, Type: b.fn.Type(), Nullable: nullable})
 		}
 	}
-	var hidden []Aggregate
-	if l.Window != nil {
-		// A partial state may come too late, from a reader that was idle or has joined. It has to
-		// say how many records it stands for.
-		hidden = append(hidden, Aggregate{Func: Count})
-		if l.Window.Session != nil {
-			hidden = append(hidden, Aggregate{Func: Min, Column: p.Window.Column},
-				Aggregate{Func: Max, Column: p.Window.Column})
-		}
-		for _, a := range hidden {
-			if b, ok := l.bind(a, column, fault); ok {
-				bound = append(bound, b)
-			}
+	for _, a := range l.hidden() {
+		if b, ok := l.bind(a); ok {
+			l.bound = append(l.bound, b)
 		}
 	}
 	for _, err := range p.Emit.validate(p) {
-		fault("%w", err)
+		l.fault("%w", err)
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+	if len(l.faults) == 0 && len(l.Args) > maxArguments {
+		l.fault("aggregates of %d columns, at most %d are allowed", len(l.Args), maxArguments)
 	}
-	if len(l.Args) > maxArguments {
-		return nil, fmt.Errorf("plan %s: aggregates of %d columns, at most %d are allowed", p.name(), len(l.Args),
-			maxArguments)
+	return errors.Join(l.faults...)
+}
+
+// hidden are the aggregates that the engine needs itself, for a plan with windows. A partial state
+// may come too late, from a reader that was idle or has joined, so it has to say how many records
+// it stands for. A session has the times of its first and its last record.
+func (l *compiler) hidden() []Aggregate {
+	switch {
+	case l.Window == nil:
+		return nil
+	case l.Window.Session == nil:
+		return []Aggregate{{Func: Count}}
 	}
-	l.place(bound)
+	at := l.plan.Window.Column
+	return []Aggregate{{Func: Count}, {Func: Min, Column: at}, {Func: Max, Column: at}}
+}
+
+// placeStates places the states of the aggregates in a row and finds the loops that update them.
+func (l *compiler) placeStates() error {
+	l.place(l.bound)
 	if l.Window != nil {
-		of := l.Outputs[len(l.Outputs)-len(hidden):]
-		l.Outputs = l.Outputs[:len(l.Outputs)-len(hidden)]
-		l.RowsWord = of[0].Word
+		visible := len(l.plan.Aggregates)
+		hidden := l.Outputs[visible:]
+		l.Outputs = l.Outputs[:visible]
+		l.RowsWord = hidden[0].Word
 		if s := l.Window.Session; s != nil {
-			s.First, s.Last = of[1].Word, of[2].Word
+			s.First, s.Last = hidden[1].Word, hidden[2].Word
 		}
 	}
-	if p.Emit == EmitChanges {
+	if l.plan.Emit == EmitChanges {
 		l.StampWord = len(l.Init)
 		l.Init = append(l.Init, 0)
 	}
@@ -143,24 +170,26 @@ func compileLayout(p *Plan) (*layout.Layout, error) {
 	l.Fused, l.Single = agg.Fuse(placed)
 
 	var err error
-	l.Keys, err = record.NewKeyLayout(l.Source, keys)
+	l.Keys, err = record.NewKeyLayout(l.Source, l.keys)
 	if err != nil {
-		return nil, fmt.Errorf("plan %s: %w", p.name(), err)
+		return fmt.Errorf("plan %s: %w", l.Name, err)
 	}
 	for i := range l.Fused {
 		l.Fused[i].Bind(l.Keys.Words(), table.RowWords(l.Keys.Words()+len(l.Init)))
 	}
-	l.Result, err = record.NewSchema(p.name(), fields...)
+	return nil
+}
+
+// makeSchemas makes the schemas of the groups, of the result and of what is written.
+func (l *compiler) makeSchemas() (err error) {
+	l.Result, err = record.NewSchema(l.Name, l.fields...)
 	if err != nil {
-		return nil, fmt.Errorf("plan %s: the result: %w", p.name(), err)
+		return fmt.Errorf("plan %s: the result: %w", l.Name, err)
 	}
 	if err := l.compileProjection(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := l.compileEmission(); err != nil {
-		return nil, err
-	}
-	return l.Layout, l.divide()
+	return l.compileEmission()
 }
 
 // divide lays out the columns of a chunk. The error says that not even one record or group fits.
@@ -280,9 +309,7 @@ type boundAggregate struct {
 }
 
 // bind finds the arguments of an aggregate and binds its function.
-func (l *compiler) bind(a Aggregate, column func(of, name string) (int, bool),
-	fault func(string, ...any),
-) (b boundAggregate, ok bool) {
+func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 	b = boundAggregate{kind: a.Func, arg: -1, by: -1}
 	of := fmt.Sprintf("aggregate %q", a.Name)
 	var args []agg.Arg
@@ -291,12 +318,12 @@ func (l *compiler) bind(a Aggregate, column func(of, name string) (int, bool),
 	for i, name := range []string{a.Column, a.By} {
 		if name == "" {
 			if i == 0 && a.By != "" {
-				fault("%s: a column to choose by, %q, but none to choose from", of, a.By)
+				l.fault("%s: a column to choose by, %q, but none to choose from", of, a.By)
 				return b, false
 			}
 			continue
 		}
-		source, found := column(of, name)
+		source, found := l.column(of, name)
 		ok = ok && found
 		if !ok {
 			continue
@@ -315,7 +342,7 @@ func (l *compiler) bind(a Aggregate, column func(of, name string) (int, bool),
 		fn, err = agg.WithFraction(fn, a.Fraction)
 	}
 	if err != nil {
-		fault("%s: %w", of, err)
+		l.fault("%s: %w", of, err)
 		return b, false
 	}
 	b.fn, b.distinct = fn, a.Distinct

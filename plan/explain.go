@@ -16,46 +16,79 @@ func (p *Plan) Explain() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var b strings.Builder
-	line := func(what, format string, args ...any) {
-		fmt.Fprintf(&b, "%-12s %s\n", what, fmt.Sprintf(format, args...))
+	x := &explanation{plan: p, kept: l, read: l.Reading}
+	x.source()
+	if l.PassThrough {
+		x.passThrough()
+		return x.text.String(), nil
 	}
-	line("source", "%v", p.Source)
-	if l.Stage != nil {
-		var names []string
-		for _, c := range l.Stage.Columns() {
-			names = append(names, p.Source.Field(c).Name)
-		}
-		line("reads", "%s", strings.Join(names, ", "))
-		if p.Where != nil {
-			line("filter", "%v", p.Where)
-		}
-		for _, o := range p.Computed {
-			line("computes", "%s = %v", o.Name, o.Expr)
-		}
+	x.window()
+	x.columns()
+	x.groups()
+	return x.text.String(), nil
+}
+
+// An explanation is what Explain has written so far.
+type explanation struct {
+	plan *Plan
+	// kept is the layout of what is kept, and read the layout of what is read of that.
+	kept, read *layout.Layout
+	text       strings.Builder
+}
+
+func (x *explanation) line(what, format string, args ...any) {
+	fmt.Fprintf(&x.text, "%-12s %s\n", what, fmt.Sprintf(format, args...))
+}
+
+func (x *explanation) source() {
+	p := x.plan
+	x.line("source", "%v", p.Source)
+	if x.kept.Stage == nil {
+		return
 	}
-	if w := p.Window; w != nil && w.ProcessingTime {
-		line("window", "%v by processing time, panes of %v", w.Windows, l.Window.PaneSize())
-	} else if w != nil {
-		disorder := fmt.Sprintf("out of order by %v", w.OutOfOrder)
-		if w.OutOfOrder == AnyOrder {
-			disorder = "in any order"
-		}
-		line("window", "%v on %s, panes of %v; %s, lateness %v", w.Windows, w.Column, l.Window.PaneSize(), disorder,
-			w.Lateness)
+	var names []string
+	for _, c := range x.kept.Stage.Columns() {
+		names = append(names, p.Source.Field(c).Name)
 	}
-	kept := l
-	l = l.Reading
+	x.line("reads", "%s", strings.Join(names, ", "))
+	if p.Where != nil {
+		x.line("filter", "%v", p.Where)
+	}
+	for _, o := range p.Computed {
+		x.line("computes", "%s = %v", o.Name, o.Expr)
+	}
+}
+
+func (x *explanation) window() {
+	w := x.plan.Window
+	if w == nil {
+		return
+	}
+	size := x.kept.Window.PaneSize()
+	if w.ProcessingTime {
+		x.line("window", "%v by processing time, panes of %v", w.Windows, size)
+		return
+	}
+	disorder := fmt.Sprintf("out of order by %v", w.OutOfOrder)
+	if w.OutOfOrder == AnyOrder {
+		disorder = "in any order"
+	}
+	x.line("window", "%v on %s, panes of %v; %s, lateness %v", w.Windows, w.Column, size, disorder, w.Lateness)
+}
+
+// columns are the keys and the aggregates of what is read.
+func (x *explanation) columns() {
+	l := x.read
 	for i := range l.Keys.Columns() {
 		f := l.Inner.Field(l.Front + i)
 		words := "a word"
 		if f.Type == record.String {
 			words = "3 words, longer than 23 bytes apart"
 		}
-		line("key", "%s %v: %s", f.Name, f.Type, words)
+		x.line("key", "%s %v: %s", f.Name, f.Type, words)
 	}
 	for i, o := range l.Outputs {
-		a := p.Aggregates[i]
+		a := x.plan.Aggregates[i]
 		arg := a.Column
 		if arg == "" {
 			arg = "*"
@@ -64,49 +97,54 @@ func (p *Plan) Explain() (string, error) {
 			arg += ", " + a.By
 		}
 		if a.Distinct {
-			line("aggregate", "%s = %v(DISTINCT %s): a group for each value, counted when a snapshot is read", a.Name,
+			x.line("aggregate", "%s = %v(DISTINCT %s): a group for each value, counted when a snapshot is read", a.Name,
 				a.Func, arg)
 			continue
 		}
-		line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.Fn.Words())
+		x.line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.Fn.Words())
 	}
-	l = kept
-	if l.PassThrough {
-		for _, o := range p.Select {
-			line("passes", "%s = %v", o.Name, o.Expr)
-		}
-		line("chunks", "%d records in %d KiB", l.Rows, layout.ChunkBytes>>10)
-		if s := strings.TrimSpace(p.tailString()); s != "" {
-			line("then", "%s", s)
-		}
-		line("route", "%v: the records of a reader stay in their order", Route{}.For(p).Routing)
-		if len(l.Order) > 0 {
-			line("emission", "records in their order, at the end: all of them are kept until then, or about twice "+
-				"as many as LIMIT lets through")
-		} else {
-			line("emission", "records, as they come")
-		}
-		return b.String(), nil
-	}
+}
+
+// groups is how groups are kept, sent, read and written.
+func (x *explanation) groups() {
+	p, l := x.plan, x.kept
 	words := l.Keys.Words() + len(l.Init)
-	line("group", "%d bytes: %d of key, %d of states, rest padding", 8*table.RowWords(words), 8*l.Keys.Words(),
+	x.line("group", "%d bytes: %d of key, %d of states, rest padding", 8*table.RowWords(words), 8*l.Keys.Words(),
 		8*len(l.Init))
-	line("chunks", "%d records, or %d partial states, in %d KiB", l.Rows, l.PartialRows, layout.ChunkBytes>>10)
-	line("route", "%v; records are applied in place, folded or routed by what pays, unless the engine is told",
+	x.line("chunks", "%d records, or %d partial states, in %d KiB", l.Rows, l.PartialRows, layout.ChunkBytes>>10)
+	x.line("route", "%v; records are applied in place, folded or routed by what pays, unless the engine is told",
 		Route{}.For(p).Routing)
 	for _, o := range p.Select {
-		line("result", "%s = %v", o.Name, o.Expr)
+		x.line("result", "%s = %v", o.Name, o.Expr)
 	}
 	if s := strings.TrimSpace(p.tailString()); s != "" {
-		line("then", "%s", s)
+		x.line("then", "%s", s)
 	}
 	switch {
 	case p.Emit == EmitChanges:
-		line("emission", "at each epoch the groups that have changed, with %s in front", ChangeColumn)
+		x.line("emission", "at each epoch the groups that have changed, with %s in front", ChangeColumn)
 	case p.Window != nil:
-		line("emission", "each window once, when it has closed")
+		x.line("emission", "each window once, when it has closed")
 	default:
-		line("emission", "everything once, at the end of the input")
+		x.line("emission", "everything once, at the end of the input")
 	}
-	return b.String(), nil
+}
+
+// passThrough is how records pass through.
+func (x *explanation) passThrough() {
+	p, l := x.plan, x.kept
+	for _, o := range p.Select {
+		x.line("passes", "%s = %v", o.Name, o.Expr)
+	}
+	x.line("chunks", "%d records in %d KiB", l.Rows, layout.ChunkBytes>>10)
+	if s := strings.TrimSpace(p.tailString()); s != "" {
+		x.line("then", "%s", s)
+	}
+	x.line("route", "%v: the records of a reader stay in their order", Route{}.For(p).Routing)
+	if len(l.Order) > 0 {
+		x.line("emission", "records in their order, at the end: all of them are kept until then, or about twice "+
+			"as many as LIMIT lets through")
+		return
+	}
+	x.line("emission", "records, as they come")
 }

@@ -80,32 +80,7 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		return
 	}
 	kind := aggregates[x.Name]
-	switch {
-	case x.Distinct && !slices.Contains(regardless, kind) && kind != plan.Count:
-		c.fault(x.Pos, "%s(DISTINCT ...) is not there, only count(DISTINCT ...)", x.Name)
-		return
-	case x.Distinct && x.Star:
-		c.fault(x.Pos, "count(DISTINCT *) has no meaning, expected a column")
-		return
-	case len(x.OrderBy)+len(x.WithinGroup) > 0:
-		c.fault(x.Pos, "%s does not depend on an order; first and last take what they choose by as a second argument",
-			x.Name)
-		return
-	case x.Star && x.Name != "count":
-		c.fault(x.Pos, "%s(*) has no meaning, expected a column", x.Name)
-		return
-	}
-	most, least := 1, 1
-	switch kind {
-	case plan.MinBy, plan.MaxBy, plan.First, plan.Last, plan.ApproxPercentile:
-		most, least = 2, 2
-	case plan.Count:
-		if x.Star {
-			least, most = 0, 0
-		}
-	}
-	if len(x.Args) < least || len(x.Args) > most {
-		c.fault(x.Pos, "%s of %d arguments, expected %d", x.Name, len(x.Args), least)
+	if !c.mayAggregate(x, kind) {
 		return
 	}
 	leaf := c.sourceLeaf("an aggregate")
@@ -129,42 +104,8 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		}
 		a.Fraction, args = f, args[:1]
 	}
-	for i := range max(len(args), map[bool]int{true: 1}[filter != nil]) {
-		arg, argText := expr.Bool(true), "true"
-		if i < len(args) {
-			var ok bool
-			arg, ok = c.over(args[i], leaf)
-			if !ok {
-				return
-			}
-			argText = args[i].String()
-		}
-		_, plain := arg.IsColumn()
-		if filter != nil && (i == len(args)-1 || len(args) == 0 || !plain) {
-			// The argument is NULL for records that the filter rejects. Of two arguments it is the
-			// last, by which a record is chosen. The other is NULL too if it is an expression: then
-			// it is not computed, which might fail.
-			cut, err := expr.Case(filter, arg, expr.Null(arg.Type()))
-			if err != nil {
-				c.fault(x.Pos, "%v", err)
-				return
-			}
-			arg, argText = cut, argText+" FILTER "+x.Filter.String()
-		}
-		if _, ok := arg.Const(); ok && kind == plan.Count && i == 0 && !a.Distinct {
-			if v, _ := arg.Const(); !v.Null {
-				continue // count(1)
-			}
-		}
-		column := c.column(arg, argText, c.free("arg"))
-		if i == 0 {
-			if a.Distinct && !c.distinctOf(x, column) {
-				return
-			}
-			a.Column = column
-		} else {
-			a.By = column
-		}
+	if !c.aggregateArgs(&a, x, args, filter) {
+		return
 	}
 	if name == "" || c.used[name] || isBound(name) {
 		name = c.free(x.Name)
@@ -178,6 +119,82 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	}
 	c.aggregates[text] = name
 	c.plans.Aggregates = append(c.plans.Aggregates, a)
+}
+
+// mayAggregate says whether an aggregate is called as it can be.
+func (c *compiler) mayAggregate(x *syntax.Call, kind plan.AggregateKind) bool {
+	switch {
+	case x.Distinct && !slices.Contains(regardless, kind) && kind != plan.Count:
+		c.fault(x.Pos, "%s(DISTINCT ...) is not there, only count(DISTINCT ...)", x.Name)
+		return false
+	case x.Distinct && x.Star:
+		c.fault(x.Pos, "count(DISTINCT *) has no meaning, expected a column")
+		return false
+	case len(x.OrderBy)+len(x.WithinGroup) > 0:
+		c.fault(x.Pos, "%s does not depend on an order; first and last take what they choose by as a second argument",
+			x.Name)
+		return false
+	case x.Star && x.Name != "count":
+		c.fault(x.Pos, "%s(*) has no meaning, expected a column", x.Name)
+		return false
+	}
+	want := 1
+	switch {
+	case kind == plan.MinBy || kind == plan.MaxBy || kind == plan.First || kind == plan.Last ||
+		kind == plan.ApproxPercentile:
+		want = 2
+	case kind == plan.Count && x.Star:
+		want = 0
+	}
+	if len(x.Args) != want {
+		c.fault(x.Pos, "%s of %d arguments, expected %d", x.Name, len(x.Args), want)
+		return false
+	}
+	return true
+}
+
+// aggregateArgs finds the columns of the arguments of an aggregate. If there is a filter, the
+// argument is an expression that is NULL for records that the filter rejects; count(*) counts true.
+func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []syntax.Expr, filter *expr.Expr) bool {
+	n := len(args)
+	if filter != nil {
+		n = max(n, 1)
+	}
+	for i := range n {
+		arg, text := expr.Bool(true), "true"
+		if i < len(args) {
+			var ok bool
+			arg, ok = c.over(args[i], c.sourceLeaf("an aggregate"))
+			if !ok {
+				return false
+			}
+			text = args[i].String()
+		}
+		_, plain := arg.IsColumn()
+		if filter != nil && (i == len(args)-1 || len(args) == 0 || !plain) {
+			// Of two arguments it is the last, by which a record is chosen. The other is NULL too
+			// if it is an expression: then it is not computed, which might fail.
+			cut, err := expr.Case(filter, arg, expr.Null(arg.Type()))
+			if err != nil {
+				c.fault(x.Pos, "%v", err)
+				return false
+			}
+			arg, text = cut, text+" FILTER "+x.Filter.String()
+		}
+		if v, ok := arg.Const(); ok && !v.Null && a.Func == plan.Count && i == 0 && !a.Distinct {
+			continue // count(1)
+		}
+		column := c.column(arg, text, c.free("arg"))
+		if i > 0 {
+			a.By = column
+			continue
+		}
+		if a.Distinct && !c.distinctOf(x, column) {
+			return false
+		}
+		a.Column = column
+	}
+	return true
 }
 
 // distinctOf says whether the distinct values of a column can be counted. They cannot, which is a

@@ -88,42 +88,9 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		if x.Name == "mod" {
 			return c.bind(&syntax.Binary{Pos: x.Pos, Op: "%", X: x.Args[0], Y: x.Args[1]}, l)
 		}
-		args, ok := c.same(x.Pos, l, x.Args...)
-		if !ok {
-			return v, false
-		}
-		v, ok = c.make(x.Pos, expr.NullIf, args...)
-		if !ok {
-			return v, false
-		}
-		if first, _ := c.bind(x.Args[0], l); !first.open && first.e.Type().IsDecimal() {
-			// The result has the digits of the first argument, as in PostgreSQL.
-			e, err := expr.Cast(v.e, first.e.Type())
-			return value{e: e}, err == nil
-		}
-		return v, true
+		return c.nullIf(x, l)
 	case "concat":
-		var args []*expr.Expr
-		for _, a := range x.Args {
-			v, ok := c.bind(a, l)
-			if !ok {
-				return v, false
-			}
-			if v.e.Type() == record.Bool {
-				// PostgreSQL's concat writes t and f where || writes true and false.
-				letter, err := expr.Case(v.e, expr.Text("t"), expr.Text("f"))
-				isNull, ok := c.make(x.Pos, expr.IsNull, v.e)
-				if err == nil && ok {
-					v.e, err = expr.Case(isNull.e, expr.Null(record.String), letter)
-				}
-				if err != nil || !ok {
-					c.fault(x.Pos, "concat: %v", err)
-					return value{}, false
-				}
-			}
-			args = append(args, v.e)
-		}
-		return c.texts(x.Pos, expr.Concat, args...)
+		return c.concat(x, l)
 	case "extract", "date_part", "date_trunc":
 		return c.timeField(x, l)
 	case "timezone":
@@ -156,6 +123,11 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		c.fault(x.Pos, "%s() would make the result depend on when it is computed: use a column of the stream", x.Name)
 		return v, false
 	}
+	return c.function(x, l)
+}
+
+// function is a call of one of the functions in the table.
+func (c *compiler) function(x *syntax.Call, l leaf) (v value, ok bool) {
 	f := functions[x.Name]
 	least := len(f.args)
 	if f.optional {
@@ -177,6 +149,49 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		args = append(args, e)
 	}
 	return c.make(x.Pos, f.op, args...)
+}
+
+// nullIf is NULLIF(a, b).
+func (c *compiler) nullIf(x *syntax.Call, l leaf) (v value, ok bool) {
+	args, ok := c.same(x.Pos, l, x.Args...)
+	if !ok {
+		return v, false
+	}
+	v, ok = c.make(x.Pos, expr.NullIf, args...)
+	if !ok {
+		return v, false
+	}
+	if first, _ := c.bind(x.Args[0], l); !first.open && first.e.Type().IsDecimal() {
+		// The result has the digits of the first argument, as in PostgreSQL.
+		e, err := expr.Cast(v.e, first.e.Type())
+		return value{e: e}, err == nil
+	}
+	return v, true
+}
+
+// concat is CONCAT of any values.
+func (c *compiler) concat(x *syntax.Call, l leaf) (v value, ok bool) {
+	var args []*expr.Expr
+	for _, a := range x.Args {
+		v, ok := c.bind(a, l)
+		if !ok {
+			return v, false
+		}
+		if v.e.Type() == record.Bool {
+			// PostgreSQL's concat writes t and f where || writes true and false.
+			letter, err := expr.Case(v.e, expr.Text("t"), expr.Text("f"))
+			isNull, ok := c.make(x.Pos, expr.IsNull, v.e)
+			if err == nil && ok {
+				v.e, err = expr.Case(isNull.e, expr.Null(record.String), letter)
+			}
+			if err != nil || !ok {
+				c.fault(x.Pos, "concat: %v", err)
+				return value{}, false
+			}
+		}
+		args = append(args, v.e)
+	}
+	return c.texts(x.Pos, expr.Concat, args...)
 }
 
 // special are the functions that are not bound with the table functions.
