@@ -29,7 +29,7 @@
 // has already, and a Shape, and returns a Placement. The caller counts the runners of the process:
 //
 //	top, _ := affinity.Discover() // once; empty after an error, and then nothing is pinned
-//	placed, err := affinity.Place(top, busy, affinity.Shape{Readers: 2, Partitions: 4, Cores: 6})
+//	placed, err := affinity.Place(top, busy, affinity.Demand{Readers: 2, Partitions: 4, Cores: 6})
 //	for _, r := range placed.Runners {
 //		busy[r.CPU]++ // if r.CPU >= 0; and one less when the runner has ended
 //	}

@@ -17,7 +17,7 @@ func ExamplePlace() {
 	fmt.Println(top)
 
 	busy := map[int]int{}
-	for _, s := range []affinity.Shape{{Readers: 1, Partitions: 1, Cores: 2}, {Readers: 1, Partitions: 2, Cores: 1}} {
+	for _, s := range []affinity.Demand{{Readers: 1, Partitions: 1, Cores: 2}, {Readers: 1, Partitions: 2, Cores: 1}} {
 		placed, err := affinity.Place(top, busy, s)
 		if err != nil {
 			fmt.Println(err)

@@ -11,8 +11,8 @@ import (
 // any engine takes.
 const MaxAgents = 1 << 13
 
-// A Shape says what is to be placed.
-type Shape struct {
+// A Demand says what is to be placed.
+type Demand struct {
 	Readers, Partitions int // 0..MaxAgents
 	Cores               int // largest number of runners; at least 1
 }
@@ -82,7 +82,7 @@ func (p Placement) String() string {
 // topology all CPUs are -1.
 //
 // The error says what in the shape is out of range.
-func Place(t Topology, busy map[int]int, s Shape) (Placement, error) {
+func Place(t Topology, busy map[int]int, s Demand) (Placement, error) {
 	if s.Readers < 0 || s.Readers > MaxAgents || s.Partitions < 0 || s.Partitions > MaxAgents || s.Cores < 1 {
 		return Placement{Housekeeping: -1}, fmt.Errorf(
 			"affinity: cannot place %d readers and %d partitions on %d cores, expected 0..%d, 0..%d and at least 1",
@@ -126,7 +126,7 @@ func Place(t Topology, busy map[int]int, s Shape) (Placement, error) {
 }
 
 // deal makes the runners and gives them their agents.
-func deal(s Shape) []Runner {
+func deal(s Demand) []Runner {
 	agents := s.Readers + s.Partitions
 	runners := make([]Runner, min(s.Cores, agents))
 	place := func(i int) *Runner { return &runners[i%len(runners)] }

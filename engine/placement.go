@@ -18,7 +18,7 @@ var cpuUse struct {
 // place says which agents each runner steps. If pin is true it also takes a CPU for each runner,
 // and the caller gives the CPUs back with unplace.
 func place(readers, partitions, cores int, pin bool) (affinity.Placement, error) {
-	shape := affinity.Shape{Readers: readers, Partitions: partitions, Cores: cores}
+	shape := affinity.Demand{Readers: readers, Partitions: partitions, Cores: cores}
 	if !pin {
 		return affinity.Place(affinity.Topology{}, nil, shape)
 	}
