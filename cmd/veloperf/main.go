@@ -29,6 +29,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/query"
 )
 
@@ -52,24 +53,14 @@ func main() {
 }
 
 // run runs the program and returns its exit status.
-func run(args []string, stdout, stderr io.Writer) (status int) {
-	status = -1 // not known yet
-	parser := kong.Must(&commands{}, kong.Name("veloperf"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, status := cli.Parse(&commands{}, args, stdout, stderr, kong.Name("veloperf"),
 		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{stdout, stderr}),
-		kong.Vars{"workloads": workloadNames(), "streams": streamNames(), "rivals": rivalNames()},
-		kong.Exit(func(s int) {
-			if status < 0 { // after --help, kong goes on and finds that arguments are missing
-				status = s
-			}
-		}))
-	ctx, err := parser.Parse(args)
-	if status < 0 && err != nil {
-		parser.FatalIfErrorf(err)
-	}
-	if status >= 0 {
+		kong.Vars{"workloads": workloadNames(), "streams": streamNames(), "rivals": rivalNames()})
+	if ctx == nil {
 		return status
 	}
-	err = ctx.Run()
+	err := ctx.Run()
 	if err != nil {
 		fmt.Fprintf(stderr, "veloperf: %v\n", err)
 	}
