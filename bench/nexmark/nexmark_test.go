@@ -58,6 +58,9 @@ func TestGenerator(t *testing.T) {
 	const events = 100_033
 	for stream, want := range map[Stream]int{Persons: 2001, Auctions: 6003, Bids: 2000*46 + 29} {
 		for _, disorder := range []time.Duration{0, time.Millisecond, 3 * time.Second} {
+			if testing.Short() && disorder == time.Millisecond {
+				continue
+			}
 			cfg := Config{Stream: stream, Seed: 7, Events: events, Disorder: disorder, Rate: 100_000}
 			one, _ := all(t, cfg, 1, 2048)
 			n := 0
@@ -68,6 +71,9 @@ func TestGenerator(t *testing.T) {
 				t.Fatalf("%v: %d records, expected %d", stream, n, want)
 			}
 			for readers := 1; readers <= 4; readers++ {
+				if testing.Short() && readers != 3 {
+					continue
+				}
 				some, times := all(t, cfg, readers, 100*readers+7)
 				if !maps.Equal(some, one) {
 					t.Fatalf("%v, disorder %v: %d readers make other records than one", stream, disorder, readers)
