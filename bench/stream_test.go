@@ -44,7 +44,7 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// Goal: the streams' own readers do what the engine relies on: no record is later than the disorder behind another, and the time of a pass goes on into the next.
+// Goal: the streams' own readers do what the engine relies on: no record is later than the disorder after another, and the time of a pass goes on into the next.
 func TestReplay(t *testing.T) {
 	for name, s := range Streams {
 		p, err := s.prepare(s, 3)

@@ -12,7 +12,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Goal: where memory for new groups is not ready nobody touches it: whoever needs it waits, says why, and goes on when it is there, with nothing lost; for every exchange, on one thread and on several. Method: the housekeeper
+// Goal: where memory for new groups is not ready nobody touches it: an agent that needs it waits, says why, and goes on when it is there, with nothing lost; for every exchange, on one thread and on several. Method: the housekeeper
 // is held until an agent says that it waits for memory.
 func TestWaitsForMemory(t *testing.T) {
 	if !arena.CanPrepare() {

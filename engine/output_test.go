@@ -118,7 +118,7 @@ func TestWriter(t *testing.T) {
 }
 
 // Goal: a writer that fails for good, or panics, ends the plan with an error that says so; one that hangs is let go of by Close; without windows everything is written
-// once, at the end, and not where the end is not that of the input.
+// once, at the end, and not if the end is not the end of the input.
 func TestWriterEnds(t *testing.T) {
 	start := func(by string, w *rowsWriter, most int64) *engine.Engine {
 		p := windowPlan(t, by)

@@ -278,7 +278,7 @@ func BenchmarkWindow(b *testing.B) {
 	}
 }
 
-// Goal: a reader that joins behind the end of a window brings records for it that are all counted as late, also where they have been folded to one partial state. Method: one
+// Goal: a reader that joins after the end of a window brings records for it that are all counted as late, also where they have been folded to one partial state. Method: one
 // reader closes the window, the other joins and sends a thousand records of one group.
 func TestLateAfterJoin(t *testing.T) {
 	type event struct {

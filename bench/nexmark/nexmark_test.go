@@ -52,7 +52,7 @@ func all(t *testing.T, cfg Config, readers, rows int) (counts map[string]int, ti
 	return counts, times
 }
 
-// Goal: R readers make the records that one makes, in any size of batch; the proportions are 1:3:46; no record comes later than the disorder behind another, and some come
+// Goal: R readers make the records that one makes, in any size of batch; the proportions are 1:3:46; no record comes later than the disorder after another, and some come
 // about that late. Method: all records of several R as texts.
 func TestGenerator(t *testing.T) {
 	const events = 100_033
@@ -101,7 +101,7 @@ func TestGenerator(t *testing.T) {
 	}
 }
 
-// Goal: the numbers are those of an auction house: half of the bids on hot auctions, bids on auctions that are about to be or were there a moment ago, prices over six orders of magnitude, event time at the
+// Goal: the numbers are typical of an auction house: half of the bids on hot auctions, bids on auctions that are about to be or were there a moment ago, prices over six orders of magnitude, event time at the
 // rate. Method: the bids of 100,000 epochs in columns.
 func TestShape(t *testing.T) {
 	g, err := NewGenerator(Config{Stream: Bids, Seed: 1, Rate: 50_000})

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// A scope is what a package declares: its names, and those of the fields and methods of each type.
+// A scope is what a package declares: its names, and the names of the fields and methods of each type.
 type scope struct {
 	names   map[string]bool
 	members map[string]map[string]bool // by type
