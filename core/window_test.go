@@ -21,14 +21,7 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-var timedSchema = func() *record.Schema {
-	s, err := record.NewSchema("timed", record.Field{Name: "at", Type: record.Timestamp}, record.Field{Name: "key", Type: record.Int64},
-		record.Field{Name: "v", Type: record.Int64})
-	if err != nil {
-		panic(err)
-	}
-	return s
-}()
+var timedSchema = testgen.TimedSchema("v")
 
 type timedRow struct{ at, key, v int64 }
 

@@ -392,7 +392,7 @@ func TestMoveShard(t *testing.T) {
 
 // Goal: Sync and Updates end with the engine.
 func TestSyncAfterClose(t *testing.T) {
-	e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{never{}}, EpochInterval: -1, NoPin: true})
+	e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{testgen.BlockedReader{}}, EpochInterval: -1, NoPin: true})
 	if err := e.Sync(t.Context()); err != nil { // an idle reader answers
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/internal/testgen"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -37,7 +38,7 @@ func TestWaitsForMemory(t *testing.T) {
 					}
 				}()
 				next := int64(0)
-				source := &scripted{step: func(_ int, b *record.Batch) error {
+				source := &testgen.ScriptedPoller{Step: func(_ int, b *record.Batch) error {
 					for ; next < 2*groups && b.Len() < b.Cap(); next++ {
 						add(b, next%groups, 1)
 					}
@@ -90,7 +91,7 @@ func TestLargeMachine(t *testing.T) {
 		p.Aggregates = append(p.Aggregates, core.Aggregate{Name: fmt.Sprint("a", i), Func: f, Column: "value"})
 	}
 	next := int64(0)
-	source := &scripted{step: func(_ int, b *record.Batch) error {
+	source := &testgen.ScriptedPoller{Step: func(_ int, b *record.Batch) error {
 		for ; next < groups && b.Len() < b.Cap(); next++ {
 			add(b, next, 1)
 		}

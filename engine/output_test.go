@@ -14,6 +14,7 @@ import (
 
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/testgen"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -159,7 +160,7 @@ func TestUnfit(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := [][2]int64{{1, math.MaxInt64}, {1, math.MaxInt64}, {2, 7}, {3, 1}}
-	source := &scripted{step: func(_ int, b *record.Batch) error {
+	source := &testgen.ScriptedPoller{Step: func(_ int, b *record.Batch) error {
 		for _, r := range rows {
 			b.Add(0)
 			b.SetInt64(0, r[0])
@@ -182,7 +183,7 @@ func TestUnfit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := &scripted{step: source.step}
+	again := &testgen.ScriptedPoller{Step: source.Step}
 	e2 := start(t, engine.Config{Plan: plain, Readers: []record.Reader{again}})
 	if err := e2.Wait(); err != nil {
 		t.Fatal(err)
