@@ -13,7 +13,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r t d; do printf '  %-8s %s\n' "$$t" "$$d"; done
 
 .PHONY: run
-run: ## the canonical workload on the built-in generator, about 10 s
+run: ## the canonical workload on the built-in generator, five times 2 s
 	$(GO) run ./cmd/veloperf run
 
 .PHONY: build
