@@ -312,7 +312,7 @@ func checkHousekeeping(top Topology, busy map[int]int, p Placement) error {
 	return nil
 }
 
-// checkFast: a core is left alone, but that of housekeeping, only if it is of no faster kind than a core that got its first runner.
+// checkFast: a core is left alone, but the core of housekeeping, only if it is of no faster kind than a core that got its first runner.
 func checkFast(top Topology, busy map[int]int, p Placement) error {
 	_, cores := loads(top, busy, p)
 	_, before := loads(top, busy, Placement{})

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"runtime"
 	"runtime/metrics"
 	"slices"
@@ -268,11 +267,8 @@ func Locks(writers int, d time.Duration, each func(Lock)) error {
 	if err != nil {
 		return err
 	}
-	f, err := Measure(e, d)
+	f, err := measureAndStop(e, d)
 	if err != nil {
-		return err
-	}
-	if err := e.Shutdown(context.Background()); err != nil {
 		return err
 	}
 	l := Lock{Impl: "velo", Writers: writers, T: f.PerSecond(), LockWait: lockWait() - waited}

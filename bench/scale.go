@@ -42,11 +42,8 @@ func Scale(w Workload, most, readers, cores, real int, d time.Duration, each fun
 			return err
 		}
 		Settle(e)
-		f, err := Measure(e, d)
+		f, err := measureAndStop(e, d)
 		if err != nil {
-			return err
-		}
-		if err := e.Shutdown(context.Background()); err != nil {
 			return err
 		}
 		p := ScalePoint{N: n, Readers: r, Cores: min(n, cores), T: f.PerSecond(), CPUNs: f.CPUNanos(), OfMost: 1}

@@ -56,6 +56,19 @@ type sharedMap interface {
 	get(key int64) bool
 }
 
+// applyTo adds a batch to a map.
+func applyTo(m map[int64]*aggregates, b *record.Batch) {
+	values := b.Column(1).Int64s[:b.Len()]
+	for i, key := range b.Column(0).Int64s[:b.Len()] {
+		if a := m[key]; a != nil {
+			a.update(values[i])
+		} else {
+			a := firstOf(values[i])
+			m[key] = &a
+		}
+	}
+}
+
 // rwMutexMap takes the lock once for each batch. A snapshot is a copy of the map.
 type rwMutexMap struct {
 	mu sync.RWMutex
@@ -65,15 +78,7 @@ type rwMutexMap struct {
 func (s *rwMutexMap) apply(b *record.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	values := b.Column(1).Int64s[:b.Len()]
-	for i, key := range b.Column(0).Int64s[:b.Len()] {
-		if a := s.m[key]; a != nil {
-			a.update(values[i])
-		} else {
-			a := firstOf(values[i])
-			s.m[key] = &a
-		}
-	}
+	applyTo(s.m, b)
 }
 
 func (s *rwMutexMap) snapshot() (int, int64) {
@@ -195,15 +200,7 @@ type copiedMap struct {
 }
 
 func (s *copiedMap) apply(b *record.Batch) {
-	values := b.Column(1).Int64s[:b.Len()]
-	for i, key := range b.Column(0).Int64s[:b.Len()] {
-		if a := s.m[key]; a != nil {
-			a.update(values[i])
-		} else {
-			a := firstOf(values[i])
-			s.m[key] = &a
-		}
-	}
+	applyTo(s.m, b)
 	if s.published.Load() == nil || s.wanted.Load() {
 		c := make(map[int64]aggregates, len(s.m))
 		for k, a := range s.m {

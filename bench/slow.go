@@ -55,11 +55,8 @@ func SlowReaders(most int, latency time.Duration, rows, cores int, d time.Durati
 		if err != nil {
 			return err
 		}
-		f, err := Measure(e, d)
+		f, err := measureAndStop(e, d)
 		if err != nil {
-			return err
-		}
-		if err := e.Shutdown(context.Background()); err != nil {
 			return err
 		}
 		if n == 1 {

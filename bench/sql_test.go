@@ -26,7 +26,7 @@ var sqlSchema = func() *record.Schema {
 	return s
 }()
 
-// sqlKeys is how many groups there are: those of the workload u_1k.
+// sqlKeys is how many groups there are: as in the workload u_1k.
 const sqlKeys = 1000
 
 // sqlBatches makes records whose values say how many of them a filter lets pass: value and price are even over [0, 1000), half of the venues begin with x.
@@ -81,7 +81,7 @@ func newPipe(p *plan.Plan, batches []*record.Batch) (*pipe, error) {
 	return &pipe{router, partition}, err
 }
 
-// run takes so many records, and says how long that took this thread for each of them.
+// run takes n records, and says how long that took this thread for each of them.
 func (p *pipe) run(records uint64) float64 {
 	from := p.router.Counters().In
 	began, ok := affinity.ThreadCPUTime()
@@ -143,7 +143,7 @@ func BenchmarkSQL(b *testing.B) {
 		{"date_trunc", `SELECT date_trunc('hour', at) AS h, count(*) AS count, sum(value) AS sum FROM records GROUP BY h`, "sum(bigint)"},
 	}
 	batches := sqlBatches(1 << 18)
-	// The tables of the first plan lie worse than those of others: a tenth to half a nanosecond a record, for the same plan. It is not one that is measured.
+	// The tables of the first plan lie worse than the tables of others: a tenth to half a nanosecond a record, for the same plan. It is not one that is measured.
 	first, err := newPipe(literal, batches)
 	if err != nil {
 		b.Fatal(err)
@@ -178,7 +178,7 @@ func BenchmarkSQL(b *testing.B) {
 		slices.Sort(took[i])
 		return took[i][len(took[i])/2]
 	}
-	b.ReportMetric(0, "ns/op") // it is that of a round
+	b.ReportMetric(0, "ns/op") // it would be the time of a round
 	for i, k := range kinds {
 		ns := median(i)
 		if k.beside == "" {

@@ -66,7 +66,7 @@ func BenchmarkWindowCost(b *testing.B) {
 				slices.Sort(took[i])
 				return took[i][len(took[i])/2]
 			}
-			b.ReportMetric(0, "ns/op") // it is that of a round
+			b.ReportMetric(0, "ns/op") // it would be the time of a round
 			for i, k := range kinds {
 				b.ReportMetric(median(i), k.name+"-ns/record")
 				if i > 0 {

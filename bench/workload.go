@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -264,6 +265,12 @@ func Measure(e *engine.Engine, d time.Duration) (Figure, error) {
 	<-time.After(d)
 	to, end, spent, err := look()
 	return Figure{to - records, end.Sub(begin), spent - cpu}, err
+}
+
+// measureAndStop is Measure, after which the engine is shut down.
+func measureAndStop(e *engine.Engine, d time.Duration) (Figure, error) {
+	f, err := Measure(e, d)
+	return f, errors.Join(err, e.Shutdown(context.Background()))
 }
 
 // Settle waits until no new groups come. From then on, figures do not include the building of the

@@ -128,7 +128,7 @@ type handScene struct {
 	src   *idleSource
 }
 
-// newHandScene makes partitions, of which the last is the test's, and one router that has so many groups, two records each.
+// newHandScene makes partitions, of which the last is the test's, and one router that has n groups, two records each.
 func newHandScene(t *testing.T, partitions, groups int) *handScene {
 	t.Helper()
 	b := record.NewBatch(simPlan.Source, groups)

@@ -20,7 +20,7 @@ import (
 )
 
 // Goal: the protocols can be read as stories. Method: testdata/*.txt, each with what happens and why
-// in its first lines. The routers, partitions and epochs are those of production; nothing moves
+// in its first lines. The routers, partitions and epochs are the ones of production; nothing moves
 // unless a line says so. The lines are
 //
 //	engine NAME=VALUE ...   begins: readers, partitions, slots (of a ring), exchange, held, window,

@@ -42,7 +42,7 @@ var simPlan = func() *plan.Plan {
 
 var simAggregates = []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}, {Name: "max", Func: plan.Max, Column: "v"}}
 
-// simSidedPlan has states with blocks beside the rows too: the values are all different, the text is that of the greatest.
+// simSidedPlan has states with blocks beside the rows too: the values are all different, the text belongs to the greatest.
 var simSidedPlan = func() *plan.Plan {
 	schema, err := record.NewSchema("sim", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "v", Type: record.Int64}, record.Field{Name: "text", Type: record.String})
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *simSource) Next(Nanos) (*record.Batch, bool) {
 	return s.batch, false
 }
 
-// Cut is that of a reader that is fed: some records were there when the epoch was raised and must come first.
+// Drained is as for a reader that is fed: some records were there when the epoch was raised and must come first.
 func (s *simSource) Drained(epoch uint64) bool { return s.next >= s.fed }
 
 // raise is told to the source when an epoch is raised.
@@ -433,7 +433,7 @@ func (s *sim) kindsOf(c *result.Cut) (kinds [][]uint8) {
 	return kinds
 }
 
-// apply writes the changes up to the newest cut: who applies them all has what it has.
+// apply writes the changes up to the newest cut: applying them all gives what it has.
 func (s *sim) apply() error {
 	if s.changes == nil {
 		return nil
@@ -507,7 +507,7 @@ func (s *sim) look() error {
 		return err
 	}
 	if c.Epoch() < s.last {
-		return fmt.Errorf("epoch %d was seen behind %d", c.Epoch(), s.last)
+		return fmt.Errorf("epoch %d was seen after %d", c.Epoch(), s.last)
 	}
 	s.last = c.Epoch()
 	s.held = append(s.held, heldCut{c, slot, sums})
@@ -544,7 +544,7 @@ func (s *sim) await() error {
 	default:
 		s.waited = 0
 		s.waits = s.cuts.Want()
-		s.cuts.Want() // two requests before it is raised are one; behind it, another
+		s.cuts.Want() // two requests before it is raised are one; after it, another
 		if s.rng.IntN(2) == 0 {
 			s.waits = s.cuts.Want()
 		}
@@ -653,7 +653,7 @@ func (s *sim) run() error {
 }
 
 // Goal: in any order of steps every cut is a prefix of each reader, does not change while it is held, and has what was fed before; everything
-// ends, and the last cut has all. Who applies the changes of a plan that emits them has what the cut has; different values are those of brute force.
+// ends, and the last cut has all. Applying the changes of a plan that emits them gives what the cut has; different values are as brute force has them.
 func TestSimulation(t *testing.T) {
 	first, n := uint64(0), uint64(10_000)
 	if testing.Short() {

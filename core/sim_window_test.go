@@ -212,8 +212,8 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 	return looks, windows, nil
 }
 
-// Goal: in any order of steps a snapshot has the windows of exactly the records that it counts, and each window is written once, with all it ever has; or who
-// applies its changes has what each snapshot has, and none comes of one that has closed.
+// Goal: in any order of steps a snapshot has the windows of exactly the records that it counts, and each window is written once, with all it ever has; or
+// applying its changes gives what each snapshot has, and none comes of one that has closed.
 func TestSimulationWindows(t *testing.T) {
 	first, n := uint64(0), uint64(1000)
 	if testing.Short() {

@@ -23,14 +23,7 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-var timedSchema = func() *record.Schema {
-	s, err := record.NewSchema("timed", record.Field{Name: "at", Type: record.Timestamp}, record.Field{Name: "key", Type: record.Int64},
-		record.Field{Name: "v", Type: record.Int64})
-	if err != nil {
-		panic(err)
-	}
-	return s
-}()
+var timedSchema = testgen.TimedSchema("v")
 
 type timedRow struct{ at, key, v int64 }
 
@@ -38,7 +31,7 @@ type timedRow struct{ at, key, v int64 }
 type timedSource struct {
 	rows  []timedRow
 	batch *record.Batch
-	stops bool // its end is not that of the input
+	stops bool // its end is not the end of the input
 }
 
 func (s *timedSource) Next(Nanos) (*record.Batch, bool) {
@@ -63,7 +56,7 @@ func (s *timedSource) Complete() bool                { return !s.stops }
 // windowSum is what a plan with windows computes of one window and key: the number of records, their sum, the begin of the window.
 type windowSum [3]int64
 
-// windowSums are those of all windows and keys, row by row, by end and key.
+// windowSums are the sums of all windows and keys, row by row, by end and key.
 func windowSums(w *plan.Window, readers [][]timedRow) (sums map[[2]int64]windowSum, late uint64) {
 	c := window.NewClock(w.Windows)
 	if w.Kind == window.Session {
@@ -570,7 +563,7 @@ func (s *waitingSource) Next(now Nanos) (*record.Batch, bool) {
 	return s.timedSource.Next(now)
 }
 
-// Goal: a reader that joins while an epoch is in flight, behind the answers of some partitions and before those of others, changes nothing about that epoch: all partitions close the same windows in
+// Goal: a reader that joins while an epoch is in flight, after the answers of some partitions and before the answers of others, changes nothing about that epoch: all partitions close the same windows in
 // it. Else a writer would get windows of which some partitions are not done. Method: one partition answers, the reader joins, the other answers; with a reader beside it that has time, and with one
 // that has ended.
 func TestJoinClosesAlike(t *testing.T) {
@@ -656,7 +649,7 @@ func TestJoinClosesAlike(t *testing.T) {
 		for want := uint64(1); ; want++ {
 			step(agents...)
 			c, slot := cuts.Pin()
-			if a, b := c.Images[0].Clock, c.Images[1].Clock; c.Epoch() < want || a != b { // behind the last reader's end comes one that nobody has asked for
+			if a, b := c.Images[0].Clock, c.Images[1].Clock; c.Epoch() < want || a != b { // after the last reader's end comes one that nobody has asked for
 				t.Fatalf("ended %v: epoch %d, expected %d or later: partitions have closed up to %d and %d", ended, c.Epoch(), want, a, b)
 			}
 			cuts.Unpin(slot)

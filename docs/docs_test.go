@@ -14,7 +14,7 @@ import (
 // A block is what stands between two fences of a guide.
 type block struct {
 	at   string // file and line of its first line
-	kind string // the word behind the fence
+	kind string // the word after the fence
 	text string
 }
 
@@ -62,7 +62,7 @@ func dedent(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// holds says whether whole lines of the source are those of the block, but for how far all of them are indented.
+// holds says whether whole lines of the source are the lines of the block, except for how far all of them are indented.
 func holds(source, block string) bool {
 	want := strings.Split(strings.TrimRight(dedent(block), "\n"), "\n")
 	lines := strings.Split(source, "\n")
@@ -101,7 +101,7 @@ func TestGoBlocks(t *testing.T) {
 // A command is a line of a console block with what it prints.
 type command struct{ line, prints string }
 
-// commands are those of a console block: behind "$ ", with the lines that go on behind "> ".
+// commands are those of a console block: after "$ ", with the lines that go on after "> ".
 func commands(text string) (all []command) {
 	for line := range strings.Lines(text) {
 		switch c, ok := strings.CutPrefix(line, "$ "); {

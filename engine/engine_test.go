@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/testgen"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
@@ -40,20 +40,6 @@ func sumPlan() *plan.Plan {
 	}}
 }
 
-// scripted is a poller that does what step says at each call; step gets the number of the call.
-type scripted struct {
-	step   func(call int, b *record.Batch) error
-	calls  int
-	closed atomic.Int32
-}
-
-func (s *scripted) Poll(b *record.Batch) error {
-	s.calls++
-	return s.step(s.calls-1, b)
-}
-func (s *scripted) Read(_ context.Context, b *record.Batch) error { return s.Poll(b) }
-func (s *scripted) Close() error                                  { s.closed.Add(1); return nil }
-
 // add appends rows with one key and the value 1.
 func add(b *record.Batch, key int64, rows int) {
 	for range rows {
@@ -66,8 +52,8 @@ func add(b *record.Batch, key int64, rows int) {
 }
 
 // ends is a reader of n batches of 100 rows with one key; the last comes with io.EOF.
-func ends(key int64, n int) *scripted {
-	return &scripted{step: func(call int, b *record.Batch) error {
+func ends(key int64, n int) *testgen.ScriptedPoller {
+	return &testgen.ScriptedPoller{Step: func(call int, b *record.Batch) error {
 		add(b, key, 100)
 		if call == n-1 {
 			return io.EOF
@@ -75,12 +61,6 @@ func ends(key int64, n int) *scripted {
 		return nil
 	}}
 }
-
-// never is a reader that blocks until it is told to stop.
-type never struct{}
-
-func (never) Read(ctx context.Context, _ *record.Batch) error { <-ctx.Done(); return ctx.Err() }
-func (never) Close() error                                    { return nil }
 
 func start(t *testing.T, cfg engine.Config) *engine.Engine {
 	t.Helper()
@@ -126,7 +106,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // agents on one thread; then shutdown.
 func TestBlockedReader(t *testing.T) {
 	p := sumPlan()
-	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{never{}, ends(1, 50)}, Partitions: 1, Cores: 1, Exchange: plan.ExchangeRoute})
+	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{testgen.BlockedReader{}, ends(1, 50)}, Partitions: 1, Cores: 1, Exchange: plan.ExchangeRoute})
 	eventually(t, "the other reader's rows are applied", func() bool { return e.Stats().Partitions[0].Rows == 5000 })
 	if err := e.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -143,7 +123,7 @@ func TestBlockedReader(t *testing.T) {
 // Goal: a record without its key is counted, in a group of its own, and its batch survives.
 func TestKeyless(t *testing.T) {
 	p := sumPlan()
-	r := &scripted{step: func(_ int, b *record.Batch) error {
+	r := &testgen.ScriptedPoller{Step: func(_ int, b *record.Batch) error {
 		add(b, 1, 3)
 		add(b, 0, 1)
 		b.SetNull(0)
@@ -170,7 +150,7 @@ func TestKeyless(t *testing.T) {
 func TestTransient(t *testing.T) {
 	for _, pumped := range []bool{false, true} {
 		p := sumPlan()
-		flaky := &scripted{step: func(call int, b *record.Batch) error {
+		flaky := &testgen.ScriptedPoller{Step: func(call int, b *record.Batch) error {
 			add(b, 1, 10)
 			if call < 3 {
 				return record.Transient(fmt.Errorf("try %d", call))
@@ -179,7 +159,7 @@ func TestTransient(t *testing.T) {
 		}}
 		var r record.Reader = flaky
 		if pumped {
-			r = blocking{r}
+			r = testgen.OnlyRead(r)
 		}
 		began := time.Now()
 		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{r, ends(2, 20)}, Cores: 1, RetryMin: 20 * time.Millisecond})
@@ -202,9 +182,9 @@ func TestTransient(t *testing.T) {
 // Goal: a wait after a transient error does not hold up Shutdown.
 func TestShutdownInterruptsBackOff(t *testing.T) {
 	for _, pumped := range []bool{false, true} {
-		var r record.Reader = &scripted{step: func(int, *record.Batch) error { return record.Transient(io.ErrUnexpectedEOF) }}
+		var r record.Reader = &testgen.ScriptedPoller{Step: func(int, *record.Batch) error { return record.Transient(io.ErrUnexpectedEOF) }}
 		if pumped {
-			r = blocking{r}
+			r = testgen.OnlyRead(r)
 		}
 		e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{r}, RetryMin: time.Hour})
 		eventually(t, "the first error", func() bool { return e.Stats().Readers[0].State == engine.Retrying })
@@ -244,11 +224,11 @@ func TestFatal(t *testing.T) {
 	} {
 		for _, pumped := range []bool{false, true} {
 			p := sumPlan()
-			bad := &scripted{step: step}
+			bad := &testgen.ScriptedPoller{Step: step}
 			good := ends(2, 30)
 			var r record.Reader = bad
 			if pumped {
-				r = blocking{r}
+				r = testgen.OnlyRead(r)
 			}
 			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{r, good}})
 			err := e.Wait()
@@ -269,8 +249,8 @@ func TestFatal(t *testing.T) {
 			if st.State != engine.Failed || st.Err == nil || st.Dropped != wantDropped || st.Counted != 15 {
 				t.Fatalf("%s, pumped %v: %+v", name, pumped, st)
 			}
-			if bad.closed.Load() != 1 || good.closed.Load() != 1 {
-				t.Fatalf("%s: closed %d and %d times, expected once", name, bad.closed.Load(), good.closed.Load())
+			if bad.Closed.Load() != 1 || good.Closed.Load() != 1 {
+				t.Fatalf("%s: closed %d and %d times, expected once", name, bad.Closed.Load(), good.Closed.Load())
 			}
 		}
 	}
@@ -280,8 +260,8 @@ func TestFatal(t *testing.T) {
 // good record.
 func TestOnReject(t *testing.T) {
 	const batches = 100
-	reader := func() *scripted {
-		return &scripted{step: func(call int, b *record.Batch) error {
+	reader := func() *testgen.ScriptedPoller {
+		return &testgen.ScriptedPoller{Step: func(call int, b *record.Batch) error {
 			add(b, 1, 10)
 			for i := range 7 {
 				b.Reject(record.Reject{Offset: int64(7*call + i), Reason: io.ErrUnexpectedEOF, Bytes: []byte("bad")})
@@ -312,7 +292,7 @@ func TestOnReject(t *testing.T) {
 				}
 			}
 		}
-		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{reader(), blocking{reader()}}, OnReject: cb})
+		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{reader(), testgen.OnlyRead(reader())}, OnReject: cb})
 		err := e.Wait()
 		if (err != nil) != (name == "panic") {
 			t.Fatalf("%s: error %v", name, err)
@@ -349,7 +329,7 @@ func TestOnReject(t *testing.T) {
 func TestLastBatch(t *testing.T) {
 	for i := range 200 {
 		p := sumPlan()
-		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{ends(1, 1+i%3), blocking{ends(2, 1+i%2)}}, RingSlots: 2, Partitions: 1 + i%3, Cores: 1 + i%2})
+		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{ends(1, 1+i%3), testgen.OnlyRead(ends(2, 1+i%2))}, RingSlots: 2, Partitions: 1 + i%3, Cores: 1 + i%2})
 		if err := e.Wait(); err != nil {
 			t.Fatal(err)
 		}
@@ -364,7 +344,7 @@ func TestOneThreadSmallRings(t *testing.T) {
 	p := sumPlan()
 	var readers []record.Reader
 	for range 3 {
-		readers = append(readers, &scripted{step: func(call int, b *record.Batch) error {
+		readers = append(readers, &testgen.ScriptedPoller{Step: func(call int, b *record.Batch) error {
 			c := b.Column(0)
 			for i := range b.Cap() {
 				c.Int64s[i] = int64(i*7 + call)
@@ -390,7 +370,7 @@ func TestOneThreadSmallRings(t *testing.T) {
 // over a while.
 func TestIdle(t *testing.T) {
 	empty := func(int, *record.Batch) error { return nil }
-	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{&scripted{step: empty}, blocking{&scripted{step: empty}}, never{}}, Partitions: 2})
+	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{&testgen.ScriptedPoller{Step: empty}, testgen.OnlyRead(&testgen.ScriptedPoller{Step: empty}), testgen.BlockedReader{}}, Partitions: 2})
 	time.Sleep(50 * time.Millisecond)
 	before := processCPU(t)
 	const watch = 500 * time.Millisecond
@@ -410,7 +390,7 @@ func TestIdle(t *testing.T) {
 // Goal: Shutdown and Close under full rings are quick, leave no thread with a foreign mask, and a snapshot outlives both.
 func TestStopUnderLoad(t *testing.T) {
 	endless := func() record.Reader {
-		return &scripted{step: func(call int, b *record.Batch) error {
+		return &testgen.ScriptedPoller{Step: func(call int, b *record.Batch) error {
 			c := b.Column(0)
 			for i := range b.Cap() {
 				c.Int64s[i] = int64(i + call)
@@ -429,7 +409,7 @@ func TestStopUnderLoad(t *testing.T) {
 		how, p := c.how, sumPlan()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		e, err := engine.Start(ctx, engine.Config{Plan: p, Readers: []record.Reader{endless(), blocking{endless()}}, Partitions: 2, Exchange: c.exchange})
+		e, err := engine.Start(ctx, engine.Config{Plan: p, Readers: []record.Reader{endless(), testgen.OnlyRead(endless())}, Partitions: 2, Exchange: c.exchange})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -485,7 +465,7 @@ func TestStopUnderLoad(t *testing.T) {
 func TestThreadsStay(t *testing.T) {
 	round := func(n int) {
 		for range n {
-			e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 1), blocking{ends(1, 1)}}})
+			e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 1), testgen.OnlyRead(ends(1, 1))}})
 			if err := e.Wait(); err != nil {
 				t.Fatal(err)
 			}
@@ -509,7 +489,7 @@ func TestMasksRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 100), blocking{ends(1, 100)}}, Partitions: 2, Cores: 2})
+		e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 100), testgen.OnlyRead(ends(1, 100))}, Partitions: 2, Cores: 2})
 		if err := e.Wait(); err != nil {
 			t.Fatal(err)
 		}
@@ -530,14 +510,14 @@ func TestMasksRestored(t *testing.T) {
 // a polled and a pumped reader that count their calls.
 func TestPause(t *testing.T) {
 	for _, pumped := range []bool{false, true} {
-		endless := func() *scripted {
-			return &scripted{step: func(_ int, b *record.Batch) error { add(b, 1, 10); return nil }}
+		endless := func() *testgen.ScriptedPoller {
+			return &testgen.ScriptedPoller{Step: func(_ int, b *record.Batch) error { add(b, 1, 10); return nil }}
 		}
 		var readers []record.Reader
 		for range 2 {
 			var r record.Reader = endless()
 			if pumped {
-				r = blocking{r}
+				r = testgen.OnlyRead(r)
 			}
 			readers = append(readers, r)
 		}
@@ -592,7 +572,7 @@ func TestBadRoute(t *testing.T) {
 		"panic in reader/0: out of ideas":                              func(*plan.RouteContext) { panic("out of ideas") },
 		"the route function sent a record to partition 7, there are 2": func(c *plan.RouteContext) { c.Partition[0] = 7 },
 	} {
-		other := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{never{}}})
+		other := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{testgen.BlockedReader{}}})
 		calls := 0
 		e := start(t, engine.Config{
 			Plan: sumPlan(), Readers: []record.Reader{ends(1, 1000)}, Partitions: 2, Cores: 1,
@@ -617,7 +597,7 @@ func TestBadRoute(t *testing.T) {
 
 // Goal: commands from many goroutines are all done, also while the engine ends; nobody hangs.
 func TestPauseFromMany(t *testing.T) {
-	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 20_000), never{}}, Cores: 1})
+	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 20_000), testgen.BlockedReader{}}, Cores: 1})
 	var callers sync.WaitGroup
 	for i := range 100 {
 		callers.Go(func() {
@@ -639,7 +619,7 @@ func TestPauseFromMany(t *testing.T) {
 func TestGlobal(t *testing.T) {
 	for _, batches := range []int{0, 3} {
 		p := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "value"}, {Name: "min", Func: plan.Min, Column: "value"}}}
-		r := &scripted{step: func(call int, b *record.Batch) error {
+		r := &testgen.ScriptedPoller{Step: func(call int, b *record.Batch) error {
 			if call >= batches {
 				return io.EOF
 			}

@@ -30,7 +30,7 @@ type counted struct {
 	reader, groups int64
 	next           int64
 	most           int64
-	slow           int // of so many polls one gives something
+	slow           int // one of this many polls gives something
 	polls          int
 	rng            *rand.Rand
 	stop           *atomic.Bool
@@ -303,7 +303,7 @@ func TestHeldSnapshots(t *testing.T) {
 		Readers: []record.Reader{&counted{groups: 1000, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(1, 1)), stop: &stop}},
 	})
 	var held []*engine.Snapshot
-	for range 4 { // one more comes behind them
+	for range 4 { // one more comes after them
 		if err := e.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -320,7 +320,7 @@ func TestHeldSnapshots(t *testing.T) {
 	}
 	s := e.Snapshot()
 	if s.Epoch() != newest {
-		t.Errorf("epoch %d became visible, expected none behind %d", s.Epoch(), newest)
+		t.Errorf("epoch %d became visible, expected none after %d", s.Epoch(), newest)
 	}
 	s.Close()
 	for _, s := range held {
@@ -393,7 +393,7 @@ func TestMoveShard(t *testing.T) {
 
 // Goal: Sync and Updates end with the engine.
 func TestSyncAfterClose(t *testing.T) {
-	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{never{}}, EpochInterval: -1, NoPin: true})
+	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{testgen.BlockedReader{}}, EpochInterval: -1, NoPin: true})
 	if err := e.Sync(t.Context()); err != nil { // an idle reader answers
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func ExampleEngine_Updates() {
 	}()
 
 	var last int64
-	for snap := range eng.Updates(ctx) { // closes the snapshot behind the body
+	for snap := range eng.Updates(ctx) { // closes the snapshot after the body
 		for row := range snap.All() {
 			last = volume.Of(row)
 		}

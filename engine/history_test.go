@@ -24,7 +24,7 @@ import (
 // linearizability, with Lowe's cache).
 //
 // A snapshot is one state of all groups, and each next one has more. Of one lane it has a prefix. So, for each lane alone, a Send and a
-// "Sync, then Snapshot" are linearizable: whoever syncs sees all that was sent before by anybody. This is checkLanes.
+// "Sync, then Snapshot" are linearizable: a goroutine that syncs sees all that was sent before by anybody. This is checkLanes.
 //
 // Across lanes a Send that has returned is not ordered before one that begins later: the feed notes the ends of its lanes one after the other when an epoch is
 // raised, and gives out more than that. A snapshot may have the later one alone, as TestLanesApart shows; the next has both. But where a write is
@@ -72,12 +72,12 @@ func (c *tally) within(d *tally) bool {
 type historyWrite struct {
 	lane, key    int
 	call, ret    int64
-	acknowledged int64 // the return of the Sync behind it, 0 where there was none
+	acknowledged int64 // the return of the Sync after it, 0 where there was none
 }
 
 // historyRead is a look at the groups of all keys in one snapshot.
 type historyRead struct {
-	synced    bool // behind a Sync; call is that of the Sync then
+	synced    bool // after a Sync; call is then the call of the Sync
 	call, ret int64
 	seen      tally
 }
@@ -158,7 +158,7 @@ func checkLanes(h *history) error {
 	return nil
 }
 
-// checkAcknowledged is for histories in which a Sync comes behind every Send.
+// checkAcknowledged is for histories in which a Sync comes after every Send.
 func checkAcknowledged(h *history) error {
 	if err := checkReads(h); err != nil {
 		return err
@@ -182,7 +182,7 @@ func checkAcknowledged(h *history) error {
 }
 
 // checkReads is what holds for every look, old or new: it has a prefix of each lane, nothing that was sent later, and of two looks one has all
-// that the other has; the one that begins behind the end of the other.
+// that the other has; the one that begins after the end of the other.
 func checkReads(h *history) error {
 	lanes := make([][]historyWrite, historyLanes)
 	for _, w := range h.writes {
@@ -227,11 +227,11 @@ func checkReads(h *history) error {
 	return nil
 }
 
-// historyShape is an engine and who uses it.
+// historyShape is an engine and its users.
 type historyShape struct {
 	cfg          engine.Config
 	feeds        int                                    // that the lanes are dealt to
-	acknowledged bool                                   // a Sync behind each Send
+	acknowledged bool                                   // a Sync after each Send
 	appender     bool                                   // Sends go through appenders: for histories that are acknowledged
 	steps        int                                    // of each goroutine
 	seed         uint64                                 // of what the goroutines do; in which order is the scheduler's

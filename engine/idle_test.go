@@ -235,13 +235,13 @@ func TestWindowsGoOnWithoutReader(t *testing.T) {
 		} else if err := e.RemoveReader(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		for n := 0; n < 3 || c.closes && closed() < 100 && n < 1000; n++ { // its end may be behind some
+		for n := 0; n < 3 || c.closes && closed() < 100 && n < 1000; n++ { // its end may be after some
 			if err := e.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if at := closed(); (at == 100) != c.closes {
-			t.Errorf("%s: windows are closed up to %d behind that", c.what, at)
+			t.Errorf("%s: windows are closed up to %d after that", c.what, at)
 		}
 		busy.End()
 		if err := e.Wait(); (err != nil) != c.fails {

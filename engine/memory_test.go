@@ -9,11 +9,12 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/internal/testgen"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
 
-// Goal: where memory for new groups is not ready nobody touches it: whoever needs it waits, says why, and goes on when it is there, with nothing lost; for every exchange, on one thread and on several. Method: the housekeeper
+// Goal: where memory for new groups is not ready nobody touches it: an agent that needs it waits, says why, and goes on when it is there, with nothing lost; for every exchange, on one thread and on several. Method: the housekeeper
 // is held until an agent says that it waits for memory.
 func TestWaitsForMemory(t *testing.T) {
 	if !arena.CanPrepare() {
@@ -38,7 +39,7 @@ func TestWaitsForMemory(t *testing.T) {
 					}
 				}()
 				next := int64(0)
-				source := &scripted{step: func(_ int, b *record.Batch) error {
+				source := &testgen.ScriptedPoller{Step: func(_ int, b *record.Batch) error {
 					for ; next < 2*groups && b.Len() < b.Cap(); next++ {
 						add(b, next%groups, 1)
 					}
@@ -91,7 +92,7 @@ func TestLargeMachine(t *testing.T) {
 		p.Aggregates = append(p.Aggregates, plan.Aggregate{Name: fmt.Sprint("a", i), Func: f, Column: "value"})
 	}
 	next := int64(0)
-	source := &scripted{step: func(_ int, b *record.Batch) error {
+	source := &testgen.ScriptedPoller{Step: func(_ int, b *record.Batch) error {
 		for ; next < groups && b.Len() < b.Cap(); next++ {
 			add(b, next, 1)
 		}

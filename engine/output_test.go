@@ -14,6 +14,7 @@ import (
 
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/testgen"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -118,7 +119,7 @@ func TestWriter(t *testing.T) {
 }
 
 // Goal: a writer that fails for good, or panics, ends the plan with an error that says so; one that hangs is let go of by Close; without windows everything is written
-// once, at the end, and not where the end is not that of the input.
+// once, at the end, and not if the end is not the end of the input.
 func TestWriterEnds(t *testing.T) {
 	start := func(by string, w *rowsWriter, most int64) *engine.Engine {
 		p := windowPlan(t, by)
@@ -159,7 +160,7 @@ func TestUnfit(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := [][2]int64{{1, math.MaxInt64}, {1, math.MaxInt64}, {2, 7}, {3, 1}}
-	source := &scripted{step: func(_ int, b *record.Batch) error {
+	source := &testgen.ScriptedPoller{Step: func(_ int, b *record.Batch) error {
 		for _, r := range rows {
 			b.Add(0)
 			b.SetInt64(0, r[0])
@@ -182,7 +183,7 @@ func TestUnfit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := &scripted{step: source.step}
+	again := &testgen.ScriptedPoller{Step: source.Step}
 	e2 := start(t, engine.Config{Plan: plain, Readers: []record.Reader{again}})
 	if err := e2.Wait(); err != nil {
 		t.Fatal(err)

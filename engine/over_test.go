@@ -17,7 +17,7 @@ type unplugged struct{}
 func (unplugged) Read(context.Context, *record.Batch) error { return errors.New("the cable was cut") }
 func (unplugged) Close() error                              { return nil }
 
-// Goal: whoever asks an engine for something, or sends to a feed, after the end is told what has
+// Goal: a caller who asks an engine for something, or sends to a feed, after the end is told what has
 // ended it. Method: an engine whose reader fails, and one that is closed; a feed that was ended,
 // one whose engine is closed, and a lane that is closed.
 func TestOverSaysWhy(t *testing.T) {

@@ -95,7 +95,7 @@ func linesOf(b *record.Batch) (lines []string) {
 	return lines
 }
 
-// Goal: records that pass through come to the writer once, those of a reader in their order, whatever the shape; those that cannot be computed go to quarantine; the counters add up.
+// Goal: records that pass through come to the writer once, the records of a reader in their order, whatever the shape; those that cannot be computed go to quarantine; the counters add up.
 // Method: random records against the expressions in Go; a writer that is slow now and then and fails for a while.
 func TestPass(t *testing.T) {
 	schema, err := record.SchemaOf[passed]("passed")
@@ -236,7 +236,7 @@ func TestPassEnds(t *testing.T) {
 	}
 }
 
-// Goal: a reader that joins passes its records through, all of them in their order, one that is paused meanwhile too; Close ends a plan whose writer is held up, from whatever goroutine and whoever else waits. Method: a feed
+// Goal: a reader that joins passes its records through, all of them in their order, one that is paused meanwhile too; Close ends a plan whose writer is held up, from whatever goroutine and no matter who else waits. Method: a feed
 // keeps the plan open; then a writer that waits for its context.
 func TestPassJoinsAndCloses(t *testing.T) {
 	schema, err := record.SchemaOf[passed]("passed")

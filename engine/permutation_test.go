@@ -38,7 +38,7 @@ var orders = map[string]func(rng *rand.Rand, rows []timedRow, d int64){
 	},
 }
 
-// memories deal rows to readers, in batches of so many.
+// memories deal rows to readers, in batches of n.
 func memories(t *testing.T, rows []timedRow, n, batch int) (rs []record.Reader) {
 	t.Helper()
 	batches := make([][]*record.Batch, n)
@@ -90,7 +90,7 @@ func TestPermutations(t *testing.T) {
 					{Name: "different", Func: plan.ApproxCountDistinct, Column: "value"},
 				},
 			}
-			// How much of the bound is the watermark's, and how much that of windows that stay open: it comes to the same.
+			// How much of the bound is the watermark's, and how much the windows that stay open take: it comes to the same.
 			p.Window.Lateness = time.Duration(rng.Int64N(3) * bound / 2)
 			p.Window.OutOfOrder = time.Duration(bound) - p.Window.Lateness
 			rows := make([]timedRow, 20_000)

@@ -38,7 +38,7 @@ func handEngine(t *testing.T, cfg Config) *Engine {
 	return e
 }
 
-// ready is an agent that has so many steps of work.
+// ready is an agent that has n steps of work.
 type ready struct {
 	core.Agent
 	steps int
@@ -85,7 +85,7 @@ func TestParkLooksOnceMore(t *testing.T) {
 	e.closing.Store(false)
 }
 
-// neverDone is a context that says that it is done to whoever waits for it, and notes that somebody did.
+// neverDone is a context that says that it is done to everybody who waits for it, and notes that somebody did.
 type neverDone struct {
 	context.Context
 	waited bool
@@ -191,7 +191,7 @@ func TestMarkBehindHeldBatch(t *testing.T) {
 }
 
 // Goal: a reader is closed when all of its rejects have been delivered: who gets one may ask it for the line. Method: the reader ends while OnReject is called for the first
-// of many, or before whoever calls that has seen any, and sees the end first.
+// of many, or before the caller has seen any, and sees the end first.
 func TestRejectsBeforeClose(t *testing.T) {
 	const rejects = 20
 	for name, during := range map[string]bool{"ends during the first": true, "ends before": false} {
@@ -291,7 +291,7 @@ func TestAwakeAfterSleep(t *testing.T) {
 	}
 }
 
-// Goal: rows that a reader could not finish are dropped and counted: those of a call that panics, or of a batch whose columns are not as they should be. Those before an error
+// Goal: rows that a reader could not finish are dropped and counted: the rows of a call that panics, or of a batch whose columns are not as they should be. The rows before an error
 // that says that it is one count.
 func TestUnfinishedRowsAreCounted(t *testing.T) {
 	e := handEngine(t, Config{Readers: []record.Reader{&fedReader{}}, Cores: 1})

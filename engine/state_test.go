@@ -111,7 +111,7 @@ func TestStateShed(t *testing.T) {
 	}
 }
 
-// Goal: a plan that counts different values, and one that emits changes, shed records like any other: what is counted is in groups, and who applies the changes has what the snapshot has. Method: more different values
+// Goal: a plan that counts different values, and one that emits changes, shed records like any other: what is counted is in groups, and applying the changes gives what the snapshot has. Method: more different values
 // than there is room for, in few groups and in many.
 func TestStateShedShapes(t *testing.T) {
 	for _, text := range []string{

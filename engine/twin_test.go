@@ -1,9 +1,7 @@
 package engine_test
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"testing"
@@ -15,35 +13,6 @@ import (
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 )
-
-// lender is a poller that lends prepared batches; the last comes together with io.EOF.
-type lender struct {
-	batches []*record.Batch
-	next    int
-	closed  int
-}
-
-func (l *lender) Poll(b *record.Batch) error {
-	if l.next == len(l.batches) {
-		return io.EOF
-	}
-	from := l.batches[l.next]
-	l.next++
-	for i := range from.Schema().Len() {
-		*b.Column(i) = *from.Column(i)
-	}
-	b.SetLen(min(from.Len(), b.Cap()))
-	if l.next == len(l.batches) {
-		return io.EOF
-	}
-	return nil
-}
-
-func (l *lender) Read(_ context.Context, b *record.Batch) error { return l.Poll(b) }
-func (l *lender) Close() error                                  { l.closed++; return nil }
-
-// blocking hides that a reader can be polled, so that it gets a pump.
-type blocking struct{ record.Reader }
 
 var kinds = map[string]plan.AggregateKind{
 	"count": plan.Count, "sum": plan.Sum, "min": plan.Min, "max": plan.Max, "avg": plan.Avg,
@@ -178,9 +147,9 @@ var routes = []plan.Route{
 func twin(t *testing.T, c *testgen.Case, partitions int) {
 	var readers []record.Reader
 	for i, b := range c.Batches {
-		var r record.Reader = &lender{batches: b}
+		var r record.Reader = &testgen.BatchLender{Batches: b}
 		if (i+partitions)%2 == 0 {
-			r = blocking{r}
+			r = testgen.OnlyRead(r)
 		}
 		readers = append(readers, r)
 	}

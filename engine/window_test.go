@@ -12,6 +12,7 @@ import (
 
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/testgen"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
@@ -20,14 +21,7 @@ import (
 	"github.com/velo-engine/velo/writers"
 )
 
-var timedSchema = func() *record.Schema {
-	s, err := record.NewSchema("timed", record.Field{Name: "at", Type: record.Timestamp}, record.Field{Name: "key", Type: record.Int64},
-		record.Field{Name: "value", Type: record.Int64})
-	if err != nil {
-		panic(err)
-	}
-	return s
-}()
+var timedSchema = testgen.TimedSchema("value")
 
 // timed gives prepared records whose times go on from one round to the next, a second each million records, out of order by up to disorder.
 type timed struct {
@@ -107,7 +101,7 @@ func TestOnLate(t *testing.T) {
 	got := make([][]string, len(all))
 	calls := 0
 	e := start(t, engine.Config{
-		Plan: p, Readers: []record.Reader{all[0], blocking{all[1]}}, Partitions: 2, Cores: 2, NoPin: true, BatchRows: 500,
+		Plan: p, Readers: []record.Reader{all[0], testgen.OnlyRead(all[1])}, Partitions: 2, Cores: 2, NoPin: true, BatchRows: 500,
 		OnLate: func(reader int, b *record.Batch) {
 			if calls++; calls%100 == 0 {
 				time.Sleep(time.Millisecond)
@@ -279,7 +273,7 @@ func BenchmarkWindow(b *testing.B) {
 	}
 }
 
-// Goal: a reader that joins behind the end of a window brings records for it that are all counted as late, also where they have been folded to one partial state. Method: one
+// Goal: a reader that joins after the end of a window brings records for it that are all counted as late, also where they have been folded to one partial state. Method: one
 // reader closes the window, the other joins and sends a thousand records of one group.
 func TestLateAfterJoin(t *testing.T) {
 	type event struct {

@@ -41,7 +41,7 @@ func BenchmarkCompile(b *testing.B) {
 	}
 }
 
-// Goal: a query whose plan could have been written by hand costs what that plan does. Method: they are the same, but for the names that the result has, and nothing is computed for a record.
+// Goal: a query whose plan could have been written by hand costs what that plan does. Method: they are the same, except for the names that the result has, and nothing is computed for a record.
 func TestLiteral(t *testing.T) {
 	p, err := Compile(`SELECT symbol, count(*) AS n, sum(size) AS volume, min(price) AS low, max(price) AS high FROM trades GROUP BY symbol`, trades)
 	if err != nil {

@@ -117,7 +117,7 @@ func format(b *record.Batch, c, i int) string {
 	return strings.TrimSuffix(strings.TrimPrefix(e.String(), "TIMESTAMP '"), "'")
 }
 
-// Goal: queries give the rows that they should. Method: a few trades, rows written down; those of queries with ORDER BY in their order.
+// Goal: queries give the rows that they should. Method: a few trades, rows written down; the rows of queries with ORDER BY in their order.
 func TestRows(t *testing.T) {
 	x, y := "x", "y"
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }

@@ -528,7 +528,7 @@ func TestDelimitedEdges(t *testing.T) {
 	}
 }
 
-// Goal: a rejected line is reported with its line number, also far into the file, and a row behind one with a NULL is not NULL.
+// Goal: a rejected line is reported with its line number, also far into the file, and a row after one with a NULL is not NULL.
 func TestDelimitedLine(t *testing.T) {
 	s := schemaOf(t, record.Field{Name: "a", Type: record.Int64, Nullable: true}, record.Field{Name: "b", Type: record.Int64})
 	var data []byte

@@ -14,7 +14,7 @@ import (
 )
 
 // Goal: what the fast routines read is what the slow ones read, to the last bit, and usual values are read by them. Method: random
-// texts, usual and broken ones, behind bytes that must not matter.
+// texts, usual and broken ones, after bytes that must not matter.
 func TestFastValues(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 2))

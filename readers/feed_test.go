@@ -117,7 +117,7 @@ func TestFeed(t *testing.T) {
 		drain(t, f, 100, func(s, n int64) {
 			lane := [2]int64{s, (n - 1) / 1000}
 			if !shared && last[lane] > 0 && n != last[lane]+1 || seen[s][n] {
-				t.Errorf("record %d of sender %d behind %d", n, s, last[lane])
+				t.Errorf("record %d of sender %d after %d", n, s, last[lane])
 			}
 			last[lane] = n
 			got[s]++
@@ -413,7 +413,7 @@ func TestFeedAllocations(t *testing.T) {
 	}
 }
 
-// Goal: a thousand lanes take little memory before anything is sent, and whoever finds no lane is told how many there are.
+// Goal: a thousand lanes take little memory before anything is sent, and a goroutine that finds no lane is told how many there are.
 func TestFeedLanes(t *testing.T) {
 	type wide struct {
 		A, B, C, D       string

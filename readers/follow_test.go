@@ -385,7 +385,7 @@ func TestRotate(t *testing.T) {
 }
 
 // Goal: a file that nothing more comes to is closed, and no more than MaxRotatedFiles are open, while nothing is lost. Method: more
-// rotations than that without a pause, each with a record behind it in the old file.
+// rotations than that without a pause, each with a record after it in the old file.
 func TestRotateBounds(t *testing.T) {
 	s := texts(t, "a")
 	path := filepath.Join(t.TempDir(), "log")

@@ -138,7 +138,7 @@ func TestFollowSetRotation(t *testing.T) {
 		s.expect("later", "late")
 	}
 	if n := len(s.streams); n != 3 {
-		t.Errorf("%d streams, expected those of log, log.1 and log-other", n)
+		t.Errorf("%d streams, expected the streams of log, log.1 and log-other", n)
 	}
 	for _, r := range s.streams {
 		if n := r.ClosedEarly(); n > 0 {

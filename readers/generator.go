@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/bits"
 
+	"github.com/velo-engine/velo/internal/batches"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -211,17 +212,7 @@ func (g *Generator) String() string {
 // Prepare makes at least n records, in batches of rows rows. A Memory can lend them, so that a
 // measurement does not include the generator.
 func (g *Generator) Prepare(n, rows int) []*record.Batch {
-	var batches []*record.Batch
-	for made := 0; made < n; {
-		b := record.NewBatch(GeneratorSchema, rows)
-		err := g.Poll(b)
-		made += b.Len()
-		batches = append(batches, b)
-		if err != nil {
-			break
-		}
-	}
-	return batches
+	return batches.Prepare(g.Poll, GeneratorSchema, n, rows)
 }
 
 // aliasSlot is a slot of Walker's alias table. A random slot is kept with probability keep / 2^64,

@@ -59,7 +59,7 @@ func jsonIndexSlow(data []byte) (at []uint32, scanned int) {
 }
 
 // Goal: the places of fields and lines, and of the first byte that is odd, on every processor. Method: random text, in pieces of random
-// length, compared with a loop over its bytes; the masks of the assembly with those of its twin.
+// length, compared with a loop over its bytes; the masks of the assembly with the masks of its twin.
 func TestJSONIndex(t *testing.T) { eachVariant(t, testJSONIndex) }
 
 func testJSONIndex(t *testing.T) {

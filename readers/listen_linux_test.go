@@ -24,7 +24,7 @@ func listened(t *testing.T) (all []net.TCPAddr) {
 		t.Skipf("no /proc: %v", err)
 	}
 	for _, link := range links {
-		if name, err := os.Readlink(link); err == nil { // that of the directory itself has gone
+		if name, err := os.Readlink(link); err == nil { // the link of the directory itself has gone
 			own[name] = true
 		}
 	}

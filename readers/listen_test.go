@@ -31,7 +31,7 @@ import (
 // secret is a token.
 const secret = "open sesame, please"
 
-// socketPath is a short one: that of t.TempDir may be too long for a socket.
+// socketPath is a short one: the path of t.TempDir may be too long for a socket.
 func socketPath(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "velo")
@@ -97,7 +97,7 @@ func gone(t *testing.T, c net.Conn) {
 	}
 }
 
-// taken reads batches until there are so many rows and rejects together, and returns how often each row came.
+// taken reads batches until there are n rows and rejects together, and returns how often each row came.
 func taken(t *testing.T, l *Listener, want int) (rows map[string]int, rejects []record.Reject) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -263,7 +263,7 @@ func TestListenMany(t *testing.T) {
 	}
 }
 
-// Goal: whoever is not to be let in is not, is counted, and nothing that he sends is taken; who has the token is. Method: wrong first lines of every kind.
+// Goal: a client that may not connect is turned away and counted, and nothing that it sends is read; a client with the token may. Method: wrong first lines of every kind.
 func TestListenToken(t *testing.T) {
 	l := listening(t, ListenConfig{Token: secret, AdmitWithin: 20 * time.Millisecond}, DelimitedConfig{})
 	wrong := []string{
@@ -282,7 +282,7 @@ func TestListenToken(t *testing.T) {
 	}
 }
 
-// Goal: with the token, lines come as without, and offsets begin behind it. Method: the token with either end of a line; a time limit that cannot pass.
+// Goal: with the token, lines come as without, and offsets begin after it. Method: the token with either end of a line; a time limit that cannot pass.
 func TestListenTokenGiven(t *testing.T) {
 	l := listening(t, ListenConfig{Token: secret, AdmitWithin: time.Hour}, DelimitedConfig{})
 	for _, end := range []string{"\n", "\r\n"} {
@@ -660,7 +660,7 @@ func TestListenAcceptFails(t *testing.T) {
 	}
 }
 
-// Goal: readToken lets in exactly those whose first line is the token, gives back all that is behind it, and keeps no more than a token may have.
+// Goal: readToken lets in exactly those whose first line is the token, gives back all that is after it, and keeps no more than a token may have.
 // Method: the twin has the whole text; random pieces.
 func FuzzReadToken(f *testing.F) {
 	for _, s := range []string{"", "\n", secret, secret + "\n", secret + "\r\n1,2\n", secret + "\r\r\n", "x" + secret + "\n", "\x16\x03\x01", strings.Repeat("y", 2*MaxTokenBytes) + "\n" + secret + "\n"} {

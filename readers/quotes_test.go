@@ -150,7 +150,7 @@ func testQuotedTwin(t *testing.T) {
 		for range 4 {
 			cfg.BlockBytes = []int{1, 2, 3, 7, 16, 64, 100, 1000, 0}[rng.IntN(9)]
 			if len(data) > 5000 {
-				cfg.BlockBytes *= 50 // each block is read with what may be behind it: small ones take long
+				cfg.BlockBytes *= 50 // each block is read with what may be after it: small ones take long
 			}
 			n, batch := 1+rng.IntN(8), 1+rng.IntN(70)
 			read := randomColumns(rng, s)
@@ -265,7 +265,7 @@ func TestQuotedEdges(t *testing.T) {
 	s := schemaOf(t, record.Field{Name: "name", Type: record.String, Nullable: true}, record.Field{Name: "value", Type: record.DecimalOf(9, 1), Nullable: true})
 	for _, c := range []struct {
 		data string
-		want []string // rows and, behind "!", what a reason must say
+		want []string // rows and, after "!", what a reason must say
 	}{
 		{"\"a\",\"1.0\"\n", []string{"a|10"}},
 		{"\"a\",\"1.0\"\r\n", []string{"a|10"}},
@@ -344,7 +344,7 @@ func TestQuotedEdges(t *testing.T) {
 	}
 }
 
-// Goal: a quote without end costs bounded memory and is one reject, whoever reads the blocks behind it; a record that is too long and does end is
+// Goal: a quote without end costs bounded memory and is one reject, no matter who reads the blocks after it; a record that is too long and does end is
 // passed over whole.
 func TestQuotedEndless(t *testing.T) {
 	s := schemaOf(t, record.Field{Name: "name", Type: record.String}, record.Field{Name: "value", Type: record.Int64})

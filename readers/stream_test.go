@@ -119,7 +119,7 @@ func (e *endless) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Goal: a line without end is one reject, in bounded memory, and what comes before and behind it is read. Method: 64 MiB of one line, and the
+// Goal: a line without end is one reject, in bounded memory, and what comes before and after it is read. Method: 64 MiB of one line, and the
 // bytes that are allocated meanwhile.
 func TestStreamEndlessLine(t *testing.T) {
 	for _, quote := range []byte{0, '"'} {
@@ -213,7 +213,7 @@ func TestStreamWaits(t *testing.T) {
 	}
 }
 
-// Goal: the lines of rejects are those of the source, where texts lost quotes and escapes got newlines too. Method: one record in ten is wrong.
+// Goal: the lines of rejects are the lines of the source, even if texts lost quotes and escapes got newlines too. Method: one record in ten is wrong.
 func TestStreamLines(t *testing.T) {
 	var csv, ndjson bytes.Buffer
 	lines := map[int64]bool{}

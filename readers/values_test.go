@@ -105,7 +105,7 @@ func TestFloatCorpus(t *testing.T) {
 }
 
 // Goal: whole numbers and decimals are exact or rejected, at both ends of what a column holds, however they are written. Method: every
-// number near the ends, with signs, zeros in front and behind and every scale, against big.Rat; quoted and not, in columns long enough
+// number near the ends, with signs, zeros in front and at the end and every scale, against big.Rat; quoted and not, in columns long enough
 // for vectors.
 func TestNumberExtremes(t *testing.T) { eachVariant(t, testNumberExtremes) }
 

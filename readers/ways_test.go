@@ -21,7 +21,7 @@ type way struct {
 	read []bool // the columns that are read; nil is all
 }
 
-// fileWays are those of a file at rest: whole, and in blocks by several readers.
+// fileWays are the ways to read a file at rest: whole, and in blocks by several readers.
 func fileWays(open func(path string, blockBytes int) (interface{ Readers(int) []record.Reader }, error), block, n int) (ways []way) {
 	for _, w := range []struct {
 		name     string
@@ -38,7 +38,7 @@ func fileWays(open func(path string, blockBytes int) (interface{ Readers(int) []
 	return ways
 }
 
-// streamWays are those of a stream in pieces of random length up to most: polled, and by a goroutine that reads ahead.
+// streamWays are the ways to read a stream in pieces of random length up to most: polled, and by a goroutine that reads ahead.
 func streamWays(open func(in io.Reader, inline bool) (*Stream, error), seed uint64, most int) (ways []way) {
 	for _, inline := range []bool{true, false} {
 		ways = append(ways, way{fmt.Sprintf("a stream in pieces of up to %d, polled %v", most, inline), func(_ testing.TB, data []byte, _ string) ([]record.Reader, error) {
@@ -180,7 +180,7 @@ func checkLines(t testing.TB, w way, schema *record.Schema, data []byte) string 
 	return ""
 }
 
-// Goal: the lines of rejects are right behind a record that is too long, which is not in memory as a whole, and may have newlines within quotes. Method: the same record in
+// Goal: the lines of rejects are right after a record that is too long, which is not in memory as a whole, and may have newlines within quotes. Method: the same record in
 // pieces of every size, so that it is found too long in any place; between wrong records.
 func TestStreamLinesBehindLongRecords(t *testing.T) {
 	s := texts(t, "a", "b")

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Goal: the hashes of a column are those of its words or strings one by one, at the beginning of a key and behind other columns. Method: random words, such as carry
+// Goal: the hashes of a column are the same as of its words or strings one by one, at the beginning of a key and after other columns. Method: random words, such as carry
 // from every half of a product into the next; long strings among them.
 func TestHashColumns(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {

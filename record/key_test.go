@@ -279,7 +279,7 @@ func checkSpread(t *testing.T, name string, hash func(i uint64) uint64) {
 }
 
 // Goal: keys do not crowd in the buckets of a table that owns some shards: not more of them find theirs full than chance has it. Without the second
-// multiplication of mix, a third of keys like 0, 1, 2, ... behind a small number did, in one process of some hundred, and in one of some
+// multiplication of mix, a third of keys like 0, 1, 2, ... after a small number did, in one process of some hundred, and in one of some
 // thousand so many in a row that the table had no place for them. Method: buckets of 10, 6 keys for each; of random keys 2 in 100 find theirs full.
 func TestHashCrowds(t *testing.T) {
 	const buckets, rows, each = 1 << 10, 10, 6

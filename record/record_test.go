@@ -580,7 +580,7 @@ func TestRescaleAtTheLimit(t *testing.T) {
 	}
 }
 
-// Goal: bits of validity behind the rows say nothing, and the last row's does. Method: every number of rows around a word.
+// Goal: bits of validity after the rows say nothing, and the last row's does. Method: every number of rows around a word.
 func TestNullBitsBehindTheRows(t *testing.T) {
 	s := mustSchema(t, Field{"k", Int64, false})
 	for _, rows := range []int{1, 2, 63, 64, 65, 127, 128, 129} {

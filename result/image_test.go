@@ -17,7 +17,7 @@ func panicOf(call func()) (v any) {
 	return nil
 }
 
-// Goal: where groups cannot be merged to be read, whoever reads the same cut again is told so too: a service that contains the panic of one request must not give the next one the groups of one
+// Goal: where groups cannot be merged to be read, a reader of the same cut is told so too: a service that contains the panic of one request must not give the next one the groups of one
 // partition for all, or pairs for groups. Method: a merge that fails, one that panics, and a cut whose images have more groups than they say.
 func TestMergeFails(t *testing.T) {
 	for name, merge := range map[string]func() (*Groups, error){

@@ -153,7 +153,7 @@ func TestLitmus(t *testing.T) {
 	}
 }
 
-// run runs the test so many rounds and counts the outcomes.
+// run runs the test for n rounds and counts the outcomes.
 func (l *litmus) run(rounds int) map[string]int {
 	seen := map[string]int{}
 	var round [2]atomic.Int64 // that each thread is ready for, and has seen

@@ -471,7 +471,7 @@ func TestFileRotation(t *testing.T) {
 	})
 }
 
-// Goal: on a real disk: one file appears as a whole in place of the one before, numbers go on behind those that are there, a device is not replaced, leftovers are found, nothing else is.
+// Goal: on a real disk: one file appears as a whole in place of the one before, numbers go on after those that are there, a device is not replaced, leftovers are found, nothing else is.
 func TestFileSystem(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "out.ndjson")

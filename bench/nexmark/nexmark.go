@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/velo-engine/velo/internal/batches"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -185,17 +186,7 @@ func (g *Generator) Schema() *record.Schema { return streams[g.cfg.Stream].schem
 // Prepare makes at least n records, or all that there are, in batches of rows rows, for a reader
 // that lends them.
 func (g *Generator) Prepare(n, rows int) []*record.Batch {
-	var batches []*record.Batch
-	for made := 0; made < n; {
-		b := record.NewBatch(g.Schema(), rows)
-		err := g.Poll(b)
-		made += b.Len()
-		batches = append(batches, b)
-		if err != nil {
-			break
-		}
-	}
-	return batches
+	return batches.Prepare(g.Poll, g.Schema(), n, rows)
 }
 
 // event returns the number of record k of a stream, and the numbers of the newest person and the

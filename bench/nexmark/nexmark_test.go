@@ -52,12 +52,15 @@ func all(t *testing.T, cfg Config, readers, rows int) (counts map[string]int, ti
 	return counts, times
 }
 
-// Goal: R readers make the records that one makes, in any size of batch; the proportions are 1:3:46; no record comes later than the disorder behind another, and some come
+// Goal: R readers make the records that one makes, in any size of batch; the proportions are 1:3:46; no record comes later than the disorder after another, and some come
 // about that late. Method: all records of several R as texts.
 func TestGenerator(t *testing.T) {
 	const events = 100_033
 	for stream, want := range map[Stream]int{Persons: 2001, Auctions: 6003, Bids: 2000*46 + 29} {
 		for _, disorder := range []time.Duration{0, time.Millisecond, 3 * time.Second} {
+			if testing.Short() && disorder == time.Millisecond {
+				continue
+			}
 			cfg := Config{Stream: stream, Seed: 7, Events: events, Disorder: disorder, Rate: 100_000}
 			one, _ := all(t, cfg, 1, 2048)
 			n := 0
@@ -68,6 +71,9 @@ func TestGenerator(t *testing.T) {
 				t.Fatalf("%v: %d records, expected %d", stream, n, want)
 			}
 			for readers := 1; readers <= 4; readers++ {
+				if testing.Short() && readers != 3 {
+					continue
+				}
 				some, times := all(t, cfg, readers, 100*readers+7)
 				if !maps.Equal(some, one) {
 					t.Fatalf("%v, disorder %v: %d readers make other records than one", stream, disorder, readers)
@@ -95,7 +101,7 @@ func TestGenerator(t *testing.T) {
 	}
 }
 
-// Goal: the numbers are those of an auction house: half of the bids on hot auctions, bids on auctions that are about to be or were there a moment ago, prices over six orders of magnitude, event time at the
+// Goal: the numbers are typical of an auction house: half of the bids on hot auctions, bids on auctions that are about to be or were there a moment ago, prices over six orders of magnitude, event time at the
 // rate. Method: the bids of 100,000 epochs in columns.
 func TestShape(t *testing.T) {
 	g, err := NewGenerator(Config{Stream: Bids, Seed: 1, Rate: 50_000})

@@ -210,7 +210,7 @@ func (p pipe) Write(b []byte) (int, error) {
 }
 
 // errPiped says that nobody reads standard output any more.
-var errPiped = errors.New("who reads standard output has closed it")
+var errPiped = errors.New("the reader of standard output has closed it")
 
 // lines is a writer to a terminal that shows each batch when it comes.
 type lines struct {

@@ -48,7 +48,7 @@ func find(name string) ([]string, error) {
 		}
 	}
 	if len(paths) == 0 {
-		return nil, fmt.Errorf("%s is a directory without files; for those of its directories, say %q", name,
+		return nil, fmt.Errorf("%s is a directory without files; for the files of its directories, say %q", name,
 			filepath.Join(name, "**", "*"))
 	}
 	return paths, nil

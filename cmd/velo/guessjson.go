@@ -170,7 +170,7 @@ func (f *files) lookAtJSON(samples []sampled) (columns []*guess, lines int, err 
 		if first := bytes.TrimLeft(bytes.TrimPrefix(s.data, []byte("\ufeff")), " \t\r\n"); len(first) > 0 &&
 			first[0] == '[' {
 			return nil, 0, fmt.Errorf("%s begins with [: it is one array, expected one object a line; jq -c '.[]' "+
-				"makes that of it", f.name)
+				"converts it", f.name)
 		}
 		look(s)
 		for _, spot := range f.spots(s) {

@@ -20,7 +20,7 @@ import (
 // input says what the files look like.
 type input struct {
 	Schema      string   `help:"The columns, as CREATE TABLE has them: 'symbol text, price double precision not null'. Without it they are guessed." placeholder:"COLUMNS"`
-	InputFormat string   `help:"What the files are: ${enum}. auto goes by their names, and where those do not say, by their first line." enum:"auto,csv,tsv,ndjson" default:"auto"`
+	InputFormat string   `help:"What the files are: ${enum}. auto goes by their names, and if the names do not say, by their first line." enum:"auto,csv,tsv,ndjson" default:"auto"`
 	Delimiter   string   `help:"Between fields; \\t is a tab. Guessed from the first line." placeholder:"CHAR"`
 	Header      bool     `help:"The first line has the names of the columns, even if it looks like a record." xor:"header"`
 	NoHeader    bool     `xor:"header" help:"The first line is a record; columns are called c1, c2, ... unless --schema names them."`
@@ -273,7 +273,7 @@ var foreignFormats = []struct{ begin, what, do string }{
 // foreign is the error for a file of another format.
 func foreign(name string, sample []byte) error {
 	if i := bytes.IndexByte(sample, '\r'); i >= 0 && i < len(sample)-1 && bytes.IndexByte(sample, '\n') < 0 {
-		return fmt.Errorf("the lines of %s end with CR alone, expected LF or CRLF: tr '\\r' '\\n' makes that of it, "+
+		return fmt.Errorf("the lines of %s end with CR alone, expected LF or CRLF: tr '\\r' '\\n' converts it, "+
 			"and velo reads FROM stdin", name)
 	}
 	for _, f := range foreignFormats {

@@ -236,7 +236,7 @@ func (s *slowInput) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Goal: columns of a stream that goes on and on are guessed from its beginning, of which nothing is lost. Method: standard input that stops behind the sample until
+// Goal: columns of a stream that goes on and on are guessed from its beginning, of which nothing is lost. Method: standard input that stops after the sample until
 // the columns are known.
 func TestSlowInput(t *testing.T) {
 	in := &slowInput{text: []string{"a,b\n1,2\n3,", "4\n5,6\n"}, wait: make(chan struct{})}

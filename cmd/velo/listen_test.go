@@ -44,7 +44,7 @@ func (w *told) String() string {
 	return w.text.String()
 }
 
-// certificate writes that of a test server, and its key.
+// certificate writes the certificate of a test server, and its key.
 func certificate(t *testing.T) *x509.Certificate {
 	t.Helper()
 	server := httptest.NewTLSServer(http.NotFoundHandler())

@@ -102,7 +102,7 @@ func TestProgressLine(t *testing.T) {
 
 var escapes = regexp.MustCompile("\x1b\\[[?0-9]*[A-Za-z]")
 
-// Goal: a live view shows what a snapshot has, fits into its terminal, leaves it as it was, and the result comes behind it. Method: what a terminal gets of a whole run; the last frame is that of the end.
+// Goal: a live view shows what a snapshot has, fits into its terminal, leaves it as it was, and the result comes after it. Method: what a terminal gets of a whole run; the last frame is from the end.
 func TestLive(t *testing.T) {
 	dir := t.TempDir()
 	signalFile(t, dir+"/in.csv")

@@ -43,6 +43,7 @@ import (
 	_ "time/tzdata" // time zones, for machines that have none
 
 	"github.com/alecthomas/kong"
+	"github.com/velo-engine/velo/internal/cli"
 )
 
 type commands struct {
@@ -79,23 +80,13 @@ type streams struct {
 }
 
 // run runs the program and returns its exit status.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
-	status = -1 // not known yet
-	parser := kong.Must(&commands{}, kong.Name("velo"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, status := cli.Parse(&commands{}, withCommand(args), stdout, stderr, kong.Name("velo"),
 		kong.Description("SQL over files, as fast as the machine reads them.\n\nExit statuses: 0; 1 something "+
 			"failed; 2 records were set aside; 3 an interrupt came before the end of the input; 80 the command line "+
-			"is not understood; 141 who reads standard output has closed it."), kong.Vars{"version": version()},
-		kong.Bind(streams{stdin, stdout, stderr}),
-		kong.Exit(func(s int) {
-			if status < 0 { // after --help, kong goes on and finds that arguments are missing
-				status = s
-			}
-		}))
-	ctx, err := parser.Parse(withCommand(args))
-	if status < 0 && err != nil {
-		parser.FatalIfErrorf(err)
-	}
-	if status >= 0 {
+			"is not understood; 141 the reader of standard output has closed it."), kong.Vars{"version": version()},
+		kong.Bind(streams{stdin, stdout, stderr}))
+	if ctx == nil {
 		return status
 	}
 	e := sorted(ctx.Run())

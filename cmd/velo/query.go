@@ -41,14 +41,14 @@ func (queryCmd) Help() string {
     velo query --follow --format ndjson 'SELECT symbol, sum(size) AS v FROM "trades.csv" GROUP BY symbol EMIT CHANGES'
     velo query --live 'SELECT user, count(*) AS n FROM "big.csv" GROUP BY user'
 
-Results go to standard output, everything else to standard error. An interrupt or SIGTERM ends the reading; the result is
-that of what has been read. A second one, more than 0.3 seconds later, ends at once.
+Results go to standard output, everything else to standard error. An interrupt or SIGTERM ends the reading; the result
+has what had been read. A second one, more than 0.3 seconds later, ends at once.
 
 With --follow, windows are printed as they close: --watermark says how much later than others a record may come, --idle for
 how long a file in which nothing comes is waited for.
 
-Exit statuses: 0; 1 where something failed; 2 where records were set aside, and the result is that of the others; 3 where
-an interrupt came before the end of the input; 80 where the command line is not understood; 141 where who reads standard
+Exit statuses: 0; 1 if something failed; 2 if records were set aside, and the result is of the others; 3 if an
+interrupt came before the end of the input; 80 if the command line is not understood; 141 if the reader of standard
 output has closed it.`
 }
 

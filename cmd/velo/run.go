@@ -52,11 +52,11 @@ Connectors and their options:
     sink    file       path, format (csv, ndjson), rotate.bytes, rotate.every, flush.every, full (stop, wait)
             stdout     format (table, csv, ndjson)
 
-An interrupt or SIGTERM ends the reading, and what has been read is written; windows that are not closed then are not.
+An interrupt or SIGTERM ends the reading, and what has been read is written, except windows that are not closed then.
 A second one ends at once.
 
-Exit statuses: 0; 1 where something failed; 2 where records were set aside; 3 where an input had not come to its end;
-80 where the command line is not understood; 141 where who reads standard output has closed it: the sinks are written.`
+Exit statuses: 0; 1 if something failed; 2 if records were set aside; 3 if an input had not come to its end; 80 if the
+command line is not understood; 141 if the reader of standard output has closed it: the sinks are written.`
 }
 
 // Run runs the command.

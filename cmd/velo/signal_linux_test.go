@@ -86,7 +86,7 @@ func TestClosedOutput(t *testing.T) {
 		args []string
 		says string
 	}{
-		"run":   {[]string{"run", "job.sql", "--format=csv"}, "SELECT: who reads standard output has closed it"},
+		"run":   {[]string{"run", "job.sql", "--format=csv"}, "SELECT: the reader of standard output has closed it"},
 		"query": {[]string{"query", "--format=csv", "--no-header", `SELECT c1, c2 FROM "in.csv"`}, ""},
 		"table": {[]string{"query", "--no-header", `SELECT c1, c2 FROM "in.csv"`}, ""},
 	} {

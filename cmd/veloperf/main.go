@@ -36,6 +36,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/query"
 )
 
@@ -68,28 +69,18 @@ func main() {
 }
 
 // run runs the program and returns its exit status.
-func run(args []string, stdout, stderr io.Writer) (status int) {
-	status = -1 // not known yet
+func run(args []string, stdout, stderr io.Writer) int {
 	commandLine = args
-	parser := kong.Must(&commands{}, kong.Name("veloperf"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
+	ctx, status := cli.Parse(&commands{}, args, stdout, stderr, kong.Name("veloperf"),
 		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{stdout, stderr}),
 		kong.Vars{
 			"workloads": workloadNames(), "streams": streamNames(), "rivals": rivalNames(),
 			"version": version(), "checks": checkNames(),
-		},
-		kong.Exit(func(s int) {
-			if status < 0 { // after --help, kong goes on and finds that arguments are missing
-				status = s
-			}
-		}))
-	ctx, err := parser.Parse(args)
-	if status < 0 && err != nil {
-		parser.FatalIfErrorf(err)
-	}
-	if status >= 0 {
+		})
+	if ctx == nil {
 		return status
 	}
-	err = ctx.Run()
+	err := ctx.Run()
 	if err != nil && !errors.Is(err, errSaysNo) {
 		fmt.Fprintf(stderr, "veloperf: %v\n", err)
 	}

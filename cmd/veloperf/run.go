@@ -33,7 +33,7 @@ type runCmd struct {
 	Seed      uint64        `help:"Seed of the generator." default:"1"`
 	Prepare   int           `help:"Records that each reader makes before the start and then lends again and again; 0 makes them as they are read." default:"0"`
 	Exchange  string        `help:"How records come to the partitions: auto, direct, fold or route." enum:"auto,direct,fold,route" default:"auto"`
-	Epoch     time.Duration `help:"How often a new snapshot becomes visible; it stretches where that would take more than 3 % of a core. Less than 0: only where it is asked for." default:"100ms"`
+	Epoch     time.Duration `help:"How often a new snapshot becomes visible; it stretches if that would take more than 3 % of a core. Less than 0: only when it is asked for." default:"100ms"`
 	RingSlots int           `help:"Chunks of each ring, a power of two; 0 is the engine's choice." default:"0"`
 }
 

@@ -13,7 +13,7 @@ type snapshotCmd struct {
 	measuring
 	Readers    int           `help:"Readers." default:"1"`
 	Partitions int           `help:"Partitions." default:"1"`
-	Cores      int           `help:"Cores of the engine; one should be left for who reads the snapshots." default:"1"`
+	Cores      int           `help:"Cores of the engine; one should be left for the reader of the snapshots." default:"1"`
 	Profile    string        `help:"Workload: ${workloads}." default:"u_100k"`
 	Interval   time.Duration `help:"From one snapshot to the next; it is not stretched." default:"100ms"`
 	Duration   time.Duration `help:"How long to measure the throughput, in each run." default:"2s"`

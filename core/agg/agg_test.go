@@ -121,7 +121,7 @@ func testMerge(t *testing.T, what string, f Func, seed uint64, nullable bool, ty
 		if varies {
 			words[i] = math.Float64bits(math.Float64frombits(words[i]) + mean)
 		}
-		nulls[i] = ^uint64(3 << 5) // those of other arguments
+		nulls[i] = ^uint64(3 << 5) // the bits of other arguments
 		if nullable {
 			nulls[i] &= ^uint64(0) >> (rng.IntN(2) * 64)
 			nulls[i] |= uint64(rng.IntN(3)/2)<<5 | uint64(rng.IntN(3)/2)<<6

@@ -72,7 +72,7 @@ func BenchmarkVarianceResult(b *testing.B) {
 	}
 }
 
-// Functions with blocks: records of so many groups at random, their values of so many different ones. Everything that grows has grown.
+// Functions with blocks: records of n groups at random, with m different values. Everything that grows has grown.
 func BenchmarkSided(b *testing.B) {
 	const n = 512
 	for _, k := range []Kind{Min, MaxBy, ApproxCountDistinct, ApproxPercentile} {

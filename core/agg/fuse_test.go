@@ -180,7 +180,7 @@ func testFuse(t *testing.T) {
 	t.Logf("%d loops, of which %d may go word by word and %d have ceased to", fusedOnes, words, slow)
 }
 
-// findAndUpdate is Update in two steps: the rows that have the keys are updated while they are found; those that have others, or are row 0, are reported, and updated behind that. Row 0 is taken as well: it has no key.
+// findAndUpdate is Update in two steps: the rows that have the keys are updated while they are found; those that have others, or are row 0, are reported, and updated after that. Row 0 is taken as well: it has no key.
 func findAndUpdate(t *testing.T, rng *rand.Rand, f *Fused, rows Rows, words []uint64, pace *Pace) {
 	keys := make([]uint64, len(rows.Off))
 	var want []uint32

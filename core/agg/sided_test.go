@@ -160,7 +160,7 @@ func TestSidedShapes(t *testing.T) {
 	}
 }
 
-// Goal: approx_count_distinct is exact while it keeps hashes, and as near as HyperLogLog promises behind that. Method: so many different numbers, at 5 standard
+// Goal: approx_count_distinct is exact while it keeps hashes, and as near as HyperLogLog promises beyond that. Method: n different numbers, at 5 standard
 // errors.
 func TestDistinct(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 6, 7, 100, exactHashes - 1, exactHashes, exactHashes + 1, 1000, 5000, 20_000, 1_000_000} {

@@ -147,7 +147,7 @@ func TestPinned(t *testing.T) {
 				first := content[slot]
 				for range 10 {
 					if content[slot] != first || first[0] != first[partitions] || first[1] != first[0] || first[0] < last {
-						t.Errorf("slot %d has %v, behind epoch %d", slot, content[slot], last)
+						t.Errorf("slot %d has %v, after epoch %d", slot, content[slot], last)
 						stop.Store(true)
 					}
 				}
@@ -206,7 +206,7 @@ func TestPinLooksTwice(t *testing.T) {
 		t.Fatalf("the epoch in flight has slot %d, expected %d: the test shows nothing", taken, first)
 	}
 	if slot == taken {
-		t.Errorf("slot %d is pinned, which is that of the epoch in flight", slot)
+		t.Errorf("slot %d is pinned, which is the slot of the epoch in flight", slot)
 	}
 	e.Unpin(slot)
 	if held := e.Stats().Held; held != 0 {

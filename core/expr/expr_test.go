@@ -228,7 +228,7 @@ func tryExpr(rng *rand.Rand, t record.Type, depth int) *Expr {
 	return must(New([]Op{Add, Sub, Mul, Div, Mod}[rng.IntN(5)], sub(t), sub(t)))
 }
 
-// useVectors has the loops of a test computed in one of the ways that this processor has: 0 is that of Go, 1 AVX2, others all that there is.
+// useVectors has the loops of a test computed in one of the ways that this processor has: 0 is the way of Go, 1 AVX2, others all that there is.
 func useVectors(t *testing.T, way uint64) {
 	was512, wasAVX2, wasPick := have512, haveAVX2, pick.Have512
 	t.Cleanup(func() { have512, haveAVX2, pick.Have512 = was512, wasAVX2, wasPick })

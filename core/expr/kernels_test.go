@@ -34,7 +34,7 @@ func column(rng *rand.Rand, n int) []uint64 {
 	return all
 }
 
-// Goal: kernels do what the functions of values do for each row, write nothing behind their end, and notice every row that has failed. Method: columns of all lengths with the words at which arithmetic breaks, in each way
+// Goal: kernels do what the functions of values do for each row, write nothing after their end, and notice every row that has failed. Method: columns of all lengths with the words at which arithmetic breaks, in each way
 // that the processor has; what a loop says has no failure must have none.
 func TestKernels(t *testing.T) {
 	dec := record.DecimalOf(12, 2)

@@ -16,12 +16,12 @@ import (
 // asAdversary is set where the test binary is run as somebody who does not know our seeds.
 const asAdversary = "VELO_TEST_ADVERSARY"
 
-// craftedBits is how many bits of the hash, behind those of the shard, crafted keys share: the home in any index of up to as many.
+// craftedBits is how many bits of the hash, after the bits of the shard, crafted keys share: the home in any index of up to as many.
 const craftedBits = 12
 
 // Goal: keys that somebody has made to collide in his own process cost ours about what other keys do. Method: the test runs itself in another process,
 // which looks for numbers and texts that have one home under its seeds; here their looks are counted, in a near index and among the
-// groups of a large one, and held against those of keys that nobody chose. If processes had the same seeds, the mean would be hundreds
+// groups of a large one, and compared with the looks of keys that nobody chose. If processes had the same seeds, the mean would be hundreds
 // of looks.
 func TestAdversary(t *testing.T) {
 	n := 1000

@@ -41,7 +41,7 @@ func ends(w Windows, t int64) (all []int64) {
 }
 
 // Goal: a record is in exactly the windows that the definitions say, less those that are closed, and each of them begins where it should. Method: random
-// windows, times before and behind 1970, and closed ends, against a list of all windows around.
+// windows, times before and after 1970, and closed ends, against a list of all windows around.
 func TestPanes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {

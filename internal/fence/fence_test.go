@@ -26,7 +26,7 @@ func TestAsymmetric(t *testing.T) {
 	}
 }
 
-// misses plays so many rounds and says in how many neither saw the other.
+// misses plays n rounds and says in how many neither saw the other.
 func misses(rounds int, a Asymmetric, all func()) (n int) {
 	type words struct {
 		_         [128]byte

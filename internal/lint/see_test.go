@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// A scope is what a package declares: its names, and those of the fields and methods of each type.
+// A scope is what a package declares: its names, and the names of the fields and methods of each type.
 type scope struct {
 	names   map[string]bool
 	members map[string]map[string]bool // by type
@@ -27,13 +27,7 @@ type scopes map[string]*scope
 func declarations(all []*source) scopes {
 	pkgs := scopes{}
 	for _, s := range all {
-		name := path.Base(s.pkg)
-		if s.pkg == "." {
-			name = path.Base(module)
-		}
-		if s.file.Name.Name == "main" {
-			name = s.pkg
-		}
+		name := scopeName(s)
 		p := pkgs[name]
 		if p == nil {
 			p = &scope{
@@ -46,6 +40,17 @@ func declarations(all []*source) scopes {
 		p.add(s.file)
 	}
 	return pkgs
+}
+
+// scopeName is the last element of the path of a file's package. A program has its whole path.
+func scopeName(s *source) string {
+	switch {
+	case s.pkg == ".":
+		return path.Base(module)
+	case s.file.Name.Name == "main":
+		return s.pkg
+	}
+	return path.Base(s.pkg)
 }
 
 func (p *scope) add(f *ast.File) {
@@ -157,13 +162,7 @@ func (pkgs scopes) resolves(s *source, name string) bool {
 	if strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".md") {
 		return isFile(s, name)
 	}
-	mine := declarations([]*source{s}) // of a main package, or of a file that stands alone
-	own := pkgs[path.Base(s.pkg)]
-	for only := range mine {
-		if p := pkgs[only]; p != nil {
-			own = p
-		}
-	}
+	own := pkgs[scopeName(s)]
 	first, rest, dotted := strings.Cut(name, ".")
 	if !dotted {
 		if own.names[name] {

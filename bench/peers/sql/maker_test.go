@@ -212,7 +212,7 @@ func of(text string, k term) term {
 	return term{strings.ReplaceAll(text, "%s", k.velo), strings.ReplaceAll(text, "%s", k.theirs)}
 }
 
-// sizes are those of a window: slide or step and size as intervals, the size in microseconds too.
+// sizes are the sizes of a window: slide or step and size as intervals, the size in microseconds too.
 type sizes struct {
 	kind, size, slide string
 	micros            int64

@@ -26,10 +26,10 @@ type oracle interface {
 	// load replaces its table t.
 	load(t table) error
 
-	// rows are those of a query as cells of these types, or of what the database has for them. failed says that it has computed something and could not.
+	// rows are the rows of a query as cells of these types, or of what the database has for them. failed says that it has computed something and could not.
 	rows(query string, types []record.Type) (all [][]cell, failed bool, err error)
 
-	// without is what stands behind FROM so that the query is over t without some rows.
+	// without is what stands after FROM so that the query is over t without some rows.
 	without(rows []int) string
 }
 

@@ -115,7 +115,7 @@ func newPostgres(t *testing.T) oracle {
 	}
 }
 
-// postgresBin is the folder with the server's programs: that of PATH, else the newest of Debian's.
+// postgresBin is the folder with the server's programs: the folder in PATH, else the newest of Debian's.
 func postgresBin() string {
 	if p, err := exec.LookPath("initdb"); err == nil {
 		if p, err = filepath.EvalSymlinks(p); err == nil {

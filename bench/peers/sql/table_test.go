@@ -78,7 +78,7 @@ func newTable(rng *rand.Rand, rows int, wild bool) table {
 	return t
 }
 
-// batches is the table as velo reads it, in batches of up to so many rows.
+// batches is the table as velo reads it, in batches of at most n rows.
 func (t table) batches(rows int) (all []*record.Batch) {
 	for len(t) > 0 {
 		n := 0
