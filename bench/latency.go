@@ -8,8 +8,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/velo-engine/velo/affinity"
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
@@ -78,14 +78,14 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 	if err != nil {
 		return l, err
 	}
-	plan := &core.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{
-		{Name: "n", Func: core.Count},
-		{Name: "sum", Func: core.Sum, Column: "value"},
-		{Name: "min", Func: core.Min, Column: "value"},
-		{Name: "max", Func: core.Max, Column: "value"},
+	p := &plan.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Count},
+		{Name: "sum", Func: plan.Sum, Column: "value"},
+		{Name: "min", Func: plan.Min, Column: "value"},
+		{Name: "max", Func: plan.Max, Column: "value"},
 	}}
 	e, err := engine.Start(context.Background(), engine.Config{
-		Plan: plan, Readers: []record.Reader{feed}, Partitions: 1, Cores: 1, EpochInterval: latencyInterval,
+		Plan: p, Readers: []record.Reader{feed}, Partitions: 1, Cores: 1, EpochInterval: latencyInterval,
 		EpochShare: 1, Wait: engine.WaitSpin,
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 )
 
 // applyChunk adds the records of a chunk to their groups.
@@ -19,17 +20,17 @@ func (p *Partition) applyChunk(c *Chunk) {
 		for w := range p.words {
 			p.words[w] = c.column(l, 1+w, n)[from:to]
 		}
-		for i := range l.args {
-			if column := l.args[i].column; column >= 0 {
+		for i := range l.Args {
+			if column := l.Args[i].Column; column >= 0 {
 				p.args[i], p.texts[i] = c.column(l, column, n)[from:to], heap
 			}
 		}
 		var nulls, panes []uint64
-		if l.hasNulls {
-			nulls = c.column(l, l.nulls, n)[from:to]
+		if l.HasNulls {
+			nulls = c.column(l, l.Nulls, n)[from:to]
 		}
-		if l.window != nil {
-			panes = c.column(l, l.window.chunk, n)[from:to]
+		if l.Window != nil {
+			panes = c.column(l, l.Window.Chunk, n)[from:to]
 		}
 		p.applyStripe(c.reader, c.column(l, 0, n)[from:to], heap, nulls, panes)
 	}
@@ -38,13 +39,13 @@ func (p *Partition) applyChunk(c *Chunk) {
 // applyStripe adds the records of a stripe, which are in p.words and p.args, to the groups of their
 // panes. If the plan has windows, panes has a word for each record, which is its pane, or a single
 // word for all of them.
-func (p *Partition) applyStripe(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
+func (p *Partition) applyStripe(reader plan.ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
 	p.reader = reader
 	old := p.inputs[reader].tooOld
 	if panes == nil {
 		x := p.panes[0]
 		p.touch(x)
-		p.table = x.live.table
+		p.table = x.live.Table
 		p.apply(hashes, heap, nulls)
 		p.noteAdded(p.table)
 	} else {
@@ -65,7 +66,7 @@ func (p *Partition) noteAdded(t *table.Table) {
 	p.counts.rows -= records
 	p.inputs[p.reader].shed += records
 	if !p.budget.sheds() {
-		p.fail(p.budget.outOfRoom(p.layout.plan.name(), t.Len(), cause))
+		p.fail(p.budget.outOfRoom(p.layout.Name, t.Len(), cause))
 	}
 }
 
@@ -81,7 +82,7 @@ func (p *Partition) applyDirect(c *Chunk) {
 
 // applyStripeDirect adds records that do not lie in a chunk but in p.words and p.args, see
 // applyStripe.
-func (p *Partition) applyStripeDirect(reader ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
+func (p *Partition) applyStripeDirect(reader plan.ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
 	p.checkLive()
 	p.applyStripe(reader, hashes, heap, nulls, panes)
 	p.store()
@@ -106,9 +107,9 @@ func (p *Partition) mergeChunk(c *Chunk) {
 	p.counts.partials += uint64(n)
 	p.reader = c.reader
 	records := n
-	if l.rowsWord >= 0 {
+	if l.RowsWord >= 0 {
 		records = 0
-		for _, of := range c.partialColumn(l, 1+len(p.words)+l.rowsWord, n) {
+		for _, of := range c.partialColumn(l, 1+len(p.words)+l.RowsWord, n) {
 			records += int(of)
 		}
 	}
@@ -117,9 +118,9 @@ func (p *Partition) mergeChunk(c *Chunk) {
 		return
 	}
 	heap := c.heap(l)[:c.heapBytes]
-	if len(l.sided) > 0 {
+	if len(l.Sided) > 0 {
 		// The first line of the heap is block 1: there is no block 0.
-		p.lentBlocks = agg.Lent(unsafe.Pointer(&c.data[l.heapAt-agg.LineBytes/8]))
+		p.lentBlocks = agg.Lent(unsafe.Pointer(&c.data[l.HeapAt-agg.LineBytes/8]))
 	}
 	for from := 0; from < n; from += stripeRows {
 		to := min(from+stripeRows, n)

@@ -79,12 +79,12 @@ func (r *Router) checkTarget(p int) {
 	}
 	r.holds(r.phase != marking || p >= r.sent, "a partition gets no chunk after its mark")
 	r.holds(c != t.beside || t.ring.Empty(), "records are applied in place after all that was sent")
-	r.holds(int(c.heapBytes) <= r.layout.heapSize(), "the long strings fit the chunk")
+	r.holds(int(c.heapBytes) <= r.layout.HeapSize(), "the long strings fit the chunk")
 	switch c.kind {
 	case chunkRows:
-		r.holds(int(c.rows) <= r.layout.rows, "the records fit the chunk")
+		r.holds(int(c.rows) <= r.layout.Rows, "the records fit the chunk")
 	case chunkPartials:
-		r.holds(int(c.rows) <= r.layout.partialRows, "the groups fit the chunk")
+		r.holds(int(c.rows) <= r.layout.PartialRows, "the groups fit the chunk")
 	default:
 		r.holds(false, "a chunk that is filled has records or groups")
 	}
@@ -97,7 +97,7 @@ func (p *Partition) check() {
 	}
 	p.checkInputs()
 	p.checkEpoch()
-	if !p.layout.passThrough && len(p.panes)+len(p.removed)+len(p.unused) <= checkPanes {
+	if !p.layout.PassThrough && len(p.panes)+len(p.removed)+len(p.unused) <= checkPanes {
 		p.checkPanes()
 	}
 }
@@ -149,10 +149,10 @@ func (p *Partition) checkEpoch() {
 	p.holds(p.oldest <= p.closed, "the oldest window that is kept is not later than the last that has closed")
 	rows := 0
 	if p.away != nil {
-		for _, n := range p.away.rows {
+		for _, n := range p.away.Rows {
 			rows += n
 		}
-		p.holds(p.away.all == rows, "the rows of shards that have gone are counted")
+		p.holds(p.away.All == rows, "the rows of shards that have gone are counted")
 	}
 }
 
@@ -188,7 +188,7 @@ func (p *Partition) checkPane(x *pane) {
 				shown++
 			}
 		}
-		p.holds(g.slots == shown, "a table counts the slots that show it")
+		p.holds(g.Slots == shown, "a table counts the slots that show it")
 		p.holds(g != x.live || shown == 0, "no slot shows a live table")
 	}
 }

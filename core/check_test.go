@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -22,17 +25,17 @@ type checkedAgents struct {
 
 func newCheckedAgents(t *testing.T) checkedAgents {
 	t.Helper()
-	plan := &Plan{
-		Source: timedSchema, Keys: []string{"key"}, Aggregates: []Aggregate{{Name: "n", Func: Count}},
-		Window: &Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
+	pl := &plan.Plan{
+		Source: timedSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
 	}
-	cuts := NewCuts(plan, Route{}, 1, 2, 0, nil, func() {})
+	cuts := NewCuts(pl, plan.Route{}, 1, 2, 0, nil, func() {})
 	var out []*ring.Producer[Chunk]
 	var parts []*Partition
-	for id := range PartitionID(2) {
+	for id := range plan.PartitionID(2) {
 		producer, consumer := ring.New[Chunk](4)
 		out = append(out, producer)
-		p, err := NewPartition(id, plan, []*ring.Consumer[Chunk]{consumer}, []Bell{noBell{}}, nil, cuts)
+		p, err := NewPartition(id, pl, []*ring.Consumer[Chunk]{consumer}, []Bell{noBell{}}, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +53,7 @@ func newCheckedAgents(t *testing.T) checkedAgents {
 		return b
 	}
 	s := &sliceSource{batches: []*record.Batch{batch(10, 14)}}
-	r, err := NewRouter(0, plan, s, Route{}, Fold{Exchange: ExchangeDirect}, out, []Bell{noBell{}, noBell{}},
+	r, err := NewRouter(0, pl, s, plan.Route{}, Fold{Exchange: plan.ExchangeDirect}, out, []Bell{noBell{}, noBell{}},
 		[]*Partition{parts[0], nil}, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +135,7 @@ func TestChecks(t *testing.T) {
 			x.ring.Reserve(1)
 			x.ring.Commit(1)
 		}},
-		{"the long strings fit the chunk", func(a checkedAgents) { a.r.targets[1].open.heapBytes = ChunkBytes }},
+		{"the long strings fit the chunk", func(a checkedAgents) { a.r.targets[1].open.heapBytes = layout.ChunkBytes }},
 		{"the records fit the chunk", func(a checkedAgents) { a.r.targets[1].open.rows = 1 << 16 }},
 		{"the groups fit the chunk", func(a checkedAgents) {
 			a.r.targets[1].open.kind, a.r.targets[1].open.rows = chunkPartials, 1<<16
@@ -151,9 +154,9 @@ func TestChecks(t *testing.T) {
 		{"the last epoch comes after the end of all readers", func(a checkedAgents) {
 			a.p.phase, a.p.inputs[0].counters.In = answeredLast, 0
 		}},
-		{"an image is lent by a partition that is lending", func(a checkedAgents) { a.p.lentImage = &Image{} }},
+		{"an image is lent by a partition that is lending", func(a checkedAgents) { a.p.lentImage = &result.Image{} }},
 		{"an image is lent for a shard that moves", func(a checkedAgents) {
-			a.p.phase, a.p.lentImage, a.p.inputs[0].counters.In = lending, &Image{}, 0
+			a.p.phase, a.p.lentImage, a.p.inputs[0].counters.In = lending, &result.Image{}, 0
 		}},
 		{"a shard moves at the epoch answered last", func(a checkedAgents) {
 			a.p.handover = &handover{move: move{epoch: a.p.epoch + 1}}
@@ -169,7 +172,7 @@ func TestChecks(t *testing.T) {
 		{"the oldest window that is kept is not later than the last that has closed", func(a checkedAgents) {
 			a.p.oldest = a.p.closed + 1
 		}},
-		{"the rows of shards that have gone are counted", func(a checkedAgents) { a.p.away = &awayShards{all: 1} }},
+		{"the rows of shards that have gone are counted", func(a checkedAgents) { a.p.away = &result.AwayShards{All: 1} }},
 		{"every pane is found by its id, and no other", func(a checkedAgents) { a.p.byID[7] = nil }},
 		{"closed panes are panes", func(a checkedAgents) { a.p.sealed = len(a.p.panes) + 1 }},
 		{"a pane is found by its id", func(a checkedAgents) { a.p.byID[a.p.panes[0].id] = a.p.panes[1] }},
@@ -187,7 +190,7 @@ func TestChecks(t *testing.T) {
 			a.p.lagging, a.p.caughtUp = nil, 0
 			a.p.panes[len(a.p.panes)-1].lagging = true
 		}},
-		{"a table counts the slots that show it", func(a checkedAgents) { a.p.panes[0].tables[0].slots++ }},
+		{"a table counts the slots that show it", func(a checkedAgents) { a.p.panes[0].tables[0].Slots++ }},
 		{"no slot shows a live table", func(a checkedAgents) {
 			x := a.p.panes[len(a.p.panes)-1]
 			x.show(0, x.live)

@@ -6,49 +6,12 @@ import (
 	"slices"
 
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
-
-// An Exchange is how records come to the partitions. The result does not depend on it.
-type Exchange uint8
-
-const (
-	// ExchangeAuto applies records in place if all partitions are on the reader's own thread.
-	// Otherwise it folds. If folding has not reduced the records by much, it does as ExchangeDirect
-	// for a while. It always does as ExchangeDirect if a route other than RouteByKey was asked for
-	// by name, or if the plan sheds.
-	ExchangeAuto Exchange = iota
-
-	// ExchangeDirect applies a record in place if its partition is on the reader's own thread, and
-	// sends it to its partition otherwise.
-	ExchangeDirect
-
-	// ExchangeFold aggregates on the reader's own core. It sends partial states to the partitions
-	// when its table outgrows the limit, and at the end. So there is little to send, and a key that
-	// is hot does not make a partition hot.
-	ExchangeFold
-
-	// ExchangeRoute sends every record to its partition through a ring, even if the partition is on
-	// the reader's own thread.
-	ExchangeRoute
-)
-
-// String is the name.
-func (x Exchange) String() string {
-	switch x {
-	case ExchangeAuto:
-		return "auto"
-	case ExchangeDirect:
-		return "direct"
-	case ExchangeFold:
-		return "fold"
-	case ExchangeRoute:
-		return "route"
-	}
-	return fmt.Sprintf("Exchange(%d)", uint8(x))
-}
 
 const (
 	// leastReduction is how many records a partial state must stand for so that folding pays. A
@@ -71,7 +34,7 @@ const (
 // Fold is how a router exchanges records.
 type Fold struct {
 	// Exchange is how records come to the partitions.
-	Exchange Exchange
+	Exchange plan.Exchange
 	// Bytes is how many bytes the table that the router folds into may take before it is flushed.
 	Bytes int
 }
@@ -84,7 +47,7 @@ const foldPanes = 8
 // come up, or into one table if the plan has no windows.
 type folder struct {
 	kernel
-	exchange Exchange
+	exchange plan.Exchange
 	// limit bounds the bytes of the tables.
 	limit  int
 	budget *MemoryBudget
@@ -127,13 +90,15 @@ type foldTable struct {
 	*table.Table
 }
 
-func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *MemoryBudget) (*folder, error) {
+func newFolder(l *layout.Layout, fold Fold, route plan.Route, local []*Partition, state *MemoryBudget) (*folder,
+	error,
+) {
 	exchange := fold.Exchange
-	if exchange == ExchangeAuto && (route.Routing != RouteAuto && route.Routing != RouteByKey ||
+	if exchange == plan.ExchangeAuto && (route.Routing != plan.RouteAuto && route.Routing != plan.RouteByKey ||
 		!slices.Contains(local, nil) || state.sheds()) {
-		exchange = ExchangeDirect
+		exchange = plan.ExchangeDirect
 	}
-	if exchange == ExchangeRoute || exchange == ExchangeDirect {
+	if exchange == plan.ExchangeRoute || exchange == plan.ExchangeDirect {
 		return &folder{exchange: exchange}, nil
 	}
 	f := &folder{
@@ -145,7 +110,7 @@ func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *Mem
 	if err := f.grow(); err != nil {
 		return nil, err
 	}
-	if l.window == nil {
+	if l.Window == nil {
 		f.open = 1
 	}
 	return f, nil
@@ -154,12 +119,12 @@ func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *Mem
 // grow makes one more table.
 func (f *folder) grow() error {
 	memory := f.budget.memory()
-	if f.layout.window != nil {
+	if f.layout.Window != nil {
 		memory.Groups = MaxPaneGroups
 	}
-	t, err := table.New(f.layout.keys, f.layout.init, f.layout.memory(memory))
+	t, err := table.New(f.layout.Keys, f.layout.Init, f.layout.Memory(memory))
 	if err != nil {
-		return fmt.Errorf("core: plan %s: a table to fold into: %w", f.layout.plan.name(), err)
+		return fmt.Errorf("plan %s: a table to fold into: %w", f.layout.Name, err)
 	}
 	f.tables = append(f.tables, foldTable{0, t})
 	return nil
@@ -184,7 +149,7 @@ func (f *folder) tableOf(id window.Pane, _ int) *table.Table {
 // room makes room for n records of the panes, with long bytes of strings; panes is nil if the plan
 // has no windows. It returns false if there is no room.
 func (f *folder) room(panes []uint64, n, long int) bool {
-	blocks := f.layout.blockBytes(n, long)
+	blocks := f.layout.BlockBytes(n, long)
 	if panes == nil {
 		return f.tables[0].Room(n, long, blocks)
 	}
@@ -283,7 +248,7 @@ func (r *Router) lookAtFold() {
 	if f.used() > f.limit {
 		r.phase = flushing
 	}
-	if f.exchange == ExchangeAuto && f.groups() >= f.nextEstimate {
+	if f.exchange == plan.ExchangeAuto && f.groups() >= f.nextEstimate {
 		f.nextEstimate = 2 * f.groups()
 		if f.hopeless() {
 			r.phase = flushing
@@ -329,8 +294,8 @@ func (r *Router) flush() (sent int) {
 		t := &f.tables[f.at]
 		for n := t.Len(); f.row < n; f.row++ {
 			key, states := t.Row(f.row)
-			hash := l.keys.HashKey(key)
-			p := int(r.owners.of[shardOf(hash)])
+			hash := l.Keys.HashKey(key)
+			p := int(r.owners.OfHash(hash))
 			if !r.sendPartial(p, t, hash, key, states) {
 				r.stall = StallRing
 				return sent
@@ -355,10 +320,10 @@ func (r *Router) flush() (sent int) {
 	for i := range f.tables[:f.open] {
 		f.tables[i].Reset()
 	}
-	if l.window != nil {
+	if l.Window != nil {
 		f.open = 0
 	}
-	if f.exchange == ExchangeAuto {
+	if f.exchange == plan.ExchangeAuto {
 		if f.records >= leastReduction*f.partials {
 			f.lowFlushes, f.backoff = 0, routeTimes
 		} else if f.lowFlushes++; f.lowFlushes >= mostLowFlushes {
@@ -375,7 +340,7 @@ func (r *Router) flush() (sent int) {
 func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uint64) bool {
 	l := r.layout
 	keyBytes := 0
-	for _, w := range l.keys.Strings() {
+	for _, w := range l.Keys.Strings() {
 		if record.IsLong(key[w+2]) {
 			_, n := record.LongPlace(key[w+1])
 			keyBytes += int(n)
@@ -385,16 +350,16 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 		// A row gets as many blocks as fit a chunk beside the key. A group that has more goes in
 		// several rows, and in each of them its other states are empty.
 		sided, bytes := r.folder.nextSided, keyBytes
-		for ; sided < len(l.sided); sided++ {
-			n := l.sided[sided].blockBytes(states)
-			if bytes+n > l.heapSize() {
+		for ; sided < len(l.Sided); sided++ {
+			n := l.Sided[sided].BlockBytes(states)
+			if bytes+n > l.HeapSize() {
 				break
 			}
 			bytes += n
 		}
 		c := r.targets[p].open
-		if c != nil && (c.kind != chunkPartials || c.epoch != uint64(t.pane) || int(c.rows) == l.partialRows ||
-			int(c.heapBytes)+bytes > l.heapSize()) {
+		if c != nil && (c.kind != chunkPartials || c.epoch != uint64(t.pane) || int(c.rows) == l.PartialRows ||
+			int(c.heapBytes)+bytes > l.HeapSize()) {
 			r.commit(p)
 			c = nil
 		}
@@ -406,23 +371,12 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 			c.epoch = uint64(t.pane)
 		}
 		r.putPartial(c, t, hash, key, states, sided)
-		if sided == len(l.sided) {
+		if sided == len(l.Sided) {
 			r.folder.nextSided = 0
 			return true
 		}
 		r.folder.nextSided = sided
 	}
-}
-
-// blockBytes is the room that the block of a state takes in the heap of a chunk, in which it begins
-// at a line.
-func (s *aggState) blockBytes(states []uint64) int {
-	place := agg.BlockOf(s.fn, states[s.word:])
-	if place == nil {
-		return 0
-	}
-	_, n := record.LongPlace(*place)
-	return agg.LineBytes + int(n)
 }
 
 // putPartial writes a group into a chunk that has room, with the blocks of its states from
@@ -432,39 +386,39 @@ func (r *Router) putPartial(c *Chunk, t *foldTable, hash uint64, key, states []u
 	i := int(c.rows)
 	c.data[i] = hash
 	for w, v := range key {
-		c.data[(1+w)*l.partialRows+i] = v
+		c.data[(1+w)*l.PartialRows+i] = v
 	}
 	from := states
 	if r.folder.nextSided > 0 {
-		from = l.init
+		from = l.Init
 	}
-	words := c.data[(1+len(key))*l.partialRows:]
+	words := c.data[(1+len(key))*l.PartialRows:]
 	for w, v := range from {
-		words[w*l.partialRows+i] = v
+		words[w*l.PartialRows+i] = v
 	}
-	for _, w := range l.keys.Strings() {
+	for _, w := range l.Keys.Strings() {
 		if record.IsLong(key[w+2]) {
 			off, n := record.LongPlace(key[w+1])
 			copy(c.heap(l)[c.heapBytes:], t.Heap()[off:off+n])
-			c.data[(1+w+1)*l.partialRows+i] = record.PlaceLong(uint64(c.heapBytes), n)
+			c.data[(1+w+1)*l.PartialRows+i] = record.PlaceLong(uint64(c.heapBytes), n)
 			c.heapBytes += uint32(n)
 		}
 	}
-	for j := range l.sided {
-		s := &l.sided[j]
-		state := l.init[s.word:]
+	for j := range l.Sided {
+		s := &l.Sided[j]
+		state := l.Init[s.Word:]
 		if j >= r.folder.nextSided && j < sided {
-			state = states[s.word:]
+			state = states[s.Word:]
 		}
-		state = r.folder.scratch[:copy(r.folder.scratch[:s.fn.Words()], state)]
-		if place := agg.BlockOf(s.fn, state); place != nil && *place != 0 {
+		state = r.folder.scratch[:copy(r.folder.scratch[:s.Fn.Words()], state)]
+		if place := agg.BlockOf(s.Fn, state); place != nil && *place != 0 {
 			block := t.Blocks().Bytes(*place)
 			line := (c.heapBytes + agg.LineBytes - 1) / agg.LineBytes
 			c.heapBytes = line*agg.LineBytes + uint32(copy(c.heap(l)[line*agg.LineBytes:], block))
 			*place = agg.PlaceBlock(line+1, len(block)) // see Partition.mergeChunk
 		}
 		for w, v := range state {
-			words[(s.word+w)*l.partialRows+i] = v
+			words[(s.Word+w)*l.PartialRows+i] = v
 		}
 	}
 	c.rows++

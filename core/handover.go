@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
 )
 
@@ -33,12 +34,12 @@ type groupBatch struct {
 	words, states [][]uint64
 }
 
-func newGroupBatch(l *layout) (s groupBatch) {
+func newGroupBatch(l *layout.Layout) (s groupBatch) {
 	s.hashes = make([]uint64, 0, stripeRows)
-	for range l.keys.Words() {
+	for range l.Keys.Words() {
 		s.words = append(s.words, make([]uint64, 0, stripeRows))
 	}
-	for range l.init {
+	for range l.Init {
 		s.states = append(s.states, make([]uint64, 0, stripeRows))
 	}
 	return s
@@ -73,24 +74,24 @@ func (p *Partition) handOver() (work int) {
 	case h.from == nil && h.to == p.id:
 		// The slot is not used again before this partition and the old owner have answered the next
 		// epoch, and both do that after this handover.
-		h.from = p.cuts.cuts[h.slot].images[h.move.from].panes[0].table
+		h.from = p.cuts.cuts[h.slot].Images[h.move.from].Panes[0].Table
 		h.taken = newGroupBatch(p.layout)
-		p.away = p.away.with(h.shard, false, 0)
+		p.away = p.away.With(h.shard, false, 0)
 	case h.from == nil:
-		h.from = p.panes[0].live.table
+		h.from = p.panes[0].live.Table
 	}
 	p.touch(p.panes[0])
 
 	for last := min(h.row+handoverRows, h.from.Len()); !h.over && h.row < last; h.row++ {
 		key, states := h.from.Row(h.row)
-		hash := p.layout.keys.HashKey(key)
-		if shardOf(hash) != h.shard {
+		hash := p.layout.Keys.HashKey(key)
+		if layout.ShardOf(hash) != h.shard {
 			continue
 		}
 		h.rows++
 		if h.to != p.id {
-			for _, x := range p.layout.states {
-				agg.Drop(x.fn, states[x.word:], h.from.Blocks())
+			for _, x := range p.layout.States {
+				agg.Drop(x.Fn, states[x.Word:], h.from.Blocks())
 			}
 			h.from.Clear(h.row)
 			continue
@@ -110,7 +111,7 @@ func (p *Partition) handOver() (work int) {
 		p.cuts.wake()
 	case !h.over:
 		h.over = true
-		p.away = p.away.with(h.shard, true, h.rows)
+		p.away = p.away.With(h.shard, true, h.rows)
 		fallthrough
 	default:
 		if p.cuts.handed.Load() < h.epoch {
@@ -128,7 +129,7 @@ func (p *Partition) mergeTaken() {
 	s := &p.handover.taken
 	if len(s.hashes) > 0 {
 		copy(p.words, s.words)
-		p.reader, p.table = 0, p.panes[0].live.table
+		p.reader, p.table = 0, p.panes[0].live.Table
 		p.merge(s.hashes, p.handover.from.Heap(), s.states, p.handover.from.Blocks())
 		p.noteAdded(p.table)
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -47,7 +49,7 @@ type input struct {
 	bell  Bell
 	phase inputPhase
 	// counters are the reader's counters as of its last mark.
-	counters Counters
+	counters result.Counters
 	// watermark is the reader's watermark as of its last mark.
 	watermark int64
 	// shed counts the records of the reader that found no room.
@@ -106,7 +108,7 @@ type publishedPartition struct {
 //
 // The marks carry the readers' watermarks, so all partitions close the same windows in an epoch.
 type Partition struct {
-	id    PartitionID
+	id    plan.PartitionID
 	cuts  *Cuts
 	phase partitionPhase
 	// stall is why the last Step had no work.
@@ -124,13 +126,13 @@ type Partition struct {
 	// not held.
 	active, unmarked int
 	// reader is the reader whose records are being applied.
-	reader ReaderID
+	reader plan.ReaderID
 
 	kernel
 	// states has the columns of the partial states that are being merged.
 	states [][]uint64
 	// merger merges sessions; it is nil if the plan has none.
-	merger *merger
+	merger *result.Merger
 	// outlet takes the records of a plan that passes records through; it is nil for other plans.
 	outlet Outlet
 
@@ -151,14 +153,14 @@ type Partition struct {
 	oldest int64
 
 	// initialOwners is the owners of the shards before any shard moved.
-	initialOwners *Owners
+	initialOwners *result.Owners
 	// handover is the work left for a shard that moves; it is nil if there is none.
 	handover *handover
 	// away are the shards that have gone to other partitions.
-	away *awayShards
+	away *result.AwayShards
 	// lentImage is the image that has a live table, while the partition is lending; it is nil
 	// otherwise.
-	lentImage *Image
+	lentImage *result.Image
 
 	counts    partitionCounts
 	published publishedPartition
@@ -173,20 +175,20 @@ const (
 )
 
 // NewPartition makes a partition without groups. in and bells have an entry for each reader.
-func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells []Bell, budget *MemoryBudget,
+func NewPartition(id plan.PartitionID, pl *plan.Plan, in []*ring.Consumer[Chunk], bells []Bell, budget *MemoryBudget,
 	cuts *Cuts,
 ) (*Partition, error) {
-	l, err := plan.compile()
+	l, err := pl.Layout()
 	if err != nil {
 		return nil, err
 	}
-	if len(l.sided) > 0 && budget.sheds() {
-		return nil, fmt.Errorf("core: plan %s: %v keeps state beside the rows of groups, and if that has no room it "+
+	if len(l.Sided) > 0 && budget.sheds() {
+		return nil, fmt.Errorf("plan %s: %v keeps state beside the rows of groups, and if that has no room it "+
 			"is not known which records to drop: "+
-			"such plans stop when their memory is used up, StateShed is not for them", plan.name(), l.sided[0].kind)
+			"such plans stop when their memory is used up, StateShed is not for them", l.Name, l.Sided[0].Kind)
 	}
 	p := &Partition{
-		id: id, cuts: cuts, states: make([][]uint64, len(l.init)), initialOwners: cuts.owners, budget: budget,
+		id: id, cuts: cuts, states: make([][]uint64, len(l.Init)), initialOwners: cuts.owners, budget: budget,
 		closed: -window.MaxTime, oldest: -window.MaxTime,
 		paneSet: paneSet{byID: map[window.Pane]*pane{}},
 	}
@@ -196,13 +198,13 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 	p.kernel = newKernel(l, nil)
 	p.stamp = 1 // records before the first epoch are part of it
 	p.tables, p.afterAdd = p.tableOf, p.noteAdded
-	if l.window != nil && l.window.session != nil {
-		p.merger = newMerger(l, l)
+	if l.Window != nil && l.Window.Session != nil {
+		p.merger = result.NewMerger(l, l)
 	}
 	for _, c := range cuts.cuts {
-		c.images[id] = &Image{layout: l, clock: p.closed, oldest: p.oldest}
+		c.Images[id] = &result.Image{Layout: l, Clock: p.closed, Oldest: p.oldest}
 	}
-	if l.window == nil {
+	if l.Window == nil {
 		x, err := p.newPane(0)
 		if err != nil {
 			return nil, err
@@ -213,9 +215,9 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 				return nil, err
 			}
 			x.show(slot, g)
-			cuts.cuts[slot].images[id].panes = []paneImage{{x.id, x.last, g}}
+			cuts.cuts[slot].Images[id].Panes = []result.PaneImage{{Pane: x.id, Last: x.last, Groups: g}}
 		}
-		x.live.table.Live()
+		x.live.Table.Live()
 	}
 	p.store()
 	return p, nil
@@ -241,9 +243,9 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 		x, p.unused = p.unused[n-1], p.unused[:n-1]
 		x.reuse()
 	} else {
-		x = &pane{memory: p.budget.memory(), bySlot: make([]*groups, len(p.cuts.cuts))}
+		x = &pane{memory: p.budget.memory(), bySlot: make([]*result.Groups, len(p.cuts.cuts))}
 		x.memory.Twins, x.memory.Bytes = p.budget.twins(), p.cuts.bytes
-		if p.layout.window != nil {
+		if p.layout.Window != nil {
 			x.memory.Groups = MaxPaneGroups
 		}
 		x.live, err = x.newGroups(p)
@@ -252,20 +254,20 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 		}
 	}
 	x.id = id
-	if w := p.layout.window; w != nil {
-		x.first, x.last = w.clock.Ends(id)
-		x.shut = w.clock.Shut(id)
+	if w := p.layout.Window; w != nil {
+		x.first, x.last = w.Clock.Ends(id)
+		x.shut = w.Clock.Shut(id)
 		x.end = x.first
-		if x.first != x.last || w.session != nil {
+		if x.first != x.last || w.Session != nil {
 			x.end = manyWindows
 		}
 		for _, g := range x.tables {
-			g.end = x.end
+			g.End = x.end
 		}
 	}
 	p.panes = append(p.panes, x)
 	p.byID[id] = x
-	x.live.table.Live()
+	x.live.Table.Live()
 	p.touch(x)
 	return x, nil
 }
@@ -287,7 +289,7 @@ func (p *Partition) tableOf(id window.Pane, n int) *table.Table {
 		p.lastPane = x
 	}
 	p.touch(x)
-	return x.live.table
+	return x.live.Table
 }
 
 // touch notes that the groups of a pane change.
@@ -307,11 +309,11 @@ func (p *Partition) note(x *pane) {
 // pane is the pane with this id. It is nil if all windows of the pane are closed, or if there is no
 // room for it, which ends the plan.
 func (p *Partition) pane(id window.Pane) *pane {
-	if w := p.layout.window; w != nil {
+	if w := p.layout.Window; w != nil {
 		// Some or all of its windows closed while the reader was idle, or before it joined.
-		if first, _ := w.clock.Ends(id); min(first, w.clock.Shut(id)) <= p.closed {
+		if first, _ := w.Clock.Ends(id); min(first, w.Clock.Shut(id)) <= p.closed {
 			var late bool
-			id, late = w.clock.PaneOf(w.clock.PaneBegin(id), p.closed)
+			id, late = w.Clock.PaneOf(w.Clock.PaneBegin(id), p.closed)
 			if late {
 				return nil
 			}
@@ -321,14 +323,14 @@ func (p *Partition) pane(id window.Pane) *pane {
 		return x
 	}
 	if len(p.panes) >= MaxPanes {
-		p.fail(fmt.Errorf("core: plan %s: more than %d panes of time are open at once: windows are short for "+
+		p.fail(fmt.Errorf("plan %s: more than %d panes of time are open at once: windows are short for "+
 			"records that are so far out of order (Window.OutOfOrder, Window.Lateness)",
-			p.layout.plan.name(), MaxPanes))
+			p.layout.Name, MaxPanes))
 		return nil
 	}
 	x, err := p.newPane(id)
 	if err != nil {
-		p.fail(p.budget.outOfRoom(p.layout.plan.name(), 0, err))
+		p.fail(p.budget.outOfRoom(p.layout.Name, 0, err))
 		return nil
 	}
 	return x
@@ -407,17 +409,17 @@ func (s *paneSums) add(to, from paneSums) {
 func (p *Partition) count(x *pane) {
 	var now paneSums
 	for _, g := range x.tables {
-		now.bytes += g.table.Bytes()
+		now.bytes += g.Table.Bytes()
 	}
 	if p.byID[x.id] == x { // otherwise the newest epoch does not show the pane
 		live := x.live
 		if live == nil {
 			live = x.shown
 		}
-		now.groups, now.waits = live.table.Len(), live.table.MemoryWaits()
+		now.groups, now.waits = live.Table.Len(), live.Table.MemoryWaits()
 		for i, g := range x.tables {
 			if i < ownTables && g != live {
-				g.table.Prepare(live.table)
+				g.Table.Prepare(live.Table)
 			}
 		}
 	}
@@ -513,7 +515,7 @@ func (p *Partition) drain(r, most int) (chunks int) {
 			return chunks
 		}
 		c := &s[0]
-		if invariants.Enabled && c.reader != ReaderID(r) {
+		if invariants.Enabled && c.reader != plan.ReaderID(r) {
 			panic("core: a chunk of another reader in the ring")
 		}
 		switch c.kind {
@@ -540,7 +542,7 @@ func (p *Partition) drain(r, most int) (chunks int) {
 			}
 			p.mergeChunk(c)
 		default:
-			if p.layout.passThrough {
+			if p.layout.PassThrough {
 				if !p.passThrough(c) {
 					return chunks
 				}
@@ -567,7 +569,7 @@ func (p *Partition) lacks() bool {
 }
 
 // maxGroupsPerChunk is the largest number of groups that one chunk may bring.
-func (p *Partition) maxGroupsPerChunk() int { return max(p.layout.rows, p.layout.partialRows) }
+func (p *Partition) maxGroupsPerChunk() int { return max(p.layout.Rows, p.layout.PartialRows) }
 
 // release takes a chunk out of the ring of a reader.
 func (p *Partition) release(r int) {

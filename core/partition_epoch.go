@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/result"
 )
 
 // copyPerStep bounds the bytes that a partition copies in one Step to catch up with its image. That
@@ -23,24 +24,24 @@ func (p *Partition) answer(number uint64, slot int) {
 		p.handover = &handover{move: m, slot: slot}
 	}
 	isLast := p.cuts.IsLast(slot)
-	if w := p.layout.window; w != nil {
-		p.closed = max(p.closed, w.closed(p.watermark()))
-		p.oldest = max(p.oldest, w.oldest(p.closed))
+	if w := p.layout.Window; w != nil {
+		p.closed = max(p.closed, w.Closed(p.watermark()))
+		p.oldest = max(p.oldest, w.Oldest(p.closed))
 		p.sortPanes()
-		if w.session != nil {
+		if w.Session != nil {
 			p.carrySessions()
 		}
 		p.dropOld(slot)
 	}
-	m := p.cuts.cuts[slot].images[p.id]
-	m.forget()
-	m.panes = m.panes[:0]
+	m := p.cuts.cuts[slot].Images[p.id]
+	m.Forget()
+	m.Panes = m.Panes[:0]
 	p.sealed = 0
 	for _, x := range p.panes {
 		if x.live != nil {
-			x.live.away = p.away
+			x.live.Away = p.away
 		}
-		if isLast || p.layout.window != nil && x.shut <= p.closed {
+		if isLast || p.layout.Window != nil && x.shut <= p.closed {
 			x.seal(p.epoch, slot)
 			p.sealed++ // the panes before this one are sealed, too
 		} else if err := x.publish(p, slot); err != nil {
@@ -48,7 +49,7 @@ func (p *Partition) answer(number uint64, slot int) {
 				// The new owner takes the shard's groups from this image, and routers have already
 				// been told of the move. So the image shows the live table, which does not change
 				// until the new owner has read it.
-				m.panes = append(m.panes, paneImage{x.id, x.last, x.live})
+				m.Panes = append(m.Panes, result.PaneImage{Pane: x.id, Last: x.last, Groups: x.live})
 				p.lentImage = m
 			}
 			p.noteLagging()
@@ -61,14 +62,14 @@ func (p *Partition) answer(number uint64, slot int) {
 			p.catchUp() // the panes that have published
 			return
 		}
-		m.panes = append(m.panes, paneImage{x.id, x.last, x.bySlot[slot]})
+		m.Panes = append(m.Panes, result.PaneImage{Pane: x.id, Last: x.last, Groups: x.bySlot[slot]})
 	}
-	m.readers = m.readers[:0]
+	m.Readers = m.Readers[:0]
 	for i := range p.inputs {
 		in := &p.inputs[i]
-		m.readers = append(m.readers, readerImage{in.counters, in.shed, in.tooOld})
+		m.Readers = append(m.Readers, result.ReaderImage{Counters: in.counters, Shed: in.shed, Late: in.tooOld})
 	}
-	m.clock, m.oldest = p.closed, p.oldest
+	m.Clock, m.Oldest = p.closed, p.oldest
 	p.noteLagging()
 	p.cuts.noteWindows(p.id, len(p.panes)-p.sealed, p.awaited())
 	p.phase = catchingUp
@@ -194,7 +195,7 @@ func (p *Partition) takeBack() (work int) {
 		p.stall = StallMark
 		return 0
 	}
-	p.lentImage.panes = p.lentImage.panes[:0]
+	p.lentImage.Panes = p.lentImage.Panes[:0]
 	p.lentImage = nil
 	p.phase = catchingUp
 	return p.catchUp()
@@ -206,20 +207,20 @@ func (p *Partition) catchUp() (work int) {
 	left := copyPerStep
 	for left > 0 && p.caughtUp < len(p.lagging) {
 		x := p.lagging[p.caughtUp]
-		copied, done, err := x.live.table.CatchUp(x.shown.table, left)
+		copied, done, err := x.live.Table.CatchUp(x.shown.Table, left)
 		p.counts.copied += uint64(copied)
 		work += copied
 		left -= copied
 		if err != nil {
-			p.fail(p.budget.outOfRoom(p.layout.plan.name(), x.live.table.Len(), err))
+			p.fail(p.budget.outOfRoom(p.layout.Name, x.live.Table.Len(), err))
 		}
 		if err != nil || !done {
 			break
 		}
-		x.live.table.Live()
+		x.live.Table.Live()
 		x.lagging = false
 		p.caughtUp++
-		p.lacking.note(x.live.table, p.maxGroupsPerChunk())
+		p.lacking.note(x.live.Table, p.maxGroupsPerChunk())
 	}
 	p.store()
 	if p.caughtUp < len(p.lagging) {

@@ -4,7 +4,10 @@ import (
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -142,7 +145,7 @@ type marks struct {
 	// sent is the number of partitions that have got their mark.
 	sent int
 	// nextOwners is what owners will be after the marks that are being sent.
-	nextOwners *Owners
+	nextOwners *result.Owners
 	// atEnd says that the source has ended: the marks of the end are being sent, or have been.
 	atEnd bool
 	// joining says that the router joined with the next epoch in flight and has not sent its mark.
@@ -156,12 +159,12 @@ type marks struct {
 // A Router spreads the records of one reader over the partitions: it is the reader's half of a
 // plan. It is an Agent. Its methods are in router.go, scatter.go, fold.go, routing.go and time.go.
 type Router struct {
-	id     ReaderID
-	layout *layout
+	id     plan.ReaderID
+	layout *layout.Layout
 	source Source
 	cuts   *Cuts
 	// owners says which partition gets the records that come next.
-	owners *Owners
+	owners *result.Owners
 	// targets has the partitions by their ids.
 	targets []target
 	phase   routerPhase
@@ -176,13 +179,13 @@ type Router struct {
 	times  times
 	folder *folder
 
-	route Route
+	route plan.Route
 	// context is what a RouteFunc is called with.
-	context RouteContext
+	context plan.RouteContext
 	// nextPartition is the partition that RouteRoundRobin sends the next stripe to.
 	nextPartition int
 
-	counters Counters
+	counters result.Counters
 	// published are the counters as other goroutines may read them.
 	published publishedCounters
 }
@@ -196,7 +199,7 @@ type publishedCounters struct {
 	groups atomic.Uint64 // the number of groups in the router's own tables
 }
 
-func (p *publishedCounters) store(c *Counters) {
+func (p *publishedCounters) store(c *result.Counters) {
 	// A single writer; nothing else is published by these: a reader only must not see a torn word.
 	p.in.Store(c.In)
 	p.counted.Store(c.Counted)
@@ -211,8 +214,8 @@ func (p *publishedCounters) store(c *Counters) {
 	p.flushes.Store(c.Flushes)
 }
 
-func (p *publishedCounters) load() Counters {
-	return Counters{
+func (p *publishedCounters) load() result.Counters {
+	return result.Counters{
 		In: p.in.Load(), Counted: p.counted.Load(), Keyless: p.keyless.Load(), Filtered: p.filtered.Load(),
 		Late: p.late.Load(), Quarantined: p.quarantined.Load(), Batches: p.batches.Load(),
 		Folded: p.folded.Load(), Direct: p.direct.Load(), Partials: p.partials.Load(), Flushes: p.flushes.Load(),
@@ -222,21 +225,21 @@ func (p *publishedCounters) load() Counters {
 // NewRouter makes the router of a reader. out and bells have an entry for each partition, and so
 // does local: the partitions that are stepped on the same thread, nil for one that another thread
 // steps. state bounds the memory of the groups.
-func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, out []*ring.Producer[Chunk],
+func NewRouter(id plan.ReaderID, pl *plan.Plan, source Source, route plan.Route, fold Fold, out []*ring.Producer[Chunk],
 	bells []Bell,
 	local []*Partition, state *MemoryBudget, cuts *Cuts,
 ) (*Router, error) {
-	l, err := plan.compile()
+	l, err := pl.Layout()
 	if err != nil {
 		return nil, err
 	}
-	if err := route.Validate(plan); err != nil {
+	if err := route.Validate(pl); err != nil {
 		return nil, err
 	}
-	if l.passThrough {
-		fold.Exchange = ExchangeRoute // there is nothing to fold or to apply
+	if l.PassThrough {
+		fold.Exchange = plan.ExchangeRoute // there is nothing to fold or to apply
 	}
-	if fold.Exchange == ExchangeRoute || len(local) == 0 {
+	if fold.Exchange == plan.ExchangeRoute || len(local) == 0 {
 		local = make([]*Partition, len(out)) // everything goes through the rings
 	}
 	folder, err := newFolder(l, fold, route, local, state)
@@ -245,11 +248,11 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 	}
 	r := &Router{
 		id: id, layout: l, source: source, cuts: cuts, owners: cuts.owners, targets: make([]target, len(out)),
-		folder: folder, route: route.For(plan), nextPartition: int(id) % len(out),
-		context: RouteContext{Reader: id, Partitions: len(out)},
+		folder: folder, route: route.For(pl), nextPartition: int(id) % len(out),
+		context: plan.RouteContext{Reader: id, Partitions: len(out)},
 	}
 	r.stripe = stripe{
-		keys: l.keys.NewKeys(stripeRows), counts: make([]int, len(out)), bytes: make([]int, len(out)),
+		keys: l.Keys.NewKeys(stripeRows), counts: make([]int, len(out)), bytes: make([]int, len(out)),
 	}
 	for p := range r.targets {
 		r.targets[p] = target{ring: out[p], bell: bells[p], local: local[p]}
@@ -258,11 +261,11 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 		}
 	}
 	r.times.init()
-	if l.window != nil {
+	if l.Window != nil {
 		r.aside, _ = source.(LateSource)
 		r.panes = make([]uint64, stripeRows)
 	}
-	for range l.textArgs {
+	for range l.TextArgs {
 		r.texts = append(r.texts, make([]uint64, stripeRows))
 		r.keys.LongBytes = make([]uint64, stripeRows) // keys without texts have none
 	}
@@ -284,7 +287,7 @@ func (r *Router) Join(least, most uint64) {
 }
 
 // Counters are the reader's counters as of its last Step. Any goroutine may call it.
-func (r *Router) Counters() Counters { return r.published.load() }
+func (r *Router) Counters() result.Counters { return r.published.load() }
 
 // Done says whether the source has ended and every partition has got the mark of the end.
 func (r *Router) Done() bool { return r.phase == finished }
@@ -389,8 +392,8 @@ const crowdedWait Nanos = 10_000_000
 // for an epoch that closes some. If many are open, it waits until the others have come as far. The
 // reader that is furthest behind never waits for others.
 func (r *Router) ahead() bool {
-	w, t := r.layout.window, &r.times
-	if w == nil || w.anyOrder || w.column < 0 || r.stopping() {
+	w, t := r.layout.Window, &r.times
+	if w == nil || w.AnyOrder || w.Column < 0 || r.stopping() {
 		// Such a reader has not taken much, and maybe no goroutine is left to close a snapshot.
 		return false
 	}
@@ -430,16 +433,16 @@ func (r *Router) quiet(now Nanos) {
 // mayBeIdle says whether the mark of an epoch would say that the reader is idle if its source still
 // has nothing. Then the source is asked once more before the mark: the last time may be long ago.
 func (r *Router) mayBeIdle(now Nanos) bool {
-	w := r.layout.window
-	return !r.joining && w != nil && w.idle > 0 && r.times.quiet && now-r.times.quietFrom >= w.idle
+	w := r.layout.Window
+	return !r.joining && w != nil && w.Idle > 0 && r.times.quiet && now-r.times.quietFrom >= Nanos(w.Idle)
 }
 
 // startEpoch begins to send the marks of an epoch.
 func (r *Router) startEpoch(number uint64, now Nanos) (work int) {
 	r.epoch, r.times.joining, r.joining = number, r.joining, false
 	r.times.rows, r.times.marked = 0, r.times.watermark
-	r.times.lookIdle(r.layout.window)
-	r.times.advanceClock(r.layout.window, r.cuts.Origin, now)
+	r.times.lookIdle(r.layout.Window)
+	r.times.advanceClock(r.layout.Window, r.cuts.Origin, now)
 	return r.startMarks()
 }
 
@@ -452,8 +455,8 @@ func (r *Router) startEnd() (work int) {
 	}
 	// An ended reader holds back no other if time passes by itself, or if it has left.
 	leaves, _ := r.source.(LeavingSource)
-	r.times.idle = !complete && r.layout.window != nil &&
-		(r.layout.window.column < 0 || leaves != nil && leaves.Left())
+	r.times.idle = !complete && r.layout.Window != nil &&
+		(r.layout.Window.Column < 0 || leaves != nil && leaves.Left())
 	return r.startMarks()
 }
 
@@ -486,7 +489,7 @@ func (r *Router) take(b *record.Batch) {
 	r.counters.Batches++
 	r.counters.In += rejects
 	r.counters.Quarantined += rejects
-	if stage := r.layout.stage; stage != nil {
+	if stage := r.layout.Stage; stage != nil {
 		if r.machine == nil || r.machine.Rows() < b.Len() {
 			r.machine = stage.New(b.Cap())
 		}

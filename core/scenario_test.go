@@ -13,7 +13,9 @@ import (
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/internal/golden"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -60,7 +62,7 @@ func TestScenarios(t *testing.T) {
 // scenario is one file.
 type scenario struct {
 	t       *testing.T
-	plan    *Plan
+	plan    *plan.Plan
 	cuts    *Cuts
 	sources []*scenarioSource
 	routers []*Router
@@ -75,11 +77,11 @@ type scenario struct {
 
 	keys   map[string]int64
 	names  map[int64]string
-	shards [Shards]bool // that some key has
-	tried  int64        // keys that were tried
+	shards [plan.Shards]bool // that some key has
+	tried  int64             // keys that were tried
 	held   map[string]heldCut
 
-	key, n, sum Column[int64]
+	key, n, sum result.Column[int64]
 }
 
 // scenarioSource has the batches that it was fed.
@@ -206,9 +208,9 @@ func (s *scenario) must(err error) {
 
 func (s *scenario) begin(args []string) string {
 	readers, partitions, held := 1, 1, 0
-	s.slots, s.fold = 8, Fold{Exchange: ExchangeRoute, Bytes: 1 << 16}
-	s.plan = &Plan{Source: timedSchema, Keys: []string{"key"}, Aggregates: []Aggregate{
-		{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"},
+	s.slots, s.fold = 8, Fold{Exchange: plan.ExchangeRoute, Bytes: 1 << 16}
+	s.plan = &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"},
 	}}
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
@@ -225,22 +227,22 @@ func (s *scenario) begin(args []string) string {
 		case "held":
 			held = s.number(value)
 		case "exchange":
-			for x := range ExchangeRoute + 1 {
+			for x := range plan.ExchangeRoute + 1 {
 				if x.String() == value {
 					s.fold.Exchange = x
 				}
 			}
 		case "bytes":
-			s.budget = NewMemoryBudget(s.number(value), StateShed)
+			s.budget = NewMemoryBudget(s.number(value), plan.StateShed)
 		case "memory":
-			s.budget = NewMemoryBudget(s.number(value), StateStop)
+			s.budget = NewMemoryBudget(s.number(value), plan.StateStop)
 		case "window":
 			kind, size, _ := strings.Cut(value, ":")
 			w := window.Windows{Kind: window.Tumbling, Size: s.duration(size)}
 			if kind == "session" {
 				w.Kind = window.Session
 			}
-			s.plan.Window = &Window{Column: "at", Windows: w, Retain: MaxRetain}
+			s.plan.Window = &plan.Window{Column: "at", Windows: w, Retain: plan.MaxRetain}
 		case "disorder":
 			s.plan.Window.OutOfOrder = s.duration(value)
 		case "idle":
@@ -250,7 +252,7 @@ func (s *scenario) begin(args []string) string {
 		}
 	}
 	s.written = -window.MaxTime
-	s.cuts = NewCuts(s.plan, Route{}, readers, partitions, held, s.budget, func() {})
+	s.cuts = NewCuts(s.plan, plan.Route{}, readers, partitions, held, s.budget, func() {})
 	in, bells := make([][]*ring.Consumer[Chunk], partitions), make([]Bell, readers)
 	out := make([][]*ring.Producer[Chunk], readers)
 	for r := range readers {
@@ -261,16 +263,16 @@ func (s *scenario) begin(args []string) string {
 		}
 	}
 	for p := range partitions {
-		part, err := NewPartition(PartitionID(p), s.plan, in[p], bells, s.budget, s.cuts)
+		part, err := NewPartition(plan.PartitionID(p), s.plan, in[p], bells, s.budget, s.cuts)
 		s.must(err)
 		s.parts = append(s.parts, part)
 	}
 	for r := range readers {
 		s.addReader(out[r])
 	}
-	for name, column := range map[string]*Column[int64]{"key": &s.key, "n": &s.n, "sum": &s.sum} {
+	for name, column := range map[string]*result.Column[int64]{"key": &s.key, "n": &s.n, "sum": &s.sum} {
 		var err error
-		*column, err = ColumnOf[int64](s.plan, name)
+		*column, err = result.ColumnOf[int64](s.plan, name)
 		s.must(err)
 	}
 	return ""
@@ -282,8 +284,8 @@ func (s *scenario) addReader(out []*ring.Producer[Chunk]) {
 	for i := range bells {
 		bells[i] = noBell{}
 	}
-	id := ReaderID(len(s.sources))
-	r, err := NewRouter(id, s.plan, src, Route{}, s.fold, out, bells, make([]*Partition, len(s.parts)), s.budget, s.cuts)
+	id := plan.ReaderID(len(s.sources))
+	r, err := NewRouter(id, s.plan, src, plan.Route{}, s.fold, out, bells, make([]*Partition, len(s.parts)), s.budget, s.cuts)
 	s.must(err)
 	s.sources, s.routers = append(s.sources, src), append(s.routers, r)
 }
@@ -297,7 +299,7 @@ func (s *scenario) named(name string) int64 {
 	if _, at, ok := strings.Cut(name, "@"); ok {
 		owner = s.number(at)
 	}
-	byKey := &Plan{Source: s.plan.Source, Keys: s.plan.Keys, Aggregates: s.plan.Aggregates} // without windows
+	byKey := &plan.Plan{Source: s.plan.Source, Keys: s.plan.Keys, Aggregates: s.plan.Aggregates} // without windows
 	i, err := strconv.Atoi(strings.TrimPrefix(name, "k"))
 	many := err == nil
 	if many {
@@ -306,8 +308,8 @@ func (s *scenario) named(name string) int64 {
 	for ; ; s.tried++ {
 		k, err := byKey.Key(s.tried)
 		s.must(err)
-		shard := shardOf(k.hash)
-		if NewOwners(len(s.parts)).of[shard] == PartitionID(owner) && (many || !s.shards[shard]) {
+		shard := k.Shard()
+		if result.NewOwners(len(s.parts)).Of(k) == plan.PartitionID(owner) && (many || !s.shards[shard]) {
 			s.shards[shard] = true
 			s.keys[name], s.names[s.tried] = s.tried, name
 			s.tried++
@@ -407,7 +409,7 @@ func (s *scenario) raise() string {
 func (s *scenario) move(name string, to int) string {
 	k, err := s.plan.Key(s.named(name))
 	s.must(err)
-	if _, err := s.cuts.RequestMove(int(shardOf(k.hash)), PartitionID(to)); err != nil {
+	if _, err := s.cuts.RequestMove(k.Shard(), plan.PartitionID(to)); err != nil {
 		if errors.Is(err, ErrMoving) {
 			return ErrMoving.Error() // the number of the shard is another in each run
 		}
@@ -440,7 +442,7 @@ func (s *scenario) joined() string {
 	return fmt.Sprintf("router %d: epochs %d to %d were answered without it", len(s.routers)-1, s.joining.least, s.joining.most)
 }
 
-func (s *scenario) snapshot(cut *Cut) string {
+func (s *scenario) snapshot(cut *result.Cut) string {
 	lines := []string{}
 	for row := range cut.All() {
 		lines = append(lines, fmt.Sprintf("  %s: n %d, sum %d\n", s.names[s.key.Of(row)], s.n.Of(row), s.sum.Of(row)))
@@ -476,8 +478,8 @@ func (s *scenario) windows() string {
 		for batch := range cut.WindowBatches(end, record.NewBatch(schema, 64)) {
 			value := func(row int, name string) int64 { return batch.Column(place(name)).Int64s[row] }
 			for i := range batch.Len() {
-				lines = append(lines, fmt.Sprintf("  %v to %v, %s: n %d, sum %d\n", time.Duration(value(i, WindowStart)),
-					time.Duration(value(i, WindowEnd)), s.names[value(i, "key")], value(i, "n"), value(i, "sum")))
+				lines = append(lines, fmt.Sprintf("  %v to %v, %s: n %d, sum %d\n", time.Duration(value(i, plan.WindowStart)),
+					time.Duration(value(i, plan.WindowEnd)), s.names[value(i, "key")], value(i, "n"), value(i, "sum")))
 			}
 		}
 		slices.Sort(lines)

@@ -5,41 +5,18 @@ import (
 
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/plan"
 )
-
-// A StatePolicy is what happens when a plan's groups need more memory than they may have.
-type StatePolicy uint8
-
-const (
-	// StateStop ends the plan with an error that says so.
-	StateStop StatePolicy = iota
-
-	// StateShed goes on with the groups that are there: records of other groups are dropped and
-	// counted as shed. Such a plan never folds, because a partial state that finds no room would
-	// not say how many records it stands for.
-	StateShed
-)
-
-// String is the policy as a word.
-func (p StatePolicy) String() string {
-	switch p {
-	case StateStop:
-		return "stop"
-	case StateShed:
-		return "shed"
-	}
-	return fmt.Sprintf("StatePolicy(%d)", uint8(p))
-}
 
 // A MemoryBudget is the memory that the groups of a plan may take, over all its routers and
 // partitions. A nil State sets no bound.
 type MemoryBudget struct {
 	budget *arena.Budget
-	policy StatePolicy
+	policy plan.StatePolicy
 }
 
 // NewMemoryBudget bounds the memory of groups to that many bytes.
-func NewMemoryBudget(bytes int, policy StatePolicy) *MemoryBudget {
+func NewMemoryBudget(bytes int, policy plan.StatePolicy) *MemoryBudget {
 	return &MemoryBudget{arena.NewBudget(bytes), policy}
 }
 
@@ -63,15 +40,15 @@ func (s *MemoryBudget) twins() *table.Twins {
 }
 
 // sheds says whether records that find no room are dropped.
-func (s *MemoryBudget) sheds() bool { return s != nil && s.policy == StateShed }
+func (s *MemoryBudget) sheds() bool { return s != nil && s.policy == plan.StateShed }
 
 // outOfRoom is the error of a plan that may take no more memory.
-func (s *MemoryBudget) outOfRoom(plan string, groups int, cause error) error {
+func (s *MemoryBudget) outOfRoom(p string, groups int, cause error) error {
 	bound := ""
 	if s != nil {
 		bound = fmt.Sprintf(" of %d bytes for the groups of the plan, over all partitions and readers",
 			s.budget.Limit())
 	}
-	return fmt.Errorf("core: plan %s: no room for another group after %d here, with the bound%s: %w", plan, groups,
+	return fmt.Errorf("plan %s: no room for another group after %d here, with the bound%s: %w", p, groups,
 		bound, cause)
 }

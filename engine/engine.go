@@ -11,6 +11,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -184,7 +185,7 @@ func (e *Engine) build() error {
 		}
 	}
 	for p := range c.Partitions {
-		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, nil, nil, e.state, e.cuts)
+		partition, err := core.NewPartition(plan.PartitionID(p), c.Plan, nil, nil, e.state, e.cuts)
 		if err != nil {
 			return err
 		}
@@ -354,7 +355,7 @@ func within(done <-chan struct{}, d time.Duration) bool {
 }
 
 // Plan returns the plan that the engine runs.
-func (e *Engine) Plan() *core.Plan { return e.cfg.Plan }
+func (e *Engine) Plan() *plan.Plan { return e.cfg.Plan }
 
 // String names the engine by its plan and its size.
 func (e *Engine) String() string {

@@ -9,13 +9,14 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/epoch"
 	"github.com/velo-engine/velo/internal/golden"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
 // calmStats are the counters of an engine with two readers and two partitions that had no trouble.
 func calmStats() Stats {
-	counters := func(in, counted uint64) core.Counters {
-		return core.Counters{In: in, Counted: counted, Keyless: 3, Filtered: in - counted - 3, Batches: in / 512, Direct: counted}
+	counters := func(in, counted uint64) result.Counters {
+		return result.Counters{In: in, Counted: counted, Keyless: 3, Filtered: in - counted - 3, Batches: in / 512, Direct: counted}
 	}
 	return Stats{
 		Plan:       "SELECT symbol, count(*) AS n FROM trades GROUP BY symbol",

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
@@ -59,10 +59,10 @@ var timesSchema = func() *record.Schema {
 }()
 
 // timesPlan counts by key in windows of a second.
-func timesPlan() *core.Plan {
-	return &core.Plan{
-		Source: timesSchema, Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}},
-		Window: &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
+func timesPlan() *plan.Plan {
+	return &plan.Plan{
+		Source: timesSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
 	}
 }
 
@@ -334,8 +334,8 @@ func TestWritersThatLookAlike(t *testing.T) {
 	}
 	for _, w := range [][2]record.Writer{{funcs[0], funcs[1]}, {struct{ hookedWriter }{}, struct{ hookedWriter }{}}} {
 		for _, one := range w {
-			feed, plan := hitFeed(t, readers.FeedConfig{})
-			start(t, engine.Config{Plan: plan, Readers: []record.Reader{feed}, Writer: one, Cores: 1, NoPin: true})
+			feed, p := hitFeed(t, readers.FeedConfig{})
+			start(t, engine.Config{Plan: p, Readers: []record.Reader{feed}, Writer: one, Cores: 1, NoPin: true})
 		}
 	}
 }
@@ -343,11 +343,11 @@ func TestWritersThatLookAlike(t *testing.T) {
 // Goal: a reader or a writer belongs to one engine. Method: both given twice, to one engine and to two, at the start and later;
 // when the engine has ended they are free.
 func TestOneEngine(t *testing.T) {
-	feed, plan := hitFeed(t, readers.FeedConfig{})
+	feed, p := hitFeed(t, readers.FeedConfig{})
 	other, _ := hitFeed(t, readers.FeedConfig{})
-	plan.Emit = core.EmitChanges
+	p.Emit = plan.EmitChanges
 	w := &hookedWriter{&hooks{}}
-	cfg := engine.Config{Plan: plan, Readers: []record.Reader{feed}, Writer: w, Cores: 1, NoPin: true}
+	cfg := engine.Config{Plan: p, Readers: []record.Reader{feed}, Writer: w, Cores: 1, NoPin: true}
 	e := start(t, cfg)
 	refused := func(what string, cfg engine.Config, faults int) {
 		t.Helper()
@@ -376,7 +376,7 @@ func TestOneEngine(t *testing.T) {
 	if err := e.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	cfg = engine.Config{Plan: plan, Readers: []record.Reader{feed}, Writer: w, Cores: 1, NoPin: true}
+	cfg = engine.Config{Plan: p, Readers: []record.Reader{feed}, Writer: w, Cores: 1, NoPin: true}
 	if err := start(t, cfg).Wait(); err != nil { // it has ended, so it ends at once
 		t.Errorf("after the engine has ended: %v", err)
 	}

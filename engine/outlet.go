@@ -2,7 +2,9 @@ package engine
 
 import (
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -19,13 +21,13 @@ type outlet struct {
 	bell             *bell // the bell of the partition's runner
 }
 
-func newOutlet(plan *core.Plan, writer wakeup, partition *bell) (*outlet, error) {
+func newOutlet(p *plan.Plan, writer wakeup, partition *bell) (*outlet, error) {
 	o := &outlet{writer: writer, bell: partition}
 	// Neither ring is ever full: each has as many slots as there are batches.
 	o.giveIn, o.giveOut = ring.New[*core.Passed](outletBatches)
 	o.freeIn, o.freeOut = ring.New[*core.Passed](outletBatches)
 	for range outletBatches {
-		b, err := core.NewPassed(plan)
+		b, err := core.NewPassed(p)
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +68,7 @@ func (o *outlet) write(do func(*record.Batch) error) (some bool, err error) {
 func (o *output) writePassed() error {
 	e := o.engine
 	if len(e.cfg.Plan.OrderBy) > 0 {
-		sorter, err := core.NewSorter(e.cfg.Plan, e.cfg.StateBytes)
+		sorter, err := result.NewSorter(e.cfg.Plan, e.cfg.StateBytes)
 		if err != nil {
 			return err
 		}

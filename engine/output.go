@@ -9,9 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // An output is the goroutine that has results written. It reads snapshots as every reader of
@@ -72,10 +73,10 @@ func (o *output) run() {
 func (o *output) write() error {
 	e := o.engine
 	written := int64(math.MinInt64)
-	var changes *core.Changes
-	if e.cfg.Plan.Emit == core.EmitChanges {
+	var changes *result.Changes
+	if e.cfg.Plan.Emit == plan.EmitChanges {
 		var err error
-		changes, err = core.NewChanges(e.cfg.Plan)
+		changes, err = result.NewChanges(e.cfg.Plan)
 		if err != nil {
 			return err
 		}
@@ -114,7 +115,7 @@ func (o *output) check(ok bool, formula string) {
 
 // writeCut writes the windows that a cut has closed and that have not been written. If the plan has
 // no windows it writes all of the last cut.
-func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
+func (o *output) writeCut(cut *result.Cut, last bool, written *int64) error {
 	if o.engine.cfg.Plan.Window == nil {
 		if !last || !o.complete() {
 			return nil
@@ -151,7 +152,7 @@ func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
 }
 
 // writeChanges writes the groups that have changed since the last cut that was written.
-func (o *output) writeChanges(changes *core.Changes, cut *core.Cut) error {
+func (o *output) writeChanges(changes *result.Changes, cut *result.Cut) error {
 	if err := o.batches(changes.Batches(cut, record.DefaultRows)); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
 )
@@ -24,7 +25,7 @@ func handEngine(t *testing.T, cfg Config) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Plan = &core.Plan{Source: schema, Keys: []string{"k"}}
+	cfg.Plan = &plan.Plan{Source: schema, Keys: []string{"k"}}
 	cfg.NoPin, cfg.EpochInterval = true, -1
 	e, err := newEngine(t.Context(), cfg)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 )
 
 var someConnectors = &Connectors{
@@ -55,7 +55,7 @@ func TestCompileJob(t *testing.T) {
 			sink = o.Sink.Name
 		}
 		late := "no window"
-		if w := o.Plan.Window; w != nil && w.OutOfOrder == core.AnyOrder {
+		if w := o.Plan.Window; w != nil && w.OutOfOrder == plan.AnyOrder {
 			late = "in any order"
 		} else if w != nil {
 			late = w.OutOfOrder.String()

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -43,14 +43,14 @@ func BenchmarkCompile(b *testing.B) {
 
 // Goal: a query whose plan could have been written by hand costs what that plan does. Method: they are the same, but for the names that the result has, and nothing is computed for a record.
 func TestLiteral(t *testing.T) {
-	plan, err := Compile(`SELECT symbol, count(*) AS n, sum(size) AS volume, min(price) AS low, max(price) AS high FROM trades GROUP BY symbol`, trades)
+	p, err := Compile(`SELECT symbol, count(*) AS n, sum(size) AS volume, min(price) AS low, max(price) AS high FROM trades GROUP BY symbol`, trades)
 	if err != nil {
 		t.Fatal(err)
 	}
-	aggregates := []core.Aggregate{
-		{Name: "n", Func: core.Count}, {Name: "volume", Func: core.Sum, Column: "size"}, {Name: "low", Func: core.Min, Column: "price"}, {Name: "high", Func: core.Max, Column: "price"},
+	aggregates := []plan.Aggregate{
+		{Name: "n", Func: plan.Count}, {Name: "volume", Func: plan.Sum, Column: "size"}, {Name: "low", Func: plan.Min, Column: "price"}, {Name: "high", Func: plan.Max, Column: "price"},
 	}
-	if plan.Where != nil || len(plan.Computed) > 0 || !slices.Equal(plan.Keys, []string{"symbol"}) || !reflect.DeepEqual(plan.Aggregates, aggregates) {
-		t.Errorf("%v: where %v, computed %v, aggregates %+v", plan, plan.Where, plan.Computed, plan.Aggregates)
+	if p.Where != nil || len(p.Computed) > 0 || !slices.Equal(p.Keys, []string{"symbol"}) || !reflect.DeepEqual(p.Aggregates, aggregates) {
+		t.Errorf("%v: where %v, computed %v, aggregates %+v", p, p.Where, p.Computed, p.Aggregates)
 	}
 }

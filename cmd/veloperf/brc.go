@@ -15,10 +15,11 @@ import (
 	"github.com/dgryski/go-metro"
 
 	"github.com/velo-engine/velo/bench"
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // brcCmd is the one billion row challenge, through the engine and its generic reader.
@@ -62,14 +63,14 @@ func brcSchema() (*record.Schema, error) {
 }
 
 // brcPlan is SELECT name, min(value), sum(value), count(*), max(value) ... GROUP BY name.
-func brcPlan(schema *record.Schema) *core.Plan {
-	return &core.Plan{
+func brcPlan(schema *record.Schema) *plan.Plan {
+	return &plan.Plan{
 		Source: schema, Keys: []string{"name"},
-		Aggregates: []core.Aggregate{
-			{Name: "n", Func: core.Count},
-			{Name: "sum", Func: core.Sum, Column: "value"},
-			{Name: "min", Func: core.Min, Column: "value"},
-			{Name: "max", Func: core.Max, Column: "value"},
+		Aggregates: []plan.Aggregate{
+			{Name: "n", Func: plan.Count},
+			{Name: "sum", Func: plan.Sum, Column: "value"},
+			{Name: "min", Func: plan.Min, Column: "value"},
+			{Name: "max", Func: plan.Max, Column: "value"},
 		},
 	}
 }
@@ -133,14 +134,14 @@ func (c *brcCmd) once(std streams, report bool) (r brcReport, line string, err e
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	plan := brcPlan(schema)
+	p := brcPlan(schema)
 	bad := &rejects{}
 	end := func() {}
 	if bench.Observe != nil {
 		end = bench.Observe()
 	}
 	eng, err := engine.Start(ctx, engine.Config{
-		Plan: plan, Readers: file.Readers(c.Readers), Partitions: c.Partitions, Cores: c.Cores,
+		Plan: p, Readers: file.Readers(c.Readers), Partitions: c.Partitions, Cores: c.Cores,
 		StateBytes: c.stateBytes,
 		OnReject:   bad.take,
 	})
@@ -157,7 +158,7 @@ func (c *brcCmd) once(std streams, report bool) (r brcReport, line string, err e
 
 	snap := eng.Snapshot()
 	defer snap.Close()
-	line, total, err := brcLine(plan, snap)
+	line, total, err := brcLine(p, snap)
 	if err != nil {
 		return r, "", err
 	}
@@ -189,18 +190,18 @@ func (c *brcCmd) once(std streams, report bool) (r brcReport, line string, err e
 // brcLine is the result in the form that the challenge asks for: {name=min/mean/max, ...}, sorted
 // by the bytes of the name, one decimal, the mean rounded half up. It is exact, because the values
 // are whole numbers of tenths. total is the number of records in all groups.
-func brcLine(plan *core.Plan, snap *engine.Snapshot) (line string, total uint64, err error) {
-	name, err := core.ColumnOf[string](plan, "name")
+func brcLine(p *plan.Plan, snap *engine.Snapshot) (line string, total uint64, err error) {
+	name, err := result.ColumnOf[string](p, "name")
 	if err != nil {
 		return "", 0, err
 	}
-	n, err := core.ColumnOf[int64](plan, "n")
+	n, err := result.ColumnOf[int64](p, "n")
 	if err != nil {
 		return "", 0, err
 	}
-	var tenths [3]core.Column[record.Decimal]
+	var tenths [3]result.Column[record.Decimal]
 	for i, column := range []string{"sum", "min", "max"} {
-		tenths[i], err = core.ColumnOf[record.Decimal](plan, column)
+		tenths[i], err = result.ColumnOf[record.Decimal](p, column)
 		if err != nil {
 			return "", 0, err
 		}

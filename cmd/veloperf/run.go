@@ -16,7 +16,9 @@ import (
 	"github.com/velo-engine/velo/bench"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // runCmd is the canonical workload.
@@ -87,7 +89,7 @@ func (c *runCmd) Run(std streams) error {
 			rivalNames())
 	}
 	w.Seed, w.RingSlots, w.EpochInterval, w.StateBytes = c.Seed, c.RingSlots, c.Epoch, c.stateBytes
-	for _, x := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+	for _, x := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
 		if x.String() == c.Exchange {
 			w.Exchange = x
 		}
@@ -152,7 +154,7 @@ func (c *runCmd) reportOf(eng *engine.Engine) (runReport, error) {
 	defer snap.Close()
 	// The groups say how many records there were only if records are counted.
 	inGroups := st.Counters().Counted
-	if count, err := core.ColumnOf[int64](eng.Plan(), core.Count.String()); err == nil {
+	if count, err := result.ColumnOf[int64](eng.Plan(), plan.Count.String()); err == nil {
 		inGroups = 0
 		for row := range snap.All() {
 			inGroups += uint64(count.Of(row))

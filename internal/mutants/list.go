@@ -219,7 +219,7 @@ var others = []mutant{
 	{
 		name: "core: a row too many for a chunk", breaks: "a row is written over the next column",
 		file: "core/scatter.go", in: "func (r *Router) ensure(",
-		old: "int(c.rows)+rows <= l.rows &&", new: "int(c.rows)+rows <= l.rows+1 &&",
+		old: "int(c.rows)+rows <= l.Rows &&", new: "int(c.rows)+rows <= l.Rows+1 &&",
 		pkg: "core", run: "TestShapes|TestHugeKey|TestBackPressure",
 	},
 	{
@@ -242,14 +242,14 @@ var others = []mutant{
 	},
 	{
 		name: "core: closed a nanosecond early", breaks: "a window closes before the watermark has come to its end",
-		file: "core/time.go", in: "func (w *windowing) closed(",
-		old: "w.clock.EndAtMost(watermark - w.lateness)", new: "w.clock.EndAtMost(watermark - w.lateness + 1)",
+		file: "core/layout/window.go", in: "func (w *Windowing) Closed(",
+		old: "w.Clock.EndAtMost(watermark - w.Lateness)", new: "w.Clock.EndAtMost(watermark - w.Lateness + 1)",
 		pkg: "core", run: "TestClosedAtTheEnd",
 	},
 	{
 		name: "core: idle for less", breaks: "a reader is idle a moment too late",
 		file: "core/time.go", in: "func (t *times) lookIdle(",
-		old: "t.quietTo-t.quietFrom >= w.idle", new: "t.quietTo-t.quietFrom > w.idle",
+		old: "t.quietTo-t.quietFrom >= Nanos(w.Idle)", new: "t.quietTo-t.quietFrom > Nanos(w.Idle)",
 		pkg: "core", run: "TestIdleAtTheLimit",
 	},
 	{
@@ -274,13 +274,13 @@ var others = []mutant{
 		name:   "core: twins are not told",
 		breaks: "a twin lacks what was touched in an epoch that it was not the next for",
 		file:   "core/pane.go", in: "func (x *pane) publish(",
-		old: "x.live.table.Tell(g.table)", new: "_ = g",
+		old: "x.live.Table.Tell(g.Table)", new: "_ = g",
 		pkg: "core", run: "TestSimulation$",
 	},
 	{
 		name: "core: rows given away are not counted", breaks: "Len counts the rows that a shard has left behind",
 		file: "core/handover.go", in: "func (p *Partition) handOver(",
-		old: "p.away.with(h.shard, true, h.rows)", new: "p.away.with(h.shard, true, 0)",
+		old: "p.away.With(h.shard, true, h.rows)", new: "p.away.With(h.shard, true, 0)",
 		pkg: "core", run: "TestSimulation$",
 	},
 	{
@@ -299,7 +299,7 @@ var others = []mutant{
 	{
 		name: "core: shed records not in the cut", breaks: "a snapshot does not say how many records found no room",
 		file: "core/partition_epoch.go", in: "func (p *Partition) answer(",
-		old: "readerImage{in.counters, in.shed, in.tooOld}", new: "readerImage{in.counters, 0, in.tooOld}",
+		old: "Shed: in.shed, ", new: "",
 		pkg: "engine", run: "TestStateShed",
 	},
 	{

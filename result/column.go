@@ -1,4 +1,4 @@
-package core
+package result
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -17,7 +19,7 @@ type Value interface {
 
 // A Column reads one column of a result from rows. Any number of goroutines may use it.
 type Column[T Value] struct {
-	layout *layout
+	layout *layout.Layout
 	index  int
 	typ    record.Type
 	read   func(bits uint64) T
@@ -35,19 +37,19 @@ type Column[T Value] struct {
 //
 // The error says that the plan is not valid, that it has no such column, or which type the column
 // has.
-func ColumnOf[T Value](p *Plan, name string) (Column[T], error) {
-	l, err := p.read()
+func ColumnOf[T Value](p *plan.Plan, name string) (Column[T], error) {
+	l, err := readLayout(p)
 	if err != nil {
 		return Column[T]{}, err
 	}
-	i, ok := l.result.Index(name)
+	i, ok := l.Result.Index(name)
 	if !ok {
-		return Column[T]{}, fmt.Errorf("core: plan %s: the result has no column %q: %v", p.name(), name, l.result)
+		return Column[T]{}, fmt.Errorf("plan %s: the result has no column %q: %v", l.Name, name, l.Result)
 	}
-	typ := l.result.Field(i).Type
+	typ := l.Result.Field(i).Type
 	read, ok := reader[T](typ)
 	if !ok {
-		return Column[T]{}, fmt.Errorf("core: plan %s: column %q is %v, it cannot be read as %T", p.name(), name, typ,
+		return Column[T]{}, fmt.Errorf("plan %s: column %q is %v, it cannot be read as %T", l.Name, name, typ,
 			*new(T))
 	}
 	return Column[T]{l, i, typ, read}, nil
@@ -99,7 +101,7 @@ func (c Column[T]) Of(row Row) T {
 // AppendBytes appends the bytes of a text column to to. It appends nothing if the value is NULL.
 func (c Column[T]) AppendBytes(to []byte, row Row) []byte {
 	c.check(row)
-	_, to = c.layout.read(row, c.index, to)
+	_, to = readColumn(c.layout, row, c.index, to)
 	runtime.KeepAlive(row.groups) // the collector does not own what it points to
 	return to
 }
@@ -112,28 +114,28 @@ func (c Column[T]) Null(row Row) bool { return c.value(row).Null }
 func (c Column[T]) Overflow(row Row) bool { return c.value(row).Overflow }
 
 func (c Column[T]) check(row Row) {
-	if row.groups.layout != c.layout || row.groups.gone.Load() {
-		c.layout.check(row, c)
+	if row.groups.Layout != c.layout || row.groups.Gone.Load() {
+		checkRow(c.layout, row, c)
 	}
 }
 
 func (c Column[T]) value(row Row) agg.Value {
 	c.check(row)
 	inner := c.index
-	if s := c.layout.projection; s != nil {
-		inner = s.columns[c.index].inner
+	if s := c.layout.Projection; s != nil {
+		inner = s.Columns[c.index].Inner
 		if inner < 0 {
-			v, _ := c.layout.read(row, c.index, nil)
+			v, _ := readColumn(c.layout, row, c.index, nil)
 			return v
 		}
 	}
-	key, states := row.groups.table.Row(row.index)
-	v := c.layout.value(row.groups, key, states, inner)
+	key, states := row.groups.Table.Row(row.index)
+	v := valueOf(c.layout, row.groups, key, states, inner)
 	runtime.KeepAlive(row.groups)
 	return v
 }
 
 // String names the column.
 func (c Column[T]) String() string {
-	return fmt.Sprintf("column %q", c.layout.result.Field(c.index).Name)
+	return fmt.Sprintf("column %q", c.layout.Result.Field(c.index).Name)
 }

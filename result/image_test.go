@@ -1,4 +1,4 @@
-package core
+package result
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/record"
 )
 
 // panicOf is what a call panics with; nil where it does not.
@@ -18,9 +20,9 @@ func panicOf(call func()) (v any) {
 // Goal: where groups cannot be merged to be read, whoever reads the same cut again is told so too: a service that contains the panic of one request must not give the next one the groups of one
 // partition for all, or pairs for groups. Method: a merge that fails, one that panics, and a cut whose images have more groups than they say.
 func TestMergeFails(t *testing.T) {
-	for name, merge := range map[string]func() (*groups, error){
-		"no memory": func() (*groups, error) { return nil, errors.New("no memory") },
-		"panic":     func() (*groups, error) { panic("no memory") },
+	for name, merge := range map[string]func() (*Groups, error){
+		"no memory": func() (*Groups, error) { return nil, errors.New("no memory") },
+		"panic":     func() (*Groups, error) { panic("no memory") },
 	} {
 		x := &mergedWindow{end: 1}
 		for i := range 3 {
@@ -29,22 +31,26 @@ func TestMergeFails(t *testing.T) {
 			}
 		}
 	}
-	if x := (&mergedWindow{end: 7}); x.make(func() (*groups, error) { return &groups{}, nil }).end != 7 {
+	if x := (&mergedWindow{end: 7}); x.make(func() (*Groups, error) { return &Groups{}, nil }).End != 7 {
 		t.Error("what has been merged does not know its end")
 	}
-	l, err := simPlan.read()
+	schema, err := record.NewSchema("s", record.Field{Name: "key", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	full, err := table.New(l.keys, l.init, table.Memory{})
+	l, err := (&plan.Plan{Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}).Layout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := table.New(l.Keys, l.Init, table.Memory{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range uint64(100) {
-		full.FindOrCreate([]uint64{l.keys.HashKey([]uint64{i})}, [][]uint64{{i}}, nil, make([]uint64, 1))
+		full.FindOrCreate([]uint64{l.Keys.HashKey([]uint64{i})}, [][]uint64{{i}}, nil, make([]uint64, 1))
 	}
-	image := &Image{layout: l, panes: []paneImage{{0, 0, &groups{layout: l, table: full, away: &awayShards{all: 100}}}}} // says that it has none, so there is no room
-	c := &Cut{images: []*Image{image, image}, scattered: true}
+	image := &Image{Layout: l, Panes: []PaneImage{{0, 0, &Groups{Layout: l, Table: full, Away: &AwayShards{All: 100}}}}} // says that it has none, so there is no room
+	c := &Cut{Images: []*Image{image, image}, Scattered: true}
 	for i := range 3 {
 		if v, ok := panicOf(func() { c.Len() }).(string); !ok {
 			t.Errorf("look %d: %v, expected a panic that there is no memory", i, v)

@@ -1,9 +1,10 @@
-package core
+package plan
 
 import (
 	"fmt"
 	"strings"
 
+	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/record"
 )
@@ -11,7 +12,7 @@ import (
 // Explain is the plan for people: what is read, how records are keyed, what a group takes in
 // memory, and how the result is made of groups. The error is the error of Validate.
 func (p *Plan) Explain() (string, error) {
-	l, err := p.compile()
+	l, err := p.Layout()
 	if err != nil {
 		return "", err
 	}
@@ -20,9 +21,9 @@ func (p *Plan) Explain() (string, error) {
 		fmt.Fprintf(&b, "%-12s %s\n", what, fmt.Sprintf(format, args...))
 	}
 	line("source", "%v", p.Source)
-	if l.stage != nil {
+	if l.Stage != nil {
 		var names []string
-		for _, c := range l.stage.Columns() {
+		for _, c := range l.Stage.Columns() {
 			names = append(names, p.Source.Field(c).Name)
 		}
 		line("reads", "%s", strings.Join(names, ", "))
@@ -34,26 +35,26 @@ func (p *Plan) Explain() (string, error) {
 		}
 	}
 	if w := p.Window; w != nil && w.ProcessingTime {
-		line("window", "%v by processing time, panes of %v", w.Windows, l.window.paneSize())
+		line("window", "%v by processing time, panes of %v", w.Windows, l.Window.PaneSize())
 	} else if w != nil {
 		disorder := fmt.Sprintf("out of order by %v", w.OutOfOrder)
 		if w.OutOfOrder == AnyOrder {
 			disorder = "in any order"
 		}
-		line("window", "%v on %s, panes of %v; %s, lateness %v", w.Windows, w.Column, l.window.paneSize(), disorder,
+		line("window", "%v on %s, panes of %v; %s, lateness %v", w.Windows, w.Column, l.Window.PaneSize(), disorder,
 			w.Lateness)
 	}
 	kept := l
-	l = l.reading
-	for i := range l.keys.Columns() {
-		f := l.inner.Field(l.front + i)
+	l = l.Reading
+	for i := range l.Keys.Columns() {
+		f := l.Inner.Field(l.Front + i)
 		words := "a word"
 		if f.Type == record.String {
 			words = "3 words, longer than 23 bytes apart"
 		}
 		line("key", "%s %v: %s", f.Name, f.Type, words)
 	}
-	for i, o := range l.outputs {
+	for i, o := range l.Outputs {
 		a := p.Aggregates[i]
 		arg := a.Column
 		if arg == "" {
@@ -67,19 +68,19 @@ func (p *Plan) Explain() (string, error) {
 				a.Func, arg)
 			continue
 		}
-		line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.fn.Words())
+		line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.Fn.Words())
 	}
 	l = kept
-	if l.passThrough {
+	if l.PassThrough {
 		for _, o := range p.Select {
 			line("passes", "%s = %v", o.Name, o.Expr)
 		}
-		line("chunks", "%d records in %d KiB", l.rows, ChunkBytes>>10)
+		line("chunks", "%d records in %d KiB", l.Rows, layout.ChunkBytes>>10)
 		if s := strings.TrimSpace(p.tailString()); s != "" {
 			line("then", "%s", s)
 		}
 		line("route", "%v: the records of a reader stay in their order", Route{}.For(p).Routing)
-		if len(l.order) > 0 {
+		if len(l.Order) > 0 {
 			line("emission", "records in their order, at the end: all of them are kept until then, or about twice "+
 				"as many as LIMIT lets through")
 		} else {
@@ -87,10 +88,10 @@ func (p *Plan) Explain() (string, error) {
 		}
 		return b.String(), nil
 	}
-	words := l.keys.Words() + len(l.init)
-	line("group", "%d bytes: %d of key, %d of states, rest padding", 8*table.RowWords(words), 8*l.keys.Words(),
-		8*len(l.init))
-	line("chunks", "%d records, or %d partial states, in %d KiB", l.rows, l.partialRows, ChunkBytes>>10)
+	words := l.Keys.Words() + len(l.Init)
+	line("group", "%d bytes: %d of key, %d of states, rest padding", 8*table.RowWords(words), 8*l.Keys.Words(),
+		8*len(l.Init))
+	line("chunks", "%d records, or %d partial states, in %d KiB", l.Rows, l.PartialRows, layout.ChunkBytes>>10)
 	line("route", "%v; records are applied in place, folded or routed by what pays, unless the engine is told",
 		Route{}.For(p).Routing)
 	for _, o := range p.Select {

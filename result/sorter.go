@@ -1,4 +1,4 @@
-package core
+package result
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -22,7 +24,7 @@ var ErrSorterFull = errors.New("no room for the records that are to be sorted")
 // A record is a row of words, one for each column, followed by its NULL bits. The word of a text is
 // a place in text and a length.
 type Sorter struct {
-	layout *layout
+	layout *layout.Layout
 	limit  int    // the bytes that it may take
 	most   uint64 // the rows that Limit and Offset need; MaxUint64 without a limit
 	stride int    // the words of a row
@@ -45,15 +47,15 @@ type Sorter struct {
 
 // NewSorter makes an empty Sorter that may take about limit bytes. The error says that the plan has
 // nothing to sort.
-func NewSorter(p *Plan, limit int) (*Sorter, error) {
-	l, err := p.compile()
+func NewSorter(p *plan.Plan, limit int) (*Sorter, error) {
+	l, err := p.Layout()
 	if err != nil {
 		return nil, err
 	}
-	if !l.passThrough || len(l.order) == 0 {
-		return nil, fmt.Errorf("core: plan %s has no records to sort", p.name())
+	if !l.PassThrough || len(l.Order) == 0 {
+		return nil, fmt.Errorf("plan %s has no records to sort", l.Name)
 	}
-	s := &Sorter{layout: l, limit: limit, most: math.MaxUint64, stride: l.source.Len() + (l.source.Len()+63)/64}
+	s := &Sorter{layout: l, limit: limit, most: math.MaxUint64, stride: l.Source.Len() + (l.Source.Len()+63)/64}
 	if p.Limit != nil && *p.Limit <= math.MaxUint64-p.Offset {
 		s.most = *p.Limit + p.Offset
 	}
@@ -101,8 +103,8 @@ func (s *Sorter) Add(b *record.Batch) error {
 }
 
 func (s *Sorter) full() error {
-	return fmt.Errorf("core: plan %s: %w: %d records are there, and they may take %d bytes; with a LIMIT fewer are "+
-		"kept", s.layout.plan.name(), ErrSorterFull, len(s.rows), s.limit)
+	return fmt.Errorf("plan %s: %w: %d records are there, and they may take %d bytes; with a LIMIT fewer are "+
+		"kept", s.layout.Name, ErrSorterFull, len(s.rows), s.limit)
 }
 
 // append adds a record of from. For a record in a batch, from is s itself.
@@ -110,7 +112,7 @@ func (s *Sorter) append(from *Sorter, r sortable) {
 	at := len(s.words)
 	s.words = slices.Grow(s.words, s.stride)[:at+s.stride]
 	row := s.words[at:]
-	columns := s.layout.source.Len()
+	columns := s.layout.Source.Len()
 	clear(row[columns:])
 	for c := range columns {
 		v := from.cell(r, c)
@@ -118,7 +120,7 @@ func (s *Sorter) append(from *Sorter, r sortable) {
 		case v.null:
 			row[c] = 0
 			row[columns+c/64] |= 1 << (c % 64)
-		case s.layout.source.Field(c).Type == record.String:
+		case s.layout.Source.Field(c).Type == record.String:
 			row[c] = uint64(len(s.text))<<textBits | uint64(len(v.text))
 			s.text = append(s.text, v.text...)
 		default:
@@ -138,7 +140,7 @@ func (s *Sorter) stored(row uint32) sortable {
 
 // cell is the value of a column of a record.
 func (s *Sorter) cell(r sortable, column int) cell {
-	isText := s.layout.source.Field(column).Type == record.String
+	isText := s.layout.Source.Field(column).Type == record.String
 	if r.batch != nil {
 		c := r.batch.Column(column)
 		switch {
@@ -150,7 +152,7 @@ func (s *Sorter) cell(r sortable, column int) cell {
 		return cell{bits: c.Words()[r.row]}
 	}
 	switch {
-	case r.words[s.layout.source.Len()+column/64]>>(column%64)&1 != 0:
+	case r.words[s.layout.Source.Len()+column/64]>>(column%64)&1 != 0:
 		return cell{null: true}
 	case isText:
 		at := r.words[column] >> textBits
@@ -161,18 +163,18 @@ func (s *Sorter) cell(r sortable, column int) cell {
 
 // compare orders two records by OrderBy.
 func (s *Sorter) compare(a, b sortable) int {
-	for _, o := range s.layout.order {
-		x, y := s.cell(a, o.inner), s.cell(b, o.inner)
-		if o.typ == record.String && !x.null && !y.null {
+	for _, o := range s.layout.Order {
+		x, y := s.cell(a, o.Inner), s.cell(b, o.Inner)
+		if o.Typ == record.String && !x.null && !y.null {
 			if c := bytes.Compare(x.text, y.text); c != 0 {
-				if o.desc {
+				if o.Desc {
 					return -c
 				}
 				return c
 			}
 			continue
 		}
-		if c := o.compare(expr.Value{Null: x.null, Bits: x.bits}, expr.Value{Null: y.null, Bits: y.bits}); c != 0 {
+		if c := o.Compare(expr.Value{Null: x.null, Bits: x.bits}, expr.Value{Null: y.null, Bits: y.bits}); c != 0 {
 			return c
 		}
 	}
@@ -209,13 +211,13 @@ func (s *Sorter) trim() {
 func (s *Sorter) Batches(rows int) iter.Seq[*record.Batch] {
 	return func(yield func(*record.Batch) bool) {
 		s.sort()
-		first := min(s.layout.plan.Offset, uint64(len(s.rows)))
+		first := min(s.layout.Offset, uint64(len(s.rows)))
 		last := min(s.most, uint64(len(s.rows)))
-		b := record.NewBatch(s.layout.result, rows)
+		b := record.NewBatch(s.layout.Result, rows)
 		for _, row := range s.rows[first:max(first, last)] {
 			r := s.stored(row)
 			text := 0
-			for c := range s.layout.result.Len() {
+			for c := range s.layout.Result.Len() {
 				text += len(s.cell(r, c).text)
 			}
 			if !b.Add(text) {
@@ -225,11 +227,11 @@ func (s *Sorter) Batches(rows int) iter.Seq[*record.Batch] {
 				b.Reset()
 				b.Add(text)
 			}
-			for c := range s.layout.result.Len() {
+			for c := range s.layout.Result.Len() {
 				switch v := s.cell(r, c); {
 				case v.null:
 					b.SetNull(c)
-				case s.layout.result.Field(c).Type == record.String:
+				case s.layout.Result.Field(c).Type == record.String:
 					b.SetBytes(c, v.text)
 				default:
 					b.Column(c).Words()[b.Len()-1] = v.bits
