@@ -189,7 +189,7 @@ func TestUserCodeThatPanics(t *testing.T) {
 		h := &hooks{}
 		set(h, ways["panic"])
 		for range 2 { // the second finds what the first has left
-			if e, _, err := hostileEngine(h, true, 1); err == nil || !strings.Contains(err.Error(), "panic in String or Notify: boom") {
+			if e, _, err := hostileEngine(h, true, 1); err == nil || !strings.Contains(err.Error(), "panic in String, Columns or Notify: boom") {
 				t.Fatalf("a panic in %s: %v, %v", name, e, err)
 			}
 		}

@@ -95,11 +95,17 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent
 	s := &source{engine: e, id: id, name: fmt.Sprintf("%T", reader), reader: reader, bell: b}
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("engine: reader %d (%s): panic in String or Notify: %v\n%s", id, s.name, v, debug.Stack())
+			err = fmt.Errorf("engine: reader %d (%s): panic in String, Columns or Notify: %v\n%s", id, s.name, v,
+				debug.Stack())
 		}
 	}()
 	if n, ok := reader.(fmt.Stringer); ok {
 		s.name = n.String()
+	}
+	// OnLate gets records with all columns, and so does a RouteFunc.
+	all := e.cfg.OnLate != nil || e.cfg.Route.Routing == plan.RouteCustom
+	if p, ok := reader.(record.Projector); ok && !all {
+		p.Columns(ColumnsRead(e.cfg.Plan))
 	}
 	if e.cfg.OnReject != nil {
 		s.rejectIn, s.rejectOut = ring.New[record.Reject](rejectSlots)

@@ -69,6 +69,8 @@ type parser interface {
 	parse(b *record.Batch)
 	// tooLong returns the reject of the record after the end of the stretch.
 	tooLong() record.Reject
+	// project says which columns are read. It is called before the first stretch.
+	project(read []bool)
 }
 
 func (w *stretch) loaded() *stretch { return w }
@@ -176,6 +178,9 @@ func (r *blockReader) Poll(b *record.Batch) error {
 
 // Read is Poll: a file keeps nobody waiting for long.
 func (r *blockReader) Read(_ context.Context, b *record.Batch) error { return r.Poll(b) }
+
+// Columns says which columns are read: see record.Projector.
+func (r *blockReader) Columns(read []bool) { r.parser.project(read) }
 
 // Close closes the file with its last reader.
 func (r *blockReader) Close() error {

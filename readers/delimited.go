@@ -246,6 +246,7 @@ type delimitedReader struct {
 // delimitedParser parses the records of a stretch.
 type delimitedParser struct {
 	stretch
+	projection
 	format      *delimitedFormat
 	structurals structurals
 	stripe      int   // how many records are parsed together
@@ -260,6 +261,13 @@ type delimitedParser struct {
 
 func newDelimitedParser(f *delimitedFormat) delimitedParser {
 	return delimitedParser{format: f, stretch: stretch{lay: f.own}, stripe: maxStripe, days: make([]day, len(f.fields))}
+}
+
+// project says which columns are read.
+func (r *delimitedParser) project(read []bool) {
+	if !r.format.cfg.Strict {
+		r.projection.project(read)
+	}
 }
 
 // begin finds out whether a new stretch has quotes.

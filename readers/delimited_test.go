@@ -67,7 +67,10 @@ func (r *result) same(want *result) string {
 }
 
 // slow is the twin: the whole file at once, a field after the other, math/big.
-func slow(data []byte, cfg DelimitedConfig) *result {
+func slow(data []byte, cfg DelimitedConfig) *result { return slowColumns(data, cfg, nil) }
+
+// slowColumns is the twin of a reader that reads only some columns; nil is all.
+func slowColumns(data []byte, cfg DelimitedConfig, read []bool) *result {
 	res := newResult()
 	mark, header := 0, cfg.Header
 	if bytes.HasPrefix(data, []byte(byteOrderMark)) {
@@ -104,7 +107,14 @@ func slow(data []byte, cfg DelimitedConfig) *result {
 		var values []string
 		var err error
 		for c, f := range fields {
-			v, ferr := f.value(cfg.Schema.Field(c), cfg.Quote != 0)
+			column := cfg.Schema.Field(c)
+			v, ferr := f.value(column, cfg.Quote != 0)
+			if read != nil && !read[c] {
+				empty := !column.Nullable && column.Type != record.String && f.err == nil && strings.TrimSpace(f.text) == ""
+				if v = unreadText(column); !empty && ferr != errOpen {
+					ferr = nil
+				}
+			}
 			if ferr != nil && err == nil {
 				err = ferr
 			}
@@ -194,6 +204,17 @@ func (f slowField) value(column record.Field, quotes bool) (string, error) {
 	return slowValue(column, f.text)
 }
 
+// unreadText is what a column that nobody reads has in a batch.
+func unreadText(f record.Field) string {
+	switch {
+	case f.Nullable:
+		return "NULL"
+	case f.Type == record.String:
+		return ""
+	}
+	return "0"
+}
+
 func slowValue(f record.Field, s string) (string, error) {
 	if f.Type != record.String {
 		s = string(bytes.TrimSpace([]byte(s)))
@@ -268,11 +289,39 @@ func slowValue(f record.Field, s string) (string, error) {
 // fast reads a file with n readers, in turns of random length, as an engine would.
 func fast(t testing.TB, path string, cfg DelimitedConfig, n int, batchRows int) *result {
 	t.Helper()
+	return fastColumns(t, path, cfg, nil, n, batchRows)
+}
+
+// fastColumns is fast for readers that read only some columns; nil is all.
+func fastColumns(t testing.TB, path string, cfg DelimitedConfig, read []bool, n int, batchRows int) *result {
+	t.Helper()
 	d, err := OpenDelimited(path, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return readAll(t, cfg.Schema, d.Readers(n), batchRows)
+	return readAll(t, cfg.Schema, projected(d.Readers(n), read), batchRows)
+}
+
+// projected has readers read only some columns; nil is all.
+func projected(rs []record.Reader, read []bool) []record.Reader {
+	for _, r := range rs {
+		if p, ok := r.(record.Projector); ok && read != nil {
+			p.Columns(read)
+		}
+	}
+	return rs
+}
+
+// randomColumns are some columns of a schema, or nil for all.
+func randomColumns(rng *rand.Rand, s *record.Schema) []bool {
+	if rng.IntN(3) == 0 {
+		return nil
+	}
+	read := make([]bool, s.Len())
+	for i := range read {
+		read[i] = rng.IntN(3) == 0
+	}
+	return read
 }
 
 // readAll is what readers give, one after the other.
@@ -408,15 +457,16 @@ func testDelimitedTwin(t *testing.T) {
 		for range 6 {
 			cfg.BlockBytes = []int{1, 2, 3, 7, 16, 64, 100, 1000, 0}[rng.IntN(9)]
 			n, rows := 1+rng.IntN(8), 1+rng.IntN(70)
-			want := slow(data, cfg)
-			got := fast(t, path, cfg, n, rows)
+			read := randomColumns(rng, s)
+			want := slowColumns(data, cfg, read)
+			got := fastColumns(t, path, cfg, read, n, rows)
 			if cfg.MaxRecordBytes > 0 {
 				// What is kept of a line that was too long to read is another thing.
 				trim(want, cfg.MaxRecordBytes)
 				trim(got, cfg.MaxRecordBytes)
 			}
 			if diff := got.same(want); diff != "" {
-				t.Fatalf("seed %d, blocks of %d, %d readers, batches of %d, longest %d, header %v: %s\n%q", seed, cfg.BlockBytes, n, rows, cfg.MaxRecordBytes, cfg.Header, diff, data)
+				t.Fatalf("seed %d, blocks of %d, %d readers, batches of %d, longest %d, header %v, columns %v: %s\n%q", seed, cfg.BlockBytes, n, rows, cfg.MaxRecordBytes, cfg.Header, read, diff, data)
 			}
 		}
 	}

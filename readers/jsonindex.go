@@ -130,13 +130,7 @@ func (s *jsonIndex) findGo(out []uint32, buf []byte, from, n int) (found, scanne
 func jsonStep(m *[jsonMaskWords]uint64, s *jsonState) (structural, odd uint64) {
 	quotes := m[maskQuote]
 	if backslashes := m[maskBackslash]; backslashes|s.escaped != 0 {
-		// A backslash escapes the byte after it, unless it is escaped itself. A subtraction tells
-		// apart the runs that begin at even and at odd places, as in simdjson.
-		const oddBits = 0xaaaaaaaaaaaaaaaa
-		potential := backslashes &^ s.escaped
-		code := ((potential<<1 | oddBits) - potential) ^ oddBits
-		quotes &^= code ^ (backslashes | s.escaped)
-		s.escaped = (code & backslashes) >> 63
+		quotes, s.escaped = unescapedQuotes(quotes, backslashes, s.escaped)
 	}
 	// strings including their first quote, without their last
 	inside := prefixXor(quotes) ^ s.inside

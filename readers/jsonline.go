@@ -1,6 +1,7 @@
 package readers
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -78,6 +79,12 @@ type jsonLine struct {
 	above int
 	// texts has copies for the columns that need them.
 	texts []byte
+
+	// unread has the columns that nobody reads; nil if all are read.
+	unread []bool
+	// wanted says of each node whether there are columns below it that are read, or must not be
+	// missing.
+	wanted []bool
 }
 
 func newJSONLine(f *jsonFormat) jsonLine {
@@ -86,10 +93,39 @@ func newJSONLine(f *jsonFormat) jsonLine {
 	if f.paths != nil {
 		nodes = f.paths.nodes
 	}
-	return jsonLine{
-		nodes: make([]uint64, nodes), format: f, spans: make([]jsonSpan, n), seen: make([]uint64, n),
+	l := jsonLine{
+		nodes: make([]uint64, nodes), wanted: make([]bool, nodes), format: f, spans: make([]jsonSpan, n),
+		seen:   make([]uint64, n),
 		direct: make([]uint64, n), escapes: make([]int, 0, n),
 	}
+	l.project(nil)
+	return l
+}
+
+// project says which columns nobody reads.
+func (l *jsonLine) project(unread []bool) {
+	l.unread = unread
+	if l.format.paths != nil {
+		l.want(l.format.paths.root)
+	}
+}
+
+// want finds the nodes with columns below them that are read, or must not be missing.
+func (l *jsonLine) want(n *jsonNode) {
+	l.wanted[n.id] = false
+	for _, column := range n.within {
+		if len(n.fields) > 0 && (l.reads(column) || !l.format.fields[column].nullable) {
+			l.wanted[n.id] = true
+		}
+	}
+	for _, field := range n.fields {
+		l.want(field)
+	}
+}
+
+// reads says whether a column is read.
+func (l *jsonLine) reads(column int) bool {
+	return column >= 0 && (l.unread == nil || !l.unread[column])
 }
 
 // read reads the line buf[begin:end] of the parser's stretch into a row. Texts with escapes are
@@ -103,6 +139,10 @@ func (l *jsonLine) read(r *jsonParser, b *record.Batch, row, begin, end int) err
 	for column := range l.spans {
 		var err error
 		switch f := &l.format.fields[column]; {
+		case l.unread != nil && l.unread[column]:
+			if !f.nullable && (l.seen[column] != l.lines || l.spans[column].kind == jsonNull) {
+				err = errNullUnread
+			}
 		case l.seen[column] == l.lines:
 			err = l.convert(r, b, column, row, l.spans[column])
 		case f.nullable:
@@ -190,7 +230,7 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 			return expected(buf, begin, i, end, "a colon")
 		}
 		i = blanks(buf, i+1, end)
-		span, err := l.member(buf, i, end, within)
+		span, err := l.member(buf, i, end, within, l.reads(column))
 		if err != nil {
 			return expected(buf, begin, span.end, end, err.Error())
 		}
@@ -214,6 +254,97 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 		}
 		return l.rest(buf, begin, i+1, end)
 	}
+}
+
+// fills says whether a JSON value fills buf[begin:end].
+func (l *jsonLine) fills(buf []byte, begin, end int) bool {
+	span, err := l.scan(buf, begin, end)
+	return err == nil && span.end == end
+}
+
+// pass finds the end of the value at i, which nobody reads. It checks what NDJSON says. The error
+// is as in scan.
+func (l *jsonLine) pass(buf []byte, i, end int) (span jsonSpan, err error) {
+	if l.format.cfg.Strict {
+		return l.scan(buf, i, end)
+	}
+	span = jsonSpan{begin: i, kind: jsonNumber}
+	fail := func(err error) (jsonSpan, error) {
+		span.end = i
+		return span, err
+	}
+	depth := 0
+scan:
+	for ; i < end; i++ {
+		switch c := buf[i]; c {
+		case '"':
+			i = closingQuote(buf, i+1, end)
+			if i == end {
+				return fail(errUnended)
+			}
+		case '\\':
+			return fail(errValue)
+		case '{', '[':
+			if depth+l.above == maxJSONDepth {
+				return fail(errDeep)
+			}
+			l.depth[depth/64] &^= 1 << (depth % 64)
+			l.depth[depth/64] |= uint64(c>>5&1) << (depth % 64) // of the brackets, the braces have this bit
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				break scan
+			}
+			depth--
+			if l.depth[depth/64]>>(depth%64)&1 != uint64(c>>5&1) {
+				return fail(errNext)
+			}
+		case ',', ':':
+			if depth == 0 && c == ',' {
+				break scan
+			}
+			if depth == 0 {
+				return fail(errNext)
+			}
+		}
+	}
+	if depth > 0 {
+		return fail(errNext)
+	}
+	for i > span.begin && (buf[i-1] == ' ' || buf[i-1] == '\t' || buf[i-1] == '\r') {
+		i--
+	}
+	span.end = i
+	if i == span.begin {
+		return fail(errValue)
+	}
+	switch {
+	case buf[span.begin] == '{':
+		span.kind = jsonObject
+	case buf[span.begin] == '[':
+		span.kind = jsonArray
+	case buf[span.begin] == '"':
+		span.kind = jsonString
+	case string(buf[span.begin:i]) == "null":
+		span.kind = jsonNull
+	}
+	return span, nil
+}
+
+// closingQuote is the place of the quote that closes the string that begins at i, or end.
+func closingQuote(buf []byte, i, end int) int {
+	for i < end {
+		n := bytes.IndexAny(buf[i:end], `"\\`)
+		if n < 0 {
+			return end
+		}
+		i += n
+		if buf[i] == '"' {
+			return i
+		}
+		i += 2
+	}
+	return end
 }
 
 // rest says what is wrong with the bytes after an object.

@@ -101,7 +101,7 @@ func (l *jsonLine) nested(buf []byte, i, end int, node *jsonNode) (span jsonSpan
 			return fail(i, errColon)
 		}
 		i = blanks(buf, i+1, end)
-		inner, err := l.member(buf, i, end, field)
+		inner, err := l.member(buf, i, end, field, field != nil && l.reads(field.column))
 		if err != nil {
 			return fail(inner.end, err)
 		}
@@ -122,10 +122,18 @@ func (l *jsonLine) nested(buf []byte, i, end int, node *jsonNode) (span jsonSpan
 	}
 }
 
-// member finds the end of a value, and the columns within it.
-func (l *jsonLine) member(buf []byte, i, end int, node *jsonNode) (jsonSpan, error) {
-	if node == nil || len(node.fields) == 0 {
-		return l.scan(buf, i, end)
+// member finds the end of a value, and the columns within it. read says that the value itself is
+// read.
+func (l *jsonLine) member(buf []byte, i, end int, node *jsonNode, read bool) (jsonSpan, error) {
+	within := node != nil && l.wanted[node.id]
+	if read || !within {
+		find := l.pass
+		if read {
+			find = l.scan
+		}
+		if span, err := find(buf, i, end); err != nil || !within {
+			return span, err
+		}
 	}
 	if l.nodes[node.id] == l.lines {
 		// The field comes twice, and the last one counts.
@@ -139,7 +147,10 @@ func (l *jsonLine) member(buf []byte, i, end int, node *jsonNode) (jsonSpan, err
 	if i < end && buf[i] == '{' {
 		return l.nested(buf, i, end, node)
 	}
-	return l.scan(buf, i, end)
+	if read {
+		return l.scan(buf, i, end)
+	}
+	return l.pass(buf, i, end)
 }
 
 // name is the name of a field without its escapes.

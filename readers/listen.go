@@ -473,6 +473,9 @@ func (l *Listener) Poll(b *record.Batch) error { return l.next(context.Backgroun
 // Read is Poll, but waits for records if there are none.
 func (l *Listener) Read(ctx context.Context, b *record.Batch) error { return l.next(ctx, true, b) }
 
+// Columns says which columns are read: see record.Projector.
+func (l *Listener) Columns(read []bool) { l.parser.project(read) }
+
 // next reads records of a stretch, and waits for one if wait is true.
 func (l *Listener) next(ctx context.Context, wait bool, b *record.Batch) error {
 	w := l.parser.loaded()

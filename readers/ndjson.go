@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 	"unsafe"
 
@@ -104,10 +105,14 @@ func (c *NDJSONConfig) name(column int) string {
 //	text             the characters of a string; for anything else its JSON, like PostgreSQL's ->>
 //
 // A record with a value that does not fit goes to quarantine; a number in a string is not a number.
-// So does a record with anything that RFC 8259 does not allow, even in fields that are skipped.
-// Strings are not checked to be UTF-8: their bytes are the text. Half of a surrogate pair in \u
-// becomes U+FFFD. A byte order mark at the beginning of the file is skipped. Values may be nested
-// 1024 deep.
+// So does a record whose names, or whose values of columns, are not what RFC 8259 allows. A value
+// that nobody reads, because it is of no column or of one that no plan reads (see
+// record.Projector), ends with the comma or brace after it: its strings must be closed and its
+// brackets must match, and it must not be empty or have a colon or a backslash where there is
+// neither string nor bracket. What its strings, numbers and words are is not checked unless Strict
+// is set. Strings are not checked to be UTF-8: their bytes are the text. Half of a surrogate pair
+// in \u becomes U+FFFD. A byte order mark at the beginning of the file is skipped. Values may be
+// nested 1024 deep.
 type NDJSON struct {
 	*lineFile
 	format *jsonFormat
@@ -166,6 +171,7 @@ func newJSONFormat(cfg NDJSONConfig) (*jsonFormat, error) {
 // jsonParser parses the objects of a stretch.
 type jsonParser struct {
 	stretch
+	projection
 	format *jsonFormat
 	index  jsonIndex
 	stripe int // how many lines are parsed together
@@ -174,6 +180,12 @@ type jsonParser struct {
 	shape  int        // index of the last line's shape
 	spare  *jsonShape // memory for the next shape
 	misses int        // lines of no known shape since the last one was learned
+	// unshaped counts lines that a walk might read and a shape cannot.
+	unshaped int
+	// walker reads lines of no known shape; nil if it cannot. walking says that all lines are
+	// walked.
+	walker  *jsonWalker
+	walking bool
 	// days has the last day read, for each column.
 	days []day
 	// line reads the lines that have no known shape.
@@ -188,11 +200,25 @@ type jsonParser struct {
 type escapedText struct{ column, row int32 }
 
 func newJSONParser(f *jsonFormat) *jsonParser {
-	return &jsonParser{format: f, stripe: maxStripe, days: make([]day, len(f.fields)), line: newJSONLine(f)}
+	return &jsonParser{
+		format: f, stripe: maxStripe, days: make([]day, len(f.fields)), line: newJSONLine(f),
+	}
+}
+
+// project says which columns are read.
+func (r *jsonParser) project(read []bool) {
+	if !r.format.cfg.Strict {
+		r.projection.project(read)
+		r.line.project(r.unread)
+	}
 }
 
 // begin goes to the first line of a stretch.
 func (r *jsonParser) begin() {
+	if r.walking {
+		r.walker.places.reset(r.pos)
+		return
+	}
 	r.index.reset(r.pos, maxShapeFields)
 	r.buf[r.pos-1] = '\n' // shapes begin with it; nothing before pos is used
 }
@@ -209,7 +235,7 @@ func (r *jsonParser) tooLong() record.Reject {
 // one.
 func (r *jsonParser) parse(b *record.Batch) {
 	for i := range r.format.fields {
-		if r.format.fields[i].kind == fieldText {
+		if r.format.fields[i].kind == fieldText && !r.skips(i) {
 			b.Column(i).Bytes = r.buf
 		}
 	}
@@ -217,20 +243,12 @@ func (r *jsonParser) parse(b *record.Batch) {
 	row, rows := 0, b.Cap()
 	for row < rows && r.pos < r.end {
 		n, good := 0, 0
-		for range r.shapes {
-			n, good = r.columns(b, r.shapes[r.shape], row, min(rows-row, r.stripe))
-			if good > 0 {
-				break
-			}
-			notNull(b, row, row+n)
-			r.shape = (r.shape + 1) % len(r.shapes)
+		if r.walking {
+			n, good = r.walk(b, row, min(rows-row, r.stripe))
+		} else {
+			n, good = r.shaped(b, row, min(rows-row, r.stripe))
 		}
-		if good > 0 {
-			s := &r.index
-			s.from += good * r.shapes[r.shape].width
-			r.pos = int(s.at[s.from-1]) + 1
-			row += good
-		}
+		row += good
 		r.stripe = min(2*r.stripe, maxStripe)
 		if good == n && n > 0 {
 			continue
@@ -239,7 +257,7 @@ func (r *jsonParser) parse(b *record.Batch) {
 			r.stripe = minStripe // the work on the lines after the bad one is lost
 		}
 		notNull(b, row, row+n-good)
-		if good > 0 && len(r.shapes) > 1 {
+		if good > 0 && len(r.shapes) > 1 && !r.walking {
 			continue // perhaps the line has another shape
 		}
 		isRow, room := r.one(b, row)
@@ -255,7 +273,25 @@ func (r *jsonParser) parse(b *record.Batch) {
 			b.Column(i).Bytes = r.line.texts
 		}
 	}
+	r.lend(b)
 	b.SetLen(row)
+}
+
+// shaped reads the next lines, at most most of them, as lines of one of the known shapes. n and
+// good are as in columns.
+func (r *jsonParser) shaped(b *record.Batch, row, most int) (n, good int) {
+	for range r.shapes {
+		n, good = r.columns(b, r.shapes[r.shape], row, most)
+		if good > 0 {
+			s := &r.index
+			s.from += good * r.shapes[r.shape].width
+			r.pos = int(s.at[s.from-1]) + 1
+			break
+		}
+		notNull(b, row, row+n)
+		r.shape = (r.shape + 1) % len(r.shapes)
+	}
+	return n, good
 }
 
 // one reads the line at r.pos into a row. isRow says whether it is a row. room is false if it is
@@ -276,8 +312,12 @@ func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 	case err == nil && end-1-r.pos > r.format.cfg.MaxRecordBytes:
 		err = fmt.Errorf("a record of %d bytes, at most %d are allowed", end-1-r.pos, r.format.cfg.MaxRecordBytes)
 	case err == nil:
-		if l.flat && !(r.index.odd && r.index.scanned < end) {
+		switch {
+		case r.walking:
+		case l.flat && !(r.index.odd && r.index.scanned < end):
 			r.learn(end)
+		case !l.flat:
+			r.unshaped++
 		}
 		r.lineAt(end) // before unescaping makes newlines
 		l.unescape(r, b, row)
@@ -295,8 +335,25 @@ func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 		notNull(b, row, row+1)
 	}
 	r.pos = end
-	r.index.skip(end)
+	if r.unshaped >= walkAfter {
+		r.beginWalking()
+	}
+	if r.walking {
+		r.walker.places.skip(end)
+	} else {
+		r.index.skip(end)
+	}
 	return isRow, true
+}
+
+// beginWalking has lines walked from here on, if that is possible.
+func (r *jsonParser) beginWalking() {
+	r.unshaped = math.MinInt // once
+	r.walker = newJSONWalker(r.format, r.unread)
+	if r.walker != nil {
+		r.walking = true
+		r.walker.places.reset(r.pos)
+	}
 }
 
 // A jsonShape describes lines that have the same fields in the same order, without escapes in their
@@ -335,9 +392,9 @@ func (r *jsonParser) columns(b *record.Batch, shape *jsonShape, row, most int) (
 		if good == 0 {
 			return n, 0
 		}
-		if f := &shape.fields[k]; f.column < 0 {
+		if f := &shape.fields[k]; f.column < 0 || r.skips(f.column) {
 			good, _ = r.prefixes(shape, k, 0, good)
-			good = r.skipped(shape, k, good)
+			good = r.skipped(shape, k, good, f.column >= 0 && !r.format.fields[f.column].nullable)
 		} else {
 			good = r.column(b, shape, k, row, good)
 		}
@@ -350,7 +407,7 @@ func (r *jsonParser) columns(b *record.Batch, shape *jsonShape, row, most int) (
 		r.unescape(b, row+good, int(s.at[s.from-1+good*shape.width])+1)
 	}
 	for _, column := range shape.absent {
-		if good > 0 {
+		if good > 0 && !r.skips(column) {
 			r.format.fields[column].nulls(b, column, row, row+good)
 		}
 	}
@@ -479,27 +536,19 @@ func (r *jsonParser) column(b *record.Batch, shape *jsonShape, k, row, n int) (r
 	}
 }
 
-// skipped returns how many of the next n lines have valid JSON as the value of field k.
-func (r *jsonParser) skipped(shape *jsonShape, k, n int) int {
+// skipped returns how many of the next n lines have a value in field k, which nobody reads. notNull
+// says that it must not be null.
+func (r *jsonParser) skipped(shape *jsonShape, k, n int, notNull bool) int {
 	s, width, length := &r.index, shape.width, int(shape.fields[k].length)
 	at := s.at[s.from-1+k:]
 	for i := range n {
 		begin, end := int(at[i*width])+length, int(at[i*width+1])
-		switch c := r.buf[begin]; {
-		case c == '"': // the index has checked that it ends where it should
-			if begin < s.state.escapes && bytes.IndexByte(r.buf[begin:end], '\\') >= 0 {
-				if next, _, err := scanString(r.buf, begin, end); err != nil || next != end {
-					return i
-				}
-			}
-		case c == '-' || c-'0' <= 9:
-			if next, ok := scanNumber(r.buf, begin, end); !ok || next != end {
-				return i
-			}
-		default:
-			if span, err := r.line.scan(r.buf, begin, end); err != nil || span.end != end {
-				return i
-			}
+		if r.buf[begin] == '"' && !r.format.cfg.Strict {
+			continue // the index has checked that it ends where it should
+		}
+		span, err := r.line.pass(r.buf, begin, end)
+		if err != nil || span.end != end || notNull && span.kind == jsonNull {
+			return i
 		}
 	}
 	return n
@@ -565,7 +614,7 @@ func (r *jsonParser) learn(end int) {
 			return // there are blanks before it
 		}
 		f := shapeField{column: m.column}
-		if f.column >= 0 {
+		if f.column >= 0 && !r.skips(f.column) {
 			if l.spans[f.column].begin != m.begin || r.format.copied != nil && r.format.copied[f.column] {
 				return // it comes twice, or its text must be copied
 			}
@@ -610,7 +659,9 @@ func (r *jsonParser) learn(end int) {
 		}
 	}
 	r.misses = 0
+	r.unshaped++
 	if len(r.shapes) < jsonShapes {
+		r.unshaped--
 		r.shapes = append(r.shapes, shape)
 		r.shape, r.spare = len(r.shapes)-1, nil
 		return

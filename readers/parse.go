@@ -116,7 +116,7 @@ const (
 func (r *delimitedParser) parse(b *record.Batch) {
 	l := r.lay
 	for i, col := range l.columns {
-		if col >= 0 && l.fields[i].kind == fieldText {
+		if col >= 0 && l.fields[i].kind == fieldText && !r.skips(col) {
 			b.Column(col).Bytes = r.buf
 		}
 	}
@@ -146,6 +146,7 @@ func (r *delimitedParser) parse(b *record.Batch) {
 			break
 		}
 	}
+	r.lend(b)
 	b.SetLen(row)
 }
 
@@ -180,13 +181,16 @@ func (r *delimitedParser) columns(b *record.Batch, row, n, width int) (good int,
 		switch {
 		case l.columns[i] < 0:
 			read, err = r.skipped(i, good, width)
+		case r.skips(l.columns[i]):
+			read, err = r.unreadColumn(i, good, width)
 		case r.structurals.quoted:
 			read, err = r.quotedColumn(b, i, row, good, width)
 		default:
 			read, err = r.column(b, i, row, good, width)
 		}
-		if f := &l.fields[i]; f.kind == fieldText && l.columns[i] >= 0 && len(f.rules.Nulls) > 0 {
-			f.nullWords(b, l.columns[i], row, row+read)
+		f, col := &l.fields[i], l.columns[i]
+		if col >= 0 && f.kind == fieldText && len(f.rules.Nulls) > 0 && !r.skips(col) {
+			f.nullWords(b, col, row, row+read)
 		}
 		if read < good {
 			good, reason = read, err
@@ -201,7 +205,7 @@ func (r *delimitedParser) columns(b *record.Batch, row, n, width int) (good int,
 		good, reason = read, err
 	}
 	for _, col := range l.missing {
-		if good > 0 {
+		if good > 0 && !r.skips(col) {
 			r.format.fields[col].nulls(b, col, row, row+good)
 		}
 	}
@@ -254,6 +258,54 @@ func (r *delimitedParser) skipped(i, n, width int) (read int, err error) {
 		read++
 	}
 	return read, nil
+}
+
+// unreadColumn passes over field i of the next n records, which is a column that nobody reads. It
+// returns how many records have the field, with a value if the column is not nullable.
+func (r *delimitedParser) unreadColumn(i, n, width int) (read int, err error) {
+	f := &r.lay.fields[i]
+	if f.nullable || f.kind == fieldText {
+		return r.skipped(i, n, width)
+	}
+	at, last := r.structurals.at[r.structurals.from-1+i:], r.fieldEnd(i)
+	words, quote := len(f.rules.Nulls) > 0, r.format.cfg.Quote
+	for ; read < n; read++ {
+		begin, end := int(at[read*width])+1, int(at[read*width+1])
+		if r.buf[end] != last {
+			return read, errFields
+		}
+		if c := r.buf[begin]; begin < end && c > ' ' && c < 0x80 && c != quote && !words {
+			continue
+		}
+		if err := r.noValue(f, r.lay.columns[i], r.buf[begin:end]); err != nil {
+			return read, err
+		}
+	}
+	return read, nil
+}
+
+// noValue returns why a field of a column has no value, if it is empty or a word for NULL.
+func (r *delimitedParser) noValue(f *field, col int, text []byte) error {
+	if f.quoted {
+		inner, _, err := r.format.quoting.unquote(bytes.TrimSuffix(text, []byte{'\r'}))
+		if err != nil {
+			return nil //nolint:nilerr // it is not empty, and what else it is does not matter
+		}
+		text = inner
+	}
+	text = bytes.TrimSpace(text)
+	err := errEmpty
+	switch {
+	case len(text) == 0:
+	case f.rules.isNull(text):
+		_, _, err = f.value(text) // a word for NULL may be a value here, such as 0
+	default:
+		return nil
+	}
+	if err == nil {
+		return nil
+	}
+	return newValueError(r.format.cfg.Schema.Field(col).Name, text, err)
 }
 
 // column reads field i of the next n records into the rows from row on; n is at least 1. It stops

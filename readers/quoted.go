@@ -125,7 +125,7 @@ func (r *delimitedParser) undouble(b *record.Batch, from, to int) {
 	r.doubled = false
 	quote := r.format.cfg.Quote
 	for i, col := range r.lay.columns {
-		if col < 0 || r.lay.fields[i].kind != fieldText {
+		if col < 0 || r.lay.fields[i].kind != fieldText || r.skips(col) {
 			continue
 		}
 		c := b.Column(col)

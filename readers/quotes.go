@@ -68,6 +68,9 @@ const (
 // structural, which quotes there are other than the first and the last byte of a field, and the
 // state after the bytes.
 func step(quotes, ends uint64, n int, state quoteState) (structural uint64, odd oddQuotes, after quoteState) {
+	if quotes == 0 {
+		return plainStep(ends, n, state)
+	}
 	var carry, first, second uint64
 	switch state {
 	case fieldStart:
@@ -103,6 +106,16 @@ func step(quotes, ends uint64, n int, state quoteState) (structural uint64, odd 
 		}
 		return ends &^ inside, odd, after
 	}
+}
+
+// plainStep is step for bytes without a quote.
+//
+//gcassert:inline
+func plainStep(ends uint64, n int, state quoteState) (structural uint64, odd oddQuotes, after quoteState) {
+	if state == inQuotes {
+		return 0, 0, inQuotes
+	}
+	return ends, 0, bareField - quoteState(ends>>(n-1)&1) // fieldStart after an end
 }
 
 // prefixXor sets bit i if an odd number of the bits 0..i of x are set.
@@ -234,8 +247,9 @@ func (c *quoteChains) feed(buf []byte, from, to int) (quotes bool) {
 		n := min(structuralChunk, to-from)
 		findQuotes(&masks, buf, from, n, c.quoting)
 		for i := 0; i < n; i += 64 {
+			quotes, ends := masks[i/32], masks[i/32+1]
 			for j := range c.n {
-				_, _, c.state[j] = step(masks[i/32], masks[i/32+1], min(64, n-i), c.state[j])
+				_, _, c.state[j] = step(quotes, ends, min(64, n-i), c.state[j])
 			}
 			if c.n > 1 {
 				c.meet()
@@ -376,21 +390,24 @@ func (s *structurals) findQuoted(out []uint32, buf []byte, from, n int, q quotin
 		return findStructurals(out, buf, from, n, q.delimiter)
 	}
 	findQuotes(&s.masks, buf, from, n, q)
+	state := s.state
 	for i := 0; i < n; i += 64 {
-		structural, odd, after := step(s.masks[i/32], s.masks[i/32+1], min(64, n-i), s.state)
-		for ; structural != 0; structural &= structural - 1 {
-			out[found] = uint32(from + i + bits.TrailingZeros64(structural))
-			found++
+		quotes, ends := s.masks[i/32], s.masks[i/32+1]
+		if quotes == 0 {
+			s.words[i/64], _, state = plainStep(ends, min(64, n-i), state)
+			continue
 		}
+		var odd oddQuotes
+		s.words[i/64], odd, state = step(quotes, ends, min(64, n-i), state)
 		if odd != 0 {
 			s.odd = from + i + 64
 			if odd&strayQuotes != 0 {
 				s.stray = s.odd
 			}
 		}
-		s.state = after
 	}
-	return found
+	s.state = state
+	return flatten(out, s.words[:(n+63)/64], from)
 }
 
 // lastEnd returns the position after the last newline of buf[from:to] that is outside of quotes, or

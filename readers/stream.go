@@ -502,6 +502,9 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 	return true
 }
 
+// Columns says which columns are read: see record.Projector.
+func (s *Stream) Columns(read []bool) { s.parser.project(read) }
+
 // Close ends the goroutine and closes what it reads from. A Read that waits returns os.ErrClosed.
 // Closing again does nothing.
 func (s *Stream) Close() error {

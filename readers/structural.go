@@ -36,8 +36,9 @@ type structurals struct {
 	// stray is a place, as far as scanned. A field that begins at or after it has, besides those,
 	// only doubled quotes.
 	stray int
-	// masks is scratch of a scan.
+	// masks and words are scratch of a scan.
 	masks quoteMasks
+	words structuralWords
 }
 
 // reset begins at place pos of a buffer, where a record begins. least is how many more places there
@@ -100,6 +101,22 @@ func findStructuralsGo(out []uint32, buf []byte, from, n int, delimiter byte) (f
 		}
 		for ; m != 0; m &= m - 1 {
 			out[found] = uint32(from + i + bits.TrailingZeros64(m)>>3)
+			found++
+		}
+	}
+	return found
+}
+
+// structuralWords has a bit for each byte of structuralChunk.
+type structuralWords [structuralChunk / 64]uint64
+
+// flattenGo is the twin of the assembly. It writes the places of the bits of words to out, in
+// order, and returns how many there are. The first bit is at place from. out has room for 64 places
+// for each word; what is after the last place may be overwritten.
+func flattenGo(out []uint32, words []uint64, from int) (found int) {
+	for i, w := range words {
+		for ; w != 0; w &= w - 1 {
+			out[found] = uint32(from + 64*i + bits.TrailingZeros64(w))
 			found++
 		}
 	}

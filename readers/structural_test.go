@@ -70,3 +70,28 @@ func BenchmarkFindStructurals(b *testing.B) {
 		})
 	}
 }
+
+// Goal: flatten writes the places of all bits, in order, whatever the words. Method: random words,
+// empty, sparse, dense and full.
+func TestFlatten(t *testing.T) { eachVariant(t, testFlatten) }
+
+func testFlatten(t *testing.T) {
+	for seed := range uint64(2000) {
+		rng := rand.New(rand.NewPCG(seed, 17))
+		words := make([]uint64, rng.IntN(structuralChunk/64+1))
+		from := rng.IntN(1000)
+		var want []uint32
+		for i := range words {
+			words[i] = []uint64{0, rng.Uint64() & rng.Uint64() & rng.Uint64(), rng.Uint64(), ^uint64(0)}[rng.IntN(4)]
+			for j := range 64 {
+				if words[i]>>j&1 != 0 {
+					want = append(want, uint32(from+64*i+j))
+				}
+			}
+		}
+		out := make([]uint32, 64*len(words))
+		if got := out[:flatten(out, words, from)]; !slices.Equal(got, want) {
+			t.Fatalf("seed %d: %v, expected %v", seed, got, want)
+		}
+	}
+}

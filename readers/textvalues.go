@@ -39,6 +39,11 @@ type ValueOptions struct {
 	// in a number is then refused.
 	DecimalComma bool
 
+	// Strict has every value of every column checked, also of columns that nobody reads. Without it
+	// a column that no plan reads is not converted, and what is wrong in it sets nothing aside,
+	// except that a column that is not nullable must have a value. See record.Projector.
+	Strict bool
+
 	// NoCodes refuses texts that would lose something as a value of their column: a number with a
 	// leading zero or a plus sign, a whole number beyond 2^53 in a double precision column, which
 	// cannot hold all of them, and a boolean that is not true or false. It is for columns whose

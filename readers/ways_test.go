@@ -18,6 +18,7 @@ import (
 type way struct {
 	name string
 	open func(t testing.TB, data []byte, path string) ([]record.Reader, error)
+	read []bool // the columns that are read; nil is all
 }
 
 // fileWays are those of a file at rest: whole, and in blocks by several readers.
@@ -32,7 +33,7 @@ func fileWays(open func(path string, blockBytes int) (interface{ Readers(int) []
 				return nil, err
 			}
 			return f.Readers(w.n), nil
-		}})
+		}, nil})
 	}
 	return ways
 }
@@ -49,13 +50,21 @@ func streamWays(open func(in io.Reader, inline bool) (*Stream, error), seed uint
 				return []record.Reader{waited{s}}, nil
 			}
 			return []record.Reader{s}, nil
-		}})
+		}, nil})
 	}
 	return ways
 }
 
-func delimitedWays(cfg DelimitedConfig, seed uint64, block, n, most int) []way {
-	return append(fileWays(func(path string, blockBytes int) (interface{ Readers(int) []record.Reader }, error) {
+// same has all ways read the same columns.
+func same(read []bool, ways []way) []way {
+	for i := range ways {
+		ways[i].read = read
+	}
+	return ways
+}
+
+func delimitedWays(cfg DelimitedConfig, read []bool, seed uint64, block, n, most int) []way {
+	return same(read, append(fileWays(func(path string, blockBytes int) (interface{ Readers(int) []record.Reader }, error) {
 		c := cfg
 		c.BlockBytes = blockBytes
 		return OpenDelimited(path, c)
@@ -63,11 +72,11 @@ func delimitedWays(cfg DelimitedConfig, seed uint64, block, n, most int) []way {
 		c := cfg
 		c.BlockBytes = block
 		return newDelimitedStream("stream", in, c, inline)
-	}, seed, most)...)
+	}, seed, most)...))
 }
 
-func jsonWays(cfg NDJSONConfig, seed uint64, block, n, most int) []way {
-	return append(fileWays(func(path string, blockBytes int) (interface{ Readers(int) []record.Reader }, error) {
+func jsonWays(cfg NDJSONConfig, read []bool, seed uint64, block, n, most int) []way {
+	return same(read, append(fileWays(func(path string, blockBytes int) (interface{ Readers(int) []record.Reader }, error) {
 		c := cfg
 		c.BlockBytes = blockBytes
 		return OpenNDJSON(path, c)
@@ -75,7 +84,7 @@ func jsonWays(cfg NDJSONConfig, seed uint64, block, n, most int) []way {
 		c := cfg
 		c.BlockBytes = block
 		return newNDJSONStream("stream", in, c, inline)
-	}, seed, most)...)
+	}, seed, most)...))
 }
 
 // told is all that readers say of some bytes, in an order that does not depend on who read which of them: rows, the place, line, bytes and reason of each reject, and
@@ -87,6 +96,7 @@ func told(t testing.TB, w way, schema *record.Schema, data []byte, path string, 
 	if err != nil {
 		return []string{"error"} // a stream says it when it is read
 	}
+	projected(rs, w.read)
 	b := record.NewBatch(schema, batchRows)
 	for _, r := range rs {
 		p := r.(record.Poller)
@@ -179,12 +189,12 @@ func TestStreamLinesBehindLongRecords(t *testing.T) {
 	ndjson := "wrong\n" + strings.Repeat("x", 3000) + "\nwrong\n\n" + strings.Repeat("y", 300) + "\nwrong\n"
 	for most := 1; most < 400; most += 1 + most/7 {
 		for _, block := range []int{1, 50, 1000} {
-			for _, w := range delimitedWays(DelimitedConfig{Schema: s, Quote: '"', MaxRecordBytes: 100}, uint64(most), block, 1, most)[2:] {
+			for _, w := range delimitedWays(DelimitedConfig{Schema: s, Quote: '"', MaxRecordBytes: 100}, nil, uint64(most), block, 1, most)[2:] {
 				if wrong := checkLines(t, w, s, []byte(csv)); wrong != "" {
 					t.Fatal(wrong)
 				}
 			}
-			for _, w := range jsonWays(NDJSONConfig{Schema: s, MaxRecordBytes: 100}, uint64(most), block, 1, most)[2:] {
+			for _, w := range jsonWays(NDJSONConfig{Schema: s, MaxRecordBytes: 100}, nil, uint64(most), block, 1, most)[2:] {
 				if wrong := checkLines(t, w, s, []byte(ndjson)); wrong != "" {
 					t.Fatal(wrong)
 				}
@@ -207,17 +217,22 @@ func TestWaysAgree(t *testing.T) {
 		if rng.IntN(3) == 0 {
 			cfg.MaxRecordBytes = 20 + rng.IntN(200)
 		}
-		ways, schema, longest := delimitedWays(cfg, seed, 1+rng.IntN(300), 1+rng.IntN(4), 1+rng.IntN(200)), cfg.Schema, cfg.MaxRecordBytes
+		ways, schema, longest := delimitedWays(cfg, randomColumns(rng, cfg.Schema), seed, 1+rng.IntN(300), 1+rng.IntN(4), 1+rng.IntN(200)), cfg.Schema, cfg.MaxRecordBytes
 		if rng.IntN(2) == 0 {
 			schema = jsonSchema(t)
 			data = randomNDJSON(rng, schema)
 			json := NDJSONConfig{Schema: schema, MaxRecordBytes: rng.IntN(2) * (100 + rng.IntN(200))}
-			ways, longest = jsonWays(json, seed, 1+rng.IntN(3000), 1+rng.IntN(4), 1+rng.IntN(200)), json.MaxRecordBytes
+			ways, longest = jsonWays(json, randomColumns(rng, schema), seed, 1+rng.IntN(3000), 1+rng.IntN(4), 1+rng.IntN(200)), json.MaxRecordBytes
 		}
 		if diff := sameWays(t, ways, schema, data, write(t, data), 1+rng.IntN(100), longest); diff != "" {
 			t.Fatalf("seed %d, %+v: %s\n%.3000q", seed, cfg, diff, data)
 		}
 	}
+}
+
+// fuzzColumns are some columns that depend on a seed.
+func fuzzColumns(seed uint64, s *record.Schema) []bool {
+	return randomColumns(rand.New(rand.NewPCG(seed, 10)), s)
 }
 
 // Goal: as TestWaysAgree, of any bytes.
@@ -241,7 +256,7 @@ func FuzzDelimitedWays(f *testing.F) {
 		if quotes {
 			cfg.Quote, cfg.Schema = '"', two
 		}
-		ways := delimitedWays(cfg, seed, 1+int(block), 1+int(n%4), 1+int(most))
+		ways := delimitedWays(cfg, fuzzColumns(seed, cfg.Schema), seed, 1+int(block), 1+int(n%4), 1+int(most))
 		if diff := sameWays(t, ways, cfg.Schema, data, path, 1+int(n), cfg.MaxRecordBytes); diff != "" {
 			t.Fatal(diff)
 		}
@@ -261,7 +276,7 @@ func FuzzNDJSONWays(f *testing.F) {
 			t.Fatal(err)
 		}
 		cfg := NDJSONConfig{Schema: schema, MaxRecordBytes: int(longest)}
-		ways := jsonWays(cfg, seed, 1+int(block), 1+int(n%4), 1+int(most))
+		ways := jsonWays(cfg, fuzzColumns(seed, schema), seed, 1+int(block), 1+int(n%4), 1+int(most))
 		if diff := sameWays(t, ways, schema, data, path, 1+int(n), cfg.MaxRecordBytes); diff != "" {
 			t.Fatal(diff)
 		}

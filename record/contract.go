@@ -69,6 +69,18 @@ type Resumer interface {
 	Resume(position []byte) error
 }
 
+// A Projector is a Reader that can leave out columns that nobody reads. The engine calls Columns
+// once, before the first Read or Poll, with an entry for each column of the schema that says
+// whether the plan reads it. It does not call Columns if the configuration has OnLate or a
+// RouteFunc, which may look at any column. The reader need not convert the other columns; in its
+// batches they are NULL, or zero or the empty text if they are not nullable. A reader that is not
+// told reads all columns. So a reader of one's own that embeds another, and looks at columns of its
+// batches, hides this method with one that does nothing.
+type Projector interface {
+	Reader
+	Columns(read []bool)
+}
+
 // A Liner is a Reader that knows the line of an offset. A reader that would have to count lines all
 // the time leaves Reject.Line at 0 and counts when asked. The engine asks only for rejected
 // records, on an ordinary goroutine, which may run at the same time as Read or Poll, but not after

@@ -28,6 +28,7 @@ var lineOptions = []query.OptionSpec{
 	{Name: "decimal", Values: []string{".", ","}},
 	{Name: "comment", Kind: query.OptionChar},
 	{Name: "skip.lines", Kind: query.OptionInt},
+	{Name: "strict", Kind: query.OptionBool},
 }
 
 // connectors are what the sources and sinks of a job may be.
@@ -137,7 +138,7 @@ func inputOptions(s *query.Source) *input {
 	in := &input{
 		TimeUnit: o.Text("time.unit"), TimeFormat: o.Text("time.format"), TimeZone: o.Text("time.zone"),
 		Decimal: o.Text("decimal"),
-		Comment: o.Text("comment"), SkipLines: int(o.Int("skip.lines")),
+		Comment: o.Text("comment"), SkipLines: int(o.Int("skip.lines")), Strict: o.Bool("strict"),
 	}
 	if words := o.Text("null"); words != "" {
 		in.Null = strings.Split(words, ",")

@@ -31,6 +31,7 @@ type input struct {
 	Decimal     string   `help:"What numbers in CSV have for the point: a comma, or a point." placeholder:"CHAR"`
 	Comment     string   `help:"Lines of CSV that begin with it are left out." placeholder:"CHAR"`
 	SkipLines   int      `help:"How many lines of each CSV file before the header, or before the first record, are not looked at." placeholder:"N"`
+	Strict      bool     `help:"Check also the columns that the query does not read."`
 	byPlace     bool
 	Follow      bool `help:"Go on when a file has been read: wait for what is appended to it, or takes its place, until interrupted."`
 }
@@ -237,7 +238,7 @@ func (in *input) lines(f *files) (err error) {
 			return err
 		}
 	}
-	f.values.Nulls = in.Null
+	f.values.Nulls, f.values.Strict = in.Null, in.Strict
 	switch in.Decimal {
 	case "", ".":
 	case ",":

@@ -177,7 +177,7 @@ func TestQuarantineFiles(t *testing.T) {
 	good := `{"a":1}` + "\n"
 	dir := put(t, map[string]string{"a.ndjson": good + "{\n", "b.ndjson": "{\"a\":1.5}\n" + good, "c.ndjson.gz": pack(t, ".gz", good+good+"x\n")})
 	aside := filepath.Join(t.TempDir(), "bad.ndjson")
-	out, errs, status := velo(t, "", "query", "--format=csv", "--schema=a bigint", "--quarantine="+aside, fmt.Sprintf(`SELECT count(*) AS n FROM "%s/"`, dir))
+	out, errs, status := velo(t, "", "query", "--format=csv", "--schema=a bigint", "--strict", "--quarantine="+aside, fmt.Sprintf(`SELECT count(*) AS n FROM "%s/"`, dir))
 	if status != statusAside || out != "n\n4\n" || !strings.Contains(errs, "3 records") || !strings.Contains(errs, ".ndjson") {
 		t.Errorf("status %d\n%s%s", status, errs, out)
 	}

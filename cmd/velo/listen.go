@@ -26,6 +26,7 @@ var socketOptions = []query.OptionSpec{
 	{Name: "decimal", Values: []string{".", ","}},
 	{Name: "comment", Kind: query.OptionChar},
 	{Name: "skip.lines", Kind: query.OptionInt},
+	{Name: "strict", Kind: query.OptionBool},
 	{Name: "connections", Kind: query.OptionInt},
 	{Name: "connections.idle", Kind: query.OptionDuration},
 	{Name: "connections.peer", Kind: query.OptionInt},

@@ -147,7 +147,7 @@ func (c *queryCmd) flow(p *plan.Plan, f *files, aside *quarantine, stop *stopper
 		return errInterrupted // before anything had come
 	}
 	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !flows(p)}
-	rows.check = func() error { return aside.widening.check(c.Readers) }
+	rows.check = func() error { return aside.widening.check(c.Readers, p) }
 	q := &flow{
 		name: f.name, plan: p, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside,
 		early:  stop.cutEarly(),

@@ -110,7 +110,7 @@ func TestRunSources(t *testing.T) {
 // Goal: records that cannot be read are set aside by each query, the sinks have the others, and the status says so.
 func TestRunQuarantine(t *testing.T) {
 	inFolder(t, map[string]string{"t.csv": "a,b\n1,2\nx,3\n4,5\n", "job.sql": `
-		CREATE SOURCE t (a bigint, b bigint) WITH (connector = 'file', path = 't.csv');
+		CREATE SOURCE t (a bigint, b bigint) WITH (connector = 'file', path = 't.csv', strict = 'true');
 		CREATE SINK s AS SELECT sum(b) AS s FROM t WITH (connector = 'file', path = 's.csv');
 		SELECT count(*) AS n FROM t`})
 	out, errs, status := velo(t, "", "run", "job.sql", "--format=csv", "--quarantine=bad.ndjson")

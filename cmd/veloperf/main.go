@@ -11,6 +11,7 @@
 //	veloperf latency                    from Send to a snapshot
 //	veloperf locks                      shared maps under locks against velo
 //	veloperf readers                    sources that answer late, read side by side
+//	veloperf ingest                     files as people have them, with rooflines
 //	veloperf doctor                     what of this host would spoil a run, and what mends it
 //	veloperf diff before.json after.json   what has changed, and whether that is chance
 //	veloperf validate                   the list by which velo is accepted, line by line
@@ -48,6 +49,7 @@ type commands struct {
 	Latency  latencyCmd  `cmd:"" help:"From Send to a snapshot, at a fixed rate."`
 	Locks    locksCmd    `cmd:"" help:"Shared maps under locks, channels and rings against velo."`
 	Readers  readersCmd  `cmd:"" help:"Readers side by side whose sources answer late."`
+	Ingest   ingestCmd   `cmd:"" help:"How fast files are read: CSV, JSON lines, gzip, with rooflines."`
 	Doctor   doctorCmd   `cmd:"" help:"What of this host spoils a run; what mends it."`
 
 	Diff     diffCmd     `cmd:"" help:"Compare two files of results: what has changed, and is it chance?"`

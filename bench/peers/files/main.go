@@ -1,6 +1,8 @@
 // Command files runs the same SQL over the same files with velo and with DuckDB, on one core and on
-// two. The files are in the one billion row format, in CSV with quotes, and in JSON lines. They are
-// made first and are in the page cache. Every result is compared with velo's.
+// two. The files are in the one billion row format, in CSV with quotes, in JSON lines, and as
+// people have them: CSV of ten columns of which three are read, that packed with gzip, and a web
+// log with fields within fields. They are made first and are in the page cache. Every result is
+// compared with velo's.
 //
 //	go run ./files --rows 10000000 --json figures.jsonl
 //
@@ -10,6 +12,7 @@ package main
 
 import (
 	"bufio"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -20,6 +23,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/velo-engine/velo/internal/filegen"
 )
 
 // figure is one contestant on one file.
@@ -69,6 +74,49 @@ var files = []file{
 			"columns={'symbol':'VARCHAR','price':'DOUBLE','size':'BIGINT','at':'TIMESTAMP','note':'VARCHAR'})",
 		tradeQuery,
 	},
+	{"trades10.csv", writeWide, wideSource, wideDuck, wideQuery},
+	{"trades10.csv.gz", writePacked(writeWide), wideSource, wideDuck, wideQuery},
+	{
+		"weblog.ndjson", writeWebLog,
+		source{columns: filegen.WebLogColumns, json: true},
+		"(SELECT *, request.method AS \"request.method\" FROM read_json('%s', format='newline_delimited', " +
+			"columns={'at':'TIMESTAMP','host':'VARCHAR','request':'STRUCT(method VARCHAR)','status':'BIGINT'," +
+			"'bytes':'BIGINT','duration':'DOUBLE','user':'VARCHAR','agent':'VARCHAR'}))",
+		"SELECT host, min(duration) AS low, avg(duration) AS mean, max(bytes) AS high FROM %s " +
+			"WHERE \"request.method\" = 'GET' GROUP BY host",
+	},
+}
+
+// wideSource is how velo reads trades with ten columns, and wideDuck how DuckDB does.
+var wideSource = source{columns: filegen.TradeColumns, delimiter: ',', quoted: true, header: true}
+
+const (
+	wideDuck = "read_csv('%s', header=true, delim=',', quote='\"', escape='\"', columns={'id':'BIGINT'," +
+		"'at':'TIMESTAMP','symbol':'VARCHAR','venue':'VARCHAR','side':'VARCHAR','price':'DOUBLE','size':'BIGINT'," +
+		"'account':'VARCHAR','fee':'DECIMAL(9,4)','note':'VARCHAR'})"
+	wideQuery = "SELECT symbol, min(price) AS low, avg(price) AS mean, max(size) AS high FROM %s GROUP BY symbol"
+)
+
+// wideSymbols is how many symbols the trades with ten columns have.
+const wideSymbols = 5000
+
+// writeWide writes trades with ten columns, a tenth of them with quotes.
+func writeWide(w *bufio.Writer, _ *rand.Rand, rows int) error {
+	return filegen.Trades{Rows: rows, Symbols: wideSymbols, QuotedPercent: 10}.Write(w, 1)
+}
+
+// writeWebLog writes the log of a web server.
+func writeWebLog(w *bufio.Writer, _ *rand.Rand, rows int) error {
+	return filegen.WebLog{Rows: rows}.Write(w, 1)
+}
+
+// writePacked packs what another function writes with gzip.
+func writePacked(write func(*bufio.Writer, *rand.Rand, int) error) func(*bufio.Writer, *rand.Rand, int) error {
+	return func(w *bufio.Writer, rng *rand.Rand, rows int) error {
+		z := gzip.NewWriter(w)
+		plain := bufio.NewWriterSize(z, 1<<20)
+		return errors.Join(write(plain, rng, rows), plain.Flush(), z.Close())
+	}
 }
 
 const (
@@ -81,16 +129,17 @@ const (
 func main() {
 	rows := flag.Int("rows", 10_000_000, "rows of each file")
 	dir := flag.String("dir", "", "where the files are kept; a temporary folder that is removed where it is empty")
+	only := flag.String("file", "", "the one file to measure, such as weblog.ndjson; all if it is empty")
 	runs := flag.Int("runs", 3, "runs of each, in turn")
 	out := flag.String("json", "", "also write a JSON object per line to this file")
 	flag.Parse()
-	if err := run(*rows, *dir, *runs, *out); err != nil {
+	if err := run(*rows, *dir, *only, *runs, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "files:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rows int, dir string, runs int, out string) (err error) {
+func run(rows int, dir, only string, runs int, out string) (err error) {
 	if dir == "" {
 		dir, err = os.MkdirTemp("", "velo-files-*")
 		if err != nil {
@@ -110,6 +159,9 @@ func run(rows int, dir string, runs int, out string) (err error) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(table, "file\tprogram\tcores\tseconds\tns/row/core\tMB/s/core\tvelo is faster by\t\n")
 	for _, f := range files {
+		if only != "" && f.name != only {
+			continue
+		}
 		figures, err := compare(f, filepath.Join(dir, f.name), rows, runs)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/readers/compressed"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -41,18 +43,19 @@ func runVelo(f file, path string, cores int) (took time.Duration, lines []string
 		return 0, nil, err
 	}
 	var all []record.Reader
-	if f.velo.json {
+	if strings.HasSuffix(path, ".gz") {
+		all, err = unpack(path, f.velo, schema)
+		if err != nil {
+			return 0, nil, err
+		}
+	} else if f.velo.json {
 		n, err := readers.OpenNDJSON(path, readers.NDJSONConfig{Schema: schema})
 		if err != nil {
 			return 0, nil, err
 		}
 		all = n.Readers(cores)
 	} else {
-		cfg := readers.DelimitedConfig{Schema: schema, Delimiter: f.velo.delimiter, Header: f.velo.header}
-		if f.velo.quoted {
-			cfg.Quote = '"'
-		}
-		d, err := readers.OpenDelimited(path, cfg)
+		d, err := readers.OpenDelimited(path, f.velo.delimited(schema))
 		if err != nil {
 			return 0, nil, err
 		}
@@ -87,6 +90,25 @@ func runVelo(f file, path string, cores int) (took time.Duration, lines []string
 	}
 	slices.Sort(lines)
 	return took, lines, nil
+}
+
+// delimited is how velo reads a delimited file.
+func (s source) delimited(schema *record.Schema) readers.DelimitedConfig {
+	cfg := readers.DelimitedConfig{Schema: schema, Delimiter: s.delimiter, Header: s.header}
+	if s.quoted {
+		cfg.Quote = '"'
+	}
+	return cfg
+}
+
+// unpack reads a compressed delimited file, which has one reader.
+func unpack(path string, s source, schema *record.Schema) ([]record.Reader, error) {
+	in, _, err := compressed.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := readers.NewDelimitedStream(path, in, s.delimited(schema))
+	return []record.Reader{r}, err
 }
 
 // runDuckDB runs the query with DuckDB on this many threads.
