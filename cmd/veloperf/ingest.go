@@ -3,21 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/velo-engine/velo/affinity"
+	"github.com/velo-engine/velo/bench"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/filegen"
 	"github.com/velo-engine/velo/plan"
@@ -29,10 +27,9 @@ import (
 
 // ingestCmd measures how fast files as people have them are read, on one core.
 type ingestCmd struct {
+	measuring
 	Rows int    `help:"Number of records of each file." default:"1000000"`
-	Runs int    `help:"Runs of each measurement, in turn; the fastest counts." default:"5"`
 	Dir  string `help:"Where the files are made; a temporary folder if it is empty." type:"path"`
-	JSON bool   `name:"json" help:"Print an object a line instead of a table."`
 }
 
 // ingestCase is a file and the query that reads it.
@@ -102,8 +99,8 @@ type ingestReport struct {
 }
 
 func (c *ingestCmd) Run(std streams) error {
-	if c.Rows < 1 || c.Runs < 1 {
-		return fmt.Errorf("--rows %d and --runs %d, expected 1 or more", c.Rows, c.Runs)
+	if c.Rows < 1 {
+		return fmt.Errorf("--rows %d, expected 1 or more", c.Rows)
 	}
 	dir := c.Dir
 	if dir == "" {
@@ -114,25 +111,27 @@ func (c *ingestCmd) Run(std streams) error {
 		}
 		defer os.RemoveAll(dir)
 	}
-	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	if !c.JSON {
-		fmt.Fprintln(table, "file\trecords\treader ns\tGB/s\tquery ns\tsplit ns\tmemcpy ns\tinflate ns\t")
-	}
-	for _, test := range ingestCases() {
-		r, err := c.measure(test, dir)
-		if err != nil {
-			return fmt.Errorf("%s: %w", test.name, err)
+	return measure(&c.measuring, std, printing[ingestReport]{
+		head: "file\trecords\treader ns\tGB/s\tquery ns\tsplit ns\tmemcpy ns\tinflate ns\t",
+		cells: func(r ingestReport) string {
+			return fmt.Sprintf("%s\t%d\t%.1f\t%.2f\t%.1f\t%.1f\t%.1f\t%.1f\t", r.Name, r.Records, r.Reader, r.GBps,
+				r.Query,
+				r.Split, r.Copy, r.Inflate)
+		},
+	}, func(warm bool, each func(ingestReport)) error {
+		cases := ingestCases()
+		if warm {
+			cases = cases[:1]
 		}
-		if c.JSON {
-			if err := json.NewEncoder(std.out).Encode(r); err != nil {
-				return err
+		for _, test := range cases {
+			r, err := c.measure(test, dir)
+			if err != nil {
+				return fmt.Errorf("%s: %w", test.name, err)
 			}
-			continue
+			each(r)
 		}
-		fmt.Fprintf(table, "%s\t%d\t%.1f\t%.2f\t%.1f\t%.1f\t%.1f\t%.1f\t\n", r.Name, r.Records, r.Reader, r.GBps,
-			r.Query, r.Split, r.Copy, r.Inflate)
-	}
-	return table.Flush()
+		return nil
+	})
 }
 
 // measure makes the file of a case, if it is not there, and measures everything about it.
@@ -170,7 +169,7 @@ func (c *ingestCmd) measure(test ingestCase, dir string) (r ingestReport, err er
 		{&r.Copy, func() error { copyAll(data); return nil }},
 		{&r.Inflate, func() error { return inflate(path) }},
 	} {
-		*m.to, err = c.fastest(m.do, true)
+		*m.to, err = c.once(m.do, true)
 		if err != nil {
 			return r, err
 		}
@@ -179,29 +178,27 @@ func (c *ingestCmd) measure(test ingestCase, dir string) (r ingestReport, err er
 		r.Inflate = 0
 	}
 	r.GBps = float64(r.Bytes) / float64(c.Rows) / r.Reader
-	r.Query, err = c.fastest(func() error { return runQuery(path, plan, schema) }, false)
+	r.Query, err = c.once(func() error { return runQuery(path, plan, schema) }, false)
 	return r, err
 }
 
-// fastest is the shortest time of all runs in nanoseconds a record: of this thread's processor, or
-// by the clock.
-func (c *ingestCmd) fastest(do func() error, thread bool) (ns float64, err error) {
+// once is the time of one run in nanoseconds a record: of this thread's processor, or by the clock.
+func (c *ingestCmd) once(do func() error, thread bool) (ns float64, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	ns = math.Inf(1)
-	for range c.Runs {
-		begun := time.Now()
-		cpu, known := affinity.ThreadCPUTime()
-		if err := do(); err != nil {
-			return 0, err
-		}
-		took := time.Since(begun)
-		if after, _ := affinity.ThreadCPUTime(); thread && known {
-			took = after - cpu
-		}
-		ns = min(ns, float64(took.Nanoseconds())/float64(c.Rows))
+	if bench.Observe != nil {
+		defer bench.Observe()()
 	}
-	return ns, nil
+	begun := time.Now()
+	cpu, known := affinity.ThreadCPUTime()
+	if err := do(); err != nil {
+		return 0, err
+	}
+	took := time.Since(begun)
+	if after, _ := affinity.ThreadCPUTime(); thread && known {
+		took = after - cpu
+	}
+	return float64(took.Nanoseconds()) / float64(c.Rows), nil
 }
 
 // openFile makes the one reader of a file.

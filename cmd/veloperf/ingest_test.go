@@ -23,8 +23,9 @@ func TestIngest(t *testing.T) {
 			r.Query <= 0 || r.Split <= 0 || (r.Inflate > 0) != strings.Contains(r.Name, "gzip") {
 			t.Errorf("%v: %s", err, line)
 		}
+		checkStamp(t, line)
 	}
-	if out, errs, status := veloperf(t, "ingest", "--rows=1000", "--runs=1"); status != 0 || strings.Count(out, "\n") != len(lines)+1 {
+	if out, errs, status := veloperf(t, "ingest", "--rows=1000", "--runs=1"); status != 0 || strings.Count(out, " 1000 ") != len(lines) {
 		t.Errorf("status %d\n%s%s", status, errs, out)
 	}
 	if _, _, status := veloperf(t, "ingest", "--rows=0"); status != 1 {

@@ -26,6 +26,7 @@ type validateCmd struct {
 	Runs     int           `help:"How often throughput and efficiency are measured." default:"5"`
 	Watch    time.Duration `help:"How long to look for a deadlock." default:"5s"`
 	Settle   time.Duration `help:"What the engine's pool takes to give memory back." default:"11s" hidden:""`
+	Engines  int           `help:"How many engines are started to look for leaks, twice." default:"40" hidden:""`
 	Only     []string      `help:"Only these lines, by their names: ${checks}." placeholder:"NAME"`
 	JSON     bool          `name:"json" help:"Print one JSON object for each line instead of a table."`
 }

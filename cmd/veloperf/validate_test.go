@@ -13,7 +13,7 @@ import (
 
 // Goal: the lines that run an engine pass, and say what was run. How fast the machine is decides nothing here.
 func TestValidate(t *testing.T) {
-	out, stderr, status := veloperf(t, "validate", "--only=twin,queues,readers,leaks,deadlock,locks", "--duration=30ms", "--watch=50ms", "--settle=1ms", "--profile=seed", "--json")
+	out, stderr, status := veloperf(t, "validate", "--only=twin,queues,readers,leaks,deadlock,locks", "--duration=30ms", "--watch=50ms", "--settle=1ms", "--engines=2", "--profile=seed", "--json")
 	names := map[string]bool{}
 	for line := range strings.Lines(out) {
 		var v struct {

@@ -190,10 +190,10 @@ func holding() (h held) {
 // leaks starts and ends engines. What is left after the first half of them must not grow in the
 // second. The pool of the arena gives memory back after 10 seconds, so it waits for that.
 func (c *validateCmd) leaks(ctx context.Context, v *verdict) error {
-	const cycles, slackBytes, slackMappings = 40, 64 << 20, 32 // the heap of Go comes and goes by so much
-	v.Ran = fmt.Sprintf("%d engines of 100,000 groups are started and closed, twice", cycles)
+	const slackBytes, slackMappings = 64 << 20, 32 // Go's heap comes and goes by this
+	v.Ran = fmt.Sprintf("%d engines of 100,000 groups are started and closed, twice", c.Engines)
 	cycle := func() error {
-		for range cycles {
+		for range c.Engines {
 			e, err := bench.Workload{Groups: 100_000}.Start(2, 2, realCores())
 			if err != nil {
 				return err

@@ -16,7 +16,10 @@ import (
 	"time"
 )
 
-var sink []byte
+var (
+	sink  []byte
+	loops int
+)
 
 //go:noinline
 func allocate(n int) {
@@ -92,7 +95,7 @@ func TestAddAndWrite(t *testing.T) {
 		if err := pprof.StartCPUProfile(&b); err != nil {
 			t.Skip(err) // the test itself is profiled
 		}
-		pprof.Do(t.Context(), pprof.Labels("agent", "x"), func(context.Context) { spin(150 * time.Millisecond) })
+		pprof.Do(t.Context(), pprof.Labels("agent", "x"), func(context.Context) { loops += spin(150 * time.Millisecond) })
 		pprof.StopCPUProfile()
 		p, err := Read(&b)
 		if err != nil {
