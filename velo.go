@@ -1,7 +1,7 @@
 // Package velo keeps the grouped and windowed aggregates of streams of records live in memory, on
 // as many cores as it is given, and serves consistent snapshots of them without a lock. It is what
-// a program imports that embeds the engine; the names here are those of the packages below it,
-// which have the rest.
+// a program imports that embeds the engine; it renames the most used parts of the packages below
+// it, which have the rest.
 //
 // A program does four things. It compiles a query over the schema of its records to a [Plan]. It
 // starts an [Engine] with the plan and with what brings records. It hands records over. It reads
@@ -60,16 +60,17 @@ package velo
 import (
 	"context"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
-// A Plan is a continuous query: compiled from SQL, or written as a literal (see core.Plan for its
+// A Plan is a continuous query: compiled from SQL, or written as a literal (see plan.Plan for its
 // fields).
-type Plan = core.Plan
+type Plan = plan.Plan
 
 // A Schema names and types the columns of records.
 type Schema = record.Schema
@@ -98,27 +99,27 @@ type Stats = engine.Stats
 type Snapshot = engine.Snapshot
 
 // A Row is one group in a snapshot.
-type Row = core.Row
+type Row = result.Row
 
 // A Key finds one group in a snapshot: see Plan.Key.
-type Key = core.Key
+type Key = plan.Key
 
 // A Value is a Go type that a column can be read as.
-type Value = core.Value
+type Value = result.Value
 
 // A Column reads one column of the result from rows.
-type Column[T Value] = core.Column[T]
+type Column[T Value] = result.Column[T]
 
 // ColumnOf is the column of the plan's result with a name. The error says that there is none, or
 // which type it has.
-func ColumnOf[T Value](p *Plan, name string) (Column[T], error) { return core.ColumnOf[T](p, name) }
+func ColumnOf[T Value](p *Plan, name string) (Column[T], error) { return result.ColumnOf[T](p, name) }
 
 // A Scanner reads rows into structs.
-type Scanner[T any] = core.Scanner[T]
+type Scanner[T any] = result.Scanner[T]
 
 // ScannerOf is the scanner of the struct T: each field is a column of the plan's result. The error
 // lists what T lacks.
-func ScannerOf[T any](p *Plan) (Scanner[T], error) { return core.ScannerOf[T](p) }
+func ScannerOf[T any](p *Plan) (Scanner[T], error) { return result.ScannerOf[T](p) }
 
 // A Reader brings records: a Feed, one of package readers, or a program's own (see record.Reader
 // for the contract).

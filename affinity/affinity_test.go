@@ -43,6 +43,15 @@ func TestQuota(t *testing.T) {
 		"v1":           {map[string]string{"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5},
 		"v1 unlimited": {map[string]string{"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0},
 		"nonsense":     {map[string]string{"cpu.max": "much\n"}, 0},
+		"v2, a group of its own below one with more": {map[string]string{
+			"../../../proc/self/cgroup": "0::/a/b\n", "a/cpu.max": "400000 100000\n", "a/b/cpu.max": "200000 100000\n",
+		}, 2},
+		"v2, a group of its own below one with less": {map[string]string{
+			"../../../proc/self/cgroup": "0::/a/b\n", "a/cpu.max": "50000 100000\n", "a/b/cpu.max": "200000 100000\n",
+		}, 0.5},
+		"v1, a group of its own": {map[string]string{
+			"../../../proc/self/cgroup": "2:cpu,cpuacct:/a\n", "cpu/a/cpu.cfs_quota_us": "50000\n", "cpu/a/cpu.cfs_period_us": "100000\n",
+		}, 0.5},
 	} {
 		root := t.TempDir()
 		for file, text := range c.files {
@@ -54,7 +63,7 @@ func TestQuota(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got, ok := quota(root); got != c.want || ok != (c.want > 0) {
+		if got, ok := QuotaOf(os.DirFS(root)); got != c.want || ok != (c.want > 0) {
 			t.Errorf("%s: %v, %v, expected %v", name, got, ok, c.want)
 		}
 	}
@@ -81,7 +90,7 @@ func TestDescribe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got := strings.Join(warnings(&Host{CPUs: []int{0}, Quota: 0.5}, root), "\n")
+	got := strings.Join(warnings(&Host{CPUs: []int{0}, Quota: 0.5}, os.DirFS(root)), "\n")
 	for _, want := range []string{"powersave", "cpus 0-1 share", "load of 3.1", "huge pages", "grants 0.50", "one usable cpu"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no warning says %q in:\n%s", want, got)

@@ -70,7 +70,7 @@ func Discover() (Topology, error) {
 		return Topology{}, err
 	}
 	if runtime.GOOS == "linux" {
-		if t, ok := readTopology("/", usable); ok {
+		if t, ok := ReadTopology(System(), usable); ok {
 			return t, nil
 		}
 	}

@@ -12,55 +12,26 @@ import (
 
 	"github.com/klauspost/cpuid/v2/topology"
 	"pgregory.net/rapid"
+
+	"github.com/velo-engine/velo/internal/hosttree"
 )
 
-// hostFiles reads a tree from testdata: the first line says what is usable, each other one is a file and its line. A list in brackets
-// stands for each of its numbers. The trees have the shape of real hosts, and only the files that a topology is read from.
+// hostFiles reads a tree from testdata. Its file usable, which no host has, is the list of usable
+// CPUs. The trees have the shape of real hosts, and only the files that a topology is read from.
 func hostFiles(t testing.TB, name string) (files map[string]string, usable []int) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name+".txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	files = map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		path, content, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		if !ok {
-			t.Fatalf("%s: no path in %q", name, line)
-		}
-		if path == "usable" {
-			if usable, err = ParseList(content); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		for _, p := range expand(t, path) {
-			files[p] = content + "\n"
-		}
+	if files, err = hosttree.Parse(string(text)); err != nil {
+		t.Fatalf("%s: %v", name, err)
 	}
-	return files, usable
-}
-
-// expand writes out the lists in brackets of a path.
-func expand(t testing.TB, path string) (paths []string) {
-	before, rest, ok := strings.Cut(path, "[")
-	if !ok {
-		return []string{path}
-	}
-	list, after, _ := strings.Cut(rest, "]")
-	numbers, err := ParseList(list)
-	if err != nil {
+	if usable, err = ParseList(files["usable"]); err != nil {
 		t.Fatal(err)
 	}
-	for _, tail := range expand(t, after) {
-		for _, n := range numbers {
-			paths = append(paths, fmt.Sprintf("%s%d%s", before, n, tail))
-		}
-	}
-	return paths
+	delete(files, "usable")
+	return files, usable
 }
 
 func writeTree(t testing.TB, root string, files map[string]string) {
@@ -87,7 +58,7 @@ func host(t testing.TB, name string) Topology {
 	files, usable := hostFiles(t, name)
 	root := t.TempDir()
 	writeTree(t, root, files)
-	top, ok := readTopology(root, usable)
+	top, ok := ReadTopology(os.DirFS(root), usable)
 	if !ok {
 		t.Fatalf("%s: no topology", name)
 	}
@@ -95,8 +66,8 @@ func host(t testing.TB, name string) Topology {
 	return top
 }
 
-// layout writes all of a topology: a line for each group around a cache, cores as their threads in the order of SMT, and their
-// capacity where it is not full.
+// layout writes all of a topology: a line for each group around a cache, cores as their threads in
+// the order of SMT, and their capacity where it is not full.
 func layout(top Topology) string {
 	cores := map[int][]CPU{}
 	for _, c := range top.CPUs {
@@ -129,8 +100,8 @@ func layout(top Topology) string {
 	return b.String()
 }
 
-// Goal: the kernel's files are read right on each kind of host, and what is missing or odd degrades. Method: trees with the shape
-// of real hosts, the whole topology spelled out.
+// Goal: the kernel's files are read right on each kind of host, and what is missing or odd
+// degrades. Method: trees with the shape of real hosts, the whole topology spelled out.
 func TestReadTopology(t *testing.T) {
 	for _, c := range []struct{ name, line, layout string }{
 		{"epyc", "32 cpus, 16 cores, 4 llcs, 4 nodes, 2 packages", `
@@ -156,13 +127,15 @@ package 0 node 0 llc 0: 0 1 2 3 4 5 6 7
 		{"biglittle", "8 cpus, 8 cores, 1 llc, 1 node, 7 of the cores slower", `
 package 0 node 0 llc 0: 0*250 1*250 2*250 3*250 4*871 5*871 6*871 7
 `},
-		// Where the process has one thread of a core, that is the first, whatever the host calls it.
+		// Where the process has one thread of a core, that is the first, whatever the host calls
+		// it.
 		{"cpuset", "7 cpus, 6 cores, 2 llcs, 1 node", `
 package 0 node 0 llc 0: 1 3 5
 package 0 node 0 llc 1: 9 11 12+13
 `},
-		// 0 and 1 are siblings by their lists. 2 and 3 are by core_id: the list of 2 is not of 2. 4 is alone. 5 says that
-		// it shares a cache with 4, whose own has no CPUs; what both share is for instructions.
+		// 0 and 1 are siblings by their lists. 2 and 3 are by core_id: the list of 2 is not of 2. 4
+		// is alone. 5 says that it shares a cache with 4, whose own has no CPUs; what both share is
+		// for instructions.
 		{"sparse", "6 cpus, 4 cores, 3 llcs, 2 nodes", `
 package 0 node 0 llc 0: 0+1 2+3
 package 0 node 1 llc 1: 4
@@ -182,7 +155,8 @@ package 0 node 1 llc 2: 5
 	}
 }
 
-// Goal: the rules for cores and caches that none of the hosts shows. Method: four CPUs and a few files.
+// Goal: the rules for cores and caches that none of the hosts shows. Method: four CPUs and a few
+// files.
 func TestReadFew(t *testing.T) {
 	const cpu = "sys/devices/system/cpu/cpu"
 	for name, c := range map[string]struct {
@@ -206,20 +180,23 @@ func TestReadFew(t *testing.T) {
 			cpu + "[0-1]/cache/index1/shared_cpu_list": "0-1", cpu + "[2-3]/cache/index1/shared_cpu_list": "2-3",
 		}, "package 0 node 0 llc 0: 0 1\npackage 0 node 0 llc 1: 2 3\n"},
 	} {
-		files, root := map[string]string{}, t.TempDir()
+		root, lines := t.TempDir(), ""
 		for path, text := range c.files {
-			for _, p := range expand(t, path) {
-				files[p] = text + "\n"
-			}
+			lines += path + ": " + text + "\n"
+		}
+		files, err := hosttree.Parse(lines)
+		if err != nil {
+			t.Fatal(err)
 		}
 		writeTree(t, root, files)
-		if top, ok := readTopology(root, []int{0, 1, 2, 3}); !ok || layout(top) != c.layout {
+		if top, ok := ReadTopology(os.DirFS(root), []int{0, 1, 2, 3}); !ok || layout(top) != c.layout {
 			t.Errorf("%s: %v\n%sexpected\n%s", name, ok, layout(top), c.layout)
 		}
 	}
 }
 
-// Goal: a source that ranks cores is used where the better ones are silent. Method: the files of the hybrid host taken away in turn.
+// Goal: a source that ranks cores is used where the better ones are silent. Method: the files of
+// the hybrid host taken away in turn.
 func TestCapacities(t *testing.T) {
 	files, usable := hostFiles(t, "hybrid")
 	remove := func(what string) {
@@ -235,7 +212,7 @@ func TestCapacities(t *testing.T) {
 		t.Helper()
 		root := t.TempDir()
 		writeTree(t, root, files)
-		got := readCapacities(root, usable)
+		got := readCapacities(os.DirFS(root), usable)
 		if want := slices.Concat(slices.Repeat([]int{p}, 8), slices.Repeat([]int{e}, 8)); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, expected %v", what, got, want)
 		}
@@ -289,8 +266,8 @@ func valid(top Topology) error {
 	return nil
 }
 
-// Goal: no tree makes the reader panic, lose or invent a CPU. Method: random files of a real host, each there, missing, or with
-// some text that another might have.
+// Goal: no tree makes the reader panic, lose or invent a CPU. Method: random files of a real host,
+// each there, missing, or with some text that another might have.
 func TestOddTrees(t *testing.T) {
 	files, usable := hostFiles(t, "cpuset")
 	var names []string
@@ -310,7 +287,7 @@ func TestOddTrees(t *testing.T) {
 		}
 		root := filepath.Join(t.TempDir(), fmt.Sprint(n))
 		writeTree(t, root, tree)
-		top, ok := readTopology(root, usable)
+		top, ok := ReadTopology(os.DirFS(root), usable)
 		if err := valid(top); err != nil {
 			rt.Fatal(err)
 		}
@@ -330,12 +307,13 @@ func TestOddTrees(t *testing.T) {
 			rt.Fatal("a topology from a tree without one")
 		}
 	})
-	if _, ok := readTopology(t.TempDir(), usable); ok {
+	if _, ok := ReadTopology(os.DirFS(t.TempDir()), usable); ok {
 		t.Error("a topology from an empty tree")
 	}
 }
 
-// Goal: what cpuid finds becomes the same topology, and what cannot be is refused. Method: systems made by hand.
+// Goal: what cpuid finds becomes the same topology, and what cannot be is refused. Method: systems
+// made by hand.
 func TestFromSystem(t *testing.T) {
 	core := func(id int, kind topology.CoreType, threads ...int) (c topology.Core) {
 		c = topology.Core{ID: id, Type: kind}
@@ -376,7 +354,8 @@ func TestFromSystem(t *testing.T) {
 	}
 }
 
-// Goal: the host that the test runs on is read, by each source, without a trace on the masks of the threads.
+// Goal: the host that the test runs on is read, by each source, without a trace on the masks of the
+// threads.
 func TestDiscover(t *testing.T) {
 	usable, err := Usable()
 	if err != nil {

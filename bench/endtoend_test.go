@@ -15,6 +15,7 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -44,22 +45,22 @@ var endToEndQueries = []string{
 }
 
 // readTwin runs a plan in the most obvious way: one reader, one partition, every record by the ring, in the calling goroutine.
-func readTwin(t *testing.T, plan *core.Plan, data []byte, cfg readers.DelimitedConfig) (rows []string, in, set uint64) {
+func readTwin(t *testing.T, p *plan.Plan, data []byte, cfg readers.DelimitedConfig) (rows []string, in, set uint64) {
 	t.Helper()
 	r, err := readers.NewDelimitedStream("data", bytes.NewReader(data), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cuts := core.NewCuts(plan, core.Route{}, 1, 1, 0, nil, func() {})
+	cuts := core.NewCuts(p, plan.Route{}, 1, 1, 0, nil, func() {})
 	pr, co := ring.New[core.Chunk](2)
-	source := &pollSource{r: waiting{r}, b: record.NewBatch(plan.Source, 100)}
+	source := &pollSource{r: waiting{r}, b: record.NewBatch(p.Source, 100)}
 	bells := []core.Bell{silent{}}
-	router, err := core.NewRouter(0, plan, source, core.Route{}, core.Fold{Exchange: core.ExchangeRoute}, []*ring.Producer[core.Chunk]{pr}, bells, nil, nil, cuts)
+	router, err := core.NewRouter(0, p, source, plan.Route{}, core.Fold{Exchange: plan.ExchangeRoute}, []*ring.Producer[core.Chunk]{pr}, bells, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	partition, err := core.NewPartition(0, plan, []*ring.Consumer[core.Chunk]{co}, bells, nil, cuts)
+	partition, err := core.NewPartition(0, p, []*ring.Consumer[core.Chunk]{co}, bells, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,14 +88,14 @@ type waiting struct{ *readers.Stream }
 func (w waiting) Poll(b *record.Batch) error { return w.Read(context.Background(), b) }
 
 // readEngine runs a plan in an engine.
-func readEngine(t *testing.T, plan *core.Plan, path string, cfg readers.DelimitedConfig, readersOf, partitions int, exchange core.Exchange) (rows []string, in, set uint64) {
+func readEngine(t *testing.T, p *plan.Plan, path string, cfg readers.DelimitedConfig, readersOf, partitions int, exchange plan.Exchange) (rows []string, in, set uint64) {
 	t.Helper()
 	d, err := readers.OpenDelimited(path, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e, err := engine.Start(t.Context(), engine.Config{
-		Plan: plan, Readers: d.Readers(readersOf), Partitions: partitions, Cores: 1, NoPin: true, Exchange: exchange, BatchRows: 50, RingSlots: 2, FoldBytes: 1 << 12,
+		Plan: p, Readers: d.Readers(readersOf), Partitions: partitions, Cores: 1, NoPin: true, Exchange: exchange, BatchRows: 50, RingSlots: 2, FoldBytes: 1 << 12,
 		StateBytes: 256 << 20,
 	})
 	if err != nil {
@@ -141,18 +142,18 @@ func textOf(b *record.Batch) (rows []string) {
 }
 
 // compileWhole compiles a query whose whole result can be compared: nil where there is none.
-func compileWhole(sql string, schema *record.Schema) *core.Plan {
-	plan, err := query.Compile(sql, schema)
-	if err != nil || plan.Streams() || plan.Limit != nil || plan.Offset > 0 {
+func compileWhole(sql string, schema *record.Schema) *plan.Plan {
+	p, err := query.Compile(sql, schema)
+	if err != nil || p.Streams() || p.Limit != nil || p.Offset > 0 {
 		return nil // records that pass through have no snapshot, and LIMIT may choose among rows that tie
 	}
-	if w := plan.Window; w != nil {
+	if w := p.Window; w != nil {
 		if w.ProcessingTime || w.Kind != window.Session && w.Size > 0 && w.Size < 1e9 {
 			return nil // it depends on the clock, or has millions of windows for two times that are far apart
 		}
-		w.OutOfOrder, w.Retain = core.AnyOrder, core.MaxRetain
+		w.OutOfOrder, w.Retain = plan.AnyOrder, plan.MaxRetain
 	}
-	return plan
+	return p
 }
 
 // Goal: SQL over bytes has one answer, whatever the shape of the engine. Method: a query and a file against the twin that runs them in one goroutine: the rows, the
@@ -177,20 +178,20 @@ func FuzzEndToEnd(f *testing.F) {
 		if len(data) > 64<<10 || len(sql) > 2000 {
 			return
 		}
-		plan := compileWhole(sql, schema)
-		if plan == nil { // most changes to a query break it: the bytes are worth a look all the same
+		p := compileWhole(sql, schema)
+		if p == nil { // most changes to a query break it: the bytes are worth a look all the same
 			sql = endToEndQueries[int(shape)/9%len(endToEndQueries)]
-			plan = compileWhole(sql, schema)
+			p = compileWhole(sql, schema)
 		}
 		if err := os.WriteFile(path, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		cfg := readers.DelimitedConfig{Schema: schema, Quote: '"'}
-		want, in, set := readTwin(t, plan, data, cfg)
+		want, in, set := readTwin(t, p, data, cfg)
 		cfg.BlockBytes = 1 + 17*int(block)
-		for i, exchange := range []core.Exchange{core.ExchangeRoute, core.ExchangeFold} {
+		for i, exchange := range []plan.Exchange{plan.ExchangeRoute, plan.ExchangeFold} {
 			n, partitions := 1+int(shape)%3, 1+(int(shape)/3+i)%3
-			got, gotIn, gotSet := readEngine(t, plan, path, cfg, n, partitions, exchange)
+			got, gotIn, gotSet := readEngine(t, p, path, cfg, n, partitions, exchange)
 			what := fmt.Sprintf("%s: %d readers, %d partitions, %v, blocks of %d", sql, n, partitions, exchange, cfg.BlockBytes)
 			if gotIn != in || gotSet != set {
 				t.Fatalf("%s: %d records, %d set aside; expected %d and %d", what, gotIn, gotSet, in, set)

@@ -8,8 +8,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/velo-engine/velo/affinity"
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
@@ -29,7 +29,29 @@ type Latency struct {
 	// itself.
 	IdleGap float64 `json:"idle_gap_p9999_us"`
 	Epochs  uint64  `json:"epochs"`
-	SendNs  float64 `json:"send_ns"` // mean time of a Send, from a sample
+
+	// Curve has the latency at some percentiles, and IdleCurve the same of the loop without an
+	// engine.
+	Curve     []Quantile `json:"curve"`
+	IdleCurve []Quantile `json:"idle_curve"`
+	SendNs    float64    `json:"send_ns"` // mean time of a Send, from a sample
+}
+
+// A Quantile is a point of a curve of latencies.
+type Quantile struct {
+	Percentile float64 `json:"percentile"`
+	Micros     float64 `json:"us"`
+}
+
+// quantiles are the points of a curve: ever closer to 100, as far as there are values.
+func quantiles(h *hdrhistogram.Histogram) (curve []Quantile) {
+	for _, p := range []float64{0, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 99.999} {
+		if (100-p)/100*float64(h.TotalCount()) < 1 && p > 0 {
+			break
+		}
+		curve = append(curve, Quantile{p, float64(h.ValueAtPercentile(p)) / 1e3})
+	}
+	return append(curve, Quantile{100, float64(h.Max()) / 1e3})
 }
 
 const (
@@ -50,20 +72,20 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 	defer runtime.UnlockOSThread()
 	idle := hdrhistogram.New(1, int64(10*time.Second), 3)
 	openLoop(rate, d/4, func(uint64) bool { return true }, func() uint64 { return 1 << 62 }, idle)
-	l.IdleGap = float64(idle.ValueAtPercentile(99.99)) / 1e3
+	l.IdleGap, l.IdleCurve = float64(idle.ValueAtPercentile(99.99))/1e3, quantiles(idle)
 
 	feed, err := readers.NewFeed[latencyRecord](nil, readers.FeedConfig{LaneSlots: 1 << 14})
 	if err != nil {
 		return l, err
 	}
-	plan := &core.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{
-		{Name: "n", Func: core.Count},
-		{Name: "sum", Func: core.Sum, Column: "value"},
-		{Name: "min", Func: core.Min, Column: "value"},
-		{Name: "max", Func: core.Max, Column: "value"},
+	p := &plan.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Count},
+		{Name: "sum", Func: plan.Sum, Column: "value"},
+		{Name: "min", Func: plan.Min, Column: "value"},
+		{Name: "max", Func: plan.Max, Column: "value"},
 	}}
 	e, err := engine.Start(context.Background(), engine.Config{
-		Plan: plan, Readers: []record.Reader{feed}, Partitions: 1, Cores: 1, EpochInterval: latencyInterval,
+		Plan: p, Readers: []record.Reader{feed}, Partitions: 1, Cores: 1, EpochInterval: latencyInterval,
 		EpochShare: 1, Wait: engine.WaitSpin,
 	})
 	if err != nil {
@@ -73,17 +95,7 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 	if err := e.Sync(context.Background()); err != nil { // the runner is pinned after that
 		return l, err
 	}
-	// The sender takes a CPU other than the engine's, if there is one.
-	if cpus, err := affinity.Usable(); err == nil {
-		for _, cpu := range cpus {
-			if r := e.Stats().Runners[0]; cpu != r.CPU {
-				if p, err := affinity.Pin(cpu); err == nil {
-					defer p.Restore()
-				}
-				break
-			}
-		}
-	}
+	defer pinBeside(e)()
 	lane, err := feed.Lane()
 	if err != nil {
 		return l, err
@@ -111,17 +123,36 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 	// afterwards tables, pages and branches are warm
 	openLoop(rate, d/10, send, seen, hdrhistogram.New(1, int64(10*time.Second), 3))
 	h := hdrhistogram.New(1, int64(10*time.Second), 3)
+	end := observe()
 	before := e.Stats()
 	sendTime, sends = 0, 0
 	start := seen()
 	l.Sent = openLoop(rate, d, send, func() uint64 { return seen() - start }, h)
 	l.Seen = seen() - start
 	after := e.Stats()
+	end()
 	l.Epochs = after.Epochs.Published - before.Epochs.Published
 	at := func(p float64) float64 { return float64(h.ValueAtPercentile(p)) / 1e3 }
 	l.P50, l.P99, l.P999, l.P9999, l.Max = at(50), at(99), at(99.9), at(99.99), float64(h.Max())/1e3
+	l.Curve = quantiles(h)
 	l.SendNs = float64(sendTime) / float64(max(sends, 1))
 	return l, nil
+}
+
+// pinBeside gives the calling thread a CPU other than the engine's, if there is one.
+func pinBeside(e *engine.Engine) (restore func()) {
+	cpus, _ := affinity.Usable() // if they are not known, nothing is pinned
+	for _, cpu := range cpus {
+		if cpu == e.Stats().Runners[0].CPU {
+			continue
+		}
+		p, err := affinity.Pin(cpu)
+		if err != nil {
+			break
+		}
+		return func() { p.Restore() }
+	}
+	return func() {}
 }
 
 // openLoop calls send for each record as soon as it is due, and again if there is no room for it.

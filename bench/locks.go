@@ -219,6 +219,7 @@ func Locks(writers int, d time.Duration, each func(Lock)) error {
 		done := make([]uint64, writers)
 		samples := make([][]time.Duration, writers)
 		waited := lockWait()
+		end := observe()
 		began := time.Now()
 		for w, update := range updates {
 			running.Go(func() {
@@ -247,6 +248,7 @@ func Locks(writers int, d time.Duration, each func(Lock)) error {
 		running.Wait()
 		finish()
 		elapsed := time.Since(began)
+		end()
 		l := Lock{Impl: impl.name, Writers: writers, LockWait: lockWait() - waited}
 		var total uint64
 		for _, n := range done {

@@ -10,9 +10,10 @@ import (
 
 	"github.com/dgryski/go-metro"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // A Result says what an engine did with a workload of prepared records.
@@ -35,6 +36,14 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 	if err != nil {
 		return Result{}, err
 	}
+	return w.RunPrepared(batches, partitions, cores, d, started)
+}
+
+// RunPrepared is Run with the batches of each reader, as Batches makes them. They can be used
+// again.
+func (w Workload) RunPrepared(batches [][]*record.Batch, partitions, cores int, d time.Duration,
+	started func(*engine.Engine),
+) (Result, error) {
 	var rs []record.Reader
 	total := uint64(0)
 	for _, of := range batches {
@@ -75,7 +84,7 @@ func (w Workload) Run(readers, partitions, cores int, d time.Duration, started f
 	if err != nil {
 		return Result{}, err
 	}
-	reads := make([]uint64, readers)
+	reads := make([]uint64, len(batches))
 	for i, rd := range r.Stats.Readers {
 		reads[i] = rd.In
 	}
@@ -119,28 +128,28 @@ func rowsOfBatches(batches []*record.Batch) (n uint64) {
 
 // Checksum is the number of groups and a sum over them that does not depend on their order: the sum
 // of a hash of each key with its aggregates.
-func (w Workload) Checksum(plan *core.Plan, rows iter.Seq[core.Row]) (groups int, sum uint64, err error) {
-	var columns []core.Column[int64]
-	for _, a := range plan.Aggregates {
-		c, err := core.ColumnOf[int64](plan, a.Name)
+func (w Workload) Checksum(p *plan.Plan, rows iter.Seq[result.Row]) (groups int, sum uint64, err error) {
+	var columns []result.Column[int64]
+	for _, a := range p.Aggregates {
+		c, err := result.ColumnOf[int64](p, a.Name)
 		if err != nil {
 			return 0, 0, err
 		}
 		columns = append(columns, c)
 	}
-	var appendKey func([]byte, core.Row) []byte
+	var appendKey func([]byte, result.Row) []byte
 	if w.Text {
-		c, err := core.ColumnOf[string](plan, "key")
+		c, err := result.ColumnOf[string](p, "key")
 		if err != nil {
 			return 0, 0, err
 		}
 		appendKey = c.AppendBytes
 	} else {
-		c, err := core.ColumnOf[int64](plan, "key")
+		c, err := result.ColumnOf[int64](p, "key")
 		if err != nil {
 			return 0, 0, err
 		}
-		appendKey = func(to []byte, row core.Row) []byte {
+		appendKey = func(to []byte, row result.Row) []byte {
 			return binary.LittleEndian.AppendUint64(to, uint64(c.Of(row)))
 		}
 	}
@@ -192,7 +201,7 @@ func (w Workload) Reference(batches [][]*record.Batch, reads []uint64) (groups i
 	}
 	var line []byte
 	add := func(s *GroupState) {
-		values := map[core.AggregateKind]int64{core.Count: s.Count, core.Sum: s.Sum, core.Min: s.Min, core.Max: s.Max}
+		values := map[plan.AggregateKind]int64{plan.Count: s.Count, plan.Sum: s.Sum, plan.Min: s.Min, plan.Max: s.Max}
 		for _, fn := range w.functions() {
 			line = binary.LittleEndian.AppendUint64(line, uint64(values[fn]))
 		}

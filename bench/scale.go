@@ -14,19 +14,23 @@ import (
 // A ScalePoint is the throughput with N partitions, and with as many readers unless their number is
 // fixed.
 type ScalePoint struct {
+	Profile string  `json:"profile"` // the caller's name of the workload
 	N       int     `json:"n"`
 	Readers int     `json:"readers"`
 	Cores   int     `json:"cores"` // runners: N, or as many as there are CPUs
 	T       float64 `json:"records_per_second"`
 	CPUNs   float64 `json:"cpu_ns_per_record"`
-	E       float64 `json:"efficiency"` // T(N) / (N x T(1))
-	OfMost  float64 `json:"of_most"`    // T(N) / the best T with fewer partitions
+	// E is T(N) / (N x T(1)). It is 0 for more partitions than real cores, of which it says
+	// nothing: threads of one core, and partitions that take turns, share what they run on.
+	E      float64 `json:"efficiency,omitempty"`
+	Beyond bool    `json:"beyond_cores"` // N is more than the real cores
+	OfMost float64 `json:"of_most"`      // T(N) / the best T with fewer partitions
 }
 
 // Scale measures a workload with 1, 2, 4, ... up to most partitions on at most cores cores, for d
 // each. All groups exist before it measures. readers is the greatest number of readers; 0 is as
-// many as partitions.
-func Scale(w Workload, most, readers, cores int, d time.Duration, each func(ScalePoint)) error {
+// many as partitions. real is the number of cores, of which each may have several CPUs.
+func Scale(w Workload, most, readers, cores, real int, d time.Duration, each func(ScalePoint)) error {
 	var one, best float64
 	for n := 1; n <= most; n *= 2 {
 		r := n
@@ -51,7 +55,11 @@ func Scale(w Workload, most, readers, cores int, d time.Duration, each func(Scal
 		} else {
 			p.OfMost = p.T / best
 		}
-		p.E = p.T / (float64(n) * one)
+		if n <= real {
+			p.E = p.T / (float64(n) * one)
+		} else {
+			p.Beyond = true
+		}
 		best = max(best, p.T)
 		each(p)
 	}
@@ -105,7 +113,9 @@ func Modes(w Workload, passes int, each func(Mode)) error {
 	if err != nil {
 		return err
 	}
+	end := observe()
 	image, rows, elapsed, err := runSingle(plan, r.(record.Poller))
+	end()
 	if err != nil {
 		return err
 	}
@@ -131,12 +141,8 @@ func Modes(w Workload, passes int, each func(Mode)) error {
 			}
 			rs = append(rs, r)
 		}
-		e, err := engine.Start(context.Background(),
-			engine.Config{Plan: plan, Readers: rs, Partitions: n, Cores: n, BatchRows: w.BatchRows})
+		e, err := runToEnd(engine.Config{Plan: plan, Readers: rs, Partitions: n, Cores: n, BatchRows: w.BatchRows})
 		if err != nil {
-			return err
-		}
-		if err := e.Wait(); err != nil {
 			return err
 		}
 		snap := e.Snapshot()
@@ -150,6 +156,16 @@ func Modes(w Workload, passes int, each func(Mode)) error {
 		e.Close()
 	}
 	return nil
+}
+
+// runToEnd runs an engine until its input ends.
+func runToEnd(cfg engine.Config) (*engine.Engine, error) {
+	defer observe()()
+	e, err := engine.Start(context.Background(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	return e, e.Wait()
 }
 
 // pollSource is a source that polls in the router's own goroutine, without an engine.
@@ -177,11 +193,11 @@ func (s *pollSource) Next(core.Nanos) (*record.Batch, bool) {
 	return s.b, false
 }
 func (s *pollSource) Quarantine(record.Reject) bool { return true }
-func (s *pollSource) Cut(uint64) bool               { return true }
+func (s *pollSource) Drained(uint64) bool           { return true }
 func (s *pollSource) Wake() core.Nanos              { return 0 }
 func (s *pollSource) Complete() bool                { return true }
 
 // silent is the bell for agents that share a goroutine.
 type silent struct{}
 
-func (silent) Ring() {}
+func (silent) Wake() {}

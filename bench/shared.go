@@ -275,6 +275,7 @@ func measureShared(m sharedMap, batches []*record.Batch, interval, d time.Durati
 		}
 	})
 	rate := func(during func(end time.Time)) float64 {
+		defer observe()()
 		before, begin := written.Load(), time.Now()
 		during(begin.Add(d))
 		for written.Load() == before { // a slow batch may take longer than d

@@ -6,24 +6,26 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
 // runSingle runs a plan over one reader in the calling goroutine: no thread is locked, and nothing
 // waits.
-func runSingle(plan *core.Plan, r record.Poller) (*core.Image, uint64, time.Duration, error) {
+func runSingle(p *plan.Plan, r record.Poller) (*result.Image, uint64, time.Duration, error) {
 	in, out := ring.New[core.Chunk](2)
-	cuts := core.NewCuts(plan, core.Route{}, 1, 1, 0, nil, func() {})
-	source := &pollSource{r: r, b: record.NewBatch(plan.Source, record.DefaultRows)}
+	cuts := core.NewCuts(p, plan.Route{}, 1, 1, 0, nil, func() {})
+	source := &pollSource{r: r, b: record.NewBatch(p.Source, record.DefaultRows)}
 	bells := []core.Bell{silent{}}
-	router, err := core.NewRouter(0, plan, source, core.Route{}, core.Fold{Exchange: core.ExchangeRoute},
+	router, err := core.NewRouter(0, p, source, plan.Route{}, core.Fold{Exchange: plan.ExchangeRoute},
 		[]*ring.Producer[core.Chunk]{in}, bells, nil, nil, cuts)
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	partition, err := core.NewPartition(0, plan, []*ring.Consumer[core.Chunk]{out}, bells, nil, cuts)
+	partition, err := core.NewPartition(0, p, []*ring.Consumer[core.Chunk]{out}, bells, nil, cuts)
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -37,14 +39,14 @@ func runSingle(plan *core.Plan, r record.Poller) (*core.Image, uint64, time.Dura
 }
 
 // rowsOf has the aggregates of each group by its key.
-func rowsOf(plan *core.Plan, rows iter.Seq[core.Row]) (map[int64][]any, error) {
-	key, err := core.ColumnOf[int64](plan, plan.Keys[0])
+func rowsOf(p *plan.Plan, rows iter.Seq[result.Row]) (map[int64][]any, error) {
+	key, err := result.ColumnOf[int64](p, p.Keys[0])
 	if err != nil {
 		return nil, err
 	}
-	var columns []core.Column[int64]
-	for _, a := range plan.Aggregates {
-		c, err := core.ColumnOf[int64](plan, a.Name)
+	var columns []result.Column[int64]
+	for _, a := range p.Aggregates {
+		c, err := result.ColumnOf[int64](p, a.Name)
 		if err != nil {
 			return nil, err
 		}

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/result"
 )
 
 // A SnapshotCost says what snapshots cost the writers and their readers.
@@ -135,6 +136,7 @@ func Snapshots(w Workload, readers, partitions, cores int, interval, d time.Dura
 
 // slice measures an engine while do runs until a time.
 func slice(e *engine.Engine, do func(end time.Time) error) (Figure, error) {
+	defer observe()()
 	before := e.Stats()
 	if err := do(time.Now().Add(sliceTime)); err != nil {
 		return Figure{}, err
@@ -167,18 +169,18 @@ func syncs(e *engine.Engine, d time.Duration) (p50, p99 float64, err error) {
 
 // someKeys are keys of groups that exist, in a random order. They are few enough that their groups
 // stay in the caches.
-func someKeys(e *engine.Engine) ([]core.Key, error) {
+func someKeys(e *engine.Engine) ([]plan.Key, error) {
 	const most = 1 << 10
 	s := e.Snapshot()
 	defer s.Close()
 	text := e.Plan().Source.Field(0).Type.String() == "text"
-	var keys []core.Key
+	var keys []plan.Key
 	rng := rand.New(rand.NewPCG(1, 1))
 	each := max(1, s.Len()/most)
-	number, err := core.ColumnOf[int64](e.Plan(), "key")
-	var words core.Column[string]
+	number, err := result.ColumnOf[int64](e.Plan(), "key")
+	var words result.Column[string]
 	if text {
-		words, err = core.ColumnOf[string](e.Plan(), "key")
+		words, err = result.ColumnOf[string](e.Plan(), "key")
 	}
 	if err != nil {
 		return nil, err
@@ -187,7 +189,7 @@ func someKeys(e *engine.Engine) ([]core.Key, error) {
 		if rng.IntN(each) > 0 {
 			continue
 		}
-		var key core.Key
+		var key plan.Key
 		if text {
 			key, err = e.Plan().Key(words.Of(row))
 		} else {
@@ -206,7 +208,7 @@ func someKeys(e *engine.Engine) ([]core.Key, error) {
 }
 
 // gets measures reading one group after the other.
-func (c *SnapshotCost) gets(e *engine.Engine, keys []core.Key, d time.Duration) {
+func (c *SnapshotCost) gets(e *engine.Engine, keys []plan.Key, d time.Duration) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	n, found := 0, 0
@@ -228,7 +230,7 @@ func (c *SnapshotCost) gets(e *engine.Engine, keys []core.Key, d time.Duration) 
 }
 
 // get takes a snapshot, looks up one group and closes the snapshot.
-func get(e *engine.Engine, k core.Key) bool {
+func get(e *engine.Engine, k plan.Key) bool {
 	s := e.Snapshot()
 	_, ok := s.Get(k)
 	s.Close()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -63,20 +64,20 @@ type pipe struct {
 	partition *core.Partition
 }
 
-func newPipe(plan *core.Plan, batches []*record.Batch) (*pipe, error) {
+func newPipe(p *plan.Plan, batches []*record.Batch) (*pipe, error) {
 	m, err := newMemory(batches, 0)
 	if err != nil {
 		return nil, err
 	}
 	in, out := ring.New[core.Chunk](8)
-	cuts := core.NewCuts(plan, core.Route{}, 1, 1, 0, nil, func() {})
+	cuts := core.NewCuts(p, plan.Route{}, 1, 1, 0, nil, func() {})
 	bells := []core.Bell{silent{}}
-	partition, err := core.NewPartition(0, plan, []*ring.Consumer[core.Chunk]{out}, bells, nil, cuts)
+	partition, err := core.NewPartition(0, p, []*ring.Consumer[core.Chunk]{out}, bells, nil, cuts)
 	if err != nil {
 		return nil, err
 	}
-	source := &pollSource{r: m.(record.Poller), b: record.NewBatch(plan.Source, record.DefaultRows)}
-	router, err := core.NewRouter(0, plan, source, core.Route{}, core.Fold{Exchange: core.ExchangeDirect}, []*ring.Producer[core.Chunk]{in}, bells, []*core.Partition{partition}, nil, cuts)
+	source := &pollSource{r: m.(record.Poller), b: record.NewBatch(p.Source, record.DefaultRows)}
+	router, err := core.NewRouter(0, p, source, plan.Route{}, core.Fold{Exchange: plan.ExchangeDirect}, []*ring.Producer[core.Chunk]{in}, bells, []*core.Partition{partition}, nil, cuts)
 	return &pipe{router, partition}, err
 }
 
@@ -100,8 +101,8 @@ func (p *pipe) run(records uint64) float64 {
 // take their turn in each round, a quarter of a million records each, in another order each time, so that a figure stands beside the others of the same milliseconds; medians. A filter that lets few records pass spares most of the work of the groups, one that lets all pass spares none.
 func BenchmarkSQL(b *testing.B) {
 	const from, by = `SELECT key, count(*) AS count, sum(value) AS sum, min(value) AS min, max(value) AS max FROM records`, ` GROUP BY key`
-	literal := &core.Plan{Source: sqlSchema, Keys: []string{"key"}, Aggregates: []core.Aggregate{
-		{Name: "count", Func: core.Count}, {Name: "sum", Func: core.Sum, Column: "value"}, {Name: "min", Func: core.Min, Column: "value"}, {Name: "max", Func: core.Max, Column: "value"},
+	literal := &plan.Plan{Source: sqlSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{
+		{Name: "count", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "value"}, {Name: "min", Func: plan.Min, Column: "value"}, {Name: "max", Func: plan.Max, Column: "value"},
 	}}
 	sum := func(of string) string {
 		return `SELECT key, count(*) AS count, sum(` + of + `) AS sum FROM records` + by
@@ -151,13 +152,13 @@ func BenchmarkSQL(b *testing.B) {
 	var pipes []*pipe
 	place := map[string]int{}
 	for i, k := range kinds {
-		plan := literal
+		pl := literal
 		if k.text != "" {
-			if plan, err = query.Compile(k.text, sqlSchema); err != nil {
+			if pl, err = query.Compile(k.text, sqlSchema); err != nil {
 				b.Fatal(k.name, err)
 			}
 		}
-		p, err := newPipe(plan, batches)
+		p, err := newPipe(pl, batches)
 		if err != nil {
 			b.Fatal(k.name, err)
 		}

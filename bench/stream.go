@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/bench/nexmark"
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -26,7 +26,7 @@ type Stream struct {
 	// RingSlots, StateBytes, Exchange and EpochInterval are as in engine.Config.
 	RingSlots     int
 	StateBytes    int
-	Exchange      core.Exchange
+	Exchange      plan.Exchange
 	EpochInterval time.Duration
 
 	schema *record.Schema
@@ -278,15 +278,15 @@ func (c *changes) result() (rows int, sum uint64) {
 
 // start runs the stream until end is set.
 func (s Stream) start(p pass, partitions, cores int, out record.Writer, end *atomic.Bool) (*engine.Engine, error) {
-	plan, err := query.Compile(s.SQL, s.schema)
+	pl, err := query.Compile(s.SQL, s.schema)
 	if err != nil {
 		return nil, err
 	}
-	if plan.Window != nil {
-		plan.Window.OutOfOrder = s.Disorder
+	if pl.Window != nil {
+		pl.Window.OutOfOrder = s.Disorder
 	}
 	cfg := engine.Config{
-		Plan: plan, Partitions: partitions, Cores: cores, RingSlots: s.RingSlots, Exchange: s.Exchange,
+		Plan: pl, Partitions: partitions, Cores: cores, RingSlots: s.RingSlots, Exchange: s.Exchange,
 		EpochInterval: s.EpochInterval,
 		StateBytes:    s.StateBytes, Writer: out,
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 )
 
 // Goal: what every stream writes comes out as a plain program has it, by auto and one other exchange and shape, which take turns; and where one batch more was read it does not.
@@ -17,7 +17,7 @@ func TestStreams(t *testing.T) {
 			if x > 0 && x != 1+i%3 {
 				continue
 			}
-			s.Exchange, s.EpochInterval, s.Seed = core.Exchange(x), 5*time.Millisecond, uint64(x)
+			s.Exchange, s.EpochInterval, s.Seed = plan.Exchange(x), 5*time.Millisecond, uint64(x)
 			r, err := s.Run(shape[0], shape[1], shape[2], 20*time.Millisecond, nil)
 			if err != nil {
 				t.Fatalf("%s, %v, %v: %v", name, shape, s.Exchange, err)

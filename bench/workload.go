@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
@@ -28,14 +28,14 @@ type Workload struct {
 	BatchRows  int // 0 is record.DefaultRows
 	RingSlots  int // 0 is the engine's choice
 	StateBytes int // as in engine.Config
-	Exchange   core.Exchange
+	Exchange   plan.Exchange
 
 	// EpochInterval and EpochShare are as in engine.Config.
 	EpochInterval time.Duration
 	EpochShare    float64
 
 	// Aggregates are the aggregates of the value; nil is count, sum, min, max.
-	Aggregates []core.AggregateKind
+	Aggregates []plan.AggregateKind
 }
 
 // Workloads are those that figures are published for.
@@ -53,25 +53,25 @@ var Workloads = map[string]Workload{
 	"str_1M":   {Groups: 1_000_000, Prepare: 1 << 22, Text: true},
 
 	// The query that the engine before velo was judged by: it did 68,000 records/s.
-	"seed": {Groups: 10, Prepare: 100_000, BatchRows: 1000, Aggregates: []core.AggregateKind{core.Sum}},
+	"seed": {Groups: 10, Prepare: 100_000, BatchRows: 1000, Aggregates: []plan.AggregateKind{plan.Sum}},
 }
 
 // Plan is SELECT key, count(*) AS count, sum(value) AS sum ... GROUP BY key.
-func (w Workload) Plan() *core.Plan {
-	plan := &core.Plan{Source: w.schema(), Keys: []string{"key"}}
+func (w Workload) Plan() *plan.Plan {
+	p := &plan.Plan{Source: w.schema(), Keys: []string{"key"}}
 	for _, fn := range w.functions() {
-		a := core.Aggregate{Name: fn.String(), Func: fn, Column: "value"}
-		if fn == core.Count {
+		a := plan.Aggregate{Name: fn.String(), Func: fn, Column: "value"}
+		if fn == plan.Count {
 			a.Column = "" // counts records
 		}
-		plan.Aggregates = append(plan.Aggregates, a)
+		p.Aggregates = append(p.Aggregates, a)
 	}
-	return plan
+	return p
 }
 
-func (w Workload) functions() []core.AggregateKind {
+func (w Workload) functions() []plan.AggregateKind {
 	if w.Aggregates == nil {
-		return []core.AggregateKind{core.Count, core.Sum, core.Min, core.Max}
+		return []plan.AggregateKind{plan.Count, plan.Sum, plan.Min, plan.Max}
 	}
 	return w.Aggregates
 }
@@ -196,6 +196,24 @@ func (w Workload) Start(readers, partitions, cores int) (*engine.Engine, error) 
 	return w.start(rs, partitions, cores)
 }
 
+// StartFinite is Start with prepared records of which each reader lends all that many times, and
+// then ends.
+func (w Workload) StartFinite(readers, partitions, cores, passes int) (*engine.Engine, error) {
+	all, err := w.Batches(readers)
+	if err != nil {
+		return nil, err
+	}
+	var rs []record.Reader
+	for _, batches := range all {
+		m, err := newMemory(batches, passes)
+		if err != nil {
+			return nil, err
+		}
+		rs = append(rs, m)
+	}
+	return w.start(rs, partitions, cores)
+}
+
 func (w Workload) start(rs []record.Reader, partitions, cores int) (*engine.Engine, error) {
 	return engine.Start(context.Background(), engine.Config{
 		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows,
@@ -238,6 +256,7 @@ func Measure(e *engine.Engine, d time.Duration) (Figure, error) {
 		}
 		return records, time.Now(), e.Stats().CPUTime(), nil
 	}
+	defer observe()()
 	records, begin, cpu, err := look()
 	if err != nil {
 		return Figure{}, err

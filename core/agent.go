@@ -15,23 +15,6 @@ type Nanos int64
 // Never is later than any time.
 const Never Nanos = math.MaxInt64
 
-// A ReaderID numbers the readers of an engine from 0.
-type ReaderID uint32
-
-// A PartitionID numbers the partitions of an engine from 0.
-type PartitionID uint32
-
-// Shards is the number of pieces that the key space is cut into, by the top bits of the hash.
-const Shards = 256
-
-// MaxPartitions bounds the partitions of an engine: each owns at least one shard.
-const MaxPartitions = Shards
-
-// shardOf is the shard of a hash.
-//
-//gcassert:inline
-func shardOf(hash uint64) uint8 { return uint8(hash >> 56) }
-
 // An Agent does a piece of work each time it is stepped. Router and Partition are agents.
 type Agent interface {
 	// Step does a bounded piece of work and says how much; 0 says that there was nothing to do. It
@@ -120,37 +103,4 @@ func (s Stall) String() string {
 
 // A Bell wakes the runner at the other end of a ring if it sleeps. It is rung after each
 // publication.
-type Bell interface{ Ring() }
-
-// Counters say what became of the records of one reader. It always holds that In = Counted +
-// Filtered + Late + Quarantined + Shed.
-type Counters struct {
-	In          uint64 // records read
-	Counted     uint64 // records that went into a group
-	Keyless     uint64 // counted records whose key columns are all NULL
-	Filtered    uint64 // records that the plan's Where did not let pass
-	Late        uint64 // records that no window took any more
-	Quarantined uint64 // records that could not be read or that do not fit a chunk
-	Shed        uint64 // records of new groups for which there was no memory
-	Batches     uint64 // batches taken from the source
-	Folded      uint64 // counted records that the reader folded
-	Direct      uint64 // counted records that were applied in place; the rest were routed
-	Partials    uint64 // partial states that were sent for the folded records
-	Flushes     uint64 // flushes of the tables that the reader folds into
-}
-
-// Add adds other to c.
-func (c *Counters) Add(other Counters) {
-	c.In += other.In
-	c.Counted += other.Counted
-	c.Keyless += other.Keyless
-	c.Filtered += other.Filtered
-	c.Late += other.Late
-	c.Quarantined += other.Quarantined
-	c.Shed += other.Shed
-	c.Batches += other.Batches
-	c.Folded += other.Folded
-	c.Direct += other.Direct
-	c.Partials += other.Partials
-	c.Flushes += other.Flushes
-}
+type Bell interface{ Wake() }

@@ -3,19 +3,14 @@ package core
 import (
 	"math"
 	"unsafe"
+
+	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/result"
 )
 
-const (
-	// ChunkBytes is the size of a chunk, the slot of a ring. 64 KiB moves from core to core at the
-	// speed of memory, and a few chunks for each ring still fit the caches.
-	ChunkBytes = 64 << 10
-
-	// maxChunkRows bounds the rows of a chunk, so that a position in a chunk fits 16 bits.
-	maxChunkRows = 1<<16 - 1
-
-	chunkHeader = 128
-	chunkWords  = (ChunkBytes - chunkHeader) / 8
-)
+// ChunkBytes is the size of a chunk.
+const ChunkBytes = layout.ChunkBytes
 
 type chunkKind uint32
 
@@ -47,44 +42,44 @@ type Chunk struct {
 	kind      chunkKind
 	rows      uint32
 	heapBytes uint32 // the used bytes of the heap
-	reader    ReaderID
+	reader    plan.ReaderID
 	// counters are the reader's counters in a mark: what it had routed before the mark.
-	counters Counters
+	counters result.Counters
 	// epoch is the epoch of a mark; in a chunk of partial states it is their pane.
 	epoch uint64
 	// watermark is the reader's watermark in a mark: see watermarkNone.
 	watermark int64
-	_         [chunkHeader - 32 - unsafe.Sizeof(Counters{})]byte
+	_         [layout.ChunkHeader - 32 - unsafe.Sizeof(result.Counters{})]byte
 
-	data [chunkWords]uint64
+	data [layout.ChunkWords]uint64
 }
 
 // A chunk is as large as its name says, and its columns begin on a cache line of their own.
 var (
-	_ [ChunkBytes]byte  = [unsafe.Sizeof(Chunk{})]byte{}
-	_ [chunkHeader]byte = [unsafe.Offsetof(Chunk{}.data)]byte{}
+	_ [layout.ChunkBytes]byte  = [unsafe.Sizeof(Chunk{})]byte{}
+	_ [layout.ChunkHeader]byte = [unsafe.Offsetof(Chunk{}.data)]byte{}
 )
 
 // column is the first n rows of column i of a chunk.
-func (c *Chunk) column(l *layout, i, n int) []uint64 {
-	return c.data[i*l.rows : i*l.rows+n]
+func (c *Chunk) column(l *layout.Layout, i, n int) []uint64 {
+	return c.data[i*l.Rows : i*l.Rows+n]
 }
 
 // partialColumn is the first n rows of column i of a chunk of partial states.
-func (c *Chunk) partialColumn(l *layout, i, n int) []uint64 {
-	return c.data[i*l.partialRows : i*l.partialRows+n]
+func (c *Chunk) partialColumn(l *layout.Layout, i, n int) []uint64 {
+	return c.data[i*l.PartialRows : i*l.PartialRows+n]
 }
 
 // heap is the memory for the bytes of long strings. The access is in bounds: heapAt is at most the
 // number of words.
-func (c *Chunk) heap(l *layout) []byte {
-	w := c.data[l.heapAt:]
+func (c *Chunk) heap(l *layout.Layout) []byte {
+	w := c.data[l.HeapAt:]
 	if len(w) == 0 {
 		return nil
 	}
 	return unsafe.Slice((*byte)(unsafe.Pointer(&w[0])), 8*len(w))
 }
 
-func (c *Chunk) begin(kind chunkKind, reader ReaderID) {
+func (c *Chunk) begin(kind chunkKind, reader plan.ReaderID) {
 	c.kind, c.reader, c.rows, c.heapBytes = kind, reader, 0, 0
 }

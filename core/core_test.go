@@ -6,14 +6,19 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
 type noBell struct{}
 
-func (noBell) Ring() {}
+func (noBell) Wake() {}
 
 // sliceSource hands out prepared batches.
 type sliceSource struct {
@@ -30,26 +35,26 @@ func (s *sliceSource) Next(Nanos) (*record.Batch, bool) {
 	return b, false
 }
 func (s *sliceSource) Quarantine(record.Reject) bool { s.rejected++; return true }
-func (s *sliceSource) Cut(uint64) bool               { return true }
+func (s *sliceSource) Drained(uint64) bool           { return true }
 func (s *sliceSource) Wake() Nanos                   { return Never }
 func (s *sliceSource) Complete() bool                { return true }
 
 // run steps routers and partitions in one goroutine, in a random order, until all are done.
-func run(t *testing.T, plan *Plan, sources []Source, partitions, slots int, seed uint64) (*Owners, []*Image, []*Router) {
+func run(t *testing.T, p *plan.Plan, sources []Source, partitions, slots int, seed uint64) (*result.Owners, []*result.Image, []*Router) {
 	t.Helper()
-	return runRoute(t, plan, sources, Route{}, Fold{Exchange: ExchangeRoute}, partitions, slots, seed)
+	return runRoute(t, p, sources, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, partitions, slots, seed)
 }
 
-func runRoute(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold, partitions, slots int, seed uint64) (*Owners, []*Image, []*Router) {
+func runRoute(t *testing.T, p *plan.Plan, sources []Source, route plan.Route, fold Fold, partitions, slots int, seed uint64) (*result.Owners, []*result.Image, []*Router) {
 	t.Helper()
-	return runLooking(t, plan, sources, route, fold, partitions, slots, seed, nil)
+	return runLooking(t, p, sources, route, fold, partitions, slots, seed, nil)
 }
 
 // runLooking is runRoute with a look at the cuts between any two steps, if there is one to be taken.
-func runLooking(t *testing.T, plan *Plan, sources []Source, route Route, fold Fold, partitions, slots int, seed uint64, look func(*Cuts, *rand.Rand)) (*Owners, []*Image, []*Router) {
+func runLooking(t *testing.T, pl *plan.Plan, sources []Source, route plan.Route, fold Fold, partitions, slots int, seed uint64, look func(*Cuts, *rand.Rand)) (*result.Owners, []*result.Image, []*Router) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
-	owners := NewOwners(partitions)
+	owners := result.NewOwners(partitions)
 	var agents []Agent
 	in := make([][]*ring.Consumer[Chunk], partitions)
 	var routers []*Router
@@ -57,7 +62,7 @@ func runLooking(t *testing.T, plan *Plan, sources []Source, route Route, fold Fo
 	for i := range bells {
 		bells[i] = noBell{}
 	}
-	cuts := NewCuts(plan, route, len(sources), partitions, 0, nil, func() {})
+	cuts := NewCuts(pl, route, len(sources), partitions, 0, nil, func() {})
 	for i, s := range sources {
 		var out []*ring.Producer[Chunk]
 		for p := range partitions {
@@ -65,7 +70,7 @@ func runLooking(t *testing.T, plan *Plan, sources []Source, route Route, fold Fo
 			out = append(out, pr)
 			in[p] = append(in[p], co)
 		}
-		r, err := NewRouter(ReaderID(i), plan, s, route, fold, out, bells[:partitions], nil, nil, cuts)
+		r, err := NewRouter(plan.ReaderID(i), pl, s, route, fold, out, bells[:partitions], nil, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +78,7 @@ func runLooking(t *testing.T, plan *Plan, sources []Source, route Route, fold Fo
 		agents = append(agents, r)
 	}
 	for p := range partitions {
-		part, err := NewPartition(PartitionID(p), plan, in[p], bells[:len(sources)], nil, cuts)
+		part, err := NewPartition(plan.PartitionID(p), pl, in[p], bells[:len(sources)], nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,10 +89,10 @@ func runLooking(t *testing.T, plan *Plan, sources []Source, route Route, fold Fo
 			for _, a := range agents {
 				switch a := a.(type) {
 				case *Router:
-					t.Logf("router %d: done %v ended %v marking %v marked %d flushing %v batch %v stall %v", a.id, a.done, a.ended, a.marking, a.marked, a.folder.flushing, a.batch != nil, a.stall)
+					t.Logf("router %d: phase %d at end %v sent %d batch %v stall %v", a.id, a.phase, a.atEnd, a.sent, a.batch != nil, a.stall)
 				case *Partition:
 					n, slot := cuts.Raised()
-					t.Logf("partition %d: done %v epoch %d missing %d left %d behind %v raised %d %d", a.id, a.done, a.epoch, a.missing, a.left, a.behind, n, slot)
+					t.Logf("partition %d: phase %d epoch %d unmarked %d active %d raised %d %d", a.id, a.phase, a.epoch, a.unmarked, a.active, n, slot)
 				}
 			}
 			t.Fatalf("seed %d: no end after %d steps", seed, steps)
@@ -110,7 +115,7 @@ func runLooking(t *testing.T, plan *Plan, sources []Source, route Route, fold Fo
 		}
 	}
 	cut, _ := cuts.Pin()
-	return owners, cut.images, routers
+	return owners, cut.Images, routers
 }
 
 // Goal: the same groups for every shape. Method: production agents stepped in random orders over tiny rings, against a Go map.
@@ -120,24 +125,24 @@ func TestShapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"k", "name"}, Aggregates: []Aggregate{
-		{Name: "n", Func: Count}, {Name: "nv", Func: Count, Column: "v"}, {Name: "sum", Func: Sum, Column: "v"}, {Name: "min", Func: Min, Column: "v"}, {Name: "max", Func: Max, Column: "v"}, {Name: "avg", Func: Avg, Column: "v"},
+	p := &plan.Plan{Source: schema, Keys: []string{"k", "name"}, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Count}, {Name: "nv", Func: plan.Count, Column: "v"}, {Name: "sum", Func: plan.Sum, Column: "v"}, {Name: "min", Func: plan.Min, Column: "v"}, {Name: "max", Func: plan.Max, Column: "v"}, {Name: "avg", Func: plan.Avg, Column: "v"},
 	}}
 	type state struct {
 		n, nv, sum, min, max int64
 	}
-	k, _ := ColumnOf[int64](plan, "k")
-	name, _ := ColumnOf[string](plan, "name")
-	n, _ := ColumnOf[int64](plan, "n")
-	nv, _ := ColumnOf[int64](plan, "nv")
-	sum, _ := ColumnOf[int64](plan, "sum")
-	lo, _ := ColumnOf[int64](plan, "min")
-	hi, _ := ColumnOf[int64](plan, "max")
-	avg, err := ColumnOf[float64](plan, "avg")
+	k, _ := result.ColumnOf[int64](p, "k")
+	name, _ := result.ColumnOf[string](p, "name")
+	n, _ := result.ColumnOf[int64](p, "n")
+	nv, _ := result.ColumnOf[int64](p, "nv")
+	sum, _ := result.ColumnOf[int64](p, "sum")
+	lo, _ := result.ColumnOf[int64](p, "min")
+	hi, _ := result.ColumnOf[int64](p, "max")
+	avg, err := result.ColumnOf[float64](p, "avg")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seed := range uint64(20) {
+	for seed := range testgen.Seeds(20) {
 		for _, readers := range []int{1, 2, 3} {
 			for _, partitions := range []int{1, 2, 3, 8} {
 				rng := rand.New(rand.NewPCG(seed, uint64(readers*100+partitions)))
@@ -179,25 +184,25 @@ func TestShapes(t *testing.T) {
 					}
 					sources = append(sources, s)
 				}
-				route := Route{Routing: Routing(rng.IntN(int(RouteCustom) + 1))}
-				if route.Routing == RouteCustom {
-					route.Func = func(c *RouteContext) {
+				route := plan.Route{Routing: plan.Routing(rng.IntN(int(plan.RouteCustom) + 1))}
+				if route.Routing == plan.RouteCustom {
+					route.Func = func(c *plan.RouteContext) {
 						for i := range c.Partition {
 							c.Partition[i] = uint32(c.Batch.Column(0).Int64s[c.First+i]+int64(i)) % uint32(c.Partitions)
 						}
 					}
 				}
-				fold := Fold{Exchange: Exchange(rng.IntN(3)), Bytes: 1 << (10 + rng.IntN(12))}
-				owners, images, routers := runRoute(t, plan, sources, route, fold, partitions, 1<<rng.IntN(4), seed)
+				fold := Fold{Exchange: plan.Exchange(rng.IntN(3)), Bytes: 1 << (10 + rng.IntN(12))}
+				owners, images, routers := runRoute(t, p, sources, route, fold, partitions, 1<<rng.IntN(4), seed)
 				for _, r := range routers {
-					if c := r.Counters(); fold.Exchange == ExchangeFold && c.Folded != c.Counted || fold.Exchange == ExchangeRoute && c.Folded > 0 ||
+					if c := r.Counters(); fold.Exchange == plan.ExchangeFold && c.Folded != c.Counted || fold.Exchange == plan.ExchangeRoute && c.Folded > 0 ||
 						c.Partials > c.Folded || (c.Folded > 0) != (c.Flushes > 0) {
 						t.Fatalf("seed %d, %v: %+v", seed, fold, c)
 					}
 				}
-				scatters := route.For(plan).Scatters()
+				scatters := route.For(p).Scatters()
 				if scatters {
-					images = []*Image{merged(t, images)}
+					images = []*result.Image{merged(t, images)}
 				}
 				got := 0
 				for _, m := range images {
@@ -215,11 +220,11 @@ func TestShapes(t *testing.T) {
 							st.nv > 0 && (lo.Of(row) != st.min || hi.Of(row) != st.max) || avg.Null(row) != (st.nv == 0) {
 							t.Fatalf("seed %d: group %q: %d %d %d %d %d, expected %+v", seed, id, n.Of(row), nv.Of(row), sum.Of(row), lo.Of(row), hi.Of(row), *st)
 						}
-						var key Key
+						var key plan.Key
 						if k.Null(row) {
-							key, err = plan.Key(nil, name.Of(row))
+							key, err = p.Key(nil, name.Of(row))
 						} else {
-							key, err = plan.Key(k.Of(row), name.Of(row))
+							key, err = p.Key(k.Of(row), name.Of(row))
 						}
 						if err != nil {
 							t.Fatal(err)
@@ -247,7 +252,7 @@ func TestRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "k"}}} // no keys
+	pl := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "k"}}} // no keys
 	batch := func() *record.Batch {
 		b := record.NewBatch(schema, 4*stripeRows)
 		for i := range b.Cap() {
@@ -256,7 +261,7 @@ func TestRoutes(t *testing.T) {
 		}
 		return b
 	}
-	first := func(c *RouteContext) {
+	first := func(c *plan.RouteContext) {
 		for i, v := range c.Batch.Column(0).Int64s[c.First : c.First+len(c.Partition)] {
 			if c.Partition[i] = 3; v < 10 {
 				c.Partition[i] = uint32(c.Reader)
@@ -265,19 +270,19 @@ func TestRoutes(t *testing.T) {
 	}
 	const all = 2 * 4 * stripeRows
 	for _, c := range []struct {
-		route Route
+		route plan.Route
 		want  []int64 // rows of each partition
 	}{
-		{Route{Routing: RouteByKey}, []int64{all, 0, 0, 0}},
-		{Route{Routing: RouteAuto}, []int64{all / 4, all / 4, all / 4, all / 4}},
-		{Route{Routing: RouteRoundRobin}, []int64{all / 4, all / 4, all / 4, all / 4}},
-		{Route{Routing: RouteAligned}, []int64{all / 2, all / 2, 0, 0}},
-		{Route{Routing: RouteCustom, Func: first}, []int64{10, 10, 0, all - 20}},
+		{plan.Route{Routing: plan.RouteByKey}, []int64{all, 0, 0, 0}},
+		{plan.Route{Routing: plan.RouteAuto}, []int64{all / 4, all / 4, all / 4, all / 4}},
+		{plan.Route{Routing: plan.RouteRoundRobin}, []int64{all / 4, all / 4, all / 4, all / 4}},
+		{plan.Route{Routing: plan.RouteAligned}, []int64{all / 2, all / 2, 0, 0}},
+		{plan.Route{Routing: plan.RouteCustom, Func: first}, []int64{10, 10, 0, all - 20}},
 	} {
 		sources := []Source{&sliceSource{batches: []*record.Batch{batch()}}, &sliceSource{batches: []*record.Batch{batch()}}}
 		// Rings that are never full: then round robin passes none by.
-		_, images, _ := runRoute(t, plan, sources, c.route, Fold{Exchange: ExchangeRoute}, 4, 64, 1)
-		n, err := ColumnOf[int64](plan, "n")
+		_, images, _ := runRoute(t, pl, sources, c.route, Fold{Exchange: plan.ExchangeRoute}, 4, 64, 1)
+		n, err := result.ColumnOf[int64](pl, "n")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +295,7 @@ func TestRoutes(t *testing.T) {
 				t.Errorf("%v: partition %d has %d rows, expected %d", c.route.Routing, p, got, c.want[p])
 			}
 		}
-		sum, _ := ColumnOf[int64](plan, "sum")
+		sum, _ := result.ColumnOf[int64](pl, "sum")
 		rows := 0
 		for row := range merged(t, images).All() {
 			if rows++; n.Of(row) != all || sum.Of(row) != 2*int64(4*stripeRows)*(4*stripeRows-1)/2 {
@@ -301,8 +306,8 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%v: %d rows without keys", c.route.Routing, rows)
 		}
 	}
-	for _, r := range []Route{{Routing: RouteCustom}, {Routing: 77}, {Func: first}} {
-		if r.Validate(&Plan{}) == nil {
+	for _, r := range []plan.Route{{Routing: plan.RouteCustom}, {Routing: 77}, {Func: first}} {
+		if r.Validate(&plan.Plan{}) == nil {
 			t.Errorf("%v is valid", r.Routing)
 		}
 	}
@@ -315,7 +320,7 @@ func TestAutoExchange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
+	p := &plan.Plan{Source: schema, Keys: []string{"k"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
 	const rows = 1000
 	batches := func(n int, key func(i int) int64) (bs []*record.Batch) {
 		for i := range n {
@@ -333,21 +338,21 @@ func TestAutoExchange(t *testing.T) {
 	few := func(i int) int64 { return int64(i % 10) }
 	fold := Fold{Bytes: 1} // flush after each batch
 
-	_, images, routers := runRoute(t, plan, []Source{&sliceSource{batches: batches(30, unique)}}, Route{}, fold, 2, 4, 1)
-	if c := routers[0].Counters(); c.Counted != 30*rows || c.Folded < lowFlushes*rows || c.Folded > 5*rows {
-		t.Errorf("unique keys: %+v, expected that folding is given up after %d flushes and tried again after %d times as many records", c, lowFlushes, routeTimes)
+	_, images, routers := runRoute(t, p, []Source{&sliceSource{batches: batches(30, unique)}}, plan.Route{}, fold, 2, 4, 1)
+	if c := routers[0].Counters(); c.Counted != 30*rows || c.Folded < mostLowFlushes*rows || c.Folded > 5*rows {
+		t.Errorf("unique keys: %+v, expected that folding is given up after %d flushes and tried again after %d times as many records", c, mostLowFlushes, routeTimes)
 	}
 	if n := images[0].Len() + images[1].Len(); n != 30*rows {
 		t.Errorf("%d groups, expected %d", n, 30*rows)
 	}
-	_, images, routers = runRoute(t, plan, []Source{&sliceSource{batches: batches(30, few)}}, Route{}, fold, 2, 4, 1)
+	_, images, routers = runRoute(t, p, []Source{&sliceSource{batches: batches(30, few)}}, plan.Route{}, fold, 2, 4, 1)
 	if c := routers[0].Counters(); c.Folded != 30*rows || c.Partials != 30*10 || c.Flushes != 30 {
 		t.Errorf("few keys: %+v, expected that everything is folded", c)
 	}
 	if n := images[0].Len() + images[1].Len(); n != 10 {
 		t.Errorf("%d groups, expected 10", n)
 	}
-	_, _, routers = runRoute(t, plan, []Source{&sliceSource{batches: batches(5, few)}}, Route{Routing: RouteRoundRobin}, fold, 2, 4, 1)
+	_, _, routers = runRoute(t, p, []Source{&sliceSource{batches: batches(5, few)}}, plan.Route{Routing: plan.RouteRoundRobin}, fold, 2, 4, 1)
 	if c := routers[0].Counters(); c.Folded != 0 {
 		t.Errorf("a route asked for by name: %+v, expected that nothing is folded", c)
 	}
@@ -366,9 +371,9 @@ func TestAutoExchange(t *testing.T) {
 		{"100,000 keys", 64 << 20, func(int) int64 { return rng.Int64N(1e5) }, true},
 		{"keys of which some are frequent", 64 << 20, func(int) int64 { return int64(math.Exp(rng.Float64() * 16)) }, true},
 	} {
-		_, _, routers = runRoute(t, plan, []Source{&sliceSource{batches: batches(300, c.key)}}, Route{}, Fold{Bytes: c.bytes}, 2, 4, 1)
+		_, _, routers = runRoute(t, p, []Source{&sliceSource{batches: batches(300, c.key)}}, plan.Route{}, Fold{Bytes: c.bytes}, 2, 4, 1)
 		got := routers[0].Counters()
-		if c.folds && got.Folded != got.Counted || !c.folds && got.Folded > lowFlushes*2*firstLook {
+		if c.folds && got.Folded != got.Counted || !c.folds && got.Folded > mostLowFlushes*2*firstEstimate {
 			t.Errorf("%s: %d of %d records folded, %d flushes", c.name, got.Folded, got.Counted, got.Flushes)
 		}
 		t.Logf("%s: %d of %d records folded, %d flushes, %d partials", c.name, got.Folded, got.Counted, got.Flushes, got.Partials)
@@ -381,7 +386,7 @@ func TestRoundRobinPassesBy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
+	pl := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
 	s := &sliceSource{}
 	for range 1000 {
 		b := record.NewBatch(schema, stripeRows)
@@ -391,12 +396,12 @@ func TestRoundRobinPassesBy(t *testing.T) {
 	}
 	stuckIn, _ := ring.New[Chunk](2)
 	in, out := ring.New[Chunk](2)
-	cuts := NewCuts(plan, Route{}, 1, 2, 0, nil, func() {})
-	r, err := NewRouter(0, plan, s, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
+	cuts := NewCuts(pl, plan.Route{}, 1, 2, 0, nil, func() {})
+	r, err := NewRouter(0, pl, s, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPartition(1, plan, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil, cuts)
+	p, err := NewPartition(1, pl, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,7 +424,7 @@ func TestBackPressure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
+	pl := &plan.Plan{Source: schema, Keys: []string{"k"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
 	s := &sliceSource{}
 	const batches, rows = 400, 2048
 	for range batches {
@@ -432,12 +437,12 @@ func TestBackPressure(t *testing.T) {
 	}
 	const slots = 4
 	in, out := ring.New[Chunk](slots)
-	cuts := NewCuts(plan, Route{}, 1, 1, 0, nil, func() {})
-	r, err := NewRouter(0, plan, s, Route{}, Fold{Exchange: ExchangeRoute}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
+	cuts := NewCuts(pl, plan.Route{}, 1, 1, 0, nil, func() {})
+	r, err := NewRouter(0, pl, s, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPartition(0, plan, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil, cuts)
+	p, err := NewPartition(0, pl, []*ring.Consumer[Chunk]{out}, []Bell{noBell{}}, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -447,8 +452,8 @@ func TestBackPressure(t *testing.T) {
 			if r.Step(0) == 0 {
 				idle++
 			}
-			if ahead := r.Counters().In - p.Stats().Rows; ahead > (slots+1)*uint64(plan.layout.rows) {
-				t.Fatalf("the reader is %d rows ahead, the ring holds %d", ahead, slots*plan.layout.rows)
+			if ahead := r.Counters().In - p.Stats().Rows; ahead > (slots+1)*uint64(planLayout(t, pl).Rows) {
+				t.Fatalf("the reader is %d rows ahead, the ring holds %d", ahead, slots*planLayout(t, pl).Rows)
 			}
 		}
 		p.Step(0)
@@ -467,7 +472,7 @@ func TestHugeKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
+	p := &plan.Plan{Source: schema, Keys: []string{"k"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
 	for try := range 15 { // the huge one first, last, between; among one, two and many partitions
 		at, partitions := try%5, []int{1, 2, 64}[try/5]
 		b := record.NewBatch(schema, 10)
@@ -484,7 +489,7 @@ func TestHugeKey(t *testing.T) {
 			b.SetString(0, key)
 		}
 		s := &sliceSource{batches: []*record.Batch{b}}
-		_, images, routers := run(t, plan, []Source{&reluctant{sliceSource: s}}, partitions, 1, uint64(at))
+		_, images, routers := run(t, p, []Source{&reluctant{sliceSource: s}}, partitions, 1, uint64(at))
 		groups := 0
 		for _, m := range images {
 			groups += m.Len()
@@ -510,7 +515,7 @@ func (r *reluctant) Quarantine(reject record.Reject) bool {
 
 // Goal: stepping allocates nothing once the groups are there, nor does an epoch.
 func TestStepAllocations(t *testing.T) {
-	for _, fold := range []Fold{{Exchange: ExchangeRoute}, {Exchange: ExchangeFold, Bytes: 1 << 20}, {Exchange: ExchangeFold, Bytes: 1}} { // the last flushes after each batch
+	for _, fold := range []Fold{{Exchange: plan.ExchangeRoute}, {Exchange: plan.ExchangeFold, Bytes: 1 << 20}, {Exchange: plan.ExchangeFold, Bytes: 1}} { // the last flushes after each batch
 		testStepAllocations(t, fold)
 	}
 }
@@ -519,20 +524,20 @@ func testStepAllocations(t *testing.T, fold Fold) {
 	schema, _ := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "name", Type: record.String}, record.Field{Name: "v", Type: record.Float64, Nullable: true},
 		record.Field{Name: "w", Type: record.Int64})
 	for _, keys := range [][]string{{"k"}, {"name"}, {"name", "k"}} {
-		plan := &Plan{Source: schema, Keys: keys, Aggregates: []Aggregate{
-			{Name: "n", Func: Count},
-			{Name: "s", Func: Sum, Column: "v"},
-			{Name: "lo", Func: Min, Column: "v"},
-			{Name: "avg", Func: Avg, Column: "v"},
-			{Name: "ws", Func: Sum, Column: "w"},
-			{Name: "wlo", Func: Min, Column: "w"},
-			{Name: "dev", Func: StddevSamp, Column: "v"},
-			{Name: "wvar", Func: VarPop, Column: "w"},
-			{Name: "first", Func: First, Column: "w", By: "v"},
-			{Name: "least", Func: Min, Column: "name"},
-			{Name: "last", Func: Last, Column: "name", By: "w"},
-			{Name: "different", Func: ApproxCountDistinct, Column: "name"},
-			{Name: "median", Func: ApproxPercentile, Column: "v", Fraction: 0.5},
+		pl := &plan.Plan{Source: schema, Keys: keys, Aggregates: []plan.Aggregate{
+			{Name: "n", Func: plan.Count},
+			{Name: "s", Func: plan.Sum, Column: "v"},
+			{Name: "lo", Func: plan.Min, Column: "v"},
+			{Name: "avg", Func: plan.Avg, Column: "v"},
+			{Name: "ws", Func: plan.Sum, Column: "w"},
+			{Name: "wlo", Func: plan.Min, Column: "w"},
+			{Name: "dev", Func: plan.StddevSamp, Column: "v"},
+			{Name: "wvar", Func: plan.VarPop, Column: "w"},
+			{Name: "first", Func: plan.First, Column: "w", By: "v"},
+			{Name: "least", Func: plan.Min, Column: "name"},
+			{Name: "last", Func: plan.Last, Column: "name", By: "w"},
+			{Name: "different", Func: plan.ApproxCountDistinct, Column: "name"},
+			{Name: "median", Func: plan.ApproxPercentile, Column: "v", Fraction: 0.5},
 		}}
 		b := record.NewBatch(schema, 1000)
 		for i := range 1000 {
@@ -547,17 +552,17 @@ func testStepAllocations(t *testing.T, fold Fold) {
 		s := &sliceSource{}
 		var out []*ring.Producer[Chunk]
 		var parts []*Partition
-		cuts := NewCuts(plan, Route{}, 1, partitions, 0, nil, func() {})
+		cuts := NewCuts(pl, plan.Route{}, 1, partitions, 0, nil, func() {})
 		for i := range partitions {
 			in, o := ring.New[Chunk](4)
 			out = append(out, in)
-			p, err := NewPartition(PartitionID(i), plan, []*ring.Consumer[Chunk]{o}, []Bell{noBell{}}, nil, cuts)
+			p, err := NewPartition(plan.PartitionID(i), pl, []*ring.Consumer[Chunk]{o}, []Bell{noBell{}}, nil, cuts)
 			if err != nil {
 				t.Fatal(err)
 			}
 			parts = append(parts, p)
 		}
-		r, err := NewRouter(0, plan, s, Route{}, fold, out, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
+		r, err := NewRouter(0, pl, s, plan.Route{}, fold, out, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -565,7 +570,7 @@ func testStepAllocations(t *testing.T, fold Fold) {
 		step := func() {
 			s.batches = one
 			r.Step(0)
-			if r.folder.flushing {
+			if r.phase == flushing {
 				r.flush()
 			}
 			for _, p := range parts {
@@ -604,9 +609,9 @@ func testStepAllocations(t *testing.T, fold Fold) {
 }
 
 // merged is mergeImages where there is memory.
-func merged(t *testing.T, images []*Image) *Image {
+func merged(t *testing.T, images []*result.Image) *result.Image {
 	t.Helper()
-	m, err := mergeImages(images)
+	m, err := result.MergeImages(images)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -618,16 +623,16 @@ func merged(t *testing.T, images []*Image) *Image {
 func TestNullsOfSeveralArguments(t *testing.T) {
 	names := []string{"a", "b", "c"}
 	fields := []record.Field{{Name: "key", Type: record.Int64}}
-	p := &Plan{Keys: []string{"key"}}
+	p := &plan.Plan{Keys: []string{"key"}}
 	for _, name := range names {
 		fields = append(fields, record.Field{Name: name, Type: record.Int64, Nullable: true})
-		p.Aggregates = append(p.Aggregates, Aggregate{Name: "n" + name, Func: Count, Column: name}, Aggregate{Name: "s" + name, Func: Sum, Column: name})
+		p.Aggregates = append(p.Aggregates, plan.Aggregate{Name: "n" + name, Func: plan.Count, Column: name}, plan.Aggregate{Name: "s" + name, Func: plan.Sum, Column: name})
 	}
 	var err error
 	if p.Source, err = record.NewSchema("nulls", fields...); err != nil {
 		t.Fatal(err)
 	}
-	for _, exchange := range []Exchange{ExchangeRoute, ExchangeFold} {
+	for _, exchange := range []plan.Exchange{plan.ExchangeRoute, plan.ExchangeFold} {
 		b := record.NewBatch(p.Source, 8)
 		for row := range 8 {
 			b.Add(0)
@@ -638,8 +643,8 @@ func TestNullsOfSeveralArguments(t *testing.T) {
 				}
 			}
 		}
-		_, images, _ := runRoute(t, p, []Source{&sliceSource{batches: []*record.Batch{b}}}, Route{}, Fold{Exchange: exchange}, 2, 2, 1)
-		key, err := ColumnOf[int64](p, "key")
+		_, images, _ := runRoute(t, p, []Source{&sliceSource{batches: []*record.Batch{b}}}, plan.Route{}, Fold{Exchange: exchange}, 2, 2, 1)
+		key, err := result.ColumnOf[int64](p, "key")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -648,8 +653,8 @@ func TestNullsOfSeveralArguments(t *testing.T) {
 			for row := range m.All() {
 				groups++
 				for c, name := range names {
-					n, err1 := ColumnOf[int64](p, "n"+name)
-					s, err2 := ColumnOf[int64](p, "s"+name)
+					n, err1 := result.ColumnOf[int64](p, "n"+name)
+					s, err2 := result.ColumnOf[int64](p, "s"+name)
 					if err1 != nil || err2 != nil {
 						t.Fatal(err1, err2)
 					}
@@ -664,4 +669,14 @@ func TestNullsOfSeveralArguments(t *testing.T) {
 			t.Errorf("%v: %d groups, expected 8", exchange, groups)
 		}
 	}
+}
+
+// planLayout is the layout of a plan.
+func planLayout(t testing.TB, p *plan.Plan) *layout.Layout {
+	t.Helper()
+	l, err := p.Layout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }

@@ -4,8 +4,9 @@
 // bounded piece of work and returns. Package engine steps them on pinned threads; a test steps them
 // in one goroutine, in any order it likes.
 //
-// The package also has what a user writes and reads: a Plan, and the Cut, Image and Row of its
-// result.
+// Users of velo do not need this package: package plan has what they write, package result what
+// they read, and package engine runs both. What is exported here and in the packages below is for
+// package engine, benchmarks and tests. It may change with any release.
 //
 // # Terminology
 //

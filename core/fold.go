@@ -6,49 +6,12 @@ import (
 	"slices"
 
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
-
-// An Exchange is how records come to the partitions. The result does not depend on it.
-type Exchange uint8
-
-const (
-	// ExchangeAuto applies records in place if all partitions are on the reader's own thread.
-	// Otherwise it folds. If folding has not reduced the records by much, it does as ExchangeDirect
-	// for a while. It always does as ExchangeDirect if a route other than RouteByKey was asked for
-	// by name, or if the plan sheds.
-	ExchangeAuto Exchange = iota
-
-	// ExchangeDirect applies a record in place if its partition is on the reader's own thread, and
-	// sends it to its partition otherwise.
-	ExchangeDirect
-
-	// ExchangeFold aggregates on the reader's own core. It sends partial states to the partitions
-	// when its table outgrows the limit, and at the end. So there is little to send, and a key that
-	// is hot does not make a partition hot.
-	ExchangeFold
-
-	// ExchangeRoute sends every record to its partition through a ring, even if the partition is on
-	// the reader's own thread.
-	ExchangeRoute
-)
-
-// String is the name.
-func (x Exchange) String() string {
-	switch x {
-	case ExchangeAuto:
-		return "auto"
-	case ExchangeDirect:
-		return "direct"
-	case ExchangeFold:
-		return "fold"
-	case ExchangeRoute:
-		return "route"
-	}
-	return fmt.Sprintf("Exchange(%d)", uint8(x))
-}
 
 const (
 	// leastReduction is how many records a partial state must stand for so that folding pays. A
@@ -59,19 +22,19 @@ const (
 	// After lowFlushes in a row that reduced less than that, a router routes routeTimes as many
 	// records as the last of them had folded. Then it tries again. If one more flush is low, it
 	// routes for twice as many times, up to mostRouteTimes.
-	lowFlushes     = 2
+	mostLowFlushes = 2
 	routeTimes     = 64
 	mostRouteTimes = 4096
 
-	// firstLook is the number of groups at which the router first estimates whether folding will
-	// pay. So it need not fill a large table to find out.
-	firstLook = 1 << 15
+	// firstEstimate is the number of groups at which the router first estimates whether folding
+	// will pay. So it need not fill a large table to find out.
+	firstEstimate = 1 << 15
 )
 
 // Fold is how a router exchanges records.
 type Fold struct {
 	// Exchange is how records come to the partitions.
-	Exchange Exchange
+	Exchange plan.Exchange
 	// Bytes is how many bytes the table that the router folds into may take before it is flushed.
 	Bytes int
 }
@@ -84,17 +47,17 @@ const foldPanes = 8
 // come up, or into one table if the plan has no windows.
 type folder struct {
 	kernel
-	exchange Exchange
+	exchange plan.Exchange
 	// limit bounds the bytes of the tables.
-	limit int
-	state *State
+	limit  int
+	budget *MemoryBudget
 
 	// tables are the tables that have been made.
 	tables []foldTable
 	// open is how many of them have a pane; they are the first.
 	open int
-	// of is tableOf as a function value, made once.
-	of func(id window.Pane, n int) *table.Table
+	// tableFor is tableOf as a function value, made once.
+	tableFor func(id window.Pane, n int) *table.Table
 	// note notes that a table lacks memory, see lacking; it is made once.
 	note func(t *table.Table)
 	lacking
@@ -103,23 +66,21 @@ type folder struct {
 	on bool
 	// records is the number of records folded since the last flush.
 	records uint64
-	// look is the number of groups at which to estimate next what folding will come to.
-	look int
-	// low is the number of flushes in a row that reduced too little.
-	low int
-	// times is how many times as many records as were folded are routed, if it comes to that.
-	times uint64
+	// nextEstimate is the number of groups at which to estimate next what folding will come to.
+	nextEstimate int
+	// lowFlushes is the number of flushes in a row that reduced too little.
+	lowFlushes int
+	// backoff is how many times as many records as were folded are routed, if it comes to that.
+	backoff uint64
 	// routeLeft is the number of records to route before the router folds again.
 	routeLeft uint64
 
-	// flushing says that the tables are being flushed.
-	flushing bool
 	// at is the table, and row the row of it, to send next.
 	at, row int
-	// side is which of the row's states with blocks to send next.
-	side int
-	// one is scratch for one of these states.
-	one [agg.MaxWords]uint64
+	// nextSided is which of the row's states with blocks to send next.
+	nextSided int
+	// scratch is scratch for one of these states.
+	scratch [agg.MaxWords]uint64
 	// partials is the number of partial states sent in this flush.
 	partials uint64
 }
@@ -129,25 +90,27 @@ type foldTable struct {
 	*table.Table
 }
 
-func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *State) (*folder, error) {
+func newFolder(l *layout.Layout, fold Fold, route plan.Route, local []*Partition, state *MemoryBudget) (*folder,
+	error,
+) {
 	exchange := fold.Exchange
-	if exchange == ExchangeAuto && (route.Routing != RouteAuto && route.Routing != RouteByKey ||
+	if exchange == plan.ExchangeAuto && (route.Routing != plan.RouteAuto && route.Routing != plan.RouteByKey ||
 		!slices.Contains(local, nil) || state.sheds()) {
-		exchange = ExchangeDirect
+		exchange = plan.ExchangeDirect
 	}
-	if exchange == ExchangeRoute || exchange == ExchangeDirect {
+	if exchange == plan.ExchangeRoute || exchange == plan.ExchangeDirect {
 		return &folder{exchange: exchange}, nil
 	}
 	f := &folder{
-		kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, state: state, on: true,
-		look: firstLook, times: routeTimes,
+		kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, budget: state, on: true,
+		nextEstimate: firstEstimate, backoff: routeTimes,
 	}
-	f.of = f.tableOf
+	f.tableFor = f.tableOf
 	f.note = func(t *table.Table) { f.lacking.note(t, stripeRows) }
 	if err := f.grow(); err != nil {
 		return nil, err
 	}
-	if l.window == nil {
+	if l.Window == nil {
 		f.open = 1
 	}
 	return f, nil
@@ -155,13 +118,13 @@ func newFolder(l *layout, fold Fold, route Route, local []*Partition, state *Sta
 
 // grow makes one more table.
 func (f *folder) grow() error {
-	memory := f.state.memory()
-	if f.layout.window != nil {
+	memory := f.budget.memory()
+	if f.layout.Window != nil {
 		memory.Groups = MaxPaneGroups
 	}
-	t, err := table.New(f.layout.keys, f.layout.init, f.layout.memory(memory))
+	t, err := table.New(f.layout.Keys, f.layout.Init, f.layout.Memory(memory))
 	if err != nil {
-		return fmt.Errorf("core: plan %s: a table to fold into: %w", f.layout.plan.name(), err)
+		return fmt.Errorf("plan %s: a table to fold into: %w", f.layout.Name, err)
 	}
 	f.tables = append(f.tables, foldTable{0, t})
 	return nil
@@ -186,7 +149,7 @@ func (f *folder) tableOf(id window.Pane, _ int) *table.Table {
 // room makes room for n records of the panes, with long bytes of strings; panes is nil if the plan
 // has no windows. It returns false if there is no room.
 func (f *folder) room(panes []uint64, n, long int) bool {
-	blocks := f.layout.blockBytes(n, long)
+	blocks := f.layout.BlockBytes(n, long)
 	if panes == nil {
 		return f.tables[0].Room(n, long, blocks)
 	}
@@ -256,35 +219,40 @@ func (r *Router) fold() bool {
 	}
 	panes := r.stripePanes()
 	if !f.room(panes, n, long) {
-		f.flushing = f.groups() > 0
-		if !f.flushing {
+		if f.groups() > 0 {
+			r.phase = flushing
+		} else {
 			f.on, f.routeLeft = false, routeTimes*uint64(n)
 		}
 		return false
 	}
-	nulls, heap := r.stripe(&f.kernel)
+	nulls, heap := r.fillKernel(&f.kernel)
 	if panes == nil {
 		f.table = f.tables[0].Table
 		f.apply(r.keys.Hashes, heap, nulls)
 		f.note(f.table)
 	} else {
-		f.applyPanes(panes, r.keys.Hashes, heap, nulls, f.of, f.note)
+		f.applyPanes(panes, r.keys.Hashes, heap, nulls, f.tableFor, f.note)
 	}
 	f.records += uint64(n)
 	r.counters.Folded += uint64(n)
 	return true
 }
 
-// folded looks, after a batch, whether it is time to flush.
-func (r *Router) folded() {
+// lookAtFold looks, after a batch, whether it is time to flush.
+func (r *Router) lookAtFold() {
 	f := r.folder
 	if !f.on {
 		return
 	}
-	f.flushing = f.flushing || f.used() > f.limit
-	if f.exchange == ExchangeAuto && f.groups() >= f.look {
-		f.look = 2 * f.groups()
-		f.flushing = f.flushing || f.hopeless()
+	if f.used() > f.limit {
+		r.phase = flushing
+	}
+	if f.exchange == plan.ExchangeAuto && f.groups() >= f.nextEstimate {
+		f.nextEstimate = 2 * f.groups()
+		if f.hopeless() {
+			r.phase = flushing
+		}
 	}
 }
 
@@ -326,8 +294,8 @@ func (r *Router) flush() (sent int) {
 		t := &f.tables[f.at]
 		for n := t.Len(); f.row < n; f.row++ {
 			key, states := t.Row(f.row)
-			hash := l.keys.HashKey(key)
-			p := int(r.owners.of[shardOf(hash)])
+			hash := l.Keys.HashKey(key)
+			p := int(r.owners.OfHash(hash))
 			if !r.sendPartial(p, t, hash, key, states) {
 				r.stall = StallRing
 				return sent
@@ -337,28 +305,33 @@ func (r *Router) flush() (sent int) {
 			r.counters.Partials++
 		}
 	}
-	for p, c := range r.open {
-		if c != nil {
+	for p := range r.targets {
+		if c := r.targets[p].open; c != nil {
 			r.commit(p)
 		}
 	}
 	r.counters.Flushes++
-	f.flushing, f.at, f.row = false, 0, 0
+	f.at, f.row = 0, 0
+	if r.phase == flushingForMarks {
+		r.phase = marking
+	} else {
+		r.phase = routing
+	}
 	for i := range f.tables[:f.open] {
 		f.tables[i].Reset()
 	}
-	if l.window != nil {
+	if l.Window != nil {
 		f.open = 0
 	}
-	if f.exchange == ExchangeAuto {
+	if f.exchange == plan.ExchangeAuto {
 		if f.records >= leastReduction*f.partials {
-			f.low, f.times = 0, routeTimes
-		} else if f.low++; f.low >= lowFlushes {
-			f.on, f.routeLeft, f.low = false, f.times*f.records, lowFlushes-1
-			f.times = min(2*f.times, mostRouteTimes)
+			f.lowFlushes, f.backoff = 0, routeTimes
+		} else if f.lowFlushes++; f.lowFlushes >= mostLowFlushes {
+			f.on, f.routeLeft, f.lowFlushes = false, f.backoff*f.records, mostLowFlushes-1
+			f.backoff = min(2*f.backoff, mostRouteTimes)
 		}
 	}
-	f.records, f.partials, f.look = 0, 0, firstLook
+	f.records, f.partials, f.nextEstimate = 0, 0, firstEstimate
 	return sent
 }
 
@@ -367,7 +340,7 @@ func (r *Router) flush() (sent int) {
 func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uint64) bool {
 	l := r.layout
 	keyBytes := 0
-	for _, w := range l.keys.Strings() {
+	for _, w := range l.Keys.Strings() {
 		if record.IsLong(key[w+2]) {
 			_, n := record.LongPlace(key[w+1])
 			keyBytes += int(n)
@@ -376,17 +349,17 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 	for {
 		// A row gets as many blocks as fit a chunk beside the key. A group that has more goes in
 		// several rows, and in each of them its other states are empty.
-		sided, bytes := r.folder.side, keyBytes
-		for ; sided < len(l.sided); sided++ {
-			n := l.sided[sided].blockBytes(states)
-			if bytes+n > l.heapSize() {
+		sided, bytes := r.folder.nextSided, keyBytes
+		for ; sided < len(l.Sided); sided++ {
+			n := l.Sided[sided].BlockBytes(states)
+			if bytes+n > l.HeapSize() {
 				break
 			}
 			bytes += n
 		}
-		c := r.open[p]
-		if c != nil && (c.kind != chunkPartials || c.epoch != uint64(t.pane) || int(c.rows) == l.partialRows ||
-			int(c.heapBytes)+bytes > l.heapSize()) {
+		c := r.targets[p].open
+		if c != nil && (c.kind != chunkPartials || c.epoch != uint64(t.pane) || int(c.rows) == l.PartialRows ||
+			int(c.heapBytes)+bytes > l.HeapSize()) {
 			r.commit(p)
 			c = nil
 		}
@@ -398,65 +371,54 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 			c.epoch = uint64(t.pane)
 		}
 		r.putPartial(c, t, hash, key, states, sided)
-		if sided == len(l.sided) {
-			r.folder.side = 0
+		if sided == len(l.Sided) {
+			r.folder.nextSided = 0
 			return true
 		}
-		r.folder.side = sided
+		r.folder.nextSided = sided
 	}
-}
-
-// blockBytes is the room that the block of a state takes in the heap of a chunk, in which it begins
-// at a line.
-func (s *state) blockBytes(states []uint64) int {
-	place := agg.BlockOf(s.fn, states[s.word:])
-	if place == nil {
-		return 0
-	}
-	_, n := record.LongPlace(*place)
-	return agg.LineBytes + int(n)
 }
 
 // putPartial writes a group into a chunk that has room, with the blocks of its states from
-// folder.side to sided.
+// folder.nextSided to sided.
 func (r *Router) putPartial(c *Chunk, t *foldTable, hash uint64, key, states []uint64, sided int) {
 	l := r.layout
 	i := int(c.rows)
 	c.data[i] = hash
 	for w, v := range key {
-		c.data[(1+w)*l.partialRows+i] = v
+		c.data[(1+w)*l.PartialRows+i] = v
 	}
 	from := states
-	if r.folder.side > 0 {
-		from = l.init
+	if r.folder.nextSided > 0 {
+		from = l.Init
 	}
-	words := c.data[(1+len(key))*l.partialRows:]
+	words := c.data[(1+len(key))*l.PartialRows:]
 	for w, v := range from {
-		words[w*l.partialRows+i] = v
+		words[w*l.PartialRows+i] = v
 	}
-	for _, w := range l.keys.Strings() {
+	for _, w := range l.Keys.Strings() {
 		if record.IsLong(key[w+2]) {
 			off, n := record.LongPlace(key[w+1])
 			copy(c.heap(l)[c.heapBytes:], t.Heap()[off:off+n])
-			c.data[(1+w+1)*l.partialRows+i] = record.PlaceLong(uint64(c.heapBytes), n)
+			c.data[(1+w+1)*l.PartialRows+i] = record.PlaceLong(uint64(c.heapBytes), n)
 			c.heapBytes += uint32(n)
 		}
 	}
-	for j := range l.sided {
-		s := &l.sided[j]
-		state := l.init[s.word:]
-		if j >= r.folder.side && j < sided {
-			state = states[s.word:]
+	for j := range l.Sided {
+		s := &l.Sided[j]
+		state := l.Init[s.Word:]
+		if j >= r.folder.nextSided && j < sided {
+			state = states[s.Word:]
 		}
-		state = r.folder.one[:copy(r.folder.one[:s.fn.Words()], state)]
-		if place := agg.BlockOf(s.fn, state); place != nil && *place != 0 {
+		state = r.folder.scratch[:copy(r.folder.scratch[:s.Fn.Words()], state)]
+		if place := agg.BlockOf(s.Fn, state); place != nil && *place != 0 {
 			block := t.Blocks().Bytes(*place)
 			line := (c.heapBytes + agg.LineBytes - 1) / agg.LineBytes
 			c.heapBytes = line*agg.LineBytes + uint32(copy(c.heap(l)[line*agg.LineBytes:], block))
 			*place = agg.PlaceBlock(line+1, len(block)) // see Partition.mergeChunk
 		}
 		for w, v := range state {
-			words[(s.word+w)*l.partialRows+i] = v
+			words[(s.Word+w)*l.PartialRows+i] = v
 		}
 	}
 	c.rows++

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/velo-engine/velo/internal/testgen"
 )
 
 // gatherAll is the panes of a stripe in turn, each with its rows of two columns.
@@ -23,7 +25,7 @@ func TestGather(t *testing.T) {
 	was := have512
 	defer func() { have512 = was }()
 	g := &gathered{words: [][]uint64{make([]uint64, stripeRows)}}
-	for seed := range uint64(3000) {
+	for seed := range testgen.Seeds(3000) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		n := 1 + rng.IntN(stripeRows)
 		if seed%10 == 0 {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
 )
 
@@ -24,27 +25,27 @@ type handover struct {
 	// over says that all rows have been looked at.
 	over bool
 	// taken are the groups that the new owner has read and not merged yet.
-	taken stripe
+	taken groupBatch
 }
 
-// stripe is some groups of another table, column by column.
-type stripe struct {
+// groupBatch is some groups of another table, column by column.
+type groupBatch struct {
 	hashes        []uint64
 	words, states [][]uint64
 }
 
-func newStripe(l *layout) (s stripe) {
+func newGroupBatch(l *layout.Layout) (s groupBatch) {
 	s.hashes = make([]uint64, 0, stripeRows)
-	for range l.keys.Words() {
+	for range l.Keys.Words() {
 		s.words = append(s.words, make([]uint64, 0, stripeRows))
 	}
-	for range l.init {
+	for range l.Init {
 		s.states = append(s.states, make([]uint64, 0, stripeRows))
 	}
 	return s
 }
 
-func (s *stripe) add(hash uint64, key, states []uint64) {
+func (s *groupBatch) add(hash uint64, key, states []uint64) {
 	s.hashes = append(s.hashes, hash)
 	for w := range s.words {
 		s.words[w] = append(s.words[w], key[w])
@@ -54,7 +55,7 @@ func (s *stripe) add(hash uint64, key, states []uint64) {
 	}
 }
 
-func (s *stripe) reset() {
+func (s *groupBatch) reset() {
 	s.hashes = s.hashes[:0]
 	for w := range s.words {
 		s.words[w] = s.words[w][:0]
@@ -73,44 +74,44 @@ func (p *Partition) handOver() (work int) {
 	case h.from == nil && h.to == p.id:
 		// The slot is not used again before this partition and the old owner have answered the next
 		// epoch, and both do that after this handover.
-		h.from = p.cuts.cuts[h.slot].images[h.move.from].panes[0].table
-		h.taken = newStripe(p.layout)
-		p.given = p.given.with(h.shard, false, 0)
+		h.from = p.cuts.cuts[h.slot].Images[h.move.from].Panes[0].Table
+		h.taken = newGroupBatch(p.layout)
+		p.away = p.away.With(h.shard, false, 0)
 	case h.from == nil:
-		h.from = p.panes[0].live.table
+		h.from = p.panes[0].live.Table
 	}
 	p.touch(p.panes[0])
 
 	for last := min(h.row+handoverRows, h.from.Len()); !h.over && h.row < last; h.row++ {
 		key, states := h.from.Row(h.row)
-		hash := p.layout.keys.HashKey(key)
-		if shardOf(hash) != h.shard {
+		hash := p.layout.Keys.HashKey(key)
+		if layout.ShardOf(hash) != h.shard {
 			continue
 		}
 		h.rows++
 		if h.to != p.id {
-			for _, x := range p.layout.states {
-				agg.Drop(x.fn, states[x.word:], h.from.Blocks())
+			for _, x := range p.layout.States {
+				agg.Drop(x.Fn, states[x.Word:], h.from.Blocks())
 			}
 			h.from.Clear(h.row)
 			continue
 		}
 		if h.taken.add(hash, key, states); len(h.taken.hashes) == stripeRows {
-			p.takeStripe()
+			p.mergeTaken()
 		}
 	}
 	switch {
 	case !h.over && h.row < h.from.Len():
 		return 1
 	case h.to == p.id:
-		p.takeStripe()
+		p.mergeTaken()
 		// The old owner loads handed before it answers the next epoch, so this partition has read
 		// the old owner's image before that.
 		p.cuts.handed.Store(h.epoch)
 		p.cuts.wake()
 	case !h.over:
 		h.over = true
-		p.given = p.given.with(h.shard, true, h.rows)
+		p.away = p.away.With(h.shard, true, h.rows)
 		fallthrough
 	default:
 		if p.cuts.handed.Load() < h.epoch {
@@ -123,14 +124,14 @@ func (p *Partition) handOver() (work int) {
 	return 1
 }
 
-// takeStripe merges the groups that have been read.
-func (p *Partition) takeStripe() {
+// mergeTaken merges the groups that have been read.
+func (p *Partition) mergeTaken() {
 	s := &p.handover.taken
 	if len(s.hashes) > 0 {
 		copy(p.words, s.words)
-		p.reader, p.table = 0, p.panes[0].live.table
+		p.reader, p.table = 0, p.panes[0].live.Table
 		p.merge(s.hashes, p.handover.from.Heap(), s.states, p.handover.from.Blocks())
-		p.added(p.table)
+		p.noteAdded(p.table)
 	}
 	s.reset()
 }

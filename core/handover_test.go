@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -23,7 +25,7 @@ func (s *idleSource) Next(now Nanos) (*record.Batch, bool) {
 // NOIMAGE=1.) Method: the budget is used up before the epoch, to the last pages, or so far that not even another table can be made.
 func TestMoveWithoutImage(t *testing.T) {
 	const groups = 65536
-	count, err := ColumnOf[int64](simPlan, "n")
+	count, err := result.ColumnOf[int64](simPlan, "n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,8 +36,8 @@ func TestMoveWithoutImage(t *testing.T) {
 		for i := range groups {
 			b.Column(0).Int64s[i], b.Column(1).Int64s[i] = int64(i), int64(i)
 		}
-		state := NewState(1<<30, StateStop)
-		route, fold := Route{}, Fold{Exchange: ExchangeRoute}
+		state := NewMemoryBudget(1<<30, plan.StateStop)
+		route, fold := plan.Route{}, Fold{Exchange: plan.ExchangeRoute}
 		cuts := NewCuts(simPlan, route, 1, 2, 1, state, func() {})
 		var out []*ring.Producer[Chunk]
 		var agents []Agent
@@ -43,7 +45,7 @@ func TestMoveWithoutImage(t *testing.T) {
 		for p := range 2 {
 			pr, co := ring.New[Chunk](64)
 			out = append(out, pr)
-			part, err := NewPartition(PartitionID(p), simPlan, []*ring.Consumer[Chunk]{co}, bells[:1], state, cuts)
+			part, err := NewPartition(plan.PartitionID(p), simPlan, []*ring.Consumer[Chunk]{co}, bells[:1], state, cuts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +76,7 @@ func TestMoveWithoutImage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := cuts.RequestMove(int(shardOf(k.hash)), 1-cuts.owners.Of(k))
+		m, err := cuts.RequestMove(k.Shard(), 1-cuts.owners.Of(k))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +108,7 @@ func TestMoveWithoutImage(t *testing.T) {
 		if n != groups || c.Len() != groups || !m.Done() {
 			t.Errorf("%d bytes left: %d groups, Len %d, expected %d; the shard has moved: %v", least, n, c.Len(), groups, m.Done())
 		}
-		if found, ok := c.Get(k); !ok || c.owners.Of(k) != m.to || found.groups != c.images[m.to].panes[0].groups {
+		if _, ok := c.Get(k); !ok || c.Owners.Of(k) != m.to || !isIn(c.Partition(int(m.to)), k) {
 			t.Errorf("%d bytes left: the group is not with its new owner", least)
 		}
 		if (withoutImage > 0) != (least < 1<<30) {
@@ -136,15 +138,15 @@ func newHandScene(t *testing.T, partitions, groups int) *handScene {
 		b.Column(0).Int64s[i], b.Column(1).Int64s[i] = int64(i), int64(i)
 	}
 	s := &handScene{t: t, src: &idleSource{oneBatch{b: b}}}
-	fold := Fold{Exchange: ExchangeRoute}
-	s.cuts = NewCuts(simPlan, Route{}, 1, partitions, 1, nil, func() {})
+	fold := Fold{Exchange: plan.ExchangeRoute}
+	s.cuts = NewCuts(simPlan, plan.Route{}, 1, partitions, 1, nil, func() {})
 	var out []*ring.Producer[Chunk]
 	bells := make([]Bell, partitions)
 	for p := range partitions {
 		bells[p] = noBell{}
 		pr, co := ring.New[Chunk](64)
 		out, s.last = append(out, pr), co
-		part, err := NewPartition(PartitionID(p), simPlan, []*ring.Consumer[Chunk]{co}, bells[:1], nil, s.cuts)
+		part, err := NewPartition(plan.PartitionID(p), simPlan, []*ring.Consumer[Chunk]{co}, bells[:1], nil, s.cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +154,7 @@ func newHandScene(t *testing.T, partitions, groups int) *handScene {
 	}
 	s.parts = s.parts[:partitions-1]
 	var err error
-	if s.r, err = NewRouter(0, simPlan, s.src, Route{}, fold, out, bells, nil, nil, s.cuts); err != nil {
+	if s.r, err = NewRouter(0, simPlan, s.src, plan.Route{}, fold, out, bells, nil, nil, s.cuts); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -179,7 +181,7 @@ func (s *handScene) settle(agents ...Agent) {
 // of that epoch; then only one of the two owners is stepped, whatever the other has left to do.
 func TestOwnersWaitForEachOther(t *testing.T) {
 	const groups = 1 << 16 // more of each partition than are handed over in one Step
-	count, err := ColumnOf[int64](simPlan, "n")
+	count, err := result.ColumnOf[int64](simPlan, "n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,8 +190,8 @@ func TestOwnersWaitForEachOther(t *testing.T) {
 		old, next := s.parts[0], s.parts[1]
 		s.settle(s.r, old, next)
 		shard := -1
-		for i, of := range s.cuts.owners.of {
-			if of == old.id {
+		for i := range plan.Shards {
+			if s.cuts.owners.OfShard(uint8(i)) == old.id {
 				shard = i
 			}
 		}
@@ -242,10 +244,10 @@ func TestOwnersWaitForEachOther(t *testing.T) {
 		if c.Epoch() != number+1 {
 			t.Fatalf("%s goes ahead: the newest cut is that of epoch %d, expected %d", ahead, c.Epoch(), number+1)
 		}
-		of := map[PartitionID]int{}
+		of := map[plan.PartitionID]int{}
 		for p := range s.parts {
-			for row := range c.images[p].All() {
-				if of[PartitionID(p)]++; count.Of(row) != 2 {
+			for row := range c.Images[p].All() {
+				if of[plan.PartitionID(p)]++; count.Of(row) != 2 {
 					t.Fatalf("%s goes ahead: a group of %d records, expected 2", ahead, count.Of(row))
 				}
 			}
@@ -258,7 +260,7 @@ func TestOwnersWaitForEachOther(t *testing.T) {
 }
 
 // owned is how many groups of the source a partition owns.
-func (s *handScene) owned(id PartitionID) (n int) {
+func (s *handScene) owned(id plan.PartitionID) (n int) {
 	for _, key := range s.src.b.Column(0).Int64s[:s.src.b.Len()] {
 		k, err := simPlan.Key(key)
 		if err != nil {
@@ -269,4 +271,10 @@ func (s *handScene) owned(id PartitionID) (n int) {
 		}
 	}
 	return n
+}
+
+// isIn says whether an image has the group of a key.
+func isIn(m *result.Image, k plan.Key) bool {
+	_, ok := m.Get(k)
+	return ok
 }

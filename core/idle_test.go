@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
 )
@@ -34,25 +37,25 @@ type idleSim struct {
 	partition *Partition
 }
 
-func newIdleSim(t *testing.T, exchange Exchange, rows [2][]timedRow) *idleSim {
+func newIdleSim(t *testing.T, exchange plan.Exchange, rows [2][]timedRow) *idleSim {
 	t.Helper()
-	plan := &Plan{
-		Source: timedSchema, Keys: []string{"key"}, Aggregates: []Aggregate{{Name: "n", Func: Count}},
-		Window: &Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, Idle: time.Second},
+	p := &plan.Plan{
+		Source: timedSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, Idle: time.Second},
 	}
-	s := &idleSim{cuts: NewCuts(plan, Route{}, 2, 1, 0, nil, func() {})}
+	s := &idleSim{cuts: NewCuts(p, plan.Route{}, 2, 1, 0, nil, func() {})}
 	var outs []*ring.Consumer[Chunk]
 	for i := range s.routers {
 		s.sources[i] = &pausedSource{waitingSource: waitingSource{timedSource{rows: rows[i], batch: record.NewBatch(timedSchema, 200)}, false}}
 		in, out := ring.New[Chunk](2)
-		r, err := NewRouter(ReaderID(i), plan, s.sources[i], Route{}, Fold{Exchange: exchange, Bytes: 1 << 14}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, s.cuts)
+		r, err := NewRouter(plan.ReaderID(i), p, s.sources[i], plan.Route{}, Fold{Exchange: exchange, Bytes: 1 << 14}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, s.cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.routers[i], outs = r, append(outs, out)
 	}
 	var err error
-	if s.partition, err = NewPartition(0, plan, outs, []Bell{noBell{}, noBell{}}, nil, s.cuts); err != nil {
+	if s.partition, err = NewPartition(0, p, outs, []Bell{noBell{}, noBell{}}, nil, s.cuts); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -73,7 +76,7 @@ func (s *idleSim) late() (late uint64) {
 // Method: seeded schedules in which agents stand still while the clock runs, over sources that have everything from the
 // beginning, one of them behind the other in event time only as far as the schedule makes it.
 func TestBusyIsNotIdle(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range testgen.Seeds(200) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		var rows [2][]timedRow
 		for r := range rows {
@@ -81,7 +84,7 @@ func TestBusyIsNotIdle(t *testing.T) {
 				rows[r] = append(rows[r], timedRow{int64(i) * int64(5*time.Millisecond), rng.Int64N(200), 1})
 			}
 		}
-		s := newIdleSim(t, Exchange(rng.IntN(4)), rows)
+		s := newIdleSim(t, plan.Exchange(rng.IntN(4)), rows)
 		agents := []Agent{s.routers[0], s.routers[1], s.partition}
 		now := Nanos(0)
 		for !s.partition.Done() {
@@ -102,7 +105,7 @@ func TestBusyIsNotIdle(t *testing.T) {
 			}
 			for i, src := range s.sources {
 				src.ends = len(src.rows) == 0
-				src.paused = src.paused && !s.routers[i].ended && len(s.sources[1-i].rows) > 0
+				src.paused = src.paused && !s.routers[i].atEnd && len(s.sources[1-i].rows) > 0
 			}
 			if err := s.partition.Err(); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
@@ -118,7 +121,7 @@ func TestBusyIsNotIdle(t *testing.T) {
 // at the beginning of that time is asked again before it is said to be idle.
 func TestIdleIsAskedAgain(t *testing.T) {
 	at := func(second int64) timedRow { return timedRow{second * int64(time.Second), 1, 1} }
-	s := newIdleSim(t, ExchangeRoute, [2][]timedRow{{at(10)}, nil})
+	s := newIdleSim(t, plan.ExchangeRoute, [2][]timedRow{{at(10)}, nil})
 	step := func(now time.Duration) {
 		for range 20 {
 			for _, r := range s.routers {
@@ -214,11 +217,11 @@ func TestHolds(t *testing.T) {
 	} {
 		s := &heldSource{batches: c.batches}
 		s.batch = record.NewBatch(timedSchema, 10)
-		plan := &Plan{
-			Source: timedSchema, Keys: []string{"key"}, Aggregates: []Aggregate{{Name: "n", Func: Count}},
-			Window: &Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
+		p := &plan.Plan{
+			Source: timedSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+			Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
 		}
-		_, _, routers := runRoute(t, plan, []Source{s}, Route{}, Fold{Exchange: ExchangeRoute}, 1, 4, 1)
+		_, _, routers := runRoute(t, p, []Source{s}, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, 1, 4, 1)
 		if n := routers[0].Counters(); n.Late != c.late {
 			t.Errorf("%s: %d late, expected %d", what, n.Late, c.late)
 		}

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 )
@@ -13,7 +14,7 @@ import (
 // argument in one loop (the shape of DuckDB's aggregation). A partition has a kernel, and so has a
 // router that folds.
 type kernel struct {
-	layout *layout
+	layout *layout.Layout
 	table  *table.Table
 	// off has the place of each record's row.
 	off [stripeRows]uint64
@@ -42,12 +43,12 @@ type kernel struct {
 	gathered *gathered
 }
 
-func newKernel(l *layout, t *table.Table) kernel {
+func newKernel(l *layout.Layout, t *table.Table) kernel {
 	k := kernel{
-		layout: l, table: t, words: make([][]uint64, l.keys.Words()), args: make([][]uint64, len(l.args)),
-		texts: make([][]byte, len(l.args)), paces: make([]agg.Pace, len(l.fused)),
+		layout: l, table: t, words: make([][]uint64, l.Keys.Words()), args: make([][]uint64, len(l.Args)),
+		texts: make([][]byte, len(l.Args)), paces: make([]agg.Pace, len(l.Fused)),
 	}
-	if l.window != nil {
+	if l.Window != nil {
 		k.gathered = &gathered{words: make([][]uint64, len(k.words)), args: make([][]uint64, len(k.args))}
 		for _, columns := range [][][]uint64{k.gathered.words, k.gathered.args} {
 			for c := range columns {
@@ -109,7 +110,7 @@ func (k *kernel) applyPanes(panes []uint64, hashes []uint64, heap []byte, nulls 
 // heap, and their arguments are k.args. nulls has the NULL bits of each record's arguments; it is
 // nil if none can be NULL.
 func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
-	keyWords := k.layout.keys.Words()
+	keyWords := k.layout.Keys.Words()
 	var some uint64 // arguments that have a NULL in the stripe
 	for _, bits := range nulls {
 		some |= bits
@@ -118,7 +119,7 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 		nulls = nil
 	}
 	var rows agg.Rows
-	fused := k.layout.fused
+	fused := k.layout.Fused
 	done := 0
 	if keyWords == 1 && len(fused) > 0 && some>>fused[0].Arg&1 == 0 && fused[0].Finds(&k.paces[0]) {
 		rows = k.table.FindAndUpdate(hashes, k.words, k.off[:],
@@ -140,8 +141,8 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 		f.UpdateSome(rows, uintptr(8*keyWords), agg.Args{Words: k.args[f.Arg], Nulls: nulls, NullBit: uint8(f.Arg)},
 			k.some[:], &k.paces[i])
 	}
-	for i := range k.layout.single {
-		s := &k.layout.single[i]
+	for i := range k.layout.Single {
+		s := &k.layout.Single[i]
 		var args agg.Args
 		if s.Arg >= 0 {
 			args = agg.Args{Words: k.args[s.Arg], Text: k.texts[s.Arg], Nulls: nulls, NullBit: uint8(s.Arg)}
@@ -157,22 +158,22 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 // has their blocks.
 func (k *kernel) merge(hashes []uint64, heap []byte, states [][]uint64, of *agg.Blocks) {
 	rows := k.table.FindOrCreate(hashes, k.words, heap, k.off[:])
-	keyWords := k.layout.keys.Words()
+	keyWords := k.layout.Keys.Words()
 	k.stampRows(rows)
-	for i := range k.layout.states {
-		s := &k.layout.states[i]
-		agg.MergeRows(s.fn, rows, uintptr(8*(keyWords+s.word)), states[s.word:s.word+s.fn.Words()], of, &k.from)
+	for i := range k.layout.States {
+		s := &k.layout.States[i]
+		agg.MergeRows(s.Fn, rows, uintptr(8*(keyWords+s.Word)), states[s.Word:s.Word+s.Fn.Words()], of, &k.from)
 	}
 }
 
 // stampRows notes in which epoch the groups have changed, if the plan wants to know that.
 func (k *kernel) stampRows(rows agg.Rows) {
-	w := k.layout.stampWord
+	w := k.layout.StampWord
 	if w < 0 {
 		return
 	}
 	// The accesses are in bounds: the places are the places of rows, and a row has the word.
-	base := unsafe.Add(rows.Base, 8*(k.layout.keys.Words()+w))
+	base := unsafe.Add(rows.Base, 8*(k.layout.Keys.Words()+w))
 	for _, off := range rows.Off {
 		*(*uint64)(unsafe.Add(base, off)) = k.stamp
 	}

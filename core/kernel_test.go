@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -18,12 +19,12 @@ func BenchmarkKernel(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			p := &Plan{Source: schema, Keys: []string{"key"}, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "s", Func: Sum, Column: "value"}, {Name: "a", Func: Min, Column: "value"}, {Name: "b", Func: Max, Column: "value"}}}
-			l, err := p.compile()
+			p := &plan.Plan{Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "s", Func: plan.Sum, Column: "value"}, {Name: "a", Func: plan.Min, Column: "value"}, {Name: "b", Func: plan.Max, Column: "value"}}}
+			l, err := p.Layout()
 			if err != nil {
 				b.Fatal(err)
 			}
-			t, err := table.New(l.keys, l.init, table.Memory{})
+			t, err := table.New(l.Keys, l.Init, table.Memory{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -43,11 +44,11 @@ func BenchmarkKernel(b *testing.B) {
 				batch.SetLen(rows)
 				batches = append(batches, batch)
 			}
-			scratch := l.keys.NewKeys(stripeRows)
+			scratch := l.Keys.NewKeys(stripeRows)
 			all := func() {
 				for _, batch := range batches {
 					for from := 0; from < rows; from += stripeRows {
-						l.keys.Encode(batch, from, from+stripeRows, scratch)
+						l.Keys.Encode(batch, from, from+stripeRows, scratch)
 						copy(k.words, scratch.Words)
 						k.args[0] = batch.Column(1).Words()[from : from+stripeRows]
 						k.apply(scratch.Hashes, nil, nil)

@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"github.com/velo-engine/velo/internal/testgen"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // strd is a set of NIST's Statistical Reference Datasets: univariate summary statistics.
@@ -95,15 +97,15 @@ func testSTRD(t *testing.T, s strd) {
 	worst := map[string]float64{"mean": 99, "stddev": 99, "decimal mean": 99, "decimal stddev": 99}
 	var exact [2]float64
 	for partitions := 1; partitions <= 16; partitions++ {
-		for _, exchange := range []Exchange{ExchangeFold, ExchangeRoute, ExchangeAuto} {
+		for _, exchange := range []plan.Exchange{plan.ExchangeFold, plan.ExchangeRoute, plan.ExchangeAuto} {
 			rng := rand.New(rand.NewPCG(uint64(partitions), uint64(exchange)))
 			values := append([]string(nil), s.values...)
 			rng.Shuffle(len(values), func(i, j int) { values[i], values[j] = values[j], values[i] })
-			plan := &Plan{Source: schema, Aggregates: []Aggregate{
-				{Name: "mean", Func: Avg, Column: "f"},
-				{Name: "stddev", Func: StddevSamp, Column: "f"},
-				{Name: "decimal mean", Func: Avg, Column: "d"},
-				{Name: "decimal stddev", Func: StddevSamp, Column: "d"},
+			p := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{
+				{Name: "mean", Func: plan.Avg, Column: "f"},
+				{Name: "stddev", Func: plan.StddevSamp, Column: "f"},
+				{Name: "decimal mean", Func: plan.Avg, Column: "d"},
+				{Name: "decimal stddev", Func: plan.StddevSamp, Column: "d"},
 			}}
 			sources := make([]Source, 1+rng.IntN(3))
 			for i := range sources {
@@ -124,13 +126,13 @@ func testSTRD(t *testing.T, s strd) {
 				to := sources[rng.IntN(len(sources))].(*sliceSource)
 				to.batches = append(to.batches, b)
 			}
-			_, images, _ := runRoute(t, plan, sources, Route{}, Fold{Exchange: exchange, Bytes: 1}, partitions, 4, uint64(partitions))
-			row, ok := merged(t, images).Get(Key{})
+			_, images, _ := runRoute(t, p, sources, plan.Route{}, Fold{Exchange: exchange, Bytes: 1}, partitions, 4, uint64(partitions))
+			row, ok := merged(t, images).Get(plan.Key{})
 			if !ok {
 				t.Fatal("no row")
 			}
 			read := func(name string) float64 {
-				c, err := ColumnOf[float64](plan, name)
+				c, err := result.ColumnOf[float64](p, name)
 				if err != nil || c.Null(row) {
 					t.Fatalf("%s: %v", name, err)
 				}
@@ -146,7 +148,7 @@ func testSTRD(t *testing.T, s strd) {
 					t.Errorf("%d partitions, %v: %s is %v, certified %v: %.1f digits of %v", partitions, exchange, name, got, want.value, digits, want.digits)
 				}
 			}
-			if now := [2]float64{read("decimal mean"), read("decimal stddev")}; partitions == 1 && exchange == ExchangeFold {
+			if now := [2]float64{read("decimal mean"), read("decimal stddev")}; partitions == 1 && exchange == plan.ExchangeFold {
 				exact = now
 			} else if now != exact {
 				t.Errorf("%d partitions, %v: decimals are %v, with one %v", partitions, exchange, now, exact)
@@ -162,10 +164,10 @@ func TestByFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Aggregates: []Aggregate{
-		{Name: "a", Func: MinBy, Column: "k"}, {Name: "b", Func: MaxBy, By: "k"}, {Name: "c", Func: First, Column: "k", By: "nope"}, {Name: "d", Func: Last, Column: "text", By: "b"}, {Name: "e", Func: Sum, Column: "k", By: "k"}, {Name: "f", Func: MaxBy, Column: "k", By: "b"}, {Name: "g", Func: Min, Column: "b"},
+	p := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{
+		{Name: "a", Func: plan.MinBy, Column: "k"}, {Name: "b", Func: plan.MaxBy, By: "k"}, {Name: "c", Func: plan.First, Column: "k", By: "nope"}, {Name: "d", Func: plan.Last, Column: "text", By: "b"}, {Name: "e", Func: plan.Sum, Column: "k", By: "k"}, {Name: "f", Func: plan.MaxBy, Column: "k", By: "b"}, {Name: "g", Func: plan.Min, Column: "b"},
 	}}
-	err = plan.Validate()
+	err = p.Validate()
 	for _, want := range []string{
 		`"a": agg: min_by needs a second column`, `"b": a column to choose by, "k", but none to choose from`, `"c": there is no column "nope"`, `"d": agg: last(text) by boolean is not defined`,
 		`"e": agg: sum takes one column`, `"f": agg: max_by(bigint) by boolean is not defined`, `"g": agg: min(boolean) is not defined`,
@@ -174,14 +176,14 @@ func TestByFaults(t *testing.T) {
 			t.Errorf("%v\nis expected to say %s", err, want)
 		}
 	}
-	plan = &Plan{Source: schema, Aggregates: []Aggregate{{Name: "a", Func: First, Column: "b", By: "k"}, {Name: "b", Func: MinBy, Column: "b", By: "k"}, {Name: "c", Func: VarPop, Column: "k"}, {Name: "d", Func: StddevSamp, Column: "k"}, {Name: "e", Func: MinBy, Column: "k", By: "k"}, {Name: "f", Func: MinBy, Column: "b", By: "x"}}}
-	if got, want := plan.String(), "SELECT first(b, k) AS a, min_by(b, k) AS b, var_pop(k) AS c, stddev_samp(k) AS d, min_by(k, k) AS e, min_by(b, x) AS f FROM s"; got != want {
+	p = &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{{Name: "a", Func: plan.First, Column: "b", By: "k"}, {Name: "b", Func: plan.MinBy, Column: "b", By: "k"}, {Name: "c", Func: plan.VarPop, Column: "k"}, {Name: "d", Func: plan.StddevSamp, Column: "k"}, {Name: "e", Func: plan.MinBy, Column: "k", By: "k"}, {Name: "f", Func: plan.MinBy, Column: "b", By: "x"}}}
+	if got, want := p.String(), "SELECT first(b, k) AS a, min_by(b, k) AS b, var_pop(k) AS c, stddev_samp(k) AS d, min_by(k, k) AS e, min_by(b, x) AS f FROM s"; got != want {
 		t.Errorf("%s, expected %s", got, want)
 	}
-	if err := plan.Validate(); err != nil {
+	if err := p.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(plan.layout.states); n != 4 {
+	if n := len(planLayout(t, p).States); n != 4 {
 		t.Errorf("%d states, expected one for first and min_by, one for the variances, and one for each other pair of columns", n)
 	}
 }

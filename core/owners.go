@@ -4,24 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/result"
 )
-
-// Owners says which partition owns each shard. Nothing else decides where a key goes: routers look
-// here once per stripe, and so does a lookup of a single group. An Owners does not change once it
-// is made.
-type Owners struct{ of [Shards]PartitionID }
-
-// NewOwners deals the shards to the partitions in runs of equal length, give or take one.
-func NewOwners(partitions int) *Owners {
-	o := &Owners{}
-	for shard := range o.of {
-		o.of[shard] = PartitionID(shard * partitions / Shards)
-	}
-	return o
-}
-
-// Of is the partition that owns the shard of a key.
-func (o *Owners) Of(k Key) PartitionID { return o.of[shardOf(k.hash)] }
 
 // # Moving a shard
 //
@@ -35,7 +21,7 @@ func (o *Owners) Of(k Key) PartitionID { return o.of[shardOf(k.hash)] }
 // A Move is a request to give a shard to another partition.
 type Move struct {
 	shard uint8
-	to    PartitionID
+	to    plan.PartitionID
 	done  atomic.Bool // set by the last partition to answer the epoch after the move's
 }
 
@@ -45,9 +31,9 @@ func (m *Move) Done() bool { return m.done.Load() }
 // move is a Move at the epoch in which it happens.
 type move struct {
 	*Move
-	epoch  uint64      // 0: there is no move
-	from   PartitionID // the owner before the mark
-	owners *Owners     // the owners after the mark
+	epoch  uint64           // 0: there is no move
+	from   plan.PartitionID // the owner before the mark
+	owners *result.Owners   // the owners after the mark
 }
 
 // ErrMoving says that another shard is being moved.
@@ -56,18 +42,18 @@ var ErrMoving = errors.New("another shard is being moved")
 // RequestMove asks for a shard to be moved at one of the next epochs. The error says that there is
 // no such shard or partition, that groups are not kept by their shards, or that another shard is
 // being moved (ErrMoving).
-func (c *Cuts) RequestMove(shard int, to PartitionID) (*Move, error) {
+func (c *Cuts) RequestMove(shard int, to plan.PartitionID) (*Move, error) {
 	switch {
-	case c.cuts[0].scattered:
+	case c.cuts[0].Scattered:
 		return nil, errors.New("core: cannot move a shard: the route does not go by key")
 	case c.windows:
 		return nil, errors.New("core: cannot move a shard of a plan with windows")
-	case c.state.sheds():
+	case c.budget.sheds():
 		return nil, errors.New("core: cannot move a shard of a plan that sheds: a group that finds no room " +
 			"would be lost")
-	case shard < 0 || shard >= Shards || int(to) >= len(c.cuts[0].images):
+	case shard < 0 || shard >= plan.Shards || int(to) >= len(c.cuts[0].Images):
 		return nil, fmt.Errorf("core: cannot move shard %d to partition %d: there are %d shards and %d partitions",
-			shard, to, Shards, len(c.cuts[0].images))
+			shard, to, plan.Shards, len(c.cuts[0].Images))
 	}
 	m := &Move{shard: uint8(shard), to: to}
 	if !c.pending.CompareAndSwap(nil, m) {
@@ -76,9 +62,9 @@ func (c *Cuts) RequestMove(shard int, to PartitionID) (*Move, error) {
 	return m, nil
 }
 
-// turn goes on with moves when an epoch has been answered. Only the last partition to answer calls
-// it, and no agent looks at a move before the next epoch is raised.
-func (c *Cuts) turn(number uint64) {
+// advanceMove goes on with moves when an epoch has been answered. Only the last partition to answer
+// calls it, and no agent looks at a move before the next epoch is raised.
+func (c *Cuts) advanceMove(number uint64) {
 	if c.move.epoch == number {
 		c.owners = c.move.owners
 		return
@@ -89,31 +75,6 @@ func (c *Cuts) turn(number uint64) {
 		c.move = move{}
 	}
 	if m := c.pending.Load(); m != nil {
-		owners := *c.owners
-		owners.of[m.shard] = m.to
-		c.move = move{m, number + 1, c.owners.of[m.shard], &owners}
+		c.move = move{m, number + 1, c.owners.OfShard(m.shard), c.owners.With(m.shard, m.to)}
 	}
-}
-
-// given are the shards that a partition has given away, with the number of rows that they left
-// behind in its table. It does not change once an image has it.
-type given struct {
-	is   [Shards]bool // is[s] says that shard s has been given away
-	rows [Shards]int  // the rows that each shard left
-	all  int          // the rows that all of them left
-}
-
-// with is given after a shard has been given away or has come back. rows is the number of rows that
-// the shard left.
-func (g *given) with(shard uint8, away bool, rows int) *given {
-	next := &given{}
-	if g != nil {
-		*next = *g
-	}
-	next.all += rows - next.rows[shard]
-	next.is[shard], next.rows[shard] = away, rows
-	if next.is == [Shards]bool{} {
-		return nil
-	}
-	return next
 }

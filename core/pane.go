@@ -4,6 +4,7 @@ import (
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/result"
 )
 
 // A pane has the tables of one piece of time in one partition. A plan without windows has one pane
@@ -24,15 +25,15 @@ type pane struct {
 	memory table.Memory
 
 	// tables are all its tables.
-	tables []*groups
+	tables []*result.Groups
 	// live is the table that records go to; it is nil when the pane is closed.
-	live *groups
+	live *result.Groups
 	// shown is what the newest epoch shows; it is nil before the first epoch that shows the pane.
-	shown *groups
+	shown *result.Groups
 	// bySlot has what each slot shows, nil for a slot that does not know the pane.
-	bySlot []*groups
-	// behind says that live has yet to catch up with shown.
-	behind bool
+	bySlot []*result.Groups
+	// lagging says that live has yet to catch up with shown.
+	lagging bool
 	// touched says that live has changed since the pane was last published.
 	touched bool
 	// noted says that the pane is in Partition.changed.
@@ -45,23 +46,23 @@ type pane struct {
 }
 
 // newGroups makes another table.
-func (x *pane) newGroups(p *Partition) (*groups, error) {
+func (x *pane) newGroups(p *Partition) (*result.Groups, error) {
 	memory := x.memory
 	memory.Extra = len(x.tables) >= ownTables
-	t, err := newTable(p.layout, p.first, p.id, memory)
+	t, err := newTable(p.layout, p.initialOwners, p.id, memory)
 	if err != nil {
 		return nil, err
 	}
-	g := &groups{layout: p.layout, table: t, end: x.end}
+	g := &result.Groups{Layout: p.layout, Table: t, End: x.end}
 	x.tables = append(x.tables, g)
 	return g, nil
 }
 
 // spare is a table that no slot shows and that is not live. It makes another table if there is
 // none.
-func (x *pane) spare(p *Partition) (*groups, error) {
+func (x *pane) spare(p *Partition) (*result.Groups, error) {
 	for i, g := range x.tables {
-		if g.slots > 0 || g == x.live {
+		if g.Slots > 0 || g == x.live {
 			continue
 		}
 		if g != x.shown {
@@ -77,19 +78,19 @@ func (x *pane) spare(p *Partition) (*groups, error) {
 func (x *pane) renew(i int) {
 	if invariants.Enabled {
 		old := x.tables[i]
-		x.tables[i] = &groups{layout: old.layout, table: old.table, end: old.end}
-		old.gone.Store(true)
+		x.tables[i] = &result.Groups{Layout: old.Layout, Table: old.Table, End: old.End}
+		old.Gone.Store(true)
 	}
 }
 
 // show has a slot show groups instead of what it showed; nil stands for none.
-func (x *pane) show(slot int, g *groups) {
+func (x *pane) show(slot int, g *result.Groups) {
 	if old := x.bySlot[slot]; old != nil {
-		old.slots--
+		old.Slots--
 	}
 	x.bySlot[slot] = g
 	if g != nil {
-		g.slots++
+		g.Slots++
 	}
 }
 
@@ -104,7 +105,7 @@ func (x *pane) publish(p *Partition, slot int) error {
 	x.show(slot, nil) // what the slot showed may be the next live table
 	next, err := x.spare(p)
 	if err == nil {
-		err = next.table.Follow(x.live.table)
+		err = next.Table.Follow(x.live.Table)
 	}
 	if err != nil {
 		x.show(slot, old)
@@ -112,13 +113,13 @@ func (x *pane) publish(p *Partition, slot int) error {
 	}
 	for _, g := range x.tables {
 		if g != x.live {
-			x.live.table.Tell(g.table)
+			x.live.Table.Tell(g.Table)
 		}
 	}
-	x.live.table.Freeze()
+	x.live.Table.Freeze()
 	x.show(slot, x.live)
-	x.live.epoch = p.epoch
-	x.shown, x.live, x.touched, x.behind = x.live, next, false, true
+	x.live.Epoch = p.epoch
+	x.shown, x.live, x.touched, x.lagging = x.live, next, false, true
 	return nil
 }
 
@@ -126,16 +127,16 @@ func (x *pane) publish(p *Partition, slot int) error {
 func (x *pane) seal(epoch uint64, slot int) {
 	if x.live != nil && (x.touched || x.shown == nil) {
 		x.shown = x.live
-		x.shown.epoch = epoch
+		x.shown.Epoch = epoch
 	}
-	x.live, x.behind = nil, false
+	x.live, x.lagging = nil, false
 	x.show(slot, x.shown)
 }
 
 // shows says whether any slot shows the pane.
 func (x *pane) shows() bool {
 	for _, g := range x.tables {
-		if g.slots > 0 {
+		if g.Slots > 0 {
 			return true
 		}
 	}
@@ -146,16 +147,16 @@ func (x *pane) shows() bool {
 func (x *pane) reuse() {
 	for i, g := range x.tables {
 		x.renew(i)
-		g.table.Reset()
+		g.Table.Reset()
 	}
-	x.shown, x.behind, x.touched, x.carried = nil, false, false, false
+	x.shown, x.lagging, x.touched, x.carried = nil, false, false, false
 	x.live = x.tables[0]
 }
 
 // free gives the memory of the pane back.
 func (x *pane) free() {
 	for _, g := range x.tables {
-		g.free()
+		g.Free()
 	}
 	x.tables = nil
 }

@@ -3,18 +3,97 @@ package core
 import (
 	"fmt"
 	"math"
-	"slices"
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
 // chunksPerStep bounds the chunks that a partition applies in one Step: a few times 64 KiB, which
 // takes well under a millisecond.
 const chunksPerStep = 4
+
+// A partitionPhase is what a partition does next.
+type partitionPhase uint8
+
+const (
+	// draining: it takes chunks out of the rings, and answers an epoch when it has all marks.
+	draining partitionPhase = iota
+	// lending: the image of an epoch without a cut has a live table. The new owner of a shard reads
+	// it, and this partition waits for that.
+	lending
+	// catchingUp: its live tables get what the tables have that took their places in an image.
+	catchingUp
+	// answeredLast: it has answered the last epoch of all.
+	answeredLast
+)
+
+// An inputPhase is what a partition does with the ring of a reader.
+type inputPhase uint8
+
+const (
+	reading inputPhase = iota // it takes chunks out of the ring
+	held                      // the mark of the next epoch is the first in the ring, and stays there
+	ended                     // the last mark has come: there is nothing more
+)
+
+// An input is a reader as one partition sees it.
+type input struct {
+	// ring is the ring from the reader; it is nil when the reader has ended.
+	ring *ring.Consumer[Chunk]
+	// bell is the bell of the reader.
+	bell  Bell
+	phase inputPhase
+	// counters are the reader's counters as of its last mark.
+	counters result.Counters
+	// watermark is the reader's watermark as of its last mark.
+	watermark int64
+	// shed counts the records of the reader that found no room.
+	shed uint64
+	// tooOld counts the records of the reader that came for a closed window.
+	tooOld uint64
+}
+
+// A paneSet is the panes of a partition.
+type paneSet struct {
+	// panes are the panes that the newest epoch shows or that have come since. They are in order of
+	// time, except those that have come since the last epoch. A plan without windows has one.
+	panes []*pane
+	// sealed is the number of closed panes; they are the first in panes.
+	sealed int
+	// byID finds the panes that are in panes.
+	byID map[window.Pane]*pane
+	// lastPane is the pane that was looked up last.
+	lastPane *pane
+	// changed are the panes that have changed since store last looked at them.
+	changed []*pane
+	// removed are the panes that older epochs show and the newest does not.
+	removed []*pane
+	// unused are the panes that no epoch shows; they are kept for reuse.
+	unused []*pane
+	// lagging are the panes whose live table had to catch up after the last epoch.
+	lagging []*pane
+	// caughtUp is the number of lagging panes that have caught up; they are the first in lagging.
+	caughtUp int
+	// sums are the totals over all panes.
+	sums paneSums
+}
+
+// partitionCounts are the counts of a partition. A partition has one for itself, and publishes them
+// once per Step.
+type partitionCounts struct {
+	rows, partials, shed, late, copied uint64
+}
+
+// publishedPartition are the counts of a partition as other goroutines may read them. The partition
+// alone stores them, once per Step. Each is right by itself; nothing else is published by them.
+type publishedPartition struct {
+	rows, partials, groups, bytes, shed, late, copied, panes, memoryWaits atomic.Uint64
+}
 
 // A Partition keeps the groups of its shards. It is an Agent. Its methods are in partition.go,
 // partition_epoch.go, apply.go, session.go, pass.go and handover.go.
@@ -29,106 +108,62 @@ const chunksPerStep = 4
 //
 // The marks carry the readers' watermarks, so all partitions close the same windows in an epoch.
 type Partition struct {
-	id   PartitionID
-	cuts *Cuts
-	// in has the ring of each reader.
-	in []*ring.Consumer[Chunk]
-	// bells has the bell of each reader.
-	bells []Bell
-	// turn is the index of the ring that the next Step looks at first.
-	turn int
+	id    plan.PartitionID
+	cuts  *Cuts
+	phase partitionPhase
+	// stall is why the last Step had no work.
+	stall Stall
+	// now is the time of the last Step.
+	now Nanos
+	// err is why the plan must end; it is nil if the plan goes on.
+	err error
+
+	// inputs has the readers by their ids.
+	inputs []input
+	// nextInput is the index of the input that the next Step looks at first.
+	nextInput int
+	// active is the number of inputs that have not ended, and unmarked is how many of those are
+	// not held.
+	active, unmarked int
+	// reader is the reader whose records are being applied.
+	reader plan.ReaderID
+
 	kernel
 	// states has the columns of the partial states that are being merged.
 	states [][]uint64
-
 	// merger merges sessions; it is nil if the plan has none.
-	merger *merger
+	merger *result.Merger
 	// outlet takes the records of a plan that passes records through; it is nil for other plans.
 	outlet Outlet
-	// blocked says that the outlet had no batch in the last Step.
-	blocked bool
-	// first is the owners of the shards before any shard moved.
-	first *Owners
-	// panes are the panes that the newest epoch shows or that have come since. They are in order of
-	// time, except those that have come since the last epoch. A plan without windows has one.
-	panes []*pane
-	// sealed is the number of closed panes; they are the first in panes.
-	sealed int
-	// byID finds the panes that are in panes.
-	byID map[window.Pane]*pane
-	// last is the pane that was looked up last.
-	last *pane
-	// changed are the panes that have changed since store last looked at them.
-	changed []*pane
-	// gone are the panes that older epochs show and the newest does not.
-	gone []*pane
-	// unused are the panes that no epoch shows; they are kept for reuse.
-	unused []*pane
-	// lagging are the panes whose live table had to catch up after the last epoch.
-	lagging []*pane
-	// behind says that some of the lagging panes have not caught up yet.
-	behind bool
 
-	// caughtUp is the number of lagging panes that have caught up; they are the first in lagging.
-	caughtUp int
-	// lent is the image of an epoch without a cut while it has a live table, which the new owner of
-	// a shard reads. It is nil otherwise.
-	lent *Image
-
-	// tables and full are tableOf and added as function values, made once.
-	tables func(id window.Pane, n int) *table.Table
-	full   func(*table.Table)
-
+	paneSet
+	// tables and afterAdd are tableOf and noteAdded as function values, made once.
+	tables   func(id window.Pane, n int) *table.Table
+	afterAdd func(*table.Table)
+	// budget bounds the memory of the groups.
+	budget *MemoryBudget
 	// lacking are the tables that lack memory for the next addition.
 	lacking lacking
-	// starved says that the last Step had no work because some tables lack memory.
-	starved bool
-	// now is the time of the last Step.
-	now Nanos
 
-	// ended says of each reader whether its last mark has come.
-	ended []bool
-	// held says of each reader whether its ring is held at the mark of the next epoch.
-	held []bool
-	// left is the number of readers that have not ended.
-	left int
-	// missing is how many of those are not held.
-	missing int
-	// counters are the counters of each reader as of its last mark.
-	counters []Counters
-	// watermarks are the watermarks of the readers as of their last marks.
-	watermarks []int64
+	// epoch is the last epoch that was answered.
+	epoch uint64
 	// closed is the end of the last closed window: windows that end at it or before are closed.
 	closed int64
 	// oldest is the end of the oldest window that is kept.
 	oldest int64
-	// epoch is the last epoch that was answered.
-	epoch uint64
-	// done says that this epoch was the last of all.
-	done bool
 
+	// initialOwners is the owners of the shards before any shard moved.
+	initialOwners *result.Owners
 	// handover is the work left for a shard that moves; it is nil if there is none.
 	handover *handover
-	// given are the shards that have gone to other partitions.
-	given *given
+	// away are the shards that have gone to other partitions.
+	away *result.AwayShards
+	// lentImage is the image that has a live table, while the partition is lending; it is nil
+	// otherwise.
+	lentImage *result.Image
 
-	// state bounds the memory of the groups.
-	state *State
-	// reader is the reader whose records are being applied.
-	reader ReaderID
-	// shed counts the records of each reader that found no room.
-	shed []uint64
-	// tooOld counts the records of each reader that came for a closed window.
-	tooOld []uint64
-	// err is why the plan must end; it is nil if the plan goes on.
-	err error
-
-	// These are for other goroutines. The partition alone stores them, once per Step.
-	rows, partials, groups, bytes, sheds, late, copied, live, memoryWaits atomic.Uint64
-	// The partition's own counts, which store publishes.
-	rowCount, partialCount, shedCount, lateCount, copyCount uint64
-	// sums are the totals over all panes.
-	sums paneSums
+	counts    partitionCounts
+	published publishedPartition
 }
 
 const (
@@ -140,39 +175,36 @@ const (
 )
 
 // NewPartition makes a partition without groups. in and bells have an entry for each reader.
-func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells []Bell, state *State,
+func NewPartition(id plan.PartitionID, pl *plan.Plan, in []*ring.Consumer[Chunk], bells []Bell, budget *MemoryBudget,
 	cuts *Cuts,
 ) (*Partition, error) {
-	l, err := plan.compile()
+	l, err := pl.Layout()
 	if err != nil {
 		return nil, err
 	}
-	if len(l.sided) > 0 && state.sheds() {
-		return nil, fmt.Errorf("core: plan %s: %v keeps state beside the rows of groups, and if that has no room it "+
+	if len(l.Sided) > 0 && budget.sheds() {
+		return nil, fmt.Errorf("plan %s: %v keeps state beside the rows of groups, and if that has no room it "+
 			"is not known which records to drop: "+
-			"such plans stop when their memory is used up, StateShed is not for them", plan.name(), l.sided[0].kind)
+			"such plans stop when their memory is used up, StateShed is not for them", l.Name, l.Sided[0].Kind)
 	}
 	p := &Partition{
-		id: id, cuts: cuts, in: slices.Clone(in), bells: slices.Clone(bells), states: make([][]uint64, len(l.init)),
-		first: cuts.owners,
-		ended: make([]bool, len(in)), held: make([]bool, len(in)), left: len(in), missing: len(in),
-		counters: make([]Counters, len(in)), watermarks: make([]int64, len(in)), state: state,
-		shed: make([]uint64, len(in)), tooOld: make([]uint64, len(in)),
-		closed: -window.MaxTime, oldest: -window.MaxTime, byID: map[window.Pane]*pane{},
+		id: id, cuts: cuts, states: make([][]uint64, len(l.Init)), initialOwners: cuts.owners, budget: budget,
+		closed: -window.MaxTime, oldest: -window.MaxTime,
+		paneSet: paneSet{byID: map[window.Pane]*pane{}},
 	}
 	for r := range in {
-		p.watermarks[r] = watermarkNone
+		p.addInput(in[r], bells[r])
 	}
 	p.kernel = newKernel(l, nil)
 	p.stamp = 1 // records before the first epoch are part of it
-	p.tables, p.full = p.tableOf, p.added
-	if l.window != nil && l.window.session != nil {
-		p.merger = newMerger(l, l)
+	p.tables, p.afterAdd = p.tableOf, p.noteAdded
+	if l.Window != nil && l.Window.Session != nil {
+		p.merger = result.NewMerger(l, l)
 	}
 	for _, c := range cuts.cuts {
-		c.images[id] = &Image{layout: l, clock: p.closed, oldest: p.oldest}
+		c.Images[id] = &result.Image{Layout: l, Clock: p.closed, Oldest: p.oldest}
 	}
-	if l.window == nil {
+	if l.Window == nil {
 		x, err := p.newPane(0)
 		if err != nil {
 			return nil, err
@@ -183,9 +215,9 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 				return nil, err
 			}
 			x.show(slot, g)
-			cuts.cuts[slot].images[id].panes = []paneImage{{x.id, x.last, g}}
+			cuts.cuts[slot].Images[id].Panes = []result.PaneImage{{Pane: x.id, Last: x.last, Groups: g}}
 		}
-		x.live.table.Live()
+		x.live.Table.Live()
 	}
 	p.store()
 	return p, nil
@@ -195,13 +227,14 @@ func NewPartition(id PartitionID, plan *Plan, in []*ring.Consumer[Chunk], bells 
 // partition has answered. It is called between two Steps. The partition answers no further epoch
 // without the mark of that reader; see Router.Join.
 func (p *Partition) Join(in *ring.Consumer[Chunk], bell Bell) (answered uint64) {
-	p.in, p.bells = append(p.in, in), append(p.bells, bell)
-	p.ended, p.held = append(p.ended, false), append(p.held, false)
-	p.counters, p.shed = append(p.counters, Counters{}), append(p.shed, 0)
-	p.watermarks, p.tooOld = append(p.watermarks, watermarkNone), append(p.tooOld, 0)
-	p.left++
-	p.missing++
+	p.addInput(in, bell)
 	return p.epoch
+}
+
+func (p *Partition) addInput(in *ring.Consumer[Chunk], bell Bell) {
+	p.inputs = append(p.inputs, input{ring: in, bell: bell, watermark: watermarkNone})
+	p.active++
+	p.unmarked++
 }
 
 // newPane makes a pane with a live table and adds it to the panes.
@@ -210,9 +243,9 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 		x, p.unused = p.unused[n-1], p.unused[:n-1]
 		x.reuse()
 	} else {
-		x = &pane{memory: p.state.memory(), bySlot: make([]*groups, len(p.cuts.cuts))}
-		x.memory.Twins, x.memory.Bytes = p.state.twins(), p.cuts.bytes
-		if p.layout.window != nil {
+		x = &pane{memory: p.budget.memory(), bySlot: make([]*result.Groups, len(p.cuts.cuts))}
+		x.memory.Twins, x.memory.Bytes = p.budget.twins(), p.cuts.bytes
+		if p.layout.Window != nil {
 			x.memory.Groups = MaxPaneGroups
 		}
 		x.live, err = x.newGroups(p)
@@ -221,20 +254,20 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 		}
 	}
 	x.id = id
-	if w := p.layout.window; w != nil {
-		x.first, x.last = w.clock.Ends(id)
-		x.shut = w.clock.Shut(id)
+	if w := p.layout.Window; w != nil {
+		x.first, x.last = w.Clock.Ends(id)
+		x.shut = w.Clock.Shut(id)
 		x.end = x.first
-		if x.first != x.last || w.session != nil {
+		if x.first != x.last || w.Session != nil {
 			x.end = manyWindows
 		}
 		for _, g := range x.tables {
-			g.end = x.end
+			g.End = x.end
 		}
 	}
 	p.panes = append(p.panes, x)
 	p.byID[id] = x
-	x.live.table.Live()
+	x.live.Table.Live()
 	p.touch(x)
 	return x, nil
 }
@@ -245,18 +278,18 @@ const manyWindows = math.MinInt64
 // tableOf is the live table for n records of a pane. It is nil if they are dropped, which it
 // counts.
 func (p *Partition) tableOf(id window.Pane, n int) *table.Table {
-	x := p.last
+	x := p.lastPane
 	if x == nil || x.id != id || x.live == nil {
 		x = p.pane(id)
 		if x == nil {
-			p.tooOld[p.reader] += uint64(n)
-			p.lateCount += uint64(n)
+			p.inputs[p.reader].tooOld += uint64(n)
+			p.counts.late += uint64(n)
 			return nil
 		}
-		p.last = x
+		p.lastPane = x
 	}
 	p.touch(x)
-	return x.live.table
+	return x.live.Table
 }
 
 // touch notes that the groups of a pane change.
@@ -276,11 +309,11 @@ func (p *Partition) note(x *pane) {
 // pane is the pane with this id. It is nil if all windows of the pane are closed, or if there is no
 // room for it, which ends the plan.
 func (p *Partition) pane(id window.Pane) *pane {
-	if w := p.layout.window; w != nil {
+	if w := p.layout.Window; w != nil {
 		// Some or all of its windows closed while the reader was idle, or before it joined.
-		if first, _ := w.clock.Ends(id); min(first, w.clock.Shut(id)) <= p.closed {
+		if first, _ := w.Clock.Ends(id); min(first, w.Clock.Shut(id)) <= p.closed {
 			var late bool
-			id, late = w.clock.PaneOf(w.clock.PaneBegin(id), p.closed)
+			id, late = w.Clock.PaneOf(w.Clock.PaneBegin(id), p.closed)
 			if late {
 				return nil
 			}
@@ -290,14 +323,14 @@ func (p *Partition) pane(id window.Pane) *pane {
 		return x
 	}
 	if len(p.panes) >= MaxPanes {
-		p.fail(fmt.Errorf("core: plan %s: more than %d panes of time are open at once: windows are short for "+
+		p.fail(fmt.Errorf("plan %s: more than %d panes of time are open at once: windows are short for "+
 			"records that are so far out of order (Window.OutOfOrder, Window.Lateness)",
-			p.layout.plan.name(), MaxPanes))
+			p.layout.Name, MaxPanes))
 		return nil
 	}
 	x, err := p.newPane(id)
 	if err != nil {
-		p.fail(p.state.full(p.layout.plan.name(), 0, err))
+		p.fail(p.budget.outOfRoom(p.layout.Name, 0, err))
 		return nil
 	}
 	return x
@@ -335,10 +368,11 @@ type PartitionStats struct {
 
 // Stats are the partition's counters as of its last Step. Any goroutine may call it.
 func (p *Partition) Stats() PartitionStats {
+	c := &p.published
 	return PartitionStats{
-		Rows: p.rows.Load(), Partials: p.partials.Load(), Groups: p.groups.Load(), Panes: p.live.Load(),
-		Bytes: p.bytes.Load(),
-		Shed:  p.sheds.Load(), Late: p.late.Load(), Copied: p.copied.Load(), MemoryWaits: p.memoryWaits.Load(),
+		Rows: c.rows.Load(), Partials: c.partials.Load(), Groups: c.groups.Load(), Panes: c.panes.Load(),
+		Bytes: c.bytes.Load(), Shed: c.shed.Load(), Late: c.late.Load(), Copied: c.copied.Load(),
+		MemoryWaits: c.memoryWaits.Load(),
 	}
 }
 
@@ -349,15 +383,16 @@ func (p *Partition) store() {
 		p.count(x)
 	}
 	p.changed = p.changed[:0]
-	p.rows.Store(p.rowCount)
-	p.partials.Store(p.partialCount)
-	p.groups.Store(uint64(p.sums.groups))
-	p.live.Store(uint64(len(p.panes)))
-	p.bytes.Store(uint64(p.sums.bytes))
-	p.sheds.Store(p.shedCount)
-	p.late.Store(p.lateCount)
-	p.memoryWaits.Store(uint64(p.sums.waits))
-	p.copied.Store(p.copyCount)
+	c := &p.published
+	c.rows.Store(p.counts.rows)
+	c.partials.Store(p.counts.partials)
+	c.groups.Store(uint64(p.sums.groups))
+	c.panes.Store(uint64(len(p.panes)))
+	c.bytes.Store(uint64(p.sums.bytes))
+	c.shed.Store(p.counts.shed)
+	c.late.Store(p.counts.late)
+	c.memoryWaits.Store(uint64(p.sums.waits))
+	c.copied.Store(p.counts.copied)
 }
 
 // paneSums are the totals of one pane, or of all panes of a partition.
@@ -374,17 +409,17 @@ func (s *paneSums) add(to, from paneSums) {
 func (p *Partition) count(x *pane) {
 	var now paneSums
 	for _, g := range x.tables {
-		now.bytes += g.table.Bytes()
+		now.bytes += g.Table.Bytes()
 	}
 	if p.byID[x.id] == x { // otherwise the newest epoch does not show the pane
 		live := x.live
 		if live == nil {
 			live = x.shown
 		}
-		now.groups, now.waits = live.table.Len(), live.table.Late()
+		now.groups, now.waits = live.Table.Len(), live.Table.MemoryWaits()
 		for i, g := range x.tables {
 			if i < ownTables && g != live {
-				g.table.Prepare(live.table)
+				g.Table.Prepare(live.Table)
 			}
 		}
 	}
@@ -400,34 +435,23 @@ func (p *Partition) uncount(x *pane) {
 }
 
 // Done says whether every reader has ended and everything they sent is in the last image.
-func (p *Partition) Done() bool { return p.done }
+func (p *Partition) Done() bool { return p.phase == answeredLast }
 
 // Wake is when the partition is worth another Step even if no bell rings: after memoryWait if it
 // lacks memory, and at once if its tables have to catch up. Otherwise it is Never: readers give a
 // partition work and ring its bell, and so does the goroutine that raises an epoch.
 func (p *Partition) Wake() Nanos {
 	switch {
-	case p.starved:
+	case p.stall == StallMemory:
 		return p.now + memoryWait
-	case p.behind && p.lent == nil:
+	case p.phase == catchingUp:
 		return 0
 	}
 	return Never
 }
 
 // Stall is why the last Step had no work.
-func (p *Partition) Stall() Stall {
-	if p.unwritten() || p.blocked {
-		return StallOutput
-	}
-	if p.starved {
-		return StallMemory
-	}
-	if p.missing < p.left {
-		return StallMark
-	}
-	return StallInput
-}
+func (p *Partition) Stall() Stall { return p.stall }
 
 // Err says that there was no room for a group, if that ends the plan.
 func (p *Partition) Err() error { return p.err }
@@ -435,26 +459,27 @@ func (p *Partition) Err() error { return p.err }
 // Step applies some chunks, fairly: it begins at the ring after the one at which the last one
 // ended.
 func (p *Partition) Step(now Nanos) (work int) {
-	p.now, p.blocked, p.starved = now, false, false
-	if p.done {
+	p.now, p.stall = now, StallInput
+	p.check()
+	switch p.phase {
+	case answeredLast:
 		return 0
-	}
-	if p.lent != nil {
+	case lending:
 		return p.takeBack()
-	}
-	if p.unwritten() {
-		return 0
-	}
-	if p.behind {
+	case catchingUp:
 		return p.catchUp()
 	}
-	for range p.in {
-		r := p.turn
-		p.turn++
-		if p.turn == len(p.in) {
-			p.turn = 0
+	if p.unwritten() {
+		p.stall = StallOutput
+		return 0
+	}
+	for range p.inputs {
+		r := p.nextInput
+		p.nextInput++
+		if p.nextInput == len(p.inputs) {
+			p.nextInput = 0
 		}
-		if p.ended[r] || p.held[r] {
+		if p.inputs[r].phase != reading {
 			continue
 		}
 		work += p.drain(r, chunksPerStep-work)
@@ -465,32 +490,34 @@ func (p *Partition) Step(now Nanos) (work int) {
 	if p.handover != nil {
 		work += p.handOver()
 	}
-	if p.missing == 0 && p.handover == nil {
+	if p.unmarked == 0 && p.handover == nil {
 		// All marks are there, or all readers have ended. In the second case there may be nothing
 		// to answer yet, so it is the epoch that decides.
 		if number, slot := p.cuts.Raised(); number > p.epoch {
-			p.publish(number, slot)
+			p.answer(number, slot)
 			work++
 		}
 	}
 	if work > 0 {
 		p.store()
+	} else if p.stall == StallInput && p.unmarked < p.active {
+		p.stall = StallMark
 	}
 	return work
 }
 
-// drain applies up to most chunks of one ring.
+// drain applies up to most chunks of the ring of a reader.
 func (p *Partition) drain(r, most int) (chunks int) {
+	in := &p.inputs[r]
 	for chunks < most {
-		s := p.in[r].Peek(1)
+		s := in.ring.Peek(1)
 		if len(s) == 0 {
 			return chunks
 		}
 		c := &s[0]
-		if invariants.Enabled && c.reader != ReaderID(r) {
+		if invariants.Enabled && c.reader != plan.ReaderID(r) {
 			panic("core: a chunk of another reader in the ring")
 		}
-		chunks++
 		switch c.kind {
 		case chunkMark:
 			if invariants.Enabled && c.epoch != p.epoch+1 && (c.epoch != p.epoch || c.counters.In > 0) {
@@ -499,35 +526,34 @@ func (p *Partition) drain(r, most int) (chunks int) {
 			if c.epoch == p.epoch {
 				break // the first mark of a reader that joined after this partition had answered
 			}
-			p.held[r] = true
-			p.missing--
-			p.counters[r], p.watermarks[r] = c.counters, c.watermark
-			return chunks // resume takes the mark out
+			p.unmarked--
+			in.phase, in.counters, in.watermark = held, c.counters, c.watermark
+			return chunks + 1 // resume takes the mark out
 		case chunkEnd:
-			p.ended[r] = true
-			p.left--
-			p.missing--
-			p.counters[r], p.watermarks[r] = c.counters, c.watermark
+			p.active--
+			p.unmarked--
+			in.phase, in.counters, in.watermark = ended, c.counters, c.watermark
 			p.release(r)
-			p.in[r] = nil // so that the memory of the ring can be freed
-			return chunks
+			in.ring = nil // so that the memory of the ring can be freed
+			return chunks + 1
 		case chunkPartials:
 			if p.lacks() {
-				return chunks - 1
+				return chunks
 			}
 			p.mergeChunk(c)
 		default:
-			if p.layout.passes {
-				if !p.pass(c) {
-					return chunks - 1
+			if p.layout.PassThrough {
+				if !p.passThrough(c) {
+					return chunks
 				}
 				break
 			}
 			if p.lacks() {
-				return chunks - 1
+				return chunks
 			}
 			p.applyChunk(c)
 		}
+		chunks++
 		p.release(r)
 	}
 	return chunks
@@ -535,15 +561,18 @@ func (p *Partition) drain(r, most int) (chunks int) {
 
 // lacks says whether a chunk has to wait for memory.
 func (p *Partition) lacks() bool {
-	p.starved = !p.ready()
-	return p.starved
+	if p.ready() {
+		return false
+	}
+	p.stall = StallMemory
+	return true
 }
 
-// chunkRows is the largest number of groups that one chunk may bring.
-func (p *Partition) chunkRows() int { return max(p.layout.rows, p.layout.partialRows) }
+// maxGroupsPerChunk is the largest number of groups that one chunk may bring.
+func (p *Partition) maxGroupsPerChunk() int { return max(p.layout.Rows, p.layout.PartialRows) }
 
 // release takes a chunk out of the ring of a reader.
 func (p *Partition) release(r int) {
-	p.in[r].Release(1)
-	p.bells[r].Ring()
+	p.inputs[r].ring.Release(1)
+	p.inputs[r].bell.Wake()
 }

@@ -5,16 +5,17 @@ import (
 	"slices"
 
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/result"
 )
 
 // copyPerStep bounds the bytes that a partition copies in one Step to catch up with its image. That
 // takes some hundred microseconds. Copies of a mebibyte bypass the caches, see runtime.memmove.
 const copyPerStep = 1 << 20
 
-// publish answers an epoch: the live tables become what the partition shows in the epoch's slot,
+// answer answers an epoch: the live tables become what the partition shows in the epoch's slot,
 // and other tables take their places. If there is no memory for that, the partition goes on as
 // before and the epoch has no cut.
-func (p *Partition) publish(number uint64, slot int) {
+func (p *Partition) answer(number uint64, slot int) {
 	if invariants.Enabled && number != p.epoch+1 {
 		panic("core: an epoch was passed over")
 	}
@@ -23,24 +24,24 @@ func (p *Partition) publish(number uint64, slot int) {
 		p.handover = &handover{move: m, slot: slot}
 	}
 	isLast := p.cuts.IsLast(slot)
-	if w := p.layout.window; w != nil {
-		p.closed = max(p.closed, w.closed(p.watermark()))
-		p.oldest = max(p.oldest, w.oldest(p.closed))
+	if w := p.layout.Window; w != nil {
+		p.closed = max(p.closed, w.Closed(p.watermark()))
+		p.oldest = max(p.oldest, w.Oldest(p.closed))
 		p.sortPanes()
-		if w.session != nil {
-			p.carryAll()
+		if w.Session != nil {
+			p.carrySessions()
 		}
 		p.dropOld(slot)
 	}
-	m := p.cuts.cuts[slot].images[p.id]
-	m.forget()
-	m.panes = m.panes[:0]
+	m := p.cuts.cuts[slot].Images[p.id]
+	m.Forget()
+	m.Panes = m.Panes[:0]
 	p.sealed = 0
 	for _, x := range p.panes {
 		if x.live != nil {
-			x.live.given = p.given
+			x.live.Away = p.away
 		}
-		if isLast || p.layout.window != nil && x.shut <= p.closed {
+		if isLast || p.layout.Window != nil && x.shut <= p.closed {
 			x.seal(p.epoch, slot)
 			p.sealed++ // the panes before this one are sealed, too
 		} else if err := x.publish(p, slot); err != nil {
@@ -48,27 +49,33 @@ func (p *Partition) publish(number uint64, slot int) {
 				// The new owner takes the shard's groups from this image, and routers have already
 				// been told of the move. So the image shows the live table, which does not change
 				// until the new owner has read it.
-				m.panes = append(m.panes, paneImage{x.id, x.last, x.live})
-				p.lent = m
+				m.Panes = append(m.Panes, result.PaneImage{Pane: x.id, Last: x.last, Groups: x.live})
+				p.lentImage = m
 			}
 			p.noteLagging()
 			p.cuts.Answer(false)
-			p.behind = true
-			if p.lent == nil {
-				p.catchUp() // the panes that have published
+			if p.lentImage != nil {
+				p.phase = lending
+				return
 			}
+			p.phase = catchingUp
+			p.catchUp() // the panes that have published
 			return
 		}
-		m.panes = append(m.panes, paneImage{x.id, x.last, x.bySlot[slot]})
+		m.Panes = append(m.Panes, result.PaneImage{Pane: x.id, Last: x.last, Groups: x.bySlot[slot]})
 	}
-	m.counters = append(m.counters[:0], p.counters...)
-	m.shed = append(m.shed[:0], p.shed...)
-	m.late = append(m.late[:0], p.tooOld...)
-	m.clock, m.oldest = p.closed, p.oldest
+	m.Readers = m.Readers[:0]
+	for i := range p.inputs {
+		in := &p.inputs[i]
+		m.Readers = append(m.Readers, result.ReaderImage{Counters: in.counters, Shed: in.shed, Late: in.tooOld})
+	}
+	m.Clock, m.Oldest = p.closed, p.oldest
 	p.noteLagging()
 	p.cuts.noteWindows(p.id, len(p.panes)-p.sealed, p.awaited())
-	p.done = isLast
-	p.behind = !isLast
+	p.phase = catchingUp
+	if isLast {
+		p.phase = answeredLast
+	}
 	// No epoch takes the tables of this image before the live tables have caught up with them. The
 	// epoch after the next is the first that can, and this partition has to answer the next one
 	// before that.
@@ -108,7 +115,7 @@ func (p *Partition) sortPanes() {
 func (p *Partition) noteLagging() {
 	p.lagging, p.caughtUp = p.lagging[:0], 0
 	for _, x := range p.panes {
-		if x.behind {
+		if x.lagging {
 			p.lagging = append(p.lagging, x)
 			p.note(x) // it may have one more table
 		}
@@ -119,7 +126,8 @@ func (p *Partition) noteLagging() {
 // the same one, because it has got the same marks.
 func (p *Partition) watermark() int64 {
 	least, idle := int64(watermarkEnd), false
-	for _, w := range p.watermarks {
+	for i := range p.inputs {
+		w := p.inputs[i].watermark
 		if w == watermarkIdle {
 			idle = true
 			continue
@@ -136,9 +144,10 @@ func (p *Partition) watermark() int64 {
 // If it has ended, no reader waits for it, and awaited is watermarkEnd.
 func (p *Partition) awaited() int64 {
 	least, live := int64(watermarkEnd), true
-	for r, w := range p.watermarks {
-		if w != watermarkIdle && w < least {
-			least, live = w, !p.ended[r]
+	for i := range p.inputs {
+		in := &p.inputs[i]
+		if in.watermark != watermarkIdle && in.watermark < least {
+			least, live = in.watermark, in.phase != ended
 		}
 	}
 	if !live {
@@ -159,10 +168,10 @@ func (p *Partition) dropOld(slot int) {
 		delete(p.byID, x.id)
 		p.uncount(x)
 	}
-	p.gone = append(p.gone, p.panes[:n]...)
+	p.removed = append(p.removed, p.panes[:n]...)
 	p.panes = slices.Delete(p.panes, 0, n)
-	p.last = nil
-	p.gone = slices.DeleteFunc(p.gone, func(x *pane) bool {
+	p.lastPane = nil
+	p.removed = slices.DeleteFunc(p.removed, func(x *pane) bool {
 		x.show(slot, nil)
 		if x.shows() {
 			return false
@@ -183,10 +192,12 @@ func (p *Partition) dropOld(slot int) {
 // takeBack goes on with a table that was lent to a shard's new owner, once that has read it.
 func (p *Partition) takeBack() (work int) {
 	if p.cuts.handed.Load() < p.handover.epoch {
+		p.stall = StallMark
 		return 0
 	}
-	p.lent.panes = p.lent.panes[:0]
-	p.lent = nil
+	p.lentImage.Panes = p.lentImage.Panes[:0]
+	p.lentImage = nil
+	p.phase = catchingUp
 	return p.catchUp()
 }
 
@@ -194,47 +205,41 @@ func (p *Partition) takeBack() (work int) {
 // on.
 func (p *Partition) catchUp() (work int) {
 	left := copyPerStep
-	p.behind = false
-	for p.caughtUp < len(p.lagging) && !p.behind {
+	for left > 0 && p.caughtUp < len(p.lagging) {
 		x := p.lagging[p.caughtUp]
-		if left <= 0 {
-			p.behind = true
+		copied, done, err := x.live.Table.CatchUp(x.shown.Table, left)
+		p.counts.copied += uint64(copied)
+		work += copied
+		left -= copied
+		if err != nil {
+			p.fail(p.budget.outOfRoom(p.layout.Name, x.live.Table.Len(), err))
+		}
+		if err != nil || !done {
 			break
 		}
-		copied, done, err := x.live.table.CatchUp(x.shown.table, left)
-		p.copyCount += uint64(copied)
-		left -= copied
-		switch {
-		case err != nil:
-			p.fail(p.state.full(p.layout.plan.name(), x.live.table.Len(), err))
-			p.behind = true
-		case done:
-			x.live.table.Live()
-			x.behind = false
-			p.caughtUp++
-			p.lacking.note(x.live.table, p.chunkRows())
-		default:
-			p.behind = true
-		}
-		work += copied
+		x.live.Table.Live()
+		x.lagging = false
+		p.caughtUp++
+		p.lacking.note(x.live.Table, p.maxGroupsPerChunk())
 	}
 	p.store()
-	if p.behind {
-		p.starved = work == 0
+	if p.caughtUp < len(p.lagging) {
+		if work == 0 {
+			p.stall = StallMemory
+		}
 		return work
 	}
-	if !p.done {
-		p.resume()
-	}
+	p.phase = draining
+	p.resume()
 	return work + 1
 }
 
 // resume takes the marks out of the rings that were held.
 func (p *Partition) resume() {
-	for r := range p.held {
-		if p.held[r] {
-			p.held[r] = false
-			p.missing++
+	for r := range p.inputs {
+		if p.inputs[r].phase == held {
+			p.inputs[r].phase = reading
+			p.unmarked++
 			p.release(r)
 		}
 	}

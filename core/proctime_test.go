@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -23,7 +25,7 @@ func (s *clockSource) Next(Nanos) (*record.Batch, bool) {
 	return b, b == nil && s.end
 }
 func (s *clockSource) Quarantine(record.Reject) bool { return true }
-func (s *clockSource) Cut(uint64) bool               { return true }
+func (s *clockSource) Drained(uint64) bool           { return true }
 func (s *clockSource) Wake() Nanos                   { return Never }
 func (s *clockSource) Complete() bool                { return s.complete }
 
@@ -34,29 +36,29 @@ func TestProcessingTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{
-		Source: schema, Keys: []string{"k"}, Aggregates: []Aggregate{{Name: "n", Func: Count}},
-		Window: &Window{Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}, ProcessingTime: true, Retain: MaxRetain},
+	pl := &plan.Plan{
+		Source: schema, Keys: []string{"k"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		Window: &plan.Window{Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}, ProcessingTime: true, Retain: plan.MaxRetain},
 	}
 	sources := []*clockSource{{}, {}}
-	cuts := NewCuts(plan, Route{}, 2, 1, 0, nil, func() {})
+	cuts := NewCuts(pl, plan.Route{}, 2, 1, 0, nil, func() {})
 	cuts.Origin = int64(time.Hour)
 	var routers []*Router
 	var outs []*ring.Consumer[Chunk]
 	for i, s := range sources {
 		in, out := ring.New[Chunk](4)
-		r, err := NewRouter(ReaderID(i), plan, s, Route{}, Fold{Exchange: Exchange(2 + i), Bytes: 1 << 20}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
+		r, err := NewRouter(plan.ReaderID(i), pl, s, plan.Route{}, Fold{Exchange: plan.Exchange(2 + i), Bytes: 1 << 20}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		routers, outs = append(routers, r), append(outs, out)
 	}
-	p, err := NewPartition(0, plan, outs, []Bell{noBell{}, noBell{}}, nil, cuts)
+	p, err := NewPartition(0, pl, outs, []Bell{noBell{}, noBell{}}, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, _ := ColumnOf[int64](plan, "n")
-	start, _ := ColumnOf[int64](plan, WindowStart)
+	n, _ := result.ColumnOf[int64](pl, "n")
+	start, _ := result.ColumnOf[int64](pl, plan.WindowStart)
 	seconds := func(nanos int64) int64 { return (nanos - int64(time.Hour)) / int64(time.Second) }
 	step := func(now time.Duration) {
 		for range 50 {
@@ -111,12 +113,12 @@ func TestProcessingTime(t *testing.T) {
 	if end, _ := c.Closed(); !p.Done() || !cuts.IsLast(slot) || seconds(end) != 30 || c.Len() != 4 {
 		t.Fatalf("at the end: done %v, closed up to %d, %d groups", p.Done(), seconds(end), c.Len())
 	}
-	for _, bad := range []Window{
+	for _, bad := range []plan.Window{
 		{Windows: window.Windows{Kind: window.Session, Size: time.Second}, ProcessingTime: true},
 		{Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, ProcessingTime: true, OutOfOrder: 1},
 		{Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, ProcessingTime: true, Column: "k"},
 	} {
-		if err := (&Plan{Source: schema, Keys: []string{"k"}, Window: &bad}).Validate(); err == nil {
+		if err := (&plan.Plan{Source: schema, Keys: []string{"k"}, Window: &bad}).Validate(); err == nil {
 			t.Errorf("%+v is valid", bad)
 		}
 	}

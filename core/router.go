@@ -4,7 +4,10 @@ import (
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -17,9 +20,9 @@ type Source interface {
 	// Quarantine takes a record that the router could not take. False means no room now.
 	Quarantine(r record.Reject) bool
 
-	// Cut says whether everything that belongs to an epoch has been given out by Next and is done
-	// with. It is asked again and again, between two batches, until it returns true.
-	Cut(epoch uint64) bool
+	// Drained says whether everything that belongs to an epoch has been given out by Next and is
+	// done with. It is asked again and again, between two batches, until it returns true.
+	Drained(epoch uint64) bool
 
 	// Complete says, after Next has returned done, whether the source has reached the end of its
 	// input. It is false if the source failed or was told to stop.
@@ -57,64 +60,134 @@ type LeavingSource interface {
 	Left() bool
 }
 
+// A routerPhase is what a router does next.
+type routerPhase uint8
+
+const (
+	// routing: it takes batches from its source, and routes or folds their records.
+	routing routerPhase = iota
+	// flushing: it sends the groups that it has folded, then it goes on routing.
+	flushing
+	// flushingForMarks: it sends the groups that it has folded, then marks.
+	flushingForMarks
+	// marking: it sends marks.
+	marking
+	// finished: all partitions have got the mark of the end.
+	finished
+)
+
+// A target is a partition as one router sees it.
+type target struct {
+	// ring is the ring to the partition.
+	ring *ring.Producer[Chunk]
+	// bell is the bell of the partition.
+	bell Bell
+	// open is the chunk that is being filled; it is nil if there is none.
+	open *Chunk
+	// local is the partition itself if the router's runner also steps it; it is nil otherwise.
+	local *Partition
+	// beside is a chunk in no ring for a local partition, see Router.commit; it is nil otherwise.
+	beside *Chunk
+}
+
+// A stage is what a router does with a batch before it routes the rows: it filters and computes,
+// and it sets records aside.
+type stage struct {
+	// sourceBatch is the batch that the source gave.
+	sourceBatch *record.Batch
+	// machine filters and computes; it is nil for a plan that does neither.
+	machine *expr.Machine
+	// result is what the machine made of the source's batch; it is nil if there is no machine.
+	result *expr.Result
+	// failed are the records that could not be computed and are not in quarantine yet.
+	failed []expr.Failure
+	// aside takes late records; it is nil if the source takes none.
+	aside LateSource
+	// lateRows is scratch of Router.sourceRows.
+	lateRows []int32
+}
+
+// A stripe is the rows of a batch that a router keys, hashes and scatters together.
+type stripe struct {
+	// batch is the batch that is being routed; it is nil between two batches.
+	batch *record.Batch
+	// The rows before from have been routed. The rows [from, to) are the stripe at hand.
+	from, to int
+	// encoded says that keys has the keys of the stripe at hand.
+	encoded bool
+	keys    *record.Keys
+	// assigned says that single, counts, bytes and dest are those of the stripe at hand.
+	assigned bool
+	// single is the partition that gets all rows; it is -1 if several may get some.
+	single int
+	// counts is the number of rows for each partition.
+	counts []int
+	// bytes is the number of bytes of long strings for each partition.
+	bytes []int
+	// dest is the partition of each row, later with the row's place in the chunk.
+	dest [stripeRows]uint32
+	// nulls is the NULL bits of each row.
+	nulls [stripeRows]uint64
+	// panes is the pane of each row; it is nil if the plan has no windows.
+	panes []uint64
+	// onePane says that all rows are of the pane in panes[0].
+	onePane bool
+	// long is the long strings, if several columns have some.
+	long []byte
+	// texts has, for each text argument, the places in the bytes of its column.
+	texts [][]uint64
+}
+
+// marks are what a router knows of epochs.
+type marks struct {
+	// epoch is the newest epoch whose marks have been sent or are being sent.
+	epoch uint64
+	// sent is the number of partitions that have got their mark.
+	sent int
+	// nextOwners is what owners will be after the marks that are being sent.
+	nextOwners *result.Owners
+	// atEnd says that the source has ended: the marks of the end are being sent, or have been.
+	atEnd bool
+	// joining says that the router joined with the next epoch in flight and has not sent its mark.
+	joining bool
+	// asked is the newest epoch that the router has asked for, to close windows, and askedAt is
+	// when it asked.
+	asked   uint64
+	askedAt Nanos
+}
+
 // A Router spreads the records of one reader over the partitions: it is the reader's half of a
 // plan. It is an Agent. Its methods are in router.go, scatter.go, fold.go, routing.go and time.go.
 type Router struct {
-	id     ReaderID
-	layout *layout
+	id     plan.ReaderID
+	layout *layout.Layout
 	source Source
-	owners *Owners // who gets the records that come next
-	next   *Owners // what owners will be after the marks that are being sent
 	cuts   *Cuts
-	route  Route
-	folder *folder                 // the part of the router that folds
-	out    []*ring.Producer[Chunk] // the ring to each partition
-	bells  []Bell                  // the bell of each partition
-	open   []*Chunk                // for each partition the chunk that is being filled, or nil
-	local  []*Partition            // the partitions of the router's runner; nil for the others
-	beside []*Chunk                // a chunk in no ring for each local partition, see commit
+	// owners says which partition gets the records that come next.
+	owners *result.Owners
+	// targets has the partitions by their ids.
+	targets []target
+	phase   routerPhase
+	// stall is why the last Step had no work.
+	stall Stall
+	// now is the time of the last Step.
+	now Nanos
 
-	aside   LateSource     // takes late records; nil if the source takes none
-	given   *record.Batch  // the batch that the source gave
-	result  *expr.Result   // what the machine made of that batch; nil if there is no machine
-	lateOf  []int32        // scratch of givenRows
-	machine *expr.Machine  // filters and computes, for a plan that does either
-	failed  []expr.Failure // records that could not be computed and are not in quarantine yet
+	stage
+	stripe
+	marks
+	times  times
+	folder *folder
 
-	batch    *record.Batch // the batch that is being routed
-	from, to int           // rows before from are routed; [from, to) is the stripe at hand
-	encoded  bool          // the keys of the stripe are encoded
-	keys     *record.Keys  // the keys of the stripe
+	route plan.Route
+	// context is what a RouteFunc is called with.
+	context plan.RouteContext
+	// nextPartition is the partition that RouteRoundRobin sends the next stripe to.
+	nextPartition int
 
-	// The rest of this group is scratch of a stripe.
-	counts   []int              // the number of rows for each partition
-	bytes    []int              // the bytes of long strings for each partition
-	only     int                // the partition that gets all rows; -1 if several may get some
-	destined bool               // counts, bytes, only and dest are up to date for the stripe
-	dest     [stripeRows]uint32 // the partition of each row, later with its place in the chunk
-	nulls    [stripeRows]uint64 // the NULL bits of each row
-	panes    []uint64           // the pane of each row, for a plan with windows
-	onePane  bool               // all rows are of the first pane in panes
-	long     []byte             // the long strings, if several columns have some
-	texts    [][]uint64         // for each text argument, places in the bytes of its column
-	turn     int                // the partition that RouteRoundRobin sends the next stripe to
-	context  RouteContext       // what a RouteFunc is called with
-
-	stall Stall // why the last Step had no work
-	now   Nanos // the time of the last Step
-
-	counters  Counters
-	published publishedCounters // the counters as other goroutines may read them
-	times     times             // what the router knows of event time
-
-	epoch   uint64 // the newest epoch whose marks have been sent or are being sent
-	asked   uint64 // the newest epoch that the router has asked for, to close windows
-	askedAt Nanos  // when it asked for that epoch
-	joining bool   // it joined with the next epoch in flight, whose mark it has not sent yet
-	ended   bool   // the source has ended: the marks of the end are being sent, or have been
-	marking bool   // marks are being sent
-	marked  int    // the number of partitions that have got their mark
-	done    bool   // all partitions have got the mark of the end
+	counters result.Counters
+	// published are the counters as other goroutines may read them.
+	published publishedCounters
 }
 
 // publishedCounters are Counters as other goroutines may read them, stored by the router once per
@@ -126,7 +199,7 @@ type publishedCounters struct {
 	groups atomic.Uint64 // the number of groups in the router's own tables
 }
 
-func (p *publishedCounters) store(c *Counters) {
+func (p *publishedCounters) store(c *result.Counters) {
 	// A single writer; nothing else is published by these: a reader only must not see a torn word.
 	p.in.Store(c.In)
 	p.counted.Store(c.Counted)
@@ -141,8 +214,8 @@ func (p *publishedCounters) store(c *Counters) {
 	p.flushes.Store(c.Flushes)
 }
 
-func (p *publishedCounters) load() Counters {
-	return Counters{
+func (p *publishedCounters) load() result.Counters {
+	return result.Counters{
 		In: p.in.Load(), Counted: p.counted.Load(), Keyless: p.keyless.Load(), Filtered: p.filtered.Load(),
 		Late: p.late.Load(), Quarantined: p.quarantined.Load(), Batches: p.batches.Load(),
 		Folded: p.folded.Load(), Direct: p.direct.Load(), Partials: p.partials.Load(), Flushes: p.flushes.Load(),
@@ -152,21 +225,21 @@ func (p *publishedCounters) load() Counters {
 // NewRouter makes the router of a reader. out and bells have an entry for each partition, and so
 // does local: the partitions that are stepped on the same thread, nil for one that another thread
 // steps. state bounds the memory of the groups.
-func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, out []*ring.Producer[Chunk],
+func NewRouter(id plan.ReaderID, pl *plan.Plan, source Source, route plan.Route, fold Fold, out []*ring.Producer[Chunk],
 	bells []Bell,
-	local []*Partition, state *State, cuts *Cuts,
+	local []*Partition, state *MemoryBudget, cuts *Cuts,
 ) (*Router, error) {
-	l, err := plan.compile()
+	l, err := pl.Layout()
 	if err != nil {
 		return nil, err
 	}
-	if err := route.Validate(plan); err != nil {
+	if err := route.Validate(pl); err != nil {
 		return nil, err
 	}
-	if l.passes {
-		fold.Exchange = ExchangeRoute // there is nothing to fold or to apply
+	if l.PassThrough {
+		fold.Exchange = plan.ExchangeRoute // there is nothing to fold or to apply
 	}
-	if fold.Exchange == ExchangeRoute || len(local) == 0 {
+	if fold.Exchange == plan.ExchangeRoute || len(local) == 0 {
 		local = make([]*Partition, len(out)) // everything goes through the rings
 	}
 	folder, err := newFolder(l, fold, route, local, state)
@@ -174,26 +247,25 @@ func NewRouter(id ReaderID, plan *Plan, source Source, route Route, fold Fold, o
 		return nil, err
 	}
 	r := &Router{
-		id: id, layout: l, source: source, owners: cuts.owners, cuts: cuts, route: route.For(plan), out: out,
-		bells:  bells,
-		folder: folder, local: local, beside: make([]*Chunk, len(out)),
-		open: make([]*Chunk, len(out)), counts: make([]int, len(out)), bytes: make([]int, len(out)),
-		keys: l.keys.NewKeys(stripeRows), turn: int(id) % len(out),
-		context: RouteContext{Reader: id, Partitions: len(out)},
+		id: id, layout: l, source: source, cuts: cuts, owners: cuts.owners, targets: make([]target, len(out)),
+		folder: folder, route: route.For(pl), nextPartition: int(id) % len(out),
+		context: plan.RouteContext{Reader: id, Partitions: len(out)},
 	}
-	for p := range local {
+	r.stripe = stripe{
+		keys: l.Keys.NewKeys(stripeRows), counts: make([]int, len(out)), bytes: make([]int, len(out)),
+	}
+	for p := range r.targets {
+		r.targets[p] = target{ring: out[p], bell: bells[p], local: local[p]}
 		if local[p] != nil {
-			r.beside[p] = new(Chunk)
+			r.targets[p].beside = new(Chunk)
 		}
 	}
-	if l.window != nil {
-		r.aside, _ = source.(LateSource)
-	}
 	r.times.init()
-	if l.window != nil {
+	if l.Window != nil {
+		r.aside, _ = source.(LateSource)
 		r.panes = make([]uint64, stripeRows)
 	}
-	for range l.textArgs {
+	for range l.TextArgs {
 		r.texts = append(r.texts, make([]uint64, stripeRows))
 		r.keys.LongBytes = make([]uint64, stripeRows) // keys without texts have none
 	}
@@ -215,23 +287,21 @@ func (r *Router) Join(least, most uint64) {
 }
 
 // Counters are the reader's counters as of its last Step. Any goroutine may call it.
-func (r *Router) Counters() Counters { return r.published.load() }
+func (r *Router) Counters() result.Counters { return r.published.load() }
 
 // Done says whether the source has ended and every partition has got the mark of the end.
-func (r *Router) Done() bool { return r.done }
+func (r *Router) Done() bool { return r.phase == finished }
 
-// Wake is when the source is worth another look.
+// Wake is when the router is worth another Step even if no bell rings.
 func (r *Router) Wake() Nanos {
-	if r.stall == StallMemory && !r.folder.flushing && !r.marking && r.batch != nil {
+	switch {
+	case r.stall == StallMemory:
 		return r.now + memoryWait
-	}
-	if r.marking || r.batch != nil {
+	case r.phase != routing || r.batch != nil:
 		return Never // only a partition can make room, and it rings
-	}
-	switch r.stall {
-	case StallEpoch:
+	case r.stall == StallEpoch:
 		return Never // the goroutine that raises the epoch rings
-	case StallWindows:
+	case r.stall == StallWindows:
 		return r.askedAt + crowdedWait
 	}
 	return r.source.Wake()
@@ -243,75 +313,76 @@ func (r *Router) Stall() Stall { return r.stall }
 // Err is nil: a partition reports what a router cannot do.
 func (r *Router) Err() error { return nil }
 
-// Step routes the rest of the batch at hand, or one more batch, or it sends the marks of an epoch.
+// Step routes the rest of the batch at hand, or one more batch, or it sends what was folded or the
+// marks of an epoch.
 func (r *Router) Step(now Nanos) (work int) {
 	r.now = now
-	if r.done {
-		return 0
-	}
-	if r.folder.flushing {
+	r.check()
+	if r.phase == flushing || r.phase == flushingForMarks {
 		work = r.flush()
 		r.publishCounters()
-		if r.folder.flushing {
+		if r.phase == flushing || r.phase == flushingForMarks {
 			return work
 		}
 	}
-	if r.marking {
-		work += r.mark()
-		if r.marking || r.done {
-			return work
-		}
+	if r.phase == marking {
+		work += r.sendMarks()
+	}
+	if r.phase != routing {
+		return work
 	}
 	if r.batch == nil {
-		// The number is read before the look at the source, which then already has what was sent to
-		// it before the epoch was raised.
-		number, _ := r.cuts.Raised()
-		cut := number > r.epoch && (r.joining || r.source.Cut(number))
-		if cut && !r.mayBeIdle(now) {
-			return work + r.startEpoch(number, now)
+		work += r.nextBatch(now)
+		if r.batch == nil {
+			return work
 		}
-		if r.ahead() {
-			return work + r.publish(false)
-		}
-		b, done := r.source.Next(now)
-		if cut && b == nil && !done {
-			r.quiet(now)
-			return work + r.startEpoch(number, now)
-		}
-		if done {
-			r.ended, r.times.joins = true, false
-			complete := r.source.Complete()
-			if complete {
-				r.times.watermark = watermarkEnd
-			}
-			// An ended reader holds back no other if time passes by itself, or if it has left.
-			leaves, _ := r.source.(LeavingSource)
-			r.times.idle = !complete && r.layout.window != nil &&
-				(r.layout.window.column < 0 || leaves != nil && leaves.Left())
-			return work + r.startMarks()
-		}
-		if b == nil {
-			r.quiet(now)
-			r.stall = StallInput
-			return work + r.publish(false)
-		}
-		r.times.arrive(r.cuts.Origin, now)
-		r.take(b)
-		work++
 	}
 	if !r.setAside() {
 		r.publishCounters()
 		return work
 	}
 	work += r.scatter()
-	if r.batch != nil && r.from == r.batch.Len() {
+	if r.from == r.batch.Len() {
 		r.batch = nil
 		r.times.settle()
 	}
-	r.folded()
-	r.publish(true)
+	r.lookAtFold()
+	if r.phase == flushing {
+		work++
+	}
+	r.sendChunks(true)
 	r.publishCounters()
 	return work
+}
+
+// nextBatch takes a batch from the source, or begins to send marks: of an epoch that was raised, or
+// of the end. It returns the work; no batch is at hand if there was none to take.
+func (r *Router) nextBatch(now Nanos) (work int) {
+	// The number is read before the look at the source, which then already has what was sent to it
+	// before the epoch was raised.
+	number, _ := r.cuts.Raised()
+	due := number > r.epoch && (r.joining || r.source.Drained(number))
+	if due && !r.mayBeIdle(now) {
+		return r.startEpoch(number, now)
+	}
+	if r.ahead() {
+		return r.sendChunks(false)
+	}
+	b, done := r.source.Next(now)
+	switch {
+	case done:
+		return r.startEnd()
+	case b == nil && due:
+		r.quiet(now)
+		return r.startEpoch(number, now)
+	case b == nil:
+		r.quiet(now)
+		r.stall = StallInput
+		return r.sendChunks(false)
+	}
+	r.times.arrive(r.cuts.Origin, now)
+	r.take(b)
+	return 1
 }
 
 // crowdedWait is how long a reader that waits for others waits until it asks for another epoch.
@@ -321,8 +392,8 @@ const crowdedWait Nanos = 10_000_000
 // for an epoch that closes some. If many are open, it waits until the others have come as far. The
 // reader that is furthest behind never waits for others.
 func (r *Router) ahead() bool {
-	w, t := r.layout.window, &r.times
-	if w == nil || w.anyOrder || w.column < 0 || r.stopping() {
+	w, t := r.layout.Window, &r.times
+	if w == nil || w.AnyOrder || w.Column < 0 || r.stopping() {
 		// Such a reader has not taken much, and maybe no goroutine is left to close a snapshot.
 		return false
 	}
@@ -356,37 +427,51 @@ func (r *Router) quiet(now Nanos) {
 		r.times.quiet = false
 		return
 	}
-	r.times.nothing(now)
+	r.times.sourceEmpty(now)
 }
 
 // mayBeIdle says whether the mark of an epoch would say that the reader is idle if its source still
 // has nothing. Then the source is asked once more before the mark: the last time may be long ago.
 func (r *Router) mayBeIdle(now Nanos) bool {
-	w := r.layout.window
-	return !r.joining && w != nil && w.idle > 0 && r.times.quiet && now-r.times.quietFrom >= w.idle
+	w := r.layout.Window
+	return !r.joining && w != nil && w.Idle > 0 && r.times.quiet && now-r.times.quietFrom >= Nanos(w.Idle)
 }
 
-// startEpoch sends the marks of an epoch.
+// startEpoch begins to send the marks of an epoch.
 func (r *Router) startEpoch(number uint64, now Nanos) (work int) {
-	r.epoch, r.times.joins, r.joining = number, r.joining, false
+	r.epoch, r.times.joining, r.joining = number, r.joining, false
 	r.times.rows, r.times.marked = 0, r.times.watermark
-	r.times.lookIdle(r.layout.window)
-	r.times.passBy(r.layout.window, r.cuts.Origin, now)
+	r.times.lookIdle(r.layout.Window)
+	r.times.advanceClock(r.layout.Window, r.cuts.Origin, now)
 	return r.startMarks()
 }
 
-// startMarks sends the marks of an epoch or of the end, after what has been folded.
-func (r *Router) startMarks() (work int) {
-	r.marking, r.marked, r.next = true, 0, r.owners
-	// The move does not change before this router's marks have arrived.
-	if m := &r.cuts.move; !r.ended && m.epoch == r.epoch {
-		r.next = m.owners
+// startEnd begins to send the marks of the end: the source has ended.
+func (r *Router) startEnd() (work int) {
+	r.atEnd, r.times.joining = true, false
+	complete := r.source.Complete()
+	if complete {
+		r.times.watermark = watermarkEnd
 	}
-	if f := r.folder; f.groups() > 0 {
-		f.flushing = true
+	// An ended reader holds back no other if time passes by itself, or if it has left.
+	leaves, _ := r.source.(LeavingSource)
+	r.times.idle = !complete && r.layout.Window != nil &&
+		(r.layout.Window.Column < 0 || leaves != nil && leaves.Left())
+	return r.startMarks()
+}
+
+// startMarks begins to send the marks of an epoch or of the end. What has been folded goes first.
+func (r *Router) startMarks() (work int) {
+	r.phase, r.sent, r.nextOwners = marking, 0, r.owners
+	// The move does not change before this router's marks have arrived.
+	if m := &r.cuts.move; !r.atEnd && m.epoch == r.epoch {
+		r.nextOwners = m.owners
+	}
+	if r.folder.groups() > 0 {
+		r.phase = flushingForMarks
 		return 1
 	}
-	return 1 + r.mark()
+	return 1 + r.sendMarks()
 }
 
 func (r *Router) publishCounters() {
@@ -399,12 +484,12 @@ func (r *Router) FoldedGroups() uint64 { return r.published.groups.Load() }
 
 // take begins a batch.
 func (r *Router) take(b *record.Batch) {
-	r.given, r.times.hold = b, b.Hold()
+	r.sourceBatch, r.times.hold = b, b.Hold()
 	rejects := uint64(len(b.Rejects()))
 	r.counters.Batches++
 	r.counters.In += rejects
 	r.counters.Quarantined += rejects
-	if stage := r.layout.stage; stage != nil {
+	if stage := r.layout.Stage; stage != nil {
 		if r.machine == nil || r.machine.Rows() < b.Len() {
 			r.machine = stage.New(b.Cap())
 		}
@@ -430,13 +515,14 @@ func (r *Router) setAside() bool {
 	return true
 }
 
-// publish publishes all open chunks or, if the router is busy, only the chunks of partitions that
-// have nothing else to do. It returns how many.
-func (r *Router) publish(busy bool) (chunks int) {
-	for p, c := range r.open {
+// sendChunks publishes all open chunks or, if the router is busy, only the chunks of partitions
+// that have nothing else to do. It returns how many.
+func (r *Router) sendChunks(busy bool) (chunks int) {
+	for p := range r.targets {
 		// A chunk beside the ring waits until it is full or nothing else is to be done. No
 		// partition idles for it.
-		if c != nil && (!busy || r.out[p].Empty() && (c != r.beside[p])) {
+		t := &r.targets[p]
+		if t.open != nil && (!busy || t.ring.Empty() && t.open != t.beside) {
 			r.commit(p)
 			chunks++
 		}
@@ -444,36 +530,38 @@ func (r *Router) publish(busy bool) (chunks int) {
 	return chunks
 }
 
-// mark sends the marks to the partitions, after all that was routed to them, and says how many.
-func (r *Router) mark() (sent int) {
+// sendMarks sends the marks to the partitions, after all that was routed to them, and says how many
+// it has sent.
+func (r *Router) sendMarks() (sent int) {
 	r.published.store(&r.counters)
 	kind := chunkMark
-	if r.ended {
+	if r.atEnd {
 		kind = chunkEnd
 		r.folder.free() // everything in it has been sent
 		r.published.groups.Store(0)
 	}
-	for ; r.marked < len(r.out); r.marked++ {
-		p := r.marked
-		if r.open[p] != nil {
-			r.commit(p)
+	for ; r.sent < len(r.targets); r.sent++ {
+		t := &r.targets[r.sent]
+		if t.open != nil {
+			r.commit(r.sent)
 		}
-		s := r.out[p].Reserve(1)
+		s := t.ring.Reserve(1)
 		if len(s) == 0 {
 			r.stall = StallRing
 			return sent
 		}
 		s[0].begin(kind, r.id)
 		s[0].counters, s[0].epoch, s[0].watermark = r.counters, r.epoch, r.times.mark()
-		r.commit(p)
+		r.commit(r.sent)
 		sent++
 	}
-	r.marking = false
-	r.owners = r.next
-	if r.ended {
-		r.done = true
-		r.out, r.open = nil, nil // so that the memory of the rings can be freed
-		r.cuts.Leave()
+	r.owners = r.nextOwners
+	if !r.atEnd {
+		r.phase = routing
+		return sent
 	}
+	r.phase = finished
+	r.targets = nil // so that the memory of the rings can be freed
+	r.cuts.Leave()
 	return sent
 }

@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // Goal: a scanner and batches give what the columns give, for every type and NULL.
@@ -18,8 +20,8 @@ func TestScanner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Source: schema, Keys: []string{"name", "day", "live", "place"}, Aggregates: []Aggregate{
-		{Name: "n", Func: Count}, {Name: "total", Func: Sum, Column: "v"}, {Name: "most", Func: Max, Column: "v"}, {Name: "mean", Func: Avg, Column: "f"}, {Name: "cost", Func: Sum, Column: "price"}, {Name: "last_price", Func: Last, Column: "price", By: "v"},
+	p := &plan.Plan{Source: schema, Keys: []string{"name", "day", "live", "place"}, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Count}, {Name: "total", Func: plan.Sum, Column: "v"}, {Name: "most", Func: plan.Max, Column: "v"}, {Name: "mean", Func: plan.Avg, Column: "f"}, {Name: "cost", Func: plan.Sum, Column: "price"}, {Name: "last_price", Func: plan.Last, Column: "price", By: "v"},
 	}}
 	var batches []*record.Batch
 	b := record.NewBatch(schema, 1000)
@@ -44,8 +46,8 @@ func TestScanner(t *testing.T) {
 		b.SetInt64(6, int64(i*i))
 	}
 	batches = append(batches, b)
-	_, images, _ := run(t, plan, []Source{&sliceSource{batches: batches}}, 1, 4, 1)
-	type result struct {
+	_, images, _ := run(t, p, []Source{&sliceSource{batches: batches}}, 1, 4, 1)
+	type res struct {
 		Name      *string
 		Place     string
 		Day       time.Time
@@ -57,25 +59,25 @@ func TestScanner(t *testing.T) {
 		Cost      record.Decimal `velo:"cost,decimal(18,2)"`
 		LastPrice record.Decimal `velo:"last_price,decimal(9,2)"`
 	}
-	scan, err := ScannerOf[result](plan)
+	scan, err := result.ScannerOf[res](p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, _ := ColumnOf[string](plan, "name")
-	place, _ := ColumnOf[string](plan, "place")
-	day, _ := ColumnOf[time.Time](plan, "day")
-	live, _ := ColumnOf[bool](plan, "live")
-	n, _ := ColumnOf[int64](plan, "n")
-	total, _ := ColumnOf[int64](plan, "total")
-	most, _ := ColumnOf[int64](plan, "most")
-	mean, _ := ColumnOf[float64](plan, "mean")
-	cost, _ := ColumnOf[record.Decimal](plan, "cost")
-	last, err := ColumnOf[record.Decimal](plan, "last_price")
+	name, _ := result.ColumnOf[string](p, "name")
+	place, _ := result.ColumnOf[string](p, "place")
+	day, _ := result.ColumnOf[time.Time](p, "day")
+	live, _ := result.ColumnOf[bool](p, "live")
+	n, _ := result.ColumnOf[int64](p, "n")
+	total, _ := result.ColumnOf[int64](p, "total")
+	most, _ := result.ColumnOf[int64](p, "most")
+	mean, _ := result.ColumnOf[float64](p, "mean")
+	cost, _ := result.ColumnOf[record.Decimal](p, "cost")
+	last, err := result.ColumnOf[record.Decimal](p, "last_price")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var want []string
-	text := func(r result) string {
+	text := func(r res) string {
 		name, total := "NULL", "NULL"
 		if r.Name != nil {
 			name = *r.Name
@@ -87,7 +89,7 @@ func TestScanner(t *testing.T) {
 	}
 	nulls := 0
 	for row := range images[0].All() {
-		r := result{Place: place.Of(row), Day: day.Of(row), Live: live.Of(row), N: uint16(n.Of(row)), Most: most.Of(row), Mean: mean.Of(row), Cost: cost.Of(row), LastPrice: last.Of(row)}
+		r := res{Place: place.Of(row), Day: day.Of(row), Live: live.Of(row), N: uint16(n.Of(row)), Most: most.Of(row), Mean: mean.Of(row), Cost: cost.Of(row), LastPrice: last.Of(row)}
 		if !name.Null(row) {
 			s := name.Of(row)
 			r.Name = &s
@@ -99,7 +101,7 @@ func TestScanner(t *testing.T) {
 			nulls++
 		}
 		want = append(want, text(r))
-		other := result{Most: 77, Name: new(string)} // what was there is gone
+		other := res{Most: 77, Name: new(string)} // what was there is gone
 		if err := scan.Scan(row, &other); err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +115,7 @@ func TestScanner(t *testing.T) {
 	rows := 0
 	for b := range images[0].Batches(64) {
 		for i := range b.Len() {
-			r := result{
+			r := res{
 				Place: string(b.Column(3).View(i)), Day: time.Unix(0, b.Column(1).Int64s[i]).UTC(), Live: b.Column(2).Int64s[i] == 1, N: uint16(b.Column(4).Int64s[i]),
 				Most: b.Column(6).Int64s[i], Mean: b.Column(7).Float64s[i], Cost: record.Decimal{Unscaled: b.Column(8).Int64s[i], Scale: 2},
 				LastPrice: record.Decimal{Unscaled: b.Column(9).Int64s[i], Scale: 2},
@@ -139,9 +141,9 @@ func TestScanner(t *testing.T) {
 	}
 
 	type small struct{ N int8 }
-	global := &Plan{Source: schema, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
+	global := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
 	_, images, _ = run(t, global, []Source{&sliceSource{batches: batches}}, 1, 4, 1)
-	tiny, err := ScannerOf[small](global)
+	tiny, err := result.ScannerOf[small](global)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,9 +154,9 @@ func TestScanner(t *testing.T) {
 		}
 	}
 	for what, err := range map[string]error{
-		"no column": func() error { _, err := ScannerOf[struct{ Missing int }](plan); return err }(),
-		"type":      func() error { _, err := ScannerOf[struct{ N string }](plan); return err }(),
-		"no struct": func() error { _, err := ScannerOf[int](plan); return err }(),
+		"no column": func() error { _, err := result.ScannerOf[struct{ Missing int }](p); return err }(),
+		"type":      func() error { _, err := result.ScannerOf[struct{ N string }](p); return err }(),
+		"no struct": func() error { _, err := result.ScannerOf[int](p); return err }(),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", what)

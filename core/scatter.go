@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -27,19 +28,19 @@ func (r *Router) scatter() (rows int) {
 		if f.on && !r.fold() {
 			return rows // a flush comes first
 		} else if !f.on {
-			if !r.room() {
+			if !r.reserveStripe() {
 				r.stall = StallRing
 				return rows
 			}
-			if !r.direct() {
+			if !r.applyDirect() {
 				r.copyRows()
 			}
 			for p, rows := range r.counts {
-				if rows > 0 && r.open[p] == r.beside[p] {
+				if rows > 0 && r.targets[p].open == r.targets[p].beside {
 					r.counters.Direct += uint64(rows)
 				}
 			}
-			r.pass()
+			r.advance()
 			if f.routed(n) {
 				f.on = true
 			}
@@ -60,9 +61,9 @@ func (r *Router) scatter() (rows int) {
 func (r *Router) encode() bool {
 	l := r.layout
 	for r.from < r.batch.Len() {
-		r.to = min(r.from+min(stripeRows, l.rows), r.batch.Len())
-		if l.window != nil {
-			if ok, room := r.timely(); !room {
+		r.to = min(r.from+min(stripeRows, l.Rows), r.batch.Len())
+		if l.Window != nil {
+			if ok, room := r.assignPanes(); !room {
 				return false
 			} else if !ok {
 				continue
@@ -75,18 +76,18 @@ func (r *Router) encode() bool {
 		}
 		if fit > 0 {
 			r.to = r.from + fit
-			if l.window != nil {
+			if l.Window != nil {
 				// Fewer rows make up the watermark now: the first of those that made it up before.
-				r.timely()
+				r.assignPanes()
 			}
 			r.encodeStripe()
 			break
 		}
 		reason := fmt.Errorf("core: the key has strings of %d bytes, at most %d are allowed", r.keys.LongBytes[0],
-			l.maxText())
-		if len(l.textArgs) > 0 {
+			l.MaxText())
+		if len(l.TextArgs) > 0 {
 			reason = fmt.Errorf("core: the record has strings of %d bytes where the plan reads them, at most %d "+
-				"are allowed", r.keys.LongBytes[0], l.maxText())
+				"are allowed", r.keys.LongBytes[0], l.MaxText())
 		}
 		if !r.source.Quarantine(record.Reject{Offset: -1, Reason: reason}) {
 			return false
@@ -104,13 +105,13 @@ func (r *Router) encode() bool {
 // both go to the heap of a chunk.
 func (r *Router) encodeStripe() {
 	k := r.keys
-	r.layout.keys.Encode(r.batch, r.from, r.to, k)
+	r.layout.Keys.Encode(r.batch, r.from, r.to, k)
 	n := r.to - r.from
 	if len(r.texts) > 0 && k.Long == 0 {
 		clear(k.LongBytes[:n])
 	}
-	for t, arg := range r.layout.textArgs {
-		c := r.batch.Column(r.layout.args[arg].source)
+	for t, arg := range r.layout.TextArgs {
+		c := r.batch.Column(r.layout.Args[arg].Source)
 		for i, v := range c.Views[r.from:r.to] {
 			if c.Null(r.from + i) {
 				v = record.View{}
@@ -131,7 +132,7 @@ func (r *Router) longFit() int {
 		return n
 	}
 	var total uint64
-	most, of := uint64(r.layout.heapSize()), uint64(r.layout.maxText())
+	most, of := uint64(r.layout.HeapSize()), uint64(r.layout.MaxText())
 	for i, bytes := range r.keys.LongBytes[:n] {
 		total += bytes
 		if total > most || bytes > of {
@@ -141,36 +142,40 @@ func (r *Router) longFit() int {
 	return n
 }
 
-// room makes room for the stripe in the open chunks of the partitions that it goes to. It returns
-// false if a ring is full; nothing has been copied then. It leaves each row's partition in r.dest.
-func (r *Router) room() bool {
+// reserveStripe makes room for the stripe in the open chunks of the partitions that it goes to. It
+// returns false if a ring is full; nothing has been copied then. It leaves each row's partition in
+// r.dest.
+func (r *Router) reserveStripe() bool {
 	tries := 1
-	if r.route.Routing == RouteRoundRobin {
-		tries = len(r.out)
+	if r.route.Routing == plan.RouteRoundRobin {
+		tries = len(r.targets)
 	}
 	for range tries {
-		if !r.destined {
-			r.destine()
+		if !r.assigned {
+			r.assignPartitions()
 		}
 		if r.ensureAll() {
 			return true
 		}
-		if r.route.Routing == RouteRoundRobin {
-			r.pass()
+		if r.route.Routing == plan.RouteRoundRobin {
+			r.advance()
 		}
 	}
 	return false
 }
 
-// direct applies the stripe in place if all of it belongs to one partition of this thread, and says
-// whether it does.
-func (r *Router) direct() bool {
-	if r.only < 0 || r.local[r.only] == nil || r.open[r.only] != r.beside[r.only] {
+// applyDirect applies the stripe in place if all of it belongs to one partition of this thread, and
+// says whether it does.
+func (r *Router) applyDirect() bool {
+	if r.single < 0 {
 		return false
 	}
-	p := r.local[r.only]
-	nulls, heap := r.stripe(&p.kernel)
-	p.directStripe(r.id, r.keys.Hashes, heap, nulls, r.stripePanes())
+	t := &r.targets[r.single]
+	if t.local == nil || t.open != t.beside {
+		return false
+	}
+	nulls, heap := r.fillKernel(&t.local.kernel)
+	t.local.applyStripeDirect(r.id, r.keys.Hashes, heap, nulls, r.stripePanes())
 	return true
 }
 
@@ -185,20 +190,20 @@ func (r *Router) stripePanes() []uint64 {
 	return r.panes[:r.to-r.from]
 }
 
-// stripe gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of the
+// fillKernel gives a kernel the keys and arguments of the stripe. The NULL bits and the heap of the
 // stripe's long strings are returned.
-func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
+func (r *Router) fillKernel(k *kernel) (nulls []uint64, heap []byte) {
 	copy(k.words, r.keys.Words)
-	for i, a := range r.layout.args {
+	for i, a := range r.layout.Args {
 		k.args[i] = nil
-		if a.column >= 0 {
+		if a.Column >= 0 {
 			k.args[i] = r.words(i)
 		}
 	}
-	for _, arg := range r.layout.textArgs {
-		k.texts[arg] = r.batch.Column(r.layout.args[arg].source).Bytes
+	for _, arg := range r.layout.TextArgs {
+		k.texts[arg] = r.batch.Column(r.layout.Args[arg].Source).Bytes
 	}
-	if r.layout.hasNulls && r.hasNulls() {
+	if r.layout.HasNulls && r.hasNulls() {
 		nulls = r.nullBits()
 	}
 	if r.keys.Long > 0 {
@@ -209,12 +214,12 @@ func (r *Router) stripe(k *kernel) (nulls []uint64, heap []byte) {
 
 // words are the words of an argument in the rows of the stripe.
 func (r *Router) words(arg int) []uint64 {
-	for t, a := range r.layout.textArgs {
+	for t, a := range r.layout.TextArgs {
 		if a == arg {
 			return r.texts[t][:r.to-r.from]
 		}
 	}
-	return r.batch.Column(r.layout.args[arg].source).Words()[r.from:r.to]
+	return r.batch.Column(r.layout.Args[arg].Source).Words()[r.from:r.to]
 }
 
 // oneHeap copies the long strings of the stripe into one heap if several columns have some.
@@ -224,7 +229,7 @@ func (r *Router) oneHeap() []byte {
 		return k.Heaps[0]
 	}
 	r.long = r.long[:0]
-	for j, w := range r.layout.keys.Strings() {
+	for j, w := range r.layout.Keys.Strings() {
 		places, marks := k.Words[w+1], k.Words[w+2]
 		for i := range marks {
 			if record.IsLong(marks[i]) {
@@ -251,9 +256,10 @@ func (r *Router) ensureAll() bool {
 // publishes one that has no room.
 func (r *Router) ensure(p, rows, bytes int) bool {
 	l := r.layout
-	if c := r.open[p]; c != nil {
-		if c.kind == chunkRows && int(c.rows)+rows <= l.rows && int(c.heapBytes)+bytes <= l.heapSize() &&
-			(c != r.beside[p] || r.local[p].ready()) {
+	t := &r.targets[p]
+	if c := t.open; c != nil {
+		if c.kind == chunkRows && int(c.rows)+rows <= l.Rows && int(c.heapBytes)+bytes <= l.HeapSize() &&
+			(c != t.beside || t.local.ready()) {
 			return true
 		}
 		r.commit(p)
@@ -267,32 +273,33 @@ func (r *Router) ensure(p, rows, bytes int) bool {
 // none if it has just published. (Then the ring has this router's mark, unless it has only just
 // joined.)
 func (r *Router) openChunk(p int, kind chunkKind) *Chunk {
-	if c := r.beside[p]; c != nil && kind == chunkRows && r.out[p].Empty() && r.local[p].takes() {
-		r.open[p] = c
-		c.begin(kind, r.id)
-		return c
+	t := &r.targets[p]
+	if t.beside != nil && kind == chunkRows && t.ring.Empty() && t.local.takes() {
+		t.open = t.beside
+	} else {
+		s := t.ring.Reserve(1)
+		if len(s) == 0 {
+			return nil
+		}
+		t.open = &s[0]
 	}
-	s := r.out[p].Reserve(1)
-	if len(s) == 0 {
-		return nil
-	}
-	r.open[p] = &s[0]
-	r.open[p].begin(kind, r.id)
-	return r.open[p]
+	t.open.begin(kind, r.id)
+	return t.open
 }
 
 // commit publishes the open chunk of partition p, or applies the chunk if it is in no ring.
 func (r *Router) commit(p int) {
-	c := r.open[p]
-	r.open[p] = nil
-	if c != nil && c == r.beside[p] {
+	t := &r.targets[p]
+	c := t.open
+	t.open = nil
+	if c != nil && c == t.beside {
 		if c.rows > 0 {
-			r.local[p].direct(c)
+			t.local.applyDirect(c)
 		}
 		return
 	}
-	r.out[p].Commit(1)
-	r.bells[p].Ring()
+	t.ring.Commit(1)
+	t.bell.Wake()
 }
 
 // copyRows copies the columns of the stripe into the open chunks of the owners, which have room.
@@ -300,19 +307,19 @@ func (r *Router) copyRows() {
 	l, n := r.layout, r.to-r.from
 	var first *Chunk // the chunk of the only partition, if there is one
 	var at int
-	if r.only >= 0 {
-		first = r.open[r.only]
+	if r.single >= 0 {
+		first = r.targets[r.single].open
 		at = int(first.rows)
 		first.rows += uint32(n)
 		for i := range r.dest[:n] {
-			r.dest[i] = uint32(r.only)<<16 | uint32(at+i)
+			r.dest[i] = uint32(r.single)<<16 | uint32(at+i)
 		}
 	} else {
 		// The place of the next row for each partition: not in the chunks, whose headers lie on a
 		// page each.
-		var next [MaxPartitions]uint32
-		for p, c := range r.open {
-			if c != nil {
+		var next [plan.MaxPartitions]uint32
+		for p := range r.targets {
+			if c := r.targets[p].open; c != nil {
 				next[uint8(p)] = c.rows
 			}
 		}
@@ -321,8 +328,8 @@ func (r *Router) copyRows() {
 			r.dest[i] = p<<16 | *place
 			*place++
 		}
-		for p, c := range r.open {
-			if c != nil {
+		for p := range r.targets {
+			if c := r.targets[p].open; c != nil {
 				c.rows = next[uint8(p)]
 			}
 		}
@@ -330,9 +337,9 @@ func (r *Router) copyRows() {
 	column := 0
 	put := func(words []uint64) {
 		if first != nil {
-			copy(first.data[column*l.rows+at:], words)
+			copy(first.data[column*l.Rows+at:], words)
 		} else {
-			r.scatterColumn(column*l.rows, words)
+			r.scatterColumn(column*l.Rows, words)
 		}
 		column++
 	}
@@ -340,12 +347,12 @@ func (r *Router) copyRows() {
 	for _, words := range r.keys.Words {
 		put(words)
 	}
-	for i, a := range l.args {
-		if a.column >= 0 {
+	for i, a := range l.Args {
+		if a.Column >= 0 {
 			put(r.words(i))
 		}
 	}
-	if l.hasNulls {
+	if l.HasNulls {
 		put(r.nullBits())
 	}
 	if r.panes != nil {
@@ -367,9 +374,9 @@ func (r *Router) scatterColumn(at int, words []uint64) {
 	// The address of the column in the chunk of each partition. The accesses are in bounds: the
 	// place of a row is below layout.rows, and the column has that many words from at on. The
 	// chunks stay alive because their rings hold them.
-	var column [MaxPartitions]unsafe.Pointer
-	for p, c := range r.open {
-		if c != nil {
+	var column [plan.MaxPartitions]unsafe.Pointer
+	for p := range r.targets {
+		if c := r.targets[p].open; c != nil {
 			column[uint8(p)] = unsafe.Pointer(&c.data[at])
 		}
 	}
@@ -380,8 +387,8 @@ func (r *Router) scatterColumn(at int, words []uint64) {
 
 // hasNulls says whether any argument is NULL in any row of the stripe.
 func (r *Router) hasNulls() bool {
-	for _, a := range r.layout.args {
-		if r.batch.Column(a.source).AnyNull(r.from, r.to) {
+	for _, a := range r.layout.Args {
+		if r.batch.Column(a.Source).AnyNull(r.from, r.to) {
 			return true
 		}
 	}
@@ -392,8 +399,8 @@ func (r *Router) hasNulls() bool {
 func (r *Router) nullBits() []uint64 {
 	nulls := r.nulls[:r.to-r.from]
 	clear(nulls)
-	for bit, a := range r.layout.args {
-		if c := r.batch.Column(a.source); c.AnyNull(r.from, r.to) {
+	for bit, a := range r.layout.Args {
+		if c := r.batch.Column(a.Source); c.AnyNull(r.from, r.to) {
 			for i := range nulls {
 				if c.Null(r.from + i) {
 					nulls[i] |= 1 << bit
@@ -413,21 +420,21 @@ func (r *Router) copyLong() {
 			continue
 		}
 		d := r.dest[i]
-		c := r.open[d>>16]
+		c := r.targets[d>>16].open
 		heap := c.heap(l)
-		for j, w := range l.keys.Strings() {
+		for j, w := range l.Keys.Strings() {
 			if !record.IsLong(r.keys.Words[w+2][i]) {
 				continue
 			}
 			off, n := record.LongPlace(r.keys.Words[w+1][i])
 			copy(heap[c.heapBytes:], r.keys.Heaps[j][off:off+n])
-			c.data[(1+w+1)*l.rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
+			c.data[(1+w+1)*l.Rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
 			c.heapBytes += uint32(n)
 		}
-		for t, arg := range l.textArgs {
+		for t, arg := range l.TextArgs {
 			off, n := record.LongPlace(r.texts[t][i])
-			copy(heap[c.heapBytes:], r.batch.Column(l.args[arg].source).Bytes[off:off+n])
-			c.data[l.args[arg].column*l.rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
+			copy(heap[c.heapBytes:], r.batch.Column(l.Args[arg].Source).Bytes[off:off+n])
+			c.data[l.Args[arg].Column*l.Rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
 			c.heapBytes += uint32(n)
 		}
 	}

@@ -5,18 +5,22 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/testgen"
+	"github.com/velo-engine/velo/plan"
+
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // Goal: with a limit the rows are the first ones of those without, ties included, whatever is left out on the way. Method: groups in many orders with few or many different values to be ordered by; the
 // same rows in the same order, with and without the limit.
 func TestTop(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range testgen.Seeds(60) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		limit := 1 + rng.Uint64N(1<<rng.IntN(10))
-		p := &Plan{
-			Source: timedSchema, Keys: []string{"key"}, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "most", Func: Max, Column: "v"}},
-			OrderBy: []Order{{Column: "most", Desc: rng.IntN(2) == 0}, {Column: "n", Desc: rng.IntN(2) == 0}}[:1+rng.IntN(2)],
+		p := &plan.Plan{
+			Source: timedSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "most", Func: plan.Max, Column: "v"}},
+			OrderBy: []plan.Order{{Column: "most", Desc: rng.IntN(2) == 0}, {Column: "n", Desc: rng.IntN(2) == 0}}[:1+rng.IntN(2)],
 			Limit:   &limit, Offset: rng.Uint64N(3) * rng.Uint64N(1<<rng.IntN(8)),
 		}
 		var rows []timedRow
@@ -27,12 +31,22 @@ func TestTop(t *testing.T) {
 		if rng.IntN(3) == 0 {
 			slices.SortFunc(rows, func(a, b timedRow) int { return int(a.v - b.v) }) // each that comes may be in front of all others
 		}
-		_, images, _ := runRoute(t, p, []Source{&timedSource{rows: rows, batch: record.NewBatch(timedSchema, 100)}}, Route{}, Fold{}, 1, 4, seed)
-		s := *images[0].layout.shape
-		got := slices.Collect(s.arrange(images[0].rows()))
-		offset := s.offset
-		s.limited, s.offset = false, 0
-		want := slices.Collect(s.arrange(images[0].rows()))
+		all := &plan.Plan{Source: p.Source, Keys: p.Keys, Aggregates: p.Aggregates, OrderBy: p.OrderBy}
+		keysOf := func(p *plan.Plan) (keys []int64) {
+			key, err := result.ColumnOf[int64](p, "key")
+			if err != nil {
+				t.Fatal(err)
+			}
+			source := &timedSource{rows: rows, batch: record.NewBatch(timedSchema, 100)}
+			_, images, _ := runRoute(t, p, []Source{source}, plan.Route{}, Fold{}, 1, 4, seed)
+			cut := result.NewCut(result.NewOwners(1), 1, false)
+			cut.Images[0] = images[0]
+			for row := range cut.All() {
+				keys = append(keys, key.Of(row))
+			}
+			return keys
+		}
+		got, want, offset := keysOf(p), keysOf(all), p.Offset
 		want = want[min(offset, uint64(len(want))):]
 		want = want[:min(limit, uint64(len(want)))]
 		if !slices.Equal(got, want) {

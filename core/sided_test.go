@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // Goal: groups whose blocks do not fit one chunk together come out the same, however they are exchanged; a record whose texts are longer than may be goes to
@@ -18,17 +20,17 @@ func TestLongTexts(t *testing.T) {
 	long := func(i, n int) string {
 		return fmt.Sprintf("%04d", i*7919%1000) + strings.Repeat(string(rune('a'+i%26)), n)
 	}
-	for _, x := range []Exchange{ExchangeRoute, ExchangeFold} {
-		plan := &Plan{Source: schema, Keys: []string{"key"}, Aggregates: []Aggregate{
-			{Name: "least_a", Func: Min, Column: "a"},
-			{Name: "most_a", Func: Max, Column: "a"},
-			{Name: "n", Func: Count},
-			{Name: "least_b", Func: Min, Column: "b"},
-			{Name: "most_b", Func: Max, Column: "b"},
-			{Name: "different", Func: ApproxCountDistinct, Column: "a"},
-			{Name: "most_key", Func: Max, Column: "key"},
+	for _, x := range []plan.Exchange{plan.ExchangeRoute, plan.ExchangeFold} {
+		p := &plan.Plan{Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{
+			{Name: "least_a", Func: plan.Min, Column: "a"},
+			{Name: "most_a", Func: plan.Max, Column: "a"},
+			{Name: "n", Func: plan.Count},
+			{Name: "least_b", Func: plan.Min, Column: "b"},
+			{Name: "most_b", Func: plan.Max, Column: "b"},
+			{Name: "different", Func: plan.ApproxCountDistinct, Column: "a"},
+			{Name: "most_key", Func: plan.Max, Column: "key"},
 		}}
-		l, err := plan.compile()
+		l, err := p.Layout()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +47,7 @@ func TestLongTexts(t *testing.T) {
 				n := r*300 + i
 				key, a, b := long(n%5, 300), long(n, 7800-n%5), long(n+1, 7800)
 				if n%50 == 0 {
-					a = strings.Repeat("x", l.maxText()) // and a key
+					a = strings.Repeat("x", l.MaxText()) // and a key
 					tooLong++
 				}
 				batch := record.NewBatch(schema, 1)
@@ -78,7 +80,7 @@ func TestLongTexts(t *testing.T) {
 			}
 			sources = append(sources, &sliceSource{batches: batches})
 		}
-		_, images, _ := runRoute(t, plan, sources, Route{}, Fold{Exchange: x, Bytes: 1 << 18}, 2, 4, 1)
+		_, images, _ := runRoute(t, p, sources, plan.Route{}, Fold{Exchange: x, Bytes: 1 << 18}, 2, 4, 1)
 		rejected := 0
 		for _, s := range sources {
 			rejected += s.(*sliceSource).rejected
@@ -86,13 +88,13 @@ func TestLongTexts(t *testing.T) {
 		if rejected != tooLong {
 			t.Errorf("%v: %d records in quarantine, expected %d", x, rejected, tooLong)
 		}
-		texts := map[string]Column[string]{}
+		texts := map[string]result.Column[string]{}
 		for _, name := range []string{"key", "least_a", "most_a", "least_b", "most_b", "most_key"} {
-			if texts[name], err = ColumnOf[string](plan, name); err != nil {
+			if texts[name], err = result.ColumnOf[string](p, name); err != nil {
 				t.Fatal(err)
 			}
 		}
-		count, err := ColumnOf[int64](plan, "n")
+		count, err := result.ColumnOf[int64](p, "n")
 		if err != nil {
 			t.Fatal(err)
 		}

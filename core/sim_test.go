@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,7 +19,9 @@ import (
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -29,18 +32,18 @@ import (
 // with VELO_SIM=seed.
 
 // simPlan is count, sum and max of a value for each key; the reader is in the key.
-var simPlan = func() *Plan {
+var simPlan = func() *plan.Plan {
 	schema, err := record.NewSchema("sim", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "v", Type: record.Int64})
 	if err != nil {
 		panic(err)
 	}
-	return &Plan{Source: schema, Keys: []string{"key"}, Aggregates: simAggregates}
+	return &plan.Plan{Source: schema, Keys: []string{"key"}, Aggregates: simAggregates}
 }()
 
-var simAggregates = []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}, {Name: "max", Func: Max, Column: "v"}}
+var simAggregates = []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}, {Name: "max", Func: plan.Max, Column: "v"}}
 
 // simSidedPlan has states with blocks beside the rows too: the values are all different, the text is that of the greatest.
-var simSidedPlan = func() *Plan {
+var simSidedPlan = func() *plan.Plan {
 	schema, err := record.NewSchema("sim", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "v", Type: record.Int64}, record.Field{Name: "text", Type: record.String})
 	if err != nil {
 		panic(err)
@@ -49,9 +52,9 @@ var simSidedPlan = func() *Plan {
 	if err != nil {
 		panic(err)
 	}
-	return &Plan{Source: schema, Keys: []string{"key"}, Computed: []expr.Output{{Name: "twice", Expr: twice}}, Aggregates: append(simAggregates[:3:3],
-		Aggregate{Name: "text", Func: MaxBy, Column: "text", By: "v"}, Aggregate{Name: "different", Func: ApproxCountDistinct, Column: "v"},
-		Aggregate{Name: "top", Func: ApproxPercentile, Column: "twice", Fraction: 1})}
+	return &plan.Plan{Source: schema, Keys: []string{"key"}, Computed: []expr.Output{{Name: "twice", Expr: twice}}, Aggregates: append(simAggregates[:3:3],
+		plan.Aggregate{Name: "text", Func: plan.MaxBy, Column: "text", By: "v"}, plan.Aggregate{Name: "different", Func: plan.ApproxCountDistinct, Column: "v"},
+		plan.Aggregate{Name: "top", Func: plan.ApproxPercentile, Column: "twice", Fraction: 1})}
 }()
 
 // simKinds is how many different values there are to count, and NULL beside them.
@@ -60,22 +63,22 @@ const simKinds = 6
 // Plans that count different values, of numbers of which some are NULL, that emit changes, of groups that come and go, and that do both.
 var simDistinctPlan, simChangesPlan, simBothPlan = simShapedPlan(true, false), simShapedPlan(false, true), simShapedPlan(true, true)
 
-func simShapedPlan(distinct, changes bool) *Plan {
+func simShapedPlan(distinct, changes bool) *plan.Plan {
 	must := func(e *expr.Expr, err error) *expr.Expr {
 		if err != nil {
 			panic(err)
 		}
 		return e
 	}
-	make := func(having *expr.Expr) *Plan {
-		p := &Plan{Source: simPlan.Source, Keys: []string{"key"}, Aggregates: simAggregates, Having: having}
+	make := func(having *expr.Expr) *plan.Plan {
+		p := &plan.Plan{Source: simPlan.Source, Keys: []string{"key"}, Aggregates: simAggregates, Having: having}
 		if distinct {
 			kind := must(expr.New(expr.Mod, expr.Column(p.Source, 1), expr.Int(record.Int64, simKinds+1)))
 			p.Computed = []expr.Output{{Name: "kind", Expr: must(expr.New(expr.NullIf, kind, expr.Int(record.Int64, simKinds)))}}
-			p.Aggregates = append(simAggregates[:3:3], Aggregate{Name: "kinds", Func: Count, Column: "kind", Distinct: true})
+			p.Aggregates = append(simAggregates[:3:3], plan.Aggregate{Name: "kinds", Func: plan.Count, Column: "kind", Distinct: true})
 		}
 		if changes {
-			p.Emit = EmitChanges
+			p.Emit = plan.EmitChanges
 		}
 		return p
 	}
@@ -141,7 +144,7 @@ func (s *simSource) Next(Nanos) (*record.Batch, bool) {
 }
 
 // Cut is that of a reader that is fed: some records were there when the epoch was raised and must come first.
-func (s *simSource) Cut(epoch uint64) bool { return s.next >= s.fed }
+func (s *simSource) Drained(epoch uint64) bool { return s.next >= s.fed }
 
 // raise is told to the source when an epoch is raised.
 func (s *simSource) raise(epoch uint64) {
@@ -164,7 +167,7 @@ type sim struct {
 	moves      []*Move
 
 	parts   []*Partition
-	route   Route
+	route   plan.Route
 	fold    Fold
 	slots   int // of each ring
 	joining *simJoin
@@ -175,17 +178,17 @@ type sim struct {
 	waited  int    // steps
 	what    string // the shape, for messages
 
-	n, sum, max Column[int64]
+	n, sum, max result.Column[int64]
 
-	plan      *Plan
-	text      Column[string] // of simSidedPlan
-	different Column[int64]
-	top       Column[float64]
-	key       Column[int64]
-	kinds     Column[int64] // of plans that count different values
+	plan      *plan.Plan
+	text      result.Column[string] // of simSidedPlan
+	different result.Column[int64]
+	top       result.Column[float64]
+	key       result.Column[int64]
+	kinds     result.Column[int64] // of plans that count different values
 	distinct  bool
 
-	changes *Changes // of plans that emit them, nil else
+	changes *result.Changes // of plans that emit them, nil else
 	applied map[int64][3]int64
 }
 
@@ -199,7 +202,7 @@ type simJoin struct {
 }
 
 type heldCut struct {
-	cut  *Cut
+	cut  *result.Cut
 	slot int
 	sums string
 }
@@ -210,19 +213,19 @@ func newSim(seed uint64) (*sim, error) {
 	readers, partitions := 1+rng.IntN(4), 1+rng.IntN(5)
 	s.partitions = partitions
 	slots := 1 << rng.IntN(4)
-	routing := RouteAuto
+	routing := plan.RouteAuto
 	if rng.IntN(4) == 0 {
-		routing = Routing(rng.IntN(int(RouteCustom)))
+		routing = plan.Routing(rng.IntN(int(plan.RouteCustom)))
 	}
-	route := Route{Routing: routing}
-	fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << (8 + rng.IntN(10))}
+	route := plan.Route{Routing: routing}
+	fold := Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << (8 + rng.IntN(10))}
 	held := rng.IntN(3)
 	groups := int64(1) << rng.IntN(7)
 	if rng.IntN(32) == 0 {
 		groups = simManyGroups // some tables that are not copied whole
 	}
 	s.groups = groups
-	s.plan = []*Plan{simPlan, simPlan, simSidedPlan, simDistinctPlan, simChangesPlan, simBothPlan}[rng.IntN(6)]
+	s.plan = []*plan.Plan{simPlan, simPlan, simSidedPlan, simDistinctPlan, simChangesPlan, simBothPlan}[rng.IntN(6)]
 	s.what = fmt.Sprintf("%d readers, %d partitions, rings of %d, %v, %v, %d held, %d groups", readers, partitions, slots, routing, fold.Exchange, held, groups)
 	s.cuts = NewCuts(s.plan, route, readers, partitions, held, nil, func() {
 		number, _ := s.cuts.Raised()
@@ -248,7 +251,7 @@ func newSim(seed uint64) (*sim, error) {
 	}
 	s.route, s.fold, s.slots = route, fold, slots
 	for p := range partitions {
-		part, err := NewPartition(PartitionID(p), s.plan, in[p], bells, nil, s.cuts)
+		part, err := NewPartition(plan.PartitionID(p), s.plan, in[p], bells, nil, s.cuts)
 		if err != nil {
 			return s, err
 		}
@@ -262,30 +265,30 @@ func newSim(seed uint64) (*sim, error) {
 		}
 		s.add(src, router)
 	}
-	for c, column := range map[string]*Column[int64]{"n": &s.n, "sum": &s.sum, "max": &s.max, "key": &s.key} {
+	for c, column := range map[string]*result.Column[int64]{"n": &s.n, "sum": &s.sum, "max": &s.max, "key": &s.key} {
 		var err error
-		if *column, err = ColumnOf[int64](s.plan, c); err != nil {
+		if *column, err = result.ColumnOf[int64](s.plan, c); err != nil {
 			return s, err
 		}
 	}
-	if s.distinct = s.plan.countsDistinct(); s.distinct {
+	if s.distinct = slices.ContainsFunc(s.plan.Aggregates, func(a plan.Aggregate) bool { return a.Distinct }); s.distinct {
 		var err error
-		if s.kinds, err = ColumnOf[int64](s.plan, "kinds"); err != nil {
+		if s.kinds, err = result.ColumnOf[int64](s.plan, "kinds"); err != nil {
 			return s, err
 		}
 	}
-	if s.plan.Emit == EmitChanges {
+	if s.plan.Emit == plan.EmitChanges {
 		var err error
-		if s.changes, err = NewChanges(s.plan); err != nil {
+		if s.changes, err = result.NewChanges(s.plan); err != nil {
 			return s, err
 		}
 		s.applied = map[int64][3]int64{}
 	}
 	if s.plan == simSidedPlan {
 		var errs [3]error
-		s.text, errs[0] = ColumnOf[string](s.plan, "text")
-		s.different, errs[1] = ColumnOf[int64](s.plan, "different")
-		s.top, errs[2] = ColumnOf[float64](s.plan, "top")
+		s.text, errs[0] = result.ColumnOf[string](s.plan, "text")
+		s.different, errs[1] = result.ColumnOf[int64](s.plan, "different")
+		s.top, errs[2] = result.ColumnOf[float64](s.plan, "top")
 		return s, errors.Join(errs[:]...)
 	}
 	return s, nil
@@ -310,7 +313,7 @@ func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, *Router, error
 			local[p] = s.parts[p]
 		}
 	}
-	router, err := NewRouter(ReaderID(id), s.plan, src, s.route, s.fold, out, bells, local, nil, s.cuts)
+	router, err := NewRouter(plan.ReaderID(id), s.plan, src, s.route, s.fold, out, bells, local, nil, s.cuts)
 	return src, router, err
 }
 
@@ -357,13 +360,13 @@ func (s *sim) join() (err error) {
 
 // check says what is wrong with a cut: of each reader it must have the records up to its position, and at least those that were fed before the
 // epoch was raised.
-func (s *sim) check(c *Cut) (sums string, err error) {
+func (s *sim) check(c *result.Cut) (sums string, err error) {
 	n, sum, most := make([]int64, len(s.sources)), make([]int64, len(s.sources)), make([]int64, len(s.sources))
 	groups := 0
 	every := 1 + c.Len()/simSidedLooks // of the groups, from any one on: a text and two sketches cost more to read than all that was counted
 	sided := s.rng.IntN(every)
 	kinds := s.kindsOf(c)
-	for row := range c.rows() { // those too that Having does not let through
+	for row := range c.Rows() { // those too that Having does not let through
 		r := s.key.Of(row) >> 32
 		n[r] += s.n.Of(row)
 		sum[r] += s.sum.Of(row)
@@ -411,10 +414,10 @@ func (s *sim) check(c *Cut) (sums string, err error) {
 }
 
 // passes says whether the plan's Having lets a group through.
-func (s *sim) passes(row Row) bool { return s.plan.Having == nil || s.n.Of(row)%3 != 0 }
+func (s *sim) passes(row result.Row) bool { return s.plan.Having == nil || s.n.Of(row)%3 != 0 }
 
 // kindsOf are the different values of each group of each reader as of a cut, a bit each; nil where the plan does not count them.
-func (s *sim) kindsOf(c *Cut) (kinds [][]uint8) {
+func (s *sim) kindsOf(c *result.Cut) (kinds [][]uint8) {
 	if !s.distinct {
 		return nil
 	}
@@ -450,9 +453,9 @@ func (s *sim) apply() error {
 				return fmt.Errorf("epoch %d: group %x is written twice", c.Epoch(), key)
 			case had && old == row && len(s.moves) == 0:
 				return fmt.Errorf("epoch %d: group %x is written and has not changed", c.Epoch(), key)
-			case op == Upsert:
+			case op == plan.Upsert:
 				s.applied[key] = row
-			case op == Delete && had:
+			case op == plan.Delete && had:
 				delete(s.applied, key)
 			default:
 				return fmt.Errorf("epoch %d: %q of group %x; it was there: %v", c.Epoch(), op, key, had)
@@ -461,7 +464,7 @@ func (s *sim) apply() error {
 		}
 	}
 	want := map[int64][3]int64{}
-	for row := range c.rows() {
+	for row := range c.Rows() {
 		if !s.passes(row) {
 			continue
 		}
@@ -478,7 +481,7 @@ func (s *sim) apply() error {
 }
 
 // checkSided says what is wrong with the states of a group that have blocks.
-func (s *sim) checkSided(row Row) error {
+func (s *sim) checkSided(row result.Row) error {
 	if s.plan != simSidedPlan || s.n.Of(row) == 0 {
 		return nil
 	}
@@ -555,9 +558,11 @@ func (s *sim) state() string {
 	for _, a := range s.agents {
 		switch a := a.(type) {
 		case *Router:
-			fmt.Fprintf(&b, "router %d: done %v ended %v marking %v to %d epoch %d flushing %v batch %v\n", a.id, a.done, a.ended, a.marking, a.marked, a.epoch, a.folder.flushing, a.batch != nil)
+			fmt.Fprintf(&b, "router %d: phase %d at end %v sent %d epoch %d batch %v\n", a.id, a.phase, a.atEnd, a.sent, a.epoch,
+				a.batch != nil)
 		case *Partition:
-			fmt.Fprintf(&b, "partition %d: done %v epoch %d missing %d of %d behind %v handover %+v\n", a.id, a.done, a.epoch, a.missing, a.left, a.behind, a.handover)
+			fmt.Fprintf(&b, "partition %d: phase %d epoch %d unmarked %d of %d handover %+v\n", a.id, a.phase, a.epoch, a.unmarked,
+				a.active, a.handover)
 		}
 	}
 	return b.String()
@@ -582,7 +587,7 @@ func (s *sim) run() error {
 			if err != nil {
 				return err
 			}
-			if m, err := s.cuts.RequestMove(int(shardOf(k.hash)), PartitionID(s.rng.IntN(s.partitions))); err == nil {
+			if m, err := s.cuts.RequestMove(k.Shard(), plan.PartitionID(s.rng.IntN(s.partitions))); err == nil {
 				s.moves = append(s.moves, m)
 			}
 		case 4:
@@ -651,7 +656,9 @@ func (s *sim) run() error {
 // ends, and the last cut has all. Who applies the changes of a plan that emits them has what the cut has; different values are those of brute force.
 func TestSimulation(t *testing.T) {
 	first, n := uint64(0), uint64(10_000)
-	if invariants.Enabled || testing.Short() {
+	if testing.Short() {
+		n = 40
+	} else if invariants.Enabled {
 		n = 150
 	}
 	if v, err := strconv.ParseUint(os.Getenv("VELO_SIM"), 10, 64); err == nil {

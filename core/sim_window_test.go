@@ -12,7 +12,9 @@ import (
 
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -20,9 +22,9 @@ import (
 // each snapshot says it has.
 func simWindows(seed uint64) (looks, windows int, err error) {
 	rng := rand.New(rand.NewPCG(seed, 78))
-	w := &Window{
+	w := &plan.Window{
 		Column: "at", OutOfOrder: time.Duration(rng.IntN(2000)) * time.Millisecond, Lateness: time.Duration(rng.IntN(2)*rng.IntN(2000)) * time.Millisecond,
-		Retain: MaxRetain, Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: time.Second},
+		Retain: plan.MaxRetain, Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: time.Second},
 	}
 	switch w.Kind {
 	case window.Hopping, window.Cumulating:
@@ -31,14 +33,14 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 		w.Size = time.Duration(1+rng.IntN(1000)) * time.Millisecond
 	}
 	clock := window.NewClock(w.Windows)
-	plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}}}
+	pl := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}}}
 	emits := w.Kind != window.Session && rng.IntN(3) == 0
 	if emits {
-		plan.Emit = EmitChanges
+		pl.Emit = plan.EmitChanges
 	}
 	readers, partitions := 1+rng.IntN(3), 1+rng.IntN(4)
-	fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << (9 + rng.IntN(8))}
-	cuts := NewCuts(plan, Route{}, readers, partitions, rng.IntN(3), nil, func() {})
+	fold := Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << (9 + rng.IntN(8))}
+	cuts := NewCuts(pl, plan.Route{}, readers, partitions, rng.IntN(3), nil, func() {})
 	cuts.KeepWindows()
 	bells := make([]Bell, max(readers, partitions))
 	for i := range bells {
@@ -54,7 +56,7 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 	var parts []*Partition
 	var agents []Agent
 	for p := range partitions {
-		part, err := NewPartition(PartitionID(p), plan, in[p], bells[:readers], nil, cuts)
+		part, err := NewPartition(plan.PartitionID(p), pl, in[p], bells[:readers], nil, cuts)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -73,18 +75,18 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 			}
 		}
 		src := &timedSource{rows: all[r], batch: record.NewBatch(timedSchema, 1+rng.IntN(200))}
-		router, err := NewRouter(ReaderID(r), plan, src, Route{}, fold, out[r], bells[:partitions], local, nil, cuts)
+		router, err := NewRouter(plan.ReaderID(r), pl, src, plan.Route{}, fold, out[r], bells[:partitions], local, nil, cuts)
 		if err != nil {
 			return 0, 0, err
 		}
 		agents = append(agents, router)
 	}
 	whole, _ := windowSums(w, all)
-	n, _ := ColumnOf[int64](plan, "n")
-	sum, _ := ColumnOf[int64](plan, "sum")
-	start, _ := ColumnOf[int64](plan, WindowStart)
-	end, _ := ColumnOf[int64](plan, WindowEnd)
-	key, _ := ColumnOf[int64](plan, "key")
+	n, _ := result.ColumnOf[int64](pl, "n")
+	sum, _ := result.ColumnOf[int64](pl, "sum")
+	start, _ := result.ColumnOf[int64](pl, plan.WindowStart)
+	end, _ := result.ColumnOf[int64](pl, plan.WindowEnd)
+	key, _ := result.ColumnOf[int64](pl, "key")
 	look := func() error {
 		c, slot := cuts.Pin()
 		defer cuts.Unpin(slot)
@@ -112,11 +114,15 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 	}
 	last := int64(math.MinInt64)
 	written := map[[2]int64]windowSum{}
+	schema, err := pl.Result()
+	if err != nil {
+		return 0, 0, err
+	}
 	write := func() error {
 		c, slot := cuts.Pin()
 		defer cuts.Unpin(slot)
 		for _, at := range c.Windows(last) {
-			for b := range c.WindowBatches(at, record.NewBatch(c.layout().result, 3)) {
+			for b := range c.WindowBatches(at, record.NewBatch(schema, 3)) {
 				for i := range b.Len() {
 					id := [2]int64{b.Column(1).Int64s[i], b.Column(2).Int64s[i]}
 					got := windowSum{b.Column(3).Int64s[i], b.Column(4).Int64s[i], b.Column(0).Int64s[i]}
@@ -133,7 +139,7 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 		return nil
 	}
 	if emits {
-		changes, err := NewChanges(plan)
+		changes, err := result.NewChanges(pl)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -210,7 +216,9 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 // applies its changes has what each snapshot has, and none comes of one that has closed.
 func TestSimulationWindows(t *testing.T) {
 	first, n := uint64(0), uint64(1000)
-	if invariants.Enabled || testing.Short() {
+	if testing.Short() {
+		n = 40
+	} else if invariants.Enabled {
 		n = 150
 	}
 	if v, err := strconv.ParseUint(os.Getenv("VELO_SIM"), 10, 64); err == nil {

@@ -4,8 +4,12 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // Goal: records are filtered and columns computed before they are grouped, in every shape and exchange; those that cannot be computed go to quarantine, and
@@ -20,22 +24,22 @@ func TestStage(t *testing.T) {
 		return e
 	}
 	i := func(n int64) *expr.Expr { return expr.Int(record.Int64, n) }
-	plan := &Plan{
+	p := &plan.Plan{
 		Source: timedSchema, Where: must(expr.New(expr.Gt, v, i(100))), Keys: []string{"bucket"},
 		Computed: []expr.Output{
 			{Name: "bucket", Expr: must(expr.New(expr.Mod, key, i(5)))},
 			{Name: "ratio", Expr: must(expr.New(expr.Div, i(1000), must(expr.New(expr.Sub, v, i(500)))))}, // fails for 500
 		},
-		Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "ratio"}, {Name: "v", Func: Max, Column: "v"}},
+		Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "ratio"}, {Name: "v", Func: plan.Max, Column: "v"}},
 	}
-	bucket, _ := ColumnOf[int64](plan, "bucket")
-	n, _ := ColumnOf[int64](plan, "n")
-	sum, _ := ColumnOf[int64](plan, "sum")
-	most, err := ColumnOf[int64](plan, "v")
+	bucket, _ := result.ColumnOf[int64](p, "bucket")
+	n, _ := result.ColumnOf[int64](p, "n")
+	sum, _ := result.ColumnOf[int64](p, "sum")
+	most, err := result.ColumnOf[int64](p, "v")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seed := range uint64(60) {
+	for seed := range testgen.Seeds(60) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		want := map[int64][3]int64{}
 		var filtered, failed, all uint64
@@ -57,7 +61,7 @@ func TestStage(t *testing.T) {
 			}
 			sources = append(sources, &timedSource{rows: rows, batch: record.NewBatch(timedSchema, 1+rng.IntN(700))})
 		}
-		_, images, routers := runRoute(t, plan, sources, Route{}, Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << 12}, 1+rng.IntN(3), 4, seed)
+		_, images, routers := runRoute(t, p, sources, plan.Route{}, Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 12}, 1+rng.IntN(3), 4, seed)
 		groups := 0
 		for _, m := range images {
 			for row := range m.All() {
@@ -67,7 +71,7 @@ func TestStage(t *testing.T) {
 				}
 			}
 		}
-		var c Counters
+		var c result.Counters
 		for _, r := range routers {
 			c.Add(r.Counters())
 		}
@@ -75,7 +79,7 @@ func TestStage(t *testing.T) {
 			t.Fatalf("seed %d: %d groups of %d, %+v, expected %d, %d filtered, %d failed", seed, groups, len(want), c, all, filtered, failed)
 		}
 	}
-	bad := &Plan{Source: timedSchema, Computed: []expr.Output{{Name: "key", Expr: v}}, Keys: []string{"key"}}
+	bad := &plan.Plan{Source: timedSchema, Computed: []expr.Output{{Name: "key", Expr: v}}, Keys: []string{"key"}}
 	if err := bad.Validate(); err == nil {
 		t.Error("a computed column has the name of another")
 	}

@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -12,13 +14,12 @@ import (
 func TestClosedAtTheEnd(t *testing.T) {
 	const end = int64(1_000 * time.Second)
 	for _, lateness := range []time.Duration{0, time.Second} {
-		w := &Window{Column: "at", Lateness: lateness, Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}}
-		c, err := compileWindow(w, timedSchema)
-		if err != nil {
-			t.Fatal(err)
-		}
+		w := &plan.Window{Column: "at", Lateness: lateness, Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}}
+		c := planLayout(t, &plan.Plan{
+			Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		}).Window
 		for after, want := range map[int64]int64{-1: end - int64(10*time.Second), 0: end, 1: end, int64(10*time.Second) - 1: end, int64(10 * time.Second): end + int64(10*time.Second)} {
-			if got := c.closed(end + int64(lateness) + after); got != want {
+			if got := c.Closed(end + int64(lateness) + after); got != want {
 				t.Errorf("lateness %v, %d ns behind the end: closed to %d, expected %d", lateness, after, got, want)
 			}
 		}
@@ -28,7 +29,7 @@ func TestClosedAtTheEnd(t *testing.T) {
 // Goal: a reader is idle when its source has had nothing for Window.Idle, to the nanosecond, and only for time in which it was asked.
 func TestIdleAtTheLimit(t *testing.T) {
 	const idle = Nanos(time.Second)
-	w := &windowing{idle: idle}
+	w := &layout.Windowing{Idle: int64(idle)}
 	for _, c := range []struct {
 		from, to Nanos
 		arrives  bool
@@ -41,8 +42,8 @@ func TestIdleAtTheLimit(t *testing.T) {
 		{5, 3 * idle, true, false},
 	} {
 		var x times
-		x.nothing(c.from)
-		x.nothing(c.to)
+		x.sourceEmpty(c.from)
+		x.sourceEmpty(c.to)
 		if c.arrives {
 			x.arrive(0, c.to)
 		}
@@ -51,28 +52,28 @@ func TestIdleAtTheLimit(t *testing.T) {
 		}
 	}
 	var x times
-	x.nothing(0)
-	x.nothing(100 * idle)
-	if x.lookIdle(&windowing{}); x.idle {
+	x.sourceEmpty(0)
+	x.sourceEmpty(100 * idle)
+	if x.lookIdle(&layout.Windowing{}); x.idle {
 		t.Error("idle without Window.Idle")
 	}
 }
 
 // Goal: records that come for a window that has closed are dropped, each counted for its reader, and no others are.
 func TestRecordsForClosedWindowsAreCounted(t *testing.T) {
-	w := &Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}}
-	plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}}}
-	cuts := NewCuts(plan, Route{}, 2, 1, 0, nil, func() {})
+	w := &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}}
+	pl := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
+	cuts := NewCuts(pl, plan.Route{}, 2, 1, 0, nil, func() {})
 	_, a := ring.New[Chunk](2)
 	_, b := ring.New[Chunk](2)
-	p, err := NewPartition(0, plan, []*ring.Consumer[Chunk]{a, b}, []Bell{noBell{}, noBell{}}, nil, cuts)
+	p, err := NewPartition(0, pl, []*ring.Consumer[Chunk]{a, b}, []Bell{noBell{}, noBell{}}, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const size = int64(10 * time.Second)
 	p.closed = 100 * size
 	for _, c := range []struct {
-		reader ReaderID
+		reader plan.ReaderID
 		begin  int64
 		n      int
 		late   bool
@@ -82,7 +83,7 @@ func TestRecordsForClosedWindowsAreCounted(t *testing.T) {
 			t.Errorf("a pane that begins at %d sizes: late is %v, expected %v", c.begin/size, x == nil, c.late)
 		}
 	}
-	if p.tooOld[0] != 4 || p.tooOld[1] != 4 || p.lateCount != 8 {
-		t.Errorf("%v were late, %d in total; expected 4 of each reader", p.tooOld, p.lateCount)
+	if a, b := p.inputs[0].tooOld, p.inputs[1].tooOld; a != 4 || b != 4 || p.counts.late != 8 {
+		t.Errorf("%d and %d were late, %d in total; expected 4 of each reader", a, b, p.counts.late)
 	}
 }

@@ -14,8 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -51,7 +55,7 @@ func (s *timedSource) Next(Nanos) (*record.Batch, bool) {
 	s.rows = s.rows[n:]
 	return s.batch, false
 }
-func (s *timedSource) Cut(uint64) bool               { return true }
+func (s *timedSource) Drained(uint64) bool           { return true }
 func (s *timedSource) Quarantine(record.Reject) bool { return true }
 func (s *timedSource) Wake() Nanos                   { return Never }
 func (s *timedSource) Complete() bool                { return !s.stops }
@@ -60,7 +64,7 @@ func (s *timedSource) Complete() bool                { return !s.stops }
 type windowSum [3]int64
 
 // windowSums are those of all windows and keys, row by row, by end and key.
-func windowSums(w *Window, readers [][]timedRow) (sums map[[2]int64]windowSum, late uint64) {
+func windowSums(w *plan.Window, readers [][]timedRow) (sums map[[2]int64]windowSum, late uint64) {
 	c := window.NewClock(w.Windows)
 	if w.Kind == window.Session {
 		return sessionSums(w, c, readers)
@@ -81,7 +85,7 @@ func windowSums(w *Window, readers [][]timedRow) (sums map[[2]int64]windowSum, l
 			if !taken {
 				late++
 			}
-			if w.OutOfOrder != AnyOrder {
+			if w.OutOfOrder != plan.AnyOrder {
 				watermark = max(watermark, row.at-int64(w.OutOfOrder))
 			}
 		}
@@ -90,7 +94,7 @@ func windowSums(w *Window, readers [][]timedRow) (sums map[[2]int64]windowSum, l
 }
 
 // sessionSums is windowSums for sessions, by their definition: the records of a key in the order of time, cut where the next is further than the gap.
-func sessionSums(w *Window, c window.Clock, readers [][]timedRow) (sums map[[2]int64]windowSum, late uint64) {
+func sessionSums(w *plan.Window, c window.Clock, readers [][]timedRow) (sums map[[2]int64]windowSum, late uint64) {
 	byKey := map[int64][]timedRow{}
 	gap := int64(w.Size)
 	for _, rows := range readers {
@@ -101,7 +105,7 @@ func sessionSums(w *Window, c window.Clock, readers [][]timedRow) (sums map[[2]i
 				continue
 			}
 			byKey[row.key] = append(byKey[row.key], row)
-			if w.OutOfOrder != AnyOrder {
+			if w.OutOfOrder != plan.AnyOrder {
 				watermark = max(watermark, row.at-int64(w.OutOfOrder))
 			}
 		}
@@ -144,20 +148,20 @@ func anyWindows(rng *rand.Rand) window.Windows {
 // Goal: the same windows for every shape, exchange and kind, and the same records late, whatever comes when. Method: agents stepped in random orders,
 // against a sum row by row.
 func TestWindows(t *testing.T) {
-	for seed := range uint64(150) {
+	for seed := range testgen.Seeds(150) {
 		rng := rand.New(rand.NewPCG(seed, 5))
-		w := &Window{
+		w := &plan.Window{
 			Column: "at", OutOfOrder: time.Duration(rng.IntN(3)) * time.Duration(rng.IntN(5000)) * time.Millisecond,
-			Lateness: time.Duration(rng.IntN(2)*rng.IntN(3000)) * time.Millisecond, Retain: MaxRetain,
+			Lateness: time.Duration(rng.IntN(2)*rng.IntN(3000)) * time.Millisecond, Retain: plan.MaxRetain,
 			Windows: anyWindows(rng),
 		}
 		if rng.IntN(3) == 0 {
 			w.Idle = time.Hour // partial states count their records then
 		}
-		plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}}}
+		p := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}}}
 		keyless := rng.IntN(5) == 0
 		if keyless {
-			plan.Keys = nil
+			p.Keys = nil
 		}
 		readers, partitions := 1+rng.IntN(3), 1+rng.IntN(4)
 		all := make([][]timedRow, readers)
@@ -176,30 +180,30 @@ func TestWindows(t *testing.T) {
 			sources = append(sources, &timedSource{rows: all[r], batch: record.NewBatch(timedSchema, 1+rng.IntN(700))})
 		}
 		want, late := windowSums(w, all)
-		fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << (10 + rng.IntN(8))}
+		fold := Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << (10 + rng.IntN(8))}
 		what := fmt.Sprintf("seed %d: %v, %+v, %d readers, %d partitions, disorder %v", seed, fold.Exchange, *w, readers, partitions, time.Duration(disorder))
-		_, images, routers := runRoute(t, plan, sources, Route{}, fold, partitions, 1<<rng.IntN(4), seed)
+		_, images, routers := runRoute(t, p, sources, plan.Route{}, fold, partitions, 1<<rng.IntN(4), seed)
 		if keyless && w.Kind != window.Session {
-			images = []*Image{merged(t, images)}
+			images = []*result.Image{merged(t, images)}
 		}
-		n, _ := ColumnOf[int64](plan, "n")
-		sum, _ := ColumnOf[int64](plan, "sum")
-		start, _ := ColumnOf[int64](plan, WindowStart)
-		end, _ := ColumnOf[int64](plan, WindowEnd)
-		key, _ := ColumnOf[int64](plan, "key")
+		n, _ := result.ColumnOf[int64](p, "n")
+		sum, _ := result.ColumnOf[int64](p, "sum")
+		start, _ := result.ColumnOf[int64](p, plan.WindowStart)
+		end, _ := result.ColumnOf[int64](p, plan.WindowEnd)
+		key, _ := result.ColumnOf[int64](p, "key")
 		got := map[[2]int64]windowSum{}
 		for _, m := range images {
 			rows := 0
 			for row := range m.All() {
 				rows++
 				k := int64(0)
-				var at Key
+				var at plan.Key
 				var err error
 				if keyless {
-					at, err = plan.Key(time.Unix(0, end.Of(row)))
+					at, err = p.Key(time.Unix(0, end.Of(row)))
 				} else {
 					k = key.Of(row)
-					at, err = plan.Key(time.Unix(0, end.Of(row)), k)
+					at, err = p.Key(time.Unix(0, end.Of(row)), k)
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -225,7 +229,7 @@ func TestWindows(t *testing.T) {
 			}
 			t.Fatalf("%s: %d groups, expected %d", what, len(got), len(want))
 		}
-		var counters Counters
+		var counters result.Counters
 		for _, r := range routers {
 			counters.Add(r.Counters())
 		}
@@ -239,9 +243,9 @@ func TestWindows(t *testing.T) {
 // and no others. Memory is used again. Method: epochs raised at random between the steps of the agents, each closed window against the sum row by row.
 func TestClosing(t *testing.T) {
 	var looks, closed int
-	for seed := range uint64(60) {
+	for seed := range testgen.Seeds(60) {
 		rng := rand.New(rand.NewPCG(seed, 6))
-		w := &Window{
+		w := &plan.Window{
 			Column: "at", OutOfOrder: time.Duration(rng.IntN(2000)) * time.Millisecond, Lateness: time.Duration(rng.IntN(2)) * time.Second, Retain: 1 + rng.IntN(4),
 			Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: time.Second},
 		}
@@ -252,7 +256,7 @@ func TestClosing(t *testing.T) {
 		case window.Session:
 			w.Size = time.Duration(1+rng.IntN(1000)) * time.Millisecond
 		}
-		plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}}}
+		p := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}}}
 		readers, partitions := 1+rng.IntN(3), 1+rng.IntN(3)
 		all := make([][]timedRow, readers)
 		var sources []Source
@@ -268,14 +272,14 @@ func TestClosing(t *testing.T) {
 		for id := range want {
 			byEnd[id[0]]++
 		}
-		n, _ := ColumnOf[int64](plan, "n")
-		sum, _ := ColumnOf[int64](plan, "sum")
-		end, _ := ColumnOf[int64](plan, WindowEnd)
-		key, _ := ColumnOf[int64](plan, "key")
-		start, _ := ColumnOf[int64](plan, WindowStart)
+		n, _ := result.ColumnOf[int64](p, "n")
+		sum, _ := result.ColumnOf[int64](p, "sum")
+		end, _ := result.ColumnOf[int64](p, plan.WindowEnd)
+		key, _ := result.ColumnOf[int64](p, "key")
+		start, _ := result.ColumnOf[int64](p, plan.WindowStart)
 		last := int64(math.MinInt64)
 		c := window.NewClock(w.Windows)
-		check := func(cut *Cut) {
+		check := func(cut *result.Cut) {
 			clock, ok := cut.Closed()
 			if !ok {
 				return
@@ -326,8 +330,8 @@ func TestClosing(t *testing.T) {
 			}
 		}
 		var held []int // slots
-		fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << 16}
-		_, images, _ := runLooking(t, plan, sources, Route{}, fold, partitions, 4, seed, func(cuts *Cuts, rng *rand.Rand) {
+		fold := Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 16}
+		_, images, _ := runLooking(t, p, sources, plan.Route{}, fold, partitions, 4, seed, func(cuts *Cuts, rng *rand.Rand) {
 			switch rng.IntN(40) {
 			case 0:
 				cuts.Want()
@@ -359,7 +363,7 @@ func TestClosing(t *testing.T) {
 			t.Fatalf("seed %d: nothing is left at the end", seed)
 		}
 	}
-	if looks < 500 || closed < 500 {
+	if least := int(8 * testgen.Seeds(60)); looks < least || closed < least {
 		t.Errorf("%d looks, %d closed windows: too few to mean anything", looks, closed)
 	}
 	t.Logf("%d looks, %d closed windows", looks, closed)
@@ -440,14 +444,14 @@ func TestFlinkWindows(t *testing.T) {
 	ran := 0
 	for name, c := range corpus.Cases {
 		ran++
-		plan := &Plan{
-			Source: schema, Window: &Window{Windows: flinkWindow(t, c.Window), Column: "ts", OutOfOrder: time.Second, Retain: MaxRetain},
-			Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "bigdec"}, {Name: "max", Func: Max, Column: "double"}, {Name: "min", Func: Min, Column: "float"}},
+		p := &plan.Plan{
+			Source: schema, Window: &plan.Window{Windows: flinkWindow(t, c.Window), Column: "ts", OutOfOrder: time.Second, Retain: plan.MaxRetain},
+			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "bigdec"}, {Name: "max", Func: plan.Max, Column: "double"}, {Name: "min", Func: plan.Min, Column: "float"}},
 		}
 		if c.Group != "" {
-			plan.Keys = []string{"name"}
+			p.Keys = []string{"name"}
 		}
-		_, images, _ := runRoute(t, plan, []Source{&oneBatch{b: b}}, Route{}, Fold{}, 1, 4, 1)
+		_, images, _ := runRoute(t, p, []Source{&oneBatch{b: b}}, plan.Route{}, Fold{}, 1, 4, 1)
 		var got, want []string
 		for batch := range images[0].Batches(100) {
 			for i := range batch.Len() {
@@ -469,14 +473,14 @@ func TestFlinkWindows(t *testing.T) {
 						row = append(row, fmt.Sprint(column.Int64s[i]))
 					}
 				}
-				if len(plan.Keys) > 0 { // in front, in the corpus
+				if len(p.Keys) > 0 { // in front, in the corpus
 					row = append([]string{row[2], row[0], row[1]}, row[3:]...)
 				}
 				got = append(got, strings.Join(row, " "))
 			}
 		}
 		for _, row := range c.Expected {
-			n := len(plan.Keys) + 6
+			n := len(p.Keys) + 6
 			want = append(want, strings.Join(row[:n], " "))
 		}
 		slices.Sort(got)
@@ -491,14 +495,14 @@ func TestFlinkWindows(t *testing.T) {
 // Goal: of records in any order none is late, however far apart their times are, in every exchange. Method: times from one end
 // of what windows are made for to the other, in random order, against the sum row by row.
 func TestAnyOrder(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range testgen.Seeds(40) {
 		rng := rand.New(rand.NewPCG(seed, 12))
-		w := &Window{Column: "at", OutOfOrder: AnyOrder, Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: 24 * time.Hour}}
+		w := &plan.Window{Column: "at", OutOfOrder: plan.AnyOrder, Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: 24 * time.Hour}}
 		switch w.Kind {
 		case window.Hopping, window.Cumulating:
 			w.Size, w.Slide = 48*time.Hour, 24*time.Hour
 		}
-		plan := &Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []Aggregate{{Name: "n", Func: Count}, {Name: "sum", Func: Sum, Column: "v"}}}
+		p := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}}}
 		all := make([][]timedRow, 1+rng.IntN(3))
 		var sources []Source
 		for r := range all {
@@ -511,13 +515,13 @@ func TestAnyOrder(t *testing.T) {
 		if late > 0 {
 			t.Fatalf("seed %d: the twin has %d late", seed, late)
 		}
-		fold := Fold{Exchange: Exchange(rng.IntN(4)), Bytes: 1 << 16}
-		_, images, routers := runRoute(t, plan, sources, Route{}, fold, 1+rng.IntN(3), 4, seed)
-		n, _ := ColumnOf[int64](plan, "n")
-		sum, _ := ColumnOf[int64](plan, "sum")
-		start, _ := ColumnOf[int64](plan, WindowStart)
-		end, _ := ColumnOf[int64](plan, WindowEnd)
-		key, _ := ColumnOf[int64](plan, "key")
+		fold := Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 16}
+		_, images, routers := runRoute(t, p, sources, plan.Route{}, fold, 1+rng.IntN(3), 4, seed)
+		n, _ := result.ColumnOf[int64](p, "n")
+		sum, _ := result.ColumnOf[int64](p, "sum")
+		start, _ := result.ColumnOf[int64](p, plan.WindowStart)
+		end, _ := result.ColumnOf[int64](p, plan.WindowEnd)
+		key, _ := result.ColumnOf[int64](p, "key")
 		got := map[[2]int64]windowSum{}
 		for _, m := range images {
 			for row := range m.All() {
@@ -548,7 +552,7 @@ func (s *oneBatch) Next(Nanos) (*record.Batch, bool) {
 	s.done = true
 	return s.b, false
 }
-func (s *oneBatch) Cut(uint64) bool               { return true }
+func (s *oneBatch) Drained(uint64) bool           { return true }
 func (s *oneBatch) Quarantine(record.Reject) bool { return true }
 func (s *oneBatch) Wake() Nanos                   { return Never }
 func (s *oneBatch) Complete() bool                { return true }
@@ -571,17 +575,17 @@ func (s *waitingSource) Next(now Nanos) (*record.Batch, bool) {
 // that has ended.
 func TestJoinClosesAlike(t *testing.T) {
 	for _, ended := range []bool{false, true} {
-		plan := &Plan{
-			Source: timedSchema, Keys: []string{"key"}, Window: &Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
-			Aggregates: []Aggregate{{Name: "n", Func: Count}},
+		pl := &plan.Plan{
+			Source: timedSchema, Keys: []string{"key"}, Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
+			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
 		}
 		const partitions = 2
 		readers := 1
 		if ended {
 			readers = 2 // one that has ended, one that is idle: the engine would end otherwise
-			plan.Window.Idle = time.Nanosecond
+			pl.Window.Idle = time.Nanosecond
 		}
-		cuts := NewCuts(plan, Route{}, readers, partitions, 1, nil, func() {})
+		cuts := NewCuts(pl, plan.Route{}, readers, partitions, 1, nil, func() {})
 		bells := []Bell{noBell{}, noBell{}, noBell{}}
 		ends := func() (in []*ring.Producer[Chunk], out []*ring.Consumer[Chunk]) {
 			for range partitions {
@@ -601,7 +605,7 @@ func TestJoinClosesAlike(t *testing.T) {
 		}
 		var parts []*Partition
 		for p := range partitions {
-			part, err := NewPartition(PartitionID(p), plan, in[p], bells[:readers], nil, cuts)
+			part, err := NewPartition(plan.PartitionID(p), pl, in[p], bells[:readers], nil, cuts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -609,7 +613,7 @@ func TestJoinClosesAlike(t *testing.T) {
 		}
 		router := func(id int, rows []timedRow, ends bool, out []*ring.Producer[Chunk]) (*Router, *waitingSource) {
 			src := &waitingSource{timedSource{rows: rows, batch: record.NewBatch(timedSchema, 100)}, ends}
-			r, err := NewRouter(ReaderID(id), plan, src, Route{}, Fold{Exchange: ExchangeRoute}, out, bells[:partitions], nil, nil, cuts)
+			r, err := NewRouter(plan.ReaderID(id), pl, src, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, out, bells[:partitions], nil, nil, cuts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -652,7 +656,7 @@ func TestJoinClosesAlike(t *testing.T) {
 		for want := uint64(1); ; want++ {
 			step(agents...)
 			c, slot := cuts.Pin()
-			if a, b := c.images[0].clock, c.images[1].clock; c.Epoch() < want || a != b { // behind the last reader's end comes one that nobody has asked for
+			if a, b := c.Images[0].Clock, c.Images[1].Clock; c.Epoch() < want || a != b { // behind the last reader's end comes one that nobody has asked for
 				t.Fatalf("ended %v: epoch %d, expected %d or later: partitions have closed up to %d and %d", ended, c.Epoch(), want, a, b)
 			}
 			cuts.Unpin(slot)

@@ -81,7 +81,7 @@ func TestGoBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if holds(string(source), "func volumePlan() (*core.Plan, error) {\n\treturn nil, nil\n") || holds(string(source), "a line that is not there\n") {
+	if holds(string(source), "func volumePlan() (*plan.Plan, error) {\n\treturn nil, nil\n") || holds(string(source), "a line that is not there\n") {
 		t.Error("lines were found that are not there")
 	}
 	n := 0

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo"
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -46,10 +46,10 @@ func volumeLiteral(trades *velo.Schema) *velo.Plan {
 	return &velo.Plan{
 		Source: trades,
 		Keys:   []string{"symbol"},
-		Aggregates: []core.Aggregate{
-			{Name: "n", Func: core.Count},
-			{Name: "volume", Func: core.Sum, Column: "size"},
-			{Name: "mean", Func: core.Avg, Column: "price"},
+		Aggregates: []plan.Aggregate{
+			{Name: "n", Func: plan.Count},
+			{Name: "volume", Func: plan.Sum, Column: "size"},
+			{Name: "mean", Func: plan.Avg, Column: "price"},
 		},
 	}
 }

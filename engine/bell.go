@@ -48,11 +48,11 @@ func newBell(locked bool) *bell {
 	return b
 }
 
-// Ring wakes the runner if it is parked or about to park. It costs one load of a cache line that is
+// Wake wakes the runner if it is parked or about to park. It costs one load of a cache line that is
 // not written while all runners are awake. Any goroutine may call it, after it has published.
 //
 //gcassert:inline
-func (b *bell) Ring() {
+func (b *bell) Wake() {
 	if b.state.Load() == parked {
 		b.rouse()
 	}

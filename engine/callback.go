@@ -23,7 +23,7 @@ var errGoexit = errors.New("runtime.Goexit was called")
 type caller uint8
 
 const (
-	callerRunner caller = iota // calls Poll, Cut, Notify's function and a route
+	callerRunner caller = iota // calls Poll, Drained, Notify's function and a route
 	callerPump                 // calls Read
 	callerOutput               // calls Write
 	callerReject               // calls OnReject and OnLate

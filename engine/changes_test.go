@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -22,7 +22,7 @@ import (
 // Goal: at an epoch the groups come that have changed, no others, and a delete where HAVING lets a group through no more. Method: an epoch at a time.
 func TestChanges(t *testing.T) {
 	f, p := hitFeed(t, readers.FeedConfig{})
-	plan, err := query.Compile(`SELECT key, count(*) AS n, sum(value) AS v FROM "`+p.Source.Name()+`" GROUP BY key HAVING sum(value) < 10 EMIT CHANGES`, p.Source)
+	pl, err := query.Compile(`SELECT key, count(*) AS n, sum(value) AS v FROM "`+p.Source.Name()+`" GROUP BY key HAVING sum(value) < 10 EMIT CHANGES`, p.Source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestChanges(t *testing.T) {
 	}
 	got := make(chan []string, 10)
 	e := start(t, engine.Config{
-		Plan: plan, Readers: []record.Reader{f}, Partitions: 3, Cores: 1, NoPin: true, EpochInterval: -1,
+		Plan: pl, Readers: []record.Reader{f}, Partitions: 3, Cores: 1, NoPin: true, EpochInterval: -1,
 		Writer: writers.Func(func(_ context.Context, b *record.Batch) error {
 			got <- linesOf(b)
 			return nil
@@ -102,7 +102,7 @@ func TestChangesAddUp(t *testing.T) {
 		{"key, tumble(at, INTERVAL '20 ms')", " HAVING count(*) < 40"},
 		{"key, hop(at, INTERVAL '10 ms', INTERVAL '30 ms')", ""},
 	} {
-		for shape, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+		for shape, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
 			text := "SELECT count(*) AS n, sum(value) AS v FROM timed"
 			keys := 0
 			if c.group != "" {
@@ -115,7 +115,7 @@ func TestChangesAddUp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan, err := query.Compile(text+c.having+" EMIT CHANGES", timedSchema)
+			pl, err := query.Compile(text+c.having+" EMIT CHANGES", timedSchema)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func TestChangesAddUp(t *testing.T) {
 			rows := 0
 			var written, yes atomic.Bool
 			yes.Store(true)
-			run := func(p *core.Plan, written *atomic.Bool, w record.Writer) *engine.Engine {
+			run := func(p *plan.Plan, written *atomic.Bool, w record.Writer) *engine.Engine {
 				if p.Window != nil {
 					p.Window.OutOfOrder = time.Millisecond
 				}
@@ -142,7 +142,7 @@ func TestChangesAddUp(t *testing.T) {
 				}
 				return e
 			}
-			e := run(plan, &written, writers.Func(func(_ context.Context, b *record.Batch) error {
+			e := run(pl, &written, writers.Func(func(_ context.Context, b *record.Batch) error {
 				written.Store(true)
 				if rng.IntN(10) == 0 {
 					time.Sleep(time.Millisecond)
@@ -151,14 +151,14 @@ func TestChangesAddUp(t *testing.T) {
 					fields := strings.Fields(line)
 					key := strings.Join(fields[1:1+keys], " ")
 					rows++
-					if fields[0] == core.Delete {
+					if fields[0] == plan.Delete {
 						if _, ok := state[key]; !ok {
 							t.Errorf("%s, %v: %s of a group that is not there", c.group, exchange, line)
 						}
 						delete(state, key)
 						continue
 					}
-					state[key] = line[len(core.Upsert)+1:]
+					state[key] = line[len(plan.Upsert)+1:]
 				}
 				return nil
 			}))

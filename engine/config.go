@@ -9,6 +9,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
 )
@@ -96,7 +97,7 @@ func (p WaitPolicy) String() string {
 // every other field is a good choice for a service that embeds velo.
 type Config struct {
 	// Plan is the continuous query.
-	Plan *core.Plan
+	Plan *plan.Plan
 
 	// Readers bring the records. All of them have the source schema of the plan. The engine closes
 	// them. If a reader is a fmt.Stringer, its String names it in messages and statistics.
@@ -120,7 +121,7 @@ type Config struct {
 
 	// Exchange says how records get to the partitions. The zero value, auto, suits most plans. The
 	// result does not depend on it.
-	Exchange core.Exchange
+	Exchange plan.Exchange
 
 	// FoldBytes bounds the table in which each reader folds before it flushes to the partitions. 0
 	// means DefaultFoldBytes, or a quarter of StateBytes if that is less, divided by the number of
@@ -137,7 +138,7 @@ type Config struct {
 
 	// StatePolicy says what happens if StateBytes is not enough: the plan ends with an error, or
 	// the records of new groups are dropped and counted.
-	StatePolicy core.StatePolicy
+	StatePolicy plan.StatePolicy
 
 	// EpochInterval is how often a new snapshot becomes visible while records come. 0 means
 	// DefaultEpochInterval. Less than 0 means only when Sync is called.
@@ -174,12 +175,12 @@ type Config struct {
 
 	// Route says which partition a record goes to. The zero value routes by key, and round robin if
 	// the plan has no keys. The result does not depend on it.
-	Route core.Route
+	Route plan.Route
 
 	// Writer takes the result away. What it gets depends on the plan:
 	//   - With windows, it gets each window once, when the window is closed, in the order of the
 	//     windows. Having, OrderBy and Limit of the plan apply to each window.
-	//   - If the plan emits changes (core.EmitChanges), it gets at each epoch the groups that have
+	//   - If the plan emits changes (plan.EmitChanges), it gets at each epoch the groups that have
 	//     changed, including the groups of windows that have closed. A slow writer gets fewer
 	//     epochs.
 	//   - If the plan passes records through, it gets the records as they come, and a Writer is
@@ -233,8 +234,8 @@ func (c *Config) Validate() error {
 			fault("reader %d is nil", i)
 		}
 	}
-	if c.Partitions < 0 || c.Partitions > core.MaxPartitions {
-		fault("%d partitions, expected 1..%d, or 0 for one for each core", c.Partitions, core.MaxPartitions)
+	if c.Partitions < 0 || c.Partitions > plan.MaxPartitions {
+		fault("%d partitions, expected 1..%d, or 0 for one for each core", c.Partitions, plan.MaxPartitions)
 	}
 	if c.Cores < 0 {
 		fault("%d cores, expected at least 1, or 0 for all but one", c.Cores)
@@ -242,7 +243,7 @@ func (c *Config) Validate() error {
 	if c.BatchRows < 0 || c.BatchRows > record.MaxRows {
 		fault("batches of %d rows, expected 1..%d, or 0 for %d", c.BatchRows, record.MaxRows, record.DefaultRows)
 	}
-	if c.Exchange > core.ExchangeRoute {
+	if c.Exchange > plan.ExchangeRoute {
 		fault("no exchange %v", c.Exchange)
 	}
 	if c.FoldBytes < 0 {
@@ -252,10 +253,10 @@ func (c *Config) Validate() error {
 	if c.StateBytes != 0 && c.StateBytes < MinStateBytes {
 		fault("%d bytes for the groups, expected at least %d, or 0 for half of the memory", c.StateBytes, MinStateBytes)
 	}
-	if c.StatePolicy > core.StateShed {
+	if c.StatePolicy > plan.StateShed {
 		fault("no state policy %v", c.StatePolicy)
 	}
-	if c.StatePolicy == core.StateShed && c.Exchange == core.ExchangeFold {
+	if c.StatePolicy == plan.StateShed && c.Exchange == plan.ExchangeFold {
 		fault("a plan that sheds cannot fold: partial states do not say how many records they stand for")
 	}
 	if c.EpochInterval > 0 && c.EpochInterval < minEpochInterval {
@@ -307,7 +308,7 @@ func (c *Config) String() string {
 		b.WriteString(" (not pinned)")
 	}
 	fmt.Fprintf(&b, ", %v when idle", d.Wait)
-	if d.Route.Routing != core.RouteAuto {
+	if d.Route.Routing != plan.RouteAuto {
 		fmt.Fprintf(&b, ", routed %v", d.Route.Routing)
 	}
 	fmt.Fprintf(&b, ", exchange %v", d.Exchange)
@@ -335,7 +336,7 @@ func (c *Config) withDefaults(cpus int) Config {
 		d.Cores = max(1, min(cpus-1, procs-1))
 	}
 	if d.Partitions == 0 {
-		d.Partitions = min(d.Cores, core.MaxPartitions)
+		d.Partitions = min(d.Cores, plan.MaxPartitions)
 	}
 	if d.BatchRows == 0 {
 		d.BatchRows = record.DefaultRows

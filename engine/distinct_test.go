@@ -8,11 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // Goal: the different values of each window are counted once, those that come up in several of its panes and readers too, for every exchange, and read the same by Get, All, Batches and
@@ -24,7 +25,7 @@ func TestDistinctWindows(t *testing.T) {
 		proto.values[i] %= 40
 	}
 	for _, by := range []string{"key", "key, tumble(at, INTERVAL '5 ms')", "key, hop(at, INTERVAL '2 ms', INTERVAL '6 ms')"} {
-		plan := func() *core.Plan {
+		pl := func() *plan.Plan {
 			end := ""
 			if by != "key" {
 				end = "window_end, "
@@ -34,11 +35,11 @@ func TestDistinctWindows(t *testing.T) {
 				t.Fatal(err)
 			}
 			if p.Window != nil {
-				p.Window.OutOfOrder, p.Window.Retain = time.Millisecond, core.MaxRetain
+				p.Window.OutOfOrder, p.Window.Retain = time.Millisecond, plan.MaxRetain
 			}
 			return p
 		}
-		p := plan()
+		p := pl()
 		type group struct {
 			values map[int64]bool
 			n, sum int64
@@ -69,8 +70,8 @@ func TestDistinctWindows(t *testing.T) {
 		for id, g := range want {
 			lines[fmt.Sprint(id[0], id[1], len(g.values), g.n, g.sum)]++
 		}
-		for shape, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
-			p := plan()
+		for shape, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
+			p := pl()
 			cfg := engine.Config{Plan: p, Partitions: 1 + shape, Cores: 1 + shape%2, NoPin: true, Exchange: exchange, EpochInterval: time.Millisecond, FoldBytes: 16 << 10, BatchRows: 300}
 			for range 2 {
 				r := *proto
@@ -78,7 +79,7 @@ func TestDistinctWindows(t *testing.T) {
 				cfg.Readers = append(cfg.Readers, &r)
 			}
 			if shape == 3 {
-				cfg.Route.Routing = core.RouteAligned // the same pairs in several partitions
+				cfg.Route.Routing = plan.RouteAligned // the same pairs in several partitions
 			}
 			e := start(t, cfg)
 			if err := e.Wait(); err != nil {
@@ -101,10 +102,10 @@ func TestDistinctWindows(t *testing.T) {
 }
 
 // groupLines are the groups of a snapshot, each found by its key too.
-func groupLines(t *testing.T, p *core.Plan, s *engine.Snapshot) map[string]int {
+func groupLines(t *testing.T, p *plan.Plan, s *engine.Snapshot) map[string]int {
 	t.Helper()
-	column := func(name string) core.Column[int64] {
-		c, err := core.ColumnOf[int64](p, name)
+	column := func(name string) result.Column[int64] {
+		c, err := result.ColumnOf[int64](p, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +117,7 @@ func groupLines(t *testing.T, p *core.Plan, s *engine.Snapshot) map[string]int {
 		end := int64(0)
 		values := []any{key.Of(row)}
 		if p.Window != nil {
-			end = column(core.WindowEnd).Of(row)
+			end = column(plan.WindowEnd).Of(row)
 			values = append([]any{time.Unix(0, end)}, values...)
 		}
 		lines[fmt.Sprint(end, key.Of(row), d.Of(row), n.Of(row), v.Of(row))]++
@@ -144,21 +145,21 @@ func TestGetOfMergedAllocates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, routing := range []core.Routing{core.RouteAuto, core.RouteAligned} {
-			if routing == core.RouteAligned && p.Window != nil && p.Window.Kind == window.Session {
+		for _, routing := range []plan.Routing{plan.RouteAuto, plan.RouteAligned} {
+			if routing == plan.RouteAligned && p.Window != nil && p.Window.Kind == window.Session {
 				continue
 			}
-			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{newTimed(5, 0, 30_000)}, Partitions: 7, Cores: 1, NoPin: true, Route: core.Route{Routing: routing}})
+			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{newTimed(5, 0, 30_000)}, Partitions: 7, Cores: 1, NoPin: true, Route: plan.Route{Routing: routing}})
 			if err := e.Wait(); err != nil {
 				t.Fatal(err)
 			}
 			s := e.Snapshot()
-			key, _ := core.ColumnOf[int64](p, "key")
+			key, _ := result.ColumnOf[int64](p, "key")
 			gets := 0
 			for row := range s.All() {
 				values := []any{key.Of(row)}
 				if p.Window != nil {
-					end, _ := core.ColumnOf[int64](p, core.WindowEnd)
+					end, _ := result.ColumnOf[int64](p, plan.WindowEnd)
 					values = append([]any{time.Unix(0, end.Of(row))}, values...)
 				}
 				k, err := p.Key(values...)
@@ -184,8 +185,8 @@ func TestGetOfMergedAllocates(t *testing.T) {
 func TestDistinctWhileRecordsCome(t *testing.T) {
 	for _, c := range []struct {
 		by      string
-		routing core.Routing
-	}{{"key", core.RouteAuto}, {"key", core.RouteAligned}, {"key, hop(at, INTERVAL '1 ms', INTERVAL '3 ms')", core.RouteAligned}} {
+		routing plan.Routing
+	}{{"key", plan.RouteAuto}, {"key", plan.RouteAligned}, {"key, hop(at, INTERVAL '1 ms', INTERVAL '3 ms')", plan.RouteAligned}} {
 		end := ""
 		if c.by != "key" {
 			end = "window_end, "
@@ -194,13 +195,13 @@ func TestDistinctWhileRecordsCome(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg := engine.Config{Plan: p, Partitions: 3, Cores: 1, NoPin: true, EpochInterval: 100 * time.Microsecond, EpochShare: 1, HeldSnapshots: 3, BatchRows: 100, Route: core.Route{Routing: c.routing}}
+		cfg := engine.Config{Plan: p, Partitions: 3, Cores: 1, NoPin: true, EpochInterval: 100 * time.Microsecond, EpochShare: 1, HeldSnapshots: 3, BatchRows: 100, Route: plan.Route{Routing: c.routing}}
 		for range 2 {
 			cfg.Readers = append(cfg.Readers, newTimed(20, time.Millisecond, 50_000))
 		}
 		e := start(t, cfg)
-		key, _ := core.ColumnOf[int64](p, "key")
-		d, _ := core.ColumnOf[int64](p, "d")
+		key, _ := result.ColumnOf[int64](p, "key")
+		d, _ := result.ColumnOf[int64](p, "d")
 		read := func(s *engine.Snapshot) (sum int64, err error) {
 			n := 0
 			for row := range s.All() {

@@ -51,7 +51,7 @@
 // A snapshot has what every reader had routed at one epoch. A new epoch comes each
 // Config.EpochInterval while there are new records, when Sync is called, and at the end. The first
 // snapshot is empty and the last is final. Stats has counters at any time. A reader that folds (see
-// core.Exchange) keeps its groups to itself until it flushes, which happens at an epoch at the
+// plan.Exchange) keeps its groups to itself until it flushes, which happens at an epoch at the
 // latest. Until then they are in ReaderStats.Groups and not yet in Stats.Groups.
 //
 // # Commands

@@ -11,6 +11,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -28,7 +29,7 @@ var ErrClosed = errors.New("engine: closed before the readers ended")
 type Engine struct {
 	cfg       Config // with the defaults filled in
 	placement affinity.Placement
-	state     *core.State
+	state     *core.MemoryBudget
 	cuts      *core.Cuts
 	interval  *interval
 	start     time.Time
@@ -99,7 +100,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		stopped: make(chan struct{}), done: make(chan struct{}), halted: make(chan struct{}),
 	}
 	c := &e.cfg
-	e.state = core.NewState(c.StateBytes, c.StatePolicy)
+	e.state = core.NewMemoryBudget(c.StateBytes, c.StatePolicy)
 	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, c.HeldSnapshots, e.state, e.ringAll)
 	e.cuts.Origin = e.start.UnixNano()
 	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions)
@@ -184,12 +185,12 @@ func (e *Engine) build() error {
 		}
 	}
 	for p := range c.Partitions {
-		partition, err := core.NewPartition(core.PartitionID(p), c.Plan, nil, nil, e.state, e.cuts)
+		partition, err := core.NewPartition(plan.PartitionID(p), c.Plan, nil, nil, e.state, e.cuts)
 		if err != nil {
 			return err
 		}
 		if o := e.output; o != nil && c.Plan.PassesThrough() {
-			out, err := newOutlet(c.Plan, o.given, e.partitionOn[p].bell)
+			out, err := newOutlet(c.Plan, o.batchReady, e.partitionOn[p].bell)
 			if err != nil {
 				return err
 			}
@@ -222,7 +223,7 @@ func (e *Engine) now() core.Nanos { return core.Nanos(time.Since(e.start)) }
 // ringAll wakes every runner.
 func (e *Engine) ringAll() {
 	for _, r := range e.runners {
-		r.bell.Ring()
+		r.bell.Wake()
 	}
 }
 
@@ -354,7 +355,7 @@ func within(done <-chan struct{}, d time.Duration) bool {
 }
 
 // Plan returns the plan that the engine runs.
-func (e *Engine) Plan() *core.Plan { return e.cfg.Plan }
+func (e *Engine) Plan() *plan.Plan { return e.cfg.Plan }
 
 // String names the engine by its plan and its size.
 func (e *Engine) String() string {

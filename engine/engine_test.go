@@ -16,9 +16,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/velo-engine/velo/affinity"
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // TestMain checks that no test leaves a goroutine behind.
@@ -32,10 +33,10 @@ var schema = func() *record.Schema {
 	return s
 }()
 
-// plan counts and sums the values of each key.
-func plan() *core.Plan {
-	return &core.Plan{Source: schema, Keys: []string{"key"}, Aggregates: []core.Aggregate{
-		{Name: "n", Func: core.Count}, {Name: "sum", Func: core.Sum, Column: "value"},
+// sumPlan counts and sums the values of each key.
+func sumPlan() *plan.Plan {
+	return &plan.Plan{Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "value"},
 	}}
 }
 
@@ -92,13 +93,13 @@ func start(t *testing.T, cfg engine.Config) *engine.Engine {
 }
 
 // counts has the count of each key of the engine's snapshot.
-func counts(t *testing.T, p *core.Plan, e *engine.Engine) map[int64]int64 {
+func counts(t *testing.T, p *plan.Plan, e *engine.Engine) map[int64]int64 {
 	t.Helper()
-	key, err := core.ColumnOf[int64](p, "key")
+	key, err := result.ColumnOf[int64](p, "key")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := core.ColumnOf[int64](p, "n")
+	n, err := result.ColumnOf[int64](p, "n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,8 +125,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // Goal: a source that blocks for ever holds nobody up. Method: a blocked reader beside one that flows, with one partition and all
 // agents on one thread; then shutdown.
 func TestBlockedReader(t *testing.T) {
-	p := plan()
-	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{never{}, ends(1, 50)}, Partitions: 1, Cores: 1, Exchange: core.ExchangeRoute})
+	p := sumPlan()
+	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{never{}, ends(1, 50)}, Partitions: 1, Cores: 1, Exchange: plan.ExchangeRoute})
 	eventually(t, "the other reader's rows are applied", func() bool { return e.Stats().Partitions[0].Rows == 5000 })
 	if err := e.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -141,7 +142,7 @@ func TestBlockedReader(t *testing.T) {
 
 // Goal: a record without its key is counted, in a group of its own, and its batch survives.
 func TestKeyless(t *testing.T) {
-	p := plan()
+	p := sumPlan()
 	r := &scripted{step: func(_ int, b *record.Batch) error {
 		add(b, 1, 3)
 		add(b, 0, 1)
@@ -168,7 +169,7 @@ func TestKeyless(t *testing.T) {
 // with rows, polled and pumped, beside a reader that flows.
 func TestTransient(t *testing.T) {
 	for _, pumped := range []bool{false, true} {
-		p := plan()
+		p := sumPlan()
 		flaky := &scripted{step: func(call int, b *record.Batch) error {
 			add(b, 1, 10)
 			if call < 3 {
@@ -205,7 +206,7 @@ func TestShutdownInterruptsBackOff(t *testing.T) {
 		if pumped {
 			r = blocking{r}
 		}
-		e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{r}, RetryMin: time.Hour})
+		e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{r}, RetryMin: time.Hour})
 		eventually(t, "the first error", func() bool { return e.Stats().Readers[0].State == engine.Retrying })
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -242,7 +243,7 @@ func TestFatal(t *testing.T) {
 		},
 	} {
 		for _, pumped := range []bool{false, true} {
-			p := plan()
+			p := sumPlan()
 			bad := &scripted{step: step}
 			good := ends(2, 30)
 			var r record.Reader = bad
@@ -292,7 +293,7 @@ func TestOnReject(t *testing.T) {
 		}}
 	}
 	for _, name := range []string{"count", "slow", "panic", "none"} {
-		p := plan()
+		p := sumPlan()
 		seen := map[int64]int{}
 		calls := 0
 		var cb func(int, record.Reject)
@@ -347,7 +348,7 @@ func TestOnReject(t *testing.T) {
 // short engines, so that any order that can go wrong does.
 func TestLastBatch(t *testing.T) {
 	for i := range 200 {
-		p := plan()
+		p := sumPlan()
 		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{ends(1, 1+i%3), blocking{ends(2, 1+i%2)}}, RingSlots: 2, Partitions: 1 + i%3, Cores: 1 + i%2})
 		if err := e.Wait(); err != nil {
 			t.Fatal(err)
@@ -360,7 +361,7 @@ func TestLastBatch(t *testing.T) {
 
 // Goal: no deadlock where reader and partition share a thread and the rings are as small as they can be.
 func TestOneThreadSmallRings(t *testing.T) {
-	p := plan()
+	p := sumPlan()
 	var readers []record.Reader
 	for range 3 {
 		readers = append(readers, &scripted{step: func(call int, b *record.Batch) error {
@@ -376,7 +377,7 @@ func TestOneThreadSmallRings(t *testing.T) {
 			return nil
 		}})
 	}
-	e := start(t, engine.Config{Plan: p, Readers: readers, Partitions: 4, Cores: 1, RingSlots: 1, BatchRows: 128, Exchange: core.ExchangeRoute})
+	e := start(t, engine.Config{Plan: p, Readers: readers, Partitions: 4, Cores: 1, RingSlots: 1, BatchRows: 128, Exchange: plan.ExchangeRoute})
 	if err := e.Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -389,7 +390,7 @@ func TestOneThreadSmallRings(t *testing.T) {
 // over a while.
 func TestIdle(t *testing.T) {
 	empty := func(int, *record.Batch) error { return nil }
-	e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{&scripted{step: empty}, blocking{&scripted{step: empty}}, never{}}, Partitions: 2})
+	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{&scripted{step: empty}, blocking{&scripted{step: empty}}, never{}}, Partitions: 2})
 	time.Sleep(50 * time.Millisecond)
 	before := processCPU(t)
 	const watch = 500 * time.Millisecond
@@ -421,11 +422,11 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 	for _, c := range []struct {
 		how      string
-		exchange core.Exchange
+		exchange plan.Exchange
 	}{
-		{"shutdown", core.ExchangeRoute}, {"shutdown", core.ExchangeFold}, {"close", core.ExchangeRoute}, {"close", core.ExchangeFold}, {"cancel", core.ExchangeRoute},
+		{"shutdown", plan.ExchangeRoute}, {"shutdown", plan.ExchangeFold}, {"close", plan.ExchangeRoute}, {"close", plan.ExchangeFold}, {"cancel", plan.ExchangeRoute},
 	} {
-		how, p := c.how, plan()
+		how, p := c.how, sumPlan()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		e, err := engine.Start(ctx, engine.Config{Plan: p, Readers: []record.Reader{endless(), blocking{endless()}}, Partitions: 2, Exchange: c.exchange})
@@ -484,7 +485,7 @@ func TestStopUnderLoad(t *testing.T) {
 func TestThreadsStay(t *testing.T) {
 	round := func(n int) {
 		for range n {
-			e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{ends(1, 1), blocking{ends(1, 1)}}})
+			e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 1), blocking{ends(1, 1)}}})
 			if err := e.Wait(); err != nil {
 				t.Fatal(err)
 			}
@@ -508,7 +509,7 @@ func TestMasksRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{ends(1, 100), blocking{ends(1, 100)}}, Partitions: 2, Cores: 2})
+		e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 100), blocking{ends(1, 100)}}, Partitions: 2, Cores: 2})
 		if err := e.Wait(); err != nil {
 			t.Fatal(err)
 		}
@@ -540,7 +541,7 @@ func TestPause(t *testing.T) {
 			}
 			readers = append(readers, r)
 		}
-		e := start(t, engine.Config{Plan: plan(), Readers: readers, Partitions: 2, Cores: 1})
+		e := start(t, engine.Config{Plan: sumPlan(), Readers: readers, Partitions: 2, Cores: 1})
 		in := func(reader int) uint64 { return e.Stats().Readers[reader].In }
 		eventually(t, "both flow", func() bool { return in(0) > 0 && in(1) > 0 })
 		if err := e.Pause(t.Context(), 0); err != nil {
@@ -587,15 +588,15 @@ func TestPause(t *testing.T) {
 // Goal: a route function that panics, or names a partition that does not exist, fails the plan and nothing else. Method: one that does
 // so at its third call; another engine beside it.
 func TestBadRoute(t *testing.T) {
-	for want, bad := range map[string]func(c *core.RouteContext){
-		"panic in reader/0: out of ideas":                              func(*core.RouteContext) { panic("out of ideas") },
-		"the route function sent a record to partition 7, there are 2": func(c *core.RouteContext) { c.Partition[0] = 7 },
+	for want, bad := range map[string]func(c *plan.RouteContext){
+		"panic in reader/0: out of ideas":                              func(*plan.RouteContext) { panic("out of ideas") },
+		"the route function sent a record to partition 7, there are 2": func(c *plan.RouteContext) { c.Partition[0] = 7 },
 	} {
-		other := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{never{}}})
+		other := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{never{}}})
 		calls := 0
 		e := start(t, engine.Config{
-			Plan: plan(), Readers: []record.Reader{ends(1, 1000)}, Partitions: 2, Cores: 1,
-			Route: core.Route{Routing: core.RouteCustom, Func: func(c *core.RouteContext) {
+			Plan: sumPlan(), Readers: []record.Reader{ends(1, 1000)}, Partitions: 2, Cores: 1,
+			Route: plan.Route{Routing: plan.RouteCustom, Func: func(c *plan.RouteContext) {
 				clear(c.Partition)
 				if calls++; calls == 3 {
 					bad(c)
@@ -616,7 +617,7 @@ func TestBadRoute(t *testing.T) {
 
 // Goal: commands from many goroutines are all done, also while the engine ends; nobody hangs.
 func TestPauseFromMany(t *testing.T) {
-	e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{ends(1, 20_000), never{}}, Cores: 1})
+	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 20_000), never{}}, Cores: 1})
 	var callers sync.WaitGroup
 	for i := range 100 {
 		callers.Go(func() {
@@ -637,7 +638,7 @@ func TestPauseFromMany(t *testing.T) {
 // Goal: a global aggregate has its one row, also before the first epoch and over no rows.
 func TestGlobal(t *testing.T) {
 	for _, batches := range []int{0, 3} {
-		p := &core.Plan{Source: schema, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}, {Name: "sum", Func: core.Sum, Column: "value"}, {Name: "min", Func: core.Min, Column: "value"}}}
+		p := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "value"}, {Name: "min", Func: plan.Min, Column: "value"}}}
 		r := &scripted{step: func(call int, b *record.Batch) error {
 			if call >= batches {
 				return io.EOF
@@ -654,9 +655,9 @@ func TestGlobal(t *testing.T) {
 		if err := e.Wait(); err != nil {
 			t.Fatal(err)
 		}
-		n, _ := core.ColumnOf[int64](p, "n")
-		sum, _ := core.ColumnOf[int64](p, "sum")
-		lo, _ := core.ColumnOf[int64](p, "min")
+		n, _ := result.ColumnOf[int64](p, "n")
+		sum, _ := result.ColumnOf[int64](p, "sum")
+		lo, _ := result.ColumnOf[int64](p, "min")
 		s = e.Snapshot()
 		defer s.Close()
 		if s.Len() != 1 {
@@ -680,8 +681,8 @@ func TestGlobal(t *testing.T) {
 // Goal: every fault of a configuration is named, all at once.
 func TestValidate(t *testing.T) {
 	bad := engine.Config{
-		Plan: &core.Plan{Source: schema, Keys: []string{"kee"}, Aggregates: []core.Aggregate{
-			{Name: "x", Func: core.Sum}, {Name: "y", Func: core.Avg, Column: "nope"}, {Name: "z", Column: "value"},
+		Plan: &plan.Plan{Source: schema, Keys: []string{"kee"}, Aggregates: []plan.Aggregate{
+			{Name: "x", Func: plan.Sum}, {Name: "y", Func: plan.Avg, Column: "nope"}, {Name: "z", Column: "value"},
 		}},
 		Readers: []record.Reader{nil}, Partitions: -1, Cores: -1, BatchRows: 1 << 20, RingSlots: 3, RetryMin: 2, RetryMax: 1,
 	}
@@ -714,7 +715,7 @@ func threads(t *testing.T) int {
 
 // Goal: an engine that is printed names its plan and its shape, and nothing of what is inside.
 func TestEngineString(t *testing.T) {
-	e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{ends(1, 1)}, Partitions: 2, Cores: 1, NoPin: true})
+	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 1)}, Partitions: 2, Cores: 1, NoPin: true})
 	want := "engine of 1 readers, 2 partitions and 1 runners: SELECT key, count(*) AS n, sum(value) AS sum FROM events GROUP BY key"
 	for _, got := range []string{e.String(), fmt.Sprint(e), fmt.Sprintf("%+v", e)} {
 		if got != want {

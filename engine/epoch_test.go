@@ -14,12 +14,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // counted is a reader whose record number n has the value n, spread over some groups: what it has given is known from how many they are.
@@ -33,14 +36,14 @@ type counted struct {
 	stop           *atomic.Bool
 }
 
-func countedPlan(t testing.TB) *core.Plan {
+func countedPlan(t testing.TB) *plan.Plan {
 	schema, err := record.NewSchema("counted", record.Field{Name: "reader", Type: record.Int64}, record.Field{Name: "key", Type: record.Int64},
 		record.Field{Name: "v", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &core.Plan{Source: schema, Keys: []string{"reader", "key"}, Aggregates: []core.Aggregate{
-		{Name: "n", Func: core.Count}, {Name: "sum", Func: core.Sum, Column: "v"}, {Name: "max", Func: core.Max, Column: "v"},
+	return &plan.Plan{Source: schema, Keys: []string{"reader", "key"}, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}, {Name: "max", Func: plan.Max, Column: "v"},
 	}}
 }
 
@@ -68,12 +71,12 @@ func (c *counted) Close() error                                  { return nil }
 
 // prefixOracle looks whether a snapshot has, of each reader, exactly the records up to its position.
 type prefixOracle struct {
-	reader, n, sum, max core.Column[int64]
+	reader, n, sum, max result.Column[int64]
 }
 
-func newPrefixOracle(t testing.TB, p *core.Plan) *prefixOracle {
-	column := func(name string) core.Column[int64] {
-		c, err := core.ColumnOf[int64](p, name)
+func newPrefixOracle(t testing.TB, p *plan.Plan) *prefixOracle {
+	column := func(name string) result.Column[int64] {
+		c, err := result.ColumnOf[int64](p, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,14 +123,14 @@ func sumTo(n int64) int64 {
 // records can be counted, at speeds of 1 to 100, in every shape and exchange; several goroutines take snapshots by epochs of 50 us and by Sync, and hold
 // some of them.
 func TestPrefix(t *testing.T) {
-	perShape := 12
+	perShape := int(testgen.Seeds(12))
 	if n, err := strconv.Atoi(os.Getenv("VELO_SNAPSHOTS")); err == nil {
 		perShape = n / (4 * 4 * 4 * 3)
 	}
 	p := countedPlan(t)
 	oracle := newPrefixOracle(t, p)
 	var total atomic.Int64
-	for _, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
 		for _, readers := range []int{1, 2, 3, 8} {
 			for _, partitions := range []int{1, 2, 3, 8} {
 				var stop atomic.Bool
@@ -136,7 +139,7 @@ func TestPrefix(t *testing.T) {
 					EpochInterval: 50 * time.Microsecond, EpochShare: 1, RingSlots: 1 << (partitions % 4), FoldBytes: 64 << 10,
 				}
 				if (readers+partitions)%4 == 3 {
-					cfg.Route.Routing = core.RouteRoundRobin
+					cfg.Route.Routing = plan.RouteRoundRobin
 				}
 				for r := range readers {
 					cfg.Readers = append(cfg.Readers, &counted{
@@ -256,8 +259,8 @@ func TestBank(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &core.Plan{Source: schema, Keys: []string{"account"}, Aggregates: []core.Aggregate{{Name: "balance", Func: core.Sum, Column: "amount"}}}
-	balance, err := core.ColumnOf[int64](p, "balance")
+	p := &plan.Plan{Source: schema, Keys: []string{"account"}, Aggregates: []plan.Aggregate{{Name: "balance", Func: plan.Sum, Column: "amount"}}}
+	balance, err := result.ColumnOf[int64](p, "balance")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +349,7 @@ func TestHeldSnapshots(t *testing.T) {
 func TestMoveShard(t *testing.T) {
 	p := countedPlan(t)
 	oracle := newPrefixOracle(t, p)
-	for _, exchange := range []core.Exchange{core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+	for _, exchange := range []plan.Exchange{plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
 		var stop atomic.Bool
 		cfg := engine.Config{Plan: p, Partitions: 3, Cores: 2, Exchange: exchange, BatchRows: 500, NoPin: true, EpochInterval: time.Millisecond, EpochShare: 1}
 		for r := range 2 {
@@ -354,9 +357,9 @@ func TestMoveShard(t *testing.T) {
 		}
 		e := start(t, cfg)
 		for i := range 40 {
-			shard := i * 37 % core.Shards
+			shard := i * 37 % plan.Shards
 			if i%4 == 3 {
-				shard = (i - 1) * 37 % core.Shards // the one before again: on, or back
+				shard = (i - 1) * 37 % plan.Shards // the one before again: on, or back
 			}
 			if err := e.MoveShard(t.Context(), shard, i%3); err != nil {
 				t.Fatal(err)
@@ -367,7 +370,7 @@ func TestMoveShard(t *testing.T) {
 			}
 			s.Close()
 		}
-		if err := e.MoveShard(t.Context(), core.Shards, 0); err == nil {
+		if err := e.MoveShard(t.Context(), plan.Shards, 0); err == nil {
 			t.Error("a shard that does not exist was moved")
 		}
 		if err := e.MoveShard(t.Context(), 0, 3); err == nil {
@@ -390,7 +393,7 @@ func TestMoveShard(t *testing.T) {
 
 // Goal: Sync and Updates end with the engine.
 func TestSyncAfterClose(t *testing.T) {
-	e := start(t, engine.Config{Plan: plan(), Readers: []record.Reader{never{}}, EpochInterval: -1, NoPin: true})
+	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{never{}}, EpochInterval: -1, NoPin: true})
 	if err := e.Sync(t.Context()); err != nil { // an idle reader answers
 		t.Fatal(err)
 	}
@@ -418,7 +421,7 @@ func TestSyncAfterClose(t *testing.T) {
 
 // Goal: taking, reading and closing a snapshot allocates nothing.
 func TestSnapshotAllocations(t *testing.T) {
-	p := plan()
+	p := sumPlan()
 	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{ends(7, 100)}, NoPin: true})
 	if err := e.Wait(); err != nil {
 		t.Fatal(err)
@@ -457,11 +460,11 @@ func TestRowAfterClose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := &core.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}}}
+		p := &plan.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
 		if windows {
-			plan.Window = &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, OutOfOrder: time.Minute}
+			p.Window = &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, OutOfOrder: time.Minute}
 		}
-		e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{feed}, Cores: 1, NoPin: true, EpochInterval: -1})
+		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{feed}, Cores: 1, NoPin: true, EpochInterval: -1})
 		a, err := feed.Appender()
 		if err != nil {
 			t.Fatal(err)
@@ -476,18 +479,18 @@ func TestRowAfterClose(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		n, err := core.ColumnOf[int64](plan, "n")
+		n, err := result.ColumnOf[int64](p, "n")
 		if err != nil {
 			t.Fatal(err)
 		}
-		scanner, err := core.ScannerOf[struct{ N int64 }](plan)
+		scanner, err := result.ScannerOf[struct{ N int64 }](p)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for at := range int64(10) { // open at the same time; of those that close the partition keeps some tables for later windows
 			send(10_000, at)
 		}
-		var kept []core.Row
+		var kept []result.Row
 		s := e.Snapshot()
 		for row := range s.All() {
 			kept = append(kept, row)
@@ -496,9 +499,9 @@ func TestRowAfterClose(t *testing.T) {
 		for at := int64(1000); at < 10_000; at += 1000 {
 			send(1, at)
 		}
-		for name, use := range map[string]func(core.Row){
-			"Of": func(r core.Row) { n.Of(r) }, "Null": func(r core.Row) { n.Null(r) },
-			"Scan": func(r core.Row) { _ = scanner.Scan(r, &struct{ N int64 }{}) },
+		for name, use := range map[string]func(result.Row){
+			"Of": func(r result.Row) { n.Of(r) }, "Null": func(r result.Row) { n.Null(r) },
+			"Scan": func(r result.Row) { _ = scanner.Scan(r, &struct{ N int64 }{}) },
 		} {
 			panics := 0
 			for _, row := range kept {

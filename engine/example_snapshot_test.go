@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // fill is a record of the examples.
@@ -23,12 +24,12 @@ func startFills() (eng *engine.Engine, feed *readers.Feed[fill], lane *readers.L
 	if err != nil {
 		log.Fatal(err)
 	}
-	plan := &core.Plan{
+	p := &plan.Plan{
 		Source:     feed.Schema(),
 		Keys:       []string{"symbol"},
-		Aggregates: []core.Aggregate{{Name: "volume", Func: core.Sum, Column: "size"}},
+		Aggregates: []plan.Aggregate{{Name: "volume", Func: plan.Sum, Column: "size"}},
 	}
-	if eng, err = engine.Start(context.Background(), engine.Config{Plan: plan, Readers: []record.Reader{feed}}); err != nil {
+	if eng, err = engine.Start(context.Background(), engine.Config{Plan: p, Readers: []record.Reader{feed}}); err != nil {
 		log.Fatal(err)
 	}
 	if lane, err = feed.Lane(); err != nil {
@@ -42,7 +43,7 @@ func ExampleEngine_Snapshot() {
 	ctx := context.Background()
 	eng, _, lane := startFills() // SELECT symbol, sum(size) AS volume ... GROUP BY symbol
 	defer eng.Close()
-	volume, err := core.ColumnOf[int64](eng.Plan(), "volume")
+	volume, err := result.ColumnOf[int64](eng.Plan(), "volume")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func ExampleSnapshot_Get() {
 	ctx := context.Background()
 	eng, _, lane := startFills() // SELECT symbol, sum(size) AS volume ... GROUP BY symbol
 	defer eng.Close()
-	volume, err := core.ColumnOf[int64](eng.Plan(), "volume")
+	volume, err := result.ColumnOf[int64](eng.Plan(), "volume")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func ExampleEngine_Updates() {
 	ctx := context.Background()
 	eng, feed, lane := startFills() // SELECT symbol, sum(size) AS volume ... GROUP BY symbol
 	defer eng.Close()
-	volume, err := core.ColumnOf[int64](eng.Plan(), "volume")
+	volume, err := result.ColumnOf[int64](eng.Plan(), "volume")
 	if err != nil {
 		log.Fatal(err)
 	}

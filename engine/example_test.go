@@ -6,9 +6,10 @@ import (
 	"io"
 	"log"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // trades is a reader of a service's own: it may block, and it fills the batch it is given.
@@ -37,25 +38,25 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	plan := &core.Plan{
+	p := &plan.Plan{
 		Source: schema,
 		Keys:   []string{"symbol"},
-		Aggregates: []core.Aggregate{
-			{Name: "n", Func: core.Count},
-			{Name: "volume", Func: core.Sum, Column: "size"},
+		Aggregates: []plan.Aggregate{
+			{Name: "n", Func: plan.Count},
+			{Name: "volume", Func: plan.Sum, Column: "size"},
 		},
 	}
-	n, err := core.ColumnOf[int64](plan, "n")
+	n, err := result.ColumnOf[int64](p, "n")
 	if err != nil {
 		log.Fatal(err)
 	}
-	volume, err := core.ColumnOf[int64](plan, "volume")
+	volume, err := result.ColumnOf[int64](p, "volume")
 	if err != nil {
 		log.Fatal(err)
 	}
 
 	eng, err := engine.Start(context.Background(), engine.Config{
-		Plan:    plan,
+		Plan:    p,
 		Readers: []record.Reader{&trades{left: 3000}, &trades{left: 6000}},
 	})
 	if err != nil {
@@ -68,7 +69,7 @@ func Example() {
 
 	snap := eng.Snapshot()
 	defer snap.Close()
-	nvda, err := plan.Key("NVDA")
+	nvda, err := p.Key("NVDA")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
@@ -24,9 +24,9 @@ func TestLanesInStep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &core.Plan{
-			Source: timesSchema, Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}},
-			Window: &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 100 * time.Millisecond}, OutOfOrder: 20 * time.Millisecond},
+		p := &plan.Plan{
+			Source: timesSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+			Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 100 * time.Millisecond}, OutOfOrder: 20 * time.Millisecond},
 		}
 		return feed, start(t, engine.Config{Plan: p, Readers: []record.Reader{feed}, Cores: 1, EpochInterval: time.Millisecond})
 	}

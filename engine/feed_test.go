@@ -10,10 +10,11 @@ import (
 	"testing"
 
 	"github.com/velo-engine/velo/affinity"
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // hit is a record that a service pushes.
@@ -24,24 +25,24 @@ type hit struct {
 	Good  bool
 }
 
-func hitFeed(t testing.TB, cfg readers.FeedConfig) (*readers.Feed[hit], *core.Plan) {
+func hitFeed(t testing.TB, cfg readers.FeedConfig) (*readers.Feed[hit], *plan.Plan) {
 	f, err := readers.NewFeed[hit](nil, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f, &core.Plan{Source: f.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{
-		{Name: "n", Func: core.Count}, {Name: "sum", Func: core.Sum, Column: "value"},
+	return f, &plan.Plan{Source: f.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "value"},
 	}}
 }
 
 // Goal: a goroutine reads what it has written: after Sync a snapshot has everything it sent before, in every shape. Method: goroutines that send
 // into groups of their own and sync now and then, through lanes and appenders, into one or two feeds.
 func TestReadYourWrites(t *testing.T) {
-	for _, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
 		for feeds := 1; feeds <= 2; feeds++ {
 			var fs []*readers.Feed[hit]
 			var apps []*readers.Appender[hit]
-			var plan *core.Plan
+			var pl *plan.Plan
 			cfg := engine.Config{Partitions: 3, Cores: feeds, Exchange: exchange}
 			for range feeds {
 				f, p := hitFeed(t, readers.FeedConfig{LaneSlots: 64})
@@ -49,12 +50,12 @@ func TestReadYourWrites(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				fs, apps, plan = append(fs, f), append(apps, app), p
+				fs, apps, pl = append(fs, f), append(apps, app), p
 				cfg.Readers = append(cfg.Readers, f)
 			}
 			for i := range fs { // one schema for all
 				var err error
-				if fs[i], err = readers.NewFeed[hit](plan.Source, readers.FeedConfig{LaneSlots: 64}); err != nil {
+				if fs[i], err = readers.NewFeed[hit](pl.Source, readers.FeedConfig{LaneSlots: 64}); err != nil {
 					t.Fatal(err)
 				}
 				if apps[i], err = fs[i].Appender(); err != nil {
@@ -62,8 +63,8 @@ func TestReadYourWrites(t *testing.T) {
 				}
 				cfg.Readers[i] = fs[i]
 			}
-			cfg.Plan = plan
-			n, err := core.ColumnOf[int64](plan, "n")
+			cfg.Plan = pl
+			n, err := result.ColumnOf[int64](pl, "n")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +73,7 @@ func TestReadYourWrites(t *testing.T) {
 			var total atomic.Int64
 			for g := range int64(4) {
 				all.Go(func() {
-					key, err := plan.Key(g)
+					key, err := pl.Key(g)
 					if err != nil {
 						t.Error(err)
 						return

@@ -13,10 +13,11 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // What goroutines may rely on who send through lanes and read snapshots, as histories that porcupine judges (Wing and Gong's test for
@@ -240,9 +241,9 @@ type historyShape struct {
 // record runs an engine with a goroutine for each lane that sends and looks, and one that only looks.
 func (sh *historyShape) record(t *testing.T) *history {
 	t.Helper()
-	first, plan := hitFeed(t, readers.FeedConfig{LaneSlots: 8})
+	first, pl := hitFeed(t, readers.FeedConfig{LaneSlots: 8})
 	cfg := sh.cfg
-	cfg.Plan, cfg.NoPin, cfg.BatchRows = plan, true, 16
+	cfg.Plan, cfg.NoPin, cfg.BatchRows = pl, true, 16
 	var feeds []*readers.Feed[hit]
 	var apps []*readers.Appender[hit]
 	for range sh.feeds {
@@ -262,7 +263,7 @@ func (sh *historyShape) record(t *testing.T) *history {
 		}
 	}
 	e := start(t, cfg)
-	look := newLook(t, plan)
+	look := newLook(t, pl)
 	begin := time.Now()
 	now := func() int64 { return int64(time.Since(begin)) }
 	var all sync.WaitGroup
@@ -338,16 +339,16 @@ func (sh *historyShape) record(t *testing.T) *history {
 
 // historyLook reads a tally from a snapshot.
 type historyLook struct {
-	n, sum core.Column[int64]
-	keys   [historyKeys]core.Key
+	n, sum result.Column[int64]
+	keys   [historyKeys]plan.Key
 }
 
-func newLook(t *testing.T, p *core.Plan) *historyLook {
+func newLook(t *testing.T, p *plan.Plan) *historyLook {
 	t.Helper()
 	var l historyLook
 	var errs [2 + historyKeys]error
-	l.n, errs[0] = core.ColumnOf[int64](p, "n")
-	l.sum, errs[1] = core.ColumnOf[int64](p, "sum")
+	l.n, errs[0] = result.ColumnOf[int64](p, "n")
+	l.sum, errs[1] = result.ColumnOf[int64](p, "sum")
 	for k := range l.keys {
 		l.keys[k], errs[2+k] = p.Key(k)
 	}
@@ -384,7 +385,7 @@ func TestHistory(t *testing.T) {
 	}
 	writes, looks, different := 0, 0, 0
 	for _, acknowledged := range []bool{false, true} {
-		for _, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+		for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
 			for feeds := 1; feeds <= 2; feeds++ {
 				for cores := 1; cores <= 2; cores++ {
 					for round := range rounds {
@@ -511,7 +512,7 @@ func (f *hasty) Poll(b *record.Batch) error {
 	return f.Feed.Poll(b)
 }
 
-func (f *hasty) Cut(epoch uint64) bool { return f.Feed.Cut(epoch) || !f.cut }
+func (f *hasty) Drained(epoch uint64) bool { return f.Feed.Drained(epoch) || !f.cut }
 
 // Goal: an engine whose feeds cut too early is found out. Method: such a feed, and the same one with the cut as it should be.
 func TestHistoryFindsHastyCut(t *testing.T) {
@@ -554,8 +555,8 @@ func (f *stopped) Poll(b *record.Batch) error {
 	return f.Feed.Poll(b)
 }
 
-func (f *stopped) Cut(epoch uint64) bool {
-	done := f.Feed.Cut(epoch)
+func (f *stopped) Drained(epoch uint64) bool {
+	done := f.Feed.Drained(epoch)
 	if !f.open {
 		close(f.cutting)
 		<-f.sent

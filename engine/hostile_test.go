@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
@@ -42,7 +42,7 @@ type hookedPoller struct{ hooked }
 
 func (h hookedPoller) Poll(b *record.Batch) error { return h.read(b) }
 func (h hookedPoller) Notify(func())              { call(h.notify) }
-func (h hookedPoller) Cut(uint64) bool            { call(h.cut); return true }
+func (h hookedPoller) Drained(uint64) bool        { call(h.cut); return true }
 func (h hookedPoller) End()                       { call(h.end) }
 
 type hookedWriter struct{ *hooks }
@@ -59,10 +59,10 @@ var timesSchema = func() *record.Schema {
 }()
 
 // timesPlan counts by key in windows of a second.
-func timesPlan() *core.Plan {
-	return &core.Plan{
-		Source: timesSchema, Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}},
-		Window: &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
+func timesPlan() *plan.Plan {
+	return &plan.Plan{
+		Source: timesSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
 	}
 }
 
@@ -134,7 +134,7 @@ func TestUserCodeThatPanics(t *testing.T) {
 	}
 	running := map[string]func(h *hooks, f func()){
 		"Read":     func(h *hooks, f func()) { h.read = func(b *record.Batch) error { b.Add(0); f(); return nil } },
-		"Cut":      func(h *hooks, f func()) { h.cut = f },
+		"Drained":  func(h *hooks, f func()) { h.cut = f },
 		"Close":    func(h *hooks, f func()) { h.done = f },
 		"Write":    func(h *hooks, f func()) { h.write = f },
 		"close":    func(h *hooks, f func()) { h.written = f },
@@ -144,7 +144,7 @@ func TestUserCodeThatPanics(t *testing.T) {
 	for way, f := range ways {
 		for name, set := range running {
 			for _, polled := range []bool{true, false} {
-				if name == "Cut" && !polled {
+				if name == "Drained" && !polled {
 					continue
 				}
 				what := fmt.Sprintf("%s in %s, polled %v", way, name, polled)
@@ -273,7 +273,7 @@ func TestCallsFromCallbacks(t *testing.T) {
 	for place, set := range map[string]func(h *hooks, f func()){
 		"Poll":     func(h *hooks, f func()) { r := some(2000); h.read = func(b *record.Batch) error { f(); return r(b) } },
 		"Read":     func(h *hooks, f func()) { r := some(2000); h.read = func(b *record.Batch) error { f(); return r(b) } },
-		"Cut":      func(h *hooks, f func()) { h.cut = f },
+		"Drained":  func(h *hooks, f func()) { h.cut = f },
 		"Write":    func(h *hooks, f func()) { h.write = f },
 		"OnReject": func(h *hooks, f func()) { h.reject = f },
 		"OnLate":   func(h *hooks, f func()) { h.late = f },
@@ -292,13 +292,13 @@ func TestCallsFromCallbacks(t *testing.T) {
 			})
 			var feed *readers.Feed[timesRecord]
 			var err error
-			if e, feed, err = hostileEngine(h, place == "Poll" || place == "Cut", 1); err != nil {
+			if e, feed, err = hostileEngine(h, place == "Poll" || place == "Drained", 1); err != nil {
 				t.Fatal(err)
 			}
 			feed.End() // it holds no window back
 			close(ready)
 			err = soon(t, what, func() error { return <-said })
-			switch onThread := place == "Poll" || place == "Cut"; {
+			switch onThread := place == "Poll" || place == "Drained"; {
 			case always[name] || onThread:
 				if !errors.Is(err, engine.ErrCallback) {
 					t.Errorf("%s says %v, expected ErrCallback", what, err)
@@ -334,8 +334,8 @@ func TestWritersThatLookAlike(t *testing.T) {
 	}
 	for _, w := range [][2]record.Writer{{funcs[0], funcs[1]}, {struct{ hookedWriter }{}, struct{ hookedWriter }{}}} {
 		for _, one := range w {
-			feed, plan := hitFeed(t, readers.FeedConfig{})
-			start(t, engine.Config{Plan: plan, Readers: []record.Reader{feed}, Writer: one, Cores: 1, NoPin: true})
+			feed, p := hitFeed(t, readers.FeedConfig{})
+			start(t, engine.Config{Plan: p, Readers: []record.Reader{feed}, Writer: one, Cores: 1, NoPin: true})
 		}
 	}
 }
@@ -343,11 +343,11 @@ func TestWritersThatLookAlike(t *testing.T) {
 // Goal: a reader or a writer belongs to one engine. Method: both given twice, to one engine and to two, at the start and later;
 // when the engine has ended they are free.
 func TestOneEngine(t *testing.T) {
-	feed, plan := hitFeed(t, readers.FeedConfig{})
+	feed, p := hitFeed(t, readers.FeedConfig{})
 	other, _ := hitFeed(t, readers.FeedConfig{})
-	plan.Emit = core.EmitChanges
+	p.Emit = plan.EmitChanges
 	w := &hookedWriter{&hooks{}}
-	cfg := engine.Config{Plan: plan, Readers: []record.Reader{feed}, Writer: w, Cores: 1, NoPin: true}
+	cfg := engine.Config{Plan: p, Readers: []record.Reader{feed}, Writer: w, Cores: 1, NoPin: true}
 	e := start(t, cfg)
 	refused := func(what string, cfg engine.Config, faults int) {
 		t.Helper()
@@ -376,7 +376,7 @@ func TestOneEngine(t *testing.T) {
 	if err := e.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	cfg = engine.Config{Plan: plan, Readers: []record.Reader{feed}, Writer: w, Cores: 1, NoPin: true}
+	cfg = engine.Config{Plan: p, Readers: []record.Reader{feed}, Writer: w, Cores: 1, NoPin: true}
 	if err := start(t, cfg).Wait(); err != nil { // it has ended, so it ends at once
 		t.Errorf("after the engine has ended: %v", err)
 	}

@@ -7,11 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // Goal: a reader that is idle does not hold windows back; when it comes back the watermark does not go back, what it brings for windows that have closed without it is counted as late by their owner, and counts in those
@@ -22,7 +23,7 @@ func TestRevived(t *testing.T) {
 		At  time.Time
 	}
 	for _, w := range []window.Windows{{Kind: window.Tumbling, Size: 10 * time.Second}, {Kind: window.Hopping, Size: 40 * time.Second, Slide: 10 * time.Second}} {
-		for x := core.ExchangeAuto; x <= core.ExchangeRoute; x++ {
+		for x := plan.ExchangeAuto; x <= plan.ExchangeRoute; x++ {
 			what := fmt.Sprintf("%v, %v", w, x)
 			busy, err := readers.NewFeed[event](nil, readers.FeedConfig{})
 			if err != nil {
@@ -32,15 +33,15 @@ func TestRevived(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan := &core.Plan{
-				Source: busy.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}},
-				Window: &core.Window{Column: "at", Windows: w, Idle: time.Millisecond, Retain: 4},
+			p := &plan.Plan{
+				Source: busy.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+				Window: &plan.Window{Column: "at", Windows: w, Idle: time.Millisecond, Retain: 4},
 			}
-			e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{busy, idle}, Partitions: 2, Cores: 1, NoPin: true, Exchange: x, EpochInterval: -1})
-			n, _ := core.ColumnOf[int64](plan, "n")
-			end, _ := core.ColumnOf[int64](plan, core.WindowEnd)
+			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{busy, idle}, Partitions: 2, Cores: 1, NoPin: true, Exchange: x, EpochInterval: -1})
+			n, _ := result.ColumnOf[int64](p, "n")
+			end, _ := result.ColumnOf[int64](p, plan.WindowEnd)
 			var closed time.Time
-			look := func() (counts map[int64]int64, c []core.Counters) {
+			look := func() (counts map[int64]int64, c []result.Counters) {
 				t.Helper()
 				if err := e.Sync(t.Context()); err != nil {
 					t.Fatal(err)
@@ -84,7 +85,7 @@ func TestRevived(t *testing.T) {
 			revive(1, 5)
 			send(3, 975)
 			look()
-			if time.Since(began) < plan.Window.Idle && !closed.Before(time.Unix(6, 0)) { // it may have become idle before the look else
+			if time.Since(began) < p.Window.Idle && !closed.Before(time.Unix(6, 0)) { // it may have become idle before the look else
 				t.Fatalf("%s: windows up to %v are closed, the second reader is at 5 s", what, closed)
 			}
 			until(1000)
@@ -140,11 +141,11 @@ func TestEpochsWhileIdle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := &core.Plan{
-		Source: f.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}},
-		Window: &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, Idle: time.Minute},
+	p := &plan.Plan{
+		Source: f.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, Idle: time.Minute},
 	}
-	e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{f}, Cores: 1, NoPin: true, EpochInterval: time.Millisecond})
+	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{f}, Cores: 1, NoPin: true, EpochInterval: time.Millisecond})
 	for began := time.Now(); e.Stats().Epochs.Raised < 3; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
 			t.Fatalf("%+v", e.Stats().Epochs)
@@ -189,12 +190,12 @@ func TestWindowsGoOnWithoutReader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := &core.Plan{
-			Source: busy.Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}},
-			Window: &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}, Idle: c.idle},
+		p := &plan.Plan{
+			Source: busy.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+			Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}, Idle: c.idle},
 		}
 		var fails atomic.Bool
-		e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{busy, failing{other, &fails}}, Partitions: 2, Cores: 1, NoPin: true, EpochInterval: -1})
+		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{busy, failing{other, &fails}}, Partitions: 2, Cores: 1, NoPin: true, EpochInterval: -1})
 		send := func(f *readers.Feed[event], at ...int64) {
 			t.Helper()
 			l, err := f.Lane()

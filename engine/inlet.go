@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
 )
@@ -84,7 +85,7 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 	if c.OnLate != nil {
 		from = lateSource{in.source}
 	}
-	in.router, err = core.NewRouter(core.ReaderID(id), c.Plan, from, c.Route, fold, out, bells, local, e.state, e.cuts)
+	in.router, err = core.NewRouter(plan.ReaderID(id), c.Plan, from, c.Route, fold, out, bells, local, e.state, e.cuts)
 	return in, err
 }
 
@@ -362,7 +363,7 @@ func (e *Engine) RemoveReader(ctx context.Context, reader int) error {
 	if ps, ok := in.source.(*pumpSource); ok {
 		ps.pump.cancel()
 	}
-	s.bell.Ring()
+	s.bell.Wake()
 	select {
 	case <-in.gone:
 		return nil

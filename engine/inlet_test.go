@@ -11,10 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // pumpedCount is a counted reader that is no Poller: it has a pump.
@@ -37,7 +38,7 @@ func TestReadersComeAndGo(t *testing.T) {
 	p := countedPlan(t)
 	oracle := newPrefixOracle(t, p)
 	const most = 12
-	for _, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
 		for _, partitions := range []int{1, 2, 5} {
 			t.Run(fmt.Sprintf("%v/%d", exchange, partitions), func(t *testing.T) {
 				t.Parallel()
@@ -125,8 +126,8 @@ func TestAddFeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &core.Plan{Source: schema, Keys: []string{schema.Field(0).Name}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}}}
-	n, err := core.ColumnOf[int64](p, "n")
+	p := &plan.Plan{Source: schema, Keys: []string{schema.Field(0).Name}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
+	n, err := result.ColumnOf[int64](p, "n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func (e *Engine) send(ctx context.Context, r *runner, do func()) error {
 		}
 	}
 	// The mailbox is one of the things that a runner looks at after it has announced that it parks.
-	r.bell.Ring()
+	r.bell.Wake()
 	select {
 	case <-c.done:
 		return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -20,7 +21,7 @@ func TestWaitsForMemory(t *testing.T) {
 	}
 	const groups = 200_000
 	limit := 1 << 30 // another for each engine, so that none gets its memory ready from the one before
-	for _, exchange := range []core.Exchange{core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
+	for _, exchange := range []plan.Exchange{plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
 		for _, partitions := range []int{1, 2} {
 			name := exchange.String()
 			interval := time.Hour // no twin that catches up, so that records are what waits
@@ -46,7 +47,7 @@ func TestWaitsForMemory(t *testing.T) {
 					}
 					return nil
 				}}
-				p := plan()
+				p := sumPlan()
 				e := start(t, engine.Config{Plan: p, Readers: []record.Reader{source}, Partitions: partitions, Exchange: exchange, Cores: 1, EpochInterval: interval, StateBytes: limit})
 				waits := func() bool {
 					s := e.Stats()
@@ -85,9 +86,9 @@ func TestWaitsForMemory(t *testing.T) {
 // a machine, with so many groups that no table lies in Go's heap.
 func TestLargeMachine(t *testing.T) {
 	const partitions, groups = 191, 1_000_000
-	p := plan()
-	for i, f := range []core.AggregateKind{core.Sum, core.Min, core.Max, core.VarPop} {
-		p.Aggregates = append(p.Aggregates, core.Aggregate{Name: fmt.Sprint("a", i), Func: f, Column: "value"})
+	p := sumPlan()
+	for i, f := range []plan.AggregateKind{plan.Sum, plan.Min, plan.Max, plan.VarPop} {
+		p.Aggregates = append(p.Aggregates, plan.Aggregate{Name: fmt.Sprint("a", i), Func: f, Column: "value"})
 	}
 	next := int64(0)
 	source := &scripted{step: func(_ int, b *record.Batch) error {

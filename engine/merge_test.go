@@ -5,11 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // Goal: groups with long keys are read where they have to be merged first: made of pairs, scattered, or of several panes. Method: few groups, whose keys are as long as keys may be, so that the
@@ -22,14 +23,14 @@ func TestMergeLongKeys(t *testing.T) {
 	name := func(i int) string { return strings.Repeat(fmt.Sprint("a long name ", i), 700) }
 	for _, c := range []struct {
 		text    string
-		routing core.Routing
+		routing plan.Routing
 	}{
-		{"SELECT name, count(DISTINCT v) AS n FROM long GROUP BY name", core.RouteAuto},
-		{"SELECT name, count(*) AS n FROM long GROUP BY name", core.RouteRoundRobin},
-		{"SELECT name, count(*) AS n FROM long GROUP BY name, hop(at, INTERVAL '1 s', INTERVAL '3 s')", core.RouteAuto},
+		{"SELECT name, count(DISTINCT v) AS n FROM long GROUP BY name", plan.RouteAuto},
+		{"SELECT name, count(*) AS n FROM long GROUP BY name", plan.RouteRoundRobin},
+		{"SELECT name, count(*) AS n FROM long GROUP BY name, hop(at, INTERVAL '1 s', INTERVAL '3 s')", plan.RouteAuto},
 	} {
 		for groups := 1; groups <= 1024; groups *= 32 {
-			plan, err := query.Compile(c.text, schema)
+			p, err := query.Compile(c.text, schema)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -46,13 +47,13 @@ func TestMergeLongKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{m}, Partitions: 2, Cores: 1, NoPin: true, Route: core.Route{Routing: c.routing}})
+			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{m}, Partitions: 2, Cores: 1, NoPin: true, Route: plan.Route{Routing: c.routing}})
 			if err := e.Wait(); err != nil {
 				t.Fatal(err)
 			}
 			s := e.Snapshot()
-			most, column := int64(0), func(name string) core.Column[int64] {
-				col, err := core.ColumnOf[int64](plan, name)
+			most, column := int64(0), func(name string) result.Column[int64] {
+				col, err := result.ColumnOf[int64](p, name)
 				if err != nil {
 					t.Fatal(err)
 				}

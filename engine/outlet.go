@@ -2,7 +2,9 @@ package engine
 
 import (
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -19,13 +21,13 @@ type outlet struct {
 	bell             *bell // the bell of the partition's runner
 }
 
-func newOutlet(plan *core.Plan, writer wakeup, partition *bell) (*outlet, error) {
+func newOutlet(p *plan.Plan, writer wakeup, partition *bell) (*outlet, error) {
 	o := &outlet{writer: writer, bell: partition}
 	// Neither ring is ever full: each has as many slots as there are batches.
 	o.giveIn, o.giveOut = ring.New[*core.Passed](outletBatches)
 	o.freeIn, o.freeOut = ring.New[*core.Passed](outletBatches)
 	for range outletBatches {
-		b, err := core.NewPassed(plan)
+		b, err := core.NewPassed(p)
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +46,7 @@ func (o *outlet) Take() *core.Passed {
 // Give hands a batch to the writer. The partition's runner calls it.
 func (o *outlet) Give(b *core.Passed) {
 	o.giveIn.PushN([]*core.Passed{b})
-	o.writer.ring()
+	o.writer.wake()
 }
 
 // write writes one batch if there is one. The writer's goroutine calls it.
@@ -55,7 +57,7 @@ func (o *outlet) write(do func(*record.Batch) error) (some bool, err error) {
 	}
 	err = do(b[0].Batch)
 	o.freeIn.PushN(b[:])
-	o.bell.Ring()
+	o.bell.Wake()
 	return true, err
 }
 
@@ -66,7 +68,7 @@ func (o *outlet) write(do func(*record.Batch) error) (some bool, err error) {
 func (o *output) writePassed() error {
 	e := o.engine
 	if len(e.cfg.Plan.OrderBy) > 0 {
-		sorter, err := core.NewSorter(e.cfg.Plan, e.cfg.StateBytes)
+		sorter, err := result.NewSorter(e.cfg.Plan, e.cfg.StateBytes)
 		if err != nil {
 			return err
 		}
@@ -127,10 +129,10 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 		if ended {
 			return true, nil
 		}
-		o.given.announce()
+		o.batchReady.announce()
 		if !o.anyGiven() {
 			select {
-			case <-o.given.c:
+			case <-o.batchReady.c:
 			case <-next:
 			case <-e.stopped:
 				if !e.cuts.Ended() {
@@ -140,7 +142,7 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 				return false, o.ctx.Err()
 			}
 		}
-		o.given.over()
+		o.batchReady.over()
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // An output is the goroutine that has results written. It reads snapshots as every reader of
@@ -25,8 +27,8 @@ type output struct {
 	window   *record.Batch // holds the result of a window; all windows use it in turn
 
 	// These fields are for a plan that passes records through.
-	outlets []*outlet // by the number of the partition
-	given   wakeup    // rung when an outlet has a batch
+	outlets    []*outlet // by the number of the partition
+	batchReady wakeup    // rung when an outlet has a batch
 
 	// These counters are for Stats; they order nothing.
 	rows, windows, retries, unfit atomic.Uint64
@@ -37,7 +39,7 @@ type output struct {
 const writtenEvery = time.Millisecond
 
 func newOutput(e *Engine) *output {
-	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), given: newWakeup()}
+	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup()}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	if e.cfg.Plan.Window != nil {
 		e.cuts.KeepWindows()
@@ -71,10 +73,10 @@ func (o *output) run() {
 func (o *output) write() error {
 	e := o.engine
 	written := int64(math.MinInt64)
-	var changes *core.Changes
-	if e.cfg.Plan.Emit == core.EmitChanges {
+	var changes *result.Changes
+	if e.cfg.Plan.Emit == plan.EmitChanges {
 		var err error
-		changes, err = core.NewChanges(e.cfg.Plan)
+		changes, err = result.NewChanges(e.cfg.Plan)
 		if err != nil {
 			return err
 		}
@@ -89,6 +91,7 @@ func (o *output) write() error {
 		}
 		cut, slot := e.cuts.Pin()
 		last := e.cuts.IsLast(slot)
+		o.check(cut.Epoch() >= next, "an epoch that has passed is in the cut that is written")
 		var err error
 		if changes != nil {
 			err = o.writeChanges(changes, cut)
@@ -103,9 +106,16 @@ func (o *output) write() error {
 	}
 }
 
+// check panics if an invariant of what is written does not hold, if invariants are on.
+func (o *output) check(ok bool, formula string) {
+	if invariants.Enabled && !ok {
+		panic("engine: output: it does not hold that " + formula)
+	}
+}
+
 // writeCut writes the windows that a cut has closed and that have not been written. If the plan has
 // no windows it writes all of the last cut.
-func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
+func (o *output) writeCut(cut *result.Cut, last bool, written *int64) error {
 	if o.engine.cfg.Plan.Window == nil {
 		if !last || !o.complete() {
 			return nil
@@ -128,6 +138,7 @@ func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
 	}
 	defer say()
 	for _, end := range cut.Windows(*written) {
+		o.check(end > *written, "windows are written in the order of their ends, and once")
 		if err := o.batches(cut.WindowBatches(end, o.window)); err != nil {
 			return err
 		}
@@ -141,7 +152,7 @@ func (o *output) writeCut(cut *core.Cut, last bool, written *int64) error {
 }
 
 // writeChanges writes the groups that have changed since the last cut that was written.
-func (o *output) writeChanges(changes *core.Changes, cut *core.Cut) error {
+func (o *output) writeChanges(changes *result.Changes, cut *result.Cut) error {
 	if err := o.batches(changes.Batches(cut, record.DefaultRows)); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/writers"
 )
 
@@ -465,7 +466,7 @@ func TestPassSortedFull(t *testing.T) {
 		switch {
 		case fits && (err != nil || rows != 100):
 			t.Errorf("with a limit: %d rows, %v", rows, err)
-		case !fits && (!errors.Is(err, core.ErrSorterFull) || rows > 0 || !strings.Contains(err.Error(), "LIMIT")):
+		case !fits && (!errors.Is(err, result.ErrSorterFull) || rows > 0 || !strings.Contains(err.Error(), "LIMIT")):
 			t.Errorf("without a limit: %d rows, %v", rows, err)
 		}
 	}

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
@@ -78,16 +78,16 @@ func TestPermutations(t *testing.T) {
 	} {
 		for seed := range uint64(2) {
 			rng := rand.New(rand.NewPCG(seed, 21))
-			p := &core.Plan{
-				Source: timedSchema, Keys: []string{"key"}, Window: &core.Window{Windows: w, Column: "at"},
-				Aggregates: []core.Aggregate{
-					{Name: "n", Func: core.Count},
-					{Name: "sum", Func: core.Sum, Column: "value"},
-					{Name: "low", Func: core.Min, Column: "value"},
-					{Name: "high", Func: core.Max, Column: "value"},
-					{Name: "first", Func: core.First, Column: "value", By: "at"},
-					{Name: "last", Func: core.Last, Column: "value", By: "at"},
-					{Name: "different", Func: core.ApproxCountDistinct, Column: "value"},
+			p := &plan.Plan{
+				Source: timedSchema, Keys: []string{"key"}, Window: &plan.Window{Windows: w, Column: "at"},
+				Aggregates: []plan.Aggregate{
+					{Name: "n", Func: plan.Count},
+					{Name: "sum", Func: plan.Sum, Column: "value"},
+					{Name: "low", Func: plan.Min, Column: "value"},
+					{Name: "high", Func: plan.Max, Column: "value"},
+					{Name: "first", Func: plan.First, Column: "value", By: "at"},
+					{Name: "last", Func: plan.Last, Column: "value", By: "at"},
+					{Name: "different", Func: plan.ApproxCountDistinct, Column: "value"},
 				},
 			}
 			// How much of the bound is the watermark's, and how much that of windows that stay open: it comes to the same.
@@ -117,11 +117,11 @@ func TestPermutations(t *testing.T) {
 				slices.Sort(out.rows)
 				return out.rows
 			}
-			want := run(engine.Config{Readers: memories(t, rows, 1, record.DefaultRows), Partitions: 1, Exchange: core.ExchangeDirect, EpochInterval: -1}, "sorted")
+			want := run(engine.Config{Readers: memories(t, rows, 1, record.DefaultRows), Partitions: 1, Exchange: plan.ExchangeDirect, EpochInterval: -1}, "sorted")
 			for name, order := range orders {
 				mixed := slices.Clone(rows)
 				order(rng, mixed, bound)
-				readers, partitions, exchange, batch := 1+rng.IntN(4), 1+rng.IntN(3), core.Exchange(rng.IntN(4)), 1+rng.IntN(1000)
+				readers, partitions, exchange, batch := 1+rng.IntN(4), 1+rng.IntN(3), plan.Exchange(rng.IntN(4)), 1+rng.IntN(1000)
 				what := fmt.Sprintf("seed %d: %v, %s, lateness %v, %d keys, %d readers, %d partitions, %v, batches of %d", seed, w, name, p.Window.Lateness, keys, readers, partitions, exchange, batch)
 				got := run(engine.Config{
 					Readers: memories(t, mixed, readers, batch), Partitions: partitions, Exchange: exchange, FoldBytes: 1 << (14 + rng.IntN(4)), EpochInterval: 100 * time.Microsecond,

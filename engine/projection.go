@@ -1,13 +1,13 @@
 package engine
 
 import (
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/plan"
 )
 
 // ColumnsRead says which columns of a plan's source the plan reads. The plan must be valid. The
 // engine tells it to the readers that want to know: see record.Projector.
-func ColumnsRead(p *core.Plan) []bool {
+func ColumnsRead(p *plan.Plan) []bool {
 	read := make([]bool, p.Source.Len())
 	mark := func(name string) {
 		if i, ok := p.Source.Index(name); ok {

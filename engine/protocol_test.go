@@ -10,6 +10,7 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
 )
@@ -24,7 +25,7 @@ func handEngine(t *testing.T, cfg Config) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Plan = &core.Plan{Source: schema, Keys: []string{"k"}}
+	cfg.Plan = &plan.Plan{Source: schema, Keys: []string{"k"}}
 	cfg.NoPin, cfg.EpochInterval = true, -1
 	e, err := newEngine(t.Context(), cfg)
 	if err != nil {
@@ -112,7 +113,7 @@ func TestPumpLooksOnceMore(t *testing.T) {
 	defer invariants.Hook("engine.pump.take", func(of any) {
 		if of == any(ps.pump) && len(taken) > 0 {
 			ps.free.PushN(taken[:1])
-			ps.pump.freed.ring()
+			ps.pump.freed.wake()
 			taken = taken[1:]
 		}
 	})()
@@ -141,7 +142,7 @@ func (f *fedReader) Poll(b *record.Batch) error {
 	return next(b)
 }
 func (f *fedReader) Read(_ context.Context, b *record.Batch) error { return f.Poll(b) }
-func (f *fedReader) Cut(uint64) bool                               { f.cuts++; return true }
+func (f *fedReader) Drained(uint64) bool                           { f.cuts++; return true }
 func (f *fedReader) End()                                          {}
 func (f *fedReader) Close() error {
 	if f.closed != nil {
@@ -172,7 +173,7 @@ func TestMarkBehindHeldBatch(t *testing.T) {
 		if b, done := s.Next(0); b != nil || done {
 			t.Fatalf("a batch is given out before its rejects: %v, %v", b, done)
 		}
-		if s.Cut(1) || f.cuts > 0 {
+		if s.Drained(1) || f.cuts > 0 {
 			t.Fatal("the epoch is cut behind a batch that has not been given out")
 		}
 	}
@@ -181,7 +182,7 @@ func TestMarkBehindHeldBatch(t *testing.T) {
 	if b, _ := s.Next(0); b == nil || b.Len() != 1 {
 		t.Fatalf("%v, expected the batch that was held", b)
 	}
-	if !s.Cut(1) || f.cuts != 1 {
+	if !s.Drained(1) || f.cuts != 1 {
 		t.Error("the epoch is not cut, though all has been given out")
 	}
 	if n := s.rejectOut.PopN(r[:]); n != 1 {
@@ -280,7 +281,7 @@ func TestAwakeAfterSleep(t *testing.T) {
 			t.Errorf("futex %v: it has slept for its time and says that it is parked", locked)
 		}
 		b.announce()
-		b.Ring()
+		b.Wake()
 		if b.state.Load() != awake {
 			t.Errorf("futex %v: it has been rung for and says that it is parked", locked)
 		}

@@ -119,13 +119,13 @@ func (q *rejectQueue) drain() {
 			for s.rejectOut != nil && s.rejectOut.PopN(r[:]) > 0 {
 				found = true
 				q.contain("OnReject", func() { q.deliver(s, r[0]) })
-				s.bell.Ring() // the source may be waiting for room
+				s.bell.Wake() // the source may be waiting for room
 			}
 			var b [1]*record.Batch
 			for s.lateOut != nil && s.lateOut.PopN(b[:]) > 0 {
 				found = true
 				q.contain("OnLate", func() { q.engine.cfg.OnLate(s.id, b[0]) })
-				s.bell.Ring()
+				s.bell.Wake()
 			}
 		}
 	}

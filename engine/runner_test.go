@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -30,7 +31,7 @@ func TestPanicInAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := Config{
-		Plan:    &core.Plan{Source: schema, Keys: []string{"k"}},
+		Plan:    &plan.Plan{Source: schema, Keys: []string{"k"}},
 		Readers: []record.Reader{quiet{}, quiet{}}, Partitions: 2, Cores: 2,
 	}
 	other, err := Start(t.Context(), cfg)
@@ -79,7 +80,7 @@ func TestBellLosesNoWakeUp(t *testing.T) {
 			for i := uint64(1); i <= rounds; i++ {
 				if my == 0 {
 					ball[their].Store(i)
-					theirs.Ring()
+					theirs.Wake()
 				}
 				for ball[my].Load() < i {
 					mine.announce()
@@ -91,7 +92,7 @@ func TestBellLosesNoWakeUp(t *testing.T) {
 				}
 				if my == 1 {
 					ball[their].Store(i)
-					theirs.Ring()
+					theirs.Wake()
 				}
 			}
 		}
@@ -157,7 +158,7 @@ func TestWaitPolicies(t *testing.T) {
 	}
 	for _, policy := range []WaitPolicy{WaitPark, WaitYield, WaitSpin} {
 		for _, noPin := range []bool{false, true} {
-			e, err := Start(t.Context(), Config{Plan: &core.Plan{Source: schema, Keys: []string{"k"}}, Readers: []record.Reader{quiet{}}, Cores: 1, Wait: policy, NoPin: noPin})
+			e, err := Start(t.Context(), Config{Plan: &plan.Plan{Source: schema, Keys: []string{"k"}}, Readers: []record.Reader{quiet{}}, Cores: 1, Wait: policy, NoPin: noPin})
 			if err != nil {
 				t.Fatal(err)
 			}

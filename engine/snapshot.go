@@ -8,9 +8,10 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // A Snapshot is a consistent picture of all groups: it has everything that every reader had routed
@@ -22,7 +23,7 @@ import (
 // bounds how many epochs snapshots may hold.
 type Snapshot struct {
 	engine *Engine
-	cut    *core.Cut // nil after Close
+	cut    *result.Cut // nil after Close
 	slot   int
 }
 
@@ -54,7 +55,7 @@ func watchLeak(s *Snapshot) {
 }
 
 // use returns the cut of an open snapshot.
-func (s *Snapshot) use() *core.Cut {
+func (s *Snapshot) use() *result.Cut {
 	if s.cut == nil {
 		panic("engine: a snapshot was used after Close")
 	}
@@ -73,10 +74,10 @@ func (s *Snapshot) Bytes() int { return s.use().Bytes() }
 
 // Get finds the group of a key that was made by the plan's Key. It returns false if there is none.
 // It allocates nothing.
-func (s *Snapshot) Get(k core.Key) (core.Row, bool) { return s.use().Get(k) }
+func (s *Snapshot) Get(k plan.Key) (result.Row, bool) { return s.use().Get(k) }
 
 // All yields every group, in no particular order.
-func (s *Snapshot) All() iter.Seq[core.Row] { return s.use().All() }
+func (s *Snapshot) All() iter.Seq[result.Row] { return s.use().All() }
 
 // Batches yields all groups in batches of the result's schema, each of up to the given number of
 // rows. It is for callers that take groups away in bulk. A batch is valid until the next one.
@@ -86,9 +87,9 @@ func (s *Snapshot) Batches(rows int) iter.Seq[*record.Batch] { return s.use().Ba
 func (s *Snapshot) Partitions() int { return s.use().Partitions() }
 
 // Partition yields the groups of one partition, so that several goroutines can share the work of
-// going through all groups. If the route scatters groups (see core.Route), parts of the same group
+// going through all groups. If the route scatters groups (see plan.Route), parts of the same group
 // may be in other partitions.
-func (s *Snapshot) Partition(i int) iter.Seq[core.Row] { return s.use().Partition(i).All() }
+func (s *Snapshot) Partition(i int) iter.Seq[result.Row] { return s.use().Partition(i).All() }
 
 // Closed returns the end of the last window that had closed. The groups of windows that end at that
 // time or earlier do not change any more. It returns false if the plan has no windows or if none
@@ -104,7 +105,7 @@ func (s *Snapshot) OpenWindows() int { return s.use().OpenWindows() }
 
 // Counters say what had become of each reader's records at the epoch. They are nil before the first
 // epoch.
-func (s *Snapshot) Counters() []core.Counters { return s.use().Counters() }
+func (s *Snapshot) Counters() []result.Counters { return s.use().Counters() }
 
 // Positions returns the number of records that had been taken from each reader at the epoch.
 // Exactly these records are in the snapshot, or in its counters of what could not be counted. It is
@@ -198,7 +199,7 @@ func (e *Engine) hasStopped() bool {
 	}
 }
 
-// MoveShard gives one of the core.Shards shards to another partition while records come. The groups
+// MoveShard gives one of the plan.Shards shards to another partition while records come. The groups
 // of the shard move at one of the next epochs, and no snapshot sees anything of it. MoveShard
 // returns when they have moved. The error says that it cannot be done (see core.Cuts.RequestMove),
 // that the engine has ended, or why ctx was done. In the last case the shard may be moved all the
@@ -210,7 +211,7 @@ func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: moving shard %d: %w", shard, err)
 	}
-	m, err := e.cuts.RequestMove(shard, core.PartitionID(partition))
+	m, err := e.cuts.RequestMove(shard, plan.PartitionID(partition))
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}

@@ -135,9 +135,9 @@ func (s *source) Left() bool {
 // Quarantine takes a record that the router could not take.
 func (s *source) Quarantine(r record.Reject) bool { return s.reject(r) }
 
-// pass puts the rejects of a batch into the queue and returns the batch when all are in. It returns
-// nil if there is no room now. The goroutine that empties the queue rings the bell.
-func (s *source) pass() *record.Batch {
+// handOver puts the rejects of a batch into the queue and returns the batch when all are in. It
+// returns nil if there is no room now. The goroutine that empties the queue rings the bell.
+func (s *source) handOver() *record.Batch {
 	b := s.held
 	for ; s.passed < len(b.Rejects()); s.passed++ {
 		if !s.reject(b.Rejects()[s.passed]) {
@@ -252,8 +252,8 @@ func (s *source) close() {
 type pollSource struct {
 	*source
 	poll  func(*record.Batch) error
-	fed   record.Cutter // the reader, if goroutines of the service feed it; otherwise nil
-	told  bool          // true if it has been told to end
+	fed   record.Drainer // the reader, if goroutines of the service feed it; otherwise nil
+	told  bool           // true if it has been told to end
 	batch *record.Batch
 	delay time.Duration // the wait after the last transient error; 0 if the last poll had none
 	idle  time.Duration // the wait after the last poll that had nothing; 0 if it had something
@@ -263,17 +263,18 @@ type pollSource struct {
 
 func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
 	ps := &pollSource{source: s, poll: p.Poll, batch: b}
-	ps.fed, _ = p.(record.Cutter)
+	ps.fed, _ = p.(record.Drainer)
 	ps.idleMax = pollIdleMax
 	if n, ok := p.(record.Notifier); ok {
 		ps.idleMax = notifiedIdleMax
-		n.Notify(s.bell.Ring)
+		n.Notify(s.bell.Wake)
 	}
 	return ps
 }
 
-// Cut asks a reader that is fed. What a paused reader has been fed is in no epoch until it is read.
-func (s *pollSource) Cut(epoch uint64) bool {
+// Drained asks a reader that is fed. What a paused reader has been fed is in no epoch until it is
+// read.
+func (s *pollSource) Drained(epoch uint64) bool {
 	if s.fed == nil || s.asleep() {
 		return true
 	}
@@ -285,21 +286,21 @@ func (s *pollSource) Cut(epoch uint64) bool {
 		return true
 	}
 	done := false
-	err := contain("Cut", func() error {
-		done = s.fed.Cut(epoch)
+	err := contain("Drained", func() error {
+		done = s.fed.Drained(epoch)
 		return nil
 	}, s.exit)
 	if err != nil {
 		s.fail(err)
 		s.ended = true
 	}
-	return done // a reader that has failed is done when Cut is asked again
+	return done // a reader that has failed is done when Drained is asked again
 }
 
 // Next polls the reader.
 func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	if s.held != nil {
-		return s.pass(), false
+		return s.handOver(), false
 	}
 	s.ended = s.ended || s.exited
 	if !s.ended && s.stopping() {
@@ -335,7 +336,7 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 		return nil, false
 	}
 	s.held = s.batch
-	return s.pass(), false
+	return s.handOver(), false
 }
 
 // stop ends the reading. A reader that is fed is read to its end, which comes after everything that
@@ -406,19 +407,19 @@ func newPumpSource(s *source, batches func() *record.Batch) *pumpSource {
 	return ps
 }
 
-// Cut always returns true, because what a pump has read ahead belongs to the epoch in which it is
-// routed.
-func (s *pumpSource) Cut(uint64) bool { return true }
+// Drained always returns true, because what a pump has read ahead belongs to the epoch in which it
+// is routed.
+func (s *pumpSource) Drained(uint64) bool { return true }
 
 // Next gives the last batch back to the pump and takes the next from it.
 func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
 	if s.held != nil {
-		return s.pass(), false
+		return s.handOver(), false
 	}
 	if s.routing != nil {
 		s.free.PushN([]*record.Batch{s.routing})
 		s.routing = nil
-		s.pump.freed.ring()
+		s.pump.freed.wake()
 	}
 	if s.ended {
 		s.finish()
@@ -439,7 +440,7 @@ func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
 		return nil, false
 	}
 	s.held = b
-	return s.pass(), false
+	return s.handOver(), false
 }
 
 // abandon says whether to go on without the pump. It does so readGrace after Shutdown has cancelled
@@ -460,7 +461,7 @@ func (p *pump) run(ctx context.Context) {
 	defer p.gone.Store(true)
 	defer func() {
 		if p.exited {
-			p.pass(nil, true)
+			p.handOver(nil, true)
 		}
 	}()
 	call := func(b *record.Batch) error { return p.reader.Read(ctx, b) }
@@ -469,7 +470,7 @@ func (p *pump) run(ctx context.Context) {
 		b := p.take(ctx)
 		if b == nil {
 			p.state.Store(uint32(Stopped))
-			p.pass(nil, true)
+			p.handOver(nil, true)
 			return
 		}
 		var o outcome
@@ -489,7 +490,7 @@ func (p *pump) run(ctx context.Context) {
 		}
 		idle = 0
 		b.Keep() // the reader is called again before it is routed
-		p.pass(b, o.end)
+		p.handOver(b, o.end)
 		if o.end {
 			return
 		}
@@ -500,10 +501,10 @@ func (p *pump) run(ctx context.Context) {
 	}
 }
 
-// pass hands a batch to the source.
-func (p *pump) pass(b *record.Batch, last bool) {
+// handOver hands a batch to the source.
+func (p *pump) handOver(b *record.Batch, last bool) {
 	p.full.PushN([]pumped{{b, last}})
-	p.bell.Ring()
+	p.bell.Wake()
 }
 
 // take waits for a batch to read into. It returns nil when the engine stops.

@@ -7,27 +7,28 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/writers"
 )
 
 // distinct are readers of n records each, all of groups of their own.
-func distinct(t *testing.T, number, n int) (*core.Plan, []record.Reader) {
+func distinct(t *testing.T, number, n int) (*plan.Plan, []record.Reader) {
 	t.Helper()
-	plan := &core.Plan{
+	p := &plan.Plan{
 		Source: readers.GeneratorSchema, Keys: []string{"key"},
-		Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}, {Name: "s", Func: core.Sum, Column: "value"}},
+		Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "s", Func: plan.Sum, Column: "value"}},
 	}
 	var rs []record.Reader
 	for r := range number {
 		var batches []*record.Batch
 		for from := 0; from < n; from += 1000 {
-			b := record.NewBatch(plan.Source, 1000)
+			b := record.NewBatch(p.Source, 1000)
 			for i := range 1000 {
 				b.Add(0)
 				b.SetInt64(0, int64(r*n+from+i))
@@ -35,20 +36,20 @@ func distinct(t *testing.T, number, n int) (*core.Plan, []record.Reader) {
 			}
 			batches = append(batches, b)
 		}
-		m, err := readers.NewMemory(plan.Source, batches, 2)
+		m, err := readers.NewMemory(p.Source, batches, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
 		rs = append(rs, m)
 	}
-	return plan, rs
+	return p, rs
 }
 
 // Goal: a plan whose groups need more than StateBytes ends with an error that says so; the process lives.
 func TestStateStop(t *testing.T) {
-	for _, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeFold, core.ExchangeRoute} {
-		plan, rs := distinct(t, 2, 100_000)
-		e, err := engine.Start(context.Background(), engine.Config{Plan: plan, Readers: rs, Partitions: 3, Cores: 2, Exchange: exchange, StateBytes: 4 << 20})
+	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
+		p, rs := distinct(t, 2, 100_000)
+		e, err := engine.Start(context.Background(), engine.Config{Plan: p, Readers: rs, Partitions: 3, Cores: 2, Exchange: exchange, StateBytes: 4 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,10 +66,10 @@ func TestStateStop(t *testing.T) {
 
 // Goal: a plan that sheds goes on, every record is counted or shed, and the groups that are there have all of their records.
 func TestStateShed(t *testing.T) {
-	for _, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeDirect, core.ExchangeRoute} {
-		plan, rs := distinct(t, 2, 100_000)
+	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeRoute} {
+		p, rs := distinct(t, 2, 100_000)
 		e, err := engine.Start(context.Background(), engine.Config{
-			Plan: plan, Readers: rs, Partitions: 3, Cores: 2, Exchange: exchange, StateBytes: 4 << 20, StatePolicy: core.StateShed,
+			Plan: p, Readers: rs, Partitions: 3, Cores: 2, Exchange: exchange, StateBytes: 4 << 20, StatePolicy: plan.StateShed,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +78,7 @@ func TestStateShed(t *testing.T) {
 		if err := e.Wait(); err != nil {
 			t.Fatal(err)
 		}
-		count, err := core.ColumnOf[int64](plan, "n")
+		count, err := result.ColumnOf[int64](p, "n")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +91,7 @@ func TestStateShed(t *testing.T) {
 			}
 			inGroups += uint64(count.Of(row))
 		}
-		var c core.Counters
+		var c result.Counters
 		for _, of := range snap.Counters() {
 			if of.In != of.Counted+of.Quarantined+of.Shed {
 				t.Fatalf("%+v", of)
@@ -119,16 +120,16 @@ func TestStateShedShapes(t *testing.T) {
 		"SELECT key, count(*) AS n, count(*) AS d FROM s GROUP BY key HAVING count(*) < 2 EMIT CHANGES",
 	} {
 		of, rs := distinct(t, 2, 100_000)
-		plan, err := query.Compile(strings.Replace(text, "FROM s", "FROM \""+of.Source.Name()+"\"", 1), of.Source)
+		p, err := query.Compile(strings.Replace(text, "FROM s", "FROM \""+of.Source.Name()+"\"", 1), of.Source)
 		if err != nil {
 			t.Fatal(err)
 		}
 		applied := map[int64][2]int64{}
 		e := start(t, engine.Config{
-			Plan: plan, Readers: rs, Partitions: 3, Cores: 2, NoPin: true, StateBytes: 8 << 20, StatePolicy: core.StateShed, EpochInterval: time.Millisecond,
+			Plan: p, Readers: rs, Partitions: 3, Cores: 2, NoPin: true, StateBytes: 8 << 20, StatePolicy: plan.StateShed, EpochInterval: time.Millisecond,
 			Writer: writers.Func(func(_ context.Context, b *record.Batch) error {
 				for i := range b.Len() {
-					if key := b.Column(1).Int64s[i]; string(b.Column(0).View(i)) == core.Upsert {
+					if key := b.Column(1).Int64s[i]; string(b.Column(0).View(i)) == plan.Upsert {
 						applied[key] = [2]int64{b.Column(2).Int64s[i], b.Column(3).Int64s[i]}
 					} else {
 						delete(applied, key)
@@ -151,12 +152,12 @@ func TestStateShedShapes(t *testing.T) {
 				}
 			}
 		}
-		var c core.Counters
+		var c result.Counters
 		for _, of := range snap.Counters() {
 			c.Add(of)
 		}
 		snap.Close()
-		if c.Shed == 0 || plan.Having == nil && inGroups != int64(c.Counted) || c.In != c.Counted+c.Shed {
+		if c.Shed == 0 || p.Having == nil && inGroups != int64(c.Counted) || c.In != c.Counted+c.Shed {
 			t.Errorf("%s: %+v, %d in groups", text, c, inGroups)
 		}
 		if !maps.Equal(rows, applied) {
@@ -167,8 +168,8 @@ func TestStateShedShapes(t *testing.T) {
 
 // Goal: faults of the configuration are named.
 func TestStateFaults(t *testing.T) {
-	plan, rs := distinct(t, 1, 1000)
-	c := engine.Config{Plan: plan, Readers: rs, StateBytes: 1000, StatePolicy: core.StateShed, Exchange: core.ExchangeFold}
+	p, rs := distinct(t, 1, 1000)
+	c := engine.Config{Plan: p, Readers: rs, StateBytes: 1000, StatePolicy: plan.StateShed, Exchange: plan.ExchangeFold}
 	err := c.Validate()
 	for _, want := range []string{"1000 bytes for the groups", "cannot fold"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -180,18 +181,18 @@ func TestStateFaults(t *testing.T) {
 // Goal: a plan whose texts and sketches need more than StateBytes ends with an error that says so, and one that should shed is refused. Method: few groups, sketches of
 // 4 KiB; then the same bound with StateShed.
 func TestStateOfBlocks(t *testing.T) {
-	for _, exchange := range []core.Exchange{core.ExchangeAuto, core.ExchangeFold, core.ExchangeRoute} {
-		plan, rs := distinct(t, 2, 200_000)
-		schema := plan.Source
+	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeFold, plan.ExchangeRoute} {
+		p, rs := distinct(t, 2, 200_000)
+		schema := p.Source
 		key, err := expr.New(expr.Mod, expr.Column(schema, 0), expr.Int(record.Int64, 997))
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan = &core.Plan{
+		p = &plan.Plan{
 			Source: schema, Computed: []expr.Output{{Name: "few", Expr: key}}, Keys: []string{"few"},
-			Aggregates: []core.Aggregate{{Name: "d", Func: core.ApproxCountDistinct, Column: "key"}},
+			Aggregates: []plan.Aggregate{{Name: "d", Func: plan.ApproxCountDistinct, Column: "key"}},
 		}
-		cfg := engine.Config{Plan: plan, Readers: rs, Partitions: 2, Cores: 2, Exchange: exchange, StateBytes: 2 << 20}
+		cfg := engine.Config{Plan: p, Readers: rs, Partitions: 2, Cores: 2, Exchange: exchange, StateBytes: 2 << 20}
 		e, err := engine.Start(context.Background(), cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -204,7 +205,7 @@ func TestStateOfBlocks(t *testing.T) {
 			t.Errorf("%v: the groups hold %d bytes", exchange, n)
 		}
 		e.Close()
-		cfg.StatePolicy, cfg.Exchange = core.StateShed, core.ExchangeAuto
+		cfg.StatePolicy, cfg.Exchange = plan.StateShed, plan.ExchangeAuto
 		if _, err := engine.Start(context.Background(), cfg); err == nil || !strings.Contains(err.Error(), "StateShed") {
 			t.Errorf("a plan with blocks that sheds: %v", err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/epoch"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -17,7 +18,7 @@ type ReaderStats struct {
 	Name  string
 	State ReaderState
 	Err   error // why the reader failed
-	core.Counters
+	result.Counters
 
 	// Dropped is the number of rows in batches that a panic or a broken reader left unfinished.
 	// They are not part of In.
@@ -180,7 +181,7 @@ func (e *Engine) Stats() Stats {
 
 // Counters returns the sum of the counters of all readers. It includes what the partitions have
 // shed and found late.
-func (s Stats) Counters() (c core.Counters) {
+func (s Stats) Counters() (c result.Counters) {
 	for i := range s.Readers {
 		c.Add(s.Readers[i].Counters)
 	}

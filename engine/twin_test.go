@@ -9,10 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/testgen"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // lender is a poller that lends prepared batches; the last comes together with io.EOF.
@@ -44,31 +45,31 @@ func (l *lender) Close() error                                  { l.closed++; re
 // blocking hides that a reader can be polled, so that it gets a pump.
 type blocking struct{ record.Reader }
 
-var kinds = map[string]core.AggregateKind{
-	"count": core.Count, "sum": core.Sum, "min": core.Min, "max": core.Max, "avg": core.Avg,
-	"var_pop": core.VarPop, "var_samp": core.VarSamp, "stddev_pop": core.StddevPop, "stddev_samp": core.StddevSamp,
-	"min_by": core.MinBy, "max_by": core.MaxBy, "first": core.First, "last": core.Last, "bool_and": core.BoolAnd, "bool_or": core.BoolOr,
-	"approx_count_distinct": core.ApproxCountDistinct, "count distinct": core.Count,
+var kinds = map[string]plan.AggregateKind{
+	"count": plan.Count, "sum": plan.Sum, "min": plan.Min, "max": plan.Max, "avg": plan.Avg,
+	"var_pop": plan.VarPop, "var_samp": plan.VarSamp, "stddev_pop": plan.StddevPop, "stddev_samp": plan.StddevSamp,
+	"min_by": plan.MinBy, "max_by": plan.MaxBy, "first": plan.First, "last": plan.Last, "bool_and": plan.BoolAnd, "bool_or": plan.BoolOr,
+	"approx_count_distinct": plan.ApproxCountDistinct, "count distinct": plan.Count,
 }
 
 // planOf is the case's query.
-func planOf(c *testgen.Case) *core.Plan {
-	p := &core.Plan{Source: c.Schema, Keys: c.Keys}
+func planOf(c *testgen.Case) *plan.Plan {
+	p := &plan.Plan{Source: c.Schema, Keys: c.Keys}
 	for _, a := range c.Aggregates {
-		p.Aggregates = append(p.Aggregates, core.Aggregate{Name: a.Name, Func: kinds[a.Func], Column: a.Column, By: a.By, Distinct: a.Func == "count distinct"})
+		p.Aggregates = append(p.Aggregates, plan.Aggregate{Name: a.Name, Func: kinds[a.Func], Column: a.Column, By: a.By, Distinct: a.Func == "count distinct"})
 	}
 	return p
 }
 
 // textOf makes the function that writes column name of a row as testgen does.
-func textOf(t *testing.T, p *core.Plan, name string) func(core.Row) string {
+func textOf(t *testing.T, p *plan.Plan, name string) func(result.Row) string {
 	t.Helper()
-	result, err := p.Result()
+	res, err := p.Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, _ := result.Index(name)
-	switch typ := result.Field(i).Type; {
+	i, _ := res.Index(name)
+	switch typ := res.Field(i).Type; {
 	case typ == record.Bool:
 		return text[bool](t, p, name)
 	case typ == record.Int64:
@@ -84,12 +85,12 @@ func textOf(t *testing.T, p *core.Plan, name string) func(core.Row) string {
 	}
 }
 
-func text[T core.Value](t *testing.T, p *core.Plan, name string) func(core.Row) string {
-	c, err := core.ColumnOf[T](p, name)
+func text[T result.Value](t *testing.T, p *plan.Plan, name string) func(result.Row) string {
+	c, err := result.ColumnOf[T](p, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(r core.Row) string {
+	return func(r result.Row) string {
 		if c.Null(r) {
 			return testgen.Null
 		}
@@ -98,9 +99,9 @@ func text[T core.Value](t *testing.T, p *core.Plan, name string) func(core.Row) 
 }
 
 // check compares a snapshot with what the case wants, and looks every group up by its key.
-func check(t *testing.T, c *testgen.Case, p *core.Plan, s *engine.Snapshot) {
+func check(t *testing.T, c *testgen.Case, p *plan.Plan, s *engine.Snapshot) {
 	t.Helper()
-	var columns []func(core.Row) string
+	var columns []func(result.Row) string
 	for _, k := range c.Keys {
 		columns = append(columns, textOf(t, p, k))
 	}
@@ -162,12 +163,12 @@ func TestTwin(t *testing.T) {
 }
 
 // routes are the routings; the result must not depend on them.
-var routes = []core.Route{
+var routes = []plan.Route{
 	{},
-	{Routing: core.RouteByKey},
-	{Routing: core.RouteAligned},
-	{Routing: core.RouteRoundRobin},
-	{Routing: core.RouteCustom, Func: func(c *core.RouteContext) {
+	{Routing: plan.RouteByKey},
+	{Routing: plan.RouteAligned},
+	{Routing: plan.RouteRoundRobin},
+	{Routing: plan.RouteCustom, Func: func(c *plan.RouteContext) {
 		for i, h := range c.Hashes {
 			c.Partition[i] = uint32(uint64(i)+h) % uint32(c.Partitions)
 		}
@@ -187,7 +188,7 @@ func twin(t *testing.T, c *testgen.Case, partitions int) {
 	e, err := engine.Start(t.Context(), engine.Config{
 		Plan: p, Readers: readers, Partitions: partitions, RingSlots: 2 << (c.Seed % 3), BatchRows: 1500,
 		Route: routes[(c.Seed+uint64(partitions))%uint64(len(routes))], Wait: engine.WaitPolicy(c.Seed % 3),
-		Exchange: core.Exchange((c.Seed + uint64(partitions/2)) % 4), FoldBytes: 1 << (8 + c.Seed%14),
+		Exchange: plan.Exchange((c.Seed + uint64(partitions/2)) % 4), FoldBytes: 1 << (8 + c.Seed%14),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +201,7 @@ func twin(t *testing.T, c *testgen.Case, partitions int) {
 	defer s.Close()
 	defer s.Close()
 	check(t, c, p, s)
-	var total core.Counters
+	var total result.Counters
 	for _, n := range s.Counters() {
 		total.Add(n)
 	}

@@ -20,9 +20,9 @@ func (w wakeup) announce() { w.waiting.Store(true) }
 // over says that the goroutine does not wait any more.
 func (w wakeup) over() { w.waiting.Store(false) }
 
-// ring wakes the goroutine if it waits. It is called after something was published, and never
+// wake wakes the goroutine if it waits. It is called after something was published, and never
 // blocks.
-func (w wakeup) ring() {
+func (w wakeup) wake() {
 	if w.waiting.Load() {
 		select {
 		case w.c <- struct{}{}:

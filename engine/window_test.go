@@ -10,12 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/writers"
 )
 
@@ -64,7 +65,7 @@ func (r *timed) Poll(b *record.Batch) error {
 func (r *timed) Read(_ context.Context, b *record.Batch) error { return r.Poll(b) }
 func (r *timed) Close() error                                  { return nil }
 
-func windowPlan(t testing.TB, kind string) *core.Plan {
+func windowPlan(t testing.TB, kind string) *plan.Plan {
 	by := map[string]string{
 		"none": "key", "tumble": "key, tumble(at, INTERVAL '1 s')", "hop 1:60": "key, hop(at, INTERVAL '1 s', INTERVAL '60 s')", "tumble 60": "key, tumble(at, INTERVAL '60 s')",
 	}[kind]
@@ -132,7 +133,7 @@ func TestOnLate(t *testing.T) {
 // Goal: windows by processing time close by the clock, when nothing comes any more, and are written. Method: a feed that is sent three records and stays open.
 func TestProcessingTime(t *testing.T) {
 	f, p := hitFeed(t, readers.FeedConfig{})
-	plan, err := query.Compile(`SELECT key, count(*) AS n FROM "`+p.Source.Name()+`" GROUP BY key, tumble(proctime(), INTERVAL '5 ms')`, p.Source)
+	pl, err := query.Compile(`SELECT key, count(*) AS n FROM "`+p.Source.Name()+`" GROUP BY key, tumble(proctime(), INTERVAL '5 ms')`, p.Source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +143,7 @@ func TestProcessingTime(t *testing.T) {
 	}
 	rows := make(chan int64)
 	e := start(t, engine.Config{
-		Plan: plan, Readers: []record.Reader{f}, Partitions: 1, Cores: 1, NoPin: true, EpochInterval: time.Millisecond,
+		Plan: pl, Readers: []record.Reader{f}, Partitions: 1, Cores: 1, NoPin: true, EpochInterval: time.Millisecond,
 		Writer: writers.Func(func(ctx context.Context, b *record.Batch) error {
 			for _, n := range b.Column(1).Int64s[:b.Len()] {
 				select {
@@ -190,7 +191,7 @@ func TestWindowsClose(t *testing.T) {
 			enough.Store(closed >= 3)
 			last = at
 		}
-		var c core.Counters
+		var c result.Counters
 		for _, r := range s.Counters() {
 			c.Add(r)
 		}
@@ -285,7 +286,7 @@ func TestLateAfterJoin(t *testing.T) {
 		Key int64
 		At  time.Time
 	}
-	for _, x := range []core.Exchange{core.ExchangeFold, core.ExchangeRoute, core.ExchangeDirect} {
+	for _, x := range []plan.Exchange{plan.ExchangeFold, plan.ExchangeRoute, plan.ExchangeDirect} {
 		var feeds [2]*readers.Feed[event]
 		for i := range feeds {
 			var schema *record.Schema
@@ -297,11 +298,11 @@ func TestLateAfterJoin(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		plan := &core.Plan{
-			Source: feeds[0].Schema(), Keys: []string{"key"}, Aggregates: []core.Aggregate{{Name: "most", Func: core.Max, Column: "key"}},
-			Window: &core.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}},
+		p := &plan.Plan{
+			Source: feeds[0].Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "most", Func: plan.Max, Column: "key"}},
+			Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}},
 		}
-		e, err := engine.Start(t.Context(), engine.Config{Plan: plan, Readers: []record.Reader{feeds[0]}, Cores: 1, Exchange: x, EpochInterval: -1})
+		e, err := engine.Start(t.Context(), engine.Config{Plan: p, Readers: []record.Reader{feeds[0]}, Cores: 1, Exchange: x, EpochInterval: -1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,21 +6,21 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query/internal/syntax"
 	"github.com/velo-engine/velo/record"
 )
 
 // aggregates are the functions over many records, by their names in SQL.
-var aggregates = map[string]core.AggregateKind{
-	"count": core.Count, "sum": core.Sum, "min": core.Min, "max": core.Max, "avg": core.Avg,
-	"var_pop": core.VarPop, "var_samp": core.VarSamp, "variance": core.VarSamp, "stddev_pop": core.StddevPop,
-	"stddev_samp": core.StddevSamp, "stddev": core.StddevSamp,
-	"min_by": core.MinBy, "max_by": core.MaxBy, "arg_min": core.MinBy, "arg_max": core.MaxBy, "argmin": core.MinBy,
-	"argmax": core.MaxBy, "first": core.First, "last": core.Last,
-	"bool_and": core.BoolAnd, "every": core.BoolAnd, "bool_or": core.BoolOr,
-	"approx_count_distinct": core.ApproxCountDistinct, "approx_percentile": core.ApproxPercentile,
+var aggregates = map[string]plan.AggregateKind{
+	"count": plan.Count, "sum": plan.Sum, "min": plan.Min, "max": plan.Max, "avg": plan.Avg,
+	"var_pop": plan.VarPop, "var_samp": plan.VarSamp, "variance": plan.VarSamp, "stddev_pop": plan.StddevPop,
+	"stddev_samp": plan.StddevSamp, "stddev": plan.StddevSamp,
+	"min_by": plan.MinBy, "max_by": plan.MaxBy, "arg_min": plan.MinBy, "arg_max": plan.MaxBy, "argmin": plan.MinBy,
+	"argmax": plan.MaxBy, "first": plan.First, "last": plan.Last,
+	"bool_and": plan.BoolAnd, "every": plan.BoolAnd, "bool_or": plan.BoolOr,
+	"approx_count_distinct": plan.ApproxCountDistinct, "approx_percentile": plan.ApproxPercentile,
 }
 
 // refused are aggregates that are known but not supported, and what to use instead.
@@ -61,7 +61,7 @@ func percentileNamed(name string) string {
 }
 
 // regardless are the functions for which DISTINCT makes no difference.
-var regardless = []core.AggregateKind{core.Min, core.Max, core.BoolAnd, core.BoolOr, core.ApproxCountDistinct}
+var regardless = []plan.AggregateKind{plan.Min, plan.Max, plan.BoolAnd, plan.BoolOr, plan.ApproxCountDistinct}
 
 func isAggregate(x *syntax.Call) bool {
 	_, known := aggregates[x.Name]
@@ -81,7 +81,7 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	}
 	kind := aggregates[x.Name]
 	switch {
-	case x.Distinct && !slices.Contains(regardless, kind) && kind != core.Count:
+	case x.Distinct && !slices.Contains(regardless, kind) && kind != plan.Count:
 		c.fault(x.Pos, "%s(DISTINCT ...) is not there, only count(DISTINCT ...)", x.Name)
 		return
 	case x.Distinct && x.Star:
@@ -97,9 +97,9 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	}
 	most, least := 1, 1
 	switch kind {
-	case core.MinBy, core.MaxBy, core.First, core.Last, core.ApproxPercentile:
+	case plan.MinBy, plan.MaxBy, plan.First, plan.Last, plan.ApproxPercentile:
 		most, least = 2, 2
-	case core.Count:
+	case plan.Count:
 		if x.Star {
 			least, most = 0, 0
 		}
@@ -120,9 +120,9 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 			return
 		}
 	}
-	a := core.Aggregate{Func: kind, Distinct: x.Distinct && kind == core.Count}
+	a := plan.Aggregate{Func: kind, Distinct: x.Distinct && kind == plan.Count}
 	args := x.Args
-	if kind == core.ApproxPercentile {
+	if kind == plan.ApproxPercentile {
 		f, ok := c.fraction(args[1], x.Pos)
 		if !ok {
 			return
@@ -151,7 +151,7 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 			}
 			arg, argText = cut, argText+" FILTER "+x.Filter.String()
 		}
-		if _, ok := arg.Const(); ok && kind == core.Count && i == 0 && !a.Distinct {
+		if _, ok := arg.Const(); ok && kind == plan.Count && i == 0 && !a.Distinct {
 			if v, _ := arg.Const(); !v.Null {
 				continue // count(1)
 			}
@@ -171,7 +171,7 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	}
 	c.used[name] = true
 	a.Name = name
-	check := &core.Plan{Source: c.source, Computed: c.plans.Computed, Aggregates: []core.Aggregate{a}}
+	check := &plan.Plan{Source: c.source, Computed: c.plans.Computed, Aggregates: []plan.Aggregate{a}}
 	if err := check.Validate(); err != nil {
 		c.fault(x.Pos, "%s: %s", x.Name, reason(err))
 		return

@@ -624,11 +624,14 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 		if v.open && intervals > 0 {
 			k, _ := v.e.Const()
 			d, err := interval(k.Text, "")
-			if k.Null {
+			switch {
+			case k.Null:
 				v = value{e: expr.Null(record.Int64)}
-			} else if v = (value{e: expr.Int(record.Int64, int64(d))}); err != nil {
+			case err != nil:
 				c.fault(all[i].Start(), "%v", err)
 				return nil, false
+			default:
+				v = value{e: expr.Int(record.Int64, int64(d))}
 			}
 		}
 		if t.IsDecimal() {
@@ -689,71 +692,6 @@ func (c *compiler) numberOf(v value, scale int) *expr.Expr {
 		return v.e
 	}
 	return c.toDecimal(v.e, scale)
-}
-
-// in is an IN over constants, or a chain of comparisons if the list has other expressions.
-func (c *compiler) in(x *syntax.In, l leaf) (v value, ok bool) {
-	args, ok := c.same(x.Pos, l, append([]syntax.Expr{x.X}, x.List...)...)
-	if !ok {
-		return v, false
-	}
-	constants := true
-	for _, a := range args[1:] {
-		_, is := a.Const()
-		constants = constants && is
-	}
-	if constants {
-		return c.make(x.Pos, expr.In, args...)
-	}
-	for i, a := range args[1:] {
-		eq, ok := c.make(x.Pos, expr.Eq, args[0], a)
-		if !ok {
-			return v, false
-		}
-		if i == 0 {
-			v = eq
-		} else if v, ok = c.make(x.Pos, expr.Or, v.e, eq.e); !ok {
-			return v, false
-		}
-	}
-	return v, true
-}
-
-func (c *compiler) like(x *syntax.Like, l leaf) (v value, ok bool) {
-	a, ok := c.bind(x.X, l)
-	if !ok {
-		return v, false
-	}
-	if a.e.Type() != record.String {
-		c.fault(x.Pos, "LIKE of %v, expected text", typeOf(a))
-		return v, false
-	}
-	pattern, ok := c.constant(x.Pattern, l, "the pattern of LIKE")
-	if !ok {
-		return v, false
-	}
-	escape := '\\'
-	if x.Escape != nil {
-		text, ok := c.constant(x.Escape, l, "the escape of LIKE")
-		if !ok {
-			return v, false
-		}
-		runes := []rune(text)
-		if len(runes) > 1 {
-			c.fault(x.Escape.Start(), "the escape of LIKE is one character")
-			return v, false
-		}
-		escape = 0
-		if len(runes) == 1 {
-			escape = runes[0]
-		}
-	}
-	e, err := expr.Like(a.e, pattern, escape, x.ILike)
-	if err != nil {
-		c.fault(x.Pattern.Start(), "%s", strings.TrimPrefix(err.Error(), "expr: "))
-		return v, false
-	}
-	return value{e: e}, true
 }
 
 func (c *compiler) caseOf(x *syntax.Case, l leaf) (v value, ok bool) {

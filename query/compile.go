@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query/internal/syntax"
 	"github.com/velo-engine/velo/record"
 )
@@ -15,7 +15,7 @@ import (
 // Compile compiles one SELECT over one of the schemas, found by its name, to a plan. The error
 // joins all faults, each with its line and a caret. The plan has not been used yet, so the caller
 // may set what SQL cannot say: Plan.Window.OutOfOrder, Lateness, Idle and Retain.
-func Compile(text string, schemas ...*record.Schema) (*core.Plan, error) {
+func Compile(text string, schemas ...*record.Schema) (*plan.Plan, error) {
 	q, err := syntax.ParseQuery(text)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func Compile(text string, schemas ...*record.Schema) (*core.Plan, error) {
 }
 
 // compileQuery compiles one SELECT of a text.
-func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*core.Plan, error) {
+func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*plan.Plan, error) {
 	c, err := analyse(text, q, schemas)
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ type compiler struct {
 	faults []error
 
 	where  *expr.Expr
-	window *core.Window
+	window *plan.Window
 	// timeOf are the columns that the time of the window is made of.
 	timeOf []string
 	// keyNames are the names in the plan of the columns to group by.
@@ -71,7 +71,7 @@ type compiler struct {
 	// computed has the same for the expressions that aggregates and keys are computed from.
 	computed map[string]string
 	// plans has what is known of the plan.
-	plans core.Plan
+	plans plan.Plan
 	// used has the names that are taken.
 	used map[string]bool
 	// inner is the schema of the groups; nil before they are known.
@@ -125,8 +125,8 @@ func (c *compiler) unqualify(e syntax.Expr) {
 	}
 }
 
-func (c *compiler) plan() *core.Plan {
-	p := &core.Plan{
+func (c *compiler) plan() *plan.Plan {
+	p := &plan.Plan{
 		Name: c.plans.Name, Source: c.source, Where: c.where, Computed: c.plans.Computed, Keys: c.keyNames,
 		Aggregates: c.plans.Aggregates,
 		Emit:       c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy,
@@ -208,7 +208,7 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		return
 	}
 	if q.Emit == syntax.EmitChanges {
-		c.plans.Emit = core.EmitChanges
+		c.plans.Emit = plan.EmitChanges
 	}
 	inner, err := c.plan().Inner()
 	if err != nil {
@@ -463,11 +463,11 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 		}
 		if isWindow(x.Name) {
 			if c.window == nil {
-				c.fault(x.Pos, "%s(...) belongs into GROUP BY; its bounds are %s and %s", x.Name, core.WindowStart,
-					core.WindowEnd)
+				c.fault(x.Pos, "%s(...) belongs into GROUP BY; its bounds are %s and %s", x.Name, plan.WindowStart,
+					plan.WindowEnd)
 			} else {
-				c.fault(x.Pos, "%s(...) is no value; its bounds are %s and %s", x.Name, core.WindowStart,
-					core.WindowEnd)
+				c.fault(x.Pos, "%s(...) is no value; its bounds are %s and %s", x.Name, plan.WindowStart,
+					plan.WindowEnd)
 			}
 			return
 		}
@@ -519,14 +519,18 @@ func (c *compiler) shape() {
 // orderBy makes the order of the plan. leaf binds names that are not columns of SELECT.
 func (c *compiler) orderBy(leaf leaf) {
 	for _, o := range c.query.OrderBy {
-		by := core.Order{Desc: o.Desc, NullsFirst: o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault &&
-			o.Desc}
+		first := o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault && o.Desc
+		by := plan.Order{Desc: o.Desc, NullsFirst: first}
 		if name, ok := c.orderName(o); ok {
 			by.Column = name
-		} else if c.orderFault(o) {
-			continue
-		} else if by.Expr, ok = c.over(o.Expr, leaf); !ok {
-			continue
+		} else {
+			if c.orderFault(o) {
+				continue
+			}
+			by.Expr, ok = c.over(o.Expr, leaf)
+			if !ok {
+				continue
+			}
 		}
 		c.plans.OrderBy = append(c.plans.OrderBy, by)
 	}
@@ -574,7 +578,7 @@ func (c *compiler) orderFault(o syntax.Order) bool {
 	return true
 }
 
-func isBound(name string) bool { return name == core.WindowStart || name == core.WindowEnd }
+func isBound(name string) bool { return name == plan.WindowStart || name == plan.WindowEnd }
 
 func isWindow(name string) bool {
 	return slices.Contains([]string{"tumble", "hop", "cumulate", "session"}, name)

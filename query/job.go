@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query/internal/syntax"
 	"github.com/velo-engine/velo/record"
 )
@@ -58,7 +58,7 @@ type Sink struct {
 type Output struct {
 	Source *Source
 	Sink   *Sink // nil if the result is printed
-	Plan   *core.Plan
+	Plan   *plan.Plan
 	Text   string // text of the query
 }
 
@@ -324,9 +324,9 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 		j.faults = append(j.faults, err)
 		return
 	}
-	plan := c.plan()
-	if w := plan.Window; w != nil && !w.ProcessingTime {
-		w.OutOfOrder = core.AnyOrder
+	p := c.plan()
+	if w := p.Window; w != nil && !w.ProcessingTime {
+		w.OutOfOrder = plan.AnyOrder
 		if mark := source.Watermark; mark != nil {
 			if !slices.Contains(c.timeOf, mark.Column) {
 				j.fault(windowPlace(q), "the window is over column %q, and the watermark of %q is for %q",
@@ -335,7 +335,7 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 			w.OutOfOrder = mark.OutOfOrder
 		}
 	}
-	j.job.Outputs = append(j.job.Outputs, &Output{Source: source, Sink: sink, Plan: plan, Text: text})
+	j.job.Outputs = append(j.job.Outputs, &Output{Source: source, Sink: sink, Plan: p, Text: text})
 }
 
 // windowPlace is where a query names the time of its window.

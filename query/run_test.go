@@ -8,6 +8,7 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -32,14 +33,14 @@ func (s *given) Next(core.Nanos) (*record.Batch, bool) {
 	s.batches = s.batches[1:]
 	return b, false
 }
-func (s *given) Cut(uint64) bool               { return true }
+func (s *given) Drained(uint64) bool           { return true }
 func (s *given) Quarantine(record.Reject) bool { return true }
 func (s *given) Wake() core.Nanos              { return core.Never }
 func (s *given) Complete() bool                { return true }
 
 type quiet struct{}
 
-func (quiet) Ring() {}
+func (quiet) Wake() {}
 
 // rows runs a query over trades in two partitions and gives the rows of its result, as they come.
 func rows(t *testing.T, text string, trades []trade) []string {
@@ -52,12 +53,12 @@ func rows(t *testing.T, text string, trades []trade) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := query.Compile(text, schema)
+	pl, err := query.Compile(text, schema)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plan.Window != nil {
-		plan.Window.Retain = core.MaxRetain
+	if pl.Window != nil {
+		pl.Window.Retain = plan.MaxRetain
 	}
 	b := record.NewBatch(schema, 100)
 	for _, tr := range trades {
@@ -66,19 +67,19 @@ func rows(t *testing.T, text string, trades []trade) []string {
 		}
 	}
 	const partitions = 2
-	cuts := core.NewCuts(plan, core.Route{}, 1, partitions, 0, nil, func() {})
+	cuts := core.NewCuts(pl, plan.Route{}, 1, partitions, 0, nil, func() {})
 	var agents []core.Agent
 	var out []*ring.Producer[core.Chunk]
 	for p := range partitions {
 		in, o := ring.New[core.Chunk](4)
 		out = append(out, in)
-		part, err := core.NewPartition(core.PartitionID(p), plan, []*ring.Consumer[core.Chunk]{o}, []core.Bell{quiet{}}, nil, cuts)
+		part, err := core.NewPartition(plan.PartitionID(p), pl, []*ring.Consumer[core.Chunk]{o}, []core.Bell{quiet{}}, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		agents = append(agents, part)
 	}
-	router, err := core.NewRouter(0, plan, &given{[]*record.Batch{b}}, core.Route{}, core.Fold{}, out, []core.Bell{quiet{}, quiet{}}, nil, nil, cuts)
+	router, err := core.NewRouter(0, pl, &given{[]*record.Batch{b}}, plan.Route{}, core.Fold{}, out, []core.Bell{quiet{}, quiet{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}

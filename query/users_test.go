@@ -8,8 +8,10 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
 
@@ -68,31 +70,31 @@ func (x table) batch(t *testing.T) *record.Batch {
 
 // query runs a query over the table with one reader and two partitions. It gives the rows of the result as they
 // come, the reasons of what was set aside, and the counters.
-func (x table) query(t *testing.T, text string) (rows, reasons []string, counters core.Counters) {
+func (x table) query(t *testing.T, text string) (rows, reasons []string, counters result.Counters) {
 	t.Helper()
 	b := x.batch(t)
-	plan, err := query.Compile(text, b.Schema())
+	pl, err := query.Compile(text, b.Schema())
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
 	}
-	if plan.Window != nil {
-		plan.Window.Retain = core.MaxRetain
+	if pl.Window != nil {
+		pl.Window.Retain = plan.MaxRetain
 	}
 	const partitions = 2
-	cuts := core.NewCuts(plan, core.Route{}, 1, partitions, 0, nil, func() {})
+	cuts := core.NewCuts(pl, plan.Route{}, 1, partitions, 0, nil, func() {})
 	var agents []core.Agent
 	var out []*ring.Producer[core.Chunk]
 	for p := range partitions {
 		in, o := ring.New[core.Chunk](4)
 		out = append(out, in)
-		part, err := core.NewPartition(core.PartitionID(p), plan, []*ring.Consumer[core.Chunk]{o}, []core.Bell{quiet{}}, nil, cuts)
+		part, err := core.NewPartition(plan.PartitionID(p), pl, []*ring.Consumer[core.Chunk]{o}, []core.Bell{quiet{}}, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		agents = append(agents, part)
 	}
 	source := &rejecting{given: given{[]*record.Batch{b}}}
-	router, err := core.NewRouter(0, plan, source, core.Route{}, core.Fold{}, out, []core.Bell{quiet{}, quiet{}}, nil, nil, cuts)
+	router, err := core.NewRouter(0, pl, source, plan.Route{}, core.Fold{}, out, []core.Bell{quiet{}, quiet{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,20 +312,20 @@ func TestPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{`a.b.c`, `"a"."b"."c"`, `t.a.b.c`, `a->'b'->'c'`, `(a->'b'->>'c')::bigint`, `"a.b.c"`, `a.b->'c'`} {
-		plan, err := query.Compile(`SELECT sum(`+text+`) AS s FROM t`, schema)
+		p, err := query.Compile(`SELECT sum(`+text+`) AS s FROM t`, schema)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if c := plan.Aggregates[0].Column; c != "a.b.c" {
+		if c := p.Aggregates[0].Column; c != "a.b.c" {
 			t.Errorf("%s: sums %q", text, c)
 		}
 	}
-	plan, err := query.Compile(`SELECT * FROM t`, schema)
+	p, err := query.Compile(`SELECT * FROM t`, schema)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err := plan.Result(); err != nil || s.Len() != 3 {
+	if s, err := p.Result(); err != nil || s.Len() != 3 {
 		t.Errorf("* gives %v, %v", s, err)
 	}
 	if _, err := query.Compile(`SELECT sum(q.z) FROM t`, schema); err == nil || !strings.Contains(err.Error(), `no column "q.z"`) {

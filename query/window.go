@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query/internal/syntax"
 	"github.com/velo-engine/velo/record"
 )
@@ -71,7 +71,7 @@ var windowKinds = map[string]window.Kind{
 
 // bindWindow notes the window of a query. The size of a session is its gap.
 func (c *compiler) bindWindow(pos syntax.Pos, kind string, at, slide, size, offset, in syntax.Expr) {
-	w := core.Window{Windows: window.Windows{Kind: windowKinds[kind]}}
+	w := plan.Window{Windows: window.Windows{Kind: windowKinds[kind]}}
 	good := true
 	length := func(e syntax.Expr, into *time.Duration) (months int) {
 		if e == nil {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/record"
 )
 
@@ -443,7 +445,7 @@ func TestDelimitedTwin(t *testing.T) { eachVariant(t, testDelimitedTwin) }
 
 func testDelimitedTwin(t *testing.T) {
 	s := everything(t)
-	for seed := range uint64(150) {
+	for seed := range testgen.Seeds(150) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		data := randomFile(rng)
 		path := write(t, data)

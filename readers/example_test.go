@@ -7,10 +7,11 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // visit is a record of the examples.
@@ -26,15 +27,15 @@ func ExampleFeed_Lane() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	plan := &core.Plan{
+	p := &plan.Plan{
 		Source: feed.Schema(), // page text, nanos bigint
 		Keys:   []string{"page"},
-		Aggregates: []core.Aggregate{
-			{Name: "visits", Func: core.Count},
-			{Name: "slowest", Func: core.Max, Column: "nanos"},
+		Aggregates: []plan.Aggregate{
+			{Name: "visits", Func: plan.Count},
+			{Name: "slowest", Func: plan.Max, Column: "nanos"},
 		},
 	}
-	eng, err := engine.Start(ctx, engine.Config{Plan: plan, Readers: []record.Reader{feed}})
+	eng, err := engine.Start(ctx, engine.Config{Plan: p, Readers: []record.Reader{feed}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -61,11 +62,11 @@ func ExampleFeed_Lane() {
 		log.Fatal(err)
 	}
 
-	visits, err := core.ColumnOf[int64](plan, "visits")
+	visits, err := result.ColumnOf[int64](p, "visits")
 	if err != nil {
 		log.Fatal(err)
 	}
-	slowest, err := core.ColumnOf[int64](plan, "slowest")
+	slowest, err := result.ColumnOf[int64](p, "slowest")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func ExampleFeed_Appender() {
 		log.Fatal(err)
 	}
 	eng, err := engine.Start(ctx, engine.Config{
-		Plan:    &core.Plan{Source: feed.Schema(), Keys: []string{"page"}, Aggregates: []core.Aggregate{{Name: "visits", Func: core.Count}}},
+		Plan:    &plan.Plan{Source: feed.Schema(), Keys: []string{"page"}, Aggregates: []plan.Aggregate{{Name: "visits", Func: plan.Count}}},
 		Readers: []record.Reader{feed},
 	})
 	if err != nil {
@@ -131,9 +132,9 @@ func ExampleNewNDJSONStream() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	plan := &core.Plan{Source: schema, Keys: []string{"page"}, Aggregates: []core.Aggregate{{Name: "n", Func: core.Count}, {Name: "mean", Func: core.Avg, Column: "ms"}}}
+	p := &plan.Plan{Source: schema, Keys: []string{"page"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "mean", Func: plan.Avg, Column: "ms"}}}
 	eng, err := engine.Start(ctx, engine.Config{
-		Plan: plan, Readers: []record.Reader{requests},
+		Plan: p, Readers: []record.Reader{requests},
 		OnReject: func(_ int, r record.Reject) { fmt.Printf("line %d: %v\n", r.Line, r.Reason) },
 	})
 	if err != nil {
@@ -143,8 +144,8 @@ func ExampleNewNDJSONStream() {
 	if err := eng.Wait(); err != nil {
 		log.Fatal(err)
 	}
-	n, _ := core.ColumnOf[int64](plan, "n")
-	mean, _ := core.ColumnOf[float64](plan, "mean")
+	n, _ := result.ColumnOf[int64](p, "n")
+	mean, _ := result.ColumnOf[float64](p, "mean")
 	snap := eng.Snapshot()
 	defer snap.Close()
 	for row := range snap.All() {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/record"
 )
 
@@ -110,7 +112,7 @@ func TestDoubles(t *testing.T) { eachVariant(t, testDoubles) }
 
 func testDoubles(t *testing.T) {
 	whole, stopped := 0, 0
-	for seed := range uint64(5000) {
+	for seed := range testgen.Seeds(5000) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		width, end := 2, byte('\n')
 		if rng.IntN(2) == 0 {

@@ -130,21 +130,21 @@ type Feed[T any] struct {
 	// records, so they need cache lines of their own.
 	_ [linePad]byte
 
-	// The following fields are used by Poll and Cut only.
+	// The following fields are used by Poll and Drained only.
 
 	// turn is the index of the lane that the current round has come to.
 	turn int
-	// epoch is the last epoch that Cut was called for.
+	// epoch is the last epoch that Drained was called for.
 	epoch uint64
-	// cuts has, for each lane, where it had got when that epoch was raised.
-	cuts []laneCut[T]
+	// laneMarks has, for each lane, where it had got when that epoch was raised.
+	laneMarks []laneMark[T]
 
-	// The counters of lanes that have left, for Stats. They order nothing.
+	// Statistics: the counters of lanes that have left.
 	sent, shed, waits atomic.Uint64
 }
 
-// laneCut says how many records a lane had when an epoch was raised.
-type laneCut[T any] struct {
+// laneMark says how many records a lane had when an epoch was raised.
+type laneMark[T any] struct {
 	lane *Lane[T]
 	tail uint64
 }
@@ -185,7 +185,7 @@ func NewFeed[T any](schema *record.Schema, cfg FeedConfig) (*Feed[T], error) {
 	return &Feed[T]{
 		cfg: cfg, schema: schema, encoder: encoder, lanes: make([]atomic.Pointer[Lane[T]], cfg.Lanes),
 		shut:  make(chan struct{}),
-		order: fence.Prepare(), cuts: make([]laneCut[T], cfg.Lanes),
+		order: fence.Prepare(), laneMarks: make([]laneMark[T], cfg.Lanes),
 	}, nil
 }
 
@@ -221,7 +221,7 @@ func (f *Feed[T]) stop(state uint32) {
 }
 
 // Notify takes the function that wakes the engine.
-func (f *Feed[T]) Notify(ring func()) { f.notify.Store(&ring) }
+func (f *Feed[T]) Notify(wake func()) { f.notify.Store(&wake) }
 
 func (f *Feed[T]) wake() {
 	if ring := f.notify.Load(); ring != nil {
@@ -344,23 +344,23 @@ func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 	}
 }
 
-// Cut reports whether everything that was sent before the epoch was raised has been given out. The
-// first call for an epoch comes after the raise has been seen, and whoever waits for the epoch
-// raised it after its own Sends. So Cut sees the tails of those Sends. A lane that joins later is
-// not waited for.
-func (f *Feed[T]) Cut(epoch uint64) (done bool) {
+// Drained reports whether everything that was sent before the epoch was raised has been given out.
+// The first call for an epoch comes after the raise has been seen, and whoever waits for the epoch
+// raised it after its own Sends. So Drained sees the tails of those Sends. A lane that joins later
+// is not waited for.
+func (f *Feed[T]) Drained(epoch uint64) (done bool) {
 	if f.epoch != epoch {
 		f.epoch = epoch
-		for i := range f.cuts {
-			f.cuts[i] = laneCut[T]{}
+		for i := range f.laneMarks {
+			f.laneMarks[i] = laneMark[T]{}
 			if l := f.lanes[i].Load(); l != nil {
 				_, tail := l.out.Ends()
-				f.cuts[i] = laneCut[T]{l, tail}
+				f.laneMarks[i] = laneMark[T]{l, tail}
 			}
 		}
 	}
-	for i := range f.cuts {
-		if c := &f.cuts[i]; c.lane != nil {
+	for i := range f.laneMarks {
+		if c := &f.laneMarks[i]; c.lane != nil {
 			if next, _ := c.lane.out.Ends(); next < c.tail {
 				return false
 			}
@@ -391,7 +391,7 @@ func (f *Feed[T]) Lane() (*Lane[T], error) {
 		len(f.lanes), MaxLanes)
 }
 
-// forget adds the counters of a lane that leaves to those of the feed.
+// forget adds the counters of a lane that leaves to the counters of the feed.
 func (f *Feed[T]) forget(l *Lane[T]) {
 	_, sent := l.out.Ends()
 	f.sent.Add(sent)
@@ -462,7 +462,7 @@ type Lane[T any] struct {
 	// second such Send is detected.
 	sleeps atomic.Bool
 
-	shed, waits atomic.Uint64 // for Stats
+	shed, waits atomic.Uint64 // Statistics.
 }
 
 // enter begins a Send and returns its number. It returns false if the feed has ended.

@@ -145,7 +145,7 @@ func TestFeedLeavesNoWord(t *testing.T) {
 	}
 }
 
-// Goal: Cut is true when all has been given out that was sent before the epoch was raised, to the last record, and waits for nothing that came later. Method: a record at a time.
+// Goal: Drained is true when all has been given out that was sent before the epoch was raised, to the last record, and waits for nothing that came later. Method: a record at a time.
 func TestFeedCutToTheLast(t *testing.T) {
 	f, l := handFeed(t, 8)
 	b := record.NewBatch(f.Schema(), 1)
@@ -157,8 +157,8 @@ func TestFeedCutToTheLast(t *testing.T) {
 	send(1)
 	send(2)
 	for given, want := range []bool{false, false, true} {
-		if f.Cut(1) != want {
-			t.Errorf("%d of 2 records have been given out: Cut is %v", given, !want)
+		if f.Drained(1) != want {
+			t.Errorf("%d of 2 records have been given out: Drained is %v", given, !want)
 		}
 		send(int64(3 + given)) // belongs to later epochs
 		if given == 2 {
@@ -169,7 +169,7 @@ func TestFeedCutToTheLast(t *testing.T) {
 			t.Fatal(b.Len(), err)
 		}
 	}
-	if !f.Cut(1) || f.Cut(2) {
+	if !f.Drained(1) || f.Drained(2) {
 		t.Error("the next epoch has what was sent since, and the one before has not")
 	}
 }

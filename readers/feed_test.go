@@ -168,7 +168,7 @@ func TestFeedCut(t *testing.T) {
 			before[s] = sent[s].Load()
 		}
 		polls := 0
-		for !f.Cut(epoch) {
+		for !f.Drained(epoch) {
 			if polls++; polls > 1000 {
 				t.Fatalf("epoch %d: no end after %d polls", epoch, polls)
 			}
@@ -339,7 +339,7 @@ func TestFeedCommands(t *testing.T) {
 			},
 			"poll": func(*rapid.T) { poll() },
 			"cut": func(t *rapid.T) {
-				for epoch++; !f.Cut(epoch); {
+				for epoch++; !f.Drained(epoch); {
 					poll()
 				}
 				if pending != 0 {

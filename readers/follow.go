@@ -129,7 +129,7 @@ type followed struct {
 	family *family
 	// life is one of lifeOpen, lifeEmpty and lifeRetired.
 	life atomic.Uint32
-	// forced counts the files that were closed because there were MaxRotatedFiles.
+	// forced counts the files that were closed because there were MaxRotatedFiles. Statistic.
 	forced atomic.Uint64
 
 	// trouble is what Stream.Trouble returns.
@@ -158,8 +158,8 @@ type growing struct {
 // Read reads what has come.
 //
 // Everything in a file is given out before anything that was written to its successors later. For
-// this, Read takes the size of the newest file before it reads the others, and reads no more than
-// that of the newest.
+// this, Read takes the size of the newest file before it reads the others, and reads the newest
+// only up to that size.
 func (f *followed) Read(b []byte) (int, error) {
 	now := f.now()
 	if f.dry || now.Sub(f.looked) >= lookEvery {

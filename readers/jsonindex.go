@@ -35,13 +35,13 @@ type jsonIndex struct {
 	scanned int
 	// odd says that the byte at scanned is odd: scanning goes on after its line.
 	odd bool
-	// state is what the bytes before scanned leave behind.
+	// state is what is known after the bytes before scanned.
 	state jsonState
 	// masks is scratch of a scan.
 	masks jsonMasks
 }
 
-// jsonState is what the previous bytes leave behind. Its words have all bits set or none, except
+// jsonState is what is known after the previous bytes. Its words have all bits set or none, except
 // closed and escaped, which use the lowest bit. The assembly knows its layout.
 type jsonState struct {
 	inside  uint64 // inside of a string

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/record"
 )
 
@@ -106,7 +108,7 @@ func TestJSONPathsTwin(t *testing.T) {
 		record.Field{Name: "a.b", Type: record.String, Nullable: true},
 		record.Field{Name: "b", Type: record.String, Nullable: true},
 		record.Field{Name: "b.a.b", Type: record.String, Nullable: true})
-	for seed := range uint64(300) {
+	for seed := range testgen.Seeds(300) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		var value func(depth int) string
 		value = func(depth int) string {

@@ -167,8 +167,8 @@ type Listener struct {
 	lent *connStretch
 	// round is how many stretches of the current round are still to come.
 	round int
-	// ring has the function that wakes the engine.
-	ring atomic.Pointer[func()]
+	// notify has the function that wakes the engine.
+	notify atomic.Pointer[func()]
 
 	// mu guards conns, fault and endAt. It is not on the data path.
 	mu sync.Mutex
@@ -189,7 +189,7 @@ type Listener struct {
 	// once guards Close.
 	once sync.Once
 
-	// The counters of ListenStats.
+	// Statistics: the counters of ListenStats.
 	accepted, refused, crowded, evicted, denied, broken, panicked, failed, lineCount, byteCount atomic.Uint64
 }
 
@@ -301,11 +301,11 @@ func newListener(at ListenConfig, p parser, lines func(io.Reader) *lineStream) (
 func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 
 // Notify takes the function that is called when there is something to poll.
-func (l *Listener) Notify(ring func()) { l.ring.Store(&ring) }
+func (l *Listener) Notify(wake func()) { l.notify.Store(&wake) }
 
 func (l *Listener) wake() {
-	if ring := l.ring.Load(); ring != nil {
-		(*ring)()
+	if wake := l.notify.Load(); wake != nil {
+		(*wake)()
 	}
 }
 

@@ -239,7 +239,7 @@ func testNDJSONTwin(t *testing.T) {
 	s := jsonSchema(t)
 	rows, rejects := 0, 0
 	base := rand.Uint64()
-	for seed := base; seed < base+120; seed++ {
+	for seed := base; seed < base+testgen.Seeds(120); seed++ {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		data := randomNDJSON(rng, s)
 		cfg := NDJSONConfig{Schema: s, BlockBytes: 1 + rng.IntN(3000)}
@@ -262,7 +262,7 @@ func testNDJSONTwin(t *testing.T) {
 		rows += want.total
 		rejects += len(want.rejects)
 	}
-	if rows < 3000 || rejects < 300 {
+	if rows < int(25*testgen.Seeds(120)) || rejects < int(2*testgen.Seeds(120)) {
 		t.Errorf("only %d rows and %d rejects", rows, rejects)
 	}
 }

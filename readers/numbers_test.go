@@ -9,6 +9,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/record"
 )
 
@@ -36,7 +38,7 @@ func TestShortNumbers(t *testing.T) { eachVariant(t, testShortNumbers) }
 
 func testShortNumbers(t *testing.T) {
 	stopped, whole := 0, 0
-	for seed := range uint64(3000) {
+	for seed := range testgen.Seeds(3000) {
 		rng := rand.New(rand.NewPCG(seed, 4))
 		typ := record.Int64
 		if rng.IntN(3) > 0 {

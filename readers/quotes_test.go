@@ -45,7 +45,7 @@ func TestQuoteStates(t *testing.T) { eachVariant(t, testQuoteStates) }
 
 func testQuoteStates(t *testing.T) {
 	q := quoting{',', '"'}
-	for seed := range uint64(3000) {
+	for seed := range testgen.Seeds(3000) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		from, n := rng.IntN(70), rng.IntN(structuralChunk/8)
 		buf := append(quoteSoup(rng, from+n), make([]byte, pad)...)
@@ -133,7 +133,7 @@ func TestQuotedTwin(t *testing.T) { eachVariant(t, testQuotedTwin) }
 func testQuotedTwin(t *testing.T) {
 	s := everything(t)
 	rows, rejects := 0, 0
-	for seed := range uint64(150) {
+	for seed := range testgen.Seeds(150) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		data := randomQuoted(rng)
 		if rng.IntN(4) == 0 {
@@ -226,7 +226,7 @@ func TestQuotedLikeEncodingCSV(t *testing.T) { eachVariant(t, testQuotedLikeEnco
 
 func testQuotedLikeEncodingCSV(t *testing.T) {
 	s := texts(t, "a", "b", "c")
-	for seed := range uint64(200) {
+	for seed := range testgen.Seeds(200) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		var data []byte
 		for range rng.IntN(200) {

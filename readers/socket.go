@@ -62,8 +62,8 @@ func openSocket(c *ListenConfig) (deadlineListener, func() error, error) {
 	return l, func() error { return nil }, nil
 }
 
-// openUnix makes a unix socket. If a process that no longer runs has left a socket file behind, it
-// is replaced.
+// openUnix makes a unix socket. If a process that no longer runs has left a socket file, it is
+// replaced.
 func openUnix(path string) (deadlineListener, func() error, error) {
 	if strings.HasPrefix(path, "@") {
 		return nil, nil, errors.New("an abstract socket has no mode that says who may connect, expected the path " +

@@ -297,8 +297,8 @@ type Stream struct {
 	lent *filled
 	// started says that readAhead runs.
 	started bool
-	// ring has the function that wakes the engine.
-	ring atomic.Pointer[func()]
+	// wake has the function that wakes the engine.
+	wake atomic.Pointer[func()]
 	// closed is closed by Close.
 	closed chan struct{}
 
@@ -363,7 +363,7 @@ func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bo
 }
 
 // Notify takes the function that is called when there is something to poll.
-func (s *Stream) Notify(ring func()) { s.ring.Store(&ring) }
+func (s *Stream) Notify(wake func()) { s.wake.Store(&wake) }
 
 // readAhead fills stretches until the end. It owns the lineStream and the stretch that it has
 // taken.
@@ -393,8 +393,8 @@ func (s *Stream) readAhead() {
 		s.stream.fill(f, waiting)
 		ended := f.err != nil
 		s.full <- f // never blocks: there is room for all stretches
-		if ring := s.ring.Load(); ring != nil {
-			(*ring)()
+		if wake := s.wake.Load(); wake != nil {
+			(*wake)()
 		}
 		if ended {
 			whole = true

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/record"
 )
 
@@ -47,7 +49,7 @@ func (w waited) Poll(b *record.Batch) error { return w.Read(context.Background()
 // in random pieces, with a goroutine that reads ahead and without, compared with the twins of the files.
 func TestStreamTwin(t *testing.T) {
 	base := rand.Uint64()
-	for seed := base; seed < base+200; seed++ {
+	for seed := base; seed < base+testgen.Seeds(200); seed++ {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		inline := rng.IntN(2) == 0
 		var s *Stream

@@ -137,7 +137,7 @@ const (
 	HoldRound
 
 	// HoldRoundEnds is for the last part of a round. After it the times of the previous round
-	// count; those of this round count when the next one has ended.
+	// count; the times of this round count when the next round has ended.
 	HoldRoundEnds
 
 	// HoldSettled is for the last part of a round after which nothing waits: all times count after

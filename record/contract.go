@@ -36,18 +36,18 @@ type Poller interface {
 	Poll(b *Batch) error
 }
 
-// A Cutter is a Poller that is fed by goroutines of the service which want to read what they have
+// A Drainer is a Poller that is fed by goroutines of the service which want to read what they have
 // sent. Everything that was handed over before an epoch was raised belongs to that epoch. The
-// engine calls Cut between two Polls, again and again with the same epoch, until it returns true:
-// everything that was there at the first of these calls has then been given out by Poll. The epochs
-// increase, and some may be skipped.
+// engine calls Drained between two Polls, again and again with the same epoch, until it returns
+// true: everything that was there at the first of these calls has then been given out by Poll. The
+// epochs increase, and some may be skipped.
 //
 // End says that nothing more shall be handed over: anyone who tries gets an error from then on.
 // What was handed over before is given out by Poll, followed by io.EOF. The engine calls End when
 // it is shut down or the reader is removed. Any goroutine may call it, any number of times.
-type Cutter interface {
+type Drainer interface {
 	Poller
-	Cut(epoch uint64) (done bool)
+	Drained(epoch uint64) (done bool)
 	End()
 }
 
@@ -57,7 +57,7 @@ type Cutter interface {
 // looks again within about a millisecond anyway.
 type Notifier interface {
 	Poller
-	Notify(ring func())
+	Notify(wake func())
 }
 
 // A Resumer is a Reader whose source can be read again from a position.

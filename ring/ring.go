@@ -98,8 +98,8 @@ type Producer[T any] struct {
 	// kept only under invariants.
 	reserved uint64
 
-	full   bool // the last look found no room; it makes a stall count only once
-	stalls atomic.Uint64
+	full   bool          // the last look found no room; it makes a stall count only once
+	stalls atomic.Uint64 // Statistic: looks that found no room.
 	_      [linePad]byte
 }
 
@@ -251,9 +251,9 @@ type Consumer[T any] struct {
 	// only under invariants.
 	peeked uint64
 
-	empty     bool // the last look found nothing; it makes a stall count only once
-	stalls    atomic.Uint64
-	highWater atomic.Uint64
+	empty     bool          // the last look found nothing; it makes a stall count only once
+	stalls    atomic.Uint64 // Statistic: looks that found nothing.
+	highWater atomic.Uint64 // Statistic: the most slots that were full at once.
 	_         [linePad]byte
 }
 

@@ -21,7 +21,7 @@ import (
 
 const (
 	// Unfinished ends the names of files that are being written. If there is such a file when
-	// nobody writes, a crash has left it behind.
+	// nobody writes, a crash has left it.
 	Unfinished = ".unfinished"
 
 	// MinRotateBytes is the least RotateBytes: a wrong unit must not make a file of every row.
@@ -230,12 +230,12 @@ func newFile(cfg FileConfig, files files) (*File, error) {
 	return f, nil
 }
 
-// pattern matches the names of the files of a path, followed by the expression behind.
-func pattern(path, behind string) *regexp.Regexp {
+// pattern matches the names of the files of a path, followed by the expression suffix.
+func pattern(path, suffix string) *regexp.Regexp {
 	text := regexp.QuoteMeta(filepath.Base(path))
 	text = strings.Replace(text, regexp.QuoteMeta(placeNumber), `(?P<n>\d{6,})`, 1)
 	text = strings.Replace(text, regexp.QuoteMeta(placeTime), `\d{8}T\d{6}Z`, 1)
-	return regexp.MustCompile(`^` + text + behind + `$`)
+	return regexp.MustCompile(`^` + text + suffix + `$`)
 }
 
 // Writes says whether a File with this path would write a file of this name: its own name, one with
@@ -244,8 +244,8 @@ func Writes(path, name string) bool {
 	return pattern(path, `(\.[0-9a-f]{8}`+regexp.QuoteMeta(Unfinished)+`)?`).MatchString(filepath.Base(name))
 }
 
-// Leftovers are the files that writers of a path have not finished: those that a crash has left
-// behind, and those of writers that are active.
+// Leftovers are the files that writers of a path have not finished: files that a crash has left,
+// and files of writers that are active.
 func Leftovers(path string) ([]string, error) {
 	dir := filepath.Dir(path)
 	names, err := system{}.list(dir)

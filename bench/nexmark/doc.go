@@ -1,7 +1,7 @@
 // Package nexmark makes the records of the Nexmark benchmark: an auction house with persons who
 // join it, auctions that they open, and bids on these.
 //
-// The idea, the proportions and the names are those of NEXMark (Tucker, Tufte, Papadimos and Maier,
+// The idea, the proportions and the names come from NEXMark (Tucker, Tufte, Papadimos and Maier,
 // 2002) as Apache Beam's suite has them (sdks/java/testing/nexmark), which Flink's and RisingWave's
 // suites follow.
 //

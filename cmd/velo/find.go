@@ -113,7 +113,7 @@ func match(pattern string) (paths []string, err error) {
 	return paths, err
 }
 
-// matches says whether the steps of a path match those of a pattern.
+// matches says whether the steps of a path match the steps of a pattern.
 func matches(pattern, path []string) bool {
 	if len(pattern) == 0 {
 		return len(path) == 0

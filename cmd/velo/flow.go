@@ -8,18 +8,19 @@ import (
 	"strings"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/writers"
 )
 
 // flow is one query that runs: the one of velo query, or one of a job.
 type flow struct {
 	name   string
-	plan   *core.Plan
+	plan   *plan.Plan
 	sink   *query.Sink // nil if the result is printed
 	feed   *feeder
 	writer record.Writer
@@ -77,7 +78,7 @@ func (f *flow) start(s *shape, live bool) error {
 func (f *flow) wait() error {
 	err := f.engine.Wait()
 	f.following.stop()
-	if errors.Is(err, arena.ErrBudget) || errors.Is(err, core.ErrSorterFull) {
+	if errors.Is(err, arena.ErrBudget) || errors.Is(err, result.ErrSorterFull) {
 		err = fmt.Errorf("%w\n--memory, or VELO_MEMORY, gives the query more", err)
 	}
 	return err
@@ -145,7 +146,7 @@ func (f *flow) sayLost(to io.Writer) {
 	line(f.kept.unfit, "values of the result are NULL, they do not fit the type of their column or cannot be "+
 		"computed; a sum of x::double precision has no such limit")
 	line(s.Epochs.NoImage, "results were skipped while the query ran, there was no memory for them; --memory gives more")
-	if !f.atEnd && f.plan.Window != nil && f.plan.Emit != core.EmitChanges {
+	if !f.atEnd && f.plan.Window != nil && f.plan.Emit != plan.EmitChanges {
 		snap := f.engine.Snapshot()
 		line(uint64(snap.OpenWindows()), "windows had not closed and are not in the result; "+f.hints.open)
 		_ = snap.Close() // it never fails

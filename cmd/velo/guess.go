@@ -192,8 +192,8 @@ func (g *guesser) column(name, field string) *guess {
 	return &guess{name: name, field: field, possible: slices.Clone(g.order), assumed: record.String}
 }
 
-// see narrows the types of a column to those that a text is a value of.
-func (g *guesser) see(c *guess, text string, where func() string) {
+// narrow rules out the types that a text is no value of.
+func (g *guesser) narrow(c *guess, text string, where func() string) {
 	value := strings.TrimSpace(text)
 	if value == "" || slices.Contains(g.values.Nulls, value) {
 		c.empty = true
@@ -297,7 +297,7 @@ func (g *guesser) records(f *files, samples []sampled) bool {
 // kind is the type that a text has by itself. A number with a point counts like one without.
 func (g *guesser) kind(text string) record.Type {
 	c := g.column("", "")
-	if g.see(c, text, func() string { return "" }); !c.some || c.possible[0] == record.Bool {
+	if g.narrow(c, text, func() string { return "" }); !c.some || c.possible[0] == record.Bool {
 		return record.String
 	}
 	return max(c.possible[0], record.Float64)
@@ -378,7 +378,7 @@ func (g *guesser) seeRows(s sampled, from int, f *files, columns []*guess) error
 			return nil // the last record may have been cut off
 		}
 		for i := range min(len(row), len(columns)) {
-			g.see(columns[i], row[i], func() string { return s.where(at) })
+			g.narrow(columns[i], row[i], func() string { return s.where(at) })
 		}
 	}
 }
@@ -399,7 +399,7 @@ func (g *guesser) seeSpot(s sampled, f *files, columns []*guess) {
 			}
 			for i := range columns {
 				if pass == 1 {
-					g.see(columns[i], row[i], func() string { return s.where(at) })
+					g.narrow(columns[i], row[i], func() string { return s.where(at) })
 				}
 			}
 		}

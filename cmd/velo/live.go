@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
 )
@@ -100,7 +100,7 @@ func showJob(say *heldBack, shown []*flow) *background {
 
 // orderOf is the column that decides which groups are the greatest: the first number that is not a
 // key. For a query that orders its rows there is none.
-func orderOf(p *core.Plan, schema *record.Schema) int {
+func orderOf(p *plan.Plan, schema *record.Schema) int {
 	if len(p.OrderBy) > 0 {
 		return -1
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 )
 
 // followWatermark is how much later than others a record of a followed file may come, unless
@@ -26,8 +26,8 @@ type pace struct {
 
 // set sets in a plan when its windows close. Files have an end. Unless the user says otherwise, no
 // window is closed before it, and no record is late, whatever the order of the records.
-func (c *pace) set(plan *core.Plan, follow bool) error {
-	w := plan.Window
+func (c *pace) set(p *plan.Plan, follow bool) error {
+	w := p.Window
 	switch {
 	case w == nil || w.ProcessingTime:
 		if c.Watermark != nil || c.Idle != nil {
@@ -47,7 +47,7 @@ func (c *pace) set(plan *core.Plan, follow bool) error {
 		return errors.New("--idle: without --follow or --watermark windows close at the end of the input, " +
 			"and wait for nobody")
 	default:
-		w.OutOfOrder = core.AnyOrder
+		w.OutOfOrder = plan.AnyOrder
 	}
 	switch {
 	case c.Idle != nil:
@@ -59,11 +59,11 @@ func (c *pace) set(plan *core.Plan, follow bool) error {
 }
 
 // closesEarly says whether the windows of a plan close before the end of the input.
-func closesEarly(plan *core.Plan) bool {
-	w := plan.Window
-	return w != nil && (w.ProcessingTime || w.OutOfOrder != core.AnyOrder)
+func closesEarly(p *plan.Plan) bool {
+	w := p.Window
+	return w != nil && (w.ProcessingTime || w.OutOfOrder != plan.AnyOrder)
 }
 
 // flows says whether results come while records come, and then go to a writer. Other results are
 // read from the last snapshot, at the end.
-func flows(plan *core.Plan) bool { return plan.Streams() || closesEarly(plan) }
+func flows(p *plan.Plan) bool { return p.Streams() || closesEarly(p) }

@@ -8,8 +8,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -53,7 +53,7 @@ output has closed it.`
 }
 
 // plan compiles the query over the files that it names.
-func (in *input) plan(sql string, std streams, pace *pace) (*core.Plan, *files, error) {
+func (in *input) plan(sql string, std streams, pace *pace) (*plan.Plan, *files, error) {
 	name, err := query.Stream(sql)
 	if err != nil {
 		return nil, nil, err
@@ -70,22 +70,22 @@ func (in *input) plan(sql string, std streams, pace *pace) (*core.Plan, *files, 
 	if err == nil && f.nested != nil {
 		err = f.addNested(mentionsPath(sql))
 	}
-	var plan *core.Plan
+	var p *plan.Plan
 	if err == nil {
-		plan, err = f.compile(sql, pace)
+		p, err = f.compile(sql, pace)
 	}
 	if err != nil {
 		f.remove()
 		return nil, nil, err
 	}
-	return plan, f, nil
+	return p, f, nil
 }
 
 // Run runs the command.
 func (c *queryCmd) Run(std streams) (err error) {
 	stop := newStopper(std.err)
 	defer stop.end()
-	plan, f, err := c.plan(c.SQL, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
+	p, f, err := c.plan(c.SQL, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
 	if err != nil && stop.cutEarly() {
 		return errInterrupted // before the first line, which would say what the columns are
 	}
@@ -111,7 +111,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 		if err != nil {
 			return err
 		}
-		err = c.flow(plan, f, aside, stop, std)
+		err = c.flow(p, f, aside, stop, std)
 		err = errors.Join(err, aside.close())
 		if !errors.Is(err, errAgain) {
 			return err
@@ -119,7 +119,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 		if err := aside.widening.widen(std.err); err != nil {
 			return err
 		}
-		plan, err = f.compile(c.SQL, &c.pace)
+		p, err = f.compile(c.SQL, &c.pace)
 		if err != nil {
 			return err
 		}
@@ -134,25 +134,25 @@ var queryHints = hints{
 
 // flow runs the plan, and prints its result. errAgain says that nothing was printed, because
 // columns whose types were guessed have been widened.
-func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
+func (c *queryCmd) flow(p *plan.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
 	if c.Live {
-		if flows(plan) {
+		if flows(p) {
 			return errors.New("--live shows groups while they are counted; this query prints rows as they come")
 		}
 		if _, _, ok := terminalSize(std.out); !ok {
 			return errNoTerminal
 		}
 	}
-	if stop.start() && flows(plan) {
+	if stop.start() && flows(p) {
 		return errInterrupted // before anything had come
 	}
-	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !flows(plan)}
-	rows.check = func() error { return aside.widening.check(c.Readers, plan) }
+	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !flows(p)}
+	rows.check = func() error { return aside.widening.check(c.Readers, p) }
 	q := &flow{
-		name: f.name, plan: plan, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside,
+		name: f.name, plan: p, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside,
 		early:  stop.cutEarly(),
-		writer: newLines(c.Format, &terminal{to: rows}, f.follow || f.stdin != nil && closesEarly(plan)),
-		atEnd:  !flows(plan), hints: queryHints,
+		writer: newLines(c.Format, &terminal{to: rows}, f.follow || f.stdin != nil && closesEarly(p)),
+		atEnd:  !flows(p), hints: queryHints,
 	}
 	q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
 	if err := q.start(&c.shape, c.Live); err != nil {
@@ -165,7 +165,7 @@ func (c *queryCmd) flow(plan *core.Plan, f *files, aside *quarantine, stop *stop
 		if err != nil {
 			return err
 		}
-	} else if _, _, ok := terminalSize(std.out); !flows(plan) || !ok { // rows would overwrite a bar
+	} else if _, _, ok := terminalSize(std.out); !flows(p) || !ok { // rows would overwrite a bar
 		view = showProgress(std.err, f, q.engine)
 	}
 	stop.stops(work{engine: q.engine})
@@ -318,12 +318,12 @@ type explainCmd struct {
 
 // Run runs the command.
 func (c *explainCmd) Run(std streams) error {
-	plan, f, err := c.plan(c.SQL, std, &c.pace)
+	p, f, err := c.plan(c.SQL, std, &c.pace)
 	if err != nil {
 		return err
 	}
 	defer f.remove()
-	text, err := plan.Explain()
+	text, err := p.Explain()
 	if err != nil {
 		return err
 	}

@@ -53,8 +53,9 @@ type stopper struct {
 	// early is closed by a signal that came before that.
 	early chan struct{}
 
+	// first is the time of the first signal. hear writes it; end reads it after hear has returned.
+	first time.Time
 	// interrupted says that a signal has come, and twice that a second one has.
-	first       time.Time // of the first signal; of hear, and of end when that has returned
 	interrupted atomic.Bool
 	twice       atomic.Bool
 }

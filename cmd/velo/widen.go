@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -95,7 +95,7 @@ func (w *widening) takes(where string, reason error) bool {
 	case f.format == formatNDJSON:
 		f.guesser.seeJSON(c, []byte(e.Value), place)
 	default:
-		f.guesser.see(c, e.Value, place)
+		f.guesser.narrow(c, e.Value, place)
 	}
 	if slices.ContainsFunc(w.misfits, func(m misfit) bool { return m.column == c }) {
 		return true
@@ -156,7 +156,7 @@ func (w *widening) widen(say io.Writer) error {
 
 // check reads the columns of the files that the plan reads, and returns errAgain if values do not
 // fit. What cannot be read is left for the engine to report.
-func (w *widening) check(n int, plan *core.Plan) error {
+func (w *widening) check(n int, plan *plan.Plan) error {
 	own := *w.files // a copy, because readers notes in it which reader has which file
 	rs, err := own.readers(n)
 	if err != nil {
@@ -251,7 +251,7 @@ func (h *held) release() error {
 
 // assume compiles a query with other types for columns that have no value, as in a file that has
 // only names: any type fits them. It returns nil if that does not help.
-func (f *files) assume(sql string) *core.Plan {
+func (f *files) assume(sql string) *plan.Plan {
 	const most = 4 // columns, so that there are at most 256 ways
 	types := []record.Type{record.String, record.Int64, record.Timestamp, record.Bool}
 	var free []*guess
@@ -271,8 +271,8 @@ func (f *files) assume(sql string) *core.Plan {
 			rest /= len(types)
 		}
 		if f.makeSchema() == nil {
-			if plan, err := query.Compile(sql, f.schema); err == nil {
-				return plan
+			if p, err := query.Compile(sql, f.schema); err == nil {
+				return p
 			}
 		}
 	}
@@ -284,13 +284,13 @@ func (f *files) assume(sql string) *core.Plan {
 }
 
 // compile compiles the query over what is known about the files.
-func (f *files) compile(sql string, pace *pace) (*core.Plan, error) {
-	plan, err := query.Compile(sql, f.schema)
+func (f *files) compile(sql string, pace *pace) (*plan.Plan, error) {
+	p, err := query.Compile(sql, f.schema)
 	if err != nil {
-		plan = f.assume(sql)
+		p = f.assume(sql)
 	}
-	if plan == nil {
+	if p == nil {
 		return nil, f.because(sql, err)
 	}
-	return plan, pace.set(plan, f.follow)
+	return p, pace.set(p, f.follow)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,23 +10,32 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dgryski/go-metro"
 
-	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/bench"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // brcCmd is the one billion row challenge, through the engine and its generic reader.
 type brcCmd struct {
 	File string `arg:"" help:"File of name;value lines, the value with one decimal." type:"path"`
 	shape
-	BlockBytes int    `help:"Bytes of the blocks that the file is dealt in; 0 is the reader's default." default:"0"`
-	JSON       bool   `name:"json" help:"Print one JSON object with the figures instead of the result."`
-	Stats      bool   `help:"Print the engine's statistics to standard error."`
-	CPUProfile string `name:"cpuprofile" help:"Write a pprof CPU profile to this file." type:"path"`
+	BlockBytes int  `help:"Bytes of the blocks that the file is dealt in; 0 is the reader's default." default:"0"`
+	Stats      bool `help:"Print the engine's statistics to standard error."`
+
+	// These are like the flags in measuring, but without --json or --runs it is run once, for its
+	// result.
+	Runs   int           `help:"How often to measure; without it 5 times with --json and once without." default:"0"`
+	Warmup time.Duration `help:"0: no run before the first that counts; none without --json." default:"1s"`
+	JSON   bool          `name:"json" help:"Print one JSON object with the figures instead of the result."`
+	profiling
+	Counters bool `help:"Count cycles, cache misses, context switches and the like for each row and thread."`
 }
 
 // brcReport is what 1brc --json prints.
@@ -55,14 +63,14 @@ func brcSchema() (*record.Schema, error) {
 }
 
 // brcPlan is SELECT name, min(value), sum(value), count(*), max(value) ... GROUP BY name.
-func brcPlan(schema *record.Schema) *core.Plan {
-	return &core.Plan{
+func brcPlan(schema *record.Schema) *plan.Plan {
+	return &plan.Plan{
 		Source: schema, Keys: []string{"name"},
-		Aggregates: []core.Aggregate{
-			{Name: "n", Func: core.Count},
-			{Name: "sum", Func: core.Sum, Column: "value"},
-			{Name: "min", Func: core.Min, Column: "value"},
-			{Name: "max", Func: core.Max, Column: "value"},
+		Aggregates: []plan.Aggregate{
+			{Name: "n", Func: plan.Count},
+			{Name: "sum", Func: plan.Sum, Column: "value"},
+			{Name: "min", Func: plan.Min, Column: "value"},
+			{Name: "max", Func: plan.Max, Column: "value"},
 		},
 	}
 }
@@ -71,61 +79,104 @@ func (c *brcCmd) Run(std streams) error {
 	if err := c.settle(); err != nil {
 		return err
 	}
+	m := measuring{Runs: c.Runs, Warmup: c.Warmup, JSON: c.JSON, profiling: c.profiling, Counters: c.Counters}
+	switch {
+	case c.Runs == 0 && !c.JSON && !c.Counters:
+		m.Runs, m.Warmup = 1, 0
+	case c.Runs == 0:
+		m.Runs = 5
+	}
+	if m.Runs == 1 && !c.JSON && !c.Counters {
+		profiles, err := m.profiling.start(std.err)
+		if err != nil {
+			return err
+		}
+		bench.Observe = profiles.begin
+		defer func() { bench.Observe = nil }()
+		_, line, err := c.once(std, true)
+		if err != nil {
+			return err
+		}
+		if err := profiles.finish(); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(std.out, line)
+		return err
+	}
+	first := true
+	return measure(&m, std, printing[brcReport]{
+		head: "rows\tgroups\treaders\tpartitions\tcores\tseconds\tns/row/core\t",
+		cells: func(r brcReport) string {
+			return fmt.Sprintf("%d\t%d\t%d\t%d\t%d\t%.3f\t%.2f\t", r.Rows, r.Groups, r.Readers, r.Partitions, r.Cores,
+				r.Seconds, r.CPUNsPerRow)
+		},
+	}, func(_ bool, each func(brcReport)) error {
+		r, _, err := c.once(std, first)
+		first = false
+		if err == nil {
+			each(r)
+		}
+		return err
+	})
+}
+
+// once goes through the file once. It returns the figures and the line that the challenge asks for.
+// report says whether lines that were set aside are shown.
+func (c *brcCmd) once(std streams, report bool) (r brcReport, line string, err error) {
 	schema, err := brcSchema()
 	if err != nil {
-		return err
+		return r, "", err
 	}
 	file, err := readers.OpenDelimited(c.File,
 		readers.DelimitedConfig{Schema: schema, Delimiter: ';', BlockBytes: c.BlockBytes})
 	if err != nil {
-		return err
+		return r, "", err
 	}
-	stopProfile, err := startProfile(c.CPUProfile)
-	if err != nil {
-		return err
-	}
-	defer stopProfile()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	plan := brcPlan(schema)
+	p := brcPlan(schema)
 	bad := &rejects{}
+	end := func() {}
+	if bench.Observe != nil {
+		end = bench.Observe()
+	}
 	eng, err := engine.Start(ctx, engine.Config{
-		Plan: plan, Readers: file.Readers(c.Readers), Partitions: c.Partitions, Cores: c.Cores,
+		Plan: p, Readers: file.Readers(c.Readers), Partitions: c.Partitions, Cores: c.Cores,
 		StateBytes: c.stateBytes,
 		OnReject:   bad.take,
 	})
 	if err != nil {
-		return err
+		end()
+		return r, "", err
 	}
 	defer eng.Close()
-	if err := eng.Wait(); err != nil {
-		return err
+	err = eng.Wait()
+	end()
+	if err != nil {
+		return r, "", err
 	}
-	stopProfile()
 
 	snap := eng.Snapshot()
 	defer snap.Close()
-	line, total, err := brcLine(plan, snap)
+	line, total, err := brcLine(p, snap)
 	if err != nil {
-		return err
+		return r, "", err
 	}
 	st := eng.Stats()
 	if err := addUp(st, total); err != nil {
-		return err
+		return r, "", err
 	}
-	bad.report(std.err, c.File, st.Counters().Quarantined)
+	if report {
+		bad.report(std.err, c.File, st.Counters().Quarantined)
+	}
 	if c.Stats {
 		fmt.Fprint(std.err, st)
 	}
 	n := st.Counters()
 	if n.Counted == 0 && n.Quarantined > 0 {
-		return fmt.Errorf("%s: %w of %d, expected lines like name;12.3", c.File, errAllAside, n.Quarantined)
+		return r, "", fmt.Errorf("%s: %w of %d, expected lines like name;12.3", c.File, errAllAside, n.Quarantined)
 	}
-	if !c.JSON {
-		_, err := fmt.Fprintln(std.out, line)
-		return err
-	}
-	r := brcReport{
+	r = brcReport{
 		Rows: n.Counted, Bytes: file.Size(), Quarantined: n.Quarantined, Groups: snap.Len(),
 		Readers: c.Readers, Partitions: c.Partitions, Cores: len(st.Runners), Seconds: st.Elapsed.Seconds(),
 		Checksum: fmt.Sprintf("%016x", metro.Hash64Str(line, 0)),
@@ -133,24 +184,24 @@ func (c *brcCmd) Run(std streams) error {
 	if n.Counted > 0 {
 		r.CPUNsPerRow = float64(st.CPUTime()) / float64(n.Counted)
 	}
-	return json.NewEncoder(std.out).Encode(r)
+	return r, line, nil
 }
 
 // brcLine is the result in the form that the challenge asks for: {name=min/mean/max, ...}, sorted
 // by the bytes of the name, one decimal, the mean rounded half up. It is exact, because the values
 // are whole numbers of tenths. total is the number of records in all groups.
-func brcLine(plan *core.Plan, snap *engine.Snapshot) (line string, total uint64, err error) {
-	name, err := core.ColumnOf[string](plan, "name")
+func brcLine(p *plan.Plan, snap *engine.Snapshot) (line string, total uint64, err error) {
+	name, err := result.ColumnOf[string](p, "name")
 	if err != nil {
 		return "", 0, err
 	}
-	n, err := core.ColumnOf[int64](plan, "n")
+	n, err := result.ColumnOf[int64](p, "n")
 	if err != nil {
 		return "", 0, err
 	}
-	var tenths [3]core.Column[record.Decimal]
+	var tenths [3]result.Column[record.Decimal]
 	for i, column := range []string{"sum", "min", "max"} {
-		tenths[i], err = core.ColumnOf[record.Decimal](plan, column)
+		tenths[i], err = result.ColumnOf[record.Decimal](p, column)
 		if err != nil {
 			return "", 0, err
 		}

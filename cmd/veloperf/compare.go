@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/velo-engine/velo/affinity"
@@ -13,12 +10,12 @@ import (
 
 // scaleCmd measures one workload with more and more readers and partitions.
 type scaleCmd struct {
+	measuring
 	Profile  string        `help:"Workload: ${workloads}." default:"u_1k"`
 	Max      int           `help:"The greatest number of partitions." default:"16"`
 	Readers  int           `help:"The greatest number of readers; 0 is as many as partitions." default:"0"`
 	Cores    int           `help:"Cores; 0 is all that may be used." default:"0"`
-	Duration time.Duration `help:"How long to measure each." default:"1s"`
-	JSON     bool          `name:"json" help:"Print one JSON object for each point instead of a table."`
+	Duration time.Duration `help:"How long to measure each, in each run." default:"500ms"`
 }
 
 func (c *scaleCmd) Run(std streams) error {
@@ -30,19 +27,47 @@ func (c *scaleCmd) Run(std streams) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	out := newReport(std, c.JSON, "partitions\treaders\tcores\trecords/s\tns/record/core\tE(n) = T(n) / (n "+
-		"T(1))\tof the best below\t")
-	err = bench.Scale(w, c.Max, c.Readers, s.Cores, c.Duration, func(p bench.ScalePoint) {
-		out.row(p, "%d\t%d\t%d\t%.1f M\t%.2f\t%.2f\t%.2f\t\n", p.N, p.Readers, p.Cores, p.T/1e6, p.CPUNs, p.E, p.OfMost)
+	real := min(s.Cores, realCores())
+	return measure(&c.measuring, std, printing[bench.ScalePoint]{
+		head: "partitions\treaders\tcores\trecords/s\tns/record/core\tE(n) = T(n) / (n T(1))\tof the best below\t",
+		cells: func(p bench.ScalePoint) string {
+			e := fmt.Sprintf("%.2f", p.E)
+			if p.Beyond {
+				e = "beyond the cores"
+			}
+			return fmt.Sprintf("%d\t%d\t%d\t%.1f M\t%.2f\t%s\t%.2f\t", p.N, p.Readers, p.Cores, p.T/1e6, p.CPUNs, e,
+				p.OfMost)
+		},
+	}, func(warm bool, each func(bench.ScalePoint)) error {
+		most := c.Max
+		if warm {
+			most = 1
+		}
+		return bench.Scale(w, most, c.Readers, s.Cores, real, c.duration(c.Duration, warm), func(p bench.ScalePoint) {
+			p.Profile = c.Profile
+			each(p)
+		})
 	})
-	return out.end(err)
+}
+
+// realCores is how many cores the usable CPUs belong to.
+func realCores() int {
+	t, err := affinity.Discover()
+	if err != nil || len(t.CPUs) == 0 {
+		return 1
+	}
+	cores := map[int]bool{}
+	for _, c := range t.CPUs {
+		cores[c.Core] = true
+	}
+	return len(cores)
 }
 
 // modesCmd compares a single goroutine with pinned threads.
 type modesCmd struct {
+	measuring
 	Workload string `help:"Workload: ${workloads}." default:"u_1k"`
-	Passes   int    `help:"Times to go through the prepared records." default:"20"`
-	JSON     bool   `name:"json" help:"Print one JSON object for each mode instead of a table."`
+	Passes   int    `help:"Times to go through the prepared records, in each run." default:"20"`
 }
 
 func (c *modesCmd) Run(std streams) error {
@@ -54,23 +79,32 @@ func (c *modesCmd) Run(std streams) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	out := newReport(std, c.JSON, "mode\trecords\tgroups\trecords/s\tratio\tsame rows\t")
-	same := true
-	err = bench.Modes(w, c.Passes, func(m bench.Mode) {
-		same = same && m.Same
-		out.row(m, "%s\t%d\t%d\t%.1f M\t%.2f\t%v\t\n", m.Name, m.Rows, m.Groups, m.T/1e6, m.Ratio, m.Same)
+	return measure(&c.measuring, std, printing[bench.Mode]{
+		head: "mode\trecords\tgroups\trecords/s\tratio\tsame rows\t",
+		cells: func(m bench.Mode) string {
+			return fmt.Sprintf("%s\t%d\t%d\t%.1f M\t%.2f\t%v\t", m.Name, m.Rows, m.Groups, m.T/1e6, m.Ratio, m.Same)
+		},
+	}, func(warm bool, each func(bench.Mode)) error {
+		passes, same := c.Passes, true
+		if warm {
+			passes = 1
+		}
+		err := bench.Modes(w, passes, func(m bench.Mode) {
+			same = same && m.Same
+			each(m)
+		})
+		if err == nil && !same {
+			err = fmt.Errorf("the modes do not have the same rows")
+		}
+		return err
 	})
-	if err == nil && !same {
-		err = fmt.Errorf("the modes do not have the same rows")
-	}
-	return out.end(err)
 }
 
 // locksCmd compares velo with state that is shared under locks.
 type locksCmd struct {
+	measuring
 	Writers  int           `help:"Writers; 0 is one for each core." default:"0"`
-	Duration time.Duration `help:"How long to measure each." default:"1s"`
-	JSON     bool          `name:"json" help:"Print one JSON object for each way instead of a table."`
+	Duration time.Duration `help:"How long to measure each, in each run." default:"500ms"`
 }
 
 func (c *locksCmd) Run(std streams) error {
@@ -78,23 +112,27 @@ func (c *locksCmd) Run(std streams) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	out := newReport(std, c.JSON, "way\twriters\trecords/s\tp99 of an update\twaited for locks\t")
-	return out.end(bench.Locks(s.Readers, c.Duration, func(l bench.Lock) {
-		p99 := "-"
-		if l.P99 > 0 {
-			p99 = fmt.Sprintf("%.0f ns", l.P99)
-		}
-		out.row(l, "%s\t%d\t%.1f M\t%s\t%.1f %%\t\n", l.Impl, l.Writers, l.T/1e6, p99, 100*l.LockShare)
-	}))
+	return measure(&c.measuring, std, printing[bench.Lock]{
+		head: "way\twriters\trecords/s\tp99 of an update\twaited for locks\t",
+		cells: func(l bench.Lock) string {
+			p99 := "-"
+			if l.P99 > 0 {
+				p99 = fmt.Sprintf("%.0f ns", l.P99)
+			}
+			return fmt.Sprintf("%s\t%d\t%.1f M\t%s\t%.1f %%\t", l.Impl, l.Writers, l.T/1e6, p99, 100*l.LockShare)
+		},
+	}, func(warm bool, each func(bench.Lock)) error {
+		return bench.Locks(s.Readers, c.duration(c.Duration, warm), each)
+	})
 }
 
 // readersCmd measures readers whose sources answer late.
 type readersCmd struct {
+	measuring
 	Max      int           `help:"The greatest number of readers." default:"4"`
 	Latency  time.Duration `help:"What a source takes for a batch." default:"1ms"`
 	Rows     int           `help:"Records of a batch." default:"1000"`
-	Duration time.Duration `help:"How long to measure each." default:"1s"`
-	JSON     bool          `name:"json" help:"Print one JSON object for each point instead of a table."`
+	Duration time.Duration `help:"How long to measure each, in each run." default:"500ms"`
 }
 
 func (c *readersCmd) Run(std streams) error {
@@ -102,10 +140,14 @@ func (c *readersCmd) Run(std streams) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	out := newReport(std, c.JSON, "readers\trecords/s\tspeedup\t")
-	return out.end(bench.SlowReaders(c.Max, c.Latency, c.Rows, s.Cores, c.Duration, func(p bench.SlowPoint) {
-		out.row(p, "%d\t%.2f M\t%.2f\t\n", p.Readers, p.T/1e6, p.Speedup)
-	}))
+	return measure(&c.measuring, std, printing[bench.SlowPoint]{
+		head: "readers\trecords/s\tspeedup\t",
+		cells: func(p bench.SlowPoint) string {
+			return fmt.Sprintf("%d\t%.2f M\t%.2f\t", p.Readers, p.T/1e6, p.Speedup)
+		},
+	}, func(warm bool, each func(bench.SlowPoint)) error {
+		return bench.SlowReaders(c.Max, c.Latency, c.Rows, s.Cores, c.duration(c.Duration, warm), each)
+	})
 }
 
 // workload finds a workload by its name.
@@ -115,46 +157,4 @@ func workload(name string) (bench.Workload, error) {
 		return w, fmt.Errorf("no workload %q, expected one of %s", name, workloadNames())
 	}
 	return w, nil
-}
-
-// report prints rows as they come: as JSON objects, or at the end as a table under a line that
-// names the host.
-type report struct {
-	json *json.Encoder
-	err  error
-	w    *tabwriter.Writer
-}
-
-func newReport(std streams, asJSON bool, head string) *report {
-	if asJSON {
-		return &report{json: json.NewEncoder(std.out)}
-	}
-	fmt.Fprintln(std.out, affinity.Describe())
-	r := &report{w: tabwriter.NewWriter(std.out, 0, 0, 2, ' ', tabwriter.AlignRight)}
-	io.WriteString(r.w, head+"\n")
-	return r
-}
-
-// row adds a row: v for JSON, the rest for the table.
-func (r *report) row(v any, format string, args ...any) {
-	if r.json != nil {
-		if err := r.json.Encode(v); err != nil && r.err == nil {
-			r.err = err
-		}
-		return
-	}
-	fmt.Fprintf(r.w, format, args...)
-}
-
-// end prints the rest and returns err, or what went wrong with printing.
-func (r *report) end(err error) error {
-	if r.w != nil {
-		if ferr := r.w.Flush(); err == nil {
-			err = ferr
-		}
-	}
-	if err == nil {
-		err = r.err
-	}
-	return err
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/velo-engine/velo/affinity"
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/filegen"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/readers/compressed"
@@ -284,7 +284,7 @@ func inflate(path string) error {
 }
 
 // runQuery runs a query over a file on one core.
-func runQuery(path string, plan *core.Plan, schema *record.Schema) error {
+func runQuery(path string, plan *plan.Plan, schema *record.Schema) error {
 	r, err := openFile(path, schema)
 	if err != nil {
 		return err

@@ -1,7 +1,7 @@
 // Command veloperf measures velo, on its built-in generator and on files in the format of the one
 // billion row challenge.
 //
-//	veloperf run                        the canonical workload, about 10 seconds
+//	veloperf run                        the canonical workload, five times 2 seconds
 //	veloperf gen 1brc --rows 50000000 --out measurements.txt
 //	veloperf 1brc measurements.txt      minimum, mean and maximum for each name
 //	veloperf ring                       the ring beside its rivals
@@ -12,10 +12,16 @@
 //	veloperf locks                      shared maps under locks against velo
 //	veloperf readers                    sources that answer late, read side by side
 //	veloperf ingest                     files as people have them, with rooflines
+//	veloperf doctor                     what of this host would spoil a run, and what mends it
+//	veloperf diff before.json after.json   what has changed, and whether that is chance
+//	veloperf validate                   the list by which velo is accepted, line by line
+//	veloperf flame cpu.pprof            a flame graph, as SVG
+//	veloperf report results/            one page with all results and their charts
 //
 // Every command has --help. Results go to standard output, progress and messages to standard error.
 // The exit status is 0; 1 if something went wrong; 2 if there is no result because no line of a
-// file could be read; 80 if the command line is not understood.
+// file could be read; 3 if a command that answers a question says no, as doctor does of a host that
+// would spoil a run; 80 if the command line is not understood.
 package main
 
 import (
@@ -44,7 +50,15 @@ type commands struct {
 	Locks    locksCmd    `cmd:"" help:"Shared maps under locks, channels and rings against velo."`
 	Readers  readersCmd  `cmd:"" help:"Readers side by side whose sources answer late."`
 	Ingest   ingestCmd   `cmd:"" help:"How fast files are read: CSV, JSON lines, gzip, with rooflines."`
-	Gen      struct {
+	Doctor   doctorCmd   `cmd:"" help:"What of this host spoils a run; what mends it."`
+
+	Diff     diffCmd     `cmd:"" help:"Compare two files of results: what has changed, and is it chance?"`
+	Validate validateCmd `cmd:"" help:"Go through the list by which velo is accepted."`
+	Flame    flameCmd    `cmd:"" help:"Draw a profile as a flame graph."`
+	Report   reportCmd   `cmd:"" help:"Make a page of results, or a text for a terminal."`
+
+	Version kong.VersionFlag `help:"Print the version, the commit and the version of Go."`
+	Gen     struct {
 		Brc genBrcCmd `cmd:"" name:"1brc" help:"Write a file of name;value lines."`
 	} `cmd:"" help:"Write test data."`
 }
@@ -56,9 +70,13 @@ func main() {
 // run runs the program and returns its exit status.
 func run(args []string, stdout, stderr io.Writer) (status int) {
 	status = -1 // not known yet
+	commandLine = args
 	parser := kong.Must(&commands{}, kong.Name("veloperf"), kong.ShortUsageOnError(), kong.Writers(stdout, stderr),
 		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{stdout, stderr}),
-		kong.Vars{"workloads": workloadNames(), "streams": streamNames(), "rivals": rivalNames()},
+		kong.Vars{
+			"workloads": workloadNames(), "streams": streamNames(), "rivals": rivalNames(),
+			"version": version(), "checks": checkNames(),
+		},
 		kong.Exit(func(s int) {
 			if status < 0 { // after --help, kong goes on and finds that arguments are missing
 				status = s
@@ -72,7 +90,7 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 		return status
 	}
 	err = ctx.Run()
-	if err != nil {
+	if err != nil && !errors.Is(err, errSaysNo) {
 		fmt.Fprintf(stderr, "veloperf: %v\n", err)
 	}
 	switch {
@@ -80,6 +98,8 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 		return 0
 	case errors.Is(err, errAllAside):
 		return 2
+	case errors.Is(err, errSaysNo):
+		return 3
 	}
 	return 1
 }

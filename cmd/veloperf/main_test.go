@@ -3,15 +3,21 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/velo-engine/velo/bench"
 	"github.com/velo-engine/velo/internal/brc"
+	"github.com/velo-engine/velo/internal/figures"
+	"github.com/velo-engine/velo/internal/hosttree"
 	"github.com/velo-engine/velo/internal/testgen"
 )
 
@@ -37,8 +43,8 @@ func write(t *testing.T, text string) string {
 // shapes are the numbers of readers and partitions that results must not depend on.
 var shapes = []int{1, 2, 3, 8}
 
-// Goal: the samples of the challenge come out byte for byte, for any shape, from files with LF and with CRLF, with and without the
-// last newline, and in blocks so small that most rows are cut.
+// Goal: the samples of the challenge come out byte for byte, for any shape, from files with LF and
+// with CRLF, with and without the last newline, and in blocks so small that most rows are cut.
 func TestSamples(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(testgen.Corpus(t, "1brc"), "measurements-*.txt"))
 	if err != nil || len(files) == 0 {
@@ -111,7 +117,8 @@ func TestAgainstReference(t *testing.T) {
 	}
 }
 
-// Goal: a bad line is reported with its line and the reason, and the rest is right; a file that is none is one clear line.
+// Goal: a bad line is reported with its line and the reason, and the rest is right; a file that is
+// none is one clear line.
 func TestBadInput(t *testing.T) {
 	path := write(t, "a;1.0\nb\n\na;3.0\nc;1.25\nc;x\nd;100.0\n;5.0\n")
 	out, stderr, status := veloperf(t, "1brc", path, "--readers=3")
@@ -131,8 +138,10 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("%s", stderr)
 	}
 	none := write(t, "bad\nworse\n")
-	if out, stderr, status := veloperf(t, "1brc", none); status != 2 || out != "" || !strings.Contains(stderr, "no line could be read of 2") {
-		t.Errorf("nothing can be read: status %d, %s%s", status, out, stderr)
+	for _, args := range [][]string{{}, {"--json"}, {"--runs=3"}, {"--stats", "--readers=2"}} {
+		if out, stderr, status := veloperf(t, append([]string{"1brc", none}, args...)...); status != 2 || strings.Contains(out, "{") || !strings.Contains(stderr, "no line could be read of 2") {
+			t.Errorf("nothing can be read, %v: status %d, %s%s", args, status, out, stderr)
+		}
 	}
 	if out, stderr, status := veloperf(t, "1brc", write(t, ""), "--memory=16MiB"); status != 0 || out != "{}\n" {
 		t.Errorf("an empty file: status %d, %s%s", status, out, stderr)
@@ -156,10 +165,11 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// Goal: the canonical workload ends with figures that add up, for shapes with and without a runner for each agent.
+// Goal: the canonical workload ends with figures that add up, for shapes with and without a runner
+// for each agent.
 func TestRun(t *testing.T) {
 	for _, shape := range [][]string{{"--readers=1", "--partitions=1", "--cores=1"}, {"--readers=3", "--partitions=2", "--cores=2"}, {"--readers=1", "--partitions=1", "--cores=2", "--zipf=1.1"}} {
-		out, stderr, status := veloperf(t, append([]string{"run", "--duration=300ms", "--groups=1000", "--json"}, shape...)...)
+		out, stderr, status := veloperf(t, append([]string{"run", "--duration=100ms", "--runs=2", "--groups=1000", "--json"}, shape...)...)
 		var r runReport
 		if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 {
 			t.Fatal(status, err, out, stderr)
@@ -168,7 +178,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%v: %+v", shape, r)
 		}
 	}
-	out, stderr, status := veloperf(t, "run", "--profile=s3a", "--readers=2", "--partitions=1", "--cores=1", "--duration=50ms", "--json")
+	out, stderr, status := veloperf(t, "run", "--profile=s3a", "--readers=2", "--partitions=1", "--cores=1", "--duration=50ms", "--runs=2", "--json")
 	var r runReport
 	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 || r.Profile != "s3a" || r.Groups == 0 || len(r.Checksum) != 16 || r.RecordsPerSecond <= 0 {
 		t.Errorf("a stream: status %d, %v, %+v\n%s", status, err, r, stderr)
@@ -176,7 +186,7 @@ func TestRun(t *testing.T) {
 	if _, stderr, status := veloperf(t, "run", "--profile=s3a", "--rival=gomap"); status != 1 || !strings.Contains(stderr, "without time") {
 		t.Errorf("a stream with a rival: status %d, %s", status, stderr)
 	}
-	out, stderr, status = veloperf(t, "run", "--duration=1200ms")
+	out, stderr, status = veloperf(t, "run", "--duration=1200ms", "--runs=1")
 	for _, want := range []string{"usable: ", "records/s", "full stalls", "add up"} {
 		if status != 0 || !strings.Contains(out, want) {
 			t.Errorf("status %d: nothing says %q in:\n%s%s", status, want, out, stderr)
@@ -189,7 +199,7 @@ func TestRun(t *testing.T) {
 
 // Goal: every record that is sent at a rate is seen, and the figures are in order.
 func TestLatency(t *testing.T) {
-	args := []string{"latency", "--rate=100000", "--duration=200ms"}
+	args := []string{"latency", "--rate=100000", "--duration=200ms", "--runs=1"}
 	out, stderr, status := veloperf(t, append(args, "--json")...)
 	var l struct {
 		Sent, Seen uint64
@@ -212,20 +222,21 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// Goal: the comparing commands print a row for each thing they compare, and say so where they cannot run.
+// Goal: the comparing commands print a row for each thing they compare, and say so where they
+// cannot run.
 func TestCompare(t *testing.T) {
 	for _, c := range []struct {
-		args []string
+		args []string // of two runs
 		rows int
 		key  string
 	}{
-		{[]string{"scale", "--profile=seed", "--max=4", "--duration=50ms"}, 3, "efficiency"},
+		{[]string{"scale", "--profile=seed", "--max=4", "--duration=50ms"}, 3, "beyond_cores"},
 		{[]string{"modes", "--workload=seed", "--passes=2"}, 3, "same_rows"},
 		{[]string{"snapshot", "--profile=u_1k", "--duration=100ms", "--interval=10ms", "--rivals"}, 5, "interval_ms"},
 		{[]string{"locks", "--duration=20ms", "--writers=2"}, 7, "lock_wait_seconds"},
 		{[]string{"readers", "--max=2", "--duration=50ms"}, 2, "speedup"},
 	} {
-		out, stderr, status := veloperf(t, append(c.args, "--json")...)
+		out, stderr, status := veloperf(t, append(c.args, "--runs=2", "--warmup=1ms", "--json")...)
 		lines := strings.Split(strings.TrimSpace(out), "\n")
 		if status != 0 || len(lines) != c.rows {
 			t.Fatalf("%v: status %d, %d rows, expected %d\n%s%s", c.args, status, len(lines), c.rows, out, stderr)
@@ -238,13 +249,239 @@ func TestCompare(t *testing.T) {
 			if rate, ok := row["records_per_second"].(float64); !ok || rate <= 0 {
 				t.Errorf("%v: no rate in %s", c.args, line)
 			}
+			checkStamp(t, line)
 		}
-		if out, _, status := veloperf(t, c.args...); status != 0 || !strings.Contains(out, "records/s") {
+		if out, _, status := veloperf(t, append(c.args, "--runs=1", "--warmup=0")...); status != 0 || !strings.Contains(out, "records/s") {
 			t.Errorf("%v: status %d\n%s", c.args, status, out)
 		}
 	}
 	for want, args := range map[string][]string{"no workload": {"scale", "--profile=x"}, "--peers": {"ring", "--peers=" + t.TempDir()}} {
 		if _, stderr, status := veloperf(t, args...); status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%v: status %d, %s", args, status, stderr)
+		}
+	}
+}
+
+// Goal: the doctor's answer is its exit status, for a host that is fit and one that is not, and as
+// one object.
+func TestDoctor(t *testing.T) {
+	for host, want := range map[string]int{"quiet": 0, "laptop": 3} {
+		root := hostTree(t, host)
+		out, stderr, status := veloperf(t, "doctor", "--root="+root)
+		if status != want || stderr != "" || !strings.Contains(out, "usable") || strings.Contains(out, "mend") != (host == "laptop") {
+			t.Errorf("%s: status %d, expected %d\n%s%s", host, status, want, out, stderr)
+		}
+		out, _, status = veloperf(t, "doctor", "--json", "--root="+root)
+		var r struct {
+			stamp
+			Findings []map[string]string
+		}
+		if err := json.Unmarshal([]byte(out), &r); err != nil || status != want || r.SchemaVersion != schemaVersion || r.Command != "veloperf doctor --json --root="+root ||
+			(len(r.Spoilers) > 0) != (want == 3) || r.GoVersion == "" || r.Commit == "" || r.Time == "" {
+			t.Errorf("%s: status %d, %v\n%s", host, status, err, out)
+		}
+	}
+	if out, _, status := veloperf(t, "doctor", "--watch=10ms"); status != 0 && status != 3 || !strings.Contains(out, "usable") {
+		t.Errorf("status %d\n%s", status, out)
+	}
+	if _, stderr, status := veloperf(t, "doctor", "--root="+t.TempDir()); status != 1 || !strings.Contains(stderr, "usable were not") && !strings.Contains(stderr, "proc/self/status") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	if out, _, status := veloperf(t, "--version"); status != 0 || !strings.Contains(out, "veloperf") || !strings.Contains(out, runtime.Version()) {
+		t.Errorf("status %d, %s", status, out)
+	}
+}
+
+// checkStamp checks what every JSON object has.
+func checkStamp(t *testing.T, line string) {
+	t.Helper()
+	var row struct {
+		stamp
+		Runs        int
+		Figures     map[string]figures.Figure
+		Impossible  []string
+		SpoiledRuns []int `json:"spoiled_runs"`
+	}
+	if err := json.Unmarshal([]byte(line), &row); err != nil {
+		t.Fatal(err, line)
+	}
+	s := row.stamp
+	if s.SchemaVersion != schemaVersion || !strings.HasPrefix(s.Command, "veloperf ") || s.Time == "" || s.System == "" || s.GoVersion == "" || s.Commit == "" || s.Spoilers == nil {
+		t.Errorf("no complete stamp: %+v", s)
+	}
+	if row.Runs < 1 || len(row.Figures) == 0 || row.Impossible == nil || row.SpoiledRuns == nil {
+		t.Errorf("no complete figures: %s", line)
+	}
+	for name, f := range row.Figures {
+		if len(f.Samples) != row.Runs || f.N != row.Runs || f.Min > f.Median || f.Median > f.Max || f.Low < f.Min || f.High > f.Max || f.Better == "" {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+// Goal: what spoils a run and what cannot be is printed beside the figures, as text and as JSON, and the warm-up counts for nothing.
+func TestMeasure(t *testing.T) {
+	type point struct {
+		N int     `json:"n"`
+		T float64 `json:"records_per_second"`
+		E float64 `json:"efficiency"`
+	}
+	for _, asJSON := range []bool{false, true} {
+		var out, errs bytes.Buffer
+		warm, run := 0, 0
+		p := printing[point]{head: "n\trecords/s\t", cells: func(p point) string { return fmt.Sprintf("%d\t%.0f\t", p.N, p.T) }}
+		m := &measuring{Runs: 3, Warmup: time.Millisecond, JSON: asJSON}
+		err := measure(m, streams{&out, &errs}, p, func(isWarm bool, each func(point)) error {
+			if isWarm {
+				if warm++; run > 0 {
+					t.Error("a warm-up after a run")
+				}
+				each(point{1, 1e12, 9})
+				return nil
+			}
+			run++
+			bench.Observe()()
+			each(point{1, []float64{0, 30, 10, 20}[run], 1})
+			each(point{2, 50, 1.3})
+			return nil
+		})
+		if err != nil || warm != 1 || run != 3 || !strings.Contains(errs.String(), "run 3 of 3") || bench.Observe != nil {
+			t.Fatal(err, warm, run, errs.String())
+		}
+		text := out.String()
+		if asJSON {
+			for line := range strings.Lines(text) {
+				checkStamp(t, line)
+			}
+		}
+		for _, want := range map[bool][]string{
+			false: {"10.00..30.00   10.00..30.00", "cannot be: efficiency is 1.30", "75 % interval"},
+			true:  {`"records_per_second":20,`, `"samples":[30,10,20]`, `"impossible":["efficiency is 1.30`},
+		}[asJSON] {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is missing in\n%s", want, text)
+			}
+		}
+	}
+	m := &meter{spoilers: map[int][]string{2: {"steal: the host took 1.0 %", "load: others took 5.0 %", "steal: the host took 3.0 %"}}}
+	if got := strings.Join(m.lines(), "\n"); got != "run 2: steal: the host took 3.0 %\nrun 2: load: others took 5.0 %" {
+		t.Error(got)
+	}
+	if _, stderr, status := veloperf(t, "run", "--runs=0"); status != 1 || !strings.Contains(stderr, "--runs 0") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	boom := errors.New("boom")
+	var out bytes.Buffer
+	err := measure(&measuring{Runs: 3}, streams{&out, io.Discard}, printing[point]{head: "n\t", cells: func(p point) string { return "1\t" }}, func(_ bool, each func(point)) error {
+		each(point{1, 1, 1})
+		return boom
+	})
+	if !errors.Is(err, boom) || !strings.Contains(out.String(), "of 1 runs") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+// hostTree writes a recorded tree to a folder.
+func hostTree(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../internal/doctor/testdata", name+".txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := hosttree.Parse(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	for file, content := range files {
+		path := filepath.Join(root, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// Goal: diff says what has changed, and its exit status stops a build if something is worse.
+func TestDiff(t *testing.T) {
+	file := func(name, cpu string, rates ...float64) string {
+		text, err := json.Marshal(map[string]any{
+			"command": "veloperf run --json", "cpu": cpu, "commit": "0123456789abcdef", "spoilers": []string{"busy: x"},
+			"figures": map[string]figures.Figure{"records_per_second": {Better: figures.Higher, Samples: rates}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	before, slower := file("a", "x", 100e6, 101e6, 102e6, 103e6, 104e6), file("b", "y", 90e6, 91e6, 92e6, 93e6, 94e6)
+	few := file("c", "x", 1e6, 2e6)
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   []string
+	}{
+		{[]string{before, before}, 0, []string{"1.000", "~", "A could be spoilt: busy: x"}},
+		{[]string{before, slower}, 3, []string{"0.902", "worse", `not the same: cpu: "x" and "y"`, "0.008"}},
+		{[]string{slower, before}, 0, []string{"1.109", "better"}},
+		{[]string{before, slower, "--threshold=20%"}, 0, []string{"~"}},
+		{[]string{before, slower, "--json"}, 3, []string{`"verdict":"worse"`, `"schema_version":1`, `"ratio":0.9`}},
+		{[]string{before, few}, 0, []string{"too few runs", "4 and 4"}},
+		{[]string{before, slower, "--threshold=much"}, 1, []string{"such as 5%"}},
+		{[]string{before, slower, "--figure=p99_us"}, 1, []string{"no figure in common"}},
+		{[]string{before, write(t, "")}, 1, []string{"is empty"}},
+		{[]string{before, write(t, "no json")}, 1, []string{":1: expected what veloperf prints"}},
+	} {
+		out, stderr, status := veloperf(t, append([]string{"diff"}, c.args...)...)
+		if status != c.status {
+			t.Errorf("%v: status %d, expected %d\n%s%s", c.args, status, c.status, out, stderr)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out+stderr, want) {
+				t.Errorf("%v: nothing says %q in\n%s%s", c.args, want, out, stderr)
+			}
+		}
+	}
+}
+
+// Goal: results of real runs become a page and a text, from files and from folders.
+func TestReport(t *testing.T) {
+	dir := t.TempDir()
+	for name, args := range map[string][]string{
+		"run": {"run", "--profile=seed", "--duration=30ms", "--rival=gomap"}, "scale": {"scale", "--profile=seed", "--max=2", "--duration=30ms"},
+		"latency": {"latency", "--duration=50ms", "--rate=50000"},
+	} {
+		out, stderr, status := veloperf(t, append(args, "--runs=2", "--json")...)
+		if status != 0 {
+			t.Fatal(name, out, stderr)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(out), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := filepath.Join(dir, "report.html")
+	if out, stderr, status := veloperf(t, "report", dir, "--out="+page); status != 0 {
+		t.Fatal(out, stderr)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil || strings.Count(string(text), "<svg") < 4 {
+		t.Errorf("%v: %d charts", err, strings.Count(string(text), "<svg"))
+	}
+	out, stderr, status := veloperf(t, "report", filepath.Join(dir, "run.json"), filepath.Join(dir, "latency.json"), "--text")
+	for _, want := range []string{"CPU time of a record", "gomap", "From due to visible", "Placement", "reader/0"} {
+		if status != 0 || !strings.Contains(out, want) {
+			t.Errorf("status %d: nothing says %q in\n%s%s", status, want, out, stderr)
+		}
+	}
+	for want, args := range map[string][]string{"no file *.json": {t.TempDir()}, "no such file": {dir + "/x"}, ":1: expected": {write(t, "x")}} {
+		if _, stderr, status := veloperf(t, append([]string{"report"}, args...)...); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%v: status %d, %s", args, status, stderr)
 		}
 	}

@@ -17,11 +17,10 @@ import (
 // ringCmd measures the ring beside its rivals. The rivals live in a module of their own, so that
 // programs that embed velo do not depend on them. So this command needs the source tree and Go.
 type ringCmd struct {
+	measuring
 	Peers    string        `help:"The directory bench/peers of the source tree." default:"bench/peers" type:"path"`
-	Passes   int           `help:"How often each measurement is made; the median counts." default:"5"`
-	Duration time.Duration `help:"How long each measurement takes." default:"300ms"`
+	Duration time.Duration `help:"How long each measurement takes, in each run." default:"300ms"`
 	Only     string        `help:"Regular expression of the measurements to make, as impl/case."`
-	JSON     bool          `name:"json" help:"Print one JSON object for each measurement instead of a table."`
 }
 
 // ringRow is a line of ringpeers.
@@ -31,9 +30,6 @@ type ringRow struct {
 	ItemBytes int     `json:"item_bytes"`
 	Value     float64 `json:"value"`
 	Unit      string  `json:"unit"`
-	Min       float64 `json:"min"`
-	Max       float64 `json:"max"`
-	Passes    int     `json:"passes"`
 }
 
 func (c *ringCmd) Run(std streams) error {
@@ -41,9 +37,33 @@ func (c *ringCmd) Run(std streams) error {
 		return fmt.Errorf("the rivals are in bench/peers of velo's source tree; run this there, or say where it is "+
 			"with --peers: %w", err)
 	}
+	if c.Runs < 1 {
+		return fmt.Errorf("--runs %d: expected 1 at least", c.Runs)
+	}
+	if c.profiling.any() || c.Counters {
+		return fmt.Errorf("the rivals run in a program of their own: profile that, with go run ./ring --cpuprofile " +
+			"FILE")
+	}
+	meter := newMeter()
+	end := meter.begin()
+	results, err := c.results(std)
+	end()
+	return finish(&c.measuring, std, printing[ringRow]{
+		head: "implementation\tcase\titem\tmedian\t\t",
+		cells: func(r ringRow) string {
+			return fmt.Sprintf("%s\t%s\t%d B\t%.1f\t%s\t", r.Impl, r.Case, r.ItemBytes, r.Value, r.Unit)
+		},
+	}, meter, results, err)
+}
+
+// results runs the other program, which makes the runs itself: it compares only those that were
+// made with the same distance between the two CPUs.
+func (c *ringCmd) results(std streams) (results [][]ringRow, err error) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	args := []string{"run", "./ring", "--passes", strconv.Itoa(c.Passes), "--seconds", fmt.Sprint(c.Duration.Seconds())}
+	args := []string{
+		"run", "./ring", "--passes", strconv.Itoa(c.Runs), "--seconds", fmt.Sprint(c.Duration.Seconds()),
+	}
 	if c.Only != "" {
 		args = append(args, "--only", c.Only)
 	}
@@ -51,26 +71,35 @@ func (c *ringCmd) Run(std streams) error {
 	cmd.Dir, cmd.Stderr = c.Peers, std.err
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return err
+		return nil, err
 	}
-	out := newReport(std, c.JSON, "implementation\tcase\titem\tmedian\tleast\tmost\t\tpasses\t")
 	lines := bufio.NewScanner(pipe)
 	for lines.Scan() {
-		var r ringRow
+		var r struct {
+			ringRow
+			Samples []float64 `json:"samples"`
+		}
 		err = json.Unmarshal(lines.Bytes(), &r)
 		if err != nil {
 			err = fmt.Errorf("what the rivals printed is no figure: %.80q: %w", lines.Bytes(), err)
 			io.Copy(io.Discard, pipe)
 			break
 		}
-		out.row(r, "%s\t%s\t%d B\t%.1f\t%.1f\t%.1f\t%s\t%d\t\n", r.Impl, r.Case, r.ItemBytes, r.Value, r.Min, r.Max,
-			r.Unit, r.Passes)
+		var runs []ringRow
+		for _, v := range r.Samples {
+			r.Value = v
+			runs = append(runs, r.ringRow)
+		}
+		results = append(results, runs)
 	}
 	if werr := cmd.Wait(); err == nil {
 		err = werr
 	}
-	return out.end(err)
+	if ctx.Err() != nil {
+		err = errInterrupted
+	}
+	return results, err
 }

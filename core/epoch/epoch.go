@@ -16,18 +16,18 @@ const (
 	linePad = 128
 )
 
-// cut is an epoch's number and its slot in one word, so that they change together.
-type cut uint64
+// packed is an epoch's number and its slot in one word, so that they change together.
+type packed uint64
 
-func pack(number uint64, slot int) cut { return cut(number<<slotBits | uint64(slot)) }
-func (c cut) number() uint64           { return uint64(c) >> slotBits }
-func (c cut) slot() int                { return int(c & (MaxSlots - 1)) }
+func pack(number uint64, slot int) packed { return packed(number<<slotBits | uint64(slot)) }
+func (c packed) number() uint64           { return uint64(c) >> slotBits }
+func (c packed) slot() int                { return int(c & (MaxSlots - 1)) }
 
 // Epochs are the epochs of one engine. All methods may be called from any goroutine, and none
 // waits.
 type Epochs struct {
 	partitions int
-	ring       func() // wakes all routers and partitions
+	wake       func() // wakes all routers and partitions
 
 	// done is called when an epoch has been answered, with or without a cut, and before the cut is
 	// visible.
@@ -89,11 +89,11 @@ type padded[T any] struct {
 // more for the last epoch. Slot 0 holds the cut of epoch 0 and is current. ring wakes the routers
 // and partitions. The last partition to answer calls done before the cut is visible; cut says
 // whether there is one.
-func New(readers, partitions, slots int, ring func(), done func(number uint64, slot int, cut bool)) *Epochs {
+func New(readers, partitions, slots int, wake func(), done func(number uint64, slot int, cut bool)) *Epochs {
 	if slots < 2 || slots >= MaxSlots {
 		panic(fmt.Sprintf("epoch: %d slots, expected 2..%d", slots, MaxSlots-1))
 	}
-	e := &Epochs{partitions: partitions, ring: ring, done: done, refs: make([]padded[atomic.Int64], slots+1)}
+	e := &Epochs{partitions: partitions, wake: wake, done: done, refs: make([]padded[atomic.Int64], slots+1)}
 	e.left.Store(int64(partitions))
 	e.readers.Store(int64(readers))
 	return e
@@ -103,7 +103,7 @@ func New(readers, partitions, slots int, ring func(), done func(number uint64, s
 //
 //gcassert:inline
 func (e *Epochs) Raised() (number uint64, slot int) {
-	c := cut(e.raised.Load())
+	c := packed(e.raised.Load())
 	return c.number(), c.slot()
 }
 
@@ -111,13 +111,13 @@ func (e *Epochs) Raised() (number uint64, slot int) {
 func (e *Epochs) Finished() uint64 { return e.finished.Load() }
 
 // Visible returns the newest epoch that has a cut.
-func (e *Epochs) Visible() uint64 { return cut(e.current.Load()).number() }
+func (e *Epochs) Visible() uint64 { return packed(e.current.Load()).number() }
 
 // IsLast says whether a slot is the slot of the last epoch.
 func (e *Epochs) IsLast(slot int) bool { return slot == len(e.refs)-1 }
 
 // Ended says whether the last epoch is visible.
-func (e *Epochs) Ended() bool { return e.IsLast(cut(e.current.Load()).slot()) }
+func (e *Epochs) Ended() bool { return e.IsLast(packed(e.current.Load()).slot()) }
 
 // Want asks for an epoch and returns its number. It is the first epoch raised after the call, and
 // it has everything that the caller has handed to a reader before.
@@ -164,7 +164,7 @@ func (e *Epochs) Leave() {
 // raised one.
 func (e *Epochs) Raise() bool {
 	for {
-		r := cut(e.raised.Load())
+		r := packed(e.raised.Load())
 		n := r.number()
 		if e.finished.Load() != n || e.IsLast(r.slot()) {
 			return false // the last partition to answer raises; no epoch comes after the last one
@@ -191,7 +191,7 @@ func (e *Epochs) Raise() bool {
 		// finds that the slot is not current and reads nothing. If another goroutine has raised
 		// meanwhile, the CAS fails.
 		if e.raised.CompareAndSwap(uint64(r), uint64(pack(n+1, slot))) {
-			e.ring()
+			e.wake()
 			return true
 		}
 	}
@@ -200,7 +200,7 @@ func (e *Epochs) Raise() bool {
 // free returns a slot that is not current and that no snapshot holds, or -1 if there is none. It is
 // called while no epoch is in flight.
 func (e *Epochs) free() int {
-	current := cut(e.current.Load()).slot()
+	current := packed(e.current.Load()).slot()
 	for s := range e.refs[:len(e.refs)-1] {
 		if s != current && e.refs[s].v.Load() == 0 {
 			return s
@@ -216,15 +216,16 @@ func (e *Epochs) Answer(image bool) {
 		e.lacking.Store(true)
 	}
 	left := e.left.Add(-1)
-	if invariants.Enabled && left < 0 {
-		panic("epoch: more answers than partitions")
+	if invariants.Enabled {
+		holds(left >= 0, "a partition answers an epoch once")
 	}
 	if left > 0 {
 		return
 	}
 	// The Add of the last partition comes after the Adds of the others, and so after everything
 	// that they wrote. No other goroutine writes the following fields until finished is stored.
-	r := cut(e.raised.Load())
+	r := packed(e.raised.Load())
+	e.check(r)
 	e.left.Store(int64(e.partitions))
 	lacking := e.lacking.Swap(false)
 	e.done(r.number(), r.slot(), !lacking)
@@ -241,11 +242,32 @@ func (e *Epochs) Answer(image bool) {
 	e.Raise()
 }
 
+// check panics if the state of the epochs is not one that they can be in when all partitions have
+// answered the epoch raised, if invariants are on. TestChecks breaks each formula once.
+func (e *Epochs) check(raised packed) {
+	if !invariants.Enabled {
+		return
+	}
+	current, finished := packed(e.current.Load()), e.finished.Load()
+	holds(raised.number() == finished+1, "an epoch is answered after the one before, and once")
+	holds(raised.slot() != current.slot(), "images are not put into the slot that is read")
+	holds(current.number() <= finished, "a cut is visible after its epoch was answered")
+	holds(!e.IsLast(raised.slot()) || e.over.Load(), "the last epoch is raised when no reader is left")
+	holds(e.readers.Load() >= 0, "a reader leaves once")
+}
+
+// holds panics if an invariant does not hold.
+func holds(ok bool, formula string) {
+	if !ok {
+		panic("epoch: it does not hold that " + formula)
+	}
+}
+
 // Pin returns the slot of the newest cut and keeps it as it is until Unpin. It never waits. If a
 // newer cut became current in the same moment it tries again.
 func (e *Epochs) Pin() (slot int) {
 	for {
-		c := cut(e.current.Load())
+		c := packed(e.current.Load())
 		refs := &e.refs[c.slot()].v
 		if invariants.Enabled {
 			invariants.At("epoch.Pin", e)
@@ -253,7 +275,7 @@ func (e *Epochs) Pin() (slot int) {
 		refs.Add(1)
 		// If the slot is still current, a goroutine that takes it out of use later finds the
 		// reference. If it is not, the slot may be in use for another epoch by now.
-		if cut(e.current.Load()) == c {
+		if packed(e.current.Load()) == c {
 			return c.slot()
 		}
 		e.Unpin(c.slot())
@@ -263,8 +285,8 @@ func (e *Epochs) Pin() (slot int) {
 // Unpin lets go of a slot.
 func (e *Epochs) Unpin(slot int) {
 	n := e.refs[slot].v.Add(-1)
-	if invariants.Enabled && n < 0 {
-		panic("epoch: a slot was let go of more often than it was taken")
+	if invariants.Enabled {
+		holds(n >= 0, "a slot is let go of as often as it was taken")
 	}
 	if n == 0 && e.full.Load() {
 		// full is cleared before the raise, which sets it again if it finds no slot. A raise that

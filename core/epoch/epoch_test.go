@@ -142,7 +142,7 @@ func TestPinned(t *testing.T) {
 	}
 	for range 3 {
 		all.Go(func() {
-			for last := uint64(0); !e.Ended() && !stop.Load(); {
+			for last, looks := uint64(0), 0; !e.Ended() && !stop.Load(); looks++ {
 				slot := e.Pin()
 				first := content[slot]
 				for range 10 {
@@ -153,6 +153,9 @@ func TestPinned(t *testing.T) {
 				}
 				last = first[0]
 				e.Unpin(slot)
+				if looks%64 == 63 {
+					runtime.Gosched() // with fewer processors than goroutines an epoch would take a time slice
+				}
 			}
 		})
 	}
@@ -237,4 +240,37 @@ func TestCurrentIsNotTaken(t *testing.T) {
 		}
 		e.Answer(true)
 	}
+}
+
+// Goal: each formula of check is there for something. Method: epochs are broken as a bug would break
+// them, and the formula that the bug violates is the one that says so.
+func TestChecks(t *testing.T) {
+	if !invariants.Enabled {
+		t.Skip("the checks are on with -tags invariants or -race")
+	}
+	for formula, bug := range map[string]func(e *Epochs){
+		"an epoch is answered after the one before, and once": func(e *Epochs) { e.finished.Store(7) },
+		"images are not put into the slot that is read":       func(e *Epochs) { e.raised.Store(uint64(pack(1, 0))) },
+		"a cut is visible after its epoch was answered":       func(e *Epochs) { e.current.Store(uint64(pack(1, 0))) },
+		"the last epoch is raised when no reader is left":     func(e *Epochs) { e.raised.Store(uint64(pack(1, 2))) },
+		"a reader leaves once":                                func(e *Epochs) { e.readers.Store(-1) },
+		"a partition answers an epoch once":                   func(e *Epochs) { e.left.Store(0) },
+	} {
+		e := New(1, 1, 2, func() {}, func(uint64, int, bool) {})
+		e.Want()
+		bug(e)
+		if got := panicOf(func() { e.Answer(true) }); got != "epoch: it does not hold that "+formula {
+			t.Errorf("%s: the check says %q", formula, got)
+		}
+	}
+	e := New(1, 1, 2, func() {}, func(uint64, int, bool) {})
+	if got := panicOf(func() { e.Unpin(1) }); got != "epoch: it does not hold that a slot is let go of as often as it was taken" {
+		t.Errorf("a slot that nobody holds is let go of: the check says %q", got)
+	}
+}
+
+func panicOf(f func()) (text string) {
+	defer func() { text, _ = recover().(string) }()
+	f()
+	return ""
 }

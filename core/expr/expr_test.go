@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/internal/pick"
 	"github.com/velo-engine/velo/record"
 )
@@ -246,7 +248,7 @@ func TestTwin(t *testing.T) {
 func testTwin(t *testing.T, stream uint64) {
 	types := []record.Type{record.Int64, record.Float64, record.String, record.Bool, record.Timestamp, record.DecimalOf(12, 2), record.DecimalOf(6, 0)}
 	failures, passed, filtered := 0, 0, 0
-	for seed := range uint64(1500) {
+	for seed := range testgen.Seeds(1500) {
 		rng := rand.New(rand.NewPCG(seed, stream))
 		var where *Expr
 		if rng.IntN(3) > 0 {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/velo-engine/velo/internal/invariants"
+
 	"github.com/velo-engine/velo/record"
 )
 
@@ -22,7 +24,10 @@ const craftedBits = 12
 // groups of a large one, and held against those of keys that nobody chose. If processes had the same seeds, the mean would be hundreds
 // of looks.
 func TestAdversary(t *testing.T) {
-	const n = 1000
+	n := 1000
+	if testing.Short() || invariants.Enabled {
+		n = 250 // they take long to find, with the race detector above all
+	}
 	if os.Getenv(asAdversary) != "" {
 		for _, kind := range []string{"number", "text"} {
 			l, encode := adversaryKeys(t, kind)

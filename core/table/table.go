@@ -269,14 +269,14 @@ func (t *Table) Ready(n int) bool {
 // It is as many as fit a chunk.
 const readyBytes = 64 << 10
 
-// Late returns how often a caller had to wait until memory was ready.
-func (t *Table) Late() int {
-	n := t.rows.Late() + t.buckets.region.Late()
+// MemoryWaits returns how often a caller had to wait until memory was ready.
+func (t *Table) MemoryWaits() int {
+	n := t.rows.Waits() + t.buckets.region.Waits()
 	if t.heap != nil {
-		n += t.heap.Late()
+		n += t.heap.Waits()
 	}
 	if t.side != nil {
-		n += t.side.lines.Late()
+		n += t.side.lines.Waits()
 	}
 	return n
 }
@@ -392,6 +392,7 @@ func (t *Table) end(hashes []uint64, words [][]uint64, heap []byte, off []uint64
 	if t.tracks {
 		t.touch(off)
 	}
+	t.check()
 	return agg.Rows{Base: t.base, Off: off, Blocks: t.Blocks()}
 }
 

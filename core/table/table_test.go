@@ -8,6 +8,10 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/velo-engine/velo/internal/invariants"
+
+	"github.com/velo-engine/velo/internal/testgen"
+
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/record"
@@ -38,7 +42,7 @@ func testAgainstMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, columns := range map[string][]int{"word": {0}, "text": {1}, "several": {0, 1, 2}, "nullable": {2}, "two": {0, 3}, "three": {0, 3, 3}} {
-		for seed := range uint64(4) {
+		for seed := range testgen.Seeds(4) {
 			rng := rand.New(rand.NewPCG(seed, 5))
 			l, err := record.NewKeyLayout(s, columns)
 			if err != nil {
@@ -430,14 +434,21 @@ func TestReset(t *testing.T) {
 func TestShed(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		memories := []Memory{{Groups: 100}, {Groups: 5000}}
-		for kib := 200; kib < 5000; kib += 100 { // so that sometimes the rows are what cannot grow, sometimes the index
+		step := 100
+		if testing.Short() || invariants.Enabled {
+			step = 900
+		}
+		for kib := 200; kib < 5000; kib += step { // so that sometimes the rows are what cannot grow, sometimes the index
 			memories = append(memories, Memory{Budget: arena.NewBudget(kib << 10)})
 		}
 		for _, memory := range memories {
 			k := newKeysTable(t, memory)
 			rng := rand.New(rand.NewPCG(1, 1))
 			records := uint64(0)
-			for range 600 {
+			for more := 0; more < 60; { // rounds after the first in which records were shed
+				if shed, _ := k.Shed(); shed > 0 {
+					more++
+				}
 				keys := make([]int64, 512)
 				for i := range keys {
 					keys[i] = rng.Int64N(1_000_000)

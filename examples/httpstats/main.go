@@ -48,7 +48,7 @@ type stats struct {
 	eng  *velo.Engine
 	feed *velo.Feed[request]
 	app  *velo.Appender[request]
-	// lost counts the records that found no room: a request never waits for its statistics.
+	// lost counts the records that found no room: a request never waits for velo. Statistic.
 	lost atomic.Int64
 
 	route                            velo.Column[string]

@@ -46,8 +46,8 @@ type server struct {
 	feed      *velo.Feed[packet]
 	source    velo.Column[string]
 	bytes     velo.Column[int64]
-	malformed atomic.Int64 // malformed lines
-	refused   atomic.Int64 // connections that found no lane free
+	malformed atomic.Int64 // Statistic: malformed lines.
+	refused   atomic.Int64 // Statistic: connections that found no lane free.
 }
 
 // maxConnections is how many lanes there are; each takes about 100 KiB.

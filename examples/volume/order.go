@@ -6,13 +6,13 @@ import (
 	"io"
 	"time"
 
-	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 )
 
 // An orderPath decides on the orders of one symbol. Any goroutine may use it.
 type orderPath struct {
 	market *market
-	key    core.Key
+	key    plan.Key
 	share  int64 // percent of the volume that an order may have
 }
 

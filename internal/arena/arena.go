@@ -67,7 +67,7 @@ var ErrBudget = errors.New("arena: the budget is used up")
 // goroutines may use it.
 type Budget struct {
 	limit int64
-	used  atomic.Int64 // counts, and orders nothing
+	used  atomic.Int64 // bytes taken; compared with limit
 }
 
 // NewBudget makes a budget of limit bytes.
@@ -133,7 +133,7 @@ type Region struct {
 	cleanup runtime.Cleanup
 	asked   int  // bytes up to here have been asked for
 	waiting bool // the last Ready returned false
-	late    int
+	waits   int
 }
 
 // A mapping is what a Region has to give back. It is separate from the Region so that the garbage
@@ -329,7 +329,7 @@ func (r *Region) Ready(n int) bool {
 	}
 	if !r.waiting {
 		r.waiting = true
-		r.late++
+		r.waits++
 	}
 	return false
 }
@@ -338,8 +338,8 @@ func (r *Region) Ready(n int) bool {
 // later become as large. It may be called while other goroutines read the region.
 func (r *Region) Match(other *Region) { r.Prepare(other.charged) }
 
-// Late returns how often a caller had to wait for pages.
-func (r *Region) Late() int { return r.late }
+// Waits returns how often a caller had to wait for pages.
+func (r *Region) Waits() int { return r.waits }
 
 // Free gives the memory back. The region and pointers into it must not be used any more.
 func (r *Region) Free() {

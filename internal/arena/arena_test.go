@@ -144,8 +144,8 @@ func TestReady(t *testing.T) {
 		t.Error("the first pages are not ready")
 	}
 	for range 2 {
-		if r.Ready(16<<20) || r.Late() != 1 {
-			t.Errorf("16 MiB are ready at once, or waited for %d times", r.Late())
+		if r.Ready(16<<20) || r.Waits() != 1 {
+			t.Errorf("16 MiB are ready at once, or waited for %d times", r.Waits())
 		}
 	}
 	if budget.Used() != 16<<20 || r.Bytes() != 16<<20 || r.Len() != 1<<20 {

@@ -13,8 +13,8 @@ import (
 // says, the garbage collector looks for unreferenced regions. A region that would take what
 // spareShare leaves to the rest of the process is refused, with an error that says so.
 var (
-	pieces atomic.Int64 // pieces of all regions; counts, and orders nothing
-	// number of pieces from which on the next collection is worth while; orders nothing
+	pieces atomic.Int64 // Statistic: pieces of all regions.
+	// collectAt is the number of pieces at which the next collection pays. Statistic.
 	collectAt atomic.Int64
 	// collecting is true while collect runs. The CAS that sets it lets only one goroutine collect
 	// at a time.

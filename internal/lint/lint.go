@@ -24,7 +24,10 @@ var layers = []layer{
 	{[]string{"core/epoch", "ring/model"}, "epochs, slots, pins: progress, never data; models of the protocols"},
 	{[]string{"core/expr", "core/agg", "core/window"}, "scalar expressions; aggregate functions; times and windows"},
 	{[]string{"core/table"}, "the groups of a partition; above agg because finding rows returns agg.Rows"},
-	{[]string{"core"}, "router and partition: one core's private world; plans, images, snapshots"},
+	{[]string{"core/layout"}, "a compiled plan: where everything lies in chunks and rows"},
+	{[]string{"plan"}, "what a user writes: plans, windows, routes"},
+	{[]string{"result"}, "what is published and read: images, cuts, rows, columns"},
+	{[]string{"core"}, "router and partition: one core's private world"},
 	{
 		[]string{"engine", "query", "readers", "readers/compressed", "writers", "bench/nexmark"},
 		"threads and life cycle; SQL; formats",

@@ -27,13 +27,16 @@ const (
 // telegram are words that stand for others: behind for after, so many for n, that of for the noun.
 var telegram = regexp.MustCompile(`(?i)\b(behind|so many|whoever|that of|those of|but for)\b`)
 
+// fine are phrases in which such a word has its usual meaning.
+var fine = regexp.MustCompile(`(?i)\b(left|furthest|is)\s+behind\b`)
+
 var ratchets = []ratchet{
-	{"lines of code wider than 120 columns", 57, wide(false, codeWidth), "package a\n\nvar _ = \"" + strings.Repeat("x", 120) + "\"\n"},
+	{"lines of code wider than 120 columns", 56, wide(false, codeWidth), "package a\n\nvar _ = \"" + strings.Repeat("x", 120) + "\"\n"},
 	{"lines of comments wider than 100 columns", 1, wide(true, commentWidth), "package a\n\n// " + strings.Repeat("x", 100) + "\n"},
 	{"functions longer than 80 lines", 11, longFunctions, "package a\n\nfunc f() {\n" + strings.Repeat("\tf()\n", 90) + "}\n"},
-	{"words of telegrams in comments", 37, telegrams, "package a\n\n// f comes behind that of the others.\nfunc f() {}\n"},
-	{"assignments in the header of an if or switch", 3, headerAssignments, "package a\n\nfunc f(x int) {\n\tif x = 1; x > 0 {\n\t}\n}\n"},
-	{"builtins whose names are taken", 2, shadowed, "package a\n\nfunc f(len int) int { return len }\n"},
+	{"words of telegrams in comments", 10, telegrams, "package a\n\n// f comes behind that of the others.\nfunc f() {}\n"},
+	{"assignments in the header of an if or switch", 0, headerAssignments, "package a\n\nfunc f(x int) {\n\tif x = 1; x > 0 {\n\t}\n}\n"},
+	{"builtins whose names are taken", 0, shadowed, "package a\n\nfunc f(len int) int { return len }\n"},
 }
 
 // Goal: there is no more of what there should be less of.
@@ -58,7 +61,7 @@ func TestRatchets(t *testing.T) {
 	}
 }
 
-// wide counts lines that are wider than they may be, those that are comments or those that are code.
+// wide counts lines that are wider than they may be, of comments or of code.
 func wide(comments bool, most int) func(s *source) int {
 	return func(s *source) (n int) {
 		for line := range strings.Lines(s.text) {
@@ -85,7 +88,7 @@ func longFunctions(s *source) (n int) {
 
 func telegrams(s *source) (n int) {
 	for _, group := range s.file.Comments {
-		n += len(telegram.FindAllString(group.Text(), -1))
+		n += len(telegram.FindAllString(fine.ReplaceAllString(group.Text(), ""), -1))
 	}
 	return n
 }

@@ -10,7 +10,7 @@ var Have512 = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.POPCNT)
 
 var haveBMI2 = cpuid.CPU.Supports(cpuid.BMI2)
 
-// compress512 copies those of 8*blocks words that have a bit in mask, and returns how many it has
+// compress512 copies each of 8*blocks words that has a bit in mask, and returns how many it has
 // copied. It may write up to seven more words after them, but never more than 8*blocks words in
 // all.
 //

@@ -23,7 +23,7 @@ byte produced, consumed;
 /* futexWake: whoever sleeps goes on. */
 inline wake(who) { sleeping[who] = 0 }
 
-/* bell.Ring and rouse, after a publication */
+/* bell.Wake and rouse, after a publication */
 inline ring(who)
 {
 #ifdef BUG_WAKE_WITHOUT_STATE

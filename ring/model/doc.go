@@ -24,8 +24,8 @@
 // a lost wake-up.
 //
 // Two parts of a router are left out: folding, whose partials go before the marks as rows do, and
-// Source.Cut, which makes an epoch have what was handed to a reader before it was raised. The tests
-// of packages engine and readers cover them.
+// Source.Drained, which makes an epoch have what was handed to a reader before it was raised. The
+// tests of packages engine and readers cover them.
 //
 // # By hand
 //

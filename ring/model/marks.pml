@@ -1,5 +1,6 @@
-/* Marks: how the marks of an epoch go through the rings and are aligned. Router.Step, scatter, openChunk, commit, startMarks and mark of
-   core/router.go; Partition.Step, drain, publish, catchUp and resume of core/partition.go; who answers last, in Answer of core/epoch/epoch.go.
+/* Marks: how the marks of an epoch go through the rings and are aligned. Router.Step, startMarks and mark of core/router.go and core/time.go;
+   scatter, openChunk and commit of core/scatter.go; Partition.Step and drain of core/partition.go; publish, catchUp and resume of
+   core/partition_epoch.go; who answers last, in Answer of core/epoch/epoch.go.
    Two readers with a router each, two partitions, and between each two a ring. Rows are numbered by reader, and go where they like. Somebody looks
    at the cuts: each has, of each reader, the rows before its mark and no other. Who cannot do a step waits for one that he can do; an
    epoch that is never answered is a state without an end.
@@ -100,7 +101,7 @@ inline commit(p)
 {
 #ifdef SHARED
 	if
-	:: beside[p] -> apply(id, p, open[p])	/* Partition.direct */
+	:: beside[p] -> apply(id, p, open[p])	/* Partition.applyDirect */
 	:: !beside[p] -> between(id, p)!PLAIN, open[p]
 	fi;
 	beside[p] = 0;

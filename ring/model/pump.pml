@@ -1,4 +1,4 @@
-/* A pump waits for a free batch: pump.take of engine/source.go and wakeup.ring of engine/wakeup.go. The source gives batches back through a ring, whose
+/* A pump waits for a free batch: pump.take of engine/source.go and wakeup.wake of engine/wakeup.go. The source gives batches back through a ring, whose
    published count is given; the pump sleeps on a channel with room for one wake-up, and on its context. */
 
 #ifndef BATCHES

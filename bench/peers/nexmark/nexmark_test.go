@@ -15,8 +15,8 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 
 	"github.com/velo-engine/velo/bench/nexmark"
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 )
@@ -191,10 +191,10 @@ func TestNexmark(t *testing.T) {
 			}
 			for readers := 1; readers <= 3; readers++ {
 				for partitions := 1; partitions <= 3; partitions++ {
-					for x := core.ExchangeAuto; x <= core.ExchangeRoute; x++ {
+					for x := plan.ExchangeAuto; x <= plan.ExchangeRoute; x++ {
 						what := fmt.Sprintf("%s, seed %d, disorder %v, %d readers, %d partitions, %v", q.name, seed, disorder, readers, partitions, x)
 						if q.name == "q1" || q.name == "q2" {
-							x = core.ExchangeRoute // there are no groups to exchange
+							x = plan.ExchangeRoute // there are no groups to exchange
 						}
 						plan, err := query.Compile(q.velo, nexmark.BidSchema)
 						if err != nil {

@@ -58,6 +58,8 @@ type result struct {
 	Unit      string  `json:"unit"`
 	Min       float64 `json:"min"`
 	Max       float64 `json:"max"`
+	// Samples are the values of the passes that count, the least first.
+	Samples []float64 `json:"samples"`
 	// Passes is how many passes value, min and max come from. If it is 0, they come from all passes
 	// because none was at the common floor; do not compare them.
 	Passes int `json:"passes"`
@@ -192,6 +194,10 @@ func run(args []string, stdout, stderr io.Writer) error {
 		}
 		slices.Sort(values)
 		m.Value, m.Min, m.Max = rounded(values[len(values)/2]), rounded(values[0]), rounded(values[len(values)-1])
+		m.Samples = nil
+		for _, v := range values {
+			m.Samples = append(m.Samples, rounded(v))
+		}
 		if err := enc.Encode(m.result); err != nil {
 			return err
 		}

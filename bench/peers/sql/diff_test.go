@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -105,7 +105,7 @@ func (c *comparison) check(s *statement, seed uint64, count bool) string {
 		}
 	}()
 	tally := &c.tally
-	plan, err := query.Compile(text, schema)
+	pl, err := query.Compile(text, schema)
 	if err != nil {
 		if strings.Contains(err.Error(), "are kept: cast one of them") {
 			tally.limits++
@@ -118,11 +118,11 @@ func (c *comparison) check(s *statement, seed uint64, count bool) string {
 		}
 		return fail("%v\n%s takes it: %s", err, c.oracle.name(), theirs)
 	}
-	aside, reasons := c.aside(plan)
+	aside, reasons := c.aside(pl)
 	rng := rand.New(rand.NewPCG(seed, 13))
 	var got [][]cell
 	var types []record.Type
-	for i, x := range []core.Exchange{core.ExchangeFold, core.ExchangeRoute, core.ExchangeDirect} {
+	for i, x := range []plan.Exchange{plan.ExchangeFold, plan.ExchangeRoute, plan.ExchangeDirect} {
 		rows, t, rejects, err := c.velo(rng, text, x)
 		switch {
 		case err != nil:
@@ -134,7 +134,7 @@ func (c *comparison) check(s *statement, seed uint64, count bool) string {
 			continue
 		}
 		if d := sameRows(rows, got, s.order); d != "" {
-			return fail("%v and %v differ:\n%s", x, core.ExchangeFold, d)
+			return fail("%v and %v differ:\n%s", x, plan.ExchangeFold, d)
 		}
 	}
 	want, failed, err := c.oracle.rows(s.text(c.oracle, c.oracle.without(aside)), types)
@@ -257,11 +257,11 @@ func (s *statement) less() (all []*statement) {
 }
 
 // aside is the rows that velo sets aside and why, by the expressions of the plan and without the engine.
-func (c *comparison) aside(plan *core.Plan) (all []int, reasons []error) {
+func (c *comparison) aside(pl *plan.Plan) (all []int, reasons []error) {
 	n := 0
 	for _, b := range c.batches {
 		for i := range b.Len() {
-			if err := computes(plan, b, i); err != nil {
+			if err := computes(pl, b, i); err != nil {
 				all, reasons = append(all, n), append(reasons, err)
 			}
 			n++
@@ -271,7 +271,7 @@ func (c *comparison) aside(plan *core.Plan) (all []int, reasons []error) {
 }
 
 // computes is nil where a record can be computed, or does not pass WHERE.
-func computes(plan *core.Plan, b *record.Batch, i int) error {
+func computes(plan *plan.Plan, b *record.Batch, i int) error {
 	if plan.Where != nil {
 		v, err := plan.Where.Eval(b, i)
 		if err != nil || v.Null || v.Bits == 0 {
@@ -287,14 +287,14 @@ func computes(plan *core.Plan, b *record.Batch, i int) error {
 }
 
 // velo runs a query in an exchange, with a random number of readers and partitions.
-func (c *comparison) velo(rng *rand.Rand, text string, x core.Exchange) (all [][]cell, types []record.Type, rejects int, err error) {
-	plan, err := query.Compile(text, schema)
+func (c *comparison) velo(rng *rand.Rand, text string, x plan.Exchange) (all [][]cell, types []record.Type, rejects int, err error) {
+	pl, err := query.Compile(text, schema)
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	if plan.Window != nil {
+	if pl.Window != nil {
 		// No record is late, and all windows are shown.
-		plan.Window.OutOfOrder, plan.Window.Retain = 10*24*time.Hour, core.MaxRetain
+		pl.Window.OutOfOrder, pl.Window.Retain = 10*24*time.Hour, plan.MaxRetain
 	}
 	var rs []record.Reader
 	if len(c.batches) == 0 {
@@ -313,7 +313,7 @@ func (c *comparison) velo(rng *rand.Rand, text string, x core.Exchange) (all [][
 		}
 	}
 	e, err := engine.Start(context.Background(), engine.Config{
-		Plan: plan, Readers: rs, Partitions: 1 + rng.IntN(3), Cores: 1, NoPin: true, Exchange: x, EpochInterval: -1,
+		Plan: pl, Readers: rs, Partitions: 1 + rng.IntN(3), Cores: 1, NoPin: true, Exchange: x, EpochInterval: -1,
 		OnReject: func(int, record.Reject) { rejects++ },
 	})
 	if err != nil {
@@ -325,7 +325,7 @@ func (c *comparison) velo(rng *rand.Rand, text string, x core.Exchange) (all [][
 	}
 	s := e.Snapshot()
 	defer s.Close()
-	result, err := plan.Result()
+	result, err := pl.Result()
 	if err != nil {
 		return nil, nil, 0, err
 	}

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/bench"
-	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
 )
 
 // lend reads the batches as they are, without end.
@@ -92,10 +92,10 @@ func velo(in input, d time.Duration, threads int, reader func(input) (record.Rea
 func groupsOf(e *engine.Engine) (map[int64]state, error) {
 	snap := e.Snapshot()
 	defer snap.Close()
-	var columns [5]core.Column[int64]
+	var columns [5]result.Column[int64]
 	for i, name := range []string{"key", "count", "sum", "min", "max"} {
 		var err error
-		columns[i], err = core.ColumnOf[int64](e.Plan(), name)
+		columns[i], err = result.ColumnOf[int64](e.Plan(), name)
 		if err != nil {
 			return nil, err
 		}

@@ -125,7 +125,7 @@ func (p *parser) nested(f func()) {
 // expression has no IN, BETWEEN, LIKE or NOT outside of parentheses. It is for the lower bound of
 // BETWEEN, whose AND is a different one, and for both sides of position(a IN b). (PostgreSQL's
 // b_expr.)
-func (p *parser) expr(min level, restricted bool) Expr {
+func (p *parser) expr(least level, restricted bool) Expr {
 	x := p.prefix(restricted)
 	// open is the level of the operator whose operand x ends with. If the operators of that level
 	// do not chain, the next one must not be of the same level.
@@ -136,7 +136,7 @@ func (p *parser) expr(min level, restricted bool) Expr {
 			return x
 		}
 		l := p.infix(t)
-		if l == lowest || l < min || restricted && (l == membership || l <= is) {
+		if l == lowest || l < least || restricted && (l == membership || l <= is) {
 			return x
 		}
 		if l == open {

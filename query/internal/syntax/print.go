@@ -31,8 +31,8 @@ func (p *printer) when(cond bool, s string) {
 }
 
 // operand writes an expression in a place that requires a level.
-func (p *printer) operand(e Expr, min level) {
-	if e.level() >= min {
+func (p *printer) operand(e Expr, least level) {
+	if e.level() >= least {
 		e.print(p)
 		return
 	}

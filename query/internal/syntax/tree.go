@@ -219,7 +219,7 @@ const (
 	Integer                 // digits
 	Decimal                 // digits with a point or an exponent, as written
 	String                  // what is between the quotes, with escapes resolved
-	// the text of INTERVAL '...'; the Unit follows it; see Literal.Interval
+	// the text of INTERVAL '...'; the Unit follows it; see Literal.Unit
 	Interval
 	Timestamp   // the text of TIMESTAMP '...'
 	TimestampTZ // the text of TIMESTAMP WITH TIME ZONE '...' and TIMESTAMPTZ '...'

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/velo-engine/velo/affinity"
+	"github.com/velo-engine/velo/bench"
+	"github.com/velo-engine/velo/internal/doctor"
+	"github.com/velo-engine/velo/internal/figures"
+)
+
+// measuring are the flags of every command that measures.
+type measuring struct {
+	Runs   int           `help:"How often to measure; figures are medians over the runs." default:"5"`
+	Warmup time.Duration `help:"How long to warm up before the first run; 0 is not at all." default:"200ms"`
+	JSON   bool          `name:"json" help:"Print JSON objects, one a line, instead of text."`
+	profiling
+	Counters bool `help:"Count cycles, cache misses, context switches and the like for each record and thread."`
+}
+
+// duration is how long a part is measured: d, and in the warm-up not longer than that takes.
+func (m *measuring) duration(d time.Duration, warm bool) time.Duration {
+	if warm {
+		return min(d, m.Warmup)
+	}
+	return d
+}
+
+// errInterrupted ends the runs; what was measured before counts.
+var errInterrupted = errors.New("interrupted")
+
+// A printing says how results of one kind are printed: as lines of a table, or each as a text.
+type printing[T any] struct {
+	head  string         // the columns of the table, each with a tab after it
+	cells func(T) string // a line of it, ends with a tab
+	text  func(io.Writer, T)
+}
+
+// measure calls pass for the warm-up and then for each run. A pass measures the same things in the
+// same order and hands each over. The results of all runs are combined and printed.
+func measure[T any](m *measuring, std streams, p printing[T], pass func(warm bool, each func(T)) error) error {
+	if m.Runs < 1 {
+		return fmt.Errorf("--runs %d: expected 1 at least", m.Runs)
+	}
+	if m.Warmup > 0 {
+		if err := pass(true, func(T) {}); err != nil {
+			return err
+		}
+	}
+	meter := newMeter()
+	var perr error
+	meter.profiles, perr = m.profiling.start(std.err)
+	if perr != nil {
+		return perr
+	}
+	if m.Counters {
+		if err := meter.count(std.err); err != nil {
+			return err
+		}
+	}
+	bench.Observe = meter.begin
+	defer func() { bench.Observe = nil }()
+
+	var results [][]T // of each thing that is measured, by run
+	var err error
+	for meter.run = 1; meter.run <= m.Runs && err == nil; meter.run++ {
+		if m.Runs > 1 {
+			fmt.Fprintf(std.err, "run %d of %d\n", meter.run, m.Runs)
+		}
+		n := 0
+		err = pass(false, func(v T) {
+			if n == len(results) {
+				results = append(results, nil)
+			}
+			results[n] = append(results[n], v)
+			meter.counted(n)
+			n++
+		})
+	}
+	if err == nil || errors.Is(err, errInterrupted) {
+		perr = meter.profiles.finish()
+	}
+	return errors.Join(finish(m, std, p, meter, results, err), perr)
+}
+
+// finish combines and prints the results of each thing that was measured, by run. It returns err,
+// if that is not an interrupt, and what else went wrong.
+func finish[T any](m *measuring, std streams, p printing[T], meter *meter, results [][]T, err error) error {
+	if errors.Is(err, errInterrupted) {
+		err = nil
+	}
+	if len(results) == 0 {
+		return err
+	}
+	var all []combined[T]
+	for i, runs := range results {
+		c, cerr := combine(runs)
+		if cerr != nil {
+			return errors.Join(err, cerr)
+		}
+		c.counters = meter.perRecord(i, c.fields)
+		all = append(all, c)
+	}
+	if m.JSON {
+		return errors.Join(err, printJSON(std.out, all, meter))
+	}
+	return errors.Join(err, printText(std.out, all, p, meter))
+}
+
+// A meter watches the host while something is measured.
+type meter struct {
+	usable   []int
+	setup    []string // what could spoil figures before anything ran
+	run      int
+	spoilers map[int][]string // by run
+	profiles *profiles
+	counting counting
+}
+
+func newMeter() *meter {
+	usable, _ := affinity.Usable() // if they are not known, nothing is watched
+	return &meter{
+		usable: usable, setup: doctor.Setup(affinity.System(), usable), run: 1, spoilers: map[int][]string{},
+	}
+}
+
+// begin begins a measured part, of which a run may have several.
+func (m *meter) begin() (end func()) {
+	profiled := m.profiles.begin()
+	counted := m.counting.begin()
+	watch := doctor.StartWatch(affinity.System(), m.usable)
+	return func() {
+		counted()
+		defer profiled()
+		for _, s := range watch.Stop() {
+			if !slices.Contains(m.spoilers[m.run], s) {
+				m.spoilers[m.run] = append(m.spoilers[m.run], s)
+			}
+		}
+	}
+}
+
+// spoiled are the runs that were spoiled.
+func (m *meter) spoiled() []int { return slices.Sorted(maps.Keys(m.spoilers)) }
+
+// lines says of each run what spoiled it.
+func (m *meter) lines() (lines []string) {
+	for _, run := range m.spoiled() {
+		for _, s := range m.during(run) {
+			lines = append(lines, fmt.Sprintf("run %d: %s", run, s))
+		}
+	}
+	return lines
+}
+
+// during says what spoiled a run, the worst of each kind.
+func (m *meter) during(run int) (lines []string) {
+	for _, s := range m.spoilers[run] {
+		kind, _, _ := strings.Cut(s, ":")
+		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, kind+":") })
+		if i < 0 {
+			lines = append(lines, s)
+		} else {
+			lines[i] = max(lines[i], s)
+		}
+	}
+	return lines
+}
+
+// combined is one result over all runs.
+type combined[T any] struct {
+	value      T
+	fields     map[string]any
+	figures    map[string]figures.Figure
+	impossible []string
+	counters   *countersReport // nil without --counters
+}
+
+func combine[T any](runs []T) (c combined[T], err error) {
+	var maps []map[string]any
+	for _, r := range runs {
+		text, err := json.Marshal(r)
+		if err != nil {
+			return c, fmt.Errorf("a figure cannot be written: %w", err)
+		}
+		var m map[string]any
+		if err := json.Unmarshal(text, &m); err != nil {
+			return c, err
+		}
+		maps = append(maps, m)
+	}
+	c.fields, c.figures = figures.Combine(maps)
+	c.impossible = figures.Impossible(c.fields)
+	text, err := json.Marshal(c.fields)
+	if err == nil {
+		err = json.Unmarshal(text, &c.value)
+	}
+	return c, err
+}
+
+func printJSON[T any](w io.Writer, all []combined[T], m *meter) error {
+	text, err := json.Marshal(newStamp(append(m.setup, m.lines()...)))
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(w)
+	for _, c := range all {
+		object := maps.Clone(c.fields)
+		if err := json.Unmarshal(text, &object); err != nil { // adds the fields of the stamp
+			return err
+		}
+		runs := 0
+		for _, f := range c.figures {
+			runs = f.N
+		}
+		object["runs"], object["figures"] = runs, c.figures
+		if c.counters != nil {
+			object["counters"] = c.counters
+		}
+		object["spoiled_runs"], object["impossible"] = append([]int{}, m.spoiled()...), append([]string{},
+			c.impossible...)
+		if err := out.Encode(object); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printText[T any](w io.Writer, all []combined[T], p printing[T], m *meter) error {
+	fmt.Fprintln(w, affinity.Describe().Line())
+	if p.text == nil && len(all) > 0 {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		lead := all[0].figures[figures.Leading(all[0].figures)]
+		fmt.Fprintf(t, "%sleast..most of %d runs\t%s interval\t\t\n", p.head, lead.N, percent(lead.Confidence))
+		for _, c := range all {
+			f := c.figures[figures.Leading(c.figures)]
+			mark := ""
+			if len(c.impossible) > 0 {
+				mark = "cannot be"
+			}
+			fmt.Fprintf(t, "%s%s..%s\t%s..%s\t%s\t\n", p.cells(c.value), short(f.Min), short(f.Max), short(f.Low),
+				short(f.High), mark)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	if p.text != nil {
+		for _, c := range all {
+			p.text(w, c.value)
+			if err := figureTable(w, c.figures); err != nil {
+				return err
+			}
+		}
+	}
+	for i, c := range all {
+		if err := c.counters.print(w, i, len(all), m.counting.set); err != nil {
+			return err
+		}
+	}
+	for _, c := range all {
+		for _, fault := range c.impossible {
+			fmt.Fprintf(w, "cannot be: %s\n", fault)
+		}
+	}
+	for _, s := range m.setup {
+		fmt.Fprintf(w, "could spoil the figures: %s\n", s)
+	}
+	for _, s := range m.lines() {
+		fmt.Fprintf(w, "spoiled: %s\n", s)
+	}
+	return nil
+}
+
+// figureTable prints the range of each figure.
+func figureTable(w io.Writer, all map[string]figures.Figure) error {
+	lead, ok := all[figures.Leading(all)]
+	if !ok || lead.N < 2 {
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "of %d runs\tmedian\tleast\tmost\t%s interval\t\n", lead.N, percent(lead.Confidence))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		f := all[name]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s..%s\t\n", name, short(f.Median), short(f.Min), short(f.Max), short(f.Low),
+			short(f.High))
+	}
+	return t.Flush()
+}
+
+// percent writes the confidence of an interval, which is less than 95 % for few runs.
+func percent(confidence float64) string {
+	return fmt.Sprintf("%.0f %%", 100*confidence)
+}
+
+// short writes a number with three digits or so.
+func short(v float64) string {
+	switch a := max(v, -v); {
+	case a >= 1e9:
+		return fmt.Sprintf("%.2f G", v/1e9)
+	case a >= 1e6:
+		return fmt.Sprintf("%.1f M", v/1e6)
+	case a >= 1e4:
+		return fmt.Sprintf("%.1f k", v/1e3)
+	case a >= 100 || a == 0:
+		return fmt.Sprintf("%.0f", v)
+	case a >= 1:
+		return fmt.Sprintf("%.2f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}

@@ -1,0 +1,360 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/record"
+)
+
+// PassesThrough says whether the plan has neither keys nor aggregates. The records that pass Where
+// then go to the writer, with the columns of Select, which are expressions over Source in this
+// case. There are no groups, so a snapshot has none, and Window and Having have no meaning. The
+// records of a reader stay in their order if the reader is routed to one partition, which is what
+// RouteAuto does. If the plan has an OrderBy, whose expressions are over Source too, the records
+// are kept and written in that order at the end.
+func (p *Plan) PassesThrough() bool { return len(p.Keys)+len(p.Aggregates) == 0 }
+
+// An Order says how the rows of a result are ordered.
+type Order struct {
+	Column     string     // a column of the result, or of Plan.Inner; empty if Expr is set
+	Expr       *expr.Expr // an expression over Plan.Inner
+	Desc       bool
+	NullsFirst bool
+}
+
+// tailString is the shape as SQL would say it, after GROUP BY.
+func (p *Plan) tailString() string {
+	var b strings.Builder
+	if p.Having != nil {
+		fmt.Fprintf(&b, " HAVING %v", p.Having)
+	}
+	sep := " ORDER BY "
+	for _, o := range p.OrderBy {
+		b.WriteString(sep + o.Column)
+		if o.Expr != nil {
+			b.WriteString(o.Expr.String())
+		}
+		sep = ", "
+		if o.Desc {
+			b.WriteString(" DESC")
+		}
+		if o.NullsFirst != o.Desc {
+			b.WriteString(map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[o.NullsFirst])
+		}
+	}
+	if p.Limit != nil {
+		fmt.Fprintf(&b, " LIMIT %d", *p.Limit)
+	}
+	if p.Offset > 0 {
+		fmt.Fprintf(&b, " OFFSET %d", p.Offset)
+	}
+	return b.String()
+}
+
+// An AggregateKind is an aggregate function by name.
+type AggregateKind = agg.Kind
+
+// The aggregate functions.
+const (
+	Count = agg.Count // the rows, or the values of a column that are not NULL
+	Sum   = agg.Sum   // exact for bigint and decimal; NULL if the result does not fit
+	Min   = agg.Min
+	Max   = agg.Max
+	Avg   = agg.Avg // double precision, from the exact sum
+
+	// The variance and its square root, in double precision: exact and rounded once for bigint and
+	// decimal. The variance of a sample is NULL for fewer than two values.
+	VarPop     = agg.VarPop
+	VarSamp    = agg.VarSamp
+	StddevPop  = agg.StddevPop
+	StddevSamp = agg.StddevSamp
+
+	// The value of Column in the row in which By is least or greatest. Rows whose By is NULL do not
+	// count; the value may be NULL. Among rows that tie, MinBy takes the least value and MaxBy the
+	// greatest, and NULL only if there is no other: it does not matter which row came first.
+	MinBy = agg.MinBy
+	MaxBy = agg.MaxBy
+
+	// MinBy and MaxBy under the names that are usual if By is a time.
+	First = agg.First
+	Last  = agg.Last
+
+	BoolAnd = agg.BoolAnd // whether every value is true
+	BoolOr  = agg.BoolOr  // whether any value is true
+
+	// About the number of distinct values: exact up to 384 of them, then with a standard error of
+	// 1.6 %. It depends neither on the order of the records nor on how they were spread.
+	ApproxCountDistinct = agg.ApproxCountDistinct
+
+	// About the least value such that Fraction of all values are not greater, which is what
+	// percentile_disc gives: double precision, within 1/128 of it.
+	ApproxPercentile = agg.ApproxPercentile
+)
+
+// An Aggregate is one computed column of the result.
+type Aggregate struct {
+	// Name is the name of the result's column.
+	Name string
+	// Func is the function.
+	Func AggregateKind
+	// Column is the column that it is computed of; empty is count(*).
+	Column string
+	// By is the column that MinBy, MaxBy, First and Last choose by. It is empty for other
+	// functions.
+	By string
+
+	// Distinct has Count count the distinct values of Column, exactly. A plan can do that for one
+	// column. It then keeps a group for each value, within StateBytes, and the first reader of a
+	// snapshot merges them to one.
+	Distinct bool
+
+	// Fraction is the argument of ApproxPercentile, 0 to 1. It is 0 for other functions.
+	Fraction float64
+}
+
+// A Plan is a continuous query: it groups the records of a source by some of their columns and
+// keeps aggregates of each group. A plan without keys and aggregates passes records through; see
+// PassesThrough.
+//
+// A Plan is written as a literal or comes from a query. It must not be changed once it has been
+// used; then any number of engines and goroutines may share it.
+type Plan struct {
+	// Name stands for the plan in messages and statistics. If it is empty, the name of the source
+	// does.
+	Name string
+
+	// Source is the schema of the records.
+	Source *record.Schema
+
+	// Where is an expression over Source. Only records for which it is true pass; nil lets all
+	// pass. A record goes to quarantine if Where or a computed column cannot be computed for it (a
+	// division by zero, a number that is out of range).
+	Where *expr.Expr
+
+	// Computed are columns that are computed from the columns of Source, for the records that pass.
+	// Keys, Aggregates and Window may name them like columns of Source.
+	Computed []expr.Output
+
+	// Keys are the columns to group by. If there are none but there are aggregates, all records
+	// make one group, which is there even before the first record.
+	Keys []string
+
+	// Aggregates are the computed columns, after the keys in the result.
+	Aggregates []Aggregate
+
+	// Window divides the groups by event time; nil does not divide them.
+	Window *Window
+
+	// Emit is what a writer gets. The zero value gives each window when it has closed, or
+	// everything at the end.
+	Emit Emission
+
+	// Select are the columns of the result: expressions over Inner, or over Source if records pass
+	// through. Nil selects the columns of Inner as they are. A value that cannot be computed reads
+	// NULL.
+	Select []expr.Output
+	// Having is an expression; the result has only the groups for which it is true.
+	Having *expr.Expr
+	// OrderBy, Limit and Offset shape All and Batches of a snapshot as a whole; Get takes notice of
+	// Having only. Records that pass through are written at the end if there is an OrderBy, see
+	// result.Sorter. Without OrderBy, Limit ends a plan that passes records through, and it has no
+	// Offset.
+	OrderBy []Order
+	// Limit is how many rows the result has at most; nil sets no limit.
+	Limit *uint64
+	// Offset is how many rows are left out before the first.
+	Offset uint64
+
+	// bare says that this is the plan of the pairs of a plan without keys; see the top of
+	// result/merge.go.
+	bare bool
+
+	once     sync.Once
+	compiled *layout.Layout
+	err      error
+}
+
+// Validate reports every fault of the plan at once: no source, columns that do not exist, names
+// used twice, functions that are not defined for their column, a row too wide for a chunk.
+func (p *Plan) Validate() error {
+	_, err := p.Layout()
+	return err
+}
+
+// String is the plan as SQL would say it. What Select computes of groups is a query over the query
+// that makes the groups.
+func (p *Plan) String() string {
+	var b strings.Builder
+	b.WriteString("SELECT ")
+	sep := ""
+	if p.PassesThrough() {
+		for _, o := range p.Select {
+			fmt.Fprintf(&b, "%s%v AS %s", sep, o.Expr, o.Name)
+			sep = ", "
+		}
+	}
+	if p.Window != nil {
+		b.WriteString(WindowStart + ", " + WindowEnd)
+		sep = ", "
+	}
+	for _, k := range p.Keys {
+		b.WriteString(sep + k)
+		sep = ", "
+	}
+	for _, a := range p.Aggregates {
+		arg := a.Column
+		if arg == "" {
+			arg = "*"
+		}
+		if a.By != "" {
+			arg += ", " + a.By
+		}
+		if a.Func == ApproxPercentile {
+			arg += fmt.Sprintf(", %v", a.Fraction)
+		}
+		if a.Distinct {
+			arg = "DISTINCT " + arg
+		}
+		fmt.Fprintf(&b, "%s%v(%s) AS %s", sep, a.Func, arg, a.Name)
+		sep = ", "
+	}
+	if p.Source != nil {
+		b.WriteString(" FROM " + p.Source.Name())
+	}
+	if p.Where != nil {
+		fmt.Fprintf(&b, " WHERE %v", p.Where)
+	}
+	by := p.Keys
+	if p.Window != nil {
+		on := p.Window.Column
+		if p.Window.ProcessingTime {
+			on = "proctime()"
+		}
+		by = append(slices.Clone(by), fmt.Sprintf("%v on %s", p.Window.Windows, on))
+	}
+	if len(by) > 0 {
+		b.WriteString(" GROUP BY " + strings.Join(by, ", "))
+	}
+	if p.Select != nil && !p.PassesThrough() { // expressions over the groups
+		inner := b.String()
+		b.Reset()
+		for i, o := range p.Select {
+			b.WriteString([]string{"SELECT ", ", "}[min(i, 1)])
+			if b.WriteString(o.Expr.String()); o.Expr.String() != o.Name {
+				b.WriteString(" AS " + o.Name)
+			}
+		}
+		b.WriteString(" FROM (" + inner + ")")
+	}
+	b.WriteString(p.tailString())
+	if p.Emit == EmitChanges {
+		b.WriteString(" EMIT CHANGES")
+	}
+	return b.String()
+}
+
+// Result is the schema of the result: the columns of Select, or Inner if Select is nil.
+func (p *Plan) Result() (*record.Schema, error) {
+	l, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	return l.Result, nil
+}
+
+// Written is the schema of what a writer gets. It is Result, with ChangeColumn in front if the plan
+// emits changes.
+func (p *Plan) Written() (*record.Schema, error) {
+	l, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	if l.Change != nil {
+		return l.Change, nil
+	}
+	return l.Result, nil
+}
+
+// Streams says whether a writer gets rows before the end of the input whatever the window is:
+// records that pass through, or changes.
+func (p *Plan) Streams() bool { return p.PassesThrough() || p.Emit == EmitChanges }
+
+// Inner is the schema of the groups before Select: the bounds of the window if there are windows,
+// the keys, the aggregates.
+func (p *Plan) Inner() (*record.Schema, error) {
+	l, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	return l.Inner, nil
+}
+
+// A Key is the key of one group. It is encoded and hashed once, to look the group up in any number
+// of snapshots of the plan.
+type Key struct{ encoded layout.EncodedKey }
+
+// Encoded is the key for the engine. Its type is internal.
+func (k Key) Encoded() layout.EncodedKey { return k.encoded }
+
+// Shard is the shard that has the key, of all plans of this process with such a key.
+func (k Key) Shard() int { return int(layout.ShardOf(k.encoded.Hash)) }
+
+// Key encodes a key from a value for each key column, in their order; nil is NULL. If the plan has
+// windows, the end of the window comes first, a time.Time. Integers of any Go type, bool, float64,
+// string, []byte, time.Time and record.Decimal fit their columns; the error names the value that
+// does not fit. Key allocates: make a Key once and use it often.
+func (p *Plan) Key(values ...any) (Key, error) {
+	l, err := p.read()
+	if err != nil {
+		return Key{}, err
+	}
+	var end int64
+	if l.Window != nil {
+		var at any
+		if len(values) > 0 {
+			at = values[0]
+			values = values[1:]
+		}
+		t, ok := at.(time.Time)
+		if !ok {
+			return Key{}, fmt.Errorf("plan %s: the first value of the key is %T, expected the window's end, a "+
+				"time.Time", p.name(), at)
+		}
+		end = t.UnixNano()
+	}
+	words, heap, err := l.Keys.EncodeValues(values...)
+	if err != nil {
+		return Key{}, fmt.Errorf("plan %s: %w", p.name(), err)
+	}
+	return Key{layout.EncodedKey{Hash: l.Keys.HashKey(words), Words: words, Heap: heap, Window: end}}, nil
+}
+
+func (p *Plan) name() string {
+	if p.Name == "" && p.Source != nil {
+		return p.Source.Name()
+	}
+	return p.Name
+}
+
+// Layout is the compiled plan, for the engine: where everything lies. Its type is internal. The
+// error is the error of Validate.
+func (p *Plan) Layout() (*layout.Layout, error) {
+	p.once.Do(func() { p.compiled, p.err = compile(p) })
+	return p.compiled, p.err
+}
+
+// read is the layout of what is read.
+func (p *Plan) read() (*layout.Layout, error) {
+	l, err := p.Layout()
+	if err != nil {
+		return nil, err
+	}
+	return l.Reading, nil
+}
