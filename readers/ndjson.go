@@ -24,6 +24,11 @@ const (
 	// a shape takes as long as reading a line.
 	shapeMisses = 8
 
+	// Lines are walked if, of shapeRuns stripes that ended with a line of another shape, the mean
+	// had fewer lines than shortRun. Then trying the shapes takes longer than walking.
+	shapeRuns = 64
+	shortRun  = 4
+
 	// maxShapeFields is the most fields of a line that is read column by column.
 	maxShapeFields = 1024
 )
@@ -180,6 +185,9 @@ type jsonParser struct {
 	shape  int        // index of the last line's shape
 	spare  *jsonShape // memory for the next shape
 	misses int        // lines of no known shape since the last one was learned
+	// runs counts the stripes that ended because the next line has another shape, and runLines the
+	// lines in them.
+	runs, runLines int
 	// unshaped counts lines that a walk might read and a shape cannot.
 	unshaped int
 	// walker reads lines of no known shape; nil if it cannot. walking says that all lines are
@@ -242,6 +250,9 @@ func (r *jsonParser) parse(b *record.Batch) {
 	r.line.texts = r.line.texts[:0]
 	row, rows := 0, b.Cap()
 	for row < rows && r.pos < r.end {
+		if r.unshaped >= walkAfter {
+			r.beginWalking()
+		}
 		n, good := 0, 0
 		if r.walking {
 			n, good = r.walk(b, row, min(rows-row, r.stripe))
@@ -291,6 +302,16 @@ func (r *jsonParser) shaped(b *record.Batch, row, most int) (n, good int) {
 		notNull(b, row, row+n)
 		r.shape = (r.shape + 1) % len(r.shapes)
 	}
+	if good < n && len(r.shapes) > 1 {
+		r.runs++
+		r.runLines += good
+		if r.runs == shapeRuns {
+			if r.runLines < shapeRuns*shortRun {
+				r.unshaped += walkAfter
+			}
+			r.runs, r.runLines = 0, 0
+		}
+	}
 	return n, good
 }
 
@@ -335,9 +356,6 @@ func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 		notNull(b, row, row+1)
 	}
 	r.pos = end
-	if r.unshaped >= walkAfter {
-		r.beginWalking()
-	}
 	if r.walking {
 		r.walker.places.skip(end)
 	} else {
