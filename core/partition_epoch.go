@@ -219,6 +219,7 @@ func (p *Partition) catchUp() (work int) {
 		}
 		x.live.Table.Live()
 		x.lagging = false
+		p.note(x) // its groups are those of the live table again
 		p.caughtUp++
 		p.lacking.note(x.live.Table, p.maxGroupsPerChunk())
 	}
