@@ -120,7 +120,7 @@ func (c *Cuts) noteWindows(p plan.PartitionID, open int, least int64) {
 	c.least.Store(least)
 }
 
-// crowded says whether some partition has so many open panes that readers which are ahead of others
+// crowded says whether some partition has too many open panes: readers that are ahead of others
 // wait for them.
 func (c *Cuts) crowded() bool {
 	for i := range c.open {

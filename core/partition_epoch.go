@@ -219,7 +219,7 @@ func (p *Partition) catchUp() (work int) {
 		}
 		x.live.Table.Live()
 		x.lagging = false
-		p.note(x) // its groups are those of the live table again
+		p.note(x) // the number of its groups has to be read again
 		p.caughtUp++
 		p.lacking.note(x.live.Table, p.maxGroupsPerChunk())
 	}

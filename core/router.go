@@ -116,7 +116,7 @@ type stripe struct {
 	// encoded says that keys has the keys of the stripe at hand.
 	encoded bool
 	keys    *record.Keys
-	// assigned says that single, counts, bytes and dest are those of the stripe at hand.
+	// assigned says that single, counts, bytes and dest belong to the stripe at hand.
 	assigned bool
 	// single is the partition that gets all rows; it is -1 if several may get some.
 	single int

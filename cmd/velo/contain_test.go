@@ -38,10 +38,13 @@ func TestUnpackedContains(t *testing.T) {
 		says string
 		lost bool // the records of the same stretch are dropped
 	}{
-		"panics":             {bad: func([]byte) (int, error) { panic("by the user") }, says: ": by the user\n"},
-		"too many":           {bad: func(b []byte) (int, error) { return len(b) + 1, nil }, says: "bytes into"},
-		"too few":            {bad: func([]byte) (int, error) { return -1, nil }, says: "read -1 bytes"},
-		"ends its goroutine": {bad: func([]byte) (int, error) { runtime.Goexit(); return 0, nil }, says: "Goexit", lost: true},
+		"panics":   {bad: func([]byte) (int, error) { panic("by the user") }, says: ": by the user\n"},
+		"too many": {bad: func(b []byte) (int, error) { return len(b) + 1, nil }, says: "bytes into"},
+		"too few":  {bad: func([]byte) (int, error) { return -1, nil }, says: "read -1 bytes"},
+		"ends its goroutine": {bad: func([]byte) (int, error) {
+			runtime.Goexit()
+			return 0, nil
+		}, says: "Goexit", lost: true},
 	} {
 		t.Run(what, func(t *testing.T) {
 			in, _, err := compressed.NewReader(&misbehaving{bad: c.bad})

@@ -67,8 +67,12 @@ var reports = map[string]report{
 	"F9":  {out: "a,b\n4,6\n"},
 	"F10": {out: "n\n1\n", differs: "a quote begins a quoted field where it is the first byte of the field"},
 	"F11": {out: "n,w\n1,\"37N 36'37.8\"\"N 121W\"\n"},
-	"F13": {cmd: "velo query --format csv --no-header --comment '#' --delimiter $'\\t' 'SELECT count(*) AS n FROM \"t.log\"'", out: "n\n2\n"},
-	"F14": {cmd: "velo query --format csv --skip-lines 2 'SELECT * FROM \"t.csv\"'", out: "date,temp\n2024-01-01T00:00:00Z,5\n"},
+	"F13": {cmd: "velo query --format csv --no-header --comment '#' --delimiter $'\\t' 'SELECT count(*) AS n FROM " +
+		"\"t.log\"'", out: "n\n2\n"},
+	"F14": {
+		cmd: "velo query --format csv --skip-lines 2 'SELECT * FROM \"t.csv\"'",
+		out: "date,temp\n2024-01-01T00:00:00Z,5\n",
+	},
 	"F15": {cmd: "velo query --format csv --decimal , 'SELECT sum(temp) AS s FROM \"t.csv\"'", out: "s\n19.75\n"},
 	"F17": {cmd: "velo query --format csv --null NA --null null 'SELECT avg(b) AS m FROM \"t.csv\"'", out: "m\n3\n"},
 	"F18": {out: "n\n2\n"},
@@ -89,7 +93,8 @@ var reports = map[string]report{
 	"G3":  {out: "s\n+Inf\n\"s\" double precision not null\nm\n+Inf\n"},
 	"G4":  {out: "a,b\n\"[1,2]\",\"x,y\"\n"},
 	"H1":  {out: "who,n\nann,1\nbob,1\n"},
-	"H2":  {out: "t,n\na,2\nb,1\n", differs: "a query reads one source, a record of which is one row: unnest is refused by name"},
+	"H2": {out: "t,n\na,2\nb,1\n", differs: "a query reads one source, a record of which is one row: unnest is " +
+		"refused by name"},
 	"H3":  {out: "s\n7\n"},
 	"H5":  {out: "n\n1\n"},
 	"H7":  {out: "m\n0.7815\n"},
@@ -106,18 +111,26 @@ var reports = map[string]report{
 	"I11": {out: "window_start,n\n2026-01-15T09:27:00Z,1\n", differs: "the slide of a window is at most its size"},
 	"I12": {out: "window_start,window_end,k,n\n2024-01-01T00:00:00Z,2024-01-01T00:00:11Z,a,3\n2024-01-01T00:00:40Z,2024-01-01T00:00:45Z,a,1\n", err: "1 records were late"},
 	"I13": {out: "window_start,s\n2020-09-22T04:00:50Z,1\n2020-09-22T04:01:00Z,2\n"},
-	"I14": {timed: true, out: "windows while running: 3\n", differs: "a followed file without WITH (idle) is waited for 30 seconds, which is longer than the case takes; it throws away the line that says how many windows are open"},
+	"I14": {
+		timed: true, out: "windows while running: 3\n",
+		differs: "a followed file without WITH (idle) is waited for 30 seconds, which is longer than the case " +
+			"takes; it throws away the line that says how many windows are open",
+	},
 	"I15": {out: "window_start,s\n2024-01-01T00:00:00Z,1\n2024-01-01T00:01:00Z,2\n", err: "1 records were late"},
 	"I16": {out: "window_start,s\n2024-01-01T00:00:00Z,1\n", err: "at, is NULL", code: 2},
 	"J1":  {out: "g,p\na,25\nb,75\n", differs: "OVER is refused by name"},
-	"J2":  {out: "a,b\n2,2\n", differs: "a query has count(DISTINCT ...) of one column; the error names approx_count_distinct"},
-	"J3":  {out: "n\n1\n"},
-	"J4":  {out: "a\n2\n"},
-	"J5":  {out: "q,t,n\nf,A,1\ng,A,2\ng,B,1\n"},
-	"J6":  {out: "a,b\n1,1\n"},
-	"J7":  {out: "p,m\n682,682\n"},
-	"J8":  {out: "p50,p90\n95.5,99.5\n"},
-	"J9":  {out: "h,c\n867819600000000000.0,1735639200000000000.0\n", differs: "a decimal has 18 digits: what does not fit is set aside, and said"},
+	"J2": {out: "a,b\n2,2\n", differs: "a query has count(DISTINCT ...) of one column; the error names " +
+		"approx_count_distinct"},
+	"J3": {out: "n\n1\n"},
+	"J4": {out: "a\n2\n"},
+	"J5": {out: "q,t,n\nf,A,1\ng,A,2\ng,B,1\n"},
+	"J6": {out: "a,b\n1,1\n"},
+	"J7": {out: "p,m\n682,682\n"},
+	"J8": {out: "p50,p90\n95.5,99.5\n"},
+	"J9": {
+		out:     "h,c\n867819600000000000.0,1735639200000000000.0\n",
+		differs: "a decimal has 18 digits: what does not fit is set aside, and said",
+	},
 	"J10": {out: "w\nA\nb\n"},
 	"J11": {out: "l\nab\n"},
 	"J13": {out: "window_start,window_end,s\n2024-01-01T00:01:00Z,2024-01-01T00:02:00Z,2\n"},
@@ -191,7 +204,8 @@ func TestReports(t *testing.T) {
 			}
 			cmd := exec.Command(shell, args...)
 			cmd.Dir = folder
-			cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"), "TZ=UTC", "PWD="+folder)
+			cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"),
+				"TZ=UTC", "PWD="+folder)
 			var out, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &stderr
 			code := 0
@@ -209,9 +223,11 @@ func TestReports(t *testing.T) {
 			case right && why != "":
 				t.Errorf("it is right now, and reports says that it differs: %s", why)
 			case !right && why == "":
-				t.Errorf("exit code %d, expected %d\noutput:\n%s\nexpected:\n%s\nerrors, expected %q in them:\n%s\nright is: %s",
+				t.Errorf("exit code %d, expected %d\noutput:\n%s\nexpected:\n%s\nerrors, expected %q in "+
+					"them:\n%s\nright is: %s",
 					code, want.code, out.String(), want.out, want.err, stderr.String(), c.Right)
-			case !right && (strings.Contains(stderr.String(), "panic") || strings.Contains(stderr.String(), "goroutine ")):
+			case !right && (strings.Contains(stderr.String(), "panic") ||
+				strings.Contains(stderr.String(), "goroutine ")):
 				t.Errorf("it panics:\n%s", stderr.String())
 			case !right && want.differs != "" && stderr.Len() == 0 && !want.quietly():
 				t.Errorf("it differs without a word: %q", out.String())
@@ -314,7 +330,8 @@ func TestReducedFaults(t *testing.T) {
 				right = err == nil && !failed && len(got) > 0 && slices.EqualFunc(got[1:], want, slices.Equal[[]string])
 			}
 			if why := reducedDiffers[c.ID]; right == (why != "") {
-				t.Errorf("%s: right %v (%s)\noutput:\n%s\nexpected: %s\nerrors:\n%s", c.SQL, right, why, out.String(), c.Want, stderr.String())
+				t.Errorf("%s: right %v (%s)\noutput:\n%s\nexpected: %s\nerrors:\n%s", c.SQL, right, why, out.String(),
+					c.Want, stderr.String())
 			}
 		})
 	}

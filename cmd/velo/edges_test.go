@@ -29,20 +29,36 @@ func TestGuesses(t *testing.T) {
 		large = append(large, "12345678,12")
 	}
 	for _, c := range []struct{ path, sql, want string }{
-		{file("zero.csv", "code", "02", "2", "02", "0"), `SELECT code, count(*) AS n FROM $ GROUP BY code ORDER BY code`, "code,n\n0,1\n02,2\n2,1\n"},
-		{file("sign.csv", "phone", "+49", "49"), `SELECT phone, count(*) AS n FROM $ GROUP BY phone ORDER BY phone`, "phone,n\n+49,1\n49,1\n"},
 		{
-			file("long.csv", "id,n", "12345678901234567890,1", "12345678901234567891,2"), `SELECT id, sum(n) AS s FROM $ GROUP BY id ORDER BY id`,
+			file("zero.csv", "code", "02", "2", "02", "0"),
+			`SELECT code, count(*) AS n FROM $ GROUP BY code ORDER BY code`, "code,n\n0,1\n02,2\n2,1\n",
+		},
+		{
+			file("sign.csv", "phone", "+49", "49"), `SELECT phone, count(*) AS n FROM $ GROUP BY phone ORDER BY phone`,
+			"phone,n\n+49,1\n49,1\n",
+		},
+		{
+			file("long.csv", "id,n", "12345678901234567890,1", "12345678901234567891,2"),
+			`SELECT id, sum(n) AS s FROM $ GROUP BY id ORDER BY id`,
 			"id,s\n12345678901234567890,1\n12345678901234567891,2\n",
 		},
 		{file("fraction.csv", "x", "0.5", "-0.25", "0", "1e3"), `SELECT sum(x) AS s FROM $`, "s\n1000.25\n"},
-		{file("point.csv", "x", "00.5", "0.5"), `SELECT x, count(*) AS n FROM $ GROUP BY x ORDER BY x`, "x,n\n0.5,1\n00.5,1\n"},
+		{
+			file("point.csv", "x", "00.5", "0.5"), `SELECT x, count(*) AS n FROM $ GROUP BY x ORDER BY x`,
+			"x,n\n0.5,1\n00.5,1\n",
+		},
 		{file("sex.csv", "sex,n", "F,1", "F,2"), `SELECT sex, sum(n) AS s FROM $ GROUP BY sex`, "sex,s\nF,3\n"},
 		{file("bool.csv", "b", "true", "FALSE"), `SELECT count(*) FILTER (WHERE b) AS n FROM $`, "n\n1\n"},
-		{file("late.csv", append(large, ",13")...), `SELECT count(*) AS n, count(id) AS ids FROM $`, "n,ids\n120001,120000\n"},
+		{
+			file("late.csv", append(large, ",13")...), `SELECT count(*) AS n, count(id) AS ids FROM $`,
+			"n,ids\n120001,120000\n",
+		},
 		{filepath.Dir(file("d/1.csv", "a", "1", "2")) + "/*.csv", `SELECT sum(a) AS s FROM $`, "s\n3\n"},
 		{file("[x]_1.csv", "a", "1"), `SELECT sum(a) AS s FROM $`, "s\n1\n"},
-		{file("large.csv", "n", "1000000", "1500001"), `SELECT avg(n) AS m, sum(n) / 2.0 AS h FROM $`, "m,h\n1250000.5,1250000.5\n"},
+		{
+			file("large.csv", "n", "1000000", "1500001"), `SELECT avg(n) AS m, sum(n) / 2.0 AS h FROM $`,
+			"m,h\n1250000.5,1250000.5\n",
+		},
 	} {
 		out, errs, status := velo(t, "", "query", "--format=csv", strings.ReplaceAll(c.sql, "$", `"`+c.path+`"`))
 		if status != 0 || out != c.want {
@@ -53,7 +69,8 @@ func TestGuesses(t *testing.T) {
 	file("two/2.csv", "a,b", ",4")
 	file("two/3.csv.5f0c83d2.unfinished", "a,b", "100,100")
 	for _, name := range []string{"two", "two/*", "t*/**/*"} {
-		out, errs, status := velo(t, "", "query", "--format=csv", `SELECT count(*) AS n, sum(a) AS a, sum(b) AS b FROM "`+filepath.Join(folder, name)+`"`)
+		out, errs, status := velo(t, "", "query", "--format=csv",
+			`SELECT count(*) AS n, sum(a) AS a, sum(b) AS b FROM "`+filepath.Join(folder, name)+`"`)
 		if want := "n,a,b\n2,1,6\n"; status != 0 || out != want {
 			t.Errorf("%s: status %d\n%s%s\nexpected\n%s", name, status, errs, out, want)
 		}
@@ -132,11 +149,13 @@ func TestUnfitIsSaid(t *testing.T) {
 	path := write(t, "t.csv", "k,v", "a,9223372036854775807", "a,9223372036854775807", "b,1")
 	for _, by := range []string{"", " GROUP BY k", " GROUP BY k ORDER BY k"} {
 		out, errs, status := velo(t, "", "query", "--format=csv", "SELECT sum(v) AS s FROM "+`"`+path+`"`+by)
-		if status != 0 || !strings.Contains(errs, "1 values of the result are NULL") || !strings.Contains(errs, "double precision") {
+		if status != 0 || !strings.Contains(errs, "1 values of the result are NULL") ||
+			!strings.Contains(errs, "double precision") {
 			t.Errorf("%s: status %d, %s%s", by, status, errs, out)
 		}
 	}
-	if _, errs, _ := velo(t, "", "query", "SELECT k, sum(v) AS s FROM "+`"`+path+`" WHERE k = 'b' GROUP BY k`); errs != "" {
+	if _, errs, _ := velo(t, "", "query", "SELECT k, sum(v) AS s FROM "+`"`+path+`" WHERE k = 'b' GROUP BY k`); errs !=
+		"" {
 		t.Errorf("a sum that fits: %s", errs)
 	}
 }
@@ -148,11 +167,13 @@ func TestSortedFull(t *testing.T) {
 	for i := range 400_000 {
 		fmt.Fprintln(&lines, (i*7919)%400_000)
 	}
-	out, errs, status := velo(t, lines.String(), "query", "--memory=4MiB", "--format=csv", "SELECT a FROM stdin ORDER BY a DESC")
+	out, errs, status := velo(t, lines.String(), "query", "--memory=4MiB", "--format=csv",
+		"SELECT a FROM stdin ORDER BY a DESC")
 	if status != 1 || !strings.Contains(errs, "--memory") || !strings.Contains(errs, "LIMIT") {
 		t.Errorf("without a limit: status %d, %s%.100s", status, errs, out)
 	}
-	out, errs, status = velo(t, lines.String(), "query", "--memory=4MiB", "--format=csv", "SELECT a FROM stdin ORDER BY a DESC LIMIT 2")
+	out, errs, status = velo(t, lines.String(), "query", "--memory=4MiB", "--format=csv",
+		"SELECT a FROM stdin ORDER BY a DESC LIMIT 2")
 	if status != 0 || out != "a\n399999\n399998\n" {
 		t.Errorf("with a limit: status %d, %s%.100s", status, errs, out)
 	}
@@ -199,12 +220,15 @@ func TestNamesFound(t *testing.T) {
 		path := write(t, "job.sql", job)
 		for _, args := range [][]string{{"run", "--check", path}, {"run", path}} {
 			_, errs, status := velo(t, "", args...)
-			if c.says == "" && status != 0 || c.says != "" && (status != statusFailed || !strings.Contains(errs, c.says)) {
-				t.Errorf("%v from %s to %s: status %d, %s; expected %q", args[:len(args)-1], c.from, c.sinks, status, errs, c.says)
+			if c.says == "" && status != 0 || c.says != "" &&
+				(status != statusFailed || !strings.Contains(errs, c.says)) {
+				t.Errorf("%v from %s to %s: status %d, %s; expected %q", args[:len(args)-1], c.from, c.sinks, status,
+					errs, c.says)
 			}
 		}
 	}
-	if _, errs, status := velo(t, "", "query", "--quarantine=inner/bad.csv", `SELECT count(*) FROM "inner/*.csv"`); status != statusFailed || !strings.Contains(errs, "would be read") {
+	if _, errs, status := velo(t, "", "query", "--quarantine=inner/bad.csv",
+		`SELECT count(*) FROM "inner/*.csv"`); status != statusFailed || !strings.Contains(errs, "would be read") {
 		t.Errorf("--quarantine: status %d, %s", status, errs)
 	}
 	job := `CREATE SOURCE s (a bigint) WITH (connector = 'file', path = 'in.csv'); CREATE SINK k AS SELECT a FROM s
@@ -212,7 +236,8 @@ func TestNamesFound(t *testing.T) {
 	if err := os.WriteFile("job.sql", []byte(job), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, status := velo(t, "", "run", "job.sql"); status != statusFailed || !strings.Contains(errs, "which is read") {
+	if _, errs, status := velo(t, "", "run", "job.sql"); status != statusFailed ||
+		!strings.Contains(errs, "which is read") {
 		t.Errorf("the job: status %d, %s", status, errs)
 	}
 }
@@ -247,7 +272,8 @@ func TestPrintedApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		var rest bytes.Buffer
-		if status := run(c.args, strings.NewReader(""), f, &rest); status != statusFailed || !strings.Contains(rest.String(), c.says) {
+		if status := run(c.args, strings.NewReader(""), f, &rest); status != statusFailed ||
+			!strings.Contains(rest.String(), c.says) {
 			t.Errorf("%v > %s: status %d, %s", c.args, c.to, status, rest.String())
 		}
 		if status := run(c.args, strings.NewReader(""), &rest, f); status != statusFailed {

@@ -42,7 +42,7 @@ type flow struct {
 type hints struct{ late, open string }
 
 // start starts the engine.
-func (f *flow) start(s *shape, live bool) error {
+func (f *flow) start(s *sizing, live bool) error {
 	rs, err := f.feed.open(s.Readers)
 	if err != nil {
 		return err

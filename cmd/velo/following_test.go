@@ -33,7 +33,8 @@ func TestFollowPattern(t *testing.T) {
 			dir := t.TempDir()
 			g := &growing{t: t, folder: dir}
 			g.add("log", "a\nfirst\n")
-			if err := errors.Join(os.Mkdir(filepath.Join(dir, "logs"), 0o700), syscall.Mkfifo(filepath.Join(dir, "log-pipe"), 0o600)); err != nil {
+			if err := errors.Join(os.Mkdir(filepath.Join(dir, "logs"), 0o700),
+				syscall.Mkfifo(filepath.Join(dir, "log-pipe"), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 			old, err := os.Create(filepath.Join(dir, "log.9.gz"))
@@ -118,11 +119,13 @@ func TestPatternSkips(t *testing.T) {
 	dir := t.TempDir()
 	g := &growing{t: t, folder: dir}
 	g.add("t1.csv", "a\n1\n")
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "t0"), 0o700), syscall.Mkfifo(filepath.Join(dir, "t2"), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "t0"), 0o700),
+		syscall.Mkfifo(filepath.Join(dir, "t2"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	out, errs, status := velo(t, "", "query", "--format=csv", `SELECT count(*) AS n FROM "`+dir+`/t*"`)
-	if status != 0 || out != "n\n1\n" || !strings.Contains(errs, "t0 is a directory") || !strings.Contains(errs, "t2 is a FIFO") {
+	if status != 0 || out != "n\n1\n" || !strings.Contains(errs, "t0 is a directory") ||
+		!strings.Contains(errs, "t2 is a FIFO") {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
 }

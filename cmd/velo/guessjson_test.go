@@ -11,13 +11,18 @@ import (
 // and nested values, and what is no object; the decoder is the twin.
 func TestJSONFields(t *testing.T) {
 	for _, line := range []string{
-		`{}`, ` { } `, `{"a":1}`, `{ "a" : 1 , "b" : -2.5e3 }` + "\n", `{"a":"x","a":"y"}`, `{"":null,"b":true ,"c":false}`,
-		`{"a\"b":"c\\","d":"}","e":"[{\\\"","f\u00e4":"\ud83d\ude00"}`, `{"a":{"b":[1,{"c":"]}"}]},"d":[ ]}`, `{"a":[[],[[]],{}],"b":{}}`,
-		"{\"a\":\t1\r\n}", `{"a":1 }`, `{"a":"","b":"\\"}`, `[1,2]`, `"a"`, `1`, ``, `{`, `{"a"}`, `{"a":1}x`, `{"a":1}{"b":2}`, `{"a":01}`, "{\"a\":\"\x01\"}",
+		`{}`, ` { } `, `{"a":1}`, `{ "a" : 1 , "b" : -2.5e3 }` + "\n", `{"a":"x","a":"y"}`,
+		`{"":null,"b":true ,"c":false}`,
+		`{"a\"b":"c\\","d":"}","e":"[{\\\"","f\u00e4":"\ud83d\ude00"}`, `{"a":{"b":[1,{"c":"]}"}]},"d":[ ]}`,
+		`{"a":[[],[[]],{}],"b":{}}`,
+		"{\"a\":\t1\r\n}", `{"a":1 }`, `{"a":"","b":"\\"}`, `[1,2]`, `"a"`, `1`, ``, `{`, `{"a"}`, `{"a":1}x`,
+		`{"a":1}{"b":2}`, `{"a":01}`, "{\"a\":\"\x01\"}",
 	} {
 		want, wantErr := decoderFields([]byte(line))
 		got, err := jsonFields([]byte(line))
-		same := slices.EqualFunc(got, want, func(a, b jsonPair) bool { return a.name == b.name && bytes.Equal(a.value, b.value) })
+		same := slices.EqualFunc(got, want, func(a, b jsonPair) bool {
+			return a.name == b.name && bytes.Equal(a.value, b.value)
+		})
 		if (err != nil) != wantErr || err == nil && !same {
 			t.Errorf("%s: %q, %v, expected %q, a fault: %v", line, got, err, want, wantErr)
 		}

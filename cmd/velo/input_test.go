@@ -51,7 +51,8 @@ func put(t *testing.T, files map[string]string) (dir string) {
 	dir = t.TempDir()
 	for name, text := range files {
 		path := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err !=
+			nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,44 +63,57 @@ func put(t *testing.T, files map[string]string) (dir string) {
 // in it. Method: one table, written in every way.
 func TestInputFormats(t *testing.T) {
 	csv, tsv, ndjson := "symbol,size\nA,1\nB,2\nA,3\n", "symbol\tsize\nA\t1\nB\t2\nA\t3\n", ""
-	for _, line := range []string{`{"symbol":"A","size":1}`, `{"size":2,"symbol":"B"}`, `{"symbol":"\u0041","size":3,"note":[1]}`} {
+	for _, line := range []string{
+		`{"symbol":"A","size":1}`, `{"size":2,"symbol":"B"}`,
+		`{"symbol":"\u0041","size":3,"note":[1]}`,
+	} {
 		ndjson += line + "\n"
 	}
 	const want = "symbol,v\nA,4\nB,2\n"
 	query := func(from string) string {
 		return fmt.Sprintf(`SELECT symbol, sum(size) AS v FROM %s GROUP BY symbol ORDER BY symbol`, from)
 	}
-	for name, text := range map[string]string{"x.csv": csv, "x.tsv": tsv, "x.TAB": tsv, "x.ndjson": ndjson, "x.jsonl": ndjson, "x.json": ndjson, "x": csv, "y": ndjson, "z.log": "\ufeff" + ndjson} {
+	for name, text := range map[string]string{
+		"x.csv": csv, "x.tsv": tsv, "x.TAB": tsv, "x.ndjson": ndjson,
+		"x.jsonl": ndjson, "x.json": ndjson, "x": csv, "y": ndjson, "z.log": "\ufeff" + ndjson,
+	} {
 		for _, extension := range []string{"", ".gz", ".zst", ".lz4", ".s2"} {
 			content := text
 			if extension != "" {
 				content = pack(t, extension, text)
 			}
 			dir := put(t, map[string]string{name + extension: content})
-			out, errs, status := velo(t, "", "query", "--format=csv", "--readers=3", query(`"`+filepath.Join(dir, name+extension)+`"`))
+			out, errs, status := velo(t, "", "query", "--format=csv", "--readers=3",
+				query(`"`+filepath.Join(dir, name+extension)+`"`))
 			if status != 0 || out != want {
 				t.Errorf("%s: status %d\n%s%s", name+extension, status, errs, out)
 			}
 			if strings.HasPrefix(name, "x.") && !strings.HasSuffix(name, "n") {
 				continue
 			}
-			if out, errs, status := velo(t, content, "query", "--format=csv", query("stdin")); status != 0 || out != want {
+			if out, errs, status := velo(t, content, "query", "--format=csv", query("stdin")); status != 0 ||
+				out != want {
 				t.Errorf("standard input like %s: status %d\n%s%s", name+extension, status, errs, out)
 			}
 		}
 	}
 	dir := put(t, map[string]string{"data": ndjson, "other.csv": "symbol;size\nA;4\n"})
-	if out, errs, status := velo(t, "", "query", "--format=csv", "--input-format=csv", "--delimiter=;", `SELECT count(*) AS n FROM "`+dir+`/data"`); status != 0 || out != "n\n2\n" {
+	if out, errs, status := velo(t, "", "query", "--format=csv", "--input-format=csv", "--delimiter=;",
+		`SELECT count(*) AS n FROM "`+dir+`/data"`); status != 0 || out != "n\n2\n" {
 		t.Errorf("JSON as CSV: status %d\n%s%s", status, errs, out)
 	}
-	if out, errs, status := velo(t, "", "query", "--format=csv", "--input-format=tsv", "--delimiter=;", `SELECT size FROM "`+dir+`/other.csv" GROUP BY size`); status != 0 || out != "size\n4\n" {
+	if out, errs, status := velo(t, "", "query", "--format=csv", "--input-format=tsv", "--delimiter=;",
+		`SELECT size FROM "`+dir+`/other.csv" GROUP BY size`); status != 0 || out != "size\n4\n" {
 		t.Errorf("a delimiter wins over a format: status %d\n%s%s", status, errs, out)
 	}
 }
 
 // Goal: a name stands for the files that one would think. Method: a tree of directories, and the files that each name finds.
 func TestFind(t *testing.T) {
-	dir := put(t, map[string]string{"a.csv": "", "b.csv": "", ".hidden.csv": "", "c.txt": "", "d/e.csv": "", "d/f/g.csv": "", "d/.h/i.csv": "", "empty/x/y": ""})
+	dir := put(t, map[string]string{
+		"a.csv": "", "b.csv": "", ".hidden.csv": "", "c.txt": "", "d/e.csv": "",
+		"d/f/g.csv": "", "d/.h/i.csv": "", "empty/x/y": "",
+	})
 	for name, want := range map[string]string{
 		"":            "a.csv b.csv c.txt",
 		"/":           "a.csv b.csv c.txt",
@@ -119,7 +133,10 @@ func TestFind(t *testing.T) {
 			t.Errorf("%q: %q, %v; expected %q", name, got, err, want)
 		}
 	}
-	for name, want := range map[string]string{"/empty": "without files", "/*.gone": "no file is called like", "/**/*.gone": "no file is called like", "/[": "syntax error"} {
+	for name, want := range map[string]string{
+		"/empty": "without files", "/*.gone": "no file is called like",
+		"/**/*.gone": "no file is called like", "/[": "syntax error",
+	} {
 		if got, err := find(dir + name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v; expected %q", name, got, err, want)
 		}
@@ -151,22 +168,29 @@ func TestGuessJSON(t *testing.T) {
 	if status != 0 || out != want {
 		t.Errorf("status %d\n%s%s", status, errs, out)
 	}
-	if again, _, status := velo(t, "", "query", "--explain-schema", "--schema="+out, fmt.Sprintf(`SELECT count(*) FROM "%s"`, path)); status != 0 || again != want {
+	if again, _, status := velo(t, "", "query", "--explain-schema", "--schema="+out,
+		fmt.Sprintf(`SELECT count(*) FROM "%s"`, path)); status != 0 || again != want {
 		t.Errorf("--explain-schema: status %d\n%s", status, again)
 	}
 	for _, schema := range []string{"--schema=" + out, "--schema=userId bigint, name text, tags text", "--no-header"} {
-		out, errs, status := velo(t, "", "query", "--format=csv", schema, fmt.Sprintf(`SELECT sum(userId) AS u, max(name) AS n, max(tags) AS t FROM "%s"`, path))
+		out, errs, status := velo(t, "", "query", "--format=csv", schema,
+			fmt.Sprintf(`SELECT sum(userId) AS u, max(name) AS n, max(tags) AS t FROM "%s"`, path))
 		if status != statusAside || out != "u,n,t\n3,x,[]\n" || !strings.Contains(errs, "line 2") {
 			t.Errorf("%.20s: status %d\n%s%s", schema, status, errs, out)
 		}
 	}
 	path = write(t, "t.json", `{"at":1700000000500,"n":1}`)
-	out, errs, status = velo(t, "", "query", "--format=csv", "--schema=at timestamp", "--time-unit=ms", fmt.Sprintf(`SELECT max(at) AS at FROM "%s"`, path))
+	out, errs, status = velo(t, "", "query", "--format=csv", "--schema=at timestamp", "--time-unit=ms",
+		fmt.Sprintf(`SELECT max(at) AS at FROM "%s"`, path))
 	if status != 0 || out != "at\n2023-11-14T22:13:20.5Z\n" {
 		t.Errorf("--time-unit: status %d\n%s%s", status, errs, out)
 	}
-	for text, want := range map[string]string{`[{"a":1}]`: "begins with [", "": "is empty", "{}": "no line of the sample", "\n\n": "is empty"} {
-		if _, errs, status := velo(t, "", "schema", write(t, "t.json", text)); status != statusFailed || !strings.Contains(errs, want) {
+	for text, want := range map[string]string{
+		`[{"a":1}]`: "begins with [", "": "is empty",
+		"{}": "no line of the sample", "\n\n": "is empty",
+	} {
+		if _, errs, status := velo(t, "", "schema", write(t, "t.json", text)); status != statusFailed ||
+			!strings.Contains(errs, want) {
 			t.Errorf("%q: status %d, %s", text, status, errs)
 		}
 	}
@@ -175,10 +199,15 @@ func TestGuessJSON(t *testing.T) {
 // Goal: what is set aside says of which file it is. Method: a directory of two files and a compressed one, each with a bad line.
 func TestQuarantineFiles(t *testing.T) {
 	good := `{"a":1}` + "\n"
-	dir := put(t, map[string]string{"a.ndjson": good + "{\n", "b.ndjson": "{\"a\":1.5}\n" + good, "c.ndjson.gz": pack(t, ".gz", good+good+"x\n")})
+	dir := put(t, map[string]string{
+		"a.ndjson": good + "{\n", "b.ndjson": "{\"a\":1.5}\n" + good,
+		"c.ndjson.gz": pack(t, ".gz", good+good+"x\n"),
+	})
 	aside := filepath.Join(t.TempDir(), "bad.ndjson")
-	out, errs, status := velo(t, "", "query", "--format=csv", "--schema=a bigint", "--strict", "--quarantine="+aside, fmt.Sprintf(`SELECT count(*) AS n FROM "%s/"`, dir))
-	if status != statusAside || out != "n\n4\n" || !strings.Contains(errs, "3 records") || !strings.Contains(errs, ".ndjson") {
+	out, errs, status := velo(t, "", "query", "--format=csv", "--schema=a bigint", "--strict", "--quarantine="+aside,
+		fmt.Sprintf(`SELECT count(*) AS n FROM "%s/"`, dir))
+	if status != statusAside || out != "n\n4\n" || !strings.Contains(errs, "3 records") ||
+		!strings.Contains(errs, ".ndjson") {
 		t.Errorf("status %d\n%s%s", status, errs, out)
 	}
 	data, err := os.ReadFile(aside)
@@ -300,8 +329,12 @@ func TestFollowFiles(t *testing.T) {
 		}
 	}
 	packed := put(t, map[string]string{"t.csv.gz": pack(t, ".gz", "a\n1\n")})
-	for _, args := range [][]string{{`SELECT count(*) FROM stdin`, "standard input"}, {fmt.Sprintf(`SELECT count(*) FROM "%s/t.csv.gz"`, packed), "is compressed"}} {
-		if _, errs, status := velo(t, "a\n1\n", "query", "--follow", args[0]); status != statusFailed || !strings.Contains(errs, args[1]) {
+	for _, args := range [][]string{
+		{`SELECT count(*) FROM stdin`, "standard input"},
+		{fmt.Sprintf(`SELECT count(*) FROM "%s/t.csv.gz"`, packed), "is compressed"},
+	} {
+		if _, errs, status := velo(t, "a\n1\n", "query", "--follow", args[0]); status != statusFailed ||
+			!strings.Contains(errs, args[1]) {
 			t.Errorf("%s: status %d, %s", args[0], status, errs)
 		}
 	}

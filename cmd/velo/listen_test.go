@@ -54,7 +54,10 @@ func certificate(t *testing.T) *x509.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, block := range map[string]*pem.Block{"server.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+	for name, block := range map[string]*pem.Block{
+		"server.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]},
+		"key.pem":    {Type: "PRIVATE KEY", Bytes: key},
+	} {
 		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -76,16 +79,29 @@ func TestRunListens(t *testing.T) {
 		lines []string
 	}{
 		{with: `connector = 'tcp', address = 'localhost:0'`, lines: []string{"a,1\nb,2\nx,y\n", "c,3\n"}},
-		{with: `connector = 'tcp', address = '127.0.0.1:0', format = 'ndjson'`, lines: []string{`{"name":"a","n":1}` + "\n", `{"n":2,"name":"b"}` + "\n{}x\n", `{"name":"c","n":3}` + "\n"}},
-		{with: `connector = 'tcp', address = '[::1]:0', format = 'tsv', delimiter = ';', header = true`, first: "name;n\n", lines: []string{"a;1\nx;y\nb;2\n", "c;3\n"}},
-		{with: `connector = 'unix', path = 's.sock', format = 'tsv'`, lines: []string{"a\t1\n", "b\t2\nx\ty\n", "c\t3\n"}},
+		{
+			with: `connector = 'tcp', address = '127.0.0.1:0', format = 'ndjson'`,
+			lines: []string{
+				`{"name":"a","n":1}` + "\n", `{"n":2,"name":"b"}` + "\n{}x\n",
+				`{"name":"c","n":3}` + "\n",
+			},
+		},
+		{
+			with:  `connector = 'tcp', address = '[::1]:0', format = 'tsv', delimiter = ';', header = true`,
+			first: "name;n\n", lines: []string{"a;1\nx;y\nb;2\n", "c;3\n"},
+		},
+		{
+			with:  `connector = 'unix', path = 's.sock', format = 'tsv'`,
+			lines: []string{"a\t1\n", "b\t2\nx\ty\n", "c\t3\n"},
+		},
 		{with: `connector = 'tcp', address = '0.0.0.0:0', certificate = 'server.pem', key = 'key.pem', token.file = 'token'`, first: token + "\n", tls: true, lines: []string{"x,y\na,1\nb,2\n", "c,3\n"}},
 	} {
 		if strings.Contains(c.with, "::1") && !hasIPv6() {
 			t.Logf("no IPv6 here: %s", c.with)
 			continue
 		}
-		job := `CREATE SOURCE s (name text NOT NULL, n bigint NOT NULL) WITH (` + c.with + `); SELECT name, n + 1 AS more FROM s WHERE n < 10 LIMIT 3`
+		job := `CREATE SOURCE s (name text NOT NULL, n bigint NOT NULL) WITH (` + c.with +
+			`); SELECT name, n + 1 AS more FROM s WHERE n < 10 LIMIT 3`
 		if err := os.WriteFile("job.sql", []byte(job), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +109,8 @@ func TestRunListens(t *testing.T) {
 		errs := &told{more: make(chan struct{}, 1)}
 		ended := make(chan int, 1)
 		go func() {
-			ended <- run([]string{"run", "job.sql", "--format=csv", "--quarantine=bad.ndjson"}, strings.NewReader(""), &out, errs)
+			ended <- run([]string{"run", "job.sql", "--format=csv", "--quarantine=bad.ndjson"}, strings.NewReader(""),
+				&out, errs)
 		}()
 		// until waits for something that the job does; one that has ended will not.
 		until := func(what string, done func() bool) {
@@ -169,7 +186,10 @@ func TestRunListens(t *testing.T) {
 func TestRunDrains(t *testing.T) {
 	for _, c := range []struct{ query, want string }{
 		{`SELECT count(*) AS n, sum(n) AS total FROM s`, "n,total\n400,400\n"},
-		{`SELECT window_end, count(*) AS n FROM s GROUP BY tumble(at, INTERVAL '1 hour')`, "window_end,n\n2024-01-01T01:00:00Z,100\n"},
+		{
+			`SELECT window_end, count(*) AS n FROM s GROUP BY tumble(at, INTERVAL '1 hour')`,
+			"window_end,n\n2024-01-01T01:00:00Z,100\n",
+		},
 	} {
 		inFolder(t, map[string]string{"job.sql": `CREATE SOURCE s (n bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '1 s')
 			WITH (connector = 'unix', path = 's.sock'); ` + c.query})

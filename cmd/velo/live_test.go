@@ -90,7 +90,8 @@ func TestProgressLine(t *testing.T) {
 	}{
 		{0, time.Second, "  0 % [------------------------------] 0 records, 0/s"},
 		{2_500_000, time.Second, " 25 % [#######-----------------------] 2.50 M records, 2.50 M/s, about 4 s left"},
-		{5_000_000, 10 * time.Minute, " 50 % [###############---------------] 5.00 M records, 8.33 k/s, about 11 min left"},
+		{5_000_000, 10 * time.Minute, " 50 % [###############---------------] 5.00 M records, 8.33 k/s, about " +
+			"11 min left"},
 		{50_000_000, time.Hour, " 99 % [#############################-] 50.0 M records, 13.9 k/s, about 37 s left"},
 		{100_000, time.Hour, "  1 % [------------------------------] 100 k records, 28/s, about 99.0 h left"},
 	} {
@@ -126,12 +127,16 @@ func TestLive(t *testing.T) {
 			t.Errorf("a line of %d columns in 70: %q", len(line), line)
 		}
 	}
-	for _, want := range []string{"records 400000", "groups 10", "late 0", "set aside 0", "shown as it was 0 records ago", "source", "ended", "k      n", "  40000"} {
+	for _, want := range []string{
+		"records 400000", "groups 10", "late 0", "set aside 0",
+		"shown as it was 0 records ago", "source", "ended", "k      n", "  40000",
+	} {
 		if !strings.Contains(last, want) {
 			t.Errorf("there is no %q in\n%s", want, last)
 		}
 	}
-	if _, errs, status := velo(t, "", "query", "--live", "--no-header", sql); status != statusFailed || !strings.Contains(errs, "no terminal") {
+	if _, errs, status := velo(t, "", "query", "--live", "--no-header", sql); status != statusFailed ||
+		!strings.Contains(errs, "no terminal") {
 		t.Errorf("without a terminal: status %d, %s", status, errs)
 	}
 }
@@ -157,7 +162,8 @@ func TestLiveSignal(t *testing.T) {
 	}
 	dir := t.TempDir()
 	signalFile(t, dir+"/in.csv")
-	cmd := exec.Command(path, "query", "--live", "--no-header", fmt.Sprintf(`SELECT c1, count(*) AS n FROM "%s" GROUP BY c1`, dir+"/in.csv"))
+	cmd := exec.Command(path, "query", "--live", "--no-header",
+		fmt.Sprintf(`SELECT c1, count(*) AS n FROM "%s" GROUP BY c1`, dir+"/in.csv"))
 	terminal, err := pty.Start(cmd)
 	if err != nil {
 		t.Skipf("there are no pseudo-terminals: %v", err)
@@ -172,7 +178,8 @@ func TestLiveSignal(t *testing.T) {
 	_ = cmd.Process.Signal(os.Interrupt) // it may just have ended
 	rest, _ := io.ReadAll(terminal)      // it ends with an error where the other end is closed
 	_ = cmd.Wait()                       // the status says it
-	if status := cmd.ProcessState.ExitCode(); status != statusInterrupted && status != 0 || strings.Count(string(rest), leaveView) != 1 {
+	if status := cmd.ProcessState.ExitCode(); status != statusInterrupted && status != 0 ||
+		strings.Count(string(rest), leaveView) != 1 {
 		t.Errorf("status %d\n%q", status, rest)
 	}
 }
@@ -196,12 +203,16 @@ func TestRunLive(t *testing.T) {
 	}
 	frames := strings.Split(before, homeView)
 	last := escapes.ReplaceAllString(frames[len(frames)-1], "")
-	for _, want := range []string{"w  ", "SELECT  ", "records 400000", "windows 400 written, 0 open", "late 0", "ended", "file " + dir + "/in.csv"} {
+	for _, want := range []string{
+		"w  ", "SELECT  ", "records 400000", "windows 400 written, 0 open", "late 0", "ended",
+		"file " + dir + "/in.csv",
+	} {
 		if !strings.Contains(last, want) {
 			t.Errorf("there is no %q in\n%s", want, last)
 		}
 	}
-	if _, errs, status := velo(t, "", "run", "--live", job); status != statusFailed || !strings.Contains(errs, "standard error is no terminal") {
+	if _, errs, status := velo(t, "", "run", "--live", job); status != statusFailed ||
+		!strings.Contains(errs, "standard error is no terminal") {
 		t.Errorf("without a terminal: status %d, %s", status, errs)
 	}
 	say := &heldBack{to: &bytes.Buffer{}}
@@ -234,7 +245,10 @@ func TestLiveSources(t *testing.T) {
 func TestMemory(t *testing.T) {
 	path := write(t, "t.csv", "a", "1")
 	sql := `SELECT a, count(*) AS n FROM "` + path + `" GROUP BY a`
-	for arg, says := range map[string]string{"64MB": "", "1 GiB": "", "1kB": "expected 1 MiB at least", "lots": "such as '64 MB'"} {
+	for arg, says := range map[string]string{
+		"64MB": "", "1 GiB": "", "1kB": "expected 1 MiB at least",
+		"lots": "such as '64 MB'",
+	} {
 		_, errs, status := velo(t, "", "query", "--memory", arg, sql)
 		if (status == 0) != (says == "") || !strings.Contains(errs, says) {
 			t.Errorf("--memory %s: status %d, %s", arg, status, errs)
@@ -246,7 +260,7 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	t.Setenv("VELO_MEMORY", "")
-	s := shape{Memory: "64MiB"}
+	s := sizing{Memory: "64MiB"}
 	if err := s.fill(4); err != nil || s.stateBytes != 16<<20 {
 		t.Errorf("%d bytes for each of 4 queries, %v", s.stateBytes, err)
 	}

@@ -39,7 +39,12 @@ var tradesLines = []string{
 func TestNoCommand(t *testing.T) {
 	path := write(t, "trades.csv", tradesLines...)
 	sql := `SELECT count(*) AS n FROM "` + path + `"`
-	for _, args := range [][]string{{sql}, {"--format=csv", sql}, {sql, "--format", "csv"}, {"--format", "csv", " select\n count(*) AS n FROM '" + path + "'"}} {
+	for _, args := range [][]string{
+		{sql},
+		{"--format=csv", sql},
+		{sql, "--format", "csv"},
+		{"--format", "csv", " select\n count(*) AS n FROM '" + path + "'"},
+	} {
 		out, errs, status := velo(t, "", args...)
 		if status != 0 || !strings.HasPrefix(out, "n\n") || !strings.HasSuffix(out, "4\n") {
 			t.Errorf("%q: status %d, %s%s", args, status, out, errs)
@@ -63,7 +68,8 @@ func TestVersion(t *testing.T) {
 // Goal: --stats says on standard error what the engine did, and --help names the commands.
 func TestAsides(t *testing.T) {
 	path := write(t, "trades.csv", tradesLines...)
-	out, errs, status := velo(t, "", "query", "--format=csv", "--stats", fmt.Sprintf(`SELECT count(*) AS n FROM "%s"`, path))
+	out, errs, status := velo(t, "", "query", "--format=csv", "--stats",
+		fmt.Sprintf(`SELECT count(*) AS n FROM "%s"`, path))
 	if status != 0 || out != "n\n4\n" || !strings.Contains(errs, "partition") {
 		t.Errorf("--stats: status %d, %s%s", status, out, errs)
 	}

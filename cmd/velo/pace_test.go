@@ -108,9 +108,10 @@ func (g *growing) end() (out, errs string, status int) {
 // too. Method: the file grows when the window before has been printed.
 func TestFollowWindows(t *testing.T) {
 	for format, want := range map[string]string{
-		"csv":    "window_start,n\n2024-01-01T00:00:00Z,3\n2024-01-01T00:01:00Z,4\n",
-		"ndjson": `{"window_start":"2024-01-01T00:00:00Z","n":3}` + "\n" + `{"window_start":"2024-01-01T00:01:00Z","n":4}` + "\n",
-		"table":  "window_start          n\n--------------------  -\n2024-01-01T00:00:00Z  3\n2024-01-01T00:01:00Z  4\n",
+		"csv": "window_start,n\n2024-01-01T00:00:00Z,3\n2024-01-01T00:01:00Z,4\n",
+		"ndjson": `{"window_start":"2024-01-01T00:00:00Z","n":3}` + "\n" +
+			`{"window_start":"2024-01-01T00:01:00Z","n":4}` + "\n",
+		"table": "window_start          n\n--------------------  -\n2024-01-01T00:00:00Z  3\n2024-01-01T00:01:00Z  4\n",
 	} {
 		t.Run(format, func(t *testing.T) {
 			dir := t.TempDir()
@@ -186,15 +187,19 @@ func TestPaceRefused(t *testing.T) {
 		{[]string{"--follow", "--idle=-1s", window}, "--idle -1s: expected 0s or more"},
 		{[]string{"--watermark=-1s", window}, "--watermark -1s: expected 0s or more"},
 		{[]string{"--watermark=1s", `SELECT count(*) FROM "` + path + `"`}, "has no window over times"},
-		{[]string{"--watermark=1s", `SELECT count(*) FROM "` + path + `" GROUP BY tumble(proctime(), INTERVAL '1 minute')`}, "has no window over times"},
+		{[]string{"--watermark=1s", `SELECT count(*) FROM "` + path +
+			`" GROUP BY tumble(proctime(), INTERVAL '1 minute')`}, "has no window over times"},
 	} {
-		if _, errs, status := velo(t, "", append([]string{"query"}, c.args...)...); status != statusFailed || !strings.Contains(errs, c.says) {
+		if _, errs, status := velo(t, "", append([]string{"query"}, c.args...)...); status != statusFailed ||
+			!strings.Contains(errs, c.says) {
 			t.Errorf("%v: status %d, %s", c.args, status, errs)
 		}
 	}
-	job := write(t, "job.sql", `CREATE SOURCE f (n bigint, at timestamp NOT NULL) WITH (connector = 'file', path = '`+path+`', idle = '1 s');
+	job := write(t, "job.sql", `CREATE SOURCE f (n bigint, at timestamp NOT NULL) WITH (connector = 'file', path = '`+
+		path+`', idle = '1 s');
 		SELECT window_start, sum(n) AS n FROM f GROUP BY tumble(at, INTERVAL '1 minute')`)
-	if _, errs, status := velo(t, "", "run", job); status != statusFailed || !strings.Contains(errs, "without WATERMARK") {
+	if _, errs, status := velo(t, "", "run", job); status != statusFailed ||
+		!strings.Contains(errs, "without WATERMARK") {
 		t.Errorf("a job: status %d, %s", status, errs)
 	}
 }
@@ -219,7 +224,8 @@ func (s *slowly) Read(b []byte) (int, error) {
 // when it closes. Method: standard input that takes longer than some windows; the numbers add up.
 func TestProcessingTime(t *testing.T) {
 	sql := `SELECT window_start, count(*) AS n FROM %s GROUP BY tumble(proctime(), INTERVAL '20 ms')`
-	job := write(t, "job.sql", `CREATE SOURCE s (c1 bigint) WITH (connector = 'stdin', header = 'false'); `+strings.Replace(sql, "%s", "s", 1))
+	job := write(t, "job.sql", `CREATE SOURCE s (c1 bigint) WITH (connector = 'stdin', header = 'false'); `+
+		strings.Replace(sql, "%s", "s", 1))
 	for what, args := range map[string][]string{
 		"query": {"query", "--format=csv", "--no-header", strings.Replace(sql, "%s", "stdin", 1)},
 		"run":   {"run", "--format=csv", job},
@@ -254,14 +260,18 @@ func TestWatermarkOfStdin(t *testing.T) {
 	job := write(t, "job.sql", `CREATE SOURCE s (at timestamp NOT NULL, WATERMARK FOR at AS at) WITH (connector = 'stdin', header = 'false');
 		SELECT window_start, count(*) AS n FROM s GROUP BY tumble(at, INTERVAL '1 minute')`)
 	for what, args := range map[string][]string{
-		"query": {"query", "--no-header", "--watermark=0s", `SELECT window_start, count(*) AS n FROM stdin GROUP BY tumble(c1, INTERVAL '1 minute')`},
-		"run":   {"run", job},
+		"query": {
+			"query", "--no-header", "--watermark=0s",
+			`SELECT window_start, count(*) AS n FROM stdin GROUP BY tumble(c1, INTERVAL '1 minute')`,
+		},
+		"run": {"run", job},
 	} {
 		t.Run(what, func(t *testing.T) {
 			in, to := io.Pipe()
 			g := &growing{t: t, status: make(chan int, 1)}
 			go func() { g.status <- run(args, in, locked{g, &g.out}, locked{g, &g.errs}) }()
-			if _, err := io.WriteString(to, "2024-01-01T00:00:30Z\n2024-01-01T00:01:30Z\n2024-01-01T00:02:30Z\n"); err != nil {
+			if _, err := io.WriteString(
+				to, "2024-01-01T00:00:30Z\n2024-01-01T00:01:30Z\n2024-01-01T00:02:30Z\n"); err != nil {
 				t.Fatal(err)
 			}
 			g.awaits("2024-01-01T00:00:00Z  1\n2024-01-01T00:01:00Z  1\n")

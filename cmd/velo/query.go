@@ -19,7 +19,7 @@ import (
 type queryCmd struct {
 	SQL    string `arg:"" name:"sql" help:"One SELECT; FROM names a file, a directory, a pattern of files, or stdin."`
 	Format string `help:"How to print the result: ${enum}." enum:"table,csv,ndjson" default:"table"`
-	shape
+	sizing
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
 	Stats      bool   `help:"Print what the engine did, to standard error: by source, reader, partition, ring, thread."`
 	Live       bool   `help:"Show the greatest groups, rates and queues while the query runs; the result is printed at the end."`
@@ -155,7 +155,7 @@ func (c *queryCmd) flow(p *plan.Plan, f *files, aside *quarantine, stop *stopper
 		atEnd:  !flows(p), hints: queryHints,
 	}
 	q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
-	if err := q.start(&c.shape, c.Live); err != nil {
+	if err := q.start(&c.sizing, c.Live); err != nil {
 		return err
 	}
 	defer q.close()

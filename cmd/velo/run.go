@@ -20,7 +20,7 @@ const maxJobBytes = 1<<20 + 1
 type runCmd struct {
 	Job    string `arg:"" help:"A file with CREATE SOURCE, CREATE SINK, INSERT INTO and maybe a SELECT; - is standard input."`
 	Format string `help:"How to print the result of a SELECT without a sink: ${enum}." enum:"table,csv,ndjson" default:"table"`
-	shape
+	sizing
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
 	Stats      bool   `help:"Print what the engines did, to standard error."`
 	Live       bool   `help:"Show on standard error, in a terminal, what each query and each source does while the job runs."`
@@ -199,7 +199,7 @@ func closeFeeds(flows []*flow) {
 // start starts an engine for each query. If one does not start, none runs.
 func (c *runCmd) start(flows []*flow) error {
 	for _, f := range flows {
-		if err := f.start(&c.shape, c.Live); err != nil {
+		if err := f.start(&c.sizing, c.Live); err != nil {
 			for _, other := range flows {
 				other.close()
 			}

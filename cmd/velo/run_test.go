@@ -41,12 +41,15 @@ const tradesTable = `CREATE SOURCE trades (symbol text NOT NULL, price double pr
 
 // Goal: records pass through to a sink, all of a source too; changes add up to the groups; a sink of nothing has its names. Method: golden outputs.
 func TestRunStreams(t *testing.T) {
-	inFolder(t, map[string]string{"trades.csv": strings.Join(tradesLines, "\n") + "\n", "job.sql": tradesTable + `WITH (connector = 'file', path = 'trades.csv');
+	inFolder(t, map[string]string{
+		"trades.csv": strings.Join(tradesLines, "\n") + "\n",
+		"job.sql": tradesTable + `WITH (connector = 'file', path = 'trades.csv');
 		CREATE SINK large AS SELECT symbol, price * size AS value FROM trades WHERE size > 2 WITH (connector = 'file', path = 'large.csv');
 		CREATE SINK none AS SELECT symbol FROM trades WHERE size > 1000 WITH (connector = 'file', path = 'none.csv');
 		CREATE SINK everything FROM trades WITH (connector = 'file', path = 'everything.ndjson');
 		CREATE SINK none_changed AS SELECT symbol, count(*) AS n FROM trades WHERE size > 1000 GROUP BY symbol EMIT CHANGES WITH (connector = 'file', path = 'none_changed.csv');
-		SELECT symbol, sum(size) AS v FROM trades GROUP BY symbol HAVING sum(size) > 2 EMIT CHANGES`})
+		SELECT symbol, sum(size) AS v FROM trades GROUP BY symbol HAVING sum(size) > 2 EMIT CHANGES`,
+	})
 	out, errs, status := velo(t, "", "run", "job.sql", "--format=csv", "--readers=1")
 	if status != 0 || errs != "" {
 		t.Fatalf("status %d\n%s%s", status, out, errs)
@@ -60,7 +63,8 @@ func TestRunStreams(t *testing.T) {
 	want(t, "none.csv", "symbol\n")
 	want(t, "none_changed.csv", "op,symbol,n\n")
 	text, err := os.ReadFile("everything.ndjson")
-	if err != nil || strings.Count(string(text), "\n") != 4 || !strings.HasPrefix(string(text), `{"symbol":"A","price":10.5,"size":1,`) {
+	if err != nil || strings.Count(string(text), "\n") != 4 ||
+		!strings.HasPrefix(string(text), `{"symbol":"A","price":10.5,"size":1,`) {
 		t.Errorf("%v, %s", err, text)
 	}
 }
@@ -81,13 +85,20 @@ func TestRunWatermark(t *testing.T) {
 
 // Goal: standard input, generators, delimiters and headers are what the options say. Method: golden outputs.
 func TestRunSources(t *testing.T) {
-	inFolder(t, map[string]string{"t.tsv": "7\t1\n", "header.csv": "x;y\n7;1\n", "t.ndjson": `{"a":1,"at":1700000000}` + "\n" + `{"at":1700000001,"a":2}` + "\n"})
+	inFolder(t, map[string]string{"t.tsv": "7\t1\n", "header.csv": "x;y\n7;1\n", "t.ndjson": `{"a":1,"at":1700000000}` +
+		"\n" + `{"at":1700000001,"a":2}` + "\n"})
 	for _, c := range []struct{ job, stdin, want string }{
-		{`CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'stdin'); SELECT sum(a) AS a, sum(b) AS b FROM s`, "A, b\n1,2\n3,4\n", "a,b\n4,6\n"},
+		{
+			`CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'stdin'); SELECT sum(a) AS a, sum(b) AS b FROM s`,
+			"A, b\n1,2\n3,4\n", "a,b\n4,6\n",
+		},
 		{`CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'file', path = 't.tsv', format = 'tsv', header = false); SELECT sum(a) AS a FROM s`, "", "a\n7\n"},
 		{`CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'file', path = 'header.csv', delimiter = ';', header = 'skip'); SELECT sum(a) AS a FROM s`, "", "a\n7\n"},
 		{`CREATE SOURCE s (a bigint, at timestamp) WITH (connector = 'file', path = 't.ndjson', time.unit = 's'); SELECT sum(a) AS a, max(at) AS at FROM s`, "", "a,at\n3,2023-11-14T22:13:21Z\n"},
-		{`CREATE SOURCE s (a bigint) WITH (connector = 'stdin', format = 'ndjson'); SELECT sum(a) AS a FROM s`, `{"a":1,"b":{}}` + "\n" + `{"a":2}` + "\n", "a\n3\n"},
+		{
+			`CREATE SOURCE s (a bigint) WITH (connector = 'stdin', format = 'ndjson'); SELECT sum(a) AS a FROM s`,
+			`{"a":1,"b":{}}` + "\n" + `{"a":2}` + "\n", "a\n3\n",
+		},
 		{`CREATE SOURCE s (k bigint, v bigint) WITH (connector = 'generator', rows = 1000, groups = 10, distribution = 'sequential'); SELECT count(*) AS n FROM s GROUP BY k LIMIT 2`, "", "n\n100\n100\n"},
 		{`CREATE SOURCE s (k bigint, v bigint) WITH (connector = 'generator', rows = 1000, distribution = 'zipf', seed = 7); CREATE SINK o AS SELECT count(*) AS n FROM s WITH (connector = 'stdout', format = 'ndjson')`, "", `{"n":1000}` + "\n"},
 	} {
@@ -102,7 +113,8 @@ func TestRunSources(t *testing.T) {
 	if out, errs, status := velo(t, job, "run", "-", "--format=csv"); status != 0 || out != "n\n10\n" {
 		t.Errorf("a job from standard input: status %d, %s%s", status, out, errs)
 	}
-	if out, errs, status := velo(t, job, "run", "-", "--check"); status != 0 || out != "SELECT: SELECT count(*) AS n FROM s\n" {
+	if out, errs, status := velo(t, job, "run", "-", "--check"); status != 0 ||
+		out != "SELECT: SELECT count(*) AS n FROM s\n" {
 		t.Errorf("--check: status %d, %s%s", status, out, errs)
 	}
 }
@@ -129,14 +141,15 @@ func TestRunFailure(t *testing.T) {
 	if err := os.WriteFile("job.sql", []byte(`
 		CREATE SOURCE s (a bigint, b bigint) WITH (connector = 'file', path = 't.csv');
 		CREATE SINK bad AS SELECT count(*) AS n FROM s WITH (connector = 'file', path = 'sub/bad.csv');
-		CREATE SINK good AS SELECT count(*) AS n FROM s WITH (connector = 'file', path = 'good.csv')`), 0o600); err != nil {
+		CREATE SINK good AS SELECT count(*) AS n FROM s WITH (connector = 'file', path = 'good.csv')`), 0o600); err !=
+		nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir("sub", 0o700); err != nil {
 		t.Fatal(err)
 	}
 	broken := filepath.Join("sub", "bad.csv")
-	run := &runCmd{Job: "job.sql", shape: shape{Readers: 1, Partitions: 1, Cores: 1}}
+	run := &runCmd{Job: "job.sql", sizing: sizing{Readers: 1, Partitions: 1, Cores: 1}}
 	beforeStart = func() { _ = os.Remove("sub") }
 	defer func() { beforeStart = func() {} }()
 	err := run.Run(streams{strings.NewReader(""), &strings.Builder{}, &strings.Builder{}})
@@ -188,10 +201,12 @@ func TestRunTriesAgain(t *testing.T) {
 	}
 	var out, said bytes.Buffer
 	w := writers.NewCSV(&out)
-	if err := errors.Join(writeAll(eng, &kept{Writer: &tiring{Writer: w}, name: "sink", say: &said}), w.Close()); err != nil {
+	if err := errors.Join(writeAll(eng, &kept{Writer: &tiring{Writer: w}, name: "sink", say: &said}), w.Close()); err !=
+		nil {
 		t.Error(err)
 	}
-	if n := strings.Count(out.String(), "\n"); n != 2001 || said.String() != "velo: sink: no room; it is tried again\n" {
+	if n := strings.Count(out.String(), "\n"); n != 2001 ||
+		said.String() != "velo: sink: no room; it is tried again\n" {
 		t.Errorf("%d lines, %s", n, said.String())
 	}
 }
@@ -202,11 +217,17 @@ func TestQueryHelp(t *testing.T) {
 	if status != 0 || !strings.Contains(out, "Exit statuses") {
 		t.Errorf("status %d\n%s", status, out)
 	}
-	inFolder(t, map[string]string{"trades.csv": strings.Join(tradesLines, "\n") + "\n", "t.csv": "Oslo,1.5\n", "big.csv": "user\n1\n"})
+	inFolder(t, map[string]string{
+		"trades.csv": strings.Join(tradesLines, "\n") + "\n", "t.csv": "Oslo,1.5\n",
+		"big.csv": "user\n1\n",
+	})
 	for _, args := range [][]string{
 		{"query", `SELECT symbol, count(*) AS n, avg(price) FROM "trades.csv" GROUP BY symbol ORDER BY n DESC LIMIT 10`},
 		{"query", `SELECT window_start, sum(size) FROM 'trade*.csv' GROUP BY tumble(at, INTERVAL '1 hour') ORDER BY 1`},
-		{"query", "--schema", "city text, celsius decimal(4,1)", "--no-header", `SELECT city, max(celsius) FROM "t.csv" GROUP BY city`},
+		{
+			"query", "--schema", "city text, celsius decimal(4,1)", "--no-header",
+			`SELECT city, max(celsius) FROM "t.csv" GROUP BY city`,
+		},
 		{"query", `SELECT user, count(*) AS n FROM "big.csv" GROUP BY user`},
 	} {
 		if _, errs, status := velo(t, "", args...); status != 0 {
@@ -218,7 +239,10 @@ func TestQueryHelp(t *testing.T) {
 // Goal: --help teaches: with an example that runs.
 func TestRunHelp(t *testing.T) {
 	out, _, status := velo(t, "", "run", "--help")
-	for _, word := range []string{"CREATE SOURCE", "CREATE SINK", "INSERT INTO", "WATERMARK", "Exit statuses", "generator"} {
+	for _, word := range []string{
+		"CREATE SOURCE", "CREATE SINK", "INSERT INTO", "WATERMARK", "Exit statuses",
+		"generator",
+	} {
 		if status != 0 || !strings.Contains(out, word) {
 			t.Errorf("status %d, there is no %s in\n%s", status, word, out)
 		}

@@ -28,7 +28,10 @@ func TestSameSignal(t *testing.T) {
 	}{
 		{[]string{"query", "--format=csv", "SELECT count(*) AS n FROM stdin"}, "a,b\n1,2\n", "n\n1\n"},
 		{[]string{"query", "--format=csv", "SELECT count(*) AS n FROM stdin"}, "a", "n\n0\n"},
-		{[]string{"query", "--format=csv", "--schema=a bigint, b bigint", "SELECT count(*) AS n FROM stdin"}, "a,b\n1,2\n3,4", "n\n1\n"},
+		{
+			[]string{"query", "--format=csv", "--schema=a bigint, b bigint", "SELECT count(*) AS n FROM stdin"},
+			"a,b\n1,2\n3,4", "n\n1\n",
+		},
 		{[]string{"run", "--format=csv", job}, "a,b\n1,2", ""},
 	} {
 		in, to, err := os.Pipe()
@@ -45,7 +48,8 @@ func TestSameSignal(t *testing.T) {
 		if _, err := to.WriteString(c.text); err != nil {
 			t.Fatal(err)
 		}
-		for left := 1; left > 0; <-time.After(time.Millisecond) { // it listens before it reads, and until then a signal would kill it
+		// it listens before it reads, and until then a signal would kill it
+		for left := 1; left > 0; <-time.After(time.Millisecond) {
 			if left, err = unix.IoctlGetInt(int(in.Fd()), unix.TIOCINQ); err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +111,8 @@ func TestClosedOutput(t *testing.T) {
 		}
 		_ = out.Close()
 		_ = cmd.Wait() // the status says it
-		if cmd.ProcessState.ExitCode() != statusPiped || !strings.Contains(errs.String(), c.says) || c.says == "" && errs.Len() > 0 {
+		if cmd.ProcessState.ExitCode() != statusPiped || !strings.Contains(errs.String(), c.says) || c.says == "" &&
+			errs.Len() > 0 {
 			t.Errorf("%s: %v\n%s", what, cmd.ProcessState, errs.String())
 		}
 	}

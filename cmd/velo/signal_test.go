@@ -204,7 +204,11 @@ func TestSignals(t *testing.T) {
 			}
 		}
 		after := time.Duration(r.Int64N(int64(150 * time.Millisecond)))
-		args := [][]string{{"run", "endless.sql"}, {"run", "windows.sql"}, {"query", "--format=csv", "--no-header", query}}[i%3]
+		args := [][]string{
+			{"run", "endless.sql"},
+			{"run", "windows.sql"},
+			{"query", "--format=csv", "--no-header", query},
+		}[i%3]
 		if i%3 == 1 {
 			args = append(args, fmt.Sprintf("--readers=%d", 1+r.IntN(4)), fmt.Sprintf("--partitions=%d", 1+r.IntN(3)))
 		}
@@ -259,7 +263,8 @@ func TestSignals(t *testing.T) {
 			}
 			begin := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 			for j, line := range got {
-				if want := fmt.Sprintf("%s,%d,100", begin.Add(time.Duration(j/10)*time.Second).Format(time.RFC3339), j%10); line != want {
+				if want := fmt.Sprintf("%s,%d,100", begin.Add(time.Duration(j/10)*time.Second).Format(time.RFC3339),
+					j%10); line != want {
 					t.Errorf("%s: row %d is %s, expected %s", what, j, line, want)
 					break
 				}
@@ -270,7 +275,8 @@ func TestSignals(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d signals: %d before the program listened, %d behind its end; the longest wait for an end was %v", soak(), early, ended, longest)
+	t.Logf("%d signals: %d before the program listened, %d behind its end; the longest wait for an end was %v", soak(),
+		early, ended, longest)
 }
 
 // Goal: a file that is followed has no end: its windows are written as they close, and a signal is how such a job ends, with status 0. Method: the file is made longer, and then longer again when the
@@ -336,7 +342,8 @@ func TestFollow(t *testing.T) {
 		t.Errorf("%v\n%s", cmd.ProcessState, errs.String())
 	}
 	text, err := os.ReadFile("w.csv")
-	if err != nil || !strings.HasPrefix(string(text), "window_start,n\n2024-01-01T00:00:00Z,3\n") || strings.Contains(string(text), "00:02:00Z,") {
+	if err != nil || !strings.HasPrefix(string(text), "window_start,n\n2024-01-01T00:00:00Z,3\n") ||
+		strings.Contains(string(text), "00:02:00Z,") {
 		t.Errorf("%v\n%s", err, text)
 	}
 }
@@ -391,7 +398,8 @@ func TestKill(t *testing.T) {
 		}
 		begin := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 		for j, line := range rows {
-			if want := fmt.Sprintf("%s,%d,100", begin.Add(time.Duration(j/10)*time.Second).Format(time.RFC3339), j%10); line != want {
+			if want := fmt.Sprintf("%s,%d,100", begin.Add(time.Duration(j/10)*time.Second).Format(time.RFC3339),
+				j%10); line != want {
 				t.Errorf("seed %d: after %v: row %d is %s, expected %s", seed, after, j, line, want)
 				break
 			}

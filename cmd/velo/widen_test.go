@@ -50,21 +50,63 @@ func TestWiden(t *testing.T) {
 	for _, c := range []struct {
 		what, name, text, query, want, says string
 	}{
-		{"a number with a fraction", "a.csv", csv("id,k,v\n", "2", "0.5"), "SELECT sum(v) AS v, count(*) AS n FROM f", "v,n\n59998.5,30000\n", `line 15125: column "v": "0.5" is not a bigint; it was guessed to be bigint and is double precision now`},
+		{
+			"a number with a fraction", "a.csv", csv("id,k,v\n", "2", "0.5"), "SELECT sum(v) AS v, count(*) AS n FROM f",
+			"v,n\n59998.5,30000\n", `line 15125: column "v": "0.5" is not a bigint; it was guessed to be bigint and is double precision now`,
+		},
 		{"a code", "a.csv", csv("id,k,v\n", "2", "02"), groups, "v,n\n02,1\n2,29999\n", "is text now"},
-		{"a long code", "a.csv", csv("id,k,v\n", "200000000", "0200000000"), groups, "v,n\n0200000000,1\n200000000,29999\n", "is text now"},
-		{"a word", "a.csv", csv("id,k,v\n", "1.5", "n/a"), groups, "v,n\nn/a,1\n1.5,29999\n", `"n/a" is not a double precision`},
-		{"a time", "a.csv", csv("id,k,v\n", "2024-01-01", "soon"), groups, "v,n\nsoon,1\n2024-01-01,29999\n", "guessed to be timestamp and is text now"},
-		{"a boolean", "a.csv", csv("id,k,v\n", "true", "1"), groups, "v,n\n1,1\ntrue,29999\n", "guessed to be boolean and is text now"},
-		{"a fraction beside ids", "a.csv", csv("id,k,v\n", "9007199254740993", "0.5"), groups, "v,n\n0.5,1\n9007199254740993,29999\n", "is text now"},
-		{"a sum over what is text", "a.csv", csv("id,k,v\n", "1", "n/a"), "SELECT sum(v) AS v FROM f", "", `column "v" is text because of "n/a" in FILE, line 15125`},
-		{"a window", "a.csv", csv("id,k,v\n", "2024-01-01T00:00:00Z", "soon"), "SELECT window_start, count(*) AS n FROM f GROUP BY tumble(v, INTERVAL '1 day')", "", `column "v" is text because of "soon"`},
-		{"another column than that of the window", "a.csv", csv("id,v,at\n", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z") + "x,k,2024-01-01T00:00:00Z\n", "SELECT window_start, count(*) AS n, max(id) AS id FROM f GROUP BY tumble(at, INTERVAL '1 day')", "window_start,n,id\n2024-01-01T00:00:00Z,30001,x\n", ""},
-		{"rows that are printed as they come", "a.csv", csv("id,k,v\n", "2", "02"), "SELECT id FROM f WHERE v = '02'", "id\n15123\n", "is text now"},
-		{"JSON", "a.ndjson", json("2", "0.5"), "SELECT sum(v) AS v, count(*) AS n FROM f", "v,n\n59998.5,30000\n", "is double precision now"},
+		{
+			"a long code", "a.csv", csv("id,k,v\n", "200000000", "0200000000"), groups,
+			"v,n\n0200000000,1\n200000000,29999\n", "is text now",
+		},
+		{
+			"a word", "a.csv", csv("id,k,v\n", "1.5", "n/a"), groups, "v,n\nn/a,1\n1.5,29999\n",
+			`"n/a" is not a double precision`,
+		},
+		{
+			"a time", "a.csv", csv("id,k,v\n", "2024-01-01", "soon"), groups, "v,n\nsoon,1\n2024-01-01,29999\n",
+			"guessed to be timestamp and is text now",
+		},
+		{
+			"a boolean", "a.csv", csv("id,k,v\n", "true", "1"), groups, "v,n\n1,1\ntrue,29999\n",
+			"guessed to be boolean and is text now",
+		},
+		{
+			"a fraction beside ids", "a.csv", csv("id,k,v\n", "9007199254740993", "0.5"), groups,
+			"v,n\n0.5,1\n9007199254740993,29999\n", "is text now",
+		},
+		{
+			"a sum over what is text", "a.csv", csv("id,k,v\n", "1", "n/a"), "SELECT sum(v) AS v FROM f", "",
+			`column "v" is text because of "n/a" in FILE, line 15125`,
+		},
+		{
+			"a window", "a.csv", csv("id,k,v\n", "2024-01-01T00:00:00Z", "soon"),
+			"SELECT window_start, count(*) AS n FROM f GROUP BY tumble(v, INTERVAL '1 day')", "",
+			`column "v" is text because of "soon"`,
+		},
+		{
+			"another column than that of the window", "a.csv",
+			csv("id,v,at\n", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z") + "x,k,2024-01-01T00:00:00Z\n",
+			"SELECT window_start, count(*) AS n, max(id) AS id FROM f GROUP BY tumble(at, INTERVAL '1 day')",
+			"window_start,n,id\n2024-01-01T00:00:00Z,30001,x\n", "",
+		},
+		{
+			"rows that are printed as they come", "a.csv", csv("id,k,v\n", "2", "02"), "SELECT id FROM f WHERE v = '02'",
+			"id\n15123\n", "is text now",
+		},
+		{
+			"JSON", "a.ndjson", json("2", "0.5"), "SELECT sum(v) AS v, count(*) AS n FROM f", "v,n\n59998.5,30000\n",
+			"is double precision now",
+		},
 		{"a string in JSON", "a.ndjson", json("2", `"02"`), groups, "v,n\n02,1\n2,29999\n", "is text now"},
-		{"a number in JSON", "a.ndjson", json(`"2024-01-01"`, "20240101"), groups, "v,n\n20240101,1\n2024-01-01,29999\n", "is text now"},
-		{"an object in JSON", "a.ndjson", json("true", `{"a":1}`), groups, "v,n\n\"{\"\"a\"\":1}\",1\ntrue,29999\n", "is text now"},
+		{
+			"a number in JSON", "a.ndjson", json(`"2024-01-01"`, "20240101"), groups,
+			"v,n\n20240101,1\n2024-01-01,29999\n", "is text now",
+		},
+		{
+			"an object in JSON", "a.ndjson", json("true", `{"a":1}`), groups, "v,n\n\"{\"\"a\"\":1}\",1\ntrue,29999\n",
+			"is text now",
+		},
 	} {
 		for _, extension := range []string{"", ".gz"} {
 			text := c.text
@@ -72,12 +114,14 @@ func TestWiden(t *testing.T) {
 				text = pack(t, extension, text)
 			}
 			path := filepath.Join(put(t, map[string]string{c.name + extension: text}), c.name+extension)
-			out, errs, status := velo(t, "", "query", "--format=csv", strings.Replace(c.query, "FROM f", `FROM "`+path+`"`, 1))
+			out, errs, status := velo(t, "", "query", "--format=csv",
+				strings.Replace(c.query, "FROM f", `FROM "`+path+`"`, 1))
 			wantStatus := 0
 			if c.want == "" {
 				wantStatus = 1
 			}
-			if status != wantStatus || out != c.want || !strings.Contains(errs, strings.ReplaceAll(c.says, "FILE", path)) {
+			if status != wantStatus || out != c.want ||
+				!strings.Contains(errs, strings.ReplaceAll(c.says, "FILE", path)) {
 				t.Errorf("%s%s: status %d\n%.300s%s", c.what, extension, status, out, errs)
 			}
 		}
@@ -116,7 +160,8 @@ func TestWidenFiles(t *testing.T) {
 		})
 	}
 	dir := put(t, files)
-	out, errs, status := velo(t, "", "query", "--format=csv", `SELECT count(*) AS n, max(a) AS a, max(b) AS b, max(c) AS c, max(d) AS d FROM "`+dir+`/*.csv"`)
+	out, errs, status := velo(t, "", "query", "--format=csv",
+		`SELECT count(*) AS n, max(a) AS a, max(b) AS b, max(c) AS c, max(d) AS d FROM "`+dir+`/*.csv"`)
 	if status != 0 || out != "n,a,b,c,d\n240000,x,x,x,x\n" || strings.Count(errs, "reading again") != 4 {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
@@ -128,18 +173,21 @@ func TestNotWidened(t *testing.T) {
 	fewSpots(t)
 	text := "v\n" + strings.Repeat("7\n", 70_000) + "x\n"
 	out, errs, status := velo(t, text, "query", "--format=csv", `SELECT count(v) AS n FROM stdin`)
-	if status != 2 || out != "n\n70000\n" || !strings.Contains(errs, `column "v" was guessed to be bigint from what had come until then: --schema declares`) {
+	if status != 2 || out != "n\n70000\n" ||
+		!strings.Contains(errs, `column "v" was guessed to be bigint from what had come until then: --schema declares`) {
 		t.Errorf("standard input: status %d\n%s%s", status, out, errs)
 	}
 	path := filepath.Join(t.TempDir(), "a.csv")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, errs, status = velo(t, "", "query", "--format=csv", "--schema=v bigint", `SELECT count(v) AS n FROM "`+path+`"`)
+	out, errs, status = velo(t, "", "query", "--format=csv", "--schema=v bigint", `SELECT count(v) AS n FROM "`+path+
+		`"`)
 	if status != 2 || out != "n\n70000\n" || strings.Contains(errs, "guessed") {
 		t.Errorf("--schema: status %d\n%s%s", status, out, errs)
 	}
-	out, errs, status = velo(t, "", "query", "--format=csv", "--schema=v bigint", `SELECT v, count(*) AS n FROM "`+write(t, "b.csv", "v", "7", "007")+`" GROUP BY v`)
+	out, errs, status = velo(t, "", "query", "--format=csv", "--schema=v bigint", `SELECT v, count(*) AS n FROM "`+
+		write(t, "b.csv", "v", "7", "007")+`" GROUP BY v`)
 	if status != 0 || out != "v,n\n7,2\n" {
 		t.Errorf("a declared number is one however it is written: status %d\n%s%s", status, out, errs)
 	}

@@ -25,7 +25,7 @@ import (
 // brcCmd is the one billion row challenge, through the engine and its generic reader.
 type brcCmd struct {
 	File string `arg:"" help:"File of name;value lines, the value with one decimal." type:"path"`
-	shape
+	sizing
 	BlockBytes int  `help:"Bytes of the blocks that the file is dealt in; 0 is the reader's default." default:"0"`
 	Stats      bool `help:"Print the engine's statistics to standard error."`
 

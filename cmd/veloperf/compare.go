@@ -23,7 +23,7 @@ func (c *scaleCmd) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	s := shape{Cores: c.Cores}
+	s := sizing{Cores: c.Cores}
 	if err := s.settle(); err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (c *modesCmd) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	s := shape{}
+	s := sizing{}
 	if err := s.settle(); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ type locksCmd struct {
 }
 
 func (c *locksCmd) Run(std streams) error {
-	s := shape{Readers: c.Writers}
+	s := sizing{Readers: c.Writers}
 	if err := s.settle(); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ type readersCmd struct {
 }
 
 func (c *readersCmd) Run(std streams) error {
-	s := shape{}
+	s := sizing{}
 	if err := s.settle(); err != nil {
 		return err
 	}

@@ -19,13 +19,15 @@ func TestIngest(t *testing.T) {
 	}
 	for _, line := range lines {
 		var r ingestReport
-		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Records != 3000 || r.Bytes < 3000*50 || r.Reader <= 0 ||
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Records != 3000 || r.Bytes < 3000*50 ||
+			r.Reader <= 0 ||
 			r.Query <= 0 || r.Split <= 0 || (r.Inflate > 0) != strings.Contains(r.Name, "gzip") {
 			t.Errorf("%v: %s", err, line)
 		}
 		checkStamp(t, line)
 	}
-	if out, errs, status := veloperf(t, "ingest", "--rows=1000", "--runs=1"); status != 0 || strings.Count(out, " 1000 ") != len(lines) {
+	if out, errs, status := veloperf(t, "ingest", "--rows=1000", "--runs=1"); status != 0 ||
+		strings.Count(out, " 1000 ") != len(lines) {
 		t.Errorf("status %d\n%s%s", status, errs, out)
 	}
 	if _, _, status := veloperf(t, "ingest", "--rows=0"); status != 1 {

@@ -19,7 +19,7 @@ func (c *latencyCmd) Run(std streams) error {
 	if c.Rate < 1 {
 		return fmt.Errorf("--rate %d: expected at least 1", c.Rate)
 	}
-	s := shape{Cores: 1}
+	s := sizing{Cores: 1}
 	if err := s.settle(); err != nil {
 		return err
 	}

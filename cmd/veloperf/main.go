@@ -100,8 +100,8 @@ type streams struct {
 	out, err io.Writer
 }
 
-// shape says how many readers, partitions and cores an engine has.
-type shape struct {
+// sizing says how many readers, partitions and cores an engine has.
+type sizing struct {
 	Readers    int `help:"Readers; 0 is one for each core." default:"0"`
 	Partitions int `help:"Partitions; 0 is one for each core." default:"0"`
 	Cores      int `help:"Cores; 0 is all that may be used." default:"0"`
@@ -130,7 +130,7 @@ func (m *memory) settle() error {
 }
 
 // settle fills in the zeros and gives the Go runtime enough processors beside the engine's threads.
-func (s *shape) settle() error {
+func (s *sizing) settle() error {
 	if err := s.memory.settle(); err != nil {
 		return err
 	}

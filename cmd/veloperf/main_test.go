@@ -63,7 +63,8 @@ func TestSamples(t *testing.T) {
 			t.Helper()
 			got, stderr, status := veloperf(t, append([]string{"1brc", path}, args...)...)
 			if status != 0 || got != string(want) {
-				t.Errorf("%s %v: status %d, %s\ngot      %sexpected %s", filepath.Base(file), args, status, stderr, got, want)
+				t.Errorf("%s %v: status %d, %s\ngot      %sexpected %s", filepath.Base(file), args, status, stderr, got,
+					want)
 			}
 		}
 		crlf := write(t, strings.ReplaceAll(string(text), "\n", "\r\n"))
@@ -98,7 +99,10 @@ func TestAgainstReference(t *testing.T) {
 	}
 	for range 4 {
 		r, p := shapes[rand.IntN(4)], shapes[rand.IntN(4)]
-		args := []string{"1brc", path, fmt.Sprintf("--readers=%d", r), fmt.Sprintf("--partitions=%d", p), fmt.Sprintf("--block-bytes=%d", 1000+rand.IntN(100_000))}
+		args := []string{
+			"1brc", path, fmt.Sprintf("--readers=%d", r), fmt.Sprintf("--partitions=%d", p),
+			fmt.Sprintf("--block-bytes=%d", 1000+rand.IntN(100_000)),
+		}
 		if got, stderr, status := veloperf(t, args...); status != 0 || strings.TrimSuffix(got, "\n") != want {
 			t.Fatalf("%v: status %d, %s: not what the reference says", args, status, stderr)
 		}
@@ -112,7 +116,8 @@ func TestAgainstReference(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err, out)
 	}
-	if r.Rows != 200_000 || r.Bytes != info.Size() || r.Groups != 413 || r.Quarantined != 0 || r.CPUNsPerRow <= 0 || r.Seconds <= 0 || len(r.Checksum) != 16 {
+	if r.Rows != 200_000 || r.Bytes != info.Size() || r.Groups != 413 || r.Quarantined != 0 || r.CPUNsPerRow <= 0 ||
+		r.Seconds <= 0 || len(r.Checksum) != 16 {
 		t.Fatalf("%+v", r)
 	}
 }
@@ -125,7 +130,10 @@ func TestBadInput(t *testing.T) {
 	if status != 0 || out != "{=5.0/5.0/5.0, a=1.0/2.0/3.0}\n" {
 		t.Errorf("status %d, %s", status, out)
 	}
-	for _, want := range []string{":2: 1 fields, expected 2", `:5: column "value": "1.25" has more than 1 digits`, `:6: column "value": "x"`, `:7: column "value": "100.0" is out of range`} {
+	for _, want := range []string{
+		":2: 1 fields, expected 2", `:5: column "value": "1.25" has more than 1 digits`,
+		`:6: column "value": "x"`, `:7: column "value": "100.0" is out of range`,
+	} {
 		if !strings.Contains(stderr, path+want) {
 			t.Errorf("nothing says %s%s in:\n%s", path, want, stderr)
 		}
@@ -134,12 +142,14 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("an empty line is no record:\n%s", stderr)
 	}
 	many := write(t, strings.Repeat("bad\n", 100)+"a;1.0\n")
-	if _, stderr, _ := veloperf(t, "1brc", many); !strings.Contains(stderr, "90 more lines quarantined") || strings.Count(stderr, "\n") != maxShownRejects+1 {
+	if _, stderr, _ := veloperf(t, "1brc", many); !strings.Contains(stderr, "90 more lines quarantined") ||
+		strings.Count(stderr, "\n") != maxShownRejects+1 {
 		t.Errorf("%s", stderr)
 	}
 	none := write(t, "bad\nworse\n")
 	for _, args := range [][]string{{}, {"--json"}, {"--runs=3"}, {"--stats", "--readers=2"}} {
-		if out, stderr, status := veloperf(t, append([]string{"1brc", none}, args...)...); status != 2 || strings.Contains(out, "{") || !strings.Contains(stderr, "no line could be read of 2") {
+		if out, stderr, status := veloperf(t, append([]string{"1brc", none}, args...)...); status != 2 ||
+			strings.Contains(out, "{") || !strings.Contains(stderr, "no line could be read of 2") {
 			t.Errorf("nothing can be read, %v: status %d, %s%s", args, status, out, stderr)
 		}
 	}
@@ -168,8 +178,13 @@ func TestBadInput(t *testing.T) {
 // Goal: the canonical workload ends with figures that add up, for shapes with and without a runner
 // for each agent.
 func TestRun(t *testing.T) {
-	for _, shape := range [][]string{{"--readers=1", "--partitions=1", "--cores=1"}, {"--readers=3", "--partitions=2", "--cores=2"}, {"--readers=1", "--partitions=1", "--cores=2", "--zipf=1.1"}} {
-		out, stderr, status := veloperf(t, append([]string{"run", "--duration=100ms", "--runs=2", "--groups=1000", "--json"}, shape...)...)
+	for _, shape := range [][]string{
+		{"--readers=1", "--partitions=1", "--cores=1"},
+		{"--readers=3", "--partitions=2", "--cores=2"},
+		{"--readers=1", "--partitions=1", "--cores=2", "--zipf=1.1"},
+	} {
+		out, stderr, status := veloperf(
+			t, append([]string{"run", "--duration=100ms", "--runs=2", "--groups=1000", "--json"}, shape...)...)
 		var r runReport
 		if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 {
 			t.Fatal(status, err, out, stderr)
@@ -178,12 +193,15 @@ func TestRun(t *testing.T) {
 			t.Errorf("%v: %+v", shape, r)
 		}
 	}
-	out, stderr, status := veloperf(t, "run", "--profile=s3a", "--readers=2", "--partitions=1", "--cores=1", "--duration=50ms", "--runs=2", "--json")
+	out, stderr, status := veloperf(t, "run", "--profile=s3a", "--readers=2", "--partitions=1", "--cores=1",
+		"--duration=50ms", "--runs=2", "--json")
 	var r runReport
-	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 || r.Profile != "s3a" || r.Groups == 0 || len(r.Checksum) != 16 || r.RecordsPerSecond <= 0 {
+	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 || r.Profile != "s3a" || r.Groups == 0 ||
+		len(r.Checksum) != 16 || r.RecordsPerSecond <= 0 {
 		t.Errorf("a stream: status %d, %v, %+v\n%s", status, err, r, stderr)
 	}
-	if _, stderr, status := veloperf(t, "run", "--profile=s3a", "--rival=gomap"); status != 1 || !strings.Contains(stderr, "without time") {
+	if _, stderr, status := veloperf(t, "run", "--profile=s3a", "--rival=gomap"); status != 1 ||
+		!strings.Contains(stderr, "without time") {
 		t.Errorf("a stream with a rival: status %d, %s", status, stderr)
 	}
 	out, stderr, status = veloperf(t, "run", "--duration=1200ms", "--runs=1")
@@ -214,7 +232,8 @@ func TestLatency(t *testing.T) {
 	if l.Sent != 20_000 || l.Seen != l.Sent || l.P50 <= 0 || l.P99 < l.P50 || l.Max < l.P99 || l.IdleGap <= 0 {
 		t.Errorf("%+v", l)
 	}
-	if out, _, status := veloperf(t, args...); status != 0 || !strings.Contains(out, "20000 records at 100000 a second") {
+	if out, _, status := veloperf(t, args...); status != 0 ||
+		!strings.Contains(out, "20000 records at 100000 a second") {
 		t.Errorf("status %d\n%s", status, out)
 	}
 	if _, stderr, status := veloperf(t, "latency", "--rate=0"); status != 1 || !strings.Contains(stderr, "at least 1") {
@@ -258,11 +277,15 @@ func TestCompare(t *testing.T) {
 		if testing.Short() || c.args[0] == "snapshot" || c.args[0] == "locks" {
 			continue // which take longest; all are printed by the same code
 		}
-		if out, _, status := veloperf(t, append(c.args, "--runs=1", "--warmup=0")...); status != 0 || !strings.Contains(out, "records/s") {
+		if out, _, status := veloperf(t, append(c.args, "--runs=1", "--warmup=0")...); status != 0 ||
+			!strings.Contains(out, "records/s") {
 			t.Errorf("%v: status %d\n%s", c.args, status, out)
 		}
 	}
-	for want, args := range map[string][]string{"no workload": {"scale", "--profile=x"}, "--peers": {"ring", "--peers=" + t.TempDir()}} {
+	for want, args := range map[string][]string{
+		"no workload": {"scale", "--profile=x"},
+		"--peers":     {"ring", "--peers=" + t.TempDir()},
+	} {
 		if _, stderr, status := veloperf(t, args...); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%v: status %d, %s", args, status, stderr)
 		}
@@ -275,7 +298,8 @@ func TestDoctor(t *testing.T) {
 	for host, want := range map[string]int{"quiet": 0, "laptop": 3} {
 		root := hostTree(t, host)
 		out, stderr, status := veloperf(t, "doctor", "--root="+root)
-		if status != want || stderr != "" || !strings.Contains(out, "usable") || strings.Contains(out, "mend") != (host == "laptop") {
+		if status != want || stderr != "" || !strings.Contains(out, "usable") ||
+			strings.Contains(out, "mend") != (host == "laptop") {
 			t.Errorf("%s: status %d, expected %d\n%s%s", host, status, want, out, stderr)
 		}
 		out, _, status = veloperf(t, "doctor", "--json", "--root="+root)
@@ -283,18 +307,22 @@ func TestDoctor(t *testing.T) {
 			stamp
 			Findings []map[string]string
 		}
-		if err := json.Unmarshal([]byte(out), &r); err != nil || status != want || r.SchemaVersion != schemaVersion || r.Command != "veloperf doctor --json --root="+root ||
+		if err := json.Unmarshal([]byte(out), &r); err != nil || status != want || r.SchemaVersion != schemaVersion ||
+			r.Command != "veloperf doctor --json --root="+root ||
 			(len(r.Spoilers) > 0) != (want == 3) || r.GoVersion == "" || r.Commit == "" || r.Time == "" {
 			t.Errorf("%s: status %d, %v\n%s", host, status, err, out)
 		}
 	}
-	if out, _, status := veloperf(t, "doctor", "--watch=10ms"); status != 0 && status != 3 || !strings.Contains(out, "usable") {
+	if out, _, status := veloperf(t, "doctor", "--watch=10ms"); status != 0 && status != 3 ||
+		!strings.Contains(out, "usable") {
 		t.Errorf("status %d\n%s", status, out)
 	}
-	if _, stderr, status := veloperf(t, "doctor", "--root="+t.TempDir()); status != 1 || !strings.Contains(stderr, "usable were not") && !strings.Contains(stderr, "proc/self/status") {
+	if _, stderr, status := veloperf(t, "doctor", "--root="+t.TempDir()); status != 1 ||
+		!strings.Contains(stderr, "usable were not") && !strings.Contains(stderr, "proc/self/status") {
 		t.Errorf("status %d, %s", status, stderr)
 	}
-	if out, _, status := veloperf(t, "--version"); status != 0 || !strings.Contains(out, "veloperf") || !strings.Contains(out, runtime.Version()) {
+	if out, _, status := veloperf(t, "--version"); status != 0 || !strings.Contains(out, "veloperf") ||
+		!strings.Contains(out, runtime.Version()) {
 		t.Errorf("status %d, %s", status, out)
 	}
 }
@@ -313,14 +341,16 @@ func checkStamp(t *testing.T, line string) {
 		t.Fatal(err, line)
 	}
 	s := row.stamp
-	if s.SchemaVersion != schemaVersion || !strings.HasPrefix(s.Command, "veloperf ") || s.Time == "" || s.System == "" || s.GoVersion == "" || s.Commit == "" || s.Spoilers == nil {
+	if s.SchemaVersion != schemaVersion || !strings.HasPrefix(s.Command, "veloperf ") || s.Time == "" ||
+		s.System == "" || s.GoVersion == "" || s.Commit == "" || s.Spoilers == nil {
 		t.Errorf("no complete stamp: %+v", s)
 	}
 	if row.Runs < 1 || len(row.Figures) == 0 || row.Impossible == nil || row.SpoiledRuns == nil {
 		t.Errorf("no complete figures: %s", line)
 	}
 	for name, f := range row.Figures {
-		if len(f.Samples) != row.Runs || f.N != row.Runs || f.Min > f.Median || f.Median > f.Max || f.Low < f.Min || f.High > f.Max || f.Better == "" {
+		if len(f.Samples) != row.Runs || f.N != row.Runs || f.Min > f.Median || f.Median > f.Max || f.Low < f.Min ||
+			f.High > f.Max || f.Better == "" {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
@@ -336,7 +366,9 @@ func TestMeasure(t *testing.T) {
 	for _, asJSON := range []bool{false, true} {
 		var out, errs bytes.Buffer
 		warm, run := 0, 0
-		p := printing[point]{head: "n\trecords/s\t", cells: func(p point) string { return fmt.Sprintf("%d\t%.0f\t", p.N, p.T) }}
+		p := printing[point]{head: "n\trecords/s\t", cells: func(p point) string {
+			return fmt.Sprintf("%d\t%.0f\t", p.N, p.T)
+		}}
 		m := &measuring{Runs: 3, Warmup: time.Millisecond, JSON: asJSON}
 		err := measure(m, streams{&out, &errs}, p, func(isWarm bool, each func(point)) error {
 			if isWarm {
@@ -352,7 +384,8 @@ func TestMeasure(t *testing.T) {
 			each(point{2, 50, 1.3})
 			return nil
 		})
-		if err != nil || warm != 1 || run != 3 || !strings.Contains(errs.String(), "run 3 of 3") || bench.Observe != nil {
+		if err != nil || warm != 1 || run != 3 || !strings.Contains(errs.String(), "run 3 of 3") ||
+			bench.Observe != nil {
 			t.Fatal(err, warm, run, errs.String())
 		}
 		text := out.String()
@@ -370,8 +403,12 @@ func TestMeasure(t *testing.T) {
 			}
 		}
 	}
-	m := &meter{spoilers: map[int][]string{2: {"steal: the host took 1.0 %", "load: others took 5.0 %", "steal: the host took 3.0 %"}}}
-	if got := strings.Join(m.lines(), "\n"); got != "run 2: steal: the host took 3.0 %\nrun 2: load: others took 5.0 %" {
+	m := &meter{spoilers: map[int][]string{2: {
+		"steal: the host took 1.0 %", "load: others took 5.0 %",
+		"steal: the host took 3.0 %",
+	}}}
+	if got := strings.Join(m.lines(), "\n"); got !=
+		"run 2: steal: the host took 3.0 %\nrun 2: load: others took 5.0 %" {
 		t.Error(got)
 	}
 	if _, stderr, status := veloperf(t, "run", "--runs=0"); status != 1 || !strings.Contains(stderr, "--runs 0") {
@@ -379,10 +416,13 @@ func TestMeasure(t *testing.T) {
 	}
 	boom := errors.New("boom")
 	var out bytes.Buffer
-	err := measure(&measuring{Runs: 3}, streams{&out, io.Discard}, printing[point]{head: "n\t", cells: func(p point) string { return "1\t" }}, func(_ bool, each func(point)) error {
-		each(point{1, 1, 1})
-		return boom
-	})
+	err := measure(&measuring{Runs: 3}, streams{&out, io.Discard},
+		printing[point]{head: "n\t", cells: func(p point) string {
+			return "1\t"
+		}}, func(_ bool, each func(point)) error {
+			each(point{1, 1, 1})
+			return boom
+		})
 	if !errors.Is(err, boom) || !strings.Contains(out.String(), "of 1 runs") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
@@ -462,7 +502,8 @@ func TestDiff(t *testing.T) {
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
 	for name, args := range map[string][]string{
-		"run": {"run", "--profile=seed", "--duration=30ms", "--rival=gomap"}, "scale": {"scale", "--profile=seed", "--max=2", "--duration=30ms"},
+		"run":     {"run", "--profile=seed", "--duration=30ms", "--rival=gomap"},
+		"scale":   {"scale", "--profile=seed", "--max=2", "--duration=30ms"},
 		"latency": {"latency", "--duration=50ms", "--rate=50000"},
 	} {
 		out, stderr, status := veloperf(t, append(args, "--runs=2", "--json")...)
@@ -481,14 +522,19 @@ func TestReport(t *testing.T) {
 	if err != nil || strings.Count(string(text), "<svg") < 4 {
 		t.Errorf("%v: %d charts", err, strings.Count(string(text), "<svg"))
 	}
-	out, stderr, status := veloperf(t, "report", filepath.Join(dir, "run.json"), filepath.Join(dir, "latency.json"), "--text")
+	out, stderr, status := veloperf(t, "report", filepath.Join(dir, "run.json"), filepath.Join(dir, "latency.json"),
+		"--text")
 	for _, want := range []string{"CPU time of a record", "gomap", "From due to visible", "Placement", "reader/0"} {
 		if status != 0 || !strings.Contains(out, want) {
 			t.Errorf("status %d: nothing says %q in\n%s%s", status, want, out, stderr)
 		}
 	}
-	for want, args := range map[string][]string{"no file *.json": {t.TempDir()}, "no such file": {dir + "/x"}, ":1: expected": {write(t, "x")}} {
-		if _, stderr, status := veloperf(t, append([]string{"report"}, args...)...); status != 1 || !strings.Contains(stderr, want) {
+	for want, args := range map[string][]string{
+		"no file *.json": {t.TempDir()}, "no such file": {dir + "/x"},
+		":1: expected": {write(t, "x")},
+	} {
+		if _, stderr, status := veloperf(t, append([]string{"report"}, args...)...); status != 1 ||
+			!strings.Contains(stderr, want) {
 			t.Errorf("%v: status %d, %s", args, status, stderr)
 		}
 	}

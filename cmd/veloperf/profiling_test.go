@@ -21,7 +21,8 @@ func TestProfiles(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
 	args := []string{
-		"run", "--profile=u_1k", "--duration=300ms", "--runs=2", "--json", "--cpuprofile=" + file("cpu"), "--memprofile=" + file("mem"),
+		"run", "--profile=u_1k", "--duration=300ms", "--runs=2", "--json", "--cpuprofile=" + file("cpu"),
+		"--memprofile=" + file("mem"),
 		"--mutexprofile=" + file("mutex"), "--trace=" + file("trace"),
 	}
 	if out, stderr, status := veloperf(t, args...); status != 0 {
@@ -49,7 +50,8 @@ func TestProfiles(t *testing.T) {
 		t.Errorf("%v, %.20q", err, text)
 	}
 	out, stderr, status := veloperf(t, "flame", file("cpu"), "--out="+file("x.svg"), "--top=3")
-	if svg, err := os.ReadFile(file("x.svg")); err != nil || status != 0 || !strings.Contains(out, " %  ") || !bytes.Contains(svg, []byte("velo/core")) || !bytes.Contains(svg, []byte("reader/0")) {
+	if svg, err := os.ReadFile(file("x.svg")); err != nil || status != 0 || !strings.Contains(out, " %  ") ||
+		!bytes.Contains(svg, []byte("velo/core")) || !bytes.Contains(svg, []byte("reader/0")) {
 		t.Errorf("status %d, %v\n%s%s", status, err, out, stderr)
 	}
 	if out, _, status := veloperf(t, "flame", file("cpu"), "--out=-"); status != 0 || !strings.HasPrefix(out, "<svg") {
@@ -57,7 +59,8 @@ func TestProfiles(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		"neither a pprof profile": {"flame", write(t, "hello")}, "no value": {"flame", file("cpu"), "--value=x"},
-		"loopback": {"run", "--pprof=0.0.0.0:0"}, "6060": {"run", "--pprof=x"}, "no such file": {"readers", "--runs=1", "--max=1", "--duration=1ms", "--memprofile=/nowhere/x"},
+		"loopback": {"run", "--pprof=0.0.0.0:0"}, "6060": {"run", "--pprof=x"},
+		"no such file":         {"readers", "--runs=1", "--max=1", "--duration=1ms", "--memprofile=/nowhere/x"},
 		"program of their own": {"ring", "--peers=../../bench/peers", "--cpuprofile=x"},
 	} {
 		if _, stderr, status := veloperf(t, args...); status != 1 || !strings.Contains(stderr, want) {
@@ -70,7 +73,8 @@ func TestProfiles(t *testing.T) {
 func TestCounters(t *testing.T) {
 	set, err := counters.Open()
 	if err != nil {
-		if _, stderr, status := veloperf(t, "readers", "--max=1", "--counters"); status != 1 || !strings.Contains(stderr, "counters:") {
+		if _, stderr, status := veloperf(t, "readers", "--max=1", "--counters"); status != 1 ||
+			!strings.Contains(stderr, "counters:") {
 			t.Errorf("status %d, %s", status, stderr)
 		}
 		t.Skip(err)
@@ -88,10 +92,12 @@ func TestCounters(t *testing.T) {
 	if len(sum) != len(set.Given()) || r.Counters.Records <= 0 || r.Counters.Error != "" || sum["task-clock-ns"] <= 0 {
 		t.Errorf("%+v", r.Counters)
 	}
-	if missing := set.Missing(); missing != r.Counters.Missing || missing != "" && strings.Count(stderr, "not counted") != 1 {
+	if missing := set.Missing(); missing != r.Counters.Missing || missing != "" &&
+		strings.Count(stderr, "not counted") != 1 {
 		t.Errorf("missing: %q, said: %s", missing, stderr)
 	}
-	if out, _, status := veloperf(t, args...); status != 0 || !strings.Contains(out, "for each record") || !strings.Contains(out, "context-switches") {
+	if out, _, status := veloperf(t, args...); status != 0 || !strings.Contains(out, "for each record") ||
+		!strings.Contains(out, "context-switches") {
 		t.Errorf("status %d\n%s", status, out)
 	}
 }
@@ -104,24 +110,25 @@ func (f teller) Write(b []byte) (int, error) { f(string(b)); return len(b), nil 
 // Goal: profiles can be fetched while it runs, and not afterwards.
 func TestPprof(t *testing.T) {
 	var url, page string
-	status := run([]string{"readers", "--max=1", "--duration=100ms", "--runs=2", "--warmup=0", "--pprof=127.0.0.1:0"}, io.Discard, teller(func(text string) {
-		if m := regexp.MustCompile(`http://\S+`).FindString(text); m != "" {
-			url = m
-		}
-		if url != "" && strings.HasPrefix(text, "run 2") {
-			r, err := http.Get(url)
-			if err != nil {
-				t.Error(err)
-				return
+	status := run([]string{"readers", "--max=1", "--duration=100ms", "--runs=2", "--warmup=0", "--pprof=127.0.0.1:0"},
+		io.Discard, teller(func(text string) {
+			if m := regexp.MustCompile(`http://\S+`).FindString(text); m != "" {
+				url = m
 			}
-			defer r.Body.Close()
-			b, err := io.ReadAll(r.Body)
-			if err != nil {
-				t.Error(err)
+			if url != "" && strings.HasPrefix(text, "run 2") {
+				r, err := http.Get(url)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer r.Body.Close()
+				b, err := io.ReadAll(r.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				page = string(b)
 			}
-			page = string(b)
-		}
-	}))
+		}))
 	if status != 0 || !strings.Contains(page, "goroutine") {
 		t.Errorf("status %d, %s: %.200s", status, url, page)
 	}

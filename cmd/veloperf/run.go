@@ -23,7 +23,7 @@ import (
 
 // runCmd is the canonical workload.
 type runCmd struct {
-	shape
+	sizing
 	measuring
 	Duration  time.Duration `help:"How long to read, in each run." default:"2s"`
 	Profile   string        `help:"A workload by its name: ${workloads}; or a stream: ${streams}. Its records are prepared, the timed part begins when all groups are there, and the result is checked against a Go map; of a stream, whose records have event time, what is written is checked against a plain program. The flags for groups, zipf and prepare do not apply then."`

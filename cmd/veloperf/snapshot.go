@@ -25,7 +25,7 @@ func (c *snapshotCmd) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	s := shape{Readers: c.Readers, Partitions: c.Partitions, Cores: c.Cores}
+	s := sizing{Readers: c.Readers, Partitions: c.Partitions, Cores: c.Cores}
 	if err := s.settle(); err != nil {
 		return err
 	}

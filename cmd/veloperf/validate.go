@@ -89,7 +89,7 @@ func checkNames() string {
 }
 
 func (c *validateCmd) Run(std streams) error {
-	s := shape{}
+	s := sizing{}
 	if err := s.settle(); err != nil {
 		return err
 	}

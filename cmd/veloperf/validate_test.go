@@ -13,7 +13,8 @@ import (
 
 // Goal: the lines that run an engine pass, and say what was run. How fast the machine is decides nothing here.
 func TestValidate(t *testing.T) {
-	out, stderr, status := veloperf(t, "validate", "--only=twin,queues,readers,leaks,deadlock,locks", "--duration=30ms", "--watch=50ms", "--settle=1ms", "--engines=2", "--profile=seed", "--json")
+	out, stderr, status := veloperf(t, "validate", "--only=twin,queues,readers,leaks,deadlock,locks", "--duration=30ms",
+		"--watch=50ms", "--settle=1ms", "--engines=2", "--profile=seed", "--json")
 	names := map[string]bool{}
 	for line := range strings.Lines(out) {
 		var v struct {
@@ -25,7 +26,8 @@ func TestValidate(t *testing.T) {
 		}
 		names[v.Name] = true
 		// What is resident depends on what other tests have left.
-		if v.Result != pass && v.Name != "leaks" || v.Ran == "" || v.Figure == "" || v.Expect == "" || v.SchemaVersion != schemaVersion {
+		if v.Result != pass && v.Name != "leaks" || v.Ran == "" || v.Figure == "" || v.Expect == "" ||
+			v.SchemaVersion != schemaVersion {
 			t.Errorf("%+v", v)
 		}
 	}
@@ -35,11 +37,13 @@ func TestValidate(t *testing.T) {
 	for want, args := range map[string][]string{
 		"expected some of warnings, tests": {"--only=x"}, "--runs 0": {"--runs=0"}, "no workload": {"--profile=x"},
 	} {
-		if _, stderr, status := veloperf(t, append([]string{"validate"}, args...)...); status != 1 || !strings.Contains(stderr, want) {
+		if _, stderr, status := veloperf(t, append([]string{"validate"}, args...)...); status != 1 ||
+			!strings.Contains(stderr, want) {
 			t.Errorf("%v: status %d, %s", args, status, stderr)
 		}
 	}
-	out, _, status = veloperf(t, "validate", "--only=throughput,efficiency", "--duration=10ms", "--runs=1", "--profile=seed")
+	out, _, status = veloperf(t, "validate", "--only=throughput,efficiency", "--duration=10ms", "--runs=1",
+		"--profile=seed")
 	if status != 0 && status != 3 || !strings.Contains(out, "times the plan's") {
 		t.Errorf("status %d\n%s", status, out)
 	}
@@ -47,7 +51,8 @@ func TestValidate(t *testing.T) {
 
 // Goal: the lines about the source tree pass, fail and say that they cannot be run. Method: trees of a few lines.
 func TestValidateSource(t *testing.T) {
-	if out, _, status := veloperf(t, "validate", "--only=warnings,tests", "--source="+t.TempDir()); status != 3 || strings.Count(out, notRun) != 2 || !strings.Contains(out, "--source") {
+	if out, _, status := veloperf(t, "validate", "--only=warnings,tests", "--source="+t.TempDir()); status != 3 ||
+		strings.Count(out, notRun) != 2 || !strings.Contains(out, "--source") {
 		t.Errorf("no tree: status %d\n%s", status, out)
 	}
 	for name, c := range map[string]struct {

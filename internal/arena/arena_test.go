@@ -30,7 +30,8 @@ func TestRegion(t *testing.T) {
 				t.Fatal("the region has moved")
 			}
 			if budget.Used() != r.Bytes() || r.Bytes() < r.Len() {
-				t.Fatalf("the budget has %d bytes, the region %d, of which %d may be used", budget.Used(), r.Bytes(), r.Len())
+				t.Fatalf("the budget has %d bytes, the region %d, of which %d may be used", budget.Used(), r.Bytes(),
+					r.Len())
 			}
 			w := words(r)
 			for i := range w {

@@ -43,7 +43,8 @@ func TestStations(t *testing.T) {
 	seen := map[string]bool{}
 	multibyte, length := 0, 0
 	for _, s := range all {
-		if seen[s.Name] || len(s.Name) < 3 || len(s.Name) > 26 || strings.Contains(s.Name, ";") || !utf8.ValidString(s.Name) || s.Mean < -150 || s.Mean > 350 {
+		if seen[s.Name] || len(s.Name) < 3 || len(s.Name) > 26 || strings.Contains(s.Name, ";") ||
+			!utf8.ValidString(s.Name) || s.Mean < -150 || s.Mean > 350 {
 			t.Errorf("%+v", s)
 		}
 		seen[s.Name] = true

@@ -130,7 +130,8 @@ func TestMissing(t *testing.T) {
 	if got := (&Set{}).Missing(); got != "" {
 		t.Error(got)
 	}
-	if s, err := Open(); err == nil && len(s.Given())+len(s.missing) != len(events) || err != nil && !strings.Contains(err.Error(), "gives none") {
+	if s, err := Open(); err == nil && len(s.Given())+len(s.missing) != len(events) || err != nil &&
+		!strings.Contains(err.Error(), "gives none") {
 		t.Error(s, err)
 	}
 }

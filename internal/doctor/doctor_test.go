@@ -42,9 +42,12 @@ func TestExamine(t *testing.T) {
 	for name, want := range map[string]map[string][3]string{
 		"quiet": {},
 		"laptop": {
-			"busy":         {LevelSpoils, "Web Content (1) (60 %)", "ps -eo"},
-			"governor":     {LevelSpoils, "powersave on cpus 0-7", "cpupower frequency-set -g performance"},
-			"turbo":        {LevelSpoils, "turbo is on", "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo"},
+			"busy":     {LevelSpoils, "Web Content (1) (60 %)", "ps -eo"},
+			"governor": {LevelSpoils, "powersave on cpus 0-7", "cpupower frequency-set -g performance"},
+			"turbo": {
+				LevelSpoils, "turbo is on",
+				"echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo",
+			},
 			"clock":        {LevelSpoils, "hpet", "tsc=reliable"},
 			"cores-differ": {LevelSpoils, "4 of 8", "taskset -c 0-3"},
 			"swap":         {LevelSpoils, "1.3 GiB are swapped out", "swapoff"},
@@ -58,17 +61,29 @@ func TestExamine(t *testing.T) {
 		"service": {
 			"hypervisor": {LevelSpoils, "c7g.xlarge", "bare metal"},
 			"quota":      {LevelSpoils, "2.00 of 4", "CPUQuota"},
-			"memory":     {LevelNote, "2.0 GiB (/sys/fs/cgroup/memory/system.slice/velo.service/memory.limit_in_bytes)", "MemoryMax"},
-			"swap":       {LevelNote, "1.0 GiB", "swapoff"},
+			"memory": {
+				LevelNote, "2.0 GiB (/sys/fs/cgroup/memory/system.slice/velo.service/memory.limit_in_bytes)",
+				"MemoryMax",
+			},
+			"swap": {LevelNote, "1.0 GiB", "swapoff"},
 		},
 		"cloud": {
-			"hypervisor":     {LevelSpoils, "m6i.2xlarge", "bare metal"},
-			"steal":          {LevelSpoils, "2.00 %", "host"},
-			"quota":          {LevelSpoils, "1.50 of 4", "CPUQuota=400%"},
-			"kernel-threads": {LevelSpoils, "ksoftirqd/0 (4.0 %)", "echo f0 | sudo tee /sys/devices/virtual/workqueue/cpumask"},
-			"interrupts":     {LevelSpoils, "irq 27 (PCI-MSI 524288-edge ens5-Tx-Rx-0) 8000 a second on cpus 0", "echo 4-7 | sudo tee /proc/irq/27/smp_affinity_list"},
-			"clock":          {LevelSpoils, "xen", "echo tsc"},
-			"memory":         {LevelSpoils, "256 MiB (/sys/fs/cgroup/kubepods.slice/pod1.slice/memory.max)", "MemoryMax"},
+			"hypervisor": {LevelSpoils, "m6i.2xlarge", "bare metal"},
+			"steal":      {LevelSpoils, "2.00 %", "host"},
+			"quota":      {LevelSpoils, "1.50 of 4", "CPUQuota=400%"},
+			"kernel-threads": {
+				LevelSpoils, "ksoftirqd/0 (4.0 %)",
+				"echo f0 | sudo tee /sys/devices/virtual/workqueue/cpumask",
+			},
+			"interrupts": {
+				LevelSpoils, "irq 27 (PCI-MSI 524288-edge ens5-Tx-Rx-0) 8000 a second on cpus 0",
+				"echo 4-7 | sudo tee /proc/irq/27/smp_affinity_list",
+			},
+			"clock": {LevelSpoils, "xen", "echo tsc"},
+			"memory": {
+				LevelSpoils, "256 MiB (/sys/fs/cgroup/kubepods.slice/pod1.slice/memory.max)",
+				"MemoryMax",
+			},
 			"numa-balancing": {LevelSpoils, "moves pages", "numa_balancing=0"},
 			"max-map-count":  {LevelSpoils, "8192", "vm.max_map_count="},
 			"isolation":      {LevelNote, "CPUs 6 are isolated", "taskset -c 6"},
@@ -83,7 +98,8 @@ func TestExamine(t *testing.T) {
 			switch {
 			case !ok:
 				t.Errorf("%s: unexpected: %+v", name, f)
-			case f.Level != w[0] || !strings.Contains(f.Found, w[1]) || !strings.Contains(f.Mend, w[2]) || f.Spoils == "":
+			case f.Level != w[0] || !strings.Contains(f.Found, w[1]) || !strings.Contains(f.Mend, w[2]) ||
+				f.Spoils == "":
 				t.Errorf("%s: %+v, expected %q", name, f, w)
 			}
 			delete(left, f.ID)
@@ -110,11 +126,14 @@ func TestExamine(t *testing.T) {
 // Goal: what a host is comes out of its files, and why CPUs may not be used.
 func TestMachine(t *testing.T) {
 	q := examine(t, "quiet").Machine
-	if q.CPU != "AMD EPYC 9124 16-Core Processor" || q.Hypervisor != "" || q.Cores != 7 || len(q.LLCs) != 2 || q.Turbo != "off" ||
-		q.THP != "madvise" || q.Memory != 131072000<<10 || q.Governors["performance"] != "1-7" || q.MaxMapCount != 1048576 {
+	if q.CPU != "AMD EPYC 9124 16-Core Processor" || q.Hypervisor != "" || q.Cores != 7 || len(q.LLCs) != 2 ||
+		q.Turbo != "off" ||
+		q.THP != "madvise" || q.Memory != 131072000<<10 || q.Governors["performance"] != "1-7" ||
+		q.MaxMapCount != 1048576 {
 		t.Errorf("%+v", q)
 	}
-	if len(q.Excluded) != 1 || !slices.Equal(q.Excluded[0].CPUs, []int{0}) || !strings.Contains(q.Excluded[0].Why, "affinity mask") {
+	if len(q.Excluded) != 1 || !slices.Equal(q.Excluded[0].CPUs, []int{0}) ||
+		!strings.Contains(q.Excluded[0].Why, "affinity mask") {
 		t.Errorf("%+v", q.Excluded)
 	}
 	c := examine(t, "cloud").Machine
@@ -127,14 +146,19 @@ func TestMachine(t *testing.T) {
 			t.Errorf("%q, expected %s", why, want)
 		}
 	}
-	if c.Quota != 1.5 || c.Memory != 256<<20 || len(c.Nodes) != 2 || c.StealSinceBoot != 0.02 || c.KernelThreads["ksoftirqd/0"] != 0.04 {
+	if c.Quota != 1.5 || c.Memory != 256<<20 || len(c.Nodes) != 2 || c.StealSinceBoot != 0.02 ||
+		c.KernelThreads["ksoftirqd/0"] != 0.04 {
 		t.Errorf("%+v", c)
 	}
 	s := examine(t, "service").Machine
-	if s.CPU != "implementer 0x41 part 0xd40" || s.Quota != 2 || s.Memory != 2<<30 || s.StealSinceBoot != 0 || s.PerfParanoid != 1 {
+	if s.CPU != "implementer 0x41 part 0xd40" || s.Quota != 2 || s.Memory != 2<<30 || s.StealSinceBoot != 0 ||
+		s.PerfParanoid != 1 {
 		t.Errorf("%+v", s)
 	}
-	metal := fstest.MapFS{"sys/class/dmi/id/sys_vendor": {Data: []byte("Amazon EC2")}, "sys/class/dmi/id/product_name": {Data: []byte("c7g.metal")}}
+	metal := fstest.MapFS{
+		"sys/class/dmi/id/sys_vendor":   {Data: []byte("Amazon EC2")},
+		"sys/class/dmi/id/product_name": {Data: []byte("c7g.metal")},
+	}
 	if got := hypervisor(metal); got != "" {
 		t.Errorf("a metal instance is taken for a virtual machine: %s", got)
 	}
@@ -167,8 +191,9 @@ func TestMachine(t *testing.T) {
 func TestRubbish(t *testing.T) {
 	tree := fstest.MapFS{}
 	for name, text := range map[string]string{
-		"proc/stat": "cpu0\ncpux 1 2 3 4 5 6 7 8 9\ncpu1 a b c d e f g h\n", "proc/interrupts": "CPU0 CPU1\n42: 1\n\nx\n",
-		"proc/7/stat": "7 (x", "proc/8/stat": "8 (y) S 1", "proc/self/stat": "", "proc/9/schedstat": "1",
+		"proc/stat":       "cpu0\ncpux 1 2 3 4 5 6 7 8 9\ncpu1 a b c d e f g h\n",
+		"proc/interrupts": "CPU0 CPU1\n42: 1\n\nx\n",
+		"proc/7/stat":     "7 (x", "proc/8/stat": "8 (y) S 1", "proc/self/stat": "", "proc/9/schedstat": "1",
 	} {
 		tree[name] = &fstest.MapFile{Data: []byte(text)}
 	}

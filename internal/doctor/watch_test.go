@@ -12,7 +12,8 @@ import (
 func TestWatch(t *testing.T) {
 	tree := func(user, idle, steal, own, khz, throttled int) fstest.MapFS {
 		files := map[string]string{
-			"proc/stat":      fmt.Sprintf("cpu0 %d 0 0 %d 0 0 0 %d 0 0\ncpu1 %d 0 0 %d 0 0 0 %d 0 0\n", user, idle, steal, user, idle, steal),
+			"proc/stat": fmt.Sprintf("cpu0 %d 0 0 %d 0 0 0 %d 0 0\ncpu1 %d 0 0 %d 0 0 0 %d 0 0\n", user, idle,
+				steal, user, idle, steal),
 			"proc/self/stat": fmt.Sprintf("7 (a b) c) R 1 1 1 0 -1 0 0 0 0 0 %d 10 0 0 20 0 1 0 1 1 1", own),
 			"sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq":             fmt.Sprint(khz),
 			"sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq":             "3000000",
@@ -28,14 +29,23 @@ func TestWatch(t *testing.T) {
 		after fstest.MapFS
 		want  []string
 	}{
-		"two busy threads":            {tree(200, 100, 0, 310, 3000000, 5), nil},
-		"stolen":                      {tree(180, 100, 20, 270, 3000000, 5), []string{"steal: the host took 20.0 %"}},
-		"others":                      {tree(200, 100, 0, 160, 3000000, 5), []string{"load: others took 74.0 %"}},
-		"another frequency":           {tree(200, 100, 0, 310, 2500000, 5), []string{"frequency: the CPUs ran at 2.50 to 3.00 GHz"}},
-		"too hot":                     {tree(200, 100, 0, 310, 3000000, 7), []string{"heat: the CPUs were slowed down 2 times"}},
-		"too short to say":            {tree(102, 100, 1, 100, 3000000, 5), nil},
-		"counters that go back":       {tree(50, 50, 0, 50, 3000000, 5), nil},
-		"all at once":                 {tree(200, 100, 50, 110, 2500000, 6), []string{"steal", "load", "frequency", "heat"}},
+		"two busy threads": {tree(200, 100, 0, 310, 3000000, 5), nil},
+		"stolen":           {tree(180, 100, 20, 270, 3000000, 5), []string{"steal: the host took 20.0 %"}},
+		"others":           {tree(200, 100, 0, 160, 3000000, 5), []string{"load: others took 74.0 %"}},
+		"another frequency": {
+			tree(200, 100, 0, 310, 2500000, 5),
+			[]string{"frequency: the CPUs ran at 2.50 to 3.00 GHz"},
+		},
+		"too hot": {
+			tree(200, 100, 0, 310, 3000000, 7),
+			[]string{"heat: the CPUs were slowed down 2 times"},
+		},
+		"too short to say":      {tree(102, 100, 1, 100, 3000000, 5), nil},
+		"counters that go back": {tree(50, 50, 0, 50, 3000000, 5), nil},
+		"all at once": {
+			tree(200, 100, 50, 110, 2500000, 6),
+			[]string{"steal", "load", "frequency", "heat"},
+		},
 		"nothing is known afterwards": {fstest.MapFS{}, nil},
 	} {
 		w := &Watch{root: tree(100, 100, 0, 110, 3000000, 5), usable: []int{0, 1}}

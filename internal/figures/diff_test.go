@@ -32,12 +32,19 @@ func TestDiff(t *testing.T) {
 	} {
 		a := []Result{result("run", "x", c.figure, c.better, base...)}
 		changes, left := Diff(a, []Result{result("run --other flags", "x", c.figure, c.better, c.b...)}, c.threshold)
-		if len(left) > 0 || len(changes) != 1 || changes[0].Verdict != c.want || changes[0].Figure != c.figure || changes[0].Name != "run x" {
+		if len(left) > 0 || len(changes) != 1 || changes[0].Verdict != c.want || changes[0].Figure != c.figure ||
+			changes[0].Name != "run x" {
 			t.Errorf("%s: %+v %q, expected %s", name, changes, left, c.want)
 		}
 	}
-	a := []Result{result("run", "x", "seconds", Lower, 1, 2), result("run", "y", "seconds", Lower, 1, 2), result("run", "x", "seconds", Lower, 5)}
-	b := []Result{result("run", "z", "seconds", Lower, 1, 2), result("run", "x", "seconds", Lower, 0), result("run", "x", "seconds", Lower, 7)}
+	a := []Result{
+		result("run", "x", "seconds", Lower, 1, 2), result("run", "y", "seconds", Lower, 1, 2),
+		result("run", "x", "seconds", Lower, 5),
+	}
+	b := []Result{
+		result("run", "z", "seconds", Lower, 1, 2), result("run", "x", "seconds", Lower, 0),
+		result("run", "x", "seconds", Lower, 7),
+	}
 	changes, left := Diff(a, b, 0)
 	if len(changes) != 1 || changes[0].Ratio.Ratio != 1.4 {
 		t.Errorf("a figure of 0 has no ratio, and the second x meets the second: %+v", changes)
@@ -50,13 +57,17 @@ func TestDiff(t *testing.T) {
 // Goal: what veloperf prints is read back, and what it does not print is refused with the line.
 func TestRead(t *testing.T) {
 	all, err := Read(strings.NewReader(`{"command":"veloperf scale --max 2","n":2,"profile":"u_1k","figures":{"records_per_second":{"better":"higher","samples":[1,2]}},"spoilers":["a"]}`+"\n\n"), "a.json")
-	if err != nil || len(all) != 1 || all[0].Name() != "scale u_1k n=2" || len(all[0].Figures["records_per_second"].Samples) != 2 || all[0].Texts("spoilers")[0] != "a" {
+	if err != nil || len(all) != 1 || all[0].Name() != "scale u_1k n=2" ||
+		len(all[0].Figures["records_per_second"].Samples) != 2 || all[0].Texts("spoilers")[0] != "a" {
 		t.Errorf("%+v %v", all, err)
 	}
 	if n, ok := all[0].Number("n"); n != 2 || !ok {
 		t.Error("a number is not read")
 	}
-	for text, want := range map[string]string{"{}\nno\n": "a.json:2: expected what veloperf prints", `{"figures":1}`: "a.json:1: figures", "[]": "a.json:1"} {
+	for text, want := range map[string]string{
+		"{}\nno\n":      "a.json:2: expected what veloperf prints",
+		`{"figures":1}`: "a.json:1: figures", "[]": "a.json:1",
+	} {
 		if _, err := Read(strings.NewReader(text), "a.json"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %s", text, err, want)
 		}

@@ -9,10 +9,13 @@ import (
 // Goal: the numbers of results are sorted into what was asked for and what was measured, with the right direction.
 func TestDirection(t *testing.T) {
 	for name, want := range map[string]string{
-		"records_per_second": Higher, "baseline_records_per_second": Higher, "bytes_per_second": Higher, "efficiency": Higher, "speedup": Higher,
-		"ratio": Higher, "cpu_ns_per_record": Lower, "rival_ns_per_record": Lower, "cpu_ns_per_row": Lower, "p99_us": Lower, "get_ns": Lower, "loss": Lower,
+		"records_per_second": Higher, "baseline_records_per_second": Higher, "bytes_per_second": Higher,
+		"efficiency": Higher, "speedup": Higher,
+		"ratio": Higher, "cpu_ns_per_record": Lower, "rival_ns_per_record": Lower, "cpu_ns_per_row": Lower,
+		"p99_us": Lower, "get_ns": Lower, "loss": Lower,
 		"gets_1m_loss": Lower, "lock_wait_seconds": Lower, "lock_wait_share": Lower, "seconds": Lower,
-		"readers": "", "groups": "", "records": "", "rate": "", "interval_ms": "", "epoch_ms": "", "n": "", "bytes": "", "schema_version": "",
+		"readers": "", "groups": "", "records": "", "rate": "", "interval_ms": "", "epoch_ms": "", "n": "", "bytes": "",
+		"schema_version": "",
 	} {
 		if got := Direction(name, ""); got != want {
 			t.Errorf("%s: %q, expected %q", name, got, want)
@@ -26,17 +29,23 @@ func TestDirection(t *testing.T) {
 // Goal: several runs become one result whose figures are medians and whose counts are those of one run.
 func TestCombine(t *testing.T) {
 	run := func(rate, ns, records float64) map[string]any {
-		return map[string]any{"records_per_second": rate, "cpu_ns_per_record": ns, "records": records, "mode": "x", "readers": 2.0, "seconds": 2.0}
+		return map[string]any{
+			"records_per_second": rate, "cpu_ns_per_record": ns, "records": records, "mode": "x",
+			"readers": 2.0, "seconds": 2.0,
+		}
 	}
 	r, f := Combine([]map[string]any{run(10, 1, 100), run(30, 3, 300), run(20, 9, 200)})
-	if r["records_per_second"] != 20.0 || r["cpu_ns_per_record"] != 3.0 || r["records"] != 200.0 || r["mode"] != "x" || r["readers"] != 2.0 {
+	if r["records_per_second"] != 20.0 || r["cpu_ns_per_record"] != 3.0 || r["records"] != 200.0 || r["mode"] != "x" ||
+		r["readers"] != 2.0 {
 		t.Errorf("%v", r)
 	}
 	rate := f["records_per_second"]
-	if len(f) != 2 || rate.Better != Higher || len(rate.Samples) != 3 || rate.Samples[1] != 30 || rate.Min != 10 || rate.Max != 30 || rate.N != 3 {
+	if len(f) != 2 || rate.Better != Higher || len(rate.Samples) != 3 || rate.Samples[1] != 30 || rate.Min != 10 ||
+		rate.Max != 30 || rate.N != 3 {
 		t.Errorf("%+v", f)
 	}
-	if Leading(f) != "records_per_second" || Leading(nil) != "" || Leading(map[string]Figure{"b_us": {}, "a_us": {}}) != "a_us" {
+	if Leading(f) != "records_per_second" || Leading(nil) != "" ||
+		Leading(map[string]Figure{"b_us": {}, "a_us": {}}) != "a_us" {
 		t.Error("another figure leads")
 	}
 	if _, f := Combine([]map[string]any{{"seconds": 3.0, "rows": 5.0}}); len(f) != 1 || f["seconds"].Median != 3 {
@@ -53,7 +62,10 @@ func TestImpossible(t *testing.T) {
 		result map[string]any
 		want   string // empty if all is well
 	}{
-		"fine":              {map[string]any{"efficiency": 1.15, "loss": 0.03, "records_per_second": 5.0, "p50_us": 1.0, "p99_us": 1.0, "mode": "-1"}, ""},
+		"fine": {map[string]any{
+			"efficiency": 1.15, "loss": 0.03, "records_per_second": 5.0, "p50_us": 1.0,
+			"p99_us": 1.0, "mode": "-1",
+		}, ""},
 		"too efficient":     {map[string]any{"efficiency": 1.31}, "efficiency is 1.31"},
 		"negative loss":     {map[string]any{"loss": -0.02}, "loss is -2.0 %"},
 		"gets that help":    {map[string]any{"gets_1m_loss": -0.5}, "gets_1m_loss is -50.0 %"},

@@ -125,7 +125,8 @@ func checkTable(all []*source, table string) (faults []string) {
 	}
 	for name := range named {
 		if !declared.qualified(name) {
-			faults = append(faults, fmt.Sprintf("docs/architecture/protocols.md: %s is in the table and not in the code", name))
+			faults = append(faults, fmt.Sprintf(
+				"docs/architecture/protocols.md: %s is in the table and not in the code", name))
 		}
 	}
 	return faults
@@ -160,7 +161,10 @@ func TestAtomicsTableCanFail(t *testing.T) {
 		{"a variable of a function", "package ring\n\nfunc f() {\n\tvar n atomic.Bool\n}\n", "", 1},
 		{"a named type", "package ring\n\ntype n []atomic.Bool\n", "", 1},
 		{"statistics", "package ring\n\n// Statistic: calls.\nvar n atomic.Int64\n", "", 0},
-		{"statistics in the type's comment only", "package ring\n\n// Statistics.\ntype T struct {\n\tn atomic.Int64\n}\n", "", 1},
+		{
+			"statistics in the type's comment only",
+			"package ring\n\n// Statistics.\ntype T struct {\n\tn atomic.Int64\n}\n", "", 1,
+		},
 		{"a parameter", "package ring\n\nvar f func(*atomic.Int64)\n", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -32,7 +32,10 @@ func parse(t *testing.T, name, text string) *source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &source{path: name, pkg: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), text: text, file: f, fset: fset}
+	return &source{
+		path: name, pkg: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), text: text, file: f,
+		fset: fset,
+	}
 }
 
 func (s *source) at(p token.Pos) string {
@@ -214,7 +217,8 @@ func checkLayers(s *source) (faults []string) {
 			faults = append(faults, fmt.Sprintf("%s imports %s, which has no layer", s.at(imp.Pos()), pkg))
 		case theirs == -1, mine == -1 && theirs == 0, theirs >= 0 && theirs < mine:
 		default:
-			faults = append(faults, fmt.Sprintf("%s: %s imports %s, which is not below it", s.at(imp.Pos()), s.pkg, pkg))
+			faults = append(faults, fmt.Sprintf("%s: %s imports %s, which is not below it", s.at(imp.Pos()), s.pkg,
+				pkg))
 		}
 	}
 	return faults
@@ -252,7 +256,8 @@ func checkCore(s *source) (faults []string) {
 		return nil
 	}
 	for _, imp := range s.file.Imports {
-		if p := strings.Trim(imp.Path.Value, `"`); slices.Contains([]string{"log", "log/slog", "os", "net", "context"}, p) {
+		if p := strings.Trim(imp.Path.Value, `"`); slices.Contains([]string{"log", "log/slog", "os", "net", "context"},
+			p) {
 			faults = append(faults, fmt.Sprintf("%s: core does not import %s", s.at(imp.Pos()), p))
 		}
 	}
@@ -276,7 +281,11 @@ func checkCore(s *source) (faults []string) {
 // checkWaits: only the runner and what it is made of may yield, and Sync and Send, which are no runner's; nothing sleeps; the rivals in bench are ordinary
 // goroutines.
 func checkWaits(s *source) (faults []string) {
-	if s.test || strings.HasPrefix(s.path, "bench/") || slices.Contains([]string{"engine/runner.go", "engine/futex_other.go", "engine/snapshot.go", "readers/feed.go", "readers/appender.go"}, s.path) {
+	if s.test || strings.HasPrefix(s.path, "bench/") ||
+		slices.Contains([]string{
+			"engine/runner.go", "engine/futex_other.go", "engine/snapshot.go", "readers/feed.go",
+			"readers/appender.go",
+		}, s.path) {
 		return nil
 	}
 	calls(s, func(pkg, name string, pos token.Pos) {

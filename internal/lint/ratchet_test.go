@@ -31,11 +31,22 @@ var telegram = regexp.MustCompile(`(?i)\b(behind|so many|whoever|that of|those o
 var fine = regexp.MustCompile(`(?i)\b(left|furthest|is)\s+behind\b`)
 
 var ratchets = []ratchet{
-	{"lines of code wider than 120 columns", 55, wide(false, codeWidth), "package a\n\nvar _ = \"" + strings.Repeat("x", 120) + "\"\n"},
-	{"lines of comments wider than 100 columns", 1, wide(true, commentWidth), "package a\n\n// " + strings.Repeat("x", 100) + "\n"},
-	{"functions longer than 80 lines", 6, longFunctions, "package a\n\nfunc f() {\n" + strings.Repeat("\tf()\n", 90) + "}\n"},
-	{"words of telegrams in comments", 10, telegrams, "package a\n\n// f comes behind that of the others.\nfunc f() {}\n"},
-	{"assignments in the header of an if or switch", 0, headerAssignments, "package a\n\nfunc f(x int) {\n\tif x = 1; x > 0 {\n\t}\n}\n"},
+	{"lines of code wider than 120 columns", 55, wide(false, codeWidth), "package a\n\nvar _ = \"" +
+		strings.Repeat("x", 120) + "\"\n"},
+	{
+		"lines of comments wider than 100 columns", 1, wide(true, commentWidth),
+		"package a\n\n// " + strings.Repeat("x", 100) + "\n",
+	},
+	{"functions longer than 80 lines", 6, longFunctions, "package a\n\nfunc f() {\n" + strings.Repeat("\tf()\n", 90) +
+		"}\n"},
+	{
+		"words of telegrams in comments", 8, telegrams,
+		"package a\n\n// f comes behind that of the others.\nfunc f() {}\n",
+	},
+	{
+		"assignments in the header of an if or switch", 0, headerAssignments,
+		"package a\n\nfunc f(x int) {\n\tif x = 1; x > 0 {\n\t}\n}\n",
+	},
 	{"builtins whose names are taken", 0, shadowed, "package a\n\nfunc f(len int) int { return len }\n"},
 }
 
@@ -113,7 +124,8 @@ func headerAssignments(s *source) (n int) {
 
 // builtins are names of the language that a variable may have, and should not.
 var builtins = map[string]bool{
-	"append": true, "cap": true, "clear": true, "close": true, "copy": true, "delete": true, "len": true, "make": true, "max": true, "min": true,
+	"append": true, "cap": true, "clear": true, "close": true, "copy": true, "delete": true, "len": true, "make": true,
+	"max": true, "min": true,
 	"new": true, "panic": true, "print": true, "recover": true, "any": true, "error": true, "string": true,
 }
 

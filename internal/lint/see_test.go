@@ -215,7 +215,8 @@ func checkSee(pkgs scopes, s *source) (faults []string) {
 					faults = append(faults, fmt.Sprintf("%s: see %s: there is none", s.at(group.Pos()), name))
 				}
 			case !pkgs.resolves(s, name):
-				faults = append(faults, fmt.Sprintf("%s: see %s: nothing of that name is declared", s.at(group.Pos()), name))
+				faults = append(faults, fmt.Sprintf("%s: see %s: nothing of that name is declared", s.at(group.Pos()),
+					name))
 			}
 		}
 	}

@@ -18,7 +18,8 @@ func TestMedianRank(t *testing.T) {
 		d          int
 		confidence float64
 	}{
-		1: {0, 0}, 2: {0, 0.5}, 3: {0, 0.75}, 4: {0, 0.875}, 5: {0, 0.9375}, 6: {0, 0.96875}, 8: {0, 0.9921875}, 9: {1, 0.9609375},
+		1: {0, 0}, 2: {0, 0.5}, 3: {0, 0.75}, 4: {0, 0.875}, 5: {0, 0.9375}, 6: {0, 0.96875}, 8: {0, 0.9921875},
+		9:  {1, 0.9609375},
 		10: {1, 0.978515625}, 12: {2, 0.96142578125}, 15: {3, 0.96484375}, 20: {5, 0.958610534667969},
 	} {
 		if d, c := medianRank(n); d != want.d || !near(c, want.confidence, 1e-9) {
@@ -145,7 +146,8 @@ func TestAgainstPermutations(t *testing.T) {
 // Goal: the interval of a ratio has what it should, and agrees with the test: it leaves out 1 if and only if the test rejects.
 func TestCompare(t *testing.T) {
 	r, ok := Compare([]float64{10, 11, 12, 13, 14}, []float64{20, 22, 24, 26, 28})
-	if !ok || r.Ratio != 2 || r.Low <= 1 || r.High <= r.Ratio || !near(r.P, 2.0/252, 1e-9) || !near(r.Confidence, 1-2*4.0/252, 1e-9) {
+	if !ok || r.Ratio != 2 || r.Low <= 1 || r.High <= r.Ratio || !near(r.P, 2.0/252, 1e-9) ||
+		!near(r.Confidence, 1-2*4.0/252, 1e-9) {
 		t.Errorf("%+v %v", r, ok)
 	}
 	for _, bad := range [][]float64{{}, {0, 1}, {-1}, {math.Inf(1)}, {math.NaN()}} {
@@ -189,7 +191,16 @@ func TestEnough(t *testing.T) {
 	for _, c := range []struct {
 		n, m int
 		want bool
-	}{{0, 5, false}, {1, 30, false}, {3, 3, false}, {4, 4, true}, {3, 5, true}, {2, 5, false}, {5, 5, true}, {100, 100, true}} {
+	}{
+		{0, 5, false},
+		{1, 30, false},
+		{3, 3, false},
+		{4, 4, true},
+		{3, 5, true},
+		{2, 5, false},
+		{5, 5, true},
+		{100, 100, true},
+	} {
 		if Enough(c.n, c.m) != c.want || Enough(c.m, c.n) != c.want {
 			t.Errorf("%d and %d: not %v", c.n, c.m, c.want)
 		}

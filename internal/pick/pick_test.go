@@ -19,7 +19,10 @@ func TestPick(t *testing.T) {
 		}
 		for w := range mask {
 			flags[w] = rng.Uint64()
-			mask[w] = []uint64{0, rng.Uint64() & rng.Uint64() & rng.Uint64(), rng.Uint64(), rng.Uint64() | rng.Uint64(), ^uint64(0)}[rng.IntN(5)]
+			mask[w] = []uint64{
+				0, rng.Uint64() & rng.Uint64() & rng.Uint64(), rng.Uint64(), rng.Uint64() | rng.Uint64(),
+				^uint64(0),
+			}[rng.IntN(5)]
 			if left := n - 64*w; left < 64 {
 				mask[w] &= 1<<left - 1
 			}

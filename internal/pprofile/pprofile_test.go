@@ -95,7 +95,9 @@ func TestAddAndWrite(t *testing.T) {
 		if err := pprof.StartCPUProfile(&b); err != nil {
 			t.Skip(err) // the test itself is profiled
 		}
-		pprof.Do(t.Context(), pprof.Labels("agent", "x"), func(context.Context) { loops += spin(150 * time.Millisecond) })
+		pprof.Do(t.Context(), pprof.Labels("agent", "x"), func(context.Context) {
+			loops += spin(150 * time.Millisecond)
+		})
 		pprof.StopCPUProfile()
 		p, err := Read(&b)
 		if err != nil {
@@ -123,8 +125,11 @@ func TestAddAndWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.EqualFunc(sum.Stacks(1, "agent"), again.Stacks(1, "agent"), func(a, b Stack) bool { return a.Value == b.Value && slices.Equal(a.Names, b.Names) }) ||
-		again.Duration != sum.Duration || again.Period != sum.Period || again.PeriodOf != sum.PeriodOf || len(again.Mappings) != len(sum.Mappings) {
+	if !slices.EqualFunc(sum.Stacks(1, "agent"), again.Stacks(1, "agent"), func(a, b Stack) bool {
+		return a.Value == b.Value && slices.Equal(a.Names, b.Names)
+	}) ||
+		again.Duration != sum.Duration || again.Period != sum.Period || again.PeriodOf != sum.PeriodOf ||
+		len(again.Mappings) != len(sum.Mappings) {
 		t.Error("what was read back is not what was written")
 	}
 	if parts > 0 && !slices.ContainsFunc(again.Stacks(1, "agent"), func(s Stack) bool { return s.Names[0] == "x" }) {
@@ -151,7 +156,8 @@ func TestAddAndWrite(t *testing.T) {
 // Goal: a file that is no profile, or a part of one, is refused and no panic.
 func TestReadRubbish(t *testing.T) {
 	p := &Profile{Types: []ValueType{{"cpu", "nanoseconds"}}, Samples: []Sample{{
-		Stack: []*Location{{Address: 7, Lines: []Line{{&Function{Name: "f", File: "f.go"}, 3}}}}, Values: []int64{-5}, Labels: []Label{{Key: "k", Text: "v"}},
+		Stack: []*Location{{Address: 7, Lines: []Line{{&Function{Name: "f", File: "f.go"}, 3}}}}, Values: []int64{-5},
+		Labels: []Label{{Key: "k", Text: "v"}},
 	}}}
 	var b bytes.Buffer
 	if err := p.Write(&b); err != nil {
@@ -173,7 +179,8 @@ func TestReadRubbish(t *testing.T) {
 			t.Errorf("%q is taken for a profile", text)
 		}
 	}
-	if q, err := Read(bytes.NewReader(whole)); err != nil || q.Samples[0].Values[0] != -5 || q.Samples[0].Labels[0].Text != "v" {
+	if q, err := Read(bytes.NewReader(whole)); err != nil || q.Samples[0].Values[0] != -5 ||
+		q.Samples[0].Labels[0].Text != "v" {
 		t.Errorf("%+v %v", q, err)
 	}
 }
@@ -201,13 +208,20 @@ func wellFormed(t *testing.T, text string) {
 // Goal: a flame graph has each function with its share, is XML whatever names are like, and refers to nothing outside of it.
 func TestFlame(t *testing.T) {
 	var b strings.Builder
-	stacks := []Stack{{[]string{"main", "velo/core.f<int>"}, 75}, {[]string{"main", `g & "h"`}, 20}, {[]string{"other"}, 5}}
+	stacks := []Stack{
+		{[]string{"main", "velo/core.f<int>"}, 75},
+		{[]string{"main", `g & "h"`}, 20},
+		{[]string{"other"}, 5},
+	}
 	if err := Flame(&b, stacks, "a <title>", "ms"); err != nil {
 		t.Fatal(err)
 	}
 	text := b.String()
 	wellFormed(t, text)
-	for _, want := range []string{"main: 95.00 % (95 ms)", "velo/core.f&lt;int&gt;: 75.00 %", "a &lt;title&gt;", "#f0a35e"} {
+	for _, want := range []string{
+		"main: 95.00 % (95 ms)", "velo/core.f&lt;int&gt;: 75.00 %", "a &lt;title&gt;",
+		"#f0a35e",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
@@ -233,7 +247,8 @@ velo 123 [001] 1.6:     250000 cpu-clock:
 velo 124 [001] 1.7:     250000 cpu-clock:
 	ffffffff81 [unknown] ([kernel.kallsyms])
 `))
-	if err != nil || len(stacks) != 2 || stacks[1].Value != 2 || !slices.Equal(stacks[1].Names, []string{"velo", "main.main", "github.com/x/core.(*Router).fold"}) {
+	if err != nil || len(stacks) != 2 || stacks[1].Value != 2 ||
+		!slices.Equal(stacks[1].Names, []string{"velo", "main.main", "github.com/x/core.(*Router).fold"}) {
 		t.Errorf("%v %+v", err, stacks)
 	}
 	if _, err := ReadPerf(strings.NewReader("hello\n")); err == nil || !strings.Contains(err.Error(), "perf script") {

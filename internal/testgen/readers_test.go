@@ -29,7 +29,8 @@ func TestScriptedPoller(t *testing.T) {
 		return nil
 	}}
 	b := record.NewBatch(TimedSchema("v"), 8)
-	if first, second, third := s.Poll(b), s.Read(t.Context(), b), s.Poll(b); first != nil || second != nil || third != fault {
+	if first, second, third := s.Poll(b), s.Read(t.Context(), b), s.Poll(b); first != nil || second != nil ||
+		third != fault {
 		t.Errorf("%v, %v, %v", first, second, third)
 	}
 	if b.Len() != 2 || s.Close() != nil || s.Closed.Load() != 1 {

@@ -11,8 +11,8 @@ import (
 	"github.com/velo-engine/velo/query"
 )
 
-// shape says how much of the machine a command uses, and in how many parts.
-type shape struct {
+// sizing says how much of the machine a command uses, and in how many parts.
+type sizing struct {
 	Readers    int `help:"Readers; 0 is one for each core." default:"0"`
 	Partitions int `help:"Partitions; 0 is one for each core." default:"0"`
 	Cores      int `help:"Cores; 0 is all that may be used." default:"0"`
@@ -24,7 +24,7 @@ type shape struct {
 
 // fill replaces zeros by numbers, for this many engines at once, and makes room for the rest of the
 // program.
-func (s *shape) fill(engines int) error {
+func (s *sizing) fill(engines int) error {
 	if s.Cores < 0 || s.Readers < 0 || s.Partitions < 0 {
 		return errors.New("readers, partitions and cores must not be negative")
 	}
