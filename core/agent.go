@@ -1,9 +1,10 @@
 package core
 
 import (
-	"fmt"
 	"math"
 	"slices"
+
+	"github.com/velo-engine/velo/internal/enum"
 
 	"github.com/velo-engine/velo/core/table"
 )
@@ -78,28 +79,19 @@ const (
 	Stalls // the number of causes
 )
 
-// String is the cause in words.
-func (s Stall) String() string {
-	switch s {
-	case StallInput:
-		return "no input"
-	case StallRing:
-		return "ring full"
-	case StallQuarantine:
-		return "quarantine full"
-	case StallMark:
-		return "mark missing"
-	case StallOutput:
-		return "output full"
-	case StallMemory:
-		return "memory not ready"
-	case StallEpoch:
-		return "epoch awaited"
-	case StallWindows:
-		return "windows held back"
-	}
-	return fmt.Sprintf("Stall(%d)", uint8(s))
+var stallNames = []string{
+	StallInput:      "no input",
+	StallRing:       "ring full",
+	StallQuarantine: "quarantine full",
+	StallMark:       "mark missing",
+	StallOutput:     "output full",
+	StallMemory:     "memory not ready",
+	StallEpoch:      "epoch awaited",
+	StallWindows:    "windows held back",
 }
+
+// String is the cause in words.
+func (s Stall) String() string { return enum.Name(stallNames, s, "Stall") }
 
 // A Bell wakes the runner at the other end of a ring if it sleeps. It is rung after each
 // publication.

@@ -190,36 +190,27 @@ type Router struct {
 	published publishedCounters
 }
 
-// publishedCounters are Counters as other goroutines may read them, stored by the router once per
-// Step. Each is right by itself; they are of slightly different moments.
+// publishedCounters are Counters as other goroutines may read them. The router alone stores them,
+// once per Step. Each is right by itself; they are of slightly different moments, and nothing else
+// is published by them: a reader only must not see a torn word. Statistics.
 type publishedCounters struct {
-	in, counted, keyless, filtered, late, quarantined, batches, folded, direct, partials, flushes atomic.Uint64
-
+	words [result.CounterWords]atomic.Uint64
 	// groups is the number of groups in the router's own tables.
-	groups atomic.Uint64 // the number of groups in the router's own tables
+	groups atomic.Uint64
 }
 
 func (p *publishedCounters) store(c *result.Counters) {
-	// A single writer; nothing else is published by these: a reader only must not see a torn word.
-	p.in.Store(c.In)
-	p.counted.Store(c.Counted)
-	p.keyless.Store(c.Keyless)
-	p.filtered.Store(c.Filtered)
-	p.late.Store(c.Late)
-	p.quarantined.Store(c.Quarantined)
-	p.batches.Store(c.Batches)
-	p.folded.Store(c.Folded)
-	p.direct.Store(c.Direct)
-	p.partials.Store(c.Partials)
-	p.flushes.Store(c.Flushes)
+	for i, n := range c.Words() {
+		p.words[i].Store(n)
+	}
 }
 
-func (p *publishedCounters) load() result.Counters {
-	return result.Counters{
-		In: p.in.Load(), Counted: p.counted.Load(), Keyless: p.keyless.Load(), Filtered: p.filtered.Load(),
-		Late: p.late.Load(), Quarantined: p.quarantined.Load(), Batches: p.batches.Load(),
-		Folded: p.folded.Load(), Direct: p.direct.Load(), Partials: p.partials.Load(), Flushes: p.flushes.Load(),
+func (p *publishedCounters) load() (c result.Counters) {
+	words := c.Words()
+	for i := range words {
+		words[i] = p.words[i].Load()
 	}
+	return c
 }
 
 // NewRouter makes the router of a reader. out and bells have an entry for each partition, and so

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/velo-engine/velo/internal/enum"
+
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/plan"
@@ -80,18 +82,14 @@ const (
 	WaitSpin
 )
 
-// String returns the policy as a word.
-func (p WaitPolicy) String() string {
-	switch p {
-	case WaitPark:
-		return "park"
-	case WaitYield:
-		return "yield"
-	case WaitSpin:
-		return "spin"
-	}
-	return fmt.Sprintf("WaitPolicy(%d)", uint8(p))
+var waitPolicyNames = []string{
+	WaitPark:  "park",
+	WaitYield: "yield",
+	WaitSpin:  "spin",
 }
+
+// String returns the policy as a word.
+func (p WaitPolicy) String() string { return enum.Name(waitPolicyNames, p, "WaitPolicy") }
 
 // Config says what an engine runs and on what. Plan and Readers are required. The zero value of
 // every other field is a good choice for a service that embeds velo.

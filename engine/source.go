@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/velo-engine/velo/internal/enum"
+
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/record"
@@ -47,7 +49,7 @@ const (
 
 // String returns the state as a word.
 func (s ReaderState) String() string {
-	return [...]string{"running", "retrying", "ended", "failed", "stopped", "paused"}[s]
+	return enum.Name([]string{"running", "retrying", "ended", "failed", "stopped", "paused"}, s, "ReaderState")
 }
 
 // A source hands the batches of one reader to its router. It is the part that pollSource and

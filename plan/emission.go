@@ -3,6 +3,8 @@ package plan
 import (
 	"errors"
 	"fmt"
+
+	"github.com/velo-engine/velo/internal/enum"
 )
 
 // An Emission is what a writer gets of a plan with groups.
@@ -21,16 +23,13 @@ const (
 	EmitChanges
 )
 
-// String is the name in SQL.
-func (e Emission) String() string {
-	switch e {
-	case EmitFinal:
-		return "final"
-	case EmitChanges:
-		return "changes"
-	}
-	return fmt.Sprintf("Emission(%d)", uint8(e))
+var emissionNames = []string{
+	EmitFinal:   "final",
+	EmitChanges: "changes",
 }
+
+// String is the name in SQL.
+func (e Emission) String() string { return enum.Name(emissionNames, e, "Emission") }
 
 const (
 	// ChangeColumn is the first column of what is written of a plan that emits changes: a text,

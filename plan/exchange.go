@@ -1,7 +1,7 @@
 package plan
 
 import (
-	"fmt"
+	"github.com/velo-engine/velo/internal/enum"
 )
 
 // An Exchange is how records come to the partitions. The result does not depend on it.
@@ -28,20 +28,15 @@ const (
 	ExchangeRoute
 )
 
-// String is the name.
-func (x Exchange) String() string {
-	switch x {
-	case ExchangeAuto:
-		return "auto"
-	case ExchangeDirect:
-		return "direct"
-	case ExchangeFold:
-		return "fold"
-	case ExchangeRoute:
-		return "route"
-	}
-	return fmt.Sprintf("Exchange(%d)", uint8(x))
+var exchangeNames = []string{
+	ExchangeAuto:   "auto",
+	ExchangeDirect: "direct",
+	ExchangeFold:   "fold",
+	ExchangeRoute:  "route",
 }
+
+// String is the name.
+func (x Exchange) String() string { return enum.Name(exchangeNames, x, "Exchange") }
 
 // A StatePolicy is what happens when a plan's groups need more memory than they may have.
 type StatePolicy uint8
@@ -56,13 +51,10 @@ const (
 	StateShed
 )
 
-// String is the policy as a word.
-func (p StatePolicy) String() string {
-	switch p {
-	case StateStop:
-		return "stop"
-	case StateShed:
-		return "shed"
-	}
-	return fmt.Sprintf("StatePolicy(%d)", uint8(p))
+var statePolicyNames = []string{
+	StateStop: "stop",
+	StateShed: "shed",
 }
+
+// String is the policy as a word.
+func (p StatePolicy) String() string { return enum.Name(statePolicyNames, p, "StatePolicy") }

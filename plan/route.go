@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/velo-engine/velo/internal/enum"
+
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/record"
 )
@@ -33,22 +35,16 @@ const (
 	RouteCustom
 )
 
-// String is the name.
-func (r Routing) String() string {
-	switch r {
-	case RouteAuto:
-		return "auto"
-	case RouteByKey:
-		return "by key"
-	case RouteAligned:
-		return "aligned"
-	case RouteRoundRobin:
-		return "round robin"
-	case RouteCustom:
-		return "custom"
-	}
-	return fmt.Sprintf("Routing(%d)", uint8(r))
+var routingNames = []string{
+	RouteAuto:       "auto",
+	RouteByKey:      "by key",
+	RouteAligned:    "aligned",
+	RouteRoundRobin: "round robin",
+	RouteCustom:     "custom",
 }
+
+// String is the name.
+func (r Routing) String() string { return enum.Name(routingNames, r, "Routing") }
 
 // A RouteContext is some consecutive rows of a batch that a RouteFunc routes together. It is valid
 // during the call.

@@ -1,5 +1,7 @@
 package result
 
+import "unsafe"
+
 // Counters say what became of the records of one reader. It always holds that In = Counted +
 // Filtered + Late + Quarantined + Shed.
 type Counters struct {
@@ -17,18 +19,17 @@ type Counters struct {
 	Flushes     uint64 // flushes of the tables that the reader folds into
 }
 
+// CounterWords is the number of counters in Counters.
+const CounterWords = int(unsafe.Sizeof(Counters{}) / 8)
+
+// Words are the counters as an array, in the order of the fields, for code that treats all of them
+// alike. It is c itself: Counters has nothing but words of 64 bits.
+func (c *Counters) Words() *[CounterWords]uint64 { return (*[CounterWords]uint64)(unsafe.Pointer(c)) }
+
 // Add adds other to c.
 func (c *Counters) Add(other Counters) {
-	c.In += other.In
-	c.Counted += other.Counted
-	c.Keyless += other.Keyless
-	c.Filtered += other.Filtered
-	c.Late += other.Late
-	c.Quarantined += other.Quarantined
-	c.Shed += other.Shed
-	c.Batches += other.Batches
-	c.Folded += other.Folded
-	c.Direct += other.Direct
-	c.Partials += other.Partials
-	c.Flushes += other.Flushes
+	words := c.Words()
+	for i, n := range other.Words() {
+		words[i] += n
+	}
 }
