@@ -11,6 +11,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/fence"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
@@ -32,6 +33,7 @@ type Engine struct {
 	state     *core.MemoryBudget
 	cuts      *core.Cuts
 	interval  *interval
+	order     fence.Asymmetric
 	start     time.Time
 
 	runners     []*runner
@@ -96,7 +98,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, errors.Join(faults...)
 	}
 	e := &Engine{
-		cfg: cfg.withDefaults(usableCPUs()), start: time.Now(),
+		cfg: cfg.withDefaults(usableCPUs()), start: time.Now(), order: fence.Prepare(),
 		stopped: make(chan struct{}), done: make(chan struct{}), halted: make(chan struct{}),
 	}
 	c := &e.cfg

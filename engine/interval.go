@@ -54,14 +54,26 @@ func (e *Engine) tick(now core.Nanos) {
 		return // another runner raises it
 	}
 	i.current.Store(int64(next))
-	records := uint64(0)
-	for _, in := range e.inlets.all() {
-		records += in.router.Counters().In
-	}
-	w := e.cfg.Plan.Window
-	if i.records.Swap(records) != records || w != nil && (w.ProcessingTime || w.Idle > 0) {
+	if e.needsEpoch() {
+		i.records.Store(e.recordsIn())
 		e.cuts.Want()
 	}
+}
+
+// needsEpoch says whether an epoch would show something new: records have come since the last one,
+// or windows may close because time goes by. If it is false no runner needs to wake for the next
+// epoch. A runner whose router has taken a record finds it true, because it looks after that.
+func (e *Engine) needsEpoch() bool {
+	w := e.cfg.Plan.Window
+	return w != nil && (w.ProcessingTime || w.Idle > 0) || e.interval.records.Load() != e.recordsIn()
+}
+
+// recordsIn is the number of records that all readers have brought.
+func (e *Engine) recordsIn() (n uint64) {
+	for _, in := range e.inlets.all() {
+		n += in.router.Counters().In
+	}
+	return n
 }
 
 // epochCost returns how long the interval must be so that the work for epochs is the configured

@@ -257,6 +257,7 @@ func (r *runner) turn(now core.Nanos) (work int) {
 // is lost.
 func (r *runner) park() {
 	r.bell.announce()
+	r.fence()
 	now := r.engine.now()
 	// closing is one of the things that are published before a ring, so it is looked at after the
 	// announcement too. The turn looks at the mailbox.
@@ -264,7 +265,10 @@ func (r *runner) park() {
 		r.bell.retract()
 		return
 	}
-	wake := min(now+core.Nanos(longestSleep), core.Nanos(r.engine.interval.due.Load()))
+	wake := now + core.Nanos(longestSleep)
+	if r.engine.needsEpoch() {
+		wake = min(wake, core.Nanos(r.engine.interval.due.Load()))
+	}
 	for i := range r.agents {
 		if a := &r.agents[i]; !a.done {
 			wake = min(wake, a.Wake())
@@ -277,6 +281,28 @@ func (r *runner) park() {
 	r.tally.parks++
 	r.publish(false)
 	r.bell.sleep(time.Duration(wake - now))
+}
+
+// fence has all threads of the process pass a fence if readers have had nothing for a while that
+// goroutines feed. It comes after the announcement and before the last look. A goroutine that feeds
+// a reader publishes a record by a release store and then loads the state of the bell, see
+// readers.Lane. If its store comes before the fence, the look finds the record. Otherwise its load
+// comes after the fence, so it finds that the runner is parked. The fence is a system call of some
+// microseconds that interrupts other threads, so it is not for readers that had something just now.
+func (r *runner) fence() {
+	some := false
+	for i := range r.agents {
+		a := &r.agents[i]
+		if a.done || a.inlet == nil {
+			continue
+		}
+		if s, ok := a.inlet.source.(*pollSource); ok && s.wantsFence() {
+			s.fenced, some = true, true
+		}
+	}
+	if some {
+		r.engine.order.All()
+	}
 }
 
 // threadTime returns the CPU time of this thread, or 0 if the goroutine may move to other threads.

@@ -25,9 +25,13 @@ const (
 	pollIdleMin = 500 * time.Microsecond
 	pollIdleMax = 8 * time.Millisecond
 
-	// notifiedIdleMax replaces pollIdleMax for a poller that announces when it has something, but
-	// may announce it too early.
+	// notifiedIdleMax replaces pollIdleMax for a poller that announces when it has something.
+	// Goroutines that feed it may publish with release stores. Such a store may become visible
+	// after the look at the bell that follows it, so the announcement may be missed. After a fence
+	// none is (see runner.park), and the poller is left alone for fencedIdle: only a reader that
+	// announces what is not there yet is late by that.
 	notifiedIdleMax = time.Millisecond
+	fencedIdle      = 50 * time.Millisecond
 
 	// pumpBatches is how many batches rotate between a pump and its source: one is being filled,
 	// one is being routed, and one waits in each direction.
@@ -261,6 +265,9 @@ type pollSource struct {
 	idle  time.Duration // the wait after the last poll that had nothing; 0 if it had something
 
 	idleMax time.Duration // upper bound of idle
+
+	notified bool // the reader announces when it has something
+	fenced   bool // a fence came after the announcement that the runner parks and before this poll
 }
 
 func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
@@ -268,7 +275,7 @@ func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
 	ps.fed, _ = p.(record.Drainer)
 	ps.idleMax = pollIdleMax
 	if n, ok := p.(record.Notifier); ok {
-		ps.idleMax = notifiedIdleMax
+		ps.idleMax, ps.notified = notifiedIdleMax, true
 		n.Notify(s.bell.Wake)
 	}
 	return ps
@@ -299,6 +306,9 @@ func (s *pollSource) Drained(epoch uint64) bool {
 	return done // a reader that has failed is done when Drained is asked again
 }
 
+// wantsFence says whether the next poll, if it has nothing, is worth a fence before it.
+func (s *pollSource) wantsFence() bool { return s.notified && s.idle >= notifiedIdleMax }
+
 // Next polls the reader.
 func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	if s.held != nil {
@@ -318,6 +328,8 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 	if s.delay > 0 && now < s.wake {
 		return nil, false
 	}
+	fenced := s.fenced
+	s.fenced = false
 	err := s.read(s.batch, s.poll)
 	o := s.judge(err, s.delay)
 	s.delay = o.retry
@@ -330,6 +342,8 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 		s.wake = now + core.Nanos(o.retry)
 	case some:
 		s.wake, s.idle = now, 0
+	case fenced:
+		s.wake = now + core.Nanos(fencedIdle)
 	default:
 		s.idle = idleAfter(s.idle, s.idleMax)
 		s.wake = now + core.Nanos(s.idle)
@@ -432,6 +446,7 @@ func (s *pumpSource) Next(now core.Nanos) (*record.Batch, bool) {
 	}
 	var next [1]pumped
 	if s.full.PopN(next[:]) == 0 {
+		s.wake = core.Never
 		return nil, s.abandon(now)
 	}
 	s.ended = next[0].last
@@ -453,8 +468,8 @@ func (s *pumpSource) abandon(now core.Nanos) bool {
 	}
 	if s.graceAt == 0 {
 		s.graceAt = now + core.Nanos(readGrace)
-		s.wake = s.graceAt
 	}
+	s.wake = s.graceAt
 	return now >= s.graceAt
 }
 

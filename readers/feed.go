@@ -118,7 +118,7 @@ type Feed[T any] struct {
 
 	// idle says that the last Poll found nothing. A sender reads it after it has published its
 	// record, without a fence, so it may read too early and not wake the engine. The engine then
-	// finds the record the next time it looks, within a millisecond.
+	// finds the record the next time it looks, or has had a fence between.
 	idle atomic.Bool
 	// notify has the function that wakes the engine.
 	notify atomic.Pointer[func()]

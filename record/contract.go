@@ -52,9 +52,9 @@ type Drainer interface {
 }
 
 // A Notifier is a Poller that can say when it has something: the engine gives it a function to call
-// then. Any goroutine may call the function at any time. It never blocks, and does nothing if the
-// engine is not asleep. A call that comes too early to be seen does no harm, because the engine
-// looks again within about a millisecond anyway.
+// then, after what it has can be polled. Any goroutine may call the function at any time. It never
+// blocks, and does nothing if the engine is not asleep. No call is needed after a Poll that had
+// something and before one that has nothing. The engine looks again within 50 ms anyway.
 type Notifier interface {
 	Poller
 	Notify(wake func())

@@ -1,0 +1,75 @@
+package engine_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/internal/testgen"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// Goal: an engine whose readers have nothing sleeps: it does not wake for epochs that would show
+// nothing, nor many times to look at a feed. Method: a feed and a reader that blocks, and the
+// number of parks in a second after a few records. A slow machine has fewer of them.
+func TestParkedEngineSleeps(t *testing.T) {
+	type row struct{ Key, Value int64 }
+	schema, err := record.SchemaOf[row]("rows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, err := readers.NewFeed[row](schema, readers.FeedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &plan.Plan{Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
+	e := start(t, engine.Config{
+		Plan: p, Readers: []record.Reader{feed, testgen.BlockedReader{}}, Partitions: 1, Cores: 1,
+		EpochInterval: 20 * time.Millisecond,
+	})
+	lane, err := feed.Lane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(100) {
+		if err := lane.Send(context.Background(), row{i, i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Sync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	parks := func() (n uint64) {
+		for _, r := range e.Stats().Runners {
+			n += r.Parks
+		}
+		return n
+	}
+	time.Sleep(200 * time.Millisecond) // the waits for a feed grow until then
+	var fences atomic.Int64
+	if invariants.Enabled {
+		defer invariants.Hook("fence.All", func(any) { fences.Add(1) })()
+	}
+	before := parks()
+	time.Sleep(time.Second)
+	if n := parks() - before; n > 40 {
+		t.Errorf("an engine that has nothing to do parked %d times in a second, expected about 20", n)
+	}
+	if invariants.Enabled && fences.Load() == 0 {
+		t.Error("no fence came before the last look at a feed: what is sent meanwhile may wait for 50 ms")
+	}
+	// What comes then is seen, although nothing but the lane wakes the engine.
+	for i := range 50 {
+		if err := lane.Send(context.Background(), row{int64(i), 1}); err != nil {
+			t.Fatal(err)
+		}
+		want := uint64(101 + i)
+		eventually(t, "a record that was sent to a parked engine", func() bool { return e.Stats().Partitions[0].Rows == want })
+		time.Sleep(5 * time.Millisecond)
+	}
+}
