@@ -6,11 +6,11 @@ import (
 	"slices"
 
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/plan"
-	"github.com/velo-engine/velo/record"
 )
 
 const (
@@ -341,8 +341,8 @@ func (r *Router) sendPartial(p int, t *foldTable, hash uint64, key, states []uin
 	l := r.layout
 	keyBytes := 0
 	for _, w := range l.Keys.Strings() {
-		if record.IsLong(key[w+2]) {
-			_, n := record.LongPlace(key[w+1])
+		if groupkey.IsLong(key[w+2]) {
+			_, n := groupkey.LongPlace(key[w+1])
 			keyBytes += int(n)
 		}
 	}
@@ -397,10 +397,10 @@ func (r *Router) putPartial(c *Chunk, t *foldTable, hash uint64, key, states []u
 		words[w*l.PartialRows+i] = v
 	}
 	for _, w := range l.Keys.Strings() {
-		if record.IsLong(key[w+2]) {
-			off, n := record.LongPlace(key[w+1])
+		if groupkey.IsLong(key[w+2]) {
+			off, n := groupkey.LongPlace(key[w+1])
 			copy(c.heap(l)[c.heapBytes:], t.Heap()[off:off+n])
-			c.data[(1+w+1)*l.PartialRows+i] = record.PlaceLong(uint64(c.heapBytes), n)
+			c.data[(1+w+1)*l.PartialRows+i] = groupkey.PlaceLong(uint64(c.heapBytes), n)
 			c.heapBytes += uint32(n)
 		}
 	}

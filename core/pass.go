@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
@@ -74,7 +75,7 @@ func (p *Partition) passThrough(c *Chunk) bool {
 		if a.Typ == record.String {
 			column.Bytes = to.text
 			for row, place := range words {
-				off, size := record.LongPlace(place)
+				off, size := groupkey.LongPlace(place)
 				if size == 0 {
 					off = 0 // it was not copied, so off is a place in the batch that it came from
 				}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
@@ -115,7 +116,7 @@ type stripe struct {
 	from, to int
 	// encoded says that keys has the keys of the stripe at hand.
 	encoded bool
-	keys    *record.Keys
+	keys    *groupkey.Keys
 	// assigned says that single, counts, bytes and dest belong to the stripe at hand.
 	assigned bool
 	// single is the partition that gets all rows; it is -1 if several may get some.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
@@ -116,7 +117,7 @@ func (r *Router) encodeStripe() {
 			if c.Null(r.from + i) {
 				v = record.View{}
 			}
-			r.texts[t][i] = record.PlaceLong(uint64(v.Off), uint64(v.Len))
+			r.texts[t][i] = groupkey.PlaceLong(uint64(v.Off), uint64(v.Len))
 			k.LongBytes[i] += uint64(v.Len)
 			if v.Len > 0 {
 				k.Long++
@@ -232,9 +233,9 @@ func (r *Router) oneHeap() []byte {
 	for j, w := range r.layout.Keys.Strings() {
 		places, marks := k.Words[w+1], k.Words[w+2]
 		for i := range marks {
-			if record.IsLong(marks[i]) {
-				off, n := record.LongPlace(places[i])
-				places[i] = record.PlaceLong(uint64(len(r.long)), n)
+			if groupkey.IsLong(marks[i]) {
+				off, n := groupkey.LongPlace(places[i])
+				places[i] = groupkey.PlaceLong(uint64(len(r.long)), n)
 				r.long = append(r.long, k.Heaps[j][off:off+n]...)
 			}
 		}
@@ -423,18 +424,18 @@ func (r *Router) copyLong() {
 		c := r.targets[d>>16].open
 		heap := c.heap(l)
 		for j, w := range l.Keys.Strings() {
-			if !record.IsLong(r.keys.Words[w+2][i]) {
+			if !groupkey.IsLong(r.keys.Words[w+2][i]) {
 				continue
 			}
-			off, n := record.LongPlace(r.keys.Words[w+1][i])
+			off, n := groupkey.LongPlace(r.keys.Words[w+1][i])
 			copy(heap[c.heapBytes:], r.keys.Heaps[j][off:off+n])
-			c.data[(1+w+1)*l.Rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
+			c.data[(1+w+1)*l.Rows+int(d&0xffff)] = groupkey.PlaceLong(uint64(c.heapBytes), n)
 			c.heapBytes += uint32(n)
 		}
 		for t, arg := range l.TextArgs {
-			off, n := record.LongPlace(r.texts[t][i])
+			off, n := groupkey.LongPlace(r.texts[t][i])
 			copy(heap[c.heapBytes:], r.batch.Column(l.Args[arg].Source).Bytes[off:off+n])
-			c.data[l.Args[arg].Column*l.Rows+int(d&0xffff)] = record.PlaceLong(uint64(c.heapBytes), n)
+			c.data[l.Args[arg].Column*l.Rows+int(d&0xffff)] = groupkey.PlaceLong(uint64(c.heapBytes), n)
 			c.heapBytes += uint32(n)
 		}
 	}

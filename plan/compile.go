@@ -7,6 +7,7 @@ import (
 
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
@@ -170,7 +171,7 @@ func (l *compiler) placeStates() error {
 	l.Fused, l.Single = agg.Fuse(placed)
 
 	var err error
-	l.Keys, err = record.NewKeyLayout(l.Source, l.keys)
+	l.Keys, err = groupkey.NewLayout(l.Source, l.keys)
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", l.Name, err)
 	}
@@ -500,7 +501,7 @@ func (l *compiler) compilePass() error {
 		return err
 	}
 	l.Inner = l.Result
-	l.Keys, err = record.NewKeyLayout(l.Source, nil)
+	l.Keys, err = groupkey.NewLayout(l.Source, nil)
 	return err
 }
 

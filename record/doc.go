@@ -22,12 +22,6 @@
 // UTC) and decimal(p <= 18, s), an int64 that counts units of 10^-s. Any of them may be NULL if the
 // schema says nullable. In a group key, NULL is a value like any other.
 //
-// # Keys
-//
-// A KeyLayout turns the key columns of a stripe of rows into words, and computes a hash of them
-// (see key.go). Both handle eight rows at a time on processors with AVX-512. The hash differs in
-// every process, so that nobody outside can choose keys that collide; no file contains it.
-//
 // # What is not here
 //
 // This package does not read or write formats (see package readers), has no expressions, and runs

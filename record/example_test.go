@@ -8,7 +8,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A struct of a service is a source: its exported fields are columns, in snake case or under the name in the tag.
+// A struct of a service is a source: its exported fields are columns, in snake case or under the
+// name in the tag.
 type Trade struct {
 	Symbol string
 	Price  float64

@@ -43,7 +43,8 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// Goal: decimals print exactly, and their float64 is the nearest. Method: random values against math/big.
+// Goal: decimals print exactly, and their float64 is the nearest. Method: random values against
+// math/big.
 func TestDecimal(t *testing.T) {
 	for _, c := range []struct {
 		d    Decimal
@@ -75,7 +76,8 @@ func TestDecimal(t *testing.T) {
 	})
 }
 
-// Goal: rescaling never loses a digit and never passes the type. Method: random values against math/big.
+// Goal: rescaling never loses a digit and never passes the type. Method: random values against
+// math/big.
 func TestRescale(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := Decimal{rapid.Int64().Draw(t, "unscaled"), uint8(rapid.IntRange(0, MaxPrecision).Draw(t, "scale"))}
@@ -335,7 +337,8 @@ func BenchmarkEncoder(b *testing.B) {
 	}
 }
 
-// Goal: AppendAll is Append for each. Method: records of every kind of field, some of which do not fit, into batches of any size, both ways.
+// Goal: AppendAll is Append for each. Method: records of every kind of field, some of which do not
+// fit, into batches of any size, both ways.
 func TestAppendAll(t *testing.T) {
 	type every struct {
 		B   bool
@@ -407,7 +410,8 @@ func TestAppendAll(t *testing.T) {
 				want++
 			}
 			n, err := e.AppendAll(all, some)
-			// Append looks at a record before it looks whether there is room for it, AppendAll the other way round: the next batch tells.
+			// Append looks at a record before it looks whether there is room for it, AppendAll the
+			// other way round: the next batch tells.
 			if n != want || fmt.Sprint(err) != fmt.Sprint(wantErr) && (err != nil || n == 0) {
 				t.Fatalf("seed %d: %d, %v; expected %d, %v", seed, n, err, want, wantErr)
 			}
@@ -485,7 +489,8 @@ func TestCopyRows(t *testing.T) {
 	}
 }
 
-// Goal: a batch that keeps what was lent does not change with it, whatever of it was lent; a second one of the same batch copies nothing more. Method: columns lent in each way.
+// Goal: a batch that keeps what was lent does not change with it, whatever of it was lent; a second
+// one of the same batch copies nothing more. Method: columns lent in each way.
 func TestKeep(t *testing.T) {
 	s, err := NewSchema("s", Field{"i", Int64, true}, Field{"f", Float64, false}, Field{"t", String, true}, Field{"u", String, false}, Field{"own", String, false})
 	if err != nil {
@@ -535,7 +540,8 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// Goal: AnyNull says what Null says of the rows one by one. Method: all spans of a column of 200 rows with one NULL, two, or none.
+// Goal: AnyNull says what Null says of the rows one by one. Method: all spans of a column of 200
+// rows with one NULL, two, or none.
 func TestAnyNull(t *testing.T) {
 	if c := (Column{}); c.AnyNull(0, 10) {
 		t.Error("a column without NULLs has one")
@@ -557,7 +563,8 @@ func TestAnyNull(t *testing.T) {
 	}
 }
 
-// Goal: the greatest and the least value of each decimal type fit, and those beside them do not, whatever digits they come with.
+// Goal: the greatest and the least value of each decimal type fit, and those beside them do not,
+// whatever digits they come with.
 func TestRescaleAtTheLimit(t *testing.T) {
 	for p := 1; p <= MaxPrecision; p++ {
 		limit := Pow10[p] - 1
@@ -580,7 +587,8 @@ func TestRescaleAtTheLimit(t *testing.T) {
 	}
 }
 
-// Goal: bits of validity after the rows say nothing, and the last row's does. Method: every number of rows around a word.
+// Goal: bits of validity after the rows say nothing, and the last row's does. Method: every number
+// of rows around a word.
 func TestNullBitsBehindTheRows(t *testing.T) {
 	s := mustSchema(t, Field{"k", Int64, false})
 	for _, rows := range []int{1, 2, 63, 64, 65, 127, 128, 129} {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Goal: every form of a time that has one meaning is read, and no other. Method: a table against time.Time.
+// Goal: every form of a time that has one meaning is read, and no other. Method: a table against
+// time.Time.
 func TestParseTime(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -145,7 +146,8 @@ func TestParseEpoch(t *testing.T) {
 	}
 }
 
-// Goal: a declared form is read as declared, in both notations, and nothing else is. Method: a table against RFC 3339.
+// Goal: a declared form is read as declared, in both notations, and nothing else is. Method: a
+// table against RFC 3339.
 func TestTimeFormat(t *testing.T) {
 	newYork, err := time.LoadLocation("America/New_York")
 	if err != nil {

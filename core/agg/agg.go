@@ -88,7 +88,7 @@ type Rows struct {
 }
 
 // Args are the values of a function's arguments for a stripe of records, one word for each; see
-// record.Column.Words. The word of a text is its place in Text; see record.PlaceLong.
+// record.Column.Words. The word of a text is its place in Text; see groupkey.PlaceLong.
 type Args struct {
 	Words []uint64
 	Text  []byte

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -105,7 +106,7 @@ func BenchmarkSided(b *testing.B) {
 							w := math.Float64bits(float64(v))
 							if typ == record.String {
 								text := fmt.Sprintf("symbol-%d", v)
-								w = record.PlaceLong(uint64(len(a.Text)), uint64(len(text)))
+								w = groupkey.PlaceLong(uint64(len(a.Text)), uint64(len(text)))
 								a.Text = append(a.Text, text...)
 							}
 							a.Words, a.By = append(a.Words, w), append(a.By, rng.Uint64()>>1)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -96,7 +97,7 @@ func TestSidedShapes(t *testing.T) {
 				case record.String:
 					text := bytes.Repeat([]byte{byte('a' + v%3)}, v%7*v%300)
 					text = fmt.Appendf(text, "%d", v)
-					w = record.PlaceLong(uint64(len(s.Text)), uint64(len(text)))
+					w = groupkey.PlaceLong(uint64(len(s.Text)), uint64(len(text)))
 					s.Text = append(s.Text, text...)
 				case record.Float64:
 					w = math.Float64bits(math.Exp(float64(v)/float64(domain)*200) * float64(1-2*(v&1)))

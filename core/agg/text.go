@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -25,7 +26,7 @@ func prefix(text []byte) uint64 {
 
 // text returns the argument of record i.
 func (a *Args) text(i int) []byte {
-	off, n := record.LongPlace(a.Words[i])
+	off, n := groupkey.LongPlace(a.Words[i])
 	return a.Text[off : off+n]
 }
 

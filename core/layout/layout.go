@@ -3,6 +3,7 @@ package layout
 import (
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/record"
 )
@@ -27,7 +28,7 @@ type Layout struct {
 	// Projection makes the result of the groups; it is nil if they are the same.
 	Projection *Projection
 	// Keys is the layout of keys.
-	Keys *record.KeyLayout
+	Keys *groupkey.Layout
 	// Stage makes records of source out of records of the plan's Source; it is nil if they are the
 	// same.
 	Stage *expr.Program
@@ -154,7 +155,7 @@ func (s *AggState) BlockBytes(states []uint64) int {
 	if place == nil {
 		return 0
 	}
-	_, n := record.LongPlace(*place)
+	_, n := groupkey.LongPlace(*place)
 	return agg.LineBytes + int(n)
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/internal/invariants"
 
 	"github.com/velo-engine/velo/record"
@@ -16,13 +17,15 @@ import (
 // asAdversary is set where the test binary is run as somebody who does not know our seeds.
 const asAdversary = "VELO_TEST_ADVERSARY"
 
-// craftedBits is how many bits of the hash, after the bits of the shard, crafted keys share: the home in any index of up to as many.
+// craftedBits is how many bits of the hash, after the bits of the shard, crafted keys share: the
+// home in any index of up to as many.
 const craftedBits = 12
 
-// Goal: keys that somebody has made to collide in his own process cost ours about what other keys do. Method: the test runs itself in another process,
-// which looks for numbers and texts that have one home under its seeds; here their looks are counted, in a near index and among the
-// groups of a large one, and compared with the looks of keys that nobody chose. If processes had the same seeds, the mean would be hundreds
-// of looks.
+// Goal: keys that somebody has made to collide in his own process cost ours about what other keys
+// do. Method: the test runs itself in another process, which looks for numbers and texts that have
+// one home under its seeds; here their looks are counted, in a near index and among the groups of a
+// large one, and compared with the looks of keys that nobody chose. If processes had the same
+// seeds, the mean would be hundreds of looks.
 func TestAdversary(t *testing.T) {
 	n := 1000
 	if testing.Short() || invariants.Enabled {
@@ -96,7 +99,7 @@ func attack(t *testing.T, n int) (faults []string) {
 }
 
 // adversaryKeys says how a number, or the text of it, is a key.
-func adversaryKeys(t *testing.T, kind string) (l *record.KeyLayout, encode func(i int) []uint64) {
+func adversaryKeys(t *testing.T, kind string) (l *groupkey.Layout, encode func(i int) []uint64) {
 	typ := record.Int64
 	if kind == "text" {
 		typ = record.String
@@ -105,7 +108,7 @@ func adversaryKeys(t *testing.T, kind string) (l *record.KeyLayout, encode func(
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l, err = record.NewKeyLayout(s, []int{0}); err != nil {
+	if l, err = groupkey.NewLayout(s, []int{0}); err != nil {
 		t.Fatal(err)
 	}
 	return l, func(i int) []uint64 {

@@ -8,17 +8,21 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/affinity"
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/record"
 )
 
-// Building a table from nothing, a stripe of new groups at a time: nanoseconds for each, and what a stripe takes at most of the thread's CPU time, which is what a Step of a partition takes of it. What the thread waits for memory
-// lies between the stripes, as it does between Steps. A machine that is busy shows up even in CPU time, so the least of several passes counts; on the clock the thread may have been taken away in any stripe.
+// Building a table from nothing, a stripe of new groups at a time: nanoseconds for each, and what a
+// stripe takes at most of the thread's CPU time, which is what a Step of a partition takes of it.
+// What the thread waits for memory lies between the stripes, as it does between Steps. A machine
+// that is busy shows up even in CPU time, so the least of several passes counts; on the clock the
+// thread may have been taken away in any stripe.
 func BenchmarkBuild(b *testing.B) {
 	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64})
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, err := record.NewKeyLayout(s, []int{0})
+	l, err := groupkey.NewLayout(s, []int{0})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -68,7 +72,8 @@ func BenchmarkBuild(b *testing.B) {
 	}
 }
 
-// Finding the groups of keys that are there: nanoseconds for each, by a number and by a text of 4 to 20 bytes. The rows have four words of state.
+// Finding the groups of keys that are there: nanoseconds for each, by a number and by a text of 4
+// to 20 bytes. The rows have four words of state.
 func BenchmarkFind(b *testing.B) {
 	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "t", Type: record.String})
 	if err != nil {
@@ -76,14 +81,14 @@ func BenchmarkFind(b *testing.B) {
 	}
 	for column, kind := range []string{"number", "text"} {
 		for _, groups := range []int{1000, 100_000, 1_000_000} {
-			l, err := record.NewKeyLayout(s, []int{column})
+			l, err := groupkey.NewLayout(s, []int{column})
 			if err != nil {
 				b.Fatal(err)
 			}
 			const n = 512
 			t := newTable(b, l, make([]uint64, 5))
 			rng := rand.New(rand.NewPCG(1, 1))
-			var stripes []*record.Keys
+			var stripes []*groupkey.Keys
 			for range max(4*groups, 1<<18) / n {
 				batch := record.NewBatch(s, n)
 				for range n {
@@ -146,14 +151,14 @@ func BenchmarkGC(b *testing.B) {
 	}
 }
 
-// BenchmarkCatchUp is what it takes to bring a twin up to date of which part of the rows have been touched, for each of those, through two other
-// tables as a partition does.
+// BenchmarkCatchUp is what it takes to bring a twin up to date of which part of the rows have been
+// touched, for each of those, through two other tables as a partition does.
 func BenchmarkCatchUp(b *testing.B) {
 	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64})
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, err := record.NewKeyLayout(schema, []int{0})
+	l, err := groupkey.NewLayout(schema, []int{0})
 	if err != nil {
 		b.Fatal(err)
 	}

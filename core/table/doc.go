@@ -4,7 +4,7 @@
 // # Shape
 //
 //	rows     row 0 | row 1 | row 2 | ...   in the order in which the groups came; row 0 is no group
-//	row      key words | state words       see record.KeyLayout and core/agg
+//	row      key words | state words       see groupkey.Layout and core/agg
 //	heap     the bytes of strings too long for the words of a key
 //	blocks   what states keep beside the row, texts and sketches: see core/agg
 //	near     32 bits for each slot: the number of a row, or 0 if there is none

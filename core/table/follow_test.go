@@ -10,13 +10,15 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/record"
 )
 
-// Goal: twins are the same table at different times: the live one has all, a frozen one stays what it was. Method: four twins of rows of several
-// widths, live in turn, while records come; each is compared with a copy of a Go map when it is frozen, when it has caught up and before
-// it follows again.
+// Goal: twins are the same table at different times: the live one has all, a frozen one stays what
+// it was. Method: four twins of rows of several widths, live in turn, while records come; each is
+// compared with a copy of a Go map when it is frozen, when it has caught up and before it follows
+// again.
 func TestTwins(t *testing.T) { eachVariant(t, testTwins) }
 
 func testTwins(t *testing.T) {
@@ -29,7 +31,7 @@ func testTwins(t *testing.T) {
 	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		column := rng.IntN(2)
-		l, err := record.NewKeyLayout(s, []int{column})
+		l, err := groupkey.NewLayout(s, []int{column})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +108,8 @@ func testTwins(t *testing.T) {
 			live = (image + 1 + rng.IntN(twins-1)) % twins
 			check("before it follows", live)
 			hog := arena.New(budget, 1<<30)
-			// Nothing is left but less than a page, and what is too little for a mapping: what the table needs has been charged for.
+			// Nothing is left but less than a page, and what is too little for a mapping: what the
+			// table needs has been charged for.
 			if rest := (budget.Limit() - budget.Used()) &^ (os.Getpagesize() - 1); live < 3 && rest > 64<<10 {
 				if err := hog.Grow(rest); err != nil {
 					t.Fatal(err)
@@ -160,7 +163,7 @@ func testTwins(t *testing.T) {
 }
 
 // sameAs compares a table of counters with a map.
-func sameAs(l *record.KeyLayout, tab *Table, want map[string]uint64) error {
+func sameAs(l *groupkey.Layout, tab *Table, want map[string]uint64) error {
 	if tab.Len() != len(want) {
 		return fmt.Errorf("%d groups, expected %d", tab.Len(), len(want))
 	}
@@ -184,13 +187,14 @@ func sameAs(l *record.KeyLayout, tab *Table, want map[string]uint64) error {
 	return nil
 }
 
-// Goal: a row that is taken back to nothing is noted like one that is touched, so twins get it. Method: a table that is too large to be copied whole, and two epochs.
+// Goal: a row that is taken back to nothing is noted like one that is touched, so twins get it.
+// Method: a table that is too large to be copied whole, and two epochs.
 func TestClearIsNoted(t *testing.T) {
 	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := record.NewKeyLayout(s, []int{0})
+	l, err := groupkey.NewLayout(s, []int{0})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,9 +7,9 @@ import (
 	"unsafe"
 
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/internal/prefetch"
-	"github.com/velo-engine/velo/record"
 )
 
 const (
@@ -55,7 +55,7 @@ type Memory struct {
 
 // A Table is the groups of one partition.
 type Table struct {
-	keys     *record.KeyLayout
+	keys     *groupkey.Layout
 	keyWords int
 	rowWords int
 	rowBytes uint64
@@ -94,7 +94,7 @@ type Table struct {
 
 // New makes an empty table for keys of this layout and rows whose states begin as init. The error
 // says that there is no memory for the first groups, in the system or in the budget.
-func New(keys *record.KeyLayout, init []uint64, memory Memory) (*Table, error) {
+func New(keys *groupkey.Layout, init []uint64, memory Memory) (*Table, error) {
 	t := &Table{
 		keys: keys, keyWords: keys.Words(), rowWords: RowWords(keys.Words() + len(init)), init: init,
 		key: make([]uint64, keys.Words()),
@@ -315,11 +315,12 @@ func (t *Table) row(r uint64) []uint64 {
 	return unsafe.Slice((*uint64)(unsafe.Add(t.base, r*t.rowBytes)), t.rowWords)
 }
 
-// FindOrCreate finds the rows of a stripe of keys, given column by column as record.Keys has them,
-// and makes rows for the keys that have none. A table with twins notes that the rows are touched.
-// heap has the long strings of the keys. off receives the place of each row, in bytes after the
-// returned Base; it has room for one word for each hash. The places are valid until the next call.
-// A record that finds no room gets row 0, which belongs to no group, and is counted: see Shed.
+// FindOrCreate finds the rows of a stripe of keys, given column by column as groupkey.Keys has
+// them, and makes rows for the keys that have none. A table with twins notes that the rows are
+// touched. heap has the long strings of the keys. off receives the place of each row, in bytes
+// after the returned Base; it has room for one word for each hash. The places are valid until the
+// next call. A record that finds no room gets row 0, which belongs to no group, and is counted: see
+// Shed.
 //
 // A stripe is looked up in three passes. The first pass makes the first probe of every key; its
 // loads wait only for memory, so they wait together. The second pass looks at the rows that these
@@ -507,8 +508,8 @@ func (t *Table) Get(hash uint64, key []uint64, heap []byte) (row int, ok bool) {
 func (t *Table) heapRoom(key []uint64) bool {
 	need := t.heapUsed
 	for _, s := range t.keys.Strings() {
-		if record.IsLong(key[s+2]) {
-			_, n := record.LongPlace(key[s+1])
+		if groupkey.IsLong(key[s+2]) {
+			_, n := groupkey.LongPlace(key[s+1])
 			need += int(n)
 		}
 	}
@@ -531,12 +532,12 @@ func (t *Table) heapRoom(key []uint64) bool {
 func (t *Table) setKey(row, key []uint64, heap []byte) {
 	copy(row, key)
 	for _, s := range t.keys.Strings() {
-		if record.IsLong(key[s+2]) {
-			from, n := record.LongPlace(key[s+1])
+		if groupkey.IsLong(key[s+2]) {
+			from, n := groupkey.LongPlace(key[s+1])
 			at := t.heapUsed
 			t.heapUsed += int(n)
 			copy(t.Heap()[at:], heap[from:from+n])
-			row[s+1] = record.PlaceLong(uint64(at), n)
+			row[s+1] = groupkey.PlaceLong(uint64(at), n)
 		}
 	}
 }

@@ -13,12 +13,14 @@ import (
 	"github.com/velo-engine/velo/internal/testgen"
 
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/record"
 )
 
-// Goal: a table is a map, for every kind of key: one word, one text, several columns. Method: random stripes of keys against a
-// Go map, through several growths, with long strings; then each key is looked up.
+// Goal: a table is a map, for every kind of key: one word, one text, several columns. Method:
+// random stripes of keys against a Go map, through several growths, with long strings; then each
+// key is looked up.
 func TestAgainstMap(t *testing.T) { eachVariant(t, testAgainstMap) }
 
 // eachVariant runs a test with and without assembly.
@@ -44,7 +46,7 @@ func testAgainstMap(t *testing.T) {
 	for name, columns := range map[string][]int{"word": {0}, "text": {1}, "several": {0, 1, 2}, "nullable": {2}, "two": {0, 3}, "three": {0, 3, 3}} {
 		for seed := range testgen.Seeds(4) {
 			rng := rand.New(rand.NewPCG(seed, 5))
-			l, err := record.NewKeyLayout(s, columns)
+			l, err := groupkey.NewLayout(s, columns)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +142,8 @@ func testAgainstMap(t *testing.T) {
 	}
 }
 
-// Goal: a key whose words are all zero is no group before it has come. Method: it is the first that an empty table sees, as often as fills vectors.
+// Goal: a key whose words are all zero is no group before it has come. Method: it is the first that
+// an empty table sees, as often as fills vectors.
 func TestZeroKey(t *testing.T) {
 	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
 	if err != nil {
@@ -151,7 +154,7 @@ func TestZeroKey(t *testing.T) {
 			defer func(was bool) { have512 = was }(have512)
 			have512 = vectors
 			for _, columns := range [][]int{{0}, {1}, {0, 1}} {
-				l, err := record.NewKeyLayout(s, columns)
+				l, err := groupkey.NewLayout(s, columns)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -175,8 +178,9 @@ func TestZeroKey(t *testing.T) {
 	}
 }
 
-// Goal: finding and updating rows in one go does what finding them and updating them do. Method: two tables, the same stripes of keys of a small table, of a large one, and of more than there is room for; all rows are
-// compared, which are in the same order.
+// Goal: finding and updating rows in one go does what finding them and updating them do. Method:
+// two tables, the same stripes of keys of a small table, of a large one, and of more than there is
+// room for; all rows are compared, which are in the same order.
 func TestFindAndUpdate(t *testing.T) { eachVariant(t, testFindAndUpdate) }
 
 func testFindAndUpdate(t *testing.T) {
@@ -263,7 +267,7 @@ func testFindAndUpdate(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	s, _ := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
 	for _, columns := range [][]int{{0}, {1}, {0, 1}} {
-		l, err := record.NewKeyLayout(s, columns)
+		l, err := groupkey.NewLayout(s, columns)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +290,7 @@ func TestAllocations(t *testing.T) {
 }
 
 // newTable is New where there is memory.
-func newTable(t testing.TB, l *record.KeyLayout, init []uint64) *Table {
+func newTable(t testing.TB, l *groupkey.Layout, init []uint64) *Table {
 	t.Helper()
 	tab, err := New(l, init, Memory{})
 	if err != nil {
@@ -301,8 +305,8 @@ type keysTable struct {
 	*Table
 	t       testing.TB
 	schema  *record.Schema
-	layout  *record.KeyLayout
-	scratch *record.Keys
+	layout  *groupkey.Layout
+	scratch *groupkey.Keys
 	off     []uint64
 	want    map[int64]uint64
 }
@@ -313,7 +317,7 @@ func newKeysTable(t testing.TB, memory Memory) *keysTable {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := record.NewKeyLayout(s, []int{0})
+	l, err := groupkey.NewLayout(s, []int{0})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,8 +363,9 @@ func (k *keysTable) check() {
 	}
 }
 
-// Goal: buckets that overflow are found and split right, the last ones and the first ones among them. Method: hundreds of keys whose homes are the same
-// few buckets, among others, a few at a time, while the table doubles.
+// Goal: buckets that overflow are found and split right, the last ones and the first ones among
+// them. Method: hundreds of keys whose homes are the same few buckets, among others, a few at a
+// time, while the table doubles.
 func TestOverflow(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		k := newKeysTable(t, Memory{})
@@ -406,7 +411,8 @@ func TestOverflow(t *testing.T) {
 	})
 }
 
-// Goal: a table that was reset is as good as new. Method: it is filled to different sizes again and again.
+// Goal: a table that was reset is as good as new. Method: it is filled to different sizes again and
+// again.
 func TestReset(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		k := newKeysTable(t, Memory{})
@@ -429,8 +435,9 @@ func TestReset(t *testing.T) {
 	})
 }
 
-// Goal: a table that may take no more goes on with the groups that it has, and counts the records of others. Method: a bound on the groups, and budgets of
-// several sizes; every record is in a group or shed.
+// Goal: a table that may take no more goes on with the groups that it has, and counts the records
+// of others. Method: a bound on the groups, and budgets of several sizes; every record is in a
+// group or shed.
 func TestShed(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		memories := []Memory{{Groups: 100}, {Groups: 5000}}

@@ -1,4 +1,4 @@
-package record
+package groupkey
 
 import (
 	"bytes"
@@ -7,25 +7,9 @@ import (
 	"math"
 	"reflect"
 	"time"
-)
 
-// Keys
-//
-// The key of a group is a fixed number of words, the same for every record of a plan. So finding a
-// group compares words, and all rows of groups have the same width:
-//
-//	fixed column      1 word: the value. -0 is stored as 0 and every NaN as one NaN,
-//	                  so that equal values have equal words
-//	String column     3 words, little-endian: up to 23 bytes in place, byte 23 is their number
-//	                  NULL: byte 23 is stringNull, the rest 0
-//	                  longer: word 0 is a hash of the bytes, word 1 is their Off<<32|Len,
-//	                  byte 23 is stringLong
-//	NULL bits         1 word at the end, bit i for key column i; only if a fixed column
-//	                  is nullable
-//
-// The bytes of a long string lie in a heap beside the words: at first in the column of the batch,
-// then in the heap of the chunk, then in the heap of the table. Word 1 is the place in that heap,
-// and so the only word that may differ between equal keys.
+	"github.com/velo-engine/velo/record"
+)
 
 const (
 	// shortString is how many bytes of a string fit in the words of a key.
@@ -45,13 +29,13 @@ const MaxKeyColumns = 64
 type keyColumn struct {
 	source   int // its position in the schema
 	word     int // its first word
-	typ      Type
+	typ      record.Type
 	nullable bool
 }
 
-// A KeyLayout says how the key columns of a schema lie in words. It never changes after it has been
+// A Layout says how the key columns of a schema lie in words. It never changes after it has been
 // made.
-type KeyLayout struct {
+type Layout struct {
 	columns  []keyColumn
 	words    int
 	nullWord int // word of the NULL bits, or -1 if there is none
@@ -61,19 +45,19 @@ type KeyLayout struct {
 	seeds    seeds
 }
 
-// NewKeyLayout is the layout for these columns of a schema, given by position. Without columns, all
+// NewLayout is the layout for these columns of a schema, given by position. Without columns, all
 // records are one group.
-func NewKeyLayout(schema *Schema, columns []int) (*KeyLayout, error) {
+func NewLayout(schema *record.Schema, columns []int) (*Layout, error) {
 	if len(columns) > MaxKeyColumns {
-		return nil, fmt.Errorf("record: %d key columns, at most %d are allowed", len(columns), MaxKeyColumns)
+		return nil, fmt.Errorf("groupkey: %d key columns, at most %d are allowed", len(columns), MaxKeyColumns)
 	}
-	l := &KeyLayout{nullWord: -1, seeds: hashSeeds}
+	l := &Layout{nullWord: -1, seeds: hashSeeds}
 	nullBits := false
 	for _, source := range columns {
 		f := schema.Field(source)
 		l.columns = append(l.columns, keyColumn{source, l.words, f.Type, f.Nullable})
 		l.nullable = l.nullable || f.Nullable
-		if f.Type == String {
+		if f.Type == record.String {
 			l.strings = append(l.strings, l.words)
 			l.words += stringWords
 		} else {
@@ -90,14 +74,14 @@ func NewKeyLayout(schema *Schema, columns []int) (*KeyLayout, error) {
 
 // WithExtra returns the layout with the last n columns as extra: they do not count when a record is
 // checked for having no key.
-func (l *KeyLayout) WithExtra(n int) *KeyLayout {
+func (l *Layout) WithExtra(n int) *Layout {
 	with := *l
 	with.extra = n
 	return &with
 }
 
 // AppendPrefix appends the first columns of a key as a key of prefix, which has just these columns.
-func (l *KeyLayout) AppendPrefix(to, key []uint64, prefix *KeyLayout) []uint64 {
+func (l *Layout) AppendPrefix(to, key []uint64, prefix *Layout) []uint64 {
 	n := prefix.words
 	if prefix.nullWord < 0 {
 		return append(to, key[:n]...)
@@ -106,13 +90,13 @@ func (l *KeyLayout) AppendPrefix(to, key []uint64, prefix *KeyLayout) []uint64 {
 }
 
 // Words is the number of words of a key.
-func (l *KeyLayout) Words() int { return l.words }
+func (l *Layout) Words() int { return l.words }
 
 // Columns is the number of key columns.
-func (l *KeyLayout) Columns() int { return len(l.columns) }
+func (l *Layout) Columns() int { return len(l.columns) }
 
 // Strings are the first words of the String columns: the places where a key may point into a heap.
-func (l *KeyLayout) Strings() []int { return l.strings }
+func (l *Layout) Strings() []int { return l.strings }
 
 // IsLong says whether the third word of a String column means that the string lies in the heap.
 func IsLong(third uint64) bool { return third>>56 == stringLong }
@@ -147,7 +131,7 @@ type Keys struct {
 }
 
 // NewKeys makes scratch memory for up to rows rows.
-func (l *KeyLayout) NewKeys(rows int) *Keys {
+func (l *Layout) NewKeys(rows int) *Keys {
 	k := &Keys{Words: make([][]uint64, l.words), Hashes: make([]uint64, rows), own: make([][]uint64, l.words)}
 	for i := range k.own {
 		k.own[i] = make([]uint64, rows)
@@ -163,7 +147,7 @@ func (l *KeyLayout) NewKeys(rows int) *Keys {
 // Encode writes the keys of the rows [from, to) of b into k, and their hashes. Long strings stay
 // where they are: word 1 points into the Bytes of their column. The words are valid until b changes
 // or k is used again. Nothing is allocated.
-func (l *KeyLayout) Encode(b *Batch, from, to int, k *Keys) {
+func (l *Layout) Encode(b *record.Batch, from, to int, k *Keys) {
 	n := to - from
 	k.Long, k.Keyless = 0, 0
 	k.Hashes = k.Hashes[:n]
@@ -178,25 +162,25 @@ func (l *KeyLayout) Encode(b *Batch, from, to int, k *Keys) {
 		kc := &l.columns[i]
 		c := b.Column(kc.source)
 		w := kc.word
-		if kc.typ == String {
+		if kc.typ == record.String {
 			k.Heaps[text] = c.Bytes
 			text++
 			k.Words[w], k.Words[w+1], k.Words[w+2] = k.own[w][:n], k.own[w+1][:n], k.own[w+2][:n]
 			l.encodeStrings(c, from, k, w)
 			continue
 		}
-		if c.Valid == nil && kc.typ != Float64 {
-			k.Words[w] = asWords(c.Int64s[from:to]) // the column's own memory
+		if c.Valid == nil && kc.typ != record.Float64 {
+			k.Words[w] = c.Words()[from:to] // the column's own memory
 			continue
 		}
 		dst := k.own[w][:n]
 		k.Words[w] = dst
-		if kc.typ == Float64 {
+		if kc.typ == record.Float64 {
 			for j, f := range c.Float64s[from:to] {
 				dst[j] = floatKey(f)
 			}
 		} else {
-			copy(dst, asWords(c.Int64s[from:to]))
+			copy(dst, c.Words()[from:to])
 		}
 		if c.Valid != nil {
 			for j := range dst {
@@ -214,14 +198,14 @@ func (l *KeyLayout) Encode(b *Batch, from, to int, k *Keys) {
 }
 
 // hash fills k.Hashes from the words, column by column.
-func (l *KeyLayout) hash(k *Keys) {
+func (l *Layout) hash(k *Keys) {
 	h := k.Hashes
 	if l.words == 0 {
 		clear(h)
 		return
 	}
 	for i := range l.columns {
-		if w := l.columns[i].word; l.columns[i].typ == String {
+		if w := l.columns[i].word; l.columns[i].typ == record.String {
 			hashStrings(h, i == 0, k.Words[w], k.Words[w+1], k.Words[w+2], &l.seeds)
 		} else {
 			hashWords(h, i == 0, k.Words[w], &l.seeds)
@@ -234,12 +218,12 @@ func (l *KeyLayout) hash(k *Keys) {
 
 // findKeyless counts the rows without any key and gives them hash 0, so that they go to shard 0 in
 // every process.
-func (l *KeyLayout) findKeyless(k *Keys) {
+func (l *Layout) findKeyless(k *Keys) {
 	if l.extra > 0 {
 		l.findKeylessPairs(k)
 		return
 	}
-	if len(l.columns) == 1 && l.columns[0].typ == String {
+	if len(l.columns) == 1 && l.columns[0].typ == record.String {
 		for i, w2 := range k.Words[2][:len(k.Hashes)] {
 			if w2>>56 == stringNull {
 				k.Hashes[i] = 0
@@ -258,7 +242,7 @@ func (l *KeyLayout) findKeyless(k *Keys) {
 
 // findKeylessPairs is findKeyless for layouts with extra columns. Rows without a key may have many
 // different values in the extra columns, so the hash is 0 only if these are NULL too.
-func (l *KeyLayout) findKeylessPairs(k *Keys) {
+func (l *Layout) findKeylessPairs(k *Keys) {
 	n := len(l.columns) - l.extra
 	for i := range k.Hashes {
 		if !l.allNull(k, i, n) {
@@ -274,9 +258,9 @@ func (l *KeyLayout) findKeylessPairs(k *Keys) {
 }
 
 // allNull says whether the first n columns of a row are NULL.
-func (l *KeyLayout) allNull(k *Keys, row, n int) bool {
+func (l *Layout) allNull(k *Keys, row, n int) bool {
 	for i := range l.columns[:n] {
-		if kc := &l.columns[i]; kc.typ == String {
+		if kc := &l.columns[i]; kc.typ == record.String {
 			if k.Words[kc.word+2][row]>>56 != stringNull {
 				return false
 			}
@@ -288,7 +272,7 @@ func (l *KeyLayout) allNull(k *Keys, row, n int) bool {
 }
 
 // HashKey is the hash of one key. It is the twin of hash.
-func (l *KeyLayout) HashKey(key []uint64) uint64 {
+func (l *Layout) HashKey(key []uint64) uint64 {
 	switch {
 	case l.words == 0:
 		return 0
@@ -304,7 +288,7 @@ func (l *KeyLayout) HashKey(key []uint64) uint64 {
 	}
 	h := l.seeds.start
 	for i := range l.columns {
-		if w := l.columns[i].word; l.columns[i].typ == String {
+		if w := l.columns[i].word; l.columns[i].typ == record.String {
 			h = mixString(h, key[w], key[w+1], key[w+2], &l.seeds)
 		} else {
 			h = mix(h, key[w], l.seeds.mul)
@@ -319,25 +303,25 @@ func (l *KeyLayout) HashKey(key []uint64) uint64 {
 // EncodeValues makes the key of one group from a value per key column: bool, any integer, float64,
 // string, []byte, time.Time, Decimal, or nil for NULL. Long strings lie in the returned heap. The
 // error names the column and what it accepts.
-func (l *KeyLayout) EncodeValues(values ...any) (key []uint64, heap []byte, err error) {
+func (l *Layout) EncodeValues(values ...any) (key []uint64, heap []byte, err error) {
 	if len(values) != len(l.columns) {
-		return nil, nil, fmt.Errorf("record: %d key values, the key has %d columns", len(values), len(l.columns))
+		return nil, nil, fmt.Errorf("groupkey: %d key values, the key has %d columns", len(values), len(l.columns))
 	}
 	key = make([]uint64, l.words)
 	for i, v := range values {
 		kc := &l.columns[i]
 		if v == nil {
 			if !kc.nullable {
-				return nil, nil, fmt.Errorf("record: key column %d (%v) is not nullable", i, kc.typ)
+				return nil, nil, fmt.Errorf("groupkey: key column %d (%v) is not nullable", i, kc.typ)
 			}
-			if kc.typ == String {
+			if kc.typ == record.String {
 				key[kc.word+2] = stringNull << 56
 			} else {
 				key[l.nullWord] |= 1 << i
 			}
 			continue
 		}
-		if kc.typ == String {
+		if kc.typ == record.String {
 			var s []byte
 			switch v := v.(type) {
 			case string:
@@ -345,7 +329,7 @@ func (l *KeyLayout) EncodeValues(values ...any) (key []uint64, heap []byte, err 
 			case []byte:
 				s = v
 			default:
-				return nil, nil, fmt.Errorf("record: key column %d is %v, a %T does not fit", i, kc.typ, v)
+				return nil, nil, fmt.Errorf("groupkey: key column %d is %v, a %T does not fit", i, kc.typ, v)
 			}
 			key[kc.word], key[kc.word+1], key[kc.word+2] = packString(s, uint64(len(heap)), &l.seeds)
 			if len(s) > shortString {
@@ -355,7 +339,7 @@ func (l *KeyLayout) EncodeValues(values ...any) (key []uint64, heap []byte, err 
 		}
 		w, err := fixedWord(kc.typ, v)
 		if err != nil {
-			return nil, nil, fmt.Errorf("record: key column %d: %w", i, err)
+			return nil, nil, fmt.Errorf("groupkey: key column %d: %w", i, err)
 		}
 		key[kc.word] = w
 	}
@@ -363,24 +347,24 @@ func (l *KeyLayout) EncodeValues(values ...any) (key []uint64, heap []byte, err 
 }
 
 // fixedWord is the word in a key for a value of a fixed type.
-func fixedWord(t Type, v any) (uint64, error) {
+func fixedWord(t record.Type, v any) (uint64, error) {
 	switch v := v.(type) {
 	case bool:
-		if t == Bool {
+		if t == record.Bool {
 			if v {
 				return 1, nil
 			}
 			return 0, nil
 		}
 	case float64:
-		if t == Float64 {
+		if t == record.Float64 {
 			return floatKey(v), nil
 		}
 	case time.Time:
-		if t == Timestamp {
+		if t == record.Timestamp {
 			return uint64(v.UnixNano()), nil
 		}
-	case Decimal:
+	case record.Decimal:
 		if t.IsDecimal() && int(v.Scale) == t.Scale() {
 			return uint64(v.Unscaled), nil
 		}
@@ -388,9 +372,9 @@ func fixedWord(t Type, v any) (uint64, error) {
 		// Any other integer, signed or not: a Go service has its ids in many types.
 		r := reflect.ValueOf(v)
 		switch {
-		case t == Int64 && r.CanInt():
+		case t == record.Int64 && r.CanInt():
 			return uint64(r.Int()), nil
-		case t == Int64 && r.CanUint() && r.Uint() <= math.MaxInt64:
+		case t == record.Int64 && r.CanUint() && r.Uint() <= math.MaxInt64:
 			return r.Uint(), nil
 		}
 	}
@@ -398,7 +382,7 @@ func fixedWord(t Type, v any) (uint64, error) {
 }
 
 // Equal says whether two keys are equal. Each comes with the heap that its long strings lie in.
-func (l *KeyLayout) Equal(a []uint64, aHeap []byte, b []uint64, bHeap []byte) bool {
+func (l *Layout) Equal(a []uint64, aHeap []byte, b []uint64, bHeap []byte) bool {
 	long := false
 	for _, s := range l.strings {
 		long = long || IsLong(a[s+2])
@@ -419,7 +403,7 @@ func (l *KeyLayout) Equal(a []uint64, aHeap []byte, b []uint64, bHeap []byte) bo
 	return true
 }
 
-func (l *KeyLayout) isLongPlace(key []uint64, word int) bool {
+func (l *Layout) isLongPlace(key []uint64, word int) bool {
 	for _, s := range l.strings {
 		if word == s+1 {
 			return IsLong(key[s+2])
@@ -430,7 +414,7 @@ func (l *KeyLayout) isLongPlace(key []uint64, word int) bool {
 
 // AppendKey appends bytes that identify a key. Equal keys have equal bytes, wherever their long
 // strings lie, and different keys have different bytes.
-func (l *KeyLayout) AppendKey(to []byte, key []uint64, heap []byte) []byte {
+func (l *Layout) AppendKey(to []byte, key []uint64, heap []byte) []byte {
 	for _, w := range key[:l.words] {
 		to = binary.LittleEndian.AppendUint64(to, w)
 	}
@@ -452,9 +436,9 @@ func longBytes(place uint64, heap []byte) []byte {
 }
 
 // IsNull says whether key column i of a key is NULL.
-func (l *KeyLayout) IsNull(key []uint64, i int) bool {
+func (l *Layout) IsNull(key []uint64, i int) bool {
 	kc := &l.columns[i]
-	if kc.typ == String {
+	if kc.typ == record.String {
 		return key[kc.word+2]>>56 == stringNull
 	}
 	return kc.nullable && key[l.nullWord]>>i&1 == 1
@@ -462,11 +446,11 @@ func (l *KeyLayout) IsNull(key []uint64, i int) bool {
 
 // Word is the value of key column i, which is not a String: what a batch has in Int64s, or the bits
 // of a float64.
-func (l *KeyLayout) Word(key []uint64, i int) uint64 { return key[l.columns[i].word] }
+func (l *Layout) Word(key []uint64, i int) uint64 { return key[l.columns[i].word] }
 
 // AppendString appends the bytes of key column i, a String, to to. It appends nothing if the string
 // is NULL.
-func (l *KeyLayout) AppendString(to []byte, key []uint64, heap []byte, i int) []byte {
+func (l *Layout) AppendString(to []byte, key []uint64, heap []byte, i int) []byte {
 	w := key[l.columns[i].word:]
 	switch n := w[2] >> 56; n {
 	case stringNull:

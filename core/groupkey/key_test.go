@@ -1,4 +1,4 @@
-package record
+package groupkey
 
 import (
 	"encoding/binary"
@@ -9,18 +9,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/velo-engine/velo/record"
 )
 
-// Goal: keys are equal exactly where their values are, whichever of the ways a key is made, and equal keys have equal
-// hashes. Method: random rows of every type, against the values as text; the rows encoded as a batch (the fast path), from
-// Go values, and hashed one by one (the twins).
+// Goal: keys are equal exactly where their values are, whichever of the ways a key is made, and
+// equal keys have equal hashes. Method: random rows of every type, against the values as text; the
+// rows encoded as a batch (the fast path), from Go values, and hashed one by one (the twins).
 func TestKeys(t *testing.T) { eachVariant(t, testKeys) }
 
 func testKeys(t *testing.T) {
-	fields := []Field{
-		{"i", Int64, true}, {"f", Float64, false}, {"s", String, true}, {"b", Bool, false}, {"t", Timestamp, true}, {"d", DecimalOf(9, 2), false}, {"s2", String, false},
+	fields := []record.Field{
+		{Name: "i", Type: record.Int64, Nullable: true}, {Name: "f", Type: record.Float64, Nullable: false}, {Name: "s", Type: record.String, Nullable: true}, {Name: "b", Type: record.Bool, Nullable: false}, {Name: "t", Type: record.Timestamp, Nullable: true}, {Name: "d", Type: record.DecimalOf(9, 2), Nullable: false}, {Name: "s2", Type: record.String, Nullable: false},
 	}
-	s := mustSchema(t, fields...)
+	s := schemaOf(t, fields...)
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		var columns []int
@@ -29,12 +31,12 @@ func testKeys(t *testing.T) {
 				columns = append(columns, i)
 			}
 		}
-		l, err := NewKeyLayout(s, columns)
+		l, err := NewLayout(s, columns)
 		if err != nil {
 			t.Fatal(err)
 		}
 		const rows = 60
-		b := NewBatch(s, rows)
+		b := record.NewBatch(s, rows)
 		var values [][]any
 		for range rows {
 			row := randomRow(rng, fields)
@@ -61,7 +63,7 @@ func testKeys(t *testing.T) {
 					b.SetBool(i, v)
 				case time.Time:
 					b.SetTime(i, v)
-				case Decimal:
+				case record.Decimal:
 					b.SetInt64(i, v.Unscaled)
 				}
 			}
@@ -138,7 +140,7 @@ func testKeys(t *testing.T) {
 }
 
 // heapOf gathers the long strings of a key, which point into several columns, into one heap.
-func heapOf(l *KeyLayout, k *Keys, key []uint64) (heap []byte) {
+func heapOf(l *Layout, k *Keys, key []uint64) (heap []byte) {
 	for j, w := range l.Strings() {
 		if IsLong(key[w+2]) {
 			off, n := LongPlace(key[w+1])
@@ -149,25 +151,25 @@ func heapOf(l *KeyLayout, k *Keys, key []uint64) (heap []byte) {
 	return heap
 }
 
-func randomRow(rng *rand.Rand, fields []Field) []any {
+func randomRow(rng *rand.Rand, fields []record.Field) []any {
 	row := make([]any, len(fields))
 	for i, f := range fields {
 		n := int64(rng.IntN(4))
 		switch {
 		case f.Nullable && rng.IntN(3) == 0:
 			row[i] = nil
-		case f.Type == Int64:
+		case f.Type == record.Int64:
 			row[i] = n
-		case f.Type == Float64:
+		case f.Type == record.Float64:
 			row[i] = []float64{0, math.Copysign(0, -1), math.NaN(), 1.5}[n]
-		case f.Type == String:
+		case f.Type == record.String:
 			row[i] = []string{"", "abc", strings.Repeat("y", 22+rng.IntN(3)), strings.Repeat("z", 40)}[n]
-		case f.Type == Bool:
+		case f.Type == record.Bool:
 			row[i] = n&1 == 0
-		case f.Type == Timestamp:
+		case f.Type == record.Timestamp:
 			row[i] = time.Unix(0, n).UTC()
 		default:
-			row[i] = Decimal{n, uint8(f.Type.Scale())}
+			row[i] = record.Decimal{Unscaled: n, Scale: uint8(f.Type.Scale())}
 		}
 	}
 	return row
@@ -175,8 +177,8 @@ func randomRow(rng *rand.Rand, fields []Field) []any {
 
 // Goal: values of the wrong type or number are refused by name.
 func TestEncodeValuesFaults(t *testing.T) {
-	s := mustSchema(t, Field{"i", Int64, false}, Field{"s", String, true})
-	l, err := NewKeyLayout(s, []int{0, 1})
+	s := schemaOf(t, record.Field{Name: "i", Type: record.Int64, Nullable: false}, record.Field{Name: "s", Type: record.String, Nullable: true})
+	l, err := NewLayout(s, []int{0, 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,8 +231,8 @@ func hashOfWords(words []uint64, s *seeds) uint64 {
 	return h
 }
 
-// Goal: hashes spread: no shard, no slot of a table and no tag gets much more than its share, for keys as they come in practice, of words, in any process,
-// and of text; and no two are equal.
+// Goal: hashes spread: no shard, no slot of a table and no tag gets much more than its share, for
+// keys as they come in practice, of words, in any process, and of text; and no two are equal.
 func TestHashSpreads(t *testing.T) {
 	for name, key := range wordKeys {
 		for _, s := range drawSome(4) {
@@ -278,9 +280,11 @@ func checkSpread(t *testing.T, name string, hash func(i uint64) uint64) {
 	}
 }
 
-// Goal: keys do not crowd in the buckets of a table that owns some shards: not more of them find theirs full than chance has it. Without the second
-// multiplication of mix, a third of keys like 0, 1, 2, ... after a small number did, in one process of some hundred, and in one of some
-// thousand so many in a row that the table had no place for them. Method: buckets of 10, 6 keys for each; of random keys 2 in 100 find theirs full.
+// Goal: keys do not crowd in the buckets of a table that owns some shards: not more of them find
+// theirs full than chance has it. Without the second multiplication of mix, a third of keys like 0,
+// 1, 2, ... after a small number did, in one process of some hundred, and in one of some thousand
+// so many in a row that the table had no place for them. Method: buckets of 10, 6 keys for each; of
+// random keys 2 in 100 find theirs full.
 func TestHashCrowds(t *testing.T) {
 	const buckets, rows, each = 1 << 10, 10, 6
 	for name, key := range wordKeys {
@@ -309,9 +313,10 @@ func hashOfText(text string, s *seeds) uint64 {
 	return mixString(s.start, w0, w1, w2, s)
 }
 
-// Goal: who chooses keys that collide under other seeds than ours, wins nothing. Method: words found by search, texts found by search, and texts by
-// algebra (the first word makes the first product 0, so the second does not count), which share a place in an index of 2^12 under
-// some seeds. Under others they lie like random keys.
+// Goal: who chooses keys that collide under other seeds than ours, wins nothing. Method: words
+// found by search, texts found by search, and texts by algebra (the first word makes the first
+// product 0, so the second does not count), which share a place in an index of 2^12 under some
+// seeds. Under others they lie like random keys.
 func TestAdversary(t *testing.T) {
 	const n, places = 512, 1 << 12
 	place := func(h uint64) uint64 { return h << 8 >> 52 }
@@ -341,9 +346,19 @@ func TestAdversary(t *testing.T) {
 			}
 		}
 		before := float64(pairs) / (rounds * n) // keys in its place before a key, in the mean
-		// Of random keys, 9 in one place have a chance of one in a million, and there is 1/16 before a key.
+		// Of random keys, 9 in one place have a chance of one in a million, and there is 1/16
+		// before a key.
 		if worst > 8 || before > 0.1 {
 			t.Errorf("%s: %d of %d keys that collide under other seeds have one place under ours, %.3f are before a key", name, worst, n, before)
 		}
 	}
+}
+
+func schemaOf(t testing.TB, fields ...record.Field) *record.Schema {
+	t.Helper()
+	s, err := record.NewSchema("s", fields...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

@@ -1,4 +1,4 @@
-package record
+package groupkey
 
 import (
 	"crypto/rand"

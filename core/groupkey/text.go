@@ -1,8 +1,10 @@
-package record
+package groupkey
 
 import (
 	"encoding/binary"
 	"unsafe"
+
+	"github.com/velo-engine/velo/record"
 )
 
 // These functions make the words of strings. packShort handles the usual strings, eight at a time
@@ -12,7 +14,7 @@ import (
 const vectorBytes = 32
 
 // encodeStrings writes the three words of each row.
-func (l *KeyLayout) encodeStrings(c *Column, from int, k *Keys, w int) {
+func (l *Layout) encodeStrings(c *record.Column, from int, k *Keys, w int) {
 	w0, w1, w2 := k.Words[w], k.Words[w+1], k.Words[w+2]
 	n := len(w0)
 	w1, w2 = w1[:n], w2[:n]
@@ -46,7 +48,7 @@ func (l *KeyLayout) encodeStrings(c *Column, from int, k *Keys, w int) {
 // of their column. It writes the rows of the other strings to others and returns how many there
 // are. others has room for vectorKeys more entries than there are views. The words that it writes
 // for those rows mean nothing. A view may have any value.
-func packShort(views []View, text []byte, w0, w1, w2 []uint64, others []uint32) (left int) {
+func packShort(views []record.View, text []byte, w0, w1, w2 []uint64, others []uint32) (left int) {
 	n := len(views)
 	done := 0
 	if have512 && len(text) >= vectorBytes {
@@ -66,7 +68,7 @@ func packShort(views []View, text []byte, w0, w1, w2 []uint64, others []uint32) 
 
 // packShortGo is packShort from row from on. It appends to the left entries that others has
 // already.
-func packShortGo(views []View, text []byte, w0, w1, w2 []uint64, others []uint32, from, left int) int {
+func packShortGo(views []record.View, text []byte, w0, w1, w2 []uint64, others []uint32, from, left int) int {
 	n := len(views)
 	w0, w1, w2 = w0[:n], w1[:n], w2[:n]
 	for i := from; i < n; i++ {
@@ -109,23 +111,11 @@ func packString(b []byte, off uint64, s *seeds) (w0, w1, w2 uint64) {
 
 // packing has what packShort512 works on. The assembly knows its layout.
 type packing struct {
-	views      *View
+	views      *record.View
 	text       *byte
 	w0, w1, w2 *uint64
 	others     *uint32
 	n          int    // a multiple of vectorKeys, not 0
 	last       uint64 // last place from which vectorBytes can be read
 	first      [vectorKeys]uint32
-}
-
-// lastEnd is where the view that ends last ends.
-func lastEnd(views []View) (end uint64) {
-	if n := len(views) &^ (vectorKeys - 1); have512 && n > 0 {
-		end = lastEnd512(unsafe.SliceData(views), n)
-		views = views[n:]
-	}
-	for _, v := range views {
-		end = max(end, uint64(v.Off)+uint64(v.Len))
-	}
-	return end
 }

@@ -1,4 +1,4 @@
-package record
+package groupkey
 
 import (
 	"math/rand/v2"
@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// eachText runs a test with columns of every length, in memory with nothing before it or nothing after: reading there is a fault.
+// eachText runs a test with columns of every length, in memory with nothing before it or nothing
+// after: reading there is a fault.
 func eachText(t *testing.T, test func(t *testing.T, text []byte)) {
 	page := syscall.Getpagesize()
 	m, err := syscall.Mmap(-1, 0, 3*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)

@@ -1,6 +1,6 @@
 //go:build !purego
 
-package record
+package groupkey
 
 import "github.com/klauspost/cpuid/v2"
 
@@ -22,8 +22,3 @@ func hashWords512(p *hashing)
 //
 //go:noescape
 func hashStrings512(p *hashing)
-
-// lastEnd512 is lastEnd for n views, a multiple of vectorKeys and not 0.
-//
-//go:noescape
-func lastEnd512(views *View, n int) (end uint64)

@@ -1,8 +1,10 @@
-package record
+package groupkey
 
 import (
 	"math/rand/v2"
 	"testing"
+
+	"github.com/velo-engine/velo/record"
 )
 
 // eachVariant runs a test with and without assembly.
@@ -20,9 +22,10 @@ func eachVariant(t *testing.T, test func(t *testing.T)) {
 	})
 }
 
-// Goal: the words of a string are what packString says, whatever lies around it; what packShort leaves is long, near the end, or no string of the
-// column at all. Method: random views, some of them rubbish, into columns of every length; in the memory of eachText, which ends
-// where the column does.
+// Goal: the words of a string are what packString says, whatever lies around it; what packShort
+// leaves is long, near the end, or no string of the column at all. Method: random views, some of
+// them rubbish, into columns of every length; in the memory of eachText, which ends where the
+// column does.
 func TestPackShort(t *testing.T) { eachVariant(t, func(t *testing.T) { eachText(t, testPackShort) }) }
 
 func testPackShort(t *testing.T, text []byte) {
@@ -31,15 +34,15 @@ func testPackShort(t *testing.T, text []byte) {
 	var w0, w1, w2 [most]uint64
 	for range 20 {
 		n := rng.IntN(most + 1)
-		views := make([]View, n)
+		views := make([]record.View, n)
 		rubbish := rng.IntN(3) == 0
 		for i := range views {
-			v := View{uint32(rng.IntN(len(text) + 1)), uint32(rng.IntN(30))}
+			v := record.View{Off: uint32(rng.IntN(len(text) + 1)), Len: uint32(rng.IntN(30))}
 			if int(v.Off)+int(v.Len) > len(text) {
 				v.Len = uint32(len(text)) - v.Off
 			}
 			if rubbish && rng.IntN(4) == 0 {
-				v = View{rng.Uint32() >> rng.IntN(32), rng.Uint32() >> rng.IntN(32)}
+				v = record.View{Off: rng.Uint32() >> rng.IntN(32), Len: rng.Uint32() >> rng.IntN(32)}
 			}
 			views[i] = v
 		}
@@ -70,26 +73,4 @@ func testPackShort(t *testing.T, text []byte) {
 			}
 		}
 	}
-}
-
-// Goal: the end of the last view is found wherever it is, and is not cut at 32 bits. Method: views of any size, one of them the last.
-func TestLastEnd(t *testing.T) {
-	eachVariant(t, func(t *testing.T) {
-		rng := rand.New(rand.NewPCG(1, 6))
-		for n := range 40 {
-			for last := range n {
-				views := make([]View, n)
-				for i := range views {
-					views[i] = View{rng.Uint32N(1000), rng.Uint32N(1000)}
-				}
-				views[last] = View{1<<32 - 1 - rng.Uint32N(9), 1<<31 + rng.Uint32N(1<<31)}
-				if end := lastEnd(views); end != uint64(views[last].Off)+uint64(views[last].Len) {
-					t.Fatalf("%d, expected that of %+v", end, views[last])
-				}
-			}
-		}
-		if end := lastEnd(nil); end != 0 {
-			t.Fatalf("%d of no views", end)
-		}
-	})
 }

@@ -1,28 +1,31 @@
-package record
+package groupkey
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/velo-engine/velo/record"
 )
 
-// The words and the hash of keys that are one text, a stripe at a time, of records that are in the second-level cache: nanoseconds for each.
+// The words and the hash of keys that are one text, a stripe at a time, of records that are in the
+// second-level cache: nanoseconds for each.
 func BenchmarkEncodeText(b *testing.B) {
 	for _, shape := range []struct {
 		least, most int
 		nulls       bool
 	}{{4, 20, false}, {4, 20, true}, {4, 40, false}} {
 		const rows, stripe = 8192, 512
-		s, err := NewSchema("s", Field{"s", String, shape.nulls})
+		s, err := record.NewSchema("s", record.Field{Name: "s", Type: record.String, Nullable: shape.nulls})
 		if err != nil {
 			b.Fatal(err)
 		}
-		l, err := NewKeyLayout(s, []int{0})
+		l, err := NewLayout(s, []int{0})
 		if err != nil {
 			b.Fatal(err)
 		}
 		rng := rand.New(rand.NewPCG(1, 1))
-		batch := NewBatch(s, rows)
+		batch := record.NewBatch(s, rows)
 		for range rows {
 			text := make([]byte, shape.least+rng.IntN(shape.most-shape.least+1))
 			for i := range text {

@@ -1,12 +1,13 @@
-package record
+package groupkey
 
 import (
 	"math/rand/v2"
 	"testing"
 )
 
-// Goal: the hashes of a column are the same as of its words or strings one by one, at the beginning of a key and after other columns. Method: random words, such as carry
-// from every half of a product into the next; long strings among them.
+// Goal: the hashes of a column are the same as of its words or strings one by one, at the beginning
+// of a key and after other columns. Method: random words, such as carry from every half of a
+// product into the next; long strings among them.
 func TestHashColumns(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, 4))
