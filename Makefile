@@ -21,7 +21,7 @@ build: ## bin/velo and bin/veloperf
 	$(GO) build -o bin/ ./cmd/...
 
 # Packages without goroutines: the race detector finds nothing there and takes ten times as long.
-PURE = ./core/agg ./core/expr ./core/window ./docs ./internal/golden ./internal/lint ./internal/mutants ./internal/testgen ./query/... ./record
+PURE = ./core/agg ./core/expr ./core/groupkey ./core/layout ./core/window ./docs ./internal/enum ./internal/golden ./internal/lint ./internal/mutants ./internal/testgen ./plan ./query/... ./record
 
 # The race detector needs cgo and a C compiler.
 .PHONY: test
@@ -40,7 +40,7 @@ race: ## all tests with the race detector
 	$(GO) test -race -timeout 25m $(PACKAGES)
 
 # The packages whose short tests end in seconds, and vet for the others.
-QUICK = . ./affinity ./core/agg ./core/epoch ./core/expr ./core/table ./core/window ./examples/... ./internal/... \
+QUICK = . ./affinity ./core/agg ./core/epoch ./core/expr ./core/groupkey ./core/table ./core/window ./plan ./result ./examples/... ./internal/... \
 	./query/... ./record ./ring/... ./writers
 
 .PHONY: quick

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/velo-engine/velo/core"
-	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
@@ -148,7 +147,7 @@ func compileWhole(sql string, schema *record.Schema) *plan.Plan {
 		return nil // records that pass through have no snapshot, and LIMIT may choose among rows that tie
 	}
 	if w := p.Window; w != nil {
-		if w.ProcessingTime || w.Kind != window.Session && w.Size > 0 && w.Size < 1e9 {
+		if w.ProcessingTime || w.Kind != plan.Session && w.Size > 0 && w.Size < 1e9 {
 			return nil // it depends on the clock, or has millions of windows for two times that are far apart
 		}
 		w.OutOfOrder, w.Retain = plan.AnyOrder, plan.MaxRetain

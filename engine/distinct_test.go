@@ -146,7 +146,7 @@ func TestGetOfMergedAllocates(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, routing := range []plan.Routing{plan.RouteAuto, plan.RouteAligned} {
-			if routing == plan.RouteAligned && p.Window != nil && p.Window.Kind == window.Session {
+			if routing == plan.RouteAligned && p.Window != nil && p.Window.Kind == plan.Session {
 				continue
 			}
 			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{newTimed(5, 0, 30_000)}, Partitions: 7, Cores: 1, NoPin: true, Route: plan.Route{Routing: routing}})

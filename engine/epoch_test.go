@@ -16,7 +16,6 @@ import (
 
 	"github.com/velo-engine/velo/internal/testgen"
 
-	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/plan"
@@ -462,7 +461,7 @@ func TestRowAfterClose(t *testing.T) {
 		}
 		p := &plan.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
 		if windows {
-			p.Window = &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, OutOfOrder: time.Minute}
+			p.Window = &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Second}, OutOfOrder: time.Minute}
 		}
 		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{feed}, Cores: 1, NoPin: true, EpochInterval: -1})
 		a, err := feed.Appender()

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
@@ -26,7 +25,7 @@ func TestLanesInStep(t *testing.T) {
 		}
 		p := &plan.Plan{
 			Source: timesSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-			Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 100 * time.Millisecond}, OutOfOrder: 20 * time.Millisecond},
+			Window: &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: 100 * time.Millisecond}, OutOfOrder: 20 * time.Millisecond},
 		}
 		return feed, start(t, engine.Config{Plan: p, Readers: []record.Reader{feed}, Cores: 1, EpochInterval: time.Millisecond})
 	}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
@@ -62,7 +61,7 @@ var timesSchema = func() *record.Schema {
 func timesPlan() *plan.Plan {
 	return &plan.Plan{
 		Source: timesSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-		Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
+		Window: &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Second}},
 	}
 }
 

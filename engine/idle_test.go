@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
@@ -22,7 +21,7 @@ func TestRevived(t *testing.T) {
 		Key int64
 		At  time.Time
 	}
-	for _, w := range []window.Windows{{Kind: window.Tumbling, Size: 10 * time.Second}, {Kind: window.Hopping, Size: 40 * time.Second, Slide: 10 * time.Second}} {
+	for _, w := range []plan.Windows{{Kind: plan.Tumbling, Size: 10 * time.Second}, {Kind: plan.Hopping, Size: 40 * time.Second, Slide: 10 * time.Second}} {
 		for x := plan.ExchangeAuto; x <= plan.ExchangeRoute; x++ {
 			what := fmt.Sprintf("%v, %v", w, x)
 			busy, err := readers.NewFeed[event](nil, readers.FeedConfig{})
@@ -101,7 +100,7 @@ func TestRevived(t *testing.T) {
 			}
 			after, c := look()
 			late, open := uint64(1100), int64(0)
-			if w.Kind == window.Hopping { // 985 is in the windows that end at 990, 1000, 1010 and 1020
+			if w.Kind == plan.Hopping { // 985 is in the windows that end at 990, 1000, 1010 and 1020
 				late, open = 1000, 100
 			}
 			if c[1].Late != late || c[1].Counted != 1101-late || c[0].Late != 0 {
@@ -143,7 +142,7 @@ func TestEpochsWhileIdle(t *testing.T) {
 	}
 	p := &plan.Plan{
 		Source: f.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-		Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, Idle: time.Minute},
+		Window: &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Second}, Idle: time.Minute},
 	}
 	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{f}, Cores: 1, NoPin: true, EpochInterval: time.Millisecond})
 	for began := time.Now(); e.Stats().Epochs.Raised < 3; time.Sleep(time.Millisecond) {
@@ -192,7 +191,7 @@ func TestWindowsGoOnWithoutReader(t *testing.T) {
 		}
 		p := &plan.Plan{
 			Source: busy.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-			Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}, Idle: c.idle},
+			Window: &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: 10 * time.Second}, Idle: c.idle},
 		}
 		var fails atomic.Bool
 		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{busy, failing{other, &fails}}, Partitions: 2, Cores: 1, NoPin: true, EpochInterval: -1})

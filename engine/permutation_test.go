@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
@@ -67,14 +66,14 @@ func memories(t *testing.T, rows []timedRow, n, batch int) (rs []record.Reader) 
 // bound, for any shape, exchange and kind of windows, each window as it closes.
 func TestPermutations(t *testing.T) {
 	const bound = int64(1500 * time.Millisecond)
-	for _, w := range []window.Windows{
-		{Kind: window.Tumbling, Size: time.Second},
-		{Kind: window.Tumbling, Size: 7 * time.Second, Offset: 3 * time.Second},
-		{Kind: window.Hopping, Size: 3 * time.Second, Slide: time.Second},
-		{Kind: window.Hopping, Size: 2500 * time.Millisecond, Slide: time.Second}, // panes of half a second
-		{Kind: window.Cumulating, Size: 6 * time.Second, Slide: 2 * time.Second},
-		{Kind: window.Session, Size: 150 * time.Millisecond},
-		{Kind: window.Session, Size: 2 * time.Second},
+	for _, w := range []plan.Windows{
+		{Kind: plan.Tumbling, Size: time.Second},
+		{Kind: plan.Tumbling, Size: 7 * time.Second, Offset: 3 * time.Second},
+		{Kind: plan.Hopping, Size: 3 * time.Second, Slide: time.Second},
+		{Kind: plan.Hopping, Size: 2500 * time.Millisecond, Slide: time.Second}, // panes of half a second
+		{Kind: plan.Cumulating, Size: 6 * time.Second, Slide: 2 * time.Second},
+		{Kind: plan.Session, Size: 150 * time.Millisecond},
+		{Kind: plan.Session, Size: 2 * time.Second},
 	} {
 		for seed := range uint64(2) {
 			rng := rand.New(rand.NewPCG(seed, 21))

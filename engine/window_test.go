@@ -294,7 +294,7 @@ func TestLateAfterJoin(t *testing.T) {
 		}
 		p := &plan.Plan{
 			Source: feeds[0].Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "most", Func: plan.Max, Column: "key"}},
-			Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}},
+			Window: &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: 10 * time.Second}},
 		}
 		e, err := engine.Start(t.Context(), engine.Config{Plan: p, Readers: []record.Reader{feeds[0]}, Cores: 1, Exchange: x, EpochInterval: -1})
 		if err != nil {

@@ -12,7 +12,7 @@
 //		Window: &plan.Window{
 //			Column:     "at",
 //			OutOfOrder: time.Second,
-//			Windows:    window.Windows{Kind: window.Tumbling, Size: time.Minute},
+//			Windows:    plan.Windows{Kind: plan.Tumbling, Size: time.Minute},
 //		},
 //	}
 //

@@ -24,7 +24,7 @@ func (p *Plan) PassesThrough() bool { return len(p.Keys)+len(p.Aggregates) == 0 
 // An Order says how the rows of a result are ordered.
 type Order struct {
 	Column     string     // a column of the result, or of Plan.Inner; empty if Expr is set
-	Expr       *expr.Expr // an expression over Plan.Inner
+	Expr       *Expr // an expression over Plan.Inner
 	Desc       bool
 	NullsFirst bool
 }
@@ -119,6 +119,13 @@ type Aggregate struct {
 	Fraction float64
 }
 
+// An Expr is an expression over the columns of a record or of a group. SQL makes them; package
+// core/expr has the functions that make them by hand.
+type Expr = expr.Expr
+
+// An Output is an expression with the name of the column that it computes.
+type Output = expr.Output
+
 // A Plan is a continuous query: it groups the records of a source by some of their columns and
 // keeps aggregates of each group. A plan without keys and aggregates passes records through; see
 // PassesThrough.
@@ -136,11 +143,11 @@ type Plan struct {
 	// Where is an expression over Source. Only records for which it is true pass; nil lets all
 	// pass. A record goes to quarantine if Where or a computed column cannot be computed for it (a
 	// division by zero, a number that is out of range).
-	Where *expr.Expr
+	Where *Expr
 
 	// Computed are columns that are computed from the columns of Source, for the records that pass.
 	// Keys, Aggregates and Window may name them like columns of Source.
-	Computed []expr.Output
+	Computed []Output
 
 	// Keys are the columns to group by. If there are none but there are aggregates, all records
 	// make one group, which is there even before the first record.
@@ -159,9 +166,9 @@ type Plan struct {
 	// Select are the columns of the result: expressions over Inner, or over Source if records pass
 	// through. Nil selects the columns of Inner as they are. A value that cannot be computed reads
 	// NULL.
-	Select []expr.Output
+	Select []Output
 	// Having is an expression; the result has only the groups for which it is true.
-	Having *expr.Expr
+	Having *Expr
 	// OrderBy, Limit and Offset shape All and Batches of a snapshot as a whole; Get takes notice of
 	// Having only. Records that pass through are written at the end if there is an OrderBy, see
 	// result.Sorter. Without OrderBy, Limit ends a plan that passes records through, and it has no

@@ -9,6 +9,18 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
+// Windows say how time is divided: their Kind, Size, Slide and Offset. If Slide and Offset are 0,
+// windows tumble and are aligned to 1970. For a session Size is the gap.
+type Windows = window.Windows
+
+// The kinds of windows.
+const (
+	Tumbling   = window.Tumbling   // one after the other
+	Hopping    = window.Hopping    // each begins a Slide after the one before
+	Cumulating = window.Cumulating // they begin together, and each ends a Slide after the one before
+	Session    = window.Session    // of one key: from its first record to a gap after its last
+)
+
 // A Window says that a plan's groups are kept for spans of event time. The result has a row for
 // each key in each window, with the columns WindowStart and WindowEnd in front of the keys.
 //

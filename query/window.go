@@ -65,13 +65,13 @@ func isZone(e syntax.Expr) bool {
 }
 
 var windowKinds = map[string]window.Kind{
-	"tumble": window.Tumbling, "hop": window.Hopping,
-	"cumulate": window.Cumulating, "session": window.Session,
+	"tumble": plan.Tumbling, "hop": plan.Hopping,
+	"cumulate": plan.Cumulating, "session": plan.Session,
 }
 
 // bindWindow notes the window of a query. The size of a session is its gap.
 func (c *compiler) bindWindow(pos syntax.Pos, kind string, at, slide, size, offset, in syntax.Expr) {
-	w := plan.Window{Windows: window.Windows{Kind: windowKinds[kind]}}
+	w := plan.Window{Windows: plan.Windows{Kind: windowKinds[kind]}}
 	good := true
 	length := func(e syntax.Expr, into *time.Duration) (months int) {
 		if e == nil {
