@@ -23,8 +23,8 @@ func (p *Plan) PassesThrough() bool { return len(p.Keys)+len(p.Aggregates) == 0 
 
 // An Order says how the rows of a result are ordered.
 type Order struct {
-	Column     string     // a column of the result, or of Plan.Inner; empty if Expr is set
-	Expr       *Expr // an expression over Plan.Inner
+	Column     string // a column of the result, or of Plan.Inner; empty if Expr is set
+	Expr       *Expr  // an expression over Plan.Inner
 	Desc       bool
 	NullsFirst bool
 }
