@@ -162,12 +162,9 @@ func (s *stopper) end() (interrupted bool) {
 	s.last.Do(func() {
 		close(s.ended)
 		s.gone.Wait()
-		// The process may end before the same signal has come again, and must not end by it.
-		if again := sameSignal - time.Since(s.first); again > 0 {
-			time.AfterFunc(again, func() { signal.Stop(s.signals) })
-		} else {
-			signal.Stop(s.signals)
-		}
+		// The process is about to end, and must not end by a signal that comes now: everything has
+		// been written, and the status says so. If it takes longer, a signal ends it as usual.
+		time.AfterFunc(sameSignal, func() { signal.Stop(s.signals) })
 	})
 	return s.interrupted.Load()
 }
