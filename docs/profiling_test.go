@@ -82,8 +82,8 @@ func TestProfilingSymbols(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folders := map[string]string{"core": "core", "table": "core/table", "agg": "core/agg", "record": "record", "engine": "engine", "readers": "readers", "bench": "bench"}
-	names := regexp.MustCompile("`(core|table|agg|record|engine|readers|bench)\\.(?:\\(?\\*?(\\w+)\\)?\\.)?(\\w*)`").FindAllStringSubmatch(string(text), -1)
+	folders := map[string]string{"core": "core", "table": "core/table", "agg": "core/agg", "groupkey": "core/groupkey", "record": "record", "engine": "engine", "readers": "readers", "bench": "bench"}
+	names := regexp.MustCompile("`(core|table|agg|groupkey|record|engine|readers|bench)\\.(?:\\(?\\*?(\\w+)\\)?\\.)?(\\w*)`").FindAllStringSubmatch(string(text), -1)
 	if len(names) < 20 {
 		t.Fatalf("%d symbols found", len(names))
 	}

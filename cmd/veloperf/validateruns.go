@@ -18,7 +18,7 @@ import (
 // dataPath are functions that records go through. A goroutine that waits in one of them for a mutex
 // or a channel has left the path that takes no lock.
 var dataPath = []string{
-	"velo/ring.", "velo/core.", "velo/core/table.", "velo/core/agg.",
+	"velo/ring.", "velo/core.", "velo/core/table.", "velo/core/agg.", "velo/core/groupkey.",
 	"velo/engine.(*runner).turn", "velo/engine.(*runner).park",
 }
 
