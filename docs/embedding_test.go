@@ -135,7 +135,7 @@ func Example_send() {
 }
 
 func (v *Volumes) Of(symbol string) (int64, error) {
-	key, err := v.plan.Key(symbol) // allocates: keep it where you ask often
+	key, err := v.plan.Key(symbol) // allocates: keep it if you ask often
 	if err != nil {
 		return 0, err
 	}
