@@ -34,6 +34,13 @@ var protocols = []mutant{
 		pkg: "core", run: "TestOwnersWaitForEachOther",
 	},
 	{
+		name:   "engine: no fence before a long sleep",
+		breaks: "a record that a sender has stored and not yet published waits until the runner looks again",
+		named:  true, file: "engine/runner.go", in: "func (r *runner) fence(",
+		old: "r.engine.order.All()", new: "_ = r.engine.order",
+		pkg: "engine", run: "TestParkedEngineSleeps", tags: "invariants",
+	},
+	{
 		name:   "engine: park without the last look",
 		breaks: "what was published before the runner said that it parks waits until it wakes",
 		named:  true, file: "engine/runner.go", in: "func (r *runner) park(",
