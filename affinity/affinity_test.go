@@ -40,7 +40,10 @@ func TestQuota(t *testing.T) {
 		"none":         {nil, 0},
 		"v2":           {map[string]string{"cpu.max": "150000 100000\n"}, 1.5},
 		"v2 unlimited": {map[string]string{"cpu.max": "max 100000\n"}, 0},
-		"v1":           {map[string]string{"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5},
+		"v1": {
+			map[string]string{"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"},
+			0.5,
+		},
 		"v1 unlimited": {map[string]string{"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0},
 		"nonsense":     {map[string]string{"cpu.max": "much\n"}, 0},
 		"v2, a group of its own below one with more": {map[string]string{
@@ -50,7 +53,8 @@ func TestQuota(t *testing.T) {
 			"../../../proc/self/cgroup": "0::/a/b\n", "a/cpu.max": "50000 100000\n", "a/b/cpu.max": "200000 100000\n",
 		}, 0.5},
 		"v1, a group of its own": {map[string]string{
-			"../../../proc/self/cgroup": "2:cpu,cpuacct:/a\n", "cpu/a/cpu.cfs_quota_us": "50000\n", "cpu/a/cpu.cfs_period_us": "100000\n",
+			"../../../proc/self/cgroup": "2:cpu,cpuacct:/a\n", "cpu/a/cpu.cfs_quota_us": "50000\n",
+			"cpu/a/cpu.cfs_period_us": "100000\n",
 		}, 0.5},
 	} {
 		root := t.TempDir()
@@ -91,7 +95,10 @@ func TestDescribe(t *testing.T) {
 		}
 	}
 	got := strings.Join(warnings(&Host{CPUs: []int{0}, Quota: 0.5}, os.DirFS(root)), "\n")
-	for _, want := range []string{"powersave", "cpus 0-1 share", "load of 3.1", "huge pages", "grants 0.50", "one usable cpu"} {
+	for _, want := range []string{
+		"powersave", "cpus 0-1 share", "load of 3.1", "huge pages", "grants 0.50",
+		"one usable cpu",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no warning says %q in:\n%s", want, got)
 		}

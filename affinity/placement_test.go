@@ -32,20 +32,36 @@ func TestPlace(t *testing.T) {
 		{"", nil, Demand{2, 3, 2}, "r0+p0+p2 r1+p1", "an empty topology: no CPUs"},
 
 		{"epyc", nil, Demand{1, 3, 4}, "r0@12 p0@13 p1@14 p2@15, housekeeping@0", "one cache has room for all"},
-		{"epyc", nil, Demand{1, 2, 3}, "r0@1 p0@2 p1@3, housekeeping@0", "the smallest cache that has room: whole ones stay whole"},
+		{
+			"epyc", nil,
+			Demand{1, 2, 3},
+			"r0@1 p0@2 p1@3, housekeeping@0",
+			"the smallest cache that has room: whole ones stay whole",
+		},
 		{
 			"epyc", nil,
 			Demand{2, 6, 8},
 			"r0@8 r1@12 p0@9 p1@10 p2@11 p3@13 p4@14 p5@15, housekeeping@0",
 			"one package has room for all, and a reader is in each cache",
 		},
-		{"epyc", nil, Demand{4, 4, 8}, "r0@8 r1@10 r2@12 r3@14 p0@9 p1@11 p2@13 p3@15, housekeeping@0", "reader i near partition i"},
-		{"epyc", nil, Demand{4, 4, 4}, "r0+p0@12 r1+p1@13 r2+p2@14 r3+p3@15, housekeeping@0", "shared runners, one cache"},
+		{
+			"epyc", nil,
+			Demand{4, 4, 8},
+			"r0@8 r1@10 r2@12 r3@14 p0@9 p1@11 p2@13 p3@15, housekeeping@0",
+			"reader i near partition i",
+		},
+		{
+			"epyc", nil,
+			Demand{4, 4, 4},
+			"r0+p0@12 r1+p1@13 r2+p2@14 r3+p3@15, housekeeping@0",
+			"shared runners, one cache",
+		},
 		{
 			"epyc", nil,
 			Demand{8, 16, 24},
 			"r0@17 r1@18 r2@20 r3@22 r4@24 r5@26 r6@28 r7@30 " +
-				"p0@16 p1@1 p2@2 p3@3 p4@4 p5@5 p6@6 p7@7 p8@8 p9@9 p10@10 p11@11 p12@12 p13@13 p14@14 p15@15, housekeeping@0",
+				"p0@16 p1@1 p2@2 p3@3 p4@4 p5@5 p6@6 p7@7 p8@8 p9@9 p10@10 p11@11 p12@12 p13@13 p14@14 p15@15, " +
+				"housekeeping@0",
 			"partitions on all cores, readers on siblings, two in each cache",
 		},
 		{
@@ -56,8 +72,18 @@ func TestPlace(t *testing.T) {
 			"another engine has a cache and a core",
 		},
 
-		{"xeon", nil, Demand{2, 2, 4}, "r0@1 r1@5 p0@3 p1@7, housekeeping@0", "one socket; its CPUs are not neighbours by number"},
-		{"xeon", nil, Demand{2, 4, 6}, "r0@4 r1@3 p0@6 p1@1 p2@5 p3@7, housekeeping@0", "two sockets, a reader in each"},
+		{
+			"xeon", nil,
+			Demand{2, 2, 4},
+			"r0@1 r1@5 p0@3 p1@7, housekeeping@0",
+			"one socket; its CPUs are not neighbours by number",
+		},
+		{
+			"xeon", nil,
+			Demand{2, 4, 6},
+			"r0@4 r1@3 p0@6 p1@1 p2@5 p3@7, housekeeping@0",
+			"two sockets, a reader in each",
+		},
 		{
 			"xeon", nil,
 			Demand{4, 8, 12},
@@ -84,8 +110,18 @@ func TestPlace(t *testing.T) {
 
 		{"arm", nil, Demand{3, 4, 7}, "r0@1 r1@3 r2@5 p0@2 p1@4 p2@6 p3@7, housekeeping@0", "no caches known: by node"},
 		{"cpuset", nil, Demand{1, 2, 3}, "r0@9 p0@11 p1@12, housekeeping@1", "only what is usable"},
-		{"cpuset", nil, Demand{3, 3, 6}, "r0@1 r1@5 r2@13 p0@3 p1@9 p2@11, housekeeping@12", "housekeeping on a sibling: no runner shares a core for it"},
-		{"cpuset", nil, Demand{8, 8, 8}, "r0+p0@1 r1+p1@3 r2+p2@5 r3+p3@9 r4+p4@11 r5+p5@11 r6+p6@12 r7+p7@13", "twice only what is alone on its core"},
+		{
+			"cpuset", nil,
+			Demand{3, 3, 6},
+			"r0@1 r1@5 r2@13 p0@3 p1@9 p2@11, housekeeping@12",
+			"housekeeping on a sibling: no runner shares a core for it",
+		},
+		{
+			"cpuset", nil,
+			Demand{8, 8, 8},
+			"r0+p0@1 r1+p1@3 r2+p2@5 r3+p3@9 r4+p4@11 r5+p5@11 r6+p6@12 r7+p7@13",
+			"twice only what is alone on its core",
+		},
 		{"sparse", nil, Demand{1, 2, 3}, "r0@2 p0@4 p1@5, housekeeping@0", "most of the topology is missing"},
 	} {
 		var top Topology
@@ -101,18 +137,31 @@ func TestPlace(t *testing.T) {
 
 // Goal: what is out of range is refused with its limits, and what is only odd is placed.
 func TestPlaceRefused(t *testing.T) {
-	for _, s := range []Demand{{-1, 1, 1}, {1, -1, 1}, {1, 1, 0}, {1, 1, -5}, {MaxAgents + 1, 1, 1}, {1, math.MaxInt, 1}} {
+	for _, s := range []Demand{
+		{-1, 1, 1},
+		{1, -1, 1},
+		{1, 1, 0},
+		{1, 1, -5},
+		{MaxAgents + 1, 1, 1},
+		{1, math.MaxInt, 1},
+	} {
 		p, err := Place(flatTopology([]int{0, 1}), nil, s)
 		if err == nil || !strings.Contains(err.Error(), "8192") || len(p.Runners) > 0 || p.Housekeeping != -1 {
 			t.Errorf("%+v: %v, %v", s, p, err)
 		}
 	}
-	odd := Topology{CPUs: []CPU{{ID: 7}, {ID: 7, Core: 3}, {ID: -2, Core: -1, Capacity: -1}, {ID: math.MaxInt, Capacity: math.MaxInt}}}
+	odd := Topology{CPUs: []CPU{
+		{ID: 7},
+		{ID: 7, Core: 3},
+		{ID: -2, Core: -1, Capacity: -1},
+		{ID: math.MaxInt, Capacity: math.MaxInt},
+	}}
 	p, err := Place(odd, map[int]int{7: math.MinInt, -2: math.MaxInt}, Demand{2, 2, 4})
 	if want := "r0@9223372036854775807 r1@7 p0@7 p1@9223372036854775807"; err != nil || p.String() != want {
 		t.Errorf("%v, %v, expected %s", p, err, want)
 	}
-	if p, err := Place(flatTopology([]int{0, 1}), nil, Demand{MaxAgents, MaxAgents, math.MaxInt}); err != nil || len(p.Runners) != 2*MaxAgents {
+	if p, err := Place(flatTopology([]int{0, 1}), nil, Demand{MaxAgents, MaxAgents, math.MaxInt}); err != nil ||
+		len(p.Runners) != 2*MaxAgents {
 		t.Errorf("%d runners, %v", len(p.Runners), err)
 	}
 }
@@ -141,7 +190,8 @@ func drawTopology(t *rapid.T) (top Topology) {
 				for range rapid.IntRange(1, 4).Draw(t, "cores") {
 					capacity := rapid.SampledFrom([]int{1024, 1024, 1000, 700, 400}).Draw(t, "capacity")
 					for smt := range rapid.IntRange(1, 3).Draw(t, "threads") {
-						top.CPUs = append(top.CPUs, CPU{Core: core, Package: pkg, Node: node, LLC: llc, SMT: smt, Capacity: capacity})
+						top.CPUs = append(
+							top.CPUs, CPU{Core: core, Package: pkg, Node: node, LLC: llc, SMT: smt, Capacity: capacity})
 					}
 					core++
 				}
@@ -182,7 +232,10 @@ func placeProperties(t *rapid.T) {
 			busy[c.ID] = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "runners")
 		}
 	}
-	s := Demand{rapid.IntRange(0, 12).Draw(t, "readers"), rapid.IntRange(0, 12).Draw(t, "partitions"), rapid.IntRange(1, 30).Draw(t, "cores")}
+	s := Demand{
+		rapid.IntRange(0, 12).Draw(t, "readers"), rapid.IntRange(0, 12).Draw(t, "partitions"),
+		rapid.IntRange(1, 30).Draw(t, "cores"),
+	}
 	before, busyBefore := slices.Clone(top.CPUs), maps.Clone(busy)
 	p, err := Place(top, busy, s)
 	if err != nil {

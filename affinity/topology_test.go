@@ -164,15 +164,19 @@ func TestReadFew(t *testing.T) {
 		layout string
 	}{
 		"core_id is unique within a die": {map[string]string{
-			cpu + "[0-3]/topology/core_id": "0", cpu + "[0-1]/topology/physical_package_id": "0", cpu + "[2-3]/topology/physical_package_id": "1",
-			cpu + "[0,2-3]/topology/die_id": "0", cpu + "1/topology/die_id": "1",
+			cpu + "[0-3]/topology/core_id": "0", cpu + "[0-1]/topology/physical_package_id": "0",
+			cpu + "[2-3]/topology/physical_package_id": "1",
+			cpu + "[0,2-3]/topology/die_id":            "0", cpu + "1/topology/die_id": "1",
 		}, "package 0 node 0 llc 0: 0 1\npackage 1 node 0 llc 1: 2+3\n"},
 		"the new name of the siblings": {map[string]string{
-			cpu + "[0-1]/topology/core_cpus_list": "0-1", cpu + "[2-3]/topology/core_cpus_list": "2-3", cpu + "[0-3]/topology/thread_siblings_list": "0-3",
+			cpu + "[0-1]/topology/core_cpus_list": "0-1", cpu + "[2-3]/topology/core_cpus_list": "2-3",
+			cpu + "[0-3]/topology/thread_siblings_list": "0-3",
 		}, "package 0 node 0 llc 0: 0+1 2+3\n"},
 		"the last level is not the last index": {map[string]string{
-			cpu + "0/topology/core_id": "0", cpu + "[0-3]/cache/index0/level": "3", cpu + "[0-3]/cache/index0/shared_cpu_list": "0-3",
-			cpu + "[0-3]/cache/index1/level": "2", cpu + "[0-1]/cache/index1/shared_cpu_list": "0-1", cpu + "[2-3]/cache/index1/shared_cpu_list": "2-3",
+			cpu + "0/topology/core_id": "0", cpu + "[0-3]/cache/index0/level": "3",
+			cpu + "[0-3]/cache/index0/shared_cpu_list": "0-3",
+			cpu + "[0-3]/cache/index1/level":           "2", cpu + "[0-1]/cache/index1/shared_cpu_list": "0-1",
+			cpu + "[2-3]/cache/index1/shared_cpu_list": "2-3",
 		}, "package 0 node 0 llc 0: 0 1 2 3\n"},
 		"a second level that cores share": {map[string]string{
 			cpu + "0/topology/core_id":                 "0",
@@ -237,7 +241,15 @@ func TestCapacities(t *testing.T) {
 
 // Goal: a favoured core of a turbo is no kind of its own, an efficient one is.
 func TestClasses(t *testing.T) {
-	got := classes([]CPU{{Capacity: 1000}, {Capacity: 960}, {Capacity: 875}, {Capacity: 874}, {Capacity: 770}, {Capacity: 764}, {Capacity: 0}})
+	got := classes([]CPU{
+		{Capacity: 1000},
+		{Capacity: 960},
+		{Capacity: 875},
+		{Capacity: 874},
+		{Capacity: 770},
+		{Capacity: 764},
+		{Capacity: 0},
+	})
 	want := map[int]int{1000: 0, 960: 0, 875: 0, 874: 1, 770: 1, 764: 2, 0: 3}
 	for capacity, class := range want {
 		if got[capacity] != class {
@@ -282,7 +294,8 @@ func TestOddTrees(t *testing.T) {
 		for range rapid.IntRange(0, 25).Draw(rt, "files") {
 			f := rapid.SampledFrom(names).Draw(rt, "file")
 			tree[f] = rapid.SampledFrom([]string{
-				files[f], files[f], "", "\n", "-1\n", "0\n", "3\n", "0-3\n", "3-0\n", "1-13\n", "0-4095\n", "99999999999999999999\n", "Instruction\n", "\x00\xff",
+				files[f], files[f], "", "\n", "-1\n", "0\n", "3\n", "0-3\n", "3-0\n", "1-13\n", "0-4095\n",
+				"99999999999999999999\n", "Instruction\n", "\x00\xff",
 			}).Draw(rt, "text")
 		}
 		root := filepath.Join(t.TempDir(), fmt.Sprint(n))
@@ -303,7 +316,9 @@ func TestOddTrees(t *testing.T) {
 		if !slices.Equal(got, want) {
 			rt.Fatalf("cpus %v, expected %v", got, want)
 		}
-		if ok && !slices.ContainsFunc(slices.Collect(maps.Keys(tree)), func(f string) bool { return strings.Contains(f, "/topology/") }) {
+		if ok && !slices.ContainsFunc(slices.Collect(maps.Keys(tree)), func(f string) bool {
+			return strings.Contains(f, "/topology/")
+		}) {
 			rt.Fatal("a topology from a tree without one")
 		}
 	})
@@ -325,7 +340,10 @@ func TestFromSystem(t *testing.T) {
 	make4 := func() *topology.System {
 		return &topology.System{Scanned: true, Online: 4, Packages: []topology.Package{
 			{Groups: []topology.Group{{Cores: []topology.Core{core(0, topology.Performance, 0, 2)}}}},
-			{Groups: []topology.Group{{Cores: []topology.Core{core(1, topology.Efficiency, 1)}}, {Cores: []topology.Core{core(2, topology.LPEfficiency, 3)}}}},
+			{Groups: []topology.Group{
+				{Cores: []topology.Core{core(1, topology.Efficiency, 1)}},
+				{Cores: []topology.Core{core(2, topology.LPEfficiency, 3)}},
+			}},
 		}}
 	}
 	top, ok := fromSystem(make4(), []int{2, 3, 5, 7})

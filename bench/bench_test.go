@@ -114,7 +114,11 @@ func BenchmarkGoMap(b *testing.B) {
 // Goal: every workload comes out as a Go map has it, in every exchange; and one that does not is found out. Method: few records, two readers; then a
 // reference that has read one batch more.
 func TestRun(t *testing.T) {
-	for _, w := range []Workload{{Groups: 100, Prepare: 1 << 14}, {Groups: 5000, Prepare: 1 << 14, Text: true}, {Groups: 10, Prepare: 10_000, BatchRows: 1000, Aggregates: []plan.AggregateKind{plan.Sum}}} {
+	for _, w := range []Workload{
+		{Groups: 100, Prepare: 1 << 14},
+		{Groups: 5000, Prepare: 1 << 14, Text: true},
+		{Groups: 10, Prepare: 10_000, BatchRows: 1000, Aggregates: []plan.AggregateKind{plan.Sum}},
+	} {
 		for x := plan.ExchangeAuto; x <= plan.ExchangeRoute; x++ {
 			w.Exchange = x
 			r, err := w.Run(2, 2, 1, 20*time.Millisecond, nil)

@@ -55,7 +55,8 @@ func readTwin(t *testing.T, p *plan.Plan, data []byte, cfg readers.DelimitedConf
 	pr, co := ring.New[core.Chunk](2)
 	source := &pollSource{r: waiting{r}, b: record.NewBatch(p.Source, 100)}
 	bells := []core.Bell{silent{}}
-	router, err := core.NewRouter(0, p, source, plan.Route{}, core.Fold{Exchange: plan.ExchangeRoute}, []*ring.Producer[core.Chunk]{pr}, bells, nil, nil, cuts)
+	router, err := core.NewRouter(0, p, source, plan.Route{}, core.Fold{Exchange: plan.ExchangeRoute},
+		[]*ring.Producer[core.Chunk]{pr}, bells, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,14 +88,17 @@ type waiting struct{ *readers.Stream }
 func (w waiting) Poll(b *record.Batch) error { return w.Read(context.Background(), b) }
 
 // readEngine runs a plan in an engine.
-func readEngine(t *testing.T, p *plan.Plan, path string, cfg readers.DelimitedConfig, readersOf, partitions int, exchange plan.Exchange) (rows []string, in, set uint64) {
+func readEngine(t *testing.T, p *plan.Plan, path string, cfg readers.DelimitedConfig, readersOf, partitions int,
+	exchange plan.Exchange,
+) (rows []string, in, set uint64) {
 	t.Helper()
 	d, err := readers.OpenDelimited(path, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e, err := engine.Start(t.Context(), engine.Config{
-		Plan: p, Readers: d.Readers(readersOf), Partitions: partitions, Cores: 1, NoPin: true, Exchange: exchange, BatchRows: 50, RingSlots: 2, FoldBytes: 1 << 12,
+		Plan: p, Readers: d.Readers(readersOf), Partitions: partitions, Cores: 1, NoPin: true, Exchange: exchange,
+		BatchRows: 50, RingSlots: 2, FoldBytes: 1 << 12,
 		StateBytes: 256 << 20,
 	})
 	if err != nil {
@@ -191,7 +195,8 @@ func FuzzEndToEnd(f *testing.F) {
 		for i, exchange := range []plan.Exchange{plan.ExchangeRoute, plan.ExchangeFold} {
 			n, partitions := 1+int(shape)%3, 1+(int(shape)/3+i)%3
 			got, gotIn, gotSet := readEngine(t, p, path, cfg, n, partitions, exchange)
-			what := fmt.Sprintf("%s: %d readers, %d partitions, %v, blocks of %d", sql, n, partitions, exchange, cfg.BlockBytes)
+			what := fmt.Sprintf("%s: %d readers, %d partitions, %v, blocks of %d", sql, n, partitions, exchange,
+				cfg.BlockBytes)
 			if gotIn != in || gotSet != set {
 				t.Fatalf("%s: %d records, %d set aside; expected %d and %d", what, gotIn, gotSet, in, set)
 			}

@@ -17,9 +17,12 @@ import (
 
 // sqlSchema has a column of each type that filters and arguments are made of.
 var sqlSchema = func() *record.Schema {
-	s, err := record.NewSchema("records", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "value", Type: record.Int64}, record.Field{Name: "size", Type: record.Int64},
-		record.Field{Name: "price", Type: record.Float64}, record.Field{Name: "rate", Type: record.Float64}, record.Field{Name: "fee", Type: record.DecimalOf(10, 2)},
-		record.Field{Name: "venue", Type: record.String}, record.Field{Name: "opt", Type: record.Int64, Nullable: true}, record.Field{Name: "at", Type: record.Timestamp})
+	s, err := record.NewSchema("records", record.Field{Name: "key", Type: record.Int64},
+		record.Field{Name: "value", Type: record.Int64}, record.Field{Name: "size", Type: record.Int64},
+		record.Field{Name: "price", Type: record.Float64}, record.Field{Name: "rate", Type: record.Float64},
+		record.Field{Name: "fee", Type: record.DecimalOf(10, 2)},
+		record.Field{Name: "venue", Type: record.String}, record.Field{Name: "opt", Type: record.Int64, Nullable: true},
+		record.Field{Name: "at", Type: record.Timestamp})
 	if err != nil {
 		panic(err)
 	}
@@ -77,7 +80,8 @@ func newPipe(p *plan.Plan, batches []*record.Batch) (*pipe, error) {
 		return nil, err
 	}
 	source := &pollSource{r: m.(record.Poller), b: record.NewBatch(p.Source, record.DefaultRows)}
-	router, err := core.NewRouter(0, p, source, plan.Route{}, core.Fold{Exchange: plan.ExchangeDirect}, []*ring.Producer[core.Chunk]{in}, bells, []*core.Partition{partition}, nil, cuts)
+	router, err := core.NewRouter(0, p, source, plan.Route{}, core.Fold{Exchange: plan.ExchangeDirect},
+		[]*ring.Producer[core.Chunk]{in}, bells, []*core.Partition{partition}, nil, cuts)
 	return &pipe{router, partition}, err
 }
 
@@ -102,7 +106,10 @@ func (p *pipe) run(records uint64) float64 {
 func BenchmarkSQL(b *testing.B) {
 	const from, by = `SELECT key, count(*) AS count, sum(value) AS sum, min(value) AS min, max(value) AS max FROM records`, ` GROUP BY key`
 	literal := &plan.Plan{Source: sqlSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{
-		{Name: "count", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "value"}, {Name: "min", Func: plan.Min, Column: "value"}, {Name: "max", Func: plan.Max, Column: "value"},
+		{Name: "count", Func: plan.Count},
+		{Name: "sum", Func: plan.Sum, Column: "value"},
+		{Name: "min", Func: plan.Min, Column: "value"},
+		{Name: "max", Func: plan.Max, Column: "value"},
 	}}
 	sum := func(of string) string {
 		return `SELECT key, count(*) AS count, sum(` + of + `) AS sum FROM records` + by
@@ -137,7 +144,10 @@ func BenchmarkSQL(b *testing.B) {
 		{"coalesce", sum(`coalesce(opt, value)`), "sum(bigint)"},
 		{"modulo", sum(`value % 7`), "sum(bigint)"},
 		{"round(decimal)", sum(`round(fee)`), "sum(decimal)"},
-		{"extract", `SELECT extract(hour FROM at) AS h, count(*) AS count, sum(value) AS sum FROM records GROUP BY h`, "sum(bigint)"},
+		{
+			"extract", `SELECT extract(hour FROM at) AS h, count(*) AS count, sum(value) AS sum FROM records GROUP BY h`,
+			"sum(bigint)",
+		},
 		{"extract/dow", `SELECT extract(dow FROM at) AS h, count(*) AS count, sum(value) AS sum FROM records GROUP BY h`, "sum(bigint)"},
 		{"lower", sum(`length(lower(venue))`), "sum(bigint)"},
 		{"date_trunc", `SELECT date_trunc('hour', at) AS h, count(*) AS count, sum(value) AS sum FROM records GROUP BY h`, "sum(bigint)"},

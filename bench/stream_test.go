@@ -37,7 +37,8 @@ func TestStreams(t *testing.T) {
 				t.Errorf("%s: checksum %x, expected %x", name, r.Sum, want.sum)
 			}
 			reads[0] += uint64(p.batches[0][0].Len())
-			if other := s.expected(p, reads); other.sum == r.Sum && name != "q5" && name != "q7" { // the top of a window may be the same
+			// the top of a window may be the same
+			if other := s.expected(p, reads); other.sum == r.Sum && name != "q5" && name != "q7" {
 				t.Errorf("%s: the checksum is the same for a batch more", name)
 			}
 		}

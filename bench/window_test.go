@@ -33,7 +33,8 @@ func BenchmarkWindowCost(b *testing.B) {
 			var streams []Stream
 			for _, k := range kinds {
 				s := Streams["s2"]
-				s.SQL, s.Disorder, s.groups = `SELECT key, count(*) AS n, sum(value) AS sum, min(value) AS low, max(value) AS high FROM records GROUP BY `+k.by, k.disorder, k.times*groups
+				s.SQL, s.Disorder, s.groups =
+					`SELECT key, count(*) AS n, sum(value) AS sum, min(value) AS low, max(value) AS high FROM records GROUP BY `+k.by, k.disorder, k.times*groups
 				p, err := s.prepare(s, 1)
 				if err != nil {
 					b.Fatal(err)

@@ -92,7 +92,9 @@ func TestChecks(t *testing.T) {
 		bug     func(a checkedAgents)
 	}{
 		{"every record that was read has one fate", func(a checkedAgents) { a.r.counters.In++ }},
-		{"records that are folded or applied in place are counted", func(a checkedAgents) { a.r.counters.Direct += 1e6 }},
+		{"records that are folded or applied in place are counted", func(a checkedAgents) {
+			a.r.counters.Direct += 1e6
+		}},
 		{"records without a key are counted", func(a checkedAgents) { a.r.counters.Keyless += 1e6 }},
 		{"the watermark does not fall below that of the last mark", func(a checkedAgents) { a.r.times.watermark = 0 }},
 		{"marks are sent of an epoch that was raised", func(a checkedAgents) { a.r.epoch++ }},
@@ -140,13 +142,17 @@ func TestChecks(t *testing.T) {
 		{"the groups fit the chunk", func(a checkedAgents) {
 			a.r.targets[1].open.kind, a.r.targets[1].open.rows = chunkPartials, 1<<16
 		}},
-		{"a chunk that is filled has records or groups", func(a checkedAgents) { a.r.targets[1].open.kind = chunkMark }},
+		{"a chunk that is filled has records or groups", func(a checkedAgents) {
+			a.r.targets[1].open.kind = chunkMark
+		}},
 
 		{"a reader has a ring until it has ended", func(a checkedAgents) { a.p.inputs[0].ring = nil }},
 		{"a partition that catches up holds the readers whose marks it had", func(a checkedAgents) {
 			a.p.phase = catchingUp
 		}},
-		{"the ring of a reader that is held begins with its mark", func(a checkedAgents) { a.p.inputs[0].phase = held }},
+		{"the ring of a reader that is held begins with its mark", func(a checkedAgents) {
+			a.p.inputs[0].phase = held
+		}},
 		{"active counts the readers that have not ended", func(a checkedAgents) { a.p.active++ }},
 		{"unmarked counts the readers that are read", func(a checkedAgents) { a.p.unmarked-- }},
 		{"the next reader is one of the readers", func(a checkedAgents) { a.p.nextInput = 1 }},
@@ -172,7 +178,9 @@ func TestChecks(t *testing.T) {
 		{"the oldest window that is kept is not later than the last that has closed", func(a checkedAgents) {
 			a.p.oldest = a.p.closed + 1
 		}},
-		{"the rows of shards that have gone are counted", func(a checkedAgents) { a.p.away = &result.AwayShards{All: 1} }},
+		{"the rows of shards that have gone are counted", func(a checkedAgents) {
+			a.p.away = &result.AwayShards{All: 1}
+		}},
 		{"every pane is found by its id, and no other", func(a checkedAgents) { a.p.byID[7] = nil }},
 		{"closed panes are panes", func(a checkedAgents) { a.p.sealed = len(a.p.panes) + 1 }},
 		{"a pane is found by its id", func(a checkedAgents) { a.p.byID[a.p.panes[0].id] = a.p.panes[1] }},
@@ -180,7 +188,9 @@ func TestChecks(t *testing.T) {
 			a.p.panes[0], a.p.panes[1] = a.p.panes[1], a.p.panes[0]
 			a.p.sealed, a.p.panes[0].live, a.p.panes[1].live = 2, nil, nil
 		}},
-		{"a pane has a live table until it is closed", func(a checkedAgents) { a.p.panes[len(a.p.panes)-1].live = nil }},
+		{"a pane has a live table until it is closed", func(a checkedAgents) {
+			a.p.panes[len(a.p.panes)-1].live = nil
+		}},
 		{"no slot shows an unused pane", func(a checkedAgents) { a.p.unused = append(a.p.unused, a.p.panes[0]) }},
 		{"the sums are those of all panes", func(a checkedAgents) {
 			a.p.store()
@@ -199,7 +209,8 @@ func TestChecks(t *testing.T) {
 		t.Run(c.formula, func(t *testing.T) {
 			a := newCheckedAgents(t)
 			c.bug(a)
-			if got := checkPanic(a.r.check) + checkPanic(a.p.check); !strings.Contains(got, "it does not hold that "+c.formula) {
+			if got := checkPanic(a.r.check) + checkPanic(a.p.check); !strings.Contains(
+				got, "it does not hold that "+c.formula) {
 				t.Errorf("the check says %q", got)
 			}
 		})

@@ -40,18 +40,24 @@ func (s *sliceSource) Wake() Nanos                   { return Never }
 func (s *sliceSource) Complete() bool                { return true }
 
 // run steps routers and partitions in one goroutine, in a random order, until all are done.
-func run(t *testing.T, p *plan.Plan, sources []Source, partitions, slots int, seed uint64) (*result.Owners, []*result.Image, []*Router) {
+func run(t *testing.T, p *plan.Plan, sources []Source, partitions, slots int, seed uint64) (*result.Owners,
+	[]*result.Image, []*Router,
+) {
 	t.Helper()
 	return runRoute(t, p, sources, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, partitions, slots, seed)
 }
 
-func runRoute(t *testing.T, p *plan.Plan, sources []Source, route plan.Route, fold Fold, partitions, slots int, seed uint64) (*result.Owners, []*result.Image, []*Router) {
+func runRoute(t *testing.T, p *plan.Plan, sources []Source, route plan.Route, fold Fold, partitions, slots int,
+	seed uint64,
+) (*result.Owners, []*result.Image, []*Router) {
 	t.Helper()
 	return runLooking(t, p, sources, route, fold, partitions, slots, seed, nil)
 }
 
 // runLooking is runRoute with a look at the cuts between any two steps, if there is one to be taken.
-func runLooking(t *testing.T, pl *plan.Plan, sources []Source, route plan.Route, fold Fold, partitions, slots int, seed uint64, look func(*Cuts, *rand.Rand)) (*result.Owners, []*result.Image, []*Router) {
+func runLooking(t *testing.T, pl *plan.Plan, sources []Source, route plan.Route, fold Fold, partitions, slots int,
+	seed uint64, look func(*Cuts, *rand.Rand),
+) (*result.Owners, []*result.Image, []*Router) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	owners := result.NewOwners(partitions)
@@ -89,10 +95,12 @@ func runLooking(t *testing.T, pl *plan.Plan, sources []Source, route plan.Route,
 			for _, a := range agents {
 				switch a := a.(type) {
 				case *Router:
-					t.Logf("router %d: phase %d at end %v sent %d batch %v stall %v", a.id, a.phase, a.atEnd, a.sent, a.batch != nil, a.stall)
+					t.Logf("router %d: phase %d at end %v sent %d batch %v stall %v", a.id, a.phase, a.atEnd, a.sent,
+						a.batch != nil, a.stall)
 				case *Partition:
 					n, slot := cuts.Raised()
-					t.Logf("partition %d: phase %d epoch %d unmarked %d active %d raised %d %d", a.id, a.phase, a.epoch, a.unmarked, a.active, n, slot)
+					t.Logf("partition %d: phase %d epoch %d unmarked %d active %d raised %d %d", a.id, a.phase, a.epoch,
+						a.unmarked, a.active, n, slot)
 				}
 			}
 			t.Fatalf("seed %d: no end after %d steps", seed, steps)
@@ -126,7 +134,12 @@ func TestShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &plan.Plan{Source: schema, Keys: []string{"k", "name"}, Aggregates: []plan.Aggregate{
-		{Name: "n", Func: plan.Count}, {Name: "nv", Func: plan.Count, Column: "v"}, {Name: "sum", Func: plan.Sum, Column: "v"}, {Name: "min", Func: plan.Min, Column: "v"}, {Name: "max", Func: plan.Max, Column: "v"}, {Name: "avg", Func: plan.Avg, Column: "v"},
+		{Name: "n", Func: plan.Count},
+		{Name: "nv", Func: plan.Count, Column: "v"},
+		{Name: "sum", Func: plan.Sum, Column: "v"},
+		{Name: "min", Func: plan.Min, Column: "v"},
+		{Name: "max", Func: plan.Max, Column: "v"},
+		{Name: "avg", Func: plan.Avg, Column: "v"},
 	}}
 	type state struct {
 		n, nv, sum, min, max int64
@@ -195,7 +208,8 @@ func TestShapes(t *testing.T) {
 				fold := Fold{Exchange: plan.Exchange(rng.IntN(3)), Bytes: 1 << (10 + rng.IntN(12))}
 				owners, images, routers := runRoute(t, p, sources, route, fold, partitions, 1<<rng.IntN(4), seed)
 				for _, r := range routers {
-					if c := r.Counters(); fold.Exchange == plan.ExchangeFold && c.Folded != c.Counted || fold.Exchange == plan.ExchangeRoute && c.Folded > 0 ||
+					if c := r.Counters(); fold.Exchange == plan.ExchangeFold && c.Folded != c.Counted ||
+						fold.Exchange == plan.ExchangeRoute && c.Folded > 0 ||
 						c.Partials > c.Folded || (c.Folded > 0) != (c.Flushes > 0) {
 						t.Fatalf("seed %d, %v: %+v", seed, fold, c)
 					}
@@ -216,9 +230,12 @@ func TestShapes(t *testing.T) {
 						if st == nil {
 							t.Fatalf("seed %d: group %q should not be there", seed, id)
 						}
-						if n.Of(row) != st.n || nv.Of(row) != st.nv || sum.Null(row) != (st.nv == 0) && !sum.Overflow(row) || !sum.Null(row) && sum.Of(row) != st.sum ||
-							st.nv > 0 && (lo.Of(row) != st.min || hi.Of(row) != st.max) || avg.Null(row) != (st.nv == 0) {
-							t.Fatalf("seed %d: group %q: %d %d %d %d %d, expected %+v", seed, id, n.Of(row), nv.Of(row), sum.Of(row), lo.Of(row), hi.Of(row), *st)
+						if n.Of(row) != st.n || nv.Of(row) != st.nv || sum.Null(row) != (st.nv == 0) &&
+							!sum.Overflow(row) || !sum.Null(row) && sum.Of(row) != st.sum ||
+							st.nv > 0 && (lo.Of(row) != st.min || hi.Of(row) != st.max) ||
+							avg.Null(row) != (st.nv == 0) {
+							t.Fatalf("seed %d: group %q: %d %d %d %d %d, expected %+v", seed, id, n.Of(row), nv.Of(row),
+								sum.Of(row), lo.Of(row), hi.Of(row), *st)
 						}
 						var key plan.Key
 						if k.Null(row) {
@@ -239,7 +256,8 @@ func TestShapes(t *testing.T) {
 					}
 				}
 				if got != len(want) {
-					t.Fatalf("seed %d, %d readers, %d partitions: %d groups, expected %d", seed, readers, partitions, got, len(want))
+					t.Fatalf("seed %d, %d readers, %d partitions: %d groups, expected %d", seed, readers, partitions,
+						got, len(want))
 				}
 			}
 		}
@@ -252,7 +270,11 @@ func TestRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pl := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "k"}}} // no keys
+	// no keys
+	pl := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Count},
+		{Name: "sum", Func: plan.Sum, Column: "k"},
+	}}
 	batch := func() *record.Batch {
 		b := record.NewBatch(schema, 4*stripeRows)
 		for i := range b.Cap() {
@@ -279,7 +301,10 @@ func TestRoutes(t *testing.T) {
 		{plan.Route{Routing: plan.RouteAligned}, []int64{all / 2, all / 2, 0, 0}},
 		{plan.Route{Routing: plan.RouteCustom, Func: first}, []int64{10, 10, 0, all - 20}},
 	} {
-		sources := []Source{&sliceSource{batches: []*record.Batch{batch()}}, &sliceSource{batches: []*record.Batch{batch()}}}
+		sources := []Source{
+			&sliceSource{batches: []*record.Batch{batch()}},
+			&sliceSource{batches: []*record.Batch{batch()}},
+		}
 		// Rings that are never full: then round robin passes none by.
 		_, images, _ := runRoute(t, pl, sources, c.route, Fold{Exchange: plan.ExchangeRoute}, 4, 64, 1)
 		n, err := result.ColumnOf[int64](pl, "n")
@@ -338,9 +363,11 @@ func TestAutoExchange(t *testing.T) {
 	few := func(i int) int64 { return int64(i % 10) }
 	fold := Fold{Bytes: 1} // flush after each batch
 
-	_, images, routers := runRoute(t, p, []Source{&sliceSource{batches: batches(30, unique)}}, plan.Route{}, fold, 2, 4, 1)
+	_, images, routers := runRoute(t, p, []Source{&sliceSource{batches: batches(30, unique)}}, plan.Route{}, fold, 2, 4,
+		1)
 	if c := routers[0].Counters(); c.Counted != 30*rows || c.Folded < mostLowFlushes*rows || c.Folded > 5*rows {
-		t.Errorf("unique keys: %+v, expected that folding is given up after %d flushes and tried again after %d times as many records", c, mostLowFlushes, routeTimes)
+		t.Errorf("unique keys: %+v, expected that folding is given up after %d flushes and tried again after %d "+
+			"times as many records", c, mostLowFlushes, routeTimes)
 	}
 	if n := images[0].Len() + images[1].Len(); n != 30*rows {
 		t.Errorf("%d groups, expected %d", n, 30*rows)
@@ -352,7 +379,8 @@ func TestAutoExchange(t *testing.T) {
 	if n := images[0].Len() + images[1].Len(); n != 10 {
 		t.Errorf("%d groups, expected 10", n)
 	}
-	_, _, routers = runRoute(t, p, []Source{&sliceSource{batches: batches(5, few)}}, plan.Route{Routing: plan.RouteRoundRobin}, fold, 2, 4, 1)
+	_, _, routers = runRoute(t, p, []Source{&sliceSource{batches: batches(5, few)}},
+		plan.Route{Routing: plan.RouteRoundRobin}, fold, 2, 4, 1)
 	if c := routers[0].Counters(); c.Folded != 0 {
 		t.Errorf("a route asked for by name: %+v, expected that nothing is folded", c)
 	}
@@ -369,14 +397,18 @@ func TestAutoExchange(t *testing.T) {
 		{"ten million keys", 64 << 20, func(int) int64 { return rng.Int64N(1e7) }, false},
 		{"500,000 keys in a small table", 4 << 20, func(int) int64 { return rng.Int64N(5e5) }, false},
 		{"100,000 keys", 64 << 20, func(int) int64 { return rng.Int64N(1e5) }, true},
-		{"keys of which some are frequent", 64 << 20, func(int) int64 { return int64(math.Exp(rng.Float64() * 16)) }, true},
+		{"keys of which some are frequent", 64 << 20, func(int) int64 {
+			return int64(math.Exp(rng.Float64() * 16))
+		}, true},
 	} {
-		_, _, routers = runRoute(t, p, []Source{&sliceSource{batches: batches(300, c.key)}}, plan.Route{}, Fold{Bytes: c.bytes}, 2, 4, 1)
+		_, _, routers = runRoute(t, p, []Source{&sliceSource{batches: batches(300, c.key)}}, plan.Route{},
+			Fold{Bytes: c.bytes}, 2, 4, 1)
 		got := routers[0].Counters()
 		if c.folds && got.Folded != got.Counted || !c.folds && got.Folded > mostLowFlushes*2*firstEstimate {
 			t.Errorf("%s: %d of %d records folded, %d flushes", c.name, got.Folded, got.Counted, got.Flushes)
 		}
-		t.Logf("%s: %d of %d records folded, %d flushes, %d partials", c.name, got.Folded, got.Counted, got.Flushes, got.Partials)
+		t.Logf("%s: %d of %d records folded, %d flushes, %d partials", c.name, got.Folded, got.Counted, got.Flushes,
+			got.Partials)
 	}
 }
 
@@ -397,7 +429,8 @@ func TestRoundRobinPassesBy(t *testing.T) {
 	stuckIn, _ := ring.New[Chunk](2)
 	in, out := ring.New[Chunk](2)
 	cuts := NewCuts(pl, plan.Route{}, 1, 2, 0, nil, func() {})
-	r, err := NewRouter(0, pl, s, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, []*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
+	r, err := NewRouter(0, pl, s, plan.Route{}, Fold{Exchange: plan.ExchangeRoute},
+		[]*ring.Producer[Chunk]{stuckIn, in}, []Bell{noBell{}, noBell{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -438,7 +471,8 @@ func TestBackPressure(t *testing.T) {
 	const slots = 4
 	in, out := ring.New[Chunk](slots)
 	cuts := NewCuts(pl, plan.Route{}, 1, 1, 0, nil, func() {})
-	r, err := NewRouter(0, pl, s, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
+	r, err := NewRouter(0, pl, s, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, []*ring.Producer[Chunk]{in},
+		[]Bell{noBell{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -494,7 +528,8 @@ func TestHugeKey(t *testing.T) {
 		for _, m := range images {
 			groups += m.Len()
 		}
-		if c := routers[0].Counters(); groups != 4 || s.rejected != 1 || c.Quarantined != 1 || c.Counted != 4 || c.In != 5 {
+		if c := routers[0].Counters(); groups != 4 || s.rejected != 1 || c.Quarantined != 1 || c.Counted != 4 ||
+			c.In != 5 {
 			t.Fatalf("huge key at %d: %d groups, %d rejected, %+v", at, groups, s.rejected, c)
 		}
 	}
@@ -515,13 +550,19 @@ func (r *reluctant) Quarantine(reject record.Reject) bool {
 
 // Goal: stepping allocates nothing once the groups are there, nor does an epoch.
 func TestStepAllocations(t *testing.T) {
-	for _, fold := range []Fold{{Exchange: plan.ExchangeRoute}, {Exchange: plan.ExchangeFold, Bytes: 1 << 20}, {Exchange: plan.ExchangeFold, Bytes: 1}} { // the last flushes after each batch
+	// the last flushes after each batch
+	for _, fold := range []Fold{
+		{Exchange: plan.ExchangeRoute},
+		{Exchange: plan.ExchangeFold, Bytes: 1 << 20},
+		{Exchange: plan.ExchangeFold, Bytes: 1},
+	} {
 		testStepAllocations(t, fold)
 	}
 }
 
 func testStepAllocations(t *testing.T, fold Fold) {
-	schema, _ := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "name", Type: record.String}, record.Field{Name: "v", Type: record.Float64, Nullable: true},
+	schema, _ := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64},
+		record.Field{Name: "name", Type: record.String}, record.Field{Name: "v", Type: record.Float64, Nullable: true},
 		record.Field{Name: "w", Type: record.Int64})
 	for _, keys := range [][]string{{"k"}, {"name"}, {"name", "k"}} {
 		pl := &plan.Plan{Source: schema, Keys: keys, Aggregates: []plan.Aggregate{
@@ -606,7 +647,8 @@ func testStepAllocations(t *testing.T, fold Fold) {
 		}
 		c, slot := cuts.Pin()
 		if raised, _ := cuts.Raised(); raised < uint64(runs) || c.Epoch() != raised || c.Len() != 100 {
-			t.Errorf("keys %v, %v: not what was to be measured: epoch %d of %d, %d groups", keys, fold, c.Epoch(), raised, c.Len())
+			t.Errorf("keys %v, %v: not what was to be measured: epoch %d of %d, %d groups", keys, fold, c.Epoch(),
+				raised, c.Len())
 		}
 		cuts.Unpin(slot)
 	}
@@ -630,7 +672,8 @@ func TestNullsOfSeveralArguments(t *testing.T) {
 	p := &plan.Plan{Keys: []string{"key"}}
 	for _, name := range names {
 		fields = append(fields, record.Field{Name: name, Type: record.Int64, Nullable: true})
-		p.Aggregates = append(p.Aggregates, plan.Aggregate{Name: "n" + name, Func: plan.Count, Column: name}, plan.Aggregate{Name: "s" + name, Func: plan.Sum, Column: name})
+		p.Aggregates = append(p.Aggregates, plan.Aggregate{Name: "n" + name, Func: plan.Count, Column: name},
+			plan.Aggregate{Name: "s" + name, Func: plan.Sum, Column: name})
 	}
 	var err error
 	if p.Source, err = record.NewSchema("nulls", fields...); err != nil {
@@ -647,7 +690,8 @@ func TestNullsOfSeveralArguments(t *testing.T) {
 				}
 			}
 		}
-		_, images, _ := runRoute(t, p, []Source{&sliceSource{batches: []*record.Batch{b}}}, plan.Route{}, Fold{Exchange: exchange}, 2, 2, 1)
+		_, images, _ := runRoute(t, p, []Source{&sliceSource{batches: []*record.Batch{b}}}, plan.Route{},
+			Fold{Exchange: exchange}, 2, 2, 1)
 		key, err := result.ColumnOf[int64](p, "key")
 		if err != nil {
 			t.Fatal(err)
@@ -663,8 +707,10 @@ func TestNullsOfSeveralArguments(t *testing.T) {
 						t.Fatal(err1, err2)
 					}
 					null := key.Of(row)>>c&1 == 1
-					if got := n.Of(row); (got == 0) != null || s.Null(row) != null || !null && s.Of(row) != int64(10*c+1) {
-						t.Errorf("%v: case %03b: %d values of %s, their sum is NULL: %v", exchange, key.Of(row), got, name, s.Null(row))
+					if got := n.Of(row); (got == 0) != null || s.Null(row) != null || !null &&
+						s.Of(row) != int64(10*c+1) {
+						t.Errorf("%v: case %03b: %d values of %s, their sum is NULL: %v", exchange, key.Of(row), got,
+							name, s.Null(row))
 					}
 				}
 			}

@@ -106,7 +106,8 @@ func TestMoveWithoutImage(t *testing.T) {
 			}
 		}
 		if n != groups || c.Len() != groups || !m.Done() {
-			t.Errorf("%d bytes left: %d groups, Len %d, expected %d; the shard has moved: %v", least, n, c.Len(), groups, m.Done())
+			t.Errorf("%d bytes left: %d groups, Len %d, expected %d; the shard has moved: %v", least, n, c.Len(),
+				groups, m.Done())
 		}
 		if _, ok := c.Get(k); !ok || c.Owners.Of(k) != m.to || !isIn(c.Partition(int(m.to)), k) {
 			t.Errorf("%d bytes left: the group is not with its new owner", least)
@@ -217,7 +218,8 @@ func TestOwnersWaitForEachOther(t *testing.T) {
 		s.cuts.Answer(false)
 		s.cuts.Want()
 		if n, again := s.cuts.Raised(); n != number+1 || again != slot {
-			t.Fatalf("epoch %d is raised in slot %d, expected %d in that of the move, %d: the test shows nothing", n, again, number+1, slot)
+			t.Fatalf("epoch %d is raised in slot %d, expected %d in that of the move, %d: the test shows nothing", n,
+				again, number+1, slot)
 		}
 		if ahead == "the old owner" {
 			s.settle(s.r, old)
@@ -235,7 +237,8 @@ func TestOwnersWaitForEachOther(t *testing.T) {
 			}
 		}
 		if old.epoch != number || next.epoch != number {
-			t.Errorf("%s goes ahead: the old owner has answered epoch %d and the new one %d, expected %d of both", ahead, old.epoch, next.epoch, number)
+			t.Errorf("%s goes ahead: the old owner has answered epoch %d and the new one %d, expected %d of both",
+				ahead, old.epoch, next.epoch, number)
 		}
 		s.settle(s.r, old, next)
 		s.cuts.Answer(true)

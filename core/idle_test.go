@@ -41,14 +41,21 @@ func newIdleSim(t *testing.T, exchange plan.Exchange, rows [2][]timedRow) *idleS
 	t.Helper()
 	p := &plan.Plan{
 		Source: timedSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-		Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}, Idle: time.Second},
+		Window: &plan.Window{
+			Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second},
+			Idle: time.Second,
+		},
 	}
 	s := &idleSim{cuts: NewCuts(p, plan.Route{}, 2, 1, 0, nil, func() {})}
 	var outs []*ring.Consumer[Chunk]
 	for i := range s.routers {
-		s.sources[i] = &pausedSource{waitingSource: waitingSource{timedSource{rows: rows[i], batch: record.NewBatch(timedSchema, 200)}, false}}
+		s.sources[i] = &pausedSource{waitingSource: waitingSource{timedSource{
+			rows:  rows[i],
+			batch: record.NewBatch(timedSchema, 200),
+		}, false}}
 		in, out := ring.New[Chunk](2)
-		r, err := NewRouter(plan.ReaderID(i), p, s.sources[i], plan.Route{}, Fold{Exchange: exchange, Bytes: 1 << 14}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, s.cuts)
+		r, err := NewRouter(plan.ReaderID(i), p, s.sources[i], plan.Route{}, Fold{Exchange: exchange, Bytes: 1 << 14},
+			[]*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, s.cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +174,8 @@ func TestIdleIsAskedAgain(t *testing.T) {
 		s.cuts.Want()
 		step(7*time.Minute + c.after)
 		if got := closed(); got != c.want {
-			t.Fatalf("windows up to %d s have closed, expected %d, %v after the second reader had nothing", got, c.want, c.after)
+			t.Fatalf("windows up to %d s have closed, expected %d, %v after the second reader had nothing", got, c.want,
+				c.after)
 		}
 	}
 }
@@ -206,14 +214,37 @@ func TestHolds(t *testing.T) {
 		batches []heldBatch
 		late    uint64
 	}{
-		"no rounds, within a batch":          {[]heldBatch{{[]int64{100, 0}, record.HoldNone}}, 1},
-		"no rounds":                          {[]heldBatch{{[]int64{100}, record.HoldNone}, {[]int64{0, 0}, record.HoldNone}}, 2},
-		"within a round":                     {[]heldBatch{{[]int64{100, 0}, part}, {[]int64{0}, part}, {[]int64{0}, settled}}, 0},
-		"the round after":                    {[]heldBatch{{[]int64{100}, ends}, {[]int64{0, 0}, part}, {[]int64{0}, ends}}, 0},
-		"two rounds after":                   {[]heldBatch{{[]int64{100}, ends}, {[]int64{0}, ends}, {[]int64{0, 0}, ends}}, 2},
-		"settled":                            {[]heldBatch{{[]int64{100, 0}, settled}, {[]int64{0}, part}}, 1},
-		"settled after a round":              {[]heldBatch{{[]int64{100}, ends}, {[]int64{0}, settled}, {[]int64{0}, part}}, 1},
-		"a round does not take back the one": {[]heldBatch{{[]int64{100}, settled}, {[]int64{0}, ends}, {[]int64{0}, ends}}, 2},
+		"no rounds, within a batch": {[]heldBatch{{[]int64{100, 0}, record.HoldNone}}, 1},
+		"no rounds": {[]heldBatch{
+			{[]int64{100}, record.HoldNone},
+			{[]int64{0, 0}, record.HoldNone},
+		}, 2},
+		"within a round": {[]heldBatch{
+			{[]int64{100, 0}, part},
+			{[]int64{0}, part},
+			{[]int64{0}, settled},
+		}, 0},
+		"the round after": {[]heldBatch{
+			{[]int64{100}, ends},
+			{[]int64{0, 0}, part},
+			{[]int64{0}, ends},
+		}, 0},
+		"two rounds after": {[]heldBatch{
+			{[]int64{100}, ends},
+			{[]int64{0}, ends},
+			{[]int64{0, 0}, ends},
+		}, 2},
+		"settled": {[]heldBatch{{[]int64{100, 0}, settled}, {[]int64{0}, part}}, 1},
+		"settled after a round": {[]heldBatch{
+			{[]int64{100}, ends},
+			{[]int64{0}, settled},
+			{[]int64{0}, part},
+		}, 1},
+		"a round does not take back the one": {[]heldBatch{
+			{[]int64{100}, settled},
+			{[]int64{0}, ends},
+			{[]int64{0}, ends},
+		}, 2},
 	} {
 		s := &heldSource{batches: c.batches}
 		s.batch = record.NewBatch(timedSchema, 10)

@@ -15,11 +15,20 @@ import (
 func BenchmarkKernel(b *testing.B) {
 	for _, groups := range []int{10, 1000, 100_000, 1_000_000, 10_000_000} {
 		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) {
-			schema, err := record.NewSchema("s", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "value", Type: record.Int64})
+			schema, err := record.NewSchema("s", record.Field{Name: "key", Type: record.Int64},
+				record.Field{Name: "value", Type: record.Int64})
 			if err != nil {
 				b.Fatal(err)
 			}
-			p := &plan.Plan{Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "s", Func: plan.Sum, Column: "value"}, {Name: "a", Func: plan.Min, Column: "value"}, {Name: "b", Func: plan.Max, Column: "value"}}}
+			p := &plan.Plan{
+				Source: schema, Keys: []string{"key"},
+				Aggregates: []plan.Aggregate{
+					{Name: "n", Func: plan.Count},
+					{Name: "s", Func: plan.Sum, Column: "value"},
+					{Name: "a", Func: plan.Min, Column: "value"},
+					{Name: "b", Func: plan.Max, Column: "value"},
+				},
+			}
 			l, err := p.Layout()
 			if err != nil {
 				b.Fatal(err)

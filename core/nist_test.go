@@ -90,7 +90,8 @@ func TestNIST(t *testing.T) {
 }
 
 func testSTRD(t *testing.T, s strd) {
-	schema, err := record.NewSchema("s", record.Field{Name: "f", Type: record.Float64}, record.Field{Name: "d", Type: record.DecimalOf(18, 6)})
+	schema, err := record.NewSchema("s", record.Field{Name: "f", Type: record.Float64},
+		record.Field{Name: "d", Type: record.DecimalOf(18, 6)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,8 @@ func testSTRD(t *testing.T, s strd) {
 				to := sources[rng.IntN(len(sources))].(*sliceSource)
 				to.batches = append(to.batches, b)
 			}
-			_, images, _ := runRoute(t, p, sources, plan.Route{}, Fold{Exchange: exchange, Bytes: 1}, partitions, 4, uint64(partitions))
+			_, images, _ := runRoute(t, p, sources, plan.Route{}, Fold{Exchange: exchange, Bytes: 1}, partitions, 4,
+				uint64(partitions))
 			row, ok := merged(t, images).Get(plan.Key{})
 			if !ok {
 				t.Fatal("no row")
@@ -139,16 +141,19 @@ func testSTRD(t *testing.T, s strd) {
 				return c.Of(row)
 			}
 			for name, want := range map[string]struct{ value, digits float64 }{
-				"mean": {s.mean, s.meanOK}, "stddev": {s.stddev, s.stddOK}, "decimal mean": {s.mean, 14}, "decimal stddev": {s.stddev, 14},
+				"mean": {s.mean, s.meanOK}, "stddev": {s.stddev, s.stddOK}, "decimal mean": {s.mean, 14},
+				"decimal stddev": {s.stddev, 14},
 			} {
 				got := read(name)
 				digits := -math.Log10(math.Abs(got-want.value) / math.Abs(want.value)) // +Inf for the same
 				worst[name] = min(worst[name], digits)
 				if !(digits >= want.digits) {
-					t.Errorf("%d partitions, %v: %s is %v, certified %v: %.1f digits of %v", partitions, exchange, name, got, want.value, digits, want.digits)
+					t.Errorf("%d partitions, %v: %s is %v, certified %v: %.1f digits of %v", partitions, exchange, name,
+						got, want.value, digits, want.digits)
 				}
 			}
-			if now := [2]float64{read("decimal mean"), read("decimal stddev")}; partitions == 1 && exchange == plan.ExchangeFold {
+			if now := [2]float64{read("decimal mean"), read("decimal stddev")}; partitions == 1 &&
+				exchange == plan.ExchangeFold {
 				exact = now
 			} else if now != exact {
 				t.Errorf("%d partitions, %v: decimals are %v, with one %v", partitions, exchange, now, exact)
@@ -160,30 +165,49 @@ func testSTRD(t *testing.T, s strd) {
 
 // Goal: aggregates of two columns are refused where they are not right, all together, and a plan reads as SQL.
 func TestByFaults(t *testing.T) {
-	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "text", Type: record.String}, record.Field{Name: "b", Type: record.Bool}, record.Field{Name: "x", Type: record.Float64})
+	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64},
+		record.Field{Name: "text", Type: record.String}, record.Field{Name: "b", Type: record.Bool},
+		record.Field{Name: "x", Type: record.Float64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{
-		{Name: "a", Func: plan.MinBy, Column: "k"}, {Name: "b", Func: plan.MaxBy, By: "k"}, {Name: "c", Func: plan.First, Column: "k", By: "nope"}, {Name: "d", Func: plan.Last, Column: "text", By: "b"}, {Name: "e", Func: plan.Sum, Column: "k", By: "k"}, {Name: "f", Func: plan.MaxBy, Column: "k", By: "b"}, {Name: "g", Func: plan.Min, Column: "b"},
+		{Name: "a", Func: plan.MinBy, Column: "k"},
+		{Name: "b", Func: plan.MaxBy, By: "k"},
+		{Name: "c", Func: plan.First, Column: "k", By: "nope"},
+		{Name: "d", Func: plan.Last, Column: "text", By: "b"},
+		{Name: "e", Func: plan.Sum, Column: "k", By: "k"},
+		{Name: "f", Func: plan.MaxBy, Column: "k", By: "b"},
+		{Name: "g", Func: plan.Min, Column: "b"},
 	}}
 	err = p.Validate()
 	for _, want := range []string{
-		`"a": agg: min_by needs a second column`, `"b": a column to choose by, "k", but none to choose from`, `"c": there is no column "nope"`, `"d": agg: last(text) by boolean is not defined`,
-		`"e": agg: sum takes one column`, `"f": agg: max_by(bigint) by boolean is not defined`, `"g": agg: min(boolean) is not defined`,
+		`"a": agg: min_by needs a second column`, `"b": a column to choose by, "k", but none to choose from`,
+		`"c": there is no column "nope"`, `"d": agg: last(text) by boolean is not defined`,
+		`"e": agg: sum takes one column`, `"f": agg: max_by(bigint) by boolean is not defined`,
+		`"g": agg: min(boolean) is not defined`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nis expected to say %s", err, want)
 		}
 	}
-	p = &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{{Name: "a", Func: plan.First, Column: "b", By: "k"}, {Name: "b", Func: plan.MinBy, Column: "b", By: "k"}, {Name: "c", Func: plan.VarPop, Column: "k"}, {Name: "d", Func: plan.StddevSamp, Column: "k"}, {Name: "e", Func: plan.MinBy, Column: "k", By: "k"}, {Name: "f", Func: plan.MinBy, Column: "b", By: "x"}}}
-	if got, want := p.String(), "SELECT first(b, k) AS a, min_by(b, k) AS b, var_pop(k) AS c, stddev_samp(k) AS d, min_by(k, k) AS e, min_by(b, x) AS f FROM s"; got != want {
+	p = &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{
+		{Name: "a", Func: plan.First, Column: "b", By: "k"},
+		{Name: "b", Func: plan.MinBy, Column: "b", By: "k"},
+		{Name: "c", Func: plan.VarPop, Column: "k"},
+		{Name: "d", Func: plan.StddevSamp, Column: "k"},
+		{Name: "e", Func: plan.MinBy, Column: "k", By: "k"},
+		{Name: "f", Func: plan.MinBy, Column: "b", By: "x"},
+	}}
+	if got, want := p.String(), "SELECT first(b, k) AS a, min_by(b, k) AS b, var_pop(k) AS c, stddev_samp(k) AS d, "+
+		"min_by(k, k) AS e, min_by(b, x) AS f FROM s"; got != want {
 		t.Errorf("%s, expected %s", got, want)
 	}
 	if err := p.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(planLayout(t, p).States); n != 4 {
-		t.Errorf("%d states, expected one for first and min_by, one for the variances, and one for each other pair of columns", n)
+		t.Errorf("%d states, expected one for first and min_by, one for the variances, and one for each other pair "+
+			"of columns", n)
 	}
 }

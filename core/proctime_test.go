@@ -38,7 +38,10 @@ func TestProcessingTime(t *testing.T) {
 	}
 	pl := &plan.Plan{
 		Source: schema, Keys: []string{"k"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-		Window: &plan.Window{Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}, ProcessingTime: true, Retain: plan.MaxRetain},
+		Window: &plan.Window{
+			Windows:        window.Windows{Kind: window.Tumbling, Size: 10 * time.Second},
+			ProcessingTime: true, Retain: plan.MaxRetain,
+		},
 	}
 	sources := []*clockSource{{}, {}}
 	cuts := NewCuts(pl, plan.Route{}, 2, 1, 0, nil, func() {})
@@ -47,7 +50,8 @@ func TestProcessingTime(t *testing.T) {
 	var outs []*ring.Consumer[Chunk]
 	for i, s := range sources {
 		in, out := ring.New[Chunk](4)
-		r, err := NewRouter(plan.ReaderID(i), pl, s, plan.Route{}, Fold{Exchange: plan.Exchange(2 + i), Bytes: 1 << 20}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
+		r, err := NewRouter(plan.ReaderID(i), pl, s, plan.Route{}, Fold{Exchange: plan.Exchange(2 + i), Bytes: 1 << 20},
+			[]*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}

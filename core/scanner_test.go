@@ -14,14 +14,21 @@ import (
 // Goal: a scanner and batches give what the columns give, for every type and NULL.
 func TestScanner(t *testing.T) {
 	schema, err := record.NewSchema("s",
-		record.Field{Name: "name", Type: record.String, Nullable: true}, record.Field{Name: "place", Type: record.String}, record.Field{Name: "day", Type: record.Timestamp},
-		record.Field{Name: "live", Type: record.Bool}, record.Field{Name: "v", Type: record.Int64, Nullable: true}, record.Field{Name: "f", Type: record.Float64},
+		record.Field{Name: "name", Type: record.String, Nullable: true},
+		record.Field{Name: "place", Type: record.String}, record.Field{Name: "day", Type: record.Timestamp},
+		record.Field{Name: "live", Type: record.Bool}, record.Field{Name: "v", Type: record.Int64, Nullable: true},
+		record.Field{Name: "f", Type: record.Float64},
 		record.Field{Name: "price", Type: record.DecimalOf(9, 2)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &plan.Plan{Source: schema, Keys: []string{"name", "day", "live", "place"}, Aggregates: []plan.Aggregate{
-		{Name: "n", Func: plan.Count}, {Name: "total", Func: plan.Sum, Column: "v"}, {Name: "most", Func: plan.Max, Column: "v"}, {Name: "mean", Func: plan.Avg, Column: "f"}, {Name: "cost", Func: plan.Sum, Column: "price"}, {Name: "last_price", Func: plan.Last, Column: "price", By: "v"},
+		{Name: "n", Func: plan.Count},
+		{Name: "total", Func: plan.Sum, Column: "v"},
+		{Name: "most", Func: plan.Max, Column: "v"},
+		{Name: "mean", Func: plan.Avg, Column: "f"},
+		{Name: "cost", Func: plan.Sum, Column: "price"},
+		{Name: "last_price", Func: plan.Last, Column: "price", By: "v"},
 	}}
 	var batches []*record.Batch
 	b := record.NewBatch(schema, 1000)
@@ -89,7 +96,10 @@ func TestScanner(t *testing.T) {
 	}
 	nulls := 0
 	for row := range images[0].All() {
-		r := res{Place: place.Of(row), Day: day.Of(row), Live: live.Of(row), N: uint16(n.Of(row)), Most: most.Of(row), Mean: mean.Of(row), Cost: cost.Of(row), LastPrice: last.Of(row)}
+		r := res{
+			Place: place.Of(row), Day: day.Of(row), Live: live.Of(row), N: uint16(n.Of(row)), Most: most.Of(row),
+			Mean: mean.Of(row), Cost: cost.Of(row), LastPrice: last.Of(row),
+		}
 		if !name.Null(row) {
 			s := name.Of(row)
 			r.Name = &s
@@ -116,8 +126,10 @@ func TestScanner(t *testing.T) {
 	for b := range images[0].Batches(64) {
 		for i := range b.Len() {
 			r := res{
-				Place: string(b.Column(3).View(i)), Day: time.Unix(0, b.Column(1).Int64s[i]).UTC(), Live: b.Column(2).Int64s[i] == 1, N: uint16(b.Column(4).Int64s[i]),
-				Most: b.Column(6).Int64s[i], Mean: b.Column(7).Float64s[i], Cost: record.Decimal{Unscaled: b.Column(8).Int64s[i], Scale: 2},
+				Place: string(b.Column(3).View(i)), Day: time.Unix(0, b.Column(1).Int64s[i]).UTC(),
+				Live: b.Column(2).Int64s[i] == 1, N: uint16(b.Column(4).Int64s[i]),
+				Most: b.Column(6).Int64s[i], Mean: b.Column(7).Float64s[i],
+				Cost:      record.Decimal{Unscaled: b.Column(8).Int64s[i], Scale: 2},
 				LastPrice: record.Decimal{Unscaled: b.Column(9).Int64s[i], Scale: 2},
 			}
 			if !b.Column(0).Null(i) {

@@ -285,7 +285,8 @@ func (s *scenario) addReader(out []*ring.Producer[Chunk]) {
 		bells[i] = noBell{}
 	}
 	id := plan.ReaderID(len(s.sources))
-	r, err := NewRouter(id, s.plan, src, plan.Route{}, s.fold, out, bells, make([]*Partition, len(s.parts)), s.budget, s.cuts)
+	r, err := NewRouter(id, s.plan, src, plan.Route{}, s.fold, out, bells, make([]*Partition, len(s.parts)), s.budget,
+		s.cuts)
 	s.must(err)
 	s.sources, s.routers = append(s.sources, src), append(s.routers, r)
 }
@@ -439,7 +440,8 @@ func (s *scenario) join(p int) string {
 
 func (s *scenario) joined() string {
 	s.routers[len(s.routers)-1].Join(s.joining.least, s.joining.most)
-	return fmt.Sprintf("router %d: epochs %d to %d were answered without it", len(s.routers)-1, s.joining.least, s.joining.most)
+	return fmt.Sprintf("router %d: epochs %d to %d were answered without it", len(s.routers)-1, s.joining.least,
+		s.joining.most)
 }
 
 func (s *scenario) snapshot(cut *result.Cut) string {
@@ -478,7 +480,8 @@ func (s *scenario) windows() string {
 		for batch := range cut.WindowBatches(end, record.NewBatch(schema, 64)) {
 			value := func(row int, name string) int64 { return batch.Column(place(name)).Int64s[row] }
 			for i := range batch.Len() {
-				lines = append(lines, fmt.Sprintf("  %v to %v, %s: n %d, sum %d\n", time.Duration(value(i, plan.WindowStart)),
+				lines = append(lines, fmt.Sprintf("  %v to %v, %s: n %d, sum %d\n",
+					time.Duration(value(i, plan.WindowStart)),
 					time.Duration(value(i, plan.WindowEnd)), s.names[value(i, "key")], value(i, "n"), value(i, "sum")))
 			}
 		}

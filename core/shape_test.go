@@ -19,9 +19,13 @@ func TestTop(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		limit := 1 + rng.Uint64N(1<<rng.IntN(10))
 		p := &plan.Plan{
-			Source: timedSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "most", Func: plan.Max, Column: "v"}},
-			OrderBy: []plan.Order{{Column: "most", Desc: rng.IntN(2) == 0}, {Column: "n", Desc: rng.IntN(2) == 0}}[:1+rng.IntN(2)],
-			Limit:   &limit, Offset: rng.Uint64N(3) * rng.Uint64N(1<<rng.IntN(8)),
+			Source: timedSchema, Keys: []string{"key"},
+			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "most", Func: plan.Max, Column: "v"}},
+			OrderBy: []plan.Order{
+				{Column: "most", Desc: rng.IntN(2) == 0},
+				{Column: "n", Desc: rng.IntN(2) == 0},
+			}[:1+rng.IntN(2)],
+			Limit: &limit, Offset: rng.Uint64N(3) * rng.Uint64N(1<<rng.IntN(8)),
 		}
 		var rows []timedRow
 		values := int64(1) << rng.IntN(14)
@@ -29,7 +33,8 @@ func TestTop(t *testing.T) {
 			rows = append(rows, timedRow{0, rng.Int64N(3000), rng.Int64N(values)})
 		}
 		if rng.IntN(3) == 0 {
-			slices.SortFunc(rows, func(a, b timedRow) int { return int(a.v - b.v) }) // each that comes may be in front of all others
+			// each that comes may be in front of all others
+			slices.SortFunc(rows, func(a, b timedRow) int { return int(a.v - b.v) })
 		}
 		all := &plan.Plan{Source: p.Source, Keys: p.Keys, Aggregates: p.Aggregates, OrderBy: p.OrderBy}
 		keysOf := func(p *plan.Plan) (keys []int64) {
@@ -50,7 +55,8 @@ func TestTop(t *testing.T) {
 		want = want[min(offset, uint64(len(want))):]
 		want = want[:min(limit, uint64(len(want)))]
 		if !slices.Equal(got, want) {
-			t.Fatalf("seed %d: limit %d, offset %d: %d rows, expected the first %d of all: %v, expected %v", seed, limit, offset, len(got), len(want), got, want)
+			t.Fatalf("seed %d: limit %d, offset %d: %d rows, expected the first %d of all: %v, expected %v", seed,
+				limit, offset, len(got), len(want), got, want)
 		}
 	}
 }

@@ -13,7 +13,8 @@ import (
 // Goal: groups whose blocks do not fit one chunk together come out the same, however they are exchanged; a record whose texts are longer than may be goes to
 // quarantine and nothing else is lost. Method: four extremes of texts of kilobytes, little room to fold.
 func TestLongTexts(t *testing.T) {
-	schema, err := record.NewSchema("long", record.Field{Name: "key", Type: record.String}, record.Field{Name: "a", Type: record.String}, record.Field{Name: "b", Type: record.String, Nullable: true})
+	schema, err := record.NewSchema("long", record.Field{Name: "key", Type: record.String},
+		record.Field{Name: "a", Type: record.String}, record.Field{Name: "b", Type: record.String, Nullable: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,9 +103,14 @@ func TestLongTexts(t *testing.T) {
 		for _, m := range images {
 			for row := range m.All() {
 				groups++
-				got := group{count.Of(row), texts["least_a"].Of(row), texts["most_a"].Of(row), texts["least_b"].Of(row), texts["most_b"].Of(row)}
-				if w := want[texts["key"].Of(row)]; w == nil || got != *w || texts["most_key"].Of(row) != texts["key"].Of(row) {
-					t.Errorf("%v: group %.8s: %.8s %.8s %.8s %.8s of %d records", x, texts["key"].Of(row), got.leastA, got.mostA, got.leastB, got.mostB, got.n)
+				got := group{
+					count.Of(row), texts["least_a"].Of(row), texts["most_a"].Of(row), texts["least_b"].Of(row),
+					texts["most_b"].Of(row),
+				}
+				if w := want[texts["key"].Of(row)]; w == nil || got != *w ||
+					texts["most_key"].Of(row) != texts["key"].Of(row) {
+					t.Errorf("%v: group %.8s: %.8s %.8s %.8s %.8s of %d records", x, texts["key"].Of(row), got.leastA,
+						got.mostA, got.leastB, got.mostB, got.n)
 				}
 			}
 			for b := range m.Batches(7) {

@@ -33,18 +33,24 @@ import (
 
 // simPlan is count, sum and max of a value for each key; the reader is in the key.
 var simPlan = func() *plan.Plan {
-	schema, err := record.NewSchema("sim", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "v", Type: record.Int64})
+	schema, err := record.NewSchema("sim", record.Field{Name: "key", Type: record.Int64},
+		record.Field{Name: "v", Type: record.Int64})
 	if err != nil {
 		panic(err)
 	}
 	return &plan.Plan{Source: schema, Keys: []string{"key"}, Aggregates: simAggregates}
 }()
 
-var simAggregates = []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}, {Name: "max", Func: plan.Max, Column: "v"}}
+var simAggregates = []plan.Aggregate{
+	{Name: "n", Func: plan.Count},
+	{Name: "sum", Func: plan.Sum, Column: "v"},
+	{Name: "max", Func: plan.Max, Column: "v"},
+}
 
 // simSidedPlan has states with blocks beside the rows too: the values are all different, the text belongs to the greatest.
 var simSidedPlan = func() *plan.Plan {
-	schema, err := record.NewSchema("sim", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "v", Type: record.Int64}, record.Field{Name: "text", Type: record.String})
+	schema, err := record.NewSchema("sim", record.Field{Name: "key", Type: record.Int64},
+		record.Field{Name: "v", Type: record.Int64}, record.Field{Name: "text", Type: record.String})
 	if err != nil {
 		panic(err)
 	}
@@ -52,16 +58,21 @@ var simSidedPlan = func() *plan.Plan {
 	if err != nil {
 		panic(err)
 	}
-	return &plan.Plan{Source: schema, Keys: []string{"key"}, Computed: []expr.Output{{Name: "twice", Expr: twice}}, Aggregates: append(simAggregates[:3:3],
-		plan.Aggregate{Name: "text", Func: plan.MaxBy, Column: "text", By: "v"}, plan.Aggregate{Name: "different", Func: plan.ApproxCountDistinct, Column: "v"},
-		plan.Aggregate{Name: "top", Func: plan.ApproxPercentile, Column: "twice", Fraction: 1})}
+	return &plan.Plan{
+		Source: schema, Keys: []string{"key"}, Computed: []expr.Output{{Name: "twice", Expr: twice}},
+		Aggregates: append(simAggregates[:3:3],
+			plan.Aggregate{Name: "text", Func: plan.MaxBy, Column: "text", By: "v"},
+			plan.Aggregate{Name: "different", Func: plan.ApproxCountDistinct, Column: "v"},
+			plan.Aggregate{Name: "top", Func: plan.ApproxPercentile, Column: "twice", Fraction: 1}),
+	}
 }()
 
 // simKinds is how many different values there are to count, and NULL beside them.
 const simKinds = 6
 
 // Plans that count different values, of numbers of which some are NULL, that emit changes, of groups that come and go, and that do both.
-var simDistinctPlan, simChangesPlan, simBothPlan = simShapedPlan(true, false), simShapedPlan(false, true), simShapedPlan(true, true)
+var simDistinctPlan, simChangesPlan, simBothPlan = simShapedPlan(true, false), simShapedPlan(false, true),
+	simShapedPlan(true, true)
 
 func simShapedPlan(distinct, changes bool) *plan.Plan {
 	must := func(e *expr.Expr, err error) *expr.Expr {
@@ -74,8 +85,12 @@ func simShapedPlan(distinct, changes bool) *plan.Plan {
 		p := &plan.Plan{Source: simPlan.Source, Keys: []string{"key"}, Aggregates: simAggregates, Having: having}
 		if distinct {
 			kind := must(expr.New(expr.Mod, expr.Column(p.Source, 1), expr.Int(record.Int64, simKinds+1)))
-			p.Computed = []expr.Output{{Name: "kind", Expr: must(expr.New(expr.NullIf, kind, expr.Int(record.Int64, simKinds)))}}
-			p.Aggregates = append(simAggregates[:3:3], plan.Aggregate{Name: "kinds", Func: plan.Count, Column: "kind", Distinct: true})
+			p.Computed = []expr.Output{{
+				Name: "kind",
+				Expr: must(expr.New(expr.NullIf, kind, expr.Int(record.Int64, simKinds))),
+			}}
+			p.Aggregates = append(simAggregates[:3:3],
+				plan.Aggregate{Name: "kinds", Func: plan.Count, Column: "kind", Distinct: true})
 		}
 		if changes {
 			p.Emit = plan.EmitChanges
@@ -92,7 +107,8 @@ func simShapedPlan(distinct, changes bool) *plan.Plan {
 }
 
 // simPadding has a text take two lines or three.
-const simPadding = "a text that is as long as it has to be to need more than one line of a block, and with some numbers one more: it is 124 and "
+const simPadding = "a text that is as long as it has to be to need more than one line of a block, and with some " +
+	"numbers one more: it is 124 and "
 
 // simManyGroups are more groups of a reader than it has records: those are looked at less often, for that is what takes the time.
 const simManyGroups = 4096
@@ -118,7 +134,8 @@ type simSource struct {
 
 func (s *simSource) Next(Nanos) (*record.Batch, bool) {
 	switch {
-	case s.next == s.most || s.ends && s.rng.IntN(50) == 0: // the second is a failure: the end all the same, and nothing is owed
+	// the second is a failure: the end all the same, and nothing is owed
+	case s.next == s.most || s.ends && s.rng.IntN(50) == 0:
 		s.most = s.next
 		s.fed = min(s.fed, s.next)
 		return nil, true
@@ -226,7 +243,8 @@ func newSim(seed uint64) (*sim, error) {
 	}
 	s.groups = groups
 	s.plan = []*plan.Plan{simPlan, simPlan, simSidedPlan, simDistinctPlan, simChangesPlan, simBothPlan}[rng.IntN(6)]
-	s.what = fmt.Sprintf("%d readers, %d partitions, rings of %d, %v, %v, %d held, %d groups", readers, partitions, slots, routing, fold.Exchange, held, groups)
+	s.what = fmt.Sprintf("%d readers, %d partitions, rings of %d, %v, %v, %d held, %d groups", readers, partitions,
+		slots, routing, fold.Exchange, held, groups)
 	s.cuts = NewCuts(s.plan, route, readers, partitions, held, nil, func() {
 		number, _ := s.cuts.Raised()
 		for _, src := range s.sources {
@@ -271,7 +289,9 @@ func newSim(seed uint64) (*sim, error) {
 			return s, err
 		}
 	}
-	if s.distinct = slices.ContainsFunc(s.plan.Aggregates, func(a plan.Aggregate) bool { return a.Distinct }); s.distinct {
+	if s.distinct = slices.ContainsFunc(s.plan.Aggregates, func(a plan.Aggregate) bool {
+		return a.Distinct
+	}); s.distinct {
 		var err error
 		if s.kinds, err = result.ColumnOf[int64](s.plan, "kinds"); err != nil {
 			return s, err
@@ -302,7 +322,8 @@ func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, *Router, error
 		rows = 20 + rng.IntN(40) // there are many
 	}
 	src := &simSource{
-		rng: rng, id: int64(id), groups: s.groups, most: rng.Int64N(2500), ends: rng.IntN(3) == 0, batch: record.NewBatch(s.plan.Source, rows),
+		rng: rng, id: int64(id), groups: s.groups, most: rng.Int64N(2500), ends: rng.IntN(3) == 0,
+		batch: record.NewBatch(s.plan.Source, rows),
 		sided: s.plan == simSidedPlan,
 	}
 	local := make([]*Partition, s.partitions)
@@ -363,7 +384,8 @@ func (s *sim) join() (err error) {
 func (s *sim) check(c *result.Cut) (sums string, err error) {
 	n, sum, most := make([]int64, len(s.sources)), make([]int64, len(s.sources)), make([]int64, len(s.sources))
 	groups := 0
-	every := 1 + c.Len()/simSidedLooks // of the groups, from any one on: a text and two sketches cost more to read than all that was counted
+	// of the groups, from any one on: a text and two sketches cost more to read than all that was counted
+	every := 1 + c.Len()/simSidedLooks
 	sided := s.rng.IntN(every)
 	kinds := s.kindsOf(c)
 	for row := range c.Rows() { // those too that Having does not let through
@@ -386,8 +408,10 @@ func (s *sim) check(c *result.Cut) (sums string, err error) {
 			}
 		}
 		if kinds != nil {
-			if got, want := s.kinds.Of(row), bits.OnesCount8(kinds[r][s.key.Of(row)&math.MaxUint32]); got != int64(want) {
-				return "", fmt.Errorf("epoch %d: group %x has %d different values, expected %d", c.Epoch(), s.key.Of(row), got, want)
+			if got, want := s.kinds.Of(row), bits.OnesCount8(kinds[r][s.key.Of(row)&math.MaxUint32]); got != int64(
+				want) {
+				return "", fmt.Errorf("epoch %d: group %x has %d different values, expected %d", c.Epoch(),
+					s.key.Of(row), got, want)
 			}
 		}
 	}
@@ -398,10 +422,13 @@ func (s *sim) check(c *result.Cut) (sums string, err error) {
 			want = int64(counters[r].Counted)
 		}
 		if n[r] != want || sum[r] != want*(want+1)/2 || most[r] != want {
-			return "", fmt.Errorf("epoch %d: of reader %d there are %d records, sum %d, greatest %d; expected %d", c.Epoch(), r, n[r], sum[r], most[r], want)
+			return "", fmt.Errorf("epoch %d: of reader %d there are %d records, sum %d, greatest %d; expected %d",
+				c.Epoch(), r, n[r], sum[r], most[r], want)
 		}
-		if c.Epoch() > 0 && s.sources[r].raised == c.Epoch() && s.sources[r].late < c.Epoch() && want < s.sources[r].fed {
-			return "", fmt.Errorf("epoch %d: of reader %d there are %d records, %d were fed before", c.Epoch(), r, want, s.sources[r].fed)
+		if c.Epoch() > 0 && s.sources[r].raised == c.Epoch() && s.sources[r].late < c.Epoch() &&
+			want < s.sources[r].fed {
+			return "", fmt.Errorf("epoch %d: of reader %d there are %d records, %d were fed before", c.Epoch(), r, want,
+				s.sources[r].fed)
 		}
 	}
 	if groups != c.Len() {
@@ -558,10 +585,12 @@ func (s *sim) state() string {
 	for _, a := range s.agents {
 		switch a := a.(type) {
 		case *Router:
-			fmt.Fprintf(&b, "router %d: phase %d at end %v sent %d epoch %d batch %v\n", a.id, a.phase, a.atEnd, a.sent, a.epoch,
+			fmt.Fprintf(&b, "router %d: phase %d at end %v sent %d epoch %d batch %v\n", a.id, a.phase, a.atEnd, a.sent,
+				a.epoch,
 				a.batch != nil)
 		case *Partition:
-			fmt.Fprintf(&b, "partition %d: phase %d epoch %d unmarked %d of %d handover %+v\n", a.id, a.phase, a.epoch, a.unmarked,
+			fmt.Fprintf(&b, "partition %d: phase %d epoch %d unmarked %d of %d handover %+v\n", a.id, a.phase, a.epoch,
+				a.unmarked,
 				a.active, a.handover)
 		}
 	}
@@ -695,7 +724,8 @@ func TestSimulation(t *testing.T) {
 	}
 	workers.Wait()
 	if (epochs.Load() < 5*n || moves.Load() < n/2 || joins.Load() < n/4) && n > 1 && !t.Failed() {
-		t.Errorf("%d epochs, %d moves and %d readers that joined in %d runs: too few to mean anything", epochs.Load(), moves.Load(), joins.Load(), n)
+		t.Errorf("%d epochs, %d moves and %d readers that joined in %d runs: too few to mean anything", epochs.Load(),
+			moves.Load(), joins.Load(), n)
 	}
 	t.Logf("%d runs, %d epochs, %d shards moved, %d readers joined", n, epochs.Load(), moves.Load(), joins.Load())
 }

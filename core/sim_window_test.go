@@ -23,8 +23,9 @@ import (
 func simWindows(seed uint64) (looks, windows int, err error) {
 	rng := rand.New(rand.NewPCG(seed, 78))
 	w := &plan.Window{
-		Column: "at", OutOfOrder: time.Duration(rng.IntN(2000)) * time.Millisecond, Lateness: time.Duration(rng.IntN(2)*rng.IntN(2000)) * time.Millisecond,
-		Retain: plan.MaxRetain, Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: time.Second},
+		Column: "at", OutOfOrder: time.Duration(rng.IntN(2000)) * time.Millisecond,
+		Lateness: time.Duration(rng.IntN(2)*rng.IntN(2000)) * time.Millisecond,
+		Retain:   plan.MaxRetain, Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: time.Second},
 	}
 	switch w.Kind {
 	case window.Hopping, window.Cumulating:
@@ -33,7 +34,10 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 		w.Size = time.Duration(1+rng.IntN(1000)) * time.Millisecond
 	}
 	clock := window.NewClock(w.Windows)
-	pl := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}}}
+	pl := &plan.Plan{
+		Source: timedSchema, Keys: []string{"key"}, Window: w,
+		Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}},
+	}
 	emits := w.Kind != window.Session && rng.IntN(3) == 0
 	if emits {
 		pl.Emit = plan.EmitChanges
@@ -66,7 +70,10 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 	disorder := 1 + rng.Int64N(int64(3*time.Second)) // more than OutOfOrder in some runs: then some are late
 	for r := range all {
 		for i := range rng.IntN(2000) {
-			all[r] = append(all[r], timedRow{int64(i)*int64(10*time.Millisecond) + rng.Int64N(disorder), rng.Int64N(8), rng.Int64N(1000)})
+			all[r] = append(all[r], timedRow{
+				int64(i)*int64(10*time.Millisecond) + rng.Int64N(disorder), rng.Int64N(8),
+				rng.Int64N(1000),
+			})
 		}
 		local := make([]*Partition, partitions)
 		for p := range local {
@@ -75,7 +82,8 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 			}
 		}
 		src := &timedSource{rows: all[r], batch: record.NewBatch(timedSchema, 1+rng.IntN(200))}
-		router, err := NewRouter(plan.ReaderID(r), pl, src, plan.Route{}, fold, out[r], bells[:partitions], local, nil, cuts)
+		router, err := NewRouter(plan.ReaderID(r), pl, src, plan.Route{}, fold, out[r], bells[:partitions], local, nil,
+			cuts)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -127,7 +135,8 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 					id := [2]int64{b.Column(1).Int64s[i], b.Column(2).Int64s[i]}
 					got := windowSum{b.Column(3).Int64s[i], b.Column(4).Int64s[i], b.Column(0).Int64s[i]}
 					if _, twice := written[id]; twice || closing(id[0]) != at || got != whole[id] {
-						return fmt.Errorf("window %d, %v is written with %v, expected %v, twice: %v", at, id, got, whole[id], twice)
+						return fmt.Errorf("window %d, %v is written with %v, expected %v, twice: %v", at, id, got,
+							whole[id], twice)
 					}
 					written[id] = got
 				}
@@ -153,7 +162,9 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 					id := [2]int64{b.Column(2).Int64s[i], b.Column(3).Int64s[i]}
 					got := windowSum{b.Column(4).Int64s[i], b.Column(5).Int64s[i], b.Column(1).Int64s[i]}
 					if seen[id] || written[id] == got || ended[id[0]] {
-						return fmt.Errorf("epoch %d: window %v is written with %v; before: %v, this time: %v, it had ended: %v", c.Epoch(), id, got, written[id], seen[id], ended[id[0]])
+						return fmt.Errorf(
+							"epoch %d: window %v is written with %v; before: %v, this time: %v, it had ended: %v",
+							c.Epoch(), id, got, written[id], seen[id], ended[id[0]])
 					}
 					seen[id], written[id] = true, got
 				}
@@ -180,7 +191,9 @@ func simWindows(seed uint64) (looks, windows int, err error) {
 	slow := rng.IntN(len(agents))
 	for steps := 0; !cuts.Ended(); steps++ {
 		if steps > 3_000_000 {
-			return looks, windows, fmt.Errorf("no end after %d steps; %v, %d readers, %d partitions, %+v, epochs %+v\n%s", steps, w.Windows, readers, partitions, fold, cuts.Stats(), (&sim{agents: agents}).state())
+			return looks, windows, fmt.Errorf(
+				"no end after %d steps; %v, %d readers, %d partitions, %+v, epochs %+v\n%s", steps, w.Windows, readers,
+				partitions, fold, cuts.Stats(), (&sim{agents: agents}).state())
 		}
 		var err error
 		switch rng.IntN(400) {

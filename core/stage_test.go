@@ -28,9 +28,14 @@ func TestStage(t *testing.T) {
 		Source: timedSchema, Where: must(expr.New(expr.Gt, v, i(100))), Keys: []string{"bucket"},
 		Computed: []expr.Output{
 			{Name: "bucket", Expr: must(expr.New(expr.Mod, key, i(5)))},
-			{Name: "ratio", Expr: must(expr.New(expr.Div, i(1000), must(expr.New(expr.Sub, v, i(500)))))}, // fails for 500
+			// fails for 500
+			{Name: "ratio", Expr: must(expr.New(expr.Div, i(1000), must(expr.New(expr.Sub, v, i(500)))))},
 		},
-		Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "ratio"}, {Name: "v", Func: plan.Max, Column: "v"}},
+		Aggregates: []plan.Aggregate{
+			{Name: "n", Func: plan.Count},
+			{Name: "sum", Func: plan.Sum, Column: "ratio"},
+			{Name: "v", Func: plan.Max, Column: "v"},
+		},
 	}
 	bucket, _ := result.ColumnOf[int64](p, "bucket")
 	n, _ := result.ColumnOf[int64](p, "n")
@@ -61,7 +66,8 @@ func TestStage(t *testing.T) {
 			}
 			sources = append(sources, &timedSource{rows: rows, batch: record.NewBatch(timedSchema, 1+rng.IntN(700))})
 		}
-		_, images, routers := runRoute(t, p, sources, plan.Route{}, Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 12}, 1+rng.IntN(3), 4, seed)
+		_, images, routers := runRoute(t, p, sources, plan.Route{},
+			Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 12}, 1+rng.IntN(3), 4, seed)
 		groups := 0
 		for _, m := range images {
 			for row := range m.All() {
@@ -75,8 +81,10 @@ func TestStage(t *testing.T) {
 		for _, r := range routers {
 			c.Add(r.Counters())
 		}
-		if groups != len(want) || c.In != all || c.Filtered != filtered || c.Quarantined != failed || c.In != c.Counted+c.Filtered+c.Quarantined {
-			t.Fatalf("seed %d: %d groups of %d, %+v, expected %d, %d filtered, %d failed", seed, groups, len(want), c, all, filtered, failed)
+		if groups != len(want) || c.In != all || c.Filtered != filtered || c.Quarantined != failed ||
+			c.In != c.Counted+c.Filtered+c.Quarantined {
+			t.Fatalf("seed %d: %d groups of %d, %+v, expected %d, %d filtered, %d failed", seed, groups, len(want), c,
+				all, filtered, failed)
 		}
 	}
 	bad := &plan.Plan{Source: timedSchema, Computed: []expr.Output{{Name: "key", Expr: v}}, Keys: []string{"key"}}

@@ -14,11 +14,18 @@ import (
 func TestClosedAtTheEnd(t *testing.T) {
 	const end = int64(1_000 * time.Second)
 	for _, lateness := range []time.Duration{0, time.Second} {
-		w := &plan.Window{Column: "at", Lateness: lateness, Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}}
+		w := &plan.Window{
+			Column: "at", Lateness: lateness,
+			Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second},
+		}
 		c := planLayout(t, &plan.Plan{
-			Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+			Source: timedSchema, Keys: []string{"key"}, Window: w,
+			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
 		}).Window
-		for after, want := range map[int64]int64{-1: end - int64(10*time.Second), 0: end, 1: end, int64(10*time.Second) - 1: end, int64(10 * time.Second): end + int64(10*time.Second)} {
+		for after, want := range map[int64]int64{
+			-1: end - int64(10*time.Second), 0: end, 1: end,
+			int64(10*time.Second) - 1: end, int64(10 * time.Second): end + int64(10*time.Second),
+		} {
 			if got := c.Closed(end + int64(lateness) + after); got != want {
 				t.Errorf("lateness %v, %d ns behind the end: closed to %d, expected %d", lateness, after, got, want)
 			}
@@ -48,7 +55,8 @@ func TestIdleAtTheLimit(t *testing.T) {
 			x.arrive(0, c.to)
 		}
 		if x.lookIdle(w); x.idle != c.want {
-			t.Errorf("nothing from %d to %d, then a batch: %v: idle is %v, expected %v", c.from, c.to, c.arrives, x.idle, c.want)
+			t.Errorf("nothing from %d to %d, then a batch: %v: idle is %v, expected %v", c.from, c.to, c.arrives,
+				x.idle, c.want)
 		}
 	}
 	var x times
@@ -62,7 +70,10 @@ func TestIdleAtTheLimit(t *testing.T) {
 // Goal: records that come for a window that has closed are dropped, each counted for its reader, and no others are.
 func TestRecordsForClosedWindowsAreCounted(t *testing.T) {
 	w := &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: 10 * time.Second}}
-	pl := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
+	pl := &plan.Plan{
+		Source: timedSchema, Keys: []string{"key"}, Window: w,
+		Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+	}
 	cuts := NewCuts(pl, plan.Route{}, 2, 1, 0, nil, func() {})
 	_, a := ring.New[Chunk](2)
 	_, b := ring.New[Chunk](2)

@@ -151,7 +151,10 @@ func TestWindows(t *testing.T) {
 		if rng.IntN(3) == 0 {
 			w.Idle = time.Hour // partial states count their records then
 		}
-		p := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}}}
+		p := &plan.Plan{
+			Source: timedSchema, Keys: []string{"key"}, Window: w,
+			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}},
+		}
 		keyless := rng.IntN(5) == 0
 		if keyless {
 			p.Keys = nil
@@ -164,7 +167,10 @@ func TestWindows(t *testing.T) {
 		for r := range all {
 			rows := rng.IntN(4000)
 			for i := range rows {
-				row := timedRow{base + int64(i)*int64(10*time.Millisecond) + rng.Int64N(disorder), rng.Int64N(20), rng.Int64N(1000)}
+				row := timedRow{
+					base + int64(i)*int64(10*time.Millisecond) + rng.Int64N(disorder), rng.Int64N(20),
+					rng.Int64N(1000),
+				}
 				if keyless {
 					row.key = 0
 				}
@@ -174,7 +180,8 @@ func TestWindows(t *testing.T) {
 		}
 		want, late := windowSums(w, all)
 		fold := Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << (10 + rng.IntN(8))}
-		what := fmt.Sprintf("seed %d: %v, %+v, %d readers, %d partitions, disorder %v", seed, fold.Exchange, *w, readers, partitions, time.Duration(disorder))
+		what := fmt.Sprintf("seed %d: %v, %+v, %d readers, %d partitions, disorder %v", seed, fold.Exchange, *w,
+			readers, partitions, time.Duration(disorder))
 		_, images, routers := runRoute(t, p, sources, plan.Route{}, fold, partitions, 1<<rng.IntN(4), seed)
 		if keyless && w.Kind != window.Session {
 			images = []*result.Image{merged(t, images)}
@@ -239,7 +246,8 @@ func TestClosing(t *testing.T) {
 	for seed := range testgen.Seeds(60) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		w := &plan.Window{
-			Column: "at", OutOfOrder: time.Duration(rng.IntN(2000)) * time.Millisecond, Lateness: time.Duration(rng.IntN(2)) * time.Second, Retain: 1 + rng.IntN(4),
+			Column: "at", OutOfOrder: time.Duration(rng.IntN(2000)) * time.Millisecond,
+			Lateness: time.Duration(rng.IntN(2)) * time.Second, Retain: 1 + rng.IntN(4),
 			Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: time.Second},
 		}
 		switch w.Kind {
@@ -249,14 +257,18 @@ func TestClosing(t *testing.T) {
 		case window.Session:
 			w.Size = time.Duration(1+rng.IntN(1000)) * time.Millisecond
 		}
-		p := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}}}
+		p := &plan.Plan{
+			Source: timedSchema, Keys: []string{"key"}, Window: w,
+			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}},
+		}
 		readers, partitions := 1+rng.IntN(3), 1+rng.IntN(3)
 		all := make([][]timedRow, readers)
 		var sources []Source
 		groups := int64(1) << rng.IntN(11)
 		for r := range all {
 			for i := range 20_000 {
-				all[r] = append(all[r], timedRow{int64(i)*int64(time.Millisecond) + rng.Int64N(int64(2500*time.Millisecond)), rng.Int64N(groups), rng.Int64N(1000)})
+				all[r] = append(all[r], timedRow{int64(i)*int64(time.Millisecond) +
+					rng.Int64N(int64(2500*time.Millisecond)), rng.Int64N(groups), rng.Int64N(1000)})
 			}
 			sources = append(sources, &timedSource{rows: all[r], batch: record.NewBatch(timedSchema, 200)})
 		}
@@ -288,8 +300,10 @@ func TestClosing(t *testing.T) {
 				if at > clock {
 					continue // open
 				}
-				if got, of := (windowSum{n.Of(row), sum.Of(row), start.Of(row)}), want[[2]int64{at, key.Of(row)}]; got != of {
-					t.Fatalf("seed %d, %+v: epoch %d: window %d of key %d is closed with %v, expected %v", seed, *w, cut.Epoch(), at, key.Of(row), got, of)
+				if got, of := (windowSum{n.Of(row), sum.Of(row), start.Of(row)}),
+					want[[2]int64{at, key.Of(row)}]; got != of {
+					t.Fatalf("seed %d, %+v: epoch %d: window %d of key %d is closed with %v, expected %v", seed, *w,
+						cut.Epoch(), at, key.Of(row), got, of)
 				}
 			}
 			if clock == window.MaxTime {
@@ -305,7 +319,8 @@ func TestClosing(t *testing.T) {
 				}
 				maps.DeleteFunc(rows, func(at int64, _ int) bool { return at > clock })
 				if !maps.Equal(rows, expected) {
-					t.Fatalf("seed %d, %+v: epoch %d, closed up to %d: sessions by end: %v, expected %v", seed, *w, cut.Epoch(), clock, rows, expected)
+					t.Fatalf("seed %d, %+v: epoch %d, closed up to %d: sessions by end: %v, expected %v", seed, *w,
+						cut.Epoch(), clock, rows, expected)
 				}
 				return
 			}
@@ -315,7 +330,8 @@ func TestClosing(t *testing.T) {
 					expected = 0 // not kept
 				}
 				if rows[at] != expected {
-					t.Fatalf("seed %d, %+v: epoch %d, closed up to %d: window %d has %d groups, expected %d", seed, *w, cut.Epoch(), clock, at, rows[at], expected)
+					t.Fatalf("seed %d, %+v: epoch %d, closed up to %d: window %d has %d groups, expected %d", seed, *w,
+						cut.Epoch(), clock, at, rows[at], expected)
 				}
 				if rows[at] > 0 {
 					closed++
@@ -324,31 +340,34 @@ func TestClosing(t *testing.T) {
 		}
 		var held []int // slots
 		fold := Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 16}
-		_, images, _ := runLooking(t, p, sources, plan.Route{}, fold, partitions, 4, seed, func(cuts *Cuts, rng *rand.Rand) {
-			switch rng.IntN(40) {
-			case 0:
-				cuts.Want()
-			case 1:
-				c, slot := cuts.Pin()
-				check(c)
-				held = append(held, slot)
-			case 2:
-				if len(held) > 0 {
-					newest := last
-					last = math.MinInt64 // it may be an old one
-					check(cuts.cuts[held[0]])
-					last = newest
-					cuts.Unpin(held[0])
-					held = held[1:]
+		_, images, _ := runLooking(t, p, sources, plan.Route{}, fold, partitions, 4, seed,
+			func(cuts *Cuts, rng *rand.Rand) {
+				switch rng.IntN(40) {
+				case 0:
+					cuts.Want()
+				case 1:
+					c, slot := cuts.Pin()
+					check(c)
+					held = append(held, slot)
+				case 2:
+					if len(held) > 0 {
+						newest := last
+						last = math.MinInt64 // it may be an old one
+						check(cuts.cuts[held[0]])
+						last = newest
+						cuts.Unpin(held[0])
+						held = held[1:]
+					}
 				}
-			}
-		})
+			})
 		left := 0
 		for _, m := range images {
 			left += m.Len()
 			for row := range m.All() { // at the end too: what has gone does not come back without its first panes
-				if got, of := (windowSum{n.Of(row), sum.Of(row), start.Of(row)}), want[[2]int64{end.Of(row), key.Of(row)}]; got != of {
-					t.Fatalf("seed %d, %+v: at the end: window %d of key %d has %v, expected %v", seed, *w, end.Of(row), key.Of(row), got, of)
+				if got, of := (windowSum{n.Of(row), sum.Of(row), start.Of(row)}),
+					want[[2]int64{end.Of(row), key.Of(row)}]; got != of {
+					t.Fatalf("seed %d, %+v: at the end: window %d of key %d has %v, expected %v", seed, *w, end.Of(row),
+						key.Of(row), got, of)
 				}
 			}
 		}
@@ -365,7 +384,10 @@ func TestClosing(t *testing.T) {
 // flinkWindow reads "HOP slide 5s size 10s" and its like.
 func flinkWindow(t *testing.T, text string) window.Windows {
 	words := strings.Fields(strings.ReplaceAll(text, "1d", "24h"))
-	w := window.Windows{Kind: map[string]window.Kind{"TUMBLE": window.Tumbling, "HOP": window.Hopping, "CUMULATE": window.Cumulating}[words[0]]}
+	w := window.Windows{Kind: map[string]window.Kind{
+		"TUMBLE": window.Tumbling, "HOP": window.Hopping,
+		"CUMULATE": window.Cumulating,
+	}[words[0]]}
 	into := &w.Size
 	for _, word := range words[1:] {
 		switch word {
@@ -402,8 +424,10 @@ func TestFlinkWindows(t *testing.T) {
 	if err := json.Unmarshal(text, &corpus); err != nil {
 		t.Fatal(err)
 	}
-	schema, err := record.NewSchema("flink", record.Field{Name: "ts", Type: record.Timestamp}, record.Field{Name: "name", Type: record.String, Nullable: true},
-		record.Field{Name: "bigdec", Type: record.DecimalOf(10, 2), Nullable: true}, record.Field{Name: "double", Type: record.Float64, Nullable: true},
+	schema, err := record.NewSchema("flink", record.Field{Name: "ts", Type: record.Timestamp},
+		record.Field{Name: "name", Type: record.String, Nullable: true},
+		record.Field{Name: "bigdec", Type: record.DecimalOf(10, 2), Nullable: true},
+		record.Field{Name: "double", Type: record.Float64, Nullable: true},
 		record.Field{Name: "float", Type: record.Float64, Nullable: true})
 	if err != nil {
 		t.Fatal(err)
@@ -438,8 +462,16 @@ func TestFlinkWindows(t *testing.T) {
 	for name, c := range corpus.Cases {
 		ran++
 		p := &plan.Plan{
-			Source: schema, Window: &plan.Window{Windows: flinkWindow(t, c.Window), Column: "ts", OutOfOrder: time.Second, Retain: plan.MaxRetain},
-			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "bigdec"}, {Name: "max", Func: plan.Max, Column: "double"}, {Name: "min", Func: plan.Min, Column: "float"}},
+			Source: schema, Window: &plan.Window{
+				Windows: flinkWindow(t, c.Window), Column: "ts",
+				OutOfOrder: time.Second, Retain: plan.MaxRetain,
+			},
+			Aggregates: []plan.Aggregate{
+				{Name: "n", Func: plan.Count},
+				{Name: "sum", Func: plan.Sum, Column: "bigdec"},
+				{Name: "max", Func: plan.Max, Column: "double"},
+				{Name: "min", Func: plan.Min, Column: "float"},
+			},
 		}
 		if c.Group != "" {
 			p.Keys = []string{"name"}
@@ -455,7 +487,9 @@ func TestFlinkWindows(t *testing.T) {
 					case column.Null(i):
 						row = append(row, "null")
 					case typ == record.Timestamp:
-						row = append(row, strings.TrimSuffix(time.Unix(0, column.Int64s[i]).UTC().Format("2006-01-02T15:04:05"), ":00"))
+						row = append(row,
+							strings.TrimSuffix(time.Unix(0, column.Int64s[i]).UTC().Format("2006-01-02T15:04:05"),
+								":00"))
 					case typ == record.String:
 						row = append(row, string(column.View(i)))
 					case typ == record.Float64:
@@ -490,17 +524,26 @@ func TestFlinkWindows(t *testing.T) {
 func TestAnyOrder(t *testing.T) {
 	for seed := range testgen.Seeds(40) {
 		rng := rand.New(rand.NewPCG(seed, 12))
-		w := &plan.Window{Column: "at", OutOfOrder: plan.AnyOrder, Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: 24 * time.Hour}}
+		w := &plan.Window{
+			Column: "at", OutOfOrder: plan.AnyOrder,
+			Windows: window.Windows{Kind: window.Kind(1 + rng.IntN(4)), Size: 24 * time.Hour},
+		}
 		switch w.Kind {
 		case window.Hopping, window.Cumulating:
 			w.Size, w.Slide = 48*time.Hour, 24*time.Hour
 		}
-		p := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Window: w, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}}}
+		p := &plan.Plan{
+			Source: timedSchema, Keys: []string{"key"}, Window: w,
+			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}},
+		}
 		all := make([][]timedRow, 1+rng.IntN(3))
 		var sources []Source
 		for r := range all {
 			for range rng.IntN(300) {
-				all[r] = append(all[r], timedRow{rng.Int64N(2*window.MaxTime) - window.MaxTime, rng.Int64N(3), rng.Int64N(1000)})
+				all[r] = append(all[r], timedRow{
+					rng.Int64N(2*window.MaxTime) - window.MaxTime, rng.Int64N(3),
+					rng.Int64N(1000),
+				})
 			}
 			sources = append(sources, &timedSource{rows: all[r], batch: record.NewBatch(timedSchema, 1+rng.IntN(200))})
 		}
@@ -569,7 +612,8 @@ func (s *waitingSource) Next(now Nanos) (*record.Batch, bool) {
 func TestJoinClosesAlike(t *testing.T) {
 	for _, ended := range []bool{false, true} {
 		pl := &plan.Plan{
-			Source: timedSchema, Keys: []string{"key"}, Window: &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
+			Source: timedSchema, Keys: []string{"key"},
+			Window:     &plan.Window{Column: "at", Windows: window.Windows{Kind: window.Tumbling, Size: time.Second}},
 			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
 		}
 		const partitions = 2
@@ -606,7 +650,8 @@ func TestJoinClosesAlike(t *testing.T) {
 		}
 		router := func(id int, rows []timedRow, ends bool, out []*ring.Producer[Chunk]) (*Router, *waitingSource) {
 			src := &waitingSource{timedSource{rows: rows, batch: record.NewBatch(timedSchema, 100)}, ends}
-			r, err := NewRouter(plan.ReaderID(id), pl, src, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, out, bells[:partitions], nil, nil, cuts)
+			r, err := NewRouter(plan.ReaderID(id), pl, src, plan.Route{}, Fold{Exchange: plan.ExchangeRoute}, out,
+				bells[:partitions], nil, nil, cuts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -649,8 +694,10 @@ func TestJoinClosesAlike(t *testing.T) {
 		for want := uint64(1); ; want++ {
 			step(agents...)
 			c, slot := cuts.Pin()
-			if a, b := c.Images[0].Clock, c.Images[1].Clock; c.Epoch() < want || a != b { // after the last reader's end comes one that nobody has asked for
-				t.Fatalf("ended %v: epoch %d, expected %d or later: partitions have closed up to %d and %d", ended, c.Epoch(), want, a, b)
+			// after the last reader's end comes one that nobody has asked for
+			if a, b := c.Images[0].Clock, c.Images[1].Clock; c.Epoch() < want || a != b {
+				t.Fatalf("ended %v: epoch %d, expected %d or later: partitions have closed up to %d and %d", ended,
+					c.Epoch(), want, a, b)
 			}
 			cuts.Unpin(slot)
 			if cuts.Ended() {

@@ -101,7 +101,10 @@ func mustStart() *Volumes {
 }
 
 func trade(symbol string, cents, size int64) Trade {
-	return Trade{Symbol: symbol, Price: record.Decimal{Unscaled: cents, Scale: 2}, Size: size, At: time.Unix(1_772_443_800, 0)}
+	return Trade{
+		Symbol: symbol, Price: record.Decimal{Unscaled: cents, Scale: 2}, Size: size,
+		At: time.Unix(1_772_443_800, 0),
+	}
 }
 
 func Example_send() {
@@ -275,7 +278,8 @@ func Example_quarantine() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := errors.Join(lane.Send(ctx, trade("NVDA", 120_50, 0)), lane.Send(ctx, trade("NVDA", 120_50, 8))); err != nil {
+	if err := errors.Join(lane.Send(ctx, trade("NVDA", 120_50, 0)), lane.Send(ctx, trade("NVDA", 120_50, 8))); err !=
+		nil {
 		log.Fatal(err)
 	}
 	lane.Close()
@@ -341,7 +345,8 @@ func TestEmbeddingClaims(t *testing.T) {
 	}
 	compiled.Where = nil
 	a, b := compiled.String(), volumeLiteral(trades).String()
-	if !strings.HasPrefix(a, "SELECT symbol, count(*) AS n, sum(size) AS volume, avg(price) AS mean FROM trades GROUP BY symbol") || a != b {
+	if !strings.HasPrefix(a, "SELECT symbol, count(*) AS n, sum(size) AS volume, avg(price) AS mean FROM trades "+
+		"GROUP BY symbol") || a != b {
 		t.Errorf("the query is\n%s\nthe literal\n%s", a, b)
 	}
 	plan, err := minutes(trades)
@@ -365,7 +370,8 @@ func TestEmbeddingClaims(t *testing.T) {
 	}
 	after := v.eng.Snapshot()
 	if before.Len() != 0 || after.Len() != 1 || after.Records() != 1 || after.Epoch() <= before.Epoch() {
-		t.Errorf("%d groups before, %d and %d records after, epochs %d and %d", before.Len(), after.Len(), after.Records(), before.Epoch(), after.Epoch())
+		t.Errorf("%d groups before, %d and %d records after, epochs %d and %d", before.Len(), after.Len(),
+			after.Records(), before.Epoch(), after.Epoch())
 	}
 	before.Close()
 	after.Close()
@@ -422,7 +428,8 @@ func TestEmbeddingClaims(t *testing.T) {
 	if err := lane.Send(t.Context(), trade("NVDA", 1, 1)); err != nil {
 		t.Fatal(err)
 	}
-	if err := lane.Send(t.Context(), trade("NVDA", 1, 1)); !errors.Is(err, readers.ErrFeedFull) || shedding.Stats().Shed != 1 {
+	if err := lane.Send(t.Context(), trade("NVDA", 1, 1)); !errors.Is(err, readers.ErrFeedFull) ||
+		shedding.Stats().Shed != 1 {
 		t.Errorf("a full lane: %v", err)
 	}
 }

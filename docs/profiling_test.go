@@ -70,7 +70,8 @@ func TestProfilingCommands(t *testing.T) {
 		t.Errorf("%d commands: too few to mean anything", ran)
 	}
 	for _, svg := range []string{"flame.svg", "memory.svg", "ring.svg", "starved.svg", "parked.svg", "mem.svg"} {
-		if text, err := os.ReadFile(filepath.Join(folder, svg)); err != nil || !strings.HasPrefix(string(text), "<svg") {
+		if text, err := os.ReadFile(filepath.Join(folder, svg)); err != nil ||
+			!strings.HasPrefix(string(text), "<svg") {
 			t.Errorf("%s: %v", svg, err)
 		}
 	}
@@ -82,7 +83,10 @@ func TestProfilingSymbols(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folders := map[string]string{"core": "core", "table": "core/table", "agg": "core/agg", "groupkey": "core/groupkey", "record": "record", "engine": "engine", "readers": "readers", "bench": "bench"}
+	folders := map[string]string{
+		"core": "core", "table": "core/table", "agg": "core/agg", "groupkey": "core/groupkey",
+		"record": "record", "engine": "engine", "readers": "readers", "bench": "bench",
+	}
 	names := regexp.MustCompile("`(core|table|agg|groupkey|record|engine|readers|bench)\\.(?:\\(?\\*?(\\w+)\\)?\\.)?(\\w*)`").FindAllStringSubmatch(string(text), -1)
 	if len(names) < 20 {
 		t.Fatalf("%d symbols found", len(names))
@@ -99,7 +103,8 @@ func TestProfilingSymbols(t *testing.T) {
 
 // declared says whether a folder declares a function, or a method of a type; an empty name is for the type itself.
 func declared(folder, receiver, name string) error {
-	pattern := fmt.Sprintf(`(?m)^func (\(\w+ \*?%s(\[[^]]*\])?\) )?%s[\[(]`, regexp.QuoteMeta(receiver), regexp.QuoteMeta(name))
+	pattern := fmt.Sprintf(`(?m)^func (\(\w+ \*?%s(\[[^]]*\])?\) )?%s[\[(]`, regexp.QuoteMeta(receiver),
+		regexp.QuoteMeta(name))
 	switch {
 	case name == "":
 		pattern = fmt.Sprintf(`(?m)^(type )?\s*%s(\[[^]]*\])? struct`, regexp.QuoteMeta(receiver))

@@ -41,7 +41,10 @@ func BenchmarkWake(b *testing.B) {
 					}
 					w := &waker{}
 					e := &Engine{cfg: Config{Wait: policy, ParkAfter: DefaultParkAfter}, start: time.Now()}
-					r := &runner{engine: e, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}), locked: locked, cpu: -1, live: 1}
+					r := &runner{
+						engine: e, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}),
+						locked: locked, cpu: -1, live: 1,
+					}
 					r.agents = []stepper{{Agent: w, name: "waker"}}
 					if locked {
 						p, err := place(1, 0, 1, true)

@@ -22,7 +22,8 @@ import (
 // Goal: at an epoch the groups come that have changed, no others, and a delete where HAVING lets a group through no more. Method: an epoch at a time.
 func TestChanges(t *testing.T) {
 	f, p := hitFeed(t, readers.FeedConfig{})
-	pl, err := query.Compile(`SELECT key, count(*) AS n, sum(value) AS v FROM "`+p.Source.Name()+`" GROUP BY key HAVING sum(value) < 10 EMIT CHANGES`, p.Source)
+	pl, err := query.Compile(`SELECT key, count(*) AS n, sum(value) AS v FROM "`+p.Source.Name()+
+		`" GROUP BY key HAVING sum(value) < 10 EMIT CHANGES`, p.Source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,10 @@ func TestChangesAddUp(t *testing.T) {
 		{"key, tumble(at, INTERVAL '20 ms')", " HAVING count(*) < 40"},
 		{"key, hop(at, INTERVAL '10 ms', INTERVAL '30 ms')", ""},
 	} {
-		for shape, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
+		for shape, exchange := range []plan.Exchange{
+			plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold,
+			plan.ExchangeRoute,
+		} {
 			text := "SELECT count(*) AS n, sum(value) AS v FROM timed"
 			keys := 0
 			if c.group != "" {
@@ -134,7 +138,8 @@ func TestChangesAddUp(t *testing.T) {
 					p.Window.OutOfOrder = time.Millisecond
 				}
 				e := start(t, engine.Config{
-					Plan: p, Readers: sources(written), Partitions: 1 + shape, Cores: 1 + shape%2, NoPin: true, Exchange: exchange, EpochInterval: 100 * time.Microsecond, EpochShare: 1,
+					Plan: p, Readers: sources(written), Partitions: 1 + shape, Cores: 1 + shape%2, NoPin: true,
+					Exchange: exchange, EpochInterval: 100 * time.Microsecond, EpochShare: 1,
 					BatchRows: 256, FoldBytes: 16 << 10, Writer: w,
 				})
 				if err := e.Wait(); err != nil {
@@ -170,7 +175,8 @@ func TestChangesAddUp(t *testing.T) {
 				return nil
 			}))
 			if !maps.Equal(state, want) {
-				t.Errorf("%s%s, %v: %d groups, expected %d: %v", c.group, c.having, exchange, len(state), len(want), firstDifference(state, want))
+				t.Errorf("%s%s, %v: %d groups, expected %d: %v", c.group, c.having, exchange, len(state), len(want),
+					firstDifference(state, want))
 			}
 			if st := e.Stats(); st.Output.Rows != uint64(rows) {
 				t.Errorf("%s, %v: %d rows, %d counted", c.group, exchange, rows, st.Output.Rows)

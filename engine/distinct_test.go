@@ -24,13 +24,18 @@ func TestDistinctWindows(t *testing.T) {
 	for i := range proto.values {
 		proto.values[i] %= 40
 	}
-	for _, by := range []string{"key", "key, tumble(at, INTERVAL '5 ms')", "key, hop(at, INTERVAL '2 ms', INTERVAL '6 ms')"} {
+	for _, by := range []string{
+		"key", "key, tumble(at, INTERVAL '5 ms')",
+		"key, hop(at, INTERVAL '2 ms', INTERVAL '6 ms')",
+	} {
 		pl := func() *plan.Plan {
 			end := ""
 			if by != "key" {
 				end = "window_end, "
 			}
-			p, err := query.Compile("SELECT "+end+"key, count(DISTINCT value) AS d, count(*) AS n, sum(value) AS v FROM timed GROUP BY "+by+" HAVING count(*) > 0", timedSchema)
+			p, err := query.Compile("SELECT "+end+
+				"key, count(DISTINCT value) AS d, count(*) AS n, sum(value) AS v FROM timed GROUP BY "+by+
+				" HAVING count(*) > 0", timedSchema)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,9 +75,15 @@ func TestDistinctWindows(t *testing.T) {
 		for id, g := range want {
 			lines[fmt.Sprint(id[0], id[1], len(g.values), g.n, g.sum)]++
 		}
-		for shape, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
+		for shape, exchange := range []plan.Exchange{
+			plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold,
+			plan.ExchangeRoute,
+		} {
 			p := pl()
-			cfg := engine.Config{Plan: p, Partitions: 1 + shape, Cores: 1 + shape%2, NoPin: true, Exchange: exchange, EpochInterval: time.Millisecond, FoldBytes: 16 << 10, BatchRows: 300}
+			cfg := engine.Config{
+				Plan: p, Partitions: 1 + shape, Cores: 1 + shape%2, NoPin: true, Exchange: exchange,
+				EpochInterval: time.Millisecond, FoldBytes: 16 << 10, BatchRows: 300,
+			}
 			for range 2 {
 				r := *proto
 				r.at = make([]int64, record.DefaultRows)
@@ -137,7 +148,8 @@ func TestGetOfMergedAllocates(t *testing.T) {
 	for _, text := range []string{
 		"SELECT key, count(DISTINCT value) AS d FROM timed GROUP BY key",
 		"SELECT window_end, key, count(DISTINCT value) AS d FROM timed GROUP BY key, tumble(at, INTERVAL '50 ms')",
-		"SELECT window_end, key, count(DISTINCT value) AS d FROM timed GROUP BY key, hop(at, INTERVAL '1 ms', INTERVAL '12 ms')",
+		"SELECT window_end, key, count(DISTINCT value) AS d FROM timed GROUP BY key, hop(at, INTERVAL '1 ms', " +
+			"INTERVAL '12 ms')",
 		"SELECT window_end, key, count(*) AS n FROM timed GROUP BY key, hop(at, INTERVAL '1 ms', INTERVAL '12 ms')",
 		"SELECT window_end, key, count(*) AS n FROM timed GROUP BY key, session(at, INTERVAL '10 ms')",
 	} {
@@ -149,7 +161,10 @@ func TestGetOfMergedAllocates(t *testing.T) {
 			if routing == plan.RouteAligned && p.Window != nil && p.Window.Kind == plan.Session {
 				continue
 			}
-			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{newTimed(5, 0, 30_000)}, Partitions: 7, Cores: 1, NoPin: true, Route: plan.Route{Routing: routing}})
+			e := start(t, engine.Config{
+				Plan: p, Readers: []record.Reader{newTimed(5, 0, 30_000)}, Partitions: 7,
+				Cores: 1, NoPin: true, Route: plan.Route{Routing: routing},
+			})
 			if err := e.Wait(); err != nil {
 				t.Fatal(err)
 			}
@@ -186,16 +201,24 @@ func TestDistinctWhileRecordsCome(t *testing.T) {
 	for _, c := range []struct {
 		by      string
 		routing plan.Routing
-	}{{"key", plan.RouteAuto}, {"key", plan.RouteAligned}, {"key, hop(at, INTERVAL '1 ms', INTERVAL '3 ms')", plan.RouteAligned}} {
+	}{
+		{"key", plan.RouteAuto},
+		{"key", plan.RouteAligned},
+		{"key, hop(at, INTERVAL '1 ms', INTERVAL '3 ms')", plan.RouteAligned},
+	} {
 		end := ""
 		if c.by != "key" {
 			end = "window_end, "
 		}
-		p, err := query.Compile("SELECT "+end+"key, count(DISTINCT value) AS d FROM timed GROUP BY "+c.by+" HAVING count(DISTINCT value) > 0", timedSchema)
+		p, err := query.Compile("SELECT "+end+"key, count(DISTINCT value) AS d FROM timed GROUP BY "+c.by+
+			" HAVING count(DISTINCT value) > 0", timedSchema)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg := engine.Config{Plan: p, Partitions: 3, Cores: 1, NoPin: true, EpochInterval: 100 * time.Microsecond, EpochShare: 1, HeldSnapshots: 3, BatchRows: 100, Route: plan.Route{Routing: c.routing}}
+		cfg := engine.Config{
+			Plan: p, Partitions: 3, Cores: 1, NoPin: true, EpochInterval: 100 * time.Microsecond,
+			EpochShare: 1, HeldSnapshots: 3, BatchRows: 100, Route: plan.Route{Routing: c.routing},
+		}
 		for range 2 {
 			cfg.Readers = append(cfg.Readers, newTimed(20, time.Millisecond, 50_000))
 		}
@@ -248,7 +271,8 @@ func TestDistinctWhileRecordsCome(t *testing.T) {
 						return
 					}
 					if sum != other || sum != again || p.Window == nil && sum < last {
-						t.Errorf("%s, %v: %d values, another read %d, and again %d; %d before", c.by, c.routing, sum, other, again, last)
+						t.Errorf("%s, %v: %d values, another read %d, and again %d; %d before", c.by, c.routing, sum,
+							other, again, last)
 						return
 					}
 					last = sum

@@ -26,7 +26,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var schema = func() *record.Schema {
-	s, err := record.NewSchema("events", record.Field{Name: "key", Type: record.Int64, Nullable: true}, record.Field{Name: "value", Type: record.Int64})
+	s, err := record.NewSchema("events", record.Field{Name: "key", Type: record.Int64, Nullable: true},
+		record.Field{Name: "value", Type: record.Int64})
 	if err != nil {
 		panic(err)
 	}
@@ -106,7 +107,10 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // agents on one thread; then shutdown.
 func TestBlockedReader(t *testing.T) {
 	p := sumPlan()
-	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{testgen.BlockedReader{}, ends(1, 50)}, Partitions: 1, Cores: 1, Exchange: plan.ExchangeRoute})
+	e := start(t, engine.Config{
+		Plan: p, Readers: []record.Reader{testgen.BlockedReader{}, ends(1, 50)}, Partitions: 1,
+		Cores: 1, Exchange: plan.ExchangeRoute,
+	})
 	eventually(t, "the other reader's rows are applied", func() bool { return e.Stats().Partitions[0].Rows == 5000 })
 	if err := e.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -162,7 +166,10 @@ func TestTransient(t *testing.T) {
 			r = testgen.OnlyRead(r)
 		}
 		began := time.Now()
-		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{r, ends(2, 20)}, Cores: 1, RetryMin: 20 * time.Millisecond})
+		e := start(t, engine.Config{
+			Plan: p, Readers: []record.Reader{r, ends(2, 20)}, Cores: 1,
+			RetryMin: 20 * time.Millisecond,
+		})
 		eventually(t, "the other reader has ended", func() bool { return e.Stats().Readers[1].State == engine.Ended })
 		if err := e.Wait(); err != nil {
 			t.Fatal(err)
@@ -182,7 +189,9 @@ func TestTransient(t *testing.T) {
 // Goal: a wait after a transient error does not hold up Shutdown.
 func TestShutdownInterruptsBackOff(t *testing.T) {
 	for _, pumped := range []bool{false, true} {
-		var r record.Reader = &testgen.ScriptedPoller{Step: func(int, *record.Batch) error { return record.Transient(io.ErrUnexpectedEOF) }}
+		var r record.Reader = &testgen.ScriptedPoller{Step: func(int, *record.Batch) error {
+			return record.Transient(io.ErrUnexpectedEOF)
+		}}
 		if pumped {
 			r = testgen.OnlyRead(r)
 		}
@@ -292,7 +301,10 @@ func TestOnReject(t *testing.T) {
 				}
 			}
 		}
-		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{reader(), testgen.OnlyRead(reader())}, OnReject: cb})
+		e := start(t, engine.Config{
+			Plan: p, Readers: []record.Reader{reader(), testgen.OnlyRead(reader())},
+			OnReject: cb,
+		})
 		err := e.Wait()
 		if (err != nil) != (name == "panic") {
 			t.Fatalf("%s: error %v", name, err)
@@ -329,7 +341,10 @@ func TestOnReject(t *testing.T) {
 func TestLastBatch(t *testing.T) {
 	for i := range 200 {
 		p := sumPlan()
-		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{ends(1, 1+i%3), testgen.OnlyRead(ends(2, 1+i%2))}, RingSlots: 2, Partitions: 1 + i%3, Cores: 1 + i%2})
+		e := start(t, engine.Config{
+			Plan: p, Readers: []record.Reader{ends(1, 1+i%3), testgen.OnlyRead(ends(2, 1+i%2))},
+			RingSlots: 2, Partitions: 1 + i%3, Cores: 1 + i%2,
+		})
 		if err := e.Wait(); err != nil {
 			t.Fatal(err)
 		}
@@ -357,7 +372,10 @@ func TestOneThreadSmallRings(t *testing.T) {
 			return nil
 		}})
 	}
-	e := start(t, engine.Config{Plan: p, Readers: readers, Partitions: 4, Cores: 1, RingSlots: 1, BatchRows: 128, Exchange: plan.ExchangeRoute})
+	e := start(t, engine.Config{
+		Plan: p, Readers: readers, Partitions: 4, Cores: 1, RingSlots: 1, BatchRows: 128,
+		Exchange: plan.ExchangeRoute,
+	})
 	if err := e.Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +388,14 @@ func TestOneThreadSmallRings(t *testing.T) {
 // over a while.
 func TestIdle(t *testing.T) {
 	empty := func(int, *record.Batch) error { return nil }
-	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{&testgen.ScriptedPoller{Step: empty}, testgen.OnlyRead(&testgen.ScriptedPoller{Step: empty}), testgen.BlockedReader{}}, Partitions: 2})
+	e := start(t, engine.Config{
+		Plan: sumPlan(),
+		Readers: []record.Reader{
+			&testgen.ScriptedPoller{Step: empty},
+			testgen.OnlyRead(&testgen.ScriptedPoller{Step: empty}),
+			testgen.BlockedReader{},
+		}, Partitions: 2,
+	})
 	time.Sleep(50 * time.Millisecond)
 	before := processCPU(t)
 	const watch = 500 * time.Millisecond
@@ -404,12 +429,19 @@ func TestStopUnderLoad(t *testing.T) {
 		how      string
 		exchange plan.Exchange
 	}{
-		{"shutdown", plan.ExchangeRoute}, {"shutdown", plan.ExchangeFold}, {"close", plan.ExchangeRoute}, {"close", plan.ExchangeFold}, {"cancel", plan.ExchangeRoute},
+		{"shutdown", plan.ExchangeRoute},
+		{"shutdown", plan.ExchangeFold},
+		{"close", plan.ExchangeRoute},
+		{"close", plan.ExchangeFold},
+		{"cancel", plan.ExchangeRoute},
 	} {
 		how, p := c.how, sumPlan()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		e, err := engine.Start(ctx, engine.Config{Plan: p, Readers: []record.Reader{endless(), testgen.OnlyRead(endless())}, Partitions: 2, Exchange: c.exchange})
+		e, err := engine.Start(ctx, engine.Config{
+			Plan:    p,
+			Readers: []record.Reader{endless(), testgen.OnlyRead(endless())}, Partitions: 2, Exchange: c.exchange,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -465,7 +497,10 @@ func TestStopUnderLoad(t *testing.T) {
 func TestThreadsStay(t *testing.T) {
 	round := func(n int) {
 		for range n {
-			e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 1), testgen.OnlyRead(ends(1, 1))}})
+			e := start(t, engine.Config{
+				Plan:    sumPlan(),
+				Readers: []record.Reader{ends(1, 1), testgen.OnlyRead(ends(1, 1))},
+			})
 			if err := e.Wait(); err != nil {
 				t.Fatal(err)
 			}
@@ -489,7 +524,10 @@ func TestMasksRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 100), testgen.OnlyRead(ends(1, 100))}, Partitions: 2, Cores: 2})
+		e := start(t, engine.Config{
+			Plan:    sumPlan(),
+			Readers: []record.Reader{ends(1, 100), testgen.OnlyRead(ends(1, 100))}, Partitions: 2, Cores: 2,
+		})
 		if err := e.Wait(); err != nil {
 			t.Fatal(err)
 		}
@@ -569,8 +607,12 @@ func TestPause(t *testing.T) {
 // so at its third call; another engine beside it.
 func TestBadRoute(t *testing.T) {
 	for want, bad := range map[string]func(c *plan.RouteContext){
-		"panic in reader/0: out of ideas":                              func(*plan.RouteContext) { panic("out of ideas") },
-		"the route function sent a record to partition 7, there are 2": func(c *plan.RouteContext) { c.Partition[0] = 7 },
+		"panic in reader/0: out of ideas": func(*plan.RouteContext) {
+			panic("out of ideas")
+		},
+		"the route function sent a record to partition 7, there are 2": func(c *plan.RouteContext) {
+			c.Partition[0] = 7
+		},
 	} {
 		other := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{testgen.BlockedReader{}}})
 		calls := 0
@@ -597,12 +639,16 @@ func TestBadRoute(t *testing.T) {
 
 // Goal: commands from many goroutines are all done, also while the engine ends; nobody hangs.
 func TestPauseFromMany(t *testing.T) {
-	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 20_000), testgen.BlockedReader{}}, Cores: 1})
+	e := start(t, engine.Config{
+		Plan: sumPlan(), Readers: []record.Reader{ends(1, 20_000), testgen.BlockedReader{}},
+		Cores: 1,
+	})
 	var callers sync.WaitGroup
 	for i := range 100 {
 		callers.Go(func() {
 			for range 50 {
-				if err := errors.Join(e.Pause(t.Context(), i%2), e.Resume(t.Context(), i%2)); err != nil && !errors.Is(err, engine.ErrEnded) {
+				if err := errors.Join(e.Pause(t.Context(), i%2), e.Resume(t.Context(), i%2)); err != nil &&
+					!errors.Is(err, engine.ErrEnded) {
 					t.Error(err)
 				}
 			}
@@ -618,7 +664,11 @@ func TestPauseFromMany(t *testing.T) {
 // Goal: a global aggregate has its one row, also before the first epoch and over no rows.
 func TestGlobal(t *testing.T) {
 	for _, batches := range []int{0, 3} {
-		p := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "value"}, {Name: "min", Func: plan.Min, Column: "value"}}}
+		p := &plan.Plan{Source: schema, Aggregates: []plan.Aggregate{
+			{Name: "n", Func: plan.Count},
+			{Name: "sum", Func: plan.Sum, Column: "value"},
+			{Name: "min", Func: plan.Min, Column: "value"},
+		}}
 		r := &testgen.ScriptedPoller{Step: func(call int, b *record.Batch) error {
 			if call >= batches {
 				return io.EOF
@@ -644,7 +694,8 @@ func TestGlobal(t *testing.T) {
 			t.Fatalf("%d rows, expected 1", s.Len())
 		}
 		for row := range s.All() {
-			if n.Of(row) != int64(10*batches) || sum.Of(row) != int64(10*batches) || sum.Null(row) != (batches == 0) || lo.Null(row) != (batches == 0) {
+			if n.Of(row) != int64(10*batches) || sum.Of(row) != int64(10*batches) || sum.Null(row) != (batches == 0) ||
+				lo.Null(row) != (batches == 0) {
 				t.Fatalf("%d batches: n %d, sum %d (null %v)", batches, n.Of(row), sum.Of(row), sum.Null(row))
 			}
 		}
@@ -664,13 +715,17 @@ func TestValidate(t *testing.T) {
 		Plan: &plan.Plan{Source: schema, Keys: []string{"kee"}, Aggregates: []plan.Aggregate{
 			{Name: "x", Func: plan.Sum}, {Name: "y", Func: plan.Avg, Column: "nope"}, {Name: "z", Column: "value"},
 		}},
-		Readers: []record.Reader{nil}, Partitions: -1, Cores: -1, BatchRows: 1 << 20, RingSlots: 3, RetryMin: 2, RetryMax: 1,
+		Readers: []record.Reader{nil}, Partitions: -1, Cores: -1, BatchRows: 1 << 20, RingSlots: 3, RetryMin: 2,
+		RetryMax: 1,
 	}
 	err := bad.Validate()
 	if err == nil {
 		t.Fatal("no fault found")
 	}
-	for _, want := range []string{`"kee"`, `"x"`, `"nope"`, `"z"`, "reader 0 is nil", "-1 partitions", "-1 cores", "1048576 rows", "3 slots", "retries"} {
+	for _, want := range []string{
+		`"kee"`, `"x"`, `"nope"`, `"z"`, "reader 0 is nil", "-1 partitions", "-1 cores",
+		"1048576 rows", "3 slots", "retries",
+	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing says %s in:\n%v", want, err)
 		}
@@ -678,7 +733,8 @@ func TestValidate(t *testing.T) {
 	if _, err := engine.Start(t.Context(), bad); err == nil {
 		t.Fatal("Start took it")
 	}
-	if err := (&engine.Config{}).Validate(); err == nil || !strings.Contains(err.Error(), "no plan") || !strings.Contains(err.Error(), "no readers") {
+	if err := (&engine.Config{}).Validate(); err == nil || !strings.Contains(err.Error(), "no plan") ||
+		!strings.Contains(err.Error(), "no readers") {
 		t.Fatalf("the empty configuration: %v", err)
 	}
 }
@@ -695,8 +751,12 @@ func threads(t *testing.T) int {
 
 // Goal: an engine that is printed names its plan and its shape, and nothing of what is inside.
 func TestEngineString(t *testing.T) {
-	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{ends(1, 1)}, Partitions: 2, Cores: 1, NoPin: true})
-	want := "engine of 1 readers, 2 partitions and 1 runners: SELECT key, count(*) AS n, sum(value) AS sum FROM events GROUP BY key"
+	e := start(t, engine.Config{
+		Plan: sumPlan(), Readers: []record.Reader{ends(1, 1)}, Partitions: 2, Cores: 1,
+		NoPin: true,
+	})
+	want := "engine of 1 readers, 2 partitions and 1 runners: SELECT key, count(*) AS n, sum(value) AS sum FROM " +
+		"events GROUP BY key"
 	for _, got := range []string{e.String(), fmt.Sprint(e), fmt.Sprintf("%+v", e)} {
 		if got != want {
 			t.Errorf("%s, expected %s", got, want)

@@ -36,13 +36,16 @@ type counted struct {
 }
 
 func countedPlan(t testing.TB) *plan.Plan {
-	schema, err := record.NewSchema("counted", record.Field{Name: "reader", Type: record.Int64}, record.Field{Name: "key", Type: record.Int64},
+	schema, err := record.NewSchema("counted", record.Field{Name: "reader", Type: record.Int64},
+		record.Field{Name: "key", Type: record.Int64},
 		record.Field{Name: "v", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &plan.Plan{Source: schema, Keys: []string{"reader", "key"}, Aggregates: []plan.Aggregate{
-		{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "v"}, {Name: "max", Func: plan.Max, Column: "v"},
+		{Name: "n", Func: plan.Count},
+		{Name: "sum", Func: plan.Sum, Column: "v"},
+		{Name: "max", Func: plan.Max, Column: "v"},
 	}}
 }
 
@@ -129,13 +132,18 @@ func TestPrefix(t *testing.T) {
 	p := countedPlan(t)
 	oracle := newPrefixOracle(t, p)
 	var total atomic.Int64
-	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
+	for _, exchange := range []plan.Exchange{
+		plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold,
+		plan.ExchangeRoute,
+	} {
 		for _, readers := range []int{1, 2, 3, 8} {
 			for _, partitions := range []int{1, 2, 3, 8} {
 				var stop atomic.Bool
 				cfg := engine.Config{
-					Plan: p, Partitions: partitions, Cores: 1 + (readers+partitions)%3, Exchange: exchange, NoPin: true, BatchRows: 700,
-					EpochInterval: 50 * time.Microsecond, EpochShare: 1, RingSlots: 1 << (partitions % 4), FoldBytes: 64 << 10,
+					Plan: p, Partitions: partitions, Cores: 1 + (readers+partitions)%3, Exchange: exchange, NoPin: true,
+					BatchRows:     700,
+					EpochInterval: 50 * time.Microsecond, EpochShare: 1, RingSlots: 1 << (partitions % 4),
+					FoldBytes: 64 << 10,
 				}
 				if (readers+partitions)%4 == 3 {
 					cfg.Route.Routing = plan.RouteRoundRobin
@@ -254,17 +262,24 @@ func (r *transfers) Close() error                                  { return nil 
 
 // Goal: no snapshot sees half of a batch. Method: a bank whose transfers never change the total, with groups over several partitions.
 func TestBank(t *testing.T) {
-	schema, err := record.NewSchema("bank", record.Field{Name: "account", Type: record.Int64}, record.Field{Name: "amount", Type: record.Int64})
+	schema, err := record.NewSchema("bank", record.Field{Name: "account", Type: record.Int64},
+		record.Field{Name: "amount", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &plan.Plan{Source: schema, Keys: []string{"account"}, Aggregates: []plan.Aggregate{{Name: "balance", Func: plan.Sum, Column: "amount"}}}
+	p := &plan.Plan{
+		Source: schema, Keys: []string{"account"},
+		Aggregates: []plan.Aggregate{{Name: "balance", Func: plan.Sum, Column: "amount"}},
+	}
 	balance, err := result.ColumnOf[int64](p, "balance")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var stop atomic.Bool
-	cfg := engine.Config{Plan: p, Partitions: 4, Cores: 2, BatchRows: 512, EpochInterval: 100 * time.Microsecond, EpochShare: 1, NoPin: true}
+	cfg := engine.Config{
+		Plan: p, Partitions: 4, Cores: 2, BatchRows: 512, EpochInterval: 100 * time.Microsecond,
+		EpochShare: 1, NoPin: true,
+	}
 	for i := range 3 {
 		cfg.Readers = append(cfg.Readers, &transfers{rand.New(rand.NewPCG(uint64(i), 2)), &stop})
 	}
@@ -298,8 +313,12 @@ func TestHeldSnapshots(t *testing.T) {
 	p := countedPlan(t)
 	oracle := newPrefixOracle(t, p)
 	e := start(t, engine.Config{
-		Plan: p, Partitions: 2, Cores: 1, HeldSnapshots: 3, EpochInterval: time.Millisecond, EpochShare: 1, NoPin: true, BatchRows: 500,
-		Readers: []record.Reader{&counted{groups: 1000, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(1, 1)), stop: &stop}},
+		Plan: p, Partitions: 2, Cores: 1, HeldSnapshots: 3, EpochInterval: time.Millisecond, EpochShare: 1, NoPin: true,
+		BatchRows: 500,
+		Readers: []record.Reader{&counted{
+			groups: 1000, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(1, 1)),
+			stop: &stop,
+		}},
 	})
 	var held []*engine.Snapshot
 	for range 4 { // one more comes after them
@@ -350,9 +369,16 @@ func TestMoveShard(t *testing.T) {
 	oracle := newPrefixOracle(t, p)
 	for _, exchange := range []plan.Exchange{plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
 		var stop atomic.Bool
-		cfg := engine.Config{Plan: p, Partitions: 3, Cores: 2, Exchange: exchange, BatchRows: 500, NoPin: true, EpochInterval: time.Millisecond, EpochShare: 1}
+		cfg := engine.Config{
+			Plan: p, Partitions: 3, Cores: 2, Exchange: exchange, BatchRows: 500, NoPin: true,
+			EpochInterval: time.Millisecond, EpochShare: 1,
+		}
 		for r := range 2 {
-			cfg.Readers = append(cfg.Readers, &counted{reader: int64(r), groups: 5000, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(uint64(r), 1)), stop: &stop})
+			cfg.Readers = append(cfg.Readers,
+				&counted{
+					reader: int64(r), groups: 5000, most: 1 << 40, slow: 1,
+					rng: rand.New(rand.NewPCG(uint64(r), 1)), stop: &stop,
+				})
 		}
 		e := start(t, cfg)
 		for i := range 40 {
@@ -392,7 +418,10 @@ func TestMoveShard(t *testing.T) {
 
 // Goal: Sync and Updates end with the engine.
 func TestSyncAfterClose(t *testing.T) {
-	e := start(t, engine.Config{Plan: sumPlan(), Readers: []record.Reader{testgen.BlockedReader{}}, EpochInterval: -1, NoPin: true})
+	e := start(t, engine.Config{
+		Plan: sumPlan(), Readers: []record.Reader{testgen.BlockedReader{}}, EpochInterval: -1,
+		NoPin: true,
+	})
 	if err := e.Sync(t.Context()); err != nil { // an idle reader answers
 		t.Fatal(err)
 	}
@@ -459,9 +488,15 @@ func TestRowAfterClose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &plan.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
+		p := &plan.Plan{
+			Source: feed.Schema(), Keys: []string{"key"},
+			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		}
 		if windows {
-			p.Window = &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Second}, OutOfOrder: time.Minute}
+			p.Window = &plan.Window{
+				Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Second},
+				OutOfOrder: time.Minute,
+			}
 		}
 		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{feed}, Cores: 1, NoPin: true, EpochInterval: -1})
 		a, err := feed.Appender()
@@ -486,7 +521,8 @@ func TestRowAfterClose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for at := range int64(10) { // open at the same time; of those that close the partition keeps some tables for later windows
+		// open at the same time; of those that close the partition keeps some tables for later windows
+		for at := range int64(10) {
 			send(10_000, at)
 		}
 		var kept []result.Row
@@ -516,7 +552,8 @@ func TestRowAfterClose(t *testing.T) {
 				}()
 			}
 			if want := len(kept) / 2; panics < want {
-				t.Errorf("windows %t: %s of %d rows whose snapshot is closed: %d panics, expected %d or more", windows, name, len(kept), panics, want)
+				t.Errorf("windows %t: %s of %d rows whose snapshot is closed: %d panics, expected %d or more", windows,
+					name, len(kept), panics, want)
 			}
 		}
 	}

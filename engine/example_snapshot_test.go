@@ -29,7 +29,8 @@ func startFills() (eng *engine.Engine, feed *readers.Feed[fill], lane *readers.L
 		Keys:       []string{"symbol"},
 		Aggregates: []plan.Aggregate{{Name: "volume", Func: plan.Sum, Column: "size"}},
 	}
-	if eng, err = engine.Start(context.Background(), engine.Config{Plan: p, Readers: []record.Reader{feed}}); err != nil {
+	if eng, err = engine.Start(context.Background(), engine.Config{Plan: p, Readers: []record.Reader{feed}}); err !=
+		nil {
 		log.Fatal(err)
 	}
 	if lane, err = feed.Lane(); err != nil {

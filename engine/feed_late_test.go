@@ -25,9 +25,15 @@ func TestLanesInStep(t *testing.T) {
 		}
 		p := &plan.Plan{
 			Source: timesSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-			Window: &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: 100 * time.Millisecond}, OutOfOrder: 20 * time.Millisecond},
+			Window: &plan.Window{
+				Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: 100 * time.Millisecond},
+				OutOfOrder: 20 * time.Millisecond,
+			},
 		}
-		return feed, start(t, engine.Config{Plan: p, Readers: []record.Reader{feed}, Cores: 1, EpochInterval: time.Millisecond})
+		return feed, start(t, engine.Config{
+			Plan: p, Readers: []record.Reader{feed}, Cores: 1,
+			EpochInterval: time.Millisecond,
+		})
 	}
 	laneOf := func(feed *readers.Feed[timesRecord]) *readers.Lane[timesRecord] {
 		l, err := feed.Lane()

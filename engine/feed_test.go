@@ -38,7 +38,10 @@ func hitFeed(t testing.TB, cfg readers.FeedConfig) (*readers.Feed[hit], *plan.Pl
 // Goal: a goroutine reads what it has written: after Sync a snapshot has everything it sent before, in every shape. Method: goroutines that send
 // into groups of their own and sync now and then, through lanes and appenders, into one or two feeds.
 func TestReadYourWrites(t *testing.T) {
-	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
+	for _, exchange := range []plan.Exchange{
+		plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold,
+		plan.ExchangeRoute,
+	} {
 		for feeds := 1; feeds <= 2; feeds++ {
 			var fs []*readers.Feed[hit]
 			var apps []*readers.Appender[hit]
@@ -104,7 +107,8 @@ func TestReadYourWrites(t *testing.T) {
 						s := e.Snapshot()
 						row, ok := s.Get(key)
 						if !ok || n.Of(row) != sent {
-							t.Errorf("%v, %d feeds: goroutine %d had sent %d, the snapshot has %v", exchange, feeds, g, sent, ok)
+							t.Errorf("%v, %d feeds: goroutine %d had sent %d, the snapshot has %v", exchange, feeds, g,
+								sent, ok)
 						}
 						s.Close()
 					}

@@ -16,7 +16,10 @@ import (
 // calmStats are the counters of an engine with two readers and two partitions that had no trouble.
 func calmStats() Stats {
 	counters := func(in, counted uint64) result.Counters {
-		return result.Counters{In: in, Counted: counted, Keyless: 3, Filtered: in - counted - 3, Batches: in / 512, Direct: counted}
+		return result.Counters{
+			In: in, Counted: counted, Keyless: 3, Filtered: in - counted - 3, Batches: in / 512,
+			Direct: counted,
+		}
 	}
 	return Stats{
 		Plan:       "SELECT symbol, count(*) AS n FROM trades GROUP BY symbol",
@@ -26,20 +29,33 @@ func calmStats() Stats {
 			{Name: "trades.csv 0", State: Ended, Counters: counters(100_000, 90_000)},
 			{Name: "trades.csv 1", State: Running, Counters: counters(120_000, 110_000), Retries: 1, Groups: 7},
 		},
-		Partitions: []PartitionStats{{Rows: 99_000, Groups: 500, Bytes: 3 << 20}, {Rows: 101_000, Groups: 520, Bytes: 2 << 20}},
+		Partitions: []PartitionStats{
+			{Rows: 99_000, Groups: 500, Bytes: 3 << 20},
+			{Rows: 101_000, Groups: 520, Bytes: 2 << 20},
+		},
 		Rings: []RingStats{
 			{0, 0, ring.Stats{Slots: 16, HighWater: 4, Pushed: 100, Popped: 100}},
-			{1, 1, ring.Stats{Slots: 16, Depth: 2, HighWater: 16, Pushed: 120, Popped: 118, FullStalls: 9, EmptyStalls: 30}},
+			{1, 1, ring.Stats{
+				Slots: 16, Depth: 2, HighWater: 16, Pushed: 120, Popped: 118, FullStalls: 9,
+				EmptyStalls: 30,
+			}},
 		},
 		Runners: []RunnerStats{
-			{Agents: "reader/0+partition/0", CPU: 2, CPUTime: 1234 * time.Millisecond, Turns: 5000, Busy: 4000, Parks: 12},
+			{
+				Agents: "reader/0+partition/0", CPU: 2, CPUTime: 1234 * time.Millisecond, Turns: 5000, Busy: 4000,
+				Parks: 12,
+			},
 			{Agents: "reader/1+partition/1", CPU: -1, Turns: 6000, Busy: 5500, Parks: 3},
 		},
 		Agents: []AgentStats{
 			{Name: "reader/0", Steps: 2000, Busy: time.Second, Longest: 12345 * time.Nanosecond},
 			{
-				Name: "partition/1", Runner: 1, Steps: 2500, Busy: 2 * time.Second, Longest: 3 * time.Millisecond, Long: 1,
-				Stalls: [core.Stalls]StallStats{core.StallRing: {9, 20 * time.Millisecond}, core.StallMark: {1, time.Millisecond}},
+				Name: "partition/1", Runner: 1, Steps: 2500, Busy: 2 * time.Second, Longest: 3 * time.Millisecond,
+				Long: 1,
+				Stalls: [core.Stalls]StallStats{
+					core.StallRing: {9, 20 * time.Millisecond},
+					core.StallMark: {1, time.Millisecond},
+				},
 			},
 		},
 	}

@@ -94,7 +94,10 @@ func (h *history) String() string {
 	}
 	var lines []line
 	for _, w := range h.writes {
-		lines = append(lines, line{w.call, fmt.Sprintf("%9d-%9d lane %d: send %d, acknowledged %d", w.call, w.ret, w.lane, w.key, w.acknowledged)})
+		lines = append(lines, line{
+			w.call,
+			fmt.Sprintf("%9d-%9d lane %d: send %d, acknowledged %d", w.call, w.ret, w.lane, w.key, w.acknowledged),
+		})
 	}
 	for _, r := range h.reads {
 		lines = append(lines, line{r.call, fmt.Sprintf("%9d-%9d read %v, synced %v", r.call, r.ret, r.seen, r.synced)})
@@ -142,14 +145,20 @@ func checkLanes(h *history) error {
 	}
 	var ops []porcupine.Operation
 	for _, w := range h.writes {
-		ops = append(ops, porcupine.Operation{ClientId: w.lane, Input: historyInput{true, w.lane, w.key}, Call: w.call, Return: w.ret})
+		ops = append(ops, porcupine.Operation{
+			ClientId: w.lane, Input: historyInput{true, w.lane, w.key}, Call: w.call,
+			Return: w.ret,
+		})
 	}
 	for _, r := range h.reads {
 		if !r.synced {
 			continue // it may be old
 		}
 		for l := range historyLanes {
-			ops = append(ops, porcupine.Operation{Input: historyInput{false, l, 0}, Output: r.seen.of(l), Call: r.call, Return: r.ret})
+			ops = append(ops, porcupine.Operation{
+				Input: historyInput{false, l, 0}, Output: r.seen.of(l), Call: r.call,
+				Return: r.ret,
+			})
 		}
 	}
 	if !porcupine.CheckOperations(historyModel, ops) {
@@ -170,10 +179,16 @@ func checkAcknowledged(h *history) error {
 		if w.acknowledged == 0 {
 			return fmt.Errorf("a Send without a Sync: %+v", w)
 		}
-		ops = append(ops, porcupine.Operation{ClientId: w.lane, Input: historyInput{true, w.lane, w.key}, Call: w.call, Return: w.acknowledged})
+		ops = append(ops, porcupine.Operation{
+			ClientId: w.lane, Input: historyInput{true, w.lane, w.key}, Call: w.call,
+			Return: w.acknowledged,
+		})
 	}
 	for _, r := range h.reads {
-		ops = append(ops, porcupine.Operation{Input: historyInput{false, -1, 0}, Output: r.seen, Call: r.call, Return: r.ret})
+		ops = append(ops, porcupine.Operation{
+			Input: historyInput{false, -1, 0}, Output: r.seen, Call: r.call,
+			Return: r.ret,
+		})
 	}
 	if !porcupine.CheckOperations(whole, ops) {
 		return errors.New("Send with Sync, and Snapshot, are not linearizable")
@@ -230,12 +245,13 @@ func checkReads(h *history) error {
 // historyShape is an engine and its users.
 type historyShape struct {
 	cfg          engine.Config
-	feeds        int                                    // that the lanes are dealt to
-	acknowledged bool                                   // a Sync after each Send
-	appender     bool                                   // Sends go through appenders: for histories that are acknowledged
-	steps        int                                    // of each goroutine
-	seed         uint64                                 // of what the goroutines do; in which order is the scheduler's
-	reader       func(*readers.Feed[hit]) record.Reader // what the engine gets; nil is the feed itself
+	feeds        int  // that the lanes are dealt to
+	acknowledged bool // a Sync after each Send
+	// Sends go through appenders: for histories that are acknowledged
+	appender bool
+	steps    int                                    // of each goroutine
+	seed     uint64                                 // of what the goroutines do; in which order is the scheduler's
+	reader   func(*readers.Feed[hit]) record.Reader // what the engine gets; nil is the feed itself
 }
 
 // record runs an engine with a goroutine for each lane that sends and looks, and one that only looks.
@@ -371,7 +387,8 @@ func (l *historyLook) at(s *engine.Snapshot, seen *tally) error {
 			n += seen[k][lane]
 		}
 		if n != l.n.Of(row) {
-			return fmt.Errorf("epoch %d, key %d: the count is %d, the sum is of %d records", s.Epoch(), k, l.n.Of(row), n)
+			return fmt.Errorf("epoch %d, key %d: the count is %d, the sum is of %d records", s.Epoch(), k, l.n.Of(row),
+				n)
 		}
 	}
 	return nil
@@ -385,13 +402,20 @@ func TestHistory(t *testing.T) {
 	}
 	writes, looks, different := 0, 0, 0
 	for _, acknowledged := range []bool{false, true} {
-		for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
+		for _, exchange := range []plan.Exchange{
+			plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold,
+			plan.ExchangeRoute,
+		} {
 			for feeds := 1; feeds <= 2; feeds++ {
 				for cores := 1; cores <= 2; cores++ {
 					for round := range rounds {
 						sh := &historyShape{
-							feeds: feeds, acknowledged: acknowledged, appender: acknowledged && round == 1, steps: 60, seed: uint64(round),
-							cfg: engine.Config{Partitions: 3, Cores: cores, Exchange: exchange, EpochInterval: 50 * time.Microsecond, EpochShare: 1},
+							feeds: feeds, acknowledged: acknowledged, appender: acknowledged && round == 1, steps: 60,
+							seed: uint64(round),
+							cfg: engine.Config{
+								Partitions: 3, Cores: cores, Exchange: exchange,
+								EpochInterval: 50 * time.Microsecond, EpochShare: 1,
+							},
 						}
 						check := checkLanes
 						if acknowledged {
@@ -402,7 +426,8 @@ func TestHistory(t *testing.T) {
 						}
 						h := sh.record(t)
 						if err := check(h); err != nil {
-							t.Errorf("acknowledged %v, exchange %v, %d feeds, %d cores, seed %d: %v", acknowledged, exchange, feeds, cores, round, err)
+							t.Errorf("acknowledged %v, exchange %v, %d feeds, %d cores, seed %d: %v", acknowledged,
+								exchange, feeds, cores, round, err)
 							t.Logf("%v", h)
 							return
 						}
@@ -526,7 +551,8 @@ func TestHistoryFindsHastyCut(t *testing.T) {
 			const rounds = 10
 			for round := range uint64(rounds) {
 				sh := &historyShape{
-					cfg: engine.Config{Cores: 1, EpochInterval: -1}, feeds: 1, acknowledged: acknowledged, steps: steps, seed: round,
+					cfg: engine.Config{Cores: 1, EpochInterval: -1}, feeds: 1, acknowledged: acknowledged, steps: steps,
+					seed:   round,
 					reader: func(f *readers.Feed[hit]) record.Reader { return &hasty{Feed: f, cut: cut} },
 				}
 				if err := check(sh.record(t)); err != nil {
@@ -586,7 +612,10 @@ func TestLanesApart(t *testing.T) {
 		send(0)
 	}
 	held := &stopped{Feed: f, cutting: make(chan struct{}), sent: make(chan struct{})}
-	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{held}, Cores: 1, NoPin: true, BatchRows: rows, EpochInterval: -1})
+	e := start(t, engine.Config{
+		Plan: p, Readers: []record.Reader{held}, Cores: 1, NoPin: true, BatchRows: rows,
+		EpochInterval: -1,
+	})
 	synced := make(chan error, 1)
 	go func() { synced <- e.Sync(context.Background()) }()
 	goOn := sync.OnceFunc(func() { close(held.sent) })

@@ -50,7 +50,8 @@ func (h hookedWriter) Write(context.Context, *record.Batch) error { call(h.write
 func (h hookedWriter) Close() error                               { call(h.written); return nil }
 
 var timesSchema = func() *record.Schema {
-	s, err := record.NewSchema("times", record.Field{Name: "key", Type: record.Int64}, record.Field{Name: "at", Type: record.Timestamp})
+	s, err := record.NewSchema("times", record.Field{Name: "key", Type: record.Int64},
+		record.Field{Name: "at", Type: record.Timestamp})
 	if err != nil {
 		panic(err)
 	}
@@ -98,7 +99,8 @@ func hostileEngine(h *hooks, polled bool, cores int) (*engine.Engine, *readers.F
 		return nil, nil, err
 	}
 	e, err := engine.Start(context.Background(), engine.Config{
-		Plan: timesPlan(), Readers: []record.Reader{r, feed}, Cores: cores, EpochInterval: time.Millisecond, Writer: hookedWriter{h},
+		Plan: timesPlan(), Readers: []record.Reader{r, feed}, Cores: cores, EpochInterval: time.Millisecond,
+		Writer:   hookedWriter{h},
 		OnReject: func(int, record.Reject) { call(h.reject) }, OnLate: func(int, *record.Batch) { call(h.late) },
 	})
 	return e, feed, err
@@ -188,7 +190,8 @@ func TestUserCodeThatPanics(t *testing.T) {
 		h := &hooks{}
 		set(h, ways["panic"])
 		for range 2 { // the second finds what the first has left
-			if e, _, err := hostileEngine(h, true, 1); err == nil || !strings.Contains(err.Error(), "panic in String, Columns or Notify: boom") {
+			if e, _, err := hostileEngine(h, true, 1); err == nil ||
+				!strings.Contains(err.Error(), "panic in String, Columns or Notify: boom") {
 				t.Fatalf("a panic in %s: %v, %v", name, e, err)
 			}
 		}
@@ -270,8 +273,14 @@ func TestCallsFromCallbacks(t *testing.T) {
 	}
 	always := map[string]bool{"Close": true, "Wait": true, "Shutdown": true, "RemoveReader": true, "MoveShard": true}
 	for place, set := range map[string]func(h *hooks, f func()){
-		"Poll":     func(h *hooks, f func()) { r := some(2000); h.read = func(b *record.Batch) error { f(); return r(b) } },
-		"Read":     func(h *hooks, f func()) { r := some(2000); h.read = func(b *record.Batch) error { f(); return r(b) } },
+		"Poll": func(h *hooks, f func()) {
+			r := some(2000)
+			h.read = func(b *record.Batch) error { f(); return r(b) }
+		},
+		"Read": func(h *hooks, f func()) {
+			r := some(2000)
+			h.read = func(b *record.Batch) error { f(); return r(b) }
+		},
 		"Drained":  func(h *hooks, f func()) { h.cut = f },
 		"Write":    func(h *hooks, f func()) { h.write = f },
 		"OnReject": func(h *hooks, f func()) { h.reject = f },

@@ -21,7 +21,10 @@ func TestRevived(t *testing.T) {
 		Key int64
 		At  time.Time
 	}
-	for _, w := range []plan.Windows{{Kind: plan.Tumbling, Size: 10 * time.Second}, {Kind: plan.Hopping, Size: 40 * time.Second, Slide: 10 * time.Second}} {
+	for _, w := range []plan.Windows{
+		{Kind: plan.Tumbling, Size: 10 * time.Second},
+		{Kind: plan.Hopping, Size: 40 * time.Second, Slide: 10 * time.Second},
+	} {
 		for x := plan.ExchangeAuto; x <= plan.ExchangeRoute; x++ {
 			what := fmt.Sprintf("%v, %v", w, x)
 			busy, err := readers.NewFeed[event](nil, readers.FeedConfig{})
@@ -33,10 +36,14 @@ func TestRevived(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := &plan.Plan{
-				Source: busy.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-				Window: &plan.Window{Column: "at", Windows: w, Idle: time.Millisecond, Retain: 4},
+				Source: busy.Schema(), Keys: []string{"key"},
+				Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+				Window:     &plan.Window{Column: "at", Windows: w, Idle: time.Millisecond, Retain: 4},
 			}
-			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{busy, idle}, Partitions: 2, Cores: 1, NoPin: true, Exchange: x, EpochInterval: -1})
+			e := start(t, engine.Config{
+				Plan: p, Readers: []record.Reader{busy, idle}, Partitions: 2, Cores: 1,
+				NoPin: true, Exchange: x, EpochInterval: -1,
+			})
 			n, _ := result.ColumnOf[int64](p, "n")
 			end, _ := result.ColumnOf[int64](p, plan.WindowEnd)
 			var closed time.Time
@@ -84,7 +91,8 @@ func TestRevived(t *testing.T) {
 			revive(1, 5)
 			send(3, 975)
 			look()
-			if time.Since(began) < p.Window.Idle && !closed.Before(time.Unix(6, 0)) { // it may have become idle before the look else
+			// it may have become idle before the look else
+			if time.Since(began) < p.Window.Idle && !closed.Before(time.Unix(6, 0)) {
 				t.Fatalf("%s: windows up to %v are closed, the second reader is at 5 s", what, closed)
 			}
 			until(1000)
@@ -108,7 +116,8 @@ func TestRevived(t *testing.T) {
 			}
 			for at := int64(970); at <= 1000; at += 10 {
 				if after[at] != before[at] {
-					t.Errorf("%s: the window that ends at %d s has changed from %d to %d", what, at, before[at], after[at])
+					t.Errorf("%s: the window that ends at %d s has changed from %d to %d", what, at, before[at],
+						after[at])
 				}
 			}
 			for at := int64(1010); at <= 1020 && open > 0; at += 10 {
@@ -142,9 +151,15 @@ func TestEpochsWhileIdle(t *testing.T) {
 	}
 	p := &plan.Plan{
 		Source: f.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-		Window: &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Second}, Idle: time.Minute},
+		Window: &plan.Window{
+			Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Second},
+			Idle: time.Minute,
+		},
 	}
-	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{f}, Cores: 1, NoPin: true, EpochInterval: time.Millisecond})
+	e := start(t, engine.Config{
+		Plan: p, Readers: []record.Reader{f}, Cores: 1, NoPin: true,
+		EpochInterval: time.Millisecond,
+	})
 	for began := time.Now(); e.Stats().Epochs.Raised < 3; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
 			t.Fatalf("%+v", e.Stats().Epochs)
@@ -191,10 +206,16 @@ func TestWindowsGoOnWithoutReader(t *testing.T) {
 		}
 		p := &plan.Plan{
 			Source: busy.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-			Window: &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: 10 * time.Second}, Idle: c.idle},
+			Window: &plan.Window{
+				Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: 10 * time.Second},
+				Idle: c.idle,
+			},
 		}
 		var fails atomic.Bool
-		e := start(t, engine.Config{Plan: p, Readers: []record.Reader{busy, failing{other, &fails}}, Partitions: 2, Cores: 1, NoPin: true, EpochInterval: -1})
+		e := start(t, engine.Config{
+			Plan: p, Readers: []record.Reader{busy, failing{other, &fails}}, Partitions: 2,
+			Cores: 1, NoPin: true, EpochInterval: -1,
+		})
 		send := func(f *readers.Feed[event], at ...int64) {
 			t.Helper()
 			l, err := f.Lane()

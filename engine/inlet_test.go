@@ -38,16 +38,23 @@ func TestReadersComeAndGo(t *testing.T) {
 	p := countedPlan(t)
 	oracle := newPrefixOracle(t, p)
 	const most = 12
-	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
+	for _, exchange := range []plan.Exchange{
+		plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold,
+		plan.ExchangeRoute,
+	} {
 		for _, partitions := range []int{1, 2, 5} {
 			t.Run(fmt.Sprintf("%v/%d", exchange, partitions), func(t *testing.T) {
 				t.Parallel()
 				var stop atomic.Bool
 				reader := func(id int) *counted {
-					return &counted{reader: int64(id), groups: 64, most: 1 << 40, slow: 1 + id%3*5, rng: rand.New(rand.NewPCG(uint64(id), 1)), stop: &stop}
+					return &counted{
+						reader: int64(id), groups: 64, most: 1 << 40, slow: 1 + id%3*5,
+						rng: rand.New(rand.NewPCG(uint64(id), 1)), stop: &stop,
+					}
 				}
 				e := start(t, engine.Config{
-					Plan: p, Partitions: partitions, Cores: 2, Exchange: exchange, NoPin: true, BatchRows: 300, Readers: []record.Reader{reader(0)},
+					Plan: p, Partitions: partitions, Cores: 2, Exchange: exchange, NoPin: true, BatchRows: 300,
+					Readers:       []record.Reader{reader(0)},
 					EpochInterval: 50 * time.Microsecond, EpochShare: 1, RingSlots: 2, FoldBytes: 32 << 10,
 				})
 				var looking sync.WaitGroup
@@ -126,7 +133,10 @@ func TestAddFeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &plan.Plan{Source: schema, Keys: []string{schema.Field(0).Name}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
+	p := &plan.Plan{
+		Source: schema, Keys: []string{schema.Field(0).Name},
+		Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+	}
 	n, err := result.ColumnOf[int64](p, "n")
 	if err != nil {
 		t.Fatal(err)
@@ -193,13 +203,19 @@ func TestAddReaderWhileClosing(t *testing.T) {
 		var stop atomic.Bool
 		e := start(t, engine.Config{
 			Plan: p, Partitions: 2, Cores: 1 + i%2, NoPin: true,
-			Readers: []record.Reader{&counted{groups: 8, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(1, 1)), stop: &stop}},
+			Readers: []record.Reader{&counted{
+				groups: 8, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(1, 1)),
+				stop: &stop,
+			}},
 		})
 		added := make(chan struct{})
 		go func() {
 			defer close(added)
 			for id := 1; ; id++ {
-				b := &pumpedCount{c: &counted{reader: int64(id), groups: 8, most: 1000, slow: 1, rng: rand.New(rand.NewPCG(1, 1)), stop: &stop}}
+				b := &pumpedCount{c: &counted{
+					reader: int64(id), groups: 8, most: 1000, slow: 1,
+					rng: rand.New(rand.NewPCG(1, 1)), stop: &stop,
+				}}
 				if _, err := e.AddReader(context.Background(), b); err != nil {
 					if !errors.Is(err, engine.ErrEnded) || b.closed.Load() {
 						t.Errorf("refused with %v, closed: %v", err, b.closed.Load())
@@ -237,8 +253,12 @@ func TestAddReaderLimits(t *testing.T) {
 	p := countedPlan(t)
 	var stop atomic.Bool
 	e := start(t, engine.Config{
-		Plan: p, Partitions: 64, Cores: 1, RingSlots: 1 << 8, NoPin: true, // 1 GiB of rings for each reader, if it were touched
-		Readers: []record.Reader{&counted{groups: 8, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(1, 1)), stop: &stop}},
+		// 1 GiB of rings for each reader, if it were touched
+		Plan: p, Partitions: 64, Cores: 1, RingSlots: 1 << 8, NoPin: true,
+		Readers: []record.Reader{&counted{
+			groups: 8, most: 1 << 40, slow: 1, rng: rand.New(rand.NewPCG(1, 1)),
+			stop: &stop,
+		}},
 	})
 	defer stop.Store(true)
 	ctx, cancel := context.WithCancel(t.Context())

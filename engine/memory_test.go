@@ -49,7 +49,10 @@ func TestWaitsForMemory(t *testing.T) {
 					return nil
 				}}
 				p := sumPlan()
-				e := start(t, engine.Config{Plan: p, Readers: []record.Reader{source}, Partitions: partitions, Exchange: exchange, Cores: 1, EpochInterval: interval, StateBytes: limit})
+				e := start(t, engine.Config{
+					Plan: p, Readers: []record.Reader{source}, Partitions: partitions,
+					Exchange: exchange, Cores: 1, EpochInterval: interval, StateBytes: limit,
+				})
 				waits := func() bool {
 					s := e.Stats()
 					for _, a := range s.Agents {
@@ -102,7 +105,8 @@ func TestLargeMachine(t *testing.T) {
 		return nil
 	}}
 	e := start(t, engine.Config{
-		Plan: p, Readers: []record.Reader{source}, Partitions: partitions, Cores: 1, NoPin: true, StateBytes: 768 << 30, HeldSnapshots: 4,
+		Plan: p, Readers: []record.Reader{source}, Partitions: partitions, Cores: 1, NoPin: true, StateBytes: 768 << 30,
+		HeldSnapshots: 4,
 	})
 	if err := e.Wait(); err != nil {
 		t.Fatal(err)

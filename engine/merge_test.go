@@ -16,7 +16,8 @@ import (
 // Goal: groups with long keys are read where they have to be merged first: made of pairs, scattered, or of several panes. Method: few groups, whose keys are as long as keys may be, so that the
 // bytes of keys are more than a kilobyte for each group.
 func TestMergeLongKeys(t *testing.T) {
-	schema, err := record.NewSchema("long", record.Field{Name: "name", Type: record.String}, record.Field{Name: "at", Type: record.Timestamp}, record.Field{Name: "v", Type: record.Int64})
+	schema, err := record.NewSchema("long", record.Field{Name: "name", Type: record.String},
+		record.Field{Name: "at", Type: record.Timestamp}, record.Field{Name: "v", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,10 @@ func TestMergeLongKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := start(t, engine.Config{Plan: p, Readers: []record.Reader{m}, Partitions: 2, Cores: 1, NoPin: true, Route: plan.Route{Routing: c.routing}})
+			e := start(t, engine.Config{
+				Plan: p, Readers: []record.Reader{m}, Partitions: 2, Cores: 1, NoPin: true,
+				Route: plan.Route{Routing: c.routing},
+			})
 			if err := e.Wait(); err != nil {
 				t.Fatal(err)
 			}

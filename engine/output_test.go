@@ -58,7 +58,8 @@ func timedRows(r *timed) (at, key, value []int64) {
 // by row; windows of 500 us, so that many more are closed than may wait.
 func TestWriter(t *testing.T) {
 	for _, by := range []string{"tumble(at, INTERVAL '500 us')", "hop(at, INTERVAL '250 us', INTERVAL '750 us')"} {
-		p, err := query.Compile("SELECT window_end, key, count(*) AS n, sum(value) AS v FROM timed GROUP BY key, "+by, timedSchema)
+		p, err := query.Compile("SELECT window_end, key, count(*) AS n, sum(value) AS v FROM timed GROUP BY key, "+by,
+			timedSchema)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +93,8 @@ func TestWriter(t *testing.T) {
 			return nil
 		}}
 		e := start(t, engine.Config{
-			Plan: p, Partitions: 3, Cores: 2, NoPin: true, EpochInterval: 200 * time.Microsecond, EpochShare: 1, Writer: w, RetryMin: time.Microsecond,
+			Plan: p, Partitions: 3, Cores: 2, NoPin: true, EpochInterval: 200 * time.Microsecond, EpochShare: 1,
+			Writer: w, RetryMin: time.Microsecond,
 			Readers: []record.Reader{readers[0], readers[1]},
 		})
 		if err := e.Wait(); err != nil {
@@ -112,7 +114,8 @@ func TestWriter(t *testing.T) {
 			t.Errorf("%s: %d rows, expected %d", by, len(got), len(want))
 		}
 		st := e.Stats()
-		if st.Counters().Late > 0 || w.closed != 1 || st.Output.Rows != uint64(len(w.rows)) || st.Output.Retries == 0 || st.Output.Windows == 0 {
+		if st.Counters().Late > 0 || w.closed != 1 || st.Output.Rows != uint64(len(w.rows)) || st.Output.Retries == 0 ||
+			st.Output.Windows == 0 {
 			t.Errorf("%s: closed %d times, %+v, %d late", by, w.closed, st.Output, st.Counters().Late)
 		}
 	}
@@ -123,13 +126,20 @@ func TestWriter(t *testing.T) {
 func TestWriterEnds(t *testing.T) {
 	start := func(by string, w *rowsWriter, most int64) *engine.Engine {
 		p := windowPlan(t, by)
-		return start(t, engine.Config{Plan: p, Readers: []record.Reader{newTimed(10, 0, most)}, Partitions: 2, Cores: 1, NoPin: true, EpochInterval: time.Millisecond, Writer: w})
+		return start(t, engine.Config{
+			Plan: p, Readers: []record.Reader{newTimed(10, 0, most)}, Partitions: 2, Cores: 1,
+			NoPin: true, EpochInterval: time.Millisecond, Writer: w,
+		})
 	}
 	bad := errors.New("the disk is full")
-	if err := start("tumble", &rowsWriter{before: func() error { return bad }}, 1<<40).Wait(); !errors.Is(err, bad) || !strings.Contains(err.Error(), "writer") {
+	if err := start("tumble", &rowsWriter{before: func() error {
+		return bad
+	}}, 1<<40).Wait(); !errors.Is(err, bad) || !strings.Contains(err.Error(), "writer") {
 		t.Errorf("a writer that fails: %v", err)
 	}
-	if err := start("tumble", &rowsWriter{before: func() error { panic("oops") }}, 1<<40).Wait(); err == nil || !strings.Contains(err.Error(), "oops") {
+	if err := start("tumble", &rowsWriter{before: func() error {
+		panic("oops")
+	}}, 1<<40).Wait(); err == nil || !strings.Contains(err.Error(), "oops") {
 		t.Errorf("a writer that panics: %v", err)
 	}
 	hangs := make(chan struct{})
@@ -168,7 +178,12 @@ func TestUnfit(t *testing.T) {
 		}
 		return io.EOF
 	}}
-	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{source}, Writer: writers.Func(func(context.Context, *record.Batch) error { return nil })})
+	e := start(t, engine.Config{
+		Plan: p, Readers: []record.Reader{source},
+		Writer: writers.Func(func(context.Context, *record.Batch) error {
+			return nil
+		}),
+	})
 	if err := e.Wait(); err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,8 @@ func TestOverSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	left.Close()
-	if err := left.Send(t.Context(), hit{}); !errors.Is(err, readers.ErrFeedEnded) || !strings.Contains(err.Error(), "Close was called") {
+	if err := left.Send(t.Context(), hit{}); !errors.Is(err, readers.ErrFeedEnded) ||
+		!strings.Contains(err.Error(), "Close was called") {
 		t.Errorf("a closed lane: %v", err)
 	}
 	for what, c := range map[string]struct {
@@ -46,7 +47,8 @@ func TestOverSaysWhy(t *testing.T) {
 		c.end(e)
 		_, added := e.AddReader(t.Context(), unplugged{})
 		for ask, err := range map[string]error{
-			"Sync": e.Sync(t.Context()), "Pause": e.Pause(t.Context(), 0), "AddReader": added, "MoveShard": e.MoveShard(t.Context(), 0, 0),
+			"Sync": e.Sync(t.Context()), "Pause": e.Pause(t.Context(), 0), "AddReader": added,
+			"MoveShard": e.MoveShard(t.Context(), 0, 0),
 		} {
 			if what == "failed" && ask == "Sync" && err == nil {
 				continue // the last snapshot is there
@@ -56,7 +58,8 @@ func TestOverSaysWhy(t *testing.T) {
 			}
 		}
 	}
-	if err := lane.Send(t.Context(), hit{}); !errors.Is(err, readers.ErrFeedEnded) || !strings.Contains(err.Error(), "the engine that read it") {
+	if err := lane.Send(t.Context(), hit{}); !errors.Is(err, readers.ErrFeedEnded) ||
+		!strings.Contains(err.Error(), "the engine that read it") {
 		t.Errorf("a feed of an engine that was closed: %v", err)
 	}
 	ended, err := readers.NewFeed[hit](nil, readers.FeedConfig{})
@@ -64,7 +67,8 @@ func TestOverSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended.End()
-	if _, err := ended.Lane(); !errors.Is(err, readers.ErrFeedEnded) || !strings.Contains(err.Error(), "End was called") {
+	if _, err := ended.Lane(); !errors.Is(err, readers.ErrFeedEnded) ||
+		!strings.Contains(err.Error(), "End was called") {
 		t.Errorf("a feed that was ended: %v", err)
 	}
 }

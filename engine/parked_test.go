@@ -9,8 +9,6 @@ import (
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/internal/testgen"
-	"github.com/velo-engine/velo/plan"
-	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -18,29 +16,10 @@ import (
 // nothing, nor many times to look at a feed. Method: a feed and a reader that blocks, and the
 // number of parks in a second after a few records. A slow machine has fewer of them.
 func TestParkedEngineSleeps(t *testing.T) {
-	type row struct{ Key, Value int64 }
-	schema, err := record.SchemaOf[row]("rows")
-	if err != nil {
-		t.Fatal(err)
-	}
-	feed, err := readers.NewFeed[row](schema, readers.FeedConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &plan.Plan{Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
-	e := start(t, engine.Config{
-		Plan: p, Readers: []record.Reader{feed, testgen.BlockedReader{}}, Partitions: 1, Cores: 1,
+	e, lane := fedEngine(t, engine.Config{
+		Readers: []record.Reader{testgen.BlockedReader{}}, Partitions: 1, Cores: 1,
 		EpochInterval: 20 * time.Millisecond,
 	})
-	lane, err := feed.Lane()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range int64(100) {
-		if err := lane.Send(context.Background(), row{i, i}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := e.Sync(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -65,11 +44,13 @@ func TestParkedEngineSleeps(t *testing.T) {
 	}
 	// What comes then is seen, although nothing but the lane wakes the engine.
 	for i := range 50 {
-		if err := lane.Send(context.Background(), row{int64(i), 1}); err != nil {
+		if err := lane.Send(context.Background(), fedRow{int64(i)}); err != nil {
 			t.Fatal(err)
 		}
 		want := uint64(101 + i)
-		eventually(t, "a record that was sent to a parked engine", func() bool { return e.Stats().Partitions[0].Rows == want })
+		eventually(t, "a record that was sent to a parked engine", func() bool {
+			return e.Stats().Partitions[0].Rows == want
+		})
 		time.Sleep(5 * time.Millisecond)
 	}
 }

@@ -29,7 +29,9 @@ type passed struct {
 }
 
 // passedBatches are records of a reader: texts of any length, NULLs, numbers that some expressions cannot be computed of.
-func passedBatches(t *testing.T, schema *record.Schema, rng *rand.Rand, reader, n int) (batches []*record.Batch, rows []passed) {
+func passedBatches(t *testing.T, schema *record.Schema, rng *rand.Rand, reader, n int) (batches []*record.Batch,
+	rows []passed,
+) {
 	t.Helper()
 	enc, err := record.EncoderOf[passed](schema)
 	if err != nil {
@@ -142,7 +144,8 @@ func TestPass(t *testing.T) {
 			return nil
 		})
 		e := start(t, engine.Config{
-			Plan: plan, Readers: all, Partitions: shape[1], Cores: shape[2], NoPin: true, Writer: w, RetryMin: time.Microsecond, EpochInterval: time.Millisecond,
+			Plan: plan, Readers: all, Partitions: shape[1], Cores: shape[2], NoPin: true, Writer: w,
+			RetryMin: time.Microsecond, EpochInterval: time.Millisecond,
 		})
 		if err := e.Wait(); err != nil {
 			t.Fatal(err)
@@ -158,8 +161,10 @@ func TestPass(t *testing.T) {
 		for _, lines := range want {
 			written += len(lines)
 		}
-		if int(c.Filtered) != filtered || int(c.Quarantined) != bad || int(c.Counted) != written || int(st.Output.Rows) != written || c.In != c.Counted+c.Filtered+c.Quarantined {
-			t.Errorf("%v: %+v, %+v; expected %d filtered, %d bad, %d written", shape, c, st.Output, filtered, bad, written)
+		if int(c.Filtered) != filtered || int(c.Quarantined) != bad || int(c.Counted) != written ||
+			int(st.Output.Rows) != written || c.In != c.Counted+c.Filtered+c.Quarantined {
+			t.Errorf("%v: %+v, %+v; expected %d filtered, %d bad, %d written", shape, c, st.Output, filtered, bad,
+				written)
 		}
 		s := e.Snapshot()
 		if s.Len() != 0 || s.Records() != c.In {
@@ -186,7 +191,10 @@ func TestPassEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg := engine.Config{Plan: plan, Readers: []record.Reader{m}, Partitions: 2, Cores: 1, NoPin: true, Writer: w, EpochInterval: time.Millisecond}
+		cfg := engine.Config{
+			Plan: plan, Readers: []record.Reader{m}, Partitions: 2, Cores: 1, NoPin: true, Writer: w,
+			EpochInterval: time.Millisecond,
+		}
 		if w == nil {
 			if _, err := engine.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "Writer") {
 				t.Errorf("without a writer: %v", err)
@@ -198,16 +206,19 @@ func TestPassEnds(t *testing.T) {
 	begin(`SELECT seq FROM passed`, nil)
 	for _, limit := range []int{0, 1, 2999, 10_001} {
 		n := 0
-		e := begin(fmt.Sprintf(`SELECT seq FROM passed LIMIT %d`, limit), writers.Func(func(_ context.Context, b *record.Batch) error {
-			n += b.Len()
-			return nil
-		}))
+		e := begin(fmt.Sprintf(`SELECT seq FROM passed LIMIT %d`, limit),
+			writers.Func(func(_ context.Context, b *record.Batch) error {
+				n += b.Len()
+				return nil
+			}))
 		if err := e.Wait(); err != nil || n != limit {
 			t.Errorf("limit %d: %d rows, %v", limit, n, err)
 		}
 	}
 	full := errors.New("the disk is full")
-	if err := begin(`SELECT seq FROM passed`, writers.Func(func(context.Context, *record.Batch) error { return full })).Wait(); !errors.Is(err, full) {
+	if err := begin(`SELECT seq FROM passed`, writers.Func(func(context.Context, *record.Batch) error {
+		return full
+	})).Wait(); !errors.Is(err, full) {
 		t.Errorf("a writer that fails: %v", err)
 	}
 	hang, hanging, n := make(chan struct{}), make(chan struct{}, 1), uint64(0)
@@ -222,7 +233,8 @@ func TestPassEnds(t *testing.T) {
 	}))
 	<-hanging
 	blocked := func(a engine.AgentStats) bool {
-		return a.Stalls[core.StallOutput].Count > 0 && strings.HasPrefix(a.Name, "partition") || a.Stalls[core.StallRing].Count > 0
+		return a.Stalls[core.StallOutput].Count > 0 && strings.HasPrefix(a.Name, "partition") ||
+			a.Stalls[core.StallRing].Count > 0
 	}
 	for !slices.ContainsFunc(e.Stats().Agents, blocked) {
 		time.Sleep(time.Millisecond) // until there is back-pressure
@@ -273,7 +285,8 @@ func TestPassJoinsAndCloses(t *testing.T) {
 	add(rows)
 	got := make([][]string, len(want))
 	e := start(t, engine.Config{
-		Plan: plan, Readers: []record.Reader{first, f}, Partitions: 3, Cores: 2, NoPin: true, EpochInterval: time.Millisecond,
+		Plan: plan, Readers: []record.Reader{first, f}, Partitions: 3, Cores: 2, NoPin: true,
+		EpochInterval: time.Millisecond,
 		Writer: writers.Func(func(_ context.Context, b *record.Batch) error {
 			for i, line := range linesOf(b) {
 				r := b.Column(0).Int64s[i]
@@ -370,7 +383,9 @@ func TestPassSorted(t *testing.T) {
 		return cmp.Compare(*a, *b)
 	}
 	orders := map[string]func(a, b passed) int{
-		"seq, reader": func(a, b passed) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Reader, b.Reader)) },
+		"seq, reader": func(a, b passed) int {
+			return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Reader, b.Reader))
+		},
 		"name DESC, 2 DESC, reader DESC": func(a, b passed) int {
 			return cmp.Or(cmp.Compare(b.Name, a.Name), cmp.Compare(b.Seq, a.Seq), cmp.Compare(b.Reader, a.Reader))
 		},
@@ -387,11 +402,15 @@ func TestPassSorted(t *testing.T) {
 			return cmp.Or(c, cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Reader, b.Reader))
 		},
 		"amount, seq % 10, seq DESC, reader": func(a, b passed) int {
-			return cmp.Or(nullsLast(a.Amount, b.Amount), cmp.Compare(a.Seq%10, b.Seq%10), cmp.Compare(b.Seq, a.Seq), cmp.Compare(a.Reader, b.Reader))
+			return cmp.Or(nullsLast(a.Amount, b.Amount), cmp.Compare(a.Seq%10, b.Seq%10), cmp.Compare(b.Seq, a.Seq),
+				cmp.Compare(a.Reader, b.Reader))
 		},
 	}
 	for order, compare := range orders {
-		for i, cut := range []string{"", " LIMIT 10", " LIMIT 3000 OFFSET 100", " OFFSET 4990", " LIMIT 0", " LIMIT 5 OFFSET 1000000"} {
+		for i, cut := range []string{
+			"", " LIMIT 10", " LIMIT 3000 OFFSET 100", " OFFSET 4990", " LIMIT 0",
+			" LIMIT 5 OFFSET 1000000",
+		} {
 			rng := rand.New(rand.NewPCG(3, uint64(i)))
 			var all []record.Reader
 			var rows []passed
@@ -428,7 +447,10 @@ func TestPassSorted(t *testing.T) {
 				got = append(got, linesOf(b)...)
 				return nil
 			})
-			e := start(t, engine.Config{Plan: plan, Readers: all, Partitions: 1 + i%2, Cores: 1, NoPin: true, Writer: w})
+			e := start(t, engine.Config{
+				Plan: plan, Readers: all, Partitions: 1 + i%2, Cores: 1, NoPin: true,
+				Writer: w,
+			})
 			if err := e.Wait(); err != nil {
 				t.Fatal(err)
 			}
@@ -461,7 +483,10 @@ func TestPassSortedFull(t *testing.T) {
 		}
 		rows := 0
 		w := writers.Func(func(_ context.Context, b *record.Batch) error { rows += b.Len(); return nil })
-		e := start(t, engine.Config{Plan: plan, Readers: []record.Reader{m}, Cores: 1, NoPin: true, Writer: w, StateBytes: engine.MinStateBytes})
+		e := start(t, engine.Config{
+			Plan: plan, Readers: []record.Reader{m}, Cores: 1, NoPin: true, Writer: w,
+			StateBytes: engine.MinStateBytes,
+		})
 		err = e.Wait()
 		switch {
 		case fits && (err != nil || rows != 100):

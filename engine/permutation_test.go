@@ -33,7 +33,9 @@ var orders = map[string]func(rng *rand.Rand, rows []timedRow, d int64){
 		})
 	},
 	"pieces backwards": func(_ *rand.Rand, rows []timedRow, d int64) {
-		slices.SortStableFunc(rows, func(a, b timedRow) int { return cmp.Or(cmp.Compare(a.at/d, b.at/d), cmp.Compare(b.at, a.at)) })
+		slices.SortStableFunc(rows, func(a, b timedRow) int {
+			return cmp.Or(cmp.Compare(a.at/d, b.at/d), cmp.Compare(b.at, a.at))
+		})
 	},
 }
 
@@ -105,7 +107,8 @@ func TestPermutations(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer runtime.GC() // tables are given back when the collector finds them, and each takes several of the mappings that the system allows
+				// tables are given back when the collector finds them, and each takes several of the mappings that the system allows
+				defer runtime.GC()
 				defer e.Close()
 				if err := e.Wait(); err != nil {
 					t.Fatalf("%s: %v", what, err)
@@ -116,14 +119,20 @@ func TestPermutations(t *testing.T) {
 				slices.Sort(out.rows)
 				return out.rows
 			}
-			want := run(engine.Config{Readers: memories(t, rows, 1, record.DefaultRows), Partitions: 1, Exchange: plan.ExchangeDirect, EpochInterval: -1}, "sorted")
+			want := run(engine.Config{
+				Readers: memories(t, rows, 1, record.DefaultRows), Partitions: 1,
+				Exchange: plan.ExchangeDirect, EpochInterval: -1,
+			}, "sorted")
 			for name, order := range orders {
 				mixed := slices.Clone(rows)
 				order(rng, mixed, bound)
-				readers, partitions, exchange, batch := 1+rng.IntN(4), 1+rng.IntN(3), plan.Exchange(rng.IntN(4)), 1+rng.IntN(1000)
-				what := fmt.Sprintf("seed %d: %v, %s, lateness %v, %d keys, %d readers, %d partitions, %v, batches of %d", seed, w, name, p.Window.Lateness, keys, readers, partitions, exchange, batch)
+				readers, partitions, exchange, batch := 1+rng.IntN(4), 1+rng.IntN(3), plan.Exchange(rng.IntN(4)),
+					1+rng.IntN(1000)
+				what := fmt.Sprintf("seed %d: %v, %s, lateness %v, %d keys, %d readers, %d partitions, %v, "+
+					"batches of %d", seed, w, name, p.Window.Lateness, keys, readers, partitions, exchange, batch)
 				got := run(engine.Config{
-					Readers: memories(t, mixed, readers, batch), Partitions: partitions, Exchange: exchange, FoldBytes: 1 << (14 + rng.IntN(4)), EpochInterval: 100 * time.Microsecond,
+					Readers: memories(t, mixed, readers, batch), Partitions: partitions, Exchange: exchange,
+					FoldBytes: 1 << (14 + rng.IntN(4)), EpochInterval: 100 * time.Microsecond,
 				}, what)
 				if !slices.Equal(got, want) {
 					for i := range min(len(got), len(want)) {

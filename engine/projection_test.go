@@ -25,7 +25,8 @@ func (r *toldReader) Close() error                              { return nil }
 // nothing if late records or a route need them all. Method: queries of every kind, beside what EXPLAIN says, or what is expected if EXPLAIN
 // says nothing.
 func TestColumnsRead(t *testing.T) {
-	schema, err := query.Columns("s", "a bigint not null, b text, c double precision, d decimal(9,2), at timestamp not null, e boolean")
+	schema, err := query.Columns("s", "a bigint not null, b text, c double precision, d decimal(9,2), at timestamp "+
+		"not null, e boolean")
 	if err != nil {
 		t.Fatal(err)
 	}

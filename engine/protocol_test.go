@@ -261,7 +261,8 @@ func TestRingsStayUntilEmpty(t *testing.T) {
 			ends[1].out.Release(1)
 		}
 		if got := in.compact(); got != want || (in.rings.Load() == nil) != (want == 0) {
-			t.Fatalf("step %d: %d bytes of rings, expected %d; they are gone: %v", step, got, want, in.rings.Load() == nil)
+			t.Fatalf("step %d: %d bytes of rings, expected %d; they are gone: %v", step, got, want,
+				in.rings.Load() == nil)
 		}
 	}
 	if st := in.ringStats(); fmt.Sprint(st[1].Pushed, st[1].Popped) != "2 2" {
@@ -314,8 +315,10 @@ func TestUnfinishedRowsAreCounted(t *testing.T) {
 	} {
 		before := s.dropped.Load()
 		err := s.read(b, c.call)
-		if dropped := s.dropped.Load() - before; b.Len() != c.left || dropped != uint64(c.dropped) || (err == nil) != (c.name == "whole") {
-			t.Errorf("%s: %d rows are left and %d dropped, %v; expected %d and %d", c.name, b.Len(), dropped, err, c.left, c.dropped)
+		if dropped := s.dropped.Load() - before; b.Len() != c.left || dropped != uint64(c.dropped) ||
+			(err == nil) != (c.name == "whole") {
+			t.Errorf("%s: %d rows are left and %d dropped, %v; expected %d and %d", c.name, b.Len(), dropped, err,
+				c.left, c.dropped)
 		}
 	}
 }

@@ -257,7 +257,7 @@ func (r *runner) turn(now core.Nanos) (work int) {
 // is lost.
 func (r *runner) park() {
 	r.bell.announce()
-	r.fence()
+	r.fence(r.engine.now())
 	now := r.engine.now()
 	// closing is one of the things that are published before a ring, so it is looked at after the
 	// announcement too. The turn looks at the mailbox.
@@ -288,16 +288,17 @@ func (r *runner) park() {
 // a reader publishes a record by a release store and then loads the state of the bell, see
 // readers.Lane. If its store comes before the fence, the look finds the record. Otherwise its load
 // comes after the fence, so it finds that the runner is parked. The fence is a system call of some
-// microseconds that interrupts other threads, so it is not for readers that had something just now.
-func (r *runner) fence() {
+// microseconds that interrupts other threads, so it is not for readers that had something just now,
+// nor for each park.
+func (r *runner) fence(now core.Nanos) {
 	some := false
 	for i := range r.agents {
 		a := &r.agents[i]
 		if a.done || a.inlet == nil {
 			continue
 		}
-		if s, ok := a.inlet.source.(*pollSource); ok && s.wantsFence() {
-			s.fenced, some = true, true
+		if s, ok := a.inlet.source.(*pollSource); ok && s.wantsFence(now) {
+			s.fenced, s.fencedAt, some = true, now, true
 		}
 	}
 	if some {

@@ -116,7 +116,10 @@ func (p paced) Stall() core.Stall { return p.stall }
 
 // Goal: steps, stalls by cause, and who starved whom, from the times of the steps. Method: a script of them.
 func TestTally(t *testing.T) {
-	r := &runner{agents: []stepper{{Agent: paced{}, name: "reader/0"}, {Agent: paced{stall: core.StallRing}, name: "partition/0"}}}
+	r := &runner{agents: []stepper{
+		{Agent: paced{}, name: "reader/0"},
+		{Agent: paced{stall: core.StallRing}, name: "partition/0"},
+	}}
 	const ms = core.Nanos(time.Millisecond)
 	reader, partition := &r.agents[0], &r.agents[1]
 
@@ -130,7 +133,8 @@ func TestTally(t *testing.T) {
 	if reader.tally.long != 1 || reader.tally.longest != 5*time.Millisecond || reader.tally.starved != 0 {
 		t.Fatalf("%+v", reader.tally)
 	}
-	if p := partition.tally; p.starved != 1 || p.by != 0 || p.waited != 5*time.Millisecond || p.busy != 3*time.Millisecond/2 {
+	if p := partition.tally; p.starved != 1 || p.by != 0 || p.waited != 5*time.Millisecond ||
+		p.busy != 3*time.Millisecond/2 {
 		t.Fatalf("%+v", p)
 	}
 	r.worked(0, 7*ms, 17*ms) // but not who has no work at its turn
@@ -145,7 +149,8 @@ func TestTally(t *testing.T) {
 	partition.Agent = paced{stall: core.StallInput}
 	partition.idle(23 * ms)
 	r.worked(1, 24*ms, 24*ms)
-	if p := partition.tally; p.stalls[core.StallRing] != (StallStats{2, 5 * time.Millisecond}) || p.stalls[core.StallInput] != (StallStats{1, time.Millisecond}) {
+	if p := partition.tally; p.stalls[core.StallRing] != (StallStats{2, 5 * time.Millisecond}) ||
+		p.stalls[core.StallInput] != (StallStats{1, time.Millisecond}) {
 		t.Fatalf("%+v", p.stalls)
 	}
 }
@@ -158,7 +163,11 @@ func TestWaitPolicies(t *testing.T) {
 	}
 	for _, policy := range []WaitPolicy{WaitPark, WaitYield, WaitSpin} {
 		for _, noPin := range []bool{false, true} {
-			e, err := Start(t.Context(), Config{Plan: &plan.Plan{Source: schema, Keys: []string{"k"}}, Readers: []record.Reader{quiet{}}, Cores: 1, Wait: policy, NoPin: noPin})
+			e, err := Start(t.Context(),
+				Config{
+					Plan: &plan.Plan{Source: schema, Keys: []string{"k"}}, Readers: []record.Reader{quiet{}},
+					Cores: 1, Wait: policy, NoPin: noPin,
+				})
 			if err != nil {
 				t.Fatal(err)
 			}

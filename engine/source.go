@@ -29,9 +29,11 @@ const (
 	// Goroutines that feed it may publish with release stores. Such a store may become visible
 	// after the look at the bell that follows it, so the announcement may be missed. After a fence
 	// none is (see runner.park), and the poller is left alone for fencedIdle: only a reader that
-	// announces what is not there yet is late by that.
+	// announces what is not there yet is late by that. A fence comes each fenceEvery at most,
+	// because other agents of the runner may have it park much more often.
 	notifiedIdleMax = time.Millisecond
 	fencedIdle      = 50 * time.Millisecond
+	fenceEvery      = 10 * time.Millisecond
 
 	// pumpBatches is how many batches rotate between a pump and its source: one is being filled,
 	// one is being routed, and one waits in each direction.
@@ -266,8 +268,12 @@ type pollSource struct {
 
 	idleMax time.Duration // upper bound of idle
 
-	notified bool // the reader announces when it has something
-	fenced   bool // a fence came after the announcement that the runner parks and before this poll
+	// notified says that the reader announces when it has something.
+	notified bool
+	// fenced says that a fence came after the announcement that the runner parks and before the
+	// next poll; fencedAt is when the last fence was.
+	fenced   bool
+	fencedAt core.Nanos
 }
 
 func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
@@ -307,7 +313,9 @@ func (s *pollSource) Drained(epoch uint64) bool {
 }
 
 // wantsFence says whether the next poll, if it has nothing, is worth a fence before it.
-func (s *pollSource) wantsFence() bool { return s.notified && s.idle >= notifiedIdleMax }
+func (s *pollSource) wantsFence(now core.Nanos) bool {
+	return s.notified && s.idle >= notifiedIdleMax && now-s.fencedAt >= core.Nanos(fenceEvery)
+}
 
 // Next polls the reader.
 func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {

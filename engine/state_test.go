@@ -47,14 +47,19 @@ func distinct(t *testing.T, number, n int) (*plan.Plan, []record.Reader) {
 
 // Goal: a plan whose groups need more than StateBytes ends with an error that says so; the process lives.
 func TestStateStop(t *testing.T) {
-	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
+	for _, exchange := range []plan.Exchange{
+		plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold,
+		plan.ExchangeRoute,
+	} {
 		p, rs := distinct(t, 2, 100_000)
-		e, err := engine.Start(context.Background(), engine.Config{Plan: p, Readers: rs, Partitions: 3, Cores: 2, Exchange: exchange, StateBytes: 4 << 20})
+		e, err := engine.Start(context.Background(),
+			engine.Config{Plan: p, Readers: rs, Partitions: 3, Cores: 2, Exchange: exchange, StateBytes: 4 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = e.Wait()
-		if err == nil || !strings.Contains(err.Error(), "no room for another group") || !strings.Contains(err.Error(), "4194304 bytes") {
+		if err == nil || !strings.Contains(err.Error(), "no room for another group") ||
+			!strings.Contains(err.Error(), "4194304 bytes") {
 			t.Errorf("%v: %v", exchange, err)
 		}
 		if n := e.Stats().StateBytes; n > 4<<20 {
@@ -69,7 +74,8 @@ func TestStateShed(t *testing.T) {
 	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeRoute} {
 		p, rs := distinct(t, 2, 100_000)
 		e, err := engine.Start(context.Background(), engine.Config{
-			Plan: p, Readers: rs, Partitions: 3, Cores: 2, Exchange: exchange, StateBytes: 4 << 20, StatePolicy: plan.StateShed,
+			Plan: p, Readers: rs, Partitions: 3, Cores: 2, Exchange: exchange, StateBytes: 4 << 20,
+			StatePolicy: plan.StateShed,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -126,7 +132,8 @@ func TestStateShedShapes(t *testing.T) {
 		}
 		applied := map[int64][2]int64{}
 		e := start(t, engine.Config{
-			Plan: p, Readers: rs, Partitions: 3, Cores: 2, NoPin: true, StateBytes: 8 << 20, StatePolicy: plan.StateShed, EpochInterval: time.Millisecond,
+			Plan: p, Readers: rs, Partitions: 3, Cores: 2, NoPin: true, StateBytes: 8 << 20,
+			StatePolicy: plan.StateShed, EpochInterval: time.Millisecond,
 			Writer: writers.Func(func(_ context.Context, b *record.Batch) error {
 				for i := range b.Len() {
 					if key := b.Column(1).Int64s[i]; string(b.Column(0).View(i)) == plan.Upsert {
@@ -198,7 +205,8 @@ func TestStateOfBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = e.Wait()
-		if err == nil || !strings.Contains(err.Error(), "no room") || !strings.Contains(err.Error(), "beside the rows") {
+		if err == nil || !strings.Contains(err.Error(), "no room") ||
+			!strings.Contains(err.Error(), "beside the rows") {
 			t.Errorf("%v: %v", exchange, err)
 		}
 		if n := e.Stats().StateBytes; n > 2<<20 {
@@ -206,7 +214,8 @@ func TestStateOfBlocks(t *testing.T) {
 		}
 		e.Close()
 		cfg.StatePolicy, cfg.Exchange = plan.StateShed, plan.ExchangeAuto
-		if _, err := engine.Start(context.Background(), cfg); err == nil || !strings.Contains(err.Error(), "StateShed") {
+		if _, err := engine.Start(context.Background(), cfg); err == nil ||
+			!strings.Contains(err.Error(), "StateShed") {
 			t.Errorf("a plan with blocks that sheds: %v", err)
 		}
 	}

@@ -17,7 +17,8 @@ import (
 var kinds = map[string]plan.AggregateKind{
 	"count": plan.Count, "sum": plan.Sum, "min": plan.Min, "max": plan.Max, "avg": plan.Avg,
 	"var_pop": plan.VarPop, "var_samp": plan.VarSamp, "stddev_pop": plan.StddevPop, "stddev_samp": plan.StddevSamp,
-	"min_by": plan.MinBy, "max_by": plan.MaxBy, "first": plan.First, "last": plan.Last, "bool_and": plan.BoolAnd, "bool_or": plan.BoolOr,
+	"min_by": plan.MinBy, "max_by": plan.MaxBy, "first": plan.First, "last": plan.Last, "bool_and": plan.BoolAnd,
+	"bool_or":               plan.BoolOr,
 	"approx_count_distinct": plan.ApproxCountDistinct, "count distinct": plan.Count,
 }
 
@@ -25,7 +26,11 @@ var kinds = map[string]plan.AggregateKind{
 func planOf(c *testgen.Case) *plan.Plan {
 	p := &plan.Plan{Source: c.Schema, Keys: c.Keys}
 	for _, a := range c.Aggregates {
-		p.Aggregates = append(p.Aggregates, plan.Aggregate{Name: a.Name, Func: kinds[a.Func], Column: a.Column, By: a.By, Distinct: a.Func == "count distinct"})
+		p.Aggregates = append(p.Aggregates,
+			plan.Aggregate{
+				Name: a.Name, Func: kinds[a.Func], Column: a.Column, By: a.By,
+				Distinct: a.Func == "count distinct",
+			})
 	}
 	return p
 }
@@ -121,7 +126,8 @@ func TestTwin(t *testing.T) {
 				t.Run(fmt.Sprintf("seed=%d/R=%d/P=%d", seed, readers, partitions), func(t *testing.T) {
 					t.Cleanup(func() {
 						if t.Failed() {
-							t.Logf("repeat with: VELO_SEED=%d go test -run 'TestTwin/seed=%d/R=%d/P=%d' ./engine", seed, seed, readers, partitions)
+							t.Logf("repeat with: VELO_SEED=%d go test -run 'TestTwin/seed=%d/R=%d/P=%d' ./engine", seed,
+								seed, readers, partitions)
 						}
 					})
 					twin(t, c, partitions)

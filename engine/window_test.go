@@ -33,7 +33,10 @@ type timed struct {
 func newTimed(groups int64, disorder time.Duration, most int64) *timed {
 	const n = 1 << 20
 	rng := rand.New(rand.NewPCG(1, 1))
-	r := &timed{keys: make([]int64, n), values: make([]int64, n), jitter: make([]int64, n), at: make([]int64, record.DefaultRows), most: most}
+	r := &timed{
+		keys: make([]int64, n), values: make([]int64, n), jitter: make([]int64, n),
+		at: make([]int64, record.DefaultRows), most: most,
+	}
 	for i := range n {
 		r.keys[i], r.values[i] = rng.Int64N(groups)*0x9e3779b9, rng.Int64N(1000)
 		if disorder > 0 {
@@ -61,7 +64,8 @@ func (r *timed) Close() error                                  { return nil }
 
 func windowPlan(t testing.TB, kind string) *plan.Plan {
 	by := map[string]string{
-		"none": "key", "tumble": "key, tumble(at, INTERVAL '1 s')", "hop 1:60": "key, hop(at, INTERVAL '1 s', INTERVAL '60 s')", "tumble 60": "key, tumble(at, INTERVAL '60 s')",
+		"none": "key", "tumble": "key, tumble(at, INTERVAL '1 s')",
+		"hop 1:60": "key, hop(at, INTERVAL '1 s', INTERVAL '60 s')", "tumble 60": "key, tumble(at, INTERVAL '60 s')",
 	}[kind]
 	p, err := query.Compile(`SELECT key, count(*) AS n, sum(value) AS sum, min(value) AS low, max(value) AS high FROM timed GROUP BY `+by, timedSchema)
 	if err != nil {
@@ -76,7 +80,8 @@ func windowPlan(t testing.TB, kind string) *plan.Plan {
 // Goal: every late record is given to OnLate, as its reader brought it, and no other; a callback that is slow loses none. Method: records more out of order than the plan allows, some of which WHERE filters,
 // against the watermark in Go.
 func TestOnLate(t *testing.T) {
-	p, err := query.Compile("SELECT key, count(*) AS n FROM timed WHERE value % 2 = 0 GROUP BY key, tumble(at, INTERVAL '1 ms')", timedSchema)
+	p, err := query.Compile("SELECT key, count(*) AS n FROM timed WHERE value % 2 = 0 GROUP BY key, tumble(at, "+
+		"INTERVAL '1 ms')", timedSchema)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,13 +106,15 @@ func TestOnLate(t *testing.T) {
 	got := make([][]string, len(all))
 	calls := 0
 	e := start(t, engine.Config{
-		Plan: p, Readers: []record.Reader{all[0], testgen.OnlyRead(all[1])}, Partitions: 2, Cores: 2, NoPin: true, BatchRows: 500,
+		Plan: p, Readers: []record.Reader{all[0], testgen.OnlyRead(all[1])}, Partitions: 2, Cores: 2, NoPin: true,
+		BatchRows: 500,
 		OnLate: func(reader int, b *record.Batch) {
 			if calls++; calls%100 == 0 {
 				time.Sleep(time.Millisecond)
 			}
 			for i := range b.Len() {
-				got[reader] = append(got[reader], fmt.Sprint(b.Column(0).Int64s[i], b.Column(1).Int64s[i], b.Column(2).Int64s[i]))
+				got[reader] = append(got[reader],
+					fmt.Sprint(b.Column(0).Int64s[i], b.Column(1).Int64s[i], b.Column(2).Int64s[i]))
 			}
 		},
 	})
@@ -127,7 +134,8 @@ func TestOnLate(t *testing.T) {
 // Goal: windows by processing time close by the clock, when nothing comes any more, and are written. Method: a feed that is sent three records and stays open.
 func TestProcessingTime(t *testing.T) {
 	f, p := hitFeed(t, readers.FeedConfig{})
-	pl, err := query.Compile(`SELECT key, count(*) AS n FROM "`+p.Source.Name()+`" GROUP BY key, tumble(proctime(), INTERVAL '5 ms')`, p.Source)
+	pl, err := query.Compile(`SELECT key, count(*) AS n FROM "`+p.Source.Name()+
+		`" GROUP BY key, tumble(proctime(), INTERVAL '5 ms')`, p.Source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +262,8 @@ func BenchmarkWindow(b *testing.B) {
 				}
 				b.Run(fmt.Sprintf("groups=%d/window=%s/disorder=%v", groups, kind, disorder), func(b *testing.B) {
 					e, err := engine.Start(b.Context(), engine.Config{
-						Plan: windowPlan(b, kind), Readers: []record.Reader{newTimed(groups, disorder, int64(b.N))}, Partitions: 1, Cores: 1,
+						Plan: windowPlan(b, kind), Readers: []record.Reader{newTimed(groups, disorder, int64(b.N))},
+						Partitions: 1, Cores: 1,
 					})
 					if err != nil {
 						b.Fatal(err)
@@ -293,10 +302,12 @@ func TestLateAfterJoin(t *testing.T) {
 			}
 		}
 		p := &plan.Plan{
-			Source: feeds[0].Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "most", Func: plan.Max, Column: "key"}},
-			Window: &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: 10 * time.Second}},
+			Source: feeds[0].Schema(), Keys: []string{"key"},
+			Aggregates: []plan.Aggregate{{Name: "most", Func: plan.Max, Column: "key"}},
+			Window:     &plan.Window{Column: "at", Windows: plan.Windows{Kind: plan.Tumbling, Size: 10 * time.Second}},
 		}
-		e, err := engine.Start(t.Context(), engine.Config{Plan: p, Readers: []record.Reader{feeds[0]}, Cores: 1, Exchange: x, EpochInterval: -1})
+		e, err := engine.Start(t.Context(),
+			engine.Config{Plan: p, Readers: []record.Reader{feeds[0]}, Cores: 1, Exchange: x, EpochInterval: -1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,8 @@ import (
 
 var trades = func() *record.Schema {
 	s, err := record.NewSchema("trades", record.Field{Name: "symbol", Type: record.String},
-		record.Field{Name: "price", Type: record.DecimalOf(18, 2)}, record.Field{Name: "size", Type: record.Int64, Nullable: true},
+		record.Field{Name: "price", Type: record.DecimalOf(18, 2)},
+		record.Field{Name: "size", Type: record.Int64, Nullable: true},
 		record.Field{Name: "at", Type: record.Timestamp})
 	if err != nil {
 		panic(err)
@@ -80,7 +81,10 @@ func TestFaultsOfPlans(t *testing.T) {
 			[]string{"a plan can have one column for that"},
 		},
 		"a column of the result twice": {
-			&plan.Plan{Source: trades, Keys: []string{"symbol"}, Aggregates: []plan.Aggregate{{Name: "symbol", Func: plan.Count}}},
+			&plan.Plan{
+				Source: trades, Keys: []string{"symbol"},
+				Aggregates: []plan.Aggregate{{Name: "symbol", Func: plan.Count}},
+			},
 			[]string{"the result", `both named "symbol"`},
 		},
 		"a computed column that has the name of another": {
@@ -137,7 +141,10 @@ func TestRouteAuto(t *testing.T) {
 		{&plan.Plan{Source: trades, Aggregates: []plan.Aggregate{
 			{Name: "d", Func: plan.Count, Column: "symbol", Distinct: true},
 		}}, plan.RouteByKey},
-		{&plan.Plan{Source: trades, Select: []plan.Output{{Name: "size", Expr: expr.Column(trades, 2)}}}, plan.RouteAligned},
+		{
+			&plan.Plan{Source: trades, Select: []plan.Output{{Name: "size", Expr: expr.Column(trades, 2)}}},
+			plan.RouteAligned,
+		},
 	} {
 		if got := (plan.Route{}).For(c.plan).Routing; got != c.want {
 			t.Errorf("%v: %v, expected %v", c.plan, got, c.want)

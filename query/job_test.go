@@ -67,22 +67,27 @@ func TestCompileJob(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s: %v %v", sink, result, late))
 	}
 	want := []string{
-		"volumes: trades(window_start timestamp, v bigint NULL) 5s", "ks: numbers(k bigint NULL, n bigint) no window", "printed: numbers(window_end timestamp, n bigint) in any order",
+		"volumes: trades(window_start timestamp, v bigint NULL) 5s", "ks: numbers(k bigint NULL, n bigint) no window",
+		"printed: numbers(window_end timestamp, n bigint) in any order",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("\n%s\nexpected\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if len(job.Sources) != 2 || job.Outputs[0].Source != job.Sources[0] || job.Sources[0].Schema.String() != "trades(symbol text, size bigint NULL, at timestamp, other timestamp)" {
+	if len(job.Sources) != 2 || job.Outputs[0].Source != job.Sources[0] ||
+		job.Sources[0].Schema.String() != "trades(symbol text, size bigint NULL, at timestamp, other timestamp)" {
 		t.Errorf("%v", job.Sources)
 	}
 	source, sink := job.Sources[0].Options, job.Outputs[0].Sink.Options
-	if source.Connector() != "file" || source.Text("path") != "trades.csv" || source.Bool("header") || !source.Has("header") || source.Has("format") || source.Char("delimiter") != '\t' {
+	if source.Connector() != "file" || source.Text("path") != "trades.csv" || source.Bool("header") ||
+		!source.Has("header") || source.Has("format") || source.Char("delimiter") != '\t' {
 		t.Errorf("%+v", source)
 	}
-	if sink.Int("rotate.bytes") != 3<<19 || sink.Duration("rotate.every") != 90*time.Second || job.Sources[1].Options.Int("rows") != 10 {
+	if sink.Int("rotate.bytes") != 3<<19 || sink.Duration("rotate.every") != 90*time.Second ||
+		job.Sources[1].Options.Int("rows") != 10 {
 		t.Errorf("%+v", sink)
 	}
-	if err := sink.Errorf("path", "no such folder"); err == nil || !strings.Contains(err.Error(), "line 4, column 49: no such folder\n") || !strings.HasSuffix(err.Error(), "^") {
+	if err := sink.Errorf("path", "no such folder"); err == nil ||
+		!strings.Contains(err.Error(), "line 4, column 49: no such folder\n") || !strings.HasSuffix(err.Error(), "^") {
 		t.Errorf("%v", err)
 	}
 }
@@ -103,7 +108,8 @@ func TestJobFaults(t *testing.T) {
 // FuzzCompileJob: no text makes the compiler panic, and every fault has a place.
 func FuzzCompileJob(f *testing.F) {
 	f.Add(tradesSource + "SELECT count(*) FROM trades")
-	f.Add(tradesSource + "CREATE SINK a WITH (connector = 'file', path = 'x', rotate.every = '1 h'); INSERT INTO a SELECT count(*) FROM trades GROUP BY tumble(at, INTERVAL '1 s')")
+	f.Add(tradesSource + "CREATE SINK a WITH (connector = 'file', path = 'x', rotate.every = '1 h'); INSERT INTO a " +
+		"SELECT count(*) FROM trades GROUP BY tumble(at, INTERVAL '1 s')")
 	f.Fuzz(func(t *testing.T, text string) {
 		if _, err := CompileJob(text, someConnectors); err != nil && !strings.Contains(err.Error(), "query:") {
 			t.Errorf("%q: %v", text, err)

@@ -11,8 +11,10 @@ import (
 
 var trades = func() *record.Schema {
 	s, err := record.NewSchema("trades",
-		record.Field{Name: "symbol", Type: record.String}, record.Field{Name: "price", Type: record.Float64}, record.Field{Name: "size", Type: record.Int64},
-		record.Field{Name: "fee", Type: record.DecimalOf(10, 2), Nullable: true}, record.Field{Name: "venue", Type: record.String, Nullable: true},
+		record.Field{Name: "symbol", Type: record.String}, record.Field{Name: "price", Type: record.Float64},
+		record.Field{Name: "size", Type: record.Int64},
+		record.Field{Name: "fee", Type: record.DecimalOf(10, 2), Nullable: true},
+		record.Field{Name: "venue", Type: record.String, Nullable: true},
 		record.Field{Name: "buy", Type: record.Bool, Nullable: true}, record.Field{Name: "at", Type: record.Timestamp})
 	if err != nil {
 		panic(err)
@@ -48,9 +50,13 @@ func TestLiteral(t *testing.T) {
 		t.Fatal(err)
 	}
 	aggregates := []plan.Aggregate{
-		{Name: "n", Func: plan.Count}, {Name: "volume", Func: plan.Sum, Column: "size"}, {Name: "low", Func: plan.Min, Column: "price"}, {Name: "high", Func: plan.Max, Column: "price"},
+		{Name: "n", Func: plan.Count},
+		{Name: "volume", Func: plan.Sum, Column: "size"},
+		{Name: "low", Func: plan.Min, Column: "price"},
+		{Name: "high", Func: plan.Max, Column: "price"},
 	}
-	if p.Where != nil || len(p.Computed) > 0 || !slices.Equal(p.Keys, []string{"symbol"}) || !reflect.DeepEqual(p.Aggregates, aggregates) {
+	if p.Where != nil || len(p.Computed) > 0 || !slices.Equal(p.Keys, []string{"symbol"}) ||
+		!reflect.DeepEqual(p.Aggregates, aggregates) {
 		t.Errorf("%v: where %v, computed %v, aggregates %+v", p, p.Where, p.Computed, p.Aggregates)
 	}
 }

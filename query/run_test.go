@@ -73,13 +73,15 @@ func rows(t *testing.T, text string, trades []trade) []string {
 	for p := range partitions {
 		in, o := ring.New[core.Chunk](4)
 		out = append(out, in)
-		part, err := core.NewPartition(plan.PartitionID(p), pl, []*ring.Consumer[core.Chunk]{o}, []core.Bell{quiet{}}, nil, cuts)
+		part, err := core.NewPartition(plan.PartitionID(p), pl, []*ring.Consumer[core.Chunk]{o}, []core.Bell{quiet{}},
+			nil, cuts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		agents = append(agents, part)
 	}
-	router, err := core.NewRouter(0, pl, &given{[]*record.Batch{b}}, plan.Route{}, core.Fold{}, out, []core.Bell{quiet{}, quiet{}}, nil, nil, cuts)
+	router, err := core.NewRouter(0, pl, &given{[]*record.Batch{b}}, plan.Route{}, core.Fold{}, out,
+		[]core.Bell{quiet{}, quiet{}}, nil, nil, cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,23 +124,56 @@ func TestRows(t *testing.T) {
 	x, y := "x", "y"
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	trades := []trade{
-		{"A", 10, 1, &x, at(1)}, {"B", 20, 2, nil, at(2)}, {"A", 12, 3, &y, at(11)}, {"C", 5, 10, &x, at(12)}, {"B", 22, 5, &y, at(25)}, {"A", 8, 0, nil, at(29)},
+		{"A", 10, 1, &x, at(1)},
+		{"B", 20, 2, nil, at(2)},
+		{"A", 12, 3, &y, at(11)},
+		{"C", 5, 10, &x, at(12)},
+		{"B", 22, 5, &y, at(25)},
+		{"A", 8, 0, nil, at(29)},
 	}
 	for _, c := range []struct {
 		text    string
 		want    []string
 		ordered bool
 	}{
-		{`SELECT symbol, count(*) AS n, sum(size) AS v FROM trades GROUP BY symbol ORDER BY symbol`, []string{"A 3 4", "B 2 7", "C 1 10"}, true},
-		{`SELECT symbol, sum(size) AS v FROM trades GROUP BY symbol ORDER BY v DESC LIMIT 2`, []string{"C 10", "B 7"}, true},
-		{`SELECT symbol, sum(size) AS v FROM trades GROUP BY symbol ORDER BY 2 OFFSET 1`, []string{"B 7", "C 10"}, true},
-		{`SELECT symbol FROM trades GROUP BY symbol HAVING count(*) > 1 ORDER BY symbol DESC`, []string{"B", "A"}, true},
-		{`SELECT venue, count(*) FROM trades GROUP BY venue ORDER BY venue NULLS FIRST`, []string{"NULL 2", "x 2", "y 2"}, true},
+		{
+			`SELECT symbol, count(*) AS n, sum(size) AS v FROM trades GROUP BY symbol ORDER BY symbol`,
+			[]string{"A 3 4", "B 2 7", "C 1 10"},
+			true,
+		},
+		{
+			`SELECT symbol, sum(size) AS v FROM trades GROUP BY symbol ORDER BY v DESC LIMIT 2`,
+			[]string{"C 10", "B 7"},
+			true,
+		},
+		{
+			`SELECT symbol, sum(size) AS v FROM trades GROUP BY symbol ORDER BY 2 OFFSET 1`,
+			[]string{"B 7", "C 10"},
+			true,
+		},
+		{
+			`SELECT symbol FROM trades GROUP BY symbol HAVING count(*) > 1 ORDER BY symbol DESC`,
+			[]string{"B", "A"},
+			true,
+		},
+		{
+			`SELECT venue, count(*) FROM trades GROUP BY venue ORDER BY venue NULLS FIRST`,
+			[]string{"NULL 2", "x 2", "y 2"},
+			true,
+		},
 		{`SELECT venue, count(*) FROM trades GROUP BY venue ORDER BY venue`, []string{"x 2", "y 2", "NULL 2"}, true},
-		{`SELECT count(*), count(venue), max(price) - min(price) AS spread FROM trades WHERE symbol <> 'C'`, []string{"5 3 14"}, false},
+		{
+			`SELECT count(*), count(venue), max(price) - min(price) AS spread FROM trades WHERE symbol <> 'C'`,
+			[]string{"5 3 14"},
+			false,
+		},
 		{`SELECT sum(price * size) / sum(size) AS vwap FROM trades WHERE symbol = 'A'`, []string{"11.5"}, false},
 		{`SELECT count(*) AS n, sum(size) AS v FROM trades WHERE size > 1000`, []string{"0 NULL"}, false},
-		{`SELECT count(*) FILTER (WHERE venue = 'x') AS xs, sum(size) FILTER (WHERE venue IS NULL) AS v FROM trades`, []string{"2 2"}, false},
+		{
+			`SELECT count(*) FILTER (WHERE venue = 'x') AS xs, sum(size) FILTER (WHERE venue IS NULL) AS v FROM trades`,
+			[]string{"2 2"},
+			false,
+		},
 		{`SELECT size % 2 AS odd, count(*) FROM trades GROUP BY 1 ORDER BY 1`, []string{"0 3", "1 3"}, true},
 		{`SELECT CASE WHEN size = 0 THEN 'none' WHEN 10 / size > 4 THEN 'few' ELSE 'many' END AS c, count(*) FROM trades GROUP BY c ORDER BY c`, []string{"few 2", "many 3", "none 1"}, true},
 		{`SELECT symbol, count(DISTINCT venue) AS v, count(*) AS n, sum(size) AS s FROM trades GROUP BY symbol ORDER BY symbol`, []string{"A 2 3 4", "B 1 2 7", "C 1 1 10"}, true},
@@ -159,15 +194,21 @@ func TestRows(t *testing.T) {
 			true,
 		},
 		{`SELECT window_start, symbol, sum(size) AS v FROM trades GROUP BY symbol, tumble(at, INTERVAL '10 s') ORDER BY window_start, symbol`, []string{
-			"1970-01-01T00:00:00Z A 1", "1970-01-01T00:00:00Z B 2", "1970-01-01T00:00:10Z A 3", "1970-01-01T00:00:10Z C 10", "1970-01-01T00:00:20Z A 0", "1970-01-01T00:00:20Z B 5",
+			"1970-01-01T00:00:00Z A 1", "1970-01-01T00:00:00Z B 2", "1970-01-01T00:00:10Z A 3",
+			"1970-01-01T00:00:10Z C 10", "1970-01-01T00:00:20Z A 0", "1970-01-01T00:00:20Z B 5",
 		}, true},
 		{
 			`SELECT extract(second FROM window_end) AS e, count(*) AS n FROM HOP(trades, at, INTERVAL '10 s', INTERVAL '20 s') GROUP BY window_start, window_end HAVING count(*) > 2 ORDER BY e`,
 			[]string{"20 4", "30 4"},
 			true,
 		},
-		{`SELECT symbol, sum(10 / size) FROM trades WHERE symbol = 'A' GROUP BY symbol`, []string{"A 13"}, false}, // the one that cannot be computed is in quarantine
-		{`SELECT symbol || '-' || coalesce(venue, '?') AS k, min(price) AS p FROM trades GROUP BY k ORDER BY p LIMIT 3`, []string{"C-x 5", "A-? 8", "A-x 10"}, true},
+		// the one that cannot be computed is in quarantine
+		{`SELECT symbol, sum(10 / size) FROM trades WHERE symbol = 'A' GROUP BY symbol`, []string{"A 13"}, false},
+		{
+			`SELECT symbol || '-' || coalesce(venue, '?') AS k, min(price) AS p FROM trades GROUP BY k ORDER BY p LIMIT 3`,
+			[]string{"C-x 5", "A-? 8", "A-x 10"},
+			true,
+		},
 		{`SELECT first(venue, at) AS l, last(venue, at) AS m, min(symbol) AS a, max(symbol || '!') AS z, max(venue) FILTER (WHERE size < 0) AS n FROM trades`, []string{"x NULL A C! NULL"}, false},
 		{`SELECT approx_count_distinct(symbol) AS d, approx_count_distinct(venue) AS v, round(approx_percentile(price, 0.5)) AS p FROM trades`, []string{"3 2 10"}, false},
 		{`SELECT venue, min(symbol) AS s FROM trades GROUP BY venue HAVING min(symbol) > 'A' OR venue IS NULL ORDER BY s`, []string{"NULL A"}, false},
@@ -184,13 +225,20 @@ func TestRows(t *testing.T) {
 			[]string{"abC 1970-01-02T00:00:00Z 1970-01-02T00:00:00Z"},
 			false,
 		},
-		{`SELECT max(extract(epoch FROM TIMESTAMP '2191-05-08T01:39:36' - at)) AS e FROM trades WHERE size = 1`, []string{"6985100375"}, false},
+		{
+			`SELECT max(extract(epoch FROM TIMESTAMP '2191-05-08T01:39:36' - at)) AS e FROM trades WHERE size = 1`,
+			[]string{"6985100375"},
+			false,
+		},
 		{`SELECT last(1 / size, at) FILTER (WHERE size > 0) AS l, sum(size) AS n FROM trades`, []string{"0 21"}, false},
 		{`SELECT approx_percentile(price, size) FROM trades`, nil, false},
 		{`SELECT approx_percentile(price, 50) FROM trades`, nil, false},
 	} {
 		if c.want == nil {
-			if _, err := query.Compile(c.text, func() *record.Schema { s, _ := record.SchemaOf[trade]("trades"); return s }()); err == nil {
+			if _, err := query.Compile(c.text, func() *record.Schema {
+				s, _ := record.SchemaOf[trade]("trades")
+				return s
+			}()); err == nil {
 				t.Errorf("%s was taken", c.text)
 			}
 			continue
@@ -221,11 +269,13 @@ func TestSharedCount(t *testing.T) {
 		want map[string]string
 	}{
 		{"nullif(size, 1)", map[string]string{
-			"count(*)": "all 1, none 3, some 2", "count": "all 1, none 0, some 1", "sum": "all 4, none NULL, some 6", "avg": "all 4, none NULL, some 6",
+			"count(*)": "all 1, none 3, some 2", "count": "all 1, none 0, some 1", "sum": "all 4, none NULL, some 6",
+			"avg": "all 4, none NULL, some 6",
 			"min": "all 4, none NULL, some 6", "max": "all 4, none NULL, some 6",
 		}},
 		{"nullif(price, 1)", map[string]string{
-			"count(*)": "all 1, none 3, some 2", "count": "all 1, none 0, some 1", "sum": "all 2.5, none NULL, some 4.5", "avg": "all 2.5, none NULL, some 4.5",
+			"count(*)": "all 1, none 3, some 2", "count": "all 1, none 0, some 1",
+			"sum": "all 2.5, none NULL, some 4.5", "avg": "all 2.5, none NULL, some 4.5",
 			"min": "all 2.5, none NULL, some 4.5", "max": "all 2.5, none NULL, some 4.5",
 		}},
 	} {

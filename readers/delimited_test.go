@@ -77,7 +77,8 @@ func slowColumns(data []byte, cfg DelimitedConfig, read []bool) *result {
 		mark = len(byteOrderMark)
 	}
 	for begin := mark; begin < len(data); {
-		if line, _, _ := bytes.Cut(data[begin:], []byte{'\n'}); header && len(bytes.TrimSuffix(line, []byte{'\r'})) == 0 {
+		if line, _, _ := bytes.Cut(data[begin:], []byte{'\n'}); header &&
+			len(bytes.TrimSuffix(line, []byte{'\r'})) == 0 {
 			begin += min(len(line)+1, len(data)-begin) // the header is the first line that is not empty
 			continue
 		}
@@ -110,7 +111,8 @@ func slowColumns(data []byte, cfg DelimitedConfig, read []bool) *result {
 			column := cfg.Schema.Field(c)
 			v, ferr := f.value(column, cfg.Quote != 0)
 			if read != nil && !read[c] {
-				empty := !column.Nullable && column.Type != record.String && f.err == nil && strings.TrimSpace(f.text) == ""
+				empty := !column.Nullable && column.Type != record.String && f.err == nil &&
+					strings.TrimSpace(f.text) == ""
 				if v = unreadText(column); !empty && ferr != errOpen {
 					ferr = nil
 				}
@@ -399,10 +401,12 @@ func schemaOf(t testing.TB, fields ...record.Field) *record.Schema {
 // everything has a column of each type.
 func everything(t testing.TB) *record.Schema {
 	return schemaOf(t,
-		record.Field{Name: "s", Type: record.String}, record.Field{Name: "d", Type: record.DecimalOf(3, 1), Nullable: true},
+		record.Field{Name: "s", Type: record.String},
+		record.Field{Name: "d", Type: record.DecimalOf(3, 1), Nullable: true},
 		record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "f", Type: record.Float64, Nullable: true},
 		record.Field{Name: "b", Type: record.Bool}, record.Field{Name: "t", Type: record.Timestamp, Nullable: true},
-		record.Field{Name: "e", Type: record.DecimalOf(18, 7)}, record.Field{Name: "z", Type: record.String, Nullable: true})
+		record.Field{Name: "e", Type: record.DecimalOf(18, 7)},
+		record.Field{Name: "z", Type: record.String, Nullable: true})
 }
 
 // randomFile writes lines for everything: mostly right, some wrong in every way that comes to mind.
@@ -412,12 +416,17 @@ func randomFile(rng *rand.Rand) []byte {
 	for range rng.IntN(60) {
 		line := strings.Join([]string{
 			pick("", "a", "Berlin", "Petropavlovsk-Kamchatsky", strings.Repeat("ü", rng.IntN(50)), "\"q\"", "a b"),
-			pick("", "0.0", "1.5", "-99.9", "99.9", "100.0", "7", "-3", "1.25", "1.50", ".5", "5.", "+1.0", "-", ".", "1e1", "--1", "12345678", "-0.0", "0012.3"),
-			pick("1", "-1", "0", "12345678", "123456789", "-12345678", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "x", "", "1.0", "+5", "-"),
+			pick("", "0.0", "1.5", "-99.9", "99.9", "100.0", "7", "-3", "1.25", "1.50", ".5", "5.", "+1.0", "-", ".",
+				"1e1", "--1", "12345678", "-0.0", "0012.3"),
+			pick("1", "-1", "0", "12345678", "123456789", "-12345678", "9223372036854775807", "-9223372036854775808",
+				"9223372036854775808", "x", "", "1.0", "+5", "-"),
 			pick("", "1", "-2.5e10", "NaN", "Inf", "1e400", "abc", "0x1p3", "1_0", "\"1\""),
 			pick("true", "F", "1", "yes", "0", "TRUE", ""),
-			pick("", "2026-01-31T12:30:45Z", "2026-01-31 12:30:45.123456789", "2026-02-30", "2026-02-28", "1969-12-31T23:59:59.5-01:30", "2026-01-31T24:00:00Z", "now", "2026-1-1", "1500-01-01", "9999-12-31", "2026-01-31T12:30:45."),
-			pick("1", "1.1234567", "1.12345678", "-0.0000001", "12345678901.0", "123456789012", "99999999999.9999999", "1.12345670"),
+			pick("", "2026-01-31T12:30:45Z", "2026-01-31 12:30:45.123456789", "2026-02-30", "2026-02-28",
+				"1969-12-31T23:59:59.5-01:30", "2026-01-31T24:00:00Z", "now", "2026-1-1", "1500-01-01", "9999-12-31",
+				"2026-01-31T12:30:45."),
+			pick("1", "1.1234567", "1.12345678", "-0.0000001", "12345678901.0", "123456789012", "99999999999.9999999",
+				"1.12345670"),
 			pick("", "last", "x\ry"),
 		}, ",")
 		switch rng.IntN(20) {
@@ -466,7 +475,8 @@ func testDelimitedTwin(t *testing.T) {
 				trim(got, cfg.MaxRecordBytes)
 			}
 			if diff := got.same(want); diff != "" {
-				t.Fatalf("seed %d, blocks of %d, %d readers, batches of %d, longest %d, header %v, columns %v: %s\n%q", seed, cfg.BlockBytes, n, rows, cfg.MaxRecordBytes, cfg.Header, read, diff, data)
+				t.Fatalf("seed %d, blocks of %d, %d readers, batches of %d, longest %d, header %v, columns %v: %s\n%q",
+					seed, cfg.BlockBytes, n, rows, cfg.MaxRecordBytes, cfg.Header, read, diff, data)
 			}
 		}
 	}
@@ -484,7 +494,8 @@ func trim(r *result, n int) {
 
 // Goal: small files, odd ends, and files that are no files.
 func TestDelimitedEdges(t *testing.T) {
-	s := schemaOf(t, record.Field{Name: "name", Type: record.String}, record.Field{Name: "value", Type: record.DecimalOf(3, 1)})
+	s := schemaOf(t, record.Field{Name: "name", Type: record.String},
+		record.Field{Name: "value", Type: record.DecimalOf(3, 1)})
 	for data, want := range map[string]string{
 		"":                                   "0 rows, 0 rejects",
 		"\n":                                 "0 rows, 0 rejects",
@@ -530,7 +541,8 @@ func TestDelimitedEdges(t *testing.T) {
 
 // Goal: a rejected line is reported with its line number, also far into the file, and a row after one with a NULL is not NULL.
 func TestDelimitedLine(t *testing.T) {
-	s := schemaOf(t, record.Field{Name: "a", Type: record.Int64, Nullable: true}, record.Field{Name: "b", Type: record.Int64})
+	s := schemaOf(t, record.Field{Name: "a", Type: record.Int64, Nullable: true},
+		record.Field{Name: "b", Type: record.Int64})
 	var data []byte
 	bad := map[int64]int64{} // line by offset
 	for line := int64(1); line <= 300_000; line++ {
@@ -647,7 +659,8 @@ func FuzzDelimited(f *testing.F) {
 
 // The reader alone on name;value lines, from the page cache.
 func BenchmarkDelimited(b *testing.B) {
-	s := schemaOf(b, record.Field{Name: "name", Type: record.String}, record.Field{Name: "value", Type: record.DecimalOf(3, 1)})
+	s := schemaOf(b, record.Field{Name: "name", Type: record.String},
+		record.Field{Name: "value", Type: record.DecimalOf(3, 1)})
 	var data []byte
 	rng := rand.New(rand.NewPCG(1, 2))
 	const rows = 1_000_000

@@ -86,7 +86,10 @@ func ExampleFeed_Appender() {
 		log.Fatal(err)
 	}
 	eng, err := engine.Start(ctx, engine.Config{
-		Plan:    &plan.Plan{Source: feed.Schema(), Keys: []string{"page"}, Aggregates: []plan.Aggregate{{Name: "visits", Func: plan.Count}}},
+		Plan: &plan.Plan{
+			Source: feed.Schema(), Keys: []string{"page"},
+			Aggregates: []plan.Aggregate{{Name: "visits", Func: plan.Count}},
+		},
 		Readers: []record.Reader{feed},
 	})
 	if err != nil {
@@ -132,7 +135,10 @@ func ExampleNewNDJSONStream() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	p := &plan.Plan{Source: schema, Keys: []string{"page"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "mean", Func: plan.Avg, Column: "ms"}}}
+	p := &plan.Plan{
+		Source: schema, Keys: []string{"page"},
+		Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}, {Name: "mean", Func: plan.Avg, Column: "ms"}},
+	}
 	eng, err := engine.Start(ctx, engine.Config{
 		Plan: p, Readers: []record.Reader{requests},
 		OnReject: func(_ int, r record.Reject) { fmt.Printf("line %d: %v\n", r.Line, r.Reason) },

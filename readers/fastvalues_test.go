@@ -83,8 +83,12 @@ func TestFastValues(t *testing.T) {
 			}
 		}
 		// A timestamp.
-		text = strings.Join([]string{"20" + some(2, "0123"), "0" + some(1, "123456789"), some(1, "012") + some(1, "123456789")}, "-") +
-			some(1, "TTT ") + some(1, "01") + some(1, "0123456789") + ":" + some(1, "012345") + some(1, "0123456789") + ":" + some(1, "012345") + some(1, "0123456789")
+		text = strings.Join([]string{
+			"20" + some(2, "0123"), "0" + some(1, "123456789"),
+			some(1, "012") + some(1, "123456789"),
+		}, "-") +
+			some(1, "TTT ") + some(1, "01") + some(1, "0123456789") + ":" + some(1, "012345") + some(1, "0123456789") +
+			":" + some(1, "012345") + some(1, "0123456789")
 		if rng.IntN(2) == 0 {
 			text += "." + some(1+rng.IntN(9), "0123456789")
 		}
@@ -137,7 +141,10 @@ func testDoubles(t *testing.T) {
 				text += "0625"
 			}
 			if bad && rng.IntN(20) == 0 {
-				text = []string{"", "-", ".", "1x", "+5", "1.2.3", "--1", "5.", ".5", "-.5", "-5.", "1e3", " 1", "1.-5", "-0", "00", "1-", "..", "-0.0"}[rng.IntN(19)]
+				text = []string{
+					"", "-", ".", "1x", "+5", "1.2.3", "--1", "5.", ".5", "-.5", "-5.", "1e3", " 1", "1.-5",
+					"-0", "00", "1-", "..", "-0.0",
+				}[rng.IntN(19)]
 			}
 			buf = append(buf, text...)
 			if width == 2 && rng.IntN(20) == 0 {
@@ -155,7 +162,10 @@ func testDoubles(t *testing.T) {
 			}
 		}
 		buf = append(buf, make([]byte, pad)...)
-		c := columnText{base: unsafe.Pointer(&buf[0]), at: at[1:], width: width, end: end, codes: []uint64{0, codeBytes}[seed%2]}
+		c := columnText{
+			base: unsafe.Pointer(&buf[0]), at: at[1:], width: width, end: end,
+			codes: []uint64{0, codeBytes}[seed%2],
+		}
 		values := make([]float64, rows)
 		n := c.floats(values)
 		want := 0

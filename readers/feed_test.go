@@ -221,7 +221,10 @@ func TestFeedFull(t *testing.T) {
 		end(f, cancel)
 		select {
 		case err := <-done:
-			want := map[string]error{"context": context.Canceled, "end": readers.ErrFeedEnded, "close": readers.ErrFeedEnded}[name]
+			want := map[string]error{
+				"context": context.Canceled, "end": readers.ErrFeedEnded,
+				"close": readers.ErrFeedEnded,
+			}[name]
 			if !errors.Is(err, want) {
 				t.Errorf("%s: %v, expected %v", name, err, want)
 			}
@@ -256,7 +259,12 @@ func TestFeedRejects(t *testing.T) {
 		t.Fatal(err)
 	}
 	huge := string(make([]byte, 8<<20))
-	for _, v := range []timed{{At: time.Unix(1, 0)}, {At: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)}, {At: time.Unix(2, 0), Text: huge}, {At: time.Unix(3, 0)}} {
+	for _, v := range []timed{
+		{At: time.Unix(1, 0)},
+		{At: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{At: time.Unix(2, 0), Text: huge},
+		{At: time.Unix(3, 0)},
+	} {
 		if err := l.Send(t.Context(), v); err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +287,8 @@ func TestFeedRejects(t *testing.T) {
 // Goal: joins, sends, polls, cuts, leaves and the end in any order agree with a list. Method: commands in one goroutine.
 func TestFeedCommands(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f, err := readers.NewFeed[sentRecord](nil, readers.FeedConfig{Lanes: 3, LaneSlots: 1 << rapid.IntRange(0, 4).Draw(t, "slots"), Shed: true})
+		f, err := readers.NewFeed[sentRecord](
+			nil, readers.FeedConfig{Lanes: 3, LaneSlots: 1 << rapid.IntRange(0, 4).Draw(t, "slots"), Shed: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -400,7 +409,8 @@ func TestFeedAllocations(t *testing.T) {
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(100, func() {
 		for i := range int64(20) {
-			if l.Send(ctx, sentRecord{Number: i, Symbol: "velo"}) != nil || app.Send(ctx, sentRecord{Number: i}) != nil {
+			if l.Send(ctx, sentRecord{Number: i, Symbol: "velo"}) != nil ||
+				app.Send(ctx, sentRecord{Number: i}) != nil {
 				t.Fatal("not sent")
 			}
 		}
@@ -436,7 +446,8 @@ func TestFeedLanes(t *testing.T) {
 	if n := int64(after.HeapAlloc) - int64(before.HeapAlloc); n > 64<<20 {
 		t.Errorf("1000 lanes take %d MiB", n>>20)
 	}
-	if _, err := f.Lane(); !errors.Is(err, readers.ErrNoLane) || !strings.Contains(err.Error(), "1000 (FeedConfig.Lanes") {
+	if _, err := f.Lane(); !errors.Is(err, readers.ErrNoLane) ||
+		!strings.Contains(err.Error(), "1000 (FeedConfig.Lanes") {
 		t.Errorf("lane 1001: %v", err)
 	}
 	runtime.KeepAlive(f)

@@ -66,15 +66,36 @@ func BenchmarkFiles(b *testing.B) {
 		read   []string
 	}{
 		{"csv=plain/columns=all", trades, filegen.Trades{Rows: rows, Symbols: 5000}.Write, false, nil},
-		{"csv=quoted/columns=all", trades, filegen.Trades{Rows: rows, Symbols: 5000, QuotedPercent: 10}.Write, false, nil},
-		{"csv=texts/columns=all", trades, filegen.Trades{Rows: rows, Symbols: 5000, QuotedPercent: 10, AllQuoted: true}.Write, false, nil},
-		{"csv=plain/columns=3", trades, filegen.Trades{Rows: rows, Symbols: 5000}.Write, false, []string{"symbol", "price", "size"}},
-		{"csv=quoted/columns=3", trades, filegen.Trades{Rows: rows, Symbols: 5000, QuotedPercent: 10}.Write, false, []string{"symbol", "price", "size"}},
-		{"csv=texts/columns=3", trades, filegen.Trades{Rows: rows, Symbols: 5000, QuotedPercent: 10, AllQuoted: true}.Write, false, []string{"symbol", "price", "size"}},
+		{
+			"csv=quoted/columns=all", trades, filegen.Trades{Rows: rows, Symbols: 5000, QuotedPercent: 10}.Write, false,
+			nil,
+		},
+		{
+			"csv=texts/columns=all", trades,
+			filegen.Trades{Rows: rows, Symbols: 5000, QuotedPercent: 10, AllQuoted: true}.Write, false, nil,
+		},
+		{
+			"csv=plain/columns=3", trades, filegen.Trades{Rows: rows, Symbols: 5000}.Write, false,
+			[]string{"symbol", "price", "size"},
+		},
+		{
+			"csv=quoted/columns=3", trades, filegen.Trades{Rows: rows, Symbols: 5000, QuotedPercent: 10}.Write, false,
+			[]string{"symbol", "price", "size"},
+		},
+		{"csv=texts/columns=3", trades, filegen.Trades{
+			Rows: rows, Symbols: 5000, QuotedPercent: 10,
+			AllQuoted: true,
+		}.Write, false, []string{"symbol", "price", "size"}},
 		{"json=flat/columns=all", flat, filegen.WebLog{Rows: rows, Flat: true}.Write, true, nil},
 		{"json=nested/columns=all", log, filegen.WebLog{Rows: rows}.Write, true, nil},
-		{"json=flat/columns=3", flat, filegen.WebLog{Rows: rows, Flat: true}.Write, true, []string{"host", "status", "bytes"}},
-		{"json=nested/columns=3", log, filegen.WebLog{Rows: rows}.Write, true, []string{"host", "status", "request.method"}},
+		{
+			"json=flat/columns=3", flat, filegen.WebLog{Rows: rows, Flat: true}.Write, true,
+			[]string{"host", "status", "bytes"},
+		},
+		{
+			"json=nested/columns=3", log, filegen.WebLog{Rows: rows}.Write, true,
+			[]string{"host", "status", "request.method"},
+		},
 	} {
 		var data bytes.Buffer
 		if err := c.write(&data, 1); err != nil {

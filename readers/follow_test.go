@@ -101,7 +101,8 @@ func TestFollow(t *testing.T) {
 	add(path+".json", `,"b":"4"}`+"\n")
 	look(json, "3 4")
 
-	if _, err := FollowDelimited(t.TempDir(), DelimitedConfig{Schema: s}); err == nil || !strings.Contains(err.Error(), "is a directory, expected a regular file") {
+	if _, err := FollowDelimited(t.TempDir(), DelimitedConfig{Schema: s}); err == nil ||
+		!strings.Contains(err.Error(), "is a directory, expected a regular file") {
 		t.Errorf("%v", err)
 	}
 }
@@ -276,7 +277,12 @@ func TestRotate(t *testing.T) {
 			{do: "poll", want: "4"},
 		},
 		"copied and cut short": {
-			{do: "old", text: "1,2,"}, {do: "poll", want: "1,2"}, {do: "truncate"}, {do: "poll"}, {do: "old", text: "3,"}, {do: "poll", want: "3"},
+			{do: "old", text: "1,2,"},
+			{do: "poll", want: "1,2"},
+			{do: "truncate"},
+			{do: "poll"},
+			{do: "old", text: "3,"},
+			{do: "poll", want: "3"},
 		},
 	} {
 		for _, format := range []string{"csv", "quoted", "ndjson", "header"} {
@@ -297,7 +303,9 @@ func TestRotate(t *testing.T) {
 						return strings.NewReplacer("<", "\"\n", ",", "\"\n").Replace(s)
 					}
 				case "ndjson":
-					encode = func(s string) string { return strings.NewReplacer("<", `{"a":"`, ",", "\"}\n").Replace(s) }
+					encode = func(s string) string {
+						return strings.NewReplacer("<", `{"a":"`, ",", "\"}\n").Replace(s)
+					}
 				case "header":
 					cfg.Header, header = true, "a\n"
 				}
@@ -427,7 +435,8 @@ func TestRotateBounds(t *testing.T) {
 // Goal: each file that has had the name keeps its own header: what is still written to the old one is read by its columns, also
 // if the order is another in the new one. Method: lines to both in turn, in halves too.
 func TestRotateColumns(t *testing.T) {
-	schema, err := record.NewSchema("s", record.Field{Name: "a", Type: record.Int64}, record.Field{Name: "b", Type: record.Int64})
+	schema, err := record.NewSchema("s", record.Field{Name: "a", Type: record.Int64},
+		record.Field{Name: "b", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -211,7 +211,8 @@ func TestFollowSetSkipped(t *testing.T) {
 	s.look()
 	s.expect("a file now", "1")
 	for _, most := range []int{-1, MaxFollowFiles + 1} {
-		if _, err := FollowDelimitedFiles(nil, most, DelimitedConfig{Schema: s.schema}); err == nil || !strings.Contains(err.Error(), "expected 1..4096") {
+		if _, err := FollowDelimitedFiles(nil, most, DelimitedConfig{Schema: s.schema}); err == nil ||
+			!strings.Contains(err.Error(), "expected 1..4096") {
 			t.Errorf("%d: %v", most, err)
 		}
 	}
@@ -240,7 +241,8 @@ func TestFollowSetBounds(t *testing.T) {
 	}
 	s.add("log.0", "late\n")
 	s.look()
-	if len(s.found.Skipped) != 1 || !strings.Contains(s.found.Skipped[0].Error(), "log.0 has grown after it was closed") {
+	if len(s.found.Skipped) != 1 || !strings.Contains(
+		s.found.Skipped[0].Error(), "log.0 has grown after it was closed") {
 		t.Errorf("%v", s.found.Skipped)
 	}
 	s.expect("what came to it")

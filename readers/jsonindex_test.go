@@ -11,7 +11,11 @@ import (
 // jsonSoup is text of the bytes that matter to the index, with runs that are in order.
 func jsonSoup(rng *rand.Rand, n int) []byte {
 	var data []byte
-	pieces := []string{`{"a":1,"b":"x y"}`, "\n", "\r\n", `"`, `\`, `"a\"b\\",`, `\\\"`, strings.Repeat(`\`, rng.IntN(70)), `:`, `,`, `}`, `{`, "\t", "\x00", "\x1f", " ", "é", `"key":"value",`, `"key":12.5,`, "\x80\xff", `[]`, "\x7f"}
+	pieces := []string{
+		`{"a":1,"b":"x y"}`, "\n", "\r\n", `"`, `\`, `"a\"b\\",`, `\\\"`,
+		strings.Repeat(`\`, rng.IntN(70)), `:`, `,`, `}`, `{`, "\t", "\x00", "\x1f", " ", "é", `"key":"value",`,
+		`"key":12.5,`, "\x80\xff", `[]`, "\x7f",
+	}
 	ordered := rng.IntN(2) == 0
 	for len(data) < n {
 		if p := pieces[rng.IntN(len(pieces))]; ordered && rng.IntN(50) > 0 {
@@ -103,7 +107,8 @@ func testJSONIndex(t *testing.T) {
 func BenchmarkJSONIndex(b *testing.B) {
 	var data []byte
 	for i := 0; len(data) < 1<<20; i++ {
-		data = fmt.Appendf(data, `{"time":"2024-01-01T00:00:%02dZ","symbol":"S%d","price":%d.5,"size":%d,"ok":true}`+"\n", i%60, i%100, i%1000, i%977)
+		data = fmt.Appendf(data, `{"time":"2024-01-01T00:00:%02dZ","symbol":"S%d","price":%d.5,"size":%d,"ok":true}`+
+			"\n", i%60, i%100, i%1000, i%977)
 	}
 	buf := slices.Concat(make([]byte, pad), data, make([]byte, pad))
 	out := make([]uint32, structuralChunk+structuralSlack)

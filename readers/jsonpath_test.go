@@ -46,7 +46,8 @@ func TestJSONPaths(t *testing.T) {
 		{`{"a":{"b":"x",}}`, `!expected a name in quotes`},
 		{`{"a":{"b" "x"}}`, `!expected a colon`},
 		{`{"a":{"b":"x" "c":1}}`, `!expected a comma or the end`},
-		{`{"a":` + strings.Repeat("[", 1024) + strings.Repeat("]", 1024) + `}`, strings.Repeat("[", 1024) + strings.Repeat("]", 1024) + `|NULL|NULL|NULL`},
+		{`{"a":` + strings.Repeat("[", 1024) + strings.Repeat("]", 1024) + `}`, strings.Repeat("[", 1024) +
+			strings.Repeat("]", 1024) + `|NULL|NULL|NULL`},
 		{`{"a":{"c":` + strings.Repeat("[", 1024) + strings.Repeat("]", 1024) + `}}`, `!nested no deeper`},
 	} {
 		// Lines like others are read together: they are among some that are alike, and among others.
@@ -57,7 +58,8 @@ func TestJSONPaths(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := readRows(t, s, f.Readers(1)[0])
-			if len(got) != 41 || strings.HasPrefix(c.want, "!") != strings.HasPrefix(got[20], "!") || !strings.Contains(got[20], c.want[1:]) {
+			if len(got) != 41 || strings.HasPrefix(c.want, "!") != strings.HasPrefix(got[20], "!") ||
+				!strings.Contains(got[20], c.want[1:]) {
 				t.Fatalf("%.100s: %d rows, %.200q, expected %.200q", c.line, len(got), got[min(20, len(got)-1)], c.want)
 			}
 			want := map[string]string{`{"x":1}`: "NULL|NULL|NULL|1", `{"a.b":"own","x":1}`: "NULL|own|NULL|1"}[around]

@@ -34,7 +34,8 @@ func looseObject(text string) (members []looseMember, err error) {
 			return errors.New("no colon")
 		}
 		var name string
-		if err := json.Unmarshal([]byte(text[begin:colon]), &name); err != nil || !strings.HasPrefix(strings.Trim(text[begin:colon], " \t\r"), `"`) {
+		if err := json.Unmarshal([]byte(text[begin:colon]), &name); err != nil ||
+			!strings.HasPrefix(strings.Trim(text[begin:colon], " \t\r"), `"`) {
 			return errors.New("no name")
 		}
 		raw := strings.Trim(text[colon+1:end], " \t\r")
@@ -138,7 +139,8 @@ func testJSONPlaces(t *testing.T) {
 				}
 			}
 			if whole := len(got) > 0 && got[len(got)-1] == next-1-pos; whole && (!ok || !slices.Equal(got, want)) {
-				t.Fatalf("seed %d, depth %d: places %v, expected %v, %v, of %s", seed, s.shallow, got, want, ok, data[pos:next])
+				t.Fatalf("seed %d, depth %d: places %v, expected %v, %v, of %s", seed, s.shallow, got, want, ok,
+					data[pos:next])
 			} else if whole {
 				lines++
 			}
@@ -408,7 +410,8 @@ func testNestedTwin(t *testing.T) {
 			t.Fatalf("seed %d, columns %v, strict %v: %s\n%.6000s", seed, read, cfg.Strict, diff, data)
 		}
 		rejects += len(want.rejects)
-		if diff := sameWays(t, jsonWays(cfg, read, seed, 1+rng.IntN(3000), 1+rng.IntN(4), 1+rng.IntN(2000)), s, data, write(t, data), 1+rng.IntN(100), 0); diff != "" {
+		if diff := sameWays(t, jsonWays(cfg, read, seed, 1+rng.IntN(3000), 1+rng.IntN(4), 1+rng.IntN(2000)), s, data,
+			write(t, data), 1+rng.IntN(100), 0); diff != "" {
 			t.Fatalf("seed %d, columns %v: %s\n%.6000s", seed, read, diff, data)
 		}
 	}
@@ -429,7 +432,8 @@ func FuzzNested(f *testing.F) {
 	}
 	was512, wasAVX2 := have512, haveAVX2
 	f.Fuzz(func(t *testing.T, data []byte, seed uint64, block uint16, strict bool) {
-		if !json.Valid([]byte(`"`+strings.ToValidUTF8(string(data), "")+`"`)) && bytes.ContainsRune(data, '\ufffd') || bytes.HasPrefix(data, []byte("\ufeff")) {
+		if !json.Valid([]byte(`"`+strings.ToValidUTF8(string(data), "")+`"`)) && bytes.ContainsRune(data, '\ufffd') ||
+			bytes.HasPrefix(data, []byte("\ufeff")) {
 			return
 		}
 		if string(data) != strings.ToValidUTF8(string(data), "") {

@@ -226,14 +226,16 @@ func TestListenMany(t *testing.T) {
 				}
 				for i := range b.Len() {
 					var c, number int
-					if _, err := fmt.Sscanf(string(b.Column(0).View(i)), "%d-%d", &c, &number); err != nil || next[c] != number {
+					if _, err := fmt.Sscanf(string(b.Column(0).View(i)), "%d-%d", &c, &number); err != nil ||
+						next[c] != number {
 						t.Fatalf("seed %d: %s, %v, expected line %d", seed, b.Column(0).View(i), err, next[c])
 					}
 					next[c]++
 				}
 				for _, r := range b.Rejects() {
 					rejects++
-					if r.Line != lines/2+1 || string(bytes.TrimSuffix(r.Bytes, []byte("\n"))) != "wrong" || !strings.HasPrefix(r.Reason.Error(), "connection ") {
+					if r.Line != lines/2+1 || string(bytes.TrimSuffix(r.Bytes, []byte("\n"))) != "wrong" ||
+						!strings.HasPrefix(r.Reason.Error(), "connection ") {
 						t.Errorf("reject %+v", r)
 					}
 				}
@@ -247,7 +249,8 @@ func TestListenMany(t *testing.T) {
 				t.Errorf("seed %d: %v and %v came twice", seed, rows, rejected)
 			}
 			st := l.Stats()
-			if st.Accepted != connections || st.Lines != connections*(lines+1) || st.Open+int(st.Refused+st.Denied+st.Broken+st.Failed) != 0 {
+			if st.Accepted != connections || st.Lines != connections*(lines+1) ||
+				st.Open+int(st.Refused+st.Denied+st.Broken+st.Failed) != 0 {
 				t.Errorf("%v", st)
 			}
 			if err := l.Close(); err != nil {
@@ -267,7 +270,8 @@ func TestListenMany(t *testing.T) {
 func TestListenToken(t *testing.T) {
 	l := listening(t, ListenConfig{Token: secret, AdmitWithin: 20 * time.Millisecond}, DelimitedConfig{})
 	wrong := []string{
-		"", "\n", "1,2\n", secret[:len(secret)-1] + "\n", secret + "x\n1,2\n", " " + secret + "\n", strings.Repeat("x", MaxTokenBytes+10), secret, "GET / HTTP/1.1\r\n\r\n",
+		"", "\n", "1,2\n", secret[:len(secret)-1] + "\n", secret + "x\n1,2\n", " " + secret + "\n",
+		strings.Repeat("x", MaxTokenBytes+10), secret, "GET / HTTP/1.1\r\n\r\n",
 	}
 	for _, first := range wrong {
 		c := dial(t, l)
@@ -304,7 +308,10 @@ func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
 	der, err := x509.CreateCertificate(crand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -361,7 +368,10 @@ func TestListenRefuses(t *testing.T) {
 		at   ListenConfig
 		want []string
 	}{
-		{ListenConfig{Address: "0.0.0.0:0"}, []string{"readers: listen on tcp 0.0.0.0:0: 0.0.0.0 is no loopback address", "TLS and a token"}},
+		{
+			ListenConfig{Address: "0.0.0.0:0"},
+			[]string{"readers: listen on tcp 0.0.0.0:0: 0.0.0.0 is no loopback address", "TLS and a token"},
+		},
 		{ListenConfig{Address: "[::]:0"}, []string{":: is no loopback address"}},
 		{ListenConfig{Address: "0.0.0.0:0", Token: secret}, []string{"no loopback address"}},
 		{ListenConfig{Address: "0.0.0.0:0", TLS: cfg}, []string{"no loopback address"}},
@@ -369,12 +379,16 @@ func TestListenRefuses(t *testing.T) {
 		{ListenConfig{Address: "[::ffff:192.0.2.1]:0"}, []string{"no loopback address"}},
 		{ListenConfig{Address: "127.0.0.1"}, []string{"missing port", "expected host:port"}},
 		{ListenConfig{Network: "udp", Connections: -1, Token: "short", TLS: &tls.Config{}, AdmitWithin: -1}, []string{
-			`network "udp"`, "no address", "a token of 5 bytes, expected 16..1024", "TLS without a certificate", "-1 connections", "admitted within -1ns",
+			`network "udp"`, "no address", "a token of 5 bytes, expected 16..1024", "TLS without a certificate",
+			"-1 connections", "admitted within -1ns",
 		}},
 		{ListenConfig{Address: ":0", Token: secret + "\n" + secret}, []string{"control character"}},
 		{ListenConfig{Network: "unix", Address: file}, []string{"which is no socket"}},
 		{ListenConfig{Network: "unix", Address: "@velo"}, []string{"abstract"}},
-		{ListenConfig{Network: "unix", Address: filepath.Join(socket, strings.Repeat("x", 200))}, []string{"expected 103 at most"}},
+		{
+			ListenConfig{Network: "unix", Address: filepath.Join(socket, strings.Repeat("x", 200))},
+			[]string{"expected 103 at most"},
+		},
 		{ListenConfig{Network: "unix", Address: socket + "/s"}, []string{"no such file"}},
 	} {
 		l, err := ListenDelimited(c.at, DelimitedConfig{Schema: s})
@@ -392,7 +406,8 @@ func TestListenRefuses(t *testing.T) {
 	if _, err := os.Stat(file); err != nil {
 		t.Errorf("what is no socket was removed: %v", err)
 	}
-	if _, err := ListenNDJSON(ListenConfig{}, NDJSONConfig{}); err == nil || !strings.Contains(err.Error(), "no schema") || !strings.Contains(err.Error(), "no address") {
+	if _, err := ListenNDJSON(ListenConfig{}, NDJSONConfig{}); err == nil ||
+		!strings.Contains(err.Error(), "no schema") || !strings.Contains(err.Error(), "no address") {
 		t.Errorf("%v", err)
 	}
 }
@@ -407,7 +422,8 @@ func TestListenUnixFile(t *testing.T) {
 	if err != nil {
 		t.Skipf("no unix sockets: %v", err)
 	}
-	if _, err := ListenDelimited(at, cfg); err == nil || !strings.Contains(err.Error(), "another process listens there") {
+	if _, err := ListenDelimited(at, cfg); err == nil ||
+		!strings.Contains(err.Error(), "another process listens there") {
 		t.Errorf("%v", err)
 	}
 	abandoned.SetUnlinkOnClose(false)
@@ -481,8 +497,10 @@ func TestListenBadConnections(t *testing.T) {
 			continue
 		}
 		name := fmt.Sprintf("connection %d (%v): ", i+4, bad.LocalAddr())
-		if r := rejects[0]; r.Offset != c.offset || r.Line != c.line || !strings.HasPrefix(r.Reason.Error(), name) || !strings.Contains(r.Reason.Error(), c.reason) {
-			t.Errorf("%.20q: offset %d, line %d, %v\nexpected %d, %d, %s%s", c.text, r.Offset, r.Line, r.Reason, c.offset, c.line, name, c.reason)
+		if r := rejects[0]; r.Offset != c.offset || r.Line != c.line || !strings.HasPrefix(r.Reason.Error(), name) ||
+			!strings.Contains(r.Reason.Error(), c.reason) {
+			t.Errorf("%.20q: offset %d, line %d, %v\nexpected %d, %d, %s%s", c.text, r.Offset, r.Line, r.Reason,
+				c.offset, c.line, name, c.reason)
 		}
 		if _, err := fmt.Fprintf(good, "good,%d\n", i); err != nil {
 			t.Error(err)
@@ -553,7 +571,8 @@ func TestListenBackpressure(t *testing.T) {
 	c.Close()
 	last, more := rest(t, l)
 	rejects = append(rejects, more...)
-	if rows["1|2"]+last["1|2"] != whole || rows["3|4"]+last["3|4"] != connections-1 || len(rejects) > 1 || len(rejects) == 1 != (sent%4 != 0) {
+	if rows["1|2"]+last["1|2"] != whole || rows["3|4"]+last["3|4"] != connections-1 || len(rejects) > 1 ||
+		len(rejects) == 1 != (sent%4 != 0) {
 		t.Errorf("%v, %v, %v, expected %d of %d bytes", rows, last, rejects, whole, sent)
 	}
 }
@@ -577,7 +596,8 @@ func TestListenEnd(t *testing.T) {
 	until(t, l, func(s ListenStats) bool { return s.Bytes > 6 })
 	l.End()
 	rows, rejects := rest(t, l)
-	if rows["1|2"] != 1 || rows["5|6"] != 10_000 || len(rejects) != 1 || !errors.Is(rejects[0].Reason, errLate) || rejects[0].Offset != 4 {
+	if rows["1|2"] != 1 || rows["5|6"] != 10_000 || len(rejects) != 1 || !errors.Is(rejects[0].Reason, errLate) ||
+		rejects[0].Offset != 4 {
 		t.Errorf("%v %v", rows, rejects)
 	}
 	<-rung
@@ -652,7 +672,9 @@ func TestListenAcceptFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func(was func(*ListenConfig) (deadlineListener, func() error, error)) { openSocketFor = was }(openSocketFor)
-	openSocketFor = func(*ListenConfig) (deadlineListener, func() error, error) { return &flaky{socket, 3}, remove, nil }
+	openSocketFor = func(*ListenConfig) (deadlineListener, func() error, error) {
+		return &flaky{socket, 3}, remove, nil
+	}
 	l := listening(t, ListenConfig{}, DelimitedConfig{})
 	send(t, dial(t, l), "1,2\n")
 	if rows, _ := taken(t, l, 1); rows["1|2"] != 1 || l.Stats().Failed != 3 {
@@ -663,7 +685,10 @@ func TestListenAcceptFails(t *testing.T) {
 // Goal: readToken lets in exactly those whose first line is the token, gives back all that is after it, and keeps no more than a token may have.
 // Method: the twin has the whole text; random pieces.
 func FuzzReadToken(f *testing.F) {
-	for _, s := range []string{"", "\n", secret, secret + "\n", secret + "\r\n1,2\n", secret + "\r\r\n", "x" + secret + "\n", "\x16\x03\x01", strings.Repeat("y", 2*MaxTokenBytes) + "\n" + secret + "\n"} {
+	for _, s := range []string{
+		"", "\n", secret, secret + "\n", secret + "\r\n1,2\n", secret + "\r\r\n",
+		"x" + secret + "\n", "\x16\x03\x01", strings.Repeat("y", 2*MaxTokenBytes) + "\n" + secret + "\n",
+	} {
 		f.Add([]byte(s), uint8(3))
 		f.Add([]byte(s), uint8(255))
 	}

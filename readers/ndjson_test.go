@@ -118,7 +118,8 @@ func slowJSONValue(f record.Field, raw json.RawMessage) (string, error) {
 			return "", wrong
 		}
 		r.Mul(r, new(big.Rat).SetInt64(record.Pow10[f.Type.Scale()]))
-		if !r.IsInt() || !r.Num().IsInt64() || f.Type.IsDecimal() && r.Num().CmpAbs(big.NewInt(record.Pow10[f.Type.Precision()])) >= 0 {
+		if !r.IsInt() || !r.Num().IsInt64() || f.Type.IsDecimal() &&
+			r.Num().CmpAbs(big.NewInt(record.Pow10[f.Type.Precision()])) >= 0 {
 			return "", wrong
 		}
 		return r.Num().String(), nil
@@ -157,26 +158,34 @@ func randomJSON(rng *rand.Rand, typ record.Type, depth int) string {
 		typ = kinds[rng.IntN(len(kinds))]
 	case rng.IntN(60) == 0 && depth < 4:
 		inner := randomJSON(rng, typ, depth+1)
-		return []string{"[" + inner + "]", "[]", "{}", `{"a":` + inner + `,"b" : [1 , 2]}`, "[[" + inner + "],{}]"}[rng.IntN(5)]
+		return []string{
+			"[" + inner + "]", "[]", "{}", `{"a":` + inner + `,"b" : [1 , 2]}`,
+			"[[" + inner + "],{}]",
+		}[rng.IntN(5)]
 	}
 	switch {
 	case typ == record.Bool:
 		return odd([]string{"true", "false"}[rng.IntN(2)], "True", "tru", "falsee", `"true"`, "1")
 	case typ == record.String:
 		return odd(fmt.Sprintf("%q", []string{"", "a", "some text", "é", "日本, ok: }{", "x,y"}[rng.IntN(6)]),
-			`"a\"b"`, `"\u00e9\ud83d\ude00"`, `"\ud83d"`, `"\ude00\ud83dx"`, `"line\nbreak\t\\"`, `"\x"`, `"\u12g4"`, `"unended`, "'a'", "\"a\tb\"", `"\/\b\f\r"`, `"\ud83d\u0041"`)
+			`"a\"b"`, `"\u00e9\ud83d\ude00"`, `"\ud83d"`, `"\ude00\ud83dx"`, `"line\nbreak\t\\"`, `"\x"`, `"\u12g4"`,
+			`"unended`, "'a'", "\"a\tb\"", `"\/\b\f\r"`, `"\ud83d\u0041"`)
 	case typ == record.Timestamp:
-		return odd(fmt.Sprintf(`"2024-0%d-1%dT0%d:00:5%d%sZ"`, 1+rng.IntN(9), rng.IntN(10), rng.IntN(10), rng.IntN(10), []string{"", ".5", ".123456", ".123456789"}[rng.IntN(4)]),
-			`"2024-01-01"`, `"2024-01-01 10:00:00"`, `"2024-13-01T00:00:00Z"`, `"\u0032024-01-01"`, `"2024-01-01T00:00:00+02:00"`, "1700000000")
+		return odd(fmt.Sprintf(`"2024-0%d-1%dT0%d:00:5%d%sZ"`, 1+rng.IntN(9), rng.IntN(10), rng.IntN(10), rng.IntN(10),
+			[]string{"", ".5", ".123456", ".123456789"}[rng.IntN(4)]),
+			`"2024-01-01"`, `"2024-01-01 10:00:00"`, `"2024-13-01T00:00:00Z"`, `"\u0032024-01-01"`,
+			`"2024-01-01T00:00:00+02:00"`, "1700000000")
 	case typ == record.Float64:
 		return odd(strconv.FormatFloat(rng.NormFloat64()*math.Pow(10, float64(rng.IntN(12))), 'f', rng.IntN(8), 64),
-			"-0.0", "1e5", "1E-7", "1.7976931348623157e308", "1e999", "01", "1.", ".5", "-", "+1", "0x10", "NaN", "0.1234567890123456789", "5e-324", "-.5", "00.5")
+			"-0.0", "1e5", "1E-7", "1.7976931348623157e308", "1e999", "01", "1.", ".5", "-", "+1", "0x10", "NaN",
+			"0.1234567890123456789", "5e-324", "-.5", "00.5")
 	}
 	v := strconv.FormatInt(rng.Int64N(int64(math.Pow(10, float64(1+rng.IntN(17)))))-500, 10)
 	if typ.IsDecimal() && len(v) > 3 && rng.IntN(3) > 0 {
 		v = v[:len(v)-2] + "." + v[len(v)-2:]
 	}
-	return odd(v, "0", "-0", "007", "1.0", "1e3", "12.50", "1.5", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "1e19", "-5e-1", "0e99999999999", "1e-99999999999", "120e-1", "-01", "- 1")
+	return odd(v, "0", "-0", "007", "1.0", "1e3", "12.50", "1.5", "9223372036854775807", "-9223372036854775808",
+		"9223372036854775808", "1e19", "-5e-1", "0e99999999999", "1e-99999999999", "120e-1", "-01", "- 1")
 }
 
 // randomNDJSON is a file of objects with fields of the schema and others, in one or several orders, with all that may be wrong.
@@ -218,9 +227,13 @@ func randomNDJSON(rng *rand.Rand, s *record.Schema) []byte {
 		switch rng.IntN(60) {
 		case 0:
 			i := rng.IntN(len(line))
-			line = line[:i] + []string{"", `"`, ",", ":", "}", "{", "[", "\\", " ", "\t", "\r", "x"}[rng.IntN(12)] + line[min(i+rng.IntN(2), len(line)):]
+			line = line[:i] + []string{"", `"`, ",", ":", "}", "{", "[", "\\", " ", "\t", "\r", "x"}[rng.IntN(12)] +
+				line[min(i+rng.IntN(2), len(line)):]
 		case 1:
-			line = []string{"", " ", "[]", "1", `"a"`, "null", "{}", "{} x", "{},", line + line, line + "," + line, " " + line, line + " "}[rng.IntN(13)]
+			line = []string{
+				"", " ", "[]", "1", `"a"`, "null", "{}", "{} x", "{},", line + line, line + "," + line,
+				" " + line, line + " ",
+			}[rng.IntN(13)]
 		}
 		line = strings.ToValidUTF8(line, "?") // encoding/json replaces what is not
 		data = append(append(data, line...), end...)
@@ -257,7 +270,8 @@ func testNDJSONTwin(t *testing.T) {
 			trim(want, cfg.MaxRecordBytes)
 		}
 		if diff := got.same(want); diff != "" {
-			t.Fatalf("seed %d, columns %v: %s\nblocks of %d, records up to %d\n%.4000s", seed, read, diff, cfg.BlockBytes, cfg.MaxRecordBytes, data)
+			t.Fatalf("seed %d, columns %v: %s\nblocks of %d, records up to %d\n%.4000s", seed, read, diff,
+				cfg.BlockBytes, cfg.MaxRecordBytes, data)
 		}
 		rows += want.total
 		rejects += len(want.rejects)
@@ -287,7 +301,8 @@ func TestNDJSONCorpus(t *testing.T) {
 		t.Fatalf("no files, %v", err)
 	}
 	for _, field := range []string{"text", "skipped"} {
-		s := schemaOf(t, record.Field{Name: "n", Type: record.Int64}, record.Field{Name: "text", Type: record.String, Nullable: true})
+		s := schemaOf(t, record.Field{Name: "n", Type: record.Int64},
+			record.Field{Name: "text", Type: record.String, Nullable: true})
 		var data []byte
 		want := map[int]bool{}
 		name := map[int]string{}
@@ -313,7 +328,8 @@ func TestNDJSONCorpus(t *testing.T) {
 			}
 			data = fmt.Appendf(data, `{"n":%d,"%s":%s}`+"\n", i, field, text)
 		}
-		f, err := OpenNDJSON(write(t, data), NDJSONConfig{ValueOptions: ValueOptions{Strict: true}, Schema: s, MaxRecordBytes: 1 << 20})
+		f, err := OpenNDJSON(write(t, data),
+			NDJSONConfig{ValueOptions: ValueOptions{Strict: true}, Schema: s, MaxRecordBytes: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -343,12 +359,17 @@ func TestNDJSONCorpus(t *testing.T) {
 func TestNDJSONEdges(t *testing.T) { eachVariant(t, testNDJSONEdges) }
 
 func testNDJSONEdges(t *testing.T) {
-	s := schemaOf(t, record.Field{Name: "n", Type: record.Int64, Nullable: true}, record.Field{Name: "s", Type: record.String, Nullable: true})
+	s := schemaOf(t, record.Field{Name: "n", Type: record.Int64, Nullable: true},
+		record.Field{Name: "s", Type: record.String, Nullable: true})
 	for _, line := range []string{
-		"", " ", "{}", "{ }", "\ufeff{}", `{"n":1}`, `{"n":null,"n":5}`, `{"n":5,"n":null}`, `{"s":null,"s":"x","n":null,"n":7}`, `{"n":1 }`, `{ "n":1}`, `{"n" :1}`, `{"n":1 ,"s":"a"}`,
-		`{"n":1,"s":null}`, `{"n":1,"s":""}`, `{"n":1,"s":12}`, `{"n":1,"s":"a":"b"}`, `{"n":1,"s":"a""b"}`, `{"n":1,"s":"a" "b"}`, `{"n":1}{"n":2}`, `{"n":1},{"n":2}`, `{"n":1}}`,
-		`{"n":1,"other":[}`, `{"n":1,"other":{}`, `{"n":1,"other":}`, `{"n":1,"other":x"y"}`, `{"n":1,"other":tru}`, `{"n":1,"other":- }`, `{"n":,"s":"a"}`, `{"n":1,"s":"a"},`, `{"":1,"n":2}`,
-		`{"n":"1"}`, `{"s":"n","n":-}`, `{"n":00}`, `{"n":-0}`, `{"n":-}`, `{"n":1.}`, "{\"n\":1}\r", "{\"n\":1\r}", "{\"s\":\"a\rb\"}", `{"s":tru}`, `{"s":"` + strings.Repeat("x", 5000) + `"}`,
+		"", " ", "{}", "{ }", "\ufeff{}", `{"n":1}`, `{"n":null,"n":5}`, `{"n":5,"n":null}`,
+		`{"s":null,"s":"x","n":null,"n":7}`, `{"n":1 }`, `{ "n":1}`, `{"n" :1}`, `{"n":1 ,"s":"a"}`,
+		`{"n":1,"s":null}`, `{"n":1,"s":""}`, `{"n":1,"s":12}`, `{"n":1,"s":"a":"b"}`, `{"n":1,"s":"a""b"}`,
+		`{"n":1,"s":"a" "b"}`, `{"n":1}{"n":2}`, `{"n":1},{"n":2}`, `{"n":1}}`,
+		`{"n":1,"other":[}`, `{"n":1,"other":{}`, `{"n":1,"other":}`, `{"n":1,"other":x"y"}`, `{"n":1,"other":tru}`,
+		`{"n":1,"other":- }`, `{"n":,"s":"a"}`, `{"n":1,"s":"a"},`, `{"":1,"n":2}`,
+		`{"n":"1"}`, `{"s":"n","n":-}`, `{"n":00}`, `{"n":-0}`, `{"n":-}`, `{"n":1.}`, "{\"n\":1}\r", "{\"n\":1\r}",
+		"{\"s\":\"a\rb\"}", `{"s":tru}`, `{"s":"` + strings.Repeat("x", 5000) + `"}`,
 	} {
 		for _, before := range []string{"", `{"n":1,"s":"a"}` + "\n", `{"n":1,"other":2}` + "\n", `{"n":1}` + "\n"} {
 			data := []byte(strings.Repeat(before, 2) + strings.Repeat(line+"\n", 3) + before)
@@ -362,7 +383,8 @@ func testNDJSONEdges(t *testing.T) {
 
 // Goal: what is wrong with a record is said. Method: lines and the words that the reason must have.
 func TestNDJSONErrors(t *testing.T) {
-	s := schemaOf(t, record.Field{Name: "n", Type: record.Int64}, record.Field{Name: "at", Type: record.Timestamp, Nullable: true})
+	s := schemaOf(t, record.Field{Name: "n", Type: record.Int64},
+		record.Field{Name: "at", Type: record.Timestamp, Nullable: true})
 	for line, want := range map[string]string{
 		`[1]`:                          "an array, expected an object",
 		`{"n":"12"}`:                   `column "n": "\"12\"" is a string, expected bigint`,
@@ -394,8 +416,14 @@ func TestNDJSONErrors(t *testing.T) {
 			}
 		}
 	}
-	err := (&NDJSONConfig{Schema: s, Names: []string{"a", "a"}, ValueOptions: ValueOptions{TimeUnit: 3}, BlockBytes: -1}).Validate()
-	for _, want := range []string{`columns "n" and "at" are the same field "a"`, "time unit of 3ns", "blocks of -1 bytes"} {
+	err := (&NDJSONConfig{
+		Schema: s, Names: []string{"a", "a"}, ValueOptions: ValueOptions{TimeUnit: 3},
+		BlockBytes: -1,
+	}).Validate()
+	for _, want := range []string{
+		`columns "n" and "at" are the same field "a"`, "time unit of 3ns",
+		"blocks of -1 bytes",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %s", err, want)
 		}
@@ -479,11 +507,16 @@ func BenchmarkNDJSON(b *testing.B) {
 			line := jsonTestLine(i)
 			switch lines {
 			case "spaced":
-				line = bytes.ReplaceAll(bytes.ReplaceAll(line, []byte(`":`), []byte(`": `)), []byte(`,"`), []byte(`, "`))
+				line = bytes.ReplaceAll(bytes.ReplaceAll(line, []byte(`":`), []byte(`": `)), []byte(`,"`),
+					[]byte(`, "`))
 			case "skipped":
 				line = bytes.ReplaceAll(line, []byte(`"x":`), []byte(`"y":12345,"x":`))
 			case "fourshapes":
-				line = bytes.Replace(line, []byte(`"at":`), [][]byte{[]byte(`"at":`), []byte(`"q":true,"at":`), []byte(`"r":1,"at":`), []byte(`"s":"t","at":`)}[i/7%4], 1)
+				line = bytes.Replace(line, []byte(`"at":`),
+					[][]byte{
+						[]byte(`"at":`), []byte(`"q":true,"at":`), []byte(`"r":1,"at":`),
+						[]byte(`"s":"t","at":`),
+					}[i/7%4], 1)
 			case "mixed":
 				if i%10 == 0 {
 					line = bytes.Replace(line, []byte(`"S`), []byte(`"\"S`), 1)

@@ -45,7 +45,8 @@ func testShortNumbers(t *testing.T) {
 			precision := 1 + rng.IntN(18)
 			typ = record.DecimalOf(precision, rng.IntN(min(precision, 8)+1))
 		}
-		s, err := record.NewSchema("s", record.Field{Name: "x", Type: record.String}, record.Field{Name: "n", Type: typ})
+		s, err := record.NewSchema("s", record.Field{Name: "x", Type: record.String},
+			record.Field{Name: "n", Type: typ})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +76,10 @@ func testShortNumbers(t *testing.T) {
 				text += "." + fmt.Sprintf("%0*d", typ.Scale(), rng.IntN(int(record.Pow10[min(typ.Scale(), 6)])))
 			}
 			if bad && rng.IntN(20) == 0 {
-				text = []string{"", "-", ".", "1x", "+5", "12345678", "123456789", "1.5", "--1", "5.", ".5", "1e3", "0x1", " 1"}[rng.IntN(14)]
+				text = []string{
+					"", "-", ".", "1x", "+5", "12345678", "123456789", "1.5", "--1", "5.", ".5", "1e3",
+					"0x1", " 1",
+				}[rng.IntN(14)]
 			}
 			texts = append(texts, text)
 			buf = append(buf, text...)
@@ -108,8 +112,10 @@ func testShortNumbers(t *testing.T) {
 		if n < len(texts) && texts[n] != "" {
 			text := texts[n]
 			_, _, err := f.value([]byte(text))
-			usual := err == nil && len(text) <= 8 && typ.Scale() <= 6 && buf[c.at[n*width+1]] == end && text[0] != '+' &&
-				(typ.Scale() == 0 && !slices.Contains([]byte(text), '.') || typ.Scale() > 0 && len(text) > typ.Scale()+1 && text[len(text)-typ.Scale()-1] == '.')
+			usual := err == nil && len(text) <= 8 && typ.Scale() <= 6 && buf[c.at[n*width+1]] == end &&
+				text[0] != '+' &&
+				(typ.Scale() == 0 && !slices.Contains([]byte(text), '.') || typ.Scale() > 0 && len(text) > typ.Scale()+
+					1 && text[len(text)-typ.Scale()-1] == '.')
 			if usual {
 				t.Fatalf("seed %d, %v: stopped at %q, number %d", seed, typ, text, n)
 			}

@@ -14,7 +14,8 @@ import (
 // a line for each fault, of both formats, with Strict and without it, as a file and as a stream.
 func TestProjection(t *testing.T) {
 	s := schemaOf(t, record.Field{Name: "k", Type: record.String}, record.Field{Name: "n", Type: record.Int64},
-		record.Field{Name: "m", Type: record.Int64, Nullable: true}, record.Field{Name: "at", Type: record.Timestamp, Nullable: true},
+		record.Field{Name: "m", Type: record.Int64, Nullable: true},
+		record.Field{Name: "at", Type: record.Timestamp, Nullable: true},
 		record.Field{Name: "t", Type: record.String})
 	only := []bool{true, false, false, false, false}
 	for _, c := range []struct {
@@ -52,7 +53,8 @@ func TestProjection(t *testing.T) {
 			good = `{"k":"a","n":1,"m":2,"at":"2026-01-01","t":"t"}`
 		}
 		for _, around := range []int{0, 20} {
-			lines := slices.Concat(slices.Repeat([]string{good}, around), []string{c.line}, slices.Repeat([]string{good}, around))
+			lines := slices.Concat(slices.Repeat([]string{good}, around), []string{c.line},
+				slices.Repeat([]string{good}, around))
 			data := []byte(strings.Join(lines, "\n") + "\n")
 			for _, strict := range []bool{false, true} {
 				var ways []way
@@ -79,7 +81,8 @@ func TestProjection(t *testing.T) {
 						}
 					}
 					if rows != want {
-						t.Errorf("%s, strict %v, %s among %d: %d rows, expected %d", w.name, strict, c.line, 2*around, rows, want)
+						t.Errorf("%s, strict %v, %s among %d: %d rows, expected %d", w.name, strict, c.line, 2*around,
+							rows, want)
 					}
 				}
 			}

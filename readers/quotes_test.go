@@ -81,10 +81,12 @@ func testQuoteStates(t *testing.T) {
 				}
 			}
 			if s.state != state || s.odd > 0 != odd || s.stray > 0 != stray {
-				t.Fatalf("seed %d, from state %d: state %d odd %v, expected %d %v behind %q", seed, begin, s.state, s.odd > 0, state, odd, buf[from:from+n])
+				t.Fatalf("seed %d, from state %d: state %d odd %v, expected %d %v behind %q", seed, begin, s.state,
+					s.odd > 0, state, odd, buf[from:from+n])
 			}
 			if got := chains.moves().from(begin); got != state {
-				t.Fatalf("seed %d, from state %d: the moves say %d, expected %d behind %q", seed, begin, got, state, buf[from:from+n])
+				t.Fatalf("seed %d, from state %d: the moves say %d, expected %d behind %q", seed, begin, got, state,
+					buf[from:from+n])
 			}
 			line := -1
 			for _, at := range want {
@@ -94,7 +96,8 @@ func testQuoteStates(t *testing.T) {
 				}
 			}
 			if got, _ := q.newline(buf, from, from+n, begin); got != line {
-				t.Fatalf("seed %d, from state %d: newline %d, expected %d in %q", seed, begin, got, line, buf[from:from+n])
+				t.Fatalf("seed %d, from state %d: newline %d, expected %d in %q", seed, begin, got, line,
+					buf[from:from+n])
 			}
 		}
 	}
@@ -109,7 +112,10 @@ func randomQuoted(rng *rand.Rand) []byte {
 		for i, f := range fields {
 			if f = strings.Trim(f, `"`); rng.IntN(2) == 0 {
 				if i == 0 || i == 7 {
-					f += []string{"", "", ",", "\n", "\"", "\"\"", "\r\n", ",\"\n", strings.Repeat("\n,long", rng.IntN(30))}[rng.IntN(9)]
+					f += []string{
+						"", "", ",", "\n", "\"", "\"\"", "\r\n", ",\"\n",
+						strings.Repeat("\n,long", rng.IntN(30)),
+					}[rng.IntN(9)]
 				}
 				f = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`
 			}
@@ -161,7 +167,8 @@ func testQuotedTwin(t *testing.T) {
 				trim(got, cfg.MaxRecordBytes)
 			}
 			if diff := got.same(want); diff != "" {
-				t.Fatalf("seed %d, blocks of %d, %d readers, batches of %d, longest %d, header %v, columns %v: %s\n%q", seed, cfg.BlockBytes, n, batch, cfg.MaxRecordBytes, cfg.Header, read, diff, data)
+				t.Fatalf("seed %d, blocks of %d, %d readers, batches of %d, longest %d, header %v, columns %v: %s\n%q",
+					seed, cfg.BlockBytes, n, batch, cfg.MaxRecordBytes, cfg.Header, read, diff, data)
 			}
 			rows += got.total
 			rejects += len(got.rejects)
@@ -262,7 +269,8 @@ func testQuotedLikeEncodingCSV(t *testing.T) {
 
 // Goal: each thing that may be done with quotes, and what is said about each that may not.
 func TestQuotedEdges(t *testing.T) {
-	s := schemaOf(t, record.Field{Name: "name", Type: record.String, Nullable: true}, record.Field{Name: "value", Type: record.DecimalOf(9, 1), Nullable: true})
+	s := schemaOf(t, record.Field{Name: "name", Type: record.String, Nullable: true},
+		record.Field{Name: "value", Type: record.DecimalOf(9, 1), Nullable: true})
 	for _, c := range []struct {
 		data string
 		want []string // rows and, after "!", what a reason must say
@@ -289,7 +297,8 @@ func TestQuotedEdges(t *testing.T) {
 	} {
 		for n := 1; n <= 3; n++ {
 			for block := range 9 {
-				d, err := OpenDelimited(write(t, []byte(c.data)), DelimitedConfig{Schema: s, Quote: '"', BlockBytes: block})
+				d, err := OpenDelimited(
+					write(t, []byte(c.data)), DelimitedConfig{Schema: s, Quote: '"', BlockBytes: block})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -315,7 +324,9 @@ func TestQuotedEdges(t *testing.T) {
 				want := slices.Clone(c.want)
 				slices.Sort(got)
 				slices.Sort(want)
-				if !slices.EqualFunc(got, want, func(g, w string) bool { return g == w || w[0:min(1, len(w))] == "!" && strings.HasPrefix(g, w) }) {
+				if !slices.EqualFunc(got, want, func(g, w string) bool {
+					return g == w || w[0:min(1, len(w))] == "!" && strings.HasPrefix(g, w)
+				}) {
 					t.Errorf("%q, %d readers, blocks of %d: %q, expected %q", c.data, n, block, got, want)
 				}
 			}
@@ -336,10 +347,12 @@ func TestQuotedEdges(t *testing.T) {
 		}
 	}
 	one := texts(t, "line")
-	if r := fast(t, write(t, []byte("'it''s',\n\"x\",\n")), DelimitedConfig{Schema: texts(t, "a", "b"), Quote: '\''}, 1, 10); r.rows["it's|"] != 1 || r.rows["\"x\"|"] != 1 {
+	if r := fast(t, write(t, []byte("'it''s',\n\"x\",\n")), DelimitedConfig{Schema: texts(t, "a", "b"), Quote: '\''}, 1,
+		10); r.rows["it's|"] != 1 || r.rows["\"x\"|"] != 1 {
 		t.Errorf("with another quote: %v %v", r.rows, r.rejects)
 	}
-	if r := fast(t, write(t, []byte("\"x\"\ny\n")), DelimitedConfig{Schema: one}, 1, 10); r.total != 1 || len(r.rejects) != 1 {
+	if r := fast(t, write(t, []byte("\"x\"\ny\n")), DelimitedConfig{Schema: one}, 1, 10); r.total != 1 ||
+		len(r.rejects) != 1 {
 		t.Errorf("without quotes: %v %v", r.rows, r.rejects)
 	}
 }
@@ -375,7 +388,8 @@ func TestQuotedEndless(t *testing.T) {
 				}
 				r.Close()
 			}
-			if want := "4 a record of more than 100000 bytes: the quote at offset 6 is not closed within them"; rows != c.rows || len(reasons) != 1 || reasons[0] != want {
+			if want := "4 a record of more than 100000 bytes: the quote at offset 6 is not closed within them"; rows !=
+				c.rows || len(reasons) != 1 || reasons[0] != want {
 				t.Errorf("%d readers: %d rows and %q, expected %d and %q", n, rows, reasons, c.rows, want)
 			}
 		}
@@ -429,13 +443,16 @@ func testQuotedCorpus(t *testing.T) {
 
 // Goal: the twins agree on any bytes, any delimiter and quote, any limit, any blocks and any number of readers.
 func FuzzQuoted(f *testing.F) {
-	f.Add([]byte("\"a\",1.5,1,1,t,2026-01-01,1,\"z\"\n"), byte(','), byte('"'), uint8(3), uint8(2), uint8(5), uint8(0), false)
+	f.Add([]byte("\"a\",1.5,1,1,t,2026-01-01,1,\"z\"\n"), byte(','), byte('"'), uint8(3), uint8(2), uint8(5), uint8(0),
+		false)
 	f.Add([]byte("a,\"\"\"\n,\"\nb\"c\",\"d"), byte(','), byte('"'), uint8(1), uint8(1), uint8(1), uint8(9), true)
 	f.Add([]byte("'a';'\n'\r\n\n'"), byte(';'), byte('\''), uint8(1), uint8(1), uint8(1), uint8(9), true)
 	for seed := range uint64(20) {
-		f.Add(randomQuoted(rand.New(rand.NewPCG(seed, 9))), byte(','), byte('"'), uint8(seed), uint8(seed), uint8(seed), uint8(10*seed), seed%2 == 0)
+		f.Add(randomQuoted(rand.New(rand.NewPCG(seed, 9))), byte(','), byte('"'), uint8(seed), uint8(seed), uint8(seed),
+			uint8(10*seed), seed%2 == 0)
 	}
-	everything, two := everything(f), schemaOf(f, record.Field{Name: "s", Type: record.String}, record.Field{Name: "d", Type: record.DecimalOf(9, 2), Nullable: true})
+	everything, two := everything(f), schemaOf(f, record.Field{Name: "s", Type: record.String},
+		record.Field{Name: "d", Type: record.DecimalOf(9, 2), Nullable: true})
 	path := filepath.Join(f.TempDir(), "fuzz.csv")
 	was512, wasAVX2, wasVBMI2 := have512, haveAVX2, haveVBMI2
 	f.Fuzz(func(t *testing.T, data []byte, delimiter, quote byte, block, n, batch, longest uint8, header bool) {
@@ -444,7 +461,10 @@ func FuzzQuoted(f *testing.F) {
 		}
 		defer func() { have512, haveAVX2, haveVBMI2 = was512, wasAVX2, wasVBMI2 }()
 		for _, s := range []*record.Schema{everything, two} {
-			cfg := DelimitedConfig{Schema: s, Delimiter: delimiter, Quote: quote, BlockBytes: int(block), Header: header, MaxRecordBytes: int(longest)}
+			cfg := DelimitedConfig{
+				Schema: s, Delimiter: delimiter, Quote: quote, BlockBytes: int(block),
+				Header: header, MaxRecordBytes: int(longest),
+			}
 			if delimiter == 0 || delimiter >= 0x80 || cfg.Validate() != nil {
 				return
 			}

@@ -137,7 +137,8 @@ func TestStreamEndlessLine(t *testing.T) {
 			t.Errorf("%v, %d rejects", got.rows, len(got.rejects))
 		}
 		for where, err := range got.rejects {
-			if strings.HasPrefix(where, "4:3,xxx") && !strings.Contains(err.Error(), fmt.Sprint(DefaultMaxRecordBytes)) {
+			if strings.HasPrefix(where, "4:3,xxx") &&
+				!strings.Contains(err.Error(), fmt.Sprint(DefaultMaxRecordBytes)) {
 				t.Errorf("%.20s: %v", where, err)
 			}
 		}
@@ -169,7 +170,8 @@ func TestStreamFails(t *testing.T) {
 			}
 		}
 	}
-	if !errors.Is(err, cause) || err.Error() != "readers: standard input: offset 8: the cable" || rows != 2 || rejects != 1 {
+	if !errors.Is(err, cause) || err.Error() != "readers: standard input: offset 8: the cable" || rows != 2 ||
+		rejects != 1 {
 		t.Errorf("%d rows, %d rejects, %v", rows, rejects, err)
 	}
 }
@@ -306,7 +308,8 @@ func TestStreamEmptyLines(t *testing.T) {
 				}
 			}
 			if rows != c.rows || !slices.Equal(offsets, c.offset) {
-				t.Errorf("%.20q, inline %v: %d rows, rejects at %v, expected %d and %v", c.pieces, inline, rows, offsets, c.rows, c.offset)
+				t.Errorf("%.20q, inline %v: %d rows, rejects at %v, expected %d and %v", c.pieces, inline, rows,
+					offsets, c.rows, c.offset)
 			}
 			if err := r.Close(); err != nil {
 				t.Error(err)

@@ -26,14 +26,18 @@ func testFindStructurals(t *testing.T) {
 					want = append(want, uint32(i))
 				}
 			}
-			for name, find := range map[string]func([]uint32, []byte, int, int, byte) int{"dispatched": findStructurals, "go": findStructuralsGo} {
+			for name, find := range map[string]func([]uint32, []byte, int, int, byte) int{
+				"dispatched": findStructurals,
+				"go":         findStructuralsGo,
+			} {
 				out := make([]uint32, n+structuralSlack+8)
 				for i := range out {
 					out[i] = 7777
 				}
 				found := find(out[:n+structuralSlack], buf, from, n, ';')
 				if !slices.Equal(out[:found], want) && found+len(want) > 0 {
-					t.Fatalf("%s, %d bytes from %d, density %d%%: %v, expected %v", name, n, from, density, out[:found], want)
+					t.Fatalf("%s, %d bytes from %d, density %d%%: %v, expected %v", name, n, from, density, out[:found],
+						want)
 				}
 				for _, w := range out[n+structuralSlack:] {
 					if w != 7777 {

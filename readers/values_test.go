@@ -92,12 +92,15 @@ func TestFloatCorpus(t *testing.T) {
 		for _, quote := range []byte{0, '"'} {
 			readColumn(t, record.Float64, quote, texts, func(line int, v int64, ok bool) {
 				// What is too large for a float64 is rejected, not made an infinity.
-				if tooLarge := bits[line]&^(1<<63) == math.Float64bits(math.Inf(1)) && !strings.Contains(strings.ToLower(texts[line]), "inf"); tooLarge {
+				if tooLarge := bits[line]&^(1<<63) == math.Float64bits(math.Inf(1)) &&
+					!strings.Contains(strings.ToLower(texts[line]), "inf"); tooLarge {
 					if ok {
-						t.Errorf("%s: %.60q was read as %x, expected a reject", filepath.Base(path), texts[line], uint64(v))
+						t.Errorf("%s: %.60q was read as %x, expected a reject", filepath.Base(path), texts[line],
+							uint64(v))
 					}
 				} else if !ok || uint64(v) != bits[line] {
-					t.Errorf("%s: %.60q was read as %x %v, expected %x", filepath.Base(path), texts[line], uint64(v), ok, bits[line])
+					t.Errorf("%s: %.60q was read as %x %v, expected %x", filepath.Base(path), texts[line], uint64(v),
+						ok, bits[line])
 				}
 			})
 		}
@@ -110,9 +113,16 @@ func TestFloatCorpus(t *testing.T) {
 func TestNumberExtremes(t *testing.T) { eachVariant(t, testNumberExtremes) }
 
 func testNumberExtremes(t *testing.T) {
-	types := []record.Type{record.Int64, record.DecimalOf(18, 0), record.DecimalOf(18, 18), record.DecimalOf(18, 7), record.DecimalOf(9, 6), record.DecimalOf(7, 2), record.DecimalOf(3, 1), record.DecimalOf(1, 1)}
+	types := []record.Type{
+		record.Int64, record.DecimalOf(18, 0), record.DecimalOf(18, 18), record.DecimalOf(18, 7),
+		record.DecimalOf(9, 6), record.DecimalOf(7, 2), record.DecimalOf(3, 1), record.DecimalOf(1, 1),
+	}
 	var wholes []string
-	for _, edge := range []string{"0", "9", "99", "9999999", "99999999", "999999999", "9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616", "999999999999999999", "99999999999999999999999999"} {
+	for _, edge := range []string{
+		"0", "9", "99", "9999999", "99999999", "999999999", "9223372036854775807",
+		"9223372036854775808", "18446744073709551615", "18446744073709551616", "999999999999999999",
+		"99999999999999999999999999",
+	} {
 		n, _ := new(big.Int).SetString(edge, 10)
 		for d := int64(-1); d <= 1; d++ {
 			wholes = append(wholes, new(big.Int).Abs(new(big.Int).Add(n, big.NewInt(d))).String())
@@ -123,13 +133,17 @@ func testNumberExtremes(t *testing.T) {
 		for _, sign := range []string{"", "-", "+"} {
 			for _, front := range []string{"", "0", strings.Repeat("0", 40)} {
 				texts = append(texts, sign+front+w)
-				for _, behind := range []string{".", ".0", ".5", ".9", ".99", ".999999", ".9999999", ".50", ".500000000000000000000", ".000001", ".999999999999999999"} {
+				for _, behind := range []string{
+					".", ".0", ".5", ".9", ".99", ".999999", ".9999999", ".50",
+					".500000000000000000000", ".000001", ".999999999999999999",
+				} {
 					texts = append(texts, sign+front+w+behind)
 				}
 			}
 		}
 	}
-	texts = append(texts, "", "-", "+", ".", "-.", "--1", "+-1", "1-", "1e3", "0x1", "1_0", " 1", "1 ", "1,5", "١", "1.2.3", ".5", "-.5")
+	texts = append(texts, "", "-", "+", ".", "-.", "--1", "+-1", "1-", "1e3", "0x1", "1_0", " 1", "1 ", "1,5", "١",
+		"1.2.3", ".5", "-.5")
 	for _, typ := range types {
 		for _, quote := range []byte{0, '"'} {
 			readColumn(t, typ, quote, texts, func(line int, v int64, ok bool) {
@@ -180,7 +194,9 @@ func TestTimestamps(t *testing.T) {
 	good("[31/Jan/2026:12:30:45 +0000]", at)
 	good("31.01.2026", at.Truncate(24*time.Hour))
 	good("20260131", at.Truncate(24*time.Hour))
-	texts = append(texts, "01/02/2026", "0", "1700000000", "2026-01-31T12:30:60Z", "2026-01-31T24:00:00Z", "2026-01-31T12:30:45+24:00", "2026-00-01", "2026-13-01", "2026-01-31T", "1600-01-01", "2300-01-01", "+2026-01-31", "2026-01-31T12:30:45Zx")
+	texts = append(texts, "01/02/2026", "0", "1700000000", "2026-01-31T12:30:60Z", "2026-01-31T24:00:00Z",
+		"2026-01-31T12:30:45+24:00", "2026-00-01", "2026-13-01", "2026-01-31T", "1600-01-01", "2300-01-01",
+		"+2026-01-31", "2026-01-31T12:30:45Zx")
 	for _, quote := range []byte{0, '"'} {
 		readColumn(t, record.Timestamp, quote, texts, func(line int, v int64, ok bool) {
 			if w, isGood := want[line]; ok != isGood || v != w {
@@ -232,7 +248,8 @@ func testNoCodes(t *testing.T) {
 			continue // no JSON
 		}
 		lines := strings.Repeat(`{"k":"x","v":`+c.usual+"}\n", 20)
-		n, err := OpenNDJSON(write(t, []byte(lines+`{"k":"x","v":`+c.text+"}\n"+lines)), NDJSONConfig{Schema: s, ValueOptions: ValueOptions{NoCodes: true}})
+		n, err := OpenNDJSON(write(t, []byte(lines+`{"k":"x","v":`+c.text+"}\n"+lines)),
+			NDJSONConfig{Schema: s, ValueOptions: ValueOptions{NoCodes: true}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,9 @@ type way struct {
 }
 
 // fileWays are the ways to read a file at rest: whole, and in blocks by several readers.
-func fileWays(open func(path string, blockBytes int) (interface{ Readers(int) []record.Reader }, error), block, n int) (ways []way) {
+func fileWays(open func(path string, blockBytes int) (interface{ Readers(int) []record.Reader }, error), block,
+	n int,
+) (ways []way) {
 	for _, w := range []struct {
 		name     string
 		block, n int
@@ -41,16 +43,19 @@ func fileWays(open func(path string, blockBytes int) (interface{ Readers(int) []
 // streamWays are the ways to read a stream in pieces of random length up to most: polled, and by a goroutine that reads ahead.
 func streamWays(open func(in io.Reader, inline bool) (*Stream, error), seed uint64, most int) (ways []way) {
 	for _, inline := range []bool{true, false} {
-		ways = append(ways, way{fmt.Sprintf("a stream in pieces of up to %d, polled %v", most, inline), func(_ testing.TB, data []byte, _ string) ([]record.Reader, error) {
-			s, err := open(&pieces{data: data, rng: rand.New(rand.NewPCG(seed, 5)), most: most}, inline)
-			if err != nil {
-				return nil, err
-			}
-			if !inline {
-				return []record.Reader{waited{s}}, nil
-			}
-			return []record.Reader{s}, nil
-		}, nil})
+		ways = append(ways, way{
+			fmt.Sprintf("a stream in pieces of up to %d, polled %v", most, inline),
+			func(_ testing.TB, data []byte, _ string) ([]record.Reader, error) {
+				s, err := open(&pieces{data: data, rng: rand.New(rand.NewPCG(seed, 5)), most: most}, inline)
+				if err != nil {
+					return nil, err
+				}
+				if !inline {
+					return []record.Reader{waited{s}}, nil
+				}
+				return []record.Reader{s}, nil
+			}, nil,
+		})
 	}
 	return ways
 }
@@ -64,7 +69,9 @@ func same(read []bool, ways []way) []way {
 }
 
 func delimitedWays(cfg DelimitedConfig, read []bool, seed uint64, block, n, most int) []way {
-	return same(read, append(fileWays(func(path string, blockBytes int) (interface{ Readers(int) []record.Reader }, error) {
+	return same(read, append(fileWays(func(path string, blockBytes int) (interface{ Readers(int) []record.Reader },
+		error,
+	) {
 		c := cfg
 		c.BlockBytes = blockBytes
 		return OpenDelimited(path, c)
@@ -76,7 +83,9 @@ func delimitedWays(cfg DelimitedConfig, read []bool, seed uint64, block, n, most
 }
 
 func jsonWays(cfg NDJSONConfig, read []bool, seed uint64, block, n, most int) []way {
-	return same(read, append(fileWays(func(path string, blockBytes int) (interface{ Readers(int) []record.Reader }, error) {
+	return same(read, append(fileWays(func(path string, blockBytes int) (interface{ Readers(int) []record.Reader },
+		error,
+	) {
 		c := cfg
 		c.BlockBytes = blockBytes
 		return OpenNDJSON(path, c)
@@ -145,7 +154,9 @@ func told(t testing.TB, w way, schema *record.Schema, data []byte, path string, 
 }
 
 // sameWays says which way tells something else than the first; "" where all agree.
-func sameWays(t testing.TB, ways []way, schema *record.Schema, data []byte, path string, batchRows, longest int) string {
+func sameWays(t testing.TB, ways []way, schema *record.Schema, data []byte, path string, batchRows,
+	longest int,
+) string {
 	t.Helper()
 	want := told(t, ways[0], schema, data, path, batchRows, longest)
 	for _, w := range ways[1:] {
@@ -185,16 +196,19 @@ func checkLines(t testing.TB, w way, schema *record.Schema, data []byte) string 
 func TestStreamLinesBehindLongRecords(t *testing.T) {
 	s := texts(t, "a", "b")
 	long := strings.Repeat("x\n", 30) + strings.Repeat("y", 300) + strings.Repeat("\n", 40)
-	csv := "wrong\n1,\"" + long + "\"\nwrong\n\"" + long + strings.Repeat(long, 40) + "\",2\nwrong\n" + strings.Repeat("z", 500) + "\nwrong\n\"" + long
+	csv := "wrong\n1,\"" + long + "\"\nwrong\n\"" + long + strings.Repeat(long, 40) + "\",2\nwrong\n" +
+		strings.Repeat("z", 500) + "\nwrong\n\"" + long
 	ndjson := "wrong\n" + strings.Repeat("x", 3000) + "\nwrong\n\n" + strings.Repeat("y", 300) + "\nwrong\n"
 	for most := 1; most < 400; most += 1 + most/7 {
 		for _, block := range []int{1, 50, 1000} {
-			for _, w := range delimitedWays(DelimitedConfig{Schema: s, Quote: '"', MaxRecordBytes: 100}, nil, uint64(most), block, 1, most)[2:] {
+			for _, w := range delimitedWays(DelimitedConfig{Schema: s, Quote: '"', MaxRecordBytes: 100}, nil,
+				uint64(most), block, 1, most)[2:] {
 				if wrong := checkLines(t, w, s, []byte(csv)); wrong != "" {
 					t.Fatal(wrong)
 				}
 			}
-			for _, w := range jsonWays(NDJSONConfig{Schema: s, MaxRecordBytes: 100}, nil, uint64(most), block, 1, most)[2:] {
+			for _, w := range jsonWays(NDJSONConfig{Schema: s, MaxRecordBytes: 100}, nil, uint64(most), block, 1,
+				most)[2:] {
 				if wrong := checkLines(t, w, s, []byte(ndjson)); wrong != "" {
 					t.Fatal(wrong)
 				}
@@ -217,12 +231,14 @@ func TestWaysAgree(t *testing.T) {
 		if rng.IntN(3) == 0 {
 			cfg.MaxRecordBytes = 20 + rng.IntN(200)
 		}
-		ways, schema, longest := delimitedWays(cfg, randomColumns(rng, cfg.Schema), seed, 1+rng.IntN(300), 1+rng.IntN(4), 1+rng.IntN(200)), cfg.Schema, cfg.MaxRecordBytes
+		ways, schema, longest := delimitedWays(cfg, randomColumns(rng, cfg.Schema), seed, 1+rng.IntN(300),
+			1+rng.IntN(4), 1+rng.IntN(200)), cfg.Schema, cfg.MaxRecordBytes
 		if rng.IntN(2) == 0 {
 			schema = jsonSchema(t)
 			data = randomNDJSON(rng, schema)
 			json := NDJSONConfig{Schema: schema, MaxRecordBytes: rng.IntN(2) * (100 + rng.IntN(200))}
-			ways, longest = jsonWays(json, randomColumns(rng, schema), seed, 1+rng.IntN(3000), 1+rng.IntN(4), 1+rng.IntN(200)), json.MaxRecordBytes
+			ways, longest = jsonWays(json, randomColumns(rng, schema), seed, 1+rng.IntN(3000), 1+rng.IntN(4),
+				1+rng.IntN(200)), json.MaxRecordBytes
 		}
 		if diff := sameWays(t, ways, schema, data, write(t, data), 1+rng.IntN(100), longest); diff != "" {
 			t.Fatalf("seed %d, %+v: %s\n%.3000q", seed, cfg, diff, data)
@@ -245,7 +261,8 @@ func FuzzDelimitedWays(f *testing.F) {
 		}
 		f.Add(data, uint64(seed), uint8(seed), uint8(seed), uint8(10*seed), uint8(5*seed), seed%3 == 0, seed%2 == 1)
 	}
-	f.Add(bytes.Repeat([]byte("a,b\r\n\r\nc,d\n"), 50), uint64(99), uint8(20), uint8(3), uint8(9), uint8(1), false, false)
+	f.Add(bytes.Repeat([]byte("a,b\r\n\r\nc,d\n"), 50), uint64(99), uint8(20), uint8(3), uint8(9), uint8(1), false,
+		false)
 	path := filepath.Join(f.TempDir(), "fuzz.csv")
 	everything, two := everything(f), texts(f, "a", "b")
 	f.Fuzz(func(t *testing.T, data []byte, seed uint64, block, n, most, longest uint8, header, quotes bool) {

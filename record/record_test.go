@@ -34,7 +34,8 @@ func TestSchema(t *testing.T) {
 			t.Errorf("nothing says %s in:\n%v", want, err)
 		}
 	}
-	s := mustSchema(t, Field{"name", String, false}, Field{"price", DecimalOf(18, 2), true}, Field{"at", Timestamp, false})
+	s := mustSchema(t, Field{"name", String, false}, Field{"price", DecimalOf(18, 2), true},
+		Field{"at", Timestamp, false})
 	if got, want := s.String(), "s(name text, price decimal(18,2) NULL, at timestamp)"; got != want {
 		t.Errorf("%s, expected %s", got, want)
 	}
@@ -208,7 +209,8 @@ func TestEncoder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "trades(symbol text, price decimal(18,2), cents decimal(9,2), at timestamp, user_id bigint, ratio double precision, " +
+	want := "trades(symbol text, price decimal(18,2), cents decimal(9,2), at timestamp, user_id bigint, ratio " +
+		"double precision, " +
 		"live boolean, note text, maybe double precision NULL, side text, depth bigint NULL)"
 	if s.String() != want {
 		t.Fatalf("%v\nexpected\n%v", s, want)
@@ -220,7 +222,10 @@ func TestEncoder(t *testing.T) {
 	b := NewBatch(s, 3)
 	half, depth := 0.5, int16(-3)
 	rows := []trade{
-		{Symbol: "AAPL", Price: Decimal{1895, 1}, Cents: -7, At: time.Unix(1, 5), UserID: 9, Ratio: 0.25, Live: true, Note: []byte("n"), Maybe: &half, inner: inner{"buy", &depth}},
+		{
+			Symbol: "AAPL", Price: Decimal{1895, 1}, Cents: -7, At: time.Unix(1, 5), UserID: 9, Ratio: 0.25, Live: true,
+			Note: []byte("n"), Maybe: &half, inner: inner{"buy", &depth},
+		},
 		{},
 	}
 	rows[1].At = time.Unix(0, 0)
@@ -231,8 +236,10 @@ func TestEncoder(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := func(name string) *Column { i, _ := s.Index(name); return b.Column(i) }
-	if string(c("symbol").View(0)) != "AAPL" || c("price").Int64s[0] != 18950 || c("cents").Int64s[0] != -7 || c("at").Int64s[0] != 1e9+5 ||
-		c("user_id").Int64s[0] != 9 || c("ratio").Float64s[0] != 0.25 || c("live").Int64s[0] != 1 || string(c("note").View(0)) != "n" ||
+	if string(c("symbol").View(0)) != "AAPL" || c("price").Int64s[0] != 18950 || c("cents").Int64s[0] != -7 ||
+		c("at").Int64s[0] != 1e9+5 ||
+		c("user_id").Int64s[0] != 9 || c("ratio").Float64s[0] != 0.25 || c("live").Int64s[0] != 1 ||
+		string(c("note").View(0)) != "n" ||
 		c("maybe").Float64s[0] != 0.5 || string(c("side").View(0)) != "buy" || c("depth").Int64s[0] != -3 {
 		t.Fatalf("row 0 is wrong: %+v", b.cols)
 	}
@@ -259,7 +266,8 @@ func TestEncoder(t *testing.T) {
 
 // Goal: an encoder for a schema of somebody else's finds its columns by name and names every fault.
 func TestEncoderFaults(t *testing.T) {
-	s := mustSchema(t, Field{"ratio", Int64, false}, Field{"nope", Int64, false}, Field{"extra", Int64, true}, Field{"maybe", Float64, false})
+	s := mustSchema(t, Field{"ratio", Int64, false}, Field{"nope", Int64, false}, Field{"extra", Int64, true},
+		Field{"maybe", Float64, false})
 	_, err := EncoderOf[trade](s)
 	if err == nil {
 		t.Fatal("no fault found")
@@ -373,7 +381,10 @@ func TestAppendAll(t *testing.T) {
 		vs := make([]every, rng.IntN(300))
 		for i := range vs {
 			n := rng.Int64()
-			v := every{n&1 == 0, int8(n), uint16(n), n, uint64(n), float32(n), float64(n), strings.Repeat("x", rng.IntN(40)), nil, nil, time.Unix(rng.Int64N(1e9), 7)}
+			v := every{
+				n&1 == 0, int8(n), uint16(n), n, uint64(n), float32(n), float64(n),
+				strings.Repeat("x", rng.IntN(40)), nil, nil, time.Unix(rng.Int64N(1e9), 7),
+			}
 			if rng.IntN(2) == 0 {
 				v.P = &vs[i].I
 			}
@@ -480,7 +491,8 @@ func TestCopyRows(t *testing.T) {
 				t.Fatalf("row %d, column %d: NULL is lost", row, col)
 			}
 		}
-		if c.Column(1).Float64s[i] != b.Column(1).Float64s[row] || !b.Column(2).Null(int(row)) && string(c.Column(2).View(i)) != string(b.Column(2).View(int(row))) {
+		if c.Column(1).Float64s[i] != b.Column(1).Float64s[row] || !b.Column(2).Null(int(row)) &&
+			string(c.Column(2).View(i)) != string(b.Column(2).View(int(row))) {
 			t.Fatalf("row %d is another", row)
 		}
 	}
@@ -492,7 +504,8 @@ func TestCopyRows(t *testing.T) {
 // Goal: a batch that keeps what was lent does not change with it, whatever of it was lent; a second
 // one of the same batch copies nothing more. Method: columns lent in each way.
 func TestKeep(t *testing.T) {
-	s, err := NewSchema("s", Field{"i", Int64, true}, Field{"f", Float64, false}, Field{"t", String, true}, Field{"u", String, false}, Field{"own", String, false})
+	s, err := NewSchema("s", Field{"i", Int64, true}, Field{"f", Float64, false}, Field{"t", String, true},
+		Field{"u", String, false}, Field{"own", String, false})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -504,11 +517,13 @@ func TestKeep(t *testing.T) {
 			b.SetString(4, fmt.Sprintf("%d%d!", round, i))
 		}
 		ints, floats, valid, all := []int64{1, 2, 3, 4}, []float64{1, 2, 3, 4}, []uint64{0b1011}, []uint64{0b1111}
-		views, bytes, more := []View{{0, 2}, {1, 2}, {9, 99}, {0, 0}}, []byte("abcd"), []byte(strings.Repeat("long ", 100*(round+1)))
+		views, bytes, more := []View{{0, 2}, {1, 2}, {9, 99}, {0, 0}}, []byte("abcd"),
+			[]byte(strings.Repeat("long ", 100*(round+1)))
 		b.Column(0).Int64s, b.Column(0).Valid = ints, valid
 		b.Column(1).Float64s, b.Column(1).Valid = floats, all // it cannot be NULL, and says so
 		b.Column(2).Views, b.Column(2).Bytes, b.Column(2).Valid = views, bytes, []uint64{0b1011}
-		copy(b.Column(3).Views, []View{{0, 5}, {5, uint32(len(more) - 5)}, {0, 1}, {3, 0}}) // its own views into lent bytes
+		// its own views into lent bytes
+		copy(b.Column(3).Views, []View{{0, 5}, {5, uint32(len(more) - 5)}, {0, 1}, {3, 0}})
 		b.Column(3).Bytes = more
 		b.SetLen(4)
 		b.Keep()
@@ -524,12 +539,14 @@ func TestKeep(t *testing.T) {
 		}
 		var got []string
 		for row := range 4 {
-			got = append(got, fmt.Sprintf("%d %v %v %v %s %d %s", b.Column(0).Int64s[row], b.Column(0).Null(row), b.Column(1).Float64s[row], b.Column(2).Null(row), b.Column(2).View(row),
+			got = append(got, fmt.Sprintf("%d %v %v %v %s %d %s", b.Column(0).Int64s[row], b.Column(0).Null(row),
+				b.Column(1).Float64s[row], b.Column(2).Null(row), b.Column(2).View(row),
 				len(b.Column(3).View(row)), b.Column(4).View(row)))
 		}
 		n := 500*(round+1) - 5
 		want := []string{
-			fmt.Sprintf("1 false 1 false ab 5 %d0!", round), fmt.Sprintf("2 false 2 false bc %d %d1!", n, round), fmt.Sprintf("3 true 3 true  1 %d2!", round), fmt.Sprintf("4 false 4 false  0 %d3!", round),
+			fmt.Sprintf("1 false 1 false ab 5 %d0!", round), fmt.Sprintf("2 false 2 false bc %d %d1!", n, round),
+			fmt.Sprintf("3 true 3 true  1 %d2!", round), fmt.Sprintf("4 false 4 false  0 %d3!", round),
 		}
 		if !slices.Equal(got, want) {
 			t.Fatalf("round %d: %q, expected %q", round, got, want)

@@ -187,13 +187,17 @@ func TestTimeFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"", "12/31/2024 1 am", "31/12/2024", "31/12/2024 13 pm", "31/12/2024 0 am", "31/12/2024 1 am x", "31/12/24 1 am"} {
+	for _, text := range []string{
+		"", "12/31/2024 1 am", "31/12/2024", "31/12/2024 13 pm", "31/12/2024 0 am",
+		"31/12/2024 1 am x", "31/12/24 1 am",
+	} {
 		if _, err := f.Parse(text); err == nil || !strings.Contains(err.Error(), "of the form") {
 			t.Errorf("%q: %v, expected an error that says the form", text, err)
 		}
 	}
 	for format, want := range map[string]string{
-		"%d.%m": "no year", "%Y-%d": "no day and month", "%Y-%m-%d %I": "AM or PM", "%Q": "no directive", "%Y%": "ends with a percent sign", "": "no year", "hello": "no year",
+		"%d.%m": "no year", "%Y-%d": "no day and month", "%Y-%m-%d %I": "AM or PM", "%Q": "no directive",
+		"%Y%": "ends with a percent sign", "": "no year", "hello": "no year",
 	} {
 		if _, err := CompileTimeFormat(format, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("format %q: %v, expected an error with %q", format, err, want)

@@ -38,7 +38,10 @@ func TestMergeFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := (&plan.Plan{Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}).Layout()
+	l, err := (&plan.Plan{
+		Source: schema, Keys: []string{"key"},
+		Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+	}).Layout()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +52,8 @@ func TestMergeFails(t *testing.T) {
 	for i := range uint64(100) {
 		full.FindOrCreate([]uint64{l.Keys.HashKey([]uint64{i})}, [][]uint64{{i}}, nil, make([]uint64, 1))
 	}
-	image := &Image{Layout: l, Panes: []PaneImage{{0, 0, &Groups{Layout: l, Table: full, Away: &AwayShards{All: 100}}}}} // says that it has none, so there is no room
+	// says that it has none, so there is no room
+	image := &Image{Layout: l, Panes: []PaneImage{{0, 0, &Groups{Layout: l, Table: full, Away: &AwayShards{All: 100}}}}}
 	c := &Cut{Images: []*Image{image, image}, Scattered: true}
 	for i := range 3 {
 		if v, ok := panicOf(func() { c.Len() }).(string); !ok {

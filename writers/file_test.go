@@ -257,7 +257,9 @@ func TestFileNoSpace(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	r := rand.New(rand.NewPCG(seed, 0))
 	for _, cfg := range []FileConfig{
-		{Path: "a.csv", AwaitSpace: true}, {Path: "a-{n}.csv", RotateBytes: 1 << 10, AwaitSpace: true}, {Path: "a.csv", FlushEvery: time.Hour, AwaitSpace: true},
+		{Path: "a.csv", AwaitSpace: true},
+		{Path: "a-{n}.csv", RotateBytes: 1 << 10, AwaitSpace: true},
+		{Path: "a.csv", FlushEvery: time.Hour, AwaitSpace: true},
 	} {
 		d := newDisk()
 		d.room = 0
@@ -329,7 +331,8 @@ func TestFileFaults(t *testing.T) {
 			t.Errorf("%s: the next write: %v", op, again)
 		}
 		closed := f.Close()
-		if !errors.Is(closed, syscall.EIO) || errors.Is(closed, record.ErrTransient) || !strings.Contains(closed.Error(), `writers: file "a.csv": `+op) {
+		if !errors.Is(closed, syscall.EIO) || errors.Is(closed, record.ErrTransient) ||
+			!strings.Contains(closed.Error(), `writers: file "a.csv": `+op) {
 			t.Errorf("%s: %v", op, closed)
 		}
 		if op != "create" && !strings.Contains(closed.Error(), Unfinished) {
@@ -434,7 +437,10 @@ func TestFileRotation(t *testing.T) {
 			t.Fatal(err)
 		}
 		names, texts := d.whole()
-		want := []string{fmt.Sprintf("a-%s-000001.csv", begun.Format(timeLayout)), fmt.Sprintf("a-%s-000002.csv", begun.Add(11*time.Minute).Format(timeLayout))}
+		want := []string{
+			fmt.Sprintf("a-%s-000001.csv", begun.Format(timeLayout)),
+			fmt.Sprintf("a-%s-000002.csv", begun.Add(11*time.Minute).Format(timeLayout)),
+		}
 		if !slices.Equal(names, want) || !slices.Equal(texts, []string{"n\n0\n1\n", "n\n2\n"}) {
 			t.Errorf("%v %q, expected %v", names, texts, want)
 		}
@@ -445,7 +451,10 @@ func TestFileRotation(t *testing.T) {
 	// A disk that was full when a file was to be ended by time.
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisk()
-		f, err := newFile(FileConfig{Path: "a-{n}.csv", RotateEvery: time.Minute, FlushEvery: time.Hour, AwaitSpace: true}, d)
+		f, err := newFile(FileConfig{
+			Path: "a-{n}.csv", RotateEvery: time.Minute, FlushEvery: time.Hour,
+			AwaitSpace: true,
+		}, d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -552,7 +561,10 @@ func TestFileConfig(t *testing.T) {
 		{FileConfig{}, []string{"no path", "no format"}},
 		{FileConfig{Path: "a{n}/b.csv"}, []string{"not into the folder"}},
 		{FileConfig{Path: "a{n}{n}.csv"}, []string{"twice"}},
-		{FileConfig{Path: "a.csv", RotateBytes: 5, RotateEvery: 5, FlushEvery: -1, Format: "xml"}, []string{"{n}", "5 bytes", "5ns", "-1ns", `"xml"`}},
+		{
+			FileConfig{Path: "a.csv", RotateBytes: 5, RotateEvery: 5, FlushEvery: -1, Format: "xml"},
+			[]string{"{n}", "5 bytes", "5ns", "-1ns", `"xml"`},
+		},
 	} {
 		_, err := NewFile(c.cfg)
 		for _, w := range c.want {
@@ -565,7 +577,8 @@ func TestFileConfig(t *testing.T) {
 
 // Goal: a table has its columns aligned, and no value leaves its line or speaks to the terminal.
 func TestTable(t *testing.T) {
-	s, err := record.NewSchema("t", record.Field{Name: "name", Type: record.String, Nullable: true}, record.Field{Name: "n", Type: record.Int64})
+	s, err := record.NewSchema("t", record.Field{Name: "name", Type: record.String, Nullable: true},
+		record.Field{Name: "n", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -596,7 +609,8 @@ func TestTable(t *testing.T) {
 // Goal: a table that is written as rows come has its names once, aligns a row with those before it, and grows with a wider one. It
 // keeps no more than maxTableRows.
 func TestTableFlush(t *testing.T) {
-	s, err := record.NewSchema("t", record.Field{Name: "n", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
+	s, err := record.NewSchema("t", record.Field{Name: "n", Type: record.Int64},
+		record.Field{Name: "s", Type: record.String})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -643,7 +657,8 @@ func TestFilePatternShared(t *testing.T) {
 	const files = 5
 	var two [2]*File
 	for i := range two {
-		if two[i], err = NewFile(FileConfig{Path: filepath.Join(folder, "out-{n}.csv"), RotateBytes: 1 << 10}); err != nil {
+		if two[i], err = NewFile(FileConfig{Path: filepath.Join(folder, "out-{n}.csv"), RotateBytes: 1 << 10}); err !=
+			nil {
 			t.Fatal(err)
 		}
 	}
@@ -696,7 +711,8 @@ func TestFileTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, other := range others {
-			if _, err := NewFile(FileConfig{Path: other}); err == nil || !strings.Contains(err.Error(), "another File of this process writes it") {
+			if _, err := NewFile(FileConfig{Path: other}); err == nil ||
+				!strings.Contains(err.Error(), "another File of this process writes it") {
 				t.Errorf("%s beside %s: %v", other, path, err)
 			}
 		}

@@ -89,7 +89,8 @@ func TestGenerator(t *testing.T) {
 						most = max(most, v)
 					}
 					if worst > disorder || stream == Bids && worst < disorder*9/10-1 {
-						t.Errorf("%v: reader %d of %d: a record comes %v late, the disorder is %v", stream, r, readers, worst, disorder)
+						t.Errorf("%v: reader %d of %d: a record comes %v late, the disorder is %v", stream, r, readers,
+							worst, disorder)
 					}
 				}
 			}
@@ -115,8 +116,10 @@ func TestShape(t *testing.T) {
 	for _, b := range g.Prepare(n, 4600) {
 		for i := range b.Len() {
 			newest := k/BidsPerEpoch*AuctionsPerEpoch + 2
-			auction, bidder, price := b.Column(0).Int64s[i]-firstID, b.Column(1).Int64s[i]-firstID, b.Column(2).Int64s[i]
-			if auction < max(0, newest-inFlight)/hotEvery*hotEvery || auction > newest+lead || bidder < 0 || bidder > k/BidsPerEpoch+lead {
+			auction, bidder, price := b.Column(0).Int64s[i]-firstID, b.Column(1).Int64s[i]-firstID,
+				b.Column(2).Int64s[i]
+			if auction < max(0, newest-inFlight)/hotEvery*hotEvery || auction > newest+lead || bidder < 0 ||
+				bidder > k/BidsPerEpoch+lead {
 				t.Fatalf("bid %d: auction %d, bidder %d, the newest auction is %d", k, auction, bidder, newest)
 			}
 			if auction == newest/hotEvery*hotEvery {

@@ -275,7 +275,7 @@ func TestSignals(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d signals: %d before the program listened, %d behind its end; the longest wait for an end was %v", soak(),
+	t.Logf("%d signals: %d before the program listened, %d after its end; the longest wait for an end was %v", soak(),
 		early, ended, longest)
 }
 

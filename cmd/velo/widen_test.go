@@ -51,7 +51,8 @@ func TestWiden(t *testing.T) {
 		what, name, text, query, want, says string
 	}{
 		{
-			"a number with a fraction", "a.csv", csv("id,k,v\n", "2", "0.5"), "SELECT sum(v) AS v, count(*) AS n FROM f",
+			"a number with a fraction", "a.csv", csv("id,k,v\n", "2", "0.5"),
+			"SELECT sum(v) AS v, count(*) AS n FROM f",
 			"v,n\n59998.5,30000\n", `line 15125: column "v": "0.5" is not a bigint; it was guessed to be bigint and is double precision now`,
 		},
 		{"a code", "a.csv", csv("id,k,v\n", "2", "02"), groups, "v,n\n02,1\n2,29999\n", "is text now"},
@@ -91,7 +92,8 @@ func TestWiden(t *testing.T) {
 			"window_start,n,id\n2024-01-01T00:00:00Z,30001,x\n", "",
 		},
 		{
-			"rows that are printed as they come", "a.csv", csv("id,k,v\n", "2", "02"), "SELECT id FROM f WHERE v = '02'",
+			"rows that are printed as they come", "a.csv", csv("id,k,v\n", "2", "02"),
+			"SELECT id FROM f WHERE v = '02'",
 			"id\n15123\n", "is text now",
 		},
 		{

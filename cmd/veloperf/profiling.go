@@ -207,7 +207,7 @@ type flameCmd struct {
 	Out   string `help:"The SVG to write; - is standard output." default:"flame.svg"`
 	Value string `help:"Which value of a profile, such as cpu or alloc_space; the last one without it."`
 	Label string `help:"The label that stacks begin with; velo names its agents so." default:"velo"`
-	Top   int    `help:"Also list so many functions with most of their own." default:"0"`
+	Top   int    `help:"Also list the N functions that have most of the samples themselves." default:"0"`
 }
 
 func (c *flameCmd) Run(std streams) error {

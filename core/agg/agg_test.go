@@ -14,7 +14,10 @@ import (
 )
 
 // kinds are all functions.
-var kinds = []Kind{Count, Sum, Min, Max, Avg, VarPop, VarSamp, StddevPop, StddevSamp, MinBy, MaxBy, First, Last, BoolAnd, BoolOr}
+var kinds = []Kind{
+	Count, Sum, Min, Max, Avg, VarPop, VarSamp, StddevPop, StddevSamp, MinBy, MaxBy, First, Last,
+	BoolAnd, BoolOr,
+}
 
 // takesBy says whether a function has a second argument.
 func takesBy(k Kind) bool { return k.State() == MinBy || k.State() == MaxBy }
@@ -95,13 +98,17 @@ func TestMerge(t *testing.T) {
 					}
 					bound[k]++
 					for seed := range uint64(20) {
-						testMerge(t, fmt.Sprintf("%v(%v) nullable %v seed %d", k, args, nullable, seed), f, seed, nullable, typ, by)
+						testMerge(t, fmt.Sprintf("%v(%v) nullable %v seed %d", k, args, nullable, seed), f, seed,
+							nullable, typ, by)
 					}
 				}
 			}
 		}
 	}
-	want := map[Kind]int{Count: 10, Sum: 6, Min: 8, Max: 8, Avg: 6, VarPop: 6, VarSamp: 6, StddevPop: 6, StddevSamp: 6, MinBy: 40, MaxBy: 40, First: 40, Last: 40, BoolAnd: 2, BoolOr: 2}
+	want := map[Kind]int{
+		Count: 10, Sum: 6, Min: 8, Max: 8, Avg: 6, VarPop: 6, VarSamp: 6, StddevPop: 6, StddevSamp: 6,
+		MinBy: 40, MaxBy: 40, First: 40, Last: 40, BoolAnd: 2, BoolOr: 2,
+	}
 	if !maps.Equal(bound, want) {
 		t.Errorf("tested %v, expected %v", bound, want)
 	}
@@ -260,7 +267,10 @@ func everyCut(f Func, in []float64, got func(v Value, how string)) {
 
 // Goal: floats order as in PostgreSQL. Method: each pair, as minimum and maximum.
 func TestFloatOrder(t *testing.T) {
-	ascending := []float64{math.Inf(-1), -math.MaxFloat64, -1, -math.SmallestNonzeroFloat64, 0, math.SmallestNonzeroFloat64, 1, math.MaxFloat64, math.Inf(1), math.NaN()}
+	ascending := []float64{
+		math.Inf(-1), -math.MaxFloat64, -1, -math.SmallestNonzeroFloat64, 0,
+		math.SmallestNonzeroFloat64, 1, math.MaxFloat64, math.Inf(1), math.NaN(),
+	}
 	for i, x := range ascending {
 		if got := math.Float64frombits(unordered(ordered(math.Float64bits(x)))); fmt.Sprint(got) != fmt.Sprint(x) {
 			t.Errorf("%v came back as %v", x, got)
@@ -279,7 +289,8 @@ func TestFloatOrder(t *testing.T) {
 // Goal: NULLs do not count, and no value at all is NULL, or 0 for count; one value has no sample variance. As in PostgreSQL.
 func TestNulls(t *testing.T) {
 	testNulls(t, record.Int64, []uint64{7, 9, 11}, 9)
-	testNulls(t, record.Float64, []uint64{math.Float64bits(7), math.Float64bits(9), math.Float64bits(11)}, math.Float64bits(9))
+	testNulls(t, record.Float64, []uint64{math.Float64bits(7), math.Float64bits(9), math.Float64bits(11)},
+		math.Float64bits(9))
 }
 
 func testNulls(t *testing.T, typ record.Type, words []uint64, nine uint64) {
@@ -287,15 +298,17 @@ func testNulls(t *testing.T, typ record.Type, words []uint64, nine uint64) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	nulls := []uint64{1 << 5, 0, 1 << 5}
 	for k, want := range map[Kind]uint64{
-		Count: 1, Sum: nine, Min: nine, Max: nine, Avg: math.Float64bits(9), VarPop: 0, StddevPop: 0, VarSamp: null, StddevSamp: null,
-		MinBy: null, MaxBy: null, First: null, Last: null,
+		Count: 1, Sum: nine, Min: nine, Max: nine, Avg: math.Float64bits(9), VarPop: 0, StddevPop: 0, VarSamp: null,
+		StddevSamp: null,
+		MinBy:      null, MaxBy: null, First: null, Last: null,
 	} {
 		f := bind(t, k, typ, true)
 		by := []uint64{1, 2, 3}
 		if k == MinBy || k == First {
 			by[0] = 0
 		}
-		if v := f.Result(apply(f, rng, words, nulls, by...), nil); v.Null != (want == null) || !v.Null && v.Bits != want {
+		if v := f.Result(apply(f, rng, words, nulls, by...), nil); v.Null != (want == null) || !v.Null &&
+			v.Bits != want {
 			t.Errorf("%v: %+v, expected %d", k, v, want)
 		}
 		if v := f.Result(apply(f, rng, words[:1], nulls, by[0]), nil); v.Null != (k != Count) || v.Bits != 0 {
@@ -314,7 +327,16 @@ func testNulls(t *testing.T, typ record.Type, words []uint64, nine uint64) {
 func TestBool(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, c := range []struct{ in, and, or string }{
-		{"", "n", "n"}, {"nN", "n", "n"}, {"t", "t", "t"}, {"f", "f", "f"}, {"tf", "f", "t"}, {"ft", "f", "t"}, {"nt", "t", "t"}, {"fN", "f", "f"}, {"ntNfn", "f", "t"}, {"ttt", "t", "t"},
+		{"", "n", "n"},
+		{"nN", "n", "n"},
+		{"t", "t", "t"},
+		{"f", "f", "f"},
+		{"tf", "f", "t"},
+		{"ft", "f", "t"},
+		{"nt", "t", "t"},
+		{"fN", "f", "f"},
+		{"ntNfn", "f", "t"},
+		{"ttt", "t", "t"},
 	} {
 		var words, nulls []uint64
 		for _, r := range c.in {

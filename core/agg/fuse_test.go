@@ -149,7 +149,9 @@ func testFuse(t *testing.T) {
 				} else if nulls == nil {
 					fused[i].Update(rows, uintptr(8*keyWords), args[arg], &paces[i])
 				} else {
-					fused[i].UpdateSome(rows, uintptr(8*keyWords), Args{Words: args[arg], Nulls: nulls, NullBit: uint8(arg)}, make([]uint64, 2*n), &paces[i])
+					fused[i].UpdateSome(
+						rows, uintptr(8*keyWords), Args{Words: args[arg], Nulls: nulls, NullBit: uint8(arg)},
+						make([]uint64, 2*n), &paces[i])
 				}
 			}
 		}
@@ -224,7 +226,10 @@ func one(doubles []uint64) {
 func someDouble(rng *rand.Rand) uint64 {
 	switch rng.IntN(8) {
 	case 0:
-		odd := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), math.MaxFloat64, math.SmallestNonzeroFloat64}
+		odd := []float64{
+			math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), math.MaxFloat64,
+			math.SmallestNonzeroFloat64,
+		}
 		return math.Float64bits(odd[rng.IntN(len(odd))])
 	case 1:
 		return rng.Uint64()

@@ -154,7 +154,8 @@ func TestSidedShapes(t *testing.T) {
 					}
 				}
 				if free != two.Lines() {
-					t.Fatalf("%v(%v): %d of %d lines are free when all blocks were given back", k, typ, free, two.Lines())
+					t.Fatalf("%v(%v): %d of %d lines are free when all blocks were given back", k, typ, free,
+						two.Lines())
 				}
 			}
 		}
@@ -164,7 +165,10 @@ func TestSidedShapes(t *testing.T) {
 // Goal: approx_count_distinct is exact while it keeps hashes, and as near as HyperLogLog promises beyond that. Method: n different numbers, at 5 standard
 // errors.
 func TestDistinct(t *testing.T) {
-	for _, n := range []int{0, 1, 2, 6, 7, 100, exactHashes - 1, exactHashes, exactHashes + 1, 1000, 5000, 20_000, 1_000_000} {
+	for _, n := range []int{
+		0, 1, 2, 6, 7, 100, exactHashes - 1, exactHashes, exactHashes + 1, 1000, 5000, 20_000,
+		1_000_000,
+	} {
 		m := newMemory()
 		f, err := Bind(ApproxCountDistinct, Arg{record.Int64, false})
 		if err != nil {

@@ -120,7 +120,9 @@ func TestHeld(t *testing.T) {
 func TestPinned(t *testing.T) {
 	const partitions, slots, epochs = 2, 3, 3000
 	var content [slots + 1][partitions + 1]uint64
-	e := New(1, partitions, slots, func() {}, func(number uint64, slot int, _ bool) { content[slot][partitions] = number })
+	e := New(1, partitions, slots, func() {}, func(number uint64, slot int, _ bool) {
+		content[slot][partitions] = number
+	})
 	var all sync.WaitGroup
 	var stop atomic.Bool
 	for p := range partitions {
@@ -146,7 +148,8 @@ func TestPinned(t *testing.T) {
 				slot := e.Pin()
 				first := content[slot]
 				for range 10 {
-					if content[slot] != first || first[0] != first[partitions] || first[1] != first[0] || first[0] < last {
+					if content[slot] != first || first[0] != first[partitions] || first[1] != first[0] ||
+						first[0] < last {
 						t.Errorf("slot %d has %v, after epoch %d", slot, content[slot], last)
 						stop.Store(true)
 					}
@@ -224,7 +227,8 @@ func TestRaiseLooksTwice(t *testing.T) {
 	once(t, "epoch.Raise.full", e, func() { e.Unpin(held) })
 	e.Want()
 	if number, slot := e.Raised(); number != 2 || slot != held {
-		t.Errorf("epoch %d in slot %d is raised, expected 2 in the slot that was given back, %d: nobody raises it any more", number, slot, held)
+		t.Errorf("epoch %d in slot %d is raised, expected 2 in the slot that was given back, %d: nobody raises "+
+			"it any more", number, slot, held)
 	}
 }
 
@@ -236,7 +240,8 @@ func TestCurrentIsNotTaken(t *testing.T) {
 		e.Unpin(current)
 		number := e.Want()
 		if n, slot := e.Raised(); n != number || slot == current {
-			t.Fatalf("epoch %d in slot %d is raised, expected %d, and the current cut is in slot %d", n, slot, number, current)
+			t.Fatalf("epoch %d in slot %d is raised, expected %d, and the current cut is in slot %d", n, slot, number,
+				current)
 		}
 		e.Answer(true)
 	}
@@ -264,7 +269,9 @@ func TestChecks(t *testing.T) {
 		}
 	}
 	e := New(1, 1, 2, func() {}, func(uint64, int, bool) {})
-	if got := panicOf(func() { e.Unpin(1) }); got != "epoch: it does not hold that a slot is let go of as often as it was taken" {
+	if got := panicOf(func() {
+		e.Unpin(1)
+	}); got != "epoch: it does not hold that a slot is let go of as often as it was taken" {
 		t.Errorf("a slot that nobody holds is let go of: the check says %q", got)
 	}
 }

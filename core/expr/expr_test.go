@@ -21,7 +21,8 @@ var allTypes = func() *record.Schema {
 		record.Field{Name: "f", Type: record.Float64}, record.Field{Name: "g", Type: record.Float64, Nullable: true},
 		record.Field{Name: "s", Type: record.String}, record.Field{Name: "u", Type: record.String, Nullable: true},
 		record.Field{Name: "b", Type: record.Bool, Nullable: true}, record.Field{Name: "at", Type: record.Timestamp},
-		record.Field{Name: "d", Type: record.DecimalOf(12, 2)}, record.Field{Name: "e", Type: record.DecimalOf(18, 2), Nullable: true},
+		record.Field{Name: "d", Type: record.DecimalOf(12, 2)},
+		record.Field{Name: "e", Type: record.DecimalOf(18, 2), Nullable: true},
 	)
 	if err != nil {
 		panic(err)
@@ -34,7 +35,10 @@ func someBatch(rng *rand.Rand, rows int) *record.Batch {
 	b := record.NewBatch(allTypes, max(20*rows, 100))
 	ints := []int64{0, 1, -1, 2, 7, math.MaxInt64, math.MinInt64, 1 << 31, -1 << 40}
 	fl := []float64{0, math.Copysign(0, -1), 1, -1.5, math.NaN(), math.Inf(1), math.Inf(-1), 1e308, -1e-308, 2.5}
-	texts := []string{"", "a", "abc", "12", " -7 ", "3.5", "x,y,z", "ÄÖü", "\xff", "a%b_c", "true", "2020-02-29T12:30:00Z", strings.Repeat("long", 20)}
+	texts := []string{
+		"", "a", "abc", "12", " -7 ", "3.5", "x,y,z", "ÄÖü", "\xff", "a%b_c", "true",
+		"2020-02-29T12:30:00Z", strings.Repeat("long", 20),
+	}
 	for range rows {
 		if !b.Add(160) {
 			panic("no room")
@@ -88,7 +92,10 @@ func randomConst(rng *rand.Rand, t record.Type) *Expr {
 	case t == record.Bool:
 		return Bool(rng.IntN(2) == 0)
 	case t == record.Float64:
-		return Float([]float64{float64(rng.IntN(9)-4) / 2, math.NaN(), math.Inf(1), math.Copysign(0, -1)}[min(3, rng.IntN(20))])
+		return Float([]float64{
+			float64(rng.IntN(9)-4) / 2, math.NaN(), math.Inf(1),
+			math.Copysign(0, -1),
+		}[min(3, rng.IntN(20))])
 	case t == record.String:
 		texts := []string{"", "a", "abc", ",", "x,y,z", strings.Repeat("long", 20), "longlonglonx"}
 		return Text(texts[rng.IntN(len(texts))])
@@ -138,7 +145,10 @@ func tryExpr(rng *rand.Rand, t record.Type, depth int) *Expr {
 		return leaf()
 	}
 	sub := func(t record.Type) *Expr { return randomExpr(rng, t, depth-1) }
-	types := []record.Type{record.Int64, record.Float64, record.String, record.Bool, record.Timestamp, record.DecimalOf(12, 2), record.DecimalOf(6, 0)}
+	types := []record.Type{
+		record.Int64, record.Float64, record.String, record.Bool, record.Timestamp,
+		record.DecimalOf(12, 2), record.DecimalOf(6, 0),
+	}
 	anyOf := func() record.Type { return types[rng.IntN(len(types))] }
 	must := func(e *Expr, err error) *Expr {
 		if err != nil {
@@ -174,7 +184,10 @@ func tryExpr(rng *rand.Rand, t record.Type, depth int) *Expr {
 		case 3:
 			return must(New(IsNull, sub(x)))
 		case 4:
-			patterns := []string{"a%", "abc", "%c", "%b%", "longlonglo%", "%b%c", "_", "%", "A_C", "%,%", "\xff%", "%Ö%"}
+			patterns := []string{
+				"a%", "abc", "%c", "%b%", "longlonglo%", "%b%c", "_", "%", "A_C", "%,%", "\xff%",
+				"%Ö%",
+			}
 			return must(Like(sub(record.String), patterns[rng.IntN(len(patterns))], '\\', rng.IntN(2) == 0))
 		case 5:
 			x = []record.Type{record.Int64, record.Float64, record.String}[rng.IntN(3)]
@@ -246,7 +259,10 @@ func TestTwin(t *testing.T) {
 }
 
 func testTwin(t *testing.T, stream uint64) {
-	types := []record.Type{record.Int64, record.Float64, record.String, record.Bool, record.Timestamp, record.DecimalOf(12, 2), record.DecimalOf(6, 0)}
+	types := []record.Type{
+		record.Int64, record.Float64, record.String, record.Bool, record.Timestamp,
+		record.DecimalOf(12, 2), record.DecimalOf(6, 0),
+	}
 	failures, passed, filtered := 0, 0, 0
 	for seed := range testgen.Seeds(1500) {
 		rng := rand.New(rand.NewPCG(seed, stream))
@@ -256,7 +272,10 @@ func testTwin(t *testing.T, stream uint64) {
 		}
 		var outputs []Output
 		for i := range 1 + rng.IntN(3) {
-			outputs = append(outputs, Output{fmt.Sprintf("o%d", i), randomExpr(rng, types[rng.IntN(len(types))], rng.IntN(5))})
+			outputs = append(outputs, Output{
+				fmt.Sprintf("o%d", i),
+				randomExpr(rng, types[rng.IntN(len(types))], rng.IntN(5)),
+			})
 		}
 		p, err := Compile(allTypes, where, outputs)
 		if err != nil {
@@ -313,8 +332,10 @@ func testTwin(t *testing.T, stream uint64) {
 					if v.Null {
 						v = Value{Null: true}
 					}
-					if got != v && !(typ == record.Float64 && math.IsNaN(math.Float64frombits(got.Bits)) && math.IsNaN(math.Float64frombits(v.Bits))) {
-						t.Fatalf("seed %d: %v, %v: row %d: %v, expected %v", seed, p, outputs[i].Expr, row, got.format(typ), v.format(typ))
+					if got != v && !(typ == record.Float64 && math.IsNaN(math.Float64frombits(got.Bits)) &&
+						math.IsNaN(math.Float64frombits(v.Bits))) {
+						t.Fatalf("seed %d: %v, %v: row %d: %v, expected %v", seed, p, outputs[i].Expr, row,
+							got.format(typ), v.format(typ))
 					}
 					if v.Null && !outputs[i].Expr.Nullable() {
 						t.Fatalf("seed %d: %v is NULL and said it never is", seed, outputs[i].Expr)
@@ -371,7 +392,8 @@ func TestLike(t *testing.T) {
 
 // Goal: a machine allocates nothing once it is warm. Method: expressions of each kind, of which none fails: an error is made for people.
 func TestAllocations(t *testing.T) {
-	i, j, f, s, u, at, d := Column(allTypes, 0), Column(allTypes, 1), Column(allTypes, 2), Column(allTypes, 4), Column(allTypes, 5), Column(allTypes, 7), Column(allTypes, 8)
+	i, j, f, s, u, at, d := Column(allTypes, 0), Column(allTypes, 1), Column(allTypes, 2), Column(allTypes, 4),
+		Column(allTypes, 5), Column(allTypes, 7), Column(allTypes, 8)
 	ok := func(e *Expr, err error) *Expr {
 		if err != nil {
 			t.Fatal(err)
@@ -380,11 +402,16 @@ func TestAllocations(t *testing.T) {
 	}
 	one := Int(record.Int64, 1)
 	for _, e := range []*Expr{
-		ok(New(Coalesce, j, i)), s, ok(Like(s, "a%", 0, false)), ok(Like(s, "%b_", 0, false)), ok(Like(u, "A%b%", 0, true)), f, ok(New(Mod, i, Int(record.Int64, 7))), ok(New(Eq, s, Text("abc"))),
-		ok(New(Ne, Text("abc"), u)), ok(New(Lt, s, u)), ok(New(In, s, Text("a"), Text("b"))), ok(New(In, f, Float(1), Float(2))), ok(New(Greatest, i, j)), ok(New(NullIf, i, one)), ok(New(Distinct, j, one)),
-		ok(New(Round, d)), ok(New(Round, f)), ok(Cast(d, record.Float64)), ok(Cast(i, record.String)), ok(Cast(f, record.String)), ok(Cast(d, record.String)), ok(Cast(at, record.String)),
-		ok(DateTrunc("day", at)), ok(DateTrunc("month", at)), ok(Extract("dow", at)), ok(Extract("second", at)), ok(New(Length, s)), ok(New(Lower, u)), ok(New(Join, s, u)), ok(New(Concat, s, u)),
-		ok(New(Replace, s, Text("a"), Text("bc"))), ok(New(SplitPart, s, Text(","), one)), ok(New(Substring, s, one, one)), ok(New(Trim, s)), ok(New(Position, Text("b"), s)),
+		ok(New(Coalesce, j, i)), s, ok(Like(s, "a%", 0, false)), ok(Like(s, "%b_", 0, false)),
+		ok(Like(u, "A%b%", 0, true)), f, ok(New(Mod, i, Int(record.Int64, 7))), ok(New(Eq, s, Text("abc"))),
+		ok(New(Ne, Text("abc"), u)), ok(New(Lt, s, u)), ok(New(In, s, Text("a"), Text("b"))),
+		ok(New(In, f, Float(1), Float(2))), ok(New(Greatest, i, j)), ok(New(NullIf, i, one)), ok(New(Distinct, j, one)),
+		ok(New(Round, d)), ok(New(Round, f)), ok(Cast(d, record.Float64)), ok(Cast(i, record.String)),
+		ok(Cast(f, record.String)), ok(Cast(d, record.String)), ok(Cast(at, record.String)),
+		ok(DateTrunc("day", at)), ok(DateTrunc("month", at)), ok(Extract("dow", at)), ok(Extract("second", at)),
+		ok(New(Length, s)), ok(New(Lower, u)), ok(New(Join, s, u)), ok(New(Concat, s, u)),
+		ok(New(Replace, s, Text("a"), Text("bc"))), ok(New(SplitPart, s, Text(","), one)),
+		ok(New(Substring, s, one, one)), ok(New(Trim, s)), ok(New(Position, Text("b"), s)),
 	} {
 		p, err := Compile(allTypes, ok(New(Gt, f, Float(0))), []Output{{"a", e}})
 		if err != nil {
@@ -515,8 +542,11 @@ func TestPostgres(t *testing.T) {
 		}
 	}
 	for _, bad := range []func() (*Expr, error){
-		mk(Add, i(1), f(1)), mk(Add, i(1)), mk(And, i(1), Bool(true)), mk(Length, i(1)), mk(Div, dec(3, 1, 1), dec(3, 1, 1)), mk(opCount), mk(In, i(1)),
-		cast(at, record.Int64), func() (*Expr, error) { return Extract("century", at) }, func() (*Expr, error) { return DateTrunc("eon", at) }, mk(opCase, Bool(true)),
+		mk(Add, i(1), f(1)), mk(Add, i(1)), mk(And, i(1), Bool(true)), mk(Length, i(1)),
+		mk(Div, dec(3, 1, 1), dec(3, 1, 1)), mk(opCount), mk(In, i(1)),
+		cast(at, record.Int64), func() (*Expr, error) {
+			return Extract("century", at)
+		}, func() (*Expr, error) { return DateTrunc("eon", at) }, mk(opCase, Bool(true)),
 	} {
 		if e, err := bad(); err == nil {
 			t.Errorf("%v was made", e)
@@ -525,7 +555,9 @@ func TestPostgres(t *testing.T) {
 }
 
 func BenchmarkRun(b *testing.B) {
-	s, _ := record.NewSchema("b", record.Field{Name: "a", Type: record.Int64}, record.Field{Name: "b", Type: record.Int64}, record.Field{Name: "f", Type: record.Float64}, record.Field{Name: "s", Type: record.String})
+	s, _ := record.NewSchema("b", record.Field{Name: "a", Type: record.Int64},
+		record.Field{Name: "b", Type: record.Int64}, record.Field{Name: "f", Type: record.Float64},
+		record.Field{Name: "s", Type: record.String})
 	batch := record.NewBatch(s, 2048)
 	for i := range 2048 {
 		batch.Add(8)
@@ -544,7 +576,8 @@ func BenchmarkRun(b *testing.B) {
 		where   *Expr
 		outputs []Output
 	}{
-		"filter=all": {less(a, Int(record.Int64, 5000)), three}, "filter=half": {less(a, Int(record.Int64, 500)), three}, "filter=float half": {less(f, Float(500)), three},
+		"filter=all":  {less(a, Int(record.Int64, 5000)), three},
+		"filter=half": {less(a, Int(record.Int64, 500)), three}, "filter=float half": {less(f, Float(500)), three},
 		"add": {nil, []Output{{"s", sum}}}, "text equal": {eq, three}, "case": {nil, []Output{{"c", branch}}},
 	} {
 		b.Run(name, func(b *testing.B) {
@@ -565,7 +598,8 @@ func BenchmarkRun(b *testing.B) {
 // Goal: what is required fails where it is NULL, and costs no copy where it is not. Method: batches with some and
 // without NULLs, with and without a filter, against the rows one by one.
 func TestRequire(t *testing.T) {
-	schema, err := record.NewSchema("t", record.Field{Name: "at", Type: record.Timestamp, Nullable: true}, record.Field{Name: "v", Type: record.Int64})
+	schema, err := record.NewSchema("t", record.Field{Name: "at", Type: record.Timestamp, Nullable: true},
+		record.Field{Name: "v", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -609,10 +643,12 @@ func TestRequire(t *testing.T) {
 			}
 			r := p.New(rows).Run(b)
 			if r.Batch.Len() != len(want) || len(r.Failed) != len(failed) || r.Filtered != rows-len(want)-len(failed) {
-				t.Fatalf("%d rows, %d failed, %d filtered, expected %d and %d", r.Batch.Len(), len(r.Failed), r.Filtered, len(want), len(failed))
+				t.Fatalf("%d rows, %d failed, %d filtered, expected %d and %d", r.Batch.Len(), len(r.Failed),
+					r.Filtered, len(want), len(failed))
 			}
 			for i, row := range want {
-				if c := r.Batch.Column(0); c.Null(i) || c.Int64s[i] != int64(row) || r.Batch.Column(1).Int64s[i] != int64(row) {
+				if c := r.Batch.Column(0); c.Null(i) || c.Int64s[i] != int64(row) ||
+					r.Batch.Column(1).Int64s[i] != int64(row) {
 					t.Fatalf("row %d is %d, expected %d", i, c.Int64s[i], row)
 				}
 			}

@@ -11,10 +11,13 @@ import (
 
 // edges are words that are near a limit as integers, decimals or floats.
 var edges = []uint64{
-	0, 1, 1 << 63, 1<<63 - 1, 1<<63 + 1, math.MaxUint64, 1 << 31, 1 << 32, 3037000499, 3037000500, 1<<53 - 1, 1 << 53, 1<<53 + 1,
+	0, 1, 1 << 63, 1<<63 - 1, 1<<63 + 1, math.MaxUint64, 1 << 31, 1 << 32, 3037000499, 3037000500, 1<<53 - 1, 1 << 53,
+	1<<53 + 1,
 	999_999_999_999, 1_000_000_000_000, 1<<64 - 999_999_999_998, 1_000_000_000,
-	math.Float64bits(1), math.Float64bits(-1), math.Float64bits(math.MaxFloat64), math.Float64bits(5e-324), math.Float64bits(1e-200), math.Float64bits(math.Inf(1)), math.Float64bits(math.Inf(-1)),
-	math.Float64bits(math.NaN()), math.Float64bits(math.NaN()) | 1<<63, 0x7ff0000000000001, math.Float64bits(1e154), math.Float64bits(1.5e154),
+	math.Float64bits(1), math.Float64bits(-1), math.Float64bits(math.MaxFloat64), math.Float64bits(5e-324),
+	math.Float64bits(1e-200), math.Float64bits(math.Inf(1)), math.Float64bits(math.Inf(-1)),
+	math.Float64bits(math.NaN()), math.Float64bits(math.NaN()) | 1<<63, 0x7ff0000000000001, math.Float64bits(1e154),
+	math.Float64bits(1.5e154),
 }
 
 // column has n words, of which few are other than small so that some stripes have none that is an error.
@@ -77,15 +80,18 @@ func TestKernels(t *testing.T) {
 						suspect, failed := intsOf(op, to, x, y, spanOf(typ)), false
 						for i := range x {
 							v, err := intOf(op, int64(x[i]), int64(y[i]))
-							if failed = failed || err != nil || !fits(typ, v); !suspect && (failed || uint64(v) != to[i]) {
-								t.Fatalf("seed %d: %d %s %d as %v: %d, expected %d, %v", seed, int64(x[i]), ops[op].name, int64(y[i]), typ, int64(to[i]), v, err)
+							if failed = failed || err != nil || !fits(typ, v); !suspect &&
+								(failed || uint64(v) != to[i]) {
+								t.Fatalf("seed %d: %d %s %d as %v: %d, expected %d, %v", seed, int64(x[i]),
+									ops[op].name, int64(y[i]), typ, int64(to[i]), v, err)
 							}
 						}
 						d := uint64(1 + rng.Int64N(math.MaxInt64)>>rng.IntN(62))
 						if divideBy(op, to, x, newDivisor(d)); op == Div || op == Mod {
 							for i := range x {
 								if v, _ := intOf(op, int64(x[i]), int64(d)); uint64(v) != to[i] {
-									t.Fatalf("seed %d: %d %s the constant %d: %d, expected %d", seed, int64(x[i]), ops[op].name, d, int64(to[i]), v)
+									t.Fatalf("seed %d: %d %s the constant %d: %d, expected %d", seed, int64(x[i]),
+										ops[op].name, d, int64(to[i]), v)
 								}
 							}
 						}
@@ -96,8 +102,10 @@ func TestKernels(t *testing.T) {
 					odd := floatsOf(op, to, x, y)
 					for i := range x {
 						v, err := floatOf(op, math.Float64frombits(x[i]), math.Float64frombits(y[i]))
-						if !odd && err != nil || err == nil && math.Float64bits(v) != to[i] && (v == v || math.Float64frombits(to[i]) == math.Float64frombits(to[i])) {
-							t.Fatalf("seed %d: %v %s %v: %v, expected %v, %v", seed, math.Float64frombits(x[i]), ops[op].name, math.Float64frombits(y[i]), math.Float64frombits(to[i]), v, err)
+						if !odd && err != nil || err == nil && math.Float64bits(v) != to[i] &&
+							(v == v || math.Float64frombits(to[i]) == math.Float64frombits(to[i])) {
+							t.Fatalf("seed %d: %v %s %v: %v, expected %v, %v", seed, math.Float64frombits(x[i]),
+								ops[op].name, math.Float64frombits(y[i]), math.Float64frombits(to[i]), v, err)
 						}
 					}
 				}
@@ -157,7 +165,8 @@ func TestBeginWith(t *testing.T) {
 					m.beginWith(got, &v, string(want), exactly)
 					for i := range m.n {
 						if v.isValid(i) && got[i>>6]>>(i&63)&1 != m.begins(&v, i, string(want), exactly) {
-							t.Fatalf("seed %d: %q begins with %q, or is it (%v): %v", seed, v.text(i), want, exactly, got[i>>6]>>(i&63)&1 != 0)
+							t.Fatalf("seed %d: %q begins with %q, or is it (%v): %v", seed, v.text(i), want, exactly,
+								got[i>>6]>>(i&63)&1 != 0)
 						}
 					}
 				}
@@ -185,7 +194,8 @@ func TestLikeTwin(t *testing.T) {
 		b.SetString(0, some([]string{"a", "b", "é", "\xff", "\xa9", "\ufffd"}, 9))
 	}
 	for range 2000 {
-		pattern := some([]string{"%", ""}, 2) + some([]string{"a", "b", "é", "\xff", "\ufffd"}, 4) + some([]string{"%", "_", "a%"}, 2)
+		pattern := some([]string{"%", ""}, 2) + some([]string{"a", "b", "é", "\xff", "\ufffd"}, 4) +
+			some([]string{"%", "_", "a%"}, 2)
 		like, err := Like(Column(s, 0), pattern, 0, false)
 		if err != nil {
 			t.Fatal(err)
@@ -286,7 +296,9 @@ func sameAsEval(t *testing.T, e *Expr, m *Machine, b *record.Batch) {
 
 // Goal: texts that are made are the same with the loops as one by one. Method: batches that are all ASCII, or have one other byte somewhere; NULLs; texts that lie beside each other and, as pieces of others, over each other or far apart.
 func TestTextsTwin(t *testing.T) {
-	s, err := record.NewSchema("t", record.Field{Name: "s", Type: record.String}, record.Field{Name: "u", Type: record.String, Nullable: true}, record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "f", Type: record.Float64})
+	s, err := record.NewSchema("t", record.Field{Name: "s", Type: record.String},
+		record.Field{Name: "u", Type: record.String, Nullable: true}, record.Field{Name: "i", Type: record.Int64},
+		record.Field{Name: "f", Type: record.Float64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,9 +322,13 @@ func TestTextsTwin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := []*Expr{part, must(SplitPart, x, Text("yz"), Int(record.Int64, -1)), must(Join, x, u), must(Concat, x, u, x), must(Replace, x, Text("z"), u), must(Replace, x, u, Text("by")), cast(i, record.String), cast(f, record.String)}
+	all := []*Expr{
+		part, must(SplitPart, x, Text("yz"), Int(record.Int64, -1)), must(Join, x, u), must(Concat, x, u, x),
+		must(Replace, x, Text("z"), u), must(Replace, x, u, Text("by")), cast(i, record.String), cast(f, record.String),
+	}
 	for _, of := range []*Expr{x, u, part, choice, must(Join, x, u), must(Substring, x, i)} {
-		all = append(all, must(Lower, of), must(Upper, of), must(Length, of), must(Length, must(Upper, must(Lower, of))))
+		all = append(all, must(Lower, of), must(Upper, of), must(Length, of),
+			must(Length, must(Upper, must(Lower, of))))
 	}
 	for n, e := range all {
 		p, err := Compile(s, nil, []Output{{"o", e}})

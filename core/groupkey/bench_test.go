@@ -42,21 +42,22 @@ func BenchmarkEncodeText(b *testing.B) {
 			if vectors && !have512 {
 				continue
 			}
-			b.Run(fmt.Sprintf("bytes=%d-%d/nulls=%v/avx512=%v", shape.least, shape.most, shape.nulls, vectors), func(b *testing.B) {
-				defer func(was bool) { have512 = was }(have512)
-				have512 = vectors
-				k := l.NewKeys(stripe)
-				b.ReportAllocs()
-				n := 0
-				for b.Loop() {
-					n = 0
-					for from := 0; from+stripe <= batch.Len(); from += stripe {
-						l.Encode(batch, from, from+stripe, k)
-						n += stripe
+			b.Run(fmt.Sprintf("bytes=%d-%d/nulls=%v/avx512=%v", shape.least, shape.most, shape.nulls, vectors),
+				func(b *testing.B) {
+					defer func(was bool) { have512 = was }(have512)
+					have512 = vectors
+					k := l.NewKeys(stripe)
+					b.ReportAllocs()
+					n := 0
+					for b.Loop() {
+						n = 0
+						for from := 0; from+stripe <= batch.Len(); from += stripe {
+							l.Encode(batch, from, from+stripe, k)
+							n += stripe
+						}
 					}
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/record")
-			})
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/record")
+				})
 		}
 	}
 }

@@ -53,7 +53,8 @@ func TestHashColumns(t *testing.T) {
 			}
 			for i := range want {
 				if h[i] != want[i] {
-					t.Fatalf("row %d of %d, first %v, text %v, words %x %x %x: %x, expected %x", i, n, first, text, w0[i], w1[i], w2[i], h[i], want[i])
+					t.Fatalf("row %d of %d, first %v, text %v, words %x %x %x: %x, expected %x", i, n, first, text,
+						w0[i], w1[i], w2[i], h[i], want[i])
 				}
 			}
 		}

@@ -20,7 +20,13 @@ func TestKeys(t *testing.T) { eachVariant(t, testKeys) }
 
 func testKeys(t *testing.T) {
 	fields := []record.Field{
-		{Name: "i", Type: record.Int64, Nullable: true}, {Name: "f", Type: record.Float64, Nullable: false}, {Name: "s", Type: record.String, Nullable: true}, {Name: "b", Type: record.Bool, Nullable: false}, {Name: "t", Type: record.Timestamp, Nullable: true}, {Name: "d", Type: record.DecimalOf(9, 2), Nullable: false}, {Name: "s2", Type: record.String, Nullable: false},
+		{Name: "i", Type: record.Int64, Nullable: true},
+		{Name: "f", Type: record.Float64, Nullable: false},
+		{Name: "s", Type: record.String, Nullable: true},
+		{Name: "b", Type: record.Bool, Nullable: false},
+		{Name: "t", Type: record.Timestamp, Nullable: true},
+		{Name: "d", Type: record.DecimalOf(9, 2), Nullable: false},
+		{Name: "s2", Type: record.String, Nullable: false},
 	}
 	s := schemaOf(t, fields...)
 	for seed := range uint64(200) {
@@ -177,12 +183,21 @@ func randomRow(rng *rand.Rand, fields []record.Field) []any {
 
 // Goal: values of the wrong type or number are refused by name.
 func TestEncodeValuesFaults(t *testing.T) {
-	s := schemaOf(t, record.Field{Name: "i", Type: record.Int64, Nullable: false}, record.Field{Name: "s", Type: record.String, Nullable: true})
+	s := schemaOf(t, record.Field{Name: "i", Type: record.Int64, Nullable: false},
+		record.Field{Name: "s", Type: record.String, Nullable: true})
 	l, err := NewLayout(s, []int{0, 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range [][]any{{1}, {1, "a", 2}, {"x", "y"}, {nil, "a"}, {1, 2}, {uint64(math.MaxUint64), "a"}, {1.5, "a"}} {
+	for _, bad := range [][]any{
+		{1},
+		{1, "a", 2},
+		{"x", "y"},
+		{nil, "a"},
+		{1, 2},
+		{uint64(math.MaxUint64), "a"},
+		{1.5, "a"},
+	} {
 		if _, _, err := l.EncodeValues(bad...); err == nil {
 			t.Errorf("%v was taken", bad)
 		}
@@ -236,7 +251,9 @@ func hashOfWords(words []uint64, s *seeds) uint64 {
 func TestHashSpreads(t *testing.T) {
 	for name, key := range wordKeys {
 		for _, s := range drawSome(4) {
-			checkSpread(t, fmt.Sprintf("%s, seeds %x", name, s), func(i uint64) uint64 { return hashOfWords(key(i), &s) })
+			checkSpread(t, fmt.Sprintf("%s, seeds %x", name, s), func(i uint64) uint64 {
+				return hashOfWords(key(i), &s)
+			})
 		}
 	}
 	for name, key := range map[string]func(i uint64) string{
@@ -272,8 +289,10 @@ func checkSpread(t *testing.T, name string, hash func(i uint64) uint64) {
 	}
 	for piece, count := range counts {
 		for i, c := range count {
-			if most := 2 * n / 256; c > most || piece < 3 && c > most*3/4 || c < n/640 { // eight standard deviations are a half more
-				t.Errorf("%s: %d keys in %s %d, expected about %d (seeds %x)", name, c, names[piece], i, n/256, hashSeeds)
+			// eight standard deviations are a half more
+			if most := 2 * n / 256; c > most || piece < 3 && c > most*3/4 || c < n/640 {
+				t.Errorf("%s: %d keys in %s %d, expected about %d (seeds %x)", name, c, names[piece], i, n/256,
+					hashSeeds)
 				break
 			}
 		}

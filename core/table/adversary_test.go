@@ -89,7 +89,8 @@ func attack(t *testing.T, n int) (faults []string) {
 			}
 			mean, most := fill(crafted)
 			usual, usualMost := fill(ordinary)
-			what := fmt.Sprintf("%s, %d others: %.2f looks in the mean, %d at most; ordinary keys %.2f, %d", kind, others, mean, most, usual, usualMost)
+			what := fmt.Sprintf("%s, %d others: %.2f looks in the mean, %d at most; ordinary keys %.2f, %d", kind,
+				others, mean, most, usual, usualMost)
 			if t.Log(what); mean > 1.5*usual || most > 30 {
 				faults = append(faults, what)
 			}

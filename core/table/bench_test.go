@@ -75,7 +75,8 @@ func BenchmarkBuild(b *testing.B) {
 // Finding the groups of keys that are there: nanoseconds for each, by a number and by a text of 4
 // to 20 bytes. The rows have four words of state.
 func BenchmarkFind(b *testing.B) {
-	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "t", Type: record.String})
+	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64},
+		record.Field{Name: "t", Type: record.String})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -22,7 +22,8 @@ import (
 func TestTwins(t *testing.T) { eachVariant(t, testTwins) }
 
 func testTwins(t *testing.T) {
-	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
+	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64},
+		record.Field{Name: "s", Type: record.String})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +130,8 @@ func testTwins(t *testing.T) {
 			}
 			hog.Free()
 			added := tables[live].used - len(saw[live])
-			if most := 2*tables[live].used*int(tables[live].rowBytes) + tables[live].indexBytes() + tables[live].heapUsed + added*insertCost + 4<<10; copied > most {
+			if most := 2*tables[live].used*int(tables[live].rowBytes) + tables[live].indexBytes() +
+				tables[live].heapUsed + added*insertCost + 4<<10; copied > most {
 				t.Fatalf("seed %d: %d bytes were copied, there are %d", seed, copied, most)
 			}
 			saw[live] = maps.Clone(want)

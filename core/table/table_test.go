@@ -39,11 +39,16 @@ func eachVariant(t *testing.T, test func(t *testing.T)) {
 }
 
 func testAgainstMap(t *testing.T) {
-	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String}, record.Field{Name: "n", Type: record.Int64, Nullable: true}, record.Field{Name: "m", Type: record.Int64})
+	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64},
+		record.Field{Name: "s", Type: record.String}, record.Field{Name: "n", Type: record.Int64, Nullable: true},
+		record.Field{Name: "m", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, columns := range map[string][]int{"word": {0}, "text": {1}, "several": {0, 1, 2}, "nullable": {2}, "two": {0, 3}, "three": {0, 3, 3}} {
+	for name, columns := range map[string][]int{
+		"word": {0}, "text": {1}, "several": {0, 1, 2}, "nullable": {2},
+		"two": {0, 3}, "three": {0, 3, 3},
+	} {
 		for seed := range testgen.Seeds(4) {
 			rng := rand.New(rand.NewPCG(seed, 5))
 			l, err := groupkey.NewLayout(s, columns)
@@ -70,7 +75,11 @@ func testAgainstMap(t *testing.T) {
 					b.SetInt64(0, int64(n/3)*1e12)
 					b.SetInt64(3, -1) // what differs in other words must not hide behind it
 					b.SetString(1, text)
-					id := map[string]string{"word": strconv.Itoa(n / 3), "text": text, "nullable": strconv.Itoa(n), "several": text + "/" + strconv.Itoa(n), "two": strconv.Itoa(n / 3), "three": strconv.Itoa(n / 3)}[name]
+					id := map[string]string{
+						"word": strconv.Itoa(n / 3), "text": text, "nullable": strconv.Itoa(n),
+						"several": text + "/" + strconv.Itoa(n), "two": strconv.Itoa(n / 3),
+						"three": strconv.Itoa(n / 3),
+					}[name]
 					if b.SetInt64(2, int64(n)); n%7 == 0 {
 						b.SetNull(2)
 						if name == "nullable" {
@@ -145,7 +154,8 @@ func testAgainstMap(t *testing.T) {
 // Goal: a key whose words are all zero is no group before it has come. Method: it is the first that
 // an empty table sees, as often as fills vectors.
 func TestZeroKey(t *testing.T) {
-	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
+	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64},
+		record.Field{Name: "s", Type: record.String})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,10 +241,12 @@ func testFindAndUpdate(t *testing.T) {
 				n := b.Len()
 				k.layout.Encode(b, 0, n, k.scratch)
 				if loop.Finds(&paces[0]) {
-					tables[0].FindAndUpdate(k.scratch.Hashes, k.scratch.Words, k.off, Update{Loop: loop, States: 8, Values: values[:n], Pace: &paces[0]})
+					tables[0].FindAndUpdate(k.scratch.Hashes, k.scratch.Words, k.off,
+						Update{Loop: loop, States: 8, Values: values[:n], Pace: &paces[0]})
 					both++
 				} else {
-					loop.Update(tables[0].FindOrCreate(k.scratch.Hashes, k.scratch.Words, nil, k.off), 8, values[:n], &paces[0])
+					loop.Update(tables[0].FindOrCreate(k.scratch.Hashes, k.scratch.Words, nil, k.off), 8, values[:n],
+						&paces[0])
 				}
 				rows := tables[1].FindOrCreate(k.scratch.Hashes, k.scratch.Words, nil, k.off)
 				for _, p := range placed {
@@ -251,7 +263,8 @@ func testFindAndUpdate(t *testing.T) {
 				key, states := tables[0].Row(i)
 				wantKey, want := tables[1].Row(i)
 				if !slices.Equal(key, wantKey) || !slices.Equal(states, want) {
-					t.Fatalf("%d groups of %d: row %d is %d %d, expected %d %d", groups, most, i, key, states, wantKey, want)
+					t.Fatalf("%d groups of %d: row %d is %d %d, expected %d %d", groups, most, i, key, states, wantKey,
+						want)
 				}
 			}
 			if a, err := tables[0].Shed(); err == nil != (most == 0 || groups <= 1000) {
@@ -265,7 +278,8 @@ func testFindAndUpdate(t *testing.T) {
 
 // Goal: groups that are there are found without allocating.
 func TestAllocations(t *testing.T) {
-	s, _ := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
+	s, _ := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64},
+		record.Field{Name: "s", Type: record.String})
 	for _, columns := range [][]int{{0}, {1}, {0, 1}} {
 		l, err := groupkey.NewLayout(s, columns)
 		if err != nil {
@@ -370,7 +384,8 @@ func TestOverflow(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		k := newKeysTable(t, Memory{})
 		const first = firstBuckets
-		crowded := func(b uint64) bool { return b%64 >= 62 || b > first-4 } // runs across the places where splitting stops
+		// runs across the places where splitting stops
+		crowded := func(b uint64) bool { return b%64 >= 62 || b > first-4 }
 		var crowd, others []int64
 		for key := int64(0); len(crowd) < 900 || len(others) < 30_000; key++ {
 			h := k.layout.HashKey([]uint64{uint64(key)})
@@ -445,7 +460,8 @@ func TestShed(t *testing.T) {
 		if testing.Short() || invariants.Enabled {
 			step = 900
 		}
-		for kib := 200; kib < 5000; kib += step { // so that sometimes the rows are what cannot grow, sometimes the index
+		// so that sometimes the rows are what cannot grow, sometimes the index
+		for kib := 200; kib < 5000; kib += step {
 			memories = append(memories, Memory{Budget: arena.NewBudget(kib << 10)})
 		}
 		for _, memory := range memories {

@@ -106,7 +106,8 @@ func TestFloors(t *testing.T) {
 		var times []int64
 		for range 40 {
 			k := rng.Int64N(1<<rng.IntN(20) + 1)
-			if at := c.floor(base+k*c.pane%(MaxTime/4), c.pane) + []int64{0, 1, -1, c.pane - 1, rng.Int64N(c.pane)}[rng.IntN(5)]; at >= c.floor(base, c.pane) {
+			if at := c.floor(base+k*c.pane%(MaxTime/4), c.pane) +
+				[]int64{0, 1, -1, c.pane - 1, rng.Int64N(c.pane)}[rng.IntN(5)]; at >= c.floor(base, c.pane) {
 				times = append(times, at)
 			}
 		}

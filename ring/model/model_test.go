@@ -136,12 +136,16 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for file, names := range map[string][]string{
-		"ring.pml":  {"Push", "fullAfterFlush", "refreshHead", "Close", "Flush", "emptyAfterFlush", "refreshTail", "Drained"},
+		"ring.pml": {
+			"Push", "fullAfterFlush", "refreshHead", "Close", "Flush", "emptyAfterFlush", "refreshTail",
+			"Drained",
+		},
 		"bell.pml":  {"Wake", "rouse", "park", "announce", "retract", "halt"},
 		"pump.pml":  {"take", "wake"},
 		"epoch.pml": {"Want", "Raise", "Answer", "Pin", "Unpin", "free"},
 		"marks.pml": {
-			"scatter", "openChunk", "commit", "startMarks", "mark", "drain", "publish", "catchUp", "resume", "takeBack", "applyDirect", "Answer", "Leave", "Raise",
+			"scatter", "openChunk", "commit", "startMarks", "mark", "drain", "publish", "catchUp", "resume", "takeBack",
+			"applyDirect", "Answer", "Leave", "Raise",
 			"Pin", "Unpin", "handOver", "turn",
 		},
 	} {

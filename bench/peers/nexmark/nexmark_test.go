@@ -31,16 +31,19 @@ const hops = `WITH hops AS (SELECT auction, (date_time // (2 * %[1]s) + k + 1) *
 const tens = `WITH tens AS (SELECT *, (date_time // (10 * %[1]s) + 1) * 10 * %[1]s AS e FROM bid) `
 
 var pairs = []pair{
-	{"q1", nexmark.Queries["q1"], `SELECT auction, bidder, 908 * price, date_time FROM bid`}, // a decimal with three digits after the point is that
+	// a decimal with three digits after the point is that
+	{"q1", nexmark.Queries["q1"], `SELECT auction, bidder, 908 * price, date_time FROM bid`},
 	{"q2", nexmark.Queries["q2"], `SELECT auction, price FROM bid WHERE auction % 123 = 0`},
-	{"q5", nexmark.Queries["q5"], hops + `QUALIFY row_number() OVER (PARTITION BY e ORDER BY num DESC, auction) = 1 ORDER BY e`},
+	{"q5", nexmark.Queries["q5"], hops +
+		`QUALIFY row_number() OVER (PARTITION BY e ORDER BY num DESC, auction) = 1 ORDER BY e`},
 	{"q5, all auctions", strings.TrimSuffix(nexmark.Queries["q5"], "LIMIT 1"), hops + `ORDER BY e, num DESC, auction`},
 	{"q7", nexmark.Queries["q7"], tens + `, most AS (SELECT e, max(price) AS price FROM tens GROUP BY e)
 		SELECT e - 10 * %[1]s, e, price, max(auction), max(bidder) FROM tens JOIN most USING (e, price) GROUP BY e, price ORDER BY e`},
 	{"q11", nexmark.Queries["q11"], `WITH gaps AS (SELECT bidder, date_time, coalesce(date_time - lag(date_time) OVER w > 10 * %[1]s, true) AS new FROM bid WINDOW w AS (PARTITION BY bidder ORDER BY date_time)),
 		sessions AS (SELECT bidder, date_time, sum(new::INT) OVER (PARTITION BY bidder ORDER BY date_time ROWS UNBOUNDED PRECEDING) AS s FROM gaps)
 		SELECT min(date_time), max(date_time) + 10 * %[1]s, bidder, count(*) FROM sessions GROUP BY bidder, s`},
-	{"q12", nexmark.Queries["q12"], tens + `SELECT e - 10 * %[1]s, e, bidder, count(*) FROM tens GROUP BY e, bidder ORDER BY e, bidder`},
+	{"q12", nexmark.Queries["q12"], tens +
+		`SELECT e - 10 * %[1]s, e, bidder, count(*) FROM tens GROUP BY e, bidder ORDER BY e, bidder`},
 }
 
 // rowsWriter keeps the rows that are written.
@@ -111,7 +114,10 @@ func duckDB(t *testing.T, batches []*record.Batch) *sql.Conn {
 		db.Close()
 		connector.Close()
 	})
-	for _, q := range []string{"SET threads = 1", "CREATE TABLE bid (auction BIGINT, bidder BIGINT, price BIGINT, channel VARCHAR, date_time BIGINT)"} {
+	for _, q := range []string{
+		"SET threads = 1",
+		"CREATE TABLE bid (auction BIGINT, bidder BIGINT, price BIGINT, channel VARCHAR, date_time BIGINT)",
+	} {
 		if _, err := conn.ExecContext(t.Context(), q); err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +198,8 @@ func TestNexmark(t *testing.T) {
 			for readers := 1; readers <= 3; readers++ {
 				for partitions := 1; partitions <= 3; partitions++ {
 					for x := plan.ExchangeAuto; x <= plan.ExchangeRoute; x++ {
-						what := fmt.Sprintf("%s, seed %d, disorder %v, %d readers, %d partitions, %v", q.name, seed, disorder, readers, partitions, x)
+						what := fmt.Sprintf("%s, seed %d, disorder %v, %d readers, %d partitions, %v", q.name, seed,
+							disorder, readers, partitions, x)
 						if q.name == "q1" || q.name == "q2" {
 							x = plan.ExchangeRoute // there are no groups to exchange
 						}
@@ -205,7 +212,8 @@ func TestNexmark(t *testing.T) {
 						}
 						w := &rowsWriter{}
 						c := engine.Config{
-							Plan: plan, Partitions: partitions, Cores: 1, NoPin: true, Exchange: x, FoldBytes: 1 << 16, BatchRows: 500, Writer: w,
+							Plan: plan, Partitions: partitions, Cores: 1, NoPin: true, Exchange: x, FoldBytes: 1 << 16,
+							BatchRows: 500, Writer: w,
 							EpochInterval: 100 * time.Microsecond, EpochShare: 1,
 						}
 						cfg := cfg
@@ -228,7 +236,8 @@ func TestNexmark(t *testing.T) {
 						if anyOrder {
 							slices.Sort(w.rows)
 						}
-						if n.Late > 0 || n.Counted+n.Filtered != n.In || n.In != events/nexmark.EventsPerEpoch*nexmark.BidsPerEpoch {
+						if n.Late > 0 || n.Counted+n.Filtered != n.In ||
+							n.In != events/nexmark.EventsPerEpoch*nexmark.BidsPerEpoch {
 							t.Fatalf("%s: %+v", what, n)
 						}
 						if !slices.Equal(w.rows, want) {
@@ -241,7 +250,8 @@ func TestNexmark(t *testing.T) {
 									of = want[i]
 								}
 								if got != of {
-									t.Fatalf("%s: row %d of %d: %s, DuckDB has %s of %d", what, i, len(w.rows), got, of, len(want))
+									t.Fatalf("%s: row %d of %d: %s, DuckDB has %s of %d", what, i, len(w.rows), got, of,
+										len(want))
 								}
 							}
 						}

@@ -107,7 +107,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	seconds := flags.Float64("seconds", 0.3, "how long each measurement takes")
 	slots := flags.Int("slots", 16384, "slots of the queues of 8-byte items, a power of two")
 	cpus := flags.String("cpus", "", "two CPUs, as 0,1 (default: the first two that may be used)")
-	floor := flags.Float64("floor", 0, "compare what is measured at a round trip of about so many ns between the "+
+	floor := flags.Float64("floor", 0, "compare what is measured at a round trip of about N ns between the "+
 		"CPUs (0: found)")
 	patience := flags.Duration("patience", time.Minute,
 		"how long to measure again, at most, where too few passes had the common floor")

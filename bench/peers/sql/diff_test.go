@@ -88,7 +88,8 @@ type tally struct {
 }
 
 func (c tally) String() string {
-	return fmt.Sprintf("%d rows and %d cells compared, %d with records set aside (%d seen to fail there too), %d beyond limits, %d not taken there, %d failed there as a whole",
+	return fmt.Sprintf("%d rows and %d cells compared, %d with records set aside (%d seen to fail there too), %d "+
+		"beyond limits, %d not taken there, %d failed there as a whole",
 		c.rows, c.cells, c.aside, c.failed, c.limits, c.refused, c.overflowing)
 }
 
@@ -144,7 +145,8 @@ func (c *comparison) check(s *statement, seed uint64, count bool) string {
 	}
 	if err != nil {
 		if nothing, ok := c.oracle.(*postgres); ok && failed {
-			if _, failed, _ := nothing.rows(s.text(c.oracle, "(SELECT * FROM t WHERE n < 0 OFFSET 0) AS t"), types); !failed {
+			if _, failed, _ := nothing.rows(s.text(c.oracle, "(SELECT * FROM t WHERE n < 0 OFFSET 0) AS t"),
+				types); !failed {
 				return fail("velo has %d rows of it\n%s: %v\n%s", len(got), c.oracle.name(), err, theirs)
 			}
 			tally.overflowing++ // a constant that cannot be computed
@@ -175,7 +177,8 @@ func (c *comparison) check(s *statement, seed uint64, count bool) string {
 	if p, ok := c.oracle.(*postgres); ok && !limit {
 		theirs := s.text(p, p.only(row))
 		if _, failed, err := p.rows(theirs, types); !failed {
-			return fail("row %d is set aside, but %s computes it (%v): %s\n%v\n%s", row, p.name(), err, theirs, c.table[row], reason)
+			return fail("row %d is set aside, but %s computes it (%v): %s\n%v\n%s", row, p.name(), err, theirs,
+				c.table[row], reason)
 		}
 		tally.failed++
 	}
@@ -246,7 +249,8 @@ func (s *statement) less() (all []*statement) {
 	for i := range s.keys {
 		if len(s.columns) > 0 && (i > 1 || s.window == nil) {
 			without(func(l *statement) {
-				l.keys, l.refs = slices.Delete(slices.Clone(s.keys), i, i+1), slices.Delete(slices.Clone(s.refs), i, i+1)
+				l.keys, l.refs = slices.Delete(slices.Clone(s.keys), i, i+1),
+					slices.Delete(slices.Clone(s.refs), i, i+1)
 				for j := range l.refs {
 					l.refs[j] = 0
 				}
@@ -287,7 +291,9 @@ func computes(plan *plan.Plan, b *record.Batch, i int) error {
 }
 
 // velo runs a query in an exchange, with a random number of readers and partitions.
-func (c *comparison) velo(rng *rand.Rand, text string, x plan.Exchange) (all [][]cell, types []record.Type, rejects int, err error) {
+func (c *comparison) velo(rng *rand.Rand, text string, x plan.Exchange) (all [][]cell, types []record.Type, rejects int,
+	err error,
+) {
 	pl, err := query.Compile(text, schema)
 	if err != nil {
 		return nil, nil, 0, err

@@ -16,61 +16,107 @@ import (
 // Each text is a construct: an oracle says by it what it calls otherwise, or has not (oracle.says).
 var grammar = map[byte][]string{
 	'i': {
-		"(%i + %i)", "(%i - %i)", "(%i * %i)", "(%i / %i)", "(%i % %i)", "mod(%i, %n)", "abs(%i)", "sign(%i)", "(- %i)", "(+ %i)", "floor(%i)", "ceil(%i)", "round(%i)", "trunc(%i)", "round(%i, 2)",
-		"CASE WHEN %b THEN %i ELSE %i END", "CASE WHEN %b THEN %i WHEN %b THEN %i END", "CASE %i WHEN %i THEN %i WHEN %n THEN %i ELSE %i END", "coalesce(%i, %i)", "coalesce(%i, NULL, %i)",
-		"greatest(%i, %i)", "least(%i, %i, %i)", "nullif(%i, %i)", "length(%s)", "char_length(%s)", "position(%s IN %s)", "position('a' IN %s)",
-		"CAST(%f AS bigint)", "CAST(%q AS bigint)", "CAST(%d AS bigint)", "%i::bigint", "CAST(%b AS bigint)", "CAST(%r AS bigint)", "extract(%c FROM %t)", "date_part('hour', %t)", "extract(day FROM ts)",
+		"(%i + %i)", "(%i - %i)", "(%i * %i)", "(%i / %i)", "(%i % %i)", "mod(%i, %n)", "abs(%i)", "sign(%i)", "(- %i)",
+		"(+ %i)", "floor(%i)", "ceil(%i)", "round(%i)", "trunc(%i)", "round(%i, 2)",
+		"CASE WHEN %b THEN %i ELSE %i END", "CASE WHEN %b THEN %i WHEN %b THEN %i END",
+		"CASE %i WHEN %i THEN %i WHEN %n THEN %i ELSE %i END", "coalesce(%i, %i)", "coalesce(%i, NULL, %i)",
+		"greatest(%i, %i)", "least(%i, %i, %i)", "nullif(%i, %i)", "length(%s)", "char_length(%s)",
+		"position(%s IN %s)", "position('a' IN %s)",
+		"CAST(%f AS bigint)", "CAST(%q AS bigint)", "CAST(%d AS bigint)", "%i::bigint", "CAST(%b AS bigint)",
+		"CAST(%r AS bigint)", "extract(%c FROM %t)", "date_part('hour', %t)", "extract(day FROM ts)",
 		"(%i % 3)", "(%i - i)",
 	},
 	'f': {
-		"(%f + %f)", "(%f - %f)", "(%f * %f)", "(%f / %f)", "(%f + %i)", "(%i / %f)", "(%f * %d)", "(%d / %d)", "(%i / %d)", "(- %f)", "abs(%f)", "sign(%f)", "floor(%f)", "ceil(%f)", "ceiling(%f)",
+		"(%f + %f)", "(%f - %f)", "(%f * %f)", "(%f / %f)", "(%f + %i)", "(%i / %f)", "(%f * %d)", "(%d / %d)",
+		"(%i / %d)", "(- %f)", "abs(%f)", "sign(%f)", "floor(%f)", "ceil(%f)", "ceiling(%f)",
 		"round(%f)", "trunc(%f)", "round(%f, 2)", "round(%f, 0)", "sqrt(%f)", "sqrt(abs(%f))",
-		"CASE WHEN %b THEN %f END", "CASE WHEN %b THEN %f ELSE %i END", "coalesce(%f, %f)", "coalesce(%f, %n)", "greatest(%f, %f)", "least(%f, %i)", "nullif(%f, %f)",
-		"CAST(%i AS double precision)", "CAST(%d AS double precision)", "CAST(%r AS double precision)", "extract(epoch FROM %t)", "extract(second FROM %t)", "extract(epoch FROM (%t - %t))",
+		"CASE WHEN %b THEN %f END", "CASE WHEN %b THEN %f ELSE %i END", "coalesce(%f, %f)", "coalesce(%f, %n)",
+		"greatest(%f, %f)", "least(%f, %i)", "nullif(%f, %f)",
+		"CAST(%i AS double precision)", "CAST(%d AS double precision)", "CAST(%r AS double precision)",
+		"extract(epoch FROM %t)", "extract(second FROM %t)", "extract(epoch FROM (%t - %t))",
 		"extract(millisecond FROM %t)", "%q",
 	},
-	'y': {"power(%f, %n)", "power(%f, %f)", "(%f ^ %n)", "pow(%i, 2)", "ln(%f)", "ln(abs(%f))", "exp(%f)", "exp(%i)", "(2 ^ %q)"},
+	'y': {
+		"power(%f, %n)", "power(%f, %f)", "(%f ^ %n)", "pow(%i, 2)", "ln(%f)", "ln(abs(%f))", "exp(%f)", "exp(%i)",
+		"(2 ^ %q)",
+	},
 	'q': {
-		"(%q + %q)", "(%q - %q)", "(%q * f)", "floor(%q)", "ceil(%q)", "abs(%q)", "(- %q)", "(%q + j)", "CAST(j AS double precision)", "CASE WHEN %b THEN %q END", "coalesce(%q, j)", "greatest(%q, %q)",
+		"(%q + %q)", "(%q - %q)", "(%q * f)", "floor(%q)", "ceil(%q)", "abs(%q)", "(- %q)", "(%q + j)",
+		"CAST(j AS double precision)", "CASE WHEN %b THEN %q END", "coalesce(%q, j)", "greatest(%q, %q)",
 		"least(%q, j)", "nullif(%q, %q)",
 	},
 	'd': {
-		"(%d + %d)", "(%d - %d)", "(%d * %n.5)", "(d * d)", "(%d * j)", "(%d % %d)", "(%d + %i)", "(%i - %d)", "abs(%d)", "sign(%d)", "(- %d)", "floor(%d)", "ceil(%d)", "round(%d)", "trunc(%d)", "round(%d, 1)", "round(%d, 9)",
-		"CAST(%i AS decimal(18, 2))", "CAST(%q AS decimal(12, 1))", "CAST(%f AS decimal(18, 3))", "CAST(%f AS numeric(18, 17))", "CAST(%d AS decimal(9, 1))", "CAST(%r AS decimal(12, 2))", "coalesce(%d, %i)", "greatest(%d, %d)", "least(%d, %n)",
+		"(%d + %d)", "(%d - %d)", "(%d * %n.5)", "(d * d)", "(%d * j)", "(%d % %d)", "(%d + %i)", "(%i - %d)",
+		"abs(%d)", "sign(%d)", "(- %d)", "floor(%d)", "ceil(%d)", "round(%d)", "trunc(%d)", "round(%d, 1)",
+		"round(%d, 9)",
+		"CAST(%i AS decimal(18, 2))", "CAST(%q AS decimal(12, 1))", "CAST(%f AS decimal(18, 3))",
+		"CAST(%f AS numeric(18, 17))", "CAST(%d AS decimal(9, 1))", "CAST(%r AS decimal(12, 2))", "coalesce(%d, %i)",
+		"greatest(%d, %d)", "least(%d, %n)",
 		"nullif(%d, %d)", "CASE WHEN %b THEN %d ELSE %d END", "CASE WHEN %b THEN %d END",
 	},
 	's': {
-		"lower(%s)", "upper(%s)", "trim(%s)", "ltrim(%s)", "rtrim(%s)", "btrim(%s, 'a')", "ltrim(%s, 'ab')", "trim(BOTH 'az' FROM %s)", "trim(TRAILING 'b' FROM %s)", "(%s || %s)", "(%s || %i)", "(%b || %s)", "concat(%s, %s)",
-		"concat(%s, %i, %s)", "concat(%s, %b)", "substring(%s, %n)", "substring(%s, %n, %n)", "substring(%s FROM %n FOR %n)", "substring(%s, -1, %n)", "substr(%s, 2)", "replace(%s, 'a', 'xy')", "replace(%s, %s, %s)",
-		"split_part(%s, %w, %n)", "split_part(%s, %w, -1)", "split_part(%s, %s, 1)", "coalesce(%s, '?')", "coalesce(%s, %s)", "nullif(%s, %s)", "greatest(%s, %s)", "least(%s, %s)", "CASE WHEN %b THEN %s ELSE %s END",
-		"CASE %s WHEN 'a' THEN %s WHEN %s THEN 'y' END", "CAST(%i AS text)", "CAST(%q AS text)", "CAST(%f AS text)", "CAST(%b AS text)", "CAST(d AS text)", "CAST(ts AS text)", "CAST(%s AS varchar(2))", "r",
+		"lower(%s)", "upper(%s)", "trim(%s)", "ltrim(%s)", "rtrim(%s)", "btrim(%s, 'a')", "ltrim(%s, 'ab')",
+		"trim(BOTH 'az' FROM %s)", "trim(TRAILING 'b' FROM %s)", "(%s || %s)", "(%s || %i)", "(%b || %s)",
+		"concat(%s, %s)",
+		"concat(%s, %i, %s)", "concat(%s, %b)", "substring(%s, %n)", "substring(%s, %n, %n)",
+		"substring(%s FROM %n FOR %n)", "substring(%s, -1, %n)", "substr(%s, 2)", "replace(%s, 'a', 'xy')",
+		"replace(%s, %s, %s)",
+		"split_part(%s, %w, %n)", "split_part(%s, %w, -1)", "split_part(%s, %s, 1)", "coalesce(%s, '?')",
+		"coalesce(%s, %s)", "nullif(%s, %s)", "greatest(%s, %s)", "least(%s, %s)", "CASE WHEN %b THEN %s ELSE %s END",
+		"CASE %s WHEN 'a' THEN %s WHEN %s THEN 'y' END", "CAST(%i AS text)", "CAST(%q AS text)", "CAST(%f AS text)",
+		"CAST(%b AS text)", "CAST(d AS text)", "CAST(ts AS text)", "CAST(%s AS varchar(2))", "r",
 	},
 	'b': {
-		"(%b AND %b)", "(%b OR %b)", "(NOT %b)", "(%b = %b)", "(%b <> %b)", "(%b IS TRUE)", "(%b IS NOT TRUE)", "(%b IS FALSE)", "(%b IS NOT UNKNOWN)", "coalesce(%b, FALSE)", "CASE WHEN %b THEN %b ELSE %b END",
-		"CAST(%i AS boolean)", "(%s LIKE %l)", "(%s NOT LIKE %l)", "(%s ILIKE %l)", `(%s LIKE 'a!%%' ESCAPE '!')`, "(%s LIKE 'a_b' ESCAPE '')", "(%i IN (%n, %n, 7))", "(%i NOT IN (%n, %n, 7))", "(%i IN (1, NULL, %n))", "(%i NOT IN (1, NULL))",
-		"(%s IN ('a', 'abc', 'zzz'))", "(%i IN (j, 3, i))", "(%f IN (1, 2.5, 0))", "(%d IN (1, 2.5))", "(%i BETWEEN %i AND %i)", "(%f NOT BETWEEN %f AND %n)", "(%s BETWEEN 'a' AND %s)", "(%d BETWEEN %d AND %n)", "(%t BETWEEN %t AND %t)",
-		"(%i IS NULL)", "(%f IS NOT NULL)", "(%s IS NULL)", "(%t IS NULL)", "(%d IS NOT NULL)", "(%b IS NULL)", "(%i = %i)", "(%i <> %i)", "(%i < %i)", "(%i <= %i)", "(%i > %i)", "(%i >= %i)", "(%f = %f)", "(%f < %f)",
-		"(%f >= %f)", "(%f <> %f)", "(%f > %f)", "(%s = %s)", "(%s <> %s)", "(%s < %s)", "(%s >= %s)", "(%t = %t)", "(%t < %t)", "(%t >= %t)", "(%d = %d)", "(%d < %d)", "(%d >= %d)", "(%i < %f)", "(%i = %d)", "(%d > %i)", "(%d <= %f)",
-		"(%i > 2.5)", "(%i <= 7.0)", "(%i <> 2.5)", "(%f = 2.5)", "(%d = 2.5)", "(%i IS DISTINCT FROM %i)", "(%f IS NOT DISTINCT FROM %f)", "(%s IS DISTINCT FROM %s)", "(%d IS DISTINCT FROM %d)", "(%b IS DISTINCT FROM %b)",
-		"((%t - %t) > %v)", "!(%i = -9223372036854775808)", "!(%i < 9223372036854775807)", "CAST(r AS boolean)", "(%t IN (ts, TIMESTAMP '2023-11-15 06:30:00'))", "(%t > CAST(%m AS timestamptz))", "(ts <= %x)",
+		"(%b AND %b)", "(%b OR %b)", "(NOT %b)", "(%b = %b)", "(%b <> %b)", "(%b IS TRUE)", "(%b IS NOT TRUE)",
+		"(%b IS FALSE)", "(%b IS NOT UNKNOWN)", "coalesce(%b, FALSE)", "CASE WHEN %b THEN %b ELSE %b END",
+		"CAST(%i AS boolean)", "(%s LIKE %l)", "(%s NOT LIKE %l)", "(%s ILIKE %l)", `(%s LIKE 'a!%%' ESCAPE '!')`,
+		"(%s LIKE 'a_b' ESCAPE '')", "(%i IN (%n, %n, 7))", "(%i NOT IN (%n, %n, 7))", "(%i IN (1, NULL, %n))",
+		"(%i NOT IN (1, NULL))",
+		"(%s IN ('a', 'abc', 'zzz'))", "(%i IN (j, 3, i))", "(%f IN (1, 2.5, 0))", "(%d IN (1, 2.5))",
+		"(%i BETWEEN %i AND %i)", "(%f NOT BETWEEN %f AND %n)", "(%s BETWEEN 'a' AND %s)", "(%d BETWEEN %d AND %n)",
+		"(%t BETWEEN %t AND %t)",
+		"(%i IS NULL)", "(%f IS NOT NULL)", "(%s IS NULL)", "(%t IS NULL)", "(%d IS NOT NULL)", "(%b IS NULL)",
+		"(%i = %i)", "(%i <> %i)", "(%i < %i)", "(%i <= %i)", "(%i > %i)", "(%i >= %i)", "(%f = %f)", "(%f < %f)",
+		"(%f >= %f)", "(%f <> %f)", "(%f > %f)", "(%s = %s)", "(%s <> %s)", "(%s < %s)", "(%s >= %s)", "(%t = %t)",
+		"(%t < %t)", "(%t >= %t)", "(%d = %d)", "(%d < %d)", "(%d >= %d)", "(%i < %f)", "(%i = %d)", "(%d > %i)",
+		"(%d <= %f)",
+		"(%i > 2.5)", "(%i <= 7.0)", "(%i <> 2.5)", "(%f = 2.5)", "(%d = 2.5)", "(%i IS DISTINCT FROM %i)",
+		"(%f IS NOT DISTINCT FROM %f)", "(%s IS DISTINCT FROM %s)", "(%d IS DISTINCT FROM %d)",
+		"(%b IS DISTINCT FROM %b)",
+		"((%t - %t) > %v)", "!(%i = -9223372036854775808)", "!(%i < 9223372036854775807)", "CAST(r AS boolean)",
+		"(%t IN (ts, TIMESTAMP '2023-11-15 06:30:00'))", "(%t > CAST(%m AS timestamptz))", "(ts <= %x)",
 	},
 	't': {
-		"date_trunc(%k, %t)", "(%t + %v)", "(%v + %t)", "(%t - %v)", "(%t + (%v - %v))", "(%t + %n * INTERVAL '90 minutes')", "(%t + (%t - %t))", "to_timestamp(%i)", "to_timestamp(%f)", "CAST(%t AS date)", "coalesce(%t, %t)", "greatest(%t, %t)",
-		"least(%t, %t)", "nullif(%t, %t)", "CASE WHEN %b THEN %t ELSE %t END", "TIMESTAMP '2023-11-15 06:30:00'", "CAST('2024-02-29 23:59:59.5' AS timestamp)",
+		"date_trunc(%k, %t)", "(%t + %v)", "(%v + %t)", "(%t - %v)", "(%t + (%v - %v))",
+		"(%t + %n * INTERVAL '90 minutes')", "(%t + (%t - %t))", "to_timestamp(%i)", "to_timestamp(%f)",
+		"CAST(%t AS date)", "coalesce(%t, %t)", "greatest(%t, %t)",
+		"least(%t, %t)", "nullif(%t, %t)", "CASE WHEN %b THEN %t ELSE %t END", "TIMESTAMP '2023-11-15 06:30:00'",
+		"CAST('2024-02-29 23:59:59.5' AS timestamp)",
 	},
 	'a': {
-		"count(*)", "count(%i)", "count(%s)", "count(%f)", "count(%b)", "count(1)", "sum(%i)", "avg(%i)", "min(%i)", "max(%i)", "sum(%q)", "avg(%q)", "min(%f)", "max(%f)", "min(%q)", "sum(%d)", "avg(%d)", "min(%d)", "max(%d)",
-		"min(%t)", "max(%t)", "min(%s)", "max(%s)", "bool_and(%b)", "bool_or(%b)", "every(%b)", "var_pop(%i)", "var_samp(%i)", "variance(f)", "var_pop(f)", "stddev_pop(%i)", "stddev_samp(f)", "stddev(%d)", "var_samp(%d)",
-		"min(DISTINCT %i)", "max(DISTINCT %s)", "approx_count_distinct(s)", "approx_count_distinct(j)", "approx_count_distinct(b)", "min_by(%i, j)", "max_by(%s, j)", "min_by(%s, f)", "max_by(d, i)", "first(%i, ts)", "last(%f, ts)", "last(%b, u)",
+		"count(*)", "count(%i)", "count(%s)", "count(%f)", "count(%b)", "count(1)", "sum(%i)", "avg(%i)", "min(%i)",
+		"max(%i)", "sum(%q)", "avg(%q)", "min(%f)", "max(%f)", "min(%q)", "sum(%d)", "avg(%d)", "min(%d)", "max(%d)",
+		"min(%t)", "max(%t)", "min(%s)", "max(%s)", "bool_and(%b)", "bool_or(%b)", "every(%b)", "var_pop(%i)",
+		"var_samp(%i)", "variance(f)", "var_pop(f)", "stddev_pop(%i)", "stddev_samp(f)", "stddev(%d)", "var_samp(%d)",
+		"min(DISTINCT %i)", "max(DISTINCT %s)", "approx_count_distinct(s)", "approx_count_distinct(j)",
+		"approx_count_distinct(b)", "min_by(%i, j)", "max_by(%s, j)", "min_by(%s, f)", "max_by(d, i)", "first(%i, ts)",
+		"last(%f, ts)", "last(%b, u)",
 		"min(%y)", "max(%y)", "count(%y)",
 	},
-	'u': {"count(DISTINCT %i)", "count(DISTINCT %s)", "count(DISTINCT f)", "count(DISTINCT %b)", "count(DISTINCT d)", "count(DISTINCT ts)", "count(DISTINCT r)", "count(DISTINCT j) FILTER (WHERE %b)"},
+	'u': {
+		"count(DISTINCT %i)", "count(DISTINCT %s)", "count(DISTINCT f)", "count(DISTINCT %b)", "count(DISTINCT d)",
+		"count(DISTINCT ts)", "count(DISTINCT r)", "count(DISTINCT j) FILTER (WHERE %b)",
+	},
 	'p': {
-		"count(*)", "count(i)", "sum(j)", "min(j)", "max(j)", "(%p + %p)", "(%p - %p)", "(%p * 2)", "(%p / 2)", "(%p % 4)", "coalesce(%p, 0)", "abs(%p)", "CASE WHEN %h THEN %p ELSE 0 END", "nullif(%p, %p)", "greatest(%p, %p)",
+		"count(*)", "count(i)", "sum(j)", "min(j)", "max(j)", "(%p + %p)", "(%p - %p)", "(%p * 2)", "(%p / 2)",
+		"(%p % 4)", "coalesce(%p, 0)", "abs(%p)", "CASE WHEN %h THEN %p ELSE 0 END", "nullif(%p, %p)",
+		"greatest(%p, %p)",
 	},
 	'z': {"(%p / %p)", "(%p % %p)", "(1000 / %p)"},
 	'h': {
-		"(%p > 2)", "(%p <= %p)", "(%p = %p)", "(max(f) IS NOT NULL)", "(min(s) < 'b')", "(avg(j) > 0.5)", "(%h AND %h)", "(%h OR %h)", "(NOT %h)", "(%p IN (1, 2, 3))", "(%p BETWEEN 1 AND 5)", "bool_or(b)", "(max(ts) > TIMESTAMP '2023-11-15 06:30:00')",
+		"(%p > 2)", "(%p <= %p)", "(%p = %p)", "(max(f) IS NOT NULL)", "(min(s) < 'b')", "(avg(j) > 0.5)",
+		"(%h AND %h)", "(%h OR %h)", "(NOT %h)", "(%p IN (1, 2, 3))", "(%p BETWEEN 1 AND 5)", "bool_or(b)",
+		"(max(ts) > TIMESTAMP '2023-11-15 06:30:00')",
 		"(min(s) LIKE 'a%')", "(sum(d) >= 10.5)", "(count(*) FILTER (WHERE %b) > 1)",
 	},
 }
@@ -78,16 +124,31 @@ var grammar = map[byte][]string{
 // leaves are what an expression ends with.
 var leaves = map[byte][]string{
 	'u': {"count(DISTINCT j)", "count(DISTINCT s)"},
-	'i': {"i", "i", "j", "t.j", `"j"`, "%n", "(-%n)", "!9223372036854775807", "!(-9223372036854775808)"}, 'f': {"f", "g", "g", "%n.5e0"}, 'q': {"f"}, 'd': {"d", "d", "e", "%n.25"}, 's': {"s", "s", "s", "'abc'", "'ab'"}, 'r': {"r"}, 'y': {"f"}, 'z': {"(1000 / sum(j))"},
-	'b': {"b", "b", "(i IS NULL)", "(j > 3)", "(s = 'abc')", "(f < g)"}, 't': {"ts", "u"}, 'a': {"count(*)"}, 'p': {"count(*)", "sum(j)", "max(j)"}, 'h': {"(count(*) > 2)", "(sum(j) > 0)", "(min(j) < max(j))"},
+	'i': {"i", "i", "j", "t.j", `"j"`, "%n", "(-%n)", "!9223372036854775807", "!(-9223372036854775808)"},
+	'f': {"f", "g", "g", "%n.5e0"}, 'q': {"f"}, 'd': {"d", "d", "e", "%n.25"}, 's': {"s", "s", "s", "'abc'", "'ab'"},
+	'r': {"r"}, 'y': {"f"}, 'z': {"(1000 / sum(j))"},
+	'b': {"b", "b", "(i IS NULL)", "(j > 3)", "(s = 'abc')", "(f < g)"}, 't': {"ts", "u"}, 'a': {"count(*)"},
+	'p': {"count(*)", "sum(j)", "max(j)"}, 'h': {"(count(*) > 2)", "(sum(j) > 0)", "(min(j) < max(j))"},
 }
 
 var constants = map[byte][]string{
 	'l': {"'a%'", "'%b_'", "'%'", "'_b%'", "'%a%b%'", "'abc'", "''", `'a\%b'`, "'%L%'", "'Ä%'", "'%_%_'"},
-	'v': {"INTERVAL '90 minutes'", "INTERVAL '1 day'", "INTERVAL '1.5 s'", "INTERVAL '-2 hours'", "INTERVAL '1 week 01:30:00'", "INTERVAL '10' SECOND"},
-	'c': {"minute", "hour", "day", "dow", "isodow", "doy", "week", "month", "quarter", "year", "isoyear", "microsecond"},
-	'k': {"'microsecond'", "'millisecond'", "'second'", "'minute'", "'hour'", "'day'", "'week'", "'month'", "'quarter'", "'year'"},
-	'm': {"'2023-11-15'", "'2023-11-15 06:30'", "'2023-11-15T06:30:00Z'", "'2023-11-15 06:30:00.123456+02'", "'2023-11-15 06:30:00-05:30'", "'1999-12-31 23:59:59.999999'", "'2023-02-30'", "'2023-11-15 24:61'", "'noon'"},
+	'v': {
+		"INTERVAL '90 minutes'", "INTERVAL '1 day'", "INTERVAL '1.5 s'", "INTERVAL '-2 hours'",
+		"INTERVAL '1 week 01:30:00'", "INTERVAL '10' SECOND",
+	},
+	'c': {
+		"minute", "hour", "day", "dow", "isodow", "doy", "week", "month", "quarter", "year", "isoyear",
+		"microsecond",
+	},
+	'k': {
+		"'microsecond'", "'millisecond'", "'second'", "'minute'", "'hour'", "'day'", "'week'", "'month'", "'quarter'",
+		"'year'",
+	},
+	'm': {
+		"'2023-11-15'", "'2023-11-15 06:30'", "'2023-11-15T06:30:00Z'", "'2023-11-15 06:30:00.123456+02'",
+		"'2023-11-15 06:30:00-05:30'", "'1999-12-31 23:59:59.999999'", "'2023-02-30'", "'2023-11-15 24:61'", "'noon'",
+	},
 	'x': {"'2023-11-15'", "'2023-11-15 06:30'", "'2023-11-15T06:30:00'"},
 	'w': {"'l'", "','", "'b'", "'lo'", "''"},
 }
@@ -117,7 +178,8 @@ func (m *maker) make(kind byte, depth int) term {
 			continue
 		}
 		if t := m.fill(text, depth-1); t.theirs != "" {
-			m.narrow = m.narrow || kind == 'd' || kind == 't' || strings.Contains(text, "%d") || strings.HasPrefix(text, "round(%f, ")
+			m.narrow = m.narrow || kind == 'd' || kind == 't' || strings.Contains(text, "%d") ||
+				strings.HasPrefix(text, "round(%f, ")
 			return t
 		}
 	}
@@ -234,7 +296,8 @@ type window struct{ velo, series, start, end string }
 // window is nil where the oracle has none of that kind.
 func (m *maker) window(of sizes) *window {
 	says := func(what string) string {
-		return strings.NewReplacer("$1", of.size, "$2", strconv.FormatInt(of.micros, 10), "$3", of.slide).Replace(m.oracle.says()[of.kind+what])
+		return strings.NewReplacer("$1", of.size, "$2", strconv.FormatInt(of.micros, 10), "$3", of.slide).Replace(
+			m.oracle.says()[of.kind+what])
 	}
 	w := &window{"tumble(ts, " + of.size + ")", says(".series"), says(".start"), says(".end")}
 	if of.slide != "" {
@@ -293,7 +356,8 @@ func (m *maker) statement() *statement {
 		s.window = m.window(w)
 	}
 	if s.window != nil {
-		s.keys, s.refs = append([]term{{"window_start", s.window.start}, {"window_end", s.window.end}}, s.keys...), append([]int{0, 0}, s.refs...)
+		s.keys, s.refs = append([]term{{"window_start", s.window.start}, {"window_end", s.window.end}}, s.keys...),
+			append([]int{0, 0}, s.refs...)
 	}
 	if !s.distinct {
 		for range 1 + m.IntN(4) {
@@ -306,7 +370,9 @@ func (m *maker) statement() *statement {
 			s.columns = append(s.columns, m.make('u', 3))
 		}
 		if len(s.keys) > 0 && m.IntN(3) == 0 {
-			s.columns = append(s.columns, of(m.one("(%s IS NULL)", "CASE WHEN %s IS NOT NULL THEN count(*) END", "(%s IS NOT DISTINCT FROM %s)", "nullif(%s, %s)"), s.keys[m.IntN(len(s.keys))]))
+			s.columns = append(s.columns,
+				of(m.one("(%s IS NULL)", "CASE WHEN %s IS NOT NULL THEN count(*) END", "(%s IS NOT DISTINCT FROM %s)",
+					"nullif(%s, %s)"), s.keys[m.IntN(len(s.keys))]))
 		}
 		if m.IntN(3) == 0 {
 			h := m.make('h', 3)

@@ -122,7 +122,8 @@ func sameCell(velo, theirs cell) bool {
 		return velo.kind == theirs.kind && velo.text == theirs.text
 	}
 	f, g := velo.number, theirs.number
-	return f == g || f != f && g != g || math.Abs(f-g) <= max(2e-9*max(math.Abs(f), math.Abs(g)), 1e-9) && !math.IsInf(f, 0) && !math.IsInf(g, 0)
+	return f == g || f != f && g != g || math.Abs(f-g) <= max(2e-9*max(math.Abs(f), math.Abs(g)), 1e-9) &&
+		!math.IsInf(f, 0) && !math.IsInf(g, 0)
 }
 
 func sameRow(a, b []cell) bool { return slices.EqualFunc(a, b, sameCell) }

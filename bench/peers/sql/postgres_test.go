@@ -61,12 +61,19 @@ func newPostgres(t *testing.T) oracle {
 		c.Dir, c.SysProcAttr, c.Env = dir, as, append(os.Environ(), "LC_ALL=C.UTF-8", "TZ=UTC", "HOME="+dir)
 		return c
 	}
-	if out, err := command("initdb", "-D", data, "-U", "velo", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--lc-collate=C", "--no-sync").CombinedOutput(); err != nil {
+	if out, err := command("initdb", "-D", data, "-U", "velo", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8",
+		"--lc-collate=C", "--no-sync").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
 	// The shell ends the server when its own input ends, which it does however the test does.
-	server := command("postgres", "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "jit=off", "-c", "max_parallel_workers_per_gather=0", "-c", "timezone=UTC", "-c", "log_min_messages=fatal", "-c", "log_min_error_statement=panic")
-	server.Args = append([]string{"sh", "-c", `exec 3<&0; "$0" "$@" </dev/null 3<&- & p=$!; { read _ <&3; kill -INT $p; } 2>/dev/null & wait $p`, server.Path}, server.Args[1:]...)
+	server := command("postgres", "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "jit=off",
+		"-c", "max_parallel_workers_per_gather=0", "-c", "timezone=UTC", "-c", "log_min_messages=fatal", "-c",
+		"log_min_error_statement=panic")
+	server.Args = append([]string{
+		"sh", "-c",
+		`exec 3<&0; "$0" "$@" </dev/null 3<&- & p=$!; { read _ <&3; kill -INT $p; } 2>/dev/null & wait $p`,
+		server.Path,
+	}, server.Args[1:]...)
 	server.Path = "/bin/sh"
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
@@ -138,7 +145,8 @@ func postgresBin() string {
 
 func (d *postgres) load(t table) error {
 	ctx := context.Background()
-	if _, err := d.conn.Exec(ctx, "DROP TABLE IF EXISTS t; CREATE TABLE t ("+columns(record.Type.String)+")"); err != nil {
+	if _, err := d.conn.Exec(ctx, "DROP TABLE IF EXISTS t; CREATE TABLE t ("+columns(record.Type.String)+")"); err !=
+		nil {
 		return err
 	}
 	// Text in COPY's own form: what it means does not depend on what the driver makes of NaN or of a year.
@@ -239,34 +247,63 @@ func (*postgres) says() map[string]string { return postgresSays }
 // timestamps without a zone.
 var postgresSays = map[string]string{
 	// A constant is an int4, and folded while the query is planned.
-	"%n": "(n * 0 + $1)", "(-%n)": "(n * 0 - $1)", "%n.5e0": "CAST(n * 0 + $1.5 AS double precision)", "(-9223372036854775808)": "CAST('-9223372036854775808' AS bigint)",
-	"sign(%i)": "CAST(sign($1) AS bigint)", "floor(%i)": "CAST(floor(CAST($1 AS numeric)) AS bigint)", "ceil(%i)": "CAST(ceil(CAST($1 AS numeric)) AS bigint)", "round(%i)": "CAST(round(CAST($1 AS numeric)) AS bigint)",
+	"%n": "(n * 0 + $1)", "(-%n)": "(n * 0 - $1)", "%n.5e0": "CAST(n * 0 + $1.5 AS double precision)",
+	"(-9223372036854775808)": "CAST('-9223372036854775808' AS bigint)",
+	"sign(%i)":               "CAST(sign($1) AS bigint)", "floor(%i)": "CAST(floor(CAST($1 AS numeric)) AS bigint)",
+	"ceil(%i)": "CAST(ceil(CAST($1 AS numeric)) AS bigint)", "round(%i)": "CAST(round(CAST($1 AS numeric)) AS bigint)",
 	"trunc(%i)": "CAST(trunc(CAST($1 AS numeric)) AS bigint)", "round(%i, 2)": "CAST(round($1, 2) AS bigint)",
-	"length(%s)": "CAST(length($1) AS bigint)", "char_length(%s)": "CAST(char_length($1) AS bigint)", "position(%s IN %s)": "CAST(position($1 IN $2) AS bigint)", "position('a' IN %s)": "CAST(position('a' IN $1) AS bigint)",
-	"CAST(%b AS bigint)": "CAST(CAST($1 AS int) AS bigint)", "CAST(%i AS boolean)": "($1 <> 0)", "extract(%c FROM %t)": "CAST(extract($1 FROM $2) AS bigint)", "date_part('hour', %t)": "CAST(date_part('hour', $1) AS bigint)",
-	"extract(day FROM ts)": "CAST(extract(day FROM ts) AS bigint)", "extract(epoch FROM %t)": "CAST(extract(epoch FROM $1) AS double precision)", "extract(second FROM %t)": "CAST(extract(second FROM $1) AS double precision)",
-	"extract(millisecond FROM %t)": "CAST(extract(millisecond FROM $1) AS double precision)", "extract(epoch FROM (%t - %t))": "CAST(extract(epoch FROM ($1 - $2)) AS double precision)",
-	"(%d / %d)": "(CAST($1 AS double precision) / CAST($2 AS double precision))", "(%i / %d)": "(CAST($1 AS double precision) / CAST($2 AS double precision))",
-	"round(%f, 2)": "CAST(round(CAST($1 AS numeric), 2) AS double precision)", "round(%f, 0)": "CAST(round(CAST($1 AS numeric), 0) AS double precision)", "exp(%i)": "exp(CAST($1 AS double precision))",
-	"to_timestamp(%i)": "(to_timestamp($1) AT TIME ZONE 'UTC')", "to_timestamp(%f)": "(to_timestamp($1) AT TIME ZONE 'UTC')", "CAST(%t AS date)": "CAST(CAST($1 AS date) AS timestamp)",
-	"CAST(ts AS text)": `to_char(ts, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`, "sum(j)": "CAST(sum(j) AS bigint)",
-	"tumble.start": "date_bin($1, ts, TIMESTAMP '1970-01-01')", "tumble.end": "(date_bin($1, ts, TIMESTAMP '1970-01-01') + $1)",
-	"hop.series": "generate_series(date_bin($3, ts, TIMESTAMP '1970-01-01') - $1 + $3, date_bin($3, ts, TIMESTAMP '1970-01-01'), $3)",
-	"hop.start":  "w", "hop.end": "(w + $1)",
-	"cumulate.series": "generate_series(date_bin($3, ts, TIMESTAMP '1970-01-01') + $3, date_bin($1, ts, TIMESTAMP '1970-01-01') + $1, $3)",
-	"cumulate.start":  "date_bin($1, ts, TIMESTAMP '1970-01-01')", "cumulate.end": "w",
+	"length(%s)": "CAST(length($1) AS bigint)", "char_length(%s)": "CAST(char_length($1) AS bigint)",
+	"position(%s IN %s)":  "CAST(position($1 IN $2) AS bigint)",
+	"position('a' IN %s)": "CAST(position('a' IN $1) AS bigint)",
+	"CAST(%b AS bigint)":  "CAST(CAST($1 AS int) AS bigint)", "CAST(%i AS boolean)": "($1 <> 0)",
+	"extract(%c FROM %t)":           "CAST(extract($1 FROM $2) AS bigint)",
+	"date_part('hour', %t)":         "CAST(date_part('hour', $1) AS bigint)",
+	"extract(day FROM ts)":          "CAST(extract(day FROM ts) AS bigint)",
+	"extract(epoch FROM %t)":        "CAST(extract(epoch FROM $1) AS double precision)",
+	"extract(second FROM %t)":       "CAST(extract(second FROM $1) AS double precision)",
+	"extract(millisecond FROM %t)":  "CAST(extract(millisecond FROM $1) AS double precision)",
+	"extract(epoch FROM (%t - %t))": "CAST(extract(epoch FROM ($1 - $2)) AS double precision)",
+	"(%d / %d)":                     "(CAST($1 AS double precision) / CAST($2 AS double precision))",
+	"(%i / %d)":                     "(CAST($1 AS double precision) / CAST($2 AS double precision))",
+	"round(%f, 2)":                  "CAST(round(CAST($1 AS numeric), 2) AS double precision)",
+	"round(%f, 0)":                  "CAST(round(CAST($1 AS numeric), 0) AS double precision)",
+	"exp(%i)":                       "exp(CAST($1 AS double precision))",
+	"to_timestamp(%i)":              "(to_timestamp($1) AT TIME ZONE 'UTC')",
+	"to_timestamp(%f)":              "(to_timestamp($1) AT TIME ZONE 'UTC')",
+	"CAST(%t AS date)":              "CAST(CAST($1 AS date) AS timestamp)",
+	"CAST(ts AS text)":              `to_char(ts, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`, "sum(j)": "CAST(sum(j) AS bigint)",
+	"tumble.start": "date_bin($1, ts, TIMESTAMP '1970-01-01')",
+	"tumble.end":   "(date_bin($1, ts, TIMESTAMP '1970-01-01') + $1)",
+	"hop.series": "generate_series(date_bin($3, ts, TIMESTAMP '1970-01-01') - $1 + $3, date_bin($3, ts, TIMESTAMP " +
+		"'1970-01-01'), $3)",
+	"hop.start": "w", "hop.end": "(w + $1)",
+	"cumulate.series": "generate_series(date_bin($3, ts, TIMESTAMP '1970-01-01') + $3, date_bin($1, ts, TIMESTAMP " +
+		"'1970-01-01') + $1, $3)",
+	"cumulate.start": "date_bin($1, ts, TIMESTAMP '1970-01-01')", "cumulate.end": "w",
 	// What cannot be computed of groups is NULL in velo.
-	"(%p / %p)": "($1 / nullif($2, 0))", "(%p % %p)": "($1 % nullif($2, 0))", "(1000 / %p)": "(1000 / nullif($1, 0))", "(1000 / sum(j))": "(1000 / nullif(CAST(sum(j) AS bigint), 0))",
-	"(%t > CAST(%m AS timestamptz))": "($1 > CAST($2 AS timestamptz) AT TIME ZONE 'UTC')", "(2 ^ %q)": "(CAST(2 AS double precision) ^ $1)",
-	"approx_count_distinct(s)": "count(DISTINCT s)", "approx_count_distinct(j)": "count(DISTINCT j)", "approx_count_distinct(b)": "count(DISTINCT b)",
+	"(%p / %p)": "($1 / nullif($2, 0))", "(%p % %p)": "($1 % nullif($2, 0))", "(1000 / %p)": "(1000 / nullif($1, 0))",
+	"(1000 / sum(j))":                "(1000 / nullif(CAST(sum(j) AS bigint), 0))",
+	"(%t > CAST(%m AS timestamptz))": "($1 > CAST($2 AS timestamptz) AT TIME ZONE 'UTC')",
+	"(2 ^ %q)":                       "(CAST(2 AS double precision) ^ $1)",
+	"approx_count_distinct(s)":       "count(DISTINCT s)", "approx_count_distinct(j)": "count(DISTINCT j)",
+	"approx_count_distinct(b)": "count(DISTINCT b)",
 	// Of whole numbers and decimals these are numerics.
-	"avg(%i)": floatOf("avg($1)"), "avg(%d)": floatOf("avg($1)"), "var_pop(%i)": floatOf("var_pop($1)"), "var_samp(%i)": floatOf("var_samp($1)"), "stddev_pop(%i)": floatOf("stddev_pop($1)"), "stddev(%d)": floatOf("stddev($1)"),
+	"avg(%i)": floatOf("avg($1)"), "avg(%d)": floatOf("avg($1)"), "var_pop(%i)": floatOf("var_pop($1)"),
+	"var_samp(%i)": floatOf("var_samp($1)"), "stddev_pop(%i)": floatOf("stddev_pop($1)"),
+	"stddev(%d)":   floatOf("stddev($1)"),
 	"var_samp(%d)": floatOf("var_samp($1)"),
 	// Of what ties, the least or the greatest value; NULL only where there is no other.
-	"min_by(%i, j)": "(array_agg($1 ORDER BY j, $1 NULLS LAST) FILTER (WHERE $F))[1]", "max_by(%s, j)": "(array_agg(CAST($1 AS text) ORDER BY j DESC, CAST($1 AS text) DESC NULLS LAST) FILTER (WHERE $F))[1]",
-	"min_by(%s, f)": "CASE WHEN count(f) FILTER (WHERE $F) > 0 THEN (array_agg(CAST($1 AS text) ORDER BY f, CAST($1 AS text) NULLS LAST) FILTER (WHERE $F))[1] END", "max_by(d, i)": "CASE WHEN count(i) FILTER (WHERE $F) > 0 THEN (array_agg(d ORDER BY i DESC NULLS LAST, d DESC NULLS LAST) FILTER (WHERE $F))[1] END",
-	"first(%i, ts)": "(array_agg($1 ORDER BY ts, $1 NULLS LAST) FILTER (WHERE $F))[1]", "last(%f, ts)": "(array_agg($1 ORDER BY ts DESC, $1 DESC NULLS LAST) FILTER (WHERE $F))[1]",
-	"last(%b, u)": "CASE WHEN count(u) FILTER (WHERE $F) > 0 THEN (array_agg($1 ORDER BY u DESC NULLS LAST, $1 DESC NULLS LAST) FILTER (WHERE $F))[1] END",
+	"min_by(%i, j)": "(array_agg($1 ORDER BY j, $1 NULLS LAST) FILTER (WHERE $F))[1]",
+	"max_by(%s, j)": "(array_agg(CAST($1 AS text) ORDER BY j DESC, CAST($1 AS text) DESC NULLS LAST) FILTER " +
+		"(WHERE $F))[1]",
+	"min_by(%s, f)": "CASE WHEN count(f) FILTER (WHERE $F) > 0 THEN (array_agg(CAST($1 AS text) ORDER BY f, CAST($1 " +
+		"AS text) NULLS LAST) FILTER (WHERE $F))[1] END",
+	"max_by(d, i)": "CASE WHEN count(i) FILTER (WHERE $F) > 0 THEN (array_agg(d ORDER BY i DESC NULLS LAST, d DESC " +
+		"NULLS LAST) FILTER (WHERE $F))[1] END",
+	"first(%i, ts)": "(array_agg($1 ORDER BY ts, $1 NULLS LAST) FILTER (WHERE $F))[1]",
+	"last(%f, ts)":  "(array_agg($1 ORDER BY ts DESC, $1 DESC NULLS LAST) FILTER (WHERE $F))[1]",
+	"last(%b, u)": "CASE WHEN count(u) FILTER (WHERE $F) > 0 THEN (array_agg($1 ORDER BY u DESC NULLS LAST, $1 " +
+		"DESC NULLS LAST) FILTER (WHERE $F))[1] END",
 }
 
 func floatOf(aggregate string) string {

@@ -10,10 +10,12 @@ import (
 
 var schema = func() *record.Schema {
 	s, err := record.NewSchema("t",
-		record.Field{Name: "n", Type: record.Int64},                     // the number of the row: what a record in quarantine is left out by
-		record.Field{Name: "i", Type: record.Int64, Nullable: true},     // up to the ends of the range in a wild table
-		record.Field{Name: "j", Type: record.Int64},                     // always small
-		record.Field{Name: "f", Type: record.Float64, Nullable: true},   // eighths, so that sums are exact in any order; NaN and infinities in a wild table
+		// the number of the row: what a record in quarantine is left out by
+		record.Field{Name: "n", Type: record.Int64},
+		record.Field{Name: "i", Type: record.Int64, Nullable: true}, // up to the ends of the range in a wild table
+		record.Field{Name: "j", Type: record.Int64},                 // always small
+		// eighths, so that sums are exact in any order; NaN and infinities in a wild table
+		record.Field{Name: "f", Type: record.Float64, Nullable: true},
 		record.Field{Name: "g", Type: record.Float64, Nullable: true},   // anything
 		record.Field{Name: "s", Type: record.String, Nullable: true},    // words
 		record.Field{Name: "r", Type: record.String, Nullable: true},    // numbers and what is not quite one
@@ -32,12 +34,28 @@ var schema = func() *record.Schema {
 type table [][]any
 
 var (
-	words      = []string{"", "a", "abc", "Abc", "x,y", "hello world", " pad ", "zzz", "a%b", `a\b`, "ab_ab", "aXa"}
-	wildWords  = []string{"", "a", "Ärger", "äRGER", "straße", "日本語", "日", "e\u0301", "\t a \n", "İ", "ǅ", "Σίσυφος", "ς", "'", "A'b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", "🦀x"}
-	numerals   = []string{"12", "-7", " 5 ", "+3", "0", "1e3", "12.345", "-0.005", "2.5", "abc", "", "+-5", ".5", "5.", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "NaN", "inf", "-Infinity", "1e400", "1e-400", "\u00a05", "true", "1 2", "--5", "+"}
-	extremes   = []int64{math.MinInt64, math.MinInt64 + 1, math.MaxInt64, math.MaxInt64 - 1, 1 << 53, 1<<53 + 1, -1 << 32, 1 << 31, 3037000500}
-	floats     = []float64{0.1, 0.2, 0.30000000000000004, 1.005, 2.5, -2.5, 3.5, 0.49999999999999994, 1e15, 123456789.125, -1e-5, 1. / 3, 100, 12345.678}
-	wildFloats = []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.Copysign(0, -1), 5e-324, math.MaxFloat64, -math.MaxFloat64, 1e300, 1e-300, 9223372036854775807, -9223372036854775808, 4503599627370497.5, 1e18}
+	words     = []string{"", "a", "abc", "Abc", "x,y", "hello world", " pad ", "zzz", "a%b", `a\b`, "ab_ab", "aXa"}
+	wildWords = []string{
+		"", "a", "Ärger", "äRGER", "straße", "日本語", "日", "e\u0301", "\t a \n", "İ", "ǅ", "Σίσυφος",
+		"ς", "'", "A'b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", "🦀x",
+	}
+	numerals = []string{
+		"12", "-7", " 5 ", "+3", "0", "1e3", "12.345", "-0.005", "2.5", "abc", "", "+-5", ".5", "5.",
+		"9223372036854775807", "9223372036854775808", "-9223372036854775808", "NaN", "inf", "-Infinity", "1e400",
+		"1e-400", "\u00a05", "true", "1 2", "--5", "+",
+	}
+	extremes = []int64{
+		math.MinInt64, math.MinInt64 + 1, math.MaxInt64, math.MaxInt64 - 1, 1 << 53, 1<<53 + 1,
+		-1 << 32, 1 << 31, 3037000500,
+	}
+	floats = []float64{
+		0.1, 0.2, 0.30000000000000004, 1.005, 2.5, -2.5, 3.5, 0.49999999999999994, 1e15,
+		123456789.125, -1e-5, 1. / 3, 100, 12345.678,
+	}
+	wildFloats = []float64{
+		math.NaN(), math.Inf(1), math.Inf(-1), math.Copysign(0, -1), 5e-324, math.MaxFloat64,
+		-math.MaxFloat64, 1e300, 1e-300, 9223372036854775807, -9223372036854775808, 4503599627370497.5, 1e18,
+	}
 )
 
 // newTable is a random table. A wild one has values at the ends of their ranges.
@@ -47,8 +65,10 @@ func newTable(rng *rand.Rand, rows int, wild bool) table {
 	var t table
 	for n := range rows {
 		row := []any{
-			int64(n), rng.Int64N(41) - 20, rng.Int64N(41) - 20, float64(rng.IntN(401)-200) / 8, floats[rng.IntN(len(floats))], pick(words), pick(numerals), rng.IntN(2) == 0,
-			(1_700_000_000 + rng.Int64N(200_000)) * 1e6, 1_700_000_000_000_000 + rng.Int64N(86400e6*800), rng.Int64N(20001) - 10000, rng.Int64N(2_000_000_001) - 1_000_000_000,
+			int64(n), rng.Int64N(41) - 20, rng.Int64N(41) - 20, float64(rng.IntN(401)-200) / 8,
+			floats[rng.IntN(len(floats))], pick(words), pick(numerals), rng.IntN(2) == 0,
+			(1_700_000_000 + rng.Int64N(200_000)) * 1e6, 1_700_000_000_000_000 + rng.Int64N(86400e6*800),
+			rng.Int64N(20001) - 10000, rng.Int64N(2_000_000_001) - 1_000_000_000,
 		}
 		if rare(6) {
 			row[1] = extremes[rng.IntN(len(extremes))]

@@ -121,11 +121,15 @@ func TestFaults(t *testing.T) {
 func TestHostile(t *testing.T) {
 	begin := time.Now()
 	for _, text := range []string{
-		"SELECT " + strings.Repeat("(", 100_000), "SELECT " + strings.Repeat("(", 100) + "1" + strings.Repeat(")", 100) + " FROM t",
+		"SELECT " + strings.Repeat("(", 100_000), "SELECT " + strings.Repeat("(", 100) + "1" +
+			strings.Repeat(")", 100) + " FROM t",
 		"SELECT " + strings.Repeat("NOT ", 50_000) + "a FROM t", "SELECT " + strings.Repeat("- ", 50_000) + "a FROM t",
-		"SELECT a" + strings.Repeat(" AND a", 50_000) + " FROM t", "SELECT a" + strings.Repeat("::int", 50_000) + " FROM t",
-		"SELECT " + strings.Repeat("CASE WHEN ", 10_000), strings.Repeat("EXPLAIN ", 10_000), "SELECT " + strings.Repeat("f(", 50_000), strings.Repeat("/*", 100_000),
-		strings.Repeat("SELECT a FROM t;", 10_000), "SELECT '" + strings.Repeat("'", 100_001), strings.Repeat("a", MaxText+1),
+		"SELECT a" + strings.Repeat(" AND a", 50_000) + " FROM t", "SELECT a" + strings.Repeat("::int", 50_000) +
+			" FROM t",
+		"SELECT " + strings.Repeat("CASE WHEN ", 10_000), strings.Repeat("EXPLAIN ", 10_000),
+		"SELECT " + strings.Repeat("f(", 50_000), strings.Repeat("/*", 100_000),
+		strings.Repeat("SELECT a FROM t;", 10_000), "SELECT '" + strings.Repeat("'", 100_001),
+		strings.Repeat("a", MaxText+1),
 	} {
 		all, err := Parse(text)
 		if err == nil && len(all) < 100 {
