@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,4 +54,29 @@ func TestParkedEngineSleeps(t *testing.T) {
 		})
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// A failsOnce fails once in a way that is worth another try, and then has nothing.
+type failsOnce struct {
+	testgen.BlockedReader
+	failed bool
+}
+
+func (r *failsOnce) Read(ctx context.Context, b *record.Batch) error {
+	if !r.failed {
+		r.failed = true
+		return record.Transient(errors.New("not now"))
+	}
+	return r.BlockedReader.Read(ctx, b)
+}
+
+// Goal: a reader that had a transient error, and that blocks now, lets its runner sleep. Method: a
+// runner that looks again and again has no park after the error.
+func TestRunnerSleepsAfterAnError(t *testing.T) {
+	e, _ := fedEngine(t, engine.Config{
+		Readers: []record.Reader{&failsOnce{}}, Partitions: 1, Cores: 1, RetryMin: time.Millisecond,
+	})
+	eventually(t, "the reader has failed", func() bool { return e.Stats().Readers[1].Retries == 1 })
+	before := e.Stats().Runners[0].Parks
+	eventually(t, "the runner sleeps", func() bool { return e.Stats().Runners[0].Parks > before+2 })
 }
