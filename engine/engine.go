@@ -42,6 +42,7 @@ type Engine struct {
 	inlets      inlets
 	rejects     *rejectQueue // nil if the configuration has neither OnReject nor OnLate
 	output      *output      // nil if the configuration has no Writer
+	keeper      *keeper      // nil if the configuration has no State
 
 	// readCtx is the context of all reads. cancelRead ends it.
 	readCtx    context.Context
@@ -103,7 +104,17 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	c := &e.cfg
 	e.state = core.NewMemoryBudget(c.StateBytes, c.StatePolicy)
-	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, c.HeldSnapshots, e.state, e.ringAll)
+	held := c.HeldSnapshots
+	if c.State != nil {
+		held++ // the keeper holds a cut while it saves it
+		e.state.KeepCut()
+		var err error
+		if e.keeper, err = openKeeper(e); err != nil {
+			e.disclaim(c.Readers...)
+			return nil, err
+		}
+	}
+	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, held, e.state, e.ringAll)
 	e.cuts.Origin = e.start.UnixNano()
 	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions)
 	if c.OnReject != nil || c.OnLate != nil {
@@ -114,10 +125,19 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e.inlets.slotsByDefault, e.inlets.adding = cfg.RingSlots == 0, make(chan struct{}, 1)
 	e.readCtx, e.cancelRead = context.WithCancel(ctx)
-	if err := e.build(); err != nil {
+	err := e.build()
+	if err == nil && e.keeper != nil {
+		if err = e.keeper.restore(); err != nil {
+			err = fmt.Errorf("engine: state %v: %w", e.keeper.folder, err)
+		}
+	}
+	if err != nil {
 		e.cancelRead()
 		unplace(e.placement)
 		e.disclaim(c.Readers...)
+		if e.keeper != nil {
+			err = errors.Join(err, e.keeper.folder.Close())
+		}
 		return nil, err
 	}
 	return e, nil
@@ -146,6 +166,9 @@ func (e *Engine) launch(ctx context.Context) {
 	}
 	if e.output != nil {
 		go e.as(callerOutput, e.output.run)
+	}
+	if k := e.keeper; k != nil {
+		go e.as(callerKeeper, k.begin)
 	}
 	e.unContext = context.AfterFunc(ctx, e.shut)
 	go e.supervise()
@@ -309,6 +332,13 @@ func (e *Engine) supervise() {
 	if o := e.output; o != nil && !e.await(o.finished) {
 		e.report(fmt.Errorf("engine: writer: Write has not returned %v after its context was done; its goroutine is "+
 			"left behind", readGrace))
+	}
+	if k := e.keeper; k != nil {
+		close(k.stop)
+		if !e.await(k.finished) {
+			e.report(fmt.Errorf("engine: state %v: a save has not ended %v after the engine was closed; its "+
+				"goroutine is left behind", k.folder, readGrace))
+		}
 	}
 	e.disclaim(readers...)
 	close(e.done)

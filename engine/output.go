@@ -30,6 +30,13 @@ type output struct {
 	outlets    []*outlet // by the number of the partition
 	batchReady wakeup    // rung when an outlet has a batch
 
+	// from is the end of the last window that was written before a restart.
+	from int64
+	// changes are what was written before a restart; nil if there was none.
+	changes *result.Changes
+	// whole is set when everything has been written, before finished is closed.
+	whole atomic.Bool
+
 	// These counters are for Stats; they order nothing.
 	rows, windows, retries, unfit atomic.Uint64
 }
@@ -39,7 +46,8 @@ type output struct {
 const writtenEvery = time.Millisecond
 
 func newOutput(e *Engine) *output {
-	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup()}
+	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup(),
+		from: math.MinInt64}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	if e.cfg.Plan.Window != nil {
 		e.cuts.KeepWindows()
@@ -64,6 +72,7 @@ func (o *output) run() {
 		write = o.writePassed
 	}
 	err := contain("Write", write, gone)
+	o.whole.Store(err == nil && o.engine.cuts.Ended())
 	if err != nil && !(o.engine.closing.Load() && errors.Is(err, context.Canceled)) {
 		o.engine.fail(fmt.Errorf("engine: writer: %w", err))
 	}
@@ -72,9 +81,9 @@ func (o *output) run() {
 // write writes what each new snapshot has closed.
 func (o *output) write() error {
 	e := o.engine
-	written := int64(math.MinInt64)
-	var changes *result.Changes
-	if e.cfg.Plan.Emit == plan.EmitChanges {
+	written := o.from
+	changes := o.changes
+	if e.cfg.Plan.Emit == plan.EmitChanges && changes == nil {
 		var err error
 		changes, err = result.NewChanges(e.cfg.Plan)
 		if err != nil {
@@ -99,6 +108,9 @@ func (o *output) write() error {
 			err = o.writeCut(cut, last, &written)
 		}
 		next = max(next, cut.Epoch()) + 1
+		if err == nil && changes != nil {
+			e.keeper.offer(cut, slot)
+		}
 		e.cuts.Unpin(slot)
 		if err != nil || last {
 			return err
@@ -117,7 +129,7 @@ func (o *output) check(ok bool, formula string) {
 // no windows it writes all of the last cut.
 func (o *output) writeCut(cut *result.Cut, last bool, written *int64) error {
 	if o.engine.cfg.Plan.Window == nil {
-		if !last || !o.complete() {
+		if !last || !o.engine.complete() {
 			return nil
 		}
 		return o.batches(cut.Batches(record.DefaultRows))
@@ -162,14 +174,19 @@ func (o *output) writeChanges(changes *result.Changes, cut *result.Cut) error {
 	return nil
 }
 
-// complete says whether all readers have come to their end.
-func (o *output) complete() bool {
-	for _, in := range o.engine.inlets.all() {
-		if !in.source.Complete() {
-			return false
-		}
+// resume has the output go on after the cut that a restored engine begins with: the changes in it
+// were written before it was saved.
+func (o *output) resume() (err error) {
+	if o.engine.cfg.Plan.Emit != plan.EmitChanges {
+		return nil
 	}
-	return true
+	if o.changes, err = result.NewChanges(o.engine.cfg.Plan); err != nil {
+		return err
+	}
+	cut, slot := o.engine.cuts.Pin()
+	defer o.engine.cuts.Unpin(slot)
+	o.changes.Resume(cut)
+	return nil
 }
 
 func (o *output) batches(all iter.Seq[*record.Batch]) error {

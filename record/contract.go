@@ -60,13 +60,46 @@ type Notifier interface {
 	Notify(wake func())
 }
 
-// A Resumer is a Reader whose source can be read again from a position.
+// A Position says how far a split of a source has been read.
+type Position struct {
+	// Split names the split. A split is a part of a source that is read in order by one reader at a
+	// time, or in parts by several: a file, a lane of a Feed, a partition of Kafka. No two sources
+	// of an engine may have splits of the same name.
+	Split string
+
+	// Offset says how far, in whatever form the reader likes. It is at most MaxOffsetBytes long.
+	Offset []byte
+}
+
+// MaxOffsetBytes bounds Position.Offset.
+const MaxOffsetBytes = 64 << 10
+
+// A Resumer is a Reader whose source can be read again from a position, so that an engine which
+// keeps its state (engine.Config.State) can go on after a restart without losing a record and
+// without counting one twice.
+//
+// The engine calls Resume once, before the first Read or Poll, also if there is nothing to resume.
+// Saved are the positions of all splits of all readers as they were saved. There may be several of
+// one split if several readers shared it. There may be other readers now, and more or fewer of
+// them: each takes up the splits that are its own, or its part of them. Resume returns the names of
+// the splits that it goes on with, and where each split that it reads stands now, including those
+// that begin at their beginning. The error says that a split cannot be gone on with: what was
+// found, what was expected, and what to do.
+//
+// From then on the reader says with Batch.SetPosition, in each batch, where the splits stand that
+// the batch has records of. What it says last is saved together with the groups that have exactly
+// the records before that position.
 type Resumer interface {
 	Reader
-	// AppendPosition appends the position after the last record of the last batch.
-	AppendPosition(to []byte) []byte
-	// Resume goes on after position. It is called before the first Read or Poll.
-	Resume(position []byte) error
+	Resume(saved []Position) (resumed []string, now []Position, err error)
+}
+
+// A Durable is a Resumer that wants to know what has been saved: the sender of its records may
+// forget those before the positions. The engine calls it after each save, with the positions of
+// this reader, on a goroutine that does nothing else. The positions are valid during the call.
+type Durable interface {
+	Resumer
+	Durable(saved []Position)
 }
 
 // A Projector is a Reader that can leave out columns that nobody reads. The engine calls Columns
