@@ -9,7 +9,7 @@ import (
 // positions are what a router knows of how far the splits of its reader have been read, for an
 // engine that keeps its state. A batch says where its splits stand after its last record
 // (record.Batch.SetPosition). Marks are sent between two batches only. So the positions at a mark
-// are those of exactly the records before the mark.
+// say how far exactly the records before the mark go.
 type positions struct {
 	// splits has each split once, and index finds it there.
 	splits []record.Position
@@ -21,8 +21,8 @@ type positions struct {
 	// final is the same at the mark of the end. complete says that the source has come to its end.
 	final    marked
 	complete bool
-	// quiet says that the source has had nothing at least once. The router stores it once; others
-	// load it for statistics.
+	// quiet says that the source has had nothing at least once. The router stores it once.
+	// Statistic.
 	quiet atomic.Bool
 }
 
@@ -69,8 +69,8 @@ func (m *marked) keep(epoch uint64, watermark int64, splits []record.Position) {
 type Resumed struct {
 	// Positions are where the splits of its reader stand.
 	Positions []record.Position
-	// Watermark is the watermark that the reader had, or the least of those of the readers whose
-	// splits it has now; WatermarkNone if there were none.
+	// Watermark is the watermark that the reader had. If it has splits of several readers now, it
+	// is their least watermark; if it has none, it is WatermarkNone.
 	Watermark int64
 }
 
@@ -84,8 +84,8 @@ func (r *Router) KeepPositions(at Resumed) {
 	r.times.watermark, r.times.next, r.times.marked = at.Watermark, at.Watermark, at.Watermark
 }
 
-// CaughtUp says whether the reader has had nothing to give at least once, or has ended. Any goroutine
-// may call it.
+// CaughtUp says whether the reader has had nothing to give at least once, or has ended. Any
+// goroutine may call it.
 func (r *Router) CaughtUp() bool { return r.kept.quiet.Load() }
 
 // A Standing is where a router stood at an epoch.
@@ -97,8 +97,8 @@ type Standing struct {
 	Ended bool
 }
 
-// PositionsAt is where the router stood at the epoch of a cut that the caller has pinned. The reader
-// must be one of the cut's (result.Cut.Counters).
+// PositionsAt is where the router stood at the epoch of a cut that the caller has pinned. The
+// reader must be one of the cut's (result.Cut.Counters).
 func (r *Router) PositionsAt(epoch uint64, slot int) Standing {
 	if m := &r.kept.bySlot[slot]; m.epoch == epoch {
 		return Standing{m.splits, m.watermark, false}

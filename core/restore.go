@@ -33,7 +33,7 @@ func (r *Router) Resume(counters result.Counters) {
 	r.published.store(&r.counters)
 }
 
-// A SavedPane is the groups of a pane in one partition as they were saved: see table.RawRows and
+// A SavedPane is the groups of a pane in one partition as they were saved: see core/table and
 // table.RawBlocks. The memory must not change while Load reads it.
 type SavedPane struct {
 	Pane window.Pane
@@ -43,7 +43,7 @@ type SavedPane struct {
 	Blocks []uint64
 }
 
-// Begin says which windows had closed, see Image. It is called before Load.
+// Begin says which windows had closed, as result.Image says it. It is called before Load.
 func (p *Partition) Begin(closed, oldest int64) { p.closed, p.oldest = closed, oldest }
 
 // Load merges the groups that the partition owns out of some saved rows of a pane. The rows lie one
@@ -87,7 +87,8 @@ func (p *Partition) Load(from *SavedPane, rows []byte) error {
 		}
 		if x == nil {
 			var err error
-			if x, err = p.newPane(from.Pane); err != nil {
+			x, err = p.newPane(from.Pane)
+			if err != nil {
 				return p.budget.outOfRoom(l.Name, 0, err)
 			}
 		}

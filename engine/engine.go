@@ -109,7 +109,8 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		held++ // the keeper holds a cut while it saves it
 		e.state.KeepCut()
 		var err error
-		if e.keeper, err = openKeeper(e); err != nil {
+		e.keeper, err = openKeeper(e)
+		if err != nil {
 			e.disclaim(c.Readers...)
 			return nil, err
 		}
@@ -127,7 +128,8 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	e.readCtx, e.cancelRead = context.WithCancel(ctx)
 	err := e.build()
 	if err == nil && e.keeper != nil {
-		if err = e.keeper.restore(); err != nil {
+		err = e.keeper.restore()
+		if err != nil {
 			err = fmt.Errorf("engine: state %v: %w", e.keeper.folder, err)
 		}
 	}

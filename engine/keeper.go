@@ -30,13 +30,13 @@ import (
 // is pinned. So groups and positions are of the same moment for each reader.
 //
 // Windows that the writer has taken are not given to it again after a restart. The keeper reads
-// which they are after it has pinned the cut. Partitions drop panes of written windows, each when it
-// publishes, so a pane that one partition has dropped and another has not is of a window that the
-// generation calls written.
+// which they are after it has pinned the cut. Partitions drop panes of written windows, each when
+// it publishes, so a pane that one partition has dropped and another has not is of a window that
+// the generation calls written.
 //
-// If the plan emits changes, the cut that is saved is one that the writer has just written (offers).
-// So what was written is what the generation has, and what changes later is written after a restart
-// as it is without one.
+// If the plan emits changes, the cut that is saved is one that the writer has just written
+// (offers). So what was written is what the generation has, and what changes later is written after
+// a restart as it is without one.
 type keeper struct {
 	engine *Engine
 	state  *State
@@ -46,7 +46,8 @@ type keeper struct {
 	panes map[paneKey]state.Pane
 	// saved is what the newest generation is of.
 	saved savedAt
-	// busy is the time that the last save took without waiting for the disk, to stretch the interval.
+	// busy is the time that the last save took without waiting for the disk, to stretch the
+	// interval.
 	busy time.Duration
 	// leftover are the saved positions that no reader has gone on with yet.
 	leftover []record.Position
@@ -103,7 +104,7 @@ type StateStats struct {
 	CaughtUp bool
 }
 
-// openKeeper opens the folder and checks that its state is that of the plan.
+// openKeeper opens the folder and checks that its state belongs to the plan.
 func openKeeper(e *Engine) (*keeper, error) {
 	k := &keeper{
 		engine: e, state: e.cfg.State.withDefaults(), panes: map[paneKey]state.Pane{},
@@ -111,7 +112,8 @@ func openKeeper(e *Engine) (*keeper, error) {
 		finished: make(chan struct{}),
 	}
 	var err error
-	if k.folder, err = k.state.openFolder(); err != nil {
+	k.folder, err = k.state.openFolder()
+	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	k.stats.Interval = k.state.Interval
@@ -123,18 +125,22 @@ func openKeeper(e *Engine) (*keeper, error) {
 
 // event tells Config.State.OnEvent.
 func (k *keeper) event(ev StateEvent) {
-	if f := k.state.OnEvent; f != nil {
-		gone := func(err error) { k.engine.report(fmt.Errorf("engine: state: %w", err)) }
-		if err := contain("OnEvent", func() error { f(ev); return nil }, gone); err != nil {
-			k.engine.report(fmt.Errorf("engine: state: %w", err))
-		}
+	tell := k.state.OnEvent
+	if tell == nil {
+		return
+	}
+	gone := func(err error) { k.engine.report(fmt.Errorf("engine: state: %w", err)) }
+	err := contain("OnEvent", func() error { tell(ev); return nil }, gone)
+	if err != nil {
+		gone(err)
 	}
 }
 
 // begin says where the engine goes on, and then saves.
 func (k *keeper) begin() {
 	defer close(k.finished)
-	if m := k.folder.Newest; k.stats.Restored > 0 {
+	m := k.folder.Newest
+	if k.stats.Restored > 0 {
 		k.event(StateEvent{
 			Kind: Restored, Generation: m.Generation, Epoch: m.Epoch, Bytes: m.Bytes(), Err: k.folder.Passed,
 		})
@@ -182,7 +188,7 @@ func (k *keeper) now() savedAt {
 	s.closed, _ = cut.Closed()
 	e.cuts.Unpin(slot)
 	for _, in := range e.inlets.all() {
-		if in.router.Done() {
+		if isDone(in.gone) {
 			s.ended++
 		}
 	}
@@ -443,7 +449,8 @@ func (k *keeper) sayDurable() {
 		failed := func(err error) {
 			k.engine.report(fmt.Errorf("engine: reader %d (%s): %w", in.id, in.source.base().name, err))
 		}
-		if err := contain("Durable", tell, failed); err != nil {
+		err := contain("Durable", tell, failed)
+		if err != nil {
 			failed(err)
 		}
 	}

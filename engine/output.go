@@ -180,7 +180,8 @@ func (o *output) resume() (err error) {
 	if o.engine.cfg.Plan.Emit != plan.EmitChanges {
 		return nil
 	}
-	if o.changes, err = result.NewChanges(o.engine.cfg.Plan); err != nil {
+	o.changes, err = result.NewChanges(o.engine.cfg.Plan)
+	if err != nil {
 		return err
 	}
 	cut, slot := o.engine.cuts.Pin()

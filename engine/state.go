@@ -41,8 +41,8 @@ type State struct {
 	// interval never grows.
 	Share float64
 
-	// NoSync does not wait for the disk. What is saved then survives a crash of the process, and may
-	// be lost if the machine fails.
+	// NoSync does not wait for the disk. What is saved then survives a crash of the process, and
+	// may be lost if the machine fails.
 	NoSync bool
 
 	// Fresh begins anew: what is in the folder is put aside under other names.
@@ -92,8 +92,8 @@ type StateEvent struct {
 
 // Errors of a State.
 var (
-	// ErrOtherPlan says that the groups in the folder are those of another query.
-	ErrOtherPlan = errors.New("the state is that of another query")
+	// ErrOtherPlan says that the groups in the folder belong to another query.
+	ErrOtherPlan = errors.New("the state belongs to another query")
 
 	// ErrLostSplit says that the state has the position of a split that no reader goes on with.
 	ErrLostSplit = errors.New("no reader goes on with a split of the state")
@@ -191,7 +191,7 @@ func fingerprint(p *plan.Plan) (lines []string) {
 		lines = append(lines, text)
 	}
 	if p.Emit == plan.EmitChanges {
-		// Whoever gets the changes has rows of this shape.
+		// The sink has rows of this shape.
 		line("emits changes")
 		lines = append(lines, outputPrint(p)...)
 	}

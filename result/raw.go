@@ -3,8 +3,9 @@ package result
 import "iter"
 
 // Raw yields the rows of the groups as they lie in memory, in pieces of size bytes, of which the
-// last may be shorter: see table.RawRows. It leaves out the rows of shards that other partitions
-// have now. A piece is valid until the next one. The cut that shows the groups must stay pinned.
+// last may be shorter, as core/table has them. It leaves out the rows of shards that other
+// partitions have now. A piece is valid until the next one. The cut that shows the groups must stay
+// pinned.
 func (g *Groups) Raw(size int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if g.Away == nil {

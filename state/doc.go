@@ -27,7 +27,7 @@
 // nor a part of another job or of another place passes. The digests are MetroHash of 64 bits: they
 // find accidents, not forgers.
 //
-// Hashes of keys are not saved, because each process has seeds of its own. So whoever reads a
+// Hashes of keys are not saved, because each process has seeds of its own. So a reader of a
 // folder does not learn how to make keys that collide.
 //
 // The design takes from Flink that the restored job may have any parallelism, from TigerBeetle and

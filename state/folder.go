@@ -50,7 +50,7 @@ type Folder struct {
 	stray []string
 }
 
-// Options are the choices of whoever opens a folder.
+// Options are the choices of the program that opens a folder.
 type Options struct {
 	// Takeover goes on with a folder that is a copy of another one.
 	Takeover bool

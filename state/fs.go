@@ -125,7 +125,7 @@ func (o *osFS) Lock() error {
 		}
 		return err
 	}
-	// The text is for whoever is kept out; nobody relies on it.
+	// The text is for the message of a process that is kept out; nothing relies on it.
 	_ = f.Truncate(0)
 	_, _ = f.WriteAt(fmt.Appendf(nil, "process %d", os.Getpid()), 0)
 	o.lock = f

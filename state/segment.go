@@ -75,18 +75,20 @@ func Pieces(memory []byte) iter.Seq[[]byte] {
 	}
 }
 
-// Part writes a part and returns where it lies. All pieces but the last have PieceBytes. closed says
-// that it belongs to a pane that does not change any more.
+// Part writes a part and returns where it lies. All pieces but the last have PieceBytes. closed
+// says that it belongs to a pane that does not change any more.
 func (w *Writing) Part(closed bool, pieces iter.Seq[[]byte]) (p Part, err error) {
 	var digests strings.Builder
 	var s *segment
 	seed := seedOf(w.folder.Job)
 	for piece := range pieces {
 		if s == nil {
-			if s, err = w.segment(closed); err != nil {
+			s, err = w.segment(closed)
+			if err != nil {
 				return Part{}, err
 			}
-			if p.At, err = s.align(); err != nil {
+			p.At, err = s.align()
+			if err != nil {
 				return Part{}, err
 			}
 			p.File = s.name
@@ -119,7 +121,8 @@ func (w *Writing) segment(closed bool) (*segment, error) {
 	if w.segments[i] == nil {
 		s := &segment{name: name(w.number, suffix)}
 		var err error
-		if s.file, err = w.folder.fs.Create(s.name); err != nil {
+		s.file, err = w.folder.fs.Create(s.name)
+		if err != nil {
 			return nil, err
 		}
 		s.buf = bufio.NewWriterSize(s.file, bufferBytes)
@@ -283,7 +286,8 @@ func (r *Reading) file(segment string) (Source, error) {
 	s := r.files[segment]
 	if s == nil {
 		var err error
-		if s, err = r.fs.Open(segment); err != nil {
+		s, err = r.fs.Open(segment)
+		if err != nil {
 			return nil, err
 		}
 		r.files[segment] = s
@@ -291,9 +295,9 @@ func (r *Reading) file(segment string) (Source, error) {
 	return s, nil
 }
 
-// Piece reads piece i of a part into buf, which has room for PieceBytes, and returns its bytes; there
-// are none after the last. The error is ErrDamaged with the place of the damage, or that of the file
-// system.
+// Piece reads piece i of a part into buf, which has room for PieceBytes, and returns its bytes;
+// there are none after the last. The error is ErrDamaged with the place of the damage, or an error
+// of the file system.
 func (r *Reading) Piece(p *Part, i int, buf []byte) ([]byte, error) {
 	from := int64(i) * pieceBytes
 	if from >= p.Bytes {

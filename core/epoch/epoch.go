@@ -99,8 +99,8 @@ func New(readers, partitions, slots int, wake func(), done func(number uint64, s
 	return e
 }
 
-// Begin makes number the first epoch instead of 0: its cut is the one in slot 0. It is called before
-// anything runs.
+// Begin makes number the first epoch instead of 0: its cut is the one in slot 0. It is called
+// before anything runs.
 func (e *Epochs) Begin(number uint64) {
 	e.raised.Store(uint64(pack(number, 0)))
 	e.current.Store(uint64(pack(number, 0)))

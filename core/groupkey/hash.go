@@ -29,8 +29,8 @@ func drawSeeds(draw func() uint64) seeds {
 	return seeds{start: draw(), words: [2]uint64{draw(), draw()}, mul: draw() | 1}
 }
 
-// Reseed is for tests: layouts that are made from now on hash as those of another process, until the
-// returned function is called. No other goroutine may make a layout meanwhile.
+// Reseed is for tests: layouts that are made from now on hash as in another process, until
+// the returned function is called. No other goroutine may make a layout meanwhile.
 func Reseed() (undo func()) {
 	old := hashSeeds
 	hashSeeds = drawSeeds(rand64)

@@ -300,9 +300,9 @@ func (l *Layout) HashKey(key []uint64) uint64 {
 	return h
 }
 
-// Reseed makes a key that another process has encoded, with the same columns, a key of this one. The
-// first word of a long string is a hash with seeds of the process; everything else stays. The error
-// says that a long string does not lie in the heap.
+// Reseed makes a key that another process has encoded, with the same columns, a key of this one.
+// The first word of a long string is a hash with seeds of the process; everything else stays. The
+// error says that a long string does not lie in the heap.
 func (l *Layout) Reseed(key []uint64, heap []byte) error {
 	for _, s := range l.strings {
 		if !IsLong(key[s+2]) {
