@@ -383,7 +383,8 @@ func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *resul
 		{&pane.Blocks, state.Pieces(x.Table.RawBlocks())},
 	} {
 		var err error
-		if *p.to, err = w.Part(shut, p.pieces); err != nil {
+		*p.to, err = w.Part(shut, p.pieces)
+		if err != nil {
 			return state.Pane{}, err
 		}
 	}
