@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,6 +18,7 @@ import (
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
 )
@@ -63,7 +65,7 @@ type logReader struct {
 	durable map[string]int64
 }
 
-func (r *logReader) Resume(saved []record.Position) (resumed []string, now []record.Position, err error) {
+func (r *logReader) ResumeFrom(saved []record.Position) (resumed []string, now []record.Position, err error) {
 	for _, s := range r.splits {
 		for _, p := range saved {
 			if p.Split == s.name {
@@ -327,4 +329,250 @@ func difference(got, want []string) string {
 	show("+", got, want)
 	show("-", want, got)
 	return b.String()
+}
+
+// Goal: a job that has ended, or was shut down, goes on from its end: nothing is counted again, and what comes later is.
+// Method: shut down between two records; end; start again over a log that has grown.
+func TestStateAtEnd(t *testing.T) {
+	dir := t.TempDir()
+	life := func(rows int, until int64, end func(*engine.Engine) error) (n uint64) {
+		l := &splitLog{splits: 3, rows: rows}
+		l.until.Store(until)
+		cfg := engine.Config{
+			Plan: keptPlan(t, keptPlans["integers"]), Readers: []record.Reader{l.reader(0, 2), l.reader(1, 2)},
+			Partitions: 2, NoPin: true, State: engine.Dir(dir),
+		}
+		cfg.State.NoSync = true
+		e := start(t, cfg)
+		if err := end(e); err != nil {
+			t.Fatal(err)
+		}
+		s := e.Snapshot()
+		defer s.Close()
+		return s.Records()
+	}
+	shutdown := func(e *engine.Engine) error {
+		waitRecords(t, e, 300)
+		return e.Shutdown(t.Context())
+	}
+	if n := life(200, 100, shutdown); n != 300 {
+		t.Fatalf("%d records at the shutdown, expected 300", n)
+	}
+	for range 2 {
+		if n := life(200, 200, (*engine.Engine).Wait); n != 600 {
+			t.Fatalf("%d records at the end, expected 600", n)
+		}
+	}
+	if n := life(250, 250, (*engine.Engine).Wait); n != 750 {
+		t.Fatalf("%d records after the log has grown, expected 750", n)
+	}
+}
+
+// Goal: a record is late after a restart if it is late without one. Method: two readers, whose records are further out of
+// order than allowed; lives of a few records.
+func TestStateLate(t *testing.T) {
+	const rows = 900
+	run := func(dir string, until int64) (late uint64) {
+		l := &splitLog{splits: 2, rows: rows}
+		l.until.Store(until)
+		p := keptPlan(t, keptPlans["tumble"])
+		p.Window.OutOfOrder = 0
+		cfg := engine.Config{Plan: p, Readers: []record.Reader{l.reader(0, 2), l.reader(1, 2)}, NoPin: true, EpochInterval: -1}
+		if dir != "" {
+			cfg.State = engine.Dir(dir)
+			cfg.State.NoSync = true
+		}
+		e := start(t, cfg)
+		if until < rows {
+			waitRecords(t, e, 2*uint64(until))
+			if err := errors.Join(e.Checkpoint(t.Context()), e.Close()); err != nil {
+				t.Fatal(err)
+			}
+			return 0
+		}
+		if err := e.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		return e.Stats().Counters().Late
+	}
+	want := run("", rows)
+	if want == 0 {
+		t.Fatal("no record is late")
+	}
+	dir := t.TempDir()
+	for until := int64(10); until < rows; until += 10 {
+		run(dir, until)
+	}
+	if got := run(dir, rows); got != want {
+		t.Fatalf("%d records are late with restarts, %d without", got, want)
+	}
+}
+
+// Goal: more groups than fit a piece of a segment, in rows that end in the next piece, with long keys and blocks.
+func TestStateOfManyGroups(t *testing.T) {
+	type event struct {
+		Key   string
+		Value int64
+		Note  string
+	}
+	dir := t.TempDir()
+	run := func(partitions int, do func(e *engine.Engine, lane *readers.Lane[event])) {
+		f, err := readers.NewFeed[event](nil, readers.FeedConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := query.Compile(`SELECT key, count(*) AS n, sum(value) AS s, min(value) AS lo, max(value) AS hi, min(note) AS note, max(note) AS note2,
+			var_pop(value) AS v FROM feed GROUP BY key`, f.Schema())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := engine.Config{
+			Plan: p, Readers: []record.Reader{f}, Partitions: partitions, NoPin: true, State: engine.Dir(dir),
+			EpochInterval: -1,
+		}
+		cfg.State.NoSync = true
+		e := start(t, cfg)
+		lane, err := f.Lane()
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(e, lane)
+		f.End()
+		if err := e.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const groups = 40_000
+	send := func(e *engine.Engine, lane *readers.Lane[event]) {
+		for i := range groups {
+			err := lane.Send(t.Context(), event{fmt.Sprintf("a key that does not fit a row %d", i), int64(i), fmt.Sprint("note ", i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var want []string
+	run(1, func(e *engine.Engine, lane *readers.Lane[event]) {
+		send(e, lane)
+		if err := e.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := e.Snapshot()
+		defer s.Close()
+		want = lines(t, s)
+	})
+	run(3, func(e *engine.Engine, _ *readers.Lane[event]) {
+		s := e.Snapshot()
+		defer s.Close()
+		if got := lines(t, s); !slices.Equal(got, want) || len(got) != groups {
+			t.Fatalf("%d groups, expected %d:\n%s", len(got), groups, difference(got, want))
+		}
+		if st := e.Stats().State; st.Bytes < 4<<20 || st.Restored == 0 {
+			t.Fatalf("the state is %+v, expected some MiB", st)
+		}
+	})
+	run(2, func(e *engine.Engine, lane *readers.Lane[event]) { send(e, lane) })
+	run(1, func(e *engine.Engine, _ *readers.Lane[event]) {
+		s := e.Snapshot()
+		defer s.Close()
+		for _, l := range lines(t, s) {
+			if !strings.Contains(l, " 2 ") {
+				t.Fatalf("%s: expected two records", l)
+			}
+		}
+	})
+}
+
+// Goal: a sender that goes on at the number it is told loses no record and has none counted twice; it is told what is
+// durable. Method: lives that end by Close at any moment, checkpoints in between; the sum of all numbers.
+func TestStateOfLanes(t *testing.T) {
+	type event struct{ Key, Number int64 }
+	dir := t.TempDir()
+	const lanes, records = 3, 3000
+	rng := rand.New(rand.NewPCG(1, 2))
+	for life := 0; ; life++ {
+		f, err := readers.NewFeed[event](nil, readers.FeedConfig{Lanes: 8, LaneSlots: 1 << (life % 3 * 3)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		durable := map[string]uint64{}
+		f.OnDurable(func(name string, upTo uint64) {
+			mu.Lock()
+			defer mu.Unlock()
+			if upTo < durable[name] {
+				t.Errorf("%s: durable up to %d, and before that up to %d", name, upTo, durable[name])
+			}
+			durable[name] = upTo
+		})
+		p, err := query.Compile(`SELECT key, count(*) AS n, sum(number) AS s FROM feed GROUP BY key`, f.Schema())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := engine.Config{
+			Plan: p, Readers: []record.Reader{f}, Partitions: 1 + life%3, NoPin: true, State: engine.Dir(dir),
+			EpochInterval: time.Millisecond,
+		}
+		cfg.State.NoSync = true
+		e := start(t, cfg)
+		var sending sync.WaitGroup
+		least := uint64(records)
+		sent := make([]uint64, lanes)
+		for i := range lanes {
+			lane, from, err := f.Resume(fmt.Sprint("lane ", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			least, sent[i] = min(least, from), from
+			if from > 0 {
+				if err := lane.SendAt(t.Context(), from-1, event{}); !errors.Is(err, readers.ErrSequence) {
+					t.Fatalf("a number before %d: %v, expected ErrSequence", from, err)
+				}
+			}
+			sending.Go(func() {
+				for n := from; n < records; n++ {
+					if err := lane.SendAt(t.Context(), n, event{int64(i), int64(n)}); err != nil {
+						return // the engine is closed
+					}
+					sent[i] = n + 1
+				}
+			})
+		}
+		if _, _, err := f.Resume("lane 0"); !errors.Is(err, readers.ErrLaneOpen) {
+			t.Fatalf("a lane twice: %v, expected ErrLaneOpen", err)
+		}
+		if life > 30 || least == records {
+			sending.Wait()
+			if err := e.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s := e.Snapshot()
+			defer s.Close()
+			var want []string
+			for i := range lanes {
+				want = append(want, fmt.Sprintf("%d %d %d", i, records, records*(records-1)/2))
+			}
+			if got := lines(t, s); !slices.Equal(got, want) {
+				t.Fatalf("after %d lives: %v, expected %v", life, got, want)
+			}
+			return
+		}
+		time.Sleep(time.Duration(rng.IntN(3)) * time.Millisecond)
+		for range 2 {
+			if err := e.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Duration(rng.IntN(2)) * time.Millisecond)
+		e.Close()
+		sending.Wait()
+		mu.Lock()
+		for name, upTo := range durable {
+			var i int
+			if _, err := fmt.Sscanf(name, "lane %d", &i); err != nil || upTo > sent[i] {
+				t.Fatalf("%s is durable up to %d, and %d were sent", name, upTo, sent[i])
+			}
+		}
+		mu.Unlock()
+	}
 }

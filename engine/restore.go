@@ -72,6 +72,7 @@ func (k *keeper) restore() error {
 		counters[i%len(counters)].Add(countersByName(r.Counters))
 	}
 	for i, in := range e.inlets.all() {
+		in.router.Join(m.Epoch, m.Epoch)
 		in.router.Resume(counters[i])
 	}
 	for _, p := range e.partitions {
@@ -112,8 +113,17 @@ func (k *keeper) resumeReaders(m *state.Manifest) error {
 	if m != nil {
 		marks, need = m.Watermarks(), m.Unfinished()
 	}
-	taken := map[string]bool{}
+	taken, names := map[string]bool{}, map[string]bool{}
 	for _, in := range k.engine.inlets.all() {
+		// Readers of one source have one name. Those with senders of their own do not share a source.
+		s := in.source.base()
+		_, durable := s.reader.(record.Durable)
+		_, named := s.reader.(fmt.Stringer)
+		if durable && named && names[s.name] {
+			return fmt.Errorf("two readers are named %q, and the state could not tell their splits apart: give each "+
+				"a name of its own (readers.FeedConfig.Name)", s.name)
+		}
+		names[s.name] = true
 		resumed, err := k.resume(in, marks)
 		if err != nil {
 			return err
@@ -138,11 +148,11 @@ func (k *keeper) resume(in *inlet, marks map[string]int64) (resumed []string, er
 	at := core.Resumed{Watermark: core.WatermarkNone}
 	if r, ok := s.reader.(record.Resumer); ok {
 		call := func() (err error) {
-			resumed, at.Positions, err = r.Resume(k.leftover)
+			resumed, at.Positions, err = r.ResumeFrom(k.leftover)
 			return err
 		}
 		failed := func(error) {}
-		if err := contain("Resume", call, failed); err != nil {
+		if err := contain("ResumeFrom", call, failed); err != nil {
 			return nil, fmt.Errorf("reader %d (%s): %w", in.id, s.name, err)
 		}
 		least := int64(math.MaxInt64)

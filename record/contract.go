@@ -78,20 +78,20 @@ const MaxOffsetBytes = 64 << 10
 // keeps its state (engine.Config.State) can go on after a restart without losing a record and
 // without counting one twice.
 //
-// The engine calls Resume once, before the first Read or Poll, also if there is nothing to resume.
-// Saved are the positions of all splits of all readers as they were saved. There may be several of
-// one split if several readers shared it. There may be other readers now, and more or fewer of
-// them: each takes up the splits that are its own, or its part of them. Resume returns the names of
-// the splits that it goes on with, and where each split that it reads stands now, including those
-// that begin at their beginning. The error says that a split cannot be gone on with: what was
-// found, what was expected, and what to do.
+// The engine calls ResumeFrom once, before the first Read or Poll, also if there is nothing to
+// resume. Saved are the positions of all splits of all readers as they were saved. There may be
+// several of one split if several readers shared it. There may be other readers now, and more or
+// fewer of them: each takes up the splits that are its own, or its part of them. ResumeFrom returns
+// the names of the splits that it goes on with, and where each split that it reads stands now,
+// including those that begin at their beginning. The error says that a split cannot be gone on
+// with: what was found, what was expected, and what to do.
 //
 // From then on the reader says with Batch.SetPosition, in each batch, where the splits stand that
 // the batch has records of. What it says last is saved together with the groups that have exactly
 // the records before that position.
 type Resumer interface {
 	Reader
-	Resume(saved []Position) (resumed []string, now []Position, err error)
+	ResumeFrom(saved []Position) (resumed []string, now []Position, err error)
 }
 
 // A Durable is a Resumer that wants to know what has been saved: the sender of its records may

@@ -42,6 +42,8 @@ type Folder struct {
 	// Passed says why newer generations were passed over, if they were: they are damaged.
 	Passed error
 
+	// buffer is how many bytes of small parts are written together.
+	buffer int
 	// last is the highest number that any file has.
 	last uint64
 	// kept are the generations on disk that are good, in order.
@@ -79,7 +81,7 @@ func OpenFS(fsys FS, o Options) (f *Folder, err error) {
 			f = nil
 		}
 	}()
-	f = &Folder{fs: fsys, Incarnation: newID()}
+	f = &Folder{fs: fsys, Incarnation: newID(), buffer: bufferBytes}
 	if o.Fresh {
 		if err := f.putAside(); err != nil {
 			return f, err
@@ -152,7 +154,7 @@ func (f *Folder) look() error {
 		return err
 	}
 	var manifests []uint64
-	segments := 0
+	later := 0 // segments of other generations than the first
 	for _, file := range files {
 		n, suffix, ok := parse(file)
 		if !ok {
@@ -164,15 +166,19 @@ func (f *Folder) look() error {
 			manifests = append(manifests, n)
 			continue
 		case openSuffix, closedSuffix:
-			segments++
+			if n > 1 {
+				later++
+			}
 		}
 		f.stray = append(f.stray, file)
 	}
 	if len(manifests) == 0 {
-		if segments > 0 {
+		// An engine that was stopped while it wrote its first generation had read nothing.
+		if later > 0 {
 			return fmt.Errorf("%w: somebody has removed the manifest; put it back, or begin anew with fresh",
 				ErrNoManifest)
 		}
+		f.last = 0 // so that its first generation is the first again
 		return nil
 	}
 	slices.Sort(manifests)

@@ -173,9 +173,16 @@ func (m *Manifest) encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body = append(body, '\n')
-	return append(fmt.Appendf(nil, "%s %d %d %016x\n", manifestMagic, m.Format, len(body), metro.Hash64(body, 0)),
-		body...), nil
+	return encodeBody(m.Format, append(body, '\n')), nil
+}
+
+// digestOf is the digest of a manifest. All formats have the same first line and this digest.
+func digestOf(format int, body []byte) uint64 { return metro.Hash64(body, uint64(format)) }
+
+// encodeBody puts the first line in front of a body.
+func encodeBody(format int, body []byte) []byte {
+	return append(fmt.Appendf(nil, "%s %d %d %016x\n", manifestMagic, format, len(body), digestOf(format, body)),
+		body...)
 }
 
 // decode reads the file of a manifest. The error is ErrDamaged, or says that another version of
@@ -193,7 +200,7 @@ func decode(file []byte) (*Manifest, error) {
 	if n, err := strconv.Atoi(fields[2]); err != nil || n != len(body) {
 		return nil, fmt.Errorf("%w: the manifest has %d bytes, expected %s", ErrDamaged, len(body), fields[2])
 	}
-	if digest := fmt.Sprintf("%016x", metro.Hash64(body, 0)); digest != fields[3] {
+	if digest := fmt.Sprintf("%016x", digestOf(format, body)); digest != fields[3] {
 		return nil, fmt.Errorf("%w: the digest of the manifest is %s, expected %s", ErrDamaged, digest, fields[3])
 	}
 	m := &Manifest{}

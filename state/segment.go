@@ -125,7 +125,7 @@ func (w *Writing) segment(closed bool) (*segment, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.buf = bufio.NewWriterSize(s.file, bufferBytes)
+		s.buf = bufio.NewWriterSize(s.file, w.folder.buffer)
 		w.segments[i] = s
 	}
 	return w.segments[i], nil
@@ -332,8 +332,10 @@ func (f *Folder) Verify(m *Manifest) error {
 		i    int
 	}
 	var pieces []piece
+	most := int64(0) // bytes of a piece
 	for i := range m.Plan.Panes {
 		for _, p := range m.Plan.Panes[i].parts() {
+			most = max(most, min(p.Bytes, pieceBytes))
 			for at := int64(0); at < p.Bytes; at += pieceBytes {
 				pieces = append(pieces, piece{p, int(at / pieceBytes)})
 			}
@@ -345,7 +347,7 @@ func (f *Folder) Verify(m *Manifest) error {
 	var all sync.WaitGroup
 	for w := range workers {
 		all.Go(func() {
-			buf := make([]byte, pieceBytes)
+			buf := make([]byte, most)
 			for errs[w] == nil {
 				i := int(next.Add(1)) - 1
 				if i >= len(pieces) {
