@@ -22,9 +22,9 @@ const (
 	readGrace = time.Second
 )
 
-// ErrClosed is what Wait returns if not everything had been read when Close was called or the
-// context given to Start ended.
-var ErrClosed = errors.New("engine: closed before the readers ended")
+// ErrClosed is what Wait returns if not everything had been read, or not everything had been
+// written, when Close was called or the context given to Start ended.
+var ErrClosed = errors.New("engine: closed before the readers ended and everything was written")
 
 // An Engine runs one plan. All methods may be called from any goroutine.
 type Engine struct {
@@ -418,7 +418,7 @@ func (e *Engine) outcome() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	errs = append(errs, e.errs...)
-	if e.closed && !e.cuts.Ended() {
+	if e.closed && !e.cuts.Ended() || e.output != nil && e.output.cut.Load() && len(e.errs) == 0 {
 		errs = append(errs, ErrClosed)
 	}
 	return errors.Join(errs...)

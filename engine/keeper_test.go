@@ -34,9 +34,9 @@ var logSchema = func() *record.Schema {
 	return s
 }()
 
-// A splitLog is some splits that can be read again from any place. Record seq of a split is always the
-// same. Readers stop at until, as if nothing more had come, and end after rows records if that is
-// further.
+// A splitLog is some splits that can be read again from any place. Record seq of a split is always
+// the same. Readers stop at until, as if nothing more had come, and end after rows records if that
+// is further.
 type splitLog struct {
 	splits, rows int
 	until        atomic.Int64
@@ -217,9 +217,10 @@ func (w *windowLog) writer() record.Writer {
 	})
 }
 
-// Goal: an engine that was stopped at any moment goes on to the same result as one that was not, with any other number of
-// readers and partitions, any exchange and other hash seeds, again and again. Method: plans of every kind over splits that
-// can be read again; each life ends by Close, which saves nothing, some records after a checkpoint.
+// Goal: an engine that was stopped at any moment goes on to the same result as one that was not,
+// with any other number of readers and partitions, any exchange and other hash seeds, again and
+// again. Method: plans of every kind over splits that can be read again; each life ends by Close,
+// which saves nothing, some records after a checkpoint.
 func TestStateSurvives(t *testing.T) {
 	const splits, rows = 5, 1500
 	for name, text := range keptPlans {
@@ -331,8 +332,9 @@ func difference(got, want []string) string {
 	return b.String()
 }
 
-// Goal: a job that has ended, or was shut down, goes on from its end: nothing is counted again, and what comes later is.
-// Method: shut down between two records; end; start again over a log that has grown.
+// Goal: a job that has ended, or was shut down, goes on from its end: nothing is counted again, and
+// what comes later is. Method: shut down between two records; end; start again over a log that has
+// grown.
 func TestStateAtEnd(t *testing.T) {
 	dir := t.TempDir()
 	life := func(rows int, until int64, end func(*engine.Engine) error) (n uint64) {
@@ -368,8 +370,8 @@ func TestStateAtEnd(t *testing.T) {
 	}
 }
 
-// Goal: a record is late after a restart if it is late without one. Method: two readers, whose records are further out of
-// order than allowed; lives of a few records.
+// Goal: a record is late after a restart if it is late without one. Method: two readers, whose
+// records are further out of order than allowed; lives of a few records.
 func TestStateLate(t *testing.T) {
 	const rows = 900
 	run := func(dir string, until int64) (late uint64) {
@@ -408,7 +410,8 @@ func TestStateLate(t *testing.T) {
 	}
 }
 
-// Goal: more groups than fit a piece of a segment, in rows that end in the next piece, with long keys and blocks.
+// Goal: more groups than fit a piece of a segment, in rows that end in the next piece, with long
+// keys and blocks.
 func TestStateOfManyGroups(t *testing.T) {
 	type event struct {
 		Key   string
@@ -483,8 +486,9 @@ func TestStateOfManyGroups(t *testing.T) {
 	})
 }
 
-// Goal: a sender that goes on at the number it is told loses no record and has none counted twice; it is told what is
-// durable. Method: lives that end by Close at any moment, checkpoints in between; the sum of all numbers.
+// Goal: a sender that goes on at the number it is told loses no record and has none counted twice;
+// it is told what is durable. Method: lives that end by Close at any moment, checkpoints in
+// between; the sum of all numbers.
 func TestStateOfLanes(t *testing.T) {
 	type event struct{ Key, Number int64 }
 	dir := t.TempDir()

@@ -36,6 +36,8 @@ type output struct {
 	changes *result.Changes
 	// whole is set when everything has been written, before finished is closed.
 	whole atomic.Bool
+	// cut is set before finished is closed if Close has ended the writing.
+	cut atomic.Bool
 
 	// These counters are for Stats; they order nothing.
 	rows, windows, retries, unfit atomic.Uint64
@@ -73,6 +75,7 @@ func (o *output) run() {
 	}
 	err := contain("Write", write, gone)
 	o.whole.Store(err == nil && o.engine.cuts.Ended())
+	o.cut.Store(err != nil && o.engine.closing.Load())
 	if err != nil && !(o.engine.closing.Load() && errors.Is(err, context.Canceled)) {
 		o.engine.fail(fmt.Errorf("engine: writer: %w", err))
 	}

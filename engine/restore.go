@@ -115,7 +115,8 @@ func (k *keeper) resumeReaders(m *state.Manifest) error {
 	}
 	taken, names := map[string]bool{}, map[string]bool{}
 	for _, in := range k.engine.inlets.all() {
-		// Readers of one source have one name. Those with senders of their own do not share a source.
+		// Readers of one source have one name. Those with senders of their own do not share a
+		// source.
 		s := in.source.base()
 		_, durable := s.reader.(record.Durable)
 		_, named := s.reader.(fmt.Stringer)

@@ -217,8 +217,8 @@ func (g *Generator) offset() []byte {
 	return g.position[:]
 }
 
-// ResumeFrom goes on where the generator stood: see record.Resumer. There must be as many readers as
-// before, because each makes records of its own.
+// ResumeFrom goes on where the generator stood: see record.Resumer. There must be as many readers
+// as before, because each makes records of its own.
 func (g *Generator) ResumeFrom(saved []record.Position) (resumed []string, now []record.Position, err error) {
 	c := &g.cfg
 	g.split = fmt.Sprintf("%v, skew %v, %d records, reader %d of %d", g, c.Skew, c.Records, c.Reader,

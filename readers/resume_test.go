@@ -105,9 +105,10 @@ func resumeFiles(t *testing.T) []resumeFile {
 	}
 }
 
-// Goal: whatever the number of readers in each life, and wherever each of them stops, each record of a file is read exactly
-// once up to the positions, in the end all of them. Method: random files and lives; a life ends after some batches of some
-// readers, and only the positions of the last batch of each go on; some lives save nothing new.
+// Goal: whatever the number of readers in each life, and wherever each of them stops, each record
+// of a file is read exactly once up to the positions, in the end all of them. Method: random files
+// and lives; a life ends after some batches of some readers, and only the positions of the last
+// batch of each go on; some lives save nothing new.
 func TestFilesResume(t *testing.T) {
 	for _, f := range resumeFiles(t) {
 		t.Run(f.name, func(t *testing.T) {

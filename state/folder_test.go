@@ -59,8 +59,8 @@ func (d *disk) change() error {
 	return nil
 }
 
-// crash is what is left when the power fails: of each file what was synced and perhaps more, of the names those
-// that were synced and any of the later operations, in any order.
+// crash is what is left when the power fails: of each file what was synced and perhaps more, of the
+// names those that were synced and any of the later operations, in any order.
 func (d *disk) crash(rng *rand.Rand) *disk {
 	left := newDisk()
 	names := maps.Clone(d.synced)
@@ -191,12 +191,14 @@ type diskSource struct{ *bytes.Reader }
 func (s diskSource) Size() (int64, error) { return s.Reader.Size(), nil }
 func (s diskSource) Close() error         { return nil }
 
-// content is what a generation of the tests has: a part for each pane, whose bytes say which generation wrote it.
+// content is what a generation of the tests has: a part for each pane, whose bytes say which
+// generation wrote it.
 func content(generation uint64, pane int) []byte {
 	return bytes.Repeat(fmt.Appendf(nil, "g%06dp%d;", generation, pane), 100+30*pane)
 }
 
-// writeGeneration writes a generation: pane 0 anew, pane 1 referred to if there is one, pane 2 new and closed.
+// writeGeneration writes a generation: pane 0 anew, pane 1 referred to if there is one, pane 2 new
+// and closed.
 func writeGeneration(f *Folder) error {
 	w := f.Begin()
 	m := &Manifest{Epoch: w.Number() * 10, Plan: Plan{RowBytes: 1, KeyWords: 1}}
@@ -238,9 +240,9 @@ func checkGeneration(t *testing.T, f *Folder, m *Manifest) {
 	}
 }
 
-// Goal: whatever the moment at which the power fails, the newest generation whose Commit has returned is there, or a newer
-// one, whole. Method: a disk that forgets any part of what was not synced, a crash at any call, many lives on one disk; some
-// calls fail.
+// Goal: whatever the moment at which the power fails, the newest generation whose Commit has
+// returned is there, or a newer one, whole. Method: a disk that forgets any part of what was not
+// synced, a crash at any call, many lives on one disk; some calls fail.
 func TestFolderCrash(t *testing.T) {
 	seeds := uint64(3000)
 	if testing.Short() {
@@ -293,8 +295,9 @@ func TestFolderCrash(t *testing.T) {
 	}
 }
 
-// Goal: every byte of a generation counts. Method: each byte of the manifest and every few bytes of the segments flipped, and
-// every length cut off; the generation before is taken then, and it is said why.
+// Goal: every byte of a generation counts. Method: each byte of the manifest and every few bytes of
+// the segments flipped, and every length cut off; the generation before is taken then, and it is
+// said why.
 func TestFolderDamage(t *testing.T) {
 	d := newDisk()
 	f, err := OpenFS(d, Options{})
