@@ -228,8 +228,8 @@ func (g *Generator) ResumeFrom(saved []record.Position) (resumed []string, now [
 			continue
 		}
 		if len(p.Offset) != generatorPosition {
-			return nil, nil, fmt.Errorf("readers: %s: a saved position of %d bytes, expected %d", g.split, len(p.Offset),
-				generatorPosition)
+			return nil, nil, fmt.Errorf("readers: %s: a saved position of %d bytes, expected %d", g.split,
+				len(p.Offset), generatorPosition)
 		}
 		g.left = binary.LittleEndian.Uint64(p.Offset)
 		g.state = binary.LittleEndian.Uint64(p.Offset[8:])

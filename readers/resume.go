@@ -82,7 +82,8 @@ func parseFilePosition(from, identity []byte) (p filePosition, err error) {
 	p.at, p.offset, p.next, p.step = value(), value(), value(), value()
 	state, gaps := int64(0), int64(0)
 	p.quoteBlock, state, gaps = value(), value(), value()
-	if err != nil || p.next < 0 || p.step < 1 || state < 0 || state >= int64(quoteStates) || gaps < 0 || gaps > maxGaps {
+	if err != nil || p.next < 0 || p.step < 1 || state < 0 || state >= int64(quoteStates) || gaps < 0 ||
+		gaps > maxGaps {
 		return p, broken
 	}
 	p.quoteState = quoteState(state)
