@@ -289,6 +289,11 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 	}()
 	w = k.folder.Begin()
 	m = k.manifest(cut, slot)
+	m.Plan.Sink, err = k.saveSink()
+	if err != nil {
+		w.Abort()
+		return nil, w, err
+	}
 	panes := map[paneKey]state.Pane{}
 	for p, image := range cut.Images {
 		for i := range image.Panes {
@@ -312,6 +317,24 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 	}
 	k.panes = panes
 	return m, w, nil
+}
+
+// saveSink makes durable what the writer has, if it goes on after a restart. It comes after the cut
+// was pinned, so the writer has at least the windows that the manifest calls written.
+func (k *keeper) saveSink() (saved []byte, err error) {
+	o := k.engine.output
+	if o == nil || o.committer() == nil {
+		return nil, nil
+	}
+	save := func() (err error) {
+		saved, err = o.committer().Save(context.Background())
+		return err
+	}
+	err = contain("Save", save, func(error) {})
+	if err != nil {
+		return nil, fmt.Errorf("writer: %w", err)
+	}
+	return saved, nil
 }
 
 // pin pins the cut to save.

@@ -130,7 +130,7 @@ func (o *output) check(ok bool, formula string) {
 
 // writeCut writes the windows that a cut has closed and that have not been written. If the plan has
 // no windows it writes all of the last cut.
-func (o *output) writeCut(cut *result.Cut, last bool, written *int64) error {
+func (o *output) writeCut(cut *result.Cut, last bool, written *int64) (err error) {
 	if o.engine.cfg.Plan.Window == nil {
 		if !last || !o.engine.complete() {
 			return nil
@@ -152,9 +152,19 @@ func (o *output) writeCut(cut *result.Cut, last bool, written *int64) error {
 		}
 	}
 	defer say()
+	if last && o.engine.complete() {
+		defer func() {
+			if err == nil {
+				err = o.endWindow(math.MaxInt64) // nothing comes any more
+			}
+		}()
+	}
 	for _, end := range cut.Windows(*written) {
 		o.check(end > *written, "windows are written in the order of their ends, and once")
 		if err := o.batches(cut.WindowBatches(end, o.window)); err != nil {
+			return err
+		}
+		if err := o.endWindow(end); err != nil {
 			return err
 		}
 		*written = end
@@ -204,11 +214,36 @@ func (o *output) batches(all iter.Seq[*record.Batch]) error {
 	return nil
 }
 
-// batch writes one batch, and tries again as long as the error is transient.
+// batch writes one batch.
 func (o *output) batch(b *record.Batch) error {
+	return o.retry(func() error { return o.writer.Write(o.ctx, b) })
+}
+
+// endWindow tells a writer that wants to know it that a window has been written.
+func (o *output) endWindow(end int64) error {
+	c := o.committer()
+	if c == nil {
+		return nil
+	}
+	return o.retry(func() error { return c.EndWindow(o.ctx, end) })
+}
+
+// committer is the writer if it goes on after a restart together with the engine; otherwise it is
+// nil.
+func (o *output) committer() record.Committer {
+	p := o.engine.cfg.Plan
+	if o.engine.keeper == nil || p.Window == nil || p.Emit == plan.EmitChanges {
+		return nil
+	}
+	c, _ := o.writer.(record.Committer)
+	return c
+}
+
+// retry calls the writer, and tries again as long as the error is transient.
+func (o *output) retry(call func() error) error {
 	c := &o.engine.cfg
 	for delay := c.RetryMin; ; delay = min(2*delay, c.RetryMax) {
-		err := o.writer.Write(o.ctx, b)
+		err := call()
 		if err == nil || !errors.Is(err, record.ErrTransient) {
 			return err
 		}

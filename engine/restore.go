@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/table"
@@ -52,6 +53,9 @@ func (k *keeper) restore() error {
 		e.cuts.Begin(m.Epoch)
 		e.restoreTime(m)
 		k.leftover = m.Positions()
+	}
+	if err := k.recoverSink(m); err != nil {
+		return err
 	}
 	if err := k.resumeReaders(m); err != nil {
 		return err
@@ -104,6 +108,36 @@ func (e *Engine) restoreTime(m *state.Manifest) {
 		e.output.from = min(m.Plan.Written, m.Plan.Closed)
 		e.cuts.Written(e.output.from)
 	}
+}
+
+// recoverSink has the writer go on where it stopped, if it can, and finds out which windows it has.
+func (k *keeper) recoverSink(m *state.Manifest) error {
+	o := k.engine.output
+	if o == nil || o.committer() == nil {
+		return nil
+	}
+	var saved []byte
+	if m != nil {
+		saved = m.Plan.Sink
+	}
+	has := int64(0)
+	call := func() (err error) {
+		has, err = o.committer().Recover(o.ctx, k.folder.Job, saved)
+		return err
+	}
+	if err := contain("Recover", call, func(error) {}); err != nil {
+		return fmt.Errorf("writer: %w", err)
+	}
+	if saved == nil {
+		return nil
+	}
+	if has = max(has, -window.MaxTime); has < o.from {
+		return fmt.Errorf("writer: windows up to %v were written when the state was saved, and it has those up to %v: "+
+			"put back what it had, or begin anew with fresh", time.Unix(0, o.from).UTC(), time.Unix(0, has).UTC())
+	}
+	o.from = has
+	k.engine.cuts.Written(has)
+	return nil
 }
 
 // resumeReaders has each reader go on where its splits stood.

@@ -128,13 +128,27 @@ type Writer interface {
 	Close() error
 }
 
-// A Committer is a Writer with transactions: what was written since the last Commit becomes visible
-// as a whole, or not at all. Prepare makes it durable under the number of the epoch. Commit makes
-// it visible and may be repeated after a crash.
+// A Committer is a Writer that goes on after a restart where it stopped, together with an engine that
+// keeps its state. So each window is written exactly once. It is for plans with windows: a window
+// is identified by its end, in nanoseconds since 1970.
 type Committer interface {
 	Writer
-	Prepare(ctx context.Context, epoch uint64) error
-	Commit(ctx context.Context, epoch uint64) error
+
+	// Recover is called once, before the first Write. Job names the state; saved is what Save
+	// returned for the generation that the engine goes on with, and nil if there is none. Recover
+	// takes back what was written after the windows that it has for good, and returns the end of
+	// the last of those. The engine writes the windows after that. The error says what does not fit
+	// together: the engine does not start then.
+	Recover(ctx context.Context, job string, saved []byte) (window int64, err error)
+
+	// EndWindow says that the rows of the window with this end have all been written. It is called
+	// like Write, and may be repeated after a transient error. The end math.MaxInt64 says that the
+	// input has come to its end.
+	EndWindow(ctx context.Context, window int64) error
+
+	// Save makes the windows that have ended durable and returns what Recover needs to find them.
+	// Another goroutine calls it, also while Write runs.
+	Save(ctx context.Context) ([]byte, error)
 }
 
 // ErrTransient marks an error that is worth another try. Test for it with errors.Is, make it with

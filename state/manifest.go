@@ -65,6 +65,9 @@ type Plan struct {
 	Oldest  int64 `json:"oldest"`
 	Written int64 `json:"written"`
 
+	// Sink is what the writer has saved of itself (record.Committer); nil if it saves nothing.
+	Sink []byte `json:"sink,omitempty"`
+
 	Panes []Pane `json:"panes"`
 }
 
