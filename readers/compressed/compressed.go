@@ -24,7 +24,6 @@ import (
 	"os"
 	"sync"
 
-	kgzip "github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -138,11 +137,11 @@ func NewReader(in io.Reader) (io.ReadCloser, Format, error) {
 	case None:
 		return io.NopCloser(buffered), None, nil
 	case Gzip:
-		z, err := kgzip.NewReader(buffered)
+		z, err := newGunzip(buffered)
 		if err != nil {
 			return nil, format, u.fault(err)
 		}
-		u.out, u.close = z, z.Close
+		u.out, u.packed = z, z.offset
 	case Zstd:
 		// With one decoder nothing is unpacked before it is asked for.
 		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindowBytes))
@@ -220,7 +219,7 @@ func (u *unpacker) fault(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return fmt.Errorf("%s: the compressed file is cut off, at or before its byte %d: %w", u.format, u.packed(),
 			io.ErrUnexpectedEOF)
-	case errors.Is(err, gzip.ErrChecksum) || errors.Is(err, kgzip.ErrChecksum):
+	case errors.Is(err, gzip.ErrChecksum):
 		return fmt.Errorf("%s: at or before byte %d of the compressed file: a wrong checksum: %w", u.format, u.packed(),
 			err)
 	}
