@@ -1,6 +1,7 @@
 package compressed
 
 import (
+	"compress/flate"
 	"compress/gzip"
 	"encoding/binary"
 	"hash/crc32"
@@ -17,30 +18,37 @@ const (
 	gzipComment = 1 << 4
 
 	gzipDeflate = 8
+
+	gzipHeadBytes = 10 // of a header, before what the flags say
 )
 
 // gunzip unpacks the members of a gzip file, one after another. It checks the checksum and the size
 // of each.
 type gunzip struct {
 	in     *inflate.Reader
-	member bool // in the data of a member
+	base   int64 // where in begins in the file
+	member bool  // in the data of a member
 	sum    uint32
 	size   uint32
 	err    error
 }
 
-// newGunzip reads the first header.
-func newGunzip(in io.Reader) (*gunzip, error) {
-	z := &gunzip{in: inflate.NewReader(in)}
+// newGunzip reads the first header, which lies at base in the file.
+func newGunzip(in io.Reader, base int64) (*gunzip, error) {
+	z := &gunzip{in: inflate.NewReader(in), base: base}
 	z.begin()
-	if z.err != nil {
-		return nil, z.err
-	}
-	return z, nil
+	return z, z.err
+}
+
+// reset goes on with another file, and reads its first header.
+func (z *gunzip) reset(in io.Reader) error {
+	z.in.Reset(in)
+	z.begin()
+	return z.err
 }
 
 // offset is how many bytes of the file have been used.
-func (z *gunzip) offset() int64 { return z.in.Offset() }
+func (z *gunzip) offset() int64 { return z.base + z.in.Offset() }
 
 // Read unpacks.
 func (z *gunzip) Read(b []byte) (int, error) {
@@ -52,9 +60,12 @@ func (z *gunzip) Read(b []byte) (int, error) {
 		n, err := z.in.Read(b)
 		z.sum = crc32.Update(z.sum, crc32.IEEETable, b[:n])
 		z.size += uint32(n)
-		if err == io.EOF { //nolint:errorlint // an inflate.Reader returns it as it is
+		switch corrupt, ok := err.(flate.CorruptInputError); { //nolint:errorlint // it comes as it is
+		case ok:
+			z.err = corrupt + flate.CorruptInputError(z.base)
+		case err == io.EOF: //nolint:errorlint // an inflate.Reader returns it as it is
 			z.err = z.end()
-		} else {
+		default:
 			z.err = err
 		}
 		if n > 0 || len(b) == 0 {
@@ -81,7 +92,7 @@ func (z *gunzip) begin() {
 
 // header reads the header of a member after its first byte.
 func (z *gunzip) header(first byte) error {
-	head := make([]byte, 10)
+	head := make([]byte, gzipHeadBytes)
 	head[0] = first
 	if err := z.bytes(head[1:]); err != nil {
 		return err

@@ -40,7 +40,7 @@ func checkGzip(t *testing.T, packed []byte) {
 	}
 	for _, src := range []io.Reader{bytes.NewReader(packed), iotest.OneByteReader(bytes.NewReader(packed))} {
 		var got []byte
-		z, err := newGunzip(src)
+		z, err := newGunzip(src, 0)
 		if err == nil {
 			got, err = io.ReadAll(z)
 		}
@@ -53,8 +53,8 @@ func checkGzip(t *testing.T, packed []byte) {
 	}
 }
 
-// Goal: headers and ends of members are read as the standard library does. Method: all flags, members
-// in a row, and all of them cut off at any place and with any byte changed.
+// Goal: headers and ends of members are read as the standard library does. Method: all flags,
+// members in a row, and all of them cut off at any place and with any byte changed.
 func TestGzipSame(t *testing.T) {
 	var all []byte
 	for flags := range byte(32) {

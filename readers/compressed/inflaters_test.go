@@ -36,7 +36,7 @@ func BenchmarkInflaters(b *testing.B) {
 			return z
 		}},
 		{"gzip/velo", func() io.Reader {
-			z, err := newGunzip(bytes.NewReader(gz))
+			z, err := newGunzip(bytes.NewReader(gz), 0)
 			if err != nil {
 				b.Fatal(err)
 			}
