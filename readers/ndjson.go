@@ -154,7 +154,6 @@ type jsonFormat struct {
 	names  []string // name of each column's field
 	column map[string]int
 	paths  *jsonPaths // nil if no column is a field within a field
-	copied []bool     // for each column, see jsonpath.go; nil if none is copied
 }
 
 // newJSONFormat checks a configuration and fills in its defaults.
@@ -169,7 +168,7 @@ func newJSONFormat(cfg NDJSONConfig) (*jsonFormat, error) {
 		f.names = append(f.names, cfg.name(i))
 		f.column[f.names[i]] = i
 	}
-	f.paths, f.copied = compilePaths(f.names), copied(f.names, f.fields)
+	f.paths = compilePaths(f.names)
 	return f, nil
 }
 
@@ -194,6 +193,8 @@ type jsonParser struct {
 	// walked.
 	walker  *jsonWalker
 	walking bool
+	// copied says which columns are copied (see jsonpath.go); nil if none is.
+	copied []bool
 	// days has the last day read, for each column.
 	days []day
 	// line reads the lines that have no known shape.
@@ -208,9 +209,11 @@ type jsonParser struct {
 type escapedText struct{ column, row int32 }
 
 func newJSONParser(f *jsonFormat) *jsonParser {
-	return &jsonParser{
+	r := &jsonParser{
 		format: f, stripe: maxStripe, days: make([]day, len(f.fields)), line: newJSONLine(f),
 	}
+	r.copied = copied(f.names, f.fields, &r.projection)
+	return r
 }
 
 // project says which columns are read.
@@ -218,6 +221,7 @@ func (r *jsonParser) project(read []bool) {
 	if !r.format.cfg.Strict {
 		r.projection.project(read)
 		r.line.project(r.unread)
+		r.copied = copied(r.format.names, r.format.fields, &r.projection)
 	}
 }
 
@@ -279,7 +283,7 @@ func (r *jsonParser) parse(b *record.Batch) {
 			row++
 		}
 	}
-	for i, is := range r.format.copied {
+	for i, is := range r.copied {
 		if is {
 			b.Column(i).Bytes = r.line.texts
 		}
@@ -367,7 +371,7 @@ func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 // beginWalking has lines walked from here on, if that is possible.
 func (r *jsonParser) beginWalking() {
 	r.unshaped = math.MinInt // once
-	r.walker = newJSONWalker(r.format, r.unread)
+	r.walker = newJSONWalker(r.format, r.unread, r.copied)
 	if r.walker != nil {
 		r.walking = true
 		r.walker.places.reset(r.pos)
@@ -633,7 +637,7 @@ func (r *jsonParser) learn(end int) {
 		}
 		f := shapeField{column: m.column}
 		if f.column >= 0 && !r.skips(f.column) {
-			if l.spans[f.column].begin != m.begin || r.format.copied != nil && r.format.copied[f.column] {
+			if l.spans[f.column].begin != m.begin || r.copied != nil && r.copied[f.column] {
 				return // it comes twice, or its text must be copied
 			}
 			kind := r.format.fields[f.column].kind
