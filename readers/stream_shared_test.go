@@ -12,7 +12,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// drainAll reads all rows of some readers, each on a goroutine of its own that polls when it is woken.
+// drainAll reads all rows of some readers, each on a goroutine of its own that polls when woken.
 func drainAll(t *testing.T, rs []record.Reader, s *record.Schema) (rows int, sum int64, ended []error) {
 	t.Helper()
 	ended = make([]error, len(rs))

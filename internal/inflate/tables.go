@@ -10,8 +10,8 @@ import "math/bits"
 //	    bits 16-31 its base, 15 is 1, 8-11 the length of its code; the rest of the bits taken are
 //	    added to the base
 //	what is neither
-//	    bits 15 and 14 are 1; 13: end of the block; 12: no code; else a table of longer codes begins
-//	    at 16-31, and has 8-11 bits
+//	    bits 15 and 14 are 1; 13: end of the block; 12: no code; else a table of longer codes,
+//	    which begins at 16-31 and has 8-11 bits
 const (
 	takeBits   = 1<<6 - 1
 	countShift = 8
