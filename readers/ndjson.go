@@ -565,7 +565,7 @@ func (r *jsonParser) skipped(shape *jsonShape, k, n int, notNull bool) int {
 	at := s.at[s.from-1+k:]
 	for i := range n {
 		begin, end := int(at[i*width])+length, int(at[i*width+1])
-		if r.buf[begin] == '"' && !r.format.cfg.Strict {
+		if !r.format.cfg.Strict && (r.buf[begin] == '"' || passedShort(r.buf, begin, end)) {
 			continue // the index has checked that it ends where it should
 		}
 		span, err := r.line.pass(r.buf, begin, end)
@@ -574,6 +574,20 @@ func (r *jsonParser) skipped(shape *jsonShape, k, n int, notNull bool) int {
 		}
 	}
 	return n
+}
+
+// passedShort says whether the value buf[begin:end] has up to eight bytes and none that the index
+// does not check: no bracket, no letter of null, and no blank at the end. Numbers are such values.
+// pad bytes after end can be read.
+func passedShort(buf []byte, begin, end int) bool {
+	n := uint(end - begin)
+	if n-1 >= 8 || buf[end-1] <= ' ' {
+		return false
+	}
+	w := word(unsafe.Pointer(&buf[begin])) << (64 - 8*n) // without the bytes after the value
+	// '[' and all greater bytes set their high bit.
+	high := w | (w&(0x7f*ones) + (0x80-'[')*ones)
+	return high&(0x80*ones) == 0
 }
 
 // ends returns how many of the next n lines end as lines of a shape do.
