@@ -3,11 +3,11 @@
 //
 // # How it is fast
 //
-// Codes are looked up in tables of 11 bits, whose entries are two literals where both codes fit.
-// As long as there is enough input and room, a loop without any check for the end of either
-// (fast) reads eight bytes at a time and copies sixteen. The rest is done with all checks by
-// Reader.careful, one symbol at a time. That one can stop before any symbol whose bits have not
-// come yet, so that nothing that is unpacked waits for input.
+// Codes are looked up in tables of ten bits. An entry has two literals if both of their codes fit.
+// As long as there is enough input and room, Reader.fast unpacks without any check for the end of
+// either, reads eight bytes at a time and copies sixteen. Reader.careful does the rest, one symbol
+// at a time, with all checks. It can stop before any symbol whose bits have not come yet, so that
+// nothing that is unpacked waits for input.
 package inflate
 
 import (
