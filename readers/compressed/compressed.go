@@ -106,7 +106,7 @@ func openParts(f *os.File, workers int) (io.ReadCloser, Format, error) {
 		return nil, None, err
 	}
 	head := make([]byte, MagicBytes)
-	n, err := f.ReadAt(head, 0)
+	n, _ := f.ReadAt(head, 0)
 	format := Detect(head[:n])
 	if format != Gzip && format != Zstd {
 		return nil, None, nil // if the file cannot be read, Read says so
