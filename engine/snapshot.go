@@ -211,7 +211,7 @@ func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: moving shard %d: %w", shard, err)
 	}
-	m, err := e.cuts.RequestMove(shard, plan.PartitionID(partition))
+	m, err := e.cuts.RequestMove(plan.PartitionID(partition), shard)
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
