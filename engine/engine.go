@@ -42,6 +42,7 @@ type Engine struct {
 	inlets      inlets
 	rejects     *rejectQueue // nil if the configuration has neither OnReject nor OnLate
 	output      *output      // nil if the configuration has no Writer
+	rebalancing *rebalancing // nil if the configuration does not ask for it
 
 	// readCtx is the context of all reads. cancelRead ends it.
 	readCtx    context.Context
@@ -60,7 +61,7 @@ type Engine struct {
 
 	running sync.WaitGroup // the runners
 	reading sync.WaitGroup // the pumps
-	helpers sync.WaitGroup // the goroutines that close readers
+	helpers sync.WaitGroup // the goroutines that close readers, and the one that moves shards
 	stopped chan struct{}  // closed when runners, pumps and helpers have ended, or were given up
 
 	// done is closed after stopped, when OnReject and the writer have returned or were given up.
@@ -147,6 +148,9 @@ func (e *Engine) launch(ctx context.Context) {
 	if e.output != nil {
 		go e.as(callerOutput, e.output.run)
 	}
+	if e.rebalancing != nil {
+		e.helpers.Go(e.rebalancing.run)
+	}
 	e.unContext = context.AfterFunc(ctx, e.shut)
 	go e.supervise()
 }
@@ -215,6 +219,9 @@ func (e *Engine) build() error {
 	}
 	for p, r := range e.partitionOn {
 		r.add(e.partitions[p], fmt.Sprintf("partition/%d", p), nil)
+	}
+	if c.Rebalance {
+		e.rebalancing = newRebalancing(e)
 	}
 	return nil
 }
