@@ -34,6 +34,13 @@ const (
 	// groups take memory at the new owner, and the old owner keeps the memory that they had.
 	rebalanceMemory = 0.5
 
+	// rebalanceTrial is how many measurements after moves say whether they have helped: whether
+	// there are rebalanceHelps times as many records a second as before. Moves after which there
+	// are less than rebalanceHarms times as many are undone.
+	rebalanceTrial = 2
+	rebalanceHelps = 1.02
+	rebalanceHarms = 0.98
+
 	// rebalanceWait and rebalanceWaitMax are the shortest and the longest time without moves after
 	// moves that did not help.
 	rebalanceWait    = 500 * time.Millisecond
@@ -76,8 +83,9 @@ type loadMeasure struct {
 // It moves shards if a runner is busy all the time while another one is not, in several
 // measurements in a row. It moves what would make both equally busy, beginning with the shards that
 // have the most work, so that few move. A shard that has more work than that stays where it is:
-// often that is one key, which no move can divide. If what it moved did not help, because the
-// load wanders faster than shards can follow, it waits, each time twice as long.
+// often that is one key, which no move can divide. What it has moved it tries: moves after which
+// fewer records come are undone. If moves did not help, because the load wanders faster than shards
+// can follow, or because of costs that it does not know, it waits, each time twice as long.
 type rebalancer struct {
 	bytesPerSecond int
 
@@ -89,11 +97,16 @@ type rebalancer struct {
 	// tokens is how many bytes may be moved now; it is less than 0 after a shard that had more.
 	tokens float64
 
-	// expects says that moves have been made and their effect has not been seen. gap and rate are
-	// what was measured before them.
-	expects   bool
-	gap, rate float64
-	wait      time.Duration // how long it waits if they have not helped
+	// rate is the mean number of records a second over the measurements that count in sure.
+	rate float64
+
+	// trial are the moves that were made last, until their effect has been seen: tried is the
+	// number of measurements since, and after the mean rate of those.
+	trial []shardMove
+	tried int
+	after float64
+
+	wait      time.Duration // how long it waits if moves have not helped
 	notBefore time.Duration
 }
 
@@ -104,7 +117,12 @@ func newRebalancer(bytesPerSecond int) *rebalancer {
 // decide returns the moves to make now, and why these, or why there are none.
 func (b *rebalancer) decide(m *loadMeasure) (moves []shardMove, why string) {
 	b.tokens = min(b.tokens+float64(b.bytesPerSecond)*m.elapsed.Seconds(), float64(b.bytesPerSecond))
-	if !b.smooth(m) {
+	enough := b.smooth(m)
+	rate := float64(m.records) / m.elapsed.Seconds()
+	if len(b.trial) > 0 {
+		return b.judge(m.now, rate)
+	}
+	if !enough {
 		b.sure = 0
 		return nil, "few records are routed"
 	}
@@ -113,19 +131,18 @@ func (b *rebalancer) decide(m *loadMeasure) (moves []shardMove, why string) {
 		busy[r] = float64(d) / float64(m.elapsed)
 	}
 	hot, cold := m.extremes(busy)
-	gap := busy[hot] - busy[cold]
-	b.learn(m, gap)
 	switch {
 	case busy[hot] < rebalanceBusy:
 		b.sure = 0
 		return nil, "no runner is busy all the time"
-	case gap < rebalanceGap:
+	case busy[hot]-busy[cold] < rebalanceGap:
 		b.sure = 0
 		return nil, "the load is even"
 	case b.sure == 0 || b.hot != hot:
-		b.hot, b.sure = hot, 1
+		b.hot, b.sure, b.rate = hot, 1, rate
 	default:
 		b.sure++
+		b.rate += (rate - b.rate) / float64(b.sure)
 	}
 	switch {
 	case b.sure < rebalanceSure:
@@ -137,9 +154,36 @@ func (b *rebalancer) decide(m *loadMeasure) (moves []shardMove, why string) {
 	}
 	moves, why = b.choose(m, busy, hot)
 	if len(moves) > 0 {
-		b.sure, b.expects, b.gap, b.rate = 0, true, gap, float64(m.records)/m.elapsed.Seconds()
+		b.sure, b.trial, b.tried, b.after = 0, moves, 0, 0
 	}
 	return moves, why
+}
+
+// judge looks at what the last moves have come to. If fewer records come than before, they are
+// undone. If not more come, they stay, and no others are made for a while.
+func (b *rebalancer) judge(now time.Duration, rate float64) (moves []shardMove, why string) {
+	b.tried++
+	b.after += (rate - b.after) / float64(b.tried)
+	if b.tried < rebalanceTrial {
+		return nil, "the last moves are being tried"
+	}
+	done := b.trial
+	b.trial = nil
+	if b.after >= rebalanceHelps*b.rate {
+		b.wait = rebalanceWait
+		return nil, "the last moves have helped"
+	}
+	b.notBefore = now + b.wait
+	b.wait = min(2*b.wait, rebalanceWaitMax)
+	if b.after >= rebalanceHarms*b.rate {
+		return nil, "the last moves did not help"
+	}
+	for _, v := range slices.Backward(done) {
+		v.from, v.to = v.to, v.from
+		moves = append(moves, v)
+	}
+	return moves, fmt.Sprintf("undone: there were %.3g records a second before the last moves, and %.3g after", b.rate,
+		b.after)
 }
 
 // smooth takes the samples of an interval into the shares. It returns false if there are too few.
@@ -174,23 +218,6 @@ func (m *loadMeasure) extremes(busy []float64) (hot, cold int) {
 		}
 	}
 	return hot, cold
-}
-
-// learn looks at what the last moves have come to. They have helped if the runners differ by much
-// less, or if more records come.
-func (b *rebalancer) learn(m *loadMeasure, gap float64) {
-	if !b.expects {
-		if gap < rebalanceGap && m.now > b.notBefore+b.wait {
-			b.wait = rebalanceWait // it has gone well for a while
-		}
-		return
-	}
-	b.expects = false
-	if gap < rebalanceGap || gap < 0.7*b.gap || float64(m.records)/m.elapsed.Seconds() > 1.05*b.rate {
-		return
-	}
-	b.notBefore = m.now + b.wait
-	b.wait = min(2*b.wait, rebalanceWaitMax)
 }
 
 // choose picks shards of a runner and the partitions that they go to.

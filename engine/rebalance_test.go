@@ -263,3 +263,42 @@ func TestRebalancerReasons(t *testing.T) {
 		}
 	}
 }
+
+// Goal: moves after which fewer records come are undone, and then it waits; moves that make no
+// difference stay, and it waits; moves that help are followed by others as soon as they pay.
+// Method: the cost model, and a throughput after the moves that is told by the test.
+func TestRebalancerJudges(t *testing.T) {
+	for _, c := range []struct {
+		times float64
+		why   string
+		undone,
+		waits bool
+	}{
+		{1.2, "have helped", false, false},
+		{1, "did not help", false, true},
+		{0.8, "undone", true, true},
+	} {
+		model := newLoadModel(4, 2, always(hotShares(3, 0.4)))
+		b := newRebalancer(DefaultRebalanceBytes)
+		before := model.owner
+		var moves []shardMove
+		var x *loadMeasure
+		for len(moves) == 0 {
+			x = model.step()
+			moves, _ = b.decide(x)
+		}
+		model.move(moves)
+		var back []shardMove
+		var why string
+		for range rebalanceTrial {
+			next := model.step()
+			next.records = uint64(float64(x.records) * c.times)
+			back, why = b.decide(next)
+		}
+		model.move(back)
+		if !strings.Contains(why, c.why) || (model.owner == before) != c.undone || (b.notBefore > 0) != c.waits {
+			t.Errorf("%.1f times as many records: %q, undone %v, waits until %v; expected %q, %v, %v", c.times, why,
+				model.owner == before, b.notBefore, c.why, c.undone, c.waits)
+		}
+	}
+}
