@@ -65,6 +65,11 @@ const (
 	// DefaultParkAfter is how long a runner without work stays awake. It is about twice the cost of
 	// waking a runner.
 	DefaultParkAfter = 50 * time.Microsecond
+
+	// DefaultMaxLatency is how much the engine may delay a record to save work. awakeShare is the
+	// part of it for which a runner may stay awake without work.
+	DefaultMaxLatency = time.Millisecond
+	awakeShare        = 4
 )
 
 // A WaitPolicy says what a runner does when it has no work. From top to bottom the policies react
@@ -171,9 +176,16 @@ type Config struct {
 	// Wait says what a runner does when it has no work. The zero value, WaitPark, suits a service.
 	Wait WaitPolicy
 
-	// ParkAfter is how long a runner without work stays awake before it parks. 0 means
-	// DefaultParkAfter. Less than 0 means that it parks at once.
+	// ParkAfter is how long a runner without work stays awake before it parks. 0 means that it
+	// chooses, by how long it had to wait for work lately: DefaultParkAfter at least, and a quarter
+	// of MaxLatency at most. Less than 0 means that it parks at once.
 	ParkAfter time.Duration
+
+	// MaxLatency is by how much the engine may delay a record to save work, as long as it keeps up.
+	// It bounds what adapts itself to the load, see ParkAfter. It does not bound the time until a
+	// snapshot has the record, for which there are EpochInterval and Sync. 0 means
+	// DefaultMaxLatency.
+	MaxLatency time.Duration
 
 	// Rebalance has the engine move shards from partitions whose runner is busy all the time to
 	// partitions whose runner is not, see MoveShard. It is decided at epochs, moves nothing while
@@ -292,6 +304,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Wait != WaitPark && c.ParkAfter != 0 {
 		fault("ParkAfter is %v, which is for the policy park; it is %v", c.ParkAfter, c.Wait)
+	}
+	if c.MaxLatency < 0 {
+		fault("a latency of %v at most, expected more than 0, or 0 for %v", c.MaxLatency, DefaultMaxLatency)
 	}
 	if c.Plan != nil {
 		if err := c.Route.Validate(c.Plan); err != nil {
@@ -423,6 +438,9 @@ func (c *Config) withDefaults(cpus int) Config {
 	}
 	if d.RetryMax == 0 {
 		d.RetryMax = max(DefaultRetryMax, d.RetryMin)
+	}
+	if d.MaxLatency == 0 {
+		d.MaxLatency = DefaultMaxLatency
 	}
 	if d.ParkAfter == 0 {
 		d.ParkAfter = DefaultParkAfter

@@ -35,6 +35,7 @@ type Engine struct {
 	interval  *interval
 	order     fence.Asymmetric
 	start     time.Time
+	paced     bool // true if runners choose when they park
 
 	runners     []*runner
 	partitions  []*core.Partition
@@ -100,6 +101,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg.withDefaults(usableCPUs()), start: time.Now(), order: fence.Prepare(),
+		paced:   cfg.ParkAfter == 0 && cfg.Wait == WaitPark,
 		stopped: make(chan struct{}), done: make(chan struct{}), halted: make(chan struct{}),
 	}
 	c := &e.cfg
@@ -180,7 +182,10 @@ func (e *Engine) build() error {
 	for i, seat := range e.placement.Runners {
 		r := &runner{
 			engine: e, id: i, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}),
-			locked: locked, cpu: seat.CPU,
+			locked: locked, cpu: seat.CPU, pacer: pacer{after: c.ParkAfter},
+		}
+		if e.paced {
+			r.pacer = newPacer(DefaultParkAfter, c.MaxLatency/awakeShare)
 		}
 		e.runners = append(e.runners, r)
 		for _, id := range seat.Readers {
