@@ -7,6 +7,7 @@
 //	veloperf ring                       the ring beside its rivals
 //	veloperf scale --profile u_100k     1, 2, 4, ... readers and partitions
 //	veloperf skew                       skewed loads, with shards that move and without
+//	veloperf model --cores 64           a model of more cores than there are
 //	veloperf modes                      a single goroutine against pinned threads
 //	veloperf snapshot                   what snapshots cost
 //	veloperf latency                    from Send to a snapshot
@@ -48,6 +49,7 @@ type commands struct {
 	Ring     ringCmd     `cmd:"" help:"The ring beside channels, other queues and one in C++; needs the source tree and Go."`
 	Scale    scaleCmd    `cmd:"" help:"Throughput with 1, 2, 4, ... readers and partitions."`
 	Skew     skewCmd     `cmd:"" help:"Skewed loads, with shards that stay and shards that move."`
+	Model    modelCmd    `cmd:"" help:"A model: what more cores would come to, simulated from runs on one and two."`
 	Modes    modesCmd    `cmd:"" help:"A single goroutine against pinned threads, over the same records."`
 	Snapshot snapshotCmd `cmd:"" help:"What snapshots cost the writers, and what reading them takes."`
 	Latency  latencyCmd  `cmd:"" help:"From Send to a snapshot, at a fixed rate."`
