@@ -25,7 +25,7 @@ type profiling struct {
 	CPUProfile   string `name:"cpuprofile" help:"Write a CPU profile of the measured parts." type:"path"`
 	MemProfile   string `name:"memprofile" help:"Write what the measured parts allocated." type:"path"`
 	MutexProfile string `name:"mutexprofile" help:"Write where the measured parts waited for mutexes." type:"path"`
-	Trace        string `name:"trace" help:"Write an execution trace of the measured part; of several, one each: NAME-1.out, NAME-2.out ..." type:"path"`
+	Trace        string `name:"trace" help:"Write an execution trace of each measured part." type:"path"`
 	Pprof        string `help:"Serve net/http/pprof at this loopback address while it runs." placeholder:"HOST:PORT"`
 }
 
