@@ -44,17 +44,18 @@ var Assignments = []string{"none", "fixed", "random", "policy"}
 
 // A SkewPoint is what an engine did with a skewed load.
 type SkewPoint struct {
-	Skew       string  `json:"skew"`
-	Assignment string  `json:"assignment"`
-	Readers    int     `json:"readers"`
-	Partitions int     `json:"partitions"`
-	Cores      int     `json:"cores"`
-	T          float64 `json:"records_per_second"`
-	OfFixed    float64 `json:"of_fixed,omitempty"` // T / T of the better of none and fixed
-	OfNone     float64 `json:"of_none,omitempty"`  // T / T of none
-	Moves      uint64  `json:"moves"`
-	Shards     uint64  `json:"shards_moved"`
-	Why        string  `json:"why,omitempty"`
+	Skew       string `json:"skew"`
+	Assignment string `json:"assignment"`
+	Readers    int    `json:"readers"`
+	Partitions int    `json:"partitions"`
+	Cores      int    `json:"cores"`
+	// T is the throughput for each second that the engine's threads had their CPUs.
+	T       float64 `json:"records_per_second"`
+	OfFixed float64 `json:"of_fixed,omitempty"` // T / T of the better of none and fixed
+	OfNone  float64 `json:"of_none,omitempty"`  // T / T of none
+	Moves   uint64  `json:"moves"`
+	Shards  uint64  `json:"shards_moved"`
+	Why     string  `json:"why,omitempty"`
 }
 
 const (
@@ -172,6 +173,7 @@ func (s Skew) Run(readers, partitions, cores int, exchange plan.Exchange, d time
 	for _, how := range Assignments {
 		cfg := engine.Config{
 			Plan: p, Partitions: partitions, Cores: cores, Exchange: exchange, Rebalance: how == "policy",
+			Wait: engine.WaitSpin,
 		}
 		begin := time.Now()
 		for r := range readers {
@@ -221,7 +223,7 @@ func runSkew(cfg engine.Config, how string, weight *[plan.Shards]float64, d time
 	f, err := Measure(e, d)
 	cancel()
 	err = errors.Join(err, <-ended)
-	x.T = f.PerSecond()
+	x.T = undisturbed(f, cfg.Cores)
 	r := e.Stats().Rebalance
 	x.Moves, x.Shards, x.Why = r.Moves, r.Shards, r.Why
 	return x, errors.Join(err, e.Shutdown(context.Background()))

@@ -71,10 +71,13 @@ type loadMeasure struct {
 	partition, runners []time.Duration
 	// bytes is the memory of the groups of each partition.
 	bytes []int
-	// memory is how much of the memory for groups is in use.
-	memory float64
+	// room is how many bytes of groups may be moved before rebalanceMemory is in use.
+	room int
 	// records is how many records the readers brought.
 	records uint64
+	// stale says that a runner that is awake has told nothing for most of the interval. The system
+	// has run something else on its CPU.
+	stale bool
 }
 
 // A rebalancer decides which shards move. It is a pure function of what it has been told so far: it
@@ -122,7 +125,11 @@ func (b *rebalancer) decide(m *loadMeasure) (moves []shardMove, why string) {
 	if len(b.trial) > 0 {
 		return b.judge(m.now, rate)
 	}
-	if !enough {
+	switch {
+	case m.stale:
+		b.sure = 0
+		return nil, "a runner has been kept from its CPU"
+	case !enough:
 		b.sure = 0
 		return nil, "few records are routed"
 	}
@@ -149,7 +156,7 @@ func (b *rebalancer) decide(m *loadMeasure) (moves []shardMove, why string) {
 		return nil, "it may be chance"
 	case m.now < b.notBefore:
 		return nil, "the last moves did not help"
-	case m.memory > rebalanceMemory:
+	case m.room <= 0:
 		return nil, "the groups have taken most of their memory"
 	}
 	moves, why = b.choose(m, busy, hot)
@@ -235,7 +242,7 @@ func (b *rebalancer) choose(m *loadMeasure, busy []float64, hot int) (moves []sh
 	for p, d := range m.partition {
 		work[p] = float64(d) / float64(m.elapsed)
 	}
-	spent, cut := 0.0, false
+	spent, held := 0.0, "" // held says what holds other shards back
 	for _, shard := range candidates {
 		_, cold := m.extremes(busy)
 		from := int(m.owner[shard])
@@ -243,8 +250,12 @@ func (b *rebalancer) choose(m *loadMeasure, busy []float64, hot int) (moves []sh
 		if busy[hot]-load[shard] < busy[cold]+load[shard] {
 			continue // that would only change which runner is the bottleneck
 		}
+		if spent+bytes > float64(m.room) {
+			held = "the groups have taken most of their memory"
+			break
+		}
 		if spent+bytes > b.tokens && !(spent == 0 && b.tokens >= float64(b.bytesPerSecond)) {
-			cut = true
+			held = "the budget of moved bytes is used up"
 			break
 		}
 		to := m.leastOn(cold, work)
@@ -263,10 +274,10 @@ func (b *rebalancer) choose(m *loadMeasure, busy []float64, hot int) (moves []sh
 		busy[cold] += load[shard]
 	}
 	if was-busy[hot] < rebalanceGain {
-		if cut {
-			return nil, "the budget of moved bytes is used up"
+		if held == "" {
+			held = b.stuck(candidates, load, was)
 		}
-		return nil, b.stuck(candidates, load, was)
+		return nil, held
 	}
 	b.tokens -= spent
 	return moves, fmt.Sprintf("runner %d was busy %.0f %% of the time, to become %.0f %%", hot, 100*was, 100*busy[hot])

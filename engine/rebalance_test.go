@@ -62,7 +62,7 @@ func (m *loadModel) step() *loadMeasure {
 	m.records += n
 	m.now += modelTick
 	x := &loadMeasure{
-		now: m.now, elapsed: modelTick, owner: m.owner, runner: m.runner, records: uint64(n), memory: 0.1,
+		now: m.now, elapsed: modelTick, owner: m.owner, runner: m.runner, records: uint64(n), room: 1 << 40,
 	}
 	for s := range x.samples { // with the noise of a sample
 		mean := share[s] * n / 128
@@ -246,7 +246,9 @@ func TestRebalancerReasons(t *testing.T) {
 		{"little to do", "no runner is busy", func(_ *rebalancer, m *loadMeasure) { m.elapsed *= 2 }},
 		{"even", "even", func(_ *rebalancer, m *loadMeasure) { m.runners[1] = m.runners[0] }},
 		{"few samples", "few records", func(_ *rebalancer, m *loadMeasure) { m.samples = [plan.Shards]uint64{3: 200} }},
-		{"memory", "memory", func(_ *rebalancer, m *loadMeasure) { m.memory = 0.9 }},
+		{"kept from its CPU", "its CPU", func(_ *rebalancer, m *loadMeasure) { m.stale = true }},
+		{"no memory", "memory", func(_ *rebalancer, m *loadMeasure) { m.room = 0 }},
+		{"little memory", "memory", func(_ *rebalancer, m *loadMeasure) { m.room = 1000 }},
 		{"budget", "budget", func(b *rebalancer, _ *loadMeasure) { b.tokens, b.bytesPerSecond = -1, 1 }},
 		{"one shard", "shard 3 alone", func(_ *rebalancer, m *loadMeasure) {
 			m.samples = [plan.Shards]uint64{3: 10_000}

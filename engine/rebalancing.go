@@ -132,7 +132,7 @@ func (r *rebalancing) measure() *loadMeasure {
 
 	agents := make([][]time.Duration, len(e.runners))
 	for i := range e.runners {
-		agents[i] = r.work(i, m.elapsed)
+		agents[i] = r.work(i, m)
 		var all time.Duration
 		for _, d := range agents[i] {
 			all += d
@@ -148,23 +148,30 @@ func (r *rebalancing) measure() *loadMeasure {
 		m.partition = append(m.partition, busy)
 		m.bytes = append(m.bytes, int(e.partitions[p].Stats().Bytes))
 	}
-	m.memory = float64(e.state.Bytes()) / float64(e.cfg.StateBytes)
+	m.room = int(rebalanceMemory*float64(e.cfg.StateBytes)) - e.state.Bytes()
 	return m
 }
 
 // work returns how long each agent of a runner had work since the last time, scaled to the time
 // that has passed: the tallies of a runner are copied up to sampleEvery late. A runner that sleeps
 // copies none, and has no work.
-func (r *rebalancing) work(runner int, elapsed time.Duration) []time.Duration {
-	busy, at := r.engine.runners[runner].published.busy(nil)
-	window := max(time.Duration(at-r.at[runner]), elapsed-sampleEvery)
+func (r *rebalancing) work(runner int, m *loadMeasure) []time.Duration {
+	on := r.engine.runners[runner]
+	busy, at := on.published.busy(nil)
+	window := time.Duration(at - r.at[runner])
+	if on.bell.state.Load() == parked {
+		window = max(window, m.elapsed-sampleEvery)
+	} else if window < m.elapsed/2 {
+		m.stale = true
+	}
+	window = max(window, sampleEvery)
 	var work []time.Duration
 	for i, d := range busy {
 		if i < len(r.busy[runner]) {
 			d -= r.busy[runner][i]
 		}
 		// A new reader in the place of one that has ended begins at 0.
-		work = append(work, time.Duration(float64(max(d, 0))*float64(elapsed)/float64(window)))
+		work = append(work, time.Duration(float64(max(d, 0))*float64(m.elapsed)/float64(window)))
 	}
 	r.at[runner], r.busy[runner] = at, busy
 	return work
