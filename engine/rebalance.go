@@ -188,6 +188,7 @@ func (b *rebalancer) judge(now time.Duration, rate float64) (moves []shardMove, 
 	for _, v := range slices.Backward(done) {
 		v.from, v.to = v.to, v.from
 		moves = append(moves, v)
+		b.tokens -= float64(v.bytes) // it may be less than 0 after that: moves that harm are undone
 	}
 	return moves, fmt.Sprintf("undone: there were %.3g records a second before the last moves, and %.3g after", b.rate,
 		b.after)

@@ -304,3 +304,37 @@ func TestRebalancerJudges(t *testing.T) {
 		}
 	}
 }
+
+// Goal: what has been moved is taken from the budget, which fills up again with time. Method: a
+// budget for one decision, and the same load three times, the last time after a second.
+func TestRebalancerBudget(t *testing.T) {
+	m := newLoadModel(2, 2, always(hotShares(3, 0.4))).step()
+	first, _ := decided(newRebalancer(1<<30), m)
+	if len(first) != 1 || first[0].bytes == 0 {
+		t.Fatalf("%+v is moved, expected one move of some bytes", first)
+	}
+	b := newRebalancer(first[0].bytes + 1)
+	if moves, why := decided(b, m); len(moves) != 1 {
+		t.Errorf("nothing moves, because %q", why)
+	}
+	if moves, why := decided(b, m); len(moves) > 0 || !strings.Contains(why, "budget") {
+		t.Errorf("%d moves, because %q, after the budget has been used up", len(moves), why)
+	}
+	later := *m
+	later.elapsed *= 10
+	for r := range later.runners {
+		later.runners[r] *= 10
+	}
+	for p := range later.partition {
+		later.partition[p] *= 10
+	}
+	if moves, why := decided(b, &later); len(moves) != 1 {
+		t.Errorf("a second later nothing moves, because %q", why)
+	}
+}
+
+// decided is what a rebalancer decides that has seen the same load before, and has not moved.
+func decided(b *rebalancer, m *loadMeasure) ([]shardMove, string) {
+	b.trial, b.sure, b.hot = nil, rebalanceSure, 0
+	return b.decide(m)
+}

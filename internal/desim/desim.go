@@ -139,7 +139,6 @@ type runner struct {
 	next    int
 	idle    bool
 	at      float64
-	busy    float64
 	effects func() // what is seen by others at the end of the step
 }
 
@@ -294,23 +293,25 @@ func (m *simulation) step(r *runner) {
 	for range r.agents {
 		a := r.agents[r.next]
 		r.next = (r.next + 1) % len(r.agents)
-		var took, records float64
+		var took, bytes float64
 		var effects func()
 		switch a := a.(type) {
 		case *router:
-			took, records, effects = m.route(a)
+			took, bytes, effects = m.route(a)
+			bytes *= m.Bytes * 2 / 3 // the chunk is fetched to be written, and written back
 		case *partition:
-			took, records, effects = m.apply(a)
+			took, bytes, effects = m.apply(a)
+			bytes *= m.Bytes / 3
 		}
 		if took == 0 {
 			continue
 		}
 		end := m.now + took
-		if bytes := records * m.Bytes; m.shape.Bandwidth > 0 {
+		if m.shape.Bandwidth > 0 {
 			m.memory = max(m.memory, m.now) + bytes/m.shape.Bandwidth
 			end = max(end, m.memory)
 		}
-		m.res.Bytes += records * m.Bytes
+		m.res.Bytes += bytes
 		m.res.Busy += end - m.now
 		r.at, r.effects = end, effects
 		heap.Push(&m.events, r)

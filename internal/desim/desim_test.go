@@ -56,6 +56,9 @@ func TestBandwidth(t *testing.T) {
 			if r.Bytes > bandwidth*r.Nanos+step {
 				t.Errorf("%d cores: %.3g bytes in %.3g ns with %v bytes a ns", n, r.Bytes, r.Nanos, bandwidth)
 			}
+			if each := r.Bytes / r.Records; math.Abs(each/typical.Bytes-1) > 0.1 && r.Records > 1e6 {
+				t.Errorf("%d cores: %.1f bytes a record, expected %v", n, each, typical.Bytes)
+			}
 			if r.Records > free.Records*1.02 {
 				t.Errorf("%d cores: %.3g records with a limit, %.3g without", n, r.Records, free.Records)
 			}
