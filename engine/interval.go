@@ -57,6 +57,9 @@ func (e *Engine) tick(now core.Nanos) {
 	if e.needsEpoch() {
 		i.records.Store(e.recordsIn())
 		e.cuts.Want()
+		if e.rebalancing != nil {
+			e.rebalancing.due.wake()
+		}
 	}
 }
 
