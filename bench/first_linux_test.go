@@ -12,9 +12,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// BenchmarkFirstPass is what the pass that makes the groups costs beside the passes after it: a
-// query on a file is a first pass, without epochs. An engine reads all records once, and another one
-// four times. The figures are for the whole process, so that what the kernel
+// BenchmarkFirstPass is what the pass that makes the groups costs beside the passes after it. A
+// query on a file is a first pass, without epochs. An engine reads all records once, and another
+// one four times. The figures are for the whole process, so that what the kernel
 // does for the engine on other threads counts: processor time for a record, elapsed time, page
 // faults for each thousand groups, and processor time in the kernel. The median of the runs counts.
 func BenchmarkFirstPass(b *testing.B) {

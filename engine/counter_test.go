@@ -1,0 +1,280 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/affinity"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
+)
+
+// allKeys has a key of each type.
+type allKeys struct {
+	Text   string
+	Other  *string
+	Bytes  []byte
+	Number int32
+	Real   float64
+	Maybe  *float64
+	Yes    bool
+	At     time.Time
+	Price  record.Decimal `velo:"price,decimal(12,3)"`
+	N      int64
+}
+
+var allKeyColumns = []string{"text", "other", "bytes", "number", "real", "maybe", "yes", "at", "price"}
+
+// allKeyRecords are records whose keys are easily taken for others.
+func allKeyRecords() []allKeys {
+	at := time.Date(2024, 2, 29, 12, 0, 0, 1, time.UTC)
+	empty, long, zero, nan := "", strings.Repeat("long ", 40), 0.0, math.NaN()
+	base := allKeys{At: at}
+	change := func(f func(*allKeys)) allKeys { r := base; f(&r); return r }
+	return []allKeys{
+		base,
+		change(func(r *allKeys) { r.Text = "a" }),
+		change(func(r *allKeys) { r.Text = "twenty-three bytes long" }),
+		change(func(r *allKeys) { r.Text = "twenty-four bytes long.." }),
+		change(func(r *allKeys) { r.Text = long }),
+		change(func(r *allKeys) { r.Text = long + "x" }),
+		change(func(r *allKeys) { r.Other = &empty }),
+		change(func(r *allKeys) { r.Other = &long }),
+		change(func(r *allKeys) { r.Bytes = []byte("a\x00b") }),
+		change(func(r *allKeys) { r.Number = math.MinInt32 }),
+		change(func(r *allKeys) { r.Real = math.Copysign(0, -1) }), // the same group as 0
+		change(func(r *allKeys) { r.Real = nan }),
+		change(func(r *allKeys) { r.Real = math.Float64frombits(0x7ff8000000000abc) }), // the same NaN
+		change(func(r *allKeys) { r.Real = math.Inf(-1) }),
+		change(func(r *allKeys) { r.Maybe = &zero }),
+		change(func(r *allKeys) { r.Maybe = &nan }),
+		change(func(r *allKeys) { r.Yes = true }),
+		change(func(r *allKeys) { r.At = at.Add(-time.Nanosecond) }),
+		change(func(r *allKeys) { r.Price = record.Decimal{Unscaled: -1, Scale: 3} }),
+	}
+}
+
+// groupsOf runs a plan over a feed that send fills, and returns its rows as text.
+func groupsOf(t *testing.T, send func(*readers.Feed[allKeys])) (rows []string) {
+	t.Helper()
+	f, err := readers.NewFeed[allKeys](nil, readers.FeedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &plan.Plan{Source: f.Schema(), Keys: allKeyColumns, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Sum, Column: "n"},
+	}}
+	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{f}, Partitions: 2, Cores: 1, EpochInterval: -1})
+	send(f)
+	f.End()
+	if err := e.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s := e.Snapshot()
+	defer s.Close()
+	for b := range s.Batches(100) {
+		for i := range b.Len() {
+			var row strings.Builder
+			for c := range b.Schema().Len() {
+				col := b.Column(c)
+				switch {
+				case col.Null(i):
+					row.WriteString("NULL|")
+				case col.Views != nil:
+					fmt.Fprintf(&row, "%q|", col.View(i))
+				case col.Float64s != nil:
+					fmt.Fprintf(&row, "%v|", col.Float64s[i])
+				default:
+					fmt.Fprintf(&row, "%d|", col.Int64s[i])
+				}
+			}
+			rows = append(rows, row.String())
+		}
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+// Goal: counters make the groups that records make. Method: keys of all types, each counted by two
+// counters and sent as records.
+func TestCounterTwin(t *testing.T) {
+	want := groupsOf(t, func(f *readers.Feed[allKeys]) {
+		lane, err := f.Lane()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lane.Close()
+		for i, r := range allKeyRecords() {
+			for n := range int64(2 * (i + 1)) {
+				r.N = n - 3
+				if err := lane.Send(t.Context(), r); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+	got := groupsOf(t, func(f *readers.Feed[allKeys]) {
+		for i, r := range allKeyRecords() {
+			var cs [2]*readers.Counter
+			for k := range cs {
+				var err error
+				if cs[k], err = f.Counter(r, func(r *allKeys) *int64 { return &r.N }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for n := range int64(2 * (i + 1)) {
+				cs[n%2].Add(n - 3)
+			}
+		}
+	})
+	if !slices.Equal(got, want) || len(want) != len(allKeyRecords())-2 {
+		t.Errorf("counters:\n%s\nrecords:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// Goal: a goroutine reads what it has counted: after Sync a snapshot has everything that it added
+// before, exactly, while others count too.
+func TestReadYourCounts(t *testing.T) {
+	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeFold, plan.ExchangeRoute} {
+		f, p := hitFeed(t, readers.FeedConfig{})
+		sum, err := result.ColumnOf[int64](p, "sum")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := start(t, engine.Config{
+			Plan: p, Readers: []record.Reader{f}, Partitions: 2, Cores: 1, Exchange: exchange, EpochInterval: -1,
+		})
+		var all sync.WaitGroup
+		for g := range int64(4) {
+			all.Go(func() {
+				key, err := p.Key(g)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c, err := f.Counter(hit{Key: g}, func(h *hit) *int64 { return &h.Value })
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				added := int64(0)
+				for round := range int64(60) {
+					for n := range round*g + 1 {
+						c.Add(n)
+						added += n
+					}
+					if err := e.Sync(t.Context()); err != nil {
+						t.Error(err)
+						return
+					}
+					s := e.Snapshot()
+					row, ok := s.Get(key)
+					if added != 0 && (!ok || sum.Of(row) != added) {
+						t.Errorf("%v: goroutine %d had added %d in round %d, the snapshot has %v", exchange, g, added,
+							round, ok)
+					}
+					s.Close()
+				}
+			})
+		}
+		all.Wait()
+		if err := e.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Goal: what is counted becomes visible by itself, though no record comes and nobody asks.
+func TestCountersShow(t *testing.T) {
+	f, p := hitFeed(t, readers.FeedConfig{})
+	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{f}, Cores: 1, EpochInterval: 10 * time.Millisecond})
+	defer e.Close()
+	sum, err := result.ColumnOf[int64](p, "sum")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := p.Key(int64(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := f.Counter(hit{Key: 1}, func(h *hit) *int64 { return &h.Value })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want := int64(1); want < 4; want++ {
+		c.Inc()
+		eventually(t, "a count", func() bool {
+			s := e.Snapshot()
+			defer s.Close()
+			row, ok := s.Get(key)
+			return ok && sum.Of(row) == want
+		})
+	}
+}
+
+// BenchmarkCounter is what an Add costs beside a running engine.
+func BenchmarkCounter(b *testing.B) {
+	f, p := hitFeed(b, readers.FeedConfig{})
+	e, err := engine.Start(context.Background(), engine.Config{Plan: p, Readers: []record.Reader{f}, Cores: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	c, err := f.Counter(hit{Key: 1}, func(h *hit) *int64 { return &h.Value })
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 100 {
+			c.Inc()
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/100, "ns/add")
+}
+
+// BenchmarkSendAll is what a record of a batch costs the sender, and the engine.
+func BenchmarkSendAll(b *testing.B) {
+	f, p := hitFeed(b, readers.FeedConfig{})
+	e, err := engine.Start(context.Background(), engine.Config{Plan: p, Readers: []record.Reader{f}, Cores: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	lane, err := f.Lane()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var vs [256]hit
+	for i := range vs {
+		vs[i].Key = int64(i)
+	}
+	b.ReportAllocs()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, _ := affinity.ThreadCPUTime()
+	n := 0
+	for b.Loop() {
+		if _, err := lane.SendAll(context.Background(), vs[:]); err != nil {
+			b.Fatal(err)
+		}
+		n += len(vs)
+	}
+	if after, ok := affinity.ThreadCPUTime(); ok {
+		b.ReportMetric(float64(after-before)/float64(n), "cpu-ns/record")
+	}
+	if err := e.Sync(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(e.Stats().CPUTime())/float64(n), "engine-ns/record")
+}
