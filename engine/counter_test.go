@@ -3,15 +3,14 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
@@ -243,7 +242,7 @@ func BenchmarkCounter(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/100, "ns/add")
 }
 
-// BenchmarkSendAll is what a record of a batch costs the sender, and the engine.
+// BenchmarkSendAll is what a record of a batch costs, of which the engine reads one after the other.
 func BenchmarkSendAll(b *testing.B) {
 	f, p := hitFeed(b, readers.FeedConfig{})
 	e, err := engine.Start(context.Background(), engine.Config{Plan: p, Readers: []record.Reader{f}, Cores: 1})
@@ -260,9 +259,6 @@ func BenchmarkSendAll(b *testing.B) {
 		vs[i].Key = int64(i)
 	}
 	b.ReportAllocs()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	before, _ := affinity.ThreadCPUTime()
 	n := 0
 	for b.Loop() {
 		if _, err := lane.SendAll(context.Background(), vs[:]); err != nil {
@@ -270,11 +266,153 @@ func BenchmarkSendAll(b *testing.B) {
 		}
 		n += len(vs)
 	}
-	if after, ok := affinity.ThreadCPUTime(); ok {
-		b.ReportMetric(float64(after-before)/float64(n), "cpu-ns/record")
-	}
 	if err := e.Sync(context.Background()); err != nil {
 		b.Fatal(err)
 	}
+	b.ReportMetric(float64(b.Elapsed())/float64(n), "ns/record")
 	b.ReportMetric(float64(e.Stats().CPUTime())/float64(n), "engine-ns/record")
+}
+
+// Goal: symbols make the groups that strings make, in engines one after the other, though the second
+// begins with the symbols that the first has used.
+func TestSymbolGroups(t *testing.T) {
+	texts := []string{"", "a", "twenty-three bytes long", "twenty-four bytes long..", strings.Repeat("long ", 40)}
+	var named []namedHit
+	var symbolic []symbolHit
+	for i := range 3000 {
+		n := namedHit{texts[i%5], texts[i/5%5], int64(i)}
+		s := symbolHit{Value: n.Value}
+		for text, to := range map[string]*record.Symbol{n.Path: &s.Path, n.Status: &s.Status} {
+			sym, err := record.NewSymbol(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			*to = sym
+			if n.Path == n.Status {
+				s.Path, s.Status = sym, sym
+			}
+		}
+		named, symbolic = append(named, n), append(symbolic, s)
+	}
+	want := hitGroups(t, named)
+	for range 2 {
+		if got := hitGroups(t, symbolic); !maps.Equal(got, want) || len(want) != 25 {
+			t.Errorf("symbols %v\nstrings %v", got, want)
+		}
+	}
+}
+
+// hitGroups is the sum of the values for each path and status.
+func hitGroups[T any](t *testing.T, vs []T) map[[2]string]int64 {
+	t.Helper()
+	f, err := readers.NewFeed[T](nil, readers.FeedConfig{LaneSlots: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &plan.Plan{Source: f.Schema(), Keys: []string{"path", "status"}, Aggregates: []plan.Aggregate{
+		{Name: "sum", Func: plan.Sum, Column: "value"},
+	}}
+	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{f}, Partitions: 2, Cores: 1})
+	lane, err := f.Lane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(vs); i += 100 {
+		if _, err := lane.SendAll(t.Context(), vs[i:i+100]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := e.Snapshot()
+	defer s.Close()
+	groups := map[[2]string]int64{}
+	for b := range s.Batches(100) {
+		for i := range b.Len() {
+			groups[[2]string{string(b.Column(0).View(i)), string(b.Column(1).View(i))}] = b.Column(2).Int64s[i]
+		}
+	}
+	return groups
+}
+
+// namedHit has two texts, and symbolHit the same as symbols.
+type namedHit struct {
+	Path, Status string
+	Value        int64
+}
+
+type symbolHit struct {
+	Path, Status record.Symbol
+	Value        int64
+}
+
+// BenchmarkTexts is what a record with two texts takes, and what it takes of the engine, sent one by
+// one and in batches of 256, as strings and as symbols.
+func BenchmarkTexts(b *testing.B) {
+	paths := []string{"/", "/index.html", "/api/v1/orders", "/api/v1/orders/items", "/static/logo.png", "/login"}
+	statuses := []string{"200", "304", "404", "internal server error"}
+	var named [256]namedHit
+	var symbolic [256]symbolHit
+	for i := range named {
+		named[i] = namedHit{paths[i%len(paths)], statuses[i/7%len(statuses)], int64(i)}
+		for text, to := range map[string]*record.Symbol{
+			named[i].Path: &symbolic[i].Path, named[i].Status: &symbolic[i].Status,
+		} {
+			var err error
+			if *to, err = record.NewSymbol(text); err != nil {
+				b.Fatal(err)
+			}
+		}
+		symbolic[i].Value = int64(i)
+	}
+	b.Run("strings", func(b *testing.B) { benchmarkTexts(b, named[:]) })
+	b.Run("symbols", func(b *testing.B) { benchmarkTexts(b, symbolic[:]) })
+}
+
+func benchmarkTexts[T any](b *testing.B, vs []T) {
+	ctx := context.Background()
+	for _, batches := range []bool{false, true} {
+		b.Run(fmt.Sprintf("batches=%v", batches), func(b *testing.B) {
+			f, err := readers.NewFeed[T](nil, readers.FeedConfig{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			p := &plan.Plan{Source: f.Schema(), Keys: []string{"path", "status"}, Aggregates: []plan.Aggregate{
+				{Name: "n", Func: plan.Count}, {Name: "sum", Func: plan.Sum, Column: "value"},
+			}}
+			e, err := engine.Start(ctx, engine.Config{Plan: p, Readers: []record.Reader{f}, Cores: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer e.Close()
+			lane, err := f.Lane()
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				if batches {
+					_, err = lane.SendAll(ctx, vs)
+				} else {
+					for i := range vs {
+						err = lane.Send(ctx, vs[i])
+					}
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				n += len(vs)
+			}
+			if err := e.Sync(ctx); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(n), "ns/record")
+			b.ReportMetric(float64(e.Stats().CPUTime())/float64(n), "engine-ns/record")
+			if in := e.Stats().Counters().In; in != uint64(n) {
+				b.Fatalf("%d of %d records", in, n)
+			}
+		})
+	}
 }

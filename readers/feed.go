@@ -338,13 +338,21 @@ func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 		l.out.Release(n)
 		// This pairs with sendFull, which sets waiting before it looks for room once more. The
 		// release of the slots above is a fence.
-		if l.waiting.Load() && l.waiting.CompareAndSwap(true, false) {
+		if l.waiting.Load() && f.hasRoom(l) && l.waiting.CompareAndSwap(true, false) {
 			l.room <- struct{}{}
 		}
 		if full {
 			return false
 		}
 	}
+}
+
+// hasRoom says whether half of a lane is free. To wake a sender takes as long as to read some
+// hundred records, so it is not woken for less. The lane has records until then, so Poll comes by
+// again.
+func (f *Feed[T]) hasRoom(l *Lane[T]) bool {
+	next, tail := l.out.Ends()
+	return tail-next <= uint64(f.cfg.LaneSlots)/2
 }
 
 // Drained reports whether everything that was sent before the epoch was raised has been given out.
