@@ -150,6 +150,10 @@ func (c *Cuts) Written(end int64) {
 	c.wake()
 }
 
+// WrittenEnd is the end of the last window that has been taken away; it is later than any window if
+// windows are not taken away.
+func (c *Cuts) WrittenEnd() int64 { return c.written.Load() }
+
 // newTable makes a table of a partition. The one group of a plan without keys is there before any
 // record.
 func newTable(l *layout.Layout, owners *result.Owners, id plan.PartitionID, memory table.Memory) (*table.Table, error) {

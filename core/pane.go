@@ -48,7 +48,7 @@ type pane struct {
 // newGroups makes another table.
 func (x *pane) newGroups(p *Partition) (*result.Groups, error) {
 	memory := x.memory
-	memory.Extra = len(x.tables) >= ownTables
+	memory.Extra = len(x.tables) >= p.budget.Tables()
 	t, err := newTable(p.layout, p.initialOwners, p.id, memory)
 	if err != nil {
 		return nil, err

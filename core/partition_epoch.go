@@ -34,35 +34,16 @@ func (p *Partition) answer(number uint64, slot int) {
 		p.dropOld(slot)
 	}
 	m := p.cuts.cuts[slot].Images[p.id]
-	m.Forget()
-	m.Panes = m.Panes[:0]
-	p.sealed = 0
-	for _, x := range p.panes {
-		if x.live != nil {
-			x.live.Away = p.away
-		}
-		if isLast || p.layout.Window != nil && x.shut <= p.closed {
-			x.seal(p.epoch, slot)
-			p.sealed++ // the panes before this one are sealed, too
-		} else if err := x.publish(p, slot); err != nil {
-			if h := p.handover; h != nil && h.move.from == p.id {
-				// The new owner takes the shard's groups from this image, and routers have already
-				// been told of the move. So the image shows the live table, which does not change
-				// until the new owner has read it.
-				m.Panes = append(m.Panes, result.PaneImage{Pane: x.id, Last: x.last, Groups: x.live})
-				p.lentImage = m
-			}
-			p.noteLagging()
-			p.cuts.Answer(false)
-			if p.lentImage != nil {
-				p.phase = lending
-				return
-			}
-			p.phase = catchingUp
-			p.catchUp() // the panes that have published
+	if err := p.showPanes(m, slot, isLast); err != nil {
+		p.noteLagging()
+		p.cuts.Answer(false)
+		if p.lentImage != nil {
+			p.phase = lending
 			return
 		}
-		m.Panes = append(m.Panes, result.PaneImage{Pane: x.id, Last: x.last, Groups: x.bySlot[slot]})
+		p.phase = catchingUp
+		p.catchUp() // the panes that have published
+		return
 	}
 	m.Readers = m.Readers[:0]
 	for i := range p.inputs {
@@ -80,6 +61,37 @@ func (p *Partition) answer(number uint64, slot int) {
 	// epoch after the next is the first that can, and this partition has to answer the next one
 	// before that.
 	p.cuts.Answer(true)
+}
+
+// isShut says whether no more records come to a pane.
+func (p *Partition) isShut(x *pane) bool { return p.layout.Window != nil && x.shut <= p.closed }
+
+// showPanes has an image show the panes in its slot. The error says that there is no memory for
+// that.
+func (p *Partition) showPanes(m *result.Image, slot int, isLast bool) error {
+	m.Forget()
+	m.Panes = m.Panes[:0]
+	p.sealed = 0
+	for _, x := range p.panes {
+		if x.live != nil {
+			x.live.Away = p.away
+		}
+		if isLast || p.isShut(x) {
+			x.seal(p.epoch, slot)
+			p.sealed++ // the panes before this one are sealed, too
+		} else if err := x.publish(p, slot); err != nil {
+			if h := p.handover; h != nil && h.move.from == p.id {
+				// The new owner takes the shard's groups from this image, and routers have already
+				// been told of the move. So the image shows the live table, which does not change
+				// until the new owner has read it.
+				m.Panes = append(m.Panes, result.PaneImage{Pane: x.id, Last: x.last, Groups: x.live})
+				p.lentImage = m
+			}
+			return err
+		}
+		m.Panes = append(m.Panes, result.PaneImage{Pane: x.id, Last: x.last, Groups: x.bySlot[slot]})
+	}
+	return nil
 }
 
 // maxUnwritten is how many closed panes may wait to be written before a partition takes no more

@@ -179,6 +179,8 @@ type Router struct {
 	marks
 	times  times
 	folder *folder
+	// kept is nil unless the engine keeps its state.
+	kept *positions
 
 	route plan.Route
 	// context is what a RouteFunc is called with.
@@ -337,6 +339,9 @@ func (r *Router) Step(now Nanos) (work int) {
 	if r.from == r.batch.Len() {
 		r.batch = nil
 		r.times.settle()
+		if r.kept != nil {
+			r.kept.take(r.sourceBatch.Positions())
+		}
 	}
 	r.lookAtFold()
 	if r.phase == flushing {
@@ -352,10 +357,10 @@ func (r *Router) Step(now Nanos) (work int) {
 func (r *Router) nextBatch(now Nanos) (work int) {
 	// The number is read before the look at the source, which then already has what was sent to it
 	// before the epoch was raised.
-	number, _ := r.cuts.Raised()
+	number, slot := r.cuts.Raised()
 	due := number > r.epoch && (r.joining || r.source.Drained(number))
 	if due && !r.mayBeIdle(now) {
-		return r.startEpoch(number, now)
+		return r.startEpoch(number, slot, now)
 	}
 	if r.ahead() {
 		return r.sendChunks(false)
@@ -366,7 +371,7 @@ func (r *Router) nextBatch(now Nanos) (work int) {
 		return r.startEnd()
 	case b == nil && due:
 		r.quiet(now)
-		return r.startEpoch(number, now)
+		return r.startEpoch(number, slot, now)
 	case b == nil:
 		r.quiet(now)
 		r.stall = StallInput
@@ -415,6 +420,9 @@ func (r *Router) stopping() bool {
 
 // quiet notes that the source has nothing. A paused source may have something: it is not asked.
 func (r *Router) quiet(now Nanos) {
+	if r.kept != nil && !r.kept.quiet.Load() {
+		r.kept.quiet.Store(true)
+	}
 	if c, ok := r.source.(ControlledSource); ok && c.Paused() {
 		r.times.quiet = false
 		return
@@ -430,11 +438,14 @@ func (r *Router) mayBeIdle(now Nanos) bool {
 }
 
 // startEpoch begins to send the marks of an epoch.
-func (r *Router) startEpoch(number uint64, now Nanos) (work int) {
+func (r *Router) startEpoch(number uint64, slot int, now Nanos) (work int) {
 	r.epoch, r.times.joining, r.joining = number, r.joining, false
 	r.times.rows, r.times.marked = 0, r.times.watermark
 	r.times.lookIdle(r.layout.Window)
 	r.times.advanceClock(r.layout.Window, r.cuts.Origin, now)
+	if r.kept != nil {
+		r.kept.bySlot[slot].keep(number, r.times.watermark, r.kept.splits)
+	}
 	return r.startMarks()
 }
 
@@ -442,6 +453,11 @@ func (r *Router) startEpoch(number uint64, now Nanos) (work int) {
 func (r *Router) startEnd() (work int) {
 	r.atEnd, r.times.joining = true, false
 	complete := r.source.Complete()
+	if r.kept != nil { // before the watermark says that nothing comes: after a restart more may come
+		r.kept.final.keep(r.epoch, r.times.watermark, r.kept.splits)
+		r.kept.complete = complete
+		r.kept.quiet.Store(true)
+	}
 	if complete {
 		r.times.watermark = watermarkEnd
 	}

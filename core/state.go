@@ -13,11 +13,26 @@ import (
 type MemoryBudget struct {
 	budget *arena.Budget
 	policy plan.StatePolicy
+	// kept is how many more tables each pane has memory for, for cuts that are held for long.
+	kept int
 }
 
 // NewMemoryBudget bounds the memory of groups to that many bytes.
 func NewMemoryBudget(bytes int, policy plan.StatePolicy) *MemoryBudget {
-	return &MemoryBudget{arena.NewBudget(bytes), policy}
+	return &MemoryBudget{budget: arena.NewBudget(bytes), policy: policy}
+}
+
+// KeepCut charges each pane for one more table, from its first growth on. So the partitions do not
+// run out of memory because one cut is held while it is saved. It is called before any partition is
+// made.
+func (s *MemoryBudget) KeepCut() { s.kept++ }
+
+// Tables is how many tables each pane has memory for.
+func (s *MemoryBudget) Tables() int {
+	if s == nil {
+		return ownTables
+	}
+	return ownTables + s.kept
 }
 
 // Bytes is how much memory the groups hold, to the page. Any goroutine may call it.
@@ -36,7 +51,7 @@ func (s *MemoryBudget) twins() *table.Twins {
 	if s == nil {
 		return table.NewTwins(nil, 0)
 	}
-	return table.NewTwins(s.budget, ownTables)
+	return table.NewTwins(s.budget, s.Tables())
 }
 
 // sheds says whether records that find no room are dropped.

@@ -28,6 +28,7 @@ const (
 	callerOutput               // calls Write
 	callerReject               // calls OnReject and OnLate
 	callerClose                // calls Close of a reader
+	callerKeeper               // calls OnEvent of a State and Durable of a reader
 )
 
 // contain calls user code and turns a panic in it into an error. If the code calls runtime.Goexit,

@@ -194,6 +194,10 @@ type Config struct {
 	// nothing.
 	Writer record.Writer
 
+	// State keeps the state in files, so that the engine goes on after a restart; Dir makes one. It
+	// takes the memory of one more table of each partition. Nil keeps it in memory only.
+	State *State
+
 	// OnReject gets each record that went to quarantine, with the number of its reader. Line is
 	// filled in if the reader knows it. OnReject runs on a goroutine of its own, one call at a
 	// time, and owns the record. A slow OnReject holds up the readers that reject records, but
@@ -282,6 +286,9 @@ func (c *Config) Validate() error {
 		if err := c.Route.Validate(c.Plan); err != nil {
 			faults = append(faults, err)
 		}
+	}
+	if c.State != nil {
+		c.State.validate(c, fault)
 	}
 	if c.RetryMin < 0 || c.RetryMax < 0 || c.RetryMax > 0 && c.RetryMax < c.RetryMin {
 		fault("retries after %v up to %v, expected 0 < RetryMin <= RetryMax", c.RetryMin, c.RetryMax)

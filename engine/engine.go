@@ -22,9 +22,9 @@ const (
 	readGrace = time.Second
 )
 
-// ErrClosed is what Wait returns if not everything had been read when Close was called or the
-// context given to Start ended.
-var ErrClosed = errors.New("engine: closed before the readers ended")
+// ErrClosed is what Wait returns if not everything had been read, or not everything had been
+// written, when Close was called or the context given to Start ended.
+var ErrClosed = errors.New("engine: closed before the readers ended and everything was written")
 
 // An Engine runs one plan. All methods may be called from any goroutine.
 type Engine struct {
@@ -42,6 +42,7 @@ type Engine struct {
 	inlets      inlets
 	rejects     *rejectQueue // nil if the configuration has neither OnReject nor OnLate
 	output      *output      // nil if the configuration has no Writer
+	keeper      *keeper      // nil if the configuration has no State
 
 	// readCtx is the context of all reads. cancelRead ends it.
 	readCtx    context.Context
@@ -103,7 +104,18 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	c := &e.cfg
 	e.state = core.NewMemoryBudget(c.StateBytes, c.StatePolicy)
-	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, c.HeldSnapshots, e.state, e.ringAll)
+	held := c.HeldSnapshots
+	if c.State != nil {
+		held++ // the keeper holds a cut while it saves it
+		e.state.KeepCut()
+		var err error
+		e.keeper, err = openKeeper(e)
+		if err != nil {
+			e.disclaim(c.Readers...)
+			return nil, err
+		}
+	}
+	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, held, e.state, e.ringAll)
 	e.cuts.Origin = e.start.UnixNano()
 	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions)
 	e.cuts.Expect(core.Nanos(e.interval.due.Load()))
@@ -115,10 +127,20 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e.inlets.slotsByDefault, e.inlets.adding = cfg.RingSlots == 0, make(chan struct{}, 1)
 	e.readCtx, e.cancelRead = context.WithCancel(ctx)
-	if err := e.build(); err != nil {
+	err := e.build()
+	if err == nil && e.keeper != nil {
+		err = e.keeper.restore()
+		if err != nil {
+			err = fmt.Errorf("engine: state %v: %w", e.keeper.folder, err)
+		}
+	}
+	if err != nil {
 		e.cancelRead()
 		unplace(e.placement)
 		e.disclaim(c.Readers...)
+		if e.keeper != nil {
+			err = errors.Join(err, e.keeper.folder.Close())
+		}
 		return nil, err
 	}
 	return e, nil
@@ -147,6 +169,9 @@ func (e *Engine) launch(ctx context.Context) {
 	}
 	if e.output != nil {
 		go e.as(callerOutput, e.output.run)
+	}
+	if k := e.keeper; k != nil {
+		go e.as(callerKeeper, k.begin)
 	}
 	e.unContext = context.AfterFunc(ctx, e.shut)
 	go e.supervise()
@@ -311,6 +336,13 @@ func (e *Engine) supervise() {
 		e.report(fmt.Errorf("engine: writer: Write has not returned %v after its context was done; its goroutine is "+
 			"left behind", readGrace))
 	}
+	if k := e.keeper; k != nil {
+		close(k.stop)
+		if !e.await(k.finished) {
+			e.report(fmt.Errorf("engine: state %v: a save has not ended %v after the engine was closed; its "+
+				"goroutine is left behind", k.folder, readGrace))
+		}
+	}
 	e.disclaim(readers...)
 	close(e.done)
 }
@@ -387,7 +419,7 @@ func (e *Engine) outcome() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	errs = append(errs, e.errs...)
-	if e.closed && !e.cuts.Ended() {
+	if e.closed && !e.cuts.Ended() || e.output != nil && e.output.cut.Load() && len(e.errs) == 0 {
 		errs = append(errs, ErrClosed)
 	}
 	return errors.Join(errs...)

@@ -280,6 +280,9 @@ func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
 		return nil, err
 	}
 	in, err = e.newInlet(len(e.inlets.all()), reader, e.leastRead(live))
+	if err == nil && e.keeper != nil {
+		_, err = e.keeper.resume(in, nil)
+	}
 	if err == nil && !e.cuts.Join() {
 		err = e.over()
 	}

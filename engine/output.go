@@ -30,6 +30,15 @@ type output struct {
 	outlets    []*outlet // by the number of the partition
 	batchReady wakeup    // rung when an outlet has a batch
 
+	// from is the end of the last window that was written before a restart.
+	from int64
+	// changes are what was written before a restart; nil if there was none.
+	changes *result.Changes
+	// whole is set when everything has been written, before finished is closed.
+	whole atomic.Bool
+	// cut is set before finished is closed if Close has ended the writing.
+	cut atomic.Bool
+
 	// These counters are for Stats; they order nothing.
 	rows, windows, retries, unfit atomic.Uint64
 }
@@ -39,7 +48,8 @@ type output struct {
 const writtenEvery = time.Millisecond
 
 func newOutput(e *Engine) *output {
-	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup()}
+	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup(),
+		from: math.MinInt64}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	if e.cfg.Plan.Window != nil {
 		e.cuts.KeepWindows()
@@ -64,6 +74,8 @@ func (o *output) run() {
 		write = o.writePassed
 	}
 	err := contain("Write", write, gone)
+	o.whole.Store(err == nil && o.engine.cuts.Ended())
+	o.cut.Store(err != nil && o.engine.closing.Load())
 	if err != nil && !(o.engine.closing.Load() && errors.Is(err, context.Canceled)) {
 		o.engine.fail(fmt.Errorf("engine: writer: %w", err))
 	}
@@ -72,9 +84,9 @@ func (o *output) run() {
 // write writes what each new snapshot has closed.
 func (o *output) write() error {
 	e := o.engine
-	written := int64(math.MinInt64)
-	var changes *result.Changes
-	if e.cfg.Plan.Emit == plan.EmitChanges {
+	written := o.from
+	changes := o.changes
+	if e.cfg.Plan.Emit == plan.EmitChanges && changes == nil {
 		var err error
 		changes, err = result.NewChanges(e.cfg.Plan)
 		if err != nil {
@@ -99,6 +111,9 @@ func (o *output) write() error {
 			err = o.writeCut(cut, last, &written)
 		}
 		next = max(next, cut.Epoch()) + 1
+		if err == nil && changes != nil {
+			e.keeper.offer(cut, slot)
+		}
 		e.cuts.Unpin(slot)
 		if err != nil || last {
 			return err
@@ -115,9 +130,9 @@ func (o *output) check(ok bool, formula string) {
 
 // writeCut writes the windows that a cut has closed and that have not been written. If the plan has
 // no windows it writes all of the last cut.
-func (o *output) writeCut(cut *result.Cut, last bool, written *int64) error {
+func (o *output) writeCut(cut *result.Cut, last bool, written *int64) (err error) {
 	if o.engine.cfg.Plan.Window == nil {
-		if !last || !o.complete() {
+		if !last || !o.engine.complete() {
 			return nil
 		}
 		return o.batches(cut.Batches(record.DefaultRows))
@@ -137,9 +152,19 @@ func (o *output) writeCut(cut *result.Cut, last bool, written *int64) error {
 		}
 	}
 	defer say()
+	if last && o.engine.complete() {
+		defer func() {
+			if err == nil {
+				err = o.endWindow(math.MaxInt64) // nothing comes any more
+			}
+		}()
+	}
 	for _, end := range cut.Windows(*written) {
 		o.check(end > *written, "windows are written in the order of their ends, and once")
 		if err := o.batches(cut.WindowBatches(end, o.window)); err != nil {
+			return err
+		}
+		if err := o.endWindow(end); err != nil {
 			return err
 		}
 		*written = end
@@ -162,14 +187,20 @@ func (o *output) writeChanges(changes *result.Changes, cut *result.Cut) error {
 	return nil
 }
 
-// complete says whether all readers have come to their end.
-func (o *output) complete() bool {
-	for _, in := range o.engine.inlets.all() {
-		if !in.source.Complete() {
-			return false
-		}
+// resume has the output go on after the cut that a restored engine begins with: the changes in it
+// were written before it was saved.
+func (o *output) resume() (err error) {
+	if o.engine.cfg.Plan.Emit != plan.EmitChanges {
+		return nil
 	}
-	return true
+	o.changes, err = result.NewChanges(o.engine.cfg.Plan)
+	if err != nil {
+		return err
+	}
+	cut, slot := o.engine.cuts.Pin()
+	defer o.engine.cuts.Unpin(slot)
+	o.changes.Resume(cut)
+	return nil
 }
 
 func (o *output) batches(all iter.Seq[*record.Batch]) error {
@@ -183,11 +214,36 @@ func (o *output) batches(all iter.Seq[*record.Batch]) error {
 	return nil
 }
 
-// batch writes one batch, and tries again as long as the error is transient.
+// batch writes one batch.
 func (o *output) batch(b *record.Batch) error {
+	return o.retry(func() error { return o.writer.Write(o.ctx, b) })
+}
+
+// endWindow tells a writer that wants to know it that a window has been written.
+func (o *output) endWindow(end int64) error {
+	c := o.committer()
+	if c == nil {
+		return nil
+	}
+	return o.retry(func() error { return c.EndWindow(o.ctx, end) })
+}
+
+// committer is the writer if it goes on after a restart together with the engine; otherwise it is
+// nil.
+func (o *output) committer() record.Committer {
+	p := o.engine.cfg.Plan
+	if o.engine.keeper == nil || p.Window == nil || p.Emit == plan.EmitChanges {
+		return nil
+	}
+	c, _ := o.writer.(record.Committer)
+	return c
+}
+
+// retry calls the writer, and tries again as long as the error is transient.
+func (o *output) retry(call func() error) error {
 	c := &o.engine.cfg
 	for delay := c.RetryMin; ; delay = min(2*delay, c.RetryMax) {
-		err := o.writer.Write(o.ctx, b)
+		err := call()
 		if err == nil || !errors.Is(err, record.ErrTransient) {
 			return err
 		}

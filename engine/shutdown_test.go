@@ -10,6 +10,7 @@ import (
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/writers"
 )
 
 // Goal: what a Send has taken is in the final snapshot, and what Sync has acknowledged is in a snapshot right after it, in
@@ -78,5 +79,26 @@ func TestSentIsThere(t *testing.T) {
 				return
 			}
 		}
+	}
+}
+
+// Goal: whoever closes an engine while its writer still writes is told that something is missing, also if all readers had
+// ended.
+func TestCloseWhileWriting(t *testing.T) {
+	writing := make(chan struct{})
+	e := start(t, engine.Config{
+		Plan: sumPlan(), Readers: []record.Reader{ends(1, 3)}, Partitions: 1, NoPin: true,
+		Writer: writers.Func(func(ctx context.Context, _ *record.Batch) error {
+			close(writing)
+			<-ctx.Done()
+			return ctx.Err()
+		}),
+	})
+	<-writing
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Wait(); !errors.Is(err, engine.ErrClosed) {
+		t.Fatalf("%v, expected ErrClosed", err)
 	}
 }

@@ -117,6 +117,7 @@ type Stats struct {
 	Epoch      uint64        // number of the epoch of the newest snapshot
 	Epochs     EpochStats
 	Output     OutputStats
+	State      StateStats // zero without Config.State
 	Readers    []ReaderStats
 	Partitions []PartitionStats
 	Rings      []RingStats
@@ -133,6 +134,9 @@ func (e *Engine) Stats() Stats {
 	s.Epochs = EpochStats{e.cuts.Stats(), time.Duration(e.interval.current.Load())}
 	if o := e.output; o != nil {
 		s.Output = OutputStats{o.rows.Load(), o.windows.Load(), o.retries.Load(), o.unfit.Load()}
+	}
+	if k := e.keeper; k != nil {
+		s.State = k.read()
 	}
 	if s.Elapsed == 0 {
 		s.Elapsed = time.Since(e.start)

@@ -145,9 +145,17 @@ func (f *lineFile) readAt(b []byte, offset int64) error {
 // blockReader reads every step-th block of a file.
 type blockReader struct {
 	file   *lineFile
-	block  int64 // number of the block to read next
+	block  int64 // number of the block to read next, after the gaps
 	step   int64
+	gaps   []gap // blocks to be read first, after a restart
 	parser parser
+
+	// The next fields are used if the engine keeps its state: see resume.go. split is empty
+	// otherwise.
+	split              string
+	identity, position []byte
+	at                 int64        // the block at hand, -1 before the first
+	quoteStart         *quoteCursor // nil without quotes
 	// find finds the records that begin in a block. buf has the bytes of the block and the byte
 	// before it.
 	find func(begin, next int64) error
@@ -155,6 +163,14 @@ type blockReader struct {
 
 // Poll reads records of one block, up to the capacity of the batch.
 func (r *blockReader) Poll(b *record.Batch) error {
+	err := r.poll(b)
+	if r.split != "" {
+		r.setPosition(b)
+	}
+	return err
+}
+
+func (r *blockReader) poll(b *record.Batch) error {
 	for w := r.parser.loaded(); w.pos == w.end; {
 		if w.oversized {
 			if !b.Reject(r.parser.tooLong()) {
@@ -162,10 +178,11 @@ func (r *blockReader) Poll(b *record.Batch) error {
 			}
 			w.oversized = false
 		}
-		if r.file.start+r.block*r.file.blockBytes >= r.file.size {
-			return io.EOF
+		err := r.load()
+		if err == io.EOF {
+			return err
 		}
-		if err := r.load(); err != nil {
+		if err != nil {
 			return fmt.Errorf("readers: %w", err)
 		}
 		if len(b.Rejects()) > 0 {
@@ -197,12 +214,17 @@ func (r *blockReader) String() string { return "file " + r.file.path }
 // Line returns the line of an offset. Lines are counted when asked for.
 func (r *blockReader) Line(offset int64) (int64, error) { return r.file.lines.line(offset) }
 
-// load reads the next block of this reader and finds the records that begin in it.
+// load reads the next block of this reader and finds the records that begin in it. The error is
+// io.EOF if there is none.
 func (r *blockReader) load() error {
+	block, begun, err := r.nextBlock()
+	if err != nil {
+		return err
+	}
 	f, w := r.file, r.parser.loaded()
-	begin := f.start + r.block*f.blockBytes
+	begin := f.start + block*f.blockBytes
 	next := min(begin+f.blockBytes, f.size) // where the next block begins
-	r.block += r.step
+	r.at = block
 
 	// The byte before the block says whether a record begins with the block.
 	from := max(begin-1, f.start)
@@ -212,7 +234,14 @@ func (r *blockReader) load() error {
 	if err := f.readAt(w.buf[pad:pad+n], from); err != nil {
 		return err
 	}
-	return r.find(begin, next)
+	if err := r.find(begin, next); err != nil {
+		return err
+	}
+	if begun >= 0 && w.pos < w.end {
+		w.pos = min(max(w.pos, int(begun-w.base)), w.end)
+		r.parser.begin()
+	}
+	return nil
 }
 
 // findLines finds the records of a block if every newline ends a record.

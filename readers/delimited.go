@@ -229,7 +229,7 @@ func (d *Delimited) Readers(n int) []record.Reader {
 		r := &delimitedReader{blockReader: block, delimitedParser: newDelimitedParser(d.format), delimited: d}
 		r.parser, r.find, r.lay = &r.delimitedParser, r.findLines, d.lay
 		if d.quoteTable != nil {
-			r.find = r.findQuoted
+			r.find, r.quoteStart = r.findQuoted, &r.quotes
 		}
 		return r
 	})

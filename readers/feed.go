@@ -1,6 +1,7 @@
 package readers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,9 @@ type FeedConfig struct {
 	// LaneSlots is how many records each lane holds, a power of two. 0 means DefaultLaneSlots, or
 	// fewer if the lanes would take too much memory.
 	LaneSlots int
+	// Name tells the feeds of an engine that keeps its state apart; empty is feed. The names of its
+	// lanes are kept under it.
+	Name string
 	// Shed makes Send drop and count a record that finds its lane full. Otherwise Send waits for
 	// room.
 	Shed bool
@@ -140,6 +144,9 @@ type Feed[T any] struct {
 	laneMarks []laneMark[T]
 	counters  counters[T]
 
+	// named has the lanes that have names.
+	named namedLanes
+
 	// Statistics: the counters of lanes that have left.
 	sent, shed, waits atomic.Uint64
 }
@@ -194,7 +201,7 @@ func NewFeed[T any](schema *record.Schema, cfg FeedConfig) (*Feed[T], error) {
 func (f *Feed[T]) Schema() *record.Schema { return f.schema }
 
 // String names the reader.
-func (f *Feed[T]) String() string { return "feed" }
+func (f *Feed[T]) String() string { return cmp.Or(f.cfg.Name, "feed") }
 
 // End says that no more records come. Sends fail from now on. What has been sent is still read,
 // then the source ends. Any goroutine may call End, any number of times.
@@ -335,6 +342,9 @@ func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 			n++
 			full = false
 		}
+		if l.numbers != nil && n > 0 {
+			l.numbers.setPosition(b, next+uint64(n)-1)
+		}
 		l.out.Release(n)
 		// This pairs with sendFull, which sets waiting before it looks for room once more. The
 		// release of the slots above is a fence.
@@ -387,11 +397,14 @@ func (f *Feed[T]) Drained(epoch uint64) (done bool) {
 
 // Lane makes a lane for the calling goroutine. Lanes join and leave at any time. The error is
 // ErrNoLane with the number of lanes, or ErrFeedEnded.
-func (f *Feed[T]) Lane() (*Lane[T], error) {
+func (f *Feed[T]) Lane() (*Lane[T], error) { return f.join(&Lane[T]{feed: f}) }
+
+// join adds a lane.
+func (f *Feed[T]) join(l *Lane[T]) (*Lane[T], error) {
 	if f.state.Load() != feedOpen {
 		return nil, f.over()
 	}
-	l := &Lane[T]{feed: f, room: make(chan struct{}, 1)}
+	l.room = make(chan struct{}, 1)
 	l.in, l.out = ring.New[T](f.cfg.LaneSlots)
 	for i := range f.lanes {
 		if !f.lanes[i].CompareAndSwap(nil, l) {
@@ -456,6 +469,8 @@ type Lane[T any] struct {
 	out *ring.Consumer[T]
 	// limit is used by Poll: records before it belong to the current round.
 	limit uint64
+	// numbers has the numbers of the records; nil for a lane without a name.
+	numbers *numbers
 
 	_ [linePad]byte
 

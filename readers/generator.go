@@ -2,11 +2,13 @@ package readers
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/velo-engine/velo/internal/batches"
 	"github.com/velo-engine/velo/record"
@@ -106,7 +108,13 @@ type Generator struct {
 	state uint64 // state of the random numbers
 	turn  uint64 // next group of Sequential
 	alias []aliasSlot
+
+	split    string // the name of its split, if the engine keeps its state
+	position [generatorPosition]byte
 }
+
+// generatorPosition is the size of a generator's position: left, state, turn.
+const generatorPosition = 24
 
 // NewGenerator makes a generator. The error lists every fault of the configuration.
 func NewGenerator(cfg GeneratorConfig) (*Generator, error) {
@@ -191,11 +199,44 @@ func (g *Generator) Poll(b *record.Batch) error {
 	b.SetLen(n)
 	if g.left != math.MaxUint64 {
 		g.left -= uint64(n)
-		if g.left == 0 {
-			return io.EOF
-		}
+	}
+	if g.split != "" {
+		b.SetPosition(g.split, g.offset())
+	}
+	if g.left == 0 {
+		return io.EOF
 	}
 	return nil
+}
+
+// offset is where the generator stands. It is valid until the next call.
+func (g *Generator) offset() []byte {
+	for i, v := range [...]uint64{g.left, g.state, g.turn} {
+		binary.LittleEndian.PutUint64(g.position[8*i:], v)
+	}
+	return g.position[:]
+}
+
+// ResumeFrom goes on where the generator stood: see record.Resumer. There must be as many readers
+// as before, because each makes records of its own.
+func (g *Generator) ResumeFrom(saved []record.Position) (resumed []string, now []record.Position, err error) {
+	c := &g.cfg
+	g.split = fmt.Sprintf("%v, skew %v, %d records, reader %d of %d", g, c.Skew, c.Records, c.Reader,
+		max(c.Readers, 1))
+	for _, p := range saved {
+		if p.Split != g.split {
+			continue
+		}
+		if len(p.Offset) != generatorPosition {
+			return nil, nil, fmt.Errorf("readers: %s: a saved position of %d bytes, expected %d", g.split,
+				len(p.Offset), generatorPosition)
+		}
+		g.left = binary.LittleEndian.Uint64(p.Offset)
+		g.state = binary.LittleEndian.Uint64(p.Offset[8:])
+		g.turn = binary.LittleEndian.Uint64(p.Offset[16:])
+		resumed = []string{g.split}
+	}
+	return resumed, []record.Position{{Split: g.split, Offset: slices.Clone(g.offset())}}, nil
 }
 
 // Read is Poll.

@@ -656,7 +656,7 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		return nil
 	}
 	if f.kind == fieldText {
-		if l.format.copied != nil && l.format.copied[column] {
+		if r.copied != nil && r.copied[column] {
 			c.Views[row] = l.copyText(text, span)
 			return nil
 		}

@@ -162,13 +162,14 @@ func (l *jsonLine) name(name []byte, escaped bool) []byte {
 	return l.scratch[:unescape(l.scratch)]
 }
 
-// copied says which text columns lie within the field of another column. Their texts are copied,
-// because escapes are resolved in place and the other column needs its JSON unchanged.
-func copied(names []string, fields []field) []bool {
+// copied says which text columns lie within the field of another column, if both are read. Their
+// texts are copied, because escapes are resolved in place and the other column needs its JSON
+// unchanged.
+func copied(names []string, fields []field, p *projection) []bool {
 	var all []bool
 	for i, name := range names {
-		for _, outer := range names {
-			if fields[i].kind == fieldText && strings.HasPrefix(name, outer+".") {
+		for j, outer := range names {
+			if fields[i].kind == fieldText && strings.HasPrefix(name, outer+".") && !p.skips(i) && !p.skips(j) {
 				if all == nil {
 					all = make([]bool, len(names))
 				}

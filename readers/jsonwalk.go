@@ -67,7 +67,7 @@ type jsonKey struct {
 }
 
 // newJSONWalker returns nil if texts must be copied, which a walk does not.
-func newJSONWalker(f *jsonFormat, unread []bool) *jsonWalker {
+func newJSONWalker(f *jsonFormat, unread, copied []bool) *jsonWalker {
 	w := &jsonWalker{
 		spans: make([][]uint32, len(f.fields)), seen: make([]uint64, len(f.fields)), ends: make([]uint32, maxStripe),
 	}
@@ -82,7 +82,7 @@ func newJSONWalker(f *jsonFormat, unread []bool) *jsonWalker {
 		default:
 			continue
 		}
-		if read && f.copied != nil && f.copied[col] {
+		if read && copied != nil && copied[col] {
 			return nil
 		}
 		looks[col] = true

@@ -456,3 +456,31 @@ func FuzzNested(f *testing.F) {
 		}
 	})
 }
+
+// Goal: a column within the field of another column keeps lines from being walked only if both are
+// read. Method: such columns, and what is read of them.
+func TestWalksUnlessCopied(t *testing.T) {
+	s := schemaOf(t, record.Field{Name: "a", Type: record.String, Nullable: true},
+		record.Field{Name: "a.b", Type: record.String, Nullable: true})
+	var data []byte
+	for i := range 100 {
+		data = fmt.Appendf(data, "{\"a\":{\"b\":\"x\\\"%d\"},\"c\":[1]}\n", i)
+	}
+	for _, c := range []struct {
+		read []bool
+		walk bool
+	}{{[]bool{false, true}, true}, {[]bool{true, false}, true}, {[]bool{true, true}, false}, {nil, false}} {
+		f, err := OpenNDJSON(write(t, data), NDJSONConfig{Schema: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs := projected(f.Readers(1), c.read)
+		got := readAll(t, s, rs, 10)
+		if diff := got.same(slowNested(data, NDJSONConfig{Schema: s}, c.read)); diff != "" {
+			t.Errorf("columns %v: %s", c.read, diff)
+		}
+		if walking := rs[0].(*blockReader).parser.(*jsonParser).walking; walking != c.walk {
+			t.Errorf("columns %v: walked: %v", c.read, walking)
+		}
+	}
+}

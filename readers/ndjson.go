@@ -154,7 +154,6 @@ type jsonFormat struct {
 	names  []string // name of each column's field
 	column map[string]int
 	paths  *jsonPaths // nil if no column is a field within a field
-	copied []bool     // for each column, see jsonpath.go; nil if none is copied
 }
 
 // newJSONFormat checks a configuration and fills in its defaults.
@@ -169,7 +168,7 @@ func newJSONFormat(cfg NDJSONConfig) (*jsonFormat, error) {
 		f.names = append(f.names, cfg.name(i))
 		f.column[f.names[i]] = i
 	}
-	f.paths, f.copied = compilePaths(f.names), copied(f.names, f.fields)
+	f.paths = compilePaths(f.names)
 	return f, nil
 }
 
@@ -194,6 +193,8 @@ type jsonParser struct {
 	// walked.
 	walker  *jsonWalker
 	walking bool
+	// copied says which columns are copied (see jsonpath.go); nil if none is.
+	copied []bool
 	// days has the last day read, for each column.
 	days []day
 	// line reads the lines that have no known shape.
@@ -208,9 +209,11 @@ type jsonParser struct {
 type escapedText struct{ column, row int32 }
 
 func newJSONParser(f *jsonFormat) *jsonParser {
-	return &jsonParser{
+	r := &jsonParser{
 		format: f, stripe: maxStripe, days: make([]day, len(f.fields)), line: newJSONLine(f),
 	}
+	r.copied = copied(f.names, f.fields, &r.projection)
+	return r
 }
 
 // project says which columns are read.
@@ -218,6 +221,7 @@ func (r *jsonParser) project(read []bool) {
 	if !r.format.cfg.Strict {
 		r.projection.project(read)
 		r.line.project(r.unread)
+		r.copied = copied(r.format.names, r.format.fields, &r.projection)
 	}
 }
 
@@ -279,7 +283,7 @@ func (r *jsonParser) parse(b *record.Batch) {
 			row++
 		}
 	}
-	for i, is := range r.format.copied {
+	for i, is := range r.copied {
 		if is {
 			b.Column(i).Bytes = r.line.texts
 		}
@@ -367,7 +371,7 @@ func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 // beginWalking has lines walked from here on, if that is possible.
 func (r *jsonParser) beginWalking() {
 	r.unshaped = math.MinInt // once
-	r.walker = newJSONWalker(r.format, r.unread)
+	r.walker = newJSONWalker(r.format, r.unread, r.copied)
 	if r.walker != nil {
 		r.walking = true
 		r.walker.places.reset(r.pos)
@@ -561,7 +565,7 @@ func (r *jsonParser) skipped(shape *jsonShape, k, n int, notNull bool) int {
 	at := s.at[s.from-1+k:]
 	for i := range n {
 		begin, end := int(at[i*width])+length, int(at[i*width+1])
-		if r.buf[begin] == '"' && !r.format.cfg.Strict {
+		if !r.format.cfg.Strict && (r.buf[begin] == '"' || passedShort(r.buf, begin, end)) {
 			continue // the index has checked that it ends where it should
 		}
 		span, err := r.line.pass(r.buf, begin, end)
@@ -570,6 +574,20 @@ func (r *jsonParser) skipped(shape *jsonShape, k, n int, notNull bool) int {
 		}
 	}
 	return n
+}
+
+// passedShort says whether the value buf[begin:end] has up to eight bytes and none that the index
+// does not check: no bracket, no letter of null, and no blank at the end. Numbers are such values.
+// pad bytes after end can be read.
+func passedShort(buf []byte, begin, end int) bool {
+	n := uint(end - begin)
+	if n-1 >= 8 || buf[end-1] <= ' ' {
+		return false
+	}
+	w := word(unsafe.Pointer(&buf[begin])) << (64 - 8*n) // without the bytes after the value
+	// '[' and all greater bytes set their high bit.
+	high := w | (w&(0x7f*ones) + (0x80-'[')*ones)
+	return high&(0x80*ones) == 0
 }
 
 // ends returns how many of the next n lines end as lines of a shape do.
@@ -633,7 +651,7 @@ func (r *jsonParser) learn(end int) {
 		}
 		f := shapeField{column: m.column}
 		if f.column >= 0 && !r.skips(f.column) {
-			if l.spans[f.column].begin != m.begin || r.format.copied != nil && r.format.copied[f.column] {
+			if l.spans[f.column].begin != m.begin || r.copied != nil && r.copied[f.column] {
 				return // it comes twice, or its text must be copied
 			}
 			kind := r.format.fields[f.column].kind

@@ -411,26 +411,42 @@ func (s *structurals) findQuoted(out []uint32, buf []byte, from, n int, q quotin
 }
 
 // lastEnd returns the position after the last newline of buf[from:to] that is outside of quotes, or
-// -1 if there is none, and the state before to. pad bytes after to can be read.
+// -1 if there is none, and the state before to. pad bytes after to can be read. Only the last
+// delimiters of each chunk are looked at.
 func (q quoting) lastEnd(buf []byte, from, to int, state quoteState) (int, quoteState) {
 	var masks quoteMasks
+	var words [structuralChunk / 64]uint64
 	last := -1
 	for from < to {
 		n := min(structuralChunk, to-from)
 		findQuotes(&masks, buf, from, n, q)
 		for i := 0; i < n; i += 64 {
-			structural, _, after := step(masks[i/32], masks[i/32+1], min(64, n-i), state)
-			for structural != 0 {
-				highest := 63 - bits.LeadingZeros64(structural)
-				if at := from + i + highest; buf[at] == '\n' {
-					last = at + 1
-					break
-				}
-				structural &^= 1 << highest
+			quotes, ends := masks[i/32], masks[i/32+1]
+			if quotes == 0 {
+				words[i/64], _, state = plainStep(ends, min(64, n-i), state)
+			} else {
+				words[i/64], _, state = step(quotes, ends, min(64, n-i), state)
 			}
-			state = after
+		}
+		if end := lastNewline(buf, from, words[:(n+63)/64]); end >= 0 {
+			last = end
 		}
 		from += n
 	}
 	return last, state
+}
+
+// lastNewline returns the position after the last newline among the structural bytes of
+// buf[from:], or -1 if there is none.
+func lastNewline(buf []byte, from int, words []uint64) int {
+	for i := len(words) - 1; i >= 0; i-- {
+		for structural := words[i]; structural != 0; {
+			highest := 63 - bits.LeadingZeros64(structural)
+			if at := from + 64*i + highest; buf[at] == '\n' {
+				return at + 1
+			}
+			structural &^= 1 << highest
+		}
+	}
+	return -1
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/record"
@@ -295,12 +296,14 @@ type Stream struct {
 	full, free chan *filled
 	// lent is where the current stretch has to be returned to; nil if there is none.
 	lent *filled
-	// started says that readAhead runs.
+	// started says that this Stream has started readAhead, or has seen that another one did.
 	started bool
 	// wake has the function that wakes the engine.
 	wake atomic.Pointer[func()]
 	// closed is closed by Close.
 	closed chan struct{}
+	// shared are the Streams that take their stretches from the same channels.
+	shared *sharedStreams
 
 	// use has streamBusy while a Read or Poll is under way, and streamClosed from Close on. Of
 	// these two, the one that leaves last releases the memory. It knows that by whether it finds
@@ -320,6 +323,33 @@ var errStreamBusy = errors.New("it is being read by another goroutine: a stream 
 // NewDelimitedStream reads delimited lines from in. The name appears in errors.
 func NewDelimitedStream(name string, in io.Reader, cfg DelimitedConfig) (*Stream, error) {
 	return newDelimitedStream(name, in, cfg, false)
+}
+
+// NewDelimitedStreams is NewDelimitedStream for n readers, which share what is read from in: it is
+// dealt in blocks, each to the reader that asks first. in is closed with the last of them. An error
+// of in is returned by one of them; the others have ended.
+func NewDelimitedStreams(name string, in io.Reader, cfg DelimitedConfig, n int) ([]record.Reader, error) {
+	return newStreams(n, func() (*Stream, error) { return NewDelimitedStream(name, in, cfg) })
+}
+
+// NewNDJSONStreams is NewNDJSONStream for n readers: see NewDelimitedStreams.
+func NewNDJSONStreams(name string, in io.Reader, cfg NDJSONConfig, n int) ([]record.Reader, error) {
+	return newStreams(n, func() (*Stream, error) { return NewNDJSONStream(name, in, cfg) })
+}
+
+// newStreams makes n Streams that share the lines of the first.
+func newStreams(n int, one func() (*Stream, error)) (rs []record.Reader, err error) {
+	streams := make([]*Stream, max(n, 1))
+	for i := range streams {
+		streams[i], err = one()
+		if err != nil {
+			return nil, err
+		}
+		streams[i].stream = streams[0].stream
+		rs = append(rs, streams[i])
+	}
+	newShared(streams)
+	return rs, nil
 }
 
 // NewNDJSONStream reads JSON lines from in. The name appears in errors.
@@ -353,13 +383,53 @@ func newStream(name string, in io.Reader, p parser, lines *lineStream, inline bo
 	s.closer, _ = in.(io.Closer)
 	if !inline {
 		lines.in = &userReader{in: in}
-		// One more than there are at first: readAhead may add one.
-		s.full, s.free = make(chan *filled, streamStretches+1), make(chan *filled, streamStretches+1)
-		for range streamStretches {
-			s.free <- &filled{}
-		}
+		newShared([]*Stream{s})
 	}
 	return s
+}
+
+// sharedStreams are Streams of one io.Reader. A goroutine of the one that is read first reads ahead
+// for all of them. Each takes the next stretch when it has parsed its last one.
+type sharedStreams struct {
+	streams []*Stream
+	// start starts that goroutine.
+	start sync.Once
+	// open is how many are not closed yet, and closed is closed by the last of them.
+	open   atomic.Int32
+	closed chan struct{}
+}
+
+// end ends the Streams that do not get the last stretch.
+func (h *sharedStreams) end() {
+	close(h.streams[0].full)
+	if len(h.streams) > 1 {
+		defer func() { _ = recover() }() // a function that Notify was given; readAhead has reported the first panic
+		h.wake()
+	}
+}
+
+// newShared gives Streams the channels that they share.
+func newShared(streams []*Stream) {
+	shared := &sharedStreams{streams: streams, closed: make(chan struct{})}
+	shared.open.Store(int32(len(streams)))
+	stretches := streamStretches + 2*(len(streams)-1)
+	// One more than there are at first: readAhead may add one.
+	full, free := make(chan *filled, stretches+1), make(chan *filled, stretches+1)
+	for range stretches {
+		free <- &filled{}
+	}
+	for _, s := range streams {
+		s.shared, s.full, s.free = shared, full, free
+	}
+}
+
+// wake wakes the engine of each Stream.
+func (h *sharedStreams) wake() {
+	for _, s := range h.streams {
+		if wake := s.wake.Load(); wake != nil {
+			(*wake)()
+		}
+	}
 }
 
 // Notify takes the function that is called when there is something to poll.
@@ -373,6 +443,7 @@ func (s *Stream) Notify(wake func()) { s.wake.Store(&wake) }
 // have been handed to the reader already. Nobody is woken then.
 func (s *Stream) readAhead() {
 	whole := false
+	defer s.shared.end()
 	defer func() {
 		if v := recover(); v != nil {
 			s.full <- &filled{err: panicError("the function that Notify was given", v)}
@@ -386,16 +457,14 @@ func (s *Stream) readAhead() {
 		var f *filled
 		select {
 		case f = <-s.free:
-		case <-s.closed:
+		case <-s.shared.closed:
 			whole = true
 			return
 		}
 		s.stream.fill(f, waiting)
 		ended := f.err != nil
 		s.full <- f // never blocks: there is room for all stretches
-		if wake := s.wake.Load(); wake != nil {
-			(*wake)()
-		}
+		s.shared.wake()
 		if ended {
 			whole = true
 			return
@@ -474,7 +543,7 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 	}
 	if !s.started {
 		s.started = true
-		go s.readAhead()
+		s.shared.start.Do(func() { go s.readAhead() })
 	}
 	if s.lent != nil {
 		s.lent.buf = w.buf
@@ -482,9 +551,11 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 		s.lent = nil
 	}
 	*w = stretch{}
+	ended := false
 	if wait {
 		select {
-		case s.lent = <-s.full:
+		case f, ok := <-s.full:
+			s.lent, ended = f, !ok
 		case <-ctx.Done():
 			return false
 		case <-s.closed:
@@ -492,10 +563,15 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 		}
 	} else {
 		select {
-		case s.lent = <-s.full:
+		case f, ok := <-s.full:
+			s.lent, ended = f, !ok
 		default:
 			return false
 		}
+	}
+	if ended {
+		s.current = filled{err: io.EOF}
+		return true
 	}
 	s.current = *s.lent
 	*w = s.current.stretch
@@ -505,7 +581,8 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 // Columns says which columns are read: see record.Projector.
 func (s *Stream) Columns(read []bool) { s.parser.project(read) }
 
-// Close ends the goroutine and closes what it reads from. A Read that waits returns os.ErrClosed.
+// Close ends the goroutine and closes what it reads from, if no other Stream shares it. A Read that
+// waits returns os.ErrClosed.
 // Closing again does nothing.
 func (s *Stream) Close() error {
 	old := s.use.Or(streamClosed)
@@ -514,8 +591,11 @@ func (s *Stream) Close() error {
 	}
 	close(s.closed)
 	var err error
-	if s.closer != nil && !s.inline {
-		err = closeUser(s.closer)
+	if !s.inline && s.shared.open.Add(-1) == 0 {
+		close(s.shared.closed)
+		if s.closer != nil {
+			err = closeUser(s.closer)
+		}
 	}
 	if old&streamBusy == 0 {
 		err = errors.Join(err, s.release())

@@ -123,6 +123,9 @@ type Batch struct {
 	hold Hold
 	// unfit counts the calls of SetUnfit.
 	unfit int
+	// positions are what SetPosition has said. The offsets lie in offsets.
+	positions []Position
+	offsets   []byte
 }
 
 // A Hold says when the times of a batch's records advance their reader's watermark; see SetHold.
@@ -153,6 +156,37 @@ func (b *Batch) SetHold(h Hold) { b.hold = h }
 
 // Hold is the last argument of SetHold since Reset.
 func (b *Batch) Hold() Hold { return b.hold }
+
+// SetPosition says how far a split has been read when all records of the batch have been counted:
+// see Resumer. A batch may have records of several splits; the last call for a split counts. The
+// offset is copied. Reset undoes SetPosition. It allocates nothing once the batch has had as many
+// positions.
+func (b *Batch) SetPosition(split string, offset []byte) {
+	if len(offset) > MaxOffsetBytes {
+		panic(fmt.Sprintf("record: the position of split %q has %d bytes, at most %d are allowed", split, len(offset),
+			MaxOffsetBytes))
+	}
+	if last := len(b.positions) - 1; last >= 0 && b.positions[last].Split == split {
+		if p := &b.positions[last]; len(p.Offset) == len(offset) {
+			copy(p.Offset, offset)
+		} else {
+			p.Offset = b.keepOffset(offset)
+		}
+		return
+	}
+	b.positions = append(b.positions, Position{split, b.keepOffset(offset)})
+}
+
+// keepOffset copies an offset.
+func (b *Batch) keepOffset(offset []byte) []byte {
+	n := len(b.offsets)
+	b.offsets = append(b.offsets, offset...) // older offsets may stay in the array before
+	return b.offsets[n:len(b.offsets):len(b.offsets)]
+}
+
+// Positions are what SetPosition has said since Reset, in that order: a later position of a split
+// replaces an earlier one. They are valid as long as the batch.
+func (b *Batch) Positions() []Position { return b.positions }
 
 // NewBatch makes an empty batch with room for rows rows (at most MaxRows; 0 means DefaultRows).
 func NewBatch(schema *Schema, rows int) *Batch {
@@ -189,6 +223,7 @@ func NewBatch(schema *Schema, rows int) *Batch {
 func (b *Batch) Reset() {
 	b.rows, b.hold, b.unfit = 0, HoldNone, 0
 	b.text = b.text[:0]
+	b.positions, b.offsets = b.positions[:0], b.offsets[:0]
 	clear(b.reject)
 	b.reject = b.reject[:0]
 	for i := range b.cols {

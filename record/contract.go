@@ -60,13 +60,46 @@ type Notifier interface {
 	Notify(wake func())
 }
 
-// A Resumer is a Reader whose source can be read again from a position.
+// A Position says how far a split of a source has been read.
+type Position struct {
+	// Split names the split. A split is a part of a source that is read in order by one reader at a
+	// time, or in parts by several: a file, a lane of a Feed, a partition of Kafka. No two sources
+	// of an engine may have splits of the same name.
+	Split string
+
+	// Offset says how far, in whatever form the reader likes. It is at most MaxOffsetBytes long.
+	Offset []byte
+}
+
+// MaxOffsetBytes bounds Position.Offset.
+const MaxOffsetBytes = 64 << 10
+
+// A Resumer is a Reader whose source can be read again from a position, so that an engine which
+// keeps its state (engine.Config.State) can go on after a restart without losing a record and
+// without counting one twice.
+//
+// The engine calls ResumeFrom once, before the first Read or Poll, also if there is nothing to
+// resume. Saved are the positions of all splits of all readers as they were saved. There may be
+// several of one split if several readers shared it. There may be other readers now, and more or
+// fewer of them: each takes up the splits that are its own, or its part of them. ResumeFrom returns
+// the names of the splits that it goes on with, and where each split that it reads stands now,
+// including those that begin at their beginning. The error says that a split cannot be gone on
+// with: what was found, what was expected, and what to do.
+//
+// From then on the reader says with Batch.SetPosition, in each batch, where the splits stand that
+// the batch has records of. What it says last is saved together with the groups that have exactly
+// the records before that position.
 type Resumer interface {
 	Reader
-	// AppendPosition appends the position after the last record of the last batch.
-	AppendPosition(to []byte) []byte
-	// Resume goes on after position. It is called before the first Read or Poll.
-	Resume(position []byte) error
+	ResumeFrom(saved []Position) (resumed []string, now []Position, err error)
+}
+
+// A Durable is a Resumer that wants to know what has been saved: the sender of its records may
+// forget those before the positions. The engine calls it after each save, with the positions of
+// this reader, on a goroutine that does nothing else. The positions are valid during the call.
+type Durable interface {
+	Resumer
+	Durable(saved []Position)
 }
 
 // A Projector is a Reader that can leave out columns that nobody reads. The engine calls Columns
@@ -95,13 +128,27 @@ type Writer interface {
 	Close() error
 }
 
-// A Committer is a Writer with transactions: what was written since the last Commit becomes visible
-// as a whole, or not at all. Prepare makes it durable under the number of the epoch. Commit makes
-// it visible and may be repeated after a crash.
+// A Committer is a Writer that goes on after a restart where it stopped, together with an engine that
+// keeps its state. So each window is written exactly once. It is for plans with windows: a window
+// is identified by its end, in nanoseconds since 1970.
 type Committer interface {
 	Writer
-	Prepare(ctx context.Context, epoch uint64) error
-	Commit(ctx context.Context, epoch uint64) error
+
+	// Recover is called once, before the first Write. Job names the state; saved is what Save
+	// returned for the generation that the engine goes on with, and nil if there is none. Recover
+	// takes back what was written after the windows that it has for good, and returns the end of
+	// the last of those. The engine writes the windows after that. The error says what does not fit
+	// together: the engine does not start then.
+	Recover(ctx context.Context, job string, saved []byte) (window int64, err error)
+
+	// EndWindow says that the rows of the window with this end have all been written. It is called
+	// like Write, and may be repeated after a transient error. The end math.MaxInt64 says that the
+	// input has come to its end.
+	EndWindow(ctx context.Context, window int64) error
+
+	// Save makes the windows that have ended durable and returns what Recover needs to find them.
+	// Another goroutine calls it, also while Write runs.
+	Save(ctx context.Context) ([]byte, error)
 }
 
 // ErrTransient marks an error that is worth another try. Test for it with errors.Is, make it with

@@ -42,6 +42,33 @@ func NewChanges(p *plan.Plan) (*Changes, error) {
 	return &Changes{layout: l, passed: map[int64]map[string]struct{}{}}, nil
 }
 
+// Resume has the Changes go on after a cut whose changes have all been written.
+func (c *Changes) Resume(cut *Cut) {
+	c.next = cut.epoch + 1
+	l := c.layout
+	if l.Projection == nil || l.Projection.Having == nil {
+		return
+	}
+	clock, windows := cut.Closed()
+	for row := range cut.Rows() {
+		end := row.groups.End
+		if windows && l.Window != nil && end <= clock || !admits(l.Projection, row.groups, row.index) {
+			continue
+		}
+		key, _ := row.groups.Table.Row(row.index)
+		c.key = l.Keys.AppendKey(c.key[:0], key, row.groups.Table.Heap())
+		c.notePassed(end)
+	}
+}
+
+// notePassed notes that the last row of the group with the key c.key was an Upsert.
+func (c *Changes) notePassed(end int64) {
+	if c.passed[end] == nil {
+		c.passed[end] = map[string]struct{}{}
+	}
+	c.passed[end][string(c.key)] = struct{}{}
+}
+
 // Batches yields what has changed between the cut before and this one, in batches of up to rows
 // rows. Each batch is valid until the next. The caller must take all of them.
 func (c *Changes) Batches(cut *Cut, rows int) iter.Seq[*record.Batch] {
@@ -136,10 +163,7 @@ func (c *Changes) op(row Row) string {
 	switch {
 	case admits(l.Projection, row.groups, row.index):
 		if !had {
-			if c.passed[end] == nil {
-				c.passed[end] = map[string]struct{}{}
-			}
-			c.passed[end][string(c.key)] = struct{}{}
+			c.notePassed(end)
 		}
 		return plan.Upsert
 	case had:

@@ -154,6 +154,8 @@ type File struct {
 	timer *time.Timer
 	// taken is the path; nil if others may write to it too.
 	taken *taken
+
+	resuming
 }
 
 // maxNames is how many names Whole keeps at most.
@@ -219,15 +221,24 @@ func newFile(cfg FileConfig, files files) (*File, error) {
 	if err := files.replaceable(cfg.Path); err != nil {
 		return nil, fmt.Errorf("writers: file %q: %w", cfg.Path, err)
 	}
-	like := pattern(cfg.Path, "")
 	for _, name := range names {
-		if m := like.FindStringSubmatch(name); len(m) > 1 && like.SubexpIndex("n") > 0 {
-			if n, err := strconv.Atoi(m[like.SubexpIndex("n")]); err == nil {
-				f.next = max(f.next, n+1)
-			}
-		}
+		f.next = max(f.next, f.numberOf(name)+1)
 	}
 	return f, nil
+}
+
+// numberOf is the number in the name of a complete file; it is 0 if the name is none of one.
+func (f *File) numberOf(name string) int {
+	like := pattern(f.cfg.Path, "")
+	m := like.FindStringSubmatch(name)
+	if len(m) < 2 || like.SubexpIndex("n") < 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(m[like.SubexpIndex("n")])
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // pattern matches the names of the files of a path, followed by the expression suffix.
@@ -327,7 +338,7 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 		}
 	}
 	p.taken = true
-	if f.cfg.RotateBytes > 0 && p.written+int64(p.pending.Len()) >= f.cfg.RotateBytes {
+	if f.job == "" && f.cfg.RotateBytes > 0 && p.size() >= f.cfg.RotateBytes {
 		p.full = true
 		_ = f.finish() // the batch is taken; the next call repeats or reports what fails here
 	}
@@ -354,10 +365,16 @@ func (f *File) name(begun time.Time) string {
 // another writer of the same pattern has taken the number in the meantime, the file gets the next
 // number.
 func (f *File) publish(p *part) error {
-	if !strings.Contains(filepath.Base(f.cfg.Path), placeNumber) {
-		return f.files.rename(p.unfinished, p.name)
-	}
+	numbered := strings.Contains(filepath.Base(f.cfg.Path), placeNumber)
 	for {
+		if f.job != "" {
+			if err := f.writeNote(p); err != nil {
+				return err
+			}
+		}
+		if !numbered {
+			return f.files.rename(p.unfinished, p.name)
+		}
 		err := f.files.claim(p.unfinished, p.name)
 		if !errors.Is(err, fs.ErrExist) {
 			return err
@@ -372,6 +389,9 @@ func (f *File) begin() error {
 	now := time.Now()
 	p := &part{name: f.name(now), begun: now}
 	p.unfinished = fmt.Sprintf("%s.%08x%s", p.name, rand.Uint32(), Unfinished)
+	if f.job != "" {
+		p.unfinished = fmt.Sprintf("%s.%s%04x%s", p.name, tag(f.job), uint16(rand.Uint32()), Unfinished)
+	}
 	var err error
 	p.file, err = f.files.create(p.unfinished)
 	if err != nil {
@@ -379,6 +399,7 @@ func (f *File) begin() error {
 	}
 	p.encode = f.encoder(&p.pending)
 	f.part = p
+	f.bytes = 0
 	f.next++
 	return nil
 }
@@ -439,7 +460,7 @@ func (f *File) finish() error {
 	if err := f.publish(p); err != nil {
 		return f.fault("rename", err)
 	}
-	f.part = nil
+	f.part, f.bytes = nil, 0
 	f.count++
 	f.whole = append(f.whole, p.name)
 	if len(f.whole) > maxNames {
@@ -513,6 +534,7 @@ func (f *File) tick() {
 	}
 	now := time.Now()
 	switch {
+	case !f.mayFinish():
 	case p.full || f.cfg.RotateEvery > 0 && now.Sub(p.begun) >= f.cfg.RotateEvery:
 		_ = f.finish()
 	case f.cfg.FlushEvery > 0 && now.Sub(p.since) >= f.cfg.FlushEvery:
@@ -534,11 +556,14 @@ func (f *File) Close() error {
 		return f.failed
 	}
 	f.stop()
-	if f.part != nil && f.failed == nil {
+	if f.part != nil && f.failed == nil && f.closes() {
 		if err := f.finish(); err != nil && f.failed == nil {
 			err := fmt.Errorf("%w; what is written of it is in %s", err, f.part.unfinished)
 			f.failed = err // transient, but nobody will try again
 		}
+	}
+	if f.job != "" && f.failed == nil {
+		f.kept, _ = f.save() // it notes an error in failed
 	}
 	f.release()
 	return f.failed
@@ -554,7 +579,8 @@ func (f *File) Fail(err error) {
 	}
 }
 
-// Abandon ends the writing and removes the unfinished file. Complete files stay.
+// Abandon ends the writing and removes the unfinished file, unless the writing may go on after a
+// restart (Recover). Complete files stay.
 func (f *File) Abandon() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -564,7 +590,7 @@ func (f *File) Abandon() error {
 	f.stop()
 	p := f.part
 	f.release()
-	if p != nil {
+	if p != nil && f.job == "" { // otherwise the state knows what belongs to it
 		if err := f.files.remove(p.unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("writers: file %q: %w", f.cfg.Path, err)
 		}

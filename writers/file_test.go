@@ -102,6 +102,32 @@ func (d *disk) remove(path string) error {
 	return d.op("remove")
 }
 
+func (d *disk) open(path string) (handle, int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.files[path]
+	if c == nil {
+		return nil, 0, fs.ErrNotExist
+	}
+	return c, int64(len(c.data)), d.op("open")
+}
+
+func (d *disk) read(path string) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.files[path]
+	if c == nil {
+		return nil, fs.ErrNotExist
+	}
+	return c.data, d.op("read")
+}
+
+func (d *disk) same(a, b string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.files[a] != nil && d.files[a] == d.files[b]
+}
+
 func (d *disk) syncDir(string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

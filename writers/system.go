@@ -19,6 +19,11 @@ type files interface {
 	// claim renames a file to a name that nothing has; it returns fs.ErrExist if something does.
 	claim(from, to string) error
 	remove(path string) error
+	// open opens a file for writing, and says how long it is.
+	open(path string) (h handle, size int64, err error)
+	read(path string) ([]byte, error)
+	// same says whether two names are those of one file.
+	same(a, b string) bool
 	syncDir(dir string) error
 }
 
@@ -78,6 +83,29 @@ func (system) claim(from, to string) error {
 	return os.Rename(from, to)
 }
 func (system) remove(path string) error { return os.Remove(path) }
+
+func (system) open(path string) (handle, int64, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+func (system) read(path string) ([]byte, error) { return os.ReadFile(path) }
+
+func (system) same(a, b string) bool {
+	x, err := os.Lstat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Lstat(b)
+	return err == nil && os.SameFile(x, y)
+}
 
 // syncDir makes a rename durable. Windows cannot do that, and does not need it.
 func (system) syncDir(dir string) error {

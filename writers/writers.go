@@ -2,14 +2,12 @@ package writers
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"math"
 	"strconv"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -47,9 +45,9 @@ func appendText(to []byte, b *record.Batch, column, row int) []byte {
 	case t == record.Float64:
 		return appendDouble(to, c.Float64s[row])
 	case t == record.Timestamp:
-		return time.Unix(0, c.Int64s[row]).UTC().AppendFormat(to, time.RFC3339Nano)
+		return appendTime(to, c.Int64s[row])
 	case t.IsDecimal():
-		return append(to, record.Decimal{Unscaled: c.Int64s[row], Scale: uint8(t.Scale())}.String()...)
+		return record.Decimal{Unscaled: c.Int64s[row], Scale: uint8(t.Scale())}.Append(to)
 	}
 	return strconv.AppendInt(to, c.Int64s[row], 10)
 }
@@ -74,7 +72,8 @@ func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 	if !c.begun {
 		c.begun, c.line = true, c.line[:0]
 		for i := range n {
-			c.line = c.end(append(c.line, b.Schema().Field(i).Name...), len(c.line), i == n-1)
+			c.line = quoteField(append(c.line, b.Schema().Field(i).Name...), len(c.line))
+			c.line = separate(c.line, i == n-1)
 		}
 		if _, err := c.buffer.Write(c.line); err != nil {
 			return err
@@ -88,11 +87,11 @@ func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 				c.line = appendText(c.line, b, i, row)
 				if len(c.line) == from {
 					c.line = append(c.line, `""`...) // an empty field is NULL
-					c.line = c.separate(c.line, i == n-1)
-					continue
+				} else if b.Schema().Field(i).Type == record.String {
+					c.line = quoteField(c.line, from) // no other value needs it
 				}
 			}
-			c.line = c.end(c.line, from, i == n-1)
+			c.line = separate(c.line, i == n-1)
 		}
 		if _, err := c.buffer.Write(c.line); err != nil {
 			return err
@@ -101,40 +100,34 @@ func (c *CSV) Write(_ context.Context, b *record.Batch) error {
 	return nil
 }
 
-// appendDouble appends a double with enough digits to distinguish it from all others, and with an
-// exponent if PostgreSQL would use one.
-func appendDouble(to []byte, v float64) []byte {
-	format := byte('f')
-	if a := math.Abs(v); a != 0 && (a < 1e-4 || a >= 1e15) { // infinities too
-		format = 'e'
+// quoteField puts the field that begins at from in quotes if it would otherwise be read as
+// something else, by the rules of encoding/csv.
+func quoteField(line []byte, from int) []byte {
+	field := line[from:]
+	if !needsQuotes(field) {
+		return line
 	}
-	return strconv.AppendFloat(to, v, format, -1, 64)
-}
-
-// end ends the field that begins at from. It puts the field in quotes if it would otherwise be read
-// as something else, by the rules of encoding/csv.
-func (c *CSV) end(line []byte, from int, last bool) []byte {
-	if field := line[from:]; needsQuotes(field) {
-		text := string(field)
-		line = append(line[:from], '"')
-		for i := range len(text) {
-			if text[i] == '"' {
-				line = append(line, '"')
-			}
-			line = append(line, text[i])
+	text := string(field)
+	line = append(line[:from], '"')
+	for i := range len(text) {
+		if text[i] == '"' {
+			line = append(line, '"')
 		}
-		line = append(line, '"')
+		line = append(line, text[i])
 	}
-	return c.separate(line, last)
+	return append(line, '"')
 }
 
 // separate ends a field.
-func (*CSV) separate(line []byte, last bool) []byte {
+func separate(line []byte, last bool) []byte {
 	if last {
 		return append(line, '\n')
 	}
 	return append(line, ',')
 }
+
+// quotedBytes has the bytes because of which a field needs quotes.
+var quotedBytes = [256]bool{',': true, '"': true, '\r': true, '\n': true}
 
 // needsQuotes says whether a field needs quotes. A field that begins with a space needs them,
 // because some readers strip the space, and so does \. alone, which ends the input for PostgreSQL.
@@ -142,8 +135,13 @@ func needsQuotes(field []byte) bool {
 	if len(field) == 0 {
 		return false
 	}
-	if string(field) == `\.` || bytes.ContainsAny(field, ",\"\r\n") {
-		return true
+	for _, c := range field {
+		if quotedBytes[c] {
+			return true
+		}
+	}
+	if first := field[0]; first > ' ' && first < utf8.RuneSelf {
+		return first == '\\' && string(field) == `\.`
 	}
 	first, _ := utf8.DecodeRune(field)
 	return unicode.IsSpace(first)

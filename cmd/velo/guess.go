@@ -26,7 +26,11 @@ const (
 	// otherSampleBytes is how many bytes of each file after the first are looked at, and spotBytes
 	// how many of each spot.
 	otherSampleBytes = 64 << 10
-	spotBytes        = 16 << 10
+	spotBytes        = 8 << 10
+
+	// rowSampleBytes is how many bytes of the first sample are looked at for the types of a
+	// delimited file, if spots further on are looked at too.
+	rowSampleBytes = 128 << 10
 
 	// maxSamples is how many files have their beginnings looked at.
 	maxSamples = 100
@@ -63,6 +67,16 @@ func upToLine(sample []byte, whole bool) []byte {
 		return sample[:i+1]
 	}
 	return sample
+}
+
+// forTypes is the beginning of a sample of a delimited file, if spots of it are looked at too.
+// It has at least the line at from.
+func (s sampled) forTypes(from int) sampled {
+	end := 1 + bytes.LastIndexByte(s.data[:min(len(s.data), rowSampleBytes)], '\n')
+	if end > from && !s.whole && s.file != "" && !isPacked(s.file) {
+		s.data = s.data[:end]
+	}
+	return s
 }
 
 // otherSamples are the beginnings of the files after the first, which may have other columns. A
@@ -194,6 +208,9 @@ func (g *guesser) column(name, field string) *guess {
 
 // narrow rules out the types that a text is no value of.
 func (g *guesser) narrow(c *guess, text string, where func() string) {
+	if c.some && c.possible[0] == record.String && text != "" && g.values.Nulls == nil && text[0] > ' ' {
+		return // a value, and it is text whatever it is
+	}
 	value := strings.TrimSpace(text)
 	if value == "" || slices.Contains(g.values.Nulls, value) {
 		c.empty = true
@@ -249,6 +266,7 @@ func (f *files) guessSchema(samples []sampled) error {
 			}
 			here = append(here, index[name])
 		}
+		s = s.forTypes(from)
 		if err := g.seeRows(s, from, f, here); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}

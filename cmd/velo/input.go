@@ -517,7 +517,7 @@ func (f *files) checkHeader(sample []byte) error {
 	return nil
 }
 
-// readers opens the files, each for n readers. A compressed file gets one reader.
+// readers opens the files, each for n readers.
 func (f *files) readers(n int) (all []record.Reader, err error) {
 	add := func(path string, rs ...record.Reader) {
 		for _, r := range rs {
@@ -527,11 +527,11 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 	}
 	f.sources = nil
 	if len(f.paths) == 0 {
-		r, err := f.stream(f.streamName(), f.stdin)
+		rs, err := f.streams(f.streamName(), f.stdin, 1)
 		if err != nil {
 			return nil, err
 		}
-		add(f.name, r)
+		add(f.name, rs...)
 		return all, nil
 	}
 	if f.follow && isPattern(f.name) {
@@ -555,7 +555,7 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 	return all, nil
 }
 
-// openPath opens a file for n readers, or for one if it is compressed.
+// openPath opens a file for n readers.
 func (f *files) openPath(path string, n int) ([]record.Reader, error) {
 	in, packed, err := compressed.Open(path)
 	if err != nil && !f.follow {
@@ -566,11 +566,11 @@ func (f *files) openPath(path string, n int) ([]record.Reader, error) {
 			return nil, errors.Join(fmt.Errorf("--follow: %s is compressed (%s), expected a file that grows", path,
 				packed), in.Close())
 		}
-		r, err := f.stream("file "+path, in)
+		rs, err := f.streams("file "+path, in, n)
 		if err != nil {
 			return nil, errors.Join(err, in.Close())
 		}
-		return []record.Reader{r}, nil
+		return rs, nil
 	}
 	if err == nil {
 		if err := in.Close(); err != nil {
@@ -604,12 +604,12 @@ func one(r *readers.Stream, err error) ([]record.Reader, error) {
 	return []record.Reader{r}, nil
 }
 
-// stream reads input that has no blocks to deal.
-func (f *files) stream(name string, in io.Reader) (record.Reader, error) {
+// streams reads input that cannot be read from any place, with n readers.
+func (f *files) streams(name string, in io.Reader, n int) ([]record.Reader, error) {
 	if f.format == formatNDJSON {
-		return readers.NewNDJSONStream(name, in, f.ndjson())
+		return readers.NewNDJSONStreams(name, in, f.ndjson(), n)
 	}
-	return readers.NewDelimitedStream(name, in, f.delimited())
+	return readers.NewDelimitedStreams(name, in, f.delimited(), n)
 }
 
 // valueOptions say how values are written. A type that was guessed must not lose anything.

@@ -64,12 +64,14 @@ func (f *files) extent() (e extent) {
 
 // isPacked says whether a file is compressed.
 func isPacked(path string) bool {
-	in, how, err := compressed.Open(path)
+	in, err := os.Open(path)
 	if err != nil {
 		return false
 	}
-	_ = in.Close() // it was only looked at
-	return how != compressed.None
+	defer in.Close()
+	head := make([]byte, compressed.MagicBytes)
+	n, _ := io.ReadFull(in, head) // a file that cannot be read is left to its reader to report
+	return compressed.Detect(head[:n]) != compressed.None
 }
 
 // background calls draw at intervals until it is ended, and then once more.

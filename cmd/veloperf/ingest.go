@@ -9,10 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/bench"
@@ -48,6 +48,7 @@ const (
 	hitsPerHost = "SELECT host, count(*) AS n, max(status) AS s, sum(bytes) AS b FROM t GROUP BY host"
 	hitsNested  = `SELECT host, "request.method" AS m, count(*) AS n, sum(bytes) AS b FROM t ` +
 		`GROUP BY host, "request.method"`
+	hits         = "SELECT count(*) AS n FROM t"
 	tradeSymbols = 5000
 )
 
@@ -67,16 +68,46 @@ func ingestCases() []ingestCase {
 		z := gzip.NewWriter(w)
 		return errors.Join(trades(10, false)(z, rows), z.Close())
 	}
+	frames := func(w io.Writer, rows int) error {
+		z, err := zstd.NewWriter(w)
+		return errors.Join(err, trades(10, false)(z, rows), z.Close())
+	}
 	return []ingestCase{
 		{"CSV, 3 of 10 columns", "plain.csv", trades(0, false), filegen.TradeColumns, wideTrades},
 		{"CSV, 10 of 10 columns", "plain.csv", nil, filegen.TradeColumns, everyTrade},
 		{"CSV, a tenth with quotes, 3 of 10", "quoted.csv", trades(10, false), filegen.TradeColumns, wideTrades},
 		{"CSV, all texts in quotes, 3 of 10", "texts.csv", trades(10, true), filegen.TradeColumns, wideTrades},
 		{"CSV, gzip, 3 of 10", "quoted.csv.gz", packed, filegen.TradeColumns, wideTrades},
+		{
+			"CSV, gzip of many members, 3 of 10", "members.csv.gz", members(trades(10, false)), filegen.TradeColumns,
+			wideTrades,
+		},
+		{"CSV, zstd, 3 of 10", "quoted.csv.zst", frames, filegen.TradeColumns, wideTrades},
 		{"JSON lines, flat, 3 fields of 10", "flat.ndjson", log(true), filegen.FlatLogColumns, hitsPerHost},
 		{"JSON lines, nested, 3 fields of 12", "nested.ndjson", log(false), filegen.WebLogColumns, hitsNested},
+		{"JSON lines, nested, count(*)", "nested.ndjson", nil, filegen.WebLogColumns, hits},
 	}
 }
+
+// memberBytes is how much of the text is in a member, about as bgzip has it.
+const memberBytes = 64 << 10
+
+// members packs what another function writes with gzip, in many members.
+func members(write func(io.Writer, int) error) func(io.Writer, int) error {
+	return func(w io.Writer, rows int) error {
+		var plain bytes.Buffer
+		err := write(&plain, rows)
+		for err == nil && plain.Len() > 0 {
+			z := gzip.NewWriter(w)
+			_, err = z.Write(plain.Next(memberBytes))
+			err = errors.Join(err, z.Close())
+		}
+		return err
+	}
+}
+
+// isPacked says whether a file is packed, by its name.
+func isPacked(path string) bool { return filepath.Ext(path) == ".gz" || filepath.Ext(path) == ".zst" }
 
 // ingestReport is one row of the table. Times are of the thread that does the work, in nanoseconds
 // a record; a roofline is the time for the same bytes, or the same records.
@@ -174,7 +205,7 @@ func (c *ingestCmd) measure(test ingestCase, dir string) (r ingestReport, err er
 			return r, err
 		}
 	}
-	if !strings.HasSuffix(path, ".gz") {
+	if !isPacked(path) {
 		r.Inflate = 0
 	}
 	r.GBps = float64(r.Bytes) / float64(c.Rows) / r.Reader
@@ -204,14 +235,14 @@ func (c *ingestCmd) once(do func() error, thread bool) (ns float64, err error) {
 // openFile makes the one reader of a file.
 func openFile(path string, schema *record.Schema) (record.Reader, error) {
 	csv := readers.DelimitedConfig{Schema: schema, Quote: '"', Header: true}
-	switch filepath.Ext(path) {
-	case ".gz":
+	switch {
+	case isPacked(path):
 		in, _, err := compressed.Open(path)
 		if err != nil {
 			return nil, err
 		}
 		return readers.NewDelimitedStream(path, in, csv)
-	case ".csv":
+	case filepath.Ext(path) == ".csv":
 		f, err := readers.OpenDelimited(path, csv)
 		if err != nil {
 			return nil, err

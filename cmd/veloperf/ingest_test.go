@@ -21,7 +21,7 @@ func TestIngest(t *testing.T) {
 		var r ingestReport
 		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Records != 3000 || r.Bytes < 3000*50 ||
 			r.Reader <= 0 ||
-			r.Query <= 0 || r.Split <= 0 || (r.Inflate > 0) != strings.Contains(r.Name, "gzip") {
+			r.Query <= 0 || r.Split <= 0 || (r.Inflate > 0) != (strings.Contains(r.Name, "gzip") || strings.Contains(r.Name, "zstd")) {
 			t.Errorf("%v: %s", err, line)
 		}
 		checkStamp(t, line)

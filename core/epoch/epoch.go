@@ -99,6 +99,15 @@ func New(readers, partitions, slots int, wake func(), done func(number uint64, s
 	return e
 }
 
+// Begin makes number the first epoch instead of 0: its cut is the one in slot 0. It is called
+// before anything runs.
+func (e *Epochs) Begin(number uint64) {
+	e.raised.Store(uint64(pack(number, 0)))
+	e.current.Store(uint64(pack(number, 0)))
+	e.finished.Store(number)
+	e.wanted.Store(number)
+}
+
 // Raised returns the newest epoch and the slot that its images go to.
 //
 //gcassert:inline
@@ -262,6 +271,9 @@ func holds(ok bool, formula string) {
 		panic("epoch: it does not hold that " + formula)
 	}
 }
+
+// PinAgain keeps the slot of a cut that the caller has pinned for one more Unpin.
+func (e *Epochs) PinAgain(slot int) { e.refs[slot].v.Add(1) }
 
 // Pin returns the slot of the newest cut and keeps it as it is until Unpin. It never waits. If a
 // newer cut became current in the same moment it tries again.

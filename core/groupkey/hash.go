@@ -17,14 +17,24 @@ type seeds struct {
 }
 
 // hashSeeds are drawn anew in every process, so that nobody outside can choose keys that collide.
-var hashSeeds = drawSeeds(func() uint64 {
+var hashSeeds = drawSeeds(rand64)
+
+func rand64() uint64 {
 	var b [8]byte
 	rand.Read(b[:]) // never fails
 	return binary.LittleEndian.Uint64(b[:])
-})
+}
 
 func drawSeeds(draw func() uint64) seeds {
 	return seeds{start: draw(), words: [2]uint64{draw(), draw()}, mul: draw() | 1}
+}
+
+// Reseed is for tests: layouts that are made from now on hash as in another process, until
+// the returned function is called. No other goroutine may make a layout meanwhile.
+func Reseed() (undo func()) {
+	old := hashSeeds
+	hashSeeds = drawSeeds(rand64)
+	return func() { hashSeeds = old }
 }
 
 // vectorKeys is how many keys the assembly handles together.

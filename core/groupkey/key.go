@@ -300,6 +300,23 @@ func (l *Layout) HashKey(key []uint64) uint64 {
 	return h
 }
 
+// Reseed makes a key that another process has encoded, with the same columns, a key of this one.
+// The first word of a long string is a hash with seeds of the process; everything else stays. The
+// error says that a long string does not lie in the heap.
+func (l *Layout) Reseed(key []uint64, heap []byte) error {
+	for _, s := range l.strings {
+		if !IsLong(key[s+2]) {
+			continue
+		}
+		off, n := LongPlace(key[s+1])
+		if n <= shortString || off+n > uint64(len(heap)) {
+			return fmt.Errorf("groupkey: a long string of %d bytes at %d, the heap has %d bytes", n, off, len(heap))
+		}
+		key[s] = hashLong(heap[off:off+n], &l.seeds)
+	}
+	return nil
+}
+
 // EncodeValues makes the key of one group from a value per key column: bool, any integer, float64,
 // string, []byte, time.Time, Decimal, or nil for NULL. Long strings lie in the returned heap. The
 // error names the column and what it accepts.

@@ -21,7 +21,10 @@ var layers = []layer{
 		[]string{"ring", "affinity", "record", "query/internal/syntax"},
 		"ground; record also has the contracts Reader, Poller, Writer",
 	},
-	{[]string{"core/epoch", "core/groupkey", "ring/model"}, "epochs, slots, pins: progress, never data; keys as words; models of the protocols"},
+	{
+		[]string{"core/epoch", "core/groupkey", "ring/model", "state"},
+		"epochs, slots, pins: progress, never data; keys as words; models of the protocols; generations in files",
+	},
 	{[]string{"core/expr", "core/agg", "core/window"}, "scalar expressions; aggregate functions; times and windows"},
 	{[]string{"core/table"}, "the groups of a partition; above agg because finding rows returns agg.Rows"},
 	{[]string{"core/layout"}, "a compiled plan: where everything lies in chunks and rows"},

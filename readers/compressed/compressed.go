@@ -7,7 +7,9 @@
 //
 // It is separate from package readers so that a service that reads no such files does not need the
 // libraries that unpack them. A compressed file is one stream, which one reader reads from its
-// beginning; several files can be read side by side.
+// beginning; several files can be read side by side. Open unpacks a file of several members of gzip
+// (written by bgzip, or by cat) or frames of zstd (written by pzstd) on several goroutines, in
+// order; see MaxPartBytes.
 //
 // If a file is damaged, everything before the damage is unpacked, and then comes an error that says
 // where in the compressed file it was found. Memory is bounded: a zstd window of more than
@@ -22,9 +24,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 
-	kgzip "github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -83,11 +85,37 @@ func Open(path string) (io.ReadCloser, Format, error) {
 	if err != nil {
 		return nil, None, fmt.Errorf("compressed: %w", err)
 	}
-	in, format, err := NewReader(f)
+	in, format, err := openParts(f, unpackers())
+	if err == nil && in == nil {
+		in, format, err = NewReader(f)
+	}
 	if err != nil {
 		return nil, format, errors.Join(fmt.Errorf("compressed: %s: %w", path, err), f.Close())
 	}
 	return &file{in: in, file: f}, format, nil
+}
+
+// unpackers is how many goroutines may unpack a file.
+func unpackers() int { return min(runtime.GOMAXPROCS(0), runtime.NumCPU()) }
+
+// openParts unpacks a file on several goroutines. It returns nil if it has only one to use, or is
+// not in a format with parts, or may be slow to come.
+func openParts(f *os.File, workers int) (io.ReadCloser, Format, error) {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || workers < 2 {
+		return nil, None, err
+	}
+	head := make([]byte, MagicBytes)
+	n, _ := f.ReadAt(head, 0)
+	format := Detect(head[:n])
+	if format != Gzip && format != Zstd {
+		return nil, None, nil // if the file cannot be read, Read says so
+	}
+	p, err := newParts(format, &counter{in: f}, workers, partLimits{partBytes, MaxPartBytes, MaxPartOutput})
+	if err != nil {
+		return nil, format, errors.Join(err, p.Close())
+	}
+	return p, format, nil
 }
 
 // file is an open file and what it unpacks to.
@@ -131,31 +159,40 @@ func NewReader(in io.Reader) (io.ReadCloser, Format, error) {
 		return nil, None, err
 	}
 	format := Detect(head)
-	u := &unpacker{format: format, close: func() error {
-		return nil
-	}, packed: func() int64 { return counted.n - int64(buffered.Buffered()) }}
-	switch format {
-	case None:
+	if format == None {
 		return io.NopCloser(buffered), None, nil
+	}
+	u, err := newUnpacker(format, buffered, func() int64 { return counted.n - int64(buffered.Buffered()) })
+	if err != nil {
+		return nil, format, err
+	}
+	return u, format, nil
+}
+
+// newUnpacker unpacks a format as one stream; packed is how much of the file has been used, unless
+// the unpacker of the format knows that better.
+func newUnpacker(format Format, in io.Reader, packed func() int64) (*unpacker, error) {
+	u := &unpacker{format: format, packed: packed, close: func() error { return nil }}
+	switch format {
 	case Gzip:
-		z, err := kgzip.NewReader(buffered)
+		z, err := newGunzip(in, packed())
+		u.out, u.packed = z, z.offset
 		if err != nil {
-			return nil, format, u.fault(err)
+			return nil, u.fault(err)
 		}
-		u.out, u.close = z, z.Close
 	case Zstd:
 		// With one decoder nothing is unpacked before it is asked for.
-		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindowBytes))
+		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindowBytes))
 		if err != nil {
-			return nil, format, u.fault(err)
+			return nil, u.fault(err)
 		}
 		u.out, u.close = z, func() error { z.Close(); return nil }
 	case LZ4:
-		u.out = lz4.NewReader(buffered)
+		u.out = lz4.NewReader(in)
 	case S2:
-		u.out = s2.NewReader(buffered)
+		u.out = s2.NewReader(in)
 	}
-	return u, format, nil
+	return u, nil
 }
 
 // begin returns the bytes that identify the format. It waits for no more than it needs, because
@@ -220,7 +257,7 @@ func (u *unpacker) fault(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return fmt.Errorf("%s: the compressed file is cut off, at or before its byte %d: %w", u.format, u.packed(),
 			io.ErrUnexpectedEOF)
-	case errors.Is(err, gzip.ErrChecksum) || errors.Is(err, kgzip.ErrChecksum):
+	case errors.Is(err, gzip.ErrChecksum):
 		return fmt.Errorf("%s: at or before byte %d of the compressed file: a wrong checksum: %w", u.format, u.packed(),
 			err)
 	}

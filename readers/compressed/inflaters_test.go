@@ -35,6 +35,13 @@ func BenchmarkInflaters(b *testing.B) {
 			}
 			return z
 		}},
+		{"gzip/velo", func() io.Reader {
+			z, err := newGunzip(bytes.NewReader(gz), 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return z
+		}},
 		{"gzip/klauspost", func() io.Reader {
 			z, err := gzip.NewReader(bytes.NewReader(gz))
 			if err != nil {

@@ -44,7 +44,7 @@ func runVelo(f file, path string, cores int) (took time.Duration, lines []string
 	}
 	var all []record.Reader
 	if strings.HasSuffix(path, ".gz") {
-		all, err = unpack(path, f.velo, schema)
+		all, err = unpack(path, f.velo, schema, cores)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -101,14 +101,13 @@ func (s source) delimited(schema *record.Schema) readers.DelimitedConfig {
 	return cfg
 }
 
-// unpack reads a compressed delimited file, which has one reader.
-func unpack(path string, s source, schema *record.Schema) ([]record.Reader, error) {
+// unpack reads a compressed delimited file with n readers.
+func unpack(path string, s source, schema *record.Schema, n int) ([]record.Reader, error) {
 	in, _, err := compressed.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	r, err := readers.NewDelimitedStream(path, in, s.delimited(schema))
-	return []record.Reader{r}, err
+	return readers.NewDelimitedStreams(path, in, s.delimited(schema), n)
 }
 
 // runDuckDB runs the query with DuckDB on this many threads.

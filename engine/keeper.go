@@ -1,0 +1,526 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
+	"github.com/velo-engine/velo/state"
+)
+
+// A keeper saves the state of an engine. It is an ordinary goroutine that reads cuts as every
+// snapshot does, so no agent waits for it or for the disk. It has a slot of its own
+// (Config.HeldSnapshots counts others), and the budget has a table for it (core.MemoryBudget).
+//
+// # What makes a generation consistent
+//
+// A cut has exactly the records before the marks of its epoch. Each router has noted where its
+// reader's splits stood before it sent its mark (core.positions), and the note stays while the cut
+// is pinned. So groups and positions are of the same moment for each reader.
+//
+// Windows that the writer has taken are not given to it again after a restart. The keeper reads
+// which they are after it has pinned the cut. Partitions drop panes of written windows, each when
+// it publishes, so a pane that one partition has dropped and another has not is of a window that
+// the generation calls written.
+//
+// If the plan emits changes, the cut that is saved is one that the writer has just written
+// (offers). So what was written is what the generation has, and what changes later is written after
+// a restart as it is without one.
+type keeper struct {
+	engine *Engine
+	state  *State
+	folder *state.Folder
+
+	// panes are the panes of the newest generation that this process has made.
+	panes map[paneKey]state.Pane
+	// saved is what the newest generation is of.
+	saved savedAt
+	// busy is the time that the last save took without waiting for the disk, to stretch the
+	// interval.
+	busy time.Duration
+	// leftover are the saved positions that no reader has gone on with yet.
+	leftover []record.Position
+
+	requests chan chan error
+	// wanted says that the output shall offer the next cut that it has written.
+	wanted   atomic.Bool
+	offers   chan offer
+	stop     chan struct{} // closed when the engine has ended, and so has the output
+	finished chan struct{}
+
+	mu    sync.Mutex // guards stats, off the data path
+	stats StateStats
+}
+
+type paneKey struct {
+	partition int
+	pane      window.Pane
+}
+
+// savedAt tells whether anything has changed since a save.
+type savedAt struct {
+	records uint64
+	closed  int64
+	written int64
+	ended   int // readers that had ended
+}
+
+// An offer is a cut that the output has pinned once more, for the keeper to let go of.
+type offer struct {
+	cut  *result.Cut
+	slot int
+}
+
+// StateStats are the counters of Config.State.
+type StateStats struct {
+	Generation uint64 // the newest durable generation; 0 if there is no State
+	Epoch      uint64 // its epoch
+	Restored   uint64 // the generation that the engine began with; 0 if it began anew
+	// Passed says why newer generations than Restored were passed over: they are damaged.
+	Passed   error
+	Saved    time.Time     // when the newest generation became durable
+	Bytes    int64         // the size of the groups in it
+	Written  int64         // bytes written since the start
+	Duration time.Duration // how long the last save took, and Waited how much of that was the disk
+	Waited   time.Duration
+	Interval time.Duration // the time between two saves, after stretching
+	Saves    uint64
+	// Failures is how many saves have failed since the last one that did not, and Err is why the
+	// last one has.
+	Failures uint64
+	Err      error
+	// CaughtUp says that each reader that was resumed has since had nothing to give, or has ended.
+	CaughtUp bool
+}
+
+// openKeeper opens the folder and checks that its state belongs to the plan.
+func openKeeper(e *Engine) (*keeper, error) {
+	k := &keeper{
+		engine: e, state: e.cfg.State.withDefaults(), panes: map[paneKey]state.Pane{},
+		requests: make(chan chan error), offers: make(chan offer), stop: make(chan struct{}),
+		finished: make(chan struct{}),
+	}
+	var err error
+	k.folder, err = k.state.openFolder()
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	k.stats.Interval = k.state.Interval
+	if err := k.check(); err != nil {
+		return nil, errors.Join(fmt.Errorf("engine: state %v: %w", k.folder, err), k.folder.Close())
+	}
+	return k, nil
+}
+
+// event tells Config.State.OnEvent.
+func (k *keeper) event(ev StateEvent) {
+	tell := k.state.OnEvent
+	if tell == nil {
+		return
+	}
+	gone := func(err error) { k.engine.report(fmt.Errorf("engine: state: %w", err)) }
+	err := contain("OnEvent", func() error { tell(ev); return nil }, gone)
+	if err != nil {
+		gone(err)
+	}
+}
+
+// begin says where the engine goes on, and then saves.
+func (k *keeper) begin() {
+	defer close(k.finished)
+	m := k.folder.Newest
+	if k.stats.Restored > 0 {
+		k.event(StateEvent{
+			Kind: Restored, Generation: m.Generation, Epoch: m.Epoch, Bytes: m.Bytes(), Err: k.folder.Passed,
+		})
+	}
+	k.run()
+}
+
+// run saves at each interval and when asked, and once more after the engine has ended.
+func (k *keeper) run() {
+	t := time.NewTimer(k.interval())
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if k.changed() {
+				_ = k.save(false) // stats and events have the error
+			}
+		case done := <-k.requests:
+			done <- k.save(true)
+		case <-k.stop:
+			k.last()
+			return
+		}
+		t.Reset(k.interval())
+	}
+}
+
+// interval is the time to the next save.
+func (k *keeper) interval() time.Duration {
+	every := k.state.Interval
+	if k.state.Share < 1 {
+		every = max(every, time.Duration(float64(k.busy)/k.state.Share))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stats.Interval = every
+	return every
+}
+
+// now is what savedAt is now, about.
+func (k *keeper) now() savedAt {
+	e := k.engine
+	s := savedAt{records: e.recordsIn(), written: e.cuts.WrittenEnd()}
+	cut, slot := e.cuts.Pin()
+	s.closed, _ = cut.Closed()
+	e.cuts.Unpin(slot)
+	for _, in := range e.inlets.all() {
+		if isDone(in.gone) {
+			s.ended++
+		}
+	}
+	return s
+}
+
+// changed says whether a save would have anything new.
+func (k *keeper) changed() bool { return k.now() != k.saved }
+
+// last saves the final cut. An engine that was closed has none, and its state stays as it was last
+// saved.
+func (k *keeper) last() {
+	if k.engine.cuts.Ended() && k.changed() {
+		if err := k.save(false); err != nil {
+			k.engine.report(fmt.Errorf("engine: the state at the end is not saved, a restart goes on from generation "+
+				"%d: %w", k.folder.Newest.Generation, err))
+		}
+	}
+	if err := k.folder.Close(); err != nil {
+		k.engine.report(fmt.Errorf("engine: state %v: %w", k.folder, err))
+	}
+}
+
+// save makes a generation. If now is set it has everything that was handed to readers before.
+func (k *keeper) save(now bool) error {
+	begin := time.Now()
+	at := k.now()
+	m, w, err := k.write(now)
+	took := time.Since(begin)
+	ev := StateEvent{Kind: Saved, Duration: took, Err: err}
+	if w != nil {
+		ev.Generation, ev.Waited = w.Number(), w.Waited
+	}
+	k.busy = took - ev.Waited
+	k.mu.Lock()
+	k.stats.Duration, k.stats.Waited = took, ev.Waited
+	if err != nil {
+		ev.Kind = SaveFailed
+		k.stats.Failures++
+		k.stats.Err = err
+	} else {
+		k.saved = at
+		ev.Epoch, ev.Bytes, ev.Written = m.Epoch, m.Bytes(), written(m)
+		k.noteSaved(m)
+	}
+	k.mu.Unlock()
+	k.event(ev)
+	if err == nil {
+		k.sayDurable()
+	}
+	return err
+}
+
+// noteSaved puts a new generation into the counters.
+func (k *keeper) noteSaved(m *state.Manifest) {
+	s := &k.stats
+	s.Generation, s.Epoch, s.Saved, s.Bytes = m.Generation, m.Epoch, m.Time, m.Bytes()
+	s.Failures, s.Err = 0, nil
+	s.Saves++
+	s.Written += written(m)
+}
+
+// read reads the counters.
+func (k *keeper) read() StateStats {
+	k.mu.Lock()
+	s := k.stats
+	k.mu.Unlock()
+	s.CaughtUp = true
+	for _, in := range k.engine.inlets.all() {
+		s.CaughtUp = s.CaughtUp && in.router.CaughtUp()
+	}
+	return s
+}
+
+// written is how many bytes of groups a generation has itself.
+func written(m *state.Manifest) (n int64) {
+	for _, x := range m.Plan.Panes {
+		for _, p := range []state.Part{x.Rows, x.Heap, x.Blocks} {
+			if p.Bytes > 0 && p.Of() == m.Generation {
+				n += p.Bytes
+			}
+		}
+	}
+	return n
+}
+
+// write pins a cut and writes it. w is nil if it did not come to writing.
+func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error) {
+	cut, slot, err := k.pin(now)
+	if err != nil {
+		return nil, nil, err
+	}
+	pinned := true
+	defer func() {
+		if pinned {
+			k.engine.cuts.Unpin(slot)
+		}
+	}()
+	w = k.folder.Begin()
+	m = k.manifest(cut, slot)
+	m.Plan.Sink, err = k.saveSink()
+	if err != nil {
+		w.Abort()
+		return nil, w, err
+	}
+	panes := map[paneKey]state.Pane{}
+	for p, image := range cut.Images {
+		for i := range image.Panes {
+			pane, err := k.pane(w, p, image, &image.Panes[i])
+			if err != nil {
+				w.Abort()
+				return nil, w, err
+			}
+			panes[paneKey{p, image.Panes[i].Pane}] = pane
+			m.Plan.Panes = append(m.Plan.Panes, pane)
+		}
+	}
+	runtime.KeepAlive(cut)
+	k.engine.cuts.Unpin(slot)
+	pinned = false
+	if err := w.Commit(m); err != nil {
+		if !errors.Is(err, state.ErrTorn) {
+			w.Abort()
+		}
+		return nil, w, err
+	}
+	k.panes = panes
+	return m, w, nil
+}
+
+// saveSink makes durable what the writer has, if it goes on after a restart. It comes after the cut
+// was pinned, so the writer has at least the windows that the manifest calls written.
+func (k *keeper) saveSink() (saved []byte, err error) {
+	o := k.engine.output
+	if o == nil || o.committer() == nil {
+		return nil, nil
+	}
+	save := func() (err error) {
+		saved, err = o.committer().Save(context.Background())
+		return err
+	}
+	err = contain("Save", save, func(error) {})
+	if err != nil {
+		return nil, fmt.Errorf("writer: %w", err)
+	}
+	return saved, nil
+}
+
+// pin pins the cut to save.
+func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
+	e := k.engine
+	if now {
+		if err := e.wait(context.Background(), e.cuts.Want()); err != nil && !errors.Is(err, ErrEnded) {
+			return nil, 0, err
+		}
+	}
+	if e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
+		cut, slot = e.cuts.Pin()
+		return cut, slot, nil
+	}
+	if isDone(e.output.finished) {
+		if !e.output.whole.Load() {
+			return nil, 0, errors.New("the writer has ended before it had written everything")
+		}
+		cut, slot = e.cuts.Pin()
+		return cut, slot, nil
+	}
+	k.wanted.Store(true)
+	e.cuts.Want() // the output looks after it has written a cut
+	select {
+	case o := <-k.offers:
+		return o.cut, o.slot, nil
+	case <-e.output.finished:
+		return k.pin(false)
+	}
+}
+
+// offer gives the keeper a cut that the caller has pinned and written, if it wants one.
+func (k *keeper) offer(cut *result.Cut, slot int) {
+	if k == nil || !k.wanted.CompareAndSwap(true, false) {
+		return
+	}
+	k.engine.cuts.PinAgain(slot)
+	select {
+	case k.offers <- offer{cut, slot}:
+	case <-k.finished:
+		k.engine.cuts.Unpin(slot)
+	}
+}
+
+// isDone says whether a channel is closed.
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// pane writes a pane, or refers to what the last generation has of it if it has not changed since.
+func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *result.PaneImage) (state.Pane, error) {
+	old, ok := k.panes[paneKey{partition, x.Pane}]
+	if ok && old.Epoch == x.Epoch && x.Away == nil {
+		return old, nil
+	}
+	pane := state.Pane{Pane: uint64(x.Pane), Partition: partition, Epoch: x.Epoch}
+	shut := m.Layout.Window != nil && m.Layout.Window.Clock.Shut(x.Pane) <= m.Clock
+	for _, p := range []struct {
+		to     *state.Part
+		pieces iter.Seq[[]byte]
+	}{
+		{&pane.Rows, x.Raw(state.PieceBytes)},
+		{&pane.Heap, state.Pieces(x.Table.Heap())},
+		{&pane.Blocks, state.Pieces(x.Table.RawBlocks())},
+	} {
+		var err error
+		*p.to, err = w.Part(shut, p.pieces)
+		if err != nil {
+			return state.Pane{}, err
+		}
+	}
+	return pane, nil
+}
+
+// manifest makes the manifest of a pinned cut, without its panes.
+func (k *keeper) manifest(cut *result.Cut, slot int) *state.Manifest {
+	e := k.engine
+	l := cut.Images[0].Layout
+	m := &state.Manifest{
+		Velo: version(), Epoch: cut.Epoch(), Finished: e.cuts.IsLast(slot) && e.complete(),
+		Plan: state.Plan{
+			Name: l.Name, Text: e.cfg.Plan.String(), Print: fingerprint(e.cfg.Plan), Output: outputPrint(e.cfg.Plan),
+			KeyWords: l.Keys.Words(), StateWords: len(l.Init), RowBytes: 8 * table.RowWords(l.Keys.Words()+len(l.Init)),
+			Closed: cut.Images[0].Clock, Oldest: cut.Images[0].Oldest, Written: e.cuts.WrittenEnd(),
+		},
+	}
+	counters := cut.Counters()
+	inlets := e.inlets.all()
+	for i, c := range counters {
+		in := inlets[i]
+		at := in.router.PositionsAt(cut.Epoch(), slot)
+		r := state.Reader{
+			Name: in.source.base().name, Watermark: at.Watermark, Ended: at.Ended, Counters: nameCounters(c),
+		}
+		_, r.Resumes = in.source.base().reader.(record.Resumer)
+		for _, p := range at.Positions {
+			r.Positions = append(r.Positions, state.Position{Split: p.Split, Offset: append([]byte(nil), p.Offset...)})
+		}
+		m.Readers = append(m.Readers, r)
+	}
+	return m
+}
+
+// complete says whether all readers have come to their end.
+func (e *Engine) complete() bool {
+	for _, in := range e.inlets.all() {
+		if !in.source.Complete() {
+			return false
+		}
+	}
+	return true
+}
+
+// sayDurable tells the readers which records nobody will ask for again: those before the positions
+// of the oldest generation that is kept, to which a restart may go back if newer ones are damaged.
+func (k *keeper) sayDurable() {
+	oldest := k.folder.Generations()[0]
+	if oldest.Incarnation != k.folder.Incarnation {
+		return // its readers were others
+	}
+	for _, in := range k.engine.inlets.all() {
+		d, ok := in.source.base().reader.(record.Durable)
+		if !ok || in.id >= len(oldest.Readers) {
+			continue
+		}
+		var positions []record.Position
+		for _, p := range oldest.Readers[in.id].Positions {
+			positions = append(positions, record.Position{Split: p.Split, Offset: p.Offset})
+		}
+		tell := func() error { d.Durable(positions); return nil }
+		failed := func(err error) {
+			k.engine.report(fmt.Errorf("engine: reader %d (%s): %w", in.id, in.source.base().name, err))
+		}
+		err := contain("Durable", tell, failed)
+		if err != nil {
+			failed(err)
+		}
+	}
+}
+
+// version is the version of velo in this program.
+var version = sync.OnceValue(func() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == "github.com/velo-engine/velo" {
+			return m.Version
+		}
+	}
+	return "unknown"
+})
+
+// Checkpoint saves the state now and returns when it is durable: everything that the caller handed
+// to readers before the call is in it, as after Sync. The error says why it could not be saved; the
+// engine goes on then. It is ErrNoState without a State, ErrEnded after the end, why ctx was done,
+// or ErrCallback within a callback of the engine.
+func (e *Engine) Checkpoint(ctx context.Context) error {
+	k := e.keeper
+	if k == nil {
+		return ErrNoState
+	}
+	if err := e.callback(); err != nil {
+		return fmt.Errorf("engine: checkpoint: %w", err)
+	}
+	done := make(chan error, 1)
+	select {
+	case k.requests <- done:
+	case <-k.finished:
+		return fmt.Errorf("engine: checkpoint: %w", e.over())
+	case <-ctx.Done():
+		return fmt.Errorf("engine: checkpoint: %w", context.Cause(ctx))
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("engine: checkpoint: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("engine: checkpoint: %w", context.Cause(ctx))
+	}
+}

@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/state"
+)
+
+// Limits and defaults of State.
+const (
+	// DefaultCheckpointInterval is how often the state is saved.
+	DefaultCheckpointInterval = 10 * time.Second
+
+	// DefaultCheckpointShare is the part of a core's time that may be spent on saving.
+	DefaultCheckpointShare = 0.02
+)
+
+// A State says where an engine keeps its state, so that it survives a restart. Dir makes one. The
+// zero value of each other field is a good choice.
+//
+// An engine with a State goes on where the last one stopped that used the same folder: with its
+// groups, its open windows, the windows that it had not written, and the positions of its readers.
+// What it had aggregated since its last generation it aggregates again, from readers that can read
+// it again (record.Resumer). From a reader that cannot, those records are lost; docs/durability.md
+// says which readers can. The number of readers, partitions and cores, the exchange and the route
+// may be others than before.
+type State struct {
+	// Path is the folder. It is made if there is none. One engine at a time uses it.
+	Path string
+
+	// Interval is how often the state is saved. 0 means DefaultCheckpointInterval.
+	Interval time.Duration
+
+	// Share is the part of a core's time that may be spent on saving. If the state is so large that
+	// it would take more, the interval grows. 0 means DefaultCheckpointShare. With 1 or more the
+	// interval never grows.
+	Share float64
+
+	// NoSync does not wait for the disk. What is saved then survives a crash of the process, and
+	// may be lost if the machine fails.
+	NoSync bool
+
+	// Fresh begins anew: what is in the folder is put aside under other names.
+	Fresh bool
+
+	// Takeover goes on with a folder that is a copy of the one that an engine wrote to. Without it
+	// such a folder is refused, because the other engine may still run.
+	Takeover bool
+
+	// OnEvent is told of each save and of each failure to save. It is called on a goroutine that
+	// does nothing else but save, and must not wait for the engine. Nil is told nothing; Stats has
+	// the same.
+	OnEvent func(StateEvent)
+
+	// open replaces the folder in tests.
+	open func(state.Options) (*state.Folder, error)
+}
+
+// Dir is the State in a folder, with the defaults.
+func Dir(path string) *State { return &State{Path: path} }
+
+// A StateEventKind says what has happened to a State.
+type StateEventKind uint8
+
+// The kinds.
+const (
+	// Restored: the engine goes on with a generation. Err says why newer ones were passed over, if
+	// any were.
+	Restored StateEventKind = iota
+	// Saved: a generation is durable.
+	Saved
+	// SaveFailed: a generation could not be saved. The engine goes on, and tries again.
+	SaveFailed
+)
+
+// A StateEvent is something that has happened to a State.
+type StateEvent struct {
+	Kind       StateEventKind
+	Generation uint64
+	Epoch      uint64
+	Bytes      int64         // the size of the groups
+	Written    int64         // bytes that were written; less than Bytes if panes had not changed
+	Duration   time.Duration // how long it took, and Waited how much of that it waited for the disk
+	Waited     time.Duration
+	Err        error
+}
+
+// Errors of a State.
+var (
+	// ErrOtherPlan says that the groups in the folder belong to another query.
+	ErrOtherPlan = errors.New("the state belongs to another query")
+
+	// ErrLostSplit says that the state has the position of a split that no reader goes on with.
+	ErrLostSplit = errors.New("no reader goes on with a split of the state")
+
+	// ErrNoState says that the configuration has no State.
+	ErrNoState = errors.New("engine: the configuration has no State")
+)
+
+// validate reports every fault.
+func (s *State) validate(c *Config, fault func(format string, args ...any)) {
+	if s.Path == "" && s.open == nil {
+		fault("a State without a path")
+	}
+	if s.Interval < 0 {
+		fault("a checkpoint each %v, expected more than 0, or 0 for %v", s.Interval, DefaultCheckpointInterval)
+	}
+	if s.Share < 0 || s.Share != s.Share {
+		fault("%v of a core for checkpoints, expected more than 0, or 0 for %v", s.Share, DefaultCheckpointShare)
+	}
+	if c.Plan != nil && c.Plan.PassesThrough() {
+		fault("a plan that passes records through keeps no groups: State is not for it")
+	}
+	if c.StatePolicy == plan.StateShed {
+		fault("a plan that sheds counts records as dropped that it would count after a restart: State is not for it")
+	}
+}
+
+// withDefaults fills in what was left zero.
+func (s *State) withDefaults() *State {
+	d := *s
+	if d.Interval == 0 {
+		d.Interval = DefaultCheckpointInterval
+	}
+	if d.Share == 0 {
+		d.Share = DefaultCheckpointShare
+	}
+	return &d
+}
+
+// openFolder opens the folder.
+func (s *State) openFolder() (*state.Folder, error) {
+	o := state.Options{Takeover: s.Takeover, Fresh: s.Fresh, NoSync: s.NoSync}
+	if s.open != nil {
+		return s.open(o)
+	}
+	return state.OpenFolder(s.Path, o)
+}
+
+// fingerprint is what the groups of a plan depend on, each in words.
+func fingerprint(p *plan.Plan) (lines []string) {
+	line := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	column := func(name string) string {
+		if i, ok := p.Source.Index(name); ok {
+			return describe(p.Source.Field(i))
+		}
+		return name // a computed one, which has a line of its own
+	}
+	for i, read := range ColumnsRead(p) {
+		if read {
+			line("reads %s", describe(p.Source.Field(i)))
+		}
+	}
+	if p.Where != nil {
+		line("WHERE %v", p.Where)
+	}
+	for _, o := range p.Computed {
+		line("computes %s = %v", o.Name, o.Expr)
+	}
+	for i, k := range p.Keys {
+		line("key %d is %s", i+1, column(k))
+	}
+	for i, a := range p.Aggregates {
+		text := fmt.Sprintf("aggregate %d is %v(", i+1, a.Func)
+		if a.Distinct {
+			text += "DISTINCT "
+		}
+		text += column(a.Column)
+		if a.By != "" {
+			text += ", " + column(a.By)
+		}
+		if a.Func == plan.ApproxPercentile {
+			text += fmt.Sprintf(", %v", a.Fraction)
+		}
+		lines = append(lines, text+")")
+	}
+	if w := p.Window; w != nil {
+		on := "column " + column(w.Column)
+		if w.ProcessingTime {
+			on = "processing time"
+		}
+		text := fmt.Sprintf("windows are %v on %s", w.Windows, on)
+		if w.Offset != 0 {
+			text += fmt.Sprintf(", offset %v", w.Offset)
+		}
+		lines = append(lines, text)
+	}
+	if p.Emit == plan.EmitChanges {
+		// The sink has rows of this shape.
+		line("emits changes")
+		lines = append(lines, outputPrint(p)...)
+	}
+	return lines
+}
+
+// outputPrint is how the result is made of the groups, in words.
+func outputPrint(p *plan.Plan) (lines []string) {
+	for _, o := range p.Select {
+		lines = append(lines, fmt.Sprintf("selects %v AS %s", o.Expr, o.Name))
+	}
+	if p.Having != nil {
+		lines = append(lines, fmt.Sprintf("HAVING %v", p.Having))
+	}
+	return lines
+}
+
+func describe(f record.Field) string {
+	if f.Nullable {
+		return fmt.Sprintf("%s %v", f.Name, f.Type)
+	}
+	return fmt.Sprintf("%s %v NOT NULL", f.Name, f.Type)
+}
+
+// otherPlan says how two fingerprints differ; it is nil if they do not.
+func otherPlan(saved, now []string) error {
+	var diff []string
+	for _, l := range saved {
+		if !slices.Contains(now, l) {
+			diff = append(diff, "saved: "+l)
+		}
+	}
+	for _, l := range now {
+		if !slices.Contains(saved, l) {
+			diff = append(diff, "now: "+l)
+		}
+	}
+	if len(diff) == 0 {
+		if slices.Equal(saved, now) {
+			return nil
+		}
+		diff = []string{"the same in another order"}
+	}
+	text := ""
+	for _, d := range diff {
+		text += "\n  " + d
+	}
+	return fmt.Errorf("%w; run it with the query it was made by, or begin anew with fresh:%s", ErrOtherPlan, text)
+}
