@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/velo-engine/velo/internal/enum"
@@ -423,7 +424,7 @@ func (c *Config) withDefaults(cpus int) Config {
 		}
 	}
 	if d.StateBytes == 0 {
-		d.StateBytes = max(affinity.Memory()/2, MinStateBytes)
+		d.StateBytes = max(usableMemory()/2, MinStateBytes)
 	}
 	if d.FoldBytes == 0 {
 		d.FoldBytes = max(min(DefaultFoldBytes, d.StateBytes/4)/max(len(d.Readers), 1), minFoldBytes)
@@ -453,6 +454,27 @@ func (c *Config) withDefaults(cpus int) Config {
 		d.ParkAfter = DefaultParkAfter
 	}
 	return d
+}
+
+// memoryKnown is how long the memory that the process may use is not looked up again. That takes
+// half a millisecond, which is much of a short query.
+const memoryKnown = time.Second
+
+var knownMemory struct {
+	sync.Mutex
+	bytes int
+	until time.Time
+}
+
+// usableMemory returns how many bytes of memory the process may use.
+func usableMemory() int {
+	m := &knownMemory
+	m.Lock()
+	defer m.Unlock()
+	if now := time.Now(); now.After(m.until) {
+		m.bytes, m.until = affinity.Memory(), now.Add(memoryKnown)
+	}
+	return m.bytes
 }
 
 // usableCPUs returns the number of CPUs that the process may use.

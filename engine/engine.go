@@ -121,6 +121,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, held, e.state, e.ringAll)
 	e.cuts.Origin = e.start.UnixNano()
 	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions)
+	e.cuts.Expect(core.Nanos(e.interval.due.Load()))
 	if c.OnReject != nil || c.OnLate != nil {
 		e.rejects = newRejectQueue(e)
 	}

@@ -131,7 +131,8 @@ func (k *keeper) recoverSink(m *state.Manifest) error {
 	if saved == nil {
 		return nil
 	}
-	if has = max(has, -window.MaxTime); has < o.from {
+	has = max(has, -window.MaxTime)
+	if has < o.from {
 		return fmt.Errorf("writer: windows up to %v were written when the state was saved, and it has those up to %v: "+
 			"put back what it had, or begin anew with fresh", time.Unix(0, o.from).UTC(), time.Unix(0, has).UTC())
 	}
