@@ -49,6 +49,9 @@ type keeper struct {
 	// busy is the time that the last save took without waiting for the disk, to stretch the
 	// interval.
 	busy time.Duration
+	// begun says that the engine runs: before that, nothing has been written that a generation could
+	// lack.
+	begun bool
 	// leftover are the saved positions that no reader has gone on with yet.
 	leftover []record.Position
 
@@ -139,6 +142,7 @@ func (k *keeper) event(ev StateEvent) {
 // begin says where the engine goes on, and then saves.
 func (k *keeper) begin() {
 	defer close(k.finished)
+	k.begun = true
 	m := k.folder.Newest
 	if k.stats.Restored > 0 {
 		k.event(StateEvent{
@@ -345,7 +349,7 @@ func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 			return nil, 0, err
 		}
 	}
-	if e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
+	if !k.begun || e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
 		cut, slot = e.cuts.Pin()
 		return cut, slot, nil
 	}

@@ -43,6 +43,7 @@ import (
 	_ "time/tzdata" // time zones, for machines that have none
 
 	"github.com/alecthomas/kong"
+	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/cli"
 )
 
@@ -84,7 +85,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, status := cli.Parse(&commands{}, withCommand(args), stdout, stderr, kong.Name("velo"),
 		kong.Description("SQL over files, as fast as the machine reads them.\n\nExit statuses: 0; 1 something "+
 			"failed; 2 records were set aside; 3 an interrupt came before the end of the input; 80 the command line "+
-			"is not understood; 141 the reader of standard output has closed it."), kong.Vars{"version": version()},
+			"is not understood; 141 the reader of standard output has closed it."), kong.Vars{
+			"version": version(), "checkpoint": engine.DefaultCheckpointInterval.String(),
+		},
 		kong.Bind(streams{stdin, stdout, stderr}))
 	if ctx == nil {
 		return status
