@@ -49,8 +49,7 @@ type keeper struct {
 	// busy is the time that the last save took without waiting for the disk, to stretch the
 	// interval.
 	busy time.Duration
-	// begun says that the engine runs: before that, nothing has been written that a generation could
-	// lack.
+	// begun says that the engine runs. Before that, the output does not offer cuts.
 	begun bool
 	// leftover are the saved positions that no reader has gone on with yet.
 	leftover []record.Position

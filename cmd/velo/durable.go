@@ -20,10 +20,10 @@ import (
 
 // durability says where a job keeps its state, so that it survives a restart.
 type durability struct {
-	State      string        `help:"Keep the state of each query there, in a folder of its own, and go on from it after a restart." placeholder:"DIR"`
-	Checkpoint time.Duration `help:"How often the state is saved; ${checkpoint} without it. It is saved at the end and at an interrupt too." placeholder:"TIME"`
-	Fresh      bool          `help:"Begin anew this once: what is in the folders is put aside under other names."`
-	Takeover   bool          `help:"Go on this once with folders that are copies of those that another job wrote to, and that does not run."`
+	State      string        `help:"Keep the state there, and go on from it after a restart." placeholder:"DIR"`
+	Checkpoint time.Duration `help:"How often the state is saved; ${checkpoint} without it." placeholder:"TIME"`
+	Fresh      bool          `help:"Begin anew this once; the old state is put aside."`
+	Takeover   bool          `help:"Go on this once with a copy of a state."`
 }
 
 // folderOfSelect is the folder of a SELECT without a sink.
@@ -162,15 +162,16 @@ func (f *flow) onState() func(engine.StateEvent) {
 	}
 }
 
-// goesOn says whether a flow that has ended goes on when it is run again, because it keeps its state
-// and had not come to the end of its input. Its result is not complete, and is not written yet.
+// goesOn says whether a flow that has ended goes on when it is run again: it keeps its state and had
+// not come to the end of its input. Its result is not complete, and is not written yet.
 func (f *flow) goesOn() bool {
 	return f.state != nil && (f.early || cutShort(f.engine))
 }
 
 // age is a time in words that is at least a second exact.
 func age(d time.Duration) string {
-	switch d = max(d, 0); {
+	d = max(d, 0)
+	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", d/time.Second)
 	case d < 48*time.Hour:
@@ -188,7 +189,7 @@ func thousands[T int | int64 | uint64](n T) string {
 	return s
 }
 
-// committed is a kept writer that goes on after a restart together with the engine.
+// committed is a kept writer that goes on after a restart.
 type committed struct {
 	*kept
 	to record.Committer

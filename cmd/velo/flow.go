@@ -39,7 +39,7 @@ type flow struct {
 
 	// state is where the query keeps its state; nil if it keeps none.
 	state *engine.State
-	// resumes says that the source can be gone on with, and began is where the state was at the start.
+	// resumes says that the source can be gone on with. began is where the state was at the start.
 	resumes bool
 	began   engine.StateStats
 }
@@ -72,7 +72,7 @@ func (f *flow) start(s *sizing, live bool) error {
 			return errors.Join(err, closeAll(rs))
 		}
 		f.state.OnEvent, cfg.State = f.onState(), f.state
-		if to, ok := f.writer.(record.Committer); ok && !f.atEnd {
+		if to, ok := f.writer.(record.Committer); ok && f.commits() {
 			cfg.Writer = &committed{f.kept, to}
 		}
 	}
@@ -87,6 +87,11 @@ func (f *flow) start(s *sizing, live bool) error {
 		f.following = follow(f.feed.files, f.engine, rs, f.name, f.kept.say)
 	}
 	return nil
+}
+
+// commits says whether the windows of the query are written exactly once, if the sink can do that.
+func (f *flow) commits() bool {
+	return f.state != nil && !f.atEnd && f.plan.Emit != plan.EmitChanges
 }
 
 func closeAll(rs []record.Reader) error {
@@ -150,7 +155,7 @@ func (f *flow) begin() error {
 		return err
 	}
 	err = f.kept.Write(context.Background(), record.NewBatch(schema, 1))
-	if err == nil && file != nil && f.state != nil && !f.atEnd && f.plan.Emit != plan.EmitChanges {
+	if err == nil && file != nil && f.commits() {
 		err = file.EndWindow(context.Background(), f.kept.ended) // the names belong to the whole windows
 	}
 	return err
@@ -186,7 +191,7 @@ func (f *flow) sayLost(to io.Writer) {
 	line(f.kept.unfit, "values of the result are NULL, they do not fit the type of their column or cannot be "+
 		"computed; a sum of x::double precision has no such limit")
 	line(s.Epochs.NoImage, "results were skipped while the query ran, there was no memory for them; --memory gives more")
-	if !f.atEnd && f.plan.Window != nil && f.plan.Emit != plan.EmitChanges {
+	if !f.atEnd && !f.goesOn() && f.plan.Window != nil && f.plan.Emit != plan.EmitChanges {
 		snap := f.engine.Snapshot()
 		line(uint64(snap.OpenWindows()), "windows had not closed and are not in the result; "+f.hints.open)
 		_ = snap.Close() // it never fails
@@ -227,7 +232,7 @@ type kept struct {
 	said  bool
 	begun bool   // something has been written
 	unfit uint64 // values that were written as NULL because they did not fit
-	ended int64  // the end of the last window that was written, if the writer goes on after a restart
+	ended int64  // the end of the last window that was written, if the writer is committed
 }
 
 // Write says once why it has failed: without that, the retries would look like a query that hangs.

@@ -125,7 +125,7 @@ func (s *stopper) hear() {
 		case !s.interrupted.Swap(true):
 			s.first = time.Now()
 			if s.saves {
-				note(s.say, "velo: interrupted: what has been read is saved, and the next run goes on; again to end at once")
+				note(s.say, "velo: interrupted: the state is saved, the next run goes on; again to end at once")
 			} else {
 				note(s.say, "velo: interrupted, this is what has been read so far; again to end at once")
 			}
