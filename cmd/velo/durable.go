@@ -162,8 +162,8 @@ func (f *flow) onState() func(engine.StateEvent) {
 	}
 }
 
-// goesOn says whether a flow that has ended goes on when it is run again: it keeps its state and had
-// not come to the end of its input. Its result is not complete, and is not written yet.
+// goesOn says whether a flow that has ended goes on when it is run again: it keeps its state, and
+// had not come to the end of its input. Its result is not complete, and is not written yet.
 func (f *flow) goesOn() bool {
 	return f.state != nil && (f.early || cutShort(f.engine))
 }
