@@ -49,7 +49,7 @@ func (p *filePosition) describe(size, start, block int64) string {
 		say("before block %d", p.at)
 	}
 	if n := len(p.gaps); n > 0 {
-		say("%d blocks before block %d to be read", n, p.next)
+		say("%d of the blocks before block %d", n, p.next)
 	}
 	switch {
 	case p.next >= blocks && len(parts) == 0:

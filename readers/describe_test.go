@@ -24,7 +24,7 @@ func TestDescribe(t *testing.T) {
 		{"file a", file(filePosition{at: -1, offset: -1, next: 10, step: 1}), "read to its end, 1000 bytes"},
 		{"file a", file(filePosition{at: 3, offset: 345, next: 5, step: 2}), "at byte 345 of 1000, then from block 5 of 10 on, one of 2"},
 		{"file a", file(filePosition{at: -1, offset: -1, next: 0, step: 1}), "then from block 0 of 10 on"},
-		{"file a", file(filePosition{at: -1, offset: -1, gaps: []gap{{2, -1}}, next: 10, step: 1}), "1 blocks before block 10 to be read"},
+		{"file a", file(filePosition{at: -1, offset: -1, gaps: []gap{{2, -1}}, next: 10, step: 1}), "1 of the blocks before block 10"},
 		{"file a", []byte{9, 9}, "0909"},
 		{"orders/3", lane, "next is number 42"},
 		{"generator x", append(append(lane, lane...), lane...), "42 records left"},
