@@ -279,6 +279,9 @@ func (s *lives) check(c *result.Cut) (map[int64]int64, error) {
 			return nil, fmt.Errorf("epoch %d: group %x is there twice", c.Epoch(), key)
 		}
 		seen[key] = true
+		if s.n.Of(row) == 0 {
+			return nil, fmt.Errorf("epoch %d: group %x has no records", c.Epoch(), key)
+		}
 		id := key >> 32
 		n[id] += s.n.Of(row)
 		sum[id] += s.sum.Of(row)
