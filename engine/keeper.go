@@ -176,7 +176,8 @@ func (k *keeper) run() {
 		select {
 		case <-t.C:
 			if k.changed() {
-				_ = k.save(false) // stats and events have the error
+				// Without epochs of its own the engine would show the same cut for ever.
+				_ = k.save(k.engine.cfg.EpochInterval < 0) // stats and events have the error
 			}
 		case done := <-k.requests:
 			done <- k.save(true)

@@ -332,6 +332,23 @@ func TestStateOfChanges(t *testing.T) {
 	}
 }
 
+// Goal: an engine without epochs of its own saves what has come all the same.
+func TestStateWithoutEpochs(t *testing.T) {
+	l := &splitLog{splits: 1, rows: 1000}
+	l.until.Store(500)
+	cfg := engine.Config{
+		Plan: keptPlan(t, keptPlans["one group"]), Readers: []record.Reader{l.reader(0, 1)}, Partitions: 1, Cores: 1,
+		NoPin: true, EpochInterval: -1, State: engine.Dir(t.TempDir()),
+	}
+	cfg.State.Interval = 5 * time.Millisecond
+	e := start(t, cfg)
+	for end := time.Now().Add(20 * time.Second); e.Stats().State.Bytes == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("nothing of the 500 records was saved: %+v", e.Stats().State)
+		}
+	}
+}
+
 // waitRecords waits until a snapshot has so many records.
 func waitRecords(t *testing.T, e *engine.Engine, n uint64) {
 	t.Helper()

@@ -77,9 +77,9 @@ func Holds(path string) bool {
 }
 
 // Backup copies the newest whole generation of a folder that an engine may be using into another
-// folder, which must be empty or not exist. Files of a state never change, so they get a second name
-// if the file system can do that; otherwise they are copied. All of the copy is read. An engine
-// goes on with it only if it is told to take it over (Options.Takeover).
+// folder, which must be empty or not exist. Files of a state never change, so they get a second
+// name if the file system can do that; otherwise they are copied. All of the copy is read. An
+// engine goes on with it only if it is told to take it over (Options.Takeover).
 func Backup(from, to string) (m *Manifest, err error) {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return nil, err
