@@ -1,10 +1,9 @@
 // Durable counts the orders of each customer, and its counts survive whatever ends it.
 //
-// What to learn from it: the service has a log of its own, which here is a file with a line for each
-// order. The number of an order is the place of its line in the log. After a restart the engine says
-// from which number on it needs the orders again (Feed.Resume), and the service reads its log from
-// there. So an order that is in the log is counted once, and no order is acknowledged before it is in
-// the log.
+// What to learn from it: the service has a log of its own, here a file with a line for each order.
+// The number of an order is the place of its line. After a restart the engine says from which
+// number on it needs the orders again (Feed.Resume), and the service reads its log from there. So
+// an order that is in the log is counted once, and none is acknowledged before it is in the log.
 //
 //	seq 1000 | sed 's/.*/customer/' | go run ./examples/durable -dir /tmp/orders
 package main
@@ -51,7 +50,8 @@ type shop struct {
 // are counted before it returns.
 func openShop(ctx context.Context, dir string, every time.Duration) (s *shop, err error) {
 	s = &shop{}
-	if s.feed, err = velo.NewFeed[order]("orders", velo.FeedConfig{Name: "orders"}); err != nil {
+	s.feed, err = velo.NewFeed[order]("orders", velo.FeedConfig{Name: "orders"})
+	if err != nil {
 		return nil, err
 	}
 	plan, err := velo.Compile(`SELECT customer, count(*) AS n FROM orders GROUP BY customer ORDER BY customer`,
@@ -116,8 +116,8 @@ func (s *shop) replay(ctx context.Context, path string, from uint64) (err error)
 	return err
 }
 
-// take puts an order into the log, and then counts it. The caller may acknowledge it when take has
-// returned. A service that must survive a power cut syncs the log first.
+// take puts an order into the log, and then counts it. The caller may acknowledge it when take
+// has returned. A service that must survive a power cut syncs the log first.
 func (s *shop) take(ctx context.Context, customer string) error {
 	if _, err := s.log.WriteString(customer + "\n"); err != nil {
 		return err
