@@ -418,7 +418,7 @@ func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *resul
 		to     *state.Part
 		pieces iter.Seq[[]byte]
 	}{
-		// The rows of shards that other partitions have now are those of new groups: they add nothing.
+		// Rows of shards that other partitions have now are as new: they add nothing.
 		{&pane.Rows, state.Pieces(x.Table.RawRows(0, x.Table.Len()))},
 		{&pane.Heap, state.Pieces(x.Table.Heap())},
 		{&pane.Blocks, state.Pieces(x.Table.RawBlocks())},
