@@ -309,7 +309,7 @@ func (c *killCase) config(k *killer) (cfg engine.Config, run func() error, err e
 		return cfg, nil, err
 	}
 	if w := cfg.Plan.Window; w != nil {
-		w.OutOfOrder, w.Retain = 2*time.Second, 5000 // all windows are still there at the end
+		w.OutOfOrder, w.Retain = 2*time.Second, 4000 // all windows are still there at the end
 	}
 	cfg.Readers, run, err = c.open(k)
 	if err != nil {
