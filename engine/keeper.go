@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"runtime"
 	"runtime/debug"
@@ -102,6 +103,22 @@ type StateStats struct {
 	Err      error
 	// CaughtUp says that each reader that was resumed has since had nothing to give, or has ended.
 	CaughtUp bool
+}
+
+// describe writes the counters for people, if there is a State.
+func (s *StateStats) describe(to io.Writer) {
+	if s.Generation == 0 {
+		return
+	}
+	fmt.Fprintf(to, "state: generation %d of epoch %d, %v old, %d KiB; %d saves, the last took %v, %v of it the disk\n",
+		s.Generation, s.Epoch, time.Since(s.Saved).Round(time.Millisecond), s.Bytes>>10, s.Saves,
+		s.Duration.Round(time.Millisecond), s.Waited.Round(time.Millisecond))
+	if s.Passed != nil {
+		fmt.Fprintf(to, "state: NEWER GENERATIONS ARE DAMAGED: %v\n", s.Passed)
+	}
+	if s.Failures > 0 {
+		fmt.Fprintf(to, "state: %d SAVES HAVE FAILED since: %v\n", s.Failures, s.Err)
+	}
 }
 
 // openKeeper opens the folder and checks that its state belongs to the plan.

@@ -228,7 +228,12 @@ func (k *keeper) loadPane(r *state.Reading, m *state.Manifest, x *state.Pane) er
 	if err != nil {
 		return err
 	}
-	from := &core.SavedPane{Pane: window.Pane(x.Pane), Heap: heap, Blocks: state.Words(blocks)}
+	from := &core.SavedPane{
+		Pane: window.Pane(x.Pane), Rows: int(x.Rows.Bytes) / m.Plan.RowBytes, Heap: heap, Blocks: state.Words(blocks),
+	}
+	for _, p := range k.engine.partitions {
+		p.Expect(from)
+	}
 	buf := make([]byte, m.Plan.RowBytes+state.PieceBytes)
 	rest := 0 // bytes of a row whose end is in the next piece
 	partitions := k.engine.partitions

@@ -292,6 +292,7 @@ func (s Stats) String() string {
 		fmt.Fprintf(&b, "%d rows written, of %d windows, %d retries\n", s.Output.Rows, s.Output.Windows,
 			s.Output.Retries)
 	}
+	s.State.describe(&b)
 	if s.Output.Unfit > 0 {
 		fmt.Fprintf(&b, "%d values written as NULL: they do not fit the type of their column, or could not be "+
 			"computed\n", s.Output.Unfit)

@@ -51,8 +51,9 @@ func TestSymbol(t *testing.T) {
 	}
 	all.Wait()
 	for _, text := range []string{"", "x", "0,"} {
-		if symbol(t, text) != symbol(t, text) || symbol(t, text).String() != text {
-			t.Errorf("%q is %q", text, symbol(t, text))
+		first, again := symbol(t, text), symbol(t, text)
+		if first != again || first.String() != text {
+			t.Errorf("%q is %q", text, first)
 		}
 	}
 	if symbol(t, "") != (Symbol{}) || symbol(t, "x") == symbol(t, "y") {

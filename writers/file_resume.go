@@ -87,8 +87,8 @@ func (f *File) Recover(_ context.Context, job string, saved []byte) (window int6
 	keep := ""
 	if saved != nil {
 		keep, err = f.recover(saved)
-	} else if err = f.files.remove(f.note()); errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	} else {
+		err = f.removeNote()
 	}
 	if err == nil {
 		err = f.removeRest(keep)
@@ -97,6 +97,15 @@ func (f *File) Recover(_ context.Context, job string, saved []byte) (window int6
 		return 0, fmt.Errorf("writers: file %q: %w", f.cfg.Path, err)
 	}
 	return f.ended, nil
+}
+
+// removeNote removes the note, which is of another job.
+func (f *File) removeNote() error {
+	err := f.files.remove(f.note())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // recover finds the last whole window, and the part to go on with, whose name it returns.
