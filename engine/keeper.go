@@ -413,7 +413,7 @@ func isDone(c <-chan struct{}) bool {
 // pane writes a pane, or refers to what the last generation has of it if it has not changed since.
 func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *result.PaneImage) (state.Pane, error) {
 	old, ok := k.panes[paneKey{partition, x.Pane}]
-	if ok && old.Epoch == x.Epoch && x.Away == nil {
+	if ok && old.Epoch == x.Epoch {
 		return old, nil
 	}
 	pane := state.Pane{Pane: uint64(x.Pane), Partition: partition, Epoch: x.Epoch}
@@ -422,7 +422,8 @@ func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *resul
 		to     *state.Part
 		pieces iter.Seq[[]byte]
 	}{
-		{&pane.Rows, x.Raw(state.PieceBytes)},
+		// Rows of shards that other partitions have now are as new: they add nothing.
+		{&pane.Rows, state.Pieces(x.Table.RawRows(0, x.Table.Len()))},
 		{&pane.Heap, state.Pieces(x.Table.Heap())},
 		{&pane.Blocks, state.Pieces(x.Table.RawBlocks())},
 	} {
