@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/velo-engine/velo/query"
 )
@@ -103,6 +104,11 @@ func (c *runCmd) checkNames(job *query.Job, std streams) error {
 	for _, o := range job.Outputs {
 		if s := o.Sink; s != nil && s.Options.Connector() == "file" {
 			n.writes(fmt.Sprintf("sink %s", s.Name), s.Options.Text("path"))
+		}
+	}
+	for _, o := range job.Outputs {
+		if s := c.stateOf(o); s != nil {
+			n.writes("--state", filepath.Join(s.Path, "generation-00000001.manifest"))
 		}
 	}
 	if c.Quarantine != "" {

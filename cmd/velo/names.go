@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,13 +150,18 @@ func finds(pattern, path string) bool {
 	return matches(steps[fixed:], strings.Split(filepath.ToSlash(rest), "/"))
 }
 
-// real is the unique name of a folder.
+// real is the unique name of a folder, which need not be there yet.
 func real(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
-	return filepath.EvalSymlinks(abs)
+	path, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(abs) != abs {
+		above, err := real(filepath.Dir(abs))
+		return filepath.Join(above, filepath.Base(abs)), err
+	}
+	return path, err
 }
 
 // namesOf are the names for a query over a name in FROM, and for where it prints.
