@@ -114,7 +114,7 @@ func openKeeper(e *Engine) (*keeper, error) {
 	k := &keeper{
 		engine: e, state: e.cfg.State.withDefaults(), panes: map[paneKey]state.Pane{},
 		requests: make(chan chan error), offers: make(chan offer), stop: make(chan struct{}),
-		silent: map[string]bool{},
+		silent:   map[string]bool{},
 		finished: make(chan struct{}),
 	}
 	var err error
