@@ -17,6 +17,12 @@ const fileIdentityBytes = 5 * 8
 func Describe(p record.Position) string {
 	number := func(at int) uint64 { return binary.LittleEndian.Uint64(p.Offset[at:]) }
 	switch {
+	case strings.HasPrefix(p.Split, "file ") && len(p.Offset) > fileIdentityBytes+8 && number(17) == 0:
+		// A packed file has no blocks, and 8 bytes more that say how it is cut into records.
+		at, err := parseFilePosition(p.Offset, p.Offset[1:1+fileIdentityBytes+8])
+		if err == nil {
+			return fmt.Sprintf("at byte %d of what it unpacks to", at.offset)
+		}
 	case strings.HasPrefix(p.Split, "file ") && len(p.Offset) > fileIdentityBytes:
 		identity := p.Offset[1 : 1+fileIdentityBytes]
 		at, err := parseFilePosition(p.Offset, identity)

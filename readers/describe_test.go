@@ -15,6 +15,11 @@ func TestDescribe(t *testing.T) {
 		identity = binary.LittleEndian.AppendUint64(identity, v)
 	}
 	file := func(p filePosition) []byte { return p.append(nil, identity) }
+	var packed []byte
+	for _, v := range []uint64{1000, 0, 0, 1, 2, 3} {
+		packed = binary.LittleEndian.AppendUint64(packed, v)
+	}
+	stream := filePosition{at: -1, offset: 5000, step: 1}
 	lane := binary.LittleEndian.AppendUint64(nil, 42)
 	for _, c := range []struct {
 		split  string
@@ -25,6 +30,7 @@ func TestDescribe(t *testing.T) {
 		{"file a", file(filePosition{at: 3, offset: 345, next: 5, step: 2}), "at byte 345 of 1000, then from block 5 of 10 on, one of 2"},
 		{"file a", file(filePosition{at: -1, offset: -1, next: 0, step: 1}), "then from block 0 of 10 on"},
 		{"file a", file(filePosition{at: -1, offset: -1, gaps: []gap{{2, -1}}, next: 10, step: 1}), "1 of the blocks before block 10"},
+		{"file a", stream.append(nil, packed), "at byte 5000 of what it unpacks to"},
 		{"file a", []byte{9, 9}, "0909"},
 		{"orders/3", lane, "next is number 42"},
 		{"generator x", append(append(lane, lane...), lane...), "42 records left"},
