@@ -417,8 +417,9 @@ type sharedStreams struct {
 	// open is how many are not closed yet, and closed is closed by the last of them.
 	open   atomic.Int32
 	closed chan struct{}
-	// taken says that one of the Streams reads everything: see fileStream. from is the offset of the
-	// first record that it had not read before a restart. Both are set before the goroutine starts.
+	// taken says that one of the Streams reads everything: see fileStream. from is the offset of
+	// the first record that it had not read before a restart. Both are set before the goroutine
+	// starts.
 	taken bool
 	from  int64
 }
