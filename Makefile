@@ -89,6 +89,12 @@ mutants: ## one broken line at a time: do the tests notice? Some 15 min (MUTANTS
 soak: ## signals to velo at random moments, 200 and 100 of them that kill it; what is left is checked
 	VELO_SOAK=1 $(GO) test -count=1 -timeout 30m -run 'Signal|Kill' -v ./cmd/velo
 
+KILLS ?= 1000
+
+.PHONY: kill
+kill: ## jobs that keep their state, killed KILLS (1000) times, end as if they had not been (VELO_SEED=n for one)
+	KILLS=$(KILLS) $(GO) test -count=1 -timeout 60m -run 'TestKill$$' -v ./engine
+
 .PHONY: bench
 bench: ## benchmarks (BENCH=regexp); compare runs with benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)

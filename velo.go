@@ -129,6 +129,34 @@ type Reader = record.Reader
 // the end (see record.Writer for the contract, and package writers).
 type Writer = record.Writer
 
+// A State says where an engine keeps its state, so that it survives a restart: see Config.State and
+// docs/durability.md.
+type State = engine.State
+
+// Dir is the State in a folder, with the defaults.
+func Dir(path string) *State { return engine.Dir(path) }
+
+// A StateEvent is something that has happened to a State; see State.OnEvent.
+type StateEvent = engine.StateEvent
+
+// What a StateEvent may be.
+const (
+	Restored   = engine.Restored
+	Saved      = engine.Saved
+	SaveFailed = engine.SaveFailed
+)
+
+// A Position says how far a split of a source has been read; a program's own Resumer makes it.
+type Position = record.Position
+
+// A Resumer is a Reader whose source can be read again from a position, so that nothing is lost and
+// nothing is counted twice if the engine is restarted with its State.
+type Resumer = record.Resumer
+
+// A Committer is a Writer that goes on after a restart together with an engine that has a State, so
+// that each window is written exactly once.
+type Committer = record.Committer
+
 // A Batch is records by columns, as Readers fill and Writers get them.
 type Batch = record.Batch
 
@@ -143,6 +171,10 @@ type FeedConfig = readers.FeedConfig
 
 // A Lane carries the records of one goroutine into a feed.
 type Lane[T any] = readers.Lane[T]
+
+// A NumberedLane is a Lane whose records have numbers, for a sender that can send them again after
+// a restart: see Feed.Resume.
+type NumberedLane[T any] = readers.NumberedLane[T]
 
 // An Appender carries the records of any number of goroutines into a feed.
 type Appender[T any] = readers.Appender[T]
@@ -197,6 +229,15 @@ var (
 
 	// ErrLaneShared says that two goroutines use one lane at the same time.
 	ErrLaneShared = readers.ErrLaneShared
+
+	// ErrOtherPlan says that the state in a folder belongs to another query.
+	ErrOtherPlan = engine.ErrOtherPlan
+
+	// ErrLostSplit says that a state has the position of something that no reader goes on with.
+	ErrLostSplit = engine.ErrLostSplit
+
+	// ErrSequence says that a record with this number was taken already.
+	ErrSequence = readers.ErrSequence
 
 	// ErrTransient marks an error of a Reader or Writer that is worth another try: see
 	// record.Transient.

@@ -81,6 +81,8 @@ const WatermarkNone = watermarkNone
 // given ones on. It is called before the first Step.
 func (r *Router) KeepPositions(at Resumed) {
 	r.kept = newPositions(len(r.cuts.cuts), at.Positions)
+	// The cut that everything begins with is in slot 0 (Cuts.Begin), and no router marks it.
+	r.kept.bySlot[0].keep(r.cuts.Visible(), at.Watermark, r.kept.splits)
 	r.times.watermark, r.times.next, r.times.marked = at.Watermark, at.Watermark, at.Watermark
 }
 

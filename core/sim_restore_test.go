@@ -108,6 +108,7 @@ type lives struct {
 	splits []*lifeSplit
 	saved  *copied
 	copies int
+	lived  int
 	torn   bool
 
 	// The rest is of one life.
@@ -163,6 +164,9 @@ func (s *lives) begin() error {
 	fold := Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << (8 + rng.IntN(10))}
 	s.what = fmt.Sprintf("%d readers, %d partitions, %v, %v", readers, partitions, routing, fold.Exchange)
 	s.cuts = NewCuts(s.plan, route, readers, partitions, 1+rng.IntN(2), nil, func() {})
+	if s.saved != nil {
+		s.cuts.Begin(s.saved.epoch)
+	}
 	s.parts, s.routers, s.agents, s.copy = nil, nil, nil, nil
 	in := make([][]*ring.Consumer[Chunk], partitions)
 	out := make([][]*ring.Producer[Chunk], readers)
@@ -234,7 +238,7 @@ func (s *lives) restore(readers int) error {
 	if s.saved == nil {
 		return nil
 	}
-	s.cuts.Begin(s.saved.epoch)
+	s.lived++
 	for i := range s.saved.panes {
 		pane := &s.saved.panes[i]
 		for _, p := range s.parts {
@@ -249,6 +253,11 @@ func (s *lives) restore(readers int) error {
 	for _, p := range s.parts {
 		if err := p.Show(counters); err != nil {
 			return err
+		}
+	}
+	for s.rng.IntN(4) == 0 && len(s.saved.at) > 0 { // a save before anything has happened
+		for s.keep(); s.copy != nil; {
+			s.keep()
 		}
 	}
 	for r, router := range s.routers {
@@ -349,10 +358,7 @@ func (s *lives) keep() {
 		}
 	case s.partition < len(s.cut.Images):
 		for _, x := range s.cut.Images[s.partition].Panes {
-			var rows []byte
-			for piece := range x.Raw(7 * x.Table.RowBytes()) {
-				rows = append(rows, piece...)
-			}
+			rows := slices.Clone(x.Table.RawRows(0, x.Table.Len()))
 			s.copy.rows = append(s.copy.rows, rows)
 			s.copy.panes = append(s.copy.panes, SavedPane{
 				Pane: x.Pane, Rows: len(rows) / x.Table.RowBytes(), Heap: slices.Clone(x.Table.Heap()),
@@ -378,7 +384,7 @@ func wordsOf(b []byte) []uint64 {
 
 // live steps until the end of the life, which is the end of everything if done.
 func (s *lives) live(last bool) (done bool, err error) {
-	end := 500 + s.rng.IntN(20_000)
+	end := 20 + s.rng.IntN(700)
 	for steps := 0; ; steps++ {
 		if steps > 3_000_000 {
 			return false, errors.New("no end")
@@ -389,7 +395,7 @@ func (s *lives) live(last bool) (done bool, err error) {
 		switch s.rng.IntN(200) {
 		case 0:
 			s.cuts.Want()
-		case 1, 2, 3, 4:
+		case 1, 2, 3, 4, 7, 8, 9, 10, 11, 12:
 			s.keep()
 		case 5:
 			if s.rng.IntN(4) == 0 {
@@ -397,9 +403,21 @@ func (s *lives) live(last bool) (done bool, err error) {
 					return false, err
 				}
 			}
-		case 6:
-			_, _ = s.cuts.RequestMove(plan.PartitionID(s.rng.IntN(len(s.parts))), s.rng.IntN(plan.Shards),
-				s.rng.IntN(plan.Shards)) // some cannot be moved
+		case 6, 13, 14, 15:
+			// Of groups that are likely to be there.
+			var shards []int
+			for range 1 + s.rng.IntN(3) {
+				values := []any{s.rng.Int64N(2)<<32 | s.rng.Int64N(4)*0x9e3779b9%s.groups}
+				if s.kind == 2 {
+					break // its groups are made of pairs
+				}
+				k, err := s.plan.Key(values...)
+				if err != nil {
+					return false, err
+				}
+				shards = append(shards, k.Shard())
+			}
+			_, _ = s.cuts.RequestMove(plan.PartitionID(s.rng.IntN(len(s.parts))), shards...) // some cannot be moved
 		}
 		a := s.agents[s.rng.IntN(len(s.agents))]
 		a.Step(0)
@@ -418,7 +436,7 @@ func (s *lives) run() error {
 		if err := s.begin(); err != nil {
 			return fmt.Errorf("life %d, %s: %w", life, s.what, err)
 		}
-		done, err := s.live(life == 4)
+		done, err := s.live(life == 6)
 		var at map[int64]int64
 		if err == nil {
 			at, err = s.look()
@@ -445,7 +463,7 @@ func newLives(seed uint64) *lives {
 		s.groups = simManyGroups
 	}
 	for id := range 1 + rng.IntN(6) {
-		s.splits = append(s.splits, &lifeSplit{id: int64(id), most: rng.Int64N(2500)})
+		s.splits = append(s.splits, &lifeSplit{id: int64(id), most: rng.Int64N(2500) >> (5 * rng.IntN(2))})
 	}
 	return s
 }
@@ -456,14 +474,14 @@ func newLives(seed uint64) *lives {
 func TestSimulationOfLives(t *testing.T) {
 	first, n := uint64(0), uint64(10_000)
 	if testing.Short() {
-		n = 60
+		n = 150
 	} else if invariants.Enabled {
-		n = 300
+		n = 500
 	}
 	if v, err := strconv.ParseUint(os.Getenv("VELO_SIM"), 10, 64); err == nil {
 		first, n = v, 1
 	}
-	var seeds, copies atomic.Uint64
+	var seeds, copies, lived atomic.Uint64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
@@ -473,24 +491,26 @@ func TestSimulationOfLives(t *testing.T) {
 					return
 				}
 				s := newLives(first + i)
-				if err := s.run(); err != nil {
+				err := s.run()
+				if err != nil {
 					t.Errorf("VELO_SIM=%d go test ./core -run TestSimulationOfLives: %v", first+i, err)
 					return
 				}
 				copies.Add(uint64(s.copies))
+				lived.Add(uint64(s.lived))
 			}
 		})
 	}
 	workers.Wait()
-	if copies.Load() < 3*n && n > 1 && !t.Failed() {
-		t.Errorf("%d saves in %d runs: too few to mean anything", copies.Load(), n)
+	if (copies.Load() < 2*n || lived.Load() < n) && n > 1 && !t.Failed() {
+		t.Errorf("%d saves and %d restarts in %d runs: too few to mean anything", copies.Load(), lived.Load(), n)
 	}
-	t.Logf("%d runs, %d saves", n, copies.Load())
+	t.Logf("%d runs, %d saves, %d restarts", n, copies.Load(), lived.Load())
 }
 
 // Goal: the simulation finds a source whose positions are ahead of its records.
 func TestSimulationOfLivesFinds(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(200) {
 		s := newLives(seed)
 		s.torn = true
 		if s.run() != nil {

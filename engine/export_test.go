@@ -6,7 +6,11 @@ import (
 	"math/rand/v2"
 
 	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/state"
 )
+
+// OpenBy has a State use another file system.
+func (s *State) OpenBy(open func(state.Options) (*state.Folder, error)) { s.open = open }
 
 // StartMoving starts an engine with Config.Rebalance whose policy moves shards at random, as many
 // and as often as it can.

@@ -50,6 +50,8 @@ type keeper struct {
 	// busy is the time that the last save took without waiting for the disk, to stretch the
 	// interval.
 	busy time.Duration
+	// begun says that the engine runs. Before that, the output does not offer cuts.
+	begun bool
 	// leftover are the saved positions that no reader has gone on with yet.
 	leftover []record.Position
 
@@ -156,6 +158,7 @@ func (k *keeper) event(ev StateEvent) {
 // begin says where the engine goes on, and then saves.
 func (k *keeper) begin() {
 	defer close(k.finished)
+	k.begun = true
 	m := k.folder.Newest
 	if k.stats.Restored > 0 {
 		k.event(StateEvent{
@@ -173,7 +176,8 @@ func (k *keeper) run() {
 		select {
 		case <-t.C:
 			if k.changed() {
-				_ = k.save(false) // stats and events have the error
+				// Without epochs of its own the engine would show the same cut for ever.
+				_ = k.save(k.engine.cfg.EpochInterval < 0) // stats and events have the error
 			}
 		case done := <-k.requests:
 			done <- k.save(true)
@@ -362,7 +366,7 @@ func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 			return nil, 0, err
 		}
 	}
-	if e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
+	if !k.begun || e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
 		cut, slot = e.cuts.Pin()
 		return cut, slot, nil
 	}
@@ -409,7 +413,7 @@ func isDone(c <-chan struct{}) bool {
 // pane writes a pane, or refers to what the last generation has of it if it has not changed since.
 func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *result.PaneImage) (state.Pane, error) {
 	old, ok := k.panes[paneKey{partition, x.Pane}]
-	if ok && old.Epoch == x.Epoch && x.Away == nil {
+	if ok && old.Epoch == x.Epoch {
 		return old, nil
 	}
 	pane := state.Pane{Pane: uint64(x.Pane), Partition: partition, Epoch: x.Epoch}
@@ -418,7 +422,8 @@ func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *resul
 		to     *state.Part
 		pieces iter.Seq[[]byte]
 	}{
-		{&pane.Rows, x.Raw(state.PieceBytes)},
+		// Rows of shards that other partitions have now are as new: they add nothing.
+		{&pane.Rows, state.Pieces(x.Table.RawRows(0, x.Table.Len()))},
 		{&pane.Heap, state.Pieces(x.Table.Heap())},
 		{&pane.Blocks, state.Pieces(x.Table.RawBlocks())},
 	} {

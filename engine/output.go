@@ -48,8 +48,10 @@ type output struct {
 const writtenEvery = time.Millisecond
 
 func newOutput(e *Engine) *output {
-	o := &output{engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup(),
-		from: math.MinInt64}
+	o := &output{
+		engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup(),
+		from: math.MinInt64,
+	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	if e.cfg.Plan.Window != nil {
 		e.cuts.KeepWindows()

@@ -67,7 +67,7 @@ type Options struct {
 // whole. Whole means that every byte of it is what was written: all of it is read. The error is
 // ErrLocked, ErrCopied or ErrNoManifest, or that no generation is whole, with what to do.
 func OpenFolder(path string, o Options) (*Folder, error) {
-	return OpenFS(&osFS{path: path, noSync: o.NoSync}, o)
+	return OpenFS(OS(path, o.NoSync), o)
 }
 
 // OpenFS is OpenFolder on any file system.

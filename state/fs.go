@@ -62,6 +62,9 @@ type osFS struct {
 
 const lockName = "LOCK"
 
+// OS is a folder of the operating system. With noSync it does not wait for the disk.
+func OS(path string, noSync bool) FS { return &osFS{path: path, noSync: noSync} }
+
 func (o *osFS) String() string { return o.path }
 
 func (o *osFS) Create(name string) (File, error) {

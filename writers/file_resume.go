@@ -48,6 +48,8 @@ type resuming struct {
 	complete bool
 	// kept is what Save returns after Close; it is nil before.
 	kept []byte
+	// resumed says that there are rows or names from before the restart.
+	resumed bool
 }
 
 // fileState is what Save returns.
@@ -108,6 +110,13 @@ func (f *File) removeNote() error {
 	return err
 }
 
+// Resumed says whether Recover has found that something had been written before.
+func (f *File) Resumed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.resumed
+}
+
 // recover finds the last whole window, and the part to go on with, whose name it returns.
 func (f *File) recover(saved []byte) (keep string, err error) {
 	var s fileState
@@ -130,6 +139,7 @@ func (f *File) recover(saved []byte) (keep string, err error) {
 		}
 		f.ended = n.Window
 	}
+	f.resumed = s.Unfinished != "" || n != nil && n.Job == f.job
 	if s.Unfinished == "" || n != nil && n.Unfinished == s.Unfinished {
 		return "", nil
 	}
