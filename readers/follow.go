@@ -52,7 +52,7 @@ var errTruncated = errors.New("the file was cut short")
 // before that is lost, and a record that the truncation cut in two is a reject. While the name
 // belongs to something other than a regular file (a FIFO, a directory, a device), or to a file that
 // may not be read, the previous files are read on, and Trouble says so.
-func FollowDelimited(path string, cfg DelimitedConfig) (*Stream, error) {
+func FollowDelimited(path string, cfg DelimitedConfig) (*FollowedFile, error) {
 	in, err := follow(path, cfg.RotateWait, nil)
 	if err != nil {
 		return nil, err
@@ -61,11 +61,11 @@ func FollowDelimited(path string, cfg DelimitedConfig) (*Stream, error) {
 	if err != nil {
 		return nil, errors.Join(err, in.Close())
 	}
-	return s, nil
+	return newFollowedFile(s, in), nil
 }
 
 // FollowNDJSON reads a file of JSON lines that others append to, as FollowDelimited does.
-func FollowNDJSON(path string, cfg NDJSONConfig) (*Stream, error) {
+func FollowNDJSON(path string, cfg NDJSONConfig) (*FollowedFile, error) {
 	in, err := follow(path, cfg.RotateWait, nil)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,36 @@ func FollowNDJSON(path string, cfg NDJSONConfig) (*Stream, error) {
 	if err != nil {
 		return nil, errors.Join(err, in.Close())
 	}
-	return s, nil
+	return newFollowedFile(s, in), nil
+}
+
+// A FollowedFile is the Stream of a file that grows, and of the files that had its name before.
+//
+// It is a Resumer: an engine that keeps its state goes on where it stood. A file is found again by
+// its device and inode (on Windows by its name) and by the digest of its first bytes, also if it
+// has been renamed within its folder in the meantime. What is left of the old files is read first,
+// then the file that has the name now. What cannot be gone on with is said by Lost:
+//
+//   - a file that is gone: what was written to it after the position is lost;
+//   - a file that begins with other bytes, or is shorter than the position (copytruncate, or
+//     another file that has got its inode): it is read from its beginning;
+//   - a file that was written to after all of those, and whose name begins with the name that is
+//     followed. It may have had that name while nothing was running, if logs were rotated twice. It
+//     is not read, because it may also be a copy. If all files of a pattern are followed
+//     (FollowSet), it is read.
+type FollowedFile struct {
+	*Stream
+	followed *followed
+	// split is the name of the split of an engine that keeps its state; see resumefollow.go.
+	split    string
+	position []byte
+	// lost is what Lost returns. Statistic.
+	lost atomic.Pointer[[]error]
+}
+
+// newFollowedFile makes the reader of what is followed.
+func newFollowedFile(s *Stream, f *followed) *FollowedFile {
+	return &FollowedFile{Stream: s, followed: f, split: f.splitPrefix() + f.path}
 }
 
 // checkRotateWait reports what is wrong with the RotateWait of a configuration.
@@ -124,6 +153,13 @@ type followed struct {
 	looked time.Time
 	// dry says that the last Read found nothing.
 	dry bool
+	// held is the file of the records that are being parsed, and heldCuts is how often it had been
+	// truncated when they were read.
+	held     *growing
+	heldCuts int
+	// closed are files of a FollowSet that were closed although they have names: they must not be
+	// read again after a restart.
+	closed []*growing
 
 	// family has the other files of the FollowSet; nil outside of a FollowSet.
 	family *family
@@ -149,9 +185,15 @@ const (
 type growing struct {
 	file    *os.File
 	info    fs.FileInfo // tells which file it is
+	key     fileKey     // the same, to be saved
+	head    []byte      // the first bytes that were read, up to headBytes of them
+	digest  uint64      // of the first digested bytes of head
+	digests int         // how many bytes digest is of
+	cuts    int         // how often it was truncated
 	offset  int64       // of the byte that is read next
 	lines   linePlace   // how far its lines have been read, while it is not the current file
 	grew    time.Time   // when something was last read from it, or when it lost its name
+	closed  bool        // it is one of followed.closed
 	partial bool        // the last byte that was read is not a newline
 }
 
@@ -223,6 +265,9 @@ func (f *followed) read(b []byte, now time.Time) (int, error) {
 // drop closes a file to which nothing more comes. If drop returns an error, Read must return it.
 func (f *followed) drop(g *growing) error {
 	f.family.close(g.info, g.offset)
+	if f.family.keeps(g.info) {
+		f.noteClosed(g)
+	}
 	i := slices.Index(f.files, g)
 	f.files = slices.Delete(f.files, i, i+1)
 	if err := g.file.Close(); err != nil {
@@ -240,6 +285,7 @@ func (f *followed) from(g *growing, b []byte, now time.Time) (int, error) {
 	if g == f.current && len(b) > 0 {
 		n, err := g.file.ReadAt(b, g.offset)
 		if n > 0 {
+			g.noteHead(b[:n])
 			g.offset += int64(n)
 			g.grew, g.partial = now, b[n-1] != '\n'
 			return n, nil
@@ -257,6 +303,7 @@ func (f *followed) from(g *growing, b []byte, now time.Time) (int, error) {
 	}
 	if info.Size() < g.offset {
 		g.offset, g.partial = 0, false
+		g.head, g.digests, g.cuts = g.head[:0], 0, g.cuts+1
 		return 0, errTruncated
 	}
 	return 0, nil // something has come in the meantime
@@ -317,13 +364,14 @@ func (f *followed) open(now time.Time) error {
 		return errors.Join(err, file.Close())
 	}
 	f.life.CompareAndSwap(lifeEmpty, lifeOpen)
-	if f.life.Load() == lifeRetired || !f.family.take(info) {
+	key := keyOf(f.path, info)
+	if f.life.Load() == lifeRetired || !f.family.take(info, key) {
 		return file.Close()
 	}
 	if n := len(f.files); n > 0 {
 		f.files[n-1].grew = now
 	}
-	f.files = append(f.files, &growing{file: file, info: info, grew: now})
+	f.files = append(f.files, &growing{file: file, info: info, key: key, grew: now})
 	return nil
 }
 
@@ -350,25 +398,17 @@ func (f *followed) Close() error {
 	return errors.Join(faults...)
 }
 
-// Trouble says why a followed file cannot be read now: its name belongs to something other than a
-// regular file, or to a file that may not be read. It is nil if there is no trouble, if there is no
-// file, and for other streams. Any goroutine may call it.
-func (s *Stream) Trouble() error {
-	if f, ok := s.closer.(*followed); ok {
-		if p := f.trouble.Load(); p != nil {
-			return *p
-		}
+// Trouble says why the file cannot be read now: its name belongs to something other than a regular
+// file, or to a file that may not be read. It is nil if there is no trouble, or if there is no
+// file. Any goroutine may call it.
+func (r *FollowedFile) Trouble() error {
+	if p := r.followed.trouble.Load(); p != nil {
+		return *p
 	}
 	return nil
 }
 
 // ClosedEarly is how many files were closed early because MaxRotatedFiles of one name were open.
 // Early means before the file had been quiet for RotateWait, or while a name of the pattern led to
-// it. What is written to such a file later is not read. ClosedEarly is 0 for other streams. Any
-// goroutine may call it.
-func (s *Stream) ClosedEarly() uint64 {
-	if f, ok := s.closer.(*followed); ok {
-		return f.forced.Load()
-	}
-	return 0
-}
+// it. What is written to such a file later is not read. Any goroutine may call it.
+func (r *FollowedFile) ClosedEarly() uint64 { return r.followed.forced.Load() }

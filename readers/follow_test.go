@@ -25,7 +25,7 @@ func TestFollow(t *testing.T) {
 	clock := setClock(csv)
 	b := record.NewBatch(s, 0)
 	var got, rejects []string
-	look := func(r *Stream, want ...string) {
+	look := func(r *FollowedFile, want ...string) {
 		t.Helper()
 		got = got[:0]
 		for idle := 0; idle < 5; idle++ {
@@ -112,9 +112,9 @@ type clock struct{ at time.Time }
 
 func (c *clock) pass(d time.Duration) { c.at = c.at.Add(d) }
 
-func setClock(s *Stream) *clock {
+func setClock(s *FollowedFile) *clock {
 	c := &clock{at: time.Unix(1e9, 0)}
-	s.closer.(*followed).now = func() time.Time {
+	s.followed.now = func() time.Time {
 		c.pass(time.Microsecond)
 		return c.at
 	}
@@ -148,7 +148,7 @@ func (w *writer) put(text string) {
 }
 
 // drainTexts polls until nothing comes and returns the first field of each record, ! for a reject.
-func drainTexts(t *testing.T, r *Stream, b *record.Batch) (got []string) {
+func drainTexts(t *testing.T, r *FollowedFile, b *record.Batch) (got []string) {
 	t.Helper()
 	for idle := 0; idle < 5; idle++ {
 		b.Reset()
@@ -294,7 +294,7 @@ func TestRotate(t *testing.T) {
 					"header": func(s string) string { return strings.ReplaceAll(s, ",", "\n") },
 				}[format], ""
 				cfg := DelimitedConfig{Schema: schema}
-				var s *Stream
+				var s *FollowedFile
 				var err error
 				switch format {
 				case "quoted": // a text begins with a quote and a newline
@@ -404,7 +404,7 @@ func TestRotateBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	clock, f := setClock(r), r.closer.(*followed)
+	clock, f := setClock(r), r.followed
 	b := record.NewBatch(s, 0)
 	n, got := 0, 0
 	for range 2 * MaxRotatedFiles {

@@ -39,16 +39,21 @@ const (
 //		found, err := set.Look() // found.New: Engine.AddReader, found.Gone: Engine.RemoveReader
 //	}
 //
+// The Streams are Resumers: see FollowedFile. After a restart, the first Look finds the files that
+// there are, under whatever names, and each goes on where it stood. Files that were read before and
+// that the pattern does not find any more are looked for in the folders in which they were. A set
+// is told from others of the same engine by the name of its schema.
+//
 // Only one goroutine at a time may call Look. The Streams belong to the caller that got them.
 type FollowSet struct {
 	find func() ([]string, error)
-	make func(*followed) (*Stream, error)
+	make func(*followed) (*FollowedFile, error)
 	wait time.Duration
 	most int
 
 	family  family
-	streams map[string]*Stream // by the name that each began with
-	said    map[string]string  // why each name is skipped
+	streams map[string]*FollowedFile // by the name that each began with
+	said    map[string]string        // why each name is skipped
 }
 
 // Found is what a Look has found.
@@ -71,8 +76,12 @@ func FollowDelimitedFiles(find func() ([]string, error), most int, cfg Delimited
 	if _, err := newDelimitedFormat(cfg); err != nil {
 		return nil, err
 	}
-	return newFollowSet(find, most, cfg.RotateWait, func(f *followed) (*Stream, error) {
-		return newDelimitedStream("file "+f.path, f, cfg, true)
+	return newFollowSet(find, most, cfg.RotateWait, cfg.Schema.Name(), func(f *followed) (*FollowedFile, error) {
+		s, err := newDelimitedStream("file "+f.path, f, cfg, true)
+		if err != nil {
+			return nil, err
+		}
+		return newFollowedFile(s, f), nil
 	})
 }
 
@@ -81,21 +90,26 @@ func FollowNDJSONFiles(find func() ([]string, error), most int, cfg NDJSONConfig
 	if _, err := newJSONFormat(cfg); err != nil {
 		return nil, err
 	}
-	return newFollowSet(find, most, cfg.RotateWait, func(f *followed) (*Stream, error) {
-		return newNDJSONStream("file "+f.path, f, cfg, true)
+	return newFollowSet(find, most, cfg.RotateWait, cfg.Schema.Name(), func(f *followed) (*FollowedFile, error) {
+		s, err := newNDJSONStream("file "+f.path, f, cfg, true)
+		if err != nil {
+			return nil, err
+		}
+		return newFollowedFile(s, f), nil
 	})
 }
 
 func newFollowSet(
-	find func() ([]string, error), most int, wait time.Duration, stream func(*followed) (*Stream, error),
+	find func() ([]string, error), most int, wait time.Duration, schema string,
+	stream func(*followed) (*FollowedFile, error),
 ) (*FollowSet, error) {
 	if most < 0 || most > MaxFollowFiles {
 		return nil, fmt.Errorf("readers: %d files are followed at once, expected 1..%d, or 0 for %d",
 			most, MaxFollowFiles, DefaultFollowFiles)
 	}
 	return &FollowSet{
-		find: find, make: stream, wait: wait, most: cmp.Or(most, DefaultFollowFiles),
-		streams: map[string]*Stream{}, said: map[string]string{},
+		find: find, make: stream, wait: wait, family: family{table: schema}, most: cmp.Or(most, DefaultFollowFiles),
+		streams: map[string]*FollowedFile{}, said: map[string]string{},
 	}, nil
 }
 
@@ -140,7 +154,7 @@ func (s *FollowSet) Look() (found Found, err error) {
 	}
 	s.family.end()
 	for path, r := range s.streams {
-		if !slices.Contains(paths, path) && r.closer.(*followed).life.CompareAndSwap(lifeEmpty, lifeRetired) {
+		if !slices.Contains(paths, path) && r.followed.life.CompareAndSwap(lifeEmpty, lifeRetired) {
 			found.Gone = append(found.Gone, r)
 			delete(s.streams, path)
 		}
@@ -151,7 +165,7 @@ func (s *FollowSet) Look() (found Found, err error) {
 
 // follow makes the Stream of a name. It returns nil if another Stream has taken the file in the
 // meantime.
-func (s *FollowSet) follow(path string) (*Stream, error) {
+func (s *FollowSet) follow(path string) (*FollowedFile, error) {
 	f, err := follow(path, s.wait, &s.family)
 	if err != nil {
 		return nil, err
@@ -175,13 +189,19 @@ func (s *FollowSet) follow(path string) (*Stream, error) {
 // look at their names, and when they have come to the end of a file, which is a few times a second
 // at most.
 type family struct {
+	// table is the name of the schema.
+	table string
+
 	mu     sync.Mutex
 	claims []*claim
+	// resumed says that one of the Streams has gone on with what no other one has.
+	resumed bool
 }
 
 // claim is a file that one of the Streams has begun.
 type claim struct {
 	info  fs.FileInfo
+	key   fileKey
 	read  int64 // how much was read when it was closed; -1 while it is open
 	named bool  // a name of the pattern leads to it, as of the last Look, or it is new
 	seen  bool  // a name led to it in the current Look
@@ -189,7 +209,7 @@ type claim struct {
 
 // take claims a file for the caller, which has opened it. It returns false if another one has the
 // file, or has read it.
-func (f *family) take(info fs.FileInfo) bool {
+func (f *family) take(info fs.FileInfo, key fileKey) bool {
 	if f == nil {
 		return true
 	}
@@ -198,7 +218,7 @@ func (f *family) take(info fs.FileInfo) bool {
 	if f.find(info) != nil {
 		return false
 	}
-	f.claims = append(f.claims, &claim{info: info, read: -1, named: true, seen: true})
+	f.claims = append(f.claims, &claim{info: info, key: key, read: -1, named: true, seen: true})
 	return true
 }
 
@@ -210,6 +230,22 @@ func (f *family) taken(info fs.FileInfo) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.find(info) != nil
+}
+
+// has says whether a file is claimed that was saved under a key.
+func (f *family) has(key fileKey) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.claims, func(c *claim) bool { return c.key == key })
+}
+
+// first says whether no Stream has called it before.
+func (f *family) first() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first := !f.resumed
+	f.resumed = true
+	return first
 }
 
 // find returns the claim of a file. If a closed file is now shorter than what had been read of it,

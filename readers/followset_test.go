@@ -16,7 +16,7 @@ type setOf struct {
 	t       *testing.T
 	folder  string
 	set     *FollowSet
-	streams []*Stream
+	streams []*FollowedFile
 	clocks  []*clock
 	found   Found
 	schema  *record.Schema
@@ -46,10 +46,10 @@ func (s *setOf) look() {
 		s.t.Fatal(err)
 	}
 	for _, r := range s.found.New {
-		s.streams, s.clocks = append(s.streams, r.(*Stream)), append(s.clocks, setClock(r.(*Stream)))
+		s.streams, s.clocks = append(s.streams, r.(*FollowedFile)), append(s.clocks, setClock(r.(*FollowedFile)))
 	}
 	for _, r := range s.found.Gone {
-		i := slices.Index(s.streams, r.(*Stream))
+		i := slices.Index(s.streams, r.(*FollowedFile))
 		if err := r.Close(); err != nil {
 			s.t.Error(err)
 		}

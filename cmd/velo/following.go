@@ -171,6 +171,13 @@ func (w *following) run() {
 	defer close(w.ended)
 	defer w.sayWrong()
 	w.sayFound(w.files.found)
+	for r := range w.live {
+		if f, ok := r.(*readers.FollowedFile); ok {
+			for _, err := range f.Lost() {
+				w.tell("%v", err)
+			}
+		}
+	}
 	for {
 		select {
 		case <-w.ending:
@@ -253,7 +260,7 @@ func (w *following) sayFound(found readers.Found) {
 // sayWrong says what is wrong with the followed files, whenever it changes.
 func (w *following) sayWrong() {
 	for r := range w.live {
-		s, ok := r.(*readers.Stream)
+		s, ok := r.(*readers.FollowedFile)
 		if !ok {
 			continue
 		}

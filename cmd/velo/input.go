@@ -597,7 +597,7 @@ func (f *files) openPath(path string, n int) ([]record.Reader, error) {
 }
 
 // one returns a single reader as a list.
-func one(r *readers.Stream, err error) ([]record.Reader, error) {
+func one(r *readers.FollowedFile, err error) ([]record.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
