@@ -95,12 +95,8 @@ func (f *flow) resumable(rs []record.Reader) (bool, error) {
 		if f.feed.once != "" {
 			return false, nil
 		}
-		what, instead := "a followed file", "leave follow out"
-		if !f.feed.files.follow {
-			what, instead = "it", "make it a plain file"
-		}
-		return false, fmt.Errorf("--state: %s: %s would be read from its beginning again after a restart, and counted "+
-			"twice: %s, or leave --state out", f.feed.files.sources[i], what, instead)
+		return false, fmt.Errorf("--state: %s would be read from its beginning again after a restart, and counted "+
+			"twice: make it a plain file, or leave --state out", f.feed.files.sources[i])
 	}
 	return true, nil
 }

@@ -129,3 +129,23 @@ func timedFile(t *testing.T, path string, rows int) {
 		t.Fatal(err)
 	}
 }
+
+// Goal: a followed file is gone on with: what is appended while nothing runs is counted once.
+func TestStateOfFollowed(t *testing.T) {
+	inFolder(t, map[string]string{
+		"trades.csv": durableTrades,
+		"job.sql":    strings.Replace(durableSource, "path =", "follow = true, path =", 1) + `SELECT symbol, sum(size) AS v FROM trades GROUP BY symbol;`,
+	})
+	for _, want := range []string{" In 3", " In 4"} {
+		s := tell(t, time.Second, os.Interrupt, "run", "job.sql", "--state=state")
+		if s.status != 0 || s.out != "" || !strings.Contains(s.errs, "exactly once") {
+			t.Errorf("status %d\n%s%s", s.status, s.out, s.errs)
+		}
+		if out, errs, _ := velo(t, "", "state", "show", "state"); !strings.Contains(out, want) {
+			t.Errorf("there is no %q in\n%s%s", want, out, errs)
+		}
+		if err := os.WriteFile("trades.csv", []byte(durableTrades+"B,8,2024-01-01T00:01:03Z\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
