@@ -12,11 +12,24 @@ import (
 // fileIdentityBytes is the length of lineFile.identity.
 const fileIdentityBytes = 5 * 8
 
+// packedIdentityBytes is the length of fileStream.identity.
+const packedIdentityBytes = fileIdentityBytes + 8
+
 // Describe says in words what a position means, for people who look at a state. A position of a
 // reader that this package does not have is shown as it is, in hexadecimal digits.
 func Describe(p record.Position) string {
 	number := func(at int) uint64 { return binary.LittleEndian.Uint64(p.Offset[at:]) }
 	switch {
+	case strings.HasPrefix(p.Split, "followed "):
+		files, err := parseFollowPosition(p.Split, "", p.Offset)
+		if err == nil {
+			return describeFollowed(files)
+		}
+	case strings.HasPrefix(p.Split, "file ") && len(p.Offset) > packedIdentityBytes && number(17) == 0:
+		at, err := parseFilePosition(p.Offset, p.Offset[1:1+packedIdentityBytes])
+		if err == nil {
+			return fmt.Sprintf("at byte %d of what %d bytes unpack to", at.offset, number(1))
+		}
 	case strings.HasPrefix(p.Split, "file ") && len(p.Offset) > fileIdentityBytes:
 		identity := p.Offset[1 : 1+fileIdentityBytes]
 		at, err := parseFilePosition(p.Offset, identity)
@@ -32,6 +45,20 @@ func Describe(p record.Position) string {
 		return fmt.Sprintf("next is number %d", number(0))
 	}
 	return fmt.Sprintf("%x", p.Offset)
+}
+
+// describeFollowed is a position of a followed file. The last file is the one that had the name.
+func describeFollowed(files []*savedFile) string {
+	var parts []string
+	for _, s := range files {
+		if !s.closed {
+			parts = append(parts, fmt.Sprintf("at byte %d of inode %d", s.offset, s.key.inode))
+		}
+	}
+	if parts == nil {
+		return "no file"
+	}
+	return strings.Join(parts, ", then ")
 }
 
 // describe is a position in a file of some bytes, whose records begin at start and which is read in

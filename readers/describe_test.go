@@ -15,6 +15,15 @@ func TestDescribe(t *testing.T) {
 		identity = binary.LittleEndian.AppendUint64(identity, v)
 	}
 	file := func(p filePosition) []byte { return p.append(nil, identity) }
+	unpacked := append(append(identity[:16:16], make([]byte, 8)...), identity...) // in no blocks, and 8 bytes more
+	packed := (&filePosition{at: -1, offset: 345, step: 1}).append(nil, unpacked[:packedIdentityBytes])
+	followed := []byte{followPositionVersion, 2}
+	for i, s := range []savedFile{{key: fileKey{1, 4}, offset: 7, line: 2}, {key: fileKey{1, 5}, line: 1}} {
+		followed = s.append(followed, nil)
+		if i == 1 {
+			followed = append(followed, 0) // no closed files
+		}
+	}
 	lane := binary.LittleEndian.AppendUint64(nil, 42)
 	for _, c := range []struct {
 		split  string
@@ -26,6 +35,10 @@ func TestDescribe(t *testing.T) {
 		{"file a", file(filePosition{at: -1, offset: -1, next: 0, step: 1}), "then from block 0 of 10 on"},
 		{"file a", file(filePosition{at: -1, offset: -1, gaps: []gap{{2, -1}}, next: 10, step: 1}), "1 of the blocks before block 10"},
 		{"file a", []byte{9, 9}, "0909"},
+		{"file a.gz", packed, "at byte 345 of what 1000 bytes unpack to"},
+		{"followed a", followed, "at byte 7 of inode 4, then at byte 0 of inode 5"},
+		{"followed a", []byte{followPositionVersion, 0, 0}, "no file"},
+		{"followed a", []byte{9, 9}, "0909"},
 		{"orders/3", lane, "next is number 42"},
 		{"generator x", append(append(lane, lane...), lane...), "42 records left"},
 		{"kafka", []byte{1, 0xab}, "01ab"},

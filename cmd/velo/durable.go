@@ -51,10 +51,6 @@ func (d *durability) checkState(job *query.Job) error {
 			faults = append(faults, s.Options.Errorf("path", "with --state each run writes only the changes since the "+
 				"last one, and its file would replace the earlier ones: put {n} into the name"))
 		}
-		if o.Source.Options.Bool("follow") {
-			faults = append(faults, o.Source.Options.Errorf("follow", "--state: followed files would be read from "+
-				"their beginnings again after a restart, and counted twice: leave follow out, or --state"))
-		}
 	}
 	return errors.Join(faults...)
 }
