@@ -284,7 +284,10 @@ func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
 	}
 	in, err = e.newInlet(len(e.inlets.all()), reader, e.leastRead(live))
 	if err == nil && e.keeper != nil {
-		_, err = e.keeper.resume(in, nil)
+		err = e.keeper.apart(in, e.inlets.all())
+		if err == nil {
+			_, err = e.keeper.resume(in, nil)
+		}
 	}
 	if err == nil && !e.cuts.Join() {
 		err = e.over()

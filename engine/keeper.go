@@ -8,6 +8,7 @@ import (
 	"iter"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,13 +48,15 @@ type keeper struct {
 	panes map[paneKey]state.Pane
 	// saved is what the newest generation is of.
 	saved savedAt
-	// busy is the time that the last save took without waiting for the disk, to stretch the
-	// interval.
-	busy time.Duration
-	// begun says that the engine runs. Before that, the output does not offer cuts.
-	begun bool
-	// leftover are the saved positions that no reader has gone on with yet.
+	// busy is the time that the last save took without waiting for the disk or for others, to
+	// stretch the interval. idle is how long the save at hand has waited for others.
+	busy, idle time.Duration
+	// leftover are the saved positions that no reader has gone on with yet, and absent the readers
+	// of before that they are of. They are kept in each generation until a reader goes on with them.
 	leftover []record.Position
+	absent   []state.Reader
+	// silent are the calls of user code that have panicked: they are not made again.
+	silent map[string]bool
 
 	requests chan chan error
 	// wanted says that the output shall offer the next cut that it has written.
@@ -128,6 +131,7 @@ func openKeeper(e *Engine) (*keeper, error) {
 	k := &keeper{
 		engine: e, state: e.cfg.State.withDefaults(), panes: map[paneKey]state.Pane{},
 		requests: make(chan chan error), offers: make(chan offer), stop: make(chan struct{}),
+		silent:   map[string]bool{},
 		finished: make(chan struct{}),
 	}
 	var err error
@@ -144,13 +148,20 @@ func openKeeper(e *Engine) (*keeper, error) {
 
 // event tells Config.State.OnEvent.
 func (k *keeper) event(ev StateEvent) {
-	tell := k.state.OnEvent
-	if tell == nil {
+	if tell := k.state.OnEvent; tell != nil {
+		k.tell("OnEvent", "state", func() { tell(ev) })
+	}
+}
+
+// tell calls a function of user code. If it panics, that is reported, and it is not called again.
+func (k *keeper) tell(function, whose string, call func()) {
+	if k.silent[whose] {
 		return
 	}
-	gone := func(err error) { k.engine.report(fmt.Errorf("engine: state: %w", err)) }
-	err := contain("OnEvent", func() error { tell(ev); return nil }, gone)
+	gone := func(err error) { k.engine.report(fmt.Errorf("engine: %s: %w", whose, err)) }
+	err := contain(function, func() error { call(); return nil }, gone)
 	if err != nil {
+		k.silent[whose] = true
 		gone(err)
 	}
 }
@@ -158,7 +169,6 @@ func (k *keeper) event(ev StateEvent) {
 // begin says where the engine goes on, and then saves.
 func (k *keeper) begin() {
 	defer close(k.finished)
-	k.begun = true
 	m := k.folder.Newest
 	if k.stats.Restored > 0 {
 		k.event(StateEvent{
@@ -236,6 +246,7 @@ func (k *keeper) last() {
 // save makes a generation. If now is set it has everything that was handed to readers before.
 func (k *keeper) save(now bool) error {
 	begin := time.Now()
+	k.idle = 0
 	at := k.now()
 	m, w, err := k.write(now)
 	took := time.Since(begin)
@@ -243,7 +254,7 @@ func (k *keeper) save(now bool) error {
 	if w != nil {
 		ev.Generation, ev.Waited = w.Number(), w.Waited
 	}
-	k.busy = took - ev.Waited
+	k.busy = took - ev.Waited - k.idle
 	k.mu.Lock()
 	k.stats.Duration, k.stats.Waited = took, ev.Waited
 	if err != nil {
@@ -298,10 +309,17 @@ func written(m *state.Manifest) (n int64) {
 
 // write pins a cut and writes it. w is nil if it did not come to writing.
 func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error) {
+	begin := time.Now()
 	cut, slot, err := k.pin(now)
+	k.idle += time.Since(begin)
 	if err != nil {
 		return nil, nil, err
 	}
+	return k.writeCut(cut, slot)
+}
+
+// writeCut writes a cut that the caller has pinned, and lets go of it.
+func (k *keeper) writeCut(cut *result.Cut, slot int) (m *state.Manifest, w *state.Writing, err error) {
 	pinned := true
 	defer func() {
 		if pinned {
@@ -347,6 +365,8 @@ func (k *keeper) saveSink() (saved []byte, err error) {
 	if o == nil || o.committer() == nil {
 		return nil, nil
 	}
+	begin := time.Now()
+	defer func() { k.idle += time.Since(begin) }()
 	save := func() (err error) {
 		saved, err = o.committer().Save(context.Background())
 		return err
@@ -361,12 +381,14 @@ func (k *keeper) saveSink() (saved []byte, err error) {
 // pin pins the cut to save.
 func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 	e := k.engine
+	least := uint64(0)
 	if now {
-		if err := e.wait(context.Background(), e.cuts.Want()); err != nil && !errors.Is(err, ErrEnded) {
+		least = e.cuts.Want()
+		if err := e.wait(context.Background(), least); err != nil && !errors.Is(err, ErrEnded) {
 			return nil, 0, err
 		}
 	}
-	if !k.begun || e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
+	if e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
 		cut, slot = e.cuts.Pin()
 		return cut, slot, nil
 	}
@@ -377,13 +399,23 @@ func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 		cut, slot = e.cuts.Pin()
 		return cut, slot, nil
 	}
-	k.wanted.Store(true)
-	e.cuts.Want() // the output looks after it has written a cut
-	select {
-	case o := <-k.offers:
-		return o.cut, o.slot, nil
-	case <-e.output.finished:
-		return k.pin(false)
+	for {
+		k.wanted.Store(true)
+		// The output looks after it has written a cut. If there is no memory for that one, it writes
+		// none.
+		err := e.wait(context.Background(), e.cuts.Want())
+		if errors.Is(err, ErrNoImage) && k.wanted.CompareAndSwap(true, false) {
+			return nil, 0, err
+		}
+		select {
+		case o := <-k.offers:
+			if o.cut.Epoch() >= least {
+				return o.cut, o.slot, nil
+			}
+			e.cuts.Unpin(o.slot) // it was being written when this was called
+		case <-e.output.finished:
+			return k.pin(false)
+		}
 	}
 }
 
@@ -462,7 +494,26 @@ func (k *keeper) manifest(cut *result.Cut, slot int) *state.Manifest {
 		}
 		m.Readers = append(m.Readers, r)
 	}
+	m.Absent = without(k.absent, m.Readers)
 	return m
+}
+
+// without leaves out the positions that others have now, and the readers that have none then.
+func without(readers, others []state.Reader) (left []state.Reader) {
+	taken := map[string]bool{}
+	for _, r := range others {
+		for _, p := range r.Positions {
+			taken[p.Split] = true
+		}
+	}
+	for _, r := range readers {
+		r.Positions = slices.DeleteFunc(slices.Clone(r.Positions), func(p state.Position) bool { return taken[p.Split] })
+		r.Counters = nil // they are among those of the readers of now
+		if len(r.Positions) > 0 {
+			left = append(left, r)
+		}
+	}
+	return left
 }
 
 // complete says whether all readers have come to their end.
@@ -491,14 +542,8 @@ func (k *keeper) sayDurable() {
 		for _, p := range oldest.Readers[in.id].Positions {
 			positions = append(positions, record.Position{Split: p.Split, Offset: p.Offset})
 		}
-		tell := func() error { d.Durable(positions); return nil }
-		failed := func(err error) {
-			k.engine.report(fmt.Errorf("engine: reader %d (%s): %w", in.id, in.source.base().name, err))
-		}
-		err := contain("Durable", tell, failed)
-		if err != nil {
-			failed(err)
-		}
+		whose := fmt.Sprintf("reader %d (%s)", in.id, in.source.base().name)
+		k.tell("Durable", whose, func() { d.Durable(positions) })
 	}
 }
 

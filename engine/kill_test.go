@@ -427,7 +427,7 @@ func (c *killCase) run(after time.Duration) (*killResult, error) {
 
 // newKillCase draws a case.
 func newKillCase(rng *rand.Rand) *killCase {
-	c := &killCase{Records: 3 * (2000 + rng.IntN(20000)), Block: 1 << (12 + rng.IntN(3)), Seed: rng.Uint64()}
+	c := &killCase{Records: 3 * (2000 + rng.IntN(10000)), Block: 1 << (12 + rng.IntN(3)), Seed: rng.Uint64()}
 	c.Source = []string{"csv", "ndjson", "both", "lanes", "generator"}[rng.IntN(5)]
 	if c.Source == "generator" {
 		c.Records *= 20

@@ -61,11 +61,13 @@ func (k *keeper) restore() error {
 		return err
 	}
 	if m == nil {
-		_, _, err := k.write(false)
+		cut, slot := e.cuts.Pin()
+		_, _, err := k.writeCut(cut, slot)
 		if err != nil {
 			return fmt.Errorf("the first generation: %w", err)
 		}
 		k.noteSaved(k.folder.Newest)
+		k.saved = k.now()
 		return nil
 	}
 	if err := k.loadGroups(m); err != nil {
@@ -91,6 +93,7 @@ func (k *keeper) restore() error {
 	}
 	k.stats.Generation, k.stats.Epoch, k.stats.Bytes, k.stats.Saved = m.Generation, m.Epoch, m.Bytes(), m.Time
 	k.stats.Restored, k.stats.Passed = m.Generation, k.folder.Passed
+	k.saved = k.now()
 	return nil
 }
 
@@ -148,18 +151,11 @@ func (k *keeper) resumeReaders(m *state.Manifest) error {
 	if m != nil {
 		marks, need = m.Watermarks(), m.Unfinished()
 	}
-	taken, names := map[string]bool{}, map[string]bool{}
-	for _, in := range k.engine.inlets.all() {
-		// Readers of one source have one name. Those with senders of their own do not share a
-		// source.
-		s := in.source.base()
-		_, durable := s.reader.(record.Durable)
-		_, named := s.reader.(fmt.Stringer)
-		if durable && named && names[s.name] {
-			return fmt.Errorf("two readers are named %q, and the state could not tell their splits apart: give each "+
-				"a name of its own (readers.FeedConfig.Name)", s.name)
+	taken := map[string]bool{}
+	for i, in := range k.engine.inlets.all() {
+		if err := k.apart(in, k.engine.inlets.all()[:i]); err != nil {
+			return err
 		}
-		names[s.name] = true
 		resumed, err := k.resume(in, marks)
 		if err != nil {
 			return err
@@ -174,6 +170,32 @@ func (k *keeper) resumeReaders(m *state.Manifest) error {
 		}
 	}
 	k.leftover = slices.DeleteFunc(k.leftover, func(p record.Position) bool { return taken[p.Split] })
+	if m != nil {
+		k.absent = slices.Concat(m.Readers, m.Absent)
+		for i, r := range k.absent {
+			k.absent[i].Positions = slices.DeleteFunc(slices.Clone(r.Positions), func(p state.Position) bool {
+				return taken[p.Split]
+			})
+		}
+	}
+	return nil
+}
+
+// apart says whether the state can tell the splits of a reader from those of others. Readers of one
+// source have one name. Those with senders of their own do not share a source.
+func (k *keeper) apart(in *inlet, others []*inlet) error {
+	s := in.source.base()
+	_, durable := s.reader.(record.Durable)
+	_, named := s.reader.(fmt.Stringer)
+	if !durable || !named {
+		return nil
+	}
+	for _, o := range others {
+		if o.source.base().name == s.name {
+			return fmt.Errorf("two readers are named %q, and the state could not tell their splits apart: give each "+
+				"a name of its own (readers.FeedConfig.Name)", s.name)
+		}
+	}
 	return nil
 }
 

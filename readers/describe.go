@@ -12,9 +12,6 @@ import (
 // fileIdentityBytes is the length of lineFile.identity.
 const fileIdentityBytes = 5 * 8
 
-// packedIdentityBytes is the length of fileStream.identity.
-const packedIdentityBytes = fileIdentityBytes + 8
-
 // Describe says in words what a position means, for people who look at a state. A position of a
 // reader that this package does not have is shown as it is, in hexadecimal digits.
 func Describe(p record.Position) string {
@@ -25,10 +22,11 @@ func Describe(p record.Position) string {
 		if err == nil {
 			return describeFollowed(files)
 		}
-	case strings.HasPrefix(p.Split, "file ") && len(p.Offset) > packedIdentityBytes && number(17) == 0:
-		at, err := parseFilePosition(p.Offset, p.Offset[1:1+packedIdentityBytes])
+	case strings.HasPrefix(p.Split, "file ") && len(p.Offset) > fileIdentityBytes+8 && number(17) == 0:
+		// A packed file has no blocks, and 8 bytes more that say how it is cut into records.
+		at, err := parseFilePosition(p.Offset, p.Offset[1:1+fileIdentityBytes+8])
 		if err == nil {
-			return fmt.Sprintf("at byte %d of what %d bytes unpack to", at.offset, number(1))
+			return fmt.Sprintf("at byte %d of what it unpacks to", at.offset)
 		}
 	case strings.HasPrefix(p.Split, "file ") && len(p.Offset) > fileIdentityBytes:
 		identity := p.Offset[1 : 1+fileIdentityBytes]

@@ -15,8 +15,11 @@ func TestDescribe(t *testing.T) {
 		identity = binary.LittleEndian.AppendUint64(identity, v)
 	}
 	file := func(p filePosition) []byte { return p.append(nil, identity) }
-	unpacked := append(append(identity[:16:16], make([]byte, 8)...), identity...) // in no blocks, and 8 bytes more
-	packed := (&filePosition{at: -1, offset: 345, step: 1}).append(nil, unpacked[:packedIdentityBytes])
+	var packed []byte
+	for _, v := range []uint64{1000, 0, 0, 1, 2, 3} {
+		packed = binary.LittleEndian.AppendUint64(packed, v)
+	}
+	stream := filePosition{at: -1, offset: 5000, step: 1}
 	followed := []byte{followPositionVersion, 2}
 	for i, s := range []savedFile{{key: fileKey{1, 4}, offset: 7, line: 2}, {key: fileKey{1, 5}, line: 1}} {
 		followed = s.append(followed, nil)
@@ -34,8 +37,8 @@ func TestDescribe(t *testing.T) {
 		{"file a", file(filePosition{at: 3, offset: 345, next: 5, step: 2}), "at byte 345 of 1000, then from block 5 of 10 on, one of 2"},
 		{"file a", file(filePosition{at: -1, offset: -1, next: 0, step: 1}), "then from block 0 of 10 on"},
 		{"file a", file(filePosition{at: -1, offset: -1, gaps: []gap{{2, -1}}, next: 10, step: 1}), "1 of the blocks before block 10"},
+		{"file a", stream.append(nil, packed), "at byte 5000 of what it unpacks to"},
 		{"file a", []byte{9, 9}, "0909"},
-		{"file a.gz", packed, "at byte 345 of what 1000 bytes unpack to"},
 		{"followed a", followed, "at byte 7 of inode 4, then at byte 0 of inode 5"},
 		{"followed a", []byte{followPositionVersion, 0, 0}, "no file"},
 		{"followed a", []byte{9, 9}, "0909"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,9 @@ type Manifest struct {
 	Finished bool     `json:"finished"`
 	Plan     Plan     `json:"plan"`
 	Readers  []Reader `json:"readers"`
+	// Absent are readers of before that had ended, with the positions of splits that no reader has
+	// gone on with since.
+	Absent []Reader `json:"absent,omitempty"`
 }
 
 // A Plan is a query with its groups.
@@ -120,9 +124,9 @@ type Position struct {
 	Offset []byte `json:"offset"`
 }
 
-// Positions are the positions of all readers.
+// Positions are the positions of all readers, with those of absent ones.
 func (m *Manifest) Positions() (all []record.Position) {
-	for _, r := range m.Readers {
+	for _, r := range slices.Concat(m.Readers, m.Absent) {
 		for _, p := range r.Positions {
 			all = append(all, record.Position{Split: p.Split, Offset: p.Offset})
 		}
@@ -251,7 +255,7 @@ func (m *Manifest) Watermarks() map[string]int64 {
 	marks := map[string]int64{}
 	for _, ended := range []bool{false, true} {
 		of := map[string]int64{}
-		for _, r := range m.Readers {
+		for _, r := range slices.Concat(m.Readers, m.Absent) {
 			if r.Ended != ended {
 				continue
 			}

@@ -95,8 +95,12 @@ func (f *flow) resumable(rs []record.Reader) (bool, error) {
 		if f.feed.once != "" {
 			return false, nil
 		}
-		return false, fmt.Errorf("--state: %s is compressed, so it would be read from its beginning again after a "+
-			"restart, and counted twice: unpack it, or leave --state out", f.feed.files.sources[i])
+		what, instead := "a followed file", "leave follow out"
+		if !f.feed.files.follow {
+			what, instead = "it", "make it a plain file"
+		}
+		return false, fmt.Errorf("--state: %s: %s would be read from its beginning again after a restart, and counted "+
+			"twice: %s, or leave --state out", f.feed.files.sources[i], what, instead)
 	}
 	return true, nil
 }

@@ -139,6 +139,24 @@ func TestStateOfPipe(t *testing.T) {
 	}
 }
 
+// Goal: a compressed file is gone on with.
+func TestStateOfPacked(t *testing.T) {
+	inFolder(t, map[string]string{
+		"packed.csv.gz": packedTrades(t),
+		"job.sql":       strings.Replace(durableWindows, "trades.csv", "packed.csv.gz", 1),
+	})
+	for i := range 2 {
+		out, errs, status := velo(t, "", "run", "job.sql", "--state=state", "--readers=2")
+		if status != 0 || !strings.Contains(errs, "velo: trades -> volumes: exactly once\n") {
+			t.Errorf("run %d: status %d\n%s%s", i, status, out, errs)
+		}
+		want(t, "volumes.csv", "window_start,symbol,v\n2024-01-01T00:00:00Z,A,1\n2024-01-01T00:00:00Z,B,2\n2024-01-01T00:01:00Z,A,4\n")
+	}
+	if out, errs, status := velo(t, "", "state", "show", "state"); status != 0 || !strings.Contains(out, "at byte 90 of what it unpacks to") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+}
+
 // Goal: names of folders are names of files everywhere, and no two sinks share one.
 func TestFolderNames(t *testing.T) {
 	seen := map[string]string{}
@@ -167,7 +185,7 @@ func TestStatePacked(t *testing.T) {
 		}
 	}
 	out, errs, status := velo(t, "", "state", "show", "state/select")
-	if status != 0 || !strings.Contains(out, "bytes unpack to") {
+	if status != 0 || !strings.Contains(out, "of what it unpacks to") {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
 }

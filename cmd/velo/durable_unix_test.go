@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +22,14 @@ func TestStateSignals(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts the program many times")
 	}
+	for name, sink := range map[string]string{
+		"one name": "path = 'w.csv'", "rotated": "path = 'w-{n}.csv', rotate.bytes = '16 KB'",
+	} {
+		t.Run(name, func(t *testing.T) { stateSignals(t, sink) })
+	}
+}
+
+func stateSignals(t *testing.T, sink string) {
 	seed := uint64(time.Now().UnixNano())
 	r := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
@@ -28,7 +38,7 @@ func TestStateSignals(t *testing.T) {
 	source := `CREATE SOURCE f (k bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '1 minute')
 		WITH (connector = 'file', path = 'in.csv', header = 'false');
 	`
-	job := source + `CREATE SINK w WITH (connector = 'file', path = 'w.csv');
+	job := source + `CREATE SINK w WITH (connector = 'file', ` + sink + `);
 		INSERT INTO w SELECT window_start, k, count(*) AS n FROM f GROUP BY k, tumble(at, INTERVAL '1 s') ORDER BY window_start, k;
 		SELECT k, count(*) AS n FROM f GROUP BY k ORDER BY k`
 	for name, text := range map[string]string{"job.sql": job, "other.sql": strings.ReplaceAll(job, "in.csv", "other.csv")} {
@@ -40,9 +50,14 @@ func TestStateSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	printed, errs, status := velo(t, "", "run", "job.sql", "--format=csv")
-	whole, err := os.ReadFile("w.csv")
-	if status != 0 || err != nil || os.Remove("w.csv") != nil {
-		t.Fatal(status, errs, err)
+	whole, files := windowsOf(t)
+	if status != 0 || len(files) == 0 {
+		t.Fatal(status, errs)
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ends, other := map[string]int{}, false
 	for range 100 {
@@ -51,13 +66,11 @@ func TestStateSignals(t *testing.T) {
 			"run", "job.sql", "--format=csv", "--state=state", "--checkpoint=20ms", fmt.Sprintf("--readers=%d", 1+r.IntN(3)),
 			fmt.Sprintf("--partitions=%d", 1+r.IntN(3)),
 		}
-		s := tell(t, time.Duration(20+r.IntN(200))*time.Millisecond, sig, args...)
+		s := tell(t, time.Duration(50+r.IntN(350))*time.Millisecond, sig, args...)
 		ends[fmt.Sprint(sig, " ", s.status)]++
 		if s.status == 0 {
-			text, err := os.ReadFile("w.csv")
-			if s.out != printed || err != nil || string(text) != string(whole) || len(s.unfinished) > 0 {
-				t.Errorf("it prints\n%s\nexpected\n%s\nand the windows have %d bytes of %d, %v, %v", s.out, printed, len(text), len(whole),
-					err, s.unfinished)
+			if text, _ := windowsOf(t); s.out != printed || text != whole || len(s.unfinished) > 0 {
+				t.Errorf("it prints\n%s\nexpected\n%s\nand the windows have %d bytes of %d, %v", s.out, printed, len(text), len(whole), s.unfinished)
 			}
 			break
 		}
@@ -79,6 +92,25 @@ func TestStateSignals(t *testing.T) {
 	if ends["interrupt 0"]+ends["killed 0"]+ends["terminated 0"] != 1 {
 		t.Error("the job has not come to its end")
 	}
+}
+
+// windowsOf is the text of all files of a sink, without their first lines, and their names.
+func windowsOf(t *testing.T) (text string, files []string) {
+	t.Helper()
+	files, err := filepath.Glob("w*.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(files)
+	for _, file := range files {
+		all, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rows, _ := strings.Cut(string(all), "\n")
+		text += rows
+	}
+	return text, files
 }
 
 // timedFile makes a file of records in order of their times, 1,000 in a second.

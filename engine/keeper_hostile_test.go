@@ -1,0 +1,344 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/writers"
+)
+
+type numbered struct{ Key, Number int64 }
+
+// laneLife starts an engine on a folder with a feed, and has do use it. Afterwards it closes it.
+func laneLife(t *testing.T, set func(cfg *engine.Config), do func(e *engine.Engine, lane *readers.NumberedLane[numbered], from uint64)) {
+	t.Helper()
+	f, err := readers.NewFeed[numbered](nil, readers.FeedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := query.Compile(`SELECT key, count(*) AS n, sum(number) AS s FROM feed GROUP BY key`, f.Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := engine.Config{Plan: p, Readers: []record.Reader{f}, NoPin: true}
+	set(&cfg)
+	e := start(t, cfg)
+	lane, from, err := f.Resume("lane")
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(e, lane, from)
+	e.Close()
+}
+
+// await waits until ok, at most for some seconds.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it has not come to this: %s", what)
+		}
+	}
+}
+
+// Goal: an engine that is restored and has nothing to do saves nothing, or the same: after another
+// restart it stands where it stood. Method: an interval that passes before the first epoch.
+func TestStateOfQuietEngine(t *testing.T) {
+	dir := t.TempDir()
+	set := func(cfg *engine.Config) {
+		cfg.State, cfg.EpochInterval = engine.Dir(dir), -1
+		cfg.State.NoSync, cfg.State.Interval, cfg.State.Share = true, 2*time.Millisecond, 1
+	}
+	laneLife(t, set, func(e *engine.Engine, lane *readers.NumberedLane[numbered], _ uint64) {
+		for range 10 {
+			if err := lane.Send(t.Context(), numbered{1, 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for range 3 {
+		laneLife(t, set, func(e *engine.Engine, _ *readers.NumberedLane[numbered], from uint64) {
+			if from != 10 {
+				t.Fatalf("the lane goes on from %d, expected 10", from)
+			}
+			time.Sleep(20 * time.Millisecond)
+			if n := e.Stats().State.Saves; n > 0 {
+				t.Errorf("%d saves of an engine that has nothing to do", n)
+			}
+		})
+	}
+}
+
+// Goal: whatever fails while the state is saved, the engine goes on, says what has failed, and
+// saves again when the disk works again. Method: each call fails for a while.
+func TestStateOnBadDisk(t *testing.T) {
+	for point, fault := range map[string]error{
+		"create segment": syscall.EROFS, "write segment": syscall.ENOSPC, "write half of segment": syscall.ENOSPC,
+		"sync segment": syscall.EIO, "create manifest": syscall.ENOSPC, "write manifest": syscall.EIO,
+		"sync manifest": syscall.EIO, "sync folder": syscall.EIO, "rename manifest": syscall.EIO,
+		"remove segment": syscall.EIO, "remove manifest": syscall.EIO,
+	} {
+		t.Run(point, func(t *testing.T) {
+			dir := t.TempDir()
+			disk := &faults{}
+			var failures atomic.Int64
+			set := func(cfg *engine.Config) {
+				cfg.State = engine.Dir(dir)
+				cfg.State.Interval, cfg.State.Share = 2*time.Millisecond, 1
+				cfg.State.OpenBy(disk.open(dir))
+				cfg.State.OnEvent = func(e engine.StateEvent) {
+					if e.Kind == engine.SaveFailed && errors.Is(e.Err, fault) {
+						failures.Add(1)
+					}
+				}
+			}
+			next := uint64(0)
+			send := func(e *engine.Engine, lane *readers.NumberedLane[numbered], n int) {
+				for range n {
+					if err := lane.Send(t.Context(), numbered{int64(next % 7), int64(next)}); err != nil {
+						t.Fatal(err)
+					}
+					next++
+				}
+				if err := e.Sync(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var want []string
+			laneLife(t, set, func(e *engine.Engine, lane *readers.NumberedLane[numbered], _ uint64) {
+				send(e, lane, 100)
+				if err := e.Checkpoint(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				disk.set(point, fault)
+				send(e, lane, 100)
+				err := e.Checkpoint(t.Context())
+				if mayFail := point[:6] != "remove"; mayFail && !errors.Is(err, fault) || !mayFail && err != nil {
+					t.Fatalf("a checkpoint: %v, and %s fails", err, point)
+				}
+				if err != nil {
+					await(t, "the keeper tries again and says why not", func() bool {
+						s := e.Stats().State
+						return failures.Load() > 2 && s.Failures > 2 && errors.Is(s.Err, fault)
+					})
+				}
+				send(e, lane, 100)
+				disk.set("", nil)
+				saves := e.Stats().State.Saves
+				await(t, "it saves again", func() bool {
+					s := e.Stats().State
+					return s.Saves > saves && s.Failures == 0 && s.Err == nil || err == nil
+				})
+				if err := e.Checkpoint(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				s := e.Snapshot()
+				defer s.Close()
+				want = lines(t, s)
+			})
+			laneLife(t, set, func(e *engine.Engine, _ *readers.NumberedLane[numbered], from uint64) {
+				s := e.Snapshot()
+				defer s.Close()
+				if got := lines(t, s); from != 300 || !slices.Equal(got, want) {
+					t.Fatalf("from %d, expected 300:\n%s", from, difference(got, want))
+				}
+			})
+		})
+	}
+}
+
+// Goal: a source that had ended and was left out for one life is not counted again.
+// Method: two logs; the life between has only one of them.
+func TestStateOfAbsentSource(t *testing.T) {
+	dir := t.TempDir()
+	life := func(splits, rows int, skip bool) uint64 {
+		l := &splitLog{splits: splits, rows: rows}
+		l.until.Store(int64(rows))
+		cfg := engine.Config{
+			Plan: keptPlan(t, keptPlans["integers"]), NoPin: true, State: engine.Dir(dir),
+		}
+		cfg.State.NoSync = true
+		for i := range splits {
+			if i > 0 || !skip {
+				cfg.Readers = append(cfg.Readers, l.reader(i, splits))
+			}
+		}
+		e := start(t, cfg)
+		if err := e.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		s := e.Snapshot()
+		defer s.Close()
+		return s.Records()
+	}
+	for i, l := range []struct {
+		rows int
+		skip bool
+		want uint64
+	}{{100, false, 200}, {150, true, 250}, {200, true, 300}, {200, false, 400}} {
+		if n := life(2, l.rows, l.skip); n != l.want {
+			t.Fatalf("life %d: %d records, expected %d", i, n, l.want)
+		}
+	}
+}
+
+// Goal: callbacks that panic are not called again, and do not add an error at each save.
+func TestStateCallbacksPanic(t *testing.T) {
+	calls := 0
+	var e *engine.Engine
+	laneLife(t, func(cfg *engine.Config) {
+		cfg.State = engine.Dir(t.TempDir())
+		cfg.State.NoSync = true
+		cfg.State.OnEvent = func(engine.StateEvent) { calls++; panic("no") }
+	}, func(started *engine.Engine, lane *readers.NumberedLane[numbered], _ uint64) {
+		e = started
+		for range 5 {
+			if err := errors.Join(lane.Send(t.Context(), numbered{}), e.Checkpoint(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if calls != 1 {
+		t.Fatalf("OnEvent was called %d times after it had panicked", calls-1)
+	}
+}
+
+// Goal: a shard that moves is saved once, whenever the state is saved. Method: shards move between
+// partitions while the state is saved all the time; each life begins with the groups of the last.
+func TestStateWhileShardsMove(t *testing.T) {
+	dir := t.TempDir()
+	next := int64(0)
+	var want []string
+	for life := range 6 {
+		laneLife(t, func(cfg *engine.Config) {
+			cfg.State, cfg.Partitions, cfg.EpochInterval = engine.Dir(dir), 3, -1
+			cfg.State.NoSync, cfg.State.Interval, cfg.State.Share = true, time.Millisecond, 1
+			cfg.Exchange = plan.ExchangeRoute
+		}, func(e *engine.Engine, lane *readers.NumberedLane[numbered], from uint64) {
+			s := e.Snapshot()
+			got := lines(t, s)
+			s.Close()
+			if life > 0 && !slices.Equal(got, want) {
+				t.Fatalf("life %d:\n%s", life, difference(got, want))
+			}
+			for shard := range 60 {
+				for range 20 {
+					if err := lane.Send(t.Context(), numbered{next % 500, next}); err != nil {
+						t.Fatal(err)
+					}
+					next++
+				}
+				if err := e.MoveShard(t.Context(), shard%7, (shard+life)%3); err != nil {
+					t.Fatal(err)
+				}
+				if shard%3 == 0 {
+					if err := e.Checkpoint(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			// The last move and the last save come in any order.
+			moved := make(chan error, 1)
+			go func() { moved <- e.MoveShard(t.Context(), 3, life%3) }()
+			if err := errors.Join(e.Checkpoint(t.Context()), <-moved, e.Checkpoint(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			s = e.Snapshot()
+			defer s.Close()
+			want = lines(t, s)
+		})
+	}
+}
+
+// Goal: readers that come and go while the state is saved are in it.
+func TestStateOfAddedReaders(t *testing.T) {
+	dir := t.TempDir()
+	l := &splitLog{splits: 4, rows: 1000}
+	l.until.Store(100)
+	config := func(n int) engine.Config {
+		cfg := engine.Config{Plan: keptPlan(t, keptPlans["integers"]), NoPin: true, State: engine.Dir(dir)}
+		cfg.State.NoSync, cfg.State.Interval, cfg.State.Share = true, time.Millisecond, 1
+		for i := range n {
+			cfg.Readers = append(cfg.Readers, l.reader(i, 4))
+		}
+		return cfg
+	}
+	e := start(t, config(2))
+	for i := 2; i < 4; i++ {
+		if _, err := e.AddReader(t.Context(), l.reader(i, 4)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitRecords(t, e, 400)
+	if err := e.RemoveReader(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	l.until.Store(200)
+	waitRecords(t, e, 700)
+	if err := errors.Join(e.Checkpoint(t.Context()), e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := engine.Start(t.Context(), config(3)); !errors.Is(err, engine.ErrLostSplit) {
+		t.Fatalf("without the reader that was added: %v, expected ErrLostSplit", err)
+	}
+	e = start(t, config(4))
+	waitRecords(t, e, 800)
+	l.until.Store(1000)
+	if err := e.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s := e.Snapshot()
+	defer s.Close()
+	if n := s.Records(); n != 4000 {
+		t.Fatalf("%d records, expected 4000", n)
+	}
+}
+
+// Goal: two feeds of one name are refused, also if one comes later.
+func TestStateOfTwoFeedsOfOneName(t *testing.T) {
+	laneLife(t, func(cfg *engine.Config) {
+		cfg.State = engine.Dir(t.TempDir())
+		cfg.State.NoSync = true
+	}, func(e *engine.Engine, _ *readers.NumberedLane[numbered], _ uint64) {
+		f, err := readers.NewFeed[numbered](nil, readers.FeedConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.AddReader(t.Context(), f); err == nil {
+			t.Fatal("a second feed of the same name is not refused")
+		}
+	})
+}
+
+// Goal: what a slow writer takes is no work of the keeper, and does not stretch the interval.
+func TestStateWithSlowWriter(t *testing.T) {
+	laneLife(t, func(cfg *engine.Config) {
+		cfg.State = engine.Dir(t.TempDir())
+		cfg.State.NoSync, cfg.State.Interval = true, time.Second
+		cfg.Plan.Emit = plan.EmitChanges
+		cfg.Writer = writers.Func(func(context.Context, *record.Batch) error {
+			time.Sleep(100 * time.Millisecond)
+			return nil
+		})
+	}, func(e *engine.Engine, lane *readers.NumberedLane[numbered], _ uint64) {
+		if err := errors.Join(lane.Send(t.Context(), numbered{}), e.Checkpoint(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.Stats().State.Interval; got > 3*time.Second {
+			t.Fatalf("the interval is %v, expected about a second", got)
+		}
+	})
+}
