@@ -52,7 +52,8 @@ type keeper struct {
 	// stretch the interval. idle is how long the save at hand has waited for others.
 	busy, idle time.Duration
 	// leftover are the saved positions that no reader has gone on with yet, and absent the readers
-	// of before that they are of. They are kept in each generation until a reader goes on with them.
+	// of before that they are of. They are kept in each generation until a reader goes on with
+	// them.
 	leftover []record.Position
 	absent   []state.Reader
 	// silent are the calls of user code that have panicked: they are not made again.
@@ -401,8 +402,8 @@ func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 	}
 	for {
 		k.wanted.Store(true)
-		// The output looks after it has written a cut. If there is no memory for that one, it writes
-		// none.
+		// The output looks after it has written a cut. If there is no memory for that one, it
+		// writes none.
 		err := e.wait(context.Background(), e.cuts.Want())
 		if errors.Is(err, ErrNoImage) && k.wanted.CompareAndSwap(true, false) {
 			return nil, 0, err
@@ -507,8 +508,10 @@ func without(readers, others []state.Reader) (left []state.Reader) {
 		}
 	}
 	for _, r := range readers {
-		r.Positions = slices.DeleteFunc(slices.Clone(r.Positions), func(p state.Position) bool { return taken[p.Split] })
-		r.Counters = nil // they are among those of the readers of now
+		r.Positions = slices.DeleteFunc(slices.Clone(r.Positions), func(p state.Position) bool {
+			return taken[p.Split]
+		})
+		r.Counters = nil // the readers of now have them
 		if len(r.Positions) > 0 {
 			left = append(left, r)
 		}

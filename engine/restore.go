@@ -181,7 +181,7 @@ func (k *keeper) resumeReaders(m *state.Manifest) error {
 	return nil
 }
 
-// apart says whether the state can tell the splits of a reader from those of others. Readers of one
+// apart says whether the state can tell the splits of two readers apart. Readers of one
 // source have one name. Those with senders of their own do not share a source.
 func (k *keeper) apart(in *inlet, others []*inlet) error {
 	s := in.source.base()

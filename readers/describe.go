@@ -17,6 +17,11 @@ const fileIdentityBytes = 5 * 8
 func Describe(p record.Position) string {
 	number := func(at int) uint64 { return binary.LittleEndian.Uint64(p.Offset[at:]) }
 	switch {
+	case strings.HasPrefix(p.Split, "followed "):
+		files, err := parseFollowPosition(p.Split, "", p.Offset)
+		if err == nil {
+			return describeFollowed(files)
+		}
 	case strings.HasPrefix(p.Split, "file ") && len(p.Offset) > fileIdentityBytes+8 && number(17) == 0:
 		// A packed file has no blocks, and 8 bytes more that say how it is cut into records.
 		at, err := parseFilePosition(p.Offset, p.Offset[1:1+fileIdentityBytes+8])
@@ -38,6 +43,20 @@ func Describe(p record.Position) string {
 		return fmt.Sprintf("next is number %d", number(0))
 	}
 	return fmt.Sprintf("%x", p.Offset)
+}
+
+// describeFollowed is a position of a followed file. The last file is the one that had the name.
+func describeFollowed(files []*savedFile) string {
+	var parts []string
+	for _, s := range files {
+		if !s.closed {
+			parts = append(parts, fmt.Sprintf("at byte %d of inode %d", s.offset, s.key.inode))
+		}
+	}
+	if parts == nil {
+		return "no file"
+	}
+	return strings.Join(parts, ", then ")
 }
 
 // describe is a position in a file of some bytes, whose records begin at start and which is read in

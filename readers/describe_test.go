@@ -20,6 +20,13 @@ func TestDescribe(t *testing.T) {
 		packed = binary.LittleEndian.AppendUint64(packed, v)
 	}
 	stream := filePosition{at: -1, offset: 5000, step: 1}
+	followed := []byte{followPositionVersion, 2}
+	for i, s := range []savedFile{{key: fileKey{1, 4}, offset: 7, line: 2}, {key: fileKey{1, 5}, line: 1}} {
+		followed = s.append(followed, nil)
+		if i == 1 {
+			followed = append(followed, 0) // no closed files
+		}
+	}
 	lane := binary.LittleEndian.AppendUint64(nil, 42)
 	for _, c := range []struct {
 		split  string
@@ -32,6 +39,9 @@ func TestDescribe(t *testing.T) {
 		{"file a", file(filePosition{at: -1, offset: -1, gaps: []gap{{2, -1}}, next: 10, step: 1}), "1 of the blocks before block 10"},
 		{"file a", stream.append(nil, packed), "at byte 5000 of what it unpacks to"},
 		{"file a", []byte{9, 9}, "0909"},
+		{"followed a", followed, "at byte 7 of inode 4, then at byte 0 of inode 5"},
+		{"followed a", []byte{followPositionVersion, 0, 0}, "no file"},
+		{"followed a", []byte{9, 9}, "0909"},
 		{"orders/3", lane, "next is number 42"},
 		{"generator x", append(append(lane, lane...), lane...), "42 records left"},
 		{"kafka", []byte{1, 0xab}, "01ab"},

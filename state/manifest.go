@@ -124,7 +124,7 @@ type Position struct {
 	Offset []byte `json:"offset"`
 }
 
-// Positions are the positions of all readers, with those of absent ones.
+// Positions are the positions of all readers, also of absent ones.
 func (m *Manifest) Positions() (all []record.Position) {
 	for _, r := range slices.Concat(m.Readers, m.Absent) {
 		for _, p := range r.Positions {

@@ -175,6 +175,22 @@ func TestFolderNames(t *testing.T) {
 	}
 }
 
+// Goal: a compressed file is gone on with where it stood, and not counted again.
+func TestStatePacked(t *testing.T) {
+	job := strings.Replace(durableSource, "trades.csv", "packed.csv.gz", 1) + `SELECT sum(size) AS v FROM trades`
+	inFolder(t, map[string]string{"job.sql": job, "packed.csv.gz": packedTrades(t)})
+	for _, says := range []string{"begins anew", "goes on at generation 2"} {
+		out, errs, status := velo(t, "", "run", "job.sql", "--format=csv", "--state=state")
+		if status != 0 || out != "v\n7\n" || !strings.Contains(errs, says) {
+			t.Errorf("status %d\n%s%s", status, out, errs)
+		}
+	}
+	out, errs, status := velo(t, "", "state", "show", "state/select")
+	if status != 0 || !strings.Contains(out, "of what it unpacks to") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+}
+
 // packedTrades are the trades, compressed.
 func packedTrades(t *testing.T) string {
 	t.Helper()
