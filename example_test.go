@@ -118,3 +118,44 @@ func ExampleScannerOf() {
 	// AMD 120
 	// NVDA 100
 }
+
+// Events that are only counted need no record each: a counter keeps the sum until it is read.
+func ExampleCounter() {
+	ctx := context.Background()
+	feed, err := velo.NewFeed[Trade]("trades", velo.FeedConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	plan, err := velo.Compile(`SELECT symbol, sum(size) AS volume FROM trades GROUP BY symbol`, feed.Schema())
+	if err != nil {
+		log.Fatal(err)
+	}
+	volume, err := velo.ColumnOf[int64](plan, "volume")
+	if err != nil {
+		log.Fatal(err)
+	}
+	eng, err := velo.Start(ctx, velo.Config{Plan: plan, Readers: []velo.Reader{feed}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer eng.Close()
+	// One goroutine's own; another goroutine that counts NVDA has another counter.
+	nvda, err := feed.Counter(Trade{Symbol: "NVDA"}, func(t *Trade) *int64 { return &t.Size })
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer nvda.Close()
+	for range 1000 {
+		nvda.Add(100)
+	}
+	if err := eng.Sync(ctx); err != nil {
+		log.Fatal(err)
+	}
+	snap := eng.Snapshot()
+	defer snap.Close()
+	for row := range snap.All() {
+		fmt.Println(volume.Of(row))
+	}
+	// Output:
+	// 100000
+}

@@ -129,6 +129,34 @@ type Reader = record.Reader
 // the end (see record.Writer for the contract, and package writers).
 type Writer = record.Writer
 
+// A State says where an engine keeps its state, so that it survives a restart: see Config.State and
+// docs/durability.md.
+type State = engine.State
+
+// Dir is the State in a folder, with the defaults.
+func Dir(path string) *State { return engine.Dir(path) }
+
+// A StateEvent is something that has happened to a State; see State.OnEvent.
+type StateEvent = engine.StateEvent
+
+// What a StateEvent may be.
+const (
+	Restored   = engine.Restored
+	Saved      = engine.Saved
+	SaveFailed = engine.SaveFailed
+)
+
+// A Position says how far a split of a source has been read; a program's own Resumer makes it.
+type Position = record.Position
+
+// A Resumer is a Reader whose source can be read again from a position, so that nothing is lost and
+// nothing is counted twice if the engine is restarted with its State.
+type Resumer = record.Resumer
+
+// A Committer is a Writer that goes on after a restart together with an engine that has a State, so
+// that each window is written exactly once.
+type Committer = record.Committer
+
 // A Batch is records by columns, as Readers fill and Writers get them.
 type Batch = record.Batch
 
@@ -144,8 +172,23 @@ type FeedConfig = readers.FeedConfig
 // A Lane carries the records of one goroutine into a feed.
 type Lane[T any] = readers.Lane[T]
 
+// A NumberedLane is a Lane whose records have numbers, for a sender that can send them again after
+// a restart: see Feed.Resume.
+type NumberedLane[T any] = readers.NumberedLane[T]
+
 // An Appender carries the records of any number of goroutines into a feed.
 type Appender[T any] = readers.Appender[T]
+
+// A Counter adds to one integer of one record of a feed, for about a nanosecond each time: the feed
+// sends a record with the sum when it is read. Feed.Counter makes it.
+type Counter = readers.Counter
+
+// A Symbol is a text that repeats, kept once for the process: as a field of the struct T of a feed
+// it costs the engine about half of a string.
+type Symbol = record.Symbol
+
+// NewSymbol returns the symbol of a text: make it once and use it often.
+func NewSymbol(text string) (Symbol, error) { return record.NewSymbol(text) }
 
 // NewFeed makes a feed of records of the struct T. Its schema is the one that T has, with this name
 // for FROM.
@@ -178,8 +221,23 @@ var (
 	// ErrNoLane says that a feed has as many lanes as it has room for.
 	ErrNoLane = readers.ErrNoLane
 
+	// ErrNoSymbol says that there is no room for another symbol.
+	ErrNoSymbol = record.ErrNoSymbol
+
+	// ErrNoCounter says that a feed has as many counters as it may have.
+	ErrNoCounter = readers.ErrNoCounter
+
 	// ErrLaneShared says that two goroutines use one lane at the same time.
 	ErrLaneShared = readers.ErrLaneShared
+
+	// ErrOtherPlan says that the state in a folder belongs to another query.
+	ErrOtherPlan = engine.ErrOtherPlan
+
+	// ErrLostSplit says that a state has the position of something that no reader goes on with.
+	ErrLostSplit = engine.ErrLostSplit
+
+	// ErrSequence says that a record with this number was taken already.
+	ErrSequence = readers.ErrSequence
 
 	// ErrTransient marks an error of a Reader or Writer that is worth another try: see
 	// record.Transient.

@@ -29,6 +29,7 @@ type Latency struct {
 	// itself.
 	IdleGap float64 `json:"idle_gap_p9999_us"`
 	Epochs  uint64  `json:"epochs"`
+	CPUs    float64 `json:"cpus"` // CPU time of the engine for each second
 
 	// Curve has the latency at some percentiles, and IdleCurve the same of the loop without an
 	// engine.
@@ -67,6 +68,11 @@ type latencyRecord struct{ Key, Value int64 }
 // whole delay (no coordinated omission). The engine runs on one core; a goroutine on another core
 // sends and looks at snapshots.
 func Latencies(rate int, d time.Duration) (Latency, error) {
+	return latencies(rate, d, func(*engine.Config) {})
+}
+
+// latencies is Latencies with another configuration of the engine.
+func latencies(rate int, d time.Duration, change func(*engine.Config)) (Latency, error) {
 	l := Latency{Rate: rate}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -74,20 +80,7 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 	openLoop(rate, d/4, func(uint64) bool { return true }, func() uint64 { return 1 << 62 }, idle)
 	l.IdleGap, l.IdleCurve = float64(idle.ValueAtPercentile(99.99))/1e3, quantiles(idle)
 
-	feed, err := readers.NewFeed[latencyRecord](nil, readers.FeedConfig{LaneSlots: 1 << 14})
-	if err != nil {
-		return l, err
-	}
-	p := &plan.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{
-		{Name: "n", Func: plan.Count},
-		{Name: "sum", Func: plan.Sum, Column: "value"},
-		{Name: "min", Func: plan.Min, Column: "value"},
-		{Name: "max", Func: plan.Max, Column: "value"},
-	}}
-	e, err := engine.Start(context.Background(), engine.Config{
-		Plan: p, Readers: []record.Reader{feed}, Partitions: 1, Cores: 1, EpochInterval: latencyInterval,
-		EpochShare: 1, Wait: engine.WaitSpin,
-	})
+	e, feed, err := startLatency(change)
 	if err != nil {
 		return l, err
 	}
@@ -124,19 +117,41 @@ func Latencies(rate int, d time.Duration) (Latency, error) {
 	openLoop(rate, d/10, send, seen, hdrhistogram.New(1, int64(10*time.Second), 3))
 	h := hdrhistogram.New(1, int64(10*time.Second), 3)
 	end := observe()
-	before := e.Stats()
+	before, began := e.Stats(), time.Now()
 	sendTime, sends = 0, 0
 	start := seen()
 	l.Sent = openLoop(rate, d, send, func() uint64 { return seen() - start }, h)
 	l.Seen = seen() - start
 	after := e.Stats()
 	end()
+	l.CPUs = float64(after.CPUTime()-before.CPUTime()) / float64(time.Since(began))
 	l.Epochs = after.Epochs.Published - before.Epochs.Published
 	at := func(p float64) float64 { return float64(h.ValueAtPercentile(p)) / 1e3 }
 	l.P50, l.P99, l.P999, l.P9999, l.Max = at(50), at(99), at(99.9), at(99.99), float64(h.Max())/1e3
 	l.Curve = quantiles(h)
 	l.SendNs = float64(sendTime) / float64(max(sends, 1))
 	return l, nil
+}
+
+// startLatency starts an engine that is fed, on one core.
+func startLatency(change func(*engine.Config)) (*engine.Engine, *readers.Feed[latencyRecord], error) {
+	feed, err := readers.NewFeed[latencyRecord](nil, readers.FeedConfig{LaneSlots: 1 << 14})
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &plan.Plan{Source: feed.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{
+		{Name: "n", Func: plan.Count},
+		{Name: "sum", Func: plan.Sum, Column: "value"},
+		{Name: "min", Func: plan.Min, Column: "value"},
+		{Name: "max", Func: plan.Max, Column: "value"},
+	}}
+	cfg := engine.Config{
+		Plan: p, Readers: []record.Reader{feed}, Partitions: 1, Cores: 1, EpochInterval: latencyInterval,
+		EpochShare: 1, Wait: engine.WaitSpin,
+	}
+	change(&cfg)
+	e, err := engine.Start(context.Background(), cfg)
+	return e, feed, err
 }
 
 // pinBeside gives the calling thread a CPU other than the engine's, if there is one.

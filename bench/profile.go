@@ -45,16 +45,14 @@ func (w Workload) RunPrepared(batches [][]*record.Batch, partitions, cores int, 
 	started func(*engine.Engine),
 ) (Result, error) {
 	var rs []record.Reader
-	total := uint64(0)
+	var passes []*passReader
 	for _, of := range batches {
 		m, err := newMemory(of, 0)
 		if err != nil {
 			return Result{}, err
 		}
-		rs = append(rs, m)
-		for _, b := range of {
-			total += uint64(b.Len())
-		}
+		passes = append(passes, newPassReader(m, len(of)))
+		rs = append(rs, passes[len(passes)-1])
 	}
 	begin := time.Now()
 	eng, err := w.start(rs, partitions, cores)
@@ -66,7 +64,7 @@ func (w Workload) RunPrepared(batches [][]*record.Batch, partitions, cores int, 
 		started(eng)
 	}
 	var r Result
-	r.Build, err = firstPass(eng, batches, begin)
+	r.Build, err = firstPass(eng, passes, begin)
 	if err != nil {
 		return Result{}, err
 	}
@@ -96,27 +94,44 @@ func (w Workload) RunPrepared(batches [][]*record.Batch, partitions, cores int, 
 	return r, nil
 }
 
+// A passReader is a reader without end that says when it has been through its batches once. So
+// nobody has to ask again and again, which would take time from the core that is measured.
+type passReader struct {
+	record.Poller
+	left int           // batches of the first pass that have not been polled
+	done chan struct{} // closed by the Poll after the last of them
+}
+
+func newPassReader(r record.Poller, batches int) *passReader {
+	return &passReader{r, batches, make(chan struct{})}
+}
+
+// Poll lends the next batch. The engine has taken the batch before.
+func (r *passReader) Poll(b *record.Batch) error {
+	if r.left >= 0 {
+		if r.left == 0 {
+			close(r.done)
+		}
+		r.left--
+	}
+	return r.Poller.Poll(b)
+}
+
 // firstPass waits until each reader has been through its batches once. It returns how many
 // nanoseconds of each core a record has taken since begin. The error is the engine's, if it ends
 // before that.
-func firstPass(eng *engine.Engine, batches [][]*record.Batch, begin time.Time) (float64, error) {
+func firstPass(eng *engine.Engine, passes []*passReader, begin time.Time) (float64, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- eng.Wait() }()
-	for {
+	for _, r := range passes {
 		select {
 		case err := <-ended:
 			return 0, err
-		case <-time.After(time.Millisecond):
-		}
-		st := eng.Stats()
-		for i := range batches {
-			if st.Readers[i].In < rowsOfBatches(batches[i]) {
-				break
-			} else if i == len(batches)-1 {
-				return float64(time.Since(begin)) * float64(len(st.Runners)) / float64(st.Counters().In), nil
-			}
+		case <-r.done:
 		}
 	}
+	took, st := time.Since(begin), eng.Stats()
+	return float64(took) * float64(len(st.Runners)) / float64(st.Counters().In), nil
 }
 
 func rowsOfBatches(batches []*record.Batch) (n uint64) {

@@ -66,6 +66,6 @@ func rowsOf(p *plan.Plan, rows iter.Seq[result.Row]) (map[int64][]any, error) {
 }
 
 // newMemory makes a reader that goes through the batches passes times.
-func newMemory(batches []*record.Batch, passes int) (record.Reader, error) {
+func newMemory(batches []*record.Batch, passes int) (record.Poller, error) {
 	return readers.NewMemory(batches[0].Schema(), batches, passes)
 }

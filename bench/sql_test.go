@@ -79,7 +79,7 @@ func newPipe(p *plan.Plan, batches []*record.Batch) (*pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	source := &pollSource{r: m.(record.Poller), b: record.NewBatch(p.Source, record.DefaultRows)}
+	source := &pollSource{r: m, b: record.NewBatch(p.Source, record.DefaultRows)}
 	router, err := core.NewRouter(0, p, source, plan.Route{}, core.Fold{Exchange: plan.ExchangeDirect},
 		[]*ring.Producer[core.Chunk]{in}, bells, []*core.Partition{partition}, nil, cuts)
 	return &pipe{router, partition}, err

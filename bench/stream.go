@@ -277,10 +277,11 @@ func (c *changes) result() (rows int, sum uint64) {
 }
 
 // start runs the stream until end is set.
-func (s Stream) start(p pass, partitions, cores int, out record.Writer, end *atomic.Bool) (*engine.Engine, error) {
+func (s Stream) start(p pass, partitions, cores int, out record.Writer, end *atomic.Bool,
+) (eng *engine.Engine, passes []*passReader, err error) {
 	pl, err := query.Compile(s.SQL, s.schema)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if pl.Window != nil {
 		pl.Window.OutOfOrder = s.Disorder
@@ -291,10 +292,12 @@ func (s Stream) start(p pass, partitions, cores int, out record.Writer, end *ato
 		StateBytes:    s.StateBytes, Writer: out,
 	}
 	for _, of := range p.batches {
-		cfg.Readers = append(cfg.Readers,
-			&replay{batches: of, time: s.time, span: p.span, at: make([]int64, record.DefaultRows), end: end})
+		r := &replay{batches: of, time: s.time, span: p.span, at: make([]int64, record.DefaultRows), end: end}
+		passes = append(passes, newPassReader(r, len(of)))
+		cfg.Readers = append(cfg.Readers, passes[len(passes)-1])
 	}
-	return engine.Start(context.Background(), cfg)
+	eng, err = engine.Start(context.Background(), cfg)
+	return eng, passes, err
 }
 
 // Run runs the stream for d, after a first pass over the prepared records. Then its input ends, all
@@ -312,7 +315,7 @@ func (s Stream) Run(readers, partitions, cores int, d time.Duration, started fun
 	}
 	var end atomic.Bool
 	begin := time.Now()
-	eng, err := s.start(p, partitions, cores, out, &end)
+	eng, passes, err := s.start(p, partitions, cores, out, &end)
 	if err != nil {
 		return Result{}, err
 	}
@@ -321,7 +324,7 @@ func (s Stream) Run(readers, partitions, cores int, d time.Duration, started fun
 		started(eng)
 	}
 	var r Result
-	r.Build, err = firstPass(eng, p.batches, begin)
+	r.Build, err = firstPass(eng, passes, begin)
 	if err != nil {
 		return Result{}, err
 	}

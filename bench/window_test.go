@@ -45,7 +45,7 @@ func BenchmarkWindowCost(b *testing.B) {
 			for b.Loop() {
 				for i, s := range streams {
 					var end atomic.Bool
-					e, err := s.start(passes[i], 1, 1, nil, &end)
+					e, _, err := s.start(passes[i], 1, 1, nil, &end)
 					if err != nil {
 						b.Fatal(err)
 					}

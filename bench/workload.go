@@ -30,6 +30,8 @@ type Workload struct {
 	RingSlots  int // 0 is the engine's choice
 	StateBytes int // as in engine.Config
 	Exchange   plan.Exchange
+	Rebalance  bool              // as in engine.Config
+	Wait       engine.WaitPolicy // as in engine.Config
 
 	// EpochInterval and EpochShare are as in engine.Config.
 	EpochInterval time.Duration
@@ -220,6 +222,7 @@ func (w Workload) start(rs []record.Reader, partitions, cores int) (*engine.Engi
 		Plan: w.Plan(), Readers: rs, Partitions: partitions, Cores: cores, BatchRows: w.BatchRows,
 		RingSlots: w.RingSlots, Exchange: w.Exchange,
 		EpochInterval: w.EpochInterval, EpochShare: w.EpochShare, StateBytes: w.StateBytes,
+		Rebalance: w.Rebalance, Wait: w.Wait,
 	})
 }
 

@@ -57,6 +57,10 @@ type Cuts struct {
 	// is for windows by processing time, and is set before anything runs.
 	Origin int64
 
+	// expected is when the next epoch will be raised, in Nanos, if that is known. The engine stores
+	// it and partitions make memory ready by it. It is a hint and orders nothing.
+	expected atomic.Int64
+
 	// written is the end of the last window that has been taken away; it is everyWindow if windows
 	// are not taken away at all. The goroutine that takes them stores it, and wakes the partitions
 	// after the store. Partitions look at it, and keep the windows that have not been taken away.
@@ -86,6 +90,7 @@ func NewCuts(p *plan.Plan, route plan.Route, readers, partitions, held int, stat
 		open: make([]atomic.Int64, partitions),
 	}
 	c.least.Store(watermarkNone)
+	c.expected.Store(int64(Never))
 	c.bytes = rowAddresses / partitions / (ownTables + held)
 	slots := ownTables - 1 + held
 	for range slots + 1 { // one more for the last epoch
@@ -109,6 +114,10 @@ func (c *Cuts) Pin() (cut *result.Cut, slot int) {
 	slot = c.Epochs.Pin()
 	return c.cuts[slot], slot
 }
+
+// Expect says when the next epoch will be raised; Never means when somebody asks for one. Any
+// goroutine may call it.
+func (c *Cuts) Expect(due Nanos) { c.expected.Store(int64(due)) }
 
 // everyWindow is later than the end of any window.
 const everyWindow = math.MaxInt64

@@ -4,24 +4,25 @@ import (
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/plan"
 )
 
 // handoverRows bounds the rows that a partition looks at in one Step to hand a shard over: that
 // takes some tens of microseconds.
 const handoverRows = 2048
 
-// handover is what a partition has to do for a shard that moves: see Cuts.RequestMove.
+// handover is what a partition has to do for shards that move: see Cuts.RequestMove.
 type handover struct {
 	move
 	// slot is the slot of the move's epoch.
 	slot int
-	// from is the table that is looked through. The new owner takes the groups of the shard from
-	// it. For the old owner it is its own table, whose groups of the shard it resets to nothing.
+	// from is the table that is looked through. The new owner takes the groups of the shards from
+	// it. For the old owner it is its own table, whose groups of the shards it resets to nothing.
 	from *table.Table
 	// row is the row to look at next.
 	row int
-	// rows is the number of rows of the shard, as far as the table has been looked through.
-	rows int
+	// rows is the number of rows of each shard, as far as the table has been looked through.
+	rows [plan.Shards]int
 	// over says that all rows have been looked at.
 	over bool
 	// taken are the groups that the new owner has read and not merged yet.
@@ -76,7 +77,7 @@ func (p *Partition) handOver() (work int) {
 		// epoch, and both do that after this handover.
 		h.from = p.cuts.cuts[h.slot].Images[h.move.from].Panes[0].Table
 		h.taken = newGroupBatch(p.layout)
-		p.away = p.away.With(h.shard, false, 0)
+		p.away = p.away.With(&h.set, false, &[plan.Shards]int{})
 	case h.from == nil:
 		h.from = p.panes[0].live.Table
 	}
@@ -85,10 +86,11 @@ func (p *Partition) handOver() (work int) {
 	for last := min(h.row+handoverRows, h.from.Len()); !h.over && h.row < last; h.row++ {
 		key, states := h.from.Row(h.row)
 		hash := p.layout.Keys.HashKey(key)
-		if layout.ShardOf(hash) != h.shard {
+		shard := layout.ShardOf(hash)
+		if !h.set[shard] {
 			continue
 		}
-		h.rows++
+		h.rows[shard]++
 		if h.to != p.id {
 			for _, x := range p.layout.States {
 				agg.Drop(x.Fn, states[x.Word:], h.from.Blocks())
@@ -111,7 +113,7 @@ func (p *Partition) handOver() (work int) {
 		p.cuts.wake()
 	case !h.over:
 		h.over = true
-		p.away = p.away.With(h.shard, true, h.rows)
+		p.away = p.away.With(&h.set, true, &h.rows)
 		fallthrough
 	default:
 		if p.cuts.handed.Load() < h.epoch {

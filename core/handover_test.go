@@ -76,7 +76,7 @@ func TestMoveWithoutImage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := cuts.RequestMove(k.Shard(), 1-cuts.owners.Of(k))
+		m, err := cuts.RequestMove(1-cuts.owners.Of(k), k.Shard())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestOwnersWaitForEachOther(t *testing.T) {
 				shard = i
 			}
 		}
-		if _, err := s.cuts.RequestMove(shard, next.id); err != nil {
+		if _, err := s.cuts.RequestMove(next.id, shard); err != nil {
 			t.Fatal(err)
 		}
 		s.cuts.Want() // the request is seen when this one has been answered

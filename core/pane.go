@@ -73,6 +73,21 @@ func (x *pane) spare(p *Partition) (*result.Groups, error) {
 	return x.newGroups(p)
 }
 
+// nextLive is the table of the partition's own that most likely becomes live at the next epoch. It
+// is nil if there is none, or if the pane is closed.
+func (x *pane) nextLive() *result.Groups {
+	shown := x.shown
+	if shown == nil {
+		shown = x.bySlot[0] // what the cut shows that is there from the beginning
+	}
+	for _, g := range x.tables[:min(len(x.tables), ownTables)] {
+		if x.live != nil && g != x.live && g != shown {
+			return g
+		}
+	}
+	return nil
+}
+
 // renew makes every later use of a row of a table panic, because the partition is about to write
 // there. It costs an allocation, so it is done only with invariants.
 func (x *pane) renew(i int) {

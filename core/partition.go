@@ -404,8 +404,23 @@ func (s *paneSums) add(to, from paneSums) {
 	s.waits += to.waits - from.waits
 }
 
-// count brings the sums up to date with a pane, and has its twins made ready to follow its live
-// one.
+// seesEpoch says whether an epoch is coming for which a pane's next live table is worth making
+// ready. Until then it has no memory: a query on a file that ends before needs none.
+func (p *Partition) seesEpoch(x *pane) bool {
+	due := Nanos(p.cuts.expected.Load())
+	if due == Never {
+		return x.shown != nil // epochs come when somebody asks, and somebody has asked
+	}
+	// A nanosecond for each byte is what pages take that the system has to find first.
+	return p.now+prepareLead+Nanos(x.live.Table.Bytes()) >= due
+}
+
+// prepareLead is how long before an epoch the memory for the next live tables is asked for, at
+// least.
+const prepareLead Nanos = 5_000_000
+
+// count brings the sums up to date with a pane, and has its next live table made ready to follow
+// the live one if an epoch is coming.
 func (p *Partition) count(x *pane) {
 	var now paneSums
 	for _, g := range x.tables {
@@ -417,10 +432,8 @@ func (p *Partition) count(x *pane) {
 			live = x.shown
 		}
 		now.groups, now.waits = live.Table.Len(), live.Table.MemoryWaits()
-		for i, g := range x.tables {
-			if i < ownTables && g != live {
-				g.Table.Prepare(live.Table)
-			}
+		if next := x.nextLive(); next != nil && p.seesEpoch(x) {
+			next.Table.Prepare(live.Table)
 		}
 	}
 	p.sums.add(now, x.counted)

@@ -21,9 +21,6 @@ type positions struct {
 	// final is the same at the mark of the end. complete says that the source has come to its end.
 	final    marked
 	complete bool
-	// first is what stood before any record was routed. It belongs to the cut that was visible
-	// then, which a restored engine begins with, and does not change.
-	first marked
 	// quiet says that the source has had nothing at least once. The router stores it once.
 	// Statistic.
 	quiet atomic.Bool
@@ -84,7 +81,8 @@ const WatermarkNone = watermarkNone
 // given ones on. It is called before the first Step.
 func (r *Router) KeepPositions(at Resumed) {
 	r.kept = newPositions(len(r.cuts.cuts), at.Positions)
-	r.kept.first.keep(r.cuts.Visible(), at.Watermark, r.kept.splits)
+	// The cut that everything begins with is in slot 0 (Cuts.Begin), and no router marks it.
+	r.kept.bySlot[0].keep(r.cuts.Visible(), at.Watermark, r.kept.splits)
 	r.times.watermark, r.times.next, r.times.marked = at.Watermark, at.Watermark, at.Watermark
 }
 
@@ -104,9 +102,6 @@ type Standing struct {
 // PositionsAt is where the router stood at the epoch of a cut that the caller has pinned. The
 // reader must be one of the cut's (result.Cut.Counters).
 func (r *Router) PositionsAt(epoch uint64, slot int) Standing {
-	if m := &r.kept.first; epoch <= m.epoch {
-		return Standing{m.splits, m.watermark, false}
-	}
 	if m := &r.kept.bySlot[slot]; m.epoch == epoch {
 		return Standing{m.splits, m.watermark, false}
 	}

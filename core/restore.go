@@ -37,6 +37,8 @@ func (r *Router) Resume(counters result.Counters) {
 // table.RawBlocks. The memory must not change while Load reads it.
 type SavedPane struct {
 	Pane window.Pane
+	// Rows is the number of rows.
+	Rows int
 	// Heap has the bytes of long strings.
 	Heap []byte
 	// Blocks has the lines of the blocks of states, in words. It is nil if there are none.
@@ -45,6 +47,23 @@ type SavedPane struct {
 
 // Begin says which windows had closed, as result.Image says it. It is called before Load.
 func (p *Partition) Begin(closed, oldest int64) { p.closed, p.oldest = closed, oldest }
+
+// Expect makes room for the rows of a saved pane that the partition is likely to own. It is called
+// before Load. If there is no memory for them, Load says so.
+func (p *Partition) Expect(from *SavedPane) {
+	n := from.Rows / len(p.cuts.cuts[0].Images)
+	x := p.byID[from.Pane]
+	if x == nil && n > 0 {
+		x, _ = p.newPane(from.Pane) // Load tries again
+	}
+	if x != nil {
+		x.live.Table.Room(n+n/expectMore, 0, 0)
+	}
+}
+
+// expectMore is the part of the rows that a partition may have more than its share without having
+// to make room again.
+const expectMore = 16
 
 // Load merges the groups that the partition owns out of some saved rows of a pane. The rows lie one
 // after the other as in table.RawRows. The error says that there is no memory for them, or that the

@@ -188,6 +188,9 @@ type Router struct {
 	// nextPartition is the partition that RouteRoundRobin sends the next stripe to.
 	nextPartition int
 
+	// sampler counts the shards of some records; it is nil if nobody asks for them.
+	sampler *shardSampler
+
 	counters result.Counters
 	// published are the counters as other goroutines may read them.
 	published publishedCounters

@@ -38,6 +38,9 @@ func (r *Router) assignPartitions() {
 			dest[i] = uint32(p)
 			r.counts[p]++
 		}
+		if r.sampler != nil {
+			r.sampler.sample(r.keys.Hashes)
+		}
 	}
 	if r.single >= 0 {
 		r.counts[r.single] = len(dest)

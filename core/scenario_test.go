@@ -410,7 +410,7 @@ func (s *scenario) raise() string {
 func (s *scenario) move(name string, to int) string {
 	k, err := s.plan.Key(s.named(name))
 	s.must(err)
-	if _, err := s.cuts.RequestMove(k.Shard(), plan.PartitionID(to)); err != nil {
+	if _, err := s.cuts.RequestMove(plan.PartitionID(to), k.Shard()); err != nil {
 		if errors.Is(err, ErrMoving) {
 			return ErrMoving.Error() // the number of the shard is another in each run
 		}

@@ -611,12 +611,17 @@ func (s *sim) run() error {
 				s.cuts.Want()
 			}
 		case 3:
-			// Of a few groups that are there, so that shards come back to who had them.
-			k, err := s.plan.Key(s.rng.Int64N(2)<<32 | s.rng.Int64N(2)*0x9e3779b9%s.groups)
-			if err != nil {
-				return err
+			// Of a few groups that are there, so that shards come back to who had them. Some moves
+			// are of several shards, which may have different owners.
+			var shards []int
+			for range 1 + s.rng.IntN(3) {
+				k, err := s.plan.Key(s.rng.Int64N(2)<<32 | s.rng.Int64N(2)*0x9e3779b9%s.groups)
+				if err != nil {
+					return err
+				}
+				shards = append(shards, k.Shard())
 			}
-			if m, err := s.cuts.RequestMove(k.Shard(), plan.PartitionID(s.rng.IntN(s.partitions))); err == nil {
+			if m, err := s.cuts.RequestMove(plan.PartitionID(s.rng.IntN(s.partitions)), shards...); err == nil {
 				s.moves = append(s.moves, m)
 			}
 		case 4:

@@ -129,12 +129,19 @@ func Example_send() {
 		log.Fatal(err)
 	}
 
+	sold, err := v.feed.Counter(Trade{Symbol: "NVDA", At: time.Now()}, func(t *Trade) *int64 { return &t.Size })
+	if err != nil {
+		log.Fatal(err)
+	}
+	sold.Add(100)
+	sold.Close()
+
 	if err := v.eng.Sync(ctx); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(v.Of("NVDA"))
 	// Output:
-	// 200 <nil>
+	// 300 <nil>
 }
 
 func (v *Volumes) Of(symbol string) (int64, error) {

@@ -43,7 +43,7 @@ func BenchmarkWake(b *testing.B) {
 					e := &Engine{cfg: Config{Wait: policy, ParkAfter: DefaultParkAfter}, start: time.Now()}
 					r := &runner{
 						engine: e, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}),
-						locked: locked, cpu: -1, live: 1,
+						locked: locked, cpu: -1, live: 1, pacer: pacer{after: DefaultParkAfter},
 					}
 					r.agents = []stepper{{Agent: w, name: "waker"}}
 					if locked {

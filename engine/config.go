@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/velo-engine/velo/internal/enum"
@@ -55,12 +56,21 @@ const (
 	DefaultEpochShare    = 0.03
 	minEpochInterval     = 10 * time.Microsecond
 
+	// DefaultRebalanceBytes is how many bytes of groups may move from partition to partition in a
+	// second. Copying them takes about 2 % of a core.
+	DefaultRebalanceBytes = 64 << 20
+
 	// DefaultHeldSnapshots is how many epochs snapshots may hold in addition to the newest.
 	DefaultHeldSnapshots = 2
 
 	// DefaultParkAfter is how long a runner without work stays awake. It is about twice the cost of
 	// waking a runner.
 	DefaultParkAfter = 50 * time.Microsecond
+
+	// DefaultMaxLatency is how much the engine may delay a record to save work. awakeShare is the
+	// part of it for which a runner may stay awake without work.
+	DefaultMaxLatency = time.Millisecond
+	awakeShare        = 4
 )
 
 // A WaitPolicy says what a runner does when it has no work. From top to bottom the policies react
@@ -167,9 +177,27 @@ type Config struct {
 	// Wait says what a runner does when it has no work. The zero value, WaitPark, suits a service.
 	Wait WaitPolicy
 
-	// ParkAfter is how long a runner without work stays awake before it parks. 0 means
-	// DefaultParkAfter. Less than 0 means that it parks at once.
+	// ParkAfter is how long a runner without work stays awake before it parks. 0 means that it
+	// chooses, by how long it had to wait for work lately: DefaultParkAfter at least, and a quarter
+	// of MaxLatency at most. Less than 0 means that it parks at once.
 	ParkAfter time.Duration
+
+	// MaxLatency is by how much the engine may delay a record to save work, as long as it keeps up.
+	// It bounds what adapts itself to the load, see ParkAfter. It does not bound the time until a
+	// snapshot has the record, for which there are EpochInterval and Sync. 0 means
+	// DefaultMaxLatency.
+	MaxLatency time.Duration
+
+	// Rebalance has the engine move shards from partitions whose runner is busy all the time to
+	// partitions whose runner is not, see MoveShard. It is decided at epochs, moves nothing while
+	// the load is even, and cannot divide the load of a single key; folding does that (Exchange).
+	// Stats says what was moved and why. The plan must have keys, must be routed by key, and must
+	// have neither windows nor StateShed; there must be epochs by time.
+	Rebalance bool
+
+	// RebalanceBytes bounds the bytes of groups that Rebalance moves in a second. 0 means
+	// DefaultRebalanceBytes.
+	RebalanceBytes int
 
 	// Route says which partition a record goes to. The zero value routes by key, and round robin if
 	// the plan has no keys. The result does not depend on it.
@@ -268,6 +296,7 @@ func (c *Config) Validate() error {
 	if c.EpochShare < 0 || c.EpochShare != c.EpochShare {
 		fault("%v of a core for epochs, expected more than 0, or 0 for %v", c.EpochShare, DefaultEpochShare)
 	}
+	faults = append(faults, c.rebalanceFaults()...)
 	if c.HeldSnapshots < 0 || c.HeldSnapshots > core.MaxHeld {
 		fault("%d held snapshots, expected 1..%d, or 0 for %d", c.HeldSnapshots, core.MaxHeld, DefaultHeldSnapshots)
 	}
@@ -280,6 +309,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Wait != WaitPark && c.ParkAfter != 0 {
 		fault("ParkAfter is %v, which is for the policy park; it is %v", c.ParkAfter, c.Wait)
+	}
+	if c.MaxLatency < 0 {
+		fault("a latency of %v at most, expected more than 0, or 0 for %v", c.MaxLatency, DefaultMaxLatency)
 	}
 	if c.Plan != nil {
 		if err := c.Route.Validate(c.Plan); err != nil {
@@ -304,6 +336,41 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// rebalanceFaults reports what is wrong with Rebalance.
+func (c *Config) rebalanceFaults() (faults []error) {
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("engine: "+format, args...))
+	}
+	if c.RebalanceBytes < 0 {
+		fault("%d bytes to move in a second, expected at least 1, or 0 for %d MiB", c.RebalanceBytes,
+			DefaultRebalanceBytes>>20)
+	}
+	if !c.Rebalance {
+		if c.RebalanceBytes > 0 {
+			fault("RebalanceBytes is %d, which is for Rebalance; it is off", c.RebalanceBytes)
+		}
+		return faults
+	}
+	if c.EpochInterval < 0 {
+		fault("Rebalance moves shards at epochs, and EpochInterval is %v: there are none by time", c.EpochInterval)
+	}
+	if c.StatePolicy == plan.StateShed {
+		fault("Rebalance cannot move shards of a plan that sheds: a group that finds no room would be lost")
+	}
+	if c.Plan == nil {
+		return faults
+	}
+	if c.Plan.Window != nil {
+		fault("Rebalance cannot move shards of a plan with windows")
+	}
+	if len(c.Plan.Keys) == 0 {
+		fault("Rebalance needs a plan with keys")
+	} else if c.Route.For(c.Plan).Scatters() {
+		fault("Rebalance needs a plan that is routed by key; it is routed %v", c.Route.Routing)
+	}
+	return faults
+}
+
 // String returns the configuration in one line, with the defaults filled in.
 func (c *Config) String() string {
 	d := c.withDefaults(usableCPUs())
@@ -321,6 +388,9 @@ func (c *Config) String() string {
 		fmt.Fprintf(&b, ", a snapshot each %v", d.EpochInterval)
 	} else {
 		b.WriteString(", a snapshot when asked")
+	}
+	if d.Rebalance {
+		fmt.Fprintf(&b, ", shards move, %d MiB/s", d.RebalanceBytes>>20)
 	}
 	fmt.Fprintf(&b, ", groups in %d MiB (else %v)", d.StateBytes>>20, d.StatePolicy)
 	fmt.Fprintf(&b, ", batches of %d rows, rings of %d x %d KiB", d.BatchRows, d.RingSlots, core.ChunkBytes>>10)
@@ -354,7 +424,7 @@ func (c *Config) withDefaults(cpus int) Config {
 		}
 	}
 	if d.StateBytes == 0 {
-		d.StateBytes = max(affinity.Memory()/2, MinStateBytes)
+		d.StateBytes = max(usableMemory()/2, MinStateBytes)
 	}
 	if d.FoldBytes == 0 {
 		d.FoldBytes = max(min(DefaultFoldBytes, d.StateBytes/4)/max(len(d.Readers), 1), minFoldBytes)
@@ -365,6 +435,9 @@ func (c *Config) withDefaults(cpus int) Config {
 	if d.EpochShare == 0 {
 		d.EpochShare = DefaultEpochShare
 	}
+	if d.RebalanceBytes == 0 {
+		d.RebalanceBytes = DefaultRebalanceBytes
+	}
 	if d.HeldSnapshots == 0 {
 		d.HeldSnapshots = DefaultHeldSnapshots
 	}
@@ -374,10 +447,34 @@ func (c *Config) withDefaults(cpus int) Config {
 	if d.RetryMax == 0 {
 		d.RetryMax = max(DefaultRetryMax, d.RetryMin)
 	}
+	if d.MaxLatency == 0 {
+		d.MaxLatency = DefaultMaxLatency
+	}
 	if d.ParkAfter == 0 {
 		d.ParkAfter = DefaultParkAfter
 	}
 	return d
+}
+
+// memoryKnown is how long the memory that the process may use is not looked up again. That takes
+// half a millisecond, which is much of a short query.
+const memoryKnown = time.Second
+
+var knownMemory struct {
+	sync.Mutex
+	bytes int
+	until time.Time
+}
+
+// usableMemory returns how many bytes of memory the process may use.
+func usableMemory() int {
+	m := &knownMemory
+	m.Lock()
+	defer m.Unlock()
+	if now := time.Now(); now.After(m.until) {
+		m.bytes, m.until = affinity.Memory(), now.Add(memoryKnown)
+	}
+	return m.bytes
 }
 
 // usableCPUs returns the number of CPUs that the process may use.

@@ -35,6 +35,7 @@ type Engine struct {
 	interval  *interval
 	order     fence.Asymmetric
 	start     time.Time
+	paced     bool // true if runners choose when they park
 
 	runners     []*runner
 	partitions  []*core.Partition
@@ -43,6 +44,7 @@ type Engine struct {
 	rejects     *rejectQueue // nil if the configuration has neither OnReject nor OnLate
 	output      *output      // nil if the configuration has no Writer
 	keeper      *keeper      // nil if the configuration has no State
+	rebalancing *rebalancing // nil if the configuration does not ask for it
 
 	// readCtx is the context of all reads. cancelRead ends it.
 	readCtx    context.Context
@@ -61,7 +63,7 @@ type Engine struct {
 
 	running sync.WaitGroup // the runners
 	reading sync.WaitGroup // the pumps
-	helpers sync.WaitGroup // the goroutines that close readers
+	helpers sync.WaitGroup // the goroutines that close readers, and the one that moves shards
 	stopped chan struct{}  // closed when runners, pumps and helpers have ended, or were given up
 
 	// done is closed after stopped, when OnReject and the writer have returned or were given up.
@@ -100,6 +102,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg.withDefaults(usableCPUs()), start: time.Now(), order: fence.Prepare(),
+		paced:   cfg.ParkAfter == 0 && cfg.Wait == WaitPark,
 		stopped: make(chan struct{}), done: make(chan struct{}), halted: make(chan struct{}),
 	}
 	c := &e.cfg
@@ -118,6 +121,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, held, e.state, e.ringAll)
 	e.cuts.Origin = e.start.UnixNano()
 	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions)
+	e.cuts.Expect(core.Nanos(e.interval.due.Load()))
 	if c.OnReject != nil || c.OnLate != nil {
 		e.rejects = newRejectQueue(e)
 	}
@@ -172,6 +176,9 @@ func (e *Engine) launch(ctx context.Context) {
 	if k := e.keeper; k != nil {
 		go e.as(callerKeeper, k.begin)
 	}
+	if e.rebalancing != nil {
+		e.helpers.Go(e.rebalancing.run)
+	}
 	e.unContext = context.AfterFunc(ctx, e.shut)
 	go e.supervise()
 }
@@ -201,7 +208,10 @@ func (e *Engine) build() error {
 	for i, seat := range e.placement.Runners {
 		r := &runner{
 			engine: e, id: i, bell: newBell(locked), mailbox: newMailbox(), ended: make(chan struct{}),
-			locked: locked, cpu: seat.CPU,
+			locked: locked, cpu: seat.CPU, pacer: pacer{after: c.ParkAfter},
+		}
+		if e.paced {
+			r.pacer = newPacer(DefaultParkAfter, c.MaxLatency/awakeShare)
 		}
 		e.runners = append(e.runners, r)
 		for _, id := range seat.Readers {
@@ -240,6 +250,9 @@ func (e *Engine) build() error {
 	}
 	for p, r := range e.partitionOn {
 		r.add(e.partitions[p], fmt.Sprintf("partition/%d", p), nil)
+	}
+	if c.Rebalance {
+		e.rebalancing = newRebalancing(e)
 	}
 	return nil
 }

@@ -1,13 +1,43 @@
 package engine
 
 import (
+	"context"
 	"maps"
+	"math/rand/v2"
 
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/state"
 )
 
 // OpenBy has a State use another file system.
 func (s *State) OpenBy(open func(state.Options) (*state.Folder, error)) { s.open = open }
+
+// StartMoving starts an engine with Config.Rebalance whose policy moves shards at random, as many
+// and as often as it can.
+func StartMoving(ctx context.Context, cfg Config, seed uint64) (*Engine, error) {
+	e, err := newEngine(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(seed, seed))
+	e.rebalancing.decide = func(m *loadMeasure) (moves []shardMove, why string) {
+		for range 1 + rng.IntN(4) {
+			v := shardMove{from: rng.IntN(len(m.partition)), to: rng.IntN(len(m.partition)), bytes: 1}
+			for s := range plan.Shards {
+				if int(m.owner[s]) == v.from && rng.IntN(3) == 0 {
+					v.shards = append(v.shards, s)
+				}
+			}
+			if len(v.shards) > 0 {
+				moves = append(moves, v)
+			}
+		}
+		return moves, "by chance"
+	}
+	e.rebalancing.every = 0
+	e.launch(ctx)
+	return e, nil
+}
 
 // CPUUse is the number of runners on each CPU.
 func CPUUse() map[int]int {

@@ -86,6 +86,9 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 		from = lateSource{in.source}
 	}
 	in.router, err = core.NewRouter(plan.ReaderID(id), c.Plan, from, c.Route, fold, out, bells, local, e.state, e.cuts)
+	if err == nil && c.Rebalance {
+		in.router.SampleShards()
+	}
 	return in, err
 }
 

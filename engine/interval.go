@@ -15,6 +15,15 @@ const (
 	// partialCost is how long it takes to send and merge a partial state. It is the sum for the
 	// reader and the partition.
 	partialCost = 30 * time.Nanosecond
+
+	// growthCost is how long it takes to make a kilobyte of memory present and to copy into it what
+	// is new in the groups: an epoch does that after tables have grown.
+	growthCost = 200*time.Nanosecond + copyCost
+
+	// foreseenMost bounds how many times its shortest length an interval becomes because of what
+	// the next epoch will do. While a table is built, epochs would take more than their share
+	// however long the interval is.
+	foreseenMost = 10
 )
 
 // An interval raises epochs by time: the runner that finds an epoch due raises it. The interval
@@ -27,12 +36,15 @@ type interval struct {
 	// epoch. No other goroutine writes the other fields until the next epoch is due.
 	due     atomic.Int64 // Nanos
 	current atomic.Int64 // how far due was moved on the last time
+	raised  atomic.Int64 // when the last epoch was raised, in Nanos
 	records atomic.Uint64
 	copied  []atomic.Uint64 // bytes that each partition had copied when the last epoch was raised
+	held    []atomic.Uint64 // bytes that each partition held then
 }
 
 func newInterval(every time.Duration, share float64, partitions int) *interval {
-	i := &interval{every: every, share: share, copied: make([]atomic.Uint64, partitions)}
+	i := &interval{every: every, share: share}
+	i.copied, i.held = make([]atomic.Uint64, partitions), make([]atomic.Uint64, partitions)
 	if every < 0 {
 		every = time.Duration(core.Never)
 	}
@@ -49,14 +61,25 @@ func (e *Engine) tick(now core.Nanos) {
 	if int64(now) < due {
 		return
 	}
+	if later := i.raised.Load() + int64(e.foreseen()); later > int64(now) {
+		if i.due.CompareAndSwap(due, later) {
+			e.cuts.Expect(core.Nanos(later))
+		}
+		return
+	}
 	next := max(i.every, e.epochCost())
 	if !i.due.CompareAndSwap(due, int64(now)+int64(next)) {
 		return // another runner raises it
 	}
+	i.raised.Store(int64(now))
 	i.current.Store(int64(next))
+	e.cuts.Expect(now + core.Nanos(next))
 	if e.needsEpoch() {
 		i.records.Store(e.recordsIn())
 		e.cuts.Want()
+		if e.rebalancing != nil {
+			e.rebalancing.due.wake()
+		}
 	}
 }
 
@@ -85,7 +108,9 @@ func (e *Engine) epochCost() time.Duration {
 	}
 	most := time.Duration(0)
 	for k, p := range e.partitions {
-		copied := p.Stats().Copied
+		st := p.Stats()
+		copied := st.Copied
+		i.held[k].Store(st.Bytes)
 		most = max(most, time.Duration(copied-i.copied[k].Swap(copied))*copyCost>>10)
 	}
 	for _, in := range e.inlets.all() {
@@ -93,4 +118,28 @@ func (e *Engine) epochCost() time.Duration {
 		most = max(most, time.Duration(partials-in.partials.Swap(partials))*partialCost)
 	}
 	return time.Duration(float64(most) / i.share)
+}
+
+// foreseen returns how long the interval since the last epoch must be because of what the next
+// epoch will have to do for tables that have grown. So a table that is being built is seen a few
+// times meanwhile, and not copied again and again.
+func (e *Engine) foreseen() time.Duration {
+	i := e.interval
+	grown := uint64(0)
+	for k, p := range e.partitions {
+		if held, before := p.Stats().Bytes, i.held[k].Load(); held > before {
+			grown = max(grown, held-before)
+		}
+	}
+	return i.after(grown)
+}
+
+// after returns how long an interval must be at the end of which a partition has grown by that many
+// bytes.
+func (i *interval) after(grown uint64) time.Duration {
+	if i.share >= 1 {
+		return 0
+	}
+	cost := time.Duration(grown>>10) * growthCost
+	return min(time.Duration(float64(cost)/i.share), foreseenMost*i.every)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"runtime"
 	"runtime/debug"
@@ -50,6 +51,8 @@ type keeper struct {
 	// busy is the time that the last save took without waiting for the disk or for others, to
 	// stretch the interval. idle is how long the save at hand has waited for others.
 	busy, idle time.Duration
+	// begun says that the engine runs. Before that, the output does not offer cuts.
+	begun bool
 	// leftover are the saved positions that no reader has gone on with yet, and absent the readers
 	// of before that they are of. They are kept in each generation until a reader goes on with them.
 	leftover []record.Position
@@ -109,6 +112,22 @@ type StateStats struct {
 	CaughtUp bool
 }
 
+// describe writes the counters for people, if there is a State.
+func (s *StateStats) describe(to io.Writer) {
+	if s.Generation == 0 {
+		return
+	}
+	fmt.Fprintf(to, "state: generation %d of epoch %d, %v old, %d KiB; %d saves, the last took %v, %v of it the disk\n",
+		s.Generation, s.Epoch, time.Since(s.Saved).Round(time.Millisecond), s.Bytes>>10, s.Saves,
+		s.Duration.Round(time.Millisecond), s.Waited.Round(time.Millisecond))
+	if s.Passed != nil {
+		fmt.Fprintf(to, "state: NEWER GENERATIONS ARE DAMAGED: %v\n", s.Passed)
+	}
+	if s.Failures > 0 {
+		fmt.Fprintf(to, "state: %d SAVES HAVE FAILED since: %v\n", s.Failures, s.Err)
+	}
+}
+
 // openKeeper opens the folder and checks that its state belongs to the plan.
 func openKeeper(e *Engine) (*keeper, error) {
 	k := &keeper{
@@ -152,6 +171,7 @@ func (k *keeper) tell(function, whose string, call func()) {
 // begin says where the engine goes on, and then saves.
 func (k *keeper) begin() {
 	defer close(k.finished)
+	k.begun = true
 	m := k.folder.Newest
 	if k.stats.Restored > 0 {
 		k.event(StateEvent{
@@ -169,7 +189,8 @@ func (k *keeper) run() {
 		select {
 		case <-t.C:
 			if k.changed() {
-				_ = k.save(false) // stats and events have the error
+				// Without epochs of its own the engine would show the same cut for ever.
+				_ = k.save(k.engine.cfg.EpochInterval < 0) // stats and events have the error
 			}
 		case done := <-k.requests:
 			done <- k.save(true)
@@ -297,11 +318,6 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	return k.writeCut(cut, slot)
-}
-
-// writeCut writes a cut that the caller has pinned, and lets go of it.
-func (k *keeper) writeCut(cut *result.Cut, slot int) (m *state.Manifest, w *state.Writing, err error) {
 	pinned := true
 	defer func() {
 		if pinned {
@@ -370,7 +386,7 @@ func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 			return nil, 0, err
 		}
 	}
-	if e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
+	if !k.begun || e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
 		cut, slot = e.cuts.Pin()
 		return cut, slot, nil
 	}
@@ -427,7 +443,7 @@ func isDone(c <-chan struct{}) bool {
 // pane writes a pane, or refers to what the last generation has of it if it has not changed since.
 func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *result.PaneImage) (state.Pane, error) {
 	old, ok := k.panes[paneKey{partition, x.Pane}]
-	if ok && old.Epoch == x.Epoch && x.Away == nil {
+	if ok && old.Epoch == x.Epoch {
 		return old, nil
 	}
 	pane := state.Pane{Pane: uint64(x.Pane), Partition: partition, Epoch: x.Epoch}
@@ -436,7 +452,8 @@ func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *resul
 		to     *state.Part
 		pieces iter.Seq[[]byte]
 	}{
-		{&pane.Rows, x.Raw(state.PieceBytes)},
+		// Rows of shards that other partitions have now are as new: they add nothing.
+		{&pane.Rows, state.Pieces(x.Table.RawRows(0, x.Table.Len()))},
 		{&pane.Heap, state.Pieces(x.Table.Heap())},
 		{&pane.Blocks, state.Pieces(x.Table.RawBlocks())},
 	} {

@@ -350,7 +350,7 @@ func TestStateWithSlowWriter(t *testing.T) {
 // has, however often the engine is restarted; so no delete is lost, also not of a row that was
 // written after the last save of a life. Method: values that let groups through and take them back;
 // lives that end after changes that nothing has saved, with other epochs when they come again.
-func TestStateOfChanges(t *testing.T) {
+func TestStateAddsUp(t *testing.T) {
 	dir := t.TempDir()
 	table := map[string]string{}
 	var mu sync.Mutex

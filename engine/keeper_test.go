@@ -291,6 +291,64 @@ func TestStateSurvives(t *testing.T) {
 	}
 }
 
+// Goal: an engine that writes changes begins its state, saves it at a cut that it has written, and
+// goes on: what the lives have written adds up to the groups.
+func TestStateOfChanges(t *testing.T) {
+	const splits, rows = 2, 600
+	dir := t.TempDir()
+	text := `SELECT k, count(*) AS n FROM log GROUP BY k EMIT CHANGES`
+	out := &windowLog{}
+	for life := range 3 {
+		l := &splitLog{splits: splits, rows: rows}
+		l.until.Store(int64(rows * (life + 1) / 3))
+		e := start(t, engine.Config{
+			Plan: keptPlan(t, text), Readers: []record.Reader{l.reader(0, 1)}, Partitions: 2, Cores: 1, NoPin: true,
+			State: engine.Dir(dir), EpochInterval: time.Millisecond, Writer: out.writer(),
+		})
+		if life < 2 {
+			waitRecords(t, e, uint64(splits)*uint64(l.until.Load()))
+			if err := e.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := e.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		s := e.Snapshot()
+		defer s.Close()
+		has := map[string]bool{}
+		for _, line := range out.lines {
+			has[line] = true
+		}
+		for _, line := range lines(t, s) {
+			if !has["upsert "+line] {
+				t.Errorf("the last state of a group was not written: %s, for example %s", line, out.lines[0])
+			}
+		}
+	}
+}
+
+// Goal: an engine without epochs of its own saves what has come all the same.
+func TestStateWithoutEpochs(t *testing.T) {
+	l := &splitLog{splits: 1, rows: 1000}
+	l.until.Store(500)
+	cfg := engine.Config{
+		Plan: keptPlan(t, keptPlans["one group"]), Readers: []record.Reader{l.reader(0, 1)}, Partitions: 1, Cores: 1,
+		NoPin: true, EpochInterval: -1, State: engine.Dir(t.TempDir()),
+	}
+	cfg.State.Interval = 5 * time.Millisecond
+	e := start(t, cfg)
+	for end := time.Now().Add(20 * time.Second); e.Stats().State.Bytes == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("nothing of the 500 records was saved: %+v", e.Stats().State)
+		}
+	}
+}
+
 // waitRecords waits until a snapshot has so many records.
 func waitRecords(t *testing.T, e *engine.Engine, n uint64) {
 	t.Helper()

@@ -61,8 +61,7 @@ func (k *keeper) restore() error {
 		return err
 	}
 	if m == nil {
-		cut, slot := e.cuts.Pin()
-		_, _, err := k.writeCut(cut, slot)
+		_, _, err := k.write(false)
 		if err != nil {
 			return fmt.Errorf("the first generation: %w", err)
 		}
@@ -134,7 +133,8 @@ func (k *keeper) recoverSink(m *state.Manifest) error {
 	if saved == nil {
 		return nil
 	}
-	if has = max(has, -window.MaxTime); has < o.from {
+	has = max(has, -window.MaxTime)
+	if has < o.from {
 		return fmt.Errorf("writer: windows up to %v were written when the state was saved, and it has those up to %v: "+
 			"put back what it had, or begin anew with fresh", time.Unix(0, o.from).UTC(), time.Unix(0, has).UTC())
 	}
@@ -249,7 +249,12 @@ func (k *keeper) loadPane(r *state.Reading, m *state.Manifest, x *state.Pane) er
 	if err != nil {
 		return err
 	}
-	from := &core.SavedPane{Pane: window.Pane(x.Pane), Heap: heap, Blocks: state.Words(blocks)}
+	from := &core.SavedPane{
+		Pane: window.Pane(x.Pane), Rows: int(x.Rows.Bytes) / m.Plan.RowBytes, Heap: heap, Blocks: state.Words(blocks),
+	}
+	for _, p := range k.engine.partitions {
+		p.Expect(from)
+	}
 	buf := make([]byte, m.Plan.RowBytes+state.PieceBytes)
 	rest := 0 // bytes of a row whose end is in the next piece
 	partitions := k.engine.partitions

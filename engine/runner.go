@@ -74,6 +74,7 @@ type runner struct {
 	current *stepper // the agent that is being stepped, for the report of a panic
 	again   bool     // true if the goroutine ends and another is to go on
 
+	pacer     pacer // says when to park
 	tally     runnerTally
 	start     time.Duration // CPU time that the thread had used before the loop
 	published publishedTally
@@ -190,6 +191,9 @@ func (r *runner) loop() {
 		}
 		r.engine.tick(now)
 		if r.turn(now) > 0 {
+			if idleSince > 0 && r.engine.paced {
+				r.pacer.waited(now, time.Duration(now-idleSince))
+			}
 			idleSince = 0
 			continue
 		}
@@ -198,7 +202,7 @@ func (r *runner) loop() {
 		}
 		idle := time.Duration(now - idleSince)
 		switch wait := r.engine.cfg.Wait; {
-		case wait == WaitPark && idle >= r.engine.cfg.ParkAfter:
+		case wait == WaitPark && idle >= r.pacer.after:
 			r.park()
 		case !r.locked:
 			runtime.Gosched()

@@ -211,16 +211,21 @@ func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: moving shard %d: %w", shard, err)
 	}
-	m, err := e.cuts.RequestMove(shard, plan.PartitionID(partition))
+	return e.moveShards(ctx, partition, shard)
+}
+
+// moveShards moves shards of one partition to another and returns when they have moved.
+func (e *Engine) moveShards(ctx context.Context, to int, shards ...int) error {
+	m, err := e.cuts.RequestMove(plan.PartitionID(to), shards...)
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
 	for !m.Done() {
 		if err := e.wait(ctx, e.cuts.Want()); err != nil && !errors.Is(err, ErrNoImage) {
-			return fmt.Errorf("engine: moving shard %d: %w", shard, err)
+			return fmt.Errorf("engine: moving shard %d: %w", shards[0], err)
 		}
 		if e.cuts.Ended() && !m.Done() {
-			return fmt.Errorf("engine: moving shard %d: %w", shard, e.over())
+			return fmt.Errorf("engine: moving shard %d: %w", shards[0], e.over())
 		}
 	}
 	return nil

@@ -108,6 +108,29 @@ type OutputStats struct {
 	Unfit uint64
 }
 
+// RebalanceStats say what Config.Rebalance has moved, and why.
+type RebalanceStats struct {
+	Moves  uint64 // number of times that shards went from one partition to another
+	Shards uint64 // number of shards that went
+	Bytes  uint64 // about the memory of the groups that went
+
+	// Why is why shards were moved, or not, the last time that it was looked at. It is empty if
+	// Config.Rebalance is off.
+	Why string
+
+	Last []ShardMove // the last moves, the newest at the end
+}
+
+// A ShardMove says that shards have gone from one partition to another.
+type ShardMove struct {
+	At       time.Duration // since Start
+	From, To int
+	Shards   []int
+	Bytes    int           // about the memory of their groups
+	Took     time.Duration // until the groups were with the new owner
+	Why      string
+}
+
 // Stats are the counters of an engine. They can be read at any time, also after a failure. While
 // the engine runs they are from slightly different moments.
 type Stats struct {
@@ -118,6 +141,7 @@ type Stats struct {
 	Epochs     EpochStats
 	Output     OutputStats
 	State      StateStats // zero without Config.State
+	Rebalance  RebalanceStats
 	Readers    []ReaderStats
 	Partitions []PartitionStats
 	Rings      []RingStats
@@ -137,6 +161,9 @@ func (e *Engine) Stats() Stats {
 	}
 	if k := e.keeper; k != nil {
 		s.State = k.read()
+	}
+	if r := e.rebalancing; r != nil {
+		s.Rebalance = r.stats()
 	}
 	if s.Elapsed == 0 {
 		s.Elapsed = time.Since(e.start)
@@ -265,6 +292,7 @@ func (s Stats) String() string {
 		fmt.Fprintf(&b, "%d rows written, of %d windows, %d retries\n", s.Output.Rows, s.Output.Windows,
 			s.Output.Retries)
 	}
+	s.State.describe(&b)
 	if s.Output.Unfit > 0 {
 		fmt.Fprintf(&b, "%d values written as NULL: they do not fit the type of their column, or could not be "+
 			"computed\n", s.Output.Unfit)
@@ -290,6 +318,7 @@ func (s Stats) String() string {
 	if times, p := s.Skew(); times > maxEven {
 		fmt.Fprintf(&b, "skew: partition %d has %.1f times its share of the records\n", p, times)
 	}
+	s.rebalanced(&b)
 	table(s.ringsTable)
 	table(s.runnersTable)
 	table(s.agentsTable)
@@ -320,6 +349,24 @@ func (s Stats) partitionsTable(w io.Writer) {
 		partials += p.Partials
 	}
 	fmt.Fprintf(w, "all\t%d\t%d\t%d\t\t\n", rows, partials, s.Groups())
+}
+
+// rebalanced says what shards were moved and why.
+func (s Stats) rebalanced(b *strings.Builder) {
+	r := &s.Rebalance
+	if r.Why == "" {
+		return
+	}
+	fmt.Fprintf(b, "%d shards moved in %d moves, %d KiB of groups; now: %s\n", r.Shards, r.Moves, r.Bytes>>10, r.Why)
+	for _, m := range r.Last {
+		fmt.Fprintf(b, "  after %v: %v\n", m.At.Round(time.Millisecond), m)
+	}
+}
+
+// String says what moved in a line.
+func (m ShardMove) String() string {
+	return fmt.Sprintf("%d shards (%d KiB) from partition %d to %d in %v: %s", len(m.Shards), m.Bytes>>10, m.From, m.To,
+		m.Took.Round(time.Microsecond), m.Why)
 }
 
 func (s Stats) ringsTable(w io.Writer) {

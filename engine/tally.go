@@ -39,6 +39,7 @@ type runnerTally struct {
 // finds the lock taken goes on and publishes the next time.
 type publishedTally struct {
 	mu     sync.Mutex
+	at     core.Nanos // when the copy was made
 	runner runnerTally
 	agents []agentTally
 }
@@ -55,11 +56,21 @@ func (r *runner) publish(wait bool) {
 		p.mu.Lock()
 	}
 	defer p.mu.Unlock()
-	p.runner = r.tally
+	p.at, p.runner = r.engine.now(), r.tally
 	p.agents = p.agents[:0]
 	for i := range r.agents {
 		p.agents = append(p.agents, r.agents[i].tally)
 	}
+}
+
+// busy returns how long each agent had work, as of the newest copy, and when that was made.
+func (p *publishedTally) busy(to []time.Duration) (busy []time.Duration, at core.Nanos) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.agents {
+		to = append(to, p.agents[i].busy)
+	}
+	return to, p.at
 }
 
 // read returns the newest copy. agents is empty before the first copy.

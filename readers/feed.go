@@ -142,6 +142,7 @@ type Feed[T any] struct {
 	epoch uint64
 	// laneMarks has, for each lane, where it had got when that epoch was raised.
 	laneMarks []laneMark[T]
+	counters  counters[T]
 
 	// named has the lanes that have names.
 	named namedLanes
@@ -252,7 +253,7 @@ func (f *Feed[T]) Poll(b *record.Batch) error {
 		f.order.All()
 	}
 	for {
-		if !f.give(b) {
+		if !f.counters.give(b, f.encoder) || !f.give(b) {
 			b.SetHold(record.HoldRound) // the batch is full
 			return nil
 		}
@@ -265,6 +266,8 @@ func (f *Feed[T]) Poll(b *record.Batch) error {
 			return nil
 		case more:
 			continue // the round that just ended was empty: read the new one now
+		case !some && (f.counters.lookIdle() || ending && quiet && f.counters.lookLast()):
+			continue
 		case ending && quiet && !some:
 			return io.EOF
 		}
@@ -345,13 +348,21 @@ func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 		l.out.Release(n)
 		// This pairs with sendFull, which sets waiting before it looks for room once more. The
 		// release of the slots above is a fence.
-		if l.waiting.Load() && l.waiting.CompareAndSwap(true, false) {
+		if l.waiting.Load() && f.hasRoom(l) && l.waiting.CompareAndSwap(true, false) {
 			l.room <- struct{}{}
 		}
 		if full {
 			return false
 		}
 	}
+}
+
+// hasRoom says whether half of a lane is free. To wake a sender takes as long as to read some
+// hundred records, so it is not woken for less. The lane has records until then, so Poll comes by
+// again.
+func (f *Feed[T]) hasRoom(l *Lane[T]) bool {
+	next, tail := l.out.Ends()
+	return tail-next <= uint64(f.cfg.LaneSlots)/2
 }
 
 // Drained reports whether everything that was sent before the epoch was raised has been given out.
@@ -368,6 +379,10 @@ func (f *Feed[T]) Drained(epoch uint64) (done bool) {
 				f.laneMarks[i] = laneMark[T]{l, tail}
 			}
 		}
+		f.counters.unlooked = true
+	}
+	if !f.counters.drained() {
+		return false
 	}
 	for i := range f.laneMarks {
 		if c := &f.laneMarks[i]; c.lane != nil {
@@ -420,11 +435,17 @@ type FeedStats struct {
 	Pending uint64 // records that were sent and have not been read
 	Shed    uint64 // records that were dropped because their lane was full
 	Waits   uint64 // times that a Send waited for room
+
+	Counters int // counters that have not left
+	// PendingCounts is what was added to counters and has not been read. Nobody reads it any more
+	// when the feed has ended and its engine has come to the end of it.
+	PendingCounts uint64
 }
 
 // Stats reads the counters. Any goroutine may call it.
 func (f *Feed[T]) Stats() FeedStats {
 	s := FeedStats{Sent: f.sent.Load(), Shed: f.shed.Load(), Waits: f.waits.Load()}
+	s.Counters, s.PendingCounts = f.counters.stats()
 	for i := range f.lanes {
 		if l := f.lanes[i].Load(); l != nil {
 			st := ring.ReadStats(l.in, l.out)
@@ -480,18 +501,20 @@ type Lane[T any] struct {
 	shed, waits atomic.Uint64 // Statistics.
 }
 
-// enter begins a Send and returns its number. It returns false if the feed has ended.
-func (l *Lane[T]) enter() (n uint64, ok bool) {
+// enter begins to send that many records and returns the number of the last. It returns false if
+// the feed has ended.
+func (l *Lane[T]) enter(records int) (n uint64, ok bool) {
 	if invariants.Enabled && l.busy.Swap(true) {
 		panic("readers: feed: a lane is used by two goroutines at once")
 	}
-	n = l.count + 1
+	n = l.count + uint64(records)
 	l.count = n
 	l.feed.order.Announce(&l.begun, n)
 	if l.feed.state.Load() == feedOpen && !l.closed {
 		return n, true
 	}
-	l.leave()
+	l.retreat(records)
+	l.left()
 	return n, false
 }
 
@@ -505,9 +528,16 @@ func (l *Lane[T]) over() error {
 
 // leave ends a Send that has sent nothing.
 func (l *Lane[T]) leave() {
-	l.count--
-	fence.Release(&l.begun, l.count)
+	l.retreat(1)
 	l.left()
+}
+
+// retreat says that some of the records that were announced have not been sent.
+func (l *Lane[T]) retreat(records int) {
+	if records > 0 {
+		l.count -= uint64(records)
+		fence.Release(&l.begun, l.count)
+	}
 }
 
 // left says, under invariants, that another goroutine may use the lane now.
@@ -522,7 +552,7 @@ func (l *Lane[T]) left() {
 // record was not taken. The error is ErrLaneShared if another goroutine has used the lane in the
 // meantime.
 func (l *Lane[T]) Send(ctx context.Context, v T) error {
-	n, ok := l.enter()
+	n, ok := l.enter(1)
 	if !ok {
 		return l.over()
 	}
@@ -539,10 +569,46 @@ func (l *Lane[T]) Send(ctx context.Context, v T) error {
 	return nil
 }
 
+// SendAll appends records, in order, for less than as many Sends take. sent is how many were taken:
+// all of them, or those before the one that Send would have given the error for. A feed that sheds
+// drops and counts all that find no room. vs may be used again after the call.
+func (l *Lane[T]) SendAll(ctx context.Context, vs []T) (sent int, err error) {
+	for len(vs) > 0 {
+		n, ok := l.enter(len(vs))
+		if !ok {
+			return sent, l.over()
+		}
+		pushed := l.in.PushN(vs)
+		if l.count != n {
+			return sent, ErrLaneShared
+		}
+		l.retreat(len(vs) - pushed)
+		l.left()
+		sent += pushed
+		vs = vs[pushed:]
+		if l.feed.idle.Load() {
+			l.feed.wake()
+		}
+		if len(vs) == 0 {
+			break
+		}
+		if l.feed.cfg.Shed {
+			l.shed.Add(uint64(len(vs)))
+			return sent, ErrFeedFull
+		}
+		if err := l.Send(ctx, vs[0]); err != nil { // it waits for room
+			return sent, err
+		}
+		sent++
+		vs = vs[1:]
+	}
+	return sent, nil
+}
+
 // TrySend appends a record if there is room. It returns false if there is none or the feed has
 // ended; nothing is counted then.
 func (l *Lane[T]) TrySend(v T) bool {
-	if _, ok := l.enter(); !ok {
+	if _, ok := l.enter(1); !ok {
 		return false
 	}
 	if !l.in.PushRelease(v) {

@@ -40,7 +40,7 @@ func polled(f *Feed[numbered]) (numbers []int64, err error) {
 func TestFeedEndWaitsForSends(t *testing.T) {
 	for name, gives := range map[string]bool{"sends": true, "gives up": false} {
 		f, l := handFeed(t, 4)
-		if _, ok := l.enter(); !ok {
+		if _, ok := l.enter(1); !ok {
 			t.Fatal("the feed is open")
 		}
 		f.End()

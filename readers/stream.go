@@ -291,6 +291,12 @@ type Stream struct {
 	inline bool
 	// current is the stretch that is being parsed, as it was filled.
 	current filled
+	// say says in a batch where the stream stands; nil unless the engine keeps its state. holding
+	// is called before current is filled inline; it may be nil.
+	say     func(b *record.Batch)
+	holding func()
+	// passed is one more than the offset of the last record that was too long.
+	passed int64
 
 	// full and free hand stretches to the reader and back. Each has room for all of them.
 	full, free chan *filled
@@ -328,17 +334,26 @@ func NewDelimitedStream(name string, in io.Reader, cfg DelimitedConfig) (*Stream
 // NewDelimitedStreams is NewDelimitedStream for n readers, which share what is read from in: it is
 // dealt in blocks, each to the reader that asks first. in is closed with the last of them. An error
 // of in is returned by one of them; the others have ended.
+//
+// If in is a FileReader, as what compressed.Open returns, the readers are Resumers: an engine that
+// keeps its state goes on where they stood. For that in is unpacked again from its beginning, and
+// what was read before is dropped. There may be another number of readers then. If the state is
+// kept, one of the readers reads everything and the others end at once, so that a position is a
+// place in what was unpacked.
 func NewDelimitedStreams(name string, in io.Reader, cfg DelimitedConfig, n int) ([]record.Reader, error) {
-	return newStreams(n, func() (*Stream, error) { return NewDelimitedStream(name, in, cfg) })
+	return newStreams(in, n, cfg.cutting(), func() (*Stream, error) { return NewDelimitedStream(name, in, cfg) })
 }
 
 // NewNDJSONStreams is NewNDJSONStream for n readers: see NewDelimitedStreams.
 func NewNDJSONStreams(name string, in io.Reader, cfg NDJSONConfig, n int) ([]record.Reader, error) {
-	return newStreams(n, func() (*Stream, error) { return NewNDJSONStream(name, in, cfg) })
+	return newStreams(in, n, cfg.cutting(), func() (*Stream, error) { return NewNDJSONStream(name, in, cfg) })
 }
 
-// newStreams makes n Streams that share the lines of the first.
-func newStreams(n int, one func() (*Stream, error)) (rs []record.Reader, err error) {
+// newStreams makes n Streams that share the lines of the first. config says how in is cut into
+// records.
+func newStreams(
+	in io.Reader, n int, config string, one func() (*Stream, error),
+) (rs []record.Reader, err error) {
 	streams := make([]*Stream, max(n, 1))
 	for i := range streams {
 		streams[i], err = one()
@@ -349,6 +364,11 @@ func newStreams(n int, one func() (*Stream, error)) (rs []record.Reader, err err
 		rs = append(rs, streams[i])
 	}
 	newShared(streams)
+	if f := fileOf(in); f != nil {
+		for i, s := range streams {
+			rs[i] = &fileStream{Stream: s, file: f, config: config}
+		}
+	}
 	return rs, nil
 }
 
@@ -397,6 +417,11 @@ type sharedStreams struct {
 	// open is how many are not closed yet, and closed is closed by the last of them.
 	open   atomic.Int32
 	closed chan struct{}
+	// taken says that one of the Streams reads everything: see fileStream. from is the offset of
+	// the first record that it had not read before a restart. Both are set before the goroutine
+	// starts.
+	taken bool
+	from  int64
 }
 
 // end ends the Streams that do not get the last stretch.
@@ -463,6 +488,10 @@ func (s *Stream) readAhead() {
 		}
 		s.stream.fill(f, waiting)
 		ended := f.err != nil
+		if f.passOver(s.shared.from) {
+			s.free <- f
+			continue
+		}
 		s.full <- f // never blocks: there is room for all stretches
 		s.shared.wake()
 		if ended {
@@ -491,7 +520,11 @@ func (s *Stream) next(ctx context.Context, wait bool, b *record.Batch) error {
 			_ = s.release() // Close has returned and left this to us
 		}
 	}()
-	return s.parse(ctx, wait, b)
+	err := s.parse(ctx, wait, b)
+	if s.say != nil {
+		s.say(b)
+	}
+	return err
 }
 
 // parse is next without the check that nobody else reads the stream.
@@ -502,6 +535,7 @@ func (s *Stream) parse(ctx context.Context, wait bool, b *record.Batch) error {
 			if !b.Reject(*cut) {
 				return nil
 			}
+			s.passed = cut.Offset + 1
 			s.current.cut = nil
 		}
 		if err := s.current.err; err != nil {
@@ -534,6 +568,9 @@ func (s *Stream) take(ctx context.Context, wait bool) bool {
 		// The memory that was lent to the last batch is not used any more.
 		s.current.stretch = *w
 		for again := true; again; {
+			if s.holding != nil {
+				s.holding()
+			}
 			s.stream.fill(&s.current, func() bool { return true })
 			// the other file may have something already
 			again = s.stream.turned && s.current.empty()

@@ -128,9 +128,9 @@ type Writer interface {
 	Close() error
 }
 
-// A Committer is a Writer that goes on after a restart where it stopped, together with an engine that
-// keeps its state. So each window is written exactly once. It is for plans with windows: a window
-// is identified by its end, in nanoseconds since 1970.
+// A Committer is a Writer that goes on after a restart where it stopped, together with an engine
+// that keeps its state. So each window is written exactly once. It is for plans with windows: a
+// window is identified by its end, in nanoseconds since 1970.
 type Committer interface {
 	Writer
 

@@ -111,6 +111,12 @@ func (op *encodeOp) store(at unsafe.Pointer, word uint64, text []byte) error {
 		} else {
 			*(*float64)(at) = f
 		}
+	case fromSymbol:
+		sym, err := NewSymbol(string(text))
+		if err != nil {
+			return err
+		}
+		*(*Symbol)(at) = sym
 	case fromString:
 		*(*string)(at) = string(text)
 	case fromBytes:

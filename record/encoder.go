@@ -73,7 +73,7 @@ func EncoderOf[T any](schema *Schema) (*Encoder[T], error) {
 		case f.source == fromUint && f.bits == 64, f.source == fromTime, f.source == fromDecimal, f.source == fromInt &&
 			c.Type.IsDecimal():
 			e.checks = append(e.checks, op)
-		case c.Type == String:
+		case c.Type == String && f.source != fromSymbol:
 			e.texts = append(e.texts, op)
 		}
 	}
@@ -146,7 +146,11 @@ func (e *Encoder[T]) AppendAll(b *Batch, vs []T) (n int, err error) {
 	first := b.rows
 	for k := range e.ops {
 		op := &e.ops[k]
-		if op.null || op.typ == String {
+		switch {
+		case op.source == fromSymbol && !op.null:
+			op.fillSymbols(&b.cols[op.column], first, n, base, size)
+			continue
+		case op.null || op.typ == String:
 			for i := range n {
 				b.rows = first + i + 1
 				op.set(b, unsafe.Add(base, uintptr(i)*size))
@@ -191,10 +195,13 @@ func (op *encodeOp) set(b *Batch, base unsafe.Pointer) {
 		c.zero(row)
 		return
 	}
-	switch op.typ {
-	case String:
+	switch {
+	case op.source == fromSymbol:
+		table := symbols.table.Load()
+		c.Views[row], c.Bytes = table.views[(*Symbol)(op.pointer(base)).id], table.bytes
+	case op.typ == String:
 		setText(b, op.column, op.text(base))
-	case Float64:
+	case op.typ == Float64:
 		c.Float64s[row] = op.float(base)
 	default:
 		c.Int64s[row], _ = op.word(base)
@@ -223,6 +230,17 @@ func (op *encodeOp) fill(c *Column, first, n int, base unsafe.Pointer, size uint
 			c.Int64s[first+i], _ = op.word(unsafe.Add(base, uintptr(i)*size))
 		}
 	}
+}
+
+// fillSymbols is fill for symbols. The column lends the bytes of all symbols.
+func (op *encodeOp) fillSymbols(c *Column, first, n int, base unsafe.Pointer, size uintptr) {
+	table := symbols.table.Load()
+	at := unsafe.Add(base, op.offset)
+	views := c.Views[first : first+n]
+	for i := range views {
+		views[i] = table.views[(*Symbol)(unsafe.Add(at, uintptr(i)*size)).id]
+	}
+	c.Bytes = table.bytes
 }
 
 // zero sets the value of a NULL, which nobody reads, to the same value each time.

@@ -33,11 +33,13 @@ const (
 	fromBytes
 	fromTime
 	fromDecimal
+	fromSymbol
 )
 
 var (
 	timeType    = reflect.TypeFor[time.Time]()
 	decimalType = reflect.TypeFor[Decimal]()
+	symbolType  = reflect.TypeFor[Symbol]()
 )
 
 // structFields finds the columns of a struct, and all faults.
@@ -49,7 +51,8 @@ func structFields(t reflect.Type, base uintptr, path string) (fields []structFie
 			continue
 		}
 		at := path + "." + f.Name
-		if f.Anonymous && f.Type.Kind() == reflect.Struct && tag == "" && f.Type != timeType && f.Type != decimalType {
+		if f.Anonymous && f.Type.Kind() == reflect.Struct && tag == "" && f.Type != timeType &&
+			f.Type != decimalType && f.Type != symbolType {
 			inner, more := structFields(f.Type, base+f.Offset, at)
 			fields, faults = append(fields, inner...), append(faults, more...)
 			continue
@@ -96,6 +99,8 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 			return fault("a record.Decimal needs its type in the tag, like `velo:%q`", name+",decimal(18,2)")
 		}
 		sf.source, sf.typ = fromDecimal, decimal
+	case t == symbolType:
+		sf.source, sf.typ = fromSymbol, String
 	case k == reflect.Bool:
 		sf.source, sf.typ = fromBool, Bool
 	case k >= reflect.Int && k <= reflect.Int64:
@@ -110,7 +115,7 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 		sf.source, sf.typ = fromBytes, String
 	default:
 		return fault("a %v is not a column; expected a bool, an integer, a float, a string, []byte, time.Time, "+
-			"record.Decimal or a pointer to one; the tag `velo:\"-\"` leaves a field out", f.Type)
+			"record.Decimal, record.Symbol or a pointer to one; the tag `velo:\"-\"` leaves a field out", f.Type)
 	}
 	if decimal != 0 && sf.source != fromDecimal {
 		if sf.source != fromInt {
@@ -174,6 +179,7 @@ func columnsOf[T any]() ([]structField, error) {
 //	integers of any size     bigint; with the tag decimal(p,s) a signed one holds units of 10^-s
 //	float32, float64         double precision
 //	string, []byte           text
+//	record.Symbol            text that repeats
 //	time.Time                timestamp
 //	record.Decimal           decimal(p,s), from the tag
 //	a pointer to one         the same, and nil is NULL

@@ -22,10 +22,17 @@ func NewOwners(partitions int) *Owners {
 // Of is the partition that owns the shard of a key.
 func (o *Owners) Of(k plan.Key) plan.PartitionID { return o.of[k.Shard()] }
 
-// With is o after a shard has gone to another partition.
-func (o *Owners) With(shard uint8, to plan.PartitionID) *Owners {
+// A ShardSet says of each shard whether it is in the set.
+type ShardSet [plan.Shards]bool
+
+// With is o after shards have gone to another partition.
+func (o *Owners) With(shards *ShardSet, to plan.PartitionID) *Owners {
 	next := *o
-	next.of[shard] = to
+	for shard, moved := range shards {
+		if moved {
+			next.of[shard] = to
+		}
+	}
 	return &next
 }
 
@@ -42,21 +49,26 @@ func (o *Owners) OfHash(hash uint64) plan.PartitionID { return o.of[layout.Shard
 // AwayShards are the shards that a partition has given away, with the number of rows that they left
 // behind in its table. It does not change once an image has it.
 type AwayShards struct {
-	is   [plan.Shards]bool // is[s] says that shard s has been given away
-	Rows [plan.Shards]int  // the rows that each shard left
-	All  int               // the rows that all of them left
+	is   ShardSet         // is[s] says that shard s has been given away
+	Rows [plan.Shards]int // the rows that each shard left
+	All  int              // the rows that all of them left
 }
 
-// With is given after a shard has been given away or has come back. rows is the number of rows that
-// the shard left.
-func (g *AwayShards) With(shard uint8, away bool, rows int) *AwayShards {
+// With is g after shards have been given away or have come back. rows is the number of rows that
+// each shard left; it has no meaning for other shards.
+func (g *AwayShards) With(shards *ShardSet, away bool, rows *[plan.Shards]int) *AwayShards {
 	next := &AwayShards{}
 	if g != nil {
 		*next = *g
 	}
-	next.All += rows - next.Rows[shard]
-	next.is[shard], next.Rows[shard] = away, rows
-	if next.is == [plan.Shards]bool{} {
+	for shard, moved := range shards {
+		if !moved {
+			continue
+		}
+		next.All += rows[shard] - next.Rows[shard]
+		next.is[shard], next.Rows[shard] = away, rows[shard]
+	}
+	if next.is == (ShardSet{}) {
 		return nil
 	}
 	return next

@@ -48,6 +48,8 @@ type resuming struct {
 	complete bool
 	// kept is what Save returns after Close; it is nil before.
 	kept []byte
+	// resumed says that there are rows or names from before the restart.
+	resumed bool
 }
 
 // fileState is what Save returns.
@@ -87,8 +89,8 @@ func (f *File) Recover(_ context.Context, job string, saved []byte) (window int6
 	keep := ""
 	if saved != nil {
 		keep, err = f.recover(saved)
-	} else if err = f.files.remove(f.note()); errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	} else {
+		err = f.removeNote()
 	}
 	if err == nil {
 		err = f.removeRest(keep)
@@ -97,6 +99,22 @@ func (f *File) Recover(_ context.Context, job string, saved []byte) (window int6
 		return 0, fmt.Errorf("writers: file %q: %w", f.cfg.Path, err)
 	}
 	return f.ended, nil
+}
+
+// removeNote removes the note, which is of another job.
+func (f *File) removeNote() error {
+	err := f.files.remove(f.note())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Resumed says whether Recover has found that something had been written before.
+func (f *File) Resumed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.resumed
 }
 
 // recover finds the last whole window, and the part to go on with, whose name it returns.
@@ -121,6 +139,7 @@ func (f *File) recover(saved []byte) (keep string, err error) {
 		}
 		f.ended = n.Window
 	}
+	f.resumed = s.Unfinished != "" || n != nil && n.Job == f.job
 	if s.Unfinished == "" || n != nil && n.Unfinished == s.Unfinished {
 		return "", nil
 	}

@@ -22,7 +22,7 @@ type files interface {
 	// open opens a file for writing, and says how long it is.
 	open(path string) (h handle, size int64, err error)
 	read(path string) ([]byte, error)
-	// same says whether two names are those of one file.
+	// same says whether two names are of one file.
 	same(a, b string) bool
 	syncDir(dir string) error
 }

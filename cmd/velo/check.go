@@ -33,7 +33,7 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 			faults = append(faults, err)
 		}
 	}
-	return errors.Join(append(faults, c.checkNames(job, std))...)
+	return errors.Join(append(faults, c.checkState(job), c.checkNames(job, std))...)
 }
 
 // checkSource reports what is wrong with the options of a source.

@@ -36,6 +36,12 @@ type flow struct {
 	// early says that a signal came before anything was started.
 	early bool
 	hints hints
+
+	// state is where the query keeps its state; nil if it keeps none.
+	state *engine.State
+	// resumes says that the source can be gone on with. began is where the state was at the start.
+	resumes bool
+	began   engine.StateStats
 }
 
 // hints are what the user can do about records that are lost, in the words of the command.
@@ -60,18 +66,40 @@ func (f *flow) start(s *sizing, live bool) error {
 	if !f.atEnd {
 		cfg.Writer = f.kept
 	}
+	if f.state != nil {
+		f.resumes, err = f.resumable(rs)
+		if err != nil {
+			return errors.Join(err, closeAll(rs))
+		}
+		f.state.OnEvent, cfg.State = f.onState(), f.state
+		if to, ok := f.writer.(record.Committer); ok && f.commits() {
+			cfg.Writer = &committed{f.kept, to}
+		}
+	}
 	f.engine, err = engine.Start(context.Background(), cfg)
 	if err != nil {
-		for _, r := range rs {
-			_ = r.Close() // they have read nothing
-		}
+		_ = closeAll(rs) // they have read nothing
 		return err
 	}
+	f.began = f.engine.Stats().State
 	f.aside.engine = f.engine
 	if f.feed.files.follow {
 		f.following = follow(f.feed.files, f.engine, rs, f.name, f.kept.say)
 	}
 	return nil
+}
+
+// commits says whether the windows of the query are written exactly once, if the sink can do that.
+func (f *flow) commits() bool {
+	return f.state != nil && !f.atEnd && f.plan.Emit != plan.EmitChanges
+}
+
+func closeAll(rs []record.Reader) error {
+	var errs []error
+	for _, r := range rs {
+		errs = append(errs, r.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // wait waits for the engine.
@@ -86,6 +114,9 @@ func (f *flow) wait() error {
 
 // finish writes what has to be written at the end, and completes it.
 func (f *flow) finish(failed error) error {
+	if failed == nil && f.goesOn() {
+		return f.leave()
+	}
 	if failed == nil && f.atEnd {
 		failed = writeAll(f.engine, f.kept)
 	}
@@ -104,16 +135,30 @@ func (f *flow) finish(failed error) error {
 	return f.writer.Close()
 }
 
+// leave leaves what has been written as it is, for the next run to go on with.
+func (f *flow) leave() error {
+	if f.atEnd {
+		abandon(f.writer) // it has nothing
+		return nil
+	}
+	return f.writer.Close()
+}
+
 // begin writes the column names of a result that has no rows.
 func (f *flow) begin() error {
-	if f.kept.begun {
+	file, _ := f.writer.(*writers.File)
+	if f.kept.begun || file != nil && file.Resumed() {
 		return nil
 	}
 	schema, err := f.plan.Written()
 	if err != nil {
 		return err
 	}
-	return f.kept.Write(context.Background(), record.NewBatch(schema, 1))
+	err = f.kept.Write(context.Background(), record.NewBatch(schema, 1))
+	if err == nil && file != nil && f.commits() {
+		err = file.EndWindow(context.Background(), f.kept.ended) // the names belong to the whole windows
+	}
+	return err
 }
 
 // close closes everything, and does not wait for a result.
@@ -146,7 +191,7 @@ func (f *flow) sayLost(to io.Writer) {
 	line(f.kept.unfit, "values of the result are NULL, they do not fit the type of their column or cannot be "+
 		"computed; a sum of x::double precision has no such limit")
 	line(s.Epochs.NoImage, "results were skipped while the query ran, there was no memory for them; --memory gives more")
-	if !f.atEnd && f.plan.Window != nil && f.plan.Emit != plan.EmitChanges {
+	if !f.atEnd && !f.goesOn() && f.plan.Window != nil && f.plan.Emit != plan.EmitChanges {
 		snap := f.engine.Snapshot()
 		line(uint64(snap.OpenWindows()), "windows had not closed and are not in the result; "+f.hints.open)
 		_ = snap.Close() // it never fails
@@ -172,6 +217,9 @@ func (f *flow) summary() string {
 		_, n := file.Whole()
 		fmt.Fprintf(&b, ", %d files", n)
 	}
+	if s.State.Generation > 0 {
+		fmt.Fprintf(&b, ", saved as generation %d", s.State.Generation)
+	}
 	return b.String()
 }
 
@@ -184,6 +232,7 @@ type kept struct {
 	said  bool
 	begun bool   // something has been written
 	unfit uint64 // values that were written as NULL because they did not fit
+	ended int64  // the end of the last window that was written, if the writer is committed
 }
 
 // Write says once why it has failed: without that, the retries would look like a query that hangs.
@@ -193,11 +242,16 @@ func (k *kept) Write(ctx context.Context, b *record.Batch) error {
 		k.begun = true
 		k.unfit += uint64(b.Unfit())
 	}
+	k.saysRetry(err)
+	return err
+}
+
+// saysRetry says once that something is tried again.
+func (k *kept) saysRetry(err error) {
 	if !k.said && errors.Is(err, record.ErrTransient) {
 		k.said = true
 		note(k.say, fmt.Sprintf("velo: %s: %v; it is tried again", k.name, err))
 	}
-	return err
 }
 
 // Close does nothing.

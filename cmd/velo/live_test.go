@@ -50,7 +50,7 @@ func TestProgress(t *testing.T) {
 	progressAfter = 0
 	defer func() { progressAfter = after }()
 	dir := t.TempDir()
-	signalFile(t, dir+"/in.csv")
+	timedFile(t, dir+"/in.csv", signalRows)
 	sql := fmt.Sprintf(`SELECT count(*) AS n FROM "%s"`, dir+"/in.csv")
 	seen, out, status := screen(t, 60, 20, false, "query", "--format=csv", "--no-header", sql)
 	if status != 0 || out != fmt.Sprintf("n\n%d\n", signalRows) {
@@ -106,7 +106,7 @@ var escapes = regexp.MustCompile("\x1b\\[[?0-9]*[A-Za-z]")
 // Goal: a live view shows what a snapshot has, fits into its terminal, leaves it as it was, and the result comes after it. Method: what a terminal gets of a whole run; the last frame is from the end.
 func TestLive(t *testing.T) {
 	dir := t.TempDir()
-	signalFile(t, dir+"/in.csv")
+	timedFile(t, dir+"/in.csv", signalRows)
 	sql := fmt.Sprintf(`SELECT c1 AS k, count(*) AS n, sum(c1) AS s FROM "%s" GROUP BY c1`, dir+"/in.csv")
 	seen, errs, status := screen(t, 70, 12, true, "query", "--live", "--no-header", "--partitions=2", sql)
 	before, result, left := strings.Cut(seen, leaveView)
@@ -161,7 +161,7 @@ func TestLiveSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	signalFile(t, dir+"/in.csv")
+	timedFile(t, dir+"/in.csv", signalRows)
 	cmd := exec.Command(path, "query", "--live", "--no-header",
 		fmt.Sprintf(`SELECT c1, count(*) AS n FROM "%s" GROUP BY c1`, dir+"/in.csv"))
 	terminal, err := pty.Start(cmd)
@@ -188,7 +188,7 @@ func TestLiveSignal(t *testing.T) {
 // standard output has the results alone. A job that prints over its view is refused. Method: what a terminal gets of a whole run.
 func TestRunLive(t *testing.T) {
 	dir := t.TempDir()
-	signalFile(t, dir+"/in.csv")
+	timedFile(t, dir+"/in.csv", signalRows)
 	source := `CREATE SOURCE f (k bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '1 minute')
 		WITH (connector = 'file', path = '` + dir + `/in.csv', header = 'false');`
 	job := write(t, "job.sql", source+`CREATE SINK w AS SELECT window_start, k, count(*) AS n FROM f GROUP BY k, tumble(at, INTERVAL '1 s')

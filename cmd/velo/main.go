@@ -10,6 +10,7 @@
 //	velo run job.sql
 //	velo explain 'SELECT ... FROM "trades.csv" ...'
 //	velo schema trades.csv
+//	velo state show state
 //
 // Files are delimited or have one JSON object per line, and may be compressed with gzip, zstd, lz4,
 // s2 or snappy.
@@ -43,6 +44,7 @@ import (
 	_ "time/tzdata" // time zones, for machines that have none
 
 	"github.com/alecthomas/kong"
+	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/cli"
 )
 
@@ -52,6 +54,7 @@ type commands struct {
 	Query   queryCmd   `cmd:"" help:"Run a SELECT over a file, the files of a directory or pattern, or standard input, and print the result."`
 	Run     runCmd     `cmd:"" help:"Run a job: sources, sinks and queries in one text."`
 	Explain explainCmd `cmd:"" help:"Print the plan of a SELECT without running it."`
+	State   stateCmd   `cmd:"" help:"Look at what velo run --state has saved, verify it, copy it."`
 	Schema  schemaCmd  `cmd:"" help:"Print the columns that a file seems to have, in the form that --schema takes."`
 }
 
@@ -84,7 +87,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, status := cli.Parse(&commands{}, withCommand(args), stdout, stderr, kong.Name("velo"),
 		kong.Description("SQL over files, as fast as the machine reads them.\n\nExit statuses: 0; 1 something "+
 			"failed; 2 records were set aside; 3 an interrupt came before the end of the input; 80 the command line "+
-			"is not understood; 141 the reader of standard output has closed it."), kong.Vars{"version": version()},
+			"is not understood; 141 the reader of standard output has closed it."), kong.Vars{
+			"version": version(), "checkpoint": engine.DefaultCheckpointInterval.String(),
+		},
 		kong.Bind(streams{stdin, stdout, stderr}))
 	if ctx == nil {
 		return status
@@ -108,7 +113,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func withCommand(args []string) []string {
 	for _, arg := range args {
 		switch {
-		case slices.Contains([]string{"query", "run", "explain", "schema"}, arg):
+		case slices.Contains([]string{"query", "run", "explain", "schema", "state"}, arg):
 			return args
 		case isSelect(arg):
 			return append([]string{"query"}, args...)

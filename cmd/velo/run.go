@@ -21,6 +21,7 @@ type runCmd struct {
 	Job    string `arg:"" help:"A file with CREATE SOURCE, CREATE SINK, INSERT INTO and maybe a SELECT; - is standard input."`
 	Format string `help:"How to print the result of a SELECT without a sink: ${enum}." enum:"table,csv,ndjson" default:"table"`
 	sizing
+	durability
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
 	Stats      bool   `help:"Print what the engines did, to standard error."`
 	Live       bool   `help:"Show on standard error, in a terminal, what each query and each source does while the job runs."`
@@ -55,6 +56,13 @@ Connectors and their options:
 An interrupt or SIGTERM ends the reading, and what has been read is written, except windows that are not closed then.
 A second one ends at once.
 
+With --state DIR the job goes on after a restart, and after a crash, where it stopped: DIR has a folder for each query,
+named after its sink (select if there is none). At the start the program says for each query what is guaranteed. An
+interrupt saves the state; a result that has no windows is written only when the input has come to its end.
+
+    velo run job.sql --state state
+    velo state show state
+
 Exit statuses: 0; 1 if something failed; 2 if records were set aside; 3 if an input had not come to its end; 80 if the
 command line is not understood; 141 if the reader of standard output has closed it: the sinks are written.`
 }
@@ -84,6 +92,7 @@ func (c *runCmd) Run(std streams) (err error) {
 		std.err = say
 	}
 	stop := newStopper(std.err)
+	stop.saves = c.State != ""
 	defer stop.end()
 	flows, err := c.open(job, streams{stop.stdin(std.in), std.out, std.err})
 	defer closeFeeds(flows)
@@ -173,7 +182,8 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 		if seen && feed.once != "" {
 			faults = append(faults, readOnce(o, feed.once))
 		}
-		w, err := openSink(o.Sink, c.Format, out, feed.endless || feed.once != "" && closesEarly(o.Plan))
+		w, err := openSink(o.Sink, c.Format, out,
+			feed.endless || c.State != "" || feed.once != "" && closesEarly(o.Plan))
 		if err != nil {
 			faults = append(faults, err)
 		}
@@ -182,6 +192,7 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 			name: nameOf(o), plan: o.Plan, sink: o.Sink, feed: feed, writer: w,
 			kept:  &kept{Writer: w, name: nameOf(o), say: std.err},
 			aside: &quarantine{files: feed.files}, atEnd: o.Plan.Window == nil && !o.Plan.Streams(), hints: runHints,
+			state: c.stateOf(o),
 		})
 	}
 	return flows, errors.Join(faults...)
@@ -203,7 +214,12 @@ func (c *runCmd) start(flows []*flow) error {
 			for _, other := range flows {
 				other.close()
 			}
-			return fmt.Errorf("%s: %w", f.name, err)
+			return fmt.Errorf("%s: %w", f.name, stateHint(err))
+		}
+	}
+	for _, f := range flows {
+		if f.state != nil {
+			f.sayState()
 		}
 	}
 	return nil

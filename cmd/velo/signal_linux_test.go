@@ -79,7 +79,7 @@ func TestClosedOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(t.TempDir())
-	signalFile(t, "in.csv")
+	timedFile(t, "in.csv", signalRows)
 	job := `CREATE SOURCE f (k bigint NOT NULL, at timestamp NOT NULL) WITH (connector = 'file', path = 'in.csv', header = 'false');
 		CREATE SINK o AS SELECT k, count(*) AS n FROM f GROUP BY k WITH (connector = 'file', path = 'o.csv');
 		SELECT k, at FROM f`
@@ -130,7 +130,7 @@ func TestSecondSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(t.TempDir())
-	signalFile(t, "in.csv")
+	timedFile(t, "in.csv", signalRows)
 	job := `CREATE SOURCE f (k bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '1 s') WITH (connector = 'file', path = 'in.csv', header = 'false');
 		SELECT window_start, k, count(*) AS n FROM f GROUP BY k, tumble(at, INTERVAL '1 s')`
 	if err := os.WriteFile("job.sql", []byte(job), 0o600); err != nil {

@@ -71,23 +71,6 @@ const (
 	signalGrace = time.Minute
 )
 
-// signalFile makes the file.
-func signalFile(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := bufio.NewWriter(f)
-	begin := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-	for i := range signalRows {
-		fmt.Fprintf(w, "%d,%s\n", i%10, begin.Add(time.Duration(i)*time.Millisecond).Format("2006-01-02T15:04:05.000Z"))
-	}
-	if err := errors.Join(w.Flush(), f.Close()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // signalled is what a process has left that was told to end.
 type signalled struct {
 	t          *testing.T
@@ -188,7 +171,7 @@ func TestSignals(t *testing.T) {
 	t.Logf("seed %d", seed)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "in.csv")
-	signalFile(t, file)
+	timedFile(t, file, signalRows)
 	const endless = `CREATE SOURCE g (k bigint NOT NULL, v bigint NOT NULL) WITH (connector = 'generator', groups = 50);
 		CREATE SINK o WITH (connector = 'file', path = 'o.csv'); INSERT INTO o SELECT k, count(*) AS n FROM g GROUP BY k`
 	windows := `CREATE SOURCE f (k bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '1 minute') WITH (connector = 'file', path = '` + file + `', header = 'false');
@@ -358,7 +341,7 @@ func TestKill(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
 	file := filepath.Join(dir, "in.csv")
-	signalFile(t, file)
+	timedFile(t, file, signalRows)
 	job := `CREATE SOURCE f (k bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at) WITH (connector = 'file', path = '` + file + `', header = 'false');
 		CREATE SINK w WITH (connector = 'file', path = 'w-{n}.csv', rotate.bytes = 1024);
 		INSERT INTO w SELECT window_start, k, count(*) AS n FROM f GROUP BY k, tumble(at, INTERVAL '1 s') ORDER BY window_start, k`

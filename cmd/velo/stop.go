@@ -37,7 +37,9 @@ const (
 // reading, and the result covers what has been read; the second ends everything.
 type stopper struct {
 	// say is where messages go.
-	say     io.Writer
+	say io.Writer
+	// saves says that what has been read is saved, and the next run goes on from there.
+	saves   bool
 	once    sync.Once // guards listen
 	last    sync.Once // guards end
 	signals chan os.Signal
@@ -122,7 +124,11 @@ func (s *stopper) hear() {
 		switch {
 		case !s.interrupted.Swap(true):
 			s.first = time.Now()
-			note(s.say, "velo: interrupted, this is what has been read so far; again to end at once")
+			if s.saves {
+				note(s.say, "velo: interrupted: the state is saved, the next run goes on; again to end at once")
+			} else {
+				note(s.say, "velo: interrupted, this is what has been read so far; again to end at once")
+			}
 			s.mu.Lock()
 			if !s.opened {
 				close(s.early)

@@ -6,9 +6,12 @@
 //	veloperf 1brc measurements.txt      minimum, mean and maximum for each name
 //	veloperf ring                       the ring beside its rivals
 //	veloperf scale --profile u_100k     1, 2, 4, ... readers and partitions
+//	veloperf skew                       skewed loads, with shards that move and without
+//	veloperf model --cores 64           a model of more cores than there are
 //	veloperf modes                      a single goroutine against pinned threads
 //	veloperf snapshot                   what snapshots cost
 //	veloperf latency                    from Send to a snapshot
+//	veloperf batching                   latency and throughput over the load
 //	veloperf locks                      shared maps under locks against velo
 //	veloperf readers                    sources that answer late, read side by side
 //	veloperf ingest                     files as people have them, with rooflines
@@ -45,9 +48,12 @@ type commands struct {
 	Brc      brcCmd      `cmd:"" name:"1brc" help:"Minimum, mean and maximum for each name of a file of name;value lines."`
 	Ring     ringCmd     `cmd:"" help:"The ring beside channels, other queues and one in C++; needs the source tree and Go."`
 	Scale    scaleCmd    `cmd:"" help:"Throughput with 1, 2, 4, ... readers and partitions."`
+	Skew     skewCmd     `cmd:"" help:"Skewed loads, with shards that stay and shards that move."`
+	Model    modelCmd    `cmd:"" help:"A model: what more cores would come to, simulated from runs on one and two."`
 	Modes    modesCmd    `cmd:"" help:"A single goroutine against pinned threads, over the same records."`
 	Snapshot snapshotCmd `cmd:"" help:"What snapshots cost the writers, and what reading them takes."`
 	Latency  latencyCmd  `cmd:"" help:"From Send to a snapshot, at a fixed rate."`
+	Batching batchingCmd `cmd:"" help:"Latency and throughput over the load: fixed batches beside what adapts."`
 	Locks    locksCmd    `cmd:"" help:"Shared maps under locks, channels and rings against velo."`
 	Readers  readersCmd  `cmd:"" help:"Readers side by side whose sources answer late."`
 	Ingest   ingestCmd   `cmd:"" help:"How fast files are read: CSV, JSON lines, gzip, with rooflines."`
@@ -74,7 +80,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, status := cli.Parse(&commands{}, args, stdout, stderr, kong.Name("veloperf"),
 		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{stdout, stderr}),
 		kong.Vars{
-			"workloads": workloadNames(), "streams": streamNames(), "rivals": rivalNames(),
+			"workloads": workloadNames(), "streams": streamNames(), "skews": skewNames(), "rivals": rivalNames(),
 			"version": version(), "checks": checkNames(),
 		})
 	if ctx == nil {

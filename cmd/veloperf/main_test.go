@@ -253,6 +253,8 @@ func TestCompare(t *testing.T) {
 		{[]string{"modes", "--workload=seed", "--passes=2"}, 3, "same_rows"},
 		{[]string{"snapshot", "--profile=u_1k", "--duration=100ms", "--interval=10ms", "--rivals"}, 5, "interval_ms"},
 		{[]string{"locks", "--duration=20ms", "--writers=2"}, 7, "lock_wait_seconds"},
+		{[]string{"batching", "--duration=20ms", "--loads=0.01"}, 10, "setting"},
+		{[]string{"skew", "--duration=20ms", "--skew=hot", "--readers=1"}, 4, "shards_moved"},
 		{[]string{"readers", "--max=2", "--duration=50ms"}, 2, "speedup"},
 	} {
 		runs := "--runs=2"
@@ -274,7 +276,7 @@ func TestCompare(t *testing.T) {
 			}
 			checkStamp(t, line)
 		}
-		if testing.Short() || c.args[0] == "snapshot" || c.args[0] == "locks" {
+		if testing.Short() || c.args[0] == "snapshot" || c.args[0] == "locks" || c.args[0] == "skew" {
 			continue // which take longest; all are printed by the same code
 		}
 		if out, _, status := veloperf(t, append(c.args, "--runs=1", "--warmup=0")...); status != 0 ||

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	httppprof "net/http/pprof"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"runtime/trace"
+	"strings"
 	"time"
 
 	"github.com/velo-engine/velo/internal/pprofile"
@@ -23,7 +25,7 @@ type profiling struct {
 	CPUProfile   string `name:"cpuprofile" help:"Write a CPU profile of the measured parts." type:"path"`
 	MemProfile   string `name:"memprofile" help:"Write what the measured parts allocated." type:"path"`
 	MutexProfile string `name:"mutexprofile" help:"Write where the measured parts waited for mutexes." type:"path"`
-	Trace        string `name:"trace" help:"Write an execution trace of the last measured part." type:"path"`
+	Trace        string `name:"trace" help:"Write an execution trace of each measured part." type:"path"`
 	Pprof        string `help:"Serve net/http/pprof at this loopback address while it runs." placeholder:"HOST:PORT"`
 }
 
@@ -37,6 +39,7 @@ type profiles struct {
 	memory []*pprofile.Profile
 	mutex  []*pprofile.Profile
 	traced bytes.Buffer
+	traces []string // the files with the traces of the parts so far
 	err    error
 	server *http.Server
 }
@@ -115,6 +118,9 @@ func (s *profiles) begin() (end func()) {
 		if mutex != nil {
 			s.mutex = append(s.mutex, s.since("mutex", mutex))
 		}
+		if s.asked.Trace != "" {
+			s.writeTrace()
+		}
 	}
 }
 
@@ -179,13 +185,22 @@ func (s *profiles) finish() error {
 		}
 		errs = append(errs, err)
 	}
-	if s.asked.Trace != "" {
-		errs = append(errs, writeFile(s.asked.Trace, func(w io.Writer) error {
-			_, err := s.traced.WriteTo(w)
-			return err
-		}))
+	if len(s.traces) == 1 {
+		errs = append(errs, os.Rename(s.traces[0], s.asked.Trace))
 	}
 	return errors.Join(errs...)
+}
+
+// writeTrace writes the trace of a measured part. Traces cannot be added up, so each part has a
+// file of its own. It is written after the part, so it does not disturb it.
+func (s *profiles) writeTrace() {
+	ext := filepath.Ext(s.asked.Trace)
+	name := fmt.Sprintf("%s-%d%s", strings.TrimSuffix(s.asked.Trace, ext), len(s.traces)+1, ext)
+	s.fail(writeFile(name, func(w io.Writer) error {
+		_, err := s.traced.WriteTo(w)
+		return err
+	}))
+	s.traces = append(s.traces, name)
 }
 
 // writeFile writes a file, and removes it if that fails.

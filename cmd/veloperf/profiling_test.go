@@ -23,7 +23,7 @@ func TestProfiles(t *testing.T) {
 	args := []string{
 		"run", "--profile=u_1k", "--duration=300ms", "--runs=2", "--json", "--cpuprofile=" + file("cpu"),
 		"--memprofile=" + file("mem"),
-		"--mutexprofile=" + file("mutex"), "--trace=" + file("trace"),
+		"--mutexprofile=" + file("mutex"), "--trace=" + file("trace.out"),
 	}
 	if out, stderr, status := veloperf(t, args...); status != 0 {
 		t.Fatal(out, stderr)
@@ -46,8 +46,24 @@ func TestProfiles(t *testing.T) {
 			t.Error("nothing in the CPU profile")
 		}
 	}
-	if text, err := os.ReadFile(file("trace")); err != nil || !bytes.HasPrefix(text, []byte("go 1.")) {
-		t.Errorf("%v, %.20q", err, text)
+	traced := func(name string) {
+		t.Helper()
+		if text, err := os.ReadFile(file(name)); err != nil || !bytes.HasPrefix(text, []byte("go 1.")) {
+			t.Errorf("%s: %v, %.20q", name, err, text)
+		}
+	}
+	traced("trace-1.out") // one for each of the parts
+	traced("trace-2.out")
+	if _, err := os.Stat(file("trace.out")); err == nil {
+		t.Error("there is a trace of two parts as if there was one")
+	}
+	one := []string{"run", "--profile=seed", "--duration=20ms", "--runs=1", "--trace=" + file("one.out")}
+	if out, stderr, status := veloperf(t, one...); status != 0 {
+		t.Fatal(out, stderr)
+	}
+	traced("one.out")
+	if _, err := os.Stat(file("one-1.out")); err == nil {
+		t.Error("the trace of the only part has a number")
 	}
 	out, stderr, status := veloperf(t, "flame", file("cpu"), "--out="+file("x.svg"), "--top=3")
 	if svg, err := os.ReadFile(file("x.svg")); err != nil || status != 0 || !strings.Contains(out, " %  ") ||

@@ -34,6 +34,7 @@ type runCmd struct {
 	Prepare   int           `help:"Records that each reader makes before the start and then lends again and again; 0 makes them as they are read." default:"0"`
 	Exchange  string        `help:"How records come to the partitions: auto, direct, fold or route." enum:"auto,direct,fold,route" default:"auto"`
 	Epoch     time.Duration `help:"How often a new snapshot becomes visible; it stretches if that would take more than 3 % of a core. Less than 0: only when it is asked for." default:"100ms"`
+	Rebalance bool          `help:"Have shards move from busy cores to others; not for streams."`
 	RingSlots int           `help:"Chunks of each ring, a power of two; 0 is the engine's choice." default:"0"`
 }
 
@@ -89,6 +90,10 @@ func (c *runCmd) Run(std streams) error {
 			rivalNames())
 	}
 	w.Seed, w.RingSlots, w.EpochInterval, w.StateBytes = c.Seed, c.RingSlots, c.Epoch, c.stateBytes
+	if c.Rebalance && isStream {
+		return fmt.Errorf("--rebalance: the plan of %s has windows, whose shards cannot move", c.Profile)
+	}
+	w.Rebalance = c.Rebalance
 	for _, x := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
 		if x.String() == c.Exchange {
 			w.Exchange = x
@@ -298,6 +303,9 @@ func (c *runCmd) watch(eng *engine.Engine, progress io.Writer) (interrupted bool
 			fmt.Fprintf(progress, "%3.0fs  %7.1f M records/s  %d groups  %d chunks in the rings  %d full stalls\n",
 				now.Sub(began).Seconds(), float64(in-lastIn)/now.Sub(last).Seconds()/1e6,
 				max(st.Groups(), st.FoldedGroups()/uint64(len(st.Readers))), depth, full)
+			if r := st.Rebalance; r.Why != "" {
+				fmt.Fprintf(progress, "      %d shards moved; %s\n", r.Shards, r.Why)
+			}
 			last, lastIn = now, in
 		}
 	}

@@ -146,6 +146,19 @@ func (b *Blocks) touch(place uint64, at, n int) {
 	}
 }
 
+// touchWord is touch for the word at byte at, which lies in one line. Most of the time the line has
+// been noted before.
+func (b *Blocks) touchWord(place uint64, at int) {
+	if b.notes == nil {
+		return
+	}
+	line := blockOf(place) + uint32(at)/LineBytes
+	// The access is in bounds: there is a bit for each line that there is memory for.
+	if note := (*uint8)(unsafe.Add(b.notes, line>>3)); *note>>(line&7)&1 == 0 {
+		*note |= 1 << (line & 7)
+	}
+}
+
 // put makes a block that has these bytes in the place of another, which it gives back. It returns 0
 // and false if there is no memory; then the old block is unchanged.
 func (b *Blocks) put(old uint64, bytes []byte) (place uint64, ok bool) {

@@ -69,8 +69,20 @@ func (d distinct) Update(rows Rows, at uintptr, args Args) {
 		default:
 			h = mix(w + 1)
 		}
-		d.add(rows.words2(i, at), h, rows.Blocks)
+		d.addOne(rows.words2(i, at), h, rows.Blocks)
 	}
+}
+
+// addOne adds a hash that most of the time is there, and at the first place that add would look at.
+func (d distinct) addOne(p *[2]uint64, h uint64, b *Blocks) {
+	if p[1] == isRegisters {
+		setRegister(p[0], h, b)
+		return
+	}
+	if slots := b.words(p[0]); len(slots) > 0 && h != 0 && slots[h&uint64(len(slots)-1)] == h {
+		return
+	}
+	d.add(p, h, b)
 }
 
 // add adds a hash.
@@ -86,7 +98,7 @@ func (d distinct) add(p *[2]uint64, h uint64, b *Blocks) {
 		if slots[at] == h {
 			return
 		}
-		if int(p[1]) < len(slots)*3/4 {
+		if int(p[1]) < mostHashes(len(slots)) {
 			slots[at] = h
 			b.touch(p[0], 8*at, 8)
 			p[1]++
@@ -121,6 +133,16 @@ func (d distinct) add(p *[2]uint64, h uint64, b *Blocks) {
 		p[1] = isRegisters
 	}
 	d.add(p, h, b)
+}
+
+// mostHashes is how many hashes there may be in a set of that many slots. Half of the slots are
+// free, so that most hashes are at the first place that is looked at, unless the set is the
+// largest.
+func mostHashes(slots int) int {
+	if slots == registers/8 {
+		return exactHashes
+	}
+	return slots / 2
 }
 
 // findSlot returns where a hash is in a set, or where it would be.

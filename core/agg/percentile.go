@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/velo-engine/velo/internal/prefetch"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -81,19 +82,73 @@ func (f percentile) Update(rows Rows, at uintptr, args Args) {
 	if f.typ.IsDecimal() {
 		scale = float64(record.Pow10[f.typ.Scale()])
 	}
-	for i, w := range args.Words[:len(rows.Off)] {
-		if args.Nulls != nil && args.null(i) == 1 {
-			continue
+	for from := 0; from < len(rows.Off); from += sidedRows {
+		to := min(from+sidedRows, len(rows.Off))
+		if rows.Blocks.large() {
+			var places [sidedRows]uint64
+			for i := from; i < to; i++ {
+				key := bucketOf(f.value(args.Words[i], scale))
+				places[i-from] = firstSlot(rows.words5(i, at)[0], bucketHash(key))
+			}
+			prefetch.Each(rows.Blocks.base, places[:to-from])
 		}
-		if f.typ != record.Float64 {
-			w = math.Float64bits(float64(int64(w)) / scale)
+		for i := from; i < to; i++ {
+			if args.Nulls != nil && args.null(i) == 1 {
+				continue
+			}
+			v := f.value(args.Words[i], scale)
+			p := rows.words5(i, at)
+			// Both branches are hardly ever taken, and a store would hold up the next record of the
+			// group.
+			if v < int64(p[3]) {
+				p[3] = uint64(v)
+			}
+			if v > int64(p[4]) {
+				p[4] = uint64(v)
+			}
+			f.addOne(p, bucketOf(v), rows.Blocks)
 		}
-		v := ordered(w)
-		p := rows.words5(i, at)
-		p[3] = uint64(min(int64(p[3]), v))
-		p[4] = uint64(max(int64(p[4]), v))
-		f.add(p, uint64(v>>bucketShift+keyBias), 1, rows.Blocks)
 	}
+}
+
+// value returns the value of a word of the argument, as ordered returns it.
+func (f percentile) value(w uint64, scale float64) int64 {
+	if f.typ != record.Float64 {
+		w = math.Float64bits(float64(int64(w)) / scale)
+	}
+	return ordered(w)
+}
+
+// bucketOf returns the key of the bucket of a value.
+func bucketOf(v int64) uint64 { return uint64(v>>bucketShift + keyBias) }
+
+// sidedRows is how many records have their blocks asked for together, before the first of them is
+// looked at. largeBlocks is from how many lines on that pays: they do not fit a second-level cache.
+const (
+	sidedRows   = 64
+	largeBlocks = 256 << 10 / LineBytes
+)
+
+func (b *Blocks) large() bool { return b.used > largeBlocks }
+
+// firstSlot returns where a search for a hash begins in the slots at a place, in bytes from the
+// first line. Of the place of nothing it returns about the first line.
+func firstSlot(place, hash uint64) uint64 {
+	return uint64(blockOf(place))*LineBytes + hash&(uint64(blockLen(place))/8-1)*8&(MaxBlockBytes-1)
+}
+
+// addOne adds a value to the bucket with this key, which most of the time is there, and at the
+// first place that add would look at.
+func (f percentile) addOne(p *[5]uint64, key uint64, b *Blocks) {
+	if slots := b.words(p[0]); len(slots) > 0 {
+		at := int(bucketHash(key) & uint64(len(slots)-1))
+		if s := slots[at]; s>>countBits == key && s&countMask != countMask {
+			slots[at] = s + 1
+			b.touchWord(p[0], 8*at)
+			return
+		}
+	}
+	f.add(p, key, 1, b)
 }
 
 // add adds n values to the bucket with this key.
@@ -110,7 +165,7 @@ func (f percentile) add(p *[5]uint64, key, n uint64, b *Blocks) {
 			slots[at] = key<<countBits | count
 			b.touch(p[0], 8*at, 8)
 			return
-		case int(p[1]) < len(slots)*7/8:
+		case int(p[1]) < mostBuckets(len(slots)):
 			slots[at] = key<<countBits | n
 			b.touch(p[0], 8*at, 8)
 			p[1]++
@@ -169,10 +224,22 @@ func (percentile) takeLowest(p *[5]uint64, b *Blocks) (count uint64) {
 	return count
 }
 
+// mostBuckets is how many buckets there may be in that many slots. Half of the slots are free, so
+// that most buckets are at the first place that is looked at, unless there are as many slots as
+// there may be.
+func mostBuckets(slots int) int {
+	if slots == maxSlots {
+		return maxBuckets
+	}
+	return slots / 2
+}
+
+func bucketHash(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 >> 32 }
+
 // findBucket returns where the slot of a key is, or where it would be.
 func findBucket(slots []uint64, key uint64) int {
 	mask := uint64(len(slots) - 1)
-	at := key * 0x9e3779b97f4a7c15 >> 32 & mask
+	at := bucketHash(key) & mask
 	for slots[at] != 0 && slots[at]>>countBits != key {
 		at = (at + 1) & mask
 	}

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"unsafe"
 
+	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/internal/prefetch"
 )
@@ -148,6 +149,14 @@ func (t *Table) Follow(from *Table) error {
 		if err := t.side.follow(from.side); err != nil {
 			return err
 		}
+	}
+	// CatchUp will need all of it, so the pages come one after the other while it copies.
+	t.rows.Prepare((from.used + 1) * int(t.rowBytes))
+	if from.buckets.count > 0 {
+		t.buckets.region.Prepare(from.indexBytes())
+	}
+	if t.side != nil {
+		t.side.lines.Prepare(from.side.blocks.Lines() * agg.LineBytes)
 	}
 	t.base = t.rows.Base()
 	// Live makes room to note that many rows before anything is added.

@@ -55,9 +55,9 @@ const (
 	// made for.
 	leastAddresses = 64 << 20
 
-	// aheadBytes is how far ahead of the last use pages are made ready at least, in a region that
-	// is at least that large. It is what a core can fill in some milliseconds.
-	aheadBytes = 4 * hugePage
+	// aheadPart is the part of what is used, or one huge page if that is more, that is made ready
+	// ahead of the last use. A core needs a millisecond to fill a huge page with new groups.
+	aheadPart = 8
 )
 
 // ErrBudget says that a region cannot grow because the budget is used up.
@@ -291,10 +291,11 @@ func (r *Region) growMapped(n int) error {
 // Ahead says that the first n bytes are used, so that the pages after them are made ready. It costs
 // nothing while there is nothing to do.
 func (r *Region) Ahead(n int) {
-	if !canPopulate || n < hugePage/2 || n+aheadBytes/2 <= r.asked {
+	ahead := max(hugePage, n/aheadPart)
+	if !canPopulate || n < hugePage*3/4 || n+ahead/2 <= r.asked {
 		return
 	}
-	r.Prepare(n + min(n, aheadBytes+n/nextStep))
+	r.Prepare(n + ahead)
 }
 
 // Prepare makes the first n bytes ready, as far as the budget allows it.

@@ -110,8 +110,8 @@ func TestAhead(t *testing.T) {
 	}
 	r.Ahead(8 << 20)
 	want := int64(r.asked)
-	if want < 16<<20 {
-		t.Fatalf("pages up to %d were asked for", want)
+	if want < 10<<20 || want > 12<<20 {
+		t.Fatalf("8 MiB are used and pages up to %d were asked for, expected a huge page or two more", want)
 	}
 	for end := time.Now().Add(10 * time.Second); r.ready.Load() < want; {
 		if time.Now().After(end) {

@@ -106,6 +106,15 @@ func expire() {
 	}
 }
 
+// EmptyPool gives back all memory that is kept. It is for measurements of tables from nothing.
+func EmptyPool() {
+	pool.Lock()
+	defer pool.Unlock()
+	for len(pool.kept) > 0 {
+		dropOldest()
+	}
+}
+
 // dropOldest gives back the first mapping. The caller has locked the pool.
 func dropOldest() {
 	k := pool.kept[0]

@@ -75,7 +75,8 @@ func (r Result) Measured() string {
 
 // naming are the fields that say what was measured, besides the command.
 var naming = []string{
-	"profile", "workload", "mode", "impl", "case", "item_bytes", "exchange", "n", "readers", "partitions", "cores",
+	"profile", "workload", "mode", "impl", "case", "skew", "assignment", "setting", "load", "item_bytes",
+	"exchange", "n", "readers", "partitions", "cores",
 	"writers", "rate", "interval_ms", "rival",
 }
 

@@ -76,3 +76,18 @@ func TestRead(t *testing.T) {
 		t.Error("the command of nothing")
 	}
 }
+
+// Goal: results of one command that differ in what was measured have different names, so that like
+// is compared with like.
+func TestNames(t *testing.T) {
+	for want, fields := range map[string]map[string]any{
+		"skew zipf1.4 policy partitions=4": {"skew": "zipf1.4", "assignment": "policy", "partitions": 4.0},
+		"batching 64 rows, spin load=0.01": {"setting": "64 rows, spin", "load": 0.01},
+		"run u_1k exchange=2":              {"profile": "u_1k", "exchange": 2.0},
+	} {
+		fields["command"] = "veloperf " + strings.Fields(want)[0]
+		if got := (Result{Fields: fields}).Name(); got != want {
+			t.Errorf("%q, expected %q", got, want)
+		}
+	}
+}

@@ -38,7 +38,7 @@ func Direction(name, unit string) string {
 			return Higher
 		}
 		return Lower
-	case "efficiency", "of_most", "ratio", "speedup":
+	case "efficiency", "of_most", "ratio", "speedup", "of_fixed", "of_none":
 		return Higher
 	case "seconds", "loss", "allocs_per_get":
 		return Lower

@@ -287,7 +287,7 @@ var others = []mutant{
 	{
 		name: "core: rows given away are not counted", breaks: "Len counts the rows that a shard has left behind",
 		file: "core/handover.go", in: "func (p *Partition) handOver(",
-		old: "p.away.With(h.shard, true, h.rows)", new: "p.away.With(h.shard, true, 0)",
+		old: "p.away.With(&h.set, true, &h.rows)", new: "p.away.With(&h.set, true, &[plan.Shards]int{})",
 		pkg: "core", run: "TestSimulation$",
 	},
 	{

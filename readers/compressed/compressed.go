@@ -6,8 +6,8 @@
 //	r, err := readers.NewNDJSONStream("trades.ndjson.zst", in, cfg)
 //
 // It is separate from package readers so that a service that reads no such files does not need the
-// libraries that unpack them. A compressed file is one stream, which one reader reads from its
-// beginning; several files can be read side by side. Open unpacks a file of several members of gzip
+// libraries that unpack them. A compressed file is one stream, which is read from its beginning;
+// several files can be read side by side. Open unpacks a file of several members of gzip
 // (written by bgzip, or by cat) or frames of zstd (written by pzstd) on several goroutines, in
 // order; see MaxPartBytes.
 //
@@ -137,6 +137,10 @@ func (f *file) Read(b []byte) (int, error) {
 	}
 	return f.in.Read(b)
 }
+
+// File is the compressed file. The bytes that Read gives depend on nothing else: see
+// readers.FileReader.
+func (f *file) File() *os.File { return f.file }
 
 // Close waits for a Read and closes the file.
 func (f *file) Close() error {

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/velo-engine/velo/bench"
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/desim"
+	"github.com/velo-engine/velo/plan"
+)
+
+// modelCmd predicts what more cores would come to. It is a model, and says so.
+type modelCmd struct {
+	Max             int           `name:"cores" help:"The greatest number of cores to extrapolate to." default:"1024"`
+	Profile         string        `help:"Workload: ${workloads}." default:"u_1k"`
+	Calibration     string        `help:"A file with what was measured; nothing is measured then." type:"existingfile"`
+	Save            string        `help:"Write what was measured to a file, for --calibration."`
+	Runs            int           `help:"How often to measure; medians count." default:"5"`
+	Duration        time.Duration `help:"How long to measure each." default:"300ms"`
+	SocketCores     int           `help:"An assumption: cores that share a memory." default:"64"`
+	SocketBandwidth float64       `help:"An assumption: what that memory moves, in GB/s." default:"300"`
+	JSON            bool          `name:"json" help:"Print JSON objects, one a line, instead of text."`
+}
+
+// A modelPoint is a prediction, beside a measurement if there is one.
+type modelPoint struct {
+	Kind       string  `json:"kind"` // "model": it was not measured; "model beside measurement"
+	Profile    string  `json:"profile"`
+	Case       string  `json:"case"`
+	Readers    int     `json:"readers"`
+	Partitions int     `json:"partitions"`
+	Cores      int     `json:"cores"`
+	Predicted  float64 `json:"predicted_records_per_second"`
+	Measured   float64 `json:"measured_records_per_second,omitempty"`
+	Error      float64 `json:"error,omitempty"`      // predicted / measured - 1
+	Efficiency float64 `json:"efficiency,omitempty"` // T(N) / (N T(1)), both predicted
+	// Limit is what the engine has in the way of this shape today; it is empty if nothing is.
+	Limit string `json:"limit,omitempty"`
+}
+
+// modelNanos is how long is simulated: less for many cores, where more happens at a time.
+func modelNanos(cores int) float64 { return math.Max(300e6/float64(cores), 2e6) }
+
+func (c *modelCmd) Run(std streams) error {
+	if c.Max < 1 || c.Max > 4096 {
+		return fmt.Errorf("--cores %d: expected 1..4096", c.Max)
+	}
+	if c.SocketCores < 1 || !(c.SocketBandwidth > 0) {
+		return fmt.Errorf("--socket-cores %d, --socket-bandwidth %v: expected more than 0", c.SocketCores,
+			c.SocketBandwidth)
+	}
+	from, err := c.calibrated(std)
+	if err != nil {
+		return err
+	}
+	points, err := c.points(from)
+	if err != nil {
+		return err
+	}
+	if !c.JSON {
+		return c.print(std, from, points)
+	}
+	out := json.NewEncoder(std.out)
+	for _, p := range points {
+		err := out.Encode(struct {
+			stamp
+			modelPoint
+			Assumptions []string `json:"assumptions"`
+		}{newStamp(nil), p, c.assumptions(from)})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// calibrated reads the calibration, or measures it.
+func (c *modelCmd) calibrated(std streams) (*bench.Calibrated, error) {
+	if c.Calibration != "" {
+		text, err := os.ReadFile(c.Calibration)
+		if err != nil {
+			return nil, err
+		}
+		from := &bench.Calibrated{}
+		if err := json.Unmarshal(text, from); err != nil {
+			return nil, fmt.Errorf("%s is no calibration: %w", c.Calibration, err)
+		}
+		if err := from.Calibration.Validate(); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Calibration, err)
+		}
+		if from.Cores < 1 || !(from.Bandwidth > 0) {
+			return nil, fmt.Errorf("%s: %d cores and a bandwidth of %v, expected more than 0", c.Calibration,
+				from.Cores, from.Bandwidth)
+		}
+		return from, nil
+	}
+	if c.Runs < 1 {
+		return nil, fmt.Errorf("--runs %d: expected 1 at least", c.Runs)
+	}
+	w, err := workload(c.Profile)
+	if err != nil {
+		return nil, err
+	}
+	s := sizing{}
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
+	from, err := bench.Calibrate(c.Profile, w, min(s.Cores, realCores(), 2), c.Runs, c.Duration,
+		func(what string) { fmt.Fprintf(std.err, "measuring: %s\n", what) })
+	if err != nil || c.Save == "" {
+		return from, err
+	}
+	text, err := json.MarshalIndent(from, "", "\t")
+	if err != nil {
+		return nil, err
+	}
+	return from, os.WriteFile(c.Save, append(text, '\n'), 0o644)
+}
+
+// points are the predictions beside what was measured, and the extrapolation.
+func (c *modelCmd) points(from *bench.Calibrated) (points []modelPoint, err error) {
+	simulate := func(s desim.Shape) (float64, error) {
+		cal := bench.Slots(from.Calibration, s.Readers, s.Partitions)
+		r, err := desim.Run(cal, s, modelNanos(s.Readers*s.Partitions))
+		return r.PerSecond(), err
+	}
+	for _, k := range from.Cases {
+		t, err := simulate(desim.Shape{
+			Readers: k.Readers, Partitions: k.Partitions, Cores: k.Cores, Weights: k.Weights, Slow: k.Slow,
+			Bandwidth: from.Bandwidth,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("case %s: %w", k.Name, err)
+		}
+		points = append(points, modelPoint{
+			Kind: "model beside measurement", Profile: from.Profile, Case: k.Name, Readers: k.Readers,
+			Partitions: k.Partitions, Cores: k.Cores, Predicted: t, Measured: k.Measured, Error: t/k.Measured - 1,
+		})
+	}
+	var one float64
+	for n := 1; n <= c.Max; n *= 2 {
+		p := min(n, plan.MaxPartitions)
+		t, err := simulate(desim.Shape{Readers: n, Partitions: p, Cores: n, Bandwidth: c.bandwidth(from, n)})
+		if err != nil {
+			return nil, err
+		}
+		if n == 1 {
+			one = t
+		}
+		x := modelPoint{
+			Kind: "model", Profile: from.Profile, Case: "extrapolation", Readers: n, Partitions: p, Cores: n,
+			Predicted: t, Efficiency: t / (float64(n) * one),
+		}
+		if p < n {
+			x.Limit = fmt.Sprintf("at most %d partitions", p)
+		}
+		if rings := n * p * from.Calibration.LocalSlots * core.ChunkBytes; rings > engine.MaxRingBytes {
+			x.Limit = fmt.Sprintf("%d GiB of rings, the engine takes %d", rings>>30, engine.MaxRingBytes>>30)
+		}
+		points = append(points, x)
+	}
+	return points, nil
+}
+
+// bandwidth is what the memory of n cores is taken to move in a nanosecond: for each core as much
+// as was measured, and for each socket as much as is assumed.
+func (c *modelCmd) bandwidth(from *bench.Calibrated, n int) float64 {
+	sockets := (n + c.SocketCores - 1) / c.SocketCores
+	return min(from.Bandwidth/float64(from.Cores)*float64(n), c.SocketBandwidth*float64(sockets))
+}
+
+// assumptions are what the model takes for granted.
+func (c *modelCmd) assumptions(from *bench.Calibrated) []string {
+	return []string{
+		"every record is routed through a ring: nothing is folded, and keys are even",
+		fmt.Sprintf("a step takes as long as it was measured to on %d cores, on any number", from.Cores),
+		fmt.Sprintf("%d cores share a memory of %v GB/s, and each core gets what was measured here at most",
+			c.SocketCores, c.SocketBandwidth),
+		fmt.Sprintf("a record moves %.0f bytes from and to memory; the groups are in the caches of their core",
+			from.Calibration.Bytes),
+		fmt.Sprintf("a look at a ring takes a partition %v ns, which was not measured", from.Calibration.Poll),
+		"a line from another socket takes no longer than one from another core",
+		"threads are never interrupted, and clocks do not slow down when more cores work",
+		"readers have their records at hand",
+	}
+}
+
+func (c *modelCmd) print(std streams, from *bench.Calibrated, points []modelPoint) error {
+	w := std.out
+	x := from.Calibration
+	fmt.Fprintf(w, "MODEL, not a measurement: a simulation of %s, calibrated on %d cores\n", from.Profile, from.Cores)
+	fmt.Fprintf(w, "a record: %.2f ns to route and %.2f to apply, %.2f and %.2f across cores; a batch %.0f ns, a "+
+		"chunk %.0f, an epoch %.0f; memory %.1f GB/s\n", x.Route, x.Apply, x.RouteRemote, x.Remote,
+		x.Batch, x.Chunk, x.Epoch,
+		from.Bandwidth)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "shape\treaders\tmodel, records/s\tmeasured\terror\t")
+	for _, p := range points {
+		if p.Measured > 0 {
+			fmt.Fprintf(t, "%s\t%d\t%.1f M\t%.1f M\t%+.0f %%\t\n", p.Case, p.Readers, p.Predicted/1e6, p.Measured/1e6,
+				100*p.Error)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(t, "cores\treaders\tpartitions\tmodel, records/s\tmodel, E(n)\tlimit of the engine\t")
+	for _, p := range points {
+		if p.Measured == 0 {
+			fmt.Fprintf(t, "%d\t%d\t%d\t%.1f M\t%.2f\t%s\t\n", p.Cores, p.Readers, p.Partitions, p.Predicted/1e6,
+				p.Efficiency, p.Limit)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "the model assumes:")
+	for _, a := range c.assumptions(from) {
+		fmt.Fprintf(w, "- %s\n", a)
+	}
+	return nil
+}
