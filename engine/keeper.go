@@ -505,7 +505,9 @@ func without(readers, others []state.Reader) (left []state.Reader) {
 		}
 	}
 	for _, r := range readers {
-		r.Positions = slices.DeleteFunc(slices.Clone(r.Positions), func(p state.Position) bool { return taken[p.Split] })
+		r.Positions = slices.DeleteFunc(slices.Clone(r.Positions), func(p state.Position) bool {
+			return taken[p.Split]
+		})
 		r.Counters = nil // they are among those of the readers of now
 		if len(r.Positions) > 0 {
 			left = append(left, r)
