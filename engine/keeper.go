@@ -316,11 +316,6 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	return k.writeCut(cut, slot)
-}
-
-// writeCut writes a cut that the caller has pinned, and lets go of it.
-func (k *keeper) writeCut(cut *result.Cut, slot int) (m *state.Manifest, w *state.Writing, err error) {
 	pinned := true
 	defer func() {
 		if pinned {

@@ -61,8 +61,7 @@ func (k *keeper) restore() error {
 		return err
 	}
 	if m == nil {
-		cut, slot := e.cuts.Pin()
-		_, _, err := k.writeCut(cut, slot)
+		_, _, err := k.write(false)
 		if err != nil {
 			return fmt.Errorf("the first generation: %w", err)
 		}

@@ -86,8 +86,8 @@ func (r *fileStream) ResumeFrom(saved []record.Position) (resumed []string, now 
 		case !bytesBeginWith(s.Offset, r.identity[:plain]):
 			return nil, nil, fmt.Errorf("readers: %w", f.otherFile(s.Offset, r.identity))
 		case !bytesBeginWith(s.Offset, r.identity):
-			return nil, nil, fmt.Errorf("readers: %s: when the state was saved, it was cut into records in another way "+
-				"(delimiter, quote, header, comment, skipped lines, MaxRecordBytes): go on as then", f.path)
+			return nil, nil, fmt.Errorf("readers: %s: when the state was saved, it was cut into records in another "+
+				"way (delimiter, quote, header, comment, skipped lines, MaxRecordBytes): go on as then", f.path)
 		}
 		p, err := parseFilePosition(s.Offset, r.identity)
 		if err != nil {

@@ -3,6 +3,7 @@ package result
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"runtime"
 
 	"github.com/velo-engine/velo/core/expr"
@@ -25,6 +26,12 @@ type Changes struct {
 	// passed has, for a plan with Having, the groups whose last row was an Upsert, by the end of
 	// their window. Only these groups can get a Delete.
 	passed map[int64]map[string]struct{}
+
+	// cleared is for Changes that go on after a restart; it is nil otherwise. Before the restart an
+	// Upsert may have been written that is later than the cut they go on from. So a group that does
+	// not pass when it first changes gets a Delete, whether it was written or not. Cleared has the
+	// groups that have got one, by the end of their window.
+	cleared map[int64]map[string]struct{}
 	// key is scratch of op.
 	key []byte
 }
@@ -49,6 +56,7 @@ func (c *Changes) Resume(cut *Cut) {
 	if l.Projection == nil || l.Projection.Having == nil {
 		return
 	}
+	c.cleared = map[int64]map[string]struct{}{}
 	clock, windows := cut.Closed()
 	for row := range cut.Rows() {
 		end := row.groups.End
@@ -57,16 +65,16 @@ func (c *Changes) Resume(cut *Cut) {
 		}
 		key, _ := row.groups.Table.Row(row.index)
 		c.key = l.Keys.AppendKey(c.key[:0], key, row.groups.Table.Heap())
-		c.notePassed(end)
+		c.note(c.passed, end)
 	}
 }
 
-// notePassed notes that the last row of the group with the key c.key was an Upsert.
-func (c *Changes) notePassed(end int64) {
-	if c.passed[end] == nil {
-		c.passed[end] = map[string]struct{}{}
+// note puts the group with the key c.key into passed or cleared.
+func (c *Changes) note(groups map[int64]map[string]struct{}, end int64) {
+	if groups[end] == nil {
+		groups[end] = map[string]struct{}{}
 	}
-	c.passed[end][string(c.key)] = struct{}{}
+	groups[end][string(c.key)] = struct{}{}
 }
 
 // Batches yields what has changed between the cut before and this one, in batches of up to rows
@@ -106,11 +114,9 @@ func (c *Changes) Batches(cut *Cut, rows int) iter.Seq[*record.Batch] {
 		}
 		c.next = cut.epoch + 1
 		if clock, ok := cut.Closed(); ok {
-			for end := range c.passed {
-				if end <= clock {
-					delete(c.passed, end)
-				}
-			}
+			closed := func(end int64, _ map[string]struct{}) bool { return end <= clock }
+			maps.DeleteFunc(c.passed, closed)
+			maps.DeleteFunc(c.cleared, closed)
 		}
 	}
 }
@@ -163,12 +169,20 @@ func (c *Changes) op(row Row) string {
 	switch {
 	case admits(l.Projection, row.groups, row.index):
 		if !had {
-			c.notePassed(end)
+			c.note(c.passed, end)
 		}
 		return plan.Upsert
 	case had:
 		delete(c.passed[end], string(c.key))
-		return plan.Delete
+	case c.cleared == nil:
+		return ""
+	default:
+		if _, ok := c.cleared[end][string(c.key)]; ok {
+			return ""
+		}
 	}
-	return ""
+	if c.cleared != nil {
+		c.note(c.cleared, end)
+	}
+	return plan.Delete
 }
