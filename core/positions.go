@@ -21,6 +21,9 @@ type positions struct {
 	// final is the same at the mark of the end. complete says that the source has come to its end.
 	final    marked
 	complete bool
+	// first is what stood before any record was routed. It belongs to the cut that was visible
+	// then, which a restored engine begins with, and does not change.
+	first marked
 	// quiet says that the source has had nothing at least once. The router stores it once.
 	// Statistic.
 	quiet atomic.Bool
@@ -101,6 +104,9 @@ type Standing struct {
 // PositionsAt is where the router stood at the epoch of a cut that the caller has pinned. The
 // reader must be one of the cut's (result.Cut.Counters).
 func (r *Router) PositionsAt(epoch uint64, slot int) Standing {
+	if m := &r.kept.first; epoch <= m.epoch {
+		return Standing{m.splits, m.watermark, false}
+	}
 	if m := &r.kept.bySlot[slot]; m.epoch == epoch {
 		return Standing{m.splits, m.watermark, false}
 	}
