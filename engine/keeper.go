@@ -51,6 +51,8 @@ type keeper struct {
 	// busy is the time that the last save took without waiting for the disk or for others, to
 	// stretch the interval. idle is how long the save at hand has waited for others.
 	busy, idle time.Duration
+	// begun says that the engine runs. Before that, the output does not offer cuts.
+	begun bool
 	// leftover are the saved positions that no reader has gone on with yet, and absent the readers
 	// of before that they are of. They are kept in each generation until a reader goes on with
 	// them.
@@ -170,6 +172,7 @@ func (k *keeper) tell(function, whose string, call func()) {
 // begin says where the engine goes on, and then saves.
 func (k *keeper) begin() {
 	defer close(k.finished)
+	k.begun = true
 	m := k.folder.Newest
 	if k.stats.Restored > 0 {
 		k.event(StateEvent{
@@ -384,7 +387,7 @@ func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 			return nil, 0, err
 		}
 	}
-	if e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
+	if !k.begun || e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
 		cut, slot = e.cuts.Pin()
 		return cut, slot, nil
 	}
