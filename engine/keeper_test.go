@@ -638,3 +638,44 @@ func TestStateOfLanes(t *testing.T) {
 		mu.Unlock()
 	}
 }
+
+// Goal: a state whose windows have all closed takes no new input, which would be late without anybody noticing; the same
+// input again, which has nothing new, is fine.
+func TestStateFinished(t *testing.T) {
+	dir := t.TempDir()
+	life := func(splits, rows int, more ...record.Reader) error {
+		l := &splitLog{splits: splits, rows: rows}
+		l.until.Store(int64(rows))
+		cfg := engine.Config{
+			Plan: keptPlan(t, keptPlans["tumble"]), Readers: append(more, &finite{l.reader(0, 1)}), NoPin: true,
+			State: engine.Dir(dir),
+		}
+		e, err := engine.Start(t.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		return e.Wait()
+	}
+	if err := life(2, 300); err != nil {
+		t.Fatal(err)
+	}
+	if err := life(2, 300); err != nil {
+		t.Fatalf("the same input again: %v", err)
+	}
+	if err := life(3, 300); !errors.Is(err, engine.ErrFinished) {
+		t.Fatalf("one more split: %v, expected ErrFinished", err)
+	}
+	if err := life(2, 300, struct{ record.Reader }{&finite{}}); !errors.Is(err, engine.ErrFinished) {
+		t.Fatalf("a reader that cannot be resumed beside it: %v, expected ErrFinished", err)
+	}
+}
+
+// finite is a logReader whose senders are not told what is durable.
+type finite struct{ r *logReader }
+
+func (f *finite) ResumeFrom(saved []record.Position) ([]string, []record.Position, error) {
+	return f.r.ResumeFrom(saved)
+}
+func (f *finite) Poll(b *record.Batch) error                      { return f.r.Poll(b) }
+func (f *finite) Read(ctx context.Context, b *record.Batch) error { return f.r.Read(ctx, b) }
+func (f *finite) Close() error                                    { return nil }

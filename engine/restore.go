@@ -223,7 +223,27 @@ func (k *keeper) resume(in *inlet, marks map[string]int64) (resumed []string, er
 		}
 	}
 	in.router.KeepPositions(at)
-	return resumed, nil
+	return resumed, k.late(in, at.Positions)
+}
+
+// late says that the windows of all that a reader may bring have closed, if the state is at the end
+// of all input and the reader may bring something that the state has not.
+func (k *keeper) late(in *inlet, now []record.Position) error {
+	m := k.folder.Newest
+	if m == nil || m.Plan.Closed < window.MaxTime {
+		return nil
+	}
+	s := in.source.base()
+	_, resumes := s.reader.(record.Resumer)
+	saved := m.Positions()
+	isNew := func(p record.Position) bool {
+		return !slices.ContainsFunc(saved, func(s record.Position) bool { return s.Split == p.Split })
+	}
+	_, fed := s.reader.(record.Durable) // only its senders know whether there is more
+	if fed || resumes && !slices.ContainsFunc(now, isNew) {
+		return nil
+	}
+	return fmt.Errorf("reader %d (%s): %w", in.id, s.name, ErrFinished)
 }
 
 // loadGroups has the partitions load all groups.

@@ -215,7 +215,8 @@ func stateHint(err error) error {
 	switch {
 	case errors.Is(err, state.ErrCopied):
 		return fmt.Errorf("%w\n--takeover goes on with it, --fresh begins anew and puts it aside", err)
-	case errors.Is(err, state.ErrNoManifest), errors.Is(err, engine.ErrOtherPlan), errors.Is(err, engine.ErrLostSplit):
+	case errors.Is(err, state.ErrNoManifest), errors.Is(err, engine.ErrOtherPlan), errors.Is(err, engine.ErrLostSplit),
+		errors.Is(err, engine.ErrFinished):
 		return fmt.Errorf("%w\n--fresh begins anew, and puts the old state aside", err)
 	}
 	return err
