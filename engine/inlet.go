@@ -286,7 +286,7 @@ func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
 	if err == nil && e.keeper != nil {
 		err = e.keeper.apart(in, e.inlets.all())
 		if err == nil {
-			_, err = e.keeper.resume(in, nil)
+			_, _, err = e.keeper.resume(in, nil)
 		}
 	}
 	if err == nil && !e.cuts.Join() {

@@ -155,7 +155,10 @@ func (k *keeper) resumeReaders(m *state.Manifest) error {
 		if err := k.apart(in, k.engine.inlets.all()[:i]); err != nil {
 			return err
 		}
-		resumed, err := k.resume(in, marks)
+		resumed, now, err := k.resume(in, marks)
+		if err == nil {
+			err = k.late(m, in, now)
+		}
 		if err != nil {
 			return err
 		}
@@ -199,8 +202,9 @@ func (k *keeper) apart(in *inlet, others []*inlet) error {
 }
 
 // resume has the reader of an inlet go on where its splits stood, and its router note from now on
-// where they stand. It returns the names of the splits.
-func (k *keeper) resume(in *inlet, marks map[string]int64) (resumed []string, err error) {
+// where they stand. It returns the names of the splits that were saved, and where all of them
+// stand.
+func (k *keeper) resume(in *inlet, marks map[string]int64) (resumed []string, now []record.Position, err error) {
 	s := in.source.base()
 	at := core.Resumed{Watermark: core.WatermarkNone}
 	if r, ok := s.reader.(record.Resumer); ok {
@@ -210,7 +214,7 @@ func (k *keeper) resume(in *inlet, marks map[string]int64) (resumed []string, er
 		}
 		failed := func(error) {}
 		if err := contain("ResumeFrom", call, failed); err != nil {
-			return nil, fmt.Errorf("reader %d (%s): %w", in.id, s.name, err)
+			return nil, nil, fmt.Errorf("reader %d (%s): %w", in.id, s.name, err)
 		}
 		least := int64(math.MaxInt64)
 		for _, split := range resumed {
@@ -223,13 +227,12 @@ func (k *keeper) resume(in *inlet, marks map[string]int64) (resumed []string, er
 		}
 	}
 	in.router.KeepPositions(at)
-	return resumed, k.late(in, at.Positions)
+	return resumed, at.Positions, nil
 }
 
 // late says that the windows of all that a reader may bring have closed, if the state is at the end
 // of all input and the reader may bring something that the state has not.
-func (k *keeper) late(in *inlet, now []record.Position) error {
-	m := k.folder.Newest
+func (k *keeper) late(m *state.Manifest, in *inlet, now []record.Position) error {
 	if m == nil || m.Plan.Closed < window.MaxTime {
 		return nil
 	}
