@@ -679,3 +679,45 @@ func (f *finite) ResumeFrom(saved []record.Position) ([]string, []record.Positio
 func (f *finite) Poll(b *record.Batch) error                      { return f.r.Poll(b) }
 func (f *finite) Read(ctx context.Context, b *record.Batch) error { return f.r.Read(ctx, b) }
 func (f *finite) Close() error                                    { return nil }
+
+// Goal: the groups that a folder has can be read without an engine, also while one uses it. Method: plans of every kind against
+// the snapshot that was saved.
+func TestReadState(t *testing.T) {
+	for name, text := range keptPlans {
+		l := &splitLog{splits: 3, rows: 1000}
+		l.until.Store(400)
+		st := engine.Dir(t.TempDir())
+		st.NoSync = true
+		e := start(t, engine.Config{
+			Plan: keptPlan(t, text), Readers: []record.Reader{l.reader(0, 2), l.reader(1, 2)}, Partitions: 3, NoPin: true,
+			State: st, EpochInterval: -1,
+		})
+		waitRecords(t, e, 1200)
+		if err := e.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := e.Snapshot()
+		want := lines(t, s)
+		s.Close()
+		restore := groupkey.Reseed()
+		saved, err := engine.ReadState(st.Path, keptPlan(t, text))
+		restore()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var got []string
+		for b := range saved.Batches(100) {
+			got = append(got, linesOf(b)...)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) || saved.Records() != 1200 || saved.Epoch() == 0 || saved.Generation() != 2 {
+			t.Errorf("%s: generation %d of epoch %d with %d records:\n%s", name, saved.Generation(), saved.Epoch(),
+				saved.Records(), difference(got, want))
+		}
+		if _, err := engine.ReadState(st.Path, keptPlan(t, `SELECT v, count(*) AS n FROM log GROUP BY v`)); !errors.Is(err,
+			engine.ErrOtherPlan) {
+			t.Errorf("%s: another query: %v, expected ErrOtherPlan", name, err)
+		}
+		e.Close()
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/state"
@@ -23,10 +24,23 @@ func (k *keeper) check() error {
 	if m == nil {
 		return nil
 	}
-	if err := otherPlan(m.Plan.Print, fingerprint(e.cfg.Plan)); err != nil {
+	if err := checkPlan(m, e.cfg.Plan); err != nil {
 		return err
 	}
-	l, err := e.cfg.Plan.Layout()
+	// Each pane has memory for several tables.
+	if tables := int64(e.state.Tables()); m.Bytes() > int64(e.cfg.StateBytes)/tables {
+		return fmt.Errorf("generation %d has %d MiB of groups, and %d times as much is needed; StateBytes is %d MiB",
+			m.Generation, m.Bytes()>>20, tables, e.cfg.StateBytes>>20)
+	}
+	return nil
+}
+
+// checkPlan says whether a plan can go on with the groups of a generation.
+func checkPlan(m *state.Manifest, p *plan.Plan) error {
+	if err := otherPlan(m.Plan.Print, fingerprint(p)); err != nil {
+		return err
+	}
+	l, err := p.Layout()
 	if err != nil {
 		return err
 	}
@@ -35,11 +49,6 @@ func (k *keeper) check() error {
 		return fmt.Errorf("generation %d was written by velo %s, whose groups have another form (%d words of key and "+
 			"%d of states, this velo has %d and %d): go on with that velo, or begin anew with fresh", m.Generation,
 			m.Velo, m.Plan.KeyWords, m.Plan.StateWords, l.Keys.Words(), len(l.Init))
-	}
-	// Each pane has memory for several tables.
-	if tables := int64(e.state.Tables()); m.Bytes() > int64(e.cfg.StateBytes)/tables {
-		return fmt.Errorf("generation %d has %d MiB of groups, and %d times as much is needed; StateBytes is %d MiB",
-			m.Generation, m.Bytes()>>20, tables, e.cfg.StateBytes>>20)
 	}
 	return nil
 }
@@ -69,7 +78,7 @@ func (k *keeper) restore() error {
 		k.saved = k.now()
 		return nil
 	}
-	if err := k.loadGroups(m); err != nil {
+	if err := loadGroups(k.folder, m, e.partitions); err != nil {
 		return err
 	}
 	counters := make([]result.Counters, len(e.cfg.Readers))
@@ -249,12 +258,12 @@ func (k *keeper) late(m *state.Manifest, in *inlet, now []record.Position) error
 	return fmt.Errorf("reader %d (%s): %w", in.id, s.name, ErrFinished)
 }
 
-// loadGroups has the partitions load all groups.
-func (k *keeper) loadGroups(m *state.Manifest) error {
-	r := k.folder.Read(m)
+// loadGroups has the partitions load all groups of a generation.
+func loadGroups(folder *state.Folder, m *state.Manifest, partitions []*core.Partition) error {
+	r := folder.Read(m)
 	defer r.Close()
 	for i := range m.Plan.Panes {
-		if err := k.loadPane(r, m, &m.Plan.Panes[i]); err != nil {
+		if err := loadPane(r, m, &m.Plan.Panes[i], partitions); err != nil {
 			return fmt.Errorf("generation %d: %w", m.Generation, err)
 		}
 	}
@@ -263,7 +272,7 @@ func (k *keeper) loadGroups(m *state.Manifest) error {
 
 // loadPane has each partition load its groups of a pane. All partitions look at all rows: to hash a
 // key takes a few nanoseconds.
-func (k *keeper) loadPane(r *state.Reading, m *state.Manifest, x *state.Pane) error {
+func loadPane(r *state.Reading, m *state.Manifest, x *state.Pane, partitions []*core.Partition) error {
 	heap, err := r.All(&x.Heap)
 	if err != nil {
 		return err
@@ -275,12 +284,11 @@ func (k *keeper) loadPane(r *state.Reading, m *state.Manifest, x *state.Pane) er
 	from := &core.SavedPane{
 		Pane: window.Pane(x.Pane), Rows: int(x.Rows.Bytes) / m.Plan.RowBytes, Heap: heap, Blocks: state.Words(blocks),
 	}
-	for _, p := range k.engine.partitions {
+	for _, p := range partitions {
 		p.Expect(from)
 	}
 	buf := make([]byte, m.Plan.RowBytes+state.PieceBytes)
 	rest := 0 // bytes of a row whose end is in the next piece
-	partitions := k.engine.partitions
 	errs := make([]error, len(partitions))
 	for i := 0; ; i++ {
 		piece, err := r.Piece(&x.Rows, i, buf[rest:])

@@ -60,13 +60,17 @@ func (d *durability) stateOf(o *query.Output) *engine.State {
 	if d.State == "" {
 		return nil
 	}
-	name := folderOfSelect
-	if o.Sink != nil {
-		name = folderName(o.Sink.Name)
-	}
 	return &engine.State{
-		Path: filepath.Join(d.State, name), Interval: d.Checkpoint, Fresh: d.Fresh, Takeover: d.Takeover,
+		Path: filepath.Join(d.State, folderOf(o)), Interval: d.Checkpoint, Fresh: d.Fresh, Takeover: d.Takeover,
 	}
+}
+
+// folderOf is the name of the folder of a query.
+func folderOf(o *query.Output) string {
+	if o.Sink == nil {
+		return folderOfSelect
+	}
+	return folderName(o.Sink.Name)
 }
 
 // folderName is the name of the folder of a sink. Names of sinks may have any characters, folders

@@ -25,6 +25,7 @@ type stateCmd struct {
 	Show   stateShowCmd   `cmd:"" help:"Show what the newest generation has: query, groups, positions, counters."`
 	Verify stateVerifyCmd `cmd:"" help:"Read every byte, and say which are damaged; exit status 1 if any are."`
 	Backup stateBackupCmd `cmd:"" help:"Copy the newest generation while the job runs."`
+	Export stateExportCmd `cmd:"" help:"Print the groups of the newest generation."`
 }
 
 type stateFolder struct {

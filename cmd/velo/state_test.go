@@ -35,6 +35,10 @@ func TestStateCommands(t *testing.T) {
 		s.Readers[0].Counters["In"] != 3 || len(s.Readers[0].Positions[0].Offset) == 0 {
 		t.Errorf("status %d, %v\n%s%s", status, err, out, errs)
 	}
+	says(0, "export state job.sql --query=select --format=csv", "symbol,v\n", "A,")
+	says(0, "export state/select job.sql --format=ndjson", `{"symbol":"A","v":`)
+	says(0, "export state job.sql --query=volumes --format=csv", "window_start,symbol,")
+	says(1, "export state job.sql --query=other", "no query of job.sql has its state there")
 	says(0, "backup state copy", "copy/select: generation 2 of state/select", "--state copy --takeover")
 	says(1, "backup state copy", "not empty")
 	says(1, "list trades.csv", "trades.csv")
