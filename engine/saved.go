@@ -12,8 +12,8 @@ import (
 	"github.com/velo-engine/velo/state"
 )
 
-// A SavedSnapshot is the newest generation of a folder of state, in memory: what a snapshot of the engine
-// showed when it was saved. Nothing runs. Any number of goroutines may read it.
+// A SavedSnapshot is the newest generation of a folder of state, in memory: what a snapshot of the
+// engine showed when it was saved. Nothing runs. Any number of goroutines may read it.
 type SavedSnapshot struct {
 	cut        *result.Cut
 	generation uint64
