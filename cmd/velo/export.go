@@ -21,9 +21,9 @@ type stateExportCmd struct {
 
 // Help is the additional text of velo state export --help.
 func (stateExportCmd) Help() string {
-	return `The newest generation is read, also while the job runs; nothing is changed. The job says what the columns are:
-its keys, aggregates, WHERE and windows must be those that made the groups, and its SELECT, HAVING, ORDER BY and LIMIT
-may be others. Windows that are still open are printed with what they have.`
+	return `The newest generation is read, also while the job runs; nothing is changed. The job says what the columns
+are: its keys, aggregates, WHERE and windows must be those that made the groups, and its SELECT, HAVING, ORDER BY and
+LIMIT may be others. Windows that are still open are printed with what they have.`
 }
 
 // Run runs the command.
