@@ -20,8 +20,10 @@ func generated(b *testing.B, st *engine.State, groups, records uint64) *engine.E
 	}
 	e, err := engine.Start(b.Context(), engine.Config{
 		Plan: &plan.Plan{Source: readers.GeneratorSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{
-			{Name: "n", Func: plan.Count}, {Name: "s", Func: plan.Sum, Column: "value"},
-			{Name: "lo", Func: plan.Min, Column: "value"}, {Name: "hi", Func: plan.Max, Column: "value"},
+			{Name: "n", Func: plan.Count},
+			{Name: "s", Func: plan.Sum, Column: "value"},
+			{Name: "lo", Func: plan.Min, Column: "value"},
+			{Name: "hi", Func: plan.Max, Column: "value"},
 		}},
 		Readers: []record.Reader{g}, Partitions: 1, Cores: 1, State: st,
 	})
