@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
-	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -15,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/velo-engine/velo/core/groupkey"
-	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
@@ -472,36 +469,14 @@ func newLives(seed uint64) *lives {
 // record of each split counted once. Method: see the top of this file. A seed that fails is run
 // again with VELO_SIM=seed.
 func TestSimulationOfLives(t *testing.T) {
-	first, n := uint64(0), uint64(10_000)
-	if testing.Short() {
-		n = 150
-	} else if invariants.Enabled {
-		n = 500
-	}
-	if v, err := strconv.ParseUint(os.Getenv("VELO_SIM"), 10, 64); err == nil {
-		first, n = v, 1
-	}
-	var seeds, copies, lived atomic.Uint64
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for !t.Failed() {
-				i := seeds.Add(1) - 1
-				if i >= n {
-					return
-				}
-				s := newLives(first + i)
-				err := s.run()
-				if err != nil {
-					t.Errorf("VELO_SIM=%d go test ./core -run TestSimulationOfLives: %v", first+i, err)
-					return
-				}
-				copies.Add(uint64(s.copies))
-				lived.Add(uint64(s.lived))
-			}
-		})
-	}
-	workers.Wait()
+	var copies, lived atomic.Uint64
+	n := simulate(t, 150, 500, func(seed uint64) error {
+		s := newLives(seed)
+		err := s.run()
+		copies.Add(uint64(s.copies))
+		lived.Add(uint64(s.lived))
+		return err
+	})
 	if (copies.Load() < 2*n || lived.Load() < n) && n > 1 && !t.Failed() {
 		t.Errorf("%d saves and %d restarts in %d runs: too few to mean anything", copies.Load(), lived.Load(), n)
 	}

@@ -686,48 +686,57 @@ func (s *sim) run() error {
 	return nil
 }
 
-// Goal: in any order of steps every cut is a prefix of each reader, does not change while it is held, and has what was fed before; everything
-// ends, and the last cut has all. Applying the changes of a plan that emits them gives what the cut has; different values are as brute force has them.
-func TestSimulation(t *testing.T) {
+// simulate runs a simulation for many seeds, on all processors, and returns how many: short or
+// checked of them with those flags, 10,000 or VELO_SIMS without. VELO_SIM runs one.
+func simulate(t *testing.T, short, checked uint64, run func(seed uint64) error) (n uint64) {
+	t.Helper()
 	first, n := uint64(0), uint64(10_000)
 	if testing.Short() {
-		n = 40
+		n = short
 	} else if invariants.Enabled {
-		n = 150
+		n = checked
 	}
 	if v, err := strconv.ParseUint(os.Getenv("VELO_SIM"), 10, 64); err == nil {
 		first, n = v, 1
 	} else if v, err := strconv.ParseUint(os.Getenv("VELO_SIMS"), 10, 64); err == nil {
 		n = v
 	}
-	var seeds, epochs, moves, joins atomic.Uint64
+	var seeds atomic.Uint64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for !t.Failed() {
-				i := seeds.Add(1) - 1
-				if i >= n {
-					return
-				}
-				s, err := newSim(first + i)
-				if err == nil {
-					err = s.run()
-				}
-				if err != nil {
-					t.Errorf("VELO_SIM=%d go test ./core -run TestSimulation: %s: %v", first+i, s.what, err)
-					return
-				}
-				epochs.Add(s.cuts.Stats().Published)
-				joins.Add(uint64(s.joins))
-				for _, m := range s.moves {
-					if m.Done() {
-						moves.Add(1)
-					}
+			for i := seeds.Add(1) - 1; i < n && !t.Failed(); i = seeds.Add(1) - 1 {
+				if err := run(first + i); err != nil {
+					t.Errorf("VELO_SIM=%d go test ./core -run '%s$': %v", first+i, t.Name(), err)
 				}
 			}
 		})
 	}
 	workers.Wait()
+	return n
+}
+
+// Goal: in any order of steps every cut is a prefix of each reader, does not change while it is held, and has what was fed before; everything
+// ends, and the last cut has all. Applying the changes of a plan that emits them gives what the cut has; different values are as brute force has them.
+func TestSimulation(t *testing.T) {
+	var epochs, moves, joins atomic.Uint64
+	n := simulate(t, 40, 150, func(seed uint64) error {
+		s, err := newSim(seed)
+		if err == nil {
+			err = s.run()
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.what, err)
+		}
+		epochs.Add(s.cuts.Stats().Published)
+		joins.Add(uint64(s.joins))
+		for _, m := range s.moves {
+			if m.Done() {
+				moves.Add(1)
+			}
+		}
+		return nil
+	})
 	if (epochs.Load() < 5*n || moves.Load() < n/2 || joins.Load() < n/4) && n > 1 && !t.Failed() {
 		t.Errorf("%d epochs, %d moves and %d readers that joined in %d runs: too few to mean anything", epochs.Load(),
 			moves.Load(), joins.Load(), n)

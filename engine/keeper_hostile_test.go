@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/state"
 	"github.com/velo-engine/velo/writers"
 )
 
@@ -490,4 +492,128 @@ func TestStateCheckpointWaitsForWriter(t *testing.T) {
 			t.Fatalf("the checkpoint has %d records, expected 2", from)
 		}
 	})
+}
+
+// brittle is a reader and a writer whose methods panic when they are told to.
+type brittle struct {
+	*logReader
+	panics string
+}
+
+func (b *brittle) at(method string) {
+	if b.panics == method {
+		panic("on purpose")
+	}
+}
+
+func (b *brittle) ResumeFrom(saved []record.Position) ([]string, []record.Position, error) {
+	b.at("ResumeFrom")
+	return b.logReader.ResumeFrom(saved)
+}
+
+// brittleSink is the writer.
+type brittleSink struct{ *brittle }
+
+func (b brittleSink) Write(context.Context, *record.Batch) error { return nil }
+func (b brittleSink) Close() error                               { return nil }
+
+func (b brittleSink) Recover(context.Context, string, []byte) (int64, error) {
+	b.at("Recover")
+	return math.MinInt64, nil
+}
+
+func (b brittleSink) EndWindow(context.Context, int64) error {
+	b.at("EndWindow")
+	return nil
+}
+
+func (b brittleSink) Save(context.Context) ([]byte, error) {
+	b.at("Save")
+	return []byte("saved"), nil
+}
+
+// Goal: a panic in a user's part of the state is an error that names the method, and nothing is left locked or taken. Method:
+// each method panics once, then the same reader and writer start over the same folder.
+func TestStateUserCodePanics(t *testing.T) {
+	for _, method := range []string{"ResumeFrom", "Recover", "EndWindow", "Save"} {
+		l := &splitLog{splits: 2, rows: 600}
+		l.until.Store(600)
+		b := &brittle{logReader: l.reader(0, 1), panics: method}
+		dir := t.TempDir()
+		run := func() error {
+			st := engine.Dir(dir)
+			st.NoSync = true
+			e, err := engine.Start(t.Context(), engine.Config{
+				Plan: keptPlan(t, keptPlans["tumble"]), Readers: []record.Reader{b}, NoPin: true, State: st,
+				Writer: brittleSink{b}, EpochInterval: time.Millisecond,
+			})
+			if err != nil {
+				return err
+			}
+			return e.Wait()
+		}
+		err := run()
+		if err == nil || !strings.Contains(err.Error(), "on purpose") {
+			t.Errorf("%s panics: %v", method, err)
+		}
+		b.panics = ""
+		for _, s := range b.splits {
+			s.next = 0
+		}
+		if err := run(); err != nil {
+			t.Errorf("after %s has panicked: %v", method, err)
+		}
+	}
+}
+
+// Goal: one engine at a time uses a folder, and what the second is told does not disturb the first.
+func TestStateOfTwoEngines(t *testing.T) {
+	dir := t.TempDir()
+	config := func() engine.Config {
+		l := &splitLog{splits: 1, rows: 100}
+		l.until.Store(50)
+		st := engine.Dir(dir)
+		st.NoSync = true
+		return engine.Config{
+			Plan: keptPlan(t, keptPlans["integers"]), Readers: []record.Reader{l.reader(0, 1)}, NoPin: true, State: st,
+		}
+	}
+	first := start(t, config())
+	if _, err := engine.Start(t.Context(), config()); !errors.Is(err, state.ErrLocked) {
+		t.Fatalf("%v, expected ErrLocked", err)
+	}
+	waitRecords(t, first, 50)
+	if err := first.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	if e := start(t, config()); e.Stats().State.Restored == 0 {
+		t.Fatal("the folder of an engine that was closed is not gone on with")
+	}
+}
+
+// Goal: open snapshots, as many as allowed, do not keep the state from being saved.
+func TestStateWithHeldSnapshots(t *testing.T) {
+	l := &splitLog{splits: 2, rows: 1000}
+	st := engine.Dir(t.TempDir())
+	st.NoSync = true
+	e := start(t, engine.Config{
+		Plan: keptPlan(t, keptPlans["texts"]), Readers: []record.Reader{l.reader(0, 1)}, Partitions: 2, NoPin: true,
+		State: st, EpochInterval: -1, HeldSnapshots: 2,
+	})
+	for i := range int64(2) {
+		l.until.Store(100 * (i + 1))
+		waitRecords(t, e, uint64(200*(i+1)))
+		s := e.Snapshot()
+		defer s.Close()
+	}
+	for i := int64(3); i < 8; i++ {
+		l.until.Store(100 * i)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		err := e.Checkpoint(ctx)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }

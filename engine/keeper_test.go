@@ -349,7 +349,7 @@ func TestStateWithoutEpochs(t *testing.T) {
 	}
 }
 
-// waitRecords waits until a snapshot has so many records.
+// waitRecords waits until a snapshot has n records.
 func waitRecords(t *testing.T, e *engine.Engine, n uint64) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; {

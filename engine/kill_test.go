@@ -545,7 +545,7 @@ func (c *killCase) stray() (names []string, err error) {
 	return names, err
 }
 
-// same says how the end of a case differs from that of an undisturbed run.
+// same says how the end of a case differs from the end of an undisturbed run.
 func (c *killCase) same(got, want *killResult, rows []string) error {
 	if got.Records != want.Records || got.Late != 0 || got.Quarantined != 0 {
 		return fmt.Errorf("%d records, %d late, %d quarantined, expected %d, 0, 0", got.Records, got.Late, got.Quarantined, want.Records)

@@ -82,7 +82,7 @@ func TestSentIsThere(t *testing.T) {
 	}
 }
 
-// Goal: whoever closes an engine while its writer still writes is told that something is missing, also if all readers had
+// Goal: Wait says that something is missing if an engine is closed while its writer still writes, also if all readers had
 // ended.
 func TestCloseWhileWriting(t *testing.T) {
 	writing := make(chan struct{})

@@ -101,8 +101,7 @@ var (
 	// ErrFinished says that all windows of the state have closed, because all sources had come to
 	// their end, and that a reader may bring records, which would all be late.
 	ErrFinished = errors.New("the state is at the end of all input and its windows have closed: what comes now " +
-		"would be late; begin anew with fresh, or in another folder (a source that goes on is followed, and a service ends " +
-		"with Shutdown)")
+		"would be late; begin anew with fresh, or in another folder (a source that goes on is followed)")
 
 	// ErrNoState says that the configuration has no State.
 	ErrNoState = errors.New("engine: the configuration has no State")

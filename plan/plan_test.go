@@ -176,3 +176,22 @@ func TestKeys(t *testing.T) {
 		t.Errorf("NULL in a column that may be NULL: %v", err)
 	}
 }
+
+// Goal: windows that go by when records come are not taken for repeatable ones.
+func TestWindowRepeatable(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		w    plan.Window
+		want bool
+	}{
+		{"by event time", plan.Window{Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Minute}}, true},
+		{"by event time, with idle readers", plan.Window{Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Minute}, Idle: time.Second}, true},
+		{"by processing time", plan.Window{Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Minute}, ProcessingTime: true}, false},
+		{"sessions", plan.Window{Windows: plan.Windows{Kind: plan.Session, Size: time.Minute}}, true},
+		{"sessions with idle readers", plan.Window{Windows: plan.Windows{Kind: plan.Session, Size: time.Minute}, Idle: time.Second}, false},
+	} {
+		if got := c.w.Repeatable(); got != c.want {
+			t.Errorf("%s: %v, expected %v", c.name, got, c.want)
+		}
+	}
+}

@@ -82,6 +82,13 @@ const (
 	MaxRetain = 1 << 12
 )
 
+// Repeatable says whether a record that is read again comes into the same windows. It does not if
+// windows go by the time at which records come, nor in sessions if readers may be idle: whether two
+// records are in one session then depends on whether the session had closed between them.
+func (w *Window) Repeatable() bool {
+	return !w.ProcessingTime && !(w.Kind == window.Session && w.Idle > 0)
+}
+
 // validate reports what is wrong with the window.
 func (w *Window) validate(source *record.Schema) error {
 	var faults []error

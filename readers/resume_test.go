@@ -237,7 +237,7 @@ func readInLives(t *testing.T, rng *rand.Rand, f resumeFile, path string) (all [
 		for calls := rng.IntN(120); ended < n && (life > 20 || calls > 0); calls-- {
 			i := rng.IntN(n)
 			if rng.IntN(4) > 0 {
-				i = 0 // the others fall behind
+				i = 0 // the others get less to read
 			}
 			if done[i] {
 				calls++

@@ -206,7 +206,7 @@ type given struct {
 }
 
 // live reads in one life, while more is written. If it is the last one, it reads everything;
-// otherwise the positions that go on are those of some batch of each reader.
+// otherwise the positions that go on are of some batch of each reader.
 func (l *followedLog) live(last bool) {
 	l.t.Helper()
 	l.loseUnknown()

@@ -114,6 +114,8 @@ func (f *flow) guarantee() string {
 		again = "changes after the last checkpoint are written again"
 	case f.plan.Window != nil && !isFile:
 		again = "windows after the last checkpoint are written again"
+	case f.plan.Window != nil && !f.plan.Window.Repeatable():
+		again = "a record after the last checkpoint may be in two windows"
 	}
 	switch {
 	case !f.resumes && again != "":

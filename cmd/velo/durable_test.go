@@ -204,3 +204,18 @@ func packedTrades(t *testing.T) string {
 	}
 	return packed.String()
 }
+
+// Goal: nobody is told exactly once if a record that is read again may come into another window.
+func TestStateSaysWhatRepeats(t *testing.T) {
+	inFolder(t, map[string]string{
+		"trades.csv": durableTrades,
+		"job.sql": `CREATE SOURCE trades (symbol text NOT NULL, size bigint, at timestamp NOT NULL) WITH (connector = 'file', path = 'trades.csv');
+			CREATE SINK volumes WITH (connector = 'file', path = 'volumes.csv');
+			INSERT INTO volumes SELECT window_start, symbol, sum(size) AS v FROM trades GROUP BY symbol, tumble(proctime(), INTERVAL '1 minute');`,
+	})
+	_, errs, status := velo(t, "", "run", "job.sql", "--state=state", "--readers=1")
+	if want := "velo: trades -> volumes: at least once: a record after the last checkpoint may be in two windows\n"; status != 0 ||
+		!strings.Contains(errs, want) {
+		t.Fatalf("status %d, there is no %q in\n%s", status, want, errs)
+	}
+}

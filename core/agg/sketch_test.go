@@ -11,7 +11,7 @@ import (
 )
 
 // Goal: the loops over stripes of the sketches do what adding value by value does. Method: values of
-// all kinds, some NULL, in one group and in so many that their blocks are asked for ahead; the same
+// all kinds, some NULL, in one group and in many, whose blocks are asked for ahead; the same
 // buckets, or hashes, with the same counts.
 func TestSketchTwins(t *testing.T) {
 	for _, groups := range []int{1, 3, 600} {

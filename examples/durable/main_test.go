@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // Goal: an order that was acknowledged is counted once, whenever the service is killed. Method: a process of its own gets orders and is killed at a random one, again and again; at the end the
-// counts are those of the lines in the log, which has all that were acknowledged.
+// counts count the lines in the log, which has all that were acknowledged.
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
