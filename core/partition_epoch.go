@@ -276,9 +276,11 @@ func (p *Partition) beginDiscarding() {
 		Layout: m.Layout, Panes: slices.Clone(m.Panes), Readers: slices.Clone(m.Readers), Clock: m.Clock,
 		Oldest: m.Oldest,
 	}
-	p.phase = discarding
 	p.cuts.noteWindows(p.id, 0, watermarkEnd) // no reader waits for this plan
-	p.resume()
+	if p.phase == catchingUp {
+		p.resume() // the marks are of the epoch that was answered; otherwise they are of the next
+	}
+	p.phase = discarding
 }
 
 // discard takes everything out of the rings, and answers an epoch when all marks have come.
