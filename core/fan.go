@@ -69,7 +69,8 @@ func (rs routers) mayBeIdle(now Nanos) bool {
 	return false
 }
 
-// ahead is a router because of which the reader waits before it goes on; it is nil if there is none.
+// ahead is a router because of which the reader waits before it goes on; it is nil if there is
+// none.
 func (rs routers) ahead() *Router {
 	for _, r := range rs {
 		if r.ahead() {

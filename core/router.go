@@ -294,8 +294,8 @@ func (r *Router) Join(least, most uint64) {
 	r.epoch, r.joining, r.owners = least, most > least, r.cuts.owners
 }
 
-// Abandon has the router take no more batches. It still sends the marks of epochs. Any goroutine may
-// call it.
+// Abandon has the router take no more batches. It still sends the marks of epochs. Any goroutine
+// may call it.
 func (r *Router) Abandon() { r.abandoned.Store(true) }
 
 // Counters are the reader's counters as of its last Step. Any goroutine may call it.

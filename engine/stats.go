@@ -41,7 +41,7 @@ type PlanStats struct {
 	Partitions []PartitionStats
 
 	// Readers are the counters of each reader's records as this plan has treated them: what it has
-	// filtered, counted, found late. In and Batches are those of every plan that has not ended.
+	// filtered, counted, found late. In and Batches are the same for every plan that has not ended.
 	Readers []result.Counters
 	Folded  uint64 // number of groups that readers have folded and not sent to the partitions yet
 }
@@ -147,7 +147,7 @@ type ShardMove struct {
 
 // Stats are the counters of an engine. They can be read at any time, also after a failure. While
 // the engine runs they are from slightly different moments. If the engine has several plans, Plan,
-// Output, Partitions and the Counters of the Readers are those of the first, and Plans has all.
+// Output, Partitions and the Counters of the Readers belong to the first, and Plans has all.
 type Stats struct {
 	Plan       string
 	Plans      []PlanStats
