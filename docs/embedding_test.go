@@ -287,7 +287,7 @@ func Example_plans() {
 		log.Fatal(err)
 	}
 	for i, name := range []string{"NVDA", "NVDA", "NVDA"} {
-		if err := lane.Send(ctx, Trade{Symbol: name, Size: int64(100 * (i + 1))}); err != nil {
+		if err := lane.Send(ctx, Trade{Symbol: name, Size: int64(100 * (i + 1)), At: time.Now()}); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -44,6 +44,7 @@ type PlanError struct {
 	Err    error
 }
 
+// Error names the plan, and says why it has ended.
 func (e *PlanError) Error() string {
 	return fmt.Sprintf("plan %d (%s): %v", e.Number, e.Plan.Name, e.Err)
 }

@@ -174,7 +174,9 @@ func TestPlansTwin(t *testing.T) {
 		partitions, cores, rows int
 		exchange                plan.Exchange
 	}{
-		{1, 1, 0, plan.ExchangeAuto}, {3, 2, 100, plan.ExchangeRoute}, {2, 1, 777, plan.ExchangeFold},
+		{1, 1, 0, plan.ExchangeAuto},
+		{3, 2, 100, plan.ExchangeRoute},
+		{2, 1, 777, plan.ExchangeFold},
 		{4, 3, 0, plan.ExchangeDirect},
 	} {
 		cfg := engine.Config{
