@@ -107,7 +107,8 @@ func (in *inlet) addRouter(b *branch) ([]ringEnds, error) {
 	if b.cfg.OnLate != nil {
 		from = lateSource{in.source, b}
 	}
-	r, err := core.NewRouter(plan.ReaderID(in.id), b.cfg.Plan, from, b.cfg.Route, b.fold, out, bells, local, b.state, b.cuts)
+	r, err := core.NewRouter(plan.ReaderID(in.id), b.cfg.Plan, from, b.cfg.Route, b.fold, out, bells, local, b.state,
+		b.cuts)
 	if err != nil {
 		return nil, err
 	}
