@@ -167,6 +167,9 @@ type Plan struct {
 	// through. Nil selects the columns of Inner as they are. A value that cannot be computed reads
 	// NULL.
 	Select []Output
+	// Distinct leaves out rows of the result that are equal to another; of a writer, equal to another
+	// of the same window.
+	Distinct bool
 	// Having is an expression; the result has only the groups for which it is true.
 	Having *Expr
 	// OrderBy, Limit and Offset shape All and Batches of a snapshot as a whole; Get takes notice of
@@ -254,6 +257,9 @@ func (p *Plan) String() string {
 		b.Reset()
 		for i, o := range p.Select {
 			b.WriteString([]string{"SELECT ", ", "}[min(i, 1)])
+			if i == 0 && p.Distinct {
+				b.WriteString("DISTINCT ")
+			}
 			if b.WriteString(o.Expr.String()); o.Expr.String() != o.Name {
 				b.WriteString(" AS " + o.Name)
 			}

@@ -71,6 +71,7 @@ func isAggregate(x *syntax.Call) bool {
 
 // aggregate adds an aggregate to the plan.
 func (c *compiler) aggregate(x *syntax.Call, name string) {
+	x.Star = x.Star || x.Name == "count" && len(x.Args) == 0 && !x.Distinct // count(), as in SQLite and DuckDB
 	text := x.String()
 	if _, ok := c.aggregates[text]; ok {
 		return

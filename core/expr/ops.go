@@ -73,6 +73,20 @@ const (
 	Sqrt
 	Ln
 	Exp
+	opMath      // see Math
+	roundTo     // see RoundTo
+	Atan2       // two floats
+	Factorial   // a bigint
+	GCD         // two bigints
+	LCM         // two bigints
+	BitCount    // the number of ones of a bigint
+	WidthBucket // a float, two bounds, and the number of buckets
+	BitAnd      // two bigints
+	BitOr
+	BitXor
+	ShiftLeft  // a bigint, number of bits
+	ShiftRight // a bigint, number of bits; the sign stays
+	BitNot
 
 	AddNanos    // a timestamp and a bigint
 	SubTimes    // the nanoseconds from the second argument to the first
@@ -363,9 +377,24 @@ func init() {
 		Ceil:  {name: "ceil", types: roundTypes, eval: evalRound, vector: vectorRound},
 		Trunc: {name: "trunc", types: roundTypes, eval: evalRound, vector: vectorRound},
 		Power: {name: "power", types: signature(f64, false, f64, f64), eval: evalFloat},
-		Sqrt:  {name: "sqrt", types: signature(f64, false, f64), eval: evalFloat},
-		Ln:    {name: "ln", types: signature(f64, false, f64), eval: evalFloat},
-		Exp:   {name: "exp", types: signature(f64, false, f64), eval: evalFloat},
+		Sqrt:  {name: "sqrt", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
+		Ln:    {name: "ln", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
+		Exp:   {name: "exp", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
+
+		opMath:      {name: "math", types: signature(f64, false, f64), eval: evalMath, vector: vectorMath},
+		roundTo:     {name: "round", types: roundToTypes, eval: evalRoundTo, vector: vectorRoundTo},
+		Atan2:       {name: "atan2", types: signature(f64, false, f64, f64), eval: evalAtan2},
+		Factorial:   {name: "factorial", types: signature(i64, false, i64), eval: evalInts},
+		GCD:         {name: "gcd", types: signature(i64, false, i64, i64), eval: evalInts},
+		LCM:         {name: "lcm", types: signature(i64, false, i64, i64), eval: evalInts},
+		BitCount:    {name: "bit_count", types: signature(i64, false, i64), eval: evalInts},
+		WidthBucket: {name: "width_bucket", types: signature(i64, false, f64, f64, f64, i64), eval: evalWidthBucket},
+		BitAnd:      {name: "&", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		BitOr:       {name: "|", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		BitXor:      {name: "#", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		ShiftLeft:   {name: "<<", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		ShiftRight:  {name: ">>", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		BitNot:      {name: "~", prefix: true, types: signature(i64, false, i64), eval: evalBits, vector: vectorBits},
 
 		AddNanos: {
 			name: "+", infix: true, types: signature(ts, false, ts, i64), eval: evalArithmetic,
@@ -388,7 +417,7 @@ func init() {
 		Chr:         {name: "chr", types: signature(tx, false, i64), eval: evalMade, made: appendFunction},
 		MD5:         {name: "md5", types: signature(tx, false, tx), eval: evalMade, made: appendFunction},
 		OctetLength: {name: "octet_length", types: signature(i64, false, tx), eval: evalPiece},
-		Log10:       {name: "log10", types: signature(f64, false, f64), eval: evalFloat},
+		Log10:       {name: "log10", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
 
 		RegexpMatch:   {name: "regexp_like", types: regexpTypes, eval: evalRegexp},
 		RegexpFind:    {name: "regexp_substr", types: regexpTypes, eval: evalRegexp},

@@ -97,6 +97,9 @@ func (d *duckDB) rows(query string, types []record.Type) ([][]cell, bool, error)
 	return all, false, err
 }
 
+// run is for a suite.
+func (d *duckDB) run(text string) ([]suiteColumn, [][]any, error) { return runTyped(d.conn, text) }
+
 // scan reads all rows of a driver of database/sql.
 func scan(rows *sql.Rows, types []record.Type, cellOf func(v any, t record.Type) cell) (all [][]cell, err error) {
 	values, into := make([]any, len(types)), make([]any, len(types))

@@ -214,6 +214,63 @@ func (d *postgres) rows(query string, types []record.Type) (all [][]cell, failed
 	return all, errors.As(err, &fault) && strings.HasPrefix(fault.Code, "22"), err
 }
 
+// run is for a suite.
+func (d *postgres) run(text string) (columns []suiteColumn, all [][]any, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	rows, err := d.conn.Query(ctx, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	oids := rows.FieldDescriptions()
+	for _, f := range oids {
+		typ := map[uint32]record.Type{
+			pgtype.BoolOID: record.Bool, pgtype.Int2OID: record.Int64, pgtype.Int4OID: record.Int64,
+			pgtype.Int8OID: record.Int64, pgtype.Float8OID: record.Float64, pgtype.TextOID: record.String,
+			pgtype.VarcharOID: record.String, pgtype.NameOID: record.String, pgtype.TimestampOID: record.Timestamp,
+			pgtype.TimestamptzOID: record.Timestamp, pgtype.DateOID: record.Timestamp,
+			pgtype.NumericOID: record.DecimalOf(18, 0),
+		}[f.DataTypeOID]
+		columns = append(columns, suiteColumn{f.Name, typ})
+	}
+	for rows.Next() {
+		var row []any
+		for i, raw := range rows.RawValues() {
+			row = append(row, postgresValue(raw, oids[i].DataTypeOID))
+		}
+		all = append(all, row)
+	}
+	return columns, all, rows.Err()
+}
+
+// postgresValue is a value of a type by its text.
+func postgresValue(raw []byte, oid uint32) any {
+	if raw == nil {
+		return nil
+	}
+	s := string(raw)
+	switch oid {
+	case pgtype.BoolOID:
+		return s == "t"
+	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID:
+		n, _ := strconv.ParseInt(s, 10, 64)
+		return n
+	case pgtype.NumericOID:
+		return exactNumber(s)
+	case pgtype.Float8OID, pgtype.Float4OID:
+		f, _ := strconv.ParseFloat(s, 64)
+		return f
+	case pgtype.TimestampOID, pgtype.TimestamptzOID, pgtype.DateOID:
+		for _, form := range []string{"2006-01-02 15:04:05.999999", "2006-01-02"} {
+			if t, err := time.Parse(form, strings.TrimSuffix(s, "+00")); err == nil {
+				return t
+			}
+		}
+	}
+	return s
+}
+
 // postgresCell is a value of a type as its text.
 func postgresCell(raw []byte, oid uint32) cell {
 	if raw == nil {
