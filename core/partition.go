@@ -172,6 +172,9 @@ type Partition struct {
 	// otherwise.
 	lentImage *result.Image
 
+	// loading is scratch of Load; it is nil when nothing is loaded.
+	loading *loading
+
 	counts    partitionCounts
 	published publishedPartition
 }
