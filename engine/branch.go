@@ -220,6 +220,20 @@ func (c *Config) onLate() bool {
 	return false
 }
 
+// short returns the configuration in the short form if Plans has a single plan.
+func (c *Config) short() *Config {
+	if len(c.Plans) != 1 || c.Plan != nil {
+		return c
+	}
+	d, p := *c, c.Plans[0]
+	d.Plans, d.Plan, d.Writer, d.Exchange, d.Route = nil, p.Plan, p.Writer, p.Exchange, p.Route
+	d.StatePolicy, d.OnLate = p.StatePolicy, p.OnLate
+	if p.StateBytes != 0 {
+		d.StateBytes = p.StateBytes
+	}
+	return &d
+}
+
 // plans returns the plans of the configuration, also if it has only one in the short form.
 func (c *Config) plans() []PlanConfig {
 	if len(c.Plans) > 0 {

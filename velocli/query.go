@@ -102,7 +102,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if c.ExplainSchema {
 		return printSchema(std.out, f.schema)
 	}
-	if err := c.fill(1); err != nil {
+	if err := c.fill(1, 1); err != nil {
 		return err
 	}
 	f.saySkipped(f.name, std.err)
@@ -148,12 +148,14 @@ func (c *queryCmd) flow(p *plan.Plan, f *files, aside *quarantine, stop *stopper
 	}
 	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !flows(p)}
 	rows.check = func() error { return aside.widening.check(c.Readers, p) }
-	q := &flow{
-		name: f.name, plan: p, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside,
-		early:  stop.cutEarly(),
+	in := &ingest{
+		feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
+	}
+	q := in.add(&flow{
+		name: f.name, plan: p,
 		writer: newLines(c.Format, &terminal{to: rows}, f.follow || f.stdin != nil && closesEarly(p)),
 		atEnd:  !flows(p), hints: queryHints,
-	}
+	})
 	q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
 	if err := q.start(&c.sizing, c.Live); err != nil {
 		return err
