@@ -545,7 +545,7 @@ func TestPostgres(t *testing.T) {
 		mk(Add, i(1), f(1)), mk(Add, i(1)), mk(And, i(1), Bool(true)), mk(Length, i(1)),
 		mk(Div, dec(3, 1, 1), dec(3, 1, 1)), mk(opCount), mk(In, i(1)),
 		cast(at, record.Int64), func() (*Expr, error) {
-			return Extract("century", at)
+			return Extract("fortnight", at)
 		}, func() (*Expr, error) { return DateTrunc("eon", at) }, mk(opCase, Bool(true)),
 	} {
 		if e, err := bad(); err == nil {
