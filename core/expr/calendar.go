@@ -9,8 +9,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// evalMakeTime makes a timestamp of a year, a month and a day, and for MakeTime of an hour, a minute
-// and seconds.
+// evalMakeTime makes a timestamp of a year, a month and a day, and for MakeTime of an hour, a
+// minute and seconds.
 func evalMakeTime(e *Expr, a []Value) (Value, error) {
 	y, m, d := int64(a[0].Bits), int64(a[1].Bits), int64(a[2].Bits)
 	if y < 1678 || y > 2261 || m < 1 || m > 12 || d < 1 ||

@@ -8,8 +8,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Goal: every function of texts, times and patterns has a type, may be NULL where its arguments may, and is the same as a column and row by row. Method: each
-// over columns with and without NULLs, random batches, the machine against Eval.
+// Goal: every function of texts, times and patterns has a type, may be NULL where its arguments
+// may, and is the same as a column and row by row. Method: each over columns with and without
+// NULLs, random batches, the machine against Eval.
 func TestFunctions(t *testing.T) {
 	zone, err := time.LoadLocation("America/New_York")
 	if err != nil {

@@ -454,7 +454,9 @@ func init() {
 		addMonths: {name: "add_months", types: zoneTypes, eval: evalAddMonths},
 		monthBin:  {name: "time_bucket", types: monthBinTypes, eval: evalMonthBin, vector: vectorMonthBin},
 		MakeDate:  {name: "make_date", types: signature(ts, false, i64, i64, i64), eval: evalMakeTime},
-		MakeTime:  {name: "make_timestamp", types: signature(ts, false, i64, i64, i64, i64, i64, f64), eval: evalMakeTime},
+		MakeTime: {
+			name: "make_timestamp", types: signature(ts, false, i64, i64, i64, i64, i64, f64), eval: evalMakeTime,
+		},
 
 		opJSON: {name: "json", types: jsonTypes, eval: evalJSON},
 

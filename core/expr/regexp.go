@@ -20,8 +20,8 @@ type pattern struct {
 	fast *likePattern
 }
 
-// fastPattern returns a pattern of LIKE that matches the same texts as a regular expression of plain
-// characters, maybe with ^ before or $ after them.
+// fastPattern returns a pattern of LIKE that matches the same texts as a regular expression of
+// plain characters, maybe with ^ before or $ after them.
 func fastPattern(text, flags string) *likePattern {
 	if flags != "" {
 		return nil
