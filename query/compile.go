@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/plan"
@@ -57,6 +58,8 @@ type compiler struct {
 	query  *syntax.Select
 	source *record.Schema
 	faults []error
+	// began is when now() was first asked for.
+	began time.Time
 
 	where  *expr.Expr
 	window *plan.Window
@@ -491,7 +494,7 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 	}
 	switch x := e.(type) {
 	case *syntax.Ident:
-		if isBound(x.Name) && c.window != nil {
+		if isBound(x.Name) && c.window != nil || c.bareNow(x) {
 			return
 		}
 		if isBound(x.Name) {

@@ -113,10 +113,11 @@ func evalInts(e *Expr, a []Value) (Value, error) {
 		}
 		v := int64(1)
 		for n := int64(2); n <= x; n++ {
-			var err error
-			if v, err = intOf(Mul, v, n); err != nil {
+			next, err := intOf(Mul, v, n)
+			if err != nil {
 				return Value{}, err
 			}
+			v = next
 		}
 		return Value{Bits: uint64(v)}, nil
 	case BitCount:
@@ -150,8 +151,8 @@ func magnitude(x int64) uint64 {
 	return uint64(x)
 }
 
-// evalWidthBucket says in which of n buckets of equal width between two bounds a number is: 0 before
-// the first, n+1 after the last. The bounds may be in descending order.
+// evalWidthBucket says in which of n buckets of equal width between two bounds a number is: 0
+// before the first, n+1 after the last. The bounds may be in descending order.
 func evalWidthBucket(_ *Expr, a []Value) (Value, error) {
 	x, low, high := math.Float64frombits(a[0].Bits), math.Float64frombits(a[1].Bits), math.Float64frombits(a[2].Bits)
 	n := int64(a[3].Bits)
@@ -231,7 +232,8 @@ func vectorBits(m *Machine, e *node, a []*vec) bool {
 	default:
 		for i, v := range x {
 			w, ok := bitsOf(e.op, v, y[i])
-			if to[i] = w; !ok && r.isValid(i) {
+			to[i] = w
+			if !ok && r.isValid(i) {
 				r.fail(i)
 			}
 		}
@@ -312,16 +314,15 @@ func (p places) float(f float64) (float64, error) {
 	}
 	digits := append([]byte{text[0]}, text[2:16]...)
 	keep := exponent + 1 + p.digits
-	if keep >= len(digits) {
-		return f, nil
-	}
 	if keep < 0 {
 		return 0, nil
 	}
-	up := !p.cut && digits[keep] >= '5'
+	keep = min(keep, len(digits))
+	up := !p.cut && keep < len(digits) && digits[keep] >= '5'
 	digits = digits[:keep]
 	for i := keep - 1; up && i >= 0; i-- {
-		if up = digits[i] == '9'; up {
+		up = digits[i] == '9'
+		if up {
 			digits[i] = '0'
 		} else {
 			digits[i]++
@@ -330,11 +331,14 @@ func (p places) float(f float64) (float64, error) {
 	if up {
 		digits = append([]byte{'1'}, digits...)
 	}
-	v, err := strconv.ParseFloat(string(digits)+"e"+strconv.Itoa(-p.digits), 64)
 	if len(digits) == 0 {
-		v, err = 0, nil
+		return 0, nil
 	}
-	return math.Copysign(v, f), err
+	v, err := strconv.ParseFloat(string(digits)+"e"+strconv.Itoa(exponent+1-keep), 64)
+	if err != nil {
+		return 0, errRange
+	}
+	return math.Copysign(v, f), nil
 }
 
 func vectorRoundTo(m *Machine, e *node, a []*vec) bool {

@@ -105,9 +105,18 @@ const (
 	OctetLength // number of bytes
 	Log10       // a float
 
+	EndsWith  // text, suffix
+	ConcatWS  // a separator, and texts; texts that are NULL are left out
+	InitCap   // a text
+	Translate // text, characters to replace, the characters that replace them
+	ToHex     // a bigint
+	Overlay   // text, replacement, position from 1, and optionally the number of characters replaced
+	opTry     // see Try
+
 	RegexpMatch // see Regexp
 	RegexpFind
 	RegexpCount
+	RegexpPlace // the position of the first match, counted from 1; 0 if there is none
 	regexpReplace
 
 	DateBin // the length of a bin as a bigint, a timestamp, and the begin of one of the bins
@@ -117,6 +126,9 @@ const (
 	toChar
 	parseTime
 	addMonths
+	monthBin // see MonthBin
+	MakeDate // year, month, day
+	MakeTime // year, month, day, hour, minute, and seconds as a float
 
 	opJSON // see JSON
 
@@ -419,9 +431,18 @@ func init() {
 		OctetLength: {name: "octet_length", types: signature(i64, false, tx), eval: evalPiece},
 		Log10:       {name: "log10", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
 
-		RegexpMatch:   {name: "regexp_like", types: regexpTypes, eval: evalRegexp},
+		EndsWith:  {name: "ends_with", types: signature(bl, false, tx, tx), eval: evalEnds},
+		ConcatWS:  {name: "concat_ws", lenient: true, types: concatWSTypes, eval: evalConcatWS},
+		InitCap:   {name: "initcap", types: signature(tx, false, tx), eval: evalMade, made: appendChanged},
+		Translate: {name: "translate", types: signature(tx, false, tx, tx, tx), eval: evalMade, made: appendChanged},
+		ToHex:     {name: "to_hex", types: signature(tx, false, i64), eval: evalMade, made: appendChanged},
+		Overlay:   {name: "overlay", types: signature(tx, true, tx, tx, i64, i64), eval: evalMade, made: appendChanged},
+		opTry:     {name: "try", lenient: true, types: tryTypes, eval: evalTry, vector: vectorTry},
+
+		RegexpMatch:   {name: "regexp_like", types: regexpTypes, eval: evalRegexp, vector: vectorRegexp},
 		RegexpFind:    {name: "regexp_substr", types: regexpTypes, eval: evalRegexp},
 		RegexpCount:   {name: "regexp_count", types: regexpTypes, eval: evalRegexp},
+		RegexpPlace:   {name: "regexp_instr", types: regexpTypes, eval: evalRegexp},
 		regexpReplace: {name: "regexp_replace", types: regexpTypes, eval: evalRegexp, made: appendReplaced},
 
 		DateBin:   {name: "date_bin", types: dateBinTypes, eval: evalDateBin},
@@ -431,6 +452,11 @@ func init() {
 		parseTime: {name: "to_timestamp", types: parseTimeTypes, eval: evalParseTime},
 		toChar:    {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
 		addMonths: {name: "add_months", types: zoneTypes, eval: evalAddMonths},
+		monthBin:  {name: "time_bucket", types: monthBinTypes, eval: evalMonthBin, vector: vectorMonthBin},
+		MakeDate:  {name: "make_date", types: signature(ts, false, i64, i64, i64), eval: evalMakeTime},
+		MakeTime: {
+			name: "make_timestamp", types: signature(ts, false, i64, i64, i64, i64, i64, f64), eval: evalMakeTime,
+		},
 
 		opJSON: {name: "json", types: jsonTypes, eval: evalJSON},
 

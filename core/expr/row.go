@@ -37,6 +37,12 @@ func (e *Expr) eval(column func(i int, t record.Type) Value) (Value, error) {
 		return column(e.column, e.typ), nil
 	case And, Or:
 		return e.evalLogic(column)
+	case opTry:
+		v, err := e.args[0].eval(column)
+		if err != nil {
+			return Value{Null: true}, nil
+		}
+		return v, nil
 	case opCase:
 		for i := 0; i+1 < len(e.args); i += 2 {
 			c, err := e.args[i].eval(column)
