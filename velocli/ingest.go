@@ -126,7 +126,11 @@ func (in *ingest) short() bool { return in.early || !in.feed.endless && cutShort
 // wait waits for the engine, and returns why the query has failed: for a reason of its own, or
 // because the engine has.
 func (f *flow) wait() error {
-	err := f.failure(f.ended())
+	return explain(f.failure(f.ended()))
+}
+
+// explain adds to an error what the user can do about it.
+func explain(err error) error {
 	if errors.Is(err, arena.ErrBudget) || errors.Is(err, result.ErrSorterFull) {
 		err = fmt.Errorf("%w\n--memory, or VELO_MEMORY, gives the query more", err)
 	}

@@ -64,14 +64,15 @@ func (m *meter) saw(n uint64, now time.Duration) {
 	}
 }
 
-// showLive shows a query until the view is stopped. Then it shows the last frame and restores the
+// showLive shows queries over one source until the view is stopped. Then it shows the last frame and restores the
 // terminal.
-func showLive(to io.Writer, f *flow) (*background, error) {
+func showLive(to io.Writer, all ...*flow) (*background, error) {
+	f := all[0]
 	schema, err := f.plan.Result()
 	if err != nil {
 		return nil, err
 	}
-	return newLive(to, orderOf(f.plan, schema), f).show(), nil
+	return newLive(to, orderOf(f.plan, schema), all...).show(), nil
 }
 
 func newLive(to io.Writer, order int, shown ...*flow) *live {

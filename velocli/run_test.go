@@ -316,3 +316,33 @@ func TestRunHelp(t *testing.T) {
 		t.Errorf("%v, %v", names, err)
 	}
 }
+
+// Goal: several SELECTs over one input are answered in one pass, one after the other. Method: standard input, which can be read once; a column whose guess does not hold, over a
+// file, so that all begin again; and what is refused.
+func TestQuerySeveral(t *testing.T) {
+	inFolder(t, map[string]string{"t.csv": "a,b\n1,2\n2,5\n"})
+	sql := `SELECT count(*) AS n FROM stdin; SELECT a, sum(b) AS b FROM stdin GROUP BY a ORDER BY a;`
+	out, errs, status := velo(t, "a,b\n1,2\n2,5\n1,4\n", "query", "--format=csv", sql)
+	if want := "n\n3\n\na,b\n1,6\n2,5\n"; status != 0 || out != want {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	out, errs, status = velo(t, "", "query", "--format=ndjson", `SELECT max(b) AS b FROM "t.csv"; SELECT min(b) AS b FROM "t.csv"`)
+	if want := "{\"b\":5}\n{\"b\":2}\n"; status != 0 || out != want {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	out, errs, status = velo(t, "", "explain", `SELECT max(b) AS b FROM "t.csv"; SELECT min(b) AS b FROM "t.csv"`)
+	if status != 0 || strings.Count(out, "max(b)") != 1 || strings.Count(out, "min(b)") != 1 {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	for sql, want := range map[string]string{
+		`SELECT max(b) FROM "t.csv"; SELECT b FROM "t.csv"`:       "prints rows as they come",
+		`SELECT max(b) FROM "t.csv"; SELECT max(b) FROM "u.csv"`:  `this SELECT is from "u.csv"`,
+		`SELECT max(b) FROM "t.csv"; SELECT max(c) FROM "t.csv"`:  `line 1, column 40`,
+		`SELECT max(b) FROM "t.csv"; DROP TABLE x`:                "column 29",
+		`SELECT max(d) FROM "t.csv"; SELECT max(c) FROM "t.csv";`: `"d"`,
+	} {
+		if _, errs, status := velo(t, "", "query", sql); status != statusFailed || !strings.Contains(errs, want) {
+			t.Errorf("%s: status %d, %s", sql, status, errs)
+		}
+	}
+}
