@@ -116,7 +116,7 @@ func (l *compiler) bindColumns() error {
 	for _, a := range p.Aggregates {
 		if b, ok := l.bind(a); ok {
 			l.bound = append(l.bound, b)
-			nullable := a.Func != Count && a.Func != ApproxCountDistinct
+			nullable := a.Func != Count && a.Func != ApproxCountDistinct && a.Func != RegrCount
 			l.fields = append(l.fields, record.Field{Name: a.Name, Type: b.fn.Type(), Nullable: nullable})
 		}
 	}

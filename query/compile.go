@@ -102,6 +102,8 @@ type compiler struct {
 
 	where  *expr.Expr
 	window *plan.Window
+	// timeExpr is the time of the window.
+	timeExpr syntax.Expr
 	// timeOf are the columns that the time of the window is made of.
 	timeOf []string
 	// keyNames are the names in the plan of the columns to group by.

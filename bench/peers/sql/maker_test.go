@@ -154,6 +154,11 @@ var ofPostgres = map[byte][]string{
 		"(%f NOT BETWEEN SYMMETRIC %f AND %n)", "starts_with(%s, 'a')", "(CAST(%t AS date) - CAST(%t AS date) > %n)",
 		"(DATE '2024-02-29' + %i < %t)",
 	},
+	'a': {
+		"corr(%q, j)", "covar_pop(%q, %q)", "covar_samp(f, j)", "regr_slope(j, f)", "regr_intercept(%q, j)",
+		"regr_r2(f, j)", "regr_count(%f, %i)", "regr_avgx(%q, j)", "regr_avgy(%q, j)", "regr_sxx(f, j)",
+		"regr_syy(f, j)", "regr_sxy(f, j)", "bit_and(%i)", "bit_or(%i)", "bit_xor(%i)",
+	},
 	't': {
 		"CAST(make_date(2024, 2, %n) AS timestamp)", "make_timestamp(2024, 1, %n, 13, 5, %n + 0.25)", "date_trunc('decade', %t)",
 		"date_trunc('century', %t)", "(%t + INTERVAL '1 month')", "date_bin('15 minutes', %t, TIMESTAMP '2001-01-01')",
@@ -386,7 +391,7 @@ type orderBy struct {
 
 var (
 	quoted  = regexp.MustCompile(`'[^']*'`)
-	inexact = regexp.MustCompile(`^(avg|var|std)|power|pow\(|exp\(|ln\(|\^`)
+	inexact = regexp.MustCompile(`^(avg|var|std|cor|cov|reg)|power|pow\(|exp\(|ln\(|\^`)
 	column  = regexp.MustCompile(`\b(i|j|f|g|s|r|b|ts|u|d|e)\b`)
 )
 
