@@ -304,6 +304,7 @@ func (p *Plan) windowMayBeNull() bool {
 
 type boundAggregate struct {
 	kind     AggregateKind
+	user     *agg.User
 	fn       agg.Func
 	arg, by  int // in layout.args, -1 for none
 	distinct bool
@@ -311,7 +312,7 @@ type boundAggregate struct {
 
 // bind finds the arguments of an aggregate and binds its function.
 func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
-	b = boundAggregate{kind: a.Func, arg: -1, by: -1}
+	b = boundAggregate{kind: a.Func, user: a.User, arg: -1, by: -1}
 	of := fmt.Sprintf("aggregate %q", a.Name)
 	var args []agg.Arg
 	var sources []int
@@ -338,10 +339,7 @@ func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 	if !ok {
 		return b, false
 	}
-	fn, err := agg.Bind(a.Func, args...)
-	if err == nil {
-		fn, err = agg.WithFraction(fn, a.Fraction)
-	}
+	fn, err := bindFunc(a, args)
 	if err != nil {
 		l.fault("%s: %w", of, err)
 		return b, false
@@ -359,6 +357,21 @@ func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 		b.by = l.argument(sources[1], l.Source.Field(sources[1]), true)
 	}
 	return b, true
+}
+
+// bindFunc binds the function of an aggregate.
+func bindFunc(a Aggregate, args []agg.Arg) (agg.Func, error) {
+	if a.User == nil {
+		fn, err := agg.Bind(a.Func, args...)
+		if err != nil {
+			return nil, err
+		}
+		return agg.WithFraction(fn, a.Fraction)
+	}
+	if a.Func != 0 || a.Distinct || a.Fraction != 0 {
+		return nil, fmt.Errorf("User is set, so Func, Distinct and Fraction are not for it")
+	}
+	return a.User.Bind(args...)
 }
 
 // argument is the position of a source column among the arguments.
@@ -382,6 +395,7 @@ func (l *compiler) argument(source int, f record.Field, values bool) int {
 func (l *compiler) place(bound []boundAggregate) {
 	type slot struct {
 		kind     AggregateKind
+		user     *agg.User
 		arg, by  int
 		distinct bool
 	}
@@ -393,9 +407,9 @@ func (l *compiler) place(bound []boundAggregate) {
 	}
 	slotOf := func(b boundAggregate) slot {
 		if b.kind == Sum && hasAvg[b.arg] {
-			return slot{Avg, b.arg, -1, false}
+			return slot{Avg, nil, b.arg, -1, false}
 		}
-		return slot{b.kind.State(), b.arg, b.by, b.distinct}
+		return slot{b.kind.State(), b.user, b.arg, b.by, b.distinct}
 	}
 	// States that are placed first are found by the others: averages by sums, and the states that
 	// count the values of an argument by its extremes and by count itself.

@@ -101,7 +101,7 @@ func (x *explanation) columns() {
 				a.Func, arg)
 			continue
 		}
-		x.line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.Fn.Words())
+		x.line("aggregate", "%s = %s(%s): %d bytes of state", a.Name, a.FuncName(), arg, 8*o.Fn.Words())
 	}
 }
 

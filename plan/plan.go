@@ -117,12 +117,17 @@ const (
 	ApproxPercentile = agg.ApproxPercentile
 )
 
+// A UserAggregate is an aggregate function that is not one of these: package aggregate makes them.
+type UserAggregate = agg.User
+
 // An Aggregate is one computed column of the result.
 type Aggregate struct {
 	// Name is the name of the result's column.
 	Name string
-	// Func is the function.
+	// Func is the function. It is 0 if User is set.
 	Func AggregateKind
+	// User is a function of your own, instead of Func.
+	User *UserAggregate
 	// Column is the column that it is computed of; empty is count(*).
 	Column string
 	// By is the column that MinBy, MaxBy, First and Last choose by, and the x of Corr and its
@@ -136,6 +141,14 @@ type Aggregate struct {
 
 	// Fraction is the argument of ApproxPercentile, 0 to 1. It is 0 for other functions.
 	Fraction float64
+}
+
+// FuncName returns the name of the function in SQL.
+func (a *Aggregate) FuncName() string {
+	if a.User != nil {
+		return a.User.Name()
+	}
+	return a.Func.String()
 }
 
 // An Expr is an expression over the columns of a record or of a group. SQL makes them; package
@@ -251,7 +264,7 @@ func (p *Plan) String() string {
 		if a.Distinct {
 			arg = "DISTINCT " + arg
 		}
-		fmt.Fprintf(&b, "%s%v(%s) AS %s", sep, a.Func, arg, a.Name)
+		fmt.Fprintf(&b, "%s%s(%s) AS %s", sep, a.FuncName(), arg, a.Name)
 		sep = ", "
 	}
 	if p.Source != nil {

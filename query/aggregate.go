@@ -92,7 +92,7 @@ var regardless = []plan.AggregateKind{plan.Min, plan.Max, plan.BoolAnd, plan.Boo
 func isAggregate(x *syntax.Call) bool {
 	_, known := aggregates[x.Name]
 	_, no := refused[x.Name]
-	return (known || no || conditional[x.Name] != "" || percentileNamed(x.Name) != "") && x.Over == nil
+	return (known || no || userAggregate(x.Name) != nil || conditional[x.Name] != "" || percentileNamed(x.Name) != "") && x.Over == nil
 }
 
 // aggregate adds an aggregate to the plan.
@@ -113,10 +113,11 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		return
 	}
 	kind := aggregates[x.Name]
+	user := userAggregate(x.Name)
 	if kind.State() == plan.MinBy || kind.State() == plan.MaxBy {
 		x = c.byTime(x)
 	}
-	if !c.mayAggregate(x, kind) {
+	if user != nil && !c.mayAggregateUser(x) || user == nil && !c.mayAggregate(x, kind) {
 		return
 	}
 	leaf := c.sourceLeaf("an aggregate")
@@ -135,7 +136,7 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 			return
 		}
 	}
-	a := plan.Aggregate{Func: kind, Distinct: x.Distinct && kind == plan.Count}
+	a := plan.Aggregate{Func: kind, User: user, Distinct: x.Distinct && kind == plan.Count}
 	args := x.Args
 	if kind == plan.ApproxPercentile {
 		f, ok := c.fraction(args[1], x.Pos)
@@ -236,6 +237,11 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 				return false
 			}
 			text = args[i].String()
+		}
+		if a.User != nil {
+			if t := userType(a.User, arg.Type()); t != arg.Type() {
+				arg, text = c.to(arg, t), fmt.Sprintf("%s as %v", text, t)
+			}
 		}
 		if a.Func.OfPairs() {
 			if !isNumber(arg.Type()) {
