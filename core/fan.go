@@ -1,6 +1,9 @@
 package core
 
-import "github.com/velo-engine/velo/record"
+import (
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/record"
+)
 
 // routers are the routers of one reader, one for each plan. They take each batch together, and they
 // send the marks of an epoch between the same two batches. So a cut shows the same records of the
@@ -69,7 +72,8 @@ func (rs routers) mayBeIdle(now Nanos) bool {
 	return false
 }
 
-// ahead is a router because of which the reader waits before it goes on; it is nil if there is none.
+// ahead is a router because of which the reader waits before it goes on; it is nil if there is
+// none.
 func (rs routers) ahead() *Router {
 	for _, r := range rs {
 		if r.ahead() {
@@ -100,10 +104,85 @@ func (rs routers) sendChunks() (chunks int) {
 // goes back to the source when all are done with it.
 type Fan struct {
 	routers routers
+	stages  []*jointStage
 	// waits is the router because of which the last Step had no work.
 	waits *Router
 	// left says that the reader has left the epochs.
 	left bool
+}
+
+// A jointStage filters and computes once for several routers, whose plans have the same WHERE and
+// compute the same expressions.
+type jointStage struct {
+	program *expr.Program
+	machine *expr.Machine
+	routers []*Router
+	// batch is the batch that result was made of; it is nil before the first router has asked.
+	batch  *record.Batch
+	result *expr.Result
+}
+
+// run computes a batch, when the first router asks for it.
+func (s *jointStage) run(b *record.Batch) *expr.Result {
+	if s.batch == b {
+		return s.result
+	}
+	if s.machine == nil || s.machine.Rows() < b.Len() {
+		s.machine = s.program.New(b.Cap())
+	}
+	s.batch, s.result = b, s.machine.Run(b)
+	return s.result
+}
+
+// joinStages has routers whose stages can be joined share one.
+func joinStages(rs []*Router) (stages []*jointStage) {
+	for _, r := range rs {
+		if r.layout.Stage != nil && !joinStage(stages, r) {
+			stages = append(stages, &jointStage{routers: []*Router{r}})
+		}
+	}
+	return stages
+}
+
+// joinStage has a router share one of the stages if it can.
+func joinStage(stages []*jointStage, r *Router) bool {
+	for _, s := range stages {
+		if s.join(append(s.routers[:len(s.routers):len(s.routers)], r)) {
+			return true
+		}
+	}
+	return false
+}
+
+// join makes the stage one of these routers. It returns false, and changes nothing, if their
+// programs cannot be joined.
+func (s *jointStage) join(rs []*Router) bool {
+	var programs []*expr.Program
+	for _, r := range rs {
+		programs = append(programs, r.layout.Stage)
+	}
+	joint, columns, ok := expr.JoinPrograms(programs)
+	if !ok {
+		return false
+	}
+	s.program, s.routers = joint, rs
+	for i, r := range rs {
+		r.joint, r.jointColumns = s, columns[i]
+	}
+	return true
+}
+
+// project gives the columns of the joint result that the plan has, in its order.
+func (r *Router) project(from *record.Batch) *record.Batch {
+	if r.view == nil || r.view.Cap() < from.Cap() {
+		r.view = record.NewBatch(r.layout.Stage.Schema(), from.Cap())
+	}
+	r.view.Reset()
+	for i, at := range r.jointColumns {
+		*r.view.Column(i) = *from.Column(at)
+	}
+	r.view.SetLen(from.Len())
+	return r.view
 }
 
 // NewFan makes an agent of the routers of one reader, which have the same source and belong to
@@ -112,7 +191,7 @@ func NewFan(rs []*Router) *Fan {
 	for _, r := range rs {
 		r.inFan = true
 	}
-	return &Fan{routers: rs, waits: rs[0]}
+	return &Fan{routers: rs, waits: rs[0], stages: joinStages(rs)}
 }
 
 // Step has each router go on with the batch at hand, and takes the next batch, or begins an epoch,
@@ -130,6 +209,9 @@ func (f *Fan) Step(now Nanos) (work int) {
 		}
 	}
 	if f.waits == nil {
+		for _, s := range f.stages {
+			s.batch = nil
+		}
 		n := 0
 		n, f.waits = f.routers.next(now)
 		work += n

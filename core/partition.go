@@ -121,8 +121,8 @@ type Partition struct {
 	// err is why the plan must end; it is nil if the plan goes on.
 	err error
 	// abandoned says that the partition applies nothing more. Any goroutine stores true, and wakes
-	// the partition's runner after it; the partition loads it at each Step, and nothing is published
-	// by it.
+	// the partition's runner after it; the partition loads it at each Step, and nothing is
+	// published by it.
 	abandoned atomic.Bool
 	// shown is the image that was answered last. While the partition is discarding it is a copy of
 	// that image, in no slot.

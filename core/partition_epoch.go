@@ -268,8 +268,8 @@ func (p *Partition) Abandon() { p.abandoned.Store(true) }
 // applied a part of a chunk, which nobody is to see.
 func (p *Partition) isAbandoned() bool { return p.err != nil || p.abandoned.Load() }
 
-// beginDiscarding lets go of everything that the partition has not shown. Its tables are not changed
-// any more, so the image that it has shown last may be shown again and again.
+// beginDiscarding lets go of everything that the partition has not shown. Its tables are not
+// changed any more, so the image that it has shown last may be shown again and again.
 func (p *Partition) beginDiscarding() {
 	m := p.shown
 	p.shown = &result.Image{

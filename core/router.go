@@ -98,6 +98,11 @@ type stage struct {
 	sourceBatch *record.Batch
 	// machine filters and computes; it is nil for a plan that does neither.
 	machine *expr.Machine
+	// joint filters and computes instead of machine if other plans do the same; view has the
+	// columns of its result that this plan has, and jointColumns says which they are.
+	joint        *jointStage
+	jointColumns []int
+	view         *record.Batch
 	// result is what the machine made of the source's batch; it is nil if there is no machine.
 	result *expr.Result
 	// failed are the records that could not be computed and are not in quarantine yet.
@@ -294,8 +299,8 @@ func (r *Router) Join(least, most uint64) {
 	r.epoch, r.joining, r.owners = least, most > least, r.cuts.owners
 }
 
-// Abandon has the router take no more batches. It still sends the marks of epochs. Any goroutine may
-// call it.
+// Abandon has the router take no more batches. It still sends the marks of epochs. Any goroutine
+// may call it.
 func (r *Router) Abandon() { r.abandoned.Store(true) }
 
 // Counters are the reader's counters as of its last Step. Any goroutine may call it.
@@ -501,14 +506,22 @@ func (r *Router) take(b *record.Batch) {
 	r.counters.In += rejects
 	r.counters.Quarantined += rejects
 	if stage := r.layout.Stage; stage != nil {
-		if r.machine == nil || r.machine.Rows() < b.Len() {
-			r.machine = stage.New(b.Cap())
+		var res *expr.Result
+		if r.joint != nil {
+			res = r.joint.run(b)
+		} else {
+			if r.machine == nil || r.machine.Rows() < b.Len() {
+				r.machine = stage.New(b.Cap())
+			}
+			res = r.machine.Run(b)
 		}
-		res := r.machine.Run(b)
 		r.counters.In += uint64(res.Filtered)
 		r.counters.Filtered += uint64(res.Filtered)
 		r.result = res
 		b, r.failed = res.Batch, res.Failed
+		if r.joint != nil {
+			b = r.project(b)
+		}
 	}
 	r.batch, r.from, r.to, r.encoded = b, 0, 0, false
 }

@@ -36,6 +36,22 @@ type PlanConfig struct {
 	OnLate func(reader int, b *record.Batch)
 }
 
+// A PlanError says that one of several plans has ended although others went on. Wait returns it,
+// joined with others if there are any.
+type PlanError struct {
+	Number int // of the plan in Config.Plans
+	Plan   *plan.Plan
+	Err    error
+}
+
+// Error names the plan, and says why it has ended.
+func (e *PlanError) Error() string {
+	return fmt.Sprintf("plan %d (%s): %v", e.Number, e.Plan.Name, e.Err)
+}
+
+// Unwrap returns why the plan has ended.
+func (e *PlanError) Unwrap() error { return e.Err }
+
 // A branch is one plan of an engine with everything that belongs to it alone. After the readers the
 // flow of the data branches: each batch goes to a router of each plan.
 type branch struct {
@@ -67,7 +83,7 @@ func (b *branch) fail(err error) {
 	}
 	b.mu.Lock()
 	if b.err == nil {
-		b.err = fmt.Errorf("plan %d (%s): %w", b.id, b.cfg.Plan.Name, err)
+		b.err = &PlanError{b.id, b.cfg.Plan, err}
 		e.report(b.err)
 	}
 	b.mu.Unlock()
@@ -112,8 +128,8 @@ func (b *branch) ofPlan() string {
 	return fmt.Sprintf(" of plan %d (%s)", b.id, b.cfg.Plan.Name)
 }
 
-// agentName names an agent of the plan, such as partition/3, or plan/1/partition/3 if the engine has
-// several plans.
+// agentName names an agent of the plan, such as partition/3, or plan/1/partition/3 if the engine
+// has several plans.
 func (b *branch) agentName(kind string, id int) string {
 	if len(b.engine.branches) == 1 {
 		return fmt.Sprintf("%s/%d", kind, id)
@@ -204,6 +220,20 @@ func (c *Config) onLate() bool {
 	return false
 }
 
+// short returns the configuration in the short form if Plans has a single plan.
+func (c *Config) short() *Config {
+	if len(c.Plans) != 1 || c.Plan != nil {
+		return c
+	}
+	d, p := *c, c.Plans[0]
+	d.Plans, d.Plan, d.Writer, d.Exchange, d.Route = nil, p.Plan, p.Writer, p.Exchange, p.Route
+	d.StatePolicy, d.OnLate = p.StatePolicy, p.OnLate
+	if p.StateBytes != 0 {
+		d.StateBytes = p.StateBytes
+	}
+	return &d
+}
+
 // plans returns the plans of the configuration, also if it has only one in the short form.
 func (c *Config) plans() []PlanConfig {
 	if len(c.Plans) > 0 {
@@ -245,7 +275,8 @@ func (c *Config) planFaults(fault func(format string, args ...any)) {
 	switch {
 	case c.Plan != nil:
 		fault("there is a Plan, and there are Plans: only one of the fields is to be set")
-	case c.Writer != nil || c.OnLate != nil || c.Exchange != 0 || c.Route.Routing != plan.RouteAuto || c.StatePolicy != 0:
+	case c.Writer != nil || c.OnLate != nil || c.Exchange != 0 || c.Route.Routing != plan.RouteAuto ||
+		c.StatePolicy != 0:
 		fault("Writer, OnLate, Exchange, Route and StatePolicy of several plans are set in Plans, for each of them")
 	case len(c.Plans) > MaxPlans:
 		fault("%d plans, at most %d are allowed", len(c.Plans), MaxPlans)

@@ -252,6 +252,7 @@ func (c *Config) Validate() error {
 		faults = append(faults, fmt.Errorf("engine: "+format, args...))
 	}
 	c.planFaults(fault)
+	c = c.short()
 	if len(c.Readers) == 0 {
 		fault("no readers")
 	}
@@ -387,7 +388,7 @@ func (c *Config) String() string {
 
 // withDefaults fills in what was left zero, for a machine with that many usable CPUs.
 func (c *Config) withDefaults(cpus int) Config {
-	d := *c
+	d := *c.short()
 	procs := runtime.GOMAXPROCS(0)
 	if procs == 1 {
 		d.NoPin = true

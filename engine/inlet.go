@@ -26,9 +26,9 @@ type inlet struct {
 	agent   core.Agent     // the router, or the fan of several
 	runner  *runner
 
-	// rings are the rings to the partitions, one each: those of the first plan, then those of the
-	// second, and so on. rings is nil after the reader has ended and nothing is left in them. Then last has their counters; it is written before nil is stored, so
-	// a goroutine that loads nil sees it.
+	// rings are the rings to the partitions, one each; the partitions of the first plan come first.
+	// rings is nil after the reader has ended and nothing is left in them. Then last has their
+	// counters; it is written before nil is stored, so a goroutine that loads nil sees it.
 	rings atomic.Pointer[[]ringEnds]
 	last  []ring.Stats
 
@@ -107,7 +107,8 @@ func (in *inlet) addRouter(b *branch) ([]ringEnds, error) {
 	if b.cfg.OnLate != nil {
 		from = lateSource{in.source, b}
 	}
-	r, err := core.NewRouter(plan.ReaderID(in.id), b.cfg.Plan, from, b.cfg.Route, b.fold, out, bells, local, b.state, b.cuts)
+	r, err := core.NewRouter(plan.ReaderID(in.id), b.cfg.Plan, from, b.cfg.Route, b.fold, out, bells, local, b.state,
+		b.cuts)
 	if err != nil {
 		return nil, err
 	}

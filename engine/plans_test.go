@@ -105,6 +105,9 @@ var plansQueries = []string{
 	`SELECT window_end, count(*) AS n FROM timed WHERE value % 3 = 1 GROUP BY hop(at, INTERVAL '1 s', INTERVAL '3 s')`,
 	`SELECT key, value, at FROM timed WHERE value % 101 = 7`,
 	`SELECT count(*) AS n, count(DISTINCT key) AS keys FROM timed`,
+	`SELECT key, count(*) AS n, max(value) AS high FROM timed WHERE value % 3 = 1 GROUP BY key`,
+	`SELECT min(value) AS low, max(value) AS high FROM timed WHERE value % 3 = 1`,
+	`SELECT key % 7 AS k, max(at) AS last FROM timed WHERE value % 3 = 1 GROUP BY key % 7`,
 	`SELECT key, sum(value) AS s FROM timed GROUP BY key HAVING sum(value) % 2 = 0 ORDER BY s DESC, key LIMIT 10`,
 }
 
@@ -174,7 +177,9 @@ func TestPlansTwin(t *testing.T) {
 		partitions, cores, rows int
 		exchange                plan.Exchange
 	}{
-		{1, 1, 0, plan.ExchangeAuto}, {3, 2, 100, plan.ExchangeRoute}, {2, 1, 777, plan.ExchangeFold},
+		{1, 1, 0, plan.ExchangeAuto},
+		{3, 2, 100, plan.ExchangeRoute},
+		{2, 1, 777, plan.ExchangeFold},
 		{4, 3, 0, plan.ExchangeDirect},
 	} {
 		cfg := engine.Config{

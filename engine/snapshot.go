@@ -22,8 +22,8 @@ import (
 // An open snapshot holds memory, because the engine goes on in other tables. Config.HeldSnapshots
 // bounds how many epochs snapshots may hold.
 //
-// If the engine has several plans, the methods show the groups of the first, and Of those of
-// another at the same epoch.
+// If the engine has several plans, the methods show the groups of the first, and Of gives the
+// snapshot of another at the same epoch.
 type Snapshot struct {
 	branch *branch
 	cut    *result.Cut // nil after Close

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -41,9 +42,11 @@ type PlanStats struct {
 	Partitions []PartitionStats
 
 	// Readers are the counters of each reader's records as this plan has treated them: what it has
-	// filtered, counted, found late. In and Batches are those of every plan that has not ended.
+	// filtered, counted, found late. In and Batches are the same for every plan that has not ended.
 	Readers []result.Counters
-	Folded  uint64 // number of groups that readers have folded and not sent to the partitions yet
+	// Folded is the number of groups that each reader has folded and not sent to the partitions
+	// yet.
+	Folded []uint64
 }
 
 // RingStats are the counters of the ring from one reader to one partition of a plan.
@@ -147,7 +150,8 @@ type ShardMove struct {
 
 // Stats are the counters of an engine. They can be read at any time, also after a failure. While
 // the engine runs they are from slightly different moments. If the engine has several plans, Plan,
-// Output, Partitions and the Counters of the Readers are those of the first, and Plans has all.
+// Output, Partitions and the Counters of the Readers belong to the first, Plans has all, and Of
+// shows another plan.
 type Stats struct {
 	Plan       string
 	Plans      []PlanStats
@@ -225,6 +229,21 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
+// Of returns the Stats as they are for one of several plans, by its number in Config.Plans: Plan,
+// StateBytes, Output, Partitions, Rings and the Counters of the Readers are those of the plan.
+func (s Stats) Of(plan int) Stats {
+	p := &s.Plans[plan]
+	s.Plan, s.StateBytes, s.Output, s.Partitions = p.Plan, p.StateBytes, p.Output, p.Partitions
+	s.Readers = slices.Clone(s.Readers)
+	for i := range s.Readers {
+		if i < len(p.Readers) { // else it has been added since
+			s.Readers[i].Counters, s.Readers[i].Groups = p.Readers[i], p.Folded[i]
+		}
+	}
+	s.Rings = slices.DeleteFunc(slices.Clone(s.Rings), func(r RingStats) bool { return r.Plan != plan })
+	return s
+}
+
 // stats reads the counters of a plan. Partitions come before readers, as in Engine.Stats.
 func (b *branch) stats() PlanStats {
 	s := PlanStats{Plan: b.cfg.Plan.String(), Err: b.failure(), StateBytes: b.state.Bytes()}
@@ -236,7 +255,7 @@ func (b *branch) stats() PlanStats {
 	}
 	for _, in := range b.engine.inlets.all() {
 		s.Readers = append(s.Readers, in.routers[b.id].Counters())
-		s.Folded += in.routers[b.id].FoldedGroups()
+		s.Folded = append(s.Folded, in.routers[b.id].FoldedGroups())
 	}
 	return s
 }

@@ -99,8 +99,8 @@ func New(readers, partitions, slots int, wake func(), done func(number uint64, s
 	return e
 }
 
-// Extend adds that many partitions, of another plan: an epoch is answered when they have answered it
-// too, and done is called as well. It is called before anything runs.
+// Extend adds that many partitions, of another plan: an epoch is answered when they have answered
+// it too, and done is called as well. It is called before anything runs.
 func (e *Epochs) Extend(partitions int, done func(number uint64, slot int, cut bool)) {
 	e.partitions += partitions
 	e.done = append(e.done, done)
