@@ -342,7 +342,8 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 	}
 	pinned := true
 	defer func() {
-		switch x := k.box(); {
+		x := k.box()
+		switch {
 		case err != nil && x != nil && x.full():
 			k.held = offer{cut, slot}
 		case pinned:

@@ -317,9 +317,9 @@ func (k *keeper) sinkAhead(saved *state.Outbox) error {
 		x.skip = true
 	default:
 		return fmt.Errorf("%w: the writer has transactions up to %d, and the state goes on after %d: put back the "+
-			"state that belongs to them, or have the rows since %d written once more (repeat the output), or leave out "+
-			"those up to the next generation, of which some were not written (skip the output to %d)", ErrOutput,
-			x.sent, saved.Number, saved.Number, x.sent)
+			"state that belongs to them, or have the rows since %d written once more (repeat the output), or leave "+
+			"out those up to the next generation, of which some were not written (skip the output to %d)",
+			ErrOutput, x.sent, saved.Number, saved.Number, x.sent)
 	}
 	return nil
 }
@@ -342,8 +342,8 @@ func (k *keeper) resend(m *state.Manifest) error {
 	}
 	if need > x.sent {
 		if k.state.SkipOutputTo != need {
-			return fmt.Errorf("%w: the writer has transactions up to %d, and those up to %d are nowhere else: put back "+
-				"what it had, or go on without them (skip the output to %d)", ErrOutput, x.sent, need, need)
+			return fmt.Errorf("%w: the writer has transactions up to %d, and those up to %d are nowhere else: put "+
+				"back what it had, or go on without them (skip the output to %d)", ErrOutput, x.sent, need, need)
 		}
 	} else if need < x.sent { // an earlier transaction than the oldest that is kept begins with
 		return fmt.Errorf("%w: the writer has transaction %d, which this state has not made", ErrOutput, x.sent)
@@ -353,8 +353,8 @@ func (k *keeper) resend(m *state.Manifest) error {
 	for _, old := range slices.Backward(lacking) {
 		o := old.Plan.Outbox
 		if !slices.Equal(o.Columns, x.columns()) {
-			return fmt.Errorf("%w: generation %d has %d rows that were not written, with the columns %q; the query has "+
-				"%q: start once with the query of before", ErrOtherPlan, old.Generation, o.Rows, o.Columns, x.columns())
+			return fmt.Errorf("%w: generation %d has %d rows that were not written, with the columns %q; the query "+
+				"has %q: start once with the query of before", ErrOtherPlan, old.Generation, o.Rows, o.Columns, x.columns())
 		}
 		all, err := reading.All(&o.Batches)
 		if err != nil {

@@ -13,7 +13,8 @@ import (
 // # Batches as bytes
 //
 // The rows that wait for a writer are kept as bytes, because a batch is the engine's again after it
-// was written, and a generation has them as bytes anyway. All numbers are little-endian. A parcel is
+// was written, and a generation has them as bytes anyway. All numbers are little-endian. A parcel
+// is
 //
 //	u32 bytes of the parcel after these four
 //	u32 rows
