@@ -333,7 +333,8 @@ func written(m *state.Manifest) (n int64) {
 func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error) {
 	begin := time.Now()
 	cut, slot := k.held.cut, k.held.slot
-	if k.held = (offer{}); cut == nil {
+	k.held = offer{}
+	if cut == nil {
 		cut, slot, err = k.pin(now)
 	}
 	k.idle += time.Since(begin)

@@ -84,7 +84,7 @@ func (o *output) aligned() bool {
 func (o *output) openOutbox() error {
 	to, ok := o.writer.(record.Transactional)
 	p := o.branch.cfg.Plan
-	if !ok || p.Emit != plan.EmitChanges && !p.PassesThrough() && (p.Window == nil || p.Window.Repeatable()) {
+	if !ok || !p.NeedsTransactions() {
 		return nil
 	}
 	schema, err := p.Written()
@@ -254,6 +254,9 @@ func (k *keeper) send(m *state.Manifest, parcels []parcel) error {
 // commit has the writer take a transaction.
 func (x *outbox) commit(ctx context.Context, o *state.Outbox, parcels []parcel, retry func(func() error) error) error {
 	var unreadable error
+	if o.Complete && len(parcels) == 0 {
+		parcels = []parcel{{bytes: appendParcel(nil, record.NewBatch(x.schema, 1))}} // it says the columns
+	}
 	rows := batchesOf(x.schema, parcels, func(err error) { unreadable = err })
 	err := retry(func() error {
 		unreadable = nil

@@ -171,7 +171,8 @@ type Transactional interface {
 	// durable; if the process ends before that, either both are or none is. Numbers increase. After
 	// a transient error it is called again with the same number and the same rows; if the number is
 	// there by then, nothing is written. Complete says that the input has come to its end, so that
-	// nothing comes after it. A batch is valid until the next one.
+	// nothing comes after it; if there are no rows, there is a batch without rows then, which has
+	// the columns. A batch is valid until the next one.
 	Commit(ctx context.Context, number uint64, rows iter.Seq[*Batch], complete bool) error
 }
 

@@ -165,8 +165,12 @@ func (f *File) takeBack() error {
 	return nil
 }
 
-// add adds the rows of a batch to the unfinished file, which it begins if there is none.
+// add adds the rows of a batch to the unfinished file, which it begins if there is none. A batch
+// without rows begins the first file.
 func (f *File) add(ctx context.Context, b *record.Batch) error {
+	if b.Len() == 0 && (f.part != nil || f.count > 0 || f.resumed) {
+		return nil
+	}
 	if f.part == nil {
 		if err := f.begin(); err != nil {
 			return err
