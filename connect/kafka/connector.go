@@ -66,7 +66,8 @@ func init() {
 			}
 			return cfg.Validate()
 		},
-		Endless: func(o *connect.Options) bool { return !o.Has("until") },
+		Endless:  func(o *connect.Options) bool { return !o.Has("until") },
+		Describe: describePosition,
 		Open: func(ctx context.Context, r *connect.SourceRequest) (connect.Input, error) {
 			cfg, err := sourceConfig(r)
 			if err != nil {
