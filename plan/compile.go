@@ -116,7 +116,7 @@ func (l *compiler) bindColumns() error {
 	for _, a := range p.Aggregates {
 		if b, ok := l.bind(a); ok {
 			l.bound = append(l.bound, b)
-			nullable := a.Func != Count && a.Func != ApproxCountDistinct
+			nullable := a.Func != Count && a.Func != ApproxCountDistinct && a.Func != RegrCount
 			l.fields = append(l.fields, record.Field{Name: a.Name, Type: b.fn.Type(), Nullable: nullable})
 		}
 	}
@@ -462,6 +462,7 @@ func (l *compiler) compilePass() error {
 	}{
 		{len(p.Select) == 0, "neither keys, aggregates nor Select"},
 		{p.Window != nil, "a window, but neither keys nor aggregates: windows hold groups"},
+		{p.Distinct, "Distinct, but neither keys nor aggregates: group by the columns"},
 		{p.Having != nil, "Having, but neither keys nor aggregates: it is for groups, Where for records"},
 		{
 			p.Offset > 0 && len(p.OrderBy) == 0,
@@ -536,10 +537,10 @@ func (l *compiler) passOrder() (columns []expr.Output, err error) {
 func (l *compiler) compileProjection() error {
 	p := l.plan
 	l.Inner = l.Result
-	if p.Select == nil && p.Having == nil && p.OrderBy == nil && p.Limit == nil && p.Offset == 0 {
+	if p.Select == nil && !p.Distinct && p.Having == nil && p.OrderBy == nil && p.Limit == nil && p.Offset == 0 {
 		return nil
 	}
-	s := &layout.Projection{Having: p.Having, Offset: p.Offset}
+	s := &layout.Projection{Having: p.Having, Offset: p.Offset, Distinct: p.Distinct}
 	if p.Limit != nil {
 		s.Limit, s.Limited = *p.Limit, true
 	}

@@ -57,6 +57,9 @@ func (e Emission) validate(p *Plan) (faults []error) {
 		faults = append(faults, errors.New(
 			"changes are emitted group by group: OrderBy, Limit and Offset have no meaning for them"))
 	}
+	if p.Distinct {
+		faults = append(faults, errors.New("changes are emitted group by group: Distinct has no meaning for them"))
+	}
 	if p.hasSessions() {
 		faults = append(faults, errors.New("sessions cannot be emitted as they change: a record may make one of two"))
 	}

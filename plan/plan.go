@@ -89,6 +89,25 @@ const (
 	BoolAnd = agg.BoolAnd // whether every value is true
 	BoolOr  = agg.BoolOr  // whether any value is true
 
+	BitAnd = agg.BitAnd // of bigints
+	BitOr  = agg.BitOr
+	BitXor = agg.BitXor
+
+	// The functions of two columns of double precision: of Column, which is y, and By, which is x.
+	// Records in which one of them is NULL do not count.
+	Corr          = agg.Corr
+	CovarPop      = agg.CovarPop
+	CovarSamp     = agg.CovarSamp
+	RegrSlope     = agg.RegrSlope
+	RegrIntercept = agg.RegrIntercept
+	RegrR2        = agg.RegrR2
+	RegrCount     = agg.RegrCount
+	RegrAvgX      = agg.RegrAvgX
+	RegrAvgY      = agg.RegrAvgY
+	RegrSXX       = agg.RegrSXX
+	RegrSYY       = agg.RegrSYY
+	RegrSXY       = agg.RegrSXY
+
 	// About the number of distinct values: exact up to 384 of them, then with a standard error of
 	// 1.6 %. It depends neither on the order of the records nor on how they were spread.
 	ApproxCountDistinct = agg.ApproxCountDistinct
@@ -106,8 +125,8 @@ type Aggregate struct {
 	Func AggregateKind
 	// Column is the column that it is computed of; empty is count(*).
 	Column string
-	// By is the column that MinBy, MaxBy, First and Last choose by. It is empty for other
-	// functions.
+	// By is the column that MinBy, MaxBy, First and Last choose by, and the x of Corr and its
+	// relatives. It is empty for other functions.
 	By string
 
 	// Distinct has Count count the distinct values of Column, exactly. A plan can do that for one
@@ -167,6 +186,9 @@ type Plan struct {
 	// through. Nil selects the columns of Inner as they are. A value that cannot be computed reads
 	// NULL.
 	Select []Output
+	// Distinct leaves out rows of the result that are equal to another; of a writer, equal to another
+	// of the same window.
+	Distinct bool
 	// Having is an expression; the result has only the groups for which it is true.
 	Having *Expr
 	// OrderBy, Limit and Offset shape All and Batches of a snapshot as a whole; Get takes notice of
@@ -254,6 +276,9 @@ func (p *Plan) String() string {
 		b.Reset()
 		for i, o := range p.Select {
 			b.WriteString([]string{"SELECT ", ", "}[min(i, 1)])
+			if i == 0 && p.Distinct {
+				b.WriteString("DISTINCT ")
+			}
 			if b.WriteString(o.Expr.String()); o.Expr.String() != o.Name {
 				b.WriteString(" AS " + o.Name)
 			}

@@ -21,6 +21,37 @@ var aggregates = map[string]plan.AggregateKind{
 	"argmax": plan.MaxBy, "first": plan.First, "last": plan.Last,
 	"bool_and": plan.BoolAnd, "every": plan.BoolAnd, "bool_or": plan.BoolOr,
 	"approx_count_distinct": plan.ApproxCountDistinct, "approx_percentile": plan.ApproxPercentile,
+	"any_value": plan.Min, "arbitrary": plan.Min, "bit_and": plan.BitAnd, "bit_or": plan.BitOr, "bit_xor": plan.BitXor,
+	"corr": plan.Corr, "covar_pop": plan.CovarPop, "covar_samp": plan.CovarSamp, "regr_slope": plan.RegrSlope,
+	"regr_intercept": plan.RegrIntercept, "regr_r2": plan.RegrR2, "regr_count": plan.RegrCount,
+	"regr_avgx": plan.RegrAvgX, "regr_avgy": plan.RegrAvgY, "regr_sxx": plan.RegrSXX, "regr_syy": plan.RegrSYY,
+	"regr_sxy": plan.RegrSXY,
+	// Other names: of DuckDB, ClickHouse, Trino, Snowflake and Flink.
+	"mean": plan.Avg, "logical_and": plan.BoolAnd, "logical_or": plan.BoolOr,
+	"booland_agg": plan.BoolAnd, "boolor_agg": plan.BoolOr, "var": plan.VarSamp, "std": plan.StddevSamp,
+}
+
+// conditional are aggregates of the records for which their last argument is true, by the aggregate
+// that has that as FILTER.
+var conditional = map[string]string{
+	"count_if": "count", "countif": "count", "sum_if": "sum", "sumif": "sum", "avg_if": "avg", "avgif": "avg",
+}
+
+// filtered writes count_if(c) as count(*) FILTER (WHERE c), and sum_if(x, c) as sum(x) FILTER (WHERE
+// c).
+func filtered(x *syntax.Call) *syntax.Call {
+	name := conditional[x.Name]
+	if name == "" || len(x.Args) == 0 {
+		return x
+	}
+	last := len(x.Args) - 1
+	call := *x
+	call.Name, call.Args, call.Star = name, x.Args[:last], last == 0
+	call.Filter = x.Args[last]
+	if x.Filter != nil {
+		call.Filter = &syntax.Binary{Pos: x.Pos, Op: "AND", X: x.Args[last], Y: x.Filter}
+	}
+	return &call
 }
 
 // refused are aggregates that are known but not supported, and what to use instead.
@@ -33,14 +64,9 @@ var refused = func() map[string]string {
 		"grows without bound on a stream": "string_agg array_agg listagg group_concat json_agg jsonb_agg " +
 			"json_object_agg jsonb_object_agg json_group_array json_group_object xmlagg list collect_list " +
 			"collect_set arrayagg",
-		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group":            "any_value arbitrary mode first_value last_value nth_value any",
-		"is not there: write sum(x), sum(y), sum(x * y), sum(x * x) and count(*), and compute it of them": "corr covar_pop covar_samp regr_slope regr_intercept regr_r2 regr_count regr_avgx regr_avgy regr_sxx regr_syy regr_sxy",
-		"is not there: write count(*) FILTER (WHERE condition)":                                           "count_if countif",
-		"is not there: write sum(x) FILTER (WHERE condition)":                                             "sum_if sumif",
-		"is not there: write avg(x) FILTER (WHERE condition)":                                             "avg_if avgif",
+		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group":            "mode any",
 		"is not there: write approx_count_distinct(x), or count(DISTINCT x)":                              "approx_distinct approx_count ndv uniq uniqexact hll_count_distinct count_distinct",
-		"is not there": "bit_and bit_or bit_xor bit_count product kurtosis skewness entropy histogram mad geomean " +
-			"checksum top_k approx_top_k topk xor",
+		"is not there": "product kurtosis skewness entropy histogram mad geomean checksum top_k approx_top_k topk",
 		"is a function of OVER, which is not supported: group by a window, such as tumble(at, INTERVAL '1 minute')": "row_number rank dense_rank percent_rank cume_dist ntile lag lead",
 		"belongs to GROUPING SETS, which are not supported":                                                         "grouping grouping_id",
 	} {
@@ -66,24 +92,38 @@ var regardless = []plan.AggregateKind{plan.Min, plan.Max, plan.BoolAnd, plan.Boo
 func isAggregate(x *syntax.Call) bool {
 	_, known := aggregates[x.Name]
 	_, no := refused[x.Name]
-	return known || no
+	return (known || no || conditional[x.Name] != "" || percentileNamed(x.Name) != "") && x.Over == nil
 }
 
 // aggregate adds an aggregate to the plan.
 func (c *compiler) aggregate(x *syntax.Call, name string) {
+	x.Star = x.Star || x.Name == "count" && len(x.Args) == 0 && !x.Distinct // count(), as in SQLite and DuckDB
 	text := x.String()
 	if _, ok := c.aggregates[text]; ok {
 		return
+	}
+	x = filtered(x)
+	if f := percentileNamed(x.Name); f != "" && len(x.Args) == 1 {
+		x = &syntax.Call{Pos: x.Pos, Name: "approx_percentile", Filter: x.Filter, Args: []syntax.Expr{
+			x.Args[0], &syntax.Literal{Pos: x.Pos, Kind: syntax.Decimal, Text: f},
+		}}
 	}
 	if why, ok := refused[x.Name]; ok {
 		c.fault(x.Pos, "%s %s", x.Name, why)
 		return
 	}
 	kind := aggregates[x.Name]
+	if kind.State() == plan.MinBy || kind.State() == plan.MaxBy {
+		x = c.byTime(x)
+	}
 	if !c.mayAggregate(x, kind) {
 		return
 	}
 	leaf := c.sourceLeaf("an aggregate")
+	kind, ok := c.anyKind(x, kind)
+	if !ok {
+		return
+	}
 	var filter *expr.Expr
 	if x.Filter != nil {
 		v, ok := c.bind(x.Filter, leaf)
@@ -140,8 +180,12 @@ func (c *compiler) mayAggregate(x *syntax.Call, kind plan.AggregateKind) bool {
 	}
 	want := 1
 	switch {
+	case (x.Name == "first" || x.Name == "last") && len(x.Args) == 1:
+		c.fault(x.Pos, "%s(%s) depends on which record comes first: write %s(%s, at) with the column that says when, "+
+			"or group by a window, whose time that is then", x.Name, x.Args[0], x.Name, x.Args[0])
+		return false
 	case kind == plan.MinBy || kind == plan.MaxBy || kind == plan.First || kind == plan.Last ||
-		kind == plan.ApproxPercentile:
+		kind == plan.ApproxPercentile || kind.OfPairs():
 		want = 2
 	case kind == plan.Count && x.Star:
 		want = 0
@@ -151,6 +195,29 @@ func (c *compiler) mayAggregate(x *syntax.Call, kind plan.AggregateKind) bool {
 		return false
 	}
 	return true
+}
+
+// byTime adds the time of the window to first(x) and last(x).
+func (c *compiler) byTime(x *syntax.Call) *syntax.Call {
+	if x.Name != "first" && x.Name != "last" || len(x.Args) != 1 || c.timeExpr == nil {
+		return x
+	}
+	call := *x
+	call.Args = []syntax.Expr{x.Args[0], c.timeExpr}
+	return &call
+}
+
+// anyKind is the function that any_value stands for: it takes the least value, so that the result
+// does not depend on which record comes first.
+func (c *compiler) anyKind(x *syntax.Call, kind plan.AggregateKind) (plan.AggregateKind, bool) {
+	if x.Name != "any_value" && x.Name != "arbitrary" {
+		return kind, true
+	}
+	arg, ok := c.over(x.Args[0], c.sourceLeaf("an aggregate"))
+	if ok && arg.Type() == record.Bool {
+		return plan.BoolAnd, true
+	}
+	return kind, ok
 }
 
 // aggregateArgs finds the columns of the arguments of an aggregate. If there is a filter, the
@@ -169,6 +236,13 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 				return false
 			}
 			text = args[i].String()
+		}
+		if a.Func.OfPairs() {
+			if !isNumber(arg.Type()) {
+				c.fault(args[i].Start(), "%s of %v, expected a number", x.Name, arg.Type())
+				return false
+			}
+			arg, text = c.to(arg, record.Float64), text+" as double"
 		}
 		_, plain := arg.IsColumn()
 		if filter != nil && (i == len(args)-1 || len(args) == 0 || !plain) {

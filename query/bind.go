@@ -22,6 +22,8 @@ type value struct {
 	// wall says that a timestamp is what a clock in some zone shows. AT TIME ZONE makes an instant
 	// of such a timestamp, and such a timestamp of an instant.
 	wall bool
+	// date says that a timestamp is a date, as far as that is known: of columns it is not.
+	date bool
 	// open says that the value is a text constant or NULL, which takes the type of what it meets.
 	open bool
 }
@@ -168,6 +170,9 @@ func (c *compiler) as(v value, t record.Type, at syntax.Expr) (value, bool) {
 
 // bind binds an expression.
 func (c *compiler) bind(e syntax.Expr, l leaf) (v value, ok bool) {
+	if id, is := e.(*syntax.Ident); is && c.bareNow(id) {
+		return c.now(&syntax.Call{Pos: id.Pos, Name: id.Name}, l)
+	}
 	if v, done, ok := l(e); done {
 		return v, ok
 	}
@@ -208,9 +213,17 @@ func (c *compiler) bind(e syntax.Expr, l leaf) (v value, ok bool) {
 		return c.negated(x.Pos, x.Not, func() (value, bool) { return c.in(x, l) })
 	case *syntax.Between:
 		return c.negated(x.Pos, x.Not, func() (value, bool) {
-			low := &syntax.Binary{Pos: x.Pos, Op: ">=", X: x.X, Y: x.Low}
-			high := &syntax.Binary{Pos: x.Pos, Op: "<=", X: x.X, Y: x.High}
-			return c.bind(&syntax.Binary{Pos: x.Pos, Op: "AND", X: low, Y: high}, l)
+			between := func(low, high syntax.Expr) syntax.Expr {
+				return &syntax.Binary{
+					Pos: x.Pos, Op: "AND", X: &syntax.Binary{Pos: x.Pos, Op: ">=", X: x.X, Y: low},
+					Y: &syntax.Binary{Pos: x.Pos, Op: "<=", X: x.X, Y: high},
+				}
+			}
+			e := between(x.Low, x.High)
+			if x.Symmetric {
+				e = &syntax.Binary{Pos: x.Pos, Op: "OR", X: e, Y: between(x.High, x.Low)}
+			}
+			return c.bind(e, l)
 		})
 	case *syntax.Like:
 		return c.negated(x.Pos, x.Not, func() (value, bool) { return c.like(x, l) })
@@ -296,7 +309,7 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 			return v, false
 		}
 		v, ok = c.day(v, x.Pos)
-		v.wall = true
+		v.wall, v.date = true, true
 		return v, ok
 	case syntax.Timestamp, syntax.TimestampTZ:
 		v, ok = parsed(record.Timestamp)
@@ -324,6 +337,13 @@ func (c *compiler) unary(x *syntax.Unary, l leaf) (v value, ok bool) {
 			return v, false
 		}
 		return c.make(x.Pos, expr.Not, b)
+	}
+	if x.Op == "~" {
+		e, ok := c.argument(v, record.Int64, x.X, "~")
+		if !ok {
+			return v, false
+		}
+		return c.make(x.Pos, expr.BitNot, e)
 	}
 	v, ok = c.as(v, record.Float64, x.X)
 	if !ok || x.Op == "+" {
@@ -370,6 +390,8 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 		return c.matches(x, l)
 	case "->", "->>":
 		return c.path(x, l)
+	case "&", "|", "#", "<<", ">>":
+		return c.bits(x, l)
 	case "^":
 		return c.call(&syntax.Call{Pos: x.Pos, Name: "power", Args: []syntax.Expr{x.X, x.Y}}, l)
 	}
@@ -407,7 +429,8 @@ var turned = map[expr.Op]expr.Op{
 // returns a comparison with a constant of equally many decimals, so that no value gets more digits
 // than a decimal may have.
 func coarser(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
-	if _, constant := a.e.Const(); constant {
+	_, constantB := b.e.Const()
+	if _, constant := a.e.Const(); constant && !(constantB && b.e.Type().IsDecimal()) {
 		a, b, op = b, a, turned[op]
 	}
 	k, constant := b.e.Const()
@@ -438,6 +461,9 @@ func coarser(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
 // arithmetic is + - * / and % of numbers, times and intervals.
 func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 	timeA, timeB := a.e.Type() == record.Timestamp, b.e.Type() == record.Timestamp
+	if v, done, ok := c.days(x, a, b); done {
+		return v, ok
+	}
 	switch {
 	case x.Op == "+" && timeA && b.interval:
 		return c.later(x.Pos, a, b)
@@ -766,9 +792,15 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		return v, false
 	}
 	wall := t == record.Timestamp && x.Type.Name != "timestamptz"
-	v, ok = c.as(v, t, x.X)
-	if !ok {
-		return v, false
+	if v.date && t == record.String {
+		e, err := expr.ToChar(v.e, "YYYY-MM-DD")
+		return c.made(x.Pos, e, err)
+	}
+	if !x.Try || v.open && isNullConst(v.e) {
+		v, ok = c.as(v, t, x.X)
+		if !ok {
+			return v, false
+		}
 	}
 	e, err := expr.Cast(v.e, t)
 	if err != nil {
@@ -777,14 +809,27 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 	}
 	v = value{e: e, wall: wall}
 	switch {
+	case x.Try:
+		e, err := expr.Try(e)
+		v, ok = c.made(x.Pos, e, err)
+		v.wall = wall
+		if !ok || x.Type.Name != "date" {
+			return v, ok
+		}
+		fallthrough
 	case x.Type.Name == "date":
 		v, ok = c.day(v, x.Pos)
-		v.wall = true
+		v.wall, v.date = true, true
 		return v, ok
 	case t == record.String && len(x.Type.Args) == 1:
 		return c.make(x.Pos, expr.Substring, e, expr.Int(record.Int64, 1), expr.Int(record.Int64, x.Type.Args[0]))
 	}
 	return v, true
+}
+
+func isNullConst(e *expr.Expr) bool {
+	k, ok := e.Const()
+	return ok && k.Null
 }
 
 // day is a timestamp without its time of day.
@@ -802,13 +847,13 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 	switch t.Name {
 	case "bool", "boolean":
 		return record.Bool, nil
-	case "smallint", "int2", "int", "int4", "integer", "bigint", "int8":
+	case "smallint", "int2", "tinyint", "int1", "short", "long", "int", "int4", "integer", "bigint", "int8":
 		return record.Int64, nil
 	case "real", "float4", "float", "float8", "double precision", "double":
 		return record.Float64, nil
-	case "text", "varchar", "char", "character", "string":
+	case "text", "varchar", "char", "character", "string", "bpchar", "nvarchar":
 		return record.String, nil
-	case "timestamp", "timestamptz", "date":
+	case "timestamp", "timestamptz", "date", "datetime":
 		return record.Timestamp, nil
 	case "decimal", "numeric":
 		p, s := int64(record.MaxPrecision), int64(0)

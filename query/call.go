@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/query/internal/syntax"
@@ -60,6 +59,25 @@ var functions = map[string]function{
 	"character_length": {expr.Length, []record.Type{record.String}, false},
 	"log":              {expr.Log10, []record.Type{record.Float64}, false},
 	"log10":            {expr.Log10, []record.Type{record.Float64}, false},
+	"ends_with":        {expr.EndsWith, []record.Type{record.String, record.String}, false},
+	"initcap":          {expr.InitCap, []record.Type{record.String}, false},
+	"translate":        {expr.Translate, []record.Type{record.String, record.String, record.String}, false},
+	"to_hex":           {expr.ToHex, []record.Type{record.Int64}, false},
+	"overlay":          {expr.Overlay, []record.Type{record.String, record.String, record.Int64, record.Int64}, true},
+	"atan2":            {expr.Atan2, []record.Type{record.Float64, record.Float64}, false},
+	"factorial":        {expr.Factorial, []record.Type{record.Int64}, false},
+	"gcd":              {expr.GCD, []record.Type{record.Int64, record.Int64}, false},
+	"lcm":              {expr.LCM, []record.Type{record.Int64, record.Int64}, false},
+	"bit_count":        {expr.BitCount, []record.Type{record.Int64}, false},
+	"width_bucket": {
+		expr.WidthBucket, []record.Type{record.Float64, record.Float64, record.Float64, record.Int64}, false,
+	},
+	"make_date": {expr.MakeDate, []record.Type{record.Int64, record.Int64, record.Int64}, false},
+	"make_timestamp": {
+		expr.MakeTime,
+		[]record.Type{record.Int64, record.Int64, record.Int64, record.Int64, record.Int64, record.Float64},
+		false,
+	},
 }
 
 // call binds a call of a scalar function.
@@ -67,9 +85,26 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 	if c.unknown(x) {
 		return v, false
 	}
-	if x.Distinct || x.Star || x.Filter != nil || len(x.OrderBy)+len(x.WithinGroup) > 0 {
+	if x.Distinct || x.Star || x.Filter != nil || len(x.OrderBy)+len(x.WithinGroup) > 0 || x.Over != nil {
 		c.fault(x.Pos, "%s is no aggregate", x.Name)
 		return v, false
+	}
+	if e, done, ok := c.synonym(x); done {
+		if !ok {
+			return v, false
+		}
+		return c.bind(e, l)
+	}
+	for _, family := range families {
+		if f := family[x.Name]; f != nil {
+			return f(c, x, l)
+		}
+	}
+	if expr.IsMath(x.Name) {
+		return c.mathFunction(x, l)
+	}
+	if slices.Contains(fieldFunctions, x.Name) {
+		return c.fieldFunction(x, l)
 	}
 	switch x.Name {
 	case "coalesce", "greatest", "least":
@@ -89,16 +124,6 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 			return c.bind(&syntax.Binary{Pos: x.Pos, Op: "%", X: x.Args[0], Y: x.Args[1]}, l)
 		}
 		return c.nullIf(x, l)
-	case "concat":
-		return c.concat(x, l)
-	case "extract", "date_part", "date_trunc":
-		return c.timeField(x, l)
-	case "timezone":
-		return c.timezone(x, l)
-	case "to_char":
-		return c.toChar(x, l)
-	case "date_bin":
-		return c.dateBin(x, l)
 	case "to_timestamp":
 		if len(x.Args) == 2 {
 			return c.parseTime(x, l)
@@ -106,22 +131,28 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		if !c.arity(x, 1, 2) {
 			return v, false
 		}
-	case "regexp_replace", "regexp_like", "regexp_matches", "regexp_match", "regexp_substr", "regexp_count":
-		return c.regexpCall(x, l)
 	case "strpos":
 		if !c.arity(x, 2, 2) {
 			return v, false
 		}
 		return c.call(&syntax.Call{Pos: x.Pos, Name: "position", Args: []syntax.Expr{x.Args[1], x.Args[0]}}, l)
-	case "round":
-		return c.round(x, l)
 	case processingTime:
 		c.fault(x.Pos, "%s() is the time of a window: GROUP BY tumble(%s(), INTERVAL '1 s')", processingTime,
 			processingTime)
 		return v, false
-	case "now", "current_timestamp", "current_date", "random":
+	case "random":
 		c.fault(x.Pos, "%s() would make the result depend on when it is computed: use a column of the stream", x.Name)
 		return v, false
+	case "try":
+		if !c.arity(x, 1, 1) {
+			return v, false
+		}
+		v, ok = c.bind(x.Args[0], l)
+		if !ok {
+			return v, false
+		}
+		e, err := expr.Try(v.e)
+		return c.made(x.Pos, e, err)
 	}
 	return c.function(x, l)
 }
@@ -169,7 +200,7 @@ func (c *compiler) nullIf(x *syntax.Call, l leaf) (v value, ok bool) {
 	return v, true
 }
 
-// concat is CONCAT of any values.
+// concat is CONCAT of any values, and CONCAT_WS, whose first argument is put between them.
 func (c *compiler) concat(x *syntax.Call, l leaf) (v value, ok bool) {
 	var args []*expr.Expr
 	for _, a := range x.Args {
@@ -191,46 +222,62 @@ func (c *compiler) concat(x *syntax.Call, l leaf) (v value, ok bool) {
 		}
 		args = append(args, v.e)
 	}
+	if x.Name == "concat_ws" {
+		return c.texts(x.Pos, expr.ConcatWS, args...)
+	}
 	return c.texts(x.Pos, expr.Concat, args...)
 }
 
-// special are the functions that are not bound with the table functions.
-var special = []string{
-	"coalesce", "greatest", "least", "nullif", "mod", "concat", "extract", "date_part", "date_trunc", "round", "now",
-	"current_timestamp", "current_date", "random", processingTime,
-	"timezone", "to_char", "date_bin", "regexp_replace", "regexp_like", "regexp_matches", "regexp_match",
-	"regexp_substr", "regexp_count", "strpos",
+// families are the functions that are bound by a function each.
+var families = []map[string]func(*compiler, *syntax.Call, leaf) (value, bool){}
+
+func init() { families = append(families, textFunctions, numberFunctions, dateFunctions) }
+
+// special are the functions that are bound neither with a table nor by a family.
+var special = []string{"coalesce", "greatest", "least", "nullif", "mod", "random", "strpos", "try", processingTime}
+
+// isFunction says whether there is a scalar function.
+func isFunction(name string) bool {
+	_, known := functions[name]
+	for _, f := range families {
+		known = known || f[name] != nil
+	}
+	return known || slices.Contains(special, name) || isSynonym(name) || expr.IsMath(name) ||
+		slices.Contains(fieldFunctions, name)
+}
+
+// functionNames are the names of the scalar functions that are no synonyms.
+func functionNames() []string {
+	names := slices.AppendSeq(slices.Clone(special), maps.Keys(functions))
+	for _, f := range families {
+		names = slices.AppendSeq(names, maps.Keys(f))
+	}
+	return names
 }
 
 // instead says what to write for functions of other systems.
 var instead = map[string]string{
-	"ifnull": "coalesce(x, y)", "nvl": "coalesce(x, y)", "if": "CASE WHEN a THEN b ELSE c END",
-	"iff": "CASE WHEN a THEN b ELSE c END", "decode": "CASE x WHEN ... THEN ... END",
-	"len": "length(x)", "ucase": "upper(x)", "lcase": "lower(x)", "instr": "strpos(x, y)", "locate": "strpos(x, y)",
-	"charindex": "strpos(x, y)",
-	"strftime":  "to_char(at, 'YYYY-MM-DD')", "date_format": "to_char(at, 'YYYY-MM-DD')",
+	"decode": "CASE x WHEN ... THEN ... END",
+
+	"date_format":    "to_char(at, 'YYYY-MM-DD')",
 	"formatdatetime": "to_char(at, 'YYYY-MM-DD')",
-	"strptime":       "to_timestamp(x, '%d/%m/%Y')", "str_to_date": "to_timestamp(x, '%d/%m/%Y')",
-	"to_date": "to_timestamp(x, 'DD/MM/YYYY')", "parse_timestamp": "to_timestamp(x, '%d/%m/%Y')",
+	"str_to_date":    "to_timestamp(x, '%d/%m/%Y')",
+
 	"from_unixtime": "to_timestamp(seconds)", "to_timestamp_ltz": "to_timestamp(seconds)",
-	"epoch_ms": "to_timestamp(x / 1000.0)", "unix_timestamp": "extract(epoch FROM at)",
-	"epoch":    "extract(epoch FROM at)",
-	"datediff": "at - other", "date_diff": "at - other", "timestampdiff": "at - other",
-	"date_add": "at + INTERVAL '1 day'", "dateadd": "at + INTERVAL '1 day'", "date_sub": "at - INTERVAL '1 day'",
-	"time_bucket": "tumble(at, INTERVAL '1 minute') in GROUP BY", "bin": "tumble(at, INTERVAL '1 minute') in GROUP BY",
+
+	"timestampdiff":   "at - other",
+	"dateadd":         "at + INTERVAL '1 day'",
+	"bin":             "tumble(at, INTERVAL '1 minute') in GROUP BY",
 	"tostartofminute": "date_trunc('minute', at)", "tostartofhour": "date_trunc('hour', at)",
 	"tostartofday": "date_trunc('day', at)",
-	"year":         "extract(year FROM at)", "month": "extract(month FROM at)", "day": "extract(day FROM at)",
-	"hour": "extract(hour FROM at)", "minute": "extract(minute FROM at)",
-	"second": "extract(second FROM at)", "week": "extract(week FROM at)", "quarter": "extract(quarter FROM at)",
-	"dayofweek": "extract(dow FROM at)", "dayofyear": "extract(doy FROM at)",
-	"regexp_contains": "x ~ 'pattern'", "rlike": "x ~ 'pattern'", "regexp_extract": "regexp_substr(x, 'pattern')",
+
+	"dayofweek": "extract(dow FROM at)",
+
 	"match":        "x ~ 'pattern'",
 	"json_extract": "x -> 'key'", "json_extract_string": "x ->> 'key'", "json_extract_scalar": "x ->> 'key'",
 	"get_json_object": "x ->> 'key'", "json_value": "x ->> 'key'",
-	"json_query": "x -> 'key'", "try_cast": "CAST(x AS type)", "safe_cast": "CAST(x AS type)",
-	"contains": "strpos(x, y) > 0", "endswith": "x LIKE '%end'", "ends_with": "x LIKE '%end'",
-	"startswith": "starts_with(x, y)", "truncate": "trunc(x)",
+	"json_query": "x -> 'key'",
+
 	"window_start": "the column window_start, without parentheses",
 	"window_end":   "the column window_end, without parentheses",
 	"tumble_start": "the column window_start", "tumble_end": "the column window_end",
@@ -240,11 +287,10 @@ var instead = map[string]string{
 
 // unknown reports a fault if there is no such function.
 func (c *compiler) unknown(x *syntax.Call) bool {
-	if _, known := functions[x.Name]; known || slices.Contains(special, x.Name) {
+	if isFunction(x.Name) {
 		return false
 	}
-	names := slices.AppendSeq(slices.Collect(maps.Keys(functions)), maps.Keys(aggregates))
-	names = append(names, special...)
+	names := slices.AppendSeq(functionNames(), maps.Keys(aggregates))
 	slices.Sort(names)
 	hint := nearest(x.Name, names)
 	switch f := percentileNamed(x.Name); {
@@ -301,95 +347,4 @@ func (c *compiler) texts(pos syntax.Pos, op expr.Op, args ...*expr.Expr) (value,
 		args[i] = c.to(a, record.String)
 	}
 	return c.make(pos, op, args...)
-}
-
-// timeField is extract and date_trunc. date_trunc may have a time zone.
-func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
-	most := 2
-	if x.Name == "date_trunc" {
-		most = 3
-	}
-	if !c.arity(x, 2, most) {
-		return v, false
-	}
-	name, is := x.Args[0].(*syntax.Literal)
-	if !is || name.Kind != syntax.String {
-		c.fault(x.Args[0].Start(), "the field of %s must be a text constant", x.Name)
-		return v, false
-	}
-	field := strings.ToLower(name.Text)
-	v, ok = c.bind(x.Args[1], l)
-	if !ok {
-		return v, false
-	}
-	if !c.fixed(v, x.Args[1]) {
-		return v, false
-	}
-	if v.interval && field == "epoch" && x.Name != "date_trunc" {
-		// Go by way of microseconds: a float holds the microseconds of 285 years exactly.
-		v, ok = c.make(x.Pos, expr.Div, v.e, expr.Int(record.Int64, 1000))
-		if !ok {
-			return v, false
-		}
-		return c.make(x.Pos, expr.Div, c.to(v.e, record.Float64), expr.Float(1e6))
-	}
-	e, ok := c.argument(v, record.Timestamp, x.Args[1], x.Name)
-	if !ok {
-		return v, false
-	}
-	var err error
-	wall := v.wall
-	switch {
-	case len(x.Args) == 3:
-		in, ok := c.zoneNamed(x.Args[2], l)
-		if !ok {
-			return v, false
-		}
-		e, err = expr.TruncZone(field, e, in)
-		wall = false
-	case x.Name == "date_trunc":
-		e, err = expr.DateTrunc(field, e)
-	default:
-		e, err = expr.Extract(field, e)
-		wall = false
-	}
-	v, ok = c.made(name.Pos, e, err)
-	v.wall = wall
-	return v, ok
-}
-
-// round is round(x) and round(x, n); n is a constant.
-func (c *compiler) round(x *syntax.Call, l leaf) (v value, ok bool) {
-	if !c.arity(x, 1, 2) {
-		return v, false
-	}
-	v, ok = c.bind(x.Args[0], l)
-	if !ok {
-		return v, false
-	}
-	e, ok := c.argument(v, anyNumber, x.Args[0], "round")
-	if !ok {
-		return v, false
-	}
-	if len(x.Args) == 1 {
-		return c.make(x.Pos, expr.Round, e)
-	}
-	lit, is := x.Args[1].(*syntax.Literal)
-	n, whole := int64(0), false
-	if is {
-		n, whole = number(lit)
-	}
-	if !whole || n > record.MaxPrecision {
-		c.fault(x.Args[1].Start(), "the digits of round must be a constant, 0 to %d", record.MaxPrecision)
-		return v, false
-	}
-	switch t := e.Type(); {
-	case t == record.Int64 || t.IsDecimal() && int(n) >= t.Scale():
-		return value{e: e}, true
-	case t.IsDecimal():
-		return value{e: c.to(e, record.DecimalOf(min(record.MaxPrecision, t.Precision()-t.Scale()+int(n)+1), int(n)))},
-			true
-	}
-	// Round floats through a decimal, like PostgreSQL's round(x::numeric, n).
-	return value{e: c.to(c.to(e, record.DecimalOf(record.MaxPrecision, int(n))), record.Float64)}, true
 }

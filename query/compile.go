@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/plan"
@@ -21,6 +22,45 @@ func Compile(text string, schemas ...*record.Schema) (*plan.Plan, error) {
 		return nil, err
 	}
 	return compileQuery(text, q, schemas)
+}
+
+// CompileAll compiles the SELECTs of a text that has semicolons between them, each as Compile does.
+// The error joins the faults of all.
+func CompileAll(text string, schemas ...*record.Schema) ([]*plan.Plan, error) {
+	all, err := selects(text)
+	if err != nil {
+		return nil, err
+	}
+	var plans []*plan.Plan
+	var faults []error
+	for _, q := range all {
+		p, err := compileQuery(text, q, schemas)
+		plans, faults = append(plans, p), append(faults, err)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return plans, nil
+}
+
+// selects parses SELECTs with semicolons between them.
+func selects(text string) ([]*syntax.Select, error) {
+	statements, err := syntax.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var all []*syntax.Select
+	for _, s := range statements {
+		q, ok := s.(*syntax.Select)
+		if !ok {
+			return nil, syntax.ErrorAt(text, s.Start(), "unexpected statement, expected SELECT")
+		}
+		all = append(all, q)
+	}
+	if len(all) == 0 {
+		return nil, syntax.ErrorAt(text, syntax.Pos(len(text)), "unexpected end of the text, expected SELECT")
+	}
+	return all, nil
 }
 
 // compileQuery compiles one SELECT of a text.
@@ -57,9 +97,13 @@ type compiler struct {
 	query  *syntax.Select
 	source *record.Schema
 	faults []error
+	// began is when now() was first asked for.
+	began time.Time
 
 	where  *expr.Expr
 	window *plan.Window
+	// timeExpr is the time of the window.
+	timeExpr syntax.Expr
 	// timeOf are the columns that the time of the window is made of.
 	timeOf []string
 	// keyNames are the names in the plan of the columns to group by.
@@ -117,11 +161,8 @@ func (c *compiler) unqualify(e syntax.Expr) {
 		}
 		x.Table = ""
 	}
-	for _, sub := range children(e) {
-		c.unqualify(sub)
-	}
-	if x, ok := e.(*syntax.Call); ok {
-		c.unqualify(x.Filter)
+	for _, at := range append(places(e), overPlaces(e)...) {
+		c.unqualify(*at)
 	}
 }
 
@@ -130,7 +171,8 @@ func (c *compiler) plan() *plan.Plan {
 		Name: c.plans.Name, Source: c.source, Where: c.where, Computed: c.plans.Computed, Keys: c.keyNames,
 		Aggregates: c.plans.Aggregates,
 		Emit:       c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy,
-		Limit: c.plans.Limit, Offset: c.plans.Offset,
+		Distinct: c.plans.Distinct,
+		Limit:    c.plans.Limit, Offset: c.plans.Offset,
 	}
 	if c.window != nil {
 		w := *c.window
@@ -154,17 +196,11 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		c.fault(q.From.Pos, "there is no stream %q%s", q.From.Name, nearest(q.From.Name, names))
 		return
 	}
-	for _, it := range q.Items {
-		c.unqualify(it.Expr)
+	for _, at := range clauses(q) {
+		c.unqualify(*at)
 	}
-	for _, e := range q.GroupBy {
-		c.unqualify(e)
-	}
-	for _, o := range q.OrderBy {
-		c.unqualify(o.Expr)
-	}
-	c.unqualify(q.Where)
-	c.unqualify(q.Having)
+	c.aliases()
+	c.known()
 	for i := range c.source.Len() {
 		c.used[c.source.Field(i).Name] = true
 	}
@@ -188,6 +224,7 @@ func (c *compiler) compile(schemas []*record.Schema) {
 	if q.Distinct {
 		c.distinct()
 	}
+	c.orderAll()
 	if c.passesThrough() {
 		c.passThrough()
 		return
@@ -333,6 +370,13 @@ func (c *compiler) within(name string) bool {
 // groupBy binds the items of GROUP BY: a name of the source or of an item, the number of an item, a
 // window, or an expression.
 func (c *compiler) groupBy() {
+	if c.query.GroupAll {
+		for _, it := range c.items {
+			if !hasAggregate(it.expr) {
+				c.query.GroupBy = append(c.query.GroupBy, it.expr)
+			}
+		}
+	}
 	for _, e := range c.query.GroupBy {
 		switch x := e.(type) {
 		case *syntax.Literal:
@@ -415,21 +459,67 @@ func (c *compiler) column(x *expr.Expr, text, name string) string {
 	return name
 }
 
-// distinct groups by all columns of the result.
+// distinct groups by all columns of the result, or asks for rows of groups that are distinct.
 func (c *compiler) distinct() {
-	grouped := len(c.query.GroupBy) > 0
+	grouped := len(c.query.GroupBy) > 0 || c.window != nil || c.query.Having != nil
 	for _, it := range c.items {
-		if hasAggregate(it.expr) {
-			grouped = true
-		}
+		grouped = grouped || hasAggregate(it.expr)
 	}
 	if grouped {
-		c.fault(c.query.Pos, "SELECT DISTINCT of groups is not there: rows of groups that differ in their keys "+
-			"are distinct")
+		c.distinctGroups()
 		return
 	}
 	for _, it := range c.items {
 		c.key(it.expr)
+	}
+}
+
+// distinctGroups leaves out rows that are equal, unless the rows have all that tells groups apart.
+func (c *compiler) distinctGroups() {
+	selected := map[string]bool{}
+	for _, it := range c.items {
+		selected[it.expr.String()] = true
+	}
+	all := c.window == nil || selected[plan.WindowEnd] || selected[plan.WindowStart] && c.window.Kind != plan.Cumulating
+	named := map[string]bool{}
+	for text, name := range c.keys {
+		named[name] = named[name] || selected[text]
+	}
+	for _, name := range c.keyNames {
+		all = all && named[name]
+	}
+	c.plans.Distinct = !all
+	for _, o := range c.query.OrderBy {
+		if _, ok := c.orderName(o); !ok && o.Expr != nil && c.plans.Distinct {
+			c.fault(o.Expr.Start(), "SELECT DISTINCT is ordered by what it selects, and %s is not in SELECT", o.Expr)
+		}
+	}
+}
+
+// orderAll replaces ORDER BY ALL by an order for each column of the result.
+func (c *compiler) orderAll() {
+	var orders []syntax.Order
+	for _, o := range c.query.OrderBy {
+		if o.Expr != nil {
+			orders = append(orders, o)
+			continue
+		}
+		for i := range c.items {
+			number := &syntax.Literal{Pos: o.Pos, Kind: syntax.Integer, Text: fmt.Sprint(i + 1)}
+			orders = append(orders, syntax.Order{Pos: o.Pos, Expr: number, Desc: o.Desc, Nulls: o.Nulls})
+		}
+	}
+	c.query.OrderBy = orders
+}
+
+// known reports functions that do not exist, before anything else is complained of.
+func (c *compiler) known() {
+	for _, at := range clauses(c.query) {
+		walk(*at, func(e syntax.Expr) {
+			if x, ok := e.(*syntax.Call); ok && !isAggregate(x) && !isWindow(x.Name) {
+				c.unknown(x)
+			}
+		})
 	}
 }
 
@@ -445,7 +535,7 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 	}
 	switch x := e.(type) {
 	case *syntax.Ident:
-		if isBound(x.Name) && c.window != nil {
+		if isBound(x.Name) && c.window != nil || c.bareNow(x) {
 			return
 		}
 		if isBound(x.Name) {
@@ -502,6 +592,10 @@ func (c *compiler) shape() {
 			c.plans.Having = c.boolean(v, q.Having, "HAVING")
 		}
 	}
+	if q.Emit == syntax.EmitChanges && c.plans.Distinct {
+		c.fault(q.Pos, "EMIT CHANGES gives groups one by one as they change: select all that is grouped by, or leave "+
+			"out DISTINCT")
+	}
 	if q.Emit == syntax.EmitChanges && (len(q.OrderBy) > 0 || q.Limit != nil || q.Offset != nil) {
 		c.fault(q.Pos, "EMIT CHANGES gives groups one by one as they change: ORDER BY, LIMIT and OFFSET have no "+
 			"meaning for them")
@@ -538,6 +632,9 @@ func (c *compiler) orderBy(leaf leaf) {
 
 // orderName is the column of the result that an ORDER BY means, by its name, number or expression.
 func (c *compiler) orderName(o syntax.Order) (string, bool) {
+	if o.Expr == nil {
+		return "", false
+	}
 	switch x := o.Expr.(type) {
 	case *syntax.Literal:
 		n, ok := number(x)
@@ -622,59 +719,20 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// children are the expressions that an expression is made of.
-func children(e syntax.Expr) (all []syntax.Expr) {
-	switch x := e.(type) {
-	case *syntax.Unary:
-		return []syntax.Expr{x.X}
-	case *syntax.Binary:
-		return []syntax.Expr{x.X, x.Y}
-	case *syntax.IsNull:
-		return []syntax.Expr{x.X}
-	case *syntax.IsTruth:
-		return []syntax.Expr{x.X}
-	case *syntax.IsDistinct:
-		return []syntax.Expr{x.X, x.Y}
-	case *syntax.In:
-		return append([]syntax.Expr{x.X}, x.List...)
-	case *syntax.Between:
-		return []syntax.Expr{x.X, x.Low, x.High}
-	case *syntax.Like:
-		return []syntax.Expr{x.X, x.Pattern}
-	case *syntax.Case:
-		if x.Operand != nil {
-			all = append(all, x.Operand)
-		}
-		for _, w := range x.Whens {
-			all = append(all, w.When, w.Then)
-		}
-		if x.Else != nil {
-			all = append(all, x.Else)
-		}
-	case *syntax.Cast:
-		return []syntax.Expr{x.X}
-	case *syntax.Call:
-		return x.Args
-	}
-	return all
-}
-
-// hasAggregate says whether an expression contains an aggregate.
-func hasAggregate(e syntax.Expr) bool {
-	if call, ok := e.(*syntax.Call); ok && isAggregate(call) {
-		return true
-	}
-	return slices.ContainsFunc(children(e), hasAggregate)
-}
-
-// Stream is the name that a SELECT has in FROM: the name of a schema, or of a file. The error is a
-// fault of the text.
+// Stream is the name that a SELECT has in FROM, or that several have that are over the same: the
+// name of a schema, or of a file. The error is a fault of the text.
 func Stream(text string) (string, error) {
-	q, err := syntax.ParseQuery(text)
+	all, err := selects(text)
 	if err != nil {
 		return "", err
 	}
-	return q.From.Name, nil
+	for _, q := range all[1:] {
+		if q.From.Name != all[0].From.Name {
+			return "", syntax.ErrorAt(text, q.From.Start(), "this SELECT is from %q and the first from %q: all SELECTs "+
+				"of one text are over the same input", q.From.Name, all[0].From.Name)
+		}
+	}
+	return all[0].From.Name, nil
 }
 
 // Columns reads a list of columns in the form of CREATE TABLE: "symbol text, price double precision

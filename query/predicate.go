@@ -68,6 +68,10 @@ func (c *compiler) like(x *syntax.Like, l leaf) (v value, ok bool) {
 			escape = runes[0]
 		}
 	}
+	if x.Similar {
+		e, err := expr.Similar(a.e, pattern, escape)
+		return c.made(x.Pattern.Start(), e, err)
+	}
 	e, err := expr.Like(a.e, pattern, escape, x.ILike)
 	if err != nil {
 		c.fault(x.Pattern.Start(), "%s", strings.TrimPrefix(err.Error(), "expr: "))

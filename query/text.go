@@ -67,7 +67,57 @@ func (c *compiler) matches(x *syntax.Binary, l leaf) (v value, ok bool) {
 
 var regexpOps = map[string]expr.Op{
 	"regexp_like": expr.RegexpMatch, "regexp_matches": expr.RegexpMatch, "regexp_match": expr.RegexpMatch,
-	"regexp_substr": expr.RegexpFind, "regexp_count": expr.RegexpCount,
+	"regexp_substr": expr.RegexpFind, "regexp_count": expr.RegexpCount, "regexp_instr": expr.RegexpPlace,
+}
+
+// regexpExtract is regexp_extract(s, pattern [, group]), as in DuckDB: the empty text if there is
+// no match.
+func (c *compiler) regexpExtract(x *syntax.Call, l leaf) (v value, ok bool) {
+	if !c.arity(x, 2, 3) {
+		return v, false
+	}
+	text, ok := c.textOf(x.Args[0], l, x.Name)
+	if !ok {
+		return v, false
+	}
+	pattern, ok := c.constant(x.Args[1], l, "the regular expression of "+x.Name)
+	if !ok {
+		return v, false
+	}
+	group := int64(0)
+	if len(x.Args) == 3 {
+		lit, is := x.Args[2].(*syntax.Literal)
+		if is {
+			group, is = number(lit)
+		}
+		if !is || group > 99 {
+			c.fault(x.Args[2].Start(), "the group of %s must be a constant number", x.Name)
+			return v, false
+		}
+	}
+	found, err := expr.RegexpGroup(expr.RegexpFind, text, pattern, "", int(group))
+	if err != nil {
+		return c.made(x.Args[1].Start(), found, err)
+	}
+	// A text that is NULL stays NULL.
+	isNull, ok := c.make(x.Pos, expr.IsNull, text)
+	if !ok {
+		return v, false
+	}
+	or, ok := c.make(x.Pos, expr.Coalesce, found, expr.Text(""))
+	if !ok {
+		return v, false
+	}
+	e, err := expr.Case(isNull.e, expr.Null(record.String), or.e)
+	return c.made(x.Pos, e, err)
+}
+
+// similar is similar_to(s, pattern), the function of SIMILAR TO.
+func (c *compiler) similar(x *syntax.Call, l leaf) (v value, ok bool) {
+	if !c.arity(x, 2, 2) {
+		return v, false
+	}
+	return c.like(&syntax.Like{Pos: x.Pos, X: x.Args[0], Pattern: x.Args[1], Similar: true}, l)
 }
 
 // regexpCall is regexp_like(s, pattern [, flags]) and similar functions, and regexp_replace(s,

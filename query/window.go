@@ -118,7 +118,7 @@ func (c *compiler) bindWindow(pos syntax.Pos, kind string, at, slide, size, offs
 		c.fault(at.Start(), "the time of a window is %s, %v, expected a timestamp: %s", at, t, timeFrom(at, t))
 		return
 	}
-	c.timeOf = columnsOf(at, nil)
+	c.timeExpr, c.timeOf = at, columnsOf(at, nil)
 	w.Column = c.column(x, at.String(), c.free("time"))
 	if err := w.Validate(); err != nil {
 		c.fault(pos, "%v", err)

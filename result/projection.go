@@ -59,6 +59,9 @@ func arrange(s *layout.Projection, all iter.Seq[Row]) iter.Seq[Row] {
 		if s.Limited && s.Limit == 0 {
 			return
 		}
+		if s.Distinct {
+			all = distinct(s, all)
+		}
 		if len(s.Order) > 0 {
 			sortedRows(s, all)(yield)
 			return

@@ -17,7 +17,7 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 	for _, o := range job.Outputs {
 		if !seen[o.Source] {
 			faults = append(faults, c.checkSource(o.Source, std))
-		} else if isSocket(o.Source) {
+		} else if c.State != "" && isSocket(o.Source) {
 			faults = append(faults, readOnce(o, "a socket"))
 		}
 		seen[o.Source] = true
@@ -45,10 +45,10 @@ func (c *runCmd) checkSource(s *query.Source, std streams) error {
 	return s.Options.Place(check(sourceRequest(s, std)))
 }
 
-// readOnce is the error for a second query over a source that can be read only once.
+// readOnce is the error for a second query that would read a source which can be read only once.
 func readOnce(o *query.Output, what string) error {
 	return o.Source.Options.Errorf(query.OptionConnector,
-		"%s can be read once, and several queries read it: make it a file", what)
+		"%s can be read once, and with --state several queries read it: make it a file", what)
 }
 
 func isSocket(s *query.Source) bool {

@@ -11,35 +11,25 @@ import (
 	"github.com/velo-engine/velo/connect"
 
 	"github.com/velo-engine/velo/engine"
-	"github.com/velo-engine/velo/internal/arena"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
-	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/writers"
 )
 
-// flow is one query that runs: the one of velo query, or one of a job.
+// flow is one query that runs: one of velo query, or one of a job.
 type flow struct {
+	*ingest
+	// number is the number of the query among those of its ingest.
+	number int
 	name   string
 	plan   *plan.Plan
 	sink   *query.Sink // nil if the result is printed
-	feed   *feeder
 	writer record.Writer
 	kept   *kept // wraps writer for the engine
-	aside  *quarantine
-	engine *engine.Engine
-
-	// following looks after followed files; nil if there are none.
-	following *following
-
-	// growing ends the look for more readers of the source; nil if there will not be any.
-	growing *grower
 
 	// atEnd says that the result is read from the last snapshot, whatever that has.
 	atEnd bool
-	// early says that a signal came before anything was started.
-	early bool
 	hints hints
 
 	// state is where the query keeps its state; nil if it keeps none.
@@ -52,73 +42,20 @@ type flow struct {
 // hints are what the user can do about records that are lost, in the words of the command.
 type hints struct{ late, open string }
 
-// start starts the engine.
-func (f *flow) start(s *sizing, live bool) error {
-	rs, err := f.feed.open(s.Readers)
-	if err != nil {
-		return err
+// writerFor is the writer that the engine gets; it is nil if the result is read at the end.
+func (f *flow) writerFor() record.Writer {
+	if f.atEnd {
+		return nil
 	}
-	cfg := engine.Config{
-		Plan: f.plan, Readers: rs, Partitions: s.Partitions, Cores: s.Cores, StateBytes: s.stateBytes,
-		EpochInterval: -1, OnReject: f.aside.put,
+	if to, ok := f.writer.(record.Committer); ok && f.commits() {
+		return &committed{f.kept, to}
 	}
-	switch {
-	case flows(f.plan):
-		cfg.EpochInterval = 0 // windows close, and groups change, while records come
-	case live:
-		cfg.EpochInterval = liveEvery
-	}
-	if !f.atEnd {
-		cfg.Writer = f.kept
-	}
-	if f.state != nil {
-		f.resumes, err = f.resumable(rs)
-		if err != nil {
-			return errors.Join(err, closeAll(rs))
-		}
-		f.state.OnEvent, cfg.State = f.onState(), f.state
-		if to, ok := f.writer.(record.Committer); ok && f.commits() {
-			cfg.Writer = &committed{f.kept, to}
-		}
-	}
-	f.engine, err = engine.Start(context.Background(), cfg)
-	if err != nil {
-		_ = closeAll(rs) // they have read nothing
-		return err
-	}
-	f.began = f.engine.Stats().State
-	f.aside.engine = f.engine
-	if g, ok := f.feed.input.(connect.Grower); ok && len(rs) > 0 {
-		f.growing = grow(g, f.engine, rs[0])
-	}
-	if f.feed.files.follow {
-		f.following = follow(f.feed.files, f.engine, rs, f.name, f.kept.say)
-	}
-	return nil
+	return f.kept
 }
 
 // commits says whether the windows of the query are written exactly once, if the sink can do that.
 func (f *flow) commits() bool {
 	return f.state != nil && !f.atEnd && f.plan.Emit != plan.EmitChanges
-}
-
-func closeAll(rs []record.Reader) error {
-	var errs []error
-	for _, r := range rs {
-		errs = append(errs, r.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// wait waits for the engine.
-func (f *flow) wait() error {
-	err := f.engine.Wait()
-	f.following.stop()
-	f.growing.stop()
-	if errors.Is(err, arena.ErrBudget) || errors.Is(err, result.ErrSorterFull) {
-		err = fmt.Errorf("%w\n--memory, or VELO_MEMORY, gives the query more", err)
-	}
-	return err
 }
 
 // finish writes what has to be written at the end, and completes it.
@@ -127,7 +64,7 @@ func (f *flow) finish(failed error) error {
 		return f.leave()
 	}
 	if failed == nil && f.atEnd {
-		failed = writeAll(f.engine, f.kept)
+		failed = f.writeAll()
 	}
 	if failed == nil {
 		failed = f.begin()
@@ -205,20 +142,9 @@ func (f *flow) begin() error {
 	return err
 }
 
-// close closes everything, and does not wait for a result.
-func (f *flow) close() {
-	if f.engine != nil {
-		_ = f.engine.Close() // Wait has reported what went wrong
-	}
-}
-
-// short says whether a flow that was interrupted had not reached the end of its input. It is false
-// if the input has no end.
-func (f *flow) short() bool { return f.early || !f.feed.endless && cutShort(f.engine) }
-
 // sayLost says what is missing in a result without having been set aside, one line for each reason.
 func (f *flow) sayLost(to io.Writer) {
-	s := f.engine.Stats()
+	s := f.stats()
 	c := s.Counters()
 	line := func(n uint64, what string) {
 		if n > 0 {
@@ -236,15 +162,15 @@ func (f *flow) sayLost(to io.Writer) {
 		"computed; a sum of x::double precision has no such limit")
 	line(s.Epochs.NoImage, "results were skipped while the query ran, there was no memory for them; --memory gives more")
 	if !f.atEnd && !f.goesOn() && f.plan.Window != nil && f.plan.Emit != plan.EmitChanges {
-		snap := f.engine.Snapshot()
+		snap, end := f.snapshot()
+		defer end()
 		line(uint64(snap.OpenWindows()), "windows had not closed and are not in the result; "+f.hints.open)
-		_ = snap.Close() // it never fails
 	}
 }
 
 // summary says in one line what a query has done.
 func (f *flow) summary() string {
-	s := f.engine.Stats()
+	s := f.stats()
 	c := s.Counters()
 	var b strings.Builder
 	fmt.Fprintf(&b, "velo: %s: %d records read, %d groups", f.name, c.In, s.Groups())
@@ -303,15 +229,15 @@ func (*kept) Close() error { return nil }
 
 // writeAll writes the last snapshot. It repeats what fails with a transient error, as the engine
 // does for windows; a second signal ends that.
-func writeAll(eng *engine.Engine, w record.Writer) error {
-	s := eng.Snapshot()
-	defer s.Close()
+func (f *flow) writeAll() error {
+	s, end := f.snapshot()
+	defer end()
 	for b := range s.Batches(record.DefaultRows) {
-		err := w.Write(context.Background(), b)
+		err := f.kept.Write(context.Background(), b)
 		for delay := engine.DefaultRetryMin; errors.Is(err, record.ErrTransient); delay = min(
 			2*delay, engine.DefaultRetryMax) {
 			<-time.After(delay)
-			err = w.Write(context.Background(), b)
+			err = f.kept.Write(context.Background(), b)
 		}
 		if err != nil {
 			return err

@@ -207,7 +207,7 @@ func TestRunDrains(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.fill(len(job.Outputs)); err != nil {
+		if err := cmd.fill(cmd.ingests(job), len(job.Outputs)); err != nil {
 			t.Fatal(err)
 		}
 		flows, err := cmd.open(job, std)

@@ -64,14 +64,15 @@ func (m *meter) saw(n uint64, now time.Duration) {
 	}
 }
 
-// showLive shows a query until the view is stopped. Then it shows the last frame and restores the
+// showLive shows queries over one source until the view is stopped. Then it shows the last frame and restores the
 // terminal.
-func showLive(to io.Writer, f *flow) (*background, error) {
+func showLive(to io.Writer, all ...*flow) (*background, error) {
+	f := all[0]
 	schema, err := f.plan.Result()
 	if err != nil {
 		return nil, err
 	}
-	return newLive(to, orderOf(f.plan, schema), f).show(), nil
+	return newLive(to, orderOf(f.plan, schema), all...).show(), nil
 }
 
 func newLive(to io.Writer, order int, shown ...*flow) *live {
@@ -148,11 +149,14 @@ func (l *live) frame(rows int) []string {
 	}
 	if len(l.flows) == 1 && l.flows[0].atEnd {
 		lines = append(lines, l.sources(l.flows[0], now, max(3, rows/4))...)
-		snap := l.flows[0].engine.Snapshot()
-		defer snap.Close()
+		snap, end := l.flows[0].snapshot()
+		defer end()
 		lines = append(append(lines, ""), l.table(snap, rows-len(lines)-1)...)
 	} else {
 		for _, f := range l.flows {
+			if f.number > 0 {
+				continue // the first query of the source has shown them
+			}
 			lines = append(append(lines, ""), l.sources(f, now, max(3, rows/(2*len(l.flows))))...)
 		}
 	}
@@ -161,7 +165,7 @@ func (l *live) frame(rows int) []string {
 
 // flowLines say what a query has done.
 func (l *live) flowLines(f *flow, now time.Duration) []string {
-	s := f.engine.Stats()
+	s := f.stats()
 	c := s.Counters()
 	m := l.meter(f.name)
 	m.saw(c.In, now)
@@ -172,8 +176,8 @@ func (l *live) flowLines(f *flow, now time.Duration) []string {
 		fmt.Sprintf("  groups %d  %d KiB  filtered %d  late %d  set aside %d  dropped %d",
 			s.Groups(), s.StateBytes>>10, c.Filtered, c.Late, c.Quarantined, c.Shed),
 	}
-	snap := f.engine.Snapshot()
-	defer snap.Close()
+	snap, end := f.snapshot()
+	defer end()
 	if f.plan.Window != nil {
 		line := fmt.Sprintf("  windows %d written, %d open", s.Output.Windows, snap.OpenWindows())
 		if end, ok := snap.Closed(); ok && end.Year() < 9999 {
@@ -213,7 +217,7 @@ func (l *live) sources(f *flow, now time.Duration, most int) []string {
 	}
 	var all []*source
 	byName := map[string]*source{}
-	for i, r := range f.engine.Stats().Readers {
+	for i, r := range f.stats().Readers {
 		name := r.Name
 		x := byName[name]
 		if x == nil {

@@ -261,7 +261,7 @@ func TestMemory(t *testing.T) {
 	}
 	t.Setenv("VELO_MEMORY", "")
 	s := sizing{Memory: "64MiB"}
-	if err := s.fill(4); err != nil || s.stateBytes != 16<<20 {
+	if err := s.fill(4, 4); err != nil || s.stateBytes != 16<<20 {
 		t.Errorf("%d bytes for each of 4 queries, %v", s.stateBytes, err)
 	}
 	var lines []string

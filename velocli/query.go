@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/velo-engine/velo/engine"
@@ -17,7 +18,7 @@ import (
 
 // queryCmd runs a SELECT.
 type queryCmd struct {
-	SQL    string `arg:"" name:"sql" help:"One SELECT; FROM names a file, a directory, a pattern of files, or stdin."`
+	SQL    string `arg:"" name:"sql" help:"One SELECT, or several with semicolons between them; FROM names a file, a directory, a pattern of files, or stdin."`
 	Format string `help:"How to print the result: ${enum}." enum:"table,csv,ndjson" default:"table"`
 	sizing
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
@@ -40,6 +41,9 @@ func (queryCmd) Help() string {
     velo query 'SELECT symbol, price * size AS value FROM "trades.csv" WHERE size > 100 LIMIT 20'
     velo query --follow --format ndjson 'SELECT symbol, sum(size) AS v FROM "trades.csv" GROUP BY symbol EMIT CHANGES'
     velo query --live 'SELECT user, count(*) AS n FROM "big.csv" GROUP BY user'
+    velo query 'SELECT count(*) FROM "big.csv"; SELECT user, max(size) FROM "big.csv" GROUP BY user'
+
+Several SELECTs are over the same input, which is read once; their results are printed one after the other.
 
 Results go to standard output, everything else to standard error. An interrupt or SIGTERM ends the reading; the result
 has what had been read. A second one, more than 0.3 seconds later, ends at once.
@@ -52,8 +56,8 @@ interrupt came before the end of the input; 80 if the command line is not unders
 output has closed it.`
 }
 
-// plan compiles the query over the files that it names.
-func (in *input) plan(sql string, std streams, pace *pace) (*plan.Plan, *files, error) {
+// plans compiles the queries over the files that they name.
+func (in *input) plans(sql string, std streams, pace *pace) ([]*plan.Plan, *files, error) {
 	name, err := query.Stream(sql)
 	if err != nil {
 		return nil, nil, err
@@ -70,22 +74,22 @@ func (in *input) plan(sql string, std streams, pace *pace) (*plan.Plan, *files, 
 	if err == nil && f.nested != nil {
 		err = f.addNested(mentionsPath(sql))
 	}
-	var p *plan.Plan
+	var plans []*plan.Plan
 	if err == nil {
-		p, err = f.compile(sql, pace)
+		plans, err = f.compile(sql, pace)
 	}
 	if err != nil {
 		f.remove()
 		return nil, nil, err
 	}
-	return p, f, nil
+	return plans, f, nil
 }
 
 // Run runs the command.
 func (c *queryCmd) Run(std streams) (err error) {
 	stop := newStopper(std.err)
 	defer stop.end()
-	p, f, err := c.plan(c.SQL, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
+	plans, f, err := c.plans(c.SQL, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
 	if err != nil && stop.cutEarly() {
 		return errInterrupted // before the first line, which would say what the columns are
 	}
@@ -102,7 +106,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 	if c.ExplainSchema {
 		return printSchema(std.out, f.schema)
 	}
-	if err := c.fill(1); err != nil {
+	if err := c.fill(1, len(plans)); err != nil {
 		return err
 	}
 	f.saySkipped(f.name, std.err)
@@ -111,7 +115,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 		if err != nil {
 			return err
 		}
-		err = c.flow(p, f, aside, stop, std)
+		err = c.flow(plans, f, aside, stop, std)
 		err = errors.Join(err, aside.close())
 		if !errors.Is(err, errAgain) {
 			return err
@@ -119,7 +123,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 		if err := aside.widening.widen(std.err); err != nil {
 			return err
 		}
-		p, err = f.compile(c.SQL, &c.pace)
+		plans, err = f.compile(c.SQL, &c.pace)
 		if err != nil {
 			return err
 		}
@@ -132,45 +136,53 @@ var queryHints = hints{
 	open: "a shorter --watermark or --idle closes windows earlier",
 }
 
-// flow runs the plan, and prints its result. errAgain says that nothing was printed, because
+// flow runs the plans, and prints their results. errAgain says that nothing was printed, because
 // columns whose types were guessed have been widened.
-func (c *queryCmd) flow(p *plan.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
-	if c.Live {
-		if flows(p) {
-			return errors.New("--live shows groups while they are counted; this query prints rows as they come")
-		}
+func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
+	streams := slices.ContainsFunc(plans, flows)
+	switch {
+	case streams && len(plans) > 1:
+		return errors.New("the results of several SELECTs are printed one after the other when all has been read, and one " +
+			"of these prints rows as they come: ask for it alone, or have velo run write each to a sink of its own")
+	case c.Live && streams:
+		return errors.New("--live shows groups while they are counted; this query prints rows as they come")
+	case c.Live:
 		if _, _, ok := terminalSize(std.out); !ok {
 			return errNoTerminal
 		}
 	}
-	if stop.start() && flows(p) {
+	if stop.start() && streams {
 		return errInterrupted // before anything had come
 	}
-	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !flows(p)}
-	rows.check = func() error { return aside.widening.check(c.Readers, p) }
-	q := &flow{
-		name: f.name, plan: p, feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside,
-		early:  stop.cutEarly(),
-		writer: newLines(c.Format, &terminal{to: rows}, f.follow || f.stdin != nil && closesEarly(p)),
-		atEnd:  !flows(p), hints: queryHints,
+	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !streams}
+	rows.check = func() error { return aside.widening.check(c.Readers, plans[0]) }
+	in := &ingest{
+		feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
 	}
-	q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
-	if err := q.start(&c.sizing, c.Live); err != nil {
+	out := &terminal{to: rows}
+	for _, p := range plans {
+		q := in.add(&flow{
+			name: f.name, plan: p, writer: newLines(c.Format, out, f.follow || f.stdin != nil && closesEarly(p)),
+			atEnd: !flows(p), hints: queryHints,
+		})
+		q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
+	}
+	if err := in.start(&c.sizing, c.Live); err != nil {
 		return err
 	}
-	defer q.close()
+	defer in.close()
 	var view *background
 	if c.Live {
-		view, err = showLive(std.out, q)
+		view, err = showLive(std.out, in.flows...)
 		if err != nil {
 			return err
 		}
-	} else if _, _, ok := terminalSize(std.out); !flows(p) || !ok { // rows would overwrite a bar
-		view = showProgress(std.err, f, q.engine)
+	} else if _, _, ok := terminalSize(std.out); !streams || !ok { // rows would overwrite a bar
+		view = showProgress(std.err, f, in.engine)
 	}
-	stop.stops(work{engine: q.engine})
-	read := aside.widening.ends(q.engine)
-	err = q.wait()
+	stop.stops(work{engine: in.engine})
+	read := aside.widening.ends(in.engine)
+	err = explain(in.ended())
 	read()
 	view.stop()
 	if aside.widening.some() && !rows.printed && !stop.heard() && (err == nil || errors.Is(err, errAgain)) {
@@ -180,17 +192,32 @@ func (c *queryCmd) flow(p *plan.Plan, f *files, aside *quarantine, stop *stopper
 	if err != nil {
 		return err
 	}
-	if c.Stats {
-		fmt.Fprintf(std.err, "%v%s\n", q.engine.Stats(), sourceLine(f.name, f.extent(), q.engine))
-	} else if interrupted {
-		fmt.Fprintln(std.err, q.summary())
+	return c.finish(in, rows, interrupted, std)
+}
+
+// finish prints the results of queries that have been run, and says what is missing in them.
+func (c *queryCmd) finish(in *ingest, rows *held, interrupted bool, std streams) error {
+	for i, q := range in.flows {
+		if c.Stats {
+			fmt.Fprintf(std.err, "%v%s\n", q.stats(), sourceLine(in.feed.name, in.feed.files.extent(), in.engine))
+		} else if interrupted {
+			fmt.Fprintln(std.err, q.summary())
+		}
+		if i > 0 && c.Format != formatNDJSON {
+			fmt.Fprintln(rows)
+		}
+		if err := q.finish(nil); err != nil {
+			return err
+		}
 	}
-	if err := errors.Join(q.finish(nil), rows.release()); err != nil {
+	if err := rows.release(); err != nil {
 		return err
 	}
-	q.sayLost(std.err)
-	err = aside.report(std.err)
-	if interrupted && q.short() {
+	for _, q := range in.flows {
+		q.sayLost(std.err)
+	}
+	err := in.aside.report(std.err)
+	if interrupted && in.short() {
 		return errInterrupted
 	}
 	return err
@@ -320,16 +347,21 @@ type explainCmd struct {
 
 // Run runs the command.
 func (c *explainCmd) Run(std streams) error {
-	p, f, err := c.plan(c.SQL, std, &c.pace)
+	plans, f, err := c.plans(c.SQL, std, &c.pace)
 	if err != nil {
 		return err
 	}
 	defer f.remove()
-	text, err := p.Explain()
-	if err != nil {
-		return err
+	for i, p := range plans {
+		text, err := p.Explain()
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			fmt.Fprintln(std.out)
+		}
+		fmt.Fprint(std.out, text)
 	}
-	fmt.Fprint(std.out, text)
 	return nil
 }
 

@@ -81,7 +81,7 @@ func (c *runCmd) Run(std streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Job, err)
 	}
-	if err := errors.Join(c.fill(len(job.Outputs)), c.check(job, std)); err != nil {
+	if err := errors.Join(c.fill(c.ingests(job), len(job.Outputs)), c.check(job, std)); err != nil {
 		return err
 	}
 	if c.Check {
@@ -97,8 +97,8 @@ func (c *runCmd) Run(std streams) (err error) {
 	stop := newStopper(std.err)
 	stop.saves = c.State != ""
 	defer stop.end()
-	flows, err := c.open(job, streams{stop.stdin(std.in), std.out, std.err})
-	defer closeFeeds(flows)
+	ins, err := c.open(job, streams{stop.stdin(std.in), std.out, std.err})
+	defer closeFeeds(ins)
 	if stop.cutEarly() {
 		return errInterrupted // before anything had come
 	}
@@ -111,8 +111,8 @@ func (c *runCmd) Run(std streams) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, set.Close()) }()
-		for _, r := range flows {
-			r.aside.file = set
+		for _, in := range ins {
+			in.aside.file = set
 		}
 	}
 	if stop.start() {
@@ -120,18 +120,18 @@ func (c *runCmd) Run(std streams) (err error) {
 	}
 	beforeStart()
 	if c.Live {
-		if err := checkLive(flows, all); err != nil {
+		if err := checkLive(flowsOf(ins), all); err != nil {
 			return err
 		}
 	}
-	if err := c.start(flows); err != nil {
+	if err := c.start(ins); err != nil {
 		return err
 	}
 	var view *background
 	if c.Live {
-		view = showJob(say, flows)
+		view = showJob(say, flowsOf(ins))
 	}
-	return c.wait(flows, stop, view, std.err)
+	return c.wait(ins, stop, view, std.err)
 }
 
 // beforeStart is called when everything is open and nothing runs yet. A test uses it to remove a
@@ -161,11 +161,26 @@ func nameOf(o *query.Output) string {
 	return o.Sink.Name
 }
 
+// ingests is how many engines a job needs: one for each source that is read, or one for each query
+// if it keeps its state.
+func (c *runCmd) ingests(job *query.Job) int {
+	if c.State != "" {
+		return len(job.Outputs)
+	}
+	sources := map[*query.Source]bool{}
+	for _, o := range job.Outputs {
+		sources[o.Source] = true
+	}
+	return len(sources)
+}
+
 // open opens everything that the job names, before anything runs. The error lists everything that
-// is wrong. A source is opened once, and has separate readers for each query.
-func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
+// is wrong. A source is opened once, and is read once for all queries over it. If the state is kept,
+// each query reads it for itself.
+func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 	var faults []error
 	feeds := map[*query.Source]*feeder{}
+	shared := map[*query.Source]*ingest{}
 	out := &terminal{to: std.out}
 	for _, o := range job.Outputs {
 		feed, seen := feeds[o.Source]
@@ -181,46 +196,60 @@ func (c *runCmd) open(job *query.Job, std streams) (flows []*flow, err error) {
 		if feed == nil {
 			continue
 		}
-		// only after it was opened is it known whether standard input is a file
-		if seen && feed.once != "" {
-			faults = append(faults, readOnce(o, feed.once))
+		in := shared[o.Source]
+		if in == nil || c.State != "" {
+			// only after it was opened is it known whether standard input is a file
+			if seen && feed.once != "" {
+				faults = append(faults, readOnce(o, feed.once))
+			}
+			feed = feed.another()
+			in = &ingest{feed: feed, aside: &quarantine{files: feed.files}}
+			shared[o.Source] = in
+			ins = append(ins, in)
 		}
 		w, err := openSink(o, c.Format, std, out,
 			feed.endless || c.State != "" || feed.once != "" && closesEarly(o.Plan), c.State != "")
 		if err != nil {
 			faults = append(faults, err)
 		}
-		feed = feed.another()
-		flows = append(flows, &flow{
-			name: nameOf(o), plan: o.Plan, sink: o.Sink, feed: feed, writer: w,
-			kept:  &kept{Writer: w, name: nameOf(o), say: std.err},
-			aside: &quarantine{files: feed.files}, atEnd: o.Plan.Window == nil && !o.Plan.Streams(), hints: runHints,
-			state: c.stateOf(o),
+		in.add(&flow{
+			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w, kept: &kept{Writer: w, name: nameOf(o), say: std.err},
+			atEnd: o.Plan.Window == nil && !o.Plan.Streams(), hints: runHints, state: c.stateOf(o),
 		})
 	}
-	return flows, errors.Join(faults...)
+	return ins, errors.Join(faults...)
 }
 
-// closeFeeds closes what flows have opened. For sinks it discards what has not been written to its
+// closeFeeds closes what has been opened. For sinks it discards what has not been written to its
 // end.
-func closeFeeds(flows []*flow) {
-	for _, f := range flows {
-		f.feed.files.remove()
+func closeFeeds(ins []*ingest) {
+	for _, in := range ins {
+		in.feed.files.remove()
+	}
+	for _, f := range flowsOf(ins) {
 		abandon(f.writer)
 	}
 }
 
-// start starts an engine for each query. If one does not start, none runs.
-func (c *runCmd) start(flows []*flow) error {
-	for _, f := range flows {
-		if err := f.start(&c.sizing, c.Live); err != nil {
-			for _, other := range flows {
+// flowsOf are all queries.
+func flowsOf(ins []*ingest) (all []*flow) {
+	for _, in := range ins {
+		all = append(all, in.flows...)
+	}
+	return all
+}
+
+// start starts an engine for each source. If one does not start, none runs.
+func (c *runCmd) start(ins []*ingest) error {
+	for _, in := range ins {
+		if err := in.start(&c.sizing, c.Live); err != nil {
+			for _, other := range ins {
 				other.close()
 			}
-			return fmt.Errorf("%s: %w", f.name, stateHint(err))
+			return fmt.Errorf("%s: %w", in.names(), stateHint(err))
 		}
 	}
-	for _, f := range flows {
+	for _, f := range flowsOf(ins) {
 		if f.state != nil {
 			f.sayState()
 		}
@@ -250,12 +279,13 @@ var runHints = hints{
 
 // wait waits for all queries to end and finishes what each has written. A query that fails does not
 // hold up the others.
-func (c *runCmd) wait(flows []*flow, stop *stopper, view *background, say io.Writer) error {
+func (c *runCmd) wait(ins []*ingest, stop *stopper, view *background, say io.Writer) error {
 	var works []work
-	for _, f := range flows {
-		works = append(works, work{f.engine, f.feed.socket})
+	for _, in := range ins {
+		works = append(works, work{in.engine, in.feed.socket})
 	}
 	stop.stops(works...)
+	flows := flowsOf(ins)
 	errs := make([]error, len(flows))
 	var ended sync.WaitGroup
 	for i, f := range flows {
@@ -278,16 +308,21 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, view *background, say io.Wri
 	short := false
 	for _, f := range flows {
 		f.sayLost(say)
-		short = short || f.short()
-		if err := f.aside.report(say); err != nil && !errors.Is(err, errAside) {
+	}
+	for _, in := range ins {
+		short = short || in.short()
+		if err := in.aside.report(say); err != nil && !errors.Is(err, errAside) {
 			errs = append(errs, err)
 		} else if err != nil && errors.Join(errs...) == nil {
 			errs = append(errs, err)
 		}
-		if f.aside.err != nil {
-			errs = append(errs, f.aside.err)
+		if in.aside.err != nil {
+			errs = append(errs, in.aside.err)
 		}
-		f.close()
+		if k := in.feed.socket; k != nil && (c.Stats || k.turnedAway()) {
+			fmt.Fprintf(say, "velo: %s: %v\n", in.feed.name, k.Stats())
+		}
+		in.close()
 	}
 	switch err := errors.Join(errs...); {
 	case stop.twice.Load():
@@ -302,12 +337,9 @@ func (c *runCmd) wait(flows []*flow, stop *stopper, view *background, say io.Wri
 // report says what a flow that has ended has done, if the user asked for it or a signal ended it.
 func (c *runCmd) report(f *flow, interrupted bool, to io.Writer) {
 	if c.Stats {
-		fmt.Fprintf(to, "%s from %s: %v%s\n%s\n", f.name, f.feed.name, f.engine.Stats(),
+		fmt.Fprintf(to, "%s from %s: %v%s\n%s\n", f.name, f.feed.name, f.stats(),
 			sourceLine(f.feed.name, f.feed.files.extent(), f.engine), f.summary())
 	} else if interrupted {
 		fmt.Fprintln(to, f.summary())
-	}
-	if k := f.feed.socket; k != nil && (c.Stats || k.turnedAway()) {
-		fmt.Fprintf(to, "velo: %s: %v\n", f.feed.name, k.Stats())
 	}
 }

@@ -119,19 +119,68 @@ func TestRunSources(t *testing.T) {
 	}
 }
 
-// Goal: records that cannot be read are set aside by each query, the sinks have the others, and the status says so.
+// Goal: records that cannot be read are set aside once, although two queries read them; both have the others, and the status says so.
 func TestRunQuarantine(t *testing.T) {
 	inFolder(t, map[string]string{"t.csv": "a,b\n1,2\nx,3\n4,5\n", "job.sql": `
 		CREATE SOURCE t (a bigint, b bigint) WITH (connector = 'file', path = 't.csv', strict = 'true');
 		CREATE SINK s AS SELECT sum(b) AS s FROM t WITH (connector = 'file', path = 's.csv');
 		SELECT count(*) AS n FROM t`})
 	out, errs, status := velo(t, "", "run", "job.sql", "--format=csv", "--quarantine=bad.ndjson")
-	if status != statusAside || out != "n\n2\n" || strings.Count(errs, "line 3") != 2 {
+	if status != statusAside || out != "n\n2\n" || strings.Count(errs, "line 3") != 1 {
 		t.Errorf("status %d, %s%s", status, out, errs)
 	}
 	want(t, "s.csv", "s\n7\n")
-	if text, err := os.ReadFile("bad.ndjson"); err != nil || strings.Count(string(text), `"bytes":"x,3"`) != 2 {
+	if text, err := os.ReadFile("bad.ndjson"); err != nil || strings.Count(string(text), `"bytes":"x,3"`) != 1 {
 		t.Errorf("%v, %s", err, text)
+	}
+}
+
+// Goal: a source is read once for all queries over it. Method: standard input, which cannot be read twice, and four queries of every kind; with --state each reads for itself, so it is refused.
+func TestRunReadsOnce(t *testing.T) {
+	job := `
+		CREATE SOURCE s (k bigint, v bigint, at timestamp, WATERMARK FOR at AS at - INTERVAL '1 s') WITH (connector = 'stdin', header = false);
+		CREATE SINK sums AS SELECT k, sum(v) AS v FROM s GROUP BY k ORDER BY k WITH (connector = 'file', path = 'sums.csv');
+		CREATE SINK passed AS SELECT v FROM s WHERE v > 7 WITH (connector = 'file', path = 'passed.csv');
+		CREATE SINK windows AS SELECT window_start, count(*) AS n FROM s GROUP BY tumble(at, INTERVAL '1 minute')
+			WITH (connector = 'file', path = 'windows.csv');
+		SELECT count(*) AS n FROM s`
+	inFolder(t, map[string]string{"job.sql": job})
+	in := "1,5,2026-01-01 00:00:01\n2,8,2026-01-01 00:00:02\n1,9,2026-01-01 00:01:02\n"
+	out, errs, status := velo(t, in, "run", "job.sql", "--format=csv")
+	if status != 0 || out != "n\n3\n" {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	want(t, "sums.csv", "k,v\n1,14\n2,8\n")
+	want(t, "passed.csv", "v\n8\n9\n")
+	want(t, "windows.csv", "window_start,n\n2026-01-01T00:00:00Z,2\n2026-01-01T00:01:00Z,1\n")
+	if _, errs, status := velo(t, in, "run", "job.sql", "--state=kept"); status != statusFailed || !strings.Contains(errs,
+		"passes records through") {
+		t.Errorf("status %d, %s", status, errs)
+	}
+	if err := os.WriteFile("job.sql", []byte(strings.Replace(job, "passed AS SELECT v FROM s WHERE v > 7",
+		"passed AS SELECT max(v) AS v FROM s", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, status := velo(t, in, "run", "job.sql", "--state=kept"); status != statusFailed || !strings.Contains(errs,
+		"can be read once, and with --state") {
+		t.Errorf("status %d, %s", status, errs)
+	}
+}
+
+// Goal: a query that runs out of memory ends alone: the others over the same source have everything, and the status says so.
+func TestRunOutOfMemory(t *testing.T) {
+	inFolder(t, map[string]string{"job.sql": `
+		CREATE SOURCE s (key bigint, value bigint) WITH (connector = 'generator', rows = 2000000, groups = 1000000);
+		CREATE SINK few AS SELECT count(*) AS n FROM s WITH (connector = 'file', path = 'few.csv');
+		CREATE SINK many AS SELECT key, value, count(*) AS n FROM s GROUP BY key, value WITH (connector = 'file', path = 'many.csv')`})
+	_, errs, status := velo(t, "", "run", "job.sql", "--memory=4MiB")
+	if status != statusFailed || !strings.Contains(errs, "many: ") || !strings.Contains(errs, "--memory, or VELO_MEMORY") ||
+		strings.Contains(errs, "few: ") {
+		t.Errorf("status %d, %s", status, errs)
+	}
+	want(t, "few.csv", "n\n2000000\n")
+	if _, err := os.Stat("many.csv"); err == nil {
+		t.Error("the result of the query that failed is there")
 	}
 }
 
@@ -201,8 +250,9 @@ func TestRunTriesAgain(t *testing.T) {
 	}
 	var out, said bytes.Buffer
 	w := writers.NewCSV(&out)
-	if err := errors.Join(writeAll(eng, &kept{Writer: &tiring{Writer: w}, name: "sink", say: &said}), w.Close()); err !=
-		nil {
+	in := &ingest{engine: eng}
+	f := in.add(&flow{plan: plan, kept: &kept{Writer: &tiring{Writer: w}, name: "sink", say: &said}})
+	if err := errors.Join(f.writeAll(), w.Close()); err != nil {
 		t.Error(err)
 	}
 	if n := strings.Count(out.String(), "\n"); n != 2001 ||
@@ -264,5 +314,35 @@ func TestRunHelp(t *testing.T) {
 	names, err := filepath.Glob("volumes*")
 	if err != nil || !slices.Equal(names, []string{"volumes-000001.csv"}) {
 		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// Goal: several SELECTs over one input are answered in one pass, one after the other. Method: standard input, which can be read once; a column whose guess does not hold, over a
+// file, so that all begin again; and what is refused.
+func TestQuerySeveral(t *testing.T) {
+	inFolder(t, map[string]string{"t.csv": "a,b\n1,2\n2,5\n"})
+	sql := `SELECT count(*) AS n FROM stdin; SELECT a, sum(b) AS b FROM stdin GROUP BY a ORDER BY a;`
+	out, errs, status := velo(t, "a,b\n1,2\n2,5\n1,4\n", "query", "--format=csv", sql)
+	if want := "n\n3\n\na,b\n1,6\n2,5\n"; status != 0 || out != want {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	out, errs, status = velo(t, "", "query", "--format=ndjson", `SELECT max(b) AS b FROM "t.csv"; SELECT min(b) AS b FROM "t.csv"`)
+	if want := "{\"b\":5}\n{\"b\":2}\n"; status != 0 || out != want {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	out, errs, status = velo(t, "", "explain", `SELECT max(b) AS b FROM "t.csv"; SELECT min(b) AS b FROM "t.csv"`)
+	if status != 0 || strings.Count(out, "max(b)") != 1 || strings.Count(out, "min(b)") != 1 {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	for sql, want := range map[string]string{
+		`SELECT max(b) FROM "t.csv"; SELECT b FROM "t.csv"`:       "prints rows as they come",
+		`SELECT max(b) FROM "t.csv"; SELECT max(b) FROM "u.csv"`:  `this SELECT is from "u.csv"`,
+		`SELECT max(b) FROM "t.csv"; SELECT max(c) FROM "t.csv"`:  `line 1, column 40`,
+		`SELECT max(b) FROM "t.csv"; DROP TABLE x`:                "column 29",
+		`SELECT max(d) FROM "t.csv"; SELECT max(c) FROM "t.csv";`: `"d"`,
+	} {
+		if _, errs, status := velo(t, "", "query", sql); status != statusFailed || !strings.Contains(errs, want) {
+			t.Errorf("%s: status %d, %s", sql, status, errs)
+		}
 	}
 }

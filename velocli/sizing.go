@@ -19,13 +19,13 @@ type sizing struct {
 	Cores      int `help:"Cores; 0 is all that may be used." default:"0"`
 
 	Memory string `help:"What the groups of all queries together may take, such as 512MB or 4GiB; half of the memory of the machine or its control group without it." env:"VELO_MEMORY" placeholder:"SIZE"`
-	// stateBytes is for each engine.
+	// stateBytes is for each query; 0 is the engine's default.
 	stateBytes int
 }
 
-// fill replaces zeros by numbers, for this many engines at once, and makes room for the rest of the
-// program.
-func (s *sizing) fill(engines int) error {
+// fill replaces zeros by numbers, for this many queries in this many engines at once, and makes room
+// for the rest of the program.
+func (s *sizing) fill(engines, queries int) error {
 	if s.Cores < 0 || s.Readers < 0 || s.Partitions < 0 {
 		return errors.New("readers, partitions and cores must not be negative")
 	}
@@ -40,13 +40,13 @@ func (s *sizing) fill(engines int) error {
 		if err != nil {
 			return fmt.Errorf("--memory, or VELO_MEMORY: %w", err)
 		}
-		if n < int64(engines)*engine.MinStateBytes {
+		if n < int64(queries)*engine.MinStateBytes {
 			return fmt.Errorf("--memory %s, or VELO_MEMORY: expected %d MiB at least for %d queries", s.Memory,
-				engines*engine.MinStateBytes>>20, engines)
+				queries*engine.MinStateBytes>>20, queries)
 		}
-		s.stateBytes = int(min(n, math.MaxInt)) / engines
+		s.stateBytes = int(min(n, math.MaxInt)) / queries
 	} else if engines > 1 {
-		s.stateBytes = max(affinity.Memory()/2/engines, engine.MinStateBytes)
+		s.stateBytes = max(affinity.Memory()/2/queries, engine.MinStateBytes)
 	}
 	// With S threads that spin, the garbage collector needs a quarter of the processors and the
 	// rest of the program one.

@@ -251,7 +251,7 @@ func (h *held) release() error {
 
 // assume compiles a query with other types for columns that have no value, as in a file that has
 // only names: any type fits them. It returns nil if that does not help.
-func (f *files) assume(sql string) *plan.Plan {
+func (f *files) assume(sql string) []*plan.Plan {
 	const most = 4 // columns, so that there are at most 256 ways
 	types := []record.Type{record.String, record.Int64, record.Timestamp, record.Bool}
 	var free []*guess
@@ -271,8 +271,8 @@ func (f *files) assume(sql string) *plan.Plan {
 			rest /= len(types)
 		}
 		if f.makeSchema() == nil {
-			if p, err := query.Compile(sql, f.schema); err == nil {
-				return p
+			if plans, err := query.CompileAll(sql, f.schema); err == nil {
+				return plans
 			}
 		}
 	}
@@ -284,13 +284,18 @@ func (f *files) assume(sql string) *plan.Plan {
 }
 
 // compile compiles the query over what is known about the files.
-func (f *files) compile(sql string, pace *pace) (*plan.Plan, error) {
-	p, err := query.Compile(sql, f.schema)
+func (f *files) compile(sql string, pace *pace) ([]*plan.Plan, error) {
+	plans, err := query.CompileAll(sql, f.schema)
 	if err != nil {
-		p = f.assume(sql)
+		plans = f.assume(sql)
 	}
-	if p == nil {
+	if plans == nil {
 		return nil, f.because(sql, err)
 	}
-	return p, pace.set(p, f.follow)
+	for _, p := range plans {
+		if err := pace.set(p, f.follow); err != nil {
+			return nil, err
+		}
+	}
+	return plans, nil
 }

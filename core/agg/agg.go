@@ -31,6 +31,24 @@ const (
 
 	ApproxCountDistinct // about the number of distinct values, exact up to some hundred
 	ApproxPercentile    // about the least value that a given fraction of all values do not exceed
+
+	BitAnd // of the bits of all values
+	BitOr
+	BitXor
+
+	// The functions of two columns, y and x, which are floats. Records with a NULL do not count.
+	Corr
+	CovarPop
+	CovarSamp
+	RegrSlope
+	RegrIntercept
+	RegrR2
+	RegrCount
+	RegrAvgX
+	RegrAvgY
+	RegrSXX
+	RegrSYY
+	RegrSXY
 )
 
 // names are the names in SQL.
@@ -39,6 +57,9 @@ var names = [...]string{
 	VarPop: "var_pop", VarSamp: "var_samp", StddevPop: "stddev_pop", StddevSamp: "stddev_samp",
 	MinBy: "min_by", MaxBy: "max_by", First: "first", Last: "last", BoolAnd: "bool_and", BoolOr: "bool_or",
 	ApproxCountDistinct: "approx_count_distinct", ApproxPercentile: "approx_percentile",
+	BitAnd: "bit_and", BitOr: "bit_or", BitXor: "bit_xor", Corr: "corr", CovarPop: "covar_pop", CovarSamp: "covar_samp",
+	RegrSlope: "regr_slope", RegrIntercept: "regr_intercept", RegrR2: "regr_r2", RegrCount: "regr_count",
+	RegrAvgX: "regr_avgx", RegrAvgY: "regr_avgy", RegrSXX: "regr_sxx", RegrSYY: "regr_syy", RegrSXY: "regr_sxy",
 }
 
 // String returns the name in SQL.
@@ -61,8 +82,14 @@ func (k Kind) State() Kind {
 	case Last:
 		return MaxBy
 	}
+	if k.OfPairs() {
+		return Corr
+	}
 	return k
 }
+
+// OfPairs says whether a function is one of two columns of floats, y and x.
+func (k Kind) OfPairs() bool { return k >= Corr && k <= RegrSXY }
 
 // A Value is a result. It has the bits of a float64, the int64 of every other fixed type, or the
 // place of a text (see Blocks.Bytes).
@@ -220,6 +247,14 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 		return nil, fmt.Errorf("agg: %v needs a column", k)
 	case byOrder && len(args) == 1:
 		return nil, fmt.Errorf("agg: %v needs a second column, to choose the value by", k)
+	case k.OfPairs() && len(args) == 1:
+		return nil, fmt.Errorf("agg: %v needs a second column: %v(y, x)", k, k)
+	case k.OfPairs():
+		if args[0].Type != record.Float64 || args[1].Type != record.Float64 {
+			return nil, fmt.Errorf("agg: %v(%v, %v) is not defined, expected double precision", k, args[0].Type,
+				args[1].Type)
+		}
+		return pairs{k}, nil
 	case !byOrder && len(args) > 1:
 		return nil, fmt.Errorf("agg: %v takes one column, it has no use for a second", k)
 	}
@@ -264,6 +299,11 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 		return chosen{typ: arg, by: args[1].Type, max: state == MaxBy}, nil
 	case k == ApproxCountDistinct:
 		return distinct{typ: arg}, nil
+	case k == BitAnd || k == BitOr || k == BitXor:
+		if arg != record.Int64 {
+			return nil, bindError(k, arg, "bigint")
+		}
+		return bitwise{k}, nil
 	case k == ApproxPercentile:
 		if !isFloat && !isInt {
 			return nil, bindError(k, arg, "bigint, double precision or decimal")

@@ -16,7 +16,7 @@ import (
 // kinds are all functions.
 var kinds = []Kind{
 	Count, Sum, Min, Max, Avg, VarPop, VarSamp, StddevPop, StddevSamp, MinBy, MaxBy, First, Last,
-	BoolAnd, BoolOr,
+	BoolAnd, BoolOr, BitAnd, BitOr, BitXor,
 }
 
 // takesBy says whether a function has a second argument.
@@ -107,7 +107,7 @@ func TestMerge(t *testing.T) {
 	}
 	want := map[Kind]int{
 		Count: 10, Sum: 6, Min: 8, Max: 8, Avg: 6, VarPop: 6, VarSamp: 6, StddevPop: 6, StddevSamp: 6,
-		MinBy: 40, MaxBy: 40, First: 40, Last: 40, BoolAnd: 2, BoolOr: 2,
+		MinBy: 40, MaxBy: 40, First: 40, Last: 40, BoolAnd: 2, BoolOr: 2, BitAnd: 2, BitOr: 2, BitXor: 2,
 	}
 	if !maps.Equal(bound, want) {
 		t.Errorf("tested %v, expected %v", bound, want)

@@ -183,6 +183,11 @@ func (e *Expr) String() string {
 		return fmt.Sprintf("extract(%s FROM %v)", e.name, e.args[0])
 	case opDateTrunc:
 		return fmt.Sprintf("date_trunc('%s', %v)", e.name, e.args[0])
+	case opMath:
+		return fmt.Sprintf("%s(%v)", e.name, e.args[0])
+	case roundTo:
+		p := e.aux.(places)
+		return fmt.Sprintf("%s(%v, %d)", map[bool]string{true: "trunc", false: "round"}[p.cut], e.args[0], p.digits)
 	case opJSON:
 		return fmt.Sprintf("(%v%s)", e.args[0], e.name)
 	case inZone, fromZone:
@@ -194,7 +199,9 @@ func (e *Expr) String() string {
 		return fmt.Sprintf("%s(%v, %s)", ops[e.op].name, e.args[0], quote(e.name))
 	case addMonths:
 		return fmt.Sprintf("(%v + INTERVAL '%s months')", e.args[0], e.name)
-	case RegexpMatch, RegexpFind, RegexpCount, regexpReplace:
+	case monthBin:
+		return fmt.Sprintf("time_bucket('%s months', %v)", e.name, e.args[0])
+	case RegexpMatch, RegexpFind, RegexpCount, RegexpPlace, regexpReplace:
 		return fmt.Sprintf("%s(%v, %s)", ops[e.op].name, e.args[0], e.name)
 	case opLike:
 		return fmt.Sprintf("(%v %s %s)", e.args[0], e.name, quote(e.aux.(*likePattern).text))

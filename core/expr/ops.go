@@ -73,6 +73,20 @@ const (
 	Sqrt
 	Ln
 	Exp
+	opMath      // see Math
+	roundTo     // see RoundTo
+	Atan2       // two floats
+	Factorial   // a bigint
+	GCD         // two bigints
+	LCM         // two bigints
+	BitCount    // the number of ones of a bigint
+	WidthBucket // a float, two bounds, and the number of buckets
+	BitAnd      // two bigints
+	BitOr
+	BitXor
+	ShiftLeft  // a bigint, number of bits
+	ShiftRight // a bigint, number of bits; the sign stays
+	BitNot
 
 	AddNanos    // a timestamp and a bigint
 	SubTimes    // the nanoseconds from the second argument to the first
@@ -91,9 +105,18 @@ const (
 	OctetLength // number of bytes
 	Log10       // a float
 
+	EndsWith  // text, suffix
+	ConcatWS  // a separator, and texts; texts that are NULL are left out
+	InitCap   // a text
+	Translate // text, characters to replace, the characters that replace them
+	ToHex     // a bigint
+	Overlay   // text, replacement, position from 1, and optionally the number of characters replaced
+	opTry     // see Try
+
 	RegexpMatch // see Regexp
 	RegexpFind
 	RegexpCount
+	RegexpPlace // the position of the first match, counted from 1; 0 if there is none
 	regexpReplace
 
 	DateBin // the length of a bin as a bigint, a timestamp, and the begin of one of the bins
@@ -103,6 +126,9 @@ const (
 	toChar
 	parseTime
 	addMonths
+	monthBin // see MonthBin
+	MakeDate // year, month, day
+	MakeTime // year, month, day, hour, minute, and seconds as a float
 
 	opJSON // see JSON
 
@@ -363,9 +389,24 @@ func init() {
 		Ceil:  {name: "ceil", types: roundTypes, eval: evalRound, vector: vectorRound},
 		Trunc: {name: "trunc", types: roundTypes, eval: evalRound, vector: vectorRound},
 		Power: {name: "power", types: signature(f64, false, f64, f64), eval: evalFloat},
-		Sqrt:  {name: "sqrt", types: signature(f64, false, f64), eval: evalFloat},
-		Ln:    {name: "ln", types: signature(f64, false, f64), eval: evalFloat},
-		Exp:   {name: "exp", types: signature(f64, false, f64), eval: evalFloat},
+		Sqrt:  {name: "sqrt", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
+		Ln:    {name: "ln", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
+		Exp:   {name: "exp", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
+
+		opMath:      {name: "math", types: signature(f64, false, f64), eval: evalMath, vector: vectorMath},
+		roundTo:     {name: "round", types: roundToTypes, eval: evalRoundTo, vector: vectorRoundTo},
+		Atan2:       {name: "atan2", types: signature(f64, false, f64, f64), eval: evalAtan2},
+		Factorial:   {name: "factorial", types: signature(i64, false, i64), eval: evalInts},
+		GCD:         {name: "gcd", types: signature(i64, false, i64, i64), eval: evalInts},
+		LCM:         {name: "lcm", types: signature(i64, false, i64, i64), eval: evalInts},
+		BitCount:    {name: "bit_count", types: signature(i64, false, i64), eval: evalInts},
+		WidthBucket: {name: "width_bucket", types: signature(i64, false, f64, f64, f64, i64), eval: evalWidthBucket},
+		BitAnd:      {name: "&", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		BitOr:       {name: "|", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		BitXor:      {name: "#", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		ShiftLeft:   {name: "<<", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		ShiftRight:  {name: ">>", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		BitNot:      {name: "~", prefix: true, types: signature(i64, false, i64), eval: evalBits, vector: vectorBits},
 
 		AddNanos: {
 			name: "+", infix: true, types: signature(ts, false, ts, i64), eval: evalArithmetic,
@@ -388,11 +429,20 @@ func init() {
 		Chr:         {name: "chr", types: signature(tx, false, i64), eval: evalMade, made: appendFunction},
 		MD5:         {name: "md5", types: signature(tx, false, tx), eval: evalMade, made: appendFunction},
 		OctetLength: {name: "octet_length", types: signature(i64, false, tx), eval: evalPiece},
-		Log10:       {name: "log10", types: signature(f64, false, f64), eval: evalFloat},
+		Log10:       {name: "log10", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
 
-		RegexpMatch:   {name: "regexp_like", types: regexpTypes, eval: evalRegexp},
+		EndsWith:  {name: "ends_with", types: signature(bl, false, tx, tx), eval: evalEnds},
+		ConcatWS:  {name: "concat_ws", lenient: true, types: concatWSTypes, eval: evalConcatWS},
+		InitCap:   {name: "initcap", types: signature(tx, false, tx), eval: evalMade, made: appendChanged},
+		Translate: {name: "translate", types: signature(tx, false, tx, tx, tx), eval: evalMade, made: appendChanged},
+		ToHex:     {name: "to_hex", types: signature(tx, false, i64), eval: evalMade, made: appendChanged},
+		Overlay:   {name: "overlay", types: signature(tx, true, tx, tx, i64, i64), eval: evalMade, made: appendChanged},
+		opTry:     {name: "try", lenient: true, types: tryTypes, eval: evalTry, vector: vectorTry},
+
+		RegexpMatch:   {name: "regexp_like", types: regexpTypes, eval: evalRegexp, vector: vectorRegexp},
 		RegexpFind:    {name: "regexp_substr", types: regexpTypes, eval: evalRegexp},
 		RegexpCount:   {name: "regexp_count", types: regexpTypes, eval: evalRegexp},
+		RegexpPlace:   {name: "regexp_instr", types: regexpTypes, eval: evalRegexp},
 		regexpReplace: {name: "regexp_replace", types: regexpTypes, eval: evalRegexp, made: appendReplaced},
 
 		DateBin:   {name: "date_bin", types: dateBinTypes, eval: evalDateBin},
@@ -402,6 +452,11 @@ func init() {
 		parseTime: {name: "to_timestamp", types: parseTimeTypes, eval: evalParseTime},
 		toChar:    {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
 		addMonths: {name: "add_months", types: zoneTypes, eval: evalAddMonths},
+		monthBin:  {name: "time_bucket", types: monthBinTypes, eval: evalMonthBin, vector: vectorMonthBin},
+		MakeDate:  {name: "make_date", types: signature(ts, false, i64, i64, i64), eval: evalMakeTime},
+		MakeTime: {
+			name: "make_timestamp", types: signature(ts, false, i64, i64, i64, i64, i64, f64), eval: evalMakeTime,
+		},
 
 		opJSON: {name: "json", types: jsonTypes, eval: evalJSON},
 

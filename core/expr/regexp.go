@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -13,6 +14,57 @@ type pattern struct {
 	re      *regexp.Regexp
 	replace string // in the form that package regexp uses
 	all     bool   // every match is replaced, and not only the first
+	group   int    // what RegexpFind returns: what these parentheses match, or all if it is 0
+
+	// fast is the same as a pattern of LIKE; it is nil if there is none.
+	fast *likePattern
+}
+
+// fastPattern returns a pattern of LIKE that matches the same texts as a regular expression of
+// plain characters, maybe with ^ before or $ after them.
+func fastPattern(text, flags string) *likePattern {
+	if flags != "" {
+		return nil
+	}
+	plain, begin := strings.CutPrefix(text, "^")
+	plain, end := strings.CutSuffix(plain, "$")
+	if regexp.QuoteMeta(plain) != plain || strings.ContainsRune(plain, utf8.RuneError) || !utf8.ValidString(plain) {
+		return nil
+	}
+	like := strings.NewReplacer("%", "!%", "_", "!_", "!", "!!").Replace(plain)
+	if !begin {
+		like = "%" + like
+	}
+	if !end && like != "%" {
+		like += "%"
+	}
+	p, err := compileLike(like, '!', false)
+	if err != nil || p.kind == likeOther {
+		return nil
+	}
+	return p
+}
+
+// vectorRegexp matches patterns without operators as LIKE does.
+func vectorRegexp(m *Machine, e *node, a []*vec) bool {
+	p := e.aux.(*pattern).fast
+	if p == nil {
+		return m.eachMatch(e, a)
+	}
+	return m.like(p, a)
+}
+
+// eachMatch is the loop of regular expressions that say whether a text matches.
+func (m *Machine) eachMatch(e *node, a []*vec) bool {
+	x, r, re := a[0], registerOf(a[1]), e.aux.(*pattern).re
+	r.bits = r.ownBits[:]
+	clear(r.bits)
+	for i := range m.n {
+		if r.isValid(i) {
+			r.bits[i>>6] |= word(re.Match(x.text(i))) << (i & 63)
+		}
+	}
+	return true
 }
 
 // MaxPattern bounds the bytes of a regular expression.
@@ -50,14 +102,69 @@ func compilePattern(text, flags string) (*pattern, error) {
 	return p, nil
 }
 
-// Regexp applies a regular expression, which is a constant, to a text: RegexpMatch, RegexpFind or
-// RegexpCount. The flag i ignores case.
+// Regexp applies a regular expression, which is a constant, to a text: RegexpMatch, RegexpFind,
+// RegexpCount or RegexpPlace. The flag i ignores case.
 func Regexp(op Op, x *Expr, text, flags string) (*Expr, error) {
+	return RegexpGroup(op, x, text, flags, 0)
+}
+
+// RegexpGroup is Regexp; RegexpFind then finds what the parentheses of this number match, or all if
+// it is 0.
+func RegexpGroup(op Op, x *Expr, text, flags string, group int) (*Expr, error) {
 	p, err := compilePattern(text, flags)
 	if err != nil {
 		return nil, err
 	}
-	return build(&Expr{op: op, name: fmt.Sprintf("%s, %s", quote(text), quote(flags)), args: []*Expr{x}, aux: p})
+	if group < 0 || group > p.re.NumSubexp() {
+		return nil, fmt.Errorf("expr: group %d of the regular expression %s, which has %d", group, quote(text),
+			p.re.NumSubexp())
+	}
+	p.group = group
+	name := fmt.Sprintf("%s, %s", quote(text), quote(flags))
+	if group > 0 {
+		name += fmt.Sprintf(", %d", group)
+	}
+	if op == RegexpMatch {
+		p.fast = fastPattern(text, flags)
+	}
+	return build(&Expr{op: op, name: name, args: []*Expr{x}, aux: p})
+}
+
+// Similar says whether a text as a whole matches a pattern of SQL's SIMILAR TO: % and _ as in LIKE,
+// and | * + ? {} () [] as in regular expressions.
+func Similar(x *Expr, pattern string, escape rune) (*Expr, error) {
+	var b strings.Builder
+	escaped, class := false, false
+	for _, r := range pattern {
+		switch {
+		case escaped:
+			b.WriteString(regexp.QuoteMeta(string(r)))
+			escaped = false
+		case r == escape && escape != 0:
+			escaped = true
+		case class:
+			if r == '\\' {
+				b.WriteByte('\\')
+			}
+			b.WriteRune(r)
+			class = r != ']'
+		case r == '[':
+			b.WriteRune(r)
+			class = true
+		case r == '%':
+			b.WriteString(".*")
+		case r == '_':
+			b.WriteByte('.')
+		case strings.ContainsRune("|*+?{}()", r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(regexp.QuoteMeta(string(r)))
+		}
+	}
+	if escaped {
+		return nil, fmt.Errorf("expr: the pattern %s ends with its escape", quote(pattern))
+	}
+	return Regexp(RegexpMatch, x, `^(?:`+b.String()+`)$`, "")
 }
 
 // RegexpReplace replaces the first match of a regular expression in a text, or all matches with the
@@ -98,7 +205,7 @@ func RegexpReplace(x *Expr, text, replacement, flags string) (*Expr, error) {
 
 func regexpTypes(e *Expr) error {
 	result := map[Op]record.Type{
-		RegexpMatch: record.Bool, RegexpCount: record.Int64, RegexpFind: record.String,
+		RegexpMatch: record.Bool, RegexpCount: record.Int64, RegexpPlace: record.Int64, RegexpFind: record.String,
 		regexpReplace: record.String,
 	}[e.op]
 	if err := signature(result, false, record.String)(e); err != nil {
@@ -115,12 +222,18 @@ func evalRegexp(e *Expr, a []Value) (Value, error) {
 		return Value{Bits: word(p.re.MatchString(s))}, nil
 	case RegexpCount:
 		return Value{Bits: uint64(len(p.re.FindAllStringIndex(s, -1)))}, nil
-	case RegexpFind:
+	case RegexpPlace:
 		at := p.re.FindStringIndex(s)
 		if at == nil {
+			return Value{}, nil
+		}
+		return Value{Bits: uint64(utf8.RuneCountInString(s[:at[0]]) + 1)}, nil
+	case RegexpFind:
+		at := p.re.FindStringSubmatchIndex(s)
+		if at == nil || at[2*p.group] < 0 {
 			return Value{Null: true}, nil
 		}
-		return Value{Text: s[at[0]:at[1]]}, nil
+		return Value{Text: s[at[2*p.group]:at[2*p.group+1]]}, nil
 	}
 	return evalMade(e, a)
 }

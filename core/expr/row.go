@@ -37,6 +37,12 @@ func (e *Expr) eval(column func(i int, t record.Type) Value) (Value, error) {
 		return column(e.column, e.typ), nil
 	case And, Or:
 		return e.evalLogic(column)
+	case opTry:
+		v, err := e.args[0].eval(column)
+		if err != nil {
+			return Value{Null: true}, nil
+		}
+		return v, nil
 	case opCase:
 		for i := 0; i+1 < len(e.args); i += 2 {
 			c, err := e.args[i].eval(column)
@@ -403,28 +409,44 @@ func evalRound(e *Expr, a []Value) (Value, error) {
 func evalFloat(e *Expr, a []Value) (Value, error) {
 	x := math.Float64frombits(a[0].Bits)
 	var v float64
-	switch e.op {
-	case Power:
-		y := math.Float64frombits(a[1].Bits)
-		if x == 0 && y < 0 {
-			return Value{}, errors.New("zero raised to a negative power is undefined")
-		}
-		if x < 0 && y == y && y != math.Trunc(y) {
-			return Value{}, errors.New("a negative number raised to a power that is not whole is no number")
-		}
-		v = math.Pow(x, y)
-		if math.IsInf(v, 0) && !math.IsInf(x, 0) && !math.IsInf(y, 0) || v == 0 && x != 0 && !math.IsInf(x, 0) &&
-			!math.IsInf(y, 0) {
-			return Value{}, errRange
-		}
+	var err error
+	if e.op == Power {
+		v, err = powerOf(x, math.Float64frombits(a[1].Bits))
+	} else {
+		v, err = floatFunc(e.op, x)
+	}
+	if err != nil {
+		return Value{}, err
+	}
+	return Value{Bits: math.Float64bits(v)}, nil
+}
+
+func powerOf(x, y float64) (float64, error) {
+	if x == 0 && y < 0 {
+		return 0, errors.New("zero raised to a negative power is undefined")
+	}
+	if x < 0 && y == y && y != math.Trunc(y) {
+		return 0, errors.New("a negative number raised to a power that is not whole is no number")
+	}
+	v := math.Pow(x, y)
+	if math.IsInf(v, 0) && !math.IsInf(x, 0) && !math.IsInf(y, 0) || v == 0 && x != 0 && !math.IsInf(x, 0) &&
+		!math.IsInf(y, 0) {
+		return 0, errRange
+	}
+	return v, nil
+}
+
+// floatFunc is Sqrt, Ln, Log10 and Exp.
+func floatFunc(op Op, x float64) (v float64, err error) {
+	switch op {
 	case Sqrt:
 		if x < 0 {
-			return Value{}, errors.New("the root of a negative number")
+			return 0, errors.New("the root of a negative number")
 		}
 		v = math.Sqrt(x)
 	case Ln, Log10:
 		if x <= 0 {
-			return Value{}, errors.New("the logarithm of a number that is not more than 0")
+			return 0, errors.New("the logarithm of a number that is not more than 0")
 		}
 		// Numbers too small for a full mantissa are scaled, because math.Log on amd64 treats all of
 		// them as 0x1p-1023.
@@ -432,14 +454,14 @@ func evalFloat(e *Expr, a []Value) (Value, error) {
 		if x < 0x1p-1022 {
 			v = math.Log(x*0x1p54) - 54*math.Ln2
 		}
-		if e.op == Log10 {
+		if op == Log10 {
 			v = math.Log10(x)
 		}
 	case Exp:
 		v = math.Exp(x)
 		if math.IsInf(v, 0) && !math.IsInf(x, 0) || v == 0 && !math.IsInf(x, 0) {
-			return Value{}, errRange
+			return 0, errRange
 		}
 	}
-	return Value{Bits: math.Float64bits(v)}, nil
+	return v, nil
 }

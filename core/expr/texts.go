@@ -78,10 +78,12 @@ func (m *Machine) begins(x *vec, i int, want string, exactly bool) uint64 {
 
 // vectorLike compares bytes if a pattern has no _ and only one piece, because equal characters are
 // equal bytes. Other patterns are matched text by text.
-func vectorLike(m *Machine, e *node, a []*vec) bool {
+func vectorLike(m *Machine, e *node, a []*vec) bool { return m.like(e.aux.(*likePattern), a) }
+
+// like matches all texts of the stripe.
+func (m *Machine) like(p *likePattern, a []*vec) bool {
 	x, r := a[0], registerOf(a[1])
 	r.bits = r.ownBits[:]
-	p := e.aux.(*likePattern)
 	switch p.kind {
 	case likeExact:
 		m.beginWith(r.bits, x, p.exact, true)

@@ -15,14 +15,15 @@ var fields = map[string]record.Type{
 	"epoch": record.Float64, "second": record.Float64, "millisecond": record.Float64, "milliseconds": record.Float64,
 	"microsecond": record.Int64, "microseconds": record.Int64,
 	"minute": record.Int64, "hour": record.Int64, "day": record.Int64, "dow": record.Int64, "isodow": record.Int64,
-	"doy":  record.Int64,
+	"doy":    record.Int64,
+	"decade": record.Int64, "century": record.Int64, "millennium": record.Int64,
 	"week": record.Int64, "month": record.Int64, "quarter": record.Int64, "year": record.Int64, "isoyear": record.Int64,
 }
 
 // units are the units that DateTrunc takes.
 var units = []string{
 	"microsecond", "microseconds", "millisecond", "milliseconds", "second", "minute", "hour", "day",
-	"week", "month", "quarter", "year",
+	"week", "month", "quarter", "year", "decade", "century", "millennium",
 }
 
 func extractTypes(e *Expr) error {
@@ -73,6 +74,12 @@ func evalExtract(e *Expr, a []Value) (Value, error) {
 		v = (int(t.Month()) + 2) / 3
 	case "year":
 		v = t.Year()
+	case "decade":
+		v = t.Year() / 10
+	case "century":
+		v = (t.Year() + 99) / 100
+	case "millennium":
+		v = (t.Year() + 999) / 1000
 	}
 	return Value{Bits: uint64(v)}, nil
 }
@@ -110,6 +117,12 @@ func evalTrunc(e *Expr, a []Value) (Value, error) {
 		t = day(y, (m-1)/3*3+1, 1)
 	case "year":
 		t = day(y, 1, 1)
+	case "decade":
+		t = day(y/10*10, 1, 1)
+	case "century":
+		t = day((y-1)/100*100+1, 1, 1)
+	case "millennium":
+		t = day((y-1)/1000*1000+1, 1, 1)
 	}
 	if t.Year() < 1678 {
 		return Value{}, errRange

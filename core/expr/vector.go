@@ -108,7 +108,7 @@ func (m *Machine) step(id int) {
 	}
 	o := &ops[n.op]
 	for _, a := range m.args {
-		if a.errs != nil {
+		if a.errs != nil && n.op != opTry {
 			orInto(r.errors(), a.errs)
 		}
 		if a.valid != nil && !o.lenient {

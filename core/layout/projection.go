@@ -8,12 +8,14 @@ import (
 // Projection is what is done to groups when they are read: SELECT's expressions, HAVING, ORDER BY,
 // LIMIT.
 type Projection struct {
-	Having  *expr.Expr
-	Columns []Projected // the columns of the result
-	Order   []OrderBy
-	Offset  uint64
-	Limit   uint64
-	Limited bool
+	Having *expr.Expr
+	// Distinct leaves out rows that are equal to another.
+	Distinct bool
+	Columns  []Projected // the columns of the result
+	Order    []OrderBy
+	Offset   uint64
+	Limit    uint64
+	Limited  bool
 }
 
 // Projected is a column of the result: an inner column, or an expression over inner columns.

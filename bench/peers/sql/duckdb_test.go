@@ -13,7 +13,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// duckDB is the oracle for what the two have in common. It computes whole vectors, with the branches that a row does not take, so failures are not compared.
+// duckDB is the oracle for what the two have in common. It computes whole vectors, with the
+// branches that a row does not take, so failures are not compared.
 type duckDB struct{ conn *sql.Conn }
 
 func (*duckDB) name() string { return "DuckDB" }
@@ -97,6 +98,9 @@ func (d *duckDB) rows(query string, types []record.Type) ([][]cell, bool, error)
 	return all, false, err
 }
 
+// run is for a suite.
+func (d *duckDB) run(text string) ([]suiteColumn, [][]any, error) { return runTyped(d.conn, text) }
+
 // scan reads all rows of a driver of database/sql.
 func scan(rows *sql.Rows, types []record.Type, cellOf func(v any, t record.Type) cell) (all [][]cell, err error) {
 	values, into := make([]any, len(types)), make([]any, len(types))
@@ -131,10 +135,11 @@ var duckSays = map[string]string{
 	"btrim(%s, 'a')": "trim($1, 'a')", "split_part(%s, %w, %n)": "", "split_part(%s, %w, -1)": "", "split_part(%s, %s, 1)": "", "substring(%s, -1, %n)": "", "concat(%s, %b)": "",
 	"substr(%s, 2)": "substring($1, 2)", "trim(BOTH 'az' FROM %s)": "trim($1, 'az')", "trim(TRAILING 'b' FROM %s)": "rtrim($1, 'b')",
 	"(%s LIKE %l)": `($1 LIKE $2 ESCAPE '\')`, "(%s NOT LIKE %l)": `($1 NOT LIKE $2 ESCAPE '\')`, "(%s ILIKE %l)": `($1 ILIKE $2 ESCAPE '\')`,
-	// Numbers that are not computed as in PostgreSQL: 1.005 is not rounded by its text, seconds are whole, and what is between two microseconds goes to another.
+	// Numbers that are not computed as in PostgreSQL: 1.005 is not rounded by its text, seconds are
+	// whole, and what is between two microseconds goes to another.
 	"to_timestamp(%f)":            "",
-	"CAST(%f AS numeric(18, 17))": "", "round(%f, 2)": "", "round(%f, 0)": "",
-	"extract(second FROM %t)": "", "extract(millisecond FROM %t)": "", "CAST(%t AS date)": "CAST(CAST($1 AS date) AS timestamp)",
+	"CAST(%f AS numeric(18, 17))": "", "CAST(%f AS decimal(18, 3))": "", "round(%f, 2)": "", "round(%f, 0)": "",
+	"extract(second FROM %t)": "", "extract(millisecond FROM %t)": "",
 	"(2 ^ %q)": "pow(2, $1)", "extract(%c FROM %t)": "CAST(extract($1 FROM $2) AS bigint)",
 	"tumble.start": "time_bucket($1, ts, TIMESTAMP '1970-01-01')", "tumble.end": "(time_bucket($1, ts, TIMESTAMP '1970-01-01') + $1)",
 	"INTERVAL '10' SECOND": "INTERVAL '10 s'", "INTERVAL '1 week 01:30:00'": "INTERVAL '7 days 01:30:00'",

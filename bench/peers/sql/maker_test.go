@@ -9,9 +9,13 @@ import (
 	"strings"
 )
 
-// grammar is what velo's SQL has, by the kind of the result: i bigint, f double precision, q the same in eighths (whose sums are exact), y the same where the last digits are the library's and nothing may depend on them, d decimal, s text, b boolean,
-// t timestamp, a an aggregate, p a small whole number of a group, u a count of different values (a query has one column for that), z one that may fail, h a condition of groups. A % and a letter is an argument of that kind; more letters are constants:
-// %n a digit, %l a pattern, %v an interval, %c a field of a time, %k a unit, %w what words are cut at, %m and %x times as texts. A first character ! is for wild tables only.
+// grammar is what velo's SQL has, by the kind of the result: i bigint, f double precision, q the
+// same in eighths (whose sums are exact), y the same where the last digits are the library's and
+// nothing may depend on them, d decimal, s text, b boolean, t timestamp, a an aggregate, p a small
+// whole number of a group, u a count of different values (a query has one column for that), z one
+// that may fail, h a condition of groups. A % and a letter is an argument of that kind; more
+// letters are constants: %n a digit, %l a pattern, %v an interval, %c a field of a time, %k a unit,
+// %w what words are cut at, %m and %x times as texts. A first character ! is for wild tables only.
 //
 // Each text is a construct: an oracle says by it what it calls otherwise, or has not (oracle.says).
 var grammar = map[byte][]string{
@@ -89,7 +93,7 @@ var grammar = map[byte][]string{
 	't': {
 		"date_trunc(%k, %t)", "(%t + %v)", "(%v + %t)", "(%t - %v)", "(%t + (%v - %v))",
 		"(%t + %n * INTERVAL '90 minutes')", "(%t + (%t - %t))", "to_timestamp(%i)", "to_timestamp(%f)",
-		"CAST(%t AS date)", "coalesce(%t, %t)", "greatest(%t, %t)",
+		"CAST(CAST(%t AS date) AS timestamp)", "coalesce(%t, %t)", "greatest(%t, %t)",
 		"least(%t, %t)", "nullif(%t, %t)", "CASE WHEN %b THEN %t ELSE %t END", "TIMESTAMP '2023-11-15 06:30:00'",
 		"CAST('2024-02-29 23:59:59.5' AS timestamp)",
 	},
@@ -119,6 +123,57 @@ var grammar = map[byte][]string{
 		"(max(ts) > TIMESTAMP '2023-11-15 06:30:00')",
 		"(min(s) LIKE 'a%')", "(sum(d) >= 10.5)", "(count(*) FILTER (WHERE %b) > 1)",
 	},
+}
+
+// ofPostgres are constructs that are compared with PostgreSQL alone: the others have them not, or
+// otherwise. They belong to the grammar.
+var ofPostgres = map[byte][]string{
+	'i': {
+		"(%i & %i)", "(%i | %i)", "(%i # %i)", "(~ %i)", "(%i << 3)", "(%i >> %n)", "gcd(%i, %i)", "lcm(%i, %n)",
+		"factorial(%n)", "ascii(%s)", "octet_length(%s)", "bit_length(%s)", "strpos(%s, %s)",
+		"width_bucket(%f, -10, 10, 5)", "width_bucket(%q, 8, -8, %n)", "regexp_count(%s, '[a-c]')",
+		"regexp_instr(%s, 'b')", "extract(decade FROM %t)", "extract(century FROM %t)", "extract(millennium FROM %t)",
+		"round(%i, -1)", "trunc(%i, -2)",
+	},
+	'f': {"round(%f, -1)", "trunc(%f, 1)", "trunc(%f, -2)"},
+	'd': {"round(%d, -1)", "trunc(%d, 1)", "trunc(%d, -2)"},
+	'y': {
+		"sin(%q)", "cos(%q)", "tan(%n)", "atan(%f)", "cbrt(%f)", "degrees(%q)", "radians(%f)", "tanh(%f)", "sinh(%n)",
+		"asin(%q)", "acos(%q)", "acosh(%f)", "atanh(%q)", "log(%f)", "atan2(%q, %q)", "pi()", "log10(%q)", "asinh(%f)",
+	},
+	's': {
+		"initcap(%s)", "translate(%s, 'abl', 'xy')", "concat_ws('-', %s, %i, %s)", "concat_ws(%s, 'a', %s)",
+		"to_hex(%i)", "overlay(%s PLACING 'zz' FROM 2)", "overlay(%s PLACING %s FROM %n FOR %n)", "left(%s, %n)",
+		"right(%s, -2)", "lpad(%s, 5, 'xy')", "rpad(%s, %n)", "repeat(%s, %n)", "reverse(%s)",
+		"regexp_replace(%s, '[a-c]+', '<\\&>', 'g')", "regexp_substr(%s, 'b.')", "chr(%n + 97)", "md5(%s)",
+		"CAST(CAST(%t AS date) AS text)", "to_char(%t, 'YYYY-MM-DD HH24:MI:SS.US Day FMDDD Q')",
+	},
+	'b': {
+		"(%s ~ '^a')", "(%s ~ 'b$')", "(%s ~* 'A.*b')", "(%s !~ '^(a|x)')", "(%s ~ '^abc$')", "(%s ~ 'l')",
+		"(%s SIMILAR TO '%(a|b)_*')", "(%s NOT SIMILAR TO '[a-c]+')", "(%i BETWEEN SYMMETRIC %i AND %i)",
+		"(%f NOT BETWEEN SYMMETRIC %f AND %n)", "starts_with(%s, 'a')", "(CAST(%t AS date) - CAST(%t AS date) > %n)",
+		"(DATE '2024-02-29' + %i < %t)",
+	},
+	'a': {
+		"corr(%q, j)", "covar_pop(%q, %q)", "covar_samp(f, j)", "regr_slope(j, f)", "regr_intercept(%q, j)",
+		"regr_r2(f, j)", "regr_count(%f, %i)", "regr_avgx(%q, j)", "regr_avgy(%q, j)", "regr_sxx(f, j)",
+		"regr_syy(f, j)", "regr_sxy(f, j)", "bit_and(%i)", "bit_or(%i)", "bit_xor(%i)",
+	},
+	't': {
+		"CAST(make_date(2024, 2, %n) AS timestamp)", "make_timestamp(2024, 1, %n, 13, 5, %n + 0.25)", "date_trunc('decade', %t)",
+		"date_trunc('century', %t)", "(%t + INTERVAL '1 month')", "date_bin('15 minutes', %t, TIMESTAMP '2001-01-01')",
+	},
+}
+
+func init() {
+	for kind, of := range ofPostgres {
+		grammar[kind] = append(grammar[kind], of...)
+		for _, text := range of {
+			for _, says := range []map[string]string{duckSays, liteSays} {
+				says[text] = ""
+			}
+		}
+	}
 }
 
 // leaves are what an expression ends with.
@@ -153,7 +208,8 @@ var constants = map[byte][]string{
 	'w': {"'l'", "','", "'b'", "'lo'", "''"},
 }
 
-// term is an expression as velo says it and as an oracle does. An empty one is what the oracle has not.
+// term is an expression as velo says it and as an oracle does. An empty one is what the oracle has
+// not.
 type term struct{ velo, theirs string }
 
 // maker makes random SQL that means the same to velo and to an oracle.
@@ -166,7 +222,8 @@ type maker struct {
 
 func (m *maker) one(of ...string) string { return of[m.IntN(len(of))] }
 
-// make is a random expression of a kind, nested up to a depth. It is empty where the oracle has none.
+// make is a random expression of a kind, nested up to a depth. It is empty where the oracle has
+// none.
 func (m *maker) make(kind byte, depth int) term {
 	for range 100 {
 		from := grammar[kind]
@@ -251,7 +308,8 @@ func same(text string, args []term) string {
 	return b.String()
 }
 
-// aggregate is one with a FILTER as often as not. $F in what the oracle says is where it has the condition.
+// aggregate is one with a FILTER as often as not. $F in what the oracle says is where it has the
+// condition.
 func (m *maker) aggregate() term {
 	a, filter := m.make('a', 3), term{}
 	if m.IntN(3) == 0 {
@@ -274,7 +332,8 @@ func of(text string, k term) term {
 	return term{strings.ReplaceAll(text, "%s", k.velo), strings.ReplaceAll(text, "%s", k.theirs)}
 }
 
-// sizes are the sizes of a window: slide or step and size as intervals, the size in microseconds too.
+// sizes are the sizes of a window: slide or step and size as intervals, the size in microseconds
+// too.
 type sizes struct {
 	kind, size, slide string
 	micros            int64
@@ -290,7 +349,8 @@ var windows = []sizes{
 	{"cumulate", "INTERVAL '6 hours'", "INTERVAL '2 hours'", 21600e6},
 }
 
-// window is a window of GROUP BY, and how an oracle has it: rows that belong to several are joined with a series of w.
+// window is a window of GROUP BY, and how an oracle has it: rows that belong to several are joined
+// with a series of w.
 type window struct{ velo, series, start, end string }
 
 // window is nil where the oracle has none of that kind.
@@ -331,7 +391,7 @@ type orderBy struct {
 
 var (
 	quoted  = regexp.MustCompile(`'[^']*'`)
-	inexact = regexp.MustCompile(`^(avg|var|std)|power|pow\(|exp\(|ln\(|\^`)
+	inexact = regexp.MustCompile(`^(avg|var|std|cor|cov|reg)|power|pow\(|exp\(|ln\(|\^`)
 	column  = regexp.MustCompile(`\b(i|j|f|g|s|r|b|ts|u|d|e)\b`)
 )
 

@@ -3,9 +3,12 @@ package sql
 import (
 	"context"
 	"database/sql"
+	"math/big"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/duckdb/duckdb-go/v2"
 	_ "modernc.org/sqlite" // the driver
 
 	"github.com/velo-engine/velo/record"
@@ -128,3 +131,99 @@ var liteSays = func() map[string]string {
 	m["greatest(%t, %t)"], m["least(%t, %t)"] = "coalesce(max($1, $2), $1, $2)", "coalesce(min($1, $2), $1, $2)"
 	return m
 }()
+
+// run is for a suite. A column has the type of its values.
+func (d *sqlite) run(text string) ([]suiteColumn, [][]any, error) { return runTyped(d.conn, text) }
+
+// runTyped runs a statement. A column has the type of its values, or none if they differ.
+func runTyped(conn *sql.Conn, text string) (columns []suiteColumn, all [][]any, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	rows, err := conn.QueryContext(ctx, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, nil, err
+	}
+	for rows.Next() {
+		row, into := make([]any, len(names)), make([]any, len(names))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, nil, err
+		}
+		for i, v := range row {
+			row[i] = plainValue(v)
+		}
+		all = append(all, row)
+	}
+	for i, name := range names {
+		columns = append(columns, suiteColumn{name, typeOfValues(all, i)})
+	}
+	return columns, all, rows.Err()
+}
+
+// plainValue is a value of a driver as one of the types that suiteSet takes, if there is one.
+func plainValue(v any) any {
+	switch v := v.(type) {
+	case int8:
+		return int64(v)
+	case int16:
+		return int64(v)
+	case int32:
+		return int64(v)
+	case uint8:
+		return int64(v)
+	case uint32:
+		return int64(v)
+	case float32:
+		return float64(v)
+	case *big.Int:
+		if v.IsInt64() {
+			return v.Int64()
+		}
+		return exactNumber(v.String())
+	case duckdb.Decimal:
+		return exactNumber(v.String())
+	}
+	return v
+}
+
+// typeOfValues is the type of all values of a column.
+func typeOfValues(rows [][]any, column int) (typ record.Type) {
+	for _, row := range rows {
+		var t record.Type
+		switch row[column].(type) {
+		case nil:
+			continue
+		case int64:
+			t = record.Int64
+		case float64:
+			t = record.Float64
+		case string:
+			t = record.String
+		case bool:
+			t = record.Bool
+		case time.Time:
+			t = record.Timestamp
+		case exactNumber:
+			t = record.DecimalOf(18, 0)
+		}
+		switch {
+		case typ == 0 || typ == t:
+			typ = t
+		case typ+t == record.Int64+record.Float64:
+			typ = record.Float64
+		default:
+			return 0
+		}
+	}
+	if typ == 0 {
+		return record.Int64 // only NULLs
+	}
+	return typ
+}

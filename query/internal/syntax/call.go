@@ -15,6 +15,8 @@ func (p *parser) call(name string, pos Pos) Expr {
 			e.Args = append(e.Args, p.expr(membership+1, true))
 		case "trim":
 			p.trim(e)
+		case "overlay":
+			p.overlay(e)
 		default:
 			p.arguments(e)
 		}
@@ -35,7 +37,7 @@ func (p *parser) call(name string, pos Pos) Expr {
 		})
 	}
 	if p.is("OVER") {
-		fail(p.pos(), "OVER is not supported: group by a window, such as tumble(at, INTERVAL '1' MINUTE)")
+		e.Over = p.over()
 	}
 	return e
 }
@@ -114,10 +116,27 @@ func (p *parser) trim(e *Call) {
 	}
 }
 
+// overlay parses s PLACING r FROM a [FOR b], and s, r, a [, b].
+func (p *parser) overlay(e *Call) {
+	e.Args = p.list()
+	if !p.accept("PLACING") {
+		return
+	}
+	e.Args = append(e.Args, p.expr(lowest, false))
+	p.expect("FROM")
+	e.Args = append(e.Args, p.expr(lowest, false))
+	if p.accept("FOR") {
+		e.Args = append(e.Args, p.expr(lowest, false))
+	}
+}
+
 // orders parses what follows ORDER BY.
 func (p *parser) orders() (list []Order) {
 	for {
-		o := Order{Pos: p.pos(), Expr: p.expr(lowest, false)}
+		o := Order{Pos: p.pos()}
+		if !p.accept("ALL") {
+			o.Expr = p.expr(lowest, false)
+		}
 		if p.accept("DESC") {
 			o.Desc = true
 		} else {

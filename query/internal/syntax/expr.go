@@ -42,6 +42,7 @@ var binary = map[string]level{
 	"OR": or, "AND": and, "=": comparison, "<>": comparison, "<": comparison, "<=": comparison, ">": comparison,
 	">=": comparison, "||": other,
 	"~": other, "~*": other, "!~": other, "!~*": other, "->": other, "->>": other,
+	"&": other, "|": other, "#": other, "<<": other, ">>": other,
 	"+": additive, "-": additive, "*": multiplicative, "/": multiplicative, "%": multiplicative, "^": power,
 }
 
@@ -183,7 +184,12 @@ func (p *parser) infix(t *lexer.Token) level {
 	switch t.Value {
 	case "IS", "ISNULL", "NOTNULL":
 		return is
-	case "IN", "BETWEEN", "LIKE", "ILIKE", "NOT":
+	case "NOT":
+		if p.second().Value == "NULL" { // SQLite's x NOT NULL
+			return is
+		}
+		return membership
+	case "IN", "BETWEEN", "LIKE", "ILIKE", "SIMILAR":
 		return membership
 	case "::":
 		return typecast
@@ -191,8 +197,6 @@ func (p *parser) infix(t *lexer.Token) level {
 		fail(p.pos(), "arrays are not supported")
 	case "COLLATE":
 		fail(p.pos(), "COLLATE is not supported: strings are compared by their bytes")
-	case "SIMILAR":
-		fail(p.pos(), "SIMILAR TO is not supported: use LIKE")
 	case "AT":
 		if p.second().Value == "TIME" {
 			return zone
@@ -203,6 +207,10 @@ func (p *parser) infix(t *lexer.Token) level {
 
 // isTail parses what follows x IS.
 func (p *parser) isTail(x Expr, op string, pos Pos) (e Expr, open level) {
+	if op == "NOT" {
+		p.expect("NULL")
+		return &IsNull{Pos: pos, X: x, Not: true}, primary
+	}
 	if op != "IS" {
 		return &IsNull{Pos: pos, X: x, Not: op == "NOTNULL"}, primary
 	}
@@ -225,8 +233,8 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 	negated := op == "NOT"
 	if negated {
 		op = p.peek().Value
-		if op != "IN" && op != "BETWEEN" && op != "LIKE" && op != "ILIKE" {
-			p.unexpected("IN, BETWEEN, LIKE or ILIKE")
+		if op != "IN" && op != "BETWEEN" && op != "LIKE" && op != "ILIKE" && op != "SIMILAR" {
+			p.unexpected("IN, BETWEEN, LIKE, ILIKE or SIMILAR TO")
 		}
 		p.next()
 	}
@@ -236,15 +244,16 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 		p.parenthesised(func() { in.List = p.list() })
 		return in, primary
 	case "BETWEEN":
-		if p.is("SYMMETRIC") {
-			fail(p.pos(), "BETWEEN SYMMETRIC is not supported")
-		}
-		b := &Between{Pos: pos, X: x, Low: p.expr(comparison, true), Not: negated}
+		symmetric := p.accept("SYMMETRIC")
+		b := &Between{Pos: pos, X: x, Low: p.expr(comparison, true), Not: negated, Symmetric: symmetric}
 		p.expect("AND")
 		b.High = p.expr(membership+1, false)
 		return b, membership
 	}
-	like := &Like{Pos: pos, X: x, ILike: op == "ILIKE", Not: negated, Pattern: p.expr(membership+1, false)}
+	if op == "SIMILAR" {
+		p.expect("TO")
+	}
+	like := &Like{Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Not: negated, Pattern: p.expr(membership+1, false)}
 	if p.accept("ESCAPE") {
 		like.Escape = p.expr(membership+1, false)
 	}
@@ -284,6 +293,10 @@ func (p *parser) prefix(restricted bool) (x Expr) {
 		}
 		p.next()
 		p.nested(func() { x = &Unary{Pos: Pos(t.Pos.Offset), Op: "NOT", X: p.expr(not, false)} })
+		return x
+	case "~":
+		p.next()
+		p.nested(func() { x = &Unary{Pos: Pos(t.Pos.Offset), Op: "~", X: p.expr(additive, restricted)} })
 		return x
 	case "-", "+":
 		p.next()
@@ -326,7 +339,8 @@ func (p *parser) operand(t *lexer.Token) Expr {
 		case "CASE":
 			return p.caseOf()
 		case "CAST":
-			return p.cast()
+			p.next()
+			return p.cast(pos, false)
 		case "INTERVAL", "TIMESTAMP", "TIMESTAMPTZ", "DATE":
 			if e := p.typed(t.Value); e != nil {
 				return e
@@ -348,12 +362,12 @@ func (p *parser) operand(t *lexer.Token) Expr {
 func (p *parser) named() Expr {
 	pos := p.pos()
 	name, _ := p.name()
-	if name == "grouping" && p.is("sets") {
-		fail(pos, groupings[name])
-	}
 	if p.is("(") {
-		if why := groupings[name]; why != "" {
-			fail(pos, why)
+		if name == "rollup" || name == "cube" {
+			fail(pos, strings.ToUpper(name)+" belongs into GROUP BY")
+		}
+		if name == "try_cast" || name == "safe_cast" {
+			return p.cast(pos, true)
 		}
 		return p.call(name, pos)
 	}
@@ -387,6 +401,19 @@ func (p *parser) typed(kind string) Expr {
 	switch {
 	case s.Type == str || s.Type == estr:
 		p.next()
+	case kind == "INTERVAL" && s.Type == integer:
+		// INTERVAL 1 DAY, as in DuckDB and MySQL.
+		ahead := *p.lex
+		ahead.Next()
+		ahead.Next()
+		unit, ok := units[ahead.Peek().Value]
+		if !ok {
+			return nil
+		}
+		p.next()
+		e.Text, e.Unit = p.next().Value, unit
+		p.next()
+		return e
 	case kind == "TIMESTAMP" && (s.Value == "WITH" || s.Value == "WITHOUT"):
 		// TIMESTAMP WITH TIME ZONE '...' needs all of its words, so that a column of this name may
 		// come before a WITH.
@@ -463,10 +490,9 @@ func (p *parser) caseOf() Expr {
 	return e
 }
 
-// cast parses CAST(x AS type).
-func (p *parser) cast() Expr {
-	e := &Cast{Pos: p.pos()}
-	p.next()
+// cast parses the parentheses of CAST(x AS type).
+func (p *parser) cast(pos Pos, try bool) Expr {
+	e := &Cast{Pos: pos, Try: try}
 	p.parenthesised(func() {
 		e.X = p.expr(lowest, false)
 		p.expect("AS")

@@ -100,9 +100,6 @@ var unsupported = map[string]string{
 		"are one source",
 	"EXCEPT":    "EXCEPT is not supported: a query reads one source; leave records out with WHERE",
 	"INTERSECT": "INTERSECT is not supported: a query reads one source; choose records with WHERE",
-	"FETCH":     "FETCH is not supported: write LIMIT n",
-	"qualify":   "QUALIFY is not supported: HAVING chooses groups; max_by(x, y) is the x of the greatest y of a group",
-	"WINDOW":    "WINDOW is not supported: group by a window, such as GROUP BY tumble(at, INTERVAL '1 minute')",
 	"LATERAL":   "LATERAL is not supported: a query reads one source",
 }
 
@@ -134,22 +131,13 @@ func notThere(list []lexer.Token, pos Pos) (Pos, string) {
 		return place, firstWords[word(0)]
 	case word(at-1) == "WITH" && (word(at) == "rollup" || word(at) == "cube"), word(at) == "WITH" &&
 		(word(at+1) == "rollup" || word(at+1) == "cube"):
-		return place, groupings["rollup"]
-	case word(at) == "ALL" && word(at-1) == "BY":
-		return place, "GROUP BY ALL and ORDER BY ALL are not supported: name the columns"
+		return place, "WITH ROLLUP and WITH CUBE are not supported: write GROUP BY ROLLUP(a, b) or GROUP BY CUBE(a, b)"
 	case word(at) == "," && at > 1 && word(at-2) == "LIMIT":
 		return place, "LIMIT a, b is not supported: write LIMIT b OFFSET a"
 	case unsupported[word(at)] != "":
 		return place, unsupported[word(at)]
 	}
 	return 0, ""
-}
-
-// groupings are the words in GROUP BY that ask for several groupings in one query.
-var groupings = map[string]string{
-	"grouping": "GROUPING SETS is not supported: write a query for each set of columns",
-	"rollup":   "ROLLUP is not supported: write a query for each set of columns",
-	"cube":     "CUBE is not supported: write a query for each set of columns",
 }
 
 // source is a token as it is written in the text.

@@ -32,14 +32,17 @@ type statementNode struct {
 
 type selectNode struct {
 	Pos      lexer.Position
-	Distinct bool        `parser:"'SELECT' ( @'DISTINCT' | 'ALL' )?"`
-	Items    []itemNode  `parser:"@@ ( ',' @@ )*"`
-	From     tableNode   `parser:"'FROM' @@"`
-	Where    *exprNode   `parser:"( 'WHERE' @@ )?"`
-	GroupBy  []exprNode  `parser:"( 'GROUP' 'BY' @@ ( ',' @@ )* )?"`
-	Having   *exprNode   `parser:"( 'HAVING' @@ )?"`
-	OrderBy  *ordersNode `parser:"( 'ORDER' 'BY' @@ )?"`
-	Tail     []tailNode  `parser:"@@*"`
+	Distinct bool         `parser:"'SELECT' ( @'DISTINCT' | 'ALL' )?"`
+	Items    []itemNode   `parser:"@@ ( ',' @@ )*"`
+	From     tableNode    `parser:"'FROM' @@"`
+	Where    *exprNode    `parser:"( 'WHERE' @@ )?"`
+	GroupAll bool         `parser:"( 'GROUP' 'BY' ( @'ALL'"`
+	GroupBy  []groupNode  `parser:"  | @@ ( ',' @@ )* ) )?"`
+	Having   *exprNode    `parser:"( 'HAVING' @@ )?"`
+	Windows  *windowsNode `parser:"( (?= 'WINDOW' ) 'WINDOW' @@ )?"`
+	Qualify  *exprNode    `parser:"( 'QUALIFY' @@ )?"`
+	OrderBy  *ordersNode  `parser:"( 'ORDER' 'BY' @@ )?"`
+	Tail     []tailNode   `parser:"@@*"`
 }
 
 type tailNode struct {
@@ -47,6 +50,7 @@ type tailNode struct {
 	Limit   *countNode `parser:"( 'LIMIT' ( @@"`
 	All     bool       `parser:"          | @'ALL' )"`
 	Offset  *countNode `parser:"| 'OFFSET' @@ ( 'ROW' | 'ROWS' )?"`
+	Fetch   *fetchNode `parser:"| 'FETCH' ( 'FIRST' | 'NEXT' ) @@ ( 'ROW' | 'ROWS' ) 'ONLY'"`
 	Changes bool       `parser:"| 'EMIT' ( @'CHANGES'"`
 	Final   bool       `parser:"         | @'FINAL' | 'ON' 'WINDOW' @'CLOSE' ) )"`
 }
@@ -100,6 +104,9 @@ type insertNode struct {
 // The types below parse themselves.
 type (
 	exprNode       struct{ Expr }
+	groupNode      struct{ Expr }
+	windowsNode    struct{ list []NamedWindow }
+	fetchNode      struct{ Count }
 	itemNode       struct{ Item }
 	tableNode      struct{ Table }
 	ordersNode     struct{ list []Order }
@@ -119,6 +126,26 @@ type (
 
 func (n *exprNode) Parse(lex *lexer.PeekingLexer) error {
 	return run(lex, func(p *parser) { n.Expr = p.expr(lowest, false) })
+}
+
+func (n *groupNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) { n.Expr = p.grouping(true) })
+}
+
+func (n *windowsNode) Parse(lex *lexer.PeekingLexer) error {
+	return run(lex, func(p *parser) { n.list = p.namedWindows() })
+}
+
+// Parse parses the number of FETCH FIRST, which may be left out.
+func (n *fetchNode) Parse(lex *lexer.PeekingLexer) error {
+	if v := lex.Peek().Value; v == "ROW" || v == "ROWS" {
+		n.Count = Count{Pos: Pos(lex.Peek().Pos.Offset), N: 1}
+		return nil
+	}
+	var c countNode
+	err := c.Parse(lex)
+	n.Count = c.Count
+	return err
 }
 
 func (n *itemNode) Parse(lex *lexer.PeekingLexer) error {
@@ -262,7 +289,10 @@ func (n *statementNode) tree() (s Statement, fault *failure) {
 func (n *selectNode) tree() (*Select, *failure) {
 	s := &Select{
 		Pos: Pos(n.Pos.Offset), Distinct: n.Distinct, From: n.From.Table, Where: n.Where.tree(),
-		Having: n.Having.tree(),
+		Having: n.Having.tree(), GroupAll: n.GroupAll, Qualify: n.Qualify.tree(),
+	}
+	if n.Windows != nil {
+		s.Windows = n.Windows.list
 	}
 	for _, i := range n.Items {
 		s.Items = append(s.Items, i.Item)
@@ -280,6 +310,9 @@ func (n *selectNode) tree() (*Select, *failure) {
 		switch {
 		case t.Limit != nil:
 			s.Limit = &t.Limit.Count
+			clause = "LIMIT"
+		case t.Fetch != nil:
+			s.Limit = &t.Fetch.Count
 			clause = "LIMIT"
 		case t.All:
 			clause = "LIMIT"

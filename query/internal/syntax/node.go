@@ -168,6 +168,12 @@ func (n *Cast) String() string { return text(n) }
 // String is the canonical text.
 func (n *Call) String() string { return text(n) }
 
+// Start is the first word, or the parenthesis.
+func (n *Grouping) Start() Pos { return n.Pos }
+
+// String is the canonical text.
+func (n *Grouping) String() string { return text(n) }
+
 func (*Select) statement()       {}
 func (*CreateSource) statement() {}
 func (*CreateSink) statement()   {}

@@ -93,9 +93,18 @@ func (s *Select) print(p *printer) {
 		}
 	}
 	clause(" WHERE ", s.Where)
-	p.when(len(s.GroupBy) > 0, " GROUP BY ")
+	p.when(len(s.GroupBy) > 0 || s.GroupAll, " GROUP BY ")
+	p.when(s.GroupAll, "ALL")
 	p.exprs(s.GroupBy)
 	clause(" HAVING ", s.Having)
+	p.when(len(s.Windows) > 0, " WINDOW ")
+	for i := range s.Windows {
+		p.when(i > 0, ", ")
+		p.name(s.Windows[i].Name)
+		p.WriteString(" AS ")
+		s.Windows[i].Over.parenthesised(p)
+	}
+	clause(" QUALIFY ", s.Qualify)
 	p.when(len(s.OrderBy) > 0, " ORDER BY ")
 	list(p, s.OrderBy)
 	if s.Limit != nil {
@@ -131,7 +140,11 @@ func (p *printer) alias(a string) {
 }
 
 func (o *Order) print(p *printer) {
-	o.Expr.print(p)
+	if o.Expr == nil {
+		p.WriteString("ALL")
+	} else {
+		o.Expr.print(p)
+	}
 	p.when(o.Desc, " DESC")
 	p.when(o.Nulls == NullsFirst, " NULLS FIRST")
 	p.when(o.Nulls == NullsLast, " NULLS LAST")
@@ -255,6 +268,7 @@ func (e *Ident) level() level      { return primary }
 func (e *Literal) level() level    { return primary }
 func (e *Case) level() level       { return primary }
 func (e *Call) level() level       { return primary }
+func (e *Grouping) level() level   { return primary }
 func (e *Cast) level() level       { return typecast }
 func (e *Binary) level() level     { return binary[e.Op] }
 func (e *IsNull) level() level     { return is }
@@ -265,8 +279,11 @@ func (e *Between) level() level    { return membership }
 func (e *Like) level() level       { return membership }
 
 func (e *Unary) level() level {
-	if e.Op == "NOT" {
+	switch e.Op {
+	case "NOT":
 		return not
+	case "~":
+		return other + 1
 	}
 	return sign
 }
@@ -354,6 +371,7 @@ func (e *Between) print(p *printer) {
 	p.operand(e.X, membership+1)
 	p.when(e.Not, " NOT")
 	p.WriteString(" BETWEEN ")
+	p.when(e.Symmetric, "SYMMETRIC ")
 	p.operand(e.Low, membership+1)
 	p.WriteString(" AND ")
 	p.operand(e.High, membership+1)
@@ -362,8 +380,14 @@ func (e *Between) print(p *printer) {
 func (e *Like) print(p *printer) {
 	p.operand(e.X, membership+1)
 	p.when(e.Not, " NOT")
-	p.when(e.ILike, " ILIKE ")
-	p.when(!e.ILike, " LIKE ")
+	switch {
+	case e.ILike:
+		p.WriteString(" ILIKE ")
+	case e.Similar:
+		p.WriteString(" SIMILAR TO ")
+	default:
+		p.WriteString(" LIKE ")
+	}
 	p.operand(e.Pattern, membership+1)
 	if e.Escape != nil {
 		p.WriteString(" ESCAPE ")
@@ -397,6 +421,14 @@ func (w *When) print(p *printer) {
 }
 
 func (e *Cast) print(p *printer) {
+	if e.Try {
+		p.WriteString("TRY_CAST(")
+		e.X.print(p)
+		p.WriteString(" AS ")
+		e.Type.print(p)
+		p.WriteString(")")
+		return
+	}
 	p.operand(e.X, typecast)
 	p.WriteString("::")
 	e.Type.print(p)
@@ -450,5 +482,13 @@ func (e *Call) print(p *printer) {
 		p.WriteString(" FILTER (WHERE ")
 		e.Filter.print(p)
 		p.WriteString(")")
+	}
+	if e.Over != nil {
+		p.WriteString(" OVER ")
+		if o := e.Over; o.Name != "" && len(o.PartitionBy)+len(o.OrderBy) == 0 && o.Frame == nil {
+			p.name(o.Name)
+		} else {
+			o.parenthesised(p)
+		}
 	}
 }

@@ -249,13 +249,13 @@ const operatorBytes = "+-*/%^<>=!|&~#@?`:"
 
 // operators are those that velo knows, the longest first.
 var operators = []string{
-	"!~*", "->>", "!~", "~*", "->", "||", "<=", ">=", "<>", "!=", "=>", "~", "+", "-", "*", "/",
-	"%", "^", "<", ">", "=",
+	"!~*", "->>", "!~", "~*", "->", "||", "<<", ">>", "<=", ">=", "<>", "!=", "=>", "~", "+", "-", "*",
+	"/", "%", "^", "<", ">", "=", "&", "|", "#",
 }
 
 // mistaken are operators of other languages, with what SQL has instead.
 var mistaken = map[string]string{
-	"==": "=", "===": "=", "!": "NOT", "!==": "<>", "&&": "AND", "|": "|| or OR",
+	"==": "=", "===": "=", "!": "NOT", "!==": "<>", "&&": "AND",
 	"**": "^", "<=>": "IS NOT DISTINCT FROM", ":=": "=", "=<": "<=", "=!": "<>", "><": "<>",
 }
 

@@ -33,7 +33,7 @@ type Statement interface {
 }
 
 // Expr is one of *Ident, *Literal, *Unary, *Binary, *IsNull, *IsTruth, *IsDistinct, *In, *Between,
-// *Like, *Case, *Cast, *Call.
+// *Like, *Case, *Cast, *Call; in GROUP BY also *Grouping.
 type Expr interface {
 	Node
 	level() level
@@ -47,11 +47,17 @@ type Select struct {
 	From     Table
 	Where    Expr // nil if there is none, as in all that follow
 	GroupBy  []Expr
+	// GroupAll is GROUP BY ALL: by all items that have no aggregate.
+	GroupAll bool
 	Having   Expr
-	OrderBy  []Order
-	Limit    *Count // nil also for LIMIT ALL
-	Offset   *Count
-	Emit     Emit
+	// Windows are the names that WINDOW gives to what is in OVER.
+	Windows []NamedWindow
+	// Qualify chooses rows by what functions with OVER have computed.
+	Qualify Expr
+	OrderBy []Order
+	Limit   *Count // nil also for LIMIT ALL
+	Offset  *Count
+	Emit    Emit
 }
 
 // Item is one item of a SELECT: an expression, * or t.*.
@@ -63,7 +69,7 @@ type Item struct {
 	Table string // the t of t.*
 }
 
-// Order is one item of an ORDER BY.
+// Order is one item of an ORDER BY. Its Expr is nil for ALL, which is every column of the result.
 type Order struct {
 	Pos   Pos
 	Expr  Expr
@@ -236,10 +242,10 @@ type Literal struct {
 	Unit string
 }
 
-// Unary is -x, +x or NOT x.
+// Unary is -x, +x, ~x or NOT x.
 type Unary struct {
 	Pos Pos
-	Op  string // "-", "+", "NOT"
+	Op  string // "-", "+", "~", "NOT"
 	X   Expr
 }
 
@@ -247,7 +253,7 @@ type Unary struct {
 type Binary struct {
 	Pos Pos
 	// Op is one of "OR", "AND", "=", "<>" (also for !=), "<", "<=", ">", ">=", "||", "~", "~*",
-	// "!~", "!~*", "->", "->>", "+", "-", "*", "/", "%", "^".
+	// "!~", "!~*", "->", "->>", "&", "|", "#", "<<", ">>", "+", "-", "*", "/", "%", "^".
 	Op   string
 	X, Y Expr
 }
@@ -292,19 +298,21 @@ type In struct {
 	Not  bool
 }
 
-// Between is x [NOT] BETWEEN low AND high.
+// Between is x [NOT] BETWEEN [SYMMETRIC] low AND high.
 type Between struct {
 	Pos          Pos
 	X, Low, High Expr
 	Not          bool
+	Symmetric    bool // the bounds may be in either order
 }
 
-// Like is x [NOT] LIKE pattern [ESCAPE escape], or ILIKE.
+// Like is x [NOT] LIKE pattern [ESCAPE escape], or ILIKE, or SIMILAR TO.
 type Like struct {
 	Pos        Pos
 	X, Pattern Expr
 	Escape     Expr // nil if none was given
 	ILike      bool
+	Similar    bool
 	Not        bool
 }
 
@@ -323,11 +331,12 @@ type When struct {
 	Then Expr
 }
 
-// Cast is CAST(x AS type), or x::type.
+// Cast is CAST(x AS type), or x::type, or TRY_CAST(x AS type), which is NULL if that fails.
 type Cast struct {
 	Pos  Pos
 	X    Expr
 	Type TypeName
+	Try  bool
 }
 
 // TypeName is the name of a type, in lower case and with single spaces. A name of several words
@@ -356,4 +365,54 @@ type Call struct {
 	OrderBy     []Order // f(x ORDER BY y)
 	WithinGroup []Order // f(0.9) WITHIN GROUP (ORDER BY y)
 	Filter      Expr    // f(x) FILTER (WHERE ...)
+	Over        *Over   // f(x) OVER (...); nil if there is none
+}
+
+// Over is what follows OVER: the name of a window, or its definition.
+type Over struct {
+	Pos         Pos
+	Name        string // of a window of WINDOW; "" if there is none
+	PartitionBy []Expr
+	OrderBy     []Order
+	Frame       *Frame // nil for the default
+}
+
+// NamedWindow is one item of WINDOW: name AS (...).
+type NamedWindow struct {
+	Pos  Pos
+	Name string
+	Over Over
+}
+
+// Frame is ROWS, RANGE or GROUPS BETWEEN begin AND end.
+type Frame struct {
+	Pos        Pos
+	Unit       string // "ROWS", "RANGE" or "GROUPS"
+	Begin, End Bound
+}
+
+// BoundKind says what a bound of a frame counts from.
+type BoundKind uint8
+
+// The bounds. Of Preceding and Following N says how many.
+const (
+	UnboundedPreceding BoundKind = iota
+	Preceding
+	CurrentRow
+	Following
+	UnboundedFollowing
+)
+
+// Bound is a bound of a frame.
+type Bound struct {
+	Kind BoundKind
+	N    Expr // nil for other kinds than Preceding and Following
+}
+
+// Grouping is what GROUP BY may have beside expressions. Its Kind is "GROUPING SETS", "ROLLUP",
+// "CUBE", or "" for a list of expressions in parentheses within one of them.
+type Grouping struct {
+	Pos   Pos
+	Kind  string
+	Items []Expr
 }

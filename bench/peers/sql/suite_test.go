@@ -1,0 +1,496 @@
+package sql
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// Goal: the queries of a public test suite have the rows that the suite's own database says they have.
+// Method: VELO_SUITE is a folder of files of SQL: statements (.sql), sqllogictest (.slt, .part, .test)
+// or SQLite's own scripts (.test). VELO_ORACLE is the database that runs every statement: postgresql
+// (the default), duckdb or sqlite. Each SELECT over one table that the database answers is a case. velo
+// gets the rows of that table and the same text. The log counts what is refused by its reason.
+// VELO_SUITE_SHOW=text shows the cases whose outcome has that text.
+func TestSuite(t *testing.T) {
+	folder := os.Getenv("VELO_SUITE")
+	if folder == "" {
+		t.Skip("VELO_SUITE names no folder")
+	}
+	make := map[string]func(*testing.T) oracle{"sqlite": newSQLite, "duckdb": newDuckDB}[os.Getenv("VELO_ORACLE")]
+	if make == nil {
+		make = newPostgres
+	}
+	s := &suite{t: t, oracle: make(t).(suiteOracle), show: os.Getenv("VELO_SUITE_SHOW"), refused: map[string]int{}}
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		switch filepath.Ext(path) {
+		case ".sql", ".slt", ".part", ".test":
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			s.file(filepath.Base(path), string(text))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d cases, %d right, %d refused, %d set aside, %d not compared, %d wrong", s.cases, s.right, s.refusals, s.aside,
+		s.other, s.wrong)
+	reasons := slices.SortedFunc(maps.Keys(s.refused), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.refused[b], s.refused[a]), cmp.Compare(a, b))
+	})
+	for _, r := range reasons[:min(len(reasons), 80)] {
+		t.Logf("%5d %s", s.refused[r], r)
+	}
+	if s.wrong > 0 {
+		t.Errorf("%d wrong", s.wrong)
+	}
+}
+
+// suiteOracle is an oracle that runs the statements of a suite.
+type suiteOracle interface {
+	oracle
+	// run runs a statement. The rows of a query are its values, columns by name and type in words of
+	// the database.
+	run(text string) (columns []suiteColumn, rows [][]any, err error)
+}
+
+// suiteColumn is a column of a table or of a result.
+type suiteColumn struct {
+	name string
+	typ  record.Type // 0 if velo has none
+}
+
+type suite struct {
+	t      *testing.T
+	oracle suiteOracle
+	show   string
+
+	cases, right, refusals, aside, other, wrong int
+	refused                                     map[string]int
+}
+
+// fromOne finds the one table of a query.
+var (
+	fromOne   = regexp.MustCompile(`(?is)\bfrom\s+("[^"]+"|[a-z_][\w.]*)`)
+	subSelect = regexp.MustCompile(`(?is)\b(select|values|join)\b`)
+	fieldFrom = regexp.MustCompile(`(?is)(extract|substring|trim|overlay|position)\s*\([^()]*\bfrom\b`)
+	isFrom    = regexp.MustCompile(`(?is)distinct\s+from`)
+)
+
+// oneTable is the name of the table of a query that reads just one; "" for another query.
+func oneTable(text string) string {
+	bare := quoted.ReplaceAllString(text, "''")
+	bare = isFrom.ReplaceAllString(fieldFrom.ReplaceAllString(bare, "("), "")
+	all := fromOne.FindAllStringSubmatchIndex(bare, -1)
+	if len(all) != 1 || len(subSelect.FindAllString(bare, -1)) != 1 {
+		return ""
+	}
+	rest := strings.TrimSpace(bare[all[0][3]:])
+	if strings.HasPrefix(rest, ",") || strings.HasPrefix(rest, "(") {
+		return ""
+	}
+	return bare[all[0][2]:all[0][3]]
+}
+
+func (s *suite) file(name, text string) {
+	for _, q := range statements(name, text) {
+		if !strings.HasPrefix(strings.ToLower(q), "select") {
+			if !strings.HasPrefix(strings.ToLower(q), "copy") {
+				_, _, _ = s.oracle.run(q) // a suite has statements that fail
+			}
+			continue
+		}
+		columns, rows, err := s.oracle.run(q)
+		if err != nil {
+			continue
+		}
+		if from := oneTable(q); from != "" {
+			s.query(name, q, from, columns, rows)
+		}
+	}
+}
+
+// query is one case.
+func (s *suite) query(file, text, from string, columns []suiteColumn, want [][]any) {
+	const most = 20_000
+	fields, given, err := s.oracle.run("SELECT * FROM " + from)
+	if err != nil || len(given) > most || len(fields) == 0 {
+		return
+	}
+	s.cases++
+	outcome := s.compare(text, from, fields, given, columns, want)
+	if s.show != "" && strings.Contains(outcome, s.show) {
+		s.t.Logf("%s: %s\n%s", file, text, outcome)
+	}
+	kind, reason, _ := strings.Cut(outcome, ": ")
+	switch kind {
+	case "right":
+		s.right++
+	case "wrong":
+		s.wrong++
+		s.t.Logf("%s: %s\n%s", file, text, outcome)
+	case "aside":
+		s.aside++
+	case "other":
+		s.other++
+		s.refused[outcome]++
+	default:
+		s.refusals++
+		s.refused[reason]++
+	}
+}
+
+var (
+	place  = regexp.MustCompile(`^query: (line \d+, column \d+: )?`)
+	naming = regexp.MustCompile(`"[^"]*"`)
+)
+
+// reasonOf is an error without its place and without the names in it.
+func reasonOf(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	text = place.ReplaceAllString(text, "")
+	if !strings.HasPrefix(text, "there is no function") && !strings.HasPrefix(text, "unexpected") {
+		text = naming.ReplaceAllString(text, `"x"`)
+	}
+	return text[:min(len(text), 130)]
+}
+
+func (s *suite) compare(text, from string, fields []suiteColumn, given [][]any, columns []suiteColumn,
+	want [][]any,
+) string {
+	schema, batches, err := suiteTable(strings.Trim(strings.ToLower(from), `"`), fields, given)
+	if err != nil {
+		return "other: " + err.Error()
+	}
+	if strings.Contains(from, ".") {
+		return "other: a name with a dot"
+	}
+	pl, err := query.Compile(text, schema)
+	if err != nil {
+		return "refused: " + reasonOf(err)
+	}
+	got, rejects, err := suiteRun(pl, schema, batches)
+	switch {
+	case err != nil:
+		return "wrong: " + err.Error()
+	case rejects != "":
+		return "aside: " + rejects
+	case strings.Contains(text, "LIMIT 0") && len(got) == 0:
+		return "right"
+	}
+	types := make([]record.Type, len(columns))
+	for i, c := range columns {
+		types[i] = c.typ
+		if result, err := pl.Result(); err == nil && i < result.Len() && result.Field(i).Type == record.String {
+			for _, row := range want { // a value of another type as velo writes it
+				if row[i] != nil {
+					row[i] = suiteText(row[i])
+				}
+			}
+		}
+	}
+	var rows [][]cell
+	for _, row := range want {
+		var cells []cell
+		for i, v := range row {
+			cells = append(cells, suiteCell(v, types[i]))
+		}
+		rows = append(rows, cells)
+	}
+	if d := sameRows(got, rows, nil); d != "" {
+		return "wrong: " + d
+	}
+	return "right"
+}
+
+// suiteText is a value as a text.
+func suiteText(v any) any {
+	switch v := v.(type) {
+	case []byte:
+		return string(v)
+	case time.Time:
+		return v.UTC().Format("2006-01-02 15:04:05.999999")
+	}
+	return fmt.Sprint(v)
+}
+
+func suiteCell(v any, t record.Type) cell {
+	if n, ok := v.(exactNumber); ok {
+		return exactCell(string(n))
+	}
+	return cellOf(v, t)
+}
+
+// exactNumber is a number by its digits.
+type exactNumber string
+
+// suiteTable makes batches of the rows of a table.
+func suiteTable(name string, columns []suiteColumn, rows [][]any) (*record.Schema, []*record.Batch, error) {
+	var fields []record.Field
+	var taken []int
+	for i, c := range columns {
+		typ := c.typ
+		if typ == 0 {
+			continue
+		}
+		if typ.IsDecimal() { // of a number without declared digits
+			scale, whole := 0, 0
+			for _, r := range rows {
+				if n, ok := r[i].(exactNumber); ok {
+					w, f, _ := strings.Cut(strings.TrimPrefix(string(n), "-"), ".")
+					scale, whole = max(scale, len(f)), max(whole, len(w))
+				}
+			}
+			typ = record.DecimalOf(18, min(scale, 17))
+			if scale+whole > 18 {
+				typ = record.Float64
+			}
+		}
+		fields = append(fields, record.Field{Name: strings.ToLower(c.name), Type: typ, Nullable: true})
+		taken = append(taken, i)
+	}
+	if len(fields) == 0 {
+		return nil, nil, fmt.Errorf("a table without columns of velo's types")
+	}
+	schema, err := record.NewSchema(name, fields...)
+	if err != nil {
+		return nil, nil, err
+	}
+	var batches []*record.Batch
+	for len(rows) > 0 {
+		b := record.NewBatch(schema, min(1000, len(rows)))
+		n := 0
+		for _, row := range rows[:b.Cap()] {
+			text := 0
+			for _, i := range taken {
+				if s, ok := row[i].(string); ok {
+					text += len(s)
+				}
+			}
+			if !b.Add(text) {
+				break
+			}
+			n++
+			for c, i := range taken {
+				if err := suiteSet(b, c, row[i]); err != nil {
+					return nil, nil, err
+				}
+			}
+		}
+		if n == 0 {
+			return nil, nil, fmt.Errorf("a row that is too long")
+		}
+		batches, rows = append(batches, b), rows[n:]
+	}
+	return schema, batches, nil
+}
+
+func suiteSet(b *record.Batch, c int, v any) error {
+	typ := b.Schema().Field(c).Type
+	switch x := v.(type) {
+	case nil:
+		b.SetNull(c)
+		return nil
+	case exactNumber:
+		if typ == record.Float64 {
+			var f float64
+			_, err := fmt.Sscan(string(x), &f)
+			b.SetFloat64(c, f)
+			return err
+		}
+		e, err := expr.Cast(expr.Text(string(x)), typ)
+		if err != nil {
+			return err
+		}
+		v, _ := e.Const()
+		b.SetInt64(c, int64(v.Bits))
+		return nil
+	case bool:
+		b.SetBool(c, x)
+		return nil
+	case time.Time:
+		if x.Year() < 1678 || x.Year() > 2261 {
+			return fmt.Errorf("a time beyond those of velo")
+		}
+		b.SetTime(c, x)
+		return nil
+	case string:
+		if typ == record.String {
+			b.SetString(c, x)
+			return nil
+		}
+	case int64:
+		if typ == record.Float64 {
+			b.SetFloat64(c, float64(x))
+		} else {
+			b.SetInt64(c, x)
+		}
+		if typ == record.Float64 || typ == record.Int64 {
+			return nil
+		}
+	case float64:
+		if typ == record.Float64 {
+			b.SetFloat64(c, x)
+			return nil
+		}
+	}
+	return fmt.Errorf("a column of %v has a %T", typ, v)
+}
+
+// suiteSink keeps what a writer gets.
+type suiteSink struct{ rows [][]cell }
+
+func (w *suiteSink) Write(_ context.Context, b *record.Batch) error {
+	for i := range b.Len() {
+		var row []cell
+		for c := range b.Schema().Len() {
+			row = append(row, veloCell(b, c, i))
+		}
+		w.rows = append(w.rows, row)
+	}
+	return nil
+}
+func (*suiteSink) Close() error { return nil }
+
+func suiteRun(pl *plan.Plan, schema *record.Schema, batches []*record.Batch) (rows [][]cell, rejects string, err error) {
+	if pl.Window != nil {
+		pl.Window.OutOfOrder, pl.Window.Retain = plan.AnyOrder, plan.MaxRetain
+	}
+	var r record.Reader = nothing{}
+	if len(batches) > 0 {
+		r, err = readers.NewMemory(schema, batches, 1)
+		if err != nil {
+			return nil, "", err
+		}
+	}
+	w := &suiteSink{}
+	config := engine.Config{
+		Plan: pl, Readers: []record.Reader{r}, Partitions: 2, Cores: 1, NoPin: true, EpochInterval: -1,
+		OnReject: func(_ int, r record.Reject) { rejects = r.Reason.Error() },
+	}
+	if pl.PassesThrough() {
+		config.Writer = w
+	}
+	e, err := engine.Start(context.Background(), config)
+	if err != nil {
+		return nil, "", err
+	}
+	defer e.Close()
+	if err := e.Wait(); err != nil {
+		return nil, "", err
+	}
+	if pl.PassesThrough() {
+		return w.rows, rejects, nil
+	}
+	s := e.Snapshot()
+	defer s.Close()
+	for b := range s.Batches(100) {
+		if err := w.Write(context.Background(), b); err != nil {
+			return nil, "", err
+		}
+	}
+	return w.rows, rejects, nil
+}
+
+// statements cuts a file into statements.
+func statements(name, text string) (all []string) {
+	switch {
+	case strings.HasSuffix(name, ".test") && strings.Contains(text, "execsql"):
+		return tclStatements(text)
+	case strings.HasSuffix(name, ".sql"):
+		return cutStatements(dropLines(text, func(l string) bool { return strings.HasPrefix(l, `\`) }))
+	}
+	// sqllogictest: a record is a line that begins with statement or query, the text, and for a query
+	// what is expected after a line of dashes.
+	for _, part := range regexp.MustCompile(`\n[ \t]*\n`).Split(strings.ReplaceAll(text, "\r", ""), -1) {
+		part = dropLines(part, func(l string) bool {
+			return strings.HasPrefix(l, "#") || strings.HasPrefix(l, "skipif") || strings.HasPrefix(l, "onlyif")
+		})
+		head, body, _ := strings.Cut(strings.TrimSpace(part), "\n")
+		if !strings.HasPrefix(head, "statement") && !strings.HasPrefix(head, "query") {
+			continue
+		}
+		body, _, _ = strings.Cut(body, "\n----")
+		all = append(all, cutStatements(body)...)
+	}
+	return all
+}
+
+func dropLines(text string, drop func(string) bool) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(text, "\n"), drop), "\n")
+}
+
+var tclBlock = regexp.MustCompile(`\{([^{}]*)\}`)
+
+// tclStatements are the statements of a script of SQLite: what is in braces and begins like one.
+func tclStatements(text string) (all []string) {
+	for _, m := range tclBlock.FindAllStringSubmatch(dropLines(text, func(l string) bool {
+		return strings.HasPrefix(strings.TrimSpace(l), "#")
+	}), -1) {
+		for _, q := range cutStatements(m[1]) {
+			word, _, _ := strings.Cut(strings.ToLower(q), " ")
+			if slices.Contains([]string{"select", "create", "insert", "update", "delete", "drop"}, word) {
+				all = append(all, q)
+			}
+		}
+	}
+	return all
+}
+
+// cutStatements cuts at semicolons outside of quotes and comments, and leaves the comments out.
+func cutStatements(text string) (all []string) {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case c == '-' && strings.HasPrefix(text[i:], "--"):
+			if n := strings.IndexByte(text[i:], '\n'); n >= 0 {
+				i += n - 1
+			} else {
+				i = len(text)
+			}
+		case strings.HasPrefix(text[i:], "/*"):
+			n := strings.Index(text[i:], "*/")
+			if n < 0 {
+				return all
+			}
+			i += n + 1
+		case c == '\'' || c == '"':
+			n := strings.IndexByte(text[i+1:], c)
+			if n < 0 {
+				return all
+			}
+			b.WriteString(text[i : i+n+2])
+			i += n + 1
+		case c == ';':
+			all = append(all, strings.TrimSpace(b.String()))
+			b.Reset()
+		default:
+			b.WriteByte(c)
+		}
+	}
+	all = append(all, strings.TrimSpace(b.String()))
+	return slices.DeleteFunc(all, func(q string) bool { return q == "" })
+}
