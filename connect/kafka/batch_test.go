@@ -17,18 +17,17 @@ import (
 
 // testBatch is a batch of the tests' log.
 type testBatch struct {
-	base       int64
-	last       int64
-	records    []testRecord
-	codec      kgo.CompressionCodecType
-	appended   bool
-	txn        bool
-	control    bool
-	producer   int64
-	epoch      int32
-	timestamp  int64
-	maxTime    int64
-	badControl bool
+	base      int64
+	last      int64
+	records   []testRecord
+	codec     kgo.CompressionCodecType
+	appended  bool
+	txn       bool
+	control   bool
+	producer  int64
+	epoch     int32
+	timestamp int64
+	maxTime   int64
 }
 
 type testRecord struct {
