@@ -154,3 +154,49 @@ func pollAll(b *testing.B, f *fake, topic string) {
 		})
 	}
 }
+
+// BenchmarkDecode reads batches in memory, without a broker: what the engine's thread does for each
+// record.
+func BenchmarkDecode(b *testing.B) {
+	for _, c := range benchCases {
+		b.Run("values="+c.name, func(b *testing.B) {
+			var log []byte
+			offset := int64(0)
+			for range 16 {
+				batch := testBatch{base: offset, timestamp: 1_700_000_000_000, producer: -1}
+				for range 1000 {
+					batch.records = append(batch.records, testRecord{offset: offset, timestamp: batch.timestamp, value: c.value(nil, int(offset))})
+					offset++
+				}
+				batch.last = offset - 1
+				log = append(log, batch.encode(b)...)
+			}
+			cfg := c.cfg
+			cfg.Schema = schemaOf(b, c.fields...)
+			cfg.fill()
+			k := &consumer{cfg: &cfg}
+			r, err := k.newReader()
+			if err != nil {
+				b.Fatal(err)
+			}
+			p := &partition{end: -1, split: "s", cursor: cursor{committed: true}}
+			r.own(p)
+			r.begun = true
+			batch := record.NewBatch(cfg.Schema, 0)
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				p.cursor.next, p.queue = 0, append(p.queue[:0], chunk{batches: log})
+				for got := 0; got < int(offset); {
+					batch.Reset()
+					if err := r.Poll(batch); err != nil {
+						b.Fatal(err)
+					}
+					got += batch.Len()
+				}
+				n += int(offset)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/record")
+		})
+	}
+}
