@@ -291,8 +291,8 @@ func (c *cursor) control(records []byte) error {
 // errCut says that a record is longer than what is left of its batch.
 var errCut = errors.New("a record is cut off")
 
-// read reads the record at c.at. Most numbers have one byte; that this is tried first, in place, makes
-// it twice as fast.
+// read reads the record at c.at. Most numbers have one byte; that this is tried first, in place,
+// makes it twice as fast.
 func (c *cursor) read() error {
 	c.left--
 	buf, i := c.records, c.at
@@ -361,8 +361,8 @@ func (c *cursor) read() error {
 	return nil
 }
 
-// bytes are the bytes of a part of the record at the cursor; has is false if there is none. They are
-// valid until the batch after this one is begun.
+// bytes are the bytes of a part of the record at the cursor; has is false if there is none. They
+// are valid until the batch after this one is begun.
 func (c *cursor) bytes(p part) (text []byte, has bool) {
 	if p.from < 0 {
 		return nil, false
@@ -393,8 +393,8 @@ func (c *cursor) findHeader(name string) (value []byte, has bool) {
 	return value, has
 }
 
-// shortVarint reads the zigzag number of one byte at buf[i]. It returns false if there is none, or one
-// of more bytes.
+// shortVarint reads the zigzag number of one byte at buf[i]. It returns false if there is none,
+// or one of more bytes.
 func shortVarint(buf []byte, i int) (v int64, ok bool) {
 	if uint(i) < uint(len(buf)) && buf[i] < 0x80 {
 		return int64(buf[i]>>1) ^ -int64(buf[i]&1), true
@@ -402,8 +402,8 @@ func shortVarint(buf []byte, i int) (v int64, ok bool) {
 	return 0, false
 }
 
-// longVarint reads the zigzag number of any length at buf[i] and returns where it ends, or noVarint if
-// there is none, also if i is that.
+// longVarint reads the zigzag number of any length at buf[i] and returns where it ends, or
+// noVarint if there is none, also if i is that.
 func longVarint(buf []byte, i int) (v int64, next int) {
 	if i < 0 {
 		return 0, noVarint

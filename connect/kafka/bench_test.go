@@ -33,12 +33,14 @@ var benchCases = []benchCase{
 		return binary.BigEndian.AppendUint64(to, uint64(n))
 	}},
 	{
-		"csv100", SourceConfig{Format: CSV},
+		"csv100",
+		SourceConfig{Format: CSV},
 		[]record.Field{{Name: "k", Type: record.Int64}, {Name: "v", Type: record.Int64}, {Name: "s", Type: record.String}},
 		func(to []byte, n int) []byte { return fmt.Appendf(to, "%d,%d,%080d", n%1000, n, n) },
 	},
 	{
-		"json200", SourceConfig{Format: JSON},
+		"json200",
+		SourceConfig{Format: JSON},
 		[]record.Field{{Name: "k", Type: record.Int64}, {Name: "v", Type: record.Int64}, {Name: "s", Type: record.String}},
 		func(to []byte, n int) []byte {
 			return fmt.Appendf(to, `{"k":%d,"v":%d,"s":"%080d","pad":"%060d"}`, n%1000, n, n, n)
@@ -66,9 +68,9 @@ func (f *fake) fill(topic string, c *benchCase, codec kgo.CompressionCodec) {
 	}
 }
 
-// BenchmarkSource reads a topic, as an engine does, beside the ordinary loop over PollFetches, which
-// makes an object of each record and does not even look at the values. The figure is CPU time of
-// this process per record; with the fake cluster that includes the broker.
+// BenchmarkSource reads a topic, as an engine does, beside the ordinary loop over PollFetches,
+// which makes an object of each record and does not even look at the values. The figure is CPU
+// time of this process per record; with the fake cluster that includes the broker.
 func BenchmarkSource(b *testing.B) {
 	for name, cluster := range clusters {
 		for _, codec := range []struct {

@@ -23,8 +23,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// certificate makes a certificate for 127.0.0.1 that signs itself, and returns the paths of it and of
-// its key.
+// certificate makes a certificate for 127.0.0.1 that signs itself, and returns the paths of it
+// and of its key.
 func certificate(t *testing.T, dir, name string) (cert, key string, pair tls.Certificate) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -34,8 +34,10 @@ func certificate(t *testing.T, dir, name string) (cert, key string, pair tls.Cer
 	of := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), IsCA: true,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign |
-			x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth,
-			x509.ExtKeyUsageClientAuth},
+			x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{
+			x509.ExtKeyUsageServerAuth,
+			x509.ExtKeyUsageClientAuth,
+		},
 	}
 	text, err := x509.CreateCertificate(rand.Reader, of, of, &private.PublicKey, private)
 	if err != nil {
@@ -60,9 +62,9 @@ func certificate(t *testing.T, dir, name string) (cert, key string, pair tls.Cer
 	return cert, key, pair
 }
 
-// Goal: a job reaches clusters that want TLS, a certificate of the client, or each mechanism of SASL,
-// with nothing but options; with a wrong secret it does not. Method: options as a job has them, against
-// fake clusters.
+// Goal: a job reaches clusters that want TLS, a certificate of the client, or each mechanism of
+// SASL, with nothing but options; with a wrong secret it does not. Method: options as a job has
+// them, against fake clusters.
 func TestSecurity(t *testing.T) {
 	dir := t.TempDir()
 	cert, key, pair := certificate(t, dir, "both")
@@ -153,8 +155,8 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// Goal: a token of OAUTHBEARER is read anew for each authentication, and what cannot be a mechanism is
-// refused.
+// Goal: a token of OAUTHBEARER is read anew for each authentication, and what cannot be a
+// mechanism is refused.
 func TestSASL(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(path, []byte("one\n"), 0o600); err != nil {
@@ -240,8 +242,8 @@ func TestNotThere(t *testing.T) {
 	}
 }
 
-// Goal: a source outlives its broker: it says so, and reads each record once. Method: the real broker
-// is killed and started again on its data while records are read.
+// Goal: a source outlives its broker: it says so, and reads each record once. Method: the real
+// broker is killed and started again on its data while records are read.
 func TestBrokerRestart(t *testing.T) {
 	f := newReal(t, 2, "restart")
 	f.numbered("restart", 0, 0, 100)

@@ -25,19 +25,19 @@ import (
 //
 //	begin | rows of window 12 ... | cursor: window 12, incarnation A | commit
 //
-// A reader with read_committed sees all of it or nothing, so whoever asks for the cursor knows which
-// windows are there. The transactional id is made of the state's id and the sink's name, so it is the
-// same after a restart. To get a producer id for it fences the producer before, and ends its open
-// transaction: nothing that it still tries is committed.
+// A reader with read_committed sees all of it or nothing, so whoever asks for the cursor knows
+// which windows are there. The transactional id is made of the state's id and the sink's name, so
+// it is the same after a restart. To get a producer id for it fences the producer before, and
+// ends its open transaction: nothing that it still tries is committed.
 //
 // If anything fails, the outcome is not known: the commit may have been carried out although its
 // answer was lost. So the sink gets a new producer id, which waits for or ends the transaction, and
 // then asks the cursor. If that says window 12, it is there; otherwise the window is written again.
 //
-// Each start has an incarnation, a random number, and writes it into the cursor first. A sink that was
-// fenced finds by it whether another process has taken over (then it ends) or a transaction has only
-// run out (then it goes on). If two processes fence each other in turn, the one whose incarnation is
-// in the cursor wins.
+// Each start has an incarnation, a random number, and writes it into the cursor first. A sink
+// that was fenced finds by it whether another process has taken over (then it ends) or a
+// transaction has only run out (then it goes on). If two processes fence each other in turn, the
+// one whose incarnation is in the cursor wins.
 
 // cursorTimeout bounds how long the cursor is waited for. The transactions of other producers hold
 // back what can be read of the topic until they end or run out.
@@ -152,7 +152,8 @@ func (s *Sink) endWindow(ctx context.Context, window int64) error {
 	return nil
 }
 
-// transact writes records and the cursor in one transaction. After an error the outcome is not known.
+// transact writes records and the cursor in one transaction. After an error the outcome is not
+// known.
 func (s *Sink) transact(ctx context.Context, records []kgo.Record, window int64) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)
 	defer cancel()

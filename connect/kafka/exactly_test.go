@@ -92,10 +92,10 @@ func exactSum(window, key int) (sum int) {
 	return sum
 }
 
-// Goal: from topic to topic, each window is written exactly once, whole, in order and with exact sums,
-// whatever dies. Method: a job is killed with SIGKILL at random moments while records are written,
-// and the broker once; a consumer of franz-go with read_committed checks each prefix of the output
-// while that happens.
+// Goal: from topic to topic, each window is written exactly once, whole, in order and with exact
+// sums, whatever dies. Method: a job is killed with SIGKILL at random moments while records are
+// written, and the broker once; a consumer of franz-go with read_committed checks each prefix of
+// the output while that happens.
 func TestExactlyOnce(t *testing.T) {
 	f := newReal(t, exactPartitions, "exact-in")
 	f.create("exact-out", 1, nil)

@@ -118,9 +118,9 @@ func closeReaders(t testing.TB, rs []record.Reader) {
 	}
 }
 
-// Goal: readers that go on where others stood bring each record once, whatever the number of readers,
-// also in the middle of a batch; a partition that nobody had read begins at its beginning, also if
-// the source begins with the latest record.
+// Goal: readers that go on where others stood bring each record once, whatever the number of
+// readers, also in the middle of a batch; a partition that nobody had read begins at its
+// beginning, also if the source begins with the latest record.
 func TestResume(t *testing.T) { onEach(t, testResume) }
 
 func testResume(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
@@ -295,8 +295,8 @@ func TestResumeEpoch(t *testing.T) {
 	}
 }
 
-// Goal: what happens to a topic while it is read is refused as at a restart: retention that passes a
-// slow reader, another topic under the name, a topic that is removed for good.
+// Goal: what happens to a topic while it is read is refused as at a restart: retention that
+// passes a slow reader, another topic under the name, a topic that is removed for good.
 func TestRunningRefused(t *testing.T) { onEach(t, testRunningRefused) }
 
 func testRunningRefused(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
@@ -350,8 +350,8 @@ func testRunningRefused(t *testing.T, cluster func(testing.TB, int32, ...string)
 	}
 }
 
-// Goal: partitions that are added while a source is read are read from their beginning, by readers of
-// their own, or by one that there is if there may be no more.
+// Goal: partitions that are added while a source is read are read from their beginning, by
+// readers of their own, or by one that there is if there may be no more.
 func TestGrow(t *testing.T) { onEach(t, testGrow) }
 
 func testGrow(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {

@@ -67,8 +67,8 @@ type SinkConfig struct {
 
 	Mode Mode // "" is Append
 	// Keys are the columns of the records' keys. Records of one key go to one partition, the one
-	// that Java's clients choose. Without keys any partition is taken. Upsert needs the columns that
-	// tell the rows apart.
+	// that Java's clients choose. Without keys any partition is taken. Upsert needs the columns
+	// that tell the rows apart.
 	Keys      []string
 	KeyFormat KeyFormat // "" is KeyJSON
 
@@ -124,9 +124,10 @@ func (c *SinkConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// A Sink writes rows to a topic. It is a record.Committer: with an engine that keeps its state, each
-// window is written exactly once, in one transaction together with a note in the cursor topic of
-// which window it is. Otherwise a row is written at least once, by an idempotent producer.
+// A Sink writes rows to a topic. It is a record.Committer: with an engine that keeps its state,
+// each window is written exactly once, in one transaction together with a note in the cursor
+// topic of which window it is. Otherwise a row is written at least once, by an idempotent
+// producer.
 type Sink struct {
 	cfg  SinkConfig
 	rows *encoder
@@ -137,6 +138,7 @@ type Sink struct {
 	// The next fields are for transactions. id is the transactional id; "" if there are none.
 	id, job     string
 	incarnation string
+	closed      bool
 	// stale says that the client must be replaced, and the cursor be read, before anything else.
 	stale bool
 
@@ -262,14 +264,21 @@ func isFinal(err error) bool {
 	return false
 }
 
-// Close closes the client. Rows of a window that has not ended are dropped.
+// Abort drops the rows of a window that has not ended: see connect.Aborter.
+func (s *Sink) Abort(error) { s.rows.clear() }
+
+// Close closes the client. Rows of a window that has not ended are dropped. Closing again does
+// nothing.
 func (s *Sink) Close() error {
-	s.client.Close()
+	if !s.closed {
+		s.closed = true
+		s.client.Close()
+	}
 	return nil
 }
 
-// encoder makes keys and values of rows. It keeps them one after the other, because a window may have
-// to be written again.
+// encoder makes keys and values of rows. It keeps them one after the other, because a window may
+// have to be written again.
 type encoder struct {
 	cfg    *SinkConfig
 	values texts

@@ -245,9 +245,10 @@ func (c *cutConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Goal: whatever answers of the broker are lost, each window is there once. Method: connections are
-// cut after the broker has got a request and before the client has got the answer, at random, for each
-// request of a transaction; what a reader with read_committed sees is checked after each window.
+// Goal: whatever answers of the broker are lost, each window is there once. Method: connections
+// are cut after the broker has got a request and before the client has got the answer, at random,
+// for each request of a transaction; what a reader with read_committed sees is checked after each
+// window.
 func TestSinkLostAnswers(t *testing.T) { onEach(t, testSinkLostAnswers) }
 
 func testSinkLostAnswers(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
@@ -287,8 +288,8 @@ func testSinkLostAnswers(t *testing.T, cluster func(testing.TB, int32, ...string
 	}
 }
 
-// Goal: without a state rows are written at least once, and in mode upsert a key's last record is its
-// row, or a tombstone if it was deleted. Records of a key are in one partition.
+// Goal: without a state rows are written at least once, and in mode upsert a key's last record is
+// its row, or a tombstone if it was deleted. Records of a key are in one partition.
 func TestSinkUpsert(t *testing.T) { onEach(t, testSinkUpsert) }
 
 func testSinkUpsert(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {

@@ -88,8 +88,8 @@ type SourceConfig struct {
 	// UntilEnd ends the source where the topic ends when the readers are made.
 	UntilEnd bool
 
-	// untilHigh has UntilEnd mean the high watermark, after which nothing was written, and not the last
-	// stable offset. The end comes when the transactions before it have ended.
+	// untilHigh has UntilEnd mean the high watermark, after which nothing was written, and not
+	// the last stable offset. The end comes when the transactions before it have ended.
 	untilHigh bool
 
 	// ReadUncommitted reads records of transactions that are open or were aborted, too.

@@ -109,3 +109,73 @@ INSERT INTO sums SELECT k, count(*) AS n, sum(v) AS v FROM trades GROUP BY k ORD
 		t.Errorf("%v: %s, expected %s", err, got, want)
 	}
 }
+
+// Goal: a job writes windows to a topic, each exactly once over restarts, and what cannot be is
+// refused before anything runs. Method: the program itself, run three times while records come.
+func TestSinkJob(t *testing.T) {
+	velo := build(t)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "in", "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	brokers := strings.Join(cluster.ListenAddrs(), ",")
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ConsumeTopics("out"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "job.sql")
+	run := func(selected string) (string, error) {
+		job := fmt.Sprintf(`CREATE SOURCE s (k text NOT NULL, v bigint, at timestamp NOT NULL, WATERMARK FOR at AS at)
+  WITH (connector = 'kafka', brokers = '%[1]s', topic = 'in', until = 'end');
+CREATE SINK d WITH (connector = 'kafka', brokers = '%[1]s', topic = 'out', mode = 'upsert');
+INSERT INTO d SELECT %[2]s, sum(v) AS v FROM s GROUP BY k, tumble(at, INTERVAL '1 minute');
+`, brokers, selected)
+		if err := os.WriteFile(path, []byte(job), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(velo, "run", path, "--state", filepath.Join(dir, "state"), "--cores", "1").CombinedOutput()
+		return string(out), err
+	}
+	if said, err := run("k"); err == nil || !strings.Contains(said, "mode upsert needs a key") || !strings.Contains(said, "line 3") {
+		t.Errorf("%v: %s", err, said)
+	}
+	for _, value := range []string{
+		`{"k":"a","v":1,"at":"2026-03-02T09:30:00Z"}`, `{"k":"a","v":2,"at":"2026-03-02T09:31:00Z"}`,
+		`{"k":"b","v":3,"at":"2026-03-02T09:31:01Z"}`,
+	} {
+		if err := client.ProduceSync(context.Background(), &kgo.Record{Topic: "in", Value: []byte(value)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // the second run finds that everything has been written
+		if said, err := run("window_start, k"); err != nil || !strings.Contains(said, "velo: s -> d: exactly once") {
+			t.Fatalf("%v: %s", err, said)
+		}
+	}
+	want := map[string]string{
+		`{"window_start":"2026-03-02T09:30:00Z","k":"a"}`: `{"window_start":"2026-03-02T09:30:00Z","k":"a","v":1}`,
+		`{"window_start":"2026-03-02T09:31:00Z","k":"a"}`: `{"window_start":"2026-03-02T09:31:00Z","k":"a","v":2}`,
+		`{"window_start":"2026-03-02T09:31:00Z","k":"b"}`: `{"window_start":"2026-03-02T09:31:00Z","k":"b","v":3}`,
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	for n := 0; ctx.Err() == nil; {
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			n++
+			if want[string(r.Key)] != string(r.Value) {
+				t.Errorf("%s: %s, expected %s once", r.Key, r.Value, want[string(r.Key)])
+			}
+			delete(want, string(r.Key))
+		})
+		if len(want) == 0 && n == 3 {
+			time.Sleep(100 * time.Millisecond)
+			cancel()
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("these are missing: %v", want)
+	}
+}

@@ -26,9 +26,9 @@ const (
 	formatTimeout = 2 * time.Minute
 	startTimeout  = 2 * time.Minute
 
-	// Variable says where the jars are, or that a broker is wanted: tests that need one skip without
-	// it. Its value is a folder with the jars, or fetch, which has Maven fetch them into the user's
-	// cache the first time.
+	// Variable says where the jars are, or that a broker is wanted: tests that need one skip
+	// without it. Its value is a folder with the jars, or fetch, which has Maven fetch them into
+	// the user's cache the first time.
 	Variable = "VELO_KAFKA"
 	fetch    = "fetch"
 )
