@@ -27,13 +27,13 @@ func compile(p *Plan) (*layout.Layout, error) {
 	if p.Source == nil {
 		return nil, errors.New("plan: no source schema")
 	}
-	distinct, err := p.distinctColumn()
+	columns, err := p.tuple()
 	if err != nil {
 		return nil, err
 	}
 	l, err := compileLayout(p)
-	if err == nil && distinct != "" {
-		return compilePairs(p, l, distinct)
+	if err == nil && p.hasTuples() {
+		return compileTuples(p, l, columns)
 	}
 	return l, err
 }
@@ -164,9 +164,11 @@ func (l *compiler) placeStates() error {
 		l.StampWord = len(l.Init)
 		l.Init = append(l.Init, 0)
 	}
-	placed := make([]agg.Placed, len(l.States))
-	for i, s := range l.States {
-		placed[i] = agg.Placed{Func: s.Fn, Arg: s.Arg, By: s.By, Word: s.Word}
+	placed := make([]agg.Placed, 0, len(l.States))
+	for _, s := range l.States {
+		if s.Collect == nil {
+			placed = append(placed, agg.Placed{Func: s.Fn, Arg: s.Arg, By: s.By, Word: s.Word})
+		}
 	}
 	l.Fused, l.Single = agg.Fuse(placed)
 
@@ -278,9 +280,12 @@ func (l *compiler) compileStage() error {
 	for _, name := range p.Keys {
 		need(name)
 	}
-	for _, a := range p.Aggregates {
-		need(a.Column)
-		need(a.By)
+	for i := range p.Aggregates {
+		need(p.Aggregates[i].Column)
+		need(p.Aggregates[i].By)
+		for _, name := range p.Aggregates[i].more() {
+			need(name)
+		}
 	}
 	if len(outputs) == 0 { // count(*) without keys: even so a record has to be something
 		outputs = []expr.Output{{Name: "record", Expr: expr.Bool(true)}}
@@ -307,6 +312,8 @@ type boundAggregate struct {
 	fn       agg.Func
 	arg, by  int // in layout.args, -1 for none
 	distinct bool
+	// collect is how the state is collected; nil if it is merged, or counts pairs.
+	collect *layout.Collect
 }
 
 // bind finds the arguments of an aggregate and binds its function.
@@ -347,6 +354,10 @@ func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 		return b, false
 	}
 	b.fn, b.distinct = fn, a.Distinct
+	if a.collects() && !l.plan.countsOne() {
+		b.collect = l.collect(&a, args[0].Type)
+		return b, true
+	}
 	if len(sources) == 0 || a.Distinct {
 		return b, true
 	}
@@ -384,18 +395,22 @@ func (l *compiler) place(bound []boundAggregate) {
 		kind     AggregateKind
 		arg, by  int
 		distinct bool
+		collect  string
 	}
 	hasAvg := map[int]bool{}
 	for _, b := range bound {
-		if b.kind == Avg {
+		if b.kind == Avg && b.collect == nil {
 			hasAvg[b.arg] = true
 		}
 	}
 	slotOf := func(b boundAggregate) slot {
-		if b.kind == Sum && hasAvg[b.arg] {
-			return slot{Avg, b.arg, -1, false}
+		switch {
+		case b.collect != nil:
+			return slot{b.kind.State(), -1, -1, true, fmt.Sprintf("%+v", *b.collect)}
+		case b.kind == Sum && hasAvg[b.arg]:
+			return slot{Avg, b.arg, -1, false, ""}
 		}
-		return slot{b.kind.State(), b.arg, b.by, b.distinct}
+		return slot{b.kind.State(), b.arg, b.by, b.distinct, ""}
 	}
 	// States that are placed first are found by the others: averages by sums, and the states that
 	// count the values of an argument by its extremes and by count itself.
@@ -430,20 +445,22 @@ func (l *compiler) place(bound []boundAggregate) {
 				}
 			}
 			// The state that counts pairs has no argument.
-			if word := agg.Counter(b.fn); word >= 0 && !counted && b.arg >= 0 {
+			if word := agg.Counter(b.fn); b.collect == nil && word >= 0 && !counted && b.arg >= 0 {
 				counters[b.arg] = o.Word + word
 			}
 			at[s] = o
 			l.Init = append(l.Init, make([]uint64, b.fn.Words())...)
 			b.fn.Init(l.Init[o.Word:])
 			l.States = append(l.States, layout.AggState{
-				Kind: b.kind, Fn: b.fn, Word: o.Word, Arg: b.arg, By: b.by, Distinct: b.distinct,
+				Kind: b.kind, Fn: b.fn, Word: o.Word, Arg: b.arg, By: b.by, Distinct: b.distinct && b.collect == nil,
+				Collect: b.collect,
 			})
 		}
 	}
 	for _, b := range bound {
 		o := at[slotOf(b)]
 		o.Fn = b.fn
+		o.Side = b.collect != nil && b.fn.Type() == record.String
 		if o.Values >= 0 {
 			o.Fn = agg.Uncounted(b.fn)
 		}
@@ -613,57 +630,6 @@ func (l *compiler) compileEmission() (err error) {
 		return fmt.Errorf("plan %s: what is written of its changes: %w", l.Name, err)
 	}
 	return nil
-}
-
-// distinctColumn is the column whose distinct values the plan counts; "" if there is none.
-func (p *Plan) distinctColumn() (column string, err error) {
-	for _, a := range p.Aggregates {
-		switch {
-		case !a.Distinct:
-		case a.Func != Count || a.Column == "":
-			return "", fmt.Errorf("plan %s: aggregate %q: %v cannot be DISTINCT, only count of a column can",
-				p.name(), a.Name, a.Func)
-		case column != "" && a.Column != column:
-			return "", fmt.Errorf("plan %s: different values of %q and of %q are counted: a plan can have one "+
-				"column for that", p.name(), column, a.Column)
-		default:
-			column = a.Column
-		}
-	}
-	if column != "" && p.hasSessions() {
-		return "", fmt.Errorf("plan %s: different values cannot be counted in sessions: each value of a key "+
-			"would have sessions of its own", p.name())
-	}
-	return column, nil
-}
-
-func (p *Plan) countsDistinct() bool {
-	return slices.ContainsFunc(p.Aggregates, func(a Aggregate) bool { return a.Distinct })
-}
-
-// compilePairs makes the layout of the pairs from which groups of layout read are made.
-func compilePairs(p *Plan, read *layout.Layout, column string) (*layout.Layout, error) {
-	q := &Plan{
-		Name: p.name(), Source: p.Source, Where: p.Where, Computed: p.Computed, Keys: slices.Clone(p.Keys),
-		Window: p.Window, Emit: p.Emit, bare: len(p.Keys) == 0,
-	}
-	extra := 0
-	if !slices.Contains(q.Keys, column) {
-		q.Keys = append(q.Keys, column)
-		extra = 1
-	}
-	for _, a := range p.Aggregates {
-		if !a.Distinct {
-			q.Aggregates = append(q.Aggregates, a)
-		}
-	}
-	l, err := compileLayout(q)
-	if err != nil {
-		return nil, err
-	}
-	l.Keys = l.Keys.WithExtra(extra)
-	l.Reading, l.ValueKey = read, slices.Index(q.Keys, column)
-	return l, nil
 }
 
 func compileWindow(w *Window, source *record.Schema) (*layout.Windowing, error) {

@@ -96,9 +96,14 @@ func (x *explanation) columns() {
 		if a.By != "" {
 			arg += ", " + a.By
 		}
-		if a.Distinct {
+		if a.Distinct && a.Func == Count {
 			x.line("aggregate", "%s = %v(DISTINCT %s): a group for each value, counted when a snapshot is read", a.Name,
 				a.Func, arg)
+			continue
+		}
+		if a.collects() {
+			x.line("aggregate", "%s = %v(%s): a group for each value, computed of all when a snapshot is read", a.Name,
+				a.Func, a.arguments(arg))
 			continue
 		}
 		x.line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.Fn.Words())

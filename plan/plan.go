@@ -29,6 +29,21 @@ type Order struct {
 	NullsFirst bool
 }
 
+// text is the order as SQL would say it.
+func (o Order) text() string {
+	text := o.Column
+	if o.Expr != nil {
+		text += o.Expr.String()
+	}
+	if o.Desc {
+		text += " DESC"
+	}
+	if o.NullsFirst != o.Desc {
+		text += map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[o.NullsFirst]
+	}
+	return text
+}
+
 // tailString is the shape as SQL would say it, after GROUP BY.
 func (p *Plan) tailString() string {
 	var b strings.Builder
@@ -37,17 +52,8 @@ func (p *Plan) tailString() string {
 	}
 	sep := " ORDER BY "
 	for _, o := range p.OrderBy {
-		b.WriteString(sep + o.Column)
-		if o.Expr != nil {
-			b.WriteString(o.Expr.String())
-		}
+		b.WriteString(sep + o.text())
 		sep = ", "
-		if o.Desc {
-			b.WriteString(" DESC")
-		}
-		if o.NullsFirst != o.Desc {
-			b.WriteString(map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[o.NullsFirst])
-		}
 	}
 	if p.Limit != nil {
 		fmt.Fprintf(&b, " LIMIT %d", *p.Limit)
@@ -89,6 +95,13 @@ const (
 	BoolAnd = agg.BoolAnd // whether every value is true
 	BoolOr  = agg.BoolOr  // whether any value is true
 
+	// Of all values of a group at once, exactly; see Aggregate.Distinct.
+	PercentileCont = agg.PercentileCont // double precision, between the two values at Fraction
+	PercentileDisc = agg.PercentileDisc // the value at Fraction
+	Mode           = agg.Mode           // the most frequent value; of several the first in the order
+	StringAgg      = agg.StringAgg      // texts with Separator between them
+	ArrayAgg       = agg.ArrayAgg       // texts as PostgreSQL writes an array, NULLs among them
+
 	BitAnd = agg.BitAnd // of bigints
 	BitOr  = agg.BitOr
 	BitXor = agg.BitXor
@@ -129,13 +142,23 @@ type Aggregate struct {
 	// relatives. It is empty for other functions.
 	By string
 
-	// Distinct has Count count the distinct values of Column, exactly. A plan can do that for one
-	// column. It then keeps a group for each value, within StateBytes, and the first reader of a
-	// snapshot merges them to one.
+	// Distinct takes each value of Column once. The plan then keeps a group for each value, within
+	// StateBytes, and the first reader of a snapshot merges them to one. So it does for PercentileCont,
+	// PercentileDisc, Mode, StringAgg and ArrayAgg. If several columns are to be kept that way, there
+	// is a group for each combination of their values.
 	Distinct bool
 
-	// Fraction is the argument of ApproxPercentile, 0 to 1. It is 0 for other functions.
+	// Fraction is the argument of ApproxPercentile, PercentileCont and PercentileDisc, 0 to 1. It is 0
+	// for other functions.
 	Fraction float64
+
+	// OrderBy is the order in which PercentileDisc, Mode, StringAgg and ArrayAgg take the values, by
+	// columns of the record; what ties is ordered by its value.
+	OrderBy []Order
+	// Separator is what StringAgg writes between two texts.
+	Separator string
+	// Filter is a boolean column of the records that ArrayAgg takes; empty takes all.
+	Filter string
 }
 
 // An Expr is an expression over the columns of a record or of a group. SQL makes them; package
@@ -245,12 +268,7 @@ func (p *Plan) String() string {
 		if a.By != "" {
 			arg += ", " + a.By
 		}
-		if a.Func == ApproxPercentile {
-			arg += fmt.Sprintf(", %v", a.Fraction)
-		}
-		if a.Distinct {
-			arg = "DISTINCT " + arg
-		}
+		arg = a.arguments(arg)
 		fmt.Fprintf(&b, "%s%v(%s) AS %s", sep, a.Func, arg, a.Name)
 		sep = ", "
 	}
@@ -290,6 +308,28 @@ func (p *Plan) String() string {
 		b.WriteString(" EMIT CHANGES")
 	}
 	return b.String()
+}
+
+// arguments are the arguments of an aggregate as SQL would say them.
+func (a *Aggregate) arguments(arg string) string {
+	if a.Func == ApproxPercentile || a.Func == PercentileCont || a.Func == PercentileDisc {
+		arg += fmt.Sprintf(", %v", a.Fraction)
+	}
+	if a.Func == StringAgg {
+		arg += fmt.Sprintf(", '%s'", strings.ReplaceAll(a.Separator, "'", "''"))
+	}
+	if a.Distinct {
+		arg = "DISTINCT " + arg
+	}
+	sep := " ORDER BY "
+	for _, o := range a.OrderBy {
+		arg += sep + o.text()
+		sep = ", "
+	}
+	if a.Filter != "" {
+		arg += " WHERE " + a.Filter
+	}
+	return arg
 }
 
 // Result is the schema of the result: the columns of Select, or Inner if Select is nil.

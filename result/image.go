@@ -33,6 +33,9 @@ type Groups struct {
 	// Slots is how many slots of cuts show the groups. Only the partition uses it.
 	Slots int
 
+	// side has the texts of states that were collected, see set.
+	side []byte
+
 	// Gone says that the memory of the table has been given back: a row of it that is used now is
 	// used after Close of its snapshot. With invariants gone is also set when the partition writes
 	// to the table again. The goroutine that gives the memory back stores it. A reader that is an
@@ -436,6 +439,7 @@ func mergeGroups(from, to *layout.Layout, sets []*Groups) (*Groups, error) {
 	for _, g := range sets {
 		m.Add(merged, g, nil)
 	}
+	m.collect(merged)
 	return merged.checkComplete()
 }
 

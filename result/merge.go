@@ -33,6 +33,9 @@ type Merger struct {
 	from, to *layout.Layout
 	// states are the states to merge.
 	states []mergedState
+	// collects says that some states are collected, of members.
+	collects bool
+	members  []member
 
 	// The rest is scratch of a stripe of groups that are added: their hashes, the places of their
 	// rows in the table, their key words, their rows in the table that they come from, and the key
@@ -60,20 +63,29 @@ func NewMerger(from, to *layout.Layout) *Merger {
 	for w := range m.words {
 		m.words[w] = make([]uint64, mergeRows)
 	}
-	// The states of both layouts were placed in the same order. The state that counts pairs is only
-	// in the layout that is read.
-	i := 0
 	for _, s := range to.States {
-		if from != to && s.Distinct {
-			continue
+		if from != to && (s.Distinct || s.Collect != nil) {
+			m.collects = m.collects || s.Collect != nil
+			continue // it is only in the layout that is read
 		}
+		i := slices.IndexFunc(from.States, func(o layout.AggState) bool { return sameState(from, &o, to, &s) })
 		if invariants.Enabled && s.Fn != from.States[i].Fn {
 			panic(fmt.Sprintf("result: state %v of groups is made of %v of pairs", s.Kind, from.States[i].Kind))
 		}
 		m.states = append(m.states, mergedState{s.Fn, from.States[i].Word, s.Word})
-		i++
 	}
 	return m
+}
+
+// sameState says whether two states of two layouts are of the same function and columns.
+func sameState(la *layout.Layout, a *layout.AggState, lb *layout.Layout, b *layout.AggState) bool {
+	name := func(l *layout.Layout, arg int) string {
+		if arg < 0 {
+			return ""
+		}
+		return l.Source.Field(l.Args[arg].Source).Name
+	}
+	return a.Kind.State() == b.Kind.State() && name(la, a.Arg) == name(lb, b.Arg) && name(la, a.By) == name(lb, b.By)
 }
 
 // keyOf is the key of the group that a row belongs to.
@@ -115,7 +127,14 @@ func (m *Merger) Add(sum *Groups, g *Groups, keep func(hash uint64, key, states 
 				n := s.fn.Words()
 				s.fn.Merge(sums[s.to:s.to+n], states[s.from:s.from+n], to.Blocks(), g.Table.Blocks())
 			}
-			if m.from != m.to && !m.from.Keys.IsNull(key, m.from.ValueKey) {
+			if m.collects {
+				x := member{from: g, row: m.rows[i], group: to.RowAt(rows.Off[i]), presents: 1}
+				if w := m.from.PresentWord; w >= 0 {
+					x.presents = states[w]
+				}
+				m.members = append(m.members, x)
+			}
+			if m.from != m.to && m.from.ValueKey >= 0 && !m.from.Keys.IsNull(key, m.from.ValueKey) {
 				for _, s := range m.to.States {
 					if s.Distinct {
 						sums[s.Word]++

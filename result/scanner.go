@@ -75,6 +75,8 @@ func appendText(l *layout.Layout, to []byte, g *Groups, key []uint64, column int
 		return l.Keys.AppendString(to, key, g.Table.Heap(), column-l.Front)
 	case v.Null:
 		return to
+	case l.Outputs[column-l.Front-l.Keys.Columns()].Side:
+		return append(to, g.sideText(v.Bits)...)
 	}
 	return append(to, g.Table.Blocks().Bytes(v.Bits)...)
 }

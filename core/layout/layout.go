@@ -14,8 +14,12 @@ type Layout struct {
 	Name string
 	// Reading is the layout of what is read. It is this layout itself, except for pairs.
 	Reading *Layout
-	// ValueKey is the key column that has the value, in a layout of pairs.
+	// ValueKey is the key column that has the value, in a layout of pairs of which one column is
+	// counted; it is -1 if states are collected.
 	ValueKey int
+	// PresentWord is the word, in a layout of pairs, that counts the records of a pair; it is -1 if no
+	// state needs that.
+	PresentWord int
 	// Source is the schema of the records that are grouped or passed through.
 	Source *record.Schema
 	// Inner is the schema of the groups.
@@ -100,12 +104,16 @@ type AggState struct {
 	By   int // the second argument, -1 for none
 
 	Distinct bool // the state counts pairs
+	// Collect is how the state is made of the values of a group; it is nil for states that are merged.
+	Collect *Collect
 }
 
 // Output is an aggregate of the result: how to read which state.
 type Output struct {
 	Fn   agg.Func
 	Word int
+	// Side says that the value is a text that lies beside the groups, see Collect.
+	Side bool
 	// Values is the word that counts the values, for a function whose state does not say that there
 	// are none; it is -1 for other functions.
 	Values int
