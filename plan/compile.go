@@ -479,7 +479,12 @@ func (l *compiler) compilePass() error {
 	}{
 		{len(p.Select) == 0, "neither keys, aggregates nor Select"},
 		{p.Window != nil, "a window, but neither keys nor aggregates: windows hold groups"},
-		{p.Distinct, "Distinct, but neither keys nor aggregates: group by the columns"},
+		{p.Distinct && len(p.Over) == 0, "Distinct, but neither keys nor aggregates: group by the columns"},
+		{p.Qualify != nil && len(p.Over) == 0, "Qualify, but nothing is computed over rows"},
+		{
+			len(p.Over) > 0 && len(p.OrderBy) == 0,
+			"Over, but neither keys, aggregates nor OrderBy: records are kept to the end only to be ordered",
+		},
 		{p.Having != nil, "Having, but neither keys nor aggregates: it is for groups, Where for records"},
 		{
 			p.Offset > 0 && len(p.OrderBy) == 0,
@@ -495,6 +500,9 @@ func (l *compiler) compilePass() error {
 	}
 	if len(faults) > 0 {
 		return errors.Join(faults...)
+	}
+	if len(p.Over) > 0 {
+		return l.compileArranged()
 	}
 	columns, err := l.passOrder()
 	if err != nil {
@@ -554,22 +562,30 @@ func (l *compiler) passOrder() (columns []expr.Output, err error) {
 func (l *compiler) compileProjection() error {
 	p := l.plan
 	l.Inner = l.Result
-	if p.Select == nil && !p.Distinct && p.Having == nil && p.OrderBy == nil && p.Limit == nil && p.Offset == 0 {
+	if p.Select == nil && !p.Distinct && len(p.Over) == 0 && p.Having == nil && p.OrderBy == nil && p.Limit == nil && p.Offset == 0 {
 		return nil
 	}
-	s := &layout.Projection{Having: p.Having, Offset: p.Offset, Distinct: p.Distinct}
+	s := &layout.Projection{Having: p.Having, Offset: p.Offset, Distinct: p.Distinct, Qualify: p.Qualify}
 	if p.Limit != nil {
 		s.Limit, s.Limited = *p.Limit, true
 	}
 	var faults []error
+	if p.Qualify != nil && p.Qualify.Type() != record.Bool {
+		faults = append(faults, fmt.Errorf("qualify %v: it is %v, expected boolean", p.Qualify, p.Qualify.Type()))
+	}
 	if p.Having != nil && p.Having.Type() != record.Bool {
 		faults = append(faults, fmt.Errorf("having %v: it is %v, expected boolean", p.Having, p.Having.Type()))
 	}
-	over := func(e *expr.Expr) layout.Projected {
-		if _, err := expr.Compile(l.Inner, nil, []expr.Output{{Name: "c", Expr: e}}); err != nil {
+	over, ranged, err := p.compileOver(l.Inner)
+	if err != nil {
+		return fmt.Errorf("plan %s: %w", p.name(), err)
+	}
+	s.Over = over
+	of := func(e *expr.Expr) layout.Projected {
+		if _, err := expr.Compile(ranged, nil, []expr.Output{{Name: "c", Expr: e}}); err != nil {
 			faults = append(faults, err)
 		}
-		if i, ok := e.IsColumn(); ok {
+		if i, ok := e.IsColumn(); ok && i < l.Inner.Len() {
 			return layout.Projected{Inner: i, Expr: e}
 		}
 		return layout.Projected{Inner: -1, Expr: e}
@@ -577,7 +593,7 @@ func (l *compiler) compileProjection() error {
 	if p.Select != nil {
 		var fields []record.Field
 		for _, o := range p.Select {
-			s.Columns = append(s.Columns, over(o.Expr))
+			s.Columns = append(s.Columns, of(o.Expr))
 			// A value that cannot be computed reads NULL.
 			_, plain := o.Expr.IsColumn()
 			fields = append(fields, record.Field{Name: o.Name, Type: o.Expr.Type(), Nullable: o.Expr.Nullable() ||
@@ -596,7 +612,7 @@ func (l *compiler) compileProjection() error {
 	for _, o := range p.OrderBy {
 		by := layout.OrderBy{Desc: o.Desc, NullsFirst: o.NullsFirst}
 		if o.Expr != nil {
-			by.Projected, by.Typ = over(o.Expr), o.Expr.Type()
+			by.Projected, by.Typ = of(o.Expr), o.Expr.Type()
 			if o.Column != "" {
 				faults = append(faults, fmt.Errorf("order by %q and by %v: expected one of both", o.Column, o.Expr))
 			}

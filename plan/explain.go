@@ -119,6 +119,7 @@ func (x *explanation) groups() {
 	x.line("chunks", "%d records, or %d partial states, in %d KiB", l.Rows, l.PartialRows, layout.ChunkBytes>>10)
 	x.line("route", "%v; records are applied in place, folded or routed by what pays, unless the engine is told",
 		Route{}.For(p).Routing)
+	x.over()
 	for _, o := range p.Select {
 		x.line("result", "%s = %v", o.Name, o.Expr)
 	}
@@ -138,6 +139,7 @@ func (x *explanation) groups() {
 // passThrough is how records pass through.
 func (x *explanation) passThrough() {
 	p, l := x.plan, x.kept
+	x.over()
 	for _, o := range p.Select {
 		x.line("passes", "%s = %v", o.Name, o.Expr)
 	}
@@ -146,10 +148,22 @@ func (x *explanation) passThrough() {
 		x.line("then", "%s", s)
 	}
 	x.line("route", "%v: the records of a reader stay in their order", Route{}.For(p).Routing)
+	if l.Arranged != nil {
+		x.line("emission", "records in their order, at the end: all of them are kept until then")
+		return
+	}
 	if len(l.Order) > 0 {
 		x.line("emission", "records in their order, at the end: all of them are kept until then, or about twice "+
 			"as many as LIMIT lets through")
 		return
 	}
 	x.line("emission", "records, as they come")
+}
+
+// over are the columns that are computed over rows.
+func (x *explanation) over() {
+	for i := range x.plan.Over {
+		o := &x.plan.Over[i]
+		x.line("over", "%s = %s, when all rows are there", o.Name, o.text())
+	}
 }

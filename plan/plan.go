@@ -50,6 +50,9 @@ func (p *Plan) tailString() string {
 	if p.Having != nil {
 		fmt.Fprintf(&b, " HAVING %v", p.Having)
 	}
+	if p.Qualify != nil {
+		b.WriteString(" QUALIFY " + p.said(p.Qualify))
+	}
 	sep := " ORDER BY "
 	for _, o := range p.OrderBy {
 		b.WriteString(sep + o.text())
@@ -209,6 +212,13 @@ type Plan struct {
 	// through. Nil selects the columns of Inner as they are. A value that cannot be computed reads
 	// NULL.
 	Select []Output
+	// Over are columns that are computed over all rows of the result, or over all records that pass
+	// through; then there must be an OrderBy. They come after the columns of Inner, or of Source, and
+	// Select, Qualify and OrderBy may read them; Ranged has all of them. A writer of windows gets them
+	// computed over the rows of each window. A row that is read alone, by Get, has NULL there.
+	Over []Over
+	// Qualify is a condition over Ranged; the result has only the rows for which it is true.
+	Qualify *Expr
 	// Distinct leaves out rows of the result that are equal to another; of a writer, equal to another
 	// of the same window.
 	Distinct bool
@@ -248,7 +258,7 @@ func (p *Plan) String() string {
 	sep := ""
 	if p.PassesThrough() {
 		for _, o := range p.Select {
-			fmt.Fprintf(&b, "%s%v AS %s", sep, o.Expr, o.Name)
+			fmt.Fprintf(&b, "%s%s AS %s", sep, p.said(o.Expr), o.Name)
 			sep = ", "
 		}
 	}
@@ -297,7 +307,7 @@ func (p *Plan) String() string {
 			if i == 0 && p.Distinct {
 				b.WriteString("DISTINCT ")
 			}
-			if b.WriteString(o.Expr.String()); o.Expr.String() != o.Name {
+			if b.WriteString(p.said(o.Expr)); o.Expr.String() != o.Name {
 				b.WriteString(" AS " + o.Name)
 			}
 		}

@@ -64,8 +64,9 @@ var refused = func() map[string]string {
 		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group": "any",
 		"is not there: write approx_count_distinct(x), or count(DISTINCT x)":                   "approx_distinct approx_count ndv uniq uniqexact hll_count_distinct count_distinct",
 		"is not there": "product kurtosis skewness entropy histogram mad geomean checksum top_k approx_top_k topk",
-		"is a function of OVER, which is not supported: group by a window, such as tumble(at, INTERVAL '1 minute')": "row_number rank dense_rank percent_rank cume_dist ntile lag lead",
-		"belongs to GROUPING SETS, which are not supported":                                                         "grouping grouping_id",
+		"needs OVER: write it with OVER (PARTITION BY ... ORDER BY ...)": "row_number rank dense_rank percent_rank " +
+			"cume_dist ntile lag lead first_value last_value nth_value",
+		"belongs to GROUPING SETS, which are not supported": "grouping grouping_id",
 	} {
 		for _, name := range strings.Fields(names) {
 			all[name] = why

@@ -67,7 +67,7 @@ func (g *Groups) isAway(i int) bool {
 // get finds the group of a key.
 func (g *Groups) get(k layout.EncodedKey) (Row, bool) {
 	i, ok := g.Table.Get(k.Hash, k.Words, k.Heap)
-	return Row{g, i}, ok
+	return Row{groups: g, index: i}, ok
 }
 
 // all yields every group.
@@ -79,7 +79,7 @@ func (g *Groups) all(yield func(Row) bool) bool {
 		if g.Away != nil && g.isAway(i) {
 			continue
 		}
-		if !yield(Row{g, i}) {
+		if !yield(Row{groups: g, index: i}) {
 			return false
 		}
 	}
@@ -204,7 +204,7 @@ func (m *Image) Len() (n int) {
 func (m *Image) All() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		for row := range m.rows() {
-			if admits(m.Layout.Projection, row.groups, row.index) && !yield(row) {
+			if admits(m.Layout.Projection, row) && !yield(row) {
 				return
 			}
 		}
@@ -239,7 +239,7 @@ func (m *Image) Get(k plan.Key) (Row, bool) {
 		_, ends := w.Session.Bounds(states)
 		ok = ends == e.Window
 	}
-	if ok && !admits(m.Layout.Projection, g, row.index) {
+	if ok && !admits(m.Layout.Projection, row) {
 		return Row{}, false
 	}
 	return row, ok
@@ -393,6 +393,8 @@ func countersOf(images []*Image) []Counters {
 type Row struct {
 	groups *Groups
 	index  int
+	// over has what was computed over all rows; nil if nothing was.
+	over *overRow
 }
 
 // usedAfterClose is the message of a panic whose cause is a row of a snapshot that has been closed.

@@ -56,7 +56,7 @@ func readColumn(l *layout.Layout, row Row, column int, to []byte) (agg.Value, []
 		c := l.Projection.Columns[column]
 		column = c.Inner
 		if column < 0 {
-			v := projectedValue(&c, row.groups, row.index, 0)
+			v := projectedValue(&c, row, 0)
 			return agg.Value{Bits: v.Bits, Null: v.Null}, append(to, v.Text...)
 		}
 	}

@@ -44,6 +44,13 @@ type Layout struct {
 	PassThrough bool
 	// Order is the order of records that pass through; its inner columns are columns of source.
 	Order []OrderBy
+	// Arranged is what is made of records that pass through when all of them are there; it is nil
+	// unless something is computed over all of them. Its expressions are over the plan's Source and
+	// the columns of Over.
+	Arranged *Projection
+	// Columns of the plan's Source lie in the columns of Source with these numbers; -1 is for those
+	// that nothing reads. It is there with Arranged.
+	FromSource []int
 	// Offset is how many records that pass through are left out before the first.
 	Offset uint64
 
