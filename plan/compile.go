@@ -32,7 +32,7 @@ func compile(p *Plan) (*layout.Layout, error) {
 		return nil, err
 	}
 	l, err := compileLayout(p)
-	if err == nil && p.hasTuples() {
+	if err == nil && (p.hasTuples() || p.Sets != nil) {
 		return compileTuples(p, l, columns)
 	}
 	return l, err
@@ -110,6 +110,7 @@ func (l *compiler) bindColumns() error {
 			l.fields = append(l.fields, l.Source.Field(i))
 		}
 	}
+	l.bindSets()
 	if len(p.Aggregates) > MaxAggregates {
 		l.fault("%d aggregates, at most %d are allowed", len(p.Aggregates), MaxAggregates)
 	}
@@ -173,7 +174,7 @@ func (l *compiler) placeStates() error {
 	l.Fused, l.Single = agg.Fuse(placed)
 
 	var err error
-	l.Keys, err = groupkey.NewLayout(l.Source, l.keys)
+	l.Keys, err = l.keyLayout()
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", l.Name, err)
 	}
@@ -339,7 +340,7 @@ func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 		f := l.Source.Field(source)
 		// The one group of a plan without keys is there before any record, so its states must be
 		// able to say NULL.
-		args = append(args, agg.Arg{Type: f.Type, Nullable: f.Nullable || len(l.plan.Keys) == 0 || l.plan.bare})
+		args = append(args, agg.Arg{Type: f.Type, Nullable: f.Nullable || l.plan.mayBeEmpty()})
 		sources = append(sources, source)
 	}
 	if !ok {

@@ -79,6 +79,10 @@ func (x *explanation) window() {
 // columns are the keys and the aggregates of what is read.
 func (x *explanation) columns() {
 	l := x.read
+	if x.plan.Sets != nil {
+		x.line("sets", "%s: the groups of all keys are kept, and merged to those of the sets when a snapshot is read",
+			x.plan.setsText())
+	}
 	for i := range l.Keys.Columns() {
 		f := l.Inner.Field(l.Front + i)
 		words := "a word"

@@ -198,6 +198,12 @@ type Plan struct {
 	// make one group, which is there even before the first record.
 	Keys []string
 
+	// Sets are sets of the keys, each by their names: GROUPING SETS. The result then has the groups of
+	// each set, with NULL in the place of the other keys, and after the keys a column GroupingColumn
+	// that tells the sets apart. A set without keys has one group. The plan keeps the groups of all
+	// keys, and the first reader of a snapshot merges them to those of the sets. Nil is all keys alone.
+	Sets [][]string
+
 	// Aggregates are the computed columns, after the keys in the result.
 	Aggregates []Aggregate
 
@@ -295,6 +301,9 @@ func (p *Plan) String() string {
 			on = "proctime()"
 		}
 		by = append(slices.Clone(by), fmt.Sprintf("%v on %s", p.Window.Windows, on))
+	}
+	if p.Sets != nil {
+		by = []string{p.setsText()}
 	}
 	if len(by) > 0 {
 		b.WriteString(" GROUP BY " + strings.Join(by, ", "))

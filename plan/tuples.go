@@ -32,6 +32,9 @@ func (p *Plan) hasTuples() bool {
 // one column. Then each pair of a key and a value counts for one.
 func (p *Plan) countsOne() bool {
 	column := ""
+	if p.Sets != nil {
+		return false
+	}
 	for _, a := range p.Aggregates {
 		switch {
 		case !a.collects():
@@ -70,6 +73,9 @@ func (p *Plan) tuple() (columns []string, err error) {
 			}
 		}
 	}
+	if p.Sets != nil && p.hasSessions() {
+		return nil, fmt.Errorf("plan %s: sets of keys and sessions: each key has sessions of its own", p.name())
+	}
 	if len(columns) > 0 && p.hasSessions() {
 		return nil, fmt.Errorf("plan %s: different values cannot be counted in sessions: each value of a key "+
 			"would have sessions of its own", p.name())
@@ -98,7 +104,7 @@ func (l *compiler) collect(a *Aggregate, t record.Type) *layout.Collect {
 func compileTuples(p *Plan, read *layout.Layout, columns []string) (*layout.Layout, error) {
 	q := &Plan{
 		Name: p.name(), Source: p.Source, Where: p.Where, Computed: p.Computed, Keys: slices.Clone(p.Keys),
-		Window: p.Window, Emit: p.Emit, bare: len(p.Keys) == 0,
+		Window: p.Window, Emit: p.Emit, bare: p.mayBeEmpty(),
 	}
 	for _, name := range columns {
 		if !slices.Contains(q.Keys, name) {
@@ -121,7 +127,7 @@ func compileTuples(p *Plan, read *layout.Layout, columns []string) (*layout.Layo
 	}
 	l.Keys = l.Keys.WithExtra(len(q.Keys) - len(p.Keys))
 	l.Reading, l.ValueKey, l.PresentWord = read, -1, -1
-	if p.countsOne() {
+	if len(columns) > 0 && p.countsOne() {
 		l.ValueKey = slices.Index(q.Keys, columns[0])
 	}
 	if count {

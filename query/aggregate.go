@@ -66,7 +66,6 @@ var refused = func() map[string]string {
 		"is not there": "product kurtosis skewness entropy histogram mad geomean checksum top_k approx_top_k topk",
 		"needs OVER: write it with OVER (PARTITION BY ... ORDER BY ...)": "row_number rank dense_rank percent_rank " +
 			"cume_dist ntile lag lead first_value last_value nth_value",
-		"belongs to GROUPING SETS, which are not supported": "grouping grouping_id",
 	} {
 		for _, name := range strings.Fields(names) {
 			all[name] = why

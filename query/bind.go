@@ -76,6 +76,10 @@ func (c *compiler) sourceColumn(x *syntax.Ident) (int, bool) {
 // groupLeaf binds keys of the groups, aggregates, and the bounds of windows to columns of the
 // groups.
 func (c *compiler) groupLeaf(e syntax.Expr) (v value, done, ok bool) {
+	if x, is := e.(*syntax.Call); is && isGrouping(x) {
+		v, ok = c.grouping(x)
+		return v, true, ok
+	}
 	name, ok := c.keys[e.String()]
 	if !ok {
 		name, ok = c.aggregates[e.String()]

@@ -73,6 +73,8 @@ type compiler struct {
 	keys map[string]string
 	// aggregates has the same for aggregates.
 	aggregates map[string]string
+	// sets are the sets of GROUPING SETS, ROLLUP and CUBE; nil if there are none.
+	sets []groupingSet
 	// computed has the same for the expressions that aggregates and keys are computed from.
 	computed map[string]string
 	// plans has what is known of the plan.
@@ -136,7 +138,7 @@ func (c *compiler) plan() *plan.Plan {
 		Name: c.plans.Name, Source: c.source, Where: c.where, Computed: c.plans.Computed, Keys: c.keyNames,
 		Aggregates: c.plans.Aggregates,
 		Emit:       c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy,
-		Distinct: c.plans.Distinct, Over: c.plans.Over, Qualify: c.plans.Qualify,
+		Sets: c.plans.Sets, Distinct: c.plans.Distinct, Over: c.plans.Over, Qualify: c.plans.Qualify,
 		Limit: c.plans.Limit, Offset: c.plans.Offset,
 	}
 	if c.window != nil {
@@ -262,8 +264,7 @@ func (c *compiler) passThrough() {
 	}
 	c.orderBy(names("ORDER BY"))
 	if len(c.plans.Over) > 0 && len(q.OrderBy) == 0 {
-		// All rows tie, so they stay in the order in which they came.
-		c.plans.OrderBy = []plan.Order{{Expr: expr.Bool(true)}}
+		c.plans.OrderBy = orderOf(&c.plans.Over[0])
 	}
 	switch {
 	case q.Offset == nil:
@@ -362,7 +363,10 @@ func (c *compiler) groupBy() {
 			}
 		}
 	}
+	c.groupBySets()
+	keyOf := map[string]string{}
 	for _, e := range c.query.GroupBy {
+		written := e.String()
 		switch x := e.(type) {
 		case *syntax.Literal:
 			n, ok := number(x)
@@ -390,7 +394,9 @@ func (c *compiler) groupBy() {
 			continue // with a window they are grouped by anyway; without one, bound reports it
 		}
 		c.key(e)
+		keyOf[written] = c.keys[e.String()]
 	}
+	c.nameSets(keyOf)
 	for _, e := range c.query.GroupBy {
 		if id, ok := e.(*syntax.Ident); ok && isBound(id.Name) && c.window == nil {
 			c.fault(id.Pos, "%s without a window: GROUP BY tumble(...), or FROM TUMBLE(...)", id.Name)
@@ -470,7 +476,7 @@ func (c *compiler) distinctGroups() {
 	for _, it := range c.items {
 		selected[it.expr.String()] = true
 	}
-	all := c.window == nil || selected[plan.WindowEnd] || selected[plan.WindowStart] && c.window.Kind != plan.Cumulating
+	all := c.sets == nil && (c.window == nil || selected[plan.WindowEnd] || selected[plan.WindowStart] && c.window.Kind != plan.Cumulating)
 	named := map[string]bool{}
 	for text, name := range c.keys {
 		named[name] = named[name] || selected[text]
@@ -512,7 +518,7 @@ func (c *compiler) known() {
 	for _, at := range clauses(c.query) {
 		walk(*at, func(e syntax.Expr) {
 			x, ok := e.(*syntax.Call)
-			if !ok || isAggregate(x) || isWindow(x.Name) {
+			if !ok || isAggregate(x) || isWindow(x.Name) || isGrouping(x) {
 				return
 			}
 			plain := *x
@@ -553,6 +559,9 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 				c.collect(*at, "")
 			}
 			return
+		}
+		if isGrouping(x) {
+			return // bound when the groups are known
 		}
 		if isAggregate(x) {
 			c.aggregate(x, name)

@@ -374,3 +374,16 @@ func (c *compiler) distance(o *plan.Over, f *syntax.Frame, from *syntax.Bound, t
 	}
 	return true
 }
+
+// orderOf is the order of the rows that a function with OVER sees, for records that have no other
+// order. If it has none either, all rows tie, and stay as they came.
+func orderOf(o *plan.Over) (orders []plan.Order) {
+	for _, e := range o.PartitionBy {
+		orders = append(orders, plan.Order{Expr: e})
+	}
+	orders = append(orders, o.OrderBy...)
+	if len(orders) == 0 {
+		orders = []plan.Order{{Expr: expr.Bool(true)}}
+	}
+	return orders
+}

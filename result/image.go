@@ -403,10 +403,11 @@ const usedAfterClose = "result: a row was used after Close of its snapshot"
 // newMerged makes a table for the groups of some sets. The error says that the system has no memory
 // for it.
 func newMerged(l *layout.Layout, sets ...*Groups) (*Groups, error) {
-	memory := table.Memory{Groups: 1} // room for the one group of a plan without keys
+	each := max(1, len(l.Sets))          // sets of keys that a group may be merged to
+	memory := table.Memory{Groups: each} // room for the groups that are there before any record
 	for _, g := range sets {
-		memory.Groups += g.len()
-		memory.Heap += len(g.Table.Heap())
+		memory.Groups += each * g.len()
+		memory.Heap += each * len(g.Table.Heap())
 	}
 	t, err := table.New(l.Keys, l.Init, l.Memory(memory))
 	if err != nil {
@@ -438,6 +439,9 @@ func mergeGroups(from, to *layout.Layout, sets []*Groups) (*Groups, error) {
 		merged.Table.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1))
 	}
 	m := NewMerger(from, to)
+	if from != to && to.Window == nil {
+		m.emptySets(merged)
+	}
 	for _, g := range sets {
 		m.Add(merged, g, nil)
 	}

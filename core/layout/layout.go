@@ -17,6 +17,9 @@ type Layout struct {
 	// ValueKey is the key column that has the value, in a layout of pairs of which one column is
 	// counted; it is -1 if states are collected.
 	ValueKey int
+	// Sets are the sets of keys that groups are made by; it is nil if that is all keys alone. The keys
+	// of what is read have one more column, GroupingSet.Mark.
+	Sets []GroupingSet
 	// PresentWord is the word, in a layout of pairs, that counts the records of a pair; it is -1 if no
 	// state needs that.
 	PresentWord int
@@ -92,6 +95,15 @@ type Layout struct {
 
 	// Outputs are the columns of the result after the keys.
 	Outputs []Output
+}
+
+// A GroupingSet is a set of the keys of a plan. A group of it has NULL in the place of other keys.
+type GroupingSet struct {
+	// Keep says of each key whether it is in the set.
+	Keep []bool
+	// Mark is the value of the last key column: the number of the set, times 1<<32, and a bit for each
+	// key that is not in the set.
+	Mark uint64
 }
 
 // Argument is a column of the source that some aggregate reads; its position among the arguments is
