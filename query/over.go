@@ -155,6 +155,8 @@ func (c *compiler) bindOver(x *syntax.Call, inner leaf) (o plan.Over, ok bool) {
 		ranks = true
 	case aggregate && kind.State() != plan.MinBy && kind.State() != plan.MaxBy && kind != plan.ApproxPercentile:
 		o.Func, o.Aggregate = plan.OverAggregate, kind
+	case !isFunction(x.Name) && !isAggregate(&syntax.Call{Name: x.Name}): // has been reported
+		return o, false
 	default:
 		c.fault(x.Pos, "%s cannot be OVER rows", x.Name)
 		return o, false

@@ -220,8 +220,9 @@ func (d *postgres) rows(query string, types []record.Type) (all [][]cell, failed
 
 // run is for a suite.
 func (d *postgres) run(text string) (columns []suiteColumn, all [][]any, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
+	// A context with a deadline would close the connection.
+	ctx := context.Background()
+	_, _ = d.conn.Exec(ctx, "SET statement_timeout = 30000")
 	rows, err := d.conn.Query(ctx, text)
 	if err != nil {
 		return nil, nil, err
