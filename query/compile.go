@@ -266,12 +266,11 @@ func (c *compiler) passThrough() {
 	if len(c.plans.Over) > 0 && len(q.OrderBy) == 0 {
 		c.plans.OrderBy = orderOf(&c.plans.Over[0])
 	}
-	switch {
-	case q.Offset == nil:
-	case len(c.plans.OrderBy) == 0:
-		c.fault(q.Pos, "OFFSET without ORDER BY, GROUP BY and aggregates: records that pass through have no order")
-	default:
+	if q.Offset != nil && q.Offset.N > 0 {
 		c.plans.Offset = uint64(q.Offset.N)
+		if len(c.plans.OrderBy) == 0 { // as they come; all of them tie
+			c.plans.OrderBy = []plan.Order{{Expr: expr.Bool(true)}}
+		}
 	}
 	if q.Limit != nil {
 		n := uint64(q.Limit.N)

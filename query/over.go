@@ -200,14 +200,13 @@ func (c *compiler) bindOver(x *syntax.Call, inner leaf) (o plan.Over, ok bool) {
 	if !c.frame(&o, x) {
 		return o, false
 	}
-	check := plan.Plan{Source: c.source, Computed: c.plans.Computed, Keys: c.keyNames, Aggregates: c.plans.Aggregates}
+	check := plan.Plan{Source: c.source, Computed: c.plans.Computed, Keys: c.keyNames, Aggregates: c.plans.Aggregates, Sets: c.plans.Sets}
 	if c.window != nil {
 		w := *c.window
 		check.Window = &w
 	}
 	if c.inner == nil {
-		check.Keys, check.Aggregates = nil, nil
-		check.Computed = nil
+		check.Keys, check.Aggregates, check.Computed = nil, nil, nil
 	}
 	check.Over = []plan.Over{o}
 	if _, err := check.Ranged(); err != nil {

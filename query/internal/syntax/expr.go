@@ -174,6 +174,12 @@ func (p *parser) expr(least level, restricted bool) Expr {
 	}
 }
 
+// typeWords are the types that may stand before a text constant.
+var typeWords = []string{
+	"bool", "boolean", "smallint", "int2", "int", "int4", "integer", "bigint", "int8", "real", "float4", "float8", "float",
+	"text", "varchar",
+}
+
 // bytewise are the collations that compare texts by their bytes.
 var bytewise = []string{"c", "posix", "ucs_basic", "binary"}
 
@@ -360,6 +366,11 @@ func (p *parser) operand(t *lexer.Token) Expr {
 			if s := p.second(); s.Value == "[" {
 				fail(pos, "arrays are not supported")
 			}
+		}
+		if s := p.second(); (s.Type == str || s.Type == estr) && slices.Contains(typeWords, lower(t.Value)) {
+			// bigint '1' is CAST('1' AS bigint)
+			typ := p.typeName()
+			return &Cast{Pos: pos, X: &Literal{Pos: p.pos(), Kind: String, Text: p.stringValue()}, Type: typ}
 		}
 		if keywords[t.Value].use != reserved {
 			return p.named()
