@@ -57,6 +57,9 @@ func (x *explanation) source() {
 	for _, o := range p.Computed {
 		x.line("computes", "%s = %v", o.Name, o.Expr)
 	}
+	if rows := x.kept.Stage.RowByRow(); len(rows) > 0 {
+		x.line("row by row", "%s", strings.Join(rows, ", "))
+	}
 }
 
 func (x *explanation) window() {

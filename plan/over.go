@@ -44,8 +44,8 @@ const (
 // FrameBound is a bound of a frame.
 type FrameBound = layout.FrameBound
 
-// An Over is a column that is computed over the rows of a result: f(args) OVER (PARTITION BY ... ORDER
-// BY ... frame). Its expressions are over the columns before it.
+// An Over is a column that is computed over the rows of a result: f(args) OVER (PARTITION BY ...
+// ORDER BY ... frame). Its expressions are over the columns before it.
 type Over struct {
 	Name        string
 	Func        OverFunc
@@ -189,8 +189,8 @@ func (o *Over) arguments() (least, most int) {
 	return 0, 0
 }
 
-// Ranged is the schema of the rows that Select, Qualify and OrderBy read: Inner, or Source if records
-// pass through, and the columns of Over.
+// Ranged is the schema of the rows that Select, Qualify and OrderBy read: Inner, or Source if
+// records pass through, and the columns of Over.
 func (p *Plan) Ranged() (*record.Schema, error) {
 	rows := p.Source
 	if !p.PassesThrough() {

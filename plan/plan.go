@@ -146,17 +146,17 @@ type Aggregate struct {
 	By string
 
 	// Distinct takes each value of Column once. The plan then keeps a group for each value, within
-	// StateBytes, and the first reader of a snapshot merges them to one. So it does for PercentileCont,
-	// PercentileDisc, Mode, StringAgg and ArrayAgg. If several columns are to be kept that way, there
-	// is a group for each combination of their values.
+	// StateBytes, and the first reader of a snapshot merges them to one. So it does for
+	// PercentileCont, PercentileDisc, Mode, StringAgg and ArrayAgg. If several columns are to be
+	// kept that way, there is a group for each combination of their values.
 	Distinct bool
 
-	// Fraction is the argument of ApproxPercentile, PercentileCont and PercentileDisc, 0 to 1. It is 0
-	// for other functions.
+	// Fraction is the argument of ApproxPercentile, PercentileCont and PercentileDisc, 0 to 1. It
+	// is 0 for other functions.
 	Fraction float64
 
-	// OrderBy is the order in which PercentileDisc, Mode, StringAgg and ArrayAgg take the values, by
-	// columns of the record; what ties is ordered by its value.
+	// OrderBy is the order in which PercentileDisc, Mode, StringAgg and ArrayAgg take the values,
+	// by columns of the record; what ties is ordered by its value.
 	OrderBy []Order
 	// Separator is what StringAgg writes between two texts.
 	Separator string
@@ -198,10 +198,11 @@ type Plan struct {
 	// make one group, which is there even before the first record.
 	Keys []string
 
-	// Sets are sets of the keys, each by their names: GROUPING SETS. The result then has the groups of
-	// each set, with NULL in the place of the other keys, and after the keys a column GroupingColumn
-	// that tells the sets apart. A set without keys has one group. The plan keeps the groups of all
-	// keys, and the first reader of a snapshot merges them to those of the sets. Nil is all keys alone.
+	// Sets are sets of the keys, each by their names: GROUPING SETS. The result then has the groups
+	// of each set, with NULL in the place of the other keys, and after the keys a column
+	// GroupingColumn that tells the sets apart. A set without keys has one group. The plan keeps
+	// the groups of all keys, and the first reader of a snapshot merges them to those of the sets.
+	// Nil is all keys alone.
 	Sets [][]string
 
 	// Aggregates are the computed columns, after the keys in the result.
@@ -219,14 +220,15 @@ type Plan struct {
 	// NULL.
 	Select []Output
 	// Over are columns that are computed over all rows of the result, or over all records that pass
-	// through; then there must be an OrderBy. They come after the columns of Inner, or of Source, and
-	// Select, Qualify and OrderBy may read them; Ranged has all of them. A writer of windows gets them
-	// computed over the rows of each window. A row that is read alone, by Get, has NULL there.
+	// through; then there must be an OrderBy. They come after the columns of Inner, or of Source,
+	// and Select, Qualify and OrderBy may read them; Ranged has all of them. A writer of windows
+	// gets them computed over the rows of each window. A row that is read alone, by Get, has NULL
+	// there.
 	Over []Over
 	// Qualify is a condition over Ranged; the result has only the rows for which it is true.
 	Qualify *Expr
-	// Distinct leaves out rows of the result that are equal to another; of a writer, equal to another
-	// of the same window.
+	// Distinct leaves out rows of the result that are equal to another; of a writer, equal to
+	// another of the same window.
 	Distinct bool
 	// Having is an expression; the result has only the groups for which it is true.
 	Having *Expr

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// GroupingColumn is the column that tells the groups of different Sets apart: the number of the set
-	// times 1<<32, and the bit 1<<i if key i is not in the set.
+	// GroupingColumn is the column that tells the groups of different Sets apart: the number of the
+	// set times 1<<32, and the bit 1<<i if key i is not in the set.
 	GroupingColumn = "grouping_set"
 
 	// MaxSets bounds the sets of a plan, and maxSetKeys the keys that they are made of.
@@ -19,8 +19,8 @@ const (
 	maxSetKeys = 31
 )
 
-// mayBeEmpty says whether there is a group before any record, so that its states must be able to say
-// NULL: the one of a plan without keys, or the one of a set without keys.
+// mayBeEmpty says whether there is a group before any record, so that its states must be able to
+// say NULL: the one of a plan without keys, or the one of a set without keys.
 func (p *Plan) mayBeEmpty() bool {
 	return len(p.Keys) == 0 || p.bare || slices.ContainsFunc(p.Sets, func(s []string) bool { return len(s) == 0 })
 }

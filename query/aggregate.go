@@ -37,8 +37,8 @@ var conditional = map[string]string{
 	"count_if": "count", "countif": "count", "sum_if": "sum", "sumif": "sum", "avg_if": "avg", "avgif": "avg",
 }
 
-// filtered writes count_if(c) as count(*) FILTER (WHERE c), and sum_if(x, c) as sum(x) FILTER (WHERE
-// c).
+// filtered writes count_if(c) as count(*) FILTER (WHERE c), and sum_if(x, c) as sum(x) FILTER
+// (WHERE c).
 func filtered(x *syntax.Call) *syntax.Call {
 	name := conditional[x.Name]
 	if name == "" || len(x.Args) == 0 {

@@ -76,8 +76,8 @@ func (c *compiler) collected(x *syntax.Call, text, name string) {
 	}
 }
 
-// collectedArgs are the argument and the order of a collected aggregate; it sets its fraction and its
-// separator.
+// collectedArgs are the argument and the order of a collected aggregate; it sets its fraction and
+// its separator.
 func (c *compiler) collectedArgs(x *syntax.Call, a *plan.Aggregate) (args []syntax.Expr, orders []syntax.Order,
 	ok bool,
 ) {
@@ -191,8 +191,8 @@ func (c *compiler) cutColumn(x *syntax.Call, value *expr.Expr, text string, filt
 	return c.column(value, text, c.free("arg")), true
 }
 
-// tupleColumn is a computed column, also for an expression that is just a column: what a saved state
-// depends on is then among what the plan computes.
+// tupleColumn is a computed column, also for an expression that is just a column: what a saved
+// state depends on is then among what the plan computes.
 func (c *compiler) tupleColumn(e *expr.Expr, text string) string {
 	if name, ok := c.computed[text]; ok {
 		return name

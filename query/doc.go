@@ -9,8 +9,8 @@
 // The dialect is PostgreSQL's, as users of RisingWave, Flink and Arroyo write it. A query is one
 // SELECT over one stream. It may have WHERE, GROUP BY (names, ordinals, aliases, expressions),
 // GROUPING SETS, HAVING, QUALIFY, ORDER BY, LIMIT and OFFSET, DISTINCT, aggregates with FILTER and
-// DISTINCT, functions with OVER, CASE, casts, IN, BETWEEN, LIKE, and the usual functions; docs/sql.md
-// has all of them. Which file binds what:
+// DISTINCT, functions with OVER, CASE, casts, IN, BETWEEN, LIKE, and the usual functions;
+// docs/sql.md has all of them. Which file binds what:
 //
 //	compile.go    the clauses of a query, in order
 //	bind.go       expressions: names, literals, operators, casts
@@ -51,6 +51,6 @@
 //
 // # Not here yet
 //
-// Joins, subqueries, WITH and set operations are not supported. They are refused with a message that
-// says so.
+// Joins, subqueries, WITH and set operations are not supported. They are refused with a message
+// that says so.
 package query

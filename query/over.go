@@ -80,8 +80,8 @@ func (c *compiler) namedWindows() {
 	}
 }
 
-// bindOvers adds the functions with OVER to the plan and makes the schema of the rows with them. rows
-// is the schema without them, and inner binds what they are made of.
+// bindOvers adds the functions with OVER to the plan and makes the schema of the rows with them.
+// rows is the schema without them, and inner binds what they are made of.
 func (c *compiler) bindOvers(rows *record.Schema, inner leaf) bool {
 	c.overs = map[string]int{}
 	before := len(c.faults)

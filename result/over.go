@@ -46,8 +46,8 @@ func overRows(s *layout.Projection, all iter.Seq[Row]) iter.Seq[Row] {
 	}
 }
 
-// computeOver computes columns over n rows; of computes an expression for a row. A result has a value
-// for each row.
+// computeOver computes columns over n rows; of computes an expression for a row. A result has a
+// value for each row.
 func computeOver(all []layout.Over, n int, of func(row int, e *expr.Expr) expr.Value) [][]expr.Value {
 	columns := make([][]expr.Value, len(all))
 	for i := range all {
@@ -317,8 +317,8 @@ func (o *overing) frame(rows []int, i int) (from, to int) {
 
 func clamp(at int64, n int) int { return int(max(0, min(at, int64(n)))) }
 
-// reach is the first row of a frame by values, or the row after the last if after is set. A row whose
-// value is NULL has the rows that are NULL too as its frame.
+// reach is the first row of a frame by values, or the row after the last if after is set. A row
+// whose value is NULL has the rows that are NULL too as its frame.
 func (o *overing) reach(rows []int, i int, b layout.FrameBound, after bool) int {
 	k := &o.keyed[0]
 	v := k.values[rows[i]]

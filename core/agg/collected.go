@@ -6,8 +6,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// collected is a function of all values of a group at once: a percentile, the most frequent value, a
-// list. Nothing is updated and merged: the values are kept as groups of their own (see the top of
+// collected is a function of all values of a group at once: a percentile, the most frequent value,
+// a list. Nothing is updated and merged: the values are kept as groups of their own (see the top of
 // result/merge.go), and the reader puts the result into the state with SetCollected.
 type collected struct {
 	kind Kind
@@ -56,8 +56,8 @@ func (collected) Result(state []uint64, _ *Blocks) Value {
 	return Value{Bits: state[0], Null: state[1] != collectedValue, Overflow: state[1] == collectedUnfit}
 }
 
-// SetCollected puts the result of a function that collects into its state. A text is its place in the
-// memory of the reader.
+// SetCollected puts the result of a function that collects into its state. A text is its place in
+// the memory of the reader.
 func SetCollected(state []uint64, v Value) {
 	state[0], state[1] = v.Bits, collectedValue
 	switch {

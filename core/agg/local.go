@@ -7,8 +7,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A Local is one state of a function, in the Go heap. It is for functions over the rows of a result,
-// which are few; groups have their states in tables.
+// A Local is one state of a function, in the Go heap. It is for functions over the rows of a
+// result, which are few; groups have their states in tables.
 type Local struct {
 	fn     Func
 	state  [MaxWords]uint64
@@ -39,7 +39,8 @@ func (l *Local) Reset() {
 	l.fn.Init(l.state[:])
 }
 
-// Add adds a record whose values are not NULL: the words of its arguments, or the text of the first.
+// Add adds a record whose values are not NULL: the words of its arguments, or the text of the
+// first.
 func (l *Local) Add(word, by uint64, text string) {
 	a := Args{Words: l.words[:], By: l.by[:], Text: []byte(text)}
 	l.words[0], l.by[0] = word, by

@@ -10,8 +10,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// vectorPiece is the loop of functions whose result is a piece of their first argument, such as left
-// and trim. The pieces share the bytes of the argument, so nothing is copied.
+// vectorPiece is the loop of functions whose result is a piece of their first argument, such as
+// left and trim. The pieces share the bytes of the argument, so nothing is copied.
 func vectorPiece(m *Machine, e *node, a []*vec) bool {
 	x, r := a[0], registerOf(a[len(a)-1])
 	args, rest := a[1:len(a)-1], e.Expr.args[1:]
@@ -117,9 +117,9 @@ func vectorBin(m *Machine, e *node, a []*vec) bool {
 	return true
 }
 
-// fastFloat is places.float for numbers that are not close to where the digits decide; ok is false for
-// others. A number below 1e9 in the unit of the last digit has an error of at most 1e-6 in the first
-// 15 digits, and the quotient of two whole numbers that are exact as floats is rounded once.
+// fastFloat is places.float for numbers that are not close to where the digits decide; ok is false
+// for others. A number below 1e9 in the unit of the last digit has an error of at most 1e-6 in the
+// first 15 digits, and the quotient of two whole numbers that are exact as floats is rounded once.
 func (p places) fastFloat(f float64) (v float64, ok bool) {
 	if p.digits < 0 || p.digits > 15 {
 		return 0, false

@@ -51,8 +51,8 @@ func fastPattern(text, flags string) *likePattern {
 	return p
 }
 
-// needed returns a text that every match of a regular expression begins with, and whether a match is at
-// the beginning of the text. It returns nothing if it does not know one.
+// needed returns a text that every match of a regular expression begins with, and whether a match
+// is at the beginning of the text. It returns nothing if it does not know one.
 func needed(text string) (needs []byte, begins bool) {
 	parsed, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {

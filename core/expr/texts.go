@@ -119,8 +119,8 @@ func (m *Machine) like(p *likePattern, a []*vec) bool {
 }
 
 // within notes which texts of the stripe have want in them. It searches the bytes of all texts at
-// once, which is faster than text by text if not most of them have it. It returns false if the texts
-// do not lie one after the other, or if there is nothing to look for.
+// once, which is faster than text by text if not most of them have it. It returns false if the
+// texts do not lie one after the other, or if there is nothing to look for.
 func (m *Machine) within(to []uint64, x *vec, want []byte) bool {
 	from, end, ok := m.stretch(x)
 	if !ok || len(want) == 0 {
@@ -143,7 +143,8 @@ func (m *Machine) within(to []uint64, x *vec, want []byte) bool {
 			return true
 		}
 		at += uint32(found)
-		// Find the text that the place is in; it may also lie between two texts, or reach into the next.
+		// Find the text that the place is in; it may also lie between two texts, or reach into the
+		// next.
 		for row < m.n && (!x.isValid(row) || x.views[row].Off+x.views[row].Len <= at) {
 			row++
 		}

@@ -89,9 +89,9 @@ func (l *Layout) AppendPrefix(to, key []uint64, prefix *Layout) []uint64 {
 	return append(append(to, key[:n-1]...), key[l.nullWord]&(1<<len(prefix.columns)-1))
 }
 
-// AppendMasked appends a key of l that has those columns of a key of from that keep says, NULL in the
-// place of the others, and last as the value of one more column. The columns of from come first in
-// from and in l, where all of them may be NULL; the last column of l is a bigint that is not.
+// AppendMasked appends a key of l that has those columns of a key of from that keep says, NULL in
+// the place of the others, and last as the value of one more column. The columns of from come first
+// in from and in l, where all of them may be NULL; the last column of l is a bigint that is not.
 func (l *Layout) AppendMasked(to, key []uint64, from *Layout, keep []bool, last uint64) []uint64 {
 	begin := len(to)
 	to = append(to, make([]uint64, l.words)...)

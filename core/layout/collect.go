@@ -2,8 +2,8 @@ package layout
 
 import "github.com/velo-engine/velo/record"
 
-// A Collect says how a state is made of the values of a group when the group is read. The values are
-// key columns of the layout of what is kept.
+// A Collect says how a state is made of the values of a group when the group is read. The values
+// are key columns of the layout of what is kept.
 type Collect struct {
 	// Value is the key column that has the value, and Type its type.
 	Value int

@@ -17,11 +17,11 @@ type Layout struct {
 	// ValueKey is the key column that has the value, in a layout of pairs of which one column is
 	// counted; it is -1 if states are collected.
 	ValueKey int
-	// Sets are the sets of keys that groups are made by; it is nil if that is all keys alone. The keys
-	// of what is read have one more column, GroupingSet.Mark.
+	// Sets are the sets of keys that groups are made by; it is nil if that is all keys alone. The
+	// keys of what is read have one more column, GroupingSet.Mark.
 	Sets []GroupingSet
-	// PresentWord is the word, in a layout of pairs, that counts the records of a pair; it is -1 if no
-	// state needs that.
+	// PresentWord is the word, in a layout of pairs, that counts the records of a pair; it is -1 if
+	// no state needs that.
 	PresentWord int
 	// Source is the schema of the records that are grouped or passed through.
 	Source *record.Schema
@@ -101,8 +101,8 @@ type Layout struct {
 type GroupingSet struct {
 	// Keep says of each key whether it is in the set.
 	Keep []bool
-	// Mark is the value of the last key column: the number of the set, times 1<<32, and a bit for each
-	// key that is not in the set.
+	// Mark is the value of the last key column: the number of the set, times 1<<32, and a bit for
+	// each key that is not in the set.
 	Mark uint64
 }
 
@@ -123,7 +123,8 @@ type AggState struct {
 	By   int // the second argument, -1 for none
 
 	Distinct bool // the state counts pairs
-	// Collect is how the state is made of the values of a group; it is nil for states that are merged.
+	// Collect is how the state is made of the values of a group; it is nil for states that are
+	// merged.
 	Collect *Collect
 }
 

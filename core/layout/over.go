@@ -38,8 +38,8 @@ const (
 // A FrameBound is where a frame begins or ends, counted from the row itself.
 type FrameBound struct {
 	Unbounded bool
-	// By is how many rows, groups or units of the value the bound lies after the row; it is before the
-	// row if By is negative.
+	// By is how many rows, groups or units of the value the bound lies after the row; it is before
+	// the row if By is negative.
 	By int64
 	// ByFloat is By for a value that is double precision.
 	ByFloat float64
