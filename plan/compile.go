@@ -563,7 +563,8 @@ func (l *compiler) passOrder() (columns []expr.Output, err error) {
 func (l *compiler) compileProjection() error {
 	p := l.plan
 	l.Inner = l.Result
-	if p.Select == nil && !p.Distinct && len(p.Over) == 0 && p.Having == nil && p.OrderBy == nil && p.Limit == nil && p.Offset == 0 {
+	if p.Select == nil && !p.Distinct && len(p.Over) == 0 && p.Having == nil && p.OrderBy == nil &&
+		p.Limit == nil && p.Offset == 0 {
 		return nil
 	}
 	s := &layout.Projection{Having: p.Having, Offset: p.Offset, Distinct: p.Distinct, Qualify: p.Qualify}

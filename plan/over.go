@@ -130,7 +130,8 @@ func (o *Over) compile(rows *record.Schema) (x layout.Over, err error) {
 		}
 		add(by.Expr)
 		x.Order = append(x.Order, layout.OrderBy{
-			Projected: layout.Projected{Inner: -1, Expr: by.Expr}, Typ: by.Expr.Type(), Desc: by.Desc, NullsFirst: by.NullsFirst,
+			Projected: layout.Projected{Inner: -1, Expr: by.Expr}, Typ: by.Expr.Type(), Desc: by.Desc,
+			NullsFirst: by.NullsFirst,
 		})
 	}
 	if len(outputs) > 0 {

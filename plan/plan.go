@@ -201,8 +201,8 @@ type Plan struct {
 	// Sets are sets of the keys, each by their names: GROUPING SETS. The result then has the groups
 	// of each set, with NULL in the place of the other keys, and after the keys a column
 	// GroupingColumn that tells the sets apart. A set without keys has one group. The plan keeps
-	// the groups of all keys, and the first reader of a snapshot merges them to those of the sets.
-	// Nil is all keys alone.
+	// the groups of all keys, and the first reader of a snapshot merges them to the groups of the
+	// sets. Nil is all keys alone.
 	Sets [][]string
 
 	// Aggregates are the computed columns, after the keys in the result.

@@ -59,8 +59,8 @@ func (p *Plan) tuple() (columns []string, err error) {
 		a := &p.Aggregates[i]
 		if !a.collects() {
 			if len(a.more()) > 0 || a.Separator != "" {
-				return nil, fmt.Errorf("plan %s: aggregate %q: %v takes no order, no filter and no separator", p.name(), a.Name,
-					a.Func)
+				return nil, fmt.Errorf("plan %s: aggregate %q: %v takes no order, no filter and no separator", p.name(),
+					a.Name, a.Func)
 			}
 			continue
 		}
@@ -86,8 +86,9 @@ func (p *Plan) tuple() (columns []string, err error) {
 // collect makes how an aggregate is collected. compileTuples finds the key columns.
 func (l *compiler) collect(a *Aggregate, t record.Type) *layout.Collect {
 	c := &layout.Collect{
-		Type: t, Distinct: a.Distinct, Fraction: a.Fraction, Separator: a.Separator, Nulls: a.Func == ArrayAgg, Filter: -1,
-		Names: append([]string{a.Column}, a.more()...),
+		Type: t, Distinct: a.Distinct, Fraction: a.Fraction, Separator: a.Separator, Nulls: a.Func == ArrayAgg,
+		Filter: -1,
+		Names:  append([]string{a.Column}, a.more()...),
 	}
 	for _, o := range a.OrderBy {
 		if i, ok := l.column(fmt.Sprintf("aggregate %q", a.Name), o.Column); ok {

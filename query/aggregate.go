@@ -58,7 +58,7 @@ func filtered(x *syntax.Call) *syntax.Call {
 var refused = func() map[string]string {
 	all := map[string]string{}
 	for why, names := range map[string]string{
-		"is not there: approx_percentile(x, fraction) is about the value at a fraction, quantile_cont(x, fraction) exactly": "approx_quantile percentile_approx approx_percentile_cont approx_median quantiles",
+		"is not there: write approx_percentile(x, fraction), or quantile_cont(x, fraction)": "approx_quantile percentile_approx approx_percentile_cont approx_median quantiles",
 		"is not there: array_agg(x ORDER BY ...) makes a list": "json_agg jsonb_agg json_object_agg jsonb_object_agg " +
 			"json_group_array json_group_object xmlagg collect_set arrayagg",
 		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group": "any",

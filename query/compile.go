@@ -230,7 +230,8 @@ func (c *compiler) compile(schemas []*record.Schema) {
 // passesThrough says whether the query neither groups nor aggregates.
 func (c *compiler) passesThrough() bool {
 	q := c.query
-	if len(q.GroupBy) > 0 || q.Distinct && !c.plans.Distinct || c.window != nil || q.Having != nil && hasAggregate(q.Having) {
+	if len(q.GroupBy) > 0 || q.Distinct && !c.plans.Distinct || c.window != nil ||
+		q.Having != nil && hasAggregate(q.Having) {
 		return false
 	}
 	if slices.ContainsFunc(q.OrderBy, func(o syntax.Order) bool { return o.Expr != nil && hasAggregate(o.Expr) }) &&
@@ -475,7 +476,8 @@ func (c *compiler) distinctGroups() {
 	for _, it := range c.items {
 		selected[it.expr.String()] = true
 	}
-	all := c.sets == nil && (c.window == nil || selected[plan.WindowEnd] || selected[plan.WindowStart] && c.window.Kind != plan.Cumulating)
+	all := c.sets == nil && (c.window == nil || selected[plan.WindowEnd] ||
+		selected[plan.WindowStart] && c.window.Kind != plan.Cumulating)
 	named := map[string]bool{}
 	for text, name := range c.keys {
 		named[name] = named[name] || selected[text]

@@ -14,8 +14,8 @@
 //
 //	compile.go    the clauses of a query, in order
 //	bind.go       expressions: names, literals, operators, casts
-//	call.go       functions in a table; synonym.go other names; numbers.go, text.go, dates.go families
-//	aggregate.go  aggregates; collect.go those of all values of a group
+//	call.go       functions in a table; synonym.go other names; numbers.go, text.go, dates.go
+//	aggregate.go  aggregates; collect.go aggregates of all values
 //	grouping.go   GROUPING SETS; over.go OVER and QUALIFY; window.go windows of time
 //
 // A window is a call in GROUP BY: tumble(at, size), hop(at, slide, size), cumulate(at, step, size),

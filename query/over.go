@@ -200,7 +200,10 @@ func (c *compiler) bindOver(x *syntax.Call, inner leaf) (o plan.Over, ok bool) {
 	if !c.frame(&o, x) {
 		return o, false
 	}
-	check := plan.Plan{Source: c.source, Computed: c.plans.Computed, Keys: c.keyNames, Aggregates: c.plans.Aggregates, Sets: c.plans.Sets}
+	check := plan.Plan{
+		Source: c.source, Computed: c.plans.Computed, Keys: c.keyNames, Aggregates: c.plans.Aggregates,
+		Sets: c.plans.Sets,
+	}
 	if c.window != nil {
 		w := *c.window
 		check.Window = &w

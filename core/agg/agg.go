@@ -256,14 +256,8 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 		return nil, fmt.Errorf("agg: %v needs a column", k)
 	case byOrder && len(args) == 1:
 		return nil, fmt.Errorf("agg: %v needs a second column, to choose the value by", k)
-	case k.OfPairs() && len(args) == 1:
-		return nil, fmt.Errorf("agg: %v needs a second column: %v(y, x)", k, k)
 	case k.OfPairs():
-		if args[0].Type != record.Float64 || args[1].Type != record.Float64 {
-			return nil, fmt.Errorf("agg: %v(%v, %v) is not defined, expected double precision", k, args[0].Type,
-				args[1].Type)
-		}
-		return pairs{k}, nil
+		return bindPairs(k, args)
 	case !byOrder && len(args) > 1:
 		return nil, fmt.Errorf("agg: %v takes one column, it has no use for a second", k)
 	}

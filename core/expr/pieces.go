@@ -43,7 +43,8 @@ func vectorPiece(m *Machine, e *node, a []*vec) bool {
 		}
 		if n := len(piece.Text); n > 0 {
 			// The piece lies within the text, which is at Off in the bytes.
-			at := uintptr(unsafe.Pointer(unsafe.StringData(piece.Text))) - uintptr(unsafe.Pointer(unsafe.StringData(text)))
+			begin := uintptr(unsafe.Pointer(unsafe.StringData(text)))
+			at := uintptr(unsafe.Pointer(unsafe.StringData(piece.Text))) - begin
 			r.views[i] = record.View{Off: x.views[i].Off + uint32(at), Len: uint32(n)}
 		}
 	}

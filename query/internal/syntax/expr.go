@@ -176,8 +176,8 @@ func (p *parser) expr(least level, restricted bool) Expr {
 
 // typeWords are the types that may stand before a text constant.
 var typeWords = []string{
-	"bool", "boolean", "smallint", "int2", "int", "int4", "integer", "bigint", "int8", "real", "float4", "float8", "float",
-	"text", "varchar",
+	"bool", "boolean", "smallint", "int2", "int", "int4", "integer", "bigint", "int8", "real", "float4", "float8",
+	"float", "text", "varchar",
 }
 
 // bytewise are the collations that compare texts by their bytes.
