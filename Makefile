@@ -52,7 +52,7 @@ quick: ## what one runs while editing: format, vet, the layers, the tests that e
 
 .PHONY: check
 check: ## modules, format, vet, staticcheck, gcassert, short tests (the layers among them)
-	@for m in bench/peers bench/peers/streams; do (cd $$m && $(GO) list -deps ./... >/dev/null) || { echo "$$m: go.mod does not fit the module that it measures"; exit 1; }; done
+	@for m in bench/peers bench/peers/streams connect/kafka; do (cd $$m && $(GO) list -deps ./... >/dev/null) || { echo "$$m: go.mod does not fit the module that it measures"; exit 1; }; done
 	@out="$$($(TOOL) gofumpt -l .)"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	$(GO) vet $(PACKAGES)
 	$(TOOL) staticcheck $(PACKAGES)
@@ -61,7 +61,7 @@ check: ## modules, format, vet, staticcheck, gcassert, short tests (the layers a
 
 .PHONY: golden
 golden: ## write the golden files (testdata/*.txt) again; git diff says what has changed
-	$(GO) test ./core ./query/... ./engine ./cmd/velo -run 'Scenarios|Golden|Faults|Explain|StatsString' -rewrite
+	$(GO) test ./core ./query/... ./engine ./velocli -run 'Scenarios|Golden|Faults|Explain|StatsString' -rewrite
 
 .PHONY: cross
 cross: ## build and vet for the other systems
@@ -87,7 +87,7 @@ mutants: ## one broken line at a time: do the tests notice? Some 15 min (MUTANTS
 
 .PHONY: soak
 soak: ## signals to velo at random moments, 200 and 100 of them that kill it; what is left is checked
-	VELO_SOAK=1 $(GO) test -count=1 -timeout 30m -run 'Signal|Kill' -v ./cmd/velo
+	VELO_SOAK=1 $(GO) test -count=1 -timeout 30m -run 'Signal|Kill' -v ./velocli
 
 KILLS ?= 1000
 

@@ -82,10 +82,17 @@ func SchemaOf[T any](name string) (*Schema, error) { return record.SchemaOf[T](n
 // every fault of the query, each with its place.
 func Compile(sql string, source *Schema) (*Plan, error) { return query.Compile(sql, source) }
 
-// Config is what an engine is made of: Plan and Readers are needed, the rest has defaults.
+// Config is what an engine is made of: Plan (or Plans) and Readers are needed, the rest has
+// defaults.
 type Config = engine.Config
 
-// An Engine runs a plan.
+// A PlanConfig is one of several plans over the same records, see Config.Plans.
+type PlanConfig = engine.PlanConfig
+
+// A PlanError says which of several plans has ended alone, and why.
+type PlanError = engine.PlanError
+
+// An Engine runs a plan, or several over the same records.
 type Engine = engine.Engine
 
 // Start starts an engine. It ends when its readers have ended, when ctx is done, or by Shutdown or

@@ -97,7 +97,7 @@ func (p *Partition) check() {
 	}
 	p.checkInputs()
 	p.checkEpoch()
-	if !p.layout.PassThrough && len(p.panes)+len(p.removed)+len(p.unused) <= checkPanes {
+	if p.phase != discarding && !p.layout.PassThrough && len(p.panes)+len(p.removed)+len(p.unused) <= checkPanes {
 		p.checkPanes()
 	}
 }
@@ -122,7 +122,7 @@ func (p *Partition) checkInputs() {
 		if in.phase == reading {
 			unmarked++
 		}
-		p.holds(p.phase == draining || in.phase != reading || in.counters.In == 0,
+		p.holds(p.phase == draining || p.phase == discarding || in.phase != reading || in.counters.In == 0,
 			"a partition that catches up holds the readers whose marks it had")
 		if in.phase == held {
 			s := in.ring.Peek(1)

@@ -28,7 +28,8 @@ const (
 	rowAddresses = 1 << 44
 )
 
-// Cuts are the cuts of an engine and their epochs: what its routers and partitions share.
+// Cuts are the cuts of one plan and their epochs: what its routers and partitions share. Several
+// plans of an engine share the epochs, so cuts in the same slot are of the same moment.
 //
 // A partition has a table for each slot of the epochs, and a live one. At an epoch it puts the live
 // table into the epoch's slot. The table that was in the slot, which no goroutine reads any more,
@@ -85,19 +86,39 @@ type Cuts struct {
 // beside the current one. state bounds the memory of the groups. ring wakes all routers and
 // partitions.
 func NewCuts(p *plan.Plan, route plan.Route, readers, partitions, held int, state *MemoryBudget, wake func()) *Cuts {
+	slots := ownTables - 1 + held
+	c := newCuts(p, route, partitions, slots+1, state, wake) // one more for the last epoch
+	c.Epochs = epoch.New(readers, partitions, slots, wake, c.done)
+	return c
+}
+
+// Share makes the cuts of one more plan, with the same epochs, readers and number of partitions. An
+// epoch is visible when the partitions of all plans have answered it. It is called before anything
+// runs.
+func (c *Cuts) Share(p *plan.Plan, route plan.Route, state *MemoryBudget) *Cuts {
+	d := newCuts(p, route, len(c.open), c.Slots(), state, c.wake)
+	d.Epochs = c.Epochs
+	c.Extend(len(d.open), d.done)
+	return d
+}
+
+// Divide says that that many plans share the addresses of the process. It is called before any
+// partition is made.
+func (c *Cuts) Divide(plans int) { c.bytes /= plans }
+
+// newCuts makes cuts that have no epochs yet.
+func newCuts(p *plan.Plan, route plan.Route, partitions, slots int, state *MemoryBudget, wake func()) *Cuts {
 	c := &Cuts{
 		budget: state, wake: wake, owners: result.NewOwners(partitions), windows: p.Window != nil,
 		open: make([]atomic.Int64, partitions),
 	}
 	c.least.Store(watermarkNone)
 	c.expected.Store(int64(Never))
-	c.bytes = rowAddresses / partitions / (ownTables + held)
-	slots := ownTables - 1 + held
-	for range slots + 1 { // one more for the last epoch
+	c.bytes = rowAddresses / partitions / slots
+	for range slots {
 		c.cuts = append(c.cuts, result.NewCut(c.owners, partitions, route.For(p).Scatters() && !p.PassesThrough()))
 	}
 	c.written.Store(everyWindow)
-	c.Epochs = epoch.New(readers, partitions, slots, wake, c.done)
 	return c
 }
 
@@ -114,6 +135,10 @@ func (c *Cuts) Pin() (cut *result.Cut, slot int) {
 	slot = c.Epochs.Pin()
 	return c.cuts[slot], slot
 }
+
+// At gives the cut in a slot that is pinned, also if it was pinned by the cuts of another plan that
+// share the epochs. Any goroutine may call it.
+func (c *Cuts) At(slot int) *result.Cut { return c.cuts[slot] }
 
 // Expect says when the next epoch will be raised; Never means when somebody asks for one. Any
 // goroutine may call it.

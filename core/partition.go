@@ -28,6 +28,9 @@ const (
 	lending
 	// catchingUp: its live tables get what the tables have that took their places in an image.
 	catchingUp
+	// discarding: it has been abandoned. It applies nothing, and answers epochs with what it has
+	// shown last.
+	discarding
 	// answeredLast: it has answered the last epoch of all.
 	answeredLast
 )
@@ -117,6 +120,13 @@ type Partition struct {
 	now Nanos
 	// err is why the plan must end; it is nil if the plan goes on.
 	err error
+	// abandoned says that the partition applies nothing more. Any goroutine stores true, and wakes
+	// the partition's runner after it; the partition loads it at each Step, and nothing is
+	// published by it.
+	abandoned atomic.Bool
+	// shown is the image that was answered last. While the partition is discarding it is a copy of
+	// that image, in no slot.
+	shown *result.Image
 
 	// inputs has the readers by their ids.
 	inputs []input
@@ -161,6 +171,9 @@ type Partition struct {
 	// lentImage is the image that has a live table, while the partition is lending; it is nil
 	// otherwise.
 	lentImage *result.Image
+
+	// loading is scratch of Load; it is nil when nothing is loaded.
+	loading *loading
 
 	counts    partitionCounts
 	published publishedPartition
@@ -219,6 +232,7 @@ func NewPartition(id plan.PartitionID, pl *plan.Plan, in []*ring.Consumer[Chunk]
 		}
 		x.live.Table.Live()
 	}
+	p.shown = cuts.cuts[0].Images[id]
 	p.store()
 	return p, nil
 }
@@ -477,10 +491,18 @@ func (p *Partition) Step(now Nanos) (work int) {
 	switch p.phase {
 	case answeredLast:
 		return 0
+	case discarding:
+		return p.discard()
 	case lending:
 		return p.takeBack()
 	case catchingUp:
-		return p.catchUp()
+		if !p.isAbandoned() {
+			return p.catchUp()
+		}
+	}
+	if p.isAbandoned() {
+		p.beginDiscarding()
+		return 1
 	}
 	if p.unwritten() {
 		p.stall = StallOutput
@@ -499,6 +521,9 @@ func (p *Partition) Step(now Nanos) (work int) {
 		if work >= chunksPerStep {
 			break
 		}
+	}
+	if p.err != nil {
+		return work // what has been applied in part is in no image
 	}
 	if p.handover != nil {
 		work += p.handOver()
@@ -550,11 +575,17 @@ func (p *Partition) drain(r, most int) (chunks int) {
 			in.ring = nil // so that the memory of the ring can be freed
 			return chunks + 1
 		case chunkPartials:
+			if p.phase == discarding {
+				break
+			}
 			if p.lacks() {
 				return chunks
 			}
 			p.mergeChunk(c)
 		default:
+			if p.phase == discarding {
+				break
+			}
 			if p.layout.PassThrough {
 				if !p.passThrough(c) {
 					return chunks

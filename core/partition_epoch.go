@@ -53,6 +53,7 @@ func (p *Partition) answer(number uint64, slot int) {
 	m.Clock, m.Oldest = p.closed, p.oldest
 	p.noteLagging()
 	p.cuts.noteWindows(p.id, len(p.panes)-p.sealed, p.awaited())
+	p.shown = m
 	p.phase = catchingUp
 	if isLast {
 		p.phase = answeredLast
@@ -256,4 +257,57 @@ func (p *Partition) resume() {
 			p.release(r)
 		}
 	}
+}
+
+// Abandon has the partition apply nothing more, because its plan has ended while others go on. It
+// shows what it has shown last from then on. Any goroutine may call it, and wakes the partition's
+// runner after it.
+func (p *Partition) Abandon() { p.abandoned.Store(true) }
+
+// isAbandoned says whether the partition applies nothing more. A partition that could not go on has
+// applied a part of a chunk, which nobody is to see.
+func (p *Partition) isAbandoned() bool { return p.err != nil || p.abandoned.Load() }
+
+// beginDiscarding lets go of everything that the partition has not shown. Its tables are not
+// changed any more, so the image that it has shown last may be shown again and again.
+func (p *Partition) beginDiscarding() {
+	m := p.shown
+	p.shown = &result.Image{
+		Layout: m.Layout, Panes: slices.Clone(m.Panes), Readers: slices.Clone(m.Readers), Clock: m.Clock,
+		Oldest: m.Oldest,
+	}
+	p.cuts.noteWindows(p.id, 0, watermarkEnd) // no reader waits for this plan
+	if p.phase == catchingUp {
+		p.resume() // the marks are of the epoch that was answered; otherwise they are of the next
+	}
+	p.phase = discarding
+}
+
+// discard takes everything out of the rings, and answers an epoch when all marks have come.
+func (p *Partition) discard() (work int) {
+	for r := range p.inputs {
+		if p.inputs[r].phase == reading {
+			work += p.drain(r, chunksPerStep)
+		}
+	}
+	if p.unmarked > 0 {
+		return work
+	}
+	number, slot := p.cuts.Raised()
+	if number == p.epoch {
+		return work
+	}
+	p.epoch = number
+	m := p.cuts.cuts[slot].Images[p.id]
+	m.Forget()
+	m.Panes, m.Readers = append(m.Panes[:0], p.shown.Panes...), append(m.Readers[:0], p.shown.Readers...)
+	m.Clock, m.Oldest = p.shown.Clock, p.shown.Oldest
+	if p.cuts.IsLast(slot) {
+		p.phase = answeredLast
+	}
+	p.cuts.Answer(true)
+	if p.phase == discarding {
+		p.resume()
+	}
+	return work + 1
 }

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"encoding/binary"
 	"fmt"
 	"unsafe"
 
@@ -37,8 +36,10 @@ func (r *Router) Resume(counters result.Counters) {
 // table.RawBlocks. The memory must not change while Load reads it.
 type SavedPane struct {
 	Pane window.Pane
-	// Rows is the number of rows.
-	Rows int
+	// New says that no pane that was loaded before has a row of the same group. Then its rows are
+	// taken as they are. Otherwise they are merged, which takes three times as long and gives the
+	// same groups.
+	New bool
 	// Heap has the bytes of long strings.
 	Heap []byte
 	// Blocks has the lines of the blocks of states, in words. It is nil if there are none.
@@ -48,16 +49,19 @@ type SavedPane struct {
 // Begin says which windows had closed, as result.Image says it. It is called before Load.
 func (p *Partition) Begin(closed, oldest int64) { p.closed, p.oldest = closed, oldest }
 
-// Expect makes room for the rows of a saved pane that the partition is likely to own. It is called
-// before Load. If there is no memory for them, Load says so.
-func (p *Partition) Expect(from *SavedPane) {
-	n := from.Rows / len(p.cuts.cuts[0].Images)
-	x := p.byID[from.Pane]
+// Expect makes room for the rows of the saved panes of a time that the partition is likely to own.
+// It is called before Load. If there is no memory for them, Load says so.
+func (p *Partition) Expect(id window.Pane, rows int) {
+	n := rows
+	if partitions := len(p.cuts.cuts[0].Images); partitions > 1 {
+		n = rows/partitions + rows/partitions/expectMore
+	}
+	x := p.byID[id]
 	if x == nil && n > 0 {
-		x, _ = p.newPane(from.Pane) // Load tries again
+		x, _ = p.newPane(id) // Load tries again
 	}
 	if x != nil {
-		x.live.Table.Room(n+n/expectMore, 0, 0)
+		x.live.Table.Room(n, 0, 0)
 	}
 }
 
@@ -65,63 +69,144 @@ func (p *Partition) Expect(from *SavedPane) {
 // to make room again.
 const expectMore = 16
 
-// Load merges the groups that the partition owns out of some saved rows of a pane. The rows lie one
-// after the other as in table.RawRows. The error says that there is no memory for them, or that the
-// rows are not what they should be.
+// loading is scratch of Load.
+type loading struct {
+	keys  *groupkey.Keys
+	owned [stripeRows]uint32 // the rows of a stripe that the partition owns, by their numbers
+	// hashes and states have the rows that are merged, column by column.
+	hashes []uint64
+	states [][]uint64
+}
+
+// newLoading makes scratch for rows of the layout.
+func newLoading(l *layout.Layout) *loading {
+	x := &loading{keys: l.Keys.NewKeys(stripeRows), hashes: make([]uint64, stripeRows)}
+	x.keys.Words = make([][]uint64, l.Keys.Words())
+	for w := range x.keys.Words {
+		x.keys.Words[w] = make([]uint64, stripeRows)
+	}
+	for range l.Init {
+		x.states = append(x.states, make([]uint64, stripeRows))
+	}
+	return x
+}
+
+// Load takes over the groups that the partition owns out of some saved rows of a pane. The rows lie
+// one after the other as in table.RawRows. The error says that there is no memory for them, or that
+// the rows are not what they should be.
 func (p *Partition) Load(from *SavedPane, rows []byte) error {
 	l := p.layout
 	size := 8 * table.RowWords(l.Keys.Words()+len(l.Init))
 	if len(rows)%size != 0 {
 		return fmt.Errorf("core: %d bytes of saved rows, expected a multiple of %d", len(rows), size)
 	}
-	x := p.byID[from.Pane]
-	var batch groupBatch
+	if p.loading == nil {
+		p.loading = newLoading(l)
+	}
+	p.stamp = 0 // the groups have not changed since the epoch that was saved
+	for len(rows) > 0 {
+		n := min(len(rows)/size, stripeRows)
+		if err := p.loadStripe(from, rows[:n*size], n); err != nil {
+			return err
+		}
+		rows = rows[n*size:]
+	}
+	return p.err
+}
+
+// loadStripe is Load for n rows.
+func (p *Partition) loadStripe(from *SavedPane, rows []byte, n int) error {
+	l, x := p.layout, p.loading
+	owned, err := p.ownedOf(from, rows, n)
+	if err != nil || len(owned) == 0 {
+		return err
+	}
+	pane := p.byID[from.Pane]
+	if pane == nil {
+		pane, err = p.newPane(from.Pane)
+		if err != nil {
+			return p.budget.outOfRoom(l.Name, 0, err)
+		}
+	}
+	for i := 0; i < len(owned) && len(l.Sided) > 0; i++ {
+		row := owned[i]
+		if err := checkBlocks(l, savedRow(rows, n, row)[l.Keys.Words():], len(from.Blocks)); err != nil {
+			return err
+		}
+	}
 	var blocks agg.Blocks
 	if len(from.Blocks) > 0 {
 		blocks = agg.Lent(unsafe.Pointer(&from.Blocks[0]))
 	}
-	merge := func() {
-		copy(p.words, batch.words)
-		p.table = x.live.Table
-		p.merge(batch.hashes, from.Heap, batch.states, &blocks)
-		p.noteAdded(p.table)
-		batch.reset()
-	}
-	p.stamp = 0 // the groups have not changed since the epoch that was saved
-	words := make([]uint64, size/8)
-	for ; len(rows) > 0; rows = rows[size:] {
-		for w := range words {
-			words[w] = binary.LittleEndian.Uint64(rows[8*w:])
-		}
-		key, states := words[:l.Keys.Words()], words[l.Keys.Words():][:len(l.Init)]
-		if err := l.Keys.Reseed(key, from.Heap); err != nil {
-			return err
-		}
-		hash := l.Keys.HashKey(key)
-		if p.cuts.owners.OfHash(hash) != p.id {
-			continue
-		}
-		if err := checkBlocks(l, states, len(from.Blocks)); err != nil {
-			return err
-		}
-		if x == nil {
-			var err error
-			x, err = p.newPane(from.Pane)
-			if err != nil {
-				return p.budget.outOfRoom(l.Name, 0, err)
+	p.table = pane.live.Table
+	if from.New && l.Keys.Words() > 0 { // without keys the group is there from the beginning
+		added := p.table.Append(rows, owned, x.keys.Hashes, x.keys.Words, from.Heap, p.off[:])
+		p.stampRows(added)
+		for i := range l.Sided {
+			s := &l.Sided[i]
+			for _, off := range added.Off {
+				_, states := p.table.Row(p.table.RowAt(off))
+				if !agg.Adopt(s.Fn, states[s.Word:], added.Blocks, &blocks) {
+					break
+				}
 			}
 		}
-		if batch.words == nil {
-			batch = newGroupBatch(l)
+	} else {
+		p.mergeOwned(from, rows, n, owned, &blocks)
+	}
+	p.noteAdded(p.table)
+	return nil
+}
+
+// mergeOwned merges some rows of a stripe.
+func (p *Partition) mergeOwned(from *SavedPane, rows []byte, n int, owned []uint32, blocks *agg.Blocks) {
+	x := p.loading
+	for i, row := range owned {
+		x.hashes[i] = x.keys.Hashes[row]
+		for w := range x.keys.Words {
+			x.keys.Words[w][i] = x.keys.Words[w][row] // row is not before i
 		}
-		if batch.add(hash, key, states); len(batch.hashes) == stripeRows {
-			merge()
+		states := savedRow(rows, n, row)[len(x.keys.Words):]
+		for w := range x.states {
+			x.states[w][i] = states[w]
 		}
 	}
-	if len(batch.hashes) > 0 {
-		merge()
+	copy(p.words, x.keys.Words)
+	p.merge(x.hashes[:len(owned)], from.Heap, x.states, blocks)
+}
+
+// ownedOf hashes the keys of n rows and returns which of them the partition owns.
+func (p *Partition) ownedOf(from *SavedPane, rows []byte, n int) ([]uint32, error) {
+	l, x := p.layout, p.loading
+	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(rows))), len(rows)/8)
+	size := len(words) / n
+	for w, column := range x.keys.Words {
+		at := w
+		for i := range column[:n] {
+			column[i] = words[at]
+			at += size
+		}
 	}
-	return p.err
+	if err := l.Keys.Reseed(x.keys, n, from.Heap); err != nil {
+		return nil, err
+	}
+	l.Keys.HashAll(x.keys, n)
+	all := len(p.cuts.cuts[0].Images) == 1
+	owned := 0
+	for i, hash := range x.keys.Hashes {
+		x.owned[owned] = uint32(i)
+		if all || p.cuts.owners.OfHash(hash) == p.id {
+			owned++
+		}
+	}
+	return x.owned[:owned], nil
+}
+
+// savedRow is row i of n.
+func savedRow(rows []byte, n int, i uint32) []uint64 {
+	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(rows))), len(rows)/8)
+	size := len(words) / n
+	return words[int(i)*size:][:size]
 }
 
 // checkBlocks says whether the blocks of some states lie within the saved lines.
@@ -159,6 +244,7 @@ func (p *Partition) Show(counters []result.Counters) error {
 	}
 	m.Clock, m.Oldest = p.closed, p.oldest
 	p.noteLagging()
+	p.loading = nil
 	p.phase = catchingUp
 	p.store()
 	return nil

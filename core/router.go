@@ -98,6 +98,11 @@ type stage struct {
 	sourceBatch *record.Batch
 	// machine filters and computes; it is nil for a plan that does neither.
 	machine *expr.Machine
+	// joint filters and computes instead of machine if other plans do the same; view has the
+	// columns of its result that this plan has, and jointColumns says which they are.
+	joint        *jointStage
+	jointColumns []int
+	view         *record.Batch
 	// result is what the machine made of the source's batch; it is nil if there is no machine.
 	result *expr.Result
 	// failed are the records that could not be computed and are not in quarantine yet.
@@ -158,12 +163,22 @@ type marks struct {
 }
 
 // A Router spreads the records of one reader over the partitions: it is the reader's half of a
-// plan. It is an Agent. Its methods are in router.go, scatter.go, fold.go, routing.go and time.go.
+// plan. It is an Agent, or a part of a Fan if the engine has several plans. Its methods are in
+// router.go, scatter.go, fold.go, routing.go and time.go.
 type Router struct {
-	id     plan.ReaderID
-	layout *layout.Layout
-	source Source
-	cuts   *Cuts
+	id plan.ReaderID
+	// alone has this router and no other: what a Fan decides for its routers, a router that is an
+	// agent decides for itself.
+	alone routers
+	// inFan says that the router is part of a Fan.
+	inFan bool
+	// abandoned says that the router takes no more batches, because its plan has ended while others
+	// go on. Any goroutine stores true; the router loads it before each batch, and nothing is
+	// published by it.
+	abandoned atomic.Bool
+	layout    *layout.Layout
+	source    Source
+	cuts      *Cuts
 	// owners says which partition gets the records that come next.
 	owners *result.Owners
 	// targets has the partitions by their ids.
@@ -248,6 +263,7 @@ func NewRouter(id plan.ReaderID, pl *plan.Plan, source Source, route plan.Route,
 		folder: folder, route: route.For(pl), nextPartition: int(id) % len(out),
 		context: plan.RouteContext{Reader: id, Partitions: len(out)},
 	}
+	r.alone = routers{r}
 	r.stripe = stripe{
 		keys: l.Keys.NewKeys(stripeRows), counts: make([]int, len(out)), bytes: make([]int, len(out)),
 	}
@@ -283,6 +299,10 @@ func (r *Router) Join(least, most uint64) {
 	r.epoch, r.joining, r.owners = least, most > least, r.cuts.owners
 }
 
+// Abandon has the router take no more batches. It still sends the marks of epochs. Any goroutine
+// may call it.
+func (r *Router) Abandon() { r.abandoned.Store(true) }
+
 // Counters are the reader's counters as of its last Step. Any goroutine may call it.
 func (r *Router) Counters() result.Counters { return r.published.load() }
 
@@ -294,7 +314,7 @@ func (r *Router) Wake() Nanos {
 	switch {
 	case r.stall == StallMemory:
 		return r.now + memoryWait
-	case r.phase != routing || r.batch != nil:
+	case r.busy():
 		return Never // only a partition can make room, and it rings
 	case r.stall == StallEpoch:
 		return Never // the goroutine that raises the epoch rings
@@ -313,6 +333,25 @@ func (r *Router) Err() error { return nil }
 // Step routes the rest of the batch at hand, or one more batch, or it sends what was folded or the
 // marks of an epoch.
 func (r *Router) Step(now Nanos) (work int) {
+	work = r.resume(now)
+	if r.phase != routing {
+		return work
+	}
+	if r.batch == nil {
+		n, _ := r.alone.next(now)
+		work += n
+		if r.batch == nil {
+			return work
+		}
+	}
+	return work + r.routeBatch()
+}
+
+// busy says whether the router has something to send before it may take another batch.
+func (r *Router) busy() bool { return r.phase != routing || r.batch != nil }
+
+// resume sends what was folded, and the marks of an epoch, as far as there is room.
+func (r *Router) resume(now Nanos) (work int) {
 	r.now = now
 	r.check()
 	if r.phase == flushing || r.phase == flushingForMarks {
@@ -325,20 +364,16 @@ func (r *Router) Step(now Nanos) (work int) {
 	if r.phase == marking {
 		work += r.sendMarks()
 	}
-	if r.phase != routing {
-		return work
-	}
-	if r.batch == nil {
-		work += r.nextBatch(now)
-		if r.batch == nil {
-			return work
-		}
-	}
+	return work
+}
+
+// routeBatch routes a piece of the batch at hand.
+func (r *Router) routeBatch() (work int) {
 	if !r.setAside() {
 		r.publishCounters()
-		return work
+		return 0
 	}
-	work += r.scatter()
+	work = r.scatter()
 	if r.from == r.batch.Len() {
 		r.batch = nil
 		r.times.settle()
@@ -355,36 +390,6 @@ func (r *Router) Step(now Nanos) (work int) {
 	return work
 }
 
-// nextBatch takes a batch from the source, or begins to send marks: of an epoch that was raised, or
-// of the end. It returns the work; no batch is at hand if there was none to take.
-func (r *Router) nextBatch(now Nanos) (work int) {
-	// The number is read before the look at the source, which then already has what was sent to it
-	// before the epoch was raised.
-	number, slot := r.cuts.Raised()
-	due := number > r.epoch && (r.joining || r.source.Drained(number))
-	if due && !r.mayBeIdle(now) {
-		return r.startEpoch(number, slot, now)
-	}
-	if r.ahead() {
-		return r.sendChunks(false)
-	}
-	b, done := r.source.Next(now)
-	switch {
-	case done:
-		return r.startEnd()
-	case b == nil && due:
-		r.quiet(now)
-		return r.startEpoch(number, slot, now)
-	case b == nil:
-		r.quiet(now)
-		r.stall = StallInput
-		return r.sendChunks(false)
-	}
-	r.times.arrive(r.cuts.Origin, now)
-	r.take(b)
-	return 1
-}
-
 // crowdedWait is how long a reader that waits for others waits until it asks for another epoch.
 const crowdedWait Nanos = 10_000_000
 
@@ -393,7 +398,7 @@ const crowdedWait Nanos = 10_000_000
 // reader that is furthest behind never waits for others.
 func (r *Router) ahead() bool {
 	w, t := r.layout.Window, &r.times
-	if w == nil || w.AnyOrder || w.Column < 0 || r.stopping() {
+	if w == nil || w.AnyOrder || w.Column < 0 || r.stopping() || r.abandoned.Load() {
 		// Such a reader has not taken much, and maybe no goroutine is left to close a snapshot.
 		return false
 	}
@@ -501,14 +506,22 @@ func (r *Router) take(b *record.Batch) {
 	r.counters.In += rejects
 	r.counters.Quarantined += rejects
 	if stage := r.layout.Stage; stage != nil {
-		if r.machine == nil || r.machine.Rows() < b.Len() {
-			r.machine = stage.New(b.Cap())
+		var res *expr.Result
+		if r.joint != nil {
+			res = r.joint.run(b)
+		} else {
+			if r.machine == nil || r.machine.Rows() < b.Len() {
+				r.machine = stage.New(b.Cap())
+			}
+			res = r.machine.Run(b)
 		}
-		res := r.machine.Run(b)
 		r.counters.In += uint64(res.Filtered)
 		r.counters.Filtered += uint64(res.Filtered)
 		r.result = res
 		b, r.failed = res.Batch, res.Failed
+		if r.joint != nil {
+			b = r.project(b)
+		}
 	}
 	r.batch, r.from, r.to, r.encoded = b, 0, 0, false
 }
@@ -573,6 +586,8 @@ func (r *Router) sendMarks() (sent int) {
 	}
 	r.phase = finished
 	r.targets = nil // so that the memory of the rings can be freed
-	r.cuts.Leave()
+	if !r.inFan {
+		r.cuts.Leave()
+	}
 	return sent
 }

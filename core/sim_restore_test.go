@@ -236,11 +236,14 @@ func (s *lives) restore(readers int) error {
 		return nil
 	}
 	s.lived++
+	// Both ways of loading are taken: merging is the twin.
+	byRow := s.rng.IntN(3) > 0
 	for i := range s.saved.panes {
-		pane := &s.saved.panes[i]
+		pane := s.saved.panes[i]
+		pane.New = byRow && (pane.New || i == 0)
 		for _, p := range s.parts {
-			p.Expect(pane)
-			if err := p.Load(pane, s.saved.rows[i]); err != nil {
+			p.Expect(pane.Pane, len(s.saved.rows[i])/8)
+			if err := p.Load(&pane, s.saved.rows[i]); err != nil {
 				return err
 			}
 		}
@@ -358,7 +361,7 @@ func (s *lives) keep() {
 			rows := slices.Clone(x.Table.RawRows(0, x.Table.Len()))
 			s.copy.rows = append(s.copy.rows, rows)
 			s.copy.panes = append(s.copy.panes, SavedPane{
-				Pane: x.Pane, Rows: len(rows) / x.Table.RowBytes(), Heap: slices.Clone(x.Table.Heap()),
+				Pane: x.Pane, New: s.cut.Disjoint(), Heap: slices.Clone(x.Table.Heap()),
 				Blocks: wordsOf(x.Table.RawBlocks()),
 			})
 		}

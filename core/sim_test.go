@@ -207,15 +207,84 @@ type sim struct {
 
 	changes *result.Changes // of plans that emit them, nil else
 	applied map[int64][3]int64
+
+	second *simSecond // nil in runs of one plan
+}
+
+// simSecond is another plan over the same records, simPlan with other partitions of its own. Each of its cuts has the same records as the cut of
+// the first plan in the same slot, until it is abandoned; then it stays as it was.
+type simSecond struct {
+	cuts      *Cuts
+	parts     []*Partition
+	routers   []*Router
+	abandoned uint64 // the epoch before which it was; 0 if it was not
+	frozen    int64  // how many records it shows since; less than 0 before
+	key       result.Column[int64]
+	n, sum    result.Column[int64]
+}
+
+// addSecond adds the plan and its partitions, which have no readers yet.
+func (s *sim) addSecond() (err error) {
+	x := &simSecond{cuts: s.cuts.Share(simPlan, plan.Route{}, nil), frozen: -1}
+	s.second = x
+	for p := range s.partitions {
+		part, err := NewPartition(plan.PartitionID(p), simPlan, nil, nil, nil, x.cuts)
+		if err != nil {
+			return err
+		}
+		x.parts = append(x.parts, part)
+		s.agents = append(s.agents, part)
+	}
+	for name, column := range map[string]*result.Column[int64]{"key": &x.key, "n": &x.n, "sum": &x.sum} {
+		if *column, err = result.ColumnOf[int64](simPlan, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSecond says how the cut of the second plan in a slot differs from that of the first.
+func (s *sim) checkSecond(c *result.Cut, slot int) error {
+	x := s.second
+	if x == nil {
+		return nil
+	}
+	d := x.cuts.At(slot)
+	n, sum, all := make([]int64, len(c.Counters())), make([]int64, len(c.Counters())), int64(0)
+	for row := range d.Rows() {
+		r := x.key.Of(row) >> 32
+		n[r] += x.n.Of(row)
+		sum[r] += x.sum.Of(row)
+		all += x.n.Of(row)
+	}
+	switch {
+	case d.Epoch() != c.Epoch():
+		return fmt.Errorf("the cuts of epoch %d and %d are in one slot", c.Epoch(), d.Epoch())
+	case x.abandoned > 0 && c.Epoch() > x.abandoned:
+		if x.frozen >= 0 && all != x.frozen {
+			return fmt.Errorf("epoch %d: the abandoned plan had %d records and has %d", c.Epoch(), x.frozen, all)
+		}
+		x.frozen = all
+		return nil
+	case x.abandoned > 0 && c.Epoch() == x.abandoned:
+		return nil // some of its partitions had answered
+	}
+	for r, counters := range c.Counters() {
+		if want := int64(counters.Counted); n[r] != want || sum[r] != want*(want+1)/2 {
+			return fmt.Errorf("epoch %d: the second plan has %d records of reader %d, sum %d; the first has %d", c.Epoch(),
+				n[r], r, sum[r], want)
+		}
+	}
+	return nil
 }
 
 // simJoin is a reader that is joining: the partitions get its ring one after the other, in an order and at moments of their own.
 type simJoin struct {
 	source      *simSource
-	router      *Router
-	rings       []*ring.Consumer[Chunk]
-	left        []int  // partitions that have not got theirs
-	least, most uint64 // epochs that the others had answered
+	router      simAgent
+	rings       []*ring.Consumer[Chunk] // to the partitions, and then to those of the second plan
+	left        []int                   // partitions that have not got theirs
+	least, most uint64                  // epochs that the others had answered
 }
 
 type heldCut struct {
@@ -276,10 +345,18 @@ func newSim(seed uint64) (*sim, error) {
 		s.parts = append(s.parts, part)
 		s.agents = append(s.agents, part)
 	}
+	if rng.IntN(3) == 0 {
+		if err := s.addSecond(); err != nil {
+			return s, err
+		}
+	}
 	for r := range readers {
-		src, router, err := s.newReader(out[r])
+		src, router, more, err := s.newReader(out[r])
 		if err != nil {
 			return s, err
+		}
+		for p, ring := range more {
+			s.second.parts[p].Join(ring, noBell{})
 		}
 		s.add(src, router)
 	}
@@ -314,8 +391,26 @@ func newSim(seed uint64) (*sim, error) {
 	return s, nil
 }
 
-// newReader makes the next reader and its router.
-func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, *Router, error) {
+// simAgent is a router, or a fan of two.
+type simAgent interface {
+	Agent
+	Join(least, most uint64)
+}
+
+// simFan is a fan whose routers join together.
+type simFan struct {
+	*Fan
+	routers []*Router
+}
+
+func (f simFan) Join(least, most uint64) {
+	for _, r := range f.routers {
+		r.Join(least, most)
+	}
+}
+
+// newReader makes the next reader and its router, and the rings to the partitions of the second plan if there is one.
+func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, simAgent, []*ring.Consumer[Chunk], error) {
 	id, rng := len(s.sources), s.rng
 	rows := 20 + rng.IntN(400)
 	if s.endless {
@@ -335,10 +430,33 @@ func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, *Router, error
 		}
 	}
 	router, err := NewRouter(plan.ReaderID(id), s.plan, src, s.route, s.fold, out, bells, local, nil, s.cuts)
-	return src, router, err
+	if err != nil || s.second == nil {
+		return src, router, nil, err
+	}
+	var in []*ring.Producer[Chunk]
+	var more []*ring.Consumer[Chunk]
+	for p := range s.partitions {
+		pr, co := ring.New[Chunk](s.slots)
+		in, more = append(in, pr), append(more, co)
+		local[p] = nil
+		if rng.IntN(2) == 0 {
+			local[p] = s.second.parts[p]
+		}
+	}
+	other, err := NewRouter(plan.ReaderID(id), simPlan, src, plan.Route{}, Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 12},
+		in, bells, local, nil, s.second.cuts)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if s.second.abandoned > 0 {
+		other.Abandon()
+	}
+	s.second.routers = append(s.second.routers, other)
+	both := []*Router{router, other}
+	return src, simFan{NewFan(both), both}, more, nil
 }
 
-func (s *sim) add(src *simSource, router *Router) {
+func (s *sim) add(src *simSource, router simAgent) {
 	if s.endless {
 		src.most, src.ends = 1<<31, false
 	}
@@ -355,18 +473,25 @@ func (s *sim) join() (err error) {
 			return nil
 		}
 		s.joins++
-		j = &simJoin{left: s.rng.Perm(s.partitions), least: math.MaxUint64}
+		j = &simJoin{least: math.MaxUint64}
 		var rings []*ring.Producer[Chunk]
 		for range s.partitions {
 			in, out := ring.New[Chunk](s.slots)
 			rings, j.rings = append(rings, in), append(j.rings, out)
 		}
 		s.joining = j
-		j.source, j.router, err = s.newReader(rings)
+		var more []*ring.Consumer[Chunk]
+		j.source, j.router, more, err = s.newReader(rings)
+		j.rings = append(j.rings, more...)
+		j.left = s.rng.Perm(len(j.rings))
 	case len(j.left) > 0:
 		p := j.left[0]
 		j.left = j.left[1:]
-		answered := s.parts[p].Join(j.rings[p], noBell{})
+		part := s.parts[p%s.partitions]
+		if p >= s.partitions {
+			part = s.second.parts[p-s.partitions]
+		}
+		answered := part.Join(j.rings[p], noBell{})
 		j.least, j.most = min(j.least, answered), max(j.most, answered)
 	default:
 		s.joining = nil
@@ -530,6 +655,9 @@ func (s *sim) checkSided(row result.Row) error {
 func (s *sim) look() error {
 	c, slot := s.cuts.Pin()
 	sums, err := s.check(c)
+	if err == nil {
+		err = s.checkSecond(c, slot)
+	}
 	if err != nil {
 		return err
 	}
@@ -588,6 +716,11 @@ func (s *sim) state() string {
 			fmt.Fprintf(&b, "router %d: phase %d at end %v sent %d epoch %d batch %v\n", a.id, a.phase, a.atEnd, a.sent,
 				a.epoch,
 				a.batch != nil)
+		case simFan:
+			for _, r := range a.routers {
+				fmt.Fprintf(&b, "router %d of a fan: phase %d at end %v sent %d epoch %d batch %v\n", r.id, r.phase, r.atEnd,
+					r.sent, r.epoch, r.batch != nil)
+			}
 		case *Partition:
 			fmt.Fprintf(&b, "partition %d: phase %d epoch %d unmarked %d of %d handover %+v\n", a.id, a.phase, a.epoch,
 				a.unmarked,
@@ -634,6 +767,20 @@ func (s *sim) run() error {
 		case 5:
 			if err := s.apply(); err != nil {
 				return err
+			}
+		case 6:
+			if x := s.second; x != nil && x.abandoned == 0 && s.rng.IntN(20) == 0 {
+				raised, _ := s.cuts.Raised()
+				x.abandoned = raised + 1 // what its partitions show from the epoch in flight on is not of one moment
+				if !s.cuts.Passed(raised) {
+					x.abandoned = raised
+				}
+				for _, part := range x.parts {
+					part.Abandon()
+				}
+				for _, r := range x.routers {
+					r.Abandon()
+				}
 			}
 		case 1:
 			if seen++; len(s.held) < 6 && (s.groups < simManyGroups || seen%8 == 0) {

@@ -260,6 +260,56 @@ func Example_windows() {
 // writer is io.Writer under a name that the block of the guide can embed.
 type writer interface{ Write(b []byte) (int, error) }
 
+func Example_plans() {
+	ctx := context.Background()
+	feed, err := velo.NewFeed[Trade]("trades", velo.FeedConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	trades := feed.Schema()
+	bySymbol, err := velo.Compile(`SELECT symbol, sum(size) AS volume FROM trades GROUP BY symbol`, trades)
+	if err != nil {
+		log.Fatal(err)
+	}
+	inAll, err := velo.Compile(`SELECT count(*) AS n, sum(size) AS volume FROM trades`, trades)
+	if err != nil {
+		log.Fatal(err)
+	}
+	eng, err := velo.Start(ctx, velo.Config{
+		Plans: []velo.PlanConfig{{Plan: bySymbol}, {Plan: inAll}}, Readers: []velo.Reader{feed}, Cores: 1,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer eng.Close()
+	lane, err := feed.Lane()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for i, name := range []string{"NVDA", "NVDA", "NVDA"} {
+		if err := lane.Send(ctx, Trade{Symbol: name, Size: int64(100 * (i + 1)), At: time.Now()}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := eng.Sync(ctx); err != nil {
+		log.Fatal(err)
+	}
+	symbol, _ := velo.ColumnOf[string](bySymbol, "symbol")
+	volume, _ := velo.ColumnOf[int64](bySymbol, "volume")
+	total, _ := velo.ColumnOf[int64](inAll, "volume")
+	whole := func(s *velo.Snapshot) velo.Row {
+		row, _ := s.Get(velo.Key{})
+		return row
+	}
+	snap := eng.Snapshot()
+	defer snap.Close()
+	for row := range snap.Of(bySymbol).All() {
+		fmt.Println(symbol.Of(row), volume.Of(row), "of", total.Of(whole(snap.Of(inAll))))
+	}
+	// Output:
+	// NVDA 600 of 600
+}
+
 func Example_quarantine() {
 	ctx := context.Background()
 	trades, err := velo.SchemaOf[Trade]("trades")

@@ -69,8 +69,14 @@ func (c *Config) claim() (faults []error) {
 	for i, r := range c.Readers {
 		take(r, fmt.Sprintf("reader %d", i))
 	}
-	if c.Writer != nil {
-		take(c.Writer, "the writer")
+	for i, p := range c.plans() {
+		switch {
+		case p.Writer == nil:
+		case len(c.Plans) > 1:
+			take(p.Writer, fmt.Sprintf("the writer of plan %d", i))
+		default:
+			take(p.Writer, "the writer")
+		}
 	}
 	if len(faults) > 0 {
 		for _, v := range taken {

@@ -101,11 +101,17 @@ var waitPolicyNames = []string{
 // String returns the policy as a word.
 func (p WaitPolicy) String() string { return enum.Name(waitPolicyNames, p, "WaitPolicy") }
 
-// Config says what an engine runs and on what. Plan and Readers are required. The zero value of
-// every other field is a good choice for a service that embeds velo.
+// Config says what an engine runs and on what. Plan (or Plans) and Readers are required. The zero
+// value of every other field is a good choice for a service that embeds velo.
 type Config struct {
-	// Plan is the continuous query.
+	// Plan is the continuous query. Writer, Exchange, Route, StatePolicy and OnLate belong to it.
 	Plan *plan.Plan
+
+	// Plans are several continuous queries over the same records, instead of Plan. Each record is
+	// read and decoded once. All plans have the same epochs, so what a Snapshot shows of two plans
+	// is of the same records. They share the readers and the runners: a plan that cannot keep up
+	// holds the others back. A plan that fails ends alone; when all have ended, the engine ends.
+	Plans []PlanConfig
 
 	// Readers bring the records. All of them have the source schema of the plan. The engine closes
 	// them. If a reader is a fmt.Stringer, its String names it in messages and statistics.
@@ -245,14 +251,8 @@ func (c *Config) Validate() error {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("engine: "+format, args...))
 	}
-	if c.Plan == nil {
-		fault("no plan")
-	} else if err := c.Plan.Validate(); err != nil {
-		faults = append(faults, err)
-	}
-	if c.Plan != nil && c.Plan.PassesThrough() && c.Writer == nil {
-		fault("a plan that passes records through needs a Writer: there are no groups to read")
-	}
+	c.planFaults(fault)
+	c = c.short()
 	if len(c.Readers) == 0 {
 		fault("no readers")
 	}
@@ -273,21 +273,12 @@ func (c *Config) Validate() error {
 	if c.BatchRows < 0 || c.BatchRows > record.MaxRows {
 		fault("batches of %d rows, expected 1..%d, or 0 for %d", c.BatchRows, record.MaxRows, record.DefaultRows)
 	}
-	if c.Exchange > plan.ExchangeRoute {
-		fault("no exchange %v", c.Exchange)
-	}
 	if c.FoldBytes < 0 {
 		fault("%d bytes to fold in, expected at least 1, or 0 for %d MiB over all readers", c.FoldBytes,
 			DefaultFoldBytes>>20)
 	}
-	if c.StateBytes != 0 && c.StateBytes < MinStateBytes {
+	if len(c.Plans) > 0 && c.StateBytes != 0 && c.StateBytes < MinStateBytes {
 		fault("%d bytes for the groups, expected at least %d, or 0 for half of the memory", c.StateBytes, MinStateBytes)
-	}
-	if c.StatePolicy > plan.StateShed {
-		fault("no state policy %v", c.StatePolicy)
-	}
-	if c.StatePolicy == plan.StateShed && c.Exchange == plan.ExchangeFold {
-		fault("a plan that sheds cannot fold: partial states do not say how many records they stand for")
 	}
 	if c.EpochInterval > 0 && c.EpochInterval < minEpochInterval {
 		fault("an epoch each %v, expected at least %v, 0 for %v, or less than 0 for none by time", c.EpochInterval,
@@ -313,12 +304,7 @@ func (c *Config) Validate() error {
 	if c.MaxLatency < 0 {
 		fault("a latency of %v at most, expected more than 0, or 0 for %v", c.MaxLatency, DefaultMaxLatency)
 	}
-	if c.Plan != nil {
-		if err := c.Route.Validate(c.Plan); err != nil {
-			faults = append(faults, err)
-		}
-	}
-	if c.State != nil {
+	if c.State != nil && c.Plan != nil {
 		c.State.validate(c, fault)
 	}
 	if c.RetryMin < 0 || c.RetryMax < 0 || c.RetryMax > 0 && c.RetryMax < c.RetryMin {
@@ -328,10 +314,10 @@ func (c *Config) Validate() error {
 		return errors.Join(faults...)
 	}
 	d := c.withDefaults(1)
-	if bytes := len(d.Readers) * d.Partitions * d.RingSlots * core.ChunkBytes; bytes > MaxRingBytes {
-		return fmt.Errorf("engine: %d readers x %d partitions x %d slots of %d KiB are %d MiB of rings, at most %d "+
-			"MiB are allowed",
-			len(d.Readers), d.Partitions, d.RingSlots, core.ChunkBytes>>10, bytes>>20, MaxRingBytes>>20)
+	if bytes := len(d.Readers) * d.Partitions * len(d.Plans) * d.RingSlots * core.ChunkBytes; bytes > MaxRingBytes {
+		return fmt.Errorf("engine: %d readers x %d partitions x %d plans x %d slots of %d KiB are %d MiB of rings, "+
+			"at most %d MiB are allowed", len(d.Readers), d.Partitions, len(d.Plans), d.RingSlots, core.ChunkBytes>>10,
+			bytes>>20, MaxRingBytes>>20)
 	}
 	return nil
 }
@@ -402,7 +388,7 @@ func (c *Config) String() string {
 
 // withDefaults fills in what was left zero, for a machine with that many usable CPUs.
 func (c *Config) withDefaults(cpus int) Config {
-	d := *c
+	d := *c.short()
 	procs := runtime.GOMAXPROCS(0)
 	if procs == 1 {
 		d.NoPin = true
@@ -418,7 +404,7 @@ func (c *Config) withDefaults(cpus int) Config {
 	}
 	if d.RingSlots == 0 {
 		d.RingSlots = DefaultRingSlots
-		for rings := len(d.Readers) * d.Partitions; d.RingSlots > minRingSlots &&
+		for rings := len(d.Readers) * d.Partitions * len(c.plans()); d.RingSlots > minRingSlots &&
 			rings*d.RingSlots*core.ChunkBytes > defaultRingBytes; {
 			d.RingSlots /= 2
 		}
@@ -453,6 +439,8 @@ func (c *Config) withDefaults(cpus int) Config {
 	if d.ParkAfter == 0 {
 		d.ParkAfter = DefaultParkAfter
 	}
+	d.Plans = d.plansWithDefaults()
+	d.Plan = d.Plans[0].Plan
 	return d
 }
 

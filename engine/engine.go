@@ -26,23 +26,25 @@ const (
 // written, when Close was called or the context given to Start ended.
 var ErrClosed = errors.New("engine: closed before the readers ended and everything was written")
 
-// An Engine runs one plan. All methods may be called from any goroutine.
+// An Engine runs one plan, or several plans over the same records. All methods may be called from
+// any goroutine.
 type Engine struct {
 	cfg       Config // with the defaults filled in
 	placement affinity.Placement
-	state     *core.MemoryBudget
-	cuts      *core.Cuts
+	branches  []*branch // by the number of the plan
 	interval  *interval
 	order     fence.Asymmetric
 	start     time.Time
 	paced     bool // true if runners choose when they park
 
+	// branch is the first branch. Its cuts have the epochs of all, and what is for one plan alone
+	// (State, Rebalance, MoveShard) works on it.
+	*branch
+
 	runners     []*runner
-	partitions  []*core.Partition
-	partitionOn []*runner // by the number of the partition
+	partitionOn []*runner // by the number of the partition, in every branch
 	inlets      inlets
 	rejects     *rejectQueue // nil if the configuration has neither OnReject nor OnLate
-	output      *output      // nil if the configuration has no Writer
 	keeper      *keeper      // nil if the configuration has no State
 	rebalancing *rebalancing // nil if the configuration does not ask for it
 
@@ -106,11 +108,8 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		stopped: make(chan struct{}), done: make(chan struct{}), halted: make(chan struct{}),
 	}
 	c := &e.cfg
-	e.state = core.NewMemoryBudget(c.StateBytes, c.StatePolicy)
-	held := c.HeldSnapshots
+	e.newBranches()
 	if c.State != nil {
-		held++ // the keeper holds a cut while it saves it
-		e.state.KeepCut()
 		var err error
 		e.keeper, err = openKeeper(e)
 		if err != nil {
@@ -118,15 +117,10 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 			return nil, err
 		}
 	}
-	e.cuts = core.NewCuts(c.Plan, c.Route, len(c.Readers), c.Partitions, held, e.state, e.ringAll)
-	e.cuts.Origin = e.start.UnixNano()
-	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions)
-	e.cuts.Expect(core.Nanos(e.interval.due.Load()))
-	if c.OnReject != nil || c.OnLate != nil {
+	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions*len(c.Plans))
+	e.expect(core.Nanos(e.interval.due.Load()))
+	if c.OnReject != nil || c.onLate() {
 		e.rejects = newRejectQueue(e)
-	}
-	if c.Writer != nil {
-		e.output = newOutput(e)
 	}
 	e.inlets.slotsByDefault, e.inlets.adding = cfg.RingSlots == 0, make(chan struct{}, 1)
 	e.readCtx, e.cancelRead = context.WithCancel(ctx)
@@ -149,13 +143,15 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// disclaim gives back the readers and the writer.
+// disclaim gives back the readers and the writers.
 func (e *Engine) disclaim(readers ...record.Reader) {
 	for _, r := range readers {
 		disclaim(r)
 	}
-	if e.cfg.Writer != nil {
-		disclaim(e.cfg.Writer)
+	for _, p := range e.cfg.Plans {
+		if p.Writer != nil {
+			disclaim(p.Writer)
+		}
 	}
 }
 
@@ -170,8 +166,10 @@ func (e *Engine) launch(ctx context.Context) {
 	if e.rejects != nil {
 		go e.rejects.run()
 	}
-	if e.output != nil {
-		go e.as(callerOutput, e.output.run)
+	for _, b := range e.branches {
+		if b.output != nil {
+			go e.as(callerOutput, b.output.run)
+		}
 	}
 	if k := e.keeper; k != nil {
 		go e.as(callerKeeper, k.begin)
@@ -221,35 +219,27 @@ func (e *Engine) build() error {
 			e.partitionOn[id] = r
 		}
 	}
-	for p := range c.Partitions {
-		partition, err := core.NewPartition(plan.PartitionID(p), c.Plan, nil, nil, e.state, e.cuts)
-		if err != nil {
+	for _, b := range e.branches {
+		if err := b.addPartitions(); err != nil {
 			return err
 		}
-		if o := e.output; o != nil && c.Plan.PassesThrough() {
-			out, err := newOutlet(c.Plan, o.batchReady, e.partitionOn[p].bell)
-			if err != nil {
-				return err
-			}
-			partition.SetOutlet(out)
-			o.outlets = append(o.outlets, out)
-		}
-		e.partitions = append(e.partitions, partition)
 	}
 	for id, reader := range c.Readers {
 		in, err := e.newInlet(id, reader, readerOn[id])
 		if err != nil {
 			return err
 		}
-		for p := range e.partitions {
+		for p := range e.partitionOn {
 			in.join(p)
 		}
 		in.begin()
-		in.runner.add(in.router, fmt.Sprintf("reader/%d", id), in)
+		in.runner.add(in.agent, fmt.Sprintf("reader/%d", id), in)
 		e.inlets.add(in)
 	}
 	for p, r := range e.partitionOn {
-		r.add(e.partitions[p], fmt.Sprintf("partition/%d", p), nil)
+		for _, b := range e.branches {
+			r.addPartition(b, p)
+		}
 	}
 	if c.Rebalance {
 		e.rebalancing = newRebalancing(e)
@@ -285,8 +275,10 @@ func (e *Engine) halt() {
 	e.closing.Store(true)
 	e.haltOnce.Do(func() { close(e.halted) })
 	e.cancelRead()
-	if e.output != nil {
-		e.output.cancel()
+	for _, b := range e.branches {
+		if b.output != nil {
+			b.output.cancel()
+		}
 	}
 	e.ringAll()
 }
@@ -344,9 +336,11 @@ func (e *Engine) supervise() {
 			}
 		}
 	}
-	if o := e.output; o != nil && !e.await(o.finished) {
-		e.report(fmt.Errorf("engine: writer: Write has not returned %v after its context was done; its goroutine is "+
-			"left behind", readGrace))
+	for _, b := range e.branches {
+		if o := b.output; o != nil && !e.await(o.finished) {
+			e.report(fmt.Errorf("engine: writer%s: Write has not returned %v after its context was done; its "+
+				"goroutine is left behind", b.ofPlan(), readGrace))
+		}
 	}
 	if k := e.keeper; k != nil {
 		close(k.stop)
@@ -401,13 +395,25 @@ func within(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// Plan returns the plan that the engine runs.
+// Plan returns the plan that the engine runs, or the first of several.
 func (e *Engine) Plan() *plan.Plan { return e.cfg.Plan }
 
-// String names the engine by its plan and its size.
+// Plans returns the plans that the engine runs.
+func (e *Engine) Plans() (plans []*plan.Plan) {
+	for _, p := range e.cfg.Plans {
+		plans = append(plans, p.Plan)
+	}
+	return plans
+}
+
+// String names the engine by its plans and its size.
 func (e *Engine) String() string {
-	return fmt.Sprintf("engine of %d readers, %d partitions and %d runners: %v", len(e.inlets.all()), len(e.partitions),
-		len(e.runners), e.cfg.Plan)
+	text := fmt.Sprintf("engine of %d readers, %d partitions and %d runners: %v", len(e.inlets.all()),
+		len(e.partitionOn), len(e.runners), e.cfg.Plan)
+	for _, p := range e.cfg.Plans[1:] {
+		text += fmt.Sprintf("; %v", p.Plan)
+	}
+	return text
 }
 
 // Wait waits until the engine has ended and returns what went wrong: the joined errors of the
@@ -431,7 +437,11 @@ func (e *Engine) outcome() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	errs = append(errs, e.errs...)
-	if e.closed && !e.cuts.Ended() || e.output != nil && e.output.cut.Load() && len(e.errs) == 0 {
+	cut := false
+	for _, b := range e.branches {
+		cut = cut || b.output != nil && b.output.cut.Load()
+	}
+	if e.closed && !e.cuts.Ended() || cut && len(e.errs) == 0 {
 		errs = append(errs, ErrClosed)
 	}
 	return errors.Join(errs...)

@@ -34,8 +34,8 @@ func calmStats() Stats {
 			{Rows: 101_000, Groups: 520, Bytes: 2 << 20},
 		},
 		Rings: []RingStats{
-			{0, 0, ring.Stats{Slots: 16, HighWater: 4, Pushed: 100, Popped: 100}},
-			{1, 1, ring.Stats{
+			{0, 0, 0, ring.Stats{Slots: 16, HighWater: 4, Pushed: 100, Popped: 100}},
+			{0, 1, 1, ring.Stats{
 				Slots: 16, Depth: 2, HighWater: 16, Pushed: 120, Popped: 118, FullStalls: 9,
 				EmptyStalls: 30,
 			}},

@@ -15,18 +15,20 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-// An inlet is one reader with everything that belongs to it: its source, its router, and its rings
-// to all partitions.
+// An inlet is one reader with everything that belongs to it: its source, its routers, and its rings
+// to all partitions of all plans.
 type inlet struct {
-	engine *Engine
-	id     int
-	source sourceAgent
-	router *core.Router
-	runner *runner
+	engine  *Engine
+	id      int
+	source  sourceAgent
+	router  *core.Router   // the router of the first plan
+	routers []*core.Router // by the number of the plan
+	agent   core.Agent     // the router, or the fan of several
+	runner  *runner
 
-	// rings are the rings to the partitions, one each. rings is nil after the reader has ended and
-	// nothing is left in them. Then last has their counters; it is written before nil is stored, so
-	// a goroutine that loads nil sees it.
+	// rings are the rings to the partitions, one each; the partitions of the first plan come first.
+	// rings is nil after the reader has ended and nothing is left in them. Then last has their
+	// counters; it is written before nil is stored, so a goroutine that loads nil sees it.
 	rings atomic.Pointer[[]ringEnds]
 	last  []ring.Stats
 
@@ -63,15 +65,37 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 		return nil, err
 	}
 	in.source = source
-	rings := make([]ringEnds, len(e.partitions))
-	out := make([]*ring.Producer[core.Chunk], len(e.partitions))
-	bells := make([]core.Bell, len(e.partitions))
+	var rings []ringEnds
+	for _, b := range e.branches {
+		more, err := in.addRouter(b)
+		if err != nil {
+			return nil, err
+		}
+		rings = append(rings, more...)
+	}
+	in.rings.Store(&rings)
+	in.router, in.agent = in.routers[0], in.routers[0]
+	if len(in.routers) > 1 {
+		in.agent = core.NewFan(in.routers)
+	}
+	if c.Rebalance {
+		in.router.SampleShards()
+	}
+	return in, nil
+}
+
+// addRouter makes the router of a plan, and its rings to the partitions of the plan.
+func (in *inlet) addRouter(b *branch) ([]ringEnds, error) {
+	e := in.engine
+	rings := make([]ringEnds, len(b.partitions))
+	out := make([]*ring.Producer[core.Chunk], len(b.partitions))
+	bells := make([]core.Bell, len(b.partitions))
 	// local has the partitions that the reader's runner steps too, and nil for the others.
-	local := make([]*core.Partition, len(e.partitions))
+	local := make([]*core.Partition, len(b.partitions))
 	for p, on := range e.partitionOn {
-		slots := c.RingSlots
-		if on == r {
-			local[p] = e.partitions[p]
+		slots := e.cfg.RingSlots
+		if on == in.runner {
+			local[p] = b.partitions[p]
 			if e.inlets.slotsByDefault {
 				slots = minRingSlots
 			}
@@ -79,17 +103,20 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 		rings[p].in, rings[p].out = ring.New[core.Chunk](slots)
 		out[p], bells[p] = rings[p].in, on.bell
 	}
-	in.rings.Store(&rings)
-	fold := core.Fold{Exchange: c.Exchange, Bytes: c.FoldBytes}
 	var from core.Source = in.source
-	if c.OnLate != nil {
-		from = lateSource{in.source}
+	if b.cfg.OnLate != nil {
+		from = lateSource{in.source, b}
 	}
-	in.router, err = core.NewRouter(plan.ReaderID(id), c.Plan, from, c.Route, fold, out, bells, local, e.state, e.cuts)
-	if err == nil && c.Rebalance {
-		in.router.SampleShards()
+	r, err := core.NewRouter(plan.ReaderID(in.id), b.cfg.Plan, from, b.cfg.Route, b.fold, out, bells, local, b.state,
+		b.cuts)
+	if err != nil {
+		return nil, err
 	}
-	return in, err
+	if b.ended.Load() {
+		r.Abandon()
+	}
+	in.routers = append(in.routers, r)
+	return rings, nil
 }
 
 // newSource makes the source of a reader. A reader that can be polled is polled on the runner's
@@ -105,16 +132,14 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent
 	if n, ok := reader.(fmt.Stringer); ok {
 		s.name = n.String()
 	}
-	// OnLate gets records with all columns, and so does a RouteFunc.
-	all := e.cfg.OnLate != nil || e.cfg.Route.Routing == plan.RouteCustom
-	if p, ok := reader.(record.Projector); ok && !all {
-		p.Columns(ColumnsRead(e.cfg.Plan))
+	if p, ok := reader.(record.Projector); ok && !e.wantsAll() {
+		p.Columns(e.columnsRead())
 	}
 	if e.cfg.OnReject != nil {
 		s.rejectIn, s.rejectOut = ring.New[record.Reject](rejectSlots)
 	}
-	if e.cfg.OnLate != nil {
-		s.lateIn, s.lateOut = ring.New[*record.Batch](lateSlots)
+	if e.cfg.onLate() {
+		s.lateIn, s.lateOut = ring.New[lateBatch](lateSlots)
 	}
 	batch := func() *record.Batch { return record.NewBatch(e.cfg.Plan.Source, e.cfg.BatchRows) }
 	if p, ok := reader.(record.Poller); ok {
@@ -123,15 +148,22 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent
 	return newPumpSource(s, batch), nil
 }
 
-// join gives a partition the ring of the inlet. It is called by the runner of the partition, or
-// before any runner runs.
+// join gives the partitions of a number, one of each plan, the rings of the inlet. It is called by
+// the runner of the partitions, or before any runner runs.
 func (in *inlet) join(p int) {
-	answered := in.engine.partitions[p].Join((*in.rings.Load())[p].out, in.runner.bell)
-	in.least, in.most = min(in.least, answered), max(in.most, answered)
+	rings := *in.rings.Load()
+	for i, b := range in.engine.branches {
+		answered := b.partitions[p].Join(rings[i*len(b.partitions)+p].out, in.runner.bell)
+		in.least, in.most = min(in.least, answered), max(in.most, answered)
+	}
 }
 
-// begin is called when all partitions have their rings, before the router is stepped.
-func (in *inlet) begin() { in.router.Join(in.least, in.most) }
+// begin is called when all partitions have their rings, before the routers are stepped.
+func (in *inlet) begin() {
+	for _, r := range in.routers {
+		r.Join(in.least, in.most)
+	}
+}
 
 // ringStats returns the counters of the ring to each partition.
 func (in *inlet) ringStats() []ring.Stats {
@@ -315,7 +347,7 @@ func (e *Engine) join(in *inlet) error {
 	in.begin()
 	err := e.send(context.Background(), in.runner, func() {
 		e.inlets.add(in)
-		in.runner.add(in.router, fmt.Sprintf("reader/%d", in.id), in)
+		in.runner.add(in.agent, fmt.Sprintf("reader/%d", in.id), in)
 	})
 	if err != nil {
 		return ended()
@@ -331,7 +363,7 @@ func (e *Engine) room() (live map[*runner]int, err error) {
 	if len(all) == MaxReaders {
 		return nil, fmt.Errorf("it has had %d, more are not allowed", MaxReaders)
 	}
-	bytes := len(e.partitions) * e.cfg.RingSlots * core.ChunkBytes
+	bytes := len(e.partitionOn) * len(e.branches) * e.cfg.RingSlots * core.ChunkBytes
 	live = map[*runner]int{}
 	for _, in := range all {
 		if n := in.compact(); n > 0 {

@@ -38,8 +38,9 @@ type interval struct {
 	current atomic.Int64 // how far due was moved on the last time
 	raised  atomic.Int64 // when the last epoch was raised, in Nanos
 	records atomic.Uint64
-	copied  []atomic.Uint64 // bytes that each partition had copied when the last epoch was raised
-	held    []atomic.Uint64 // bytes that each partition held then
+	// copied and held are the bytes that each partition had copied when the last epoch was raised,
+	// and that it held then; the partitions of the first plan come first.
+	copied, held []atomic.Uint64
 }
 
 func newInterval(every time.Duration, share float64, partitions int) *interval {
@@ -63,7 +64,7 @@ func (e *Engine) tick(now core.Nanos) {
 	}
 	if later := i.raised.Load() + int64(e.foreseen()); later > int64(now) {
 		if i.due.CompareAndSwap(due, later) {
-			e.cuts.Expect(core.Nanos(later))
+			e.expect(core.Nanos(later))
 		}
 		return
 	}
@@ -73,7 +74,7 @@ func (e *Engine) tick(now core.Nanos) {
 	}
 	i.raised.Store(int64(now))
 	i.current.Store(int64(next))
-	e.cuts.Expect(now + core.Nanos(next))
+	e.expect(now + core.Nanos(next))
 	if e.needsEpoch() {
 		i.records.Store(e.recordsIn())
 		e.cuts.Want()
@@ -87,8 +88,19 @@ func (e *Engine) tick(now core.Nanos) {
 // or windows may close because time goes by. If it is false no runner needs to wake for the next
 // epoch. A runner whose router has taken a record finds it true, because it looks after that.
 func (e *Engine) needsEpoch() bool {
-	w := e.cfg.Plan.Window
-	return w != nil && (w.ProcessingTime || w.Idle > 0) || e.interval.records.Load() != e.recordsIn()
+	for i := range e.cfg.Plans {
+		if w := e.cfg.Plans[i].Plan.Window; w != nil && (w.ProcessingTime || w.Idle > 0) {
+			return true
+		}
+	}
+	return e.interval.records.Load() != e.recordsIn()
+}
+
+// expect tells the partitions when the next epoch is due.
+func (e *Engine) expect(due core.Nanos) {
+	for _, b := range e.branches {
+		b.cuts.Expect(due)
+	}
 }
 
 // recordsIn is the number of records that all readers have brought.
@@ -107,14 +119,22 @@ func (e *Engine) epochCost() time.Duration {
 		return 0
 	}
 	most := time.Duration(0)
-	for k, p := range e.partitions {
-		st := p.Stats()
-		copied := st.Copied
-		i.held[k].Store(st.Bytes)
-		most = max(most, time.Duration(copied-i.copied[k].Swap(copied))*copyCost>>10)
+	for p := range e.partitionOn {
+		cost := time.Duration(0) // of the partitions of this number, which share a runner
+		for _, b := range e.branches {
+			k := b.id*len(e.partitionOn) + p
+			st := b.partitions[p].Stats()
+			copied := st.Copied
+			i.held[k].Store(st.Bytes)
+			cost += time.Duration(copied-i.copied[k].Swap(copied)) * copyCost >> 10
+		}
+		most = max(most, cost)
 	}
 	for _, in := range e.inlets.all() {
-		partials := in.router.Counters().Partials
+		partials := uint64(0)
+		for _, r := range in.routers {
+			partials += r.Counters().Partials
+		}
 		most = max(most, time.Duration(partials-in.partials.Swap(partials))*partialCost)
 	}
 	return time.Duration(float64(most) / i.share)
@@ -125,13 +145,18 @@ func (e *Engine) epochCost() time.Duration {
 // times meanwhile, and not copied again and again.
 func (e *Engine) foreseen() time.Duration {
 	i := e.interval
-	grown := uint64(0)
-	for k, p := range e.partitions {
-		if held, before := p.Stats().Bytes, i.held[k].Load(); held > before {
-			grown = max(grown, held-before)
+	most := uint64(0)
+	for p := range e.partitionOn {
+		grown := uint64(0)
+		for _, b := range e.branches {
+			held, before := b.partitions[p].Stats().Bytes, i.held[b.id*len(e.partitionOn)+p].Load()
+			if held > before {
+				grown += held - before
+			}
 		}
+		most = max(most, grown)
 	}
-	return i.after(grown)
+	return i.after(most)
 }
 
 // after returns how long an interval must be at the end of which a partition has grown by that many

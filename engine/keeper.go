@@ -476,7 +476,8 @@ func (k *keeper) manifest(cut *result.Cut, slot int) *state.Manifest {
 		Plan: state.Plan{
 			Name: l.Name, Text: e.cfg.Plan.String(), Print: fingerprint(e.cfg.Plan), Output: outputPrint(e.cfg.Plan),
 			KeyWords: l.Keys.Words(), StateWords: len(l.Init), RowBytes: 8 * table.RowWords(l.Keys.Words()+len(l.Init)),
-			Closed: cut.Images[0].Clock, Oldest: cut.Images[0].Oldest, Written: e.cuts.WrittenEnd(),
+			Disjoint: cut.Disjoint(),
+			Closed:   cut.Images[0].Clock, Oldest: cut.Images[0].Oldest, Written: e.cuts.WrittenEnd(),
 		},
 	}
 	counters := cut.Counters()

@@ -66,14 +66,13 @@ func (o *outlet) write(do func(*record.Batch) error) (some bool, err error) {
 // readers are stopped. If the plan has an order, the records are kept instead and written at the
 // end.
 func (o *output) writePassed() error {
-	e := o.engine
-	if len(e.cfg.Plan.OrderBy) > 0 {
-		sorter, err := result.NewSorter(e.cfg.Plan, e.cfg.StateBytes)
+	if len(o.branch.cfg.Plan.OrderBy) > 0 {
+		sorter, err := result.NewSorter(o.branch.cfg.Plan, o.branch.cfg.StateBytes)
 		if err != nil {
 			return err
 		}
-		if n := e.cfg.Plan.Limit; n != nil && *n == 0 {
-			e.stopReaders()
+		if n := o.branch.cfg.Plan.Limit; n != nil && *n == 0 {
+			o.branch.end()
 		}
 		complete, err := o.passed(sorter.Add)
 		if err != nil || !complete {
@@ -81,20 +80,20 @@ func (o *output) writePassed() error {
 		}
 		return o.batches(sorter.Batches(record.DefaultRows))
 	}
-	limit := e.cfg.Plan.Limit
+	limit := o.branch.cfg.Plan.Limit
 	left := uint64(0)
 	if limit != nil {
 		left = *limit
 	}
 	if limit != nil && left == 0 {
-		e.stopReaders()
+		o.branch.end()
 	}
 	_, err := o.passed(func(b *record.Batch) error {
 		if limit != nil {
 			b.SetLen(int(min(uint64(b.Len()), left)))
 			left -= uint64(b.Len())
 			if left == 0 {
-				e.stopReaders()
+				o.branch.end()
 			}
 		}
 		if b.Len() == 0 {
@@ -113,8 +112,8 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 	for {
 		// Partitions give everything away before they answer the last epoch. So if the epochs have
 		// ended now, the outlets have everything.
-		next := e.cuts.Next()
-		ended := e.cuts.Ended()
+		next := o.branch.cuts.Next()
+		ended := o.branch.cuts.Ended()
 		some := false
 		for _, out := range o.outlets {
 			wrote, err := out.write(do)
@@ -135,7 +134,7 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 			case <-o.batchReady.c:
 			case <-next:
 			case <-e.stopped:
-				if !e.cuts.Ended() {
+				if !o.branch.cuts.Ended() {
 					return false, nil
 				}
 			case <-o.ctx.Done():

@@ -20,6 +20,7 @@ import (
 // core.Cuts.Written); that is also the back-pressure.
 type output struct {
 	engine   *Engine
+	branch   *branch
 	writer   record.Writer
 	ctx      context.Context // the context of Write, which is done when the engine is closed
 	cancel   context.CancelFunc
@@ -47,14 +48,14 @@ type output struct {
 // have been written.
 const writtenEvery = time.Millisecond
 
-func newOutput(e *Engine) *output {
+func newOutput(b *branch) *output {
 	o := &output{
-		engine: e, writer: e.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup(),
+		engine: b.engine, branch: b, writer: b.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup(),
 		from: math.MinInt64,
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
-	if e.cfg.Plan.Window != nil {
-		e.cuts.KeepWindows()
+	if b.cfg.Plan.Window != nil {
+		b.cuts.KeepWindows()
 	}
 	return o
 }
@@ -63,23 +64,23 @@ func newOutput(e *Engine) *output {
 func (o *output) run() {
 	defer close(o.finished)
 	defer o.cancel()
-	gone := func(err error) { o.engine.fail(fmt.Errorf("engine: writer: %w", err)) }
+	gone := func(err error) { o.branch.fail(fmt.Errorf("engine: writer: %w", err)) }
 	// This is the last call of user code. It also runs while the goroutine ends because Write has
 	// called runtime.Goexit.
 	defer func() {
 		if err := contain("Close", o.writer.Close, gone); err != nil {
-			o.engine.report(fmt.Errorf("engine: writer: close: %w", err))
+			o.engine.report(fmt.Errorf("engine: writer%s: close: %w", o.branch.ofPlan(), err))
 		}
 	}()
 	write := o.write
-	if o.engine.cfg.Plan.PassesThrough() {
+	if o.branch.cfg.Plan.PassesThrough() {
 		write = o.writePassed
 	}
 	err := contain("Write", write, gone)
-	o.whole.Store(err == nil && o.engine.cuts.Ended())
+	o.whole.Store(err == nil && o.branch.cuts.Ended())
 	o.cut.Store(err != nil && o.engine.closing.Load())
 	if err != nil && !(o.engine.closing.Load() && errors.Is(err, context.Canceled)) {
-		o.engine.fail(fmt.Errorf("engine: writer: %w", err))
+		o.branch.fail(fmt.Errorf("engine: writer: %w", err))
 	}
 }
 
@@ -88,9 +89,9 @@ func (o *output) write() error {
 	e := o.engine
 	written := o.from
 	changes := o.changes
-	if e.cfg.Plan.Emit == plan.EmitChanges && changes == nil {
+	if o.branch.cfg.Plan.Emit == plan.EmitChanges && changes == nil {
 		var err error
-		changes, err = result.NewChanges(e.cfg.Plan)
+		changes, err = result.NewChanges(o.branch.cfg.Plan)
 		if err != nil {
 			return err
 		}
@@ -103,8 +104,12 @@ func (o *output) write() error {
 		} else if err != nil {
 			return nil
 		}
-		cut, slot := e.cuts.Pin()
-		last := e.cuts.IsLast(slot)
+		cut, slot := o.branch.cuts.Pin()
+		if o.branch.failure() != nil { // some partitions may show less than others
+			o.branch.cuts.Unpin(slot)
+			return nil
+		}
+		last := o.branch.cuts.IsLast(slot)
 		o.check(cut.Epoch() >= next, "an epoch that has passed is in the cut that is written")
 		var err error
 		if changes != nil {
@@ -116,7 +121,7 @@ func (o *output) write() error {
 		if err == nil && changes != nil {
 			e.keeper.offer(cut, slot)
 		}
-		e.cuts.Unpin(slot)
+		o.branch.cuts.Unpin(slot)
 		if err != nil || last {
 			return err
 		}
@@ -133,14 +138,14 @@ func (o *output) check(ok bool, formula string) {
 // writeCut writes the windows that a cut has closed and that have not been written. If the plan has
 // no windows it writes all of the last cut.
 func (o *output) writeCut(cut *result.Cut, last bool, written *int64) (err error) {
-	if o.engine.cfg.Plan.Window == nil {
+	if o.branch.cfg.Plan.Window == nil {
 		if !last || !o.engine.complete() {
 			return nil
 		}
 		return o.batches(cut.Batches(record.DefaultRows))
 	}
 	if o.window == nil {
-		schema, err := o.engine.cfg.Plan.Result()
+		schema, err := o.branch.cfg.Plan.Result()
 		if err != nil {
 			return err
 		}
@@ -150,7 +155,7 @@ func (o *output) writeCut(cut *result.Cut, last bool, written *int64) (err error
 	say := func() { // wakes all runners, so it is not called for each of many small windows
 		if said != *written {
 			said, at = *written, time.Now()
-			o.engine.cuts.Written(said)
+			o.branch.cuts.Written(said)
 		}
 	}
 	defer say()
@@ -184,7 +189,7 @@ func (o *output) writeChanges(changes *result.Changes, cut *result.Cut) error {
 		return err
 	}
 	if end, ok := cut.Closed(); ok {
-		o.engine.cuts.Written(end) // closed windows do not change any more
+		o.branch.cuts.Written(end) // closed windows do not change any more
 	}
 	return nil
 }
@@ -192,15 +197,15 @@ func (o *output) writeChanges(changes *result.Changes, cut *result.Cut) error {
 // resume has the output go on after the cut that a restored engine begins with: the changes in it
 // were written before it was saved.
 func (o *output) resume() (err error) {
-	if o.engine.cfg.Plan.Emit != plan.EmitChanges {
+	if o.branch.cfg.Plan.Emit != plan.EmitChanges {
 		return nil
 	}
-	o.changes, err = result.NewChanges(o.engine.cfg.Plan)
+	o.changes, err = result.NewChanges(o.branch.cfg.Plan)
 	if err != nil {
 		return err
 	}
-	cut, slot := o.engine.cuts.Pin()
-	defer o.engine.cuts.Unpin(slot)
+	cut, slot := o.branch.cuts.Pin()
+	defer o.branch.cuts.Unpin(slot)
 	o.changes.Resume(cut)
 	return nil
 }
@@ -233,7 +238,7 @@ func (o *output) endWindow(end int64) error {
 // committer is the writer if it goes on after a restart together with the engine; otherwise it is
 // nil.
 func (o *output) committer() record.Committer {
-	p := o.engine.cfg.Plan
+	p := o.branch.cfg.Plan
 	if o.engine.keeper == nil || p.Window == nil || p.Emit == plan.EmitChanges {
 		return nil
 	}

@@ -53,8 +53,17 @@ func (s *source) reject(r record.Reject) bool {
 	return true
 }
 
-// A lateSource is a source whose late records go to OnLate.
-type lateSource struct{ sourceAgent }
+// A lateSource is a source whose late records go to the OnLate of a plan.
+type lateSource struct {
+	sourceAgent
+	branch *branch
+}
+
+// A lateBatch is late records on their way to the OnLate of a plan.
+type lateBatch struct {
+	branch *branch
+	batch  *record.Batch
+}
 
 // Late copies late records and puts them into the queue. Only the runner of the source calls it. It
 // returns false if there is no room now.
@@ -63,7 +72,7 @@ func (l lateSource) Late(b *record.Batch, rows []int32) bool {
 	if s.lateIn.Full() {
 		return false
 	}
-	s.lateIn.PushN([]*record.Batch{b.CopyRows(rows)})
+	s.lateIn.PushN([]lateBatch{{l.branch, b.CopyRows(rows)}})
 	s.engine.rejects.put()
 	return true
 }
@@ -121,10 +130,10 @@ func (q *rejectQueue) drain() {
 				q.contain("OnReject", func() { q.deliver(s, r[0]) })
 				s.bell.Wake() // the source may be waiting for room
 			}
-			var b [1]*record.Batch
-			for s.lateOut != nil && s.lateOut.PopN(b[:]) > 0 {
+			var late [1]lateBatch
+			for s.lateOut != nil && s.lateOut.PopN(late[:]) > 0 {
 				found = true
-				q.contain("OnLate", func() { q.engine.cfg.OnLate(s.id, b[0]) })
+				q.contain("OnLate", func() { late[0].branch.cfg.OnLate(s.id, late[0].batch) })
 				s.bell.Wake()
 			}
 		}

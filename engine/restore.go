@@ -1,12 +1,10 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/velo-engine/velo/core"
@@ -256,60 +254,6 @@ func (k *keeper) late(m *state.Manifest, in *inlet, now []record.Position) error
 		return nil
 	}
 	return fmt.Errorf("reader %d (%s): %w", in.id, s.name, ErrFinished)
-}
-
-// loadGroups has the partitions load all groups of a generation.
-func loadGroups(folder *state.Folder, m *state.Manifest, partitions []*core.Partition) error {
-	r := folder.Read(m)
-	defer r.Close()
-	for i := range m.Plan.Panes {
-		if err := loadPane(r, m, &m.Plan.Panes[i], partitions); err != nil {
-			return fmt.Errorf("generation %d: %w", m.Generation, err)
-		}
-	}
-	return nil
-}
-
-// loadPane has each partition load its groups of a pane. All partitions look at all rows: to hash a
-// key takes a few nanoseconds.
-func loadPane(r *state.Reading, m *state.Manifest, x *state.Pane, partitions []*core.Partition) error {
-	heap, err := r.All(&x.Heap)
-	if err != nil {
-		return err
-	}
-	blocks, err := r.All(&x.Blocks)
-	if err != nil {
-		return err
-	}
-	from := &core.SavedPane{
-		Pane: window.Pane(x.Pane), Rows: int(x.Rows.Bytes) / m.Plan.RowBytes, Heap: heap, Blocks: state.Words(blocks),
-	}
-	for _, p := range partitions {
-		p.Expect(from)
-	}
-	buf := make([]byte, m.Plan.RowBytes+state.PieceBytes)
-	rest := 0 // bytes of a row whose end is in the next piece
-	errs := make([]error, len(partitions))
-	for i := 0; ; i++ {
-		piece, err := r.Piece(&x.Rows, i, buf[rest:])
-		if err != nil {
-			return err
-		}
-		if len(piece) == 0 {
-			return nil
-		}
-		rows := buf[:rest+len(piece)]
-		whole := len(rows) / m.Plan.RowBytes * m.Plan.RowBytes
-		var loading sync.WaitGroup
-		for p, partition := range partitions {
-			loading.Go(func() { errs[p] = partition.Load(from, rows[:whole]) })
-		}
-		loading.Wait()
-		if err := errors.Join(errs...); err != nil {
-			return err
-		}
-		rest = copy(buf, rows[whole:])
-	}
 }
 
 // nameCounters are counters by their names, as they are saved.

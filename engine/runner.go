@@ -37,7 +37,9 @@ type stepper struct {
 	name  string // such as reader/0 or partition/3
 	label context.Context
 	done  bool
-	inlet *inlet // the inlet whose router this is; nil for a partition
+	inlet *inlet // the inlet whose routers these are; nil for a partition
+	// branch is the branch whose partition this is; nil for routers.
+	branch *branch
 
 	tally agentTally
 
@@ -105,6 +107,12 @@ func (r *runner) add(a core.Agent, name string, in *inlet) {
 	}
 	r.named.Store(&names)
 	r.live++
+}
+
+// addPartition adds a partition of a branch. It is called before the runner runs.
+func (r *runner) addPartition(b *branch, p int) {
+	r.add(b.partitions[p], b.agentName("partition", p), nil)
+	r.agents[len(r.agents)-1].branch = b
 }
 
 // begin runs the runner on a goroutine of its own, and on another one if user code has ended the
@@ -237,9 +245,10 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		} else {
 			a.idle(now)
 		}
-		if err := a.Err(); err != nil {
-			r.engine.fail(err)
-			return work
+		if err := a.Err(); err != nil && !a.branch.ended.Load() {
+			if a.branch.fail(err); r.engine.closing.Load() {
+				return work
+			}
 		}
 		if a.Done() {
 			a.done = true

@@ -21,27 +21,61 @@ import (
 //
 // An open snapshot holds memory, because the engine goes on in other tables. Config.HeldSnapshots
 // bounds how many epochs snapshots may hold.
+//
+// If the engine has several plans, the methods show the groups of the first, and Of gives the
+// snapshot of another at the same epoch.
 type Snapshot struct {
-	engine *Engine
+	branch *branch
 	cut    *result.Cut // nil after Close
 	slot   int
+	// lent says that another Snapshot holds the slot, and closes it.
+	lent bool
 }
 
 // Snapshot returns the newest picture: the empty one before the first epoch, and the final one
 // after Wait. Together with its Close it takes two atomic additions. It waits for nothing, and it
 // allocates nothing if the caller does not let the snapshot escape.
 func (e *Engine) Snapshot() *Snapshot {
-	s := &Snapshot{engine: e}
+	s := &Snapshot{branch: e.branch}
 	s.pin()
 	return s
 }
 
 //go:noinline
 func (s *Snapshot) pin() {
-	s.cut, s.slot = s.engine.cuts.Pin()
-	if invariants.Enabled && !s.engine.cuts.IsLast(s.slot) {
+	s.cut, s.slot = s.branch.cuts.Pin()
+	if invariants.Enabled && !s.branch.cuts.IsLast(s.slot) {
 		watchLeak(s)
 	}
+}
+
+// Of returns the picture of another plan of the engine at the same epoch: both have the same
+// records. It is valid until s is closed; its own Close does nothing to s. It allocates nothing if
+// the caller does not let it escape. Of panics if the engine does not run the plan.
+func (s *Snapshot) Of(p *plan.Plan) *Snapshot {
+	v := &Snapshot{slot: s.slot, lent: true}
+	v.lend(s, p)
+	return v
+}
+
+//go:noinline
+func (v *Snapshot) lend(s *Snapshot, p *plan.Plan) {
+	s.use()
+	for _, b := range s.branch.engine.branches {
+		if b.cfg.Plan == p {
+			v.branch, v.cut = b, b.cuts.At(s.slot)
+			return
+		}
+	}
+	panic(fmt.Sprintf("engine: Snapshot.Of: the engine does not run the plan %v", p))
+}
+
+// Err returns why the plan has ended although other plans of the engine go on. The groups are then
+// those that each partition has shown last, and not all of them are of the same epoch. It is nil if
+// the plan goes on, or has ended together with the engine.
+func (s *Snapshot) Err() error {
+	s.use()
+	return s.branch.failure()
 }
 
 // watchLeak panics if a snapshot is garbage-collected before it was closed, because its tables
@@ -125,7 +159,9 @@ func (s *Snapshot) Records() uint64 { return s.use().Records() }
 func (s *Snapshot) Close() error {
 	if s.cut != nil {
 		s.cut = nil
-		s.engine.cuts.Unpin(s.slot)
+		if !s.lent {
+			s.branch.cuts.Unpin(s.slot)
+		}
 	}
 	return nil
 }
@@ -205,6 +241,9 @@ func (e *Engine) hasStopped() bool {
 // that the engine has ended, or why ctx was done. In the last case the shard may be moved all the
 // same.
 func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
+	if len(e.branches) > 1 {
+		return fmt.Errorf("engine: shards move in an engine of one plan, this one has %d", len(e.branches))
+	}
 	if partition < 0 || partition >= len(e.partitions) {
 		return fmt.Errorf("engine: no partition %d, there are %d", partition, len(e.partitions))
 	}

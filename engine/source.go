@@ -71,8 +71,8 @@ type source struct {
 
 	rejectIn  *ring.Producer[record.Reject] // nil if the configuration has no OnReject
 	rejectOut *ring.Consumer[record.Reject]
-	lateIn    *ring.Producer[*record.Batch] // nil if the configuration has no OnLate
-	lateOut   *ring.Consumer[*record.Batch]
+	lateIn    *ring.Producer[lateBatch] // nil if no plan has an OnLate
+	lateOut   *ring.Consumer[lateBatch]
 
 	held   *record.Batch
 	passed int  // number of rejects of held that are in the queue

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -32,9 +33,25 @@ type ReaderStats struct {
 // PartitionStats are the counters of a partition.
 type PartitionStats = core.PartitionStats
 
-// RingStats are the counters of the ring from one reader to one partition.
+// PlanStats are the counters of one plan of an engine.
+type PlanStats struct {
+	Plan       string
+	Err        error // why the plan has ended although others go on
+	StateBytes int   // memory of its groups
+	Output     OutputStats
+	Partitions []PartitionStats
+
+	// Readers are the counters of each reader's records as this plan has treated them: what it has
+	// filtered, counted, found late. In and Batches are the same for every plan that has not ended.
+	Readers []result.Counters
+	// Folded is the number of groups that each reader has folded and not sent to the partitions
+	// yet.
+	Folded []uint64
+}
+
+// RingStats are the counters of the ring from one reader to one partition of a plan.
 type RingStats struct {
-	Reader, Partition int
+	Plan, Reader, Partition int
 	ring.Stats
 }
 
@@ -132,10 +149,13 @@ type ShardMove struct {
 }
 
 // Stats are the counters of an engine. They can be read at any time, also after a failure. While
-// the engine runs they are from slightly different moments.
+// the engine runs they are from slightly different moments. If the engine has several plans, Plan,
+// Output, Partitions and the Counters of the Readers belong to the first, Plans has all, and Of
+// shows another plan.
 type Stats struct {
 	Plan       string
-	StateBytes int           // memory of all groups, out of Config.StateBytes
+	Plans      []PlanStats
+	StateBytes int           // memory of the groups of all plans, out of Config.StateBytes
 	Elapsed    time.Duration // time from Start until now, or until everything had stopped
 	Epoch      uint64        // number of the epoch of the newest snapshot
 	Epochs     EpochStats
@@ -152,13 +172,9 @@ type Stats struct {
 // Stats reads the counters.
 func (e *Engine) Stats() Stats {
 	s := Stats{
-		Plan: e.cfg.Plan.String(), StateBytes: e.state.Bytes(), Elapsed: time.Duration(e.elapsed.Load()),
-		Epoch: e.cuts.Visible(),
+		Plan: e.cfg.Plan.String(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.cuts.Visible(),
 	}
 	s.Epochs = EpochStats{e.cuts.Stats(), time.Duration(e.interval.current.Load())}
-	if o := e.output; o != nil {
-		s.Output = OutputStats{o.rows.Load(), o.windows.Load(), o.retries.Load(), o.unfit.Load()}
-	}
 	if k := e.keeper; k != nil {
 		s.State = k.read()
 	}
@@ -170,17 +186,19 @@ func (e *Engine) Stats() Stats {
 	}
 	// Partitions are read before readers: what has been applied has been routed by then, so the
 	// sums never look as if records came from nowhere.
-	for _, p := range e.partitions {
-		s.Partitions = append(s.Partitions, p.Stats())
+	for _, b := range e.branches {
+		s.Plans = append(s.Plans, b.stats())
+		s.StateBytes += s.Plans[b.id].StateBytes
 	}
+	s.Output, s.Partitions = s.Plans[0].Output, s.Plans[0].Partitions
 	for _, in := range e.inlets.all() {
 		b := in.source.base()
 		s.Readers = append(s.Readers, ReaderStats{
 			Name: b.name, State: b.status(), Err: b.failure(), Counters: in.router.Counters(),
 			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: in.router.FoldedGroups(),
 		})
-		for partition, r := range in.ringStats() {
-			s.Rings = append(s.Rings, RingStats{in.id, partition, r})
+		for i, r := range in.ringStats() {
+			s.Rings = append(s.Rings, RingStats{i / len(e.partitionOn), in.id, i % len(e.partitionOn), r})
 		}
 	}
 	for id, r := range e.runners {
@@ -211,11 +229,42 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
+// Of returns the Stats as they are for one of several plans, by its number in Config.Plans: Plan,
+// StateBytes, Output, Partitions, Rings and the Counters of the Readers are those of the plan.
+func (s Stats) Of(plan int) Stats {
+	p := &s.Plans[plan]
+	s.Plan, s.StateBytes, s.Output, s.Partitions = p.Plan, p.StateBytes, p.Output, p.Partitions
+	s.Readers = slices.Clone(s.Readers)
+	for i := range s.Readers {
+		if i < len(p.Readers) { // else it has been added since
+			s.Readers[i].Counters, s.Readers[i].Groups = p.Readers[i], p.Folded[i]
+		}
+	}
+	s.Rings = slices.DeleteFunc(slices.Clone(s.Rings), func(r RingStats) bool { return r.Plan != plan })
+	return s
+}
+
+// stats reads the counters of a plan. Partitions come before readers, as in Engine.Stats.
+func (b *branch) stats() PlanStats {
+	s := PlanStats{Plan: b.cfg.Plan.String(), Err: b.failure(), StateBytes: b.state.Bytes()}
+	if o := b.output; o != nil {
+		s.Output = OutputStats{o.rows.Load(), o.windows.Load(), o.retries.Load(), o.unfit.Load()}
+	}
+	for _, p := range b.partitions {
+		s.Partitions = append(s.Partitions, p.Stats())
+	}
+	for _, in := range b.engine.inlets.all() {
+		s.Readers = append(s.Readers, in.routers[b.id].Counters())
+		s.Folded = append(s.Folded, in.routers[b.id].FoldedGroups())
+	}
+	return s
+}
+
 // Counters returns the sum of the counters of all readers. It includes what the partitions have
 // shed and found late.
-func (s Stats) Counters() (c result.Counters) {
-	for i := range s.Readers {
-		c.Add(s.Readers[i].Counters)
+func (s *PlanStats) Counters() (c result.Counters) {
+	for _, r := range s.Readers {
+		c.Add(r)
 	}
 	for i := range s.Partitions {
 		p := &s.Partitions[i]
@@ -224,6 +273,24 @@ func (s Stats) Counters() (c result.Counters) {
 		c.Counted -= p.Shed + p.Late
 	}
 	return c
+}
+
+// Groups returns the number of groups of all partitions.
+func (s *PlanStats) Groups() (n uint64) {
+	for _, p := range s.Partitions {
+		n += p.Groups
+	}
+	return n
+}
+
+// Counters returns the sum of the counters of all readers. It includes what the partitions have
+// shed and found late.
+func (s Stats) Counters() (c result.Counters) {
+	p := PlanStats{Partitions: s.Partitions}
+	for i := range s.Readers {
+		p.Readers = append(p.Readers, s.Readers[i].Counters)
+	}
+	return p.Counters()
 }
 
 // Groups returns the number of groups of all partitions. It does not include what readers have

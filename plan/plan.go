@@ -375,6 +375,42 @@ func (p *Plan) Written() (*record.Schema, error) {
 	return l.Result, nil
 }
 
+// WrittenKeys are the columns of Written that tell its rows apart: the keys, and a bound of the
+// window if there are windows. It is nil if there are no groups, or if one of these columns is not
+// selected as it is. The plan must be valid.
+func (p *Plan) WrittenKeys() []string {
+	l, err := p.read()
+	if err != nil || len(p.Keys) == 0 && p.Window == nil {
+		return nil
+	}
+	selected := func(inner string) string {
+		if p.Select == nil {
+			return inner
+		}
+		for _, o := range p.Select {
+			if i, ok := o.Expr.IsColumn(); ok && l.Inner.Field(i).Name == inner {
+				return o.Name
+			}
+		}
+		return ""
+	}
+	var names []string
+	if p.Window != nil {
+		bound := selected(WindowEnd)
+		if bound == "" && p.Window.Kind != Cumulating {
+			bound = selected(WindowStart)
+		}
+		names = append(names, bound)
+	}
+	for _, key := range p.Keys {
+		names = append(names, selected(key))
+	}
+	if slices.Contains(names, "") {
+		return nil
+	}
+	return names
+}
+
 // Streams says whether a writer gets rows before the end of the input whatever the window is:
 // records that pass through, or changes.
 func (p *Plan) Streams() bool { return p.PassesThrough() || p.Emit == EmitChanges }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/velo-engine/velo/internal/interval"
+
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/query/internal/syntax"
 	"github.com/velo-engine/velo/record"
@@ -306,7 +308,7 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 	case syntax.String:
 		return value{e: expr.Text(x.Text), open: true}, true
 	case syntax.Interval:
-		months, d, err := intervalOf(x.Text, x.Unit)
+		months, d, err := interval.Of(x.Text, x.Unit)
 		if err != nil {
 			c.fault(x.Pos, "%v", err)
 			return v, false
@@ -660,7 +662,7 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 	for i, v := range values {
 		if v.open && intervals > 0 {
 			k, _ := v.e.Const()
-			d, err := interval(k.Text, "")
+			d, err := interval.Fixed(k.Text, "")
 			switch {
 			case k.Null:
 				v = value{e: expr.Null(record.Int64)}
@@ -784,7 +786,7 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 	}
 	if x.Type.Name == "interval" {
 		k, is := v.e.Const()
-		months, d, err := intervalOf(k.Text, "")
+		months, d, err := interval.Of(k.Text, "")
 		if !is || !v.open || err != nil {
 			c.fault(x.Pos, "only a text constant can become an interval")
 			return v, false

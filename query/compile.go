@@ -24,6 +24,45 @@ func Compile(text string, schemas ...*record.Schema) (*plan.Plan, error) {
 	return compileQuery(text, q, schemas)
 }
 
+// CompileAll compiles the SELECTs of a text that has semicolons between them, each as Compile does.
+// The error joins the faults of all.
+func CompileAll(text string, schemas ...*record.Schema) ([]*plan.Plan, error) {
+	all, err := selects(text)
+	if err != nil {
+		return nil, err
+	}
+	var plans []*plan.Plan
+	var faults []error
+	for _, q := range all {
+		p, err := compileQuery(text, q, schemas)
+		plans, faults = append(plans, p), append(faults, err)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return plans, nil
+}
+
+// selects parses SELECTs with semicolons between them.
+func selects(text string) ([]*syntax.Select, error) {
+	statements, err := syntax.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var all []*syntax.Select
+	for _, s := range statements {
+		q, ok := s.(*syntax.Select)
+		if !ok {
+			return nil, syntax.ErrorAt(text, s.Start(), "unexpected statement, expected SELECT")
+		}
+		all = append(all, q)
+	}
+	if len(all) == 0 {
+		return nil, syntax.ErrorAt(text, syntax.Pos(len(text)), "unexpected end of the text, expected SELECT")
+	}
+	return all, nil
+}
+
 // compileQuery compiles one SELECT of a text.
 func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*plan.Plan, error) {
 	c, err := analyse(text, q, schemas)
@@ -759,14 +798,20 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// Stream is the name that a SELECT has in FROM: the name of a schema, or of a file. The error is a
-// fault of the text.
+// Stream is the name that a SELECT has in FROM, or that several have that are over the same: the
+// name of a schema, or of a file. The error is a fault of the text.
 func Stream(text string) (string, error) {
-	q, err := syntax.ParseQuery(text)
+	all, err := selects(text)
 	if err != nil {
 		return "", err
 	}
-	return q.From.Name, nil
+	for _, q := range all[1:] {
+		if q.From.Name != all[0].From.Name {
+			return "", syntax.ErrorAt(text, q.From.Start(), "this SELECT is from %q and the first from %q: all SELECTs "+
+				"of one text are over the same input", q.From.Name, all[0].From.Name)
+		}
+	}
+	return all[0].From.Name, nil
 }
 
 // Columns reads a list of columns in the form of CREATE TABLE: "symbol text, price double precision

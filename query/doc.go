@@ -46,8 +46,8 @@
 // CompileJob compiles a text of several statements: CREATE SOURCE with columns, WATERMARK and
 // options, CREATE SINK, INSERT INTO sink SELECT, and a final SELECT whose result is printed. The
 // job is only data: the caller that opens sources and sinks decides what their options mean. The
-// caller says which connectors and options there are (Connectors), so that a misspelt one is a
-// fault of the text.
+// caller says which connectors and options there are (connect.Registry), so that a misspelt one
+// is a fault of the text.
 //
 // # Not here yet
 //

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/internal/interval"
+
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query/internal/syntax"
@@ -64,19 +67,17 @@ type Output struct {
 
 // CompileJob compiles a text of several statements, in any order, to a job. The error joins all
 // faults in the order of their places, except those that only follow from others. connectors are
-// those that may be named; nil accepts all connectors, and all options.
+// those that may be named, so that misspelt names are faults of the text, with their place, before
+// anything is opened; nil accepts all connectors, and all options.
 //
 // A plan with a window takes its OutOfOrder from the watermark of its source; the window must be
 // over the watermark's column. If the source has no watermark, no record is late, and windows close
 // at the end of the input.
-func CompileJob(text string, connectors *Connectors) (*Job, error) {
+func CompileJob(text string, connectors *connect.Registry) (*Job, error) {
 	all, faults := syntax.ParseAll(text)
 	j := &jobCompiler{
 		text: text, faults: faults, broken: len(faults) > 0, sources: map[string]*Source{},
 		sinks: map[string]*Sink{}, fed: map[string]bool{},
-	}
-	if connectors == nil {
-		connectors = &Connectors{}
 	}
 	j.declare(all, connectors)
 	j.queries(all)
@@ -122,14 +123,27 @@ func (j *jobCompiler) fault(pos syntax.Pos, format string, args ...any) {
 }
 
 // declare notes sources and sinks, so that queries may come before them.
-func (j *jobCompiler) declare(all []syntax.Statement, known *Connectors) {
+func (j *jobCompiler) declare(all []syntax.Statement, known *connect.Registry) {
+	var sources, sinks []string
+	var findSource, findSink func(string) ([]connect.Option, bool)
+	if known != nil {
+		sources, sinks = known.Sources(), known.Sinks()
+		findSource = func(name string) ([]connect.Option, bool) {
+			s, ok := known.Source(name)
+			return s.Options, ok
+		}
+		findSink = func(name string) ([]connect.Option, bool) {
+			s, ok := known.Sink(name)
+			return s.Options, ok
+		}
+	}
 	for _, s := range all {
 		switch s := s.(type) {
 		case *syntax.CreateSource:
 			if j.taken(s.Pos, s.Name, s.IfNotExists) {
 				continue
 			}
-			source := &Source{Name: s.Name, Options: j.options(s.Pos, "source", s.Options, known.Sources)}
+			source := &Source{Name: s.Name, Options: j.options(s.Pos, "source", s.Options, sources, findSource)}
 			source.Schema = j.columns(s)
 			source.Watermark = j.watermark(s, source.Schema)
 			j.sources[s.Name] = source
@@ -138,7 +152,7 @@ func (j *jobCompiler) declare(all []syntax.Statement, known *Connectors) {
 			if j.taken(s.Pos, s.Name, s.IfNotExists) {
 				continue
 			}
-			j.sinks[s.Name] = &Sink{Name: s.Name, Options: j.options(s.Pos, "sink", s.Options, known.Sinks)}
+			j.sinks[s.Name] = &Sink{Name: s.Name, Options: j.options(s.Pos, "sink", s.Options, sinks, findSink)}
 		}
 	}
 }
@@ -221,7 +235,7 @@ func (j *jobCompiler) watermark(s *syntax.CreateSource, schema *record.Schema) *
 			return usage(minus.Y.Start())
 		}
 		var err error
-		mark.OutOfOrder, err = interval(length.Text, length.Unit)
+		mark.OutOfOrder, err = interval.Fixed(length.Text, length.Unit)
 		if err != nil {
 			j.fault(length.Pos, "%v", err)
 			return nil

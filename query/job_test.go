@@ -1,33 +1,34 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/connect"
+
 	"github.com/velo-engine/velo/plan"
 )
 
-var someConnectors = &Connectors{
-	Sources: map[string]Connector{
-		"file": {Options: []OptionSpec{
-			{Name: "path", Required: true},
-			{Name: "format", Values: []string{"csv", "ndjson"}},
-			{Name: "header", Kind: OptionBool},
-			{Name: "delimiter", Kind: OptionChar},
-		}},
-		"generator": {Options: []OptionSpec{{Name: "rows", Kind: OptionInt}}},
-	},
-	Sinks: map[string]Connector{
-		"file": {Options: []OptionSpec{
-			{Name: "path", Required: true},
-			{Name: "rotate.bytes", Kind: OptionBytes},
-			{Name: "rotate.every", Kind: OptionDuration},
-		}},
-		"stdout": {},
-	},
-}
+var someConnectors = func() *connect.Registry {
+	var r connect.Registry
+	r.AddSource("file", connect.Source{Options: []connect.Option{
+		{Name: "path", Required: true},
+		{Name: "format", Values: []string{"csv", "ndjson"}},
+		{Name: "header", Kind: connect.Bool},
+		{Name: "delimiter", Kind: connect.Char},
+	}})
+	r.AddSource("generator", connect.Source{Options: []connect.Option{{Name: "rows", Kind: connect.Int}}})
+	r.AddSink("file", connect.Sink{Options: []connect.Option{
+		{Name: "path", Required: true},
+		{Name: "rotate.bytes", Kind: connect.Bytes},
+		{Name: "rotate.every", Kind: connect.Duration},
+	}})
+	r.AddSink("stdout", connect.Sink{})
+	return &r
+}()
 
 const tradesSource = `CREATE SOURCE trades (symbol text NOT NULL, size bigint, at timestamp NOT NULL, other timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '5 s')
 	WITH (connector = 'file', path = 'trades.csv', header = false, delimiter = '\t');
@@ -88,6 +89,11 @@ func TestCompileJob(t *testing.T) {
 	}
 	if err := sink.Errorf("path", "no such folder"); err == nil ||
 		!strings.Contains(err.Error(), "line 4, column 49: no such folder\n") || !strings.HasSuffix(err.Error(), "^") {
+		t.Errorf("%v", err)
+	}
+	if err := sink.Place(errors.Join(&connect.OptionError{Option: "path", Err: errors.New("full")},
+		errors.New("gone"))); err == nil || !strings.Contains(err.Error(), "line 4, column 49: full\n") ||
+		!strings.Contains(err.Error(), "line 4, column 29: gone\n") {
 		t.Errorf("%v", err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/velo-engine/velo/internal/interval"
+
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query/internal/syntax"
@@ -60,7 +62,7 @@ func isZone(e syntax.Expr) bool {
 	if !ok || x.Kind != syntax.String {
 		return false
 	}
-	_, _, err := intervalOf(x.Text, "")
+	_, _, err := interval.Of(x.Text, "")
 	return err != nil
 }
 
@@ -139,7 +141,7 @@ func (c *compiler) intervalConstant(e syntax.Expr) (months int, d time.Duration,
 	}
 	k, constant := v.e.Const()
 	if v.open {
-		months, d, err := intervalOf(k.Text, "")
+		months, d, err := interval.Of(k.Text, "")
 		if err != nil {
 			c.fault(e.Start(), "%v", err)
 		}

@@ -96,6 +96,19 @@ func (c *Cut) whole() *Image {
 	return c.merged
 }
 
+// Disjoint says that no two images have a row of the same group: groups are not scattered, and no
+// shard has moved.
+func (c *Cut) Disjoint() bool {
+	for _, m := range c.Images {
+		for _, x := range m.Panes {
+			if x.Away != nil {
+				return false
+			}
+		}
+	}
+	return !c.Scattered || len(c.Images) == 1
+}
+
 // Len is the number of groups.
 func (c *Cut) Len() (n int) {
 	for _, m := range c.readable() {

@@ -63,6 +63,8 @@ type Plan struct {
 	KeyWords   int `json:"key_words"`
 	StateWords int `json:"state_words"`
 	RowBytes   int `json:"row_bytes"`
+	// Disjoint says that no two panes of the same time have a row of the same group.
+	Disjoint bool `json:"disjoint,omitempty"`
 	// Closed is the end of the last window that had closed, Oldest the end of the oldest that is
 	// kept, Written the end of the last that had been written, all in nanoseconds since 1970.
 	Closed  int64 `json:"closed"`

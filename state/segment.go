@@ -2,7 +2,6 @@ package state
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/dgryski/go-metro"
 )
@@ -364,19 +364,21 @@ func (f *Folder) Verify(m *Manifest) error {
 // All reads a whole part.
 func (r *Reading) All(p *Part) ([]byte, error) {
 	all := make([]byte, p.Bytes)
-	for i := 0; int64(i)*pieceBytes < p.Bytes; i++ {
-		if _, err := r.Piece(p, i, all[i*pieceBytes:]); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
+	return all, r.readAll(p, all)
 }
 
-// Words are bytes as words. Their number is a multiple of eight.
-func Words(b []byte) []uint64 {
-	words := make([]uint64, len(b)/8)
-	for i := range words {
-		words[i] = binary.LittleEndian.Uint64(b[8*i:])
+func (r *Reading) readAll(p *Part, all []byte) error {
+	for i := 0; int64(i)*pieceBytes < p.Bytes; i++ {
+		if _, err := r.Piece(p, i, all[i*pieceBytes:]); err != nil {
+			return err
+		}
 	}
-	return words
+	return nil
+}
+
+// AllWords reads a whole part as words. Its bytes are a multiple of eight.
+func (r *Reading) AllWords(p *Part) ([]uint64, error) {
+	words := make([]uint64, p.Bytes/8)
+	// What the parts have is little-endian, as the memory of all machines that velo runs on.
+	return words, r.readAll(p, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), 8*len(words)))
 }

@@ -35,12 +35,13 @@ import (
 	"os"
 	"runtime"
 
+	"github.com/velo-engine/velo/connect"
+
 	"github.com/alecthomas/kong"
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/cli"
-	"github.com/velo-engine/velo/query"
 )
 
 type commands struct {
@@ -124,7 +125,7 @@ func (m *memory) settle() error {
 	if m.Memory == "" {
 		return nil
 	}
-	n, err := query.ByteSize(m.Memory)
+	n, err := connect.ByteSize(m.Memory)
 	if err != nil {
 		return fmt.Errorf("--memory, or VELO_MEMORY: %w", err)
 	}

@@ -181,6 +181,19 @@ func (b *Blocks) put(old uint64, bytes []byte) (place uint64, ok bool) {
 	return place, true
 }
 
+// Adopt gives a state of f that was copied from elsewhere, and whose block lies in from, a block of
+// its own with the same bytes. It returns false if there is no memory; then the state has no block.
+func Adopt(f Func, state []uint64, blocks, from *Blocks) bool {
+	place := BlockOf(f, state)
+	if place == nil || blockLen(*place) == 0 {
+		return true
+	}
+	bytes := from.Bytes(*place)
+	*place = blocks.alloc(len(bytes))
+	copy(blocks.Bytes(*place), bytes)
+	return *place != 0
+}
+
 // needText returns about the most bytes of blocks that records take if their texts have textBytes
 // bytes together.
 func needText(rows, textBytes int) int { return 2*textBytes + rows*LineBytes }

@@ -29,9 +29,9 @@ type Epochs struct {
 	partitions int
 	wake       func() // wakes all routers and partitions
 
-	// done is called when an epoch has been answered, with or without a cut, and before the cut is
+	// done are called when an epoch has been answered, with or without a cut, and before the cut is
 	// visible.
-	done func(uint64, int, bool)
+	done []func(uint64, int, bool)
 
 	refs []padded[atomic.Int64] // number of references to each slot
 
@@ -93,11 +93,22 @@ func New(readers, partitions, slots int, wake func(), done func(number uint64, s
 	if slots < 2 || slots >= MaxSlots {
 		panic(fmt.Sprintf("epoch: %d slots, expected 2..%d", slots, MaxSlots-1))
 	}
-	e := &Epochs{partitions: partitions, wake: wake, done: done, refs: make([]padded[atomic.Int64], slots+1)}
-	e.left.Store(int64(partitions))
+	e := &Epochs{wake: wake, refs: make([]padded[atomic.Int64], slots+1)}
+	e.Extend(partitions, done)
 	e.readers.Store(int64(readers))
 	return e
 }
+
+// Extend adds that many partitions, of another plan: an epoch is answered when they have answered
+// it too, and done is called as well. It is called before anything runs.
+func (e *Epochs) Extend(partitions int, done func(number uint64, slot int, cut bool)) {
+	e.partitions += partitions
+	e.done = append(e.done, done)
+	e.left.Store(int64(e.partitions))
+}
+
+// Slots returns the number of slots, including the slot of the last epoch.
+func (e *Epochs) Slots() int { return len(e.refs) }
 
 // Begin makes number the first epoch instead of 0: its cut is the one in slot 0. It is called
 // before anything runs.
@@ -237,7 +248,9 @@ func (e *Epochs) Answer(image bool) {
 	e.check(r)
 	e.left.Store(int64(e.partitions))
 	lacking := e.lacking.Swap(false)
-	e.done(r.number(), r.slot(), !lacking)
+	for _, done := range e.done {
+		done(r.number(), r.slot(), !lacking)
+	}
 	if lacking {
 		e.noImage.Add(1)
 	} else {

@@ -222,6 +222,16 @@ func (l *Layout) Encode(b *record.Batch, from, to int, k *Keys) {
 	}
 }
 
+// HashAll fills k.Hashes, for n keys whose words the caller has put into k.Words. It is the twin of
+// HashKey for many keys.
+func (l *Layout) HashAll(k *Keys, n int) {
+	k.Hashes = k.Hashes[:n]
+	l.hash(k)
+	if l.nullable {
+		l.findKeyless(k)
+	}
+}
+
 // hash fills k.Hashes from the words, column by column.
 func (l *Layout) hash(k *Keys) {
 	h := k.Hashes
@@ -325,19 +335,22 @@ func (l *Layout) HashKey(key []uint64) uint64 {
 	return h
 }
 
-// Reseed makes a key that another process has encoded, with the same columns, a key of this one.
-// The first word of a long string is a hash with seeds of the process; everything else stays. The
-// error says that a long string does not lie in the heap.
-func (l *Layout) Reseed(key []uint64, heap []byte) error {
+// Reseed makes the words of n keys that another process has encoded, with the same columns, keys of
+// this one. The first word of a long string is a hash with seeds of the process; everything else
+// stays. The error says that a long string does not lie in the heap.
+func (l *Layout) Reseed(k *Keys, n int, heap []byte) error {
 	for _, s := range l.strings {
-		if !IsLong(key[s+2]) {
-			continue
+		first, places := k.Words[s][:n], k.Words[s+1][:n]
+		for i, third := range k.Words[s+2][:n] {
+			if !IsLong(third) {
+				continue
+			}
+			off, size := LongPlace(places[i])
+			if size <= shortString || off+size > uint64(len(heap)) {
+				return fmt.Errorf("groupkey: a long string of %d bytes at %d, the heap has %d bytes", size, off, len(heap))
+			}
+			first[i] = hashLong(heap[off:off+size], &l.seeds)
 		}
-		off, n := LongPlace(key[s+1])
-		if n <= shortString || off+n > uint64(len(heap)) {
-			return fmt.Errorf("groupkey: a long string of %d bytes at %d, the heap has %d bytes", n, off, len(heap))
-		}
-		key[s] = hashLong(heap[off:off+n], &l.seeds)
 	}
 	return nil
 }

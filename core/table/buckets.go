@@ -2,6 +2,7 @@ package table
 
 import (
 	"fmt"
+	"math/bits"
 	"unsafe"
 
 	"github.com/velo-engine/velo/internal/arena"
@@ -109,6 +110,15 @@ func (x *buckets) home(hash uint64) uint64 {
 // spare buckets (see put).
 func (x *buckets) at(b uint64) *bucket { return (*bucket)(unsafe.Add(x.base, b*bucketSize)) }
 
+// len returns how many rows a bucket has. It does so without a branch, because nobody could predict
+// it: the lowest bit of every tag but 0 is set, so it counts those bits in the words that have the
+// tags.
+func (b *bucket) len() int {
+	const ones = 0x0001_0001_0001_0001
+	words := (*[3]uint64)(unsafe.Pointer(b)) // the tags and four bytes after them
+	return bits.OnesCount64(words[0]&ones) + bits.OnesCount64(words[1]&ones) + bits.OnesCount64(words[2]&(ones>>32))
+}
+
 // isFull says whether a search goes on after bucket b.
 func (b *bucket) isFull() bool { return b.tags[bucketRows-1] != 0 }
 
@@ -173,11 +183,9 @@ func (x *buckets) insert(hash uint64, row uint32) {
 func (x *buckets) put(b uint64, r movingRow) {
 	for ; b < x.count+spareBuckets; b++ {
 		bk := x.at(b)
-		for j, tag := range &bk.tags {
-			if tag == 0 {
-				bk.tags[j], bk.rows[j] = r.tag, r.row
-				return
-			}
+		if n := bk.len(); n < bucketRows {
+			bk.tags[n], bk.rows[n] = r.tag, r.row
+			return
 		}
 	}
 	// Hashes are as even as chance, and nobody outside knows their seeds. 160 rows too many at the

@@ -22,8 +22,8 @@ var layers = []layer{
 		"ground; record also has the contracts Reader, Poller, Writer",
 	},
 	{
-		[]string{"core/epoch", "core/groupkey", "ring/model", "state"},
-		"epochs, slots, pins: progress, never data; keys as words; models of the protocols; generations in files",
+		[]string{"connect", "core/epoch", "core/groupkey", "ring/model", "state"},
+		"connectors by name; epochs, slots, pins: progress, never data; keys as words; models of the protocols; generations in files",
 	},
 	{[]string{"core/expr", "core/agg", "core/window"}, "scalar expressions; aggregate functions; times and windows"},
 	{[]string{"core/table"}, "the groups of a partition; above agg because finding rows returns agg.Rows"},
@@ -37,6 +37,7 @@ var layers = []layer{
 	},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},
 	{[]string{"bench", "examples/"}, "workloads; small services"},
+	{[]string{"velocli"}, "the program velo, for mains that import connectors"},
 	{[]string{"cmd/", "docs"}, "programs; tests of the guides"},
 }
 

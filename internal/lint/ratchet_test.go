@@ -37,7 +37,7 @@ var ratchets = []ratchet{
 		"lines of comments wider than 100 columns", 1, wide(true, commentWidth),
 		"package a\n\n// " + strings.Repeat("x", 100) + "\n",
 	},
-	{"functions longer than 80 lines", 6, longFunctions, "package a\n\nfunc f() {\n" + strings.Repeat("\tf()\n", 90) +
+	{"functions longer than 80 lines", 5, longFunctions, "package a\n\nfunc f() {\n" + strings.Repeat("\tf()\n", 90) +
 		"}\n"},
 	{
 		"words of telegrams in comments", 8, telegrams,

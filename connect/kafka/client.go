@@ -1,0 +1,160 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// ClientConfig says how to reach a cluster.
+type ClientConfig struct {
+	// Brokers are addresses, host:port, of some brokers of the cluster.
+	Brokers []string
+
+	// ClientID is what the brokers' logs and quotas call the client; "" is velo.
+	ClientID string
+
+	// TLS encrypts the connections; nil does not. With a certificate in it the broker can tell who
+	// connects (mTLS).
+	TLS *tls.Config
+
+	// SASL says who connects; nil does not.
+	SASL sasl.Mechanism
+
+	// Options are further options of the client. They come last.
+	Options []kgo.Opt
+}
+
+// defaultPort is the port of a broker whose address has none.
+const defaultPort = "9092"
+
+// options are the client's options.
+func (c *ClientConfig) options() ([]kgo.Opt, error) {
+	if len(c.Brokers) == 0 {
+		return nil, errors.New("kafka: no brokers, expected host:port of at least one")
+	}
+	var seeds []string
+	for _, b := range c.Brokers {
+		b = strings.TrimSpace(b)
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			b = net.JoinHostPort(b, defaultPort)
+		}
+		seeds = append(seeds, b)
+	}
+	id := c.ClientID
+	if id == "" {
+		id = "velo"
+	}
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(seeds...), kgo.ClientID(id), kgo.SoftwareNameAndVersion("velo", "0"),
+		kgo.DisableClientMetrics(),
+	}
+	if c.TLS != nil {
+		opts = append(opts, kgo.DialTLSConfig(c.TLS))
+	}
+	if c.SASL != nil {
+		opts = append(opts, kgo.SASL(c.SASL))
+	}
+	return append(opts, c.Options...), nil
+}
+
+// LoadTLS makes the configuration of connections that use TLS. Ca is a file with the certificates
+// that sign the brokers' certificates; "" takes the system's. Certificate and key are files with
+// the client's own, for brokers that ask for it; "" has none. ServerName is what the brokers'
+// certificates are for, if it is not their addresses.
+func LoadTLS(ca, certificate, key, serverName string) (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: serverName}
+	if ca != "" {
+		text, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, err
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s has no certificate in PEM", ca)
+		}
+	}
+	switch {
+	case certificate == "" && key == "":
+	case certificate == "" || key == "":
+		return nil, errors.New("a certificate and its key go together, expected both or none")
+	default:
+		pair, err := tls.LoadX509KeyPair(certificate, key)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
+
+// The mechanisms of SASL.
+const (
+	saslPlain    = "plain"
+	saslScram256 = "scram-sha-256"
+	saslScram512 = "scram-sha-512"
+	saslOAuth    = "oauthbearer"
+)
+
+// NewSASL makes a mechanism: plain, scram-sha-256 or scram-sha-512 with a user, or oauthbearer.
+// Secret is the file that has the password or the token. It is read at each authentication, so what
+// renews a token writes it there.
+func NewSASL(mechanism, user, secret string) (sasl.Mechanism, error) {
+	if secret == "" {
+		return nil, errors.New("expected a file with the password or the token")
+	}
+	if mechanism != saslOAuth && user == "" {
+		return nil, errors.New("expected a user")
+	}
+	if _, err := readSecret(secret); err != nil {
+		return nil, err
+	}
+	switch mechanism {
+	case saslPlain:
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			pass, err := readSecret(secret)
+			return plain.Auth{User: user, Pass: pass}, err
+		}), nil
+	case saslScram256, saslScram512:
+		auth := func(context.Context) (scram.Auth, error) {
+			pass, err := readSecret(secret)
+			return scram.Auth{User: user, Pass: pass}, err
+		}
+		if mechanism == saslScram256 {
+			return scram.Sha256(auth), nil
+		}
+		return scram.Sha512(auth), nil
+	case saslOAuth:
+		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
+			token, err := readSecret(secret)
+			return oauth.Auth{Token: token}, err
+		}), nil
+	}
+	return nil, fmt.Errorf("mechanism %q, expected %s, %s, %s or %s", mechanism, saslPlain, saslScram256, saslScram512,
+		saslOAuth)
+}
+
+// readSecret reads the one line of a file.
+func readSecret(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	text = bytes.TrimRight(text, "\r\n")
+	if len(text) == 0 || bytes.ContainsAny(text, "\r\n") {
+		return "", fmt.Errorf("%s: expected one line", path)
+	}
+	return string(text), nil
+}

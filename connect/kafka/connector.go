@@ -1,0 +1,181 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+)
+
+// clientOptions are the options of sources and sinks that say how to reach the cluster.
+var clientOptions = []connect.Option{
+	{Name: "brokers", Required: true},
+	{Name: "topic", Required: true},
+	{Name: "client.id"},
+	{Name: "tls", Kind: connect.Bool},
+	{Name: "tls.ca", File: true},
+	{Name: "tls.certificate", File: true},
+	{Name: "tls.key", File: true},
+	{Name: "tls.server.name"},
+	{Name: "sasl", Values: []string{saslPlain, saslScram256, saslScram512, saslOAuth}},
+	{Name: "sasl.user"},
+	{Name: "sasl.secret.file", File: true},
+}
+
+func init() {
+	connect.RegisterSource("kafka", connect.Source{
+		Options: append(clientOptions[:len(clientOptions):len(clientOptions)],
+			connect.Option{Name: "format", Values: []string{string(JSON), string(CSV), string(Raw)}},
+			connect.Option{Name: "key.column"},
+			connect.Option{Name: "partition.column"},
+			connect.Option{Name: "offset.column"},
+			connect.Option{Name: "timestamp.column"},
+			connect.Option{Name: "header.columns"},
+			connect.Option{Name: "start"},
+			connect.Option{Name: "until", Values: []string{"end"}},
+			connect.Option{Name: "isolation", Values: []string{"read_committed", "read_uncommitted"}},
+			connect.Option{
+				Name: "tombstones", Values: []string{string(SkipTombstones), string(TombstoneRows), string(RejectTombstones)},
+			},
+			connect.Option{Name: "group"},
+			connect.Option{Name: "idle", Kind: connect.Duration, OrZero: true},
+			connect.Option{Name: "delimiter", Kind: connect.Char},
+			connect.Option{Name: "quote", Kind: connect.Char},
+			connect.Option{Name: "time.unit", Values: []string{"s", "ms", "us", "ns"}},
+			connect.Option{Name: "time.format"},
+			connect.Option{Name: "time.zone"},
+			connect.Option{Name: "null"},
+			connect.Option{Name: "decimal", Values: []string{".", ","}},
+			connect.Option{Name: "strict", Kind: connect.Bool},
+			connect.Option{Name: "readers", Kind: connect.Int},
+			connect.Option{Name: "fetch.bytes", Kind: connect.Bytes},
+			connect.Option{Name: "fetch.wait", Kind: connect.Duration},
+			connect.Option{Name: "buffer.bytes", Kind: connect.Bytes},
+			connect.Option{Name: "record.bytes", Kind: connect.Bytes},
+			connect.Option{Name: "metadata.every", Kind: connect.Duration},
+		),
+		Check: func(r *connect.SourceRequest) error {
+			cfg, err := sourceConfig(r)
+			if err != nil {
+				return err
+			}
+			return cfg.Validate()
+		},
+		Endless: func(o *connect.Options) bool { return !o.Has("until") },
+		Open: func(ctx context.Context, r *connect.SourceRequest) (connect.Input, error) {
+			cfg, err := sourceConfig(r)
+			if err != nil {
+				return nil, err
+			}
+			s, err := NewSource(ctx, cfg)
+			if err != nil {
+				return nil, err
+			}
+			return s, nil
+		},
+	})
+}
+
+// clientConfig says how to reach the cluster.
+func clientConfig(o *connect.Options) (c ClientConfig, err error) {
+	c = ClientConfig{Brokers: strings.Split(o.Text("brokers"), ","), ClientID: o.Text("client.id")}
+	for _, name := range []string{"tls.ca", "tls.certificate", "tls.key", "tls.server.name"} {
+		if o.Has(name) && !o.Bool("tls") {
+			return c, o.Errorf(name, "%s is for connections with TLS: set tls = true", name)
+		}
+	}
+	if o.Bool("tls") {
+		c.TLS, err = LoadTLS(o.Text("tls.ca"), o.Text("tls.certificate"), o.Text("tls.key"), o.Text("tls.server.name"))
+		if err != nil {
+			return c, o.Errorf("tls", "%v", err)
+		}
+	}
+	switch {
+	case o.Has("sasl"):
+		c.SASL, err = NewSASL(o.Text("sasl"), o.Text("sasl.user"), o.Text("sasl.secret.file"))
+		if err != nil {
+			return c, o.Errorf("sasl", "sasl with sasl.user and sasl.secret.file: %v", err)
+		}
+	case o.Has("sasl.user") || o.Has("sasl.secret.file"):
+		return c, o.Errorf("", "sasl.user and sasl.secret.file are for SASL: set sasl to a mechanism")
+	}
+	return c, nil
+}
+
+// timeUnits are the units of whole numbers that are times.
+var timeUnits = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": 1}
+
+// sourceConfig is the configuration of a source of a job.
+func sourceConfig(r *connect.SourceRequest) (cfg SourceConfig, err error) {
+	o := r.Options
+	cfg = SourceConfig{
+		Topic: o.Text("topic"), Schema: r.Schema, Format: Format(cmp.Or(o.Text("format"), string(JSON))),
+		Delimiter: o.Char("delimiter"), Quote: o.Char("quote"),
+		Key: o.Text("key.column"), Partition: o.Text("partition.column"), Offset: o.Text("offset.column"),
+		Timestamp: o.Text("timestamp.column"), UntilEnd: o.Has("until"),
+		ReadUncommitted: o.Text("isolation") == "read_uncommitted", Tombstones: Tombstone(o.Text("tombstones")),
+		Group: o.Text("group"), SkipGaps: r.SkipGaps, Readers: int(o.Int("readers")),
+		FetchBytes: int(o.Int("fetch.bytes")), BufferBytes: int(o.Int("buffer.bytes")),
+		MaxRecordBytes: int(o.Int("record.bytes")), FetchWait: o.Duration("fetch.wait"),
+		MetadataEvery: o.Duration("metadata.every"), Say: r.Say,
+	}
+	cfg.Values = readers.ValueOptions{
+		TimeUnit: timeUnits[o.Text("time.unit")], Strict: o.Bool("strict"),
+		DecimalComma: o.Text("decimal") == ",",
+	}
+	if zone := o.Text("time.zone"); zone != "" {
+		if cfg.Values.TimeZone, err = time.LoadLocation(zone); err != nil {
+			return cfg, o.Errorf("time.zone", "%v", err)
+		}
+	}
+	if format := o.Text("time.format"); format != "" {
+		if cfg.Values.TimeFormat, err = record.CompileTimeFormat(format, cfg.Values.TimeZone); err != nil {
+			return cfg, o.Errorf("time.format", "%v", err)
+		}
+	}
+	if words := o.Text("null"); words != "" {
+		cfg.Values.Nulls = strings.Split(words, ",")
+	}
+	if cfg.Format == CSV && cfg.Quote == 0 {
+		cfg.Quote = '"'
+	}
+	if cfg.Headers, err = headerColumns(o); err != nil {
+		return cfg, err
+	}
+	switch start := o.Text("start"); start {
+	case "", "earliest":
+	case "latest":
+		cfg.Start = Latest
+	default:
+		at, err := time.Parse(time.RFC3339, start)
+		if err != nil {
+			return cfg, o.Errorf("start", "%q, expected earliest, latest, or a time such as 2026-03-02T09:30:00Z", start)
+		}
+		cfg.Start = StartAt(at)
+	}
+	cfg.Client, err = clientConfig(o)
+	return cfg, err
+}
+
+// headerColumns reads column=header,column=header.
+func headerColumns(o *connect.Options) (map[string]string, error) {
+	if !o.Has("header.columns") {
+		return nil, nil
+	}
+	all := map[string]string{}
+	for _, pair := range strings.Split(o.Text("header.columns"), ",") {
+		column, header, ok := strings.Cut(pair, "=")
+		column, header = strings.TrimSpace(column), strings.TrimSpace(header)
+		if _, twice := all[column]; twice || !ok || column == "" || header == "" {
+			return nil, o.Errorf("header.columns", "%q, expected column=header, with commas between them",
+				fmt.Sprint(o.Text("header.columns")))
+		}
+		all[column] = header
+	}
+	return all, nil
+}

@@ -1,0 +1,261 @@
+package core
+
+import (
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/record"
+)
+
+// routers are the routers of one reader, one for each plan. They take each batch together, and they
+// send the marks of an epoch between the same two batches. So a cut shows the same records of the
+// reader in all plans.
+type routers []*Router
+
+// next takes a batch from the source, or begins to send marks: of an epoch that was raised, or of
+// the end. No router is busy before it. It returns the work, and the router whose Stall says why
+// there was none; no batch is at hand if there was none to take.
+func (rs routers) next(now Nanos) (work int, waits *Router) {
+	// What the routers of a reader have in common can be asked of each of them.
+	first := rs[0]
+	// The number is read before the look at the source, which then already has what was sent to it
+	// before the epoch was raised.
+	number, slot := first.cuts.Raised()
+	due := number > first.epoch && (first.joining || first.source.Drained(number))
+	if due && !rs.mayBeIdle(now) {
+		return rs.startEpoch(number, slot, now), first
+	}
+	if r := rs.ahead(); r != nil {
+		return rs.sendChunks(), r
+	}
+	b, done := first.source.Next(now)
+	switch {
+	case done:
+		for _, r := range rs {
+			work += r.startEnd()
+		}
+		return work, first
+	case b == nil && due:
+		rs.quiet(now)
+		return rs.startEpoch(number, slot, now), first
+	case b == nil:
+		rs.quiet(now)
+		return rs.sendChunks(), first
+	}
+	rs.take(b, now)
+	return 1, first
+}
+
+// take gives each router the batch.
+func (rs routers) take(b *record.Batch, now Nanos) {
+	for _, r := range rs {
+		if !r.abandoned.Load() {
+			r.times.arrive(r.cuts.Origin, now)
+			r.take(b)
+		}
+	}
+}
+
+// startEpoch begins to send the marks of an epoch.
+func (rs routers) startEpoch(number uint64, slot int, now Nanos) (work int) {
+	for _, r := range rs {
+		work += r.startEpoch(number, slot, now)
+	}
+	return work
+}
+
+// mayBeIdle says whether the source is to be asked once more before the mark of an epoch.
+func (rs routers) mayBeIdle(now Nanos) bool {
+	for _, r := range rs {
+		if r.mayBeIdle(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// ahead is a router because of which the reader waits before it goes on; it is nil if there is
+// none.
+func (rs routers) ahead() *Router {
+	for _, r := range rs {
+		if r.ahead() {
+			return r
+		}
+	}
+	return nil
+}
+
+// quiet notes that the source has nothing.
+func (rs routers) quiet(now Nanos) {
+	for _, r := range rs {
+		r.quiet(now)
+		r.stall = StallInput
+	}
+}
+
+// sendChunks publishes all open chunks, because nothing else is to be done.
+func (rs routers) sendChunks() (chunks int) {
+	for _, r := range rs {
+		chunks += r.sendChunks(false)
+	}
+	return chunks
+}
+
+// A Fan lends each batch of one reader to several routers, one for each plan of an engine. The
+// source is read once. It is an Agent. A router that has no room holds the others back: the batch
+// goes back to the source when all are done with it.
+type Fan struct {
+	routers routers
+	stages  []*jointStage
+	// waits is the router because of which the last Step had no work.
+	waits *Router
+	// left says that the reader has left the epochs.
+	left bool
+}
+
+// A jointStage filters and computes once for several routers, whose plans have the same WHERE and
+// compute the same expressions.
+type jointStage struct {
+	program *expr.Program
+	machine *expr.Machine
+	routers []*Router
+	// batch is the batch that result was made of; it is nil before the first router has asked.
+	batch  *record.Batch
+	result *expr.Result
+}
+
+// run computes a batch, when the first router asks for it.
+func (s *jointStage) run(b *record.Batch) *expr.Result {
+	if s.batch == b {
+		return s.result
+	}
+	if s.machine == nil || s.machine.Rows() < b.Len() {
+		s.machine = s.program.New(b.Cap())
+	}
+	s.batch, s.result = b, s.machine.Run(b)
+	return s.result
+}
+
+// joinStages has routers whose stages can be joined share one.
+func joinStages(rs []*Router) (stages []*jointStage) {
+	for _, r := range rs {
+		if r.layout.Stage != nil && !joinStage(stages, r) {
+			stages = append(stages, &jointStage{routers: []*Router{r}})
+		}
+	}
+	return stages
+}
+
+// joinStage has a router share one of the stages if it can.
+func joinStage(stages []*jointStage, r *Router) bool {
+	for _, s := range stages {
+		if s.join(append(s.routers[:len(s.routers):len(s.routers)], r)) {
+			return true
+		}
+	}
+	return false
+}
+
+// join makes the stage one of these routers. It returns false, and changes nothing, if their
+// programs cannot be joined.
+func (s *jointStage) join(rs []*Router) bool {
+	var programs []*expr.Program
+	for _, r := range rs {
+		programs = append(programs, r.layout.Stage)
+	}
+	joint, columns, ok := expr.JoinPrograms(programs)
+	if !ok {
+		return false
+	}
+	s.program, s.routers = joint, rs
+	for i, r := range rs {
+		r.joint, r.jointColumns = s, columns[i]
+	}
+	return true
+}
+
+// project gives the columns of the joint result that the plan has, in its order.
+func (r *Router) project(from *record.Batch) *record.Batch {
+	if r.view == nil || r.view.Cap() < from.Cap() {
+		r.view = record.NewBatch(r.layout.Stage.Schema(), from.Cap())
+	}
+	r.view.Reset()
+	for i, at := range r.jointColumns {
+		*r.view.Column(i) = *from.Column(at)
+	}
+	r.view.SetLen(from.Len())
+	return r.view
+}
+
+// NewFan makes an agent of the routers of one reader, which have the same source and belong to
+// plans that share their epochs. None of them is an agent any more.
+func NewFan(rs []*Router) *Fan {
+	for _, r := range rs {
+		r.inFan = true
+	}
+	return &Fan{routers: rs, waits: rs[0], stages: joinStages(rs)}
+}
+
+// Step has each router go on with the batch at hand, and takes the next batch, or begins an epoch,
+// when no router is busy any more.
+func (f *Fan) Step(now Nanos) (work int) {
+	f.waits = nil
+	for _, r := range f.routers {
+		n := r.resume(now)
+		if r.phase == routing && r.batch != nil {
+			n += r.routeBatch()
+		}
+		work += n
+		if r.busy() && (f.waits == nil || n == 0) {
+			f.waits = r
+		}
+	}
+	if f.waits == nil {
+		for _, s := range f.stages {
+			s.batch = nil
+		}
+		n := 0
+		n, f.waits = f.routers.next(now)
+		work += n
+		for _, r := range f.routers {
+			if r.phase == routing && r.batch != nil {
+				work += r.routeBatch()
+			}
+		}
+	}
+	if !f.left && f.Done() {
+		f.left = true
+		f.routers[0].cuts.Leave()
+	}
+	return work
+}
+
+// Done says whether the source has ended and every partition of every plan has got the mark of the
+// end.
+func (f *Fan) Done() bool {
+	for _, r := range f.routers {
+		if !r.Done() {
+			return false
+		}
+	}
+	return true
+}
+
+// Wake is when the fan is worth another Step even if no bell rings. While a router is busy the
+// source is not asked, so only the busy routers count.
+func (f *Fan) Wake() Nanos {
+	if !f.waits.busy() {
+		return f.waits.Wake()
+	}
+	wake := Never
+	for _, r := range f.routers {
+		if r.busy() {
+			wake = min(wake, r.Wake())
+		}
+	}
+	return wake
+}
+
+// Stall is why the last Step had no work.
+func (f *Fan) Stall() Stall { return f.waits.stall }
+
+// Err is nil: a partition reports what a router cannot do.
+func (f *Fan) Err() error { return nil }

@@ -1,0 +1,346 @@
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/record"
+)
+
+// MaxPlans bounds the plans of an engine.
+const MaxPlans = 64
+
+// PlanConfig is one of several plans of an engine, with what belongs to it alone. The fields mean
+// what the fields of Config of the same names mean.
+type PlanConfig struct {
+	// Plan is the continuous query. All plans of an engine have the same source schema.
+	Plan *plan.Plan
+
+	// Writer takes the result of the plan away. Each plan has a goroutine of its own that writes.
+	Writer record.Writer
+
+	// Exchange says how records get to the partitions, and Route says to which one.
+	Exchange plan.Exchange
+	Route    plan.Route
+
+	// StateBytes bounds the memory of the groups of the plan. 0 means an equal share of what
+	// Config.StateBytes leaves to the plans that do not say it.
+	StateBytes int
+	// StatePolicy says what happens if StateBytes is not enough.
+	StatePolicy plan.StatePolicy
+
+	// OnLate gets the records that came too late for every window of the plan.
+	OnLate func(reader int, b *record.Batch)
+}
+
+// A PlanError says that one of several plans has ended although others went on. Wait returns it,
+// joined with others if there are any.
+type PlanError struct {
+	Number int // of the plan in Config.Plans
+	Plan   *plan.Plan
+	Err    error
+}
+
+// Error names the plan, and says why it has ended.
+func (e *PlanError) Error() string {
+	return fmt.Sprintf("plan %d (%s): %v", e.Number, e.Plan.Name, e.Err)
+}
+
+// Unwrap returns why the plan has ended.
+func (e *PlanError) Unwrap() error { return e.Err }
+
+// A branch is one plan of an engine with everything that belongs to it alone. After the readers the
+// flow of the data branches: each batch goes to a router of each plan.
+type branch struct {
+	engine     *Engine
+	id         int        // the number of the plan
+	cfg        PlanConfig // with the defaults filled in
+	fold       core.Fold
+	state      *core.MemoryBudget
+	cuts       *core.Cuts // all branches share the epochs
+	partitions []*core.Partition
+	output     *output // nil if the plan has no Writer
+
+	// ended says that the plan takes no more records: it has failed, or it has all that its LIMIT
+	// asks for. It is stored by the goroutine that finds out. A goroutine that loads true knows
+	// nothing else by it.
+	ended atomic.Bool
+
+	mu  sync.Mutex // guards err
+	err error      // why the plan has ended alone; nil if it goes on or has ended with the engine
+}
+
+// fail ends the plan because of err. If it is the only one, the engine ends with it. The other
+// plans of an engine go on.
+func (b *branch) fail(err error) {
+	e := b.engine
+	if len(e.branches) == 1 {
+		e.fail(err)
+		return
+	}
+	b.mu.Lock()
+	if b.err == nil {
+		b.err = &PlanError{b.id, b.cfg.Plan, err}
+		e.report(b.err)
+	}
+	b.mu.Unlock()
+	b.end()
+}
+
+// end has the plan take no more records. The readers stop when no plan takes any.
+func (b *branch) end() {
+	b.ended.Store(true)
+	if len(b.engine.branches) == 1 {
+		b.engine.stopReaders()
+		return
+	}
+	for _, p := range b.partitions {
+		p.Abandon()
+	}
+	e := b.engine
+	for _, in := range e.inlets.all() {
+		in.routers[b.id].Abandon()
+	}
+	for _, other := range e.branches {
+		if !other.ended.Load() {
+			e.ringAll()
+			return
+		}
+	}
+	e.stopReaders()
+}
+
+// failure returns why the plan has ended alone, or nil.
+func (b *branch) failure() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// ofPlan names the plan in messages, if the engine has several.
+func (b *branch) ofPlan() string {
+	if len(b.engine.branches) == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" of plan %d (%s)", b.id, b.cfg.Plan.Name)
+}
+
+// agentName names an agent of the plan, such as partition/3, or plan/1/partition/3 if the engine
+// has several plans.
+func (b *branch) agentName(kind string, id int) string {
+	if len(b.engine.branches) == 1 {
+		return fmt.Sprintf("%s/%d", kind, id)
+	}
+	return fmt.Sprintf("plan/%d/%s/%d", b.id, kind, id)
+}
+
+// newBranches makes the branches of the plans, with their cuts and outputs, but without partitions.
+func (e *Engine) newBranches() {
+	c := &e.cfg
+	held := c.HeldSnapshots
+	if c.State != nil {
+		held++ // the keeper holds a cut while it saves it
+	}
+	for id, p := range c.Plans {
+		b := &branch{
+			engine: e, id: id, cfg: p, fold: core.Fold{Exchange: p.Exchange, Bytes: c.FoldBytes / len(c.Plans)},
+			state: core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
+		}
+		if c.State != nil {
+			b.state.KeepCut()
+		}
+		if id == 0 {
+			b.cuts = core.NewCuts(p.Plan, p.Route, len(c.Readers), c.Partitions, held, b.state, e.ringAll)
+		} else {
+			b.cuts = e.branches[0].cuts.Share(p.Plan, p.Route, b.state)
+		}
+		b.cuts.Divide(len(c.Plans))
+		b.cuts.Origin = e.start.UnixNano()
+		if p.Writer != nil {
+			b.output = newOutput(b)
+		}
+		e.branches = append(e.branches, b)
+	}
+	e.branch = e.branches[0]
+}
+
+// addPartitions makes the partitions of the plan.
+func (b *branch) addPartitions() error {
+	e := b.engine
+	for p := range e.cfg.Partitions {
+		partition, err := core.NewPartition(plan.PartitionID(p), b.cfg.Plan, nil, nil, b.state, b.cuts)
+		if err != nil {
+			return err
+		}
+		if o := b.output; o != nil && b.cfg.Plan.PassesThrough() {
+			out, err := newOutlet(b.cfg.Plan, o.batchReady, e.partitionOn[p].bell)
+			if err != nil {
+				return err
+			}
+			partition.SetOutlet(out)
+			o.outlets = append(o.outlets, out)
+		}
+		b.partitions = append(b.partitions, partition)
+	}
+	return nil
+}
+
+// columnsRead says which columns of the source some plan reads.
+func (e *Engine) columnsRead() []bool {
+	read := ColumnsRead(e.cfg.Plans[0].Plan)
+	for _, p := range e.cfg.Plans[1:] {
+		for i, yes := range ColumnsRead(p.Plan) {
+			read[i] = read[i] || yes
+		}
+	}
+	return read
+}
+
+// wantsAll says whether some plan wants all columns of the source: OnLate gets records with all
+// columns, and so does a RouteFunc.
+func (e *Engine) wantsAll() bool {
+	for _, p := range e.cfg.Plans {
+		if p.OnLate != nil || p.Route.Routing == plan.RouteCustom {
+			return true
+		}
+	}
+	return false
+}
+
+// onLate says whether some plan takes late records.
+func (c *Config) onLate() bool {
+	for _, p := range c.Plans {
+		if p.OnLate != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// short returns the configuration in the short form if Plans has a single plan.
+func (c *Config) short() *Config {
+	if len(c.Plans) != 1 || c.Plan != nil {
+		return c
+	}
+	d, p := *c, c.Plans[0]
+	d.Plans, d.Plan, d.Writer, d.Exchange, d.Route = nil, p.Plan, p.Writer, p.Exchange, p.Route
+	d.StatePolicy, d.OnLate = p.StatePolicy, p.OnLate
+	if p.StateBytes != 0 {
+		d.StateBytes = p.StateBytes
+	}
+	return &d
+}
+
+// plans returns the plans of the configuration, also if it has only one in the short form.
+func (c *Config) plans() []PlanConfig {
+	if len(c.Plans) > 0 {
+		return c.Plans
+	}
+	return []PlanConfig{{
+		Plan: c.Plan, Writer: c.Writer, Exchange: c.Exchange, Route: c.Route, StateBytes: c.StateBytes,
+		StatePolicy: c.StatePolicy, OnLate: c.OnLate,
+	}}
+}
+
+// plansWithDefaults fills in what the plans leave zero. The other defaults have been filled in.
+func (c *Config) plansWithDefaults() []PlanConfig {
+	if len(c.Plans) == 0 {
+		return c.plans()
+	}
+	plans := append([]PlanConfig(nil), c.Plans...)
+	left, without := c.StateBytes, 0
+	for _, p := range plans {
+		left -= p.StateBytes
+		if p.StateBytes == 0 {
+			without++
+		}
+	}
+	for i := range plans {
+		if plans[i].StateBytes == 0 {
+			plans[i].StateBytes = max(left/without, MinStateBytes)
+		}
+	}
+	return plans
+}
+
+// planFaults reports what is wrong with the plans.
+func (c *Config) planFaults(fault func(format string, args ...any)) {
+	if len(c.Plans) == 0 {
+		c.planFault(c.plans()[0], "", fault)
+		return
+	}
+	switch {
+	case c.Plan != nil:
+		fault("there is a Plan, and there are Plans: only one of the fields is to be set")
+	case c.Writer != nil || c.OnLate != nil || c.Exchange != 0 || c.Route.Routing != plan.RouteAuto ||
+		c.StatePolicy != 0:
+		fault("Writer, OnLate, Exchange, Route and StatePolicy of several plans are set in Plans, for each of them")
+	case len(c.Plans) > MaxPlans:
+		fault("%d plans, at most %d are allowed", len(c.Plans), MaxPlans)
+	}
+	if c.State != nil && len(c.Plans) > 1 {
+		fault("State keeps one plan, there are %d: give each an engine of its own", len(c.Plans))
+	}
+	if c.Rebalance && len(c.Plans) > 1 {
+		fault("Rebalance is for one plan, there are %d", len(c.Plans))
+	}
+	seen := map[*plan.Plan]int{}
+	for i, p := range c.Plans {
+		c.planFault(p, fmt.Sprintf("plan %d: ", i), fault)
+		if p.Plan == nil {
+			continue
+		}
+		if first, ok := seen[p.Plan]; ok {
+			fault("plans %d and %d are the same", first, i)
+		}
+		seen[p.Plan] = i
+		if first := c.Plans[0].Plan; first != nil && first.Source != nil && p.Plan.Source != nil {
+			if why := otherSchema(first.Source, p.Plan.Source); why != "" {
+				fault("plans 0 and %d have different sources: %s", i, why)
+			}
+		}
+	}
+}
+
+// planFault reports what is wrong with one plan.
+func (c *Config) planFault(p PlanConfig, of string, fault func(format string, args ...any)) {
+	if p.Plan == nil {
+		fault("%sno plan", of)
+	} else if err := p.Plan.Validate(); err != nil {
+		fault("%s%w", of, err)
+	} else if err := p.Route.Validate(p.Plan); err != nil {
+		fault("%s%w", of, err)
+	}
+	if p.Plan != nil && p.Plan.PassesThrough() && p.Writer == nil {
+		fault("%sa plan that passes records through needs a Writer: there are no groups to read", of)
+	}
+	if p.Exchange > plan.ExchangeRoute {
+		fault("%sno exchange %v", of, p.Exchange)
+	}
+	if p.StateBytes != 0 && p.StateBytes < MinStateBytes {
+		fault("%s%d bytes for the groups, expected at least %d, or 0 for half of the memory", of, p.StateBytes,
+			MinStateBytes)
+	}
+	if p.StatePolicy > plan.StateShed {
+		fault("%sno state policy %v", of, p.StatePolicy)
+	}
+	if p.StatePolicy == plan.StateShed && p.Exchange == plan.ExchangeFold {
+		fault("%sa plan that sheds cannot fold: partial states do not say how many records they stand for", of)
+	}
+}
+
+// otherSchema says how two schemas differ; it is empty if they have the same columns.
+func otherSchema(a, b *record.Schema) string {
+	if a.Len() != b.Len() {
+		return fmt.Sprintf("%d columns and %d", a.Len(), b.Len())
+	}
+	for i := range a.Len() {
+		if a.Field(i) != b.Field(i) {
+			return fmt.Sprintf("column %d is %v and %v", i, a.Field(i), b.Field(i))
+		}
+	}
+	return ""
+}

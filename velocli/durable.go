@@ -1,0 +1,228 @@
+package velocli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/state"
+)
+
+// durability says where a job keeps its state, so that it survives a restart.
+type durability struct {
+	State      string        `help:"Keep the state there, and go on from it after a restart." placeholder:"DIR"`
+	Checkpoint time.Duration `help:"How often the state is saved; ${checkpoint} without it." placeholder:"TIME"`
+	Fresh      bool          `help:"Begin anew this once; the old state is put aside."`
+	Takeover   bool          `help:"Go on this once with a copy of a state."`
+}
+
+// folderOfSelect is the folder of a SELECT without a sink.
+const folderOfSelect = "select"
+
+// checkState reports what is wrong with the options, and the queries whose state cannot be kept.
+func (d *durability) checkState(job *query.Job) error {
+	if d.State == "" {
+		if d.Checkpoint != 0 || d.Fresh || d.Takeover {
+			return errors.New("--checkpoint, --fresh and --takeover are for a job that keeps its state: --state DIR")
+		}
+		return nil
+	}
+	var faults []error
+	if d.Checkpoint < 0 {
+		faults = append(faults, fmt.Errorf("--checkpoint %v: expected more than 0", d.Checkpoint))
+	}
+	for _, o := range job.Outputs {
+		switch s := o.Sink; {
+		case o.Plan.PassesThrough():
+			faults = append(faults, fmt.Errorf("%s: --state: the query passes records through and keeps no groups, so "+
+				"there is no state that could survive: put it into a job of its own, without --state", nameOf(o)))
+		case o.Plan.Emit == plan.EmitChanges && s != nil && s.Options.Connector() == "file" &&
+			!strings.Contains(filepath.Base(s.Options.Text("path")), "{n}"):
+			faults = append(faults, s.Options.Errorf("path", "with --state each run writes only the changes since the "+
+				"last one, and its file would replace the earlier ones: put {n} into the name"))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// stateOf is where a query keeps its state; nil if it keeps none.
+func (d *durability) stateOf(o *query.Output) *engine.State {
+	if d.State == "" {
+		return nil
+	}
+	return &engine.State{
+		Path: filepath.Join(d.State, folderOf(o)), Interval: d.Checkpoint, Fresh: d.Fresh, Takeover: d.Takeover,
+	}
+}
+
+// folderOf is the name of the folder of a query.
+func folderOf(o *query.Output) string {
+	if o.Sink == nil {
+		return folderOfSelect
+	}
+	return folderName(o.Sink.Name)
+}
+
+// folderName is the name of the folder of a sink. Names of sinks may have any characters, folders
+// may not, and some file systems do not tell capitals from small letters. Other characters than
+// small letters, digits and _ become % and two digits for each byte.
+func folderName(sink string) string {
+	var b strings.Builder
+	for i := range len(sink) {
+		switch c := sink[i]; {
+		case c >= 'a' && c <= 'z' && (i > 0 || sink != folderOfSelect), c >= '0' && c <= '9', c == '_':
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// resumable says whether all readers of a flow can be gone on with after a restart. The error says
+// that one would be read again from its beginning, and its records counted twice.
+func (f *flow) resumable(rs []record.Reader) (bool, error) {
+	for i, r := range rs {
+		if _, ok := r.(record.Resumer); ok {
+			continue
+		}
+		if f.feed.once != "" {
+			return false, nil
+		}
+		return false, fmt.Errorf("--state: %s would be read from its beginning again after a restart, and counted "+
+			"twice: make it a plain file, or leave --state out", f.feed.files.sources[i])
+	}
+	return true, nil
+}
+
+// guarantee says in words what a restart does to a query.
+func (f *flow) guarantee() string {
+	again := ""
+	_, commits := f.writer.(record.Committer)
+	switch {
+	case f.plan.Emit == plan.EmitChanges:
+		again = "changes after the last checkpoint are written again"
+	case f.plan.Window != nil && !commits:
+		again = "windows after the last checkpoint are written again"
+	case f.plan.Window != nil && !f.plan.Window.Repeatable():
+		again = "a record after the last checkpoint may be in two windows"
+	}
+	switch {
+	case !f.resumes && again != "":
+		return "the state survives; what had been read after the last checkpoint is lost, and " + again
+	case !f.resumes:
+		return "the state survives; what had been read after the last checkpoint is lost"
+	case again != "":
+		return "at least once: " + again
+	case f.atEnd:
+		return "exactly once: the result is written when the input has come to its end"
+	}
+	return "exactly once"
+}
+
+// sayState says what is guaranteed and where the query goes on.
+func (f *flow) sayState() {
+	say := func(format string, args ...any) {
+		note(f.kept.say, "velo: "+f.name+": "+fmt.Sprintf(format, args...))
+	}
+	note(f.kept.say, fmt.Sprintf("velo: %s -> %s: %s", f.feed.name, f.name, f.guarantee()))
+	if f.began.Restored == 0 {
+		say("begins anew in %s", f.state.Path)
+		return
+	}
+	if f.began.Passed != nil {
+		say("%v", f.began.Passed)
+	}
+	snap := f.engine.Snapshot()
+	defer snap.Close()
+	say("goes on at generation %d (%s old, %s groups)", f.began.Restored, age(time.Since(f.began.Saved)),
+		thousands(snap.Len()))
+}
+
+// onState tells the user when the state cannot be saved, and when it can again.
+func (f *flow) onState() func(engine.StateEvent) {
+	failing := false
+	return func(ev engine.StateEvent) {
+		switch {
+		case ev.Kind == engine.SaveFailed && !failing:
+			failing = true
+			note(f.kept.say, fmt.Sprintf("velo: %s: the state cannot be saved: %v; it is tried again", f.name, ev.Err))
+		case ev.Kind == engine.Saved && failing:
+			failing = false
+			note(f.kept.say, fmt.Sprintf("velo: %s: the state is saved again: generation %d", f.name, ev.Generation))
+		}
+	}
+}
+
+// goesOn says whether a flow that has ended goes on when it is run again: it keeps its state, and
+// had not come to the end of its input. Its result is not complete, and is not written yet.
+func (f *flow) goesOn() bool {
+	return f.state != nil && (f.early || cutShort(f.engine))
+}
+
+// age is a time in words that is at least a second exact.
+func age(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
+}
+
+// thousands is a number with commas.
+func thousands[T int | int64 | uint64](n T) string {
+	s := strconv.FormatUint(uint64(n), 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// committed is a kept writer that goes on after a restart.
+type committed struct {
+	*kept
+	to record.Committer
+}
+
+// Recover notes the last window that had been written.
+func (c *committed) Recover(ctx context.Context, job string, saved []byte) (window int64, err error) {
+	c.ended, err = c.to.Recover(ctx, job, saved)
+	return c.ended, err
+}
+
+// EndWindow notes the last window.
+func (c *committed) EndWindow(ctx context.Context, window int64) error {
+	err := c.to.EndWindow(ctx, window)
+	if err == nil && window != math.MaxInt64 {
+		c.ended = window
+	}
+	c.saysRetry(err)
+	return err
+}
+
+// Save passes on.
+func (c *committed) Save(ctx context.Context) ([]byte, error) { return c.to.Save(ctx) }
+
+// stateHint adds the options of the program to an error about a state.
+func stateHint(err error) error {
+	switch {
+	case errors.Is(err, state.ErrCopied):
+		return fmt.Errorf("%w\n--takeover goes on with it, --fresh begins anew and puts it aside", err)
+	case errors.Is(err, state.ErrNoManifest), errors.Is(err, engine.ErrOtherPlan), errors.Is(err, engine.ErrLostSplit),
+		errors.Is(err, engine.ErrFinished):
+		return fmt.Errorf("%w\n--fresh begins anew, and puts the old state aside", err)
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package velocli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/velo-engine/velo/connect"
+
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/state"
+)
+
+// stateExportCmd prints the groups of a state.
+type stateExportCmd struct {
+	Dir    string `arg:"" help:"The folder of --state, or of one of its queries."`
+	Job    string `arg:"" help:"The job that made it; - is standard input."`
+	Query  string `help:"Print this query only: the name of its sink, or select." placeholder:"NAME"`
+	Format string `help:"How to print: ${enum}." enum:"table,csv,ndjson" default:"table"`
+}
+
+// Help is the additional text of velo state export --help.
+func (stateExportCmd) Help() string {
+	return `The newest generation is read, also while the job runs; nothing is changed. The job says what the columns
+are: its keys, aggregates, WHERE and windows must be those that made the groups, and its SELECT, HAVING, ORDER BY and
+LIMIT may be others. Windows that are still open are printed with what they have.`
+}
+
+// Run runs the command.
+func (c *stateExportCmd) Run(std streams) error {
+	text, err := (&runCmd{Job: c.Job}).text(std.in)
+	if err != nil {
+		return err
+	}
+	job, err := query.CompileJob(text, connect.Default)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Job, err)
+	}
+	found := 0
+	for _, o := range job.Outputs {
+		name := folderOf(o)
+		path := filepath.Join(c.Dir, name)
+		switch {
+		case c.Query != "" && c.Query != nameOf(o) && c.Query != name:
+			continue
+		case state.Holds(c.Dir):
+			// It is the folder of one query.
+			if filepath.Base(filepath.Clean(c.Dir)) != name && c.Query == "" && len(job.Outputs) > 1 {
+				continue
+			}
+			path = c.Dir
+		}
+		found++
+		if err := c.print(path, o, std); err != nil {
+			return err
+		}
+	}
+	if found == 0 {
+		return fmt.Errorf("%s: no query of %s has its state there; --query names one", c.Dir, c.Job)
+	}
+	return nil
+}
+
+// print prints the groups of a query.
+func (c *stateExportCmd) print(path string, o *query.Output, std streams) error {
+	saved, err := engine.ReadState(path, o.Plan)
+	if err != nil {
+		return err
+	}
+	w := newLines(c.Format, &terminal{to: std.out}, false)
+	some := false
+	for b := range saved.Batches(record.DefaultRows) {
+		some = true
+		if err := w.Write(context.Background(), b); err != nil {
+			return err
+		}
+	}
+	if !some {
+		schema, err := o.Plan.Result()
+		if err == nil {
+			err = w.Write(context.Background(), record.NewBatch(schema, 1)) // the names of the columns
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}

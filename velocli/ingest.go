@@ -1,0 +1,166 @@
+package velocli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/velo-engine/velo/connect"
+
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
+)
+
+// ingest is one source that is read, by one engine, for one or several queries. Each record is read
+// and decoded once for all of them.
+type ingest struct {
+	flows []*flow
+	feed  *feeder
+	// aside takes the records of the source that cannot be read.
+	aside  *quarantine
+	engine *engine.Engine
+	// ended waits for the engine.
+	ended func() error
+
+	// following looks after followed files; nil if there are none.
+	following *following
+
+	// growing ends the look for more readers of the source; nil if there will not be any.
+	growing *grower
+
+	// early says that a signal came before anything was started.
+	early bool
+}
+
+// names are the names of the queries.
+func (in *ingest) names() string {
+	var names []string
+	for _, f := range in.flows {
+		names = append(names, f.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// add adds a query.
+func (in *ingest) add(f *flow) *flow {
+	f.ingest, f.number = in, len(in.flows)
+	in.flows = append(in.flows, f)
+	return f
+}
+
+// start starts the engine.
+func (in *ingest) start(s *sizing, live bool) error {
+	rs, err := in.feed.open(s.Readers)
+	if err != nil {
+		return err
+	}
+	cfg := engine.Config{
+		Readers: rs, Partitions: s.Partitions, Cores: s.Cores, StateBytes: s.stateBytes * len(in.flows),
+		EpochInterval: -1, OnReject: in.aside.put,
+	}
+	if live {
+		cfg.EpochInterval = liveEvery
+	}
+	for _, f := range in.flows {
+		if flows(f.plan) {
+			cfg.EpochInterval = 0 // windows close, and groups change, while records come
+		}
+		if f.state != nil {
+			f.resumes, err = f.resumable(rs)
+			if err != nil {
+				return errors.Join(err, closeAll(rs))
+			}
+			f.state.OnEvent, cfg.State = f.onState(), f.state
+		}
+		cfg.Plans = append(cfg.Plans, engine.PlanConfig{Plan: f.plan, Writer: f.writerFor()})
+	}
+	in.engine, err = engine.Start(context.Background(), cfg)
+	if err != nil {
+		_ = closeAll(rs) // they have read nothing
+		return err
+	}
+	in.aside.engine = in.engine
+	if g, ok := in.feed.input.(connect.Grower); ok && len(rs) > 0 {
+		in.growing = grow(g, in.engine, rs[0])
+	}
+	first := in.flows[0]
+	first.began = in.engine.Stats().State
+	if in.feed.files.follow {
+		in.following = follow(in.feed.files, in.engine, rs, first.name, first.kept.say)
+	}
+	in.ended = sync.OnceValue(in.end)
+	return nil
+}
+
+func closeAll(rs []record.Reader) error {
+	var errs []error
+	for _, r := range rs {
+		errs = append(errs, r.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// end waits for the engine.
+func (in *ingest) end() error {
+	err := in.engine.Wait()
+	in.following.stop()
+	in.growing.stop()
+	return err
+}
+
+// close closes everything, and does not wait for a result.
+func (in *ingest) close() {
+	if in.engine != nil {
+		_ = in.engine.Close() // Wait has reported what went wrong
+	}
+}
+
+// short says whether the input had not come to its end when the user interrupted it. It is false if
+// the input has no end.
+func (in *ingest) short() bool { return in.early || !in.feed.endless && cutShort(in.engine) }
+
+// wait waits for the engine, and returns why the query has failed: for a reason of its own, or
+// because the engine has.
+func (f *flow) wait() error {
+	return explain(f.failure(f.ended()))
+}
+
+// explain adds to an error what the user can do about it.
+func explain(err error) error {
+	if errors.Is(err, arena.ErrBudget) || errors.Is(err, result.ErrSorterFull) {
+		err = fmt.Errorf("%w\n--memory, or VELO_MEMORY, gives the query more", err)
+	}
+	return err
+}
+
+// failure leaves out of an error of the engine what is about other queries only.
+func (f *flow) failure(err error) error {
+	var mine []error
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	for _, e := range joined.Unwrap() {
+		var of *engine.PlanError
+		switch {
+		case !errors.As(e, &of):
+			mine = append(mine, f.failure(e))
+		case of.Number == f.number:
+			mine = append(mine, of.Err)
+		}
+	}
+	return errors.Join(mine...)
+}
+
+// stats are the counters of the engine, as they are for this query.
+func (f *flow) stats() engine.Stats { return f.engine.Stats().Of(f.number) }
+
+// snapshot is the newest snapshot of the query; end lets go of it.
+func (f *flow) snapshot() (s *engine.Snapshot, end func()) {
+	all := f.engine.Snapshot()
+	return all.Of(f.plan), func() { _ = all.Close() } // it never fails
+}

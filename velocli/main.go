@@ -1,0 +1,163 @@
+// Package velocli is the command velo, for programs that have more connectors than cmd/velo: such a
+// program imports them, so that they register themselves (see package connect), and calls Main.
+//
+//	package main
+//
+//	import (
+//		_ "github.com/velo-engine/velo/connect/kafka"
+//		"github.com/velo-engine/velo/velocli"
+//	)
+//
+//	func main() { velocli.Main() }
+//
+// What the command does is said in cmd/velo. It is in a package of its own because the modules of
+// connectors require this one, and not the other way around.
+package velocli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	_ "time/tzdata" // time zones, for machines that have none
+
+	"github.com/alecthomas/kong"
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/cli"
+)
+
+type commands struct {
+	Version kong.VersionFlag `help:"Print the version and what it was built with."`
+
+	Query   queryCmd   `cmd:"" help:"Run a SELECT over a file, the files of a directory or pattern, or standard input, and print the result."`
+	Run     runCmd     `cmd:"" help:"Run a job: sources, sinks and queries in one text."`
+	Explain explainCmd `cmd:"" help:"Print the plan of a SELECT without running it."`
+	State   stateCmd   `cmd:"" help:"Look at what velo run --state has saved, verify it, copy it."`
+	Schema  schemaCmd  `cmd:"" help:"Print the columns that a file seems to have, in the form that --schema takes."`
+}
+
+// Exit statuses.
+const (
+	statusFailed      = 1
+	statusAside       = 2
+	statusInterrupted = 3
+	statusPiped       = 141 // as in shells after SIGPIPE
+)
+
+// errAside says that there is a result, of the records that could be read.
+var errAside = errors.New("records were set aside")
+
+// Main runs the command with the arguments of the process, and ends the process with its exit
+// status.
+func Main() {
+	// If the program that reads velo's output closes it, that must end the printing, but not the
+	// sinks of a job: a write returns an error instead of a signal ending the process.
+	signal.Ignore(syscall.SIGPIPE)
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// streams are what a command reads and where it writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run runs the program and returns its exit status.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, status := cli.Parse(&commands{}, withCommand(args), stdout, stderr, kong.Name("velo"),
+		kong.Description("SQL over files, as fast as the machine reads them.\n\nExit statuses: 0; 1 something "+
+			"failed; 2 records were set aside; 3 an interrupt came before the end of the input; 80 the command line "+
+			"is not understood; 141 the reader of standard output has closed it."), kong.Vars{
+			"version": version(), "checkpoint": engine.DefaultCheckpointInterval.String(),
+		},
+		kong.Bind(streams{stdin, stdout, stderr}))
+	if ctx == nil {
+		return status
+	}
+	e := sorted(ctx.Run())
+	switch {
+	case e.failed != nil:
+		fmt.Fprintf(stderr, "velo: %v\n", e.failed)
+		return statusFailed
+	case e.piped:
+		return statusPiped
+	case e.interrupted:
+		return statusInterrupted
+	case e.aside:
+		return statusAside
+	}
+	return 0
+}
+
+// withCommand adds the command query to a command line that has a SELECT and no command.
+func withCommand(args []string) []string {
+	for _, arg := range args {
+		switch {
+		case slices.Contains([]string{"query", "run", "explain", "schema", "state"}, arg):
+			return args
+		case isSelect(arg):
+			return append([]string{"query"}, args...)
+		}
+	}
+	return args
+}
+
+// isSelect says whether a text begins like a query.
+func isSelect(text string) bool {
+	fields := strings.Fields(text)
+	return len(fields) > 1 && strings.EqualFold(fields[0], "select")
+}
+
+// ending says how a command has ended.
+type ending struct {
+	aside, interrupted, piped bool
+	failed                    error
+}
+
+// sorted classifies an error, which may be several joined. The ending has flags for what is not a
+// failure, and the failures that remain.
+func sorted(err error) (e ending) {
+	many, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		switch {
+		case errors.Is(err, errAside):
+			e.aside = true
+		case errors.Is(err, errInterrupted):
+			e.interrupted = true
+		case errors.Is(err, errPiped):
+			e.piped = true
+		default:
+			e.failed = err
+		}
+		return e
+	}
+	var rest []error
+	for _, one := range many.Unwrap() {
+		o := sorted(one)
+		rest = append(rest, o.failed)
+		e.aside, e.interrupted, e.piped = e.aside || o.aside, e.interrupted || o.interrupted, e.piped || o.piped
+	}
+	e.failed = errors.Join(rest...)
+	return e
+}
+
+// version is the version of the module as it was built, or of the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v, commit := info.Main.Version, ""
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = " " + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return fmt.Sprintf("velo %s%s, %s, %s/%s", v, commit, info.GoVersion, runtime.GOOS, runtime.GOARCH)
+}

@@ -1,0 +1,345 @@
+package velocli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/velo-engine/velo/connect"
+
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/writers"
+)
+
+// maxJobBytes is how much of a job is read: one byte more than a text may have, so that the parser
+// reports the length of the text.
+const maxJobBytes = 1<<20 + 1
+
+// runCmd runs a job.
+type runCmd struct {
+	Job    string `arg:"" help:"A file with CREATE SOURCE, CREATE SINK, INSERT INTO and maybe a SELECT; - is standard input."`
+	Format string `help:"How to print the result of a SELECT without a sink: ${enum}." enum:"table,csv,ndjson" default:"table"`
+	sizing
+	durability
+	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
+	Stats      bool   `help:"Print what the engines did, to standard error."`
+	Live       bool   `help:"Show on standard error, in a terminal, what each query and each source does while the job runs."`
+	SkipGaps   bool   `help:"Skip this once, and count, what a source cannot give any more."`
+	Check      bool   `help:"Compile the job, print its queries, and run nothing."`
+}
+
+// Help is the additional text of velo run --help.
+func (runCmd) Help() string {
+	return `A job is SQL statements with semicolons between them:
+
+    CREATE SOURCE trades (symbol text NOT NULL, size bigint, at timestamp NOT NULL,
+                          WATERMARK FOR at AS at - INTERVAL '5 s')
+      WITH (connector = 'file', path = 'trades/*.csv');
+    CREATE SINK volumes WITH (connector = 'file', path = 'volumes-{n}.csv', rotate.every = '1 hour');
+    INSERT INTO volumes
+      SELECT window_start, symbol, sum(size) AS volume FROM trades
+      GROUP BY symbol, tumble(at, INTERVAL '1 minute');
+    SELECT symbol, count(*) AS n FROM trades GROUP BY symbol ORDER BY n DESC LIMIT 10
+
+Connectors and their options:
+
+    source  file       path, format (auto, csv, tsv, ndjson), delimiter, header (true, false, skip), time.unit, follow, follow.files, idle
+            stdin      the same without path and follow
+            tcp        address (host:port, of this machine unless there are certificate, key and token.file),
+                       format (csv, tsv, ndjson), delimiter, header, time.unit, connections,
+                       connections.idle, connections.peer, admit.within
+            unix       path of the socket, and the options of tcp
+            generator  rows, groups, distribution (uniform, zipf, sequential), seed; two bigint columns
+    sink    file       path, format (csv, ndjson), rotate.bytes, rotate.every, flush.every, full (stop, wait)
+            stdout     format (table, csv, ndjson)
+` + moreConnectors() + `
+An interrupt or SIGTERM ends the reading, and what has been read is written, except windows that are not closed then.
+A second one ends at once.
+
+With --state DIR the job goes on after a restart, and after a crash, where it stopped: DIR has a folder for each query,
+named after its sink (select if there is none). At the start the program says for each query what is guaranteed. An
+interrupt saves the state; a result that has no windows is written only when the input has come to its end.
+
+    velo run job.sql --state state
+    velo state show state
+
+Exit statuses: 0; 1 if something failed; 2 if records were set aside; 3 if an input had not come to its end; 80 if the
+command line is not understood; 141 if the reader of standard output has closed it: the sinks are written.`
+}
+
+// Run runs the command.
+func (c *runCmd) Run(std streams) (err error) {
+	say := &heldBack{to: std.err}
+	text, err := c.text(std.in)
+	if err != nil {
+		return err
+	}
+	job, err := query.CompileJob(text, connect.Default)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Job, err)
+	}
+	if err := errors.Join(c.fill(c.ingests(job), len(job.Outputs)), c.check(job, std)); err != nil {
+		return err
+	}
+	if c.Check {
+		for _, o := range job.Outputs {
+			fmt.Fprintf(std.out, "%s: %s\n", nameOf(o), o.Text)
+		}
+		return nil
+	}
+	all := std
+	if c.Live {
+		std.err = say
+	}
+	stop := newStopper(std.err)
+	stop.saves = c.State != ""
+	defer stop.end()
+	ins, err := c.open(job, streams{stop.stdin(std.in), std.out, std.err})
+	defer closeFeeds(ins)
+	if stop.cutEarly() {
+		return errInterrupted // before anything had come
+	}
+	if err != nil {
+		return err
+	}
+	if c.Quarantine != "" {
+		set, err := os.Create(c.Quarantine)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, set.Close()) }()
+		for _, in := range ins {
+			in.aside.file = set
+		}
+	}
+	if stop.start() {
+		return errInterrupted
+	}
+	beforeStart()
+	if c.Live {
+		if err := checkLive(flowsOf(ins), all); err != nil {
+			return err
+		}
+	}
+	if err := c.start(ins); err != nil {
+		return err
+	}
+	var view *background
+	if c.Live {
+		view = showJob(say, flowsOf(ins))
+	}
+	return c.wait(ins, stop, view, std.err)
+}
+
+// beforeStart is called when everything is open and nothing runs yet. A test uses it to remove a
+// folder.
+var beforeStart = func() {}
+
+// text reads the job.
+func (c *runCmd) text(stdin io.Reader) (string, error) {
+	from := stdin
+	if c.Job != "-" {
+		f, err := os.Open(c.Job)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		from = f
+	}
+	text, err := io.ReadAll(io.LimitReader(from, maxJobBytes))
+	return string(text), err
+}
+
+// nameOf is what messages call a query.
+func nameOf(o *query.Output) string {
+	if o.Sink == nil {
+		return "SELECT"
+	}
+	return o.Sink.Name
+}
+
+// ingests is how many engines a job needs: one for each source that is read, or one for each query
+// if it keeps its state.
+func (c *runCmd) ingests(job *query.Job) int {
+	if c.State != "" {
+		return len(job.Outputs)
+	}
+	sources := map[*query.Source]bool{}
+	for _, o := range job.Outputs {
+		sources[o.Source] = true
+	}
+	return len(sources)
+}
+
+// open opens everything that the job names, before anything runs. The error lists everything that
+// is wrong. A source is opened once, and is read once for all queries over it. If the state is kept,
+// each query reads it for itself.
+func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
+	var faults []error
+	feeds := map[*query.Source]*feeder{}
+	shared := map[*query.Source]*ingest{}
+	out := &terminal{to: std.out}
+	for _, o := range job.Outputs {
+		feed, seen := feeds[o.Source]
+		if !seen {
+			feed, err = openSource(o.Source, std, c.SkipGaps)
+			if err != nil {
+				faults = append(faults, err)
+			} else {
+				feed.files.saySkipped(feed.name, std.err)
+			}
+			feeds[o.Source] = feed
+		}
+		if feed == nil {
+			continue
+		}
+		in := shared[o.Source]
+		if in == nil || c.State != "" {
+			// only after it was opened is it known whether standard input is a file
+			if seen && feed.once != "" {
+				faults = append(faults, readOnce(o, feed.once))
+			}
+			feed = feed.another()
+			in = &ingest{feed: feed, aside: &quarantine{files: feed.files}}
+			shared[o.Source] = in
+			ins = append(ins, in)
+		}
+		w, err := openSink(o, c.Format, std, out,
+			feed.endless || c.State != "" || feed.once != "" && closesEarly(o.Plan), c.State != "")
+		if err != nil {
+			faults = append(faults, err)
+		}
+		in.add(&flow{
+			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w, kept: &kept{Writer: w, name: nameOf(o), say: std.err},
+			atEnd: o.Plan.Window == nil && !o.Plan.Streams(), hints: runHints, state: c.stateOf(o),
+		})
+	}
+	return ins, errors.Join(faults...)
+}
+
+// closeFeeds closes what has been opened. For sinks it discards what has not been written to its
+// end.
+func closeFeeds(ins []*ingest) {
+	for _, in := range ins {
+		in.feed.files.remove()
+	}
+	for _, f := range flowsOf(ins) {
+		abandon(f.writer)
+	}
+}
+
+// flowsOf are all queries.
+func flowsOf(ins []*ingest) (all []*flow) {
+	for _, in := range ins {
+		all = append(all, in.flows...)
+	}
+	return all
+}
+
+// start starts an engine for each source. If one does not start, none runs.
+func (c *runCmd) start(ins []*ingest) error {
+	for _, in := range ins {
+		if err := in.start(&c.sizing, c.Live); err != nil {
+			for _, other := range ins {
+				other.close()
+			}
+			return fmt.Errorf("%s: %w", in.names(), stateHint(err))
+		}
+	}
+	for _, f := range flowsOf(ins) {
+		if f.state != nil {
+			f.sayState()
+		}
+	}
+	return nil
+}
+
+// abandon closes a writer and discards what is not complete. A writer that has been closed is left
+// alone.
+func abandon(w record.Writer) {
+	switch w := w.(type) {
+	case *writers.File:
+		if w != nil {
+			_ = w.Abandon()
+		}
+	case connect.Aborter:
+		w.Abort(nil)
+		_ = w.Close()
+	}
+}
+
+// runHints are what a job advises about its windows.
+var runHints = hints{
+	late: "a longer interval in WATERMARK keeps windows open",
+	open: "a shorter interval in WATERMARK, or the option idle of the source, closes windows earlier",
+}
+
+// wait waits for all queries to end and finishes what each has written. A query that fails does not
+// hold up the others.
+func (c *runCmd) wait(ins []*ingest, stop *stopper, view *background, say io.Writer) error {
+	var works []work
+	for _, in := range ins {
+		works = append(works, work{in.engine, in.feed.socket})
+	}
+	stop.stops(works...)
+	flows := flowsOf(ins)
+	errs := make([]error, len(flows))
+	var ended sync.WaitGroup
+	for i, f := range flows {
+		ended.Go(func() {
+			errs[i] = f.finish(f.wait())
+			if errs[i] != nil {
+				errs[i] = fmt.Errorf("%s: %w", f.name, errs[i])
+			}
+			if errors.Is(errs[i], errPiped) {
+				note(say, fmt.Sprintf("velo: %s: %v: the rest of the result is not printed", f.name, errPiped))
+			}
+		})
+	}
+	ended.Wait()
+	interrupted := stop.end()
+	view.stop()
+	for _, f := range flows {
+		c.report(f, interrupted, say)
+	}
+	short := false
+	for _, f := range flows {
+		f.sayLost(say)
+	}
+	for _, in := range ins {
+		short = short || in.short()
+		if err := in.aside.report(say); err != nil && !errors.Is(err, errAside) {
+			errs = append(errs, err)
+		} else if err != nil && errors.Join(errs...) == nil {
+			errs = append(errs, err)
+		}
+		if in.aside.err != nil {
+			errs = append(errs, in.aside.err)
+		}
+		if k := in.feed.socket; k != nil && (c.Stats || k.turnedAway()) {
+			fmt.Fprintf(say, "velo: %s: %v\n", in.feed.name, k.Stats())
+		}
+		in.close()
+	}
+	switch err := errors.Join(errs...); {
+	case stop.twice.Load():
+		return errors.Join(errTwice, err)
+	case interrupted && short && (err == nil || errors.Is(err, errAside)):
+		return errInterrupted
+	default:
+		return err
+	}
+}
+
+// report says what a flow that has ended has done, if the user asked for it or a signal ended it.
+func (c *runCmd) report(f *flow, interrupted bool, to io.Writer) {
+	if c.Stats {
+		fmt.Fprintf(to, "%s from %s: %v%s\n%s\n", f.name, f.feed.name, f.stats(),
+			sourceLine(f.feed.name, f.feed.files.extent(), f.engine), f.summary())
+	} else if interrupted {
+		fmt.Fprintln(to, f.summary())
+	}
+}
