@@ -807,8 +807,9 @@ func Stream(text string) (string, error) {
 	}
 	for _, q := range all[1:] {
 		if q.From.Name != all[0].From.Name {
-			return "", syntax.ErrorAt(text, q.From.Start(), "this SELECT is from %q and the first from %q: all SELECTs "+
-				"of one text are over the same input", q.From.Name, all[0].From.Name)
+			return "", syntax.ErrorAt(text, q.From.Start(),
+				"this SELECT is from %q and the first from %q: all SELECTs "+
+					"of one text are over the same input", q.From.Name, all[0].From.Name)
 		}
 	}
 	return all[0].From.Name, nil

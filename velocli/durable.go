@@ -36,7 +36,8 @@ const folderOfSelect = "select"
 func (d *durability) checkState(job *query.Job) error {
 	if d.State == "" {
 		if d.Checkpoint != 0 || d.Fresh || d.Takeover || d.SkipOutputTo != 0 || d.RepeatOutput {
-			return errors.New("--checkpoint, --fresh, --takeover, --skip-output-to and --repeat-output are for a job that " +
+			return errors.New("--checkpoint, --fresh, --takeover, --skip-output-to and --repeat-output are for a " +
+				"job that " +
 				"keeps its state: --state DIR")
 		}
 		return nil
@@ -251,7 +252,8 @@ func stateHint(err error) error {
 		errors.Is(err, engine.ErrFinished):
 		return fmt.Errorf("%w\n--fresh begins anew, and puts the old state aside", err)
 	case errors.Is(err, engine.ErrOutput):
-		return fmt.Errorf("%w\n--repeat-output and --skip-output-to N are for one start; --fresh begins anew, and puts the "+
+		return fmt.Errorf("%w\n--repeat-output and --skip-output-to N are for one start; --fresh begins anew, and "+
+			"puts the "+
 			"old state aside", err)
 	}
 	return err
