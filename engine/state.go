@@ -186,7 +186,10 @@ func fingerprint(p *plan.Plan) (lines []string) {
 		line("key %d is %s", i+1, column(k))
 	}
 	for i, a := range p.Aggregates {
-		text := fmt.Sprintf("aggregate %d is %v(", i+1, a.Func)
+		text := fmt.Sprintf("aggregate %d is %s(", i+1, a.FuncName())
+		if a.User != nil {
+			text = fmt.Sprintf("aggregate %d is your %v (", i+1, a.User)
+		}
 		if a.Distinct {
 			text += "DISTINCT "
 		}

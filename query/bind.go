@@ -78,6 +78,10 @@ func (c *compiler) sourceColumn(x *syntax.Ident) (int, bool) {
 // groupLeaf binds keys of the groups, aggregates, and the bounds of windows to columns of the
 // groups.
 func (c *compiler) groupLeaf(e syntax.Expr) (v value, done, ok bool) {
+	if x, is := e.(*syntax.Call); is && isGrouping(x) {
+		v, ok = c.grouping(x)
+		return v, true, ok
+	}
 	name, ok := c.keys[e.String()]
 	if !ok {
 		name, ok = c.aggregates[e.String()]
@@ -170,6 +174,13 @@ func (c *compiler) as(v value, t record.Type, at syntax.Expr) (value, bool) {
 
 // bind binds an expression.
 func (c *compiler) bind(e syntax.Expr, l leaf) (v value, ok bool) {
+	if x, is := e.(*syntax.Call); is && x.Over != nil {
+		if v, done, ok := l(e); done {
+			return v, ok
+		}
+		c.fault(x.Pos, "%s with OVER can be in SELECT, QUALIFY and ORDER BY only", x.Name)
+		return v, false
+	}
 	if id, is := e.(*syntax.Ident); is && c.bareNow(id) {
 		return c.now(&syntax.Call{Pos: id.Pos, Name: id.Name}, l)
 	}

@@ -64,7 +64,7 @@ func (c *Changes) Resume(cut *Cut, more bool) {
 	clock, windows := cut.Closed()
 	for row := range cut.Rows() {
 		end := row.groups.End
-		if windows && l.Window != nil && end <= clock || !admits(l.Projection, row.groups, row.index) {
+		if windows && l.Window != nil && end <= clock || !admits(l.Projection, row) {
 			continue
 		}
 		key, _ := row.groups.Table.Row(row.index)
@@ -171,7 +171,7 @@ func (c *Changes) op(row Row) string {
 	end := row.groups.End
 	_, had := c.passed[end][string(c.key)]
 	switch {
-	case admits(l.Projection, row.groups, row.index):
+	case admits(l.Projection, row):
 		if !had {
 			c.note(c.passed, end)
 		}

@@ -17,18 +17,17 @@ import (
 
 // testBatch is a batch of the tests' log.
 type testBatch struct {
-	base       int64
-	last       int64
-	records    []testRecord
-	codec      kgo.CompressionCodecType
-	appended   bool
-	txn        bool
-	control    bool
-	producer   int64
-	epoch      int32
-	timestamp  int64
-	maxTime    int64
-	badControl bool
+	base      int64
+	last      int64
+	records   []testRecord
+	codec     kgo.CompressionCodecType
+	appended  bool
+	txn       bool
+	control   bool
+	producer  int64
+	epoch     int32
+	timestamp int64
+	maxTime   int64
 }
 
 type testRecord struct {
@@ -261,16 +260,19 @@ func TestBatchTwin(t *testing.T) {
 			if i >= len(want.Records) {
 				t.Fatalf("seed %d: more than %d records", seed, i)
 			}
-			checkRecord(t, seed, &c.rec, want.Records[i])
+			checkRecord(t, seed, &c, want.Records[i])
 		}
 	}
 }
 
-func checkRecord(t *testing.T, seed uint64, got *rawRecord, want *kgo.Record) {
+func checkRecord(t *testing.T, seed uint64, c *cursor, want *kgo.Record) {
 	t.Helper()
-	if got.offset != want.Offset || got.timestamp != want.Timestamp.UnixMilli() || !bytes.Equal(got.key, want.Key) ||
-		!bytes.Equal(got.value, want.Value) || got.hasKey != (want.Key != nil) || got.hasValue != (want.Value != nil) {
-		t.Fatalf("seed %d: the record is %+v, expected %+v", seed, *got, *want)
+	got := &c.rec
+	key, hasKey := c.bytes(got.key)
+	text, hasValue := c.bytes(got.value)
+	if got.offset != want.Offset || got.timestamp != want.Timestamp.UnixMilli() || !bytes.Equal(key, want.Key) ||
+		!bytes.Equal(text, want.Value) || hasKey != (want.Key != nil) || hasValue != (want.Value != nil) {
+		t.Fatalf("seed %d: the record is %+v, %q, %q, expected %+v", seed, *got, key, text, *want)
 	}
 	for _, name := range []string{"h0", "h1", "h2", "h3"} {
 		var value []byte
@@ -279,7 +281,7 @@ func checkRecord(t *testing.T, seed uint64, got *rawRecord, want *kgo.Record) {
 				value = h.Value
 			}
 		}
-		if v, has := got.header(name); has != (value != nil) || !bytes.Equal(v, value) {
+		if v, has := c.findHeader(name); has != (value != nil) || !bytes.Equal(v, value) {
 			t.Fatalf("seed %d: header %s is %q, %v, expected %q", seed, name, v, has, value)
 		}
 	}
@@ -321,7 +323,7 @@ func TestBatchDamaged(t *testing.T) {
 			if i > len(text)*300 {
 				t.Fatalf("seed %d: it does not end", seed)
 			}
-			c.rec.header("h1")
+			c.findHeader("h1")
 		}
 	}
 	if found < 400 {

@@ -486,7 +486,8 @@ var (
 // has no room for that.
 func (r *Reader) add(p *partition, b *record.Batch) bool {
 	rec := &p.cursor.rec
-	if !rec.hasValue {
+	value, hasValue := p.cursor.bytes(rec.value)
+	if !hasValue {
 		switch r.consumer.cfg.Tombstones {
 		case SkipTombstones:
 			r.tombstones.Add(1)
@@ -511,8 +512,8 @@ func (r *Reader) add(p *partition, b *record.Batch) bool {
 	}
 	switch {
 	case r.messages == nil:
-	case rec.hasValue:
-		r.messages.Add(rec.value)
+	case hasValue:
+		r.messages.Add(value)
 	default:
 		r.messages.Add(emptyObject)
 	}
@@ -541,11 +542,11 @@ func (r *Reader) addMeta(m *gathered, p *partition, rec *rawRecord) error {
 			return errNoTimestamp
 		}
 	case ofKey:
-		bytes, has = rec.key, rec.hasKey
+		bytes, has = p.cursor.bytes(rec.key)
 	case ofValue:
-		bytes, has = rec.value, rec.hasValue
+		bytes, has = p.cursor.bytes(rec.value)
 	case ofHeader:
-		bytes, has = rec.header(m.header)
+		bytes, has = p.cursor.findHeader(m.header)
 	}
 	if !has && !m.nullable {
 		return fmt.Errorf("column %q: there is no such part of the record, and the column is not nullable", m.name)
@@ -571,7 +572,8 @@ func (r *Reader) addMeta(m *gathered, p *partition, rec *rawRecord) error {
 
 // aside sets a record aside. It returns false if the batch has no room for it.
 func (r *Reader) aside(b *record.Batch, p *partition, rec *rawRecord, err error) bool {
-	return b.Reject(record.Reject{Offset: rec.offset, Reason: r.poison(p, rec.offset, err), Bytes: rec.value})
+	value, _ := p.cursor.bytes(rec.value)
+	return b.Reject(record.Reject{Offset: rec.offset, Reason: r.poison(p, rec.offset, err), Bytes: value})
 }
 
 // poison says which record is wrong, and why.

@@ -88,6 +88,10 @@ type SourceConfig struct {
 	// UntilEnd ends the source where the topic ends when the readers are made.
 	UntilEnd bool
 
+	// untilHigh has UntilEnd mean the high watermark, after which nothing was written, and not
+	// the last stable offset. The end comes when the transactions before it have ended.
+	untilHigh bool
+
 	// ReadUncommitted reads records of transactions that are open or were aborted, too.
 	ReadUncommitted bool
 	// Tombstones says what becomes of records without a value; "" is SkipTombstones.
@@ -306,7 +310,7 @@ func (c *consumer) place(ctx context.Context) error {
 
 // ends are the offsets after what can be read now.
 func (c *consumer) ends(ctx context.Context, adm *kadm.Client) (kadm.ListedOffsets, error) {
-	if c.cfg.ReadUncommitted {
+	if c.cfg.ReadUncommitted || c.cfg.untilHigh {
 		return adm.ListEndOffsets(ctx, c.cfg.Topic)
 	}
 	return adm.ListCommittedOffsets(ctx, c.cfg.Topic)

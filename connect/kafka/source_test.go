@@ -12,23 +12,25 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/velo-engine/velo/record"
 )
 
-// fake is a cluster in this process.
+// fake is a cluster to test with, in this process unless newReal has made it.
 type fake struct {
-	*kfake.Cluster
-	t      testing.TB
-	client *kgo.Client
-	adm    *kadm.Client
+	t         testing.TB
+	addresses []string
+	client    *kgo.Client
+	adm       *kadm.Client
+	control   *kfake.Cluster // nil for a real one
 }
 
 func newFake(t testing.TB, partitions int32, topics ...string) *fake {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topics...))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,20 +40,57 @@ func newFake(t testing.TB, partitions int32, topics ...string) *fake {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &fake{c, t, client, kadm.NewClient(client)}
+	f := &fake{t, c.ListenAddrs(), client, kadm.NewClient(client), c}
+	for _, topic := range topics {
+		f.create(topic, partitions, nil)
+	}
+	return f
+}
+
+// create makes a topic, anew if there was one.
+func (f *fake) create(topic string, partitions int32, configs map[string]*string) {
+	f.t.Helper()
+	f.remove(topic)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		_, err := f.adm.CreateTopic(ctx, partitions, 1, configs, topic)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, kerr.TopicAlreadyExists) { // it is being removed
+			f.t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// remove removes a topic.
+func (f *fake) remove(topic string) {
+	f.t.Helper()
+	_, err := f.adm.DeleteTopic(context.Background(), topic)
+	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		f.t.Fatal(err)
+	}
 }
 
 // produce writes records, and waits for them.
 func (f *fake) produce(records ...*kgo.Record) {
 	f.t.Helper()
-	if err := f.client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
+	// A client of its own knows the topic as it is now.
+	client, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
 // source makes a source of the cluster.
 func (f *fake) source(cfg SourceConfig) (*Source, error) {
-	cfg.Client.Brokers = f.ListenAddrs()
+	cfg.Client.Brokers = f.addresses
 	return NewSource(context.Background(), cfg)
 }
 
@@ -118,8 +157,12 @@ func rowTexts(b *record.Batch) (all []string) {
 // Goal: every part of a record comes into its column, for each format of values, and what does not
 // fit is set aside with its place.
 func TestSourceColumns(t *testing.T) {
-	f := newFake(t, 1, "t")
-	at := time.UnixMilli(1_700_000_000_123)
+	onEach(t, testSourceColumns)
+}
+
+func testSourceColumns(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
+	f := cluster(t, 1, "t")
+	at := time.UnixMilli(time.Now().UnixMilli()) // retention would remove older ones
 	long := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 	texts := func(value string) []*kgo.Record {
 		return []*kgo.Record{
@@ -178,9 +221,7 @@ func TestSourceColumns(t *testing.T) {
 		},
 	} {
 		topic := fmt.Sprint("t", i)
-		if _, err := f.adm.CreateTopics(context.Background(), 1, 1, nil, topic); err != nil {
-			t.Fatal(err)
-		}
+		f.create(topic, 1, nil)
 		for _, r := range texts(c.value) {
 			r.Topic = topic
 			f.produce(r)
@@ -211,12 +252,16 @@ func TestSourceColumns(t *testing.T) {
 // Goal: whatever the batches, codecs and partitions, all records come once and in the order of
 // their partitions. Method: PollFetches of franz-go over the same topic is the twin.
 func TestSourceTwin(t *testing.T) {
+	onEach(t, testSourceTwin)
+}
+
+func testSourceTwin(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
 	const partitions, records = 5, 20_000
-	f := newFake(t, partitions, "t")
+	f := cluster(t, partitions, "t")
 	for i, codec := range []kgo.CompressionCodec{
 		kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression(),
 	} {
-		p, err := kgo.NewClient(kgo.SeedBrokers(f.ListenAddrs()...), kgo.ProducerBatchCompression(codec),
+		p, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.ProducerBatchCompression(codec),
 			kgo.ProducerBatchMaxBytes(int32(4<<10<<i)), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 		if err != nil {
 			t.Fatal(err)
@@ -232,7 +277,7 @@ func TestSourceTwin(t *testing.T) {
 	}
 	schema := schemaOf(t, record.Field{Name: "n", Type: record.Int64}, record.Field{Name: "s", Type: record.String},
 		record.Field{Name: "p", Type: record.Int64}, record.Field{Name: "o", Type: record.Int64})
-	twin, err := kgo.NewClient(kgo.SeedBrokers(f.ListenAddrs()...), kgo.ConsumeTopics("t"))
+	twin, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.ConsumeTopics("t"))
 	if err != nil {
 		t.Fatal(err)
 	}

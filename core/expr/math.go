@@ -307,6 +307,9 @@ func (p places) float(f float64) (float64, error) {
 	if f == 0 || f != f || math.IsInf(f, 0) {
 		return f, nil
 	}
+	if v, ok := p.fastFloat(f); ok {
+		return v, nil
+	}
 	text := strconv.AppendFloat(nil, math.Abs(f), 'e', 14, 64) // d.dddddddddddddde±dd
 	exponent, err := strconv.Atoi(string(text[17:]))
 	if err != nil {
