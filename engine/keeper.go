@@ -151,7 +151,7 @@ func openKeeper(e *Engine) (*keeper, error) {
 	}
 	k.stats.Interval = k.state.Interval
 	if e.output != nil {
-		err = e.output.openOutbox()
+		err = e.output.openOutbox(k.state.outboxBytes)
 	}
 	if err := errors.Join(err, k.check()); err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: state %v: %w", k.folder, err), k.folder.Close())
@@ -419,14 +419,17 @@ func (k *keeper) saveSink() (saved []byte, err error) {
 // pin pins the cut to save.
 func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 	e := k.engine
+	aligned := k.begun && e.output != nil && e.output.aligned()
 	least := uint64(0)
 	if now {
 		least = e.cuts.Want()
+	}
+	if now && !aligned { // an output with a full outbox goes on only when it knows that a cut is wanted
 		if err := e.wait(context.Background(), least); err != nil && !errors.Is(err, ErrEnded) {
 			return nil, 0, err
 		}
 	}
-	if !k.begun || e.output == nil || !e.output.aligned() {
+	if !aligned {
 		cut, slot = e.cuts.Pin()
 		return cut, slot, nil
 	}

@@ -80,8 +80,8 @@ func (o *output) aligned() bool {
 }
 
 // openOutbox has the output keep its rows for transactions, if its plan needs that and its writer
-// can do it.
-func (o *output) openOutbox() error {
+// can do it. most is the number of bytes from which on it is full.
+func (o *output) openOutbox(most int) error {
 	to, ok := o.writer.(record.Transactional)
 	p := o.branch.cfg.Plan
 	if !ok || !p.NeedsTransactions() {
@@ -91,7 +91,7 @@ func (o *output) openOutbox() error {
 	if err != nil {
 		return err
 	}
-	o.box = &outbox{to: to, schema: schema, most: MaxOutboxBytes, changed: make(chan struct{}, 1)}
+	o.box = &outbox{to: to, schema: schema, most: most, changed: make(chan struct{}, 1)}
 	return nil
 }
 

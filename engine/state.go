@@ -67,8 +67,9 @@ type State struct {
 	// the same.
 	OnEvent func(StateEvent)
 
-	// open replaces the folder in tests.
-	open func(state.Options) (*state.Folder, error)
+	// open replaces the folder in tests, and outboxBytes replaces MaxOutboxBytes.
+	open        func(state.Options) (*state.Folder, error)
+	outboxBytes int
 }
 
 // Dir is the State in a folder, with the defaults.
@@ -145,6 +146,9 @@ func (s *State) withDefaults() *State {
 	}
 	if d.Share == 0 {
 		d.Share = DefaultCheckpointShare
+	}
+	if d.outboxBytes == 0 {
+		d.outboxBytes = MaxOutboxBytes
 	}
 	return &d
 }
