@@ -354,10 +354,7 @@ func (c *consumer) join(ctx context.Context, p *partition, add func(context.Cont
 	for delay := backoffMin; ; delay = min(2*delay, backoffMax) {
 		first, _, err := c.bounds(ctx, p.id)
 		if err == nil {
-			p.mu.Lock()
-			p.next = first
-			p.mu.Unlock()
-			p.cursor.next = first
+			p.begin(first, -1)
 			break
 		}
 		c.pause(delay)
