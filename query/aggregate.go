@@ -63,7 +63,7 @@ var refused = func() map[string]string {
 			"json_group_array json_group_object xmlagg collect_set arrayagg",
 		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group": "any",
 		"is not there: write approx_count_distinct(x), or count(DISTINCT x)":                   "approx_distinct approx_count ndv uniq uniqexact hll_count_distinct count_distinct",
-		"is not there": "product kurtosis skewness entropy histogram mad geomean checksum top_k approx_top_k topk",
+		"is not there": "product kurtosis skewness entropy histogram mad checksum top_k approx_top_k topk",
 		"needs OVER: write it with OVER (PARTITION BY ... ORDER BY ...)": "row_number rank dense_rank percent_rank " +
 			"cume_dist ntile lag lead first_value last_value nth_value",
 	} {

@@ -19,6 +19,9 @@ type value struct {
 	// months are the months of an interval, in addition to the nanoseconds. Only a constant has
 	// any.
 	months int
+	// elapsed says that an interval is the difference of two times, which has days, and a time of less
+	// than a day.
+	elapsed bool
 	// wall says that a timestamp is what a clock in some zone shows. AT TIME ZONE makes an instant
 	// of such a timestamp, and such a timestamp of an instant.
 	wall bool
@@ -110,6 +113,11 @@ func (c *compiler) over(e syntax.Expr, l leaf) (*expr.Expr, bool) {
 	if !ok {
 		return nil, false
 	}
+	return c.settled(v, e)
+}
+
+// settled is the expression of a value whose type is settled.
+func (c *compiler) settled(v value, e syntax.Expr) (*expr.Expr, bool) {
 	if !c.fixed(v, e) {
 		return nil, false
 	}
@@ -118,6 +126,20 @@ func (c *compiler) over(e syntax.Expr, l leaf) (*expr.Expr, bool) {
 		return nil, false
 	}
 	return v.e, true
+}
+
+// shown is an expression of SELECT. The difference of two times is shown as a text, because there is no
+// type of intervals.
+func (c *compiler) shown(e syntax.Expr, l leaf) (*expr.Expr, bool) {
+	v, ok := c.bind(e, l)
+	if !ok {
+		return nil, false
+	}
+	if v.elapsed {
+		v, ok = c.make(e.Start(), expr.IntervalText, v.e)
+		return v.e, ok
+	}
+	return c.settled(v, e)
 }
 
 // fixed says whether a value has no months, which have no fixed length. If it has some, that is a
@@ -496,7 +518,7 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 			return v, false
 		}
 		v, ok = c.make(x.Pos, expr.SubTimes, a.e, b.e)
-		v.interval = true
+		v.interval, v.elapsed = true, true
 		return v, ok
 	case (x.Op == "+" || x.Op == "-") && a.interval && b.interval:
 		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
@@ -797,6 +819,9 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 	if err != nil {
 		c.fault(x.Type.Pos, "%v", err)
 		return v, false
+	}
+	if v.elapsed && t == record.String {
+		return c.make(x.Pos, expr.IntervalText, v.e)
 	}
 	if v.interval {
 		c.fault(x.Pos, "an interval cannot become %v", t)

@@ -206,6 +206,7 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		c.unqualify(*at)
 	}
 	c.aliases()
+	c.rewrite()
 	c.namedWindows()
 	c.known()
 	for i := range c.source.Len() {
@@ -292,7 +293,7 @@ func (c *compiler) passThrough() {
 	}
 	c.qualify(names("QUALIFY"))
 	for _, it := range c.items {
-		if x, ok := c.over(it.expr, names("SELECT")); ok {
+		if x, ok := c.shown(it.expr, names("SELECT")); ok {
 			c.plans.Select = append(c.plans.Select, expr.Output{Name: it.name, Expr: x})
 		}
 	}
@@ -639,7 +640,7 @@ func (c *compiler) shape() {
 	}
 	c.qualify(names)
 	for i, it := range c.items {
-		x, ok := c.over(it.expr, names)
+		x, ok := c.shown(it.expr, names)
 		if !ok {
 			continue
 		}
