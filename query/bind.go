@@ -104,7 +104,11 @@ func (c *compiler) groupLeaf(e syntax.Expr) (v value, done, ok bool) {
 		c.fault(e.Start(), "%s cannot be read here", e)
 		return v, true, false
 	}
-	return value{e: expr.Column(c.inner, i)}, true, true
+	kind := c.kinds[name]
+	v = value{
+		e: expr.Column(c.inner, i), wall: kind.wall, date: kind.date, interval: kind.interval, elapsed: kind.elapsed,
+	}
+	return v, true, true
 }
 
 // over is an expression whose type is settled.
@@ -816,6 +820,9 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		return value{e: expr.Int(record.Int64, int64(d)), interval: true, months: months}, true
 	}
 	t, err := typeNamed(x.Type)
+	if free, ok := freeDecimal(x.Type, v); ok {
+		t, err = free, nil
+	}
 	if err != nil {
 		c.fault(x.Type.Pos, "%v", err)
 		return v, false
@@ -861,6 +868,28 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		return c.make(x.Pos, expr.Substring, e, expr.Int(record.Int64, 1), expr.Int(record.Int64, x.Type.Args[0]))
 	}
 	return v, true
+}
+
+// freeDecimal is the type of a cast to numeric without digits: the digits of the value, if they are
+// known.
+func freeDecimal(t syntax.TypeName, v value) (record.Type, bool) {
+	if t.Name != "numeric" && t.Name != "decimal" || len(t.Args) > 0 {
+		return 0, false
+	}
+	k, _ := v.e.Const()
+	switch u := v.e.Type(); {
+	case v.interval:
+	case u.IsDecimal():
+		return u, true
+	case u == record.Int64:
+		return record.DecimalOf(record.MaxPrecision, 0), true
+	case v.open && !k.Null:
+		whole, fraction, _ := strings.Cut(strings.TrimLeft(strings.TrimSpace(k.Text), "+-"), ".")
+		if strings.Trim(whole+fraction, "0123456789") == "" && len(whole)+len(fraction) <= record.MaxPrecision {
+			return record.DecimalOf(record.MaxPrecision, len(fraction)), true
+		}
+	}
+	return 0, false
 }
 
 func isNullConst(e *expr.Expr) bool {

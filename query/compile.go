@@ -76,7 +76,7 @@ func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*pla
 func analyse(text string, q *syntax.Select, schemas []*record.Schema) (*compiler, error) {
 	c := &compiler{
 		text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{},
-		keys: map[string]string{}, computed: map[string]string{},
+		keys: map[string]string{}, computed: map[string]string{}, kinds: map[string]value{},
 	}
 	c.compile(schemas)
 	if len(c.faults) > 0 {
@@ -114,6 +114,10 @@ type compiler struct {
 	aggregates map[string]string
 	// sets are the sets of GROUPING SETS, ROLLUP and CUBE; nil if there are none.
 	sets []groupingSet
+	// kind is what SQL knows of the argument of the aggregate that is bound.
+	kind value
+	// kinds has what SQL knows of keys and aggregates besides their types, by their names in the plan.
+	kinds map[string]value
 	// computed has the same for the expressions that aggregates and keys are computed from.
 	computed map[string]string
 	// plans has what is known of the plan.
@@ -450,11 +454,19 @@ func (c *compiler) key(e syntax.Expr) {
 	if _, ok := c.keys[text]; ok {
 		return
 	}
-	x, ok := c.over(e, c.sourceLeaf("GROUP BY"))
+	v, ok := c.bind(e, c.sourceLeaf("GROUP BY"))
+	if !ok {
+		return
+	}
+	x := v.e
+	if !v.elapsed {
+		x, ok = c.settled(v, e)
+	}
 	if !ok {
 		return
 	}
 	name := c.column(x, text, c.aliasOf(text, "key"))
+	c.kinds[name] = v
 	c.keys[text] = name
 	if !slices.Contains(c.keyNames, name) { // different texts may be the same column: x and +x
 		c.keyNames = append(c.keyNames, name)

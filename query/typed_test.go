@@ -87,7 +87,13 @@ func TestTypedQueries(t *testing.T) {
 			[]string{"2024-01-01T00:00:00Z 1 NULL 3 a", "2024-01-01T00:01:00Z 7 2 2 c"},
 			nil,
 		},
-		{`SELECT max(at) - min(at) AS d FROM t`, []string{"00:01:06"}, nil},
+		{`SELECT max(at) - min(at) AS d, max(at - TIMESTAMP '2023-12-31') AS m FROM t`, []string{"00:01:06 1 day 00:01:07"}, nil},
+		{
+			`SELECT CAST(CAST(at AS date) AS text) AS d, CAST(at AS date) - DATE '2023-12-31' AS n, CAST(max(CAST(at AS date)) AS text) AS m FROM t GROUP BY CAST(at AS date)`,
+			[]string{"2024-01-01 1 2024-01-01"},
+			nil,
+		},
+		{`SELECT sum(CAST(v AS numeric) * '1.5'::numeric) AS s FROM t`, []string{"28.5"}, nil},
 		{`SELECT geomean(f) AS g, total(v) AS t, count_star() AS n FROM t WHERE k = 'a' AND f <> 5`, []string{"2 3 2"}, nil},
 		{
 			`SELECT TUMBLE_START(at, INTERVAL '1' MINUTE) AS s, tumble_end(at, INTERVAL '1' MINUTE) AS e, count(*) AS n FROM t GROUP BY TUMBLE(at, INTERVAL '1' MINUTE) ORDER BY s`,
