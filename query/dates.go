@@ -463,6 +463,9 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 		}
 		return c.make(x.Pos, expr.Div, c.to(v.e, record.Float64), expr.Float(1e6))
 	}
+	if v.elapsed && x.Name != "date_trunc" {
+		return c.elapsedField(x, field, v)
+	}
 	e, ok := c.argument(v, record.Timestamp, x.Args[1], x.Name)
 	if !ok {
 		return v, false
@@ -486,4 +489,35 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 	v, ok = c.made(name.Pos, e, err)
 	v.wall = wall
 	return v, ok
+}
+
+// elapsedField is a field of the difference of two times.
+func (c *compiler) elapsedField(x *syntax.Call, field string, v value) (value, bool) {
+	whole := map[string][2]int64{ // the longer unit, and the unit itself
+		"day": {0, dayNanos}, "hour": {dayNanos, 3600e9}, "minute": {3600e9, 60e9}, "microseconds": {60e9, 1e3},
+		"microsecond": {60e9, 1e3},
+	}
+	parts := map[string]float64{"second": 1e6, "milliseconds": 1e3, "millisecond": 1e3}
+	size, ok := whole[field]
+	if !ok && parts[field] == 0 {
+		c.fault(x.Args[0].Start(), "%s of the difference of two times has no %q, expected epoch, day, hour, minute, "+
+			"second, milliseconds or microseconds", x.Name, field)
+		return value{}, false
+	}
+	if !ok {
+		size = whole["microseconds"]
+	}
+	e := v.e
+	if size[0] > 0 {
+		rest, ok := c.make(x.Pos, expr.Mod, e, expr.Int(record.Int64, size[0]))
+		if !ok {
+			return v, false
+		}
+		e = rest.e
+	}
+	cut, good := c.make(x.Pos, expr.Div, e, expr.Int(record.Int64, size[1]))
+	if !good || parts[field] == 0 {
+		return cut, good
+	}
+	return c.make(x.Pos, expr.Div, c.to(cut.e, record.Float64), expr.Float(parts[field]))
 }
