@@ -117,6 +117,12 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 			return nil, err
 		}
 	}
+	made := false
+	defer func() {
+		if !made && e.keeper != nil { // user code has called runtime.Goexit
+			_ = e.keeper.folder.Close()
+		}
+	}()
 	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions*len(c.Plans))
 	e.expect(core.Nanos(e.interval.due.Load()))
 	if c.OnReject != nil || c.onLate() {
@@ -135,11 +141,13 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		e.cancelRead()
 		unplace(e.placement)
 		e.disclaim(c.Readers...)
+		made = true
 		if e.keeper != nil {
 			err = errors.Join(err, e.keeper.folder.Close())
 		}
 		return nil, err
 	}
+	made = true
 	return e, nil
 }
 

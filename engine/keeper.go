@@ -60,7 +60,7 @@ type keeper struct {
 	// silent are the calls of user code that have panicked: they are not made again.
 	silent map[string]bool
 
-	requests chan chan error
+	requests chan saveRequest
 	// early asks for a save ahead of its time.
 	early chan struct{}
 	// wanted says that the output shall offer the next cut that it has written. target is the epoch
@@ -76,6 +76,13 @@ type keeper struct {
 
 	mu    sync.Mutex // guards stats, off the data path
 	stats StateStats
+}
+
+// A saveRequest asks for a save. If always is not set, none is made if there is nothing new. done
+// receives the error.
+type saveRequest struct {
+	done   chan error
+	always bool
 }
 
 type paneKey struct {
@@ -139,7 +146,7 @@ func (s *StateStats) describe(to io.Writer) {
 func openKeeper(e *Engine) (*keeper, error) {
 	k := &keeper{
 		engine: e, state: e.cfg.State.withDefaults(), panes: map[paneKey]state.Pane{},
-		requests: make(chan chan error), offers: make(chan offer), stop: make(chan struct{}),
+		requests: make(chan saveRequest), offers: make(chan offer), stop: make(chan struct{}),
 		early:    make(chan struct{}, 1),
 		silent:   map[string]bool{},
 		finished: make(chan struct{}),
@@ -205,8 +212,12 @@ func (k *keeper) run() {
 			}
 		case <-k.early:
 			_ = k.save(false)
-		case done := <-k.requests:
-			done <- k.save(true)
+		case r := <-k.requests:
+			if r.always || k.changed() {
+				r.done <- k.save(true)
+			} else {
+				r.done <- nil
+			}
 		case <-k.stop:
 			k.last()
 			return
@@ -242,8 +253,13 @@ func (k *keeper) now() savedAt {
 	return s
 }
 
-// changed says whether a save would have anything new.
-func (k *keeper) changed() bool { return k.now() != k.saved }
+// changed says whether a save would have anything new. Readers that end again, after a restart from
+// a state at their end, are nothing new.
+func (k *keeper) changed() bool {
+	now := k.now()
+	now.ended = max(now.ended, k.saved.ended)
+	return now != k.saved
+}
 
 // last saves the final cut. An engine that was closed has none, and its state stays as it was last
 // saved.
@@ -536,6 +552,7 @@ func (k *keeper) manifest(cut *result.Cut, slot int) *state.Manifest {
 		r := state.Reader{
 			Name: in.source.base().name, Watermark: at.Watermark, Ended: at.Ended, Counters: nameCounters(c),
 		}
+		r.Left = !at.Ended && in.source.base().leaving.Load() && isDone(in.gone)
 		_, r.Resumes = in.source.base().reader.(record.Resumer)
 		for _, p := range at.Positions {
 			r.Positions = append(r.Positions, state.Position{Split: p.Split, Offset: append([]byte(nil), p.Offset...)})
@@ -625,7 +642,7 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 	}
 	done := make(chan error, 1)
 	select {
-	case k.requests <- done:
+	case k.requests <- saveRequest{done, true}:
 	case <-k.finished:
 		return fmt.Errorf("engine: checkpoint: %w", e.over())
 	case <-ctx.Done():

@@ -181,7 +181,7 @@ func (o *output) flush() error {
 	k := o.engine.keeper
 	done := make(chan error, 1)
 	select {
-	case k.requests <- done:
+	case k.requests <- saveRequest{done, false}:
 	case <-o.ctx.Done():
 		return o.ctx.Err()
 	}

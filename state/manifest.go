@@ -131,8 +131,9 @@ type Reader struct {
 	Positions []Position `json:"positions,omitempty"`
 	// Resumes says that the reader can be resumed.
 	Resumes bool `json:"resumes"`
-	// Ended says that it had come to the end of its source.
+	// Ended says that it had come to the end of its source, Left that it was removed before.
 	Ended bool `json:"ended"`
+	Left  bool `json:"left,omitempty"`
 	// Watermark is its watermark.
 	Watermark int64 `json:"watermark"`
 	// Counters say what had become of its records, by their names.
@@ -286,13 +287,13 @@ func (m *Manifest) check() error {
 }
 
 // Watermarks are the watermarks of splits: the least of the readers that had the split, of those
-// that had not ended if there are any.
+// that had neither ended nor left if there are any.
 func (m *Manifest) Watermarks() map[string]int64 {
 	marks := map[string]int64{}
 	for _, ended := range []bool{false, true} {
 		of := map[string]int64{}
 		for _, r := range slices.Concat(m.Readers, m.Absent) {
-			if r.Ended != ended {
+			if (r.Ended || r.Left) != ended {
 				continue
 			}
 			for _, p := range r.Positions {
@@ -310,10 +311,10 @@ func (m *Manifest) Watermarks() map[string]int64 {
 	return marks
 }
 
-// Unfinished are the splits that some reader had not read to the end.
+// Unfinished are the splits that some reader had not read to the end, unless it was removed.
 func (m *Manifest) Unfinished() (splits []string) {
 	for _, r := range m.Readers {
-		if r.Ended {
+		if r.Ended || r.Left {
 			continue
 		}
 		for _, p := range r.Positions {

@@ -37,7 +37,7 @@ func TestStateAgain(t *testing.T) {
 			INSERT INTO none SELECT window_start, count(*) AS n FROM trades WHERE size > 100 GROUP BY tumble(at, INTERVAL '1 minute');`,
 	})
 	const windows = "window_start,symbol,v\n2024-01-01T00:00:00Z,A,1\n2024-01-01T00:00:00Z,B,2\n2024-01-01T00:01:00Z,A,4\n"
-	for i, begins := range []string{"begins anew in state/volumes", "goes on at generation 2 (0 s old, 3 groups)", "goes on at generation"} {
+	for i, begins := range []string{"begins anew in state/volumes", "goes on at generation 2 (", "goes on at generation"} {
 		out, errs, status := velo(t, "", "run", "job.sql", "--format=csv", "--state=state")
 		if status != 0 || out != "symbol,v\nA,5\nB,2\n" {
 			t.Errorf("run %d: status %d\n%s%s", i, status, out, errs)
