@@ -24,7 +24,7 @@ type Source struct {
 	// watermark. If it is nil, all sources have an end.
 	Endless func(*Options) bool
 
-	// Describe says in words what a position of the source's readers means, for people who look at a
+	// Describe says in words what a position of the source's readers means, for who looks at a
 	// state. It returns "" for a position of another source. It may be nil.
 	Describe func(record.Position) string
 

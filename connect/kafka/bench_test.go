@@ -34,13 +34,18 @@ var benchCases = []benchCase{
 	{"raw", SourceConfig{Format: Raw}, []record.Field{{Name: "v", Type: record.String}}, func(to []byte, n int) []byte {
 		return fmt.Appendf(to, "%0100d", n)
 	}, func(value []byte) (int, error) { return len(value), nil }},
-	{"int64", SourceConfig{Format: Raw}, []record.Field{{Name: "v", Type: record.Int64}}, func(to []byte, n int) []byte {
+	{"int64", SourceConfig{Format: Raw}, []record.Field{{Name: "v", Type: record.Int64}}, func(to []byte,
+		n int,
+	) []byte {
 		return binary.BigEndian.AppendUint64(to, uint64(n))
 	}, func(value []byte) (int, error) { return int(binary.BigEndian.Uint64(value)), nil }},
 	{
 		"csv100",
 		SourceConfig{Format: CSV},
-		[]record.Field{{Name: "k", Type: record.Int64}, {Name: "v", Type: record.Int64}, {Name: "s", Type: record.String}},
+		[]record.Field{{Name: "k", Type: record.Int64}, {Name: "v", Type: record.Int64}, {
+			Name: "s",
+			Type: record.String,
+		}},
 		func(to []byte, n int) []byte { return fmt.Appendf(to, "%d,%d,%080d", n%1000, n, n) },
 		func(value []byte) (int, error) {
 			k, rest, _ := bytes.Cut(value, []byte{','})
@@ -53,7 +58,10 @@ var benchCases = []benchCase{
 	{
 		"json200",
 		SourceConfig{Format: JSON},
-		[]record.Field{{Name: "k", Type: record.Int64}, {Name: "v", Type: record.Int64}, {Name: "s", Type: record.String}},
+		[]record.Field{{Name: "k", Type: record.Int64}, {Name: "v", Type: record.Int64}, {
+			Name: "s",
+			Type: record.String,
+		}},
 		func(to []byte, n int) []byte {
 			return fmt.Appendf(to, `{"k":%d,"v":%d,"s":"%080d","pad":"%060d"}`, n%1000, n, n, n)
 		},
@@ -79,7 +87,9 @@ func (f *fake) fill(topic string, c *benchCase, codec kgo.CompressionCodec) {
 	defer p.Close()
 	var failed error
 	for n := range benchRecords {
-		p.Produce(context.Background(), &kgo.Record{Topic: topic, Value: c.value(nil, n)}, func(_ *kgo.Record, err error) {
+		p.Produce(context.Background(), &kgo.Record{Topic: topic, Value: c.value(nil, n)}, func(_ *kgo.Record,
+			err error,
+		) {
 			failed = errors.Join(failed, err)
 		})
 	}
@@ -105,7 +115,12 @@ func BenchmarkSource(b *testing.B) {
 					cfg := c.cfg
 					cfg.Topic, cfg.Schema, cfg.UntilEnd = topic, schemaOf(b, c.fields...), true
 					b.Run("impl=velo", func(b *testing.B) { perRecord(b, func() { readAll(b, f, cfg) }) })
-					b.Run("impl=PollFetches", func(b *testing.B) { perRecord(b, func() { pollAll(b, f, topic, c.parse) }) })
+					b.Run("impl=PollFetches", func(b *testing.B) {
+						perRecord(b, func() {
+							pollAll(b, f, topic,
+								c.parse)
+						})
+					})
 				})
 			}
 		}
@@ -191,7 +206,10 @@ func BenchmarkDecode(b *testing.B) {
 			for range 16 {
 				batch := testBatch{base: offset, timestamp: 1_700_000_000_000, producer: -1}
 				for range 1000 {
-					batch.records = append(batch.records, testRecord{offset: offset, timestamp: batch.timestamp, value: c.value(nil, int(offset))})
+					batch.records = append(batch.records, testRecord{
+						offset: offset, timestamp: batch.timestamp,
+						value: c.value(nil, int(offset)),
+					})
 					offset++
 				}
 				batch.last = offset - 1

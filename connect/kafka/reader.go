@@ -257,18 +257,21 @@ func (c *consumer) resume(ctx context.Context, p *partition, at *position) error
 		p.gaps++
 		p.skipped += uint64(max(next-at.offset, 0))
 		p.mu.Unlock()
-		c.cfg.say(fmt.Sprintf("%s/%d: skipped: %v; reading goes on at offset %d", c.cfg.Topic, p.id, firstLine(err), next))
+		c.cfg.say(fmt.Sprintf("%s/%d: skipped: %v; reading goes on at offset %d", c.cfg.Topic, p.id,
+			firstLine(err), next))
 		return nil
 	}
 	if at.topic != c.id {
-		return gap(first, fmt.Errorf("%w: when the state was saved, its id was %s, and now it is %s\n%s", errTopicRemade,
+		return gap(first, fmt.Errorf("%w: when the state was saved, its id was %s, and now it is %s\n%s",
+			errTopicRemade,
 			idText(at.topic), idText(c.id), choices))
 	}
 	switch {
 	case at.offset < first:
 		return gap(first, goneError(at.offset, first))
 	case at.offset > last:
-		return gap(last, fmt.Errorf("%w: it ends at offset %d, and had been read to %d\n%s", errTruncated, last, at.offset,
+		return gap(last, fmt.Errorf("%w: it ends at offset %d, and had been read to %d\n%s", errTruncated, last,
+			at.offset,
 			choices))
 	}
 	if at.epoch >= 0 {
@@ -277,7 +280,8 @@ func (c *consumer) resume(ctx context.Context, p *partition, at *position) error
 			return err
 		}
 		if end >= 0 && end < at.offset {
-			return gap(end, fmt.Errorf("%w at offset %d and written anew, and had been read to %d\n%s", errTruncated, end,
+			return gap(end, fmt.Errorf("%w at offset %d and written anew, and had been read to %d\n%s",
+				errTruncated, end,
 				at.offset, choices))
 		}
 	}
@@ -550,7 +554,8 @@ func (r *Reader) addMeta(m *gathered, p *partition, rec *rawRecord) error {
 		number = rec.offset
 	case ofTimestamp:
 		number, has = rec.timestamp*int64(time.Millisecond), rec.timestamp != noTimestamp
-		if rec.timestamp > math.MaxInt64/int64(time.Millisecond) || rec.timestamp < math.MinInt64/int64(time.Millisecond) {
+		if rec.timestamp > math.MaxInt64/int64(time.Millisecond) ||
+			rec.timestamp < math.MinInt64/int64(time.Millisecond) {
 			return errNoTimestamp
 		}
 		if !has && !m.nullable {

@@ -51,7 +51,8 @@ var numberFields = []record.Field{{Name: "n", Type: record.Int64}, {Name: "p", T
 // numbers is a configuration for what numbered writes.
 func numbers(t testing.TB, topic string) SourceConfig {
 	return SourceConfig{
-		Topic: topic, Schema: schemaOf(t, numberFields...), Partition: "p", UntilEnd: true, MetadataEvery: 50 * time.Millisecond,
+		Topic: topic, Schema: schemaOf(t, numberFields...), Partition: "p", UntilEnd: true,
+		MetadataEvery: 50 * time.Millisecond,
 	}
 }
 
@@ -81,7 +82,9 @@ func (f *fake) readersOf(cfg SourceConfig, saved []record.Position) (*Source, []
 }
 
 // someOf reads n rows of each reader, and returns them and where the splits stand then.
-func someOf(t testing.TB, schema *record.Schema, rs []record.Reader, n int) (all []string, positions []record.Position) {
+func someOf(t testing.TB, schema *record.Schema, rs []record.Reader, n int) (all []string,
+	positions []record.Position,
+) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -233,7 +236,8 @@ func testResumeRefused(t *testing.T, cluster func(testing.TB, int32, ...string) 
 		c.change(f, topic, &at)
 		saved[0].Offset = at.append(nil)
 		_, _, err = f.readersOf(cfg, saved)
-		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), "--skip-gaps") {
+		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(),
+			"--skip-gaps") {
 			t.Errorf("%s: %v, expected %v", c.name, err, c.text)
 		}
 		cfg.SkipGaps = true
@@ -249,7 +253,8 @@ func testResumeRefused(t *testing.T, cluster func(testing.TB, int32, ...string) 
 			first = got[0]
 		}
 		if err != nil || first != c.first || stats[0].Skipped != c.skipped || stats[0].Gaps != 1 || !s.has("skipped") {
-			t.Errorf("%s: with SkipGaps it goes on with %s, %v, and has %+v; said %v", c.name, first, err, stats, s.lines)
+			t.Errorf("%s: with SkipGaps it goes on with %s, %v, and has %+v; said %v", c.name, first, err, stats,
+				s.lines)
 		}
 	}
 }
@@ -323,13 +328,15 @@ func testRunningRefused(t *testing.T, cluster func(testing.TB, int32, ...string)
 		}
 		got, _, err := rows(t, cfg.Schema, rs)
 		if !skip {
-			if !errors.Is(err, errGone) || len(got) == 0 || len(got) > 15_000 || got[len(got)-1] != fmt.Sprintf("%d|0", len(got)-1) {
+			if !errors.Is(err, errGone) || len(got) == 0 || len(got) > 15_000 ||
+				got[len(got)-1] != fmt.Sprintf("%d|0", len(got)-1) {
 				t.Errorf("%d rows, %v", len(got), err)
 			}
 			continue
 		}
 		stats := r.Stats()[0]
-		if err != nil || len(got)+int(stats.Skipped) != 20_000 || stats.Gaps == 0 || !s.has("are gone and are skipped") ||
+		if err != nil || len(got)+int(stats.Skipped) != 20_000 || stats.Gaps == 0 || !s.has("are gone and are "+
+			"skipped") ||
 			got[len(got)-1] != "19999|0" {
 			t.Errorf("%d rows, %+v, %v; said %v", len(got), stats, err, s.lines)
 		}
@@ -462,7 +469,8 @@ func testTransactions(t *testing.T, cluster func(testing.TB, int32, ...string) *
 			t.Fatal(err)
 		}
 		for range 10 {
-			if err := p.ProduceSync(ctx, &kgo.Record{Topic: "txn", Value: fmt.Appendf(nil, `{"n":%d}`, n)}).FirstErr(); err != nil {
+			if err := p.ProduceSync(ctx, &kgo.Record{Topic: "txn", Value: fmt.Appendf(nil, `{"n":%d}`,
+				n)}).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
 			row := fmt.Sprintf("%d|0", n)
@@ -501,7 +509,10 @@ func testStart(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
 	f := cluster(t, 1, "start")
 	at := time.UnixMilli(time.Now().UnixMilli()).Add(-time.Minute)
 	for n := range 10 {
-		f.produce(&kgo.Record{Topic: "start", Value: fmt.Appendf(nil, `{"n":%d}`, n), Timestamp: at.Add(time.Duration(n) * time.Second)})
+		f.produce(&kgo.Record{
+			Topic: "start", Value: fmt.Appendf(nil, `{"n":%d}`, n),
+			Timestamp: at.Add(time.Duration(n) * time.Second),
+		})
 	}
 	for _, c := range []struct {
 		start Start

@@ -101,7 +101,8 @@ func (c *SinkConfig) Validate() error {
 		fault("mode %q, expected %s or %s", c.Mode, Append, Upsert)
 	}
 	if c.Mode == Upsert && len(c.Keys) == 0 {
-		fault("mode upsert needs a key, and the result has no columns that tell its rows apart: select all columns of " +
+		fault("mode upsert needs a key, and the result has no columns that tell its rows apart: select all columns " +
+			"of " +
 			"GROUP BY as they are, and window_start or window_end")
 	}
 	for _, name := range c.Keys {
@@ -210,7 +211,8 @@ func (s *Sink) Write(ctx context.Context, b *record.Batch) error {
 			return fmt.Errorf("kafka: %w", err)
 		}
 		if n := s.rows.bytes(); n > s.cfg.WindowBytes {
-			return fmt.Errorf("kafka: a window of more than %d bytes: window.bytes (SinkConfig.WindowBytes) allows more, and "+
+			return fmt.Errorf("kafka: a window of more than %d bytes: window.bytes (SinkConfig.WindowBytes) allows "+
+				"more, and "+
 				"shorter windows need less", s.cfg.WindowBytes)
 		}
 		return nil
@@ -254,7 +256,8 @@ func (s *Sink) produce(ctx context.Context, client *kgo.Client, records []kgo.Re
 func isFinal(err error) bool {
 	for _, final := range []error{
 		kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
-		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.UnsupportedVersion, kerr.InvalidTopicException,
+		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.UnsupportedVersion,
+		kerr.InvalidTopicException,
 		kerr.InvalidTransactionTimeout, kerr.PolicyViolation, kerr.SaslAuthenticationFailed, errReplaced, errOtherJob,
 	} {
 		if errors.Is(err, final) {

@@ -258,7 +258,10 @@ func testSinkLostAnswers(t *testing.T, cluster func(testing.TB, int32, ...string
 	defer cancel()
 	job := fmt.Sprint("lost", time.Now().UnixNano())
 	cut := &cutter{
-		keys:   []int16{kmsg.EndTxn.Int16(), kmsg.InitProducerID.Int16(), kmsg.AddPartitionsToTxn.Int16(), kmsg.Produce.Int16()},
+		keys: []int16{
+			kmsg.EndTxn.Int16(), kmsg.InitProducerID.Int16(), kmsg.AddPartitionsToTxn.Int16(),
+			kmsg.Produce.Int16(),
+		},
 		random: rand.New(rand.NewPCG(1, 2)),
 	}
 	s := f.sink(SinkConfig{
@@ -368,10 +371,16 @@ func TestSinkFaults(t *testing.T) {
 		"no schema":                          {Topic: "t"},
 		"mode upsert needs a key":            {Topic: "t", Schema: sinkSchema(t), Mode: Upsert},
 		`there is no column "x" for the key`: {Topic: "t", Schema: sinkSchema(t), Keys: []string{"x"}},
-		`column "n" is the key as text`:      {Topic: "t", Schema: sinkSchema(t), Keys: []string{"n"}, KeyFormat: KeyText},
-		"2 columns of the key":               {Topic: "t", Schema: sinkSchema(t), Keys: []string{"n", "k"}, KeyFormat: KeyText},
-		`mode "merge"`:                       {Topic: "t", Schema: sinkSchema(t), Mode: "merge"},
-		`key format "avro"`:                  {Topic: "t", Schema: sinkSchema(t), KeyFormat: "avro"},
+		`column "n" is the key as text`: {
+			Topic: "t", Schema: sinkSchema(t), Keys: []string{"n"},
+			KeyFormat: KeyText,
+		},
+		"2 columns of the key": {
+			Topic: "t", Schema: sinkSchema(t), Keys: []string{"n", "k"},
+			KeyFormat: KeyText,
+		},
+		`mode "merge"`:      {Topic: "t", Schema: sinkSchema(t), Mode: "merge"},
+		`key format "avro"`: {Topic: "t", Schema: sinkSchema(t), KeyFormat: "avro"},
 	} {
 		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %s", err, want)

@@ -41,7 +41,8 @@ func TestJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cluster.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,8 @@ INSERT INTO sums SELECT k, count(*) AS n, sum(v) AS v FROM trades GROUP BY k ORD
 			var records []*kgo.Record
 			for range 500 {
 				records = append(records, &kgo.Record{
-					Topic: "trades", Partition: int32(n % partitions), Value: fmt.Appendf(nil, `{"k":%d,"v":%d}`, n%10, n),
+					Topic: "trades", Partition: int32(n % partitions), Value: fmt.Appendf(nil, `{"k":%d,"v":%d}`,
+						n%10, n),
 				})
 				n++
 			}
@@ -120,7 +122,8 @@ func TestSinkJob(t *testing.T) {
 	}
 	defer cluster.Close()
 	brokers := strings.Join(cluster.ListenAddrs(), ",")
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ConsumeTopics("out"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ConsumeTopics("out"),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,17 +139,22 @@ INSERT INTO d SELECT %[2]s, sum(v) AS v FROM s GROUP BY k, tumble(at, INTERVAL '
 		if err := os.WriteFile(path, []byte(job), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command(velo, "run", path, "--state", filepath.Join(dir, "state"), "--cores", "1").CombinedOutput()
+		out, err := exec.Command(velo, "run", path, "--state", filepath.Join(dir, "state"), "--cores",
+			"1").CombinedOutput()
 		return string(out), err
 	}
-	if said, err := run("k"); err == nil || !strings.Contains(said, "mode upsert needs a key") || !strings.Contains(said, "line 3") {
+	if said, err := run("k"); err == nil || !strings.Contains(said, "mode upsert needs a key") ||
+		!strings.Contains(said, "line 3") {
 		t.Errorf("%v: %s", err, said)
 	}
 	for _, value := range []string{
 		`{"k":"a","v":1,"at":"2026-03-02T09:30:00Z"}`, `{"k":"a","v":2,"at":"2026-03-02T09:31:00Z"}`,
 		`{"k":"b","v":3,"at":"2026-03-02T09:31:01Z"}`,
 	} {
-		if err := client.ProduceSync(context.Background(), &kgo.Record{Topic: "in", Value: []byte(value)}).FirstErr(); err != nil {
+		if err := client.ProduceSync(context.Background(), &kgo.Record{
+			Topic: "in",
+			Value: []byte(value),
+		}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,8 +188,8 @@ INSERT INTO d SELECT %[2]s, sum(v) AS v FROM s GROUP BY k, tumble(at, INTERVAL '
 	}
 }
 
-// Goal: values that cannot be read are set aside with topic, partition and offset, and the program says
-// so.
+// Goal: values that cannot be read are set aside with topic, partition and offset, and the
+// program says so.
 func TestPoison(t *testing.T) {
 	velo := build(t)
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "in"))
@@ -196,7 +204,10 @@ func TestPoison(t *testing.T) {
 	}
 	defer client.Close()
 	for _, value := range []string{`{"k":1}`, `nonsense`, `{"k":"x"}`, `{"k":2}`} {
-		if err := client.ProduceSync(context.Background(), &kgo.Record{Topic: "in", Value: []byte(value)}).FirstErr(); err != nil {
+		if err := client.ProduceSync(context.Background(), &kgo.Record{
+			Topic: "in",
+			Value: []byte(value),
+		}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -213,7 +224,8 @@ SELECT sum(k) AS k, max("offset") AS last FROM s`, brokers)
 	run.Stderr = &said
 	out, err := run.Output()
 	if run.ProcessState.ExitCode() != 2 || string(out) != "k,last\n3,3\n" ||
-		!strings.Contains(said.String(), "2 records could not be read and are not in the result, the first in offset 1: in/0, offset 1: ") {
+		!strings.Contains(said.String(), "2 records could not be read and are not in the result, the first in "+
+			"offset 1: in/0, offset 1: ") {
 		t.Errorf("%v: %s\n%s", err, out, said.String())
 	}
 	set, err := os.ReadFile(aside)
