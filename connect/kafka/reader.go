@@ -261,7 +261,7 @@ func (c *consumer) resume(ctx context.Context, p *partition, at *position) error
 			firstLine(err), next))
 		return nil
 	}
-	if at.topic != c.id {
+	if otherTopic(at.topic, c.id) {
 		return gap(first, fmt.Errorf("%w: when the state was saved, its id was %s, and now it is %s\n%s",
 			errTopicRemade,
 			idText(at.topic), idText(c.id), choices))

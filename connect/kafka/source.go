@@ -328,6 +328,9 @@ func (s *Source) Grow(ctx context.Context, first record.Reader, add func(context
 		return
 	}
 	c := r.consumer
+	c.mu.Lock()
+	c.growing = true
+	c.mu.Unlock()
 	for {
 		select {
 		case <-ctx.Done():
