@@ -64,6 +64,9 @@ func (k *keeper) restore() error {
 	if err := k.recoverSink(m); err != nil {
 		return err
 	}
+	if err := k.recoverOutbox(m); err != nil {
+		return err
+	}
 	if err := k.resumeReaders(m); err != nil {
 		return err
 	}

@@ -27,13 +27,13 @@ func compile(p *Plan) (*layout.Layout, error) {
 	if p.Source == nil {
 		return nil, errors.New("plan: no source schema")
 	}
-	distinct, err := p.distinctColumn()
+	columns, err := p.tuple()
 	if err != nil {
 		return nil, err
 	}
 	l, err := compileLayout(p)
-	if err == nil && distinct != "" {
-		return compilePairs(p, l, distinct)
+	if err == nil && (p.hasTuples() || p.Sets != nil) {
+		return compileTuples(p, l, columns)
 	}
 	return l, err
 }
@@ -110,6 +110,7 @@ func (l *compiler) bindColumns() error {
 			l.fields = append(l.fields, l.Source.Field(i))
 		}
 	}
+	l.bindSets()
 	if len(p.Aggregates) > MaxAggregates {
 		l.fault("%d aggregates, at most %d are allowed", len(p.Aggregates), MaxAggregates)
 	}
@@ -164,14 +165,16 @@ func (l *compiler) placeStates() error {
 		l.StampWord = len(l.Init)
 		l.Init = append(l.Init, 0)
 	}
-	placed := make([]agg.Placed, len(l.States))
-	for i, s := range l.States {
-		placed[i] = agg.Placed{Func: s.Fn, Arg: s.Arg, By: s.By, Word: s.Word}
+	placed := make([]agg.Placed, 0, len(l.States))
+	for _, s := range l.States {
+		if s.Collect == nil {
+			placed = append(placed, agg.Placed{Func: s.Fn, Arg: s.Arg, By: s.By, Word: s.Word})
+		}
 	}
 	l.Fused, l.Single = agg.Fuse(placed)
 
 	var err error
-	l.Keys, err = groupkey.NewLayout(l.Source, l.keys)
+	l.Keys, err = l.keyLayout()
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", l.Name, err)
 	}
@@ -278,9 +281,12 @@ func (l *compiler) compileStage() error {
 	for _, name := range p.Keys {
 		need(name)
 	}
-	for _, a := range p.Aggregates {
-		need(a.Column)
-		need(a.By)
+	for i := range p.Aggregates {
+		need(p.Aggregates[i].Column)
+		need(p.Aggregates[i].By)
+		for _, name := range p.Aggregates[i].more() {
+			need(name)
+		}
 	}
 	if len(outputs) == 0 { // count(*) without keys: even so a record has to be something
 		outputs = []expr.Output{{Name: "record", Expr: expr.Bool(true)}}
@@ -304,14 +310,17 @@ func (p *Plan) windowMayBeNull() bool {
 
 type boundAggregate struct {
 	kind     AggregateKind
+	user     *agg.User
 	fn       agg.Func
 	arg, by  int // in layout.args, -1 for none
 	distinct bool
+	// collect is how the state is collected; nil if it is merged, or counts pairs.
+	collect *layout.Collect
 }
 
 // bind finds the arguments of an aggregate and binds its function.
 func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
-	b = boundAggregate{kind: a.Func, arg: -1, by: -1}
+	b = boundAggregate{kind: a.Func, user: a.User, arg: -1, by: -1}
 	of := fmt.Sprintf("aggregate %q", a.Name)
 	var args []agg.Arg
 	var sources []int
@@ -332,21 +341,22 @@ func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 		f := l.Source.Field(source)
 		// The one group of a plan without keys is there before any record, so its states must be
 		// able to say NULL.
-		args = append(args, agg.Arg{Type: f.Type, Nullable: f.Nullable || len(l.plan.Keys) == 0 || l.plan.bare})
+		args = append(args, agg.Arg{Type: f.Type, Nullable: f.Nullable || l.plan.mayBeEmpty()})
 		sources = append(sources, source)
 	}
 	if !ok {
 		return b, false
 	}
-	fn, err := agg.Bind(a.Func, args...)
-	if err == nil {
-		fn, err = agg.WithFraction(fn, a.Fraction)
-	}
+	fn, err := bindFunc(a, args)
 	if err != nil {
 		l.fault("%s: %w", of, err)
 		return b, false
 	}
 	b.fn, b.distinct = fn, a.Distinct
+	if a.collects() && !l.plan.countsOne() {
+		b.collect = l.collect(&a, args[0].Type)
+		return b, true
+	}
 	if len(sources) == 0 || a.Distinct {
 		return b, true
 	}
@@ -359,6 +369,21 @@ func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 		b.by = l.argument(sources[1], l.Source.Field(sources[1]), true)
 	}
 	return b, true
+}
+
+// bindFunc binds the function of an aggregate.
+func bindFunc(a Aggregate, args []agg.Arg) (agg.Func, error) {
+	if a.User == nil {
+		fn, err := agg.Bind(a.Func, args...)
+		if err != nil {
+			return nil, err
+		}
+		return agg.WithFraction(fn, a.Fraction)
+	}
+	if a.Func != 0 || a.Distinct || a.Fraction != 0 {
+		return nil, fmt.Errorf("User is set, so Func, Distinct and Fraction are not for it")
+	}
+	return a.User.Bind(args...)
 }
 
 // argument is the position of a source column among the arguments.
@@ -382,20 +407,25 @@ func (l *compiler) argument(source int, f record.Field, values bool) int {
 func (l *compiler) place(bound []boundAggregate) {
 	type slot struct {
 		kind     AggregateKind
+		user     *agg.User
 		arg, by  int
 		distinct bool
+		collect  string
 	}
 	hasAvg := map[int]bool{}
 	for _, b := range bound {
-		if b.kind == Avg {
+		if b.kind == Avg && b.collect == nil {
 			hasAvg[b.arg] = true
 		}
 	}
 	slotOf := func(b boundAggregate) slot {
-		if b.kind == Sum && hasAvg[b.arg] {
-			return slot{Avg, b.arg, -1, false}
+		switch {
+		case b.collect != nil:
+			return slot{kind: b.kind.State(), arg: -1, by: -1, distinct: true, collect: fmt.Sprintf("%+v", *b.collect)}
+		case b.kind == Sum && hasAvg[b.arg]:
+			return slot{kind: Avg, arg: b.arg, by: -1}
 		}
-		return slot{b.kind.State(), b.arg, b.by, b.distinct}
+		return slot{kind: b.kind.State(), user: b.user, arg: b.arg, by: b.by, distinct: b.distinct}
 	}
 	// States that are placed first are found by the others: averages by sums, and the states that
 	// count the values of an argument by its extremes and by count itself.
@@ -430,20 +460,22 @@ func (l *compiler) place(bound []boundAggregate) {
 				}
 			}
 			// The state that counts pairs has no argument.
-			if word := agg.Counter(b.fn); word >= 0 && !counted && b.arg >= 0 {
+			if word := agg.Counter(b.fn); b.collect == nil && word >= 0 && !counted && b.arg >= 0 {
 				counters[b.arg] = o.Word + word
 			}
 			at[s] = o
 			l.Init = append(l.Init, make([]uint64, b.fn.Words())...)
 			b.fn.Init(l.Init[o.Word:])
 			l.States = append(l.States, layout.AggState{
-				Kind: b.kind, Fn: b.fn, Word: o.Word, Arg: b.arg, By: b.by, Distinct: b.distinct,
+				Kind: b.kind, Fn: b.fn, Word: o.Word, Arg: b.arg, By: b.by, Distinct: b.distinct && b.collect == nil,
+				Collect: b.collect,
 			})
 		}
 	}
 	for _, b := range bound {
 		o := at[slotOf(b)]
 		o.Fn = b.fn
+		o.Side = b.collect != nil && b.fn.Type() == record.String
 		if o.Values >= 0 {
 			o.Fn = agg.Uncounted(b.fn)
 		}
@@ -462,7 +494,12 @@ func (l *compiler) compilePass() error {
 	}{
 		{len(p.Select) == 0, "neither keys, aggregates nor Select"},
 		{p.Window != nil, "a window, but neither keys nor aggregates: windows hold groups"},
-		{p.Distinct, "Distinct, but neither keys nor aggregates: group by the columns"},
+		{p.Distinct && len(p.Over) == 0, "Distinct, but neither keys nor aggregates: group by the columns"},
+		{p.Qualify != nil && len(p.Over) == 0, "Qualify, but nothing is computed over rows"},
+		{
+			len(p.Over) > 0 && len(p.OrderBy) == 0,
+			"Over, but neither keys, aggregates nor OrderBy: records are kept to the end only to be ordered",
+		},
 		{p.Having != nil, "Having, but neither keys nor aggregates: it is for groups, Where for records"},
 		{
 			p.Offset > 0 && len(p.OrderBy) == 0,
@@ -478,6 +515,9 @@ func (l *compiler) compilePass() error {
 	}
 	if len(faults) > 0 {
 		return errors.Join(faults...)
+	}
+	if len(p.Over) > 0 {
+		return l.compileArranged()
 	}
 	columns, err := l.passOrder()
 	if err != nil {
@@ -537,22 +577,31 @@ func (l *compiler) passOrder() (columns []expr.Output, err error) {
 func (l *compiler) compileProjection() error {
 	p := l.plan
 	l.Inner = l.Result
-	if p.Select == nil && !p.Distinct && p.Having == nil && p.OrderBy == nil && p.Limit == nil && p.Offset == 0 {
+	if p.Select == nil && !p.Distinct && len(p.Over) == 0 && p.Having == nil && p.OrderBy == nil &&
+		p.Limit == nil && p.Offset == 0 {
 		return nil
 	}
-	s := &layout.Projection{Having: p.Having, Offset: p.Offset, Distinct: p.Distinct}
+	s := &layout.Projection{Having: p.Having, Offset: p.Offset, Distinct: p.Distinct, Qualify: p.Qualify}
 	if p.Limit != nil {
 		s.Limit, s.Limited = *p.Limit, true
 	}
 	var faults []error
+	if p.Qualify != nil && p.Qualify.Type() != record.Bool {
+		faults = append(faults, fmt.Errorf("qualify %v: it is %v, expected boolean", p.Qualify, p.Qualify.Type()))
+	}
 	if p.Having != nil && p.Having.Type() != record.Bool {
 		faults = append(faults, fmt.Errorf("having %v: it is %v, expected boolean", p.Having, p.Having.Type()))
 	}
-	over := func(e *expr.Expr) layout.Projected {
-		if _, err := expr.Compile(l.Inner, nil, []expr.Output{{Name: "c", Expr: e}}); err != nil {
+	over, ranged, err := p.compileOver(l.Inner)
+	if err != nil {
+		return fmt.Errorf("plan %s: %w", p.name(), err)
+	}
+	s.Over = over
+	of := func(e *expr.Expr) layout.Projected {
+		if _, err := expr.Compile(ranged, nil, []expr.Output{{Name: "c", Expr: e}}); err != nil {
 			faults = append(faults, err)
 		}
-		if i, ok := e.IsColumn(); ok {
+		if i, ok := e.IsColumn(); ok && i < l.Inner.Len() {
 			return layout.Projected{Inner: i, Expr: e}
 		}
 		return layout.Projected{Inner: -1, Expr: e}
@@ -560,7 +609,7 @@ func (l *compiler) compileProjection() error {
 	if p.Select != nil {
 		var fields []record.Field
 		for _, o := range p.Select {
-			s.Columns = append(s.Columns, over(o.Expr))
+			s.Columns = append(s.Columns, of(o.Expr))
 			// A value that cannot be computed reads NULL.
 			_, plain := o.Expr.IsColumn()
 			fields = append(fields, record.Field{Name: o.Name, Type: o.Expr.Type(), Nullable: o.Expr.Nullable() ||
@@ -579,7 +628,7 @@ func (l *compiler) compileProjection() error {
 	for _, o := range p.OrderBy {
 		by := layout.OrderBy{Desc: o.Desc, NullsFirst: o.NullsFirst}
 		if o.Expr != nil {
-			by.Projected, by.Typ = over(o.Expr), o.Expr.Type()
+			by.Projected, by.Typ = of(o.Expr), o.Expr.Type()
 			if o.Column != "" {
 				faults = append(faults, fmt.Errorf("order by %q and by %v: expected one of both", o.Column, o.Expr))
 			}
@@ -613,57 +662,6 @@ func (l *compiler) compileEmission() (err error) {
 		return fmt.Errorf("plan %s: what is written of its changes: %w", l.Name, err)
 	}
 	return nil
-}
-
-// distinctColumn is the column whose distinct values the plan counts; "" if there is none.
-func (p *Plan) distinctColumn() (column string, err error) {
-	for _, a := range p.Aggregates {
-		switch {
-		case !a.Distinct:
-		case a.Func != Count || a.Column == "":
-			return "", fmt.Errorf("plan %s: aggregate %q: %v cannot be DISTINCT, only count of a column can",
-				p.name(), a.Name, a.Func)
-		case column != "" && a.Column != column:
-			return "", fmt.Errorf("plan %s: different values of %q and of %q are counted: a plan can have one "+
-				"column for that", p.name(), column, a.Column)
-		default:
-			column = a.Column
-		}
-	}
-	if column != "" && p.hasSessions() {
-		return "", fmt.Errorf("plan %s: different values cannot be counted in sessions: each value of a key "+
-			"would have sessions of its own", p.name())
-	}
-	return column, nil
-}
-
-func (p *Plan) countsDistinct() bool {
-	return slices.ContainsFunc(p.Aggregates, func(a Aggregate) bool { return a.Distinct })
-}
-
-// compilePairs makes the layout of the pairs from which groups of layout read are made.
-func compilePairs(p *Plan, read *layout.Layout, column string) (*layout.Layout, error) {
-	q := &Plan{
-		Name: p.name(), Source: p.Source, Where: p.Where, Computed: p.Computed, Keys: slices.Clone(p.Keys),
-		Window: p.Window, Emit: p.Emit, bare: len(p.Keys) == 0,
-	}
-	extra := 0
-	if !slices.Contains(q.Keys, column) {
-		q.Keys = append(q.Keys, column)
-		extra = 1
-	}
-	for _, a := range p.Aggregates {
-		if !a.Distinct {
-			q.Aggregates = append(q.Aggregates, a)
-		}
-	}
-	l, err := compileLayout(q)
-	if err != nil {
-		return nil, err
-	}
-	l.Keys = l.Keys.WithExtra(extra)
-	l.Reading, l.ValueKey = read, slices.Index(q.Keys, column)
-	return l, nil
 }
 
 func compileWindow(w *Window, source *record.Schema) (*layout.Windowing, error) {

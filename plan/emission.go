@@ -57,6 +57,9 @@ func (e Emission) validate(p *Plan) (faults []error) {
 		faults = append(faults, errors.New(
 			"changes are emitted group by group: OrderBy, Limit and Offset have no meaning for them"))
 	}
+	if len(p.Over) > 0 {
+		faults = append(faults, errors.New("changes are emitted group by group: OVER would change all rows at once"))
+	}
 	if p.Distinct {
 		faults = append(faults, errors.New("changes are emitted group by group: Distinct has no meaning for them"))
 	}

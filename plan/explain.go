@@ -57,6 +57,9 @@ func (x *explanation) source() {
 	for _, o := range p.Computed {
 		x.line("computes", "%s = %v", o.Name, o.Expr)
 	}
+	if rows := x.kept.Stage.RowByRow(); len(rows) > 0 {
+		x.line("row by row", "%s", strings.Join(rows, ", "))
+	}
 }
 
 func (x *explanation) window() {
@@ -79,6 +82,10 @@ func (x *explanation) window() {
 // columns are the keys and the aggregates of what is read.
 func (x *explanation) columns() {
 	l := x.read
+	if x.plan.Sets != nil {
+		x.line("sets", "%s: the groups of all keys are kept, and merged to those of the sets when a snapshot is read",
+			x.plan.setsText())
+	}
 	for i := range l.Keys.Columns() {
 		f := l.Inner.Field(l.Front + i)
 		words := "a word"
@@ -96,12 +103,17 @@ func (x *explanation) columns() {
 		if a.By != "" {
 			arg += ", " + a.By
 		}
-		if a.Distinct {
+		if a.Distinct && a.Func == Count {
 			x.line("aggregate", "%s = %v(DISTINCT %s): a group for each value, counted when a snapshot is read", a.Name,
 				a.Func, arg)
 			continue
 		}
-		x.line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.Fn.Words())
+		if a.collects() {
+			x.line("aggregate", "%s = %v(%s): a group for each value, computed of all when a snapshot is read", a.Name,
+				a.Func, a.arguments(arg))
+			continue
+		}
+		x.line("aggregate", "%s = %s(%s): %d bytes of state", a.Name, a.FuncName(), arg, 8*o.Fn.Words())
 	}
 }
 
@@ -114,6 +126,7 @@ func (x *explanation) groups() {
 	x.line("chunks", "%d records, or %d partial states, in %d KiB", l.Rows, l.PartialRows, layout.ChunkBytes>>10)
 	x.line("route", "%v; records are applied in place, folded or routed by what pays, unless the engine is told",
 		Route{}.For(p).Routing)
+	x.over()
 	for _, o := range p.Select {
 		x.line("result", "%s = %v", o.Name, o.Expr)
 	}
@@ -133,6 +146,7 @@ func (x *explanation) groups() {
 // passThrough is how records pass through.
 func (x *explanation) passThrough() {
 	p, l := x.plan, x.kept
+	x.over()
 	for _, o := range p.Select {
 		x.line("passes", "%s = %v", o.Name, o.Expr)
 	}
@@ -141,10 +155,22 @@ func (x *explanation) passThrough() {
 		x.line("then", "%s", s)
 	}
 	x.line("route", "%v: the records of a reader stay in their order", Route{}.For(p).Routing)
+	if l.Arranged != nil {
+		x.line("emission", "records in their order, at the end: all of them are kept until then")
+		return
+	}
 	if len(l.Order) > 0 {
 		x.line("emission", "records in their order, at the end: all of them are kept until then, or about twice "+
 			"as many as LIMIT lets through")
 		return
 	}
 	x.line("emission", "records, as they come")
+}
+
+// over are the columns that are computed over rows.
+func (x *explanation) over() {
+	for i := range x.plan.Over {
+		o := &x.plan.Over[i]
+		x.line("over", "%s = %s, when all rows are there", o.Name, o.text())
+	}
 }

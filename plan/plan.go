@@ -29,25 +29,34 @@ type Order struct {
 	NullsFirst bool
 }
 
+// text is the order as SQL would say it.
+func (o Order) text() string {
+	text := o.Column
+	if o.Expr != nil {
+		text += o.Expr.String()
+	}
+	if o.Desc {
+		text += " DESC"
+	}
+	if o.NullsFirst != o.Desc {
+		text += map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[o.NullsFirst]
+	}
+	return text
+}
+
 // tailString is the shape as SQL would say it, after GROUP BY.
 func (p *Plan) tailString() string {
 	var b strings.Builder
 	if p.Having != nil {
 		fmt.Fprintf(&b, " HAVING %v", p.Having)
 	}
+	if p.Qualify != nil {
+		b.WriteString(" QUALIFY " + p.said(p.Qualify))
+	}
 	sep := " ORDER BY "
 	for _, o := range p.OrderBy {
-		b.WriteString(sep + o.Column)
-		if o.Expr != nil {
-			b.WriteString(o.Expr.String())
-		}
+		b.WriteString(sep + o.text())
 		sep = ", "
-		if o.Desc {
-			b.WriteString(" DESC")
-		}
-		if o.NullsFirst != o.Desc {
-			b.WriteString(map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[o.NullsFirst])
-		}
 	}
 	if p.Limit != nil {
 		fmt.Fprintf(&b, " LIMIT %d", *p.Limit)
@@ -89,6 +98,13 @@ const (
 	BoolAnd = agg.BoolAnd // whether every value is true
 	BoolOr  = agg.BoolOr  // whether any value is true
 
+	// Of all values of a group at once, exactly; see Aggregate.Distinct.
+	PercentileCont = agg.PercentileCont // double precision, between the two values at Fraction
+	PercentileDisc = agg.PercentileDisc // the value at Fraction
+	Mode           = agg.Mode           // the most frequent value; of several the first in the order
+	StringAgg      = agg.StringAgg      // texts with Separator between them
+	ArrayAgg       = agg.ArrayAgg       // texts as PostgreSQL writes an array, NULLs among them
+
 	BitAnd = agg.BitAnd // of bigints
 	BitOr  = agg.BitOr
 	BitXor = agg.BitXor
@@ -117,25 +133,48 @@ const (
 	ApproxPercentile = agg.ApproxPercentile
 )
 
+// A UserAggregate is an aggregate function that is not one of these: package aggregate makes them.
+type UserAggregate = agg.User
+
 // An Aggregate is one computed column of the result.
 type Aggregate struct {
 	// Name is the name of the result's column.
 	Name string
-	// Func is the function.
+	// Func is the function. It is 0 if User is set.
 	Func AggregateKind
+	// User is a function of your own, instead of Func.
+	User *UserAggregate
 	// Column is the column that it is computed of; empty is count(*).
 	Column string
 	// By is the column that MinBy, MaxBy, First and Last choose by, and the x of Corr and its
 	// relatives. It is empty for other functions.
 	By string
 
-	// Distinct has Count count the distinct values of Column, exactly. A plan can do that for one
-	// column. It then keeps a group for each value, within StateBytes, and the first reader of a
-	// snapshot merges them to one.
+	// Distinct takes each value of Column once. The plan then keeps a group for each value, within
+	// StateBytes, and the first reader of a snapshot merges them to one. So it does for
+	// PercentileCont, PercentileDisc, Mode, StringAgg and ArrayAgg. If several columns are to be
+	// kept that way, there is a group for each combination of their values.
 	Distinct bool
 
-	// Fraction is the argument of ApproxPercentile, 0 to 1. It is 0 for other functions.
+	// Fraction is the argument of ApproxPercentile, PercentileCont and PercentileDisc, 0 to 1. It
+	// is 0 for other functions.
 	Fraction float64
+
+	// OrderBy is the order in which PercentileDisc, Mode, StringAgg and ArrayAgg take the values,
+	// by columns of the record; what ties is ordered by its value.
+	OrderBy []Order
+	// Separator is what StringAgg writes between two texts.
+	Separator string
+	// Filter is a boolean column of the records that ArrayAgg takes; empty takes all.
+	Filter string
+}
+
+// FuncName returns the name of the function in SQL.
+func (a *Aggregate) FuncName() string {
+	if a.User != nil {
+		return a.User.Name()
+	}
+	return a.Func.String()
 }
 
 // An Expr is an expression over the columns of a record or of a group. SQL makes them; package
@@ -172,6 +211,13 @@ type Plan struct {
 	// make one group, which is there even before the first record.
 	Keys []string
 
+	// Sets are sets of the keys, each by their names: GROUPING SETS. The result then has the groups
+	// of each set, with NULL in the place of the other keys, and after the keys a column
+	// GroupingColumn that tells the sets apart. A set without keys has one group. The plan keeps
+	// the groups of all keys, and the first reader of a snapshot merges them to the groups of the
+	// sets. Nil is all keys alone.
+	Sets [][]string
+
 	// Aggregates are the computed columns, after the keys in the result.
 	Aggregates []Aggregate
 
@@ -186,8 +232,16 @@ type Plan struct {
 	// through. Nil selects the columns of Inner as they are. A value that cannot be computed reads
 	// NULL.
 	Select []Output
-	// Distinct leaves out rows of the result that are equal to another; of a writer, equal to another
-	// of the same window.
+	// Over are columns that are computed over all rows of the result, or over all records that pass
+	// through; then there must be an OrderBy. They come after the columns of Inner, or of Source,
+	// and Select, Qualify and OrderBy may read them; Ranged has all of them. A writer of windows
+	// gets them computed over the rows of each window. A row that is read alone, by Get, has NULL
+	// there.
+	Over []Over
+	// Qualify is a condition over Ranged; the result has only the rows for which it is true.
+	Qualify *Expr
+	// Distinct leaves out rows of the result that are equal to another; of a writer, equal to
+	// another of the same window.
 	Distinct bool
 	// Having is an expression; the result has only the groups for which it is true.
 	Having *Expr
@@ -225,7 +279,7 @@ func (p *Plan) String() string {
 	sep := ""
 	if p.PassesThrough() {
 		for _, o := range p.Select {
-			fmt.Fprintf(&b, "%s%v AS %s", sep, o.Expr, o.Name)
+			fmt.Fprintf(&b, "%s%s AS %s", sep, p.said(o.Expr), o.Name)
 			sep = ", "
 		}
 	}
@@ -245,13 +299,8 @@ func (p *Plan) String() string {
 		if a.By != "" {
 			arg += ", " + a.By
 		}
-		if a.Func == ApproxPercentile {
-			arg += fmt.Sprintf(", %v", a.Fraction)
-		}
-		if a.Distinct {
-			arg = "DISTINCT " + arg
-		}
-		fmt.Fprintf(&b, "%s%v(%s) AS %s", sep, a.Func, arg, a.Name)
+		arg = a.arguments(arg)
+		fmt.Fprintf(&b, "%s%s(%s) AS %s", sep, a.FuncName(), arg, a.Name)
 		sep = ", "
 	}
 	if p.Source != nil {
@@ -268,6 +317,9 @@ func (p *Plan) String() string {
 		}
 		by = append(slices.Clone(by), fmt.Sprintf("%v on %s", p.Window.Windows, on))
 	}
+	if p.Sets != nil {
+		by = []string{p.setsText()}
+	}
 	if len(by) > 0 {
 		b.WriteString(" GROUP BY " + strings.Join(by, ", "))
 	}
@@ -279,7 +331,7 @@ func (p *Plan) String() string {
 			if i == 0 && p.Distinct {
 				b.WriteString("DISTINCT ")
 			}
-			if b.WriteString(o.Expr.String()); o.Expr.String() != o.Name {
+			if b.WriteString(p.said(o.Expr)); o.Expr.String() != o.Name {
 				b.WriteString(" AS " + o.Name)
 			}
 		}
@@ -290,6 +342,28 @@ func (p *Plan) String() string {
 		b.WriteString(" EMIT CHANGES")
 	}
 	return b.String()
+}
+
+// arguments are the arguments of an aggregate as SQL would say them.
+func (a *Aggregate) arguments(arg string) string {
+	if a.Func == ApproxPercentile || a.Func == PercentileCont || a.Func == PercentileDisc {
+		arg += fmt.Sprintf(", %v", a.Fraction)
+	}
+	if a.Func == StringAgg {
+		arg += fmt.Sprintf(", '%s'", strings.ReplaceAll(a.Separator, "'", "''"))
+	}
+	if a.Distinct {
+		arg = "DISTINCT " + arg
+	}
+	sep := " ORDER BY "
+	for _, o := range a.OrderBy {
+		arg += sep + o.text()
+		sep = ", "
+	}
+	if a.Filter != "" {
+		arg += " WHERE " + a.Filter
+	}
+	return arg
 }
 
 // Result is the schema of the result: the columns of Select, or Inner if Select is nil.

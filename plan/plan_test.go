@@ -73,12 +73,17 @@ func TestFaultsOfPlans(t *testing.T) {
 			},
 			[]string{"OrderBy, Limit and Offset have no meaning"},
 		},
-		"two columns whose different values are counted": {
+		"a function that cannot be of different values": {
 			&plan.Plan{Source: trades, Aggregates: []plan.Aggregate{
-				{Name: "a", Func: plan.Count, Column: "symbol", Distinct: true},
-				{Name: "b", Func: plan.Count, Column: "size", Distinct: true},
+				{Name: "a", Func: plan.First, Column: "symbol", By: "at", Distinct: true},
 			}},
-			[]string{"a plan can have one column for that"},
+			[]string{"first cannot be DISTINCT"},
+		},
+		"an order for a function that has none": {
+			&plan.Plan{Source: trades, Aggregates: []plan.Aggregate{
+				{Name: "a", Func: plan.Sum, Column: "size", OrderBy: []plan.Order{{Column: "at"}}},
+			}},
+			[]string{"sum takes no order"},
 		},
 		"a column of the result twice": {
 			&plan.Plan{

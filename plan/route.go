@@ -100,7 +100,7 @@ func (r Route) For(plan *Plan) Route {
 		switch {
 		case plan.PassesThrough():
 			r.Routing = RouteAligned // the records of a reader stay in their order
-		case len(plan.Keys) == 0 && !plan.hasSessions() && !plan.countsDistinct():
+		case len(plan.Keys) == 0 && !plan.hasSessions() && !plan.hasTuples():
 			r.Routing = RouteRoundRobin
 		}
 	}

@@ -37,8 +37,8 @@ var conditional = map[string]string{
 	"count_if": "count", "countif": "count", "sum_if": "sum", "sumif": "sum", "avg_if": "avg", "avgif": "avg",
 }
 
-// filtered writes count_if(c) as count(*) FILTER (WHERE c), and sum_if(x, c) as sum(x) FILTER (WHERE
-// c).
+// filtered writes count_if(c) as count(*) FILTER (WHERE c), and sum_if(x, c) as sum(x) FILTER
+// (WHERE c).
 func filtered(x *syntax.Call) *syntax.Call {
 	name := conditional[x.Name]
 	if name == "" || len(x.Args) == 0 {
@@ -58,17 +58,14 @@ func filtered(x *syntax.Call) *syntax.Call {
 var refused = func() map[string]string {
 	all := map[string]string{}
 	for why, names := range map[string]string{
-		"needs all values of a group at once, which a stream does not have: use approx_percentile(x, fraction)": "percentile_cont percentile_disc percentile quantile quantile_cont quantile_disc quantiles " +
-			"approx_quantile percentile_approx approx_percentile_cont",
-		"needs all values of a group at once, which a stream does not have: use approx_percentile(x, 0.5)": "median approx_median",
-		"grows without bound on a stream": "string_agg array_agg listagg group_concat json_agg jsonb_agg " +
-			"json_object_agg jsonb_object_agg json_group_array json_group_object xmlagg list collect_list " +
-			"collect_set arrayagg",
-		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group":            "mode any",
-		"is not there: write approx_count_distinct(x), or count(DISTINCT x)":                              "approx_distinct approx_count ndv uniq uniqexact hll_count_distinct count_distinct",
-		"is not there": "product kurtosis skewness entropy histogram mad geomean checksum top_k approx_top_k topk",
-		"is a function of OVER, which is not supported: group by a window, such as tumble(at, INTERVAL '1 minute')": "row_number rank dense_rank percent_rank cume_dist ntile lag lead",
-		"belongs to GROUPING SETS, which are not supported":                                                         "grouping grouping_id",
+		"is not there: write approx_percentile(x, fraction), or quantile_cont(x, fraction)": "approx_quantile percentile_approx approx_percentile_cont approx_median quantiles",
+		"is not there: array_agg(x ORDER BY ...) makes a list": "json_agg jsonb_agg json_object_agg jsonb_object_agg " +
+			"json_group_array json_group_object xmlagg collect_set arrayagg",
+		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group": "any",
+		"is not there: write approx_count_distinct(x), or count(DISTINCT x)":                   "approx_distinct approx_count ndv uniq uniqexact hll_count_distinct count_distinct",
+		"is not there": "product kurtosis skewness entropy histogram mad checksum top_k approx_top_k topk",
+		"needs OVER: write it with OVER (PARTITION BY ... ORDER BY ...)": "row_number rank dense_rank percent_rank " +
+			"cume_dist ntile lag lead first_value last_value nth_value",
 	} {
 		for _, name := range strings.Fields(names) {
 			all[name] = why
@@ -87,12 +84,20 @@ func percentileNamed(name string) string {
 }
 
 // regardless are the functions for which DISTINCT makes no difference.
-var regardless = []plan.AggregateKind{plan.Min, plan.Max, plan.BoolAnd, plan.BoolOr, plan.ApproxCountDistinct}
+var regardless = []plan.AggregateKind{
+	plan.Min, plan.Max, plan.BoolAnd, plan.BoolOr, plan.BitAnd, plan.BitOr, plan.ApproxCountDistinct,
+}
+
+// ofDistinct are the functions that can be DISTINCT.
+var ofDistinct = []plan.AggregateKind{
+	plan.Count, plan.Sum, plan.Avg, plan.VarPop, plan.VarSamp, plan.StddevPop, plan.StddevSamp, plan.BitXor,
+}
 
 func isAggregate(x *syntax.Call) bool {
 	_, known := aggregates[x.Name]
 	_, no := refused[x.Name]
-	return (known || no || conditional[x.Name] != "" || percentileNamed(x.Name) != "") && x.Over == nil
+	return (known || no || userAggregate(x.Name) != nil || conditional[x.Name] != "" || percentileNamed(x.Name) != "" ||
+		collecting[x.Name].kind != 0) && x.Over == nil
 }
 
 // aggregate adds an aggregate to the plan.
@@ -112,11 +117,16 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		c.fault(x.Pos, "%s %s", x.Name, why)
 		return
 	}
+	if collecting[x.Name].kind != 0 {
+		c.collected(x, text, name)
+		return
+	}
 	kind := aggregates[x.Name]
+	user := userAggregate(x.Name)
 	if kind.State() == plan.MinBy || kind.State() == plan.MaxBy {
 		x = c.byTime(x)
 	}
-	if !c.mayAggregate(x, kind) {
+	if user != nil && !c.mayAggregateUser(x) || user == nil && !c.mayAggregate(x, kind) {
 		return
 	}
 	leaf := c.sourceLeaf("an aggregate")
@@ -135,18 +145,28 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 			return
 		}
 	}
-	a := plan.Aggregate{Func: kind, Distinct: x.Distinct && kind == plan.Count}
+	a := plan.Aggregate{Func: kind, User: user, Distinct: x.Distinct && !slices.Contains(regardless, kind)}
 	args := x.Args
 	if kind == plan.ApproxPercentile {
-		f, ok := c.fraction(args[1], x.Pos)
+		f, ok := c.fraction(args[1], x)
 		if !ok {
 			return
 		}
 		a.Fraction, args = f, args[:1]
 	}
-	if !c.aggregateArgs(&a, x, args, filter) {
-		return
+	c.kind = value{}
+	if c.aggregateArgs(&a, x, args, filter) {
+		c.kinds[c.addAggregate(x, a, text, name)] = c.kind
 	}
+}
+
+// keepsKind says whether the result of an aggregate is one of the values of its argument.
+func keepsKind(k plan.AggregateKind) bool {
+	return k == plan.Min || k == plan.Max || k.State() == plan.MinBy || k.State() == plan.MaxBy
+}
+
+// addAggregate gives an aggregate a name, which it returns, and adds it to the plan.
+func (c *compiler) addAggregate(x *syntax.Call, a plan.Aggregate, text, name string) string {
 	if name == "" || c.used[name] || isBound(name) {
 		name = c.free(x.Name)
 	}
@@ -155,22 +175,24 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	check := &plan.Plan{Source: c.source, Computed: c.plans.Computed, Aggregates: []plan.Aggregate{a}}
 	if err := check.Validate(); err != nil {
 		c.fault(x.Pos, "%s: %s", x.Name, reason(err))
-		return
+		return ""
 	}
 	c.aggregates[text] = name
 	c.plans.Aggregates = append(c.plans.Aggregates, a)
+	return name
 }
 
 // mayAggregate says whether an aggregate is called as it can be.
 func (c *compiler) mayAggregate(x *syntax.Call, kind plan.AggregateKind) bool {
 	switch {
-	case x.Distinct && !slices.Contains(regardless, kind) && kind != plan.Count:
-		c.fault(x.Pos, "%s(DISTINCT ...) is not there, only count(DISTINCT ...)", x.Name)
+	case x.Distinct && !slices.Contains(regardless, kind) && !slices.Contains(ofDistinct, kind):
+		c.fault(x.Pos, "%s(DISTINCT ...) is not there; count, sum, avg, variances and lists can be DISTINCT", x.Name)
 		return false
 	case x.Distinct && x.Star:
 		c.fault(x.Pos, "count(DISTINCT *) has no meaning, expected a column")
 		return false
-	case len(x.OrderBy)+len(x.WithinGroup) > 0:
+	case len(x.OrderBy)+len(x.WithinGroup) > 0 && (len(x.WithinGroup) > 0 || kind.State() == plan.MinBy ||
+		kind.State() == plan.MaxBy): // for others an order makes no difference
 		c.fault(x.Pos, "%s does not depend on an order; first and last take what they choose by as a second argument",
 			x.Name)
 		return false
@@ -230,12 +252,26 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 	for i := range n {
 		arg, text := expr.Bool(true), "true"
 		if i < len(args) {
-			var ok bool
-			arg, ok = c.over(args[i], c.sourceLeaf("an aggregate"))
+			v, ok := c.bind(args[i], c.sourceLeaf("an aggregate"))
+			if !ok {
+				return false
+			}
+			if i == 0 && keepsKind(a.Func) {
+				c.kind = v
+			}
+			arg = v.e
+			if !v.elapsed || i > 0 || !keepsKind(a.Func) && a.Func != plan.Count {
+				arg, ok = c.settled(v, args[i])
+			}
 			if !ok {
 				return false
 			}
 			text = args[i].String()
+		}
+		if a.User != nil {
+			if t := userType(a.User, arg.Type()); t != arg.Type() {
+				arg, text = c.to(arg, t), fmt.Sprintf("%s as %v", text, t)
+			}
 		}
 		if a.Func.OfPairs() {
 			if !isNumber(arg.Type()) {
@@ -263,29 +299,13 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 			a.By = column
 			continue
 		}
-		if a.Distinct && !c.distinctOf(x, column) {
-			return false
-		}
 		a.Column = column
 	}
 	return true
 }
 
-// distinctOf says whether the distinct values of a column can be counted. They cannot, which is a
-// fault, if the distinct values of another column are counted already.
-func (c *compiler) distinctOf(x *syntax.Call, column string) bool {
-	for _, a := range c.plans.Aggregates {
-		if a.Distinct && a.Column != column {
-			c.fault(x.Pos, "%s: a query can have count(DISTINCT ...) of one column, and there is one of another: "+
-				"use approx_count_distinct(%s), or two queries", x, x.Args[0])
-			return false
-		}
-	}
-	return true
-}
-
 // fraction is the value of a constant from 0 to 1.
-func (c *compiler) fraction(x syntax.Expr, pos syntax.Pos) (float64, bool) {
+func (c *compiler) fraction(x syntax.Expr, of *syntax.Call) (float64, bool) {
 	e, ok := c.over(x, c.sourceLeaf("an aggregate"))
 	if !ok {
 		return 0, false
@@ -298,7 +318,7 @@ func (c *compiler) fraction(x syntax.Expr, pos syntax.Pos) (float64, bool) {
 			}
 		}
 	}
-	c.fault(pos, "approx_percentile at %v, expected a constant number from 0 to 1", x)
+	c.fault(of.Pos, "%s at %v, expected a constant number from 0 to 1", of.Name, x)
 	return 0, false
 }
 

@@ -76,7 +76,7 @@ func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*pla
 func analyse(text string, q *syntax.Select, schemas []*record.Schema) (*compiler, error) {
 	c := &compiler{
 		text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{},
-		keys: map[string]string{}, computed: map[string]string{},
+		keys: map[string]string{}, computed: map[string]string{}, kinds: map[string]value{},
 	}
 	c.compile(schemas)
 	if len(c.faults) > 0 {
@@ -112,6 +112,12 @@ type compiler struct {
 	keys map[string]string
 	// aggregates has the same for aggregates.
 	aggregates map[string]string
+	// sets are the sets of GROUPING SETS, ROLLUP and CUBE; nil if there are none.
+	sets []groupingSet
+	// kind is what SQL knows of the argument of the aggregate that is bound.
+	kind value
+	// kinds has what SQL knows of keys and aggregates besides their types, by their names in the plan.
+	kinds map[string]value
 	// computed has the same for the expressions that aggregates and keys are computed from.
 	computed map[string]string
 	// plans has what is known of the plan.
@@ -120,6 +126,10 @@ type compiler struct {
 	used map[string]bool
 	// inner is the schema of the groups; nil before they are known.
 	inner *record.Schema
+	// ranged is the schema of the rows that functions with OVER belong to; nil if there are none.
+	ranged *record.Schema
+	// overs has the column in ranged of each function with OVER, by its canonical text.
+	overs map[string]int
 	// items are the items of the SELECT.
 	items []item
 }
@@ -171,8 +181,8 @@ func (c *compiler) plan() *plan.Plan {
 		Name: c.plans.Name, Source: c.source, Where: c.where, Computed: c.plans.Computed, Keys: c.keyNames,
 		Aggregates: c.plans.Aggregates,
 		Emit:       c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy,
-		Distinct: c.plans.Distinct,
-		Limit:    c.plans.Limit, Offset: c.plans.Offset,
+		Sets: c.plans.Sets, Distinct: c.plans.Distinct, Over: c.plans.Over, Qualify: c.plans.Qualify,
+		Limit: c.plans.Limit, Offset: c.plans.Offset,
 	}
 	if c.window != nil {
 		w := *c.window
@@ -200,6 +210,8 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		c.unqualify(*at)
 	}
 	c.aliases()
+	c.rewrite()
+	c.namedWindows()
 	c.known()
 	for i := range c.source.Len() {
 		c.used[c.source.Field(i).Name] = true
@@ -236,6 +248,9 @@ func (c *compiler) compile(schemas []*record.Schema) {
 	if q.Having != nil {
 		c.collect(q.Having, "")
 	}
+	if q.Qualify != nil {
+		c.collect(q.Qualify, "")
+	}
 	for _, o := range q.OrderBy {
 		if _, ok := c.orderName(o); !ok {
 			c.collect(o.Expr, "")
@@ -259,7 +274,12 @@ func (c *compiler) compile(schemas []*record.Schema) {
 // passesThrough says whether the query neither groups nor aggregates.
 func (c *compiler) passesThrough() bool {
 	q := c.query
-	if len(q.GroupBy) > 0 || q.Distinct || c.window != nil || q.Having != nil && hasAggregate(q.Having) {
+	if len(q.GroupBy) > 0 || q.Distinct && !c.plans.Distinct || c.window != nil ||
+		q.Having != nil && hasAggregate(q.Having) {
+		return false
+	}
+	if slices.ContainsFunc(q.OrderBy, func(o syntax.Order) bool { return o.Expr != nil && hasAggregate(o.Expr) }) &&
+		c.ranges() {
 		return false
 	}
 	return !slices.ContainsFunc(c.items, func(it item) bool { return hasAggregate(it.expr) })
@@ -268,8 +288,16 @@ func (c *compiler) passesThrough() bool {
 // passThrough makes the plan of a query that passes records through: SELECT goes over the source.
 func (c *compiler) passThrough() {
 	q := c.query
+	names := c.sourceLeaf
+	if c.ranges() {
+		if !c.bindOvers(c.source, c.sourceLeaf("OVER")) {
+			return
+		}
+		names = func(what string) leaf { return c.overLeaf(c.sourceLeaf(what)) }
+	}
+	c.qualify(names("QUALIFY"))
 	for _, it := range c.items {
-		if x, ok := c.over(it.expr, c.sourceLeaf("SELECT")); ok {
+		if x, ok := c.shown(it.expr, names("SELECT")); ok {
 			c.plans.Select = append(c.plans.Select, expr.Output{Name: it.name, Expr: x})
 		}
 	}
@@ -279,13 +307,15 @@ func (c *compiler) passThrough() {
 	if q.Having != nil {
 		c.fault(q.Having.Start(), "HAVING without GROUP BY and without aggregates: WHERE is for records")
 	}
-	c.orderBy(c.sourceLeaf("ORDER BY"))
-	switch {
-	case q.Offset == nil:
-	case len(q.OrderBy) == 0:
-		c.fault(q.Pos, "OFFSET without ORDER BY, GROUP BY and aggregates: records that pass through have no order")
-	default:
+	c.orderBy(names("ORDER BY"))
+	if len(c.plans.Over) > 0 && len(q.OrderBy) == 0 {
+		c.plans.OrderBy = orderOf(&c.plans.Over[0])
+	}
+	if q.Offset != nil && q.Offset.N > 0 {
 		c.plans.Offset = uint64(q.Offset.N)
+		if len(c.plans.OrderBy) == 0 { // as they come; all of them tie
+			c.plans.OrderBy = []plan.Order{{Expr: expr.Bool(true)}}
+		}
 	}
 	if q.Limit != nil {
 		n := uint64(q.Limit.N)
@@ -377,7 +407,10 @@ func (c *compiler) groupBy() {
 			}
 		}
 	}
+	c.groupBySets()
+	keyOf := map[string]string{}
 	for _, e := range c.query.GroupBy {
+		written := e.String()
 		switch x := e.(type) {
 		case *syntax.Literal:
 			n, ok := number(x)
@@ -405,7 +438,9 @@ func (c *compiler) groupBy() {
 			continue // with a window they are grouped by anyway; without one, bound reports it
 		}
 		c.key(e)
+		keyOf[written] = c.keys[e.String()]
 	}
+	c.nameSets(keyOf)
 	for _, e := range c.query.GroupBy {
 		if id, ok := e.(*syntax.Ident); ok && isBound(id.Name) && c.window == nil {
 			c.fault(id.Pos, "%s without a window: GROUP BY tumble(...), or FROM TUMBLE(...)", id.Name)
@@ -419,11 +454,19 @@ func (c *compiler) key(e syntax.Expr) {
 	if _, ok := c.keys[text]; ok {
 		return
 	}
-	x, ok := c.over(e, c.sourceLeaf("GROUP BY"))
+	v, ok := c.bind(e, c.sourceLeaf("GROUP BY"))
+	if !ok {
+		return
+	}
+	x := v.e
+	if !v.elapsed {
+		x, ok = c.settled(v, e)
+	}
 	if !ok {
 		return
 	}
 	name := c.column(x, text, c.aliasOf(text, "key"))
+	c.kinds[name] = v
 	c.keys[text] = name
 	if !slices.Contains(c.keyNames, name) { // different texts may be the same column: x and +x
 		c.keyNames = append(c.keyNames, name)
@@ -469,6 +512,11 @@ func (c *compiler) distinct() {
 		c.distinctGroups()
 		return
 	}
+	if c.ranges() {
+		c.plans.Distinct = true
+		c.distinctOrder()
+		return
+	}
 	for _, it := range c.items {
 		c.key(it.expr)
 	}
@@ -480,7 +528,8 @@ func (c *compiler) distinctGroups() {
 	for _, it := range c.items {
 		selected[it.expr.String()] = true
 	}
-	all := c.window == nil || selected[plan.WindowEnd] || selected[plan.WindowStart] && c.window.Kind != plan.Cumulating
+	all := c.sets == nil && (c.window == nil || selected[plan.WindowEnd] ||
+		selected[plan.WindowStart] && c.window.Kind != plan.Cumulating)
 	named := map[string]bool{}
 	for text, name := range c.keys {
 		named[name] = named[name] || selected[text]
@@ -489,6 +538,11 @@ func (c *compiler) distinctGroups() {
 		all = all && named[name]
 	}
 	c.plans.Distinct = !all
+	c.distinctOrder()
+}
+
+// distinctOrder reports what rows that are distinct cannot be ordered by.
+func (c *compiler) distinctOrder() {
 	for _, o := range c.query.OrderBy {
 		if _, ok := c.orderName(o); !ok && o.Expr != nil && c.plans.Distinct {
 			c.fault(o.Expr.Start(), "SELECT DISTINCT is ordered by what it selects, and %s is not in SELECT", o.Expr)
@@ -516,7 +570,13 @@ func (c *compiler) orderAll() {
 func (c *compiler) known() {
 	for _, at := range clauses(c.query) {
 		walk(*at, func(e syntax.Expr) {
-			if x, ok := e.(*syntax.Call); ok && !isAggregate(x) && !isWindow(x.Name) {
+			x, ok := e.(*syntax.Call)
+			if !ok || isAggregate(x) || isWindow(x.Name) || isGrouping(x) {
+				return
+			}
+			plain := *x
+			plain.Over = nil
+			if _, over := overFunctions[x.Name]; !over && !(x.Over != nil && isAggregate(&plain)) {
 				c.unknown(x)
 			}
 		})
@@ -547,6 +607,15 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 		}
 		return
 	case *syntax.Call:
+		if x.Over != nil {
+			for _, at := range append(places(x), overPlaces(x)...) {
+				c.collect(*at, "")
+			}
+			return
+		}
+		if isGrouping(x) {
+			return // bound when the groups are known
+		}
 		if isAggregate(x) {
 			c.aggregate(x, name)
 			return
@@ -574,12 +643,20 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 func (c *compiler) shape() {
 	q := c.query
 	same := len(c.items) == c.inner.Len()
+	names := leaf(c.groupLeaf)
+	if c.ranges() {
+		if !c.bindOvers(c.inner, c.groupLeaf) {
+			return
+		}
+		names, same = c.overLeaf(c.groupLeaf), false
+	}
+	c.qualify(names)
 	for i, it := range c.items {
-		x, ok := c.over(it.expr, c.groupLeaf)
+		x, ok := c.shown(it.expr, names)
 		if !ok {
 			continue
 		}
-		if column, plain := x.IsColumn(); !plain || column != i || c.inner.Field(i).Name != it.name {
+		if column, plain := x.IsColumn(); !same || !plain || column != i || c.inner.Field(i).Name != it.name {
 			same = false
 		}
 		c.plans.Select = append(c.plans.Select, expr.Output{Name: it.name, Expr: x})
@@ -600,13 +677,28 @@ func (c *compiler) shape() {
 		c.fault(q.Pos, "EMIT CHANGES gives groups one by one as they change: ORDER BY, LIMIT and OFFSET have no "+
 			"meaning for them")
 	}
-	c.orderBy(c.groupLeaf)
+	c.orderBy(names)
 	if q.Limit != nil {
 		n := uint64(q.Limit.N)
 		c.plans.Limit = &n
 	}
 	if q.Offset != nil {
 		c.plans.Offset = uint64(q.Offset.N)
+	}
+}
+
+// qualify binds QUALIFY.
+func (c *compiler) qualify(names leaf) {
+	e := c.query.Qualify
+	if e == nil {
+		return
+	}
+	if len(c.plans.Over) == 0 {
+		c.fault(e.Start(), "QUALIFY without a function with OVER: WHERE chooses records, HAVING groups")
+		return
+	}
+	if v, ok := c.bind(e, names); ok {
+		c.plans.Qualify = c.boolean(v, e, "QUALIFY")
 	}
 }
 
@@ -728,8 +820,9 @@ func Stream(text string) (string, error) {
 	}
 	for _, q := range all[1:] {
 		if q.From.Name != all[0].From.Name {
-			return "", syntax.ErrorAt(text, q.From.Start(), "this SELECT is from %q and the first from %q: all SELECTs "+
-				"of one text are over the same input", q.From.Name, all[0].From.Name)
+			return "", syntax.ErrorAt(text, q.From.Start(),
+				"this SELECT is from %q and the first from %q: all SELECTs "+
+					"of one text are over the same input", q.From.Name, all[0].From.Name)
 		}
 	}
 	return all[0].From.Name, nil

@@ -8,8 +8,15 @@
 //
 // The dialect is PostgreSQL's, as users of RisingWave, Flink and Arroyo write it. A query is one
 // SELECT over one stream. It may have WHERE, GROUP BY (names, ordinals, aliases, expressions),
-// HAVING, ORDER BY, LIMIT and OFFSET, DISTINCT, aggregates with FILTER, CASE, casts, IN, BETWEEN,
-// LIKE, and the usual functions.
+// GROUPING SETS, HAVING, QUALIFY, ORDER BY, LIMIT and OFFSET, DISTINCT, aggregates with FILTER and
+// DISTINCT, functions with OVER, CASE, casts, IN, BETWEEN, LIKE, and the usual functions;
+// docs/sql.md has all of them. Which file binds what:
+//
+//	compile.go    the clauses of a query, in order
+//	bind.go       expressions: names, literals, operators, casts
+//	call.go       functions in a table; synonym.go other names; numbers.go, text.go, dates.go
+//	aggregate.go  aggregates; collect.go aggregates of all values
+//	grouping.go   GROUPING SETS; over.go OVER and QUALIFY; window.go windows of time
 //
 // A window is a call in GROUP BY: tumble(at, size), hop(at, slide, size), cumulate(at, step, size),
 // session(at, gap). Or it is a table function in FROM: TUMBLE(t, at, size), or Flink's
@@ -44,6 +51,6 @@
 //
 // # Not here yet
 //
-// Joins, subqueries, DISTINCT in functions other than count, and DISTINCT of more than one column
-// are not supported. They are refused with a message that says so.
+// Joins, subqueries, WITH and set operations are not supported. They are refused with a message
+// that says so.
 package query

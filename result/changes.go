@@ -49,18 +49,22 @@ func NewChanges(p *plan.Plan) (*Changes, error) {
 	return &Changes{layout: l, passed: map[int64]map[string]struct{}{}}, nil
 }
 
-// Resume has the Changes go on after a cut whose changes have all been written.
-func (c *Changes) Resume(cut *Cut) {
+// Resume has the Changes go on after a cut whose changes have all been written. more says that
+// later ones may have been written, too: then a group that does not pass when it changes first is
+// deleted, though it had not passed before.
+func (c *Changes) Resume(cut *Cut, more bool) {
 	c.next = cut.epoch + 1
 	l := c.layout
 	if l.Projection == nil || l.Projection.Having == nil {
 		return
 	}
-	c.cleared = map[int64]map[string]struct{}{}
+	if more {
+		c.cleared = map[int64]map[string]struct{}{}
+	}
 	clock, windows := cut.Closed()
 	for row := range cut.Rows() {
 		end := row.groups.End
-		if windows && l.Window != nil && end <= clock || !admits(l.Projection, row.groups, row.index) {
+		if windows && l.Window != nil && end <= clock || !admits(l.Projection, row) {
 			continue
 		}
 		key, _ := row.groups.Table.Row(row.index)
@@ -167,7 +171,7 @@ func (c *Changes) op(row Row) string {
 	end := row.groups.End
 	_, had := c.passed[end][string(c.key)]
 	switch {
-	case admits(l.Projection, row.groups, row.index):
+	case admits(l.Projection, row):
 		if !had {
 			c.note(c.passed, end)
 		}

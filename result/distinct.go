@@ -17,14 +17,14 @@ func distinct(s *layout.Projection, all iter.Seq[Row]) iter.Seq[Row] {
 		seen := map[string]struct{}{}
 		var key []byte
 		for row := range all {
-			if !admits(s, row.groups, row.index) {
+			if !admits(s, row) {
 				continue
 			}
 			key = key[:0]
 			for i := range s.Columns {
 				c := &s.Columns[i]
 				t := row.groups.Layout.Result.Field(i).Type
-				key = appendIdentity(key, t, projectedValue(c, row.groups, row.index, t))
+				key = appendIdentity(key, t, projectedValue(c, row, t))
 			}
 			if _, ok := seen[string(key)]; ok {
 				continue

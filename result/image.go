@@ -33,6 +33,9 @@ type Groups struct {
 	// Slots is how many slots of cuts show the groups. Only the partition uses it.
 	Slots int
 
+	// side has the texts of states that were collected, see set.
+	side []byte
+
 	// Gone says that the memory of the table has been given back: a row of it that is used now is
 	// used after Close of its snapshot. With invariants gone is also set when the partition writes
 	// to the table again. The goroutine that gives the memory back stores it. A reader that is an
@@ -64,7 +67,7 @@ func (g *Groups) isAway(i int) bool {
 // get finds the group of a key.
 func (g *Groups) get(k layout.EncodedKey) (Row, bool) {
 	i, ok := g.Table.Get(k.Hash, k.Words, k.Heap)
-	return Row{g, i}, ok
+	return Row{groups: g, index: i}, ok
 }
 
 // all yields every group.
@@ -76,7 +79,7 @@ func (g *Groups) all(yield func(Row) bool) bool {
 		if g.Away != nil && g.isAway(i) {
 			continue
 		}
-		if !yield(Row{g, i}) {
+		if !yield(Row{groups: g, index: i}) {
 			return false
 		}
 	}
@@ -201,7 +204,7 @@ func (m *Image) Len() (n int) {
 func (m *Image) All() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		for row := range m.rows() {
-			if admits(m.Layout.Projection, row.groups, row.index) && !yield(row) {
+			if admits(m.Layout.Projection, row) && !yield(row) {
 				return
 			}
 		}
@@ -236,7 +239,7 @@ func (m *Image) Get(k plan.Key) (Row, bool) {
 		_, ends := w.Session.Bounds(states)
 		ok = ends == e.Window
 	}
-	if ok && !admits(m.Layout.Projection, g, row.index) {
+	if ok && !admits(m.Layout.Projection, row) {
 		return Row{}, false
 	}
 	return row, ok
@@ -390,6 +393,8 @@ func countersOf(images []*Image) []Counters {
 type Row struct {
 	groups *Groups
 	index  int
+	// over has what was computed over all rows; nil if nothing was.
+	over *overRow
 }
 
 // usedAfterClose is the message of a panic whose cause is a row of a snapshot that has been closed.
@@ -398,10 +403,11 @@ const usedAfterClose = "result: a row was used after Close of its snapshot"
 // newMerged makes a table for the groups of some sets. The error says that the system has no memory
 // for it.
 func newMerged(l *layout.Layout, sets ...*Groups) (*Groups, error) {
-	memory := table.Memory{Groups: 1} // room for the one group of a plan without keys
+	each := max(1, len(l.Sets))          // sets of keys that a group may be merged to
+	memory := table.Memory{Groups: each} // room for the groups that are there before any record
 	for _, g := range sets {
-		memory.Groups += g.len()
-		memory.Heap += len(g.Table.Heap())
+		memory.Groups += each * g.len()
+		memory.Heap += each * len(g.Table.Heap())
 	}
 	t, err := table.New(l.Keys, l.Init, l.Memory(memory))
 	if err != nil {
@@ -433,9 +439,13 @@ func mergeGroups(from, to *layout.Layout, sets []*Groups) (*Groups, error) {
 		merged.Table.FindOrCreate([]uint64{0}, nil, nil, make([]uint64, 1))
 	}
 	m := NewMerger(from, to)
+	if from != to && to.Window == nil {
+		m.emptySets(merged)
+	}
 	for _, g := range sets {
 		m.Add(merged, g, nil)
 	}
+	m.collect(merged)
 	return merged.checkComplete()
 }
 

@@ -33,6 +33,9 @@ type Merger struct {
 	from, to *layout.Layout
 	// states are the states to merge.
 	states []mergedState
+	// collects says that some states are collected, of members.
+	collects bool
+	members  []member
 
 	// The rest is scratch of a stripe of groups that are added: their hashes, the places of their
 	// rows in the table, their key words, their rows in the table that they come from, and the key
@@ -60,26 +63,40 @@ func NewMerger(from, to *layout.Layout) *Merger {
 	for w := range m.words {
 		m.words[w] = make([]uint64, mergeRows)
 	}
-	// The states of both layouts were placed in the same order. The state that counts pairs is only
-	// in the layout that is read.
-	i := 0
 	for _, s := range to.States {
-		if from != to && s.Distinct {
-			continue
+		if from != to && (s.Distinct || s.Collect != nil) {
+			m.collects = m.collects || s.Collect != nil
+			continue // it is only in the layout that is read
 		}
+		i := slices.IndexFunc(from.States, func(o layout.AggState) bool { return sameState(from, &o, to, &s) })
 		if invariants.Enabled && s.Fn != from.States[i].Fn {
 			panic(fmt.Sprintf("result: state %v of groups is made of %v of pairs", s.Kind, from.States[i].Kind))
 		}
 		m.states = append(m.states, mergedState{s.Fn, from.States[i].Word, s.Word})
-		i++
 	}
 	return m
 }
 
-// keyOf is the key of the group that a row belongs to.
-func (m *Merger) keyOf(key []uint64) []uint64 {
-	if m.from == m.to {
+// sameState says whether two states of two layouts are of the same function and columns.
+func sameState(la *layout.Layout, a *layout.AggState, lb *layout.Layout, b *layout.AggState) bool {
+	name := func(l *layout.Layout, arg int) string {
+		if arg < 0 {
+			return ""
+		}
+		return l.Source.Field(l.Args[arg].Source).Name
+	}
+	return a.Kind.State() == b.Kind.State() && name(la, a.Arg) == name(lb, b.Arg) && name(la, a.By) == name(lb, b.By)
+}
+
+// keyOf is the key of the group that a row belongs to, of a set of keys if there are sets.
+func (m *Merger) keyOf(key []uint64, set int) []uint64 {
+	switch {
+	case m.from == m.to:
 		return key
+	case m.to.Sets != nil:
+		s := &m.to.Sets[set]
+		m.key = m.to.Keys.AppendMasked(m.key[:0], key, m.from.Keys, s.Keep, s.Mark)
+		return m.key
 	}
 	m.key = m.from.Keys.AppendPrefix(m.key[:0], key, m.to.Keys)
 	return m.key
@@ -89,23 +106,29 @@ func (m *Merger) keyOf(key []uint64) []uint64 {
 func (m *Merger) Add(sum *Groups, g *Groups, keep func(hash uint64, key, states []uint64) bool) {
 	to := sum.Table
 	sum.Epoch = max(sum.Epoch, g.Epoch)
+	sets := 1
+	if m.from != m.to {
+		sets = max(1, len(m.to.Sets))
+	}
 	for from := 0; from < g.Table.Len(); {
 		m.hashes = m.hashes[:0]
-		for ; from < g.Table.Len() && len(m.hashes) < mergeRows; from++ {
+		for ; from < g.Table.Len() && len(m.hashes)+sets <= mergeRows; from++ {
 			if g.Away != nil && g.isAway(from) {
 				continue
 			}
-			key, states := g.Table.Row(from)
-			key = m.keyOf(key)
-			hash := m.to.Keys.HashKey(key)
-			if keep != nil && !keep(hash, key, states) {
-				continue
+			row, states := g.Table.Row(from)
+			for set := range sets {
+				key := m.keyOf(row, set)
+				hash := m.to.Keys.HashKey(key)
+				if keep != nil && !keep(hash, key, states) {
+					continue
+				}
+				m.rows[len(m.hashes)] = from
+				for w := range m.words {
+					m.words[w][len(m.hashes)] = key[w]
+				}
+				m.hashes = append(m.hashes, hash)
 			}
-			m.rows[len(m.hashes)] = from
-			for w := range m.words {
-				m.words[w][len(m.hashes)] = key[w]
-			}
-			m.hashes = append(m.hashes, hash)
 		}
 		rows := to.FindOrCreate(m.hashes, m.words, g.Table.Heap(), m.places)
 		for i := range m.hashes {
@@ -115,7 +138,14 @@ func (m *Merger) Add(sum *Groups, g *Groups, keep func(hash uint64, key, states 
 				n := s.fn.Words()
 				s.fn.Merge(sums[s.to:s.to+n], states[s.from:s.from+n], to.Blocks(), g.Table.Blocks())
 			}
-			if m.from != m.to && !m.from.Keys.IsNull(key, m.from.ValueKey) {
+			if m.collects {
+				x := member{from: g, row: m.rows[i], group: to.RowAt(rows.Off[i]), presents: 1}
+				if w := m.from.PresentWord; w >= 0 {
+					x.presents = states[w]
+				}
+				m.members = append(m.members, x)
+			}
+			if m.from != m.to && m.from.ValueKey >= 0 && !m.from.Keys.IsNull(key, m.from.ValueKey) {
 				for _, s := range m.to.States {
 					if s.Distinct {
 						sums[s.Word]++
@@ -128,6 +158,21 @@ func (m *Merger) Add(sum *Groups, g *Groups, keep func(hash uint64, key, states 
 		}
 	}
 	runtime.KeepAlive(g) // the collector does not own what its rows point to
+}
+
+// emptySets makes the groups of the sets without keys, which are there before any record.
+func (m *Merger) emptySets(sum *Groups) {
+	none := make([]uint64, m.from.Keys.Words())
+	for i, s := range m.to.Sets {
+		if slices.Contains(s.Keep, true) {
+			continue
+		}
+		key := m.keyOf(none, i)
+		for w := range m.words {
+			m.words[w][0] = key[w]
+		}
+		sum.Table.FindOrCreate([]uint64{m.to.Keys.HashKey(key)}, m.words, nil, m.places)
+	}
 }
 
 // readable is the image as it is read: the image itself, or one that makes groups of pairs.

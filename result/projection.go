@@ -25,14 +25,15 @@ func (g *Groups) innerValue(i, column int, t record.Type) expr.Value {
 	return expr.Value{Bits: v.Bits}
 }
 
-// value is the value of a shaped column for row i. A value that cannot be computed is NULL.
-func projectedValue(c *layout.Projected, g *Groups, i int, t record.Type) expr.Value {
+// projectedValue is the value of a shaped column of a row. A value that cannot be computed is NULL.
+func projectedValue(c *layout.Projected, row Row, t record.Type) expr.Value {
+	g, i := row.groups, row.index
 	if c.Inner >= 0 {
 		return g.innerValue(i, c.Inner, t)
 	}
 	unfit := false
 	v, err := c.Expr.EvalFunc(func(column int, t record.Type) expr.Value {
-		v := g.innerValue(i, column, t)
+		v := row.valueOf(column, t)
 		unfit = unfit || v.Unfit
 		return v
 	})
@@ -43,12 +44,24 @@ func projectedValue(c *layout.Projected, g *Groups, i int, t record.Type) expr.V
 	return v
 }
 
-// admits says whether HAVING lets row i through.
-func admits(s *layout.Projection, g *Groups, i int) bool {
+// valueOf is a column of the groups, or one that was computed over all rows and comes after those.
+func (row Row) valueOf(column int, t record.Type) expr.Value {
+	n := row.groups.Layout.Inner.Len()
+	switch {
+	case column < n:
+		return row.groups.innerValue(row.index, column, t)
+	case row.over == nil: // the row was read alone
+		return expr.Value{Null: true, Unfit: true}
+	}
+	return row.over.values[column-n]
+}
+
+// admits says whether HAVING lets a row through.
+func admits(s *layout.Projection, row Row) bool {
 	if s == nil || s.Having == nil {
 		return true
 	}
-	v := projectedValue(&layout.Projected{Inner: -1, Expr: s.Having}, g, i, record.Bool)
+	v := projectedValue(&layout.Projected{Inner: -1, Expr: s.Having}, row, record.Bool)
 	return !v.Null && v.Bits != 0
 }
 
@@ -59,6 +72,9 @@ func arrange(s *layout.Projection, all iter.Seq[Row]) iter.Seq[Row] {
 		if s.Limited && s.Limit == 0 {
 			return
 		}
+		if len(s.Over) > 0 {
+			all = overRows(s, all)
+		}
 		if s.Distinct {
 			all = distinct(s, all)
 		}
@@ -68,7 +84,7 @@ func arrange(s *layout.Projection, all iter.Seq[Row]) iter.Seq[Row] {
 		}
 		n := uint64(0)
 		for row := range all {
-			if !admits(s, row.groups, row.index) {
+			if !admits(s, row) {
 				continue
 			}
 			n++
@@ -101,11 +117,11 @@ func sortedRows(s *layout.Projection, all iter.Seq[Row]) iter.Seq[Row] {
 		cut := false
 		keys := make([]expr.Value, len(s.Order))
 		for row := range all {
-			if !admits(s, row.groups, row.index) {
+			if !admits(s, row) {
 				continue
 			}
 			for i, o := range s.Order {
-				keys[i] = projectedValue(&o.Projected, row.groups, row.index, o.Typ)
+				keys[i] = projectedValue(&o.Projected, row, o.Typ)
 			}
 			if cut && compareKeys(s, keys, rows[most-1].keys) >= 0 {
 				continue // it came later than that row, so it is not before it if they tie
@@ -208,5 +224,5 @@ func resultValue(l *layout.Layout, row Row, column int) expr.Value {
 	if l.Projection == nil {
 		return row.groups.innerValue(row.index, column, t)
 	}
-	return projectedValue(&l.Projection.Columns[column], row.groups, row.index, t)
+	return projectedValue(&l.Projection.Columns[column], row, t)
 }

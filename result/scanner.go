@@ -56,7 +56,7 @@ func readColumn(l *layout.Layout, row Row, column int, to []byte) (agg.Value, []
 		c := l.Projection.Columns[column]
 		column = c.Inner
 		if column < 0 {
-			v := projectedValue(&c, row.groups, row.index, 0)
+			v := projectedValue(&c, row, 0)
 			return agg.Value{Bits: v.Bits, Null: v.Null}, append(to, v.Text...)
 		}
 	}
@@ -75,6 +75,8 @@ func appendText(l *layout.Layout, to []byte, g *Groups, key []uint64, column int
 		return l.Keys.AppendString(to, key, g.Table.Heap(), column-l.Front)
 	case v.Null:
 		return to
+	case l.Outputs[column-l.Front-l.Keys.Columns()].Side:
+		return append(to, g.sideText(v.Bits)...)
 	}
 	return append(to, g.Table.Blocks().Bytes(v.Bits)...)
 }

@@ -52,11 +52,11 @@ func NewSorter(p *plan.Plan, limit int) (*Sorter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !l.PassThrough || len(l.Order) == 0 {
+	if !l.PassThrough || len(l.Order) == 0 && l.Arranged == nil {
 		return nil, fmt.Errorf("plan %s has no records to sort", l.Name)
 	}
 	s := &Sorter{layout: l, limit: limit, most: math.MaxUint64, stride: l.Source.Len() + (l.Source.Len()+63)/64}
-	if p.Limit != nil && *p.Limit <= math.MaxUint64-p.Offset {
+	if p.Limit != nil && l.Arranged == nil && *p.Limit <= math.MaxUint64-p.Offset {
 		s.most = *p.Limit + p.Offset
 	}
 	return s, nil
@@ -209,6 +209,9 @@ func (s *Sorter) trim() {
 // Batches yields the records in their order, from the plan's Offset up to its Limit, in batches of
 // the plan's result. A batch is valid until the next.
 func (s *Sorter) Batches(rows int) iter.Seq[*record.Batch] {
+	if s.layout.Arranged != nil {
+		return s.arranged(rows)
+	}
 	return func(yield func(*record.Batch) bool) {
 		s.sort()
 		first := min(s.layout.Offset, uint64(len(s.rows)))

@@ -299,3 +299,6 @@ func (f *Folder) String() string { return f.fs.String() }
 
 // Generations are the generations that are kept, in order.
 func (f *Folder) Generations() []*Manifest { return f.kept }
+
+// After has the numbers of the next generations be greater than a number.
+func (f *Folder) After(number uint64) { f.last = max(f.last, number) }

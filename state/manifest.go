@@ -74,7 +74,26 @@ type Plan struct {
 	// Sink is what the writer has saved of itself (record.Committer); nil if it saves nothing.
 	Sink []byte `json:"sink,omitempty"`
 
+	// Outbox has what the writer gets in a transaction after the generation is durable
+	// (record.Transactional); nil if it gets its rows at once.
+	Outbox *Outbox `json:"outbox,omitempty"`
+
 	Panes []Pane `json:"panes"`
+}
+
+// An Outbox is a transaction of results.
+type Outbox struct {
+	// After is the number of the transaction that the writer had before, and Number the one of this
+	// transaction. They are the same if there is nothing for the writer.
+	After  uint64 `json:"after"`
+	Number uint64 `json:"number"`
+	// Complete says that the input had come to its end.
+	Complete bool `json:"complete,omitempty"`
+	// Rows is the number of rows, and Columns describes their columns.
+	Rows    int64    `json:"rows"`
+	Columns []string `json:"columns"`
+	// Batches has the rows.
+	Batches Part `json:"batches"`
 }
 
 // A Pane is the groups of a piece of time in one partition. A query without windows has one pane
@@ -139,15 +158,26 @@ func (m *Manifest) Positions() (all []record.Position) {
 // Files are the names of the segments, each once.
 func (m *Manifest) Files() (names []string) {
 	seen := map[string]bool{}
-	for i := range m.Plan.Panes {
-		for _, p := range m.Plan.Panes[i].parts() {
-			if p.Bytes > 0 && !seen[p.File] {
-				seen[p.File] = true
-				names = append(names, p.File)
-			}
+	for _, p := range m.parts() {
+		if p.Bytes > 0 && !seen[p.File] {
+			seen[p.File] = true
+			names = append(names, p.File)
 		}
 	}
 	return names
+}
+
+// parts are all parts.
+func (m *Manifest) parts() (all []*Part) {
+	for i := range m.Plan.Panes {
+		for _, p := range m.Plan.Panes[i].parts() {
+			all = append(all, p)
+		}
+	}
+	if o := m.Plan.Outbox; o != nil {
+		all = append(all, &o.Batches)
+	}
+	return all
 }
 
 // parts are the parts of a pane.
@@ -233,14 +263,18 @@ func (m *Manifest) check() error {
 	if m.Generation == 0 || m.Plan.RowBytes < 0 || m.Plan.KeyWords < 0 || m.Plan.StateWords < 0 {
 		return bad("generation %d with rows of %d bytes", m.Generation, m.Plan.RowBytes)
 	}
+	for _, p := range m.parts() {
+		pieces := (p.Bytes + pieceBytes - 1) / pieceBytes
+		if p.Bytes < 0 || p.At < 0 || int64(len(p.Digests)) != 16*pieces || p.Bytes > 0 && !isSegment(p.File) {
+			return bad("a part of %d bytes at %d of %q with %d digests", p.Bytes, p.At, p.File, len(p.Digests)/16)
+		}
+	}
+	if o := m.Plan.Outbox; o != nil && (o.After > o.Number || o.Number > m.Generation ||
+		o.After == o.Number && o.Batches.Bytes > 0) {
+		return bad("transaction %d after %d in generation %d", o.Number, o.After, m.Generation)
+	}
 	for i := range m.Plan.Panes {
 		pane := &m.Plan.Panes[i]
-		for _, p := range pane.parts() {
-			pieces := (p.Bytes + pieceBytes - 1) / pieceBytes
-			if p.Bytes < 0 || p.At < 0 || int64(len(p.Digests)) != 16*pieces || p.Bytes > 0 && !isSegment(p.File) {
-				return bad("a part of %d bytes at %d of %q with %d digests", p.Bytes, p.At, p.File, len(p.Digests)/16)
-			}
-		}
 		if n := pane.Rows.Bytes; n > 0 && (m.Plan.RowBytes == 0 || n%int64(m.Plan.RowBytes) != 0) {
 			return bad("%d bytes of rows of %d bytes", n, m.Plan.RowBytes)
 		}

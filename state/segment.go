@@ -333,12 +333,10 @@ func (f *Folder) Verify(m *Manifest) error {
 	}
 	var pieces []piece
 	most := int64(0) // bytes of a piece
-	for i := range m.Plan.Panes {
-		for _, p := range m.Plan.Panes[i].parts() {
-			most = max(most, min(p.Bytes, pieceBytes))
-			for at := int64(0); at < p.Bytes; at += pieceBytes {
-				pieces = append(pieces, piece{p, int(at / pieceBytes)})
-			}
+	for _, p := range m.parts() {
+		most = max(most, min(p.Bytes, pieceBytes))
+		for at := int64(0); at < p.Bytes; at += pieceBytes {
+			pieces = append(pieces, piece{p, int(at / pieceBytes)})
 		}
 	}
 	var next atomic.Int64

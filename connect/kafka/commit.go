@@ -192,8 +192,8 @@ func (s *Sink) open(ctx context.Context) (at note, found bool, err error) {
 	}
 	at, found, err = s.cursor(opening)
 	if err != nil && opening.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("topic %q could not be read to its end within %v; the open transaction of another producer "+
-			"holds "+
+		err = fmt.Errorf("topic %q could not be read to its end within %v; the open transaction of another "+
+			"producer holds "+
 			"it back: %w", s.cfg.CursorTopic, cursorTimeout, err)
 	}
 	return at, found, err

@@ -257,8 +257,8 @@ func (c *consumer) resume(ctx context.Context, p *partition, at *position) error
 		p.gaps++
 		p.skipped += uint64(max(next-at.offset, 0))
 		p.mu.Unlock()
-		c.cfg.say(fmt.Sprintf("%s/%d: skipped: %v; reading goes on at offset %d", c.cfg.Topic, p.id,
-			firstLine(err), next))
+		c.cfg.say(fmt.Sprintf("%s/%d: skipped: %v; reading goes on at offset %d", c.cfg.Topic, p.id, firstLine(err),
+			next))
 		return nil
 	}
 	if otherTopic(at.topic, c.id) {
@@ -280,8 +280,8 @@ func (c *consumer) resume(ctx context.Context, p *partition, at *position) error
 			return err
 		}
 		if end >= 0 && end < at.offset {
-			return gap(end, fmt.Errorf("%w at offset %d and written anew, and had been read to %d\n%s",
-				errTruncated, end,
+			return gap(end, fmt.Errorf("%w at offset %d and written anew, and had been read to %d\n%s", errTruncated,
+				end,
 				at.offset, choices))
 		}
 	}

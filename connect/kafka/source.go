@@ -144,8 +144,8 @@ func (c *SourceConfig) Validate() error {
 	}
 	for name, n := range map[string]int{
 		"readers": c.Readers, "bytes of a fetch": c.FetchBytes, "bytes to buffer": c.BufferBytes,
-		"bytes of a record": c.MaxRecordBytes, "time to wait": int(c.FetchWait), "time between " +
-			"looks": int(c.MetadataEvery),
+		"bytes of a record": c.MaxRecordBytes, "time to wait": int(c.FetchWait),
+		"time between looks": int(c.MetadataEvery),
 	} {
 		if n < 0 {
 			fault("%d %s, expected 0 or more", n, name)

@@ -49,6 +49,13 @@ const (
 	RegrSXX
 	RegrSYY
 	RegrSXY
+
+	// The functions of all values of a group at once.
+	PercentileCont // at a fraction, between two values
+	PercentileDisc // the value at a fraction
+	Mode           // the most frequent value, the first of several in the order
+	StringAgg      // a list of texts with a separator
+	ArrayAgg       // a list of texts as PostgreSQL writes an array
 )
 
 // names are the names in SQL.
@@ -60,6 +67,8 @@ var names = [...]string{
 	BitAnd: "bit_and", BitOr: "bit_or", BitXor: "bit_xor", Corr: "corr", CovarPop: "covar_pop", CovarSamp: "covar_samp",
 	RegrSlope: "regr_slope", RegrIntercept: "regr_intercept", RegrR2: "regr_r2", RegrCount: "regr_count",
 	RegrAvgX: "regr_avgx", RegrAvgY: "regr_avgy", RegrSXX: "regr_sxx", RegrSYY: "regr_syy", RegrSXY: "regr_sxy",
+	PercentileCont: "percentile_cont", PercentileDisc: "percentile_disc", Mode: "mode", StringAgg: "string_agg",
+	ArrayAgg: "array_agg",
 }
 
 // String returns the name in SQL.
@@ -134,9 +143,9 @@ func (a *Args) null(i int) uint64 { return a.Nulls[i] >> (a.NullBit & 63) & 1 }
 // byNull returns 1 if the second value of record i is NULL, and 0 otherwise.
 func (a *Args) byNull(i int) uint64 { return a.Nulls[i] >> (a.ByNullBit & 63) & 1 }
 
-// MaxWords bounds the words of a state. It is 48 bytes, so that a state fits one cache line
-// together with a key.
-const MaxWords = 6
+// MaxWords bounds the words of a state. The functions of this package have six at most, which is 48
+// bytes, so that a state fits one cache line together with a key. Functions of users may have more.
+const MaxWords = 32
 
 // An Arg is the type of an argument, and whether it may be NULL.
 type Arg struct {
@@ -247,14 +256,8 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 		return nil, fmt.Errorf("agg: %v needs a column", k)
 	case byOrder && len(args) == 1:
 		return nil, fmt.Errorf("agg: %v needs a second column, to choose the value by", k)
-	case k.OfPairs() && len(args) == 1:
-		return nil, fmt.Errorf("agg: %v needs a second column: %v(y, x)", k, k)
 	case k.OfPairs():
-		if args[0].Type != record.Float64 || args[1].Type != record.Float64 {
-			return nil, fmt.Errorf("agg: %v(%v, %v) is not defined, expected double precision", k, args[0].Type,
-				args[1].Type)
-		}
-		return pairs{k}, nil
+		return bindPairs(k, args)
 	case !byOrder && len(args) > 1:
 		return nil, fmt.Errorf("agg: %v takes one column, it has no use for a second", k)
 	}
@@ -297,6 +300,8 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 			return chosenText{by: args[1].Type, max: state == MaxBy}, nil
 		}
 		return chosen{typ: arg, by: args[1].Type, max: state == MaxBy}, nil
+	case k.Collects():
+		return bindCollected(k, arg)
 	case k == ApproxCountDistinct:
 		return distinct{typ: arg}, nil
 	case k == BitAnd || k == BitOr || k == BitXor:

@@ -58,6 +58,12 @@
 // bound wide. Their results depend only on the set of values, and not on the order of the values or
 // on how they were spread.
 //
+// # Two columns, and all values
+//
+// corr and its relatives take two columns of floats; they share one state (pairs). The functions of
+// all values of a group at once, such as percentile_cont and string_agg, have no state that records
+// are added to: their values are groups of their own, and the reader makes the result (collected).
+//
 // # What is not done
 //
 // Minimum and maximum of booleans are refused as in PostgreSQL; bool_and and bool_or do the same.

@@ -1,6 +1,7 @@
 package agg
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/velo-engine/velo/record"
@@ -13,6 +14,18 @@ import (
 // and Sxy, all as floats. They are updated and merged by the formulas of Youngs and Cramer, as in
 // PostgreSQL (float8_regr_accum). The results of different orders agree to about 13 digits.
 type pairs struct{ kind Kind }
+
+// bindPairs binds a function of two columns.
+func bindPairs(k Kind, args []Arg) (Func, error) {
+	if len(args) == 1 {
+		return nil, fmt.Errorf("agg: %v needs a second column: %v(y, x)", k, k)
+	}
+	if args[0].Type != record.Float64 || args[1].Type != record.Float64 {
+		return nil, fmt.Errorf("agg: %v(%v, %v) is not defined, expected double precision", k, args[0].Type,
+			args[1].Type)
+	}
+	return pairs{k}, nil
+}
 
 func (p pairs) Type() record.Type {
 	if p.kind == RegrCount {
@@ -84,8 +97,8 @@ func (p pairs) Result(state []uint64, _ *Blocks) Value {
 	if n < 1 || p.kind == CovarSamp && n < 2 {
 		return Value{Null: true}
 	}
-	// None says that all values are the same. What is then left of their deviations is rounding, about
-	// 5e-32 of the square of the mean for each record.
+	// None says that all values are the same. What is then left of their deviations is rounding,
+	// about 5e-32 of the square of the mean for each record.
 	none := func(squares, sum float64) bool { return squares <= 1e-30*sum*sum/n }
 	var v float64
 	switch p.kind {

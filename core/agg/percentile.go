@@ -53,7 +53,10 @@ type percentile struct {
 // of an argument read the same state.
 func WithFraction(f Func, fraction float64) (Func, error) {
 	p, ok := f.(percentile)
+	c, is := f.(collected)
 	switch {
+	case is && (c.kind == PercentileCont || c.kind == PercentileDisc) && fraction >= 0 && fraction <= 1:
+		return f, nil
 	case !ok && fraction == 0:
 		return f, nil
 	case !ok:

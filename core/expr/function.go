@@ -30,17 +30,39 @@ func evalPiece(e *Expr, a []Value) (Value, error) {
 		return Value{Bits: uint64(len(s))}, nil
 	}
 	n := int64(a[1].Bits)
+	if n >= 0 {
+		return Value{Text: ends(s, n, e.op == Right)}, nil
+	}
 	length := int64(utf8.RuneCountInString(s))
-	if n < 0 { // all characters except -n on the other side
-		n = max(length+n, 0)
+	// All characters except -n on the other side.
+	return Value{Text: ends(s, max(length+n, 0), e.op == Right)}, nil
+}
+
+// ends returns the first or the last n characters of a text.
+func ends(s string, n int64, last bool) string {
+	if n >= int64(len(s)) {
+		return s
 	}
-	if n >= length {
-		return Value{Text: s}, nil
+	at := 0
+	if last {
+		for at = len(s); n > 0 && at > 0; n-- {
+			at--
+			if s[at] >= utf8.RuneSelf {
+				_, size := utf8.DecodeLastRuneInString(s[:at+1])
+				at += 1 - size
+			}
+		}
+		return s[at:]
 	}
-	if e.op == Left {
-		return Value{Text: substring(s, 1, n)}, nil
+	for ; n > 0 && at < len(s); n-- {
+		if s[at] < utf8.RuneSelf {
+			at++
+			continue
+		}
+		_, size := utf8.DecodeRuneInString(s[at:])
+		at += size
 	}
-	return Value{Text: substring(s, length-n+1, n)}, nil
+	return s[:at]
 }
 
 // appendFunction appends the text of a function that makes one.

@@ -59,9 +59,20 @@ func TestFunctions(t *testing.T) {
 			must(New(Overlay, s, Text("zz"), column("j"))), must(New(Overlay, s, Text("zz"), number(2), number(1))),
 			must(Regexp(RegexpPlace, s, "[b-d]", "")), must(RegexpGroup(RegexpFind, s, "(a)|(b)", "", 2)),
 			must(Similar(s, "%(a|b)_*", '\\')), must(Try(must(Cast(s, record.Int64)))), must(Try(must(Cast(s, record.Bool)))))
-		for _, p := range []string{"^a", "a$", "^abc$", "b", "", "^", "$", "a.c", "^(a|x)"} {
+		for _, p := range []string{"^a", "a$", "^abc$", "b", "", "^", "$", "a.c", "^(a|x)", "^a+b?", "ab*c", "^b|c", "(?i)^AB", "^a.*z$", "x{2}", "^aa{0,3}"} {
 			all = append(all, must(Regexp(RegexpMatch, s, p, "")))
 		}
+	}
+	for _, s := range texts {
+		for _, part := range []*Expr{Text("a"), Text(""), Text("é"), column("u")} {
+			all = append(all, must(New(StartsWith, s, part)), must(New(EndsWith, s, part)), must(New(Position, part, s)),
+				must(New(Trim, s, part)), must(New(TrimLeft, s, part)), must(New(TrimRight, s)), must(New(SplitPart, s, part, number(2))),
+				must(New(SplitPart, s, part, column("j"))))
+		}
+		all = append(all, must(New(Substring, s, number(2))), must(New(Substring, s, column("j"), number(3))), must(New(Substring, s, number(0), column("j"))))
+	}
+	for _, stride := range []int64{1, 7, 1e9, 900e9, 1e15} {
+		all = append(all, must(New(DateBin, number(stride), at, Int(record.Timestamp, 12345))))
 	}
 	for name := range mathFuncs {
 		all = append(all, must(Math(name, column("f"))), must(Math(name, column("g"))))
@@ -78,7 +89,7 @@ func TestFunctions(t *testing.T) {
 		all = append(all, must(New(op, column("i"))), must(New(op, column("j"))))
 	}
 	all = append(all, must(New(Chr, column("j"))), must(New(Log10, column("g"))), must(New(Sqrt, column("f"))), must(New(Ln, column("f"))),
-		must(New(Exp, column("f"))), must(New(Atan2, column("f"), column("g"))), must(Try(must(New(Sqrt, column("f"))))),
+		must(New(Exp, column("f"))), must(New(IntervalText, column("i"))), must(New(IntervalText, column("j"))), must(New(Atan2, column("f"), column("g"))), must(Try(must(New(Sqrt, column("f"))))),
 		must(New(WidthBucket, column("f"), Float(-5), Float(5), number(4))), must(MonthBin(5, at)),
 		must(New(MakeDate, number(2024), column("j"), column("j"))),
 		must(New(MakeTime, number(2024), number(2), number(29), column("j"), number(1), column("f"))))
@@ -93,5 +104,58 @@ func TestFunctions(t *testing.T) {
 		}
 		b := someBatch(rand.New(rand.NewPCG(uint64(seed), 7)), 1500)
 		sameAsEval(t, e, p.New(b.Len()), b)
+	}
+}
+
+// What functions cost for each row, in nanoseconds.
+func BenchmarkFunctions(b *testing.B) {
+	s, err := record.NewSchema("b", record.Field{Name: "s", Type: record.String}, record.Field{Name: "i", Type: record.Int64},
+		record.Field{Name: "f", Type: record.Float64}, record.Field{Name: "at", Type: record.Timestamp})
+	if err != nil {
+		b.Fatal(err)
+	}
+	batch := record.NewBatch(s, 4096)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 4096 {
+		text := []string{"status=200", "  padded text ", "GET /index.html", "503", "502 Bad Gateway"}[rng.IntN(5)]
+		if !batch.Add(len(text)) {
+			b.Fatal("no room")
+		}
+		batch.SetString(0, text)
+		batch.SetInt64(1, rng.Int64N(1000))
+		batch.SetFloat64(2, rng.Float64()*100)
+		batch.Column(3).Int64s[batch.Len()-1] = 1_700_000_000e9 + rng.Int64N(1e14)
+	}
+	must := func(e *Expr, err error) *Expr {
+		if err != nil {
+			b.Fatal(err)
+		}
+		return e
+	}
+	x, i, f, at := Column(s, 0), Column(s, 1), Column(s, 2), Column(s, 3)
+	number := func(n int64) *Expr { return Int(record.Int64, n) }
+	for _, e := range []*Expr{
+		must(Regexp(RegexpMatch, x, "^5", "")), must(Regexp(RegexpMatch, x, "Bad", "")), must(Regexp(RegexpMatch, x, "^5[0-9]+", "")),
+		must(Like(x, "%Bad%", 0, false)), must(New(StartsWith, x, Text("50"))), must(New(EndsWith, x, Text("way"))),
+		must(New(Left, x, number(3))), must(New(Right, x, number(3))), must(New(Substring, x, number(2), number(3))),
+		must(New(Trim, x)), must(New(Position, Text("a"), x)), must(New(OctetLength, x)), must(New(Replace, x, Text("a"), Text("b"))),
+		must(New(Join, x, Text("!"))), must(New(Concat, x, x)), must(New(SplitPart, x, Text(" "), number(1))),
+		must(New(PadLeft, x, number(12))), must(New(Reverse, x)), must(New(InitCap, x)), must(New(MD5, x)),
+		must(New(BitAnd, i, number(7))), must(New(Sqrt, f)), must(Math("sin", f)), must(New(Power, f, Float(2))),
+		must(RoundTo(f, 2, false)), must(New(WidthBucket, f, Float(0), Float(100), number(10))),
+		must(ToChar(at, "YYYY-MM-DD")), must(Extract("year", at)), must(MonthBin(3, at)), must(New(DateBin, number(900e9), at, Int(record.Timestamp, 0))),
+		must(AddMonths(at, 1)), must(Cast(i, record.String)), must(New(ToHex, i)), must(New(GCD, i, number(12))),
+	} {
+		p, err := Compile(s, nil, []Output{{"x", e}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		m := p.New(batch.Len())
+		b.Run(e.String(), func(b *testing.B) {
+			for b.Loop() {
+				m.Run(batch)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(batch.Len()), "ns/row")
+		})
 	}
 }

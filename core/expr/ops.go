@@ -127,6 +127,8 @@ const (
 	parseTime
 	addMonths
 	monthBin // see MonthBin
+	// IntervalText is the text of the nanoseconds between two times, as PostgreSQL writes an interval.
+	IntervalText
 	MakeDate // year, month, day
 	MakeTime // year, month, day, hour, minute, and seconds as a float
 
@@ -374,15 +376,15 @@ func init() {
 			vector: vectorLetters,
 		},
 		Length:    {name: "length", types: signature(i64, false, tx), eval: evalText, vector: vectorLength},
-		Substring: {name: "substring", types: signature(tx, true, tx, i64, i64), eval: evalText},
+		Substring: {name: "substring", types: signature(tx, true, tx, i64, i64), eval: evalText, vector: vectorPiece},
 		Join:      {name: "||", infix: true, types: signature(tx, false, tx, tx), eval: evalMade, made: appendMade},
 		Concat:    {name: "concat", lenient: true, types: concatTypes, eval: evalMade, made: appendConcat},
-		Trim:      {name: "trim", types: signature(tx, true, tx, tx), eval: evalText},
-		TrimLeft:  {name: "ltrim", types: signature(tx, true, tx, tx), eval: evalText},
-		TrimRight: {name: "rtrim", types: signature(tx, true, tx, tx), eval: evalText},
-		SplitPart: {name: "split_part", types: signature(tx, false, tx, tx, i64), eval: evalText},
+		Trim:      {name: "trim", types: signature(tx, true, tx, tx), eval: evalText, vector: vectorPiece},
+		TrimLeft:  {name: "ltrim", types: signature(tx, true, tx, tx), eval: evalText, vector: vectorPiece},
+		TrimRight: {name: "rtrim", types: signature(tx, true, tx, tx), eval: evalText, vector: vectorPiece},
+		SplitPart: {name: "split_part", types: signature(tx, false, tx, tx, i64), eval: evalText, vector: vectorPiece},
 		Replace:   {name: "replace", types: signature(tx, false, tx, tx, tx), eval: evalMade, made: appendMade},
-		Position:  {name: "position", types: signature(i64, false, tx, tx), eval: evalText},
+		Position:  {name: "position", types: signature(i64, false, tx, tx), eval: evalText, vector: vectorPosition},
 
 		Round: {name: "round", types: roundTypes, eval: evalRound, vector: vectorRound},
 		Floor: {name: "floor", types: roundTypes, eval: evalRound, vector: vectorRound},
@@ -418,20 +420,20 @@ func init() {
 		},
 		ToTimestamp: {name: "to_timestamp", types: signature(ts, false, f64), eval: evalToTimestamp},
 
-		Left:        {name: "left", types: signature(tx, false, tx, i64), eval: evalPiece},
-		Right:       {name: "right", types: signature(tx, false, tx, i64), eval: evalPiece},
+		Left:        {name: "left", types: signature(tx, false, tx, i64), eval: evalPiece, vector: vectorPiece},
+		Right:       {name: "right", types: signature(tx, false, tx, i64), eval: evalPiece, vector: vectorPiece},
 		PadLeft:     {name: "lpad", types: signature(tx, true, tx, i64, tx), eval: evalMade, made: appendFunction},
 		PadRight:    {name: "rpad", types: signature(tx, true, tx, i64, tx), eval: evalMade, made: appendFunction},
 		Repeat:      {name: "repeat", types: signature(tx, false, tx, i64), eval: evalMade, made: appendFunction},
 		Reverse:     {name: "reverse", types: signature(tx, false, tx), eval: evalMade, made: appendFunction},
-		StartsWith:  {name: "starts_with", types: signature(bl, false, tx, tx), eval: evalPiece},
+		StartsWith:  {name: "starts_with", types: signature(bl, false, tx, tx), eval: evalPiece, vector: vectorEnd},
 		ASCII:       {name: "ascii", types: signature(i64, false, tx), eval: evalPiece},
 		Chr:         {name: "chr", types: signature(tx, false, i64), eval: evalMade, made: appendFunction},
 		MD5:         {name: "md5", types: signature(tx, false, tx), eval: evalMade, made: appendFunction},
-		OctetLength: {name: "octet_length", types: signature(i64, false, tx), eval: evalPiece},
+		OctetLength: {name: "octet_length", types: signature(i64, false, tx), eval: evalPiece, vector: vectorOctets},
 		Log10:       {name: "log10", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
 
-		EndsWith:  {name: "ends_with", types: signature(bl, false, tx, tx), eval: evalEnds},
+		EndsWith:  {name: "ends_with", types: signature(bl, false, tx, tx), eval: evalEnds, vector: vectorEnd},
 		ConcatWS:  {name: "concat_ws", lenient: true, types: concatWSTypes, eval: evalConcatWS},
 		InitCap:   {name: "initcap", types: signature(tx, false, tx), eval: evalMade, made: appendChanged},
 		Translate: {name: "translate", types: signature(tx, false, tx, tx, tx), eval: evalMade, made: appendChanged},
@@ -445,15 +447,18 @@ func init() {
 		RegexpPlace:   {name: "regexp_instr", types: regexpTypes, eval: evalRegexp},
 		regexpReplace: {name: "regexp_replace", types: regexpTypes, eval: evalRegexp, made: appendReplaced},
 
-		DateBin:   {name: "date_bin", types: dateBinTypes, eval: evalDateBin},
+		DateBin:   {name: "date_bin", types: dateBinTypes, eval: evalDateBin, vector: vectorBin},
 		inZone:    {name: "in_zone", types: zoneTypes, eval: evalZone},
 		fromZone:  {name: "from_zone", types: zoneTypes, eval: evalZone},
 		truncZone: {name: "date_trunc", types: truncZoneTypes, eval: evalTruncZone},
 		parseTime: {name: "to_timestamp", types: parseTimeTypes, eval: evalParseTime},
 		toChar:    {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
 		addMonths: {name: "add_months", types: zoneTypes, eval: evalAddMonths},
-		monthBin:  {name: "time_bucket", types: monthBinTypes, eval: evalMonthBin, vector: vectorMonthBin},
-		MakeDate:  {name: "make_date", types: signature(ts, false, i64, i64, i64), eval: evalMakeTime},
+		IntervalText: {
+			name: "interval", types: signature(tx, false, i64), eval: evalMade, made: appendInterval,
+		},
+		monthBin: {name: "time_bucket", types: monthBinTypes, eval: evalMonthBin, vector: vectorMonthBin},
+		MakeDate: {name: "make_date", types: signature(ts, false, i64, i64, i64), eval: evalMakeTime},
 		MakeTime: {
 			name: "make_timestamp", types: signature(ts, false, i64, i64, i64, i64, i64, f64), eval: evalMakeTime,
 		},

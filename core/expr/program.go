@@ -115,6 +115,26 @@ func (p *Program) Columns() (columns []int) {
 	return slices.Compact(columns)
 }
 
+// RowByRow returns the operations of the program that have no loop over a column, as SQL: they cost
+// some tens of nanoseconds for each row.
+func (p *Program) RowByRow() (texts []string) {
+	for i := range p.nodes {
+		switch n := &p.nodes[i]; n.op {
+		case opColumn, opConst, opCase, Coalesce:
+		case opCast:
+			if n.Expr.args[0].typ == record.String || n.typ == record.String || n.Expr.args[0].typ == record.Float64 &&
+				n.typ.IsDecimal() {
+				texts = append(texts, n.String())
+			}
+		default:
+			if ops[n.op].vector == nil {
+				texts = append(texts, n.String())
+			}
+		}
+	}
+	return texts
+}
+
 // String writes the filter and the outputs as SQL.
 func (p *Program) String() string { return strings.Join(p.texts, ", ") }
 

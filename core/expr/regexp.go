@@ -1,8 +1,10 @@
 package expr
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 	"unicode/utf8"
 
@@ -15,6 +17,10 @@ type pattern struct {
 	replace string // in the form that package regexp uses
 	all     bool   // every match is replaced, and not only the first
 	group   int    // what RegexpFind returns: what these parentheses match, or all if it is 0
+
+	// needs is a text that every match has: at the beginning if begins is set.
+	needs  []byte
+	begins bool
 
 	// fast is the same as a pattern of LIKE; it is nil if there is none.
 	fast *likePattern
@@ -45,6 +51,30 @@ func fastPattern(text, flags string) *likePattern {
 	return p
 }
 
+// needed returns a text that every match of a regular expression begins with, and whether a match
+// is at the beginning of the text. It returns nothing if it does not know one.
+func needed(text string) (needs []byte, begins bool) {
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, false
+	}
+	list := []*syntax.Regexp{parsed.Simplify()}
+	if list[0].Op == syntax.OpConcat {
+		list = list[0].Sub
+	}
+	if len(list) > 0 && list[0].Op == syntax.OpBeginText {
+		begins, list = true, list[1:]
+	}
+	if len(list) == 0 || list[0].Op != syntax.OpLiteral || list[0].Flags&syntax.FoldCase != 0 {
+		return nil, false
+	}
+	needs = []byte(string(list[0].Rune))
+	if bytes.ContainsRune(needs, utf8.RuneError) { // it also matches bytes that are not UTF-8
+		return nil, false
+	}
+	return needs, begins
+}
+
 // vectorRegexp matches patterns without operators as LIKE does.
 func vectorRegexp(m *Machine, e *node, a []*vec) bool {
 	p := e.aux.(*pattern).fast
@@ -56,13 +86,18 @@ func vectorRegexp(m *Machine, e *node, a []*vec) bool {
 
 // eachMatch is the loop of regular expressions that say whether a text matches.
 func (m *Machine) eachMatch(e *node, a []*vec) bool {
-	x, r, re := a[0], registerOf(a[1]), e.aux.(*pattern).re
+	x, r, p := a[0], registerOf(a[1]), e.aux.(*pattern)
 	r.bits = r.ownBits[:]
 	clear(r.bits)
 	for i := range m.n {
-		if r.isValid(i) {
-			r.bits[i>>6] |= word(re.Match(x.text(i))) << (i & 63)
+		if !r.isValid(i) {
+			continue
 		}
+		text := x.text(i)
+		if p.begins && !bytes.HasPrefix(text, p.needs) || !p.begins && !bytes.Contains(text, p.needs) {
+			continue
+		}
+		r.bits[i>>6] |= word(p.re.Match(text)) << (i & 63)
 	}
 	return true
 }
@@ -125,6 +160,7 @@ func RegexpGroup(op Op, x *Expr, text, flags string, group int) (*Expr, error) {
 		name += fmt.Sprintf(", %d", group)
 	}
 	if op == RegexpMatch {
+		p.needs, p.begins = needed(p.re.String())
 		p.fast = fastPattern(text, flags)
 	}
 	return build(&Expr{op: op, name: name, args: []*Expr{x}, aux: p})

@@ -93,6 +93,9 @@ func (m *Machine) like(p *likePattern, a []*vec) bool {
 		return true
 	}
 	clear(r.bits)
+	if p.kind == likeWithin && m.within(r.bits, x, p.bytes) {
+		return true
+	}
 	exact := []byte(nil)
 	if p.kind != likeOther {
 		exact = p.bytes
@@ -113,6 +116,50 @@ func (m *Machine) like(p *likePattern, a []*vec) bool {
 		r.bits[i>>6] |= word(like) << (i & 63)
 	}
 	return true
+}
+
+// within notes which texts of the stripe have want in them. It searches the bytes of all texts at
+// once, which is faster than text by text if not most of them have it. It returns false if the
+// texts do not lie one after the other, or if there is nothing to look for.
+func (m *Machine) within(to []uint64, x *vec, want []byte) bool {
+	from, end, ok := m.stretch(x)
+	if !ok || len(want) == 0 {
+		return false
+	}
+	last := from
+	for i, v := range x.views[:m.n] {
+		if v.Len == 0 || !x.isValid(i) {
+			continue
+		}
+		if v.Off < last {
+			return false
+		}
+		last = v.Off + v.Len
+	}
+	row, at := 0, from
+	for {
+		found := bytes.Index(x.bytes[at:end], want)
+		if found < 0 {
+			return true
+		}
+		at += uint32(found)
+		// Find the text that the place is in; it may also lie between two texts, or reach into the
+		// next.
+		for row < m.n && (!x.isValid(row) || x.views[row].Off+x.views[row].Len <= at) {
+			row++
+		}
+		if row == m.n {
+			return true
+		}
+		v := x.views[row]
+		if at >= v.Off && at+uint32(len(want)) <= v.Off+v.Len {
+			to[row>>6] |= 1 << (row & 63)
+			at = v.Off + v.Len
+			row++
+			continue
+		}
+		at++
+	}
 }
 
 // stretch returns where the texts of the stripe lie in their bytes. ok is false if there is much

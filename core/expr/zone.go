@@ -213,7 +213,7 @@ func (p timePiece) append(to []byte, t time.Time) []byte {
 		if !p.fill {
 			digits = 0
 		}
-		return fmt.Appendf(to, "%0*d", digits, n)
+		return appendDigits(to, n, digits)
 	}
 	name := func(s string, width int) []byte {
 		switch first := p.pattern[1]; {
@@ -225,10 +225,13 @@ func (p timePiece) append(to []byte, t time.Time) []byte {
 		if !p.fill {
 			width = 0
 		}
-		return fmt.Appendf(to, "%-*s", width, s)
+		return padTo(to, s, width)
 	}
 	hour := (t.Hour()+11)%12 + 1
-	isoYear, isoWeek := t.ISOWeek()
+	isoYear, isoWeek := 0, 0
+	if p.pattern == "IYYY" || p.pattern == "IW" {
+		isoYear, isoWeek = t.ISOWeek()
+	}
 	switch p.pattern {
 	case "":
 		return append(to, p.text...)

@@ -89,6 +89,31 @@ func (l *Layout) AppendPrefix(to, key []uint64, prefix *Layout) []uint64 {
 	return append(append(to, key[:n-1]...), key[l.nullWord]&(1<<len(prefix.columns)-1))
 }
 
+// AppendMasked appends a key of l that has those columns of a key of from that keep says, NULL in
+// the place of the others, and last as the value of one more column. The columns of from come first
+// in from and in l, where all of them may be NULL; the last column of l is a bigint that is not.
+func (l *Layout) AppendMasked(to, key []uint64, from *Layout, keep []bool, last uint64) []uint64 {
+	begin := len(to)
+	to = append(to, make([]uint64, l.words)...)
+	masked := to[begin:]
+	for i, kept := range keep {
+		w, f := l.columns[i].word, from.columns[i].word
+		null := !kept || from.IsNull(key, i)
+		switch text := l.columns[i].typ == record.String; {
+		case text && null:
+			masked[w+2] = stringNull << 56
+		case text:
+			copy(masked[w:w+stringWords], key[f:f+stringWords])
+		case null:
+			masked[l.nullWord] |= 1 << i
+		default:
+			masked[w] = key[f]
+		}
+	}
+	masked[l.columns[len(keep)].word] = last
+	return to
+}
+
 // Words is the number of words of a key.
 func (l *Layout) Words() int { return l.words }
 

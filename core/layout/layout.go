@@ -14,8 +14,15 @@ type Layout struct {
 	Name string
 	// Reading is the layout of what is read. It is this layout itself, except for pairs.
 	Reading *Layout
-	// ValueKey is the key column that has the value, in a layout of pairs.
+	// ValueKey is the key column that has the value, in a layout of pairs of which one column is
+	// counted; it is -1 if states are collected.
 	ValueKey int
+	// Sets are the sets of keys that groups are made by; it is nil if that is all keys alone. The
+	// keys of what is read have one more column, GroupingSet.Mark.
+	Sets []GroupingSet
+	// PresentWord is the word, in a layout of pairs, that counts the records of a pair; it is -1 if
+	// no state needs that.
+	PresentWord int
 	// Source is the schema of the records that are grouped or passed through.
 	Source *record.Schema
 	// Inner is the schema of the groups.
@@ -40,6 +47,13 @@ type Layout struct {
 	PassThrough bool
 	// Order is the order of records that pass through; its inner columns are columns of source.
 	Order []OrderBy
+	// Arranged is what is made of records that pass through when all of them are there; it is nil
+	// unless something is computed over all of them. Its expressions are over the plan's Source and
+	// the columns of Over.
+	Arranged *Projection
+	// Columns of the plan's Source lie in the columns of Source with these numbers; -1 is for those
+	// that nothing reads. It is there with Arranged.
+	FromSource []int
 	// Offset is how many records that pass through are left out before the first.
 	Offset uint64
 
@@ -83,6 +97,15 @@ type Layout struct {
 	Outputs []Output
 }
 
+// A GroupingSet is a set of the keys of a plan. A group of it has NULL in the place of other keys.
+type GroupingSet struct {
+	// Keep says of each key whether it is in the set.
+	Keep []bool
+	// Mark is the value of the last key column: the number of the set, times 1<<32, and a bit for
+	// each key that is not in the set.
+	Mark uint64
+}
+
 // Argument is a column of the source that some aggregate reads; its position among the arguments is
 // its NULL bit.
 type Argument struct {
@@ -100,12 +123,17 @@ type AggState struct {
 	By   int // the second argument, -1 for none
 
 	Distinct bool // the state counts pairs
+	// Collect is how the state is made of the values of a group; it is nil for states that are
+	// merged.
+	Collect *Collect
 }
 
 // Output is an aggregate of the result: how to read which state.
 type Output struct {
 	Fn   agg.Func
 	Word int
+	// Side says that the value is a text that lies beside the groups, see Collect.
+	Side bool
 	// Values is the word that counts the values, for a function whose state does not say that there
 	// are none; it is -1 for other functions.
 	Values int

@@ -9,6 +9,11 @@ import (
 // LIMIT.
 type Projection struct {
 	Having *expr.Expr
+	// Over are columns that are computed over all rows that Having lets through. They come after
+	// the columns of the groups.
+	Over []Over
+	// Qualify is a condition of those columns; nil lets all rows through.
+	Qualify *expr.Expr
 	// Distinct leaves out rows that are equal to another.
 	Distinct bool
 	Columns  []Projected // the columns of the result

@@ -133,9 +133,10 @@ var ofPostgres = map[byte][]string{
 		"factorial(%n)", "ascii(%s)", "octet_length(%s)", "bit_length(%s)", "strpos(%s, %s)",
 		"width_bucket(%f, -10, 10, 5)", "width_bucket(%q, 8, -8, %n)", "regexp_count(%s, '[a-c]')",
 		"regexp_instr(%s, 'b')", "extract(decade FROM %t)", "extract(century FROM %t)", "extract(millennium FROM %t)",
-		"round(%i, -1)", "trunc(%i, -2)",
+		"round(%i, -1)", "trunc(%i, -2)", "extract(day FROM %t - %t)", "extract(hour FROM %t - ts)",
+		"extract(minute FROM u - %t)", "extract(microseconds FROM %t - %t)",
 	},
-	'f': {"round(%f, -1)", "trunc(%f, 1)", "trunc(%f, -2)"},
+	'f': {"extract(second FROM %t - %t)", "round(%f, -1)", "trunc(%f, 1)", "trunc(%f, -2)"},
 	'd': {"round(%d, -1)", "trunc(%d, 1)", "trunc(%d, -2)"},
 	'y': {
 		"sin(%q)", "cos(%q)", "tan(%n)", "atan(%f)", "cbrt(%f)", "degrees(%q)", "radians(%f)", "tanh(%f)", "sinh(%n)",
@@ -146,13 +147,24 @@ var ofPostgres = map[byte][]string{
 		"to_hex(%i)", "overlay(%s PLACING 'zz' FROM 2)", "overlay(%s PLACING %s FROM %n FOR %n)", "left(%s, %n)",
 		"right(%s, -2)", "lpad(%s, 5, 'xy')", "rpad(%s, %n)", "repeat(%s, %n)", "reverse(%s)",
 		"regexp_replace(%s, '[a-c]+', '<\\&>', 'g')", "regexp_substr(%s, 'b.')", "chr(%n + 97)", "md5(%s)",
-		"CAST(CAST(%t AS date) AS text)", "to_char(%t, 'YYYY-MM-DD HH24:MI:SS.US Day FMDDD Q')",
+		"CAST(CAST(%t AS date) AS text)", "CAST(%t - %t AS text)", "to_char(%t, 'YYYY-MM-DD HH24:MI:SS.US Day FMDDD Q')",
 	},
 	'b': {
 		"(%s ~ '^a')", "(%s ~ 'b$')", "(%s ~* 'A.*b')", "(%s !~ '^(a|x)')", "(%s ~ '^abc$')", "(%s ~ 'l')",
 		"(%s SIMILAR TO '%(a|b)_*')", "(%s NOT SIMILAR TO '[a-c]+')", "(%i BETWEEN SYMMETRIC %i AND %i)",
 		"(%f NOT BETWEEN SYMMETRIC %f AND %n)", "starts_with(%s, 'a')", "(CAST(%t AS date) - CAST(%t AS date) > %n)",
 		"(DATE '2024-02-29' + %i < %t)",
+	},
+	// w are aggregates of all values of a group at once.
+	'w': {
+		"sum(DISTINCT %i)", "avg(DISTINCT %q)", "var_pop(DISTINCT %i)", "sum(DISTINCT %d)", "count(DISTINCT %s)",
+		"count(DISTINCT %i)", "percentile_cont(0.3) WITHIN GROUP (ORDER BY %q)",
+		"percentile_cont(0.25) WITHIN GROUP (ORDER BY %d DESC)", "percentile_disc(0.7) WITHIN GROUP (ORDER BY %i)",
+		"percentile_disc(0.2) WITHIN GROUP (ORDER BY %s DESC)", "percentile_disc(0.5) WITHIN GROUP (ORDER BY %t)",
+		"mode() WITHIN GROUP (ORDER BY %i)", "mode() WITHIN GROUP (ORDER BY %s)", "median(%q)",
+		"string_agg(%s, '-' ORDER BY n)", "string_agg(%s, '' ORDER BY %i DESC, n)",
+		"string_agg(DISTINCT s, ',' ORDER BY s DESC)", "array_agg(%i ORDER BY n)", "array_agg(%s ORDER BY %q, n DESC)",
+		"array_agg(DISTINCT j)", "bit_xor(DISTINCT %i)", "array_agg(%b ORDER BY n)",
 	},
 	'a': {
 		"corr(%q, j)", "covar_pop(%q, %q)", "covar_samp(f, j)", "regr_slope(j, f)", "regr_intercept(%q, j)",
@@ -183,7 +195,7 @@ var leaves = map[byte][]string{
 	'f': {"f", "g", "g", "%n.5e0"}, 'q': {"f"}, 'd': {"d", "d", "e", "%n.25"}, 's': {"s", "s", "s", "'abc'", "'ab'"},
 	'r': {"r"}, 'y': {"f"}, 'z': {"(1000 / sum(j))"},
 	'b': {"b", "b", "(i IS NULL)", "(j > 3)", "(s = 'abc')", "(f < g)"}, 't': {"ts", "u"}, 'a': {"count(*)"},
-	'p': {"count(*)", "sum(j)", "max(j)"}, 'h': {"(count(*) > 2)", "(sum(j) > 0)", "(min(j) < max(j))"},
+	'p': {"count(*)", "sum(j)", "max(j)"}, 'w': {"count(DISTINCT j)"}, 'h': {"(count(*) > 2)", "(sum(j) > 0)", "(min(j) < max(j))"},
 }
 
 var constants = map[byte][]string{
@@ -310,8 +322,11 @@ func same(text string, args []term) string {
 
 // aggregate is one with a FILTER as often as not. $F in what the oracle says is where it has the
 // condition.
-func (m *maker) aggregate() term {
-	a, filter := m.make('a', 3), term{}
+func (m *maker) aggregate(kind byte) term {
+	a, filter := m.make(kind, 3), term{}
+	if a.theirs == "" {
+		return a
+	}
 	if m.IntN(3) == 0 {
 		filter = m.make('b', 2)
 		a.velo += " FILTER (WHERE " + filter.velo + ")"
@@ -391,7 +406,7 @@ type orderBy struct {
 
 var (
 	quoted  = regexp.MustCompile(`'[^']*'`)
-	inexact = regexp.MustCompile(`^(avg|var|std|cor|cov|reg)|power|pow\(|exp\(|ln\(|\^`)
+	inexact = regexp.MustCompile(`^(avg|var|std|cor|cov|reg|med|percentile_cont)|power|pow\(|exp\(|ln\(|\^`)
 	column  = regexp.MustCompile(`\b(i|j|f|g|s|r|b|ts|u|d|e)\b`)
 )
 
@@ -421,13 +436,20 @@ func (m *maker) statement() *statement {
 	}
 	if !s.distinct {
 		for range 1 + m.IntN(4) {
-			s.columns = append(s.columns, m.aggregate())
+			s.columns = append(s.columns, m.aggregate('a'))
 		}
 		if m.IntN(3) == 0 {
 			s.columns = append(s.columns, m.make("ppz"[m.IntN(3)], 3))
 		}
-		if m.IntN(4) == 0 { // of one column for each query
+		if m.IntN(4) == 0 {
 			s.columns = append(s.columns, m.make('u', 3))
+		}
+		if m.IntN(5) == 0 {
+			for range 1 + m.IntN(3) {
+				if w := m.aggregate('w'); w.theirs != "" {
+					s.columns = append(s.columns, w)
+				}
+			}
 		}
 		if len(s.keys) > 0 && m.IntN(3) == 0 {
 			s.columns = append(s.columns,

@@ -220,8 +220,9 @@ func (d *postgres) rows(query string, types []record.Type) (all [][]cell, failed
 
 // run is for a suite.
 func (d *postgres) run(text string) (columns []suiteColumn, all [][]any, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
+	// A context with a deadline would close the connection.
+	ctx := context.Background()
+	_, _ = d.conn.Exec(ctx, "SET statement_timeout = 30000")
 	rows, err := d.conn.Query(ctx, text)
 	if err != nil {
 		return nil, nil, err
@@ -309,7 +310,8 @@ func (*postgres) says() map[string]string { return postgresSays }
 var postgresSays = map[string]string{
 	// A constant is an int4, and folded while the query is planned.
 	"%n": "(n * 0 + $1)", "(-%n)": "(n * 0 - $1)", "%n.5e0": "CAST(n * 0 + $1.5 AS double precision)",
-	"(-9223372036854775808)": "CAST('-9223372036854775808' AS bigint)",
+	"(-9223372036854775808)": "(n * 0 + CAST('-9223372036854775808' AS bigint))",
+	"9223372036854775807":    "(n * 0 + 9223372036854775807)",
 	"sign(%i)":               "CAST(sign($1) AS bigint)", "floor(%i)": "CAST(floor(CAST($1 AS numeric)) AS bigint)",
 	"ceil(%i)": "CAST(ceil(CAST($1 AS numeric)) AS bigint)", "round(%i)": "CAST(round(CAST($1 AS numeric)) AS bigint)",
 	"trunc(%i)": "CAST(trunc(CAST($1 AS numeric)) AS bigint)", "round(%i, 2)": "CAST(round($1, 2) AS bigint)",
@@ -353,8 +355,27 @@ var postgresSays = map[string]string{
 	"(CAST(%t AS date) - CAST(%t AS date) > %n)": "(CAST($1 AS date) - CAST($2 AS date) > $3)",
 	"(DATE '2024-02-29' + %i < %t)":              "(DATE '2024-02-29' + CAST($1 AS int) < $2)",
 
-	"tumble.start": "date_bin($1, ts, TIMESTAMP '1970-01-01')",
-	"tumble.end":   "(date_bin($1, ts, TIMESTAMP '1970-01-01') + $1)",
+	"sum(DISTINCT %i)": "CAST(sum(DISTINCT $1) FILTER (WHERE $F) AS numeric)", "avg(DISTINCT %q)": floatOf("avg(DISTINCT $1)"),
+	"var_pop(DISTINCT %i)": floatOf("var_pop(DISTINCT $1)"),
+	"percentile_cont(0.25) WITHIN GROUP (ORDER BY %d DESC)": "percentile_cont(0.25) WITHIN GROUP (ORDER BY CAST($1 AS " +
+		"double precision) DESC)",
+	"median(%q)":                        "percentile_cont(0.5) WITHIN GROUP (ORDER BY $1)",
+	"mode() WITHIN GROUP (ORDER BY %s)": "mode() WITHIN GROUP (ORDER BY CAST($1 AS text))",
+	"percentile_disc(0.2) WITHIN GROUP (ORDER BY %s DESC)": "percentile_disc(0.2) WITHIN GROUP (ORDER BY CAST($1 AS " +
+		"text) DESC)",
+	"string_agg(%s, '-' ORDER BY n)":         "string_agg(CAST($1 AS text), '-' ORDER BY n)",
+	"string_agg(%s, '' ORDER BY %i DESC, n)": "string_agg(CAST($1 AS text), '' ORDER BY $2 DESC, n)",
+	"array_agg(%i ORDER BY n)":               "CAST(array_agg($1 ORDER BY n) FILTER (WHERE $F) AS text)",
+	"array_agg(%s ORDER BY %q, n DESC)":      "CAST(array_agg(CAST($1 AS text) ORDER BY $2, n DESC) FILTER (WHERE $F) AS text)",
+	"array_agg(DISTINCT j)":                  "CAST(array_agg(DISTINCT j) FILTER (WHERE $F) AS text)",
+	"array_agg(%b ORDER BY n)":               "CAST(array_agg($1 ORDER BY n) FILTER (WHERE $F) AS text)",
+	"extract(day FROM %t - %t)":              "CAST(extract(day FROM $1 - $2) AS bigint)",
+	"extract(hour FROM %t - ts)":             "CAST(extract(hour FROM $1 - ts) AS bigint)",
+	"extract(minute FROM u - %t)":            "CAST(extract(minute FROM u - $1) AS bigint)",
+	"extract(microseconds FROM %t - %t)":     "CAST(extract(microseconds FROM $1 - $2) AS bigint)",
+	"extract(second FROM %t - %t)":           "CAST(extract(second FROM $1 - $2) AS double precision)",
+	"tumble.start":                           "date_bin($1, ts, TIMESTAMP '1970-01-01')",
+	"tumble.end":                             "(date_bin($1, ts, TIMESTAMP '1970-01-01') + $1)",
 	"hop.series": "generate_series(date_bin($3, ts, TIMESTAMP '1970-01-01') - $1 + $3, date_bin($3, ts, TIMESTAMP " +
 		"'1970-01-01'), $3)",
 	"hop.start": "w", "hop.end": "(w + $1)",

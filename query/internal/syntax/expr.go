@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -159,6 +160,10 @@ func (p *parser) expr(least level, restricted bool) Expr {
 			p.expect("TIME", "ZONE")
 			x = &Call{Pos: pos, Name: "timezone", Args: []Expr{p.expr(zone+1, restricted), x}}
 		case typecast:
+			if t.Value == "COLLATE" {
+				p.next() // texts are compared by their bytes anyway
+				continue
+			}
 			x = &Cast{Pos: pos, X: x, Type: p.typeName()}
 		default:
 			if l == comparison {
@@ -168,6 +173,15 @@ func (p *parser) expr(least level, restricted bool) Expr {
 		}
 	}
 }
+
+// typeWords are the types that may stand before a text constant.
+var typeWords = []string{
+	"bool", "boolean", "smallint", "int2", "int", "int4", "integer", "bigint", "int8", "real", "float4", "float8",
+	"float", "text", "varchar",
+}
+
+// bytewise are the collations that compare texts by their bytes.
+var bytewise = []string{"c", "posix", "ucs_basic", "binary"}
 
 // chained has the message for each level whose operators cannot be chained.
 var chained = map[level]string{
@@ -196,7 +210,10 @@ func (p *parser) infix(t *lexer.Token) level {
 	case "[":
 		fail(p.pos(), "arrays are not supported")
 	case "COLLATE":
-		fail(p.pos(), "COLLATE is not supported: strings are compared by their bytes")
+		if !slices.Contains(bytewise, strings.ToLower(strings.Trim(p.second().Value, `"`))) {
+			fail(p.pos(), "COLLATE is not supported: texts are compared by their bytes, as by COLLATE \"C\"")
+		}
+		return typecast
 	case "AT":
 		if p.second().Value == "TIME" {
 			return zone
@@ -253,7 +270,8 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 	if op == "SIMILAR" {
 		p.expect("TO")
 	}
-	like := &Like{Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Not: negated, Pattern: p.expr(membership+1, false)}
+	like := &Like{Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Not: negated,
+		Pattern: p.expr(membership+1, false)}
 	if p.accept("ESCAPE") {
 		like.Escape = p.expr(membership+1, false)
 	}
@@ -349,6 +367,11 @@ func (p *parser) operand(t *lexer.Token) Expr {
 			if s := p.second(); s.Value == "[" {
 				fail(pos, "arrays are not supported")
 			}
+		}
+		if s := p.second(); (s.Type == str || s.Type == estr) && slices.Contains(typeWords, lower(t.Value)) {
+			// bigint '1' is CAST('1' AS bigint)
+			typ := p.typeName()
+			return &Cast{Pos: pos, X: &Literal{Pos: p.pos(), Kind: String, Text: p.stringValue()}, Type: typ}
 		}
 		if keywords[t.Value].use != reserved {
 			return p.named()

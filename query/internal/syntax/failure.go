@@ -132,8 +132,6 @@ func notThere(list []lexer.Token, pos Pos) (Pos, string) {
 	case word(at-1) == "WITH" && (word(at) == "rollup" || word(at) == "cube"), word(at) == "WITH" &&
 		(word(at+1) == "rollup" || word(at+1) == "cube"):
 		return place, "WITH ROLLUP and WITH CUBE are not supported: write GROUP BY ROLLUP(a, b) or GROUP BY CUBE(a, b)"
-	case word(at) == "," && at > 1 && word(at-2) == "LIMIT":
-		return place, "LIMIT a, b is not supported: write LIMIT b OFFSET a"
 	case unsupported[word(at)] != "":
 		return place, unsupported[word(at)]
 	}

@@ -48,6 +48,7 @@ type selectNode struct {
 type tailNode struct {
 	Pos     lexer.Position
 	Limit   *countNode `parser:"( 'LIMIT' ( @@"`
+	More    *countNode `parser:"            ( ',' @@ )?"`
 	All     bool       `parser:"          | @'ALL' )"`
 	Offset  *countNode `parser:"| 'OFFSET' @@ ( 'ROW' | 'ROWS' )?"`
 	Fetch   *fetchNode `parser:"| 'FETCH' ( 'FIRST' | 'NEXT' ) @@ ( 'ROW' | 'ROWS' ) 'ONLY'"`
@@ -308,6 +309,13 @@ func (n *selectNode) tree() (*Select, *failure) {
 	for _, t := range n.Tail {
 		clause := "EMIT"
 		switch {
+		case t.More != nil: // LIMIT offset, limit: as in MySQL and SQLite
+			if seen["OFFSET"] {
+				return nil, &failure{pos: Pos(t.Pos.Offset), message: "OFFSET is given twice"}
+			}
+			seen["OFFSET"] = true
+			s.Offset, s.Limit = &t.Limit.Count, &t.More.Count
+			clause = "LIMIT"
 		case t.Limit != nil:
 			s.Limit = &t.Limit.Count
 			clause = "LIMIT"

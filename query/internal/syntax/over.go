@@ -36,6 +36,9 @@ func (p *parser) windowSpec() *Over {
 		if p.isFrame() {
 			o.Frame = p.frame()
 		}
+		if p.is("exclude") {
+			fail(p.pos(), "EXCLUDE is not supported: leave rows out with CASE or FILTER")
+		}
 	})
 	return o
 }
@@ -48,7 +51,7 @@ func (p *parser) isFrame() bool {
 		case "BETWEEN", "unbounded", "CURRENT":
 			return true
 		}
-		return p.second().Type != symbol || p.second().Value == "("
+		return p.second().Type != symbol || strings.Contains("(-+", p.second().Value)
 	}
 	return false
 }
@@ -63,9 +66,6 @@ func (p *parser) frame() *Frame {
 		f.End = p.bound()
 	} else {
 		f.Begin = p.bound()
-	}
-	if p.is("exclude") {
-		fail(p.pos(), "EXCLUDE is not supported: leave rows out with CASE or FILTER")
 	}
 	if f.Begin.Kind == UnboundedFollowing || f.End.Kind == UnboundedPreceding || f.Begin.Kind > f.End.Kind {
 		fail(f.Pos, "the frame ends before it begins")
@@ -118,8 +118,8 @@ func (p *parser) namedWindows() (list []NamedWindow) {
 	}
 }
 
-// grouping parses an item of GROUP BY: an expression, GROUPING SETS (...), ROLLUP (...), CUBE (...).
-// Within GROUPING SETS a list in parentheses is one set.
+// grouping parses an item of GROUP BY: an expression, GROUPING SETS (...), ROLLUP (...), CUBE
+// (...). Within GROUPING SETS a list in parentheses is one set.
 func (p *parser) grouping(top bool) (e Expr) {
 	g := &Grouping{Pos: p.pos()}
 	switch {
@@ -201,5 +201,6 @@ func (b *Bound) print(p *printer) {
 	if b.N != nil {
 		p.operand(b.N, additive+1)
 	}
-	p.WriteString([]string{"UNBOUNDED PRECEDING", " PRECEDING", "CURRENT ROW", " FOLLOWING", "UNBOUNDED FOLLOWING"}[b.Kind])
+	p.WriteString([]string{"UNBOUNDED PRECEDING", " PRECEDING", "CURRENT ROW", " FOLLOWING",
+		"UNBOUNDED FOLLOWING"}[b.Kind])
 }

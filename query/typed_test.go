@@ -1,0 +1,142 @@
+package query_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/velo-engine/velo/query"
+)
+
+// Goal: functions as people type them give what PostgreSQL gives, and for other spellings what the
+// database gives that has them. Method: one row, each expression for itself.
+func TestTypedFunctions(t *testing.T) {
+	x := table{
+		"at timestamp, s text, n text, i bigint, f double precision, d decimal(10,3)",
+		[]string{"2024-07-04 15:06:07.089|Hello wörld|NULL|-7|2.675|12.345"},
+	}
+	for text, want := range map[string]string{
+		`concat_ws('-', s, n, i)`: "Hello wörld--7", `concat_ws(n, s, s)`: "NULL", `initcap('hELLO wORLD-x')`: "Hello World-X",
+		`translate('12345', '143', 'ax')`: "a2x5", `ends_with(s, 'rld')`: "TRUE", `endswith(n, 'x')`: "NULL",
+		`overlay('Txxxxas' PLACING 'hom' FROM 2 FOR 4)`: "Thomas", `overlay('abc', 'X', 2)`: "aXc", `to_hex(255)`: "ff",
+		`bit_length('ö')`: "16", `instr(s, 'w')`: "7", `contains(s, 'wör')`: "TRUE", `ifnull(n, 'x')`: "x", `nvl2(n, 1, 2)`: "2",
+		`if(i < 0, 'neg', 'pos')`: "neg", `regexp_extract(s, '(l+)o', 1)`: "ll", `regexp_extract(s, 'z')`: "",
+		`regexp_instr(s, 'w')`: "7", `regexp_full_match(s, 'Hello.*')`: "TRUE", `s SIMILAR TO '%(w|z)_rld'`: "TRUE",
+		`'abc' SIMILAR TO 'a'`: "FALSE", `s ~ '^Hel'`: "TRUE", `s ~ 'rld$'`: "TRUE", `s COLLATE "C" > 'A'`: "TRUE",
+		`i & 3`: "1", `i | 8`: "-7", `i # 1`: "-8", `~i`: "6", `1 << 10`: "1024", `-8 >> 1`: "-4", `xor(5, 1)`: "4",
+		`bit_count(255)`: "8", `gcd(12, i * 6)`: "6", `lcm(4, 6)`: "12", `factorial(5)`: "120", `round(f, 2)`: "2.68",
+		`round(d, -1)`: "10", `trunc(d, 1)`: "12.3", `round(15, -1)`: "20", `trunc(-17.5)`: "-17", `log(2, 8)`: "3",
+		`log2(8.0)`: "3", `cbrt(27)`: "3", `degrees(pi())`: "180", `width_bucket(5.35, 0.024, 10.06, 5)`: "3", `fmod(7, 4)`: "3",
+		`year(at)`: "2024", `second(at)`: "7", `monthname(at)`: "July", `date_diff('day', DATE '2024-01-01', at)`: "185",
+		`date_diff('month', TIMESTAMP '2023-12-31', at)`: "7", `last_day(at)`: "2024-07-31T00:00:00Z",
+		`CAST(DATE '2024-02-29' + 1 AS text)`: "2024-03-01", `DATE '2024-03-01' - DATE '2024-02-01'`: "29",
+		`make_date(2024, 2, 29)`: "2024-02-29T00:00:00Z", `make_timestamp(2024, 1, 2, 3, 4, 5.5)`: "2024-01-02T03:04:05.5Z",
+		`strftime(at, '%Y/%m/%d %H:%M')`: "2024/07/04 15:06", `strftime('%j', at)`: "186", `epoch_ms(1500)`: "1970-01-01T00:00:01.5Z",
+		`epoch_ms(at)`: "1720105567089", `time_bucket(INTERVAL '1 week', at)`: "2024-07-01T00:00:00Z",
+		`time_bucket(INTERVAL '3 months', at)`: "2024-07-01T00:00:00Z", `to_date('04/07/2024', 'DD/MM/YYYY')`: "2024-07-04T00:00:00Z",
+		`extract(century FROM at)`: "21", `date_trunc('decade', at)`: "2020-01-01T00:00:00Z", `date_add(at, INTERVAL 1 DAY)`: "2024-07-05T15:06:07.089Z",
+		`TRY_CAST(s AS bigint)`: "NULL", `TRY_CAST('12' AS bigint)`: "12", `try(1 / (i + 7))`: "NULL", `try_strptime(s, '%Y-%m-%d')`: "NULL",
+		`i BETWEEN SYMMETRIC 0 AND -10`: "TRUE", `n NOT NULL`: "FALSE", `bigint '5' + 1`: "6", `current_date > DATE '2024-01-01'`: "TRUE",
+		`now() = current_timestamp`: "TRUE", `i == -7`: "TRUE", `CAST(at - TIMESTAMP '2024-07-03' AS text)`: "1 day 15:06:07.089",
+		`CAST(TIMESTAMP '2024-07-03' - at AS text)`: "-1 days -15:06:07.089", `extract(hour FROM at - TIMESTAMP '2024-07-03')`: "15",
+		`extract(day FROM TIMESTAMP '2024-07-01' - at)`: "-3",
+	} {
+		rows, reasons, _ := x.query(t, `SELECT first(`+text+`, at) AS x FROM t`)
+		if len(rows) != 1 || rows[0] != want || len(reasons) != 0 {
+			t.Errorf("%s: %q, set aside %q, expected %q", text, rows, reasons, want)
+		}
+	}
+}
+
+// Goal: groups and their rows as people ask for them. Method: one table with NULLs and rows that tie.
+func TestTypedQueries(t *testing.T) {
+	x := table{"k text, v bigint, f double precision, at timestamp", []string{
+		"a|1|1|2024-01-01 00:00:01", "a|2|4|2024-01-01 00:00:02", "a|2|5|2024-01-01 00:00:03", "b|5|2|2024-01-01 00:00:04",
+		"b|NULL|3|2024-01-01 00:00:05", "c|7|8|2024-01-01 00:01:06", "NULL|2|NULL|2024-01-01 00:01:07",
+	}}
+	x.check(t, []userCase{
+		{`SELECT DISTINCT count(*) AS n FROM t GROUP BY k ORDER BY n`, []string{"1", "2", "3"}, nil},
+		{`SELECT DISTINCT count(*) AS n FROM t GROUP BY k ORDER BY 1 DESC LIMIT 1 OFFSET 1`, []string{"2"}, nil},
+		{`SELECT k, count(*) AS n FROM t GROUP BY ALL ORDER BY ALL`, []string{"a 3", "b 2", "c 1", "NULL 1"}, nil},
+		{`SELECT k, count(*) AS n FROM t GROUP BY ALL HAVING n > 1 ORDER BY -n`, []string{"a 3", "b 2"}, nil},
+		{
+			`SELECT k, median(v) AS m, percentile_disc(0.5) WITHIN GROUP (ORDER BY v DESC) AS d, mode() WITHIN GROUP (ORDER BY v) AS o FROM t GROUP BY k ORDER BY k`,
+			[]string{"a 2 2 2", "b 5 5 5", "c 7 7 7", "NULL 2 2 2"},
+			nil,
+		},
+		{
+			`SELECT k, string_agg(v, '+' ORDER BY at DESC) AS s, array_agg(v ORDER BY at) AS a, count(DISTINCT v) AS n, sum(DISTINCT v) AS d FROM t GROUP BY k ORDER BY k`,
+			[]string{"a 2+2+1 {1,2,2} 2 3", "b 5 {5,NULL} 1 5", "c 7 {7} 1 7", "NULL 2 {2} 1 2"},
+			nil,
+		},
+		{`SELECT count(DISTINCT v) AS v, count(DISTINCT k) AS k, count(DISTINCT f) FILTER (WHERE v > 1) AS f, avg(DISTINCT v) AS a FROM t`, []string{"4 3 4 3.75"}, nil},
+		{`SELECT median(v) AS m, string_agg(k, ',' ORDER BY k) AS s FROM t WHERE v > 100`, []string{"NULL NULL"}, nil},
+		{
+			`SELECT k, sum(v) AS s, grouping(k) AS g FROM t WHERE v < 6 GROUP BY ROLLUP(k) ORDER BY g, k`,
+			[]string{"a 5 0", "b 5 0", "NULL 2 0", "NULL 12 1"},
+			nil,
+		},
+		{`SELECT k, count(*) AS n FROM t WHERE v > 100 GROUP BY CUBE(k)`, []string{"NULL 0"}, nil},
+		{
+			`SELECT k, sum(sum(v)) OVER (ORDER BY k) AS s, row_number() OVER (ORDER BY count(*) DESC, k) AS r FROM t GROUP BY k ORDER BY k`,
+			[]string{"a 5 1", "b 10 2", "c 17 3", "NULL 19 4"},
+			nil,
+		},
+		{`SELECT k FROM t GROUP BY k QUALIFY rank() OVER (ORDER BY count(*) DESC) <= 2 ORDER BY k`, []string{"a", "b"}, nil},
+		{
+			`SELECT window_start, first(v) AS a, last(v) AS z, count_if(v > 1) AS n, any_value(k) AS k FROM t GROUP BY tumble(at, INTERVAL '1 minute') ORDER BY 1`,
+			[]string{"2024-01-01T00:00:00Z 1 NULL 3 a", "2024-01-01T00:01:00Z 7 2 2 c"},
+			nil,
+		},
+		{`SELECT max(at) - min(at) AS d, max(at - TIMESTAMP '2023-12-31') AS m FROM t`, []string{"00:01:06 1 day 00:01:07"}, nil},
+		{
+			`SELECT CAST(CAST(at AS date) AS text) AS d, CAST(at AS date) - DATE '2023-12-31' AS n, CAST(max(CAST(at AS date)) AS text) AS m FROM t GROUP BY CAST(at AS date)`,
+			[]string{"2024-01-01 1 2024-01-01"},
+			nil,
+		},
+		{`SELECT sum(CAST(v AS numeric) * '1.5'::numeric) AS s FROM t`, []string{"28.5"}, nil},
+		{`SELECT geomean(f) AS g, total(v) AS t, count_star() AS n FROM t WHERE k = 'a' AND f <> 5`, []string{"2 3 2"}, nil},
+		{
+			`SELECT TUMBLE_START(at, INTERVAL '1' MINUTE) AS s, tumble_end(at, INTERVAL '1' MINUTE) AS e, count(*) AS n FROM t GROUP BY TUMBLE(at, INTERVAL '1' MINUTE) ORDER BY s`,
+			[]string{"2024-01-01T00:00:00Z 2024-01-01T00:01:00Z 5", "2024-01-01T00:01:00Z 2024-01-01T00:02:00Z 2"},
+			nil,
+		},
+		{`SELECT bit_and(v) AS a, bit_or(v) AS o, bit_xor(v) AS x, regr_count(f, v) AS n FROM t WHERE k = 'a'`, []string{"0 3 1 3"}, nil},
+	})
+}
+
+// Goal: what is not there is refused by its name, and unknown functions before anything else.
+func TestTypedFaults(t *testing.T) {
+	schema, err := query.Columns("t", "k text, v bigint, at timestamp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		`SELECT nothing, lenght(k) FROM t`:                                                   `no function "lenght"; did you mean "length"?`,
+		`SELECT v FROM t WHERE row_number() OVER () = 1`:                                     "can be in SELECT, QUALIFY and ORDER BY only",
+		`SELECT v FROM t QUALIFY v > 1`:                                                      "QUALIFY without a function with OVER",
+		`SELECT row_number() FROM t`:                                                         "row_number needs OVER",
+		`SELECT count(DISTINCT v) OVER () FROM t`:                                            "count(DISTINCT ...) cannot be OVER rows",
+		`SELECT sum(v) OVER (ORDER BY k RANGE 1 PRECEDING) FROM t`:                           "expected a constant",
+		`SELECT sum(v) OVER (ROWS -1 PRECEDING) FROM t`:                                      "not negative",
+		`SELECT sum(v) OVER w FROM t`:                                                        `no window "w"`,
+		`SELECT sum(v) OVER (ORDER BY k EXCLUDE TIES) FROM t`:                                "EXCLUDE is not supported",
+		`SELECT array_agg(v) FROM t`:                                                         "array_agg depends on an order",
+		`SELECT string_agg(DISTINCT k, ',' ORDER BY v) FROM t`:                               "ordered by its argument only",
+		`SELECT median(k) FROM t`:                                                            "percentile_cont(text) is not defined",
+		`SELECT DISTINCT count(*) FROM t GROUP BY k ORDER BY k`:                              "is not in SELECT",
+		`SELECT rollup(k) FROM t`:                                                            "ROLLUP belongs into GROUP BY",
+		`SELECT grouping(v) FROM t GROUP BY ROLLUP(k)`:                                       "expected what is in GROUP BY",
+		`SELECT k, count(*) FROM t GROUP BY ROLLUP(k) EMIT CHANGES`:                          "sets of keys are not emitted as they change",
+		`SELECT count(DISTINCT k) FROM t GROUP BY ROLLUP(v), session(at, INTERVAL '1 s')`:    "sessions",
+		`SELECT k, sum(count(*)) OVER () FROM t GROUP BY k EMIT CHANGES`:                     "OVER would change all rows",
+		`SELECT k COLLATE "de_DE" FROM t`:                                                    "COLLATE is not supported",
+		`SELECT tumble_start(at, INTERVAL '1 s') FROM t GROUP BY tumble(at, INTERVAL '2 s')`: "needs the same window in GROUP BY",
+		`SELECT k FROM t LIMIT 1, 2 OFFSET 3`:                                                "OFFSET is given twice",
+	} {
+		if _, err := query.Compile(text, schema); err == nil {
+			t.Errorf("%s is accepted", text)
+		} else if first, _, _ := strings.Cut(err.Error(), "\n"); !strings.Contains(first, want) {
+			t.Errorf("%s\n%v\nexpected %q", text, err, want)
+		}
+	}
+}

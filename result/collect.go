@@ -1,0 +1,249 @@
+package result
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/core/groupkey"
+	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/record"
+)
+
+// member is a row of what is kept, and the group that it is a part of.
+type member struct {
+	from     *Groups
+	row      int
+	group    int
+	presents uint64 // the records that the row stands for
+}
+
+// collected is a value of a group, with what it is ordered by.
+type collectedValue struct {
+	group int
+	n     uint64
+	v     expr.Value
+	by    []expr.Value
+}
+
+// collect makes the states that are made of all values of a group.
+func (m *Merger) collect(sum *Groups) {
+	for i := range m.to.States {
+		s := &m.to.States[i]
+		if s.Collect == nil {
+			continue
+		}
+		values := m.valuesOf(s.Collect)
+		for len(values) > 0 {
+			n := 1
+			for n < len(values) && values[n].group == values[0].group {
+				n++
+			}
+			_, states := sum.Table.Row(values[0].group)
+			sum.fold(s, states[s.Word:], values[:n])
+			values = values[n:]
+		}
+	}
+}
+
+// valuesOf are the values of all groups, ordered by group, then as the aggregate says, then by the
+// value.
+func (m *Merger) valuesOf(c *layout.Collect) (values []collectedValue) {
+	keys := m.from.Keys
+	for _, x := range m.members {
+		key, _ := x.from.Table.Row(x.row)
+		heap := x.from.Table.Heap()
+		of := func(column int, t record.Type) expr.Value {
+			switch {
+			case keys.IsNull(key, column):
+				return expr.Value{Null: true}
+			case t == record.String:
+				return expr.Value{Text: string(keys.AppendString(nil, key, heap, column))}
+			}
+			return expr.Value{Bits: keys.Word(key, column)}
+		}
+		if c.Filter >= 0 {
+			if f := of(c.Filter, record.Bool); f.Null || f.Bits == 0 {
+				continue
+			}
+		}
+		v := of(c.Value, c.Type)
+		if v.Null && !c.Nulls {
+			continue
+		}
+		item := collectedValue{group: x.group, n: x.presents, v: v}
+		for _, o := range c.Order {
+			item.by = append(item.by, of(o.Inner, o.Typ))
+		}
+		values = append(values, item)
+	}
+	last := layout.OrderBy{Typ: c.Type}
+	slices.SortFunc(values, func(a, b collectedValue) int {
+		d := cmp.Compare(a.group, b.group)
+		for i, o := range c.Order {
+			if d == 0 {
+				d = o.Compare(a.by[i], b.by[i])
+			}
+		}
+		if d == 0 {
+			d = last.Compare(a.v, b.v)
+		}
+		return d
+	})
+	// The same value may be there several times, beside other values of other columns.
+	kept := values[:0]
+	for _, x := range values {
+		if n := len(kept); n > 0 && kept[n-1].group == x.group && last.Compare(kept[n-1].v, x.v) == 0 &&
+			(c.Distinct || slices.EqualFunc(kept[n-1].by, x.by, sameValue)) {
+			kept[n-1].n += x.n
+			continue
+		}
+		kept = append(kept, x)
+	}
+	if c.Distinct {
+		for i := range kept {
+			kept[i].n = 1
+		}
+	}
+	return kept
+}
+
+func sameValue(a, b expr.Value) bool { return a == b }
+
+// maxCollected bounds the bytes of a list of texts.
+const maxCollected = expr.MaxText
+
+// fold makes a state of the values of one group.
+func (g *Groups) fold(s *layout.AggState, state []uint64, values []collectedValue) {
+	c := s.Collect
+	total := uint64(0)
+	for _, x := range values {
+		total += x.n
+	}
+	// at is the value at a place in the order.
+	at := func(place uint64) expr.Value {
+		for _, x := range values {
+			if place < x.n {
+				return x.v
+			}
+			place -= x.n
+		}
+		return values[len(values)-1].v
+	}
+	switch s.Kind {
+	case agg.PercentileCont:
+		place := c.Fraction * float64(total-1)
+		low, high := math.Floor(place), math.Ceil(place)
+		v := floatOf(c.Type, at(uint64(low)))
+		if high > low {
+			v += (place - low) * (floatOf(c.Type, at(uint64(high))) - v)
+		}
+		agg.SetCollected(state, agg.Value{Bits: math.Float64bits(v)})
+	case agg.PercentileDisc:
+		place := max(math.Ceil(c.Fraction*float64(total)), 1)
+		g.set(c, state, at(uint64(place)-1))
+	case agg.Mode:
+		best := values[0]
+		for _, x := range values {
+			if x.n > best.n {
+				best = x
+			}
+		}
+		g.set(c, state, best.v)
+	case agg.StringAgg, agg.ArrayAgg:
+		text, ok := listOf(s, values)
+		if !ok {
+			agg.SetCollected(state, agg.Value{Null: true, Overflow: true})
+			return
+		}
+		g.set(c, state, expr.Value{Text: text})
+	default:
+		words := make([]uint64, len(values))
+		for i, x := range values {
+			words[i] = x.v.Bits
+		}
+		agg.AddAll(s.Fn, state, words)
+	}
+}
+
+func floatOf(t record.Type, v expr.Value) float64 {
+	if t == record.Float64 {
+		return math.Float64frombits(v.Bits)
+	}
+	return record.Decimal{Unscaled: int64(v.Bits), Scale: uint8(t.Scale())}.Float64()
+}
+
+// set puts a value into a state. A text goes to the memory beside the groups.
+func (g *Groups) set(c *layout.Collect, state []uint64, v expr.Value) {
+	if c.Type != record.String {
+		agg.SetCollected(state, agg.Value{Bits: v.Bits, Null: v.Null})
+		return
+	}
+	off := uint64(len(g.side))
+	if off+uint64(len(v.Text)) > math.MaxUint32 {
+		agg.SetCollected(state, agg.Value{Null: true, Overflow: true})
+		return
+	}
+	g.side = append(g.side, v.Text...)
+	agg.SetCollected(state, agg.Value{Bits: groupkey.PlaceLong(off, uint64(len(v.Text))), Null: v.Null})
+}
+
+// sideText is a text that set has put there.
+func (g *Groups) sideText(place uint64) []byte {
+	off, n := groupkey.LongPlace(place)
+	return g.side[off : off+n]
+}
+
+// listOf is the list of string_agg or array_agg. ok is false if it is too long.
+func listOf(s *layout.AggState, values []collectedValue) (text string, ok bool) {
+	var b strings.Builder
+	separator := s.Collect.Separator
+	if s.Kind == agg.ArrayAgg {
+		separator = ","
+		b.WriteByte('{')
+	}
+	first := true
+	for _, x := range values {
+		for range x.n {
+			if !first {
+				b.WriteString(separator)
+			}
+			first = false
+			if s.Kind == agg.ArrayAgg {
+				writeElement(&b, x.v)
+			} else {
+				b.WriteString(x.v.Text)
+			}
+			if b.Len() > maxCollected {
+				return "", false
+			}
+		}
+	}
+	if s.Kind == agg.ArrayAgg {
+		b.WriteByte('}')
+	}
+	return b.String(), true
+}
+
+// writeElement writes an element of an array as PostgreSQL does.
+func writeElement(b *strings.Builder, v expr.Value) {
+	if v.Null {
+		b.WriteString("NULL")
+		return
+	}
+	if v.Text != "" && !strings.EqualFold(v.Text, "null") && !strings.ContainsAny(v.Text, "{},\"\\ \t\n\r\v\f") {
+		b.WriteString(v.Text)
+		return
+	}
+	b.WriteByte('"')
+	for i := range len(v.Text) {
+		if c := v.Text[i]; c == '"' || c == '\\' {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(v.Text[i])
+	}
+	b.WriteByte('"')
+}
