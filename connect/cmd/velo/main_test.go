@@ -234,3 +234,79 @@ SELECT sum(k) AS k, max("offset") AS last FROM s`, brokers)
 		t.Errorf("%v: %s", err, set)
 	}
 }
+
+// Goal: records that pass through from topic to topic are there exactly once, though the program is
+// killed. Method: it is killed again and again while records are written.
+func TestPassJob(t *testing.T) {
+	velo := build(t)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "in", "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	brokers := strings.Join(cluster.ListenAddrs(), ",")
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "job.sql")
+	job := `CREATE SOURCE s (v bigint NOT NULL) WITH (connector = 'kafka', brokers = '%[1]s', topic = 'in'%[2]s);
+CREATE SINK d WITH (connector = 'kafka', brokers = '%[1]s', topic = 'out');
+INSERT INTO d SELECT v * 2 AS v FROM s WHERE v >= 0;
+`
+	write := func(options string) {
+		if err := os.WriteFile(path, fmt.Appendf(nil, job, brokers, options), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"run", path, "--state", filepath.Join(dir, "state"), "--checkpoint", "100ms", "--cores", "1"}
+	n := 0
+	write("")
+	for range 4 {
+		run := exec.Command(velo, args...)
+		if err := run.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			var records []*kgo.Record
+			for range 100 {
+				records = append(records, &kgo.Record{Topic: "in", Value: fmt.Appendf(nil, `{"v":%d}`, n)})
+				n++
+			}
+			if err := client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
+		_ = run.Process.Kill()
+		_ = run.Wait()
+	}
+	write(", until = 'end'")
+	out, err := exec.Command(velo, args...).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "velo: s -> d: exactly once") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	reader, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ConsumeTopics("out"),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	seen := map[string]int{}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) { seen[string(r.Value)]++ })
+	}
+	for v := range n {
+		if row := fmt.Sprintf(`{"v":%d}`, 2*v); seen[row] != 1 {
+			t.Errorf("%s is there %d times", row, seen[row])
+			break
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("%d rows, expected %d", len(seen), n)
+	}
+}
