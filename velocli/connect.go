@@ -156,7 +156,8 @@ var elsewhere = []string{"kafka"}
 func otherProgram(err error) string {
 	for _, name := range elsewhere {
 		if strings.Contains(err.Error(), fmt.Sprintf("there is no connector %q", name)) {
-			return fmt.Sprintf("\nthe velo of connect/cmd/velo has connector %q; docs/connectors.md says how to install it", name)
+			return fmt.Sprintf("\nthe velo of connect/cmd/velo has connector %q; docs/connectors.md says how to "+
+				"install it", name)
 		}
 	}
 	return ""
