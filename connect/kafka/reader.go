@@ -126,6 +126,10 @@ func (r *Reader) own(p *partition) {
 	r.mu.Lock()
 	r.owned++
 	r.mu.Unlock()
+}
+
+// setName names the reader after the partitions that it begins with.
+func (r *Reader) setName() {
 	var ids []string
 	for _, p := range r.parts {
 		ids = append(ids, strconv.Itoa(int(p.id)))
@@ -154,11 +158,9 @@ func (r *Reader) takeHanded() {
 	r.owned -= len(handed) // own counts them again
 	r.hasMore.Store(false)
 	r.mu.Unlock()
-	name := r.name // an engine knows the reader by it
 	for _, p := range handed {
 		r.own(p)
 	}
-	r.name = name
 	r.activate()
 }
 

@@ -260,6 +260,7 @@ func (s *Source) Readers(int) ([]record.Reader, error) {
 		for j := i; j < len(c.parts); j += n {
 			r.own(c.parts[j])
 		}
+		r.setName()
 		rs = append(rs, r)
 	}
 	if n < len(c.parts) {
@@ -375,6 +376,7 @@ func (c *consumer) join(ctx context.Context, p *partition, add func(context.Cont
 		if err == nil {
 			r.fresh = true
 			r.own(p)
+			r.setName()
 			err = add(ctx, r)
 			if err == nil {
 				return

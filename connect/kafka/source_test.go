@@ -368,3 +368,41 @@ func TestDamagedBatch(t *testing.T) {
 		t.Errorf("%d rows, %v", len(got), err)
 	}
 }
+
+// Goal: a record costs no allocation: what is allocated is the response that it came in. Method: batches
+// in memory, read again and again.
+func TestNoAllocations(t *testing.T) {
+	for _, c := range benchCases {
+		for _, codec := range []kgo.CompressionCodecType{kgo.CodecNone, kgo.CodecLz4, kgo.CodecZstd, kgo.CodecSnappy} {
+			cfg := c.cfg
+			cfg.Schema = schemaOf(t, c.fields...)
+			cfg.fill()
+			r, err := (&consumer{cfg: &cfg}).newReader()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &partition{end: -1, split: "s", cursor: cursor{committed: true}}
+			r.own(p)
+			r.begun = true
+			const records = 2000
+			batch := testBatch{last: records - 1, producer: -1, codec: codec}
+			for n := range records {
+				batch.records = append(batch.records, testRecord{offset: int64(n), value: c.value(nil, n)})
+			}
+			log, b := batch.encode(t), record.NewBatch(cfg.Schema, 0)
+			work := func() {
+				p.cursor.next, p.queue = 0, append(p.queue[:0], chunk{batches: log})
+				for got := 0; got < records; got += b.Len() {
+					b.Reset()
+					if err := r.Poll(b); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			work()
+			if n := testing.AllocsPerRun(10, work); n > records/100 {
+				t.Errorf("%s, codec %d: %v allocations for %d records", c.name, codec, n, records)
+			}
+		}
+	}
+}
