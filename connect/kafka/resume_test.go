@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -570,5 +571,49 @@ func testGroup(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
 	if at := offset(); at != 10 {
 		t.Errorf("offset %d is committed, expected 10; said %v", at, s.lines)
 	}
+	closeReaders(t, rs)
+}
+
+// Goal: leaders that move, and a broker that leaves, cost no record and repeat none. Method: three
+// brokers, and leaders that move at random while records are written and read; each record is then
+// there once and in order.
+func TestLeadersMove(t *testing.T) {
+	const partitions, records = 4, 3000
+	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(partitions, "moves"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f := &fake{t: t, addresses: c.ListenAddrs(), control: c}
+	done := make(chan struct{})
+	var moving, writing sync.WaitGroup
+	moving.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(20 * time.Millisecond):
+				c.ShufflePartitionLeaders()
+			}
+		}
+	})
+	writing.Go(func() {
+		for n := 0; n < records; n += 100 {
+			for p := range int32(partitions) {
+				f.numbered("moves", p, n, n+100)
+			}
+		}
+	})
+	cfg := numbers(t, "moves")
+	cfg.UntilEnd = false
+	_, rs, err := f.readersOf(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ := someOf(t, cfg.Schema, rs, records)
+	checkNumbers(t, got, partitions, records)
+	writing.Wait()
+	close(done)
+	moving.Wait()
 	closeReaders(t, rs)
 }
