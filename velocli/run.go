@@ -79,7 +79,7 @@ func (c *runCmd) Run(std streams) (err error) {
 	}
 	job, err := query.CompileJob(text, connect.Default)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Job, err)
+		return fmt.Errorf("%s: %w%s", c.Job, err, otherProgram(err))
 	}
 	if err := errors.Join(c.fill(c.ingests(job), len(job.Outputs)), c.check(job, std)); err != nil {
 		return err
