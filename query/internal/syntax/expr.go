@@ -168,6 +168,10 @@ func (p *parser) expr(least level, restricted bool) Expr {
 		default:
 			if l == comparison {
 				open = comparison
+				if quantified := p.quantified(x, t.Value, pos); quantified != nil {
+					x, open = quantified, primary
+					continue
+				}
 			}
 			x = &Binary{Pos: pos, Op: t.Value, X: x, Y: p.expr(l+1, restricted)}
 		}
@@ -182,6 +186,37 @@ var typeWords = []string{
 
 // bytewise are the collations that compare texts by their bytes.
 var bytewise = []string{"c", "posix", "ucs_basic", "binary"}
+
+// quantified parses what follows x op if it is ANY or ALL of ARRAY[...]. It returns nil if it is not.
+func (p *parser) quantified(x Expr, op string, pos Pos) (e Expr) {
+	some := p.is("any", "(") || p.is("some", "(")
+	if !some && !p.is("ALL", "(") {
+		return nil
+	}
+	p.next()
+	var list []Expr
+	p.parenthesised(func() {
+		if !p.is("ARRAY", "[") {
+			fail(p.pos(), "ANY and ALL are of ARRAY[...] only; write IN (...) with the values")
+		}
+		p.next()
+		p.next()
+		list = p.list()
+		p.expect("]")
+	})
+	if some && op == "=" || !some && op == "<>" {
+		return &In{Pos: pos, X: x, List: list, Not: op == "<>"}
+	}
+	join := map[bool]string{true: "OR", false: "AND"}[some]
+	for _, y := range list {
+		one := Expr(&Binary{Pos: pos, Op: op, X: x, Y: y})
+		if e != nil {
+			one = &Binary{Pos: pos, Op: join, X: e, Y: one}
+		}
+		e = one
+	}
+	return e
+}
 
 // chained has the message for each level whose operators cannot be chained.
 var chained = map[level]string{
