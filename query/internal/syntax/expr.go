@@ -43,7 +43,7 @@ var binary = map[string]level{
 	"OR": or, "AND": and, "=": comparison, "<>": comparison, "<": comparison, "<=": comparison, ">": comparison,
 	">=": comparison, "||": other,
 	"~": other, "~*": other, "!~": other, "!~*": other, "->": other, "->>": other,
-	"&": other, "|": other, "#": other, "<<": other, ">>": other,
+	"~~": other, "~~*": other, "!~~": other, "!~~*": other, "^@": other, "&": other, "|": other, "#": other, "<<": other, ">>": other,
 	"+": additive, "-": additive, "*": multiplicative, "/": multiplicative, "%": multiplicative, "^": power,
 }
 
@@ -166,6 +166,10 @@ func (p *parser) expr(least level, restricted bool) Expr {
 			}
 			x = &Cast{Pos: pos, X: x, Type: p.typeName()}
 		default:
+			if e := p.spelled(x, t.Value, pos, restricted); e != nil { // PostgreSQL's operators for these
+				x = e
+				continue
+			}
 			if l == comparison {
 				open = comparison
 				if quantified := p.quantified(x, t.Value, pos); quantified != nil {
@@ -186,6 +190,19 @@ var typeWords = []string{
 
 // bytewise are the collations that compare texts by their bytes.
 var bytewise = []string{"c", "posix", "ucs_basic", "binary"}
+
+// spelled parses the right side of operators that are other names of LIKE and starts_with. It returns nil
+// for other operators.
+func (p *parser) spelled(x Expr, op string, pos Pos, restricted bool) Expr {
+	switch op {
+	case "~~", "~~*", "!~~", "!~~*":
+		y := p.expr(other+1, restricted)
+		return &Like{Pos: pos, X: x, Pattern: y, ILike: strings.HasSuffix(op, "*"), Not: op[0] == '!'}
+	case "^@":
+		return &Call{Pos: pos, Name: "starts_with", Args: []Expr{x, p.expr(other+1, restricted)}}
+	}
+	return nil
+}
 
 // quantified parses what follows x op if it is ANY or ALL of ARRAY[...]. It returns nil if it is not.
 func (p *parser) quantified(x Expr, op string, pos Pos) (e Expr) {
@@ -345,6 +362,13 @@ func (p *parser) prefix(restricted bool) (x Expr) {
 		}
 		p.next()
 		p.nested(func() { x = &Unary{Pos: Pos(t.Pos.Offset), Op: "NOT", X: p.expr(not, false)} })
+		return x
+	case "@", "|/", "||/":
+		p.next()
+		name := map[string]string{"@": "abs", "|/": "sqrt", "||/": "cbrt"}[t.Value]
+		p.nested(func() {
+			x = &Call{Pos: Pos(t.Pos.Offset), Name: name, Args: []Expr{p.expr(additive, restricted)}}
+		})
 		return x
 	case "~":
 		p.next()
