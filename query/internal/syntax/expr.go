@@ -335,7 +335,7 @@ func (p *parser) parenthesised(f func()) {
 	p.expect("(")
 	p.nested(func() {
 		if p.is("SELECT") || p.is("WITH") {
-			fail(p.pos(), "subqueries are not supported: a query reads one source; write IN (...) with the values, "+
+			fail(p.pos(), "subqueries in expressions are not supported, only in FROM: write IN (...) with the values, "+
 				"or two queries")
 		}
 		f()
