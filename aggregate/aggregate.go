@@ -14,8 +14,8 @@ const MaxBytes = agg.MaxUserBytes
 // A Func is an aggregate function for plan.Aggregate.User and query.RegisterAggregate.
 type Func = agg.User
 
-// An Input is a type of values: int64 is bigint, float64 double precision, bool boolean, string text,
-// time.Time timestamp, record.Decimal any decimal.
+// An Input is a type of values: int64 is bigint, float64 double precision, bool boolean, string
+// text, time.Time timestamp, record.Decimal any decimal.
 type Input = agg.Input
 
 // An Outcome is a type of results: int64, float64, bool or time.Time.
@@ -53,7 +53,8 @@ func New[S any, V Input, R Outcome](s Spec[S, V, R]) (*Func, error) {
 	if !name.MatchString(s.Name) {
 		fault("the name %q: expected small letters, digits and _", s.Name)
 	}
-	for what, missing := range map[string]bool{"Add": s.Add == nil, "Merge": s.Merge == nil, "Result": s.Result == nil} {
+	for what, missing := range map[string]bool{"Add": s.Add == nil, "Merge": s.Merge == nil,
+		"Result": s.Result == nil} {
 		if missing {
 			fault("%q has no %s", s.Name, what)
 		}

@@ -20,9 +20,9 @@ const (
 )
 
 // Check tries to find values for which the function does not commute: it adds random values in
-// random orders to random numbers of states, merges them in random orders, moves states in memory as
-// snapshots and files do, merges states that have no records, and compares the results with adding
-// all values to one state. It reports the first difference. value makes a random value.
+// random orders to random numbers of states, merges them in random orders, moves states in memory
+// as snapshots and files do, merges states that have no records, and compares the results with
+// adding all values to one state. It reports the first difference. value makes a random value.
 //
 // Floats may differ by one part in a billion, because sums of floats depend on the order.
 func Check[S any, V Input, R Outcome](t Tester, s Spec[S, V, R], value func(*rand.Rand) V) {

@@ -32,18 +32,18 @@
 //
 // The engine adds the records of a group on several threads, to states that it merges in any order
 // and at any time: when a reader flushes what it has folded, when a snapshot is read, when a window
-// consists of several panes, after a restart. So Merge must commute and associate, and adding values
-// must be the same as merging states that have one value each. Check, called in a test, tries to
-// prove the opposite.
+// consists of several panes, after a restart. So Merge must commute and associate, and adding
+// values must be the same as merging states that have one value each. Check, called in a test,
+// tries to prove the opposite.
 //
 // Records whose argument is NULL are not added. A state is passed as a pointer that is valid during
 // the call; a text is, too. The functions run on the threads of the engine, so they must not wait.
-// A panic in Add or Merge ends the engine with an error that says where; it does not end the process.
-// If a function is slow, Stats().Agents says which agent has been starved by it.
+// A panic in Add or Merge ends the engine with an error that says where; it does not end the
+// process. If a function is slow, Stats().Agents says which agent has been starved by it.
 //
 // # Restarts
 //
 // An engine that keeps its state (Config.State) writes states as they lie in memory. The name, the
-// version and the fields of the state belong to the plan: if one of them differs, the saved state is
-// refused. Raise Version when the meaning of a state changes and its fields do not.
+// version and the fields of the state belong to the plan: if one of them differs, the saved state
+// is refused. Raise Version when the meaning of a state changes and its fields do not.
 package aggregate

@@ -24,8 +24,8 @@ type Source struct {
 	// watermark. If it is nil, all sources have an end.
 	Endless func(*Options) bool
 
-	// Describe says in words what a position of the source's readers means, for people who look at a
-	// state. It returns "" for a position of another source. It may be nil.
+	// Describe says in words what a position of the source's readers means, for people who look at
+	// a state. It returns "" for a position of another source. It may be nil.
 	Describe func(record.Position) string
 
 	// Open opens the source. It may take as long as ctx allows. An error that is about one option

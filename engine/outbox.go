@@ -147,7 +147,7 @@ func (x *outbox) notify() {
 	}
 }
 
-// columns describes the rows, so that those of another query are refused.
+// columns describes the rows, so that rows of another query are refused.
 func (x *outbox) columns() (columns []string) {
 	for i := range x.schema.Len() {
 		columns = append(columns, describe(x.schema.Field(i)))
@@ -357,7 +357,8 @@ func (k *keeper) resend(m *state.Manifest) error {
 		o := old.Plan.Outbox
 		if !slices.Equal(o.Columns, x.columns()) {
 			return fmt.Errorf("%w: generation %d has %d rows that were not written, with the columns %q; the query "+
-				"has %q: start once with the query of before", ErrOtherPlan, old.Generation, o.Rows, o.Columns, x.columns())
+				"has %q: start once with the query of before", ErrOtherPlan, old.Generation, o.Rows, o.Columns,
+				x.columns())
 		}
 		all, err := reading.All(&o.Batches)
 		if err != nil {

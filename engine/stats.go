@@ -230,7 +230,7 @@ func (e *Engine) Stats() Stats {
 }
 
 // Of returns the Stats as they are for one of several plans, by its number in Config.Plans: Plan,
-// StateBytes, Output, Partitions, Rings and the Counters of the Readers are those of the plan.
+// StateBytes, Output, Partitions, Rings and the Counters of the Readers belong to the plan.
 func (s Stats) Of(plan int) Stats {
 	p := &s.Plans[plan]
 	s.Plan, s.StateBytes, s.Output, s.Partitions = p.Plan, p.StateBytes, p.Output, p.Partitions

@@ -63,7 +63,7 @@ var refused = func() map[string]string {
 			"json_group_array json_group_object xmlagg collect_set arrayagg",
 		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group": "any",
 		"is not there: write approx_count_distinct(x), or count(DISTINCT x)":                   "approx_distinct approx_count ndv uniq uniqexact hll_count_distinct count_distinct",
-		"is not there": "product kurtosis skewness entropy histogram mad geomean checksum top_k approx_top_k topk",
+		"is not there": "product kurtosis skewness entropy histogram mad checksum top_k approx_top_k topk",
 		"needs OVER: write it with OVER (PARTITION BY ... ORDER BY ...)": "row_number rank dense_rank percent_rank " +
 			"cume_dist ntile lag lead first_value last_value nth_value",
 	} {
@@ -154,13 +154,19 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		}
 		a.Fraction, args = f, args[:1]
 	}
+	c.kind = value{}
 	if c.aggregateArgs(&a, x, args, filter) {
-		c.addAggregate(x, a, text, name)
+		c.kinds[c.addAggregate(x, a, text, name)] = c.kind
 	}
 }
 
-// addAggregate gives an aggregate a name and adds it to the plan.
-func (c *compiler) addAggregate(x *syntax.Call, a plan.Aggregate, text, name string) {
+// keepsKind says whether the result of an aggregate is one of the values of its argument.
+func keepsKind(k plan.AggregateKind) bool {
+	return k == plan.Min || k == plan.Max || k.State() == plan.MinBy || k.State() == plan.MaxBy
+}
+
+// addAggregate gives an aggregate a name, which it returns, and adds it to the plan.
+func (c *compiler) addAggregate(x *syntax.Call, a plan.Aggregate, text, name string) string {
 	if name == "" || c.used[name] || isBound(name) {
 		name = c.free(x.Name)
 	}
@@ -169,10 +175,11 @@ func (c *compiler) addAggregate(x *syntax.Call, a plan.Aggregate, text, name str
 	check := &plan.Plan{Source: c.source, Computed: c.plans.Computed, Aggregates: []plan.Aggregate{a}}
 	if err := check.Validate(); err != nil {
 		c.fault(x.Pos, "%s: %s", x.Name, reason(err))
-		return
+		return ""
 	}
 	c.aggregates[text] = name
 	c.plans.Aggregates = append(c.plans.Aggregates, a)
+	return name
 }
 
 // mayAggregate says whether an aggregate is called as it can be.
@@ -245,8 +252,17 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 	for i := range n {
 		arg, text := expr.Bool(true), "true"
 		if i < len(args) {
-			var ok bool
-			arg, ok = c.over(args[i], c.sourceLeaf("an aggregate"))
+			v, ok := c.bind(args[i], c.sourceLeaf("an aggregate"))
+			if !ok {
+				return false
+			}
+			if i == 0 && keepsKind(a.Func) {
+				c.kind = v
+			}
+			arg = v.e
+			if !v.elapsed || i > 0 || !keepsKind(a.Func) && a.Func != plan.Count {
+				arg, ok = c.settled(v, args[i])
+			}
 			if !ok {
 				return false
 			}

@@ -19,6 +19,9 @@ type value struct {
 	// months are the months of an interval, in addition to the nanoseconds. Only a constant has
 	// any.
 	months int
+	// elapsed says that an interval is the difference of two times, which has days, and a time of less
+	// than a day.
+	elapsed bool
 	// wall says that a timestamp is what a clock in some zone shows. AT TIME ZONE makes an instant
 	// of such a timestamp, and such a timestamp of an instant.
 	wall bool
@@ -101,7 +104,11 @@ func (c *compiler) groupLeaf(e syntax.Expr) (v value, done, ok bool) {
 		c.fault(e.Start(), "%s cannot be read here", e)
 		return v, true, false
 	}
-	return value{e: expr.Column(c.inner, i)}, true, true
+	kind := c.kinds[name]
+	v = value{
+		e: expr.Column(c.inner, i), wall: kind.wall, date: kind.date, interval: kind.interval, elapsed: kind.elapsed,
+	}
+	return v, true, true
 }
 
 // over is an expression whose type is settled.
@@ -110,6 +117,11 @@ func (c *compiler) over(e syntax.Expr, l leaf) (*expr.Expr, bool) {
 	if !ok {
 		return nil, false
 	}
+	return c.settled(v, e)
+}
+
+// settled is the expression of a value whose type is settled.
+func (c *compiler) settled(v value, e syntax.Expr) (*expr.Expr, bool) {
 	if !c.fixed(v, e) {
 		return nil, false
 	}
@@ -118,6 +130,20 @@ func (c *compiler) over(e syntax.Expr, l leaf) (*expr.Expr, bool) {
 		return nil, false
 	}
 	return v.e, true
+}
+
+// shown is an expression of SELECT. The difference of two times is shown as a text, because there is no
+// type of intervals.
+func (c *compiler) shown(e syntax.Expr, l leaf) (*expr.Expr, bool) {
+	v, ok := c.bind(e, l)
+	if !ok {
+		return nil, false
+	}
+	if v.elapsed {
+		v, ok = c.make(e.Start(), expr.IntervalText, v.e)
+		return v.e, ok
+	}
+	return c.settled(v, e)
 }
 
 // fixed says whether a value has no months, which have no fixed length. If it has some, that is a
@@ -496,7 +522,7 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 			return v, false
 		}
 		v, ok = c.make(x.Pos, expr.SubTimes, a.e, b.e)
-		v.interval = true
+		v.interval, v.elapsed = true, true
 		return v, ok
 	case (x.Op == "+" || x.Op == "-") && a.interval && b.interval:
 		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
@@ -794,9 +820,15 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		return value{e: expr.Int(record.Int64, int64(d)), interval: true, months: months}, true
 	}
 	t, err := typeNamed(x.Type)
+	if free, ok := freeDecimal(x.Type, v); ok {
+		t, err = free, nil
+	}
 	if err != nil {
 		c.fault(x.Type.Pos, "%v", err)
 		return v, false
+	}
+	if v.elapsed && t == record.String {
+		return c.make(x.Pos, expr.IntervalText, v.e)
 	}
 	if v.interval {
 		c.fault(x.Pos, "an interval cannot become %v", t)
@@ -836,6 +868,28 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		return c.make(x.Pos, expr.Substring, e, expr.Int(record.Int64, 1), expr.Int(record.Int64, x.Type.Args[0]))
 	}
 	return v, true
+}
+
+// freeDecimal is the type of a cast to numeric without digits: the digits of the value, if they are
+// known.
+func freeDecimal(t syntax.TypeName, v value) (record.Type, bool) {
+	if t.Name != "numeric" && t.Name != "decimal" || len(t.Args) > 0 {
+		return 0, false
+	}
+	k, _ := v.e.Const()
+	switch u := v.e.Type(); {
+	case v.interval:
+	case u.IsDecimal():
+		return u, true
+	case u == record.Int64:
+		return record.DecimalOf(record.MaxPrecision, 0), true
+	case v.open && !k.Null:
+		whole, fraction, _ := strings.Cut(strings.TrimLeft(strings.TrimSpace(k.Text), "+-"), ".")
+		if strings.Trim(whole+fraction, "0123456789") == "" && len(whole)+len(fraction) <= record.MaxPrecision {
+			return record.DecimalOf(record.MaxPrecision, len(fraction)), true
+		}
+	}
+	return 0, false
 }
 
 func isNullConst(e *expr.Expr) bool {

@@ -280,9 +280,6 @@ var instead = map[string]string{
 
 	"window_start": "the column window_start, without parentheses",
 	"window_end":   "the column window_end, without parentheses",
-	"tumble_start": "the column window_start", "tumble_end": "the column window_end",
-	"hop_start": "the column window_start", "hop_end": "the column window_end",
-	"session_start": "the column window_start", "session_end": "the column window_end",
 }
 
 // unknown reports a fault if there is no such function.

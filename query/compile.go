@@ -76,7 +76,7 @@ func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*pla
 func analyse(text string, q *syntax.Select, schemas []*record.Schema) (*compiler, error) {
 	c := &compiler{
 		text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{},
-		keys: map[string]string{}, computed: map[string]string{},
+		keys: map[string]string{}, computed: map[string]string{}, kinds: map[string]value{},
 	}
 	c.compile(schemas)
 	if len(c.faults) > 0 {
@@ -114,6 +114,10 @@ type compiler struct {
 	aggregates map[string]string
 	// sets are the sets of GROUPING SETS, ROLLUP and CUBE; nil if there are none.
 	sets []groupingSet
+	// kind is what SQL knows of the argument of the aggregate that is bound.
+	kind value
+	// kinds has what SQL knows of keys and aggregates besides their types, by their names in the plan.
+	kinds map[string]value
 	// computed has the same for the expressions that aggregates and keys are computed from.
 	computed map[string]string
 	// plans has what is known of the plan.
@@ -206,6 +210,7 @@ func (c *compiler) compile(schemas []*record.Schema) {
 		c.unqualify(*at)
 	}
 	c.aliases()
+	c.rewrite()
 	c.namedWindows()
 	c.known()
 	for i := range c.source.Len() {
@@ -292,7 +297,7 @@ func (c *compiler) passThrough() {
 	}
 	c.qualify(names("QUALIFY"))
 	for _, it := range c.items {
-		if x, ok := c.over(it.expr, names("SELECT")); ok {
+		if x, ok := c.shown(it.expr, names("SELECT")); ok {
 			c.plans.Select = append(c.plans.Select, expr.Output{Name: it.name, Expr: x})
 		}
 	}
@@ -449,11 +454,19 @@ func (c *compiler) key(e syntax.Expr) {
 	if _, ok := c.keys[text]; ok {
 		return
 	}
-	x, ok := c.over(e, c.sourceLeaf("GROUP BY"))
+	v, ok := c.bind(e, c.sourceLeaf("GROUP BY"))
+	if !ok {
+		return
+	}
+	x := v.e
+	if !v.elapsed {
+		x, ok = c.settled(v, e)
+	}
 	if !ok {
 		return
 	}
 	name := c.column(x, text, c.aliasOf(text, "key"))
+	c.kinds[name] = v
 	c.keys[text] = name
 	if !slices.Contains(c.keyNames, name) { // different texts may be the same column: x and +x
 		c.keyNames = append(c.keyNames, name)
@@ -639,7 +652,7 @@ func (c *compiler) shape() {
 	}
 	c.qualify(names)
 	for i, it := range c.items {
-		x, ok := c.over(it.expr, names)
+		x, ok := c.shown(it.expr, names)
 		if !ok {
 			continue
 		}
@@ -807,8 +820,9 @@ func Stream(text string) (string, error) {
 	}
 	for _, q := range all[1:] {
 		if q.From.Name != all[0].From.Name {
-			return "", syntax.ErrorAt(text, q.From.Start(), "this SELECT is from %q and the first from %q: all SELECTs "+
-				"of one text are over the same input", q.From.Name, all[0].From.Name)
+			return "", syntax.ErrorAt(text, q.From.Start(),
+				"this SELECT is from %q and the first from %q: all SELECTs "+
+					"of one text are over the same input", q.From.Name, all[0].From.Name)
 		}
 	}
 	return all[0].From.Name, nil

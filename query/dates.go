@@ -29,7 +29,8 @@ var dateFunctions = map[string]func(*compiler, *syntax.Call, leaf) (value, bool)
 // fieldFunctions are functions with the name of a field of a time, such as year(at).
 var fieldFunctions = []string{
 	"year", "month", "day", "hour", "minute", "second", "quarter", "week", "isodow", "isoyear", "decade", "century",
-	"millennium", "millisecond", "microsecond", "epoch", "dayofmonth", "dayofyear", "weekofyear", "monthname", "dayname",
+	"millennium", "millisecond", "microsecond", "epoch", "dayofmonth", "dayofyear", "weekofyear", "monthname",
+	"dayname",
 }
 
 // fieldAliases are other names of fields of times.
@@ -219,7 +220,7 @@ func (c *compiler) strftime(x *syntax.Call, l leaf) (v value, ok bool) {
 	return c.made(form.Start(), e, err)
 }
 
-// directives are those of strftime, as patterns of to_char.
+// directives are strftime's, as patterns of to_char.
 var directives = map[byte]string{
 	'Y': "YYYY", 'm': "MM", 'd': "DD", 'H': "HH24", 'I': "HH12", 'M': "MI", 'S': "SS", 'f': "US", 'j': "DDD", 'p': "AM",
 	'y': "YY", 'B': "FMMonth", 'b': "Mon", 'A': "FMDay", 'a': "Dy", 'F': "YYYY-MM-DD", 'T': "HH24:MI:SS", 'G': "IYYY",
@@ -237,7 +238,8 @@ func templateOf(format string) (string, error) {
 	for {
 		before, rest, found := strings.Cut(format, "%")
 		if strings.Contains(before, `"`) {
-			return "", fmt.Errorf("the format %q: a double quote cannot be written", strings.ReplaceAll(format, `"`, ""))
+			return "", fmt.Errorf("the format %q: a double quote cannot be written",
+				strings.ReplaceAll(format, `"`, ""))
 		}
 		text(before)
 		if !found {
@@ -250,7 +252,8 @@ func templateOf(format string) (string, error) {
 		}
 		pattern, ok := directives[rest[0]]
 		if !ok || rest[0] == 'n' {
-			return "", fmt.Errorf("strftime knows no %%%c, expected one of %%Y %%m %%d %%H %%M %%S %%f %%j %%p and others", rest[0])
+			return "", fmt.Errorf("strftime knows no %%%c, expected one of %%Y %%m %%d %%H %%M %%S %%f %%j %%p "+
+				"and others", rest[0])
 		}
 		if plain {
 			pattern = "FM" + pattern
@@ -460,6 +463,9 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 		}
 		return c.make(x.Pos, expr.Div, c.to(v.e, record.Float64), expr.Float(1e6))
 	}
+	if v.elapsed && x.Name != "date_trunc" {
+		return c.elapsedField(x, field, v)
+	}
 	e, ok := c.argument(v, record.Timestamp, x.Args[1], x.Name)
 	if !ok {
 		return v, false
@@ -483,4 +489,35 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 	v, ok = c.made(name.Pos, e, err)
 	v.wall = wall
 	return v, ok
+}
+
+// elapsedField is a field of the difference of two times.
+func (c *compiler) elapsedField(x *syntax.Call, field string, v value) (value, bool) {
+	whole := map[string][2]int64{ // the longer unit, and the unit itself
+		"day": {0, dayNanos}, "hour": {dayNanos, 3600e9}, "minute": {3600e9, 60e9}, "microseconds": {60e9, 1e3},
+		"microsecond": {60e9, 1e3},
+	}
+	parts := map[string]float64{"second": 1e6, "milliseconds": 1e3, "millisecond": 1e3}
+	size, ok := whole[field]
+	if !ok && parts[field] == 0 {
+		c.fault(x.Args[0].Start(), "%s of the difference of two times has no %q, expected epoch, day, hour, minute, "+
+			"second, milliseconds or microseconds", x.Name, field)
+		return value{}, false
+	}
+	if !ok {
+		size = whole["microseconds"]
+	}
+	e := v.e
+	if size[0] > 0 {
+		rest, ok := c.make(x.Pos, expr.Mod, e, expr.Int(record.Int64, size[0]))
+		if !ok {
+			return v, false
+		}
+		e = rest.e
+	}
+	cut, good := c.make(x.Pos, expr.Div, e, expr.Int(record.Int64, size[1]))
+	if !good || parts[field] == 0 {
+		return cut, good
+	}
+	return c.make(x.Pos, expr.Div, c.to(cut.e, record.Float64), expr.Float(parts[field]))
 }

@@ -36,7 +36,9 @@ func TestTypedFunctions(t *testing.T) {
 		`extract(century FROM at)`: "21", `date_trunc('decade', at)`: "2020-01-01T00:00:00Z", `date_add(at, INTERVAL 1 DAY)`: "2024-07-05T15:06:07.089Z",
 		`TRY_CAST(s AS bigint)`: "NULL", `TRY_CAST('12' AS bigint)`: "12", `try(1 / (i + 7))`: "NULL", `try_strptime(s, '%Y-%m-%d')`: "NULL",
 		`i BETWEEN SYMMETRIC 0 AND -10`: "TRUE", `n NOT NULL`: "FALSE", `bigint '5' + 1`: "6", `current_date > DATE '2024-01-01'`: "TRUE",
-		`now() = current_timestamp`: "TRUE",
+		`now() = current_timestamp`: "TRUE", `i == -7`: "TRUE", `CAST(at - TIMESTAMP '2024-07-03' AS text)`: "1 day 15:06:07.089",
+		`CAST(TIMESTAMP '2024-07-03' - at AS text)`: "-1 days -15:06:07.089", `extract(hour FROM at - TIMESTAMP '2024-07-03')`: "15",
+		`extract(day FROM TIMESTAMP '2024-07-01' - at)`: "-3",
 	} {
 		rows, reasons, _ := x.query(t, `SELECT first(`+text+`, at) AS x FROM t`)
 		if len(rows) != 1 || rows[0] != want || len(reasons) != 0 {
@@ -85,6 +87,19 @@ func TestTypedQueries(t *testing.T) {
 			[]string{"2024-01-01T00:00:00Z 1 NULL 3 a", "2024-01-01T00:01:00Z 7 2 2 c"},
 			nil,
 		},
+		{`SELECT max(at) - min(at) AS d, max(at - TIMESTAMP '2023-12-31') AS m FROM t`, []string{"00:01:06 1 day 00:01:07"}, nil},
+		{
+			`SELECT CAST(CAST(at AS date) AS text) AS d, CAST(at AS date) - DATE '2023-12-31' AS n, CAST(max(CAST(at AS date)) AS text) AS m FROM t GROUP BY CAST(at AS date)`,
+			[]string{"2024-01-01 1 2024-01-01"},
+			nil,
+		},
+		{`SELECT sum(CAST(v AS numeric) * '1.5'::numeric) AS s FROM t`, []string{"28.5"}, nil},
+		{`SELECT geomean(f) AS g, total(v) AS t, count_star() AS n FROM t WHERE k = 'a' AND f <> 5`, []string{"2 3 2"}, nil},
+		{
+			`SELECT TUMBLE_START(at, INTERVAL '1' MINUTE) AS s, tumble_end(at, INTERVAL '1' MINUTE) AS e, count(*) AS n FROM t GROUP BY TUMBLE(at, INTERVAL '1' MINUTE) ORDER BY s`,
+			[]string{"2024-01-01T00:00:00Z 2024-01-01T00:01:00Z 5", "2024-01-01T00:01:00Z 2024-01-01T00:02:00Z 2"},
+			nil,
+		},
 		{`SELECT bit_and(v) AS a, bit_or(v) AS o, bit_xor(v) AS x, regr_count(f, v) AS n FROM t WHERE k = 'a'`, []string{"0 3 1 3"}, nil},
 	})
 }
@@ -96,26 +111,27 @@ func TestTypedFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		`SELECT nothing, lenght(k) FROM t`:                                                `no function "lenght"; did you mean "length"?`,
-		`SELECT v FROM t WHERE row_number() OVER () = 1`:                                  "can be in SELECT, QUALIFY and ORDER BY only",
-		`SELECT v FROM t QUALIFY v > 1`:                                                   "QUALIFY without a function with OVER",
-		`SELECT row_number() FROM t`:                                                      "row_number needs OVER",
-		`SELECT count(DISTINCT v) OVER () FROM t`:                                         "count(DISTINCT ...) cannot be OVER rows",
-		`SELECT sum(v) OVER (ORDER BY k RANGE 1 PRECEDING) FROM t`:                        "expected a constant",
-		`SELECT sum(v) OVER (ROWS -1 PRECEDING) FROM t`:                                   "not negative",
-		`SELECT sum(v) OVER w FROM t`:                                                     `no window "w"`,
-		`SELECT sum(v) OVER (ORDER BY k EXCLUDE TIES) FROM t`:                             "EXCLUDE is not supported",
-		`SELECT array_agg(v) FROM t`:                                                      "array_agg depends on an order",
-		`SELECT string_agg(DISTINCT k, ',' ORDER BY v) FROM t`:                            "ordered by its argument only",
-		`SELECT median(k) FROM t`:                                                         "percentile_cont(text) is not defined",
-		`SELECT DISTINCT count(*) FROM t GROUP BY k ORDER BY k`:                           "is not in SELECT",
-		`SELECT rollup(k) FROM t`:                                                         "ROLLUP belongs into GROUP BY",
-		`SELECT grouping(v) FROM t GROUP BY ROLLUP(k)`:                                    "expected what is in GROUP BY",
-		`SELECT k, count(*) FROM t GROUP BY ROLLUP(k) EMIT CHANGES`:                       "sets of keys are not emitted as they change",
-		`SELECT count(DISTINCT k) FROM t GROUP BY ROLLUP(v), session(at, INTERVAL '1 s')`: "sessions",
-		`SELECT k, sum(count(*)) OVER () FROM t GROUP BY k EMIT CHANGES`:                  "OVER would change all rows",
-		`SELECT k COLLATE "de_DE" FROM t`:                                                 "COLLATE is not supported",
-		`SELECT k FROM t LIMIT 1, 2 OFFSET 3`:                                             "OFFSET is given twice",
+		`SELECT nothing, lenght(k) FROM t`:                                                   `no function "lenght"; did you mean "length"?`,
+		`SELECT v FROM t WHERE row_number() OVER () = 1`:                                     "can be in SELECT, QUALIFY and ORDER BY only",
+		`SELECT v FROM t QUALIFY v > 1`:                                                      "QUALIFY without a function with OVER",
+		`SELECT row_number() FROM t`:                                                         "row_number needs OVER",
+		`SELECT count(DISTINCT v) OVER () FROM t`:                                            "count(DISTINCT ...) cannot be OVER rows",
+		`SELECT sum(v) OVER (ORDER BY k RANGE 1 PRECEDING) FROM t`:                           "expected a constant",
+		`SELECT sum(v) OVER (ROWS -1 PRECEDING) FROM t`:                                      "not negative",
+		`SELECT sum(v) OVER w FROM t`:                                                        `no window "w"`,
+		`SELECT sum(v) OVER (ORDER BY k EXCLUDE TIES) FROM t`:                                "EXCLUDE is not supported",
+		`SELECT array_agg(v) FROM t`:                                                         "array_agg depends on an order",
+		`SELECT string_agg(DISTINCT k, ',' ORDER BY v) FROM t`:                               "ordered by its argument only",
+		`SELECT median(k) FROM t`:                                                            "percentile_cont(text) is not defined",
+		`SELECT DISTINCT count(*) FROM t GROUP BY k ORDER BY k`:                              "is not in SELECT",
+		`SELECT rollup(k) FROM t`:                                                            "ROLLUP belongs into GROUP BY",
+		`SELECT grouping(v) FROM t GROUP BY ROLLUP(k)`:                                       "expected what is in GROUP BY",
+		`SELECT k, count(*) FROM t GROUP BY ROLLUP(k) EMIT CHANGES`:                          "sets of keys are not emitted as they change",
+		`SELECT count(DISTINCT k) FROM t GROUP BY ROLLUP(v), session(at, INTERVAL '1 s')`:    "sessions",
+		`SELECT k, sum(count(*)) OVER () FROM t GROUP BY k EMIT CHANGES`:                     "OVER would change all rows",
+		`SELECT k COLLATE "de_DE" FROM t`:                                                    "COLLATE is not supported",
+		`SELECT tumble_start(at, INTERVAL '1 s') FROM t GROUP BY tumble(at, INTERVAL '2 s')`: "needs the same window in GROUP BY",
+		`SELECT k FROM t LIMIT 1, 2 OFFSET 3`:                                                "OFFSET is given twice",
 	} {
 		if _, err := query.Compile(text, schema); err == nil {
 			t.Errorf("%s is accepted", text)

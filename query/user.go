@@ -16,8 +16,8 @@ var registered struct {
 	byName map[string]*plan.UserAggregate
 }
 
-// RegisterAggregate makes a function of package aggregate known to the queries that are compiled from
-// now on. It is called in an init function, or before the first query. It panics if SQL has a
+// RegisterAggregate makes a function of package aggregate known to the queries that are compiled
+// from now on. It is called in an init function, or before the first query. It panics if SQL has a
 // function of that name, or another one has been registered.
 func RegisterAggregate(f *plan.UserAggregate) {
 	name := f.Name()

@@ -20,7 +20,7 @@ import (
 // flow is one query that runs: one of velo query, or one of a job.
 type flow struct {
 	*ingest
-	// number is the number of the query among those of its ingest.
+	// number is the number of the query in its ingest.
 	number int
 	name   string
 	plan   *plan.Plan
@@ -56,8 +56,8 @@ func (f *flow) writerFor() record.Writer {
 	return f.kept
 }
 
-// transacts says whether the rows of the query are written exactly once by transactions, if the sink
-// can do that.
+// transacts says whether the rows of the query are written exactly once by transactions, if the
+// sink can do that.
 func (f *flow) transacts() bool { return f.state != nil && f.plan.NeedsTransactions() }
 
 // commits says whether the windows of the query are written exactly once, if the sink can do that.
@@ -168,8 +168,9 @@ func (f *flow) sayLost(to io.Writer) {
 		dropped += r.Dropped
 	}
 	line(dropped, "records had been read and are not in the result, because their readers failed")
-	line(max(f.kept.unfit, s.Output.Unfit), "values of the result are NULL, they do not fit the type of their column or cannot be "+
-		"computed; a sum of x::double precision has no such limit")
+	line(max(f.kept.unfit, s.Output.Unfit),
+		"values of the result are NULL, they do not fit the type of their column or cannot be "+
+			"computed; a sum of x::double precision has no such limit")
 	line(s.Epochs.NoImage, "results were skipped while the query ran, there was no memory for them; --memory gives more")
 	if !f.atEnd && !f.goesOn() && f.plan.Window != nil && f.plan.Emit != plan.EmitChanges {
 		snap, end := f.snapshot()

@@ -142,7 +142,8 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 	streams := slices.ContainsFunc(plans, flows)
 	switch {
 	case streams && len(plans) > 1:
-		return errors.New("the results of several SELECTs are printed one after the other when all has been read, and one " +
+		return errors.New("the results of several SELECTs are printed one after the other when all has been " +
+			"read, and one " +
 			"of these prints rows as they come: ask for it alone, or have velo run write each to a sink of its own")
 	case c.Live && streams:
 		return errors.New("--live shows groups while they are counted; this query prints rows as they come")

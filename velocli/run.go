@@ -175,8 +175,8 @@ func (c *runCmd) ingests(job *query.Job) int {
 }
 
 // open opens everything that the job names, before anything runs. The error lists everything that
-// is wrong. A source is opened once, and is read once for all queries over it. If the state is kept,
-// each query reads it for itself.
+// is wrong. A source is opened once, and is read once for all queries over it. If the state is
+// kept, each query reads it for itself.
 func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 	var faults []error
 	feeds := map[*query.Source]*feeder{}
@@ -213,7 +213,8 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 			faults = append(faults, err)
 		}
 		in.add(&flow{
-			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w, kept: &kept{Writer: w, name: nameOf(o), say: std.err},
+			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w,
+			kept:  &kept{Writer: w, name: nameOf(o), say: std.err},
 			atEnd: o.Plan.Window == nil && !o.Plan.Streams(), hints: runHints, state: c.stateOf(o),
 		})
 	}

@@ -73,7 +73,8 @@ func readHeader(text []byte) (h batchHeader, err error) {
 	case len(text) < batchLengthEnd+int(length):
 		return h, errPartialBatch
 	case length > 4 && text[16] != supportedMagic:
-		return h, fmt.Errorf("the batch at offset %d is in format %d, from before Kafka 0.11: expected format %d", h.base,
+		return h, fmt.Errorf("the batch at offset %d is in format %d, from before Kafka 0.11: expected format %d",
+			h.base,
 			text[16], supportedMagic)
 	case int(length) < batchHeaderBytes-batchLengthEnd:
 		return h, fmt.Errorf("the batch at offset %d has %d bytes, expected %d or more", h.base, length,
@@ -277,7 +278,8 @@ func (c *cursor) control(records []byte) error {
 		if err := c.read(); err != nil {
 			return fmt.Errorf("the control batch at offset %d: %w", c.header.base, err)
 		}
-		if key, _ := c.bytes(c.rec.key); len(key) >= controlKeyBytes && binary.BigEndian.Uint16(key[2:]) == controlAbort {
+		if key, _ := c.bytes(c.rec.key); len(key) >= controlKeyBytes &&
+			binary.BigEndian.Uint16(key[2:]) == controlAbort {
 			i := slices.Index(c.open, c.header.producer)
 			if i >= 0 {
 				c.open = slices.Delete(c.open, i, i+1)

@@ -182,14 +182,16 @@ func (s *Sink) open(ctx context.Context) (at note, found bool, err error) {
 	defer cancel()
 	if _, _, err := s.client.ProducerID(opening); err != nil {
 		if errors.Is(err, kerr.InvalidTransactionTimeout) {
-			err = fmt.Errorf("a transaction timeout of %v is more than the broker allows (transaction.max.timeout.ms): %w",
+			err = fmt.Errorf("a transaction timeout of %v is more than the broker allows "+
+				"(transaction.max.timeout.ms): %w",
 				s.cfg.TransactionTimeout, err)
 		}
 		return at, false, err
 	}
 	at, found, err = s.cursor(opening)
 	if err != nil && opening.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("topic %q could not be read to its end within %v; the open transaction of another producer holds "+
+		err = fmt.Errorf("topic %q could not be read to its end within %v; the open transaction of another "+
+			"producer holds "+
 			"it back: %w", s.cfg.CursorTopic, cursorTimeout, err)
 	}
 	return at, found, err
@@ -203,7 +205,8 @@ func (s *Sink) cursor(ctx context.Context) (at note, found bool, err error) {
 		return at, false, err
 	}
 	src := &Source{cfg: SourceConfig{
-		Client: s.cfg.Client, Topic: s.cfg.CursorTopic, Schema: schema, Format: Raw, Key: "id", UntilEnd: true, untilHigh: true,
+		Client: s.cfg.Client, Topic: s.cfg.CursorTopic, Schema: schema, Format: Raw, Key: "id", UntilEnd: true,
+		untilHigh: true,
 	}}
 	src.cfg.fill()
 	rs, err := src.Readers(1)
@@ -245,7 +248,8 @@ func (s *Sink) makeCursorTopic(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	adm := kadm.NewClient(s.client)
-	_, made := adm.CreateTopic(ctx, 1, -1, map[string]*string{"cleanup.policy": kadm.StringPtr("compact")}, s.cfg.CursorTopic)
+	_, made := adm.CreateTopic(ctx, 1, -1, map[string]*string{"cleanup.policy": kadm.StringPtr("compact")},
+		s.cfg.CursorTopic)
 	// Brokers may take a moment to know it. Who may not make topics may use one that is there.
 	for delay := backoffMin; ; delay *= 2 {
 		topics, err := adm.ListTopics(ctx, s.cfg.CursorTopic)
@@ -277,7 +281,8 @@ func (s *Sink) checkCursorTopic(ctx context.Context, adm *kadm.Client) error {
 	for _, c := range configs {
 		for _, one := range c.Configs {
 			if one.Key == "cleanup.policy" && one.Value != nil && *one.Value != "compact" {
-				return fmt.Errorf("cleanup.policy is %q, expected compact: retention would remove the cursor", *one.Value)
+				return fmt.Errorf("cleanup.policy is %q, expected compact: retention would remove the cursor",
+					*one.Value)
 			}
 		}
 	}

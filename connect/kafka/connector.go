@@ -42,7 +42,8 @@ func init() {
 			connect.Option{Name: "until", Values: []string{"end"}},
 			connect.Option{Name: "isolation", Values: []string{"read_committed", "read_uncommitted"}},
 			connect.Option{
-				Name: "tombstones", Values: []string{string(SkipTombstones), string(TombstoneRows), string(RejectTombstones)},
+				Name: "tombstones", Values: []string{string(SkipTombstones), string(TombstoneRows),
+					string(RejectTombstones)},
 			},
 			connect.Option{Name: "group"},
 			connect.Option{Name: "idle", Kind: connect.Duration, OrZero: true},
@@ -221,7 +222,8 @@ func sourceConfig(r *connect.SourceRequest) (cfg SourceConfig, err error) {
 	default:
 		at, err := time.Parse(time.RFC3339, start)
 		if err != nil {
-			return cfg, o.Errorf("start", "%q, expected earliest, latest, or a time such as 2026-03-02T09:30:00Z", start)
+			return cfg, o.Errorf("start", "%q, expected earliest, latest, or a time such as 2026-03-02T09:30:00Z",
+				start)
 		}
 		cfg.Start = StartAt(at)
 	}

@@ -418,7 +418,8 @@ func goneError(at, first int64) error {
 // skip goes over records that are gone.
 func (c *consumer) skip(p *partition, at, first int64) {
 	p.jump(first)
-	c.cfg.say(fmt.Sprintf("%s/%d: offsets %d to %d, %d of them, are gone and are skipped", c.cfg.Topic, p.id, at, first-1,
+	c.cfg.say(fmt.Sprintf("%s/%d: offsets %d to %d, %d of them, are gone and are skipped", c.cfg.Topic, p.id, at,
+		first-1,
 		first-at))
 }
 

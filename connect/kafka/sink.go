@@ -210,7 +210,8 @@ func (s *Sink) Write(ctx context.Context, b *record.Batch) error {
 			return fmt.Errorf("kafka: %w", err)
 		}
 		if n := s.rows.bytes(); n > s.cfg.WindowBytes {
-			return fmt.Errorf("kafka: a window of more than %d bytes: window.bytes (SinkConfig.WindowBytes) allows more, and "+
+			return fmt.Errorf("kafka: a window of more than %d bytes: window.bytes (SinkConfig.WindowBytes) allows "+
+				"more, and "+
 				"shorter windows need less", s.cfg.WindowBytes)
 		}
 		return nil
@@ -254,7 +255,8 @@ func (s *Sink) produce(ctx context.Context, client *kgo.Client, records []kgo.Re
 func isFinal(err error) bool {
 	for _, final := range []error{
 		kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
-		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.UnsupportedVersion, kerr.InvalidTopicException,
+		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.UnsupportedVersion,
+		kerr.InvalidTopicException,
 		kerr.InvalidTransactionTimeout, kerr.PolicyViolation, kerr.SaslAuthenticationFailed, errReplaced, errOtherJob,
 	} {
 		if errors.Is(err, final) {

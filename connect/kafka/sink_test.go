@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -240,7 +241,7 @@ func (c *cutConn) Read(b []byte) (int, error) {
 	if c.cut.Load() && err == nil {
 		c.cutter.cuts.Add(1)
 		c.Conn.Close()
-		return 0, errors.New("the connection was cut")
+		return 0, io.EOF
 	}
 	return n, err
 }
@@ -262,7 +263,7 @@ func testSinkLostAnswers(t *testing.T, cluster func(testing.TB, int32, ...string
 	}
 	s := f.sink(SinkConfig{
 		Topic: "lost", Keys: []string{"k"}, KeyFormat: KeyText, CursorTopic: "cursors-" + job,
-		Client: ClientConfig{Options: []kgo.Opt{kgo.Dialer(cut.dial)}}, TransactionTimeout: 5 * time.Second,
+		Client: ClientConfig{Options: []kgo.Opt{kgo.Dialer(cut.dial)}}, TransactionTimeout: 2 * time.Second,
 	})
 	defer func() { s.Close() }()
 	if _, err := s.Recover(ctx, job, nil); err != nil {

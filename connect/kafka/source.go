@@ -144,7 +144,8 @@ func (c *SourceConfig) Validate() error {
 	}
 	for name, n := range map[string]int{
 		"readers": c.Readers, "bytes of a fetch": c.FetchBytes, "bytes to buffer": c.BufferBytes,
-		"bytes of a record": c.MaxRecordBytes, "time to wait": int(c.FetchWait), "time between looks": int(c.MetadataEvery),
+		"bytes of a record": c.MaxRecordBytes, "time to wait": int(c.FetchWait),
+		"time between looks": int(c.MetadataEvery),
 	} {
 		if n < 0 {
 			fault("%d %s, expected 0 or more", n, name)
@@ -201,7 +202,8 @@ func (s *Source) connect(ctx context.Context) (*consumer, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	c := &consumer{
-		cfg: &cfg, client: client, refreshes: make(chan struct{}, 1), grown: make(chan int32, 1), nodes: map[int32]*node{},
+		cfg: &cfg, client: client, refreshes: make(chan struct{}, 1), grown: make(chan int32, 1),
+		nodes: map[int32]*node{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
@@ -352,10 +354,7 @@ func (c *consumer) join(ctx context.Context, p *partition, add func(context.Cont
 	for delay := backoffMin; ; delay = min(2*delay, backoffMax) {
 		first, _, err := c.bounds(ctx, p.id)
 		if err == nil {
-			p.mu.Lock()
-			p.next = first
-			p.mu.Unlock()
-			p.cursor.next = first
+			p.begin(first, -1)
 			break
 		}
 		c.pause(delay)

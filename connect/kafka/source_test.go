@@ -325,3 +325,40 @@ func testSourceTwin(t *testing.T, cluster func(testing.TB, int32, ...string) *fa
 		}
 	}
 }
+
+// Goal: a batch that is damaged ends its partition: what comes before it is given out, nothing after
+// it is, and the error says where it is. Method: a partition whose queue is filled by hand.
+func TestDamagedBatch(t *testing.T) {
+	cfg := SourceConfig{Topic: "t", Schema: schemaOf(t, record.Field{Name: "v", Type: record.Int64}), Format: Raw}
+	cfg.fill()
+	c := &consumer{cfg: &cfg}
+	r, err := c.newReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &partition{id: 3, split: "s", end: -1, cursor: cursor{committed: true}}
+	r.own(p)
+	r.begun = true
+	for i := range 4 {
+		b := testBatch{base: int64(i * 10), last: int64(i*10 + 9), producer: -1}
+		for k := range 10 {
+			n := b.base + int64(k)
+			b.records = append(b.records, testRecord{offset: n, value: binary.BigEndian.AppendUint64(nil, uint64(n))})
+		}
+		text := b.encode(t)
+		if i == 2 {
+			text[len(text)-1] ^= 1
+		}
+		p.queue = append(p.queue, chunk{batches: text})
+	}
+	var got []string
+	b := record.NewBatch(cfg.Schema, 0)
+	for err = nil; err == nil; {
+		b.Reset()
+		err = r.Poll(b)
+		got = append(got, rowTexts(b)...)
+	}
+	if len(got) != 20 || !strings.Contains(err.Error(), "t/3: the batch at offset 20 is damaged") {
+		t.Errorf("%d rows, %v", len(got), err)
+	}
+}

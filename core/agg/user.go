@@ -25,8 +25,8 @@ type Outcome interface {
 	int64 | float64 | bool | time.Time
 }
 
-// A User is an aggregate function that a user has written: package aggregate makes them. It does not
-// change, and any number of plans may share it.
+// A User is an aggregate function that a user has written: package aggregate makes them. It does
+// not change, and any number of plans may share it.
 type User struct {
 	name    string
 	version uint32
@@ -71,7 +71,8 @@ func NewUser[S any, V Input, R Outcome](name string, version uint32, init func(*
 		return nil, fmt.Errorf("agg: the state of %q, %v: %w", name, t, err)
 	}
 	if t.Size() == 0 || t.Size() > MaxUserBytes {
-		return nil, fmt.Errorf("agg: the state of %q, %v, has %d bytes, expected 1..%d", name, t, t.Size(), MaxUserBytes)
+		return nil, fmt.Errorf("agg: the state of %q, %v, has %d bytes, expected 1..%d", name, t, t.Size(),
+			MaxUserBytes)
 	}
 	u := &User{name: name, version: version, state: fields, arg: typeOf[V]()}
 	u.decimal = u.arg.IsDecimal()

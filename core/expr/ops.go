@@ -127,6 +127,8 @@ const (
 	parseTime
 	addMonths
 	monthBin // see MonthBin
+	// IntervalText is the text of the nanoseconds between two times, as PostgreSQL writes an interval.
+	IntervalText
 	MakeDate // year, month, day
 	MakeTime // year, month, day, hour, minute, and seconds as a float
 
@@ -452,8 +454,11 @@ func init() {
 		parseTime: {name: "to_timestamp", types: parseTimeTypes, eval: evalParseTime},
 		toChar:    {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
 		addMonths: {name: "add_months", types: zoneTypes, eval: evalAddMonths},
-		monthBin:  {name: "time_bucket", types: monthBinTypes, eval: evalMonthBin, vector: vectorMonthBin},
-		MakeDate:  {name: "make_date", types: signature(ts, false, i64, i64, i64), eval: evalMakeTime},
+		IntervalText: {
+			name: "interval", types: signature(tx, false, i64), eval: evalMade, made: appendInterval,
+		},
+		monthBin: {name: "time_bucket", types: monthBinTypes, eval: evalMonthBin, vector: vectorMonthBin},
+		MakeDate: {name: "make_date", types: signature(ts, false, i64, i64, i64), eval: evalMakeTime},
 		MakeTime: {
 			name: "make_timestamp", types: signature(ts, false, i64, i64, i64, i64, i64, f64), eval: evalMakeTime,
 		},

@@ -23,7 +23,8 @@ var layers = []layer{
 	},
 	{
 		[]string{"connect", "core/epoch", "core/groupkey", "ring/model", "state"},
-		"connectors by name; epochs, slots, pins: progress, never data; keys as words; models of the protocols; generations in files",
+		"connectors by name; epochs, slots, pins: progress, never data; keys as words; models of the protocols; " +
+			"generations in files",
 	},
 	{[]string{"core/expr", "core/agg", "core/window"}, "scalar expressions; aggregate functions; times and windows"},
 	{[]string{"core/table"}, "the groups of a partition; above agg because finding rows returns agg.Rows"},

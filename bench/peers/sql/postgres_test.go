@@ -369,6 +369,11 @@ var postgresSays = map[string]string{
 	"array_agg(%s ORDER BY %q, n DESC)":      "CAST(array_agg(CAST($1 AS text) ORDER BY $2, n DESC) FILTER (WHERE $F) AS text)",
 	"array_agg(DISTINCT j)":                  "CAST(array_agg(DISTINCT j) FILTER (WHERE $F) AS text)",
 	"array_agg(%b ORDER BY n)":               "CAST(array_agg($1 ORDER BY n) FILTER (WHERE $F) AS text)",
+	"extract(day FROM %t - %t)":              "CAST(extract(day FROM $1 - $2) AS bigint)",
+	"extract(hour FROM %t - ts)":             "CAST(extract(hour FROM $1 - ts) AS bigint)",
+	"extract(minute FROM u - %t)":            "CAST(extract(minute FROM u - $1) AS bigint)",
+	"extract(microseconds FROM %t - %t)":     "CAST(extract(microseconds FROM $1 - $2) AS bigint)",
+	"extract(second FROM %t - %t)":           "CAST(extract(second FROM $1 - $2) AS double precision)",
 	"tumble.start":                           "date_bin($1, ts, TIMESTAMP '1970-01-01')",
 	"tumble.end":                             "(date_bin($1, ts, TIMESTAMP '1970-01-01') + $1)",
 	"hop.series": "generate_series(date_bin($3, ts, TIMESTAMP '1970-01-01') - $1 + $3, date_bin($3, ts, TIMESTAMP " +

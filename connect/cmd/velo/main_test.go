@@ -179,3 +179,46 @@ INSERT INTO d SELECT %[2]s, sum(v) AS v FROM s GROUP BY k, tumble(at, INTERVAL '
 		t.Errorf("these are missing: %v", want)
 	}
 }
+
+// Goal: values that cannot be read are set aside with topic, partition and offset, and the program says
+// so.
+func TestPoison(t *testing.T) {
+	velo := build(t)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "in"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	brokers := strings.Join(cluster.ListenAddrs(), ",")
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, value := range []string{`{"k":1}`, `nonsense`, `{"k":"x"}`, `{"k":2}`} {
+		if err := client.ProduceSync(context.Background(), &kgo.Record{Topic: "in", Value: []byte(value)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	path, aside := filepath.Join(dir, "job.sql"), filepath.Join(dir, "aside.ndjson")
+	job := fmt.Sprintf(`CREATE SOURCE s (k bigint, "offset" bigint NOT NULL) WITH (connector = 'kafka', brokers = '%s',
+  topic = 'in', until = 'end', offset.column = 'offset');
+SELECT sum(k) AS k, max("offset") AS last FROM s`, brokers)
+	if err := os.WriteFile(path, []byte(job), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := exec.Command(velo, "run", path, "--format", "csv", "--quarantine", aside)
+	var said bytes.Buffer
+	run.Stderr = &said
+	out, err := run.Output()
+	if run.ProcessState.ExitCode() != 2 || string(out) != "k,last\n3,3\n" ||
+		!strings.Contains(said.String(), "2 records could not be read and are not in the result, the first in offset 1: in/0, offset 1: ") {
+		t.Errorf("%v: %s\n%s", err, out, said.String())
+	}
+	set, err := os.ReadFile(aside)
+	if err != nil || strings.Count(string(set), "\n") != 2 || !strings.Contains(string(set), `"file":"kafka in/0"`) ||
+		!strings.Contains(string(set), `"offset":2`) || !strings.Contains(string(set), `"bytes":"nonsense"`) {
+		t.Errorf("%v: %s", err, set)
+	}
+}

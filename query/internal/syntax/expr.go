@@ -270,7 +270,8 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 	if op == "SIMILAR" {
 		p.expect("TO")
 	}
-	like := &Like{Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Not: negated, Pattern: p.expr(membership+1, false)}
+	like := &Like{Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Not: negated,
+		Pattern: p.expr(membership+1, false)}
 	if p.accept("ESCAPE") {
 		like.Escape = p.expr(membership+1, false)
 	}

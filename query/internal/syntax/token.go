@@ -18,7 +18,7 @@ import (
 //	estr      with its quotes: E'so'
 //	integer   the digits
 //	decimal   digits with a point or an exponent
-//	symbol    itself; != is <>
+//	symbol    itself; != is <>, == is =
 const (
 	word lexer.TokenType = iota + 1
 	quoted
@@ -86,6 +86,8 @@ func scan(text string) ([]lexer.Token, *Error) {
 			value = fold(value)
 		case value == "!=":
 			value = "<>"
+		case value == "==": // SQLite and DuckDB
+			value = "="
 		}
 		list = append(list, lexer.Token{Type: kind, Value: value, Pos: lexer.Position{Offset: at}})
 	}
@@ -249,13 +251,13 @@ const operatorBytes = "+-*/%^<>=!|&~#@?`:"
 
 // operators are those that velo knows, the longest first.
 var operators = []string{
-	"!~*", "->>", "!~", "~*", "->", "||", "<<", ">>", "<=", ">=", "<>", "!=", "=>", "~", "+", "-", "*",
+	"!~*", "->>", "!~", "~*", "->", "||", "<<", ">>", "<=", ">=", "<>", "!=", "==", "=>", "~", "+", "-", "*",
 	"/", "%", "^", "<", ">", "=", "&", "|", "#",
 }
 
 // mistaken are operators of other languages, with what SQL has instead.
 var mistaken = map[string]string{
-	"==": "=", "===": "=", "!": "NOT", "!==": "<>", "&&": "AND",
+	"===": "=", "!": "NOT", "!==": "<>", "&&": "AND",
 	"**": "^", "<=>": "IS NOT DISTINCT FROM", ":=": "=", "=<": "<=", "=!": "<>", "><": "<>",
 }
 
