@@ -45,8 +45,10 @@ type keeper struct {
 
 	// panes are the panes of the newest generation that this process has made.
 	panes map[paneKey]state.Pane
-	// saved is what the newest generation is of.
-	saved savedAt
+	// saved is what the newest generation is of. behind is its epoch if its cut may have less than
+	// saved says, because the epoch had been raised before; it is 0 otherwise.
+	saved  savedAt
+	behind uint64
 	// busy is the time that the last save took without waiting for the disk or for others, to
 	// stretch the interval. idle is how long the save at hand has waited for others.
 	busy, idle time.Duration
@@ -258,7 +260,7 @@ func (k *keeper) now() savedAt {
 func (k *keeper) changed() bool {
 	now := k.now()
 	now.ended = max(now.ended, k.saved.ended)
-	return now != k.saved
+	return now != k.saved || k.behind > 0 && k.engine.cuts.Visible() > k.behind
 }
 
 // last saves the final cut. An engine that was closed has none, and its state stays as it was last
@@ -280,6 +282,7 @@ func (k *keeper) save(now bool) error {
 	begin := time.Now()
 	k.idle = 0
 	at := k.now()
+	raised, _ := k.engine.cuts.Raised()
 	if k.held.cut != nil && now {
 		// It has not everything that was handed to readers.
 		if err := k.save(false); err != nil {
@@ -300,7 +303,10 @@ func (k *keeper) save(now bool) error {
 		k.stats.Failures++
 		k.stats.Err = err
 	} else {
-		k.saved = at
+		k.saved, k.behind = at, 0
+		if m.Epoch <= raised {
+			k.behind = m.Epoch
+		}
 		ev.Epoch, ev.Bytes, ev.Written = m.Epoch, m.Bytes(), written(m)
 		k.noteSaved(m)
 	}

@@ -283,6 +283,7 @@ var reducedDiffers = map[string]string{
 	"M1.3": "corr is there now, and an error that names it was expected",
 	"M3.1": "GROUPING SETS are there now, and an error that names them was expected",
 	"M4":   "count(DISTINCT) of two columns is there now, and an error was expected",
+	"M6":   "WITH is there now, and an error that names it was expected",
 }
 
 // Goal: the reduced faults of other projects' suites have the right rows, or an error that says what is wrong. Method: each query over its bytes.

@@ -25,7 +25,7 @@ type durability struct {
 	Fresh      bool          `help:"Begin anew this once; the old state is put aside."`
 	Takeover   bool          `help:"Go on this once with a copy of a state."`
 	// These two are for a state and a sink that do not fit together any more.
-	SkipOutputTo uint64 `help:"Go on this once with a sink that has other rows; the error says the number." placeholder:"N"`
+	SkipOutputTo uint64 `help:"Go on this once with a sink that has other rows; the error says N." placeholder:"N"`
 	RepeatOutput bool   `help:"Write rows once more, this once, that the sink has and the state has not."`
 }
 
@@ -46,10 +46,6 @@ func (d *durability) checkState(job *query.Job) error {
 		faults = append(faults, fmt.Errorf("--checkpoint %v: expected more than 0", d.Checkpoint))
 	}
 	for _, o := range job.Outputs {
-		if o.Plan.From != nil {
-			faults = append(faults, fmt.Errorf("%s: --state: a query over the result of another keeps no state: put it "+
-				"into a job of its own, without --state", nameOf(o)))
-		}
 		if p := o.Plan; p.PassesThrough() && (len(p.OrderBy) > 0 || p.Limit != nil) {
 			faults = append(faults, fmt.Errorf("%s: --state: the query passes records through in an order, or up to a "+
 				"limit, and would not go on where it was: put it into a job of its own, without --state", nameOf(o)))
@@ -255,8 +251,8 @@ func stateHint(err error) error {
 		errors.Is(err, engine.ErrFinished):
 		return fmt.Errorf("%w\n--fresh begins anew, and puts the old state aside", err)
 	case errors.Is(err, engine.ErrOutput):
-		return fmt.Errorf("%w\n--repeat-output and --skip-output-to N are for one start; --fresh begins anew, and puts "+
-			"the old state aside", err)
+		return fmt.Errorf("%w\n--repeat-output and --skip-output-to N are for one start; --fresh begins anew, and "+
+			"puts the old state aside", err)
 	}
 	return err
 }

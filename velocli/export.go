@@ -20,7 +20,7 @@ type stateExportCmd struct {
 	Dir    string   `arg:"" help:"The folder of --state, or of one of its queries."`
 	Job    string   `arg:"" help:"The job that made it; - is standard input."`
 	Query  string   `help:"Print this query only: the name of its sink, or select." placeholder:"NAME"`
-	Key    []string `help:"Print only rows whose column has this value; may be given several times." placeholder:"COLUMN=VALUE" sep:"none"`
+	Key    []string `help:"Print only rows that have this value." placeholder:"COLUMN=VALUE" sep:"none"`
 	Format string   `help:"How to print: ${enum}." enum:"table,csv,ndjson" default:"table"`
 }
 
@@ -83,7 +83,8 @@ func (c *stateExportCmd) print(path string, o *query.Output, std streams) error 
 	w := newLines(c.Format, &terminal{to: std.out}, false)
 	some := false
 	for b := range saved.Batches(record.DefaultRows) {
-		if b = keys.of(b); b.Len() == 0 {
+		b = keys.of(b)
+		if b.Len() == 0 {
 			continue
 		}
 		some = true
