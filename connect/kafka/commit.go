@@ -53,6 +53,8 @@ type note struct {
 	Incarnation string `json:"incarnation"`
 	// Window is the end of the last window that is written, in nanoseconds since 1970.
 	Window int64 `json:"window"`
+	// Start counts the clients of the incarnation: see takeOver.
+	Start uint64 `json:"start"`
 	// Number is the number of the last transaction of rows that are in no window.
 	Number uint64 `json:"number"`
 }
@@ -127,14 +129,47 @@ func (s *Sink) recover(ctx context.Context, job string) (at note, found bool, er
 	return at, found, err
 }
 
-// takeOver writes this start's incarnation into the cursor.
+// takeOver writes this start's incarnation into the cursor, in the first transaction of a client,
+// and asks for it.
+//
+// A commit of a client that has just learned of the partitions it has written to may do nothing
+// and say that it was carried out: franz-go 1.22.3 looks which partitions belong to the
+// transaction before it has published them to itself, finds none, and aborts. Once the cursor's
+// partition has been seen in a commit that was really carried out, that cannot happen any more,
+// because the cursor is in every transaction. So no window is written before that.
 func (s *Sink) takeOver(ctx context.Context, at note) error {
-	if err := s.transact(ctx, at, nil); err != nil {
-		return fmt.Errorf("the first transaction: %w", err)
+	var failed error
+	for try := range takeOverTries {
+		if try > 0 {
+			if err := s.begin(ctx); err != nil {
+				return err
+			}
+		}
+		s.starts++
+		at.Start = s.starts
+		failed = s.transact(ctx, at, nil)
+		if failed != nil && (isFinal(failed) || ctx.Err() != nil) {
+			break
+		}
+		is, found, err := s.cursor(ctx)
+		switch {
+		case err != nil:
+			return err
+		case failed == nil && found && is.Incarnation == s.incarnation && is.Start == at.Start:
+			s.set(is)
+			return nil
+		case found && is.Incarnation != s.incarnation && is.Incarnation != at.Incarnation:
+			return errReplaced
+		}
 	}
-	s.set(at)
-	return nil
+	if failed == nil {
+		failed = errors.New("the client says that it was committed, and it is not there")
+	}
+	return fmt.Errorf("the first transaction: %w", failed)
 }
+
+// takeOverTries is how many clients are tried for the first transaction.
+const takeOverTries = 5
 
 // set notes what is written for good.
 func (s *Sink) set(at note) {
@@ -155,7 +190,9 @@ func (s *Sink) Save(context.Context) ([]byte, error) {
 func (s *Sink) EndWindow(ctx context.Context, window int64) error {
 	err := s.refresh(ctx)
 	if err == nil && window > s.done.Window { // only this goroutine changes it
-		err = s.write(ctx, note{Window: window, Number: s.done.Number}, func(ctx context.Context, o *outgoing) error {
+		err = s.write(ctx, note{Window: window, Number: s.done.Number, Start: s.starts}, func(ctx context.Context,
+			o *outgoing,
+		) error {
 			o.add(ctx, s.rows.records())
 			return nil
 		})
@@ -170,7 +207,9 @@ func (s *Sink) EndWindow(ctx context.Context, window int64) error {
 func (s *Sink) Commit(ctx context.Context, number uint64, rows iter.Seq[*record.Batch], _ bool) error {
 	err := s.refresh(ctx)
 	if err == nil && number > s.done.Number {
-		err = s.write(ctx, note{Window: s.done.Window, Number: number}, func(ctx context.Context, o *outgoing) error {
+		err = s.write(ctx, note{Window: s.done.Window, Number: number, Start: s.starts}, func(ctx context.Context,
+			o *outgoing,
+		) error {
 			for b := range rows {
 				// The client has the bytes until they are acknowledged, so each batch has its own.
 				s.rows.forget()
@@ -210,8 +249,10 @@ func (s *Sink) refresh(ctx context.Context) error {
 	case !found || at.Incarnation != s.incarnation:
 		return errReplaced
 	}
+	if err := s.takeOver(ctx, at); err != nil {
+		return err
+	}
 	s.stale = false
-	s.set(at)
 	return nil
 }
 
@@ -251,30 +292,35 @@ func (s *Sink) transact(ctx context.Context, at note, rows func(context.Context,
 	return s.client.EndTransaction(ctx, kgo.TryCommit)
 }
 
-// open replaces the client, which fences the producer before, and asks for the cursor.
+// open begins a client, which fences the producer before, and asks for the cursor.
 func (s *Sink) open(ctx context.Context) (at note, found bool, err error) {
-	s.client.Close()
-	s.client, err = s.newClient(kgo.TransactionalID(s.id), kgo.TransactionTimeout(s.cfg.TransactionTimeout))
-	if err != nil {
-		return at, false, err
-	}
 	opening, cancel := context.WithTimeout(ctx, cursorTimeout)
 	defer cancel()
-	if _, _, err := s.client.ProducerID(opening); err != nil {
-		if errors.Is(err, kerr.InvalidTransactionTimeout) {
-			err = fmt.Errorf("a transaction timeout of %v is more than the broker allows "+
-				"(transaction.max.timeout.ms): %w",
-				s.cfg.TransactionTimeout, err)
-		}
+	if err := s.begin(opening); err != nil {
 		return at, false, err
 	}
 	at, found, err = s.cursor(opening)
 	if err != nil && opening.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("topic %q could not be read to its end within %v; the open transaction of another "+
-			"producer holds "+
-			"it back: %w", s.cfg.CursorTopic, cursorTimeout, err)
+			"producer holds it back: %w", s.cfg.CursorTopic, cursorTimeout, err)
 	}
 	return at, found, err
+}
+
+// begin replaces the client, and gets a producer id. That fences the producer before and ends its
+// transaction.
+func (s *Sink) begin(ctx context.Context) (err error) {
+	s.client.Close()
+	s.client, err = s.newClient(kgo.TransactionalID(s.id), kgo.TransactionTimeout(s.cfg.TransactionTimeout))
+	if err != nil {
+		return err
+	}
+	_, _, err = s.client.ProducerID(ctx)
+	if errors.Is(err, kerr.InvalidTransactionTimeout) {
+		err = fmt.Errorf("a transaction timeout of %v is more than the broker allows "+
+			"(transaction.max.timeout.ms): %w", s.cfg.TransactionTimeout, err)
+	}
+	return err
 }
 
 // cursor reads the cursor topic to its end, as it is now, and returns what it says of the sink.

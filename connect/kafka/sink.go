@@ -140,6 +140,7 @@ type Sink struct {
 	// The next fields are for transactions. id is the transactional id; "" if there are none.
 	id, job     string
 	incarnation string
+	starts      uint64
 	closed      bool
 	// stale says that the client must be replaced, and the cursor be read, before anything else.
 	stale bool
