@@ -52,7 +52,7 @@ quick: ## what one runs while editing: format, vet, the layers, the tests that e
 
 .PHONY: check
 check: ## modules, format, vet, staticcheck, gcassert, short tests (the layers among them)
-	@for m in bench/peers bench/peers/streams connect/kafka; do (cd $$m && $(GO) list -deps ./... >/dev/null) || { echo "$$m: go.mod does not fit the module that it measures"; exit 1; }; done
+	@for m in bench/peers bench/peers/streams connect/kafka connect/cmd/velo; do (cd $$m && $(GO) list -deps ./... >/dev/null) || { echo "$$m: go.mod does not fit the module that it measures"; exit 1; }; done
 	@out="$$($(TOOL) gofumpt -l .)"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	$(GO) vet $(PACKAGES)
 	$(TOOL) staticcheck $(PACKAGES)
@@ -112,6 +112,28 @@ peers: ## velo beside other queues, Go maps, DuckDB and streaming frameworks (be
 .PHONY: diff
 diff: ## velo's SQL compared with PostgreSQL, DuckDB and SQLite: 20,000 random queries for each (VELO_DIFF=n)
 	cd bench/peers && VELO_DIFF=$${VELO_DIFF:-20000} $(GO) test ./sql -count=1 -v -timeout 30m
+
+# The nested modules of connectors.
+NESTED = connect/kafka connect/cmd/velo
+
+.PHONY: nested
+nested: ## format, vet, staticcheck and test the connectors' modules, and vet them for the other systems
+	@out="$$($(TOOL) gofumpt -l $(NESTED))"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
+	@for m in $(NESTED); do echo "$$m"; \
+		(cd $$m && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./... && $(GO) test -short -timeout 10m ./...) || exit 1; \
+		for t in linux/arm64 darwin/arm64 windows/amd64; do \
+			(cd $$m && GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) vet ./...) || exit 1; \
+		done; \
+	done
+
+# VELO_KAFKA=DIR takes the jars of Kafka from DIR; else Maven fetches them into the user's cache, once.
+.PHONY: kafka-test
+kafka-test: ## the tests of connect/kafka with a real broker, too: java 17 or newer, and Maven the first time
+	@cd connect/kafka && if jars=$$(VELO_KAFKA=$${VELO_KAFKA:-fetch} $(GO) run ./internal/broker/jars); then \
+		VELO_KAFKA=$$jars $(GO) test -count=1 -timeout 10m ./...; \
+	else \
+		echo "skipped: there is no broker to test with (Debian: apt-get install default-jre-headless maven)"; \
+	fi
 
 .PHONY: peers-test
 peers-test: ## vet and test the rivals' modules

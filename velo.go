@@ -164,6 +164,10 @@ type Resumer = record.Resumer
 // that each window is written exactly once.
 type Committer = record.Committer
 
+// A Transactional is a Writer that takes results in numbered transactions, together with an engine
+// that has a State, so that also changes and records that pass through are written exactly once.
+type Transactional = record.Transactional
+
 // A Batch is records by columns, as Readers fill and Writers get them.
 type Batch = record.Batch
 

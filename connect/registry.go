@@ -24,6 +24,10 @@ type Source struct {
 	// watermark. If it is nil, all sources have an end.
 	Endless func(*Options) bool
 
+	// Describe says in words what a position of the source's readers means, for people who look at
+	// a state. It returns "" for a position of another source. It may be nil.
+	Describe func(record.Position) string
+
 	// Open opens the source. It may take as long as ctx allows. An error that is about one option
 	// is made with Options.Errorf.
 	Open func(ctx context.Context, r *SourceRequest) (Input, error)
@@ -167,6 +171,21 @@ func (r *Registry) Sink(name string) (Sink, bool) {
 	defer r.mu.RUnlock()
 	s, ok := r.sinks[name]
 	return s, ok
+}
+
+// Describe says in words what a position means, or returns "" if no source knows it.
+func (r *Registry) Describe(p record.Position) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, s := range r.sources {
+		if s.Describe == nil {
+			continue
+		}
+		if words := s.Describe(p); words != "" {
+			return words
+		}
+	}
+	return ""
 }
 
 // Sources are the names of the sources, sorted.

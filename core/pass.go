@@ -22,6 +22,8 @@ type Outlet interface {
 
 // Passed are records that have passed through: at most as many as fit a chunk.
 type Passed struct {
+	// Epoch is the first epoch whose cut has the records.
+	Epoch uint64
 	// Batch has the columns of the plan's result and, beside them, the columns to order by.
 	Batch *record.Batch
 	// text has the bytes of the texts.
@@ -93,6 +95,7 @@ func (p *Partition) passThrough(c *Chunk) bool {
 		}
 	}
 	b.SetLen(n)
+	to.Epoch = p.epoch + 1
 	p.outlet.Give(to)
 	p.counts.rows += uint64(n)
 	return true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"strings"
@@ -12,9 +13,11 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo"
+	"github.com/velo-engine/velo/aggregate"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -259,6 +262,46 @@ func Example_windows() {
 
 // writer is io.Writer under a name that the block of the guide can embed.
 type writer interface{ Write(b []byte) (int, error) }
+
+type spread struct {
+	low, high float64
+	some      bool
+}
+
+var spreadSpec = aggregate.Spec[spread, float64, float64]{
+	Name: "spread",
+	Add: func(s *spread, v float64) {
+		if !s.some || v < s.low {
+			s.low = v
+		}
+		if !s.some || v > s.high {
+			s.high = v
+		}
+		s.some = true
+	},
+	Merge: func(into, from *spread) {
+		if from.some && into.some {
+			into.low, into.high = min(into.low, from.low), max(into.high, from.high)
+		} else if from.some {
+			*into = *from
+		}
+	},
+	Result: func(s spread) (float64, bool) { return s.high - s.low, s.some },
+}
+
+// Goal: the function of the guide commutes, and SQL knows it.
+func TestSpread(t *testing.T) {
+	aggregate.Check(t, spreadSpec, func(rng *rand.Rand) float64 { return rng.NormFloat64() })
+	trades, err := velo.SchemaOf[Trade]("trades")
+	if err != nil {
+		t.Fatal(err)
+	}
+	query.RegisterAggregate(aggregate.Must(spreadSpec))
+	prices, err := velo.Compile(`SELECT symbol, spread(size) AS spread FROM trades GROUP BY symbol`, trades)
+	if err != nil || prices.Aggregates[0].User == nil {
+		t.Fatalf("%v, %v", prices, err)
+	}
+}
 
 func Example_plans() {
 	ctx := context.Background()

@@ -12,6 +12,17 @@ import (
 // OpenBy has a State use another file system.
 func (s *State) OpenBy(open func(state.Options) (*state.Folder, error)) { s.open = open }
 
+// BoundOutbox replaces MaxOutboxBytes.
+func (s *State) BoundOutbox(bytes int) { s.outboxBytes = bytes }
+
+// OutboxBytes is how many bytes wait for a generation.
+func (e *Engine) OutboxBytes() int {
+	x := e.output.box
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.bytes
+}
+
 // StartMoving starts an engine with Config.Rebalance whose policy moves shards at random, as many
 // and as often as it can.
 func StartMoving(ctx context.Context, cfg Config, seed uint64) (*Engine, error) {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
-	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/state"
@@ -36,9 +35,9 @@ import (
 // it publishes, so a pane that one partition has dropped and another has not is of a window that
 // the generation calls written.
 //
-// If the plan emits changes, the cut that is saved is one that the writer has just written
-// (offers). So what was written is what the generation has, and what changes later is written after
-// a restart as it is without one.
+// If the output is aligned, the cut that is saved is one that it has just written (offers). So what
+// was written is what the generation has, and what changes later is written after a restart as it
+// is without one.
 type keeper struct {
 	engine *Engine
 	state  *State
@@ -61,15 +60,29 @@ type keeper struct {
 	// silent are the calls of user code that have panicked: they are not made again.
 	silent map[string]bool
 
-	requests chan chan error
-	// wanted says that the output shall offer the next cut that it has written.
-	wanted   atomic.Bool
-	offers   chan offer
+	requests chan saveRequest
+	// early asks for a save ahead of its time.
+	early chan struct{}
+	// wanted says that the output shall offer the next cut that it has written. target is the epoch
+	// that was asked for then; it is 0 for a moment in between.
+	wanted atomic.Bool
+	target atomic.Uint64
+	offers chan offer
+	// held is a cut that could not be saved and is tried again, because the rows that were written
+	// up to it fill the outbox; its cut is nil if there is none.
+	held     offer
 	stop     chan struct{} // closed when the engine has ended, and so has the output
 	finished chan struct{}
 
 	mu    sync.Mutex // guards stats, off the data path
 	stats StateStats
+}
+
+// A saveRequest asks for a save. If always is not set, none is made if there is nothing new. done
+// receives the error.
+type saveRequest struct {
+	done   chan error
+	always bool
 }
 
 type paneKey struct {
@@ -133,7 +146,8 @@ func (s *StateStats) describe(to io.Writer) {
 func openKeeper(e *Engine) (*keeper, error) {
 	k := &keeper{
 		engine: e, state: e.cfg.State.withDefaults(), panes: map[paneKey]state.Pane{},
-		requests: make(chan chan error), offers: make(chan offer), stop: make(chan struct{}),
+		requests: make(chan saveRequest), offers: make(chan offer), stop: make(chan struct{}),
+		early:    make(chan struct{}, 1),
 		silent:   map[string]bool{},
 		finished: make(chan struct{}),
 	}
@@ -143,7 +157,10 @@ func openKeeper(e *Engine) (*keeper, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	k.stats.Interval = k.state.Interval
-	if err := k.check(); err != nil {
+	if e.output != nil {
+		err = e.output.openOutbox(k.state.outboxBytes)
+	}
+	if err := errors.Join(err, k.check()); err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: state %v: %w", k.folder, err), k.folder.Close())
 	}
 	return k, nil
@@ -193,8 +210,14 @@ func (k *keeper) run() {
 				// Without epochs of its own the engine would show the same cut for ever.
 				_ = k.save(k.engine.cfg.EpochInterval < 0) // stats and events have the error
 			}
-		case done := <-k.requests:
-			done <- k.save(true)
+		case <-k.early:
+			_ = k.save(false)
+		case r := <-k.requests:
+			if r.always || k.changed() {
+				r.done <- k.save(true)
+			} else {
+				r.done <- nil
+			}
 		case <-k.stop:
 			k.last()
 			return
@@ -230,13 +253,18 @@ func (k *keeper) now() savedAt {
 	return s
 }
 
-// changed says whether a save would have anything new.
-func (k *keeper) changed() bool { return k.now() != k.saved }
+// changed says whether a save would have anything new. Readers that end again, after a restart from
+// a state at their end, are nothing new.
+func (k *keeper) changed() bool {
+	now := k.now()
+	now.ended = max(now.ended, k.saved.ended)
+	return now != k.saved
+}
 
 // last saves the final cut. An engine that was closed has none, and its state stays as it was last
 // saved.
 func (k *keeper) last() {
-	if k.engine.cuts.Ended() && k.changed() {
+	if k.engine.cuts.Ended() && k.changed() && k.box() == nil { // otherwise the output has had it saved
 		if err := k.save(false); err != nil {
 			k.engine.report(fmt.Errorf("engine: the state at the end is not saved, a restart goes on from generation "+
 				"%d: %w", k.folder.Newest.Generation, err))
@@ -252,6 +280,12 @@ func (k *keeper) save(now bool) error {
 	begin := time.Now()
 	k.idle = 0
 	at := k.now()
+	if k.held.cut != nil && now {
+		// It has not everything that was handed to readers.
+		if err := k.save(false); err != nil {
+			return err
+		}
+	}
 	m, w, err := k.write(now)
 	took := time.Since(begin)
 	ev := StateEvent{Kind: Saved, Duration: took, Err: err}
@@ -314,20 +348,33 @@ func written(m *state.Manifest) (n int64) {
 // write pins a cut and writes it. w is nil if it did not come to writing.
 func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error) {
 	begin := time.Now()
-	cut, slot, err := k.pin(now)
+	cut, slot := k.held.cut, k.held.slot
+	k.held = offer{}
+	if cut == nil {
+		cut, slot, err = k.pin(now)
+	}
 	k.idle += time.Since(begin)
 	if err != nil {
 		return nil, nil, err
 	}
 	pinned := true
 	defer func() {
-		if pinned {
+		x := k.box()
+		switch {
+		case err != nil && x != nil && x.full():
+			k.held = offer{cut, slot}
+		case pinned:
 			k.engine.cuts.Unpin(slot)
 		}
 	}()
 	w = k.folder.Begin()
 	m = k.manifest(cut, slot)
 	m.Plan.Sink, err = k.saveSink()
+	if err != nil {
+		w.Abort()
+		return nil, w, err
+	}
+	rows, err := k.saveOutbox(w, m)
 	if err != nil {
 		w.Abort()
 		return nil, w, err
@@ -345,8 +392,10 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 		}
 	}
 	runtime.KeepAlive(cut)
-	k.engine.cuts.Unpin(slot)
-	pinned = false
+	if k.box() == nil {
+		k.engine.cuts.Unpin(slot)
+		pinned = false
+	}
 	if err := w.Commit(m); err != nil {
 		if !errors.Is(err, state.ErrTorn) {
 			w.Abort()
@@ -354,6 +403,12 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 		return nil, w, err
 	}
 	k.panes = panes
+	begin = time.Now()
+	sent := k.send(m, rows)
+	k.idle += time.Since(begin)
+	if sent != nil {
+		return nil, w, sent
+	}
 	return m, w, nil
 }
 
@@ -380,18 +435,21 @@ func (k *keeper) saveSink() (saved []byte, err error) {
 // pin pins the cut to save.
 func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 	e := k.engine
+	aligned := k.begun && e.output != nil && e.output.aligned()
 	least := uint64(0)
 	if now {
 		least = e.cuts.Want()
+	}
+	if now && !aligned { // an output with a full outbox goes on only when it knows that a cut is wanted
 		if err := e.wait(context.Background(), least); err != nil && !errors.Is(err, ErrEnded) {
 			return nil, 0, err
 		}
 	}
-	if !k.begun || e.output == nil || e.cfg.Plan.Emit != plan.EmitChanges {
+	if !aligned {
 		cut, slot = e.cuts.Pin()
 		return cut, slot, nil
 	}
-	if isDone(e.output.finished) {
+	if isDone(e.output.through) {
 		if !e.output.whole.Load() {
 			return nil, 0, errors.New("the writer has ended before it had written everything")
 		}
@@ -399,11 +457,17 @@ func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 		return cut, slot, nil
 	}
 	for {
+		k.target.Store(0)
 		k.wanted.Store(true)
+		number := e.cuts.Want()
+		k.target.Store(number)
+		e.output.batchReady.wake()
+		e.output.box.notify()
 		// The output looks after it has written a cut. If there is no memory for that one, it
 		// writes none.
-		err := e.wait(context.Background(), e.cuts.Want())
+		err := e.wait(context.Background(), number)
 		if errors.Is(err, ErrNoImage) && k.wanted.CompareAndSwap(true, false) {
+			e.output.batchReady.wake()
 			return nil, 0, err
 		}
 		select {
@@ -412,7 +476,7 @@ func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
 				return o.cut, o.slot, nil
 			}
 			e.cuts.Unpin(o.slot) // it was being written when this was called
-		case <-e.output.finished:
+		case <-e.output.through:
 			return k.pin(false)
 		}
 	}
@@ -488,6 +552,7 @@ func (k *keeper) manifest(cut *result.Cut, slot int) *state.Manifest {
 		r := state.Reader{
 			Name: in.source.base().name, Watermark: at.Watermark, Ended: at.Ended, Counters: nameCounters(c),
 		}
+		r.Left = !at.Ended && in.source.base().leaving.Load() && isDone(in.gone)
 		_, r.Resumes = in.source.base().reader.(record.Resumer)
 		for _, p := range at.Positions {
 			r.Positions = append(r.Positions, state.Position{Split: p.Split, Offset: append([]byte(nil), p.Offset...)})
@@ -577,7 +642,7 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 	}
 	done := make(chan error, 1)
 	select {
-	case k.requests <- done:
+	case k.requests <- saveRequest{done, true}:
 	case <-k.finished:
 		return fmt.Errorf("engine: checkpoint: %w", e.over())
 	case <-ctx.Done():

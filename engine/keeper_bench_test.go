@@ -2,6 +2,8 @@ package engine_test
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -131,6 +133,94 @@ func BenchmarkKept(b *testing.B) {
 				longest = max(longest, a.Longest)
 			}
 			b.ReportMetric(float64(longest.Microseconds()), "us-longest-step")
+		})
+	}
+}
+
+// BenchmarkSendWhileSaving is how long a Send takes, without saves and while a million groups are saved again and
+// again, and the longest step of an agent meanwhile.
+func BenchmarkSendWhileSaving(b *testing.B) {
+	type event struct{ Key, Value int64 }
+	const groups = 1_000_000
+	for _, saving := range []bool{false, true} {
+		b.Run(fmt.Sprintf("saving=%v", saving), func(b *testing.B) {
+			f, err := readers.NewFeed[event](nil, readers.FeedConfig{Name: "feed"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			st := engine.Dir(b.TempDir())
+			st.Interval, st.NoSync = time.Hour, true
+			e, err := engine.Start(b.Context(), engine.Config{
+				Plan: &plan.Plan{Source: f.Schema(), Keys: []string{"key"}, Aggregates: []plan.Aggregate{
+					{Name: "n", Func: plan.Count}, {Name: "s", Func: plan.Sum, Column: "value"},
+				}},
+				Readers: []record.Reader{f}, Partitions: 1, Cores: 1, State: st,
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { e.Close() })
+			lane, err := f.Lane()
+			if err != nil {
+				b.Fatal(err)
+			}
+			key := int64(0)
+			send := func() {
+				key = (key + 7919) % groups
+				if err := lane.Send(b.Context(), event{key, 1}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for range 2 * groups {
+				send()
+			}
+			saves, stop := e.Stats().State.Saves, make(chan struct{})
+			var saver sync.WaitGroup
+			if saving {
+				saver.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+							if err := e.Checkpoint(b.Context()); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					}
+				})
+			}
+			var took []time.Duration
+			b.ResetTimer()
+			for range b.N {
+				for end := time.Now().Add(2 * time.Second); ; {
+					begin := time.Now()
+					if begin.After(end) {
+						break
+					}
+					send()
+					took = append(took, time.Since(begin))
+					if len(took)%64 == 0 {
+						time.Sleep(50 * time.Microsecond) // about a million a second
+					}
+				}
+			}
+			b.StopTimer()
+			close(stop)
+			saver.Wait()
+			slices.Sort(took)
+			for _, p := range []float64{0.5, 0.99, 0.999, 0.9999} {
+				b.ReportMetric(float64(took[int(p*float64(len(took)-1))].Nanoseconds())/1000, fmt.Sprintf("us-p%v", 100*p))
+			}
+			var longest time.Duration
+			s := e.Stats()
+			for _, a := range s.Agents {
+				longest = max(longest, a.Longest)
+			}
+			b.ReportMetric(float64(longest.Microseconds()), "us-longest-step")
+			b.ReportMetric(float64(s.State.Saves-saves), "saves")
+			b.ReportMetric(float64(len(took))/1e6/2/float64(b.N), "M/s")
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -616,4 +617,114 @@ func TestStateWithHeldSnapshots(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Goal: a reader that is removed before its end need not come back after a restart; if it does, it
+// goes on where it was. One that was not removed has to come back.
+func TestStateOfRemovedReader(t *testing.T) {
+	dir := t.TempDir()
+	life := func(lanes ...string) (*engine.Engine, []*readers.NumberedLane[numbered], []uint64, error) {
+		var all []record.Reader
+		var feeds []*readers.Feed[numbered]
+		for _, name := range lanes {
+			f, err := readers.NewFeed[numbered](nil, readers.FeedConfig{Name: name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, feeds = append(all, f), append(feeds, f)
+		}
+		p, err := query.Compile(`SELECT key, count(*) AS n FROM feed GROUP BY key`, feeds[0].Schema())
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := engine.Dir(dir)
+		st.Interval, st.NoSync = time.Hour, true
+		e, err := engine.Start(t.Context(), engine.Config{Plan: p, Readers: all, Cores: 1, NoPin: true, State: st})
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		var open []*readers.NumberedLane[numbered]
+		var from []uint64
+		for _, f := range feeds {
+			lane, n, err := f.Resume("lane")
+			if err != nil {
+				t.Fatal(err)
+			}
+			open, from = append(open, lane), append(from, n)
+		}
+		return e, open, from, nil
+	}
+	e, lanes, _, err := life("one", "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lane := range lanes {
+		if err := lane.SendAt(t.Context(), 6, numbered{1, 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save := func() {
+		t.Helper()
+		if err := e.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save()
+	if _, _, _, err := life("one"); !errors.Is(err, engine.ErrLostSplit) {
+		t.Fatalf("without a reader that was not removed: %v", err)
+	}
+	if e, _, _, err = life("one", "two"); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.RemoveReader(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	save()
+	if e, _, _, err = life("one"); err != nil {
+		t.Fatal(err)
+	}
+	save()
+	e, _, from, err := life("one", "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if from[0] != 7 || from[1] != 7 {
+		t.Errorf("the lanes go on at %d, expected 7 and 7", from)
+	}
+}
+
+// A goexitReader ends the goroutine that has it go on.
+type goexitReader struct{ record.Reader }
+
+func (goexitReader) ResumeFrom([]record.Position) ([]string, []record.Position, error) {
+	runtime.Goexit()
+	return nil, nil, nil
+}
+
+// Goal: user code that ends the goroutine which starts the engine does not leave the folder locked.
+func TestStateGoexit(t *testing.T) {
+	dir := t.TempDir()
+	set := func(cfg *engine.Config) { cfg.State = engine.Dir(dir) }
+	f, err := readers.NewFeed[numbered](nil, readers.FeedConfig{Name: "feed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := query.Compile(`SELECT key, count(*) AS n FROM feed GROUP BY key`, f.Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, err := engine.Start(context.Background(), engine.Config{
+			Plan: p, Readers: []record.Reader{goexitReader{f}}, Cores: 1, NoPin: true, State: engine.Dir(dir),
+		})
+		t.Errorf("Start has returned: %v", err)
+	}()
+	<-ended
+	laneLife(t, set, func(*engine.Engine, *readers.NumberedLane[numbered], uint64) {})
 }

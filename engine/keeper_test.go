@@ -395,6 +395,7 @@ func difference(got, want []string) string {
 // grown.
 func TestStateAtEnd(t *testing.T) {
 	dir := t.TempDir()
+	var st engine.StateStats
 	life := func(rows int, until int64, end func(*engine.Engine) error) (n uint64) {
 		l := &splitLog{splits: 3, rows: rows}
 		l.until.Store(until)
@@ -407,6 +408,7 @@ func TestStateAtEnd(t *testing.T) {
 		if err := end(e); err != nil {
 			t.Fatal(err)
 		}
+		st = e.Stats().State
 		s := e.Snapshot()
 		defer s.Close()
 		return s.Records()
@@ -418,9 +420,12 @@ func TestStateAtEnd(t *testing.T) {
 	if n := life(200, 100, shutdown); n != 300 {
 		t.Fatalf("%d records at the shutdown, expected 300", n)
 	}
-	for range 2 {
+	for i := range 3 {
 		if n := life(200, 200, (*engine.Engine).Wait); n != 600 {
 			t.Fatalf("%d records at the end, expected 600", n)
+		}
+		if i > 0 && (st.Saves != 0 || st.Generation != st.Restored) {
+			t.Errorf("a start at the end has made %d generations, the last is %d", st.Saves, st.Generation)
 		}
 	}
 	if n := life(250, 250, (*engine.Engine).Wait); n != 750 {

@@ -3,10 +3,13 @@ package engine_test
 import (
 	"bytes"
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -32,6 +35,7 @@ import (
 type killCase struct {
 	Dir     string
 	Plan    string // the text of the query
+	Outbox  string // which of outboxPlans it is; empty if it is none
 	Source  string // csv, ndjson, both, lanes or generator
 	Sink    string // rotated, single, or empty
 	Records int
@@ -66,7 +70,7 @@ var killPoints = func() (points []string) {
 		"create segment", "write half of segment", "write segment", "sync segment",
 		"create manifest", "write half of manifest", "write manifest", "sync manifest",
 		"sync folder", "rename manifest", "remove manifest", "remove segment",
-		"recover", "write window", "end window", "save sink", "resume",
+		"recover", "write window", "end window", "save sink", "resume", "recover output", "commit", "write batch",
 	} {
 		points = append(points, "before "+p, "after "+p)
 	}
@@ -132,6 +136,34 @@ func (s *killSink) Save(ctx context.Context) (saved []byte, err error) {
 		return err
 	})
 	return saved, err
+}
+
+// killTransactions is a File with points that takes transactions.
+type killTransactions struct {
+	*writers.File
+	k *killer
+}
+
+func (s *killTransactions) RecoverOutput(ctx context.Context, job string) (number uint64, err error) {
+	_ = s.k.before("recover output")
+	number, err = s.File.RecoverOutput(ctx, job)
+	s.k.after("recover output")
+	return number, err
+}
+
+func (s *killTransactions) Commit(ctx context.Context, number uint64, rows iter.Seq[*record.Batch], complete bool) error {
+	_ = s.k.before("commit")
+	err := s.File.Commit(ctx, number, func(yield func(*record.Batch) bool) {
+		for b := range rows {
+			_ = s.k.before("write batch")
+			if !yield(b) {
+				return
+			}
+			s.k.after("write batch")
+		}
+	}, complete)
+	s.k.after("commit")
+	return err
 }
 
 // slowReader is a reader that takes its time, so that there is some to kill it in.
@@ -308,7 +340,10 @@ func (c *killCase) config(k *killer) (cfg engine.Config, run func() error, err e
 	if err != nil {
 		return cfg, nil, err
 	}
-	if w := cfg.Plan.Window; w != nil {
+	switch w := cfg.Plan.Window; {
+	case c.Outbox != "":
+		alterOutboxPlan(c.Outbox, cfg.Plan)
+	case w != nil:
 		w.OutOfOrder, w.Retain = 2*time.Second, 4000 // all windows are still there at the end
 	}
 	cfg.Readers, run, err = c.open(k)
@@ -325,6 +360,9 @@ func (c *killCase) config(k *killer) (cfg engine.Config, run func() error, err e
 			return cfg, nil, err
 		}
 		cfg.Writer = &killSink{f, k}
+		if c.Outbox != "" {
+			cfg.Writer = &killTransactions{f, k}
+		}
 	}
 	if c.State {
 		s := engine.Dir(filepath.Join(c.Dir, "state"))
@@ -355,8 +393,12 @@ func (c *killCase) live(t *testing.T) killResult {
 	s := e.Snapshot()
 	defer s.Close()
 	counters := e.Stats().Counters()
+	var groups []string
+	if !cfg.Plan.PassesThrough() {
+		groups = lines(t, s)
+	}
 	return killResult{
-		Lines: lines(t, s), Records: s.Records(), Late: counters.Late, Quarantined: counters.Quarantined,
+		Lines: groups, Records: s.Records(), Late: counters.Late, Quarantined: counters.Quarantined,
 		Restored: e.Stats().State.Restored,
 	}
 }
@@ -437,6 +479,12 @@ func newKillCase(rng *rand.Rand) *killCase {
 		}[rng.IntN(2)]
 		return c
 	}
+	if rng.IntN(3) == 0 {
+		names := slices.Sorted(maps.Keys(outboxPlans))
+		c.Outbox = names[rng.IntN(len(names))]
+		c.Plan, c.Sink = outboxText(c.Outbox), []string{"rotated", "single"}[rng.IntN(2)]
+		return c
+	}
 	var names []string
 	for name := range keptPlans {
 		names = append(names, name)
@@ -510,6 +558,48 @@ func (c *killCase) output() (rows []string, err error) {
 	return rows, nil
 }
 
+// rows are what all files of the sink have, in order, with a space between two values.
+func (c *killCase) rows() (rows []string, err error) {
+	files, err := c.named()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		all, err := csv.NewReader(strings.NewReader(files[name])).ReadAll()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for _, row := range all[min(1, len(all)):] {
+			for i, value := range row {
+				if value == "" {
+					row[i] = "NULL"
+				}
+			}
+			rows = append(rows, strings.Join(row, " "))
+		}
+	}
+	return rows, nil
+}
+
+// sameOutbox is same for a sink that takes transactions.
+func (c *killCase) sameOutbox(got, want *killResult, rows []string) error {
+	if got.Records != want.Records || got.Quarantined != 0 {
+		return fmt.Errorf("%d records, %d quarantined, expected %d, 0", got.Records, got.Quarantined, want.Records)
+	}
+	if strings.HasPrefix(c.Outbox, "changes") && !slices.Equal(got.Lines, want.Lines) {
+		return fmt.Errorf("%d groups, expected %d:\n%s", len(got.Lines), len(want.Lines), difference(got.Lines, want.Lines))
+	}
+	stray, err := c.stray()
+	if err != nil || len(stray) > 0 {
+		return errors.Join(err, fmt.Errorf("left over: %v", stray))
+	}
+	have, err := c.rows()
+	if err != nil {
+		return err
+	}
+	return checkLedger(c.Outbox, have, rows, got.Late, int(got.Records), got.Lines)
+}
+
 // stray are the files that should not be there after the end.
 func (c *killCase) stray() (names []string, err error) {
 	err = filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error {
@@ -547,6 +637,9 @@ func (c *killCase) stray() (names []string, err error) {
 
 // same says how the end of a case differs from the end of an undisturbed run.
 func (c *killCase) same(got, want *killResult, rows []string) error {
+	if c.Outbox != "" {
+		return c.sameOutbox(got, want, rows)
+	}
 	if got.Records != want.Records || got.Late != 0 || got.Quarantined != 0 {
 		return fmt.Errorf("%d records, %d late, %d quarantined, expected %d, 0, 0", got.Records, got.Late, got.Quarantined, want.Records)
 	}
@@ -606,9 +699,16 @@ func killCaseOf(dir string, seed uint64, points map[string]int) (kills int, what
 	if err != nil {
 		return 0, what, err
 	}
-	rows, err := c.output()
+	read := c.output
+	if c.Outbox != "" {
+		read = c.rows
+	}
+	rows, err := read()
 	if err != nil {
 		return 0, what, err
+	}
+	if c.Outbox != "" {
+		slices.Sort(rows)
 	}
 	undisturbed := c.Dir
 	c.Dir = filepath.Join(dir, "killed")

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"math"
+
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
@@ -49,13 +51,21 @@ func (o *outlet) Give(b *core.Passed) {
 	o.writer.wake()
 }
 
-// write writes one batch if there is one. The writer's goroutine calls it.
-func (o *outlet) write(do func(*record.Batch) error) (some bool, err error) {
+// has says whether there is a batch that is in the cut of an epoch. The writer's goroutine calls
+// it.
+func (o *outlet) has(epoch uint64) bool {
+	next := o.giveOut.Peek(1)
+	return len(next) > 0 && next[0].Epoch <= epoch
+}
+
+// write writes one batch, if there is one that is in the cut of an epoch. The writer's goroutine
+// calls it.
+func (o *outlet) write(epoch uint64, do func(*core.Passed) error) (some bool, err error) {
 	var b [1]*core.Passed
-	if o.giveOut.PopN(b[:]) == 0 {
+	if !o.has(epoch) || o.giveOut.PopN(b[:]) == 0 {
 		return false, nil
 	}
-	err = do(b[0].Batch)
+	err = do(b[0])
 	o.freeIn.PushN(b[:])
 	o.bell.Wake()
 	return true, err
@@ -66,6 +76,9 @@ func (o *outlet) write(do func(*record.Batch) error) (some bool, err error) {
 // readers are stopped. If the plan has an order, the records are kept instead and written at the
 // end.
 func (o *output) writePassed() error {
+	if o.engine.keeper != nil {
+		return o.writePassedAligned()
+	}
 	if len(o.branch.cfg.Plan.OrderBy) > 0 {
 		sorter, err := result.NewSorter(o.branch.cfg.Plan, o.branch.cfg.StateBytes)
 		if err != nil {
@@ -116,7 +129,7 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 		ended := o.branch.cuts.Ended()
 		some := false
 		for _, out := range o.outlets {
-			wrote, err := out.write(do)
+			wrote, err := out.write(math.MaxUint64, func(b *core.Passed) error { return do(b.Batch) })
 			if err != nil {
 				return false, err
 			}
@@ -129,7 +142,7 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 			return true, nil
 		}
 		o.batchReady.announce()
-		if !o.anyGiven() {
+		if !o.anyGiven(math.MaxUint64) {
 			select {
 			case <-o.batchReady.c:
 			case <-next:
@@ -145,9 +158,10 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 	}
 }
 
-func (o *output) anyGiven() bool {
+// anyGiven says whether an outlet has a batch that is in the cut of an epoch.
+func (o *output) anyGiven(epoch uint64) bool {
 	for _, out := range o.outlets {
-		if !out.giveOut.Empty() {
+		if out.has(epoch) {
 			return true
 		}
 	}

@@ -31,11 +31,20 @@ type output struct {
 	outlets    []*outlet // by the number of the partition
 	batchReady wakeup    // rung when an outlet has a batch
 
+	// box has the rows until the writer gets them in a transaction; it is nil if the writer gets
+	// them at once. epoch is the first epoch whose cut has the rows that are being written.
+	box   *outbox
+	epoch uint64
+	// through is closed when everything has been written, or put into the box, or nothing more will
+	// be.
+	through chan struct{}
+
 	// from is the end of the last window that was written before a restart.
 	from int64
 	// changes are what was written before a restart; nil if there was none.
 	changes *result.Changes
-	// whole is set when everything has been written, before finished is closed.
+	// whole is set when everything has been written, before through is closed. It is false again if
+	// the writer could not be given what was in the box, before finished is closed.
 	whole atomic.Bool
 	// cut is set before finished is closed if Close has ended the writing.
 	cut atomic.Bool
@@ -51,7 +60,8 @@ const writtenEvery = time.Millisecond
 func newOutput(b *branch) *output {
 	o := &output{
 		engine: b.engine, branch: b, writer: b.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup(),
-		from: math.MinInt64,
+		through: make(chan struct{}),
+		from:    math.MinInt64,
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	if b.cfg.Plan.Window != nil {
@@ -76,12 +86,25 @@ func (o *output) run() {
 	if o.branch.cfg.Plan.PassesThrough() {
 		write = o.writePassed
 	}
-	err := contain("Write", write, gone)
-	o.whole.Store(err == nil && o.branch.cuts.Ended())
+	err := o.writeAll(write, gone)
 	o.cut.Store(err != nil && o.engine.closing.Load())
 	if err != nil && !(o.engine.closing.Load() && errors.Is(err, context.Canceled)) {
 		o.branch.fail(fmt.Errorf("engine: writer: %w", err))
 	}
+}
+
+// writeAll writes, and has what is in the box given to the writer at the end.
+func (o *output) writeAll(write func() error, gone func(error)) (err error) {
+	func() {
+		defer close(o.through)
+		err = contain("Write", write, gone)
+		o.whole.Store(err == nil && o.branch.cuts.Ended())
+	}()
+	if err == nil {
+		err = o.flush()
+		o.whole.Store(err == nil && o.branch.cuts.Ended())
+	}
+	return err
 }
 
 // write writes what each new snapshot has closed.
@@ -104,7 +127,11 @@ func (o *output) write() error {
 		} else if err != nil {
 			return nil
 		}
+		if err := o.awaitRoom(); err != nil {
+			return err
+		}
 		cut, slot := o.branch.cuts.Pin()
+		o.epoch = cut.Epoch()
 		if o.branch.failure() != nil { // some partitions may show less than others
 			o.branch.cuts.Unpin(slot)
 			return nil
@@ -118,7 +145,7 @@ func (o *output) write() error {
 			err = o.writeCut(cut, last, &written)
 		}
 		next = max(next, cut.Epoch()) + 1
-		if err == nil && changes != nil {
+		if err == nil && e.keeper != nil && o.aligned() {
 			e.keeper.offer(cut, slot)
 		}
 		o.branch.cuts.Unpin(slot)
@@ -206,7 +233,7 @@ func (o *output) resume() (err error) {
 	}
 	cut, slot := o.branch.cuts.Pin()
 	defer o.branch.cuts.Unpin(slot)
-	o.changes.Resume(cut)
+	o.changes.Resume(cut, o.box == nil)
 	return nil
 }
 
@@ -223,6 +250,10 @@ func (o *output) batches(all iter.Seq[*record.Batch]) error {
 
 // batch writes one batch.
 func (o *output) batch(b *record.Batch) error {
+	if o.box != nil {
+		o.box.put(o.epoch, b)
+		return nil
+	}
 	return o.retry(func() error { return o.writer.Write(o.ctx, b) })
 }
 
@@ -239,7 +270,7 @@ func (o *output) endWindow(end int64) error {
 // nil.
 func (o *output) committer() record.Committer {
 	p := o.branch.cfg.Plan
-	if o.engine.keeper == nil || p.Window == nil || p.Emit == plan.EmitChanges {
+	if o.engine.keeper == nil || p.Window == nil || p.Emit == plan.EmitChanges || o.box != nil {
 		return nil
 	}
 	c, _ := o.writer.(record.Committer)

@@ -64,6 +64,9 @@ func (k *keeper) restore() error {
 	if err := k.recoverSink(m); err != nil {
 		return err
 	}
+	if err := k.recoverOutbox(m); err != nil {
+		return err
+	}
 	if err := k.resumeReaders(m); err != nil {
 		return err
 	}
@@ -100,6 +103,12 @@ func (k *keeper) restore() error {
 	k.stats.Generation, k.stats.Epoch, k.stats.Bytes, k.stats.Saved = m.Generation, m.Epoch, m.Bytes(), m.Time
 	k.stats.Restored, k.stats.Passed = m.Generation, k.folder.Passed
 	k.saved = k.now()
+	if m.Finished {
+		k.saved.ended = len(e.cfg.Readers)
+	}
+	if k.state.Takeover {
+		k.saved.ended = -1 // the next generation says that the folder is no copy any more
+	}
 	return nil
 }
 

@@ -52,13 +52,24 @@ type State struct {
 	// such a folder is refused, because the other engine may still run.
 	Takeover bool
 
+	// RepeatOutput goes on with a writer that has more transactions than the state
+	// (record.Transactional), because an older state was put back: rows since then are written once
+	// more.
+	RepeatOutput bool
+
+	// SkipOutputTo goes on with a writer whose transactions do not fit the state, and says up to
+	// which number they are left as they are; the error that is returned without it says the
+	// number, and which rows are lacking then.
+	SkipOutputTo uint64
+
 	// OnEvent is told of each save and of each failure to save. It is called on a goroutine that
 	// does nothing else but save, and must not wait for the engine. Nil is told nothing; Stats has
 	// the same.
 	OnEvent func(StateEvent)
 
-	// open replaces the folder in tests.
-	open func(state.Options) (*state.Folder, error)
+	// open replaces the folder in tests, and outboxBytes replaces MaxOutboxBytes.
+	open        func(state.Options) (*state.Folder, error)
+	outboxBytes int
 }
 
 // Dir is the State in a folder, with the defaults.
@@ -118,8 +129,9 @@ func (s *State) validate(c *Config, fault func(format string, args ...any)) {
 	if s.Share < 0 || s.Share != s.Share {
 		fault("%v of a core for checkpoints, expected more than 0, or 0 for %v", s.Share, DefaultCheckpointShare)
 	}
-	if c.Plan != nil && c.Plan.PassesThrough() {
-		fault("a plan that passes records through keeps no groups: State is not for it")
+	if p := c.Plan; p != nil && p.PassesThrough() && (len(p.OrderBy) > 0 || p.Limit != nil) {
+		fault("a plan that passes records through in an order, or up to a limit, would not go on where it was: " +
+			"State is not for it")
 	}
 	if c.StatePolicy == plan.StateShed {
 		fault("a plan that sheds counts records as dropped that it would count after a restart: State is not for it")
@@ -134,6 +146,9 @@ func (s *State) withDefaults() *State {
 	}
 	if d.Share == 0 {
 		d.Share = DefaultCheckpointShare
+	}
+	if d.outboxBytes == 0 {
+		d.outboxBytes = MaxOutboxBytes
 	}
 	return &d
 }
@@ -171,7 +186,10 @@ func fingerprint(p *plan.Plan) (lines []string) {
 		line("key %d is %s", i+1, column(k))
 	}
 	for i, a := range p.Aggregates {
-		text := fmt.Sprintf("aggregate %d is %v(", i+1, a.Func)
+		text := fmt.Sprintf("aggregate %d is %s(", i+1, a.FuncName())
+		if a.User != nil {
+			text = fmt.Sprintf("aggregate %d is your %v (", i+1, a.User)
+		}
 		if a.Distinct {
 			text += "DISTINCT "
 		}
@@ -195,9 +213,12 @@ func fingerprint(p *plan.Plan) (lines []string) {
 		}
 		lines = append(lines, text)
 	}
-	if p.Emit == plan.EmitChanges {
-		// The sink has rows of this shape.
+	switch { // the sink has rows of this shape
+	case p.Emit == plan.EmitChanges:
 		line("emits changes")
+		lines = append(lines, outputPrint(p)...)
+	case p.PassesThrough():
+		line("passes records through")
 		lines = append(lines, outputPrint(p)...)
 	}
 	return lines

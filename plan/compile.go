@@ -310,6 +310,7 @@ func (p *Plan) windowMayBeNull() bool {
 
 type boundAggregate struct {
 	kind     AggregateKind
+	user     *agg.User
 	fn       agg.Func
 	arg, by  int // in layout.args, -1 for none
 	distinct bool
@@ -319,7 +320,7 @@ type boundAggregate struct {
 
 // bind finds the arguments of an aggregate and binds its function.
 func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
-	b = boundAggregate{kind: a.Func, arg: -1, by: -1}
+	b = boundAggregate{kind: a.Func, user: a.User, arg: -1, by: -1}
 	of := fmt.Sprintf("aggregate %q", a.Name)
 	var args []agg.Arg
 	var sources []int
@@ -346,10 +347,7 @@ func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 	if !ok {
 		return b, false
 	}
-	fn, err := agg.Bind(a.Func, args...)
-	if err == nil {
-		fn, err = agg.WithFraction(fn, a.Fraction)
-	}
+	fn, err := bindFunc(a, args)
 	if err != nil {
 		l.fault("%s: %w", of, err)
 		return b, false
@@ -373,6 +371,21 @@ func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 	return b, true
 }
 
+// bindFunc binds the function of an aggregate.
+func bindFunc(a Aggregate, args []agg.Arg) (agg.Func, error) {
+	if a.User == nil {
+		fn, err := agg.Bind(a.Func, args...)
+		if err != nil {
+			return nil, err
+		}
+		return agg.WithFraction(fn, a.Fraction)
+	}
+	if a.Func != 0 || a.Distinct || a.Fraction != 0 {
+		return nil, fmt.Errorf("User is set, so Func, Distinct and Fraction are not for it")
+	}
+	return a.User.Bind(args...)
+}
+
 // argument is the position of a source column among the arguments.
 func (l *compiler) argument(source int, f record.Field, values bool) int {
 	l.HasNulls = l.HasNulls || f.Nullable
@@ -394,6 +407,7 @@ func (l *compiler) argument(source int, f record.Field, values bool) int {
 func (l *compiler) place(bound []boundAggregate) {
 	type slot struct {
 		kind     AggregateKind
+		user     *agg.User
 		arg, by  int
 		distinct bool
 		collect  string
@@ -407,11 +421,11 @@ func (l *compiler) place(bound []boundAggregate) {
 	slotOf := func(b boundAggregate) slot {
 		switch {
 		case b.collect != nil:
-			return slot{b.kind.State(), -1, -1, true, fmt.Sprintf("%+v", *b.collect)}
+			return slot{kind: b.kind.State(), arg: -1, by: -1, distinct: true, collect: fmt.Sprintf("%+v", *b.collect)}
 		case b.kind == Sum && hasAvg[b.arg]:
-			return slot{Avg, b.arg, -1, false, ""}
+			return slot{kind: Avg, arg: b.arg, by: -1}
 		}
-		return slot{b.kind.State(), b.arg, b.by, b.distinct, ""}
+		return slot{kind: b.kind.State(), user: b.user, arg: b.arg, by: b.by, distinct: b.distinct}
 	}
 	// States that are placed first are found by the others: averages by sums, and the states that
 	// count the values of an argument by its extremes and by count itself.

@@ -17,6 +17,13 @@ func (p *Plan) Explain() (string, error) {
 		return "", err
 	}
 	x := &explanation{plan: p, kept: l, read: l.Reading}
+	if p.From != nil {
+		inner, err := p.From.Explain()
+		if err != nil {
+			return "", err
+		}
+		x.text.WriteString(inner + "\n")
+	}
 	x.source()
 	if l.PassThrough {
 		x.passThrough()
@@ -113,7 +120,7 @@ func (x *explanation) columns() {
 				a.Func, a.arguments(arg))
 			continue
 		}
-		x.line("aggregate", "%s = %v(%s): %d bytes of state", a.Name, a.Func, arg, 8*o.Fn.Words())
+		x.line("aggregate", "%s = %s(%s): %d bytes of state", a.Name, a.FuncName(), arg, 8*o.Fn.Words())
 	}
 }
 

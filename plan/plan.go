@@ -133,12 +133,17 @@ const (
 	ApproxPercentile = agg.ApproxPercentile
 )
 
+// A UserAggregate is an aggregate function that is not one of these: package aggregate makes them.
+type UserAggregate = agg.User
+
 // An Aggregate is one computed column of the result.
 type Aggregate struct {
 	// Name is the name of the result's column.
 	Name string
-	// Func is the function.
+	// Func is the function. It is 0 if User is set.
 	Func AggregateKind
+	// User is a function of your own, instead of Func.
+	User *UserAggregate
 	// Column is the column that it is computed of; empty is count(*).
 	Column string
 	// By is the column that MinBy, MaxBy, First and Last choose by, and the x of Corr and its
@@ -164,6 +169,14 @@ type Aggregate struct {
 	Filter string
 }
 
+// FuncName returns the name of the function in SQL.
+func (a *Aggregate) FuncName() string {
+	if a.User != nil {
+		return a.User.Name()
+	}
+	return a.Func.String()
+}
+
 // An Expr is an expression over the columns of a record or of a group. SQL makes them; package
 // core/expr has the functions that make them by hand.
 type Expr = expr.Expr
@@ -184,6 +197,12 @@ type Plan struct {
 
 	// Source is the schema of the records.
 	Source *record.Schema
+
+	// From is the plan whose result the records are, for a question over the answer of another:
+	// Source has the columns of its result. It must not emit changes. The readers of an engine
+	// bring the records of the innermost plan. It is nil if the readers bring the records of this
+	// plan.
+	From *Plan
 
 	// Where is an expression over Source. Only records for which it is true pass; nil lets all
 	// pass. A record goes to quarantine if Where or a computed column cannot be computed for it (a
@@ -287,11 +306,15 @@ func (p *Plan) String() string {
 			arg += ", " + a.By
 		}
 		arg = a.arguments(arg)
-		fmt.Fprintf(&b, "%s%v(%s) AS %s", sep, a.Func, arg, a.Name)
+		fmt.Fprintf(&b, "%s%s(%s) AS %s", sep, a.FuncName(), arg, a.Name)
 		sep = ", "
 	}
 	if p.Source != nil {
-		b.WriteString(" FROM " + p.Source.Name())
+		b.WriteString(" FROM ")
+		if p.From != nil {
+			fmt.Fprintf(&b, "(%v) AS ", p.From)
+		}
+		b.WriteString(p.Source.Name())
 	}
 	if p.Where != nil {
 		fmt.Fprintf(&b, " WHERE %v", p.Where)
@@ -414,6 +437,14 @@ func (p *Plan) WrittenKeys() []string {
 // Streams says whether a writer gets rows before the end of the input whatever the window is:
 // records that pass through, or changes.
 func (p *Plan) Streams() bool { return p.PassesThrough() || p.Emit == EmitChanges }
+
+// Innermost is the plan whose records readers bring: the plan itself, or what From leads to.
+func (p *Plan) Innermost() *Plan {
+	for p.From != nil {
+		p = p.From
+	}
+	return p
+}
 
 // Inner is the schema of the groups before Select: the bounds of the window if there are windows,
 // the keys, the aggregates.

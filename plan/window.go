@@ -89,6 +89,14 @@ func (w *Window) Repeatable() bool {
 	return !w.ProcessingTime && !(w.Kind == window.Session && w.Idle > 0)
 }
 
+// NeedsTransactions says whether rows are written while records come, and nothing tells them apart
+// if they are written again after a restart. That is so for changes, for records that pass through
+// and for windows that are not Repeatable. Rows of other windows are told apart by the ends of the
+// windows.
+func (p *Plan) NeedsTransactions() bool {
+	return p.Emit == EmitChanges || p.PassesThrough() || p.Window != nil && !p.Window.Repeatable()
+}
+
 // validate reports what is wrong with the window.
 func (w *Window) validate(source *record.Schema) error {
 	var faults []error

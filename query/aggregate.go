@@ -96,7 +96,7 @@ var ofDistinct = []plan.AggregateKind{
 func isAggregate(x *syntax.Call) bool {
 	_, known := aggregates[x.Name]
 	_, no := refused[x.Name]
-	return (known || no || conditional[x.Name] != "" || percentileNamed(x.Name) != "" ||
+	return (known || no || userAggregate(x.Name) != nil || conditional[x.Name] != "" || percentileNamed(x.Name) != "" ||
 		collecting[x.Name].kind != 0) && x.Over == nil
 }
 
@@ -122,10 +122,11 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		return
 	}
 	kind := aggregates[x.Name]
+	user := userAggregate(x.Name)
 	if kind.State() == plan.MinBy || kind.State() == plan.MaxBy {
 		x = c.byTime(x)
 	}
-	if !c.mayAggregate(x, kind) {
+	if user != nil && !c.mayAggregateUser(x) || user == nil && !c.mayAggregate(x, kind) {
 		return
 	}
 	leaf := c.sourceLeaf("an aggregate")
@@ -144,7 +145,7 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 			return
 		}
 	}
-	a := plan.Aggregate{Func: kind, Distinct: x.Distinct && !slices.Contains(regardless, kind)}
+	a := plan.Aggregate{Func: kind, User: user, Distinct: x.Distinct && !slices.Contains(regardless, kind)}
 	args := x.Args
 	if kind == plan.ApproxPercentile {
 		f, ok := c.fraction(args[1], x)
@@ -266,6 +267,11 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 				return false
 			}
 			text = args[i].String()
+		}
+		if a.User != nil {
+			if t := userType(a.User, arg.Type()); t != arg.Type() {
+				arg, text = c.to(arg, t), fmt.Sprintf("%s as %v", text, t)
+			}
 		}
 		if a.Func.OfPairs() {
 			if !isNumber(arg.Type()) {

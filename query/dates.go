@@ -29,7 +29,8 @@ var dateFunctions = map[string]func(*compiler, *syntax.Call, leaf) (value, bool)
 // fieldFunctions are functions with the name of a field of a time, such as year(at).
 var fieldFunctions = []string{
 	"year", "month", "day", "hour", "minute", "second", "quarter", "week", "isodow", "isoyear", "decade", "century",
-	"millennium", "millisecond", "microsecond", "epoch", "dayofmonth", "dayofyear", "weekofyear", "monthname", "dayname",
+	"millennium", "millisecond", "microsecond", "epoch", "dayofmonth", "dayofyear", "weekofyear", "monthname",
+	"dayname",
 }
 
 // fieldAliases are other names of fields of times.
@@ -219,7 +220,7 @@ func (c *compiler) strftime(x *syntax.Call, l leaf) (v value, ok bool) {
 	return c.made(form.Start(), e, err)
 }
 
-// directives are those of strftime, as patterns of to_char.
+// directives are strftime's, as patterns of to_char.
 var directives = map[byte]string{
 	'Y': "YYYY", 'm': "MM", 'd': "DD", 'H': "HH24", 'I': "HH12", 'M': "MI", 'S': "SS", 'f': "US", 'j': "DDD", 'p': "AM",
 	'y': "YY", 'B': "FMMonth", 'b': "Mon", 'A': "FMDay", 'a': "Dy", 'F': "YYYY-MM-DD", 'T': "HH24:MI:SS", 'G': "IYYY",
@@ -237,7 +238,8 @@ func templateOf(format string) (string, error) {
 	for {
 		before, rest, found := strings.Cut(format, "%")
 		if strings.Contains(before, `"`) {
-			return "", fmt.Errorf("the format %q: a double quote cannot be written", strings.ReplaceAll(format, `"`, ""))
+			return "", fmt.Errorf("the format %q: a double quote cannot be written",
+				strings.ReplaceAll(format, `"`, ""))
 		}
 		text(before)
 		if !found {
@@ -250,7 +252,8 @@ func templateOf(format string) (string, error) {
 		}
 		pattern, ok := directives[rest[0]]
 		if !ok || rest[0] == 'n' {
-			return "", fmt.Errorf("strftime knows no %%%c, expected one of %%Y %%m %%d %%H %%M %%S %%f %%j %%p and others", rest[0])
+			return "", fmt.Errorf("strftime knows no %%%c, expected one of %%Y %%m %%d %%H %%M %%S %%f %%j %%p "+
+				"and others", rest[0])
 		}
 		if plain {
 			pattern = "FM" + pattern

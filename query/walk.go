@@ -114,8 +114,8 @@ func hasAggregate(e syntax.Expr) bool {
 	})
 }
 
-// clauses are where the expressions of a query lie: SELECT, WHERE, GROUP BY, HAVING, QUALIFY, ORDER BY
-// and WINDOW.
+// clauses are where the expressions of a query lie: SELECT, WHERE, GROUP BY, HAVING, QUALIFY, ORDER
+// BY and WINDOW.
 func clauses(q *syntax.Select) (all []*syntax.Expr) {
 	for i := range q.Items {
 		all = append(all, &q.Items[i].Expr)

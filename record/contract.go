@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"iter"
 )
 
 // A Reader brings the records of one source. Package readers has some; a service writes its own.
@@ -149,6 +150,30 @@ type Committer interface {
 	// Save makes the windows that have ended durable and returns what Recover needs to find them.
 	// Another goroutine calls it, also while Write runs.
 	Save(ctx context.Context) ([]byte, error)
+}
+
+// A Transactional is a Writer that takes results in numbered transactions, together with an engine
+// that keeps its state. So each row is written exactly once also if it belongs to no window that
+// could tell it apart: changes, records that pass through, and windows that a record which is read
+// again need not come into again. The engine keeps the rows until the state that they belong to is
+// durable, and then gives them to the writer. It does not call Write.
+type Transactional interface {
+	Writer
+
+	// RecoverOutput is called once, before the first Commit. Job names the state. It takes back
+	// what was written after the last transaction that is there for good, and returns the number of
+	// that one; 0 if there is none of this job. It also makes sure that no process of before still
+	// writes, as far as it can. The error says what does not fit together: the engine does not
+	// start then.
+	RecoverOutput(ctx context.Context, job string) (number uint64, err error)
+
+	// Commit writes the rows of a transaction. When it returns nil, the rows and the number are
+	// durable; if the process ends before that, either both are or none is. Numbers increase. After
+	// a transient error it is called again with the same number and the same rows; if the number is
+	// there by then, nothing is written. Complete says that the input has come to its end, so that
+	// nothing comes after it; if there are no rows, there is a batch without rows then, which has
+	// the columns. A batch is valid until the next one.
+	Commit(ctx context.Context, number uint64, rows iter.Seq[*Batch], complete bool) error
 }
 
 // ErrTransient marks an error that is worth another try. Test for it with errors.Is, make it with

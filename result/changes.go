@@ -49,14 +49,18 @@ func NewChanges(p *plan.Plan) (*Changes, error) {
 	return &Changes{layout: l, passed: map[int64]map[string]struct{}{}}, nil
 }
 
-// Resume has the Changes go on after a cut whose changes have all been written.
-func (c *Changes) Resume(cut *Cut) {
+// Resume has the Changes go on after a cut whose changes have all been written. more says that
+// later ones may have been written, too: then a group that does not pass when it changes first is
+// deleted, though it had not passed before.
+func (c *Changes) Resume(cut *Cut, more bool) {
 	c.next = cut.epoch + 1
 	l := c.layout
 	if l.Projection == nil || l.Projection.Having == nil {
 		return
 	}
-	c.cleared = map[int64]map[string]struct{}{}
+	if more {
+		c.cleared = map[int64]map[string]struct{}{}
+	}
 	clock, windows := cut.Closed()
 	for row := range cut.Rows() {
 		end := row.groups.End

@@ -48,8 +48,9 @@ type Folder struct {
 	last uint64
 	// kept are the generations on disk that are good, in order.
 	kept []*Manifest
-	// stray are the files that no kept generation names.
-	stray []string
+	// stray are the files that no kept generation names. damaged are the manifests of damaged
+	// generations that are newer than all that are kept.
+	stray, damaged []string
 }
 
 // Options are the choices of the program that opens a folder.
@@ -196,6 +197,9 @@ func (f *Folder) look() error {
 			return fmt.Errorf("generation %d: %w", n, err)
 		case len(f.kept) == 0:
 			passed = append(passed, fmt.Errorf("generation %d is passed over: %w", n, err))
+			f.damaged = append(f.damaged, name(n, manifestSuffix))
+		default: // a newer one is whole
+			f.stray = append(f.stray, name(n, manifestSuffix))
 		}
 	}
 	f.Passed = errors.Join(passed...)
@@ -299,3 +303,6 @@ func (f *Folder) String() string { return f.fs.String() }
 
 // Generations are the generations that are kept, in order.
 func (f *Folder) Generations() []*Manifest { return f.kept }
+
+// After has the numbers of the next generations be greater than a number.
+func (f *Folder) After(number uint64) { f.last = max(f.last, number) }

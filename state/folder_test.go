@@ -602,3 +602,40 @@ func TestParts(t *testing.T) {
 		t.Fatalf("%d bytes in %v", m.Bytes(), m.Files())
 	}
 }
+
+// Goal: the manifest of a damaged generation is there until a newer one is whole, and not longer.
+func TestFolderForgetsDamaged(t *testing.T) {
+	d := newDisk()
+	f, err := OpenFS(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := writeGeneration(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Close()
+	damage := func(n uint64) {
+		d.files[name(n, manifestSuffix)] = &diskFile{written: []byte("velo"), durable: 4}
+	}
+	has := func(n uint64) bool { return d.files[name(n, manifestSuffix)] != nil }
+	damage(3)
+	f, err = OpenFS(d, Options{})
+	if err != nil || f.Newest.Generation != 2 || !has(3) {
+		t.Fatalf("%v; the damaged generation is there: %v", err, has(3))
+	}
+	if err := writeGeneration(f); err != nil {
+		t.Fatal(err)
+	}
+	if has(3) || !has(2) || !has(4) {
+		t.Errorf("there are 2, 3 and 4: %v, %v, %v", has(2), has(3), has(4))
+	}
+	f.Close()
+	damage(2)
+	f, err = OpenFS(d, Options{})
+	if err != nil || f.Newest.Generation != 4 || f.Passed != nil || has(2) {
+		t.Errorf("%v, %v; the older one that is damaged is there: %v", err, f.Passed, has(2))
+	}
+	f.Close()
+}

@@ -74,7 +74,26 @@ type Plan struct {
 	// Sink is what the writer has saved of itself (record.Committer); nil if it saves nothing.
 	Sink []byte `json:"sink,omitempty"`
 
+	// Outbox has what the writer gets in a transaction after the generation is durable
+	// (record.Transactional); nil if it gets its rows at once.
+	Outbox *Outbox `json:"outbox,omitempty"`
+
 	Panes []Pane `json:"panes"`
+}
+
+// An Outbox is a transaction of results.
+type Outbox struct {
+	// After is the number of the transaction that the writer had before, and Number the one of this
+	// transaction. They are the same if there is nothing for the writer.
+	After  uint64 `json:"after"`
+	Number uint64 `json:"number"`
+	// Complete says that the input had come to its end.
+	Complete bool `json:"complete,omitempty"`
+	// Rows is the number of rows, and Columns describes their columns.
+	Rows    int64    `json:"rows"`
+	Columns []string `json:"columns"`
+	// Batches has the rows.
+	Batches Part `json:"batches"`
 }
 
 // A Pane is the groups of a piece of time in one partition. A query without windows has one pane
@@ -112,8 +131,9 @@ type Reader struct {
 	Positions []Position `json:"positions,omitempty"`
 	// Resumes says that the reader can be resumed.
 	Resumes bool `json:"resumes"`
-	// Ended says that it had come to the end of its source.
+	// Ended says that it had come to the end of its source, Left that it was removed before.
 	Ended bool `json:"ended"`
+	Left  bool `json:"left,omitempty"`
 	// Watermark is its watermark.
 	Watermark int64 `json:"watermark"`
 	// Counters say what had become of its records, by their names.
@@ -139,15 +159,26 @@ func (m *Manifest) Positions() (all []record.Position) {
 // Files are the names of the segments, each once.
 func (m *Manifest) Files() (names []string) {
 	seen := map[string]bool{}
-	for i := range m.Plan.Panes {
-		for _, p := range m.Plan.Panes[i].parts() {
-			if p.Bytes > 0 && !seen[p.File] {
-				seen[p.File] = true
-				names = append(names, p.File)
-			}
+	for _, p := range m.parts() {
+		if p.Bytes > 0 && !seen[p.File] {
+			seen[p.File] = true
+			names = append(names, p.File)
 		}
 	}
 	return names
+}
+
+// parts are all parts.
+func (m *Manifest) parts() (all []*Part) {
+	for i := range m.Plan.Panes {
+		for _, p := range m.Plan.Panes[i].parts() {
+			all = append(all, p)
+		}
+	}
+	if o := m.Plan.Outbox; o != nil {
+		all = append(all, &o.Batches)
+	}
+	return all
 }
 
 // parts are the parts of a pane.
@@ -233,14 +264,18 @@ func (m *Manifest) check() error {
 	if m.Generation == 0 || m.Plan.RowBytes < 0 || m.Plan.KeyWords < 0 || m.Plan.StateWords < 0 {
 		return bad("generation %d with rows of %d bytes", m.Generation, m.Plan.RowBytes)
 	}
+	for _, p := range m.parts() {
+		pieces := (p.Bytes + pieceBytes - 1) / pieceBytes
+		if p.Bytes < 0 || p.At < 0 || int64(len(p.Digests)) != 16*pieces || p.Bytes > 0 && !isSegment(p.File) {
+			return bad("a part of %d bytes at %d of %q with %d digests", p.Bytes, p.At, p.File, len(p.Digests)/16)
+		}
+	}
+	if o := m.Plan.Outbox; o != nil && (o.After > o.Number || o.Number > m.Generation ||
+		o.After == o.Number && o.Batches.Bytes > 0) {
+		return bad("transaction %d after %d in generation %d", o.Number, o.After, m.Generation)
+	}
 	for i := range m.Plan.Panes {
 		pane := &m.Plan.Panes[i]
-		for _, p := range pane.parts() {
-			pieces := (p.Bytes + pieceBytes - 1) / pieceBytes
-			if p.Bytes < 0 || p.At < 0 || int64(len(p.Digests)) != 16*pieces || p.Bytes > 0 && !isSegment(p.File) {
-				return bad("a part of %d bytes at %d of %q with %d digests", p.Bytes, p.At, p.File, len(p.Digests)/16)
-			}
-		}
 		if n := pane.Rows.Bytes; n > 0 && (m.Plan.RowBytes == 0 || n%int64(m.Plan.RowBytes) != 0) {
 			return bad("%d bytes of rows of %d bytes", n, m.Plan.RowBytes)
 		}
@@ -252,13 +287,13 @@ func (m *Manifest) check() error {
 }
 
 // Watermarks are the watermarks of splits: the least of the readers that had the split, of those
-// that had not ended if there are any.
+// that had neither ended nor left if there are any.
 func (m *Manifest) Watermarks() map[string]int64 {
 	marks := map[string]int64{}
 	for _, ended := range []bool{false, true} {
 		of := map[string]int64{}
 		for _, r := range slices.Concat(m.Readers, m.Absent) {
-			if r.Ended != ended {
+			if (r.Ended || r.Left) != ended {
 				continue
 			}
 			for _, p := range r.Positions {
@@ -276,10 +311,10 @@ func (m *Manifest) Watermarks() map[string]int64 {
 	return marks
 }
 
-// Unfinished are the splits that some reader had not read to the end.
+// Unfinished are the splits that some reader had not read to the end, unless it was removed.
 func (m *Manifest) Unfinished() (splits []string) {
 	for _, r := range m.Readers {
-		if r.Ended {
+		if r.Ended || r.Left {
 			continue
 		}
 		for _, p := range r.Positions {

@@ -232,9 +232,14 @@ func writeFile(fsys FS, file string, text []byte) error {
 }
 
 // forget removes the generations that are not kept any more, and the segments that only they name.
-// It begins after the newest generation is durable. A file that cannot be removed is tried again
+// It begins after the newest generation is durable, so damaged ones are not needed as evidence any
+// more, either. A file that cannot be removed is tried again
 // when the folder is next opened.
 func (f *Folder) forget() {
+	for _, file := range f.damaged {
+		_ = f.fs.Remove(file)
+	}
+	f.damaged = nil
 	if len(f.kept) <= keepGenerations {
 		return
 	}
@@ -333,12 +338,10 @@ func (f *Folder) Verify(m *Manifest) error {
 	}
 	var pieces []piece
 	most := int64(0) // bytes of a piece
-	for i := range m.Plan.Panes {
-		for _, p := range m.Plan.Panes[i].parts() {
-			most = max(most, min(p.Bytes, pieceBytes))
-			for at := int64(0); at < p.Bytes; at += pieceBytes {
-				pieces = append(pieces, piece{p, int(at / pieceBytes)})
-			}
+	for _, p := range m.parts() {
+		most = max(most, min(p.Bytes, pieceBytes))
+		for at := int64(0); at < p.Bytes; at += pieceBytes {
+			pieces = append(pieces, piece{p, int(at / pieceBytes)})
 		}
 	}
 	var next atomic.Int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"path/filepath"
 	"strconv"
@@ -23,6 +24,9 @@ type durability struct {
 	Checkpoint time.Duration `help:"How often the state is saved; ${checkpoint} without it." placeholder:"TIME"`
 	Fresh      bool          `help:"Begin anew this once; the old state is put aside."`
 	Takeover   bool          `help:"Go on this once with a copy of a state."`
+	// These two are for a state and a sink that do not fit together any more.
+	SkipOutputTo uint64 `help:"Go on this once with a sink that has other rows; the error says the number." placeholder:"N"`
+	RepeatOutput bool   `help:"Write rows once more, this once, that the sink has and the state has not."`
 }
 
 // folderOfSelect is the folder of a SELECT without a sink.
@@ -31,8 +35,9 @@ const folderOfSelect = "select"
 // checkState reports what is wrong with the options, and the queries whose state cannot be kept.
 func (d *durability) checkState(job *query.Job) error {
 	if d.State == "" {
-		if d.Checkpoint != 0 || d.Fresh || d.Takeover {
-			return errors.New("--checkpoint, --fresh and --takeover are for a job that keeps its state: --state DIR")
+		if d.Checkpoint != 0 || d.Fresh || d.Takeover || d.SkipOutputTo != 0 || d.RepeatOutput {
+			return errors.New("--checkpoint, --fresh, --takeover, --skip-output-to and --repeat-output are for a job " +
+				"that keeps its state: --state DIR")
 		}
 		return nil
 	}
@@ -41,14 +46,13 @@ func (d *durability) checkState(job *query.Job) error {
 		faults = append(faults, fmt.Errorf("--checkpoint %v: expected more than 0", d.Checkpoint))
 	}
 	for _, o := range job.Outputs {
-		switch s := o.Sink; {
-		case o.Plan.PassesThrough():
-			faults = append(faults, fmt.Errorf("%s: --state: the query passes records through and keeps no groups, so "+
-				"there is no state that could survive: put it into a job of its own, without --state", nameOf(o)))
-		case o.Plan.Emit == plan.EmitChanges && s != nil && s.Options.Connector() == "file" &&
-			!strings.Contains(filepath.Base(s.Options.Text("path")), "{n}"):
-			faults = append(faults, s.Options.Errorf("path", "with --state each run writes only the changes since the "+
-				"last one, and its file would replace the earlier ones: put {n} into the name"))
+		if o.Plan.From != nil {
+			faults = append(faults, fmt.Errorf("%s: --state: a query over the result of another keeps no state: put it "+
+				"into a job of its own, without --state", nameOf(o)))
+		}
+		if p := o.Plan; p.PassesThrough() && (len(p.OrderBy) > 0 || p.Limit != nil) {
+			faults = append(faults, fmt.Errorf("%s: --state: the query passes records through in an order, or up to a "+
+				"limit, and would not go on where it was: put it into a job of its own, without --state", nameOf(o)))
 		}
 	}
 	return errors.Join(faults...)
@@ -61,6 +65,7 @@ func (d *durability) stateOf(o *query.Output) *engine.State {
 	}
 	return &engine.State{
 		Path: filepath.Join(d.State, folderOf(o)), Interval: d.Checkpoint, Fresh: d.Fresh, Takeover: d.Takeover,
+		SkipOutputTo: d.SkipOutputTo, RepeatOutput: d.RepeatOutput,
 	}
 }
 
@@ -108,7 +113,14 @@ func (f *flow) resumable(rs []record.Reader) (bool, error) {
 func (f *flow) guarantee() string {
 	again := ""
 	_, commits := f.writer.(record.Committer)
+	_, transacts := f.writer.(record.Transactional)
 	switch {
+	case transacts && f.plan.NeedsTransactions():
+		if f.resumes {
+			return "exactly once: rows are written with each checkpoint"
+		}
+	case f.plan.PassesThrough():
+		again = "records after the last checkpoint are written again"
 	case f.plan.Emit == plan.EmitChanges:
 		again = "changes after the last checkpoint are written again"
 	case f.plan.Window != nil && !commits:
@@ -215,6 +227,25 @@ func (c *committed) EndWindow(ctx context.Context, window int64) error {
 // Save passes on.
 func (c *committed) Save(ctx context.Context) ([]byte, error) { return c.to.Save(ctx) }
 
+// transacted is a kept writer that takes transactions.
+type transacted struct {
+	*kept
+	to record.Transactional
+}
+
+// RecoverOutput passes on.
+func (t *transacted) RecoverOutput(ctx context.Context, job string) (number uint64, err error) {
+	return t.to.RecoverOutput(ctx, job)
+}
+
+// Commit notes that something has been written.
+func (t *transacted) Commit(ctx context.Context, number uint64, rows iter.Seq[*record.Batch], complete bool) error {
+	err := t.to.Commit(ctx, number, rows, complete)
+	t.begun = t.begun || err == nil
+	t.saysRetry(err)
+	return err
+}
+
 // stateHint adds the options of the program to an error about a state.
 func stateHint(err error) error {
 	switch {
@@ -223,6 +254,9 @@ func stateHint(err error) error {
 	case errors.Is(err, state.ErrNoManifest), errors.Is(err, engine.ErrOtherPlan), errors.Is(err, engine.ErrLostSplit),
 		errors.Is(err, engine.ErrFinished):
 		return fmt.Errorf("%w\n--fresh begins anew, and puts the old state aside", err)
+	case errors.Is(err, engine.ErrOutput):
+		return fmt.Errorf("%w\n--repeat-output and --skip-output-to N are for one start; --fresh begins anew, and puts "+
+			"the old state aside", err)
 	}
 	return err
 }

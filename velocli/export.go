@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/velo-engine/velo/connect"
 
@@ -11,14 +12,16 @@ import (
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/state"
+	"github.com/velo-engine/velo/writers"
 )
 
 // stateExportCmd prints the groups of a state.
 type stateExportCmd struct {
-	Dir    string `arg:"" help:"The folder of --state, or of one of its queries."`
-	Job    string `arg:"" help:"The job that made it; - is standard input."`
-	Query  string `help:"Print this query only: the name of its sink, or select." placeholder:"NAME"`
-	Format string `help:"How to print: ${enum}." enum:"table,csv,ndjson" default:"table"`
+	Dir    string   `arg:"" help:"The folder of --state, or of one of its queries."`
+	Job    string   `arg:"" help:"The job that made it; - is standard input."`
+	Query  string   `help:"Print this query only: the name of its sink, or select." placeholder:"NAME"`
+	Key    []string `help:"Print only rows whose column has this value; may be given several times." placeholder:"COLUMN=VALUE" sep:"none"`
+	Format string   `help:"How to print: ${enum}." enum:"table,csv,ndjson" default:"table"`
 }
 
 // Help is the additional text of velo state export --help.
@@ -69,22 +72,69 @@ func (c *stateExportCmd) print(path string, o *query.Output, std streams) error 
 	if err != nil {
 		return err
 	}
+	schema, err := o.Plan.Result()
+	if err != nil {
+		return err
+	}
+	keys, err := keysOf(c.Key, schema)
+	if err != nil {
+		return fmt.Errorf("%s: %w", nameOf(o), err)
+	}
 	w := newLines(c.Format, &terminal{to: std.out}, false)
 	some := false
 	for b := range saved.Batches(record.DefaultRows) {
+		if b = keys.of(b); b.Len() == 0 {
+			continue
+		}
 		some = true
 		if err := w.Write(context.Background(), b); err != nil {
 			return err
 		}
 	}
 	if !some {
-		schema, err := o.Plan.Result()
-		if err == nil {
-			err = w.Write(context.Background(), record.NewBatch(schema, 1)) // the names of the columns
-		}
-		if err != nil {
+		if err := w.Write(context.Background(), record.NewBatch(schema, 1)); err != nil { // the names of the columns
 			return err
 		}
 	}
 	return w.Close()
+}
+
+// exportKeys are values of columns that the rows to print have, as text; NULL is the empty text.
+type exportKeys map[int]string
+
+// keysOf reads --key.
+func keysOf(options []string, schema *record.Schema) (exportKeys, error) {
+	keys := exportKeys{}
+	for _, text := range options {
+		column, value, ok := strings.Cut(text, "=")
+		i, found := schema.Index(column)
+		if !ok || !found {
+			var names []string
+			for i := range schema.Len() {
+				names = append(names, schema.Field(i).Name)
+			}
+			return nil, fmt.Errorf("--key %s: expected COLUMN=VALUE, and one of the columns %s", text,
+				strings.Join(names, ", "))
+		}
+		keys[i] = value
+	}
+	return keys, nil
+}
+
+// of returns the rows of a batch that have the values.
+func (k exportKeys) of(b *record.Batch) *record.Batch {
+	if len(k) == 0 {
+		return b
+	}
+	var rows []int32
+next:
+	for row := range b.Len() {
+		for column, value := range k {
+			if text, _ := writers.Text(b, column, row); text != value {
+				continue next
+			}
+		}
+		rows = append(rows, int32(row))
+	}
+	return b.CopyRows(rows)
 }

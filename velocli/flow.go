@@ -20,7 +20,7 @@ import (
 // flow is one query that runs: one of velo query, or one of a job.
 type flow struct {
 	*ingest
-	// number is the number of the query among those of its ingest.
+	// number is the number of the query in its ingest.
 	number int
 	name   string
 	plan   *plan.Plan
@@ -47,11 +47,18 @@ func (f *flow) writerFor() record.Writer {
 	if f.atEnd {
 		return nil
 	}
+	if to, ok := f.writer.(record.Transactional); ok && f.transacts() {
+		return &transacted{f.kept, to}
+	}
 	if to, ok := f.writer.(record.Committer); ok && f.commits() {
 		return &committed{f.kept, to}
 	}
 	return f.kept
 }
+
+// transacts says whether the rows of the query are written exactly once by transactions, if the
+// sink can do that.
+func (f *flow) transacts() bool { return f.state != nil && f.plan.NeedsTransactions() }
 
 // commits says whether the windows of the query are written exactly once, if the sink can do that.
 func (f *flow) commits() bool {
@@ -128,6 +135,9 @@ func (f *flow) leave() error {
 // begin writes the column names of a result that has no rows.
 func (f *flow) begin() error {
 	file, _ := f.writer.(*writers.File)
+	if _, ok := f.writer.(record.Transactional); ok && f.transacts() {
+		return nil // the last transaction has them
+	}
 	if f.kept.begun || file != nil && file.Resumed() {
 		return nil
 	}
@@ -158,8 +168,9 @@ func (f *flow) sayLost(to io.Writer) {
 		dropped += r.Dropped
 	}
 	line(dropped, "records had been read and are not in the result, because their readers failed")
-	line(f.kept.unfit, "values of the result are NULL, they do not fit the type of their column or cannot be "+
-		"computed; a sum of x::double precision has no such limit")
+	line(max(f.kept.unfit, s.Output.Unfit),
+		"values of the result are NULL, they do not fit the type of their column or cannot be "+
+			"computed; a sum of x::double precision has no such limit")
 	line(s.Epochs.NoImage, "results were skipped while the query ran, there was no memory for them; --memory gives more")
 	if !f.atEnd && !f.goesOn() && f.plan.Window != nil && f.plan.Emit != plan.EmitChanges {
 		snap, end := f.snapshot()

@@ -64,8 +64,8 @@ func (m *meter) saw(n uint64, now time.Duration) {
 	}
 }
 
-// showLive shows queries over one source until the view is stopped. Then it shows the last frame and restores the
-// terminal.
+// showLive shows queries over one source until the view is stopped. Then it shows the last frame
+// and restores the terminal.
 func showLive(to io.Writer, all ...*flow) (*background, error) {
 	f := all[0]
 	schema, err := f.plan.Result()

@@ -79,7 +79,7 @@ func (c *runCmd) Run(std streams) (err error) {
 	}
 	job, err := query.CompileJob(text, connect.Default)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Job, err)
+		return fmt.Errorf("%s: %w%s", c.Job, err, otherProgram(err))
 	}
 	if err := errors.Join(c.fill(c.ingests(job), len(job.Outputs)), c.check(job, std)); err != nil {
 		return err
@@ -167,16 +167,20 @@ func (c *runCmd) ingests(job *query.Job) int {
 	if c.State != "" {
 		return len(job.Outputs)
 	}
-	sources := map[*query.Source]bool{}
+	sources, apart := map[*query.Source]bool{}, 0
 	for _, o := range job.Outputs {
-		sources[o.Source] = true
+		if o.Plan.From != nil {
+			apart++ // it has an engine of its own
+		} else {
+			sources[o.Source] = true
+		}
 	}
-	return len(sources)
+	return len(sources) + apart
 }
 
 // open opens everything that the job names, before anything runs. The error lists everything that
-// is wrong. A source is opened once, and is read once for all queries over it. If the state is kept,
-// each query reads it for itself.
+// is wrong. A source is opened once, and is read once for all queries over it. If the state is
+// kept, each query reads it for itself.
 func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 	var faults []error
 	feeds := map[*query.Source]*feeder{}
@@ -197,14 +201,16 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 			continue
 		}
 		in := shared[o.Source]
-		if in == nil || c.State != "" {
+		if in == nil || c.State != "" || o.Plan.From != nil {
 			// only after it was opened is it known whether standard input is a file
 			if seen && feed.once != "" {
 				faults = append(faults, readOnce(o, feed.once))
 			}
 			feed = feed.another()
 			in = &ingest{feed: feed, aside: &quarantine{files: feed.files}}
-			shared[o.Source] = in
+			if o.Plan.From == nil {
+				shared[o.Source] = in
+			}
 			ins = append(ins, in)
 		}
 		w, err := openSink(o, c.Format, std, out,
@@ -213,7 +219,8 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 			faults = append(faults, err)
 		}
 		in.add(&flow{
-			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w, kept: &kept{Writer: w, name: nameOf(o), say: std.err},
+			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w,
+			kept:  &kept{Writer: w, name: nameOf(o), say: std.err},
 			atEnd: o.Plan.Window == nil && !o.Plan.Streams(), hints: runHints, state: c.stateOf(o),
 		})
 	}

@@ -23,8 +23,8 @@ type sizing struct {
 	stateBytes int
 }
 
-// fill replaces zeros by numbers, for this many queries in this many engines at once, and makes room
-// for the rest of the program.
+// fill replaces zeros by numbers, for this many queries in this many engines at once, and makes
+// room for the rest of the program.
 func (s *sizing) fill(engines, queries int) error {
 	if s.Cores < 0 || s.Readers < 0 || s.Partitions < 0 {
 		return errors.New("readers, partitions and cores must not be negative")

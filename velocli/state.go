@@ -12,6 +12,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/velo-engine/velo/connect"
+
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -203,7 +205,7 @@ func show(folder string, m *state.Manifest) shown {
 			Name: r.Name, Resumes: r.Resumes, Ended: r.Ended, Watermark: instant(r.Watermark), Counters: r.Counters,
 		}
 		for _, p := range r.Positions {
-			words := readers.Describe(record.Position{Split: p.Split, Offset: p.Offset})
+			words := describe(record.Position{Split: p.Split, Offset: p.Offset})
 			one.Positions = append(one.Positions, shownPosition{p.Split, words, p.Offset})
 		}
 		s.Readers = append(s.Readers, one)
@@ -317,4 +319,12 @@ func size(n int64) string {
 		return fmt.Sprintf("%d MiB", n>>20)
 	}
 	return fmt.Sprintf("%d GiB", n>>30)
+}
+
+// describe says in words what a position means.
+func describe(p record.Position) string {
+	if words := connect.Default.Describe(p); words != "" {
+		return words
+	}
+	return readers.Describe(p)
 }

@@ -156,6 +156,7 @@ type File struct {
 	taken *taken
 
 	resuming
+	transacting
 }
 
 // maxNames is how many names Whole keeps at most.
@@ -368,7 +369,7 @@ func (f *File) publish(p *part) error {
 	numbered := strings.Contains(filepath.Base(f.cfg.Path), placeNumber)
 	for {
 		if f.job != "" {
-			if err := f.writeNote(p); err != nil {
+			if err := f.writeNote(p, false); err != nil {
 				return err
 			}
 		}
@@ -562,7 +563,7 @@ func (f *File) Close() error {
 			f.failed = err // transient, but nobody will try again
 		}
 	}
-	if f.job != "" && f.failed == nil {
+	if f.job != "" && f.failed == nil && !f.takes {
 		f.kept, _ = f.save() // it notes an error in failed
 	}
 	f.release()

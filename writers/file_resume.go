@@ -66,6 +66,11 @@ type fileNote struct {
 	Window     int64  `json:"window"`
 	Name       string `json:"name"`
 	Unfinished string `json:"unfinished"`
+	// Number is the last transaction (record.Transactional). Open says that the file is not
+	// complete, and Bytes then how much of it belongs to transactions.
+	Number uint64 `json:"number,omitempty"`
+	Open   bool   `json:"open,omitempty"`
+	Bytes  int64  `json:"bytes,omitempty"`
 }
 
 // note is the path of the note.
@@ -128,7 +133,6 @@ func (f *File) recover(saved []byte) (keep string, err error) {
 		return "", err
 	}
 	f.ended = s.Window
-	dir := filepath.Dir(f.cfg.Path)
 	if n != nil && n.Window >= s.Window {
 		if n.Job != f.job {
 			return "", fmt.Errorf("another job (%s) has written it since the state was saved; give this job a path of "+
@@ -143,18 +147,26 @@ func (f *File) recover(saved []byte) (keep string, err error) {
 	if s.Unfinished == "" || n != nil && n.Unfinished == s.Unfinished {
 		return "", nil
 	}
+	err = f.reopen(s)
+	if errors.Is(err, fs.ErrNotExist) && f.ended > s.Window {
+		return "", nil // it got its name, and so did one after it
+	}
+	return s.Unfinished, err
+}
+
+// reopen goes on with an unfinished file.
+func (f *File) reopen(s fileState) error {
+	dir := filepath.Dir(f.cfg.Path)
 	h, size, err := f.files.open(filepath.Join(dir, s.Unfinished))
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && f.ended > s.Window:
-		return "", nil // it got its name, and so did one after it
 	case err != nil:
-		return "", fmt.Errorf("the file that was being written is gone, with windows that nothing else has: %w", err)
+		return fmt.Errorf("the file that was being written is gone, with rows that nothing else has: %w", err)
 	case size < s.Bytes:
-		return "", errors.Join(fmt.Errorf("%s has %d bytes, and had %d when the state was saved", s.Unfinished, size,
+		return errors.Join(fmt.Errorf("%s has %d bytes, and had %d when the state was saved", s.Unfinished, size,
 			s.Bytes), h.Close())
 	}
 	if err := h.Truncate(s.Bytes); err != nil {
-		return "", errors.Join(err, h.Close())
+		return errors.Join(err, h.Close())
 	}
 	p := &part{
 		name: filepath.Join(dir, s.Name), unfinished: filepath.Join(dir, s.Unfinished), file: h, written: s.Bytes,
@@ -166,7 +178,7 @@ func (f *File) recover(saved []byte) (keep string, err error) {
 	}
 	f.part, f.bytes = p, s.Bytes
 	f.next = max(f.next, f.numberOf(s.Name)+1)
-	return s.Unfinished, nil
+	return nil
 }
 
 // readNote reads the note; it is nil if there is none.
@@ -296,11 +308,17 @@ func (f *File) save() ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// writeNote notes that a part is about to get its name.
-func (f *File) writeNote(p *part) error {
-	text, err := json.Marshal(fileNote{
-		Job: f.job, Window: f.ended, Name: filepath.Base(p.name), Unfinished: filepath.Base(p.unfinished),
-	})
+// writeNote notes that a part is about to get its name, or that what it has belongs to transactions
+// and more will come (open).
+func (f *File) writeNote(p *part, open bool) error {
+	n := fileNote{Job: f.job, Window: f.ended, Number: f.committing, Open: open}
+	if p.name != "" {
+		n.Name, n.Unfinished = filepath.Base(p.name), filepath.Base(p.unfinished)
+	}
+	if open {
+		n.Bytes = p.written
+	}
+	text, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}
@@ -322,5 +340,6 @@ func (f *File) writeNote(p *part) error {
 	if err := f.files.rename(temp, f.note()); err != nil {
 		return err
 	}
+	f.number = f.committing
 	return f.files.syncDir(filepath.Dir(temp))
 }

@@ -17,18 +17,17 @@ import (
 
 // testBatch is a batch of the tests' log.
 type testBatch struct {
-	base       int64
-	last       int64
-	records    []testRecord
-	codec      kgo.CompressionCodecType
-	appended   bool
-	txn        bool
-	control    bool
-	producer   int64
-	epoch      int32
-	timestamp  int64
-	maxTime    int64
-	badControl bool
+	base      int64
+	last      int64
+	records   []testRecord
+	codec     kgo.CompressionCodecType
+	appended  bool
+	txn       bool
+	control   bool
+	producer  int64
+	epoch     int32
+	timestamp int64
+	maxTime   int64
 }
 
 type testRecord struct {
@@ -79,7 +78,10 @@ func (b *testBatch) encode(t testing.TB) []byte {
 		packed, codec := codecs[b.codec].Compress(&bytes.Buffer{}, all)
 		all, attributes = bytes.Clone(packed), int16(codec)
 	}
-	for on, bit := range map[*bool]int16{&b.appended: attributeAppended, &b.txn: attributeInTxn, &b.control: attributeControl} {
+	for on, bit := range map[*bool]int16{
+		&b.appended: attributeAppended, &b.txn: attributeInTxn,
+		&b.control: attributeControl,
+	} {
 		if *on {
 			attributes |= bit
 		}
@@ -150,7 +152,9 @@ func TestUnpack(t *testing.T) {
 // randomLog is a part of a partition with everything that may be in one: all codecs, transactions
 // that were committed and aborted and overlap, headers, offsets that compaction has removed,
 // batches of which nothing is left, timestamps of the broker.
-func randomLog(t testing.TB, random *rand.Rand) (text []byte, aborted []kmsg.FetchResponseTopicPartitionAbortedTransaction, next int64) {
+func randomLog(t testing.TB, random *rand.Rand) (text []byte,
+	aborted []kmsg.FetchResponseTopicPartitionAbortedTransaction, next int64,
+) {
 	offset := random.Int64N(1000)
 	open := map[int64]int64{} // first offset of each producer's transaction
 	some := func(n int) []byte {
@@ -174,12 +178,18 @@ func randomLog(t testing.TB, random *rand.Rand) (text []byte, aborted []kmsg.Fet
 			kind := uint16(1)
 			if random.IntN(2) == 0 {
 				kind = controlAbort
-				aborted = append(aborted, kmsg.FetchResponseTopicPartitionAbortedTransaction{ProducerID: producer, FirstOffset: first})
+				aborted = append(aborted, kmsg.FetchResponseTopicPartitionAbortedTransaction{
+					ProducerID:  producer,
+					FirstOffset: first,
+				})
 			}
 			delete(open, producer)
 			key := binary.BigEndian.AppendUint16(make([]byte, 2, 4), kind)
 			b.codec, b.txn, b.control, b.last = kgo.CodecNone, true, true, offset
-			b.records = []testRecord{{offset: offset, timestamp: b.timestamp, key: key, value: []byte{0, 0, 0, 0, 0, 0}}}
+			b.records = []testRecord{{offset: offset, timestamp: b.timestamp, key: key, value: []byte{
+				0, 0, 0, 0,
+				0, 0,
+			}}}
 		} else {
 			if b.txn = random.IntN(2) == 0; b.txn {
 				if _, ok := open[producer]; !ok {
@@ -191,9 +201,15 @@ func randomLog(t testing.TB, random *rand.Rand) (text []byte, aborted []kmsg.Fet
 			n := random.IntN(40)
 			for range n {
 				offset += random.Int64N(1 + random.Int64N(3))
-				r := testRecord{offset: offset, timestamp: b.timestamp + random.Int64N(200) - 50, key: some(20), value: some(300)}
+				r := testRecord{
+					offset: offset, timestamp: b.timestamp + random.Int64N(200) - 50, key: some(20),
+					value: some(300),
+				}
 				for range random.IntN(3) {
-					r.headers = append(r.headers, kgo.RecordHeader{Key: fmt.Sprint("h", random.IntN(3)), Value: some(10)})
+					r.headers = append(r.headers, kgo.RecordHeader{
+						Key:   fmt.Sprint("h", random.IntN(3)),
+						Value: some(10),
+					})
 				}
 				b.records = append(b.records, r)
 				offset++
@@ -254,23 +270,27 @@ func TestBatchTwin(t *testing.T) {
 			}
 			if !ok {
 				if i != len(want.Records) || c.next != wantNext {
-					t.Fatalf("seed %d: %d records, next is %d, expected %d, %d", seed, i, c.next, len(want.Records), wantNext)
+					t.Fatalf("seed %d: %d records, next is %d, expected %d, %d", seed, i, c.next,
+						len(want.Records), wantNext)
 				}
 				break
 			}
 			if i >= len(want.Records) {
 				t.Fatalf("seed %d: more than %d records", seed, i)
 			}
-			checkRecord(t, seed, &c.rec, want.Records[i])
+			checkRecord(t, seed, &c, want.Records[i])
 		}
 	}
 }
 
-func checkRecord(t *testing.T, seed uint64, got *rawRecord, want *kgo.Record) {
+func checkRecord(t *testing.T, seed uint64, c *cursor, want *kgo.Record) {
 	t.Helper()
-	if got.offset != want.Offset || got.timestamp != want.Timestamp.UnixMilli() || !bytes.Equal(got.key, want.Key) ||
-		!bytes.Equal(got.value, want.Value) || got.hasKey != (want.Key != nil) || got.hasValue != (want.Value != nil) {
-		t.Fatalf("seed %d: the record is %+v, expected %+v", seed, *got, *want)
+	got := &c.rec
+	key, hasKey := c.bytes(got.key)
+	text, hasValue := c.bytes(got.value)
+	if got.offset != want.Offset || got.timestamp != want.Timestamp.UnixMilli() || !bytes.Equal(key, want.Key) ||
+		!bytes.Equal(text, want.Value) || hasKey != (want.Key != nil) || hasValue != (want.Value != nil) {
+		t.Fatalf("seed %d: the record is %+v, %q, %q, expected %+v", seed, *got, key, text, *want)
 	}
 	for _, name := range []string{"h0", "h1", "h2", "h3"} {
 		var value []byte
@@ -279,7 +299,7 @@ func checkRecord(t *testing.T, seed uint64, got *rawRecord, want *kgo.Record) {
 				value = h.Value
 			}
 		}
-		if v, has := got.header(name); has != (value != nil) || !bytes.Equal(v, value) {
+		if v, has := c.findHeader(name); has != (value != nil) || !bytes.Equal(v, value) {
 			t.Fatalf("seed %d: header %s is %q, %v, expected %q", seed, name, v, has, value)
 		}
 	}
@@ -321,7 +341,7 @@ func TestBatchDamaged(t *testing.T) {
 			if i > len(text)*300 {
 				t.Fatalf("seed %d: it does not end", seed)
 			}
-			c.rec.header("h1")
+			c.findHeader("h1")
 		}
 	}
 	if found < 400 {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -40,7 +42,10 @@ func init() {
 			connect.Option{Name: "until", Values: []string{"end"}},
 			connect.Option{Name: "isolation", Values: []string{"read_committed", "read_uncommitted"}},
 			connect.Option{
-				Name: "tombstones", Values: []string{string(SkipTombstones), string(TombstoneRows), string(RejectTombstones)},
+				Name: "tombstones", Values: []string{
+					string(SkipTombstones), string(TombstoneRows),
+					string(RejectTombstones),
+				},
 			},
 			connect.Option{Name: "group"},
 			connect.Option{Name: "idle", Kind: connect.Duration, OrZero: true},
@@ -66,7 +71,8 @@ func init() {
 			}
 			return cfg.Validate()
 		},
-		Endless: func(o *connect.Options) bool { return !o.Has("until") },
+		Endless:  func(o *connect.Options) bool { return !o.Has("until") },
+		Describe: describePosition,
 		Open: func(ctx context.Context, r *connect.SourceRequest) (connect.Input, error) {
 			cfg, err := sourceConfig(r)
 			if err != nil {
@@ -79,6 +85,70 @@ func init() {
 			return s, nil
 		},
 	})
+}
+
+func init() {
+	connect.RegisterSink("kafka", connect.Sink{
+		Options: append(clientOptions[:len(clientOptions):len(clientOptions)],
+			connect.Option{Name: "mode", Values: []string{string(Append), string(Upsert)}},
+			connect.Option{Name: "key.columns"},
+			connect.Option{Name: "key.format", Values: []string{string(KeyJSON), string(KeyText)}},
+			connect.Option{Name: "compression", Values: []string{"none", "gzip", "snappy", "lz4", "zstd"}},
+			connect.Option{Name: "cursor.topic"},
+			connect.Option{Name: "transaction.timeout", Kind: connect.Duration},
+			connect.Option{Name: "window.bytes", Kind: connect.Bytes},
+		),
+		Check: func(r *connect.SinkRequest) error {
+			cfg, err := sinkConfig(r)
+			if err != nil {
+				return err
+			}
+			return cfg.Validate()
+		},
+		Open: func(ctx context.Context, r *connect.SinkRequest) (record.Writer, error) {
+			cfg, err := sinkConfig(r)
+			if err != nil {
+				return nil, err
+			}
+			s, err := NewSink(ctx, cfg)
+			if err != nil {
+				return nil, err
+			}
+			return s, nil
+		},
+	})
+}
+
+// compressions are the codecs of a sink.
+var compressions = map[string]kgo.CompressionCodec{
+	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+}
+
+// sinkConfig is the configuration of a sink of a job.
+func sinkConfig(r *connect.SinkRequest) (cfg SinkConfig, err error) {
+	o := r.Options
+	cfg = SinkConfig{
+		Topic: o.Text("topic"), Name: r.Name, Schema: r.Schema, Changes: r.Changes,
+		Mode: cmp.Or(Mode(o.Text("mode")), Append), KeyFormat: KeyFormat(o.Text("key.format")),
+		CursorTopic: o.Text("cursor.topic"), TransactionTimeout: o.Duration("transaction.timeout"),
+		WindowBytes: int(o.Int("window.bytes")),
+	}
+	if name := o.Text("compression"); name != "" {
+		cfg.Compression = []kgo.CompressionCodec{compressions[name]}
+	}
+	if o.Has("key.columns") {
+		for _, name := range strings.Split(o.Text("key.columns"), ",") {
+			cfg.Keys = append(cfg.Keys, strings.TrimSpace(name))
+		}
+	}
+	if cfg.Mode == Upsert {
+		if cfg.Keys, err = upsertKeys(cfg.Keys, r.Keys); err != nil {
+			return cfg, o.Errorf("key.columns", "%v", err)
+		}
+	}
+	cfg.Client, err = clientConfig(o)
+	return cfg, err
 }
 
 // clientConfig says how to reach the cluster.
@@ -154,7 +224,8 @@ func sourceConfig(r *connect.SourceRequest) (cfg SourceConfig, err error) {
 	default:
 		at, err := time.Parse(time.RFC3339, start)
 		if err != nil {
-			return cfg, o.Errorf("start", "%q, expected earliest, latest, or a time such as 2026-03-02T09:30:00Z", start)
+			return cfg, o.Errorf("start", "%q, expected earliest, latest, or a time such as 2026-03-02T09:30:00Z",
+				start)
 		}
 		cfg.Start = StartAt(at)
 	}

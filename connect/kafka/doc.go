@@ -46,4 +46,9 @@
 // A position is the next offset with the topic's id and the leader epoch; it belongs to each batch
 // (record.Batch.SetPosition). An engine with a state goes on there. Offsets of a consumer group are
 // committed after that, for tools that show lag (SourceConfig.Group), and never read.
+//
+// # Results
+//
+// A Sink writes each window, or the rows between two generations of a state, in one transaction,
+// together with a note of which it is: see Sink, and the top of commit.go.
 package kafka

@@ -15,6 +15,8 @@ require (
 )
 
 require (
+	github.com/Workiva/go-datastructures v1.1.7 // indirect
+	github.com/alecthomas/participle/v2 v2.1.4 // indirect
 	github.com/dgryski/go-metro v0.0.0-20250106013310-edb8663e5e33 // indirect
 	github.com/klauspost/cpuid/v2 v2.4.2 // indirect
 	golang.org/x/sys v0.49.0 // indirect

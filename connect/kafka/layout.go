@@ -104,7 +104,8 @@ func newLayout(c *SourceConfig) (*layout, error) {
 			}
 		}
 		if c.Format == CSV {
-			fault("a record without a value cannot be a row of format csv: expected tombstones to be skipped or rejected")
+			fault("a record without a value cannot be a row of format csv: expected tombstones to be skipped " +
+				"or rejected")
 		}
 	}
 	if len(l.values) > 0 {

@@ -4,8 +4,12 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/velo-engine/velo/record"
 )
 
 // position says how far a Kafka partition has been read: the next offset, the leader epoch of the
@@ -44,6 +48,18 @@ func parsePosition(from []byte) (p position, err error) {
 	}
 	p.offset, p.epoch = int64(offset), int32(epoch)
 	return p, nil
+}
+
+// describePosition says in words what a position of a Kafka partition means.
+func describePosition(p record.Position) string {
+	if !strings.HasPrefix(p.Split, "kafka ") {
+		return ""
+	}
+	at, err := parsePosition(p.Offset)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("next is offset %d, topic %s, leader epoch %d", at.offset, idText(at.topic), at.epoch)
 }
 
 // splitPrefix begins the names of the splits of a topic; the number of the partition follows.

@@ -126,6 +126,10 @@ func (r *Reader) own(p *partition) {
 	r.mu.Lock()
 	r.owned++
 	r.mu.Unlock()
+}
+
+// setName names the reader after the partitions that it begins with.
+func (r *Reader) setName() {
 	var ids []string
 	for _, p := range r.parts {
 		ids = append(ids, strconv.Itoa(int(p.id)))
@@ -154,11 +158,9 @@ func (r *Reader) takeHanded() {
 	r.owned -= len(handed) // own counts them again
 	r.hasMore.Store(false)
 	r.mu.Unlock()
-	name := r.name // an engine knows the reader by it
 	for _, p := range handed {
 		r.own(p)
 	}
-	r.name = name
 	r.activate()
 }
 
@@ -233,7 +235,7 @@ func (r *Reader) ResumeFrom(saved []record.Position) (resumed []string, now []re
 			if err != nil {
 				return nil, nil, r.consumer.partitionError(p.id, err)
 			}
-			p.next, p.cursor.next = first, first
+			p.begin(first, -1)
 		}
 		at := position{r.consumer.id, p.cursor.next, p.cursor.epoch}
 		now = append(now, record.Position{Split: p.split, Offset: at.append(nil)})
@@ -248,28 +250,30 @@ func (c *consumer) resume(ctx context.Context, p *partition, at *position) error
 	if err != nil {
 		return fmt.Errorf("what it has is not known: %w", err)
 	}
-	set := func(next int64, epoch int32) {
-		p.next, p.cursor.next, p.epoch, p.cursor.epoch = next, next, epoch, epoch
-	}
 	gap := func(next int64, err error) error {
 		if !c.cfg.SkipGaps {
 			return err
 		}
+		p.begin(next, -1)
+		p.mu.Lock()
 		p.gaps++
 		p.skipped += uint64(max(next-at.offset, 0))
-		set(next, -1)
-		c.cfg.say(fmt.Sprintf("%s/%d: skipped: %v; reading goes on at offset %d", c.cfg.Topic, p.id, firstLine(err), next))
+		p.mu.Unlock()
+		c.cfg.say(fmt.Sprintf("%s/%d: skipped: %v; reading goes on at offset %d", c.cfg.Topic, p.id, firstLine(err),
+			next))
 		return nil
 	}
-	if at.topic != c.id {
-		return gap(first, fmt.Errorf("%w: when the state was saved, its id was %s, and now it is %s\n%s", errTopicRemade,
+	if otherTopic(at.topic, c.id) {
+		return gap(first, fmt.Errorf("%w: when the state was saved, its id was %s, and now it is %s\n%s",
+			errTopicRemade,
 			idText(at.topic), idText(c.id), choices))
 	}
 	switch {
 	case at.offset < first:
 		return gap(first, goneError(at.offset, first))
 	case at.offset > last:
-		return gap(last, fmt.Errorf("%w: it ends at offset %d, and had been read to %d\n%s", errTruncated, last, at.offset,
+		return gap(last, fmt.Errorf("%w: it ends at offset %d, and had been read to %d\n%s", errTruncated, last,
+			at.offset,
 			choices))
 	}
 	if at.epoch >= 0 {
@@ -278,12 +282,22 @@ func (c *consumer) resume(ctx context.Context, p *partition, at *position) error
 			return err
 		}
 		if end >= 0 && end < at.offset {
-			return gap(end, fmt.Errorf("%w at offset %d and written anew, and had been read to %d\n%s", errTruncated, end,
+			return gap(end, fmt.Errorf("%w at offset %d and written anew, and had been read to %d\n%s", errTruncated,
+				end,
 				at.offset, choices))
 		}
 	}
-	set(at.offset, at.epoch)
+	p.begin(at.offset, at.epoch)
 	return nil
+}
+
+// begin says where a partition is begun that is not fetched yet. Epoch is the leader epoch of what
+// was read before; -1 if that is not known.
+func (p *partition) begin(next int64, epoch int32) {
+	p.mu.Lock()
+	p.next, p.epoch = next, epoch
+	p.mu.Unlock()
+	p.cursor.next, p.cursor.epoch = next, epoch
 }
 
 // firstLine is what an error says without the choices.
@@ -424,32 +438,13 @@ func (r *Reader) fill(p *partition, b *record.Batch) (some bool, err error) {
 		ok := p.again
 		p.again = false
 		if !ok {
-			ok, err = p.cursor.advance()
+			ok, err = r.next(p)
 		}
-		if err == nil && !ok {
-			var k chunk
-			var resumed bool
-			k, ok, resumed, err = p.take(r.consumer.share)
-			if resumed {
-				r.consumer.kick(p)
-			}
-			if err == nil && !ok {
-				break
-			}
-			if err == nil {
-				p.cursor.begin(&k)
-				continue
-			}
-		} else if err != nil {
-			err = r.consumer.partitionError(p.id, err)
-			p.fail(err)
-			p.cursor.stop()
-		}
-		if err != nil {
-			if p.cursor.next > began || len(b.Rejects()) > 0 {
-				return true, nil // it comes again when what was read before has been given out
-			}
-			return false, err
+		switch {
+		case err != nil && (p.cursor.next > began || len(b.Rejects()) > 0):
+			return true, nil // it comes again when what was read before has been given out
+		case err != nil || !ok:
+			return p.cursor.next > began, err
 		}
 		if p.end >= 0 && p.cursor.rec.offset >= p.end {
 			p.cursor.next = p.end
@@ -463,6 +458,32 @@ func (r *Reader) fill(p *partition, b *record.Batch) (some bool, err error) {
 		}
 	}
 	return p.cursor.next > began || len(b.Rejects()) > 0, nil
+}
+
+// next goes to the next record of a partition. It returns false if nothing has been fetched.
+func (r *Reader) next(p *partition) (ok bool, err error) {
+	for {
+		ok, err = p.cursor.advance()
+		if err != nil {
+			p.cursor.stop()
+			p.mu.Lock()
+			p.queue, p.queued = nil, 0 // nothing after it may be read
+			p.mu.Unlock()
+			p.fail(r.consumer.partitionError(p.id, err)) // take returns it
+			continue
+		}
+		if ok {
+			return true, nil
+		}
+		k, ok, resumed, err := p.take(r.consumer.share)
+		if resumed {
+			r.consumer.kick(p)
+		}
+		if err != nil || !ok {
+			return false, err
+		}
+		p.cursor.begin(&k)
+	}
 }
 
 // bytes is how much has been gathered.
@@ -486,7 +507,8 @@ var (
 // has no room for that.
 func (r *Reader) add(p *partition, b *record.Batch) bool {
 	rec := &p.cursor.rec
-	if !rec.hasValue {
+	value, hasValue := p.cursor.bytes(rec.value)
+	if !hasValue {
 		switch r.consumer.cfg.Tombstones {
 		case SkipTombstones:
 			r.tombstones.Add(1)
@@ -511,8 +533,8 @@ func (r *Reader) add(p *partition, b *record.Batch) bool {
 	}
 	switch {
 	case r.messages == nil:
-	case rec.hasValue:
-		r.messages.Add(rec.value)
+	case hasValue:
+		r.messages.Add(value)
 	default:
 		r.messages.Add(emptyObject)
 	}
@@ -534,18 +556,19 @@ func (r *Reader) addMeta(m *gathered, p *partition, rec *rawRecord) error {
 		number = rec.offset
 	case ofTimestamp:
 		number, has = rec.timestamp*int64(time.Millisecond), rec.timestamp != noTimestamp
-		if rec.timestamp > math.MaxInt64/int64(time.Millisecond) || rec.timestamp < math.MinInt64/int64(time.Millisecond) {
+		if rec.timestamp > math.MaxInt64/int64(time.Millisecond) ||
+			rec.timestamp < math.MinInt64/int64(time.Millisecond) {
 			return errNoTimestamp
 		}
 		if !has && !m.nullable {
 			return errNoTimestamp
 		}
 	case ofKey:
-		bytes, has = rec.key, rec.hasKey
+		bytes, has = p.cursor.bytes(rec.key)
 	case ofValue:
-		bytes, has = rec.value, rec.hasValue
+		bytes, has = p.cursor.bytes(rec.value)
 	case ofHeader:
-		bytes, has = rec.header(m.header)
+		bytes, has = p.cursor.findHeader(m.header)
 	}
 	if !has && !m.nullable {
 		return fmt.Errorf("column %q: there is no such part of the record, and the column is not nullable", m.name)
@@ -571,7 +594,8 @@ func (r *Reader) addMeta(m *gathered, p *partition, rec *rawRecord) error {
 
 // aside sets a record aside. It returns false if the batch has no room for it.
 func (r *Reader) aside(b *record.Batch, p *partition, rec *rawRecord, err error) bool {
-	return b.Reject(record.Reject{Offset: rec.offset, Reason: r.poison(p, rec.offset, err), Bytes: rec.value})
+	value, _ := p.cursor.bytes(rec.value)
+	return b.Reject(record.Reject{Offset: rec.offset, Reason: r.poison(p, rec.offset, err), Bytes: value})
 }
 
 // poison says which record is wrong, and why.
@@ -667,6 +691,7 @@ func (r *Reader) Close() error {
 	c.mu.Lock()
 	c.open--
 	last := c.open == 0
+	c.readers = slices.DeleteFunc(c.readers, func(other *Reader) bool { return other == r })
 	c.mu.Unlock()
 	if last {
 		c.close()

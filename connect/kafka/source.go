@@ -88,6 +88,10 @@ type SourceConfig struct {
 	// UntilEnd ends the source where the topic ends when the readers are made.
 	UntilEnd bool
 
+	// untilHigh has UntilEnd mean the high watermark, after which nothing was written, and not
+	// the last stable offset. The end comes when the transactions before it have ended.
+	untilHigh bool
+
 	// ReadUncommitted reads records of transactions that are open or were aborted, too.
 	ReadUncommitted bool
 	// Tombstones says what becomes of records without a value; "" is SkipTombstones.
@@ -140,7 +144,8 @@ func (c *SourceConfig) Validate() error {
 	}
 	for name, n := range map[string]int{
 		"readers": c.Readers, "bytes of a fetch": c.FetchBytes, "bytes to buffer": c.BufferBytes,
-		"bytes of a record": c.MaxRecordBytes, "time to wait": int(c.FetchWait), "time between looks": int(c.MetadataEvery),
+		"bytes of a record": c.MaxRecordBytes, "time to wait": int(c.FetchWait),
+		"time between looks": int(c.MetadataEvery),
 	} {
 		if n < 0 {
 			fault("%d %s, expected 0 or more", n, name)
@@ -197,7 +202,8 @@ func (s *Source) connect(ctx context.Context) (*consumer, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	c := &consumer{
-		cfg: &cfg, client: client, refreshes: make(chan struct{}, 1), grown: make(chan int32, 1), nodes: map[int32]*node{},
+		cfg: &cfg, client: client, refreshes: make(chan struct{}, 1), grown: make(chan int32, 1),
+		nodes: map[int32]*node{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
@@ -254,10 +260,12 @@ func (s *Source) Readers(int) ([]record.Reader, error) {
 		for j := i; j < len(c.parts); j += n {
 			r.own(c.parts[j])
 		}
+		r.setName()
 		rs = append(rs, r)
 	}
 	if n < len(c.parts) {
-		c.cfg.say(fmt.Sprintf("%d partitions are dealt to %d readers; the watermark is that of a reader, so records of "+
+		c.cfg.say(fmt.Sprintf("%d partitions are dealt to %d readers; the watermark is that of a reader, so records "+
+			"of "+
 			"a partition that is ahead can make those of another one late", len(c.parts), n))
 	}
 	c.work.Add(1)
@@ -306,7 +314,7 @@ func (c *consumer) place(ctx context.Context) error {
 
 // ends are the offsets after what can be read now.
 func (c *consumer) ends(ctx context.Context, adm *kadm.Client) (kadm.ListedOffsets, error) {
-	if c.cfg.ReadUncommitted {
+	if c.cfg.ReadUncommitted || c.cfg.untilHigh {
 		return adm.ListEndOffsets(ctx, c.cfg.Topic)
 	}
 	return adm.ListCommittedOffsets(ctx, c.cfg.Topic)
@@ -321,6 +329,9 @@ func (s *Source) Grow(ctx context.Context, first record.Reader, add func(context
 		return
 	}
 	c := r.consumer
+	c.mu.Lock()
+	c.growing = true
+	c.mu.Unlock()
 	for {
 		select {
 		case <-ctx.Done():
@@ -348,10 +359,7 @@ func (c *consumer) join(ctx context.Context, p *partition, add func(context.Cont
 	for delay := backoffMin; ; delay = min(2*delay, backoffMax) {
 		first, _, err := c.bounds(ctx, p.id)
 		if err == nil {
-			p.mu.Lock()
-			p.next = first
-			p.mu.Unlock()
-			p.cursor.next = first
+			p.begin(first, -1)
 			break
 		}
 		c.pause(delay)
@@ -368,6 +376,7 @@ func (c *consumer) join(ctx context.Context, p *partition, add func(context.Cont
 		if err == nil {
 			r.fresh = true
 			r.own(p)
+			r.setName()
 			err = add(ctx, r)
 			if err == nil {
 				return

@@ -12,23 +12,25 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/velo-engine/velo/record"
 )
 
-// fake is a cluster in this process.
+// fake is a cluster to test with, in this process unless newReal has made it.
 type fake struct {
-	*kfake.Cluster
-	t      testing.TB
-	client *kgo.Client
-	adm    *kadm.Client
+	t         testing.TB
+	addresses []string
+	client    *kgo.Client
+	adm       *kadm.Client
+	control   *kfake.Cluster // nil for a real one
 }
 
 func newFake(t testing.TB, partitions int32, topics ...string) *fake {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topics...))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,20 +40,57 @@ func newFake(t testing.TB, partitions int32, topics ...string) *fake {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &fake{c, t, client, kadm.NewClient(client)}
+	f := &fake{t, c.ListenAddrs(), client, kadm.NewClient(client), c}
+	for _, topic := range topics {
+		f.create(topic, partitions, nil)
+	}
+	return f
+}
+
+// create makes a topic, anew if there was one.
+func (f *fake) create(topic string, partitions int32, configs map[string]*string) {
+	f.t.Helper()
+	f.remove(topic)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		_, err := f.adm.CreateTopic(ctx, partitions, 1, configs, topic)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, kerr.TopicAlreadyExists) { // it is being removed
+			f.t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// remove removes a topic.
+func (f *fake) remove(topic string) {
+	f.t.Helper()
+	_, err := f.adm.DeleteTopic(context.Background(), topic)
+	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		f.t.Fatal(err)
+	}
 }
 
 // produce writes records, and waits for them.
 func (f *fake) produce(records ...*kgo.Record) {
 	f.t.Helper()
-	if err := f.client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
+	// A client of its own knows the topic as it is now.
+	client, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
 // source makes a source of the cluster.
 func (f *fake) source(cfg SourceConfig) (*Source, error) {
-	cfg.Client.Brokers = f.ListenAddrs()
+	cfg.Client.Brokers = f.addresses
 	return NewSource(context.Background(), cfg)
 }
 
@@ -118,8 +157,12 @@ func rowTexts(b *record.Batch) (all []string) {
 // Goal: every part of a record comes into its column, for each format of values, and what does not
 // fit is set aside with its place.
 func TestSourceColumns(t *testing.T) {
-	f := newFake(t, 1, "t")
-	at := time.UnixMilli(1_700_000_000_123)
+	onEach(t, testSourceColumns)
+}
+
+func testSourceColumns(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
+	f := cluster(t, 1, "t")
+	at := time.UnixMilli(time.Now().UnixMilli()) // retention would remove older ones
 	long := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 	texts := func(value string) []*kgo.Record {
 		return []*kgo.Record{
@@ -178,16 +221,15 @@ func TestSourceColumns(t *testing.T) {
 		},
 	} {
 		topic := fmt.Sprint("t", i)
-		if _, err := f.adm.CreateTopics(context.Background(), 1, 1, nil, topic); err != nil {
-			t.Fatal(err)
-		}
+		f.create(topic, 1, nil)
 		for _, r := range texts(c.value) {
 			r.Topic = topic
 			f.produce(r)
 		}
 		cfg := c.cfg
 		cfg.Topic, cfg.Schema, cfg.UntilEnd = topic, schemaOf(t, append(c.fields, meta...)...), true
-		cfg.Key, cfg.Partition, cfg.Offset, cfg.Timestamp, cfg.Headers = "key", "p", "o", "at", map[string]string{"h": "h"}
+		cfg.Key, cfg.Partition, cfg.Offset, cfg.Timestamp, cfg.Headers = "key", "p", "o", "at",
+			map[string]string{"h": "h"}
 		s, err := f.source(cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -199,7 +241,8 @@ func TestSourceColumns(t *testing.T) {
 		got, rejects, err := rows(t, cfg.Schema, rs)
 		want := strings.ReplaceAll(c.want, "|A|", fmt.Sprintf("|%d|", at.UnixNano()))
 		if strings.Join(got, ", ") != want || err != nil {
-			t.Errorf("%s, tombstones %s: %s, %v, expected %s", cfg.Format, cfg.Tombstones, strings.Join(got, ", "), err, want)
+			t.Errorf("%s, tombstones %s: %s, %v, expected %s", cfg.Format, cfg.Tombstones, strings.Join(got, ", "),
+				err, want)
 		}
 		aside := strings.ReplaceAll(c.aside, "t/0", topic+"/0")
 		if said := strings.Join(rejects, ", "); !strings.HasPrefix(said, aside) || (aside == "") != (said == "") {
@@ -211,19 +254,27 @@ func TestSourceColumns(t *testing.T) {
 // Goal: whatever the batches, codecs and partitions, all records come once and in the order of
 // their partitions. Method: PollFetches of franz-go over the same topic is the twin.
 func TestSourceTwin(t *testing.T) {
+	onEach(t, testSourceTwin)
+}
+
+func testSourceTwin(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
 	const partitions, records = 5, 20_000
-	f := newFake(t, partitions, "t")
+	f := cluster(t, partitions, "t")
 	for i, codec := range []kgo.CompressionCodec{
-		kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression(),
+		kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(),
+		kgo.ZstdCompression(),
 	} {
-		p, err := kgo.NewClient(kgo.SeedBrokers(f.ListenAddrs()...), kgo.ProducerBatchCompression(codec),
+		p, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.ProducerBatchCompression(codec),
 			kgo.ProducerBatchMaxBytes(int32(4<<10<<i)), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for n := range records / 5 {
 			value := fmt.Sprintf(`{"n":%d,"s":"%s"}`, n+i*records/5, strings.Repeat("x", n%50))
-			p.Produce(context.Background(), &kgo.Record{Topic: "t", Partition: int32(n % partitions), Value: []byte(value)}, nil)
+			p.Produce(context.Background(), &kgo.Record{
+				Topic: "t", Partition: int32(n % partitions),
+				Value: []byte(value),
+			}, nil)
 		}
 		if err := p.Flush(context.Background()); err != nil {
 			t.Fatal(err)
@@ -232,7 +283,7 @@ func TestSourceTwin(t *testing.T) {
 	}
 	schema := schemaOf(t, record.Field{Name: "n", Type: record.Int64}, record.Field{Name: "s", Type: record.String},
 		record.Field{Name: "p", Type: record.Int64}, record.Field{Name: "o", Type: record.Int64})
-	twin, err := kgo.NewClient(kgo.SeedBrokers(f.ListenAddrs()...), kgo.ConsumeTopics("t"))
+	twin, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.ConsumeTopics("t"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,6 +327,81 @@ func TestSourceTwin(t *testing.T) {
 		for p := range by {
 			if !slices.Equal(by[p], want[p]) {
 				t.Errorf("%d readers: partition %d has %d rows, expected %d", most, p, len(by[p]), len(want[p]))
+			}
+		}
+	}
+}
+
+// Goal: a batch that is damaged ends its partition: what comes before it is given out, nothing
+// after it is, and the error says where it is. Method: a partition whose queue is filled by hand.
+func TestDamagedBatch(t *testing.T) {
+	cfg := SourceConfig{Topic: "t", Schema: schemaOf(t, record.Field{Name: "v", Type: record.Int64}), Format: Raw}
+	cfg.fill()
+	c := &consumer{cfg: &cfg}
+	r, err := c.newReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &partition{id: 3, split: "s", end: -1, cursor: cursor{committed: true}}
+	r.own(p)
+	r.begun = true
+	for i := range 4 {
+		b := testBatch{base: int64(i * 10), last: int64(i*10 + 9), producer: -1}
+		for k := range 10 {
+			n := b.base + int64(k)
+			b.records = append(b.records, testRecord{offset: n, value: binary.BigEndian.AppendUint64(nil, uint64(n))})
+		}
+		text := b.encode(t)
+		if i == 2 {
+			text[len(text)-1] ^= 1
+		}
+		p.queue = append(p.queue, chunk{batches: text})
+	}
+	var got []string
+	b := record.NewBatch(cfg.Schema, 0)
+	for err = nil; err == nil; {
+		b.Reset()
+		err = r.Poll(b)
+		got = append(got, rowTexts(b)...)
+	}
+	if len(got) != 20 || !strings.Contains(err.Error(), "t/3: the batch at offset 20 is damaged") {
+		t.Errorf("%d rows, %v", len(got), err)
+	}
+}
+
+// Goal: a record costs no allocation: what is allocated is the response that it came in. Method: batches
+// in memory, read again and again.
+func TestNoAllocations(t *testing.T) {
+	for _, c := range benchCases {
+		for _, codec := range []kgo.CompressionCodecType{kgo.CodecNone, kgo.CodecLz4, kgo.CodecZstd, kgo.CodecSnappy} {
+			cfg := c.cfg
+			cfg.Schema = schemaOf(t, c.fields...)
+			cfg.fill()
+			r, err := (&consumer{cfg: &cfg}).newReader()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &partition{end: -1, split: "s", cursor: cursor{committed: true}}
+			r.own(p)
+			r.begun = true
+			const records = 2000
+			batch := testBatch{last: records - 1, producer: -1, codec: codec}
+			for n := range records {
+				batch.records = append(batch.records, testRecord{offset: int64(n), value: c.value(nil, n)})
+			}
+			log, b := batch.encode(t), record.NewBatch(cfg.Schema, 0)
+			work := func() {
+				p.cursor.next, p.queue = 0, append(p.queue[:0], chunk{batches: log})
+				for got := 0; got < records; got += b.Len() {
+					b.Reset()
+					if err := r.Poll(b); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			work()
+			if n := testing.AllocsPerRun(10, work); n > records/100 {
+				t.Errorf("%s, codec %d: %v allocations for %d records", c.name, codec, n, records)
 			}
 		}
 	}

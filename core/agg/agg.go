@@ -143,9 +143,9 @@ func (a *Args) null(i int) uint64 { return a.Nulls[i] >> (a.NullBit & 63) & 1 }
 // byNull returns 1 if the second value of record i is NULL, and 0 otherwise.
 func (a *Args) byNull(i int) uint64 { return a.Nulls[i] >> (a.ByNullBit & 63) & 1 }
 
-// MaxWords bounds the words of a state. It is 48 bytes, so that a state fits one cache line
-// together with a key.
-const MaxWords = 6
+// MaxWords bounds the words of a state. The functions of this package have six at most, which is 48
+// bytes, so that a state fits one cache line together with a key. Functions of users may have more.
+const MaxWords = 32
 
 // An Arg is the type of an argument, and whether it may be NULL.
 type Arg struct {

@@ -24,7 +24,8 @@ type mathFunc struct {
 var (
 	inf       = math.Inf(1)
 	mathFuncs = map[string]*mathFunc{
-		"sin": {f: math.Sin, from: -inf, to: inf, bounded: true}, "cos": {f: math.Cos, from: -inf, to: inf, bounded: true},
+		"sin":  {f: math.Sin, from: -inf, to: inf, bounded: true},
+		"cos":  {f: math.Cos, from: -inf, to: inf, bounded: true},
 		"tan":  {f: math.Tan, from: -inf, to: inf, bounded: true},
 		"cot":  {f: func(x float64) float64 { return 1 / math.Tan(x) }, from: -inf, to: inf, bounded: true},
 		"asin": {f: math.Asin, from: -1, to: 1}, "acos": {f: math.Acos, from: -1, to: 1},
@@ -100,7 +101,8 @@ func vectorFloat(m *Machine, e *node, a []*vec) bool {
 }
 
 func evalAtan2(_ *Expr, a []Value) (Value, error) {
-	return Value{Bits: math.Float64bits(math.Atan2(math.Float64frombits(a[0].Bits), math.Float64frombits(a[1].Bits)))}, nil
+	return Value{Bits: math.Float64bits(math.Atan2(math.Float64frombits(a[0].Bits), math.Float64frombits(a[1].Bits)))},
+		nil
 }
 
 // evalInts are functions of whole numbers.

@@ -322,7 +322,8 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 	if op == "SIMILAR" {
 		p.expect("TO")
 	}
-	like := &Like{Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Not: negated, Pattern: p.expr(membership+1, false)}
+	like := &Like{Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Not: negated,
+		Pattern: p.expr(membership+1, false)}
 	if p.accept("ESCAPE") {
 		like.Escape = p.expr(membership+1, false)
 	}
@@ -334,7 +335,7 @@ func (p *parser) parenthesised(f func()) {
 	p.expect("(")
 	p.nested(func() {
 		if p.is("SELECT") || p.is("WITH") {
-			fail(p.pos(), "subqueries are not supported: a query reads one source; write IN (...) with the values, "+
+			fail(p.pos(), "subqueries in expressions are not supported, only in FROM: write IN (...) with the values, "+
 				"or two queries")
 		}
 		f()

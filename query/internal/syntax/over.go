@@ -201,5 +201,6 @@ func (b *Bound) print(p *printer) {
 	if b.N != nil {
 		p.operand(b.N, additive+1)
 	}
-	p.WriteString([]string{"UNBOUNDED PRECEDING", " PRECEDING", "CURRENT ROW", " FOLLOWING", "UNBOUNDED FOLLOWING"}[b.Kind])
+	p.WriteString([]string{"UNBOUNDED PRECEDING", " PRECEDING", "CURRENT ROW", " FOLLOWING",
+		"UNBOUNDED FOLLOWING"}[b.Kind])
 }

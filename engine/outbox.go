@@ -1,0 +1,454 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/state"
+)
+
+// # The outbox
+//
+// Windows by event time are told apart by their ends, so a writer that has stored the end of the
+// last one knows what it lacks. Nothing tells apart what else there is: changes, records that pass
+// through, windows into which a record need not come again that is read again. If the writer of
+// such a plan is a record.Transactional, it gets nothing at once. The rows between two generations
+// are part of the second one. When that is durable, the writer gets them in one transaction, which
+// carries the number of the generation:
+//
+//	output                            keeper                              writer
+//	puts rows of cuts up to E
+//	into the outbox, offers cut E --> writes the groups of cut E and
+//	                                  the rows up to E
+//	                                  renames the manifest of
+//	                                  generation N
+//	                                  gives the rows to the writer -----> rows and N, or neither
+//	                                  forgets the rows
+//
+// After a crash the writer says which number it has. If it has N, it lacks nothing. If it has the
+// one before N, it gets the rows of N, which lie in the generation. The next generation is not made
+// before the writer has N. So a state and its writer are never further apart than what the kept
+// generations have, unless one of them was put back by hand; then nothing is guessed.
+//
+// The outbox holds MaxOutboxBytes and what comes before the next cut. When it is full, a generation
+// is made before its time, and until the writer has those rows nothing more is taken, so the
+// readers wait in the end.
+
+// MaxOutboxBytes is how many bytes of results wait for a generation before one is made ahead of its
+// time.
+const MaxOutboxBytes = 64 << 20
+
+// ErrOutput says that the state and its writer do not fit together: one of them was put back, or
+// used without the other.
+var ErrOutput = errors.New("the state and what its writer has do not fit together")
+
+// outbox has the rows that the writer has not got.
+type outbox struct {
+	to     record.Transactional
+	schema *record.Schema
+	most   int
+	// sent is the number of the last transaction that the writer has. Only the keeper uses it.
+	sent uint64
+	// completed says that the writer knows that the input has come to its end. Only the keeper uses
+	// it.
+	completed bool
+	// skip says that the rows before the next generation are left out: State.SkipOutputTo.
+	skip bool
+	// failed is why the writer has not taken the rows of the newest generation. No other generation
+	// is made then, because it would not have those rows. Only the keeper uses it.
+	failed error
+
+	mu      sync.Mutex // guards parcels and bytes, off the data path
+	parcels []parcel
+	bytes   int
+	// changed tells the output that it may look again whether there is room.
+	changed chan struct{}
+}
+
+// aligned says whether the output is saved together with the cut that it has just written: what
+// comes after a restart follows what was written before.
+func (o *output) aligned() bool {
+	p := o.branch.cfg.Plan
+	return p.Emit == plan.EmitChanges || p.PassesThrough() || o.box != nil
+}
+
+// openOutbox has the output keep its rows for transactions, if its plan needs that and its writer
+// can do it. most is the number of bytes from which on it is full.
+func (o *output) openOutbox(most int) error {
+	to, ok := o.writer.(record.Transactional)
+	p := o.branch.cfg.Plan
+	if !ok || !p.NeedsTransactions() {
+		return nil
+	}
+	schema, err := p.Written()
+	if err != nil {
+		return err
+	}
+	o.box = &outbox{to: to, schema: schema, most: most, changed: make(chan struct{}, 1)}
+	return nil
+}
+
+// put adds rows that are in the cuts from an epoch on.
+func (x *outbox) put(epoch uint64, b *record.Batch) {
+	bytes := appendParcel(nil, b)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.parcels = append(x.parcels, parcel{epoch, b.Len(), bytes})
+	x.bytes += len(bytes)
+}
+
+// full says whether no more rows should be added before the next generation.
+func (x *outbox) full() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.bytes >= x.most
+}
+
+// upTo returns the rows that are in the cut of an epoch.
+func (x *outbox) upTo(epoch uint64) (parcels []parcel, rows int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, p := range x.parcels {
+		if p.epoch <= epoch {
+			parcels = append(parcels, p)
+			rows += p.rows
+		}
+	}
+	return parcels, rows
+}
+
+// forget removes the rows that are in the cut of an epoch.
+func (x *outbox) forget(epoch uint64) {
+	x.mu.Lock()
+	x.parcels = slices.DeleteFunc(x.parcels, func(p parcel) bool { return p.epoch <= epoch })
+	x.bytes = 0
+	for _, p := range x.parcels {
+		x.bytes += len(p.bytes)
+	}
+	x.mu.Unlock()
+	x.notify()
+}
+
+// notify has the output look again.
+func (x *outbox) notify() {
+	if x == nil {
+		return
+	}
+	select {
+	case x.changed <- struct{}{}:
+	default: // one is enough
+	}
+}
+
+// columns describes the rows, so that rows of another query are refused.
+func (x *outbox) columns() (columns []string) {
+	for i := range x.schema.Len() {
+		columns = append(columns, describe(x.schema.Field(i)))
+	}
+	return columns
+}
+
+// awaitRoom waits while the outbox is full and the keeper wants no cut. It has a generation made
+// ahead of its time.
+func (o *output) awaitRoom() error {
+	k := o.engine.keeper
+	for o.box != nil && o.box.full() && !k.wanted.Load() {
+		select {
+		case k.early <- struct{}{}:
+		default: // it is coming
+		}
+		select {
+		case <-o.box.changed:
+		case <-o.ctx.Done():
+			return o.ctx.Err()
+		}
+	}
+	return nil
+}
+
+// flush has the last rows saved, and given to the writer.
+func (o *output) flush() error {
+	if o.box == nil || !o.engine.cuts.Ended() {
+		return nil
+	}
+	k := o.engine.keeper
+	done := make(chan error, 1)
+	select {
+	case k.requests <- saveRequest{done, false}:
+	case <-o.ctx.Done():
+		return o.ctx.Err()
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("the last results are not written, they come after a restart: %w", err)
+		}
+		return nil
+	case <-o.ctx.Done():
+		return o.ctx.Err()
+	}
+}
+
+// saveOutbox puts the rows up to an epoch into a generation. It returns them.
+func (k *keeper) saveOutbox(w *state.Writing, m *state.Manifest) ([]parcel, error) {
+	x := k.box()
+	if x == nil {
+		return nil, nil
+	}
+	if x.failed != nil {
+		return nil, x.failed
+	}
+	parcels, rows := x.upTo(m.Epoch)
+	if x.skip {
+		parcels, rows = nil, 0
+	}
+	o := &state.Outbox{
+		After: x.sent, Number: x.sent, Complete: m.Finished, Rows: int64(rows), Columns: x.columns(),
+	}
+	if rows > 0 || m.Finished && !x.completed {
+		o.Number = w.Number()
+	}
+	m.Plan.Outbox = o
+	var err error
+	o.Batches, err = w.Part(false, piecesOf(parcels))
+	return parcels, err
+}
+
+// box is the outbox, or nil if there is none.
+func (k *keeper) box() *outbox {
+	if o := k.engine.output; o != nil {
+		return o.box
+	}
+	return nil
+}
+
+// send gives the writer the rows of a generation that is durable.
+func (k *keeper) send(m *state.Manifest, parcels []parcel) error {
+	x := k.box()
+	if x == nil {
+		return nil
+	}
+	x.skip = false
+	x.forget(m.Epoch)
+	if m.Plan.Outbox.Number == x.sent {
+		return nil
+	}
+	if err := x.commit(k.engine.output.ctx, m.Plan.Outbox, parcels, k.engine.output.retry); err != nil {
+		err = fmt.Errorf("engine: writer: transaction %d: %w", m.Plan.Outbox.Number, err)
+		x.failed = err
+		if !k.engine.closing.Load() || !errors.Is(err, context.Canceled) {
+			k.engine.fail(err)
+		}
+		return err
+	}
+	return nil
+}
+
+// commit has the writer take a transaction.
+func (x *outbox) commit(ctx context.Context, o *state.Outbox, parcels []parcel, retry func(func() error) error) error {
+	var unreadable error
+	if o.Complete && len(parcels) == 0 {
+		parcels = []parcel{{bytes: appendParcel(nil, record.NewBatch(x.schema, 1))}} // it says the columns
+	}
+	rows := batchesOf(x.schema, parcels, func(err error) { unreadable = err })
+	err := retry(func() error {
+		unreadable = nil
+		call := func() error { return x.to.Commit(ctx, o.Number, rows, o.Complete) }
+		err := contain("Commit", call, func(error) {})
+		return errors.Join(err, unreadable)
+	})
+	if err == nil {
+		x.sent, x.completed = o.Number, o.Complete
+	}
+	return err
+}
+
+// recoverOutbox finds out which transactions the writer has, and gives it those that it lacks.
+func (k *keeper) recoverOutbox(m *state.Manifest) error {
+	x := k.box()
+	if x == nil {
+		return k.undelivered(m)
+	}
+	o := k.engine.output
+	call := func() (err error) {
+		x.sent, err = x.to.RecoverOutput(o.ctx, k.folder.Job)
+		return err
+	}
+	if err := contain("RecoverOutput", call, func(error) {}); err != nil {
+		return fmt.Errorf("writer: %w", err)
+	}
+	k.folder.After(x.sent) // numbers increase
+	saved := &state.Outbox{}
+	if m != nil && m.Plan.Outbox != nil {
+		saved = m.Plan.Outbox
+	}
+	switch {
+	case x.sent == saved.Number:
+		x.completed = saved.Complete
+		return nil
+	case x.sent > saved.Number:
+		return k.sinkAhead(saved)
+	}
+	return k.resend(m)
+}
+
+// undelivered refuses a generation whose rows may not have been written, if the writer of now does
+// not know.
+func (k *keeper) undelivered(m *state.Manifest) error {
+	if m == nil || m.Plan.Outbox == nil || m.Plan.Outbox.Number == m.Plan.Outbox.After || k.state.RepeatOutput ||
+		k.state.SkipOutputTo == m.Plan.Outbox.Number {
+		return nil
+	}
+	return fmt.Errorf("%w: generation %d has %d rows for a writer with transactions, and the writer has none, so "+
+		"nobody knows whether it has them: go on with the writer of before, or leave them out (skip the output to %d)",
+		ErrOutput, m.Generation, m.Plan.Outbox.Rows, m.Plan.Outbox.Number)
+}
+
+// sinkAhead is for a writer that has more than the state.
+func (k *keeper) sinkAhead(saved *state.Outbox) error {
+	x := k.box()
+	switch {
+	case k.state.RepeatOutput:
+	case k.state.SkipOutputTo == x.sent:
+		x.skip = true
+	default:
+		return fmt.Errorf("%w: the writer has transactions up to %d, and the state goes on after %d: put back the "+
+			"state that belongs to them, or have the rows since %d written once more (repeat the output), or leave "+
+			"out those up to the next generation, of which some were not written (skip the output to %d)",
+			ErrOutput, x.sent, saved.Number, saved.Number, x.sent)
+	}
+	return nil
+}
+
+// resend gives the writer the transactions that it lacks, which the kept generations have.
+func (k *keeper) resend(m *state.Manifest) error {
+	x := k.box()
+	var lacking []*state.Manifest // the newest first
+	need := m.Plan.Outbox.Number
+	for _, old := range slices.Backward(k.folder.Generations()) {
+		o := old.Plan.Outbox
+		if o == nil || o.Number != need || o.Number == o.After {
+			continue
+		}
+		lacking = append(lacking, old)
+		need = o.After
+		if need == x.sent {
+			break
+		}
+	}
+	if need > x.sent {
+		if k.state.SkipOutputTo != need {
+			return fmt.Errorf("%w: the writer has transactions up to %d, and those up to %d are nowhere else: put "+
+				"back what it had, or go on without them (skip the output to %d)", ErrOutput, x.sent, need, need)
+		}
+	} else if need < x.sent { // an earlier transaction than the oldest that is kept begins with
+		return fmt.Errorf("%w: the writer has transaction %d, which this state has not made", ErrOutput, x.sent)
+	}
+	reading := k.folder.Read(m)
+	defer reading.Close()
+	for _, old := range slices.Backward(lacking) {
+		o := old.Plan.Outbox
+		if !slices.Equal(o.Columns, x.columns()) {
+			return fmt.Errorf("%w: generation %d has %d rows that were not written, with the columns %q; the query "+
+				"has %q: start once with the query of before", ErrOtherPlan, old.Generation, o.Rows, o.Columns,
+				x.columns())
+		}
+		all, err := reading.All(&o.Batches)
+		if err != nil {
+			return err
+		}
+		parcels, err := parcelsOf(all)
+		if err == nil {
+			err = x.commit(k.engine.output.ctx, o, parcels, k.engine.output.retry)
+		}
+		if err != nil {
+			return fmt.Errorf("writer: transaction %d: %w", o.Number, err)
+		}
+	}
+	return nil
+}
+
+// writePassedAligned writes the records that pass through, so that they can be saved together with
+// a cut: when the keeper wants one, it gets it when exactly the records of that cut have been
+// written.
+func (o *output) writePassedAligned() error {
+	k, cuts := o.engine.keeper, o.branch.cuts
+	for {
+		// As in passed: if the epochs have ended now, the outlets have everything.
+		next, ended := cuts.Next(), cuts.Ended()
+		wanted, most := k.wanted.Load(), uint64(math.MaxUint64)
+		if wanted {
+			most = k.target.Load() // later records wait until the keeper has its cut
+		} else if err := o.awaitRoom(); err != nil {
+			return err
+		}
+		reached := wanted && most > 0 && (ended || cuts.Passed(most))
+		some, err := o.drain(most)
+		switch {
+		case err != nil:
+			return err
+		case some:
+			continue
+		case reached:
+			if err := o.offerPassed(); err != nil {
+				return err
+			}
+			continue
+		case ended:
+			return nil
+		}
+		o.batchReady.announce()
+		if !o.anyGiven(most) && k.wanted.Load() == wanted && (!wanted || k.target.Load() == most) {
+			select {
+			case <-o.batchReady.c:
+			case <-next:
+			case <-o.engine.stopped:
+				if !cuts.Ended() {
+					return nil
+				}
+			case <-o.ctx.Done():
+				return o.ctx.Err()
+			}
+		}
+		o.batchReady.over()
+	}
+}
+
+// offerPassed gives the keeper a cut all of whose records have been written, and no others have.
+func (o *output) offerPassed() error {
+	cut, slot := o.branch.cuts.Pin()
+	defer o.branch.cuts.Unpin(slot)
+	// Partitions give everything away before they answer an epoch.
+	for some := true; some; {
+		var err error
+		some, err = o.drain(cut.Epoch())
+		if err != nil {
+			return err
+		}
+	}
+	o.engine.keeper.offer(cut, slot)
+	return nil
+}
+
+// drain writes the batches that are in the outlets and in the cut of an epoch.
+func (o *output) drain(epoch uint64) (some bool, err error) {
+	for _, out := range o.outlets {
+		wrote, err := out.write(epoch, func(b *core.Passed) error {
+			o.epoch = b.Epoch
+			o.rows.Add(uint64(b.Batch.Len()))
+			return o.batch(b.Batch)
+		})
+		if err != nil {
+			return false, err
+		}
+		some = some || wrote
+	}
+	return some, nil
+}
