@@ -19,8 +19,8 @@ type value struct {
 	// months are the months of an interval, in addition to the nanoseconds. Only a constant has
 	// any.
 	months int
-	// elapsed says that an interval is the difference of two times, which has days, and a time of less
-	// than a day.
+	// elapsed says that an interval is the difference of two times, which has days, and a time of
+	// less than a day.
 	elapsed bool
 	// wall says that a timestamp is what a clock in some zone shows. AT TIME ZONE makes an instant
 	// of such a timestamp, and such a timestamp of an instant.
@@ -132,8 +132,8 @@ func (c *compiler) settled(v value, e syntax.Expr) (*expr.Expr, bool) {
 	return v.e, true
 }
 
-// shown is an expression of SELECT. The difference of two times is shown as a text, because there is no
-// type of intervals.
+// shown is an expression of SELECT. The difference of two times is shown as a text, because there
+// is no type of intervals.
 func (c *compiler) shown(e syntax.Expr, l leaf) (*expr.Expr, bool) {
 	v, ok := c.bind(e, l)
 	if !ok {
@@ -576,8 +576,8 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 	return c.make(x.Pos, arithmetics[x.Op], p, q)
 }
 
-// scaled is an interval times or by a number that is not whole, by way of floats and to the microsecond
-// as in PostgreSQL.
+// scaled is an interval times or by a number that is not whole, by way of floats and to the
+// microsecond as in PostgreSQL.
 func (c *compiler) scaled(x *syntax.Binary, a, b value) (v value, ok bool) {
 	if b.interval {
 		a, b = b, a
@@ -819,106 +819,6 @@ func (c *compiler) caseOf(x *syntax.Case, l leaf) (v value, ok bool) {
 	return value{e: e}, true
 }
 
-func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
-	from := x.X
-	if p, is := from.(*syntax.Binary); is && p.Op == "->>" {
-		// A column that has this type already need not be converted to a text first.
-		raw, ok := c.bind(&syntax.Binary{Pos: p.Pos, Op: "->", X: p.X, Y: p.Y}, l)
-		if t, err := typeNamed(x.Type); ok && err == nil && raw.e.Type() == t && t != record.String {
-			from = &syntax.Binary{Pos: p.Pos, Op: "->", X: p.X, Y: p.Y}
-		}
-	}
-	v, ok = c.bind(from, l)
-	if !ok {
-		return v, false
-	}
-	if x.Type.Name == "interval" {
-		k, is := v.e.Const()
-		months, d, err := interval.Of(k.Text, "")
-		if !is || !v.open || err != nil {
-			c.fault(x.Pos, "only a text constant can become an interval")
-			return v, false
-		}
-		return value{e: expr.Int(record.Int64, int64(d)), interval: true, months: months}, true
-	}
-	t, err := typeNamed(x.Type)
-	if free, ok := freeDecimal(x.Type, v); ok {
-		t, err = free, nil
-	}
-	if err != nil {
-		c.fault(x.Type.Pos, "%v", err)
-		return v, false
-	}
-	if v.elapsed && t == record.String {
-		return c.make(x.Pos, expr.IntervalText, v.e)
-	}
-	if v.interval {
-		c.fault(x.Pos, "an interval cannot become %v", t)
-		return v, false
-	}
-	wall := t == record.Timestamp && x.Type.Name != "timestamptz"
-	if v.date && t == record.String {
-		e, err := expr.ToChar(v.e, "YYYY-MM-DD")
-		return c.made(x.Pos, e, err)
-	}
-	if !x.Try || v.open && isNullConst(v.e) {
-		v, ok = c.as(v, t, x.X)
-		if !ok {
-			return v, false
-		}
-	}
-	e, err := expr.Cast(v.e, t)
-	if err != nil {
-		c.fault(x.Pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
-		return v, false
-	}
-	v = value{e: e, wall: wall}
-	switch {
-	case x.Try:
-		e, err := expr.Try(e)
-		v, ok = c.made(x.Pos, e, err)
-		v.wall = wall
-		if !ok || x.Type.Name != "date" {
-			return v, ok
-		}
-		fallthrough
-	case x.Type.Name == "date":
-		v, ok = c.day(v, x.Pos)
-		v.wall, v.date = true, true
-		return v, ok
-	case t == record.String && len(x.Type.Args) == 1:
-		return c.make(x.Pos, expr.Substring, e, expr.Int(record.Int64, 1), expr.Int(record.Int64, x.Type.Args[0]))
-	}
-	return v, true
-}
-
-// freeDecimal is the type of a cast to numeric without digits: the digits of the value, if they are
-// known.
-func freeDecimal(t syntax.TypeName, v value) (record.Type, bool) {
-	if t.Name != "numeric" && t.Name != "decimal" || len(t.Args) > 0 {
-		return 0, false
-	}
-	k, _ := v.e.Const()
-	switch u := v.e.Type(); {
-	case v.interval:
-	case u.IsDecimal():
-		return u, true
-	case u == record.Int64:
-		return record.DecimalOf(record.MaxPrecision, 0), true
-	case v.open && !k.Null:
-		whole, fraction, _ := strings.Cut(strings.TrimLeft(strings.TrimSpace(k.Text), "+-"), ".")
-		if strings.Trim(whole+fraction, "0123456789") == "" && len(whole)+len(fraction) <= record.MaxPrecision {
-			return record.DecimalOf(record.MaxPrecision, len(fraction)), true
-		}
-	}
-	return 0, false
-}
-
-func isNullConst(e *expr.Expr) bool {
-	k, ok := e.Const()
-	return ok && k.Null
-}
-
 // day is a timestamp without its time of day.
 func (c *compiler) day(v value, pos syntax.Pos) (value, bool) {
 	e, err := expr.DateTrunc("day", v.e)
@@ -927,42 +827,4 @@ func (c *compiler) day(v value, pos syntax.Pos) (value, bool) {
 		return v, false
 	}
 	return value{e: e}, true
-}
-
-// typeNamed is a type by its name in SQL.
-func typeNamed(t syntax.TypeName) (record.Type, error) {
-	switch t.Name {
-	case "bool", "boolean":
-		return record.Bool, nil
-	case "smallint", "int2", "tinyint", "int1", "short", "long", "int", "int4", "integer", "bigint", "int8":
-		return record.Int64, nil
-	case "real", "float4", "float", "float8", "double precision", "double":
-		return record.Float64, nil
-	case "text", "varchar", "char", "character", "string", "bpchar", "nvarchar":
-		return record.String, nil
-	case "timestamp", "timestamptz", "date", "datetime":
-		return record.Timestamp, nil
-	case "decimal", "numeric":
-		p, s := int64(record.MaxPrecision), int64(0)
-		switch len(t.Args) {
-		case 0:
-			return 0, fmt.Errorf("%s: say how many digits there are, and how many of them after the point: %s(18, 4)",
-				t.Name, t.Name)
-		case 2:
-			s = t.Args[1]
-			fallthrough
-		default:
-			p = t.Args[0]
-		}
-		if p < 1 || p > record.MaxPrecision || s < 0 || s > p {
-			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them after the point", t.Name, p,
-				s, record.MaxPrecision)
-		}
-		return record.DecimalOf(int(p), int(s)), nil
-	}
-	names := []string{
-		"boolean", "integer", "bigint", "real", "double precision", "decimal", "numeric", "text",
-		"varchar", "timestamp", "timestamptz", "date", "interval",
-	}
-	return 0, fmt.Errorf("there is no type %q%s", t.Name, nearest(t.Name, names))
 }

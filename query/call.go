@@ -237,7 +237,10 @@ var families = []map[string]func(*compiler, *syntax.Call, leaf) (value, bool){}
 func init() { families = append(families, textFunctions, numberFunctions, dateFunctions) }
 
 // special are the functions that are bound neither with a table nor by a family.
-var special = []string{"coalesce", "greatest", "least", "nullif", "mod", "div", "random", "strpos", "try", processingTime}
+var special = []string{
+	"coalesce", "greatest", "least", "nullif", "mod", "div", "random",
+	"strpos", "try", processingTime,
+}
 
 // isFunction says whether there is a scalar function.
 func isFunction(name string) bool {
@@ -277,7 +280,8 @@ var instead = map[string]string{
 	"dayofweek": "extract(dow FROM at)",
 
 	"match":        "x ~ 'pattern'",
-	"regexp_match": "regexp_like(x, 'pattern') or regexp_substr(x, 'pattern')", "json_extract": "x -> 'key'", "json_extract_string": "x ->> 'key'", "json_extract_scalar": "x ->> 'key'",
+	"regexp_match": "regexp_like(x, 'pattern') or regexp_substr(x, 'pattern')",
+	"json_extract": "x -> 'key'", "json_extract_string": "x ->> 'key'", "json_extract_scalar": "x ->> 'key'",
 	"get_json_object": "x ->> 'key'", "json_value": "x ->> 'key'",
 	"json_query": "x -> 'key'",
 

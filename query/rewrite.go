@@ -7,8 +7,8 @@ import (
 	"github.com/velo-engine/velo/query/internal/syntax"
 )
 
-// rewrite replaces calls that are written with others: Flink's bounds of windows, and aggregates that
-// are computed of another aggregate.
+// rewrite replaces calls that are written with others: Flink's bounds of windows, and aggregates
+// that are computed of another aggregate.
 func (c *compiler) rewrite() {
 	for _, at := range clauses(c.query) {
 		replace(at, func(e syntax.Expr) syntax.Expr {
@@ -24,8 +24,8 @@ func (c *compiler) rewrite() {
 	}
 }
 
-// windowBound is what TUMBLE_START(at, size) and its relatives stand for. The window is in GROUP BY with
-// the same arguments.
+// windowBound is what TUMBLE_START(at, size) and its relatives stand for. The window is in GROUP BY
+// with the same arguments.
 func (c *compiler) windowBound(x *syntax.Call) syntax.Expr {
 	kind, bound, ok := strings.Cut(x.Name, "_")
 	if !ok || !isWindow(kind) || x.Over != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// AgeMonths and AgeNanos are the parts of PostgreSQL's age(a, b): the whole months between two times,
-// and the days and the time that are left, with the same sign. AgeText is both as a text.
+// AgeMonths and AgeNanos are the parts of PostgreSQL's age(a, b): the whole months between two
+// times, and the days and the time that are left, with the same sign. AgeText is both as a text.
 
 func ageTypes(e *Expr) error {
 	t := record.Int64
@@ -27,8 +27,8 @@ func age(a, b int64) (months int, days, nanos int64) {
 	return ageForward(a, b)
 }
 
-// ageForward is age for a time a that is not before b. A month that is not whole is counted in days of
-// the month of b.
+// ageForward is age for a time a that is not before b. A month that is not whole is counted in days
+// of the month of b.
 func ageForward(a, b int64) (months int, days, nanos int64) {
 	x, y := time.Unix(0, a).UTC(), time.Unix(0, b).UTC()
 	months = 12*(x.Year()-y.Year()) + int(x.Month()) - int(y.Month())

@@ -130,7 +130,8 @@ const (
 	AgeMonths // see age.go
 	AgeNanos
 	AgeText
-	// IntervalText is the text of the nanoseconds between two times, as PostgreSQL writes an interval.
+	// IntervalText is the text of the nanoseconds between two times, as PostgreSQL writes an
+	// interval.
 	IntervalText
 	MakeDate // year, month, day
 	MakeTime // year, month, day, hour, minute, and seconds as a float
@@ -324,6 +325,7 @@ func caseTypes(e *Expr) error {
 
 func init() {
 	const tx, i64, f64, ts, bl = record.String, record.Int64, record.Float64, record.Timestamp, record.Bool
+	twoInts := signature(i64, false, i64, i64)
 	ops = [opCount]opInfo{
 		opCast:      {name: "cast", types: castTypes, eval: evalCast, made: appendCast, vector: vectorCast},
 		opExtract:   {name: "extract", types: extractTypes, eval: evalExtract, vector: vectorExtract},
@@ -406,11 +408,11 @@ func init() {
 		LCM:         {name: "lcm", types: signature(i64, false, i64, i64), eval: evalInts},
 		BitCount:    {name: "bit_count", types: signature(i64, false, i64), eval: evalInts},
 		WidthBucket: {name: "width_bucket", types: signature(i64, false, f64, f64, f64, i64), eval: evalWidthBucket},
-		BitAnd:      {name: "&", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
-		BitOr:       {name: "|", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
-		BitXor:      {name: "#", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
-		ShiftLeft:   {name: "<<", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
-		ShiftRight:  {name: ">>", infix: true, types: signature(i64, false, i64, i64), eval: evalBits, vector: vectorBits},
+		BitAnd:      {name: "&", infix: true, types: twoInts, eval: evalBits, vector: vectorBits},
+		BitOr:       {name: "|", infix: true, types: twoInts, eval: evalBits, vector: vectorBits},
+		BitXor:      {name: "#", infix: true, types: twoInts, eval: evalBits, vector: vectorBits},
+		ShiftLeft:   {name: "<<", infix: true, types: twoInts, eval: evalBits, vector: vectorBits},
+		ShiftRight:  {name: ">>", infix: true, types: twoInts, eval: evalBits, vector: vectorBits},
 		BitNot:      {name: "~", prefix: true, types: signature(i64, false, i64), eval: evalBits, vector: vectorBits},
 
 		AddNanos: {

@@ -47,7 +47,8 @@ func evalExtract(e *Expr, a []Value) (Value, error) {
 	case "epoch": // there is only one division, so that the quotient is rounded only once
 		return f(float64(t.UnixMicro()) / 1e6)
 	case "julian":
-		return f(float64(floorDiv64(t.Unix(), 86400)+2440588) + float64(t.UnixMicro()-floorDiv64(t.Unix(), 86400)*86400e6)/86400e6)
+		days := floorDiv64(t.Unix(), 86400)
+		return f(float64(days+2440588) + float64(t.UnixMicro()-days*86400e6)/86400e6)
 	case "second":
 		return f(float64(t.Second()*1e6+t.Nanosecond()/1e3) / 1e6)
 	case "millisecond", "milliseconds":

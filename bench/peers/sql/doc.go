@@ -16,6 +16,16 @@
 // must quarantine as many, PostgreSQL must fail with one of them, and the rest is compared without
 // them. The other differences are velo's own limits: decimals have 18 digits, times end in 2262.
 //
+// # Suites
+//
+// TestSuite runs the files of a folder, such as the public test suite of a database, and compares
+// the queries over one table. Nothing of a suite is in this repository:
+//
+//	VELO_SUITE=folder VELO_ORACLE=sqlite go test ./sql -count=1 -v -run TestSuite
+//
+// It logs how many are right and, for the others, the reasons by their number. TestOver and
+// TestSets compare random queries with OVER, and with sets of keys, with PostgreSQL.
+//
 // # What is not compared
 //
 // Late records, approx_percentile, queries that PostgreSQL accepts and velo does not, and the texts

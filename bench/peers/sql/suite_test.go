@@ -33,11 +33,11 @@ func TestSuite(t *testing.T) {
 	if folder == "" {
 		t.Skip("VELO_SUITE names no folder")
 	}
-	make := map[string]func(*testing.T) oracle{"sqlite": newSQLite, "duckdb": newDuckDB}[os.Getenv("VELO_ORACLE")]
-	if make == nil {
-		make = newPostgres
+	newOracle := map[string]func(*testing.T) oracle{"sqlite": newSQLite, "duckdb": newDuckDB}[os.Getenv("VELO_ORACLE")]
+	if newOracle == nil {
+		newOracle = newPostgres
 	}
-	s := &suite{t: t, oracle: make(t).(suiteOracle), show: os.Getenv("VELO_SUITE_SHOW"), refused: map[string]int{}}
+	s := &suite{t: t, oracle: newOracle(t).(suiteOracle), show: os.Getenv("VELO_SUITE_SHOW"), refused: map[string]int{}}
 	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -206,10 +206,14 @@ func (s *suite) compare(text, from string, fields []suiteColumn, given [][]any, 
 	types := make([]record.Type, len(columns))
 	for i, c := range columns {
 		types[i] = c.typ
-		if result, err := pl.Result(); err == nil && i < result.Len() && result.Field(i).Type == record.Bool {
-			types[i] = record.Bool // a number in SQLite
+		result, err := pl.Result()
+		if err != nil || i >= result.Len() {
+			continue
 		}
-		if result, err := pl.Result(); err == nil && i < result.Len() && result.Field(i).Type == record.String {
+		switch result.Field(i).Type {
+		case record.Bool:
+			types[i] = record.Bool // a number in SQLite
+		case record.String:
 			for _, row := range want { // a value of another type as velo writes it
 				if row[i] != nil {
 					row[i] = suiteText(row[i])

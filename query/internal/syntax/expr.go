@@ -43,7 +43,8 @@ var binary = map[string]level{
 	"OR": or, "AND": and, "=": comparison, "<>": comparison, "<": comparison, "<=": comparison, ">": comparison,
 	">=": comparison, "||": other,
 	"~": other, "~*": other, "!~": other, "!~*": other, "->": other, "->>": other,
-	"~~": other, "~~*": other, "!~~": other, "!~~*": other, "^@": other, "&": other, "|": other, "#": other, "<<": other, ">>": other,
+	"~~": other, "~~*": other, "!~~": other, "!~~*": other, "^@": other,
+	"&": other, "|": other, "#": other, "<<": other, ">>": other,
 	"+": additive, "-": additive, "*": multiplicative, "/": multiplicative, "%": multiplicative, "^": power,
 }
 
@@ -191,8 +192,8 @@ var typeWords = []string{
 // bytewise are the collations that compare texts by their bytes.
 var bytewise = []string{"c", "posix", "ucs_basic", "binary"}
 
-// spelled parses the right side of operators that are other names of LIKE and starts_with. It returns nil
-// for other operators.
+// spelled parses the right side of operators that are other names of LIKE and starts_with. It
+// returns nil for other operators.
 func (p *parser) spelled(x Expr, op string, pos Pos, restricted bool) Expr {
 	switch op {
 	case "~~", "~~*", "!~~", "!~~*":
@@ -204,7 +205,8 @@ func (p *parser) spelled(x Expr, op string, pos Pos, restricted bool) Expr {
 	return nil
 }
 
-// quantified parses what follows x op if it is ANY or ALL of ARRAY[...]. It returns nil if it is not.
+// quantified parses what follows x op if it is ANY or ALL of ARRAY[...]. It returns nil if it is
+// not.
 func (p *parser) quantified(x Expr, op string, pos Pos) (e Expr) {
 	some := p.is("any", "(") || p.is("some", "(")
 	if !some && !p.is("ALL", "(") {
@@ -322,8 +324,10 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 	if op == "SIMILAR" {
 		p.expect("TO")
 	}
-	like := &Like{Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Not: negated,
-		Pattern: p.expr(membership+1, false)}
+	like := &Like{
+		Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Not: negated,
+		Pattern: p.expr(membership+1, false),
+	}
 	if p.accept("ESCAPE") {
 		like.Escape = p.expr(membership+1, false)
 	}

@@ -201,6 +201,8 @@ func (b *Bound) print(p *printer) {
 	if b.N != nil {
 		p.operand(b.N, additive+1)
 	}
-	p.WriteString([]string{"UNBOUNDED PRECEDING", " PRECEDING", "CURRENT ROW", " FOLLOWING",
-		"UNBOUNDED FOLLOWING"}[b.Kind])
+	p.WriteString([]string{
+		"UNBOUNDED PRECEDING", " PRECEDING", "CURRENT ROW", " FOLLOWING",
+		"UNBOUNDED FOLLOWING",
+	}[b.Kind])
 }
