@@ -53,8 +53,10 @@ func New[S any, V Input, R Outcome](s Spec[S, V, R]) (*Func, error) {
 	if !name.MatchString(s.Name) {
 		fault("the name %q: expected small letters, digits and _", s.Name)
 	}
-	for what, missing := range map[string]bool{"Add": s.Add == nil, "Merge": s.Merge == nil,
-		"Result": s.Result == nil} {
+	for what, missing := range map[string]bool{
+		"Add": s.Add == nil, "Merge": s.Merge == nil,
+		"Result": s.Result == nil,
+	} {
 		if missing {
 			fault("%q has no %s", s.Name, what)
 		}

@@ -113,7 +113,8 @@ func (r pipeReader) Read(ctx context.Context, b *record.Batch) error {
 	if n == 0 {
 		return fmt.Errorf("a row of the %s does not fit a batch", r.name)
 	}
-	if r.at += n; r.at == r.held.Len() {
+	r.at += n
+	if r.at == r.held.Len() {
 		r.free <- r.held // there is room: it has a place for each batch
 		r.held = nil
 	}
@@ -159,7 +160,8 @@ func (c *Config) chainFaults(fault func(format string, args ...any)) {
 	if len(c.Plans) > 1 {
 		for i, p := range c.Plans {
 			if p.Plan != nil && p.Plan.From != nil {
-				fault("plan %d reads the result of another, and there are several plans: give it an engine of its own", i)
+				fault("plan %d reads the result of another, and there are several plans: give it an engine of its own",
+					i)
 			}
 		}
 		return

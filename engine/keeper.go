@@ -45,10 +45,10 @@ type keeper struct {
 
 	// panes are the panes of the newest generation that this process has made.
 	panes map[paneKey]state.Pane
-	// saved is what the newest generation is of. behind is its epoch if its cut may have less than
-	// saved says, because the epoch had been raised before; it is 0 otherwise.
-	saved  savedAt
-	behind uint64
+	// saved is what the newest generation is of. outdated is its epoch if its cut may have less
+	// than saved says, because the epoch had been raised before; it is 0 otherwise.
+	saved    savedAt
+	outdated uint64
 	// busy is the time that the last save took without waiting for the disk or for others, to
 	// stretch the interval. idle is how long the save at hand has waited for others.
 	busy, idle time.Duration
@@ -260,7 +260,7 @@ func (k *keeper) now() savedAt {
 func (k *keeper) changed() bool {
 	now := k.now()
 	now.ended = max(now.ended, k.saved.ended)
-	return now != k.saved || k.behind > 0 && k.engine.cuts.Visible() > k.behind
+	return now != k.saved || k.outdated > 0 && k.engine.cuts.Visible() > k.outdated
 }
 
 // last saves the final cut. An engine that was closed has none, and its state stays as it was last
@@ -303,9 +303,9 @@ func (k *keeper) save(now bool) error {
 		k.stats.Failures++
 		k.stats.Err = err
 	} else {
-		k.saved, k.behind = at, 0
+		k.saved, k.outdated = at, 0
 		if m.Epoch <= raised {
-			k.behind = m.Epoch
+			k.outdated = m.Epoch
 		}
 		ev.Epoch, ev.Bytes, ev.Written = m.Epoch, m.Bytes(), written(m)
 		k.noteSaved(m)

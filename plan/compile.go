@@ -381,7 +381,7 @@ func bindFunc(a Aggregate, args []agg.Arg) (agg.Func, error) {
 		return agg.WithFraction(fn, a.Fraction)
 	}
 	if a.Func != 0 || a.Distinct || a.Fraction != 0 {
-		return nil, fmt.Errorf("User is set, so Func, Distinct and Fraction are not for it")
+		return nil, errors.New("it has a User, so Func, Distinct and Fraction are not for it")
 	}
 	return a.User.Bind(args...)
 }

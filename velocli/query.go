@@ -142,7 +142,8 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 	streams := slices.ContainsFunc(plans, flows)
 	switch {
 	case len(plans) > 1 && slices.ContainsFunc(plans, func(p *plan.Plan) bool { return p.From != nil }):
-		return errors.New("one of several SELECTs is over the result of another query, which reads the input for itself: " +
+		return errors.New("one of several SELECTs is over the result of another query, which reads the input " +
+			"for itself: " +
 			"ask for it alone")
 	case streams && len(plans) > 1:
 		return errors.New("the results of several SELECTs are printed one after the other when all has been " +

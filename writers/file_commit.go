@@ -28,8 +28,8 @@ import (
 type transacting struct {
 	// takes says that RecoverOutput was called.
 	takes bool
-	// number is the number of the last transaction. committing is the number of the transaction that
-	// is being written; it is equal to number if none is.
+	// number is the number of the last transaction. committing is the number of the transaction
+	// that is being written; it is equal to number if none is.
 	number, committing uint64
 }
 

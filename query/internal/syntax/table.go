@@ -80,7 +80,8 @@ func (p *parser) query() *Select {
 	fault := failureOf(err)
 	if fault == nil {
 		var s *Select
-		if s, fault = node.tree(); fault == nil {
+		s, fault = node.tree()
+		if fault == nil {
 			return s
 		}
 	}
