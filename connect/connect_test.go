@@ -28,7 +28,8 @@ func TestOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o.Text("path") != "x" || o.Text("format") != "json" || !o.Bool("follow") || o.Int("rows") != 12 ||
-		o.Duration("every") != 90*time.Minute || !o.Has("idle") || o.Int("size") != 3<<19 || o.Char("delimiter") != '\t' ||
+		o.Duration("every") != 90*time.Minute || !o.Has("idle") || o.Int("size") != 3<<19 ||
+		o.Char("delimiter") != '\t' ||
 		o.Has("nothing") {
 		t.Errorf("%+v", o)
 	}

@@ -268,6 +268,7 @@ func (c *Config) plansWithDefaults() []PlanConfig {
 
 // planFaults reports what is wrong with the plans.
 func (c *Config) planFaults(fault func(format string, args ...any)) {
+	c.chainFaults(fault)
 	if len(c.Plans) == 0 {
 		c.planFault(c.plans()[0], "", fault)
 		return

@@ -47,6 +47,7 @@ type Engine struct {
 	rejects     *rejectQueue // nil if the configuration has neither OnReject nor OnLate
 	keeper      *keeper      // nil if the configuration has no State
 	rebalancing *rebalancing // nil if the configuration does not ask for it
+	feeder      *Engine      // runs the plan that From leads to; nil if the plan has none
 
 	// readCtx is the context of all reads. cancelRead ends it.
 	readCtx    context.Context
@@ -83,6 +84,9 @@ type Engine struct {
 // there is an error, nothing runs and no reader is closed. ctx bounds the lifetime of the engine:
 // when it is done, the engine is closed.
 func Start(ctx context.Context, cfg Config) (*Engine, error) {
+	if d := cfg.short(); d.Plan != nil && d.Plan.From != nil {
+		return startChain(ctx, d)
+	}
 	e, err := newEngine(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -473,7 +477,12 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: shutdown: %w", err)
 	}
-	e.stopReaders()
+	if e.feeder != nil {
+		// Its readers stop, and what it has still written is read to its end.
+		_ = e.feeder.Shutdown(ctx) // Wait reports what went wrong
+	} else {
+		e.stopReaders()
+	}
 	select {
 	case <-e.done:
 		return e.outcome()

@@ -273,6 +273,9 @@ func (e *Engine) AddReader(ctx context.Context, reader record.Reader) (id int, e
 	if err := e.callback(callerRunner); err != nil {
 		return 0, fmt.Errorf("engine: reader not added: %w", err)
 	}
+	if e.feeder != nil {
+		return e.feeder.AddReader(ctx, reader)
+	}
 	if err := e.inlets.lock(ctx); err != nil {
 		return 0, fmt.Errorf("engine: reader not added: %w", err)
 	}
@@ -396,6 +399,9 @@ func (e *Engine) leastRead(live map[*runner]int) (least *runner) {
 func (e *Engine) RemoveReader(ctx context.Context, reader int) error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: remove reader %d: %w", reader, err)
+	}
+	if e.feeder != nil {
+		return e.feeder.RemoveReader(ctx, reader)
 	}
 	in, err := e.inlet(reader)
 	if err != nil {

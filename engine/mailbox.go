@@ -99,6 +99,9 @@ func (e *Engine) pause(ctx context.Context, reader int, on bool) error {
 	if err := e.callback(callerRunner); err != nil {
 		return fmt.Errorf("engine: %s: %w", map[bool]string{true: "pause", false: "resume"}[on], err)
 	}
+	if e.feeder != nil {
+		return e.feeder.pause(ctx, reader, on)
+	}
 	in, err := e.inlet(reader)
 	if err != nil {
 		return err

@@ -177,6 +177,11 @@ var ErrNoImage = errors.New("no memory for the images of the partitions")
 // to wait (ErrCallback). After ErrEnded from an engine that was shut down, the final snapshot has
 // everything that a Feed has taken. After Close it need not have it.
 func (e *Engine) Sync(ctx context.Context) error {
+	if e.feeder != nil {
+		if err := e.feeder.Sync(ctx); err != nil {
+			return err
+		}
+	}
 	number := e.cuts.Want()
 	for begin := time.Now(); !e.cuts.Passed(number) && !e.cuts.Ended() && time.Since(begin) < syncSpin; {
 		runtime.Gosched()

@@ -155,6 +155,7 @@ type ShardMove struct {
 type Stats struct {
 	Plan       string
 	Plans      []PlanStats
+	From       *Stats        // of the plan whose result the plan reads; nil if it has no From
 	StateBytes int           // memory of the groups of all plans, out of Config.StateBytes
 	Elapsed    time.Duration // time from Start until now, or until everything had stopped
 	Epoch      uint64        // number of the epoch of the newest snapshot
@@ -173,6 +174,10 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	s := Stats{
 		Plan: e.cfg.Plan.String(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.cuts.Visible(),
+	}
+	if e.feeder != nil {
+		from := e.feeder.Stats()
+		s.From = &from
 	}
 	s.Epochs = EpochStats{e.cuts.Stats(), time.Duration(e.interval.current.Load())}
 	if k := e.keeper; k != nil {
@@ -341,6 +346,9 @@ const maxEven = 1.2
 // String returns a table for people.
 func (s Stats) String() string {
 	var b strings.Builder
+	if s.From != nil {
+		fmt.Fprintf(&b, "%v\n", *s.From)
+	}
 	total := s.Counters()
 	fmt.Fprintf(&b, "%s\n", s.Plan)
 	fmt.Fprintf(&b, "%d records in %v, %d groups in %d KiB, epoch %d\n", total.In, s.Elapsed.Round(time.Millisecond),

@@ -17,6 +17,13 @@ func (p *Plan) Explain() (string, error) {
 		return "", err
 	}
 	x := &explanation{plan: p, kept: l, read: l.Reading}
+	if p.From != nil {
+		inner, err := p.From.Explain()
+		if err != nil {
+			return "", err
+		}
+		x.text.WriteString(inner + "\n")
+	}
 	x.source()
 	if l.PassThrough {
 		x.passThrough()

@@ -198,6 +198,12 @@ type Plan struct {
 	// Source is the schema of the records.
 	Source *record.Schema
 
+	// From is the plan whose result the records are, for a question over the answer of another:
+	// Source has the columns of its result. It must not emit changes. The readers of an engine
+	// bring the records of the innermost plan. It is nil if the readers bring the records of this
+	// plan.
+	From *Plan
+
 	// Where is an expression over Source. Only records for which it is true pass; nil lets all
 	// pass. A record goes to quarantine if Where or a computed column cannot be computed for it (a
 	// division by zero, a number that is out of range).
@@ -304,7 +310,11 @@ func (p *Plan) String() string {
 		sep = ", "
 	}
 	if p.Source != nil {
-		b.WriteString(" FROM " + p.Source.Name())
+		b.WriteString(" FROM ")
+		if p.From != nil {
+			fmt.Fprintf(&b, "(%v) AS ", p.From)
+		}
+		b.WriteString(p.Source.Name())
 	}
 	if p.Where != nil {
 		fmt.Fprintf(&b, " WHERE %v", p.Where)
@@ -427,6 +437,14 @@ func (p *Plan) WrittenKeys() []string {
 // Streams says whether a writer gets rows before the end of the input whatever the window is:
 // records that pass through, or changes.
 func (p *Plan) Streams() bool { return p.PassesThrough() || p.Emit == EmitChanges }
+
+// Innermost is the plan whose records readers bring: the plan itself, or what From leads to.
+func (p *Plan) Innermost() *Plan {
+	for p.From != nil {
+		p = p.From
+	}
+	return p
+}
 
 // Inner is the schema of the groups before Select: the bounds of the window if there are windows,
 // the keys, the aggregates.

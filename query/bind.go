@@ -533,6 +533,9 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
 		v.interval = true
 		return v, ok
+	case (x.Op == "*" || x.Op == "/") && a.interval && isNumber(b.e.Type()) && !b.interval,
+		x.Op == "*" && b.interval && isNumber(a.e.Type()):
+		return c.scaled(x, a, b)
 	case a.interval || b.interval || timeA || timeB:
 		c.fault(x.Pos, "%s %s %s is not defined", typeOf(a), x.Op, typeOf(b))
 		return v, false
@@ -571,6 +574,25 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		p, q = c.toDecimal(p, scale), c.toDecimal(q, scale)
 	}
 	return c.make(x.Pos, arithmetics[x.Op], p, q)
+}
+
+// scaled is an interval times or by a number that is not whole, by way of floats and to the microsecond
+// as in PostgreSQL.
+func (c *compiler) scaled(x *syntax.Binary, a, b value) (v value, ok bool) {
+	if b.interval {
+		a, b = b, a
+	}
+	v, ok = c.make(x.Pos, arithmetics[x.Op], c.to(a.e, record.Float64), c.to(b.e, record.Float64))
+	if !ok {
+		return v, false
+	}
+	v, ok = c.make(x.Pos, expr.Div, v.e, expr.Float(1000))
+	if !ok {
+		return v, false
+	}
+	v, ok = c.make(x.Pos, expr.Mul, c.to(v.e, record.Int64), expr.Int(record.Int64, 1000))
+	v.interval = true
+	return v, ok
 }
 
 // later is a timestamp plus an interval: first its months are added, then the rest.

@@ -116,9 +116,12 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 			"coalesce": expr.Coalesce, "greatest": expr.Greatest,
 			"least": expr.Least,
 		}[x.Name], args...)
-	case "nullif", "mod":
+	case "nullif", "mod", "div":
 		if !c.arity(x, 2, 2) {
 			return v, false
+		}
+		if x.Name == "div" {
+			return c.div(x, l)
 		}
 		if x.Name == "mod" {
 			return c.bind(&syntax.Binary{Pos: x.Pos, Op: "%", X: x.Args[0], Y: x.Args[1]}, l)
@@ -234,7 +237,7 @@ var families = []map[string]func(*compiler, *syntax.Call, leaf) (value, bool){}
 func init() { families = append(families, textFunctions, numberFunctions, dateFunctions) }
 
 // special are the functions that are bound neither with a table nor by a family.
-var special = []string{"coalesce", "greatest", "least", "nullif", "mod", "random", "strpos", "try", processingTime}
+var special = []string{"coalesce", "greatest", "least", "nullif", "mod", "div", "random", "strpos", "try", processingTime}
 
 // isFunction says whether there is a scalar function.
 func isFunction(name string) bool {
@@ -274,7 +277,7 @@ var instead = map[string]string{
 	"dayofweek": "extract(dow FROM at)",
 
 	"match":        "x ~ 'pattern'",
-	"json_extract": "x -> 'key'", "json_extract_string": "x ->> 'key'", "json_extract_scalar": "x ->> 'key'",
+	"regexp_match": "regexp_like(x, 'pattern') or regexp_substr(x, 'pattern')", "json_extract": "x -> 'key'", "json_extract_string": "x ->> 'key'", "json_extract_scalar": "x ->> 'key'",
 	"get_json_object": "x ->> 'key'", "json_value": "x ->> 'key'",
 	"json_query": "x -> 'key'",
 

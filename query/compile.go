@@ -78,6 +78,13 @@ func analyse(text string, q *syntax.Select, schemas []*record.Schema) (*compiler
 		text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{},
 		keys: map[string]string{}, computed: map[string]string{}, kinds: map[string]value{},
 	}
+	if sub := q.From.Query; sub != nil {
+		source, err := c.subquery(sub, schemas)
+		if err != nil {
+			return nil, err
+		}
+		schemas = []*record.Schema{source}
+	}
 	c.compile(schemas)
 	if len(c.faults) > 0 {
 		return nil, errors.Join(c.faults...)
@@ -96,6 +103,8 @@ type compiler struct {
 	text   string
 	query  *syntax.Select
 	source *record.Schema
+	// from is the compiler of the query in FROM; nil if FROM has a name.
+	from   *compiler
 	faults []error
 	// began is when now() was first asked for.
 	began time.Time
@@ -116,7 +125,8 @@ type compiler struct {
 	sets []groupingSet
 	// kind is what SQL knows of the argument of the aggregate that is bound.
 	kind value
-	// kinds has what SQL knows of keys and aggregates besides their types, by their names in the plan.
+	// kinds has what SQL knows of keys and aggregates besides their types, by their names in the
+	// plan.
 	kinds map[string]value
 	// computed has the same for the expressions that aggregates and keys are computed from.
 	computed map[string]string
@@ -187,6 +197,9 @@ func (c *compiler) plan() *plan.Plan {
 	if c.window != nil {
 		w := *c.window
 		p.Window = &w
+	}
+	if c.from != nil {
+		p.From = c.from.plan()
 	}
 	return p
 }
@@ -818,14 +831,16 @@ func Stream(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	first := innermost(all[0]).From.Name
 	for _, q := range all[1:] {
-		if q.From.Name != all[0].From.Name {
+		q = innermost(q)
+		if q.From.Name != first {
 			return "", syntax.ErrorAt(text, q.From.Start(),
 				"this SELECT is from %q and the first from %q: all SELECTs "+
-					"of one text are over the same input", q.From.Name, all[0].From.Name)
+					"of one text are over the same input", q.From.Name, first)
 		}
 	}
-	return all[0].From.Name, nil
+	return first, nil
 }
 
 // Columns reads a list of columns in the form of CREATE TABLE: "symbol text, price double precision

@@ -23,7 +23,7 @@ var dateFunctions = map[string]func(*compiler, *syntax.Call, leaf) (value, bool)
 	"now": (*compiler).now, "current_timestamp": (*compiler).now, "transaction_timestamp": (*compiler).now,
 	"statement_timestamp": (*compiler).now, "current_date": (*compiler).now, "today": (*compiler).now,
 	"localtimestamp": (*compiler).now, "get_current_timestamp": (*compiler).now,
-	"try_strptime": (*compiler).tryStrptime,
+	"try_strptime": (*compiler).tryStrptime, "age": (*compiler).age,
 }
 
 // fieldFunctions are functions with the name of a field of a time, such as year(at).
@@ -448,6 +448,9 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 		return v, false
 	}
 	field := fieldOf(name.Text)
+	if of, is := x.Args[1].(*syntax.Call); is && of.Name == "age" && x.Name != "date_trunc" {
+		return c.ageField(x, of, field, l)
+	}
 	v, ok = c.bind(x.Args[1], l)
 	if !ok {
 		return v, false
@@ -520,4 +523,56 @@ func (c *compiler) elapsedField(x *syntax.Call, field string, v value) (value, b
 		return cut, good
 	}
 	return c.make(x.Pos, expr.Div, c.to(cut.e, record.Float64), expr.Float(parts[field]))
+}
+
+// age is age(a, b) and age(b), from today: years, months, days and a time, as a text.
+func (c *compiler) age(x *syntax.Call, l leaf) (v value, ok bool) {
+	args, ok := c.ageArgs(x, l)
+	if !ok {
+		return v, false
+	}
+	return c.make(x.Pos, expr.AgeText, args...)
+}
+
+func (c *compiler) ageArgs(x *syntax.Call, l leaf) (args []*expr.Expr, ok bool) {
+	if !c.arity(x, 1, 2) {
+		return nil, false
+	}
+	list := x.Args
+	if len(list) == 1 {
+		list = []syntax.Expr{&syntax.Call{Pos: x.Pos, Name: "current_date"}, list[0]}
+	}
+	for _, a := range list {
+		at, ok := c.timeArgument(a, l, x.Name)
+		if !ok {
+			return nil, false
+		}
+		args = append(args, at)
+	}
+	return args, true
+}
+
+// ageField is a field of an age.
+func (c *compiler) ageField(x, of *syntax.Call, field string, l leaf) (v value, ok bool) {
+	args, ok := c.ageArgs(of, l)
+	if !ok {
+		return v, false
+	}
+	if field != "year" && field != "month" {
+		if field == "epoch" {
+			c.fault(x.Pos, "an age has months, which have no fixed length: write extract(epoch FROM a - b)")
+			return v, false
+		}
+		rest, ok := c.make(x.Pos, expr.AgeNanos, args...)
+		if !ok {
+			return v, false
+		}
+		return c.elapsedField(x, field, rest)
+	}
+	v, ok = c.make(x.Pos, expr.AgeMonths, args...)
+	if !ok {
+		return v, false
+	}
+	op := map[string]expr.Op{"year": expr.Div, "month": expr.Mod}[field]
+	return c.make(x.Pos, op, v.e, expr.Int(record.Int64, 12))
 }

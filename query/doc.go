@@ -51,6 +51,6 @@
 //
 // # Not here yet
 //
-// Joins, subqueries, WITH and set operations are not supported. They are refused with a message
-// that says so.
+// Joins, subqueries other than in FROM, and set operations are not supported. They are refused with
+// a message that says so.
 package query

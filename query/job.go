@@ -322,10 +322,11 @@ func (j *jobCompiler) feed(pos syntax.Pos, name string) {
 
 // output compiles one query.
 func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
-	source := j.sources[q.From.Name]
+	from := innermost(q).From
+	source := j.sources[from.Name]
 	if source == nil {
 		if !j.broken {
-			j.fault(q.From.Pos, "there is no source %q%s", q.From.Name, nearest(q.From.Name, sortedKeys(j.sources)))
+			j.fault(from.Pos, "there is no source %q%s", from.Name, nearest(from.Name, sortedKeys(j.sources)))
 		}
 		return
 	}
@@ -339,12 +340,16 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 		return
 	}
 	p := c.plan()
-	if w := p.Window; w != nil && !w.ProcessingTime {
+	inner := c
+	for inner.from != nil {
+		inner = inner.from
+	}
+	if w := p.Innermost().Window; w != nil && !w.ProcessingTime {
 		w.OutOfOrder = plan.AnyOrder
 		if mark := source.Watermark; mark != nil {
-			if !slices.Contains(c.timeOf, mark.Column) {
-				j.fault(windowPlace(q), "the window is over column %q, and the watermark of %q is for %q",
-					strings.Join(c.timeOf, ", "), source.Name, mark.Column)
+			if !slices.Contains(inner.timeOf, mark.Column) {
+				j.fault(windowPlace(innermost(q)), "the window is over column %q, and the watermark of %q is for %q",
+					strings.Join(inner.timeOf, ", "), source.Name, mark.Column)
 			}
 			w.OutOfOrder = mark.OutOfOrder
 		}

@@ -60,11 +60,19 @@ func (c *compiler) round(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 1, 2) {
 		return v, false
 	}
-	v, ok = c.bind(x.Args[0], l)
+	arg := x.Args[0]
+	if cast, is := arg.(*syntax.Cast); is && !cast.Try && len(x.Args) == 2 && len(cast.Type.Args) == 0 &&
+		(cast.Type.Name == "numeric" || cast.Type.Name == "decimal") {
+		// round(x::numeric, 2) of a float: PostgreSQL has no other way to say it.
+		if inner, ok := c.bind(cast.X, l); ok && inner.e.Type() == record.Float64 {
+			arg = cast.X
+		}
+	}
+	v, ok = c.bind(arg, l)
 	if !ok {
 		return v, false
 	}
-	e, ok := c.argument(v, anyNumber, x.Args[0], x.Name)
+	e, ok := c.argument(v, anyNumber, arg, x.Name)
 	if !ok {
 		return v, false
 	}
@@ -111,4 +119,14 @@ func (c *compiler) bits(x *syntax.Binary, l leaf) (v value, ok bool) {
 		args = append(args, e)
 	}
 	return c.make(x.Pos, bitOps[x.Op], args...)
+}
+
+// div is div(a, b) of bigints: the quotient, cut.
+func (c *compiler) div(x *syntax.Call, l leaf) (v value, ok bool) {
+	v, ok = c.bind(&syntax.Binary{Pos: x.Pos, Op: "/", X: x.Args[0], Y: x.Args[1]}, l)
+	if ok && (v.e.Type() != record.Int64 || v.interval) {
+		c.fault(x.Pos, "div of %s and %s, expected bigints: write trunc(a / b)", x.Args[0], x.Args[1])
+		return v, false
+	}
+	return v, ok
 }

@@ -10,7 +10,7 @@ var synonyms = map[string]string{
 	"ifnull": "coalesce", "nvl": "coalesce", "len": "length", "ucase": "upper", "lcase": "lower",
 	"startswith": "starts_with", "endswith": "ends_with", "prefix": "starts_with", "suffix": "ends_with",
 	"instr": "strpos", "charindex": "position", "locate": "position", "strlen": "octet_length", "char": "chr",
-	"regexp_matches": "regexp_like", "regexp_match": "regexp_like", "rlike": "regexp_like",
+	"regexp_matches": "regexp_like", "rlike": "regexp_like",
 	"regexp_contains": "regexp_like", "parse_timestamp": "strptime", "greatest_common_divisor": "gcd",
 	"least_common_multiple": "lcm",
 }

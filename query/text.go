@@ -66,7 +66,7 @@ func (c *compiler) matches(x *syntax.Binary, l leaf) (v value, ok bool) {
 }
 
 var regexpOps = map[string]expr.Op{
-	"regexp_like": expr.RegexpMatch, "regexp_matches": expr.RegexpMatch, "regexp_match": expr.RegexpMatch,
+	"regexp_like":   expr.RegexpMatch,
 	"regexp_substr": expr.RegexpFind, "regexp_count": expr.RegexpCount, "regexp_instr": expr.RegexpPlace,
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/result"
 )
 
 // Goal: functions as people type them give what PostgreSQL gives, and for other spellings what the
@@ -36,7 +37,13 @@ func TestTypedFunctions(t *testing.T) {
 		`extract(century FROM at)`: "21", `date_trunc('decade', at)`: "2020-01-01T00:00:00Z", `date_add(at, INTERVAL 1 DAY)`: "2024-07-05T15:06:07.089Z",
 		`TRY_CAST(s AS bigint)`: "NULL", `TRY_CAST('12' AS bigint)`: "12", `try(1 / (i + 7))`: "NULL", `try_strptime(s, '%Y-%m-%d')`: "NULL",
 		`i BETWEEN SYMMETRIC 0 AND -10`: "TRUE", `n NOT NULL`: "FALSE", `bigint '5' + 1`: "6", `current_date > DATE '2024-01-01'`: "TRUE",
-		`now() = current_timestamp`: "TRUE", `i == -7`: "TRUE", `CAST(at - TIMESTAMP '2024-07-03' AS text)`: "1 day 15:06:07.089",
+		`now() = current_timestamp`: "TRUE", `@ i`: "7", `|/ 16`: "4", `s ~~ 'Hel%'`: "TRUE", `s !~~* '%WÖR%'`: "FALSE",
+		`s ^@ 'Hel'`: "TRUE", `i = ANY(ARRAY[1, -7])`: "TRUE", `i <> ALL(ARRAY[1, 2])`: "TRUE", `i > ALL(ARRAY[1, -9])`: "FALSE",
+		`at + INTERVAL 'P1DT2H'`: "2024-07-05T17:06:07.089Z", `at + INTERVAL '1-2' YEAR TO MONTH`: "2025-09-04T15:06:07.089Z",
+		`at - INTERVAL '1 day ago'`: "2024-07-05T15:06:07.089Z", `at + INTERVAL '1 hour' * 1.5`: "2024-07-04T16:36:07.089Z",
+		`at + INTERVAL '1:30' MINUTE TO SECOND`: "2024-07-04T15:07:37.089Z", `at + INTERVAL '1h30m'`: "2024-07-04T16:36:07.089Z",
+		`to_char(at, 'FMDDth FMMonth Y,YYY CC J')`: "4th July 2,024 21 2460496", `to_char(at, 'HH12:MI a.m. RM FF3 SSSSS')`: "03:06 p.m. VII  089 54367",
+		`round(f::numeric, 2)`: "2.68", `div(i, 2)`: "-3", `i == -7`: "TRUE", `CAST(at - TIMESTAMP '2024-07-03' AS text)`: "1 day 15:06:07.089",
 		`CAST(TIMESTAMP '2024-07-03' - at AS text)`: "-1 days -15:06:07.089", `extract(hour FROM at - TIMESTAMP '2024-07-03')`: "15",
 		`extract(day FROM TIMESTAMP '2024-07-01' - at)`: "-3",
 	} {
@@ -137,6 +144,66 @@ func TestTypedFaults(t *testing.T) {
 			t.Errorf("%s is accepted", text)
 		} else if first, _, _ := strings.Cut(err.Error(), "\n"); !strings.Contains(first, want) {
 			t.Errorf("%s\n%v\nexpected %q", text, err, want)
+		}
+	}
+}
+
+// records runs a query that passes records through and keeps them to the end.
+func (x table) records(t *testing.T, text string) (rows []string) {
+	t.Helper()
+	b := x.batch(t)
+	pl, err := query.Compile(text, b.Schema())
+	if err != nil {
+		t.Fatalf("%s\n%v", text, err)
+	}
+	l, err := pl.Layout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := result.NewSorter(pl, 1<<20)
+	if err != nil {
+		t.Fatalf("%s\n%v", text, err)
+	}
+	if err := s.Add(l.Stage.New(b.Len()).Run(b).Batch); err != nil {
+		t.Fatal(err)
+	}
+	for b := range s.Batches(2) {
+		for i := range b.Len() {
+			var row []string
+			for c := range b.Schema().Len() {
+				row = append(row, format(b, c, i))
+			}
+			rows = append(rows, strings.Join(row, " "))
+		}
+	}
+	return rows
+}
+
+// Goal: functions over records see all records, in their partitions and orders. Method: records with
+// ties and NULLs, one query for each kind of function, frame and clause.
+func TestTypedRecords(t *testing.T) {
+	x := table{"k text, v bigint, f double precision, n bigint", []string{
+		"a|1|1|1", "a|2|4|2", "a|2|5|3", "b|5|2|4", "b|NULL|3|5", "c|7|8|6",
+	}}
+	for text, want := range map[string]string{
+		`SELECT n, row_number() OVER (PARTITION BY k ORDER BY v, n) AS r FROM t ORDER BY n`:                                    "1 1|2 2|3 3|4 1|5 2|6 1",
+		`SELECT n, rank() OVER w AS r, dense_rank() OVER w AS d FROM t WINDOW w AS (ORDER BY v DESC) ORDER BY n`:               "1 6 5|2 4 4|3 4 4|4 3 3|5 1 1|6 2 2",
+		`SELECT n, lag(v) OVER (ORDER BY n) AS l, lead(v, 2, 0) OVER (ORDER BY n) AS r FROM t ORDER BY n`:                      "1 NULL 2|2 1 5|3 2 NULL|4 2 7|5 5 0|6 NULL 0",
+		`SELECT n, sum(v) OVER (ORDER BY n ROWS 1 PRECEDING) AS s, count(*) OVER () AS c FROM t ORDER BY n`:                    "1 1 6|2 3 6|3 4 6|4 7 6|5 5 6|6 7 6",
+		`SELECT n, min(k) OVER (ORDER BY n DESC) AS m, first_value(v) OVER (PARTITION BY k ORDER BY n) AS f FROM t ORDER BY n`: "1 a 1|2 a 1|3 a 1|4 b 5|5 b 5|6 c 7",
+		`SELECT n, sum(v) OVER (ORDER BY v RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS s FROM t ORDER BY n`:                  "1 1|2 5|3 5|4 5|5 NULL|6 7",
+		`SELECT n, ntile(4) OVER (ORDER BY n) AS q, percent_rank() OVER (ORDER BY n) AS p FROM t ORDER BY n LIMIT 3 OFFSET 1`:  "2 1 0.2|3 2 0.4|4 2 0.6",
+		`SELECT k, v FROM t QUALIFY row_number() OVER (PARTITION BY k ORDER BY v DESC NULLS LAST, n) = 1 ORDER BY k`:           "a 2|b 5|c 7",
+		`SELECT DISTINCT k, count(*) OVER (PARTITION BY k) AS c FROM t ORDER BY k`:                                             "a 3|b 2|c 1",
+		`SELECT n, sum(v) FILTER (WHERE k = 'a') OVER (ORDER BY n) AS s FROM t WHERE n > 1 ORDER BY n DESC`:                    "6 4|5 4|4 4|3 4|2 2",
+		`SELECT v, nth_value(n, 2) OVER (PARTITION BY k ORDER BY n) AS s FROM t`:                                               "1 NULL|2 2|2 2|5 NULL|NULL 5|7 NULL",
+		`SELECT n, avg(f) OVER (ORDER BY n GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS a FROM t ORDER BY n LIMIT 2`:         "1 2.5|2 3.3333333333333335",
+		`SELECT n FROM t OFFSET 4`:   "5|6",
+		`SELECT n FROM t LIMIT 2, 1`: "3",
+		`SELECT n, 10 / (v - 2) AS q, sum(v) OVER () AS s FROM t ORDER BY n LIMIT 2`: "1 -10 17|2 NULL 17",
+	} {
+		if got := strings.Join(x.records(t, text), "|"); got != want {
+			t.Errorf("%s\n%s\nexpected\n%s", text, got, want)
 		}
 	}
 }

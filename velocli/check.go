@@ -21,6 +21,11 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 			faults = append(faults, readOnce(o, "a socket"))
 		}
 		seen[o.Source] = true
+		if inner := o.Plan.Innermost(); isEndless(o.Source) && o.Plan.From != nil && inner.Window == nil &&
+			!inner.PassesThrough() {
+			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector,
+				"the source has no end, so the inner query never gives its result: group it by a window"))
+		}
 		if isEndless(o.Source) && o.Plan.Window != nil && !o.Plan.Window.ProcessingTime && o.Source.Watermark == nil {
 			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector,
 				"the source has no end, so a window over it closes by a watermark only: WATERMARK FOR %s AS %s - "+

@@ -149,6 +149,20 @@ func moreConnectors() string {
 	return b.String()
 }
 
+// elsewhere are connectors that velo has and this program may not have.
+var elsewhere = []string{"kafka"}
+
+// otherProgram says which program has a connector that a job names and this one has not.
+func otherProgram(err error) string {
+	for _, name := range elsewhere {
+		if strings.Contains(err.Error(), fmt.Sprintf("there is no connector %q", name)) {
+			return fmt.Sprintf("\nthe velo of connect/cmd/velo has connector %q; docs/connectors.md says how to "+
+				"install it", name)
+		}
+	}
+	return ""
+}
+
 // helpColumns is how wide the help is.
 const helpColumns = 112
 

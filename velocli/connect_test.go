@@ -106,3 +106,18 @@ func TestOwnConnectors(t *testing.T) {
 		t.Errorf("the help is %s", help)
 	}
 }
+
+// Goal: who names a connector that another program of velo has is told which.
+func TestOtherProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "job.sql")
+	sql := "CREATE SOURCE s (k bigint) WITH (connector = 'kafka', topic = 't'); SELECT count(*) FROM s"
+	if err := os.WriteFile(path, []byte(sql), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	status := run([]string{"run", path}, strings.NewReader(""), &said, &said)
+	if status != 1 || !strings.Contains(said.String(), `there is no connector "kafka" for a source`) ||
+		!strings.Contains(said.String(), `the velo of connect/cmd/velo has connector "kafka"`) {
+		t.Errorf("status %d: %s", status, said.String())
+	}
+}

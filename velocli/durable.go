@@ -46,6 +46,10 @@ func (d *durability) checkState(job *query.Job) error {
 		faults = append(faults, fmt.Errorf("--checkpoint %v: expected more than 0", d.Checkpoint))
 	}
 	for _, o := range job.Outputs {
+		if o.Plan.From != nil {
+			faults = append(faults, fmt.Errorf("%s: --state: a query over the result of another keeps no state: put it "+
+				"into a job of its own, without --state", nameOf(o)))
+		}
 		if p := o.Plan; p.PassesThrough() && (len(p.OrderBy) > 0 || p.Limit != nil) {
 			faults = append(faults, fmt.Errorf("%s: --state: the query passes records through in an order, or up to a "+
 				"limit, and would not go on where it was: put it into a job of its own, without --state", nameOf(o)))

@@ -66,7 +66,7 @@ func (in *ingest) start(s *sizing, live bool) error {
 		cfg.EpochInterval = liveEvery
 	}
 	for _, f := range in.flows {
-		if flows(f.plan) {
+		if flows(f.plan) || flows(f.plan.Innermost()) {
 			cfg.EpochInterval = 0 // windows close, and groups change, while records come
 		}
 		if f.state != nil {

@@ -111,7 +111,7 @@ func withCommand(args []string) []string {
 // isSelect says whether a text begins like a query.
 func isSelect(text string) bool {
 	fields := strings.Fields(text)
-	return len(fields) > 1 && strings.EqualFold(fields[0], "select")
+	return len(fields) > 1 && (strings.EqualFold(fields[0], "select") || strings.EqualFold(fields[0], "with"))
 }
 
 // ending says how a command has ended.

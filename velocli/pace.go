@@ -27,7 +27,7 @@ type pace struct {
 // set sets in a plan when its windows close. Files have an end. Unless the user says otherwise, no
 // window is closed before it, and no record is late, whatever the order of the records.
 func (c *pace) set(p *plan.Plan, follow bool) error {
-	w := p.Window
+	w := p.Innermost().Window // the windows of others close as these do
 	switch {
 	case w == nil || w.ProcessingTime:
 		if c.Watermark != nil || c.Idle != nil {

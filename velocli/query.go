@@ -141,6 +141,9 @@ var queryHints = hints{
 func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
 	streams := slices.ContainsFunc(plans, flows)
 	switch {
+	case len(plans) > 1 && slices.ContainsFunc(plans, func(p *plan.Plan) bool { return p.From != nil }):
+		return errors.New("one of several SELECTs is over the result of another query, which reads the input for itself: " +
+			"ask for it alone")
 	case streams && len(plans) > 1:
 		return errors.New("the results of several SELECTs are printed one after the other when all has been " +
 			"read, and one " +
@@ -156,7 +159,7 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 		return errInterrupted // before anything had come
 	}
 	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !streams}
-	rows.check = func() error { return aside.widening.check(c.Readers, plans[0]) }
+	rows.check = func() error { return aside.widening.check(c.Readers, plans[0].Innermost()) }
 	in := &ingest{
 		feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
 	}

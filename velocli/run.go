@@ -79,7 +79,7 @@ func (c *runCmd) Run(std streams) (err error) {
 	}
 	job, err := query.CompileJob(text, connect.Default)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Job, err)
+		return fmt.Errorf("%s: %w%s", c.Job, err, otherProgram(err))
 	}
 	if err := errors.Join(c.fill(c.ingests(job), len(job.Outputs)), c.check(job, std)); err != nil {
 		return err
@@ -167,11 +167,15 @@ func (c *runCmd) ingests(job *query.Job) int {
 	if c.State != "" {
 		return len(job.Outputs)
 	}
-	sources := map[*query.Source]bool{}
+	sources, apart := map[*query.Source]bool{}, 0
 	for _, o := range job.Outputs {
-		sources[o.Source] = true
+		if o.Plan.From != nil {
+			apart++ // it has an engine of its own
+		} else {
+			sources[o.Source] = true
+		}
 	}
-	return len(sources)
+	return len(sources) + apart
 }
 
 // open opens everything that the job names, before anything runs. The error lists everything that
@@ -197,14 +201,16 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 			continue
 		}
 		in := shared[o.Source]
-		if in == nil || c.State != "" {
+		if in == nil || c.State != "" || o.Plan.From != nil {
 			// only after it was opened is it known whether standard input is a file
 			if seen && feed.once != "" {
 				faults = append(faults, readOnce(o, feed.once))
 			}
 			feed = feed.another()
 			in = &ingest{feed: feed, aside: &quarantine{files: feed.files}}
-			shared[o.Source] = in
+			if o.Plan.From == nil {
+				shared[o.Source] = in
+			}
 			ins = append(ins, in)
 		}
 		w, err := openSink(o, c.Format, std, out,

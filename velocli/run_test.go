@@ -338,3 +338,46 @@ func TestQuerySeveral(t *testing.T) {
 		}
 	}
 }
+
+// Goal: queries over queries are answered by velo query, velo explain and jobs, and what cannot be is refused with its place.
+func TestSubqueries(t *testing.T) {
+	inFolder(t, map[string]string{
+		"t.csv": "k,v,at\na,1,2026-01-01 00:00:01\na,2,2026-01-01 00:00:02\nb,5,2026-01-01 00:00:03\na,7,2026-01-01 00:01:03\nc,9,2026-01-01 00:02:03\n",
+		"job.sql": `
+			CREATE SOURCE t (k text, v bigint, at timestamp, WATERMARK FOR at AS at - INTERVAL '1 s') WITH (connector = 'file', path = 't.csv');
+			CREATE SINK best AS SELECT window_start, max(s) AS s FROM (SELECT window_end AS e, k, sum(v) AS s FROM t GROUP BY k, tumble(at, INTERVAL '1 minute'))
+				GROUP BY tumble(e, INTERVAL '2 minutes') WITH (connector = 'file', path = 'best.csv');
+			SELECT count(*) AS n FROM t`,
+	})
+	for sql, want := range map[string]string{
+		`SELECT n, count(*) AS keys FROM (SELECT k, count(*) AS n FROM "t.csv" GROUP BY k) AS x GROUP BY x.n ORDER BY n`:                                                                                 "n,keys\n1,2\n3,1\n",
+		`WITH a AS (SELECT k, v FROM "t.csv"), b AS (SELECT k, sum(v) AS s FROM a GROUP BY k) SELECT max(s) AS m FROM b`:                                                                                 "m\n10\n",
+		`SELECT * FROM (SELECT k, v * 2 AS d FROM "t.csv" WHERE v > 1) WHERE d > 10 ORDER BY d`:                                                                                                          "k,d\na,14\nc,18\n",
+		`with top as (SELECT window_start AS w, k, sum(v) AS s FROM "t.csv" GROUP BY k, tumble(at, INTERVAL '1 minute') ORDER BY s DESC LIMIT 1) SELECT k, count(*) AS n FROM top GROUP BY k ORDER BY k`: "k,n\na,1\nb,1\nc,1\n",
+	} {
+		if out, errs, status := velo(t, "", "--format=csv", sql); status != 0 || out != want {
+			t.Errorf("%s: status %d, %s%s", sql, status, out, errs)
+		}
+	}
+	if out, errs, status := velo(t, "", "run", "job.sql", "--format=csv"); status != 0 || out != "n\n5\n" {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	want(t, "best.csv", "window_start,s\n2026-01-01T00:00:00Z,5\n2026-01-01T00:02:00Z,9\n")
+	if out, _, status := velo(t, "", "explain", `SELECT max(n) AS m FROM (SELECT k, count(*) AS n FROM "t.csv" GROUP BY k)`); status != 0 ||
+		!strings.Contains(out, "source       t.csv") || !strings.Contains(out, "source       subquery(k text, n bigint)") {
+		t.Errorf("status %d, %s", status, out)
+	}
+	for sql, want := range map[string]string{
+		`SELECT max(n) FROM (SELECT k, count(*) AS n FROM "t.csv" GROUP BY k EMIT CHANGES)`:      "line 1, column 21: EMIT CHANGES",
+		`SELECT max(x) FROM (SELECT k, count(*) AS n FROM "t.csv" GROUP BY k)`:                   `line 1, column 12: there is no column "x"`,
+		`SELECT max(n) FROM (SELECT k, count(*) AS n FROM "t.csv" GROUP BY k`:                    "unclosed parenthesis",
+		`SELECT v FROM "t.csv" WHERE v IN (SELECT 1 FROM "t.csv")`:                               "only in FROM",
+		`WITH a AS (SELECT k FROM "t.csv"), a AS (SELECT k FROM "t.csv") SELECT count(*) FROM a`: `the name "a" twice`,
+		`SELECT max(v) FROM "t.csv"; SELECT max(n) FROM (SELECT count(*) AS n FROM "t.csv")`:     "ask for it alone",
+		`SELECT max(n) FROM (SELECT count(*) AS n, count(*) AS n FROM "t.csv")`:                  `"n"`,
+	} {
+		if _, errs, status := velo(t, "", "query", sql); status != statusFailed || !strings.Contains(errs, want) {
+			t.Errorf("%s: status %d, expected %q, got %s", sql, status, want, errs)
+		}
+	}
+}

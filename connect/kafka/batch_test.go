@@ -78,7 +78,10 @@ func (b *testBatch) encode(t testing.TB) []byte {
 		packed, codec := codecs[b.codec].Compress(&bytes.Buffer{}, all)
 		all, attributes = bytes.Clone(packed), int16(codec)
 	}
-	for on, bit := range map[*bool]int16{&b.appended: attributeAppended, &b.txn: attributeInTxn, &b.control: attributeControl} {
+	for on, bit := range map[*bool]int16{
+		&b.appended: attributeAppended, &b.txn: attributeInTxn,
+		&b.control: attributeControl,
+	} {
 		if *on {
 			attributes |= bit
 		}
@@ -149,7 +152,9 @@ func TestUnpack(t *testing.T) {
 // randomLog is a part of a partition with everything that may be in one: all codecs, transactions
 // that were committed and aborted and overlap, headers, offsets that compaction has removed,
 // batches of which nothing is left, timestamps of the broker.
-func randomLog(t testing.TB, random *rand.Rand) (text []byte, aborted []kmsg.FetchResponseTopicPartitionAbortedTransaction, next int64) {
+func randomLog(t testing.TB, random *rand.Rand) (text []byte,
+	aborted []kmsg.FetchResponseTopicPartitionAbortedTransaction, next int64,
+) {
 	offset := random.Int64N(1000)
 	open := map[int64]int64{} // first offset of each producer's transaction
 	some := func(n int) []byte {
@@ -173,12 +178,18 @@ func randomLog(t testing.TB, random *rand.Rand) (text []byte, aborted []kmsg.Fet
 			kind := uint16(1)
 			if random.IntN(2) == 0 {
 				kind = controlAbort
-				aborted = append(aborted, kmsg.FetchResponseTopicPartitionAbortedTransaction{ProducerID: producer, FirstOffset: first})
+				aborted = append(aborted, kmsg.FetchResponseTopicPartitionAbortedTransaction{
+					ProducerID:  producer,
+					FirstOffset: first,
+				})
 			}
 			delete(open, producer)
 			key := binary.BigEndian.AppendUint16(make([]byte, 2, 4), kind)
 			b.codec, b.txn, b.control, b.last = kgo.CodecNone, true, true, offset
-			b.records = []testRecord{{offset: offset, timestamp: b.timestamp, key: key, value: []byte{0, 0, 0, 0, 0, 0}}}
+			b.records = []testRecord{{offset: offset, timestamp: b.timestamp, key: key, value: []byte{
+				0, 0, 0, 0,
+				0, 0,
+			}}}
 		} else {
 			if b.txn = random.IntN(2) == 0; b.txn {
 				if _, ok := open[producer]; !ok {
@@ -190,9 +201,15 @@ func randomLog(t testing.TB, random *rand.Rand) (text []byte, aborted []kmsg.Fet
 			n := random.IntN(40)
 			for range n {
 				offset += random.Int64N(1 + random.Int64N(3))
-				r := testRecord{offset: offset, timestamp: b.timestamp + random.Int64N(200) - 50, key: some(20), value: some(300)}
+				r := testRecord{
+					offset: offset, timestamp: b.timestamp + random.Int64N(200) - 50, key: some(20),
+					value: some(300),
+				}
 				for range random.IntN(3) {
-					r.headers = append(r.headers, kgo.RecordHeader{Key: fmt.Sprint("h", random.IntN(3)), Value: some(10)})
+					r.headers = append(r.headers, kgo.RecordHeader{
+						Key:   fmt.Sprint("h", random.IntN(3)),
+						Value: some(10),
+					})
 				}
 				b.records = append(b.records, r)
 				offset++
@@ -253,7 +270,8 @@ func TestBatchTwin(t *testing.T) {
 			}
 			if !ok {
 				if i != len(want.Records) || c.next != wantNext {
-					t.Fatalf("seed %d: %d records, next is %d, expected %d, %d", seed, i, c.next, len(want.Records), wantNext)
+					t.Fatalf("seed %d: %d records, next is %d, expected %d, %d", seed, i, c.next,
+						len(want.Records), wantNext)
 				}
 				break
 			}

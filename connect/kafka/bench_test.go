@@ -1,12 +1,15 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -23,27 +26,52 @@ type benchCase struct {
 	cfg    SourceConfig
 	fields []record.Field
 	value  func(to []byte, n int) []byte
+	// parse is what an ordinary loop does with a value.
+	parse func(value []byte) (int, error)
 }
 
 var benchCases = []benchCase{
 	{"raw", SourceConfig{Format: Raw}, []record.Field{{Name: "v", Type: record.String}}, func(to []byte, n int) []byte {
 		return fmt.Appendf(to, "%0100d", n)
-	}},
-	{"int64", SourceConfig{Format: Raw}, []record.Field{{Name: "v", Type: record.Int64}}, func(to []byte, n int) []byte {
+	}, func(value []byte) (int, error) { return len(value), nil }},
+	{"int64", SourceConfig{Format: Raw}, []record.Field{{Name: "v", Type: record.Int64}}, func(to []byte,
+		n int,
+	) []byte {
 		return binary.BigEndian.AppendUint64(to, uint64(n))
-	}},
+	}, func(value []byte) (int, error) { return int(binary.BigEndian.Uint64(value)), nil }},
 	{
 		"csv100",
 		SourceConfig{Format: CSV},
-		[]record.Field{{Name: "k", Type: record.Int64}, {Name: "v", Type: record.Int64}, {Name: "s", Type: record.String}},
+		[]record.Field{{Name: "k", Type: record.Int64}, {Name: "v", Type: record.Int64}, {
+			Name: "s",
+			Type: record.String,
+		}},
 		func(to []byte, n int) []byte { return fmt.Appendf(to, "%d,%d,%080d", n%1000, n, n) },
+		func(value []byte) (int, error) {
+			k, rest, _ := bytes.Cut(value, []byte{','})
+			v, _, _ := bytes.Cut(rest, []byte{','})
+			key, errK := strconv.Atoi(string(k))
+			n, errV := strconv.Atoi(string(v))
+			return key + n, errors.Join(errK, errV)
+		},
 	},
 	{
 		"json200",
 		SourceConfig{Format: JSON},
-		[]record.Field{{Name: "k", Type: record.Int64}, {Name: "v", Type: record.Int64}, {Name: "s", Type: record.String}},
+		[]record.Field{{Name: "k", Type: record.Int64}, {Name: "v", Type: record.Int64}, {
+			Name: "s",
+			Type: record.String,
+		}},
 		func(to []byte, n int) []byte {
 			return fmt.Appendf(to, `{"k":%d,"v":%d,"s":"%080d","pad":"%060d"}`, n%1000, n, n, n)
+		},
+		func(value []byte) (int, error) {
+			var row struct {
+				K, V int
+				S    string
+			}
+			err := json.Unmarshal(value, &row)
+			return row.K + row.V, err
 		},
 	},
 }
@@ -59,7 +87,9 @@ func (f *fake) fill(topic string, c *benchCase, codec kgo.CompressionCodec) {
 	defer p.Close()
 	var failed error
 	for n := range benchRecords {
-		p.Produce(context.Background(), &kgo.Record{Topic: topic, Value: c.value(nil, n)}, func(_ *kgo.Record, err error) {
+		p.Produce(context.Background(), &kgo.Record{Topic: topic, Value: c.value(nil, n)}, func(_ *kgo.Record,
+			err error,
+		) {
 			failed = errors.Join(failed, err)
 		})
 	}
@@ -85,7 +115,12 @@ func BenchmarkSource(b *testing.B) {
 					cfg := c.cfg
 					cfg.Topic, cfg.Schema, cfg.UntilEnd = topic, schemaOf(b, c.fields...), true
 					b.Run("impl=velo", func(b *testing.B) { perRecord(b, func() { readAll(b, f, cfg) }) })
-					b.Run("impl=PollFetches", func(b *testing.B) { perRecord(b, func() { pollAll(b, f, topic) }) })
+					b.Run("impl=PollFetches", func(b *testing.B) {
+						perRecord(b, func() {
+							pollAll(b, f, topic,
+								c.parse)
+						})
+					})
 				})
 			}
 		}
@@ -135,14 +170,14 @@ func readAll(b *testing.B, f *fake, cfg SourceConfig) {
 	}
 }
 
-func pollAll(b *testing.B, f *fake, topic string) {
+func pollAll(b *testing.B, f *fake, topic string, parse func([]byte) (int, error)) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer client.Close()
-	bytes := 0
+	sum := 0
 	for n := 0; n < benchRecords; {
 		fetches := client.PollFetches(context.Background())
 		if err := fetches.Err(); err != nil {
@@ -150,7 +185,11 @@ func pollAll(b *testing.B, f *fake, topic string) {
 		}
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			for _, r := range p.Records {
-				bytes += len(r.Value)
+				v, err := parse(r.Value)
+				if err != nil {
+					b.Fatal(err)
+				}
+				sum += v
 			}
 			n += len(p.Records)
 		})
@@ -167,7 +206,10 @@ func BenchmarkDecode(b *testing.B) {
 			for range 16 {
 				batch := testBatch{base: offset, timestamp: 1_700_000_000_000, producer: -1}
 				for range 1000 {
-					batch.records = append(batch.records, testRecord{offset: offset, timestamp: batch.timestamp, value: c.value(nil, int(offset))})
+					batch.records = append(batch.records, testRecord{
+						offset: offset, timestamp: batch.timestamp,
+						value: c.value(nil, int(offset)),
+					})
 					offset++
 				}
 				batch.last = offset - 1

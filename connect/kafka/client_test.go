@@ -32,7 +32,8 @@ func certificate(t *testing.T, dir, name string) (cert, key string, pair tls.Cer
 		t.Fatal(err)
 	}
 	of := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+		IsCA:        true,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign |
 			x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{
 			x509.ExtKeyUsageServerAuth,
@@ -82,7 +83,10 @@ func TestSecurity(t *testing.T) {
 		}
 	}
 	server := &tls.Config{Certificates: []tls.Certificate{pair}}
-	mutual := &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
+	mutual := &tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert,
+		ClientCAs: pool,
+	}
 	for _, c := range []struct {
 		name    string
 		cluster []kfake.Opt
@@ -95,19 +99,32 @@ func TestSecurity(t *testing.T) {
 		{"mTLS", []kfake.Opt{kfake.TLS(mutual)}, map[string]string{
 			"tls": "true", "tls.ca": cert, "tls.certificate": cert, "tls.key": key,
 		}, false},
-		{"mTLS without a certificate", []kfake.Opt{kfake.TLS(mutual)}, map[string]string{"tls": "true", "tls.ca": cert}, true},
+		{"mTLS without a certificate", []kfake.Opt{kfake.TLS(mutual)}, map[string]string{
+			"tls":    "true",
+			"tls.ca": cert,
+		}, true},
 		{"PLAIN", []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("PLAIN", "u", "hush")}, map[string]string{
 			"sasl": "plain", "sasl.user": "u", "sasl.secret.file": secret,
 		}, false},
 		{"a wrong password", []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("PLAIN", "u", "hush")}, map[string]string{
 			"sasl": "plain", "sasl.user": "u", "sasl.secret.file": wrong,
 		}, true},
-		{"SCRAM-SHA-256", []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "u", "hush")}, map[string]string{
-			"sasl": "scram-sha-256", "sasl.user": "u", "sasl.secret.file": secret,
-		}, false},
-		{"SCRAM-SHA-512", []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", "u", "hush")}, map[string]string{
-			"sasl": "scram-sha-512", "sasl.user": "u", "sasl.secret.file": secret,
-		}, false},
+		{
+			"SCRAM-SHA-256",
+			[]kfake.Opt{kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "u", "hush")},
+			map[string]string{
+				"sasl": "scram-sha-256", "sasl.user": "u", "sasl.secret.file": secret,
+			},
+			false,
+		},
+		{
+			"SCRAM-SHA-512",
+			[]kfake.Opt{kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", "u", "hush")},
+			map[string]string{
+				"sasl": "scram-sha-512", "sasl.user": "u", "sasl.secret.file": secret,
+			},
+			false,
+		},
 		{"nobody", []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("PLAIN", "u", "hush")}, nil, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -127,7 +144,8 @@ func TestSecurity(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &connect.SourceRequest{
-				Name: "s", Schema: schemaOf(t, record.Field{Name: "n", Type: record.Int64}), Options: o, Say: func(string) {},
+				Name: "s", Schema: schemaOf(t, record.Field{Name: "n", Type: record.Int64}), Options: o,
+				Say: func(string) {},
 			}
 			if err := source.Check(r); err != nil {
 				t.Fatal(err)
@@ -170,7 +188,8 @@ func TestSASL(t *testing.T) {
 		if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, text, err := m.Authenticate(context.Background(), "h"); err != nil || !strings.Contains(string(text), "Bearer "+token+"\x01") {
+		if _, text, err := m.Authenticate(context.Background(), "h"); err != nil || !strings.Contains(string(text),
+			"Bearer "+token+"\x01") {
 			t.Errorf("%q, %v", text, err)
 		}
 	}
@@ -202,7 +221,10 @@ func TestOptionFaults(t *testing.T) {
 		{map[string]string{"tombstones": "row"}, `column "n" is not nullable`},
 		{map[string]string{"header.columns": "s"}, "option header.columns: "},
 		{map[string]string{"header.columns": "s=a,s=b"}, "option header.columns: "},
-		{map[string]string{"key.column": "s", "header.columns": "s=a"}, `column "s" is for the header a and for something else`},
+		{
+			map[string]string{"key.column": "s", "header.columns": "s=a"},
+			`column "s" is for the header a and for something else`,
+		},
 		{map[string]string{"time.zone": "Nowhere/At"}, "option time.zone: "},
 		{map[string]string{"time.format": "%Q"}, "option time.format: "},
 	} {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -30,6 +31,9 @@ import (
 // it is the same after a restart. To get a producer id for it fences the producer before, and
 // ends its open transaction: nothing that it still tries is committed.
 //
+// Rows that belong to no window that could tell them apart (changes, records that pass through)
+// come from the engine in numbered transactions, and the cursor has the number.
+//
 // If anything fails, the outcome is not known: the commit may have been carried out although its
 // answer was lost. So the sink gets a new producer id, which waits for or ends the transaction, and
 // then asks the cursor. If that says window 12, it is there; otherwise the window is written again.
@@ -49,6 +53,8 @@ type note struct {
 	Incarnation string `json:"incarnation"`
 	// Window is the end of the last window that is written, in nanoseconds since 1970.
 	Window int64 `json:"window"`
+	// Number is the number of the last transaction of rows that are in no window.
+	Number uint64 `json:"number"`
 }
 
 var (
@@ -59,48 +65,81 @@ var (
 // Recover begins transactions, and returns the end of the last window that was written: see
 // record.Committer.
 func (s *Sink) Recover(ctx context.Context, job string, saved []byte) (window int64, err error) {
+	var before note
+	if saved != nil {
+		if err := json.Unmarshal(saved, &before); err != nil {
+			return 0, s.failed(fmt.Errorf("what the state has of the sink is damaged: %w", err))
+		}
+	}
+	at, found, err := s.recover(ctx, job)
+	switch {
+	case err != nil:
+	case saved == nil && found && at.Window != noWindow:
+		err = fmt.Errorf("the cursor says that windows up to %v were written, and the state has nothing: put the "+
+			"state "+
+			"back, or begin anew in another folder", time.Unix(0, at.Window).UTC())
+	case saved != nil && before.Window != noWindow && !found:
+		err = fmt.Errorf("windows up to %v were written when the state was saved, and topic %q has no cursor: it was "+
+			"removed or made anew", time.Unix(0, before.Window).UTC(), s.cfg.CursorTopic)
+	default:
+		err = s.takeOver(ctx, at)
+	}
+	if err != nil {
+		return 0, s.failed(err)
+	}
+	return at.Window, nil
+}
+
+// RecoverOutput begins transactions, and returns the number of the last one: see
+// record.Transactional.
+func (s *Sink) RecoverOutput(ctx context.Context, job string) (number uint64, err error) {
+	at, _, err := s.recover(ctx, job)
+	if err == nil {
+		err = s.takeOver(ctx, at)
+	}
+	if err != nil {
+		return 0, s.failed(err)
+	}
+	return at.Number, nil
+}
+
+// failed says which sink has failed.
+func (s *Sink) failed(err error) error {
+	return fmt.Errorf("kafka: topic %q, transactional id %q: %w", s.cfg.Topic, s.id, err)
+}
+
+// recover fences the process before and asks for the cursor of a job.
+func (s *Sink) recover(ctx context.Context, job string) (at note, found bool, err error) {
 	s.job, s.id = job, "velo-"+job+"-"+s.cfg.Name
 	random := make([]byte, 8)
 	_, _ = rand.Read(random) // it never fails
 	s.incarnation = hex.EncodeToString(random)
-	fail := func(err error) (int64, error) {
-		return 0, fmt.Errorf("kafka: topic %q, transactional id %q: %w", s.cfg.Topic, s.id, err)
-	}
-	var before note
-	if saved != nil {
-		if err := json.Unmarshal(saved, &before); err != nil {
-			return fail(fmt.Errorf("what the state has of the sink is damaged: %w", err))
-		}
-	}
 	if err := s.makeCursorTopic(ctx); err != nil {
-		return fail(fmt.Errorf("topic %q for cursors: %w", s.cfg.CursorTopic, err))
+		return at, false, fmt.Errorf("topic %q for cursors: %w", s.cfg.CursorTopic, err)
 	}
-	at, found, err := s.open(ctx)
-	switch {
-	case err != nil:
-		return fail(err)
-	case found && at.Job != job:
-		return fail(errOtherJob)
-	case saved == nil && found && at.Window != noWindow:
-		return fail(fmt.Errorf("the cursor says that windows up to %v were written, and the state has nothing: put the "+
-			"state back, or begin anew in another folder", time.Unix(0, at.Window).UTC()))
-	case saved != nil && before.Window != noWindow && !found:
-		return fail(fmt.Errorf("windows up to %v were written when the state was saved, and topic %q has no cursor: it "+
-			"was removed or made anew", time.Unix(0, before.Window).UTC(), s.cfg.CursorTopic))
+	at, found, err = s.open(ctx)
+	if err == nil && found && at.Job != job {
+		err = errOtherJob
 	}
 	if !found {
-		at.Window = noWindow
+		at = note{Window: noWindow}
 	}
-	if err := s.transact(ctx, nil, at.Window); err != nil {
-		return fail(fmt.Errorf("the first transaction: %w", err))
-	}
-	s.set(at.Window)
-	return at.Window, nil
+	return at, found, err
 }
 
-func (s *Sink) set(window int64) {
+// takeOver writes this start's incarnation into the cursor.
+func (s *Sink) takeOver(ctx context.Context, at note) error {
+	if err := s.transact(ctx, at, nil); err != nil {
+		return fmt.Errorf("the first transaction: %w", err)
+	}
+	s.set(at)
+	return nil
+}
+
+// set notes what is written for good.
+func (s *Sink) set(at note) {
 	s.mu.Lock()
-	s.done = window
+	s.done = at
 	s.mu.Unlock()
 }
 
@@ -109,63 +148,104 @@ func (s *Sink) set(window int64) {
 func (s *Sink) Save(context.Context) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return json.Marshal(note{s.job, s.incarnation, s.done})
+	return json.Marshal(s.done)
 }
 
 // EndWindow writes the rows since the last window, exactly once: see record.Committer.
 func (s *Sink) EndWindow(ctx context.Context, window int64) error {
-	err := s.endWindow(ctx, window)
+	err := s.refresh(ctx)
+	if err == nil && window > s.done.Window { // only this goroutine changes it
+		err = s.write(ctx, note{Window: window, Number: s.done.Number}, func(ctx context.Context, o *outgoing) error {
+			o.add(ctx, s.rows.records())
+			return nil
+		})
+	}
+	if err == nil {
+		s.rows.clear()
+	}
+	return s.judged(ctx, err)
+}
+
+// Commit writes a transaction, exactly once: see record.Transactional.
+func (s *Sink) Commit(ctx context.Context, number uint64, rows iter.Seq[*record.Batch], _ bool) error {
+	err := s.refresh(ctx)
+	if err == nil && number > s.done.Number {
+		err = s.write(ctx, note{Window: s.done.Window, Number: number}, func(ctx context.Context, o *outgoing) error {
+			for b := range rows {
+				// The client has the bytes until they are acknowledged, so each batch has its own.
+				s.rows.forget()
+				if err := s.rows.add(b); err != nil {
+					return err
+				}
+				o.add(ctx, s.rows.records())
+			}
+			return nil
+		})
+	}
+	return s.judged(ctx, err)
+}
+
+// judged says whether an error is worth another try.
+func (s *Sink) judged(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
-		s.rows.clear()
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case isFinal(err):
+		return s.failed(err)
 	}
-	err = fmt.Errorf("kafka: topic %q, transactional id %q: %w", s.cfg.Topic, s.id, err)
-	if isFinal(err) {
-		return err
-	}
-	return record.Transient(err)
+	return record.Transient(s.failed(err))
 }
 
-func (s *Sink) endWindow(ctx context.Context, window int64) error {
-	if s.stale {
-		at, found, err := s.open(ctx)
-		switch {
-		case err != nil:
-			return err
-		case !found || at.Incarnation != s.incarnation:
-			return errReplaced
-		}
-		s.stale = false
-		s.set(at.Window)
-	}
-	if window <= s.done { // only this goroutine changes it
+// refresh finds out what is written for good, if the last transaction had an unknown outcome.
+func (s *Sink) refresh(ctx context.Context) error {
+	if !s.stale {
 		return nil
 	}
-	if err := s.transact(ctx, s.rows.records(), window); err != nil {
+	at, found, err := s.open(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !found || at.Incarnation != s.incarnation:
+		return errReplaced
+	}
+	s.stale = false
+	s.set(at)
+	return nil
+}
+
+// write writes records and notes it.
+func (s *Sink) write(ctx context.Context, at note, rows func(context.Context, *outgoing) error) error {
+	if err := s.transact(ctx, at, rows); err != nil {
 		s.stale = true
 		return err
 	}
-	s.set(window)
+	s.set(at)
 	return nil
 }
 
 // transact writes records and the cursor in one transaction. After an error the outcome is not
 // known.
-func (s *Sink) transact(ctx context.Context, records []kgo.Record, window int64) error {
+func (s *Sink) transact(ctx context.Context, at note, rows func(context.Context, *outgoing) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)
 	defer cancel()
-	value, err := json.Marshal(note{s.job, s.incarnation, window})
+	at.Job, at.Incarnation = s.job, s.incarnation
+	value, err := json.Marshal(at)
 	if err != nil {
 		return err
 	}
 	if err := s.client.BeginTransaction(); err != nil {
 		return err
 	}
-	records = append(records, kgo.Record{Topic: s.cfg.CursorTopic, Key: []byte(s.id), Value: value})
-	if err := s.produce(ctx, s.client, records); err != nil {
+	o := &outgoing{client: s.client}
+	if rows != nil {
+		err = rows(ctx, o)
+	}
+	if err == nil {
+		o.add(ctx, []kgo.Record{{Topic: s.cfg.CursorTopic, Key: []byte(s.id), Value: value}})
+	}
+	if err := errors.Join(err, o.wait(ctx)); err != nil {
 		return err
 	}
 	return s.client.EndTransaction(ctx, kgo.TryCommit)

@@ -42,8 +42,10 @@ func init() {
 			connect.Option{Name: "until", Values: []string{"end"}},
 			connect.Option{Name: "isolation", Values: []string{"read_committed", "read_uncommitted"}},
 			connect.Option{
-				Name: "tombstones", Values: []string{string(SkipTombstones), string(TombstoneRows),
-					string(RejectTombstones)},
+				Name: "tombstones", Values: []string{
+					string(SkipTombstones), string(TombstoneRows),
+					string(RejectTombstones),
+				},
 			},
 			connect.Option{Name: "group"},
 			connect.Option{Name: "idle", Kind: connect.Duration, OrZero: true},

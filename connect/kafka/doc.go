@@ -49,6 +49,6 @@
 //
 // # Results
 //
-// A Sink writes each window in one transaction, together with a note of which window it is: see
-// Sink, and the top of commit.go.
+// A Sink writes each window, or the rows between two generations of a state, in one transaction,
+// together with a note of which it is: see Sink, and the top of commit.go.
 package kafka

@@ -52,7 +52,8 @@ func runJob(args string) error {
 		return err
 	}
 	sink, err := NewSink(ctx, SinkConfig{
-		Client: ClientConfig{Brokers: brokers}, Topic: out, Name: "out", Schema: written, Mode: Upsert, Keys: plan.WrittenKeys(),
+		Client: ClientConfig{Brokers: brokers}, Topic: out, Name: "out", Schema: written, Mode: Upsert,
+		Keys:               plan.WrittenKeys(),
 		TransactionTimeout: 10 * time.Second,
 	})
 	if err != nil {
@@ -116,7 +117,8 @@ func TestExactlyOnce(t *testing.T) {
 	producer.Go(func() { produceExact(t, f, begin) })
 	start := func(until string) *exec.Cmd {
 		job := exec.Command(os.Args[0])
-		job.Env = append(os.Environ(), fmt.Sprintf("%s=%s exact-in exact-out %s %s", jobVariable, f.addresses[0], dir, until))
+		job.Env = append(os.Environ(), fmt.Sprintf("%s=%s exact-in exact-out %s %s", jobVariable, f.addresses[0],
+			dir, until))
 		job.Stderr = os.Stderr
 		if err := job.Start(); err != nil {
 			t.Fatal(err)
@@ -141,7 +143,8 @@ func TestExactlyOnce(t *testing.T) {
 	if err := start("end").Wait(); err != nil {
 		t.Fatal(err)
 	}
-	for until := time.Now().Add(30 * time.Second); checked.Load() < exactWindows*exactKeys && time.Now().Before(until); {
+	for until := time.Now().Add(30 * time.Second); checked.Load() < exactWindows*exactKeys &&
+		time.Now().Before(until); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if n := checked.Load(); n != exactWindows*exactKeys {
@@ -163,7 +166,8 @@ func produceExact(t *testing.T, f *fake, begin time.Time) {
 			for i := w * exactPerWindow; i < (w+1)*exactPerWindow; i++ {
 				at := begin.Add(time.Duration(i) * time.Second / exactPerWindow).UTC().Format(time.RFC3339Nano)
 				all = append(all, &kgo.Record{
-					Topic: "exact-in", Partition: int32(p), Value: fmt.Appendf(nil, `{"k":%d,"v":%d,"at":"%s"}`, i%exactKeys, i, at),
+					Topic: "exact-in", Partition: int32(p), Value: fmt.Appendf(nil, `{"k":%d,"v":%d,"at":"%s"}`,
+						i%exactKeys, i, at),
 				})
 			}
 		}
@@ -196,7 +200,8 @@ func checkExact(ctx context.Context, t *testing.T, f *fake, begin time.Time, che
 				window, keys = window+1, map[int]bool{}
 			}
 			if w := int(row.W.Sub(begin) / time.Second); w != window || keys[row.K] || row.N != exactSum(w, row.K) {
-				t.Errorf("%s at offset %d: window %d key %d, expected window %d, keys so far %v, sum %d", r.Value, r.Offset, w, row.K,
+				t.Errorf("%s at offset %d: window %d key %d, expected window %d, keys so far %v, sum %d", r.Value,
+					r.Offset, w, row.K,
 					window, keys, exactSum(w, row.K))
 			}
 			keys[row.K] = true

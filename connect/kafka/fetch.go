@@ -110,6 +110,8 @@ type consumer struct {
 	trouble trouble
 	// unknownAt is since when the brokers do not know the topic.
 	unknownAt time.Time
+	// growing says that Grow was called.
+	growing bool
 
 	readers []*Reader
 }
@@ -243,7 +245,7 @@ func (c *consumer) report(t *trouble, err error) bool {
 func (c *consumer) take(topic *kmsg.MetadataResponseTopic) error {
 	c.mu.Lock()
 	c.unknownAt = time.Time{}
-	if topic.TopicID != c.id {
+	if otherTopic(topic.TopicID, c.id) {
 		for _, p := range c.parts {
 			p.fail(c.partitionError(p.id, fmt.Errorf("%w: its id was %s and is %s", errTopicRemade, idText(c.id),
 				idText(topic.TopicID))))
@@ -261,7 +263,11 @@ func (c *consumer) take(topic *kmsg.MetadataResponseTopic) error {
 			p := c.newPartition(m)
 			c.mu.Lock()
 			c.parts = append(c.parts, p)
+			growing := c.growing
 			c.mu.Unlock()
+			if !growing {
+				c.cfg.say(fmt.Sprintf("%s/%d is new and is not read: Source.Grow does that", c.cfg.Topic, p.id))
+			}
 			select {
 			case c.grown <- p.id:
 			default: // Grow looks at parts, too
@@ -292,6 +298,9 @@ func (c *consumer) take(topic *kmsg.MetadataResponseTopic) error {
 	}
 	return nil
 }
+
+// otherTopic says whether two ids are known and differ. Brokers before Kafka 2.8 have none.
+func otherTopic(a, b [16]byte) bool { return a != b && a != [16]byte{} && b != [16]byte{} }
 
 // newPartition makes a partition that is not read yet.
 func (c *consumer) newPartition(m *kmsg.MetadataResponseTopicPartition) *partition {

@@ -126,6 +126,10 @@ func (r *Reader) own(p *partition) {
 	r.mu.Lock()
 	r.owned++
 	r.mu.Unlock()
+}
+
+// setName names the reader after the partitions that it begins with.
+func (r *Reader) setName() {
 	var ids []string
 	for _, p := range r.parts {
 		ids = append(ids, strconv.Itoa(int(p.id)))
@@ -154,11 +158,9 @@ func (r *Reader) takeHanded() {
 	r.owned -= len(handed) // own counts them again
 	r.hasMore.Store(false)
 	r.mu.Unlock()
-	name := r.name // an engine knows the reader by it
 	for _, p := range handed {
 		r.own(p)
 	}
-	r.name = name
 	r.activate()
 }
 
@@ -261,7 +263,7 @@ func (c *consumer) resume(ctx context.Context, p *partition, at *position) error
 			next))
 		return nil
 	}
-	if at.topic != c.id {
+	if otherTopic(at.topic, c.id) {
 		return gap(first, fmt.Errorf("%w: when the state was saved, its id was %s, and now it is %s\n%s",
 			errTopicRemade,
 			idText(at.topic), idText(c.id), choices))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -51,7 +52,8 @@ var numberFields = []record.Field{{Name: "n", Type: record.Int64}, {Name: "p", T
 // numbers is a configuration for what numbered writes.
 func numbers(t testing.TB, topic string) SourceConfig {
 	return SourceConfig{
-		Topic: topic, Schema: schemaOf(t, numberFields...), Partition: "p", UntilEnd: true, MetadataEvery: 50 * time.Millisecond,
+		Topic: topic, Schema: schemaOf(t, numberFields...), Partition: "p", UntilEnd: true,
+		MetadataEvery: 50 * time.Millisecond,
 	}
 }
 
@@ -81,7 +83,9 @@ func (f *fake) readersOf(cfg SourceConfig, saved []record.Position) (*Source, []
 }
 
 // someOf reads n rows of each reader, and returns them and where the splits stand then.
-func someOf(t testing.TB, schema *record.Schema, rs []record.Reader, n int) (all []string, positions []record.Position) {
+func someOf(t testing.TB, schema *record.Schema, rs []record.Reader, n int) (all []string,
+	positions []record.Position,
+) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -233,7 +237,8 @@ func testResumeRefused(t *testing.T, cluster func(testing.TB, int32, ...string) 
 		c.change(f, topic, &at)
 		saved[0].Offset = at.append(nil)
 		_, _, err = f.readersOf(cfg, saved)
-		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), "--skip-gaps") {
+		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(),
+			"--skip-gaps") {
 			t.Errorf("%s: %v, expected %v", c.name, err, c.text)
 		}
 		cfg.SkipGaps = true
@@ -249,7 +254,8 @@ func testResumeRefused(t *testing.T, cluster func(testing.TB, int32, ...string) 
 			first = got[0]
 		}
 		if err != nil || first != c.first || stats[0].Skipped != c.skipped || stats[0].Gaps != 1 || !s.has("skipped") {
-			t.Errorf("%s: with SkipGaps it goes on with %s, %v, and has %+v; said %v", c.name, first, err, stats, s.lines)
+			t.Errorf("%s: with SkipGaps it goes on with %s, %v, and has %+v; said %v", c.name, first, err, stats,
+				s.lines)
 		}
 	}
 }
@@ -323,13 +329,15 @@ func testRunningRefused(t *testing.T, cluster func(testing.TB, int32, ...string)
 		}
 		got, _, err := rows(t, cfg.Schema, rs)
 		if !skip {
-			if !errors.Is(err, errGone) || len(got) == 0 || len(got) > 15_000 || got[len(got)-1] != fmt.Sprintf("%d|0", len(got)-1) {
+			if !errors.Is(err, errGone) || len(got) == 0 || len(got) > 15_000 ||
+				got[len(got)-1] != fmt.Sprintf("%d|0", len(got)-1) {
 				t.Errorf("%d rows, %v", len(got), err)
 			}
 			continue
 		}
 		stats := r.Stats()[0]
-		if err != nil || len(got)+int(stats.Skipped) != 20_000 || stats.Gaps == 0 || !s.has("are gone and are skipped") ||
+		if err != nil || len(got)+int(stats.Skipped) != 20_000 || stats.Gaps == 0 || !s.has("are gone and are "+
+			"skipped") ||
 			got[len(got)-1] != "19999|0" {
 			t.Errorf("%d rows, %+v, %v; said %v", len(got), stats, err, s.lines)
 		}
@@ -462,7 +470,8 @@ func testTransactions(t *testing.T, cluster func(testing.TB, int32, ...string) *
 			t.Fatal(err)
 		}
 		for range 10 {
-			if err := p.ProduceSync(ctx, &kgo.Record{Topic: "txn", Value: fmt.Appendf(nil, `{"n":%d}`, n)}).FirstErr(); err != nil {
+			if err := p.ProduceSync(ctx, &kgo.Record{Topic: "txn", Value: fmt.Appendf(nil, `{"n":%d}`,
+				n)}).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
 			row := fmt.Sprintf("%d|0", n)
@@ -501,7 +510,10 @@ func testStart(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
 	f := cluster(t, 1, "start")
 	at := time.UnixMilli(time.Now().UnixMilli()).Add(-time.Minute)
 	for n := range 10 {
-		f.produce(&kgo.Record{Topic: "start", Value: fmt.Appendf(nil, `{"n":%d}`, n), Timestamp: at.Add(time.Duration(n) * time.Second)})
+		f.produce(&kgo.Record{
+			Topic: "start", Value: fmt.Appendf(nil, `{"n":%d}`, n),
+			Timestamp: at.Add(time.Duration(n) * time.Second),
+		})
 	}
 	for _, c := range []struct {
 		start Start
@@ -559,5 +571,49 @@ func testGroup(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
 	if at := offset(); at != 10 {
 		t.Errorf("offset %d is committed, expected 10; said %v", at, s.lines)
 	}
+	closeReaders(t, rs)
+}
+
+// Goal: leaders that move, and a broker that leaves, cost no record and repeat none. Method: three
+// brokers, and leaders that move at random while records are written and read; each record is then
+// there once and in order.
+func TestLeadersMove(t *testing.T) {
+	const partitions, records = 4, 3000
+	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(partitions, "moves"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f := &fake{t: t, addresses: c.ListenAddrs(), control: c}
+	done := make(chan struct{})
+	var moving, writing sync.WaitGroup
+	moving.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(20 * time.Millisecond):
+				c.ShufflePartitionLeaders()
+			}
+		}
+	})
+	writing.Go(func() {
+		for n := 0; n < records; n += 100 {
+			for p := range int32(partitions) {
+				f.numbered("moves", p, n, n+100)
+			}
+		}
+	})
+	cfg := numbers(t, "moves")
+	cfg.UntilEnd = false
+	_, rs, err := f.readersOf(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ := someOf(t, cfg.Schema, rs, records)
+	checkNumbers(t, got, partitions, records)
+	writing.Wait()
+	close(done)
+	moving.Wait()
 	closeReaders(t, rs)
 }

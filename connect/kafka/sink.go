@@ -101,7 +101,8 @@ func (c *SinkConfig) Validate() error {
 		fault("mode %q, expected %s or %s", c.Mode, Append, Upsert)
 	}
 	if c.Mode == Upsert && len(c.Keys) == 0 {
-		fault("mode upsert needs a key, and the result has no columns that tell its rows apart: select all columns of " +
+		fault("mode upsert needs a key, and the result has no columns that tell its rows apart: select all columns " +
+			"of " +
 			"GROUP BY as they are, and window_start or window_end")
 	}
 	for _, name := range c.Keys {
@@ -124,9 +125,10 @@ func (c *SinkConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// A Sink writes rows to a topic. It is a record.Committer: with an engine that keeps its state,
-// each window is written exactly once, in one transaction together with a note in the cursor
-// topic of which window it is. Otherwise a row is written at least once, by an idempotent
+// A Sink writes rows to a topic. With an engine that keeps its state each row is written exactly
+// once: a window in one transaction together with a note in the cursor topic of which window it
+// is (record.Committer), and rows that are in no such window in numbered transactions
+// (record.Transactional). Without a state a row is written at least once, by an idempotent
 // producer.
 type Sink struct {
 	cfg  SinkConfig
@@ -143,9 +145,8 @@ type Sink struct {
 	stale bool
 
 	mu sync.Mutex
-	// done is the end of the last window that is written for good. Save reads it on another
-	// goroutine.
-	done int64
+	// done is what is written for good. Save reads it on another goroutine.
+	done note
 }
 
 // noWindow is before all windows.
@@ -164,7 +165,7 @@ func NewSink(ctx context.Context, cfg SinkConfig) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
-	s := &Sink{cfg: cfg, rows: rows, done: noWindow}
+	s := &Sink{cfg: cfg, rows: rows, done: note{Window: noWindow}}
 	s.client, err = s.newClient(kgo.RecordDeliveryTimeout(deliveryTimeout))
 	if err != nil {
 		return nil, err
@@ -216,11 +217,13 @@ func (s *Sink) Write(ctx context.Context, b *record.Batch) error {
 		}
 		return nil
 	}
-	s.rows.clear()
+	s.rows.forget() // after an error the client may still have the bytes of the last batch
 	if err := s.rows.add(b); err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}
-	err := s.produce(ctx, s.client, s.rows.records())
+	o := &outgoing{client: s.client}
+	o.add(ctx, s.rows.records())
+	err := o.wait(ctx)
 	if err == nil {
 		return nil
 	}
@@ -231,24 +234,35 @@ func (s *Sink) Write(ctx context.Context, b *record.Batch) error {
 	return record.Transient(err)
 }
 
-// produce produces records and waits for them.
-func (s *Sink) produce(ctx context.Context, client *kgo.Client, records []kgo.Record) error {
-	var mu sync.Mutex
-	var failed error
-	promise := func(_ *kgo.Record, err error) {
-		if err != nil {
-			mu.Lock()
-			failed = cmp.Or(failed, err)
-			mu.Unlock()
-		}
-	}
+// outgoing are records on their way.
+type outgoing struct {
+	client *kgo.Client
+	mu     sync.Mutex
+	failed error
+}
+
+// add sends records. It may wait until there is room for them.
+func (o *outgoing) add(ctx context.Context, records []kgo.Record) {
 	for i := range records {
-		client.Produce(ctx, &records[i], promise)
+		o.client.Produce(ctx, &records[i], o.sent)
 	}
-	err := client.Flush(ctx)
-	mu.Lock()
-	defer mu.Unlock()
-	return cmp.Or(failed, err)
+}
+
+// sent is called when a record has been acknowledged, or cannot be.
+func (o *outgoing) sent(_ *kgo.Record, err error) {
+	if err != nil {
+		o.mu.Lock()
+		o.failed = cmp.Or(o.failed, err)
+		o.mu.Unlock()
+	}
+}
+
+// wait waits until all records have been acknowledged.
+func (o *outgoing) wait(ctx context.Context) error {
+	err := o.client.Flush(ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return cmp.Or(o.failed, err)
 }
 
 // isFinal says whether an error comes again whatever is tried.
@@ -415,6 +429,9 @@ func (e *encoder) clear() {
 	e.values.text, e.values.ends, e.keys.text, e.keys.ends = e.values.text[:0], e.values.ends[:0], e.keys.text[:0],
 		e.keys.ends[:0]
 }
+
+// forget is clear for rows whose bytes somebody else has.
+func (e *encoder) forget() { e.values, e.keys = texts{}, texts{} }
 
 // bytes is how much memory the rows take.
 func (e *encoder) bytes() int {

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -44,17 +45,32 @@ func (f *fake) sink(cfg SinkConfig) *Sink {
 // windowRows writes the rows of a window to a sink: one for each key.
 func windowRows(t testing.TB, s *Sink, window, keys int) {
 	t.Helper()
-	b := record.NewBatch(s.cfg.Schema, 0)
-	for k := range keys {
+	if err := s.Write(context.Background(), rowsOf(s.cfg.Schema, window, 0, keys)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rowsOf are the rows of some keys of a window.
+func rowsOf(schema *record.Schema, window, from, to int) *record.Batch {
+	b := record.NewBatch(schema, 0)
+	for k := from; k < to; k++ {
 		b.Add(10)
 		b.SetInt64(0, int64(window))
 		b.SetString(1, fmt.Sprint("k", k))
 		b.SetInt64(2, int64(window*1000+k))
 	}
-	if err := s.Write(context.Background(), b); err != nil {
-		t.Fatal(err)
-	}
+	return b
 }
+
+var (
+	_ record.Committer     = (*Sink)(nil)
+	_ record.Transactional = (*Sink)(nil)
+	_ connect.Aborter      = (*Sink)(nil)
+	_ record.Durable       = (*Reader)(nil)
+	_ record.Notifier      = (*Reader)(nil)
+	_ record.Projector     = (*Reader)(nil)
+	_ connect.Grower       = (*Source)(nil)
+)
 
 // committed are the records of a topic that a reader with read_committed sees now, by another
 // consumer than velo's.
@@ -246,47 +262,117 @@ func (c *cutConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Goal: whatever answers of the broker are lost, each window is there once. Method: connections
-// are cut after the broker has got a request and before the client has got the answer, at random,
-// for each request of a transaction; what a reader with read_committed sees is checked after each
-// window.
+// Goal: whatever answers of the broker are lost, each window, and each numbered transaction, is
+// there once. Method: connections are cut after the broker has got a request and before the
+// client has got the answer, at random, for each request of a transaction; what a reader with
+// read_committed sees is checked meanwhile.
 func TestSinkLostAnswers(t *testing.T) { onEach(t, testSinkLostAnswers) }
 
 func testSinkLostAnswers(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
-	f := cluster(t, 2, "lost")
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	f := cluster(t, 2, "lost-windows", "lost-numbers")
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	job := fmt.Sprint("lost", time.Now().UnixNano())
-	cut := &cutter{
-		keys:   []int16{kmsg.EndTxn.Int16(), kmsg.InitProducerID.Int16(), kmsg.AddPartitionsToTxn.Int16(), kmsg.Produce.Int16()},
-		random: rand.New(rand.NewPCG(1, 2)),
-	}
-	s := f.sink(SinkConfig{
-		Topic: "lost", Keys: []string{"k"}, KeyFormat: KeyText, CursorTopic: "cursors-" + job,
-		Client: ClientConfig{Options: []kgo.Opt{kgo.Dialer(cut.dial)}}, TransactionTimeout: 2 * time.Second,
-	})
-	defer func() { s.Close() }()
-	if _, err := s.Recover(ctx, job, nil); err != nil {
-		t.Fatal(err)
-	}
-	cut.on.Store(true)
-	const windows, keys = 15, 20
-	for w := 1; w <= windows; w++ {
-		windowRows(t, s, w, keys)
-		err := s.EndWindow(ctx, int64(w))
-		for errors.Is(err, record.ErrTransient) {
-			err = s.EndWindow(ctx, int64(w))
+	for _, topic := range []string{"lost-windows", "lost-numbers"} {
+		job := fmt.Sprint(topic, time.Now().UnixNano())
+		cut := &cutter{
+			keys: []int16{
+				kmsg.EndTxn.Int16(), kmsg.InitProducerID.Int16(), kmsg.AddPartitionsToTxn.Int16(), kmsg.Produce.Int16(),
+			},
+			random: rand.New(rand.NewPCG(1, 2)),
 		}
-		if err != nil {
+		s := f.sink(SinkConfig{
+			Topic: topic, Keys: []string{"k"}, KeyFormat: KeyText, CursorTopic: "cursors-" + job,
+			Client:             ClientConfig{Options: []kgo.Opt{kgo.Dialer(cut.dial)}},
+			TransactionTimeout: 2 * time.Second,
+		})
+		const windows, keys = 15, 20
+		write := func(w int) error {
+			windowRows(t, s, w, keys)
+			err := s.EndWindow(ctx, int64(w))
+			for errors.Is(err, record.ErrTransient) {
+				err = s.EndWindow(ctx, int64(w))
+			}
+			return err
+		}
+		begin := func() error {
+			_, err := s.Recover(ctx, job, nil)
+			return err
+		}
+		if topic == "lost-numbers" {
+			write = func(n int) error {
+				rows := slices.Values([]*record.Batch{rowsOf(s.cfg.Schema, n, 0, keys/2), rowsOf(s.cfg.Schema, n,
+					keys/2, keys)})
+				err := s.Commit(ctx, uint64(n), rows, false)
+				for errors.Is(err, record.ErrTransient) {
+					err = s.Commit(ctx, uint64(n), rows, false)
+				}
+				return err
+			}
+			begin = func() error {
+				_, err := s.RecoverOutput(ctx, job)
+				return err
+			}
+		}
+		if err := begin(); err != nil {
 			t.Fatal(err)
 		}
-		if w%5 == 0 {
-			f.checkWindows("lost", w, keys)
+		cut.on.Store(true)
+		for w := 1; w <= windows; w++ {
+			if err := write(w); err != nil {
+				t.Fatal(err)
+			}
+			if w%5 == 0 {
+				f.checkWindows(topic, w, keys)
+			}
+		}
+		if cut.cuts.Load() < 4 {
+			t.Errorf("%d answers were lost, expected more", cut.cuts.Load())
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	}
-	if cut.cuts.Load() < 4 {
-		t.Errorf("%d answers were lost, expected more", cut.cuts.Load())
+}
+
+// Goal: numbered transactions are there once over restarts, a process before is fenced, and one
+// sink may be repeated what it has.
+func TestSinkNumbers(t *testing.T) { onEach(t, testSinkNumbers) }
+
+func testSinkNumbers(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
+	f := cluster(t, 1, "numbers")
+	ctx := context.Background()
+	job := fmt.Sprint("numbers", time.Now().UnixNano())
+	cfg := SinkConfig{Topic: "numbers", CursorTopic: "cursors-" + job}
+	commit := func(s *Sink, n int) error {
+		rows := slices.Values([]*record.Batch{rowsOf(s.cfg.Schema, n, 0, 5)})
+		err := s.Commit(ctx, uint64(n), rows, false)
+		for errors.Is(err, record.ErrTransient) {
+			err = s.Commit(ctx, uint64(n), rows, false)
+		}
+		return err
 	}
+	var before *Sink
+	for round := range 3 {
+		s := f.sink(cfg)
+		defer s.Close()
+		if n, err := s.RecoverOutput(ctx, job); err != nil || int(n) != 2*round {
+			t.Fatalf("%d, %v, expected %d", n, err, 2*round)
+		}
+		for n := 2*round + 1; n <= 2*round+2; n++ {
+			for range 2 {
+				if err := commit(s, n); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if before != nil {
+			if err := commit(before, 100); !errors.Is(err, errReplaced) {
+				t.Errorf("the process before: %v", err)
+			}
+		}
+		before = s
+	}
+	f.checkWindows("numbers", 6, 5)
 }
 
 // Goal: without a state rows are written at least once, and in mode upsert a key's last record is
@@ -368,10 +454,16 @@ func TestSinkFaults(t *testing.T) {
 		"no schema":                          {Topic: "t"},
 		"mode upsert needs a key":            {Topic: "t", Schema: sinkSchema(t), Mode: Upsert},
 		`there is no column "x" for the key`: {Topic: "t", Schema: sinkSchema(t), Keys: []string{"x"}},
-		`column "n" is the key as text`:      {Topic: "t", Schema: sinkSchema(t), Keys: []string{"n"}, KeyFormat: KeyText},
-		"2 columns of the key":               {Topic: "t", Schema: sinkSchema(t), Keys: []string{"n", "k"}, KeyFormat: KeyText},
-		`mode "merge"`:                       {Topic: "t", Schema: sinkSchema(t), Mode: "merge"},
-		`key format "avro"`:                  {Topic: "t", Schema: sinkSchema(t), KeyFormat: "avro"},
+		`column "n" is the key as text`: {
+			Topic: "t", Schema: sinkSchema(t), Keys: []string{"n"},
+			KeyFormat: KeyText,
+		},
+		"2 columns of the key": {
+			Topic: "t", Schema: sinkSchema(t), Keys: []string{"n", "k"},
+			KeyFormat: KeyText,
+		},
+		`mode "merge"`:      {Topic: "t", Schema: sinkSchema(t), Mode: "merge"},
+		`key format "avro"`: {Topic: "t", Schema: sinkSchema(t), KeyFormat: "avro"},
 	} {
 		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %s", err, want)

@@ -260,10 +260,12 @@ func (s *Source) Readers(int) ([]record.Reader, error) {
 		for j := i; j < len(c.parts); j += n {
 			r.own(c.parts[j])
 		}
+		r.setName()
 		rs = append(rs, r)
 	}
 	if n < len(c.parts) {
-		c.cfg.say(fmt.Sprintf("%d partitions are dealt to %d readers; the watermark is that of a reader, so records of "+
+		c.cfg.say(fmt.Sprintf("%d partitions are dealt to %d readers; the watermark is that of a reader, so records "+
+			"of "+
 			"a partition that is ahead can make those of another one late", len(c.parts), n))
 	}
 	c.work.Add(1)
@@ -327,6 +329,9 @@ func (s *Source) Grow(ctx context.Context, first record.Reader, add func(context
 		return
 	}
 	c := r.consumer
+	c.mu.Lock()
+	c.growing = true
+	c.mu.Unlock()
 	for {
 		select {
 		case <-ctx.Done():
@@ -371,6 +376,7 @@ func (c *consumer) join(ctx context.Context, p *partition, add func(context.Cont
 		if err == nil {
 			r.fresh = true
 			r.own(p)
+			r.setName()
 			err = add(ctx, r)
 			if err == nil {
 				return

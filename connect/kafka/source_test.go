@@ -228,7 +228,8 @@ func testSourceColumns(t *testing.T, cluster func(testing.TB, int32, ...string) 
 		}
 		cfg := c.cfg
 		cfg.Topic, cfg.Schema, cfg.UntilEnd = topic, schemaOf(t, append(c.fields, meta...)...), true
-		cfg.Key, cfg.Partition, cfg.Offset, cfg.Timestamp, cfg.Headers = "key", "p", "o", "at", map[string]string{"h": "h"}
+		cfg.Key, cfg.Partition, cfg.Offset, cfg.Timestamp, cfg.Headers = "key", "p", "o", "at",
+			map[string]string{"h": "h"}
 		s, err := f.source(cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -240,7 +241,8 @@ func testSourceColumns(t *testing.T, cluster func(testing.TB, int32, ...string) 
 		got, rejects, err := rows(t, cfg.Schema, rs)
 		want := strings.ReplaceAll(c.want, "|A|", fmt.Sprintf("|%d|", at.UnixNano()))
 		if strings.Join(got, ", ") != want || err != nil {
-			t.Errorf("%s, tombstones %s: %s, %v, expected %s", cfg.Format, cfg.Tombstones, strings.Join(got, ", "), err, want)
+			t.Errorf("%s, tombstones %s: %s, %v, expected %s", cfg.Format, cfg.Tombstones, strings.Join(got, ", "),
+				err, want)
 		}
 		aside := strings.ReplaceAll(c.aside, "t/0", topic+"/0")
 		if said := strings.Join(rejects, ", "); !strings.HasPrefix(said, aside) || (aside == "") != (said == "") {
@@ -259,7 +261,8 @@ func testSourceTwin(t *testing.T, cluster func(testing.TB, int32, ...string) *fa
 	const partitions, records = 5, 20_000
 	f := cluster(t, partitions, "t")
 	for i, codec := range []kgo.CompressionCodec{
-		kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression(),
+		kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(),
+		kgo.ZstdCompression(),
 	} {
 		p, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.ProducerBatchCompression(codec),
 			kgo.ProducerBatchMaxBytes(int32(4<<10<<i)), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -268,7 +271,10 @@ func testSourceTwin(t *testing.T, cluster func(testing.TB, int32, ...string) *fa
 		}
 		for n := range records / 5 {
 			value := fmt.Sprintf(`{"n":%d,"s":"%s"}`, n+i*records/5, strings.Repeat("x", n%50))
-			p.Produce(context.Background(), &kgo.Record{Topic: "t", Partition: int32(n % partitions), Value: []byte(value)}, nil)
+			p.Produce(context.Background(), &kgo.Record{
+				Topic: "t", Partition: int32(n % partitions),
+				Value: []byte(value),
+			}, nil)
 		}
 		if err := p.Flush(context.Background()); err != nil {
 			t.Fatal(err)
@@ -326,8 +332,8 @@ func testSourceTwin(t *testing.T, cluster func(testing.TB, int32, ...string) *fa
 	}
 }
 
-// Goal: a batch that is damaged ends its partition: what comes before it is given out, nothing after
-// it is, and the error says where it is. Method: a partition whose queue is filled by hand.
+// Goal: a batch that is damaged ends its partition: what comes before it is given out, nothing
+// after it is, and the error says where it is. Method: a partition whose queue is filled by hand.
 func TestDamagedBatch(t *testing.T) {
 	cfg := SourceConfig{Topic: "t", Schema: schemaOf(t, record.Field{Name: "v", Type: record.Int64}), Format: Raw}
 	cfg.fill()
@@ -360,5 +366,43 @@ func TestDamagedBatch(t *testing.T) {
 	}
 	if len(got) != 20 || !strings.Contains(err.Error(), "t/3: the batch at offset 20 is damaged") {
 		t.Errorf("%d rows, %v", len(got), err)
+	}
+}
+
+// Goal: a record costs no allocation: what is allocated is the response that it came in. Method: batches
+// in memory, read again and again.
+func TestNoAllocations(t *testing.T) {
+	for _, c := range benchCases {
+		for _, codec := range []kgo.CompressionCodecType{kgo.CodecNone, kgo.CodecLz4, kgo.CodecZstd, kgo.CodecSnappy} {
+			cfg := c.cfg
+			cfg.Schema = schemaOf(t, c.fields...)
+			cfg.fill()
+			r, err := (&consumer{cfg: &cfg}).newReader()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &partition{end: -1, split: "s", cursor: cursor{committed: true}}
+			r.own(p)
+			r.begun = true
+			const records = 2000
+			batch := testBatch{last: records - 1, producer: -1, codec: codec}
+			for n := range records {
+				batch.records = append(batch.records, testRecord{offset: int64(n), value: c.value(nil, n)})
+			}
+			log, b := batch.encode(t), record.NewBatch(cfg.Schema, 0)
+			work := func() {
+				p.cursor.next, p.queue = 0, append(p.queue[:0], chunk{batches: log})
+				for got := 0; got < records; got += b.Len() {
+					b.Reset()
+					if err := r.Poll(b); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			work()
+			if n := testing.AllocsPerRun(10, work); n > records/100 {
+				t.Errorf("%s, codec %d: %v allocations for %d records", c.name, codec, n, records)
+			}
+		}
 	}
 }

@@ -74,6 +74,9 @@ func TestFunctions(t *testing.T) {
 	for _, stride := range []int64{1, 7, 1e9, 900e9, 1e15} {
 		all = append(all, must(New(DateBin, number(stride), at, Int(record.Timestamp, 12345))))
 	}
+	for _, op := range []Op{AgeMonths, AgeNanos, AgeText} {
+		all = append(all, must(New(op, at, Int(record.Timestamp, 1e18))))
+	}
 	for name := range mathFuncs {
 		all = append(all, must(Math(name, column("f"))), must(Math(name, column("g"))))
 	}

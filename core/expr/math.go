@@ -175,8 +175,11 @@ func evalWidthBucket(_ *Expr, a []Value) (Value, error) {
 	case x >= high:
 		return Value{Bits: uint64(n + 1)}, nil
 	}
-	bucket := int64(float64(n) * ((x - low) / (high - low)))
-	return Value{Bits: uint64(min(bucket, n-1) + 1)}, nil
+	place := float64(n) * (x - low) / (high - low)
+	if !(place <= float64(n)) { // the difference has overflowed
+		place = float64(n - 1)
+	}
+	return Value{Bits: uint64(int64(place) + 1)}, nil
 }
 
 // The bit operators take whole numbers. A shift by less than 0 or more than 63 bits fails.
@@ -306,7 +309,10 @@ func evalRoundTo(e *Expr, a []Value) (Value, error) {
 
 // float rounds or cuts a float by its first 15 digits.
 func (p places) float(f float64) (float64, error) {
-	if f == 0 || f != f || math.IsInf(f, 0) {
+	switch {
+	case f == 0:
+		return 0, nil
+	case f != f || math.IsInf(f, 0):
 		return f, nil
 	}
 	if v, ok := p.fastFloat(f); ok {
@@ -343,7 +349,15 @@ func (p places) float(f float64) (float64, error) {
 	if err != nil {
 		return 0, errRange
 	}
-	return math.Copysign(v, f), nil
+	return signed(v, f), nil
+}
+
+// signed gives a rounded number the sign of f; 0 has none, as a numeric.
+func signed(v, f float64) float64 {
+	if v == 0 {
+		return 0
+	}
+	return math.Copysign(v, f)
 }
 
 func vectorRoundTo(m *Machine, e *node, a []*vec) bool {

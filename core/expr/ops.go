@@ -126,7 +126,10 @@ const (
 	toChar
 	parseTime
 	addMonths
-	monthBin // see MonthBin
+	monthBin  // see MonthBin
+	AgeMonths // see age.go
+	AgeNanos
+	AgeText
 	// IntervalText is the text of the nanoseconds between two times, as PostgreSQL writes an interval.
 	IntervalText
 	MakeDate // year, month, day
@@ -454,6 +457,9 @@ func init() {
 		parseTime: {name: "to_timestamp", types: parseTimeTypes, eval: evalParseTime},
 		toChar:    {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
 		addMonths: {name: "add_months", types: zoneTypes, eval: evalAddMonths},
+		AgeMonths: {name: "age_months", types: ageTypes, eval: evalAge},
+		AgeNanos:  {name: "age_nanos", types: ageTypes, eval: evalAge},
+		AgeText:   {name: "age", types: ageTypes, eval: evalAge, made: appendAge},
 		IntervalText: {
 			name: "interval", types: signature(tx, false, i64), eval: evalMade, made: appendInterval,
 		},

@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -16,7 +17,7 @@ func vectorPiece(m *Machine, e *node, a []*vec) bool {
 	x, r := a[0], registerOf(a[len(a)-1])
 	args, rest := a[1:len(a)-1], e.Expr.args[1:]
 	r.views, r.bytes = r.ownViews, x.bytes
-	m.values = append(m.values[:0], make([]Value, 1+len(args))...)
+	m.values = slices.Grow(m.values[:0], 1+len(args))[:1+len(args)]
 	for j, v := range args { // of constants once
 		if c, ok := rest[j].Const(); ok {
 			m.values[1+j] = c
@@ -142,7 +143,7 @@ func (p places) fastFloat(f float64) (v float64, ok bool) {
 	if !p.cut && rest > 0.5 {
 		whole++
 	}
-	return math.Copysign(whole/unit, f), true
+	return signed(whole/unit, f), true
 }
 
 // appendDigits appends a number that is not negative with at least that many digits.

@@ -16,7 +16,7 @@ var fields = map[string]record.Type{
 	"microsecond": record.Int64, "microseconds": record.Int64,
 	"minute": record.Int64, "hour": record.Int64, "day": record.Int64, "dow": record.Int64, "isodow": record.Int64,
 	"doy":    record.Int64,
-	"decade": record.Int64, "century": record.Int64, "millennium": record.Int64,
+	"julian": record.Float64, "decade": record.Int64, "century": record.Int64, "millennium": record.Int64,
 	"week": record.Int64, "month": record.Int64, "quarter": record.Int64, "year": record.Int64, "isoyear": record.Int64,
 }
 
@@ -46,6 +46,8 @@ func evalExtract(e *Expr, a []Value) (Value, error) {
 	switch e.name {
 	case "epoch": // there is only one division, so that the quotient is rounded only once
 		return f(float64(t.UnixMicro()) / 1e6)
+	case "julian":
+		return f(float64(floorDiv64(t.Unix(), 86400)+2440588) + float64(t.UnixMicro()-floorDiv64(t.Unix(), 86400)*86400e6)/86400e6)
 	case "second":
 		return f(float64(t.Second()*1e6+t.Nanosecond()/1e3) / 1e6)
 	case "millisecond", "milliseconds":

@@ -63,6 +63,8 @@ func vectorExtract(m *Machine, e *node, a []*vec) bool {
 			whole, _ := micros.floor(v)
 			to[i] = math.Float64bits(float64(int64(whole)) / 1e6)
 		}
+	case e.name == "julian":
+		return false
 	case !ok:
 		return m.vectorDays(e, a)
 	case c.unit != 0:

@@ -2,6 +2,8 @@ package expr
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 	"unicode"
 
@@ -133,14 +135,22 @@ func evalParseTime(e *Expr, a []Value) (Value, error) {
 type timePiece struct {
 	pattern string // "" if the piece is a text
 	text    string
-	fill    bool // false means without leading zeros and blanks
+	fill    bool   // false means without leading zeros and blanks
+	ordinal string // th or TH if the number is followed by its ending
 }
 
 // timePatterns are the patterns of to_char. A pattern that begins with another one comes before it.
 var timePatterns = []string{
-	"YYYY", "IYYY", "YYY", "YY", "Y", "MONTH", "Month", "month", "MON", "Mon", "mon", "MM", "MI", "MS", "DAY", "Day",
-	"day", "DDD", "DD", "DY", "Dy", "dy", "D", "ID", "IW", "WW", "W",
-	"HH24", "HH12", "HH", "SSSS", "SS", "US", "Q", "AM", "PM", "am", "pm", "TZ", "tz", "OF",
+	"Y,YYY", "YYYY", "IYYY", "YYY", "IYY", "YY", "IY", "Y", "MONTH", "Month", "month", "MON", "Mon", "mon", "MM", "MI",
+	"MS", "DAY", "Day", "day", "DDD", "DD", "DY", "Dy", "dy", "D", "IDDD", "ID", "IW", "I", "WW", "W", "CC", "J",
+	"HH24", "HH12", "HH", "SSSSS", "SSSS", "SS", "US", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6", "Q", "RM", "rm",
+	"A.M.", "P.M.", "a.m.", "p.m.", "AM", "PM", "am", "pm", "A.D.", "B.C.", "a.d.", "b.c.", "AD", "BC", "ad", "bc",
+	"TZH", "TZM", "TZ", "tz", "OF",
+}
+
+// asWritten are the patterns whose case says how the text is written.
+var asWritten = []string{
+	"DAY", "MON", "DY", "RM", "AM", "PM", "A.M.", "P.M.", "AD", "BC", "A.D.", "B.C.", "TZ",
 }
 
 // timeFormat cuts a format into pieces.
@@ -165,12 +175,16 @@ next:
 			rest, fill = rest[2:], false
 		}
 		for _, p := range timePatterns {
-			lower := len(p) <= 4 && unicode.IsUpper(rune(p[0])) && p != "AM" && p != "PM" && p != "TZ" && p != "DAY" &&
-				p != "MON" && p != "DY"
+			lower := unicode.IsUpper(rune(p[0])) && !slices.Contains(asWritten, p) && p != "MONTH" && p != "Month"
 			if len(rest) >= len(p) && (rest[:len(p)] == p || lower && upper(rest[:len(p)]) == upper(p) && p != "Mon" &&
 				p != "Day" && p != "Dy") {
-				pieces = append(pieces, timePiece{pattern: p, fill: fill})
 				i = len(format) - len(rest) + len(p)
+				piece := timePiece{pattern: p, fill: fill}
+				if end := format[i:]; len(end) >= 2 && (end[:2] == "th" || end[:2] == "TH") {
+					piece.ordinal = end[:2]
+					i += 2
+				}
+				pieces = append(pieces, piece)
 				continue next
 			}
 		}
@@ -213,7 +227,11 @@ func (p timePiece) append(to []byte, t time.Time) []byte {
 		if !p.fill {
 			digits = 0
 		}
-		return appendDigits(to, n, digits)
+		to = appendDigits(to, n, digits)
+		if p.ordinal != "" {
+			to = append(to, ordinalOf(n, p.ordinal == "TH")...)
+		}
+		return to
 	}
 	name := func(s string, width int) []byte {
 		switch first := p.pattern[1]; {
@@ -229,7 +247,7 @@ func (p timePiece) append(to []byte, t time.Time) []byte {
 	}
 	hour := (t.Hour()+11)%12 + 1
 	isoYear, isoWeek := 0, 0
-	if p.pattern == "IYYY" || p.pattern == "IW" {
+	if strings.HasPrefix(p.pattern, "I") {
 		isoYear, isoWeek = t.ISOWeek()
 	}
 	switch p.pattern {
@@ -237,6 +255,9 @@ func (p timePiece) append(to []byte, t time.Time) []byte {
 		return append(to, p.text...)
 	case "YYYY":
 		return number(t.Year(), 4)
+	case "Y,YYY":
+		to = appendDigits(to, t.Year()/1000, 0)
+		return appendDigits(append(to, ','), t.Year()%1000, 3)
 	case "YYY":
 		return number(t.Year()%1000, 3)
 	case "YY":
@@ -245,6 +266,39 @@ func (p timePiece) append(to []byte, t time.Time) []byte {
 		return number(t.Year()%10, 1)
 	case "IYYY":
 		return number(isoYear, 4)
+	case "IYY", "IY", "I":
+		digits := len(p.pattern)
+		return number(isoYear%int(record.Pow10[digits]), digits)
+	case "IDDD": // the day of the year of weeks
+		return number((isoWeek-1)*7+(int(t.Weekday())+6)%7+1, 3)
+	case "CC":
+		return number((t.Year()+99)/100, 2)
+	case "J": // days since 4714 before Christ
+		return number(int(floorDiv64(t.Unix(), 86400))+2440588, 0)
+	case "RM", "rm":
+		roman := []string{"I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"}[t.Month()-1]
+		if p.pattern == "rm" {
+			roman = strings.ToLower(roman)
+		}
+		if !p.fill {
+			return append(to, roman...)
+		}
+		return padTo(to, roman, 4)
+	case "FF1", "FF2", "FF3", "FF4", "FF5", "FF6":
+		digits := int(p.pattern[2] - '0')
+		return number(t.Nanosecond()/1e3/int(record.Pow10[6-digits]), digits)
+	case "AD", "BC":
+		return append(to, "AD"...)
+	case "ad", "bc":
+		return append(to, "ad"...)
+	case "A.D.", "B.C.":
+		return append(to, "A.D."...)
+	case "a.d.", "b.c.":
+		return append(to, "a.d."...)
+	case "TZH":
+		return append(to, "+00"...)
+	case "TZM":
+		return append(to, "00"...)
 	case "MONTH", "Month", "month":
 		return name(t.Month().String(), 9)
 	case "MON", "Mon", "mon":
@@ -277,7 +331,7 @@ func (p timePiece) append(to []byte, t time.Time) []byte {
 		return number(hour, 2)
 	case "MI":
 		return number(t.Minute(), 2)
-	case "SSSS":
+	case "SSSS", "SSSSS":
 		return number(t.Hour()*3600+t.Minute()*60+t.Second(), 0)
 	case "SS":
 		return number(t.Second(), 2)
@@ -296,10 +350,40 @@ func (p timePiece) append(to []byte, t time.Time) []byte {
 	if t.Hour() >= 12 {
 		half = "PM"
 	}
+	if p.pattern[1] == '.' {
+		half = half[:1] + "." + half[1:] + "."
+	}
 	if unicode.IsLower(rune(p.pattern[0])) {
-		half = map[string]string{"AM": "am", "PM": "pm"}[half]
+		half = strings.ToLower(half)
 	}
 	return append(to, half...)
+}
+
+// ordinalOf is the ending of a number: 1st, 2nd, 3rd, 4th.
+func ordinalOf(n int, large bool) string {
+	ending := "th"
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			ending = "st"
+		case 2:
+			ending = "nd"
+		case 3:
+			ending = "rd"
+		}
+	}
+	if large {
+		return strings.ToUpper(ending)
+	}
+	return ending
+}
+
+func floorDiv64(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
 }
 
 // AddMonths adds some months to a timestamp. The result is on the same day of the month, or on the

@@ -18,16 +18,30 @@ func Fixed(text, unit string) (time.Duration, error) {
 	return d, err
 }
 
-// Of reads '10 s', '1 hour 30 minutes', '01:30:00', '1 year 2 months', and '10' if a unit
-// follows.
+// Of reads '10 s', '1 hour 30 minutes', '1h30m', '01:30:00', '3 04:05' (days and a time), '1 year 2
+// months', '1-2' (years and months), 'P1DT2H', '1 day ago', and '10' if a unit follows.
 func Of(text, unit string) (months int, d time.Duration, err error) {
 	bad := fmt.Errorf("INTERVAL '%s': expected a number and a unit, such as '10 s' or '1 hour 30 minutes', or "+
 		"'01:30:00'", text)
 	whole := text
-	if unit != "" && !strings.ContainsAny(text, " :") {
+	_, isYears := yearMonth(strings.TrimSpace(text))
+	switch {
+	case unit == "minute to second" && strings.Count(text, ":") == 1 && !strings.Contains(strings.TrimSpace(text), " "):
+		text = "0:" + strings.TrimSpace(text)
+		if rest, ok := strings.CutPrefix(text, "0:-"); ok {
+			text = "-0:" + rest
+		}
+	case unit != "" && !isYears && !strings.ContainsAny(text, " :"):
 		text += " " + strings.Fields(unit)[0]
 	}
-	fields := strings.Fields(spaced(text))
+	if m, d, ok := iso(text); ok {
+		return m, d, nil
+	}
+	fields := strings.Fields(spaced(strings.TrimPrefix(strings.TrimSpace(text), "@")))
+	sign := 1.0
+	if n := len(fields); n > 1 && strings.EqualFold(fields[n-1], "ago") {
+		sign, fields = -1, fields[:n-1]
+	}
 	if len(fields) == 0 {
 		return 0, 0, bad
 	}
@@ -42,9 +56,17 @@ func Of(text, unit string) (months int, d time.Duration, err error) {
 			total += n
 			continue
 		}
+		if n, ok := yearMonth(f); ok {
+			calendar += n
+			continue
+		}
 		n, err := strconv.ParseFloat(f, 64)
 		if err != nil {
 			return 0, 0, bad
+		}
+		if i+1 < len(fields) && strings.Contains(fields[i+1], ":") { // days before a time
+			total += n * 24 * 3600e9
+			continue
 		}
 		u := "second"
 		if i+1 < len(fields) {
@@ -59,6 +81,7 @@ func Of(text, unit string) (months int, d time.Duration, err error) {
 			return 0, 0, bad
 		}
 	}
+	total, calendar = total*sign, calendar*sign
 	switch {
 	case math.Abs(total) > 1<<62 || total != total || math.Abs(calendar) > maxMonths:
 		return 0, 0, fmt.Errorf("INTERVAL '%s' is too long", whole)
@@ -66,6 +89,54 @@ func Of(text, unit string) (months int, d time.Duration, err error) {
 		return 0, 0, fmt.Errorf("INTERVAL '%s': expected whole months", whole)
 	}
 	return int(calendar), time.Duration(math.Round(total)), nil
+}
+
+// yearMonth is the months of 1-2, one year and two months.
+func yearMonth(f string) (months float64, ok bool) {
+	text, negative := strings.CutPrefix(f, "-")
+	y, m, ok := strings.Cut(text, "-")
+	years, err := strconv.ParseUint(y, 10, 16)
+	rest, err2 := strconv.ParseUint(m, 10, 8)
+	if !ok || err != nil || err2 != nil || rest > 11 {
+		return 0, false
+	}
+	months = float64(12*years + rest)
+	if negative {
+		months = -months
+	}
+	return months, true
+}
+
+// isoUnits are the units of intervals as ISO 8601 has them, of dates and of times.
+var isoUnits = [2]map[byte]string{
+	{'Y': "year", 'M': "month", 'W': "week", 'D': "day"}, {'H': "hour", 'M': "minute", 'S': "second"},
+}
+
+// iso reads P1DT2H30M.
+func iso(text string) (months int, d time.Duration, ok bool) {
+	rest, ok := strings.CutPrefix(strings.ToUpper(strings.TrimSpace(text)), "P")
+	if !ok || rest == "" {
+		return 0, 0, false
+	}
+	part := 0
+	var b strings.Builder
+	for rest != "" {
+		if rest[0] == 'T' && part == 0 {
+			part, rest = 1, rest[1:]
+			continue
+		}
+		n := strings.IndexFunc(rest, func(r rune) bool { return r >= 'A' && r <= 'Z' })
+		if n <= 0 || isoUnits[part][rest[n]] == "" {
+			return 0, 0, false
+		}
+		b.WriteString(rest[:n] + " " + isoUnits[part][rest[n]] + " ")
+		rest = rest[n+1:]
+	}
+	if b.Len() == 0 {
+		return 0, 0, false
+	}
+	months, d, err := Of(b.String(), "")
+	return months, d, err == nil
 }
 
 // maxMonths bounds the months of an interval: as many as timestamps span.
@@ -91,12 +162,14 @@ func clockTime(f string) (total float64, ok bool) {
 	return total, true
 }
 
-// spaced puts a space between a number and a unit that are written together.
+// spaced puts a space between numbers and units that are written together: 1h30m.
 func spaced(text string) string {
 	var b strings.Builder
 	for i, r := range text {
-		if i > 0 && r >= 'A' && b.Len() > 0 {
-			if last := b.String()[b.Len()-1]; last >= '0' && last <= '9' {
+		if i > 0 && b.Len() > 0 {
+			last := b.String()[b.Len()-1]
+			digit, letter := last >= '0' && last <= '9', last >= 'A'
+			if r >= 'A' && digit || r >= '0' && r <= '9' && letter {
 				b.WriteByte(' ')
 			}
 		}
@@ -107,7 +180,7 @@ func spaced(text string) string {
 
 var monthUnits = map[string]float64{
 	"month": 1, "months": 1, "mon": 1, "mons": 1, "quarter": 3, "quarters": 3, "year": 12, "years": 12, "yr": 12,
-	"yrs": 12, "y": 12,
+	"yrs": 12, "y": 12, "decade": 120, "decades": 120, "century": 1200, "centuries": 1200,
 }
 
 var units = func() map[string]float64 {

@@ -133,7 +133,8 @@ var ofPostgres = map[byte][]string{
 		"factorial(%n)", "ascii(%s)", "octet_length(%s)", "bit_length(%s)", "strpos(%s, %s)",
 		"width_bucket(%f, -10, 10, 5)", "width_bucket(%q, 8, -8, %n)", "regexp_count(%s, '[a-c]')",
 		"regexp_instr(%s, 'b')", "extract(decade FROM %t)", "extract(century FROM %t)", "extract(millennium FROM %t)",
-		"round(%i, -1)", "trunc(%i, -2)", "extract(day FROM %t - %t)", "extract(hour FROM %t - ts)",
+		"round(%i, -1)", "trunc(%i, -2)", "extract(day FROM %t - %t)", "extract(year FROM age(ts, u))", "extract(month FROM age(u, ts))",
+		"extract(day FROM age(u, %t))", "extract(hour FROM %t - ts)",
 		"extract(minute FROM u - %t)", "extract(microseconds FROM %t - %t)",
 	},
 	'f': {"extract(second FROM %t - %t)", "round(%f, -1)", "trunc(%f, 1)", "trunc(%f, -2)"},
@@ -147,7 +148,7 @@ var ofPostgres = map[byte][]string{
 		"to_hex(%i)", "overlay(%s PLACING 'zz' FROM 2)", "overlay(%s PLACING %s FROM %n FOR %n)", "left(%s, %n)",
 		"right(%s, -2)", "lpad(%s, 5, 'xy')", "rpad(%s, %n)", "repeat(%s, %n)", "reverse(%s)",
 		"regexp_replace(%s, '[a-c]+', '<\\&>', 'g')", "regexp_substr(%s, 'b.')", "chr(%n + 97)", "md5(%s)",
-		"CAST(CAST(%t AS date) AS text)", "CAST(%t - %t AS text)", "to_char(%t, 'YYYY-MM-DD HH24:MI:SS.US Day FMDDD Q')",
+		"CAST(CAST(%t AS date) AS text)", "CAST(%t - %t AS text)", "age(ts, u)", "age(u, %t)", "to_char(%t, 'YYYY-MM-DD HH24:MI:SS.US Day FMDDD Q')",
 	},
 	'b': {
 		"(%s ~ '^a')", "(%s ~ 'b$')", "(%s ~* 'A.*b')", "(%s !~ '^(a|x)')", "(%s ~ '^abc$')", "(%s ~ 'l')",

@@ -41,7 +41,8 @@ func TestJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cluster.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,8 @@ INSERT INTO sums SELECT k, count(*) AS n, sum(v) AS v FROM trades GROUP BY k ORD
 			var records []*kgo.Record
 			for range 500 {
 				records = append(records, &kgo.Record{
-					Topic: "trades", Partition: int32(n % partitions), Value: fmt.Appendf(nil, `{"k":%d,"v":%d}`, n%10, n),
+					Topic: "trades", Partition: int32(n % partitions), Value: fmt.Appendf(nil, `{"k":%d,"v":%d}`,
+						n%10, n),
 				})
 				n++
 			}
@@ -120,7 +122,8 @@ func TestSinkJob(t *testing.T) {
 	}
 	defer cluster.Close()
 	brokers := strings.Join(cluster.ListenAddrs(), ",")
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ConsumeTopics("out"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ConsumeTopics("out"),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,17 +139,22 @@ INSERT INTO d SELECT %[2]s, sum(v) AS v FROM s GROUP BY k, tumble(at, INTERVAL '
 		if err := os.WriteFile(path, []byte(job), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command(velo, "run", path, "--state", filepath.Join(dir, "state"), "--cores", "1").CombinedOutput()
+		out, err := exec.Command(velo, "run", path, "--state", filepath.Join(dir, "state"), "--cores",
+			"1").CombinedOutput()
 		return string(out), err
 	}
-	if said, err := run("k"); err == nil || !strings.Contains(said, "mode upsert needs a key") || !strings.Contains(said, "line 3") {
+	if said, err := run("k"); err == nil || !strings.Contains(said, "mode upsert needs a key") ||
+		!strings.Contains(said, "line 3") {
 		t.Errorf("%v: %s", err, said)
 	}
 	for _, value := range []string{
 		`{"k":"a","v":1,"at":"2026-03-02T09:30:00Z"}`, `{"k":"a","v":2,"at":"2026-03-02T09:31:00Z"}`,
 		`{"k":"b","v":3,"at":"2026-03-02T09:31:01Z"}`,
 	} {
-		if err := client.ProduceSync(context.Background(), &kgo.Record{Topic: "in", Value: []byte(value)}).FirstErr(); err != nil {
+		if err := client.ProduceSync(context.Background(), &kgo.Record{
+			Topic: "in",
+			Value: []byte(value),
+		}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,8 +188,8 @@ INSERT INTO d SELECT %[2]s, sum(v) AS v FROM s GROUP BY k, tumble(at, INTERVAL '
 	}
 }
 
-// Goal: values that cannot be read are set aside with topic, partition and offset, and the program says
-// so.
+// Goal: values that cannot be read are set aside with topic, partition and offset, and the
+// program says so.
 func TestPoison(t *testing.T) {
 	velo := build(t)
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "in"))
@@ -196,7 +204,10 @@ func TestPoison(t *testing.T) {
 	}
 	defer client.Close()
 	for _, value := range []string{`{"k":1}`, `nonsense`, `{"k":"x"}`, `{"k":2}`} {
-		if err := client.ProduceSync(context.Background(), &kgo.Record{Topic: "in", Value: []byte(value)}).FirstErr(); err != nil {
+		if err := client.ProduceSync(context.Background(), &kgo.Record{
+			Topic: "in",
+			Value: []byte(value),
+		}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -213,12 +224,89 @@ SELECT sum(k) AS k, max("offset") AS last FROM s`, brokers)
 	run.Stderr = &said
 	out, err := run.Output()
 	if run.ProcessState.ExitCode() != 2 || string(out) != "k,last\n3,3\n" ||
-		!strings.Contains(said.String(), "2 records could not be read and are not in the result, the first in offset 1: in/0, offset 1: ") {
+		!strings.Contains(said.String(), "2 records could not be read and are not in the result, the first in "+
+			"offset 1: in/0, offset 1: ") {
 		t.Errorf("%v: %s\n%s", err, out, said.String())
 	}
 	set, err := os.ReadFile(aside)
 	if err != nil || strings.Count(string(set), "\n") != 2 || !strings.Contains(string(set), `"file":"kafka in/0"`) ||
 		!strings.Contains(string(set), `"offset":2`) || !strings.Contains(string(set), `"bytes":"nonsense"`) {
 		t.Errorf("%v: %s", err, set)
+	}
+}
+
+// Goal: records that pass through from topic to topic are there exactly once, though the program is
+// killed. Method: it is killed again and again while records are written.
+func TestPassJob(t *testing.T) {
+	velo := build(t)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "in", "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	brokers := strings.Join(cluster.ListenAddrs(), ",")
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "job.sql")
+	job := `CREATE SOURCE s (v bigint NOT NULL) WITH (connector = 'kafka', brokers = '%[1]s', topic = 'in'%[2]s);
+CREATE SINK d WITH (connector = 'kafka', brokers = '%[1]s', topic = 'out');
+INSERT INTO d SELECT v * 2 AS v FROM s WHERE v >= 0;
+`
+	write := func(options string) {
+		if err := os.WriteFile(path, fmt.Appendf(nil, job, brokers, options), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"run", path, "--state", filepath.Join(dir, "state"), "--checkpoint", "100ms", "--cores", "1"}
+	n := 0
+	write("")
+	for range 4 {
+		run := exec.Command(velo, args...)
+		if err := run.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			var records []*kgo.Record
+			for range 100 {
+				records = append(records, &kgo.Record{Topic: "in", Value: fmt.Appendf(nil, `{"v":%d}`, n)})
+				n++
+			}
+			if err := client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
+		_ = run.Process.Kill()
+		_ = run.Wait()
+	}
+	write(", until = 'end'")
+	out, err := exec.Command(velo, args...).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "velo: s -> d: exactly once") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	reader, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ConsumeTopics("out"),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	seen := map[string]int{}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) { seen[string(r.Value)]++ })
+	}
+	for v := range n {
+		if row := fmt.Sprintf(`{"v":%d}`, 2*v); seen[row] != 1 {
+			t.Errorf("%s is there %d times", row, seen[row])
+			break
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("%d rows, expected %d", len(seen), n)
 	}
 }

@@ -43,7 +43,7 @@ var binary = map[string]level{
 	"OR": or, "AND": and, "=": comparison, "<>": comparison, "<": comparison, "<=": comparison, ">": comparison,
 	">=": comparison, "||": other,
 	"~": other, "~*": other, "!~": other, "!~*": other, "->": other, "->>": other,
-	"&": other, "|": other, "#": other, "<<": other, ">>": other,
+	"~~": other, "~~*": other, "!~~": other, "!~~*": other, "^@": other, "&": other, "|": other, "#": other, "<<": other, ">>": other,
 	"+": additive, "-": additive, "*": multiplicative, "/": multiplicative, "%": multiplicative, "^": power,
 }
 
@@ -166,8 +166,16 @@ func (p *parser) expr(least level, restricted bool) Expr {
 			}
 			x = &Cast{Pos: pos, X: x, Type: p.typeName()}
 		default:
+			if e := p.spelled(x, t.Value, pos, restricted); e != nil { // PostgreSQL's operators for these
+				x = e
+				continue
+			}
 			if l == comparison {
 				open = comparison
+				if quantified := p.quantified(x, t.Value, pos); quantified != nil {
+					x, open = quantified, primary
+					continue
+				}
 			}
 			x = &Binary{Pos: pos, Op: t.Value, X: x, Y: p.expr(l+1, restricted)}
 		}
@@ -182,6 +190,50 @@ var typeWords = []string{
 
 // bytewise are the collations that compare texts by their bytes.
 var bytewise = []string{"c", "posix", "ucs_basic", "binary"}
+
+// spelled parses the right side of operators that are other names of LIKE and starts_with. It returns nil
+// for other operators.
+func (p *parser) spelled(x Expr, op string, pos Pos, restricted bool) Expr {
+	switch op {
+	case "~~", "~~*", "!~~", "!~~*":
+		y := p.expr(other+1, restricted)
+		return &Like{Pos: pos, X: x, Pattern: y, ILike: strings.HasSuffix(op, "*"), Not: op[0] == '!'}
+	case "^@":
+		return &Call{Pos: pos, Name: "starts_with", Args: []Expr{x, p.expr(other+1, restricted)}}
+	}
+	return nil
+}
+
+// quantified parses what follows x op if it is ANY or ALL of ARRAY[...]. It returns nil if it is not.
+func (p *parser) quantified(x Expr, op string, pos Pos) (e Expr) {
+	some := p.is("any", "(") || p.is("some", "(")
+	if !some && !p.is("ALL", "(") {
+		return nil
+	}
+	p.next()
+	var list []Expr
+	p.parenthesised(func() {
+		if !p.is("ARRAY", "[") {
+			fail(p.pos(), "ANY and ALL are of ARRAY[...] only; write IN (...) with the values")
+		}
+		p.next()
+		p.next()
+		list = p.list()
+		p.expect("]")
+	})
+	if some && op == "=" || !some && op == "<>" {
+		return &In{Pos: pos, X: x, List: list, Not: op == "<>"}
+	}
+	join := map[bool]string{true: "OR", false: "AND"}[some]
+	for _, y := range list {
+		one := Expr(&Binary{Pos: pos, Op: op, X: x, Y: y})
+		if e != nil {
+			one = &Binary{Pos: pos, Op: join, X: e, Y: one}
+		}
+		e = one
+	}
+	return e
+}
 
 // chained has the message for each level whose operators cannot be chained.
 var chained = map[level]string{
@@ -283,7 +335,7 @@ func (p *parser) parenthesised(f func()) {
 	p.expect("(")
 	p.nested(func() {
 		if p.is("SELECT") || p.is("WITH") {
-			fail(p.pos(), "subqueries are not supported: a query reads one source; write IN (...) with the values, "+
+			fail(p.pos(), "subqueries in expressions are not supported, only in FROM: write IN (...) with the values, "+
 				"or two queries")
 		}
 		f()
@@ -311,6 +363,13 @@ func (p *parser) prefix(restricted bool) (x Expr) {
 		}
 		p.next()
 		p.nested(func() { x = &Unary{Pos: Pos(t.Pos.Offset), Op: "NOT", X: p.expr(not, false)} })
+		return x
+	case "@", "|/", "||/":
+		p.next()
+		name := map[string]string{"@": "abs", "|/": "sqrt", "||/": "cbrt"}[t.Value]
+		p.nested(func() {
+			x = &Call{Pos: Pos(t.Pos.Offset), Name: name, Args: []Expr{p.expr(additive, restricted)}}
+		})
 		return x
 	case "~":
 		p.next()

@@ -105,7 +105,6 @@ var unsupported = map[string]string{
 
 // firstWords are the words that begin a statement that velo does not have.
 var firstWords = map[string]string{
-	"WITH":     "WITH is not supported: a query reads one source; write its SELECT over the source itself",
 	"values":   "VALUES is not supported, expected SELECT",
 	"update":   "UPDATE is not supported: results are made by SELECT",
 	"delete":   "DELETE is not supported: results are made by SELECT",

@@ -24,10 +24,18 @@ var statements = sync.OnceValue(func() *participle.Parser[statementNode] {
 type statementNode struct {
 	Pos     lexer.Position
 	Explain bool        `parser:"  @'EXPLAIN'?"`
-	Select  *selectNode `parser:"( @@"`
+	With    []withNode  `parser:"( ( (?= 'WITH' ) 'WITH' @@ ( ',' @@ )* )?"`
+	Select  *selectNode `parser:"  @@"`
 	Source  *sourceNode `parser:"| 'CREATE' ( ( 'SOURCE' | 'TABLE' ) @@"`
 	Sink    *sinkNode   `parser:"           | 'SINK' @@ )"`
 	Insert  *insertNode `parser:"| 'INSERT' 'INTO' @@ )"`
+}
+
+// A withNode is a query with a name, as WITH has it.
+type withNode struct {
+	Pos   lexer.Position
+	Name  nameNode    `parser:"@@"`
+	Query *selectNode `parser:"'AS' '(' @@ ')'"`
 }
 
 type selectNode struct {
@@ -271,7 +279,7 @@ func (n *statementNode) tree() (s Statement, fault *failure) {
 	begin := pos
 	switch {
 	case n.Select != nil:
-		s, fault = n.Select.tree()
+		s, fault = n.query()
 	case n.Source != nil:
 		s, fault = n.Source.tree(begin)
 	case n.Sink != nil:
@@ -285,6 +293,41 @@ func (n *statementNode) tree() (s Statement, fault *failure) {
 		s = &Explain{Pos: pos, Statement: s}
 	}
 	return s, fault
+}
+
+// query is the tree of a SELECT, in which the names that WITH has given stand for their queries.
+func (n *statementNode) query() (*Select, *failure) {
+	named := map[string]*Select{}
+	for i := range n.With {
+		w := &n.With[i]
+		q, fault := w.Query.tree()
+		if fault != nil {
+			return nil, fault
+		}
+		if named[w.Name.name] != nil {
+			return nil, &failure{pos: w.Name.pos, message: "WITH gives the name " + shown(w.Name.name) + " twice"}
+		}
+		q.expand(named)
+		named[w.Name.name] = q
+	}
+	q, fault := n.Select.tree()
+	if fault == nil {
+		q.expand(named)
+	}
+	return q, fault
+}
+
+// expand has the innermost FROM read a query if its name stands for one.
+func (s *Select) expand(named map[string]*Select) {
+	for s.From.Query != nil {
+		s = s.From.Query
+	}
+	if q := named[s.From.Name]; q != nil {
+		if s.From.Alias == "" {
+			s.From.Alias = s.From.Name
+		}
+		s.From.Query, s.From.Name = q, ""
+	}
 }
 
 func (n *selectNode) tree() (*Select, *failure) {

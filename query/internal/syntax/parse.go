@@ -114,14 +114,21 @@ func parseTokens(list []lexer.Token) (Statement, *failure) {
 	if err == nil {
 		return node.tree()
 	}
+	return nil, failureOf(err)
+}
+
+// failureOf is an error of participle as a fault; nil if there is none.
+func failureOf(err error) *failure {
 	var fault *failure
-	if errors.As(err, &fault) {
-		return nil, fault
-	}
 	var at participle.Error
-	if errors.As(err, &at) {
-		return nil, &failure{pos: Pos(at.Position().Offset)}
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &fault):
+		return fault
+	case errors.As(err, &at):
+		return &failure{pos: Pos(at.Position().Offset)}
 	}
 	// impossible: participle's errors have a place
-	return nil, &failure{message: "it cannot be parsed"}
+	return &failure{message: "it cannot be parsed"}
 }

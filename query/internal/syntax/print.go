@@ -153,7 +153,11 @@ func (o *Order) print(p *printer) {
 func (c *Count) print(p *printer) { p.WriteString(strconv.FormatInt(c.N, 10)) }
 
 func (t *Table) print(p *printer) {
-	if t.Window == nil {
+	if t.Query != nil {
+		p.WriteString("(")
+		t.Query.print(p)
+		p.WriteString(")")
+	} else if t.Window == nil {
 		p.name(t.Name)
 	} else {
 		t.Window.in(p, t.Name)

@@ -3,7 +3,9 @@ package syntax
 import (
 	"slices"
 	"strings"
+	"sync"
 
+	"github.com/alecthomas/participle/v2"
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
@@ -34,8 +36,9 @@ func (p *parser) table() (t Table) {
 	first := p.peek()
 	switch {
 	case p.is("("):
-		fail(t.Pos, "subqueries are not supported: a query reads one source; write WHERE and expressions in the "+
-			"one SELECT")
+		p.expect("(")
+		p.nested(func() { t.Query = p.query() })
+		p.expect(")")
 	case p.is("TABLE", "("):
 		p.next()
 		p.parenthesised(func() { p.window(&t) })
@@ -61,6 +64,27 @@ func (p *parser) table() (t Table) {
 		fail(p.pos(), "joins are not supported: a query reads one source")
 	}
 	return t
+}
+
+// subqueries is the parser of a SELECT within another.
+var subqueries = sync.OnceValue(func() *participle.Parser[selectNode] {
+	return participle.MustBuild[selectNode](participle.Lexer(definition{}), participle.UseLookahead(0))
+})
+
+// query parses a SELECT in parentheses.
+func (p *parser) query() *Select {
+	if !p.is("SELECT") {
+		p.unexpected("SELECT")
+	}
+	node, err := subqueries().ParseFromLexer(p.lex, participle.AllowTrailing(true))
+	fault := failureOf(err)
+	if fault == nil {
+		var s *Select
+		if s, fault = node.tree(); fault == nil {
+			return s
+		}
+	}
+	panic(fault)
 }
 
 func windowKind(t *lexer.Token) WindowKind {

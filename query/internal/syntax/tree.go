@@ -114,6 +114,8 @@ type Table struct {
 	Alias string
 	// Window is nil if the table is read as it is.
 	Window *Window
+	// Query is a SELECT whose result is read. There is no Name and no Window then.
+	Query *Select
 }
 
 // Window is a window as a table function: TUMBLE(t, at, size), or the same in Flink's words,

@@ -19,7 +19,7 @@ const Version = "4.1.0"
 
 const (
 	// fetchTimeout bounds how long the jars are fetched: 43 MB, about a minute.
-	fetchTimeout = 5 * time.Minute
+	fetchTimeout = 3 * time.Minute
 
 	// formatTimeout and startTimeout bound the two steps of starting: some seconds each on a quiet
 	// machine.

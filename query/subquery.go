@@ -1,0 +1,49 @@
+package query
+
+import (
+	"fmt"
+
+	"github.com/velo-engine/velo/query/internal/syntax"
+	"github.com/velo-engine/velo/record"
+)
+
+// nameOfSubquery is the name of a query in FROM that has no alias.
+const nameOfSubquery = "subquery"
+
+// subquery compiles the query in FROM, and returns the schema of its result.
+func (c *compiler) subquery(q *syntax.Select, schemas []*record.Schema) (*record.Schema, error) {
+	if q.Emit == syntax.EmitChanges {
+		return nil, syntax.ErrorAt(c.text, q.Pos, "EMIT CHANGES in a query that another reads: a row that changes would be "+
+			"counted again; leave it out")
+	}
+	inner, err := analyse(c.text, q, schemas)
+	if err != nil {
+		return nil, err
+	}
+	result, err := inner.plan().Written()
+	if err != nil {
+		return nil, fmt.Errorf("query: %w", err)
+	}
+	c.from = inner
+	var fields []record.Field
+	for i := range result.Len() {
+		fields = append(fields, result.Field(i))
+	}
+	if c.query.From.Alias == "" {
+		c.query.From.Alias = nameOfSubquery
+	}
+	c.query.From.Name = c.query.From.Alias
+	source, err := record.NewSchema(c.query.From.Name, fields...)
+	if err != nil {
+		return nil, syntax.ErrorAt(c.text, q.Pos, "the columns of the query: %v", err)
+	}
+	return source, nil
+}
+
+// innermost is the query that reads a source, in FROM of the others.
+func innermost(q *syntax.Select) *syntax.Select {
+	for q.From.Query != nil {
+		q = q.From.Query
+	}
+	return q
+}
