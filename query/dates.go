@@ -110,7 +110,7 @@ func (c *compiler) bareNow(x *syntax.Ident) bool {
 	return x.Table == "" && !column && slices.Contains(nows, x.Name)
 }
 
-// literal is a text constant in the place of an argument.
+// textLiteral is an argument that is a text constant.
 func textLiteral(e syntax.Expr) (*syntax.Literal, bool) {
 	x, ok := e.(*syntax.Literal)
 	return x, ok && x.Kind == syntax.String

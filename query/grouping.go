@@ -9,7 +9,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A set is a set of expressions that groups are made by.
+// A groupingSet is a set of expressions that groups are made by.
 type groupingSet []syntax.Expr
 
 // groupings says whether GROUP BY has GROUPING SETS, ROLLUP or CUBE.

@@ -21,7 +21,7 @@ type member struct {
 	presents uint64 // the records that the row stands for
 }
 
-// collected is a value of a group, with what it is ordered by.
+// collectedValue is a value of a group, with what it is ordered by.
 type collectedValue struct {
 	group int
 	n     uint64
