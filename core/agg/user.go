@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -34,6 +35,9 @@ type User struct {
 	arg     record.Type
 	decimal bool // any decimal will do for arg
 	bind    func(arg Arg) Func
+	// bound has the functions that have been bound, by their Arg. So the same function over the same
+	// argument is the same Func.
+	bound sync.Map
 }
 
 // Name returns the name in SQL.
@@ -57,7 +61,11 @@ func (u *User) Bind(args ...Arg) (Func, error) {
 	if !u.Takes(args[0].Type) {
 		return nil, fmt.Errorf("agg: %s(%v) is not defined, expected %v", u.name, args[0].Type, u.arg)
 	}
-	return u.bind(args[0]), nil
+	fn, ok := u.bound.Load(args[0])
+	if !ok {
+		fn, _ = u.bound.LoadOrStore(args[0], u.bind(args[0]))
+	}
+	return fn.(Func), nil
 }
 
 // NewUser makes a function of a name, a version and what it does. S is the state of a group: a
@@ -77,7 +85,7 @@ func NewUser[S any, V Input, R Outcome](name string, version uint32, init func(*
 	u := &User{name: name, version: version, state: fields, arg: typeOf[V]()}
 	u.decimal = u.arg.IsDecimal()
 	u.bind = func(arg Arg) Func {
-		return user[S, V, R]{
+		return &user[S, V, R]{
 			words: int(t.Size()+7) / 8, typ: typeOf[R](), value: valueOf[V](arg.Type), init: init, add: add,
 			merge: merge, result: result,
 		}
@@ -143,16 +151,16 @@ type user[S any, V Input, R Outcome] struct {
 }
 
 // Type returns the type of the result.
-func (u user[S, V, R]) Type() record.Type { return u.typ }
+func (u *user[S, V, R]) Type() record.Type { return u.typ }
 
 // Words returns the size of a state.
-func (u user[S, V, R]) Words() int { return u.words }
+func (u *user[S, V, R]) Words() int { return u.words }
 
 // of is the state at a place that has room for it.
-func (user[S, V, R]) of(state []uint64) *S { return (*S)(unsafe.Pointer(unsafe.SliceData(state))) }
+func (*user[S, V, R]) of(state []uint64) *S { return (*S)(unsafe.Pointer(unsafe.SliceData(state))) }
 
 // Init writes the state of no records.
-func (u user[S, V, R]) Init(state []uint64) {
+func (u *user[S, V, R]) Init(state []uint64) {
 	clear(state[:u.words])
 	if u.init != nil {
 		u.init(u.of(state))
@@ -160,7 +168,7 @@ func (u user[S, V, R]) Init(state []uint64) {
 }
 
 // Update adds the record to the states, unless the value is NULL.
-func (u user[S, V, R]) Update(rows Rows, at uintptr, args Args) {
+func (u *user[S, V, R]) Update(rows Rows, at uintptr, args Args) {
 	words := args.Words[:len(rows.Off)]
 	if u.value == nil && args.Nulls == nil {
 		for i, off := range rows.Off {
@@ -183,10 +191,10 @@ func (u user[S, V, R]) Update(rows Rows, at uintptr, args Args) {
 }
 
 // Merge adds a state to a state.
-func (u user[S, V, R]) Merge(state, from []uint64, _, _ *Blocks) { u.merge(u.of(state), u.of(from)) }
+func (u *user[S, V, R]) Merge(state, from []uint64, _, _ *Blocks) { u.merge(u.of(state), u.of(from)) }
 
 // Result gives the user's function a copy: the state may be part of a snapshot.
-func (u user[S, V, R]) Result(state []uint64, _ *Blocks) Value {
+func (u *user[S, V, R]) Result(state []uint64, _ *Blocks) Value {
 	r, ok := u.result(*u.of(state))
 	if !ok {
 		return Value{Null: true}

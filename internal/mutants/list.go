@@ -173,8 +173,8 @@ var others = []mutant{
 		name:   "epoch: finished before it is done",
 		breaks: "whoever waits for an epoch finds the cut of the one before",
 		file:   "core/epoch/epoch.go", in: "func (e *Epochs) Answer(",
-		old: "e.done(r.number(), r.slot(), !lacking)\n",
-		new: "e.finished.Store(r.number())\n\te.done(r.number(), r.slot(), !lacking)\n",
+		old: "for _, done := range e.done {",
+		new: "e.finished.Store(r.number())\n\tfor _, done := range e.done {",
 		pkg: "core/epoch", run: "TestRounds",
 	},
 	{
@@ -211,8 +211,21 @@ var others = []mutant{
 	{
 		name:   "core: the mark does not wait for a feed",
 		breaks: "an epoch lacks what had been fed before it was raised",
-		file:   "core/router.go", in: "func (r *Router) nextBatch(",
-		old: "(r.joining || r.source.Drained(number))", new: "(r.joining || r.source.Drained(number) || true)",
+		file:   "core/fan.go", in: "func (rs routers) next(",
+		old: "(first.joining || first.source.Drained(number))", new: "(first.joining || first.source.Drained(number) || true)",
+		pkg: "core", run: "TestSimulation$",
+	},
+	{
+		name:   "core: an abandoned partition lets go of marks it needs",
+		breaks: "a plan that has ended alone answers no epoch, so no plan has snapshots",
+		file:   "core/partition_epoch.go", in: "func (p *Partition) beginDiscarding(",
+		old: "if p.phase == catchingUp {", new: "if p.phase != lending {",
+		pkg: "core", run: "TestSimulation$",
+	},
+	{
+		name: "core: an epoch of the first plan alone", breaks: "two plans in a snapshot have other records",
+		file: "core/cut.go", in: "func (c *Cuts) Share(",
+		old: "c.Extend(len(d.open), d.done)", new: "c.Extend(0, d.done)",
 		pkg: "core", run: "TestSimulation$",
 	},
 	{
@@ -496,15 +509,15 @@ var others = []mutant{
 	},
 	{
 		name: "query: minutes for hours", breaks: "INTERVAL '01:30:00' is 1.5 minutes",
-		file: "query/interval.go", in: "func clockTime(",
+		file: "internal/interval/interval.go", in: "func clockTime(",
 		old: "[]float64{3600e9, 60e9, 1e9}[j]", new: "[]float64{60e9, 60e9, 1e9}[j]",
-		pkg: "query", run: "TestIntervals",
+		pkg: "internal/interval", run: "TestIntervals",
 	},
 	{
 		name: "query: months of half a year", breaks: "INTERVAL '1.5 months' is one month",
-		file: "query/interval.go", in: "func intervalOf(",
+		file: "internal/interval/interval.go", in: "func Of(",
 		old: "case calendar != math.Trunc(calendar):", new: "case calendar < math.Trunc(calendar):",
-		pkg: "query", run: "TestIntervals",
+		pkg: "internal/interval", run: "TestIntervals",
 	},
 	{
 		name:   "writers: no sync before the name",
