@@ -109,6 +109,10 @@ func TestUserAggregates(t *testing.T) {
 			`SELECT key, max(length(cast(value AS text))) AS a FROM timed GROUP BY key HAVING sum(value) > 1000`,
 		},
 		{
+			`SELECT key % 7 AS k, user_sum(value) AS a, user_mean(value) AS b, count(DISTINCT value % 5) AS d FROM timed GROUP BY key % 7`,
+			`SELECT key % 7 AS k, sum(value) AS a, avg(value) AS b, count(DISTINCT value % 5) AS d FROM timed GROUP BY key % 7`,
+		},
+		{
 			`SELECT user_sum(value) AS a, count(*) AS n FROM timed WHERE value < 0`,
 			`SELECT sum(value) AS a, count(*) AS n FROM timed WHERE value < 0`,
 		},

@@ -69,7 +69,7 @@ func NewMerger(from, to *layout.Layout) *Merger {
 			continue // it is only in the layout that is read
 		}
 		i := slices.IndexFunc(from.States, func(o layout.AggState) bool { return sameState(from, &o, to, &s) })
-		if invariants.Enabled && s.Fn != from.States[i].Fn {
+		if invariants.Enabled && !agg.Same(s.Fn, from.States[i].Fn) {
 			panic(fmt.Sprintf("result: state %v of groups is made of %v of pairs", s.Kind, from.States[i].Kind))
 		}
 		m.states = append(m.states, mergedState{s.Fn, from.States[i].Word, s.Word})
@@ -84,6 +84,9 @@ func sameState(la *layout.Layout, a *layout.AggState, lb *layout.Layout, b *layo
 			return ""
 		}
 		return l.Source.Field(l.Args[arg].Source).Name
+	}
+	if a.Kind == 0 && !agg.Same(a.Fn, b.Fn) {
+		return false // functions of users have no kind
 	}
 	return a.Kind.State() == b.Kind.State() && name(la, a.Arg) == name(lb, b.Arg) && name(la, a.By) == name(lb, b.By)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync"
 	"time"
 	"unsafe"
 
@@ -35,9 +34,6 @@ type User struct {
 	arg     record.Type
 	decimal bool // any decimal will do for arg
 	bind    func(arg Arg) Func
-	// bound has the functions that have been bound, by their Arg. So the same function over the same
-	// argument is the same Func.
-	bound sync.Map
 }
 
 // Name returns the name in SQL.
@@ -61,11 +57,7 @@ func (u *User) Bind(args ...Arg) (Func, error) {
 	if !u.Takes(args[0].Type) {
 		return nil, fmt.Errorf("agg: %s(%v) is not defined, expected %v", u.name, args[0].Type, u.arg)
 	}
-	fn, ok := u.bound.Load(args[0])
-	if !ok {
-		fn, _ = u.bound.LoadOrStore(args[0], u.bind(args[0]))
-	}
-	return fn.(Func), nil
+	return u.bind(args[0]), nil
 }
 
 // NewUser makes a function of a name, a version and what it does. S is the state of a group: a
@@ -86,7 +78,7 @@ func NewUser[S any, V Input, R Outcome](name string, version uint32, init func(*
 	u.decimal = u.arg.IsDecimal()
 	u.bind = func(arg Arg) Func {
 		return &user[S, V, R]{
-			words: int(t.Size()+7) / 8, typ: typeOf[R](), value: valueOf[V](arg.Type), init: init, add: add,
+			same: identity{u, arg.Type}, words: int(t.Size()+7) / 8, typ: typeOf[R](), value: valueOf[V](arg.Type), init: init, add: add,
 			merge: merge, result: result,
 		}
 	}
@@ -141,6 +133,7 @@ func valueOf[V Input](arg record.Type) func(a *Args, i int) V {
 // user is a user's function bound to an argument. The state lies in the row as the user's S; what
 // is left of its last word is zero.
 type user[S any, V Input, R Outcome] struct {
+	same   identity
 	words  int
 	typ    record.Type
 	value  func(a *Args, i int) V // nil if the word is the value
@@ -213,6 +206,24 @@ func (u *user[S, V, R]) Result(state []uint64, _ *Blocks) Value {
 		return Value{Bits: uint64(r.UnixNano())}
 	}
 	panic("agg: a result of another type")
+}
+
+// An identity says which function of a user it is, and over what.
+type identity struct {
+	user *User
+	arg  record.Type
+}
+
+func (u *user[S, V, R]) identity() identity { return u.same }
+
+// Same says whether two functions are the same over the same argument.
+func Same(a, b Func) bool {
+	x, ok := a.(interface{ identity() identity })
+	y, also := b.(interface{ identity() identity })
+	if ok || also {
+		return ok && also && x.identity() == y.identity()
+	}
+	return a == b
 }
 
 // flat describes a type that has no pointers, or says why it has some.
