@@ -73,8 +73,12 @@ func (p *Partition) noteAdded(t *table.Table) {
 // A router whose runner also steps the partition may apply its records in place, with direct and
 // directStripe. They are not called while the ring from that router has chunks.
 
-// applyDirect adds the records of a chunk that is in no ring.
+// applyDirect adds the records of a chunk that is in no ring. A chunk that was open when the plan
+// ended alone is dropped.
 func (p *Partition) applyDirect(c *Chunk) {
+	if p.phase == discarding {
+		return
+	}
 	p.checkLive()
 	p.applyChunk(c)
 	p.store()
@@ -83,6 +87,9 @@ func (p *Partition) applyDirect(c *Chunk) {
 // applyStripeDirect adds records that do not lie in a chunk but in p.words and p.args, see
 // applyStripe.
 func (p *Partition) applyStripeDirect(reader plan.ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
+	if p.phase == discarding {
+		return
+	}
 	p.checkLive()
 	p.applyStripe(reader, hashes, heap, nulls, panes)
 	p.store()

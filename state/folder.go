@@ -256,13 +256,18 @@ func readAll(fsys FS, file string) ([]byte, error) {
 	return text, nil
 }
 
-// sweep removes the files that no kept generation names: what an attempt has left that did not come
-// to its end. Nothing depends on it, so a failure is no error.
+// sweep removes the files that no kept generation names, and generations beyond those that are
+// kept: what an attempt has left that did not come to its end. Nothing depends on it, so a failure
+// is no error.
 func (f *Folder) sweep() error {
 	for _, file := range f.stray {
 		_ = f.fs.Remove(file)
 	}
 	f.stray = nil
+	// A process that ended after its newest generation had got its name may have left an old one.
+	if len(f.kept) > keepGenerations && f.fs.SyncFolder() == nil {
+		f.trim()
+	}
 	return nil
 }
 

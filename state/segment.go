@@ -240,6 +240,11 @@ func (f *Folder) forget() {
 		_ = f.fs.Remove(file)
 	}
 	f.damaged = nil
+	f.trim()
+}
+
+// trim removes the generations that are older than those that are kept.
+func (f *Folder) trim() {
 	if len(f.kept) <= keepGenerations {
 		return
 	}
