@@ -47,7 +47,7 @@ func TestCheck(t *testing.T) {
 		"values give  ": func(s *aggregate.Spec[sumState, int64, int64]) { // two means are no mean
 			s.Merge = func(into, from *sumState) { into.sum = (into.sum + from.sum) / 2; into.n += from.n }
 		},
-		"changes the state": func(s *aggregate.Spec[sumState, int64, int64]) {
+		"is changed by Merge": func(s *aggregate.Spec[sumState, int64, int64]) {
 			merge := s.Merge
 			s.Merge = func(into, from *sumState) { merge(into, from); from.n = 0 }
 		},
@@ -68,6 +68,7 @@ func TestNew(t *testing.T) {
 	type pointer struct {
 		in struct{ text [2]string }
 	}
+	_ = pointer{}.in
 	_, err := aggregate.New(aggregate.Spec[pointer, int64, bool]{Name: "Bad Name"})
 	for _, want := range []string{`the name "Bad Name"`, "no Add", "no Merge", "no Result", "field in: field text: a string"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -86,7 +87,7 @@ func (c *checker[S, V, R]) try(value func(*rand.Rand) V) error {
 			into := c.rng.IntN(len(parts))
 			c.Merge(parts[into], from)
 			if bytesOf(from) != before {
-				return fmt.Errorf("Merge changes the state that it merges from")
+				return errors.New("the state that is merged from is changed by Merge")
 			}
 			clear(unsafe.Slice((*byte)(unsafe.Pointer(from)), unsafe.Sizeof(*from))) // nobody may have kept it
 			parts[into] = moved(parts[into])
