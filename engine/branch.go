@@ -46,7 +46,7 @@ type PlanError struct {
 
 // Error names the plan, and says why it has ended.
 func (e *PlanError) Error() string {
-	return fmt.Sprintf("plan %d (%s): %v", e.Number, e.Plan.Name, e.Err)
+	return fmt.Sprintf("plan %d (%s): %v", e.Number, nameOf(e.Plan), e.Err)
 }
 
 // Unwrap returns why the plan has ended.
@@ -125,7 +125,15 @@ func (b *branch) ofPlan() string {
 	if len(b.engine.branches) == 1 {
 		return ""
 	}
-	return fmt.Sprintf(" of plan %d (%s)", b.id, b.cfg.Plan.Name)
+	return fmt.Sprintf(" of plan %d (%s)", b.id, nameOf(b.cfg.Plan))
+}
+
+// nameOf is what messages call a plan: its name, or the name of its source.
+func nameOf(p *plan.Plan) string {
+	if p.Name == "" {
+		return p.Source.Name()
+	}
+	return p.Name
 }
 
 // agentName names an agent of the plan, such as partition/3, or plan/1/partition/3 if the engine

@@ -236,7 +236,7 @@ func TestPlanFailsAlone(t *testing.T) {
 			Partitions: partitions, Cores: 2, NoPin: true, EpochInterval: time.Millisecond,
 		})
 		err := e.Wait()
-		if err == nil || !strings.Contains(err.Error(), "plan 0") || !strings.Contains(err.Error(), "no room") ||
+		if err == nil || !strings.Contains(err.Error(), "plan 0 (timed)") || !strings.Contains(err.Error(), "no room") ||
 			!errors.Is(err, broken) || !strings.Contains(err.Error(), "plan 2") {
 			t.Fatalf("%v", err)
 		}
