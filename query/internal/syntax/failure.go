@@ -140,6 +140,9 @@ func notThere(list []lexer.Token, pos Pos) (Pos, string) {
 // source is a token as it is written in the text.
 func source(text string, t lexer.Token) string {
 	switch {
+	case !t.EOF() && text[t.Pos.Offset] == '$': // the constant of a parameter
+		_, end, _ := scanOne(text, t.Pos.Offset)
+		return text[t.Pos.Offset:end]
 	case !t.EOF():
 		return shown(text[t.Pos.Offset : t.Pos.Offset+len(t.Value)])
 	case t.Pos.Offset < len(text):
