@@ -211,7 +211,7 @@ func (j *job) settle() {
 	switch s := j.status(); s.State {
 	case Failed, BackingOff:
 		if s.Desired != ShouldStop && s.Desired != shouldGo {
-			err = fmt.Errorf("job %q: %s", j.name, s.Cause)
+			err = fmt.Errorf("job %q: %w: %s", j.name, ErrFailed, s.Cause)
 		}
 	case Starting, Stopping, Replacing:
 		return
@@ -563,7 +563,8 @@ func (j *job) back(before entry, old Program, fault, why error) error {
 	j.become(before, old, fault)
 	j.say("the new text does not start, the old one was put back: " + why.Error())
 	j.reconcile("the old text was put back")
-	return fmt.Errorf("job %q: the new text does not start, so the old one was put back: %w", j.name, why)
+	return fmt.Errorf("job %q: %w: the new text does not start, so the old one was put back: %w", j.name, ErrFailed,
+		why)
 }
 
 // become makes an entry that is durable the entry of the job.

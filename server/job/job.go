@@ -127,6 +127,7 @@ var (
 	ErrNoJob  = errors.New("there is no such job")
 	ErrName   = errors.New("expected a name of 1 to 63 small letters, digits, _ and -, and a letter first")
 	ErrClosed = errors.New("the server is ending")
+	ErrFailed = errors.New("it does not run")
 	ErrState  = errors.New("the job is in another state")
 	ErrMemory = errors.New("the memory of the server is not enough")
 )
