@@ -97,7 +97,9 @@ func (c *runCmd) Run(std streams) (err error) {
 	stop := newStopper(std.err)
 	stop.saves = c.State != ""
 	defer stop.end()
-	ins, err := c.open(job, streams{stop.stdin(std.in), std.out, std.err})
+	opened := streams{stop.stdin(std.in), std.out, std.err}
+	ins, err := c.open(job, opened)
+	err = errors.Join(err, prepareTables(job, opened))
 	defer closeFeeds(ins)
 	if stop.cutEarly() {
 		return errInterrupted // before anything had come
@@ -131,7 +133,12 @@ func (c *runCmd) Run(std streams) (err error) {
 	if c.Live {
 		view = showJob(say, flowsOf(ins))
 	}
-	return c.wait(ins, stop, view, std.err)
+	err = c.wait(ins, stop, view, std.err)
+	if c.Stats {
+		tableLines(job, std.err)
+	}
+	sayMisses(job, std.err)
+	return err
 }
 
 // beforeStart is called when everything is open and nothing runs yet. A test uses it to remove a
