@@ -234,8 +234,8 @@ type buckets struct {
 	rows, begins, ends []uint32
 }
 
-// byBucket finds the rows of each bucket. A row whose hash another key has comes into v.rest, as its
-// number.
+// byBucket finds the rows of each bucket. A row whose hash another key has comes into v.rest, as
+// its number.
 func (b *Builder) byBucket(v *Version) (*buckets, error) {
 	by := &buckets{rows: make([]uint32, len(b.hashes)), begins: make([]uint32, len(v.displacements)+1)}
 	for _, h := range b.hashes {

@@ -452,8 +452,8 @@ func (r *slowReader) Line(offset int64) (int64, error) { return offset / 10, nil
 
 func (r *slowReader) Close() error { r.closed = true; return nil }
 
-// Goal: a load reads its readers to their end, waits after transient errors, says where a record was
-// rejected, and closes the readers whatever happens.
+// Goal: a load reads its readers to their end, waits after transient errors, says where a record
+// was rejected, and closes the readers whatever happens.
 func TestReaders(t *testing.T) {
 	row := func(id int64) func(b *record.Batch) error {
 		return func(b *record.Batch) error {

@@ -13,11 +13,11 @@ import (
 // retryAfter is how long a load waits after a transient error of a reader.
 const retryAfter = 100 * time.Millisecond
 
-// Readers makes a Load of readers, such as those of package readers. Each load opens them, reads
+// Readers makes a Load of readers, for example of package readers. Each load opens them, reads
 // them to their end, one after the other, and closes them. A record that a reader rejects makes the
 // load fail. A reader without an end never loads anything.
 //
-//	Load: lookup.Readers(func(context.Context) ([]record.Reader, error) { return open("accounts.csv") })
+//	Load: lookup.Readers(func(context.Context) ([]record.Reader, error) { return open("a.csv") })
 func Readers(open func(ctx context.Context) ([]record.Reader, error)) func(context.Context, *Builder) error {
 	return func(ctx context.Context, b *Builder) (err error) {
 		all, err := open(ctx)

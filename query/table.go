@@ -103,7 +103,8 @@ func (j *jobCompiler) joinable(q *syntax.Select) bool {
 				return false
 			}
 			if j.sources[join.Name] != nil {
-				j.fault(join.Pos, "%q is a source: records are joined with the rows of a table, which has a key: CREATE "+
+				j.fault(join.Pos, "%q is a source: records are joined with the rows of a table, which has a "+
+					"key: CREATE "+
 					"TABLE %s (..., PRIMARY KEY (...))", join.Name, join.Name)
 				return false
 			}

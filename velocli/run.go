@@ -20,7 +20,7 @@ const maxJobBytes = 1<<20 + 1
 
 // runCmd runs a job.
 type runCmd struct {
-	Job    string `arg:"" help:"A file with CREATE SOURCE, CREATE SINK, INSERT INTO and maybe a SELECT; - is standard input."`
+	Job    string `arg:"" help:"A file with CREATE SOURCE, TABLE, SINK, INSERT INTO and maybe a SELECT; - is standard input."`
 	Format string `help:"How to print the result of a SELECT without a sink: ${enum}." enum:"table,csv,ndjson" default:"table"`
 	sizing
 	durability

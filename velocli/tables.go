@@ -93,8 +93,10 @@ func sayMisses(job *query.Job, to io.Writer) {
 func tableLines(job *query.Job, to io.Writer) {
 	for _, t := range job.Tables {
 		s := t.Lookup.Stats()
-		line := fmt.Sprintf("table %s: version %d of %s, %d rows, %d KiB, loaded in %v; %d lookups, %d found nothing", s.Table,
-			s.Version, s.Loaded.UTC().Format(time.RFC3339), s.Rows, s.Bytes>>10, s.Took.Round(time.Millisecond), s.Lookups,
+		line := fmt.Sprintf("table %s: version %d of %s, %d rows, %d KiB, loaded in %v; %d lookups, %d found nothing",
+			s.Table,
+			s.Version, s.Loaded.UTC().Format(time.RFC3339), s.Rows, s.Bytes>>10, s.Took.Round(time.Millisecond),
+			s.Lookups,
 			s.Misses)
 		if s.Failures > 0 {
 			line += fmt.Sprintf("; %d loads failed, the last: %v", s.Failures, s.LastError)
