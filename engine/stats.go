@@ -184,6 +184,8 @@ type Stats struct {
 	StateBytes int           // memory of the groups of all plans, out of Config.StateBytes
 	StateLimit int           // what that may be at most
 	Elapsed    time.Duration // time from Start until now, or until everything had stopped
+	Ended      bool          // says that everything has stopped: Wait returns
+	Err        error         // what has gone wrong so far, as Wait returns it
 	Epoch      uint64        // number of the epoch of the newest snapshot
 	Epochs     EpochStats
 	Output     OutputStats
@@ -202,6 +204,7 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	s := Stats{
 		Plan: e.cfg.Plan.String(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.cuts.Visible(),
+		Ended: isDone(e.done), Err: e.outcome(),
 	}
 	if e.feeder != nil {
 		from := e.feeder.Stats()
