@@ -107,17 +107,17 @@ func instant(t time.Time) (v float64, ok bool) {
 
 // labelsOf has the labels of each level.
 var (
-	ofJob       = []string{"job"}
-	ofEngine    = []string{"job", "engine"}
-	ofPlan      = []string{"job", "engine", "plan"}
-	ofReader    = []string{"job", "engine", "reader"}
-	ofFlow      = []string{"job", "engine", "plan", "reader"}
-	ofSplit     = []string{"job", "engine", "plan", "reader", "split"}
-	ofLag       = []string{"job", "engine", "reader", "split"}
-	ofPartition = []string{"job", "engine", "plan", "partition"}
-	ofAgent     = []string{"job", "engine", "agent"}
-	ofRunner    = []string{"job", "engine", "runner"}
-	ofRing      = []string{"job", "engine", "plan", "reader", "partition"}
+	ofJob       = []string{"job_name"}
+	ofEngine    = []string{"job_name", "engine"}
+	ofPlan      = []string{"job_name", "engine", "plan"}
+	ofReader    = []string{"job_name", "engine", "reader"}
+	ofFlow      = []string{"job_name", "engine", "plan", "reader"}
+	ofSplit     = []string{"job_name", "engine", "plan", "reader", "split"}
+	ofLag       = []string{"job_name", "engine", "reader", "split"}
+	ofPartition = []string{"job_name", "engine", "plan", "partition"}
+	ofAgent     = []string{"job_name", "engine", "agent"}
+	ofRunner    = []string{"job_name", "engine", "runner"}
+	ofRing      = []string{"job_name", "engine", "plan", "reader", "partition"}
 )
 
 // and adds a label.

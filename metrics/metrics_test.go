@@ -124,16 +124,16 @@ func TestPutTogether(t *testing.T) {
 	s.Plans[0].Watermarks[1].At = time.Time{}
 	out := text(t, Prometheus, false, jobOf("j", s))
 	for _, want := range []string{
-		`velo_records_total{job="j",engine="",plan="0",reader="all",outcome="routed"} 400`,
-		`velo_watermark_timestamp_seconds{job="j",engine="",plan="0",reader="all",split="all"} 1772443802`,
-		`velo_lag_records{job="j",engine="",reader="all",split="all"} 700`,
-		`velo_reader_retries_total{job="j",engine="",reader="all"} 200`,
-		`velo_partition_records_total{job="j",engine="",plan="0",partition="all"} 350`,
-		`velo_partition_lost_records_total{job="j",engine="",plan="0",partition="all",reason="late"} 140`,
-		`velo_agent_busy_seconds_total{job="j",engine="",agent="reader/all"} 100`,
-		`velo_agent_stalled_seconds_total{job="j",engine="",agent="reader/all",cause="ring_full"} 150`,
-		`velo_agent_busy_seconds_total{job="j",engine="",agent="partition/all"} 70`,
-		`velo_runner_cpu_seconds_total{job="j",engine="",runner="all"} 200`,
+		`velo_records_total{job_name="j",engine="",plan="0",reader="all",outcome="routed"} 400`,
+		`velo_watermark_timestamp_seconds{job_name="j",engine="",plan="0",reader="all",split="all"} 1772443802`,
+		`velo_lag_records{job_name="j",engine="",reader="all",split="all"} 700`,
+		`velo_reader_retries_total{job_name="j",engine="",reader="all"} 200`,
+		`velo_partition_records_total{job_name="j",engine="",plan="0",partition="all"} 350`,
+		`velo_partition_lost_records_total{job_name="j",engine="",plan="0",partition="all",reason="late"} 140`,
+		`velo_agent_busy_seconds_total{job_name="j",engine="",agent="reader/all"} 100`,
+		`velo_agent_stalled_seconds_total{job_name="j",engine="",agent="reader/all",cause="ring_full"} 150`,
+		`velo_agent_busy_seconds_total{job_name="j",engine="",agent="partition/all"} 70`,
+		`velo_runner_cpu_seconds_total{job_name="j",engine="",runner="all"} 200`,
 	} {
 		if !strings.Contains(out, want+"\n") {
 			t.Errorf("there is no %s in\n%s", want, out)
@@ -157,10 +157,10 @@ func TestText(t *testing.T) {
 		{"prometheus", prom, "# TYPE velo_records_total counter\n# HELP velo_records_total Records by"},
 		{"prometheus", prom, `split="a\"b\\c\nd` + "\uFFFD" + `"} 1772443800` + "\n"},
 		{"prometheus", prom, `plan="volumes"`},
-		{"prometheus", prom, `velo_job_restarts_total{job="j"} 1.152921504606847e+18` + "\n"},
-		{"prometheus", prom, `velo_checkpoint_duration_seconds{job="j",engine=""} 0.04` + "\n"},
-		{"prometheus", prom, `velo_job_state{job="j",state="running"} 1` + "\n"},
-		{"prometheus", prom, `velo_job_state{job="j",state="failed"} 0` + "\n"},
+		{"prometheus", prom, `velo_job_restarts_total{job_name="j"} 1.152921504606847e+18` + "\n"},
+		{"prometheus", prom, `velo_checkpoint_duration_seconds{job_name="j",engine=""} 0.04` + "\n"},
+		{"prometheus", prom, `velo_job_state{job_name="j",state="running"} 1` + "\n"},
+		{"prometheus", prom, `velo_job_state{job_name="j",state="failed"} 0` + "\n"},
 		{
 			"openmetrics", open,
 			"# TYPE velo_agent_busy_seconds counter\n# UNIT velo_agent_busy_seconds seconds\n# HELP velo_agent_busy_seconds ",
@@ -171,7 +171,7 @@ func TestText(t *testing.T) {
 			t.Errorf("%s: there is no %q in\n%s", c.of, c.want, c.in)
 		}
 	}
-	line := regexp.MustCompile(`^[a-z_]+\{[a-z]+="([^"\\\n]|\\[\\"n])*"(,[a-z]+="([^"\\\n]|\\[\\"n])*")*\} [-+.e0-9]+\n$`)
+	line := regexp.MustCompile(`^[a-z_]+\{[a-z_]+="([^"\\\n]|\\[\\"n])*"(,[a-z_]+="([^"\\\n]|\\[\\"n])*")*\} [-+.e0-9]+\n$`)
 	for l := range strings.Lines(prom) {
 		if !strings.HasPrefix(l, "# ") && !line.MatchString(l) {
 			t.Errorf("a line is %q", l)
@@ -202,6 +202,8 @@ func TestFamilies(t *testing.T) {
 			t.Errorf("%s is there twice", f.Name)
 		case seen[f.Name] == 0:
 			t.Errorf("%s has no series", f.Name)
+		case slices.Contains(f.Labels, "job") || slices.Contains(f.Labels, "instance"):
+			t.Errorf("%s has a label that Prometheus sets itself: %v", f.Name, f.Labels)
 		case f.Unit != "" && !strings.HasSuffix(f.Name, "_"+f.Unit):
 			t.Errorf("%s has the unit %s", f.Name, f.Unit)
 		case strings.HasSuffix(f.Name, "_total") || !strings.HasPrefix(f.Name, "velo_") || !strings.HasSuffix(f.Help, "."):
@@ -220,8 +222,8 @@ func TestInner(t *testing.T) {
 	s.From = &inner
 	out := text(t, Prometheus, false, jobOf("j", s), Job{Name: "k", State: "stopped"})
 	for _, want := range []string{
-		`velo_epochs_total{job="j",engine="inner"} 9`, `velo_epochs_total{job="j",engine=""} 9`,
-		`velo_job_state{job="k",state="stopped"} 1`,
+		`velo_epochs_total{job_name="j",engine="inner"} 9`, `velo_epochs_total{job_name="j",engine=""} 9`,
+		`velo_job_state{job_name="k",state="stopped"} 1`,
 	} {
 		if !strings.Contains(out, want+"\n") {
 			t.Errorf("there is no %s in\n%s", want, out)
@@ -266,7 +268,7 @@ func TestSet(t *testing.T) {
 	}
 	w := get(http.MethodGet, "/metrics", "")
 	if !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain; version=0.0.4") ||
-		!strings.Contains(w.Body.String(), `job="many"`) || strings.Contains(w.Body.String(), "velo_ring_depth") {
+		!strings.Contains(w.Body.String(), `job_name="many"`) || strings.Contains(w.Body.String(), "velo_ring_depth") {
 		t.Errorf("%v\n%s", w.Header(), w.Body)
 	}
 	w = get(http.MethodGet, "/metrics?detail", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")

@@ -136,10 +136,14 @@ func serveMetrics(l net.Listener, token []byte, job string, ins []*ingest) *endp
 	var set metrics.Set
 	set.AddJobs(func() []metrics.Job { return []metrics.Job{jobMetrics(job, ins)} })
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", &set)
+	mux.Handle("/metrics", bearing(token, &set))
+	// Probes bear no token, so they are told whether, and only who may see the rest is told why.
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		why := unready(jobMetrics(job, ins))
+		if why != "" && token != nil {
+			why = "not ready; /metrics says more"
+		}
 		if why != "" {
 			http.Error(w, why, http.StatusServiceUnavailable)
 			return
@@ -148,7 +152,7 @@ func serveMetrics(l net.Listener, token []byte, job string, ins []*ingest) *endp
 	})
 	e := &endpoint{
 		server: &http.Server{
-			Handler: bearing(token, mux), ReadTimeout: metricsWithin, WriteTimeout: metricsWithin,
+			Handler: mux, ReadTimeout: metricsWithin, WriteTimeout: metricsWithin,
 			IdleTimeout: metricsIdle, MaxHeaderBytes: metricsHeader,
 		},
 		ended: make(chan struct{}),
@@ -165,13 +169,14 @@ func bearing(token []byte, to http.Handler) http.Handler {
 	if token == nil {
 		return to
 	}
-	want := sha256.Sum256(token)
+	right := sha256.Sum256(token)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, bears := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		sum := sha256.Sum256([]byte(got)) // of equal length, so that the time does not tell the length
-		if subtle.ConstantTimeCompare(sum[:], want[:]) != 1 || !bears {
+		if subtle.ConstantTimeCompare(sum[:], right[:]) != 1 || !bears {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "the token of --metrics-token is needed: Authorization: Bearer TOKEN", http.StatusUnauthorized)
+			const want = "the token of --metrics-token is needed: Authorization: Bearer TOKEN"
+			http.Error(w, want, http.StatusUnauthorized)
 			return
 		}
 		to.ServeHTTP(w, r)

@@ -93,9 +93,9 @@ SELECT count(*) AS n FROM trades`,
 		}
 	}
 	for _, want := range []string{
-		`velo_job_state{job="volumes",state="running"} 1`,
-		`velo_records_total{job="volumes",engine="",plan="volumes",reader="0",outcome="routed"} 1000`,
-		`velo_records_total{job="volumes",engine="",plan="SELECT",reader="0",outcome="routed"} 1000`,
+		`velo_job_state{job_name="volumes",state="running"} 1`,
+		`velo_records_total{job_name="volumes",engine="",plan="volumes",reader="0",outcome="routed"} 1000`,
+		`velo_records_total{job_name="volumes",engine="",plan="SELECT",reader="0",outcome="routed"} 1000`,
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("there is no %s in\n%s", want, text)
@@ -105,8 +105,8 @@ SELECT count(*) AS n FROM trades`,
 		path, token, want string
 		status            int
 	}{
-		{"/healthz", "0123456789abcdef0123", "ok\n", http.StatusOK},
-		{"/readyz", "0123456789abcdef0123", "ready\n", http.StatusOK},
+		{"/healthz", "", "ok\n", http.StatusOK},
+		{"/readyz", "", "ready\n", http.StatusOK},
 		{"/metrics", "", "Authorization: Bearer TOKEN", http.StatusUnauthorized},
 		{"/metrics", "0123456789abcdef012", "Authorization: Bearer TOKEN", http.StatusUnauthorized},
 		{"/", "0123456789abcdef0123", "404 page not found", http.StatusNotFound},
@@ -128,8 +128,10 @@ SELECT count(*) AS n FROM trades`,
 // that do not fit, before anything runs.
 func TestMetricsRefused(t *testing.T) {
 	inFolder(t, map[string]string{
-		"job.sql": `CREATE SOURCE s (k bigint NOT NULL, v bigint NOT NULL) WITH (connector = 'generator', rows = '10'); SELECT count(*) FROM s`, "short": "abc\n",
-		"token": "0123456789abcdef0123\n",
+		"job.sql": `CREATE SOURCE s (k bigint NOT NULL, v bigint NOT NULL) 
+  WITH (connector = 'generator', rows = '10');
+SELECT count(*) FROM s`,
+		"short": "abc\n", "token": "0123456789abcdef0123\n",
 	})
 	for _, c := range []struct {
 		args []string
@@ -148,6 +150,25 @@ func TestMetricsRefused(t *testing.T) {
 		out, errs, status := velo(t, "", append([]string{"run", "job.sql"}, c.args...)...)
 		if status != statusFailed || out != "" || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: status %d, %s%s", c.args, status, out, errs)
+		}
+	}
+}
+
+// Goal: the program prints its manual page and completions, made from its own commands.
+func TestManual(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"man"}, ".SH COMMAND STATE BACKUP"},
+		{[]string{"man"}, `\-\-metrics=HOST:PORT`},
+		{[]string{"completion", "bash"}, "--metrics"},
+		{[]string{"completion", "zsh"}, "#compdef velo"},
+		{[]string{"completion", "fish"}, "complete -c velo -n '__fish_seen_subcommand_from run' -l metrics"},
+	} {
+		out, errs, status := velo(t, "", c.args...)
+		if status != 0 || errs != "" || !strings.Contains(out, c.want) {
+			t.Errorf("%v: status %d, there is no %q in\n%s%s", c.args, status, c.want, out, errs)
 		}
 	}
 }
