@@ -6,6 +6,7 @@ import (
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
@@ -103,6 +104,9 @@ type stage struct {
 	joint        *jointStage
 	jointColumns []int
 	view         *record.Batch
+	// pins are the versions of the tables that the machine looks up. The routers of a fan share
+	// them.
+	pins *lookup.Pins
 	// result is what the machine made of the source's batch; it is nil if there is no machine.
 	result *expr.Result
 	// failed are the records that could not be computed and are not in quarantine yet.
@@ -269,6 +273,9 @@ func NewRouter(id plan.ReaderID, pl *plan.Plan, source Source, route plan.Route,
 	}
 	r.alone = routers{r}
 	r.published.watermark.Store(watermarkNone)
+	if l.Stage != nil {
+		r.pins = lookup.NewPins(l.Stage.Tables()...)
+	}
 	r.stripe = stripe{
 		keys: l.Keys.NewKeys(stripeRows), counts: make([]int, len(out)), bytes: make([]int, len(out)),
 	}
@@ -528,7 +535,7 @@ func (r *Router) take(b *record.Batch) {
 			if r.machine == nil || r.machine.Rows() < b.Len() {
 				r.machine = stage.New(b.Cap())
 			}
-			res = r.machine.Run(b)
+			res = r.machine.RunWith(r.pins, b)
 		}
 		r.counters.In += uint64(res.Filtered)
 		r.counters.Filtered += uint64(res.Filtered)

@@ -13,6 +13,7 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/epoch"
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
@@ -196,6 +197,7 @@ type Stats struct {
 	Readers    []ReaderStats
 	Partitions []PartitionStats
 	Rings      []RingStats
+	Tables     []lookup.Stats // of the tables that the plans look up
 	Runners    []RunnerStats
 	Agents     []AgentStats // in the order of the runners
 }
@@ -214,6 +216,7 @@ func (e *Engine) Stats() Stats {
 	if k := e.keeper; k != nil {
 		s.State = k.read()
 	}
+	s.Tables = e.tables.stats()
 	if r := e.rebalancing; r != nil {
 		s.Rebalance = r.stats()
 	}

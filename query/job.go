@@ -9,6 +9,7 @@ import (
 
 	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/internal/interval"
+	"github.com/velo-engine/velo/lookup"
 
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/plan"
@@ -32,6 +33,7 @@ const MaxOutputs = 64
 // It is only data: the caller that runs it opens sources and sinks as their options say.
 type Job struct {
 	Sources []*Source // in the order of the text
+	Tables  []*Table  // in the order of the text
 	Outputs []*Output // in the order of the text
 }
 
@@ -41,6 +43,14 @@ type Source struct {
 	Schema    *record.Schema
 	Watermark *Watermark // nil if there is none
 	Options   *Options
+}
+
+// A Table is a CREATE TABLE with a PRIMARY KEY: rows that queries join their records with. The
+// caller says how Lookup is loaded, with its Configure, before a plan over it is started.
+type Table struct {
+	Name    string
+	Options *Options
+	Lookup  *lookup.Table // its Config has Refresh, MaxStale and OnStale as the options say
 }
 
 // A Watermark is WATERMARK FOR column AS column - INTERVAL '...': records come at most OutOfOrder
@@ -77,7 +87,7 @@ func CompileJob(text string, connectors *connect.Registry) (*Job, error) {
 	all, faults := syntax.ParseAll(text)
 	j := &jobCompiler{
 		text: text, faults: faults, broken: len(faults) > 0, sources: map[string]*Source{},
-		sinks: map[string]*Sink{}, fed: map[string]bool{},
+		tables: map[string]*Table{}, sinks: map[string]*Sink{}, fed: map[string]bool{},
 	}
 	j.declare(all, connectors)
 	j.queries(all)
@@ -114,6 +124,7 @@ type jobCompiler struct {
 	broken  bool // a statement could not be read: it may have had what seems to be missing
 	job     Job
 	sources map[string]*Source // Schema is nil if the columns have faults
+	tables  map[string]*Table  // Lookup is nil if the columns have faults
 	sinks   map[string]*Sink
 	fed     map[string]bool // sinks that have an input
 }
@@ -143,6 +154,12 @@ func (j *jobCompiler) declare(all []syntax.Statement, known *connect.Registry) {
 			if j.taken(s.Pos, s.Name, s.IfNotExists) {
 				continue
 			}
+			if len(s.Key) > 0 {
+				t := j.table(s, sources, findSource)
+				j.tables[s.Name] = t
+				j.job.Tables = append(j.job.Tables, t)
+				continue
+			}
 			source := &Source{Name: s.Name, Options: j.options(s.Pos, "source", s.Options, sources, findSource)}
 			source.Schema = j.columns(s)
 			source.Watermark = j.watermark(s, source.Schema)
@@ -162,10 +179,11 @@ func (j *jobCompiler) declare(all []syntax.Statement, known *connect.Registry) {
 func (j *jobCompiler) taken(pos syntax.Pos, name string, foreseen bool) bool {
 	_, source := j.sources[name]
 	_, sink := j.sinks[name]
-	if (source || sink) && !foreseen {
-		j.fault(pos, "%q is there already: each source and sink has a name of its own", name)
+	_, table := j.tables[name]
+	if (source || sink || table) && !foreseen {
+		j.fault(pos, "%q is there already: each source, table and sink has a name of its own", name)
 	}
-	return source || sink
+	return source || sink || table
 }
 
 // columns makes the schema of a source, or nil if it has faults.
@@ -325,7 +343,10 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 	from := innermost(q).From
 	source := j.sources[from.Name]
 	if source == nil {
-		if !j.broken {
+		if j.tables[from.Name] != nil {
+			j.fault(from.Pos, "%q is a table: a query reads a source, and JOIN %s ON ... finds rows of the table",
+				from.Name, from.Name)
+		} else if !j.broken {
 			j.fault(from.Pos, "there is no source %q%s", from.Name, nearest(from.Name, sortedKeys(j.sources)))
 		}
 		return
@@ -333,8 +354,11 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 	if source.Schema == nil {
 		return // its faults have been reported
 	}
+	if !j.joinable(q) {
+		return // the faults of its tables have been reported
+	}
 	text := q.String()
-	c, err := analyse(j.text, q, []*record.Schema{source.Schema})
+	c, err := analyse(j.text, q, Catalog{Sources: []*record.Schema{source.Schema}, Tables: j.lookups()})
 	if err != nil {
 		j.faults = append(j.faults, err)
 		return

@@ -26,6 +26,7 @@ var layers = []layer{
 		"connectors by name; epochs, slots, pins: progress, never data; keys as words; models of the protocols; " +
 			"generations in files",
 	},
+	{[]string{"lookup"}, "tables that records are joined with"},
 	{[]string{"core/expr", "core/agg", "core/window"}, "scalar expressions; aggregate functions; times and windows"},
 	{[]string{"core/table"}, "the groups of a partition; above agg because finding rows returns agg.Rows"},
 	{[]string{"core/layout"}, "a compiled plan: where everything lies in chunks and rows"},
