@@ -222,6 +222,10 @@ type publishedCounters struct {
 	words [result.CounterWords]atomic.Uint64
 	// groups is the number of groups in the router's own tables.
 	groups atomic.Uint64
+	// watermark is the watermark of what has been routed, and idle is what the last mark said.
+	// Both are written only if the plan has windows.
+	watermark atomic.Int64
+	idle      atomic.Bool
 }
 
 func (p *publishedCounters) store(c *result.Counters) {
@@ -268,6 +272,7 @@ func NewRouter(id plan.ReaderID, pl *plan.Plan, source Source, route plan.Route,
 		context: plan.RouteContext{Reader: id, Partitions: len(out)},
 	}
 	r.alone = routers{r}
+	r.published.watermark.Store(watermarkNone)
 	if l.Stage != nil {
 		r.pins = lookup.NewPins(l.Stage.Tables()...)
 	}
@@ -500,6 +505,16 @@ func (r *Router) startMarks() (work int) {
 func (r *Router) publishCounters() {
 	r.published.store(&r.counters)
 	r.published.groups.Store(uint64(r.folder.groups()))
+	if r.layout.Window != nil {
+		r.published.watermark.Store(r.times.watermark)
+	}
+}
+
+// Watermark is how far the reader has come in event time, and whether it is idle and so holds no
+// window back. It is WatermarkNone before the first record and in a plan without windows. Any
+// goroutine may call it.
+func (r *Router) Watermark() (at int64, idle bool) {
+	return r.published.watermark.Load(), r.published.idle.Load()
 }
 
 // FoldedGroups is the number of groups folded and not sent yet. Any goroutine may call it.
@@ -565,6 +580,10 @@ func (r *Router) sendChunks(busy bool) (chunks int) {
 // it has sent.
 func (r *Router) sendMarks() (sent int) {
 	r.published.store(&r.counters)
+	if r.layout.Window != nil {
+		r.published.watermark.Store(r.times.watermark)
+		r.published.idle.Store(r.times.idle)
+	}
 	kind := chunkMark
 	if r.atEnd {
 		kind = chunkEnd

@@ -24,6 +24,7 @@ type runCmd struct {
 	Format string `help:"How to print the result of a SELECT without a sink: ${enum}." enum:"table,csv,ndjson" default:"table"`
 	sizing
 	durability
+	observed
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
 	Stats      bool   `help:"Print what the engines did, to standard error."`
 	Live       bool   `help:"Show on standard error, in a terminal, what each query and each source does while the job runs."`
@@ -117,6 +118,13 @@ func (c *runCmd) Run(std streams) (err error) {
 			in.aside.file = set
 		}
 	}
+	listener, token, err := c.listenMetrics(std)
+	if err != nil {
+		return err
+	}
+	if listener != nil {
+		defer listener.Close() // serving closes it, too
+	}
 	if stop.start() {
 		return errInterrupted
 	}
@@ -129,6 +137,7 @@ func (c *runCmd) Run(std streams) (err error) {
 	if err := c.start(ins); err != nil {
 		return err
 	}
+	defer serveMetrics(listener, token, jobName(c.Job), ins).stop()
 	var view *background
 	if c.Live {
 		view = showJob(say, flowsOf(ins))

@@ -37,6 +37,7 @@ var layers = []layer{
 		[]string{"engine", "query", "readers", "readers/compressed", "writers", "bench/nexmark"},
 		"threads and life cycle; SQL; formats",
 	},
+	{[]string{"metrics"}, "counters of engines as text for Prometheus"},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},
 	{[]string{"bench", "examples/"}, "workloads; small services"},
 	{[]string{"velocli"}, "the program velo, for mains that import connectors"},
