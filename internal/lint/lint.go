@@ -37,7 +37,12 @@ var layers = []layer{
 		[]string{"engine", "query", "readers", "readers/compressed", "writers", "bench/nexmark"},
 		"threads and life cycle; SQL; formats",
 	},
-	{[]string{"metrics"}, "counters of engines as text for Prometheus"},
+	{
+		[]string{"metrics", "view", "server/job", "server/push"},
+		"counters of engines as text for Prometheus; live results by name, and SELECT over them; jobs that are " +
+			"kept alive; sources that are pushed to",
+	},
+	{[]string{"server"}, "views, jobs and pushed sources over HTTP"},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},
 	{[]string{"bench", "examples/"}, "workloads; small services"},
 	{[]string{"velocli"}, "the program velo, for mains that import connectors"},
