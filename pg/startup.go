@@ -54,7 +54,7 @@ func (s *server) serve(conn net.Conn) {
 		out:      writer{conn: secured, timeout: s.limits.Write},
 		settings: map[string]string{}, first: map[string]string{},
 		prepared: map[string]*prepared{}, portals: map[string]*portal{},
-		types: pgtype.NewMap(), style: style{zone: time.UTC, utc: true},
+		tx: transaction{state: txNone}, types: pgtype.NewMap(), style: style{zone: time.UTC, utc: true},
 	}
 	c.backend = pgproto3.NewBackend(c.in, nil)
 	c.backend.SetMaxBodyLen(s.limits.Message)

@@ -302,10 +302,10 @@ func (c *session) describeQuery(sql string, params int) (*record.Schema, []recor
 	return rows.Schema(), nil, nil
 }
 
-// bare is a SELECT without the qualifiers that package query does not take: those of the schema, and
+// bare is one SELECT of a text, without the qualifiers that package query does not take: those of the schema, and
 // the name of the view before a column. Blanks take their place, so that places in errors stay.
 func bare(text string, t []catalog.Token, views []View) string {
-	out := []byte(text)
+	out := []byte(part(text[:t[len(t)-1].End], t[0].Pos))
 	blank := func(from, to int) {
 		for i := from; i < to; i++ {
 			out[i] = ' '

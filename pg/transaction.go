@@ -21,16 +21,16 @@ type transaction struct {
 type savepoint struct{ name string }
 
 // reading is where a statement reads. end must be called after Select.
-func (c *session) reading() (r Reading, end func(), err error) {
+func (c *session) reading() (_ Reading, end func(), err error) {
 	if c.tx.state != txOpen {
-		r, err = c.server.config.Source.Begin()
+		r, err := c.server.config.Source.Begin()
 		if err != nil {
 			return nil, nil, err
 		}
 		return r, r.Close, nil
 	}
 	if c.tx.reading == nil {
-		r, err = c.server.config.Source.Begin()
+		r, err := c.server.config.Source.Begin()
 		if err != nil {
 			return nil, nil, err
 		}
