@@ -114,6 +114,7 @@ type star struct {
 
 type call struct {
 	name     string
+	label    string // how the result is called, if not by name
 	args     []node
 	star     bool
 	distinct bool

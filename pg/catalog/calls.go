@@ -55,6 +55,9 @@ func (s *scope) call(x *call) value {
 		panic(s.noFunction(x, args))
 	}
 	typ := f.typ
+	if x.label == "extract" {
+		typ = oidNumeric
+	}
 	if typ == 0 {
 		typ = args[f.like].typ
 	}

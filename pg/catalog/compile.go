@@ -240,7 +240,8 @@ func (c *compiler) ordered(p *plan, keys []sortKey, base *scope) *plan {
 	if len(keys) == 0 {
 		return p
 	}
-	s := &scope{c: c, parent: base, rels: []*rel{{columns: p.columns}}}
+	s := &scope{c: c, parent: base}
+	s.add(&rel{columns: p.columns})
 	var values []value
 	for _, k := range keys {
 		if n, ok := ordinal(k.x); ok {

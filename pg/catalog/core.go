@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"slices"
 )
 
@@ -101,7 +102,7 @@ func (s *scope) items(items []item) (out output) {
 		if name == "" {
 			name = nameOfExpr(it.x)
 		}
-		out.columns = append(out.columns, Column{Name: name, Type: v.typ, Mod: -1})
+		out.columns = append(out.columns, Column{Name: name, Type: v.typ, Mod: -1, fields: v.cols})
 		out.values = append(out.values, v)
 	}
 	return out
@@ -133,49 +134,61 @@ func (s *scope) expand(st *star, out *output) {
 
 // nameOfExpr is the name that PostgreSQL gives a column without an alias.
 func nameOfExpr(x node) string {
+	name, _ := figure(x)
+	if name == "" {
+		return "?column?"
+	}
+	return name
+}
+
+// figure is a name for an expression. A name that is strong stays when the expression is cast.
+func figure(x node) (name string, strong bool) {
 	switch x := x.(type) {
 	case *columnRef:
-		return x.parts[len(x.parts)-1]
+		return x.parts[len(x.parts)-1], true
 	case *call:
-		return x.name
+		return cmp.Or(x.label, x.name), true
 	case *field:
-		return x.name
-	case *cast:
-		n := nameOfExpr(x.x)
-		if n == "?column?" || n == "case" {
-			if t := types().byOID[x.to]; t != nil {
-				return t.name
-			}
-		}
-		return n
+		return x.name, true
 	case *index:
-		return nameOfExpr(x.x)
+		return figure(x.x)
+	case *cast:
+		name, strong = figure(x.x)
+		to := x.to
+		if e := elementOf(to); e != 0 {
+			to = e
+		}
+		if t := types().byOID[to]; !strong && t != nil {
+			name = t.name
+		}
+		return name, strong
 	case *caseExpr:
-		if x.other != nil {
-			if n := nameOfExpr(x.other); n != "?column?" {
-				return n
-			}
+		name, strong = figure(x.other)
+		if !strong {
+			name = "case"
 		}
-		return "case"
+		return name, strong
 	case *arrayLit, *arrayQuery:
-		return "array"
+		return "array", true
 	case *exists:
-		return "exists"
+		return "exists", true
 	case *row:
-		return "row"
+		return "row", true
 	case *subquery:
-		if c, ok := x.q.body.(*core); ok && len(c.items) > 0 {
-			if c.items[0].alias != "" {
-				return c.items[0].alias
-			}
-			return nameOfExpr(c.items[0].x)
+		c, ok := x.q.body.(*core)
+		if !ok || len(c.items) == 0 {
+			return "", false
 		}
+		if c.items[0].alias != "" {
+			return c.items[0].alias, true
+		}
+		return figure(c.items[0].x)
 	case *constant:
 		if x.typ == oidBool {
-			return "bool"
+			return "bool", false
 		}
 	}
-	return "?column?"
+	return "", false
 }
 
 // keyList compiles GROUP BY, ORDER BY and DISTINCT ON: numbers and names of output columns, or

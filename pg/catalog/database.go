@@ -45,6 +45,7 @@ type Column struct {
 	Type    uint32
 	Mod     int64
 	NotNull bool
+	fields  []Column // of a composite value
 }
 
 const (

@@ -147,7 +147,7 @@ func (s *scope) find(x *columnRef) (v value, ok bool) {
 			if ok {
 				panic(fault(codeAmbiguous, x.pos, "column reference %q is ambiguous", name))
 			}
-			v, ok = value{typ: c.Type, eval: at(i, k)}, true
+			v, ok = value{typ: c.Type, cols: c.fields, eval: at(i, k)}, true
 			s.refs |= 1 << i
 		}
 	}

@@ -104,6 +104,9 @@ func (s *scope) add(r *rel) *joined {
 	if len(s.rels) >= maxRelations {
 		panic(fault(codeTooComplex, -1, "FROM has more than %d relations", maxRelations))
 	}
+	if r.alias != "" && slices.ContainsFunc(s.rels, func(o *rel) bool { return o.alias == r.alias }) {
+		panic(fault("42712", -1, "table name %q specified more than once", r.alias))
+	}
 	if r.hidden == nil {
 		r.hidden = make([]bool, len(r.columns))
 	}

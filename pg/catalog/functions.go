@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"regexp"
@@ -145,6 +146,7 @@ func sessionFunctions() map[string]function {
 			}
 			return v, e.run.db.Set(n, v)
 		}},
+		"getdatabaseencoding":           fixed(oidName, 0, 0, "UTF8"),
 		"pg_is_in_recovery":             fixed(oidBool, 0, 0, false),
 		"pg_is_wal_replay_paused":       fixed(oidBool, 0, 0, false),
 		"txid_current":                  fixed(oidInt8, 0, 0, int64(1)),
@@ -155,13 +157,13 @@ func sessionFunctions() map[string]function {
 		"inet_client_addr":              fixed(oidText, 0, 0, nil),
 		"inet_client_port":              fixed(oidInt4, 0, 0, nil),
 		"pg_client_encoding":            fixed(oidName, 0, 0, "UTF8"),
-		"pg_advisory_lock":              fixed(oidText, 1, 2, ""),
+		"pg_advisory_lock":              fixed(oidVoid, 1, 2, ""),
 		"pg_advisory_unlock":            fixed(oidBool, 1, 2, true),
 		"pg_try_advisory_lock":          fixed(oidBool, 1, 2, true),
-		"pg_advisory_unlock_all":        fixed(oidText, 0, 0, ""),
+		"pg_advisory_unlock_all":        fixed(oidVoid, 0, 0, ""),
 		"pg_encoding_to_char":           fixed(oidName, 1, 1, "UTF8"),
 		"pg_char_to_encoding":           fixed(oidInt4, 1, 1, int64(6)),
-		"pg_sleep":                      {typ: oidText, min: 1, max: 1, args: []uint32{oidFloat8}, f: sleep},
+		"pg_sleep":                      {typ: oidVoid, min: 1, max: 1, args: []uint32{oidFloat8}, f: sleep},
 		"pg_get_userbyid":               ofOID(oidName, 1, userByID),
 		"pg_last_wal_receive_lsn":       fixed(oidText, 0, 0, nil),
 		"pg_last_wal_replay_lsn":        fixed(oidText, 0, 0, nil),
@@ -228,9 +230,9 @@ func objectFunctions() map[string]function {
 			}
 			return e.run.db.comment(oid), nil
 		}},
-		"shobj_description": none(2),
-		"col_description":   none(2),
-		"pg_get_expr":       none(3),
+		"shobj_description": none(2), "pg_describe_object": none(3),
+		"col_description": none(2),
+		"pg_get_expr":     none(3),
 		"pg_get_viewdef": {typ: oidText, min: 1, max: 2, args: []uint32{oidOID, oidBool}, f: func(e *env, a []any) (any, error) {
 			oid, ok := a[0].(int64)
 			if s, isText := a[0].(string); isText {
@@ -387,8 +389,12 @@ func textFunctions() map[string]function {
 		})
 	}
 	return map[string]function{
-		"lower":  ofText(oidText, func(s string) any { return strings.ToLower(s) }),
-		"upper":  ofText(oidText, func(s string) any { return strings.ToUpper(s) }),
+		"lower": ofText(oidText, func(s string) any { return lower(s) }),
+		"upper": ofText(oidText, func(s string) any { return upperASCII(s) }),
+		"like_escape": ofTexts(oidText, 2, 2, nil, func(s []string, _ []int64) (any, error) {
+			return likeEscape(s[0], s[1])
+		}),
+		"format": {typ: oidText, min: 1, max: -1, lax: true, f: format},
 		"length": length, "char_length": length, "character_length": length,
 		"octet_length":  ofText(oidInt4, func(s string) any { return int64(len(s)) }),
 		"quote_ident":   ofText(oidText, func(s string) any { return quoteName(s) }),
@@ -455,6 +461,117 @@ func textFunctions() map[string]function {
 			return "'" + strings.ReplaceAll(e.run.db.Text(a[0], typeOfValue(a[0])), "'", "''") + "'", nil
 		}},
 	}
+}
+
+// upperASCII is upper in the collation C.
+func upperASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return r
+	}, s)
+}
+
+// likeEscape gives a pattern of LIKE the backslash as its escape.
+func likeEscape(pattern, escape string) (any, error) {
+	if len([]rune(escape)) > 1 {
+		return nil, fault("22025", -1, "invalid escape string")
+	}
+	var b strings.Builder
+	escaped := false
+	for _, r := range pattern {
+		switch {
+		case !escaped && string(r) == escape:
+			escaped = true
+			b.WriteByte('\\')
+			continue
+		case !escaped && r == '\\':
+			b.WriteString(`\\`)
+		default:
+			b.WriteRune(r)
+		}
+		escaped = false
+	}
+	return b.String(), nil
+}
+
+// jsonObject is json_build_object: names and values in turn.
+func jsonObject(e *env, a []any) (any, error) {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i := 0; i+1 < len(a); i += 2 {
+		name, ok := a[i].(string)
+		if !ok {
+			return nil, fault(codeBadValue, -1, "argument %d of json_build_object is no text", i+1)
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s : %s", jsonText(name), jsonValue(e, a[i+1]))
+	}
+	b.WriteByte('}')
+	return b.String(), nil
+}
+
+func jsonText(s string) string {
+	b, _ := json.Marshal(s)
+	return string(b)
+}
+
+func jsonValue(e *env, v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool, int64, float64:
+		return fmt.Sprint(v)
+	case []any:
+		parts := make([]string, len(v))
+		for i, x := range v {
+			parts[i] = jsonValue(e, x)
+		}
+		return "[" + strings.Join(parts, ",") + "]"
+	}
+	return jsonText(e.run.db.Text(v, typeOfValue(v)))
+}
+
+// format is format(text, ...) with %s, %I and %L.
+func format(e *env, a []any) (any, error) {
+	text, ok := a[0].(string)
+	if !ok {
+		return nil, nil
+	}
+	var b strings.Builder
+	n := 0
+	for i := 0; i < len(text); i++ {
+		if text[i] != '%' || i+1 == len(text) {
+			b.WriteByte(text[i])
+			continue
+		}
+		i++
+		if text[i] == '%' {
+			b.WriteByte('%')
+			continue
+		}
+		n++
+		if n >= len(a) || strings.IndexByte("sIL", text[i]) < 0 {
+			return nil, fault(codeBadValue, -1, "format() takes %%s, %%I and %%L here, with an argument for each")
+		}
+		s := ""
+		if a[n] != nil {
+			s = e.run.db.Text(a[n], typeOfValue(a[n]))
+		}
+		switch {
+		case text[i] == 'I':
+			s = quoteName(s)
+		case text[i] == 'L' && a[n] == nil:
+			s = "NULL"
+		case text[i] == 'L':
+			s = "'" + strings.ReplaceAll(s, "'", "''") + "'"
+		}
+		b.WriteString(s)
+	}
+	return b.String(), nil
 }
 
 func joinTexts(e *env, a []any, sep string) (any, error) {
@@ -549,6 +666,10 @@ func arrayFunctions() map[string]function {
 			}
 			return nil, nil
 		}},
+		"array_remove": {like: 0, min: 2, max: 2, args: []uint32{oidTextArray, oidText}, f: func(_ *env, a []any) (any, error) {
+			all, _ := a[0].([]any)
+			return slices.DeleteFunc(slices.Clone(all), func(v any) bool { return v != nil && order(v, a[1]) == 0 }), nil
+		}},
 		"array_append": {like: 0, min: 2, max: 2, args: []uint32{oidTextArray, oidText}, lax: true, f: func(_ *env, a []any) (any, error) {
 			all, _ := a[0].([]any)
 			return append(slices.Clone(all), a[1]), nil
@@ -606,6 +727,7 @@ func otherFunctions() map[string]function {
 			l := t.In(zone)
 			return time.Date(l.Year(), l.Month(), l.Day(), l.Hour(), l.Minute(), l.Second(), l.Nanosecond(), time.UTC), nil
 		}},
+		"json_build_object": {typ: 114, max: -1, lax: true, f: jsonObject},
 		"pg_typeof": {typ: oidRegtype, min: 1, max: 1, f: func(_ *env, a []any) (any, error) {
 			return int64(typeOfValue(a[0])), nil
 		}},

@@ -571,8 +571,8 @@ func (p *parser) like() node {
 				op = "!" + op
 			}
 			x = p.right(x, op, pos, p.other)
-			if p.take("escape") {
-				p.other()
+			if b, ok := x.(*binary); ok && p.take("escape") {
+				b.r = &call{name: "like_escape", args: []node{b.r, p.other()}, pos: pos}
 			}
 		case p.take("between"):
 			p.take("symmetric")
@@ -958,12 +958,13 @@ func (p *parser) special(t Token) node {
 	case "extract":
 		part := p.label()
 		p.need("from")
-		c.name, c.args = "date_part", []node{&constant{part, oidText}, p.expr()}
+		c.name, c.label = "date_part", "extract"
+		c.args = []node{&constant{part, oidText}, p.expr()}
 	case "position":
 		a := p.other()
 		p.need("in")
 		c.args = []node{p.expr(), a}
-		c.name = "strpos"
+		c.name, c.label = "strpos", "position"
 	case "trim":
 		c.name = "btrim"
 		switch {

@@ -260,7 +260,7 @@ func (d *Database) indexes(b *builder) {
 		n := len(v.Key)
 		classes, options, collations := make([]any, n), make([]any, n), make([]any, n)
 		for i, k := range v.Key {
-			classes[i], options[i], collations[i] = int64(1994), int64(0), int64(0)
+			classes[i], options[i], collations[i] = classOf(v.Columns[v.column(k)-1].Type), int64(0), int64(0)
 			if TextLike(v.Columns[v.column(k)-1].Type) {
 				collations[i] = int64(100)
 			}
@@ -270,6 +270,23 @@ func (d *Database) indexes(b *builder) {
 			"indislive", true, "indkey", v.keyNumbers(), "indclass", classes, "indoption", options,
 			"indcollation", collations, "indnullsnotdistinct", v.Kind != 'r')
 	}
+}
+
+// classOf is the default operator class of B-trees for a type.
+func classOf(oid uint32) int64 {
+	switch oid {
+	case oidBool:
+		return 424
+	case oidInt8:
+		return 3124
+	case oidFloat8:
+		return 3123
+	case oidNumeric:
+		return 3125
+	case oidTimestamptz:
+		return 3127
+	}
+	return 3126
 }
 
 func (d *Database) constraints(b *builder) {

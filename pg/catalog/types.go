@@ -37,6 +37,7 @@ const (
 	oidRegclass    = 2205
 	oidRegtype     = 2206
 	oidRecord      = 2249
+	oidVoid        = 2278
 	oidRegrole     = 4096
 	oidRegnsp      = 4089
 )
@@ -141,7 +142,7 @@ func isArray(oid uint32) bool { return elementOf(oid) != 0 }
 // TextLike says that a type has the same bytes in text and in binary format.
 func TextLike(oid uint32) bool {
 	switch oid {
-	case oidText, oidName, oidChar, oidVarchar, oidBpchar, oidUnknown, 114 /* json */, 142 /* xml */, 194:
+	case oidText, oidName, oidChar, oidVarchar, oidBpchar, oidUnknown, oidVoid, 114 /* json */, 142 /* xml */, 194:
 		return true
 	}
 	return false
