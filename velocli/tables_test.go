@@ -90,3 +90,24 @@ func TestRunTableFaults(t *testing.T) {
 		}
 	}
 }
+
+// Goal: a view is a name for its query, which several queries and other views may read.
+func TestRunView(t *testing.T) {
+	inFolder(t, map[string]string{
+		"visits.csv": "page,ms\n1,10\n2,20\n1,5\n7,3\n2,1\n7,0\n",
+	})
+	job := `CREATE SOURCE visits (page bigint, ms bigint) WITH (connector = 'file', path = 'visits.csv');
+CREATE VIEW pages AS SELECT page, count(*) AS n, sum(ms) AS ms FROM long GROUP BY page;
+CREATE VIEW long AS SELECT page, ms FROM visits WHERE ms > 0;
+CREATE SINK counts WITH (connector = 'file', path = 'counts.csv');
+INSERT INTO counts SELECT n, count(*) AS pages FROM pages GROUP BY n ORDER BY n;
+SELECT p.page, p.ms FROM pages AS p WHERE p.n > 1 ORDER BY ms`
+	if err := os.WriteFile("job.sql", []byte(job), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, status := velo(t, "", "run", "job.sql", "--format=csv")
+	if status != 0 || errs != "" || out != "page,ms\n1,15\n2,21\n" {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+	want(t, "counts.csv", "n,pages\n1,1\n2,2\n")
+}
