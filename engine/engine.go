@@ -72,6 +72,8 @@ type Engine struct {
 	// done is closed after stopped, when OnReject and the writer have returned or were given up.
 	done chan struct{}
 
+	tables tables // what the plans look up
+
 	elapsed   atomic.Int64 // nanoseconds from start to stopped; 0 before that
 	unContext func() bool
 
@@ -134,7 +136,10 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e.inlets.slotsByDefault, e.inlets.adding = cfg.RingSlots == 0, make(chan struct{}, 1)
 	e.readCtx, e.cancelRead = context.WithCancel(ctx)
-	err := e.build()
+	err := e.useTables(ctx)
+	if err == nil {
+		err = e.build()
+	}
 	if err == nil && e.keeper != nil {
 		err = e.keeper.restore()
 		if err != nil {
@@ -143,6 +148,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	if err != nil {
 		e.cancelRead()
+		e.tables.release()
 		unplace(e.placement)
 		e.disclaim(c.Readers...)
 		made = true
@@ -362,6 +368,7 @@ func (e *Engine) supervise() {
 		}
 	}
 	e.disclaim(readers...)
+	e.tables.release()
 	close(e.done)
 }
 

@@ -124,6 +124,8 @@ type StateStats struct {
 	// last one has.
 	Failures uint64
 	Err      error
+	// Failed is how many saves have failed since the start.
+	Failed uint64
 	// CaughtUp says that each reader that was resumed has since had nothing to give, or has ended.
 	CaughtUp bool
 }
@@ -301,6 +303,7 @@ func (k *keeper) save(now bool) error {
 	if err != nil {
 		ev.Kind = SaveFailed
 		k.stats.Failures++
+		k.stats.Failed++
 		k.stats.Err = err
 	} else {
 		k.saved, k.outdated = at, 0

@@ -18,6 +18,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/metrics"
 	"github.com/velo-engine/velo/server"
 	"github.com/velo-engine/velo/server/job"
 	"github.com/velo-engine/velo/view"
@@ -103,11 +104,31 @@ func protocol(name string) (Protocol, error) {
 	return p, nil
 }
 
-// metricsOf makes what answers /metrics, and page answers /. Both may be nil.
-var (
-	metricsOf func(*server.Server) http.Handler
-	page      http.Handler
-)
+// page answers /; nil if there is none.
+var page http.Handler
+
+// metricsOf makes what answers /metrics.
+func metricsOf(s *server.Server) http.Handler {
+	set := &metrics.Set{}
+	set.AddJobs(func() (all []metrics.Job) {
+		running := s.Engines()
+		for _, j := range s.Jobs() {
+			one := metrics.Job{Name: j.Name, State: string(j.State), Restarts: j.Restarts}
+			switch j.State { // metrics has words without a space
+			case job.BackingOff:
+				one.State = "backing_off"
+			case job.Finished:
+				one.State = "ended"
+			}
+			for _, e := range running[j.Name] {
+				one.Engines = append(one.Engines, metrics.Engine{Name: e.Name, Stats: e.Engine.Stats()})
+			}
+			all = append(all, one)
+		}
+		return all
+	})
+	return set
+}
 
 // A listening is a listener of velo serve. All of them are made by serveCmd.listeners.
 type listening struct {

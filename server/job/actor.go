@@ -168,6 +168,9 @@ func (j *job) run() {
 			j.hasEnded()
 		case <-retry:
 			j.retry = nil
+			j.mu.Lock()
+			j.seen.Restarts++
+			j.mu.Unlock()
 			j.reconcile("tried again")
 		case <-j.m.ctx.Done():
 			j.shutdown()

@@ -63,7 +63,7 @@ var ErrPermanent = errors.New("it is not tried again")
 
 // An Object is what the text of a job defines.
 type Object struct {
-	Kind      string `json:"kind"` // source, sink or view
+	Kind      string `json:"kind"` // source, table, sink or view
 	Name      string `json:"name"`
 	Connector string `json:"connector,omitempty"`
 	// Text is a list of columns, or a query.
@@ -73,6 +73,7 @@ type Object struct {
 // The kinds of objects.
 const (
 	KindSource = "source"
+	KindTable  = "table"
 	KindSink   = "sink"
 	KindView   = "view"
 )
@@ -114,6 +115,8 @@ type Status struct {
 	Cause string `json:"cause,omitempty"`
 	// Failures are how many failures there have been in a row.
 	Failures int `json:"failures,omitempty"`
+	// Restarts are how many times the job was started again after a failure, since the process began.
+	Restarts uint64 `json:"restarts,omitempty"`
 	// Next is when a job that backs off is started again.
 	Next    *time.Time `json:"next,omitempty"`
 	Objects []Object   `json:"objects,omitempty"`
