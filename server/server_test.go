@@ -249,7 +249,7 @@ func TestLimits(t *testing.T) {
 		c.Limits = Limits{Streams: 1, BodyBytes: 100, ChangeGroups: 2, QueryTime: time.Nanosecond}
 	})
 	for i := range 3 {
-		must(t, lane.Send(t.Context(), trade{Symbol: fmt.Sprint(i)}))
+		must(t, lane.Send(t.Context(), trade{fmt.Sprint(i), 1, time.Unix(1, 0)}))
 	}
 	must(t, e.Sync(t.Context()))
 	if w := ask(s, "GET", "/v1/views/volumes/changes", ""); w.Code != http.StatusConflict {
@@ -381,7 +381,7 @@ func TestEnding(t *testing.T) {
 func TestVanish(t *testing.T) {
 	s, lane, e := mounted(t, nil)
 	for i := range 2000 {
-		must(t, lane.Send(t.Context(), trade{Symbol: fmt.Sprint(i)}))
+		must(t, lane.Send(t.Context(), trade{fmt.Sprint(i), 1, time.Unix(1, 0)}))
 	}
 	must(t, e.Sync(t.Context()))
 	web := httptest.NewServer(s)
@@ -409,7 +409,7 @@ func TestVanish(t *testing.T) {
 	}
 	for range 40 {
 		<-done
-		must(t, lane.Send(t.Context(), trade{Symbol: "x"}))
+		must(t, lane.Send(t.Context(), trade{"x", 1, time.Unix(1, 0)}))
 	}
 	http.DefaultClient.CloseIdleConnections()
 	must(t, s.Close()) // waits for what is being answered; the end of the test looks at what is left
