@@ -2,8 +2,8 @@ package query
 
 import "github.com/velo-engine/velo/query/internal/syntax"
 
-// expand has the query read the query of a view if its innermost FROM names one. It returns false if
-// there is a fault.
+// expand has the query read the query of a view if its innermost FROM names one. It returns false
+// if there is a fault.
 func (j *jobCompiler) expand(q *syntax.Select) bool {
 	seen := map[string]bool{}
 	for {

@@ -180,9 +180,9 @@ func (n *Grouping) Start() Pos { return n.Pos }
 // String is the canonical text.
 func (n *Grouping) String() string { return text(n) }
 
-func (*Select) statement()                 {}
-func (*CreateSource) statement()           {}
-func (*CreateSink) statement()             {}
-func (*InsertInto) statement()             {}
-func (*CreateView) statement() {}
-func (*Explain) statement()                {}
+func (*Select) statement()       {}
+func (*CreateSource) statement() {}
+func (*CreateSink) statement()   {}
+func (*InsertInto) statement()   {}
+func (*CreateView) statement()   {}
+func (*Explain) statement()      {}
