@@ -63,9 +63,9 @@ func (f *Family) Series() string {
 // Values are the values that the last label takes if they are known; nil if they are not.
 func (f *Family) Values() []string { return f.values }
 
-// States of a job, as the label state has them.
+// states are the states of a job, in the words of package server/job.
 var states = []string{
-	"stopped", "starting", "running", "paused", "stopping", "failed", "backing_off", "replacing", "ended",
+	"stopped", "starting", "running", "paused", "stopping", "finished", "failed", "backing off", "replacing",
 }
 
 // readerStates are the states of readers, in the order of engine.ReaderState.

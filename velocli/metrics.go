@@ -206,7 +206,7 @@ func jobName(path string) string {
 
 // jobMetrics reads the counters of all engines of a job.
 func jobMetrics(name string, ins []*ingest) metrics.Job {
-	j := metrics.Job{Name: name, State: "ended"}
+	j := metrics.Job{Name: name, State: "finished"}
 	for i, in := range ins {
 		one := metrics.Engine{Stats: in.engine.Stats()}
 		if len(ins) > 1 {

@@ -37,7 +37,10 @@ var layers = []layer{
 		[]string{"engine", "query", "readers", "readers/compressed", "writers", "bench/nexmark"},
 		"threads and life cycle; SQL; formats",
 	},
-	{[]string{"metrics"}, "counters of engines as text for Prometheus"},
+	{
+		[]string{"metrics", "server/page", "server/stats", "server/try"},
+		"counters of engines as text for Prometheus; the page; counters as JSON; records tried on a query",
+	},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},
 	{[]string{"bench", "examples/"}, "workloads; small services"},
 	{[]string{"velocli"}, "the program velo, for mains that import connectors"},
