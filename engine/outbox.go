@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/rowbytes"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/state"
@@ -97,7 +98,7 @@ func (o *output) openOutbox(most int) error {
 
 // put adds rows that are in the cuts from an epoch on.
 func (x *outbox) put(epoch uint64, b *record.Batch) {
-	bytes := appendParcel(nil, b)
+	bytes := rowbytes.Append(nil, b)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.parcels = append(x.parcels, parcel{epoch, b.Len(), bytes})
@@ -255,7 +256,7 @@ func (k *keeper) send(m *state.Manifest, parcels []parcel) error {
 func (x *outbox) commit(ctx context.Context, o *state.Outbox, parcels []parcel, retry func(func() error) error) error {
 	var unreadable error
 	if o.Complete && len(parcels) == 0 {
-		parcels = []parcel{{bytes: appendParcel(nil, record.NewBatch(x.schema, 1))}} // it says the columns
+		parcels = []parcel{{bytes: rowbytes.Append(nil, record.NewBatch(x.schema, 1))}} // it says the columns
 	}
 	rows := batchesOf(x.schema, parcels, func(err error) { unreadable = err })
 	err := retry(func() error {

@@ -1,43 +1,27 @@
 package engine
 
-import (
-	"github.com/velo-engine/velo/core/expr"
-	"github.com/velo-engine/velo/plan"
-)
+import "github.com/velo-engine/velo/plan"
 
 // ColumnsRead says which columns of a plan's source the plan reads. The plan must be valid. The
 // engine tells it to the readers that want to know: see record.Projector.
 func ColumnsRead(p *plan.Plan) []bool {
 	read := make([]bool, p.Source.Len())
-	mark := func(name string) {
-		if i, ok := p.Source.Index(name); ok {
+	l, err := p.Layout()
+	switch {
+	case err != nil: // it cannot be found out
+		for i := range read {
 			read[i] = true
 		}
+		return read
+	case l.Stage != nil:
+		for _, i := range l.Stage.Columns() {
+			read[i] = true
+		}
+		return read
 	}
-	exprs := []*expr.Expr{p.Where}
-	for _, o := range p.Computed {
-		exprs = append(exprs, o.Expr)
-	}
-	if p.PassesThrough() { // else these are expressions over the groups
-		for _, o := range p.Select {
-			exprs = append(exprs, o.Expr)
-		}
-		for _, o := range p.OrderBy {
-			exprs = append(exprs, o.Expr)
-		}
-	}
-	for _, e := range exprs {
-		if e == nil {
-			continue
-		}
-		program, err := expr.Compile(p.Source, nil, []expr.Output{{Name: "c", Expr: e}})
-		if err != nil {
-			for i := range read {
-				read[i] = true // it cannot be found out
-			}
-			return read
-		}
-		for _, i := range program.Columns() {
+	// Nothing is computed and nothing is filtered: the columns have names.
+	mark := func(name string) {
+		if i, ok := p.Source.Index(name); ok {
 			read[i] = true
 		}
 	}
@@ -47,6 +31,10 @@ func ColumnsRead(p *plan.Plan) []bool {
 	for _, a := range p.Aggregates {
 		mark(a.Column)
 		mark(a.By)
+		for _, o := range a.OrderBy {
+			mark(o.Column)
+		}
+		mark(a.Filter)
 	}
 	if p.Window != nil {
 		mark(p.Window.Column)

@@ -39,8 +39,13 @@ func TestColumnsRead(t *testing.T) {
 		"SELECT count(DISTINCT b) AS n FROM s":                                         "b",
 		"SELECT b, max_by(c, a) AS n FROM s GROUP BY b HAVING count(d) > 1 ORDER BY n": "a, b, c, d",
 		"SELECT * FROM s": "a, b, c, d, at, e",
-		"SELECT a + 1 AS x FROM s WHERE e ORDER BY d LIMIT 3": "a, d, e",
-		"SELECT a FROM s LIMIT 1":                             "a",
+		"SELECT string_agg(b, '/' ORDER BY at) AS n FROM s":                                            "b, at",
+		"SELECT count(DISTINCT a) FILTER (WHERE e) AS n FROM s":                                        "a, e",
+		"SELECT a, lag(c) OVER (PARTITION BY b ORDER BY at) AS n FROM s":                               "a, b, c, at",
+		"SELECT a FROM s QUALIFY rank() OVER (ORDER BY b) < rank() OVER (ORDER BY d)":                  "a, b, d",
+		"SELECT a FROM s QUALIFY row_number() OVER (PARTITION BY b ORDER BY d, c) = 1":                 "a, b, c, d",
+		"SELECT a + 1 AS x FROM s WHERE e ORDER BY d LIMIT 3":                                          "a, d, e",
+		"SELECT a FROM s LIMIT 1":                                                                      "a",
 		"SELECT window_end, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1' SECOND) GROUP BY window_end": "at",
 	} {
 		p, err := query.Compile(sql, schema)

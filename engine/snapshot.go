@@ -117,6 +117,12 @@ func (s *Snapshot) All() iter.Seq[result.Row] { return s.use().All() }
 // rows. It is for callers that take groups away in bulk. A batch is valid until the next one.
 func (s *Snapshot) Batches(rows int) iter.Seq[*record.Batch] { return s.use().Batches(rows) }
 
+// BatchesOf is Batches for a caller that reads only some columns of the result: those with true in
+// read (see ColumnsRead). The others may be zero or the empty text.
+func (s *Snapshot) BatchesOf(rows int, read []bool) iter.Seq[*record.Batch] {
+	return s.use().BatchesOf(rows, read)
+}
+
 // Partitions returns the number of partitions.
 func (s *Snapshot) Partitions() int { return s.use().Partitions() }
 

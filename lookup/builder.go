@@ -215,82 +215,84 @@ func (b *Builder) build(number uint64) (*Version, error) {
 	if n == 0 {
 		return v, nil
 	}
-	buckets := max(2, 1<<bits.Len(uint((n-1)/bucketRows))) // a shift by 64 bits would be one by none
-	v.displacements, v.shift = make([]uint16, buckets), uint(65-bits.Len(uint(buckets)))
-	order, err := b.byBucket(v)
+	size := max(2, 1<<bits.Len(uint((n-1)/bucketRows))) // a shift by 64 bits would be one by none
+	v.displacements, v.shift = make([]uint16, size), uint(65-bits.Len(uint(size)))
+	buckets, err := b.byBucket(v)
 	if err != nil {
 		return nil, err
 	}
 	var slots []uint64
 	for extra := n/4 + 1; slots == nil; extra *= 2 {
 		v.slots = uint64(n + extra)
-		slots = b.place(v, order)
+		slots = b.place(v, buckets)
 	}
 	return v, b.arrange(v, slots)
 }
 
-// byBucket returns the rows by their buckets, the largest bucket first. A row whose hash another
-// key has comes into v.rest, as its number.
-func (b *Builder) byBucket(v *Version) (order [][]uint32, err error) {
-	heads := make([]uint32, len(v.displacements)+1)
+// buckets has the rows by the buckets of their hashes: bucket i has rows[begins[i]:ends[i]].
+type buckets struct {
+	rows, begins, ends []uint32
+}
+
+// byBucket finds the rows of each bucket. A row whose hash another key has comes into v.rest, as
+// its number.
+func (b *Builder) byBucket(v *Version) (*buckets, error) {
+	by := &buckets{rows: make([]uint32, len(b.hashes)), begins: make([]uint32, len(v.displacements)+1)}
 	for _, h := range b.hashes {
-		heads[h>>(v.shift&63)+1]++
+		by.begins[h>>(v.shift&63)+1]++
 	}
 	for i := range v.displacements {
-		heads[i+1] += heads[i]
+		by.begins[i+1] += by.begins[i]
 	}
-	rows := make([]uint32, len(b.hashes))
-	ends := slices.Clone(heads[:len(v.displacements)])
+	by.ends = slices.Clone(by.begins[:len(v.displacements)])
 	for i, h := range b.hashes {
 		bucket := h >> (v.shift & 63)
-		rows[ends[bucket]] = uint32(i)
-		ends[bucket]++
-	}
-	for i := range v.displacements {
-		of := rows[heads[i]:heads[i+1]]
-		kept := of[:0]
-		for _, row := range of {
-			same := slices.IndexFunc(kept, func(other uint32) bool { return b.hashes[other] == b.hashes[row] })
-			if same < 0 {
-				kept = append(kept, row)
-				continue
-			}
-			if b.sameKey(kept[same], row) {
-				return nil, b.twice(int(kept[same]), int(row))
-			}
-			for _, other := range v.rest {
-				if b.sameKey(uint32(other), row) {
-					return nil, b.twice(int(other), int(row))
-				}
-			}
-			v.rest = append(v.rest, uint64(row))
+		begin, end := by.begins[bucket], by.ends[bucket]
+		same := slices.IndexFunc(by.rows[begin:end], func(other uint32) bool { return b.hashes[other] == h })
+		if same < 0 {
+			by.rows[end] = uint32(i)
+			by.ends[bucket]++
+			continue
 		}
-		order = append(order, kept)
+		if other := by.rows[begin:end][same]; b.sameKey(other, uint32(i)) {
+			return nil, b.twice(int(other), i)
+		}
+		for _, other := range v.rest {
+			if b.sameKey(uint32(other), uint32(i)) {
+				return nil, b.twice(int(other), i)
+			}
+		}
+		v.rest = append(v.rest, uint64(i))
 	}
-	slices.SortStableFunc(order, func(x, y []uint32) int { return len(y) - len(x) })
-	return order, nil
+	return by, nil
 }
 
 // place finds the displacement of each bucket and returns the slot of each row. It returns nil if a
 // bucket finds no room: there should be more slots.
-func (b *Builder) place(v *Version, order [][]uint32) []uint64 {
+func (b *Builder) place(v *Version, by *buckets) []uint64 {
 	slots := make([]uint64, len(b.hashes))
 	taken := make([]uint64, v.slots/64+1)
-	free := v.slots - 1
-	for _, of := range order {
-		if len(of) == 0 {
-			break
+	most := uint32(0)
+	for i, end := range by.ends {
+		most = max(most, end-by.begins[i])
+	}
+	for size := most; size > 0; size-- {
+		for bucket, end := range by.ends {
+			if end-by.begins[bucket] != size {
+				continue
+			}
+			of, d := by.rows[by.begins[bucket]:end], 0
+			for d <= math.MaxUint16 && !b.fits(v, of, uint16(d), taken, slots) {
+				d++
+			}
+			if d > math.MaxUint16 {
+				return nil
+			}
+			v.displacements[bucket] = uint16(d)
 		}
-		bucket := b.hashes[of[0]] >> (v.shift & 63)
-		d := 0
-		for ; d <= math.MaxUint16 && !b.fits(v, of, uint16(d), taken, slots); d++ {
-		}
-		if d > math.MaxUint16 {
-			return nil
-		}
-		v.displacements[bucket] = uint16(d)
 	}
 	// Rows that have no slot by their hash take one of those that are left over.
+	free := v.slots - 1
 	for _, row := range v.rest {
 		for taken[free/64]>>(free%64)&1 != 0 {
 			free--

@@ -102,6 +102,12 @@ func (j *jobCompiler) joinable(q *syntax.Select) bool {
 			if t := j.tables[join.Name]; t != nil && t.Lookup == nil {
 				return false
 			}
+			if j.sources[join.Name] != nil {
+				j.fault(join.Pos, "%q is a source: records are joined with the rows of a table, which has a "+
+					"key: CREATE "+
+					"TABLE %s (..., PRIMARY KEY (...))", join.Name, join.Name)
+				return false
+			}
 		}
 	}
 	return true

@@ -194,6 +194,19 @@ func batchesInto(l *layout.Layout, b *record.Batch, all iter.Seq[Row]) iter.Seq[
 	}
 }
 
+// AppendRow adds a row of a snapshot to a batch of the schema of the plan's result. It returns
+// false if there is no room.
+func AppendRow(b *record.Batch, row Row) bool {
+	l := row.groups.Layout
+	values := make([]expr.Value, l.Result.Len())
+	for c := range values {
+		values[c] = resultValue(l, row, c)
+	}
+	ok := addRow(b, values)
+	runtime.KeepAlive(row.groups)
+	return ok
+}
+
 // addRow adds a row of these values to a batch. It returns false if the row does not fit.
 func addRow(b *record.Batch, values []expr.Value) bool {
 	text := 0

@@ -124,13 +124,20 @@ func valueOf(l *layout.Layout, g *Groups, key, states []uint64, column int) agg.
 // Batches yields what All yields, in batches of the result's schema with up to rows rows. It is for
 // callers that take the rows in bulk. A batch is valid until the next.
 func (m *Image) Batches(rows int) iter.Seq[*record.Batch] {
-	if m.Layout.Projection != nil {
+	columns, ok := innerColumns(m.Layout, nil)
+	if !ok {
 		return batchesOf(m.Layout, m.All(), rows)
 	}
+	return m.batches(rows, columns)
+}
+
+// batches yields every group. Columns are the columns of the groups that the columns of the result
+// are, -1 for one that is left out.
+func (m *Image) batches(rows int, columns []int) iter.Seq[*record.Batch] {
 	return func(yield func(*record.Batch) bool) {
 		b := record.NewBatch(m.Layout.Result, rows)
 		for _, g := range m.sets() {
-			if !g.batches(b, yield) {
+			if !g.batches(b, columns, yield) {
 				return
 			}
 		}
@@ -140,23 +147,54 @@ func (m *Image) Batches(rows int) iter.Seq[*record.Batch] {
 	}
 }
 
+// innerColumns are the columns of the groups that the columns of the result are, with -1 for those
+// that nobody reads; a nil read reads all. It returns false if the result is more than groups with
+// other names and in another order of columns.
+func innerColumns(l *layout.Layout, read []bool) (columns []int, ok bool) {
+	p := l.Projection
+	if p != nil && (p.Having != nil || len(p.Over) > 0 || p.Qualify != nil || p.Distinct || len(p.Order) > 0 ||
+		p.Offset > 0 || p.Limited) {
+		return nil, false
+	}
+	for i := range l.Result.Len() {
+		inner := i
+		if p != nil {
+			inner = p.Columns[i].Inner
+		}
+		switch {
+		case read != nil && !read[i]:
+			inner = -1
+		case inner < 0:
+			return nil, false
+		}
+		columns = append(columns, inner)
+	}
+	return columns, true
+}
+
 // batches adds the groups to a batch. Each time that the batch is full it yields and empties it.
-func (g *Groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
+func (g *Groups) batches(b *record.Batch, columns []int, yield func(*record.Batch) bool) bool {
 	l := g.Layout
 	var text []byte
 	// Text c of a row, of the texts of all columns, is text[ends[c]:ends[c+1]].
-	ends := make([]int, l.Result.Len()+1)
-	values := make([]agg.Value, l.Result.Len())
+	ends := make([]int, len(columns)+1)
+	values := make([]agg.Value, len(columns))
+	isText := make([]bool, len(columns))
+	for c := range columns {
+		isText[c] = l.Result.Field(c).Type == record.String
+	}
 	for i := range g.Table.Len() {
 		if g.Away != nil && g.isAway(i) {
 			continue
 		}
 		key, states := g.Table.Row(i)
 		text = text[:0]
-		for c := range values {
-			values[c] = valueOf(l, g, key, states, c)
-			if l.Result.Field(c).Type == record.String {
-				text = appendText(l, text, g, key, c, values[c])
+		for c, inner := range columns {
+			if inner >= 0 {
+				values[c] = valueOf(l, g, key, states, inner)
+				if isText[c] {
+					text = appendText(l, text, g, key, inner, values[c])
+				}
 			}
 			ends[c+1] = len(text)
 		}
@@ -168,12 +206,13 @@ func (g *Groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 			b.Add(len(text))
 		}
 		for c, v := range values {
-			switch typ := l.Result.Field(c).Type; {
+			switch {
+			case columns[c] < 0: // nobody reads it
 			case v.Overflow:
 				b.SetUnfit(c)
 			case v.Null:
 				b.SetNull(c)
-			case typ == record.String:
+			case isText[c]:
 				b.SetBytes(c, text[ends[c]:ends[c+1]])
 			default:
 				b.Column(c).Words()[b.Len()-1] = v.Bits
@@ -186,14 +225,19 @@ func (g *Groups) batches(b *record.Batch, yield func(*record.Batch) bool) bool {
 
 // Batches yields all groups in batches of the result's schema with up to rows rows. A batch is
 // valid until the next.
-func (c *Cut) Batches(rows int) iter.Seq[*record.Batch] {
-	if l := c.layout(); l.Projection != nil {
-		return batchesOf(l, c.All(), rows)
+func (c *Cut) Batches(rows int) iter.Seq[*record.Batch] { return c.BatchesOf(rows, nil) }
+
+// BatchesOf is Batches for a caller that reads only some columns: those with true in read. The
+// others may be zero or the empty text instead of what they are. A nil read reads all.
+func (c *Cut) BatchesOf(rows int, read []bool) iter.Seq[*record.Batch] {
+	columns, ok := innerColumns(c.layout(), read)
+	if !ok {
+		return batchesOf(c.layout(), c.All(), rows)
 	}
 	return func(yield func(*record.Batch) bool) {
 		for _, m := range c.readable() {
 			more := true
-			m.Batches(rows)(func(b *record.Batch) bool { more = yield(b); return more })
+			m.batches(rows, columns)(func(b *record.Batch) bool { more = yield(b); return more })
 			if !more {
 				return
 			}

@@ -15,6 +15,10 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 	var faults []error
 	seen := map[*query.Source]bool{}
 	for _, o := range job.Outputs {
+		if o.View != nil && !c.serves {
+			faults = append(faults, fmt.Errorf("view %q is read by its name while the job runs: velo serve runs the job",
+				o.View.Name))
+		}
 		if !seen[o.Source] {
 			faults = append(faults, c.checkSource(o.Source, std))
 		} else if c.State != "" && isSocket(o.Source) {
@@ -35,13 +39,16 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 		faults = append(faults, setIdle(o))
 		faults = append(faults, checkSink(o, std, c.State != ""))
 	}
-	return errors.Join(append(faults, c.checkState(job), c.checkNames(job, std))...)
+	return errors.Join(append(faults, c.checkTables(job, std), c.checkState(job), c.checkNames(job, std))...)
 }
 
 // checkSource reports what is wrong with the options of a source.
 func (c *runCmd) checkSource(s *query.Source, std streams) error {
 	if s.Options.Connector() == "stdin" && c.Job == "-" {
 		return s.Options.Errorf(query.OptionConnector, "standard input is the job itself: give it as a file")
+	}
+	if s.Options.Connector() == "push" && !c.serves {
+		return s.Options.Errorf(query.OptionConnector, "records are pushed to a server: velo serve runs the job")
 	}
 	check := sourceOf(s).Check
 	if check == nil || s.Schema == nil {
@@ -74,7 +81,11 @@ func (c *runCmd) checkNames(job *query.Job, std streams) error {
 	if c.Job != "-" {
 		n.read = append(n.read, c.Job)
 	}
-	for _, s := range job.Sources {
+	read := job.Sources
+	for _, t := range job.Tables {
+		read = append(read, sourceOfTable(t))
+	}
+	for _, s := range read {
 		for _, option := range sourceOf(s).Options {
 			if path := s.Options.Text(option.Name); option.File && path != "" {
 				n.read = append(n.read, path)

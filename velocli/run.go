@@ -20,7 +20,7 @@ const maxJobBytes = 1<<20 + 1
 
 // runCmd runs a job.
 type runCmd struct {
-	Job    string `arg:"" help:"A file with CREATE SOURCE, CREATE SINK, INSERT INTO and maybe a SELECT; - is standard input."`
+	Job    string `arg:"" help:"A file with CREATE SOURCE, TABLE, SINK, INSERT INTO and maybe a SELECT; - is standard input."`
 	Format string `help:"How to print the result of a SELECT without a sink: ${enum}." enum:"table,csv,ndjson" default:"table"`
 	sizing
 	durability
@@ -29,6 +29,7 @@ type runCmd struct {
 	Stats      bool   `help:"Print what the engines did, to standard error."`
 	Live       bool   `help:"Show on standard error, in a terminal, what each query and each source does while the job runs."`
 	SkipGaps   bool   `help:"Skip this once, and count, what a source cannot give any more."`
+	serves     bool   // views are read by others
 	Check      bool   `help:"Compile the job, print its queries, and run nothing."`
 }
 
@@ -53,6 +54,7 @@ Connectors and their options:
                        format (csv, tsv, ndjson), delimiter, header, time.unit, connections,
                        connections.idle, connections.peer, admit.within
             unix       path of the socket, and the options of tcp
+            push       time.unit, time.format, time.zone, strict; objects of JSON, pushed over HTTP; velo serve only
             generator  rows, groups, distribution (uniform, zipf, sequential), seed; two bigint columns
     sink    file       path, format (csv, ndjson), rotate.bytes, rotate.every, flush.every, full (stop, wait)
             stdout     format (table, csv, ndjson)
@@ -98,7 +100,9 @@ func (c *runCmd) Run(std streams) (err error) {
 	stop := newStopper(std.err)
 	stop.saves = c.State != ""
 	defer stop.end()
-	ins, err := c.open(job, streams{stop.stdin(std.in), std.out, std.err})
+	opened := streams{stop.stdin(std.in), std.out, std.err}
+	ins, err := c.open(job, opened)
+	err = errors.Join(err, prepareTables(job, opened))
 	defer closeFeeds(ins)
 	if stop.cutEarly() {
 		return errInterrupted // before anything had come
@@ -140,7 +144,12 @@ func (c *runCmd) Run(std streams) (err error) {
 	if c.Live {
 		view = showJob(say, flowsOf(ins))
 	}
-	return c.wait(ins, stop, view, std.err)
+	err = c.wait(ins, stop, view, std.err)
+	if c.Stats {
+		tableLines(job, std.err)
+	}
+	sayMisses(job, std.err)
+	return err
 }
 
 // beforeStart is called when everything is open and nothing runs yet. A test uses it to remove a
@@ -164,7 +173,10 @@ func (c *runCmd) text(stdin io.Reader) (string, error) {
 
 // nameOf is what messages call a query.
 func nameOf(o *query.Output) string {
-	if o.Sink == nil {
+	switch {
+	case o.View != nil:
+		return o.View.Name
+	case o.Sink == nil:
 		return "SELECT"
 	}
 	return o.Sink.Name
@@ -230,7 +242,7 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 		in.add(&flow{
 			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w,
 			kept:  &kept{Writer: w, name: nameOf(o), say: std.err},
-			atEnd: o.Plan.Window == nil && !o.Plan.Streams(), hints: runHints, state: c.stateOf(o),
+			atEnd: o.Plan.Window == nil && !o.Plan.Streams() && o.View == nil, view: o.View != nil, hints: runHints, state: c.stateOf(o),
 		})
 	}
 	return ins, errors.Join(faults...)

@@ -38,9 +38,11 @@ var layers = []layer{
 		"threads and life cycle; SQL; formats",
 	},
 	{
-		[]string{"metrics", "server/page", "server/stats", "server/try"},
-		"counters of engines as text for Prometheus; the page; counters as JSON; records tried on a query",
+		[]string{"metrics", "view", "server/job", "server/page", "server/push", "server/stats", "server/try"},
+		"counters of engines as text for Prometheus; live results by name, and SELECT over them; jobs that are " +
+			"kept alive; the page; sources that are pushed to; counters as JSON; records tried on a query",
 	},
+	{[]string{"server"}, "views, jobs and pushed sources over HTTP"},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},
 	{[]string{"bench", "examples/"}, "workloads; small services"},
 	{[]string{"velocli"}, "the program velo, for mains that import connectors"},

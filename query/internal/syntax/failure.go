@@ -46,7 +46,8 @@ var candidates = func() []candidate {
 		all = append(all, candidate{`"` + s + `"`, lexer.Token{Type: symbol, Value: s}})
 	}
 	for _, k := range []string{
-		"SELECT", "CREATE", "INSERT", "EXPLAIN", "SOURCE", "TABLE", "SINK", "INTO", "AS", "FROM", "WHEN", "THEN",
+		"SELECT", "CREATE", "INSERT", "EXPLAIN", "SOURCE", "TABLE", "SINK", "MATERIALIZED", "INTO", "AS", "FROM",
+		"WHEN", "THEN",
 		"ELSE", "END", "IN", "FOR", "AND", "NULL",
 		"TRUE", "FALSE", "UNKNOWN", "DISTINCT", "EXISTS", "NOT", "TIME", "ZONE", "WHERE", "GROUP", "HAVING", "BY",
 		"ORDER", "ASC", "DESC", "NULLS", "FIRST", "LAST", "LIMIT",
@@ -140,6 +141,9 @@ func notThere(list []lexer.Token, pos Pos) (Pos, string) {
 // source is a token as it is written in the text.
 func source(text string, t lexer.Token) string {
 	switch {
+	case !t.EOF() && text[t.Pos.Offset] == '$': // the constant of a parameter
+		_, end, _ := scanOne(text, t.Pos.Offset)
+		return text[t.Pos.Offset:end]
 	case !t.EOF():
 		return shown(text[t.Pos.Offset : t.Pos.Offset+len(t.Value)])
 	case t.Pos.Offset < len(text):

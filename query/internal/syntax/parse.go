@@ -33,9 +33,17 @@ func ParseAll(text string) (all []Statement, faults []error) { return parse(text
 // parse stops after most faults.
 func parse(text string, most int) (all []Statement, faults []error) {
 	list, err := check(text)
+	if err == nil {
+		err = noParameters(text, list)
+	}
 	if err != nil {
 		return nil, []error{err}
 	}
+	return parseList(text, list, most)
+}
+
+// parseList parses the statements of a list of tokens.
+func parseList(text string, list []lexer.Token, most int) (all []Statement, faults []error) {
 	for len(list) > 1 && len(faults) < most { // more than the EOF
 		var one []lexer.Token
 		one, list = cut(list)
@@ -55,9 +63,15 @@ func parse(text string, most int) (all []Statement, faults []error) {
 // ParseQuery is the tree of a text that is one SELECT. An error is an *Error.
 func ParseQuery(text string) (*Select, error) {
 	all, err := Parse(text)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
+	}
+	return onlySelect(text, all)
+}
+
+// onlySelect is the one SELECT of a text.
+func onlySelect(text string, all []Statement) (*Select, error) {
+	switch {
 	case len(all) == 0:
 		return nil, ErrorAt(text, Pos(len(text)), "unexpected end of the text, expected SELECT")
 	case len(all) > 1:

@@ -19,6 +19,7 @@ import (
 //	integer   the digits
 //	decimal   digits with a point or an exponent
 //	symbol    itself; != is <>, == is =
+//	parameter $ and digits: $1
 const (
 	word lexer.TokenType = iota + 1
 	quoted
@@ -27,6 +28,7 @@ const (
 	integer
 	decimal
 	symbol
+	parameter
 )
 
 // definition presents this lexer to participle when it builds a parser. Parsing begins with tokens,
@@ -36,7 +38,7 @@ type definition struct{}
 func (definition) Symbols() map[string]lexer.TokenType {
 	return map[string]lexer.TokenType{
 		"EOF": lexer.EOF, "Word": word, "Quoted": quoted, "String": str, "EString": estr, "Integer": integer,
-		"Decimal": decimal, "Symbol": symbol,
+		"Decimal": decimal, "Symbol": symbol, "Parameter": parameter,
 	}
 }
 
@@ -181,8 +183,13 @@ func scanOne(text string, i int) (kind lexer.TokenType, end int, fault *Error) {
 			return fail("unknown operator %s", shown(run))
 		}
 		return symbol, end, nil
+	case c == '$' && isDigit(text, i+1):
+		for end = i + 1; isDigit(text, end); {
+			end++
+		}
+		return parameter, end, nil
 	case c == '$':
-		return fail("parameters ($1) and strings in $$ are not supported")
+		return fail("strings in $$ are not supported")
 	}
 	r, _ := utf8.DecodeRuneInString(text[i:])
 	if !isLetter(r) {

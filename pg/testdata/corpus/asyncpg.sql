@@ -1,0 +1,6 @@
+
+SELECT pg_advisory_unlock_all();
+CLOSE ALL;
+UNLISTEN *;
+RESET ALL
+;

@@ -1,0 +1,268 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
+)
+
+// A Reading is what several statements read together: the same cut of each engine. Any number of
+// goroutines may use it.
+type Reading struct {
+	catalog *Catalog
+	// ctx is done when the reading has ended, and its cause says why.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	mu   sync.Mutex
+	busy int // statements that run
+	over bool
+	cuts map[*engine.Engine]*engine.Snapshot
+	// lease ends the reading; nil before the first statement.
+	lease *time.Timer
+}
+
+// Begin begins a reading. It holds nothing before its first statement.
+func (c *Catalog) Begin() *Reading {
+	r := &Reading{catalog: c, cuts: map[*engine.Engine]*engine.Snapshot{}}
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	return r
+}
+
+// Select runs a statement in a reading of its own.
+func (c *Catalog) Select(ctx context.Context, sql string, values ...any) (*Rows, error) {
+	r := c.Begin()
+	defer r.Close()
+	return r.Select(ctx, sql, values...)
+}
+
+// Close ends the reading. Its results stay valid. Closing it again does nothing.
+func (r *Reading) Close() error {
+	r.end(fmt.Errorf("view: the reading was %w", ErrClosed))
+	return nil
+}
+
+// end ends the reading for a reason. Statements that run are cancelled, and the last of them lets
+// go of the cuts.
+func (r *Reading) end(why error) {
+	r.cancel(why)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	if r.lease != nil {
+		r.lease.Stop()
+	}
+	r.letGo()
+}
+
+// letGo closes the snapshots of a reading that is over and that nobody reads. r.mu is held.
+func (r *Reading) letGo() {
+	if !r.over || r.busy > 0 {
+		return
+	}
+	for e, s := range r.cuts {
+		_ = s.Close()
+		delete(r.cuts, e)
+		r.catalog.held.Add(-1)
+	}
+}
+
+// pin returns the cut of a view, and keeps the reading until unpin.
+func (r *Reading) pin(e *entry) (*engine.Snapshot, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return nil, context.Cause(r.ctx)
+	}
+	s := r.cuts[e.Engine]
+	if s == nil {
+		s = e.Engine.Snapshot()
+		r.cuts[e.Engine] = s
+		r.catalog.held.Add(1)
+	}
+	if r.lease == nil {
+		lease := r.catalog.limits.Lease
+		r.lease = time.AfterFunc(lease, func() {
+			r.end(fmt.Errorf("view: %w: it was open for longer than %v", ErrLease, lease))
+		})
+	}
+	of := s.Of(e.Plan)
+	if err := of.Err(); err != nil {
+		return nil, fmt.Errorf("view: %q has failed: %w", e.Name, err)
+	}
+	r.busy++
+	return of, nil
+}
+
+func (r *Reading) unpin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.busy--
+	r.letGo()
+}
+
+// Select runs a statement. Values are for its parameters: see query.CompileWith. The rows are a
+// copy and must be closed.
+func (r *Reading) Select(ctx context.Context, sql string, values ...any) (*Rows, error) {
+	if l, k, ok := r.catalog.prepared(sql, values); ok {
+		return r.read(ctx, l.of, l.plan, func(_ context.Context, s *engine.Snapshot, to *Rows) (err error) {
+			to.single, err = l.of.one(l.plan, nil, s, k)
+			return err
+		})
+	}
+	p, err := compile(sql, values, r.catalog.schemas())
+	if err != nil {
+		return nil, err
+	}
+	e, err := r.catalog.find(p.Innermost().Source.Name())
+	if err != nil {
+		return nil, err // it was removed meanwhile
+	}
+	return r.read(ctx, e, p, func(ctx context.Context, s *engine.Snapshot, to *Rows) (err error) {
+		if k, ok := e.key(p.Where); ok && isOne(p) {
+			to.single, err = e.one(p, p.Where, s, k)
+			r.catalog.keep(sql, e, p)
+			return err
+		}
+		return run(ctx, p, s, to, r.catalog.limits.QueryBytes)
+	})
+}
+
+// read reads a view with the function that fills the rows.
+func (r *Reading) read(
+	ctx context.Context, e *entry, p *plan.Plan, fill func(context.Context, *engine.Snapshot, *Rows) error,
+) (*Rows, error) {
+	schema, err := p.Result()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(r.ctx, func() { cancel(context.Cause(r.ctx)) })()
+	select {
+	case r.catalog.running <- struct{}{}:
+		defer func() { <-r.catalog.running }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	s, err := r.pin(e)
+	if err != nil {
+		return nil, err
+	}
+	defer r.unpin()
+	r.catalog.served.Add(1)
+	rows := newRows(r.catalog, schema)
+	rows.Cut = cutOf(e.Name, s)
+	if err := fill(ctx, s, rows); err != nil {
+		_ = rows.Close()
+		return nil, err
+	}
+	return rows, nil
+}
+
+// compile compiles a statement over views.
+func compile(sql string, values []any, schemas []*record.Schema) (*plan.Plan, error) {
+	p, err := query.CompileWith(sql, values, schemas...)
+	if err != nil {
+		return nil, err
+	}
+	if p.Emit == plan.EmitChanges {
+		return nil, errors.New("query: EMIT CHANGES over a view: a SELECT reads one cut, in which nothing changes")
+	}
+	for at := p; at != nil; at = at.From {
+		if at.Window != nil {
+			at.Window.OutOfOrder = plan.AnyOrder // the rows of a view are in no order of time
+		}
+	}
+	return p, nil
+}
+
+// rowError says that a row cannot be computed.
+func rowError(reason error) error {
+	if reason == nil {
+		return nil
+	}
+	return fmt.Errorf("view: %w: %w", ErrRow, reason)
+}
+
+// run runs a plan over the rows of a snapshot.
+func run(ctx context.Context, p *plan.Plan, s *engine.Snapshot, to *Rows, most int) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	from := newSnapshotReader(s, engine.ColumnsRead(p.Innermost()))
+	defer from.end() // not before: what is read belongs to the snapshot
+	e, err := engine.Start(ctx, engine.Config{
+		Plan: p, Readers: []record.Reader{from}, Writer: rowsWriter{to}, Partitions: 1, Cores: 1, NoPin: true,
+		EpochInterval: -1, StateBytes: most,
+		OnReject: func(_ int, r record.Reject) { cancel(rowError(r.Reason)) },
+	})
+	if err == nil {
+		err = e.Wait()
+		_ = e.Close()
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, arena.ErrBudget) || errors.Is(err, result.ErrSorterFull) {
+		return fmt.Errorf("view: %w, more than %d MiB: %w", ErrMemory, most>>20, err)
+	}
+	return err
+}
+
+// snapshotReader gives the rows of a snapshot to an engine.
+type snapshotReader struct {
+	mu   sync.Mutex // held during a Poll, so that end waits for one that the engine has given up
+	next func() (*record.Batch, bool)
+	stop func()
+}
+
+func newSnapshotReader(s *engine.Snapshot, read []bool) *snapshotReader {
+	r := &snapshotReader{}
+	r.next, r.stop = iter.Pull(s.BatchesOf(record.DefaultRows, read))
+	return r
+}
+
+// end ends the use of the snapshot.
+func (r *snapshotReader) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stop()
+}
+
+// Poll lends the next batch.
+func (r *snapshotReader) Poll(b *record.Batch) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	from, ok := r.next()
+	if !ok {
+		return io.EOF
+	}
+	for i := range from.Schema().Len() {
+		*b.Column(i) = *from.Column(i)
+	}
+	b.SetLen(from.Len())
+	return nil
+}
+
+// Read is Poll.
+func (r *snapshotReader) Read(_ context.Context, b *record.Batch) error { return r.Poll(b) }
+
+// Close does nothing: end does it.
+func (r *snapshotReader) Close() error { return nil }
+
+// String names the reader.
+func (r *snapshotReader) String() string { return "view" }
