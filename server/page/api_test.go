@@ -210,7 +210,7 @@ func (a *api) counters(d time.Duration) engine.Stats {
 	s.Agents[3].Stalls[core.StallInput].Time = d * 5 / 10
 	for i := range 40 {
 		e := engine.StateEvent{
-			At: time.Now().Add(time.Duration(10*(i-40)) * time.Second), Generation: uint64(i), Bytes: 300 << 20, Written: 80 << 20,
+			At: a.begin.Add(time.Hour + time.Duration(10*(i-40))*time.Second), Generation: uint64(i), Bytes: 300 << 20, Written: 80 << 20,
 			Duration: time.Duration(200+40*(i%7)) * time.Millisecond, Waited: 90 * time.Millisecond,
 		}
 		if i == 21 || i == 22 {

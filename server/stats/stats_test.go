@@ -53,7 +53,7 @@ func TestSampler(t *testing.T) {
 	for _, seconds := range []int{1, 100, 110, 111, 112} {
 		e = s.Engine("volumes", at(seconds))
 	}
-	if b := e.Bottleneck; b.Limit != engine.LimitPartition || !strings.Contains(b.Text, "of the last 2s") {
+	if b := e.Bottleneck; b.Limit != engine.LimitPartition || !strings.Contains(b.Text, "of the last 2.0 s") {
 		t.Errorf("the bottleneck is %+v", b)
 	}
 	if a := e.Agents[0]; a.Busy != 0.25 || a.Stalls["ring_full"] != 0.5 || len(a.Stalls) != 1 {

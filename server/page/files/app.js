@@ -135,10 +135,10 @@ function jobPage(name) {
     }
     fill(sentence, engines.length ? neck(engines, true) : h('p', { class: 'soft' }, j.cause || 'It does not run.'));
     const k = observe(name, engines);
-    rates.draw(k.rates);
-    lagCard.hidden = !k.lag.times.length;
-    if (k.lag.times.length) lags.draw(k.lag);
-    fill(engineBox, engines.map(e => engineCards(e, now)).flat());
+    if (k.rates.times.length > 1) rates.draw(k.rates);
+    lagCard.hidden = k.lag.times.length < 2;
+    if (!lagCard.hidden) lags.draw(k.lag);
+    keepPlace(engineBox, () => fill(engineBox, engines.map(e => engineCards(e, now)).flat()));
     if (slow++ % 3 === 0) {
       const q = engines.length ? await ask('GET', path + '/quarantine?limit=50') : { all: 0, rejects: [] };
       quarantine.hidden = !q.all;
@@ -159,7 +159,7 @@ function jobPage(name) {
     seen = key;
     fill(events, h('h2', {}, 'Events'), all.length ? table([{ name: 'time' }, { name: 'state' }, { name: 'cause' }], all.slice(-30).reverse().map(e => [clock(e.time), e.to || '', e.cause])) : h('p', { class: 'soft' }, 'none'));
   }
-  return { refresh, end() { rates.end(); lags.end(); }, redraw() { rates.draw(historyOf(name).rates); } };
+  return { refresh, end() { rates.end(); lags.end(); }, redraw() { if (historyOf(name).rates.times.length > 1) rates.draw(historyOf(name).rates); } };
 }
 
 // engineCards are the cards of an engine: its plans, event time, threads, state.
@@ -176,8 +176,9 @@ function engineCards(e, now) {
     h('p', { class: 'small soft' }, `memory ${bytes(p.state_bytes)} of ${bytes(p.state_limit_bytes)}`),
     meter([[p.state_limit_bytes ? p.state_bytes / p.state_limit_bytes : 0, p.state_bytes > 0.9 * p.state_limit_bytes ? 'var(--bad)' : 'var(--busy)', percent(p.state_bytes / (p.state_limit_bytes || 1))]], 'memory of the groups')));
   }
-  cards.push(readersCard(e, now), threadsCard(e));
-  if (e.state) cards.push(stateCard(e.state, now));
+  cards.push(threadsCard(e));
+  if (e.state) cards.push(stateCard(e, now));
+  cards.push(readersCard(e, now));
   return cards;
 }
 
@@ -191,7 +192,7 @@ function readersCard(e, now) {
     const after = marks[i] === undefined || marks[i] === null ? null : (most - marks[i]) / 1000;
     return h('tr', { class: held ? 'held' : '' }, h('td', {}, r.name, r.error ? h('div', { class: 'bad small' }, r.error) : null), h('td', {}, r.state), h('td', { class: 'n' }, count(r.read)),
       h('td', { class: 'n' }, r.lag ? count(r.lag.reduce((n, l) => n + l.records, 0)) : '–'),
-      p.windowed ? [h('td', {}, w.idle ? 'idle' : clock(w.at)), h('td', { class: 'n' }, after === null ? '–' : after > 0 ? span(after) : 'first'), h('td', {}, held ? 'holds windows back' : '')] : null);
+      p.windowed ? [h('td', { class: 'w' }, w.idle ? 'idle' : clock(w.at)), h('td', { class: 'n' }, after === null ? '–' : after > 0 ? span(after) : 'first'), h('td', { class: 'w' }, held ? 'holds windows back' : '')] : null);
   });
   return h('section', { class: 'card wide' }, h('h2', {}, p.windowed ? 'Readers and event time' : 'Readers'), h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Readers' }, h('table', {},
     h('thead', {}, h('tr', {}, h('th', {}, 'split'), h('th', {}, 'state'), h('th', { class: 'n' }, 'read'), h('th', { class: 'n' }, 'waiting'),
@@ -211,19 +212,23 @@ function threadsCard(e) {
       const waits = Object.entries(a.stalls || {}).sort((x, y) => y[1] - x[1]);
       const run = e.runners[a.runner] || {};
       const first = waits.find(([c, part]) => part >= 0.02);
-      return h('tr', {}, h('td', {}, a.name), h('td', {}, run.cpu >= 0 ? run.cpu : 'any'), h('td', { class: 'n' }, percent(a.busy)),
+      return h('tr', {}, h('td', { class: 'w' }, a.name), h('td', {}, run.cpu >= 0 ? run.cpu : 'any'), h('td', { class: 'n' }, percent(a.busy)),
         h('td', {}, meter([[a.busy, 'var(--busy)', 'busy ' + percent(a.busy)], ...waits.filter(([c]) => causeColors[c]).map(([c, part]) => [part, causeColors[c], causeTexts[c] + ' ' + percent(part)])], a.name)),
-        h('td', { class: 'soft' }, first ? (causeTexts[first[0]] || first[0]) + ' ' + percent(first[1]) : ''));
+        h('td', { class: 'soft w' }, first ? (causeTexts[first[0]] || first[0]) + ' ' + percent(first[1]) : ''));
     })))), e.runners.some(r => r.pin_error) ? h('p', { class: 'warn small' }, 'Not pinned: ' + e.runners.find(r => r.pin_error).pin_error) : null);
 }
 
+// chosenSave is the save that one reads about, of each engine.
+const chosenSave = {};
+
 // stateCard has the saves as a strip: a bar for each, as high as it took long.
-function stateCard(s, now) {
-  const longest = Math.max(...s.saves.map(x => x.seconds), 0.001);
+function stateCard(e, now) {
+  const s = e.state, longest = Math.max(...s.saves.map(x => x.seconds), 0.001);
   const said = h('p', { class: 'small soft', 'aria-live': 'polite' }, s.saves.length ? 'Choose a bar to read about a save.' : 'Nothing has been saved yet.');
   const strip = h('div', { class: 'strip', role: 'group', 'aria-label': 'Saves, the newest at the right' }, s.saves.map(x => {
     const text = x.error ? `${clock(x.at)}: failed after ${span(x.seconds)}: ${x.error}` : `${clock(x.at)}: generation ${x.generation}, ${span(x.seconds)}, ${span(x.disk_seconds)} of it the disk; ${bytes(x.bytes)}, ${bytes(x.written_bytes)} written`;
-    const b = h('button', { type: 'button', class: x.error ? 'failed' : '', title: text, 'aria-label': text, onclick: () => { said.textContent = text; } });
+    const b = h('button', { type: 'button', class: x.error ? 'failed' : '', title: text, 'aria-label': text, onclick: () => { chosenSave[e.name] = x.at; said.textContent = text; } });
+    if (chosenSave[e.name] === x.at) said.textContent = text;
     b.style.height = (8 + 46 * x.seconds / longest).toFixed(0) + 'px';
     return b;
   }));

@@ -17,6 +17,16 @@ function h(tag, props, ...children) {
 
 function fill(node, ...children) { node.replaceChildren(...children.flat().filter(c => c)); return node; }
 
+// keepPlace replaces the content of a box, and puts the focus and what was scrolled back.
+function keepPlace(box, replace) {
+  const places = () => [...box.querySelectorAll('.scroll, .strip')];
+  const focusable = () => [...box.querySelectorAll('a, button, input, [tabindex]')];
+  const scrolled = places().map(e => [e.scrollLeft, e.scrollTop]), at = focusable().indexOf(document.activeElement);
+  replace();
+  places().forEach((e, i) => { if (scrolled[i]) [e.scrollLeft, e.scrollTop] = scrolled[i]; else if (e.classList.contains('strip')) e.scrollLeft = e.scrollWidth; });
+  if (at >= 0) (focusable()[at] || document.body).focus({ preventScroll: true });
+}
+
 // count is a number in about three digits.
 function count(n) {
   if (n === undefined || n === null || !isFinite(n)) return '–';
