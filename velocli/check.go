@@ -16,8 +16,8 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 	seen := map[*query.Source]bool{}
 	for _, o := range job.Outputs {
 		if o.View != nil && !c.serves {
-			faults = append(faults, fmt.Errorf("view %q is read by its name while the job runs: velo serve runs the job",
-				o.View.Name))
+			faults = append(faults, fmt.Errorf("view %q is read by its name while the job runs: velo serve runs the "+
+				"job", o.View.Name))
 		}
 		if !seen[o.Source] {
 			faults = append(faults, c.checkSource(o.Source, std))

@@ -29,8 +29,9 @@ type runCmd struct {
 	Stats      bool   `help:"Print what the engines did, to standard error."`
 	Live       bool   `help:"Show on standard error, in a terminal, what each query and each source does while the job runs."`
 	SkipGaps   bool   `help:"Skip this once, and count, what a source cannot give any more."`
-	serves     bool   // views are read by others
 	Check      bool   `help:"Compile the job, print its queries, and run nothing."`
+
+	serves bool // views are read by others
 }
 
 // Help is the additional text of velo run --help.
@@ -242,7 +243,8 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 		in.add(&flow{
 			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w,
 			kept:  &kept{Writer: w, name: nameOf(o), say: std.err},
-			atEnd: o.Plan.Window == nil && !o.Plan.Streams() && o.View == nil, view: o.View != nil, hints: runHints, state: c.stateOf(o),
+			atEnd: o.Plan.Window == nil && !o.Plan.Streams() && o.View == nil, view: o.View != nil,
+			hints: runHints, state: c.stateOf(o),
 		})
 	}
 	return ins, errors.Join(faults...)

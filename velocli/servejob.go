@@ -33,6 +33,8 @@ type jobRunner struct {
 	views *view.Catalog
 	// cores is for each engine of a job.
 	cores int
+	// checkpoint is how often states are saved; 0 is the engine's default.
+	checkpoint time.Duration
 }
 
 // program is a job that compiles.
@@ -63,7 +65,7 @@ func quiet(say io.Writer) streams { return streams{strings.NewReader(""), io.Dis
 // command is the job as velo run would run it.
 func (p *program) command(folder string) *runCmd {
 	c := &runCmd{Job: p.name + ".sql", Format: "ndjson", serves: true}
-	c.State = folder
+	c.State, c.Checkpoint = folder, p.runner.checkpoint
 	c.Readers, c.Partitions, c.Cores = p.runner.cores, p.runner.cores, p.runner.cores
 	c.stateBytes = max(int(p.Memory())/max(len(p.job.Outputs), 1), engine.MinStateBytes)
 	return c
@@ -81,16 +83,16 @@ func (p *program) faults() error {
 	for _, o := range p.job.Outputs {
 		switch {
 		case o.Sink == nil && o.View == nil:
-			faults = append(faults, errors.New("a server prints no result: CREATE MATERIALIZED VIEW name AS SELECT keeps "+
-				"it, INSERT INTO a sink writes it"))
+			faults = append(faults, errors.New("a server prints no result: CREATE MATERIALIZED VIEW name AS SELECT "+
+				"keeps it, INSERT INTO a sink writes it"))
 		case o.Sink != nil && o.Sink.Options.Connector() == "stdout":
 			faults = append(faults, o.Sink.Options.Errorf(query.OptionConnector,
 				"a server has no standard output: CREATE MATERIALIZED VIEW name AS SELECT keeps a result"))
 		}
 	}
 	if n := int64(len(p.job.Outputs)) * engine.MinStateBytes; p.options.Memory != 0 && p.options.Memory < n {
-		faults = append(faults, fmt.Errorf("memory of %d bytes, expected %d at least for %d queries", p.options.Memory, n,
-			len(p.job.Outputs)))
+		faults = append(faults, fmt.Errorf("memory of %d bytes, expected %d at least for %d queries", p.options.Memory,
+			n, len(p.job.Outputs)))
 	}
 	return errors.Join(faults...)
 }
@@ -163,7 +165,8 @@ func (p *program) Start(ctx context.Context, folder string, paused bool, say fun
 	if err != nil {
 		for _, mark := range permanent {
 			if errors.Is(err, mark) {
-				return nil, fmt.Errorf("%w\nfresh begins anew, and leaves the old state aside; %w", err, job.ErrPermanent)
+				return nil, fmt.Errorf("%w\nfresh begins anew, and leaves the old state aside; %w", err,
+					job.ErrPermanent)
 			}
 		}
 		return nil, err
@@ -272,7 +275,8 @@ func (r *runningJob) hide() {
 	r.views = nil
 }
 
-// wait waits for all queries. If one fails, the others end, too: the job is started again as a whole.
+// wait waits for all queries. If one fails, the others end, too: the job is started again as a
+// whole.
 func (r *runningJob) wait() {
 	errs := make([]error, len(r.ins))
 	var all sync.WaitGroup

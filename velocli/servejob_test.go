@@ -12,6 +12,7 @@ import (
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/server"
 	"github.com/velo-engine/velo/server/job"
+	"github.com/velo-engine/velo/server/push"
 	"github.com/velo-engine/velo/view"
 )
 
@@ -19,7 +20,7 @@ import (
 func openJobs(t *testing.T, dir string) (*job.Manager, *view.Catalog) {
 	t.Helper()
 	views := view.NewCatalog(view.Limits{})
-	m, err := job.Open(job.Config{Dir: dir, Runner: &jobRunner{views, 1}, Policy: job.Policy{
+	m, err := job.Open(job.Config{Dir: dir, Runner: &jobRunner{views: views, cores: 1}, Policy: job.Policy{
 		Min: 10 * time.Millisecond, Max: 50 * time.Millisecond, Most: 3, Within: time.Hour,
 	}})
 	if err != nil {
@@ -78,7 +79,7 @@ func TestServedJob(t *testing.T) {
 		for _, l := range lines {
 			all = append(all, []byte(l))
 		}
-		if _, err := r.(server.Inside).Push("orders").Push(ctx, "me", first, all); err != nil {
+		if _, err := r.(server.Inside).Push("orders").Push(ctx, push.Request{Producer: "me", First: first, Lines: all}); err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range r.(server.Inside).Engines() {

@@ -30,6 +30,7 @@ type job struct {
 	failures []time.Time
 	row      int         // failures one after the other
 	retry    *time.Timer // nil if nothing is waited for
+	restarts uint64      // how many times it was started again after a failure
 	waiting  []chan error
 
 	mu    sync.Mutex
@@ -122,7 +123,7 @@ func (j *job) turn(to State, format string, args ...any) {
 	j.mu.Lock()
 	from := j.seen.State
 	j.seen.State, j.seen.Cause, j.seen.Since = to, cause, time.Now().UTC()
-	j.seen.Failures, j.seen.Next = j.row, nil
+	j.seen.Failures, j.seen.Restarts, j.seen.Next = j.row, j.restarts, nil
 	j.shown = nil
 	if to == Active || to == Paused || to == Finished {
 		j.shown = j.running
@@ -168,6 +169,7 @@ func (j *job) run() {
 			j.hasEnded()
 		case <-retry:
 			j.retry = nil
+			j.restarts++
 			j.reconcile("tried again")
 		case <-j.m.ctx.Done():
 			j.shutdown()
@@ -211,7 +213,7 @@ func (j *job) settle() {
 	switch s := j.status(); s.State {
 	case Failed, BackingOff:
 		if s.Desired != ShouldStop && s.Desired != shouldGo {
-			err = fmt.Errorf("job %q: %s", j.name, s.Cause)
+			err = fmt.Errorf("job %q: %w: %s", j.name, ErrFailed, s.Cause)
 		}
 	case Starting, Stopping, Replacing:
 		return
@@ -563,7 +565,8 @@ func (j *job) back(before entry, old Program, fault, why error) error {
 	j.become(before, old, fault)
 	j.say("the new text does not start, the old one was put back: " + why.Error())
 	j.reconcile("the old text was put back")
-	return fmt.Errorf("job %q: the new text does not start, so the old one was put back: %w", j.name, why)
+	return fmt.Errorf("job %q: %w: the new text does not start, so the old one was put back: %w", j.name, ErrFailed,
+		why)
 }
 
 // become makes an entry that is durable the entry of the job.

@@ -114,6 +114,8 @@ type Status struct {
 	Cause string `json:"cause,omitempty"`
 	// Failures are how many failures there have been in a row.
 	Failures int `json:"failures,omitempty"`
+	// Restarts are how many times it has been started again after a failure, since the process began.
+	Restarts uint64 `json:"restarts,omitempty"`
 	// Next is when a job that backs off is started again.
 	Next    *time.Time `json:"next,omitempty"`
 	Objects []Object   `json:"objects,omitempty"`
@@ -127,6 +129,7 @@ var (
 	ErrNoJob  = errors.New("there is no such job")
 	ErrName   = errors.New("expected a name of 1 to 63 small letters, digits, _ and -, and a letter first")
 	ErrClosed = errors.New("the server is ending")
+	ErrFailed = errors.New("it does not run")
 	ErrState  = errors.New("the job is in another state")
 	ErrMemory = errors.New("the memory of the server is not enough")
 )

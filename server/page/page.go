@@ -27,12 +27,16 @@ var types = map[string]string{
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Handler answers GET and HEAD of / and of the files of the page.
-func Handler() http.Handler {
-	type file struct {
-		data []byte
-		tag  string
-	}
+// A Page answers GET and HEAD of / and of the files of the page.
+type Page struct{ all map[string]file }
+
+type file struct {
+	data []byte
+	tag  string
+}
+
+// Handler makes the page.
+func Handler() *Page {
 	all := map[string]file{}
 	for name := range types {
 		data, err := fs.ReadFile(files, path.Join("files", name))
@@ -42,23 +46,38 @@ func Handler() http.Handler {
 		sum := sha256.Sum256(data)
 		all[name] = file{data, `"` + hex.EncodeToString(sum[:8]) + `"`}
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := r.URL.Path[min(1, len(r.URL.Path)):]
-		if name == "" {
-			name = "index.html"
-		}
-		f, ok := all[name]
-		h := w.Header()
-		if !ok {
-			http.NotFound(w, r)
-			return
-		}
-		h.Set("Content-Type", types[name])
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache") // a new release is seen at once; the tag saves the bytes
-		h.Set("ETag", f.tag)
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(f.data))
-	})
+	return &Page{all}
+}
+
+// nameOf is the file of a path.
+func nameOf(path string) string {
+	name := path[min(1, len(path)):]
+	if name == "" {
+		return "index.html"
+	}
+	return name
+}
+
+// Has says whether the page has a file of that path.
+func (p *Page) Has(path string) bool {
+	_, ok := p.all[nameOf(path)]
+	return ok
+}
+
+// ServeHTTP answers.
+func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := nameOf(r.URL.Path)
+	f, ok := p.all[name]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", types[name])
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-cache") // a new release is seen at once; the tag saves the bytes
+	h.Set("ETag", f.tag)
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(f.data))
 }

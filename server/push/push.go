@@ -121,7 +121,8 @@ func (s *Source) expected(producer string) (least uint64) {
 		if n == 0 && r.anew {
 			continue
 		}
-		if n = max(n, 1); least == 0 || n < least {
+		n = max(n, 1)
+		if least == 0 || n < least {
 			least = n
 		}
 	}
@@ -138,10 +139,30 @@ func (s *Source) open() (all []*Reader) {
 	return all
 }
 
-// Push pushes lines, each of which is an object of JSON. A producer of "" has no numbers; otherwise
-// first is the number of the first line. When it returns nil, every query over the source gets the
-// records. After any error no query gets any of them.
-func (s *Source) Push(ctx context.Context, producer string, first uint64, lines [][]byte) (Result, error) {
+// A Request is what is pushed.
+type Request struct {
+	// Producer is the name of who pushes; "" has no numbers. First is the number of the first line.
+	Producer string
+	First    uint64
+	// Lines are objects of JSON.
+	Lines [][]byte
+	// Whole takes nothing if a line is no record.
+	Whole bool
+}
+
+// A RejectError says that nothing was taken because of lines that are no records.
+type RejectError struct{ Result Result }
+
+// Error describes it.
+func (e *RejectError) Error() string {
+	return fmt.Sprintf("push: %d lines are no records, so nothing was taken: line %d: %s", e.Result.Rejected,
+		e.Result.Rejects[0].Line, e.Result.Rejects[0].Reason)
+}
+
+// Push pushes records. When it returns nil, every query over the source gets them. After any error
+// no query gets any of them.
+func (s *Source) Push(ctx context.Context, q Request) (Result, error) {
+	producer, first, lines := q.Producer, q.First, q.Lines
 	if len(producer) > MaxName || strings.IndexByte(producer, 0) >= 0 || producer == "" && first != 0 {
 		return Result{}, ErrName
 	}
@@ -159,6 +180,9 @@ func (s *Source) Push(ctx context.Context, producer string, first uint64, lines 
 	parsed, result, err := s.parse(lines, skip)
 	if err != nil {
 		return Result{}, err
+	}
+	if q.Whole && result.Rejected > 0 {
+		return Result{}, &RejectError{result}
 	}
 	for {
 		s.mu.Lock()

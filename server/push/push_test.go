@@ -73,12 +73,12 @@ func records(from, to int) (lines [][]byte) {
 
 func TestPush(t *testing.T) {
 	s, schema := newSource(t)
-	if _, err := s.Push(t.Context(), "", 0, records(1, 1)); !errors.Is(err, ErrNotRead) {
+	if _, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: records(1, 1)}); !errors.Is(err, ErrNotRead) {
 		t.Errorf("nobody reads: %v", err)
 	}
 	e, p := start(t, s, schema, "")
 	e2, p2 := start(t, s, schema, "")
-	r, err := s.Push(t.Context(), "", 0, append(records(1, 10), []byte("nonsense"), []byte(`{"k":"a"}`)))
+	r, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: append(records(1, 10), []byte("nonsense"), []byte(`{"k":"a"}`))})
 	must(t, err)
 	if r.Taken != 11 || r.Rejected != 1 || len(r.Rejects) != 1 || r.Rejects[0].Line != 11 {
 		t.Errorf("%+v", r)
@@ -93,7 +93,7 @@ func TestPush(t *testing.T) {
 	}
 	must(t, e.Close())
 	must(t, e2.Close())
-	if _, err := s.Push(t.Context(), "", 0, records(1, 1)); !errors.Is(err, ErrNotRead) {
+	if _, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: records(1, 1)}); !errors.Is(err, ErrNotRead) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -102,7 +102,7 @@ func TestNumbers(t *testing.T) {
 	s, schema := newSource(t)
 	e, p := start(t, s, schema, "")
 	push := func(first, from, to int) (Result, error) {
-		return s.Push(t.Context(), "me", uint64(first), records(from, to))
+		return s.Push(t.Context(), Request{Producer: "me", First: uint64(first), Lines: records(from, to)})
 	}
 	r, err := push(1, 1, 5000)
 	must(t, err)
@@ -119,7 +119,7 @@ func TestNumbers(t *testing.T) {
 	if r.Next != 6001 || r.Taken != 0 || r.Duplicates != 10 {
 		t.Errorf("%+v", r)
 	}
-	if r, err := s.Push(t.Context(), "late", 7, records(7, 7)); err != nil || r.Next != 8 {
+	if r, err := s.Push(t.Context(), Request{Producer: "late", First: 7, Lines: records(7, 7)}); err != nil || r.Next != 8 {
 		t.Errorf("a producer that begins at 7: %+v, %v", r, err)
 	}
 	gap := new(GapError)
@@ -127,7 +127,7 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("a gap: %v", err)
 	}
 	for _, name := range []string{"", "a\x00", strings.Repeat("a", 257)} {
-		if _, err := s.Push(t.Context(), name, 1, records(1, 1)); !errors.Is(err, ErrName) {
+		if _, err := s.Push(t.Context(), Request{Producer: name, First: 1, Lines: records(1, 1)}); !errors.Is(err, ErrName) {
 			t.Errorf("producer %q: %v", name, err)
 		}
 	}
@@ -151,7 +151,7 @@ func TestRestart(t *testing.T) {
 		at = int(s.Next("me"))
 		for n := 0; at <= last; n++ {
 			to := min(at+6999, last)
-			r, err := s.Push(t.Context(), "me", uint64(at), records(at, to))
+			r, err := s.Push(t.Context(), Request{Producer: "me", First: uint64(at), Lines: records(at, to)})
 			must(t, err)
 			at = int(r.Next)
 			if n == 1 {
@@ -182,7 +182,7 @@ func TestBackPressure(t *testing.T) {
 	r := s.Reader()
 	line := []byte(`{"k":"` + strings.Repeat("x", 1<<20) + `"}`)
 	for range QueueBytes >> 20 {
-		_, err := s.Push(t.Context(), "", 0, [][]byte{line})
+		_, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: [][]byte{line}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,12 +195,12 @@ func TestBackPressure(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, err := s.Push(ctx, "", 0, [][]byte{line}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Push(ctx, Request{Producer: "", First: 0, Lines: [][]byte{line}}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a full queue: %v", err)
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := s.Push(t.Context(), "", 0, [][]byte{line})
+		_, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: [][]byte{line}})
 		done <- err
 	}()
 	must(t, r.Poll(record.NewBatch(s.schema, record.DefaultRows)))

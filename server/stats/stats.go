@@ -158,6 +158,43 @@ type Sampler struct {
 	earlier, last engine.Stats
 }
 
+// Samplers are the samplers of engines. The zero value is ready; any goroutine may use it.
+type Samplers struct {
+	mu  sync.Mutex
+	all map[any]*sampled
+}
+
+type sampled struct {
+	Sampler
+	asked time.Time
+}
+
+// forgotten is how long an engine has not been asked about when its sampler is dropped, so that
+// those of engines that have ended do not stay.
+const forgotten = 10 * time.Minute
+
+// Of is the sampler of an engine. The key is what tells engines apart.
+func (s *Samplers) Of(key any) *Sampler {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	x := s.all[key]
+	if x == nil {
+		if s.all == nil {
+			s.all = map[any]*sampled{}
+		}
+		for k, other := range s.all {
+			if now.Sub(other.asked) > forgotten {
+				delete(s.all, k)
+			}
+		}
+		x = &sampled{}
+		s.all[key] = x
+	}
+	x.asked = now
+	return &x.Sampler
+}
+
 // before is the counters of a moment ago: at least stretch ago if there are some. A sampler that
 // nobody has asked for a while looks back as far as its last answer.
 func (s *Sampler) before(now *engine.Stats) engine.Stats {

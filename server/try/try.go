@@ -99,8 +99,11 @@ func Run(ctx context.Context, connectors *connect.Registry, text, source string,
 			continue
 		}
 		out := Output{Query: o.Text, Rows: [][]string{}}
-		if o.Sink != nil {
+		switch {
+		case o.Sink != nil:
 			out.Name = o.Sink.Name
+		case o.View != nil:
+			out.Name = o.View.Name
 		}
 		first := len(r.Outputs) == 0
 		err := run(ctx, of, o, records, &out, r, first)
