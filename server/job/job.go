@@ -114,7 +114,8 @@ type Status struct {
 	Cause string `json:"cause,omitempty"`
 	// Failures are how many failures there have been in a row.
 	Failures int `json:"failures,omitempty"`
-	// Restarts are how many times it has been started again after a failure, since the process began.
+	// Restarts are how many times it has been started again after a failure, since the process
+	// began.
 	Restarts uint64 `json:"restarts,omitempty"`
 	// Next is when a job that backs off is started again.
 	Next    *time.Time `json:"next,omitempty"`

@@ -172,8 +172,7 @@ func (a *api) engines(name string) []object {
 	return []object{{"name": name, "summary": a.sample[name].Engine(name, a.counters(time.Since(a.begin)))}}
 }
 
-// counters are those of an engine in which partition 1 is full, and the second split holds windows
-// back.
+// counters are of an engine in which partition 1 is full, and the second split holds windows back.
 func (a *api) counters(d time.Duration) engine.Stats {
 	n := uint64(d.Seconds() * 120_000)
 	now := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC).Add(d)

@@ -169,8 +169,8 @@ type sampled struct {
 	asked time.Time
 }
 
-// forgotten is how long an engine has not been asked about when its sampler is dropped, so that
-// those of engines that have ended do not stay.
+// forgotten is how long an engine has not been asked about when its sampler is dropped. So the
+// samplers of engines that have ended do not stay.
 const forgotten = 10 * time.Minute
 
 // Of is the sampler of an engine. The key is what tells engines apart.

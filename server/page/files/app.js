@@ -119,11 +119,12 @@ function jobPage(name) {
   const box = k => h('section', { class: 'card ' + (k || '') });
   const head = h('div', { class: 'row bar' }), sentence = h('div', { class: 'bar' }), engineBox = h('div', { class: 'grid' });
   const rateBox = h('div', { class: 'chart' }), lagBox = h('div', { class: 'chart' });
+  const rateCard = h('section', { class: 'card wide' }, h('h2', {}, 'Throughput'), rateBox);
   const lagCard = box(), quarantine = box('wide'), events = box(), text = box();
   const rates = new Chart(rateBox, 'Records a second', count), lags = new Chart(lagBox, 'Records that wait', count);
   lagCard.append(h('h2', {}, 'Records that wait'), lagBox);
   lagCard.hidden = quarantine.hidden = true;
-  fill(main, h('h1', {}, name), head, sentence, h('div', { class: 'grid' }, h('section', { class: 'card wide' }, h('h2', {}, 'Throughput'), rateBox), lagCard), h('br'), engineBox, h('br'),
+  fill(main, h('h1', {}, name), head, sentence, h('div', { class: 'grid' }, rateCard, lagCard), h('br'), engineBox, h('br'),
     h('div', { class: 'grid' }, quarantine, events, text));
   let state = '', shownText = null, seen = '', slow = 0;
   async function refresh() {
@@ -135,14 +136,15 @@ function jobPage(name) {
     }
     fill(sentence, engines.length ? neck(engines, true) : h('p', { class: 'soft' }, j.cause || 'It does not run.'));
     const k = observe(name, engines);
-    if (k.rates.times.length > 1) rates.draw(k.rates);
     lagCard.hidden = k.lag.times.length < 2;
+    rateCard.classList.toggle('wide', lagCard.hidden);
+    if (k.rates.times.length > 1) rates.draw(k.rates);
     if (!lagCard.hidden) lags.draw(k.lag);
     keepPlace(engineBox, () => fill(engineBox, engines.map(e => engineCards(e, now)).flat()));
     if (slow++ % 3 === 0) {
       const q = engines.length ? await ask('GET', path + '/quarantine?limit=50') : { all: 0, rejects: [] };
       quarantine.hidden = !q.all;
-      if (q.all) fill(quarantine, h('h2', {}, `${count(q.all)} records set aside; the newest`), table([{ name: 'time' }, { name: 'source' }, { name: 'place' }, { name: 'reason' }, { name: 'bytes' }],
+      if (q.all) fill(quarantine, h('h2', {}, `${count(q.all)} records set aside; the newest`), table([{ name: 'time', w: true }, { name: 'source' }, { name: 'place' }, { name: 'reason' }, { name: 'bytes' }],
         q.rejects.slice().reverse().map(x => [clock(x.time), x.source, x.place, x.reason, h('code', {}, x.bytes)])));
       const full = await ask('GET', path);
       if (full.text !== shownText) {
@@ -157,7 +159,7 @@ function jobPage(name) {
     const key = all.length ? String(all.at(-1).id) : '';
     if (key === seen && events.children.length) return;
     seen = key;
-    fill(events, h('h2', {}, 'Events'), all.length ? table([{ name: 'time' }, { name: 'state' }, { name: 'cause' }], all.slice(-30).reverse().map(e => [clock(e.time), e.to || '', e.cause])) : h('p', { class: 'soft' }, 'none'));
+    fill(events, h('h2', {}, 'Events'), all.length ? table([{ name: 'time', w: true }, { name: 'state', w: true }, { name: 'cause' }], all.slice(-30).reverse().map(e => [clock(e.time), e.to || '', e.cause])) : h('p', { class: 'soft' }, 'none'));
   }
   return { refresh, end() { rates.end(); lags.end(); }, redraw() { if (historyOf(name).rates.times.length > 1) rates.draw(historyOf(name).rates); } };
 }
