@@ -47,6 +47,9 @@ type answer struct {
 // open starts a browser, or skips the test if there is none.
 func open(t *testing.T) *browser {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a browser takes a while")
+	}
 	if runtime.GOOS == "windows" {
 		t.Skip("pipes are passed to the browser in the way of unix")
 	}

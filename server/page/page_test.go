@@ -68,7 +68,7 @@ func TestEverySize(t *testing.T) {
 				{"views", "document.querySelectorAll('tbody tr').length === 3"},
 				{"editor", "document.body.innerText.includes('No faults.')"},
 			} {
-				b.visit(url + "/#/" + to.path)
+				b.visit(url + "/?every=300#/" + to.path)
 				b.until(to.until)
 				name := fmt.Sprintf("%s-%d-%v", strings.ReplaceAll(to.path, "/", "-"), width, map[bool]string{true: "dark", false: "light"}[dark])
 				b.fits(name)
@@ -98,7 +98,7 @@ func TestJobs(t *testing.T) {
 	a, url := newAPI(t)
 	b := open(t)
 	b.size(1200, 900, false)
-	b.visit(url)
+	b.visit(url + "/?every=300")
 	b.until("document.querySelectorAll('.job').length === 4")
 	text := b.text("document.getElementById('main').innerText")
 	for _, want := range []string{
@@ -122,12 +122,12 @@ func TestJobs(t *testing.T) {
 		t.Errorf("it did %v", did)
 	}
 	b.text("document.querySelector('[aria-label=\"Pause volumes\"]').focus()")
-	b.until("(window.looks = (window.looks || 0) + 1) > 150") // three seconds: it has refreshed
+	b.until("(window.looks = (window.looks || 0) + 1) > 60") // more than a second: it has refreshed
 	if is := b.text("document.activeElement.getAttribute('aria-label')"); is != "Pause volumes" {
 		t.Errorf("the focus has gone to %q", is)
 	}
 	// By Tab everything is reached, the skip link first.
-	b.visit(url)
+	b.visit(url + "/?every=300")
 	b.until("document.querySelectorAll('.job').length === 4")
 	b.text("document.activeElement.blur()")
 	var order []string
@@ -149,7 +149,7 @@ func TestJob(t *testing.T) {
 	a, url := newAPI(t)
 	b := open(t)
 	b.size(1200, 900, true)
-	b.visit(url + "/#/jobs/volumes")
+	b.visit(url + "/?every=300#/jobs/volumes")
 	b.until("document.querySelector('tr.held')")
 	for _, c := range []struct{ of, want string }{
 		{"document.querySelector('.neck.big').textContent", "Partition 1 is the bottleneck"},
@@ -169,7 +169,7 @@ func TestJob(t *testing.T) {
 		}
 	}
 	b.text("(e => { e.focus(); e.click(); })(document.querySelector('.strip button.failed'))")
-	b.until("(window.looks = (window.looks || 0) + 1) > 150") // three seconds: it has refreshed
+	b.until("(window.looks = (window.looks || 0) + 1) > 60") // more than a second: it has refreshed
 	if !strings.Contains(b.text("document.body.innerText"), "no space left on device") {
 		t.Error("a save that failed does not say why")
 	}
@@ -178,9 +178,9 @@ func TestJob(t *testing.T) {
 	}
 	b.text("[...document.querySelectorAll('button')].find(e => e.textContent === 'Edit').click()")
 	b.until("document.querySelector('.code textarea').value.startsWith(\"SELECT '<img\")")
-	b.visit(url + "/#/jobs/none")
+	b.visit(url + "/?every=300#/jobs/none")
 	b.until("document.getElementById('alert').textContent.includes('no such job')")
-	b.visit(url + "/#/jobs/volumes")
+	b.visit(url + "/?every=300#/jobs/volumes")
 	b.until("document.querySelector('[aria-label=\"Delete volumes\"]')")
 	b.text("document.querySelector('[aria-label=\"Delete volumes\"]').click()")
 	b.until("document.querySelector('dialog[open]')")
@@ -198,7 +198,7 @@ func TestEditor(t *testing.T) {
 	a, url := newAPI(t)
 	b := open(t)
 	b.size(1200, 900, false)
-	b.visit(url + "/#/editor")
+	b.visit(url + "/?every=300#/editor")
 	b.until("document.body.innerText.includes('No faults.')")
 	sql := `CREATE SOURCE trades (symbol text, size bigint) WITH (connector = 'push');
 SELECT 'größer 🙂' AS t, symbol, size * 2 AS double FORM trades`
@@ -253,7 +253,7 @@ func TestViews(t *testing.T) {
 	_, url := newAPI(t)
 	b := open(t)
 	b.size(1000, 800, false)
-	b.visit(url + "/#/views")
+	b.visit(url + "/?every=300#/views")
 	b.until("document.querySelector('tbody svg.spark path')") // it has been read twice
 	text := b.text("document.querySelector('tbody').innerText")
 	for _, want := range []string{"9007199254740993", "NULL", evil} {
@@ -273,7 +273,7 @@ func TestToken(t *testing.T) {
 	a.token = "0123456789abcdef"
 	b := open(t)
 	b.size(1000, 800, false)
-	b.visit(url)
+	b.visit(url + "/?every=300")
 	b.until("document.getElementById('alert').textContent.includes('a token is needed')")
 	b.text("document.getElementById('token').click()")
 	b.until("document.querySelector('dialog[open] input')")

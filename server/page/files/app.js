@@ -1,8 +1,8 @@
 'use strict';
 // The pages of jobs and views. Each is a function that fills main and returns {refresh, end}; refresh
-// is called every two seconds while the page is looked at.
+// is called every two seconds while the page is looked at, or as often as ?every=MS says.
 
-const every = 2000;
+const every = Math.max(100, Number(new URLSearchParams(location.search).get('every')) || 2000);
 const main = document.getElementById('main');
 
 // history has what the counters of each job were, so that rates can be drawn. It is kept while one
