@@ -360,7 +360,8 @@ func TestCounters(t *testing.T) {
 		t.Fatal(err)
 	}
 	probe := table.NewProbe(4)
-	*probe.Column(0) = record.Column{Bytes: []byte("ab'c"), Views: []record.View{{Len: 1}, {Off: 1, Len: 3}, {Len: 1}, {Off: 1, Len: 1}}}
+	*probe.Column(0) = record.Column{Bytes: []byte("ab'c"),
+		Views: []record.View{{Len: 1}, {Off: 1, Len: 3}, {Len: 1}, {Off: 1, Len: 1}}}
 	probe.Column(1).Int64s = []int64{0, 0, 5e9, 7}
 	places, found := make([]uint64, 4), make([]uint64, 1)
 	for range 20 {

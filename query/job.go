@@ -108,7 +108,7 @@ func CompileJob(text string, connectors *connect.Registry) (*Job, error) {
 	j := &jobCompiler{
 		text: text, faults: faults, broken: len(faults) > 0, sources: map[string]*Source{},
 		tables: map[string]*Table{}, sinks: map[string]*Sink{}, fed: map[string]bool{}, views: map[string]*View{},
-		viewed: map[string]bool{},
+		viewed: map[string]bool{}, named: map[string]*syntax.CreateView{},
 	}
 	j.declare(all, connectors)
 	j.queries(all)
@@ -149,7 +149,8 @@ type jobCompiler struct {
 	sinks   map[string]*Sink
 	fed     map[string]bool // sinks that have an input
 	views   map[string]*View
-	viewed  map[string]bool // views that have been compiled
+	viewed  map[string]bool               // views that have been compiled
+	named   map[string]*syntax.CreateView // views that are not materialized
 }
 
 func (j *jobCompiler) fault(pos syntax.Pos, format string, args ...any) {
@@ -195,8 +196,12 @@ func (j *jobCompiler) declare(all []syntax.Statement, known *connect.Registry) {
 			sink := &Sink{Name: s.Name, Options: j.options(s.Pos, "sink", s.Options, sinks, findSink)}
 			j.sinks[s.Name] = sink
 			j.job.Sinks = append(j.job.Sinks, sink)
-		case *syntax.CreateMaterializedView:
+		case *syntax.CreateView:
 			if j.taken(s.Pos, s.Name, s.IfNotExists) {
+				continue
+			}
+			if !s.Materialized {
+				j.named[s.Name] = s
 				continue
 			}
 			j.views[s.Name] = &View{Name: s.Name, Options: j.viewOptions(s)}
@@ -211,6 +216,8 @@ func (j *jobCompiler) taken(pos syntax.Pos, name string, foreseen bool) bool {
 	_, sink := j.sinks[name]
 	_, table := j.tables[name]
 	_, view := j.views[name]
+	_, named := j.named[name]
+	view = view || named
 	if (source || sink || table || view) && !foreseen {
 		j.fault(pos, "%q is there already: each source, table, sink and view has a name of its own", name)
 	}
@@ -218,7 +225,7 @@ func (j *jobCompiler) taken(pos syntax.Pos, name string, foreseen bool) bool {
 }
 
 // viewOptions reads the options of a view.
-func (j *jobCompiler) viewOptions(s *syntax.CreateMaterializedView) *Options {
+func (j *jobCompiler) viewOptions(s *syntax.CreateView) *Options {
 	o := j.options(s.Pos, "view", s.Options, nil, nil)
 	for i := range viewOptions {
 		j.option(o, "view", &viewOptions[i])
@@ -233,7 +240,7 @@ func (j *jobCompiler) viewOptions(s *syntax.CreateMaterializedView) *Options {
 }
 
 // view compiles a materialized view.
-func (j *jobCompiler) view(s *syntax.CreateMaterializedView) {
+func (j *jobCompiler) view(s *syntax.CreateView) {
 	v := j.views[s.Name]
 	if v == nil || j.viewed[s.Name] {
 		return
@@ -370,8 +377,9 @@ func (j *jobCompiler) queries(all []syntax.Statement) {
 			sink := j.sinks[s.Sink]
 			_, source := j.sources[s.Sink]
 			_, view := j.views[s.Sink]
+			_, named := j.named[s.Sink]
 			switch {
-			case view:
+			case view || named:
 				j.fault(s.Pos, "%q is a view, whose query is part of it; expected a sink", s.Sink)
 			case source:
 				j.fault(s.Pos, "%q is a source, expected a sink: CREATE SINK name WITH (...)", s.Sink)
@@ -392,8 +400,12 @@ func (j *jobCompiler) queries(all []syntax.Statement) {
 					From: syntax.Table{Pos: s.Pos, Name: s.From},
 				})
 			}
-		case *syntax.CreateMaterializedView:
-			j.view(s)
+		case *syntax.CreateView:
+			if s.Materialized {
+				j.view(s)
+			} else {
+				j.checkNamed(s)
+			}
 		case *syntax.Explain:
 			j.fault(s.Pos, "EXPLAIN is no part of a job, expected SELECT, INSERT INTO or CREATE")
 		}
@@ -426,6 +438,9 @@ func (j *jobCompiler) feed(pos syntax.Pos, name string) {
 
 // output compiles one query.
 func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
+	if !j.expand(q) {
+		return
+	}
 	from := innermost(q).From
 	source := j.sources[from.Name]
 	if source == nil {

@@ -411,3 +411,64 @@ func (c *compiler) likeKey(x *expr.Expr, f record.Field, s *scope, at syntax.Exp
 
 // timeOfWindow names, for faults, the time of a window.
 const timeOfWindow = "the time of a window"
+
+// A Joined is a table that a text joins.
+type Joined struct {
+	// Name is its name as it stands after JOIN.
+	Name string
+	join *syntax.Join
+	text string
+}
+
+// Joins lists what the SELECTs of a text join, in the order of the text, for a caller that makes
+// the tables of what their names stand for.
+func Joins(text string) (all []Joined, err error) {
+	list, err := selects(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range list {
+		for ; q != nil; q = q.From.Query {
+			for i := range q.From.Joins {
+				all = append(all, Joined{q.From.Joins[i].Name, &q.From.Joins[i], text})
+			}
+		}
+	}
+	return all, nil
+}
+
+// Key are the columns of a table that ON compares with =, or that USING names: what its key must be
+// for the query to find one row. The error is a fault of the text.
+func (j Joined) Key(s *record.Schema) (key []string, err error) {
+	alias := j.join.Alias
+	if alias == "" {
+		alias = j.join.Name
+	}
+	add := func(e syntax.Expr, qualified bool) bool {
+		id, ok := e.(*syntax.Ident)
+		if !ok || id.Table != alias && (qualified || id.Table != "") {
+			return false
+		}
+		if _, ok := s.Index(id.Name); !ok {
+			return false
+		}
+		if !slices.Contains(key, id.Name) {
+			key = append(key, id.Name)
+		}
+		return true
+	}
+	for _, u := range j.join.Using {
+		add(u, false)
+	}
+	for _, e := range conjuncts(j.join.On) {
+		if b, ok := e.(*syntax.Binary); ok && b.Op == "=" {
+			_ = add(b.X, true) || add(b.Y, true) || add(b.X, false) || add(b.Y, false)
+		}
+	}
+	if len(key) == 0 {
+		return nil, syntax.ErrorAt(j.text, j.join.Pos,
+			"JOIN %s: ON compares no column of it with =, and records find a row by "+
+				"equal values only", j.join.Name)
+	}
+	return key, nil
+}

@@ -147,9 +147,9 @@ func (c *runCmd) Run(std streams) (err error) {
 	}
 	err = c.wait(ins, stop, view, std.err)
 	if c.Stats {
-		tableLines(job, std.err)
+		tableLines(lookups(job), std.err)
 	}
-	sayMisses(job, std.err)
+	sayMisses(lookups(job), std.err)
 	return err
 }
 

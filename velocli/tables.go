@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -75,9 +77,9 @@ func versionWords(e lookup.Event) string {
 }
 
 // sayMisses says of each table which keys were not found.
-func sayMisses(job *query.Job, to io.Writer) {
-	for _, t := range job.Tables {
-		s := t.Lookup.Stats()
+func sayMisses(tables []*lookup.Table, to io.Writer) {
+	for _, t := range tables {
+		s := t.Stats()
 		if s.Misses == 0 {
 			continue
 		}
@@ -89,10 +91,18 @@ func sayMisses(job *query.Job, to io.Writer) {
 	}
 }
 
-// tableLines are the counters of the tables, for --stats.
-func tableLines(job *query.Job, to io.Writer) {
+// lookups are the tables of a job.
+func lookups(job *query.Job) (all []*lookup.Table) {
 	for _, t := range job.Tables {
-		s := t.Lookup.Stats()
+		all = append(all, t.Lookup)
+	}
+	return all
+}
+
+// tableLines are the counters of the tables, for --stats.
+func tableLines(tables []*lookup.Table, to io.Writer) {
+	for _, t := range tables {
+		s := t.Stats()
 		line := fmt.Sprintf("table %s: version %d of %s, %d rows, %d KiB, loaded in %v; %d lookups, %d found nothing",
 			s.Table,
 			s.Version, s.Loaded.UTC().Format(time.RFC3339), s.Rows, s.Bytes>>10, s.Took.Round(time.Millisecond),
@@ -102,5 +112,70 @@ func tableLines(job *query.Job, to io.Writer) {
 			line += fmt.Sprintf("; %d loads failed, the last: %v", s.Failures, s.LastError)
 		}
 		fmt.Fprintln(to, line)
+	}
+}
+
+// tablesOf opens the files that a query joins, guesses their columns, and makes tables of them
+// whose keys are the columns that ON compares.
+func tablesOf(sql string, stdin io.Reader) (tables []*lookup.Table, err error) {
+	joins, err := query.Joins(sql)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string][]string{}
+	for _, j := range joins {
+		if j.Name == stdinName || j.Name == stdinFile {
+			return nil, errors.New("JOIN stdin: a table is a file; the input may be standard input")
+		}
+		in := &input{InputFormat: "auto"}
+		f, err := in.open(j.Name, stdin)
+		if err != nil {
+			return nil, fmt.Errorf("JOIN %s: %w", j.Name, err)
+		}
+		f.remove()
+		if f.pipe {
+			return nil, fmt.Errorf("JOIN %s: a table is a file, which this is not", j.Name)
+		}
+		key, err := j.Key(f.schema)
+		if err != nil {
+			return nil, err
+		}
+		slices.Sort(key)
+		if before, seen := known[j.Name]; seen {
+			if !slices.Equal(before, key) {
+				return nil, fmt.Errorf("JOIN %s: it is joined by %s and by %s; a table has one key", j.Name,
+					strings.Join(before, ", "), strings.Join(key, ", "))
+			}
+			continue
+		}
+		known[j.Name] = key
+		t, err := lookup.New(lookup.Config{Schema: f.schema, Key: key, Load: loadFiles(j.Name)})
+		if err != nil {
+			return nil, err
+		}
+		tables = append(tables, t)
+	}
+	return tables, nil
+}
+
+// loadFiles loads a table from files whose columns have been guessed.
+func loadFiles(name string) func(context.Context, *lookup.Builder) error {
+	return func(ctx context.Context, b *lookup.Builder) error {
+		var columns strings.Builder
+		if err := printSchema(&columns, b.Schema()); err != nil {
+			return err
+		}
+		in := &input{InputFormat: "auto", Schema: columns.String()}
+		f, err := in.open(name, nil)
+		if err != nil {
+			return err
+		}
+		defer f.remove()
+		f.schema = b.Schema()
+		err = lookup.Readers(func(context.Context) ([]record.Reader, error) { return f.readers(1) })(ctx, b)
+		if wrong := new(readers.ValueError); errors.As(err, &wrong) {
+			err = fmt.Errorf("%w\nthe types of its columns were guessed; a job with CREATE TABLE declares them", err)
+		}
+		return err
 	}
 }

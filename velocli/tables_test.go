@@ -90,3 +90,67 @@ func TestRunTableFaults(t *testing.T) {
 		}
 	}
 }
+
+// Goal: a view is a name for its query, which several queries and other views may read.
+func TestRunView(t *testing.T) {
+	inFolder(t, map[string]string{
+		"visits.csv": "page,ms\n1,10\n2,20\n1,5\n7,3\n2,1\n7,0\n",
+	})
+	job := `CREATE SOURCE visits (page bigint, ms bigint) WITH (connector = 'file', path = 'visits.csv');
+CREATE VIEW pages AS SELECT page, count(*) AS n, sum(ms) AS ms FROM long GROUP BY page;
+CREATE VIEW long AS SELECT page, ms FROM visits WHERE ms > 0;
+CREATE SINK counts WITH (connector = 'file', path = 'counts.csv');
+INSERT INTO counts SELECT n, count(*) AS pages FROM pages GROUP BY n ORDER BY n;
+SELECT p.page, p.ms FROM pages AS p WHERE p.n > 1 ORDER BY ms`
+	if err := os.WriteFile("job.sql", []byte(job), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, status := velo(t, "", "run", "job.sql", "--format=csv")
+	if status != 0 || errs != "" || out != "page,ms\n1,15\n2,21\n" {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+	want(t, "counts.csv", "n,pages\n1,1\n2,2\n")
+}
+
+// Goal: velo query joins its input with other files, whose key is what ON compares, and says what is
+// wrong with them.
+func TestQueryJoin(t *testing.T) {
+	inFolder(t, map[string]string{
+		"visits.csv": "page,lang,ms\n1,en,10\n2,en,20\n1,de,5\n7,en,3\n",
+		"titles.csv": "id,lang,title\n1,en,home\n1,de,Start\n2,en,help\n",
+		"pages.json": `{"id":1,"weight":0.5}` + "\n" + `{"id":2,"weight":2}` + "\n",
+		"wrong.csv":  "id,n\n1,1\n1,2\n",
+	})
+	for sql, want := range map[string]string{
+		`SELECT t.title, v.ms FROM 'visits.csv' AS v JOIN 'titles.csv' AS t ON v.page = t.id AND t.lang = v.lang`:                               "title,ms\nhome,10\nhelp,20\nStart,5\n",
+		`SELECT title, ms FROM 'visits.csv' JOIN 'titles.csv' t USING (lang) WHERE false`:                                                       "",
+		`SELECT sum(ms * weight) AS w FROM 'visits.csv' LEFT JOIN 'pages.json' ON page = id`:                                                    "w\n47.5\n",
+		`SELECT count(*) AS n FROM stdin JOIN 'pages.json' ON page = id; SELECT max(weight) AS w FROM stdin JOIN 'pages.json' p ON p.id = page`: "n\n3\n\nw\n2\n",
+	} {
+		stdin, err := os.ReadFile("visits.csv")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, errs, status := velo(t, string(stdin), "query", "--format=csv", sql)
+		if want == "" {
+			if status != 1 || !strings.Contains(errs, "comes twice") {
+				t.Errorf("%s: status %d\n%s%s", sql, status, out, errs)
+			}
+			continue
+		}
+		if out != want || status != 0 {
+			t.Errorf("%s: status %d\n%s%s", sql, status, out, errs)
+		}
+	}
+	for sql, want := range map[string]string{
+		`SELECT count(*) FROM 'visits.csv' JOIN 'none.csv' ON page = id`:                                                                  "JOIN none.csv: ",
+		`SELECT count(*) FROM 'visits.csv' JOIN stdin ON page = id`:                                                                       "a table is a file",
+		`SELECT count(*) FROM 'visits.csv' JOIN 'pages.json' ON page > id`:                                                                "ON compares no column of it",
+		`SELECT count(*) FROM 'visits.csv' JOIN 'wrong.csv' ON page = id`:                                                                 "the key 1 comes twice, in record 1 and record 2",
+		`SELECT count(*) FROM 'visits.csv' v JOIN 'titles.csv' a ON page = a.id JOIN 'titles.csv' b ON v.page = b.id AND b.lang = v.lang`: "a table has one key",
+	} {
+		if out, errs, status := velo(t, "", "query", sql); status != 1 || !strings.Contains(errs, want) {
+			t.Errorf("%s: status %d, expected %q\n%s%s", sql, status, want, out, errs)
+		}
+	}
+}

@@ -28,7 +28,7 @@ type statementNode struct {
 	Select  *selectNode `parser:"  @@"`
 	Source  *sourceNode `parser:"| 'CREATE' ( ( 'SOURCE' | 'TABLE' ) @@"`
 	Sink    *sinkNode   `parser:"           | 'SINK' @@"`
-	View    *viewNode   `parser:"           | 'MATERIALIZED' 'VIEW' @@ )"`
+	View    *viewNode   `parser:"           | @@ )"`
 	Insert  *insertNode `parser:"| 'INSERT' 'INTO' @@ )"`
 }
 
@@ -115,10 +115,11 @@ type sinkNode struct {
 }
 
 type viewNode struct {
-	IfNotExists bool         `parser:"( (?= 'IF' 'NOT') @'IF' 'NOT' 'EXISTS' )?"`
-	Name        nameNode     `parser:"@@"`
-	Options     []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
-	As          *selectNode  `parser:"'AS' @@"`
+	Materialized bool         `parser:"@'MATERIALIZED'? 'VIEW'"`
+	IfNotExists  bool         `parser:"( (?= 'IF' 'NOT') @'IF' 'NOT' 'EXISTS' )?"`
+	Name         nameNode     `parser:"@@"`
+	Options      []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
+	As           *selectNode  `parser:"'AS' @@"`
 }
 
 type insertNode struct {
@@ -473,8 +474,8 @@ func (n *sourceNode) tree(pos Pos) (*CreateSource, *failure) {
 	return s, fault
 }
 
-func (n *viewNode) tree(pos Pos) (*CreateMaterializedView, *failure) {
-	s := &CreateMaterializedView{Pos: pos, Name: n.Name.name, IfNotExists: n.IfNotExists}
+func (n *viewNode) tree(pos Pos) (*CreateView, *failure) {
+	s := &CreateView{Pos: pos, Name: n.Name.name, IfNotExists: n.IfNotExists, Materialized: n.Materialized}
 	var fault *failure
 	s.Options, fault = options(n.Options)
 	if fault != nil {

@@ -293,8 +293,10 @@ func (s *CreateSink) print(p *printer) {
 	p.options(s.Options)
 }
 
-func (s *CreateMaterializedView) print(p *printer) {
-	p.WriteString("CREATE MATERIALIZED VIEW ")
+func (s *CreateView) print(p *printer) {
+	p.WriteString("CREATE ")
+	p.when(s.Materialized, "MATERIALIZED ")
+	p.WriteString("VIEW ")
 	p.when(s.IfNotExists, "IF NOT EXISTS ")
 	p.name(s.Name)
 	p.options(s.Options)

@@ -26,7 +26,7 @@ type Node interface {
 	print(p *printer)
 }
 
-// Statement is one of *Select, *CreateSource, *CreateSink, *CreateMaterializedView, *InsertInto,
+// Statement is one of *Select, *CreateSource, *CreateSink, *CreateView, *InsertInto,
 // *Explain.
 type Statement interface {
 	Node
@@ -215,13 +215,15 @@ type CreateSink struct {
 	Options     []Option
 }
 
-// CreateMaterializedView is CREATE MATERIALIZED VIEW name [WITH (...)] AS SELECT ....
-type CreateMaterializedView struct {
-	Pos         Pos
-	Name        string
-	IfNotExists bool
-	Options     []Option
-	As          *Select
+// CreateView is CREATE [MATERIALIZED] VIEW name [WITH (...)] AS SELECT .... A view that is not
+// materialized is a name for its query.
+type CreateView struct {
+	Pos          Pos
+	Name         string
+	Materialized bool
+	IfNotExists  bool
+	Options      []Option
+	As           *Select
 }
 
 // InsertInto is INSERT INTO sink SELECT ....
