@@ -197,6 +197,7 @@ func TestFires(t *testing.T) {
 		"VeloWriterSlow":      {{"velo_agent_stalled_seconds_total", "agent=partition/0, cause=output_full", rising(50)}},
 		"VeloAgentStarved":    {{"velo_agent_starved_total", "agent=reader/0", rising(200)}},
 		"VeloUnfitValues":     {{"velo_output_unfit_values_total", "", rising(1)}},
+		"VeloTableStale":      {{"velo_table_stale", "table=names", constant(1)}},
 		"VeloNotPinned":       {{"velo_runners_unpinned", "", constant(2)}},
 	}
 	for _, r := range alerts(t) {

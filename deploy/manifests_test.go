@@ -3,7 +3,18 @@ package deploy
 import (
 	"bufio"
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +22,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -143,8 +155,44 @@ func program(t *testing.T) string {
 	return path
 }
 
-// Goal: the commands of the manifest and the unit are what the program takes. Method: the program
-// with a job that is refused: what it says must be about the job, and not about its arguments.
+// secrets makes what the manifests expect in /etc/velo: a certificate, its key, and tokens.
+func secrets(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for name, data := range map[string][]byte{
+		"tls/tls.crt": certificate, "tls/tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+		"tokens/read": []byte("read-0123456789abcdef\n"), "tokens/write": []byte("write-0123456789abcdef\n"),
+		"tokens/admin": []byte("admin-0123456789abcdef\n"),
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, data, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(certificate)
+	return pool
+}
+
+// Goal: the commands of the manifest and the unit start a server, the probes and Prometheus reach
+// what they ask for, and who has no token does not. Method: the program itself, with folders of
+// this test for those of the manifests.
 func TestCommands(t *testing.T) {
 	unit, err := os.ReadFile("velo.service")
 	if err != nil {
@@ -154,14 +202,80 @@ func TestCommands(t *testing.T) {
 	if start == nil {
 		t.Fatal("velo.service starts nothing")
 	}
+	c := kubernetes(t).sets[0].Spec.Template.Spec.Containers[0]
 	velo := program(t)
-	for of, args := range map[string][]string{
-		"velo.service": strings.Fields(start[1]), "kubernetes.yml": kubernetes(t).sets[0].Spec.Template.Spec.Containers[0].Args,
-	} {
-		out, err := exec.Command(velo, args...).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "job.sql: no such file or directory") {
-			t.Errorf("%s: velo %v: %v: %s", of, args, err, out)
-		}
+	for of, args := range map[string][]string{"velo.service": strings.Fields(start[1]), "kubernetes.yml": c.Args} {
+		t.Run(of, func(t *testing.T) {
+			dir := t.TempDir()
+			pool := secrets(t, dir)
+			here := strings.NewReplacer("/var/lib/velo", filepath.Join(dir, "state"), "/etc/velo", dir,
+				"127.0.0.1:8123", "127.0.0.1:0", "0.0.0.0:8123", "0.0.0.0:0")
+			var words []string
+			for _, a := range args {
+				words = append(words, here.Replace(a))
+			}
+			cmd := exec.Command(velo, words...)
+			said, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				_ = cmd.Process.Signal(os.Interrupt)
+				_, _ = io.Copy(io.Discard, said)
+				if err := cmd.Wait(); err != nil {
+					t.Errorf("after an interrupt: %v", err)
+				}
+			}()
+			url, text := "", ""
+			for lines := bufio.NewScanner(said); url == "" && lines.Scan(); {
+				text += lines.Text() + "\n"
+				m := regexp.MustCompile(`(https?)://\S+:(\d+) answers`).FindStringSubmatch(lines.Text())
+				if m != nil {
+					url = m[1] + "://127.0.0.1:" + m[2]
+				}
+			}
+			if url == "" {
+				t.Fatalf("velo %q does not answer: %s", words, text)
+			}
+			client := &http.Client{
+				Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}},
+			}
+			defer client.CloseIdleConnections()
+			status := func(path, token string) int {
+				r, err := http.NewRequest(http.MethodGet, url+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if token != "" {
+					r.Header.Set("Authorization", "Bearer "+token)
+				}
+				answer, err := client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				answer.Body.Close()
+				return answer.StatusCode
+			}
+			paths := []string{"/healthz", "/readyz", "/"}
+			for _, p := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
+				paths = append(paths, p.HTTPGet.Path)
+			}
+			for _, path := range paths {
+				if is := status(path, ""); is != http.StatusOK {
+					t.Errorf("%s: %d", path, is)
+				}
+			}
+			secured := strings.HasPrefix(url, "https")
+			if is := status("/metrics", ""); secured != (is == http.StatusUnauthorized) {
+				t.Errorf("/metrics without a token: %d", is)
+			}
+			if is := status("/metrics", "read-0123456789abcdef"); is != http.StatusOK {
+				t.Errorf("/metrics with a token: %d", is)
+			}
+		})
 	}
 }
 
@@ -239,7 +353,7 @@ func TestDockerfile(t *testing.T) {
 			}
 		case "ADD":
 			t.Errorf("ADD %s: expected COPY", i.rest)
-		case "USER", "WORKDIR", "ENV", "LABEL", "STOPSIGNAL":
+		case "USER", "WORKDIR", "ENV", "LABEL", "STOPSIGNAL", "EXPOSE":
 		default:
 			t.Errorf("the instruction %s is not known", i.name)
 		}

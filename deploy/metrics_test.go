@@ -12,8 +12,9 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/metrics"
-	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -48,6 +49,32 @@ func (*ticks) Close() error { return nil }
 
 func (r *ticks) Lag() []record.Lag { return []record.Lag{{Split: r.split, Records: 3}} }
 
+// names is a table that the records are joined with.
+func names(t *testing.T) *lookup.Table {
+	t.Helper()
+	type name struct {
+		ID   int64
+		Name string
+	}
+	schema, err := record.SchemaOf[name]("names")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := lookup.New(lookup.Config{
+		Schema: schema, Key: []string{"id"},
+		Load: lookup.Rows(func(context.Context) (all []name, err error) {
+			for i := range int64(10) {
+				all = append(all, name{i, string(rune('a' + i))})
+			}
+			return all, nil
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
 // scrapes are two scrapes of the /metrics of a healthy engine that keeps its state, a moment apart.
 func scrapes(t *testing.T) (first, second map[string]*dto.MetricFamily) {
 	t.Helper()
@@ -57,11 +84,15 @@ func scrapes(t *testing.T) (first, second map[string]*dto.MetricFamily) {
 		t.Fatal(err)
 	}
 	rs := []*ticks{{split: "ticks/0", more: make(chan int)}, {split: "ticks/1", more: make(chan int)}}
+	p, err := query.Catalog{Sources: []*record.Schema{schema}, Tables: []*lookup.Table{names(t)}}.Compile(
+		"SELECT n.name, count(*) AS n FROM ticks t JOIN names n ON t.key = n.id " +
+			"GROUP BY n.name, tumble(t.at, INTERVAL '1 second')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Window.OutOfOrder = 0
 	e, err := engine.Start(t.Context(), engine.Config{
-		Plan: &plan.Plan{
-			Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
-			Window: &plan.Window{Windows: plan.Windows{Kind: plan.Tumbling, Size: time.Second}, Column: "at"},
-		},
+		Plan:    p,
 		Readers: []record.Reader{rs[0], rs[1]}, Partitions: 2, Cores: 1, NoPin: true, State: engine.Dir(t.TempDir()),
 	})
 	if err != nil {

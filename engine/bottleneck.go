@@ -190,17 +190,20 @@ func (w *stretched) most(causes ...core.Stall) (agent *share, part float64) {
 
 // percent is a part of the stretch in words.
 func (w *stretched) percent(part float64) string {
-	return fmt.Sprintf("%.0f %% of the last %v", 100*part, roundly(w.over))
+	return fmt.Sprintf("%.0f %% of the last %s", 100*part, roughly(w.over))
 }
 
-// roundly is a duration without digits that say nothing.
-func roundly(d time.Duration) time.Duration {
-	for _, unit := range []time.Duration{time.Minute, time.Second} {
-		if d >= 10*unit {
-			return d.Round(unit)
-		}
+// roughly is a duration in the unit that suits it.
+func roughly(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
 	}
-	return d.Round(100 * time.Millisecond)
+	return fmt.Sprintf("%.0f h", d.Hours())
 }
 
 func outputLimit(w *stretched) (b Bottleneck, found bool) {

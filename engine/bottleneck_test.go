@@ -41,7 +41,7 @@ func TestBottleneck(t *testing.T) {
 				did("partition/0", 2, s, stalls{core.StallInput: 9 * s}), did("partition/1", 3, s, nil),
 			},
 			false, LimitInput, "",
-			"The sources are the bottleneck: every reader waited for records at least 70 % of the last 10s.",
+			"The sources are the bottleneck: every reader waited for records at least 70 % of the last 10 s.",
 		},
 		{
 			"one partition is full",
@@ -50,7 +50,7 @@ func TestBottleneck(t *testing.T) {
 				did("partition/0", 2, 3*s, stalls{core.StallInput: 7 * s}), did("partition/1", 3, 9900*time.Millisecond, nil),
 			},
 			false, LimitPartition, "partition/1",
-			"Partition 1 is the bottleneck: its thread worked 99 % of the last 10s, and reader 0 (a.csv) waited for room " +
+			"Partition 1 is the bottleneck: its thread worked 99 % of the last 10 s, and reader 0 (a.csv) waited for room " +
 				"in a ring 60 %.",
 		},
 		{
@@ -60,7 +60,7 @@ func TestBottleneck(t *testing.T) {
 				did("partition/0", 2, s, stalls{core.StallOutput: 8 * s}), did("partition/1", 3, s, nil),
 			},
 			false, LimitOutput, "partition/0",
-			"The writer is the bottleneck: partition 0 waited for it 80 % of the last 10s.",
+			"The writer is the bottleneck: partition 0 waited for it 80 % of the last 10 s.",
 		},
 		{
 			"one reader routes all the time",
@@ -69,7 +69,7 @@ func TestBottleneck(t *testing.T) {
 				did("partition/0", 2, 2*s, stalls{core.StallInput: 8 * s}), did("partition/1", 3, s, nil),
 			},
 			false, LimitReader, "reader/0",
-			"Reader 0 (a.csv) is the bottleneck: its thread worked 95 % of the last 10s.",
+			"Reader 0 (a.csv) is the bottleneck: its thread worked 95 % of the last 10 s.",
 		},
 		{
 			"two agents share a thread",
@@ -78,7 +78,7 @@ func TestBottleneck(t *testing.T) {
 				did("reader/1", 1, s, stalls{core.StallInput: 9 * s}), did("partition/1", 1, s, stalls{core.StallInput: 9 * s}),
 			},
 			false, LimitRunner, "partition/0",
-			"Thread 0 is the bottleneck: its 2 agents worked 90 % of the last 10s, most of it partition 0; more cores " +
+			"Thread 0 is the bottleneck: its 2 agents worked 90 % of the last 10 s, most of it partition 0; more cores " +
 				"would help.",
 		},
 		{
@@ -88,14 +88,14 @@ func TestBottleneck(t *testing.T) {
 				did("partition/0", 2, s, stalls{core.StallInput: 9 * s}),
 			},
 			false, LimitWindows, "reader/0",
-			"Open windows are the bottleneck: reader 0 (a.csv) waited for some to close 70 % of the last 10s; reader 1 " +
+			"Open windows are the bottleneck: reader 0 (a.csv) waited for some to close 70 % of the last 10 s; reader 1 " +
 				"(b.csv) is the furthest behind in event time.",
 		},
 		{
 			"memory",
 			[]AgentStats{did("reader/0", 0, s, nil), did("partition/0", 1, s, stalls{core.StallMemory: 5 * s})},
 			false, LimitMemory, "partition/0",
-			"Memory is the bottleneck: partition 0 waited for room for new groups 50 % of the last 10s.",
+			"Memory is the bottleneck: partition 0 waited for room for new groups 50 % of the last 10 s.",
 		},
 		{
 			"the quarantine",
@@ -103,7 +103,7 @@ func TestBottleneck(t *testing.T) {
 			false,
 			LimitQuarantine, "reader/1",
 			"The quarantine is the bottleneck: reader 1 (b.csv) waited for room for records that are set aside 40 % of " +
-				"the last 10s.",
+				"the last 10 s.",
 		},
 		{
 			"a thread of a second plan",
@@ -111,7 +111,7 @@ func TestBottleneck(t *testing.T) {
 				did("reader/0", 0, s, stalls{core.StallRing: 8 * s}), did("plan/1/partition/0", 1, 9*s, nil),
 			},
 			false, LimitPartition, "plan/1/partition/0",
-			"Plan 1, partition 0 is the bottleneck: its thread worked 90 % of the last 10s, and reader 0 (a.csv) waited " +
+			"Plan 1, partition 0 is the bottleneck: its thread worked 90 % of the last 10 s, and reader 0 (a.csv) waited " +
 				"for room in a ring 80 %.",
 		},
 		{
@@ -121,7 +121,7 @@ func TestBottleneck(t *testing.T) {
 				did("partition/0", 1, 6*s, stalls{core.StallInput: 4 * s}),
 			},
 			false, LimitNone, "partition/0",
-			"There is no bottleneck: the busiest is partition 0, which worked 60 % of the last 10s.",
+			"There is no bottleneck: the busiest is partition 0, which worked 60 % of the last 10 s.",
 		},
 		{
 			"the end",

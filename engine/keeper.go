@@ -126,6 +126,8 @@ type StateStats struct {
 	Err      error
 	// Failed is how many saves have failed since the start.
 	Failed uint64
+	// Last are the last MaxCheckpoints saves, those that failed included, the newest at the end.
+	Last []StateEvent
 	// CaughtUp says that each reader that was resumed has since had nothing to give, or has ended.
 	CaughtUp bool
 }
@@ -293,7 +295,7 @@ func (k *keeper) save(now bool) error {
 	}
 	m, w, err := k.write(now)
 	took := time.Since(begin)
-	ev := StateEvent{Kind: Saved, Duration: took, Err: err}
+	ev := StateEvent{Kind: Saved, At: begin, Duration: took, Err: err}
 	if w != nil {
 		ev.Generation, ev.Waited = w.Number(), w.Waited
 	}
@@ -313,6 +315,9 @@ func (k *keeper) save(now bool) error {
 		ev.Epoch, ev.Bytes, ev.Written = m.Epoch, m.Bytes(), written(m)
 		k.noteSaved(m)
 	}
+	// A slice that Stats has given out does not change.
+	last := k.stats.Last[max(0, len(k.stats.Last)-MaxCheckpoints+1):]
+	k.stats.Last = append(slices.Clone(last), ev)
 	k.mu.Unlock()
 	k.event(ev)
 	if err == nil {

@@ -284,6 +284,11 @@ func (v *visitor) family(f *Family) {
 			}
 		case f.ofRunner != nil:
 			v.runners(f, x)
+		case f.ofTable != nil:
+			for t := range x.stats.Tables {
+				v.labels[2] = x.stats.Tables[t].Table
+				v.each(f, 3, func(k int) (float64, bool) { return f.ofTable(&x.stats.Tables[t], k) })
+			}
 		default:
 			v.plans(f, x)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/lookup"
 )
 
 // A Kind is how the values of a family behave.
@@ -50,6 +51,7 @@ type Family struct {
 	ofAgent     func(a *agent, i int) (v float64, ok bool)
 	ofRunner    func(r *engine.RunnerStats, i int) (v float64, ok bool)
 	ofRing      func(r *engine.RingStats, i int) (v float64, ok bool)
+	ofTable     func(t *lookup.Stats, i int) (v float64, ok bool)
 }
 
 // Series is the name of the series of the family.
@@ -63,9 +65,9 @@ func (f *Family) Series() string {
 // Values are the values that the last label takes if they are known; nil if they are not.
 func (f *Family) Values() []string { return f.values }
 
-// States of a job, as the label state has them.
+// states are the states of a job, in the words of package server/job.
 var states = []string{
-	"stopped", "starting", "running", "paused", "stopping", "failed", "backing_off", "replacing", "ended",
+	"stopped", "starting", "running", "paused", "stopping", "finished", "failed", "backing off", "replacing",
 }
 
 // readerStates are the states of readers, in the order of engine.ReaderState.
@@ -118,6 +120,7 @@ var (
 	ofAgent     = []string{"job_name", "engine", "agent"}
 	ofRunner    = []string{"job_name", "engine", "runner"}
 	ofRing      = []string{"job_name", "engine", "plan", "reader", "partition"}
+	ofTable     = []string{"job_name", "engine", "table"}
 )
 
 // and adds a label.
@@ -127,7 +130,8 @@ func and(labels []string, name string) []string {
 
 // families is everything that is exported. The text, the Prometheus collector, docs/metrics.md and
 // the tests are made from it.
-var families = concat(jobFamilies, checkpointFamilies, planFamilies, readerFamilies, partitionFamilies, threadFamilies)
+var families = concat(jobFamilies, checkpointFamilies, planFamilies, readerFamilies, partitionFamilies, tableFamilies,
+	threadFamilies)
 
 func concat(tables ...[]Family) (all []Family) {
 	for _, t := range tables {
@@ -376,6 +380,49 @@ var partitionFamilies = []Family{
 		ofPartition: func(p *engine.PartitionStats, i int) (float64, bool) {
 			return number([...]uint64{p.Shed, p.Late}[i])
 		},
+	},
+}
+
+var tableFamilies = []Family{
+	{
+		Name: "velo_table_rows", Labels: ofTable,
+		Help:    "Rows of the newest version of a table that records are joined with.",
+		ofTable: func(t *lookup.Stats, _ int) (float64, bool) { return number(t.Rows) },
+	},
+	{
+		Name: "velo_table_size_bytes", Unit: "bytes", Labels: ofTable,
+		Help:    "Memory of that version.",
+		ofTable: func(t *lookup.Stats, _ int) (float64, bool) { return number(t.Bytes) },
+	},
+	{
+		Name: "velo_table_loaded_timestamp_seconds", Unit: "seconds", Labels: ofTable,
+		Help:    "When it was loaded, in seconds since 1970.",
+		ofTable: func(t *lookup.Stats, _ int) (float64, bool) { return instant(t.Loaded) },
+	},
+	{
+		Name: "velo_table_stale", Labels: ofTable,
+		Help: "1 if the table is older than it may be.",
+		ofTable: func(t *lookup.Stats, _ int) (float64, bool) {
+			if t.Stale {
+				return 1, true
+			}
+			return 0, true
+		},
+	},
+	{
+		Name: "velo_table_failures", Kind: Counter, Labels: ofTable,
+		Help:    "How many times it could not be loaded.",
+		ofTable: func(t *lookup.Stats, _ int) (float64, bool) { return number(t.Failures) },
+	},
+	{
+		Name: "velo_table_lookups", Kind: Counter, Labels: ofTable,
+		Help:    "Keys that were looked up.",
+		ofTable: func(t *lookup.Stats, _ int) (float64, bool) { return number(t.Lookups) },
+	},
+	{
+		Name: "velo_table_misses", Kind: Counter, Labels: ofTable,
+		Help:    "Keys that were looked up and not found.",
+		ofTable: func(t *lookup.Stats, _ int) (float64, bool) { return number(t.Misses) },
 	},
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 )
@@ -33,6 +34,7 @@ func statsOf(readers, partitions, plans int) engine.Stats {
 			Bytes: 1 << 20, Written: 3 << 20, CaughtUp: true,
 		},
 		Rebalance: engine.RebalanceStats{Shards: 4, Why: "even"},
+		Tables:    []lookup.Stats{{Table: "symbols", Rows: 500, Bytes: 4096, Loaded: at, Lookups: 90, Misses: 7}},
 	}
 	s.Epochs.Raised, s.Epochs.Published = 9, 8
 	for p := range plans {
@@ -134,6 +136,7 @@ func TestPutTogether(t *testing.T) {
 		`velo_agent_stalled_seconds_total{job_name="j",engine="",agent="reader/all",cause="ring_full"} 150`,
 		`velo_agent_busy_seconds_total{job_name="j",engine="",agent="partition/all"} 70`,
 		`velo_runner_cpu_seconds_total{job_name="j",engine="",runner="all"} 200`,
+		`velo_table_misses_total{job_name="j",engine="",table="symbols"} 7`,
 	} {
 		if !strings.Contains(out, want+"\n") {
 			t.Errorf("there is no %s in\n%s", want, out)

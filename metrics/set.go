@@ -42,7 +42,7 @@ func StateOf(s *engine.Stats) string {
 	case s.Err != nil:
 		return "failed"
 	}
-	return "ended"
+	return "finished"
 }
 
 // AddJobs shows the jobs that a function returns. It is called for each scrape, also by several

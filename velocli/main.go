@@ -101,13 +101,16 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// commandNames are the names of the commands.
+var commandNames = []string{
+	"query", "run", "explain", "schema", "state", "serve", "apply", "completion", "man",
+}
+
 // withCommand adds the command query to a command line that has a SELECT and no command.
 func withCommand(args []string) []string {
 	for _, arg := range args {
 		switch {
-		case slices.Contains([]string{
-			"query", "run", "explain", "schema", "state", "serve", "apply", "completion", "man",
-		}, arg):
+		case slices.Contains(commandNames, arg):
 			return args
 		case isSelect(arg):
 			return append([]string{"query"}, args...)

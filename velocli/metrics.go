@@ -17,6 +17,8 @@ import (
 
 	"github.com/velo-engine/velo/metrics"
 	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/server"
+	"github.com/velo-engine/velo/server/job"
 )
 
 // Limits of the requests for metrics.
@@ -206,7 +208,7 @@ func jobName(path string) string {
 
 // jobMetrics reads the counters of all engines of a job.
 func jobMetrics(name string, ins []*ingest) metrics.Job {
-	j := metrics.Job{Name: name, State: "ended"}
+	j := metrics.Job{Name: name, State: "finished"}
 	for i, in := range ins {
 		one := metrics.Engine{Stats: in.engine.Stats()}
 		if len(ins) > 1 {
@@ -253,4 +255,27 @@ func unready(j metrics.Job) string {
 		}
 	}
 	return strings.Join(why, "\n")
+}
+
+// serverMetrics shows the jobs of a server.
+func serverMetrics(jobs *job.Manager) func(*server.Server) http.Handler {
+	return func(s *server.Server) http.Handler {
+		var set metrics.Set
+		set.AddJobs(func() (all []metrics.Job) {
+			engines := s.Engines()
+			for _, status := range jobs.List() {
+				j := metrics.Job{Name: status.Name, State: string(status.State), Restarts: status.Restarts}
+				for _, e := range engines[status.Name] {
+					one := metrics.Engine{Stats: e.Engine.Stats(), Plans: []string{e.Name}}
+					if len(engines[status.Name]) > 1 {
+						one.Name = e.Name
+					}
+					j.Engines = append(j.Engines, one)
+				}
+				all = append(all, j)
+			}
+			return all
+		})
+		return &set
+	}
 }

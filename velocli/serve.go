@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
@@ -18,9 +17,9 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/connect"
-	"github.com/velo-engine/velo/metrics"
 	"github.com/velo-engine/velo/server"
 	"github.com/velo-engine/velo/server/job"
+	"github.com/velo-engine/velo/server/page"
 	"github.com/velo-engine/velo/view"
 )
 
@@ -102,32 +101,6 @@ func protocol(name string) (Protocol, error) {
 			name, name)
 	}
 	return p, nil
-}
-
-// page answers /; nil if there is none.
-var page http.Handler
-
-// metricsOf makes what answers /metrics.
-func metricsOf(s *server.Server) http.Handler {
-	set := &metrics.Set{}
-	set.AddJobs(func() (all []metrics.Job) {
-		running := s.Engines()
-		for _, j := range s.Jobs() {
-			one := metrics.Job{Name: j.Name, State: string(j.State), Restarts: j.Restarts}
-			switch j.State { // metrics has words without a space
-			case job.BackingOff:
-				one.State = "backing_off"
-			case job.Finished:
-				one.State = "ended"
-			}
-			for _, e := range running[j.Name] {
-				one.Engines = append(one.Engines, metrics.Engine{Name: e.Name, Stats: e.Engine.Stats()})
-			}
-			all = append(all, one)
-		}
-		return all
-	})
-	return set
 }
 
 // A listening is a listener of velo serve. All of them are made by serveCmd.listeners.
@@ -239,7 +212,8 @@ func (c *serveCmd) serve(ctx context.Context, std streams, started func([]listen
 	}
 	defer func() { err = errors.Join(err, jobs.Close()) }()
 	s, err := server.New(server.Config{
-		Views: views, Jobs: jobs, Runner: runner, Access: access, Metrics: metricsOf, Page: page, Log: log,
+		Views: views, Jobs: jobs, Runner: runner, Access: access, Metrics: serverMetrics(jobs),
+		Page: page.Handler(), Log: log,
 	})
 	if err != nil {
 		return err

@@ -93,8 +93,8 @@ func (p *program) faults() error {
 	for _, o := range all {
 		for _, name := range o.Literals() {
 			if isSecret(name) {
-				faults = append(faults, o.Errorf(name, "a secret in the text of a job is shown to everybody who may read "+
-					"the job: %s = env('NAME') takes it from the environment", name))
+				faults = append(faults, o.Errorf(name, "a secret in the text of a job is shown to everybody who may "+
+					"read the job: %s = env('NAME') takes it from the environment", name))
 			}
 		}
 	}

@@ -38,9 +38,9 @@ var layers = []layer{
 		"threads and life cycle; SQL; formats",
 	},
 	{
-		[]string{"metrics", "view", "server/job", "server/push"},
+		[]string{"metrics", "view", "server/job", "server/page", "server/push", "server/stats", "server/try"},
 		"counters of engines as text for Prometheus; live results by name, and SELECT over them; jobs that are " +
-			"kept alive; sources that are pushed to",
+			"kept alive; the page; sources that are pushed to; counters as JSON; records tried on a query",
 	},
 	{[]string{"server"}, "views, jobs and pushed sources over HTTP"},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},

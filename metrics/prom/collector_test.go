@@ -162,7 +162,7 @@ velo_job_restarts_total{job_name="late"} 0
 func ExampleNewCollector() {
 	var set metrics.Set
 	set.AddJobs(func() []metrics.Job { return []metrics.Job{{Name: "trades", State: "running"}} })
-	registry := prometheus.NewRegistry() // that of the service
+	registry := prometheus.NewRegistry() // the service has one
 	registry.MustRegister(prom.NewCollector(&set))
 	families, err := registry.Gather()
 	fmt.Println(len(families), err)

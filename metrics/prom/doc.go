@@ -6,6 +6,5 @@
 //	remove, err := set.Add("trades", eng) // eng is a running engine
 //	registry.MustRegister(prom.NewCollector(&set))
 //
-// The families, their labels and their values are those of package metrics; docs/metrics.md has the
-// table.
+// It has the families, labels and values of package metrics; docs/metrics.md has the table.
 package prom

@@ -115,7 +115,7 @@ type Status struct {
 	Cause string `json:"cause,omitempty"`
 	// Failures are how many failures there have been in a row.
 	Failures int `json:"failures,omitempty"`
-	// Restarts are how many times the job was started again after a failure, since the process
+	// Restarts are how many times it has been started again after a failure, since the process
 	// began.
 	Restarts uint64 `json:"restarts,omitempty"`
 	// Next is when a job that backs off is started again.
