@@ -104,6 +104,9 @@ func (p *program) Objects() (all []job.Object) {
 			Kind: job.KindSource, Name: s.Name, Connector: s.Options.Connector(), Text: s.Schema.String(),
 		})
 	}
+	for _, t := range p.job.Tables {
+		all = append(all, job.Object{Kind: job.KindTable, Name: t.Name, Connector: t.Options.Connector()})
+	}
 	for _, o := range p.job.Outputs {
 		switch {
 		case o.View != nil:
@@ -211,6 +214,7 @@ func (r *runningJob) start(ctx context.Context, compiled *query.Job, folder stri
 		return err
 	}
 	r.ins, err = c.open(compiled, std)
+	err = errors.Join(err, prepareTables(compiled, std))
 	started := false
 	defer func() {
 		if !started {

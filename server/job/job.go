@@ -63,7 +63,7 @@ var ErrPermanent = errors.New("it is not tried again")
 
 // An Object is what the text of a job defines.
 type Object struct {
-	Kind      string `json:"kind"` // source, sink or view
+	Kind      string `json:"kind"` // source, table, sink or view
 	Name      string `json:"name"`
 	Connector string `json:"connector,omitempty"`
 	// Text is a list of columns, or a query.
@@ -73,6 +73,7 @@ type Object struct {
 // The kinds of objects.
 const (
 	KindSource = "source"
+	KindTable  = "table"
 	KindSink   = "sink"
 	KindView   = "view"
 )
