@@ -194,7 +194,8 @@ func TestText(t *testing.T) {
 // the end of its name, and its name is said once.
 func TestFamilies(t *testing.T) {
 	seen := map[string]int{}
-	Visit([]Job{jobOf("j", statsOf(2, 2, 1))}, true, func(f *Family, labels []string, _ float64) {
+	p := &Process{Version: "1", Commit: "c", Go: "go1", Server: &Server{Requests: 5}}
+	Visit(p, []Job{jobOf("j", statsOf(2, 2, 1))}, true, func(f *Family, labels []string, _ float64) {
 		seen[f.Name]++
 		if len(labels) != len(f.Labels) {
 			t.Errorf("%s has the labels %v, expected values for %v", f.Name, labels, f.Labels)
@@ -286,6 +287,17 @@ func TestSet(t *testing.T) {
 		t.Errorf("POST: %d, %v", w.Code, w.Header())
 	}
 	remove()
+	set.SetProcess(func() Process {
+		return Process{Version: "v1", Commit: "abc", Go: "go1.26", Server: &Server{Requests: 7}}
+	})
+	w = get(http.MethodGet, "/metrics", "")
+	for _, want := range []string{
+		`velo_build_info{version="v1",commit="abc",go="go1.26"} 1`, "velo_http_requests_total 7", "velo_queries_running 0",
+	} {
+		if !strings.Contains(w.Body.String(), want+"\n") {
+			t.Errorf("there is no %s in\n%s", want, w.Body)
+		}
+	}
 	if n := len(set.Jobs()); n != 0 {
 		t.Errorf("%d jobs after they were removed", n)
 	}
