@@ -139,7 +139,9 @@ func TestOpenAPI(t *testing.T) {
 			Parameters []struct{ Name, In string }
 			Responses  map[string]any
 		}
-		Components struct{ Schemas map[string]struct{ Properties map[string]any } }
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]any }
+		}
 	}
 	must(t, json.Unmarshal(openAPI, &doc))
 	said, there := map[string]string{}, map[string]string{}

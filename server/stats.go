@@ -31,14 +31,6 @@ func (s *Server) Engines() map[string][]Engine {
 	return all
 }
 
-// Jobs are the jobs; none if the server has none.
-func (s *Server) Jobs() []job.Status {
-	if s.cfg.Jobs == nil {
-		return nil
-	}
-	return s.cfg.Jobs.List()
-}
-
 // A Use says what the clients of a server take now.
 type Use struct {
 	view.Use

@@ -212,7 +212,8 @@ func (c *serveCmd) serve(ctx context.Context, std streams, started func([]listen
 	}
 	defer func() { err = errors.Join(err, jobs.Close()) }()
 	s, err := server.New(server.Config{
-		Views: views, Jobs: jobs, Runner: runner, Access: access, Metrics: serverMetrics(jobs), Page: page.Handler(), Log: log,
+		Views: views, Jobs: jobs, Runner: runner, Access: access, Metrics: serverMetrics(jobs),
+		Page: page.Handler(), Log: log,
 	})
 	if err != nil {
 		return err

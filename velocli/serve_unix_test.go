@@ -88,9 +88,9 @@ func (l *life) ask(method, path, body string, headers ...string) (int, map[strin
 	return a.StatusCode, answer
 }
 
-// Goal: kill -9 at any moment loses no job, no change of what a job should do that was answered, and
-// no record, and has no record counted twice. Method: ten jobs, whose records have numbers; clients
-// push and change jobs until the process is killed, many times.
+// Goal: kill -9 at any moment loses no job, no change of what a job should do that was answered,
+// and no record, and has no record counted twice. Method: ten jobs, whose records have numbers;
+// clients push and change jobs until the process is killed, many times.
 func TestServeKill(t *testing.T) {
 	const jobs = 10
 	dir := t.TempDir()

@@ -80,6 +80,24 @@ func (p *program) faults() error {
 				"a server has no standard input: name files, or push records (connector = 'push')"))
 		}
 	}
+	var all []*query.Options
+	for _, s := range p.job.Sources {
+		all = append(all, s.Options)
+	}
+	for _, s := range p.job.Sinks {
+		all = append(all, s.Options)
+	}
+	for _, t := range p.job.Tables {
+		all = append(all, t.Options)
+	}
+	for _, o := range all {
+		for _, name := range o.Literals() {
+			if isSecret(name) {
+				faults = append(faults, o.Errorf(name, "a secret in the text of a job is shown to everybody who may "+
+					"read the job: %s = env('NAME') takes it from the environment", name))
+			}
+		}
+	}
 	for _, o := range p.job.Outputs {
 		switch {
 		case o.Sink == nil && o.View == nil:
@@ -95,6 +113,19 @@ func (p *program) faults() error {
 			n, len(p.job.Outputs)))
 	}
 	return errors.Join(faults...)
+}
+
+// isSecret says whether an option is a secret, by its name.
+func isSecret(name string) bool {
+	if strings.HasSuffix(name, ".file") {
+		return false // its path is none
+	}
+	for _, word := range []string{"password", "passwd", "secret"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // Objects are the sources, sinks and views of the text.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/server"
 	"github.com/velo-engine/velo/server/job"
@@ -191,6 +193,24 @@ func TestServedFiles(t *testing.T) {
 }
 
 func TestServedFaults(t *testing.T) {
+	t.Setenv("VELO_TEST_PASSWORD", "hunter2")
+	var r connect.Registry
+	r.AddSource("locked", connect.Source{Options: []connect.Option{{Name: "sasl.password"}, {Name: "password.file"}}})
+	for _, test := range []struct{ with, want string }{
+		{"sasl.password = 'hunter2'", "line 1, column 56: a secret in the text"},
+		{"sasl.password = env('VELO_TEST_PASSWORD')", ""},
+		{"password.file = 'x'", ""},
+	} {
+		compiled, err := query.CompileJob("CREATE SOURCE s (k bigint) WITH (connector = 'locked', "+test.with+
+			"); CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM s", &r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = (&program{job: compiled}).faults()
+		if (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", test.with, err)
+		}
+	}
 	m, _ := openJobs(t, t.TempDir())
 	for text, want := range map[string]string{
 		"CREATE SOURCE s (k bigint, v bigint) WITH (connector = 'generator'); SELECT count(*) FROM s":                                                          "a server prints no result",
