@@ -378,9 +378,6 @@ func goVersion(t *testing.T) string {
 // Goal: the commands of the build stage work, and make a program that needs no shared library.
 // Method: they run here, with /src and /out elsewhere.
 func TestDockerfileRuns(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds the program")
-	}
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,22 @@ type Engine struct {
 	Plans []string
 }
 
+// A Process is what a process counts beside its jobs.
+type Process struct {
+	Version, Commit, Go string  // what the program was built of
+	Server              *Server // nil if there is none
+}
+
+// A Server is what velo serve counts beside its jobs.
+type Server struct {
+	Memory, MemoryLimit       int64  // of jobs, in bytes
+	Requests, Refused         uint64 // of HTTP
+	Queries                   uint64 // statements that have been run
+	Running, Streams          int
+	Results, Held             int64 // that are open
+	ResultBytes, SpilledBytes int64
+}
+
 // MaxSeriesOf is how many readers, and how many partitions and agents of each kind, an engine may
 // have so that each has its own series. If there are more they are put together under the label
 // value all: counters are added, and the watermark is the least.
@@ -49,9 +65,9 @@ type agent struct {
 
 // Visit calls visit for each series of the jobs, all series of a family together and the families
 // in their order. detail includes families that are written only if they are asked for. labels are
-// valid during the call.
-func Visit(jobs []Job, detail bool, visit func(f *Family, labels []string, value float64)) {
-	v := visitor{jobs: jobs, visit: visit}
+// valid during the call. process is nil if only the jobs are shown.
+func Visit(process *Process, jobs []Job, detail bool, visit func(f *Family, labels []string, value float64)) {
+	v := visitor{process: process, jobs: jobs, visit: visit}
 	for i := range jobs {
 		for k := range jobs[i].Engines {
 			v.engines = append(v.engines, flatten(&jobs[i], &jobs[i].Engines[k], jobs[i].Engines[k].Name)...)
@@ -67,6 +83,7 @@ func Visit(jobs []Job, detail bool, visit func(f *Family, labels []string, value
 
 // visitor goes through the series.
 type visitor struct {
+	process *Process
 	jobs    []Job
 	engines []one
 	visit   func(f *Family, labels []string, value float64)
@@ -252,6 +269,16 @@ func (v *visitor) each(f *Family, n int, read func(i int) (float64, bool)) {
 }
 
 func (v *visitor) family(f *Family) {
+	switch p := v.process; {
+	case f.ofBuild && p != nil:
+		v.labels[0], v.labels[1], v.labels[2] = p.Version, p.Commit, p.Go
+		v.emit(f, 3, 1)
+	case f.ofServer != nil && p != nil && p.Server != nil:
+		v.each(f, 0, func(k int) (float64, bool) { return f.ofServer(p.Server, k) })
+	}
+	if f.ofBuild || f.ofServer != nil {
+		return
+	}
 	if f.ofJob != nil {
 		for i := range v.jobs {
 			v.labels[0] = v.jobs[i].Name

@@ -52,6 +52,9 @@ type Family struct {
 	ofRunner    func(r *engine.RunnerStats, i int) (v float64, ok bool)
 	ofRing      func(r *engine.RingStats, i int) (v float64, ok bool)
 	ofTable     func(t *lookup.Stats, i int) (v float64, ok bool)
+	ofServer    func(s *Server, i int) (v float64, ok bool)
+	// ofBuild says that the family is about the program, whose labels are its values.
+	ofBuild bool
 }
 
 // Series is the name of the series of the family.
@@ -131,7 +134,7 @@ func and(labels []string, name string) []string {
 // families is everything that is exported. The text, the Prometheus collector, docs/metrics.md and
 // the tests are made from it.
 var families = concat(jobFamilies, checkpointFamilies, planFamilies, readerFamilies, partitionFamilies, tableFamilies,
-	threadFamilies)
+	threadFamilies, serverFamilies)
 
 func concat(tables ...[]Family) (all []Family) {
 	for _, t := range tables {
@@ -477,5 +480,67 @@ var threadFamilies = []Family{
 		Name: "velo_ring_full", Kind: Counter, Labels: ofRing, Detail: true,
 		Help:   "How many times the reader found the ring full.",
 		ofRing: func(r *engine.RingStats, _ int) (float64, bool) { return number(r.FullStalls) },
+	},
+}
+
+var serverFamilies = []Family{
+	{
+		Name: "velo_build_info", Labels: []string{"version", "commit", "go"}, ofBuild: true,
+		Help: "1; the labels are what the program was built of.",
+	},
+	{
+		Name: "velo_jobs_memory_bytes", Unit: "bytes",
+		Help:     "Memory that has been given to the jobs of the server.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.Memory) },
+	},
+	{
+		Name: "velo_jobs_memory_limit_bytes", Unit: "bytes",
+		Help:     "What may be given to jobs; one for which it does not suffice is not started.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.MemoryLimit) },
+	},
+	{
+		Name: "velo_http_requests", Kind: Counter,
+		Help:     "Requests that the server has had.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.Requests) },
+	},
+	{
+		Name: "velo_http_refused", Kind: Counter,
+		Help:     "Requests that were refused, because they had not the right.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.Refused) },
+	},
+	{
+		Name:     "velo_http_streams",
+		Help:     "Streams of events and changes that are open.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.Streams) },
+	},
+	{
+		Name: "velo_queries", Kind: Counter,
+		Help:     "Statements over views that have been run, by any protocol.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.Queries) },
+	},
+	{
+		Name:     "velo_queries_running",
+		Help:     "Statements that run now.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.Running) },
+	},
+	{
+		Name:     "velo_query_results_open",
+		Help:     "Results that clients have not taken to their end.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.Results) },
+	},
+	{
+		Name:     "velo_query_snapshots_held",
+		Help:     "Snapshots that open transactions and statements hold.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.Held) },
+	},
+	{
+		Name: "velo_query_memory_bytes", Unit: "bytes",
+		Help:     "Results in memory.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.ResultBytes) },
+	},
+	{
+		Name: "velo_query_spilled_bytes", Unit: "bytes",
+		Help:     "Results in files.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.SpilledBytes) },
 	},
 }

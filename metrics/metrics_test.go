@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/lookup"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 )
@@ -192,7 +194,8 @@ func TestText(t *testing.T) {
 // the end of its name, and its name is said once.
 func TestFamilies(t *testing.T) {
 	seen := map[string]int{}
-	Visit([]Job{jobOf("j", statsOf(2, 2, 1))}, true, func(f *Family, labels []string, _ float64) {
+	p := &Process{Version: "1", Commit: "c", Go: "go1", Server: &Server{Requests: 5}}
+	Visit(p, []Job{jobOf("j", statsOf(2, 2, 1))}, true, func(f *Family, labels []string, _ float64) {
 		seen[f.Name]++
 		if len(labels) != len(f.Labels) {
 			t.Errorf("%s has the labels %v, expected values for %v", f.Name, labels, f.Labels)
@@ -284,6 +287,17 @@ func TestSet(t *testing.T) {
 		t.Errorf("POST: %d, %v", w.Code, w.Header())
 	}
 	remove()
+	set.SetProcess(func() Process {
+		return Process{Version: "v1", Commit: "abc", Go: "go1.26", Server: &Server{Requests: 7}}
+	})
+	w = get(http.MethodGet, "/metrics", "")
+	for _, want := range []string{
+		`velo_build_info{version="v1",commit="abc",go="go1.26"} 1`, "velo_http_requests_total 7", "velo_queries_running 0",
+	} {
+		if !strings.Contains(w.Body.String(), want+"\n") {
+			t.Errorf("there is no %s in\n%s", want, w.Body)
+		}
+	}
 	if n := len(set.Jobs()); n != 0 {
 		t.Errorf("%d jobs after they were removed", n)
 	}
@@ -325,3 +339,45 @@ func BenchmarkScrape(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkScrapeOfEngines is a scrape of engines that run, with their counters read.
+func BenchmarkScrapeOfEngines(b *testing.B) {
+	schema, err := record.NewSchema("ticks", record.Field{Name: "key", Type: record.Int64})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var set Set
+	for i := range 50 {
+		e, err := engine.Start(b.Context(), engine.Config{
+			Plan: &plan.Plan{
+				Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+			},
+			Readers: []record.Reader{silent{}}, Partitions: 1, Cores: 1, NoPin: true, StateBytes: 4 << 20,
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer e.Close()
+		if _, err := set.Add(fmt.Sprint("job", i), e); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var took []time.Duration
+	b.ReportAllocs()
+	for b.Loop() {
+		begin := time.Now()
+		if err := set.WriteMetrics(io.Discard); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(begin))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1e3, "p99-ms")
+}
+
+// silent is a reader to which nothing comes.
+type silent struct{}
+
+func (silent) Read(ctx context.Context, _ *record.Batch) error { <-ctx.Done(); return ctx.Err() }
+
+func (silent) Close() error { return nil }

@@ -15,8 +15,9 @@ import (
 // in the format that the request asks for, and opens no listener of its own. Any goroutine may use
 // it.
 type Set struct {
-	mu   sync.Mutex
-	jobs []*source
+	mu      sync.Mutex
+	jobs    []*source
+	process func() Process
 }
 
 // source is what is asked for a job, or for several.
@@ -67,6 +68,26 @@ func (s *Set) add(name string, read func() []Job) (remove func(), err error) {
 	}, nil
 }
 
+// SetProcess has the set show what the process counts beside its jobs. read is called for each
+// scrape, also by several goroutines at once, and must not block.
+func (s *Set) SetProcess(read func() Process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.process = read
+}
+
+// Process reads what SetProcess has set; it is nil if nothing has been.
+func (s *Set) Process() *Process {
+	s.mu.Lock()
+	read := s.process
+	s.mu.Unlock()
+	if read == nil {
+		return nil
+	}
+	p := read()
+	return &p
+}
+
 // Jobs reads all jobs.
 func (s *Set) Jobs() (all []Job) {
 	s.mu.Lock()
@@ -79,7 +100,9 @@ func (s *Set) Jobs() (all []Job) {
 }
 
 // WriteMetrics writes all jobs in the text format of Prometheus.
-func (s *Set) WriteMetrics(w io.Writer) error { return Write(w, Prometheus, false, s.Jobs()...) }
+func (s *Set) WriteMetrics(w io.Writer) error {
+	return write(w, Prometheus, false, s.Process(), s.Jobs())
+}
 
 // ServeHTTP writes all jobs. A request whose query has detail gets the series of each ring, too.
 func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -93,5 +116,5 @@ func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		format = OpenMetrics
 	}
 	w.Header().Set("Content-Type", format.ContentType())
-	_ = Write(w, format, r.URL.Query().Has("detail"), s.Jobs()...) // a client that has gone is no trouble
+	_ = write(w, format, r.URL.Query().Has("detail"), s.Process(), s.Jobs()) // a client that has gone is no trouble
 }

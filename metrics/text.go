@@ -34,8 +34,12 @@ const maxBuffer = 4 << 20
 
 // Write writes the series of jobs as text. detail includes the series of each ring.
 func Write(w io.Writer, format Format, detail bool, jobs ...Job) error {
+	return write(w, format, detail, nil, jobs)
+}
+
+func write(w io.Writer, format Format, detail bool, process *Process, jobs []Job) error {
 	buffer := buffers.Get().(*[]byte)
-	text := appendText((*buffer)[:0], format, detail, jobs)
+	text := appendText((*buffer)[:0], format, detail, process, jobs)
 	_, err := w.Write(text)
 	if cap(text) <= maxBuffer {
 		*buffer = text
@@ -45,9 +49,9 @@ func Write(w io.Writer, format Format, detail bool, jobs ...Job) error {
 }
 
 // appendText appends the series.
-func appendText(text []byte, format Format, detail bool, jobs []Job) []byte {
+func appendText(text []byte, format Format, detail bool, process *Process, jobs []Job) []byte {
 	var last *Family
-	Visit(jobs, detail, func(f *Family, labels []string, value float64) {
+	Visit(process, jobs, detail, func(f *Family, labels []string, value float64) {
 		if f != last {
 			text, last = appendHead(text, format, f), f
 		}
@@ -55,7 +59,9 @@ func appendText(text []byte, format Format, detail bool, jobs []Job) []byte {
 		if f.Kind == Counter {
 			text = append(text, "_total"...)
 		}
-		text = append(text, '{')
+		if len(labels) > 0 {
+			text = append(text, '{')
+		}
 		for i, v := range labels {
 			if i > 0 {
 				text = append(text, ',')
@@ -63,7 +69,10 @@ func appendText(text []byte, format Format, detail bool, jobs []Job) []byte {
 			text = append(append(text, f.Labels[i]...), '=', '"')
 			text = append(appendEscaped(text, v, true), '"')
 		}
-		text = append(text, '}', ' ')
+		if len(labels) > 0 {
+			text = append(text, '}')
+		}
+		text = append(text, ' ')
 		text = append(appendValue(text, value), '\n')
 	})
 	if format == OpenMetrics {

@@ -161,14 +161,15 @@ func sorted(err error) (e ending) {
 // release and commit are set by the linker for what is published, see internal/release.
 var release, commit string
 
-// version is the version of the module as it was built, and the commit with the mark dirty if the
-// sources had changed since.
-func version() string {
-	v, at, dirty := release, commit, ""
+// buildOf is the version of the module as it was built, and the commit with the mark dirty if the
+// sources had changed since. Either is empty if it is not known.
+func buildOf() (version, at string) {
+	version, at = release, commit
 	info, ok := debug.ReadBuildInfo()
-	if ok && v == "" {
-		v = info.Main.Version
+	if ok && version == "" {
+		version = info.Main.Version
 	}
+	dirty := ""
 	for _, s := range settings(info) {
 		switch {
 		case s.Key == "vcs.revision" && at == "":
@@ -177,10 +178,16 @@ func version() string {
 			dirty = "-dirty"
 		}
 	}
-	text := "velo " + cmp.Or(v, "unknown")
 	if at != "" {
-		text += " " + at[:min(12, len(at))] + dirty
+		at = at[:min(12, len(at))] + dirty
 	}
+	return version, at
+}
+
+// version is what --version says.
+func version() string {
+	v, at := buildOf()
+	text := strings.TrimSuffix("velo "+cmp.Or(v, "unknown")+" "+at, " ")
 	return fmt.Sprintf("%s, %s, %s/%s", text, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -137,6 +138,7 @@ func serveMetrics(l net.Listener, token []byte, job string, ins []*ingest) *endp
 	}
 	var set metrics.Set
 	set.AddJobs(func() []metrics.Job { return []metrics.Job{jobMetrics(job, ins)} })
+	set.SetProcess(thisProcess)
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", bearing(token, &set))
 	// Probes bear no token, so they are told whether, and only who may see the rest is told why.
@@ -257,10 +259,26 @@ func unready(j metrics.Job) string {
 	return strings.Join(why, "\n")
 }
 
+// thisProcess is what this program was built of.
+func thisProcess() metrics.Process {
+	version, commit := buildOf()
+	return metrics.Process{Version: version, Commit: commit, Go: runtime.Version()}
+}
+
 // serverMetrics shows the jobs of a server.
 func serverMetrics(jobs *job.Manager) func(*server.Server) http.Handler {
 	return func(s *server.Server) http.Handler {
 		var set metrics.Set
+		set.SetProcess(func() metrics.Process {
+			p, use := thisProcess(), s.Use()
+			p.Server = &metrics.Server{
+				Requests: use.Requests, Refused: use.Refused, Queries: use.Served, Running: use.Running,
+				Streams: use.Streams, Results: use.Results, Held: use.Held, ResultBytes: use.Memory,
+				SpilledBytes: use.Spilled,
+			}
+			p.Server.Memory, p.Server.MemoryLimit = jobs.Memory()
+			return p
+		})
 		set.AddJobs(func() (all []metrics.Job) {
 			engines := s.Engines()
 			for _, status := range jobs.List() {

@@ -51,7 +51,7 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect reads the counters.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
-	metrics.Visit(c.set.Jobs(), c.detail, func(f *metrics.Family, labels []string, value float64) {
+	metrics.Visit(c.set.Process(), c.set.Jobs(), c.detail, func(f *metrics.Family, labels []string, value float64) {
 		valid := make([]string, len(labels))
 		for i, l := range labels { // a label that is no UTF-8 would spoil the whole scrape
 			valid[i] = strings.ToValidUTF8(l, "\uFFFD")

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +71,9 @@ func running(t *testing.T) *metrics.Set {
 		{Name: "b\"\\\n\xff", State: "failed", Restarts: 3},
 	}
 	set.AddJobs(func() []metrics.Job { return jobs })
+	set.SetProcess(func() metrics.Process {
+		return metrics.Process{Version: "v1", Commit: "abc", Go: "go1.26", Server: &metrics.Server{Requests: 7, Held: 1}}
+	})
 	return &set
 }
 
@@ -86,9 +91,9 @@ func TestFormsAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	var own, theirs bytes.Buffer
-	if err := metrics.Write(&own, metrics.Prometheus, true, set.Jobs()...); err != nil {
-		t.Fatal(err)
-	}
+	w := httptest.NewRecorder()
+	set.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics?detail", nil))
+	own.Write(w.Body.Bytes())
 	for _, f := range gathered {
 		if _, err := expfmt.MetricFamilyToText(&theirs, f); err != nil {
 			t.Fatal(err)

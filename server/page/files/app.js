@@ -100,7 +100,7 @@ function jobsPage() {
         rows.set(j.name, row);
       }
       fill(row.cells.state, stateOf(j));
-      fill(row.cells.rate, document.createTextNode(engines.length ? count(rates.at(-1) ?? 0) + '/s' : ''));
+      fill(row.cells.rate, document.createTextNode(engines.length && rates.length ? count(rates.at(-1)) + '/s' : ''));
       fill(row.cells.spark, rates.length > 1 ? spark(rates.slice(-60), 'records a second') : null);
       fill(row.cells.neck, j.state === 'running' && engines.length ? neck(engines) : h('span', { class: j.state === 'failed' ? 'bad' : 'soft' }, j.cause || ''));
       if (row.state !== j.state) { row.state = j.state; fill(row.cells.act, actionsOf(j, refresh)); }
@@ -144,7 +144,7 @@ function jobPage(name) {
     if (slow++ % 3 === 0) {
       const q = engines.length ? await ask('GET', path + '/quarantine?limit=50') : { all: 0, rejects: [] };
       quarantine.hidden = !q.all;
-      if (q.all) fill(quarantine, h('h2', {}, `${count(q.all)} records set aside; the newest`), table([{ name: 'time', w: true }, { name: 'source' }, { name: 'place' }, { name: 'reason' }, { name: 'bytes' }],
+      if (q.all) fill(quarantine, h('h2', {}, `${count(q.all)} records set aside; the newest`), table([{ name: 'time', w: true }, { name: 'source' }, { name: 'place' }, { name: 'reason', any: true }, { name: 'bytes' }],
         q.rejects.slice().reverse().map(x => [clock(x.time), x.source, x.place, x.reason, h('code', {}, x.bytes)])));
       const full = await ask('GET', path);
       if (full.text !== shownText) {
@@ -159,7 +159,7 @@ function jobPage(name) {
     const key = all.length ? String(all.at(-1).id) : '';
     if (key === seen && events.children.length) return;
     seen = key;
-    fill(events, h('h2', {}, 'Events'), all.length ? table([{ name: 'time', w: true }, { name: 'state', w: true }, { name: 'cause' }], all.slice(-30).reverse().map(e => [clock(e.time), e.to || '', e.cause])) : h('p', { class: 'soft' }, 'none'));
+    fill(events, h('h2', {}, 'Events'), all.length ? table([{ name: 'time', w: true }, { name: 'state', w: true }, { name: 'cause', any: true }], all.slice(-30).reverse().map(e => [clock(e.time), e.to || '', e.cause])) : h('p', { class: 'soft' }, 'none'));
   }
   return { refresh, end() { rates.end(); lags.end(); }, redraw() { if (historyOf(name).rates.times.length > 1) rates.draw(historyOf(name).rates); } };
 }
@@ -263,7 +263,7 @@ function viewsPage(chosen) {
     if (!live.checked) return;
     const answer = await ask('GET', 'v1/views/' + encodeURIComponent(v.name) + '?limit=200', undefined, undefined, exact);
     const columns = answer.columns, rows = answer.rows.map(r => columns.map(c => r[c.name]));
-    info.textContent = `${count(v.groups)} rows${v.groups > rows.length ? `, ${rows.length} of them here` : ''}; epoch ${v.epoch}${v.comment ? '; ' + v.comment : ''}`;
+    info.textContent = `${count(v.groups)} ${v.groups === 1 ? 'row' : 'rows'}${v.groups > rows.length ? `, ${rows.length} of them here` : ''}; epoch ${v.epoch}${v.comment ? '; ' + v.comment : ''}`;
     const keys = columns.map((c, i) => v.keys.includes(c.name) ? i : -1).filter(i => i >= 0);
     const words = filter.value.toLowerCase();
     const shown = words ? rows.filter(r => r.some(x => String(x).toLowerCase().includes(words))) : rows;

@@ -101,7 +101,7 @@ function editorPage() {
       alertWith(null);
       fill(result,
         h('p', { class: 'soft small' }, `${r.records} records of ${r.source} were read as ${r.format === 'ndjson' ? 'JSON' : 'CSV'}. This is what the job would write if nothing else ever came.`),
-        r.rejects.length ? [h('h2', {}, `${r.rejects.length} could not be read`), table([{ name: 'line', n: true }, { name: 'reason' }, { name: 'record' }], r.rejects.map(x => [x.line || '–', x.reason, x.bytes]))] : null,
+        r.rejects.length ? [h('h2', {}, `${r.rejects.length} could not be read`), table([{ name: 'line', n: true }, { name: 'reason', any: true }, { name: 'record', any: true }], r.rejects.map(x => [x.line || '–', x.reason, x.bytes]))] : null,
         r.outputs.map(o => [h('h2', {}, o.name || 'SELECT'),
           o.error ? h('p', { class: 'bad' }, o.error) : null,
           h('p', { class: 'soft small' }, `${o.counted} counted, ${o.filtered} filtered, ${o.late} late${o.more ? '; there are more rows' : ''}`),

@@ -191,7 +191,7 @@ function choose(title, text, yes) {
 function table(columns, rows) {
   return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Result' }, h('table', {},
     h('thead', {}, h('tr', {}, columns.map(c => h('th', { class: c.n ? 'n' : '' }, c.name)))),
-    h('tbody', {}, rows.map(r => h('tr', {}, r.map((v, i) => v instanceof Node ? h('td', {}, v) : h('td', { class: columns[i].n ? 'n' : columns[i].w ? 'w' : '' }, String(v ?? 'NULL'))))))));
+    h('tbody', {}, rows.map(r => h('tr', {}, r.map((v, i) => v instanceof Node ? h('td', {}, v) : h('td', { class: columns[i].n ? 'n' : columns[i].w ? 'w' : columns[i].any ? 'any' : '' }, String(v ?? 'NULL'))))))));
 }
 
 const numeric = type => /^(bigint|int|double|numeric|decimal|float)/.test(type || '');
