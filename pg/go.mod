@@ -6,6 +6,7 @@ replace github.com/velo-engine/velo => ..
 
 require (
 	github.com/jackc/pgx/v5 v5.13.0
+	github.com/lib/pq v1.12.3
 	github.com/velo-engine/velo v0.0.0-00010101000000-000000000000
 	github.com/xdg-go/scram v1.4.0
 	go.uber.org/goleak v1.3.0

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,6 +91,9 @@ type server struct {
 	started atomic.Int64 // clients that are in, bounded by Limits.Connections
 	open    atomic.Int64 // connections in all
 	unknown unknownLog
+	// heavy has a value for each statement over the catalog that looks at many rows. Package view
+	// bounds the others.
+	heavy chan struct{}
 
 	mu       sync.Mutex
 	sessions map[uint32]*session
@@ -100,6 +104,7 @@ type server struct {
 // sessions, and returns when nothing of them is left. It refuses a listener that others than this
 // machine can reach, unless there are TLS and Users.
 func Serve(ctx context.Context, l net.Listener, config Config) error {
+	defer func() { _ = l.Close() }()
 	if config.Source == nil {
 		return errors.New("pg: no Source")
 	}
@@ -109,7 +114,7 @@ func Serve(ctx context.Context, l net.Listener, config Config) error {
 	}
 	s := &server{
 		config: config, limits: config.Limits.withDefaults(), stats: config.Stats, log: config.Log,
-		sessions: map[uint32]*session{}, began: time.Now().UTC(),
+		sessions: map[uint32]*session{}, began: time.Now().UTC(), heavy: make(chan struct{}, max(4, runtime.GOMAXPROCS(0))),
 	}
 	if s.stats == nil {
 		s.stats = &Stats{}

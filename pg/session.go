@@ -53,7 +53,9 @@ type session struct {
 	skip bool
 
 	mu     sync.Mutex
+	busy   bool                    // a message is being answered
 	cancel context.CancelCauseFunc // of the statement that runs; nil if none does
+	asked  error                   // why the next statement of this message is to end at once; nil if it is not
 }
 
 // A prepared is a statement that is ready to be run.
@@ -165,6 +167,8 @@ func (c *session) answer(m pgproto3.FrontendMessage) bool {
 			return true
 		}
 	}
+	c.setBusy(true)
+	defer c.setBusy(false)
 	switch m := m.(type) {
 	case *pgproto3.Query:
 		c.simple(m.String)
@@ -386,6 +390,9 @@ func (c *session) begins(p *prepared) (ctx context.Context, done func()) {
 	}
 	c.mu.Lock()
 	c.cancel = cancel
+	if c.asked != nil {
+		cancel(c.asked)
+	}
 	c.mu.Unlock()
 	unwatch := c.watch(cancel)
 	return ctx, func() {
@@ -398,23 +405,39 @@ func (c *session) begins(p *prepared) (ctx context.Context, done func()) {
 	}
 }
 
+// setBusy says that a message is being answered, or that the session waits for one.
+func (c *session) setBusy(busy bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy, c.asked = busy, nil
+}
+
+// cancelStatement ends the statement that runs. While one is only being prepared it ends as soon as
+// it begins to run. Between messages there is nothing to end.
 func (c *session) cancelStatement(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cancel != nil {
+	switch {
+	case c.cancel != nil:
 		c.cancel(why)
+	case c.busy:
+		c.asked = why
 	}
 }
 
-// watch ends a long statement if the client leaves. Nothing is read that a later message needs: a
-// byte that comes only says that the client is there.
+// watch ends a long statement if the client leaves. Messages that come meanwhile, such as that the
+// client is about to leave, stay in the buffer, so what comes after them is looked for too.
 func (c *session) watch(cancel context.CancelCauseFunc) (stop func()) {
 	seen := make(chan struct{})
 	_ = c.conn.SetReadDeadline(time.Time{})
 	timer := time.AfterFunc(watchAfter, func() {
 		defer close(seen)
-		_, err := c.in.Peek(1)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		var err error
+		for n := 1; err == nil; n++ {
+			_, err = c.in.Peek(n)
+			n = max(n, c.in.Buffered())
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, bufio.ErrBufferFull) {
 			cancel(errGone)
 		}
 	})

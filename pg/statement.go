@@ -358,7 +358,8 @@ func (c *session) unknown(t []catalog.Token, text string) {
 // database1 is the catalog as this session sees it.
 func (c *session) database1(views []View) *catalog.Database {
 	d := &catalog.Database{
-		Name: c.database, Owner: owner, User: c.user, PID: int64(c.id), Started: c.server.began,
+		Heavy: c.server.heavy,
+		Name:  c.database, Owner: owner, User: c.user, PID: int64(c.id), Started: c.server.began,
 		Version: "PostgreSQL " + ServerVersion + ": live results of velo",
 		Users:   []string{c.user},
 		Setting: func(name string) (string, bool) { return c.setting(name), c.known(name) },

@@ -13,8 +13,12 @@ type Query struct {
 	db         *Database
 }
 
-// maxWork is how many rows a statement may look at. It bounds joins of everything with everything.
-const maxWork = 20_000_000
+// Limits of a statement. They bound joins of everything with everything.
+const (
+	maxWork   = 5_000_000 // rows that it looks at
+	heavyWork = 20_000    // from here on it needs a place in Database.Heavy
+	maxCells  = 2_000_000 // values of a result, also of one that a subquery or a group needs
+)
 
 // A runtime is what a run of a statement has for itself.
 type runtime struct {
@@ -22,6 +26,7 @@ type runtime struct {
 	db      *Database
 	args    []any
 	work    int
+	heavy   bool            // it has a place in Database.Heavy
 	cache   map[any][][]any // rows of relations and of subqueries that depend on nothing outside
 	indexes map[indexKey]map[any][][]any
 }
@@ -29,11 +34,27 @@ type runtime struct {
 // step counts a row that is looked at.
 func (r *runtime) step() error {
 	r.work++
+	if r.work == heavyWork && r.db.Heavy != nil {
+		select {
+		case r.db.Heavy <- struct{}{}:
+			r.heavy = true
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
+		}
+	}
 	if r.work > maxWork {
 		return fault(codeTooComplex, -1, "the statement looks at more than %d rows of the catalog", maxWork)
 	}
 	if r.work&0xfff == 0 && r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
+	}
+	return nil
+}
+
+// keep says whether another row may be kept beside n others.
+func (r *runtime) keep(n, columns int) error {
+	if n*max(columns, 1) > maxCells {
+		return fault(codeTooComplex, -1, "the statement gives more than %d values of the catalog", maxCells)
 	}
 	return nil
 }
@@ -125,6 +146,11 @@ func (q *Query) Text(v any, oid uint32) string { return q.db.Text(v, oid) }
 // slices of them.
 func (q *Query) Run(ctx context.Context, args []any) ([][]any, error) {
 	r := &runtime{ctx: ctx, db: q.db, args: args, cache: map[any][][]any{}}
+	defer func() {
+		if r.heavy {
+			<-q.db.Heavy
+		}
+	}()
 	return q.plan.run(&env{run: r})
 }
 

@@ -316,6 +316,9 @@ func (r *selectRun) emit(e *env, to *[]sortable) error {
 			one.keys = append(one.keys, x)
 		}
 		err := e.run.step()
+		if err == nil {
+			err = e.run.keep(len(*to), len(one.row))
+		}
 		if err != nil {
 			return err
 		}
@@ -341,7 +344,7 @@ func (r *selectRun) collected(e *env, emit func(e *env) error) error {
 	} else {
 		err = r.from.run(e, func() error {
 			envs = append(envs, e.copy())
-			return nil
+			return e.run.keep(len(envs), len(e.rows))
 		})
 	}
 	if err != nil {

@@ -79,11 +79,17 @@ func Start(ctx context.Context, limits view.Limits) (*Market, error) {
 
 // Send sends trades and waits until they can be read.
 func (m *Market) Send(ctx context.Context, trades ...Trade) error {
-	_, err := m.lane.SendAll(ctx, trades)
+	err := m.Push(ctx, trades...)
 	if err != nil {
 		return err
 	}
 	return m.Sync(ctx)
+}
+
+// Push sends trades and waits for nothing but room.
+func (m *Market) Push(ctx context.Context, trades ...Trade) error {
+	_, err := m.lane.SendAll(ctx, trades)
+	return err
 }
 
 // Some are n trades of as many symbols: S0, S1, ...
