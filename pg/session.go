@@ -3,6 +3,7 @@ package pg
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -394,7 +395,7 @@ func (c *session) begins(p *prepared) (ctx context.Context, done func()) {
 		cancel(c.asked)
 	}
 	c.mu.Unlock()
-	unwatch := c.watch(cancel)
+	unwatch := c.watch(cancel, endless(p.tokens))
 	return ctx, func() {
 		c.mu.Lock()
 		c.cancel = nil
@@ -427,7 +428,7 @@ func (c *session) cancelStatement(why error) {
 
 // watch ends a long statement if the client leaves. Messages that come meanwhile, such as that the
 // client is about to leave, stay in the buffer, so what comes after them is looked for too.
-func (c *session) watch(cancel context.CancelCauseFunc) (stop func()) {
+func (c *session) watch(cancel context.CancelCauseFunc, endless bool) (stop func()) {
 	seen := make(chan struct{})
 	_ = c.conn.SetReadDeadline(time.Time{})
 	timer := time.AfterFunc(watchAfter, func() {
@@ -436,6 +437,11 @@ func (c *session) watch(cancel context.CancelCauseFunc) (stop func()) {
 		for n := 1; err == nil; n++ {
 			_, err = c.in.Peek(n)
 			n = max(n, c.in.Buffered())
+			// A statement without an end ends when the client says that it leaves. Others are answered
+			// first, since some clients do not wait before they say so.
+			if b, _ := c.in.Peek(n); endless && terminates(b) {
+				err = errGone
+			}
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, bufio.ErrBufferFull) {
 			cancel(errGone)
@@ -449,4 +455,42 @@ func (c *session) watch(cancel context.CancelCauseFunc) (stop func()) {
 		<-seen
 		_ = c.conn.SetReadDeadline(time.Time{})
 	}
+}
+
+// terminates says whether one of the messages in b is Terminate.
+func terminates(b []byte) bool {
+	for len(b) >= 5 {
+		if b[0] == 'X' {
+			return true
+		}
+		size := int64(binary.BigEndian.Uint32(b[1:])) + 1
+		if size < 5 || size > int64(len(b)) {
+			return false
+		}
+		b = b[size:]
+	}
+	return false
+}
+
+// A messageReader gives one message at a time, so that what a client has sent after it stays in the
+// buffer, where watch sees it.
+type messageReader struct {
+	in   *bufio.Reader
+	left int64 // bytes of the message that have not been read
+}
+
+func (r *messageReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		head, err := r.in.Peek(5)
+		if err != nil {
+			if len(head) == 0 {
+				return 0, err
+			}
+			return r.in.Read(p[:min(len(p), len(head))])
+		}
+		r.left = max(5, int64(binary.BigEndian.Uint32(head[1:]))+1)
+	}
+	n, err := r.in.Read(p[:min(int64(len(p)), r.left)])
+	r.left -= int64(n)
+	return n, err
 }

@@ -56,7 +56,7 @@ func (s *server) serve(conn net.Conn) {
 		prepared: map[string]*prepared{}, portals: map[string]*portal{},
 		tx: transaction{state: txNone}, types: pgtype.NewMap(), style: style{zone: time.UTC, utc: true},
 	}
-	c.backend = pgproto3.NewBackend(c.in, nil)
+	c.backend = pgproto3.NewBackend(&messageReader{in: c.in}, nil)
 	c.backend.SetMaxBodyLen(s.limits.Message)
 	if !c.begin(params) {
 		s.stats.Refused.Add(1)

@@ -134,9 +134,9 @@ func (c *session) prepareCommand(text string, t []catalog.Token, types []uint32,
 	return nil, nil
 }
 
-// endless says that a statement runs until it is cancelled.
+// endless says that a statement runs until it is cancelled: SUBSCRIBE, and COPY of it.
 func endless(t []catalog.Token) bool {
-	return slices.ContainsFunc(t[:min(len(t), 4)], func(t catalog.Token) bool { return t.Is("subscribe") })
+	return len(t) > 0 && !t[0].Is("declare") && slices.ContainsFunc(t[:min(len(t), 4)], func(t catalog.Token) bool { return t.Is("subscribe") })
 }
 
 // query prepares a SELECT: over views, or over the catalog and without FROM.
