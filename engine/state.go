@@ -242,6 +242,12 @@ func describe(f record.Field) string {
 	return fmt.Sprintf("%s %v NOT NULL", f.Name, f.Type)
 }
 
+// ComparePlans says whether an engine that runs one plan can go on with the state of an engine that
+// has run another. The error wraps ErrOtherPlan and says what differs. The plans must be valid.
+func ComparePlans(before, now *plan.Plan) error {
+	return otherPlan(fingerprint(before), fingerprint(now))
+}
+
 // otherPlan says how two fingerprints differ; it is nil if they do not.
 func otherPlan(saved, now []string) error {
 	var diff []string

@@ -33,6 +33,7 @@ const MaxOutputs = 64
 type Job struct {
 	Sources []*Source // in the order of the text
 	Outputs []*Output // in the order of the text
+	Sinks   []*Sink   // in the order of the text
 }
 
 // A Source is a CREATE SOURCE.
@@ -57,10 +58,29 @@ type Sink struct {
 	Options *Options
 }
 
+// A View is a CREATE MATERIALIZED VIEW: the groups of its query are kept, and are read by its name.
+type View struct {
+	Name    string
+	Options *Options
+}
+
+// viewOptions are the options of a view.
+var viewOptions = []connect.Option{
+	{Name: OptionRetain, Kind: connect.Int},
+	{Name: OptionComment},
+}
+
+// The options of a view: how many closed windows it shows, and what people are told about it.
+const (
+	OptionRetain  = "retain"
+	OptionComment = "comment"
+)
+
 // An Output is a query and the place where its result goes.
 type Output struct {
 	Source *Source
-	Sink   *Sink // nil if the result is printed
+	Sink   *Sink // nil if the result is printed, or read by a name
+	View   *View // nil if it goes to a sink, or is printed
 	Plan   *plan.Plan
 	Text   string // text of the query
 }
@@ -77,7 +97,7 @@ func CompileJob(text string, connectors *connect.Registry) (*Job, error) {
 	all, faults := syntax.ParseAll(text)
 	j := &jobCompiler{
 		text: text, faults: faults, broken: len(faults) > 0, sources: map[string]*Source{},
-		sinks: map[string]*Sink{}, fed: map[string]bool{},
+		sinks: map[string]*Sink{}, fed: map[string]bool{}, views: map[string]*View{}, viewed: map[string]bool{},
 	}
 	j.declare(all, connectors)
 	j.queries(all)
@@ -116,6 +136,8 @@ type jobCompiler struct {
 	sources map[string]*Source // Schema is nil if the columns have faults
 	sinks   map[string]*Sink
 	fed     map[string]bool // sinks that have an input
+	views   map[string]*View
+	viewed  map[string]bool // views that have been compiled
 }
 
 func (j *jobCompiler) fault(pos syntax.Pos, format string, args ...any) {
@@ -152,7 +174,14 @@ func (j *jobCompiler) declare(all []syntax.Statement, known *connect.Registry) {
 			if j.taken(s.Pos, s.Name, s.IfNotExists) {
 				continue
 			}
-			j.sinks[s.Name] = &Sink{Name: s.Name, Options: j.options(s.Pos, "sink", s.Options, sinks, findSink)}
+			sink := &Sink{Name: s.Name, Options: j.options(s.Pos, "sink", s.Options, sinks, findSink)}
+			j.sinks[s.Name] = sink
+			j.job.Sinks = append(j.job.Sinks, sink)
+		case *syntax.CreateMaterializedView:
+			if j.taken(s.Pos, s.Name, s.IfNotExists) {
+				continue
+			}
+			j.views[s.Name] = &View{Name: s.Name, Options: j.viewOptions(s)}
 		}
 	}
 }
@@ -162,10 +191,60 @@ func (j *jobCompiler) declare(all []syntax.Statement, known *connect.Registry) {
 func (j *jobCompiler) taken(pos syntax.Pos, name string, foreseen bool) bool {
 	_, source := j.sources[name]
 	_, sink := j.sinks[name]
-	if (source || sink) && !foreseen {
-		j.fault(pos, "%q is there already: each source and sink has a name of its own", name)
+	_, view := j.views[name]
+	if (source || sink || view) && !foreseen {
+		j.fault(pos, "%q is there already: each source, sink and view has a name of its own", name)
 	}
-	return source || sink
+	return source || sink || view
+}
+
+// viewOptions reads the options of a view.
+func (j *jobCompiler) viewOptions(s *syntax.CreateMaterializedView) *Options {
+	o := j.options(s.Pos, "view", s.Options, nil, nil)
+	for i := range viewOptions {
+		j.option(o, "view", &viewOptions[i])
+	}
+	for _, given := range s.Options {
+		if given.Key != OptionRetain && given.Key != OptionComment {
+			j.fault(given.Pos, "a view has no option %q%s", given.Key,
+				nearest(given.Key, []string{OptionRetain, OptionComment}))
+		}
+	}
+	return o
+}
+
+// view compiles a materialized view.
+func (j *jobCompiler) view(s *syntax.CreateMaterializedView) {
+	v := j.views[s.Name]
+	if v == nil || j.viewed[s.Name] {
+		return
+	}
+	j.viewed[s.Name] = true
+	if s.As.Emit == syntax.EmitChanges {
+		j.fault(s.As.Pos, "EMIT CHANGES in a view: a view shows its groups as they are; leave it out")
+		return
+	}
+	before := len(j.job.Outputs)
+	j.output(nil, s.As)
+	if len(j.job.Outputs) == before {
+		return // its faults have been reported
+	}
+	o := j.job.Outputs[before]
+	o.View = v
+	if o.Plan.PassesThrough() {
+		j.fault(s.As.Pos, "the view %q passes records through and has no groups to keep: GROUP BY, or an aggregate; "+
+			"INSERT INTO a sink writes records", s.Name)
+	}
+	if w := o.Plan.Window; w != nil {
+		w.Retain = int(v.Options.Int(OptionRetain))
+		if w.Retain > plan.MaxRetain {
+			j.fault(v.Options.places[OptionRetain], "%d windows to retain, at most %d are allowed", w.Retain,
+				plan.MaxRetain)
+		}
+	} else if v.Options.Has(OptionRetain) {
+		j.fault(v.Options.places[OptionRetain], "option %q is for views with windows: how many closed ones are shown",
+			OptionRetain)
+	}
 }
 
 // columns makes the schema of a source, or nil if it has faults.
@@ -271,7 +350,10 @@ func (j *jobCompiler) queries(all []syntax.Statement) {
 		case *syntax.InsertInto:
 			sink := j.sinks[s.Sink]
 			_, source := j.sources[s.Sink]
+			_, view := j.views[s.Sink]
 			switch {
+			case view:
+				j.fault(s.Pos, "%q is a view, whose query is part of it; expected a sink", s.Sink)
 			case source:
 				j.fault(s.Pos, "%q is a source, expected a sink: CREATE SINK name WITH (...)", s.Sink)
 			case sink == nil && !j.broken:
@@ -291,6 +373,8 @@ func (j *jobCompiler) queries(all []syntax.Statement) {
 					From: syntax.Table{Pos: s.Pos, Name: s.From},
 				})
 			}
+		case *syntax.CreateMaterializedView:
+			j.view(s)
 		case *syntax.Explain:
 			j.fault(s.Pos, "EXPLAIN is no part of a job, expected SELECT, INSERT INTO or CREATE")
 		}
@@ -305,7 +389,8 @@ func (j *jobCompiler) queries(all []syntax.Statement) {
 	}
 	switch n := len(j.job.Outputs); {
 	case n == 0 && len(j.faults) == 0:
-		j.fault(syntax.Pos(len(j.text)), "the job does nothing, expected a SELECT, or INSERT INTO a sink")
+		j.fault(syntax.Pos(len(j.text)), "the job does nothing, expected a SELECT, INSERT INTO a sink, or "+
+			"CREATE MATERIALIZED VIEW")
 	case n > MaxOutputs:
 		j.fault(0, "the job has %d queries, at most %d are allowed", n, MaxOutputs)
 	}

@@ -3,6 +3,7 @@ package query
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -19,6 +20,9 @@ type Options struct {
 	text   string // text of the job, for faults
 	of     syntax.Pos
 	places map[string]syntax.Pos
+	// secret has the names of the environment variables that options come from. Their values are in
+	// no message.
+	secret map[string]string
 }
 
 // Connector is the name of the connector.
@@ -30,6 +34,10 @@ func (o *Options) Errorf(name, format string, args ...any) error {
 	pos, ok := o.places[name]
 	if !ok {
 		pos = o.of
+	}
+	if env, ok := o.secret[name]; ok {
+		return syntax.ErrorAt(o.text, pos, "%s", strings.ReplaceAll(fmt.Sprintf(format, args...), o.Text(name),
+			"env('"+env+"')"))
 	}
 	return syntax.ErrorAt(o.text, pos, format, args...)
 }
@@ -66,8 +74,22 @@ func (j *jobCompiler) options(
 ) *Options {
 	o := &Options{text: j.text, of: of, places: map[string]syntax.Pos{}}
 	for _, given := range list {
-		_ = o.Set(&connect.Option{Name: given.Key}, given.Value.Text) // any text
 		o.places[given.Key] = given.Pos
+		text := given.Value.Text
+		if given.Env {
+			if o.secret == nil {
+				o.secret = map[string]string{}
+			}
+			o.secret[given.Key] = given.Value.Text
+			var ok bool
+			text, ok = os.LookupEnv(given.Value.Text)
+			if !ok {
+				j.fault(given.Pos, "option %q is in the environment variable %q, which is not set", given.Key,
+					given.Value.Text)
+				continue
+			}
+		}
+		_ = o.Set(&connect.Option{Name: given.Key}, text) // any text
 	}
 	if find == nil {
 		return o
@@ -101,7 +123,8 @@ func (j *jobCompiler) options(
 // option reads one option that a connector knows.
 func (j *jobCompiler) option(o *Options, what string, spec *connect.Option) {
 	if !o.Has(spec.Name) {
-		if spec.Required {
+		_, missing := o.secret[spec.Name] // that has been reported
+		if spec.Required && !missing {
 			j.fault(o.of, "the %s has no %s, which connector %q needs: WITH (%s = ...)", what, spec.Name, o.Connector(),
 				spec.Name)
 		}
@@ -110,6 +133,11 @@ func (j *jobCompiler) option(o *Options, what string, spec *connect.Option) {
 	err := o.Set(spec, o.Text(spec.Name))
 	var of *connect.OptionError
 	if !errors.As(err, &of) {
+		return
+	}
+	if env, ok := o.secret[spec.Name]; ok {
+		j.fault(o.places[spec.Name], "option %q: the value of the environment variable %q is not what the option "+
+			"may be", spec.Name, env)
 		return
 	}
 	if choice := new(connect.ChoiceError); errors.As(err, &choice) {

@@ -15,6 +15,10 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 	var faults []error
 	seen := map[*query.Source]bool{}
 	for _, o := range job.Outputs {
+		if o.View != nil && !c.serves {
+			faults = append(faults, fmt.Errorf("view %q is read by its name while the job runs: velo serve runs the "+
+				"job", o.View.Name))
+		}
 		if !seen[o.Source] {
 			faults = append(faults, c.checkSource(o.Source, std))
 		} else if c.State != "" && isSocket(o.Source) {
@@ -42,6 +46,9 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 func (c *runCmd) checkSource(s *query.Source, std streams) error {
 	if s.Options.Connector() == "stdin" && c.Job == "-" {
 		return s.Options.Errorf(query.OptionConnector, "standard input is the job itself: give it as a file")
+	}
+	if s.Options.Connector() == "push" && !c.serves {
+		return s.Options.Errorf(query.OptionConnector, "records are pushed to a server: velo serve runs the job")
 	}
 	check := sourceOf(s).Check
 	if check == nil || s.Schema == nil {

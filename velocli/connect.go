@@ -112,7 +112,7 @@ func init() {
 }
 
 // ownConnectors are the connectors that this package registers.
-var ownConnectors = []string{"file", "stdin", "tcp", "unix", "generator", "stdout"}
+var ownConnectors = []string{"file", "stdin", "tcp", "unix", "generator", "push", "stdout"}
 
 // moreConnectors lists the connectors of other packages and their options, for the help.
 func moreConnectors() string {

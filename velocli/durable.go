@@ -72,7 +72,10 @@ func (d *durability) stateOf(o *query.Output) *engine.State {
 
 // folderOf is the name of the folder of a query.
 func folderOf(o *query.Output) string {
-	if o.Sink == nil {
+	switch {
+	case o.View != nil:
+		return folderName(o.View.Name)
+	case o.Sink == nil:
 		return folderOfSelect
 	}
 	return folderName(o.Sink.Name)
@@ -116,6 +119,7 @@ func (f *flow) guarantee() string {
 	_, commits := f.writer.(record.Committer)
 	_, transacts := f.writer.(record.Transactional)
 	switch {
+	case f.view:
 	case transacts && f.plan.NeedsTransactions():
 		if f.resumes {
 			return "exactly once: rows are written with each checkpoint"

@@ -31,6 +31,8 @@ type flow struct {
 	// atEnd says that the result is read from the last snapshot, whatever that has.
 	atEnd bool
 	hints hints
+	// view says that the groups are read while the query runs, and that nothing is written.
+	view bool
 
 	// state is where the query keeps its state; nil if it keeps none.
 	state *engine.State
@@ -44,7 +46,7 @@ type hints struct{ late, open string }
 
 // writerFor is the writer that the engine gets; it is nil if the result is read at the end.
 func (f *flow) writerFor() record.Writer {
-	if f.atEnd {
+	if f.atEnd || f.view {
 		return nil
 	}
 	if to, ok := f.writer.(record.Transactional); ok && f.transacts() {

@@ -32,6 +32,9 @@ type ingest struct {
 	// growing ends the look for more readers of the source; nil if there will not be any.
 	growing *grower
 
+	// served says that the ingest is one of many, and that its groups are read by others while it
+	// runs.
+	served bool
 	// early says that a signal came before anything was started.
 	early bool
 }
@@ -64,6 +67,9 @@ func (in *ingest) start(s *sizing, live bool) error {
 	}
 	if live {
 		cfg.EpochInterval = liveEvery
+	}
+	if in.served {
+		configureServed(&cfg)
 	}
 	for _, f := range in.flows {
 		if flows(f.plan) || flows(f.plan.Innermost()) {

@@ -35,8 +35,10 @@ import (
 type commands struct {
 	Version kong.VersionFlag `help:"Print the version and what it was built with."`
 
-	Query   queryCmd   `cmd:"" help:"Run a SELECT over a file, the files of a directory or pattern, or standard input, and print the result."`
+	Query   queryCmd   `cmd:"" help:"Run a SELECT over files or standard input, and print the result."`
 	Run     runCmd     `cmd:"" help:"Run a job: sources, sinks and queries in one text."`
+	Serve   serveCmd   `cmd:"" help:"Keep jobs alive, and answer over HTTP: views, queries, pushed records."`
+	Apply   applyCmd   `cmd:"" help:"Show what files of SQL would change at a server, and change it."`
 	Explain explainCmd `cmd:"" help:"Print the plan of a SELECT without running it."`
 	State   stateCmd   `cmd:"" help:"Look at what velo run --state has saved, verify it, copy it."`
 	Schema  schemaCmd  `cmd:"" help:"Print the columns that a file seems to have, in the form that --schema takes."`
@@ -99,7 +101,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func withCommand(args []string) []string {
 	for _, arg := range args {
 		switch {
-		case slices.Contains([]string{"query", "run", "explain", "schema", "state"}, arg):
+		case slices.Contains([]string{"query", "run", "explain", "schema", "state", "serve", "apply"}, arg):
 			return args
 		case isSelect(arg):
 			return append([]string{"query"}, args...)

@@ -14,6 +14,7 @@ import (
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/server"
 )
 
 // queryCmd runs a SELECT.
@@ -242,6 +243,9 @@ type quarantine struct {
 	first string
 	// err is why the file could not be written.
 	err error
+	// ring gets the records of a server's job, and of is its source; nil if there is none.
+	ring *rejectRing
+	of   string
 
 	// widening is nil if the files cannot be read again, or if nothing was guessed.
 	widening *widening
@@ -273,6 +277,11 @@ func (q *quarantine) put(reader int, r record.Reject) {
 	}
 	if !q.widening.takes(file+", "+where, r.Reason) {
 		q.sayGuess(r.Reason)
+	}
+	if q.ring != nil {
+		q.ring.add(server.Reject{
+			Source: q.of, Place: file + ", " + where, Reason: r.Reason.Error(), Bytes: string(r.Bytes),
+		})
 	}
 	q.n++
 	if q.n == 1 {

@@ -29,6 +29,8 @@ type runCmd struct {
 	Live       bool   `help:"Show on standard error, in a terminal, what each query and each source does while the job runs."`
 	SkipGaps   bool   `help:"Skip this once, and count, what a source cannot give any more."`
 	Check      bool   `help:"Compile the job, print its queries, and run nothing."`
+
+	serves bool // views are read by others
 }
 
 // Help is the additional text of velo run --help.
@@ -52,6 +54,7 @@ Connectors and their options:
                        format (csv, tsv, ndjson), delimiter, header, time.unit, connections,
                        connections.idle, connections.peer, admit.within
             unix       path of the socket, and the options of tcp
+            push       time.unit, time.format, time.zone, strict; objects of JSON, pushed over HTTP; velo serve only
             generator  rows, groups, distribution (uniform, zipf, sequential), seed; two bigint columns
     sink    file       path, format (csv, ndjson), rotate.bytes, rotate.every, flush.every, full (stop, wait)
             stdout     format (table, csv, ndjson)
@@ -155,7 +158,10 @@ func (c *runCmd) text(stdin io.Reader) (string, error) {
 
 // nameOf is what messages call a query.
 func nameOf(o *query.Output) string {
-	if o.Sink == nil {
+	switch {
+	case o.View != nil:
+		return o.View.Name
+	case o.Sink == nil:
 		return "SELECT"
 	}
 	return o.Sink.Name
@@ -221,7 +227,8 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 		in.add(&flow{
 			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w,
 			kept:  &kept{Writer: w, name: nameOf(o), say: std.err},
-			atEnd: o.Plan.Window == nil && !o.Plan.Streams(), hints: runHints, state: c.stateOf(o),
+			atEnd: o.Plan.Window == nil && !o.Plan.Streams() && o.View == nil, view: o.View != nil,
+			hints: runHints, state: c.stateOf(o),
 		})
 	}
 	return ins, errors.Join(faults...)

@@ -36,7 +36,11 @@ var layers = []layer{
 		[]string{"engine", "query", "readers", "readers/compressed", "writers", "bench/nexmark"},
 		"threads and life cycle; SQL; formats",
 	},
-	{[]string{"view"}, "live results by name, and SELECT over them"},
+	{
+		[]string{"view", "server/job", "server/push"},
+		"live results by name, and SELECT over them; jobs that are kept alive; sources that are pushed to",
+	},
+	{[]string{"server"}, "all three over HTTP"},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},
 	{[]string{"bench", "examples/"}, "workloads; small services"},
 	{[]string{"velocli"}, "the program velo, for mains that import connectors"},

@@ -46,7 +46,8 @@ var candidates = func() []candidate {
 		all = append(all, candidate{`"` + s + `"`, lexer.Token{Type: symbol, Value: s}})
 	}
 	for _, k := range []string{
-		"SELECT", "CREATE", "INSERT", "EXPLAIN", "SOURCE", "TABLE", "SINK", "INTO", "AS", "FROM", "WHEN", "THEN",
+		"SELECT", "CREATE", "INSERT", "EXPLAIN", "SOURCE", "TABLE", "SINK", "MATERIALIZED", "INTO", "AS", "FROM",
+		"WHEN", "THEN",
 		"ELSE", "END", "IN", "FOR", "AND", "NULL",
 		"TRUE", "FALSE", "UNKNOWN", "DISTINCT", "EXISTS", "NOT", "TIME", "ZONE", "WHERE", "GROUP", "HAVING", "BY",
 		"ORDER", "ASC", "DESC", "NULLS", "FIRST", "LAST", "LIMIT",

@@ -27,7 +27,8 @@ type statementNode struct {
 	With    []withNode  `parser:"( ( (?= 'WITH' ) 'WITH' @@ ( ',' @@ )* )?"`
 	Select  *selectNode `parser:"  @@"`
 	Source  *sourceNode `parser:"| 'CREATE' ( ( 'SOURCE' | 'TABLE' ) @@"`
-	Sink    *sinkNode   `parser:"           | 'SINK' @@ )"`
+	Sink    *sinkNode   `parser:"           | 'SINK' @@"`
+	View    *viewNode   `parser:"           | 'MATERIALIZED' 'VIEW' @@ )"`
 	Insert  *insertNode `parser:"| 'INSERT' 'INTO' @@ )"`
 }
 
@@ -105,6 +106,13 @@ type sinkNode struct {
 	Options     []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
 }
 
+type viewNode struct {
+	IfNotExists bool         `parser:"( (?= 'IF' 'NOT') @'IF' 'NOT' 'EXISTS' )?"`
+	Name        nameNode     `parser:"@@"`
+	Options     []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
+	As          *selectNode  `parser:"'AS' @@"`
+}
+
 type insertNode struct {
 	Sink   nameNode    `parser:"@@"`
 	Select *selectNode `parser:"@@"`
@@ -130,7 +138,10 @@ type (
 		pos  Pos
 		name string
 	}
-	valueNode struct{ *Literal }
+	valueNode struct {
+		*Literal
+		env bool
+	}
 )
 
 func (n *exprNode) Parse(lex *lexer.PeekingLexer) error {
@@ -227,6 +238,18 @@ func (n *keyNode) Parse(lex *lexer.PeekingLexer) error {
 func (n *valueNode) Parse(lex *lexer.PeekingLexer) error {
 	return run(lex, func(p *parser) {
 		pos := p.pos()
+		if p.is("env", "(") {
+			p.next()
+			p.next()
+			t := p.peek()
+			if t.Type != str {
+				p.unexpected("the name of an environment variable in quotes")
+			}
+			n.Literal, n.env = p.operand(t).(*Literal), true
+			n.Pos = pos
+			p.expect(")")
+			return
+		}
 		minus := p.accept("-")
 		if t := p.peek(); t.Type == integer || t.Type == decimal || !minus &&
 			(t.Type == str || t.Type == estr || p.is("TRUE") || p.is("FALSE")) {
@@ -237,7 +260,7 @@ func (n *valueNode) Parse(lex *lexer.PeekingLexer) error {
 			}
 			return
 		}
-		p.unexpected("a string, a number, TRUE or FALSE")
+		p.unexpected("a string, a number, TRUE, FALSE or env('NAME')")
 	})
 }
 
@@ -284,6 +307,8 @@ func (n *statementNode) tree() (s Statement, fault *failure) {
 		s, fault = n.Source.tree(begin)
 	case n.Sink != nil:
 		s, fault = n.Sink.tree(begin)
+	case n.View != nil:
+		s, fault = n.View.tree(begin)
 	default:
 		insert := &InsertInto{Pos: begin, Sink: n.Insert.Sink.name}
 		insert.Select, fault = n.Insert.Select.tree()
@@ -411,13 +436,24 @@ func (n *sourceNode) tree(pos Pos) (*CreateSource, *failure) {
 		}{{"format", f.Format}, {"encode", f.Encode}} {
 			list = append(list, optionNode{
 				keyNode{o.value.pos, o.key},
-				valueNode{&Literal{Pos: o.value.pos, Kind: String, Text: o.value.name}},
+				valueNode{Literal: &Literal{Pos: o.value.pos, Kind: String, Text: o.value.name}},
 			})
 		}
 		list = append(list, f.Options...)
 	}
 	var fault *failure
 	s.Options, fault = options(list)
+	return s, fault
+}
+
+func (n *viewNode) tree(pos Pos) (*CreateMaterializedView, *failure) {
+	s := &CreateMaterializedView{Pos: pos, Name: n.Name.name, IfNotExists: n.IfNotExists}
+	var fault *failure
+	s.Options, fault = options(n.Options)
+	if fault != nil {
+		return nil, fault
+	}
+	s.As, fault = n.As.tree()
 	return s, fault
 }
 
@@ -444,7 +480,7 @@ func options(list []optionNode) (all []Option, fault *failure) {
 			return nil, &failure{pos: o.Key.pos, message: "option " + shown(o.Key.name) + " is given twice"}
 		}
 		seen[o.Key.name] = true
-		all = append(all, Option{Pos: o.Key.pos, Key: o.Key.name, Value: o.Value.Literal})
+		all = append(all, Option{Pos: o.Key.pos, Key: o.Key.name, Value: o.Value.Literal, Env: o.Value.env})
 	}
 	return all, nil
 }

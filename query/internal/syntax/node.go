@@ -13,6 +13,9 @@ func (n *CreateSink) Start() Pos { return n.Pos }
 func (n *InsertInto) Start() Pos { return n.Pos }
 
 // Start is where the statement begins.
+func (n *CreateMaterializedView) Start() Pos { return n.Pos }
+
+// Start is where the statement begins.
 func (n *Explain) Start() Pos { return n.Pos }
 
 // Start is where the item begins.
@@ -97,6 +100,9 @@ func (n *CreateSink) String() string { return text(n) }
 func (n *InsertInto) String() string { return text(n) }
 
 // String is the canonical text.
+func (n *CreateMaterializedView) String() string { return text(n) }
+
+// String is the canonical text.
 func (n *Explain) String() string { return text(n) }
 
 // String is the canonical text.
@@ -174,8 +180,9 @@ func (n *Grouping) Start() Pos { return n.Pos }
 // String is the canonical text.
 func (n *Grouping) String() string { return text(n) }
 
-func (*Select) statement()       {}
-func (*CreateSource) statement() {}
-func (*CreateSink) statement()   {}
-func (*InsertInto) statement()   {}
-func (*Explain) statement()      {}
+func (*Select) statement()                 {}
+func (*CreateSource) statement()           {}
+func (*CreateSink) statement()             {}
+func (*InsertInto) statement()             {}
+func (*CreateMaterializedView) statement() {}
+func (*Explain) statement()                {}

@@ -239,6 +239,12 @@ func (o *Option) print(p *printer) {
 		p.string(o.Key)
 	}
 	p.WriteString(" = ")
+	if o.Env {
+		p.WriteString("env(")
+		o.Value.print(p)
+		p.WriteString(")")
+		return
+	}
 	o.Value.print(p)
 }
 
@@ -254,6 +260,15 @@ func (s *CreateSink) print(p *printer) {
 		p.name(s.From)
 	}
 	p.options(s.Options)
+}
+
+func (s *CreateMaterializedView) print(p *printer) {
+	p.WriteString("CREATE MATERIALIZED VIEW ")
+	p.when(s.IfNotExists, "IF NOT EXISTS ")
+	p.name(s.Name)
+	p.options(s.Options)
+	p.WriteString(" AS ")
+	s.As.print(p)
 }
 
 func (s *InsertInto) print(p *printer) {

@@ -26,7 +26,8 @@ type Node interface {
 	print(p *printer)
 }
 
-// Statement is one of *Select, *CreateSource, *CreateSink, *InsertInto, *Explain.
+// Statement is one of *Select, *CreateSource, *CreateSink, *CreateMaterializedView, *InsertInto,
+// *Explain.
 type Statement interface {
 	Node
 	statement()
@@ -183,6 +184,8 @@ type Option struct {
 	Pos   Pos
 	Key   string
 	Value *Literal // a string, a number, TRUE or FALSE; its text includes a minus
+	// Env says that the value is in the environment variable that Value names: env('NAME').
+	Env bool
 }
 
 // CreateSink is CREATE SINK name, followed by FROM x, by AS SELECT ..., or by neither. If it has
@@ -194,6 +197,15 @@ type CreateSink struct {
 	From        string  // "" if there is a query, or nothing
 	As          *Select // nil if there is a name, or nothing
 	Options     []Option
+}
+
+// CreateMaterializedView is CREATE MATERIALIZED VIEW name [WITH (...)] AS SELECT ....
+type CreateMaterializedView struct {
+	Pos         Pos
+	Name        string
+	IfNotExists bool
+	Options     []Option
+	As          *Select
 }
 
 // InsertInto is INSERT INTO sink SELECT ....

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"time"
+
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/server/job"
+	"github.com/velo-engine/velo/server/push"
+)
+
+// Inside is a running job that shows what it consists of. What a Runner of package job starts is
+// one, if the server shall show its statistics, push to its sources and show its rejects.
+type Inside interface {
+	job.Running
+	// Engines are the engines of the job, one or several.
+	Engines() []Engine
+	// Push is the source of a name that records are pushed to; nil if there is none.
+	Push(source string) *push.Source
+	// Rejects are the newest records that could not be read, the oldest first, and how many there
+	// have been.
+	Rejects() (newest []Reject, all uint64)
+}
+
+// An Engine is an engine of a job, or of a service.
+type Engine struct {
+	// Name is the view or the sink that the engine makes.
+	Name   string
+	Source string
+	Engine *engine.Engine
+	Plan   *plan.Plan
+	// View says that the groups are read by the name.
+	View bool
+}
+
+// A Reject is a record that could not be read.
+type Reject struct {
+	Time   time.Time `json:"time"`
+	Source string    `json:"source"`
+	Place  string    `json:"place"`
+	Reason string    `json:"reason"`
+	Bytes  string    `json:"bytes"`
+}
+
+// MaxRejects is how many rejects of a job are kept.
+const MaxRejects = 1000

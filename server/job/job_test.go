@@ -1,0 +1,640 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// fake is a Runner without engines. Words of a text say what happens:
+//
+//	bad        it does not compile
+//	nostart    it does not start
+//	forever    it does not start, and trying again is no use
+//	fp=X       what the state depends on
+//	big        it takes 100 MiB, others take 10 MiB
+//	view=X     it has a view
+type fake struct {
+	mu   sync.Mutex
+	live map[string]*fakeRunning // by folder
+	// faults are what must not happen.
+	faults []string
+	dead   atomic.Bool
+	// nostart is words of texts that do not start now.
+	starts atomic.Int64
+}
+
+type fakeProgram struct {
+	of   *fake
+	text string
+}
+
+func (f *fake) Compile(_, text string, _ Options) (Program, error) {
+	if strings.Contains(text, "bad") {
+		return nil, errors.New("line 1, column 1: bad")
+	}
+	return &fakeProgram{f, text}, nil
+}
+
+func (f *fake) fault(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = append(f.faults, fmt.Sprintf(format, args...))
+}
+
+func word(text, key string) string {
+	for _, w := range strings.Fields(text) {
+		if v, ok := strings.CutPrefix(w, key+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+func (p *fakeProgram) Objects() (all []Object) {
+	if v := word(p.text, "view"); v != "" {
+		all = append(all, Object{Kind: KindView, Name: v})
+	}
+	return all
+}
+
+func (p *fakeProgram) Memory() int64 {
+	if strings.Contains(p.text, "big") {
+		return 100 << 20
+	}
+	return 10 << 20
+}
+
+func (p *fakeProgram) Lost(before Program) []string {
+	if a, b := word(before.(*fakeProgram).text, "fp"), word(p.text, "fp"); a != b {
+		return []string{fmt.Sprintf("it was %s and is %s", a, b)}
+	}
+	return nil
+}
+
+func (p *fakeProgram) Start(ctx context.Context, folder string, paused bool, say func(string)) (Running, error) {
+	p.of.starts.Add(1)
+	if p.of.dead.Load() {
+		return nil, errors.New("dead")
+	}
+	switch {
+	case strings.Contains(p.text, "panic"):
+		panic("it panics")
+	case strings.Contains(p.text, "nostart"):
+		return nil, errors.New("it does not start")
+	case strings.Contains(p.text, "forever"):
+		return nil, fmt.Errorf("it never starts: %w", ErrPermanent)
+	}
+	fp := filepath.Join(folder, "fp")
+	if b, err := os.ReadFile(fp); err == nil && string(b) != word(p.text, "fp") {
+		p.of.fault("a job %q begins with the state of %s", p.text, b)
+		return nil, fmt.Errorf("other plan: %w", ErrPermanent)
+	}
+	if err := os.WriteFile(fp, []byte(word(p.text, "fp")), 0o600); err != nil {
+		return nil, err
+	}
+	r := &fakeRunning{of: p.of, folder: folder, paused: paused, text: p.text, done: make(chan struct{})}
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	job := filepath.Dir(folder)
+	if p.of.live[job] != nil {
+		p.of.faults = append(p.of.faults, "two run at the same time in "+job)
+	}
+	p.of.live[job] = r
+	say("begun")
+	return r, nil
+}
+
+type fakeRunning struct {
+	of           *fake
+	folder, text string
+	paused       bool
+	done         chan struct{}
+	once         sync.Once
+	err          error
+}
+
+func (r *fakeRunning) end(err error) { r.once.Do(func() { r.err = err; close(r.done) }) }
+
+func (r *fakeRunning) Done() <-chan struct{}            { return r.done }
+func (r *fakeRunning) Err() error                       { return r.err }
+func (r *fakeRunning) Pause(context.Context) error      { r.paused = true; return nil }
+func (r *fakeRunning) Resume(context.Context) error     { r.paused = false; return nil }
+func (r *fakeRunning) Checkpoint(context.Context) error { return nil }
+func (r *fakeRunning) Stop(context.Context) error {
+	r.of.mu.Lock()
+	defer r.of.mu.Unlock()
+	if job := filepath.Dir(r.folder); r.of.live[job] == r {
+		delete(r.of.live, job)
+	}
+	r.end(nil)
+	return nil
+}
+
+func newFake() *fake { return &fake{live: map[string]*fakeRunning{}} }
+
+var quick = Policy{Min: time.Millisecond, Max: 4 * time.Millisecond, Most: 3, Within: time.Hour}
+
+func open(t testing.TB, dir string, f *fake, more ...func(*Config)) *Manager {
+	t.Helper()
+	cfg := Config{Dir: dir, Runner: f, Policy: quick}
+	for _, set := range more {
+		set(&cfg)
+	}
+	m, err := Open(cfg)
+	must(t, err)
+	return m
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// settled waits until no job is on its way from one state to another.
+func settled(t interface{ Fatalf(string, ...any) }, m *Manager) map[string]Status {
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		all := map[string]Status{}
+		busy := false
+		for _, s := range m.List() {
+			all[s.Name] = s
+			gone := s.Desired == shouldGo
+			pending := s.Desired != ShouldStop && s.State == Stopped || s.Desired == ShouldStop && s.State == Active
+			busy = busy || gone || pending || slices.Contains([]State{Starting, Stopping, BackingOff, Replacing}, s.State)
+		}
+		if !busy {
+			return all
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("not settled: %+v", all)
+		}
+	}
+}
+
+func TestLife(t *testing.T) {
+	ctx, f, dir := t.Context(), newFake(), t.TempDir()
+	m := open(t, dir, f)
+	put := func(text string, o PutOptions, want string) error {
+		t.Helper()
+		done, err := m.Put(ctx, "one", text, o)
+		if err == nil && done != want {
+			t.Errorf("put %q: %s, want %s", text, done, want)
+		}
+		return err
+	}
+	is := func(want State) {
+		t.Helper()
+		s, _, err := m.Get("one")
+		must(t, err)
+		if s.State != want {
+			t.Errorf("the job is %s (%s), want %s", s.State, s.Cause, want)
+		}
+	}
+	must(t, put("fp=a", PutOptions{}, PutCreated))
+	is(Active)
+	must(t, put("fp=a", PutOptions{}, PutUnchanged))
+	must(t, m.Pause(ctx, "one"))
+	is(Paused)
+	must(t, m.Resume(ctx, "one"))
+	is(Active)
+	if err := m.Resume(ctx, "one"); !errors.Is(err, ErrState) {
+		t.Errorf("resuming what runs: %v", err)
+	}
+	must(t, m.Checkpoint(ctx, "one"))
+	must(t, put("fp=a other", PutOptions{}, PutReplaced))
+	is(Active)
+	loss := new(LossError)
+	if err := put("fp=b", PutOptions{}, ""); !errors.As(err, &loss) || !strings.Contains(err.Error(), "it was a and is b") {
+		t.Errorf("another plan: %v", err)
+	}
+	if _, text, _ := m.Get("one"); text != "fp=a other" {
+		t.Errorf("the text is %q after a refusal", text)
+	}
+	is(Active)
+	must(t, put("fp=b", PutOptions{Fresh: true}, PutFresh))
+	is(Active)
+	if err := put("bad", PutOptions{}, ""); err == nil || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("a text that does not compile: %v", err)
+	}
+	if err := put("fp=b nostart", PutOptions{}, ""); err == nil || !strings.Contains(err.Error(), "put back") {
+		t.Errorf("a text that does not start: %v", err)
+	}
+	is(Active)
+	if _, text, _ := m.Get("one"); text != "fp=b" {
+		t.Errorf("the text is %q after one that does not start", text)
+	}
+	must(t, m.Restart(ctx, "one"))
+	is(Active)
+	must(t, m.Stop(ctx, "one"))
+	is(Stopped)
+	if err := m.Checkpoint(ctx, "one"); !errors.Is(err, ErrState) {
+		t.Errorf("a checkpoint of a stopped job: %v", err)
+	}
+	must(t, m.Start(ctx, "one"))
+	must(t, m.Delete(ctx, "one"))
+	if _, _, err := m.Get("one"); !errors.Is(err, ErrNoJob) {
+		t.Errorf("after Delete: %v", err)
+	}
+	left, err := os.ReadDir(filepath.Join(dir, "jobs"))
+	must(t, err)
+	if len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+	must(t, m.Close())
+	if len(f.faults) > 0 || len(f.live) > 0 {
+		t.Errorf("%q, %v", f.faults, f.live)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	ctx, f, dir := t.Context(), newFake(), t.TempDir()
+	m := open(t, dir, f, func(c *Config) { c.Memory = 115 << 20 })
+	defer func() { must(t, m.Close()) }()
+	for name, want := range map[string]State{
+		"fp=x": Active, "nostart": Failed, "forever": Failed, "panic": Failed,
+	} {
+		_, err := m.Put(ctx, "j"+strings.ReplaceAll(name, "=", "-"), name, PutOptions{})
+		if (err == nil) != (want == Active) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, s := range settled(t, m) {
+		if want := name == "jfp-x"; (s.State == Active) != want {
+			t.Errorf("%s is %s", name, s.State)
+		}
+	}
+	if ok, waiting := m.Ready(); ok || len(waiting) != 3 {
+		t.Errorf("ready: %v, %v", ok, waiting)
+	}
+	if s, _, _ := m.Get("jnostart"); s.Failures != 3 || !strings.Contains(s.Cause, "3 times") {
+		t.Errorf("%+v", s)
+	}
+	if s, _, _ := m.Get("jforever"); s.Failures != 1 {
+		t.Errorf("%+v", s)
+	}
+	// It runs, fails, and is started again.
+	f.mu.Lock()
+	r := f.live[filepath.Join(dir, "jobs", "jfp-x")]
+	f.mu.Unlock()
+	r.end(errors.New("the disk is full"))
+	for begin := f.starts.Load(); f.starts.Load() == begin; time.Sleep(time.Millisecond) {
+	}
+	if s := settled(t, m)["jfp-x"]; s.State != Active {
+		t.Errorf("after a failure: %+v", s)
+	}
+	all, complete, _ := m.Events().After(0, "jfp-x")
+	if !complete || !slices.ContainsFunc(all, func(e Event) bool {
+		return e.To == BackingOff && strings.Contains(e.Cause, "the disk is full")
+	}) {
+		t.Errorf("%+v", all)
+	}
+	// Memory: 10 MiB are taken, 100 MiB fit, 100 more do not.
+	_, err := m.Put(ctx, "big", "big", PutOptions{})
+	must(t, err)
+	if _, err := m.Put(ctx, "bigger", "big", PutOptions{}); err == nil || !strings.Contains(err.Error(), "memory") {
+		t.Errorf("too much memory: %v", err)
+	}
+	must(t, m.Delete(ctx, "big"))
+	must(t, m.Start(ctx, "bigger"))
+	// Names.
+	if _, err := m.Put(ctx, "v1", "view=v", PutOptions{Stopped: true}); err != nil {
+		t.Error(err)
+	}
+	settled(t, m)
+	if _, err := m.Put(ctx, "v2", "view=v", PutOptions{}); err == nil {
+		t.Error("two views of one name")
+	}
+	for _, name := range []string{"", "../x", "A", "a/b", ".x", "1a", strings.Repeat("a", 64)} {
+		if _, err := m.Put(ctx, name, "fp=a", PutOptions{}); !errors.Is(err, ErrName) {
+			t.Errorf("name %q: %v", name, err)
+		}
+	}
+	if _, err := Open(Config{Dir: dir, Runner: f}); err == nil {
+		t.Error("two managers in one folder")
+	}
+}
+
+// TestFinished ends the input of a job.
+func TestFinished(t *testing.T) {
+	f, dir := newFake(), t.TempDir()
+	m := open(t, dir, f)
+	defer func() { must(t, m.Close()) }()
+	_, err := m.Put(t.Context(), "a", "fp=a", PutOptions{})
+	must(t, err)
+	f.mu.Lock()
+	r := f.live[filepath.Join(dir, "jobs", "a")]
+	f.mu.Unlock()
+	r.end(nil)
+	for {
+		if s, _, _ := m.Get("a"); s.State == Finished {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if r, err := m.Running("a"); err != nil || r == nil {
+		t.Error("what has finished cannot be read")
+	}
+	must(t, m.Start(t.Context(), "a"))
+	if s, _, _ := m.Get("a"); s.State != Active {
+		t.Errorf("started again, it is %s", s.State)
+	}
+}
+
+// TestCatalogByHand puts files into the catalog: a good one, one that does not compile, one that is
+// cut off, one with a bad name, and a temporary one.
+func TestCatalogByHand(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(dir, "catalog"), 0o700))
+	for name, text := range map[string]string{
+		"good.sql": "fp=a", "bad.sql": "bad", "cut.sql": "fp=a\n-- velo: {\"desired\":", "BAD.sql": "fp=a",
+		".good-123": "fp=", "notes.txt": "",
+		"paused.sql": "fp=a\n\n-- velo: {\"desired\":\"paused\",\"generation\":3}\n",
+	} {
+		must(t, os.WriteFile(filepath.Join(dir, "catalog", name), []byte(text), 0o600))
+	}
+	m := open(t, dir, newFake())
+	all := settled(t, m)
+	if len(all) != 4 || all["good"].State != Active || all["bad"].State != Failed || all["cut"].State != Failed ||
+		all["paused"].State != Paused || all["paused"].Generation != 3 {
+		t.Errorf("%+v", all)
+	}
+	if _, text, _ := m.Get("paused"); text != "fp=a\n" {
+		t.Errorf("the text is %q", text)
+	}
+	must(t, m.Close())
+	if _, err := os.Stat(filepath.Join(dir, "catalog", ".good-123")); err == nil {
+		t.Error("a temporary file is still there")
+	}
+}
+
+func TestEventsSurvive(t *testing.T) {
+	dir := t.TempDir()
+	m := open(t, dir, newFake())
+	_, err := m.Put(t.Context(), "a", "fp=a", PutOptions{})
+	must(t, err)
+	must(t, m.Close())
+	last := m.Events().Last()
+	file, err := os.OpenFile(filepath.Join(dir, "events.ndjson"), os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, _ = file.WriteString(`{"id":`) // the process was killed
+	must(t, file.Close())
+	m = open(t, dir, newFake())
+	settled(t, m)
+	defer func() { must(t, m.Close()) }()
+	all, complete, _ := m.Events().After(0, "a")
+	if !complete || all[0].ID != 1 || m.Events().Last() <= last {
+		t.Errorf("%v, %+v", complete, all)
+	}
+	n := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for ev := range m.Events().Watch(ctx, last, "a") {
+		if ev.ID <= last {
+			t.Errorf("event %d comes again", ev.ID)
+		}
+		n++
+		cancel()
+	}
+	if n == 0 {
+		t.Error("nothing is watched")
+	}
+}
+
+// TestModel runs random commands, with crashes between any two steps, against a model of what
+// should be.
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		dir, err := os.MkdirTemp("", "velo-job-*")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		w := &world{t: rt, dir: dir, jobs: map[string]expected{}}
+		w.open()
+		for range rapid.IntRange(1, 25).Draw(rt, "commands") {
+			w.step()
+		}
+		w.check()
+		w.m.Close()
+	})
+}
+
+// expected is what a job of the model may be.
+type expected struct {
+	desired    Desired
+	text       string
+	generation int
+}
+
+type world struct {
+	t    *rapid.T
+	dir  string
+	f    *fake
+	m    *Manager
+	jobs map[string]expected
+	// countdown is how many durable steps are left before the process dies; below 0 it does not.
+	countdown atomic.Int64
+	died      chan struct{}
+}
+
+func (w *world) open() {
+	w.f = newFake()
+	f := w.f
+	died := make(chan struct{})
+	w.died = died
+	w.countdown.Store(-1)
+	var once sync.Once
+	m, err := Open(Config{Dir: w.dir, Runner: w.f, Policy: quick, crash: func(string) {
+		if f.dead.Load() || w.countdown.Load() >= 0 && w.countdown.Add(-1) < 0 {
+			f.dead.Store(true)
+			once.Do(func() { close(died) })
+			select {} // the goroutine of a process that is no more
+		}
+	}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.m = m
+}
+
+// crash opens the folder anew after the process has died. What was under way is done, or not.
+func (w *world) crash(name string, after expected) {
+	_ = w.m.lock.Close()
+	w.m.mu.Lock()
+	w.m.closed = true
+	w.m.mu.Unlock()
+	before, was := w.jobs[name]
+	w.open()
+	all := settled(w.t, w.m)
+	s, is := all[name]
+	_, text, _ := w.m.Get(name)
+	now := expected{s.Desired, text, s.Generation}
+	switch {
+	case is && now == after:
+		w.jobs[name] = after
+	case is && was && now == before:
+	case !is && (!was || after.desired == shouldGo):
+		delete(w.jobs, name)
+	default:
+		w.t.Fatalf("after a crash job %q is %+v (%v), before it was %+v (%v), and should become %+v", name, now, is,
+			before, was, after)
+	}
+}
+
+func (w *world) step() {
+	t := w.t
+	name := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "job")
+	text := rapid.SampledFrom([]string{"fp=1", "fp=1 x", "fp=2", "nostart fp=1", "forever fp=2", "bad"}).Draw(t, "text")
+	what := rapid.SampledFrom([]string{
+		"put", "put", "fresh", "start", "stop", "pause", "resume", "restart", "delete", "fail", "reopen",
+	}).Draw(t, "command")
+	before, is := w.jobs[name]
+	after := before
+	ctx := context.Background()
+	var do func() error
+	starts := !strings.Contains(before.text, "nostart") && !strings.Contains(before.text, "forever")
+	refused := !is
+	switch what {
+	case "put", "fresh":
+		fresh := what == "fresh"
+		after.text = text
+		refused = text == "bad"
+		switch {
+		case !is:
+			after = expected{ShouldRun, text, 1}
+		case fresh:
+			after.generation++
+		case before.text != text && word(before.text, "fp") != word(text, "fp"):
+			refused = true
+		}
+		if is && before.desired != ShouldStop && !refused && (strings.Contains(text, "nostart") ||
+			strings.Contains(text, "forever")) && (fresh || before.text != text) {
+			refused = true // the old one is put back
+		}
+		do = func() error { _, err := w.m.Put(ctx, name, text, PutOptions{Fresh: fresh}); return err }
+	case "start":
+		after.desired = ShouldRun
+		do = func() error { return w.m.Start(ctx, name) }
+	case "stop":
+		after.desired = ShouldStop
+		do = func() error { return w.m.Stop(ctx, name) }
+	case "pause":
+		after.desired = ShouldPause
+		do = func() error { return w.m.Pause(ctx, name) }
+	case "resume":
+		refused = refused || before.desired != ShouldPause
+		after.desired = ShouldRun
+		do = func() error { return w.m.Resume(ctx, name) }
+	case "restart":
+		do = func() error { return w.m.Restart(ctx, name) }
+	case "delete":
+		after.desired = shouldGo
+		do = func() error { return w.m.Delete(ctx, name) }
+	case "fail":
+		w.f.mu.Lock()
+		r := w.f.live[filepath.Join(w.dir, "jobs", name)]
+		w.f.mu.Unlock()
+		if r != nil && starts {
+			begun := w.f.starts.Load()
+			r.end(errors.New("it fails"))
+			for w.f.starts.Load() == begun {
+				if s, _, _ := w.m.Get(name); s.State == Failed {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		w.check()
+		return
+	case "reopen":
+		if err := w.m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.open()
+		w.check()
+		return
+	}
+	if rapid.IntRange(0, 4).Draw(t, "dies") == 0 {
+		w.countdown.Store(int64(rapid.IntRange(0, 4).Draw(t, "after")))
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- do() }()
+	select {
+	case <-ended:
+	case <-w.died:
+		allowed := after
+		if refused && is && what != "put" && what != "fresh" {
+			allowed = before
+		}
+		w.crash(name, allowed)
+		w.check()
+		return
+	}
+	select {
+	case <-w.died: // at a step of another goroutine
+		w.crash(name, after)
+		w.check()
+		return
+	default:
+	}
+	w.countdown.Store(-1)
+	switch {
+	case refused:
+	case after.desired == shouldGo:
+		delete(w.jobs, name)
+	case is || what == "put" || what == "fresh":
+		w.jobs[name] = after
+	}
+	w.check()
+}
+
+// check compares all jobs with the model.
+func (w *world) check() {
+	select {
+	case <-w.died:
+		return // at a step that a failure has led to; the next command notices it
+	default:
+	}
+	all := settled(w.t, w.m)
+	if len(all) != len(w.jobs) {
+		w.t.Fatalf("there are %+v, want %+v", all, w.jobs)
+	}
+	for name, want := range w.jobs {
+		s := all[name]
+		_, text, err := w.m.Get(name)
+		if got := (expected{s.Desired, text, s.Generation}); got != want || err != nil {
+			w.t.Fatalf("job %q is %+v, %v, want %+v", name, got, err, want)
+		}
+		starts := !strings.Contains(text, "nostart") && !strings.Contains(text, "forever")
+		state := map[Desired]State{ShouldRun: Active, ShouldPause: Paused, ShouldStop: Stopped}[want.desired]
+		if !starts && want.desired != ShouldStop {
+			state = Failed
+		}
+		if s.State != state && s.State != Failed {
+			w.t.Fatalf("job %q is %s (%s), want %s", name, s.State, s.Cause, state)
+		}
+		w.f.mu.Lock()
+		r := w.f.live[filepath.Join(w.dir, "jobs", name)]
+		w.f.mu.Unlock()
+		if (r != nil) != (s.State == Active || s.State == Paused) {
+			w.t.Fatalf("job %q is %s, and runs: %v", name, s.State, r != nil)
+		}
+	}
+	w.f.mu.Lock()
+	defer w.f.mu.Unlock()
+	if len(w.f.faults) > 0 {
+		w.t.Fatalf("%q", w.f.faults)
+	}
+}

@@ -1,0 +1,209 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newSource(t testing.TB) (*Source, *record.Schema) {
+	t.Helper()
+	schema, err := record.NewSchema("orders", record.Field{Name: "k", Type: record.String},
+		record.Field{Name: "n", Type: record.Int64, Nullable: true})
+	must(t, err)
+	s, err := New("orders", schema, readers.NDJSONConfig{})
+	must(t, err)
+	return s, schema
+}
+
+// start runs a count over a source, with its state in a folder; "" keeps none.
+func start(t testing.TB, s *Source, schema *record.Schema, dir string) (*engine.Engine, *plan.Plan) {
+	t.Helper()
+	p, err := query.Compile("SELECT k, count(*) AS n, sum(n) AS total FROM orders GROUP BY k", schema)
+	must(t, err)
+	cfg := engine.Config{Plan: p, Readers: []record.Reader{s.Reader()}, NoPin: true, Cores: 1, Partitions: 1}
+	if dir != "" {
+		cfg.State = engine.Dir(dir)
+	}
+	e, err := engine.Start(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(func() { _ = e.Close() })
+	return e, p
+}
+
+func total(t testing.TB, e *engine.Engine, p *plan.Plan) string {
+	t.Helper()
+	must(t, e.Sync(t.Context()))
+	n, err := result.ColumnOf[int64](p, "n")
+	must(t, err)
+	sum, err := result.ColumnOf[int64](p, "total")
+	must(t, err)
+	s := e.Snapshot()
+	defer s.Close()
+	var all []string
+	for row := range s.All() {
+		all = append(all, fmt.Sprintf("%d/%d", n.Of(row), sum.Of(row)))
+	}
+	return strings.Join(all, ",")
+}
+
+func records(from, to int) (lines [][]byte) {
+	for i := from; i <= to; i++ {
+		lines = append(lines, fmt.Appendf(nil, `{"k":"a","n":%d}`, i))
+	}
+	return lines
+}
+
+func TestPush(t *testing.T) {
+	s, schema := newSource(t)
+	if _, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: records(1, 1)}); !errors.Is(err, ErrNotRead) {
+		t.Errorf("nobody reads: %v", err)
+	}
+	e, p := start(t, s, schema, "")
+	e2, p2 := start(t, s, schema, "")
+	r, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: append(records(1, 10), []byte("nonsense"), []byte(`{"k":"a"}`))})
+	must(t, err)
+	if r.Taken != 11 || r.Rejected != 1 || len(r.Rejects) != 1 || r.Rejects[0].Line != 11 {
+		t.Errorf("%+v", r)
+	}
+	for _, got := range []string{total(t, e, p), total(t, e2, p2)} {
+		if got != "11/55" {
+			t.Errorf("after the push: %s", got)
+		}
+	}
+	if n := e.Stats().Readers[0]; n.Quarantined != 1 {
+		t.Errorf("the engine has counted %d rejects", n.Quarantined)
+	}
+	must(t, e.Close())
+	must(t, e2.Close())
+	if _, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: records(1, 1)}); !errors.Is(err, ErrNotRead) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	s, schema := newSource(t)
+	e, p := start(t, s, schema, "")
+	push := func(first, from, to int) (Result, error) {
+		return s.Push(t.Context(), Request{Producer: "me", First: uint64(first), Lines: records(from, to)})
+	}
+	r, err := push(1, 1, 5000)
+	must(t, err)
+	if r.Next != 5001 || r.Taken != 5000 {
+		t.Errorf("%+v", r)
+	}
+	r, err = push(4001, 4001, 6000) // half of it again
+	must(t, err)
+	if r.Next != 6001 || r.Taken != 1000 || r.Duplicates != 1000 {
+		t.Errorf("%+v", r)
+	}
+	r, err = push(1, 1, 10)
+	must(t, err)
+	if r.Next != 6001 || r.Taken != 0 || r.Duplicates != 10 {
+		t.Errorf("%+v", r)
+	}
+	if r, err := s.Push(t.Context(), Request{Producer: "late", First: 7, Lines: records(7, 7)}); err != nil || r.Next != 8 {
+		t.Errorf("a producer that begins at 7: %+v, %v", r, err)
+	}
+	gap := new(GapError)
+	if _, err := push(6002, 6002, 6002); !errors.As(err, &gap) || gap.Wanted != 6001 {
+		t.Errorf("a gap: %v", err)
+	}
+	for _, name := range []string{"", "a\x00", strings.Repeat("a", 257)} {
+		if _, err := s.Push(t.Context(), Request{Producer: name, First: 1, Lines: records(1, 1)}); !errors.Is(err, ErrName) {
+			t.Errorf("producer %q: %v", name, err)
+		}
+	}
+	if _, err := push(0, 1, 1); err == nil {
+		t.Error("number 0")
+	}
+	if got, want := total(t, e, p), fmt.Sprintf("6001/%d", 6000*6001/2+7); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestRestart closes engines at random moments, without saving, and goes on from what is expected.
+func TestRestart(t *testing.T) {
+	dirs := []string{t.TempDir(), t.TempDir()}
+	const last = 60_000
+	at := 1
+	for life := 0; ; life++ {
+		s, schema := newSource(t)
+		e, p := start(t, s, schema, dirs[0])
+		e2, p2 := start(t, s, schema, dirs[1])
+		at = int(s.Next("me"))
+		for n := 0; at <= last; n++ {
+			to := min(at+6999, last)
+			r, err := s.Push(t.Context(), Request{Producer: "me", First: uint64(at), Lines: records(at, to)})
+			must(t, err)
+			at = int(r.Next)
+			if n == 1 {
+				must(t, e.Checkpoint(t.Context()))
+			}
+			if n == 2 && life%2 == 0 {
+				must(t, e2.Checkpoint(t.Context()))
+			}
+			if n == 3 && life < 6 {
+				break
+			}
+		}
+		if at > last {
+			want := fmt.Sprintf("%d/%d", last, last*(last+1)/2)
+			if got, got2 := total(t, e, p), total(t, e2, p2); got != want || got2 != want {
+				t.Errorf("after %d lives: %s and %s, want %s", life, got, got2, want)
+			}
+			return
+		}
+		must(t, e.Close())
+		must(t, e2.Close())
+	}
+}
+
+// TestBackPressure pushes to a reader that takes nothing.
+func TestBackPressure(t *testing.T) {
+	s, _ := newSource(t)
+	r := s.Reader()
+	line := []byte(`{"k":"` + strings.Repeat("x", 1<<20) + `"}`)
+	for range QueueBytes >> 20 {
+		_, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: [][]byte{line}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.queued > QueueBytes {
+			break
+		}
+		if r.queued+len(line) > QueueBytes {
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := s.Push(ctx, Request{Producer: "", First: 0, Lines: [][]byte{line}}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a full queue: %v", err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: [][]byte{line}})
+		done <- err
+	}()
+	must(t, r.Poll(record.NewBatch(s.schema, record.DefaultRows)))
+	must(t, <-done)
+	must(t, r.Close())
+}
