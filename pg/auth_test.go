@@ -77,6 +77,25 @@ func TestPassword(t *testing.T) {
 	}
 }
 
+// Goal: a function that knows the passwords is asked, over TLS from elsewhere.
+func TestPlainPassword(t *testing.T) {
+	h := serve(t, 1, pg.Config{TLS: certificate(t), Password: func(user, password string) bool {
+		return user == "ann" && password == "open sesame"
+	}})
+	for password, want := range map[string]string{"open sesame": "", "wrong": "28P01"} {
+		config, err := pgx.ParseConfig("postgres://ann@" + h.addr + "/velo?sslmode=require")
+		must(t, err)
+		config.Password = password
+		c, err := pgx.ConnectConfig(t.Context(), config)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, want %q", password, err, want)
+		}
+		if err == nil {
+			must(t, c.Close(t.Context()))
+		}
+	}
+}
+
 // Goal: a file of users with a fault is refused, and the error does not show a password.
 func TestUsersFaults(t *testing.T) {
 	for text, want := range map[string]string{

@@ -30,13 +30,15 @@ func (sample) Views() []pg.View {
 			Schema: schema("rates", record.Field{Name: "pair", Type: record.String}, null("rate", record.Float64)),
 		},
 		{
-			Name: "recent", Kind: pg.Plain, Text: "SELECT rates.pair,\n    rates.rate\n   FROM rates",
+			Name: "recent", Kind: pg.Plain, Text: func() string { return "SELECT rates.pair,\n    rates.rate\n   FROM rates" },
 			Schema: schema("recent", null("pair", record.String), null("rate", record.Float64)),
 		},
 		{
 			Name: "volumes", Key: []string{"symbol"}, Comment: "traded by symbol",
-			Text: "SELECT 'x'::text AS symbol,\n    1::bigint AS n,\n    1.5::double precision AS avg_price,\n" +
-				"    1.25::numeric(18,2) AS turnover,\n    true AS hot,\n    now() AS last_at",
+			Text: func() string {
+				return "SELECT 'x'::text AS symbol,\n    1::bigint AS n,\n    1.5::double precision AS avg_price,\n" +
+					"    1.25::numeric(18,2) AS turnover,\n    true AS hot,\n    now() AS last_at"
+			},
 			Schema: schema("volumes", null("symbol", record.String), null("n", record.Int64),
 				null("avg_price", record.Float64), null("turnover", record.DecimalOf(18, 2)), null("hot", record.Bool),
 				null("last_at", record.Timestamp)),

@@ -21,9 +21,12 @@ type Config struct {
 	Source Source
 	// TLS is used by clients that ask for it; nil if there is none.
 	TLS *tls.Config
-	// Users know the passwords; nil means that nobody is asked for one, which is only allowed on
-	// loopback.
+	// Users know the passwords. If Users and Password are nil, nobody is asked for one, which is only
+	// allowed on loopback.
 	Users *Users
+	// Password says whether a password is right; it is used if Users is nil. Clients send the
+	// password as it is, so other machines need TLS.
+	Password func(user, password string) bool
 	// Log gets what an operator should know; nil is slog.Default.
 	Log *slog.Logger
 	// Limits bound what clients take. Fields that are 0 have their default.
@@ -176,7 +179,7 @@ func exposed(addr net.Addr, config Config) error {
 	case *net.UnixAddr:
 		return nil
 	}
-	if config.TLS == nil || config.Users == nil {
+	if config.TLS == nil || config.Users == nil && config.Password == nil {
 		return fmt.Errorf("pg: %v can be reached from other machines: it needs TLS and passwords; or listen on 127.0.0.1",
 			addr)
 	}

@@ -300,19 +300,43 @@ func optionWords(text string) (words []string) {
 
 // authenticate asks for the password.
 func (c *session) authenticate() *Error {
-	users := c.server.config.Users
-	if users == nil {
+	users, password := c.server.config.Users, c.server.config.Password
+	if users == nil && password == nil {
 		return nil
 	}
 	if _, ok := c.conn.(*tls.Conn); !ok && c.server.config.TLS != nil && !loopback(c.conn.RemoteAddr()) {
 		return errorf(codeBadAuth, "connections from other machines need TLS").hint("Connect with sslmode=require.")
 	}
-	err := users.ask(c)
+	var err error
+	if users != nil {
+		err = users.ask(c)
+	} else {
+		err = c.askPlain(password)
+	}
 	if err == nil {
 		return nil
 	}
 	c.server.log.Warn("pg: a client was refused", "user", c.user, "from", fmt.Sprint(c.conn.RemoteAddr()), "error", err)
 	return errorf(codeBadPassword, "password authentication failed for user %q", c.user)
+}
+
+// askPlain asks for a password as it is.
+func (c *session) askPlain(right func(user, password string) bool) error {
+	c.out.send(&pgproto3.AuthenticationCleartextPassword{})
+	err := c.out.flush()
+	if err != nil {
+		return err
+	}
+	_ = c.backend.SetAuthType(pgproto3.AuthTypeCleartextPassword)
+	m, err := c.backend.Receive()
+	if err != nil {
+		return err
+	}
+	p, ok := m.(*pgproto3.PasswordMessage)
+	if !ok || !right(c.user, p.Password) {
+		return errors.New("the password is wrong")
+	}
+	return nil
 }
 
 func loopback(a net.Addr) bool {

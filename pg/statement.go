@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/velo-engine/velo/pg/catalog"
-	"github.com/velo-engine/velo/record"
 )
 
 // split gives the statements of a text.
@@ -226,11 +225,12 @@ func (c *session) viewQuery(
 		if n > maxParameters {
 			return nil, errorf(codeLimit, "a statement has at most %d parameters", maxParameters)
 		}
-		schema, known, err := c.describeQuery(sql, n)
+		d, err := c.describeQuery(sql, n)
 		if err != nil {
 			return nil, asError(nil, err)
 		}
-		p.columns = columnsOf(schema)
+		known := d.Parameters
+		p.columns = columnsOf(d.Columns)
 		p.params = make([]uint32, n)
 		for i := range p.params {
 			switch {
@@ -282,7 +282,7 @@ func lastParameter(t []catalog.Token) (n int) {
 }
 
 // describeQuery finds the columns and the types of the parameters of a SELECT over views.
-func (c *session) describeQuery(sql string, params int) (*record.Schema, []record.Type, error) {
+func (c *session) describeQuery(sql string, params int) (Description, error) {
 	source := c.server.config.Source
 	if d, ok := source.(Describer); ok {
 		return d.Describe(sql)
@@ -291,15 +291,15 @@ func (c *session) describeQuery(sql string, params int) (*record.Schema, []recor
 	defer cancel()
 	r, err := source.Begin()
 	if err != nil {
-		return nil, nil, err
+		return Description{}, err
 	}
 	defer r.Close()
 	rows, err := r.Select(ctx, sql, make([]any, params)...)
 	if err != nil {
-		return nil, nil, err
+		return Description{}, err
 	}
 	defer func() { _ = rows.Close() }()
-	return rows.Schema(), nil, nil
+	return Description{Columns: rows.Schema()}, nil
 }
 
 // bare is one SELECT of a text, without the qualifiers that package query does not take: those of the schema, and

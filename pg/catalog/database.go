@@ -39,7 +39,7 @@ type View struct {
 	Key      []string // columns of its unique index; of a table, its primary key
 	Nullable bool     // the key may have NULL
 	Comment  string
-	Text     string // the SELECT of a view
+	Text     func() string // the SELECT of a view; nil if it is not known
 }
 
 // A Column is a column of a relation.

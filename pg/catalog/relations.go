@@ -391,7 +391,10 @@ func (d *Database) matviewRows(b *builder) {
 
 // definition is the SELECT of a view with the semicolon that PostgreSQL writes.
 func (v *View) definition() string {
-	return " " + strings.TrimSuffix(strings.TrimSpace(v.Text), ";") + ";"
+	if v.Text == nil {
+		return ""
+	}
+	return " " + strings.TrimSuffix(strings.TrimSpace(v.Text()), ";") + ";"
 }
 
 func (d *Database) indexRows(b *builder) {
