@@ -52,7 +52,7 @@ quick: ## what one runs while editing: format, vet, the layers, the tests that e
 
 .PHONY: check
 check: ## modules, format, vet, staticcheck, gcassert, short tests (the layers among them)
-	@for m in bench/peers bench/peers/streams connect/kafka connect/cmd/velo; do (cd $$m && $(GO) list -deps ./... >/dev/null) || { echo "$$m: go.mod does not fit the module that it measures"; exit 1; }; done
+	@for m in bench/peers bench/peers/streams $(NESTED); do (cd $$m && $(GO) list -deps ./... >/dev/null) || { echo "$$m: go.mod does not fit the module that it measures"; exit 1; }; done
 	@out="$$($(TOOL) gofumpt -l .)"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	$(GO) vet $(PACKAGES)
 	$(TOOL) staticcheck $(PACKAGES)
@@ -113,11 +113,11 @@ peers: ## velo beside other queues, Go maps, DuckDB and streaming frameworks (be
 diff: ## velo's SQL compared with PostgreSQL, DuckDB and SQLite: 20,000 random queries for each (VELO_DIFF=n)
 	cd bench/peers && VELO_DIFF=$${VELO_DIFF:-20000} $(GO) test ./sql -count=1 -v -timeout 30m
 
-# The nested modules of connectors.
-NESTED = connect/kafka connect/cmd/velo
+# The nested modules of connectors and protocols.
+NESTED = connect/kafka connect/cmd/velo pg
 
 .PHONY: nested
-nested: ## format, vet, staticcheck and test the connectors' modules, and vet them for the other systems
+nested: ## format, vet, staticcheck and test the modules of connectors and protocols, and vet them for the other systems
 	@out="$$($(TOOL) gofumpt -l $(NESTED))"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	@for m in $(NESTED); do echo "$$m"; \
 		(cd $$m && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./... && $(GO) test -short -timeout 10m ./...) || exit 1; \
@@ -134,6 +134,15 @@ kafka-test: ## the tests of connect/kafka with a real broker, too: java 17 or ne
 	else \
 		echo "skipped: there is no broker to test with (Debian: apt-get install default-jre-headless maven)"; \
 	fi
+
+# VELO_PGJDBC=JAR takes pgjdbc from there; else Maven fetches it into the user's cache, once.
+.PHONY: pg-test
+pg-test: ## the tests of pg with all clients that are here: psql, pgjdbc, psycopg; and with PostgreSQL
+	cd pg && VELO_PGJDBC=$${VELO_PGJDBC:-fetch} $(GO) test -count=1 -timeout 10m ./...
+
+.PHONY: pg-bench
+pg-bench: ## one key, 100,000 rows and \d over the PostgreSQL protocol
+	cd pg && $(GO) test -run '^$$' -bench '$(BENCH)' -count=3 .
 
 .PHONY: peers-test
 peers-test: ## vet and test the rivals' modules
