@@ -42,8 +42,12 @@ func TestPassword(t *testing.T) {
 	must(t, err)
 	h := serve(t, 1, pg.Config{Users: users, TLS: certificate(t)})
 	for _, test := range []struct{ user, password, code string }{
-		{"ann", "open sesame", ""}, {"ann", "wrong", "28P01"}, {"ann", "", "28P01"}, {"eve", "open sesame", "28P01"},
-		{"bob", "pencil", ""}, {"bob", "secret", "28P01"},
+		{"ann", "open sesame", ""},
+		{"ann", "wrong", "28P01"},
+		{"ann", "", "28P01"},
+		{"eve", "open sesame", "28P01"},
+		{"bob", "pencil", ""},
+		{"bob", "secret", "28P01"},
 	} {
 		for _, ssl := range []string{"disable", "require"} {
 			config, err := pgx.ParseConfig("postgres://" + h.addr + "/velo?sslmode=" + ssl)

@@ -287,11 +287,12 @@ func (c *session) prepareStatement(text string, t []catalog.Token) (*prepared, e
 		return nil, err
 	}
 	return command("PREPARE", func(context.Context) error {
-		switch {
-		case c.prepared[name] != nil:
+		if c.prepared[name] != nil {
 			return errorf(codeDuplicateStmt, "prepared statement %q already exists", name)
-		case len(c.prepared) >= c.server.limits.Statements:
-			return errorf(codeLimit, "a session has at most %d prepared statements", c.server.limits.Statements)
+		}
+		err := c.roomFor(inner.text, name)
+		if err != nil {
+			return err
 		}
 		c.prepared[name] = inner
 		return nil

@@ -409,19 +409,23 @@ func TestMessages(t *testing.T) {
 		},
 		{
 			"a statement that is not there",
-			[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "x"}, parse("", "SELECT 1"), sync}, "ErrorResponse 26000, I",
+			[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "x"}, parse("", "SELECT 1"), sync},
+			"ErrorResponse 26000, I",
 		},
 		{
-			"a portal that is not there", []pgproto3.FrontendMessage{&pgproto3.Execute{Portal: "x"}, sync},
+			"a portal that is not there",
+			[]pgproto3.FrontendMessage{&pgproto3.Execute{Portal: "x"}, sync},
 			"ErrorResponse 34000, I",
 		},
 		{
-			"two statements in one Parse", []pgproto3.FrontendMessage{parse("", "SELECT 1; SELECT 2"), sync},
+			"two statements in one Parse",
+			[]pgproto3.FrontendMessage{parse("", "SELECT 1; SELECT 2"), sync},
 			"ErrorResponse 42601, I",
 		},
 		{
 			"too few parameters",
-			[]pgproto3.FrontendMessage{parse("", "SELECT $1::int"), &pgproto3.Bind{}, sync}, "ParseComplete, ErrorResponse 08P01, I",
+			[]pgproto3.FrontendMessage{parse("", "SELECT $1::int"), &pgproto3.Bind{}, sync},
+			"ParseComplete, ErrorResponse 08P01, I",
 		},
 		{
 			"a bad parameter",
@@ -437,11 +441,13 @@ func TestMessages(t *testing.T) {
 			"ParseComplete, ErrorResponse 22P03, I",
 		},
 		{
-			"a statement twice", []pgproto3.FrontendMessage{parse("a", "SELECT 1"), parse("a", "SELECT 1"), sync},
+			"a statement twice",
+			[]pgproto3.FrontendMessage{parse("a", "SELECT 1"), parse("a", "SELECT 1"), sync},
 			"ParseComplete, ErrorResponse 42P05, I",
 		},
 		{
-			"close and again", []pgproto3.FrontendMessage{
+			"close and again",
+			[]pgproto3.FrontendMessage{
 				parse("b", "SELECT 1"), &pgproto3.Close{ObjectType: 'S', Name: "b"}, parse("b", "SELECT 1"),
 				&pgproto3.Close{ObjectType: 'S', Name: "nothing"}, sync,
 			},
@@ -453,25 +459,29 @@ func TestMessages(t *testing.T) {
 			"ParseComplete, ParseComplete, ParseComplete, ErrorResponse 54000, I",
 		},
 		{
-			"too many portals", []pgproto3.FrontendMessage{
+			"too many portals",
+			[]pgproto3.FrontendMessage{
 				query("BEGIN"), parse("", "SELECT 1"), &pgproto3.Bind{DestinationPortal: "a"}, &pgproto3.Bind{DestinationPortal: "b"},
 				&pgproto3.Bind{DestinationPortal: "c"}, &pgproto3.Bind{DestinationPortal: "d"}, sync,
 			},
 			"CommandComplete BEGIN, T",
 		},
 		{
-			"a transaction that fails", []pgproto3.FrontendMessage{query("BEGIN; SELECT 1/0")},
+			"a transaction that fails",
+			[]pgproto3.FrontendMessage{query("BEGIN; SELECT 1/0")},
 			"CommandComplete BEGIN, ErrorResponse 22012, E",
 		},
 		{"writes", []pgproto3.FrontendMessage{query("DELETE FROM volumes")}, "ErrorResponse 25006, I"},
 		{"a function call", []pgproto3.FrontendMessage{&pgproto3.FunctionCall{}}, "ErrorResponse 0A000, I"},
 		{"copies that are late", []pgproto3.FrontendMessage{&pgproto3.CopyDone{}, sync}, "I"},
 		{
-			"set and show", []pgproto3.FrontendMessage{query("SET application_name = 'x'; SHOW application_name")},
+			"set and show",
+			[]pgproto3.FrontendMessage{query("SET application_name = 'x'; SHOW application_name")},
 			"ParameterStatus, CommandComplete SET, RowDescription, DataRow, CommandComplete SHOW, I",
 		},
 		{
-			"copy out", []pgproto3.FrontendMessage{query("COPY (SELECT symbol FROM volumes) TO STDOUT")},
+			"copy out",
+			[]pgproto3.FrontendMessage{query("COPY (SELECT symbol FROM volumes) TO STDOUT")},
 			"CopyOutResponse, CopyData, CopyData, CopyDone, CommandComplete COPY 2, I",
 		},
 		{
@@ -486,7 +496,8 @@ func TestMessages(t *testing.T) {
 			"CommandComplete PREPARE, RowDescription, DataRow, CommandComplete SELECT 1, CommandComplete DEALLOCATE, I",
 		},
 		{
-			"what poolers send", []pgproto3.FrontendMessage{query("DISCARD ALL; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()")},
+			"what poolers send",
+			[]pgproto3.FrontendMessage{query("DISCARD ALL; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()")},
 			"CommandComplete DISCARD ALL, CommandComplete RESET, CommandComplete UNLISTEN, RowDescription, DataRow, CommandComplete SELECT 1, I",
 		},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"iter"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -175,9 +176,16 @@ type memoryRows struct {
 	rows    [][]any
 	text    func(value any, oid uint32) string // nil: the values are strings
 	types   *pgtype.Map
+	open    *atomic.Int64 // values of all results like this one; nil if they are not counted
+	cells   int64         // those of this one
 }
 
-func (m *memoryRows) close() { m.rows = nil }
+func (m *memoryRows) close() {
+	if m.open != nil {
+		m.open.Add(-m.cells)
+	}
+	m.rows, m.cells = nil, 0
+}
 
 func (m *memoryRows) textOf(v any, oid uint32) string {
 	if m.text == nil {

@@ -40,6 +40,7 @@ type Limits struct {
 	Connections   int           // clients at the same time; default 200, then SQLSTATE 53300
 	Message       int           // bytes of a message of a client, so of a statement too; default 1 MiB
 	Statements    int           // prepared statements of a session; default 1,000
+	StatementText int           // bytes of their texts together; default 8 MiB
 	Portals       int           // portals and cursors of a session; default 64
 	Startup       time.Duration // from the connection to the password; default 10 s
 	Idle          time.Duration // without a statement; default 1 h, then 57P05
@@ -47,13 +48,14 @@ type Limits struct {
 	Statement     time.Duration // one statement, if the client sets no statement_timeout; default 60 s, then 57014
 	Transaction   time.Duration // how long a transaction keeps its cut; default 5 s, then 72000
 	Write         time.Duration // a write to a client that takes nothing; default 30 s
-	SubscribeRows int           // rows of a view that SUBSCRIBE compares; default 1,000,000
+	Subscribed    int64         // bytes of the rows that all SUBSCRIBE compare with; default 256 MiB, then 53200
 }
 
 func (l Limits) withDefaults() Limits {
 	l.Connections = cmp.Or(l.Connections, 200)
 	l.Message = cmp.Or(l.Message, 1<<20)
 	l.Statements = cmp.Or(l.Statements, 1000)
+	l.StatementText = cmp.Or(l.StatementText, 8<<20)
 	l.Portals = cmp.Or(l.Portals, 64)
 	l.Startup = cmp.Or(l.Startup, 10*time.Second)
 	l.Idle = cmp.Or(l.Idle, time.Hour)
@@ -61,7 +63,7 @@ func (l Limits) withDefaults() Limits {
 	l.Statement = cmp.Or(l.Statement, time.Minute)
 	l.Transaction = cmp.Or(l.Transaction, 5*time.Second)
 	l.Write = cmp.Or(l.Write, 30*time.Second)
-	l.SubscribeRows = cmp.Or(l.SubscribeRows, 1_000_000)
+	l.Subscribed = cmp.Or(l.Subscribed, 256<<20)
 	return l
 }
 
@@ -97,6 +99,9 @@ type server struct {
 	// heavy has a value for each statement over the catalog that looks at many rows. Package view
 	// bounds the others.
 	heavy chan struct{}
+	// cells are the values of open results of the catalog, subscribed the bytes of rows that
+	// SUBSCRIBE compares with.
+	cells, subscribed atomic.Int64
 
 	mu       sync.Mutex
 	sessions map[uint32]*session

@@ -227,7 +227,7 @@ func (c *session) extended(text string, step func() error) {
 	err := c.protect(step)
 	if err != nil {
 		c.skip = true
-		c.failed(asError(nil, err), text)
+		c.failed(asError(context.Background(), err), text)
 	}
 }
 
@@ -279,7 +279,7 @@ func (c *session) notice(code, format string, args ...any) {
 func (c *session) simple(text string) {
 	err := c.protect(func() error { return c.simpleAll(text) })
 	if err != nil {
-		c.failed(asError(nil, err), text)
+		c.failed(asError(context.Background(), err), text)
 	}
 	c.ready()
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/velo-engine/velo/pg/catalog"
+	"github.com/velo-engine/velo/record"
 )
 
 // split gives the statements of a text.
@@ -178,13 +179,32 @@ func (c *session) query(text string, t []catalog.Token, types []uint32, describe
 		columns[i] = column{name: col.Name, oid: col.Type, mod: -1}
 	}
 	return &prepared{columns: columns, params: q.Parameters, run: func(ctx context.Context, args []any) (*result, error) {
-		rows, err := q.Run(ctx, args)
+		rows, err := q.Run(ctx, catalogArgs(args))
 		if err != nil {
 			return nil, err
 		}
-		m := &memoryRows{columns: columns, rows: rows, text: q.Text, types: c.types}
+		m := &memoryRows{columns: columns, rows: rows, text: q.Text, types: c.types, open: &c.server.cells}
+		m.cells = int64(len(rows) * len(columns))
+		if m.open.Add(m.cells) > maxOpenCells {
+			m.close()
+			return nil, errorf(codeOutOfMemory, "open results of the catalog have more than %d values", maxOpenCells)
+		}
 		return &result{columns: columns, rows: m, tag: "SELECT", count: true}, nil
 	}}, nil
+}
+
+// maxOpenCells is how many values of the catalog all results may have that have not been read.
+const maxOpenCells = 20_000_000
+
+// catalogArgs are parameters as the catalog knows them: it has no decimals.
+func catalogArgs(args []any) []any {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if d, ok := a.(record.Decimal); ok {
+			args[i] = d.Float64()
+		}
+	}
+	return args
 }
 
 // isView says whether a name in FROM is one of the views. pg_catalog is searched first.
@@ -227,7 +247,7 @@ func (c *session) viewQuery(
 		}
 		d, err := c.describeQuery(sql, n)
 		if err != nil {
-			return nil, asError(nil, err)
+			return nil, asError(context.Background(), err)
 		}
 		known := d.Parameters
 		p.columns = columnsOf(d.Columns)

@@ -481,7 +481,7 @@ func (s *scope) caseExpr(x *caseExpr) value {
 		}
 		thens = append(thens, s.expr(w.then))
 	}
-	other := value{typ: oidUnknown, lit: &constant{nil, oidUnknown}, eval: literal(nil, oidUnknown).eval}
+	other := value{typ: oidUnknown, lit: &constant{v: nil, typ: oidUnknown}, eval: literal(nil, oidUnknown).eval}
 	if x.other != nil {
 		other = s.expr(x.other)
 	}

@@ -160,7 +160,7 @@ func (p *parser) query() *query {
 			if !p.take("first") {
 				p.need("next")
 			}
-			q.limit = &constant{int64(1), oidInt4}
+			q.limit = &constant{v: int64(1), typ: oidInt4}
 			if !p.is("row") && !p.is("rows") {
 				q.limit = p.primary()
 			}
@@ -788,7 +788,7 @@ func (p *parser) primary() node {
 		return numberOf(t)
 	case String:
 		p.i++
-		return &constant{t.Text, oidUnknown}
+		return &constant{v: t.Text, typ: oidUnknown}
 	case Parameter:
 		p.i++
 		n, err := strconv.Atoi(t.Text)
@@ -813,15 +813,15 @@ func numberOf(t Token) node {
 	n, err := strconv.ParseInt(t.Text, 10, 64)
 	if err == nil {
 		if n > 1<<31-1 {
-			return &constant{n, oidInt8}
+			return &constant{v: n, typ: oidInt8}
 		}
-		return &constant{n, oidInt4}
+		return &constant{v: n, typ: oidInt4}
 	}
 	f, err := strconv.ParseFloat(t.Text, 64)
 	if err != nil {
 		panic(fault(codeRange, t.Pos, "number %s is out of range", t.Text))
 	}
-	return &constant{f, oidNumeric}
+	return &constant{f, oidNumeric, t.Text}
 }
 
 func (p *parser) paren() node {
@@ -853,7 +853,7 @@ func (p *parser) word(t Token) node {
 	if p.peek(1).Kind == String { // DATE '...', timestamp '...'
 		if oid, ok := TypeOID(t.Text); ok {
 			p.i += 2
-			return &cast{&constant{p.t[p.i-1].Text, oidUnknown}, oid, t.Pos}
+			return &cast{&constant{v: p.t[p.i-1].Text, typ: oidUnknown}, oid, t.Pos}
 		}
 	}
 	switch t.Text {
@@ -879,9 +879,9 @@ func (p *parser) keyword(t Token) node {
 	p.i++
 	switch t.Text {
 	case "null":
-		return &constant{nil, oidUnknown}
+		return &constant{v: nil, typ: oidUnknown}
 	case "true", "false":
-		return &constant{t.Text == "true", oidBool}
+		return &constant{v: t.Text == "true", typ: oidBool}
 	case "user", "session_user":
 		return &call{name: t.Text, pos: t.Pos}
 	case "case":
@@ -959,7 +959,7 @@ func (p *parser) special(t Token) node {
 		part := p.label()
 		p.need("from")
 		c.name, c.label = "date_part", "extract"
-		c.args = []node{&constant{part, oidText}, p.expr()}
+		c.args = []node{&constant{v: part, typ: oidText}, p.expr()}
 	case "position":
 		a := p.other()
 		p.need("in")
@@ -1016,7 +1016,7 @@ func (p *parser) nameOrCall() node {
 	if len(parts) > 1 && p.cur().Kind == String { // pg_catalog.regclass 'x'
 		if oid, ok := TypeOID(parts[len(parts)-1]); ok {
 			p.i++
-			return &cast{&constant{p.t[p.i-1].Text, oidUnknown}, oid, t.Pos}
+			return &cast{&constant{v: p.t[p.i-1].Text, typ: oidUnknown}, oid, t.Pos}
 		}
 	}
 	return &columnRef{parts, t.Pos}
