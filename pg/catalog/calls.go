@@ -269,7 +269,7 @@ func (f *folder) add(args []any) error {
 	v := args[0]
 	if f.name == "array_agg" {
 		f.all = append(f.all, v)
-		return nil
+		return fits(len(f.all))
 	}
 	if v == nil {
 		return nil
@@ -298,6 +298,7 @@ func (f *folder) add(args []any) error {
 			return fault(codeUndefinedFunc, -1, "string_agg takes text")
 		}
 		f.text.WriteString(s)
+		return fits(f.text.Len())
 	case "avg":
 		if first {
 			f.v = 0.0

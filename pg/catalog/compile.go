@@ -16,6 +16,8 @@ type Query struct {
 // Limits of a statement. They bound joins of everything with everything.
 const (
 	maxWork   = 5_000_000 // rows that it looks at
+	maxBytes  = 64 << 20  // bytes of the texts and arrays that it keeps
+	maxText   = 1 << 20   // bytes of a text, or elements of an array, that an expression makes
 	heavyWork = 20_000    // from here on it needs a place in Database.Heavy
 	maxCells  = 2_000_000 // values of a result, also of one that a subquery or a group needs
 )
@@ -26,6 +28,7 @@ type runtime struct {
 	db      *Database
 	args    []any
 	work    int
+	bytes   int
 	heavy   bool            // it has a place in Database.Heavy
 	cache   map[any][][]any // rows of relations and of subqueries that depend on nothing outside
 	indexes map[indexKey]map[any][][]any
@@ -52,9 +55,28 @@ func (r *runtime) step() error {
 }
 
 // keep says whether another row may be kept beside n others.
-func (r *runtime) keep(n, columns int) error {
-	if n*max(columns, 1) > maxCells {
+func (r *runtime) keep(n int, row []any) error {
+	for _, v := range row {
+		switch v := v.(type) {
+		case string:
+			r.bytes += len(v)
+		case []any:
+			r.bytes += 16 * len(v)
+		}
+	}
+	if n*max(len(row), 1) > maxCells {
 		return fault(codeTooComplex, -1, "the statement gives more than %d values of the catalog", maxCells)
+	}
+	if r.bytes > maxBytes {
+		return fault(codeTooComplex, -1, "the statement makes more than %d MiB of texts", maxBytes>>20)
+	}
+	return nil
+}
+
+// fits says whether an expression may make a text or an array of a size.
+func fits(n int) error {
+	if n > maxText {
+		return fault(codeTooComplex, -1, "an expression makes a text of more than %d bytes, or as many elements", maxText)
 	}
 	return nil
 }

@@ -406,6 +406,10 @@ func textFunctions() map[string]function {
 			if s[1] == "" {
 				return s[0], nil
 			}
+			err := fits(len(s[0]) + strings.Count(s[0], s[1])*len(s[2]))
+			if err != nil {
+				return nil, err
+			}
 			return strings.ReplaceAll(s[0], s[1], s[2]), nil
 		}),
 		"strpos": ofTexts(oidInt4, 2, 2, nil, func(s []string, _ []int64) (any, error) {
@@ -426,8 +430,8 @@ func textFunctions() map[string]function {
 			return strings.HasPrefix(s[0], s[1]), nil
 		}),
 		"repeat": ofTexts(oidText, 2, 2, []uint32{oidText, oidInt4}, func(s []string, n []int64) (any, error) {
-			if n[1] > 0 && int64(len(s[0]))*n[1] > 1<<20 {
-				return nil, fault(codeTooComplex, -1, "the text would be longer than 1 MiB")
+			if n[1] > maxText || n[1] > 0 && int64(len(s[0]))*n[1] > maxText {
+				return nil, fits(maxText + 1)
 			}
 			return strings.Repeat(s[0], int(max(n[1], 0))), nil
 		}),
@@ -438,6 +442,10 @@ func textFunctions() map[string]function {
 			}
 			with := regexp.MustCompile(`\\(\d)`).ReplaceAllString(strings.ReplaceAll(s[2], "$", "$$"), "$${$1}")
 			if len(s) == 4 && strings.Contains(s[3], "g") {
+				err = fits((len(s[0]) + 1) * (len(with) + 1))
+				if err != nil {
+					return nil, err
+				}
 				return re.ReplaceAllString(s[0], with), nil
 			}
 			m := re.FindStringSubmatchIndex(s[0])
@@ -570,15 +578,26 @@ func format(e *env, a []any) (any, error) {
 			s = "'" + strings.ReplaceAll(s, "'", "''") + "'"
 		}
 		b.WriteString(s)
+		err := fits(b.Len())
+		if err != nil {
+			return nil, err
+		}
 	}
 	return b.String(), nil
 }
 
 func joinTexts(e *env, a []any, sep string) (any, error) {
 	var parts []string
+	size := 0
 	for _, v := range a {
-		if v != nil {
-			parts = append(parts, e.run.db.Text(v, typeOfValue(v)))
+		if v == nil {
+			continue
+		}
+		parts = append(parts, e.run.db.Text(v, typeOfValue(v)))
+		size += len(parts[len(parts)-1]) + len(sep)
+		err := fits(size)
+		if err != nil {
+			return nil, err
 		}
 	}
 	return strings.Join(parts, sep), nil
@@ -617,16 +636,15 @@ func arrayFunctions() map[string]function {
 			f: func(e *env, a []any) (any, error) {
 				all, _ := a[0].([]any)
 				sep, _ := a[1].(string)
-				var parts []string
-				for _, v := range all {
-					switch {
-					case v != nil:
-						parts = append(parts, e.run.db.Text(v, typeOfValue(v)))
-					case len(a) == 3:
-						parts = append(parts, a[2].(string))
+				if len(a) == 3 {
+					all = slices.Clone(all)
+					for i, v := range all {
+						if v == nil {
+							all[i] = a[2]
+						}
 					}
 				}
-				return strings.Join(parts, sep), nil
+				return joinTexts(e, all, sep)
 			},
 		},
 		"string_to_array": {typ: oidTextArray, min: 2, max: 3, lax: true, f: func(_ *env, a []any) (any, error) {
@@ -677,7 +695,7 @@ func arrayFunctions() map[string]function {
 		"array_cat": {like: 0, min: 2, max: 2, args: []uint32{oidTextArray}, lax: true, f: func(_ *env, a []any) (any, error) {
 			x, _ := a[0].([]any)
 			y, _ := a[1].([]any)
-			return slices.Concat(x, y), nil
+			return slices.Concat(x, y), fits(len(x) + len(y))
 		}},
 	}
 }

@@ -246,14 +246,23 @@ func (s *scope) concat(l, r value, pos int) value {
 			if a == nil || b == nil {
 				return nil, nil
 			}
-			return db.Text(a, l.typ) + db.Text(b, r.typ), nil
+			x, y := db.asText(a, l.typ), db.asText(b, r.typ)
+			return x + y, fits(len(x) + len(y))
 		}
 		x, y := listOf(a, isArray(l.typ)), listOf(b, isArray(r.typ))
 		if x == nil && y == nil {
 			return nil, nil
 		}
-		return append(x[:len(x):len(x)], y...), nil
+		return append(x[:len(x):len(x)], y...), fits(len(x) + len(y))
 	}}
+}
+
+// asText is a value cast to text: true, and not t.
+func (d *Database) asText(v any, oid uint32) string {
+	if b, ok := v.(bool); ok {
+		return strconv.FormatBool(b)
+	}
+	return d.Text(v, oid)
 }
 
 // listOf is an array, or an element as an array. NULL as an array is nil.
