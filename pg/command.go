@@ -29,7 +29,7 @@ func nameOf(t []catalog.Token) (string, error) {
 }
 
 // setStatement is SET.
-func (c *session) setStatement(text string, t []catalog.Token) (*prepared, error) {
+func (c *session) setStatement(t []catalog.Token) (*prepared, error) {
 	rest := t[1:]
 	local := rest[0].Is("local")
 	if local || rest[0].Is("session") && !rest[1].Is("authorization") {
@@ -68,8 +68,27 @@ func (c *session) setStatement(text string, t []catalog.Token) (*prepared, error
 			return nil
 		}), nil
 	}
-	_ = text
-	return command("SET", func(context.Context) error { return c.setError(name, value) }), nil
+	return command("SET", func(context.Context) error {
+		c.remember(name, local)
+		return c.setError(name, value)
+	}), nil
+}
+
+// remember keeps what a parameter is before a transaction sets it.
+func (c *session) remember(name string, local bool) {
+	if c.tx.state == txNone {
+		return
+	}
+	key := strings.ToLower(name)
+	b, again := c.tx.before[key]
+	if !again {
+		b = before{value: c.setting(name), known: c.known(name)}
+	}
+	b.local = local
+	if c.tx.before == nil {
+		c.tx.before = map[string]before{}
+	}
+	c.tx.before[key] = b
 }
 
 func (c *session) setError(name, value string) error { return orNil(c.set(name, value)) }
@@ -300,7 +319,7 @@ func (c *session) prepareStatement(text string, t []catalog.Token) (*prepared, e
 }
 
 // executeStatement is EXECUTE name [(constants)].
-func (c *session) executeStatement(text string, t []catalog.Token) (*prepared, error) {
+func (c *session) executeStatement(t []catalog.Token) (*prepared, error) {
 	if t[1].Kind != catalog.Word && t[1].Kind != catalog.Quoted {
 		return nil, unexpected(t[1])
 	}
@@ -346,7 +365,6 @@ func (c *session) executeStatement(text string, t []catalog.Token) (*prepared, e
 	if len(args) != len(p.params) {
 		return nil, errorf(codeSyntax, "wrong number of parameters for prepared statement %q", t[1].Text)
 	}
-	_ = text
 	return &prepared{columns: p.columns, always: p.always, run: func(ctx context.Context, _ []any) (*result, error) {
 		return p.run(ctx, args)
 	}}, nil

@@ -270,6 +270,15 @@ func TestTransaction(t *testing.T) {
 	if err != nil || tag.String() != "ROLLBACK" {
 		t.Errorf("COMMIT of a failed transaction: %v, %v", tag, err)
 	}
+	// Parameters go back with ROLLBACK, and with the end of SET LOCAL.
+	exec("SET my.x = 'a'; BEGIN; SET my.x = 'b'; SET LOCAL timezone = 'Asia/Tokyo'; ROLLBACK", "")
+	exec("BEGIN; SET my.y = 'c'; SET LOCAL my.x = 'd'; COMMIT", "")
+	var x, y, zone string
+	must(t, c.QueryRow(t.Context(), "SELECT current_setting('my.x'), current_setting('my.y'), current_setting('TimeZone')").
+		Scan(&x, &y, &zone))
+	if x != "a" || y != "c" || zone != "UTC" {
+		t.Errorf("after the transactions: %q, %q, %q, want a, c, UTC", x, y, zone)
+	}
 	exec("BEGIN", "")
 	exec("SAVEPOINT a", "")
 	exec("SELECT 1/0", "22012")

@@ -124,7 +124,7 @@ func (c *session) loop() {
 
 // end gives back what the session holds.
 func (c *session) end() {
-	c.endTransaction()
+	c.endTransaction(false)
 	for name := range c.portals {
 		c.closePortal(name)
 	}
@@ -216,7 +216,6 @@ func (c *session) ready() {
 				c.closePortal(name)
 			}
 		}
-		c.tx.state = txNone
 	}
 	c.out.send(&pgproto3.ReadyForQuery{TxStatus: byte(c.tx.state)})
 	_ = c.out.flush()

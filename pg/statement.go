@@ -94,7 +94,7 @@ func (c *session) prepareCommand(text string, t []catalog.Token, types []uint32,
 	case "release":
 		return c.release(t)
 	case "set":
-		return c.setStatement(text, t)
+		return c.setStatement(t)
 	case "reset":
 		return c.resetStatement(t)
 	case "show":
@@ -106,7 +106,7 @@ func (c *session) prepareCommand(text string, t []catalog.Token, types []uint32,
 	case "prepare":
 		return c.prepareStatement(text, t)
 	case "execute":
-		return c.executeStatement(text, t)
+		return c.executeStatement(t)
 	case "declare":
 		return c.declare(text, t)
 	case "fetch", "move":
@@ -383,7 +383,10 @@ func (c *session) database1(views []View) *catalog.Database {
 		Version: "PostgreSQL " + ServerVersion + ": live results of velo",
 		Users:   []string{c.user},
 		Setting: func(name string) (string, bool) { return c.setting(name), c.known(name) },
-		Set:     func(name, value string) error { return c.setError(name, value) },
+		Set: func(name, value string) error {
+			c.remember(name, false)
+			return c.setError(name, value)
+		},
 		Settings: func() (names, values []string) {
 			for _, r := range c.allSettings() {
 				names, values = append(names, r[0].(string)), append(values, r[1].(string))
