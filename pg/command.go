@@ -347,7 +347,7 @@ func (c *session) executeStatement(t []catalog.Token) (*prepared, error) {
 			if len(args) >= len(p.params) {
 				break
 			}
-			v, err := parameter(c.types, &c.style, len(args)+1, p.params[len(args)], formatText, raw)
+			v, err := parameter(c.typeMap, &c.style, len(args)+1, p.params[len(args)], formatText, raw)
 			if err != nil {
 				return nil, err
 			}
@@ -446,24 +446,36 @@ func (c *session) fetch(t []catalog.Token) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := c.cursor(name)
+	if err != nil {
+		return nil, err
+	}
+	if t[0].Is("move") {
+		return &prepared{run: func(ctx context.Context, _ []any) (*result, error) {
+			p, err := c.cursor(name)
+			if err != nil {
+				return nil, err
+			}
+			moved, _, err := (&cursorRows{p, n}).send(ctx, &writer{discard: true}, &c.style, nil, 0)
+			return &result{tag: "MOVE " + strconv.Itoa(moved)}, err
+		}}, nil
+	}
+	return &prepared{columns: p.columns, run: func(context.Context, []any) (*result, error) {
+		p, err := c.cursor(name) // it may be another of the name by now
+		if err != nil {
+			return nil, err
+		}
+		return &result{columns: p.columns, rows: &cursorRows{p, n}, tag: "FETCH", count: true}, nil
+	}}, nil
+}
+
+// cursor finds a cursor.
+func (c *session) cursor(name string) (*portal, error) {
 	p := c.portals[name]
 	if p == nil || !p.cursor {
 		return nil, errorf(codeNoCursor, "cursor %q does not exist", name)
 	}
-	tag := strings.ToUpper(t[0].Text)
-	r := &result{columns: p.columns, rows: &cursorRows{p, n}, tag: tag, count: true}
-	columns := p.columns
-	if t[0].Is("move") {
-		r.rows, columns = nil, nil
-	}
-	return &prepared{columns: columns, run: func(ctx context.Context, _ []any) (*result, error) {
-		if t[0].Is("fetch") {
-			return r, nil
-		}
-		skipped := &writer{discard: true}
-		moved, _, err := (&cursorRows{p, n}).send(ctx, skipped, &c.style, nil, 0)
-		return &result{tag: "MOVE " + strconv.Itoa(moved)}, err
-	}}, nil
+	return p, nil
 }
 
 // cursorRows are the next rows of a cursor: limit of them, or all if it is negative.
@@ -512,8 +524,9 @@ func (c *session) closeCursor(t []catalog.Token) (*prepared, error) {
 			}
 			return nil
 		}
-		if p := c.portals[name]; p == nil || !p.cursor {
-			return errorf(codeNoCursor, "cursor %q does not exist", name)
+		_, err := c.cursor(name)
+		if err != nil {
+			return err
 		}
 		c.closePortal(name)
 		return nil

@@ -52,6 +52,7 @@ func TestTexts(t *testing.T) {
 // Goal: numerics in binary format are read by a driver as what they are.
 func TestNumeric(t *testing.T) {
 	types := pgtype.NewMap()
+	get := func() *pgtype.Map { return types }
 	for scale := range uint8(19) {
 		for _, n := range []int64{0, 1, -1, 9, 10, 9999, 10000, 10001, 123456789, -100000000, 999999999999999999, 1e17, 12340000} {
 			d := record.Decimal{Unscaled: n, Scale: scale}
@@ -74,7 +75,7 @@ func TestNumeric(t *testing.T) {
 			if a != b {
 				t.Errorf("%v with scale %d: %s", d, scale, text)
 			}
-			back, err := binaryParameter(types, oidNumeric, appendNumeric(nil, d))
+			back, err := binaryParameter(get, oidNumeric, appendNumeric(nil, d))
 			if err != nil {
 				t.Fatalf("%v: %v", d, err)
 			}
@@ -87,7 +88,7 @@ func TestNumeric(t *testing.T) {
 
 // Goal: parameters are read in both formats, and what is none of their type is refused.
 func TestParameterTexts(t *testing.T) {
-	types, st := pgtype.NewMap(), &style{zone: time.UTC, utc: true}
+	types, st := pgtype.NewMap, &style{zone: time.UTC, utc: true}
 	for _, test := range []struct {
 		oid    uint32
 		format int16

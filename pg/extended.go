@@ -106,7 +106,7 @@ func (c *session) arguments(p *prepared, m *pgproto3.Bind) ([]any, error) {
 	}
 	args := make([]any, len(m.Parameters))
 	for i, raw := range m.Parameters {
-		v, err := parameter(c.types, &c.style, i+1, p.params[i], formatOf(m.ParameterFormatCodes, i), raw)
+		v, err := parameter(c.typeMap, &c.style, i+1, p.params[i], formatOf(m.ParameterFormatCodes, i), raw)
 		if err != nil {
 			return nil, err
 		}

@@ -500,6 +500,13 @@ func TestMessages(t *testing.T) {
 				"CommandComplete MOVE 1, RowDescription, CommandComplete FETCH 0, CommandComplete CLOSE CURSOR, CommandComplete COMMIT, I",
 		},
 		{
+			"a FETCH that is prepared", []pgproto3.FrontendMessage{
+				query("BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 5)"), parse("", "FETCH 2 FROM c"), &pgproto3.Bind{},
+				&pgproto3.Execute{}, &pgproto3.Bind{}, &pgproto3.Execute{}, sync,
+			},
+			"CommandComplete BEGIN, CommandComplete DECLARE CURSOR, T",
+		},
+		{
 			"prepare and execute",
 			[]pgproto3.FrontendMessage{query("PREPARE p (text) AS SELECT n FROM volumes WHERE symbol = $1; EXECUTE p('S1'); DEALLOCATE p")},
 			"CommandComplete PREPARE, RowDescription, DataRow, CommandComplete SELECT 1, CommandComplete DEALLOCATE, I",
@@ -514,6 +521,13 @@ func TestMessages(t *testing.T) {
 		c.send(test.send...)
 		if got := c.until(); got != test.want {
 			t.Errorf("%s: %s\nwant %s", test.what, got, test.want)
+		}
+		if test.what == "a FETCH that is prepared" {
+			want := "ParseComplete, BindComplete, DataRow, DataRow, CommandComplete FETCH 2, BindComplete, DataRow, DataRow, " +
+				"CommandComplete FETCH 2, T"
+			if got := c.until(); got != want {
+				t.Errorf("%s: %s\nwant %s", test.what, got, want)
+			}
 		}
 		_ = c.conn.Close()
 	}

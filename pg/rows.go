@@ -175,7 +175,7 @@ type memoryRows struct {
 	columns []column
 	rows    [][]any
 	text    func(value any, oid uint32) string // nil: the values are strings
-	types   *pgtype.Map
+	types   func() *pgtype.Map
 	open    *atomic.Int64 // values of all results like this one; nil if they are not counted
 	cells   int64         // those of this one
 }
@@ -228,7 +228,7 @@ func (m *memoryRows) field(to []byte, v any, oid uint32, format int16) ([]byte, 
 	text := m.textOf(v, oid)
 	value := []byte(text)
 	if format == formatBinary && !catalog.TextLike(oid) {
-		b, err := binaryOf(m.types, oid, text)
+		b, err := binaryOf(m.types(), oid, text)
 		if err != nil {
 			return nil, err
 		}

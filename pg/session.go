@@ -37,7 +37,7 @@ type session struct {
 	secret   uint32
 	user     string
 	database string
-	types    *pgtype.Map
+	types    *pgtype.Map // made when it is needed, since it is large: see typeMap
 	started  bool
 
 	settings map[string]string // by name in lower case
@@ -57,6 +57,14 @@ type session struct {
 	busy   bool                    // a message is being answered
 	cancel context.CancelCauseFunc // of the statement that runs; nil if none does
 	asked  error                   // why the next statement of this message is to end at once; nil if it is not
+}
+
+// typeMap has the codecs of pgx, for values that are neither of views nor plain parameters.
+func (c *session) typeMap() *pgtype.Map {
+	if c.types == nil {
+		c.types = pgtype.NewMap()
+	}
+	return c.types
 }
 
 // A prepared is a statement that is ready to be run.

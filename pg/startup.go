@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Codes of the first message.
@@ -54,7 +53,7 @@ func (s *server) serve(conn net.Conn) {
 		out:      writer{conn: secured, timeout: s.limits.Write},
 		settings: map[string]string{}, first: map[string]string{},
 		prepared: map[string]*prepared{}, portals: map[string]*portal{},
-		tx: transaction{state: txNone}, types: pgtype.NewMap(), style: style{zone: time.UTC, utc: true},
+		tx: transaction{state: txNone}, style: style{zone: time.UTC, utc: true},
 	}
 	c.backend = pgproto3.NewBackend(&messageReader{in: c.in}, nil)
 	c.backend.SetMaxBodyLen(s.limits.Message)

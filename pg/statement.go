@@ -2,6 +2,7 @@ package pg
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -169,7 +170,7 @@ func (c *session) query(text string, t []catalog.Token, types []uint32, describe
 	}
 	q, err := catalog.Compile(stmt, c.database1(views), types)
 	if err != nil {
-		if other == "" || catalog.Has(other) {
+		if isUnknown(err, other) {
 			c.unknown(t, text)
 		}
 		return nil, err
@@ -183,7 +184,7 @@ func (c *session) query(text string, t []catalog.Token, types []uint32, describe
 		if err != nil {
 			return nil, err
 		}
-		m := &memoryRows{columns: columns, rows: rows, text: q.Text, types: c.types, open: &c.server.cells}
+		m := &memoryRows{columns: columns, rows: rows, text: q.Text, types: c.typeMap, open: &c.server.cells}
 		m.cells = int64(len(rows) * len(columns))
 		if m.open.Add(m.cells) > maxOpenCells {
 			m.close()
@@ -348,6 +349,22 @@ func bare(text string, t []catalog.Token, views []View) string {
 		}
 	}
 	return string(out)
+}
+
+// isUnknown says whether an error means that velo lacks something of the catalog, and not that the
+// client is wrong. relation is a relation that the statement reads.
+func isUnknown(err error, relation string) bool {
+	var e *catalog.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case codeUndefinedTable:
+		return strings.HasPrefix(relation, "pg_") || strings.HasPrefix(relation, "information_schema.")
+	case "42883", codeUnsupported, codeSyntax:
+		return true
+	}
+	return false
 }
 
 // unknown counts a statement that velo does not know, and logs it the first time. Constants are not

@@ -3,6 +3,7 @@ package register
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 
@@ -38,7 +39,7 @@ func (h lines) Enabled(_ context.Context, level slog.Level) bool {
 func (h lines) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool {
-		text += " " + a.String()
+		text += fmt.Sprintf(" %s=%q", a.Key, a.Value.String()) // it may be a client's text
 		return true
 	})
 	h.write(text)
