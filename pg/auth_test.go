@@ -54,7 +54,8 @@ func TestPassword(t *testing.T) {
 			must(t, err)
 			config.User, config.Password = test.user, test.password
 			c, err := pgx.ConnectConfig(t.Context(), config)
-			if test.code != "" && (err == nil || !strings.Contains(err.Error(), test.code)) || test.code == "" && err != nil {
+			if test.code != "" && (err == nil || !strings.Contains(err.Error(), test.code)) ||
+				test.code == "" && err != nil {
 				t.Errorf("%s with %q, TLS %s: %v, want %q", test.user, test.password, ssl, err, test.code)
 			}
 			if err != nil {
@@ -145,7 +146,9 @@ func TestInjected(t *testing.T) {
 	must(t, err)
 	defer func() { _ = conn.Close() }()
 	must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
-	_, err = conn.Write([]byte("\x00\x00\x00\x08\x04\xd2\x16\x2f" + "\x00\x00\x00\x10\x00\x03\x00\x00user\x00a\x00\x00"))
+	_, err = conn.Write(
+		[]byte("\x00\x00\x00\x08\x04\xd2\x16\x2f" + "\x00\x00\x00\x10\x00\x03\x00\x00user\x00a\x00\x00"),
+	)
 	must(t, err)
 	var one [1]byte
 	_, err = conn.Read(one[:])

@@ -55,9 +55,16 @@ func TestChaos(t *testing.T) {
 		})
 	}
 	all.Wait()
-	t.Logf("%.0f trades/s alone, %.0f beside the clients; %d connections, %d statements, %d rows, %d cancelled, %d refused",
-		alone, float64(sent.Load())/length.Seconds(), h.stats.Connected.Load(), h.stats.Statements.Load(),
-		h.stats.Rows.Load(), h.stats.Canceled.Load(), h.stats.Refused.Load())
+	t.Logf(
+		"%.0f trades/s alone, %.0f beside the clients; %d connections, %d statements, %d rows, %d cancelled, %d refused",
+		alone,
+		float64(sent.Load())/length.Seconds(),
+		h.stats.Connected.Load(),
+		h.stats.Statements.Load(),
+		h.stats.Rows.Load(),
+		h.stats.Canceled.Load(),
+		h.stats.Refused.Load(),
+	)
 	for began := time.Now(); h.stats.Connections.Load() > 0; {
 		if time.Since(began) > 20*time.Second {
 			buf := make([]byte, 1<<20)

@@ -41,14 +41,84 @@ func TestPsql(t *testing.T) {
 	h := serve(t, 20, pg.Config{})
 	host, port, _ := net.SplitHostPort(h.addr)
 	script := func(lines ...string) string {
-		return run(t, time.Minute, psql, "-h", host, "-p", port, "-U", "velo", "-XA", "-v", "ON_ERROR_STOP=1", "-c", "select 1",
-			"-f", write(t, strings.Join(lines, "\n")))
+		return run(
+			t,
+			time.Minute,
+			psql,
+			"-h",
+			host,
+			"-p",
+			port,
+			"-U",
+			"velo",
+			"-XA",
+			"-v",
+			"ON_ERROR_STOP=1",
+			"-c",
+			"select 1",
+			"-f",
+			write(t, strings.Join(lines, "\n")),
+		)
 	}
-	all := script(`\d`, `\dt`, `\dv`, `\dm`, `\d+`, `\d volumes`, `\d+ volumes`, `\d public.sizes`, `\l`, `\l+`, `\du`, `\du+`,
-		`\df`, `\dn`, `\dn+`, `\dT`, `\dT+`, `\di`, `\di+`, `\ds`, `\dp`, `\dO`, `\dx`, `\dy`, `\dF`, `\dFd`, `\dFp`, `\dFt`,
-		`\des`, `\det`, `\dew`, `\deu`, `\dP`, `\drds`, `\dD`, `\dd`, `\db`, `\dL`, `\dc`, `\dC`, `\dRp`, `\dRs`, `\dX`, `\z`,
-		`\do`, `\da`, `\dE`, `\dg`, `\dl`, `\dA`, `\dAc`, `\ddp`, `\d volumes_key`, `\dt+`, `\dm+`, `\conninfo`,
-		`\dconfig server_version`)
+	all := script(
+		`\d`,
+		`\dt`,
+		`\dv`,
+		`\dm`,
+		`\d+`,
+		`\d volumes`,
+		`\d+ volumes`,
+		`\d public.sizes`,
+		`\l`,
+		`\l+`,
+		`\du`,
+		`\du+`,
+		`\df`,
+		`\dn`,
+		`\dn+`,
+		`\dT`,
+		`\dT+`,
+		`\di`,
+		`\di+`,
+		`\ds`,
+		`\dp`,
+		`\dO`,
+		`\dx`,
+		`\dy`,
+		`\dF`,
+		`\dFd`,
+		`\dFp`,
+		`\dFt`,
+		`\des`,
+		`\det`,
+		`\dew`,
+		`\deu`,
+		`\dP`,
+		`\drds`,
+		`\dD`,
+		`\dd`,
+		`\db`,
+		`\dL`,
+		`\dc`,
+		`\dC`,
+		`\dRp`,
+		`\dRs`,
+		`\dX`,
+		`\z`,
+		`\do`,
+		`\da`,
+		`\dE`,
+		`\dg`,
+		`\dl`,
+		`\dA`,
+		`\dAc`,
+		`\ddp`,
+		`\d volumes_key`,
+		`\dt+`,
+		`\dm+`,
+		`\conninfo`,
+		`\dconfig server_version`,
+	)
 	for _, want := range []string{
 		"public|volumes|materialized view|velo", "turnover|numeric(18,2)|||", `"volumes_key" UNIQUE, btree (symbol)`,
 		"the volumes of the market", "server_version|15.0",
@@ -57,10 +127,19 @@ func TestPsql(t *testing.T) {
 			t.Errorf("psql does not show %q:\n%s", want, all)
 		}
 	}
-	got := script("begin;", "select count(*) from volumes;", "select symbol, n from public.volumes order by symbol limit 1",
-		`\gset x_`, "commit;", `\copy (select symbol from volumes where n > 0 order by symbol limit 2) to stdout`,
-		`select symbol from volumes where symbol = :'x_symbol' \gdesc`, "show views;",
-		`\set FETCH_COUNT 7`, "select count(*) from sizes;", "select symbol from sizes;")
+	got := script(
+		"begin;",
+		"select count(*) from volumes;",
+		"select symbol, n from public.volumes order by symbol limit 1",
+		`\gset x_`,
+		"commit;",
+		`\copy (select symbol from volumes where n > 0 order by symbol limit 2) to stdout`,
+		`select symbol from volumes where symbol = :'x_symbol' \gdesc`,
+		"show views;",
+		`\set FETCH_COUNT 7`,
+		"select count(*) from sizes;",
+		"select symbol from sizes;",
+	)
 	if n := strings.Count(got, "\nS"); n < 22 {
 		t.Errorf("psql shows %d rows:\n%s", n, got)
 	}
@@ -128,8 +207,17 @@ func TestJDBC(t *testing.T) {
 		jar = fetchJar(t)
 	}
 	h := serve(t, 20, pg.Config{})
-	out := run(t, 2*time.Minute, java, "-cp", jar, "testdata/clients/Jdbc.java", "jdbc:postgresql://"+h.addr+"/velo", "velo",
-		"volumes")
+	out := run(
+		t,
+		2*time.Minute,
+		java,
+		"-cp",
+		jar,
+		"testdata/clients/Jdbc.java",
+		"jdbc:postgresql://"+h.addr+"/velo",
+		"velo",
+		"volumes",
+	)
 	for _, want := range append(expectation, "fetch size 1: 20", "fetch size 11: 20", "valid true public velo 4 15",
 		"null|public|volumes|MATERIALIZED VIEW", "|turnover|2|numeric|18|", "|volumes_key|3|1|symbol|", "keys: 0") {
 		if !strings.Contains(out, want) {

@@ -340,7 +340,10 @@ func (c *session) executeStatement(t []catalog.Token) (*prepared, error) {
 			switch {
 			case rest[0].Is("null"):
 				raw = nil
-			case rest[0].Kind == catalog.String, rest[0].Kind == catalog.Number, rest[0].Is("true"), rest[0].Is("false"):
+			case rest[0].Kind == catalog.String,
+				rest[0].Kind == catalog.Number,
+				rest[0].Is("true"),
+				rest[0].Is("false"):
 			default:
 				return nil, errorf(codeUnsupported, "EXECUTE takes constants").at(rest[0].Pos)
 			}
@@ -400,7 +403,10 @@ func (c *session) declare(text string, t []catalog.Token) (*prepared, error) {
 	return command("DECLARE CURSOR", func(ctx context.Context) error {
 		switch {
 		case c.tx.state == txNone && !hold:
-			return errorf(codeNoTx, "DECLARE CURSOR can only be used in transaction blocks").hint("Or declare it WITH HOLD.")
+			return errorf(
+				codeNoTx,
+				"DECLARE CURSOR can only be used in transaction blocks",
+			).hint("Or declare it WITH HOLD.")
 		case c.portals[name] != nil:
 			return errorf(codeDuplicateCur, "cursor %q already exists", name)
 		}

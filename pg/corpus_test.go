@@ -89,9 +89,9 @@ var (
 	differs = regexp.MustCompile(`(?m)^-- differs: (.*)\n`)
 )
 
-// Goal: what clients ask the catalog is answered as PostgreSQL answers it. Method: each statement of
-// testdata/corpus goes to PostgreSQL and to velo, which have relations of the same names; columns,
-// their types, and rows are compared. OIDs of these relations are mapped.
+// Goal: what clients ask the catalog is answered as PostgreSQL answers it. Method: each statement
+// of testdata/corpus goes to PostgreSQL and to velo, which have relations of the same names;
+// columns, their types, and rows are compared. OIDs of these relations are mapped.
 //
 // A line "-- differs: why" before a statement says that velo's rows are others; its columns are
 // compared all the same.
@@ -99,7 +99,10 @@ func TestCorpus(t *testing.T) {
 	theirs := newPostgres(t)
 	stats := &pg.Stats{}
 	ours, err := pgx.Connect(t.Context(), "postgres://velo@"+
-		listen(t, pg.Config{Source: sample{}, Stats: stats, Log: slog.New(slog.DiscardHandler)})+"/velo?sslmode=disable")
+		listen(
+			t,
+			pg.Config{Source: sample{}, Stats: stats, Log: slog.New(slog.DiscardHandler)},
+		)+"/velo?sslmode=disable")
 	must(t, err)
 	defer func() { _ = ours.Close(context.Background()) }()
 	theirOIDs, ourOIDs := oidsOf(t, theirs), oidsOf(t, ours)
@@ -122,7 +125,11 @@ func TestCorpus(t *testing.T) {
 			}
 			marked := differs.MatchString(sql + "\n")
 			if marked && slices.Equal(want.rows, got.rows) {
-				t.Errorf("%s: the rows of a statement that is marked as different are the same:\n%s", filepath.Base(file), sql)
+				t.Errorf(
+					"%s: the rows of a statement that is marked as different are the same:\n%s",
+					filepath.Base(file),
+					sql,
+				)
 			}
 			if want.err != got.err || !slices.Equal(want.columns, got.columns) ||
 				!marked && !slices.Equal(want.rows, got.rows) {

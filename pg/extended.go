@@ -34,7 +34,8 @@ func (c *session) parse(m *pgproto3.Parse) error {
 	return nil
 }
 
-// roomFor says whether another prepared statement may be kept. It takes the place of one of its name.
+// roomFor says whether another prepared statement may be kept. It takes the place of one of its
+// name.
 func (c *session) roomFor(text, name string) error {
 	bytes := len(text)
 	for n, p := range c.prepared {
@@ -102,7 +103,12 @@ func (c *session) arguments(p *prepared, m *pgproto3.Bind) ([]any, error) {
 	}
 	n := len(m.ParameterFormatCodes)
 	if n > 1 && n != len(m.Parameters) {
-		return nil, errorf(codeProtocol, "bind message has %d parameter formats but %d parameters", n, len(m.Parameters))
+		return nil, errorf(
+			codeProtocol,
+			"bind message has %d parameter formats but %d parameters",
+			n,
+			len(m.Parameters),
+		)
 	}
 	args := make([]any, len(m.Parameters))
 	for i, raw := range m.Parameters {

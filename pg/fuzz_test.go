@@ -45,19 +45,23 @@ var messages = []pgproto3.FrontendMessage{
 	&pgproto3.Bind{Parameters: [][]byte{[]byte("1")}}, &pgproto3.Describe{ObjectType: 'P'},
 	&pgproto3.Describe{ObjectType: 'S', Name: "a"}, &pgproto3.Execute{}, &pgproto3.Execute{Portal: "p", MaxRows: 1},
 	&pgproto3.Close{ObjectType: 'S', Name: "a"}, &pgproto3.Close{ObjectType: 'P', Name: "p"},
-	&pgproto3.Query{String: "BEGIN"}, &pgproto3.Query{String: "COMMIT"}, &pgproto3.Query{String: "SELECT * FROM volumes"},
+	&pgproto3.Query{
+		String: "BEGIN",
+	}, &pgproto3.Query{String: "COMMIT"}, &pgproto3.Query{String: "SELECT * FROM volumes"},
 	&pgproto3.Query{String: "SAVEPOINT s; SELECT bad"}, &pgproto3.Query{String: "ROLLBACK TO s"},
 	&pgproto3.Query{String: "DECLARE c CURSOR WITH HOLD FOR SELECT generate_series(1, 9)"},
 	&pgproto3.Query{String: "FETCH 2 FROM c"}, &pgproto3.Query{String: "DISCARD ALL"},
-	&pgproto3.Query{String: "COPY (SELECT relname FROM pg_class) TO STDOUT"}, &pgproto3.CopyData{}, &pgproto3.CopyFail{},
+	&pgproto3.Query{
+		String: "COPY (SELECT relname FROM pg_class) TO STDOUT",
+	}, &pgproto3.CopyData{}, &pgproto3.CopyFail{},
 	&pgproto3.FunctionCall{}, &pgproto3.Parse{Query: "FETCH 1 FROM c"}, &pgproto3.Query{String: "SET TimeZone = 'Asia/Tokyo'"},
 	&pgproto3.Query{String: "SELECT a.relname FROM pg_class a LEFT JOIN pg_index i ON i.indrelid = a.oid"},
 	&pgproto3.Parse{Query: "SELECT symbol FROM volumes WHERE n = $1"}, &pgproto3.Parse{Query: ""},
 }
 
-// FuzzMessages: no sequence of messages, well formed or not, makes a session panic or stay when its
-// client is gone. Each byte below 64 is a message of messages; others begin a message of the fuzzer's
-// own: a type, a length, and as many bytes.
+// FuzzMessages: no sequence of messages, well formed or not, makes a session panic or stay when
+// its client is gone. Each byte below 64 is a message of messages; others begin a message of the
+// fuzzer's own: a type, a length, and as many bytes.
 func FuzzMessages(f *testing.F) {
 	all := make([]byte, len(messages))
 	for i := range all {

@@ -26,7 +26,12 @@ func parameter(types func() *pgtype.Map, st *style, n int, oid uint32, format in
 	case formatBinary:
 		v, err = binaryParameter(types, oid, raw)
 	default:
-		return nil, errorf(codeProtocol, "parameter $%d has format %d; there are 0 for text and 1 for binary", n, format)
+		return nil, errorf(
+			codeProtocol,
+			"parameter $%d has format %d; there are 0 for text and 1 for binary",
+			n,
+			format,
+		)
 	}
 	if err != nil {
 		code := codeBadText

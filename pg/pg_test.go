@@ -274,8 +274,11 @@ func TestTransaction(t *testing.T) {
 	exec("SET my.x = 'a'; BEGIN; SET my.x = 'b'; SET LOCAL timezone = 'Asia/Tokyo'; ROLLBACK", "")
 	exec("BEGIN; SET my.y = 'c'; SET LOCAL my.x = 'd'; COMMIT", "")
 	var x, y, zone string
-	must(t, c.QueryRow(t.Context(), "SELECT current_setting('my.x'), current_setting('my.y'), current_setting('TimeZone')").
-		Scan(&x, &y, &zone))
+	must(
+		t,
+		c.QueryRow(t.Context(), "SELECT current_setting('my.x'), current_setting('my.y'), current_setting('TimeZone')").
+			Scan(&x, &y, &zone),
+	)
 	if x != "a" || y != "c" || zone != "UTC" {
 		t.Errorf("after the transactions: %q, %q, %q, want a, c, UTC", x, y, zone)
 	}
@@ -318,7 +321,15 @@ func TestRowLimits(t *testing.T) {
 				want = rows / int(limit)
 			}
 			if got != rows || suspended != want {
-				t.Errorf("%s, limit %d: %d rows, %d times suspended, want %d, %d", sql, limit, got, suspended, rows, want)
+				t.Errorf(
+					"%s, limit %d: %d rows, %d times suspended, want %d, %d",
+					sql,
+					limit,
+					got,
+					suspended,
+					rows,
+					want,
+				)
 			}
 			c.send(&pgproto3.Sync{})
 			c.expect("ReadyForQuery")
@@ -500,7 +511,8 @@ func TestMessages(t *testing.T) {
 				"CommandComplete MOVE 1, RowDescription, CommandComplete FETCH 0, CommandComplete CLOSE CURSOR, CommandComplete COMMIT, I",
 		},
 		{
-			"a FETCH that is prepared", []pgproto3.FrontendMessage{
+			"a FETCH that is prepared",
+			[]pgproto3.FrontendMessage{
 				query("BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 5)"), parse("", "FETCH 2 FROM c"), &pgproto3.Bind{},
 				&pgproto3.Execute{}, &pgproto3.Bind{}, &pgproto3.Execute{}, sync,
 			},
@@ -533,7 +545,8 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// Goal: messages that no client should send end the session at most, with an error, and nothing else.
+// Goal: messages that no client should send end the session at most, with an error, and nothing
+// else.
 func TestHostile(t *testing.T) {
 	h := serve(t, 2, pg.Config{Limits: pg.Limits{Message: 1 << 16, Startup: 200 * time.Millisecond}})
 	start := "\x00\x00\x00\x10\x00\x03\x00\x00user\x00a\x00\x00"
@@ -574,7 +587,8 @@ func TestHostile(t *testing.T) {
 	must(t, connect(t, h).QueryRow(t.Context(), "SELECT 1").Scan(&n))
 }
 
-// Goal: a statement ends when its client cancels it, when its time is over and when the client is gone.
+// Goal: a statement ends when its client cancels it, when its time is over and when the client is
+// gone.
 func TestCancel(t *testing.T) {
 	h := serve(t, 2, pg.Config{})
 	c := connect(t, h)

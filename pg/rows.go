@@ -133,7 +133,8 @@ func (b *batchRows) copyOut(ctx context.Context, w *writer, st *style) (n int, e
 	}
 }
 
-// copyField appends a value as COPY writes it: \N for NULL, and a backslash before what would end it.
+// copyField appends a value as COPY writes it: \N for NULL, and a backslash before what would end
+// it.
 func (st *style) copyField(to []byte, t record.Type, c *record.Column, i int) []byte {
 	if c.Null(i) {
 		return append(to, '\\', 'N')

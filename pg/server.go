@@ -21,8 +21,8 @@ type Config struct {
 	Source Source
 	// TLS is used by clients that ask for it; nil if there is none.
 	TLS *tls.Config
-	// Users know the passwords. If Users and Password are nil, nobody is asked for one, which is only
-	// allowed on loopback.
+	// Users know the passwords. If Users and Password are nil, nobody is asked for one, which is
+	// only allowed on loopback.
 	Users *Users
 	// Password says whether a password is right; it is used if Users is nil. Clients send the
 	// password as it is, so other machines need TLS.
@@ -108,9 +108,9 @@ type server struct {
 	lastID   uint32
 }
 
-// Serve serves clients until the context ends or the listener fails. It closes the listener, ends the
-// sessions, and returns when nothing of them is left. It refuses a listener that others than this
-// machine can reach, unless there are TLS and Users.
+// Serve serves clients until the context ends or the listener fails. It closes the listener, ends
+// the sessions, and returns when nothing of them is left. It refuses a listener that others than
+// this machine can reach, unless there are TLS and Users.
 func Serve(ctx context.Context, l net.Listener, config Config) error {
 	defer func() { _ = l.Close() }()
 	if config.Source == nil {
@@ -122,7 +122,8 @@ func Serve(ctx context.Context, l net.Listener, config Config) error {
 	}
 	s := &server{
 		config: config, limits: config.Limits.withDefaults(), stats: config.Stats, log: config.Log,
-		sessions: map[uint32]*session{}, began: time.Now().UTC(), heavy: make(chan struct{}, max(4, runtime.GOMAXPROCS(0))),
+		sessions: map[uint32]*session{}, began: time.Now().UTC(),
+		heavy: make(chan struct{}, max(4, runtime.GOMAXPROCS(0))),
 	}
 	if s.stats == nil {
 		s.stats = &Stats{}
@@ -185,8 +186,10 @@ func exposed(addr net.Addr, config Config) error {
 		return nil
 	}
 	if config.TLS == nil || config.Users == nil && config.Password == nil {
-		return fmt.Errorf("pg: %v can be reached from other machines: it needs TLS and passwords; or listen on 127.0.0.1",
-			addr)
+		return fmt.Errorf(
+			"pg: %v can be reached from other machines: it needs TLS and passwords; or listen on 127.0.0.1",
+			addr,
+		)
 	}
 	return nil
 }

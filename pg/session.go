@@ -148,7 +148,14 @@ func (c *session) unreadable(err error, idleCode string) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.fatal(errorf(idleCode, "terminating connection due to idle timeout"))
 	case errors.As(err, &large):
-		c.fatal(errorf(codeLimit, "a message of %d bytes, and there may be %d", large.ActualBodyLen, large.MaxExpectedBodyLen))
+		c.fatal(
+			errorf(
+				codeLimit,
+				"a message of %d bytes, and there may be %d",
+				large.ActualBodyLen,
+				large.MaxExpectedBodyLen,
+			),
+		)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isNetError(err):
 	default:
 		c.fatal(errorf(codeProtocol, "%v", err))
@@ -229,7 +236,8 @@ func (c *session) ready() {
 	_ = c.out.flush()
 }
 
-// extended runs a step of the extended protocol. After an error the messages up to Sync are skipped.
+// extended runs a step of the extended protocol. After an error the messages up to Sync are
+// skipped.
 func (c *session) extended(text string, step func() error) {
 	err := c.protect(step)
 	if err != nil {
@@ -247,7 +255,11 @@ func (c *session) protect(step func() error) (err error) {
 		}
 		c.server.stats.Panics.Add(1)
 		c.server.log.Error("pg: a statement has failed with a panic", "panic", r, "stack", string(debug.Stack()))
-		err = errorf(codeInternal, "internal error: %v", r).hint("This is a fault of velo. Please report it with the statement.")
+		err = errorf(
+			codeInternal,
+			"internal error: %v",
+			r,
+		).hint("This is a fault of velo. Please report it with the statement.")
 	}()
 	return step()
 }
@@ -378,7 +390,8 @@ func (c *session) copyOut(ctx context.Context, r *result) (n int, err error) {
 	return n, err
 }
 
-// watchAfter is how long a statement runs before the session looks whether the client is still there.
+// watchAfter is how long a statement runs before the session looks whether the client is still
+// there.
 const watchAfter = time.Second
 
 // begins gives a statement its context: it ends at the timeout, at a request to cancel, when the
@@ -444,8 +457,8 @@ func (c *session) watch(cancel context.CancelCauseFunc, endless bool) (stop func
 		for n := 1; err == nil; n++ {
 			_, err = c.in.Peek(n)
 			n = max(n, c.in.Buffered())
-			// A statement without an end ends when the client says that it leaves. Others are answered
-			// first, since some clients do not wait before they say so.
+			// A statement without an end ends when the client says that it leaves. Others are
+			// answered first, since some clients do not wait before they say so.
 			if b, _ := c.in.Peek(n); endless && terminates(b) {
 				err = errGone
 			}

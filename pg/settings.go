@@ -96,7 +96,11 @@ func checkDateStyle(_ *session, v string) (string, *Error) {
 		case "ymd":
 			order = "YMD"
 		default:
-			return "", errorf(codeUnsupported, "DateStyle %q is not supported", v).hint("Times are written in style ISO.")
+			return "", errorf(
+				codeUnsupported,
+				"DateStyle %q is not supported",
+				v,
+			).hint("Times are written in style ISO.")
 		}
 	}
 	return "ISO, " + order, nil
@@ -180,8 +184,8 @@ func checkZone(s *session, v string) (string, *Error) {
 	return name, nil
 }
 
-// zoneOf finds a zone: one with a name, or an offset as POSIX writes it, such as GMT-02:00, which is
-// two hours ahead.
+// zoneOf finds a zone: one with a name, or an offset as POSIX writes it, such as GMT-02:00, which
+// is two hours ahead.
 func zoneOf(v string) (string, *time.Location, bool) {
 	v = strings.TrimSpace(v)
 	switch strings.ToLower(v) {

@@ -58,8 +58,8 @@ type Description struct {
 	Parameters []record.Type // those that the text does not say are 0
 }
 
-// A Describer is a Source that compiles a SELECT without running it. Of other sources the columns of
-// a prepared statement are those of a run with NULL for all parameters.
+// A Describer is a Source that compiles a SELECT without running it. Of other sources the columns
+// of a prepared statement are those of a run with NULL for all parameters.
 type Describer interface {
 	Describe(sql string) (Description, error)
 }

@@ -211,7 +211,10 @@ func (c *session) start(params []string) *Error {
 			c.database = value
 		case "replication":
 			if on, ok := boolean(value); !ok || on {
-				return errorf(codeUnsupported, "there is no replication here").hint("SUBSCRIBE tells what changes in a view.")
+				return errorf(
+					codeUnsupported,
+					"there is no replication here",
+				).hint("SUBSCRIBE tells what changes in a view.")
 			}
 		case "options":
 			e = c.options(value)

@@ -130,14 +130,18 @@ func (c *session) prepareCommand(text string, t []catalog.Token, types []uint32,
 	case "analyze":
 		return command("ANALYZE", func(context.Context) error { return nil }), nil
 	case "checkpoint":
-		return nil, errorf("42501", "CHECKPOINT is a matter of the job").hint("POST /v1/jobs/NAME/checkpoint makes one.")
+		return nil, errorf(
+			"42501",
+			"CHECKPOINT is a matter of the job",
+		).hint("POST /v1/jobs/NAME/checkpoint makes one.")
 	}
 	return nil, nil
 }
 
 // endless says that a statement runs until it is cancelled: SUBSCRIBE, and COPY of it.
 func endless(t []catalog.Token) bool {
-	return len(t) > 0 && !t[0].Is("declare") && slices.ContainsFunc(t[:min(len(t), 4)], func(t catalog.Token) bool { return t.Is("subscribe") })
+	return len(t) > 0 && !t[0].Is("declare") &&
+		slices.ContainsFunc(t[:min(len(t), 4)], func(t catalog.Token) bool { return t.Is("subscribe") })
 }
 
 // query prepares a SELECT: over views, or over the catalog and without FROM.
@@ -179,19 +183,27 @@ func (c *session) query(text string, t []catalog.Token, types []uint32, describe
 	for i, col := range q.Columns {
 		columns[i] = column{name: col.Name, oid: col.Type, mod: -1}
 	}
-	return &prepared{columns: columns, params: q.Parameters, run: func(ctx context.Context, args []any) (*result, error) {
-		rows, err := q.Run(ctx, catalogArgs(args))
-		if err != nil {
-			return nil, err
-		}
-		m := &memoryRows{columns: columns, rows: rows, text: q.Text, types: c.typeMap, open: &c.server.cells}
-		m.cells = int64(len(rows) * len(columns))
-		if m.open.Add(m.cells) > maxOpenCells {
-			m.close()
-			return nil, errorf(codeOutOfMemory, "open results of the catalog have more than %d values", maxOpenCells)
-		}
-		return &result{columns: columns, rows: m, tag: "SELECT", count: true}, nil
-	}}, nil
+	return &prepared{
+		columns: columns,
+		params:  q.Parameters,
+		run: func(ctx context.Context, args []any) (*result, error) {
+			rows, err := q.Run(ctx, catalogArgs(args))
+			if err != nil {
+				return nil, err
+			}
+			m := &memoryRows{columns: columns, rows: rows, text: q.Text, types: c.typeMap, open: &c.server.cells}
+			m.cells = int64(len(rows) * len(columns))
+			if m.open.Add(m.cells) > maxOpenCells {
+				m.close()
+				return nil, errorf(
+					codeOutOfMemory,
+					"open results of the catalog have more than %d values",
+					maxOpenCells,
+				)
+			}
+			return &result{columns: columns, rows: m, tag: "SELECT", count: true}, nil
+		},
+	}, nil
 }
 
 // maxOpenCells is how many values of the catalog all results may have that have not been read.
@@ -323,8 +335,9 @@ func (c *session) describeQuery(sql string, params int) (Description, error) {
 	return Description{Columns: rows.Schema()}, nil
 }
 
-// bare is one SELECT of a text, without the qualifiers that package query does not take: those of the schema, and
-// the name of the view before a column. Blanks take their place, so that places in errors stay.
+// bare is one SELECT of a text, without the qualifiers that package query does not take: those of
+// the schema, and the name of the view before a column. Blanks take their place, so that places in
+// errors stay.
 func bare(text string, t []catalog.Token, views []View) string {
 	out := []byte(part(text[:t[len(t)-1].End], t[0].Pos))
 	blank := func(from, to int) {
@@ -343,7 +356,8 @@ func bare(text string, t []catalog.Token, views []View) string {
 			blank(t[i].Pos, t[i+1].End)
 			i += 2
 		}
-		if i+2 < len(t) && name(i) && t[i+1].Is(".") && (name(i+2) || t[i+2].Is("*")) && isView(catalog.Name{Name: t[i].Text}, views) {
+		if i+2 < len(t) && name(i) && t[i+1].Is(".") && (name(i+2) || t[i+2].Is("*")) &&
+			isView(catalog.Name{Name: t[i].Text}, views) {
 			blank(t[i].Pos, t[i+1].End)
 			i += 2
 		}

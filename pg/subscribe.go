@@ -9,8 +9,8 @@ import (
 	"github.com/velo-engine/velo/pg/catalog"
 )
 
-// How often SUBSCRIBE looks for changes: every subscribeEvery, but so that comparing takes a tenth of
-// the time at most.
+// How often SUBSCRIBE looks for changes: every subscribeEvery, but so that comparing takes a tenth
+// of the time at most.
 const (
 	subscribeEvery = 200 * time.Millisecond
 	subscribeShare = 10
@@ -48,7 +48,8 @@ func (c *session) subscribe(t []catalog.Token) (*prepared, error) {
 			columns = columnsOf(v.Schema)
 		}
 	}
-	columns = append([]column{{name: "velo_time", oid: oidTimestamptz, mod: -1}, {name: "velo_diff", oid: oidInt8, mod: -1}},
+	columns = append(
+		[]column{{name: "velo_time", oid: oidTimestamptz, mod: -1}, {name: "velo_diff", oid: oidInt8, mod: -1}},
 		columns...)
 	return &prepared{columns: columns, run: func(context.Context, []any) (*result, error) {
 		f := &feed{session: c, sql: "SELECT * FROM " + quoted(n.Name), columns: columns, have: map[string]int64{}}
@@ -184,9 +185,15 @@ func (f *feed) wait(ctx context.Context, until time.Time) (bool, error) {
 	return true, nil
 }
 
-// send gives what has changed: up to limit changes, or those of one comparison. It waits a while for
-// a first one. A feed has no end.
-func (f *feed) send(ctx context.Context, w *writer, st *style, formats []int16, limit int) (n int, done bool, err error) {
+// send gives what has changed: up to limit changes, or those of one comparison. It waits a while
+// for a first one. A feed has no end.
+func (f *feed) send(
+	ctx context.Context,
+	w *writer,
+	st *style,
+	formats []int16,
+	limit int,
+) (n int, done bool, err error) {
 	for _, format := range formats {
 		if format != formatText {
 			return 0, false, errorf(codeUnsupported, "SUBSCRIBE gives rows in text format")

@@ -62,7 +62,7 @@ func (c *session) reading() (_ Reading, end func(), err error) {
 // tooOld says that the cut of the transaction has been let go.
 func (c *session) tooOld() *Error {
 	return errorf(codeSnapshotOld, "snapshot too old: a transaction keeps its cut for %v", c.server.limits.Transaction).
-		hint("ROLLBACK, and begin again. A result that has been read stays: read what belongs together soon after BEGIN.")
+		hint("ROLLBACK, and begin again. Read what belongs together soon after BEGIN.")
 }
 
 func (c *session) letGo() {
@@ -82,8 +82,8 @@ func (c *session) failTransaction() {
 	c.tx.state = txFailed
 }
 
-// endTransaction ends the transaction. Parameters get back what they were before ROLLBACK, and before
-// SET LOCAL.
+// endTransaction ends the transaction. Parameters get back what they were before ROLLBACK, and
+// before SET LOCAL.
 func (c *session) endTransaction(commit bool) {
 	c.letGo()
 	set := c.tx.before
@@ -124,8 +124,8 @@ func (c *session) beginTx(t []catalog.Token) (*prepared, error) {
 	}), nil
 }
 
-// modes checks the modes of a transaction. Whatever is asked for, all statements read one cut, which
-// is what SERIALIZABLE means for reads.
+// modes checks the modes of a transaction. Whatever is asked for, all statements read one cut,
+// which is what SERIALIZABLE means for reads.
 func modes(t []catalog.Token) error {
 	words := []string{
 		"work", "transaction", "isolation", "level", "read", "write", "only", "committed", "uncommitted", "repeatable",

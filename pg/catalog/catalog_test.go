@@ -17,7 +17,10 @@ func sample() *Database {
 		Views: []View{
 			{
 				Name: "rates", Kind: 'r', Key: []string{"pair"},
-				Columns: []Column{{Name: "pair", Type: oidText, Mod: -1, NotNull: true}, {Name: "rate", Type: oidFloat8, Mod: -1}},
+				Columns: []Column{
+					{Name: "pair", Type: oidText, Mod: -1, NotNull: true},
+					{Name: "rate", Type: oidFloat8, Mod: -1},
+				},
 			},
 			{
 				Name: "Odd name", Kind: 'v', Columns: []Column{{Name: "x", Type: oidNumeric, Mod: 18<<16 + 2 + 4}},

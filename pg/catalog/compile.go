@@ -76,7 +76,12 @@ func (r *runtime) keep(n int, row []any) error {
 // fits says whether an expression may make a text or an array of a size.
 func fits(n int) error {
 	if n > maxText {
-		return fault(codeTooComplex, -1, "an expression makes a text of more than %d bytes, or as many elements", maxText)
+		return fault(
+			codeTooComplex,
+			-1,
+			"an expression makes a text of more than %d bytes, or as many elements",
+			maxText,
+		)
 	}
 	return nil
 }
@@ -296,7 +301,10 @@ func (c *compiler) ordered(p *plan, keys []sortKey, base *scope) *plan {
 			if n < 1 || n > len(p.columns) {
 				panic(fault("42P10", -1, "ORDER BY position %d is not in select list", n))
 			}
-			values = append(values, value{typ: p.columns[n-1].Type, eval: func(e *env) (any, error) { return e.rows[0][n-1], nil }})
+			values = append(
+				values,
+				value{typ: p.columns[n-1].Type, eval: func(e *env) (any, error) { return e.rows[0][n-1], nil }},
+			)
 			continue
 		}
 		values = append(values, s.expr(k.x))

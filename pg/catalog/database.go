@@ -12,8 +12,8 @@ import (
 
 // A Database is what the relations of the catalog are made of, as one session sees it.
 type Database struct {
-	// Heavy bounds how many statements that look at many rows run at the same time, by its capacity;
-	// nil if nothing does.
+	// Heavy bounds how many statements that look at many rows run at the same time, by its
+	// capacity; nil if nothing does.
 	Heavy    chan struct{}
 	Name     string // of the database
 	Owner    string // the role that has everything

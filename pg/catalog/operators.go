@@ -161,8 +161,14 @@ func (s *scope) match(op string, l, r value, pos int, compile func(string) (*reg
 		text, ok := a.(string)
 		pattern, ok2 := b.(string)
 		if !ok || !ok2 {
-			return nil, fault(codeUndefinedFunc, pos, "operator does not exist: %s %s %s", formatType(l.typ, -1, false), op,
-				formatType(r.typ, -1, false))
+			return nil, fault(
+				codeUndefinedFunc,
+				pos,
+				"operator does not exist: %s %s %s",
+				formatType(l.typ, -1, false),
+				op,
+				formatType(r.typ, -1, false),
+			)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -289,7 +295,8 @@ func (s *scope) contains(op string, l, r value, pos int) value {
 		if err != nil || b == nil {
 			return nil, err
 		}
-		x, y := a.([]any), b.([]any)
+		x, _ := a.([]any)
+		y, _ := b.([]any)
 		if op == "<@" {
 			x, y = y, x
 		}

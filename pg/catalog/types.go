@@ -192,7 +192,13 @@ func formatType(oid uint32, mod int64, withMod bool) string {
 	switch oid {
 	case oidNumeric:
 		if mod >= 4 {
-			return name + "(" + strconv.FormatInt((mod-4)>>16&0xffff, 10) + "," + strconv.FormatInt((mod-4)&0x7ff, 10) + ")"
+			return name + "(" + strconv.FormatInt(
+				(mod-4)>>16&0xffff,
+				10,
+			) + "," + strconv.FormatInt(
+				(mod-4)&0x7ff,
+				10,
+			) + ")"
 		}
 	case oidVarchar, oidBpchar:
 		return name + "(" + strconv.FormatInt(mod-4, 10) + ")"

@@ -97,7 +97,10 @@ func Some(n int) []Trade {
 	all := make([]Trade, n)
 	for i := range all {
 		all[i] = Trade{
-			Symbol: fmt.Sprintf("S%d", i), Venue: []string{"xnas", "arca"}[i%2], Size: int64(i), Price: float64(i) + 0.25,
+			Symbol: fmt.Sprintf(
+				"S%d",
+				i,
+			), Venue: []string{"xnas", "arca"}[i%2], Size: int64(i), Price: float64(i) + 0.25,
 			At: time.Date(2026, 3, 2, 9, 30, i%60, 250_000_000, time.UTC),
 		}
 	}
