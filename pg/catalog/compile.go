@@ -16,10 +16,9 @@ type Query struct {
 // Limits of a statement. They bound joins of everything with everything.
 const (
 	maxWork   = 5_000_000 // rows that it looks at
-	maxBytes  = 64 << 20  // bytes of the texts and arrays that it keeps
+	maxBytes  = 64 << 20  // about what its rows take, also those that a subquery or a group needs
 	maxText   = 1 << 20   // bytes of a text, or elements of an array, that an expression makes
 	heavyWork = 20_000    // from here on it needs a place in Database.Heavy
-	maxCells  = 2_000_000 // values of a result, also of one that a subquery or a group needs
 )
 
 // A runtime is what a run of a statement has for itself.
@@ -54,21 +53,25 @@ func (r *runtime) step() error {
 	return nil
 }
 
-// keep says whether another row may be kept beside n others.
-func (r *runtime) keep(n int, row []any) error {
+// What a row takes beside its texts, and what each of its values takes.
+const (
+	rowBytes   = 64
+	valueBytes = 16
+)
+
+// keep says whether another row may be kept.
+func (r *runtime) keep(row []any) error {
+	r.bytes += rowBytes + valueBytes*len(row)
 	for _, v := range row {
 		switch v := v.(type) {
 		case string:
 			r.bytes += len(v)
 		case []any:
-			r.bytes += 16 * len(v)
+			r.bytes += valueBytes * len(v)
 		}
 	}
-	if n*max(len(row), 1) > maxCells {
-		return fault(codeTooComplex, -1, "the statement gives more than %d values of the catalog", maxCells)
-	}
 	if r.bytes > maxBytes {
-		return fault(codeTooComplex, -1, "the statement makes more than %d MiB of texts", maxBytes>>20)
+		return fault(codeTooComplex, -1, "the rows of the statement take more than %d MiB", maxBytes>>20)
 	}
 	return nil
 }

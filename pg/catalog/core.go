@@ -321,7 +321,7 @@ func (r *selectRun) emit(e *env, to *[]sortable) error {
 		}
 		err := e.run.step()
 		if err == nil {
-			err = e.run.keep(len(*to), one.row)
+			err = e.run.keep(one.row)
 		}
 		if err != nil {
 			return err
@@ -348,7 +348,7 @@ func (r *selectRun) collected(e *env, emit func(e *env) error) error {
 	} else {
 		err = r.from.run(e, func() error {
 			envs = append(envs, e.copy())
-			return e.run.keep(len(envs), e.slots)
+			return e.run.keep(e.slots)
 		})
 	}
 	if err != nil {

@@ -355,7 +355,7 @@ func (p *parser) tablePrimary() node {
 // subqueryAhead says whether nested parentheses begin a subquery.
 func (p *parser) subqueryAhead() bool {
 	n := 0
-	for p.peek(n).Is("(") {
+	for n <= maxDepth && p.peek(n).Is("(") {
 		n++
 	}
 	return p.peek(n).Is("select") || p.peek(n).Is("with") || p.peek(n).Is("values")
