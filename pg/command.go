@@ -43,6 +43,8 @@ func (c *session) setStatement(t []catalog.Token) (*prepared, error) {
 	case rest[0].Is("names"):
 		value, err := settingValue(rest[1:])
 		return command("SET", func(context.Context) error { return c.setError("client_encoding", value) }), err
+	case rest[0].Is("role") && rest[1].Is("none"):
+		return command("SET", func(context.Context) error { return nil }), nil
 	case rest[0].Is("role"):
 		return nil, errorf("42501", "the role of a session cannot be changed").at(rest[0].Pos)
 	}
@@ -56,6 +58,9 @@ func (c *session) setStatement(t []catalog.Token) (*prepared, error) {
 		return nil, unexpected(after[0])
 	}
 	if after[0].Is("default") && after[1].Kind == catalog.End {
+		if name == "session_authorization" {
+			return command("SET", func(context.Context) error { return nil }), nil // it was never changed
+		}
 		return command("SET", func(context.Context) error { return orNil(c.reset(name)) }), nil
 	}
 	value, err := settingValue(after)
@@ -141,7 +146,7 @@ func (c *session) resetStatement(t []catalog.Token) (*prepared, error) {
 		return nil, unexpected(t[1])
 	}
 	return command("RESET", func(context.Context) error {
-		if strings.EqualFold(name, "session_authorization") {
+		if strings.EqualFold(name, "session_authorization") || strings.EqualFold(name, "role") {
 			return nil // it was never changed
 		}
 		if !c.known(name) {

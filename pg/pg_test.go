@@ -525,8 +525,8 @@ func TestMessages(t *testing.T) {
 		},
 		{
 			"what poolers send",
-			[]pgproto3.FrontendMessage{query("DISCARD ALL; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()")},
-			"CommandComplete DISCARD ALL, CommandComplete RESET, CommandComplete UNLISTEN, RowDescription, DataRow, CommandComplete SELECT 1, I",
+			[]pgproto3.FrontendMessage{query("SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; DISCARD ALL; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()")},
+			"CommandComplete SET, CommandComplete RESET, CommandComplete DISCARD ALL, CommandComplete RESET, CommandComplete UNLISTEN, RowDescription, DataRow, CommandComplete SELECT 1, I",
 		},
 	} {
 		c := dial(t, h.addr)
