@@ -245,8 +245,8 @@ var others = []mutant{
 	},
 	{
 		name: "core: an epoch of the first plan alone", breaks: "two plans in a snapshot have other records",
-		file: "core/cut.go", in: "func (c *Cuts) Share(",
-		old: "\td.Attach()\n", new: "",
+		file: "core/cut.go", in: "func (c *Cuts) Attach(",
+		old: "c.Extend(len(c.open), c.done)", new: "c.Extend(0, c.done)",
 		pkg: "core", run: "TestSimulation$",
 	},
 	{
