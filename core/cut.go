@@ -108,8 +108,8 @@ func (c *Cuts) Beside(p *plan.Plan, route plan.Route, state *MemoryBudget) *Cuts
 	return d
 }
 
-// Attach has the next epoch wait for the partitions of these cuts, too. It is called before anything
-// runs, or while the epochs are held.
+// Attach has the next epoch wait for the partitions of these cuts, too. It is called before
+// anything runs, or while the epochs are held.
 func (c *Cuts) Attach() { c.Extend(len(c.open), c.done) }
 
 // Divide says that that many plans share the addresses of the process. It is called before any

@@ -227,10 +227,10 @@ func FanOf(r *Router) *Fan {
 	return &Fan{routers: routers{r}, waits: r, stages: joinStages([]*Router{r})}
 }
 
-// Add adds the router of a plan that is added while the engine runs. Epoch is the last one; the plan
-// begins when the next is raised, between the same two batches of the reader as the other plans'
-// mark. It is called on the fan's thread, between two Steps, while the epochs are held. If the
-// reader is ending, the new router ends too.
+// Add adds the router of a plan that is added while the engine runs. Epoch is the last one; the
+// plan begins when the next is raised, between the same two batches of the reader as the other
+// plans' mark. It is called on the fan's thread, between two Steps, while the epochs are held. If
+// the reader is ending, the new router ends too.
 func (f *Fan) Add(r *Router, epoch uint64) {
 	first := f.routers[0]
 	r.Join(epoch, epoch)

@@ -30,9 +30,9 @@ func TestFanAddAtEnd(t *testing.T) {
 	if !first.atEnd || first.Done() {
 		t.Fatalf("at the end %v, done %v: expected a router that waits for room", first.atEnd, first.Done())
 	}
-	number, err := cuts.Hold(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	number, held := cuts.Hold()
+	if !held {
+		t.Fatal("no epoch is in flight, and the epochs cannot be held")
 	}
 	more := cuts.Beside(q, plan.Route{}, nil)
 	in2, out2 := ring.New[Chunk](2)

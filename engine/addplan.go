@@ -9,26 +9,25 @@ import (
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core"
-	"github.com/velo-engine/velo/core/epoch"
 	"github.com/velo-engine/velo/plan"
 )
 
 // AddPlan adds a plan while the engine runs, and returns the first epoch that has it. The plan has
 // no history: it counts the records after that epoch's mark, of all readers at the same moment as
-// for the other plans. From that epoch on a Snapshot has the plan (Snapshot.Has, Of), and its writer
-// gets its results. AddPlan returns when the epoch is visible.
+// for the other plans. From that epoch on a Snapshot has the plan (Snapshot.Has, Of), and its
+// writer gets its results. AddPlan returns when the epoch is visible.
 //
-// The readers bring the columns that the first plans read, and those of Config.Columns; a plan that
-// reads others can be added only if the readers bring all columns anyway (a Feed does). If the plan
-// looks up tables, AddPlan waits until they have been loaded. A StateBytes of 0 means as much as the
-// first plan has. While the plan is being added no epoch is raised: that takes as long as the
-// longest step of the runners.
+// The readers bring the columns that the first plans read, and what Config.Columns names; a plan
+// that reads others can be added only if the readers bring all columns anyway (a Feed does). If the
+// plan looks up tables, AddPlan waits until they have been loaded. A StateBytes of 0 means as much
+// as the first plan has. While the plan is being added no epoch is raised: that takes as long as
+// the longest step of the runners.
 //
-// The error lists what is wrong with the plan, or says that the engine has ended or is shutting down
-// (ErrEnded), that it keeps a State, moves shards (Rebalance) or runs a plan with From, that there
-// would be more than MaxPlans or MaxRingBytes, or that AddPlan was called on a thread of the engine
-// (ErrCallback). The plan is not added then. If ctx is done while the plan is being added, the error
-// wraps ErrAdding and it will be there soon.
+// The error lists what is wrong with the plan, or says that the engine has ended or is shutting
+// down (ErrEnded), that it keeps a State, moves shards (Rebalance) or runs a plan with From, that
+// there would be more than MaxPlans or MaxRingBytes, or that AddPlan was called on a thread of the
+// engine (ErrCallback). The plan is not added then. If ctx is done while the plan is being added,
+// the error wraps ErrAdding and it will be there soon.
 func (e *Engine) AddPlan(ctx context.Context, p PlanConfig) (epoch uint64, err error) {
 	if err := e.callback(); err != nil {
 		return 0, fmt.Errorf("engine: plan not added: %w", err)
@@ -147,7 +146,8 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 	}
 	id := len(e.branches())
 	b = &branch{
-		engine: e, id: id, cfg: p, fold: core.Fold{Exchange: p.Exchange, Bytes: max(e.cfg.FoldBytes/(id+1), minFoldBytes)},
+		engine: e, id: id, cfg: p, fold: core.Fold{Exchange: p.Exchange,
+			Bytes: max(e.cfg.FoldBytes/(id+1), minFoldBytes)},
 		state: core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
 	}
 	b.copied, b.held = make([]atomic.Uint64, len(e.partitionOn)), make([]atomic.Uint64, len(e.partitionOn))
@@ -188,15 +188,12 @@ func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 		}
 		all = append(all, joining{in, router, rings})
 	}
-	last, err := e.cuts.Hold(e.readCtx)
-	if err != nil {
-		disclaimWriter(b)
-		if errors.Is(err, epoch.ErrOver) || e.readCtx.Err() != nil {
-			err = e.over()
-		}
-		return 0, err
-	}
+	last, held := e.holdEpochs()
 	defer e.cuts.Release() // after what is below, or when the engine ends meanwhile
+	if !held {
+		disclaimWriter(b)
+		return 0, e.over()
+	}
 	for p, partition := range b.partitions {
 		partition.BeginAfter(last)
 		for _, j := range all {
@@ -222,6 +219,22 @@ func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 		}
 	}
 	return b.begins, nil
+}
+
+// holdEpochs waits until no epoch is in flight and keeps any from being raised. It returns false if
+// the engine is closed, or if the last epoch has been raised.
+func (e *Engine) holdEpochs() (last uint64, held bool) {
+	for {
+		next := e.cuts.Next() // before the look
+		last, held = e.cuts.Hold()
+		if held || e.cuts.LastRaised() || e.closing.Load() {
+			return last, held
+		}
+		select {
+		case <-next:
+		case <-e.halted:
+		}
+	}
 }
 
 // disclaimWriter gives back the writer of a branch that does not run.

@@ -64,8 +64,8 @@ type branch struct {
 	// begins is the first epoch whose cut has the plan; it is 0 for the plans that the engine began
 	// with.
 	begins uint64
-	// copied and held are the bytes that each partition had copied when the last epoch was raised by
-	// time, and that it held then. The runner whose CAS moved interval.due on writes them. Statistics.
+	// copied and held are the bytes that each partition had copied when the last epoch was raised
+	// by time, and that it held then. See interval.
 	copied, held []atomic.Uint64
 	partitions   []*core.Partition
 	output       *output // nil if the plan has no Writer
@@ -217,8 +217,8 @@ func (b *branch) addPartitions() error {
 	return nil
 }
 
-// columnsRead says which columns of the source some plan reads, of those that the engine began with,
-// or Config.Columns names.
+// columnsRead says which columns of the source some plan reads, of those that the engine began
+// with, or Config.Columns names.
 func (e *Engine) columnsRead() []bool {
 	read := ColumnsRead(e.cfg.Plans[0].Plan)
 	for _, p := range e.cfg.Plans[1:] {

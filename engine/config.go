@@ -292,13 +292,7 @@ func (c *Config) Validate() error {
 		fault("%v of a core for epochs, expected more than 0, or 0 for %v", c.EpochShare, DefaultEpochShare)
 	}
 	faults = append(faults, c.rebalanceFaults()...)
-	for _, name := range c.Columns {
-		if p := c.plans()[0].Plan; p != nil && p.Source != nil {
-			if _, ok := p.Source.Index(name); !ok {
-				fault("there is no column %q, which Columns names, in %v", name, p.Source)
-			}
-		}
-	}
+	c.columnFaults(fault)
 	if c.HeldSnapshots < 0 || c.HeldSnapshots > core.MaxHeld {
 		fault("%d held snapshots, expected 1..%d, or 0 for %d", c.HeldSnapshots, core.MaxHeld, DefaultHeldSnapshots)
 	}
@@ -331,6 +325,19 @@ func (c *Config) Validate() error {
 			bytes>>20, MaxRingBytes>>20)
 	}
 	return nil
+}
+
+// columnFaults reports names in Columns that are no columns.
+func (c *Config) columnFaults(fault func(format string, args ...any)) {
+	p := c.plans()[0].Plan
+	if p == nil || p.Source == nil {
+		return
+	}
+	for _, name := range c.Columns {
+		if _, ok := p.Source.Index(name); !ok {
+			fault("there is no column %q, which Columns names, in %v", name, p.Source)
+		}
+	}
 }
 
 // rebalanceFaults reports what is wrong with Rebalance.

@@ -65,7 +65,8 @@ func (v *Snapshot) lend(s *Snapshot, p *plan.Plan) {
 	for _, b := range s.branch.engine.branches() {
 		if b.cfg.Plan == p {
 			if s.cut.Epoch() < b.begins {
-				panic(fmt.Sprintf("engine: Snapshot.Of: the snapshot of epoch %d is older than the plan %v, which begins "+
+				panic(fmt.Sprintf("engine: Snapshot.Of: the snapshot of epoch %d is older than the plan %v, "+
+					"which begins "+
 					"with epoch %d", s.cut.Epoch(), p, b.begins))
 			}
 			v.branch, v.cut = b, b.cuts.At(s.slot)

@@ -99,6 +99,9 @@ func (r *Reading) pin(e *entry) (*engine.Snapshot, error) {
 			r.end(fmt.Errorf("view: %w: it was open for longer than %v", ErrLease, lease))
 		})
 	}
+	if !s.Has(e.Plan) {
+		return nil, fmt.Errorf("view: %q is younger than the reading, which reads epoch %d: begin another", e.Name, s.Epoch())
+	}
 	of := s.Of(e.Plan)
 	if err := of.Err(); err != nil {
 		return nil, fmt.Errorf("view: %q has failed: %w", e.Name, err)

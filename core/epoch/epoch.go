@@ -1,8 +1,6 @@
 package epoch
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -232,37 +230,22 @@ func (e *Epochs) Raise() bool {
 	}
 }
 
-// Hold waits until no epoch is in flight and keeps any from being raised until Release. It returns
-// the number of the last one. Only one goroutine at a time may hold the epochs. The error says why
-// ctx was done, or that the last epoch has been raised (ErrOver).
-func (e *Epochs) Hold(ctx context.Context) (number uint64, err error) {
+// Hold keeps any epoch from being raised until Release, and returns the number of the last one. It
+// returns false while an epoch is in flight: the caller has got the channel of Next before, waits
+// for it, and calls Hold again, or Release if it gives up. No epoch follows the last one: then Hold
+// returns false, too. Only one goroutine at a time may hold the epochs.
+func (e *Epochs) Hold() (number uint64, held bool) {
 	e.holding.Store(true)
-	for {
-		next := e.Next() // before the look at finished
-		r := packed(e.raised.Load())
-		switch {
-		case e.IsLast(r.slot()):
-			e.Release()
-			return 0, ErrOver
-		case e.finished.Load() == r.number():
-			// A raise that has not seen holding may have come first. Then this fails, and the epoch
-			// is waited for.
-			if e.raised.CompareAndSwap(uint64(r), uint64(r|heldBit)) {
-				return r.number(), nil
-			}
-			continue
-		}
-		select {
-		case <-next:
-		case <-ctx.Done():
-			e.Release()
-			return 0, context.Cause(ctx)
-		}
+	r := packed(e.raised.Load())
+	if e.finished.Load() != r.number() || e.IsLast(r.slot()) {
+		return 0, false
 	}
+	// A raise that has not seen holding may have come first. Then this fails.
+	return r.number(), e.raised.CompareAndSwap(uint64(r), uint64(r|heldBit))
 }
 
-// ErrOver says that the last epoch has been raised.
-var ErrOver = errors.New("epoch: the last epoch has been raised")
+// LastRaised says whether the last epoch has been raised.
+func (e *Epochs) LastRaised() bool { return e.IsLast(packed(e.raised.Load()).slot()) }
 
 // Release ends a Hold, and raises the epoch that was asked for meanwhile.
 func (e *Epochs) Release() {

@@ -1,16 +1,13 @@
 package epoch
 
 import (
-	"context"
-	"errors"
+	"runtime"
 	"sync"
 	"testing"
-	"time"
 )
 
 // Goal: while the epochs are held none is raised, and what was asked for meanwhile is raised by
-// Release; Hold waits for the epoch in flight, gives up when ctx is done, and says when there will
-// be no more epochs.
+// Release; Hold fails while an epoch is in flight, and when there will be no more epochs.
 func TestHold(t *testing.T) {
 	e := New(1, 1, 2, func() {}, func(uint64, int, bool) {})
 	number := func(want uint64) {
@@ -21,24 +18,14 @@ func TestHold(t *testing.T) {
 	}
 	e.Want()
 	number(1)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, err := e.Hold(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("an epoch is in flight: %v", err)
+	if _, held := e.Hold(); held {
+		t.Fatal("the epochs are held while one is in flight")
 	}
-	held := make(chan uint64)
-	go func() {
-		n, err := e.Hold(t.Context())
-		if err != nil {
-			t.Error(err)
-		}
-		held <- n
-	}()
-	time.Sleep(10 * time.Millisecond)
 	e.Want()
 	e.Answer(true)
-	if n := <-held; n != 1 {
-		t.Errorf("held after epoch %d, expected 1", n)
+	number(1) // somebody wants to hold them
+	if n, held := e.Hold(); n != 1 || !held {
+		t.Errorf("held %v after epoch %d, expected 1", held, n)
 	}
 	e.Want()
 	number(1)
@@ -56,15 +43,15 @@ func TestHold(t *testing.T) {
 	if !e.Passed(2) || answered != 1 {
 		t.Errorf("epoch 2 has passed %v after %d answers, done was called %d times", e.Passed(2), partitions, answered)
 	}
-	if n, err := e.Hold(t.Context()); n != 2 || err != nil {
-		t.Error(n, err)
+	if n, held := e.Hold(); n != 2 || !held {
+		t.Error(n, held)
 	}
 	e.Leave()
 	number(2)
 	e.Release()
 	number(3)
-	if _, err := e.Hold(t.Context()); !errors.Is(err, ErrOver) {
-		t.Errorf("after the last epoch: %v", err)
+	if _, held := e.Hold(); held || !e.LastRaised() {
+		t.Errorf("after the last epoch: held %v, the last is raised %v", held, e.LastRaised())
 	}
 }
 
@@ -87,6 +74,7 @@ func TestHoldConcurrently(t *testing.T) {
 						case <-stop:
 							return
 						default:
+							runtime.Gosched()
 						}
 					}
 				}
@@ -104,12 +92,16 @@ func TestHoldConcurrently(t *testing.T) {
 				last = n
 				e.Answer(true)
 			}
+			runtime.Gosched()
 		}
 	})
-	for range 2000 {
-		before, err := e.Hold(t.Context())
-		if err != nil {
-			t.Fatal(err)
+	for range 300 {
+		next := e.Next()
+		before, held := e.Hold()
+		for !held {
+			<-next
+			next = e.Next()
+			before, held = e.Hold()
 		}
 		for range 10 {
 			if n, _ := e.Raised(); n != before || !e.Passed(n) {
