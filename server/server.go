@@ -275,7 +275,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 	return err
 }
 
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 	type waiting struct {
 		Job   string    `json:"job"`
 		State job.State `json:"state"`
@@ -291,7 +291,10 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 			status = http.StatusServiceUnavailable
 		}
 		answer.Ready = ok
-		for _, j := range all { // without the causes: there is no token here
+		if s.allow(r, RoleRead) != nil {
+			all = nil // who has no token hears no names
+		}
+		for _, j := range all {
 			answer.Waiting = append(answer.Waiting, waiting{j.Name, j.State})
 		}
 	}

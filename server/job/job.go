@@ -131,9 +131,11 @@ var (
 	ErrNoJob  = errors.New("there is no such job")
 	ErrName   = errors.New("expected a name of 1 to 63 small letters, digits, _ and -, and a letter first")
 	ErrClosed = errors.New("the server is ending")
-	ErrFailed = errors.New("it does not run")
-	ErrState  = errors.New("the job is in another state")
-	ErrMemory = errors.New("the memory of the server is not enough")
+	// ErrCatalog says that the catalog cannot be written, so nothing was changed.
+	ErrCatalog = errors.New("the catalog cannot be written")
+	ErrFailed  = errors.New("it does not run")
+	ErrState   = errors.New("the job is in another state")
+	ErrMemory  = errors.New("the memory of the server is not enough")
 )
 
 // A LossError says what replacing a job would lose. Nothing has been done.
