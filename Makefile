@@ -113,8 +113,8 @@ peers: ## velo beside other queues, Go maps, DuckDB and streaming frameworks (be
 diff: ## velo's SQL compared with PostgreSQL, DuckDB and SQLite: 20,000 random queries for each (VELO_DIFF=n)
 	cd bench/peers && VELO_DIFF=$${VELO_DIFF:-20000} $(GO) test ./sql -count=1 -v -timeout 30m
 
-# The nested modules of connectors, of the collector, and of the tests of deploy, which is nothing but tests of files.
-NESTED = connect/kafka connect/cmd/velo metrics/prom deploy
+# The nested modules of connectors, of the PostgreSQL protocol, of the collector, and of the tests of deploy, which is nothing but tests of files.
+NESTED = connect/kafka connect/cmd/velo pg metrics/prom deploy
 
 .PHONY: nested
 nested: ## format, vet, staticcheck and test the nested modules, and vet them for the other systems
@@ -138,6 +138,15 @@ kafka-test: ## the tests of connect/kafka with a real broker, too: java 17 or ne
 	else \
 		echo "skipped: there is no broker to test with (Debian: apt-get install default-jre-headless maven)"; \
 	fi
+
+# VELO_PGJDBC=JAR takes pgjdbc from there; else Maven fetches it into the user's cache, once.
+.PHONY: pg-test
+pg-test: ## the tests of pg with all clients that are here: psql, pgjdbc, psycopg; and with PostgreSQL
+	cd pg && VELO_PGJDBC=$${VELO_PGJDBC:-fetch} $(GO) test -count=1 -timeout 10m ./...
+
+.PHONY: pg-bench
+pg-bench: ## one key, 100,000 rows and \d over the PostgreSQL protocol
+	cd pg && $(GO) test -run '^$$' -bench '$(BENCH)' -count=3 .
 
 .PHONY: peers-test
 peers-test: ## vet and test the rivals' modules

@@ -59,7 +59,7 @@ func (rs routers) wantRenewal(now Nanos) {
 // take gives each router the batch.
 func (rs routers) take(b *record.Batch, now Nanos) {
 	for _, r := range rs {
-		if !r.abandoned.Load() {
+		if !r.abandoned.Load() && !r.waiting {
 			r.times.arrive(r.cuts.Origin, now)
 			r.take(b)
 		}
@@ -215,6 +215,43 @@ func NewFan(rs []*Router) *Fan {
 		r.pins = pins
 	}
 	return &Fan{routers: rs, waits: rs[0], stages: joinStages(rs)}
+}
+
+// FanOf makes an agent of the router of a reader that was an agent itself, so that others can be
+// added. It is called on the router's thread, between two Steps.
+func FanOf(r *Router) *Fan {
+	r.inFan = true
+	if r.pins == nil {
+		r.pins = lookup.NewPins()
+	}
+	return &Fan{routers: routers{r}, waits: r, stages: joinStages([]*Router{r})}
+}
+
+// Add adds the router of a plan that is added while the engine runs. Epoch is the last one; the
+// plan begins when the next is raised, between the same two batches of the reader as the other
+// plans' mark. It is called on the fan's thread, between two Steps, while the epochs are held. If
+// the reader is ending, the new router ends too.
+func (f *Fan) Add(r *Router, epoch uint64) {
+	first := f.routers[0]
+	r.Join(epoch, epoch)
+	r.inFan, r.waiting = true, true
+	if r.pins != nil {
+		first.pins.Add(r.pins.Tables()...)
+	}
+	r.pins = first.pins
+	f.routers = append(f.routers, r)
+	if first.atEnd {
+		r.startEnd()
+	}
+}
+
+// End has the router of a plan that is added while the engine runs say that its reader has ended:
+// the others of the reader have said so before. It is called on the thread that the reader had,
+// while the epochs are held.
+func (r *Router) End(epoch uint64) {
+	r.Join(epoch, epoch)
+	r.inFan = true
+	r.startEnd() // the rings are empty, so all marks find room
 }
 
 // Step has each router go on with the batch at hand, and takes the next batch, or begins an epoch,

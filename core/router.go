@@ -176,6 +176,9 @@ type Router struct {
 	alone routers
 	// inFan says that the router is part of a Fan.
 	inFan bool
+	// waiting says that the router's plan has been added while the engine runs, and begins with the
+	// next epoch: no batch is routed before its mark.
+	waiting bool
 	// abandoned says that the router takes no more batches, because its plan has ended while others
 	// go on. Any goroutine stores true; the router loads it before each batch, and nothing is
 	// published by it.
@@ -459,7 +462,7 @@ func (r *Router) mayBeIdle(now Nanos) bool {
 
 // startEpoch begins to send the marks of an epoch.
 func (r *Router) startEpoch(number uint64, slot int, now Nanos) (work int) {
-	r.epoch, r.times.joining, r.joining = number, r.joining, false
+	r.epoch, r.times.joining, r.joining, r.waiting = number, r.joining, false, false
 	r.times.rows, r.times.marked = 0, r.times.watermark
 	r.times.lookIdle(r.layout.Window)
 	r.times.advanceClock(r.layout.Window, r.cuts.Origin, now)

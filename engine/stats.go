@@ -225,7 +225,7 @@ func (e *Engine) Stats() Stats {
 	}
 	// Partitions are read before readers: what has been applied has been routed by then, so the
 	// sums never look as if records came from nowhere.
-	for _, b := range e.branches {
+	for _, b := range e.branches() {
 		s.Plans = append(s.Plans, b.stats())
 		s.StateBytes += s.Plans[b.id].StateBytes
 		s.StateLimit += s.Plans[b.id].StateLimit
@@ -309,9 +309,9 @@ func (b *branch) stats() PlanStats {
 		s.Partitions = append(s.Partitions, p.Stats())
 	}
 	for _, in := range b.engine.inlets.all() {
-		s.Readers = append(s.Readers, in.routers[b.id].Counters())
-		s.Folded = append(s.Folded, in.routers[b.id].FoldedGroups())
-		s.Watermarks = append(s.Watermarks, watermarkOf(in.routers[b.id]))
+		s.Readers = append(s.Readers, in.routersOf()[b.id].Counters())
+		s.Folded = append(s.Folded, in.routersOf()[b.id].FoldedGroups())
+		s.Watermarks = append(s.Watermarks, watermarkOf(in.routersOf()[b.id]))
 	}
 	return s
 }

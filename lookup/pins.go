@@ -12,14 +12,17 @@ type Pins struct {
 // NewPins pins the newest versions of tables.
 func NewPins(tables ...*Table) *Pins {
 	p := &Pins{}
+	p.Add(tables...)
+	return p
+}
+
+// Add pins the newest versions of more tables. The versions that are pinned stay.
+func (p *Pins) Add(tables ...*Table) {
 	for _, t := range tables {
 		if !slices.Contains(p.tables, t) {
-			p.tables = append(p.tables, t)
+			p.tables, p.versions = append(p.tables, t), append(p.versions, t.Current())
 		}
 	}
-	p.versions = make([]*Version, len(p.tables))
-	p.Renew()
-	return p
 }
 
 // Tables are the tables, each once.

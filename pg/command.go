@@ -29,7 +29,7 @@ func nameOf(t []catalog.Token) (string, error) {
 }
 
 // setStatement is SET.
-func (c *session) setStatement(text string, t []catalog.Token) (*prepared, error) {
+func (c *session) setStatement(t []catalog.Token) (*prepared, error) {
 	rest := t[1:]
 	local := rest[0].Is("local")
 	if local || rest[0].Is("session") && !rest[1].Is("authorization") {
@@ -43,6 +43,8 @@ func (c *session) setStatement(text string, t []catalog.Token) (*prepared, error
 	case rest[0].Is("names"):
 		value, err := settingValue(rest[1:])
 		return command("SET", func(context.Context) error { return c.setError("client_encoding", value) }), err
+	case rest[0].Is("role") && rest[1].Is("none"):
+		return command("SET", func(context.Context) error { return nil }), nil
 	case rest[0].Is("role"):
 		return nil, errorf("42501", "the role of a session cannot be changed").at(rest[0].Pos)
 	}
@@ -56,6 +58,9 @@ func (c *session) setStatement(text string, t []catalog.Token) (*prepared, error
 		return nil, unexpected(after[0])
 	}
 	if after[0].Is("default") && after[1].Kind == catalog.End {
+		if name == "session_authorization" {
+			return command("SET", func(context.Context) error { return nil }), nil // it was never changed
+		}
 		return command("SET", func(context.Context) error { return orNil(c.reset(name)) }), nil
 	}
 	value, err := settingValue(after)
@@ -68,8 +73,27 @@ func (c *session) setStatement(text string, t []catalog.Token) (*prepared, error
 			return nil
 		}), nil
 	}
-	_ = text
-	return command("SET", func(context.Context) error { return c.setError(name, value) }), nil
+	return command("SET", func(context.Context) error {
+		c.remember(name, local)
+		return c.setError(name, value)
+	}), nil
+}
+
+// remember keeps what a parameter is before a transaction sets it.
+func (c *session) remember(name string, local bool) {
+	if c.tx.state == txNone {
+		return
+	}
+	key := strings.ToLower(name)
+	b, again := c.tx.before[key]
+	if !again {
+		b = before{value: c.setting(name), known: c.known(name)}
+	}
+	b.local = local
+	if c.tx.before == nil {
+		c.tx.before = map[string]before{}
+	}
+	c.tx.before[key] = b
 }
 
 func (c *session) setError(name, value string) error { return orNil(c.set(name, value)) }
@@ -122,7 +146,7 @@ func (c *session) resetStatement(t []catalog.Token) (*prepared, error) {
 		return nil, unexpected(t[1])
 	}
 	return command("RESET", func(context.Context) error {
-		if strings.EqualFold(name, "session_authorization") {
+		if strings.EqualFold(name, "session_authorization") || strings.EqualFold(name, "role") {
 			return nil // it was never changed
 		}
 		if !c.known(name) {
@@ -287,11 +311,12 @@ func (c *session) prepareStatement(text string, t []catalog.Token) (*prepared, e
 		return nil, err
 	}
 	return command("PREPARE", func(context.Context) error {
-		switch {
-		case c.prepared[name] != nil:
+		if c.prepared[name] != nil {
 			return errorf(codeDuplicateStmt, "prepared statement %q already exists", name)
-		case len(c.prepared) >= c.server.limits.Statements:
-			return errorf(codeLimit, "a session has at most %d prepared statements", c.server.limits.Statements)
+		}
+		err := c.roomFor(inner.text, name)
+		if err != nil {
+			return err
 		}
 		c.prepared[name] = inner
 		return nil
@@ -299,7 +324,7 @@ func (c *session) prepareStatement(text string, t []catalog.Token) (*prepared, e
 }
 
 // executeStatement is EXECUTE name [(constants)].
-func (c *session) executeStatement(text string, t []catalog.Token) (*prepared, error) {
+func (c *session) executeStatement(t []catalog.Token) (*prepared, error) {
 	if t[1].Kind != catalog.Word && t[1].Kind != catalog.Quoted {
 		return nil, unexpected(t[1])
 	}
@@ -320,14 +345,17 @@ func (c *session) executeStatement(text string, t []catalog.Token) (*prepared, e
 			switch {
 			case rest[0].Is("null"):
 				raw = nil
-			case rest[0].Kind == catalog.String, rest[0].Kind == catalog.Number, rest[0].Is("true"), rest[0].Is("false"):
+			case rest[0].Kind == catalog.String,
+				rest[0].Kind == catalog.Number,
+				rest[0].Is("true"),
+				rest[0].Is("false"):
 			default:
 				return nil, errorf(codeUnsupported, "EXECUTE takes constants").at(rest[0].Pos)
 			}
 			if len(args) >= len(p.params) {
 				break
 			}
-			v, err := parameter(c.types, &c.style, len(args)+1, p.params[len(args)], formatText, raw)
+			v, err := parameter(c.typeMap, &c.style, len(args)+1, p.params[len(args)], formatText, raw)
 			if err != nil {
 				return nil, err
 			}
@@ -345,7 +373,6 @@ func (c *session) executeStatement(text string, t []catalog.Token) (*prepared, e
 	if len(args) != len(p.params) {
 		return nil, errorf(codeSyntax, "wrong number of parameters for prepared statement %q", t[1].Text)
 	}
-	_ = text
 	return &prepared{columns: p.columns, always: p.always, run: func(ctx context.Context, _ []any) (*result, error) {
 		return p.run(ctx, args)
 	}}, nil
@@ -381,7 +408,10 @@ func (c *session) declare(text string, t []catalog.Token) (*prepared, error) {
 	return command("DECLARE CURSOR", func(ctx context.Context) error {
 		switch {
 		case c.tx.state == txNone && !hold:
-			return errorf(codeNoTx, "DECLARE CURSOR can only be used in transaction blocks").hint("Or declare it WITH HOLD.")
+			return errorf(
+				codeNoTx,
+				"DECLARE CURSOR can only be used in transaction blocks",
+			).hint("Or declare it WITH HOLD.")
 		case c.portals[name] != nil:
 			return errorf(codeDuplicateCur, "cursor %q already exists", name)
 		}
@@ -427,24 +457,36 @@ func (c *session) fetch(t []catalog.Token) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := c.cursor(name)
+	if err != nil {
+		return nil, err
+	}
+	if t[0].Is("move") {
+		return &prepared{run: func(ctx context.Context, _ []any) (*result, error) {
+			p, err := c.cursor(name)
+			if err != nil {
+				return nil, err
+			}
+			moved, _, err := (&cursorRows{p, n}).send(ctx, &writer{discard: true}, &c.style, nil, 0)
+			return &result{tag: "MOVE " + strconv.Itoa(moved)}, err
+		}}, nil
+	}
+	return &prepared{columns: p.columns, run: func(context.Context, []any) (*result, error) {
+		p, err := c.cursor(name) // it may be another of the name by now
+		if err != nil {
+			return nil, err
+		}
+		return &result{columns: p.columns, rows: &cursorRows{p, n}, tag: "FETCH", count: true}, nil
+	}}, nil
+}
+
+// cursor finds a cursor.
+func (c *session) cursor(name string) (*portal, error) {
 	p := c.portals[name]
 	if p == nil || !p.cursor {
 		return nil, errorf(codeNoCursor, "cursor %q does not exist", name)
 	}
-	tag := strings.ToUpper(t[0].Text)
-	r := &result{columns: p.columns, rows: &cursorRows{p, n}, tag: tag, count: true}
-	columns := p.columns
-	if t[0].Is("move") {
-		r.rows, columns = nil, nil
-	}
-	return &prepared{columns: columns, run: func(ctx context.Context, _ []any) (*result, error) {
-		if t[0].Is("fetch") {
-			return r, nil
-		}
-		skipped := &writer{discard: true}
-		moved, _, err := (&cursorRows{p, n}).send(ctx, skipped, &c.style, nil, 0)
-		return &result{tag: "MOVE " + strconv.Itoa(moved)}, err
-	}}, nil
+	return p, nil
 }
 
 // cursorRows are the next rows of a cursor: limit of them, or all if it is negative.
@@ -493,8 +535,9 @@ func (c *session) closeCursor(t []catalog.Token) (*prepared, error) {
 			}
 			return nil
 		}
-		if p := c.portals[name]; p == nil || !p.cursor {
-			return errorf(codeNoCursor, "cursor %q does not exist", name)
+		_, err := c.cursor(name)
+		if err != nil {
+			return err
 		}
 		c.closePortal(name)
 		return nil

@@ -5,7 +5,6 @@ package pg_test
 import (
 	"context"
 	"fmt"
-	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/velo-engine/velo/pg"
-	"github.com/velo-engine/velo/record"
 )
 
 // sampleSQL makes the relations of sample in PostgreSQL.
@@ -28,62 +26,6 @@ const sampleSQL = `
 		1.5::double precision AS avg_price, 1.25::numeric(18,2) AS turnover, true AS hot, now() AS last_at;
 	CREATE UNIQUE INDEX volumes_key ON volumes (symbol) NULLS NOT DISTINCT;
 	COMMENT ON MATERIALIZED VIEW volumes IS 'traded by symbol'`
-
-// A sample is a Source with relations of every kind and without rows.
-type sample struct{}
-
-func (sample) Views() []pg.View {
-	schema := func(name string, fields ...record.Field) *record.Schema {
-		s, err := record.NewSchema(name, fields...)
-		if err != nil {
-			panic(err)
-		}
-		return s
-	}
-	null := func(name string, t record.Type) record.Field { return record.Field{Name: name, Type: t, Nullable: true} }
-	return []pg.View{
-		{
-			Name: "rates", Kind: pg.Table, Key: []string{"pair"},
-			Schema: schema("rates", record.Field{Name: "pair", Type: record.String}, null("rate", record.Float64)),
-		},
-		{
-			Name: "recent", Kind: pg.Plain, Text: "SELECT rates.pair,\n    rates.rate\n   FROM rates",
-			Schema: schema("recent", null("pair", record.String), null("rate", record.Float64)),
-		},
-		{
-			Name: "volumes", Key: []string{"symbol"}, Comment: "traded by symbol",
-			Text: "SELECT 'x'::text AS symbol,\n    1::bigint AS n,\n    1.5::double precision AS avg_price,\n" +
-				"    1.25::numeric(18,2) AS turnover,\n    true AS hot,\n    now() AS last_at",
-			Schema: schema("volumes", null("symbol", record.String), null("n", record.Int64),
-				null("avg_price", record.Float64), null("turnover", record.DecimalOf(18, 2)), null("hot", record.Bool),
-				null("last_at", record.Timestamp)),
-		},
-	}
-}
-
-func (s sample) Begin() (pg.Reading, error) { return s, nil }
-
-func (sample) Close() {}
-
-func (s sample) Select(_ context.Context, sql string, _ ...any) (pg.Rows, error) {
-	for _, v := range s.Views() {
-		if strings.Contains(sql, v.Name) {
-			return none{v.Schema}, nil
-		}
-	}
-	return nil, fmt.Errorf("no view in %s", sql)
-}
-
-// none are no rows.
-type none struct{ schema *record.Schema }
-
-func (n none) Schema() *record.Schema { return n.schema }
-
-func (none) Batches() iter.Seq2[*record.Batch, error] {
-	return func(func(*record.Batch, error) bool) {}
-}
-
-func (none) Close() error { return nil }
 
 // An answer is what a server says to a statement.
 type answer struct {
@@ -147,9 +89,9 @@ var (
 	differs = regexp.MustCompile(`(?m)^-- differs: (.*)\n`)
 )
 
-// Goal: what clients ask the catalog is answered as PostgreSQL answers it. Method: each statement of
-// testdata/corpus goes to PostgreSQL and to velo, which have relations of the same names; columns,
-// their types, and rows are compared. OIDs of these relations are mapped.
+// Goal: what clients ask the catalog is answered as PostgreSQL answers it. Method: each statement
+// of testdata/corpus goes to PostgreSQL and to velo, which have relations of the same names;
+// columns, their types, and rows are compared. OIDs of these relations are mapped.
 //
 // A line "-- differs: why" before a statement says that velo's rows are others; its columns are
 // compared all the same.
@@ -157,7 +99,10 @@ func TestCorpus(t *testing.T) {
 	theirs := newPostgres(t)
 	stats := &pg.Stats{}
 	ours, err := pgx.Connect(t.Context(), "postgres://velo@"+
-		listen(t, pg.Config{Source: sample{}, Stats: stats, Log: slog.New(slog.DiscardHandler)})+"/velo?sslmode=disable")
+		listen(
+			t,
+			pg.Config{Source: sample{}, Stats: stats, Log: slog.New(slog.DiscardHandler)},
+		)+"/velo?sslmode=disable")
 	must(t, err)
 	defer func() { _ = ours.Close(context.Background()) }()
 	theirOIDs, ourOIDs := oidsOf(t, theirs), oidsOf(t, ours)
@@ -180,7 +125,11 @@ func TestCorpus(t *testing.T) {
 			}
 			marked := differs.MatchString(sql + "\n")
 			if marked && slices.Equal(want.rows, got.rows) {
-				t.Errorf("%s: the rows of a statement that is marked as different are the same:\n%s", filepath.Base(file), sql)
+				t.Errorf(
+					"%s: the rows of a statement that is marked as different are the same:\n%s",
+					filepath.Base(file),
+					sql,
+				)
 			}
 			if want.err != got.err || !slices.Equal(want.columns, got.columns) ||
 				!marked && !slices.Equal(want.rows, got.rows) {

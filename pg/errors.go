@@ -93,7 +93,7 @@ func asError(ctx context.Context, err error) *Error {
 	if errors.As(err, &c) {
 		return &Error{Code: c.Code, Message: c.Message, Hint: c.Hint, Position: c.Pos}
 	}
-	if ctx != nil && ctx.Err() != nil {
+	if ctx.Err() != nil {
 		cause := context.Cause(ctx)
 		switch {
 		case errors.Is(cause, errShutdown):

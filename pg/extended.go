@@ -11,9 +11,9 @@ func (c *session) parse(m *pgproto3.Parse) error {
 	if m.Name != "" && c.prepared[m.Name] != nil {
 		return errorf(codeDuplicateStmt, "prepared statement %q already exists", m.Name)
 	}
-	if c.prepared[m.Name] == nil && len(c.prepared) >= c.server.limits.Statements {
-		return errorf(codeLimit, "a session has at most %d prepared statements", c.server.limits.Statements).
-			hint("DEALLOCATE those that are not needed, or let the driver cache fewer.")
+	err := c.roomFor(m.Query, m.Name)
+	if err != nil {
+		return err
 	}
 	all, err := split(m.Query)
 	if err != nil {
@@ -31,6 +31,23 @@ func (c *session) parse(m *pgproto3.Parse) error {
 	}
 	c.prepared[m.Name] = p
 	c.out.send(&pgproto3.ParseComplete{})
+	return nil
+}
+
+// roomFor says whether another prepared statement may be kept. It takes the place of one of its
+// name.
+func (c *session) roomFor(text, name string) error {
+	bytes := len(text)
+	for n, p := range c.prepared {
+		if n != name {
+			bytes += len(p.text)
+		}
+	}
+	l := &c.server.limits
+	if c.prepared[name] == nil && len(c.prepared) >= l.Statements || bytes > l.StatementText {
+		return errorf(codeLimit, "a session has at most %d prepared statements, with %d KiB of text", l.Statements,
+			l.StatementText>>10).hint("DEALLOCATE those that are not needed, or let the driver cache fewer.")
+	}
 	return nil
 }
 
@@ -86,11 +103,16 @@ func (c *session) arguments(p *prepared, m *pgproto3.Bind) ([]any, error) {
 	}
 	n := len(m.ParameterFormatCodes)
 	if n > 1 && n != len(m.Parameters) {
-		return nil, errorf(codeProtocol, "bind message has %d parameter formats but %d parameters", n, len(m.Parameters))
+		return nil, errorf(
+			codeProtocol,
+			"bind message has %d parameter formats but %d parameters",
+			n,
+			len(m.Parameters),
+		)
 	}
 	args := make([]any, len(m.Parameters))
 	for i, raw := range m.Parameters {
-		v, err := parameter(c.types, &c.style, i+1, p.params[i], formatOf(m.ParameterFormatCodes, i), raw)
+		v, err := parameter(c.typeMap, &c.style, i+1, p.params[i], formatOf(m.ParameterFormatCodes, i), raw)
 		if err != nil {
 			return nil, err
 		}

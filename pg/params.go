@@ -14,7 +14,7 @@ import (
 )
 
 // parameter is the value of a parameter of Bind, as a Go value.
-func parameter(types *pgtype.Map, st *style, n int, oid uint32, format int16, raw []byte) (any, error) {
+func parameter(types func() *pgtype.Map, st *style, n int, oid uint32, format int16, raw []byte) (any, error) {
 	if raw == nil {
 		return nil, nil
 	}
@@ -26,7 +26,12 @@ func parameter(types *pgtype.Map, st *style, n int, oid uint32, format int16, ra
 	case formatBinary:
 		v, err = binaryParameter(types, oid, raw)
 	default:
-		return nil, errorf(codeProtocol, "parameter $%d has format %d; there are 0 for text and 1 for binary", n, format)
+		return nil, errorf(
+			codeProtocol,
+			"parameter $%d has format %d; there are 0 for text and 1 for binary",
+			n,
+			format,
+		)
 	}
 	if err != nil {
 		code := codeBadText
@@ -34,7 +39,7 @@ func parameter(types *pgtype.Map, st *style, n int, oid uint32, format int16, ra
 			code = codeBadBinary
 		}
 		name := strconv.FormatUint(uint64(oid), 10)
-		if t, ok := types.TypeForOID(oid); ok {
+		if t, ok := types().TypeForOID(oid); ok {
 			name = t.Name
 		}
 		return nil, errorf(code, "parameter $%d is not a valid %s: %v", n, name, err)
@@ -42,7 +47,7 @@ func parameter(types *pgtype.Map, st *style, n int, oid uint32, format int16, ra
 	return v, nil
 }
 
-func textParameter(types *pgtype.Map, st *style, oid uint32, s string) (any, error) {
+func textParameter(types func() *pgtype.Map, st *style, oid uint32, s string) (any, error) {
 	switch oid {
 	case 0, oidText, oidVarchar, oidBpchar, oidUnknown, oidName:
 		return validText(s)
@@ -83,7 +88,7 @@ func validText(s string) (any, error) {
 	return s, nil
 }
 
-func binaryParameter(types *pgtype.Map, oid uint32, b []byte) (any, error) {
+func binaryParameter(types func() *pgtype.Map, oid uint32, b []byte) (any, error) {
 	size := func(n int) error {
 		if len(b) != n {
 			return errorf(codeBadBinary, "%d bytes, and it has %d", len(b), n)
@@ -138,13 +143,13 @@ func binaryParameter(types *pgtype.Map, oid uint32, b []byte) (any, error) {
 	return listParameter(types, oid, formatBinary, b)
 }
 
-func binaryNumeric(types *pgtype.Map, b []byte) (any, error) {
+func binaryNumeric(types func() *pgtype.Map, b []byte) (any, error) {
 	var n pgtype.Numeric
-	err := types.Scan(oidNumeric, formatBinary, b, &n)
+	err := types().Scan(oidNumeric, formatBinary, b, &n)
 	if err != nil {
 		return nil, err
 	}
-	text, err := types.Encode(oidNumeric, formatText, n, nil)
+	text, err := types().Encode(oidNumeric, formatText, n, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -152,12 +157,12 @@ func binaryNumeric(types *pgtype.Map, b []byte) (any, error) {
 }
 
 // listParameter decodes what only the catalog can use, such as arrays of texts.
-func listParameter(types *pgtype.Map, oid uint32, format int16, b []byte) (any, error) {
-	t, ok := types.TypeForOID(oid)
+func listParameter(types func() *pgtype.Map, oid uint32, format int16, b []byte) (any, error) {
+	t, ok := types().TypeForOID(oid)
 	if !ok {
 		return nil, errorf(codeUnsupported, "there is no such type here")
 	}
-	v, err := t.Codec.DecodeValue(types, oid, format, b)
+	v, err := t.Codec.DecodeValue(types(), oid, format, b)
 	if err != nil {
 		return nil, err
 	}

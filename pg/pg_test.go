@@ -270,6 +270,18 @@ func TestTransaction(t *testing.T) {
 	if err != nil || tag.String() != "ROLLBACK" {
 		t.Errorf("COMMIT of a failed transaction: %v, %v", tag, err)
 	}
+	// Parameters go back with ROLLBACK, and with the end of SET LOCAL.
+	exec("SET my.x = 'a'; BEGIN; SET my.x = 'b'; SET LOCAL timezone = 'Asia/Tokyo'; ROLLBACK", "")
+	exec("BEGIN; SET my.y = 'c'; SET LOCAL my.x = 'd'; COMMIT", "")
+	var x, y, zone string
+	must(
+		t,
+		c.QueryRow(t.Context(), "SELECT current_setting('my.x'), current_setting('my.y'), current_setting('TimeZone')").
+			Scan(&x, &y, &zone),
+	)
+	if x != "a" || y != "c" || zone != "UTC" {
+		t.Errorf("after the transactions: %q, %q, %q, want a, c, UTC", x, y, zone)
+	}
 	exec("BEGIN", "")
 	exec("SAVEPOINT a", "")
 	exec("SELECT 1/0", "22012")
@@ -309,7 +321,15 @@ func TestRowLimits(t *testing.T) {
 				want = rows / int(limit)
 			}
 			if got != rows || suspended != want {
-				t.Errorf("%s, limit %d: %d rows, %d times suspended, want %d, %d", sql, limit, got, suspended, rows, want)
+				t.Errorf(
+					"%s, limit %d: %d rows, %d times suspended, want %d, %d",
+					sql,
+					limit,
+					got,
+					suspended,
+					rows,
+					want,
+				)
 			}
 			c.send(&pgproto3.Sync{})
 			c.expect("ReadyForQuery")
@@ -409,19 +429,23 @@ func TestMessages(t *testing.T) {
 		},
 		{
 			"a statement that is not there",
-			[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "x"}, parse("", "SELECT 1"), sync}, "ErrorResponse 26000, I",
+			[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "x"}, parse("", "SELECT 1"), sync},
+			"ErrorResponse 26000, I",
 		},
 		{
-			"a portal that is not there", []pgproto3.FrontendMessage{&pgproto3.Execute{Portal: "x"}, sync},
+			"a portal that is not there",
+			[]pgproto3.FrontendMessage{&pgproto3.Execute{Portal: "x"}, sync},
 			"ErrorResponse 34000, I",
 		},
 		{
-			"two statements in one Parse", []pgproto3.FrontendMessage{parse("", "SELECT 1; SELECT 2"), sync},
+			"two statements in one Parse",
+			[]pgproto3.FrontendMessage{parse("", "SELECT 1; SELECT 2"), sync},
 			"ErrorResponse 42601, I",
 		},
 		{
 			"too few parameters",
-			[]pgproto3.FrontendMessage{parse("", "SELECT $1::int"), &pgproto3.Bind{}, sync}, "ParseComplete, ErrorResponse 08P01, I",
+			[]pgproto3.FrontendMessage{parse("", "SELECT $1::int"), &pgproto3.Bind{}, sync},
+			"ParseComplete, ErrorResponse 08P01, I",
 		},
 		{
 			"a bad parameter",
@@ -437,11 +461,13 @@ func TestMessages(t *testing.T) {
 			"ParseComplete, ErrorResponse 22P03, I",
 		},
 		{
-			"a statement twice", []pgproto3.FrontendMessage{parse("a", "SELECT 1"), parse("a", "SELECT 1"), sync},
+			"a statement twice",
+			[]pgproto3.FrontendMessage{parse("a", "SELECT 1"), parse("a", "SELECT 1"), sync},
 			"ParseComplete, ErrorResponse 42P05, I",
 		},
 		{
-			"close and again", []pgproto3.FrontendMessage{
+			"close and again",
+			[]pgproto3.FrontendMessage{
 				parse("b", "SELECT 1"), &pgproto3.Close{ObjectType: 'S', Name: "b"}, parse("b", "SELECT 1"),
 				&pgproto3.Close{ObjectType: 'S', Name: "nothing"}, sync,
 			},
@@ -453,25 +479,29 @@ func TestMessages(t *testing.T) {
 			"ParseComplete, ParseComplete, ParseComplete, ErrorResponse 54000, I",
 		},
 		{
-			"too many portals", []pgproto3.FrontendMessage{
+			"too many portals",
+			[]pgproto3.FrontendMessage{
 				query("BEGIN"), parse("", "SELECT 1"), &pgproto3.Bind{DestinationPortal: "a"}, &pgproto3.Bind{DestinationPortal: "b"},
 				&pgproto3.Bind{DestinationPortal: "c"}, &pgproto3.Bind{DestinationPortal: "d"}, sync,
 			},
 			"CommandComplete BEGIN, T",
 		},
 		{
-			"a transaction that fails", []pgproto3.FrontendMessage{query("BEGIN; SELECT 1/0")},
+			"a transaction that fails",
+			[]pgproto3.FrontendMessage{query("BEGIN; SELECT 1/0")},
 			"CommandComplete BEGIN, ErrorResponse 22012, E",
 		},
 		{"writes", []pgproto3.FrontendMessage{query("DELETE FROM volumes")}, "ErrorResponse 25006, I"},
 		{"a function call", []pgproto3.FrontendMessage{&pgproto3.FunctionCall{}}, "ErrorResponse 0A000, I"},
 		{"copies that are late", []pgproto3.FrontendMessage{&pgproto3.CopyDone{}, sync}, "I"},
 		{
-			"set and show", []pgproto3.FrontendMessage{query("SET application_name = 'x'; SHOW application_name")},
+			"set and show",
+			[]pgproto3.FrontendMessage{query("SET application_name = 'x'; SHOW application_name")},
 			"ParameterStatus, CommandComplete SET, RowDescription, DataRow, CommandComplete SHOW, I",
 		},
 		{
-			"copy out", []pgproto3.FrontendMessage{query("COPY (SELECT symbol FROM volumes) TO STDOUT")},
+			"copy out",
+			[]pgproto3.FrontendMessage{query("COPY (SELECT symbol FROM volumes) TO STDOUT")},
 			"CopyOutResponse, CopyData, CopyData, CopyDone, CommandComplete COPY 2, I",
 		},
 		{
@@ -481,13 +511,22 @@ func TestMessages(t *testing.T) {
 				"CommandComplete MOVE 1, RowDescription, CommandComplete FETCH 0, CommandComplete CLOSE CURSOR, CommandComplete COMMIT, I",
 		},
 		{
+			"a FETCH that is prepared",
+			[]pgproto3.FrontendMessage{
+				query("BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 5)"), parse("", "FETCH 2 FROM c"), &pgproto3.Bind{},
+				&pgproto3.Execute{}, &pgproto3.Bind{}, &pgproto3.Execute{}, sync,
+			},
+			"CommandComplete BEGIN, CommandComplete DECLARE CURSOR, T",
+		},
+		{
 			"prepare and execute",
 			[]pgproto3.FrontendMessage{query("PREPARE p (text) AS SELECT n FROM volumes WHERE symbol = $1; EXECUTE p('S1'); DEALLOCATE p")},
 			"CommandComplete PREPARE, RowDescription, DataRow, CommandComplete SELECT 1, CommandComplete DEALLOCATE, I",
 		},
 		{
-			"what poolers send", []pgproto3.FrontendMessage{query("DISCARD ALL; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()")},
-			"CommandComplete DISCARD ALL, CommandComplete RESET, CommandComplete UNLISTEN, RowDescription, DataRow, CommandComplete SELECT 1, I",
+			"what poolers send",
+			[]pgproto3.FrontendMessage{query("SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; DISCARD ALL; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()")},
+			"CommandComplete SET, CommandComplete RESET, CommandComplete DISCARD ALL, CommandComplete RESET, CommandComplete UNLISTEN, RowDescription, DataRow, CommandComplete SELECT 1, I",
 		},
 	} {
 		c := dial(t, h.addr)
@@ -495,11 +534,19 @@ func TestMessages(t *testing.T) {
 		if got := c.until(); got != test.want {
 			t.Errorf("%s: %s\nwant %s", test.what, got, test.want)
 		}
+		if test.what == "a FETCH that is prepared" {
+			want := "ParseComplete, BindComplete, DataRow, DataRow, CommandComplete FETCH 2, BindComplete, DataRow, DataRow, " +
+				"CommandComplete FETCH 2, T"
+			if got := c.until(); got != want {
+				t.Errorf("%s: %s\nwant %s", test.what, got, want)
+			}
+		}
 		_ = c.conn.Close()
 	}
 }
 
-// Goal: messages that no client should send end the session at most, with an error, and nothing else.
+// Goal: messages that no client should send end the session at most, with an error, and nothing
+// else.
 func TestHostile(t *testing.T) {
 	h := serve(t, 2, pg.Config{Limits: pg.Limits{Message: 1 << 16, Startup: 200 * time.Millisecond}})
 	start := "\x00\x00\x00\x10\x00\x03\x00\x00user\x00a\x00\x00"
@@ -540,7 +587,8 @@ func TestHostile(t *testing.T) {
 	must(t, connect(t, h).QueryRow(t.Context(), "SELECT 1").Scan(&n))
 }
 
-// Goal: a statement ends when its client cancels it, when its time is over and when the client is gone.
+// Goal: a statement ends when its client cancels it, when its time is over and when the client is
+// gone.
 func TestCancel(t *testing.T) {
 	h := serve(t, 2, pg.Config{})
 	c := connect(t, h)

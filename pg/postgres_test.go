@@ -17,8 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// newPostgres starts a PostgreSQL of its own, with the database velo and the relations of sample. It
-// is gone when the test is.
+// newPostgres starts a PostgreSQL of its own, with the database velo and the relations of sample.
+// It is gone when the test is.
 func newPostgres(t *testing.T) *pgx.Conn {
 	bin := postgresBin()
 	if bin == "" {

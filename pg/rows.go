@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"iter"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -132,7 +133,8 @@ func (b *batchRows) copyOut(ctx context.Context, w *writer, st *style) (n int, e
 	}
 }
 
-// copyField appends a value as COPY writes it: \N for NULL, and a backslash before what would end it.
+// copyField appends a value as COPY writes it: \N for NULL, and a backslash before what would end
+// it.
 func (st *style) copyField(to []byte, t record.Type, c *record.Column, i int) []byte {
 	if c.Null(i) {
 		return append(to, '\\', 'N')
@@ -174,10 +176,17 @@ type memoryRows struct {
 	columns []column
 	rows    [][]any
 	text    func(value any, oid uint32) string // nil: the values are strings
-	types   *pgtype.Map
+	types   func() *pgtype.Map
+	open    *atomic.Int64 // values of all results like this one; nil if they are not counted
+	cells   int64         // those of this one
 }
 
-func (m *memoryRows) close() { m.rows = nil }
+func (m *memoryRows) close() {
+	if m.open != nil {
+		m.open.Add(-m.cells)
+	}
+	m.rows, m.cells = nil, 0
+}
 
 func (m *memoryRows) textOf(v any, oid uint32) string {
 	if m.text == nil {
@@ -220,7 +229,7 @@ func (m *memoryRows) field(to []byte, v any, oid uint32, format int16) ([]byte, 
 	text := m.textOf(v, oid)
 	value := []byte(text)
 	if format == formatBinary && !catalog.TextLike(oid) {
-		b, err := binaryOf(m.types, oid, text)
+		b, err := binaryOf(m.types(), oid, text)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,9 +21,12 @@ type Config struct {
 	Source Source
 	// TLS is used by clients that ask for it; nil if there is none.
 	TLS *tls.Config
-	// Users know the passwords; nil means that nobody is asked for one, which is only allowed on
-	// loopback.
+	// Users know the passwords. If Users and Password are nil, nobody is asked for one, which is
+	// only allowed on loopback.
 	Users *Users
+	// Password says whether a password is right; it is used if Users is nil. Clients send the
+	// password as it is, so other machines need TLS.
+	Password func(user, password string) bool
 	// Log gets what an operator should know; nil is slog.Default.
 	Log *slog.Logger
 	// Limits bound what clients take. Fields that are 0 have their default.
@@ -36,6 +40,7 @@ type Limits struct {
 	Connections   int           // clients at the same time; default 200, then SQLSTATE 53300
 	Message       int           // bytes of a message of a client, so of a statement too; default 1 MiB
 	Statements    int           // prepared statements of a session; default 1,000
+	StatementText int           // bytes of their texts together; default 8 MiB
 	Portals       int           // portals and cursors of a session; default 64
 	Startup       time.Duration // from the connection to the password; default 10 s
 	Idle          time.Duration // without a statement; default 1 h, then 57P05
@@ -43,13 +48,14 @@ type Limits struct {
 	Statement     time.Duration // one statement, if the client sets no statement_timeout; default 60 s, then 57014
 	Transaction   time.Duration // how long a transaction keeps its cut; default 5 s, then 72000
 	Write         time.Duration // a write to a client that takes nothing; default 30 s
-	SubscribeRows int           // rows of a view that SUBSCRIBE compares; default 1,000,000
+	Subscribed    int64         // bytes of the rows that all SUBSCRIBE compare with; default 256 MiB, then 53200
 }
 
 func (l Limits) withDefaults() Limits {
 	l.Connections = cmp.Or(l.Connections, 200)
 	l.Message = cmp.Or(l.Message, 1<<20)
 	l.Statements = cmp.Or(l.Statements, 1000)
+	l.StatementText = cmp.Or(l.StatementText, 8<<20)
 	l.Portals = cmp.Or(l.Portals, 64)
 	l.Startup = cmp.Or(l.Startup, 10*time.Second)
 	l.Idle = cmp.Or(l.Idle, time.Hour)
@@ -57,7 +63,7 @@ func (l Limits) withDefaults() Limits {
 	l.Statement = cmp.Or(l.Statement, time.Minute)
 	l.Transaction = cmp.Or(l.Transaction, 5*time.Second)
 	l.Write = cmp.Or(l.Write, 30*time.Second)
-	l.SubscribeRows = cmp.Or(l.SubscribeRows, 1_000_000)
+	l.Subscribed = cmp.Or(l.Subscribed, 256<<20)
 	return l
 }
 
@@ -90,16 +96,23 @@ type server struct {
 	started atomic.Int64 // clients that are in, bounded by Limits.Connections
 	open    atomic.Int64 // connections in all
 	unknown unknownLog
+	// heavy has a value for each statement over the catalog that looks at many rows. Package view
+	// bounds the others.
+	heavy chan struct{}
+	// cells are the values of open results of the catalog, subscribed the bytes of rows that
+	// SUBSCRIBE compares with.
+	cells, subscribed atomic.Int64
 
 	mu       sync.Mutex
 	sessions map[uint32]*session
 	lastID   uint32
 }
 
-// Serve serves clients until the context ends or the listener fails. It closes the listener, ends the
-// sessions, and returns when nothing of them is left. It refuses a listener that others than this
-// machine can reach, unless there are TLS and Users.
+// Serve serves clients until the context ends or the listener fails. It closes the listener, ends
+// the sessions, and returns when nothing of them is left. It refuses a listener that others than
+// this machine can reach, unless there are TLS and Users.
 func Serve(ctx context.Context, l net.Listener, config Config) error {
+	defer func() { _ = l.Close() }()
 	if config.Source == nil {
 		return errors.New("pg: no Source")
 	}
@@ -110,6 +123,7 @@ func Serve(ctx context.Context, l net.Listener, config Config) error {
 	s := &server{
 		config: config, limits: config.Limits.withDefaults(), stats: config.Stats, log: config.Log,
 		sessions: map[uint32]*session{}, began: time.Now().UTC(),
+		heavy: make(chan struct{}, max(4, runtime.GOMAXPROCS(0))),
 	}
 	if s.stats == nil {
 		s.stats = &Stats{}
@@ -171,9 +185,11 @@ func exposed(addr net.Addr, config Config) error {
 	case *net.UnixAddr:
 		return nil
 	}
-	if config.TLS == nil || config.Users == nil {
-		return fmt.Errorf("pg: %v can be reached from other machines: it needs TLS and passwords; or listen on 127.0.0.1",
-			addr)
+	if config.TLS == nil || config.Users == nil && config.Password == nil {
+		return fmt.Errorf(
+			"pg: %v can be reached from other machines: it needs TLS and passwords; or listen on 127.0.0.1",
+			addr,
+		)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package pg
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ type session struct {
 	secret   uint32
 	user     string
 	database string
-	types    *pgtype.Map
+	types    *pgtype.Map // made when it is needed, since it is large: see typeMap
 	started  bool
 
 	settings map[string]string // by name in lower case
@@ -53,7 +54,17 @@ type session struct {
 	skip bool
 
 	mu     sync.Mutex
+	busy   bool                    // a message is being answered
 	cancel context.CancelCauseFunc // of the statement that runs; nil if none does
+	asked  error                   // why the next statement of this message is to end at once; nil if it is not
+}
+
+// typeMap has the codecs of pgx, for values that are neither of views nor plain parameters.
+func (c *session) typeMap() *pgtype.Map {
+	if c.types == nil {
+		c.types = pgtype.NewMap()
+	}
+	return c.types
 }
 
 // A prepared is a statement that is ready to be run.
@@ -121,7 +132,7 @@ func (c *session) loop() {
 
 // end gives back what the session holds.
 func (c *session) end() {
-	c.endTransaction()
+	c.endTransaction(false)
 	for name := range c.portals {
 		c.closePortal(name)
 	}
@@ -137,7 +148,14 @@ func (c *session) unreadable(err error, idleCode string) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.fatal(errorf(idleCode, "terminating connection due to idle timeout"))
 	case errors.As(err, &large):
-		c.fatal(errorf(codeLimit, "a message of %d bytes, and there may be %d", large.ActualBodyLen, large.MaxExpectedBodyLen))
+		c.fatal(
+			errorf(
+				codeLimit,
+				"a message of %d bytes, and there may be %d",
+				large.ActualBodyLen,
+				large.MaxExpectedBodyLen,
+			),
+		)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isNetError(err):
 	default:
 		c.fatal(errorf(codeProtocol, "%v", err))
@@ -165,6 +183,8 @@ func (c *session) answer(m pgproto3.FrontendMessage) bool {
 			return true
 		}
 	}
+	c.setBusy(true)
+	defer c.setBusy(false)
 	switch m := m.(type) {
 	case *pgproto3.Query:
 		c.simple(m.String)
@@ -211,18 +231,18 @@ func (c *session) ready() {
 				c.closePortal(name)
 			}
 		}
-		c.tx.state = txNone
 	}
 	c.out.send(&pgproto3.ReadyForQuery{TxStatus: byte(c.tx.state)})
 	_ = c.out.flush()
 }
 
-// extended runs a step of the extended protocol. After an error the messages up to Sync are skipped.
+// extended runs a step of the extended protocol. After an error the messages up to Sync are
+// skipped.
 func (c *session) extended(text string, step func() error) {
 	err := c.protect(step)
 	if err != nil {
 		c.skip = true
-		c.failed(asError(nil, err), text)
+		c.failed(asError(context.Background(), err), text)
 	}
 }
 
@@ -235,7 +255,11 @@ func (c *session) protect(step func() error) (err error) {
 		}
 		c.server.stats.Panics.Add(1)
 		c.server.log.Error("pg: a statement has failed with a panic", "panic", r, "stack", string(debug.Stack()))
-		err = errorf(codeInternal, "internal error: %v", r).hint("This is a fault of velo. Please report it with the statement.")
+		err = errorf(
+			codeInternal,
+			"internal error: %v",
+			r,
+		).hint("This is a fault of velo. Please report it with the statement.")
 	}()
 	return step()
 }
@@ -274,7 +298,7 @@ func (c *session) notice(code, format string, args ...any) {
 func (c *session) simple(text string) {
 	err := c.protect(func() error { return c.simpleAll(text) })
 	if err != nil {
-		c.failed(asError(nil, err), text)
+		c.failed(asError(context.Background(), err), text)
 	}
 	c.ready()
 }
@@ -366,7 +390,8 @@ func (c *session) copyOut(ctx context.Context, r *result) (n int, err error) {
 	return n, err
 }
 
-// watchAfter is how long a statement runs before the session looks whether the client is still there.
+// watchAfter is how long a statement runs before the session looks whether the client is still
+// there.
 const watchAfter = time.Second
 
 // begins gives a statement its context: it ends at the timeout, at a request to cancel, when the
@@ -386,8 +411,11 @@ func (c *session) begins(p *prepared) (ctx context.Context, done func()) {
 	}
 	c.mu.Lock()
 	c.cancel = cancel
+	if c.asked != nil {
+		cancel(c.asked)
+	}
 	c.mu.Unlock()
-	unwatch := c.watch(cancel)
+	unwatch := c.watch(cancel, endless(p.tokens))
 	return ctx, func() {
 		c.mu.Lock()
 		c.cancel = nil
@@ -398,23 +426,44 @@ func (c *session) begins(p *prepared) (ctx context.Context, done func()) {
 	}
 }
 
+// setBusy says that a message is being answered, or that the session waits for one.
+func (c *session) setBusy(busy bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy, c.asked = busy, nil
+}
+
+// cancelStatement ends the statement that runs. While one is only being prepared it ends as soon as
+// it begins to run. Between messages there is nothing to end.
 func (c *session) cancelStatement(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cancel != nil {
+	switch {
+	case c.cancel != nil:
 		c.cancel(why)
+	case c.busy:
+		c.asked = why
 	}
 }
 
-// watch ends a long statement if the client leaves. Nothing is read that a later message needs: a
-// byte that comes only says that the client is there.
-func (c *session) watch(cancel context.CancelCauseFunc) (stop func()) {
+// watch ends a long statement if the client leaves. Messages that come meanwhile, such as that the
+// client is about to leave, stay in the buffer, so what comes after them is looked for too.
+func (c *session) watch(cancel context.CancelCauseFunc, endless bool) (stop func()) {
 	seen := make(chan struct{})
 	_ = c.conn.SetReadDeadline(time.Time{})
 	timer := time.AfterFunc(watchAfter, func() {
 		defer close(seen)
-		_, err := c.in.Peek(1)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		var err error
+		for n := 1; err == nil; n++ {
+			_, err = c.in.Peek(n)
+			n = max(n, c.in.Buffered())
+			// A statement without an end ends when the client says that it leaves. Others are
+			// answered first, since some clients do not wait before they say so.
+			if b, _ := c.in.Peek(n); endless && terminates(b) {
+				err = errGone
+			}
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, bufio.ErrBufferFull) {
 			cancel(errGone)
 		}
 	})
@@ -426,4 +475,42 @@ func (c *session) watch(cancel context.CancelCauseFunc) (stop func()) {
 		<-seen
 		_ = c.conn.SetReadDeadline(time.Time{})
 	}
+}
+
+// terminates says whether one of the messages in b is Terminate.
+func terminates(b []byte) bool {
+	for len(b) >= 5 {
+		if b[0] == 'X' {
+			return true
+		}
+		size := int64(binary.BigEndian.Uint32(b[1:])) + 1
+		if size < 5 || size > int64(len(b)) {
+			return false
+		}
+		b = b[size:]
+	}
+	return false
+}
+
+// A messageReader gives one message at a time, so that what a client has sent after it stays in the
+// buffer, where watch sees it.
+type messageReader struct {
+	in   *bufio.Reader
+	left int64 // bytes of the message that have not been read
+}
+
+func (r *messageReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		head, err := r.in.Peek(5)
+		if err != nil {
+			if len(head) == 0 {
+				return 0, err
+			}
+			return r.in.Read(p[:min(len(p), len(head))])
+		}
+		r.left = max(5, int64(binary.BigEndian.Uint32(head[1:]))+1)
+	}
+	n, err := r.in.Read(p[:min(int64(len(p)), r.left)])
+	r.left -= int64(n)
+	return n, err
 }

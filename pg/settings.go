@@ -96,7 +96,11 @@ func checkDateStyle(_ *session, v string) (string, *Error) {
 		case "ymd":
 			order = "YMD"
 		default:
-			return "", errorf(codeUnsupported, "DateStyle %q is not supported", v).hint("Times are written in style ISO.")
+			return "", errorf(
+				codeUnsupported,
+				"DateStyle %q is not supported",
+				v,
+			).hint("Times are written in style ISO.")
 		}
 	}
 	return "ISO, " + order, nil
@@ -149,8 +153,13 @@ func duration(v string) (time.Duration, bool) {
 		name string
 		unit time.Duration
 	}{
-		{"ms", time.Millisecond}, {"min", time.Minute}, {"us", time.Microsecond}, {"s", time.Second},
-		{"h", time.Hour}, {"d", 24 * time.Hour}, {"", time.Millisecond},
+		{"ms", time.Millisecond},
+		{"min", time.Minute},
+		{"us", time.Microsecond},
+		{"s", time.Second},
+		{"h", time.Hour},
+		{"d", 24 * time.Hour},
+		{"", time.Millisecond},
 	}
 	for _, u := range units {
 		digits, ok := strings.CutSuffix(v, u.name)
@@ -175,8 +184,8 @@ func checkZone(s *session, v string) (string, *Error) {
 	return name, nil
 }
 
-// zoneOf finds a zone: one with a name, or an offset as POSIX writes it, such as GMT-02:00, which is
-// two hours ahead.
+// zoneOf finds a zone: one with a name, or an offset as POSIX writes it, such as GMT-02:00, which
+// is two hours ahead.
 func zoneOf(v string) (string, *time.Location, bool) {
 	v = strings.TrimSpace(v)
 	switch strings.ToLower(v) {
@@ -230,14 +239,19 @@ func boolean(v string) (on, ok bool) {
 	return false, false
 }
 
-// maxSettings is how many settings that velo does not know a session keeps.
-const maxSettings = 200
+// maxSettings is how many parameters that velo does not know a session keeps.
+const (
+	maxSettings  = 200
+	maxValueSize = 4 << 10 // bytes of the value of a parameter
+)
 
 // set sets a parameter of the session, and tells the client if it wants to know.
 func (s *session) set(name, value string) *Error {
 	known := settingOf(name)
 	key := strings.ToLower(name)
 	switch {
+	case len(value)+len(name) > maxValueSize:
+		return errorf(codeLimit, "the value of a parameter has at most %d bytes", maxValueSize)
 	case known == nil && len(s.settings) > maxSettings+len(settings):
 		return errorf(codeLimit, "a session keeps %d parameters", maxSettings)
 	case known == nil:

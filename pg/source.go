@@ -22,7 +22,7 @@ type View struct {
 	Key     []string       // columns that together have each value once; nil if there are none
 	Kind    Kind
 	Comment string
-	Text    string // the SELECT that defines it
+	Text    func() string // the SELECT that defines it; nil if it is not known
 }
 
 // A Kind is what a view is to clients that ask the catalog.
@@ -52,11 +52,16 @@ type Rows interface {
 	Close() error
 }
 
-// A Describer is a Source that compiles a SELECT without running it. Types of parameters that the
-// text does not say are 0. Of other sources the columns of a prepared statement are those of a run
-// with NULL for all parameters.
+// A Description says what a SELECT takes and gives.
+type Description struct {
+	Columns    *record.Schema
+	Parameters []record.Type // those that the text does not say are 0
+}
+
+// A Describer is a Source that compiles a SELECT without running it. Of other sources the columns
+// of a prepared statement are those of a run with NULL for all parameters.
 type Describer interface {
-	Describe(sql string) (columns *record.Schema, parameters []record.Type, err error)
+	Describe(sql string) (Description, error)
 }
 
 // A Lister is a Source that lists other things by name for SHOW, such as jobs and sources.

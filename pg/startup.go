@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Codes of the first message.
@@ -54,9 +53,9 @@ func (s *server) serve(conn net.Conn) {
 		out:      writer{conn: secured, timeout: s.limits.Write},
 		settings: map[string]string{}, first: map[string]string{},
 		prepared: map[string]*prepared{}, portals: map[string]*portal{},
-		tx: transaction{state: txNone}, types: pgtype.NewMap(), style: style{zone: time.UTC, utc: true},
+		tx: transaction{state: txNone}, style: style{zone: time.UTC, utc: true},
 	}
-	c.backend = pgproto3.NewBackend(c.in, nil)
+	c.backend = pgproto3.NewBackend(&messageReader{in: c.in}, nil)
 	c.backend.SetMaxBodyLen(s.limits.Message)
 	if !c.begin(params) {
 		s.stats.Refused.Add(1)
@@ -212,7 +211,10 @@ func (c *session) start(params []string) *Error {
 			c.database = value
 		case "replication":
 			if on, ok := boolean(value); !ok || on {
-				return errorf(codeUnsupported, "there is no replication here").hint("SUBSCRIBE tells what changes in a view.")
+				return errorf(
+					codeUnsupported,
+					"there is no replication here",
+				).hint("SUBSCRIBE tells what changes in a view.")
 			}
 		case "options":
 			e = c.options(value)
@@ -300,19 +302,43 @@ func optionWords(text string) (words []string) {
 
 // authenticate asks for the password.
 func (c *session) authenticate() *Error {
-	users := c.server.config.Users
-	if users == nil {
+	users, password := c.server.config.Users, c.server.config.Password
+	if users == nil && password == nil {
 		return nil
 	}
 	if _, ok := c.conn.(*tls.Conn); !ok && c.server.config.TLS != nil && !loopback(c.conn.RemoteAddr()) {
 		return errorf(codeBadAuth, "connections from other machines need TLS").hint("Connect with sslmode=require.")
 	}
-	err := users.ask(c)
+	var err error
+	if users != nil {
+		err = users.ask(c)
+	} else {
+		err = c.askPlain(password)
+	}
 	if err == nil {
 		return nil
 	}
 	c.server.log.Warn("pg: a client was refused", "user", c.user, "from", fmt.Sprint(c.conn.RemoteAddr()), "error", err)
 	return errorf(codeBadPassword, "password authentication failed for user %q", c.user)
+}
+
+// askPlain asks for a password as it is.
+func (c *session) askPlain(right func(user, password string) bool) error {
+	c.out.send(&pgproto3.AuthenticationCleartextPassword{})
+	err := c.out.flush()
+	if err != nil {
+		return err
+	}
+	_ = c.backend.SetAuthType(pgproto3.AuthTypeCleartextPassword)
+	m, err := c.backend.Receive()
+	if err != nil {
+		return err
+	}
+	p, ok := m.(*pgproto3.PasswordMessage)
+	if !ok || !right(c.user, p.Password) {
+		return errors.New("the password is wrong")
+	}
+	return nil
 }
 
 func loopback(a net.Addr) bool {

@@ -2,6 +2,7 @@ package pg
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -94,7 +95,7 @@ func (c *session) prepareCommand(text string, t []catalog.Token, types []uint32,
 	case "release":
 		return c.release(t)
 	case "set":
-		return c.setStatement(text, t)
+		return c.setStatement(t)
 	case "reset":
 		return c.resetStatement(t)
 	case "show":
@@ -106,7 +107,7 @@ func (c *session) prepareCommand(text string, t []catalog.Token, types []uint32,
 	case "prepare":
 		return c.prepareStatement(text, t)
 	case "execute":
-		return c.executeStatement(text, t)
+		return c.executeStatement(t)
 	case "declare":
 		return c.declare(text, t)
 	case "fetch", "move":
@@ -129,14 +130,18 @@ func (c *session) prepareCommand(text string, t []catalog.Token, types []uint32,
 	case "analyze":
 		return command("ANALYZE", func(context.Context) error { return nil }), nil
 	case "checkpoint":
-		return nil, errorf("42501", "CHECKPOINT is a matter of the job").hint("POST /v1/jobs/NAME/checkpoint makes one.")
+		return nil, errorf(
+			"42501",
+			"CHECKPOINT is a matter of the job",
+		).hint("POST /v1/jobs/NAME/checkpoint makes one.")
 	}
 	return nil, nil
 }
 
-// endless says that a statement runs until it is cancelled.
+// endless says that a statement runs until it is cancelled: SUBSCRIBE, and COPY of it.
 func endless(t []catalog.Token) bool {
-	return slices.ContainsFunc(t[:min(len(t), 4)], func(t catalog.Token) bool { return t.Is("subscribe") })
+	return len(t) > 0 && !t[0].Is("declare") &&
+		slices.ContainsFunc(t[:min(len(t), 4)], func(t catalog.Token) bool { return t.Is("subscribe") })
 }
 
 // query prepares a SELECT: over views, or over the catalog and without FROM.
@@ -169,7 +174,7 @@ func (c *session) query(text string, t []catalog.Token, types []uint32, describe
 	}
 	q, err := catalog.Compile(stmt, c.database1(views), types)
 	if err != nil {
-		if other == "" || catalog.Has(other) {
+		if isUnknown(err, other) {
 			c.unknown(t, text)
 		}
 		return nil, err
@@ -178,14 +183,41 @@ func (c *session) query(text string, t []catalog.Token, types []uint32, describe
 	for i, col := range q.Columns {
 		columns[i] = column{name: col.Name, oid: col.Type, mod: -1}
 	}
-	return &prepared{columns: columns, params: q.Parameters, run: func(ctx context.Context, args []any) (*result, error) {
-		rows, err := q.Run(ctx, args)
-		if err != nil {
-			return nil, err
+	return &prepared{
+		columns: columns,
+		params:  q.Parameters,
+		run: func(ctx context.Context, args []any) (*result, error) {
+			rows, err := q.Run(ctx, catalogArgs(args))
+			if err != nil {
+				return nil, err
+			}
+			m := &memoryRows{columns: columns, rows: rows, text: q.Text, types: c.typeMap, open: &c.server.cells}
+			m.cells = int64(len(rows) * len(columns))
+			if m.open.Add(m.cells) > maxOpenCells {
+				m.close()
+				return nil, errorf(
+					codeOutOfMemory,
+					"open results of the catalog have more than %d values",
+					maxOpenCells,
+				)
+			}
+			return &result{columns: columns, rows: m, tag: "SELECT", count: true}, nil
+		},
+	}, nil
+}
+
+// maxOpenCells is how many values of the catalog all results may have that have not been read.
+const maxOpenCells = 20_000_000
+
+// catalogArgs are parameters as the catalog knows them: it has no decimals.
+func catalogArgs(args []any) []any {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if d, ok := a.(record.Decimal); ok {
+			args[i] = d.Float64()
 		}
-		m := &memoryRows{columns: columns, rows: rows, text: q.Text, types: c.types}
-		return &result{columns: columns, rows: m, tag: "SELECT", count: true}, nil
-	}}, nil
+	}
+	return args
 }
 
 // isView says whether a name in FROM is one of the views. pg_catalog is searched first.
@@ -226,11 +258,12 @@ func (c *session) viewQuery(
 		if n > maxParameters {
 			return nil, errorf(codeLimit, "a statement has at most %d parameters", maxParameters)
 		}
-		schema, known, err := c.describeQuery(sql, n)
+		d, err := c.describeQuery(sql, n)
 		if err != nil {
-			return nil, asError(nil, err)
+			return nil, asError(context.Background(), err)
 		}
-		p.columns = columnsOf(schema)
+		known := d.Parameters
+		p.columns = columnsOf(d.Columns)
 		p.params = make([]uint32, n)
 		for i := range p.params {
 			switch {
@@ -282,7 +315,7 @@ func lastParameter(t []catalog.Token) (n int) {
 }
 
 // describeQuery finds the columns and the types of the parameters of a SELECT over views.
-func (c *session) describeQuery(sql string, params int) (*record.Schema, []record.Type, error) {
+func (c *session) describeQuery(sql string, params int) (Description, error) {
 	source := c.server.config.Source
 	if d, ok := source.(Describer); ok {
 		return d.Describe(sql)
@@ -291,19 +324,20 @@ func (c *session) describeQuery(sql string, params int) (*record.Schema, []recor
 	defer cancel()
 	r, err := source.Begin()
 	if err != nil {
-		return nil, nil, err
+		return Description{}, err
 	}
 	defer r.Close()
 	rows, err := r.Select(ctx, sql, make([]any, params)...)
 	if err != nil {
-		return nil, nil, err
+		return Description{}, err
 	}
 	defer func() { _ = rows.Close() }()
-	return rows.Schema(), nil, nil
+	return Description{Columns: rows.Schema()}, nil
 }
 
-// bare is one SELECT of a text, without the qualifiers that package query does not take: those of the schema, and
-// the name of the view before a column. Blanks take their place, so that places in errors stay.
+// bare is one SELECT of a text, without the qualifiers that package query does not take: those of
+// the schema, and the name of the view before a column. Blanks take their place, so that places in
+// errors stay.
 func bare(text string, t []catalog.Token, views []View) string {
 	out := []byte(part(text[:t[len(t)-1].End], t[0].Pos))
 	blank := func(from, to int) {
@@ -322,12 +356,29 @@ func bare(text string, t []catalog.Token, views []View) string {
 			blank(t[i].Pos, t[i+1].End)
 			i += 2
 		}
-		if i+2 < len(t) && name(i) && t[i+1].Is(".") && (name(i+2) || t[i+2].Is("*")) && isView(catalog.Name{Name: t[i].Text}, views) {
+		if i+2 < len(t) && name(i) && t[i+1].Is(".") && (name(i+2) || t[i+2].Is("*")) &&
+			isView(catalog.Name{Name: t[i].Text}, views) {
 			blank(t[i].Pos, t[i+1].End)
 			i += 2
 		}
 	}
 	return string(out)
+}
+
+// isUnknown says whether an error means that velo lacks something of the catalog, and not that the
+// client is wrong. relation is a relation that the statement reads.
+func isUnknown(err error, relation string) bool {
+	var e *catalog.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case codeUndefinedTable:
+		return strings.HasPrefix(relation, "pg_") || strings.HasPrefix(relation, "information_schema.")
+	case "42883", codeUnsupported, codeSyntax:
+		return true
+	}
+	return false
 }
 
 // unknown counts a statement that velo does not know, and logs it the first time. Constants are not
@@ -358,11 +409,15 @@ func (c *session) unknown(t []catalog.Token, text string) {
 // database1 is the catalog as this session sees it.
 func (c *session) database1(views []View) *catalog.Database {
 	d := &catalog.Database{
-		Name: c.database, Owner: owner, User: c.user, PID: int64(c.id), Started: c.server.began,
+		Heavy: c.server.heavy,
+		Name:  c.database, Owner: owner, User: c.user, PID: int64(c.id), Started: c.server.began,
 		Version: "PostgreSQL " + ServerVersion + ": live results of velo",
 		Users:   []string{c.user},
 		Setting: func(name string) (string, bool) { return c.setting(name), c.known(name) },
-		Set:     func(name, value string) error { return c.setError(name, value) },
+		Set: func(name, value string) error {
+			c.remember(name, false)
+			return c.setError(name, value)
+		},
 		Settings: func() (names, values []string) {
 			for _, r := range c.allSettings() {
 				names, values = append(names, r[0].(string)), append(values, r[1].(string))

@@ -9,8 +9,8 @@ import (
 	"github.com/velo-engine/velo/pg/catalog"
 )
 
-// How often SUBSCRIBE looks for changes: every subscribeEvery, but so that comparing takes a tenth of
-// the time at most.
+// How often SUBSCRIBE looks for changes: every subscribeEvery, but so that comparing takes a tenth
+// of the time at most.
 const (
 	subscribeEvery = 200 * time.Millisecond
 	subscribeShare = 10
@@ -48,7 +48,8 @@ func (c *session) subscribe(t []catalog.Token) (*prepared, error) {
 			columns = columnsOf(v.Schema)
 		}
 	}
-	columns = append([]column{{name: "velo_time", oid: oidTimestamptz, mod: -1}, {name: "velo_diff", oid: oidInt8, mod: -1}},
+	columns = append(
+		[]column{{name: "velo_time", oid: oidTimestamptz, mod: -1}, {name: "velo_diff", oid: oidInt8, mod: -1}},
 		columns...)
 	return &prepared{columns: columns, run: func(context.Context, []any) (*result, error) {
 		f := &feed{session: c, sql: "SELECT * FROM " + quoted(n.Name), columns: columns, have: map[string]int64{}}
@@ -67,6 +68,7 @@ type feed struct {
 	columns []column
 	have    map[string]int64 // how often each row is there
 	pending []change
+	held    int64         // bytes of have, as they are counted in the server
 	cost    time.Duration // of the last comparison
 	next    time.Time     // when to look again
 }
@@ -78,7 +80,27 @@ type change struct {
 	row  string // as fields of a DataRow
 }
 
-func (f *feed) close() { f.have, f.pending = nil, nil }
+// rowOverhead is about what a row takes beside its bytes.
+const rowOverhead = 64
+
+func (f *feed) close() {
+	f.session.server.subscribed.Add(-f.held)
+	f.have, f.pending, f.held = nil, nil, 0
+}
+
+// hold counts what the rows of the next comparison take; those of the last are held as well.
+func (f *feed) hold(bytes int64) error {
+	if bytes <= f.held {
+		return nil
+	}
+	all := f.session.server.subscribed.Add(bytes - f.held)
+	f.held = bytes
+	if most := f.session.server.limits.Subscribed; all > most {
+		return errorf(codeOutOfMemory, "the rows that all SUBSCRIBE compare with have more than %d MiB", most>>20).
+			hint("Subscribe to views with fewer rows.")
+	}
+	return nil
+}
 
 // look reads the view and finds what has changed.
 func (f *feed) look(ctx context.Context) error {
@@ -97,7 +119,7 @@ func (f *feed) look(ctx context.Context) error {
 	now := map[string]int64{}
 	us := began.UnixMicro()
 	var buf []byte
-	count := 0
+	bytes := int64(0)
 	for {
 		more, err := b.fill(ctx)
 		if err != nil {
@@ -110,16 +132,18 @@ func (f *feed) look(ctx context.Context) error {
 			return errorf(codeUnsupported, "the view has other columns now").hint("SUBSCRIBE again.")
 		}
 		for ; b.next < b.batch.Len(); b.next++ {
-			count++
-			if count > f.session.server.limits.SubscribeRows {
-				return errorf(codeLimit, "SUBSCRIBE compares at most %d rows", f.session.server.limits.SubscribeRows).
-					hint("Make a view that has fewer.")
-			}
 			buf = buf[:0]
 			for i, t := range b.types {
 				buf = f.session.style.field(buf, t, b.batch.Column(i), b.next, formatText)
 			}
 			now[string(buf)]++
+			if now[string(buf)] == 1 {
+				bytes += int64(len(buf)) + rowOverhead
+			}
+		}
+		err = f.hold(bytes)
+		if err != nil {
+			return err
 		}
 	}
 	for row, n := range f.have {
@@ -161,9 +185,15 @@ func (f *feed) wait(ctx context.Context, until time.Time) (bool, error) {
 	return true, nil
 }
 
-// send gives what has changed: up to limit changes, or those of one comparison. It waits a while for
-// a first one. A feed has no end.
-func (f *feed) send(ctx context.Context, w *writer, st *style, formats []int16, limit int) (n int, done bool, err error) {
+// send gives what has changed: up to limit changes, or those of one comparison. It waits a while
+// for a first one. A feed has no end.
+func (f *feed) send(
+	ctx context.Context,
+	w *writer,
+	st *style,
+	formats []int16,
+	limit int,
+) (n int, done bool, err error) {
 	for _, format := range formats {
 		if format != formatText {
 			return 0, false, errorf(codeUnsupported, "SUBSCRIBE gives rows in text format")

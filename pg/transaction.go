@@ -3,6 +3,7 @@ package pg
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/velo-engine/velo/pg/catalog"
@@ -15,6 +16,14 @@ type transaction struct {
 	expires *time.Timer
 	expired <-chan struct{} // closed when the cut has been let go
 	saved   []savepoint
+	before  map[string]before // parameters that it has set
+}
+
+// A before is what a parameter was before a transaction set it.
+type before struct {
+	value string
+	known bool
+	local bool // SET LOCAL: the value goes back at COMMIT too
 }
 
 // A savepoint is where ROLLBACK TO goes back to. Nothing is written, so only its name matters.
@@ -53,7 +62,7 @@ func (c *session) reading() (_ Reading, end func(), err error) {
 // tooOld says that the cut of the transaction has been let go.
 func (c *session) tooOld() *Error {
 	return errorf(codeSnapshotOld, "snapshot too old: a transaction keeps its cut for %v", c.server.limits.Transaction).
-		hint("ROLLBACK, and begin again. A result that has been read stays: read what belongs together soon after BEGIN.")
+		hint("ROLLBACK, and begin again. Read what belongs together soon after BEGIN.")
 }
 
 func (c *session) letGo() {
@@ -73,9 +82,21 @@ func (c *session) failTransaction() {
 	c.tx.state = txFailed
 }
 
-func (c *session) endTransaction() {
+// endTransaction ends the transaction. Parameters get back what they were before ROLLBACK, and
+// before SET LOCAL.
+func (c *session) endTransaction(commit bool) {
 	c.letGo()
+	set := c.tx.before
 	c.tx = transaction{state: txNone}
+	for name, b := range set {
+		switch {
+		case commit && !b.local:
+		case b.known:
+			_ = c.set(name, b.value)
+		default:
+			delete(c.settings, strings.ToLower(name))
+		}
+	}
 	for name, p := range c.portals {
 		if !p.hold {
 			c.closePortal(name)
@@ -103,8 +124,8 @@ func (c *session) beginTx(t []catalog.Token) (*prepared, error) {
 	}), nil
 }
 
-// modes checks the modes of a transaction. Whatever is asked for, all statements read one cut, which
-// is what SERIALIZABLE means for reads.
+// modes checks the modes of a transaction. Whatever is asked for, all statements read one cut,
+// which is what SERIALIZABLE means for reads.
 func modes(t []catalog.Token) error {
 	words := []string{
 		"work", "transaction", "isolation", "level", "read", "write", "only", "committed", "uncommitted", "repeatable",
@@ -155,7 +176,7 @@ func (c *session) endOnly(commit, chain bool) *prepared {
 			}
 			c.notice(codeNoTx, "there is no transaction in progress")
 		}
-		c.endTransaction()
+		c.endTransaction(tag == "COMMIT")
 		if chain {
 			c.tx.state = txOpen
 		}

@@ -25,12 +25,25 @@ func (s *viewSource) Views() (all []View) {
 
 func (s *viewSource) Begin() (Reading, error) { return viewReading{s.catalog.Begin()}, nil }
 
-func (s *viewSource) Describe(sql string) (*record.Schema, []record.Type, error) {
+func (s *viewSource) Describe(sql string) (Description, error) {
 	d, err := s.catalog.Describe(sql)
 	if err != nil {
-		return nil, nil, err
+		return Description{}, err
 	}
-	return d.Result, d.Parameters, nil
+	return Description{d.Result, d.Parameters}, nil
+}
+
+// Explain is the plan of a SELECT over the rows of a view.
+func (s *viewSource) Explain(sql string) (string, error) {
+	var schemas []*record.Schema
+	for _, i := range s.catalog.List() {
+		schemas = append(schemas, i.Schema)
+	}
+	p, err := query.Compile(sql, schemas...)
+	if err != nil {
+		return "", err
+	}
+	return p.Explain()
 }
 
 type viewReading struct{ *view.Reading }

@@ -96,8 +96,9 @@ type joinRef struct {
 type node any
 
 type constant struct {
-	v   any
-	typ uint32
+	v    any
+	typ  uint32
+	text string // of a number, as it was written
 }
 
 type parameter struct{ n, pos int }

@@ -95,8 +95,8 @@ func (s *scope) noFunction(x *call, args []value) *Error {
 	return &Error{
 		Code: codeUndefinedFunc, Pos: x.pos,
 		Message: "function " + x.name + "(" + strings.Join(names, ", ") + ") does not exist",
-		Hint: "Statements about the catalog may use the functions that psql and the drivers use. Functions of records are " +
-			"there in a SELECT over a view.",
+		Hint: "Statements about the catalog may use the functions that psql and the drivers use. A SELECT over a " +
+			"view has those of records.",
 	}
 }
 
@@ -228,7 +228,14 @@ func (s *scope) windowCall(x *call) value {
 		w.agg, typ = s.aggregateOf(x)
 	case slices.Contains([]string{"row_number", "rank", "dense_rank"}, x.name) && len(x.args) == 0:
 	default:
-		panic(fault(codeUnsupported, x.pos, "window function %s is not supported in statements about the catalog", x.name))
+		panic(
+			fault(
+				codeUnsupported,
+				x.pos,
+				"window function %s is not supported in statements about the catalog",
+				x.name,
+			),
+		)
 	}
 	for _, p := range x.over.partition {
 		w.partition = append(w.partition, s.expr(p))
@@ -269,7 +276,7 @@ func (f *folder) add(args []any) error {
 	v := args[0]
 	if f.name == "array_agg" {
 		f.all = append(f.all, v)
-		return nil
+		return fits(len(f.all))
 	}
 	if v == nil {
 		return nil
@@ -290,14 +297,16 @@ func (f *folder) add(args []any) error {
 	case "bool_or":
 		f.v = v == true || f.v == true
 	case "string_agg":
-		if !first && args[1] != nil {
-			f.text.WriteString(args[1].(string))
-		}
 		s, ok := v.(string)
-		if !ok {
+		sep, ok2 := args[1].(string)
+		if !first {
+			f.text.WriteString(sep)
+		}
+		if !ok || !ok2 && args[1] != nil {
 			return fault(codeUndefinedFunc, -1, "string_agg takes text")
 		}
 		f.text.WriteString(s)
+		return fits(f.text.Len())
 	case "avg":
 		if first {
 			f.v = 0.0
@@ -340,7 +349,7 @@ func (f *folder) result() any {
 
 var setNames = []string{
 	"generate_series", "unnest", "generate_subscripts", "_pg_expandarray", "pg_get_keywords", "pg_options_to_table",
-	"aclexplode", "pg_listening_channels", "regexp_split_to_table", "string_to_table", "pg_partition_ancestors",
+	"aclexplode", "pg_listening_channels", "string_to_table", "pg_partition_ancestors",
 }
 
 func isSet(name string) bool { return slices.Contains(setNames, name) }
@@ -379,13 +388,6 @@ func (s *scope) set(x *call) setValue {
 			panic(s.noFunction(x, args))
 		}
 	}
-	fields := func(pairs ...any) (cols []Column) {
-		for i := 0; i < len(pairs); i += 2 {
-			cols = append(cols, Column{Name: pairs[i].(string), Type: uint32(pairs[i+1].(int)), Mod: -1})
-		}
-		return cols
-	}
-	none := func(*env) ([]any, error) { return nil, nil }
 	switch x.name {
 	case "generate_series":
 		need(2, 3)
@@ -407,7 +409,7 @@ func (s *scope) set(x *call) setValue {
 		need(1, 1)
 		elem := cmp.Or(elementOf(args[0].typ), oidText)
 		return setValue{
-			typ: oidRecord, cols: fields("x", int(elem), "n", oidInt4),
+			typ: oidRecord, cols: fieldsOf("x", int(elem), "n", oidInt4),
 			set: call(func(_ *env, a []any) (out []any, _ error) {
 				all, _ := a[0].([]any)
 				for i, v := range all {
@@ -416,35 +418,56 @@ func (s *scope) set(x *call) setValue {
 				return out, nil
 			}),
 		}
-	case "pg_get_keywords":
-		need(0, 0)
-		return setValue{
-			typ: oidRecord, cols: fields("word", oidText, "catcode", oidChar, "barelabel", oidBool, "catdesc", oidText,
-				"baredesc", oidText),
-			set: func(*env) (out []any, _ error) {
-				for _, r := range constantRows("pg_get_keywords") {
-					out = append(out, record{fields: []any{r[0], r[1], r[2] == "true", r[3], r[4]}})
-				}
-				return out, nil
-			},
-		}
-	case "pg_options_to_table":
-		return setValue{typ: oidRecord, cols: fields("option_name", oidText, "option_value", oidText), set: none}
-	case "aclexplode":
-		return setValue{
-			typ: oidRecord, set: none,
-			cols: fields("grantor", oidOID, "grantee", oidOID, "privilege_type", oidText, "is_grantable", oidBool),
-		}
-	case "pg_listening_channels", "pg_partition_ancestors":
-		return setValue{typ: oidText, set: none}
+	case "string_to_table":
+		need(2, 2)
+		return setValue{typ: oidText, set: call(func(_ *env, a []any) (out []any, _ error) {
+			text, ok := a[0].(string)
+			sep, ok2 := a[1].(string)
+			if !ok || !ok2 {
+				return nil, s.noFunction(x, args)
+			}
+			for part := range strings.SplitSeq(text, sep) {
+				out = append(out, part)
+			}
+			return out, nil
+		})}
 	}
-	need(2, 3)
-	return setValue{typ: oidText, set: call(func(_ *env, a []any) (out []any, _ error) {
-		for part := range strings.SplitSeq(a[0].(string), a[1].(string)) {
-			out = append(out, part)
-		}
-		return out, nil
-	})}
+	return constantSets[x.name]
+}
+
+func fieldsOf(pairs ...any) (cols []Column) {
+	for i := 0; i < len(pairs); i += 2 {
+		cols = append(cols, Column{Name: pairs[i].(string), Type: uint32(pairs[i+1].(int)), Mod: -1})
+	}
+	return cols
+}
+
+func noRows(*env) ([]any, error) { return nil, nil }
+
+// constantSets are the sets that do not depend on arguments.
+var constantSets = map[string]setValue{
+	"pg_get_keywords": {
+		typ: oidRecord, set: keywordRows,
+		cols: fieldsOf(
+			"word", oidText, "catcode", oidChar, "barelabel", oidBool, "catdesc", oidText, "baredesc", oidText,
+		),
+	},
+	"pg_options_to_table": {
+		typ: oidRecord, set: noRows, cols: fieldsOf("option_name", oidText, "option_value", oidText),
+	},
+	"aclexplode": {
+		typ: oidRecord, set: noRows,
+		cols: fieldsOf("grantor", oidOID, "grantee", oidOID, "privilege_type", oidText, "is_grantable", oidBool),
+	},
+	"pg_listening_channels":  {typ: oidText, set: noRows},
+	"pg_partition_ancestors": {typ: oidRegclass, set: noRows},
+}
+
+func keywordRows(*env) (out []any, _ error) {
+	for _, r := range constantRows("pg_get_keywords") {
+		out = append(out, record{fields: []any{r[0], r[1], r[2] == "true", r[3], r[4]}})
+	}
+	return out, nil
 }
 
 func series(_ *env, a []any) (all []any, err error) {

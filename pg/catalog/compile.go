@@ -13,8 +13,13 @@ type Query struct {
 	db         *Database
 }
 
-// maxWork is how many rows a statement may look at. It bounds joins of everything with everything.
-const maxWork = 20_000_000
+// Limits of a statement. They bound joins of everything with everything.
+const (
+	maxWork   = 5_000_000 // rows that it looks at
+	maxBytes  = 64 << 20  // about what its rows take, also those that a subquery or a group needs
+	maxText   = 1 << 20   // bytes of a text, or elements of an array, that an expression makes
+	heavyWork = 20_000    // from here on it needs a place in Database.Heavy
+)
 
 // A runtime is what a run of a statement has for itself.
 type runtime struct {
@@ -22,6 +27,8 @@ type runtime struct {
 	db      *Database
 	args    []any
 	work    int
+	bytes   int
+	heavy   bool            // it has a place in Database.Heavy
 	cache   map[any][][]any // rows of relations and of subqueries that depend on nothing outside
 	indexes map[indexKey]map[any][][]any
 }
@@ -29,11 +36,55 @@ type runtime struct {
 // step counts a row that is looked at.
 func (r *runtime) step() error {
 	r.work++
+	if r.work == heavyWork && r.db.Heavy != nil {
+		select {
+		case r.db.Heavy <- struct{}{}:
+			r.heavy = true
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
+		}
+	}
 	if r.work > maxWork {
 		return fault(codeTooComplex, -1, "the statement looks at more than %d rows of the catalog", maxWork)
 	}
 	if r.work&0xfff == 0 && r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
+	}
+	return nil
+}
+
+// What a row takes beside its texts, and what each of its values takes.
+const (
+	rowBytes   = 64
+	valueBytes = 16
+)
+
+// keep says whether another row may be kept.
+func (r *runtime) keep(row []any) error {
+	r.bytes += rowBytes + valueBytes*len(row)
+	for _, v := range row {
+		switch v := v.(type) {
+		case string:
+			r.bytes += len(v)
+		case []any:
+			r.bytes += valueBytes * len(v)
+		}
+	}
+	if r.bytes > maxBytes {
+		return fault(codeTooComplex, -1, "the rows of the statement take more than %d MiB", maxBytes>>20)
+	}
+	return nil
+}
+
+// fits says whether an expression may make a text or an array of a size.
+func fits(n int) error {
+	if n > maxText {
+		return fault(
+			codeTooComplex,
+			-1,
+			"an expression makes a text of more than %d bytes, or as many elements",
+			maxText,
+		)
 	}
 	return nil
 }
@@ -125,6 +176,11 @@ func (q *Query) Text(v any, oid uint32) string { return q.db.Text(v, oid) }
 // slices of them.
 func (q *Query) Run(ctx context.Context, args []any) ([][]any, error) {
 	r := &runtime{ctx: ctx, db: q.db, args: args, cache: map[any][][]any{}}
+	defer func() {
+		if r.heavy {
+			<-q.db.Heavy
+		}
+	}()
 	return q.plan.run(&env{run: r})
 }
 
@@ -248,7 +304,10 @@ func (c *compiler) ordered(p *plan, keys []sortKey, base *scope) *plan {
 			if n < 1 || n > len(p.columns) {
 				panic(fault("42P10", -1, "ORDER BY position %d is not in select list", n))
 			}
-			values = append(values, value{typ: p.columns[n-1].Type, eval: func(e *env) (any, error) { return e.rows[0][n-1], nil }})
+			values = append(
+				values,
+				value{typ: p.columns[n-1].Type, eval: func(e *env) (any, error) { return e.rows[0][n-1], nil }},
+			)
 			continue
 		}
 		values = append(values, s.expr(k.x))

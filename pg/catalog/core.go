@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // callSlots are the calls of a SELECT whose values are computed from several rows, or that give
@@ -97,6 +98,9 @@ func (s *scope) items(items []item) (out output) {
 		v := s.expr(it.x)
 		if v.lit != nil {
 			v = s.coerce(v, oidText, -1)
+		}
+		if k, ok := it.x.(*constant); ok && k.typ == oidNumeric && !strings.ContainsAny(k.text, "eE") {
+			v = literal(k.text, oidNumeric) // 1.50 keeps its zero
 		}
 		name := it.alias
 		if name == "" {
@@ -316,6 +320,9 @@ func (r *selectRun) emit(e *env, to *[]sortable) error {
 			one.keys = append(one.keys, x)
 		}
 		err := e.run.step()
+		if err == nil {
+			err = e.run.keep(one.row)
+		}
 		if err != nil {
 			return err
 		}
@@ -341,7 +348,7 @@ func (r *selectRun) collected(e *env, emit func(e *env) error) error {
 	} else {
 		err = r.from.run(e, func() error {
 			envs = append(envs, e.copy())
-			return nil
+			return e.run.keep(e.slots)
 		})
 	}
 	if err != nil {

@@ -12,6 +12,9 @@ import (
 
 // A Database is what the relations of the catalog are made of, as one session sees it.
 type Database struct {
+	// Heavy bounds how many statements that look at many rows run at the same time, by its
+	// capacity; nil if nothing does.
+	Heavy    chan struct{}
 	Name     string // of the database
 	Owner    string // the role that has everything
 	User     string
@@ -36,7 +39,7 @@ type View struct {
 	Key      []string // columns of its unique index; of a table, its primary key
 	Nullable bool     // the key may have NULL
 	Comment  string
-	Text     string // the SELECT of a view
+	Text     func() string // the SELECT of a view; nil if it is not known
 }
 
 // A Column is a column of a relation.

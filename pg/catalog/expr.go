@@ -197,7 +197,14 @@ func (s *scope) coerce(v value, to uint32, pos int) value {
 func (s *scope) condition(x node) value {
 	v := s.coerce(s.expr(x), oidBool, -1)
 	if v.typ != oidBool {
-		panic(fault(codeMismatch, -1, "argument of WHERE must be type boolean, not type %s", formatType(v.typ, -1, false)))
+		panic(
+			fault(
+				codeMismatch,
+				-1,
+				"argument of WHERE must be type boolean, not type %s",
+				formatType(v.typ, -1, false),
+			),
+		)
 	}
 	return v
 }
@@ -318,7 +325,7 @@ func (s *scope) comparable(op string, l, r uint32, pos int) {
 		panic(&Error{
 			Code: codeUndefinedFunc, Pos: pos,
 			Message: "operator does not exist: " + formatType(l, -1, false) + " " + op + " " + formatType(r, -1, false),
-			Hint:    "No operator matches the given name and argument types. You might need to add explicit type casts.",
+			Hint:    "No operator matches the given name and argument types. You might need to add type casts.",
 		})
 	}
 }
@@ -481,7 +488,7 @@ func (s *scope) caseExpr(x *caseExpr) value {
 		}
 		thens = append(thens, s.expr(w.then))
 	}
-	other := value{typ: oidUnknown, lit: &constant{nil, oidUnknown}, eval: literal(nil, oidUnknown).eval}
+	other := value{typ: oidUnknown, lit: &constant{v: nil, typ: oidUnknown}, eval: literal(nil, oidUnknown).eval}
 	if x.other != nil {
 		other = s.expr(x.other)
 	}
@@ -748,7 +755,15 @@ func (s *scope) field(x *field) value {
 	v := s.expr(x.x)
 	i := slices.IndexFunc(v.cols, func(c Column) bool { return c.Name == x.name })
 	if i < 0 {
-		panic(fault(codeUndefinedName, x.pos, "column %q not found in data type %s", x.name, formatType(v.typ, -1, false)))
+		panic(
+			fault(
+				codeUndefinedName,
+				x.pos,
+				"column %q not found in data type %s",
+				x.name,
+				formatType(v.typ, -1, false),
+			),
+		)
 	}
 	return value{typ: v.cols[i].Type, eval: func(e *env) (any, error) {
 		a, err := v.eval(e)

@@ -140,7 +140,11 @@ func (s *scope) declareTable(x *tableRef) *joined {
 		panic(fault(codeUndefinedRel, x.pos, "relation %q does not exist", x.name.String()))
 	}
 	columns := renamed(r.columns, x.columns)
-	columns = append(columns, Column{Name: "tableoid", Type: oidOID, Mod: -1}, Column{Name: "ctid", Type: oidText, Mod: -1})
+	columns = append(
+		columns,
+		Column{Name: "tableoid", Type: oidOID, Mod: -1},
+		Column{Name: "ctid", Type: oidText, Mod: -1},
+	)
 	hidden := make([]bool, len(columns))
 	hidden[len(r.columns)], hidden[len(r.columns)+1] = true, true
 	schema := x.name.Schema
@@ -320,8 +324,8 @@ type indexKey struct {
 	column int
 }
 
-// scan compiles the rows of one relation. A filter that a column equals something from the relations
-// before is looked up in an index.
+// scan compiles the rows of one relation. A filter that a column equals something from the
+// relations before is looked up in an index.
 func (s *scope) scan(j *joined, filters []filter, bound uint64) fromStep {
 	column, key, rest := s.lookup(j, filters, bound)
 	return fromStep{j.rels, func(e *env, yield func() error) error {

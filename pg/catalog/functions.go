@@ -2,10 +2,8 @@ package catalog
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,14 +78,17 @@ var functions map[string]function
 func init() {
 	functions = map[string]function{}
 	for _, group := range []map[string]function{
-		sessionFunctions(), objectFunctions(), privilegeFunctions(), textFunctions(), arrayFunctions(), otherFunctions(),
+		sessionFunctions(), serverFunctions(), objectFunctions(), definitionFunctions(),
+		sizeFunctions(), privilegeFunctions(), textFunctions(), pieceFunctions(),
+		arrayFunctions(), listFunctions(), changeFunctions(), otherFunctions(),
 	} {
 		for name, f := range group {
 			functions[name] = f
 		}
 	}
 	for _, what := range []string{
-		"table", "type", "function", "operator", "opclass", "opfamily", "collation", "conversion", "ts_parser", "ts_dict",
+		"table", "type", "function", "operator", "opclass", "opfamily", "collation", "conversion", "ts_parser",
+		"ts_dict",
 		"ts_template", "ts_config", "statistics_obj",
 	} {
 		functions["pg_"+what+"_is_visible"] = fixed(oidBool, 1, 1, true)
@@ -107,12 +108,18 @@ func sessionFunctions() map[string]function {
 	user := name(func(d *Database) any { return d.User })
 	now := ofDB(oidTimestamptz, func(*Database) any { return time.Now().UTC() })
 	database := name(func(d *Database) any { return d.Name })
-	schemas := function{typ: oidNameArray, min: 1, max: 1, args: []uint32{oidBool}, f: func(_ *env, a []any) (any, error) {
-		if a[0] == true {
-			return []any{"pg_catalog", "public"}, nil
-		}
-		return []any{"public"}, nil
-	}}
+	schemas := function{
+		typ:  oidNameArray,
+		min:  1,
+		max:  1,
+		args: []uint32{oidBool},
+		f: func(_ *env, a []any) (any, error) {
+			if a[0] == true {
+				return []any{"pg_catalog", "public"}, nil
+			}
+			return []any{"public"}, nil
+		},
+	}
 	return map[string]function{
 		"version":          ofDB(oidText, func(d *Database) any { return d.Version }),
 		"current_database": database, "current_catalog": database,
@@ -122,30 +129,51 @@ func sessionFunctions() map[string]function {
 		"pg_backend_pid": ofDB(oidInt4, func(d *Database) any { return d.PID }),
 		"now":            now, "current_timestamp": now, "transaction_timestamp": now, "statement_timestamp": now,
 		"clock_timestamp": now, "localtimestamp": now,
-		"current_date":             ofDB(oidDate, func(*Database) any { return time.Now().UTC().Truncate(24 * time.Hour) }),
+		"current_date": ofDB(
+			oidDate,
+			func(*Database) any { return time.Now().UTC().Truncate(24 * time.Hour) },
+		),
 		"pg_postmaster_start_time": ofDB(oidTimestamptz, func(d *Database) any { return d.Started }),
 		"pg_conf_load_time":        ofDB(oidTimestamptz, func(d *Database) any { return d.Started }),
-		"current_setting": {typ: oidText, min: 1, max: 2, args: []uint32{oidText, oidBool}, f: func(e *env, a []any) (any, error) {
-			s, _ := a[0].(string)
-			if e.run.db.Setting != nil {
-				v, ok := e.run.db.Setting(s)
-				if ok {
-					return v, nil
+		"current_setting": {
+			typ:  oidText,
+			min:  1,
+			max:  2,
+			args: []uint32{oidText, oidBool},
+			f: func(e *env, a []any) (any, error) {
+				s, _ := a[0].(string)
+				if e.run.db.Setting != nil {
+					v, ok := e.run.db.Setting(s)
+					if ok {
+						return v, nil
+					}
 				}
-			}
-			if len(a) == 2 && a[1] == true {
-				return nil, nil
-			}
-			return nil, fault(codeUndefinedObj, -1, "unrecognized configuration parameter %q", s)
-		}},
-		"set_config": {typ: oidText, min: 3, max: 3, args: []uint32{oidText, oidText, oidBool}, f: func(e *env, a []any) (any, error) {
-			n, _ := a[0].(string)
-			v, _ := a[1].(string)
-			if e.run.db.Set == nil {
-				return nil, fault(codeUnsupported, -1, "set_config is not supported here")
-			}
-			return v, e.run.db.Set(n, v)
-		}},
+				if len(a) == 2 && a[1] == true {
+					return nil, nil
+				}
+				return nil, fault(codeUndefinedObj, -1, "unrecognized configuration parameter %q", s)
+			},
+		},
+		"set_config": {
+			typ:  oidText,
+			min:  3,
+			max:  3,
+			args: []uint32{oidText, oidText, oidBool},
+			f: func(e *env, a []any) (any, error) {
+				n, _ := a[0].(string)
+				v, _ := a[1].(string)
+				if e.run.db.Set == nil {
+					return nil, fault(codeUnsupported, -1, "set_config is not supported here")
+				}
+				return v, e.run.db.Set(n, v)
+			},
+		},
+	}
+}
+
+// serverFunctions say what kind of server this is: the same in all sessions.
+func serverFunctions() map[string]function {
+	return map[string]function{
 		"getdatabaseencoding":           fixed(oidName, 0, 0, "UTF8"),
 		"pg_is_in_recovery":             fixed(oidBool, 0, 0, false),
 		"pg_is_wal_replay_paused":       fixed(oidBool, 0, 0, false),
@@ -209,44 +237,62 @@ func (d *Database) comment(oid int64) any {
 }
 
 func objectFunctions() map[string]function {
-	zero := fixed(oidInt8, 1, 2, int64(0))
 	none := func(most int) function { return fixed(oidText, 1, most, nil) }
 	return map[string]function{
-		"format_type": {typ: oidText, min: 2, max: 2, args: []uint32{oidOID, oidInt4}, lax: true, f: func(_ *env, a []any) (any, error) {
-			oid, ok := a[0].(int64)
-			if !ok {
-				return nil, nil
-			}
-			mod, withMod := a[1].(int64)
-			return formatType(uint32(oid), mod, withMod), nil
-		}},
-		"obj_description": {typ: oidText, min: 1, max: 2, args: []uint32{oidOID, oidName}, f: func(e *env, a []any) (any, error) {
-			oid, _ := a[0].(int64)
-			if len(a) == 2 && a[1] == "pg_namespace" && oid == publicOID {
-				return "standard public schema", nil
-			}
-			if len(a) == 2 && a[1] != "pg_class" {
-				return nil, nil
-			}
-			return e.run.db.comment(oid), nil
-		}},
+		"format_type": {
+			typ:  oidText,
+			min:  2,
+			max:  2,
+			args: []uint32{oidOID, oidInt4},
+			lax:  true,
+			f: func(_ *env, a []any) (any, error) {
+				oid, ok := a[0].(int64)
+				if !ok {
+					return nil, nil
+				}
+				mod, withMod := a[1].(int64)
+				return formatType(uint32(oid), mod, withMod), nil
+			},
+		},
+		"obj_description": {
+			typ:  oidText,
+			min:  1,
+			max:  2,
+			args: []uint32{oidOID, oidName},
+			f: func(e *env, a []any) (any, error) {
+				oid, _ := a[0].(int64)
+				if len(a) == 2 && a[1] == "pg_namespace" && oid == publicOID {
+					return "standard public schema", nil
+				}
+				if len(a) == 2 && a[1] != "pg_class" {
+					return nil, nil
+				}
+				return e.run.db.comment(oid), nil
+			},
+		},
 		"shobj_description": none(2), "pg_describe_object": none(3),
 		"col_description": none(2),
 		"pg_get_expr":     none(3),
-		"pg_get_viewdef": {typ: oidText, min: 1, max: 2, args: []uint32{oidOID, oidBool}, f: func(e *env, a []any) (any, error) {
-			oid, ok := a[0].(int64)
-			if s, isText := a[0].(string); isText {
-				x, err := e.run.db.object(oidRegclass, s, -1)
-				if err != nil {
-					return nil, err
+		"pg_get_viewdef": {
+			typ:  oidText,
+			min:  1,
+			max:  2,
+			args: []uint32{oidOID, oidBool},
+			f: func(e *env, a []any) (any, error) {
+				oid, ok := a[0].(int64)
+				if s, isText := a[0].(string); isText {
+					x, err := e.run.db.object(oidRegclass, s, -1)
+					if err != nil {
+						return nil, err
+					}
+					oid, ok = x.(int64)
 				}
-				oid, ok = x.(int64)
-			}
-			if v := e.run.db.byOID[oid]; ok && v != nil && v.Kind != 'r' {
-				return v.definition(), nil
-			}
-			return nil, nil
-		}},
+				if v := e.run.db.byOID[oid]; ok && v != nil && v.Kind != 'r' {
+					return v.definition(), nil
+				}
+				return nil, nil
+			},
+		},
 		"pg_get_indexdef": ofOID(oidText, 3, func(d *Database, oid int64, rest []any) any {
 			v := d.viewOfIndex(oid)
 			if v == nil {
@@ -265,6 +311,11 @@ func objectFunctions() map[string]function {
 			pretty := len(rest) == 2 && rest[1] == true
 			return v.indexText(!pretty)
 		}),
+	}
+}
+
+func definitionFunctions() map[string]function {
+	return map[string]function{
 		"pg_get_constraintdef": ofOID(oidText, 2, func(d *Database, oid int64, _ []any) any {
 			v := d.viewOfIndex(oid - 1<<30)
 			if v == nil {
@@ -276,19 +327,35 @@ func objectFunctions() map[string]function {
 			}
 			return "PRIMARY KEY (" + strings.Join(names, ", ") + ")"
 		}),
+	}
+}
+
+func sizeFunctions() map[string]function {
+	zero := fixed(oidInt8, 1, 2, int64(0))
+	none := func(most int) function { return fixed(oidText, 1, most, nil) }
+	return map[string]function{
 		"pg_get_ruledef": none(2), "pg_get_triggerdef": none(2), "pg_get_functiondef": none(1),
 		"pg_get_function_arguments": none(1), "pg_get_function_identity_arguments": none(1),
 		"pg_get_function_result": none(1), "pg_get_partkeydef": none(1), "pg_get_partition_constraintdef": none(1),
-		"pg_get_statisticsobjdef": none(1), "pg_get_statisticsobjdef_columns": none(1), "pg_get_serial_sequence": none(2),
+		"pg_get_statisticsobjdef": none(
+			1,
+		), "pg_get_statisticsobjdef_columns": none(1), "pg_get_serial_sequence": none(2),
 		"pg_get_function_sqlbody":    none(1),
 		"pg_relation_is_publishable": fixed(oidBool, 1, 1, false),
 		"pg_tablespace_location":     fixed(oidText, 1, 1, ""),
-		"pg_table_size":              zero, "pg_relation_size": zero, "pg_total_relation_size": zero, "pg_indexes_size": zero,
+		"pg_table_size":              zero, "pg_relation_size": zero, "pg_total_relation_size": zero,
+		"pg_indexes_size":  zero,
 		"pg_database_size": zero, "pg_tablespace_size": zero, "pg_relation_filenode": zero,
 		"pg_stat_get_numscans": zero, "pg_stat_get_live_tuples": zero, "pg_stat_get_dead_tuples": zero,
-		"pg_size_pretty": {typ: oidText, min: 1, max: 1, args: []uint32{oidInt8}, f: func(_ *env, a []any) (any, error) {
-			return fmt.Sprintf("%v bytes", a[0]), nil
-		}},
+		"pg_size_pretty": {
+			typ:  oidText,
+			min:  1,
+			max:  1,
+			args: []uint32{oidInt8},
+			f: func(_ *env, a []any) (any, error) {
+				return fmt.Sprintf("%v bytes", a[0]), nil
+			},
+		},
 		"to_regclass": toReg(oidRegclass), "to_regtype": toReg(oidRegtype), "to_regnamespace": toReg(oidRegnsp),
 		"to_regrole":               toReg(oidRegrole),
 		"_pg_truetypid":            fixed(oidOID, 2, 2, nil),
@@ -329,357 +396,25 @@ func privilegeFunctions() map[string]function {
 			return false, nil
 		}}
 	}
-	all["pg_has_role"] = function{typ: oidBool, min: 2, max: 3, args: []uint32{oidText}, f: func(e *env, a []any) (any, error) {
-		of := a[len(a)-2]
-		d := e.run.db
-		names, oids := d.roles()
-		if n, ok := of.(int64); ok {
-			if i := slices.Index(oids, n); i >= 0 {
-				of = names[i]
+	all["pg_has_role"] = function{
+		typ:  oidBool,
+		min:  2,
+		max:  3,
+		args: []uint32{oidText},
+		f: func(e *env, a []any) (any, error) {
+			of := a[len(a)-2]
+			d := e.run.db
+			names, oids := d.roles()
+			if n, ok := of.(int64); ok {
+				if i := slices.Index(oids, n); i >= 0 {
+					of = names[i]
+				}
 			}
-		}
-		return of == d.User || d.User == d.Owner, nil
-	}}
+			return of == d.User || d.User == d.Owner, nil
+		},
+	}
 	all["row_security_active"] = fixed(oidBool, 1, 1, false)
 	return all
-}
-
-func textFunctions() map[string]function {
-	length := ofText(oidInt4, func(s string) any { return int64(len([]rune(s))) })
-	substring := ofTexts(oidText, 2, 3, []uint32{oidText, oidInt4}, func(s []string, n []int64) (any, error) {
-		r := []rune(s[0])
-		from := n[1]
-		to := int64(len(r)) + 1
-		if len(n) == 3 {
-			if n[2] < 0 {
-				return nil, fault("22011", -1, "negative substring length not allowed")
-			}
-			if n[2] < to {
-				to = min(to, from+n[2])
-			}
-		}
-		from = max(from, 1)
-		if from >= to {
-			return "", nil
-		}
-		return string(r[from-1 : to-1]), nil
-	})
-	trim := func(f func(s, chars string) string) function {
-		return ofTexts(oidText, 1, 2, nil, func(s []string, _ []int64) (any, error) {
-			chars := " "
-			if len(s) == 2 {
-				chars = s[1]
-			}
-			return f(s[0], chars), nil
-		})
-	}
-	side := func(left bool) function {
-		return ofTexts(oidText, 2, 2, []uint32{oidText, oidInt4}, func(s []string, n []int64) (any, error) {
-			r := []rune(s[0])
-			size := int64(len(r))
-			k := n[1]
-			if k < 0 {
-				k = max(size+k, 0)
-			}
-			k = min(k, size)
-			if left {
-				return string(r[:k]), nil
-			}
-			return string(r[size-k:]), nil
-		})
-	}
-	return map[string]function{
-		"lower": ofText(oidText, func(s string) any { return lower(s) }),
-		"upper": ofText(oidText, func(s string) any { return upperASCII(s) }),
-		"like_escape": ofTexts(oidText, 2, 2, nil, func(s []string, _ []int64) (any, error) {
-			return likeEscape(s[0], s[1])
-		}),
-		"format": {typ: oidText, min: 1, max: -1, lax: true, f: format},
-		"length": length, "char_length": length, "character_length": length,
-		"octet_length":  ofText(oidInt4, func(s string) any { return int64(len(s)) }),
-		"quote_ident":   ofText(oidText, func(s string) any { return quoteName(s) }),
-		"quote_literal": ofText(oidText, func(s string) any { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }),
-		"substring":     substring, "substr": substring,
-		"btrim": trim(strings.Trim), "ltrim": trim(strings.TrimLeft), "rtrim": trim(strings.TrimRight),
-		"left": side(true), "right": side(false),
-		"replace": ofTexts(oidText, 3, 3, nil, func(s []string, _ []int64) (any, error) {
-			if s[1] == "" {
-				return s[0], nil
-			}
-			return strings.ReplaceAll(s[0], s[1], s[2]), nil
-		}),
-		"strpos": ofTexts(oidInt4, 2, 2, nil, func(s []string, _ []int64) (any, error) {
-			i := strings.Index(s[0], s[1])
-			if i < 0 {
-				return int64(0), nil
-			}
-			return int64(len([]rune(s[0][:i])) + 1), nil
-		}),
-		"split_part": ofTexts(oidText, 3, 3, []uint32{oidText, oidText, oidInt4}, func(s []string, n []int64) (any, error) {
-			parts := strings.Split(s[0], s[1])
-			if n[2] < 1 || n[2] > int64(len(parts)) {
-				return "", nil
-			}
-			return parts[n[2]-1], nil
-		}),
-		"starts_with": ofTexts(oidBool, 2, 2, nil, func(s []string, _ []int64) (any, error) {
-			return strings.HasPrefix(s[0], s[1]), nil
-		}),
-		"repeat": ofTexts(oidText, 2, 2, []uint32{oidText, oidInt4}, func(s []string, n []int64) (any, error) {
-			if n[1] > 0 && int64(len(s[0]))*n[1] > 1<<20 {
-				return nil, fault(codeTooComplex, -1, "the text would be longer than 1 MiB")
-			}
-			return strings.Repeat(s[0], int(max(n[1], 0))), nil
-		}),
-		"regexp_replace": ofTexts(oidText, 3, 4, nil, func(s []string, _ []int64) (any, error) {
-			re, err := regexpOf(len(s) == 4 && strings.Contains(s[3], "i"))(s[1])
-			if err != nil {
-				return nil, fault(codeBadRegexp, -1, "invalid regular expression: %v", err)
-			}
-			with := regexp.MustCompile(`\\(\d)`).ReplaceAllString(strings.ReplaceAll(s[2], "$", "$$"), "$${$1}")
-			if len(s) == 4 && strings.Contains(s[3], "g") {
-				return re.ReplaceAllString(s[0], with), nil
-			}
-			m := re.FindStringSubmatchIndex(s[0])
-			if m == nil {
-				return s[0], nil
-			}
-			return s[0][:m[0]] + string(re.ExpandString(nil, with, s[0], m)) + s[0][m[1]:], nil
-		}),
-		"concat": {typ: oidText, max: -1, lax: true, f: func(e *env, a []any) (any, error) { return joinTexts(e, a, "") }},
-		"concat_ws": {typ: oidText, min: 1, max: -1, lax: true, f: func(e *env, a []any) (any, error) {
-			sep, ok := a[0].(string)
-			if !ok {
-				return nil, nil
-			}
-			return joinTexts(e, a[1:], sep)
-		}},
-		"quote_nullable": {typ: oidText, min: 1, max: 1, lax: true, f: func(e *env, a []any) (any, error) {
-			if a[0] == nil {
-				return "NULL", nil
-			}
-			return "'" + strings.ReplaceAll(e.run.db.Text(a[0], typeOfValue(a[0])), "'", "''") + "'", nil
-		}},
-	}
-}
-
-// upperASCII is upper in the collation C.
-func upperASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' {
-			return r - 'a' + 'A'
-		}
-		return r
-	}, s)
-}
-
-// likeEscape gives a pattern of LIKE the backslash as its escape.
-func likeEscape(pattern, escape string) (any, error) {
-	if len([]rune(escape)) > 1 {
-		return nil, fault("22025", -1, "invalid escape string")
-	}
-	var b strings.Builder
-	escaped := false
-	for _, r := range pattern {
-		switch {
-		case !escaped && string(r) == escape:
-			escaped = true
-			b.WriteByte('\\')
-			continue
-		case !escaped && r == '\\':
-			b.WriteString(`\\`)
-		default:
-			b.WriteRune(r)
-		}
-		escaped = false
-	}
-	return b.String(), nil
-}
-
-// jsonObject is json_build_object: names and values in turn.
-func jsonObject(e *env, a []any) (any, error) {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i := 0; i+1 < len(a); i += 2 {
-		name, ok := a[i].(string)
-		if !ok {
-			return nil, fault(codeBadValue, -1, "argument %d of json_build_object is no text", i+1)
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s : %s", jsonText(name), jsonValue(e, a[i+1]))
-	}
-	b.WriteByte('}')
-	return b.String(), nil
-}
-
-func jsonText(s string) string {
-	b, _ := json.Marshal(s)
-	return string(b)
-}
-
-func jsonValue(e *env, v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case bool, int64, float64:
-		return fmt.Sprint(v)
-	case []any:
-		parts := make([]string, len(v))
-		for i, x := range v {
-			parts[i] = jsonValue(e, x)
-		}
-		return "[" + strings.Join(parts, ",") + "]"
-	}
-	return jsonText(e.run.db.Text(v, typeOfValue(v)))
-}
-
-// format is format(text, ...) with %s, %I and %L.
-func format(e *env, a []any) (any, error) {
-	text, ok := a[0].(string)
-	if !ok {
-		return nil, nil
-	}
-	var b strings.Builder
-	n := 0
-	for i := 0; i < len(text); i++ {
-		if text[i] != '%' || i+1 == len(text) {
-			b.WriteByte(text[i])
-			continue
-		}
-		i++
-		if text[i] == '%' {
-			b.WriteByte('%')
-			continue
-		}
-		n++
-		if n >= len(a) || strings.IndexByte("sIL", text[i]) < 0 {
-			return nil, fault(codeBadValue, -1, "format() takes %%s, %%I and %%L here, with an argument for each")
-		}
-		s := ""
-		if a[n] != nil {
-			s = e.run.db.Text(a[n], typeOfValue(a[n]))
-		}
-		switch {
-		case text[i] == 'I':
-			s = quoteName(s)
-		case text[i] == 'L' && a[n] == nil:
-			s = "NULL"
-		case text[i] == 'L':
-			s = "'" + strings.ReplaceAll(s, "'", "''") + "'"
-		}
-		b.WriteString(s)
-	}
-	return b.String(), nil
-}
-
-func joinTexts(e *env, a []any, sep string) (any, error) {
-	var parts []string
-	for _, v := range a {
-		if v != nil {
-			parts = append(parts, e.run.db.Text(v, typeOfValue(v)))
-		}
-	}
-	return strings.Join(parts, sep), nil
-}
-
-func arrayFunctions() map[string]function {
-	size := function{typ: oidInt4, min: 1, max: 2, args: []uint32{oidTextArray, oidInt4}, f: func(_ *env, a []any) (any, error) {
-		all, _ := a[0].([]any)
-		if len(all) == 0 || len(a) == 2 && a[1] != int64(1) {
-			return nil, nil
-		}
-		return int64(len(all)), nil
-	}}
-	return map[string]function{
-		"array_length": size,
-		"array_upper":  size,
-		"array_lower": {typ: oidInt4, min: 2, max: 2, args: []uint32{oidTextArray, oidInt4}, f: func(_ *env, a []any) (any, error) {
-			all, _ := a[0].([]any)
-			if len(all) == 0 || a[1] != int64(1) {
-				return nil, nil
-			}
-			return int64(1), nil
-		}},
-		"cardinality": {typ: oidInt4, min: 1, max: 1, args: []uint32{oidTextArray}, f: func(_ *env, a []any) (any, error) {
-			all, _ := a[0].([]any)
-			return int64(len(all)), nil
-		}},
-		"array_ndims": {typ: oidInt4, min: 1, max: 1, args: []uint32{oidTextArray}, f: func(_ *env, a []any) (any, error) {
-			if all, _ := a[0].([]any); len(all) > 0 {
-				return int64(1), nil
-			}
-			return nil, nil
-		}},
-		"array_to_string": {
-			typ: oidText, min: 2, max: 3, args: []uint32{oidTextArray, oidText},
-			f: func(e *env, a []any) (any, error) {
-				all, _ := a[0].([]any)
-				sep, _ := a[1].(string)
-				var parts []string
-				for _, v := range all {
-					switch {
-					case v != nil:
-						parts = append(parts, e.run.db.Text(v, typeOfValue(v)))
-					case len(a) == 3:
-						parts = append(parts, a[2].(string))
-					}
-				}
-				return strings.Join(parts, sep), nil
-			},
-		},
-		"string_to_array": {typ: oidTextArray, min: 2, max: 3, lax: true, f: func(_ *env, a []any) (any, error) {
-			s, ok := a[0].(string)
-			if !ok {
-				return nil, nil
-			}
-			if s == "" {
-				return []any{}, nil
-			}
-			sep, ok := a[1].(string)
-			var all []any
-			switch {
-			case !ok:
-				for _, r := range s {
-					all = append(all, string(r))
-				}
-				return all, nil
-			case sep == "":
-				return []any{s}, nil
-			}
-			for p := range strings.SplitSeq(s, sep) {
-				if len(a) == 3 && a[2] == p {
-					all = append(all, nil)
-					continue
-				}
-				all = append(all, p)
-			}
-			return all, nil
-		}},
-		"array_position": {typ: oidInt4, min: 2, max: 2, args: []uint32{oidTextArray, oidText}, f: func(_ *env, a []any) (any, error) {
-			all, _ := a[0].([]any)
-			for i, v := range all {
-				if v != nil && order(v, a[1]) == 0 {
-					return int64(i + 1), nil
-				}
-			}
-			return nil, nil
-		}},
-		"array_remove": {like: 0, min: 2, max: 2, args: []uint32{oidTextArray, oidText}, f: func(_ *env, a []any) (any, error) {
-			all, _ := a[0].([]any)
-			return slices.DeleteFunc(slices.Clone(all), func(v any) bool { return v != nil && order(v, a[1]) == 0 }), nil
-		}},
-		"array_append": {like: 0, min: 2, max: 2, args: []uint32{oidTextArray, oidText}, lax: true, f: func(_ *env, a []any) (any, error) {
-			all, _ := a[0].([]any)
-			return append(slices.Clone(all), a[1]), nil
-		}},
-		"array_cat": {like: 0, min: 2, max: 2, args: []uint32{oidTextArray}, lax: true, f: func(_ *env, a []any) (any, error) {
-			x, _ := a[0].([]any)
-			y, _ := a[1].([]any)
-			return slices.Concat(x, y), nil
-		}},
-	}
 }
 
 func otherFunctions() map[string]function {
@@ -709,24 +444,45 @@ func otherFunctions() map[string]function {
 		"random": {typ: oidFloat8, f: func(*env, []any) (any, error) {
 			return float64(time.Now().UnixNano()%1_000_000_007) / 1_000_000_007, nil
 		}},
-		"date_part": {typ: oidFloat8, min: 2, max: 2, args: []uint32{oidText, oidTimestamptz}, f: func(_ *env, a []any) (any, error) {
-			s, _ := a[0].(string)
-			t, ok := a[1].(time.Time)
-			if !ok {
-				return nil, fault(codeUndefinedFunc, -1, "date_part takes a time")
-			}
-			return datePart(s, t)
-		}},
-		"timezone": {typ: oidTimestamp, min: 2, max: 2, args: []uint32{oidText, oidTimestamptz}, f: func(_ *env, a []any) (any, error) {
-			s, _ := a[0].(string)
-			t, ok := a[1].(time.Time)
-			zone, err := time.LoadLocation(s)
-			if err != nil || !ok {
-				return nil, fault(codeBadValue, -1, "time zone %q not recognized", s)
-			}
-			l := t.In(zone)
-			return time.Date(l.Year(), l.Month(), l.Day(), l.Hour(), l.Minute(), l.Second(), l.Nanosecond(), time.UTC), nil
-		}},
+		"date_part": {
+			typ:  oidFloat8,
+			min:  2,
+			max:  2,
+			args: []uint32{oidText, oidTimestamptz},
+			f: func(_ *env, a []any) (any, error) {
+				s, _ := a[0].(string)
+				t, ok := a[1].(time.Time)
+				if !ok {
+					return nil, fault(codeUndefinedFunc, -1, "date_part takes a time")
+				}
+				return datePart(s, t)
+			},
+		},
+		"timezone": {
+			typ:  oidTimestamp,
+			min:  2,
+			max:  2,
+			args: []uint32{oidText, oidTimestamptz},
+			f: func(_ *env, a []any) (any, error) {
+				s, _ := a[0].(string)
+				t, ok := a[1].(time.Time)
+				zone, err := time.LoadLocation(s)
+				if err != nil || !ok {
+					return nil, fault(codeBadValue, -1, "time zone %q not recognized", s)
+				}
+				l := t.In(zone)
+				return time.Date(
+					l.Year(),
+					l.Month(),
+					l.Day(),
+					l.Hour(),
+					l.Minute(),
+					l.Second(),
+					l.Nanosecond(),
+					time.UTC,
+				), nil
+			},
+		},
 		"json_build_object": {typ: 114, max: -1, lax: true, f: jsonObject},
 		"pg_typeof": {typ: oidRegtype, min: 1, max: 1, f: func(_ *env, a []any) (any, error) {
 			return int64(typeOfValue(a[0])), nil

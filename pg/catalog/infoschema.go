@@ -160,8 +160,24 @@ func (d *Database) infoPrivileges(b *builder) {
 	names, _ := d.roles()
 	for i := range d.Views {
 		for _, to := range names {
-			b.add("grantor", d.Owner, "grantee", to, "table_catalog", d.Name, "table_schema", "public",
-				"table_name", d.Views[i].Name, "privilege_type", "SELECT", "is_grantable", "NO", "with_hierarchy", "YES")
+			b.add(
+				"grantor",
+				d.Owner,
+				"grantee",
+				to,
+				"table_catalog",
+				d.Name,
+				"table_schema",
+				"public",
+				"table_name",
+				d.Views[i].Name,
+				"privilege_type",
+				"SELECT",
+				"is_grantable",
+				"NO",
+				"with_hierarchy",
+				"YES",
+			)
 		}
 	}
 }

@@ -347,7 +347,12 @@ func (l *lexer) number() (Token, error) {
 		}
 	}
 	if isLetter(l.byteAt(l.at)) {
-		return Token{}, fault(codeSyntax, from, "trailing junk after numeric literal at or near %q", l.text[from:l.at+1])
+		return Token{}, fault(
+			codeSyntax,
+			from,
+			"trailing junk after numeric literal at or near %q",
+			l.text[from:l.at+1],
+		)
 	}
 	return l.token(Number, from, l.text[from:l.at]), nil
 }

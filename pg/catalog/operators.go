@@ -161,8 +161,14 @@ func (s *scope) match(op string, l, r value, pos int, compile func(string) (*reg
 		text, ok := a.(string)
 		pattern, ok2 := b.(string)
 		if !ok || !ok2 {
-			return nil, fault(codeUndefinedFunc, pos, "operator does not exist: %s %s %s", formatType(l.typ, -1, false), op,
-				formatType(r.typ, -1, false))
+			return nil, fault(
+				codeUndefinedFunc,
+				pos,
+				"operator does not exist: %s %s %s",
+				formatType(l.typ, -1, false),
+				op,
+				formatType(r.typ, -1, false),
+			)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -246,14 +252,23 @@ func (s *scope) concat(l, r value, pos int) value {
 			if a == nil || b == nil {
 				return nil, nil
 			}
-			return db.Text(a, l.typ) + db.Text(b, r.typ), nil
+			x, y := db.asText(a, l.typ), db.asText(b, r.typ)
+			return x + y, fits(len(x) + len(y))
 		}
 		x, y := listOf(a, isArray(l.typ)), listOf(b, isArray(r.typ))
 		if x == nil && y == nil {
 			return nil, nil
 		}
-		return append(x[:len(x):len(x)], y...), nil
+		return append(x[:len(x):len(x)], y...), fits(len(x) + len(y))
 	}}
+}
+
+// asText is a value cast to text: true, and not t.
+func (d *Database) asText(v any, oid uint32) string {
+	if b, ok := v.(bool); ok {
+		return strconv.FormatBool(b)
+	}
+	return d.Text(v, oid)
 }
 
 // listOf is an array, or an element as an array. NULL as an array is nil.
@@ -280,7 +295,8 @@ func (s *scope) contains(op string, l, r value, pos int) value {
 		if err != nil || b == nil {
 			return nil, err
 		}
-		x, y := a.([]any), b.([]any)
+		x, _ := a.([]any)
+		y, _ := b.([]any)
 		if op == "<@" {
 			x, y = y, x
 		}

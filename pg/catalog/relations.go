@@ -204,9 +204,36 @@ func (d *Database) attributes(b *builder) {
 					collation = 950
 				}
 			}
-			b.add("attrelid", rel, "attname", c.Name, "atttypid", int64(c.Type), "attnum", i+1, "atttypmod", c.Mod,
-				"attnotnull", c.NotNull, "attlen", length, "attbyval", byValue, "attstorage", storage, "attalign", align,
-				"attislocal", true, "attcacheoff", -1, "attstattarget", -1, "attcollation", collation)
+			b.add(
+				"attrelid",
+				rel,
+				"attname",
+				c.Name,
+				"atttypid",
+				int64(c.Type),
+				"attnum",
+				i+1,
+				"atttypmod",
+				c.Mod,
+				"attnotnull",
+				c.NotNull,
+				"attlen",
+				length,
+				"attbyval",
+				byValue,
+				"attstorage",
+				storage,
+				"attalign",
+				align,
+				"attislocal",
+				true,
+				"attcacheoff",
+				-1,
+				"attstattarget",
+				-1,
+				"attcollation",
+				collation,
+			)
 		}
 	}
 	for _, r := range sortedRelations() {
@@ -265,10 +292,38 @@ func (d *Database) indexes(b *builder) {
 				collations[i] = int64(100)
 			}
 		}
-		b.add("indexrelid", d.oids[v.index()], "indrelid", d.oids[v.Name], "indnatts", n, "indnkeyatts", n,
-			"indisunique", true, "indisprimary", v.Kind == 'r', "indimmediate", true, "indisvalid", true, "indisready", true,
-			"indislive", true, "indkey", v.keyNumbers(), "indclass", classes, "indoption", options,
-			"indcollation", collations, "indnullsnotdistinct", v.Kind != 'r')
+		b.add(
+			"indexrelid",
+			d.oids[v.index()],
+			"indrelid",
+			d.oids[v.Name],
+			"indnatts",
+			n,
+			"indnkeyatts",
+			n,
+			"indisunique",
+			true,
+			"indisprimary",
+			v.Kind == 'r',
+			"indimmediate",
+			true,
+			"indisvalid",
+			true,
+			"indisready",
+			true,
+			"indislive",
+			true,
+			"indkey",
+			v.keyNumbers(),
+			"indclass",
+			classes,
+			"indoption",
+			options,
+			"indcollation",
+			collations,
+			"indnullsnotdistinct",
+			v.Kind != 'r',
+		)
 	}
 }
 
@@ -295,9 +350,34 @@ func (d *Database) constraints(b *builder) {
 		if v.Kind != 'r' || len(v.Key) == 0 {
 			continue
 		}
-		b.add("oid", d.oids[v.index()]+1<<30, "conname", v.index(), "connamespace", publicOID, "contype", "p",
-			"convalidated", true, "conrelid", d.oids[v.Name], "conindid", d.oids[v.index()], "conislocal", true,
-			"connoinherit", true, "conkey", v.keyNumbers(), "confupdtype", " ", "confdeltype", " ", "confmatchtype", " ")
+		b.add(
+			"oid",
+			d.oids[v.index()]+1<<30,
+			"conname",
+			v.index(),
+			"connamespace",
+			publicOID,
+			"contype",
+			"p",
+			"convalidated",
+			true,
+			"conrelid",
+			d.oids[v.Name],
+			"conindid",
+			d.oids[v.index()],
+			"conislocal",
+			true,
+			"connoinherit",
+			true,
+			"conkey",
+			v.keyNumbers(),
+			"confupdtype",
+			" ",
+			"confdeltype",
+			" ",
+			"confmatchtype",
+			" ",
+		)
 	}
 }
 
@@ -319,9 +399,30 @@ func (d *Database) roleRows(b *builder) {
 	names, oids := d.roles()
 	for i, name := range names {
 		super := oids[i] == ownerOID
-		b.add("oid", oids[i], "rolname", name, "rolsuper", super, "rolinherit", true, "rolcreaterole", super,
-			"rolcreatedb", super, "rolcanlogin", true, "rolreplication", super, "rolbypassrls", super, "rolconnlimit", -1,
-			"rolpassword", "********")
+		b.add(
+			"oid",
+			oids[i],
+			"rolname",
+			name,
+			"rolsuper",
+			super,
+			"rolinherit",
+			true,
+			"rolcreaterole",
+			super,
+			"rolcreatedb",
+			super,
+			"rolcanlogin",
+			true,
+			"rolreplication",
+			super,
+			"rolbypassrls",
+			super,
+			"rolconnlimit",
+			-1,
+			"rolpassword",
+			"********",
+		)
 	}
 }
 
@@ -391,7 +492,10 @@ func (d *Database) matviewRows(b *builder) {
 
 // definition is the SELECT of a view with the semicolon that PostgreSQL writes.
 func (v *View) definition() string {
-	return " " + strings.TrimSuffix(strings.TrimSpace(v.Text), ";") + ";"
+	if v.Text == nil {
+		return ""
+	}
+	return " " + strings.TrimSuffix(strings.TrimSpace(v.Text()), ";") + ";"
 }
 
 func (d *Database) indexRows(b *builder) {
@@ -413,7 +517,12 @@ func (v *View) indexText(qualified bool) string {
 	if qualified {
 		on = "public." + on
 	}
-	s := "CREATE UNIQUE INDEX " + quoteName(v.index()) + " ON " + on + " USING btree (" + strings.Join(names, ", ") + ")"
+	s := "CREATE UNIQUE INDEX " + quoteName(
+		v.index(),
+	) + " ON " + on + " USING btree (" + strings.Join(
+		names,
+		", ",
+	) + ")"
 	if v.Kind != 'r' {
 		s += " NULLS NOT DISTINCT"
 	}

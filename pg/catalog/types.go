@@ -148,8 +148,6 @@ func TextLike(oid uint32) bool {
 	return false
 }
 
-func isText(oid uint32) bool { return TextLike(oid) && oid != oidChar || oid == oidChar }
-
 func isInteger(oid uint32) bool {
 	switch oid {
 	case oidInt2, oidInt4, oidInt8, oidOID, oidRegclass, oidRegtype, oidRegrole, oidRegnsp, 28, 29:
@@ -194,7 +192,13 @@ func formatType(oid uint32, mod int64, withMod bool) string {
 	switch oid {
 	case oidNumeric:
 		if mod >= 4 {
-			return name + "(" + strconv.FormatInt((mod-4)>>16&0xffff, 10) + "," + strconv.FormatInt((mod-4)&0x7ff, 10) + ")"
+			return name + "(" + strconv.FormatInt(
+				(mod-4)>>16&0xffff,
+				10,
+			) + "," + strconv.FormatInt(
+				(mod-4)&0x7ff,
+				10,
+			) + ")"
 		}
 	case oidVarchar, oidBpchar:
 		return name + "(" + strconv.FormatInt(mod-4, 10) + ")"
@@ -359,11 +363,7 @@ func (d *Database) Text(v any, oid uint32) string {
 }
 
 // A record is a composite value.
-type record struct {
-	names  []string
-	types  []uint32
-	fields []any
-}
+type record struct{ fields []any }
 
 func (d *Database) integerText(n int64, oid uint32) string {
 	switch oid {

@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -309,4 +313,85 @@ INSERT INTO d SELECT v * 2 AS v FROM s WHERE v >= 0;
 	if len(seen) != n {
 		t.Errorf("%d rows, expected %d", len(seen), n)
 	}
+}
+
+// Goal: what velo serve keeps is read with a client of PostgreSQL. Method: the program itself; a job
+// is applied and records are pushed over HTTP.
+func TestServePostgreSQL(t *testing.T) {
+	velo := build(t)
+	web, wire := freePort(t), freePort(t)
+	cmd := exec.Command(velo, "serve", "--state", t.TempDir(), "--listen", web, "--pg", wire)
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		if err := <-ended; err != nil {
+			t.Errorf("velo serve: %v\n%s", err, log.String())
+		}
+	}()
+	sql := filepath.Join(t.TempDir(), "trades.sql")
+	if err := os.WriteFile(sql, []byte(`CREATE SOURCE trades (symbol text NOT NULL, size bigint NOT NULL)
+		WITH (connector = 'push');
+		CREATE MATERIALIZED VIEW volumes AS SELECT symbol, sum(size) AS volume FROM trades GROUP BY symbol`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out []byte
+	err := fmt.Errorf("not tried")
+	for began := time.Now(); err != nil && time.Since(began) < time.Minute; time.Sleep(50 * time.Millisecond) {
+		out, err = exec.Command(velo, "apply", "--server", "http://"+web, sql).CombinedOutput()
+	}
+	if err != nil {
+		t.Fatalf("velo apply: %v\n%s", err, out)
+	}
+	answer, err := http.Post("http://"+web+"/v1/sources/trades/records", "application/x-ndjson",
+		strings.NewReader(`{"symbol":"NVDA","size":100}`+"\n"+`{"symbol":"NVDA","size":50}`))
+	if err != nil || answer.StatusCode >= 300 {
+		t.Fatalf("push: %v, %v", err, answer)
+	}
+	_ = answer.Body.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c, err := pgx.Connect(ctx, "postgres://velo@"+wire+"/velo?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(ctx) }()
+	volume := ""
+	for volume != "150" && ctx.Err() == nil {
+		err = c.QueryRow(ctx, "SELECT volume::text FROM volumes WHERE symbol = $1", "NVDA").Scan(&volume)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			t.Fatal(err)
+		}
+	}
+	var name, state string
+	if err := c.QueryRow(ctx, "SELECT definition FROM pg_matviews WHERE matviewname = 'volumes'").Scan(&name); err != nil ||
+		!strings.Contains(name, "sum(size)") {
+		t.Errorf("the definition is %q, %v", name, err)
+	}
+	rows, err := c.Query(ctx, "SHOW JOBS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		values, _ := rows.Values()
+		name, state = fmt.Sprint(values[0]), fmt.Sprint(values[1])
+	}
+	if rows.Err() != nil || name != "trades" || state != "running" {
+		t.Errorf("SHOW JOBS: %s is %s, %v", name, state, rows.Err())
+	}
+}
+
+// freePort is an address of this machine that nobody listens on.
+func freePort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }

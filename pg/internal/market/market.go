@@ -79,11 +79,17 @@ func Start(ctx context.Context, limits view.Limits) (*Market, error) {
 
 // Send sends trades and waits until they can be read.
 func (m *Market) Send(ctx context.Context, trades ...Trade) error {
-	_, err := m.lane.SendAll(ctx, trades)
+	err := m.Push(ctx, trades...)
 	if err != nil {
 		return err
 	}
 	return m.Sync(ctx)
+}
+
+// Push sends trades and waits for nothing but room.
+func (m *Market) Push(ctx context.Context, trades ...Trade) error {
+	_, err := m.lane.SendAll(ctx, trades)
+	return err
 }
 
 // Some are n trades of as many symbols: S0, S1, ...
@@ -91,7 +97,10 @@ func Some(n int) []Trade {
 	all := make([]Trade, n)
 	for i := range all {
 		all[i] = Trade{
-			Symbol: fmt.Sprintf("S%d", i), Venue: []string{"xnas", "arca"}[i%2], Size: int64(i), Price: float64(i) + 0.25,
+			Symbol: fmt.Sprintf(
+				"S%d",
+				i,
+			), Venue: []string{"xnas", "arca"}[i%2], Size: int64(i), Price: float64(i) + 0.25,
 			At: time.Date(2026, 3, 2, 9, 30, i%60, 250_000_000, time.UTC),
 		}
 	}
