@@ -103,7 +103,9 @@ func scrapes(t *testing.T) (first, second map[string]*dto.MetricFamily) {
 	if _, err := set.Add("trades", e); err != nil {
 		t.Fatal(err)
 	}
-	set.SetProcess(func() metrics.Process { return metrics.Process{Version: "v1", Server: &metrics.Server{}} })
+	set.SetProcess(func() metrics.Process {
+		return metrics.Process{Version: "v1", Server: &metrics.Server{}, Protocols: []metrics.Protocol{{Name: "pg"}}}
+	})
 	scrape := func() map[string]*dto.MetricFamily {
 		for _, r := range rs {
 			r.more <- 100

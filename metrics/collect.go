@@ -31,6 +31,17 @@ type Engine struct {
 type Process struct {
 	Version, Commit, Go string  // what the program was built of
 	Server              *Server // nil if there is none
+	Protocols           []Protocol
+}
+
+// A Protocol is another way to read views than HTTP, such as pg.
+type Protocol struct {
+	Name        string
+	Connections int64  // clients now
+	Refused     uint64 // clients that did not get in
+	Statements  uint64
+	Failed      uint64 // statements that ended with an error
+	Unknown     uint64 // statements that were not understood
 }
 
 // A Server is what velo serve counts beside its jobs.
@@ -276,7 +287,13 @@ func (v *visitor) family(f *Family) {
 	case f.ofServer != nil && p != nil && p.Server != nil:
 		v.each(f, 0, func(k int) (float64, bool) { return f.ofServer(p.Server, k) })
 	}
-	if f.ofBuild || f.ofServer != nil {
+	if f.ofProtocol != nil && v.process != nil {
+		for i := range v.process.Protocols {
+			v.labels[0] = v.process.Protocols[i].Name
+			v.each(f, 1, func(k int) (float64, bool) { return f.ofProtocol(&v.process.Protocols[i], k) })
+		}
+	}
+	if f.ofBuild || f.ofServer != nil || f.ofProtocol != nil {
 		return
 	}
 	if f.ofJob != nil {

@@ -53,6 +53,7 @@ type Family struct {
 	ofRing      func(r *engine.RingStats, i int) (v float64, ok bool)
 	ofTable     func(t *lookup.Stats, i int) (v float64, ok bool)
 	ofServer    func(s *Server, i int) (v float64, ok bool)
+	ofProtocol  func(p *Protocol, i int) (v float64, ok bool)
 	// ofBuild says that the family is about the program, whose labels are its values.
 	ofBuild bool
 }
@@ -124,6 +125,7 @@ var (
 	ofRunner    = []string{"job_name", "engine", "runner"}
 	ofRing      = []string{"job_name", "engine", "plan", "reader", "partition"}
 	ofTable     = []string{"job_name", "engine", "table"}
+	ofProtocol  = []string{"protocol"}
 )
 
 // and adds a label.
@@ -542,5 +544,30 @@ var serverFamilies = []Family{
 		Name: "velo_query_spilled_bytes", Unit: "bytes",
 		Help:     "Results in files.",
 		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.SpilledBytes) },
+	},
+	{
+		Name: "velo_protocol_connections", Labels: ofProtocol,
+		Help:       "Clients of a protocol other than HTTP.",
+		ofProtocol: func(p *Protocol, _ int) (float64, bool) { return number(p.Connections) },
+	},
+	{
+		Name: "velo_protocol_refused", Kind: Counter, Labels: ofProtocol,
+		Help:       "Clients that did not get in: too many, no password, or not the protocol.",
+		ofProtocol: func(p *Protocol, _ int) (float64, bool) { return number(p.Refused) },
+	},
+	{
+		Name: "velo_protocol_statements", Kind: Counter, Labels: ofProtocol,
+		Help:       "Statements of its clients.",
+		ofProtocol: func(p *Protocol, _ int) (float64, bool) { return number(p.Statements) },
+	},
+	{
+		Name: "velo_protocol_failed", Kind: Counter, Labels: ofProtocol,
+		Help:       "Statements that ended with an error.",
+		ofProtocol: func(p *Protocol, _ int) (float64, bool) { return number(p.Failed) },
+	},
+	{
+		Name: "velo_protocol_unknown", Kind: Counter, Labels: ofProtocol,
+		Help:       "Statements that were not understood; the log has each once.",
+		ofProtocol: func(p *Protocol, _ int) (float64, bool) { return number(p.Unknown) },
 	},
 }

@@ -194,7 +194,7 @@ func TestText(t *testing.T) {
 // the end of its name, and its name is said once.
 func TestFamilies(t *testing.T) {
 	seen := map[string]int{}
-	p := &Process{Version: "1", Commit: "c", Go: "go1", Server: &Server{Requests: 5}}
+	p := &Process{Version: "1", Commit: "c", Go: "go1", Server: &Server{Requests: 5}, Protocols: []Protocol{{Name: "pg"}}}
 	Visit(p, []Job{jobOf("j", statsOf(2, 2, 1))}, true, func(f *Family, labels []string, _ float64) {
 		seen[f.Name]++
 		if len(labels) != len(f.Labels) {

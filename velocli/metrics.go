@@ -265,8 +265,8 @@ func thisProcess() metrics.Process {
 	return metrics.Process{Version: version, Commit: commit, Go: runtime.Version()}
 }
 
-// serverMetrics shows the jobs of a server.
-func serverMetrics(jobs *job.Manager) func(*server.Server) http.Handler {
+// serverMetrics shows the jobs of a server, and what its clients do.
+func serverMetrics(jobs *job.Manager, listeners []listening) func(*server.Server) http.Handler {
 	return func(s *server.Server) http.Handler {
 		var set metrics.Set
 		set.SetProcess(func() metrics.Process {
@@ -277,6 +277,13 @@ func serverMetrics(jobs *job.Manager) func(*server.Server) http.Handler {
 				SpilledBytes: use.Spilled,
 			}
 			p.Server.Memory, p.Server.MemoryLimit = jobs.Memory()
+			for _, l := range listeners {
+				if l.protocol != nil && l.protocol.Stats != nil {
+					of := l.protocol.Stats()
+					of.Name = l.what
+					p.Protocols = append(p.Protocols, of)
+				}
+			}
 			return p
 		})
 		set.AddJobs(func() (all []metrics.Job) {

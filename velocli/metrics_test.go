@@ -5,11 +5,18 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/velo-engine/velo/metrics"
+	"github.com/velo-engine/velo/server"
+	"github.com/velo-engine/velo/server/job"
+	"github.com/velo-engine/velo/view"
 )
 
 // said is standard error that a test reads while a program writes it.
@@ -169,6 +176,37 @@ func TestManual(t *testing.T) {
 		out, errs, status := velo(t, "", c.args...)
 		if status != 0 || errs != "" || !strings.Contains(out, c.want) {
 			t.Errorf("%v: status %d, there is no %q in\n%s%s", c.args, status, c.want, out, errs)
+		}
+	}
+}
+
+// Goal: /metrics of a server has what the program was built of, what it gives to jobs, and what the
+// clients of another protocol do.
+func TestServerMetrics(t *testing.T) {
+	views := view.NewCatalog(view.Limits{})
+	jobs, err := job.Open(job.Config{Dir: t.TempDir(), Runner: &jobRunner{views: views, cores: 1}, Memory: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer jobs.Close()
+	protocol := &Protocol{Stats: func() metrics.Protocol { return metrics.Protocol{Connections: 3, Unknown: 2} }}
+	s, err := server.New(server.Config{
+		Views: views, Jobs: jobs, Metrics: serverMetrics(jobs, []listening{{what: "listen"}, {what: "pg", protocol: protocol}}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Host = "127.0.0.1"
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	for _, want := range []string{
+		`velo_protocol_connections{protocol="pg"} 3`, `velo_protocol_unknown_total{protocol="pg"} 2`,
+		"velo_jobs_memory_limit_bytes 1073741824", "velo_http_requests_total 1", `",go="` + runtime.Version() + `"} 1`,
+	} {
+		if !strings.Contains(w.Body.String(), want+"\n") {
+			t.Errorf("there is no %s in\n%s", want, w.Body)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/metrics"
 	"github.com/velo-engine/velo/server"
 	"github.com/velo-engine/velo/server/job"
 	"github.com/velo-engine/velo/server/page"
@@ -61,6 +62,9 @@ velo run, without stdin and stdout. A secret is written WITH (password = env('NA
 type Protocol struct {
 	// Serve answers on a listener until ctx is done.
 	Serve func(ctx context.Context, l net.Listener, c ProtocolConfig) error
+
+	// Stats says what its clients do, for /metrics; nil says nothing. Any goroutine may call it.
+	Stats func() metrics.Protocol
 }
 
 // ProtocolConfig is what a protocol gets.
@@ -212,7 +216,7 @@ func (c *serveCmd) serve(ctx context.Context, std streams, started func([]listen
 	}
 	defer func() { err = errors.Join(err, jobs.Close()) }()
 	s, err := server.New(server.Config{
-		Views: views, Jobs: jobs, Runner: runner, Access: access, Metrics: serverMetrics(jobs),
+		Views: views, Jobs: jobs, Runner: runner, Access: access, Metrics: serverMetrics(jobs, all),
 		Page: page.Handler(), Log: log,
 	})
 	if err != nil {

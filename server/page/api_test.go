@@ -13,6 +13,7 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/server/page"
@@ -198,6 +199,10 @@ func (a *api) counters(d time.Duration) engine.Stats {
 			Watermarks: []engine.Watermark{{At: now}, {At: now.Add(-11 * time.Minute)}, {At: now, Idle: true}},
 			Partitions: []engine.PartitionStats{{Rows: n, Groups: 40_000}, {Rows: 2 * n, Groups: 41_000}},
 			Output:     engine.OutputStats{Rows: n / 1000, Retries: 2},
+		}},
+		Tables: []lookup.Stats{{
+			Table: "symbols", Rows: 4200, Loaded: time.Now().Add(-time.Minute), Stale: true, Lookups: n, Misses: n / 50,
+			Samples: []string{"'" + evil + "'"}, LastError: fmt.Errorf("symbols.csv: no such file"),
 		}},
 		State: engine.StateStats{
 			Interval: 10 * time.Second, Generation: 40, Saved: time.Now().Add(-4 * time.Second), Bytes: 300 << 20, Restored: 1,

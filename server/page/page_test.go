@@ -163,6 +163,8 @@ func TestJob(t *testing.T) {
 		{"document.body.innerText", "column size: \"x\" is no bigint"},
 		{"document.body.innerText", "a partition is full 70 %"},
 		{"document.body.innerText", "not yet"},
+		{"document.body.innerText", "symbols.csv: no such file"},
+		{"document.querySelector('.numbers .bad').innerText", "1 min 0 s ago"},
 	} {
 		if got := b.text(c.of); !strings.Contains(got, c.want) {
 			t.Errorf("%s is %q, expected %q", c.of, got, c.want)

@@ -40,7 +40,21 @@ type Engine struct {
 	Agents  []Agent  `json:"agents"`
 	Runners []Runner `json:"runners"`
 
-	State *State `json:"state,omitempty"` // nil if it keeps none
+	State  *State  `json:"state,omitempty"` // nil if it keeps none
+	Tables []Table `json:"tables,omitempty"`
+}
+
+// A Table is a table that records are joined with.
+type Table struct {
+	Name    string     `json:"name"`
+	Rows    int        `json:"rows"`
+	Bytes   int        `json:"bytes"`
+	Loaded  *time.Time `json:"loaded,omitempty"`
+	Stale   bool       `json:"stale,omitempty"` // older than it may be
+	Error   string     `json:"error,omitempty"` // why the last load has failed
+	Lookups uint64     `json:"lookups"`
+	Misses  uint64     `json:"misses"`
+	Samples []string   `json:"samples,omitempty"` // keys that were not found
 }
 
 // A Plan is a query of an engine.
@@ -239,6 +253,12 @@ func (s *Sampler) Engine(name string, now engine.Stats, plans ...string) Engine 
 	}
 	for i := range now.Agents {
 		e.Agents = append(e.Agents, agentOf(&now, &earlier, i))
+	}
+	for i := range now.Tables {
+		t := &now.Tables[i]
+		e.Tables = append(e.Tables, Table{
+			t.Table, t.Rows, t.Bytes, instant(t.Loaded), t.Stale, text(t.LastError), t.Lookups, t.Misses, t.Samples,
+		})
 	}
 	for i := range now.Runners {
 		r := &now.Runners[i]

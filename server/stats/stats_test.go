@@ -9,6 +9,7 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 )
@@ -33,6 +34,7 @@ func at(seconds int) engine.Stats {
 			Watermarks: []engine.Watermark{{At: begin.Add(time.Minute)}, {At: begin}},
 			Partitions: []engine.PartitionStats{{Rows: 80, Groups: 4, Shed: 1}},
 		}},
+		Tables: []lookup.Stats{{Table: "symbols", Rows: 3, Loaded: begin, Lookups: 9, Misses: 1, Samples: []string{"'XYZ'"}}},
 		State: engine.StateStats{
 			Interval: time.Second, Generation: 2, Saved: begin, Failures: 1, Err: errors.New("full"),
 			Last: []engine.StateEvent{
@@ -71,6 +73,7 @@ func TestSampler(t *testing.T) {
 	for _, want := range []string{
 		`"bottleneck":{"limit":"partition","agent":"partition/0","share":0.9`, `"lag":[{"split":"t/0","records":5}]`,
 		`"saves":[{"at":"2026-03-02T09:30:00Z","generation":2,"seconds":1,`, `"error":"full"}]`,
+		`"tables":[{"name":"symbols","rows":3,"bytes":0,"loaded":"2026-03-02T09:30:00Z","lookups":9,"misses":1,"samples":["'XYZ'"]}]`,
 		`"pin_error":"refused"`, `"watermarks":[{"at":"2026-03-02T09:31:00Z"}`,
 	} {
 		if !strings.Contains(string(text), want) {

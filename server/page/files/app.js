@@ -180,8 +180,17 @@ function engineCards(e, now) {
   }
   cards.push(threadsCard(e));
   if (e.state) cards.push(stateCard(e, now));
+  if (e.tables) cards.push(tablesCard(e, now));
   cards.push(readersCard(e, now));
   return cards;
+}
+
+// tablesCard has the tables that records are joined with.
+function tablesCard(e, now) {
+  return h('section', { class: 'card' }, h('h2', {}, 'Tables that are looked up'), e.tables.map(t => [
+    h('h3', {}, t.name), h('div', { class: 'numbers' }, numberBox('rows', count(t.rows)), numberBox('loaded', ago(t.loaded, now), t.stale ? 'bad' : '', t.stale ? 'it is older than it may be' : ''),
+      numberBox('looked up', count(t.lookups)), numberBox('not found', t.lookups ? percent(t.misses / t.lookups) : '–', t.misses ? 'warn' : '')),
+    t.samples ? h('p', { class: 'small soft' }, 'not found: ' + t.samples.join(', ')) : null, t.error ? h('p', { class: 'bad small' }, t.error) : null]));
 }
 
 // readersCard has a line for each reader. The one that holds windows back is marked.

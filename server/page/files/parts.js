@@ -11,11 +11,11 @@ function h(tag, props, ...children) {
     else if (k === 'value' || k === 'checked' || k === 'disabled') e[k] = v;
     else e.setAttribute(k, v === true ? '' : v);
   }
-  e.append(...children.flat().filter(c => c !== null && c !== undefined && c !== false));
+  e.append(...children.flat(Infinity).filter(c => c !== null && c !== undefined && c !== false));
   return e;
 }
 
-function fill(node, ...children) { node.replaceChildren(...children.flat().filter(c => c)); return node; }
+function fill(node, ...children) { node.replaceChildren(...children.flat(Infinity).filter(c => c)); return node; }
 
 // keepPlace replaces the content of a box, and puts the focus and what was scrolled back.
 function keepPlace(box, replace) {
