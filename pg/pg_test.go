@@ -169,6 +169,34 @@ func TestParameters(t *testing.T) {
 	}
 }
 
+// Goal: values of the catalog come in binary format too.
+func TestCatalogBinary(t *testing.T) {
+	c := connect(t, serve(t, 1, pg.Config{}))
+	rows, err := c.Query(t.Context(), `SELECT 'volumes'::regclass, 'volumes'::regclass::oid, ARRAY['a', NULL], true, 1::int2, 2,
+		3::int8, 1.5::float8, 1.25, 'x', 'r'::"char", 'n'::name, typreceive, '{1,2}'::int4[], NULL::int4, now()
+		FROM pg_type WHERE typname = 'int4'`, pgx.QueryResultFormats{pgx.BinaryFormatCode})
+	must(t, err)
+	if !rows.Next() {
+		t.Fatal(rows.Err())
+	}
+	raw := rows.RawValues()
+	if string(raw[0]) != string(raw[1]) || len(raw[0]) != 4 {
+		t.Errorf("a regclass is %q, its OID %q", raw[0], raw[1])
+	}
+	for i, want := range map[int]int{3: 1, 4: 2, 5: 4, 6: 8, 7: 8, 9: 1, 10: 1, 12: 4, 15: 8} {
+		if len(raw[i]) != want {
+			t.Errorf("column %d has %d bytes, want %d", i, len(raw[i]), want)
+		}
+	}
+	values, err := rows.Values()
+	must(t, err)
+	if got := fmt.Sprint(values[2], values[5], values[13], values[14]); got != "[a <nil>] 2 [1 2] <nil>" {
+		t.Error(got)
+	}
+	rows.Close()
+	must(t, rows.Err())
+}
+
 // Goal: what is wrong with a statement gets its SQLSTATE, and the session goes on.
 func TestErrors(t *testing.T) {
 	h := serve(t, 3, pg.Config{})
