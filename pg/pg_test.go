@@ -573,6 +573,15 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// Goal: an error is sent at once, since a client that has asked for Flush waits for it.
+func TestErrorWithoutSync(t *testing.T) {
+	c := dial(t, serve(t, 1, pg.Config{}).addr)
+	c.send(&pgproto3.Parse{Query: "SELECT nothing FROM volumes"}, &pgproto3.Flush{})
+	c.expect("ErrorResponse")
+	c.send(&pgproto3.Sync{})
+	c.expect("ReadyForQuery")
+}
+
 // Goal: messages that no client should send end the session at most, with an error, and nothing
 // else.
 func TestHostile(t *testing.T) {
@@ -656,6 +665,48 @@ func TestCancel(t *testing.T) {
 	must(t, gone.conn.Close())
 	for h.stats.Connections.Load() > 1 {
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Goal: what clients say at the start is taken, refused or kept.
+func TestStartup(t *testing.T) {
+	h := serve(t, 1, pg.Config{})
+	for _, test := range []struct{ params, show, want string }{
+		{"client_encoding='utf-8'", "client_encoding", "UTF8"},
+		{"client_encoding=latin1", "", "0A000"},
+		{"TimeZone=Asia/Tokyo", "TimeZone", "Asia/Tokyo"},
+		{"TimeZone=Nowhere", "", "22023"},
+		{"DateStyle=iso, dmy", "DateStyle", "ISO, DMY"},
+		{"DateStyle=German", "", "0A000"},
+		{"extra_float_digits=2", "extra_float_digits", "2"},
+		{"options=-c statement_timeout=5s --my.own=1", "my.own", "1"},
+		{"options=-c my.blank=a\\ b", "my.blank", "a b"},
+		{"options=-x", "", "22023"},
+		{"replication=database", "", "0A000"},
+		{"some_new_parameter=x", "some_new_parameter", "x"},
+		{"is_superuser=on", "", "55P02"},
+	} {
+		name, value, _ := strings.Cut(test.params, "=")
+		config, err := pgx.ParseConfig(h.url())
+		must(t, err)
+		config.RuntimeParams[name] = value
+		c, err := pgx.ConnectConfig(t.Context(), config)
+		if test.show == "" {
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %v, want %s", test.params, err, test.want)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", test.params, err)
+			continue
+		}
+		var got string
+		err = c.QueryRow(t.Context(), "SHOW "+test.show).Scan(&got)
+		if err != nil || got != test.want {
+			t.Errorf("%s: %q, want %q; %v", test.params, got, test.want, err)
+		}
+		must(t, c.Close(t.Context()))
 	}
 }
 
