@@ -113,18 +113,22 @@ peers: ## velo beside other queues, Go maps, DuckDB and streaming frameworks (be
 diff: ## velo's SQL compared with PostgreSQL, DuckDB and SQLite: 20,000 random queries for each (VELO_DIFF=n)
 	cd bench/peers && VELO_DIFF=$${VELO_DIFF:-20000} $(GO) test ./sql -count=1 -v -timeout 30m
 
-# The nested modules of connectors and protocols.
-NESTED = connect/kafka connect/cmd/velo pg
+# The nested modules of connectors, of the PostgreSQL protocol, of the collector, and of the tests of deploy, which is nothing but tests of files.
+NESTED = connect/kafka connect/cmd/velo pg metrics/prom deploy
 
 .PHONY: nested
-nested: ## format, vet, staticcheck and test the modules of connectors and protocols, and vet them for the other systems
+nested: ## format, vet, staticcheck and test the nested modules, and vet them for the other systems
 	@out="$$($(TOOL) gofumpt -l $(NESTED))"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	@for m in $(NESTED); do echo "$$m"; \
 		(cd $$m && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./... && $(GO) test -short -timeout 10m ./...) || exit 1; \
-		for t in linux/arm64 darwin/arm64 windows/amd64; do \
+		[ $$m = deploy ] || for t in linux/arm64 darwin/arm64 windows/amd64; do \
 			(cd $$m && GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) vet ./...) || exit 1; \
 		done; \
 	done
+
+.PHONY: release
+release: ## archives, bills of materials and checksums for all systems, into dist (VERSION=v1.2.3)
+	$(GO) run ./internal/release -out dist $(if $(VERSION),-version $(VERSION))
 
 # VELO_KAFKA=DIR takes the jars of Kafka from DIR; else Maven fetches them into the user's cache, once.
 .PHONY: kafka-test

@@ -61,6 +61,7 @@ import (
 	"context"
 
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
@@ -80,7 +81,19 @@ func SchemaOf[T any](name string) (*Schema, error) { return record.SchemaOf[T](n
 
 // Compile compiles one SELECT over records of a schema, whose name stands in FROM. The error has
 // every fault of the query, each with its place.
-func Compile(sql string, source *Schema) (*Plan, error) { return query.Compile(sql, source) }
+func Compile(sql string, source *Schema, tables ...*Table) (*Plan, error) {
+	return query.Catalog{Sources: []*Schema{source}, Tables: tables}.Compile(sql)
+}
+
+// Table has rows that change seldom, found by their key, which JOIN adds to records. See package
+// lookup.
+type Table = lookup.Table
+
+// TableConfig says what a table is and how it is loaded.
+type TableConfig = lookup.Config
+
+// NewTable makes a table.
+func NewTable(c TableConfig) (*Table, error) { return lookup.New(c) }
 
 // Config is what an engine is made of: Plan (or Plans) and Readers are needed, the rest has
 // defaults.

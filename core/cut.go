@@ -96,11 +96,21 @@ func NewCuts(p *plan.Plan, route plan.Route, readers, partitions, held int, stat
 // epoch is visible when the partitions of all plans have answered it. It is called before anything
 // runs.
 func (c *Cuts) Share(p *plan.Plan, route plan.Route, state *MemoryBudget) *Cuts {
-	d := newCuts(p, route, len(c.open), c.Slots(), state, c.wake)
-	d.Epochs = c.Epochs
-	c.Extend(len(d.open), d.done)
+	d := c.Beside(p, route, state)
+	d.Attach()
 	return d
 }
+
+// Beside is Share for a plan whose partitions answer epochs only after Attach.
+func (c *Cuts) Beside(p *plan.Plan, route plan.Route, state *MemoryBudget) *Cuts {
+	d := newCuts(p, route, len(c.open), c.Slots(), state, c.wake)
+	d.Epochs = c.Epochs
+	return d
+}
+
+// Attach has the next epoch wait for the partitions of these cuts, too. It is called before anything
+// runs, or while the epochs are held.
+func (c *Cuts) Attach() { c.Extend(len(c.open), c.done) }
 
 // Divide says that that many plans share the addresses of the process. It is called before any
 // partition is made.

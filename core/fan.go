@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -40,14 +41,25 @@ func (rs routers) next(now Nanos) (work int, waits *Router) {
 		rs.quiet(now)
 		return rs.sendChunks(), first
 	}
+	rs.wantRenewal(now)
 	rs.take(b, now)
 	return 1, first
+}
+
+// wantRenewal asks for an epoch if a table has a newer version than the one that is looked up: the
+// routers take it up with the epoch, so that the records between two epochs of a reader meet the
+// same versions in all plans.
+func (rs routers) wantRenewal(now Nanos) {
+	r := rs[0]
+	if r.pins != nil && r.epoch >= r.asked && r.pins.Outdated() {
+		r.asked, r.askedAt = r.cuts.Want(), now
+	}
 }
 
 // take gives each router the batch.
 func (rs routers) take(b *record.Batch, now Nanos) {
 	for _, r := range rs {
-		if !r.abandoned.Load() {
+		if !r.abandoned.Load() && !r.waiting {
 			r.times.arrive(r.cuts.Origin, now)
 			r.take(b)
 		}
@@ -56,6 +68,9 @@ func (rs routers) take(b *record.Batch, now Nanos) {
 
 // startEpoch begins to send the marks of an epoch.
 func (rs routers) startEpoch(number uint64, slot int, now Nanos) (work int) {
+	if pins := rs[0].pins; pins != nil {
+		pins.Renew()
+	}
 	for _, r := range rs {
 		work += r.startEpoch(number, slot, now)
 	}
@@ -130,7 +145,7 @@ func (s *jointStage) run(b *record.Batch) *expr.Result {
 	if s.machine == nil || s.machine.Rows() < b.Len() {
 		s.machine = s.program.New(b.Cap())
 	}
-	s.batch, s.result = b, s.machine.Run(b)
+	s.batch, s.result = b, s.machine.RunWith(s.routers[0].pins, b)
 	return s.result
 }
 
@@ -188,10 +203,55 @@ func (r *Router) project(from *record.Batch) *record.Batch {
 // NewFan makes an agent of the routers of one reader, which have the same source and belong to
 // plans that share their epochs. None of them is an agent any more.
 func NewFan(rs []*Router) *Fan {
+	var tables []*lookup.Table
 	for _, r := range rs {
 		r.inFan = true
+		if r.pins != nil {
+			tables = append(tables, r.pins.Tables()...)
+		}
+	}
+	pins := lookup.NewPins(tables...)
+	for _, r := range rs {
+		r.pins = pins
 	}
 	return &Fan{routers: rs, waits: rs[0], stages: joinStages(rs)}
+}
+
+// FanOf makes an agent of the router of a reader that was an agent itself, so that others can be
+// added. It is called on the router's thread, between two Steps.
+func FanOf(r *Router) *Fan {
+	r.inFan = true
+	if r.pins == nil {
+		r.pins = lookup.NewPins()
+	}
+	return &Fan{routers: routers{r}, waits: r, stages: joinStages([]*Router{r})}
+}
+
+// Add adds the router of a plan that is added while the engine runs. Epoch is the last one; the plan
+// begins when the next is raised, between the same two batches of the reader as the other plans'
+// mark. It is called on the fan's thread, between two Steps, while the epochs are held. If the
+// reader is ending, the new router ends too.
+func (f *Fan) Add(r *Router, epoch uint64) {
+	first := f.routers[0]
+	r.Join(epoch, epoch)
+	r.inFan, r.waiting = true, true
+	if r.pins != nil {
+		first.pins.Add(r.pins.Tables()...)
+	}
+	r.pins = first.pins
+	f.routers = append(f.routers, r)
+	if first.atEnd {
+		r.startEnd()
+	}
+}
+
+// End has the router of a plan that is added while the engine runs say that its reader has ended:
+// the others of the reader have said so before. It is called on the thread that the reader had,
+// while the epochs are held.
+func (r *Router) End(epoch uint64) {
+	r.Join(epoch, epoch)
+	r.inFan = true
+	r.startEnd() // the rings are empty, so all marks find room
 }
 
 // Step has each router go on with the batch at hand, and takes the next batch, or begins an epoch,

@@ -237,6 +237,10 @@ func NewPartition(id plan.PartitionID, pl *plan.Plan, in []*ring.Consumer[Chunk]
 	return p, nil
 }
 
+// BeginAfter says that the partition begins after an epoch: its plan is added to an engine that runs. It
+// is called before the first Step, while the epochs are held.
+func (p *Partition) BeginAfter(epoch uint64) { p.epoch, p.stamp = epoch, epoch+1 }
+
 // Join adds the ring of one more reader, which has the next id, and returns the epoch that the
 // partition has answered. It is called between two Steps. The partition answers no further epoch
 // without the mark of that reader; see Router.Join.

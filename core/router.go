@@ -6,6 +6,7 @@ import (
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
@@ -103,6 +104,9 @@ type stage struct {
 	joint        *jointStage
 	jointColumns []int
 	view         *record.Batch
+	// pins are the versions of the tables that the machine looks up. The routers of a fan share
+	// them.
+	pins *lookup.Pins
 	// result is what the machine made of the source's batch; it is nil if there is no machine.
 	result *expr.Result
 	// failed are the records that could not be computed and are not in quarantine yet.
@@ -172,6 +176,9 @@ type Router struct {
 	alone routers
 	// inFan says that the router is part of a Fan.
 	inFan bool
+	// waiting says that the router's plan has been added while the engine runs, and begins with the
+	// next epoch: no batch is routed before its mark.
+	waiting bool
 	// abandoned says that the router takes no more batches, because its plan has ended while others
 	// go on. Any goroutine stores true; the router loads it before each batch, and nothing is
 	// published by it.
@@ -218,6 +225,10 @@ type publishedCounters struct {
 	words [result.CounterWords]atomic.Uint64
 	// groups is the number of groups in the router's own tables.
 	groups atomic.Uint64
+	// watermark is the watermark of what has been routed, and idle is what the last mark said.
+	// Both are written only if the plan has windows.
+	watermark atomic.Int64
+	idle      atomic.Bool
 }
 
 func (p *publishedCounters) store(c *result.Counters) {
@@ -264,6 +275,10 @@ func NewRouter(id plan.ReaderID, pl *plan.Plan, source Source, route plan.Route,
 		context: plan.RouteContext{Reader: id, Partitions: len(out)},
 	}
 	r.alone = routers{r}
+	r.published.watermark.Store(watermarkNone)
+	if l.Stage != nil {
+		r.pins = lookup.NewPins(l.Stage.Tables()...)
+	}
 	r.stripe = stripe{
 		keys: l.Keys.NewKeys(stripeRows), counts: make([]int, len(out)), bytes: make([]int, len(out)),
 	}
@@ -447,7 +462,7 @@ func (r *Router) mayBeIdle(now Nanos) bool {
 
 // startEpoch begins to send the marks of an epoch.
 func (r *Router) startEpoch(number uint64, slot int, now Nanos) (work int) {
-	r.epoch, r.times.joining, r.joining = number, r.joining, false
+	r.epoch, r.times.joining, r.joining, r.waiting = number, r.joining, false, false
 	r.times.rows, r.times.marked = 0, r.times.watermark
 	r.times.lookIdle(r.layout.Window)
 	r.times.advanceClock(r.layout.Window, r.cuts.Origin, now)
@@ -493,6 +508,16 @@ func (r *Router) startMarks() (work int) {
 func (r *Router) publishCounters() {
 	r.published.store(&r.counters)
 	r.published.groups.Store(uint64(r.folder.groups()))
+	if r.layout.Window != nil {
+		r.published.watermark.Store(r.times.watermark)
+	}
+}
+
+// Watermark is how far the reader has come in event time, and whether it is idle and so holds no
+// window back. It is WatermarkNone before the first record and in a plan without windows. Any
+// goroutine may call it.
+func (r *Router) Watermark() (at int64, idle bool) {
+	return r.published.watermark.Load(), r.published.idle.Load()
 }
 
 // FoldedGroups is the number of groups folded and not sent yet. Any goroutine may call it.
@@ -513,7 +538,7 @@ func (r *Router) take(b *record.Batch) {
 			if r.machine == nil || r.machine.Rows() < b.Len() {
 				r.machine = stage.New(b.Cap())
 			}
-			res = r.machine.Run(b)
+			res = r.machine.RunWith(r.pins, b)
 		}
 		r.counters.In += uint64(res.Filtered)
 		r.counters.Filtered += uint64(res.Filtered)
@@ -558,6 +583,10 @@ func (r *Router) sendChunks(busy bool) (chunks int) {
 // it has sent.
 func (r *Router) sendMarks() (sent int) {
 	r.published.store(&r.counters)
+	if r.layout.Window != nil {
+		r.published.watermark.Store(r.times.watermark)
+		r.published.idle.Store(r.times.idle)
+	}
 	kind := chunkMark
 	if r.atEnd {
 		kind = chunkEnd

@@ -38,6 +38,9 @@ func (s *MemoryBudget) Tables() int {
 // Bytes is how much memory the groups hold, to the page. Any goroutine may call it.
 func (s *MemoryBudget) Bytes() int { return s.budget.Used() }
 
+// Limit is how much memory the groups may hold. Any goroutine may call it.
+func (s *MemoryBudget) Limit() int { return s.budget.Limit() }
+
 // memory is what one table may take of that memory, which is all of it.
 func (s *MemoryBudget) memory() table.Memory {
 	if s == nil {

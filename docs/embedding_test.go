@@ -16,6 +16,7 @@ import (
 	"github.com/velo-engine/velo/aggregate"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
@@ -351,6 +352,80 @@ func Example_plans() {
 	}
 	// Output:
 	// NVDA 600 of 600
+}
+
+type Desk struct {
+	Venue string
+	Desk  string
+}
+
+func Example_table() {
+	ctx := context.Background()
+	feed, err := velo.NewFeed[Trade]("trades", velo.FeedConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	trades := feed.Schema()
+	schema, err := velo.SchemaOf[Desk]("desks")
+	if err != nil {
+		log.Fatal(err)
+	}
+	desks, err := velo.NewTable(velo.TableConfig{
+		Schema: schema, Key: []string{"venue"}, Refresh: time.Minute, MaxStale: 10 * time.Minute,
+		Load: lookup.Rows(func(context.Context) ([]Desk, error) {
+			return []Desk{{"xnas", "stocks"}, {"arca", "funds"}}, nil // a query to your database
+		}),
+		OnEvent: func(e lookup.Event) {
+			if e.Err != nil {
+				log.Printf("table %s, version %d stays: %v", e.Table, e.Version, e.Err)
+			}
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	byDesk, err := velo.Compile(`
+		SELECT d.desk, sum(t.size) AS volume
+		FROM trades AS t LEFT JOIN desks AS d ON t.venue = d.venue
+		GROUP BY d.desk`, trades, desks)
+	if err != nil {
+		log.Fatal(err)
+	}
+	eng, err := velo.Start(ctx, velo.Config{Plan: byDesk, Readers: []velo.Reader{feed}, Cores: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer eng.Close()
+	lane, err := feed.Lane()
+	if err != nil {
+		log.Fatal(err)
+	}
+	xnas, unknown := "xnas", "iexg"
+	for i, venue := range []*string{&xnas, &unknown, nil} {
+		if err := lane.Send(ctx, Trade{Symbol: "NVDA", Venue: venue, Size: int64(100 * (i + 1)), At: time.Now()}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := eng.Sync(ctx); err != nil {
+		log.Fatal(err)
+	}
+	desk, _ := velo.ColumnOf[string](byDesk, "desk")
+	volume, _ := velo.ColumnOf[int64](byDesk, "volume")
+	snap := eng.Snapshot()
+	defer snap.Close()
+	for row := range snap.All() {
+		if desk.Null(row) {
+			fmt.Println("no desk", volume.Of(row))
+		} else {
+			fmt.Println(desk.Of(row), volume.Of(row))
+		}
+	}
+	s := eng.Stats().Tables[0]
+	fmt.Println(s.Misses, "of", s.Lookups, "found nothing, such as", s.Samples)
+	// Unordered output:
+	// stocks 100
+	// no desk 500
+	// 1 of 2 found nothing, such as ['iexg']
 }
 
 func Example_quarantine() {

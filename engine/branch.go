@@ -55,14 +55,20 @@ func (e *PlanError) Unwrap() error { return e.Err }
 // A branch is one plan of an engine with everything that belongs to it alone. After the readers the
 // flow of the data branches: each batch goes to a router of each plan.
 type branch struct {
-	engine     *Engine
-	id         int        // the number of the plan
-	cfg        PlanConfig // with the defaults filled in
-	fold       core.Fold
-	state      *core.MemoryBudget
-	cuts       *core.Cuts // all branches share the epochs
-	partitions []*core.Partition
-	output     *output // nil if the plan has no Writer
+	engine *Engine
+	id     int        // the number of the plan
+	cfg    PlanConfig // with the defaults filled in
+	fold   core.Fold
+	state  *core.MemoryBudget
+	cuts   *core.Cuts // all branches share the epochs
+	// begins is the first epoch whose cut has the plan; it is 0 for the plans that the engine began
+	// with.
+	begins uint64
+	// copied and held are the bytes that each partition had copied when the last epoch was raised by
+	// time, and that it held then. The runner whose CAS moved interval.due on writes them. Statistics.
+	copied, held []atomic.Uint64
+	partitions   []*core.Partition
+	output       *output // nil if the plan has no Writer
 
 	// ended says that the plan takes no more records: it has failed, or it has all that its LIMIT
 	// asks for. It is stored by the goroutine that finds out. A goroutine that loads true knows
@@ -77,7 +83,7 @@ type branch struct {
 // plans of an engine go on.
 func (b *branch) fail(err error) {
 	e := b.engine
-	if len(e.branches) == 1 {
+	if len(e.branches()) == 1 {
 		e.fail(err)
 		return
 	}
@@ -93,7 +99,7 @@ func (b *branch) fail(err error) {
 // end has the plan take no more records. The readers stop when no plan takes any.
 func (b *branch) end() {
 	b.ended.Store(true)
-	if len(b.engine.branches) == 1 {
+	if len(b.engine.branches()) == 1 {
 		b.engine.stopReaders()
 		return
 	}
@@ -102,9 +108,9 @@ func (b *branch) end() {
 	}
 	e := b.engine
 	for _, in := range e.inlets.all() {
-		in.routers[b.id].Abandon()
+		in.routersOf()[b.id].Abandon()
 	}
-	for _, other := range e.branches {
+	for _, other := range e.branches() {
 		if !other.ended.Load() {
 			e.ringAll()
 			return
@@ -122,7 +128,7 @@ func (b *branch) failure() error {
 
 // ofPlan names the plan in messages, if the engine has several.
 func (b *branch) ofPlan() string {
-	if len(b.engine.branches) == 1 {
+	if len(b.engine.branches()) == 1 {
 		return ""
 	}
 	return fmt.Sprintf(" of plan %d (%s)", b.id, nameOf(b.cfg.Plan))
@@ -139,10 +145,24 @@ func nameOf(p *plan.Plan) string {
 // agentName names an agent of the plan, such as partition/3, or plan/1/partition/3 if the engine
 // has several plans.
 func (b *branch) agentName(kind string, id int) string {
-	if len(b.engine.branches) == 1 {
+	if len(b.engine.branches()) == 1 {
 		return fmt.Sprintf("%s/%d", kind, id)
 	}
 	return fmt.Sprintf("plan/%d/%s/%d", b.id, kind, id)
+}
+
+// branches returns the branches, by the number of the plan.
+func (e *Engine) branches() []*branch {
+	if p := e.list.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// addBranch adds a branch to the list.
+func (e *Engine) addBranch(b *branch) {
+	list := append(e.branches()[:b.id:b.id], b)
+	e.list.Store(&list)
 }
 
 // newBranches makes the branches of the plans, with their cuts and outputs, but without partitions.
@@ -157,22 +177,23 @@ func (e *Engine) newBranches() {
 			engine: e, id: id, cfg: p, fold: core.Fold{Exchange: p.Exchange, Bytes: c.FoldBytes / len(c.Plans)},
 			state: core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
 		}
+		b.copied, b.held = make([]atomic.Uint64, c.Partitions), make([]atomic.Uint64, c.Partitions)
 		if c.State != nil {
 			b.state.KeepCut()
 		}
 		if id == 0 {
 			b.cuts = core.NewCuts(p.Plan, p.Route, len(c.Readers), c.Partitions, held, b.state, e.ringAll)
 		} else {
-			b.cuts = e.branches[0].cuts.Share(p.Plan, p.Route, b.state)
+			b.cuts = e.branches()[0].cuts.Share(p.Plan, p.Route, b.state)
 		}
 		b.cuts.Divide(len(c.Plans))
 		b.cuts.Origin = e.start.UnixNano()
 		if p.Writer != nil {
 			b.output = newOutput(b)
 		}
-		e.branches = append(e.branches, b)
+		e.addBranch(b)
 	}
-	e.branch = e.branches[0]
+	e.branch = e.branches()[0]
 }
 
 // addPartitions makes the partitions of the plan.
@@ -196,12 +217,18 @@ func (b *branch) addPartitions() error {
 	return nil
 }
 
-// columnsRead says which columns of the source some plan reads.
+// columnsRead says which columns of the source some plan reads, of those that the engine began with,
+// or Config.Columns names.
 func (e *Engine) columnsRead() []bool {
 	read := ColumnsRead(e.cfg.Plans[0].Plan)
 	for _, p := range e.cfg.Plans[1:] {
 		for i, yes := range ColumnsRead(p.Plan) {
 			read[i] = read[i] || yes
+		}
+	}
+	for _, name := range e.cfg.Columns {
+		if i, ok := e.cfg.Plan.Source.Index(name); ok {
+			read[i] = true
 		}
 	}
 	return read

@@ -113,6 +113,10 @@ type Config struct {
 	// holds the others back. A plan that fails ends alone; when all have ended, the engine ends.
 	Plans []PlanConfig
 
+	// Columns names columns of the source that the readers bring besides those that the plans read,
+	// for plans that are added later: see Engine.AddPlan.
+	Columns []string
+
 	// Readers bring the records. All of them have the source schema of the plan. The engine closes
 	// them. If a reader is a fmt.Stringer, its String names it in messages and statistics.
 	Readers []record.Reader
@@ -288,6 +292,13 @@ func (c *Config) Validate() error {
 		fault("%v of a core for epochs, expected more than 0, or 0 for %v", c.EpochShare, DefaultEpochShare)
 	}
 	faults = append(faults, c.rebalanceFaults()...)
+	for _, name := range c.Columns {
+		if p := c.plans()[0].Plan; p != nil && p.Source != nil {
+			if _, ok := p.Source.Index(name); !ok {
+				fault("there is no column %q, which Columns names, in %v", name, p.Source)
+			}
+		}
+	}
 	if c.HeldSnapshots < 0 || c.HeldSnapshots > core.MaxHeld {
 		fault("%d held snapshots, expected 1..%d, or 0 for %d", c.HeldSnapshots, core.MaxHeld, DefaultHeldSnapshots)
 	}

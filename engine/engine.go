@@ -31,11 +31,14 @@ var ErrClosed = errors.New("engine: closed before the readers ended and everythi
 type Engine struct {
 	cfg       Config // with the defaults filled in
 	placement affinity.Placement
-	branches  []*branch // by the number of the plan
 	interval  *interval
 	order     fence.Asymmetric
 	start     time.Time
 	paced     bool // true if runners choose when they park
+
+	// list has the branches by the number of the plan. It is replaced when a plan is added, after
+	// everything in the branch is ready, so that a goroutine that looks at it needs no lock.
+	list atomic.Pointer[[]*branch]
 
 	// branch is the first branch. Its cuts have the epochs of all, and what is for one plan alone
 	// (State, Rebalance, MoveShard) works on it.
@@ -71,6 +74,8 @@ type Engine struct {
 
 	// done is closed after stopped, when OnReject and the writer have returned or were given up.
 	done chan struct{}
+
+	tables tables // what the plans look up
 
 	elapsed   atomic.Int64 // nanoseconds from start to stopped; 0 before that
 	unContext func() bool
@@ -127,14 +132,17 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 			_ = e.keeper.folder.Close()
 		}
 	}()
-	e.interval = newInterval(c.EpochInterval, c.EpochShare, c.Partitions*len(c.Plans))
+	e.interval = newInterval(c.EpochInterval, c.EpochShare)
 	e.expect(core.Nanos(e.interval.due.Load()))
 	if c.OnReject != nil || c.onLate() {
 		e.rejects = newRejectQueue(e)
 	}
 	e.inlets.slotsByDefault, e.inlets.adding = cfg.RingSlots == 0, make(chan struct{}, 1)
 	e.readCtx, e.cancelRead = context.WithCancel(ctx)
-	err := e.build()
+	err := e.useTables(ctx)
+	if err == nil {
+		err = e.build()
+	}
 	if err == nil && e.keeper != nil {
 		err = e.keeper.restore()
 		if err != nil {
@@ -143,6 +151,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	if err != nil {
 		e.cancelRead()
+		e.tables.release()
 		unplace(e.placement)
 		e.disclaim(c.Readers...)
 		made = true
@@ -160,9 +169,9 @@ func (e *Engine) disclaim(readers ...record.Reader) {
 	for _, r := range readers {
 		disclaim(r)
 	}
-	for _, p := range e.cfg.Plans {
-		if p.Writer != nil {
-			disclaim(p.Writer)
+	for _, b := range e.branches() {
+		if b.cfg.Writer != nil {
+			disclaim(b.cfg.Writer)
 		}
 	}
 }
@@ -178,7 +187,7 @@ func (e *Engine) launch(ctx context.Context) {
 	if e.rejects != nil {
 		go e.rejects.run()
 	}
-	for _, b := range e.branches {
+	for _, b := range e.branches() {
 		if b.output != nil {
 			go e.as(callerOutput, b.output.run)
 		}
@@ -231,7 +240,7 @@ func (e *Engine) build() error {
 			e.partitionOn[id] = r
 		}
 	}
-	for _, b := range e.branches {
+	for _, b := range e.branches() {
 		if err := b.addPartitions(); err != nil {
 			return err
 		}
@@ -249,7 +258,7 @@ func (e *Engine) build() error {
 		e.inlets.add(in)
 	}
 	for p, r := range e.partitionOn {
-		for _, b := range e.branches {
+		for _, b := range e.branches() {
 			r.addPartition(b, p)
 		}
 	}
@@ -287,7 +296,7 @@ func (e *Engine) halt() {
 	e.closing.Store(true)
 	e.haltOnce.Do(func() { close(e.halted) })
 	e.cancelRead()
-	for _, b := range e.branches {
+	for _, b := range e.branches() {
 		if b.output != nil {
 			b.output.cancel()
 		}
@@ -348,7 +357,7 @@ func (e *Engine) supervise() {
 			}
 		}
 	}
-	for _, b := range e.branches {
+	for _, b := range e.branches() {
 		if o := b.output; o != nil && !e.await(o.finished) {
 			e.report(fmt.Errorf("engine: writer%s: Write has not returned %v after its context was done; its "+
 				"goroutine is left behind", b.ofPlan(), readGrace))
@@ -362,6 +371,7 @@ func (e *Engine) supervise() {
 		}
 	}
 	e.disclaim(readers...)
+	e.tables.release()
 	close(e.done)
 }
 
@@ -412,8 +422,8 @@ func (e *Engine) Plan() *plan.Plan { return e.cfg.Plan }
 
 // Plans returns the plans that the engine runs.
 func (e *Engine) Plans() (plans []*plan.Plan) {
-	for _, p := range e.cfg.Plans {
-		plans = append(plans, p.Plan)
+	for _, b := range e.branches() {
+		plans = append(plans, b.cfg.Plan)
 	}
 	return plans
 }
@@ -422,8 +432,8 @@ func (e *Engine) Plans() (plans []*plan.Plan) {
 func (e *Engine) String() string {
 	text := fmt.Sprintf("engine of %d readers, %d partitions and %d runners: %v", len(e.inlets.all()),
 		len(e.partitionOn), len(e.runners), e.cfg.Plan)
-	for _, p := range e.cfg.Plans[1:] {
-		text += fmt.Sprintf("; %v", p.Plan)
+	for _, b := range e.branches()[1:] {
+		text += fmt.Sprintf("; %v", b.cfg.Plan)
 	}
 	return text
 }
@@ -450,7 +460,7 @@ func (e *Engine) outcome() error {
 	defer e.mu.Unlock()
 	errs = append(errs, e.errs...)
 	cut := false
-	for _, b := range e.branches {
+	for _, b := range e.branches() {
 		cut = cut || b.output != nil && b.output.cut.Load()
 	}
 	if e.closed && !e.cuts.Ended() || cut && len(e.errs) == 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,12 +19,13 @@ import (
 // An inlet is one reader with everything that belongs to it: its source, its routers, and its rings
 // to all partitions of all plans.
 type inlet struct {
-	engine  *Engine
-	id      int
-	source  sourceAgent
-	router  *core.Router   // the router of the first plan
-	routers []*core.Router // by the number of the plan
-	agent   core.Agent     // the router, or the fan of several
+	engine *Engine
+	id     int
+	source sourceAgent
+	router *core.Router // the router of the first plan
+	// routers are the routers by the number of the plan. The list is replaced when a plan is added.
+	routers atomic.Pointer[[]*core.Router]
+	agent   core.Agent // the router, or the fan of several
 	runner  *runner
 
 	// rings are the rings to the partitions, one each; the partitions of the first plan come first.
@@ -66,17 +68,19 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 	}
 	in.source = source
 	var rings []ringEnds
-	for _, b := range e.branches {
-		more, err := in.addRouter(b)
+	for _, b := range e.branches() {
+		router, more, err := in.newRouter(b)
 		if err != nil {
 			return nil, err
 		}
+		in.addRouter(router)
 		rings = append(rings, more...)
 	}
 	in.rings.Store(&rings)
-	in.router, in.agent = in.routers[0], in.routers[0]
-	if len(in.routers) > 1 {
-		in.agent = core.NewFan(in.routers)
+	routers := in.routersOf()
+	in.router, in.agent = routers[0], routers[0]
+	if len(routers) > 1 {
+		in.agent = core.NewFan(routers)
 	}
 	if c.Rebalance {
 		in.router.SampleShards()
@@ -84,8 +88,22 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 	return in, nil
 }
 
-// addRouter makes the router of a plan, and its rings to the partitions of the plan.
-func (in *inlet) addRouter(b *branch) ([]ringEnds, error) {
+// routersOf returns the routers by the number of the plan.
+func (in *inlet) routersOf() []*core.Router {
+	if p := in.routers.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// addRouter adds the router of the next plan to the list.
+func (in *inlet) addRouter(r *core.Router) {
+	list := append(slices.Clip(in.routersOf()), r)
+	in.routers.Store(&list)
+}
+
+// newRouter makes the router of a plan, and its rings to the partitions of the plan.
+func (in *inlet) newRouter(b *branch) (*core.Router, []ringEnds, error) {
 	e := in.engine
 	rings := make([]ringEnds, len(b.partitions))
 	out := make([]*ring.Producer[core.Chunk], len(b.partitions))
@@ -110,13 +128,12 @@ func (in *inlet) addRouter(b *branch) ([]ringEnds, error) {
 	r, err := core.NewRouter(plan.ReaderID(in.id), b.cfg.Plan, from, b.cfg.Route, b.fold, out, bells, local, b.state,
 		b.cuts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if b.ended.Load() {
 		r.Abandon()
 	}
-	in.routers = append(in.routers, r)
-	return rings, nil
+	return r, rings, nil
 }
 
 // newSource makes the source of a reader. A reader that can be polled is polled on the runner's
@@ -134,6 +151,7 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent
 	}
 	if p, ok := reader.(record.Projector); ok && !e.wantsAll() {
 		p.Columns(e.columnsRead())
+		e.inlets.chosen = true
 	}
 	if e.cfg.OnReject != nil {
 		s.rejectIn, s.rejectOut = ring.New[record.Reject](rejectSlots)
@@ -152,7 +170,7 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent
 // the runner of the partitions, or before any runner runs.
 func (in *inlet) join(p int) {
 	rings := *in.rings.Load()
-	for i, b := range in.engine.branches {
+	for i, b := range in.engine.branches() {
 		answered := b.partitions[p].Join(rings[i*len(b.partitions)+p].out, in.runner.bell)
 		in.least, in.most = min(in.least, answered), max(in.most, answered)
 	}
@@ -160,7 +178,7 @@ func (in *inlet) join(p int) {
 
 // begin is called when all partitions have their rings, before the routers are stepped.
 func (in *inlet) begin() {
-	for _, r := range in.routers {
+	for _, r := range in.routersOf() {
 		r.Join(in.least, in.most)
 	}
 }
@@ -215,6 +233,9 @@ type inlets struct {
 	adding chan struct{}
 
 	sealed bool // true if no inlet is added any more
+
+	// chosen says that some reader was told to bring only some columns.
+	chosen bool
 }
 
 func (l *inlets) all() []*inlet {
@@ -301,7 +322,8 @@ func (e *Engine) AddReader(ctx context.Context, reader record.Reader) (id int, e
 	return in.id, err
 }
 
-// ErrAdding says that a reader is being added, but that the call has stopped waiting for it.
+// ErrAdding says that a reader or a plan is being added, but that the call has stopped waiting for
+// it.
 var ErrAdding = errors.New("it is being added, when a runner is through with a long step")
 
 // admit makes the inlet of a reader that is to be added. The last epoch waits for the reader from
@@ -366,7 +388,7 @@ func (e *Engine) room() (live map[*runner]int, err error) {
 	if len(all) == MaxReaders {
 		return nil, fmt.Errorf("it has had %d, more are not allowed", MaxReaders)
 	}
-	bytes := len(e.partitionOn) * len(e.branches) * e.cfg.RingSlots * core.ChunkBytes
+	bytes := len(e.partitionOn) * len(e.branches()) * e.cfg.RingSlots * core.ChunkBytes
 	live = map[*runner]int{}
 	for _, in := range all {
 		if n := in.compact(); n > 0 {

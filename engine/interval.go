@@ -38,14 +38,10 @@ type interval struct {
 	current atomic.Int64 // how far due was moved on the last time
 	raised  atomic.Int64 // when the last epoch was raised, in Nanos
 	records atomic.Uint64
-	// copied and held are the bytes that each partition had copied when the last epoch was raised,
-	// and that it held then; the partitions of the first plan come first.
-	copied, held []atomic.Uint64
 }
 
-func newInterval(every time.Duration, share float64, partitions int) *interval {
+func newInterval(every time.Duration, share float64) *interval {
 	i := &interval{every: every, share: share}
-	i.copied, i.held = make([]atomic.Uint64, partitions), make([]atomic.Uint64, partitions)
 	if every < 0 {
 		every = time.Duration(core.Never)
 	}
@@ -88,8 +84,8 @@ func (e *Engine) tick(now core.Nanos) {
 // or windows may close because time goes by. If it is false no runner needs to wake for the next
 // epoch. A runner whose router has taken a record finds it true, because it looks after that.
 func (e *Engine) needsEpoch() bool {
-	for i := range e.cfg.Plans {
-		if w := e.cfg.Plans[i].Plan.Window; w != nil && (w.ProcessingTime || w.Idle > 0) {
+	for _, b := range e.branches() {
+		if w := b.cfg.Plan.Window; w != nil && (w.ProcessingTime || w.Idle > 0) {
 			return true
 		}
 	}
@@ -98,7 +94,7 @@ func (e *Engine) needsEpoch() bool {
 
 // expect tells the partitions when the next epoch is due.
 func (e *Engine) expect(due core.Nanos) {
-	for _, b := range e.branches {
+	for _, b := range e.branches() {
 		b.cuts.Expect(due)
 	}
 }
@@ -121,18 +117,17 @@ func (e *Engine) epochCost() time.Duration {
 	most := time.Duration(0)
 	for p := range e.partitionOn {
 		cost := time.Duration(0) // of the partitions of this number, which share a runner
-		for _, b := range e.branches {
-			k := b.id*len(e.partitionOn) + p
+		for _, b := range e.branches() {
 			st := b.partitions[p].Stats()
 			copied := st.Copied
-			i.held[k].Store(st.Bytes)
-			cost += time.Duration(copied-i.copied[k].Swap(copied)) * copyCost >> 10
+			b.held[p].Store(st.Bytes)
+			cost += time.Duration(copied-b.copied[p].Swap(copied)) * copyCost >> 10
 		}
 		most = max(most, cost)
 	}
 	for _, in := range e.inlets.all() {
 		partials := uint64(0)
-		for _, r := range in.routers {
+		for _, r := range in.routersOf() {
 			partials += r.Counters().Partials
 		}
 		most = max(most, time.Duration(partials-in.partials.Swap(partials))*partialCost)
@@ -148,8 +143,8 @@ func (e *Engine) foreseen() time.Duration {
 	most := uint64(0)
 	for p := range e.partitionOn {
 		grown := uint64(0)
-		for _, b := range e.branches {
-			held, before := b.partitions[p].Stats().Bytes, i.held[b.id*len(e.partitionOn)+p].Load()
+		for _, b := range e.branches() {
+			held, before := b.partitions[p].Stats().Bytes, b.held[p].Load()
 			if held > before {
 				grown += held - before
 			}

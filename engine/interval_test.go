@@ -19,7 +19,7 @@ func TestForeseen(t *testing.T) {
 		{time.Hour, 0.03, 1 << 20, 1024 * growthCost * 100 / 3},
 		{100 * time.Millisecond, 1, 1 << 40, 0},
 	} {
-		got := newInterval(c.every, c.share, 1).after(c.grown).Round(time.Microsecond)
+		got := newInterval(c.every, c.share).after(c.grown).Round(time.Microsecond)
 		if got != c.want.Round(time.Microsecond) {
 			t.Errorf("each %v, share %v, %d bytes more: %v, expected %v", c.every, c.share, c.grown, got, c.want)
 		}

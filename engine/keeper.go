@@ -124,6 +124,10 @@ type StateStats struct {
 	// last one has.
 	Failures uint64
 	Err      error
+	// Failed is how many saves have failed since the start.
+	Failed uint64
+	// Last are the last MaxCheckpoints saves, those that failed included, the newest at the end.
+	Last []StateEvent
 	// CaughtUp says that each reader that was resumed has since had nothing to give, or has ended.
 	CaughtUp bool
 }
@@ -291,7 +295,7 @@ func (k *keeper) save(now bool) error {
 	}
 	m, w, err := k.write(now)
 	took := time.Since(begin)
-	ev := StateEvent{Kind: Saved, Duration: took, Err: err}
+	ev := StateEvent{Kind: Saved, At: begin, Duration: took, Err: err}
 	if w != nil {
 		ev.Generation, ev.Waited = w.Number(), w.Waited
 	}
@@ -301,6 +305,7 @@ func (k *keeper) save(now bool) error {
 	if err != nil {
 		ev.Kind = SaveFailed
 		k.stats.Failures++
+		k.stats.Failed++
 		k.stats.Err = err
 	} else {
 		k.saved, k.outdated = at, 0
@@ -310,6 +315,9 @@ func (k *keeper) save(now bool) error {
 		ev.Epoch, ev.Bytes, ev.Written = m.Epoch, m.Bytes(), written(m)
 		k.noteSaved(m)
 	}
+	// A slice that Stats has given out does not change.
+	last := k.stats.Last[max(0, len(k.stats.Last)-MaxCheckpoints+1):]
+	k.stats.Last = append(slices.Clone(last), ev)
 	k.mu.Unlock()
 	k.event(ev)
 	if err == nil {

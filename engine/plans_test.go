@@ -382,3 +382,127 @@ func TestPlansAllocations(t *testing.T) {
 		t.Errorf("%v allocations, found %d times", allocs, found)
 	}
 }
+
+// Goal: a plan that is added while the engine runs begins at one moment for all readers, and agrees
+// with the other plans from then on. Method: the bank; every few epochs a plan is added, of balances
+// and of totals in turn, while readers join and leave. In each snapshot the records that a plan has
+// counted are those of the first plan since the plan's beginning, and its sums are 0.
+func TestAddPlanBank(t *testing.T) {
+	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeFold, plan.ExchangeRoute} {
+		balances, _ := bankPlans(t)
+		var stop atomic.Bool
+		newReader := func(i int) record.Reader { return &transfers{rand.New(rand.NewPCG(uint64(i), 2)), &stop} }
+		cfg := engine.Config{
+			Plan: balances, Exchange: exchange, Partitions: 3, Cores: 2, BatchRows: 512, NoPin: true,
+			EpochInterval: 100 * time.Microsecond, EpochShare: 1, StateBytes: 64 << 20,
+		}
+		for i := range 3 {
+			cfg.Readers = append(cfg.Readers, newReader(i))
+		}
+		e := start(t, cfg)
+		plans := []*plan.Plan{balances}
+		before := map[*plan.Plan]uint64{} // records of the first plan when the plan began
+		type begun struct {
+			epoch uint64
+			err   error
+		}
+		added := make(chan begun, 1)
+		begins := map[*plan.Plan]uint64{}
+		recordsAt := map[uint64]uint64{} // records of the first plan at each epoch
+		add := func() *plan.Plan {
+			balances, total := bankPlans(t)
+			p := []*plan.Plan{balances, total}[len(plans)%2]
+			go func() {
+				epoch, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: p, Exchange: exchange})
+				added <- begun{epoch, err}
+			}()
+			return p
+		}
+		adding := add()
+		epochs, exact, last, records := 0, 0, uint64(0), uint64(0)
+		for s := range e.Updates(t.Context()) {
+			for _, p := range plans[1:] {
+				of := s.Of(p)
+				balance, err1 := result.ColumnOf[int64](p, "balance")
+				n, err2 := result.ColumnOf[int64](p, "n")
+				if err := errors.Join(err1, err2); err != nil {
+					t.Fatal(err)
+				}
+				sum, count := int64(0), int64(0)
+				for row := range of.All() {
+					if !balance.Null(row) {
+						sum += balance.Of(row)
+					}
+					count += n.Of(row)
+				}
+				if b, ok := before[p]; ok && (sum != 0 || uint64(count) != s.Records()-b || of.Records() != uint64(count)) {
+					t.Fatalf("%v: epoch %d: sum %d of %d records (%d), expected 0 of %d", exchange, s.Epoch(), sum, count,
+						of.Records(), s.Records()-b)
+				} else if sum != 0 {
+					t.Fatalf("%v: epoch %d: sum %d", exchange, s.Epoch(), sum)
+				}
+			}
+			select {
+			case b := <-added:
+				if b.err != nil {
+					t.Fatal(b.err)
+				}
+				plans, begins[adding] = append(plans, adding), b.epoch
+				adding = nil
+			default:
+			}
+			recordsAt[s.Epoch()] = s.Records()
+			for _, p := range plans[1:] {
+				if _, ok := before[p]; !ok && s.Has(p) {
+					before[p] = s.Records() - s.Of(p).Records()
+				}
+				// It has the records after the mark of its first epoch, and no others.
+				if at, ok := recordsAt[begins[p]]; ok && at != before[p] {
+					t.Fatalf("%v: the plan lacks %d records; there were %d at epoch %d, with which it begins", exchange,
+						before[p], at, begins[p])
+				} else if ok {
+					exact++
+				}
+			}
+			if s.Epoch() == last+1 && records > s.Records() {
+				t.Fatal("records have become fewer")
+			}
+			last, records = s.Epoch(), s.Records()
+			epochs++
+			switch {
+			case adding == nil && len(plans) < 6:
+				adding = add()
+			case epochs == 20 || epochs == 60:
+				if _, err := e.AddReader(t.Context(), newReader(100+epochs)); err != nil {
+					t.Fatal(err)
+				}
+			case epochs == 40:
+				if err := e.RemoveReader(t.Context(), 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if adding == nil && epochs > 80 {
+				break
+			}
+		}
+		stop.Store(true)
+		if err := e.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		s := e.Snapshot()
+		for _, p := range plans[1:] {
+			if got := s.Records() - s.Of(p).Records(); got != before[p] {
+				t.Errorf("%v: %d records before the plan, %d at first", exchange, got, before[p])
+			}
+		}
+		if exact == 0 {
+			t.Error("no first epoch of a plan was looked at")
+		}
+		if len(e.Stats().Plans) != len(plans) || len(e.Plans()) != len(plans) {
+			t.Errorf("%d plans of %d", len(e.Stats().Plans), len(plans))
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

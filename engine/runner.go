@@ -252,6 +252,7 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		}
 		if a.Done() {
 			a.done = true
+			a.settle(now)
 			r.live--
 			if a.inlet != nil {
 				close(a.inlet.gone)

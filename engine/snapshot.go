@@ -51,7 +51,8 @@ func (s *Snapshot) pin() {
 
 // Of returns the picture of another plan of the engine at the same epoch: both have the same
 // records. It is valid until s is closed; its own Close does nothing to s. It allocates nothing if
-// the caller does not let it escape. Of panics if the engine does not run the plan.
+// the caller does not let it escape. Of panics if the engine does not run the plan, or if the
+// snapshot is older than the plan: see Has.
 func (s *Snapshot) Of(p *plan.Plan) *Snapshot {
 	v := &Snapshot{slot: s.slot, lent: true}
 	v.lend(s, p)
@@ -61,13 +62,29 @@ func (s *Snapshot) Of(p *plan.Plan) *Snapshot {
 //go:noinline
 func (v *Snapshot) lend(s *Snapshot, p *plan.Plan) {
 	s.use()
-	for _, b := range s.branch.engine.branches {
+	for _, b := range s.branch.engine.branches() {
 		if b.cfg.Plan == p {
+			if s.cut.Epoch() < b.begins {
+				panic(fmt.Sprintf("engine: Snapshot.Of: the snapshot of epoch %d is older than the plan %v, which begins "+
+					"with epoch %d", s.cut.Epoch(), p, b.begins))
+			}
 			v.branch, v.cut = b, b.cuts.At(s.slot)
 			return
 		}
 	}
 	panic(fmt.Sprintf("engine: Snapshot.Of: the engine does not run the plan %v", p))
+}
+
+// Has says whether Of has a picture of a plan: the engine runs it, and did so at the epoch of the
+// snapshot (see Engine.AddPlan).
+func (s *Snapshot) Has(p *plan.Plan) bool {
+	epoch := s.use().Epoch()
+	for _, b := range s.branch.engine.branches() {
+		if b.cfg.Plan == p {
+			return epoch >= b.begins
+		}
+	}
+	return false
 }
 
 // Err returns why the plan has ended although other plans of the engine go on. The groups are then
@@ -252,8 +269,8 @@ func (e *Engine) hasStopped() bool {
 // that the engine has ended, or why ctx was done. In the last case the shard may be moved all the
 // same.
 func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
-	if len(e.branches) > 1 {
-		return fmt.Errorf("engine: shards move in an engine of one plan, this one has %d", len(e.branches))
+	if len(e.branches()) > 1 {
+		return fmt.Errorf("engine: shards move in an engine of one plan, this one has %d", len(e.branches()))
 	}
 	if partition < 0 || partition >= len(e.partitions) {
 		return fmt.Errorf("engine: no partition %d, there are %d", partition, len(e.partitions))

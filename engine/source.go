@@ -91,6 +91,9 @@ type source struct {
 	dropped atomic.Uint64 // rows of batches that were not finished
 	paused  atomic.Bool   // written and used by the runner; atomic for Stats
 
+	// lagless says that the reader's Lag has panicked and is not called again. Statistic.
+	lagless atomic.Bool
+
 	// leaving says that nothing more shall be read: see RemoveReader. It is written once, before
 	// the bell is rung, and it is read in the same places as Engine.stopping.
 	leaving atomic.Bool

@@ -18,6 +18,9 @@ const (
 
 	// DefaultCheckpointShare is the part of a core's time that may be spent on saving.
 	DefaultCheckpointShare = 0.02
+
+	// MaxCheckpoints is how many saves StateStats.Last has.
+	MaxCheckpoints = 60
 )
 
 // A State says where an engine keeps its state, so that it survives a restart. Dir makes one. The
@@ -92,6 +95,7 @@ const (
 // A StateEvent is something that has happened to a State.
 type StateEvent struct {
 	Kind       StateEventKind
+	At         time.Time // when the save began; zero for Restored
 	Generation uint64
 	Epoch      uint64
 	Bytes      int64         // the size of the groups

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/epoch"
+	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/lookup"
+	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
 )
@@ -28,6 +32,20 @@ type ReaderStats struct {
 
 	Retries uint64 // number of transient errors
 	Groups  uint64 // number of groups that are folded and not sent to the partitions yet
+
+	Watermark Watermark    // how far the reader has come in event time
+	Lag       []record.Lag // what waits to be read, if the reader is a record.Lagging
+}
+
+// A Watermark is how far a reader has come in event time: its windows up to there may close.
+type Watermark struct {
+	// At is zero if the plan has no windows, before the first record, and after the end of the
+	// input.
+	At time.Time
+
+	// Idle says that the reader has had nothing for a while and holds no window back (see
+	// plan.Window.Idle).
+	Idle bool
 }
 
 // PartitionStats are the counters of a partition.
@@ -38,6 +56,7 @@ type PlanStats struct {
 	Plan       string
 	Err        error // why the plan has ended although others go on
 	StateBytes int   // memory of its groups
+	StateLimit int   // what that may be at most
 	Output     OutputStats
 	Partitions []PartitionStats
 
@@ -47,6 +66,13 @@ type PlanStats struct {
 	// Folded is the number of groups that each reader has folded and not sent to the partitions
 	// yet.
 	Folded []uint64
+	// Watermarks are how far each reader has come.
+	Watermarks []Watermark
+
+	// Windowed says that the plan has windows, and Closed is the end of the last one that has
+	// closed. Closed is zero if none has, and after the end of all input.
+	Windowed bool
+	Closed   time.Time
 }
 
 // RingStats are the counters of the ring from one reader to one partition of a plan.
@@ -76,7 +102,7 @@ type RunnerStats struct {
 // StallStats say how often and how long an agent had no work for one reason.
 type StallStats struct {
 	Count uint64
-	Time  time.Duration // total time until there was work again
+	Time  time.Duration // total time until there was work again, and of a stall that goes on
 }
 
 // AgentStats are the counters of a router or a partition, as seen by its runner. While the runner
@@ -157,15 +183,21 @@ type Stats struct {
 	Plans      []PlanStats
 	From       *Stats        // of the plan whose result the plan reads; nil if it has no From
 	StateBytes int           // memory of the groups of all plans, out of Config.StateBytes
+	StateLimit int           // what that may be at most
 	Elapsed    time.Duration // time from Start until now, or until everything had stopped
+	Ended      bool          // says that everything has stopped: Wait returns
+	Err        error         // what has gone wrong so far, as Wait returns it
 	Epoch      uint64        // number of the epoch of the newest snapshot
 	Epochs     EpochStats
 	Output     OutputStats
+	Windowed   bool       // says that the plan has windows
+	Closed     time.Time  // the end of the last window that has closed: see PlanStats
 	State      StateStats // zero without Config.State
 	Rebalance  RebalanceStats
 	Readers    []ReaderStats
 	Partitions []PartitionStats
 	Rings      []RingStats
+	Tables     []lookup.Stats // of the tables that the plans look up
 	Runners    []RunnerStats
 	Agents     []AgentStats // in the order of the runners
 }
@@ -174,6 +206,7 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	s := Stats{
 		Plan: e.cfg.Plan.String(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.cuts.Visible(),
+		Ended: isDone(e.done), Err: e.outcome(),
 	}
 	if e.feeder != nil {
 		from := e.feeder.Stats()
@@ -183,6 +216,7 @@ func (e *Engine) Stats() Stats {
 	if k := e.keeper; k != nil {
 		s.State = k.read()
 	}
+	s.Tables = e.tables.stats()
 	if r := e.rebalancing; r != nil {
 		s.Rebalance = r.stats()
 	}
@@ -191,16 +225,19 @@ func (e *Engine) Stats() Stats {
 	}
 	// Partitions are read before readers: what has been applied has been routed by then, so the
 	// sums never look as if records came from nowhere.
-	for _, b := range e.branches {
+	for _, b := range e.branches() {
 		s.Plans = append(s.Plans, b.stats())
 		s.StateBytes += s.Plans[b.id].StateBytes
+		s.StateLimit += s.Plans[b.id].StateLimit
 	}
-	s.Output, s.Partitions = s.Plans[0].Output, s.Plans[0].Partitions
+	first := &s.Plans[0]
+	s.Output, s.Partitions, s.Windowed, s.Closed = first.Output, first.Partitions, first.Windowed, first.Closed
 	for _, in := range e.inlets.all() {
 		b := in.source.base()
 		s.Readers = append(s.Readers, ReaderStats{
 			Name: b.name, State: b.status(), Err: b.failure(), Counters: in.router.Counters(),
 			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: in.router.FoldedGroups(),
+			Watermark: watermarkOf(in.router), Lag: b.lag(),
 		})
 		for i, r := range in.ringStats() {
 			s.Rings = append(s.Rings, RingStats{i / len(e.partitionOn), in.id, i % len(e.partitionOn), r})
@@ -238,11 +275,13 @@ func (e *Engine) Stats() Stats {
 // StateBytes, Output, Partitions, Rings and the Counters of the Readers belong to the plan.
 func (s Stats) Of(plan int) Stats {
 	p := &s.Plans[plan]
-	s.Plan, s.StateBytes, s.Output, s.Partitions = p.Plan, p.StateBytes, p.Output, p.Partitions
+	s.Plan, s.StateBytes, s.StateLimit = p.Plan, p.StateBytes, p.StateLimit
+	s.Output, s.Partitions, s.Windowed, s.Closed = p.Output, p.Partitions, p.Windowed, p.Closed
 	s.Readers = slices.Clone(s.Readers)
 	for i := range s.Readers {
 		if i < len(p.Readers) { // else it has been added since
 			s.Readers[i].Counters, s.Readers[i].Groups = p.Readers[i], p.Folded[i]
+			s.Readers[i].Watermark = p.Watermarks[i]
 		}
 	}
 	s.Rings = slices.DeleteFunc(slices.Clone(s.Rings), func(r RingStats) bool { return r.Plan != plan })
@@ -251,7 +290,18 @@ func (s Stats) Of(plan int) Stats {
 
 // stats reads the counters of a plan. Partitions come before readers, as in Engine.Stats.
 func (b *branch) stats() PlanStats {
-	s := PlanStats{Plan: b.cfg.Plan.String(), Err: b.failure(), StateBytes: b.state.Bytes()}
+	s := PlanStats{
+		Plan: b.cfg.Plan.String(), Err: b.failure(), StateBytes: b.state.Bytes(), StateLimit: b.state.Limit(),
+		Windowed: b.cfg.Plan.Window != nil,
+	}
+	if s.Windowed {
+		cut, slot := b.cuts.Pin()
+		at, ok := cut.Closed()
+		if ok && at < window.MaxTime {
+			s.Closed = time.Unix(0, at).UTC()
+		}
+		b.cuts.Unpin(slot)
+	}
 	if o := b.output; o != nil {
 		s.Output = OutputStats{o.rows.Load(), o.windows.Load(), o.retries.Load(), o.unfit.Load()}
 	}
@@ -259,10 +309,37 @@ func (b *branch) stats() PlanStats {
 		s.Partitions = append(s.Partitions, p.Stats())
 	}
 	for _, in := range b.engine.inlets.all() {
-		s.Readers = append(s.Readers, in.routers[b.id].Counters())
-		s.Folded = append(s.Folded, in.routers[b.id].FoldedGroups())
+		s.Readers = append(s.Readers, in.routersOf()[b.id].Counters())
+		s.Folded = append(s.Folded, in.routersOf()[b.id].FoldedGroups())
+		s.Watermarks = append(s.Watermarks, watermarkOf(in.routersOf()[b.id]))
 	}
 	return s
+}
+
+// watermarkOf reads the watermark of a router.
+func watermarkOf(r *core.Router) (w Watermark) {
+	at, idle := r.Watermark()
+	if at > core.WatermarkNone && at < math.MaxInt64 {
+		w.At = time.Unix(0, at).UTC()
+	}
+	w.Idle = idle
+	return w
+}
+
+// lag asks the reader what waits. A reader that panics is not asked again.
+func (s *source) lag() (lag []record.Lag) {
+	r, ok := s.reader.(record.Lagging)
+	if !ok || s.lagless.Load() {
+		return nil
+	}
+	defer func() {
+		v := recover()
+		if v != nil {
+			s.lagless.Store(true)
+			s.engine.report(fmt.Errorf("engine: reader %d (%s): panic in Lag: %v\n%s", s.id, s.name, v, debug.Stack()))
+		}
+	}()
+	return r.Lag()
 }
 
 // Counters returns the sum of the counters of all readers. It includes what the partitions have

@@ -59,7 +59,12 @@ func (r *runner) publish(wait bool) {
 	p.at, p.runner = r.engine.now(), r.tally
 	p.agents = p.agents[:0]
 	for i := range r.agents {
-		p.agents = append(p.agents, r.agents[i].tally)
+		a := &r.agents[i]
+		t := a.tally
+		if a.stalled { // the stall goes on, and a long one is what people look for
+			t.stalls[a.cause].Time += time.Duration(p.at - a.end)
+		}
+		p.agents = append(p.agents, t)
 	}
 }
 
@@ -108,6 +113,14 @@ func (r *runner) worked(i int, begin, end core.Nanos) {
 		if other := &r.agents[j]; j != i && took > other.kept {
 			other.kept, other.keptBy = took, i
 		}
+	}
+}
+
+// settle ends the stall of an agent that is done.
+func (a *stepper) settle(now core.Nanos) {
+	if a.stalled {
+		a.stalled = false
+		a.tally.stalls[a.cause].Time += time.Duration(now - a.end)
 	}
 }
 

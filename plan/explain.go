@@ -58,6 +58,13 @@ func (x *explanation) source() {
 		names = append(names, p.Source.Field(c).Name)
 	}
 	x.line("reads", "%s", strings.Join(names, ", "))
+	for _, t := range p.Tables() {
+		var key []string
+		for _, c := range t.Key() {
+			key = append(key, t.Schema().Field(c).Name)
+		}
+		x.line("looks up", "%v by %s", t.Schema(), strings.Join(key, ", "))
+	}
 	if p.Where != nil {
 		x.line("filter", "%v", p.Where)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -444,6 +445,15 @@ func (p *Plan) Innermost() *Plan {
 		p = p.From
 	}
 	return p
+}
+
+// Tables are the tables that records are joined with, each once. A plan that is not valid has none.
+func (p *Plan) Tables() []*lookup.Table {
+	l, err := p.Layout()
+	if err != nil || l.Stage == nil {
+		return nil
+	}
+	return l.Stage.Tables()
 }
 
 // Inner is the schema of the groups before Select: the bounds of the window if there are windows,

@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,10 @@ func (c *compiler) sourceLeaf(what string) leaf {
 	return func(e syntax.Expr) (v value, done, ok bool) {
 		switch x := e.(type) {
 		case *syntax.Ident:
+			if c.isJoined(x.Name) {
+				v, ok = c.joinedColumn(x, what)
+				return v, true, ok
+			}
 			i, ok := c.sourceColumn(x)
 			if !ok {
 				return v, true, false
@@ -70,10 +75,11 @@ func (c *compiler) sourceColumn(x *syntax.Ident) (int, bool) {
 		c.fault(x.Pos, "%s is a column of windows: it can be in SELECT, HAVING and ORDER BY", x.Name)
 		return 0, false
 	}
-	var names []string
-	for i := range c.source.Len() {
-		names = append(names, c.source.Field(i).Name)
+	names := namesOf(c.source)
+	for name := range c.fields {
+		names = append(names, name)
 	}
+	slices.Sort(names[c.source.Len():])
 	c.fault(x.Pos, "there is no column %q%s", x.Name, nearest(x.Name, names))
 	return 0, false
 }

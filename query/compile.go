@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query/internal/syntax"
 	"github.com/velo-engine/velo/record"
@@ -17,16 +17,17 @@ import (
 // joins all faults, each with its line and a caret. The plan has not been used yet, so the caller
 // may set what SQL cannot say: Plan.Window.OutOfOrder, Lateness, Idle and Retain.
 func Compile(text string, schemas ...*record.Schema) (*plan.Plan, error) {
-	q, err := syntax.ParseQuery(text)
-	if err != nil {
-		return nil, err
-	}
-	return compileQuery(text, q, schemas)
+	return Catalog{Sources: schemas}.Compile(text)
 }
 
 // CompileAll compiles the SELECTs of a text that has semicolons between them, each as Compile does.
 // The error joins the faults of all.
 func CompileAll(text string, schemas ...*record.Schema) ([]*plan.Plan, error) {
+	return Catalog{Sources: schemas}.CompileAll(text)
+}
+
+// CompileAll compiles the SELECTs of a text, as the function CompileAll does.
+func (g Catalog) CompileAll(text string) ([]*plan.Plan, error) {
 	all, err := selects(text)
 	if err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func CompileAll(text string, schemas ...*record.Schema) ([]*plan.Plan, error) {
 	var plans []*plan.Plan
 	var faults []error
 	for _, q := range all {
-		p, err := compileQuery(text, q, schemas)
+		p, err := compileQuery(text, q, g)
 		plans, faults = append(plans, p), append(faults, err)
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -64,8 +65,8 @@ func selects(text string) ([]*syntax.Select, error) {
 }
 
 // compileQuery compiles one SELECT of a text.
-func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*plan.Plan, error) {
-	c, err := analyse(text, q, schemas)
+func compileQuery(text string, q *syntax.Select, g Catalog) (*plan.Plan, error) {
+	c, err := analyse(text, q, g)
 	if err != nil {
 		return nil, err
 	}
@@ -73,19 +74,20 @@ func compileQuery(text string, q *syntax.Select, schemas []*record.Schema) (*pla
 }
 
 // analyse is compileQuery, but returns the compiler; its plan is valid.
-func analyse(text string, q *syntax.Select, schemas []*record.Schema) (*compiler, error) {
+func analyse(text string, q *syntax.Select, g Catalog) (*compiler, error) {
 	c := &compiler{
 		text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{},
 		keys: map[string]string{}, computed: map[string]string{}, kinds: map[string]value{},
+		fields: map[string]field{},
 	}
 	if sub := q.From.Query; sub != nil {
-		source, err := c.subquery(sub, schemas)
+		source, err := c.subquery(sub, g)
 		if err != nil {
 			return nil, err
 		}
-		schemas = []*record.Schema{source}
+		g.Sources = []*record.Schema{source}
 	}
-	c.compile(schemas)
+	c.compile(g)
 	if len(c.faults) > 0 {
 		return nil, errors.Join(c.faults...)
 	}
@@ -134,6 +136,10 @@ type compiler struct {
 	plans plan.Plan
 	// used has the names that are taken.
 	used map[string]bool
+	// scopes are the tables that the query joins, and fields their columns, by the names that
+	// resolve has given them.
+	scopes []*scope
+	fields map[string]field
 	// inner is the schema of the groups; nil before they are known.
 	inner *record.Schema
 	// ranged is the schema of the rows that functions with OVER belong to; nil if there are none.
@@ -164,11 +170,8 @@ func (c *compiler) unqualify(e syntax.Expr) {
 	if e == nil {
 		return
 	}
-	if x, ok := e.(*syntax.Ident); ok && x.Table != "" {
-		from := c.query.From.Alias
-		if from == "" {
-			from = c.query.From.Name
-		}
+	if x, ok := e.(*syntax.Ident); ok && !c.resolve(x) && x.Table != "" {
+		from := c.sourceName()
 		nested := x.Table + "." + x.Name // a field within a field
 		_, plain := c.source.Index(x.Name)
 		_, dotted := c.source.Index(nested)
@@ -204,23 +207,10 @@ func (c *compiler) plan() *plan.Plan {
 	return p
 }
 
-func (c *compiler) compile(schemas []*record.Schema) {
+func (c *compiler) compile(g Catalog) {
 	q := c.query
-	for _, s := range schemas {
-		if s.Name() == q.From.Name {
-			c.source = s
-		}
-	}
-	if c.source == nil {
-		var names []string
-		for _, s := range schemas {
-			names = append(names, s.Name())
-		}
-		c.fault(q.From.Pos, "there is no stream %q%s", q.From.Name, nearest(q.From.Name, names))
+	if !c.names(g) {
 		return
-	}
-	for _, at := range clauses(q) {
-		c.unqualify(*at)
 	}
 	c.aliases()
 	c.rewrite()
@@ -229,6 +219,7 @@ func (c *compiler) compile(schemas []*record.Schema) {
 	for i := range c.source.Len() {
 		c.used[c.source.Field(i).Name] = true
 	}
+	joined := c.joinTables()
 	if w := q.From.Window; w != nil {
 		size := w.Size
 		if w.Gap != nil {
@@ -244,7 +235,11 @@ func (c *compiler) compile(schemas []*record.Schema) {
 	c.star()
 	c.groupBy()
 	if q.Where != nil {
-		c.where = c.condition(q.Where, "WHERE")
+		if where := c.condition(q.Where, "WHERE"); where != nil {
+			c.where = c.and(q.Where.Start(), joined, where)
+		}
+	} else {
+		c.where = joined
 	}
 	if q.Distinct {
 		c.distinct()
@@ -284,6 +279,41 @@ func (c *compiler) compile(schemas []*record.Schema) {
 	c.shape()
 }
 
+// names finds the source and the tables of the query, and gives each name in it the name of the
+// column that it means. It returns false if there are faults.
+func (c *compiler) names(g Catalog) bool {
+	q := c.query
+	for _, s := range g.Sources {
+		if s.Name() == q.From.Name {
+			c.source = s
+		}
+	}
+	if c.source == nil {
+		var names []string
+		for _, s := range g.Sources {
+			names = append(names, s.Name())
+		}
+		if slices.ContainsFunc(g.Tables, func(t *lookup.Table) bool { return t.Name() == q.From.Name }) {
+			c.fault(q.From.Pos, "%q is a table: a query reads a source, and JOIN %s ON ... finds rows of the table",
+				q.From.Name, q.From.Name)
+			return false
+		}
+		c.fault(q.From.Pos, "there is no stream %q%s", q.From.Name, nearest(q.From.Name, names))
+		return false
+	}
+	c.openScopes(g.Tables)
+	if len(c.faults) > 0 {
+		return false
+	}
+	for _, at := range clauses(q) {
+		c.unqualify(*at)
+	}
+	for _, s := range c.scopes {
+		c.unqualify(s.join.On)
+	}
+	return true
+}
+
 // passesThrough says whether the query neither groups nor aggregates.
 func (c *compiler) passesThrough() bool {
 	q := c.query
@@ -303,6 +333,12 @@ func (c *compiler) passThrough() {
 	q := c.query
 	names := c.sourceLeaf
 	if c.ranges() {
+		if len(c.scopes) > 0 {
+			c.fault(c.scopes[0].join.Pos,
+				"JOIN and functions with OVER over records in one query are not supported: group "+
+					"the records, or join them in a query in FROM")
+			return
+		}
 		if !c.bindOvers(c.source, c.sourceLeaf("OVER")) {
 			return
 		}
@@ -354,11 +390,7 @@ func (c *compiler) star() {
 		case grouped:
 			c.fault(it.Pos, "* has no meaning for groups: name the columns and aggregates")
 		default:
-			for i := range c.source.Len() {
-				if name := c.source.Field(i).Name; !c.within(name) {
-					items = append(items, syntax.Item{Pos: it.Pos, Expr: &syntax.Ident{Pos: it.Pos, Name: name}})
-				}
-			}
+			items = append(items, c.columnsOfStar(it)...)
 		}
 	}
 	for _, it := range items {
@@ -366,7 +398,7 @@ func (c *compiler) star() {
 		if name == "" {
 			switch e := it.Expr.(type) {
 			case *syntax.Ident:
-				name = e.Name
+				name = c.bare(e.Name)
 			case *syntax.Call:
 				name = e.Name
 			case *syntax.Binary:
@@ -395,6 +427,34 @@ func (c *compiler) star() {
 		names[name] = true
 		c.items = append(c.items, item{it.Expr, name})
 	}
+}
+
+// columnsOfStar are the columns that * or name.* stands for.
+func (c *compiler) columnsOfStar(star syntax.Item) (items []syntax.Item) {
+	add := func(name string) {
+		items = append(items, syntax.Item{Pos: star.Pos, Expr: &syntax.Ident{Pos: star.Pos, Name: name}})
+	}
+	if len(c.scopes) == 0 || star.Table == "" || star.Table == c.sourceName() {
+		for i := range c.source.Len() {
+			if name := c.source.Field(i).Name; !c.within(name) {
+				add(name)
+			}
+		}
+	}
+	for _, s := range c.scopes {
+		if star.Table != "" && star.Table != s.alias {
+			continue
+		}
+		for _, name := range namesOf(s.table.Schema()) {
+			if star.Table != "" || !s.shared[name] {
+				add(s.nameOfField(name))
+			}
+		}
+	}
+	if len(items) == 0 {
+		c.fault(star.Pos, "there is no %q in FROM", star.Table)
+	}
+	return items
 }
 
 // within says whether a column is a field within another column of the source, such as a.b within
@@ -434,7 +494,7 @@ func (c *compiler) groupBy() {
 			}
 			e = c.items[n-1].expr
 		case *syntax.Ident:
-			if _, ok := c.source.Index(x.Name); ok || x.Table != "" || isBound(x.Name) {
+			if c.isColumn(x.Name) || x.Table != "" || isBound(x.Name) {
 				break
 			}
 			if i := slices.IndexFunc(c.items, func(it item) bool {
@@ -615,7 +675,9 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 			c.fault(x.Pos, "%s without a window: GROUP BY tumble(...), or FROM TUMBLE(...)", x.Name)
 			return
 		}
-		if _, ok := c.sourceColumn(x); ok {
+		if c.isJoined(x.Name) {
+			c.fault(x.Pos, "column %q must be in GROUP BY or in an aggregate", x.Name)
+		} else if _, ok := c.sourceColumn(x); ok {
 			c.fault(x.Pos, "column %q must be in GROUP BY or in an aggregate", x.Name)
 		}
 		return
@@ -784,44 +846,6 @@ func isBound(name string) bool { return name == plan.WindowStart || name == plan
 
 func isWindow(name string) bool {
 	return slices.Contains([]string{"tumble", "hop", "cumulate", "session"}, name)
-}
-
-// nearest suggests the name that a misspelt one may have been meant to be, or says which names
-// there are.
-func nearest(name string, names []string) string {
-	best, least := "", len(name)/3+2
-	for _, n := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least {
-			best, least = n, d
-		}
-	}
-	switch {
-	case best != "":
-		return fmt.Sprintf("; did you mean %q?", best)
-	case len(names) > 0 && len(names) <= 12:
-		return ", expected one of " + strings.Join(names, ", ")
-	}
-	return ""
-}
-
-// distance is the number of characters to insert, delete or change.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 // Stream is the name that a SELECT has in FROM, or that several have that are over the same: the

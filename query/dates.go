@@ -106,7 +106,7 @@ var nows = []string{"current_date", "current_timestamp", "localtimestamp"}
 
 // bareNow is a name that stands for the present time, unless the source has a column of that name.
 func (c *compiler) bareNow(x *syntax.Ident) bool {
-	_, column := c.source.Index(x.Name)
+	column := c.isColumn(x.Name)
 	return x.Table == "" && !column && slices.Contains(nows, x.Name)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/internal/interval"
+	"github.com/velo-engine/velo/lookup"
 
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/plan"
@@ -32,6 +33,7 @@ const MaxOutputs = 64
 // It is only data: the caller that runs it opens sources and sinks as their options say.
 type Job struct {
 	Sources []*Source // in the order of the text
+	Tables  []*Table  // in the order of the text
 	Outputs []*Output // in the order of the text
 	Sinks   []*Sink   // in the order of the text
 }
@@ -42,6 +44,14 @@ type Source struct {
 	Schema    *record.Schema
 	Watermark *Watermark // nil if there is none
 	Options   *Options
+}
+
+// A Table is a CREATE TABLE with a PRIMARY KEY: rows that queries join their records with. The
+// caller says how Lookup is loaded, with its Configure, before a plan over it is started.
+type Table struct {
+	Name    string
+	Options *Options
+	Lookup  *lookup.Table // its Config has Refresh, MaxStale and OnStale as the options say
 }
 
 // A Watermark is WATERMARK FOR column AS column - INTERVAL '...': records come at most OutOfOrder
@@ -97,7 +107,8 @@ func CompileJob(text string, connectors *connect.Registry) (*Job, error) {
 	all, faults := syntax.ParseAll(text)
 	j := &jobCompiler{
 		text: text, faults: faults, broken: len(faults) > 0, sources: map[string]*Source{},
-		sinks: map[string]*Sink{}, fed: map[string]bool{}, views: map[string]*View{}, viewed: map[string]bool{},
+		tables: map[string]*Table{}, sinks: map[string]*Sink{}, fed: map[string]bool{}, views: map[string]*View{},
+		viewed: map[string]bool{}, named: map[string]*syntax.CreateView{},
 	}
 	j.declare(all, connectors)
 	j.queries(all)
@@ -134,10 +145,12 @@ type jobCompiler struct {
 	broken  bool // a statement could not be read: it may have had what seems to be missing
 	job     Job
 	sources map[string]*Source // Schema is nil if the columns have faults
+	tables  map[string]*Table  // Lookup is nil if the columns have faults
 	sinks   map[string]*Sink
 	fed     map[string]bool // sinks that have an input
 	views   map[string]*View
-	viewed  map[string]bool // views that have been compiled
+	viewed  map[string]bool               // views that have been compiled
+	named   map[string]*syntax.CreateView // views that are not materialized
 }
 
 func (j *jobCompiler) fault(pos syntax.Pos, format string, args ...any) {
@@ -165,6 +178,12 @@ func (j *jobCompiler) declare(all []syntax.Statement, known *connect.Registry) {
 			if j.taken(s.Pos, s.Name, s.IfNotExists) {
 				continue
 			}
+			if len(s.Key) > 0 {
+				t := j.table(s, sources, findSource)
+				j.tables[s.Name] = t
+				j.job.Tables = append(j.job.Tables, t)
+				continue
+			}
 			source := &Source{Name: s.Name, Options: j.options(s.Pos, "source", s.Options, sources, findSource)}
 			source.Schema = j.columns(s)
 			source.Watermark = j.watermark(s, source.Schema)
@@ -177,8 +196,12 @@ func (j *jobCompiler) declare(all []syntax.Statement, known *connect.Registry) {
 			sink := &Sink{Name: s.Name, Options: j.options(s.Pos, "sink", s.Options, sinks, findSink)}
 			j.sinks[s.Name] = sink
 			j.job.Sinks = append(j.job.Sinks, sink)
-		case *syntax.CreateMaterializedView:
+		case *syntax.CreateView:
 			if j.taken(s.Pos, s.Name, s.IfNotExists) {
+				continue
+			}
+			if !s.Materialized {
+				j.named[s.Name] = s
 				continue
 			}
 			j.views[s.Name] = &View{Name: s.Name, Options: j.viewOptions(s)}
@@ -191,15 +214,18 @@ func (j *jobCompiler) declare(all []syntax.Statement, known *connect.Registry) {
 func (j *jobCompiler) taken(pos syntax.Pos, name string, foreseen bool) bool {
 	_, source := j.sources[name]
 	_, sink := j.sinks[name]
+	_, table := j.tables[name]
 	_, view := j.views[name]
-	if (source || sink || view) && !foreseen {
-		j.fault(pos, "%q is there already: each source, sink and view has a name of its own", name)
+	_, named := j.named[name]
+	view = view || named
+	if (source || sink || table || view) && !foreseen {
+		j.fault(pos, "%q is there already: each source, table, sink and view has a name of its own", name)
 	}
-	return source || sink || view
+	return source || sink || table || view
 }
 
 // viewOptions reads the options of a view.
-func (j *jobCompiler) viewOptions(s *syntax.CreateMaterializedView) *Options {
+func (j *jobCompiler) viewOptions(s *syntax.CreateView) *Options {
 	o := j.options(s.Pos, "view", s.Options, nil, nil)
 	for i := range viewOptions {
 		j.option(o, "view", &viewOptions[i])
@@ -214,7 +240,7 @@ func (j *jobCompiler) viewOptions(s *syntax.CreateMaterializedView) *Options {
 }
 
 // view compiles a materialized view.
-func (j *jobCompiler) view(s *syntax.CreateMaterializedView) {
+func (j *jobCompiler) view(s *syntax.CreateView) {
 	v := j.views[s.Name]
 	if v == nil || j.viewed[s.Name] {
 		return
@@ -351,8 +377,9 @@ func (j *jobCompiler) queries(all []syntax.Statement) {
 			sink := j.sinks[s.Sink]
 			_, source := j.sources[s.Sink]
 			_, view := j.views[s.Sink]
+			_, named := j.named[s.Sink]
 			switch {
-			case view:
+			case view || named:
 				j.fault(s.Pos, "%q is a view, whose query is part of it; expected a sink", s.Sink)
 			case source:
 				j.fault(s.Pos, "%q is a source, expected a sink: CREATE SINK name WITH (...)", s.Sink)
@@ -373,8 +400,12 @@ func (j *jobCompiler) queries(all []syntax.Statement) {
 					From: syntax.Table{Pos: s.Pos, Name: s.From},
 				})
 			}
-		case *syntax.CreateMaterializedView:
-			j.view(s)
+		case *syntax.CreateView:
+			if s.Materialized {
+				j.view(s)
+			} else {
+				j.checkNamed(s)
+			}
 		case *syntax.Explain:
 			j.fault(s.Pos, "EXPLAIN is no part of a job, expected SELECT, INSERT INTO or CREATE")
 		}
@@ -407,10 +438,16 @@ func (j *jobCompiler) feed(pos syntax.Pos, name string) {
 
 // output compiles one query.
 func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
+	if !j.expand(q) {
+		return
+	}
 	from := innermost(q).From
 	source := j.sources[from.Name]
 	if source == nil {
-		if !j.broken {
+		if j.tables[from.Name] != nil {
+			j.fault(from.Pos, "%q is a table: a query reads a source, and JOIN %s ON ... finds rows of the table",
+				from.Name, from.Name)
+		} else if !j.broken {
 			j.fault(from.Pos, "there is no source %q%s", from.Name, nearest(from.Name, sortedKeys(j.sources)))
 		}
 		return
@@ -418,8 +455,11 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 	if source.Schema == nil {
 		return // its faults have been reported
 	}
+	if !j.joinable(q) {
+		return // the faults of its tables have been reported
+	}
 	text := q.String()
-	c, err := analyse(j.text, q, []*record.Schema{source.Schema})
+	c, err := analyse(j.text, q, Catalog{Sources: []*record.Schema{source.Schema}, Tables: j.lookups()})
 	if err != nil {
 		j.faults = append(j.faults, err)
 		return

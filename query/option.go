@@ -28,6 +28,17 @@ type Options struct {
 // Connector is the name of the connector.
 func (o *Options) Connector() string { return o.Text(OptionConnector) }
 
+// Literals are the names of the options whose values stand in the text, and are not in the
+// environment: env('NAME').
+func (o *Options) Literals() (names []string) {
+	for _, name := range sortedKeys(o.places) {
+		if _, env := o.secret[name]; !env {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Errorf makes a fault of an option, or of the whole statement if the option is not set. It is for
 // faults that only the code that opens it can find. It has a place, like the faults of CompileJob.
 func (o *Options) Errorf(name, format string, args ...any) error {

@@ -38,7 +38,7 @@ func CompileWith(text string, values []any, schemas ...*record.Schema) (*plan.Pl
 	if most < len(values) {
 		return nil, fmt.Errorf("query: %d values are given for %d parameters", len(values), most)
 	}
-	return compileQuery(text, q, schemas)
+	return compileQuery(text, q, Catalog{Sources: schemas})
 }
 
 // constantOf is a value as SQL writes it.
@@ -294,24 +294,24 @@ func Faults(err error) (all []Fault) {
 // statement for others with other values of the same types.
 func Lookup(text string) (columns []string, ok bool) {
 	q, at, err := syntax.ParseQueryWith(text, func(int) (string, error) { return "NULL", nil })
-	if err != nil || q.From.Query != nil || q.From.Window != nil {
+	if err != nil || q.From.Query != nil || q.From.Window != nil || q.From.Joins != nil {
 		return nil, false
 	}
 	columns = make([]string, len(at))
-	if q.Where == nil || !lookup(q, q.Where, at, columns) || slices.Contains(columns, "") {
+	if q.Where == nil || !noteColumns(q, q.Where, at, columns) || slices.Contains(columns, "") {
 		return nil, false
 	}
 	return columns, true
 }
 
-// lookup notes the column of each parameter in a condition.
-func lookup(q *syntax.Select, e syntax.Expr, at map[syntax.Pos]int, columns []string) bool {
+// noteColumns notes the column of each parameter in a condition.
+func noteColumns(q *syntax.Select, e syntax.Expr, at map[syntax.Pos]int, columns []string) bool {
 	x, ok := e.(*syntax.Binary)
 	if !ok {
 		return false
 	}
 	if x.Op == "AND" {
-		return lookup(q, x.X, at, columns) && lookup(q, x.Y, at, columns)
+		return noteColumns(q, x.X, at, columns) && noteColumns(q, x.Y, at, columns)
 	}
 	column, isColumn := x.X.(*syntax.Ident)
 	value, isValue := x.Y.(*syntax.Literal)

@@ -11,13 +11,13 @@ import (
 const nameOfSubquery = "subquery"
 
 // subquery compiles the query in FROM, and returns the schema of its result.
-func (c *compiler) subquery(q *syntax.Select, schemas []*record.Schema) (*record.Schema, error) {
+func (c *compiler) subquery(q *syntax.Select, g Catalog) (*record.Schema, error) {
 	if q.Emit == syntax.EmitChanges {
 		return nil, syntax.ErrorAt(c.text, q.Pos,
 			"EMIT CHANGES in a query that another reads: a row that changes would be "+
 				"counted again; leave it out")
 	}
-	inner, err := analyse(c.text, q, schemas)
+	inner, err := analyse(c.text, q, g)
 	if err != nil {
 		return nil, err
 	}

@@ -159,7 +159,7 @@ func (c *compiler) aliases() {
 		if !ok || id.Table != "" || isBound(id.Name) {
 			return nil
 		}
-		if _, ok := c.source.Index(id.Name); ok {
+		if c.isColumn(id.Name) {
 			return nil
 		}
 		for _, it := range q.Items {

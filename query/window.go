@@ -110,7 +110,7 @@ func (c *compiler) bindWindow(pos syntax.Pos, kind string, at, slide, size, offs
 		}
 		return
 	}
-	x, ok := c.over(at, c.sourceLeaf("the time of a window"))
+	x, ok := c.over(at, c.sourceLeaf(timeOfWindow))
 	if !ok || !good {
 		return
 	}

@@ -123,6 +123,19 @@ type Liner interface {
 	Line(offset int64) (int64, error)
 }
 
+// A Lag is what waits to be read of one split.
+type Lag struct {
+	Split   string // as in SetPosition, such as a partition of a topic
+	Records uint64
+}
+
+// A Lagging is a Reader that knows how much waits to be read. The engine asks when its Stats are
+// read, on any goroutine, at the same time as Read or Poll, and also after Close. Lag must not
+// block: it returns what the reader has last heard of.
+type Lagging interface {
+	Lag() []Lag
+}
+
 // A Writer takes results away.
 type Writer interface {
 	Write(ctx context.Context, b *Batch) error

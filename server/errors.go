@@ -114,6 +114,7 @@ var errorTable = []struct {
 	{view.ErrRow, http.StatusBadRequest, "row", ""},
 	{job.ErrNoJob, http.StatusNotFound, "no_job", "GET /v1/jobs lists the jobs"},
 	{job.ErrName, http.StatusBadRequest, "name", ""},
+	{job.ErrCatalog, http.StatusInsufficientStorage, "catalog", "jobs go on; the disk may be full"},
 	{job.ErrFailed, http.StatusConflict, "failed", "the events of the job have more"},
 	{job.ErrState, http.StatusConflict, "state", ""},
 	{job.ErrMemory, http.StatusConflict, "memory", "another job may be stopped, or given less"},

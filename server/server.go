@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/server/job"
+	"github.com/velo-engine/velo/server/stats"
 	"github.com/velo-engine/velo/view"
 )
 
@@ -85,6 +86,7 @@ type Server struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	requests sync.WaitGroup
+	samplers stats.Samplers // what the counters of engines were a moment ago
 	// served and refused count requests. Statistic.
 	served, refused atomic.Uint64
 }
@@ -146,6 +148,7 @@ func (s *Server) paths() []route {
 			{"GET", "/v1/jobs/{job}/quarantine", RoleRead, s.quarantine},
 			{"GET", "/v1/events", RoleRead, s.events},
 			{"POST", "/v1/validate", RoleRead, s.validate},
+			{"POST", "/v1/try", RoleRead, s.try},
 			{"POST", "/v1/sources/{source}/records", RoleWrite, s.push},
 			{"GET", "/v1/sources/{source}/producers/{producer}", RoleWrite, s.producer},
 		}...)
@@ -228,6 +231,13 @@ func (s *Server) log(text string) {
 	}
 }
 
+// pageHas says whether the page answers a path. A page that can tell is asked, so that what is
+// nowhere gets the error that all others get.
+func (s *Server) pageHas(path string) bool {
+	p, tells := s.cfg.Page.(interface{ Has(path string) bool })
+	return s.cfg.Page != nil && (!tells || p.Has(path))
+}
+
 // other answers what no path does.
 func (s *Server) other(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
@@ -244,7 +254,7 @@ func (s *Server) other(w http.ResponseWriter, r *http.Request) {
 			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
 			Message: r.Method + " is not for " + r.URL.Path, Hint: "it takes " + strings.Join(allowed, ", "),
 		})
-	case s.cfg.Page != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+	case s.pageHas(r.URL.Path) && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
 		!strings.HasPrefix(r.URL.Path, "/v1/"):
 		// The page has no data of its own: what it shows it asks for, with a token.
 		if err := s.allow(r, RoleNone); err != nil {
@@ -265,7 +275,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 	return err
 }
 
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 	type waiting struct {
 		Job   string    `json:"job"`
 		State job.State `json:"state"`
@@ -281,7 +291,10 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 			status = http.StatusServiceUnavailable
 		}
 		answer.Ready = ok
-		for _, j := range all { // without the causes: there is no token here
+		if s.allow(r, RoleRead) != nil {
+			all = nil // who has no token hears no names
+		}
+		for _, j := range all {
 			answer.Waiting = append(answer.Waiting, waiting{j.Name, j.State})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/velo-engine/velo/server/job"
+	"github.com/velo-engine/velo/server/stats"
 	"github.com/velo-engine/velo/view"
 )
 
@@ -51,12 +52,17 @@ type engineStats struct {
 	Source string `json:"source,omitempty"`
 	View   bool   `json:"view"`
 	Stats  any    `json:"stats"`
+	// Summary is what people look at first: what agents did lately, and which is the bottleneck.
+	Summary stats.Engine `json:"summary"`
 }
 
-func statsOf(engines []Engine) []engineStats {
+func (s *Server) statsOf(engines []Engine) []engineStats {
 	all := []engineStats{}
 	for _, e := range engines {
-		all = append(all, engineStats{e.Name, e.Source, e.View, shown(reflect.ValueOf(e.Engine.Stats()))})
+		now := e.Engine.Stats()
+		all = append(all, engineStats{
+			e.Name, e.Source, e.View, shown(reflect.ValueOf(now)), s.samplers.Of(e.Engine).Engine(e.Name, now),
+		})
 	}
 	return all
 }
@@ -64,7 +70,7 @@ func statsOf(engines []Engine) []engineStats {
 func (s *Server) stats(w http.ResponseWriter, _ *http.Request) error {
 	engines := map[string][]engineStats{}
 	for name, of := range s.Engines() {
-		engines[name] = statsOf(of)
+		engines[name] = s.statsOf(of)
 	}
 	return writeJSON(w, http.StatusOK, map[string]any{"engines": engines, "server": shown(reflect.ValueOf(s.Use()))})
 }
@@ -79,7 +85,7 @@ func (s *Server) jobStats(w http.ResponseWriter, r *http.Request) error {
 		Engines []engineStats `json:"engines"`
 	}{status, []engineStats{}}
 	if in, err := s.inside(status.Name); err == nil {
-		answer.Engines = statsOf(in.Engines())
+		answer.Engines = s.statsOf(in.Engines())
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }

@@ -186,7 +186,9 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request) error {
 		select {
 		case <-ticks.C:
 			c, err := d.next(r)
-			if err != nil && r.Context().Err() == nil {
+			said := d.failed
+			d.failed = err != nil
+			if err != nil && !said && r.Context().Err() == nil { // once, until there is an answer again
 				data, _ := json.Marshal(map[string]*Error{"error": errorOf(err)})
 				if err := to.send("0", "error", data); err != nil {
 					return err
@@ -215,6 +217,7 @@ type differ struct {
 	engine *engine.Engine
 	epoch  uint64
 	rows   map[string]json.RawMessage // by their keys
+	failed bool                       // the last comparison has failed
 }
 
 func (d *differ) send(to *sse, c *change) error {

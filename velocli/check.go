@@ -39,7 +39,7 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 		faults = append(faults, setIdle(o))
 		faults = append(faults, checkSink(o, std, c.State != ""))
 	}
-	return errors.Join(append(faults, c.checkState(job), c.checkNames(job, std))...)
+	return errors.Join(append(faults, c.checkTables(job, std), c.checkState(job), c.checkNames(job, std))...)
 }
 
 // checkSource reports what is wrong with the options of a source.
@@ -81,7 +81,11 @@ func (c *runCmd) checkNames(job *query.Job, std streams) error {
 	if c.Job != "-" {
 		n.read = append(n.read, c.Job)
 	}
-	for _, s := range job.Sources {
+	read := job.Sources
+	for _, t := range job.Tables {
+		read = append(read, sourceOfTable(t))
+	}
+	for _, s := range read {
 		for _, option := range sourceOf(s).Options {
 			if path := s.Options.Text(option.Name); option.File && path != "" {
 				n.read = append(n.read, path)

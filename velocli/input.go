@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/readers/compressed"
@@ -125,6 +126,8 @@ type files struct {
 	sampledFile string
 	// remove removes what was opened to look at the files.
 	remove func()
+	// tables are the tables that the query joins.
+	tables []*lookup.Table
 }
 
 // open finds the files and guesses what is not said about them.

@@ -40,6 +40,28 @@ type live struct {
 	order  int // the column by which groups are ranked; -1 as the query orders them
 	meters map[string]*meter
 	after  *heldBack // messages that are shown after the view; nil if none are kept
+
+	// looks are the counters from which the bottleneck of each engine is told.
+	looks map[*ingest]*look
+}
+
+// look is the counters of an engine at two times.
+type look struct{ earlier, last engine.Stats }
+
+// lookEvery is the time between the two: long enough for shares of it to mean something.
+const lookEvery = 2 * time.Second
+
+// bottleneck says what holds an engine up.
+func (l *live) bottleneck(in *ingest, now engine.Stats) string {
+	k := l.looks[in]
+	if k == nil {
+		k = &look{}
+		l.looks[in] = k
+	}
+	if now.Elapsed-k.last.Elapsed >= lookEvery {
+		k.earlier, k.last = k.last, now
+	}
+	return now.Bottleneck(k.earlier).Text
 }
 
 // meter measures how fast a number grows.
@@ -76,7 +98,9 @@ func showLive(to io.Writer, all ...*flow) (*background, error) {
 }
 
 func newLive(to io.Writer, order int, shown ...*flow) *live {
-	return &live{to: to, begin: time.Now(), flows: shown, order: order, meters: map[string]*meter{}}
+	return &live{
+		to: to, begin: time.Now(), flows: shown, order: order, meters: map[string]*meter{}, looks: map[*ingest]*look{},
+	}
 }
 
 func (l *live) show() *background {
@@ -175,6 +199,9 @@ func (l *live) flowLines(f *flow, now time.Duration) []string {
 			count(float64(c.In)/max(s.Elapsed.Seconds(), 1e-9))),
 		fmt.Sprintf("  groups %d  %d KiB  filtered %d  late %d  set aside %d  dropped %d",
 			s.Groups(), s.StateBytes>>10, c.Filtered, c.Late, c.Quarantined, c.Shed),
+	}
+	if f.number == 0 {
+		lines = append(lines, "  "+l.bottleneck(f.ingest, s))
 	}
 	snap, end := f.snapshot()
 	defer end()

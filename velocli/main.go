@@ -15,6 +15,7 @@
 package velocli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -42,6 +43,9 @@ type commands struct {
 	Explain explainCmd `cmd:"" help:"Print the plan of a SELECT without running it."`
 	State   stateCmd   `cmd:"" help:"Look at what velo run --state has saved, verify it, copy it."`
 	Schema  schemaCmd  `cmd:"" help:"Print the columns that a file seems to have, in the form that --schema takes."`
+
+	Completion completionCmd `cmd:"" help:"Print a script with which a shell completes the commands of velo."`
+	Man        manCmd        `cmd:"" help:"Print the manual page, in roff." hidden:""`
 }
 
 // Exit statuses.
@@ -97,11 +101,16 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// commandNames are the names of the commands.
+var commandNames = []string{
+	"query", "run", "explain", "schema", "state", "serve", "apply", "completion", "man",
+}
+
 // withCommand adds the command query to a command line that has a SELECT and no command.
 func withCommand(args []string) []string {
 	for _, arg := range args {
 		switch {
-		case slices.Contains([]string{"query", "run", "explain", "schema", "state", "serve", "apply"}, arg):
+		case slices.Contains(commandNames, arg):
 			return args
 		case isSelect(arg):
 			return append([]string{"query"}, args...)
@@ -149,17 +158,43 @@ func sorted(err error) (e ending) {
 	return e
 }
 
-// version is the version of the module as it was built, or of the commit.
-func version() string {
+// release and commit are set by the linker for what is published, see internal/release.
+var release, commit string
+
+// buildOf is the version of the module as it was built, and the commit with the mark dirty if the
+// sources had changed since. Either is empty if it is not known.
+func buildOf() (version, at string) {
+	version, at = release, commit
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+	if ok && version == "" {
+		version = info.Main.Version
 	}
-	v, commit := info.Main.Version, ""
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			commit = " " + s.Value[:min(12, len(s.Value))]
+	dirty := ""
+	for _, s := range settings(info) {
+		switch {
+		case s.Key == "vcs.revision" && at == "":
+			at = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = "-dirty"
 		}
 	}
-	return fmt.Sprintf("velo %s%s, %s, %s/%s", v, commit, info.GoVersion, runtime.GOOS, runtime.GOARCH)
+	if at != "" {
+		at = at[:min(12, len(at))] + dirty
+	}
+	return version, at
+}
+
+// version is what --version says.
+func version() string {
+	v, at := buildOf()
+	text := strings.TrimSuffix("velo "+cmp.Or(v, "unknown")+" "+at, " ")
+	return fmt.Sprintf("%s, %s, %s/%s", text, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// settings are what a program was built with.
+func settings(info *debug.BuildInfo) []debug.BuildSetting {
+	if info == nil {
+		return nil
+	}
+	return info.Settings
 }

@@ -43,6 +43,7 @@ func (queryCmd) Help() string {
     velo query --follow --format ndjson 'SELECT symbol, sum(size) AS v FROM "trades.csv" GROUP BY symbol EMIT CHANGES'
     velo query --live 'SELECT user, count(*) AS n FROM "big.csv" GROUP BY user'
     velo query 'SELECT count(*) FROM "big.csv"; SELECT user, max(size) FROM "big.csv" GROUP BY user'
+    velo query 'SELECT u.country, count(*) FROM "big.csv" AS b LEFT JOIN "users.csv" AS u ON b.user = u.id GROUP BY 1'
 
 Several SELECTs are over the same input, which is read once; their results are printed one after the other.
 
@@ -76,6 +77,9 @@ func (in *input) plans(sql string, std streams, pace *pace) ([]*plan.Plan, *file
 		err = f.addNested(mentionsPath(sql))
 	}
 	var plans []*plan.Plan
+	if err == nil {
+		f.tables, err = tablesOf(sql, std.in)
+	}
 	if err == nil {
 		plans, err = f.compile(sql, pace)
 	}
@@ -222,6 +226,11 @@ func (c *queryCmd) finish(in *ingest, rows *held, interrupted bool, std streams)
 	for _, q := range in.flows {
 		q.sayLost(std.err)
 	}
+	tables := in.feed.files.tables
+	if c.Stats {
+		tableLines(tables, std.err)
+	}
+	sayMisses(tables, std.err)
 	err := in.aside.report(std.err)
 	if interrupted && in.short() {
 		return errInterrupted

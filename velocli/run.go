@@ -20,10 +20,11 @@ const maxJobBytes = 1<<20 + 1
 
 // runCmd runs a job.
 type runCmd struct {
-	Job    string `arg:"" help:"A file with CREATE SOURCE, CREATE SINK, INSERT INTO and maybe a SELECT; - is standard input."`
+	Job    string `arg:"" help:"A file with CREATE SOURCE, TABLE, SINK, INSERT INTO and maybe a SELECT; - is standard input."`
 	Format string `help:"How to print the result of a SELECT without a sink: ${enum}." enum:"table,csv,ndjson" default:"table"`
 	sizing
 	durability
+	observed
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
 	Stats      bool   `help:"Print what the engines did, to standard error."`
 	Live       bool   `help:"Show on standard error, in a terminal, what each query and each source does while the job runs."`
@@ -100,7 +101,9 @@ func (c *runCmd) Run(std streams) (err error) {
 	stop := newStopper(std.err)
 	stop.saves = c.State != ""
 	defer stop.end()
-	ins, err := c.open(job, streams{stop.stdin(std.in), std.out, std.err})
+	opened := streams{stop.stdin(std.in), std.out, std.err}
+	ins, err := c.open(job, opened)
+	err = errors.Join(err, prepareTables(job, opened))
 	defer closeFeeds(ins)
 	if stop.cutEarly() {
 		return errInterrupted // before anything had come
@@ -118,6 +121,13 @@ func (c *runCmd) Run(std streams) (err error) {
 			in.aside.file = set
 		}
 	}
+	listener, token, err := c.listenMetrics(std)
+	if err != nil {
+		return err
+	}
+	if listener != nil {
+		defer listener.Close() // serving closes it, too
+	}
 	if stop.start() {
 		return errInterrupted
 	}
@@ -130,11 +140,17 @@ func (c *runCmd) Run(std streams) (err error) {
 	if err := c.start(ins); err != nil {
 		return err
 	}
+	defer serveMetrics(listener, token, jobName(c.Job), ins).stop()
 	var view *background
 	if c.Live {
 		view = showJob(say, flowsOf(ins))
 	}
-	return c.wait(ins, stop, view, std.err)
+	err = c.wait(ins, stop, view, std.err)
+	if c.Stats {
+		tableLines(lookups(job), std.err)
+	}
+	sayMisses(lookups(job), std.err)
+	return err
 }
 
 // beforeStart is called when everything is open and nothing runs yet. A test uses it to remove a

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
@@ -20,6 +19,7 @@ import (
 	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/server"
 	"github.com/velo-engine/velo/server/job"
+	"github.com/velo-engine/velo/server/page"
 	"github.com/velo-engine/velo/view"
 )
 
@@ -102,12 +102,6 @@ func protocol(name string) (Protocol, error) {
 	}
 	return p, nil
 }
-
-// metricsOf makes what answers /metrics, and page answers /. Both may be nil.
-var (
-	metricsOf func(*server.Server) http.Handler
-	page      http.Handler
-)
 
 // A listening is a listener of velo serve. All of them are made by serveCmd.listeners.
 type listening struct {
@@ -218,7 +212,8 @@ func (c *serveCmd) serve(ctx context.Context, std streams, started func([]listen
 	}
 	defer func() { err = errors.Join(err, jobs.Close()) }()
 	s, err := server.New(server.Config{
-		Views: views, Jobs: jobs, Runner: runner, Access: access, Metrics: metricsOf, Page: page, Log: log,
+		Views: views, Jobs: jobs, Runner: runner, Access: access, Metrics: serverMetrics(jobs),
+		Page: page.Handler(), Log: log,
 	})
 	if err != nil {
 		return err

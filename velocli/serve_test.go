@@ -170,6 +170,7 @@ func TestServe(t *testing.T) {
 	s.wants(200, `"last":`, "GET", "/v1/events?after=2", "")
 	s.wants(200, `"quarantined":1`, "GET", "/v1/jobs/orders/stats", "")
 	s.wants(200, `"results":0`, "GET", "/v1/stats", "")
+	s.wants(200, `velo_job_state{job_name="orders",state="running"} 1`, "GET", "/metrics", "")
 	s.wants(200, `"openapi":`, "GET", "/v1/openapi.json", "")
 	s.wants(200, "goroutine", "GET", "/debug/pprof/goroutine?debug=1", "")
 	s.wants(403, "another place", "GET", "/v1/jobs", "", "Host: evil.example")

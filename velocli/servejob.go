@@ -80,6 +80,24 @@ func (p *program) faults() error {
 				"a server has no standard input: name files, or push records (connector = 'push')"))
 		}
 	}
+	var all []*query.Options
+	for _, s := range p.job.Sources {
+		all = append(all, s.Options)
+	}
+	for _, s := range p.job.Sinks {
+		all = append(all, s.Options)
+	}
+	for _, t := range p.job.Tables {
+		all = append(all, t.Options)
+	}
+	for _, o := range all {
+		for _, name := range o.Literals() {
+			if isSecret(name) {
+				faults = append(faults, o.Errorf(name, "a secret in the text of a job is shown to everybody who may "+
+					"read the job: %s = env('NAME') takes it from the environment", name))
+			}
+		}
+	}
 	for _, o := range p.job.Outputs {
 		switch {
 		case o.Sink == nil && o.View == nil:
@@ -97,12 +115,28 @@ func (p *program) faults() error {
 	return errors.Join(faults...)
 }
 
+// isSecret says whether an option is a secret, by its name.
+func isSecret(name string) bool {
+	if strings.HasSuffix(name, ".file") {
+		return false // its path is none
+	}
+	for _, word := range []string{"password", "passwd", "secret"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}
+
 // Objects are the sources, sinks and views of the text.
 func (p *program) Objects() (all []job.Object) {
 	for _, s := range p.job.Sources {
 		all = append(all, job.Object{
 			Kind: job.KindSource, Name: s.Name, Connector: s.Options.Connector(), Text: s.Schema.String(),
 		})
+	}
+	for _, t := range p.job.Tables {
+		all = append(all, job.Object{Kind: job.KindTable, Name: t.Name, Connector: t.Options.Connector()})
 	}
 	for _, o := range p.job.Outputs {
 		switch {
@@ -211,6 +245,7 @@ func (r *runningJob) start(ctx context.Context, compiled *query.Job, folder stri
 		return err
 	}
 	r.ins, err = c.open(compiled, std)
+	err = errors.Join(err, prepareTables(compiled, std))
 	started := false
 	defer func() {
 		if !started {

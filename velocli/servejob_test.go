@@ -6,9 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/server"
 	"github.com/velo-engine/velo/server/job"
@@ -191,6 +194,24 @@ func TestServedFiles(t *testing.T) {
 }
 
 func TestServedFaults(t *testing.T) {
+	t.Setenv("VELO_TEST_PASSWORD", "hunter2")
+	var r connect.Registry
+	r.AddSource("locked", connect.Source{Options: []connect.Option{{Name: "sasl.password"}, {Name: "password.file"}}})
+	for _, test := range []struct{ with, want string }{
+		{"sasl.password = 'hunter2'", "line 1, column 56: a secret in the text"},
+		{"sasl.password = env('VELO_TEST_PASSWORD')", ""},
+		{"password.file = 'x'", ""},
+	} {
+		compiled, err := query.CompileJob("CREATE SOURCE s (k bigint) WITH (connector = 'locked', "+test.with+
+			"); CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM s", &r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = (&program{job: compiled}).faults()
+		if (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", test.with, err)
+		}
+	}
 	m, _ := openJobs(t, t.TempDir())
 	for text, want := range map[string]string{
 		"CREATE SOURCE s (k bigint, v bigint) WITH (connector = 'generator'); SELECT count(*) FROM s":                                                          "a server prints no result",
@@ -205,5 +226,89 @@ func TestServedFaults(t *testing.T) {
 	}
 	if len(m.List()) != 0 {
 		t.Error("a text with faults is in the catalog")
+	}
+}
+
+// TestServedEnd restarts the server after the input of jobs has come to its end, and then begins one
+// of them anew with another file.
+func TestServedEnd(t *testing.T) {
+	dir, data := t.TempDir(), t.TempDir()
+	in := filepath.Join(data, "in.csv")
+	other := filepath.Join(data, "other.csv")
+	for _, path := range []string{in, other} {
+		if err := os.WriteFile(path, []byte("k,at\na,2026-01-01T00:00:01Z\nb,2026-01-01T00:00:02Z\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source := func(path string) string {
+		return fmt.Sprintf("CREATE SOURCE s (k text, at timestamp NOT NULL, WATERMARK FOR at AS at) "+
+			"WITH (connector = 'file', path = '%s');", path)
+	}
+	const windows = "CREATE MATERIALIZED VIEW w AS SELECT window_end, count(*) AS n FROM s GROUP BY tumble(at, INTERVAL '1 s')"
+	const groups = "CREATE MATERIALIZED VIEW g AS SELECT k, count(*) AS n FROM s GROUP BY k"
+	m, views := openJobs(t, dir)
+	for name, text := range map[string]string{"windows": windows, "groups": groups} {
+		if _, err := m.Put(t.Context(), name, source(in)+text, job.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, m, name, job.Finished)
+	}
+	want := rowsOf(t, views, "SELECT k, n FROM g ORDER BY k")
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m, views = openJobs(t, dir)
+	waitFor(t, m, "groups", job.Finished)
+	waitFor(t, m, "windows", job.Finished)
+	if got := rowsOf(t, views, "SELECT k, n FROM g ORDER BY k"); got != want {
+		t.Errorf("after a restart there are %s, want %s", got, want)
+	}
+	if done, err := m.Put(t.Context(), "groups", source(other)+groups, job.PutOptions{Fresh: true}); err != nil ||
+		done != job.PutFresh {
+		t.Errorf("another file, anew: %s, %v", done, err)
+	}
+}
+
+// TestServedRestarts reads a view while its job is restarted and replaced again and again.
+func TestServedRestarts(t *testing.T) {
+	m, views := openJobs(t, t.TempDir())
+	if _, err := m.Put(t.Context(), "orders", pushedJob, job.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 2 {
+		clients.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-ended:
+					return
+				case <-time.After(time.Millisecond):
+				}
+				sql := []string{"SELECT * FROM sums", "SELECT total FROM sums WHERE symbol = 'A'", "SELECT sum(n) FROM counts"}[n%3]
+				rows, err := views.Select(t.Context(), sql)
+				if err == nil {
+					_ = rows.Close()
+				} else if !strings.Contains(err.Error(), "there is no") {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range 10 {
+		var err error
+		if i%2 == 0 {
+			err = m.Restart(t.Context(), "orders")
+		} else {
+			_, err = m.Put(t.Context(), "orders", pushedJob+strings.Repeat(" ", i), job.PutOptions{Fresh: i%4 == 1})
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	close(ended)
+	clients.Wait()
+	if use := views.Use(); use.Held+use.Results+use.Memory != 0 {
+		t.Errorf("left: %+v", use)
 	}
 }

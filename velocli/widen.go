@@ -271,7 +271,7 @@ func (f *files) assume(sql string) []*plan.Plan {
 			rest /= len(types)
 		}
 		if f.makeSchema() == nil {
-			if plans, err := query.CompileAll(sql, f.schema); err == nil {
+			if plans, err := f.compileAll(sql); err == nil {
 				return plans
 			}
 		}
@@ -283,9 +283,15 @@ func (f *files) assume(sql string) []*plan.Plan {
 	return nil
 }
 
+// compileAll compiles the queries over the columns as they are known now.
+func (f *files) compileAll(sql string) ([]*plan.Plan, error) {
+	return query.Catalog{Sources: []*record.Schema{f.schema}, Tables: f.tables}.CompileAll(sql)
+}
+
 // compile compiles the query over what is known about the files.
+
 func (f *files) compile(sql string, pace *pace) ([]*plan.Plan, error) {
-	plans, err := query.CompileAll(sql, f.schema)
+	plans, err := f.compileAll(sql)
 	if err != nil {
 		plans = f.assume(sql)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -55,6 +56,10 @@ type partition struct {
 	position []byte // scratch
 	// again says that the record at the cursor has not been gathered.
 	again bool
+
+	// read is the offset that the reader goes on at, as of its last Poll. The reader stores it and
+	// Lag loads it; nothing is published by it. Statistic.
+	read atomic.Int64
 
 	mu sync.Mutex
 	// queue has what has been fetched and not been read; queued are its bytes.

@@ -298,6 +298,7 @@ func (p *partition) begin(next int64, epoch int32) {
 	p.next, p.epoch = next, epoch
 	p.mu.Unlock()
 	p.cursor.next, p.cursor.epoch = next, epoch
+	p.read.Store(next)
 }
 
 // firstLine is what an error says without the choices.
@@ -364,6 +365,9 @@ func (r *Reader) Poll(b *record.Batch) error {
 			return err
 		}
 		if !some {
+			for _, p := range r.parts { // past what is no record, too: ends of transactions
+				p.read.Store(p.cursor.next)
+			}
 			if r.ended() {
 				return io.EOF
 			}
@@ -406,6 +410,23 @@ func (r *Reader) setPosition(b *record.Batch) {
 	}
 	p.position = at.append(p.position[:0])
 	b.SetPosition(p.split, p.position)
+	p.read.Store(at.offset)
+}
+
+// Lag says how many offsets the broker has after what has been read of each partition, as of its
+// last answer. Ends of transactions have offsets, too.
+func (r *Reader) Lag() (lag []record.Lag) {
+	c := r.consumer
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.parts {
+		p.mu.Lock()
+		if p.reader == r && p.active {
+			lag = append(lag, record.Lag{Split: p.split, Records: uint64(max(p.stable-p.read.Load(), 0))})
+		}
+		p.mu.Unlock()
+	}
+	return lag
 }
 
 // gather gathers records of the next partition that has some. It returns false if none has.

@@ -1,6 +1,8 @@
 package epoch
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -16,11 +18,14 @@ const (
 	linePad = 128
 )
 
-// packed is an epoch's number and its slot in one word, so that they change together.
+// packed is an epoch's number and its slot in one word, so that they change together. The highest
+// bit says that no epoch is raised after it: see Hold.
 type packed uint64
 
+const heldBit packed = 1 << 63
+
 func pack(number uint64, slot int) packed { return packed(number<<slotBits | uint64(slot)) }
-func (c packed) number() uint64           { return uint64(c) >> slotBits }
+func (c packed) number() uint64           { return uint64(c&^heldBit) >> slotBits }
 func (c packed) slot() int                { return int(c & (MaxSlots - 1)) }
 
 // Epochs are the epochs of one engine. All methods may be called from any goroutine, and none
@@ -62,6 +67,11 @@ type Epochs struct {
 	// protocol as wanted.
 	over atomic.Bool
 
+	// holding says that somebody wants to hold the epochs, so that none is raised until then. It is
+	// a hint, which keeps raises from coming first again and again: what holds them is heldBit of
+	// raised, which Hold sets by a CAS.
+	holding atomic.Bool
+
 	readers atomic.Int64 // number of readers that have not left; the last one to leave sets over
 
 	left    atomic.Int64 // number of partitions that have not answered the epoch in flight
@@ -100,7 +110,9 @@ func New(readers, partitions, slots int, wake func(), done func(number uint64, s
 }
 
 // Extend adds that many partitions, of another plan: an epoch is answered when they have answered
-// it too, and done is called as well. It is called before anything runs.
+// it too, and done is called as well. It is called before anything runs, or between Hold and
+// Release: no goroutine answers an epoch then, and the goroutine that raises the next one has seen
+// Release.
 func (e *Epochs) Extend(partitions int, done func(number uint64, slot int, cut bool)) {
 	e.partitions += partitions
 	e.done = append(e.done, done)
@@ -189,6 +201,9 @@ func (e *Epochs) Raise() bool {
 		if e.finished.Load() != n || e.IsLast(r.slot()) {
 			return false // the last partition to answer raises; no epoch comes after the last one
 		}
+		if r&heldBit != 0 || e.holding.Load() {
+			return false // Release raises
+		}
 		slot := len(e.refs) - 1
 		if !e.over.Load() {
 			if e.wanted.Load() <= n {
@@ -215,6 +230,50 @@ func (e *Epochs) Raise() bool {
 			return true
 		}
 	}
+}
+
+// Hold waits until no epoch is in flight and keeps any from being raised until Release. It returns
+// the number of the last one. Only one goroutine at a time may hold the epochs. The error says why
+// ctx was done, or that the last epoch has been raised (ErrOver).
+func (e *Epochs) Hold(ctx context.Context) (number uint64, err error) {
+	e.holding.Store(true)
+	for {
+		next := e.Next() // before the look at finished
+		r := packed(e.raised.Load())
+		switch {
+		case e.IsLast(r.slot()):
+			e.Release()
+			return 0, ErrOver
+		case e.finished.Load() == r.number():
+			// A raise that has not seen holding may have come first. Then this fails, and the epoch
+			// is waited for.
+			if e.raised.CompareAndSwap(uint64(r), uint64(r|heldBit)) {
+				return r.number(), nil
+			}
+			continue
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			e.Release()
+			return 0, context.Cause(ctx)
+		}
+	}
+}
+
+// ErrOver says that the last epoch has been raised.
+var ErrOver = errors.New("epoch: the last epoch has been raised")
+
+// Release ends a Hold, and raises the epoch that was asked for meanwhile.
+func (e *Epochs) Release() {
+	for {
+		r := packed(e.raised.Load())
+		if r&heldBit == 0 || e.raised.CompareAndSwap(uint64(r), uint64(r&^heldBit)) {
+			break
+		}
+	}
+	e.holding.Store(false)
+	e.Raise()
 }
 
 // free returns a slot that is not current and that no snapshot holds, or -1 if there is none. It is

@@ -160,7 +160,7 @@ func build(e *Expr) (*Expr, error) {
 	if err := o.types(e); err != nil {
 		return nil, err
 	}
-	if constants {
+	if constants && !e.op.changes() {
 		if v, err := e.eval(nil); err == nil {
 			return &Expr{op: opConst, typ: e.typ, nullable: v.Null, value: v, depth: 1}, nil
 		}
@@ -188,6 +188,8 @@ func (e *Expr) String() string {
 	case roundTo:
 		p := e.aux.(places)
 		return fmt.Sprintf("%s(%v, %d)", map[bool]string{true: "trunc", false: "round"}[p.cut], e.args[0], p.digits)
+	case opLookup, opLookupColumn:
+		return e.lookupText()
 	case opJSON:
 		return fmt.Sprintf("(%v%s)", e.args[0], e.name)
 	case inZone, fromZone:

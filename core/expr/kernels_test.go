@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -270,7 +271,7 @@ func TestTimesTwin(t *testing.T) {
 // sameAsEval runs a machine that has one output, and expects the values and failures of the function of values.
 func sameAsEval(t *testing.T, e *Expr, m *Machine, b *record.Batch) {
 	t.Helper()
-	r := m.Run(b)
+	r := m.RunWith(lookup.NewPins(m.p.Tables()...), b)
 	failed := map[int]bool{}
 	for _, f := range r.Failed {
 		failed[f.Row] = true

@@ -138,6 +138,9 @@ const (
 
 	opJSON // see JSON
 
+	opLookup // see Lookup
+	opLookupColumn
+
 	opRequire // the argument, of any type; a record in which it is NULL fails
 	opCount
 )
@@ -472,6 +475,9 @@ func init() {
 		},
 
 		opJSON: {name: "json", types: jsonTypes, eval: evalJSON},
+
+		opLookup:       {name: "lookup", types: lookupTypes, eval: evalLookup, vector: vectorLookup},
+		opLookupColumn: {name: "column", types: lookupColumnTypes, eval: evalLookupColumn, vector: vectorLookupColumn},
 
 		opRequire: {
 			name: "require", lenient: true, types: never(requireTypes), eval: evalRequire,

@@ -16,7 +16,7 @@ import (
 func vectorPiece(m *Machine, e *node, a []*vec) bool {
 	x, r := a[0], registerOf(a[len(a)-1])
 	args, rest := a[1:len(a)-1], e.Expr.args[1:]
-	r.views, r.bytes = r.ownViews, x.bytes
+	r.views, r.bytes, r.shared = r.ownViews, x.bytes, x.shared
 	m.values = slices.Grow(m.values[:0], 1+len(args))[:1+len(args)]
 	for j, v := range args { // of constants once
 		if c, ok := rest[j].Const(); ok {

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/velo-engine/velo/internal/pick"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -27,6 +28,7 @@ type Program struct {
 	where   int // the node of the filter; -1 if there is none
 	outputs []int
 	nodes   []node // each node comes after its arguments
+	tables  []*lookup.Table
 	texts   []string
 }
 
@@ -34,6 +36,8 @@ type Program struct {
 type node struct {
 	*Expr
 	args []int
+	// table is the number of the table that the node looks up.
+	table int
 }
 
 // Compile makes a program of a filter, nil for none, and outputs. The error lists everything that
@@ -84,6 +88,9 @@ func (c *compiler) add(e *Expr) int {
 	if l, ok := e.aux.(*likePattern); ok {
 		fmt.Fprintf(&key, " %v", l.pieces)
 	}
+	if j, ok := e.aux.(joined); ok {
+		fmt.Fprintf(&key, " %p", j.table)
+	}
 	if e.op == opColumn && (e.column >= c.source.Len() || c.source.Field(e.column).Type != e.typ) {
 		c.faults = append(c.faults, fmt.Errorf("expr: column %d, %q, is not one of %v", e.column, e.name, c.source))
 	}
@@ -96,7 +103,15 @@ func (c *compiler) add(e *Expr) int {
 	if id, ok := c.ids[key.String()]; ok {
 		return id
 	}
-	c.nodes = append(c.nodes, node{e, args})
+	n := node{Expr: e, args: args}
+	if j, ok := e.aux.(joined); ok {
+		n.table = slices.Index(c.tables, j.table)
+		if n.table < 0 {
+			n.table = len(c.tables)
+			c.tables = append(c.tables, j.table)
+		}
+	}
+	c.nodes = append(c.nodes, n)
 	c.ids[key.String()] = len(c.nodes) - 1
 	return len(c.nodes) - 1
 }
@@ -197,6 +212,8 @@ type Machine struct {
 	result  Result
 	args    []*vec
 	values  []Value // scratch for one row
+
+	versions []*lookup.Version // of the tables of the program
 }
 
 // computed is the memory of an output: the values of the rows that pass, brought together. A column
@@ -204,6 +221,7 @@ type Machine struct {
 type computed struct {
 	words  []uint64 // values; for texts their views
 	bytes  []byte
+	shared []byte   // the bytes of texts instead of bytes, if they are shared
 	valid  []uint64 // rows that are not NULL, of all rows
 	some   bool     // true if some rows are NULL
 	picked []uint64 // valid for the rows that pass
@@ -226,6 +244,7 @@ func (p *Program) New(rows int) *Machine {
 		}
 	}
 	m.result.Batch = record.NewBatch(p.result, rows)
+	m.versions = make([]*lookup.Version, len(p.tables))
 	return m
 }
 
@@ -235,15 +254,23 @@ func (m *Machine) Rows() int { return m.limit }
 // words returns how many words have a bit for each of n rows.
 func words(n int) int { return (n + 63) / 64 }
 
-// Run computes a batch. The result belongs to the machine.
-func (m *Machine) Run(in *record.Batch) *Result {
+// Run is RunWith for a program that looks up no tables.
+func (m *Machine) Run(in *record.Batch) *Result { return m.RunWith(nil, in) }
+
+// RunWith computes a batch. The result belongs to the machine. pins has the versions of the tables
+// that the program looks up; it may be nil if there are none.
+func (m *Machine) RunWith(pins *lookup.Pins, in *record.Batch) *Result {
 	n := in.Len()
 	if n > m.limit {
 		panic(fmt.Sprintf("expr: a batch of %d rows for a machine of %d", n, m.limit))
 	}
 	m.in = in
+	for i, t := range m.p.tables {
+		m.versions[i] = pins.Version(t)
+	}
 	for i := range m.columns {
-		m.columns[i].bytes, m.columns[i].some = m.columns[i].bytes[:0], false
+		c := &m.columns[i]
+		c.bytes, c.shared, c.some = c.bytes[:0], nil, false
 	}
 	filtered, kept := 0, 0
 	anyFailed := false
@@ -344,6 +371,9 @@ func (c *computed) take(from, kept int, t record.Type, v *vec, keep []uint64, so
 				at += int(keep[i>>6] >> (i & 63) & 1)
 			}
 		}
+	case t == record.String && v.shared:
+		c.shared = v.bytes
+		pickWords(to, viewWords(v.views[:rows]), keep, some)
 	case t == record.String:
 		// Otherwise a place would not fit 32 bits and would point to another text. The caller of
 		// the machine contains the panic.
@@ -393,6 +423,9 @@ func (m *Machine) lend(to *record.Column, c *computed, id, n, kept int) {
 	e := &m.p.nodes[id]
 	var valid []uint64
 	*to = record.Column{Bytes: c.bytes}
+	if c.shared != nil {
+		to.Bytes = c.shared
+	}
 	if column, ok := m.p.lent(id); ok {
 		from := m.in.Column(column)
 		if e.nullable { // if the column is required, no row that passes is NULL

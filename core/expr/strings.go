@@ -120,7 +120,7 @@ func evalTry(_ *Expr, a []Value) (Value, error) { return a[0], nil }
 // vectorTry shares the values of its argument. Rows that have failed become NULL.
 func vectorTry(m *Machine, _ *node, a []*vec) bool {
 	x, r := a[0], registerOf(a[1])
-	r.words, r.bits, r.views, r.bytes = x.words, x.bits, x.views, x.bytes
+	r.words, r.bits, r.views, r.bytes, r.shared = x.words, x.bits, x.views, x.bytes, x.shared
 	r.valid, r.errs = r.ownValid[:], nil
 	for w := range words(m.n) {
 		r.valid[w] = x.validWord(w)

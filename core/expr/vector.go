@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"unsafe"
 
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -23,6 +24,10 @@ type vec struct {
 	bytes []byte
 	valid []uint64 // rows that are not NULL; nil if no row is NULL
 	errs  []uint64 // rows that have failed; nil if no row has
+
+	// shared says that bytes belong to a table or to a column of the batch, so that they stay: an
+	// output refers to them and copies nothing.
+	shared bool
 }
 
 // A register is the memory of a node.
@@ -40,6 +45,9 @@ type register struct {
 	unit []uint64
 
 	cache *dayCache // what the calendar says; nil until it is needed
+
+	probe *lookup.Probe // looks up keys; nil until it is needed
+	flags []uint64      // booleans as words, for lookups; nil until they are needed
 }
 
 func (r *register) init(n *node) {
@@ -97,7 +105,7 @@ func (m *Machine) step(id int) {
 	for _, a := range n.args {
 		m.args = append(m.args, &m.regs[a].vec)
 	}
-	r.valid, r.errs = nil, nil
+	r.valid, r.errs, r.shared = nil, nil, false
 	switch n.op {
 	case opCase:
 		m.stepCase(n, r)
@@ -159,7 +167,7 @@ func (m *Machine) load(n *node, r *register) {
 	}
 	switch n.typ {
 	case record.String:
-		r.views, r.bytes = c.Views[m.from:to], c.Bytes
+		r.views, r.bytes, r.shared = c.Views[m.from:to], c.Bytes, true
 	case record.Bool:
 		values := c.Words()[m.from:to]
 		for w := range words(m.n) {
@@ -263,7 +271,7 @@ func vectorRequire(m *Machine, _ *node, a []*vec) bool {
 			errs[m.n/64] &= 1<<rest - 1
 		}
 	}
-	r.words, r.bits, r.views, r.bytes = x.words, x.bits, x.views, x.bytes
+	r.words, r.bits, r.views, r.bytes, r.shared = x.words, x.bits, x.views, x.bytes, x.shared
 	return true
 }
 

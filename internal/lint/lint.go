@@ -26,6 +26,7 @@ var layers = []layer{
 		"connectors by name; epochs, slots, pins: progress, never data; keys as words; models of the protocols; " +
 			"generations in files",
 	},
+	{[]string{"lookup"}, "tables that records are joined with"},
 	{[]string{"core/expr", "core/agg", "core/window"}, "scalar expressions; aggregate functions; times and windows"},
 	{[]string{"core/table"}, "the groups of a partition; above agg because finding rows returns agg.Rows"},
 	{[]string{"core/layout"}, "a compiled plan: where everything lies in chunks and rows"},
@@ -37,10 +38,11 @@ var layers = []layer{
 		"threads and life cycle; SQL; formats",
 	},
 	{
-		[]string{"view", "server/job", "server/push"},
-		"live results by name, and SELECT over them; jobs that are kept alive; sources that are pushed to",
+		[]string{"metrics", "view", "server/job", "server/page", "server/push", "server/stats", "server/try"},
+		"counters of engines as text for Prometheus; live results by name, and SELECT over them; jobs that are " +
+			"kept alive; the page; sources that are pushed to; counters as JSON; records tried on a query",
 	},
-	{[]string{"server"}, "all three over HTTP"},
+	{[]string{"server"}, "views, jobs and pushed sources over HTTP"},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},
 	{[]string{"bench", "examples/"}, "workloads; small services"},
 	{[]string{"velocli"}, "the program velo, for mains that import connectors"},

@@ -30,6 +30,7 @@ type job struct {
 	failures []time.Time
 	row      int         // failures one after the other
 	retry    *time.Timer // nil if nothing is waited for
+	restarts uint64      // how many times it was started again after a failure
 	waiting  []chan error
 
 	mu    sync.Mutex
@@ -122,7 +123,7 @@ func (j *job) turn(to State, format string, args ...any) {
 	j.mu.Lock()
 	from := j.seen.State
 	j.seen.State, j.seen.Cause, j.seen.Since = to, cause, time.Now().UTC()
-	j.seen.Failures, j.seen.Next = j.row, nil
+	j.seen.Failures, j.seen.Restarts, j.seen.Next = j.row, j.restarts, nil
 	j.shown = nil
 	if to == Active || to == Paused || to == Finished {
 		j.shown = j.running
@@ -168,6 +169,7 @@ func (j *job) run() {
 			j.hasEnded()
 		case <-retry:
 			j.retry = nil
+			j.restarts++
 			j.reconcile("tried again")
 		case <-j.m.ctx.Done():
 			j.shutdown()

@@ -63,7 +63,7 @@ var ErrPermanent = errors.New("it is not tried again")
 
 // An Object is what the text of a job defines.
 type Object struct {
-	Kind      string `json:"kind"` // source, sink or view
+	Kind      string `json:"kind"` // source, table, sink or view
 	Name      string `json:"name"`
 	Connector string `json:"connector,omitempty"`
 	// Text is a list of columns, or a query.
@@ -73,6 +73,7 @@ type Object struct {
 // The kinds of objects.
 const (
 	KindSource = "source"
+	KindTable  = "table"
 	KindSink   = "sink"
 	KindView   = "view"
 )
@@ -114,6 +115,9 @@ type Status struct {
 	Cause string `json:"cause,omitempty"`
 	// Failures are how many failures there have been in a row.
 	Failures int `json:"failures,omitempty"`
+	// Restarts are how many times it has been started again after a failure, since the process
+	// began.
+	Restarts uint64 `json:"restarts,omitempty"`
 	// Next is when a job that backs off is started again.
 	Next    *time.Time `json:"next,omitempty"`
 	Objects []Object   `json:"objects,omitempty"`
@@ -127,9 +131,11 @@ var (
 	ErrNoJob  = errors.New("there is no such job")
 	ErrName   = errors.New("expected a name of 1 to 63 small letters, digits, _ and -, and a letter first")
 	ErrClosed = errors.New("the server is ending")
-	ErrFailed = errors.New("it does not run")
-	ErrState  = errors.New("the job is in another state")
-	ErrMemory = errors.New("the memory of the server is not enough")
+	// ErrCatalog says that the catalog cannot be written, so nothing was changed.
+	ErrCatalog = errors.New("the catalog cannot be written")
+	ErrFailed  = errors.New("it does not run")
+	ErrState   = errors.New("the job is in another state")
+	ErrMemory  = errors.New("the memory of the server is not enough")
 )
 
 // A LossError says what replacing a job would lose. Nothing has been done.

@@ -379,6 +379,31 @@ func TestCatalogByHand(t *testing.T) {
 	}
 }
 
+// TestFullDisk takes the folder of the catalog away: nothing changes, and jobs go on.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	m := open(t, dir, newFake())
+	defer func() { must(t, m.Close()) }()
+	_, err := m.Put(t.Context(), "a", "fp=a", PutOptions{})
+	must(t, err)
+	must(t, os.Rename(filepath.Join(dir, "catalog"), filepath.Join(dir, "gone")))
+	for what, err := range map[string]error{
+		"pause": m.Pause(t.Context(), "a"), "delete": m.Delete(t.Context(), "a"),
+		"replace": func() error { _, err := m.Put(t.Context(), "a", "fp=a more", PutOptions{}); return err }(),
+		"create":  func() error { _, err := m.Put(t.Context(), "b", "fp=a", PutOptions{}); return err }(),
+	} {
+		if !errors.Is(err, ErrCatalog) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if all := settled(t, m); len(all) != 1 || all["a"].State != Active || all["a"].Desired != ShouldRun {
+		t.Errorf("%+v", all)
+	}
+	if _, text, _ := m.Get("a"); text != "fp=a" {
+		t.Errorf("the text is %q", text)
+	}
+}
+
 func TestEventsSurvive(t *testing.T) {
 	dir := t.TempDir()
 	m := open(t, dir, newFake())

@@ -130,7 +130,7 @@ func (e entry) bytes() ([]byte, error) {
 func (s *store) put(name string, e entry) (err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("job: the catalog cannot be written: %w", err)
+			err = fmt.Errorf("job: %w, so nothing was changed: %w", ErrCatalog, err)
 		}
 	}()
 	b, err := e.bytes()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
@@ -86,6 +87,8 @@ type suite struct {
 	t      *testing.T
 	oracle suiteOracle
 	show   string
+	// tables may be joined with.
+	tables []*lookup.Table
 
 	cases, right, refusals, aside, other, wrong int
 	refused                                     map[string]int
@@ -190,7 +193,7 @@ func (s *suite) compare(text, from string, fields []suiteColumn, given [][]any, 
 	if len(fields) > schema.Len() && strings.Contains(text, "*") && !strings.Contains(strings.ReplaceAll(text, " ", ""), "(*)") {
 		return "other: a column of a type that velo has not"
 	}
-	pl, err := query.Compile(text, schema)
+	pl, err := query.Catalog{Sources: []*record.Schema{schema}, Tables: s.tables}.Compile(text)
 	if err != nil {
 		return "refused: " + reasonOf(err)
 	}

@@ -28,7 +28,7 @@ type statementNode struct {
 	Select  *selectNode `parser:"  @@"`
 	Source  *sourceNode `parser:"| 'CREATE' ( ( 'SOURCE' | 'TABLE' ) @@"`
 	Sink    *sinkNode   `parser:"           | 'SINK' @@"`
-	View    *viewNode   `parser:"           | 'MATERIALIZED' 'VIEW' @@ )"`
+	View    *viewNode   `parser:"           | @@ )"`
 	Insert  *insertNode `parser:"| 'INSERT' 'INTO' @@ )"`
 }
 
@@ -81,10 +81,18 @@ type formatNode struct {
 }
 
 type columnNode struct {
-	Watermark *watermarkNode `parser:"  @@"`
-	Name      *nameNode      `parser:"| @@"`
-	Type      typeNode       `parser:"  @@"`
-	NotNull   bool           `parser:"  ( @'NOT' 'NULL' | 'NULL' )?"`
+	Watermark   *watermarkNode   `parser:"  @@"`
+	Key         []columnNameNode `parser:"| 'PRIMARY' 'KEY' '(' @@ ( ',' @@ )* ')'"`
+	Name        *nameNode        `parser:"| @@"`
+	Type        typeNode         `parser:"  @@"`
+	Constraints []constraintNode `parser:"  @@*"`
+}
+
+type constraintNode struct {
+	Pos     lexer.Position
+	NotNull bool `parser:"  @'NOT' 'NULL'"`
+	Null    bool `parser:"| @'NULL'"`
+	Key     bool `parser:"| @'PRIMARY' 'KEY'"`
 }
 
 type watermarkNode struct {
@@ -107,10 +115,11 @@ type sinkNode struct {
 }
 
 type viewNode struct {
-	IfNotExists bool         `parser:"( (?= 'IF' 'NOT') @'IF' 'NOT' 'EXISTS' )?"`
-	Name        nameNode     `parser:"@@"`
-	Options     []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
-	As          *selectNode  `parser:"'AS' @@"`
+	Materialized bool         `parser:"@'MATERIALIZED'? 'VIEW'"`
+	IfNotExists  bool         `parser:"( (?= 'IF' 'NOT') @'IF' 'NOT' 'EXISTS' )?"`
+	Name         nameNode     `parser:"@@"`
+	Options      []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
+	As           *selectNode  `parser:"'AS' @@"`
 }
 
 type insertNode struct {
@@ -419,9 +428,28 @@ func (n *sourceNode) tree(pos Pos) (*CreateSource, *failure) {
 	s := &CreateSource{Pos: pos, Name: n.Name.name, IfNotExists: n.IfNotExists}
 	for _, c := range n.Columns {
 		switch w := c.Watermark; {
+		case len(c.Key) > 0:
+			if s.Key != nil {
+				return nil, &failure{pos: c.Key[0].Pos, message: "PRIMARY KEY is given twice"}
+			}
+			for _, k := range c.Key {
+				s.Key = append(s.Key, k.Ident)
+			}
 		case w == nil:
-			s.Columns = append(s.Columns,
-				ColumnDef{Pos: c.Name.pos, Name: c.Name.name, Type: c.Type.TypeName, NotNull: c.NotNull})
+			def := ColumnDef{Pos: c.Name.pos, Name: c.Name.name, Type: c.Type.TypeName}
+			for _, x := range c.Constraints {
+				def.NotNull = def.NotNull || x.NotNull
+				if !x.Key {
+					continue
+				}
+				if s.Key != nil {
+					return nil, &failure{pos: Pos(x.Pos.Offset),
+						message: "PRIMARY KEY is given twice; a key of several " +
+							"columns is PRIMARY KEY (a, b) after them"}
+				}
+				s.Key = []*Ident{{Pos: c.Name.pos, Name: c.Name.name}}
+			}
+			s.Columns = append(s.Columns, def)
 		case s.Watermark != nil:
 			return nil, &failure{pos: Pos(w.Pos.Offset), message: "WATERMARK is given twice"}
 		default:
@@ -446,8 +474,8 @@ func (n *sourceNode) tree(pos Pos) (*CreateSource, *failure) {
 	return s, fault
 }
 
-func (n *viewNode) tree(pos Pos) (*CreateMaterializedView, *failure) {
-	s := &CreateMaterializedView{Pos: pos, Name: n.Name.name, IfNotExists: n.IfNotExists}
+func (n *viewNode) tree(pos Pos) (*CreateView, *failure) {
+	s := &CreateView{Pos: pos, Name: n.Name.name, IfNotExists: n.IfNotExists, Materialized: n.Materialized}
 	var fault *failure
 	s.Options, fault = options(n.Options)
 	if fault != nil {

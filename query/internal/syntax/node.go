@@ -13,7 +13,7 @@ func (n *CreateSink) Start() Pos { return n.Pos }
 func (n *InsertInto) Start() Pos { return n.Pos }
 
 // Start is where the statement begins.
-func (n *CreateMaterializedView) Start() Pos { return n.Pos }
+func (n *CreateView) Start() Pos { return n.Pos }
 
 // Start is where the statement begins.
 func (n *Explain) Start() Pos { return n.Pos }
@@ -100,7 +100,7 @@ func (n *CreateSink) String() string { return text(n) }
 func (n *InsertInto) String() string { return text(n) }
 
 // String is the canonical text.
-func (n *CreateMaterializedView) String() string { return text(n) }
+func (n *CreateView) String() string { return text(n) }
 
 // String is the canonical text.
 func (n *Explain) String() string { return text(n) }
@@ -180,9 +180,9 @@ func (n *Grouping) Start() Pos { return n.Pos }
 // String is the canonical text.
 func (n *Grouping) String() string { return text(n) }
 
-func (*Select) statement()                 {}
-func (*CreateSource) statement()           {}
-func (*CreateSink) statement()             {}
-func (*InsertInto) statement()             {}
-func (*CreateMaterializedView) statement() {}
-func (*Explain) statement()                {}
+func (*Select) statement()       {}
+func (*CreateSource) statement() {}
+func (*CreateSink) statement()   {}
+func (*InsertInto) statement()   {}
+func (*CreateView) statement()   {}
+func (*Explain) statement()      {}

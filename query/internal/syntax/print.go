@@ -163,6 +163,31 @@ func (t *Table) print(p *printer) {
 		t.Window.in(p, t.Name)
 	}
 	p.alias(t.Alias)
+	for i := range t.Joins {
+		t.Joins[i].print(p)
+	}
+}
+
+func (j *Join) print(p *printer) {
+	p.when(j.Left, " LEFT")
+	p.WriteString(" JOIN ")
+	p.name(j.Name)
+	p.alias(j.Alias)
+	if j.On != nil {
+		p.WriteString(" ON ")
+		j.On.print(p)
+		return
+	}
+	p.WriteString(" USING (")
+	p.idents(j.Using)
+	p.WriteString(")")
+}
+
+func (p *printer) idents(all []*Ident) {
+	for i, c := range all {
+		p.when(i > 0, ", ")
+		c.print(p)
+	}
 }
 
 // print writes the window without a table; Table.print writes the window over a table.
@@ -173,10 +198,7 @@ func (w *Window) in(p *printer, name string) {
 	p.name(name)
 	if len(w.PartitionBy) > 0 {
 		p.WriteString(" PARTITION BY (")
-		for i, c := range w.PartitionBy {
-			p.when(i > 0, ", ")
-			c.print(p)
-		}
+		p.idents(w.PartitionBy)
 		p.WriteString(")")
 	}
 	p.WriteString(", ")
@@ -191,7 +213,11 @@ func (w *Window) in(p *printer, name string) {
 }
 
 func (s *CreateSource) print(p *printer) {
-	p.WriteString("CREATE SOURCE ")
+	if len(s.Key) > 0 {
+		p.WriteString("CREATE TABLE ")
+	} else {
+		p.WriteString("CREATE SOURCE ")
+	}
 	p.when(s.IfNotExists, "IF NOT EXISTS ")
 	p.name(s.Name)
 	if len(s.Columns) > 0 || s.Watermark != nil {
@@ -200,6 +226,11 @@ func (s *CreateSource) print(p *printer) {
 		if s.Watermark != nil {
 			p.when(len(s.Columns) > 0, ", ")
 			s.Watermark.print(p)
+		}
+		if len(s.Key) > 0 {
+			p.WriteString(", PRIMARY KEY (")
+			p.idents(s.Key)
+			p.WriteString(")")
 		}
 		p.WriteString(")")
 	}
@@ -262,8 +293,10 @@ func (s *CreateSink) print(p *printer) {
 	p.options(s.Options)
 }
 
-func (s *CreateMaterializedView) print(p *printer) {
-	p.WriteString("CREATE MATERIALIZED VIEW ")
+func (s *CreateView) print(p *printer) {
+	p.WriteString("CREATE ")
+	p.when(s.Materialized, "MATERIALIZED ")
+	p.WriteString("VIEW ")
 	p.when(s.IfNotExists, "IF NOT EXISTS ")
 	p.name(s.Name)
 	p.options(s.Options)

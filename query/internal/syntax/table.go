@@ -54,16 +54,68 @@ func (p *parser) table() (t Table) {
 		}
 	}
 	t.Alias = p.alias()
-	switch p.peek().Value {
+	for p.joins() {
+		t.Joins = append(t.Joins, p.join())
+	}
+	return t
+}
+
+// joins says whether a join follows. It fails for what looks like one and is none that is
+// supported.
+func (p *parser) joins() bool {
+	const instead = ": a record is joined with the row that it finds in a table, by [LEFT] JOIN name ON ..."
+	switch v := p.peek().Value; v {
 	case ",":
 		if next := p.second().Value; next == "unnest" || next == "LATERAL" {
 			fail(p.pos(), "UNNEST is not supported: a query reads one source, a record of which is one row")
 		}
-		fail(p.pos(), "joins are not supported: a query reads one source")
-	case "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL":
-		fail(p.pos(), "joins are not supported: a query reads one source")
+		fail(p.pos(), "several names in FROM are not supported"+instead)
+	case "RIGHT", "FULL":
+		fail(p.pos(), v+" JOIN is not supported: rows that no record finds would come at the end of the input only; "+
+			"write LEFT JOIN, with the table on the right")
+	case "CROSS", "NATURAL":
+		fail(p.pos(), v+" JOIN is not supported"+instead)
+	case "JOIN", "INNER", "LEFT":
+		return true
 	}
-	return t
+	return false
+}
+
+// join parses [INNER | LEFT [OUTER]] JOIN name [AS alias] (ON condition | USING (columns)).
+func (p *parser) join() Join {
+	j := Join{Pos: p.pos(), Left: p.accept("LEFT")}
+	if j.Left {
+		p.accept("outer")
+	} else {
+		p.accept("INNER")
+	}
+	p.expect("JOIN")
+	if p.is("(") {
+		fail(p.pos(), "a query in JOIN is not supported: expected the name of a table, which CREATE TABLE name (... "+
+			"PRIMARY KEY (...)) declares")
+	}
+	if p.is("LATERAL") {
+		fail(p.pos(), "LATERAL is not supported: expected the name of a table")
+	}
+	j.Name = p.tableName()
+	j.Alias = p.alias()
+	if p.accept("USING") {
+		p.parenthesised(func() {
+			for {
+				j.Using = append(j.Using, p.column())
+				if !p.accept(",") {
+					break
+				}
+			}
+		})
+		return j
+	}
+	if !p.is("ON") {
+		p.unexpected("ON or USING")
+	}
+	p.next()
+	j.On = p.expr(lowest, false)
+	return j
 }
 
 // subqueries is the parser of a SELECT within another.

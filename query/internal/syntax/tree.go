@@ -26,7 +26,7 @@ type Node interface {
 	print(p *printer)
 }
 
-// Statement is one of *Select, *CreateSource, *CreateSink, *CreateMaterializedView, *InsertInto,
+// Statement is one of *Select, *CreateSource, *CreateSink, *CreateView, *InsertInto,
 // *Explain.
 type Statement interface {
 	Node
@@ -117,6 +117,19 @@ type Table struct {
 	Window *Window
 	// Query is a SELECT whose result is read. There is no Name and no Window then.
 	Query *Select
+	// Joins are the tables that are looked up, in the order of the text.
+	Joins []Join
+}
+
+// Join is [LEFT] JOIN table [AS alias] ON condition, or USING (columns).
+type Join struct {
+	Pos   Pos
+	Left  bool
+	Name  string
+	Alias string
+	// On is nil if Using has columns.
+	On    Expr
+	Using []*Ident
 }
 
 // Window is a window as a table function: TUMBLE(t, at, size), or the same in Flink's words,
@@ -150,12 +163,15 @@ const (
 	Session  WindowKind = "session"
 )
 
-// CreateSource is CREATE SOURCE, or CREATE TABLE, which means the same.
+// CreateSource is CREATE SOURCE, or CREATE TABLE. A table without a key means the same; one with a
+// key is looked up.
 type CreateSource struct {
 	Pos         Pos
 	Name        string
 	IfNotExists bool
 	Columns     []ColumnDef
+	// Key are the columns of PRIMARY KEY.
+	Key []*Ident
 	// Watermark is nil if there is none.
 	Watermark *Watermark
 	// Options are from WITH (...). If RisingWave's FORMAT f ENCODE e (...) follows, it becomes the
@@ -199,13 +215,15 @@ type CreateSink struct {
 	Options     []Option
 }
 
-// CreateMaterializedView is CREATE MATERIALIZED VIEW name [WITH (...)] AS SELECT ....
-type CreateMaterializedView struct {
-	Pos         Pos
-	Name        string
-	IfNotExists bool
-	Options     []Option
-	As          *Select
+// CreateView is CREATE [MATERIALIZED] VIEW name [WITH (...)] AS SELECT .... A view that is not
+// materialized is a name for its query.
+type CreateView struct {
+	Pos          Pos
+	Name         string
+	Materialized bool
+	IfNotExists  bool
+	Options      []Option
+	As           *Select
 }
 
 // InsertInto is INSERT INTO sink SELECT ....

@@ -1,0 +1,164 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/velo-engine/velo/lookup"
+)
+
+// dimensions are the tables that queries join, made of the rows of t, with their keys.
+var dimensions = []struct {
+	name, text string
+	key        []string
+}{
+	{"numbers", "SELECT DISTINCT ON (i) i AS k, s, f, j AS m, d FROM t WHERE i IS NOT NULL AND n % 3 > 0 ORDER BY i, n", []string{"k"}},
+	{"names", "SELECT DISTINCT ON (s) s AS name, i AS k, b, ts, e FROM t WHERE s IS NOT NULL AND n % 4 > 0 ORDER BY s, n", []string{"name"}},
+	{
+		"pairs", "SELECT DISTINCT ON (j % 5, b, s) j % 5 AS a, b, s AS c, g, u, r FROM t WHERE b IS NOT NULL AND s IS NOT NULL ORDER BY j % 5, b, s, n",
+		[]string{"c", "a", "b"},
+	},
+}
+
+// Goal: joins with tables have the rows that PostgreSQL says they have. Method: random joins, up to
+// three in a query, with further conditions in ON and WHERE, over random tables; keys of one and of
+// three columns; groups and records that pass through.
+func TestJoins(t *testing.T) {
+	o := newPostgres(t).(suiteOracle)
+	first, n := 0, 300
+	if v, err := strconv.Atoi(os.Getenv("VELO_DIFF")); err == nil {
+		n = v
+	}
+	if v, err := strconv.Atoi(os.Getenv("VELO_SEED")); err == nil {
+		first, n = v, 1
+	}
+	s := &suite{t: t, oracle: o, refused: map[string]int{}}
+	for seed := first; seed < first+n; seed++ {
+		rng := rand.New(rand.NewPCG(uint64(seed), 11))
+		if seed == first || seed%20 == 0 {
+			rows := newTable(rand.New(rand.NewPCG(uint64(seed/20), 5)), []int{1, 40, 400, 5}[seed/20%4], seed/20%3 == 2)
+			if err := o.load(rows); err != nil {
+				t.Fatal(err)
+			}
+			s.tables = loadDimensions(t, o)
+		}
+		text := joinQuery(rng)
+		columns, rows, err := o.run(text)
+		if err != nil {
+			t.Logf("%s\n%v", text, err)
+			continue
+		}
+		wrong, refused := s.wrong, s.refusals
+		s.query(fmt.Sprintf("seed %d", seed), text, "t", columns, rows)
+		if s.wrong > wrong || s.refusals > refused {
+			t.Errorf("VELO_SEED=%d: %s: %d wrong, %v", seed, text, s.wrong-wrong, s.refused)
+		}
+	}
+	t.Logf("%d queries, %d right, %d set aside", s.cases, s.right, s.aside)
+	if s.right < n*3/4 {
+		t.Errorf("only %d of %d queries were compared", s.right, n)
+	}
+}
+
+// loadDimensions makes the tables in the database, and for velo of what the database has.
+func loadDimensions(t *testing.T, o suiteOracle) (tables []*lookup.Table) {
+	t.Helper()
+	for _, d := range dimensions {
+		for _, text := range []string{"DROP TABLE IF EXISTS " + d.name, "CREATE TABLE " + d.name + " AS " + d.text} {
+			if _, _, err := o.run(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fields, rows, err := o.run("SELECT * FROM " + d.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		schema, batches, err := suiteTable(d.name, fields, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := lookup.New(lookup.Config{Schema: schema, Key: d.key, Load: func(_ context.Context, b *lookup.Builder) error {
+			for _, batch := range batches {
+				if err := b.Append(batch); err != nil {
+					return err
+				}
+			}
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := table.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, table)
+	}
+	return tables
+}
+
+// joinQuery is a random query with joins.
+func joinQuery(rng *rand.Rand) string {
+	one := func(of ...string) string { return of[rng.IntN(len(of))] }
+	join := func() string { return one("JOIN ", "LEFT JOIN ", "INNER JOIN ", "LEFT OUTER JOIN ") }
+	on := func(conditions ...string) string {
+		rng.Shuffle(len(conditions), func(i, j int) { conditions[i], conditions[j] = conditions[j], conditions[i] })
+		return " ON " + strings.Join(conditions, " AND ")
+	}
+	from := "t"
+	columns := []string{"t.s", "t.j", "t.i", "t.b", "t.d"}
+	conditions := []string{"t.j > 0", "t.b", "t.s < 'b'", "t.f IS NOT NULL"}
+	if rng.IntN(4) > 0 {
+		more := []string{one("t.i = x.k", "x.k = t.j", "t.j - 3 = x.k", "x.k = coalesce(t.i, 7)")}
+		if rng.IntN(3) == 0 {
+			more = append(more, one("x.m > 0", "x.f < t.f", "x.s = t.s", "t.j < 5", "x.m IS NULL", "x.d > 1"))
+		}
+		from += " " + join() + one("numbers AS x", "numbers x") + on(more...)
+		columns = append(columns, "x.s", "x.m", "x.f", "x.k", "x.d")
+		conditions = append(conditions, "x.m > -5", "x.k IS NULL", "x.s IS NOT NULL", "NOT x.f > 1", "x.d > t.d")
+	}
+	if rng.IntN(3) > 0 || from == "t" {
+		by := "t.s"
+		if strings.Contains(from, "numbers") {
+			by = one("t.s", "x.s", "lower(t.s)", "coalesce(x.s, t.s)")
+		}
+		more := []string{one(by+" = y.name", "y.name = "+by)}
+		if rng.IntN(3) == 0 {
+			more = append(more, one("y.b", "y.k > t.j", "NOT t.b", "y.ts > t.ts", "y.e IS NOT NULL"))
+		}
+		from += " " + join() + "names y" + on(more...)
+		columns = append(columns, "y.name", "y.k", "y.b", "y.e")
+		conditions = append(conditions, "y.b", "y.k < 3", "y.name IS NULL", "y.b IS DISTINCT FROM t.b")
+	}
+	if rng.IntN(3) == 0 {
+		from += " " + join() + "pairs z" + on("z.a = t.j % 5", "t.b = z.b", one("z.c = t.s", "z.c = 'a'"))
+		columns = append(columns, "z.u", "z.r", "z.a")
+		conditions = append(conditions, "z.g > 1", "z.r IS NOT NULL")
+	}
+	pick := func(of []string) string { return of[rng.IntN(len(of))] }
+	where := ""
+	if rng.IntN(2) == 0 {
+		where = " WHERE " + pick(conditions)
+		for rng.IntN(2) == 0 {
+			where += one(" AND ", " OR ", " AND ") + pick(conditions)
+		}
+	}
+	if rng.IntN(3) == 0 {
+		var items []string
+		for i := range 1 + rng.IntN(4) {
+			items = append(items, fmt.Sprintf("%s AS c%d", pick(columns), i))
+		}
+		return "SELECT t.n, " + strings.Join(items, ", ") + " FROM " + from + where
+	}
+	key := one(pick(columns), pick(columns)+", "+pick(columns))
+	number := one("t.j", "t.f")
+	if strings.Contains(from, "numbers") {
+		number = one("x.m", "t.j", "x.m + t.j")
+	}
+	return "SELECT " + key + ", count(*) AS n1, sum(" + number + ") AS n2, count(" + pick(columns) + ") AS n3 FROM " + from + where +
+		" GROUP BY " + key + one("", " HAVING count(*) > 1")
+}

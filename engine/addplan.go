@@ -1,0 +1,273 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/epoch"
+	"github.com/velo-engine/velo/plan"
+)
+
+// AddPlan adds a plan while the engine runs, and returns the first epoch that has it. The plan has
+// no history: it counts the records after that epoch's mark, of all readers at the same moment as
+// for the other plans. From that epoch on a Snapshot has the plan (Snapshot.Has, Of), and its writer
+// gets its results. AddPlan returns when the epoch is visible.
+//
+// The readers bring the columns that the first plans read, and those of Config.Columns; a plan that
+// reads others can be added only if the readers bring all columns anyway (a Feed does). If the plan
+// looks up tables, AddPlan waits until they have been loaded. A StateBytes of 0 means as much as the
+// first plan has. While the plan is being added no epoch is raised: that takes as long as the
+// longest step of the runners.
+//
+// The error lists what is wrong with the plan, or says that the engine has ended or is shutting down
+// (ErrEnded), that it keeps a State, moves shards (Rebalance) or runs a plan with From, that there
+// would be more than MaxPlans or MaxRingBytes, or that AddPlan was called on a thread of the engine
+// (ErrCallback). The plan is not added then. If ctx is done while the plan is being added, the error
+// wraps ErrAdding and it will be there soon.
+func (e *Engine) AddPlan(ctx context.Context, p PlanConfig) (epoch uint64, err error) {
+	if err := e.callback(); err != nil {
+		return 0, fmt.Errorf("engine: plan not added: %w", err)
+	}
+	if err := e.inlets.lock(ctx); err != nil {
+		return 0, fmt.Errorf("engine: plan not added: %w", err)
+	}
+	b, err := e.admitPlan(ctx, p)
+	if err != nil {
+		e.inlets.unlock()
+		return 0, fmt.Errorf("engine: plan not added: %w", err)
+	}
+	type outcome struct {
+		epoch uint64
+		err   error
+	}
+	added := make(chan outcome, 1)
+	go func() {
+		defer e.inlets.unlock()
+		epoch, err := e.joinPlan(b)
+		added <- outcome{epoch, err}
+	}()
+	var o outcome
+	select {
+	case o = <-added:
+	case <-ctx.Done():
+		return 0, fmt.Errorf("engine: plan: %w: %w", ErrAdding, context.Cause(ctx))
+	}
+	if o.err != nil {
+		return 0, o.err
+	}
+	e.cuts.Want()
+	if err := e.wait(ctx, o.epoch); err != nil {
+		return o.epoch, fmt.Errorf("engine: plan added, it begins with epoch %d: %w", o.epoch, err)
+	}
+	return o.epoch, nil
+}
+
+// planToAdd fills in what a plan that is added leaves zero, and reports what is wrong with it.
+func (e *Engine) planToAdd(p PlanConfig) (PlanConfig, error) {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	e.cfg.planFault(p, "", fault)
+	if p.Plan == nil || len(faults) > 0 {
+		return p, errors.Join(faults...)
+	}
+	first := e.branches()[0].cfg
+	why := otherSchema(first.Plan.Source, p.Plan.Source)
+	switch {
+	case e.feeder != nil || p.Plan.From != nil:
+		fault("a plan with From runs in engines of its own")
+	case e.cfg.State != nil:
+		fault("State keeps one plan")
+	case e.cfg.Rebalance:
+		fault("Rebalance is for one plan")
+	case why != "":
+		fault("its source is not the source of the engine: %s", why)
+	case slices.Contains(e.Plans(), p.Plan):
+		fault("the engine runs the plan already")
+	case len(e.branches()) == MaxPlans:
+		fault("there are %d plans, more are not allowed", MaxPlans)
+	}
+	if p.OnLate != nil && !e.cfg.onLate() {
+		fault("it has an OnLate, and no plan had one when the engine started")
+	}
+	if missing := e.notRead(p.Plan); len(missing) > 0 && why == "" {
+		fault("the readers were told not to bring %s: Config.Columns names columns for plans that are added later",
+			strings.Join(missing, ", "))
+	}
+	if p.StateBytes == 0 {
+		p.StateBytes = first.StateBytes
+	}
+	return p, errors.Join(faults...)
+}
+
+// notRead are the columns that a plan reads and the readers do not bring.
+func (e *Engine) notRead(p *plan.Plan) (names []string) {
+	if !e.inlets.chosen {
+		return nil
+	}
+	brought := e.columnsRead()
+	for i, read := range ColumnsRead(p) {
+		if read && !brought[i] {
+			names = append(names, p.Source.Field(i).Name)
+		}
+	}
+	return names
+}
+
+// admitPlan makes the branch of a plan that is to be added, in which nothing runs yet.
+func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err error) {
+	if e.inlets.sealed || e.stopping.Load() || e.cuts.Ended() {
+		return nil, e.over()
+	}
+	p, err = e.planToAdd(p)
+	if err != nil {
+		return nil, err
+	}
+	bytes := (len(e.branches()) + 1) * len(e.partitionOn) * len(e.inlets.all()) * e.cfg.RingSlots * core.ChunkBytes
+	if bytes > MaxRingBytes {
+		return nil, fmt.Errorf("with it there would be %d MiB of rings, at most %d MiB are allowed", bytes>>20,
+			MaxRingBytes>>20)
+	}
+	if p.Writer != nil {
+		if err := claim(p.Writer, "the writer"); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if err != nil && p.Writer != nil {
+			disclaim(p.Writer)
+		}
+	}()
+	if err := e.tables.use(ctx, p.Plan, e.fail); err != nil {
+		return nil, err
+	}
+	id := len(e.branches())
+	b = &branch{
+		engine: e, id: id, cfg: p, fold: core.Fold{Exchange: p.Exchange, Bytes: max(e.cfg.FoldBytes/(id+1), minFoldBytes)},
+		state: core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
+	}
+	b.copied, b.held = make([]atomic.Uint64, len(e.partitionOn)), make([]atomic.Uint64, len(e.partitionOn))
+	b.cuts = e.cuts.Beside(p.Plan, p.Route, b.state)
+	b.cuts.Divide(id + 1)
+	b.cuts.Origin = e.cuts.Origin
+	if p.Writer != nil {
+		b.output = newOutput(b)
+	}
+	if err := b.addPartitions(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// A joining is what a reader gets for a plan that is added.
+type joining struct {
+	in     *inlet
+	router *core.Router
+	rings  []ringEnds
+}
+
+// joinPlan has the runners run a branch. While the epochs are held, all readers and partitions have
+// answered the same epoch; each reader's new router waits for the next, so the plan begins at the
+// same moment for all of them. The caller holds the lock of the inlets.
+func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("engine: plan not added: %w", err)
+		}
+	}()
+	var all []joining
+	for _, in := range e.inlets.all() {
+		router, rings, err := in.newRouter(b)
+		if err != nil {
+			disclaimWriter(b)
+			return 0, err
+		}
+		all = append(all, joining{in, router, rings})
+	}
+	last, err := e.cuts.Hold(e.readCtx)
+	if err != nil {
+		disclaimWriter(b)
+		if errors.Is(err, epoch.ErrOver) || e.readCtx.Err() != nil {
+			err = e.over()
+		}
+		return 0, err
+	}
+	defer e.cuts.Release() // after what is below, or when the engine ends meanwhile
+	for p, partition := range b.partitions {
+		partition.BeginAfter(last)
+		for _, j := range all {
+			partition.Join(j.rings[p].out, j.in.runner.bell)
+		}
+	}
+	b.begins = last + 1
+	b.cuts.Attach()
+	for _, j := range all {
+		j.in.addRouter(j.router) // before the branch is seen
+	}
+	e.addBranch(b)
+	defer e.startAdded(b) // also if the engine ends meanwhile: the writer is closed by it
+	for p, r := range e.partitionOn {
+		if err := e.send(context.Background(), r, func() { r.addPartition(b, p) }); err != nil {
+			return 0, e.over() // it ends, and everything with it
+		}
+	}
+	for _, j := range all {
+		if err := e.send(context.Background(), j.in.runner, func() { j.in.runner.install(j, last) }); err != nil {
+			// The runner had readers only, and they have all ended: nobody steps them.
+			j.router.End(last)
+		}
+	}
+	return b.begins, nil
+}
+
+// disclaimWriter gives back the writer of a branch that does not run.
+func disclaimWriter(b *branch) {
+	if b.cfg.Writer != nil {
+		disclaim(b.cfg.Writer)
+	}
+}
+
+// install gives a reader its router for a plan that is added. It is called by the runner, between
+// two turns.
+func (r *runner) install(j joining, last uint64) {
+	if rings := j.in.rings.Load(); rings != nil {
+		more := append(slices.Clip(*rings), j.rings...)
+		j.in.rings.Store(&more)
+	}
+	i := slices.IndexFunc(r.agents, func(s stepper) bool { return s.inlet == j.in })
+	if i < 0 || r.agents[i].done {
+		j.router.End(last) // the reader has ended
+		return
+	}
+	fan, ok := j.in.agent.(*core.Fan)
+	if !ok {
+		fan = core.FanOf(j.in.router)
+		j.in.agent, r.agents[i].Agent = fan, fan
+	}
+	fan.Add(j.router, last)
+}
+
+// startAdded starts the output of a branch that has been added.
+func (e *Engine) startAdded(b *branch) {
+	if b.output == nil {
+		return
+	}
+	go e.as(callerOutput, func() {
+		// Before that there is no cut of the plan to be written.
+		for !e.cuts.Ended() && e.cuts.Visible() < b.begins && !e.closing.Load() {
+			next := e.cuts.Next()
+			if e.cuts.Ended() || e.cuts.Visible() >= b.begins {
+				break
+			}
+			select {
+			case <-next:
+			case <-e.halted:
+			}
+		}
+		b.output.run()
+	})
+}

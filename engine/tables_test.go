@@ -1,0 +1,265 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/lookup"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/readers"
+	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/result"
+)
+
+type visit struct{ Page int64 }
+
+type page struct{ ID, Version int64 }
+
+// pages is a table of n pages, all of which have the number of the load as their version.
+func pages(t testing.TB, n int, change func(c *lookup.Config)) *lookup.Table {
+	t.Helper()
+	schema, err := record.SchemaOf[page]("pages")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loads := int64(0)
+	c := lookup.Config{Schema: schema, Key: []string{"id"}, Load: lookup.Rows(func(context.Context) ([]page, error) {
+		loads++
+		all := make([]page, n)
+		for i := range all {
+			all[i] = page{int64(i), loads}
+		}
+		return all, nil
+	})}
+	if change != nil {
+		change(&c)
+	}
+	table, err := lookup.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// visits are a feed of visits, and plans over them that join the table.
+func visits(t testing.TB, table *lookup.Table, texts ...string) (*readers.Feed[visit], []*plan.Plan) {
+	t.Helper()
+	schema, err := record.SchemaOf[visit]("visits")
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, err := readers.NewFeed[visit](schema, readers.FeedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plans []*plan.Plan
+	for _, text := range texts {
+		p, err := query.Catalog{Sources: []*record.Schema{schema}, Tables: []*lookup.Table{table}}.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans = append(plans, p)
+	}
+	return feed, plans
+}
+
+// Goal: an engine starts when its table is loaded, and takes up a new version with an epoch, soon
+// after the load, whether or not somebody asks for epochs. All records are found.
+func TestTableVersions(t *testing.T) {
+	table := pages(t, 10, nil)
+	feed, plans := visits(t, table, `SELECT p.version, count(*) AS n FROM visits v JOIN pages p ON v.page = p.id GROUP BY p.version`)
+	e := start(t, engine.Config{Plan: plans[0], Readers: []record.Reader{feed}, Partitions: 2, EpochInterval: -1,
+		NoPin: true})
+	lane, err := feed.Lane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	count, err := result.ColumnOf[int64](plans[0], "n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := func() (all map[int64]int64, sum int64) {
+		if err := e.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := e.Snapshot()
+		defer s.Close()
+		all = map[int64]int64{}
+		for row := range s.All() {
+			version, err := result.ColumnOf[int64](plans[0], "version")
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[version.Of(row)] = count.Of(row)
+			sum += count.Of(row)
+		}
+		return all, sum
+	}
+	send := func() {
+		if err := lane.Send(t.Context(), visit{3}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sent := int64(0)
+	for version := int64(1); version <= 4; version++ {
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			send()
+			sent++
+			all, sum := counts()
+			if sum != sent {
+				t.Fatalf("%d of %d records were counted: %v", sum, sent, all)
+			}
+			if all[version] > 2 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("version %d is not taken up: %v", version, all)
+			}
+		}
+		if err := table.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Without anybody who asks for epochs: the router asks.
+	for range 2 {
+		send()
+		time.Sleep(50 * time.Millisecond)
+	}
+	if all, _ := counts(); all[5] == 0 {
+		t.Errorf("nobody asked for an epoch, and the last version was not taken up: %v", all)
+	}
+	s := e.Stats()
+	if len(s.Tables) != 1 || s.Tables[0].Version != 5 || s.Tables[0].Lookups != uint64(sent+2) ||
+		s.Tables[0].Misses != 0 {
+		t.Errorf("stats: %+v", s.Tables)
+	}
+}
+
+// Goal: two plans of one engine always meet the same versions: in each snapshot both have counted
+// the same records with each version; and the records of the one reader between two epochs have met
+// one version. Method: a busy feed, loads one after the other; one plan
+// counts by version, and the other by page and version, so that their stages differ.
+func TestTableVersionsOfPlans(t *testing.T) {
+	table := pages(t, 100, nil)
+	feed, plans := visits(t, table,
+		`SELECT p.version, count(*) AS n FROM visits v JOIN pages p ON v.page = p.id GROUP BY p.version`,
+		`SELECT p.version AS version, v.page % 7 AS part, count(*) AS n FROM visits v LEFT JOIN pages p ON v.page = p.id WHERE v.page >= 0 GROUP BY 1, 2`)
+	e := start(t, engine.Config{
+		Plans: []engine.PlanConfig{{Plan: plans[0]}, {Plan: plans[1]}}, Readers: []record.Reader{feed},
+		Partitions: 2, EpochInterval: 200 * time.Microsecond, EpochShare: 1, NoPin: true, BatchRows: 64,
+	})
+	var stop atomic.Bool
+	done := make(chan error, 2)
+	go func() {
+		lane, err := feed.Lane()
+		for i := 0; err == nil && !stop.Load(); i++ {
+			err = lane.Send(context.Background(), visit{int64(i % 100)})
+		}
+		done <- err
+	}()
+	go func() {
+		var err error
+		for err == nil && !stop.Load() {
+			err = table.Reload(context.Background())
+			time.Sleep(time.Millisecond)
+		}
+		done <- err
+	}()
+	byVersion := func(s *engine.Snapshot, p *plan.Plan) map[int64]int64 {
+		version, err1 := result.ColumnOf[int64](p, "version")
+		n, err2 := result.ColumnOf[int64](p, "n")
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		all := map[int64]int64{}
+		for row := range s.Of(p).All() {
+			all[version.Of(row)] += n.Of(row)
+		}
+		return all
+	}
+	versions, epochs, compared := 0, 0, 0
+	var before map[int64]int64
+	last := uint64(0)
+	for s := range e.Updates(t.Context()) {
+		first, second := byVersion(s, plans[0]), byVersion(s, plans[1])
+		if fmt.Sprint(first) != fmt.Sprint(second) {
+			t.Fatalf("epoch %d: %v in one plan, %v in the other", s.Epoch(), first, second)
+		}
+		grown := 0
+		for version, n := range first {
+			if n > before[version] {
+				grown++
+			}
+		}
+		if s.Epoch() == last+1 && grown > 1 {
+			t.Fatalf("epoch %d has records with %d versions, expected one: %v after %v", s.Epoch(), grown, first, before)
+		} else if s.Epoch() == last+1 && grown == 1 {
+			compared++
+		}
+		before, last = first, s.Epoch()
+		versions = max(versions, len(first))
+		epochs++
+		if versions >= 20 {
+			break
+		}
+	}
+	stop.Store(true)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if compared < 3 {
+		t.Logf("only %d of %d epochs could be compared with the one before", compared, epochs)
+	}
+}
+
+// Goal: an engine does not start without its table, and runs nothing then; a table that becomes
+// stale ends it if it is told so; after the end nothing is loaded any more.
+func TestTableFailures(t *testing.T) {
+	broken := pages(t, 1, func(c *lookup.Config) {
+		c.Load = func(context.Context, *lookup.Builder) error { return errors.New("no connection") }
+	})
+	text := `SELECT count(*) AS n FROM visits v JOIN pages p ON v.page = p.id`
+	feed, plans := visits(t, broken, text)
+	cfg := engine.Config{Plan: plans[0], Readers: []record.Reader{feed}, Partitions: 1, NoPin: true}
+	if _, err := engine.Start(t.Context(), cfg); err == nil || !errors.Is(err, err) ||
+		err.Error() != "engine: not started: no connection" {
+		t.Errorf("an engine without its table: %v", err)
+	}
+	var loads atomic.Int64
+	aging := pages(t, 1, func(c *lookup.Config) {
+		load := c.Load
+		c.Refresh, c.MaxStale, c.OnStale = 5*time.Millisecond, 30*time.Millisecond, lookup.FailStale
+		c.Load = func(ctx context.Context, b *lookup.Builder) error {
+			if loads.Add(1) > 3 {
+				return errors.New("no connection")
+			}
+			return load(ctx, b)
+		}
+	})
+	feed, plans = visits(t, aging, text)
+	cfg.Plan, cfg.Readers = plans[0], []record.Reader{feed}
+	e, err := engine.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Wait(); !errors.Is(err, lookup.ErrStale) {
+		t.Errorf("the table is stale: %v", err)
+	}
+	if err := e.Close(); err != nil && !errors.Is(err, lookup.ErrStale) {
+		t.Error(err)
+	}
+	before := loads.Load()
+	time.Sleep(50 * time.Millisecond)
+	if n := loads.Load(); n > before+1 {
+		t.Errorf("the table was loaded %d times after the engine had ended", n-before)
+	}
+}
