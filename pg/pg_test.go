@@ -771,3 +771,37 @@ func TestSubscribe(t *testing.T) {
 		t.Errorf("then: %s", got)
 	}
 }
+
+// Goal: no beginning of a statement, and none with a word too many, is a fault of velo.
+func TestPieces(t *testing.T) {
+	h := serve(t, 1, pg.Config{Limits: pg.Limits{Statement: 2 * time.Second}})
+	c := dial(t, h.addr)
+	for _, text := range []string{
+		"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET LOCAL TIME ZONE 'UTC'", "SET my . x = - 1 , b",
+		"SET SESSION AUTHORIZATION DEFAULT", "SHOW SESSION AUTHORIZATION", "SHOW TRANSACTION ISOLATION LEVEL", "RESET TIME ZONE",
+		"BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE , READ ONLY", "COMMIT AND NO CHAIN", "ROLLBACK WORK TO SAVEPOINT a",
+		"SAVEPOINT a", "RELEASE SAVEPOINT a", "DISCARD ALL", "DEALLOCATE PREPARE ALL",
+		"PREPARE p ( double precision , int ) AS SELECT $1 , $2", "EXECUTE p ( - 1 , 'x' )",
+		"DECLARE c BINARY NO SCROLL CURSOR WITH HOLD FOR SELECT 1", "FETCH FORWARD 2 FROM c", "MOVE ALL IN c", "CLOSE ALL",
+		"COPY ( SELECT ( 1 ) ) TO STDOUT WITH ( FORMAT text )", "COPY public . volumes ( symbol ) TO STDOUT",
+		"EXPLAIN ( ANALYZE , VERBOSE ) SELECT symbol FROM volumes", "SUBSCRIBE TO public . nothing", "LISTEN x", "( SELECT 1 )",
+		"SELECT public . volumes . symbol FROM public . volumes LIMIT 1", "TABLE pg_class", "VALUES ( 1 ) , ( 2 )",
+		"SELECT CASE WHEN a THEN b END FROM ( VALUES ( true , 1 ) ) AS v ( a , b ) ORDER BY 1 USING > NULLS LAST FETCH FIRST 1 ROW ONLY",
+		"SELECT x [ 1 : 2 ] , ( y ) . n , z :: timestamp with time zone , EXTRACT ( day FROM w ) , trim ( both 'a' from 'b' )",
+		"WITH a ( b ) AS MATERIALIZED ( SELECT 1 ) SELECT count ( DISTINCT b ) FILTER ( WHERE true ) OVER ( PARTITION BY b ) FROM a",
+	} {
+		words := strings.Fields(text)
+		for n := range len(words) + 1 {
+			for _, more := range []string{"", " x", " (", " ,", " 1", " ;"} {
+				sql := strings.Join(words[:n], " ") + more
+				c.send(&pgproto3.Query{String: sql})
+				if got := c.until(); strings.Contains(got, "XX000") {
+					t.Errorf("%s: %s", sql, got)
+				}
+			}
+		}
+	}
+	if n := h.stats.Panics.Load(); n > 0 {
+		t.Errorf("%d panics", n)
+	}
+}
