@@ -146,8 +146,10 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 	}
 	id := len(e.branches())
 	b = &branch{
-		engine: e, id: id, cfg: p, fold: core.Fold{Exchange: p.Exchange,
-			Bytes: max(e.cfg.FoldBytes/(id+1), minFoldBytes)},
+		engine: e, id: id, cfg: p, fold: core.Fold{
+			Exchange: p.Exchange,
+			Bytes:    max(e.cfg.FoldBytes/(id+1), minFoldBytes),
+		},
 		state: core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
 	}
 	b.copied, b.held = make([]atomic.Uint64, len(e.partitionOn)), make([]atomic.Uint64, len(e.partitionOn))

@@ -95,7 +95,9 @@ func TestAddPlanKinds(t *testing.T) {
 	joined := compile(`SELECT count(*) AS n FROM ticks AS t JOIN pages AS p ON t.key = p.id`, table)
 	whole := compile(`SELECT count(*) AS n FROM ticks`)
 	for i, p := range []engine.PlanConfig{
-		{Plan: groups}, {Plan: joined}, {Plan: whole},
+		{Plan: groups},
+		{Plan: joined},
+		{Plan: whole},
 		{Plan: compile(`SELECT window_end, count(*) AS n FROM ticks GROUP BY tumble(at, INTERVAL '10 s')`), Writer: windows},
 		{Plan: compile(`SELECT key, value FROM ticks WHERE key < 3`), Writer: passed},
 		{Plan: compile(`SELECT key, max(value) AS m FROM ticks GROUP BY key EMIT CHANGES`), Writer: changes},

@@ -74,8 +74,10 @@ func visits(t testing.TB, table *lookup.Table, texts ...string) (*readers.Feed[v
 func TestTableVersions(t *testing.T) {
 	table := pages(t, 10, nil)
 	feed, plans := visits(t, table, `SELECT p.version, count(*) AS n FROM visits v JOIN pages p ON v.page = p.id GROUP BY p.version`)
-	e := start(t, engine.Config{Plan: plans[0], Readers: []record.Reader{feed}, Partitions: 2, EpochInterval: -1,
-		NoPin: true})
+	e := start(t, engine.Config{
+		Plan: plans[0], Readers: []record.Reader{feed}, Partitions: 2, EpochInterval: -1,
+		NoPin: true,
+	})
 	lane, err := feed.Lane()
 	if err != nil {
 		t.Fatal(err)

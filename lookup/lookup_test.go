@@ -154,13 +154,21 @@ func TestBadLoads(t *testing.T) {
 		load func(context.Context, *Builder) error
 		want string
 	}{
-		"a key twice": {[]string{"id"}, load(account{ID: 1}, account{ID: 2}, account{ID: 1}),
-			"the key 1 comes twice, in record 1 and record 3"},
-		"a long key twice": {[]string{"tier"}, load(account{Tier: long}, account{Tier: long}),
-			"'" + long + "' comes twice"},
-		"two columns": {[]string{"tier", "id"},
+		"a key twice": {
+			[]string{"id"},
+			load(account{ID: 1}, account{ID: 2}, account{ID: 1}),
+			"the key 1 comes twice, in record 1 and record 3",
+		},
+		"a long key twice": {
+			[]string{"tier"},
+			load(account{Tier: long}, account{Tier: long}),
+			"'" + long + "' comes twice",
+		},
+		"two columns": {
+			[]string{"tier", "id"},
 			load(account{ID: 1, Tier: "a"}, account{ID: 2, Tier: "a"}, account{ID: 2, Tier: "a"}),
-			"the key 'a', 2 comes twice"},
+			"the key 'a', 2 comes twice",
+		},
 		"a key that is NULL": {[]string{"rate"}, load(account{ID: 1}), "column rate of record 1 is NULL"},
 		"too many rows":      {[]string{"id"}, load(accounts(101)...), "more than 100 rows"},
 		"an error": {[]string{"id"}, func(context.Context, *Builder) error {
@@ -198,10 +206,14 @@ func TestBadLoads(t *testing.T) {
 // Goal: New and Configure refuse what makes no sense, all of it at once.
 func TestConfig(t *testing.T) {
 	schema := schemaOf[account](t, "accounts")
-	_, err := New(Config{Schema: schema, Key: []string{"id", "name", "id"}, MaxStale: time.Second, OnStale: 9,
-		MaxRows: -1, Refresh: -1})
-	for _, want := range []string{`no column "name"`, `"id" twice`, "MaxStale is 1s", "OnStale is 9", "MaxRows is -1",
-		"Refresh is -1ns"} {
+	_, err := New(Config{
+		Schema: schema, Key: []string{"id", "name", "id"}, MaxStale: time.Second, OnStale: 9,
+		MaxRows: -1, Refresh: -1,
+	})
+	for _, want := range []string{
+		`no column "name"`, `"id" twice`, "MaxStale is 1s", "OnStale is 9", "MaxRows is -1",
+		"Refresh is -1ns",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %q", err, want)
 		}
@@ -360,8 +372,10 @@ func TestCounters(t *testing.T) {
 		t.Fatal(err)
 	}
 	probe := table.NewProbe(4)
-	*probe.Column(0) = record.Column{Bytes: []byte("ab'c"),
-		Views: []record.View{{Len: 1}, {Off: 1, Len: 3}, {Len: 1}, {Off: 1, Len: 1}}}
+	*probe.Column(0) = record.Column{
+		Bytes: []byte("ab'c"),
+		Views: []record.View{{Len: 1}, {Off: 1, Len: 3}, {Len: 1}, {Off: 1, Len: 1}},
+	}
 	probe.Column(1).Int64s = []int64{0, 0, 5e9, 7}
 	places, found := make([]uint64, 4), make([]uint64, 1)
 	for range 20 {

@@ -116,8 +116,12 @@ func TestJoins(t *testing.T) {
 	x, metals, food := "x", "metals", "food"
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	trades := []trade{
-		{"A", 10, 1, &x, at(1)}, {"B", 20, 2, nil, at(2)}, {"A", 12, 3, &metals, at(11)},
-		{"C", 5, 10, &food, at(12)}, {"D", 22, 5, &x, at(25)}, {"A", 8, 0, nil, at(29)},
+		{"A", 10, 1, &x, at(1)},
+		{"B", 20, 2, nil, at(2)},
+		{"A", 12, 3, &metals, at(11)},
+		{"C", 5, 10, &food, at(12)},
+		{"D", 22, 5, &x, at(25)},
+		{"A", 8, 0, nil, at(29)},
 	}
 	instruments := load(t, "instruments", []string{"symbol"},
 		instrument{"A", &metals, 10, 0.5}, instrument{"B", &food, 1, 2}, instrument{"C", nil, 100, 1})
@@ -148,10 +152,14 @@ func TestJoins(t *testing.T) {
 			`SELECT t.symbol, i.lot FROM trades t LEFT JOIN instruments i ON t.symbol = i.symbol AND t.size > 0`,
 			"A 10, B 1, A 10, C 100, D NULL, A NULL",
 		},
-		{`SELECT t.symbol, i.lot FROM trades t LEFT JOIN instruments i ON t.symbol = i.symbol WHERE i.rate < 1`,
-			"A 10, A 10, A 10"},
-		{`SELECT t.symbol, i.lot FROM trades t JOIN instruments i ON t.symbol = i.symbol AND i.rate < 1`,
-			"A 10, A 10, A 10"},
+		{
+			`SELECT t.symbol, i.lot FROM trades t LEFT JOIN instruments i ON t.symbol = i.symbol WHERE i.rate < 1`,
+			"A 10, A 10, A 10",
+		},
+		{
+			`SELECT t.symbol, i.lot FROM trades t JOIN instruments i ON t.symbol = i.symbol AND i.rate < 1`,
+			"A 10, A 10, A 10",
+		},
 		{`SELECT t.symbol FROM trades t LEFT JOIN instruments i ON t.symbol = i.symbol WHERE i.symbol IS NULL`, "D"},
 		// A NULL key finds nothing, and LEFT keeps the record.
 		{
@@ -180,8 +188,10 @@ func TestJoins(t *testing.T) {
 			"1970-01-01T00:00:00Z food 2, 1970-01-01T00:00:00Z metals 4, 1970-01-01T00:00:00Z NULL 10, " +
 				"1970-01-01T00:00:20Z metals 0, 1970-01-01T00:00:20Z NULL 5",
 		},
-		{`SELECT * FROM trades t JOIN desks ON venue = sector AND t.size = desks.size`,
-			"A 12 3 metals 1970-01-01T00:00:11Z metals 3 Bob"},
+		{
+			`SELECT * FROM trades t JOIN desks ON venue = sector AND t.size = desks.size`,
+			"A 12 3 metals 1970-01-01T00:00:11Z metals 3 Bob",
+		},
 		{`SELECT i.* FROM trades t JOIN instruments i USING (symbol) WHERE t.size = 2`, "B food 1 2"},
 		{`SELECT t.symbol, i.lot FROM trades t JOIN instruments i ON i.symbol = CASE WHEN t.size > 2 THEN 'B' ELSE 'none' END`, "A 1, C 1, D 1"},
 		{`SELECT t.symbol FROM trades t JOIN instruments i ON i.symbol = 'A' AND t.size > 2`, "A, C, D"},

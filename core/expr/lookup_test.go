@@ -23,7 +23,8 @@ func someTable(t *testing.T, rng *rand.Rand, rows int, key ...string) *lookup.Ta
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := lookup.New(lookup.Config{Schema: schema, Key: key,
+	table, err := lookup.New(lookup.Config{
+		Schema: schema, Key: key,
 		Load: func(_ context.Context, b *lookup.Builder) error {
 			all := someBatch(rng, rows)
 			var columns []int
@@ -49,7 +50,8 @@ func someTable(t *testing.T, rng *rand.Rand, rows int, key ...string) *lookup.Ta
 				}
 			}
 			return b.Append(rename(schema, all.CopyRows(keep)))
-		}})
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +174,8 @@ func TestLookupVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	load := int64(0)
-	table, err := lookup.New(lookup.Config{Schema: schema, Key: []string{"i"},
+	table, err := lookup.New(lookup.Config{
+		Schema: schema, Key: []string{"i"},
 		Load: func(_ context.Context, b *lookup.Builder) error {
 			load++
 			batch := record.NewBatch(schema, 0)
@@ -180,7 +183,8 @@ func TestLookupVersions(t *testing.T) {
 			batch.SetInt64(0, 7)
 			batch.SetInt64(1, load)
 			return b.Append(batch)
-		}})
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +256,8 @@ func benchLookup(b *testing.B, rows int, text bool) {
 			batch.SetInt64(0, int64(n)*7919)
 		}
 	}
-	table, err := lookup.New(lookup.Config{Schema: schema, Key: []string{"id"},
+	table, err := lookup.New(lookup.Config{
+		Schema: schema, Key: []string{"id"},
 		Load: func(_ context.Context, to *lookup.Builder) error {
 			batch := record.NewBatch(schema, 0)
 			for n := range rows {
@@ -268,7 +273,8 @@ func benchLookup(b *testing.B, rows int, text bool) {
 				batch.SetString(2, []string{"gold", "silver", "bronze"}[n%3])
 			}
 			return to.Append(batch)
-		}})
+		},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -443,9 +443,11 @@ func (n *sourceNode) tree(pos Pos) (*CreateSource, *failure) {
 					continue
 				}
 				if s.Key != nil {
-					return nil, &failure{pos: Pos(x.Pos.Offset),
+					return nil, &failure{
+						pos: Pos(x.Pos.Offset),
 						message: "PRIMARY KEY is given twice; a key of several " +
-							"columns is PRIMARY KEY (a, b) after them"}
+							"columns is PRIMARY KEY (a, b) after them",
+					}
 				}
 				s.Key = []*Ident{{Pos: c.Name.pos, Name: c.Name.name}}
 			}
