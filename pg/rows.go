@@ -24,12 +24,13 @@ type rowSource interface {
 
 // batchRows are the rows of a Source.
 type batchRows struct {
-	rows  Rows
-	pull  func() (*record.Batch, error, bool)
-	stop  func()
-	batch *record.Batch
-	next  int // the row of batch that is next
-	types []record.Type
+	rows    Rows
+	pull    func() (*record.Batch, error, bool)
+	stop    func()
+	batch   *record.Batch
+	next    int // the row of batch that is next
+	types   []record.Type
+	columns []*record.Column // of batch
 }
 
 func newBatchRows(r Rows) *batchRows {
@@ -92,11 +93,15 @@ func (b *batchRows) send(
 
 // sendRows sends the rows of the batch up to row to.
 func (b *batchRows) sendRows(w *writer, st *style, formats []int16, to int) error {
+	b.columns = b.columns[:0]
+	for i := range b.types {
+		b.columns = append(b.columns, b.batch.Column(i))
+	}
 	for ; b.next < to; b.next++ {
 		at := len(w.buf)
 		buf := append(w.buf, 'D', 0, 0, 0, 0, byte(len(b.types)>>8), byte(len(b.types)))
-		for i, t := range b.types {
-			buf = st.field(buf, t, b.batch.Column(i), b.next, formatOf(formats, i))
+		for i, c := range b.columns {
+			buf = st.field(buf, b.types[i], c, b.next, formatOf(formats, i))
 		}
 		binary.BigEndian.PutUint32(buf[at+1:], uint32(len(buf)-at-1))
 		w.buf = buf
