@@ -116,7 +116,8 @@ func (b *Builder) check(batch *record.Batch) error {
 	if from.Len() != s.Len() {
 		return fmt.Errorf("lookup: table %q has %d columns, the batch has %d", s.Name(), s.Len(), from.Len())
 	}
-	for _, r := range batch.Rejects() {
+	if rejects := batch.Rejects(); len(rejects) > 0 {
+		r := rejects[0]
 		if r.Line > 0 {
 			return fmt.Errorf("lookup: table %q: line %d: %w", s.Name(), r.Line, r.Reason)
 		}

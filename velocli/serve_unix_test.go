@@ -22,7 +22,6 @@ type life struct {
 	t    *testing.T
 	url  string
 	proc *exec.Cmd
-	out  io.Reader
 	http http.Client
 }
 
