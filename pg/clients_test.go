@@ -3,7 +3,6 @@ package pg_test
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -258,24 +257,44 @@ func fetchJar(t *testing.T) string {
 	return jar
 }
 
-// Goal: psycopg 3 reads views. VELO_PYTHON is a Python that has it; otherwise python3 is asked.
-func TestPsycopg(t *testing.T) {
+// Goal: the libraries of Python read views. VELO_PYTHON is a Python that has them; otherwise python3
+// is asked. Those that it does not have are skipped.
+func TestPython(t *testing.T) {
 	python := os.Getenv("VELO_PYTHON")
 	if python == "" {
 		python = "python3"
 	}
-	err := exec.Command(python, "-c", "import psycopg").Run()
-	if err != nil {
-		t.Skip("there is no Python with psycopg 3")
-	}
-	h := serve(t, 20, pg.Config{})
-	host, port, _ := net.SplitHostPort(h.addr)
-	out := run(t, time.Minute, python, "testdata/clients/psycopg3.py",
-		fmt.Sprintf("host=%s port=%s user=velo dbname=velo", host, port), "volumes")
-	for _, want := range append(expectation, "in a transaction 20 INTRANS", "after it IDLE", "a cursor 20", "copied 20",
-		"stream 20", "a pipeline 20") {
-		if !strings.Contains(out, want) {
-			t.Errorf("psycopg does not print %q:\n%s", want, out)
-		}
+	for _, test := range []struct {
+		script  string
+		modules []string
+		want    []string
+	}{
+		{
+			"psycopg3.py",
+			[]string{"psycopg"},
+			[]string{
+				"in a transaction 20 INTRANS", "after it IDLE", "a cursor 20", "copied 20", "stream 20", "a pipeline 20",
+			},
+		},
+		{"asyncpg_client.py", []string{"asyncpg"}, []string{"a cursor 20", "catalog volumes ['a', None]"}},
+		{
+			"sqlalchemy_client.py",
+			[]string{"sqlalchemy", "psycopg"},
+			[]string{"views True", "n:BIGINT", "turnover:NUMERIC(18, 2)", "indexes volumes_key"},
+		},
+	} {
+		t.Run(test.script, func(t *testing.T) {
+			err := exec.Command(python, "-c", "import "+strings.Join(test.modules, ", ")).Run()
+			if err != nil {
+				t.Skipf("%s does not have %v", python, test.modules)
+			}
+			h := serve(t, 20, pg.Config{})
+			out := run(t, time.Minute, python, "testdata/clients/"+test.script, h.url(), "volumes")
+			for _, want := range append(test.want, expectation...) {
+				if !strings.Contains(out, want) {
+					t.Errorf("it does not print %q:\n%s", want, out)
+				}
+			}
+		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/velo-engine/velo/pg/catalog"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -75,6 +76,9 @@ func textParameter(types func() *pgtype.Map, st *style, oid uint32, s string) (a
 	case oidTimestamp, oidTimestamptz, oidDate:
 		return timeOf(s, st.zone)
 	}
+	if catalog.IsReg(oid) {
+		return s, nil // the catalog finds the object
+	}
 	return listParameter(types, oid, formatText, []byte(s))
 }
 
@@ -106,14 +110,14 @@ func binaryParameter(types func() *pgtype.Map, oid uint32, b []byte) (any, error
 			return nil, err
 		}
 		return int64(int16(binary.BigEndian.Uint16(b))), nil
-	case oidInt4, oidOID, oidFloat4, oidDate:
+	case oidInt4, oidOID, oidFloat4, oidDate, oidRegclass, oidRegtype:
 		err := size(4)
 		if err != nil {
 			return nil, err
 		}
 		n := binary.BigEndian.Uint32(b)
 		switch oid {
-		case oidOID:
+		case oidOID, oidRegclass, oidRegtype:
 			return int64(n), nil
 		case oidFloat4:
 			return float64(math.Float32frombits(n)), nil

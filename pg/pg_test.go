@@ -169,6 +169,34 @@ func TestParameters(t *testing.T) {
 	}
 }
 
+// Goal: values of the catalog come in binary format too.
+func TestCatalogBinary(t *testing.T) {
+	c := connect(t, serve(t, 1, pg.Config{}))
+	rows, err := c.Query(t.Context(), `SELECT 'volumes'::regclass, 'volumes'::regclass::oid, ARRAY['a', NULL], true, 1::int2, 2,
+		3::int8, 1.5::float8, 1.25, 'x', 'r'::"char", 'n'::name, typreceive, '{1,2}'::int4[], NULL::int4, now()
+		FROM pg_type WHERE typname = 'int4'`, pgx.QueryResultFormats{pgx.BinaryFormatCode})
+	must(t, err)
+	if !rows.Next() {
+		t.Fatal(rows.Err())
+	}
+	raw := rows.RawValues()
+	if string(raw[0]) != string(raw[1]) || len(raw[0]) != 4 {
+		t.Errorf("a regclass is %q, its OID %q", raw[0], raw[1])
+	}
+	for i, want := range map[int]int{3: 1, 4: 2, 5: 4, 6: 8, 7: 8, 9: 1, 10: 1, 12: 4, 15: 8} {
+		if len(raw[i]) != want {
+			t.Errorf("column %d has %d bytes, want %d", i, len(raw[i]), want)
+		}
+	}
+	values, err := rows.Values()
+	must(t, err)
+	if got := fmt.Sprint(values[2], values[5], values[13], values[14]); got != "[a <nil>] 2 [1 2] <nil>" {
+		t.Error(got)
+	}
+	rows.Close()
+	must(t, rows.Err())
+}
+
 // Goal: what is wrong with a statement gets its SQLSTATE, and the session goes on.
 func TestErrors(t *testing.T) {
 	h := serve(t, 3, pg.Config{})
@@ -545,6 +573,15 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// Goal: an error is sent at once, since a client that has asked for Flush waits for it.
+func TestErrorWithoutSync(t *testing.T) {
+	c := dial(t, serve(t, 1, pg.Config{}).addr)
+	c.send(&pgproto3.Parse{Query: "SELECT nothing FROM volumes"}, &pgproto3.Flush{})
+	c.expect("ErrorResponse")
+	c.send(&pgproto3.Sync{})
+	c.expect("ReadyForQuery")
+}
+
 // Goal: messages that no client should send end the session at most, with an error, and nothing
 // else.
 func TestHostile(t *testing.T) {
@@ -631,6 +668,48 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// Goal: what clients say at the start is taken, refused or kept.
+func TestStartup(t *testing.T) {
+	h := serve(t, 1, pg.Config{})
+	for _, test := range []struct{ params, show, want string }{
+		{"client_encoding='utf-8'", "client_encoding", "UTF8"},
+		{"client_encoding=latin1", "", "0A000"},
+		{"TimeZone=Asia/Tokyo", "TimeZone", "Asia/Tokyo"},
+		{"TimeZone=Nowhere", "", "22023"},
+		{"DateStyle=iso, dmy", "DateStyle", "ISO, DMY"},
+		{"DateStyle=German", "", "0A000"},
+		{"extra_float_digits=2", "extra_float_digits", "2"},
+		{"options=-c statement_timeout=5s --my.own=1", "my.own", "1"},
+		{"options=-c my.blank=a\\ b", "my.blank", "a b"},
+		{"options=-x", "", "22023"},
+		{"replication=database", "", "0A000"},
+		{"some_new_parameter=x", "some_new_parameter", "x"},
+		{"is_superuser=on", "", "55P02"},
+	} {
+		name, value, _ := strings.Cut(test.params, "=")
+		config, err := pgx.ParseConfig(h.url())
+		must(t, err)
+		config.RuntimeParams[name] = value
+		c, err := pgx.ConnectConfig(t.Context(), config)
+		if test.show == "" {
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %v, want %s", test.params, err, test.want)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", test.params, err)
+			continue
+		}
+		var got string
+		err = c.QueryRow(t.Context(), "SHOW "+test.show).Scan(&got)
+		if err != nil || got != test.want {
+			t.Errorf("%s: %q, want %q; %v", test.params, got, test.want, err)
+		}
+		must(t, c.Close(t.Context()))
+	}
+}
+
 // Goal: there may be only so many clients, and the next hears it.
 func TestTooMany(t *testing.T) {
 	h := serve(t, 1, pg.Config{Limits: pg.Limits{Connections: 2}})
@@ -690,5 +769,39 @@ func TestSubscribe(t *testing.T) {
 	}
 	if got := strings.Join(then, ", "); got != "-1 S1 1, 1 S1 2" {
 		t.Errorf("then: %s", got)
+	}
+}
+
+// Goal: no beginning of a statement, and none with a word too many, is a fault of velo.
+func TestPieces(t *testing.T) {
+	h := serve(t, 1, pg.Config{Limits: pg.Limits{Statement: 2 * time.Second}})
+	c := dial(t, h.addr)
+	for _, text := range []string{
+		"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET LOCAL TIME ZONE 'UTC'", "SET my . x = - 1 , b",
+		"SET SESSION AUTHORIZATION DEFAULT", "SHOW SESSION AUTHORIZATION", "SHOW TRANSACTION ISOLATION LEVEL", "RESET TIME ZONE",
+		"BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE , READ ONLY", "COMMIT AND NO CHAIN", "ROLLBACK WORK TO SAVEPOINT a",
+		"SAVEPOINT a", "RELEASE SAVEPOINT a", "DISCARD ALL", "DEALLOCATE PREPARE ALL",
+		"PREPARE p ( double precision , int ) AS SELECT $1 , $2", "EXECUTE p ( - 1 , 'x' )",
+		"DECLARE c BINARY NO SCROLL CURSOR WITH HOLD FOR SELECT 1", "FETCH FORWARD 2 FROM c", "MOVE ALL IN c", "CLOSE ALL",
+		"COPY ( SELECT ( 1 ) ) TO STDOUT WITH ( FORMAT text )", "COPY public . volumes ( symbol ) TO STDOUT",
+		"EXPLAIN ( ANALYZE , VERBOSE ) SELECT symbol FROM volumes", "SUBSCRIBE TO public . nothing", "LISTEN x", "( SELECT 1 )",
+		"SELECT public . volumes . symbol FROM public . volumes LIMIT 1", "TABLE pg_class", "VALUES ( 1 ) , ( 2 )",
+		"SELECT CASE WHEN a THEN b END FROM ( VALUES ( true , 1 ) ) AS v ( a , b ) ORDER BY 1 USING > NULLS LAST FETCH FIRST 1 ROW ONLY",
+		"SELECT x [ 1 : 2 ] , ( y ) . n , z :: timestamp with time zone , EXTRACT ( day FROM w ) , trim ( both 'a' from 'b' )",
+		"WITH a ( b ) AS MATERIALIZED ( SELECT 1 ) SELECT count ( DISTINCT b ) FILTER ( WHERE true ) OVER ( PARTITION BY b ) FROM a",
+	} {
+		words := strings.Fields(text)
+		for n := range len(words) + 1 {
+			for _, more := range []string{"", " x", " (", " ,", " 1", " ;"} {
+				sql := strings.Join(words[:n], " ") + more
+				c.send(&pgproto3.Query{String: sql})
+				if got := c.until(); strings.Contains(got, "XX000") {
+					t.Errorf("%s: %s", sql, got)
+				}
+			}
+		}
+	}
+	if n := h.stats.Panics.Load(); n > 0 {
+		t.Errorf("%d panics", n)
 	}
 }

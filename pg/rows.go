@@ -228,6 +228,11 @@ func (m *memoryRows) field(to []byte, v any, oid uint32, format int16) ([]byte, 
 	}
 	text := m.textOf(v, oid)
 	value := []byte(text)
+	n, isInt := v.(int64)
+	if format == formatBinary && isInt && catalog.IsReg(oid) {
+		to = binary.BigEndian.AppendUint32(to, 4)
+		return binary.BigEndian.AppendUint32(to, uint32(n)), nil
+	}
 	if format == formatBinary && !catalog.TextLike(oid) {
 		b, err := binaryOf(m.types(), oid, text)
 		if err != nil {

@@ -274,8 +274,9 @@ func (c *session) failed(e *Error, text string) {
 		c.failTransaction()
 	}
 	c.out.send(e.response(text))
+	// A client that has asked for Flush waits for it, and that message is skipped after an error.
+	_ = c.out.flush()
 	if e.fatal {
-		_ = c.out.flush()
 		c.out.err = net.ErrClosed
 	}
 }

@@ -63,6 +63,9 @@ var settings = []setting{
 	{name: "idle_in_transaction_session_timeout", value: "0"},
 	{name: "row_security", value: "on"},
 	{name: "ssl", value: "off", fixed: true},
+	{name: "default_table_access_method", value: "heap"},
+	{name: "default_tablespace"},
+	{name: "max_connections", value: "200", fixed: true},
 	{name: "wal_level", value: "minimal", fixed: true},
 }
 
@@ -76,8 +79,15 @@ func settingOf(name string) *setting {
 }
 
 func checkEncoding(_ *session, v string) (string, *Error) {
-	switch strings.ToLower(strings.ReplaceAll(v, "-", "")) {
-	case "utf8", "unicode", "utf_8", "":
+	// PostgreSQL looks at letters and digits only; asyncpg sends quotes.
+	name := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(v))
+	switch name {
+	case "utf8", "unicode", "":
 		return "UTF8", nil
 	}
 	return "", errorf(codeUnsupported, "client_encoding %q is not supported", v).hint("Texts are UTF8.")

@@ -20,6 +20,8 @@ const (
 	oidTimestamp   = 1114
 	oidTimestamptz = 1184
 	oidNumeric     = 1700
+	oidRegclass    = 2205
+	oidRegtype     = 2206
 )
 
 // A column is what RowDescription says of a column.

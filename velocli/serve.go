@@ -101,8 +101,8 @@ func protocol(name string) (Protocol, error) {
 	defer protocols.Unlock()
 	p, ok := protocols.byName[name]
 	if !ok {
-		return p, fmt.Errorf("--%s: this program does not have the protocol; the velo of %s/cmd/velo has it",
-			name, name)
+		return p, fmt.Errorf("--%s: this program does not have the protocol; the velo of connect/cmd/velo has it: "+
+			"docs/connectors.md says how to install it", name)
 	}
 	return p, nil
 }

@@ -24,9 +24,9 @@
 //	counts, err := r.Select(ctx, "SELECT ... FROM counts")
 //
 // A cut holds memory of the engine, and after some of them the engine shows nothing new
-// (engine.Config.HeldSnapshots). So a reading is a lease: Limits.Lease after its first statement
-// every statement fails with ErrLease, and the cuts are let go. Catalog.Select is a reading of one
-// statement.
+// (engine.Config.HeldSnapshots). So a reading is a lease: Limits.Lease after its first statement no
+// other may begin (ErrLease), and the cuts are let go as soon as no statement runs. Catalog.Select
+// is a reading of one statement.
 //
 // # What a statement may say
 //

@@ -21,13 +21,13 @@ import (
 // goroutines may use it.
 type Reading struct {
 	catalog *Catalog
-	// ctx is done when the reading has ended, and its cause says why.
+	// ctx is done when the reading was closed, and its cause says so.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
 	mu   sync.Mutex
-	busy int // statements that run
-	over bool
+	busy int   // statements that run
+	over error // why no statement may begin any more; nil if one may
 	cuts map[*engine.Engine]*engine.Snapshot
 	// lease ends the reading; nil before the first statement.
 	lease *time.Timer
@@ -49,17 +49,19 @@ func (c *Catalog) Select(ctx context.Context, sql string, values ...any) (*Rows,
 
 // Close ends the reading. Its results stay valid. Closing it again does nothing.
 func (r *Reading) Close() error {
-	r.end(fmt.Errorf("view: the reading was %w", ErrClosed))
+	why := fmt.Errorf("view: the reading was %w", ErrClosed)
+	r.cancel(why)
+	r.end(why)
 	return nil
 }
 
-// end ends the reading for a reason. Statements that run are cancelled, and the last of them lets
-// go of the cuts.
+// end ends the reading for a reason. The last statement that runs lets go of the cuts.
 func (r *Reading) end(why error) {
-	r.cancel(why)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.over = true
+	if r.over == nil {
+		r.over = why
+	}
 	if r.lease != nil {
 		r.lease.Stop()
 	}
@@ -68,7 +70,7 @@ func (r *Reading) end(why error) {
 
 // letGo closes the snapshots of a reading that is over and that nobody reads. r.mu is held.
 func (r *Reading) letGo() {
-	if !r.over || r.busy > 0 {
+	if r.over == nil || r.busy > 0 {
 		return
 	}
 	for e, s := range r.cuts {
@@ -82,8 +84,8 @@ func (r *Reading) letGo() {
 func (r *Reading) pin(e *entry) (*engine.Snapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over {
-		return nil, context.Cause(r.ctx)
+	if r.over != nil {
+		return nil, r.over
 	}
 	s := r.cuts[e.Engine]
 	if s == nil {
@@ -96,6 +98,9 @@ func (r *Reading) pin(e *entry) (*engine.Snapshot, error) {
 		r.lease = time.AfterFunc(lease, func() {
 			r.end(fmt.Errorf("view: %w: it was open for longer than %v", ErrLease, lease))
 		})
+	}
+	if !s.Has(e.Plan) {
+		return nil, fmt.Errorf("view: %q is younger than the reading, which reads epoch %d: begin another", e.Name, s.Epoch())
 	}
 	of := s.Of(e.Plan)
 	if err := of.Err(); err != nil {

@@ -20,6 +20,27 @@ var protocols = []mutant{
 		pkg: "core/epoch", run: "TestRaiseLooksTwice", tags: "invariants",
 	},
 	{
+		name:   "epoch: raise while the epochs are held",
+		breaks: "a plan that is added begins at other moments for other readers",
+		named:  true, file: "core/epoch/epoch.go", in: "func (e *Epochs) Raise(",
+		old: "if r&heldBit != 0 || e.holding.Load() {", new: "if false {",
+		pkg: "core/epoch", run: "TestHold$",
+	},
+	{
+		name:   "core: an added plan does not wait for its first mark",
+		breaks: "a plan has records from before its first epoch, of some readers",
+		named:  true, file: "core/fan.go", in: "func (rs routers) take(",
+		old: "&& !r.waiting {", new: "{",
+		pkg: "engine", run: "TestAddPlanBank",
+	},
+	{
+		name:   "core: versions of tables change between two epochs",
+		breaks: "records of a reader between two epochs meet two versions",
+		named:  true, file: "core/fan.go", in: "func (rs routers) next(",
+		old: "\trs.take(b, now)\n", new: "\trs[0].pins.Renew()\n\trs.take(b, now)\n",
+		pkg: "engine", run: "TestTableVersionsOfPlans",
+	},
+	{
 		name:   "core: answer while a shard is handed over",
 		breaks: "an owner answers the next epoch with half of a shard",
 		named:  true, file: "core/partition.go", in: "func (p *Partition) Step(",
@@ -224,8 +245,8 @@ var others = []mutant{
 	},
 	{
 		name: "core: an epoch of the first plan alone", breaks: "two plans in a snapshot have other records",
-		file: "core/cut.go", in: "func (c *Cuts) Share(",
-		old: "c.Extend(len(d.open), d.done)", new: "c.Extend(0, d.done)",
+		file: "core/cut.go", in: "func (c *Cuts) Attach(",
+		old: "c.Extend(len(c.open), c.done)", new: "c.Extend(0, c.done)",
 		pkg: "core", run: "TestSimulation$",
 	},
 	{
@@ -688,6 +709,20 @@ var others = []mutant{
 		old: "return !c.Scattered || len(c.Images) == 1",
 		new: "return true",
 		pkg: "core", run: "TestSimulationOfLives$",
+	},
+	{
+		name: "lookup: keys with equal hashes", breaks: "a key is not found, or another one in its place",
+		file: "lookup/version.go", in: "func (v *Version) search(",
+		old: "if len(v.rest) > 0 {",
+		new: "if false {",
+		pkg: "lookup", run: "TestEqualHashes",
+	},
+	{
+		name: "lookup: a row without a match counts", breaks: "a record that finds nothing gets the row of another key",
+		file: "lookup/version.go", in: "func (v *Version) Gather(",
+		old: "some[w] = ok",
+		new: "some[w] = ^uint64(0)",
+		pkg: "core/expr", run: "TestLookupTwin",
 	},
 	{
 		name: "keeper: a removed reader has to come back", breaks: "a restart without it is refused",

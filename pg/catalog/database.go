@@ -174,6 +174,11 @@ func (d *Database) object(oid uint32, s string, pos int) (any, error) {
 		schema = parts[len(parts)-2]
 	}
 	switch oid {
+	case oidRegproc:
+		if o, ok := procs().byName[name]; ok {
+			return o, nil
+		}
+		return nil, fault(codeUndefinedFunc, pos, "function %q does not exist", s)
 	case oidRegrole:
 		names, oids := d.roles()
 		if i := slices.Index(names, name); i >= 0 {
@@ -247,6 +252,10 @@ func (d *Database) objectName(oid uint32, n int64) string {
 		if s := formatType(uint32(n), -1, false); s != "???" {
 			return s
 		}
+	case oidRegproc:
+		if name, ok := procs().byOID[n]; ok {
+			return name
+		}
 	case oidRegrole:
 		names, oids := d.roles()
 		if i := slices.Index(oids, n); i >= 0 {
@@ -272,6 +281,20 @@ func (d *Database) objectName(oid uint32, n int64) string {
 	}
 	return strconv.FormatInt(n, 10)
 }
+
+// procs are the functions in pg_proc: those that read and write values of types.
+var procs = sync.OnceValue(func() (p struct {
+	byName map[string]int64
+	byOID  map[int64]string
+},
+) {
+	p.byName, p.byOID = map[string]int64{}, map[int64]string{}
+	for _, r := range constantRows("pg_proc") {
+		oid := int64(number(r[0]))
+		p.byName[r[1]], p.byOID[oid] = oid, r[1]
+	}
+	return p
+})
 
 // quoteName is quote_ident: a name in quotes, if it needs them.
 func quoteName(s string) string {

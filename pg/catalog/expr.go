@@ -83,7 +83,12 @@ func (s *scope) parameter(x *parameter) value {
 		if x.n > len(e.run.args) {
 			return nil, fault("42P02", x.pos, "there is no parameter $%d", x.n)
 		}
-		return e.run.args[x.n-1], nil
+		v := e.run.args[x.n-1]
+		text, ok := v.(string)
+		if t := s.c.params[x.n-1]; ok && !TextLike(t) {
+			return e.run.db.input(t, text, x.pos) // such as a regclass
+		}
+		return v, nil
 	}}
 	if v.typ == 0 || v.typ == oidUnknown {
 		v.typ, v.par = oidUnknown, x

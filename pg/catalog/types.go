@@ -150,7 +150,16 @@ func TextLike(oid uint32) bool {
 
 func isInteger(oid uint32) bool {
 	switch oid {
-	case oidInt2, oidInt4, oidInt8, oidOID, oidRegclass, oidRegtype, oidRegrole, oidRegnsp, 28, 29:
+	case oidInt2, oidInt4, oidInt8, oidOID, 28, 29:
+		return true
+	}
+	return IsReg(oid)
+}
+
+// IsReg says that a type is an OID that is written as the name of an object.
+func IsReg(oid uint32) bool {
+	switch oid {
+	case oidRegclass, oidRegtype, oidRegrole, oidRegnsp, oidRegproc:
 		return true
 	}
 	return false
@@ -233,7 +242,7 @@ func (d *Database) input(oid uint32, s string, pos int) (any, error) {
 			return nil, bad()
 		}
 		return f, nil
-	case oidRegclass, oidRegtype, oidRegrole, oidRegnsp:
+	case oidRegclass, oidRegtype, oidRegrole, oidRegnsp, oidRegproc:
 		return d.object(oid, trimmed, pos)
 	case oidTimestamp, oidTimestamptz, oidDate:
 		return timeInput(trimmed, bad)
@@ -366,8 +375,7 @@ func (d *Database) Text(v any, oid uint32) string {
 type record struct{ fields []any }
 
 func (d *Database) integerText(n int64, oid uint32) string {
-	switch oid {
-	case oidRegclass, oidRegtype, oidRegrole, oidRegnsp:
+	if IsReg(oid) {
 		return d.objectName(oid, n)
 	}
 	return strconv.FormatInt(n, 10)

@@ -19,7 +19,8 @@ type job struct {
 	gone     chan struct{} // closed when the goroutine has ended
 
 	// The rest up to mu belongs to the goroutine.
-	fault   error // of the file
+	fault   error  // of the file
+	cause   string // why it is looked at first
 	program Program
 	running Running // nil if nothing runs
 	taken   int64   // of the memory of the manager
@@ -53,9 +54,9 @@ type command struct {
 	settle bool
 }
 
-func newJob(m *Manager, name string, e entry) *job {
+func newJob(m *Manager, name, cause string, e entry) *job {
 	return &job{
-		m: m, name: name, commands: make(chan command), gone: make(chan struct{}), entry: e,
+		m: m, name: name, cause: cause, commands: make(chan command), gone: make(chan struct{}), entry: e,
 		seen: Status{Name: name, State: Stopped, Since: time.Now().UTC()},
 	}
 }
@@ -139,7 +140,7 @@ func (j *job) say(text string) { j.m.events.add(Event{Job: j.name, Cause: text})
 func (j *job) run() {
 	defer close(j.gone)
 	j.compile()
-	j.reconcile("it should run since before the start of the server")
+	j.reconcile(j.cause)
 	for {
 		if j.state() == Stopped && j.entry.Desired == shouldGo && j.began == nil {
 			if j.remove() {
@@ -188,7 +189,9 @@ func (j *job) state() State {
 func (j *job) compile() {
 	p, err := Program(nil), j.fault
 	if err == nil {
-		p, err = j.m.cfg.Runner.Compile(j.name, j.entry.text, j.entry.Options)
+		p, err = contained(func() (Program, error) {
+			return j.m.cfg.Runner.Compile(j.name, j.entry.text, j.entry.Options)
+		})
 	}
 	j.fault, j.program = err, p
 	j.show()
@@ -217,6 +220,14 @@ func (j *job) settle() {
 		}
 	case Starting, Stopping, Replacing:
 		return
+	case Active:
+		if s.Desired == ShouldPause {
+			err = fmt.Errorf("job %q: %w: it could not be paused, its events say why", j.name, ErrState)
+		}
+	case Paused:
+		if s.Desired == ShouldRun {
+			err = fmt.Errorf("job %q: %w: it could not go on, its events say why", j.name, ErrState)
+		}
 	}
 	if j.entry.Desired == shouldGo {
 		return // they are answered when it has been removed
@@ -323,8 +334,8 @@ func (j *job) begin(cause string) {
 	}()
 }
 
-// contained turns a panic into an error.
-func contained(f func() (Running, error)) (r Running, err error) {
+// contained turns a panic into an error, so that one job takes no other along.
+func contained[T any](f func() (T, error)) (r T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)

@@ -40,6 +40,9 @@ type fakeProgram struct {
 }
 
 func (f *fake) Compile(_, text string, _ Options) (Program, error) {
+	if strings.Contains(text, "compilerpanic") && f.starts.Load() > 0 {
+		panic("a fault of the compiler")
+	}
 	if strings.Contains(text, "bad") {
 		return nil, errors.New("line 1, column 1: bad")
 	}
@@ -126,9 +129,15 @@ type fakeRunning struct {
 
 func (r *fakeRunning) end(err error) { r.once.Do(func() { r.err = err; close(r.done) }) }
 
-func (r *fakeRunning) Done() <-chan struct{}            { return r.done }
-func (r *fakeRunning) Err() error                       { return r.err }
-func (r *fakeRunning) Pause(context.Context) error      { r.paused = true; return nil }
+func (r *fakeRunning) Done() <-chan struct{} { return r.done }
+func (r *fakeRunning) Err() error            { return r.err }
+func (r *fakeRunning) Pause(context.Context) error {
+	if strings.Contains(r.text, "nopause") {
+		return errors.New("it cannot be paused")
+	}
+	r.paused = true
+	return nil
+}
 func (r *fakeRunning) Resume(context.Context) error     { r.paused = false; return nil }
 func (r *fakeRunning) Checkpoint(context.Context) error { return nil }
 func (r *fakeRunning) Stop(context.Context) error {
@@ -377,6 +386,30 @@ func TestCatalogByHand(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "catalog", ".good-123")); err == nil {
 		t.Error("a temporary file is still there")
 	}
+}
+
+// TestNoPause has a job that cannot be paused, and one whose text the compiler does not survive.
+func TestNoPause(t *testing.T) {
+	m := open(t, t.TempDir(), newFake())
+	_, err := m.Put(t.Context(), "a", "nopause", PutOptions{})
+	must(t, err)
+	if err := m.Pause(t.Context(), "a"); !errors.Is(err, ErrState) {
+		t.Errorf("pausing what cannot be paused: %v", err)
+	}
+	all, _, _ := m.Events().After(0, "a")
+	if !slices.ContainsFunc(all, func(e Event) bool { return strings.Contains(e.Cause, "cannot be paused") }) ||
+		all[0].Cause != "it was made" {
+		t.Errorf("%+v", all)
+	}
+	must(t, m.store.put("c", entry{"compilerpanic", meta{Desired: ShouldRun, Generation: 1}}))
+	must(t, m.Close())
+	f := newFake()
+	f.starts.Store(1)
+	m = open(t, m.cfg.Dir, f)
+	if s := settled(t, m)["c"]; s.State != Failed || !strings.Contains(s.Cause, "a fault of the compiler") {
+		t.Errorf("%+v", s)
+	}
+	must(t, m.Close())
 }
 
 // TestFullDisk takes the folder of the catalog away: nothing changes, and jobs go on.

@@ -95,14 +95,27 @@ func Open(cfg Config) (*Manager, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name, e := range all {
-		m.add(name, e, faults[name])
+		m.add(name, "it should "+verb(e.Desired)+" since before the start of the server", e, faults[name])
 	}
 	return m, nil
 }
 
+// verb is what a job should do, as a verb.
+func verb(d Desired) string {
+	switch d {
+	case ShouldRun:
+		return "run"
+	case ShouldPause:
+		return "pause"
+	case ShouldStop:
+		return "stop"
+	}
+	return "be deleted"
+}
+
 // add makes the job of an entry and starts its goroutine. m.mu is held.
-func (m *Manager) add(name string, e entry, fault error) *job {
-	j := newJob(m, name, e)
+func (m *Manager) add(name, cause string, e entry, fault error) *job {
+	j := newJob(m, name, cause, e)
 	j.fault = fault
 	m.jobs[name] = j
 	m.actors.Go(j.run)
@@ -295,7 +308,7 @@ func (m *Manager) create(name, text string, o PutOptions) (*job, error) {
 	if m.closed {
 		return nil, ErrClosed
 	}
-	j := m.add(name, e, nil)
+	j := m.add(name, "it was made", e, nil)
 	if o.Stopped {
 		return nil, nil
 	}

@@ -123,3 +123,9 @@ SELECT 1 FROM pg_class a, pg_class a
 ;
 
 SELECT relname = 1 FROM pg_class
+
+;
+
+SELECT t.typname, p.proname, t.typreceive, t.typinput = 'array_in'::regproc, e.typname
+FROM pg_type t LEFT JOIN pg_proc p ON p.oid = t.typreceive LEFT JOIN pg_type e ON e.oid = t.typelem
+WHERE t.typname IN ('int4', '_int4', 'text', '_text', 'int4range', 'timestamptz', 'record') ORDER BY 1
