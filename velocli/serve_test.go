@@ -304,7 +304,7 @@ func TestServeListeners(t *testing.T) {
 	}
 	RegisterProtocol("test", Protocol{})
 	c := &serveCmd{Listen: "127.0.0.1:0", Pg: "127.0.0.1:0"}
-	if _, err := c.listeners(nil, nil); err == nil || !strings.Contains(err.Error(), "pg/cmd/velo") {
+	if _, err := c.listeners(nil, nil); err == nil || !strings.Contains(err.Error(), "connect/cmd/velo") {
 		t.Errorf("a protocol that the program does not have: %v", err)
 	}
 	c.Pg = ""

@@ -7,18 +7,33 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/velo-engine/velo/metrics"
 	"github.com/velo-engine/velo/pg"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/server"
 	"github.com/velo-engine/velo/velocli"
 )
 
-func init() { velocli.RegisterProtocol("pg", velocli.Protocol{Serve: serve}) }
+func init() {
+	velocli.RegisterProtocol("pg", velocli.Protocol{Serve: serve, Stats: counted})
+}
+
+// stats count what the clients of this process do.
+var stats pg.Stats
+
+// counted is what /metrics shows of them.
+func counted() metrics.Protocol {
+	return metrics.Protocol{
+		Connections: stats.Connections.Load(), Refused: stats.Refused.Load(), Statements: stats.Statements.Load(),
+		Failed: stats.Failed.Load(), Unknown: stats.Unknown.Load(),
+	}
+}
 
 // serve serves the views of velo serve. A password is a token that may read; any user name will do.
 func serve(ctx context.Context, l net.Listener, c velocli.ProtocolConfig) error {
 	config := pg.Config{
-		Source: &source{pg.Views(c.Views), c.Server}, TLS: c.TLS, Log: slog.New(lines{slog.DiscardHandler, c.Log}),
+		Source: &source{pg.Views(c.Views), c.Server}, TLS: c.TLS, Stats: &stats,
+		Log: slog.New(lines{slog.DiscardHandler, c.Log}),
 	}
 	if c.Access != nil {
 		config.Password = func(_, password string) bool { return c.Access.RoleOf(password) >= server.RoleRead }
