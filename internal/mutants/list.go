@@ -31,7 +31,7 @@ var protocols = []mutant{
 		breaks: "a plan has records from before its first epoch, of some readers",
 		named:  true, file: "core/fan.go", in: "func (rs routers) take(",
 		old: "&& !r.waiting {", new: "{",
-		pkg: "engine", run: "TestAddPlanBank",
+		pkg: "engine", run: "TestAddPlanExactly",
 	},
 	{
 		name:   "core: versions of tables change between two epochs",
