@@ -62,7 +62,7 @@ func check(t *testing.T, where, text string, have map[string]map[string]map[stri
 		}
 		for _, m := range s.LabelMatchers {
 			switch {
-			case m.Name == labels.MetricName:
+			case m.Name == nameLabel:
 			case of[m.Name] == nil:
 				t.Errorf("%s: %s has no label %s", where, s.Name, m.Name)
 			case m.Type == labels.MatchEqual && !of[m.Name][m.Value]:

@@ -100,7 +100,7 @@ func history(first, second map[string]*dto.MetricFamily, now time.Time, changes 
 	for name, f := range second {
 		for i, s := range f.GetMetric() {
 			b := labels.NewScratchBuilder(8)
-			b.Add(labels.MetricName, name)
+			b.Add(nameLabel, name)
 			b.Add("instance", "127.0.0.1:9090")
 			for _, l := range s.GetLabel() {
 				if l.GetValue() != "" { // to Prometheus an empty label is none

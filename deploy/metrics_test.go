@@ -161,3 +161,6 @@ func TestAllFamilies(t *testing.T) {
 		}
 	}
 }
+
+// nameLabel is the label that has the name of a metric.
+const nameLabel = "__name__"
