@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core"
-	"github.com/velo-engine/velo/plan"
 )
 
 // AddPlan adds a plan while the engine runs, and returns the first epoch that has it. The plan has
@@ -93,7 +92,7 @@ func (e *Engine) planToAdd(p PlanConfig) (PlanConfig, error) {
 	if p.OnLate != nil && !e.cfg.onLate() {
 		fault("it has an OnLate, and no plan had one when the engine started")
 	}
-	if missing := e.notRead(p.Plan); len(missing) > 0 && why == "" {
+	if missing := e.notRead(&p); len(missing) > 0 && why == "" {
 		fault("the readers were told not to bring %s: Config.Columns names columns for plans that are added later",
 			strings.Join(missing, ", "))
 	}
@@ -103,15 +102,14 @@ func (e *Engine) planToAdd(p PlanConfig) (PlanConfig, error) {
 	return p, errors.Join(faults...)
 }
 
-// notRead are the columns that a plan reads and the readers do not bring.
-func (e *Engine) notRead(p *plan.Plan) (names []string) {
-	if !e.inlets.chosen {
+// notRead are the columns that a plan needs and that some reader does not bring.
+func (e *Engine) notRead(p *PlanConfig) (names []string) {
+	if e.inlets.told == nil {
 		return nil
 	}
-	brought := e.columnsRead()
-	for i, read := range ColumnsRead(p) {
-		if read && !brought[i] {
-			names = append(names, p.Source.Field(i).Name)
+	for i, read := range p.columns() {
+		if read && !e.inlets.told[i] {
+			names = append(names, p.Plan.Source.Field(i).Name)
 		}
 	}
 	return names
@@ -142,7 +140,7 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 		}
 	}()
 	if err := e.tables.use(ctx, p.Plan, e.fail); err != nil {
-		return nil, err
+		return nil, err // the engine may have ended while they were loaded
 	}
 	id := len(e.branches())
 	b = &branch{

@@ -347,6 +347,81 @@ func TestAddPlanColumns(t *testing.T) {
 	}
 }
 
+// Goal: a reader that is added after a plan brings what that plan reads. Method: at first a feed,
+// which brings everything; then a plan that reads more; then a reader that asks what is read.
+func TestAddReaderAfterPlan(t *testing.T) {
+	feed, compile := ticks(t)
+	e := start(t, engine.Config{
+		Plan: compile(`SELECT key, count(*) AS n FROM ticks GROUP BY key`), Readers: []record.Reader{feed}, Partitions: 1,
+		NoPin: true, StateBytes: 16 << 20,
+	})
+	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT sum(value) AS s FROM ticks`)}); err != nil {
+		t.Fatal(err)
+	}
+	var end atomic.Bool
+	var read []bool
+	if _, err := e.AddReader(t.Context(), chosen{endless{&end}, &read}); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(read) != "[true true false]" {
+		t.Errorf("the reader was told %v, expected key and value", read)
+	}
+	// What it was told is what it brings from then on.
+	late := compile(`SELECT max(at) AS m FROM ticks`)
+	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: late}); err == nil || !strings.Contains(err.Error(), "not to bring at") {
+		t.Errorf("a plan that reads more than the reader brings: %v", err)
+	}
+	custom := plan.Route{Routing: plan.RouteCustom, Func: func(c *plan.RouteContext) { clear(c.Partition) }}
+	all := engine.PlanConfig{Plan: compile(`SELECT key, count(*) AS m FROM ticks GROUP BY key`), Route: custom}
+	if _, err := e.AddPlan(t.Context(), all); err == nil || !strings.Contains(err.Error(), "not to bring at") {
+		t.Errorf("a plan whose route may look at every column: %v", err)
+	}
+	end.Store(true)
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Goal: an engine that is closed while the table of a plan that is added is being loaded leaves
+// nothing behind that loads the table again.
+func TestAddPlanTableAfterEnd(t *testing.T) {
+	feed, compile := ticks(t)
+	e := start(t, engine.Config{
+		Plan: compile(`SELECT count(*) AS n FROM ticks`), Readers: []record.Reader{feed}, Partitions: 1, NoPin: true, StateBytes: 16 << 20,
+	})
+	var loads atomic.Int64
+	begun, letGo := make(chan struct{}), make(chan struct{})
+	table := pages(t, 1, func(c *lookup.Config) {
+		load := c.Load
+		c.Refresh = time.Millisecond
+		c.Load = func(ctx context.Context, b *lookup.Builder) error {
+			if loads.Add(1) == 1 {
+				close(begun)
+				<-letGo
+			}
+			return load(ctx, b)
+		}
+	})
+	added := make(chan error, 1)
+	go func() {
+		_, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT count(*) AS n FROM ticks AS t JOIN pages AS p ON t.key = p.id`, table)})
+		added <- err
+	}()
+	<-begun
+	if err := e.Close(); err != nil && !errors.Is(err, engine.ErrClosed) {
+		t.Fatal(err)
+	}
+	close(letGo)
+	if err := <-added; !errors.Is(err, engine.ErrEnded) {
+		t.Errorf("a plan added to a closed engine: %v", err)
+	}
+	before := loads.Load()
+	time.Sleep(30 * time.Millisecond)
+	if n := loads.Load(); n > before {
+		t.Errorf("the table was loaded %d times after the engine had ended", n-before)
+	}
+}
+
 // stuck is a writer that waits until it is let go.
 type stuck struct{ letGo chan struct{} }
 

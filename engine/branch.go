@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -217,12 +218,11 @@ func (b *branch) addPartitions() error {
 	return nil
 }
 
-// columnsRead says which columns of the source some plan reads, of those that the engine began
-// with, or Config.Columns names.
+// columnsRead says which columns of the source some plan reads, or Config.Columns names.
 func (e *Engine) columnsRead() []bool {
-	read := ColumnsRead(e.cfg.Plans[0].Plan)
-	for _, p := range e.cfg.Plans[1:] {
-		for i, yes := range ColumnsRead(p.Plan) {
+	read := make([]bool, e.cfg.Plan.Source.Len())
+	for _, b := range e.branches() {
+		for i, yes := range b.cfg.columns() {
 			read[i] = read[i] || yes
 		}
 	}
@@ -234,16 +234,24 @@ func (e *Engine) columnsRead() []bool {
 	return read
 }
 
-// wantsAll says whether some plan wants all columns of the source: OnLate gets records with all
-// columns, and so does a RouteFunc.
+// wantsAll says whether some plan wants all columns.
 func (e *Engine) wantsAll() bool {
-	for _, p := range e.cfg.Plans {
-		if p.OnLate != nil || p.Route.Routing == plan.RouteCustom {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.branches(), func(b *branch) bool { return b.cfg.wantsAll() })
 }
+
+// columns says which columns of the source the plan needs: those that it reads, or all if OnLate or
+// a RouteFunc gets the records.
+func (p *PlanConfig) columns() []bool {
+	read := ColumnsRead(p.Plan)
+	for i := range read {
+		read[i] = read[i] || p.wantsAll()
+	}
+	return read
+}
+
+// wantsAll says whether the plan wants all columns of the source: OnLate gets records with all
+// columns, and so does a RouteFunc.
+func (p *PlanConfig) wantsAll() bool { return p.OnLate != nil || p.Route.Routing == plan.RouteCustom }
 
 // onLate says whether some plan takes late records.
 func (c *Config) onLate() bool {

@@ -150,8 +150,9 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent
 		s.name = n.String()
 	}
 	if p, ok := reader.(record.Projector); ok && !e.wantsAll() {
-		p.Columns(e.columnsRead())
-		e.inlets.chosen = true
+		read := e.columnsRead()
+		e.inlets.tell(read)
+		p.Columns(read)
 	}
 	if e.cfg.OnReject != nil {
 		s.rejectIn, s.rejectOut = ring.New[record.Reject](rejectSlots)
@@ -234,8 +235,9 @@ type inlets struct {
 
 	sealed bool // true if no inlet is added any more
 
-	// chosen says that some reader was told to bring only some columns.
-	chosen bool
+	// told are the columns that every reader brings which was told to bring some columns only; nil
+	// if none was.
+	told []bool
 }
 
 func (l *inlets) all() []*inlet {
@@ -248,6 +250,16 @@ func (l *inlets) all() []*inlet {
 func (l *inlets) add(in *inlet) {
 	list := append(l.all()[:in.id:in.id], in)
 	l.list.Store(&list)
+}
+
+// tell notes what a reader was told to bring.
+func (l *inlets) tell(read []bool) {
+	if l.told == nil {
+		l.told = slices.Clone(read)
+	}
+	for i, yes := range read {
+		l.told[i] = l.told[i] && yes
+	}
 }
 
 // lock waits until no other inlet is being added.

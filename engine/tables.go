@@ -16,6 +16,8 @@ type tables struct {
 	all []*lookup.Table
 	// releases tell the tables that the engine does not use them any more.
 	releases []func()
+	// released says that the engine has ended.
+	released bool
 }
 
 // useTables waits until the tables that the plans look up have a version, and has them loaded again
@@ -44,8 +46,15 @@ func (t *tables) use(ctx context.Context, p *plan.Plan, fail func(error)) error 
 			return err
 		}
 		t.mu.Lock()
-		t.all, t.releases = append(t.all, table), append(t.releases, release)
+		ended := t.released
+		if !ended {
+			t.all, t.releases = append(t.all, table), append(t.releases, release)
+		}
 		t.mu.Unlock()
+		if ended {
+			release()
+			return ErrEnded
+		}
 	}
 	return nil
 }
@@ -57,7 +66,7 @@ func (t *tables) release() {
 	for _, release := range t.releases {
 		release()
 	}
-	t.releases = nil
+	t.releases, t.released = nil, true
 }
 
 // stats reads the counters of the tables.

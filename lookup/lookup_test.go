@@ -357,6 +357,87 @@ func TestLoadThatHangs(t *testing.T) {
 	})
 }
 
+// Goal: a user whose context ends does not wait for the load of another, and a load that was given up
+// and goes on holds nobody up. The user code is told by its context.
+func TestLoadsOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		loads := 0
+		table, err := New(Config{
+			Schema: schemaOf[account](t, "accounts"), Key: []string{"id"},
+			Load: func(context.Context, *Builder) error {
+				loads++
+				if loads == 1 {
+					<-release // whatever its context says
+				}
+				return nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			_, err := table.Use(ctx, func(error) {})
+			first <- err
+		}()
+		synctest.Wait()
+		short, cancelShort := context.WithTimeout(t.Context(), time.Second)
+		defer cancelShort()
+		if _, err := table.Use(short, func(error) {}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a user that waits for the load of another: %v", err)
+		}
+		cancel()
+		if err := <-first; !errors.Is(err, context.Canceled) {
+			t.Errorf("the first user: %v", err)
+		}
+		if _, err := table.Use(t.Context(), func(error) {}); err != nil {
+			t.Errorf("after the load that hangs was given up: %v", err)
+		}
+		close(release)
+	})
+}
+
+// Goal: an engine that may not use a stale table does not begin to use one: it is loaded first, or
+// the error is returned.
+func TestUseOfStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fails := false
+		table, err := New(Config{
+			Schema: schemaOf[account](t, "accounts"), Key: []string{"id"}, Refresh: time.Minute, MaxStale: 2 * time.Minute,
+			OnStale: FailStale, Load: Rows(func(context.Context) ([]account, error) {
+				if fails {
+					return nil, errors.New("no connection")
+				}
+				return accounts(1), nil
+			}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		use := func() error {
+			release, err := table.Use(t.Context(), func(error) {})
+			if err == nil {
+				release()
+			}
+			return err
+		}
+		if err := use(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour) // nobody uses it, so nobody loads it
+		fails = true
+		if err := use(); err == nil || !strings.Contains(err.Error(), "no connection") {
+			t.Errorf("an hour later, and it cannot be loaded: %v", err)
+		}
+		fails = false
+		if err := use(); err != nil || table.Current().Number() != 2 {
+			t.Errorf("an hour later: %v, version %d", err, table.Current().Number())
+		}
+	})
+}
+
 // Goal: what is looked up is counted, without the keys that are not wanted, and some keys that were
 // not found are kept as samples until the next version.
 func TestCounters(t *testing.T) {

@@ -36,8 +36,8 @@ type Config struct {
 
 	// Load appends all rows to b. It is called by a goroutine of the table, one call at a time,
 	// when the first engine starts to use the table and then every Refresh. It should return soon
-	// after ctx is done, which it is when no engine uses the table any more. An error, a panic too,
-	// leaves the table as it was.
+	// after ctx is done, which it is when no engine uses the table any more; one that does not may
+	// still run when the next is called. An error, a panic too, leaves the table as it was.
 	Load func(ctx context.Context, b *Builder) error
 
 	// Refresh is the time from the end of a load to the next. 0 means that the table is loaded
@@ -52,7 +52,7 @@ type Config struct {
 	OnStale Stale
 
 	// OnEvent is told about each load, and when the table is stale. It is called by a goroutine of
-	// the table, one call at a time, and should return soon. A panic in it is dropped.
+	// the table, one call at a time, and should return soon. It must not call Reload. A panic in it is dropped.
 	OnEvent func(Event)
 
 	// MaxRows bounds the rows; 0 means MaxRows. A load that has more fails.
@@ -96,8 +96,11 @@ type Table struct {
 	current  atomic.Pointer[Version]
 	counters counters
 
-	// loading is held by the load at hand: there is one at a time.
-	loading sync.Mutex
+	// loading has a value while a load is under way: there is one at a time. It is a lock that can
+	// be waited for with a context.
+	loading chan struct{}
+
+	telling sync.Mutex // held while OnEvent is called
 
 	mu     sync.Mutex
 	config Config
@@ -153,7 +156,7 @@ func New(c Config) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Table{shape: s, config: c, users: map[*user]bool{}}, nil
+	return &Table{shape: s, config: c, users: map[*user]bool{}, loading: make(chan struct{}, 1)}, nil
 }
 
 // faults are what is wrong with how a table is loaded.
@@ -207,11 +210,12 @@ func (t *Table) Key() []int { return t.shape.key }
 func (t *Table) Current() *Version { return t.current.Load() }
 
 // Use is called by an engine that begins to use the table. It loads the first version if there is
-// none, and has the table loaded again as its configuration says until release is called. fail is
+// none, or if it is stale and OnStale is FailStale, and has the table loaded again as its
+// configuration says until release is called. fail is
 // called, at most once and from another goroutine, if the table becomes stale and OnStale is
 // FailStale. The error says why there is no first version.
 func (t *Table) Use(ctx context.Context, fail func(error)) (release func(), err error) {
-	if t.Current() == nil {
+	if t.mustLoad() {
 		if err := t.Reload(ctx); err != nil {
 			return nil, err
 		}
@@ -240,11 +244,23 @@ func (t *Table) Use(ctx context.Context, fail func(error)) (release func(), err 
 	}, nil
 }
 
+// mustLoad says whether the table has no version that an engine may begin with.
+func (t *Table) mustLoad() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := &t.config
+	return t.Current() == nil || c.OnStale == FailStale && c.MaxStale > 0 && time.Since(t.loaded) >= c.MaxStale
+}
+
 // Reload loads a new version now and returns when the table shows it, or why it could not be
 // loaded. If another load is under way it waits for that first.
 func (t *Table) Reload(ctx context.Context) error {
-	t.loading.Lock()
-	defer t.loading.Unlock()
+	select {
+	case t.loading <- struct{}{}:
+		defer func() { <-t.loading }()
+	case <-ctx.Done():
+		return fmt.Errorf("lookup: table %q: waiting for another load: %w", t.Name(), context.Cause(ctx))
+	}
 	t.mu.Lock()
 	c := t.config
 	t.mu.Unlock()
@@ -374,6 +390,8 @@ func (t *Table) tell(c Config, e Event) {
 	if c.OnEvent == nil {
 		return
 	}
+	t.telling.Lock()
+	defer t.telling.Unlock()
 	e.Table = t.Name()
 	if v := t.Current(); v != nil {
 		e.Version, e.Rows = v.Number(), v.Len()

@@ -176,6 +176,7 @@ func (v *Version) Texts() []byte { return v.texts }
 func (v *Version) Gather(column int, places, valid, to, some []uint64) {
 	if v.count == 0 {
 		clear(some[:(len(places)+63)/64])
+		clear(to[:len(places)]) // no view of an older version
 		return
 	}
 	rows, at := v.rows, uint64(v.values+column)

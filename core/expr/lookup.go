@@ -138,9 +138,9 @@ func vectorLookup(m *Machine, n *node, a []*vec) bool {
 	key := n.aux.(joined).table.Key()
 	if r.probe == nil {
 		r.probe = n.aux.(joined).table.NewProbe(stripeRows)
-		r.flags = make([]uint64, stripeRows)
+		r.flags = make([]uint64, stripeRows*len(key))
 	}
-	want := r.valid // rows without a NULL among their keys
+	want := r.valid // rows without a NULL among their keys, which have not failed; nil for all
 	if r.errs != nil {
 		want = r.ownValid[:]
 		if r.valid == nil {
@@ -156,7 +156,7 @@ func vectorLookup(m *Machine, n *node, a []*vec) bool {
 		and(want[:words(m.n)], a[len(key)].bits)
 	}
 	for i := range key {
-		r.probeColumn(m, i, n.Expr.args[i].typ, a[i])
+		r.probeColumn(m, i, n.Expr.args[i].typ, a[i], want)
 	}
 	r.words, r.valid = r.ownWords, r.ownValid[:]
 	v := m.versions[n.table]
@@ -168,19 +168,21 @@ func vectorLookup(m *Machine, n *node, a []*vec) bool {
 	return true
 }
 
-// probeColumn gives the probe the values of a column of the key.
-func (r *register) probeColumn(m *Machine, i int, t record.Type, v *vec) {
+// probeColumn gives the probe the values of a column of the key. The text of a row that is not
+// wanted may lie anywhere, so it is not looked at.
+func (r *register) probeColumn(m *Machine, i int, t record.Type, v *vec, want []uint64) {
 	c := r.probe.Column(i)
 	switch t {
 	case record.String:
-		c.Views, c.Bytes, c.Valid = v.views[:m.n], v.bytes, v.valid
+		c.Views, c.Bytes, c.Valid = v.views[:m.n], v.bytes, want
 	case record.Float64:
 		c.Float64s = floats(v.words[:m.n])
 	case record.Bool:
-		for row := range m.n {
-			r.flags[row] = v.bits[row>>6] >> (row & 63) & 1
+		flags := r.flags[i*stripeRows:][:m.n] // each column has its own
+		for row := range flags {
+			flags[row] = v.bits[row>>6] >> (row & 63) & 1
 		}
-		c.Int64s = ints(r.flags[:m.n])
+		c.Int64s = ints(flags)
 	default:
 		c.Int64s = ints(v.words[:m.n])
 	}
@@ -204,6 +206,7 @@ func vectorLookupColumn(m *Machine, n *node, a []*vec) bool {
 	r.valid = r.ownValid[:]
 	if v == nil {
 		clear(r.valid)
+		clear(to)
 	} else {
 		v.Gather(n.column, places.words[:m.n], places.valid, to, r.valid)
 	}

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -225,6 +226,116 @@ func TestLookupVersions(t *testing.T) {
 		pins.Renew()
 		if got := shows(); got != version || pins.Outdated() {
 			t.Errorf("after Renew: %d, expected %d", got, version)
+		}
+	}
+}
+
+// Goal: a key of several booleans is told apart by all of them.
+func TestLookupBooleans(t *testing.T) {
+	schema, err := record.NewSchema("dim", record.Field{Name: "a", Type: record.Bool}, record.Field{Name: "b", Type: record.Bool},
+		record.Field{Name: "n", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := record.NewBatch(schema, 4)
+	for i := range 4 {
+		all.Add(0)
+		all.SetBool(0, i&1 != 0)
+		all.SetBool(1, i&2 != 0)
+		all.SetInt64(2, int64(i))
+	}
+	table, err := lookup.New(lookup.Config{
+		Schema: schema, Key: []string{"a", "b"},
+		Load: func(_ context.Context, b *lookup.Builder) error { return b.Append(all) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	row, err := Lookup(table, "d", []*Expr{Column(schema, 0), Column(schema, 1)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := LookupColumn(table, "d", row, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Compile(schema, nil, []Output{{"n", n}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameAsEval(t, n, p.New(4), all)
+	got := p.New(4).RunWith(lookup.NewPins(table), all).Batch.Column(0)
+	for i := range 4 {
+		if got.Null(i) || got.Int64s[i] != int64(i) {
+			t.Errorf("row %d found %d", i, got.Int64s[i])
+		}
+	}
+}
+
+// Goal: a text of a table that has lost all its rows is NULL and never looked at, also where a
+// record that has found nothing is known to be filtered out. Method: an inner join by a text of
+// another inner join, and functions of it, over a full version and then over an empty one.
+func TestLookupInEmptied(t *testing.T) {
+	first := someTable(t, rand.New(rand.NewPCG(3, 1)), 200, "i")
+	second := someTable(t, rand.New(rand.NewPCG(4, 1)), 200, "s")
+	rows := true
+	emptied, err := lookup.New(lookup.Config{
+		Schema: first.Schema(), Key: []string{"i"}, Load: func(_ context.Context, b *lookup.Builder) error {
+			if !rows {
+				return nil
+			}
+			one := record.NewBatch(first.Schema(), 100)
+			for i := range 10 {
+				if !one.Add(100) {
+					return errors.New("no room")
+				}
+				for c := range first.Schema().Len() {
+					if first.Schema().Field(c).Nullable {
+						one.SetNull(c)
+					}
+				}
+				one.SetInt64(0, int64(i))
+				one.SetString(4, strings.Repeat("a text that is long ", 3))
+			}
+			return b.Append(one)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(e *Expr, err error) *Expr {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	row := must(Lookup(emptied, "a", []*Expr{Column(allTypes, 0)}, nil))
+	text := must(Require("a.s", must(LookupColumn(emptied, "a", row, 4))))
+	next := must(Lookup(second, "b", []*Expr{text}, nil))
+	there := must(New(Not, must(New(IsNull, row))))
+	outputs := []Output{
+		{"s", text}, {"n", must(LookupColumn(second, "b", next, 0))}, {"u", must(New(Upper, text))}, {"l", must(New(Length, text))},
+		{"e", must(New(Eq, text, Text("a text that is no longer")))}, {"p", must(New(Left, text, Int(record.Int64, 3)))},
+	}
+	p, err := Compile(allTypes, there, outputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, b := p.New(2000), someBatch(rand.New(rand.NewPCG(5, 1)), 1500)
+	for _, want := range []bool{true, false} {
+		rows = want
+		for _, table := range []*lookup.Table{emptied, second} {
+			if err := table.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := m.RunWith(lookup.NewPins(p.Tables()...), b)
+		if some := r.Batch.Len() > 0; some != want || len(r.Failed) > 0 {
+			t.Errorf("%d records passed, %d failed", r.Batch.Len(), len(r.Failed))
 		}
 	}
 }
