@@ -70,7 +70,10 @@ func TestNew(t *testing.T) {
 	}
 	_ = pointer{}.in
 	_, err := aggregate.New(aggregate.Spec[pointer, int64, bool]{Name: "Bad Name"})
-	for _, want := range []string{`the name "Bad Name"`, "no Add", "no Merge", "no Result", "field in: field text: a string"} {
+	for _, want := range []string{
+		`the name "Bad Name"`, "no Add", "no Merge", "no Result",
+		"field in: field text: a string",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expected %q in %v", want, err)
 		}

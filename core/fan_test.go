@@ -12,12 +12,16 @@ import (
 // that the reader has ended, and the fan leaves the epochs once, after all marks. Method: the first
 // router's ring has no room for its last mark while the second is added.
 func TestFanAddAtEnd(t *testing.T) {
-	p := &plan.Plan{Source: timedSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
+	p := &plan.Plan{
+		Source: timedSchema, Keys: []string{"key"},
+		Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+	}
 	q := &plan.Plan{Source: timedSchema, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}
 	cuts := NewCuts(p, plan.Route{}, 1, 1, 0, nil, func() {})
 	source := &timedSource{batch: record.NewBatch(timedSchema, 10)}
 	in, out := ring.New[Chunk](2)
-	first, err := NewRouter(0, p, source, plan.Route{}, Fold{}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil, cuts)
+	first, err := NewRouter(0, p, source, plan.Route{}, Fold{}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil,
+		cuts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +40,8 @@ func TestFanAddAtEnd(t *testing.T) {
 	}
 	more := cuts.Beside(q, plan.Route{}, nil)
 	in2, out2 := ring.New[Chunk](2)
-	second, err := NewRouter(0, q, source, plan.Route{}, Fold{}, []*ring.Producer[Chunk]{in2}, []Bell{noBell{}}, nil, nil, more)
+	second, err := NewRouter(0, q, source, plan.Route{}, Fold{}, []*ring.Producer[Chunk]{in2}, []Bell{noBell{}}, nil,
+		nil, more)
 	if err != nil {
 		t.Fatal(err)
 	}

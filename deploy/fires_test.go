@@ -68,7 +68,7 @@ func (sample) FH() *histogram.FloatHistogram { return nil }
 func (sample) Type() chunkenc.ValueType      { return chunkenc.ValFloat }
 func (s sample) Copy() chunks.Sample         { return s }
 
-// change replaces the values of series: those of the name whose labels have all of the others.
+// change replaces the values of series: the series of that name whose labels have all of the others.
 type change struct {
 	name   string
 	labels string // such as reader=1, outcome=late
@@ -176,29 +176,38 @@ func TestFires(t *testing.T) {
 		t.Errorf("%s fires for a healthy engine: %v", name, v)
 	}
 	wrong := map[string][]change{
-		"VeloJobFailed":            {{"velo_job_state", "state=failed", constant(1)}},
-		"VeloJobRestarts":          {{"velo_job_restarts_total", "", rising(1)}},
-		"VeloPlanFailed":           {{"velo_plan_failed", "", constant(1)}},
-		"VeloReaderFailed":         {{"velo_readers", "state=failed", constant(1)}},
-		"VeloCheckpointsFail":      {{"velo_checkpoint_failing", "", constant(3)}},
-		"VeloCheckpointOld":        {{"velo_checkpoint_timestamp_seconds", "", constant(float64(now.Unix() - 600))}},
-		"VeloMemoryNearLimit":      {{"velo_state_bytes", "", constant(95)}, {"velo_state_limit_bytes", "", constant(100)}},
+		"VeloJobFailed":       {{"velo_job_state", "state=failed", constant(1)}},
+		"VeloJobRestarts":     {{"velo_job_restarts_total", "", rising(1)}},
+		"VeloPlanFailed":      {{"velo_plan_failed", "", constant(1)}},
+		"VeloReaderFailed":    {{"velo_readers", "state=failed", constant(1)}},
+		"VeloCheckpointsFail": {{"velo_checkpoint_failing", "", constant(3)}},
+		"VeloCheckpointOld":   {{"velo_checkpoint_timestamp_seconds", "", constant(float64(now.Unix() - 600))}},
+		"VeloMemoryNearLimit": {
+			{"velo_state_bytes", "", constant(95)},
+			{"velo_state_limit_bytes", "", constant(100)},
+		},
 		"VeloNoMemoryForSnapshots": {{"velo_epochs_without_snapshot_total", "", rising(3)}},
 		"VeloSnapshotsHeld":        {{"velo_epochs_withheld_total", "", rising(3)}},
 		"VeloLagGrows":             {{"velo_lag_records", "reader=1", rising(10_000)}},
 		"VeloNotCaughtUp":          {{"velo_caught_up", "", constant(0)}},
-		"VeloWatermarkStuck":       {{"velo_watermark_timestamp_seconds", "reader=1", constant(float64(now.Unix() - 605))}},
+		"VeloWatermarkStuck": {{
+			"velo_watermark_timestamp_seconds", "reader=1",
+			constant(float64(now.Unix() - 605)),
+		}},
 		"VeloSplitHoldsWindows": {{"velo_watermark_timestamp_seconds", "reader=1", func(minute int) float64 {
 			return float64(now.Unix()) - 700 - float64(60*(minutes-minute))
 		}}},
 		"VeloRecordsLate":     {{"velo_records_total", "reader=0, outcome=late", rising(50)}},
 		"VeloRecordsSetAside": {{"velo_records_total", "reader=0, outcome=quarantined", rising(5)}},
 		"VeloRecordsLost":     {{"velo_partition_lost_records_total", "partition=1, reason=shed", rising(5)}},
-		"VeloWriterSlow":      {{"velo_agent_stalled_seconds_total", "agent=partition/0, cause=output_full", rising(50)}},
-		"VeloAgentStarved":    {{"velo_agent_starved_total", "agent=reader/0", rising(200)}},
-		"VeloUnfitValues":     {{"velo_output_unfit_values_total", "", rising(1)}},
-		"VeloTableStale":      {{"velo_table_stale", "table=names", constant(1)}},
-		"VeloNotPinned":       {{"velo_runners_unpinned", "", constant(2)}},
+		"VeloWriterSlow": {{
+			"velo_agent_stalled_seconds_total", "agent=partition/0, cause=output_full",
+			rising(50),
+		}},
+		"VeloAgentStarved": {{"velo_agent_starved_total", "agent=reader/0", rising(200)}},
+		"VeloUnfitValues":  {{"velo_output_unfit_values_total", "", rising(1)}},
+		"VeloTableStale":   {{"velo_table_stale", "table=names", constant(1)}},
+		"VeloNotPinned":    {{"velo_runners_unpinned", "", constant(2)}},
 	}
 	for _, r := range alerts(t) {
 		changes := wrong[r.Alert]

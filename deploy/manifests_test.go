@@ -192,7 +192,7 @@ func secrets(t *testing.T, dir string) *x509.CertPool {
 
 // Goal: the commands of the manifest and the unit start a server, the probes and Prometheus reach
 // what they ask for, and who has no token does not. Method: the program itself, with folders of
-// this test for those of the manifests.
+// this test instead of the folders that the manifests name.
 func TestCommands(t *testing.T) {
 	unit, err := os.ReadFile("velo.service")
 	if err != nil {
@@ -328,7 +328,8 @@ func TestDockerfile(t *testing.T) {
 		case "FROM":
 			stages++
 			last = map[string]string{"FROM": i.rest}
-			if i.rest != "scratch" && !regexp.MustCompile(`^[a-z/]+:\d+\.\d+\.\d+-[a-z]+ AS [a-z]+$`).MatchString(i.rest) {
+			if i.rest != "scratch" && !regexp.MustCompile(`^[a-z/]+:\d+\.\d+\.\d+-[a-z]+ AS [a-z]+$`).MatchString(
+				i.rest) {
 				t.Errorf("FROM %s: expected a version", i.rest)
 			}
 			if strings.HasPrefix(i.rest, "golang:") && !strings.HasPrefix(i.rest, "golang:"+version) {
@@ -403,7 +404,8 @@ func TestDockerfileRuns(t *testing.T) {
 	}
 	if ldd, err := exec.LookPath("ldd"); err == nil {
 		text, _ := exec.Command(ldd, filepath.Join(out, "velo")).CombinedOutput()
-		if !strings.Contains(string(text), "not a dynamic executable") && !strings.Contains(string(text), "statically linked") {
+		if !strings.Contains(string(text), "not a dynamic executable") &&
+			!strings.Contains(string(text), "statically linked") {
 			t.Errorf("scratch has no libraries, and it needs some: %s", text)
 		}
 	}

@@ -78,7 +78,10 @@ func send(t *testing.T, lane *readers.Lane[tick], from, to int) {
 func TestAddPlanKinds(t *testing.T) {
 	feed, compile := ticks(t)
 	first := compile(`SELECT key, count(*) AS n FROM ticks GROUP BY key`)
-	e := start(t, engine.Config{Plan: first, Readers: []record.Reader{feed}, Partitions: 2, NoPin: true, EpochInterval: -1, StateBytes: 64 << 20})
+	e := start(t, engine.Config{
+		Plan: first, Readers: []record.Reader{feed}, Partitions: 2, NoPin: true,
+		EpochInterval: -1, StateBytes: 64 << 20,
+	})
 	lane, err := feed.Lane()
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +101,10 @@ func TestAddPlanKinds(t *testing.T) {
 		{Plan: groups},
 		{Plan: joined},
 		{Plan: whole},
-		{Plan: compile(`SELECT window_end, count(*) AS n FROM ticks GROUP BY tumble(at, INTERVAL '10 s')`), Writer: windows},
+		{
+			Plan:   compile(`SELECT window_end, count(*) AS n FROM ticks GROUP BY tumble(at, INTERVAL '10 s')`),
+			Writer: windows,
+		},
 		{Plan: compile(`SELECT key, value FROM ticks WHERE key < 3`), Writer: passed},
 		{Plan: compile(`SELECT key, max(value) AS m FROM ticks GROUP BY key EMIT CHANGES`), Writer: changes},
 	} {
@@ -151,7 +157,8 @@ func TestAddPlanKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if windows.rows.Load() != 19 || passed.rows.Load() != 60 || changes.rows.Load() < 10 {
-		t.Errorf("%d windows, %d records passed, %d changes: expected 19 (the last is open), 60 and 10 or more", windows.rows.Load(),
+		t.Errorf("%d windows, %d records passed, %d changes: expected 19 (the last is open), 60 and 10 or more",
+			windows.rows.Load(),
 			passed.rows.Load(), changes.rows.Load())
 	}
 	if !windows.closed.Load() || !passed.closed.Load() || !changes.closed.Load() {
@@ -179,14 +186,17 @@ func (r endless) Read(ctx context.Context, b *record.Batch) error {
 func (endless) Close() error { return nil }
 
 // Goal: readers that have ended before a plan is added, on runners that have ended with them, hold
-// nothing up; a plan that is added while the readers end is there or is refused, and the engine ends
-// either way.
+// nothing up; a plan that is added while the readers end is there or is refused, and the engine
+// ends either way.
 func TestAddPlanWhileReadersEnd(t *testing.T) {
 	for round := range 30 {
 		_, compile := ticks(t)
 		first := compile(`SELECT key, count(*) AS n FROM ticks GROUP BY key`)
 		ends := []*atomic.Bool{new(atomic.Bool), new(atomic.Bool), new(atomic.Bool)}
-		cfg := engine.Config{Plan: first, Partitions: 1, Cores: 4, NoPin: true, EpochInterval: 200 * time.Microsecond, StateBytes: 16 << 20}
+		cfg := engine.Config{
+			Plan: first, Partitions: 1, Cores: 4, NoPin: true, EpochInterval: 200 * time.Microsecond,
+			StateBytes: 16 << 20,
+		}
 		for _, end := range ends {
 			cfg.Readers = append(cfg.Readers, endless{end})
 		}
@@ -231,7 +241,8 @@ func TestAddPlanWhileReadersEnd(t *testing.T) {
 			t.Error("the third plan was added, and is not there")
 		}
 		s.Close()
-		if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT count(*) AS n FROM ticks`)}); !errors.Is(err, engine.ErrEnded) {
+		if _, err := e.AddPlan(t.Context(),
+			engine.PlanConfig{Plan: compile(`SELECT count(*) AS n FROM ticks`)}); !errors.Is(err, engine.ErrEnded) {
 			t.Errorf("a plan was added to an engine that has ended: %v", err)
 		}
 	}
@@ -241,11 +252,15 @@ func TestAddPlanWhileReadersEnd(t *testing.T) {
 func TestAddPlanWhileClosing(t *testing.T) {
 	for round := range 30 {
 		feed, compile := ticks(t)
-		e := start(t, engine.Config{Plan: compile(`SELECT count(*) AS n FROM ticks`), Readers: []record.Reader{feed}, Partitions: 2, NoPin: true, StateBytes: 16 << 20})
+		e := start(t, engine.Config{
+			Plan: compile(`SELECT count(*) AS n FROM ticks`), Readers: []record.Reader{feed},
+			Partitions: 2, NoPin: true, StateBytes: 16 << 20,
+		})
 		w := &kept{}
 		added := make(chan error, 1)
 		go func() {
-			_, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT key, value FROM ticks`), Writer: w})
+			_, err := e.AddPlan(t.Context(),
+				engine.PlanConfig{Plan: compile(`SELECT key, value FROM ticks`), Writer: w})
 			added <- err
 		}()
 		time.Sleep(time.Duration(round*10) * time.Microsecond)
@@ -263,14 +278,20 @@ func TestAddPlanWhileClosing(t *testing.T) {
 func TestAddPlanFaults(t *testing.T) {
 	feed, compile := ticks(t)
 	first := compile(`SELECT key, count(*) AS n FROM ticks GROUP BY key`)
-	e := start(t, engine.Config{Plan: first, Readers: []record.Reader{feed}, Partitions: 2, NoPin: true, StateBytes: 64 << 20})
+	e := start(t, engine.Config{
+		Plan: first, Readers: []record.Reader{feed}, Partitions: 2, NoPin: true,
+		StateBytes: 64 << 20,
+	})
 	lane, err := feed.Lane()
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &kept{}
 	w.fail.Store(true)
-	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT key, value FROM ticks`), Writer: w}); err != nil {
+	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{
+		Plan:   compile(`SELECT key, value FROM ticks`),
+		Writer: w,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	broken := pages(t, 1, func(c *lookup.Config) {
@@ -281,14 +302,22 @@ func TestAddPlanFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, p := range map[string]engine.PlanConfig{
-		"no plan":                           {},
-		"runs the plan already":             {Plan: first},
-		"its source is not the source":      {Plan: &plan.Plan{Source: other, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}}}},
-		"needs a Writer":                    {Plan: compile(`SELECT key FROM ticks`)},
-		"is in use already":                 {Plan: compile(`SELECT key FROM ticks`), Writer: w},
-		"no connection":                     {Plan: compile(`SELECT count(*) AS n FROM ticks AS t JOIN pages AS p ON t.key = p.id`, broken)},
-		"it has an OnLate":                  {Plan: compile(`SELECT count(*) AS n FROM ticks`), OnLate: func(int, *record.Batch) {}},
-		"a plan with From":                  {Plan: compile(`SELECT n, count(*) AS m FROM (SELECT key, count(*) AS n FROM ticks GROUP BY key) AS g GROUP BY n`)},
+		"no plan":               {},
+		"runs the plan already": {Plan: first},
+		"its source is not the source": {Plan: &plan.Plan{
+			Source:     other,
+			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		}},
+		"needs a Writer":    {Plan: compile(`SELECT key FROM ticks`)},
+		"is in use already": {Plan: compile(`SELECT key FROM ticks`), Writer: w},
+		"no connection": {Plan: compile(
+			`SELECT count(*) AS n FROM ticks AS t JOIN pages AS p ON t.key = p.id`, broken)},
+		"it has an OnLate": {
+			Plan:   compile(`SELECT count(*) AS n FROM ticks`),
+			OnLate: func(int, *record.Batch) {},
+		},
+		"a plan with From": {Plan: compile(
+			`SELECT n, count(*) AS m FROM (SELECT key, count(*) AS n FROM ticks GROUP BY key) AS g GROUP BY n`)},
 		"bytes for the groups, expected at": {Plan: compile(`SELECT count(*) AS n FROM ticks`), StateBytes: 1},
 	} {
 		if _, err := e.AddPlan(t.Context(), p); err == nil || !strings.Contains(err.Error(), want) {
@@ -299,7 +328,8 @@ func TestAddPlanFaults(t *testing.T) {
 	if err := e.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT count(*) AS n FROM ticks`)}); err != nil {
+	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT count(*) AS n FROM ticks`)}); err !=
+		nil {
 		t.Fatal(err)
 	}
 	err = e.Shutdown(t.Context())
@@ -330,14 +360,16 @@ func TestAddPlanColumns(t *testing.T) {
 		var end atomic.Bool
 		var read []bool
 		e := start(t, engine.Config{
-			Plan: compile(`SELECT key, count(*) AS n FROM ticks GROUP BY key`), Readers: []record.Reader{chosen{endless{&end}, &read}},
+			Plan:       compile(`SELECT key, count(*) AS n FROM ticks GROUP BY key`),
+			Readers:    []record.Reader{chosen{endless{&end}, &read}},
 			Partitions: 1, NoPin: true, Columns: columns, StateBytes: 16 << 20,
 		})
 		if read[1] != (columns != nil) || !read[0] || read[2] {
 			t.Errorf("Columns %v: the reader was told %v", columns, read)
 		}
 		_, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT sum(value) AS s FROM ticks`)})
-		if columns == nil && (err == nil || !strings.Contains(err.Error(), "told not to bring value")) || columns != nil && err != nil {
+		if columns == nil && (err == nil || !strings.Contains(err.Error(), "told not to bring value")) ||
+			columns != nil && err != nil {
 			t.Errorf("Columns %v: %v", columns, err)
 		}
 		end.Store(true)
@@ -352,10 +384,12 @@ func TestAddPlanColumns(t *testing.T) {
 func TestAddReaderAfterPlan(t *testing.T) {
 	feed, compile := ticks(t)
 	e := start(t, engine.Config{
-		Plan: compile(`SELECT key, count(*) AS n FROM ticks GROUP BY key`), Readers: []record.Reader{feed}, Partitions: 1,
-		NoPin: true, StateBytes: 16 << 20,
+		Plan: compile(`SELECT key, count(*) AS n FROM ticks GROUP BY key`), Readers: []record.Reader{feed},
+		Partitions: 1,
+		NoPin:      true, StateBytes: 16 << 20,
 	})
-	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT sum(value) AS s FROM ticks`)}); err != nil {
+	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT sum(value) AS s FROM ticks`)}); err !=
+		nil {
 		t.Fatal(err)
 	}
 	var end atomic.Bool
@@ -368,7 +402,8 @@ func TestAddReaderAfterPlan(t *testing.T) {
 	}
 	// What it was told is what it brings from then on.
 	late := compile(`SELECT max(at) AS m FROM ticks`)
-	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: late}); err == nil || !strings.Contains(err.Error(), "not to bring at") {
+	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: late}); err == nil ||
+		!strings.Contains(err.Error(), "not to bring at") {
 		t.Errorf("a plan that reads more than the reader brings: %v", err)
 	}
 	custom := plan.Route{Routing: plan.RouteCustom, Func: func(c *plan.RouteContext) { clear(c.Partition) }}
@@ -387,7 +422,8 @@ func TestAddReaderAfterPlan(t *testing.T) {
 func TestAddPlanTableAfterEnd(t *testing.T) {
 	feed, compile := ticks(t)
 	e := start(t, engine.Config{
-		Plan: compile(`SELECT count(*) AS n FROM ticks`), Readers: []record.Reader{feed}, Partitions: 1, NoPin: true, StateBytes: 16 << 20,
+		Plan: compile(`SELECT count(*) AS n FROM ticks`), Readers: []record.Reader{feed}, Partitions: 1, NoPin: true,
+		StateBytes: 16 << 20,
 	})
 	var loads atomic.Int64
 	begun, letGo := make(chan struct{}), make(chan struct{})
@@ -404,7 +440,9 @@ func TestAddPlanTableAfterEnd(t *testing.T) {
 	})
 	added := make(chan error, 1)
 	go func() {
-		_, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: compile(`SELECT count(*) AS n FROM ticks AS t JOIN pages AS p ON t.key = p.id`, table)})
+		_, err := e.AddPlan(t.Context(),
+			engine.PlanConfig{Plan: compile(`SELECT count(*) AS n FROM ticks AS t JOIN pages AS p ON t.key = p.id`,
+				table)})
 		added <- err
 	}()
 	<-begun
@@ -436,7 +474,8 @@ func TestAddPlanAtEnd(t *testing.T) {
 	var end atomic.Bool
 	w := stuck{make(chan struct{})}
 	e := start(t, engine.Config{
-		Plan: compile(`SELECT key, value FROM ticks`), Writer: w, Readers: []record.Reader{endless{&end}}, Partitions: 1, NoPin: true,
+		Plan: compile(`SELECT key, value FROM ticks`), Writer: w, Readers: []record.Reader{endless{&end}},
+		Partitions: 1, NoPin: true,
 		EpochInterval: -1, RingSlots: 4, StateBytes: 16 << 20,
 	})
 	full := func() bool {

@@ -84,7 +84,11 @@ func (s Stats) Bottleneck(earlier Stats) Bottleneck {
 	}
 	w := stretchOf(s, earlier, stretch)
 	for _, rule := range []func(*stretched) (Bottleneck, bool){
-		outputLimit, memoryLimit, quarantineLimit, windowsLimit, workLimit,
+		waitLimit(LimitOutput, core.StallOutput, "The writer is the bottleneck: %s waited for it %s."),
+		waitLimit(LimitMemory, core.StallMemory, "Memory is the bottleneck: %s waited for room for new groups %s."),
+		waitLimit(LimitQuarantine, core.StallQuarantine, "The quarantine is the bottleneck: %s waited for room for records "+
+			"that are set aside %s."),
+		windowsLimit, workLimit,
 	} {
 		b, found := rule(w)
 		if found {
@@ -206,38 +210,16 @@ func roughly(d time.Duration) string {
 	return fmt.Sprintf("%.0f h", d.Hours())
 }
 
-func outputLimit(w *stretched) (b Bottleneck, found bool) {
-	a, part := w.most(core.StallOutput)
-	if part < heldShare {
-		return b, false
+// waitLimit makes the rule for agents that wait for something too long. Text says what is the
+// bottleneck; it takes the agent and the part of the time.
+func waitLimit(limit Limit, cause core.Stall, text string) func(w *stretched) (b Bottleneck, found bool) {
+	return func(w *stretched) (b Bottleneck, found bool) {
+		a, part := w.most(cause)
+		if part < heldShare {
+			return b, false
+		}
+		return Bottleneck{limit, a.Name, part, fmt.Sprintf(text, w.describe(a), w.percent(part))}, true
 	}
-	return Bottleneck{
-		LimitOutput, a.Name, part,
-		fmt.Sprintf("The writer is the bottleneck: %s waited for it %s.", w.describe(a), w.percent(part)),
-	}, true
-}
-
-func memoryLimit(w *stretched) (b Bottleneck, found bool) {
-	a, part := w.most(core.StallMemory)
-	if part < heldShare {
-		return b, false
-	}
-	return Bottleneck{
-		LimitMemory, a.Name, part,
-		fmt.Sprintf("Memory is the bottleneck: %s waited for room for new groups %s.", w.describe(a), w.percent(part)),
-	}, true
-}
-
-func quarantineLimit(w *stretched) (b Bottleneck, found bool) {
-	a, part := w.most(core.StallQuarantine)
-	if part < heldShare {
-		return b, false
-	}
-	return Bottleneck{
-		LimitQuarantine, a.Name, part,
-		fmt.Sprintf("The quarantine is the bottleneck: %s waited for room for records that are set aside %s.",
-			w.describe(a), w.percent(part)),
-	}, true
 }
 
 func windowsLimit(w *stretched) (b Bottleneck, found bool) {

@@ -37,7 +37,8 @@ func TestBottleneck(t *testing.T) {
 		{
 			"the sources bring little",
 			[]AgentStats{
-				did("reader/0", 0, s, stalls{core.StallInput: 9 * s}), did("reader/1", 1, 3*s, stalls{core.StallInput: 7 * s}),
+				did("reader/0", 0, s, stalls{core.StallInput: 9 * s}),
+				did("reader/1", 1, 3*s, stalls{core.StallInput: 7 * s}),
 				did("partition/0", 2, s, stalls{core.StallInput: 9 * s}), did("partition/1", 3, s, nil),
 			},
 			false, LimitInput, "",
@@ -46,17 +47,21 @@ func TestBottleneck(t *testing.T) {
 		{
 			"one partition is full",
 			[]AgentStats{
-				did("reader/0", 0, 4*s, stalls{core.StallRing: 6 * s}), did("reader/1", 1, 4*s, stalls{core.StallRing: 5 * s}),
-				did("partition/0", 2, 3*s, stalls{core.StallInput: 7 * s}), did("partition/1", 3, 9900*time.Millisecond, nil),
+				did("reader/0", 0, 4*s, stalls{core.StallRing: 6 * s}),
+				did("reader/1", 1, 4*s, stalls{core.StallRing: 5 * s}),
+				did("partition/0", 2, 3*s, stalls{core.StallInput: 7 * s}),
+				did("partition/1", 3, 9900*time.Millisecond, nil),
 			},
 			false, LimitPartition, "partition/1",
-			"Partition 1 is the bottleneck: its thread worked 99 % of the last 10 s, and reader 0 (a.csv) waited for room " +
+			"Partition 1 is the bottleneck: its thread worked 99 % of the last 10 s, and reader 0 (a.csv) waited " +
+				"for room " +
 				"in a ring 60 %.",
 		},
 		{
 			"the writer is slow, so partitions and readers wait",
 			[]AgentStats{
-				did("reader/0", 0, s, stalls{core.StallRing: 9 * s}), did("reader/1", 1, s, stalls{core.StallRing: 9 * s}),
+				did("reader/0", 0, s, stalls{core.StallRing: 9 * s}),
+				did("reader/1", 1, s, stalls{core.StallRing: 9 * s}),
 				did("partition/0", 2, s, stalls{core.StallOutput: 8 * s}), did("partition/1", 3, s, nil),
 			},
 			false, LimitOutput, "partition/0",
@@ -74,8 +79,10 @@ func TestBottleneck(t *testing.T) {
 		{
 			"two agents share a thread",
 			[]AgentStats{
-				did("reader/0", 0, 6*s, stalls{core.StallRing: 4 * s}), did("partition/0", 0, 3*s, stalls{core.StallInput: s}),
-				did("reader/1", 1, s, stalls{core.StallInput: 9 * s}), did("partition/1", 1, s, stalls{core.StallInput: 9 * s}),
+				did("reader/0", 0, 6*s, stalls{core.StallRing: 4 * s}),
+				did("partition/0", 0, 3*s, stalls{core.StallInput: s}),
+				did("reader/1", 1, s, stalls{core.StallInput: 9 * s}),
+				did("partition/1", 1, s, stalls{core.StallInput: 9 * s}),
 			},
 			false, LimitRunner, "partition/0",
 			"Thread 0 is the bottleneck: its 2 agents worked 90 % of the last 10 s, most of it partition 0; more cores " +
@@ -84,11 +91,13 @@ func TestBottleneck(t *testing.T) {
 		{
 			"windows are held back",
 			[]AgentStats{
-				did("reader/0", 0, s, stalls{core.StallWindows: 7 * s}), did("reader/1", 1, s, stalls{core.StallInput: 9 * s}),
+				did("reader/0", 0, s, stalls{core.StallWindows: 7 * s}),
+				did("reader/1", 1, s, stalls{core.StallInput: 9 * s}),
 				did("partition/0", 2, s, stalls{core.StallInput: 9 * s}),
 			},
 			false, LimitWindows, "reader/0",
-			"Open windows are the bottleneck: reader 0 (a.csv) waited for some to close 70 % of the last 10 s; reader 1 " +
+			"Open windows are the bottleneck: reader 0 (a.csv) waited for some to close 70 % of the last 10 s; " +
+				"reader 1 " +
 				"(b.csv) is the furthest behind in event time.",
 		},
 		{
@@ -111,7 +120,8 @@ func TestBottleneck(t *testing.T) {
 				did("reader/0", 0, s, stalls{core.StallRing: 8 * s}), did("plan/1/partition/0", 1, 9*s, nil),
 			},
 			false, LimitPartition, "plan/1/partition/0",
-			"Plan 1, partition 0 is the bottleneck: its thread worked 90 % of the last 10 s, and reader 0 (a.csv) waited " +
+			"Plan 1, partition 0 is the bottleneck: its thread worked 90 % of the last 10 s, and reader 0 " +
+				"(a.csv) waited " +
 				"for room in a ring 80 %.",
 		},
 		{

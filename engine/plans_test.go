@@ -34,8 +34,9 @@ func bankPlans(t testing.TB) (balances, total *plan.Plan) {
 		&plan.Plan{Source: schema, Aggregates: sum}
 }
 
-// Goal: two plans in one snapshot have the same records. Method: a bank whose transfers never change the total: at each epoch the balances of one plan
-// and the total of the other are 0, and both count the same records. Readers join and leave meanwhile.
+// Goal: two plans in one snapshot have the same records. Method: a bank whose transfers never
+// change the total: at each epoch the balances of one plan and the total of the other are 0, and
+// both count the same records. Readers join and leave meanwhile.
 func TestPlansBank(t *testing.T) {
 	balances, total := bankPlans(t)
 	columns := func(p *plan.Plan) (b, n result.Column[int64]) {
@@ -71,7 +72,8 @@ func TestPlansBank(t *testing.T) {
 			if !ok {
 				t.Fatal("the total is not there")
 			}
-			if sum != 0 || !all.Null(row) && all.Of(row) != 0 || records != allN.Of(row) || uint64(records) != s.Records() ||
+			if sum != 0 || !all.Null(row) && all.Of(row) != 0 || records != allN.Of(row) ||
+				uint64(records) != s.Records() ||
 				of.Epoch() != s.Epoch() || of.Records() != s.Records() {
 				t.Fatalf("epoch %d: %d of %d records in one plan, %d of %d in the other (epoch %d)", s.Epoch(), sum,
 					records, all.Of(row), allN.Of(row), of.Epoch())
@@ -141,8 +143,8 @@ func (c *collected) sorted() []string {
 	return slices.Sorted(slices.Values(c.lines))
 }
 
-// Goal: several plans in one engine write what each writes in an engine of its own, whatever the shape. Method: all kinds of plans together, over polled and
-// pumped readers, in several shapes.
+// Goal: several plans in one engine write what each writes in an engine of its own, whatever the
+// shape. Method: all kinds of plans together, over polled and pumped readers, in several shapes.
 func TestPlansTwin(t *testing.T) {
 	const most = 30_000
 	readers := func() []record.Reader {
@@ -208,8 +210,8 @@ func TestPlansTwin(t *testing.T) {
 	}
 }
 
-// Goal: a plan that fails ends alone, because it has no memory or because its writer fails; Wait says so, the others have everything, and its
-// snapshot says why it stands still.
+// Goal: a plan that fails ends alone, because it has no memory or because its writer fails; Wait
+// says so, the others have everything, and its snapshot says why it stands still.
 func TestPlanFailsAlone(t *testing.T) {
 	const most = 200_000
 	many, err := query.Compile(`SELECT value, key, count(*) AS n FROM timed GROUP BY value, key`, timedSchema)
@@ -236,7 +238,8 @@ func TestPlanFailsAlone(t *testing.T) {
 			Partitions: partitions, Cores: 2, NoPin: true, EpochInterval: time.Millisecond,
 		})
 		err := e.Wait()
-		if err == nil || !strings.Contains(err.Error(), "plan 0 (timed)") || !strings.Contains(err.Error(), "no room") ||
+		if err == nil || !strings.Contains(err.Error(), "plan 0 (timed)") ||
+			!strings.Contains(err.Error(), "no room") ||
 			!errors.Is(err, broken) || !strings.Contains(err.Error(), "plan 2") {
 			t.Fatalf("%v", err)
 		}
@@ -261,7 +264,8 @@ func TestPlanFailsAlone(t *testing.T) {
 	}
 }
 
-// Goal: a plan with a LIMIT that has been reached does not stop the others; when no plan takes anything the readers stop.
+// Goal: a plan with a LIMIT that has been reached does not stop the others; when no plan takes
+// anything the readers stop.
 func TestPlansLimit(t *testing.T) {
 	compile := func(text string) *plan.Plan {
 		p, err := query.Compile(text, timedSchema)
@@ -304,7 +308,10 @@ func TestPlansLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := e.Stats()
-	if got := late[0].Load(); got == 0 || uint64(got) != func() uint64 { c := st.Plans[0].Counters(); return c.Late }() {
+	if got := late[0].Load(); got == 0 || uint64(got) != func() uint64 {
+		c := st.Plans[0].Counters()
+		return c.Late
+	}() {
 		t.Errorf("%d late records of plan 0", got)
 	}
 	if got := late[1].Load(); got != 0 {
@@ -318,13 +325,22 @@ func TestPlansFaults(t *testing.T) {
 	sums := sumPlan()
 	reader := []record.Reader{ends(1, 1)}
 	for want, cfg := range map[string]engine.Config{
-		"only one of the fields":                {Plan: total, Plans: []engine.PlanConfig{{Plan: balances}}},
-		"are set in Plans":                      {Exchange: plan.ExchangeFold, Plans: []engine.PlanConfig{{Plan: balances}}},
-		"plan 1: no plan":                       {Plans: []engine.PlanConfig{{Plan: balances}, {}}},
-		"plans 0 and 1 are the same":            {Plans: []engine.PlanConfig{{Plan: balances}, {Plan: balances}}},
-		"different sources: column 0":           {Plans: []engine.PlanConfig{{Plan: balances}, {Plan: sums}}},
-		"Rebalance is for one plan":             {Rebalance: true, Plans: []engine.PlanConfig{{Plan: balances}, {Plan: total}}},
-		"State keeps one plan":                  {State: engine.Dir(t.TempDir()), Plans: []engine.PlanConfig{{Plan: balances}, {Plan: total}}},
+		"only one of the fields": {Plan: total, Plans: []engine.PlanConfig{{Plan: balances}}},
+		"are set in Plans": {
+			Exchange: plan.ExchangeFold,
+			Plans:    []engine.PlanConfig{{Plan: balances}},
+		},
+		"plan 1: no plan":             {Plans: []engine.PlanConfig{{Plan: balances}, {}}},
+		"plans 0 and 1 are the same":  {Plans: []engine.PlanConfig{{Plan: balances}, {Plan: balances}}},
+		"different sources: column 0": {Plans: []engine.PlanConfig{{Plan: balances}, {Plan: sums}}},
+		"Rebalance is for one plan": {
+			Rebalance: true,
+			Plans:     []engine.PlanConfig{{Plan: balances}, {Plan: total}},
+		},
+		"State keeps one plan": {
+			State: engine.Dir(t.TempDir()),
+			Plans: []engine.PlanConfig{{Plan: balances}, {Plan: total}},
+		},
 		"plan 0: 5 bytes":                       {Plans: []engine.PlanConfig{{Plan: balances, StateBytes: 5}}},
 		fmt.Sprint(engine.MaxPlans+1, " plans"): {Plans: make([]engine.PlanConfig, engine.MaxPlans+1)},
 	} {
@@ -384,9 +400,10 @@ func TestPlansAllocations(t *testing.T) {
 }
 
 // Goal: a plan that is added while the engine runs begins at one moment for all readers, and agrees
-// with the other plans from then on. Method: the bank; every few epochs a plan is added, of balances
-// and of totals in turn, while readers join and leave. In each snapshot the records that a plan has
-// counted are those of the first plan since the plan's beginning, and its sums are 0.
+// with the other plans from then on. Method: the bank; every few epochs a plan is added, of
+// balances and of totals in turn, while readers join and leave. In each snapshot the records that a
+// plan has counted are the records of the first plan since the plan's beginning, and its sums are
+// 0.
 func TestAddPlanBank(t *testing.T) {
 	for _, exchange := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeFold, plan.ExchangeRoute} {
 		balances, _ := bankPlans(t)
@@ -435,8 +452,10 @@ func TestAddPlanBank(t *testing.T) {
 					}
 					count += n.Of(row)
 				}
-				if b, ok := before[p]; ok && (sum != 0 || uint64(count) != s.Records()-b || of.Records() != uint64(count)) {
-					t.Fatalf("%v: epoch %d: sum %d of %d records (%d), expected 0 of %d", exchange, s.Epoch(), sum, count,
+				if b, ok := before[p]; ok &&
+					(sum != 0 || uint64(count) != s.Records()-b || of.Records() != uint64(count)) {
+					t.Fatalf("%v: epoch %d: sum %d of %d records (%d), expected 0 of %d", exchange, s.Epoch(), sum,
+						count,
 						of.Records(), s.Records()-b)
 				} else if sum != 0 {
 					t.Fatalf("%v: epoch %d: sum %d", exchange, s.Epoch(), sum)

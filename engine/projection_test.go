@@ -21,9 +21,9 @@ func (r *toldReader) Columns(read []bool)                       { r.read = read 
 func (r *toldReader) Read(context.Context, *record.Batch) error { return io.EOF }
 func (r *toldReader) Close() error                              { return nil }
 
-// Goal: a reader is told exactly the columns that a plan reads, and is told
-// nothing if late records or a route need them all. Method: queries of every kind, beside what EXPLAIN says, or what is expected if EXPLAIN
-// says nothing.
+// Goal: a reader is told exactly the columns that a plan reads, and is told nothing if late records
+// or a route need them all. Method: queries of every kind, beside what EXPLAIN says, or what is
+// expected if EXPLAIN says nothing.
 func TestColumnsRead(t *testing.T) {
 	schema, err := query.Columns("s", "a bigint not null, b text, c double precision, d decimal(9,2), at timestamp "+
 		"not null, e boolean")

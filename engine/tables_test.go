@@ -201,7 +201,8 @@ func TestTableVersionsOfPlans(t *testing.T) {
 			}
 		}
 		if s.Epoch() == last+1 && grown > 1 {
-			t.Fatalf("epoch %d has records with %d versions, expected one: %v after %v", s.Epoch(), grown, first, before)
+			t.Fatalf("epoch %d has records with %d versions, expected one: %v after %v", s.Epoch(), grown, first,
+				before)
 		} else if s.Epoch() == last+1 && grown == 1 {
 			compared++
 		}

@@ -53,7 +53,8 @@ func TestWatermarks(t *testing.T) {
 		Plan: &plan.Plan{
 			Source: schema, Aggregates: []plan.Aggregate{{Func: plan.Count, Name: "n"}},
 			Window: &plan.Window{
-				Windows: plan.Windows{Kind: plan.Tumbling, Size: 10 * time.Second}, Column: "at", OutOfOrder: 2 * time.Second,
+				Windows: plan.Windows{Kind: plan.Tumbling, Size: 10 * time.Second}, Column: "at",
+				OutOfOrder: 2 * time.Second,
 			},
 		},
 		Partitions: 1, Cores: 1, NoPin: true, Readers: []record.Reader{a, b}, EpochInterval: time.Millisecond,

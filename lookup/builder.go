@@ -20,6 +20,9 @@ const (
 	// MaxRows bounds the rows of a version.
 	MaxRows = 1 << 30
 
+	// DefaultMaxBytes is what the rows of a load may take if Config.MaxBytes does not say it.
+	DefaultMaxBytes = 1 << 30
+
 	// MaxTextBytes bounds the bytes of all texts of a version, because a view has 32 bits.
 	MaxTextBytes = math.MaxUint32
 )
@@ -31,8 +34,9 @@ const maxShared = 4096
 // A Builder takes the rows of a load.
 type Builder struct {
 	shape *shape
-	// limit bounds the rows.
-	limit  int
+	// limit bounds the rows, and most the bytes.
+	limit, most int
+
 	rows   []uint64
 	hashes []uint64
 	texts  []byte
@@ -44,8 +48,8 @@ type Builder struct {
 	lines []int64
 }
 
-func newBuilder(s *shape, limit int) *Builder {
-	b := &Builder{shape: s, limit: limit}
+func newBuilder(s *shape, limit, most int) *Builder {
+	b := &Builder{shape: s, limit: limit, most: most}
 	b.shared = make([]map[string]uint64, s.schema.Len())
 	for i := range b.shared {
 		b.shared[i] = map[string]uint64{}
@@ -141,6 +145,10 @@ func (b *Builder) check(batch *record.Batch) error {
 				}
 			}
 		}
+	}
+	if bytes := 8*len(b.rows) + len(b.texts) + 8*batch.Len()*b.shape.stride; bytes > b.most {
+		return fmt.Errorf("lookup: table %q needs more than %d bytes for %d rows, which is its limit (MaxBytes, or "+
+			"the option max.bytes)", s.Name(), b.most, b.Len()+batch.Len())
 	}
 	if b.Len()+batch.Len() > b.limit {
 		return fmt.Errorf("lookup: table %q has more than %d rows, which is its limit", s.Name(), b.limit)

@@ -39,6 +39,7 @@
 // bytes more for each fixed column of the key and 24 for a text of it, and 8 bytes if any column
 // may be NULL; there is room for a quarter more rows. While a table is loaded again, the rows exist
 // three times for a moment: in the old version, as they are loaded, and in the new version.
+// Config.MaxBytes bounds them.
 //
 // # Threads
 //

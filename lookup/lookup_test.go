@@ -101,7 +101,7 @@ func TestFind(t *testing.T) {
 // Goal: keys whose hashes are equal are told apart, and found.
 func TestEqualHashes(t *testing.T) {
 	table := tableOf(t, func() ([]account, error) { return nil, nil }, "id")
-	b := newBuilder(table.shape, 100)
+	b := newBuilder(table.shape, 100, DefaultMaxBytes)
 	err := Rows(func(context.Context) ([]account, error) { return accounts(10), nil })(t.Context(), b)
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func TestEqualHashes(t *testing.T) {
 			t.Errorf("key %d: found %v, the row of key %d", k, differs[i] == 0, v.Word(places[i], 0))
 		}
 	}
-	b = newBuilder(table.shape, 100)
+	b = newBuilder(table.shape, 100, DefaultMaxBytes)
 	twice := append(accounts(4), account{ID: 6})
 	if err := Rows(func(context.Context) ([]account, error) { return twice, nil })(t.Context(), b); err != nil {
 		t.Fatal(err)
@@ -170,7 +170,23 @@ func TestBadLoads(t *testing.T) {
 			"the key 'a', 2 comes twice",
 		},
 		"a key that is NULL": {[]string{"rate"}, load(account{ID: 1}), "column rate of record 1 is NULL"},
-		"too many rows":      {[]string{"id"}, load(accounts(101)...), "more than 100 rows"},
+		"too many bytes": {
+			[]string{"id"}, func(_ context.Context, b *Builder) error {
+				batch := record.NewBatch(schema, 4)
+				for id := range int64(2) {
+					batch.Reset()
+					batch.Add(3000)
+					batch.SetInt64(0, id)
+					batch.SetString(1, strings.Repeat(string(rune('a'+id)), 3000))
+					batch.SetNull(2)
+					if err := b.Append(batch); err != nil {
+						return err
+					}
+				}
+				return b.Append(batch)
+			}, "needs more than 4096 bytes",
+		},
+		"too many rows": {[]string{"id"}, load(accounts(101)...), "more than 100 rows"},
 		"an error": {[]string{"id"}, func(context.Context, *Builder) error {
 			return errors.New("no connection")
 		}, "no connection"},
@@ -189,7 +205,7 @@ func TestBadLoads(t *testing.T) {
 			return b.Append(batch)
 		}, "line 7: no number"},
 	} {
-		table, err := New(Config{Schema: schema, Key: c.key, Load: c.load, MaxRows: 100})
+		table, err := New(Config{Schema: schema, Key: c.key, Load: c.load, MaxRows: 100, MaxBytes: 4096})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -357,8 +373,8 @@ func TestLoadThatHangs(t *testing.T) {
 	})
 }
 
-// Goal: a user whose context ends does not wait for the load of another, and a load that was given up
-// and goes on holds nobody up. The user code is told by its context.
+// Goal: a user whose context ends does not wait for the load of another, and a load that was given
+// up and goes on holds nobody up. The user code is told by its context.
 func TestLoadsOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -405,8 +421,9 @@ func TestUseOfStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fails := false
 		table, err := New(Config{
-			Schema: schemaOf[account](t, "accounts"), Key: []string{"id"}, Refresh: time.Minute, MaxStale: 2 * time.Minute,
-			OnStale: FailStale, Load: Rows(func(context.Context) ([]account, error) {
+			Schema: schemaOf[account](t, "accounts"), Key: []string{"id"}, Refresh: time.Minute,
+			MaxStale: 2 * time.Minute,
+			OnStale:  FailStale, Load: Rows(func(context.Context) ([]account, error) {
 				if fails {
 					return nil, errors.New("no connection")
 				}

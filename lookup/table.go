@@ -1,10 +1,10 @@
 package lookup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -52,11 +52,16 @@ type Config struct {
 	OnStale Stale
 
 	// OnEvent is told about each load, and when the table is stale. It is called by a goroutine of
-	// the table, one call at a time, and should return soon. It must not call Reload. A panic in it is dropped.
+	// the table, one call at a time, and should return soon. It must not call Reload. A panic in it
+	// is dropped.
 	OnEvent func(Event)
 
 	// MaxRows bounds the rows; 0 means MaxRows. A load that has more fails.
 	MaxRows int
+
+	// MaxBytes bounds the memory of the rows that are being loaded, and so, about, the memory of a
+	// version; 0 means DefaultMaxBytes. A load that needs more fails.
+	MaxBytes int
 }
 
 // An EventKind says what has happened to a table.
@@ -172,6 +177,9 @@ func (c *Config) faults() (faults []error) {
 	}
 	if c.OnStale > FailStale {
 		fault("OnStale is %d, expected KeepStale or FailStale", c.OnStale)
+	}
+	if c.MaxBytes < 0 {
+		fault("MaxBytes is %d, expected 0 or more", c.MaxBytes)
 	}
 	if c.MaxRows < 0 || c.MaxRows > MaxRows {
 		fault("MaxRows is %d, expected 0 to %d", c.MaxRows, uint64(MaxRows))
@@ -295,10 +303,6 @@ func (t *Table) load(ctx context.Context, c Config) (*Version, error) {
 	if c.Load == nil {
 		return nil, fmt.Errorf("lookup: table %q has no Load", t.Name())
 	}
-	limit := c.MaxRows
-	if limit == 0 {
-		limit = min(MaxRows, math.MaxInt)
-	}
 	type outcome struct {
 		v   *Version
 		err error
@@ -319,7 +323,7 @@ func (t *Table) load(ctx context.Context, c Config) (*Version, error) {
 			}
 			done <- o
 		}()
-		b := newBuilder(t.shape, limit)
+		b := newBuilder(t.shape, cmp.Or(c.MaxRows, MaxRows), cmp.Or(c.MaxBytes, DefaultMaxBytes))
 		err := c.Load(ctx, b)
 		if err == nil {
 			o.v, err = b.build(number)

@@ -168,7 +168,8 @@ func TestText(t *testing.T) {
 		{"prometheus", prom, `velo_job_state{job_name="j",state="failed"} 0` + "\n"},
 		{
 			"openmetrics", open,
-			"# TYPE velo_agent_busy_seconds counter\n# UNIT velo_agent_busy_seconds seconds\n# HELP velo_agent_busy_seconds ",
+			"# TYPE velo_agent_busy_seconds counter\n# UNIT velo_agent_busy_seconds seconds\n# HELP " +
+				"velo_agent_busy_seconds ",
 		},
 		{"openmetrics", open, "\n# EOF\n"},
 	} {
@@ -194,7 +195,10 @@ func TestText(t *testing.T) {
 // the end of its name, and its name is said once.
 func TestFamilies(t *testing.T) {
 	seen := map[string]int{}
-	p := &Process{Version: "1", Commit: "c", Go: "go1", Server: &Server{Requests: 5}, Protocols: []Protocol{{Name: "pg"}}}
+	p := &Process{
+		Version: "1", Commit: "c", Go: "go1", Server: &Server{Requests: 5},
+		Protocols: []Protocol{{Name: "pg"}},
+	}
 	Visit(p, []Job{jobOf("j", statsOf(2, 2, 1))}, true, func(f *Family, labels []string, _ float64) {
 		seen[f.Name]++
 		if len(labels) != len(f.Labels) {
@@ -212,7 +216,8 @@ func TestFamilies(t *testing.T) {
 			t.Errorf("%s has a label that Prometheus sets itself: %v", f.Name, f.Labels)
 		case f.Unit != "" && !strings.HasSuffix(f.Name, "_"+f.Unit):
 			t.Errorf("%s has the unit %s", f.Name, f.Unit)
-		case strings.HasSuffix(f.Name, "_total") || !strings.HasPrefix(f.Name, "velo_") || !strings.HasSuffix(f.Help, "."):
+		case strings.HasSuffix(f.Name, "_total") || !strings.HasPrefix(f.Name, "velo_") ||
+			!strings.HasSuffix(f.Help, "."):
 			t.Errorf("%s: %s", f.Name, f.Help)
 		}
 		names[f.Name] = true
@@ -292,7 +297,8 @@ func TestSet(t *testing.T) {
 	})
 	w = get(http.MethodGet, "/metrics", "")
 	for _, want := range []string{
-		`velo_build_info{version="v1",commit="abc",go="go1.26"} 1`, "velo_http_requests_total 7", "velo_queries_running 0",
+		`velo_build_info{version="v1",commit="abc",go="go1.26"} 1`, "velo_http_requests_total 7",
+		"velo_queries_running 0",
 	} {
 		if !strings.Contains(w.Body.String(), want+"\n") {
 			t.Errorf("there is no %s in\n%s", want, w.Body)

@@ -84,8 +84,10 @@ func TestChaos(t *testing.T) {
 func misbehave(ctx context.Context, h *host, r *rand.Rand) {
 	sleep := func() { time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond) }
 	sql := []string{
-		"SELECT * FROM volumes", "SELECT * FROM volumes ORDER BY turnover DESC", "SELECT count(*) FROM sizes", "SELECT pg_sleep(5)",
-		"SELECT * FROM pg_class a, pg_class b, pg_class c", "COPY (SUBSCRIBE volumes) TO STDOUT", "BEGIN; SELECT * FROM sizes",
+		"SELECT * FROM volumes", "SELECT * FROM volumes ORDER BY turnover DESC", "SELECT count(*) FROM sizes",
+		"SELECT pg_sleep(5)",
+		"SELECT * FROM pg_class a, pg_class b, pg_class c", "COPY (SUBSCRIBE volumes) TO STDOUT",
+		"BEGIN; SELECT * FROM sizes",
 	}[r.IntN(7)]
 	if r.IntN(2) == 0 { // one that cancels
 		c, err := pgx.Connect(ctx, h.url())

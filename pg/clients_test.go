@@ -257,8 +257,8 @@ func fetchJar(t *testing.T) string {
 	return jar
 }
 
-// Goal: the libraries of Python read views. VELO_PYTHON is a Python that has them; otherwise python3
-// is asked. Those that it does not have are skipped.
+// Goal: the libraries of Python read views. VELO_PYTHON is a Python that has them; otherwise
+// python3 is asked. Those that it does not have are skipped.
 func TestPython(t *testing.T) {
 	python := os.Getenv("VELO_PYTHON")
 	if python == "" {
@@ -273,7 +273,8 @@ func TestPython(t *testing.T) {
 			"psycopg3.py",
 			[]string{"psycopg"},
 			[]string{
-				"in a transaction 20 INTRANS", "after it IDLE", "a cursor 20", "copied 20", "stream 20", "a pipeline 20",
+				"in a transaction 20 INTRANS", "after it IDLE", "a cursor 20", "copied 20", "stream 20",
+				"a pipeline 20",
 			},
 		},
 		{"asyncpg_client.py", []string{"asyncpg"}, []string{"a cursor 20", "catalog volumes ['a', None]"}},

@@ -18,7 +18,8 @@ func TestTexts(t *testing.T) {
 	}
 	st := &style{zone: time.UTC, utc: true}
 	for f, want := range map[float64]string{
-		0: "0", 1: "1", -1.5: "-1.5", 100000: "100000", 1e14: "100000000000000", 1e15: "1e+15", 1e20: "1e+20", 1e-4: "0.0001",
+		0: "0", 1: "1", -1.5: "-1.5", 100000: "100000", 1e14: "100000000000000", 1e15: "1e+15", 1e20: "1e+20",
+		1e-4: "0.0001",
 		1e-5: "1e-05", 123456789012345680: "1.2345678901234568e+17", math.Inf(1): "Infinity", math.Inf(-1): "-Infinity",
 		math.Nextafter(0.3, 1): "0.30000000000000004",
 	} {
@@ -37,7 +38,10 @@ func TestTexts(t *testing.T) {
 		{time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC), time.UTC, "2026-03-02 09:30:00+00"},
 		{time.Date(2026, 3, 2, 9, 30, 0, 250_000_999, time.UTC), time.UTC, "2026-03-02 09:30:00.25+00"},
 		{time.Date(2026, 7, 2, 9, 30, 0, 1000, time.UTC), berlin, "2026-07-02 11:30:00.000001+02"},
-		{time.Date(2026, 7, 2, 9, 30, 0, 0, time.UTC), time.FixedZone("", -(3*3600 + 30*60)), "2026-07-02 06:00:00-03:30"},
+		{
+			time.Date(2026, 7, 2, 9, 30, 0, 0, time.UTC), time.FixedZone("", -(3*3600 + 30*60)),
+			"2026-07-02 06:00:00-03:30",
+		},
 		{time.Date(1969, 12, 31, 23, 59, 59, 999_999_999, time.UTC), time.UTC, "1969-12-31 23:59:59.999999+00"},
 		{time.Date(1890, 1, 1, 0, 0, 0, 0, time.UTC), berlin, "1890-01-01 00:53:28+00:53:28"},
 		{time.Date(1680, 1, 1, 0, 0, 0, 0, time.UTC), time.UTC, "1680-01-01 00:00:00+00"},
@@ -54,7 +58,10 @@ func TestNumeric(t *testing.T) {
 	types := pgtype.NewMap()
 	get := func() *pgtype.Map { return types }
 	for scale := range uint8(19) {
-		for _, n := range []int64{0, 1, -1, 9, 10, 9999, 10000, 10001, 123456789, -100000000, 999999999999999999, 1e17, 12340000} {
+		for _, n := range []int64{
+			0, 1, -1, 9, 10, 9999, 10000, 10001, 123456789, -100000000, 999999999999999999, 1e17,
+			12340000,
+		} {
 			d := record.Decimal{Unscaled: n, Scale: scale}
 			var got pgtype.Numeric
 			err := types.Scan(oidNumeric, formatBinary, appendNumeric(nil, d), &got)
@@ -146,7 +153,8 @@ func TestParameterTexts(t *testing.T) {
 func TestZones(t *testing.T) {
 	at := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
 	for name, want := range map[string]int{
-		"UTC": 0, "gmt": 0, "Europe/Berlin": 7200, "GMT-02:00": 7200, "UTC+3": -10800, "<+05>-5": 18000, "5.5": 19800, "-3": -10800,
+		"UTC": 0, "gmt": 0, "Europe/Berlin": 7200, "GMT-02:00": 7200, "UTC+3": -10800, "<+05>-5": 18000, "5.5": 19800,
+		"-3": -10800,
 	} {
 		_, zone, ok := zoneOf(name)
 		if !ok {

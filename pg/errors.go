@@ -82,8 +82,8 @@ var (
 	errShutdown = errors.New("terminating connection because the server is stopping")
 )
 
-// asError gives an error its SQLSTATE. ctx is that of the statement: if it has ended, its cause is
-// the reason.
+// asError gives an error its SQLSTATE. ctx is the context of the statement: if it has ended, its
+// cause is the reason.
 func asError(ctx context.Context, err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {

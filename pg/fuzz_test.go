@@ -40,7 +40,8 @@ func (*pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "
 
 // messages are those that the fuzzer puts together; the last byte of the input chooses.
 var messages = []pgproto3.FrontendMessage{
-	&pgproto3.Sync{}, &pgproto3.Flush{}, &pgproto3.Parse{Query: "SELECT $1::int"}, &pgproto3.Parse{Name: "a", Query: "SELECT 1"},
+	&pgproto3.Sync{}, &pgproto3.Flush{}, &pgproto3.Parse{Query: "SELECT $1::int"},
+	&pgproto3.Parse{Name: "a", Query: "SELECT 1"},
 	&pgproto3.Bind{}, &pgproto3.Bind{PreparedStatement: "a", DestinationPortal: "p"},
 	&pgproto3.Bind{Parameters: [][]byte{[]byte("1")}}, &pgproto3.Describe{ObjectType: 'P'},
 	&pgproto3.Describe{ObjectType: 'S', Name: "a"}, &pgproto3.Execute{}, &pgproto3.Execute{Portal: "p", MaxRows: 1},
@@ -54,7 +55,8 @@ var messages = []pgproto3.FrontendMessage{
 	&pgproto3.Query{
 		String: "COPY (SELECT relname FROM pg_class) TO STDOUT",
 	}, &pgproto3.CopyData{}, &pgproto3.CopyFail{},
-	&pgproto3.FunctionCall{}, &pgproto3.Parse{Query: "FETCH 1 FROM c"}, &pgproto3.Query{String: "SET TimeZone = 'Asia/Tokyo'"},
+	&pgproto3.FunctionCall{}, &pgproto3.Parse{Query: "FETCH 1 FROM c"},
+	&pgproto3.Query{String: "SET TimeZone = 'Asia/Tokyo'"},
 	&pgproto3.Query{String: "SELECT a.relname FROM pg_class a LEFT JOIN pg_index i ON i.indrelid = a.oid"},
 	&pgproto3.Parse{Query: "SELECT symbol FROM volumes WHERE n = $1"}, &pgproto3.Parse{Query: ""},
 }

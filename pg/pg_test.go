@@ -452,7 +452,10 @@ func TestMessages(t *testing.T) {
 		},
 		{
 			"an empty statement in the extended protocol",
-			[]pgproto3.FrontendMessage{parse("", ""), &pgproto3.Bind{}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Execute{}, sync},
+			[]pgproto3.FrontendMessage{
+				parse("", ""), &pgproto3.Bind{}, &pgproto3.Describe{ObjectType: 'P'},
+				&pgproto3.Execute{}, sync,
+			},
 			"ParseComplete, BindComplete, NoData, EmptyQueryResponse, I",
 		},
 		{
@@ -477,7 +480,10 @@ func TestMessages(t *testing.T) {
 		},
 		{
 			"a bad parameter",
-			[]pgproto3.FrontendMessage{parse("", "SELECT $1::int"), &pgproto3.Bind{Parameters: [][]byte{[]byte("x")}}, sync},
+			[]pgproto3.FrontendMessage{
+				parse("", "SELECT $1::int"), &pgproto3.Bind{Parameters: [][]byte{[]byte("x")}},
+				sync,
+			},
 			"ParseComplete, ErrorResponse 22P02, I",
 		},
 		{
@@ -503,13 +509,17 @@ func TestMessages(t *testing.T) {
 		},
 		{
 			"too many statements",
-			[]pgproto3.FrontendMessage{parse("a", "SELECT 1"), parse("b", "SELECT 1"), parse("c", "SELECT 1"), parse("d", ""), sync},
+			[]pgproto3.FrontendMessage{
+				parse("a", "SELECT 1"), parse("b", "SELECT 1"), parse("c", "SELECT 1"),
+				parse("d", ""), sync,
+			},
 			"ParseComplete, ParseComplete, ParseComplete, ErrorResponse 54000, I",
 		},
 		{
 			"too many portals",
 			[]pgproto3.FrontendMessage{
-				query("BEGIN"), parse("", "SELECT 1"), &pgproto3.Bind{DestinationPortal: "a"}, &pgproto3.Bind{DestinationPortal: "b"},
+				query("BEGIN"), parse("", "SELECT 1"), &pgproto3.Bind{DestinationPortal: "a"},
+				&pgproto3.Bind{DestinationPortal: "b"},
 				&pgproto3.Bind{DestinationPortal: "c"}, &pgproto3.Bind{DestinationPortal: "d"}, sync,
 			},
 			"CommandComplete BEGIN, T",
@@ -534,27 +544,34 @@ func TestMessages(t *testing.T) {
 		},
 		{
 			"cursors",
-			[]pgproto3.FrontendMessage{query("BEGIN; DECLARE c CURSOR FOR SELECT n FROM volumes; FETCH c; MOVE c; FETCH ALL c; CLOSE c; COMMIT")},
+			[]pgproto3.FrontendMessage{query(
+				"BEGIN; DECLARE c CURSOR FOR SELECT n FROM volumes; FETCH c; MOVE c; FETCH ALL c; CLOSE c; COMMIT")},
 			"CommandComplete BEGIN, CommandComplete DECLARE CURSOR, RowDescription, DataRow, CommandComplete FETCH 1, " +
-				"CommandComplete MOVE 1, RowDescription, CommandComplete FETCH 0, CommandComplete CLOSE CURSOR, CommandComplete COMMIT, I",
+				"CommandComplete MOVE 1, RowDescription, CommandComplete FETCH 0, CommandComplete CLOSE CURSOR, " +
+				"CommandComplete COMMIT, I",
 		},
 		{
 			"a FETCH that is prepared",
 			[]pgproto3.FrontendMessage{
-				query("BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 5)"), parse("", "FETCH 2 FROM c"), &pgproto3.Bind{},
+				query("BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 5)"), parse("", "FETCH 2 FROM c"),
+				&pgproto3.Bind{},
 				&pgproto3.Execute{}, &pgproto3.Bind{}, &pgproto3.Execute{}, sync,
 			},
 			"CommandComplete BEGIN, CommandComplete DECLARE CURSOR, T",
 		},
 		{
 			"prepare and execute",
-			[]pgproto3.FrontendMessage{query("PREPARE p (text) AS SELECT n FROM volumes WHERE symbol = $1; EXECUTE p('S1'); DEALLOCATE p")},
+			[]pgproto3.FrontendMessage{query(
+				"PREPARE p (text) AS SELECT n FROM volumes WHERE symbol = $1; EXECUTE p('S1'); DEALLOCATE p")},
 			"CommandComplete PREPARE, RowDescription, DataRow, CommandComplete SELECT 1, CommandComplete DEALLOCATE, I",
 		},
 		{
 			"what poolers send",
-			[]pgproto3.FrontendMessage{query("SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; DISCARD ALL; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()")},
-			"CommandComplete SET, CommandComplete RESET, CommandComplete DISCARD ALL, CommandComplete RESET, CommandComplete UNLISTEN, RowDescription, DataRow, CommandComplete SELECT 1, I",
+			[]pgproto3.FrontendMessage{query(
+				"SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; DISCARD ALL; RESET ALL; UNLISTEN *; SELECT " +
+					"pg_advisory_unlock_all()")},
+			"CommandComplete SET, CommandComplete RESET, CommandComplete DISCARD ALL, CommandComplete RESET, " +
+				"CommandComplete UNLISTEN, RowDescription, DataRow, CommandComplete SELECT 1, I",
 		},
 	} {
 		c := dial(t, h.addr)
@@ -563,7 +580,8 @@ func TestMessages(t *testing.T) {
 			t.Errorf("%s: %s\nwant %s", test.what, got, test.want)
 		}
 		if test.what == "a FETCH that is prepared" {
-			want := "ParseComplete, BindComplete, DataRow, DataRow, CommandComplete FETCH 2, BindComplete, DataRow, DataRow, " +
+			want := "ParseComplete, BindComplete, DataRow, DataRow, CommandComplete FETCH 2, BindComplete, DataRow, " +
+				"DataRow, " +
 				"CommandComplete FETCH 2, T"
 			if got := c.until(); got != want {
 				t.Errorf("%s: %s\nwant %s", test.what, got, want)
@@ -588,20 +606,21 @@ func TestHostile(t *testing.T) {
 	h := serve(t, 2, pg.Config{Limits: pg.Limits{Message: 1 << 16, Startup: 200 * time.Millisecond}})
 	start := "\x00\x00\x00\x10\x00\x03\x00\x00user\x00a\x00\x00"
 	for what, bytes := range map[string]string{
-		"a length of -2 for a parameter": start + "P\x00\x00\x00\x08\x00\x00\x00\x00" + "B\x00\x00\x00\x10\x00\x00\x00\x00\x00\x01\xff\xff\xff\xfe\x00\x00",
-		"a message of 2 GiB":             start + "Q\x7f\xff\xff\xff",
-		"a message with a length of 0":   start + "Q\x00\x00\x00\x00",
-		"an unknown type":                start + "\xff\x00\x00\x00\x04",
-		"a query without its end":        start + "Q\x00\x00\x00\x05x",
-		"no user":                        "\x00\x00\x00\x09\x00\x03\x00\x00\x00",
-		"a startup message without end":  "\x00\x00\x00\x0e\x00\x03\x00\x00user\x00a",
-		"protocol 2":                     "\x00\x00\x00\x09\x00\x02\x00\x00\x00",
-		"HTTP":                           "GET / HTTP/1.1\r\n\r\n",
-		"a startup of nothing":           "\x00\x00\x00\x04",
-		"a cancel that is too short":     "\x00\x00\x00\x08\x04\xd2\x16\x2e",
-		"many requests for GSS":          strings.Repeat("\x00\x00\x00\x08\x04\xd2\x16\x30", 100),
-		"silence":                        "",
-		"half a startup":                 "\x00\x00\x00\x10\x00\x03",
+		"a length of -2 for a parameter": start + "P\x00\x00\x00\x08\x00\x00\x00\x00" +
+			"B\x00\x00\x00\x10\x00\x00\x00\x00\x00\x01\xff\xff\xff\xfe\x00\x00",
+		"a message of 2 GiB":            start + "Q\x7f\xff\xff\xff",
+		"a message with a length of 0":  start + "Q\x00\x00\x00\x00",
+		"an unknown type":               start + "\xff\x00\x00\x00\x04",
+		"a query without its end":       start + "Q\x00\x00\x00\x05x",
+		"no user":                       "\x00\x00\x00\x09\x00\x03\x00\x00\x00",
+		"a startup message without end": "\x00\x00\x00\x0e\x00\x03\x00\x00user\x00a",
+		"protocol 2":                    "\x00\x00\x00\x09\x00\x02\x00\x00\x00",
+		"HTTP":                          "GET / HTTP/1.1\r\n\r\n",
+		"a startup of nothing":          "\x00\x00\x00\x04",
+		"a cancel that is too short":    "\x00\x00\x00\x08\x04\xd2\x16\x2e",
+		"many requests for GSS":         strings.Repeat("\x00\x00\x00\x08\x04\xd2\x16\x30", 100),
+		"silence":                       "",
+		"half a startup":                "\x00\x00\x00\x10\x00\x03",
 	} {
 		conn, err := net.Dial("tcp", h.addr)
 		must(t, err)
@@ -710,7 +729,7 @@ func TestStartup(t *testing.T) {
 	}
 }
 
-// Goal: there may be only so many clients, and the next hears it.
+// Goal: the number of clients is bounded, and one too many is told.
 func TestTooMany(t *testing.T) {
 	h := serve(t, 1, pg.Config{Limits: pg.Limits{Connections: 2}})
 	a, b := connect(t, h), connect(t, h)
@@ -778,17 +797,24 @@ func TestPieces(t *testing.T) {
 	c := dial(t, h.addr)
 	for _, text := range []string{
 		"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET LOCAL TIME ZONE 'UTC'", "SET my . x = - 1 , b",
-		"SET SESSION AUTHORIZATION DEFAULT", "SHOW SESSION AUTHORIZATION", "SHOW TRANSACTION ISOLATION LEVEL", "RESET TIME ZONE",
-		"BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE , READ ONLY", "COMMIT AND NO CHAIN", "ROLLBACK WORK TO SAVEPOINT a",
+		"SET SESSION AUTHORIZATION DEFAULT", "SHOW SESSION AUTHORIZATION", "SHOW TRANSACTION ISOLATION LEVEL",
+		"RESET TIME ZONE",
+		"BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE , READ ONLY", "COMMIT AND NO CHAIN",
+		"ROLLBACK WORK TO SAVEPOINT a",
 		"SAVEPOINT a", "RELEASE SAVEPOINT a", "DISCARD ALL", "DEALLOCATE PREPARE ALL",
 		"PREPARE p ( double precision , int ) AS SELECT $1 , $2", "EXECUTE p ( - 1 , 'x' )",
-		"DECLARE c BINARY NO SCROLL CURSOR WITH HOLD FOR SELECT 1", "FETCH FORWARD 2 FROM c", "MOVE ALL IN c", "CLOSE ALL",
+		"DECLARE c BINARY NO SCROLL CURSOR WITH HOLD FOR SELECT 1", "FETCH FORWARD 2 FROM c", "MOVE ALL IN c",
+		"CLOSE ALL",
 		"COPY ( SELECT ( 1 ) ) TO STDOUT WITH ( FORMAT text )", "COPY public . volumes ( symbol ) TO STDOUT",
-		"EXPLAIN ( ANALYZE , VERBOSE ) SELECT symbol FROM volumes", "SUBSCRIBE TO public . nothing", "LISTEN x", "( SELECT 1 )",
+		"EXPLAIN ( ANALYZE , VERBOSE ) SELECT symbol FROM volumes", "SUBSCRIBE TO public . nothing", "LISTEN x",
+		"( SELECT 1 )",
 		"SELECT public . volumes . symbol FROM public . volumes LIMIT 1", "TABLE pg_class", "VALUES ( 1 ) , ( 2 )",
-		"SELECT CASE WHEN a THEN b END FROM ( VALUES ( true , 1 ) ) AS v ( a , b ) ORDER BY 1 USING > NULLS LAST FETCH FIRST 1 ROW ONLY",
-		"SELECT x [ 1 : 2 ] , ( y ) . n , z :: timestamp with time zone , EXTRACT ( day FROM w ) , trim ( both 'a' from 'b' )",
-		"WITH a ( b ) AS MATERIALIZED ( SELECT 1 ) SELECT count ( DISTINCT b ) FILTER ( WHERE true ) OVER ( PARTITION BY b ) FROM a",
+		"SELECT CASE WHEN a THEN b END FROM ( VALUES ( true , 1 ) ) AS v ( a , b ) ORDER BY 1 USING > NULLS LAST " +
+			"FETCH FIRST 1 ROW ONLY",
+		"SELECT x [ 1 : 2 ] , ( y ) . n , z :: timestamp with time zone , EXTRACT ( day FROM w ) , trim ( both 'a' " +
+			"from 'b' )",
+		"WITH a ( b ) AS MATERIALIZED ( SELECT 1 ) SELECT count ( DISTINCT b ) FILTER ( WHERE true ) OVER ( " +
+			"PARTITION BY b ) FROM a",
 	} {
 		words := strings.Fields(text)
 		for n := range len(words) + 1 {

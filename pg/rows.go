@@ -183,7 +183,7 @@ type memoryRows struct {
 	text    func(value any, oid uint32) string // nil: the values are strings
 	types   func() *pgtype.Map
 	open    *atomic.Int64 // values of all results like this one; nil if they are not counted
-	cells   int64         // those of this one
+	cells   int64         // the cells of this one
 }
 
 func (m *memoryRows) close() {

@@ -30,7 +30,9 @@ func (sample) Views() []pg.View {
 			Schema: schema("rates", record.Field{Name: "pair", Type: record.String}, null("rate", record.Float64)),
 		},
 		{
-			Name: "recent", Kind: pg.Plain, Text: func() string { return "SELECT rates.pair,\n    rates.rate\n   FROM rates" },
+			Name: "recent", Kind: pg.Plain, Text: func() string {
+				return "SELECT rates.pair,\n    rates.rate\n   FROM rates"
+			},
 			Schema: schema("recent", null("pair", record.String), null("rate", record.Float64)),
 		},
 		{

@@ -24,8 +24,8 @@ type setting struct {
 	check  func(s *session, value string) (string, *Error) // the value to keep
 }
 
-// settings are those of PostgreSQL that clients ask for or set. Others are kept as they come: an
-// application may have names of its own, and drivers set what newer servers have.
+// settings are the settings of PostgreSQL that clients ask for or set. Others are kept as they
+// come: an application may have names of its own, and drivers set what newer servers have.
 var settings = []setting{
 	{name: "server_version", value: ServerVersion, report: true, fixed: true},
 	{name: "server_version_num", value: serverVersionNum, fixed: true},

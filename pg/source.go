@@ -59,7 +59,7 @@ type Description struct {
 }
 
 // A Describer is a Source that compiles a SELECT without running it. Of other sources the columns
-// of a prepared statement are those of a run with NULL for all parameters.
+// of a prepared statement are the columns of a run with NULL for all parameters.
 type Describer interface {
 	Describe(sql string) (Description, error)
 }

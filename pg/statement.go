@@ -43,7 +43,7 @@ func memory(tag string, columns []column, rows func() ([][]any, error)) *prepare
 	}}
 }
 
-// prepare makes a statement ready. types are those of its parameters, as far as the client says
+// prepare makes a statement ready. types are the types of its parameters, as far as the client says
 // them. describe says that the columns are wanted before it runs.
 func (c *session) prepare(text string, t []catalog.Token, types []uint32, describe bool) (*prepared, error) {
 	p, err := c.prepareKind(text, t, types, describe)
@@ -335,7 +335,7 @@ func (c *session) describeQuery(sql string, params int) (Description, error) {
 	return Description{Columns: rows.Schema()}, nil
 }
 
-// bare is one SELECT of a text, without the qualifiers that package query does not take: those of
+// bare is one SELECT of a text, without the qualifiers that package query does not take: the names of
 // the schema, and the name of the view before a column. Blanks take their place, so that places in
 // errors stay.
 func bare(text string, t []catalog.Token, views []View) string {

@@ -60,8 +60,8 @@ func (c *session) subscribe(t []catalog.Token) (*prepared, error) {
 // quoted is a name in quotes.
 func quoted(name string) string { return strconv.Quote(name) }
 
-// A feed is the changes of a view. It compares the rows of one cut with those of the cut before: a
-// row is its values as text, so that it works for views without keys, too.
+// A feed is the changes of a view. It compares the rows of one cut with the rows of the cut before:
+// a row is its values as text, so that it works for views without keys, too.
 type feed struct {
 	session *session
 	sql     string
@@ -88,7 +88,7 @@ func (f *feed) close() {
 	f.have, f.pending, f.held = nil, nil, 0
 }
 
-// hold counts what the rows of the next comparison take; those of the last are held as well.
+// hold counts what the rows of the next comparison take; the rows of the last are held as well.
 func (f *feed) hold(bytes int64) error {
 	if bytes <= f.held {
 		return nil
@@ -185,8 +185,8 @@ func (f *feed) wait(ctx context.Context, until time.Time) (bool, error) {
 	return true, nil
 }
 
-// send gives what has changed: up to limit changes, or those of one comparison. It waits a while
-// for a first one. A feed has no end.
+// send gives what has changed: up to limit changes, or the changes of one comparison. It waits a
+// while for a first one. A feed has no end.
 func (f *feed) send(
 	ctx context.Context,
 	w *writer,

@@ -59,7 +59,8 @@ func (w *writer) flush() error {
 	return w.err
 }
 
-// describe sends a RowDescription. formats are those of the columns: none, one for all, or each.
+// describe sends a RowDescription. formats are the formats of the columns: none, one for all, or
+// each.
 func (w *writer) describe(columns []column, formats []int16) {
 	if w.err != nil {
 		return

@@ -108,6 +108,9 @@ func (c *compiler) resolve(x *syntax.Ident) (known bool) {
 		x.Name, x.Table = s.nameOfField(x.Name), ""
 		return true
 	}
+	if isBound(x.Name) && c.hasWindow() {
+		return false // it is the query's own
+	}
 	var in []string
 	_, own := c.source.Index(x.Name)
 	for _, s := range c.scopes {
@@ -129,6 +132,14 @@ func (c *compiler) resolve(x *syntax.Ident) (known bool) {
 		return false
 	}
 	return true
+}
+
+// hasWindow says whether the query has a window, in FROM or in GROUP BY.
+func (c *compiler) hasWindow() bool {
+	return c.query.From.Window != nil || slices.ContainsFunc(c.query.GroupBy, func(e syntax.Expr) bool {
+		call, ok := e.(*syntax.Call)
+		return ok && isWindow(call.Name)
+	})
 }
 
 // sourceName is what the query calls its source.

@@ -110,8 +110,8 @@ func joined(t *testing.T, text string, trades []trade, tables ...*lookup.Table) 
 	return w.rows
 }
 
-// Goal: joins give the rows that PostgreSQL gives. Method: a few trades and two tables, rows written
-// down from PostgreSQL's answers (make diff compares many more).
+// Goal: joins give the rows that PostgreSQL gives. Method: a few trades and two tables, rows
+// written down from PostgreSQL's answers (make diff compares many more).
 func TestJoins(t *testing.T) {
 	x, metals, food := "x", "metals", "food"
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
@@ -206,6 +206,22 @@ func TestJoins(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s\ngave     %s\nexpected %s", c.text, strings.Join(got, ", "), strings.Join(want, ", "))
 		}
+	}
+}
+
+type shift struct {
+	Symbol    string
+	WindowEnd int64
+}
+
+// Goal: the bounds of the window of a query are its own, whatever columns a joined table has.
+func TestJoinBounds(t *testing.T) {
+	shifts := load(t, "shifts", []string{"symbol"}, shift{"A", 7})
+	trades := []trade{{"A", 10, 1, nil, time.Unix(1, 0)}}
+	got := joined(t, `SELECT window_end, s.window_end AS other, count(*) AS n FROM trades t JOIN shifts s ON t.symbol = s.symbol
+		GROUP BY s.window_end, tumble(t.at, INTERVAL '10 s')`, trades, shifts)
+	if want := "1970-01-01T00:00:10Z 7 1"; len(got) != 1 || got[0] != want {
+		t.Errorf("%v, expected %s", got, want)
 	}
 }
 

@@ -14,6 +14,7 @@ const (
 	optionRefresh  = "refresh"
 	optionMaxStale = "max.stale"
 	optionOnStale  = "on.stale"
+	optionMaxBytes = "max.bytes"
 )
 
 // onStale are the values of on.stale.
@@ -23,6 +24,7 @@ var tableOptions = []connect.Option{
 	{Name: optionRefresh, Kind: connect.Duration},
 	{Name: optionMaxStale, Kind: connect.Duration},
 	{Name: optionOnStale, Values: onStale},
+	{Name: optionMaxBytes, Kind: connect.Bytes},
 }
 
 // table declares a table. Its Lookup is nil if it has faults.
@@ -63,6 +65,7 @@ func (j *jobCompiler) table(
 	}
 	o := t.Options
 	c.Refresh, c.MaxStale = time.Duration(o.Int(optionRefresh)), time.Duration(o.Int(optionMaxStale))
+	c.MaxBytes = int(o.Int(optionMaxBytes))
 	if o.Text(optionOnStale) == onStale[1] {
 		c.OnStale = lookup.FailStale
 	}

@@ -106,7 +106,8 @@ func TestMounted(t *testing.T) {
 	if w := ask(mux, "GET", "/velo/v1/jobs", ""); w.Code != 404 {
 		t.Errorf("a service without jobs: %d", w.Code)
 	}
-	if w := ask(mux, "POST", "/velo/v1/query", "SHOW JOBS"); w.Code != 404 || !strings.Contains(w.Body.String(), "no_jobs") {
+	if w := ask(mux, "POST", "/velo/v1/query", "SHOW JOBS"); w.Code != 404 ||
+		!strings.Contains(w.Body.String(), "no_jobs") {
 		t.Errorf("a service without jobs: %d, %s", w.Code, w.Body)
 	}
 	if w := ask(mux, "GET", "/velo/v1/stats", ""); !strings.Contains(w.Body.String(), `"name":"volumes"`) {
@@ -204,7 +205,8 @@ func TestOpenAPI(t *testing.T) {
 	}
 	// The fields of answers are described.
 	for name, v := range map[string]any{
-		"Job": jobAnswer{}, "View": viewInfo{}, "Column": column{}, "Fault": Fault{}, "Reject": Reject{}, "Event": job.Event{},
+		"Job": jobAnswer{}, "View": viewInfo{}, "Column": column{}, "Fault": Fault{}, "Reject": Reject{},
+		"Event":  job.Event{},
 		"Object": job.Object{}, "Pushed": pushAnswer{},
 	} {
 		fields := map[string]bool{}
@@ -224,7 +226,8 @@ func TestOpenAPI(t *testing.T) {
 	for _, path := range []string{"GET /v1/jobs/none", "PUT /v1/jobs/a", "GET /v1/views/none", "POST /v1/query"} {
 		method, at, _ := strings.Cut(path, " ")
 		w := ask(s, method, at, "SELECT")
-		template := strings.NewReplacer("/jobs/none", "/jobs/{job}", "/jobs/a", "/jobs/{job}", "/views/none", "/views/{view}").
+		template := strings.NewReplacer("/jobs/none", "/jobs/{job}", "/jobs/a", "/jobs/{job}", "/views/none",
+			"/views/{view}").
 			Replace(at)
 		if _, ok := doc.Paths[template][strings.ToLower(method)].Responses[fmt.Sprint(w.Code)]; !ok {
 			t.Errorf("%s answers %d, which is not described", path, w.Code)
@@ -348,7 +351,8 @@ func TestTokens(t *testing.T) {
 		}
 	}
 	for name, p := range map[string]string{
-		"short": path("short", "0123", 0o600), "empty": path("empty", "# nothing\n", 0o600), "none": filepath.Join(dir, "none"),
+		"short": path("short", "0123", 0o600), "empty": path("empty", "# nothing\n", 0o600),
+		"none": filepath.Join(dir, "none"),
 		"open": path("open", "0123456789abcdef", 0o644),
 	} {
 		if _, err := ReadTokens(p, "", ""); err == nil || strings.Contains(err.Error(), "0123") {
@@ -389,7 +393,8 @@ func TestVanish(t *testing.T) {
 	web := httptest.NewServer(s)
 	defer web.Close()
 	paths := []string{
-		"/v1/views/volumes?limit=100000", "/v1/views/volumes/changes?every=100ms", "/v1/query?sql=SELECT+*+FROM+volumes+ORDER+BY+volume",
+		"/v1/views/volumes?limit=100000", "/v1/views/volumes/changes?every=100ms",
+		"/v1/query?sql=SELECT+*+FROM+volumes+ORDER+BY+volume",
 		"/v1/views/volumes?key=7", "/v1/stats",
 	}
 	done := make(chan struct{})

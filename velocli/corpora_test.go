@@ -20,7 +20,8 @@ import (
 	"github.com/velo-engine/velo/internal/testgen"
 )
 
-// A report is what velo should answer to what somebody reported of velo, or of another program. The command and the files are in the corpus.
+// A report is what velo should answer to what somebody reported of velo, or of another program. The
+// command and the files are in the corpus.
 type report struct {
 	cmd  string // instead of the corpus's, which says what was tried: the same with velo's options
 	out  string // standard output
@@ -34,7 +35,8 @@ type report struct {
 	elsewhere string // why it is not run here
 }
 
-// reports are all of the corpus, by their name there. An entry that says why velo's answer differs fails where it does not.
+// reports are all of the corpus, by their name there. An entry that says why velo's answer differs
+// fails where it does not.
 var reports = map[string]report{
 	"A1":  {out: "n,s\n2,27\n"},
 	"A2":  {out: "n,lo\n2,2021-08-06T13:18:00Z\n"},
@@ -158,8 +160,9 @@ var reports = map[string]report{
 	"D9":  {out: "sex,s\nF,3\n"},
 }
 
-// Goal: what users met, here and with other programs, has the right answer, or one that says why not. Method: each command of the corpus, with the program
-// and a shell, in a copy of its folder. Those that sleep run with VELO_SOAK=1 only: a slow machine would fail them.
+// Goal: what users met, here and with other programs, has the right answer, or one that says why
+// not. Method: each command of the corpus, with the program and a shell, in a copy of its folder.
+// Those that sleep run with VELO_SOAK=1 only: a slow machine would fail them.
 func TestReports(t *testing.T) {
 	dir := testgen.Corpus(t, "reports")
 	text, err := os.ReadFile(filepath.Join(dir, "cases.json"))
@@ -287,7 +290,8 @@ var reducedDiffers = map[string]string{
 	"M6":   "WITH is there now, and an error that names it was expected",
 }
 
-// Goal: the reduced faults of other projects' suites have the right rows, or an error that says what is wrong. Method: each query over its bytes.
+// Goal: the reduced faults of other projects' suites have the right rows, or an error that says
+// what is wrong. Method: each query over its bytes.
 func TestReducedFaults(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(testgen.Corpus(t, "reports"), "faults.json"))
 	if err != nil {

@@ -76,7 +76,10 @@ SELECT count(*) AS n FROM trades`,
 	var out bytes.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run([]string{"run", "volumes.sql", "--metrics", "127.0.0.1:0", "--metrics-token", "token", "--cores", "1"},
+		ended <- run([]string{
+			"run", "volumes.sql", "--metrics", "127.0.0.1:0", "--metrics-token", "token", "--cores",
+			"1",
+		},
 			in, &out, &errs)
 	}()
 	w := bufio.NewWriter(feed)
@@ -152,7 +155,10 @@ SELECT count(*) FROM s`,
 		{[]string{"--metrics", "127.0.0.1:0", "--metrics-token", "short"}, "has a line of 3 bytes"},
 		{[]string{"--metrics", "127.0.0.1:0", "--metrics-token", "none"}, "--metrics-token: open none"},
 		{[]string{"--metrics", "127.0.0.1:0", "--metrics-cert", "token"}, "go together"},
-		{[]string{"--metrics", "127.0.0.1:0", "--metrics-cert", "token", "--metrics-key", "token"}, "--metrics-cert: tls"},
+		{
+			[]string{"--metrics", "127.0.0.1:0", "--metrics-cert", "token", "--metrics-key", "token"},
+			"--metrics-cert: tls",
+		},
 	} {
 		out, errs, status := velo(t, "", append([]string{"run", "job.sql"}, c.args...)...)
 		if status != statusFailed || out != "" || !strings.Contains(errs, c.want) {
@@ -191,7 +197,8 @@ func TestServerMetrics(t *testing.T) {
 	defer jobs.Close()
 	protocol := &Protocol{Stats: func() metrics.Protocol { return metrics.Protocol{Connections: 3, Unknown: 2} }}
 	s, err := server.New(server.Config{
-		Views: views, Jobs: jobs, Metrics: serverMetrics(jobs, []listening{{what: "listen"}, {what: "pg", protocol: protocol}}),
+		Views: views, Jobs: jobs, Metrics: serverMetrics(
+			jobs, []listening{{what: "listen"}, {what: "pg", protocol: protocol}}),
 	})
 	if err != nil {
 		t.Fatal(err)

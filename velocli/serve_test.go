@@ -52,7 +52,9 @@ func serveHere(t *testing.T, c *serveCmd) *servedHere {
 	s := &servedHere{t: t, said: &syncBuffer{}, head: http.Header{}}
 	listens, ended := make(chan []listening, 1), make(chan error, 1)
 	go func() {
-		ended <- c.serve(ctx, streams{strings.NewReader(""), io.Discard, s.said}, func(all []listening) { listens <- all })
+		ended <- c.serve(ctx, streams{strings.NewReader(""), io.Discard, s.said}, func(all []listening) {
+			listens <- all
+		})
 	}()
 	s.end = sync.OnceValue(func() error {
 		cancel()
@@ -127,7 +129,8 @@ func TestServe(t *testing.T) {
 	s.wants(200, `"done":"unchanged"`, "PUT", "/v1/jobs/orders", pushedJob)
 	s.wants(200, `CREATE SOURCE orders`, "GET", "/v1/jobs/orders", "")
 	s.wants(200, `"taken":2,"duplicates":0,"rejected":1,"rejects":[{"line":3,"reason":`, "POST",
-		"/v1/sources/orders/records?sync=true", "{\"symbol\":\"A\",\"size\":5}\n\nnonsense\n{\"symbol\":\"B\",\"size\":7}\n")
+		"/v1/sources/orders/records?sync=true",
+		"{\"symbol\":\"A\",\"size\":5}\n\nnonsense\n{\"symbol\":\"B\",\"size\":7}\n")
 	s.wants(422, `"code":"rejected"`, "POST", "/v1/sources/orders/records?atomic", "{\"symbol\":\"A\",\"size\":5}\nx")
 	s.wants(200, `"next":3`, "POST", "/v1/sources/orders/records?sync",
 		"{\"symbol\":\"A\",\"size\":1}\n{\"symbol\":\"C\",\"size\":1}", "Velo-Producer: me", "Velo-Sequence: 1")
@@ -145,8 +148,10 @@ func TestServe(t *testing.T) {
 	s.wants(400, "keys", "GET", "/v1/views/sums?key=A&key=B", "")
 	s.wants(404, "no_view", "GET", "/v1/views/none", "")
 	s.wants(200, `"name":"sums"`, "GET", "/v1/views", "")
-	s.wants(200, "symbol,total\nA,6\nB,7\n", "POST", "/v1/query", "SELECT * FROM sums ORDER BY symbol LIMIT 2", "Accept: text/csv")
-	s.wants(200, "{\"t\":7}\n", "POST", "/v1/query", `{"sql":"SELECT total AS t FROM sums WHERE total > $1","parameters":[6]}`,
+	s.wants(200, "symbol,total\nA,6\nB,7\n", "POST", "/v1/query", "SELECT * FROM sums ORDER BY symbol LIMIT 2",
+		"Accept: text/csv")
+	s.wants(200, "{\"t\":7}\n", "POST", "/v1/query",
+		`{"sql":"SELECT total AS t FROM sums WHERE total > $1","parameters":[6]}`,
 		"Accept: application/x-ndjson", "Content-Type: application/json")
 	s.wants(200, `"rows":[{"n":4}]`, "GET", "/v1/query?sql=SELECT+*+FROM+counts", "")
 	s.wants(400, `"column":8`, "POST", "/v1/query", "SELECT x FROM sums")
@@ -238,7 +243,8 @@ func TestServeStreams(t *testing.T) {
 	if first := <-changes; !strings.Contains(first[1], `"whole":true,"upserts":[],"deletes":[]`) {
 		t.Errorf("the first is %q", first)
 	}
-	s.wants(200, "", "POST", "/v1/sources/orders/records?sync", "{\"symbol\":\"A\",\"size\":5}\n{\"symbol\":\"B\",\"size\":7}")
+	s.wants(200, "", "POST", "/v1/sources/orders/records?sync",
+		"{\"symbol\":\"A\",\"size\":5}\n{\"symbol\":\"B\",\"size\":7}")
 	var c struct{ Upserts []struct{ Symbol string } }
 	if err := json.Unmarshal([]byte((<-changes)[1]), &c); err != nil || len(c.Upserts) != 2 {
 		t.Errorf("%+v, %v", c, err)
@@ -330,7 +336,10 @@ func TestServeKeepsSecrets(t *testing.T) {
 	t.Setenv("VELO_TEST_SECRET", secret+".gone")
 	s.wants(200, "", "POST", "/v1/jobs/a/stop", "")
 	s.wants(409, "env('VELO_TEST_SECRET')", "POST", "/v1/jobs/a/start?wait=1s", "")
-	for _, path := range []string{"/v1/jobs", "/v1/jobs/a", "/v1/events", "/v1/jobs/a/stats", "/v1/views", "/v1/jobs/a/quarantine"} {
+	for _, path := range []string{
+		"/v1/jobs", "/v1/jobs/a", "/v1/events", "/v1/jobs/a/stats", "/v1/views",
+		"/v1/jobs/a/quarantine",
+	} {
 		if _, _, body := s.ask("GET", path, ""); strings.Contains(body, "hunter2") {
 			t.Errorf("%s has the secret: %s", path, body)
 		}

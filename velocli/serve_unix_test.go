@@ -32,7 +32,8 @@ func begin(t *testing.T, dir string) *life {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &life{t: t, proc: exec.Command(program, "serve", "--state", dir, "--listen", "127.0.0.1:0", "--checkpoint", "50ms")}
+	l := &life{t: t, proc: exec.Command(program, "serve", "--state", dir, "--listen", "127.0.0.1:0", "--checkpoint",
+		"50ms")}
 	stderr, err := l.proc.StderrPipe()
 	if err == nil {
 		err = l.proc.Start()
@@ -140,7 +141,10 @@ func (l *life) use(i int, desired map[string]bool, random *rand.Rand) {
 	for {
 		if random.IntN(8) == 0 {
 			action := []string{"pause", "resume", "stop", "start", "start", "restart", "checkpoint"}[random.IntN(7)]
-			wants := map[string]string{"pause": "paused", "resume": "running", "stop": "stopped", "start": "running"}[action]
+			wants := map[string]string{
+				"pause": "paused", "resume": "running", "stop": "stopped",
+				"start": "running",
+			}[action]
 			if wants != "" {
 				desired[wants] = true // it may be, if the answer does not come
 			}

@@ -82,7 +82,8 @@ func TestServedJob(t *testing.T) {
 		for _, l := range lines {
 			all = append(all, []byte(l))
 		}
-		if _, err := r.(server.Inside).Push("orders").Push(ctx, push.Request{Producer: "me", First: first, Lines: all}); err != nil {
+		if _, err := r.(server.Inside).Push("orders").Push(
+			ctx, push.Request{Producer: "me", First: first, Lines: all}); err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range r.(server.Inside).Engines() {
@@ -214,10 +215,12 @@ func TestServedFaults(t *testing.T) {
 	}
 	m, _ := openJobs(t, t.TempDir())
 	for text, want := range map[string]string{
-		"CREATE SOURCE s (k bigint, v bigint) WITH (connector = 'generator'); SELECT count(*) FROM s":                                                          "a server prints no result",
-		"CREATE SOURCE s (k bigint) WITH (connector = 'stdin'); CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM s":                                          "line 1, column 34: a server has no standard input",
-		"CREATE SOURCE s (k bigint) WITH (connector = 'push', x = 1); CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM s":                                    `no option "x"`,
-		"CREATE SOURCE s (k bigint, v bigint) WITH (connector = 'generator'); CREATE SINK o WITH (connector = 'stdout'); INSERT INTO o SELECT count(*) FROM s": "no standard output",
+		"CREATE SOURCE s (k bigint, v bigint) WITH (connector = 'generator'); SELECT count(*) FROM s":                 "a server prints no result",
+		"CREATE SOURCE s (k bigint) WITH (connector = 'stdin'); CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM s": "line 1, column 34: a server has no standard input",
+		"CREATE SOURCE s (k bigint) WITH (connector = 'push', x = 1); CREATE MATERIALIZED VIEW v AS SELECT " +
+			"count(*) FROM s": `no option "x"`,
+		"CREATE SOURCE s (k bigint, v bigint) WITH (connector = 'generator'); CREATE SINK o WITH (connector = " +
+			"'stdout'); INSERT INTO o SELECT count(*) FROM s": "no standard output",
 	} {
 		_, err := m.Put(t.Context(), "a", text, job.PutOptions{})
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -229,14 +232,15 @@ func TestServedFaults(t *testing.T) {
 	}
 }
 
-// TestServedEnd restarts the server after the input of jobs has come to its end, and then begins one
-// of them anew with another file.
+// TestServedEnd restarts the server after the input of jobs has come to its end, and then begins
+// one of them anew with another file.
 func TestServedEnd(t *testing.T) {
 	dir, data := t.TempDir(), t.TempDir()
 	in := filepath.Join(data, "in.csv")
 	other := filepath.Join(data, "other.csv")
 	for _, path := range []string{in, other} {
-		if err := os.WriteFile(path, []byte("k,at\na,2026-01-01T00:00:01Z\nb,2026-01-01T00:00:02Z\n"), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte("k,at\na,2026-01-01T00:00:01Z\nb,2026-01-01T00:00:02Z\n"), 0o600); err !=
+			nil {
 			t.Fatal(err)
 		}
 	}
@@ -244,7 +248,8 @@ func TestServedEnd(t *testing.T) {
 		return fmt.Sprintf("CREATE SOURCE s (k text, at timestamp NOT NULL, WATERMARK FOR at AS at) "+
 			"WITH (connector = 'file', path = '%s');", path)
 	}
-	const windows = "CREATE MATERIALIZED VIEW w AS SELECT window_end, count(*) AS n FROM s GROUP BY tumble(at, INTERVAL '1 s')"
+	const windows = "CREATE MATERIALIZED VIEW w AS SELECT window_end, count(*) AS n FROM s GROUP BY tumble(at, " +
+		"INTERVAL '1 s')"
 	const groups = "CREATE MATERIALIZED VIEW g AS SELECT k, count(*) AS n FROM s GROUP BY k"
 	m, views := openJobs(t, dir)
 	for name, text := range map[string]string{"windows": windows, "groups": groups} {
@@ -285,7 +290,10 @@ func TestServedRestarts(t *testing.T) {
 					return
 				case <-time.After(time.Millisecond):
 				}
-				sql := []string{"SELECT * FROM sums", "SELECT total FROM sums WHERE symbol = 'A'", "SELECT sum(n) FROM counts"}[n%3]
+				sql := []string{
+					"SELECT * FROM sums", "SELECT total FROM sums WHERE symbol = 'A'",
+					"SELECT sum(n) FROM counts",
+				}[n%3]
 				rows, err := views.Select(t.Context(), sql)
 				if err == nil {
 					_ = rows.Close()

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// jobOfVisits joins visits.csv with pages.csv; options are those of the table besides its path.
+// jobOfVisits joins visits.csv with pages.csv; options are the options of the table besides its
+// path.
 func jobOfVisits(options string) string {
 	return `CREATE SOURCE visits (page bigint, ms bigint) WITH (connector = 'file', path = 'visits.csv');
 CREATE TABLE pages (id bigint, title text, PRIMARY KEY (id)) WITH (` + options + `);
@@ -112,8 +113,8 @@ SELECT p.page, p.ms FROM pages AS p WHERE p.n > 1 ORDER BY ms`
 	want(t, "counts.csv", "n,pages\n1,1\n2,2\n")
 }
 
-// Goal: velo query joins its input with other files, whose key is what ON compares, and says what is
-// wrong with them.
+// Goal: velo query joins its input with other files, whose key is what ON compares, and says what
+// is wrong with them.
 func TestQueryJoin(t *testing.T) {
 	inFolder(t, map[string]string{
 		"visits.csv": "page,lang,ms\n1,en,10\n2,en,20\n1,de,5\n7,en,3\n",

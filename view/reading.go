@@ -100,7 +100,8 @@ func (r *Reading) pin(e *entry) (*engine.Snapshot, error) {
 		})
 	}
 	if !s.Has(e.Plan) {
-		return nil, fmt.Errorf("view: %q is younger than the reading, which reads epoch %d: begin another", e.Name, s.Epoch())
+		return nil, fmt.Errorf("view: %q is younger than the reading, which reads epoch %d: begin another", e.Name,
+			s.Epoch())
 	}
 	of := s.Of(e.Plan)
 	if err := of.Err(); err != nil {

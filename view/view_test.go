@@ -165,7 +165,10 @@ func TestSelect(t *testing.T) {
 		values []any
 		want   []string
 	}{
-		{"SELECT * FROM sums ORDER BY symbol", nil, []string{"AAPL|125|2|188.625", "NVDA|600|3|120.83333333333333", "O'X|-5|1|1"}},
+		{
+			"SELECT * FROM sums ORDER BY symbol", nil,
+			[]string{"AAPL|125|2|188.625", "NVDA|600|3|120.83333333333333", "O'X|-5|1|1"},
+		},
 		{"SELECT symbol FROM sums WHERE volume > 0 ORDER BY volume DESC LIMIT 1", nil, []string{"NVDA"}},
 		{"SELECT volume FROM sums WHERE symbol = $1", []any{"NVDA"}, []string{"600"}},
 		{"SELECT volume + 1, s.symbol FROM sums AS s WHERE s.symbol = $1", []any{"O'X"}, []string{"-4|O'X"}},
@@ -178,11 +181,24 @@ func TestSelect(t *testing.T) {
 		{"SELECT symbol FROM sums ORDER BY symbol LIMIT $1 OFFSET $2", []any{1, 1}, []string{"NVDA"}},
 		{"SELECT n > 2, count(*) FROM sums GROUP BY 1 ORDER BY 1", nil, []string{"0|2", "1|1"}},
 		{"SELECT DISTINCT venue FROM venues ORDER BY venue", nil, []string{"", "arca", "xnas"}},
-		{"SELECT symbol FROM venues GROUP BY symbol HAVING count(*) > 1 ORDER BY symbol", nil, []string{"AAPL", "NVDA"}},
+		{
+			"SELECT symbol FROM venues GROUP BY symbol HAVING count(*) > 1 ORDER BY symbol", nil,
+			[]string{"AAPL", "NVDA"},
+		},
 		{"SELECT venue, most FROM venues WHERE symbol = 'NVDA' AND venue = 'arca'", nil, []string{"arca|300.00"}},
-		{"SELECT venue FROM venues WHERE most = $1", []any{record.Decimal{Unscaled: 30000, Scale: 2}}, []string{"arca"}},
-		{"SELECT max(volume) FROM (SELECT symbol, sum(volume) AS volume FROM venues GROUP BY symbol)", nil, []string{"600"}},
-		{"SELECT symbol, rank() OVER (ORDER BY volume DESC) FROM sums ORDER BY 2", nil, []string{"NVDA|1", "AAPL|2", "O'X|3"}},
+		{
+			"SELECT venue FROM venues WHERE most = $1",
+			[]any{record.Decimal{Unscaled: 30000, Scale: 2}},
+			[]string{"arca"},
+		},
+		{
+			"SELECT max(volume) FROM (SELECT symbol, sum(volume) AS volume FROM venues GROUP BY symbol)", nil,
+			[]string{"600"},
+		},
+		{
+			"SELECT symbol, rank() OVER (ORDER BY volume DESC) FROM sums ORDER BY 2", nil,
+			[]string{"NVDA|1", "AAPL|2", "O'X|3"},
+		},
 		{"SELECT count(*) FROM sums WHERE symbol = 'none'", nil, []string{"0"}},
 		{"SELECT upper(symbol) FROM sums WHERE symbol = 'NVDA' AND volume > 1000", nil, nil},
 	}
@@ -234,10 +250,11 @@ func TestSelectFaults(t *testing.T) {
 	}
 }
 
-// TestKeyLookup compares the rows of a key lookup with those of the same condition in a form that
-// is none.
+// TestKeyLookup compares the rows of a key lookup with the rows of the same condition in a form
+// that is none.
 func TestKeyLookup(t *testing.T) {
-	const windows = "SELECT window_end, symbol, sum(size) AS volume FROM trades GROUP BY symbol, tumble(at, INTERVAL '1 minute')"
+	const windows = "SELECT window_end, symbol, sum(size) AS volume FROM trades GROUP BY symbol, tumble(at, " +
+		"INTERVAL '1 minute')"
 	r := start(t, bySymbol, byVenue, windows,
 		"SELECT symbol, count(*) AS n FROM trades GROUP BY symbol HAVING count(*) > 2")
 	c := r.catalog(t, view.Limits{}, "sums", "venues", "windows", "many")
@@ -476,7 +493,8 @@ func TestCancel(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	r := start(t, bySymbol)
 	c := r.catalog(t, view.Limits{}, "sums")
-	d, err := c.Describe("SELECT symbol, volume * 2 AS v FROM sums WHERE symbol = $2 AND price BETWEEN $1 AND 5 LIMIT $3")
+	d, err := c.Describe("SELECT symbol, volume * 2 AS v FROM sums WHERE symbol = $2 AND price BETWEEN $1 AND " +
+		"5 LIMIT $3")
 	must(t, err)
 	if want := []record.Type{record.Float64, record.String, record.Int64}; !slices.Equal(d.Parameters, want) {
 		t.Errorf("parameters are %v, want %v", d.Parameters, want)

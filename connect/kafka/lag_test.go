@@ -18,7 +18,10 @@ func testLag(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
 	const each = 50
 	var records []*kgo.Record
 	for i := range 2 * each {
-		records = append(records, &kgo.Record{Topic: "t", Partition: int32(i % 2), Value: fmt.Appendf(nil, `{"v":%d}`, i)})
+		records = append(records, &kgo.Record{
+			Topic: "t", Partition: int32(i % 2),
+			Value: fmt.Appendf(nil, `{"v":%d}`, i),
+		})
 	}
 	f.produce(records...)
 	schema := schemaOf(t, record.Field{Name: "v", Type: record.Int64})

@@ -232,7 +232,8 @@ func TestLookupVersions(t *testing.T) {
 
 // Goal: a key of several booleans is told apart by all of them.
 func TestLookupBooleans(t *testing.T) {
-	schema, err := record.NewSchema("dim", record.Field{Name: "a", Type: record.Bool}, record.Field{Name: "b", Type: record.Bool},
+	schema, err := record.NewSchema("dim", record.Field{Name: "a", Type: record.Bool},
+		record.Field{Name: "b", Type: record.Bool},
 		record.Field{Name: "n", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
@@ -318,8 +319,12 @@ func TestLookupInEmptied(t *testing.T) {
 	next := must(Lookup(second, "b", []*Expr{text}, nil))
 	there := must(New(Not, must(New(IsNull, row))))
 	outputs := []Output{
-		{"s", text}, {"n", must(LookupColumn(second, "b", next, 0))}, {"u", must(New(Upper, text))}, {"l", must(New(Length, text))},
-		{"e", must(New(Eq, text, Text("a text that is no longer")))}, {"p", must(New(Left, text, Int(record.Int64, 3)))},
+		{"s", text},
+		{"n", must(LookupColumn(second, "b", next, 0))},
+		{"u", must(New(Upper, text))},
+		{"l", must(New(Length, text))},
+		{"e", must(New(Eq, text, Text("a text that is no longer")))},
+		{"p", must(New(Left, text, Int(record.Int64, 3)))},
 	}
 	p, err := Compile(allTypes, there, outputs)
 	if err != nil {

@@ -72,7 +72,10 @@ func running(t *testing.T) *metrics.Set {
 	}
 	set.AddJobs(func() []metrics.Job { return jobs })
 	set.SetProcess(func() metrics.Process {
-		return metrics.Process{Version: "v1", Commit: "abc", Go: "go1.26", Server: &metrics.Server{Requests: 7, Held: 1}, Protocols: []metrics.Protocol{{Name: "pg", Connections: 2}}}
+		return metrics.Process{
+			Version: "v1", Commit: "abc", Go: "go1.26",
+			Server: &metrics.Server{Requests: 7, Held: 1}, Protocols: []metrics.Protocol{{Name: "pg", Connections: 2}},
+		}
 	})
 	return &set
 }

@@ -16,7 +16,8 @@ type Statement struct {
 	names []Name
 }
 
-// Relations are the names in FROM of the statement and of its subqueries, without those of WITH.
+// Relations are the names in FROM of the statement and of its subqueries, without the names of
+// WITH.
 func (s *Statement) Relations() []Name { return s.names }
 
 type query struct {

@@ -8,7 +8,7 @@ import (
 
 // A function is one that the evaluator knows.
 type function struct {
-	typ  uint32   // of the result; 0: that of argument like
+	typ  uint32   // of the result; 0: the type of argument like
 	like int      // the argument that has the type of the result
 	args []uint32 // types that constants take; the last is for all that follow
 	min  int      // arguments at least
@@ -96,7 +96,7 @@ func (s *scope) noFunction(x *call, args []value) *Error {
 		Code: codeUndefinedFunc, Pos: x.pos,
 		Message: "function " + x.name + "(" + strings.Join(names, ", ") + ") does not exist",
 		Hint: "Statements about the catalog may use the functions that psql and the drivers use. A SELECT over a " +
-			"view has those of records.",
+			"view may use the functions of velo's SQL.",
 	}
 }
 

@@ -125,7 +125,7 @@ type rel struct {
 	alias   string
 	schema  string
 	columns []Column
-	hidden  []bool // columns that * leaves out: those of USING on the right
+	hidden  []bool // columns that * leaves out: the columns of USING on the right
 	whole   bool   // a function in FROM whose alias is a column, too
 }
 
@@ -139,8 +139,8 @@ type compiler struct {
 	params []uint32 // by number, 0 if not known
 }
 
-// Compile finds what the names of a statement mean. types are those of its parameters, as far as
-// they are known.
+// Compile finds what the names of a statement mean. types are the types of its parameters, as far
+// as they are known.
 func Compile(s *Statement, db *Database, types []uint32) (q *Query, err error) {
 	db.prepareOIDs()
 	c := &compiler{db: db, params: slices.Clone(types)}

@@ -210,7 +210,7 @@ func (s *scope) keyList(keys []node, out output, what string) (all []value) {
 		if ok && len(c.parts) == 1 {
 			v, isAlias := s.alias[c.parts[0]]
 			_, _, isColumn := s.local(c)
-			// ORDER BY prefers names of the output, GROUP BY those of the input.
+			// ORDER BY prefers names of the output, GROUP BY names of the input.
 			if isAlias && (what != "GROUP BY" || !isColumn) {
 				all = append(all, v)
 				continue

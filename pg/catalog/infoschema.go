@@ -18,7 +18,7 @@ func infoType(kind byte) string {
 	return "VIEW"
 }
 
-// each calls f for all relations, those of the system among them.
+// each calls f for all relations, also of the system.
 func (d *Database) each(f func(schema, name string, kind byte, columns []Column)) {
 	for _, r := range sortedRelations() {
 		schema := "pg_catalog"

@@ -8,7 +8,7 @@ import (
 )
 
 // rowsOf are the rows of a relation, made at the first use. Relations that nothing in velo fills,
-// such as those of triggers, are empty.
+// such as the relation of triggers, are empty.
 func (d *Database) rowsOf(r *relation) [][]any {
 	d.prepareOIDs()
 	if rows, ok := d.made[r.name]; ok {

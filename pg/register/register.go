@@ -93,7 +93,7 @@ func (s *source) Views() []pg.View {
 	return all
 }
 
-// List is SHOW JOBS, SOURCES and SINKS. SHOW VIEWS is that of pg, which has columns and keys.
+// List is SHOW JOBS, SOURCES and SINKS. SHOW VIEWS is done by pg, which has columns and keys.
 func (s *source) List(what string) (columns []string, rows [][]string, ok bool) {
 	if what == "views" {
 		return nil, nil, false

@@ -35,11 +35,13 @@ func TestCounted(t *testing.T) {
 		t.Error("a view that does not exist can be read")
 	}
 	now := counted()
-	if now.Connections != before.Connections+1 || now.Statements != before.Statements+1 || now.Failed != before.Failed+1 {
+	if now.Connections != before.Connections+1 || now.Statements != before.Statements+1 || now.Failed != before.Failed+
+		1 {
 		t.Errorf("%+v, before %+v", now, before)
 	}
 	_ = c.Close(t.Context())
-	for deadline := time.Now().Add(20 * time.Second); counted().Connections != before.Connections; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); counted().Connections != before.Connections; time.Sleep(
+		time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v after the client has gone", counted())
 		}

@@ -181,7 +181,8 @@ func settled(t interface{ Fatalf(string, ...any) }, m *Manager) map[string]Statu
 			all[s.Name] = s
 			gone := s.Desired == shouldGo
 			pending := s.Desired != ShouldStop && s.State == Stopped || s.Desired == ShouldStop && s.State == Active
-			busy = busy || gone || pending || slices.Contains([]State{Starting, Stopping, BackingOff, Replacing}, s.State)
+			busy = busy || gone || pending ||
+				slices.Contains([]State{Starting, Stopping, BackingOff, Replacing}, s.State)
 		}
 		if !busy {
 			return all
@@ -225,7 +226,8 @@ func TestLife(t *testing.T) {
 	must(t, put("fp=a other", PutOptions{}, PutReplaced))
 	is(Active)
 	loss := new(LossError)
-	if err := put("fp=b", PutOptions{}, ""); !errors.As(err, &loss) || !strings.Contains(err.Error(), "it was a and is b") {
+	if err := put("fp=b", PutOptions{}, ""); !errors.As(err, &loss) ||
+		!strings.Contains(err.Error(), "it was a and is b") {
 		t.Errorf("another plan: %v", err)
 	}
 	if _, text, _ := m.Get("one"); text != "fp=a other" {

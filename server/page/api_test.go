@@ -92,7 +92,8 @@ func newAPI(t *testing.T) (*api, string) {
 	})
 	handle("GET /v1/jobs/{job}/quarantine", func(*http.Request, string) (int, any) {
 		return 200, object{"all": 12, "rejects": []object{{
-			"time": a.begin, "source": "trades", "place": "trades.csv:7", "reason": "column size: \"x\" is no bigint", "bytes": evil,
+			"time": a.begin, "source": "trades", "place": "trades.csv:7", "reason": "column size: \"x\" is no bigint",
+			"bytes": evil,
 		}}}
 	})
 	handle("POST /v1/jobs/{job}/{action}", func(r *http.Request, _ string) (int, any) {
@@ -108,7 +109,10 @@ func newAPI(t *testing.T) (*api, string) {
 		name, q := r.PathValue("job"), r.URL.RawQuery
 		a.did = append(a.did, strings.TrimSpace("put "+name+" "+q))
 		if name == "volumes" && q == "dry-run=true" {
-			return 409, object{"error": object{"code": "state_lost", "message": "the keys differ", "hint": "fresh=true begins anew"}}
+			return 409, object{"error": object{
+				"code": "state_lost", "message": "the keys differ",
+				"hint": "fresh=true begins anew",
+			}}
 		}
 		if q != "dry-run=true" {
 			a.states[name], a.texts[name] = "running", body
@@ -125,10 +129,14 @@ func newAPI(t *testing.T) (*api, string) {
 		if at := strings.Index(body, "FORM"); at >= 0 {
 			begin := strings.LastIndex(body[:at], "\n") + 1
 			return 200, object{"ok": false, "faults": []object{{
-				"message": "FORM " + evil + ", expected FROM", "position": object{"line": line, "column": len([]rune(body[begin:at])) + 1, "offset": at},
+				"message":  "FORM " + evil + ", expected FROM",
+				"position": object{"line": line, "column": len([]rune(body[begin:at])) + 1, "offset": at},
 			}}}
 		}
-		return 200, object{"ok": true, "objects": []object{{"kind": "source", "name": "trades"}, {"kind": "view", "name": "volumes"}}}
+		return 200, object{"ok": true, "objects": []object{
+			{"kind": "source", "name": "trades"},
+			{"kind": "view", "name": "volumes"},
+		}}
 	})
 	handle("POST /v1/try", func(r *http.Request, body string) (int, any) {
 		var q struct{ Text, Source, Records string }
@@ -141,12 +149,17 @@ func newAPI(t *testing.T) (*api, string) {
 	})
 	columns := []object{{"name": "symbol", "type": "text"}, {"name": "volume", "type": "bigint"}}
 	handle("GET /v1/views", func(*http.Request, string) (int, any) {
-		return 200, object{"views": []object{{"name": "volumes", "keys": []string{"symbol"}, "columns": columns, "groups": 3, "epoch": 7 + a.asks}}}
+		return 200, object{"views": []object{{
+			"name": "volumes", "keys": []string{"symbol"}, "columns": columns,
+			"groups": 3, "epoch": 7 + a.asks,
+		}}}
 	})
 	handle("GET /v1/views/{view}", func(*http.Request, string) (int, any) {
 		a.asks++
 		return 200, object{"columns": columns, "rows": []object{
-			{"symbol": evil, "volume": 100 * a.asks}, {"symbol": "AAPL", "volume": json.Number("9007199254740993")}, {"symbol": "MSFT", "volume": nil},
+			{"symbol": evil, "volume": 100 * a.asks},
+			{"symbol": "AAPL", "volume": json.Number("9007199254740993")},
+			{"symbol": "MSFT", "volume": nil},
 		}}
 	})
 	mux.Handle("/", page.Handler())
@@ -158,7 +171,10 @@ func newAPI(t *testing.T) (*api, string) {
 // job describes a job as the server does.
 func (a *api) job(name string) object {
 	causes := map[string]string{"failed": "sink alerts: connection refused " + evil, "running": "started"}
-	return object{"name": name, "state": a.states[name], "desired": "running", "since": a.begin, "cause": causes[a.states[name]]}
+	return object{
+		"name": name, "state": a.states[name], "desired": "running", "since": a.begin,
+		"cause": causes[a.states[name]],
+	}
 }
 
 // engines are the engines of a job that runs.
@@ -194,7 +210,8 @@ func (a *api) counters(d time.Duration) engine.Stats {
 			{Name: "partition/1", Runner: 2, Busy: d * 97 / 100},
 		},
 		Plans: []engine.PlanStats{{
-			Plan: "SELECT symbol, sum(size) FROM trades", Windowed: true, Closed: now.Add(-12 * time.Minute).Truncate(time.Minute),
+			Plan: "SELECT symbol, sum(size) FROM trades", Windowed: true,
+			Closed:     now.Add(-12 * time.Minute).Truncate(time.Minute),
 			StateBytes: 700 << 20, StateLimit: 1 << 30, Readers: []result.Counters{c, c, {}}, Folded: []uint64{0, 0, 0},
 			Watermarks: []engine.Watermark{{At: now}, {At: now.Add(-11 * time.Minute)}, {At: now, Idle: true}},
 			Partitions: []engine.PartitionStats{{Rows: n, Groups: 40_000}, {Rows: 2 * n, Groups: 41_000}},
@@ -205,7 +222,8 @@ func (a *api) counters(d time.Duration) engine.Stats {
 			Samples: []string{"'" + evil + "'"}, LastError: fmt.Errorf("symbols.csv: no such file"),
 		}},
 		State: engine.StateStats{
-			Interval: 10 * time.Second, Generation: 40, Saved: time.Now().Add(-4 * time.Second), Bytes: 300 << 20, Restored: 1,
+			Interval: 10 * time.Second, Generation: 40, Saved: time.Now().Add(-4 * time.Second), Bytes: 300 << 20,
+			Restored: 1,
 		},
 	}
 	s.Agents[0].Stalls[core.StallRing].Time = d * 6 / 10
@@ -214,7 +232,8 @@ func (a *api) counters(d time.Duration) engine.Stats {
 	s.Agents[3].Stalls[core.StallInput].Time = d * 5 / 10
 	for i := range 40 {
 		e := engine.StateEvent{
-			At: a.begin.Add(time.Hour + time.Duration(10*(i-40))*time.Second), Generation: uint64(i), Bytes: 300 << 20, Written: 80 << 20,
+			At: a.begin.Add(time.Hour + time.Duration(10*(i-40))*time.Second), Generation: uint64(i), Bytes: 300 << 20,
+			Written:  80 << 20,
 			Duration: time.Duration(200+40*(i%7)) * time.Millisecond, Waited: 90 * time.Millisecond,
 		}
 		if i == 21 || i == 22 {

@@ -152,7 +152,8 @@ func (b *browser) note(method string, params json.RawMessage) {
 		}
 		_ = json.Unmarshal(params, &e)
 		// The browser logs each answer that is an error, and pages expect some.
-		if e.Type == "error" || e.Entry.Level == "error" && !strings.Contains(e.Entry.Text, "the server responded with a status") {
+		if e.Type == "error" || e.Entry.Level == "error" &&
+			!strings.Contains(e.Entry.Text, "the server responded with a status") {
 			b.console = append(b.console, string(params))
 		}
 	case "Network.requestWillBeSent":

@@ -26,7 +26,8 @@ func TestHandler(t *testing.T) {
 	}
 	for path, kind := range map[string]string{
 		"/": "text/html", "/app.css": "text/css", "/uplot.css": "text/css", "/app.js": "text/javascript",
-		"/parts.js": "text/javascript", "/editor.js": "text/javascript", "/uplot.js": "text/javascript", "/icon.svg": "image/svg",
+		"/parts.js": "text/javascript", "/editor.js": "text/javascript", "/uplot.js": "text/javascript",
+		"/icon.svg": "image/svg",
 	} {
 		w := ask(path, "")
 		total += w.Body.Len()
@@ -48,7 +49,8 @@ func TestHandler(t *testing.T) {
 		}
 	}
 	for _, word := range []string{"http://", "https://"} {
-		if text := strings.ReplaceAll(ask("/app.js", "").Body.String()+ask("/", "").Body.String(), "http://www.w3.org/2000/svg", ""); strings.Contains(text, word) {
+		if text := strings.ReplaceAll(ask("/app.js", "").Body.String()+ask("/", "").Body.String(),
+			"http://www.w3.org/2000/svg", ""); strings.Contains(text, word) {
 			t.Errorf("the page names another server: %s", word)
 		}
 	}
@@ -63,14 +65,17 @@ func TestEverySize(t *testing.T) {
 		for _, dark := range []bool{false, true} {
 			b.size(width, 900, dark)
 			for _, to := range []struct{ path, until string }{
-				{"jobs", "document.querySelectorAll('.job').length === 4 && document.body.innerText.includes('bottleneck')"},
-				{"jobs/volumes", "document.querySelector('.u-over') && document.querySelector('.u-legend') && document.querySelector('tr.held') && document.querySelector('.strip button.failed')"},
+				{"jobs", "document.querySelectorAll('.job').length === 4 && " +
+					"document.body.innerText.includes('bottleneck')"},
+				{"jobs/volumes", "document.querySelector('.u-over') && document.querySelector('.u-legend') && " +
+					"document.querySelector('tr.held') && document.querySelector('.strip button.failed')"},
 				{"views", "document.querySelectorAll('tbody tr').length === 3"},
 				{"editor", "document.body.innerText.includes('No faults.')"},
 			} {
 				b.visit(url + "/?every=300#/" + to.path)
 				b.until(to.until)
-				name := fmt.Sprintf("%s-%d-%v", strings.ReplaceAll(to.path, "/", "-"), width, map[bool]string{true: "dark", false: "light"}[dark])
+				name := fmt.Sprintf("%s-%d-%v", strings.ReplaceAll(to.path, "/", "-"), width,
+					map[bool]string{true: "dark", false: "light"}[dark])
 				b.fits(name)
 				picture, err := png.Decode(bytes.NewReader(b.shot(name)))
 				if err != nil {
@@ -102,7 +107,8 @@ func TestJobs(t *testing.T) {
 	b.until("document.querySelectorAll('.job').length === 4")
 	text := b.text("document.getElementById('main').innerText")
 	for _, want := range []string{
-		"Partition 1 is the bottleneck: its thread worked 97 %", "sink alerts: connection refused", "3.0 GiB of 8.0 GiB",
+		"Partition 1 is the bottleneck: its thread worked 97 %", "sink alerts: connection refused",
+		"3.0 GiB of 8.0 GiB",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %q in %s", want, text)
@@ -210,14 +216,16 @@ SELECT 'größer 🙂' AS t, symbol, size * 2 AS double FORM trades`
 	if mark := b.text("document.querySelector('.code mark').textContent"); mark != "FORM" {
 		t.Errorf("%q is underlined", mark)
 	}
-	if fault := b.text("document.querySelector('.faults').innerText"); !strings.Contains(fault, "line 2, column ") || !strings.Contains(fault, "expected FROM") {
+	if fault := b.text("document.querySelector('.faults').innerText"); !strings.Contains(fault, "line 2, column ") ||
+		!strings.Contains(fault, "expected FROM") {
 		t.Errorf("the fault is %q", fault)
 	}
 	if b.text("[...document.querySelectorAll('button')].find(e => e.textContent === 'Try').disabled") != "true" {
 		t.Error("a text with faults can be tried")
 	}
 	b.text("document.querySelector('.faults button').click()")
-	if chosen := b.text("(e => e.value.slice(e.selectionStart, e.selectionEnd))(document.querySelector('.code textarea'))"); chosen != "FORM" {
+	if chosen := b.text("(e => e.value.slice(e.selectionStart, e.selectionEnd))(document.querySelector('.code " +
+		"textarea'))"); chosen != "FORM" {
 		t.Errorf("a click on the fault selects %q", chosen)
 	}
 	b.call("Input.insertText", map[string]any{"text": "FROM"}, nil)
@@ -226,16 +234,19 @@ SELECT 'größer 🙂' AS t, symbol, size * 2 AS double FORM trades`
 	b.text("document.querySelector('.code textarea').focus()")
 	b.key("Enter", 13, 2)
 	b.until("document.body.innerText.includes('1 could not be read')")
-	if text := b.text("document.querySelector('section[aria-label=Try]').innerText"); !strings.Contains(text, "AAPL") || !strings.Contains(text, "10") {
+	if text := b.text("document.querySelector('section[aria-label=Try]').innerText"); !strings.Contains(text, "AAPL") ||
+		!strings.Contains(text, "10") {
 		t.Errorf("the try shows %q", text)
 	}
 	b.shot("editor-tried")
 	apply := func(name string) {
-		b.text(`(() => { const e = document.querySelector('[aria-label="Name of the job"]'); e.value = '` + name + `'; e.dispatchEvent(new Event('input')); })()`)
+		b.text(`(() => { const e = document.querySelector('[aria-label="Name of the job"]'); e.value = '` + name +
+			`'; e.dispatchEvent(new Event('input')); })()`)
 		b.text("[...document.querySelectorAll('button')].find(e => e.textContent === 'Apply').click()")
 	}
 	apply("volumes")
-	b.until("document.querySelector('dialog[open]') && document.querySelector('dialog[open]').innerText.includes('the keys differ')")
+	b.until("document.querySelector('dialog[open]') && " +
+		"document.querySelector('dialog[open]').innerText.includes('the keys differ')")
 	b.text("document.querySelector('dialog[open] button[value=no]').click()")
 	b.until("!document.querySelector('dialog')")
 	apply("doubles")
@@ -279,7 +290,8 @@ func TestToken(t *testing.T) {
 	b.until("document.getElementById('alert').textContent.includes('a token is needed')")
 	b.text("document.getElementById('token').click()")
 	b.until("document.querySelector('dialog[open] input')")
-	b.text("(() => { document.querySelector('dialog input').value = '0123456789abcdef'; document.querySelector('dialog button').click(); })()")
+	b.text("(() => { document.querySelector('dialog input').value = '0123456789abcdef'; " +
+		"document.querySelector('dialog button').click(); })()")
 	b.until("document.querySelectorAll('.job').length === 4 && !document.getElementById('alert').textContent")
 	if html := b.text("document.documentElement.outerHTML"); strings.Contains(html, a.token) {
 		t.Error("the token is in the page")

@@ -21,7 +21,8 @@ func serve(t *testing.T) (url string) {
 	if out, err := exec.Command("go", "build", "-o", velo, "../../cmd/velo").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	cmd := exec.Command(velo, "serve", "--state", filepath.Join(dir, "state"), "--listen", "127.0.0.1:0", "--cores", "2",
+	cmd := exec.Command(velo, "serve", "--state", filepath.Join(dir, "state"), "--listen", "127.0.0.1:0", "--cores",
+		"2",
 		"--checkpoint", "1s")
 	said, err := cmd.StderrPipe()
 	if err != nil {
@@ -69,7 +70,8 @@ func TestRealServer(t *testing.T) {
 	b.until("document.body.innerText.includes('No faults.')")
 	b.text("document.querySelector('.code textarea').focus()")
 	b.key("Enter", 13, 2)
-	b.until("document.querySelector('section[aria-label=Try] tbody') && document.querySelector('section[aria-label=Try]').innerText.includes('AAPL')")
+	b.until("document.querySelector('section[aria-label=Try] tbody') && " +
+		"document.querySelector('section[aria-label=Try]').innerText.includes('AAPL')")
 	b.text(`(() => { const e = document.querySelector('[aria-label="Name of the job"]'); e.value = 'trades'; e.dispatchEvent(new Event('input')); })()`)
 	b.text("[...document.querySelectorAll('button')].find(e => e.textContent === 'Apply').click()")
 	b.until("location.hash === '#/jobs/trades' && document.querySelector('.state').textContent === 'running'")

@@ -73,12 +73,16 @@ func records(from, to int) (lines [][]byte) {
 
 func TestPush(t *testing.T) {
 	s, schema := newSource(t)
-	if _, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: records(1, 1)}); !errors.Is(err, ErrNotRead) {
+	if _, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: records(1, 1)}); !errors.Is(
+		err, ErrNotRead) {
 		t.Errorf("nobody reads: %v", err)
 	}
 	e, p := start(t, s, schema, "")
 	e2, p2 := start(t, s, schema, "")
-	r, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: append(records(1, 10), []byte("nonsense"), []byte(`{"k":"a"}`))})
+	r, err := s.Push(t.Context(), Request{
+		Producer: "", First: 0,
+		Lines: append(records(1, 10), []byte("nonsense"), []byte(`{"k":"a"}`)),
+	})
 	must(t, err)
 	if r.Taken != 11 || r.Rejected != 1 || len(r.Rejects) != 1 || r.Rejects[0].Line != 11 {
 		t.Errorf("%+v", r)
@@ -93,7 +97,8 @@ func TestPush(t *testing.T) {
 	}
 	must(t, e.Close())
 	must(t, e2.Close())
-	if _, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: records(1, 1)}); !errors.Is(err, ErrNotRead) {
+	if _, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: records(1, 1)}); !errors.Is(
+		err, ErrNotRead) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -119,7 +124,8 @@ func TestNumbers(t *testing.T) {
 	if r.Next != 6001 || r.Taken != 0 || r.Duplicates != 10 {
 		t.Errorf("%+v", r)
 	}
-	if r, err := s.Push(t.Context(), Request{Producer: "late", First: 7, Lines: records(7, 7)}); err != nil || r.Next != 8 {
+	if r, err := s.Push(t.Context(), Request{Producer: "late", First: 7, Lines: records(7, 7)}); err != nil ||
+		r.Next != 8 {
 		t.Errorf("a producer that begins at 7: %+v, %v", r, err)
 	}
 	gap := new(GapError)
@@ -127,7 +133,8 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("a gap: %v", err)
 	}
 	for _, name := range []string{"", "a\x00", strings.Repeat("a", 257)} {
-		if _, err := s.Push(t.Context(), Request{Producer: name, First: 1, Lines: records(1, 1)}); !errors.Is(err, ErrName) {
+		if _, err := s.Push(t.Context(), Request{Producer: name, First: 1, Lines: records(1, 1)}); !errors.Is(
+			err, ErrName) {
 			t.Errorf("producer %q: %v", name, err)
 		}
 	}
@@ -195,7 +202,8 @@ func TestBackPressure(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, err := s.Push(ctx, Request{Producer: "", First: 0, Lines: [][]byte{line}}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Push(ctx, Request{Producer: "", First: 0, Lines: [][]byte{line}}); !errors.Is(
+		err, context.DeadlineExceeded) {
 		t.Errorf("a full queue: %v", err)
 	}
 	done := make(chan error, 1)

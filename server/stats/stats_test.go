@@ -26,7 +26,10 @@ func at(seconds int) engine.Stats {
 			{Name: "t/0", Counters: counters, Lag: []record.Lag{{Split: "t/0", Records: 5}}}, {Name: "t/1"},
 		},
 		Runners: []engine.RunnerStats{{CPU: 3, CPUTime: d}, {CPU: -1, PinError: "refused"}},
-		Agents:  []engine.AgentStats{{Name: "reader/0", Busy: d / 4}, {Name: "partition/0", Runner: 1, Busy: d * 9 / 10}},
+		Agents: []engine.AgentStats{
+			{Name: "reader/0", Busy: d / 4},
+			{Name: "partition/0", Runner: 1, Busy: d * 9 / 10},
+		},
 		Plans: []engine.PlanStats{{
 			Plan: "SELECT", Windowed: true, Closed: begin, StateBytes: 3, StateLimit: 10,
 			Readers:    []result.Counters{counters, {}},
@@ -34,7 +37,10 @@ func at(seconds int) engine.Stats {
 			Watermarks: []engine.Watermark{{At: begin.Add(time.Minute)}, {At: begin}},
 			Partitions: []engine.PartitionStats{{Rows: 80, Groups: 4, Shed: 1}},
 		}},
-		Tables: []lookup.Stats{{Table: "symbols", Rows: 3, Loaded: begin, Lookups: 9, Misses: 1, Samples: []string{"'XYZ'"}}},
+		Tables: []lookup.Stats{{
+			Table: "symbols", Rows: 3, Loaded: begin, Lookups: 9, Misses: 1,
+			Samples: []string{"'XYZ'"},
+		}},
 		State: engine.StateStats{
 			Interval: time.Second, Generation: 2, Saved: begin, Failures: 1, Err: errors.New("full"),
 			Last: []engine.StateEvent{

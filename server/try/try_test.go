@@ -47,7 +47,8 @@ func TestRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			w, p := r.Outputs[0], r.Outputs[1]
-			if r.Source != "trades" || r.Format != c.format || r.Records != c.read || w.Name != "volumes" || w.Error+p.Error != "" {
+			if r.Source != "trades" || r.Format != c.format || r.Records != c.read || w.Name != "volumes" ||
+				w.Error+p.Error != "" {
 				t.Errorf("%+v", r)
 			}
 			if got := fmt.Sprint(w.Rows); got != c.windows || len(w.Columns) != 3 || w.Columns[2].Type != "bigint" {
@@ -81,7 +82,8 @@ func TestRefused(t *testing.T) {
 		{job, "", strings.Repeat("x", MaxBytes+1), "at most"},
 	} {
 		_, err := Run(t.Context(), nil, c.text, c.source, []byte(c.records))
-		if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, ErrInput) == strings.Contains(c.want, "line") {
+		if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, ErrInput) == strings.Contains(
+			c.want, "line") {
 			t.Errorf("%v, expected %q", err, c.want)
 		}
 	}

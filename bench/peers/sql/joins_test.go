@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -17,10 +15,15 @@ var dimensions = []struct {
 	name, text string
 	key        []string
 }{
-	{"numbers", "SELECT DISTINCT ON (i) i AS k, s, f, j AS m, d FROM t WHERE i IS NOT NULL AND n % 3 > 0 ORDER BY i, n", []string{"k"}},
-	{"names", "SELECT DISTINCT ON (s) s AS name, i AS k, b, ts, e FROM t WHERE s IS NOT NULL AND n % 4 > 0 ORDER BY s, n", []string{"name"}},
 	{
-		"pairs", "SELECT DISTINCT ON (j % 5, b, s) j % 5 AS a, b, s AS c, g, u, r FROM t WHERE b IS NOT NULL AND s IS NOT NULL ORDER BY j % 5, b, s, n",
+		"numbers", "SELECT DISTINCT ON (i) i AS k, s, f, j AS m, d FROM t WHERE i IS NOT NULL AND n % 3 > 0 ORDER BY i, n",
+		[]string{"k"},
+	},
+	{"names", "SELECT DISTINCT ON (s) s AS name, i AS k, b, ts, e FROM t WHERE s IS NOT NULL AND n % 4 > 0 " +
+		"ORDER BY s, n", []string{"name"}},
+	{
+		"pairs", "SELECT DISTINCT ON (j % 5, b, s) j % 5 AS a, b, s AS c, g, u, r FROM t WHERE b IS NOT NULL AND s " +
+			"IS NOT NULL ORDER BY j % 5, b, s, n",
 		[]string{"c", "a", "b"},
 	},
 }
@@ -29,40 +32,10 @@ var dimensions = []struct {
 // three in a query, with further conditions in ON and WHERE, over random tables; keys of one and of
 // three columns; groups and records that pass through.
 func TestJoins(t *testing.T) {
-	o := newPostgres(t).(suiteOracle)
-	first, n := 0, 300
-	if v, err := strconv.Atoi(os.Getenv("VELO_DIFF")); err == nil {
-		n = v
+	tables := func(n int) table {
+		return newTable(rand.New(rand.NewPCG(uint64(n), 5)), []int{1, 40, 400, 5}[n%4], n%3 == 2)
 	}
-	if v, err := strconv.Atoi(os.Getenv("VELO_SEED")); err == nil {
-		first, n = v, 1
-	}
-	s := &suite{t: t, oracle: o, refused: map[string]int{}}
-	for seed := first; seed < first+n; seed++ {
-		rng := rand.New(rand.NewPCG(uint64(seed), 11))
-		if seed == first || seed%20 == 0 {
-			rows := newTable(rand.New(rand.NewPCG(uint64(seed/20), 5)), []int{1, 40, 400, 5}[seed/20%4], seed/20%3 == 2)
-			if err := o.load(rows); err != nil {
-				t.Fatal(err)
-			}
-			s.tables = loadDimensions(t, o)
-		}
-		text := joinQuery(rng)
-		columns, rows, err := o.run(text)
-		if err != nil {
-			t.Logf("%s\n%v", text, err)
-			continue
-		}
-		wrong, refused := s.wrong, s.refusals
-		s.query(fmt.Sprintf("seed %d", seed), text, "t", columns, rows)
-		if s.wrong > wrong || s.refusals > refused {
-			t.Errorf("VELO_SEED=%d: %s: %d wrong, %v", seed, text, s.wrong-wrong, s.refused)
-		}
-	}
-	t.Logf("%d queries, %d right, %d set aside", s.cases, s.right, s.aside)
-	if s.right < n*3/4 {
-		t.Errorf("only %d of %d queries were compared", s.right, n)
-	}
+	randomQueries(t, 300, 11, tables, func(s *suite) { s.tables = loadDimensions(t, s.oracle) }, joinQuery)
 }
 
 // loadDimensions makes the tables in the database, and for velo of what the database has.
@@ -82,14 +55,17 @@ func loadDimensions(t *testing.T, o suiteOracle) (tables []*lookup.Table) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		table, err := lookup.New(lookup.Config{Schema: schema, Key: d.key, Load: func(_ context.Context, b *lookup.Builder) error {
-			for _, batch := range batches {
-				if err := b.Append(batch); err != nil {
-					return err
+		table, err := lookup.New(lookup.Config{
+			Schema: schema, Key: d.key,
+			Load: func(_ context.Context, b *lookup.Builder) error {
+				for _, batch := range batches {
+					if err := b.Append(batch); err != nil {
+						return err
+					}
 				}
-			}
-			return nil
-		}})
+				return nil
+			},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,6 +135,7 @@ func joinQuery(rng *rand.Rand) string {
 	if strings.Contains(from, "numbers") {
 		number = one("x.m", "t.j", "x.m + t.j")
 	}
-	return "SELECT " + key + ", count(*) AS n1, sum(" + number + ") AS n2, count(" + pick(columns) + ") AS n3 FROM " + from + where +
+	return "SELECT " + key + ", count(*) AS n1, sum(" + number + ") AS n2, count(" + pick(columns) + ") AS n3 FROM " +
+		from + where +
 		" GROUP BY " + key + one("", " HAVING count(*) > 1")
 }

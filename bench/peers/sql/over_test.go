@@ -1,50 +1,18 @@
 package sql
 
 import (
-	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 )
 
 // Goal: functions over rows, of records and of groups, have the rows that PostgreSQL says they have.
 // Method: random functions, partitions, orders and frames over random tables.
 func TestOver(t *testing.T) {
-	o := newPostgres(t).(suiteOracle)
-	first, n := 0, 150
-	if v, err := strconv.Atoi(os.Getenv("VELO_DIFF")); err == nil {
-		n = v
-	}
-	if v, err := strconv.Atoi(os.Getenv("VELO_SEED")); err == nil {
-		first, n = v, 1
-	}
-	s := &suite{t: t, oracle: o, refused: map[string]int{}}
-	for seed := first; seed < first+n; seed++ {
-		rng := rand.New(rand.NewPCG(uint64(seed), 5))
+	randomQueries(t, 150, 5, sized(0, 1, 30, 200), nil, func(rng *rand.Rand) string {
 		one := func(of ...string) string { return of[rng.IntN(len(of))] }
-		if seed == first || seed%20 == 0 {
-			if err := o.load(newTable(rand.New(rand.NewPCG(uint64(seed/20), 3)), []int{0, 1, 30, 200}[seed/20%4], false)); err != nil {
-				t.Fatal(err)
-			}
-		}
 		grouped := rng.IntN(3) == 0
-		text := overQuery(one, grouped)
-		columns, rows, err := o.run(text)
-		if err != nil {
-			t.Logf("%s\n%v", text, err)
-			continue
-		}
-		wrong, refused := s.wrong, s.refusals
-		s.query(fmt.Sprintf("seed %d", seed), text, "t", columns, rows)
-		if s.wrong > wrong || s.refusals > refused {
-			t.Errorf("VELO_SEED=%d: %s: %d wrong, %v", seed, text, s.wrong-wrong, s.refused)
-		}
-	}
-	t.Logf("%d queries, %d right", s.cases, s.right)
-	if s.cases < n*9/10 {
-		t.Error("PostgreSQL refuses too many")
-	}
+		return overQuery(one, grouped)
+	})
 }
 
 // overQuery is a random query with OVER.
@@ -52,10 +20,12 @@ func overQuery(one func(...string) string, grouped bool) string {
 	tie, value, number, text := "n", one("i", "f", "d", "ts", "j"), one("i", "f", "d"), "CAST(s AS text)"
 	keys := one("b", "s", "b, s", "j % 3")
 	if grouped {
-		tie, value, number, text = "j, b", one("count(*)", "j", "max(f)"), one("count(*)", "CAST(sum(j) AS bigint)", "min(d)"), "min(CAST(s AS text))"
+		tie, value, number, text = "j, b", one("count(*)", "j", "max(f)"),
+			one("count(*)", "CAST(sum(j) AS bigint)", "min(d)"), "min(CAST(s AS text))"
 		keys = one("b", "j % 3")
 	}
-	function := one("row_number()", "rank()", "dense_rank()", "percent_rank()", "cume_dist()", "ntile(3)", "lag("+value+")",
+	function := one("row_number()", "rank()", "dense_rank()", "percent_rank()", "cume_dist()", "ntile(3)",
+		"lag("+value+")",
 		"lead("+value+", 2)", "lag("+text+", 1, 'none')", "first_value("+value+")", "last_value("+value+")",
 		"nth_value("+text+", 2)", "sum("+number+")", "count(*)", "count("+value+")", "min("+text+")", "max("+number+")",
 		"CAST(avg("+number+") OVER w AS double precision)", "count(*) FILTER (WHERE "+number+" > 2)")
@@ -70,8 +40,10 @@ func overQuery(one func(...string) string, grouped bool) string {
 	}
 	window += " ORDER BY " + order
 	if whole == "total" {
-		window += one("", " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW", " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
-			" ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING", " ROWS 3 PRECEDING", " GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING",
+		window += one("", " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW",
+			" ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+			" ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING", " ROWS 3 PRECEDING",
+			" GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING",
 			" RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING")
 	} else {
 		function = one("rank()", "dense_rank()", "percent_rank()", "cume_dist()", "sum("+number+")", "count(*)")
@@ -91,8 +63,10 @@ func overQuery(one func(...string) string, grouped bool) string {
 		call = "CAST(" + call + " AS double precision)"
 	}
 	if grouped {
-		return "SELECT j, b, " + call + " AS x FROM t GROUP BY j, b WINDOW w AS (" + window + ") ORDER BY x, j, b LIMIT 300"
+		return "SELECT j, b, " + call + " AS x FROM t GROUP BY j, b WINDOW w AS (" + window +
+			") ORDER BY x, j, b LIMIT 300"
 	}
-	return "SELECT n, " + call + " AS x FROM t" + one("", " WHERE i > 0") + " WINDOW w AS (" + window + ") ORDER BY x, n" +
+	return "SELECT n, " + call + " AS x FROM t" + one("", " WHERE i > 0") + " WINDOW w AS (" + window +
+		") ORDER BY x, n" +
 		one("", " LIMIT 10", " LIMIT 5 OFFSET 2")
 }

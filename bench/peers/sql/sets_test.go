@@ -3,8 +3,6 @@ package sql
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -12,40 +10,9 @@ import (
 // Goal: GROUPING SETS, ROLLUP and CUBE have the rows that PostgreSQL says they have, with every kind of
 // aggregate, of tables without rows too. Method: random sets and aggregates over random tables.
 func TestSets(t *testing.T) {
-	o := newPostgres(t).(suiteOracle)
-	first, n := 0, 150
-	if v, err := strconv.Atoi(os.Getenv("VELO_DIFF")); err == nil {
-		n = v
-	}
-	if v, err := strconv.Atoi(os.Getenv("VELO_SEED")); err == nil {
-		first, n = v, 1
-	}
-	s := &suite{t: t, oracle: o, refused: map[string]int{}}
-	for seed := first; seed < first+n; seed++ {
-		rng := rand.New(rand.NewPCG(uint64(seed), 9))
-		one := func(of ...string) string { return of[rng.IntN(len(of))] }
-		if seed == first || seed%20 == 0 {
-			rows := newTable(rand.New(rand.NewPCG(uint64(seed/20), 3)), []int{0, 1, 30, 400}[seed/20%4], false)
-			if err := o.load(rows); err != nil {
-				t.Fatal(err)
-			}
-		}
-		text := setsQuery(rng.IntN, one)
-		columns, rows, err := o.run(text)
-		if err != nil {
-			t.Logf("%s\n%v", text, err)
-			continue
-		}
-		wrong, refused := s.wrong, s.refusals
-		s.query(fmt.Sprintf("seed %d", seed), text, "t", columns, rows)
-		if s.wrong > wrong || s.refusals > refused {
-			t.Errorf("VELO_SEED=%d: %s: %d wrong, %v", seed, text, s.wrong-wrong, s.refused)
-		}
-	}
-	t.Logf("%d queries, %d right", s.cases, s.right)
-	if s.cases < n*9/10 {
-		t.Error("PostgreSQL refuses too many")
-	}
+	randomQueries(t, 150, 9, sized(0, 1, 30, 400), nil, func(rng *rand.Rand) string {
+		return setsQuery(rng.IntN, func(of ...string) string { return of[rng.IntN(len(of))] })
+	})
 }
 
 // setsQuery is a random query with sets of keys.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +58,8 @@ func TestSuite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d cases, %d right, %d refused, %d set aside, %d not compared, %d wrong", s.cases, s.right, s.refusals, s.aside,
+	t.Logf("%d cases, %d right, %d refused, %d set aside, %d not compared, %d wrong", s.cases, s.right, s.refusals,
+		s.aside,
 		s.other, s.wrong)
 	reasons := slices.SortedFunc(maps.Keys(s.refused), func(a, b string) int {
 		return cmp.Or(cmp.Compare(s.refused[b], s.refused[a]), cmp.Compare(a, b))
@@ -190,7 +193,8 @@ func (s *suite) compare(text, from string, fields []suiteColumn, given [][]any, 
 	if strings.Contains(from, ".") {
 		return "other: a name with a dot"
 	}
-	if len(fields) > schema.Len() && strings.Contains(text, "*") && !strings.Contains(strings.ReplaceAll(text, " ", ""), "(*)") {
+	if len(fields) > schema.Len() && strings.Contains(text, "*") &&
+		!strings.Contains(strings.ReplaceAll(text, " ", ""), "(*)") {
 		return "other: a column of a type that velo has not"
 	}
 	pl, err := query.Catalog{Sources: []*record.Schema{schema}, Tables: s.tables}.Compile(text)
@@ -387,7 +391,9 @@ func (w *suiteSink) Write(_ context.Context, b *record.Batch) error {
 }
 func (*suiteSink) Close() error { return nil }
 
-func suiteRun(pl *plan.Plan, schema *record.Schema, batches []*record.Batch) (rows [][]cell, rejects string, err error) {
+func suiteRun(pl *plan.Plan, schema *record.Schema, batches []*record.Batch) (rows [][]cell, rejects string,
+	err error,
+) {
 	if pl.Window != nil {
 		pl.Window.OutOfOrder, pl.Window.Retain = plan.AnyOrder, plan.MaxRetain
 	}
@@ -506,4 +512,55 @@ func cutStatements(text string) (all []string) {
 	}
 	all = append(all, strings.TrimSpace(b.String()))
 	return slices.DeleteFunc(all, func(q string) bool { return q == "" })
+}
+
+// sized makes the n-th table, without wild values; the sizes come in turn.
+func sized(sizes ...int) func(n int) table {
+	return func(n int) table {
+		return newTable(rand.New(rand.NewPCG(uint64(n), 3)), sizes[n%len(sizes)], false)
+	}
+}
+
+// randomQueries compares random queries over random tables with PostgreSQL: n of them, or VELO_DIFF,
+// or the one of VELO_SEED. Each table is for 20 queries; loaded, if it is not nil, is called when it
+// has been loaded. A query that PostgreSQL refuses is left out.
+func randomQueries(
+	t *testing.T, n int, stream uint64, tables func(n int) table, loaded func(s *suite),
+	query func(rng *rand.Rand) string,
+) {
+	o := newPostgres(t).(suiteOracle)
+	first := 0
+	if v, err := strconv.Atoi(os.Getenv("VELO_DIFF")); err == nil {
+		n = v
+	}
+	if v, err := strconv.Atoi(os.Getenv("VELO_SEED")); err == nil {
+		first, n = v, 1
+	}
+	s := &suite{t: t, oracle: o, refused: map[string]int{}}
+	for seed := first; seed < first+n; seed++ {
+		if seed == first || seed%20 == 0 {
+			if err := o.load(tables(seed / 20)); err != nil {
+				t.Fatal(err)
+			}
+			if loaded != nil {
+				loaded(s)
+			}
+		}
+		text := query(rand.New(rand.NewPCG(uint64(seed), stream)))
+		columns, rows, err := o.run(text)
+		if err != nil {
+			t.Logf("%s\n%v", text, err)
+			continue
+		}
+		wrong, refused := s.wrong, s.refusals
+		s.query(fmt.Sprintf("seed %d", seed), text, "t", columns, rows)
+		if s.wrong > wrong || s.refusals > refused {
+			t.Errorf("VELO_SEED=%d: %s: %d wrong, %v", seed, text, s.wrong-wrong, s.refused)
+		}
+	}
+	t.Logf("%d queries, %d right, %d set aside", s.cases, s.right, s.aside)
+	if s.cases < n*9/10 || s.right < s.cases*9/10 {
+		t.Errorf("%d of %d queries were compared, %d were right: PostgreSQL refuses too many, or records are set aside",
+			s.cases, n, s.right)
+	}
 }

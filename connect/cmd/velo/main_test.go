@@ -337,7 +337,8 @@ func TestServePostgreSQL(t *testing.T) {
 	sql := filepath.Join(t.TempDir(), "trades.sql")
 	if err := os.WriteFile(sql, []byte(`CREATE SOURCE trades (symbol text NOT NULL, size bigint NOT NULL)
 		WITH (connector = 'push');
-		CREATE MATERIALIZED VIEW volumes AS SELECT symbol, sum(size) AS volume FROM trades GROUP BY symbol`), 0o600); err != nil {
+		CREATE MATERIALIZED VIEW volumes AS SELECT symbol, sum(size) AS volume FROM trades GROUP BY symbol`),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out []byte
@@ -369,7 +370,8 @@ func TestServePostgreSQL(t *testing.T) {
 		}
 	}
 	var name, state string
-	if err := c.QueryRow(ctx, "SELECT definition FROM pg_matviews WHERE matviewname = 'volumes'").Scan(&name); err != nil ||
+	if err := c.QueryRow(ctx, "SELECT definition FROM pg_matviews WHERE matviewname = 'volumes'").Scan(&name); err !=
+		nil ||
 		!strings.Contains(name, "sum(size)") {
 		t.Errorf("the definition is %q, %v", name, err)
 	}
