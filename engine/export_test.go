@@ -56,3 +56,6 @@ func CPUUse() map[int]int {
 	defer cpuUse.Unlock()
 	return maps.Clone(cpuUse.runners)
 }
+
+// Fingerprint is what the groups of a plan depend on, in words.
+func Fingerprint(p *plan.Plan) []string { return fingerprint(p) }

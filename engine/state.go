@@ -180,6 +180,14 @@ func fingerprint(p *plan.Plan) (lines []string) {
 			line("reads %s", describe(p.Source.Field(i)))
 		}
 	}
+	for _, t := range p.Tables() {
+		for i, c := range t.Key() {
+			line("table %s: key %d is %s", t.Name(), i+1, describe(t.Schema().Field(c)))
+		}
+		for _, c := range p.TableColumns(t) {
+			line("table %s: reads %s", t.Name(), describe(t.Schema().Field(c)))
+		}
+	}
 	if p.Where != nil {
 		line("WHERE %v", p.Where)
 	}

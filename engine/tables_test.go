@@ -266,3 +266,23 @@ func TestTableFailures(t *testing.T) {
 		t.Errorf("the table was loaded %d times after the engine had ended", n-before)
 	}
 }
+
+// Goal: a state belongs to the tables that its plan joins, whatever they are called in the query.
+func TestTablesInFingerprint(t *testing.T) {
+	other, err := record.NewSchema("articles", record.Field{Name: "id", Type: record.Int64}, record.Field{Name: "version", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	articles := pages(t, 1, func(c *lookup.Config) { c.Schema = other })
+	const text = `SELECT p.version, count(*) AS n FROM visits v JOIN %s p ON v.page = p.id GROUP BY p.version`
+	_, first := visits(t, pages(t, 1, nil), fmt.Sprintf(text, "pages"))
+	_, again := visits(t, pages(t, 1, nil), fmt.Sprintf(text, "pages"))
+	_, second := visits(t, articles, fmt.Sprintf(text, "articles"))
+	inWords := func(p []*plan.Plan) string { return fmt.Sprint(engine.Fingerprint(p[0])) }
+	if inWords(first) != inWords(again) {
+		t.Errorf("the same query has two fingerprints:\n%s\n%s", inWords(first), inWords(again))
+	}
+	if inWords(first) == inWords(second) {
+		t.Errorf("queries over two tables have one fingerprint:\n%s", inWords(first))
+	}
+}

@@ -98,8 +98,11 @@ type Table struct {
 	// current is the newest version; nil before the first. A load stores it when the version is
 	// whole, and readers load it: they see all that was written before the store. A version never
 	// changes after that.
-	current  atomic.Pointer[Version]
+	current atomic.Pointer[Version]
+	// Readers load current for each batch, and count for each stripe: on other cache lines.
+	_        [128]byte
 	counters counters
+	_        [128]byte
 
 	// loading has a value while a load is under way: there is one at a time. It is a lock that can
 	// be waited for with a context.

@@ -456,6 +456,15 @@ func (p *Plan) Tables() []*lookup.Table {
 	return l.Stage.Tables()
 }
 
+// TableColumns are the columns of a table that records get, by their numbers.
+func (p *Plan) TableColumns(t *lookup.Table) []int {
+	l, err := p.Layout()
+	if err != nil || l.Stage == nil {
+		return nil
+	}
+	return l.Stage.TableColumns(t)
+}
+
 // Inner is the schema of the groups before Select: the bounds of the window if there are windows,
 // the keys, the aggregates.
 func (p *Plan) Inner() (*record.Schema, error) {

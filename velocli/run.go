@@ -59,6 +59,7 @@ Connectors and their options:
             generator  rows, groups, distribution (uniform, zipf, sequential), seed; two bigint columns
     sink    file       path, format (csv, ndjson), rotate.bytes, rotate.every, flush.every, full (stop, wait)
             stdout     format (table, csv, ndjson)
+    table   a source with an end, and a PRIMARY KEY, for JOIN: also refresh, max.stale, on.stale (keep, fail), max.bytes
 ` + moreConnectors() + `
 An interrupt or SIGTERM ends the reading, and what has been read is written, except windows that are not closed then.
 A second one ends at once.

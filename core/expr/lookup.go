@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,6 +132,17 @@ func evalLookupColumn(e *Expr, a []Value) (Value, error) {
 
 // Tables returns the tables that the program looks up.
 func (p *Program) Tables() []*lookup.Table { return p.tables }
+
+// TableColumns returns the columns that the program takes of the rows of a table.
+func (p *Program) TableColumns(t *lookup.Table) (columns []int) {
+	for _, n := range p.nodes {
+		if n.op == opLookupColumn && p.tables[n.table] == t {
+			columns = append(columns, n.column)
+		}
+	}
+	slices.Sort(columns)
+	return slices.Compact(columns)
+}
 
 // vectorLookup looks up a stripe of keys.
 func vectorLookup(m *Machine, n *node, a []*vec) bool {
