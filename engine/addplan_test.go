@@ -212,6 +212,12 @@ func TestAddPlanWhileReadersEnd(t *testing.T) {
 		if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: second}); err != nil {
 			t.Fatal(err)
 		}
+		hasRecords := func() bool { s := e.Snapshot(); defer s.Close(); return s.Of(second).Records() > 0 }
+		for deadline := time.Now().Add(30 * time.Second); !hasRecords(); time.Sleep(100 * time.Microsecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the second plan was added, and no record reached it within 30 s")
+			}
+		}
 		third := compile(`SELECT max(value) AS n FROM ticks`)
 		added := make(chan error, 1)
 		go func() {
