@@ -123,7 +123,7 @@ func TestAddPlanKinds(t *testing.T) {
 	}
 	func() {
 		defer func() {
-			if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), "is older than the plan") {
+			if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), "does not have the plan") {
 				t.Errorf("Of of an old snapshot: %v", v)
 			}
 		}()

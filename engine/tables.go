@@ -59,6 +59,20 @@ func (t *tables) use(ctx context.Context, p *plan.Plan, fail func(error)) error 
 	return nil
 }
 
+// leave says that a plan has been removed: tables that no plan looks up any more are not used.
+func (t *tables) leave(removed *plan.Plan, left []*plan.Plan) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, table := range removed.Tables() {
+		i := slices.Index(t.all, table)
+		used := slices.ContainsFunc(left, func(p *plan.Plan) bool { return slices.Contains(p.Tables(), table) })
+		if i >= 0 && !used && !t.released {
+			t.releases[i]()
+			t.all, t.releases = slices.Delete(t.all, i, i+1), slices.Delete(t.releases, i, i+1)
+		}
+	}
+}
+
 // release says that the engine does not use its tables any more.
 func (t *tables) release() {
 	t.mu.Lock()
