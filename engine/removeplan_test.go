@@ -128,7 +128,7 @@ func TestRemovePlanAgain(t *testing.T) {
 		if got := s.Of(p).Len(); got != 10 {
 			t.Fatalf("round %d: %d groups", round, got)
 		}
-		if round == 0 {
+		if round == engine.MaxPlans+9 {
 			// An object of the plan alone, which goes when nothing has the plan any more.
 			runtime.AddCleanup(engine.CutOf(s.Of(p)), func(struct{}) { freed <- struct{}{} }, struct{}{})
 		}
