@@ -54,8 +54,8 @@ func (c *runCmd) checkTables(job *query.Job, std streams) error {
 	return errors.Join(faults...)
 }
 
-// prepareTables says how the tables of a job are loaded, and what is said of it. views has the views
-// of the server that runs the job; it is nil if none does.
+// prepareTables says how the tables of a job are loaded, and what is said of it. views has the
+// views of the server that runs the job; it is nil if none does.
 func prepareTables(job *query.Job, std streams, views *view.Catalog) error {
 	var faults []error
 	for _, t := range job.Tables {
