@@ -63,6 +63,15 @@ func ends(key int64, n int) *testgen.ScriptedPoller {
 	}}
 }
 
+// sized is how much a test takes: a quarter of n in the short tests, which run with the race
+// detector.
+func sized(n int64) int64 {
+	if testing.Short() {
+		return n / 4
+	}
+	return n
+}
+
 func start(t *testing.T, cfg engine.Config) *engine.Engine {
 	t.Helper()
 	e, err := engine.Start(t.Context(), cfg)
