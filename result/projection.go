@@ -38,6 +38,7 @@ func projectedValue(c *layout.Projected, row Row, t record.Type) expr.Value {
 		return v
 	})
 	if err != nil {
+		g.Layout.Panics.Add(err)
 		return expr.Value{Null: true, Unfit: true}
 	}
 	v.Unfit = v.Null && unfit

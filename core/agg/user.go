@@ -3,10 +3,12 @@ package agg
 import (
 	"fmt"
 	"reflect"
+	"runtime/debug"
 	"strings"
 	"time"
 	"unsafe"
 
+	"github.com/velo-engine/velo/internal/usercode"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -79,7 +81,7 @@ func NewUser[S any, V Input, R Outcome](name string, version uint32, init func(*
 	u.bind = func(arg Arg) Func {
 		return &user[S, V, R]{
 			same: identity{u, arg.Type}, words: int(t.Size()+7) / 8, typ: typeOf[R](), value: valueOf[V](arg.Type), init: init, add: add,
-			merge: merge, result: result,
+			merge: merge, result: result, panics: &usercode.Note{},
 		}
 	}
 	return u, nil
@@ -141,6 +143,8 @@ type user[S any, V Input, R Outcome] struct {
 	add    func(*S, V)
 	merge  func(into, from *S)
 	result func(S) (R, bool)
+	panics *usercode.Note // of result
+	meter  usercode.Meter // of Update
 }
 
 // Type returns the type of the result.
@@ -160,8 +164,23 @@ func (u *user[S, V, R]) Init(state []uint64) {
 	}
 }
 
+// contain names the function in a panic. It is called by defer.
+func (u *user[S, V, R]) contain() {
+	v := recover()
+	if v != nil {
+		panic(&usercode.Panic{Function: u.same.user.name, Value: v, Stack: debug.Stack()})
+	}
+}
+
 // Update adds the record to the states, unless the value is NULL.
 func (u *user[S, V, R]) Update(rows Rows, at uintptr, args Args) {
+	defer u.contain()
+	watch := usercode.Start()
+	u.update(rows, at, args)
+	u.meter.Stop(len(rows.Off), watch)
+}
+
+func (u *user[S, V, R]) update(rows Rows, at uintptr, args Args) {
 	words := args.Words[:len(rows.Off)]
 	if u.value == nil && args.Nulls == nil {
 		for i, off := range rows.Off {
@@ -184,10 +203,21 @@ func (u *user[S, V, R]) Update(rows Rows, at uintptr, args Args) {
 }
 
 // Merge adds a state to a state.
-func (u *user[S, V, R]) Merge(state, from []uint64, _, _ *Blocks) { u.merge(u.of(state), u.of(from)) }
+func (u *user[S, V, R]) Merge(state, from []uint64, _, _ *Blocks) {
+	defer u.contain()
+	u.merge(u.of(state), u.of(from))
+}
 
-// Result gives the user's function a copy: the state may be part of a snapshot.
-func (u *user[S, V, R]) Result(state []uint64, _ *Blocks) Value {
+// Result gives the user's function a copy: the state may be part of a snapshot. If the function
+// panics, the value is NULL.
+func (u *user[S, V, R]) Result(state []uint64, _ *Blocks) (v Value) {
+	defer func() {
+		p := recover()
+		if p != nil {
+			v = Value{Null: true, Overflow: true}
+			u.panics.Add(&usercode.Panic{Function: u.same.user.name, Value: p, Stack: debug.Stack()})
+		}
+	}()
 	r, ok := u.result(*u.of(state))
 	if !ok {
 		return Value{Null: true}
@@ -224,6 +254,38 @@ func Same(a, b Func) bool {
 		return ok && also && x.identity() == y.identity()
 	}
 	return a == b
+}
+
+// noteTo has the panics of result noted.
+func (u *user[S, V, R]) noteTo(n *usercode.Note) { u.panics = n }
+
+// metered returns the function with its meter.
+func (u *user[S, V, R]) metered() usercode.Metered {
+	return usercode.Metered{Name: u.same.user.name, Meter: &u.meter}
+}
+
+// MeterOf returns how long the updates of a user's function take. ok is false for other functions.
+func MeterOf(f Func) (m usercode.Metered, ok bool) {
+	u, ok := f.(interface{ metered() usercode.Metered })
+	if ok {
+		m = u.metered()
+	}
+	return m, ok
+}
+
+// IsUser says whether a function is a user's.
+func IsUser(f Func) bool {
+	_, ok := f.(interface{ noteTo(n *usercode.Note) })
+	return ok
+}
+
+// NoteTo has it noted if the result of a user's function panics. It is called before the function
+// is used.
+func NoteTo(f Func, n *usercode.Note) {
+	u, ok := f.(interface{ noteTo(n *usercode.Note) })
+	if ok {
+		u.noteTo(n)
+	}
 }
 
 // flat describes a type that has no pointers, or says why it has some.

@@ -5,6 +5,7 @@ import (
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/internal/usercode"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -95,6 +96,9 @@ type Layout struct {
 
 	// Outputs are the columns of the result after the keys.
 	Outputs []Output
+
+	// Panics has the panic of a user's function that happened while a result was read.
+	Panics *usercode.Note
 }
 
 // A GroupingSet is a set of the keys of a plan. A group of it has NULL in the place of other keys.
