@@ -479,6 +479,7 @@ func (l *compiler) place(bound []boundAggregate) {
 		o := at[slotOf(b)]
 		o.Fn = b.fn
 		o.Side = b.collect != nil && b.fn.Type() == record.String
+		o.Texts = agg.TexterOf(b.fn)
 		if o.Values >= 0 {
 			o.Fn = agg.Uncounted(b.fn)
 		}

@@ -133,7 +133,7 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	if kind.State() == plan.MinBy || kind.State() == plan.MaxBy {
 		x = c.byTime(x)
 	}
-	if user != nil && !c.mayAggregateUser(x) || user == nil && !c.mayAggregate(x, kind) {
+	if user != nil && !c.mayAggregateUser(user, x) || user == nil && !c.mayAggregate(x, kind) {
 		return
 	}
 	leaf := c.sourceLeaf("an aggregate")
@@ -276,7 +276,7 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 			text = args[i].String()
 		}
 		if a.User != nil {
-			if t := userType(a.User, arg.Type()); t != arg.Type() {
+			if t := userType(a.User, i, arg.Type()); t != arg.Type() {
 				arg, text = c.to(arg, t), fmt.Sprintf("%s as %v", text, t)
 			}
 		}

@@ -126,23 +126,23 @@ func (c *compiler) userArgument(f *expr.User, i int, v value, at syntax.Expr) (*
 }
 
 // mayAggregateUser says whether a user's function is called as it can be.
-func (c *compiler) mayAggregateUser(x *syntax.Call) bool {
+func (c *compiler) mayAggregateUser(f *plan.UserAggregate, x *syntax.Call) bool {
 	switch {
 	case x.Distinct:
 		c.fault(x.Pos, "%s(DISTINCT ...) is not there, only count(DISTINCT ...)", x.Name)
 	case len(x.OrderBy)+len(x.WithinGroup) > 0:
 		c.fault(x.Pos, "%s does not depend on an order", x.Name)
-	case x.Star || len(x.Args) != 1:
-		c.fault(x.Pos, "%s of %d arguments, expected 1", x.Name, len(x.Args))
+	case x.Star || len(x.Args) != len(f.Arguments()):
+		c.fault(x.Pos, "%s of %d arguments, expected %d", x.Name, len(x.Args), len(f.Arguments()))
 	default:
 		return true
 	}
 	return false
 }
 
-// userType is the type that the argument of a user's function is converted to.
-func userType(f *plan.UserAggregate, t record.Type) record.Type {
-	if f.Takes(t) || f.Argument() != record.Float64 || !isNumber(t) {
+// userType is the type that argument i of a user's aggregate is converted to.
+func userType(f *plan.UserAggregate, i int, t record.Type) record.Type {
+	if f.Takes(i, t) || f.Arguments()[i] != record.Float64 || !isNumber(t) {
 		return t
 	}
 	return record.Float64

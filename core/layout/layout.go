@@ -138,6 +138,8 @@ type Output struct {
 	Word int
 	// Side says that the value is a text that lies beside the groups, see Collect.
 	Side bool
+	// Texts makes the texts of the function when they are read; it is nil for other functions.
+	Texts agg.Texter
 	// Values is the word that counts the values, for a function whose state does not say that there
 	// are none; it is -1 for other functions.
 	Values int
