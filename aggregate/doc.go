@@ -50,8 +50,8 @@
 // # Speed
 //
 // A sum that is written with Add costs one and a half times the one that is built in (go test
-// ./bench -bench UserAggregate). AddAll gets the values of a run of records of one group at once, so
-// it is faster if there are few groups, or if records come in the order of their groups. Bigints
+// ./bench -bench UserAggregate). AddAll gets the values of a run of records of one group at once,
+// so it is faster if there are few groups, or if records come in the order of their groups. Bigints
 // and floats are then the memory of the engine itself; other values are made for the call.
 //
 // # Restarts

@@ -85,7 +85,7 @@ type (
 	}
 )
 
-// add takes a text if it is of a later time, and of those of one time the greatest.
+// add takes a text if it is of a later time; of several texts of one time it takes the greatest.
 func (s *userTail) add(text string, at int64) {
 	text = text[:min(len(text), len(s.text))]
 	if s.n == 0 || at > s.at || at == s.at && text > string(s.text[:s.n]) {

@@ -148,8 +148,9 @@ type Aggregate struct {
 	User *UserAggregate
 	// Column is the column that it is computed of; empty is count(*).
 	Column string
-	// By is the column that MinBy, MaxBy, First and Last choose by, the x of Corr and its relatives,
-	// and the second argument of a function of your own. It is empty for other functions.
+	// By is the column that MinBy, MaxBy, First and Last choose by, the x of Corr and its
+	// relatives, and the second argument of a function of your own. It is empty for other
+	// functions.
 	By string
 
 	// Distinct takes each value of Column once. The plan then keeps a group for each value, within

@@ -206,7 +206,8 @@ func valueOf[V Input](t record.Type, texts func(*Args) []byte) func(a *Args, wor
 	return read.(func(a *Args, word uint64) V)
 }
 
-// values returns n values, those of words if these are the values, and otherwise made in buffer.
+// values returns a value for each word: the words themselves if they are the values, and otherwise
+// values that are made in buffer.
 func values[V Input](value func(*Args, uint64) V, a *Args, words []uint64, buffer []V) []V {
 	if value == nil { // V is a type of eight bytes
 		return unsafe.Slice((*V)(unsafe.Pointer(unsafe.SliceData(words))), len(words))
