@@ -340,5 +340,12 @@ func (f *Fan) Wake() Nanos {
 // Stall is why the last Step had no work.
 func (f *Fan) Stall() Stall { return f.waits.stall }
 
-// Err is nil: a partition reports what a router cannot do.
-func (f *Fan) Err() error { return nil }
+// Err is the error of the first router that has one. Each belongs to a plan of its own.
+func (f *Fan) Err() error {
+	for _, r := range f.routers {
+		if r.err != nil {
+			return r.err
+		}
+	}
+	return nil
+}

@@ -149,7 +149,9 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 			Exchange: p.Exchange,
 			Bytes:    max(e.cfg.FoldBytes/plans, minFoldBytes),
 		},
-		state: core.NewMemoryBudget(p.StateBytes, p.StatePolicy), removed: make(chan struct{}),
+		state:  core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
+		before: p.Plan.Panicked(), meters: startMeters(p.Plan),
+		removed: make(chan struct{}),
 	}
 	b.copied, b.held = make([]atomic.Uint64, len(e.partitionOn)), make([]atomic.Uint64, len(e.partitionOn))
 	b.cuts = e.cuts.Beside(p.Plan, p.Route, b.state)

@@ -2,11 +2,15 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/usercode"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
@@ -70,6 +74,12 @@ type branch struct {
 	copied, held []atomic.Uint64
 	partitions   []*core.Partition
 	output       *output // nil if the plan has no Writer
+
+	// before is the plan's last panic before the engine began with the plan.
+	before *usercode.Noted
+	// meters are the plan's functions of users, and what their meters said before the engine began
+	// with the plan.
+	meters []startedMeter
 
 	// removed is closed when RemovePlan has removed the plan, while the epochs are held. No later
 	// cut has the plan.
@@ -146,6 +156,70 @@ func (b *branch) failure() error {
 	return b.err
 }
 
+// A startedMeter is a meter with what it said at first.
+type startedMeter struct {
+	usercode.Metered
+	values uint64
+	took   time.Duration
+}
+
+// startMeters reads the meters of the functions of users.
+func startMeters(p *plan.Plan) (all []startedMeter) {
+	for _, m := range p.UserMeters() {
+		values, took := m.Meter.Read()
+		all = append(all, startedMeter{m, values, took})
+	}
+	return all
+}
+
+// nameSlow names the functions of users that have taken a fourth of the time of all agents, or
+// more, for the agents that were starved.
+func (e *Engine) nameSlow(agents []AgentStats) {
+	var busy time.Duration
+	for i := range agents {
+		busy += agents[i].Busy
+	}
+	slow := e.slowFunctions(busy / 4)
+	for i := range agents {
+		if agents[i].Starved > 0 {
+			agents[i].Functions = slow
+		}
+	}
+}
+
+// slowFunctions says which functions of users have taken some time, or more.
+func (e *Engine) slowFunctions(least time.Duration) string {
+	type spent struct {
+		values uint64
+		took   time.Duration
+	}
+	all := map[string]spent{}
+	for _, b := range e.branches() {
+		for _, m := range b.meters {
+			values, took := m.Meter.Read()
+			s := all[m.Name]
+			all[m.Name] = spent{s.values + values - m.values, s.took + took - m.took}
+		}
+	}
+	var slow []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		s := all[name]
+		if s.values > 0 && s.took >= least {
+			slow = append(slow, fmt.Sprintf("%s, %v a value", name, s.took/time.Duration(s.values)))
+		}
+	}
+	return strings.Join(slow, "; ")
+}
+
+// panicked returns the last panic of a user's function while a result of the plan was read, or nil.
+func (b *branch) panicked() error {
+	p := b.cfg.Plan.Panicked()
+	if p == nil || p == b.before {
+		return nil
+	}
+	return p
+}
+
 // ofPlan names the plan in messages, if the engine has several.
 func (b *branch) ofPlan() string {
 	if len(b.engine.branches()) == 1 {
@@ -201,7 +275,9 @@ func (e *Engine) newBranches() {
 	for id, p := range c.Plans {
 		b := &branch{
 			engine: e, id: id, cfg: p, fold: core.Fold{Exchange: p.Exchange, Bytes: c.FoldBytes / len(c.Plans)},
-			state: core.NewMemoryBudget(p.StateBytes, p.StatePolicy), removed: make(chan struct{}),
+			state:  core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
+			before: p.Plan.Panicked(), meters: startMeters(p.Plan),
+			removed: make(chan struct{}),
 		}
 		b.copied, b.held = make([]atomic.Uint64, c.Partitions), make([]atomic.Uint64, c.Partitions)
 		if c.State != nil {

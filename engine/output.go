@@ -250,6 +250,10 @@ func (o *output) resume() (err error) {
 
 func (o *output) batches(all iter.Seq[*record.Batch]) error {
 	for b := range all {
+		panicked := o.branch.panicked()
+		if panicked != nil { // the batch may have NULL where it should have a value
+			return panicked
+		}
 		if err := o.batch(b); err != nil {
 			return err
 		}

@@ -244,8 +244,8 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		} else {
 			a.idle(now)
 		}
-		if err := a.Err(); err != nil && !a.branch.ended.Load() {
-			if a.branch.fail(err); r.engine.closing.Load() {
+		if err := a.Err(); err != nil {
+			if r.failed(a, err); r.engine.closing.Load() {
 				return work
 			}
 		}
@@ -264,6 +264,23 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		r.tally.busy++
 	}
 	return work
+}
+
+// failed ends the plan that an agent cannot go on with. A reader may have several plans, each with
+// a router of its own.
+func (r *runner) failed(a *stepper, err error) {
+	if a.inlet == nil {
+		if !a.branch.ended.Load() {
+			a.branch.fail(err)
+		}
+		return
+	}
+	for _, f := range a.inlet.flows() {
+		err := f.router.Err()
+		if err != nil && !f.branch.ended.Load() {
+			f.branch.fail(fmt.Errorf("engine: %s: %w", a.name, err))
+		}
+	}
 }
 
 // park sleeps until the bell is rung or an agent wants to be stepped. See bell for why no wake-up

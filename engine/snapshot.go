@@ -95,11 +95,16 @@ func (s *Snapshot) Has(p *plan.Plan) bool {
 }
 
 // Err returns why the plan has ended although other plans of the engine go on. The groups are then
-// those that each partition has shown last, and not all of them are of the same epoch. It is nil if
-// the plan goes on, or has ended together with the engine.
+// those that each partition has shown last, and not all of them are of the same epoch. Or it
+// returns the panic of a function of yours while a result of the plan was read: the value of that
+// row was NULL. It is nil if the plan goes on, or has ended together with the engine.
 func (s *Snapshot) Err() error {
 	s.use()
-	return s.branch.failure()
+	err := s.branch.failure()
+	if err != nil {
+		return err
+	}
+	return s.branch.panicked()
 }
 
 // watchLeak panics if a snapshot is garbage-collected before it was closed, because its tables

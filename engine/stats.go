@@ -124,6 +124,11 @@ type AgentStats struct {
 	// By names the agent whose long step was the last to cause such a wait.
 	By string
 
+	// Functions are the functions of yours that have taken a fourth of the time of all agents or
+	// more, with what a value costs, such as "ewma, 12µs a value". It is empty if there are none,
+	// or the agent was not starved.
+	Functions string
+
 	Waited time.Duration // the longest of those waits
 }
 
@@ -271,6 +276,7 @@ func (e *Engine) Stats() Stats {
 			s.Agents = append(s.Agents, as)
 		}
 	}
+	e.nameSlow(s.Agents)
 	return s
 }
 
@@ -578,9 +584,12 @@ func (s Stats) agentsTable(w io.Writer) {
 func (s Stats) warnings(b *strings.Builder) {
 	for _, a := range s.Agents {
 		if a.Starved > 0 {
-			fmt.Fprintf(b, "%s was starved %d times by long steps, the longest wait was %v, the last of %s: give "+
-				"them a runner each\n",
-				a.Name, a.Starved, a.Waited.Round(time.Microsecond), a.By)
+			advice := "give them a runner each"
+			if a.Functions != "" {
+				advice = "your functions are slow (" + a.Functions + ")"
+			}
+			fmt.Fprintf(b, "%s was starved %d times by long steps, the longest wait was %v, the last of %s: %s\n",
+				a.Name, a.Starved, a.Waited.Round(time.Microsecond), a.By, advice)
 		}
 	}
 	for i, r := range s.Readers {
