@@ -61,7 +61,7 @@ func TestChanges(t *testing.T) {
 		var lines []string
 		select {
 		case lines = <-got:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("after %v: nothing, expected %v", step.send, step.want)
 		}
 		slices.Sort(lines)
