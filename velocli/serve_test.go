@@ -188,7 +188,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = serveHere(t, &serveCmd{State: dir})
-	for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(5 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(5 * time.Millisecond) {
 		if status, _, _ := s.ask("GET", "/readyz", ""); status == 200 {
 			break
 		}
@@ -224,7 +224,7 @@ FROM marks AS m JOIN totals AS t ON m.symbol = t.symbol GROUP BY m.symbol`
 		t.Fatal(err)
 	}
 	s = serveHere(t, &serveCmd{State: dir})
-	for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(5 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(5 * time.Millisecond) {
 		if status, _, _ := s.ask("GET", "/readyz", ""); status == 200 {
 			break
 		}
