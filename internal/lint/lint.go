@@ -44,8 +44,8 @@ var layers = []layer{
 	},
 	{[]string{"server"}, "views, jobs and pushed sources over HTTP"},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},
+	{[]string{"velocli"}, "the program velo, for mains that import connectors and functions"},
 	{[]string{"bench", "examples/"}, "workloads; small services"},
-	{[]string{"velocli"}, "the program velo, for mains that import connectors"},
 	{[]string{"cmd/", "docs"}, "programs; tests of the guides"},
 }
 
