@@ -363,19 +363,18 @@ func (r *delimitedReader) stateAt(block int64) (quoteState, error) {
 // it looks.
 func (r *delimitedReader) look(block int64) error {
 	d, c := r.delimited, &r.quotes
-	if c.scratch == nil {
-		c.scratch = make([]byte, quoteBytes+pad)
-	}
 	chains := newQuoteChains(d.format.quoting)
 	for from, to := d.span(block); from < to; {
 		if _, known := d.quoteTable.moves(block); known {
 			return nil
 		}
 		n := int(min(quoteBytes, to-from))
-		if err := d.readAt(c.scratch[:n], from); err != nil {
+		var text []byte
+		text, c.scratch = alignedTo(from, c.scratch, quoteBytes+pad)
+		if err := d.readAt(text[:n], from); err != nil {
 			return err
 		}
-		chains.feed(c.scratch, 0, n)
+		chains.feed(text, 0, n)
 		from += int64(n)
 	}
 	d.quoteTable.publish(block, chains.moves())
