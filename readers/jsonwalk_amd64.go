@@ -2,11 +2,6 @@
 
 package readers
 
-import "github.com/klauspost/cpuid/v2"
-
-// haveCLMUL says that the processor has carry-less multiplications.
-var haveCLMUL = cpuid.CPU.Supports(cpuid.CLMUL)
-
 // walkJSON does what walkJSONGo says.
 func walkJSON(w *jsonWalk) {
 	if haveAVX2 && haveCLMUL {
