@@ -24,8 +24,8 @@ func walkJSONGo(w *jsonWalk) {
 	}
 }
 
-func (w *jsonWalk) at(p uint64) byte            { return *(*byte)(unsafe.Add(w.buf, p)) }
-func (w *jsonWalk) keyAt(place uint64) *jsonKey { return (*jsonKey)(unsafe.Add(w.keys, place)) }
+func (w *jsonWalk) at(p uint64) byte                { return *(*byte)(unsafe.Add(w.buf, p)) }
+func (w *jsonWalk) keyAt(place uint64) *jsonKey     { return (*jsonKey)(unsafe.Add(w.keys, place)) }
 func (w *jsonWalk) frameAt(place uint32) *jsonFrame { return (*jsonFrame)(unsafe.Add(w.frames, place)) }
 
 func (w *jsonWalk) linkAt(place uint32) *jsonLink { return (*jsonLink)(unsafe.Add(w.links, place)) }
