@@ -575,16 +575,18 @@ func scanNumber(buf []byte, i, end int) (next int, ok bool) {
 // text. No escape is shorter than the character it stands for.
 func unescape(text []byte) int {
 	n := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c != '\\' {
-			text[n] = c
-			n++
-			i++
-			continue
+	for i := 0; ; {
+		plain := bytes.IndexByte(text[i:], '\\')
+		if plain < 0 {
+			return n + copy(text[n:], text[i:])
 		}
-		c = text[i+1]
-		i += 2
+		if n < i {
+			copy(text[n:], text[i:i+plain])
+		}
+		n += plain
+		i += plain + 1
+		c := text[i]
+		i++
 		switch c {
 		case 'b':
 			c = '\b'
@@ -616,7 +618,6 @@ func unescape(text []byte) int {
 		text[n] = c
 		n++
 	}
-	return n
 }
 
 // unescape resolves the escapes of the texts of the row that was read last.
