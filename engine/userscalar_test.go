@@ -100,6 +100,18 @@ func TestUserFunctions(t *testing.T) {
 			`SELECT date_trunc('hour', at) AS h, value / 2.0::double precision AS f, value FROM timed WHERE value % 50 = 0 AND value > 5 AND value <> 100`,
 		},
 		{
+			`SELECT window_start, sum(value) AS s FROM timed GROUP BY tumble(my_hour(at), INTERVAL '1 h')`,
+			`SELECT window_start, sum(value) AS s FROM timed GROUP BY tumble(at, INTERVAL '1 h')`,
+		},
+		{
+			`SELECT key, value, row_number() OVER (PARTITION BY key ORDER BY my_twice(value), at) AS r FROM timed WHERE my_twice(value) = 6 ORDER BY 1, 2, 3`,
+			`SELECT key, value, row_number() OVER (PARTITION BY key ORDER BY value, at) AS r FROM timed WHERE value = 3 ORDER BY 1, 2, 3`,
+		},
+		{
+			`SELECT key, count(DISTINCT my_twice(value)) AS d, median(my_twice(value)) AS m, max(k) AS k FROM (SELECT key, value, my_cut('abc', key % 3) AS k FROM timed WHERE my_twice(value) > 10) GROUP BY key`,
+			`SELECT key, count(DISTINCT value) AS d, median(value * 2) AS m, max(k) AS k FROM (SELECT key, value, left('abc', key % 3) AS k FROM timed WHERE value > 5) GROUP BY key`,
+		},
+		{
 			`SELECT sum(CASE WHEN value % 2 = 1 THEN my_odd(value) END) AS a, count(try(my_odd(value))) AS n, sum(CASE WHEN value <> 7 THEN my_panic(value) END) AS p FROM timed`,
 			`SELECT sum(CASE WHEN value % 2 = 1 THEN value END) AS a, sum(value % 2) AS n, sum(CASE WHEN value <> 7 THEN 100 / (value - 7) END) AS p FROM timed`,
 		},
@@ -147,6 +159,8 @@ func TestUserFunctionFaults(t *testing.T) {
 		{text: `SELECT key, my_panic_result(value) AS s FROM timed GROUP BY key`, fails: "panic in your function my_panic_result: a bug in Result"},
 		{text: `SELECT my_panic_merge(value) AS s, window_end FROM timed GROUP BY hop(at, INTERVAL '1 s', INTERVAL '5 s')`, fails: "panic in your function my_panic_merge: a bug in Merge"},
 		{text: `SELECT my_panic(value) AS s FROM timed`, fails: "panic in your function my_panic"},
+		{text: `SELECT value FROM timed ORDER BY my_panic(value)`, fails: "panic in your function my_panic"},
+		{text: `SELECT value, rank() OVER (ORDER BY my_panic(value)) AS r FROM timed ORDER BY 1`, fails: "panic in your function my_panic"},
 		{text: `SELECT my_panic(7) AS s, value FROM timed WHERE value < 3`, fails: "panic in your function my_panic"},
 	} {
 		p, err := query.Compile(c.text, timedSchema)

@@ -26,8 +26,9 @@
 //
 // A function is a function of its arguments alone: the engine calls it on several threads, for rows
 // in any order and in blocks of any length, for a row twice or not at all, and for constants when a
-// query is compiled. It must not keep a text, nor a slice, beyond the call, and it must not wait.
-// Check, called in a test, tries to prove the opposite.
+// query is compiled. It must not keep a text or a slice beyond the call, it must not change the
+// slices of its arguments, and it must not wait. Check, called in a test, tries to prove the
+// opposite.
 //
 // Equal calls in one query are computed once. Rows that WHERE rejects are left out, unless the call
 // is part of WHERE. Rows of a branch of CASE that is not taken are not left out; an error for them

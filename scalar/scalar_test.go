@@ -110,6 +110,12 @@ func TestCheckFinds(t *testing.T) {
 				to[i] = sum
 			}
 		}},
+		"changes its arguments": {Block: func(_ *scalar.Block, v, to []int64) {
+			for i := range v {
+				v[i] *= 2
+				to[i] = v[i]
+			}
+		}},
 		"it panics for (0)":      {Row: func(v int64) (int64, error) { return 1 / v, nil }},
 		"expected one":           {},
 		"of Row, Optional":       {Row: func(int64) (int64, error) { return 0, nil }, Block: func(*scalar.Block, []int64, []int64) {}},
