@@ -23,10 +23,10 @@ func numbers512(p *numberArgs) (done int)
 //go:noescape
 func doubles512(p *numberArgs) (done int)
 
-// doublesAVX2 reads up to n doubles, n at least 1, whose places are width apart, as shortFloat reads
-// them, and returns how many it has read. It stops at the first that has another form, or that a
-// double may not hold exactly. before is how many bytes lie between the first place and the number,
-// and one. end is the byte that ends a number.
+// doublesAVX2 reads up to n doubles, n at least 1, whose places are width apart, as shortFloat
+// reads them, and returns how many it has read. It stops at the first that has another form, or
+// that a double may not hold exactly. before is how many bytes there are from the first place to
+// the number. end is the byte that ends a number.
 //
 //go:noescape
 func doublesAVX2(base unsafe.Pointer, at *uint32, values *float64, n, width int, before, end uint64) (done int)
@@ -35,10 +35,10 @@ func doublesAVX2(base unsafe.Pointer, at *uint32, values *float64, n, width int,
 var (
 	// lastBytes has, from byte n on, 16 bytes of which the last n are set.
 	lastBytes [32]byte
-	// pointTaken has for each place of a point the shuffle that takes it out. What is before it moves
-	// up a byte, and a zero comes in. The last shuffle leaves all bytes where they are.
+	// pointTaken has for each place of a point the shuffle that takes it out. What is before it
+	// moves up a byte, and a zero comes in. The last shuffle leaves all bytes where they are.
 	pointTaken [17][16]byte
-	// divisors has for each place of a point the power of ten that the digits are divided by.
+	// divisors has for each place of a point the power of ten that divides the digits.
 	divisors [17]float64
 )
 
