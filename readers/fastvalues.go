@@ -137,7 +137,8 @@ func (c *columnText) floats(values []float64) int {
 			if have512 {
 				most = min(most, vectorNumbers)
 			}
-			done += doublesAVX2(c.base, &c.at[done*c.width], &values[done], most, c.width, uint64(c.skip)+1, uint64(c.end))
+			done += doublesAVX2(c.base, &c.at[done*c.width], &values[done], most, c.width, uint64(c.skip)+1,
+				uint64(c.end))
 			next = min(done+1, len(values))
 		}
 		for ; done < next; done++ {
