@@ -46,6 +46,9 @@ type figure struct {
 	MegabytesPerCore float64 `json:"mb_per_second_per_core"`
 	// time of this contestant divided by velo's with as many cores
 	Ratio float64 `json:"ratio"`
+	// time of the processor, of all threads together, and what it is divided by velo's
+	ProcessorSeconds float64 `json:"processor_seconds"`
+	ProcessorRatio   float64 `json:"processor_ratio"`
 }
 
 // A file is a format with a query over it.
@@ -164,7 +167,7 @@ func main() {
 // A program runs the query of a file on some cores.
 type program struct {
 	name string
-	run  func(f file, path string, cores int) (time.Duration, []string, error)
+	run  func(f file, path string, cores int) (cost, []string, error)
 }
 
 func run(programs []program, rows int, dir, only string, runs int, out string) (err error) {
@@ -185,7 +188,7 @@ func run(programs []program, rows int, dir, only string, runs int, out string) (
 		lines = json.NewEncoder(f)
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "file\tprogram\tcores\tseconds\tns/row/core\tMB/s/core\tvelo is faster by\t\n")
+	fmt.Fprintf(table, "file\tprogram\tcores\tseconds\tns/row/core\tMB/s/core\tvelo is faster by\tprocessor seconds\tvelo takes less by\t\n")
 	for _, f := range files {
 		if only != "" && f.name != only {
 			continue
@@ -195,8 +198,8 @@ func run(programs []program, rows int, dir, only string, runs int, out string) (
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 		for _, x := range figures {
-			fmt.Fprintf(table, "%s\t%s\t%d\t%.2f\t%.1f\t%.0f\t%.1f\t\n", x.File, x.Program, x.Cores, x.Seconds,
-				x.NsPerRow, x.MegabytesPerCore, x.Ratio)
+			fmt.Fprintf(table, "%s\t%s\t%d\t%.2f\t%.1f\t%.0f\t%.1f\t%.2f\t%.1f\t\n", x.File, x.Program, x.Cores, x.Seconds,
+				x.NsPerRow, x.MegabytesPerCore, x.Ratio, x.ProcessorSeconds, x.ProcessorRatio)
 			if lines != nil {
 				if err := lines.Encode(x); err != nil {
 					return err
@@ -219,7 +222,7 @@ func compare(programs []program, f file, path string, rows, runs int) (figures [
 	}
 	var want []string
 	faulty := map[string]bool{}
-	seconds := map[string][]float64{}
+	seconds, processor := map[string][]float64{}, map[string][]float64{}
 	for range runs {
 		for _, cores := range []int{1, 2} {
 			for _, p := range programs {
@@ -243,12 +246,13 @@ func compare(programs []program, f file, path string, rows, runs int) (figures [
 					faulty[p.name] = true
 					continue
 				}
-				seconds[id] = append(seconds[id], took.Seconds())
+				seconds[id] = append(seconds[id], took.elapsed.Seconds())
+				processor[id] = append(processor[id], took.processor.Seconds())
 			}
 		}
 	}
-	median := func(name string, cores int) float64 {
-		s := seconds[fmt.Sprint(name, cores)]
+	median := func(of map[string][]float64, name string, cores int) float64 {
+		s := of[fmt.Sprint(name, cores)]
 		slices.Sort(s)
 		return s[len(s)/2]
 	}
@@ -257,10 +261,11 @@ func compare(programs []program, f file, path string, rows, runs int) (figures [
 			if faulty[p.name] {
 				continue
 			}
-			s := median(p.name, cores)
+			s, cpu := median(seconds, p.name, cores), median(processor, p.name, cores)
 			figures = append(figures, figure{
 				f.name, p.name, cores, rows, info.Size(), s, s * 1e9 * float64(cores) / float64(rows),
-				float64(info.Size()) / 1e6 / s / float64(cores), s / median("velo", cores),
+				float64(info.Size()) / 1e6 / s / float64(cores), s / median(seconds, "velo", cores), cpu,
+				cpu / max(median(processor, "velo", cores), 1e-9), // 0 if it is not known
 			})
 		}
 	}

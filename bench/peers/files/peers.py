@@ -3,9 +3,10 @@
     python peers.py PROGRAM PATH THREADS
 
 The program is duckdb, chdb, polars or datafusion. The time goes from opening the file to the last
-group. Importing the program does not count. Everything is printed as one object of JSON:
+group. Importing the program does not count. The time of the processor is that of all threads.
+Everything is printed as one object of JSON:
 
-    {"version": "1.2.3", "seconds": 0.12, "groups": [[key, low, mean, high], ...]}
+    {"version": "1.2.3", "seconds": 0.12, "processor": 0.11, "groups": [[key, low, mean, high], ...]}
 
 A program that cannot be imported, or that cannot read the file, ends with an error.
 """
@@ -33,6 +34,15 @@ FILES = {
     "trades10.csv.gz": (WIDE, "symbol", "price", "size"),
     "weblog.ndjson": (LOG, "host", "duration", "bytes"),
 }
+
+
+def now():
+    """The time by the clock, and the time of the processor."""
+    return time.perf_counter(), time.process_time()
+
+
+def elapsed(begin):
+    return [b - a for a, b in zip(begin, now())]
 
 
 def condition(name, method):
@@ -67,9 +77,9 @@ def run_duckdb(name, path, threads):
         table = f"read_csv('{path}', header=true, delim=',', quote='\"', escape='\"', columns={columns})"
     db = duckdb.connect()
     db.execute(f"SET threads = {threads}")
-    begin = time.perf_counter()
+    begin = now()
     rows = db.execute(select(name, table, "request.method")).fetchall()
-    return duckdb.__version__, time.perf_counter() - begin, rows
+    return duckdb.__version__, elapsed(begin), rows
 
 
 def run_chdb(name, path, threads):
@@ -84,9 +94,9 @@ def run_chdb(name, path, threads):
         settings += ", format_csv_delimiter = ';'"
     table = f"file('{path}', {form}, '{structure}')"
     chdb.query("SELECT 1")
-    begin = time.perf_counter()
+    begin = now()
     out = chdb.query(select(name, table, "request.method") + settings, "JSONCompactEachRow")
-    seconds = time.perf_counter() - begin
+    seconds = elapsed(begin)
     rows = [json.loads(line) for line in str(out).splitlines()]
     return getattr(chdb, "__version__", "?"), seconds, [[r[0]] + [float(x) for x in r[1:]] for r in rows]
 
@@ -97,7 +107,7 @@ def run_polars(name, path, threads):
     types = {TEXT: pl.String, INT: pl.Int64, FLOAT: pl.Float64, TIME: pl.String}
     schema = {c: types[t] if isinstance(t, str) else pl.Struct({"method": pl.String}) for c, t in FILES[name][0]}
     _, key, value, high = FILES[name]
-    begin = time.perf_counter()
+    begin = now()
     if is_json(name):
         rows = pl.scan_ndjson(path, schema=schema)
     elif name == "measurements.txt":
@@ -110,7 +120,7 @@ def run_polars(name, path, threads):
         rows = rows.filter(pl.col("request").struct.field("method") == "GET")
     groups = rows.group_by(key).agg(low=pl.col(value).min(), mean=pl.col(value).mean(), high=pl.col(high).max())
     groups = groups.collect(engine="streaming").rows()
-    return pl.__version__, time.perf_counter() - begin, groups
+    return pl.__version__, elapsed(begin), groups
 
 
 def run_datafusion(name, path, threads):
@@ -121,7 +131,7 @@ def run_datafusion(name, path, threads):
     schema = pa.schema([(c, types[t] if isinstance(t, str) else pa.struct([("method", pa.string())]))
                         for c, t in FILES[name][0]])
     db = datafusion.SessionContext(datafusion.SessionConfig().with_target_partitions(threads))
-    begin = time.perf_counter()
+    begin = now()
     if is_json(name):
         db.register_json("r", path, schema=schema, file_extension=".ndjson")
     elif name == "measurements.txt":
@@ -131,7 +141,7 @@ def run_datafusion(name, path, threads):
     else:
         db.register_csv("r", path, schema=schema)
     batches = db.sql(select(name, "r", "request['method']")).collect()
-    seconds = time.perf_counter() - begin
+    seconds = elapsed(begin)
     return datafusion.__version__, seconds, [list(row.values()) for b in batches for row in b.to_pylist()]
 
 
@@ -141,7 +151,8 @@ def main():
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     run = {"duckdb": run_duckdb, "chdb": run_chdb, "polars": run_polars, "datafusion": run_datafusion}[program]
     version, seconds, groups = run(os.path.basename(path), path, threads)
-    json.dump({"version": version, "seconds": seconds, "groups": [list(g) for g in groups]}, sys.stdout)
+    json.dump({"version": version, "seconds": seconds[0], "processor": seconds[1],
+               "groups": [list(g) for g in groups]}, sys.stdout)
 
 
 main()
