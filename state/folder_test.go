@@ -240,9 +240,10 @@ func checkGeneration(t *testing.T, f *Folder, m *Manifest) {
 	}
 }
 
-// Goal: whatever the moment at which the power fails, the newest generation whose Commit has
-// returned is there, or a newer one, whole. Method: a disk that forgets any part of what was not
-// synced, a crash at any call, many lives on one disk; some calls fail.
+// Goal: whatever the moment at which the process ends or the power fails, the newest generation
+// whose Commit has returned, or from which a process has gone on, is there, or a newer one, whole.
+// Method: a disk that forgets any part of what was not synced, an end at any call, many lives on one
+// disk; some calls fail.
 func TestFolderCrash(t *testing.T) {
 	seeds := uint64(3000)
 	if testing.Short() {
@@ -264,6 +265,9 @@ func TestFolderCrash(t *testing.T) {
 					}
 				}()
 				f, err := OpenFS(d, Options{})
+				if err != nil && d.fail != nil && errors.Is(err, d.fail) {
+					panic(gone{}) // the folder cannot be synced, so nothing goes on from it
+				}
 				if err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
@@ -276,6 +280,7 @@ func TestFolderCrash(t *testing.T) {
 				}
 				if f.Newest != nil {
 					checkGeneration(t, f, f.Newest)
+					durable = f.Newest.Generation // a writer may have got its rows now
 				}
 				for range 6 {
 					switch err := writeGeneration(f); {
@@ -290,9 +295,64 @@ func TestFolderCrash(t *testing.T) {
 				}
 				panic(gone{})
 			}()
-			d = d.crash(rng)
+			d.locked = false
+			if rng.IntN(3) > 0 { // otherwise the process alone has ended
+				d = d.crash(rng)
+			}
 		}
 	}
+}
+
+// Goal: a generation from which a process has gone on is not lost, although the process before ended
+// before its name was durable. Method: that process ends between the rename and the sync of the
+// folder; the next one opens the folder; then the power fails, and all names that were not synced
+// are gone.
+func TestFolderNameFound(t *testing.T) {
+	for before := range 3 {
+		d := newDisk()
+		f, err := OpenFS(d, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range before {
+			if err := writeGeneration(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		renamed := func() bool { return d.files[name(uint64(before+1), manifestSuffix)] != nil }
+		f.fs = endAfter{d, renamed}
+		func() {
+			defer func() {
+				if v := recover(); v != (gone{}) {
+					t.Fatalf("the process ends by %v, expected after the rename", v)
+				}
+			}()
+			_ = writeGeneration(f)
+		}()
+		d.locked = false
+		f, err = OpenFS(d, Options{})
+		if err != nil || f.Newest == nil || f.Newest.Generation != uint64(before+1) {
+			t.Fatalf("after %d generations: %+v, %v", before, f.Newest, err)
+		}
+		d.locked, d.files, d.pending = false, maps.Clone(d.synced), nil
+		f, err = OpenFS(d, Options{})
+		if err != nil || f.Newest == nil || f.Newest.Generation != uint64(before+1) || f.Passed != nil {
+			t.Errorf("generation %d was gone on from and is lost: %+v, %v", before+1, f.Newest, err)
+		}
+	}
+}
+
+// endAfter is a disk whose process ends at the first sync of the folder after something.
+type endAfter struct {
+	*disk
+	after func() bool
+}
+
+func (d endAfter) SyncFolder() error {
+	if d.after() {
+		panic(gone{})
+	}
+	return d.disk.SyncFolder()
 }
 
 // Goal: every byte of a generation counts. Method: each byte of the manifest and every few bytes of
