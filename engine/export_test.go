@@ -27,6 +27,12 @@ func (e *Engine) OutboxBytes() int {
 // CutOf is the cut of a snapshot, an object that its plan has alone.
 func CutOf(s *Snapshot) *result.Cut { return s.cut }
 
+// HasOf is Snapshot.Has for a goroutine that has found a plan just before it was removed.
+func HasOf(e *Engine, number int) func(s *Snapshot) bool {
+	b := e.branches()[number]
+	return func(s *Snapshot) bool { return s.has(b) }
+}
+
 // StartMoving starts an engine with Config.Rebalance whose policy moves shards at random, as many
 // and as often as it can.
 func StartMoving(ctx context.Context, cfg Config, seed uint64) (*Engine, error) {

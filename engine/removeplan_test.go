@@ -50,7 +50,7 @@ func TestRemovePlanKinds(t *testing.T) {
 	}
 	old := e.Snapshot()
 	defer old.Close()
-	of := old.Of(joined)
+	of, has := old.Of(joined), engine.HasOf(e, 1)
 	for i, c := range configs[1:] {
 		if err := e.RemovePlan(t.Context(), c.Plan); err != nil {
 			t.Fatalf("plan %d: %v", i+1, err)
@@ -70,6 +70,9 @@ func TestRemovePlanKinds(t *testing.T) {
 	defer s.Close()
 	if old.Has(joined) || s.Has(joined) || !s.Has(first) {
 		t.Error("a snapshot has a plan that was removed, or lacks one that was not")
+	}
+	if !has(old) || has(s) {
+		t.Error("a slot of a removed plan is taken for a picture of it, or a picture is not")
 	}
 	if got := sumOfN(t, of, joined); got != 30 { // keys 0, 2, 4
 		t.Errorf("the picture of before has %d records of the removed plan, expected 30", got)
