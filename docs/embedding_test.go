@@ -19,9 +19,9 @@ import (
 	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
-	"github.com/velo-engine/velo/scalar"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/scalar"
 	"github.com/velo-engine/velo/writers"
 )
 

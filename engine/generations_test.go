@@ -45,9 +45,9 @@ const (
 
 // A savedCase is an engine over the input of a folder of testdata/generations.
 type savedCase struct {
-	name, dir string
-	readers   int
-	until     int64 // records of each split that are there
+	name    string
+	readers int
+	until   int64 // records of each split that are there
 	// Readers of the file stop after savedBatches, as if nothing more had come, unless whole is set.
 	whole bool
 	held  sync.WaitGroup // readers of the file that have not stopped yet

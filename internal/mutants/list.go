@@ -194,8 +194,8 @@ var others = []mutant{
 		name:   "epoch: finished before it is done",
 		breaks: "whoever waits for an epoch finds the cut of the one before",
 		file:   "core/epoch/epoch.go", in: "func (e *Epochs) Answer(",
-		old: "for _, done := range e.done {",
-		new: "e.finished.Store(r.number())\n\tfor _, done := range e.done {",
+		old: "for _, g := range e.groups {",
+		new: "e.finished.Store(r.number())\n\tfor _, g := range e.groups {",
 		pkg: "core/epoch", run: "TestRounds",
 	},
 	{

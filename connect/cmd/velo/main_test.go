@@ -388,8 +388,12 @@ func TestServePostgreSQL(t *testing.T) {
 		t.Errorf("SHOW JOBS: %s is %s, %v", name, state, rows.Err())
 	}
 	for _, step := range []struct{ sql, code string }{
-		{"ALTER JOB trades PAUSE", ""}, {"ALTER JOB none PAUSE", "42704"}, {"ALTER JOB trades FLY", "42601"},
-		{"ALTER TABLE volumes ADD x int", "25006"}, {"ALTER JOB trades RESUME", ""}, {"DROP JOB trades", ""},
+		{"ALTER JOB trades PAUSE", ""},
+		{"ALTER JOB none PAUSE", "42704"},
+		{"ALTER JOB trades FLY", "42601"},
+		{"ALTER TABLE volumes ADD x int", "25006"},
+		{"ALTER JOB trades RESUME", ""},
+		{"DROP JOB trades", ""},
 		{"SELECT * FROM volumes", "42P01"},
 	} {
 		_, err := c.Exec(ctx, step.sql)
