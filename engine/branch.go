@@ -61,7 +61,7 @@ func (e *PlanError) Unwrap() error { return e.Err }
 // flow of the data branches: each batch goes to a router of each plan.
 type branch struct {
 	engine *Engine
-	id     int        // the number of the plan
+	id     int        // the number of the plan, which no other plan of the engine ever has
 	cfg    PlanConfig // with the defaults filled in
 	fold   core.Fold
 	state  *core.MemoryBudget
@@ -81,9 +81,17 @@ type branch struct {
 	// with the plan.
 	meters []startedMeter
 
-	// ended says that the plan takes no more records: it has failed, or it has all that its LIMIT
-	// asks for. It is stored by the goroutine that finds out. A goroutine that loads true knows
-	// nothing else by it.
+	// removed is closed when RemovePlan has removed the plan, while the epochs are held. No later
+	// cut has the plan.
+	removed chan struct{}
+	// last is the newest cut that has the plan, pinned for its output. Its cut is nil if there is
+	// no output, or if the plan had not the time for a last cut. It is set before removed is
+	// closed.
+	last offer
+
+	// ended says that the plan takes no more records: it has failed, it has been removed, or it has
+	// all that its LIMIT asks for. It is stored by the goroutine that finds out. A goroutine that
+	// loads true knows nothing else by it.
 	ended atomic.Bool
 
 	mu  sync.Mutex // guards err
@@ -94,7 +102,7 @@ type branch struct {
 // plans of an engine go on.
 func (b *branch) fail(err error) {
 	e := b.engine
-	if len(e.branches()) == 1 {
+	if b.alone() {
 		e.fail(err)
 		return
 	}
@@ -110,8 +118,11 @@ func (b *branch) fail(err error) {
 // end has the plan take no more records. The readers stop when no plan takes any.
 func (b *branch) end() {
 	b.ended.Store(true)
-	if len(b.engine.branches()) == 1 {
+	if b.alone() {
 		b.engine.stopReaders()
+		return
+	}
+	if isDone(b.removed) {
 		return
 	}
 	for _, p := range b.partitions {
@@ -119,7 +130,9 @@ func (b *branch) end() {
 	}
 	e := b.engine
 	for _, in := range e.inlets.all() {
-		in.routersOf()[b.id].Abandon()
+		if f, ok := in.to(b); ok {
+			f.router.Abandon()
+		}
 	}
 	for _, other := range e.branches() {
 		if !other.ended.Load() {
@@ -128,6 +141,12 @@ func (b *branch) end() {
 		}
 	}
 	e.stopReaders()
+}
+
+// alone says that the engine runs no other plan.
+func (b *branch) alone() bool {
+	list := b.engine.branches()
+	return len(list) == 1 && list[0] == b
 }
 
 // failure returns why the plan has ended alone, or nil.
@@ -236,7 +255,13 @@ func (e *Engine) branches() []*branch {
 
 // addBranch adds a branch to the list.
 func (e *Engine) addBranch(b *branch) {
-	list := append(e.branches()[:b.id:b.id], b)
+	list := append(slices.Clip(e.branches()), b)
+	e.list.Store(&list)
+}
+
+// removeBranch takes a branch out of the list.
+func (e *Engine) removeBranch(b *branch) {
+	list := slices.DeleteFunc(slices.Clone(e.branches()), func(other *branch) bool { return other == b })
 	e.list.Store(&list)
 }
 
@@ -252,6 +277,7 @@ func (e *Engine) newBranches() {
 			engine: e, id: id, cfg: p, fold: core.Fold{Exchange: p.Exchange, Bytes: c.FoldBytes / len(c.Plans)},
 			state:  core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
 			before: p.Plan.Panicked(), meters: startMeters(p.Plan),
+			removed: make(chan struct{}),
 		}
 		b.copied, b.held = make([]atomic.Uint64, c.Partitions), make([]atomic.Uint64, c.Partitions)
 		if c.State != nil {

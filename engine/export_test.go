@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/state"
 )
 
@@ -22,6 +23,9 @@ func (e *Engine) OutboxBytes() int {
 	defer x.mu.Unlock()
 	return x.bytes
 }
+
+// CutOf is the cut of a snapshot, an object that its plan has alone.
+func CutOf(s *Snapshot) *result.Cut { return s.cut }
 
 // StartMoving starts an engine with Config.Rebalance whose policy moves shards at random, as many
 // and as often as it can.

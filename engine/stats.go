@@ -53,6 +53,7 @@ type PartitionStats = core.PartitionStats
 
 // PlanStats are the counters of one plan of an engine.
 type PlanStats struct {
+	Number     int // of the plan: see Engine.AddPlan
 	Plan       string
 	Err        error // why the plan has ended although others go on
 	StateBytes int   // memory of its groups
@@ -230,10 +231,10 @@ func (e *Engine) Stats() Stats {
 	}
 	// Partitions are read before readers: what has been applied has been routed by then, so the
 	// sums never look as if records came from nowhere.
-	for _, b := range e.branches() {
+	for i, b := range e.branches() {
 		s.Plans = append(s.Plans, b.stats())
-		s.StateBytes += s.Plans[b.id].StateBytes
-		s.StateLimit += s.Plans[b.id].StateLimit
+		s.StateBytes += s.Plans[i].StateBytes
+		s.StateLimit += s.Plans[i].StateLimit
 	}
 	first := &s.Plans[0]
 	s.Output, s.Partitions, s.Windowed, s.Closed = first.Output, first.Partitions, first.Windowed, first.Closed
@@ -244,8 +245,10 @@ func (e *Engine) Stats() Stats {
 			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: in.router.FoldedGroups(),
 			Watermark: watermarkOf(in.router), Lag: b.lag(),
 		})
-		for i, r := range in.ringStats() {
-			s.Rings = append(s.Rings, RingStats{i / len(e.partitionOn), in.id, i % len(e.partitionOn), r})
+		for _, f := range in.flows() {
+			for p, r := range f.ringStats() {
+				s.Rings = append(s.Rings, RingStats{f.branch.id, in.id, p, r})
+			}
 		}
 	}
 	for id, r := range e.runners {
@@ -277,10 +280,15 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// Of returns the Stats as they are for one of several plans, by its number in Config.Plans: Plan,
-// StateBytes, Output, Partitions, Rings and the Counters of the Readers belong to the plan.
+// Of returns the Stats as they are for one of several plans, by its number (PlanStats.Number):
+// Plan, StateBytes, Output, Partitions, Rings and the Counters of the Readers belong to the plan.
+// It panics if there is no such plan.
 func (s Stats) Of(plan int) Stats {
-	p := &s.Plans[plan]
+	i := slices.IndexFunc(s.Plans, func(p PlanStats) bool { return p.Number == plan })
+	if i < 0 {
+		panic(fmt.Sprintf("engine: Stats.Of: there is no plan %d", plan))
+	}
+	p := &s.Plans[i]
 	s.Plan, s.StateBytes, s.StateLimit = p.Plan, p.StateBytes, p.StateLimit
 	s.Output, s.Partitions, s.Windowed, s.Closed = p.Output, p.Partitions, p.Windowed, p.Closed
 	s.Readers = slices.Clone(s.Readers)
@@ -297,7 +305,8 @@ func (s Stats) Of(plan int) Stats {
 // stats reads the counters of a plan. Partitions come before readers, as in Engine.Stats.
 func (b *branch) stats() PlanStats {
 	s := PlanStats{
-		Plan: b.cfg.Plan.String(), Err: b.failure(), StateBytes: b.state.Bytes(), StateLimit: b.state.Limit(),
+		Number: b.id, Plan: b.cfg.Plan.String(), Err: b.failure(),
+		StateBytes: b.state.Bytes(), StateLimit: b.state.Limit(),
 		Windowed: b.cfg.Plan.Window != nil,
 	}
 	if s.Windowed {
@@ -315,9 +324,13 @@ func (b *branch) stats() PlanStats {
 		s.Partitions = append(s.Partitions, p.Stats())
 	}
 	for _, in := range b.engine.inlets.all() {
-		s.Readers = append(s.Readers, in.routersOf()[b.id].Counters())
-		s.Folded = append(s.Folded, in.routersOf()[b.id].FoldedGroups())
-		s.Watermarks = append(s.Watermarks, watermarkOf(in.routersOf()[b.id]))
+		f, ok := in.to(b)
+		if !ok {
+			break // the plan is being removed
+		}
+		s.Readers = append(s.Readers, f.router.Counters())
+		s.Folded = append(s.Folded, f.router.FoldedGroups())
+		s.Watermarks = append(s.Watermarks, watermarkOf(f.router))
 	}
 	return s
 }

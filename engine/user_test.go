@@ -239,7 +239,7 @@ func TestUserAggregates(t *testing.T) {
 				Plan: p, Writer: &out, Partitions: partitions, Cores: 2, NoPin: true, Exchange: exchange,
 				EpochInterval: time.Millisecond,
 				Readers: []record.Reader{
-					newTimed(500, 100*time.Millisecond, 20_000), newTimed(50, 100*time.Millisecond, 20_000),
+					newTimed(500, 100*time.Millisecond, sized(20_000)), newTimed(50, 100*time.Millisecond, sized(20_000)),
 				},
 			})
 			if err := e.Wait(); err != nil {

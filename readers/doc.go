@@ -43,17 +43,19 @@
 //
 // # JSON lines
 //
-// Lines that one program writes are alike: they have the same fields, in the same order. So a line
-// is first assumed to have the shape of an earlier one. As for delimited lines, an index has the
-// places where fields end; the bytes between the values are the same in every line of a shape.
+// Lines that one program writes are alike: the same names come in much the same order. So a line is
+// walked from value to value. What comes between two values is compared, as a whole, with what came
+// there in earlier lines; what is known is a link:
 //
-//	{"time":"2026-01-31T12:30:45Z","price":12.5,"venue":"x"}\n
-//	-----------                    ---------    ---------
+//	{"time":"2026-01-31T12:30:45Z","request":{"method":"GET"},"price":12.5}\n
+//	--------                      -----------
+//	                                         ----------      ---------
 //
-// Column by column, those bytes are compared and the values after them are converted, or lent if
-// they are strings. A line of another shape is read byte by byte, and its shape is learned; four
-// shapes are kept. Values in values, escapes in names, and all errors are left to the byte-by-byte
-// way, which reads all of JSON. Escapes are resolved in the buffer.
+// After each value up to four links are tried, so that fields may be missing or come in another
+// order. Another text is taken apart byte by byte, and becomes a link itself. Of a value only the
+// end is looked for. The values of columns are noted, and converted column by column, or lent if
+// they are strings. A line that is unusual, and all errors, are left to the byte-by-byte way, which
+// reads all of JSON. Escapes are resolved in the buffer.
 //
 // # Streams
 //

@@ -131,7 +131,17 @@ func (c *columnText) floats(values []float64) int {
 			})
 		}
 		// One of the next eight is longer, or has an unusual form.
-		for next := min(done+vectorNumbers, len(values)); done < next; done++ {
+		next := min(done+vectorNumbers, len(values))
+		if haveAVX2 && done < plain {
+			most := plain - done
+			if have512 {
+				most = min(most, vectorNumbers)
+			}
+			done += doublesAVX2(c.base, &c.at[done*c.width], &values[done], most, c.width, uint64(c.skip)+1,
+				uint64(c.end))
+			next = min(done+1, len(values))
+		}
+		for ; done < next; done++ {
 			begin, end, ok := c.field(done)
 			if !ok {
 				return done

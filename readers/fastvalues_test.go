@@ -138,7 +138,7 @@ func testDoubles(t *testing.T) {
 				text = "-" + text
 			}
 			if text = text[:min(len(text), 7)]; long && rng.IntN(6) == 0 {
-				text += "0625"
+				text += []string{"0625", "00001", "123456789", "9007199254740993"[rng.IntN(9):]}[rng.IntN(4)]
 			}
 			if bad && rng.IntN(20) == 0 {
 				text = []string{

@@ -40,21 +40,14 @@ type jsonSpan struct {
 	escaped    bool
 }
 
-// jsonMember is a field of a line: where its value is, and its column, or -1 if it has none.
-type jsonMember struct {
-	column, begin, end int
-}
-
-// jsonLine reads one object, whatever JSON it has. It is the twin of the code that reads column by
-// column.
+// jsonLine reads one object, whatever JSON it has. It is the twin of what walks lines.
 type jsonLine struct {
 	format *jsonFormat
-	// places has the fields of the last line, as many as there is room for.
-	places [maxShapeFields]jsonMember
-	// members is how many fields the last line has.
+	// order has the columns of the fields of the last line, as many as there is room for; -1 for a
+	// field that has none.
+	order [maxExpected]int32
+	// members is how many fields the line has so far.
 	members int
-	// flat says that the last line had no escapes in names and no values in values.
-	flat bool
 
 	// spans has the value of each column.
 	spans []jsonSpan
@@ -197,7 +190,7 @@ func blanks(buf []byte, i, end int) int {
 // object finds the fields of a line.
 func (l *jsonLine) object(buf []byte, begin, end int) error {
 	l.lines++
-	l.members, l.flat = 0, true
+	l.members = 0
 	i := blanks(buf, begin, end)
 	if i == end {
 		return errBlank
@@ -234,11 +227,8 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 		if err != nil {
 			return expected(buf, begin, span.end, end, err.Error())
 		}
-		if span.kind >= jsonObject || escaped {
-			l.flat = false
-		}
-		if l.members < len(l.places) {
-			l.places[l.members] = jsonMember{column, i, span.end}
+		if l.members < len(l.order) {
+			l.order[l.members] = int32(column)
 		}
 		l.members++
 		if column >= 0 {
@@ -254,12 +244,6 @@ func (l *jsonLine) object(buf []byte, begin, end int) error {
 		}
 		return l.rest(buf, begin, i+1, end)
 	}
-}
-
-// fills says whether a JSON value fills buf[begin:end].
-func (l *jsonLine) fills(buf []byte, begin, end int) bool {
-	span, err := l.scan(buf, begin, end)
-	return err == nil && span.end == end
 }
 
 // pass finds the end of the value at i, which nobody reads. It checks what NDJSON says. The error
@@ -360,8 +344,8 @@ func (l *jsonLine) rest(buf []byte, begin, i, end int) error {
 // the previous line.
 func (l *jsonLine) column(name []byte, escaped bool) int {
 	name = l.name(name, escaped)
-	if l.members < len(l.places) {
-		if c := l.places[l.members].column; c >= 0 && c < len(l.spans) && l.format.names[c] == string(name) {
+	if l.members < len(l.order) {
+		if c := int(l.order[l.members]); c >= 0 && c < len(l.spans) && l.format.names[c] == string(name) {
 			return c
 		}
 	}
@@ -591,16 +575,18 @@ func scanNumber(buf []byte, i, end int) (next int, ok bool) {
 // text. No escape is shorter than the character it stands for.
 func unescape(text []byte) int {
 	n := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c != '\\' {
-			text[n] = c
-			n++
-			i++
-			continue
+	for i := 0; ; {
+		plain := bytes.IndexByte(text[i:], '\\')
+		if plain < 0 {
+			return n + copy(text[n:], text[i:])
 		}
-		c = text[i+1]
-		i += 2
+		if n < i {
+			copy(text[n:], text[i:i+plain])
+		}
+		n += plain
+		i += plain + 1
+		c := text[i]
+		i++
 		switch c {
 		case 'b':
 			c = '\b'
@@ -632,7 +618,6 @@ func unescape(text []byte) int {
 		text[n] = c
 		n++
 	}
-	return n
 }
 
 // unescape resolves the escapes of the texts of the row that was read last.

@@ -1,25 +1,20 @@
 package readers
 
 import (
-	"bytes"
 	"encoding/binary"
 	"unsafe"
 
 	"github.com/velo-engine/velo/record"
 )
 
-// jsonTexts reads strings whose opening quote has been passed, up to the first with an escape.
-// There is no escape from the place escapes on. The index has checked that between a string and
-// what ends its field there is only its closing quote.
-func (c *columnText) jsonTexts(escapes int, views []record.View) int {
-	at, width, skip := c.at, c.width, c.skip+1
+// jsonTexts reads strings, up to the first value that is missing or no string. The width of c is 2.
+func (c *columnText) jsonTexts(views []record.View) int {
 	for i := range views {
-		begin, end := at[i*width]+skip, at[i*width+1]-1
-		if int(begin) < escapes && bytes.IndexByte(unsafe.Slice((*byte)(unsafe.Add(c.base, begin)), end-begin), '\\') >=
-			0 {
+		begin, end := c.at[2*i]+1, c.at[2*i+1]
+		if end == 0 || *(*byte)(unsafe.Add(c.base, begin)) != '"' {
 			return i
 		}
-		views[i] = record.View{Off: begin, Len: end - begin}
+		views[i] = record.View{Off: begin + 1, Len: end - begin - 2}
 	}
 	return len(views)
 }
@@ -74,4 +69,25 @@ func (c *columnText) jsonBools(values []int64) int {
 		}
 	}
 	return len(values)
+}
+
+// present returns how many of the next n values come before the first that is missing. The width of
+// c is 2.
+func (c *columnText) present(n int) int {
+	for i := range n {
+		if c.at[2*i+1] == 0 {
+			return i
+		}
+	}
+	return n
+}
+
+// strings returns how many of the next n values are strings. The width of c is 2.
+func (c *columnText) strings(n int) int {
+	for i := range n {
+		if *(*byte)(unsafe.Add(c.base, c.at[2*i]+1)) != '"' {
+			return i
+		}
+	}
+	return n
 }

@@ -554,38 +554,3 @@ func BenchmarkNDJSON(b *testing.B) {
 		})
 	}
 }
-
-// Goal: short values are passed over only if pass does so too. Method: random values of the bytes
-// that matter.
-func TestPassedShort(t *testing.T) {
-	s := schemaOf(t, record.Field{Name: "a", Type: record.Int64, Nullable: true})
-	f, err := newJSONFormat(NDJSONConfig{Schema: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newJSONLine(f)
-	const some = "1-.eE+ \t[]{}nuZ_\xff\xdb"
-	rng := rand.New(rand.NewPCG(1, 1))
-	passed := 0
-	for i := range 20_000 {
-		text := make([]byte, 1+i%8)
-		for j := range text {
-			text[j] = some[rng.IntN(len(some))]
-			if rng.IntN(2) == 0 {
-				text[j] = byte('0' + rng.IntN(10))
-			}
-		}
-		buf := append(append(make([]byte, pad), text...), ",[null]"...)
-		buf = append(buf, make([]byte, pad)...)
-		if !passedShort(buf, pad, pad+len(text)) {
-			continue
-		}
-		passed++
-		if span, err := l.pass(buf, pad, pad+len(text)); err != nil || span.end != pad+len(text) || span.kind == jsonNull {
-			t.Fatalf("%q: %+v, %v", text, span, err)
-		}
-	}
-	if passed < 1000 {
-		t.Errorf("only %d were passed", passed)
-	}
-}

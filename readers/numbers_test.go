@@ -16,8 +16,8 @@ import (
 
 // eachVariant runs a test with everything this processor can do, with AVX2 alone, and without vectors.
 func eachVariant(t *testing.T, test func(t *testing.T)) {
-	was512, wasAVX2, wasVBMI2, wasJSON512 := have512, haveAVX2, haveVBMI2, haveJSON512
-	defer func() { have512, haveAVX2, haveVBMI2, haveJSON512 = was512, wasAVX2, wasVBMI2, wasJSON512 }()
+	was512, wasAVX2, wasVBMI2 := have512, haveAVX2, haveVBMI2
+	defer func() { have512, haveAVX2, haveVBMI2 = was512, wasAVX2, wasVBMI2 }()
 	for _, v := range []struct {
 		name         string
 		avx512, avx2 bool
@@ -26,7 +26,7 @@ func eachVariant(t *testing.T, test func(t *testing.T)) {
 			if v.avx512 && !was512 || v.avx2 && !wasAVX2 {
 				t.Skip("this processor, or this build, does not have them")
 			}
-			have512, haveAVX2, haveVBMI2, haveJSON512 = v.avx512, v.avx2, v.avx512 && wasVBMI2, v.avx512 && wasJSON512
+			have512, haveAVX2, haveVBMI2 = v.avx512, v.avx2, v.avx512 && wasVBMI2
 			test(t)
 		})
 	}

@@ -509,7 +509,7 @@ type numberArgs struct {
 // plain returns how many of the next n fields come before the first code. The vector routines do
 // not recognise codes. Without vectors, or if codes are allowed, plain returns n.
 func (c *columnText) plain(n int) int {
-	if c.codes == 0 || !have512 {
+	if c.codes == 0 || !have512 && !haveAVX2 {
 		return n
 	}
 	at, width, skip := c.at, c.width, c.skip+1

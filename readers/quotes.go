@@ -108,6 +108,27 @@ func step(quotes, ends uint64, n int, state quoteState) (structural uint64, odd 
 	}
 }
 
+// stepsGo is the twin of what is done in vectors: step for each 64 of buf[from:from+n], whose
+// structural bytes it writes to words. n is at most structuralChunk, and pad bytes after from+n can
+// be read. odd is a place after all quotes other than the first and the last byte of a field, and
+// stray one after those that are not doubled; 0 if there are none.
+func (q quoting) stepsGo(words *structuralWords, masks *quoteMasks, buf []byte, from, n int, state quoteState) (
+	after quoteState, odd, stray int,
+) {
+	findQuotes(masks, buf, from, n, q)
+	for i := 0; i < n; i += 64 {
+		var some oddQuotes
+		words[i/64], some, state = step(masks[i/32], masks[i/32+1], min(64, n-i), state)
+		if some != 0 {
+			odd = from + i + 64
+			if some&strayQuotes != 0 {
+				stray = odd
+			}
+		}
+	}
+	return state, odd, stray
+}
+
 // plainStep is step for bytes without a quote.
 //
 //gcassert:inline
@@ -243,8 +264,14 @@ func (c *quoteChains) feed(buf []byte, from, to int) (quotes bool) {
 		from += i
 	}
 	var masks quoteMasks
+	var words structuralWords
 	for from < to {
 		n := min(structuralChunk, to-from)
+		if c.n == 1 {
+			c.state[0], _, _ = c.steps(&words, &masks, buf, from, n, c.state[0])
+			from += n
+			continue
+		}
 		findQuotes(&masks, buf, from, n, c.quoting)
 		for i := 0; i < n; i += 64 {
 			quotes, ends := masks[i/32], masks[i/32+1]
@@ -363,19 +390,18 @@ func (r *delimitedReader) stateAt(block int64) (quoteState, error) {
 // it looks.
 func (r *delimitedReader) look(block int64) error {
 	d, c := r.delimited, &r.quotes
-	if c.scratch == nil {
-		c.scratch = make([]byte, quoteBytes+pad)
-	}
 	chains := newQuoteChains(d.format.quoting)
 	for from, to := d.span(block); from < to; {
 		if _, known := d.quoteTable.moves(block); known {
 			return nil
 		}
 		n := int(min(quoteBytes, to-from))
-		if err := d.readAt(c.scratch[:n], from); err != nil {
+		var text []byte
+		text, c.scratch = alignedTo(from, c.scratch, quoteBytes+pad)
+		if err := d.readAt(text[:n], from); err != nil {
 			return err
 		}
-		chains.feed(c.scratch, 0, n)
+		chains.feed(text, 0, n)
 		from += int64(n)
 	}
 	d.quoteTable.publish(block, chains.moves())
@@ -389,24 +415,9 @@ func (s *structurals) findQuoted(out []uint32, buf []byte, from, n int, q quotin
 		s.state = q.next(bareField, buf[from+n-1])
 		return findStructurals(out, buf, from, n, q.delimiter)
 	}
-	findQuotes(&s.masks, buf, from, n, q)
-	state := s.state
-	for i := 0; i < n; i += 64 {
-		quotes, ends := s.masks[i/32], s.masks[i/32+1]
-		if quotes == 0 {
-			s.words[i/64], _, state = plainStep(ends, min(64, n-i), state)
-			continue
-		}
-		var odd oddQuotes
-		s.words[i/64], odd, state = step(quotes, ends, min(64, n-i), state)
-		if odd != 0 {
-			s.odd = from + i + 64
-			if odd&strayQuotes != 0 {
-				s.stray = s.odd
-			}
-		}
-	}
-	s.state = state
+	var odd, stray int
+	s.state, odd, stray = q.steps(&s.words, &s.masks, buf, from, n, s.state)
+	s.odd, s.stray = max(s.odd, odd), max(s.stray, stray)
 	return flatten(out, s.words[:(n+63)/64], from)
 }
 
@@ -415,19 +426,11 @@ func (s *structurals) findQuoted(out []uint32, buf []byte, from, n int, q quotin
 // delimiters of each chunk are looked at.
 func (q quoting) lastEnd(buf []byte, from, to int, state quoteState) (int, quoteState) {
 	var masks quoteMasks
-	var words [structuralChunk / 64]uint64
+	var words structuralWords
 	last := -1
 	for from < to {
 		n := min(structuralChunk, to-from)
-		findQuotes(&masks, buf, from, n, q)
-		for i := 0; i < n; i += 64 {
-			quotes, ends := masks[i/32], masks[i/32+1]
-			if quotes == 0 {
-				words[i/64], _, state = plainStep(ends, min(64, n-i), state)
-			} else {
-				words[i/64], _, state = step(quotes, ends, min(64, n-i), state)
-			}
-		}
+		state, _, _ = q.steps(&words, &masks, buf, from, n, state)
 		if end := lastNewline(buf, from, words[:(n+63)/64]); end >= 0 {
 			last = end
 		}

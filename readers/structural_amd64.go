@@ -11,6 +11,7 @@ import (
 // These say what this processor supports. They are variables so that tests can try each way.
 var (
 	haveAVX2  = cpuid.CPU.Supports(cpuid.AVX2, cpuid.BMI1, cpuid.BMI2, cpuid.POPCNT)
+	haveCLMUL = cpuid.CPU.Supports(cpuid.CLMUL)
 	haveVBMI2 = haveAVX2 && cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL,
 		cpuid.AVX512VBMI2)
 )

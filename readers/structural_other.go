@@ -2,7 +2,7 @@
 
 package readers
 
-var haveAVX2, haveVBMI2, haveJSON512 = false, false, false
+var haveAVX2, haveVBMI2 = false, false
 
 // findStructurals does what findStructuralsGo says.
 func findStructurals(out []uint32, buf []byte, from, n int, delimiter byte) (found int) {

@@ -9,7 +9,7 @@ import (
 func TestFiles(t *testing.T) {
 	for _, f := range files {
 		path := filepath.Join(t.TempDir(), f.name)
-		figures, err := compare(f, path, 20_000, 1)
+		figures, err := compare([]program{{"velo", runVelo}, {"DuckDB", runDuckDB}}, f, path, 20_000, 1)
 		if err != nil {
 			t.Fatalf("%s: %v", f.name, err)
 		}

@@ -6,7 +6,13 @@
 //
 //	go run ./files --rows 10000000 --json figures.jsonl
 //
-// Both read the columns with the types that they are given and make a table of the groups. A run
+// Programs that have a Python package run too, if --python names an interpreter that can import
+// them (see peers.py):
+//
+//	python3 -m venv venv && venv/bin/pip install duckdb chdb polars datafusion pyarrow
+//	go run ./files --python venv/bin/python --peers duckdb,chdb,polars,datafusion
+//
+// All read the columns with the types that they are given and make a table of the groups. A run
 // goes from opening the file to the last group. The runs alternate, and the median counts.
 package main
 
@@ -21,6 +27,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -39,6 +46,9 @@ type figure struct {
 	MegabytesPerCore float64 `json:"mb_per_second_per_core"`
 	// time of this contestant divided by velo's with as many cores
 	Ratio float64 `json:"ratio"`
+	// time of the processor, of all threads together, and what it is divided by velo's
+	ProcessorSeconds float64 `json:"processor_seconds"`
+	ProcessorRatio   float64 `json:"processor_ratio"`
 }
 
 // A file is a format with a query over it.
@@ -131,15 +141,36 @@ func main() {
 	dir := flag.String("dir", "", "where the files are kept; a temporary folder that is removed where it is empty")
 	only := flag.String("file", "", "the one file to measure, such as weblog.ndjson; all if it is empty")
 	runs := flag.Int("runs", 3, "runs of each, in turn")
+	python := flag.String("python", "", "a Python interpreter that has the packages of --peers")
+	peers := flag.String("peers", "duckdb,chdb,polars,datafusion", "the packages that run with --python")
 	out := flag.String("json", "", "also write a JSON object per line to this file")
 	flag.Parse()
-	if err := run(*rows, *dir, *only, *runs, *out); err != nil {
+	versions := map[string]string{}
+	programs := []program{{"velo", runVelo}, {"DuckDB", runDuckDB}}
+	if *python != "" {
+		programs = programs[:1] // its Python package may be newer
+		for _, name := range strings.Split(*peers, ",") {
+			programs = append(programs, program{name, runPython(*python, name, versions)})
+		}
+	}
+	if err := run(programs, *rows, *dir, *only, *runs, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "files:", err)
 		os.Exit(1)
 	}
+	for _, p := range programs {
+		if v := versions[p.name]; v != "" {
+			fmt.Println(p.name, v)
+		}
+	}
 }
 
-func run(rows int, dir, only string, runs int, out string) (err error) {
+// A program runs the query of a file on some cores.
+type program struct {
+	name string
+	run  func(f file, path string, cores int) (cost, []string, error)
+}
+
+func run(programs []program, rows int, dir, only string, runs int, out string) (err error) {
 	if dir == "" {
 		dir, err = os.MkdirTemp("", "velo-files-*")
 		if err != nil {
@@ -157,18 +188,18 @@ func run(rows int, dir, only string, runs int, out string) (err error) {
 		lines = json.NewEncoder(f)
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "file\tprogram\tcores\tseconds\tns/row/core\tMB/s/core\tvelo is faster by\t\n")
+	fmt.Fprintf(table, "file\tprogram\tcores\tseconds\tns/row/core\tMB/s/core\tvelo is faster by\tprocessor seconds\tvelo takes less by\t\n")
 	for _, f := range files {
 		if only != "" && f.name != only {
 			continue
 		}
-		figures, err := compare(f, filepath.Join(dir, f.name), rows, runs)
+		figures, err := compare(programs, f, filepath.Join(dir, f.name), rows, runs)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 		for _, x := range figures {
-			fmt.Fprintf(table, "%s\t%s\t%d\t%.2f\t%.1f\t%.0f\t%.1f\t\n", x.File, x.Program, x.Cores, x.Seconds,
-				x.NsPerRow, x.MegabytesPerCore, x.Ratio)
+			fmt.Fprintf(table, "%s\t%s\t%d\t%.2f\t%.1f\t%.0f\t%.1f\t%.2f\t%.1f\t\n", x.File, x.Program, x.Cores, x.Seconds,
+				x.NsPerRow, x.MegabytesPerCore, x.Ratio, x.ProcessorSeconds, x.ProcessorRatio)
 			if lines != nil {
 				if err := lines.Encode(x); err != nil {
 					return err
@@ -180,7 +211,8 @@ func run(rows int, dir, only string, runs int, out string) (err error) {
 }
 
 // compare makes the file if it does not exist, and runs all contestants over it in turn.
-func compare(f file, path string, rows, runs int) (figures []figure, err error) {
+// A program that cannot read the file, or comes to another result, is told and left out.
+func compare(programs []program, f file, path string, rows, runs int) (figures []figure, err error) {
 	if err := makeFile(f, path, rows); err != nil {
 		return nil, err
 	}
@@ -188,42 +220,52 @@ func compare(f file, path string, rows, runs int) (figures []figure, err error) 
 	if err != nil {
 		return nil, err
 	}
-	programs := []struct {
-		name string
-		run  func(f file, path string, cores int) (time.Duration, []string, error)
-	}{{"velo", runVelo}, {"DuckDB", runDuckDB}}
 	var want []string
-	seconds := map[string][]float64{}
+	faulty := map[string]bool{}
+	seconds, processor := map[string][]float64{}, map[string][]float64{}
 	for range runs {
 		for _, cores := range []int{1, 2} {
 			for _, p := range programs {
-				took, got, err := p.run(f, path, cores)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", p.name, err)
+				id := fmt.Sprint(p.name, cores)
+				if faulty[p.name] {
+					continue
 				}
-				if want == nil {
+				took, got, err := p.run(f, path, cores)
+				if err == nil && want == nil {
 					want = got
 				}
-				if !slices.Equal(got, want) {
-					return nil, fmt.Errorf("%s with %d cores: the result is another: %d groups, expected %d", p.name,
-						cores, len(got), len(want))
+				if err == nil && !slices.Equal(got, want) {
+					err = fmt.Errorf("the result is another: %d groups, expected %d", len(got), len(want))
 				}
-				id := fmt.Sprint(p.name, cores)
-				seconds[id] = append(seconds[id], took.Seconds())
+				if err != nil {
+					err = fmt.Errorf("%s with %d cores: %w", p.name, cores, err)
+					if p.name == "velo" || p.name == "DuckDB" {
+						return nil, err
+					}
+					fmt.Fprintf(os.Stderr, "files: %s: %v\n", f.name, err)
+					faulty[p.name] = true
+					continue
+				}
+				seconds[id] = append(seconds[id], took.elapsed.Seconds())
+				processor[id] = append(processor[id], took.processor.Seconds())
 			}
 		}
 	}
-	median := func(name string, cores int) float64 {
-		s := seconds[fmt.Sprint(name, cores)]
+	median := func(of map[string][]float64, name string, cores int) float64 {
+		s := of[fmt.Sprint(name, cores)]
 		slices.Sort(s)
 		return s[len(s)/2]
 	}
 	for _, cores := range []int{1, 2} {
 		for _, p := range programs {
-			s := median(p.name, cores)
+			if faulty[p.name] {
+				continue
+			}
+			s, cpu := median(seconds, p.name, cores), median(processor, p.name, cores)
 			figures = append(figures, figure{
 				f.name, p.name, cores, rows, info.Size(), s, s * 1e9 * float64(cores) / float64(rows),
-				float64(info.Size()) / 1e6 / s / float64(cores), s / median("velo", cores),
+				float64(info.Size()) / 1e6 / s / float64(cores), s / median(seconds, "velo", cores), cpu,
+				cpu / max(median(processor, "velo", cores), 1e-9), // 0 if it is not known
 			})
 		}
 	}

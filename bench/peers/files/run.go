@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
 
@@ -32,49 +31,49 @@ func line(name string, low, mean, high float64) string {
 }
 
 // runVelo runs the query with velo: readers and partitions on this many pinned threads.
-func runVelo(f file, path string, cores int) (took time.Duration, lines []string, err error) {
-	begin := time.Now()
+func runVelo(f file, path string, cores int) (took cost, lines []string, err error) {
+	stop := measure()
 	schema, err := query.Columns("file", f.velo.columns)
 	if err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	plan, err := query.Compile(fmt.Sprintf(f.query, "file"), schema)
 	if err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	var all []record.Reader
 	if strings.HasSuffix(path, ".gz") {
 		all, err = unpack(path, f.velo, schema, cores)
 		if err != nil {
-			return 0, nil, err
+			return took, nil, err
 		}
 	} else if f.velo.json {
 		n, err := readers.OpenNDJSON(path, readers.NDJSONConfig{Schema: schema})
 		if err != nil {
-			return 0, nil, err
+			return took, nil, err
 		}
 		all = n.Readers(cores)
 	} else {
 		d, err := readers.OpenDelimited(path, f.velo.delimited(schema))
 		if err != nil {
-			return 0, nil, err
+			return took, nil, err
 		}
 		all = d.Readers(cores)
 	}
 	e, err := engine.Start(context.Background(),
 		engine.Config{Plan: plan, Readers: all, Partitions: cores, Cores: cores, EpochInterval: -1})
 	if err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	defer e.Close()
 	if err := e.Wait(); err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	s := e.Snapshot()
 	defer s.Close()
-	took = time.Since(begin)
+	took = stop()
 	if c := e.Stats().Counters(); c.Quarantined > 0 {
-		return 0, nil, fmt.Errorf("%d records were set aside", c.Quarantined)
+		return took, nil, fmt.Errorf("%d records were set aside", c.Quarantined)
 	}
 	for b := range s.Batches(record.DefaultRows) {
 		for i := range b.Len() {
@@ -111,10 +110,10 @@ func unpack(path string, s source, schema *record.Schema, n int) ([]record.Reade
 }
 
 // runDuckDB runs the query with DuckDB on this many threads.
-func runDuckDB(f file, path string, threads int) (took time.Duration, lines []string, err error) {
+func runDuckDB(f file, path string, threads int) (took cost, lines []string, err error) {
 	connector, err := duckdb.NewConnector("", nil)
 	if err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	defer connector.Close()
 	db := sql.OpenDB(connector)
@@ -122,28 +121,28 @@ func runDuckDB(f file, path string, threads int) (took time.Duration, lines []st
 	ctx := context.Background()
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	defer conn.Close()
 	if _, err := conn.ExecContext(ctx, fmt.Sprintf("SET threads = %d", threads)); err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
-	begin := time.Now()
+	stop := measure()
 	if _, err := conn.ExecContext(ctx, "CREATE TEMP TABLE r AS "+
 		fmt.Sprintf(f.query, fmt.Sprintf(f.duck, path))); err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
-	took = time.Since(begin)
+	took = stop()
 	rows, err := conn.QueryContext(ctx, "SELECT * FROM r")
 	if err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var name string
 		var low, mean, high float64
 		if err := rows.Scan(&name, &low, &mean, &high); err != nil {
-			return 0, nil, err
+			return took, nil, err
 		}
 		lines = append(lines, line(name, low, mean, high))
 	}
