@@ -7,6 +7,7 @@ import (
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/internal/usercode"
 	"github.com/velo-engine/velo/plan"
 )
 
@@ -74,8 +75,10 @@ func (p *Partition) noteAdded(t *table.Table) {
 // directStripe. They are not called while the ring from that router has chunks.
 
 // applyDirect adds the records of a chunk that is in no ring. A chunk that was open when the plan
-// ended alone is dropped.
+// ended alone is dropped. A panic of a user's function is the partition's, as in Step: it may come
+// while the router sends the marks of an epoch, which it goes on with.
 func (p *Partition) applyDirect(c *Chunk) {
+	defer usercode.Contain(&p.err)
 	if p.phase == discarding {
 		return
 	}
@@ -87,6 +90,7 @@ func (p *Partition) applyDirect(c *Chunk) {
 // applyStripeDirect adds records that do not lie in a chunk but in p.words and p.args, see
 // applyStripe.
 func (p *Partition) applyStripeDirect(reader plan.ReaderID, hashes []uint64, heap []byte, nulls, panes []uint64) {
+	defer usercode.Contain(&p.err)
 	if p.phase == discarding {
 		return
 	}

@@ -66,6 +66,12 @@ func init() {
 		Result: func(s userSum) (int64, bool) { panic("a bug in Result") },
 	}))
 	query.RegisterAggregate(aggregate.Must(aggregate.Spec[userSum, int64, int64]{
+		Name:   "my_panic_add",
+		Add:    func(*userSum, int64) { panic("a bug in Add") },
+		Merge:  func(into, from *userSum) { into.sum += from.sum },
+		Result: func(s userSum) (int64, bool) { return s.sum, true },
+	}))
+	query.RegisterAggregate(aggregate.Must(aggregate.Spec[userSum, int64, int64]{
 		Name:   "my_panic_merge",
 		Add:    func(s *userSum, v int64) { s.sum += v },
 		Merge:  func(_, _ *userSum) { panic("a bug in Merge") },
@@ -223,10 +229,15 @@ func TestUserFunctionPanicsOnRead(t *testing.T) {
 
 // Goal: of several plans the one with the panic ends alone, whether readers, partitions or the writer find it.
 func TestUserPanicEndsOnePlan(t *testing.T) {
-	for _, text := range []string{
-		`SELECT sum(my_panic(value)) AS s FROM timed`,
-		`SELECT key, user_panic(value) AS s FROM timed GROUP BY key`,
+	for _, c := range []struct {
+		text    string
+		records int64
+	}{
+		{`SELECT sum(my_panic(value)) AS s FROM timed`, 20_000},
+		{`SELECT key, user_panic(value) AS s FROM timed GROUP BY key`, 20_000},
+		{`SELECT key, my_panic_add(value) AS s FROM timed GROUP BY key`, 50}, // found while marks are sent
 	} {
+		text := c.text
 		for _, exchange := range []plan.Exchange{plan.ExchangeFold, plan.ExchangeDirect, plan.ExchangeRoute} {
 			bad, err := query.Compile(text, timedSchema)
 			if err != nil {
@@ -242,14 +253,14 @@ func TestUserPanicEndsOnePlan(t *testing.T) {
 					{Plan: bad, Writer: &none, Exchange: exchange}, {Plan: good, Writer: &out, Exchange: exchange},
 				},
 				NoPin: true, Cores: 2, Partitions: 2, EpochInterval: time.Millisecond,
-				Readers: []record.Reader{newTimed(10, 0, 20_000), newTimed(10, 0, 20_000)},
+				Readers: []record.Reader{newTimed(10, 0, c.records), newTimed(10, 0, c.records)},
 			})
 			err = e.Wait()
 			var one *engine.PlanError
 			if !errors.As(err, &one) || one.Number != 0 || !strings.Contains(err.Error(), "panic in your function") {
 				t.Errorf("%s: %v", text, err)
 			}
-			if got := out.sorted(); !slices.Equal(got, []string{"40000"}) || len(none.sorted()) > 0 {
+			if got := out.sorted(); !slices.Equal(got, []string{fmt.Sprint(2 * c.records)}) || len(none.sorted()) > 0 {
 				t.Errorf("%s, %v: the other plan has %v, and the one that ended %v", text, exchange, got, none.sorted())
 			}
 		}

@@ -1,5 +1,6 @@
-// Package velocli is the command velo, for programs that have more connectors than cmd/velo: such a
-// program imports them, so that they register themselves (see package connect), and calls Main.
+// Package velocli is the command velo, for programs that have more connectors or functions than
+// cmd/velo: such a program imports connectors, so that they register themselves (see package
+// connect), registers its functions (query.RegisterFunction and RegisterAggregate), and calls Main.
 //
 //	package main
 //

@@ -44,6 +44,14 @@
 // division of numbers below 2**53 is a division of floats. What the calendar says is kept for some
 // days.
 //
+// # Functions of users
+//
+// A call of a user's function is a node too. The machine calls the function once for each stripe,
+// with slices of the rows that count: rows with a NULL, rows that have failed and rows that the
+// filter has rejected are left out. If the function panics, the row at which it has said it was has
+// failed; if it has not said that, it is called again row by row. Whether that counts is decided as
+// for any failure. The row evaluator calls it with one row.
+//
 // # What passes
 //
 // A column of which all rows pass is lent as it is. Otherwise package pick brings the rows that
