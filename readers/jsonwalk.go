@@ -137,7 +137,8 @@ func (w *jsonWalker) start(r *jsonParser, most int) {
 	w.pos, w.end = uint64(r.pos), uint64(min(r.end, r.pos+walkBytes))
 	w.line, w.lines, w.found = 0, uint64(most), 0
 	w.state = walkLine
-	w.last, w.markedEnd = uint64(r.end), 0
+	w.last = uint64(r.end)
+	w.marked, w.markedEnd, w.marks[0] = 0, 0, 0 // nothing is marked
 }
 
 // tables tells the walk where its tables are. New keys and links move them.
