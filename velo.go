@@ -95,6 +95,12 @@ type TableConfig = lookup.Config
 // NewTable makes a table.
 func NewTable(c TableConfig) (*Table, error) { return lookup.New(c) }
 
+// LoadGroups makes the TableConfig.Load of a table whose rows are the groups of a plan that an
+// engine runs.
+func LoadGroups(e *Engine, p *Plan) func(context.Context, *lookup.Builder) error {
+	return engine.LoadGroups(e, p)
+}
+
 // Config is what an engine is made of: Plan (or Plans) and Readers are needed, the rest has
 // defaults.
 type Config = engine.Config

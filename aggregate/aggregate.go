@@ -18,7 +18,7 @@ type Func = agg.User
 // text, time.Time timestamp, record.Decimal any decimal.
 type Input = agg.Input
 
-// An Outcome is a type of results: int64, float64, bool or time.Time.
+// An Outcome is a type of results: int64, float64, bool, string or time.Time.
 type Outcome = agg.Outcome
 
 // A Spec is what a function of your own is made of. S is the state of a group, V the type of the
@@ -36,6 +36,11 @@ type Spec[S any, V Input, R Outcome] struct {
 	// Add adds a value that is not NULL.
 	Add func(s *S, v V)
 
+	// AddAll does what Add does for several values, at least one. It may be nil. If it is there, it
+	// is called with the values of records of one group that follow each other, where many do; Add
+	// is called otherwise. So it pays if there are few groups, or if records come in their order.
+	AddAll func(s *S, values []V)
+
 	// Merge adds the state from to the state into. It must not change from.
 	Merge func(into, from *S)
 
@@ -43,25 +48,40 @@ type Spec[S any, V Input, R Outcome] struct {
 	Result func(S) (r R, ok bool)
 }
 
+// A Spec2 is a function of two arguments, of types V and W. A record with a NULL for one of them is
+// not added. See Spec.
+type Spec2[S any, V, W Input, R Outcome] struct {
+	Name    string
+	Version uint32
+	Init    func(*S)
+	Add     func(s *S, v V, w W)
+	AddAll  func(s *S, v []V, w []W)
+	Merge   func(into, from *S)
+	Result  func(S) (r R, ok bool)
+}
+
+// A Definition is a Spec or a Spec2.
+type Definition interface {
+	// missing says which functions are not there.
+	missing() (name string, functions []string)
+	function() (*Func, error)
+}
+
 // name is what a name may be.
 var name = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
-// New makes a function. The error says everything that is wrong with the Spec.
-func New[S any, V Input, R Outcome](s Spec[S, V, R]) (*Func, error) {
+// New makes a function. The error says everything that is wrong with the definition.
+func New(d Definition) (*Func, error) {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("aggregate: "+format, args...)) }
-	if !name.MatchString(s.Name) {
-		fault("the name %q: expected small letters, digits and _", s.Name)
+	called, missing := d.missing()
+	if !name.MatchString(called) {
+		fault("the name %q: expected small letters, digits and _", called)
 	}
-	for what, missing := range map[string]bool{
-		"Add": s.Add == nil, "Merge": s.Merge == nil,
-		"Result": s.Result == nil,
-	} {
-		if missing {
-			fault("%q has no %s", s.Name, what)
-		}
+	for _, what := range missing {
+		fault("%q has no %s", called, what)
 	}
-	f, err := agg.NewUser(s.Name, s.Version, s.Init, s.Add, s.Merge, s.Result)
+	f, err := d.function()
 	if err != nil {
 		fault("%w", err)
 	}
@@ -72,10 +92,41 @@ func New[S any, V Input, R Outcome](s Spec[S, V, R]) (*Func, error) {
 }
 
 // Must is New for variables of packages: it panics if there is an error.
-func Must[S any, V Input, R Outcome](s Spec[S, V, R]) *Func {
-	f, err := New(s)
+func Must(d Definition) *Func {
+	f, err := New(d)
 	if err != nil {
 		panic(err)
 	}
 	return f
+}
+
+func (s Spec[S, V, R]) missing() (string, []string) {
+	return s.Name, missing(s.Add == nil, s.Merge == nil, s.Result == nil)
+}
+
+func (s Spec2[S, V, W, R]) missing() (string, []string) {
+	return s.Name, missing(s.Add == nil, s.Merge == nil, s.Result == nil)
+}
+
+func missing(add, merge, result bool) (functions []string) {
+	if add {
+		functions = append(functions, "Add")
+	}
+	if merge {
+		functions = append(functions, "Merge")
+	}
+	if result {
+		functions = append(functions, "Result")
+	}
+	return functions
+}
+
+func (s Spec[S, V, R]) function() (*Func, error) {
+	of := agg.UserSpec[S, R]{Name: s.Name, Version: s.Version, Init: s.Init, Merge: s.Merge, Result: s.Result}
+	return agg.NewUser(of, s.Add, s.AddAll)
+}
+
+func (s Spec2[S, V, W, R]) function() (*Func, error) {
+	of := agg.UserSpec[S, R]{Name: s.Name, Version: s.Version, Init: s.Init, Merge: s.Merge, Result: s.Result}
+	return agg.NewUser2(of, s.Add, s.AddAll)
 }

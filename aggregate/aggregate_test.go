@@ -36,6 +36,26 @@ func TestCheck(t *testing.T) {
 		Result: func(s [2]float64) (float64, bool) { return s[0] / s[1], s[1] > 0 },
 	}
 	aggregate.Check(t, floats, func(rng *rand.Rand) float64 { return rng.Float64() })
+	type weighted struct{ sum, weight float64 }
+	mean := aggregate.Spec2[weighted, float64, int64, float64]{
+		Name: "weighted", Add: func(s *weighted, v float64, w int64) { s.sum += v * float64(w); s.weight += float64(w) },
+		AddAll: func(s *weighted, v []float64, w []int64) {
+			for i := range v {
+				s.sum += v[i] * float64(w[i])
+				s.weight += float64(w[i])
+			}
+		},
+		Merge:  func(into, from *weighted) { into.sum += from.sum; into.weight += from.weight },
+		Result: func(s weighted) (float64, bool) { return s.sum / s.weight, s.weight != 0 },
+	}
+	two := func(rng *rand.Rand) (float64, int64) { return rng.Float64(), rng.Int64N(5) }
+	aggregate.Check2(t, mean, two)
+	mean.Add = func(s *weighted, v float64, w int64) { s.sum, s.weight = v, 1 } // the last one
+	var last reports
+	aggregate.Check2(&last, mean, two)
+	if len(last) != 1 || !strings.Contains(last[0], "values give") {
+		t.Errorf("the last of two: Check reports %q", last)
+	}
 	for what, spoil := range map[string]func(*aggregate.Spec[sumState, int64, int64]){
 		"values give": func(s *aggregate.Spec[sumState, int64, int64]) { // the last value
 			s.Add = func(s *sumState, v int64) { s.sum, s.n = v, 1 }
@@ -50,6 +70,14 @@ func TestCheck(t *testing.T) {
 		"is changed by Merge": func(s *aggregate.Spec[sumState, int64, int64]) {
 			merge := s.Merge
 			s.Merge = func(into, from *sumState) { merge(into, from); from.n = 0 }
+		},
+		"values give   ": func(s *aggregate.Spec[sumState, int64, int64]) { // AddAll forgets the first value
+			s.AddAll = func(s *sumState, values []int64) {
+				for _, v := range values[1:] {
+					s.sum += v
+				}
+				s.n += int64(len(values))
+			}
 		},
 		"has no Add": func(s *aggregate.Spec[sumState, int64, int64]) { s.Add = nil },
 	} {

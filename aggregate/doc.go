@@ -26,7 +26,9 @@
 //
 // In a plan it is plan.Aggregate{Name: "spread", User: f, Column: "price"}. For SQL,
 // query.RegisterAggregate(f) makes spread(price) known to every query that is compiled after that;
-// FILTER works, DISTINCT does not.
+// FILTER works, DISTINCT does not. A function of two arguments is a Spec2, such as
+// weighted_avg(price, size); in a plan its arguments are Column and By. A result may be a text,
+// which Result makes when it is read.
 //
 // # What the functions may rely on
 //
@@ -36,10 +38,21 @@
 // values must be the same as merging states that have one value each. Check, called in a test,
 // tries to prove the opposite.
 //
-// Records whose argument is NULL are not added. A state is passed as a pointer that is valid during
-// the call; a text is, too. The functions run on the threads of the engine, so they must not wait.
-// A panic in Add or Merge ends the engine with an error that says where; it does not end the
-// process. If a function is slow, Stats().Agents says which agent has been starved by it.
+// Records that have a NULL among their arguments are not added. A state is passed as a pointer that
+// is valid during the call; a text and a slice are, too. The functions run on the threads of the
+// engine, so they must not wait.
+//
+// A panic does not end the process. In Add or Merge it ends the plan with an error that names the
+// function and says where it was; other plans of the engine go on. While a result is read it makes
+// the value NULL, and Snapshot.Err says so; a plan with a writer ends. If a function is slow, the
+// report of starvation in Stats names it.
+//
+// # Speed
+//
+// A sum that is written with Add costs one and a half times the one that is built in (go test
+// ./bench -bench UserAggregate). AddAll gets the values of a run of records of one group at once,
+// so it is faster if there are few groups, or if records come in the order of their groups. Bigints
+// and floats are then the memory of the engine itself; other values are made for the call.
 //
 // # Restarts
 //

@@ -36,6 +36,9 @@ const (
 // becomes the next live one.
 type Cuts struct {
 	*epoch.Epochs
+	// group is the partitions of these cuts, as the epochs know them; it is nil for the first plan,
+	// which stays.
+	group *epoch.Group
 	// cuts are the cuts by slot.
 	cuts   []*result.Cut
 	budget *MemoryBudget
@@ -110,7 +113,11 @@ func (c *Cuts) Beside(p *plan.Plan, route plan.Route, state *MemoryBudget) *Cuts
 
 // Attach has the next epoch wait for the partitions of these cuts, too. It is called before
 // anything runs, or while the epochs are held.
-func (c *Cuts) Attach() { c.Extend(len(c.open), c.done) }
+func (c *Cuts) Attach() { c.group = c.Extend(len(c.open), c.done) }
+
+// Detach has no later epoch wait for the partitions of these cuts. Cuts of pinned slots stay as
+// they are; newer slots have none of this plan. It is called while the epochs are held.
+func (c *Cuts) Detach() { c.Shrink(c.group) }
 
 // Divide says that that many plans share the addresses of the process. It is called before any
 // partition is made.

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
@@ -149,8 +151,12 @@ func (s *jointStage) run(b *record.Batch) *expr.Result {
 	return s.result
 }
 
-// joinStages has routers whose stages can be joined share one.
+// joinStages has routers whose stages can be joined share one. What a busy router has computed of
+// its batch stays valid.
 func joinStages(rs []*Router) (stages []*jointStage) {
+	for _, r := range rs {
+		r.joint, r.jointColumns = nil, nil
+	}
 	for _, r := range rs {
 		if r.layout.Stage != nil && !joinStage(stages, r) {
 			stages = append(stages, &jointStage{routers: []*Router{r}})
@@ -240,9 +246,26 @@ func (f *Fan) Add(r *Router, epoch uint64) {
 	}
 	r.pins = first.pins
 	f.routers = append(f.routers, r)
+	f.stages = joinStages(f.routers)
 	if first.atEnd {
 		r.startEnd()
 	}
+}
+
+// Remove takes the router of a plan that is removed while the engine runs out of the fan, also if
+// it is busy. It is not the first router. It is called on the fan's thread, between two Steps,
+// while the epochs are held.
+func (f *Fan) Remove(r *Router) {
+	f.routers = slices.DeleteFunc(slices.Clone(f.routers), func(other *Router) bool { return other == r })
+	f.stages = joinStages(f.routers)
+	var tables []*lookup.Table
+	for _, r := range f.routers {
+		if stage := r.layout.Stage; stage != nil {
+			tables = append(tables, stage.Tables()...)
+		}
+	}
+	f.routers[0].pins.Keep(tables)
+	f.waits = f.routers[0]
 }
 
 // End has the router of a plan that is added while the engine runs say that its reader has ended:
@@ -317,5 +340,12 @@ func (f *Fan) Wake() Nanos {
 // Stall is why the last Step had no work.
 func (f *Fan) Stall() Stall { return f.waits.stall }
 
-// Err is nil: a partition reports what a router cannot do.
-func (f *Fan) Err() error { return nil }
+// Err is the error of the first router that has one. Each belongs to a plan of its own.
+func (f *Fan) Err() error {
+	for _, r := range f.routers {
+		if r.err != nil {
+			return r.err
+		}
+	}
+	return nil
+}

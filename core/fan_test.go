@@ -3,6 +3,7 @@ package core
 import (
 	"testing"
 
+	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -67,5 +68,44 @@ func TestFanAddAtEnd(t *testing.T) {
 	}
 	if _, slot := cuts.Raised(); !cuts.IsLast(slot) {
 		t.Error("the reader has not left the epochs")
+	}
+}
+
+// Goal: what only a removed plan computed is not computed any more, and its tables are let go of; a
+// plan that is added shares what others compute. Method: three plans, of which two compute alike.
+func TestFanRemove(t *testing.T) {
+	next, err := expr.New(expr.Add, expr.Column(timedSchema, 1), expr.Int(record.Int64, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := []plan.Output{{Name: "next", Expr: next}}
+	var cuts *Cuts
+	source := &timedSource{batch: record.NewBatch(timedSchema, 10)}
+	router := func(computed []plan.Output, keys ...string) *Router {
+		p := &plan.Plan{
+			Source: timedSchema, Keys: keys, Computed: computed,
+			Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		}
+		if cuts == nil {
+			cuts = NewCuts(p, plan.Route{}, 1, 1, 0, nil, func() {})
+		}
+		in, _ := ring.New[Chunk](2)
+		r, err := NewRouter(0, p, source, plan.Route{}, Fold{}, []*ring.Producer[Chunk]{in}, []Bell{noBell{}}, nil, nil,
+			cuts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	first, second := router(nil, "key"), router(one, "next")
+	fan := NewFan([]*Router{first, second})
+	third := router(one, "next")
+	fan.Add(third, 0)
+	if second.joint == nil || second.joint != third.joint {
+		t.Error("a plan that was added does not share what another computes")
+	}
+	fan.Remove(second)
+	if third.joint != nil || len(fan.routers) != 2 {
+		t.Errorf("%d routers; the plan that stays still computes what the other did", len(fan.routers))
 	}
 }

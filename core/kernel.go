@@ -148,7 +148,7 @@ func (k *kernel) apply(hashes []uint64, heap []byte, nulls []uint64) {
 			args = agg.Args{Words: k.args[s.Arg], Text: k.texts[s.Arg], Nulls: nulls, NullBit: uint8(s.Arg)}
 		}
 		if s.By >= 0 {
-			args.By, args.ByNullBit = k.args[s.By], uint8(s.By)
+			args.By, args.ByText, args.ByNullBit = k.args[s.By], k.texts[s.By], uint8(s.By)
 		}
 		s.Func.Update(rows, uintptr(8*(keyWords+s.Word)), args)
 	}

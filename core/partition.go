@@ -8,6 +8,7 @@ import (
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/internal/usercode"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/ring"
@@ -484,12 +485,14 @@ func (p *Partition) Wake() Nanos {
 // Stall is why the last Step had no work.
 func (p *Partition) Stall() Stall { return p.stall }
 
-// Err says that there was no room for a group, if that ends the plan.
+// Err says that there was no room for a group, or that a user's function has panicked, if that ends
+// the plan.
 func (p *Partition) Err() error { return p.err }
 
 // Step applies some chunks, fairly: it begins at the ring after the one at which the last one
 // ended.
 func (p *Partition) Step(now Nanos) (work int) {
+	defer usercode.Contain(&p.err)
 	p.now, p.stall = now, StallInput
 	p.check()
 	switch p.phase {

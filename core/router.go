@@ -6,6 +6,7 @@ import (
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/internal/usercode"
 	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
@@ -183,9 +184,11 @@ type Router struct {
 	// go on. Any goroutine stores true; the router loads it before each batch, and nothing is
 	// published by it.
 	abandoned atomic.Bool
-	layout    *layout.Layout
-	source    Source
-	cuts      *Cuts
+	// err is why the router cannot go on: a user's function has panicked.
+	err    error
+	layout *layout.Layout
+	source Source
+	cuts   *Cuts
 	// owners says which partition gets the records that come next.
 	owners *result.Owners
 	// targets has the partitions by their ids.
@@ -342,8 +345,29 @@ func (r *Router) Wake() Nanos {
 // Stall is why the last Step had no work.
 func (r *Router) Stall() Stall { return r.stall }
 
-// Err is nil: a partition reports what a router cannot do.
-func (r *Router) Err() error { return nil }
+// Err is the panic of a user's function, which ends the plan. A partition reports what else a
+// router cannot do.
+func (r *Router) Err() error { return r.err }
+
+// contain has a panic of a user's function end the plan. The batch at hand is dropped. It is called
+// by defer.
+func (r *Router) contain() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	p, ok := v.(*usercode.Panic)
+	if !ok {
+		panic(v)
+	}
+	r.giveUp(p)
+}
+
+// giveUp ends the router's part in the plan: it takes no more batches.
+func (r *Router) giveUp(err error) {
+	r.err, r.batch, r.failed = err, nil, nil
+	r.abandoned.Store(true)
+}
 
 // Step routes the rest of the batch at hand, or one more batch, or it sends what was folded or the
 // marks of an epoch.
@@ -367,6 +391,7 @@ func (r *Router) busy() bool { return r.phase != routing || r.batch != nil }
 
 // resume sends what was folded, and the marks of an epoch, as far as there is room.
 func (r *Router) resume(now Nanos) (work int) {
+	defer r.contain()
 	r.now = now
 	r.check()
 	if r.phase == flushing || r.phase == flushingForMarks {
@@ -384,6 +409,7 @@ func (r *Router) resume(now Nanos) (work int) {
 
 // routeBatch routes a piece of the batch at hand.
 func (r *Router) routeBatch() (work int) {
+	defer r.contain()
 	if !r.setAside() {
 		r.publishCounters()
 		return 0
@@ -525,6 +551,7 @@ func (r *Router) FoldedGroups() uint64 { return r.published.groups.Load() }
 
 // take begins a batch.
 func (r *Router) take(b *record.Batch) {
+	defer r.contain()
 	r.sourceBatch, r.times.hold = b, b.Hold()
 	rejects := uint64(len(b.Rejects()))
 	r.counters.Batches++
@@ -544,6 +571,12 @@ func (r *Router) take(b *record.Batch) {
 		r.counters.Filtered += uint64(res.Filtered)
 		r.result = res
 		b, r.failed = res.Batch, res.Failed
+		for _, f := range r.failed {
+			if usercode.AsPanic(f.Err) != nil {
+				r.giveUp(f.Err)
+				return
+			}
+		}
 		if r.joint != nil {
 			b = r.project(b)
 		}

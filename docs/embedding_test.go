@@ -19,6 +19,7 @@ import (
 	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
+	"github.com/velo-engine/velo/scalar"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -288,6 +289,31 @@ var spreadSpec = aggregate.Spec[spread, float64, float64]{
 		}
 	},
 	Result: func(s spread) (float64, bool) { return s.high - s.low, s.some },
+}
+
+var bpsSpec = scalar.Spec2[float64, float64, float64]{
+	Name: "bps", // the distance of two prices in basis points
+	Row: func(price, reference float64) (float64, error) {
+		if reference <= 0 {
+			return 0, fmt.Errorf("a reference price of %v", reference)
+		}
+		return (price - reference) / reference * 10_000, nil
+	},
+}
+
+// Goal: the scalar function of the guide is a function of its arguments, and SQL knows it.
+func TestBasisPoints(t *testing.T) {
+	price := func(rng *rand.Rand) float64 { return rng.NormFloat64() + 2 }
+	scalar.Check2(t, bpsSpec, price, price)
+	trades, err := velo.SchemaOf[Trade]("trades")
+	if err != nil {
+		t.Fatal(err)
+	}
+	query.RegisterFunction(scalar.Must(bpsSpec))
+	far, err := velo.Compile(`SELECT symbol, max(bps(size, 100)) AS most FROM trades GROUP BY symbol`, trades)
+	if err != nil || len(far.UserCalls()) != 1 {
+		t.Fatalf("%v, %v", far, err)
+	}
 }
 
 // Goal: the function of the guide commutes, and SQL knows it.

@@ -87,7 +87,7 @@ func (e *Engine) planToAdd(p PlanConfig) (PlanConfig, error) {
 	case slices.Contains(e.Plans(), p.Plan):
 		fault("the engine runs the plan already")
 	case len(e.branches()) == MaxPlans:
-		fault("there are %d plans, more are not allowed", MaxPlans)
+		fault("there are %d plans, more are not allowed: RemovePlan ends one", MaxPlans)
 	}
 	if p.OnLate != nil && !e.cfg.onLate() {
 		fault("it has an OnLate, and no plan had one when the engine started")
@@ -142,17 +142,20 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 	if err := e.tables.use(ctx, p.Plan, e.fail); err != nil {
 		return nil, err // the engine may have ended while they were loaded
 	}
-	id := len(e.branches())
+	plans := len(e.branches()) + 1
+	e.inlets.plans++
 	b = &branch{
-		engine: e, id: id, cfg: p, fold: core.Fold{
+		engine: e, id: e.inlets.plans - 1, cfg: p, fold: core.Fold{
 			Exchange: p.Exchange,
-			Bytes:    max(e.cfg.FoldBytes/(id+1), minFoldBytes),
+			Bytes:    max(e.cfg.FoldBytes/plans, minFoldBytes),
 		},
-		state: core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
+		state:  core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
+		before: p.Plan.Panicked(), meters: startMeters(p.Plan),
+		removed: make(chan struct{}),
 	}
 	b.copied, b.held = make([]atomic.Uint64, len(e.partitionOn)), make([]atomic.Uint64, len(e.partitionOn))
 	b.cuts = e.cuts.Beside(p.Plan, p.Route, b.state)
-	b.cuts.Divide(id + 1)
+	b.cuts.Divide(plans)
 	b.cuts.Origin = e.cuts.Origin
 	if p.Writer != nil {
 		b.output = newOutput(b)
@@ -165,9 +168,8 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 
 // A joining is what a reader gets for a plan that is added.
 type joining struct {
-	in     *inlet
-	router *core.Router
-	rings  []ringEnds
+	in *inlet
+	flow
 }
 
 // joinPlan has the runners run a branch. While the epochs are held, all readers and partitions have
@@ -181,12 +183,12 @@ func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 	}()
 	var all []joining
 	for _, in := range e.inlets.all() {
-		router, rings, err := in.newRouter(b)
+		f, err := in.newFlow(b)
 		if err != nil {
 			disclaimWriter(b)
 			return 0, err
 		}
-		all = append(all, joining{in, router, rings})
+		all = append(all, joining{in, f})
 	}
 	last, held := e.holdEpochs()
 	defer e.cuts.Release() // after what is below, or when the engine ends meanwhile
@@ -203,7 +205,7 @@ func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 	b.begins = last + 1
 	b.cuts.Attach()
 	for _, j := range all {
-		j.in.addRouter(j.router) // before the branch is seen
+		j.in.addFlow(j.flow) // before the branch is seen
 	}
 	e.addBranch(b)
 	defer e.startAdded(b) // also if the engine ends meanwhile: the writer is closed by it
@@ -247,10 +249,6 @@ func disclaimWriter(b *branch) {
 // install gives a reader its router for a plan that is added. It is called by the runner, between
 // two turns.
 func (r *runner) install(j joining, last uint64) {
-	if rings := j.in.rings.Load(); rings != nil {
-		more := append(slices.Clip(*rings), j.rings...)
-		j.in.rings.Store(&more)
-	}
 	i := slices.IndexFunc(r.agents, func(s stepper) bool { return s.inlet == j.in })
 	if i < 0 || r.agents[i].done {
 		j.router.End(last) // the reader has ended

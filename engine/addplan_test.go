@@ -123,7 +123,7 @@ func TestAddPlanKinds(t *testing.T) {
 	}
 	func() {
 		defer func() {
-			if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), "is older than the plan") {
+			if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), "does not have the plan") {
 				t.Errorf("Of of an old snapshot: %v", v)
 			}
 		}()
@@ -203,7 +203,7 @@ func TestAddPlanWhileReadersEnd(t *testing.T) {
 		e := start(t, cfg)
 		ends[0].Store(true)
 		if round%2 == 0 { // the reader's runner may have ended, or not yet
-			deadline := time.Now().Add(10 * time.Second)
+			deadline := time.Now().Add(time.Minute)
 			for e.Stats().Readers[0].State != engine.Ended && time.Now().Before(deadline) {
 				time.Sleep(100 * time.Microsecond)
 			}

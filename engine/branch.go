@@ -2,11 +2,15 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/usercode"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
@@ -57,7 +61,7 @@ func (e *PlanError) Unwrap() error { return e.Err }
 // flow of the data branches: each batch goes to a router of each plan.
 type branch struct {
 	engine *Engine
-	id     int        // the number of the plan
+	id     int        // the number of the plan, which no other plan of the engine ever has
 	cfg    PlanConfig // with the defaults filled in
 	fold   core.Fold
 	state  *core.MemoryBudget
@@ -71,9 +75,23 @@ type branch struct {
 	partitions   []*core.Partition
 	output       *output // nil if the plan has no Writer
 
-	// ended says that the plan takes no more records: it has failed, or it has all that its LIMIT
-	// asks for. It is stored by the goroutine that finds out. A goroutine that loads true knows
-	// nothing else by it.
+	// before is the plan's last panic before the engine began with the plan.
+	before *usercode.Noted
+	// meters are the plan's functions of users, and what their meters said before the engine began
+	// with the plan.
+	meters []startedMeter
+
+	// removed is closed when RemovePlan has removed the plan, while the epochs are held. No later
+	// cut has the plan.
+	removed chan struct{}
+	// last is the newest cut that has the plan, pinned for its output. Its cut is nil if there is
+	// no output, or if the plan had not the time for a last cut. It is set before removed is
+	// closed.
+	last offer
+
+	// ended says that the plan takes no more records: it has failed, it has been removed, or it has
+	// all that its LIMIT asks for. It is stored by the goroutine that finds out. A goroutine that
+	// loads true knows nothing else by it.
 	ended atomic.Bool
 
 	mu  sync.Mutex // guards err
@@ -84,7 +102,7 @@ type branch struct {
 // plans of an engine go on.
 func (b *branch) fail(err error) {
 	e := b.engine
-	if len(e.branches()) == 1 {
+	if b.alone() {
 		e.fail(err)
 		return
 	}
@@ -100,8 +118,11 @@ func (b *branch) fail(err error) {
 // end has the plan take no more records. The readers stop when no plan takes any.
 func (b *branch) end() {
 	b.ended.Store(true)
-	if len(b.engine.branches()) == 1 {
+	if b.alone() {
 		b.engine.stopReaders()
+		return
+	}
+	if isDone(b.removed) {
 		return
 	}
 	for _, p := range b.partitions {
@@ -109,7 +130,9 @@ func (b *branch) end() {
 	}
 	e := b.engine
 	for _, in := range e.inlets.all() {
-		in.routersOf()[b.id].Abandon()
+		if f, ok := in.to(b); ok {
+			f.router.Abandon()
+		}
 	}
 	for _, other := range e.branches() {
 		if !other.ended.Load() {
@@ -120,11 +143,81 @@ func (b *branch) end() {
 	e.stopReaders()
 }
 
+// alone says that the engine runs no other plan.
+func (b *branch) alone() bool {
+	list := b.engine.branches()
+	return len(list) == 1 && list[0] == b
+}
+
 // failure returns why the plan has ended alone, or nil.
 func (b *branch) failure() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
+}
+
+// A startedMeter is a meter with what it said at first.
+type startedMeter struct {
+	usercode.Metered
+	values uint64
+	took   time.Duration
+}
+
+// startMeters reads the meters of the functions of users.
+func startMeters(p *plan.Plan) (all []startedMeter) {
+	for _, m := range p.UserMeters() {
+		values, took := m.Meter.Read()
+		all = append(all, startedMeter{m, values, took})
+	}
+	return all
+}
+
+// nameSlow names the functions of users that have taken a fourth of the time of all agents, or
+// more, for the agents that were starved.
+func (e *Engine) nameSlow(agents []AgentStats) {
+	var busy time.Duration
+	for i := range agents {
+		busy += agents[i].Busy
+	}
+	slow := e.slowFunctions(busy / 4)
+	for i := range agents {
+		if agents[i].Starved > 0 {
+			agents[i].Functions = slow
+		}
+	}
+}
+
+// slowFunctions says which functions of users have taken some time, or more.
+func (e *Engine) slowFunctions(least time.Duration) string {
+	type spent struct {
+		values uint64
+		took   time.Duration
+	}
+	all := map[string]spent{}
+	for _, b := range e.branches() {
+		for _, m := range b.meters {
+			values, took := m.Meter.Read()
+			s := all[m.Name]
+			all[m.Name] = spent{s.values + values - m.values, s.took + took - m.took}
+		}
+	}
+	var slow []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		s := all[name]
+		if s.values > 0 && s.took >= least {
+			slow = append(slow, fmt.Sprintf("%s, %v a value", name, s.took/time.Duration(s.values)))
+		}
+	}
+	return strings.Join(slow, "; ")
+}
+
+// panicked returns the last panic of a user's function while a result of the plan was read, or nil.
+func (b *branch) panicked() error {
+	p := b.cfg.Plan.Panicked()
+	if p == nil || p == b.before {
+		return nil
+	}
+	return p
 }
 
 // ofPlan names the plan in messages, if the engine has several.
@@ -162,7 +255,13 @@ func (e *Engine) branches() []*branch {
 
 // addBranch adds a branch to the list.
 func (e *Engine) addBranch(b *branch) {
-	list := append(e.branches()[:b.id:b.id], b)
+	list := append(slices.Clip(e.branches()), b)
+	e.list.Store(&list)
+}
+
+// removeBranch takes a branch out of the list.
+func (e *Engine) removeBranch(b *branch) {
+	list := slices.DeleteFunc(slices.Clone(e.branches()), func(other *branch) bool { return other == b })
 	e.list.Store(&list)
 }
 
@@ -176,7 +275,9 @@ func (e *Engine) newBranches() {
 	for id, p := range c.Plans {
 		b := &branch{
 			engine: e, id: id, cfg: p, fold: core.Fold{Exchange: p.Exchange, Bytes: c.FoldBytes / len(c.Plans)},
-			state: core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
+			state:  core.NewMemoryBudget(p.StateBytes, p.StatePolicy),
+			before: p.Plan.Panicked(), meters: startMeters(p.Plan),
+			removed: make(chan struct{}),
 		}
 		b.copied, b.held = make([]atomic.Uint64, c.Partitions), make([]atomic.Uint64, c.Partitions)
 		if c.State != nil {

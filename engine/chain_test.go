@@ -34,7 +34,7 @@ func chained(t testing.TB, text string) *plan.Plan {
 // Goal: a query over the result of another has what the two give one after the other, whatever the shape. Method: the inner query alone, whose rows are the records of a second
 // engine; windows of windows, groups of groups, filters, the best of each window, three levels.
 func TestChainTwin(t *testing.T) {
-	const most = 20_000
+	most := sized(20_000)
 	source := func() []record.Reader {
 		return []record.Reader{
 			newTimed(100, 100*time.Millisecond, most), testgen.OnlyRead(newTimed(70, 100*time.Millisecond, most)),
@@ -83,7 +83,7 @@ func TestChainTwin(t *testing.T) {
 			if !slices.Equal(got.sorted(), want.sorted()) || len(want.lines) == 0 {
 				t.Errorf("%+v: %s over %s: %d lines, expected %d", shape, c.outer, c.inner, len(got.lines), len(want.lines))
 			}
-			if st := e.Stats(); st.From == nil || st.From.Counters().In != 2*most {
+			if st := e.Stats(); st.From == nil || st.From.Counters().In != 2*uint64(most) {
 				t.Errorf("Stats says of the inner plan: %v", st.From)
 			}
 		}

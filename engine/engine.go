@@ -137,6 +137,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if c.OnReject != nil || c.onLate() {
 		e.rejects = newRejectQueue(e)
 	}
+	e.inlets.plans = len(e.branches())
 	e.inlets.slotsByDefault, e.inlets.adding = cfg.RingSlots == 0, make(chan struct{}, 1)
 	e.readCtx, e.cancelRead = context.WithCancel(ctx)
 	err := e.useTables(ctx)
@@ -254,7 +255,7 @@ func (e *Engine) build() error {
 			in.join(p)
 		}
 		in.begin()
-		in.runner.add(in.agent, fmt.Sprintf("reader/%d", id), in)
+		in.runner.add(in.agent, fmt.Sprintf("reader/%d", id), in, nil)
 		e.inlets.add(in)
 	}
 	for p, r := range e.partitionOn {

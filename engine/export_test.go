@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/state"
 )
 
@@ -21,6 +22,15 @@ func (e *Engine) OutboxBytes() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.bytes
+}
+
+// CutOf is the cut of a snapshot, an object that its plan has alone.
+func CutOf(s *Snapshot) *result.Cut { return s.cut }
+
+// HasOf is Snapshot.Has for a goroutine that has found a plan just before it was removed.
+func HasOf(e *Engine, number int) func(s *Snapshot) bool {
+	b := e.branches()[number]
+	return func(s *Snapshot) bool { return s.has(b) }
 }
 
 // StartMoving starts an engine with Config.Rebalance whose policy moves shards at random, as many

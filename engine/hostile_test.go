@@ -118,7 +118,7 @@ func soon(t *testing.T, what string, call func() error) (err error) {
 	go func() { done <- call() }()
 	select {
 	case err = <-done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		buf := make([]byte, 1<<20)
 		t.Fatalf("%s hangs\n%s", what, buf[:runtime.Stack(buf, true)])
 	}

@@ -16,23 +16,17 @@ import (
 	"github.com/velo-engine/velo/ring"
 )
 
-// An inlet is one reader with everything that belongs to it: its source, its routers, and its rings
-// to all partitions of all plans.
+// An inlet is one reader with everything that belongs to it: its source, and its flow to each plan.
 type inlet struct {
 	engine *Engine
 	id     int
 	source sourceAgent
 	router *core.Router // the router of the first plan
-	// routers are the routers by the number of the plan. The list is replaced when a plan is added.
-	routers atomic.Pointer[[]*core.Router]
-	agent   core.Agent // the router, or the fan of several
-	runner  *runner
-
-	// rings are the rings to the partitions, one each; the partitions of the first plan come first.
-	// rings is nil after the reader has ended and nothing is left in them. Then last has their
-	// counters; it is written before nil is stored, so a goroutine that loads nil sees it.
-	rings atomic.Pointer[[]ringEnds]
-	last  []ring.Stats
+	// list has the flows in the order of the plans. It is replaced when a plan is added or removed,
+	// and when the rings are not needed any more.
+	list   atomic.Pointer[[]flow]
+	agent  core.Agent // the router, or the fan of several
+	runner *runner
 
 	// least and most are the lowest and the highest epoch that the partitions had answered when
 	// they got their rings.
@@ -43,6 +37,16 @@ type inlet struct {
 	// partials is the number of partials that the router had sent when the last epoch was raised;
 	// see interval.
 	partials atomic.Uint64
+}
+
+// A flow is what one reader has for one plan: a router, and a ring to each partition of the plan.
+// rings is nil after the reader has ended and nothing is left in them. Then last has their
+// counters.
+type flow struct {
+	branch *branch
+	router *core.Router
+	rings  []ringEnds
+	last   []ring.Stats
 }
 
 // A sourceAgent is a pollSource or a pumpSource.
@@ -67,17 +71,15 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 		return nil, err
 	}
 	in.source = source
-	var rings []ringEnds
+	var routers []*core.Router
 	for _, b := range e.branches() {
-		router, more, err := in.newRouter(b)
+		f, err := in.newFlow(b)
 		if err != nil {
 			return nil, err
 		}
-		in.addRouter(router)
-		rings = append(rings, more...)
+		in.addFlow(f)
+		routers = append(routers, f.router)
 	}
-	in.rings.Store(&rings)
-	routers := in.routersOf()
 	in.router, in.agent = routers[0], routers[0]
 	if len(routers) > 1 {
 		in.agent = core.NewFan(routers)
@@ -88,22 +90,38 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 	return in, nil
 }
 
-// routersOf returns the routers by the number of the plan.
-func (in *inlet) routersOf() []*core.Router {
-	if p := in.routers.Load(); p != nil {
+// flows returns the flows in the order of the plans.
+func (in *inlet) flows() []flow {
+	if p := in.list.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-// addRouter adds the router of the next plan to the list.
-func (in *inlet) addRouter(r *core.Router) {
-	list := append(slices.Clip(in.routersOf()), r)
-	in.routers.Store(&list)
+// to returns the flow to a plan. ok is false if the plan has been removed.
+func (in *inlet) to(b *branch) (f flow, ok bool) {
+	for _, f := range in.flows() {
+		if f.branch == b {
+			return f, true
+		}
+	}
+	return flow{}, false
 }
 
-// newRouter makes the router of a plan, and its rings to the partitions of the plan.
-func (in *inlet) newRouter(b *branch) (*core.Router, []ringEnds, error) {
+// addFlow adds the flow to the next plan to the list.
+func (in *inlet) addFlow(f flow) {
+	list := append(slices.Clip(in.flows()), f)
+	in.list.Store(&list)
+}
+
+// removeFlow takes the flow to a plan out of the list.
+func (in *inlet) removeFlow(b *branch) {
+	list := slices.DeleteFunc(slices.Clone(in.flows()), func(f flow) bool { return f.branch == b })
+	in.list.Store(&list)
+}
+
+// newFlow makes the router of a plan, and its rings to the partitions of the plan.
+func (in *inlet) newFlow(b *branch) (flow, error) {
 	e := in.engine
 	rings := make([]ringEnds, len(b.partitions))
 	out := make([]*ring.Producer[core.Chunk], len(b.partitions))
@@ -128,12 +146,12 @@ func (in *inlet) newRouter(b *branch) (*core.Router, []ringEnds, error) {
 	r, err := core.NewRouter(plan.ReaderID(in.id), b.cfg.Plan, from, b.cfg.Route, b.fold, out, bells, local, b.state,
 		b.cuts)
 	if err != nil {
-		return nil, nil, err
+		return flow{}, err
 	}
 	if b.ended.Load() {
 		r.Abandon()
 	}
-	return r, rings, nil
+	return flow{branch: b, router: r, rings: rings}, nil
 }
 
 // newSource makes the source of a reader. A reader that can be polled is polled on the runner's
@@ -170,55 +188,52 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent
 // join gives the partitions of a number, one of each plan, the rings of the inlet. It is called by
 // the runner of the partitions, or before any runner runs.
 func (in *inlet) join(p int) {
-	rings := *in.rings.Load()
-	for i, b := range in.engine.branches() {
-		answered := b.partitions[p].Join(rings[i*len(b.partitions)+p].out, in.runner.bell)
+	for _, f := range in.flows() {
+		answered := f.branch.partitions[p].Join(f.rings[p].out, in.runner.bell)
 		in.least, in.most = min(in.least, answered), max(in.most, answered)
 	}
 }
 
 // begin is called when all partitions have their rings, before the routers are stepped.
 func (in *inlet) begin() {
-	for _, r := range in.routersOf() {
-		r.Join(in.least, in.most)
+	for _, f := range in.flows() {
+		f.router.Join(in.least, in.most)
 	}
 }
 
 // ringStats returns the counters of the ring to each partition.
-func (in *inlet) ringStats() []ring.Stats {
-	ends := in.rings.Load()
-	if ends == nil {
-		return in.last // it was written before rings became nil
+func (f *flow) ringStats() []ring.Stats {
+	if f.rings == nil {
+		return f.last
 	}
 	var stats []ring.Stats
-	for _, r := range *ends {
+	for _, r := range f.rings {
 		stats = append(stats, ring.ReadStats(r.in, r.out))
 	}
 	return stats
 }
 
 // compact lets go of the rings if the reader has ended and the partitions have taken everything. It
-// returns the bytes of the rings that are left.
+// returns the bytes of the rings that are left. The caller holds the lock of the inlets.
 func (in *inlet) compact() (bytes int) {
-	if in.rings.Load() == nil {
-		return 0
-	}
-	stats := in.ringStats()
-	ended := false
-	select {
-	case <-in.gone:
-		ended = true
-	default:
-	}
-	for _, s := range stats {
-		bytes += s.Slots * core.ChunkBytes
-		ended = ended && s.Depth == 0
+	list, ended := slices.Clone(in.flows()), isDone(in.gone)
+	for i := range list {
+		f := &list[i]
+		stats := f.ringStats()
+		if f.rings != nil {
+			for _, s := range stats {
+				bytes += s.Slots * core.ChunkBytes
+				ended = ended && s.Depth == 0
+			}
+		}
+		f.rings, f.last = nil, stats
 	}
 	if !ended {
 		return bytes
 	}
-	in.last = stats
-	in.rings.Store(nil)
+	if bytes > 0 {
+		in.list.Store(&list)
+	}
 	return 0
 }
 
@@ -233,7 +248,9 @@ type inlets struct {
 	// a context, off the data path.
 	adding chan struct{}
 
-	sealed bool // true if no inlet is added any more
+	sealed bool // true if no inlet and no plan is added any more
+
+	plans int // the number of plans that the engine ever had
 
 	// told are the columns that every reader brings which was told to bring some columns only; nil
 	// if none was.
@@ -384,7 +401,7 @@ func (e *Engine) join(in *inlet) error {
 	in.begin()
 	err := e.send(context.Background(), in.runner, func() {
 		e.inlets.add(in)
-		in.runner.add(in.agent, fmt.Sprintf("reader/%d", in.id), in)
+		in.runner.add(in.agent, fmt.Sprintf("reader/%d", in.id), in, nil)
 	})
 	if err != nil {
 		return ended()

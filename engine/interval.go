@@ -127,8 +127,8 @@ func (e *Engine) epochCost() time.Duration {
 	}
 	for _, in := range e.inlets.all() {
 		partials := uint64(0)
-		for _, r := range in.routersOf() {
-			partials += r.Counters().Partials
+		for _, f := range in.flows() {
+			partials += f.router.Counters().Partials
 		}
 		most = max(most, time.Duration(partials-in.partials.Swap(partials))*partialCost)
 	}

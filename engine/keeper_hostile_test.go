@@ -50,7 +50,7 @@ func laneLife(t *testing.T, set func(cfg *engine.Config), do func(e *engine.Engi
 // await waits until ok, at most for some seconds.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it has not come to this: %s", what)
 		}

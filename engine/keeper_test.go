@@ -342,7 +342,7 @@ func TestStateWithoutEpochs(t *testing.T) {
 	}
 	cfg.State.Interval = 5 * time.Millisecond
 	e := start(t, cfg)
-	for end := time.Now().Add(20 * time.Second); e.Stats().State.Bytes == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); e.Stats().State.Bytes == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("nothing of the 500 records was saved: %+v", e.Stats().State)
 		}
@@ -352,7 +352,7 @@ func TestStateWithoutEpochs(t *testing.T) {
 // waitRecords waits until a snapshot has n records.
 func waitRecords(t *testing.T, e *engine.Engine, n uint64) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		if err := e.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}

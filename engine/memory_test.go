@@ -62,7 +62,7 @@ func TestWaitsForMemory(t *testing.T) {
 					}
 					return false
 				}
-				for end := time.Now().Add(20 * time.Second); !waits(); <-time.After(time.Millisecond) {
+				for end := time.Now().Add(time.Minute); !waits(); <-time.After(time.Millisecond) {
 					if time.Now().After(end) {
 						t.Fatalf("nobody waits for memory:\n%v", e.Stats())
 					}
@@ -89,7 +89,8 @@ func TestWaitsForMemory(t *testing.T) {
 // Goal: the defaults of a large machine do not reserve more addresses than a process has. Method: the partitions and the memory of such
 // a machine, with so many groups that no table lies in Go's heap.
 func TestLargeMachine(t *testing.T) {
-	const partitions, groups = 191, 1_000_000
+	const partitions = 191
+	groups := sized(1_000_000)
 	p := sumPlan()
 	for i, f := range []plan.AggregateKind{plan.Sum, plan.Min, plan.Max, plan.VarPop} {
 		p.Aggregates = append(p.Aggregates, plan.Aggregate{Name: fmt.Sprint("a", i), Func: f, Column: "value"})
@@ -113,7 +114,7 @@ func TestLargeMachine(t *testing.T) {
 	}
 	s := e.Snapshot()
 	defer s.Close()
-	if s.Len() != groups {
+	if s.Len() != int(groups) {
 		t.Errorf("%d groups, expected %d", s.Len(), groups)
 	}
 }

@@ -126,7 +126,7 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 		// Partitions give everything away before they answer the last epoch. So if the epochs have
 		// ended now, the outlets have everything.
 		next := o.branch.cuts.Next()
-		ended := o.branch.cuts.Ended()
+		ended, removed := o.branch.cuts.Ended(), isDone(o.branch.removed)
 		some := false
 		for _, out := range o.outlets {
 			wrote, err := out.write(math.MaxUint64, func(b *core.Passed) error { return do(b.Batch) })
@@ -138,14 +138,15 @@ func (o *output) passed(do func(*record.Batch) error) (complete bool, err error)
 		if some {
 			continue
 		}
-		if ended {
-			return true, nil
+		if ended || removed {
+			return ended && !removed, nil
 		}
 		o.batchReady.announce()
 		if !o.anyGiven(math.MaxUint64) {
 			select {
 			case <-o.batchReady.c:
 			case <-next:
+			case <-o.branch.removed:
 			case <-e.stopped:
 				if !o.branch.cuts.Ended() {
 					return false, nil

@@ -22,7 +22,7 @@ type output struct {
 	engine   *Engine
 	branch   *branch
 	writer   record.Writer
-	ctx      context.Context // the context of Write, which is done when the engine is closed
+	ctx      context.Context // of Write; done when the engine is closed or RemovePlan waits no more
 	cancel   context.CancelFunc
 	finished chan struct{}
 	window   *record.Batch // holds the result of a window; all windows use it in turn
@@ -88,7 +88,7 @@ func (o *output) run() {
 	}
 	err := o.writeAll(write, gone)
 	o.cut.Store(err != nil && o.engine.closing.Load())
-	if err != nil && !(o.engine.closing.Load() && errors.Is(err, context.Canceled)) {
+	if err != nil && !(o.ctx.Err() != nil && errors.Is(err, context.Canceled)) {
 		o.branch.fail(fmt.Errorf("engine: writer: %w", err))
 	}
 }
@@ -131,6 +131,14 @@ func (o *output) write() error {
 			return err
 		}
 		cut, slot := o.branch.cuts.Pin()
+		if isDone(o.branch.removed) { // the cut may be one that does not have the plan
+			o.branch.cuts.Unpin(slot)
+			cut = o.branch.last.cut
+			if cut == nil || cut.Epoch() < next || o.branch.failure() != nil {
+				return nil
+			}
+			return o.writeOne(cut, false, changes, &written)
+		}
 		o.epoch = cut.Epoch()
 		if o.branch.failure() != nil { // some partitions may show less than others
 			o.branch.cuts.Unpin(slot)
@@ -138,12 +146,7 @@ func (o *output) write() error {
 		}
 		last := o.branch.cuts.IsLast(slot)
 		o.check(cut.Epoch() >= next, "an epoch that has passed is in the cut that is written")
-		var err error
-		if changes != nil {
-			err = o.writeChanges(changes, cut)
-		} else {
-			err = o.writeCut(cut, last, &written)
-		}
+		err := o.writeOne(cut, last, changes, &written)
 		next = max(next, cut.Epoch()) + 1
 		if err == nil && e.keeper != nil && o.aligned() {
 			e.keeper.offer(cut, slot)
@@ -153,6 +156,14 @@ func (o *output) write() error {
 			return err
 		}
 	}
+}
+
+// writeOne writes what a cut has that has not been written.
+func (o *output) writeOne(cut *result.Cut, last bool, changes *result.Changes, written *int64) error {
+	if changes != nil {
+		return o.writeChanges(changes, cut)
+	}
+	return o.writeCut(cut, last, written)
 }
 
 // check panics if an invariant of what is written does not hold, if invariants are on.
@@ -239,6 +250,10 @@ func (o *output) resume() (err error) {
 
 func (o *output) batches(all iter.Seq[*record.Batch]) error {
 	for b := range all {
+		panicked := o.branch.panicked()
+		if panicked != nil { // the batch may have NULL where it should have a value
+			return panicked
+		}
 		if err := o.batch(b); err != nil {
 			return err
 		}

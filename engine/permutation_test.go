@@ -94,7 +94,7 @@ func TestPermutations(t *testing.T) {
 			// How much of the bound is the watermark's, and how much the windows that stay open take: it comes to the same.
 			p.Window.Lateness = time.Duration(rng.Int64N(3) * bound / 2)
 			p.Window.OutOfOrder = time.Duration(bound) - p.Window.Lateness
-			rows := make([]timedRow, 20_000)
+			rows := make([]timedRow, sized(20_000))
 			keys := int64(1) << (2 + rng.IntN(8))
 			for i := range rows {
 				rows[i] = timedRow{int64(time.Hour) + rng.Int64N(int64(40*time.Second)), rng.Int64N(keys), int64(i)}

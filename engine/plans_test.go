@@ -146,7 +146,7 @@ func (c *collected) sorted() []string {
 // Goal: several plans in one engine write what each writes in an engine of its own, whatever the
 // shape. Method: all kinds of plans together, over polled and pumped readers, in several shapes.
 func TestPlansTwin(t *testing.T) {
-	const most = 30_000
+	most := sized(30_000)
 	readers := func() []record.Reader {
 		return []record.Reader{
 			newTimed(100, 100*time.Millisecond, most),
@@ -203,7 +203,7 @@ func TestPlansTwin(t *testing.T) {
 			if got := outs[i].sorted(); !slices.Equal(got, want[i]) {
 				t.Errorf("%+v: %s: %d lines, expected %d", shape, text, len(got), len(want[i]))
 			}
-			if c := st.Plans[i].Counters(); c.In != 2*most {
+			if c := st.Plans[i].Counters(); c.In != 2*uint64(most) {
 				t.Errorf("%+v: plan %d has taken %d records of %d", shape, i, c.In, 2*most)
 			}
 		}

@@ -63,7 +63,7 @@ func TestParkLooksOnceMore(t *testing.T) {
 	e := handEngine(t, Config{Readers: []record.Reader{quiet{}}, Cores: 1})
 	a := &ready{steps: 1}
 	r := &runner{engine: e, bell: newBell(false), mailbox: newMailbox(), ended: make(chan struct{})}
-	r.add(a, "ready", nil)
+	r.add(a, "ready", nil, nil)
 	r.park()
 	if r.tally.parks != 0 || a.steps != 0 {
 		t.Errorf("it has slept %d times; %d steps of work are left", r.tally.parks, a.steps)
@@ -247,7 +247,7 @@ func TestRingsStayUntilEmpty(t *testing.T) {
 	for i := range ends {
 		ends[i].in, ends[i].out = ring.New[core.Chunk](4)
 	}
-	in.rings.Store(&ends)
+	in.addFlow(flow{rings: ends})
 	ends[1].in.Reserve(2)
 	ends[1].in.Commit(2)
 	ends[1].out.Peek(1)
@@ -260,12 +260,12 @@ func TestRingsStayUntilEmpty(t *testing.T) {
 			ends[1].out.Peek(1)
 			ends[1].out.Release(1)
 		}
-		if got := in.compact(); got != want || (in.rings.Load() == nil) != (want == 0) {
+		if got := in.compact(); got != want || (in.flows()[0].rings == nil) != (want == 0) {
 			t.Fatalf("step %d: %d bytes of rings, expected %d; they are gone: %v", step, got, want,
-				in.rings.Load() == nil)
+				in.flows()[0].rings == nil)
 		}
 	}
-	if st := in.ringStats(); fmt.Sprint(st[1].Pushed, st[1].Popped) != "2 2" {
+	if st := in.flows()[0].ringStats(); fmt.Sprint(st[1].Pushed, st[1].Popped) != "2 2" {
 		t.Errorf("%+v", st)
 	}
 }

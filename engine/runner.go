@@ -94,11 +94,11 @@ func (r *runner) names() []string {
 
 func (r *runner) String() string { return strings.Join(r.names(), "+") }
 
-// add adds an agent, in the place of one that is done if there is any. It is called by the runner,
-// or before the runner runs.
-func (r *runner) add(a core.Agent, name string, in *inlet) {
+// add adds an agent, in the place of one that is done if there is any. in and b are the inlet of
+// routers and the branch of a partition. It is called by the runner, or before the runner runs.
+func (r *runner) add(a core.Agent, name string, in *inlet, b *branch) {
 	label := pprof.WithLabels(context.Background(), pprof.Labels("velo", name))
-	s := stepper{Agent: a, name: name, label: label, inlet: in}
+	s := stepper{Agent: a, name: name, label: label, inlet: in, branch: b}
 	names := slices.Clone(r.names())
 	if i := slices.IndexFunc(r.agents, func(a stepper) bool { return a.done }); i >= 0 {
 		r.agents[i], names[i] = s, name
@@ -109,10 +109,9 @@ func (r *runner) add(a core.Agent, name string, in *inlet) {
 	r.live++
 }
 
-// addPartition adds a partition of a branch. It is called before the runner runs.
+// addPartition adds a partition of a branch, as add does.
 func (r *runner) addPartition(b *branch, p int) {
-	r.add(b.partitions[p], b.agentName("partition", p), nil)
-	r.agents[len(r.agents)-1].branch = b
+	r.add(b.partitions[p], b.agentName("partition", p), nil, b)
 }
 
 // begin runs the runner on a goroutine of its own, and on another one if user code has ended the
@@ -245,8 +244,8 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		} else {
 			a.idle(now)
 		}
-		if err := a.Err(); err != nil && !a.branch.ended.Load() {
-			if a.branch.fail(err); r.engine.closing.Load() {
+		if err := a.Err(); err != nil {
+			if r.failed(a, err); r.engine.closing.Load() {
 				return work
 			}
 		}
@@ -265,6 +264,23 @@ func (r *runner) turn(now core.Nanos) (work int) {
 		r.tally.busy++
 	}
 	return work
+}
+
+// failed ends the plan that an agent cannot go on with. A reader may have several plans, each with
+// a router of its own.
+func (r *runner) failed(a *stepper, err error) {
+	if a.inlet == nil {
+		if !a.branch.ended.Load() {
+			a.branch.fail(err)
+		}
+		return
+	}
+	for _, f := range a.inlet.flows() {
+		err := f.router.Err()
+		if err != nil && !f.branch.ended.Load() {
+			f.branch.fail(fmt.Errorf("engine: %s: %w", a.name, err))
+		}
+	}
 }
 
 // park sleeps until the bell is rung or an agent wants to be stepped. See bell for why no wake-up

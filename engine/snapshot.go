@@ -64,10 +64,9 @@ func (v *Snapshot) lend(s *Snapshot, p *plan.Plan) {
 	s.use()
 	for _, b := range s.branch.engine.branches() {
 		if b.cfg.Plan == p {
-			if s.cut.Epoch() < b.begins {
-				panic(fmt.Sprintf("engine: Snapshot.Of: the snapshot of epoch %d is older than the plan %v, "+
-					"which begins "+
-					"with epoch %d", s.cut.Epoch(), p, b.begins))
+			if !s.has(b) {
+				panic(fmt.Sprintf("engine: Snapshot.Of: the snapshot of epoch %d does not have the plan %v, which "+
+					"begins with epoch %d or has just been removed", s.cut.Epoch(), p, b.begins))
 			}
 			v.branch, v.cut = b, b.cuts.At(s.slot)
 			return
@@ -76,24 +75,36 @@ func (v *Snapshot) lend(s *Snapshot, p *plan.Plan) {
 	panic(fmt.Sprintf("engine: Snapshot.Of: the engine does not run the plan %v", p))
 }
 
+// has says whether the snapshot has a picture of a plan. The slot is pinned, so nobody puts another
+// picture there; what is there is an older one if the plan has been removed before the epoch.
+func (s *Snapshot) has(b *branch) bool {
+	epoch := s.cut.Epoch()
+	return epoch >= b.begins && b.cuts.At(s.slot).Epoch() == epoch
+}
+
 // Has says whether Of has a picture of a plan: the engine runs it, and did so at the epoch of the
-// snapshot (see Engine.AddPlan).
+// snapshot (see Engine.AddPlan and RemovePlan).
 func (s *Snapshot) Has(p *plan.Plan) bool {
-	epoch := s.use().Epoch()
+	s.use()
 	for _, b := range s.branch.engine.branches() {
 		if b.cfg.Plan == p {
-			return epoch >= b.begins
+			return s.has(b)
 		}
 	}
 	return false
 }
 
 // Err returns why the plan has ended although other plans of the engine go on. The groups are then
-// those that each partition has shown last, and not all of them are of the same epoch. It is nil if
-// the plan goes on, or has ended together with the engine.
+// those that each partition has shown last, and not all of them are of the same epoch. Or it
+// returns the panic of a function of yours while a result of the plan was read: the value of that
+// row was NULL. It is nil if the plan goes on, or has ended together with the engine.
 func (s *Snapshot) Err() error {
 	s.use()
-	return s.branch.failure()
+	err := s.branch.failure()
+	if err != nil {
+		return err
+	}
+	return s.branch.panicked()
 }
 
 // watchLeak panics if a snapshot is garbage-collected before it was closed, because its tables

@@ -120,7 +120,7 @@ func TestShutdownWhileHeld(t *testing.T) {
 		held = append(held, e.Snapshot())
 	}
 	eventually(t, "the reader waits", func() bool { return waits(e) })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := e.Shutdown(ctx); err != nil {
 		t.Errorf("Shutdown: %v", err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/state"
@@ -191,9 +192,12 @@ func fingerprint(p *plan.Plan) (lines []string) {
 	if p.Where != nil {
 		line("WHERE %v", p.Where)
 	}
+	calls := p.Where.UserCalls(nil)
 	for _, o := range p.Computed {
 		line("computes %s = %v", o.Name, o.Expr)
+		calls = o.Expr.UserCalls(calls)
 	}
+	lines = append(lines, userPrint(calls)...)
 	for i, k := range p.Keys {
 		line("key %d is %s", i+1, column(k))
 	}
@@ -238,11 +242,24 @@ func fingerprint(p *plan.Plan) (lines []string) {
 
 // outputPrint is how the result is made of the groups, in words.
 func outputPrint(p *plan.Plan) (lines []string) {
+	calls := p.Having.UserCalls(nil)
 	for _, o := range p.Select {
 		lines = append(lines, fmt.Sprintf("selects %v AS %s", o.Expr, o.Name))
+		calls = o.Expr.UserCalls(calls)
 	}
 	if p.Having != nil {
 		lines = append(lines, fmt.Sprintf("HAVING %v", p.Having))
+	}
+	return append(lines, userPrint(calls)...)
+}
+
+// userPrint is the users' functions that are called, each once, with their versions.
+func userPrint(calls []expr.UserCall) (lines []string) {
+	for _, c := range calls {
+		text := fmt.Sprintf("calls your %v", c.User)
+		if !slices.Contains(lines, text) {
+			lines = append(lines, text)
+		}
 	}
 	return lines
 }

@@ -53,6 +53,7 @@ type PartitionStats = core.PartitionStats
 
 // PlanStats are the counters of one plan of an engine.
 type PlanStats struct {
+	Number     int // of the plan: see Engine.AddPlan
 	Plan       string
 	Err        error // why the plan has ended although others go on
 	StateBytes int   // memory of its groups
@@ -122,6 +123,11 @@ type AgentStats struct {
 
 	// By names the agent whose long step was the last to cause such a wait.
 	By string
+
+	// Functions are the functions of yours that have taken a fourth of the time of all agents or
+	// more, with what a value costs, such as "ewma, 12µs a value". It is empty if there are none,
+	// or the agent was not starved.
+	Functions string
 
 	Waited time.Duration // the longest of those waits
 }
@@ -225,10 +231,10 @@ func (e *Engine) Stats() Stats {
 	}
 	// Partitions are read before readers: what has been applied has been routed by then, so the
 	// sums never look as if records came from nowhere.
-	for _, b := range e.branches() {
+	for i, b := range e.branches() {
 		s.Plans = append(s.Plans, b.stats())
-		s.StateBytes += s.Plans[b.id].StateBytes
-		s.StateLimit += s.Plans[b.id].StateLimit
+		s.StateBytes += s.Plans[i].StateBytes
+		s.StateLimit += s.Plans[i].StateLimit
 	}
 	first := &s.Plans[0]
 	s.Output, s.Partitions, s.Windowed, s.Closed = first.Output, first.Partitions, first.Windowed, first.Closed
@@ -239,8 +245,10 @@ func (e *Engine) Stats() Stats {
 			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: in.router.FoldedGroups(),
 			Watermark: watermarkOf(in.router), Lag: b.lag(),
 		})
-		for i, r := range in.ringStats() {
-			s.Rings = append(s.Rings, RingStats{i / len(e.partitionOn), in.id, i % len(e.partitionOn), r})
+		for _, f := range in.flows() {
+			for p, r := range f.ringStats() {
+				s.Rings = append(s.Rings, RingStats{f.branch.id, in.id, p, r})
+			}
 		}
 	}
 	for id, r := range e.runners {
@@ -268,13 +276,19 @@ func (e *Engine) Stats() Stats {
 			s.Agents = append(s.Agents, as)
 		}
 	}
+	e.nameSlow(s.Agents)
 	return s
 }
 
-// Of returns the Stats as they are for one of several plans, by its number in Config.Plans: Plan,
-// StateBytes, Output, Partitions, Rings and the Counters of the Readers belong to the plan.
+// Of returns the Stats as they are for one of several plans, by its number (PlanStats.Number):
+// Plan, StateBytes, Output, Partitions, Rings and the Counters of the Readers belong to the plan.
+// It panics if there is no such plan.
 func (s Stats) Of(plan int) Stats {
-	p := &s.Plans[plan]
+	i := slices.IndexFunc(s.Plans, func(p PlanStats) bool { return p.Number == plan })
+	if i < 0 {
+		panic(fmt.Sprintf("engine: Stats.Of: there is no plan %d", plan))
+	}
+	p := &s.Plans[i]
 	s.Plan, s.StateBytes, s.StateLimit = p.Plan, p.StateBytes, p.StateLimit
 	s.Output, s.Partitions, s.Windowed, s.Closed = p.Output, p.Partitions, p.Windowed, p.Closed
 	s.Readers = slices.Clone(s.Readers)
@@ -291,7 +305,8 @@ func (s Stats) Of(plan int) Stats {
 // stats reads the counters of a plan. Partitions come before readers, as in Engine.Stats.
 func (b *branch) stats() PlanStats {
 	s := PlanStats{
-		Plan: b.cfg.Plan.String(), Err: b.failure(), StateBytes: b.state.Bytes(), StateLimit: b.state.Limit(),
+		Number: b.id, Plan: b.cfg.Plan.String(), Err: b.failure(),
+		StateBytes: b.state.Bytes(), StateLimit: b.state.Limit(),
 		Windowed: b.cfg.Plan.Window != nil,
 	}
 	if s.Windowed {
@@ -309,9 +324,13 @@ func (b *branch) stats() PlanStats {
 		s.Partitions = append(s.Partitions, p.Stats())
 	}
 	for _, in := range b.engine.inlets.all() {
-		s.Readers = append(s.Readers, in.routersOf()[b.id].Counters())
-		s.Folded = append(s.Folded, in.routersOf()[b.id].FoldedGroups())
-		s.Watermarks = append(s.Watermarks, watermarkOf(in.routersOf()[b.id]))
+		f, ok := in.to(b)
+		if !ok {
+			break // the plan is being removed
+		}
+		s.Readers = append(s.Readers, f.router.Counters())
+		s.Folded = append(s.Folded, f.router.FoldedGroups())
+		s.Watermarks = append(s.Watermarks, watermarkOf(f.router))
 	}
 	return s
 }
@@ -565,9 +584,12 @@ func (s Stats) agentsTable(w io.Writer) {
 func (s Stats) warnings(b *strings.Builder) {
 	for _, a := range s.Agents {
 		if a.Starved > 0 {
-			fmt.Fprintf(b, "%s was starved %d times by long steps, the longest wait was %v, the last of %s: give "+
-				"them a runner each\n",
-				a.Name, a.Starved, a.Waited.Round(time.Microsecond), a.By)
+			advice := "give them a runner each"
+			if a.Functions != "" {
+				advice = "your functions are slow (" + a.Functions + ")"
+			}
+			fmt.Fprintf(b, "%s was starved %d times by long steps, the longest wait was %v, the last of %s: %s\n",
+				a.Name, a.Starved, a.Waited.Round(time.Microsecond), a.By, advice)
 		}
 	}
 	for i, r := range s.Readers {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -284,5 +285,68 @@ func TestTablesInFingerprint(t *testing.T) {
 	}
 	if inWords(first) == inWords(second) {
 		t.Errorf("queries over two tables have one fingerprint:\n%s", inWords(first))
+	}
+}
+
+// Goal: a table may have the groups of a plan of the same engine, so that a plan that is added joins
+// each record with what is known of its group.
+func TestLoadGroups(t *testing.T) {
+	feed, compile := ticks(t)
+	first := compile(`SELECT key, sum(value) AS total, max(value) AS most FROM ticks GROUP BY key`)
+	e := start(t, engine.Config{
+		Plan: first, Readers: []record.Reader{feed}, Partitions: 2, NoPin: true, EpochInterval: -1, StateBytes: 16 << 20,
+	})
+	schema, err := record.NewSchema("totals", record.Field{Name: "key", Type: record.Int64},
+		record.Field{Name: "total", Type: record.Int64, Nullable: true},
+		record.Field{Name: "most", Type: record.Int64, Nullable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	totals, err := lookup.New(lookup.Config{Schema: schema, Key: []string{"key"}, Load: engine.LoadGroups(e, first)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lane, err := feed.Lane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, lane, 0, 100) // key 3: 3 + 13 + ... + 93
+	if err := e.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := compile(`SELECT count(*) AS n, sum(t.total) AS total FROM ticks AS k JOIN totals AS t ON k.key = t.key `+
+		`WHERE t.most >= 95`, totals)
+	if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: second}); err != nil {
+		t.Fatal(err)
+	}
+	send(t, lane, 100, 110)
+	if err := e.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := e.Snapshot()
+	defer s.Close()
+	total, err := result.ColumnOf[int64](second, "total")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := range s.Of(second).All() {
+		if got := total.Of(row); got != 2600 { // the group of key k has 450 + 10 k
+			t.Errorf("the records of 5 keys find totals of %d, expected 2600", got)
+		}
+	}
+	if n := sumOfN(t, s.Of(second), second); n != 5 {
+		t.Errorf("%d records have found a group that they belong to, expected 5", n)
+	}
+	if err := totals.Configure(func(c *lookup.Config) { c.Load = engine.LoadGroups(e, second) }); err == nil {
+		t.Error("a table in use was configured")
+	}
+	none, err := lookup.New(lookup.Config{
+		Schema: schema, Key: []string{"key"}, Load: engine.LoadGroups(e, compile(`SELECT key FROM ticks GROUP BY key`)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := none.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "does not run the plan") {
+		t.Errorf("the groups of a plan that does not run: %v", err)
 	}
 }

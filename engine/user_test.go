@@ -76,6 +76,91 @@ func init() {
 	}))
 }
 
+type (
+	userWeighted struct{ sum, weight float64 }
+	userTail     struct {
+		at   int64
+		n    uint8
+		text [40]byte
+	}
+)
+
+// add takes a text if it is of a later time; of several texts of one time it takes the greatest.
+func (s *userTail) add(text string, at int64) {
+	text = text[:min(len(text), len(s.text))]
+	if s.n == 0 || at > s.at || at == s.at && text > string(s.text[:s.n]) {
+		s.at, s.n = at, uint8(copy(s.text[:], text))
+	}
+}
+
+func init() {
+	weighted := aggregate.Spec2[userWeighted, float64, float64, float64]{
+		Name:   "user_weighted",
+		Add:    func(s *userWeighted, v, w float64) { s.sum += v * w; s.weight += w },
+		Merge:  func(into, from *userWeighted) { into.sum += from.sum; into.weight += from.weight },
+		Result: func(s userWeighted) (float64, bool) { return s.sum / s.weight, s.weight != 0 },
+	}
+	query.RegisterAggregate(aggregate.Must(weighted))
+	weighted.Name = "user_weighted_all"
+	weighted.AddAll = func(s *userWeighted, v, w []float64) {
+		for i := range v {
+			s.sum += v[i] * w[i]
+			s.weight += w[i]
+		}
+	}
+	query.RegisterAggregate(aggregate.Must(weighted))
+	sum := aggregate.Spec[userSum, int64, int64]{
+		Name: "user_sum_all",
+		Add:  func(s *userSum, v int64) { s.sum += v; s.n++ },
+		AddAll: func(s *userSum, all []int64) {
+			for _, v := range all {
+				s.sum += v
+			}
+			s.n += int64(len(all))
+		},
+		Merge:  func(into, from *userSum) { into.sum += from.sum; into.n += from.n },
+		Result: func(s userSum) (int64, bool) { return s.sum, s.n > 0 },
+	}
+	query.RegisterAggregate(aggregate.Must(sum))
+	query.RegisterAggregate(aggregate.Must(aggregate.Spec2[userTail, string, time.Time, string]{
+		Name: "user_tail",
+		Add:  func(s *userTail, text string, at time.Time) { s.add(text, at.UnixNano()) },
+		Merge: func(into, from *userTail) {
+			if from.n > 0 {
+				into.add(string(from.text[:from.n]), from.at)
+			}
+		},
+		Result: func(s userTail) (string, bool) { return string(s.text[:s.n]), s.n > 0 },
+	}))
+	query.RegisterAggregate(aggregate.Must(aggregate.Spec2[userSum, time.Time, string, int64]{
+		Name: "user_bytes", // of the second texts
+		Add:  func(s *userSum, _ time.Time, text string) { s.sum += int64(len(text)); s.n++ },
+		AddAll: func(s *userSum, _ []time.Time, texts []string) {
+			for _, text := range texts {
+				s.sum += int64(len(text))
+				s.n++
+			}
+		},
+		Merge:  func(into, from *userSum) { into.sum += from.sum; into.n += from.n },
+		Result: func(s userSum) (int64, bool) { return s.sum, s.n > 0 },
+	}))
+	query.RegisterAggregate(aggregate.Must(aggregate.Spec[userLongest, string, string]{
+		Name: "user_longest_text",
+		Add:  func(s *userLongest, v string) { s.add(v) },
+		AddAll: func(s *userLongest, all []string) {
+			for _, v := range all {
+				s.add(v)
+			}
+		},
+		Merge: func(into, from *userLongest) {
+			if from.some {
+				into.add(string(from.text[:from.n]))
+			}
+		},
+		Result: func(s userLongest) (string, bool) { return string(s.text[:s.n]), s.some },
+	}))
+}
+
 func (s *userLast) add(at int64) {
 	if !s.some || at > s.last {
 		s.last, s.some = at, true
@@ -116,6 +201,30 @@ func TestUserAggregates(t *testing.T) {
 			`SELECT user_sum(value) AS a, count(*) AS n FROM timed WHERE value < 0`,
 			`SELECT sum(value) AS a, count(*) AS n FROM timed WHERE value < 0`,
 		},
+		{
+			`SELECT key, user_weighted(value % 10, key % 3) AS a, user_weighted_all(value % 10, nullif(key % 3, 1)) AS b FROM timed GROUP BY key`,
+			`SELECT key, sum((value % 10) * (key % 3)) / nullif(sum(key % 3)::float8, 0) AS a, sum((value % 10) * (key % 3)) FILTER (WHERE key % 3 <> 1) / nullif((sum(key % 3) FILTER (WHERE key % 3 <> 1))::float8, 0) AS b FROM timed GROUP BY key`,
+		},
+		{
+			`SELECT user_sum_all(value) AS a, user_sum_all(nullif(value % 10, 3)) AS b, user_weighted_all(value, 2) FILTER (WHERE value < 500) AS c FROM timed`,
+			`SELECT sum(value) AS a, sum(nullif(value % 10, 3)) AS b, avg(value) FILTER (WHERE value < 500) AS c FROM timed`,
+		},
+		{
+			`SELECT key, user_tail(cast(value AS text), at) AS a, user_bytes(at, nullif(cast(value AS text), '7')) AS b, user_sum_all(value) AS c FROM timed GROUP BY key`,
+			`SELECT key, max_by(cast(value AS text), at) AS a, sum(length(nullif(cast(value AS text), '7'))) AS b, sum(value) AS c FROM timed GROUP BY key`,
+		},
+		{
+			`SELECT window_start, upper(user_longest_text('v' || value)) AS a FROM timed WHERE value > 990 GROUP BY hop(at, INTERVAL '1 s', INTERVAL '3 s') HAVING user_longest_text('v' || value) > 'v'`,
+			`SELECT window_start, upper(min('v' || value)) AS a FROM timed WHERE value > 990 GROUP BY hop(at, INTERVAL '1 s', INTERVAL '3 s')`,
+		},
+		{
+			`SELECT user_longest_text(cast(value AS text)) AS a, user_tail('x', at) AS b, count(DISTINCT key) AS n FROM timed WHERE value < 0`,
+			`SELECT min(cast(value AS text)) AS a, min('x') AS b, count(DISTINCT key) AS n FROM timed WHERE value < 0`,
+		},
+		{
+			`SELECT key % 3 AS k, user_tail(cast(value AS text), at) AS a, user_sum_all(value) AS c, user_longest_text('v' || value) AS d FROM timed WHERE value > 990 GROUP BY GROUPING SETS ((key % 3), ())`,
+			`SELECT key % 3 AS k, max_by(cast(value AS text), at) AS a, sum(value) AS c, min('v' || value) AS d FROM timed WHERE value > 990 GROUP BY GROUPING SETS ((key % 3), ())`,
+		},
 	} {
 		run := func(text string, exchange plan.Exchange, partitions int) []string {
 			p, err := query.Compile(text, timedSchema)
@@ -130,7 +239,7 @@ func TestUserAggregates(t *testing.T) {
 				Plan: p, Writer: &out, Partitions: partitions, Cores: 2, NoPin: true, Exchange: exchange,
 				EpochInterval: time.Millisecond,
 				Readers: []record.Reader{
-					newTimed(500, 100*time.Millisecond, 20_000), newTimed(50, 100*time.Millisecond, 20_000),
+					newTimed(500, 100*time.Millisecond, sized(20_000)), newTimed(50, 100*time.Millisecond, sized(20_000)),
 				},
 			})
 			if err := e.Wait(); err != nil {
@@ -166,6 +275,8 @@ func TestUserAggregateFaults(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	for text, want := range map[string]string{
+		`SELECT user_weighted(value) FROM timed`:          "user_weighted of 1 arguments, expected 2",
+		`SELECT user_tail(value, at) FROM timed`:          "user_tail(bigint, timestamp) is not defined, expected text, timestamp",
 		`SELECT user_sum(DISTINCT value) FROM timed`:      "user_sum(DISTINCT ...) is not there",
 		`SELECT user_sum(value, key) FROM timed`:          "user_sum of 2 arguments, expected 1",
 		`SELECT user_sum(at) FROM timed`:                  "user_sum(timestamp) is not defined, expected bigint",

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -44,8 +45,31 @@ type Builder struct {
 	shared []map[string]uint64
 	keys   *groupkey.Keys
 	batch  *record.Batch // the key columns of the batch that is appended
-	// lines are the lines that the source has given for the rows; nil if it has given none.
-	lines []int64
+	// lines are the lines that the source has given for the rows.
+	lines []lineRun
+}
+
+// A lineRun says that the rows from row on lie in lines that follow each other, from line on. If
+// line is 0 their lines are not known.
+type lineRun struct {
+	row  int
+	line int64
+}
+
+// noteLine notes the line of a row. The rows come in their order.
+func (b *Builder) noteLine(row int, line int64) {
+	if line != b.lineOf(row) {
+		b.lines = append(b.lines, lineRun{row, line})
+	}
+}
+
+// lineOf returns the line of a row; 0 if it is not known.
+func (b *Builder) lineOf(row int) int64 {
+	i := sort.Search(len(b.lines), func(i int) bool { return b.lines[i].row > row }) - 1
+	if i < 0 || b.lines[i].line == 0 {
+		return 0
+	}
+	return b.lines[i].line + int64(row-b.lines[i].row)
 }
 
 func newBuilder(s *shape, limit, most int) *Builder {
@@ -68,8 +92,8 @@ func (b *Builder) Len() int { return len(b.hashes) }
 // reached; the load must end with it, because a table is loaded whole or not at all.
 func (b *Builder) Append(batch *record.Batch) error { return b.AppendLines(batch, nil) }
 
-// AppendLines is Append with the line of each row in its source, so that the error about a key that
-// comes twice can name them.
+// AppendLines is Append with the line of each row in its source, so that the error about a key
+// that comes twice can name them; 0 is the line of a row that is not known.
 func (b *Builder) AppendLines(batch *record.Batch, lines []int64) error {
 	if err := b.check(batch); err != nil {
 		return err
@@ -78,8 +102,15 @@ func (b *Builder) AppendLines(batch *record.Batch, lines []int64) error {
 	if n == 0 {
 		return nil
 	}
-	if lines != nil {
-		b.lines = append(b.lines, lines...)
+	if lines != nil && len(lines) != n {
+		return fmt.Errorf("lookup: table %q: %d lines for %d rows", b.shape.schema.Name(), len(lines), n)
+	}
+	for i := range n {
+		line := int64(0)
+		if lines != nil {
+			line = lines[i]
+		}
+		b.noteLine(b.Len()+i, line)
 	}
 	s := b.shape
 	if b.keys == nil || b.batch.Cap() < n {
@@ -369,8 +400,9 @@ func (b *Builder) twice(i, j int) error {
 
 // where says where row i came from.
 func (b *Builder) where(i int) string {
-	if i < len(b.lines) {
-		return fmt.Sprintf("line %d", b.lines[i])
+	line := b.lineOf(i)
+	if line > 0 {
+		return fmt.Sprintf("line %d", line)
 	}
 	return fmt.Sprintf("record %d", i+1)
 }

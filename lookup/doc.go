@@ -29,7 +29,9 @@
 // # Keys
 //
 // The key is unique and never NULL: a load that brings a key twice fails, and the error names both
-// records. Texts are compared by bytes. A NULL among the values that are looked up finds nothing.
+// lines, if there is one reader that counts them (record.LineCounter) and records are lines there,
+// or else the numbers of both records. Texts are compared by bytes. A NULL among the values that
+// are looked up finds nothing.
 //
 // # Memory
 //

@@ -25,6 +25,17 @@ func (p *Pins) Add(tables ...*Table) {
 	}
 }
 
+// Keep lets go of the versions of all other tables.
+func (p *Pins) Keep(tables []*Table) {
+	var kept Pins
+	for i, t := range p.tables {
+		if slices.Contains(tables, t) {
+			kept.tables, kept.versions = append(kept.tables, t), append(kept.versions, p.versions[i])
+		}
+	}
+	*p = kept
+}
+
 // Tables are the tables, each once.
 func (p *Pins) Tables() []*Table { return p.tables }
 

@@ -30,7 +30,7 @@ func Readers(open func(ctx context.Context) ([]record.Reader, error)) func(conte
 			}
 		}()
 		for _, r := range all {
-			if err := b.readAll(ctx, r); err != nil {
+			if err := b.readAll(ctx, r, len(all) == 1); err != nil {
 				return err
 			}
 		}
@@ -38,13 +38,35 @@ func Readers(open func(ctx context.Context) ([]record.Reader, error)) func(conte
 	}
 }
 
-// readAll appends all records of a reader.
-func (b *Builder) readAll(ctx context.Context, r record.Reader) error {
+// linesOf returns the lines of the rows of the last batch, zeros if they are not known: a record
+// may take several lines, and there are lines without a record.
+func linesOf(r record.LineCounter, rows int) []int64 {
+	lines := make([]int64, rows)
+	first, next := r.Lines()
+	if first > 0 && next-first == int64(rows) {
+		for i := range lines {
+			lines[i] = first + int64(i)
+		}
+	}
+	return lines
+}
+
+// readAll appends all records of a reader. counts says that lines are counted: there is one reader,
+// so that a line says where a row is.
+func (b *Builder) readAll(ctx context.Context, r record.Reader, counts bool) error {
 	batch := record.NewBatch(b.Schema(), 0)
+	counter, _ := r.(record.LineCounter)
+	if counter != nil && counts {
+		counter.CountLines()
+	}
 	for {
 		batch.Reset()
 		err := r.Read(ctx, batch)
-		if wrong := b.Append(batch); wrong != nil {
+		var lines []int64
+		if counter != nil && counts {
+			lines = linesOf(counter, batch.Len())
+		}
+		if wrong := b.AppendLines(batch, lines); wrong != nil {
 			return b.placed(r, batch, wrong)
 		}
 		switch {

@@ -123,12 +123,12 @@ func flatten(j *Job, e *Engine, name string) (all []one) {
 	s := &e.Stats
 	x := one{job: j.Name, name: name, stats: s, readers: numbers(len(s.Readers)), ends: s.Readers}
 	for i := range s.Plans {
-		plan := strconv.Itoa(i)
-		if i < len(e.Plans) && e.Plans[i] != "" {
-			plan = e.Plans[i]
+		p := &s.Plans[i]
+		plan := strconv.Itoa(p.Number)
+		if p.Number < len(e.Plans) && e.Plans[p.Number] != "" {
+			plan = e.Plans[p.Number]
 		}
 		x.plans = append(x.plans, plan)
-		p := &s.Plans[i]
 		flows := make([]flow, len(p.Readers))
 		for r := range flows {
 			flows[r].Counters = p.Readers[r]

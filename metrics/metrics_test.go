@@ -41,6 +41,7 @@ func statsOf(readers, partitions, plans int) engine.Stats {
 	s.Epochs.Raised, s.Epochs.Published = 9, 8
 	for p := range plans {
 		one := engine.PlanStats{
+			Number:     p,
 			StateBytes: 100 + p, StateLimit: 1000, Windowed: true, Closed: at,
 			Output: engine.OutputStats{Rows: 10, Windows: 2},
 		}

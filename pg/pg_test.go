@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -628,7 +629,7 @@ func TestHostile(t *testing.T) {
 		if what == "no user" || what == "a query without its end" {
 			must(t, conn.(*net.TCPConn).CloseWrite())
 		}
-		must(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+		must(t, conn.SetReadDeadline(time.Now().Add(time.Minute)))
 		buf := make([]byte, 1<<16)
 		for err == nil {
 			_, err = conn.Read(buf)
@@ -829,5 +830,54 @@ func TestPieces(t *testing.T) {
 	}
 	if n := h.stats.Panics.Load(); n > 0 {
 		t.Errorf("%d panics", n)
+	}
+}
+
+// Goal: ALTER JOB and DROP JOB are run for a client that may change jobs, alone, once and outside of
+// a transaction, and are refused for others. Method: a Change that notes what it gets.
+func TestChange(t *testing.T) {
+	var got []string
+	h := serve(t, 1, pg.Config{
+		Password:  func(_, password string) bool { return password != "" },
+		MayChange: func(_, password string) bool { return password == "admin" },
+		Change: func(_ context.Context, sql string) error {
+			got = append(got, sql)
+			if strings.Contains(sql, "none") {
+				return &pg.Error{Code: "42704", Message: "no such job", Position: -1}
+			}
+			return nil
+		},
+	})
+	login := func(password string) *pgx.Conn {
+		c, err := pgx.Connect(t.Context(), strings.Replace(h.url(), "velo@", "velo:"+password+"@", 1))
+		must(t, err)
+		t.Cleanup(func() { _ = c.Close(context.Background()) })
+		return c
+	}
+	reads, admin := login("read"), login("admin")
+	for _, step := range []struct {
+		c         *pgx.Conn
+		sql, code string
+	}{
+		{reads, "ALTER JOB a PAUSE", "25006"},
+		{reads, "DROP JOB a", "25006"},
+		{admin, "ALTER JOB a PAUSE", ""},
+		{admin, "DROP TABLE a", "25006"},
+		{admin, "DROP", "25006"},
+		{admin, "drop job none", "42704"},
+		{admin, "BEGIN", ""},
+		{admin, "ALTER JOB a RESUME", "25001"},
+		{admin, "ROLLBACK", ""},
+		{admin, "SELECT 1", ""},
+	} {
+		_, err := step.c.Exec(t.Context(), step.sql)
+		if code(err) != step.code {
+			t.Errorf("%s: %v, expected %q", step.sql, err, step.code)
+		}
+	}
+	_, err := admin.PgConn().Exec(t.Context(), "SELECT 1; ALTER JOB b STOP ; SELECT 2").ReadAll()
+	must(t, err)
+	if want := []string{"ALTER JOB a PAUSE", "drop job none", "ALTER JOB b STOP"}; !slices.Equal(got, want) {
+		t.Errorf("%q, expected %q", got, want)
 	}
 }

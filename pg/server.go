@@ -27,6 +27,12 @@ type Config struct {
 	// Password says whether a password is right; it is used if Users is nil. Clients send the
 	// password as it is, so other machines need TLS.
 	Password func(user, password string) bool
+	// Change runs a statement that begins with ALTER or DROP; nil refuses all of them. It is called
+	// on the goroutine of the client, outside of transactions. Its error may be an *Error.
+	Change func(ctx context.Context, sql string) error
+	// MayChange says whether a client that has logged in may use Change; nil means that nobody may.
+	// password is what it has sent: it is empty if it was not asked for one, or with Users.
+	MayChange func(user, password string) bool
 	// Log gets what an operator should know; nil is slog.Default.
 	Log *slog.Logger
 	// Limits bound what clients take. Fields that are 0 have their default.

@@ -39,6 +39,7 @@ type session struct {
 	database string
 	types    *pgtype.Map // made when it is needed, since it is large: see typeMap
 	started  bool
+	changes  bool // the client may change something: see Config.MayChange
 
 	settings map[string]string // by name in lower case
 	first    map[string]string // those at the start

@@ -302,8 +302,12 @@ func optionWords(text string) (words []string) {
 
 // authenticate asks for the password.
 func (c *session) authenticate() *Error {
-	users, password := c.server.config.Users, c.server.config.Password
+	users, password, mayChange := c.server.config.Users, c.server.config.Password, c.server.config.MayChange
+	if mayChange == nil {
+		mayChange = func(_, _ string) bool { return false }
+	}
 	if users == nil && password == nil {
+		c.changes = mayChange(c.user, "")
 		return nil
 	}
 	if _, ok := c.conn.(*tls.Conn); !ok && c.server.config.TLS != nil && !loopback(c.conn.RemoteAddr()) {
@@ -312,8 +316,9 @@ func (c *session) authenticate() *Error {
 	var err error
 	if users != nil {
 		err = users.ask(c)
+		c.changes = err == nil && mayChange(c.user, "")
 	} else {
-		err = c.askPlain(password)
+		err = c.askPlain(password, mayChange)
 	}
 	if err == nil {
 		return nil
@@ -323,7 +328,7 @@ func (c *session) authenticate() *Error {
 }
 
 // askPlain asks for a password as it is.
-func (c *session) askPlain(right func(user, password string) bool) error {
+func (c *session) askPlain(right, mayChange func(user, password string) bool) error {
 	c.out.send(&pgproto3.AuthenticationCleartextPassword{})
 	err := c.out.flush()
 	if err != nil {
@@ -338,6 +343,7 @@ func (c *session) askPlain(right func(user, password string) bool) error {
 	if !ok || !right(c.user, p.Password) {
 		return errors.New("the password is wrong")
 	}
+	c.changes = mayChange(c.user, p.Password)
 	return nil
 }
 

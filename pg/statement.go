@@ -75,12 +75,34 @@ func (c *session) prepareKind(text string, t []catalog.Token, types []uint32, de
 	case first.Is("select"), first.Is("with"), first.Is("values"), first.Is("table"), first.Is("("):
 		return c.query(text, t, types, describe)
 	case first.Kind == catalog.Word && slices.Contains(writes, first.Text):
-		return nil, errorf(codeReadOnly, "cannot execute %s in a read-only transaction", strings.ToUpper(first.Text)).
-			hint("Results can be read here. Jobs are changed by velo apply and over HTTP.")
+		return nil, readOnly(first)
 	}
 	c.unknown(t, text)
 	return nil, errorf(codeSyntax, "syntax error at or near %q", text[first.Pos:first.End]).at(first.Pos).
 		hint("There are SELECT, SHOW, SET, BEGIN, COMMIT, DECLARE, FETCH, COPY (...) TO STDOUT, SUBSCRIBE and EXPLAIN.")
+}
+
+// readOnly refuses a statement that would change something.
+func readOnly(first catalog.Token) *Error {
+	return errorf(codeReadOnly, "cannot execute %s in a read-only transaction", strings.ToUpper(first.Text)).
+		hint("Results can be read here. ALTER JOB and DROP JOB need the right to change jobs; their texts are changed " +
+			"by velo apply and over HTTP.")
+}
+
+// change prepares ALTER JOB and DROP JOB. What they do cannot be undone by ROLLBACK.
+func (c *session) change(text string, t []catalog.Token) (*prepared, error) {
+	change := c.server.config.Change
+	if change == nil || !c.changes || len(t) < 2 || !t[1].Is("job") {
+		return nil, readOnly(t[0])
+	}
+	tag := strings.ToUpper(t[0].Text + " JOB")
+	text = text[t[0].Pos:t[len(t)-1].End]
+	return command(tag, func(ctx context.Context) error {
+		if c.tx.state != txNone {
+			return errorf(codeActiveTx, "%s cannot run inside a transaction block", tag)
+		}
+		return change(ctx, text)
+	}), nil
 }
 
 // prepareCommand prepares what is no SELECT; nil if it is none of those.
@@ -120,6 +142,8 @@ func (c *session) prepareCommand(text string, t []catalog.Token, types []uint32,
 		return c.subscribe(t)
 	case "explain":
 		return c.explain(text, t, types)
+	case "alter", "drop":
+		return c.change(text, t)
 	case "listen", "unlisten":
 		return command(strings.ToUpper(t[0].Text), func(context.Context) error {
 			if t[0].Is("listen") {

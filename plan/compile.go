@@ -11,6 +11,7 @@ import (
 	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
+	"github.com/velo-engine/velo/internal/usercode"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -56,6 +57,7 @@ type compiler struct {
 func compileLayout(p *Plan) (*layout.Layout, error) {
 	l := &compiler{plan: p, Layout: &layout.Layout{
 		Name: p.name(), Source: p.Source, RowsWord: -1, StampWord: -1, PassThrough: p.PassesThrough(), Offset: p.Offset,
+		Panics: &usercode.Note{},
 	}}
 	l.Reading = l.Layout
 	if l.PassThrough {
@@ -352,6 +354,7 @@ func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 		l.fault("%s: %w", of, err)
 		return b, false
 	}
+	agg.NoteTo(fn, l.Panics)
 	b.fn, b.distinct = fn, a.Distinct
 	if a.collects() && !l.plan.countsOne() {
 		b.collect = l.collect(&a, args[0].Type)
@@ -476,6 +479,7 @@ func (l *compiler) place(bound []boundAggregate) {
 		o := at[slotOf(b)]
 		o.Fn = b.fn
 		o.Side = b.collect != nil && b.fn.Type() == record.String
+		o.Texts = agg.TexterOf(b.fn)
 		if o.Values >= 0 {
 			o.Fn = agg.Uncounted(b.fn)
 		}

@@ -2,8 +2,10 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/record"
@@ -25,6 +27,7 @@ func (p *Plan) Explain() (string, error) {
 		x.text.WriteString(inner + "\n")
 	}
 	x.source()
+	x.calls()
 	if l.PassThrough {
 		x.passThrough()
 		return x.text.String(), nil
@@ -73,6 +76,17 @@ func (x *explanation) source() {
 	}
 	if rows := x.kept.Stage.RowByRow(); len(rows) > 0 {
 		x.line("row by row", "%s", strings.Join(rows, ", "))
+	}
+}
+
+// calls are the functions of users that the plan calls, each once.
+func (x *explanation) calls() {
+	var said []*expr.User
+	for _, c := range x.plan.UserCalls() {
+		if !slices.Contains(said, c.User) {
+			said = append(said, c.User)
+			x.line("calls", "your %v", c.User)
+		}
 	}
 }
 

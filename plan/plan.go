@@ -10,6 +10,7 @@ import (
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/internal/usercode"
 	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
 )
@@ -147,8 +148,9 @@ type Aggregate struct {
 	User *UserAggregate
 	// Column is the column that it is computed of; empty is count(*).
 	Column string
-	// By is the column that MinBy, MaxBy, First and Last choose by, and the x of Corr and its
-	// relatives. It is empty for other functions.
+	// By is the column that MinBy, MaxBy, First and Last choose by, the x of Corr and its
+	// relatives, and the second argument of a function of your own. It is empty for other
+	// functions.
 	By string
 
 	// Distinct takes each value of Column once. The plan then keeps a group for each value, within
@@ -454,6 +456,59 @@ func (p *Plan) Tables() []*lookup.Table {
 		return nil
 	}
 	return l.Stage.Tables()
+}
+
+// UserCalls are the calls of scalar functions of users in the plan, those in Where and Computed
+// first.
+func (p *Plan) UserCalls() (calls []expr.UserCall) {
+	calls = p.Where.UserCalls(calls)
+	for _, o := range p.Computed {
+		calls = o.Expr.UserCalls(calls)
+	}
+	for _, o := range p.Select {
+		calls = o.Expr.UserCalls(calls)
+	}
+	for i := range p.Over {
+		for _, e := range append(slices.Clone(p.Over[i].Args), p.Over[i].PartitionBy...) {
+			calls = e.UserCalls(calls)
+		}
+		for _, o := range p.Over[i].OrderBy {
+			calls = o.Expr.UserCalls(calls)
+		}
+	}
+	calls = p.Having.UserCalls(p.Qualify.UserCalls(calls))
+	for _, o := range p.OrderBy {
+		calls = o.Expr.UserCalls(calls)
+	}
+	return calls
+}
+
+// UserMeters are the functions of users that the engine calls for records, with how long they take.
+func (p *Plan) UserMeters() (meters []usercode.Metered) {
+	l, err := p.Layout()
+	if err != nil {
+		return nil
+	}
+	for _, c := range p.UserCalls() {
+		meters = append(meters, usercode.Metered{Name: c.User.Name(), Meter: c.Meter})
+	}
+	for i := range l.States {
+		m, ok := agg.MeterOf(l.States[i].Fn)
+		if ok {
+			meters = append(meters, m)
+		}
+	}
+	return meters
+}
+
+// Panicked returns the last panic of a function of a user that happened while a result was read, or
+// nil. The value of the row was NULL. Engines with the same plan share it.
+func (p *Plan) Panicked() *usercode.Noted {
+	l, err := p.Layout()
+	if err != nil {
+		return nil
+	}
+	return l.Panics.Last()
 }
 
 // TableColumns are the columns of a table that records get, by their numbers.

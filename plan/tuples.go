@@ -128,6 +128,7 @@ func compileTuples(p *Plan, read *layout.Layout, columns []string) (*layout.Layo
 	}
 	l.Keys = l.Keys.WithExtra(len(q.Keys) - len(p.Keys))
 	l.Reading, l.ValueKey, l.PresentWord = read, -1, -1
+	l.Panics = read.Panics
 	if len(columns) > 0 && p.countsOne() {
 		l.ValueKey = slices.Index(q.Keys, columns[0])
 	}

@@ -94,10 +94,17 @@ var ofDistinct = []plan.AggregateKind{
 }
 
 func isAggregate(x *syntax.Call) bool {
-	_, known := aggregates[x.Name]
 	_, no := refused[x.Name]
-	return (known || no || userAggregate(x.Name) != nil || conditional[x.Name] != "" || percentileNamed(x.Name) != "" ||
-		collecting[x.Name].kind != 0) && x.Over == nil
+	if no && userFunction(x.Name) != nil {
+		return false // a user has written a scalar function of that name
+	}
+	return (no || isBuiltInAggregate(x.Name) || userAggregate(x.Name) != nil) && x.Over == nil
+}
+
+// isBuiltInAggregate says whether there is an aggregate that no user has registered.
+func isBuiltInAggregate(name string) bool {
+	_, known := aggregates[name]
+	return known || conditional[name] != "" || percentileNamed(name) != "" || collecting[name].kind != 0
 }
 
 // aggregate adds an aggregate to the plan.
@@ -113,7 +120,8 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 			x.Args[0], &syntax.Literal{Pos: x.Pos, Kind: syntax.Decimal, Text: f},
 		}}
 	}
-	if why, ok := refused[x.Name]; ok {
+	user := userAggregate(x.Name)
+	if why, ok := refused[x.Name]; ok && user == nil {
 		c.fault(x.Pos, "%s %s", x.Name, why)
 		return
 	}
@@ -122,11 +130,10 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		return
 	}
 	kind := aggregates[x.Name]
-	user := userAggregate(x.Name)
 	if kind.State() == plan.MinBy || kind.State() == plan.MaxBy {
 		x = c.byTime(x)
 	}
-	if user != nil && !c.mayAggregateUser(x) || user == nil && !c.mayAggregate(x, kind) {
+	if user != nil && !c.mayAggregateUser(user, x) || user == nil && !c.mayAggregate(x, kind) {
 		return
 	}
 	leaf := c.sourceLeaf("an aggregate")
@@ -269,7 +276,7 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 			text = args[i].String()
 		}
 		if a.User != nil {
-			if t := userType(a.User, arg.Type()); t != arg.Type() {
+			if t := userType(a.User, i, arg.Type()); t != arg.Type() {
 				arg, text = c.to(arg, t), fmt.Sprintf("%s as %v", text, t)
 			}
 		}

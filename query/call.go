@@ -89,6 +89,9 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		c.fault(x.Pos, "%s is no aggregate", x.Name)
 		return v, false
 	}
+	if f := userFunction(x.Name); f != nil {
+		return c.userCall(f, x, l)
+	}
 	if e, done, ok := c.synonym(x); done {
 		if !ok {
 			return v, false
@@ -147,17 +150,22 @@ func (c *compiler) call(x *syntax.Call, l leaf) (v value, ok bool) {
 		c.fault(x.Pos, "%s() would make the result depend on when it is computed: use a column of the stream", x.Name)
 		return v, false
 	case "try":
-		if !c.arity(x, 1, 1) {
-			return v, false
-		}
-		v, ok = c.bind(x.Args[0], l)
-		if !ok {
-			return v, false
-		}
-		e, err := expr.Try(v.e)
-		return c.made(x.Pos, e, err)
+		return c.try(x, l)
 	}
 	return c.function(x, l)
+}
+
+// try is try(x): NULL if x cannot be computed.
+func (c *compiler) try(x *syntax.Call, l leaf) (v value, ok bool) {
+	if !c.arity(x, 1, 1) {
+		return v, false
+	}
+	v, ok = c.bind(x.Args[0], l)
+	if !ok {
+		return v, false
+	}
+	e, err := expr.Try(v.e)
+	return c.made(x.Pos, e, err)
 }
 
 // function is a call of one of the functions in the table.
@@ -243,7 +251,10 @@ var special = []string{
 }
 
 // isFunction says whether there is a scalar function.
-func isFunction(name string) bool {
+func isFunction(name string) bool { return isBuiltIn(name) || userFunction(name) != nil }
+
+// isBuiltIn says whether there is a scalar function that no user has registered.
+func isBuiltIn(name string) bool {
 	_, known := functions[name]
 	for _, f := range families {
 		known = known || f[name] != nil
@@ -294,7 +305,7 @@ func (c *compiler) unknown(x *syntax.Call) bool {
 	if isFunction(x.Name) {
 		return false
 	}
-	names := slices.AppendSeq(functionNames(), maps.Keys(aggregates))
+	names := append(slices.AppendSeq(functionNames(), maps.Keys(aggregates)), userNames()...)
 	slices.Sort(names)
 	hint := nearest(x.Name, names)
 	switch f := percentileNamed(x.Name); {

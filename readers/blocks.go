@@ -47,6 +47,22 @@ type stretch struct {
 	// Used only if one reader reads a source from its beginning:
 	line    int64 // line that counted is in, from 1; 0 if lines are not counted
 	counted int   // a place in buf, at or before pos
+
+	// asked says that somebody wants to know the lines of each batch; first and next are the lines
+	// of the last one, see record.LineCounter.
+	asked       bool
+	first, next int64
+}
+
+// countBatch parses a batch, and notes its lines if somebody wants to know them.
+func (w *stretch) countBatch(b *record.Batch, parse func(*record.Batch)) {
+	if !w.asked {
+		parse(b)
+		return
+	}
+	w.first = w.lineAt(w.pos)
+	parse(b)
+	w.next = w.lineAt(w.pos)
 }
 
 // lineAt returns the line of a place in buf, or 0 if lines are not counted. Places must be asked
@@ -191,8 +207,27 @@ func (r *blockReader) poll(b *record.Batch) error {
 			return nil // rejects of the previous block
 		}
 	}
-	r.parser.parse(b)
+	r.parser.loaded().countBatch(b, r.parser.parse)
 	return nil
+}
+
+// CountLines has the lines of each batch counted, if this is the only reader of the file and reads
+// it from its beginning.
+func (r *blockReader) CountLines() {
+	w := r.parser.loaded()
+	if r.step != 1 || r.block != 0 || len(r.gaps) > 0 {
+		return
+	}
+	line, err := r.file.lines.line(r.file.start)
+	if err == nil {
+		w.asked, w.line, w.counted = true, line, w.pos
+	}
+}
+
+// Lines returns the lines of the last batch.
+func (r *blockReader) Lines() (first, next int64) {
+	w := r.parser.loaded()
+	return w.first, w.next
 }
 
 // Read is Poll: a file keeps nobody waiting for long.
@@ -242,6 +277,7 @@ func (r *blockReader) load() error {
 	if err := r.find(begin, next); err != nil {
 		return err
 	}
+	w.counted = w.pos
 	if begun >= 0 && w.pos < w.end {
 		w.pos = min(max(w.pos, int(begun-w.base)), w.end)
 		r.parser.begin()

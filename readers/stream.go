@@ -281,6 +281,8 @@ func (s *lineStream) lastEnd(buf []byte, from, to int, state quoteState) (int, q
 // impossible count, or returns nothing and no error a hundred times in a row. The records before
 // that count, except that after runtime.Goexit the records of the same stretch are lost.
 type Stream struct {
+	countsLines bool // somebody wants to know the lines of each batch
+
 	// name appears in errors.
 	name   string
 	parser parser
@@ -553,12 +555,22 @@ func (s *Stream) parse(ctx context.Context, wait bool, b *record.Batch) error {
 			}
 			return ctx.Err()
 		}
+		w.asked = s.countsLines
 		if w.pos < w.end {
 			s.parser.begin()
 		}
 	}
-	s.parser.parse(b)
+	w.countBatch(b, s.parser.parse)
 	return nil
+}
+
+// CountLines has the lines of each batch counted.
+func (s *Stream) CountLines() { s.countsLines = true }
+
+// Lines returns the lines of the last batch.
+func (s *Stream) Lines() (first, next int64) {
+	w := s.parser.loaded()
+	return w.first, w.next
 }
 
 // take makes the next stretch the current one. It returns false if there is none now.

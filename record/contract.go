@@ -123,6 +123,17 @@ type Liner interface {
 	Line(offset int64) (int64, error)
 }
 
+// A LineCounter is a Reader of one source, from its beginning, that counts lines while it reads, so
+// that its rows can be named when it is closed.
+type LineCounter interface {
+	// CountLines has the reader count. It is called before the first Read.
+	CountLines()
+	// Lines returns the line with which the first record of the last batch begins, and the line
+	// after the last record. first is 0 if lines are not counted. If there are as many lines as
+	// rows, each row is a line.
+	Lines() (first, next int64)
+}
+
 // A Lag is what waits to be read of one split.
 type Lag struct {
 	Split   string // as in SetPosition, such as a partition of a topic

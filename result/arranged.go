@@ -70,6 +70,7 @@ func (s *Sorter) value(e *expr.Expr, row int, over [][]expr.Value) expr.Value {
 		return expr.Value{Null: c.null, Bits: c.bits, Text: string(c.text)}
 	})
 	if err != nil {
+		s.layout.Panics.Add(err)
 		return expr.Value{Null: true, Unfit: true}
 	}
 	return v

@@ -8,6 +8,7 @@ import (
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/internal/invariants"
+	"github.com/velo-engine/velo/internal/usercode"
 )
 
 // Aggregates of distinct values
@@ -51,6 +52,7 @@ type Merger struct {
 type mergedState struct {
 	fn       agg.Func
 	from, to int
+	user     bool // fn is a function of a user
 }
 
 // NewMerger makes a merger of groups of one layout into a table of the same layout or of the layout
@@ -72,7 +74,7 @@ func NewMerger(from, to *layout.Layout) *Merger {
 		if invariants.Enabled && !agg.Same(s.Fn, from.States[i].Fn) {
 			panic(fmt.Sprintf("result: state %v of groups is made of %v of pairs", s.Kind, from.States[i].Kind))
 		}
-		m.states = append(m.states, mergedState{s.Fn, from.States[i].Word, s.Word})
+		m.states = append(m.states, mergedState{s.Fn, from.States[i].Word, s.Word, agg.IsUser(s.Fn)})
 	}
 	return m
 }
@@ -139,7 +141,12 @@ func (m *Merger) Add(sum *Groups, g *Groups, keep func(hash uint64, key, states 
 			_, sums := to.Row(to.RowAt(rows.Off[i]))
 			for _, s := range m.states {
 				n := s.fn.Words()
-				s.fn.Merge(sums[s.to:s.to+n], states[s.from:s.from+n], to.Blocks(), g.Table.Blocks())
+				into, from := sums[s.to:s.to+n], states[s.from:s.from+n]
+				if s.user {
+					m.mergeUser(s.fn, into, from)
+					continue
+				}
+				s.fn.Merge(into, from, to.Blocks(), g.Table.Blocks())
 			}
 			if m.collects {
 				x := member{from: g, row: m.rows[i], group: to.RowAt(rows.Off[i]), presents: 1}
@@ -161,6 +168,15 @@ func (m *Merger) Add(sum *Groups, g *Groups, keep func(hash uint64, key, states 
 		}
 	}
 	runtime.KeepAlive(g) // the collector does not own what its rows point to
+}
+
+// mergeUser merges states of a function of a user. If it panics, that is noted: the goroutine may
+// be anybody's who reads a result.
+func (m *Merger) mergeUser(f agg.Func, into, from []uint64) {
+	var err error
+	defer func() { m.to.Panics.Add(err) }()
+	defer usercode.Contain(&err)
+	f.Merge(into, from, nil, nil)
 }
 
 // emptySets makes the groups of the sets without keys, which are there before any record.

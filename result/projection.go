@@ -20,7 +20,7 @@ func (g *Groups) innerValue(i, column int, t record.Type) expr.Value {
 		return expr.Value{Null: true, Unfit: v.Overflow}
 	}
 	if t == record.String {
-		return expr.Value{Text: string(appendText(l, nil, g, key, column, v))}
+		return expr.Value{Text: string(appendText(l, nil, g, key, states, column, v))}
 	}
 	return expr.Value{Bits: v.Bits}
 }
@@ -38,6 +38,7 @@ func projectedValue(c *layout.Projected, row Row, t record.Type) expr.Value {
 		return v
 	})
 	if err != nil {
+		g.Layout.Panics.Add(err)
 		return expr.Value{Null: true, Unfit: true}
 	}
 	v.Unfit = v.Null && unfit

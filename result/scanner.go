@@ -63,20 +63,23 @@ func readColumn(l *layout.Layout, row Row, column int, to []byte) (agg.Value, []
 	key, states := row.groups.Table.Row(row.index)
 	v := valueOf(l, row.groups, key, states, column)
 	if isText {
-		to = appendText(l, to, row.groups, key, column, v)
+		to = appendText(l, to, row.groups, key, states, column, v)
 	}
 	return v, to
 }
 
 // appendText appends the text of a column of the groups, whose value is v.
-func appendText(l *layout.Layout, to []byte, g *Groups, key []uint64, column int, v agg.Value) []byte {
+func appendText(l *layout.Layout, to []byte, g *Groups, key, states []uint64, column int, v agg.Value) []byte {
+	output := column - l.Front - l.Keys.Columns()
 	switch {
-	case column < l.Front+l.Keys.Columns():
+	case output < 0:
 		return l.Keys.AppendString(to, key, g.Table.Heap(), column-l.Front)
 	case v.Null:
 		return to
-	case l.Outputs[column-l.Front-l.Keys.Columns()].Side:
+	case l.Outputs[output].Side:
 		return append(to, g.sideText(v.Bits)...)
+	case l.Outputs[output].Texts != nil:
+		return l.Outputs[output].Texts.AppendText(to, states[l.Outputs[output].Word:])
 	}
 	return append(to, g.Table.Blocks().Bytes(v.Bits)...)
 }
@@ -193,7 +196,7 @@ func (g *Groups) batches(b *record.Batch, columns []int, yield func(*record.Batc
 			if inner >= 0 {
 				values[c] = valueOf(l, g, key, states, inner)
 				if isText[c] {
-					text = appendText(l, text, g, key, inner, values[c])
+					text = appendText(l, text, g, key, states, inner, values[c])
 				}
 			}
 			ends[c+1] = len(text)

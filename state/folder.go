@@ -93,14 +93,21 @@ func OpenFS(fsys FS, o Options) (f *Folder, err error) {
 	}
 	if f.Newest == nil {
 		f.Job = newID()
-		return f, f.sweep()
+		f.sweep()
+		return f, nil
 	}
 	f.Job = f.Newest.Job
 	if home := fsys.Home(); home != f.Newest.Home && !o.Takeover {
 		return f, fmt.Errorf("%w (%s, this is %s), and that one may still run: if it does not, go on here with "+
 			"takeover, or begin anew with fresh", ErrCopied, f.Newest.Home, home)
 	}
-	return f, f.sweep()
+	// The process before may have ended after it had renamed a manifest and before it had synced
+	// the folder. A writer may get the rows of that generation now, so its name must not get lost.
+	if err := fsys.SyncFolder(); err != nil {
+		return f, err
+	}
+	f.sweep()
+	return f, nil
 }
 
 // Inspect looks at a folder that an engine may be using: it locks nothing and changes nothing. The
@@ -259,16 +266,13 @@ func readAll(fsys FS, file string) ([]byte, error) {
 // sweep removes the files that no kept generation names, and generations beyond those that are
 // kept: what an attempt has left that did not come to its end. Nothing depends on it, so a failure
 // is no error.
-func (f *Folder) sweep() error {
+func (f *Folder) sweep() {
 	for _, file := range f.stray {
 		_ = f.fs.Remove(file)
 	}
 	f.stray = nil
 	// A process that ended after its newest generation had got its name may have left an old one.
-	if len(f.kept) > keepGenerations && f.fs.SyncFolder() == nil {
-		f.trim()
-	}
-	return nil
+	f.trim()
 }
 
 // putAside renames all generations, so that the folder is as if it were new.

@@ -240,9 +240,10 @@ func checkGeneration(t *testing.T, f *Folder, m *Manifest) {
 	}
 }
 
-// Goal: whatever the moment at which the power fails, the newest generation whose Commit has
-// returned is there, or a newer one, whole. Method: a disk that forgets any part of what was not
-// synced, a crash at any call, many lives on one disk; some calls fail.
+// Goal: whatever the moment at which the process ends or the power fails, the newest generation
+// whose Commit has returned, or from which a process has gone on, is there, or a newer one, whole.
+// Method: a disk that forgets any part of what was not synced, an end at any call, many lives on one
+// disk; some calls fail.
 func TestFolderCrash(t *testing.T) {
 	seeds := uint64(3000)
 	if testing.Short() {
@@ -251,7 +252,7 @@ func TestFolderCrash(t *testing.T) {
 	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		d := newDisk()
-		durable := uint64(0)
+		durable, made := uint64(0), 0
 		for range 6 {
 			d.calls, d.crashAt, d.failAt = 0, 1+rng.IntN(60), 0
 			if rng.IntN(3) == 0 {
@@ -264,6 +265,9 @@ func TestFolderCrash(t *testing.T) {
 					}
 				}()
 				f, err := OpenFS(d, Options{})
+				if err != nil && d.fail != nil && errors.Is(err, d.fail) {
+					panic(gone{}) // the folder cannot be synced, so nothing goes on from it
+				}
 				if err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
@@ -274,13 +278,18 @@ func TestFolderCrash(t *testing.T) {
 				if f.Passed != nil {
 					t.Fatalf("seed %d: a generation is damaged though its manifest is there: %v", seed, f.Passed)
 				}
+				if n := len(f.Generations()); n < min(made, keepGenerations) {
+					t.Fatalf("seed %d: %d generations are whole, expected %d", seed, n, min(made, keepGenerations))
+				}
 				if f.Newest != nil {
 					checkGeneration(t, f, f.Newest)
+					durable = f.Newest.Generation // a writer may have got its rows now
 				}
 				for range 6 {
 					switch err := writeGeneration(f); {
 					case err == nil:
 						durable = f.Newest.Generation
+						made++
 					case f.Newest == nil:
 						panic(gone{}) // an engine does not start without a first generation
 					}
@@ -290,9 +299,64 @@ func TestFolderCrash(t *testing.T) {
 				}
 				panic(gone{})
 			}()
-			d = d.crash(rng)
+			d.locked = false
+			if rng.IntN(3) > 0 { // otherwise the process alone has ended
+				d = d.crash(rng)
+			}
 		}
 	}
+}
+
+// Goal: a generation from which a process has gone on is not lost, although the process before ended
+// before its name was durable. Method: that process ends between the rename and the sync of the
+// folder; the next one opens the folder; then the power fails, and all names that were not synced
+// are gone.
+func TestFolderNameFound(t *testing.T) {
+	for before := range 3 {
+		d := newDisk()
+		f, err := OpenFS(d, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range before {
+			if err := writeGeneration(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		renamed := func() bool { return d.files[name(uint64(before+1), manifestSuffix)] != nil }
+		f.fs = endAfter{d, renamed}
+		func() {
+			defer func() {
+				if v := recover(); v != (gone{}) {
+					t.Fatalf("the process ends by %v, expected after the rename", v)
+				}
+			}()
+			_ = writeGeneration(f)
+		}()
+		d.locked = false
+		f, err = OpenFS(d, Options{})
+		if err != nil || f.Newest == nil || f.Newest.Generation != uint64(before+1) {
+			t.Fatalf("after %d generations: %+v, %v", before, f.Newest, err)
+		}
+		d.locked, d.files, d.pending = false, maps.Clone(d.synced), nil
+		f, err = OpenFS(d, Options{})
+		if err != nil || f.Newest == nil || f.Newest.Generation != uint64(before+1) || f.Passed != nil {
+			t.Errorf("generation %d was gone on from and is lost: %+v, %v", before+1, f.Newest, err)
+		}
+	}
+}
+
+// endAfter is a disk whose process ends at the first sync of the folder after something.
+type endAfter struct {
+	*disk
+	after func() bool
+}
+
+func (d endAfter) SyncFolder() error {
+	if d.after() {
+		panic(gone{})
+	}
+	return d.disk.SyncFolder()
 }
 
 // Goal: every byte of a generation counts. Method: each byte of the manifest and every few bytes of
@@ -348,6 +412,124 @@ func TestFolderDamage(t *testing.T) {
 			restore(d, newest)
 		}
 		restore(d, newest)
+	}
+}
+
+// Goal: there is no bit and no length of a generation that is not looked at. Method: each bit of the
+// newest generation flipped, and each length.
+func TestFolderEveryBit(t *testing.T) {
+	d, f := twoGenerations(t)
+	for file, was := range d.files {
+		if n, _, _ := parse(file); n != 2 {
+			continue
+		}
+		whole := func(text []byte) bool {
+			d.files[file] = &diskFile{written: text, durable: len(text)}
+			m, err := f.read(2)
+			if err == nil {
+				err = f.Verify(m)
+			}
+			if err != nil && !errors.Is(err, ErrDamaged) && !strings.Contains(err.Error(), "this velo reads format") {
+				t.Fatalf("%s: %v", file, err)
+			}
+			return err == nil
+		}
+		text := slices.Clone(was.written)
+		n := used(t, f, file, len(text))
+		for at := range n {
+			if whole(text[:at]) {
+				t.Fatalf("%s cut off at byte %d of %d is not noticed", file, at, n)
+			}
+			if padding(f, file, at) {
+				continue
+			}
+			for bit := range 8 {
+				text[at] ^= 1 << bit
+				if whole(text) {
+					t.Fatalf("%s: bit %d of byte %d is flipped, and that is not noticed", file, bit, at)
+				}
+				text[at] ^= 1 << bit
+			}
+		}
+		if !whole(text) {
+			t.Fatalf("%s is not whole as it was", file)
+		}
+		d.files[file] = was
+	}
+}
+
+// padding says whether a byte of a segment lies between two parts.
+func padding(f *Folder, file string, at int) bool {
+	if strings.HasSuffix(file, manifestSuffix) {
+		return false
+	}
+	for _, p := range f.Newest.parts() {
+		if p.File == file && int64(at) >= p.At && int64(at) < p.At+p.Bytes {
+			return false
+		}
+	}
+	return true
+}
+
+// twoGenerations is a folder on a disk. Nothing is removed from it.
+func twoGenerations(t *testing.T) (*disk, *Folder) {
+	t.Helper()
+	d := newDisk()
+	f, err := OpenFS(noRemove{d}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := writeGeneration(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d, f
+}
+
+// Goal: bytes that were right in another place are damage here: those of another generation, of
+// another job, or of another place in the segment. Method: files of the same length in each other's
+// place, and manifests that are whole and say something else.
+func TestFolderStale(t *testing.T) {
+	change := func(d *disk, how func(m *Manifest)) {
+		m, err := decode(d.files[name(2, manifestSuffix)].written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		how(m)
+		text, err := m.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.files[name(2, manifestSuffix)] = &diskFile{written: text, durable: len(text)}
+	}
+	for what, put := range map[string]func(d *disk){
+		"the segment of the generation before": func(d *disk) {
+			d.files[name(2, openSuffix)] = d.files[name(1, openSuffix)]
+		},
+		"the manifest of the generation before": func(d *disk) {
+			d.files[name(2, manifestSuffix)] = d.files[name(1, manifestSuffix)]
+		},
+		"the same bytes of another job": func(d *disk) {
+			change(d, func(m *Manifest) { m.Job = newID() })
+		},
+		"a part that begins later": func(d *disk) {
+			change(d, func(m *Manifest) {
+				m.Plan.Panes[0].Rows.At += 8
+				m.Plan.Panes[0].Rows.Bytes -= 8
+			})
+		},
+	} {
+		d, f := twoGenerations(t)
+		f.Close()
+		put(d)
+		f, err := OpenFS(noRemove{d}, Options{})
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if f.Newest.Generation != 1 || f.Passed == nil || !errors.Is(f.Passed, ErrDamaged) {
+			t.Errorf("%s: generation %d is taken, passed over: %v", what, f.Newest.Generation, f.Passed)
+		}
 	}
 }
 
@@ -558,6 +740,37 @@ func FuzzManifest(f *testing.F) {
 		}
 		check(text)
 		check(encodeBody(Format, text)) // so that the digest does not keep everything out
+	})
+}
+
+// Goal: no bytes of a segment crash the reader, and none are taken for those that were written.
+func FuzzSegment(f *testing.F) {
+	d := newDisk()
+	folder, err := OpenFS(d, Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := writeGeneration(folder); err != nil {
+		f.Fatal(err)
+	}
+	m, file := folder.Newest, name(1, closedSuffix)
+	was := d.files[file].written
+	f.Add(was)
+	f.Add(was[:len(was)-1])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, text []byte) {
+		d.files[file] = &diskFile{written: text, durable: len(text)}
+		err := folder.Verify(m)
+		same := true
+		for _, p := range m.parts() {
+			if p.File == file {
+				same = same && int64(len(text)) >= p.At+p.Bytes &&
+					bytes.Equal(text[p.At:p.At+p.Bytes], was[p.At:p.At+p.Bytes])
+			}
+		}
+		if same != (err == nil) || err != nil && !errors.Is(err, ErrDamaged) {
+			t.Fatalf("the parts are those that were written: %v; %v", same, err)
+		}
 	})
 }
 

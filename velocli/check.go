@@ -19,6 +19,11 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 			faults = append(faults, fmt.Errorf("view %q is read by its name while the job runs: velo serve runs the "+
 				"job", o.View.Name))
 		}
+		if o.Source.Options.Connector() == connectorView {
+			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector,
+				"the rows of a view are no stream of records: make it a table, CREATE TABLE %s (..., PRIMARY "+
+					"KEY (...)), and join it", o.Source.Name))
+		}
 		if !seen[o.Source] {
 			faults = append(faults, c.checkSource(o.Source, std))
 		} else if c.State != "" && isSocket(o.Source) {

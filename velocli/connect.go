@@ -112,7 +112,7 @@ func init() {
 }
 
 // ownConnectors are the connectors that this package registers.
-var ownConnectors = []string{"file", "stdin", "tcp", "unix", "generator", "push", "stdout"}
+var ownConnectors = []string{"file", "stdin", "tcp", "unix", "generator", "push", connectorView, "stdout"}
 
 // moreConnectors lists the connectors of other packages and their options, for the help.
 func moreConnectors() string {

@@ -90,7 +90,7 @@ SELECT count(*) AS n FROM trades`,
 	at := regexp.MustCompile(`metrics are at (http://127\.0\.0\.1:\d+)/metrics`)
 	var url string
 	text := ""
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if m := at.FindStringSubmatch(errs.String()); m != nil {
 			url = m[1]
 			text, _ = fetch(t, url+"/metrics", "0123456789abcdef0123")

@@ -60,6 +60,7 @@ Connectors and their options:
     sink    file       path, format (csv, ndjson), rotate.bytes, rotate.every, flush.every, full (stop, wait)
             stdout     format (table, csv, ndjson)
     table   a source with an end, and a PRIMARY KEY, for JOIN: also refresh, max.stale, on.stale (keep, fail), max.bytes
+            in velo serve also: view       query (a SELECT over views of other jobs)
 ` + moreConnectors() + `
 An interrupt or SIGTERM ends the reading, and what has been read is written, except windows that are not closed then.
 A second one ends at once.
@@ -104,7 +105,7 @@ func (c *runCmd) Run(std streams) (err error) {
 	defer stop.end()
 	opened := streams{stop.stdin(std.in), std.out, std.err}
 	ins, err := c.open(job, opened)
-	err = errors.Join(err, prepareTables(job, opened))
+	err = errors.Join(err, prepareTables(job, opened, nil))
 	defer closeFeeds(ins)
 	if stop.cutEarly() {
 		return errInterrupted // before anything had come

@@ -188,7 +188,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = serveHere(t, &serveCmd{State: dir})
-	for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(5 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(5 * time.Millisecond) {
 		if status, _, _ := s.ask("GET", "/readyz", ""); status == 200 {
 			break
 		}
@@ -196,6 +196,41 @@ func TestServe(t *testing.T) {
 	s.wants(200, `"rows":[{"n":4}]`, "GET", "/v1/views/counts", "")
 	s.wants(200, `"done":"deleted"`, "DELETE", "/v1/jobs/orders", "")
 	s.wants(404, "no_job", "GET", "/v1/jobs/orders", "")
+}
+
+// Goal: a job joins its records with a view of another job, also after a restart, when the other
+// starts later: it waits for the view. A view that nobody has is named.
+func TestServeTableOfViews(t *testing.T) {
+	dir := t.TempDir()
+	s := serveHere(t, &serveCmd{State: dir})
+	sums := `CREATE SOURCE trades (symbol text, size bigint) WITH (connector = 'push');
+CREATE MATERIALIZED VIEW sums AS SELECT symbol, sum(size) AS total FROM trades GROUP BY symbol`
+	shares := `CREATE SOURCE marks (symbol text, size bigint) WITH (connector = 'push');
+CREATE TABLE totals (symbol text PRIMARY KEY, total bigint)
+WITH (connector = 'view', query = 'SELECT symbol, total FROM sums WHERE total > 5', refresh = '20 ms');
+CREATE MATERIALIZED VIEW shares AS SELECT m.symbol, any_value(t.total) AS total, sum(m.size) AS mine
+FROM marks AS m JOIN totals AS t ON m.symbol = t.symbol GROUP BY m.symbol`
+	s.wants(201, `"state":"running"`, "PUT", "/v1/jobs/sums", sums)
+	s.wants(200, `"taken":2`, "POST", "/v1/sources/trades/records?sync",
+		"{\"symbol\":\"A\",\"size\":30}\n{\"symbol\":\"B\",\"size\":4}\n")
+	s.wants(201, `"state":"running"`, "PUT", "/v1/jobs/shares", shares)
+	s.wants(200, `"taken":2`, "POST", "/v1/sources/marks/records?sync",
+		"{\"symbol\":\"A\",\"size\":3}\n{\"symbol\":\"B\",\"size\":4}\n")
+	s.wants(200, `"rows":[{"symbol":"A","total":30,"mine":3}]`, "GET", "/v1/views/shares?sync", "")
+	s.wants(200, "the rows of a view are no stream", "POST", "/v1/validate",
+		`CREATE SOURCE x (a bigint) WITH (connector = 'view', query = 'SELECT 1'); `+
+			`CREATE MATERIALIZED VIEW y AS SELECT count(*) AS n FROM x`)
+	if err := s.end(); err != nil {
+		t.Fatal(err)
+	}
+	s = serveHere(t, &serveCmd{State: dir})
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(5 * time.Millisecond) {
+		if status, _, _ := s.ask("GET", "/readyz", ""); status == 200 {
+			break
+		}
+	}
+	s.wants(200, `"taken":1`, "POST", "/v1/sources/marks/records?sync", "{\"symbol\":\"A\",\"size\":5}\n")
+	s.wants(200, `"rows":[{"symbol":"A","total":30,"mine":8}]`, "GET", "/v1/views/shares?sync", "")
 }
 
 // stream reads server-sent events.

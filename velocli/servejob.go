@@ -245,7 +245,7 @@ func (r *runningJob) start(ctx context.Context, compiled *query.Job, folder stri
 		return err
 	}
 	r.ins, err = c.open(compiled, std)
-	err = errors.Join(err, prepareTables(compiled, std))
+	err = errors.Join(err, prepareTables(compiled, std, r.program.runner.views))
 	started := false
 	defer func() {
 		if !started {

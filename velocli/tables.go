@@ -9,11 +9,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/view"
 )
+
+// connectorView is the connector of tables whose rows are what a SELECT over views gives.
+const connectorView = "view"
+
+func init() {
+	connect.RegisterSource(connectorView, connect.Source{
+		Options: []connect.Option{{Name: "query", Required: true}},
+		Open: func(context.Context, *connect.SourceRequest) (connect.Input, error) {
+			return nil, errors.New("a view is read by tables of a server only") // check has said so
+		},
+	})
+}
 
 // sourceOfTable is a table as what it is read from.
 func sourceOfTable(t *query.Table) *query.Source {
@@ -27,6 +41,9 @@ func (c *runCmd) checkTables(job *query.Job, std streams) error {
 		s := sourceOfTable(t)
 		faults = append(faults, c.checkSource(s, std))
 		switch {
+		case s.Options.Connector() == connectorView && !c.serves:
+			faults = append(faults, t.Options.Errorf(query.OptionConnector,
+				"a table reads the views of a server: velo serve runs the job"))
 		case isEndless(s):
 			faults = append(faults, t.Options.Errorf(query.OptionConnector,
 				"table %q is loaded to its end, and this source has none", t.Name))
@@ -37,8 +54,9 @@ func (c *runCmd) checkTables(job *query.Job, std streams) error {
 	return errors.Join(faults...)
 }
 
-// prepareTables says how the tables of a job are loaded, and what is said of it.
-func prepareTables(job *query.Job, std streams) error {
+// prepareTables says how the tables of a job are loaded, and what is said of it. views has the
+// views of the server that runs the job; it is nil if none does.
+func prepareTables(job *query.Job, std streams, views *view.Catalog) error {
 	var faults []error
 	for _, t := range job.Tables {
 		s := sourceOfTable(t)
@@ -51,10 +69,47 @@ func prepareTables(job *query.Job, std streams) error {
 				defer feed.files.remove()
 				return lookup.Readers(func(context.Context) ([]record.Reader, error) { return feed.open(1) })(ctx, b)
 			}
+			if s.Options.Connector() == connectorView {
+				c.Load = loadViews(views, s.Options.Text("query"))
+			}
 			c.OnEvent = func(e lookup.Event) { sayTable(std.err, e) }
 		}))
 	}
 	return errors.Join(faults...)
+}
+
+// viewWait is how long the first load of a table waits for a view: after a start of the server the
+// job that has it may start later.
+const viewWait = 10 * time.Second
+
+// loadViews loads a table with what a SELECT over views gives.
+func loadViews(views *view.Catalog, sql string) func(context.Context, *lookup.Builder) error {
+	return func(ctx context.Context, b *lookup.Builder) error {
+		rows, err := views.Select(ctx, sql)
+		for begin := time.Now(); err != nil && time.Since(begin) < viewWait; rows, err = views.Select(ctx, sql) {
+			if !errors.Is(err, view.ErrNoView) {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(viewWait / 100):
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%w: a table reads views of other jobs, which must run", err)
+		}
+		defer rows.Close()
+		for batch, err := range rows.Batches() {
+			if err != nil {
+				return err
+			}
+			if err := b.Append(batch); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // sayTable says what has gone wrong with a table.

@@ -50,9 +50,11 @@ func TestRunTable(t *testing.T) {
 func TestRunTableFaults(t *testing.T) {
 	inFolder(t, map[string]string{
 		"visits.csv": "page,ms\n1,10\n", "twice.csv": "id,title\n1,a\n2,b\n1,c\n", "bad.csv": "id,title\n1,a\nx,b\n",
+		"quoted.csv": "id,title\n1,\"a\nb\"\n2,b\n1,c\n",
 	})
 	for options, want := range map[string]string{
-		"connector = 'file', path = 'twice.csv'":                                                          "the key 1 comes twice, in record 1 and record 3",
+		"connector = 'file', path = 'quoted.csv'":                                                         "the key 1 comes twice, in record 1 and record 3",
+		"connector = 'file', path = 'twice.csv'":                                                          "the key 1 comes twice, in line 2 and line 4",
 		"connector = 'file', path = 'bad.csv'":                                                            "line 3: ",
 		"connector = 'file', path = 'none.csv'":                                                           "none.csv",
 		"connector = 'file', path = 'twice.csv', follow = true":                                           "is loaded to its end, and this source has none",
@@ -147,7 +149,7 @@ func TestQueryJoin(t *testing.T) {
 		`SELECT count(*) FROM 'visits.csv' JOIN 'none.csv' ON page = id`:                                                                  "JOIN none.csv: ",
 		`SELECT count(*) FROM 'visits.csv' JOIN stdin ON page = id`:                                                                       "a table is a file",
 		`SELECT count(*) FROM 'visits.csv' JOIN 'pages.json' ON page > id`:                                                                "ON compares no column of it",
-		`SELECT count(*) FROM 'visits.csv' JOIN 'wrong.csv' ON page = id`:                                                                 "the key 1 comes twice, in record 1 and record 2",
+		`SELECT count(*) FROM 'visits.csv' JOIN 'wrong.csv' ON page = id`:                                                                 "the key 1 comes twice, in line 2 and line 3",
 		`SELECT count(*) FROM 'visits.csv' v JOIN 'titles.csv' a ON page = a.id JOIN 'titles.csv' b ON v.page = b.id AND b.lang = v.lang`: "a table has one key",
 	} {
 		if out, errs, status := velo(t, "", "query", sql); status != 1 || !strings.Contains(errs, want) {

@@ -129,6 +129,11 @@ func (r *Reading) Select(ctx context.Context, sql string, values ...any) (*Rows,
 	}
 	p, err := compile(sql, values, r.catalog.schemas())
 	if err != nil {
+		if name, unknown := query.Stream(sql); unknown == nil {
+			if _, none := r.catalog.find(name); none != nil {
+				err = fmt.Errorf("%w: %w", none, err) // it has the place, and names that are alike
+			}
+		}
 		return nil, err
 	}
 	e, err := r.catalog.find(p.Innermost().Source.Name())

@@ -39,6 +39,7 @@ func init() {
 			connect.Option{Name: "timestamp.column"},
 			connect.Option{Name: "header.columns"},
 			connect.Option{Name: "start"},
+			connect.Option{Name: "share"},
 			connect.Option{Name: "until", Values: []string{"end"}},
 			connect.Option{Name: "isolation", Values: []string{"read_committed", "read_uncommitted"}},
 			connect.Option{
@@ -228,6 +229,11 @@ func sourceConfig(r *connect.SourceRequest) (cfg SourceConfig, err error) {
 				start)
 		}
 		cfg.Start = StartAt(at)
+	}
+	if share := o.Text("share"); share != "" {
+		if cfg.Share, err = ParseShare(share); err != nil {
+			return cfg, o.Errorf("share", "%v", err)
+		}
 	}
 	cfg.Client, err = clientConfig(o)
 	return cfg, err

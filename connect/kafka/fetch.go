@@ -94,8 +94,11 @@ type consumer struct {
 	client *kgo.Client
 	id     [16]byte // id of the topic
 
-	// share is how many bytes of a partition are fetched ahead.
-	share int
+	// total is how many partitions the topic had at the start, also those of other shares.
+	total int
+
+	// ahead is how many bytes of a partition are fetched ahead.
+	ahead int
 
 	// ctx is done when the last reader has been closed.
 	ctx    context.Context
@@ -260,10 +263,20 @@ func (c *consumer) take(topic *kmsg.MetadataResponseTopic) error {
 	}
 	known := slices.Clone(c.parts)
 	c.mu.Unlock()
+	if c.cfg.Share.Of > 0 && len(topic.Partitions) != c.total {
+		for _, p := range known {
+			p.fail(c.partitionError(p.id, fmt.Errorf("the topic had %d partitions and has %d: %w", c.total,
+				len(topic.Partitions), errGrown)))
+		}
+		return nil
+	}
 	var moved []move
 	for i := range topic.Partitions {
 		m := &topic.Partitions[i]
 		j := slices.IndexFunc(known, func(p *partition) bool { return p.id == m.Partition })
+		if j < 0 && !c.cfg.Share.has(m.Partition) {
+			continue // another process reads it
+		}
 		if j < 0 {
 			p := c.newPartition(m)
 			c.mu.Lock()
@@ -307,10 +320,21 @@ func (c *consumer) take(topic *kmsg.MetadataResponseTopic) error {
 // otherTopic says whether two ids are known and differ. Brokers before Kafka 2.8 have none.
 func otherTopic(a, b [16]byte) bool { return a != b && a != [16]byte{} && b != [16]byte{} }
 
+// splitName is the name of the split that a partition is. A share is of the keys of that many
+// partitions, so that the number belongs to the name: a state of before the topic grew, or of
+// another share, is refused.
+func (c *consumer) splitName(partition int32) string {
+	name := splitName(c.cfg.Topic, partition)
+	if c.cfg.Share.Of > 0 {
+		name += fmt.Sprintf(" of %d, share %d of %d", c.total, c.cfg.Share.Number, c.cfg.Share.Of)
+	}
+	return name
+}
+
 // newPartition makes a partition that is not read yet.
 func (c *consumer) newPartition(m *kmsg.MetadataResponseTopicPartition) *partition {
 	p := &partition{
-		id: m.Partition, split: splitName(c.cfg.Topic, m.Partition), end: -1, epoch: -1, leader: m.Leader,
+		id: m.Partition, split: c.splitName(m.Partition), end: -1, epoch: -1, leader: m.Leader,
 		leaderEpoch: m.LeaderEpoch, fetchBytes: int32(c.cfg.FetchBytes),
 	}
 	p.cursor = cursor{committed: !c.cfg.ReadUncommitted, epoch: -1}
@@ -698,7 +722,7 @@ func (c *consumer) push(a ask, got *kmsg.FetchResponseTopicPartition) {
 		p.queue = append(p.queue, k)
 		p.queued += e.bytes
 		p.next, p.epoch = e.next, e.epoch
-		p.paused = p.queued >= c.share
+		p.paused = p.queued >= c.ahead
 	}
 	p.mu.Unlock()
 	p.wake()
@@ -712,7 +736,7 @@ func sortAborted(all []abortedTxn) {
 
 // take takes what the reader has to read next; ok is false if there is nothing. resumed says that
 // the queue was full and is half empty now.
-func (p *partition) take(share int) (k chunk, ok, resumed bool, err error) {
+func (p *partition) take(ahead int) (k chunk, ok, resumed bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.queue) == 0 {
@@ -722,7 +746,7 @@ func (p *partition) take(share int) (k chunk, ok, resumed bool, err error) {
 	p.queue[0] = chunk{}
 	p.queue = p.queue[1:]
 	p.queued -= len(k.batches)
-	if p.paused && p.queued <= share/2 {
+	if p.paused && p.queued <= ahead/2 {
 		p.paused, resumed = false, true
 	}
 	return k, true, resumed, nil

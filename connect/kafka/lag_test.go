@@ -37,7 +37,7 @@ func testLag(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
 	for _, r := range rs {
 		b, read := record.NewBatch(schema, 7), 0
 		lagging := r.(record.Lagging)
-		for deadline := time.Now().Add(20 * time.Second); ; {
+		for deadline := time.Now().Add(time.Minute); ; {
 			b.Reset()
 			if err := r.(record.Poller).Poll(b); err != nil {
 				t.Fatal(err)

@@ -60,6 +60,7 @@ type Reader struct {
 	seen    int    // records that the current Poll has looked at
 
 	unpacker unpacker
+	keys     *keyCheck // nil if the whole topic is read
 
 	// wakes has the function that wakes the engine; ready does the same for Read. Any goroutine of
 	// the consumer calls it after the queue has got something, so it needs no order of its own: the
@@ -99,6 +100,9 @@ func (c *consumer) newReader() (*Reader, error) {
 	r := &Reader{consumer: c, lay: lay, ready: make(chan struct{}, 1)}
 	if r.messages, err = lay.parser(c.cfg); err != nil {
 		return nil, err
+	}
+	if c.cfg.Share.Of > 0 {
+		r.keys = newKeyCheck(c.cfg.Topic, c.total)
 	}
 	for _, m := range lay.meta {
 		r.meta = append(r.meta, gathered{metaColumn: m})
@@ -316,7 +320,8 @@ func (r *Reader) Durable(saved []record.Position) {
 	var offsets kadm.Offsets
 	for _, s := range saved {
 		at, err := parsePosition(s.Offset)
-		id, errID := strconv.Atoi(strings.TrimPrefix(s.Split, splitPrefix(c.cfg.Topic)))
+		number, _, _ := strings.Cut(strings.TrimPrefix(s.Split, splitPrefix(c.cfg.Topic)), " ")
+		id, errID := strconv.Atoi(number)
 		if err == nil && errID == nil {
 			offsets.AddOffset(c.cfg.Topic, int32(id), at.offset, at.epoch)
 		}
@@ -485,6 +490,9 @@ func (r *Reader) fill(p *partition, b *record.Batch) (some bool, err error) {
 func (r *Reader) next(p *partition) (ok bool, err error) {
 	for {
 		ok, err = p.cursor.advance()
+		if err == nil && ok {
+			err = r.checkKey(p)
+		}
 		if err != nil {
 			p.cursor.stop()
 			p.mu.Lock()
@@ -496,7 +504,7 @@ func (r *Reader) next(p *partition) (ok bool, err error) {
 		if ok {
 			return true, nil
 		}
-		k, ok, resumed, err := p.take(r.consumer.share)
+		k, ok, resumed, err := p.take(r.consumer.ahead)
 		if resumed {
 			r.consumer.kick(p)
 		}

@@ -92,6 +92,9 @@ type SourceConfig struct {
 	// the last stable offset. The end comes when the transactions before it have ended.
 	untilHigh bool
 
+	// Share is the part of the topic that this process reads; the zero Share is all of it.
+	Share Share
+
 	// ReadUncommitted reads records of transactions that are open or were aborted, too.
 	ReadUncommitted bool
 	// Tombstones says what becomes of records without a value; "" is SkipTombstones.
@@ -150,6 +153,9 @@ func (c *SourceConfig) Validate() error {
 		if n < 0 {
 			fault("%d %s, expected 0 or more", n, name)
 		}
+	}
+	if err := c.Share.fault(); err != nil {
+		fault("%w", err)
 	}
 	if c.FetchBytes > maxFetchBytes {
 		fault("%d bytes of a fetch, expected %d at most", c.FetchBytes, maxFetchBytes)
@@ -216,13 +222,20 @@ func (s *Source) connect(ctx context.Context) (*consumer, error) {
 		}
 		return nil, fmt.Errorf("kafka: topic %q of %v: %w", cfg.Topic, cfg.Client.Brokers, err)
 	}
-	c.id = topic.TopicID
+	c.id, c.total = topic.TopicID, len(topic.Partitions)
 	for i := range topic.Partitions {
-		c.parts = append(c.parts, c.newPartition(&topic.Partitions[i]))
+		if m := &topic.Partitions[i]; cfg.Share.has(m.Partition) {
+			c.parts = append(c.parts, c.newPartition(m))
+		}
 	}
-	if len(c.parts) == 0 {
+	switch {
+	case c.total == 0:
 		c.close()
 		return nil, fmt.Errorf("kafka: topic %q has no partitions", cfg.Topic)
+	case len(c.parts) == 0:
+		c.close()
+		return nil, fmt.Errorf("kafka: topic %q has %d partitions, so there is nothing for share %d of %d", cfg.Topic,
+			c.total, cfg.Share.Number, cfg.Share.Of)
 	}
 	return c, nil
 }
@@ -249,7 +262,7 @@ func (s *Source) Readers(int) ([]record.Reader, error) {
 		return nil, fmt.Errorf("kafka: topic %q: %w", s.cfg.Topic, err)
 	}
 	n := min(len(c.parts), c.cfg.Readers)
-	c.share = max(c.cfg.FetchBytes, min(c.cfg.BufferBytes/len(c.parts), maxShare))
+	c.ahead = max(c.cfg.FetchBytes, min(c.cfg.BufferBytes/len(c.parts), maxShare))
 	var rs []record.Reader
 	for i := range n {
 		r, err := c.newReader()

@@ -129,6 +129,8 @@ type Args struct {
 	Words []uint64
 	Text  []byte
 	By    []uint64 // values of the second argument, for the functions that have one
+	// ByText has the texts of By.
+	ByText []byte
 
 	// Nulls has a word for each record. Its bit NullBit says that the value is NULL, and its bit
 	// ByNullBit says that the value in By is NULL. If Nulls is nil, no value is NULL.

@@ -2,6 +2,7 @@ package epoch
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/internal/invariants"
@@ -29,12 +30,10 @@ func (c packed) slot() int                { return int(c & (MaxSlots - 1)) }
 // Epochs are the epochs of one engine. All methods may be called from any goroutine, and none
 // waits.
 type Epochs struct {
+	// partitions is the number of partitions of all groups. Both change only as Extend says.
 	partitions int
+	groups     []*Group
 	wake       func() // wakes all routers and partitions
-
-	// done are called when an epoch has been answered, with or without a cut, and before the cut is
-	// visible.
-	done []func(uint64, int, bool)
 
 	refs []padded[atomic.Int64] // number of references to each slot
 
@@ -88,15 +87,22 @@ type Epochs struct {
 	requests, published, withheld, noImage atomic.Uint64
 }
 
+// A Group is the partitions of one plan.
+type Group struct {
+	partitions int
+	// done is called when an epoch has been answered, with or without a cut, and before the cut is
+	// visible.
+	done func(number uint64, slot int, cut bool)
+}
+
 type padded[T any] struct {
 	v T
 	_ [linePad - 8]byte
 }
 
 // New makes the epochs of that many readers and partitions, with the given number of slots and one
-// more for the last epoch. Slot 0 holds the cut of epoch 0 and is current. ring wakes the routers
-// and partitions. The last partition to answer calls done before the cut is visible; cut says
-// whether there is one.
+// more for the last epoch. Slot 0 holds the cut of epoch 0 and is current. wake wakes the routers
+// and partitions. done is as for Extend.
 func New(readers, partitions, slots int, wake func(), done func(number uint64, slot int, cut bool)) *Epochs {
 	if slots < 2 || slots >= MaxSlots {
 		panic(fmt.Sprintf("epoch: %d slots, expected 2..%d", slots, MaxSlots-1))
@@ -107,13 +113,24 @@ func New(readers, partitions, slots int, wake func(), done func(number uint64, s
 	return e
 }
 
-// Extend adds that many partitions, of another plan: an epoch is answered when they have answered
-// it too, and done is called as well. It is called before anything runs, or between Hold and
-// Release: no goroutine answers an epoch then, and the goroutine that raises the next one has seen
-// Release.
-func (e *Epochs) Extend(partitions int, done func(number uint64, slot int, cut bool)) {
+// Extend adds the partitions of a plan: an epoch is answered when they have answered it too. The
+// last partition of all to answer calls done before the cut is visible; cut says whether there is
+// one. Extend is called before anything runs, or between Hold and Release: no goroutine answers an
+// epoch then, and the goroutine that raises the next one has seen Release.
+func (e *Epochs) Extend(partitions int, done func(number uint64, slot int, cut bool)) *Group {
+	g := &Group{partitions, done}
+	e.groups = append(e.groups, g)
 	e.partitions += partitions
-	e.done = append(e.done, done)
+	e.left.Store(int64(e.partitions))
+	return g
+}
+
+// Shrink takes partitions away, which answer no epoch after that. It is called between Hold and
+// Release.
+func (e *Epochs) Shrink(g *Group) {
+	i := slices.Index(e.groups, g)
+	e.groups = slices.Delete(e.groups, i, i+1)
+	e.partitions -= g.partitions
 	e.left.Store(int64(e.partitions))
 }
 
@@ -290,8 +307,8 @@ func (e *Epochs) Answer(image bool) {
 	e.check(r)
 	e.left.Store(int64(e.partitions))
 	lacking := e.lacking.Swap(false)
-	for _, done := range e.done {
-		done(r.number(), r.slot(), !lacking)
+	for _, g := range e.groups {
+		g.done(r.number(), r.slot(), !lacking)
 	}
 	if lacking {
 		e.noImage.Add(1)

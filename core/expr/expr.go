@@ -227,7 +227,7 @@ func (e *Expr) String() string {
 	case o.prefix:
 		return fmt.Sprintf("(%s %v)", o.name, e.args[0])
 	}
-	return o.name + "(" + list(e.args) + ")"
+	return e.opName() + "(" + list(e.args) + ")"
 }
 
 func list(args []*Expr) string {

@@ -172,6 +172,10 @@ func tryExpr(rng *rand.Rand, t record.Type, depth int) *Expr {
 		return must(New([]Op{Coalesce, Greatest, Least, NullIf}[rng.IntN(4)], sub(t), sub(t)))
 	case 2:
 		return must(Cast(sub(anyOf()), t))
+	case 3:
+		if rng.IntN(3) == 0 {
+			return must(userCall(t, sub))
+		}
 	}
 	switch {
 	case t == record.Bool:

@@ -141,6 +141,9 @@ const (
 	opLookup // see Lookup
 	opLookupColumn
 
+	opUser      // see Call
+	opUserNulls // the same for a function that is called for NULLs too
+
 	opRequire // the argument, of any type; a record in which it is NULL fails
 	opCount
 )
@@ -170,6 +173,14 @@ var ops [opCount]opInfo
 
 func isNumber(t record.Type) bool { return t == record.Int64 || t == record.Float64 || t.IsDecimal() }
 
+// opName returns the name of the operation, or of the user's function.
+func (e *Expr) opName() string {
+	if e.op == opUser || e.op == opUserNulls {
+		return e.name
+	}
+	return ops[e.op].name
+}
+
 // fault returns the error for an operation that does not exist for its arguments.
 func (e *Expr) fault() error {
 	text := ""
@@ -179,7 +190,7 @@ func (e *Expr) fault() error {
 		}
 		text += a.typ.String()
 	}
-	return fmt.Errorf("expr: %s(%s) is not defined", ops[e.op].name, text)
+	return fmt.Errorf("expr: %s(%s) is not defined", e.opName(), text)
 }
 
 // same checks that there are n arguments of one type.
@@ -478,6 +489,9 @@ func init() {
 
 		opLookup:       {name: "lookup", types: lookupTypes, eval: evalLookup, vector: vectorLookup},
 		opLookupColumn: {name: "column", types: lookupColumnTypes, eval: evalLookupColumn, vector: vectorLookupColumn},
+
+		opUser:      {name: "call", types: userTypes, eval: evalUser, vector: vectorUser},
+		opUserNulls: {name: "call", lenient: true, types: userTypes, eval: evalUser, vector: vectorUser},
 
 		opRequire: {
 			name: "require", lenient: true, types: never(requireTypes), eval: evalRequire,

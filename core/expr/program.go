@@ -35,6 +35,7 @@ type Program struct {
 // A node is an operation of a program.
 type node struct {
 	*Expr
+	id   int
 	args []int
 	// table is the number of the table that the node looks up.
 	table int
@@ -91,6 +92,9 @@ func (c *compiler) add(e *Expr) int {
 	if j, ok := e.aux.(joined); ok {
 		fmt.Fprintf(&key, " %p", j.table)
 	}
+	if u, ok := e.aux.(*called); ok {
+		fmt.Fprintf(&key, " %p", u.User)
+	}
 	if e.op == opColumn && (e.column >= c.source.Len() || c.source.Field(e.column).Type != e.typ) {
 		c.faults = append(c.faults, fmt.Errorf("expr: column %d, %q, is not one of %v", e.column, e.name, c.source))
 	}
@@ -103,7 +107,7 @@ func (c *compiler) add(e *Expr) int {
 	if id, ok := c.ids[key.String()]; ok {
 		return id
 	}
-	n := node{Expr: e, args: args}
+	n := node{Expr: e, id: len(c.nodes), args: args}
 	if j, ok := e.aux.(joined); ok {
 		n.table = slices.Index(c.tables, j.table)
 		if n.table < 0 {

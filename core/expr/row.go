@@ -91,7 +91,7 @@ func (e *Expr) apply(values []Value, null bool) (Value, error) {
 		for i, v := range values {
 			args = append(args, v.format(e.args[i].typ))
 		}
-		return Value{}, fmt.Errorf("%v: %s of %s: %w", e, o.name, strings.Join(args, " and "), err)
+		return Value{}, fmt.Errorf("%v: %s of %s: %w", e, e.opName(), strings.Join(args, " and "), err)
 	}
 	return v, nil
 }

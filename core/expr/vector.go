@@ -47,6 +47,7 @@ type register struct {
 	cache *dayCache // what the calendar says; nil until it is needed
 
 	probe *lookup.Probe // looks up keys; nil until it is needed
+	user  *userBlock    // calls a user's function; nil until it is needed
 	flags []uint64      // booleans as words, for lookups: a stripe for each column of a key
 }
 

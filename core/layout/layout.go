@@ -5,6 +5,7 @@ import (
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/table"
+	"github.com/velo-engine/velo/internal/usercode"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -95,6 +96,9 @@ type Layout struct {
 
 	// Outputs are the columns of the result after the keys.
 	Outputs []Output
+
+	// Panics has the panic of a user's function that happened while a result was read.
+	Panics *usercode.Note
 }
 
 // A GroupingSet is a set of the keys of a plan. A group of it has NULL in the place of other keys.
@@ -134,6 +138,8 @@ type Output struct {
 	Word int
 	// Side says that the value is a text that lies beside the groups, see Collect.
 	Side bool
+	// Texts makes the texts of the function when they are read; it is nil for other functions.
+	Texts agg.Texter
 	// Values is the word that counts the values, for a function whose state does not say that there
 	// are none; it is -1 for other functions.
 	Values int

@@ -113,7 +113,7 @@ func TestAhead(t *testing.T) {
 	if want < 10<<20 || want > 12<<20 {
 		t.Fatalf("8 MiB are used and pages up to %d were asked for, expected a huge page or two more", want)
 	}
-	for end := time.Now().Add(10 * time.Second); r.ready.Load() < want; {
+	for end := time.Now().Add(time.Minute); r.ready.Load() < want; {
 		if time.Now().After(end) {
 			t.Fatalf("%d bytes are present, expected %d", r.ready.Load(), want)
 		}
@@ -159,7 +159,7 @@ func TestReady(t *testing.T) {
 		t.Errorf("%v, expected ErrBudget", err)
 	}
 	release()
-	for end := time.Now().Add(10 * time.Second); !r.Ready(16 << 20); <-time.After(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !r.Ready(16 << 20); <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("16 MiB are not ready after ten seconds")
 		}

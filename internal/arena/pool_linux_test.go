@@ -9,7 +9,7 @@ import (
 func prepared(t *testing.T, budget *Budget, most, n int) *Region {
 	t.Helper()
 	r := New(budget, most)
-	for end := time.Now().Add(10 * time.Second); !r.Ready(n); <-time.After(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !r.Ready(n); <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d bytes are not ready after ten seconds", n)
 		}

@@ -27,6 +27,9 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files of the tests again")
 
+// Rewriting says whether the tests were started with -rewrite.
+func Rewriting() bool { return *rewrite }
+
 // A Case is one case of a file.
 type Case struct {
 	Name  string // the first line: what is done

@@ -30,7 +30,7 @@ var layers = []layer{
 	{[]string{"core/expr", "core/agg", "core/window"}, "scalar expressions; aggregate functions; times and windows"},
 	{[]string{"core/table"}, "the groups of a partition; above agg because finding rows returns agg.Rows"},
 	{[]string{"core/layout"}, "a compiled plan: where everything lies in chunks and rows"},
-	{[]string{"aggregate", "plan"}, "what a user writes: functions of one's own; plans, windows, routes"},
+	{[]string{"aggregate", "plan", "scalar"}, "what a user writes: functions of one's own; plans, windows, routes"},
 	{[]string{"result"}, "what is published and read: images, cuts, rows, columns"},
 	{[]string{"core"}, "router and partition: one core's private world"},
 	{
@@ -44,8 +44,8 @@ var layers = []layer{
 	},
 	{[]string{"server"}, "views, jobs and pushed sources over HTTP"},
 	{[]string{"."}, "velo: what a service imports, names of the packages below"},
+	{[]string{"velocli"}, "the program velo, for mains that import connectors and functions"},
 	{[]string{"bench", "examples/"}, "workloads; small services"},
-	{[]string{"velocli"}, "the program velo, for mains that import connectors"},
 	{[]string{"cmd/", "docs"}, "programs; tests of the guides"},
 }
 

@@ -3,6 +3,7 @@ package register
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"github.com/velo-engine/velo/pg"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/server"
+	"github.com/velo-engine/velo/server/job"
 	"github.com/velo-engine/velo/velocli"
 )
 
@@ -34,6 +36,23 @@ func serve(ctx context.Context, l net.Listener, c velocli.ProtocolConfig) error 
 	config := pg.Config{
 		Source: &source{pg.Views(c.Views), c.Server}, TLS: c.TLS, Stats: &stats,
 		Log: slog.New(lines{slog.DiscardHandler, c.Log}),
+	}
+	config.Change = func(ctx context.Context, sql string) error {
+		command, _, err := query.ParseCommand(sql)
+		if err != nil {
+			return err
+		}
+		_, _, err = c.Server.Command(ctx, command, server.RoleAdmin)
+		if errors.Is(err, job.ErrNoJob) {
+			return &pg.Error{
+				Code: "42704", Message: err.Error(), Hint: "SHOW JOBS lists the jobs.", Position: -1,
+			}
+		}
+		return err
+	}
+	// Without tokens everybody on this machine may do everything, as over HTTP.
+	config.MayChange = func(_, password string) bool {
+		return c.Server != nil && (c.Access == nil || c.Access.RoleOf(password) >= server.RoleAdmin)
 	}
 	if c.Access != nil {
 		config.Password = func(_, password string) bool { return c.Access.RoleOf(password) >= server.RoleRead }

@@ -40,7 +40,7 @@ func TestCounted(t *testing.T) {
 		t.Errorf("%+v, before %+v", now, before)
 	}
 	_ = c.Close(t.Context())
-	for deadline := time.Now().Add(20 * time.Second); counted().Connections != before.Connections; time.Sleep(
+	for deadline := time.Now().Add(time.Minute); counted().Connections != before.Connections; time.Sleep(
 		time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v after the client has gone", counted())

@@ -9,6 +9,8 @@
 //	epoch.pml  core/epoch/epoch.go: epochs that are wanted, raised, answered and pinned
 //	marks.pml  core/router.go, core/partition.go: the marks of an epoch, after the rows of each
 //	           reader and aligned in each partition
+//	state.pml  engine/keeper.go, engine/restore.go, package state: generations, what the writer
+//	           has, and crashes of the process and of the machine
 //
 // Each model has assertions (nothing is lost, nothing comes twice, the order is kept, no slot is
 // touched by both sides at once) and a set of valid end states. A lost wake-up shows as a state
@@ -22,6 +24,10 @@
 // the race detector checks it. ring.PushRelease is not sequentially consistent and is not modelled;
 // the litmus tests of package ring cover it. Time-outs are left out, because one of them would hide
 // a lost wake-up.
+//
+// A file is whole or torn, and a call of the disk is one step. The tests of packages state and
+// engine have the bytes, and end at each call. Keys, windows that overlap, and splits that have
+// several readers are not modelled, either.
 //
 // Two parts of a router are left out: folding, whose partials go before the marks as rows do, and
 // Source.Drained, which makes an epoch have what was handed to a reader before it was raised. The

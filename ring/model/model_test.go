@@ -27,6 +27,13 @@ var models = map[string][][]string{
 		{"SHARED", "SLOTS=2", "EPOCHS=1"},
 		{"OTHERS=2", "EPOCHS=1"},
 	},
+	"state.pml": {
+		{"OUTBOX", "FAULTS=1"},
+		{"PLAIN", "CRASHES=1", "SAVES=1"},
+		{"DAMAGE", "CRASHES=1"},
+		{"FAULTS=1", "CRASHES=1"},
+		{"NAMES", "SAVES=1"},
+	},
 }
 
 var (
@@ -99,7 +106,7 @@ func verify(t *testing.T, cc, file string, defines []string) (found, report stri
 		args = append(args, "-D"+d)
 	}
 	run("spin", append(args, model)...)
-	run(cc, "-O1", "-w", "-o", "pan", "pan.c")
+	run(cc, "-O1", "-DSAFETY", "-w", "-o", "pan", "pan.c")
 	report = run(filepath.Join(dir, "pan"), "-m100000")
 	for _, trouble := range []string{"max search depth too small", "out of memory", "aborted"} {
 		if strings.Contains(report, trouble) {
@@ -119,7 +126,7 @@ func verify(t *testing.T, cc, file string, defines []string) (found, report stri
 // Goal: what a model calls by a name of the code is there by that name. Method: the words with a dot in its comments.
 func TestNames(t *testing.T) {
 	var code bytes.Buffer
-	for _, folder := range []string{"..", "../../engine", "../../core", "../../core/epoch"} {
+	for _, folder := range []string{"..", "../../engine", "../../core", "../../core/epoch", "../../state", "../../writers"} {
 		files, err := filepath.Glob(folder + "/*.go")
 		if err != nil || len(files) == 0 {
 			t.Fatal(folder, err)
@@ -147,6 +154,11 @@ func TestNames(t *testing.T) {
 			"scatter", "openChunk", "commit", "startMarks", "mark", "drain", "publish", "catchUp", "resume", "takeBack",
 			"applyDirect", "Answer", "Leave", "Raise",
 			"Pin", "Unpin", "handOver", "turn",
+		},
+		"state.pml": {
+			"pin", "manifest", "saveSink", "pane", "sayDurable", "saveOutbox", "send", "Part", "Commit", "Abort", "forget",
+			"trim", "look", "restore", "recoverSink", "recoverOutbox", "resend", "Save", "Recover", "PositionsAt", "answer",
+			"writeCut",
 		},
 	} {
 		text, err := os.ReadFile(file)

@@ -286,7 +286,7 @@ func planOf(now *engine.Stats, i int) Plan {
 	for _, w := range s.Watermarks {
 		p.Watermarks = append(p.Watermarks, Watermark{instant(w.At), w.Idle})
 	}
-	of := now.Of(i)
+	of := now.Of(s.Number)
 	holds, ok := of.HoldsWindows()
 	if ok && len(now.Readers) > 1 {
 		p.Holds = &holds

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -385,6 +386,17 @@ func TestServePostgreSQL(t *testing.T) {
 	}
 	if rows.Err() != nil || name != "trades" || state != "running" {
 		t.Errorf("SHOW JOBS: %s is %s, %v", name, state, rows.Err())
+	}
+	for _, step := range []struct{ sql, code string }{
+		{"ALTER JOB trades PAUSE", ""}, {"ALTER JOB none PAUSE", "42704"}, {"ALTER JOB trades FLY", "42601"},
+		{"ALTER TABLE volumes ADD x int", "25006"}, {"ALTER JOB trades RESUME", ""}, {"DROP JOB trades", ""},
+		{"SELECT * FROM volumes", "42P01"},
+	} {
+		_, err := c.Exec(ctx, step.sql)
+		var e *pgconn.PgError
+		if (step.code != "" || err != nil) && (!errors.As(err, &e) || e.Code != step.code) {
+			t.Errorf("%s: %v, expected %q", step.sql, err, step.code)
+		}
 	}
 }
 

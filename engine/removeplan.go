@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
+)
+
+// RemovePlan ends a plan while the engine goes on with the others. It asks for an epoch, as Sync
+// does, and no snapshot after that epoch has the plan. The writer of the plan gets what that epoch
+// has: windows that have closed, changes, records that have passed through. It does not get what a
+// plan writes at the end of all input. Then the writer is closed, and RemovePlan returns.
+//
+// If ctx is done before, the plan is removed without that: its writer gets nothing more, and the
+// context of its Write is done. So a plan whose writer hangs, which holds the whole engine up, can
+// be removed. The error wraps ErrRemoving then: the plan will be gone soon.
+//
+// Snapshots that were taken with Of before stay valid. The memory of the groups is given back when
+// no snapshot has them and the garbage collector has run. While the plan is being removed no epoch
+// is raised: that takes as long as the longest step of the runners. If all other plans have ended,
+// the readers stop.
+//
+// The error says that the engine does not run the plan, that it is the first plan, which stays,
+// that the engine has ended (ErrEnded), that the writer has failed, or that RemovePlan was called
+// on a thread of the engine (ErrCallback).
+func (e *Engine) RemovePlan(ctx context.Context, p *plan.Plan) error {
+	if err := e.callback(); err != nil {
+		return fmt.Errorf("engine: plan not removed: %w", err)
+	}
+	if err := e.inlets.lock(ctx); err != nil {
+		return fmt.Errorf("engine: plan not removed: %w", err)
+	}
+	b, err := e.planToRemove(p)
+	if err != nil {
+		e.inlets.unlock()
+		return fmt.Errorf("engine: plan not removed: %w", err)
+	}
+	removed := make(chan error, 1)
+	e.helpers.Go(func() {
+		err := e.lastEpoch(ctx, b)
+		if err == nil {
+			err = e.leavePlan(b)
+		}
+		e.inlets.unlock()
+		if err == nil {
+			err = e.endOutput(ctx, b)
+		}
+		removed <- err
+	})
+	select {
+	case err := <-removed:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("engine: plan: %w: %w", ErrRemoving, context.Cause(ctx))
+	}
+}
+
+// ErrRemoving says that a plan is being removed, but that the call has stopped waiting for it.
+var ErrRemoving = errors.New("it is being removed, when the runners are through with a long step and its writer is " +
+	"done")
+
+// planToRemove finds the branch of a plan that can be removed.
+func (e *Engine) planToRemove(p *plan.Plan) (*branch, error) {
+	if e.inlets.sealed || e.stopping.Load() || e.cuts.Ended() {
+		return nil, e.over()
+	}
+	i := slices.IndexFunc(e.branches(), func(b *branch) bool { return b.cfg.Plan == p })
+	switch {
+	case i < 0:
+		return nil, errors.New("the engine does not run it")
+	case i == 0:
+		return nil, errors.New("it is the first plan of the engine, which stays as long as the engine runs")
+	}
+	return e.branches()[i], nil
+}
+
+// lastEpoch waits for the last epoch that has a plan. If ctx is done first, the plan holds nothing
+// up any more. The error says that the engine ends.
+func (e *Engine) lastEpoch(ctx context.Context, b *branch) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.readCtx, cancel)()
+	err := e.wait(ctx, e.cuts.Want())
+	switch {
+	case errors.Is(err, ErrEnded):
+		return fmt.Errorf("engine: plan not removed: %w", err)
+	case e.readCtx.Err() != nil:
+		return fmt.Errorf("engine: plan not removed: %w", e.over())
+	case err == nil || errors.Is(err, ErrNoImage):
+		return nil
+	}
+	b.end()
+	if b.output != nil {
+		b.output.cancel()
+	}
+	return nil
+}
+
+// leavePlan takes a branch out of everything that runs. While the epochs are held, all readers and
+// partitions have answered the same epoch, so no mark of the plan is on the way that anybody waits
+// for. The caller holds the lock of the inlets.
+func (e *Engine) leavePlan(b *branch) error {
+	_, held := e.holdEpochs()
+	defer e.cuts.Release()
+	if !held {
+		return fmt.Errorf("engine: plan not removed: %w", e.over())
+	}
+	whole := !b.ended.Load()
+	b.ended.Store(true) // what goes wrong in it from now on is nobody's concern
+	b.cuts.Detach()
+	for _, in := range e.inlets.all() {
+		f, _ := in.to(b)
+		// A runner that has ended had readers only, and does not step them any more.
+		_ = e.send(context.Background(), in.runner, func() { in.runner.uninstall(in, f.router) })
+		in.removeFlow(b)
+	}
+	for _, r := range e.partitionOn {
+		if err := e.send(context.Background(), r, func() { r.removePartitions(b) }); err != nil {
+			return fmt.Errorf("engine: plan not removed: %w", e.over()) // it ends, and everything with it
+		}
+	}
+	if b.output != nil && whole && e.cuts.Visible() >= b.begins {
+		cut, slot := b.cuts.Pin()
+		b.last = offer{cut, slot}
+	}
+	e.removeBranch(b)
+	close(b.removed)
+	var left []*plan.Plan
+	for _, other := range e.branches() {
+		left = append(left, other.cfg.Plan)
+	}
+	e.tables.leave(b.cfg.Plan, left)
+	if !slices.ContainsFunc(e.branches(), func(b *branch) bool { return !b.ended.Load() }) {
+		e.stopReaders()
+	}
+	return nil
+}
+
+// endOutput waits until the output of a branch that has been removed has written its last cut and
+// has closed the writer.
+func (e *Engine) endOutput(ctx context.Context, b *branch) error {
+	o := b.output
+	if o == nil {
+		return nil
+	}
+	e.cuts.Want() // it may be waiting for the next epoch
+	select {
+	case <-o.finished:
+	case <-e.halted:
+	case <-ctx.Done():
+		o.cancel()
+		select {
+		case <-o.finished:
+		case <-e.halted:
+		}
+	}
+	if !isDone(o.finished) {
+		o.cancel()
+		if !within(o.finished, readGrace) {
+			err := fmt.Errorf("engine: writer of plan %d: Write has not returned %v after the engine was closed; its "+
+				"goroutine is left behind", b.id, readGrace)
+			e.report(err)
+			return err
+		}
+	}
+	if b.last.cut != nil {
+		e.cuts.Unpin(b.last.slot)
+	}
+	disclaim(b.cfg.Writer)
+	return b.failure()
+}
+
+// uninstall takes the router of a plan that is removed from a reader. It is called by the runner,
+// between two turns.
+func (r *runner) uninstall(in *inlet, router *core.Router) {
+	if fan, ok := in.agent.(*core.Fan); ok && router != nil {
+		fan.Remove(router)
+	}
+}
+
+// removePartitions takes the partitions of a branch from a runner. It is called by the runner,
+// between two turns.
+func (r *runner) removePartitions(b *branch) {
+	for i := range r.agents {
+		if a := &r.agents[i]; a.branch == b && !a.done {
+			a.done = true
+			a.settle(r.engine.now())
+			a.Agent, a.branch = nil, nil // its memory is not needed any more
+			r.live--
+		}
+	}
+}
