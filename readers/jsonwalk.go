@@ -28,6 +28,9 @@ const (
 	// maxWalkDepth is how deep the brackets of a value that is walked may be nested.
 	maxWalkDepth = 64
 
+	// maxMarks is how many times 64 bytes are marked together.
+	maxMarks = 64
+
 	// maxEscaped is how many texts with escapes a walk notes.
 	maxEscaped = 4 * maxStripe
 )
@@ -53,6 +56,14 @@ type jsonWalk struct {
 	key         uint64 // the key whose value, or what comes after it, is next
 	state       uint64 // what is next
 	why         uint64 // why the walk has stopped
+
+	// The rest is used by the assembly only.
+
+	last uint64 // the place after the last line
+	// marks has a bit for each quote, backslash and byte below a space, from the byte after marked
+	// to markedEnd, which are addresses.
+	marked, markedEnd uint64
+	marks             [maxMarks + 1]uint64
 }
 
 // What is next in a walk.
@@ -126,6 +137,8 @@ func (w *jsonWalker) start(r *jsonParser, most int) {
 	w.pos, w.end = uint64(r.pos), uint64(min(r.end, r.pos+walkBytes))
 	w.line, w.lines, w.found = 0, uint64(most), 0
 	w.state = walkLine
+	w.last = uint64(r.end)
+	w.marked, w.markedEnd, w.marks[0] = 0, 0, 0 // nothing is marked
 }
 
 // tables tells the walk where its tables are. New keys and links move them.
