@@ -728,3 +728,46 @@ func TestStateGoexit(t *testing.T) {
 	<-ended
 	laneLife(t, set, func(*engine.Engine, *readers.NumberedLane[numbered], uint64) {})
 }
+
+// Goal: if it is not known whether a generation is durable, it is left alone: its manifest may be
+// there, so its segments have to be, too. Method: the sync of the folder after a rename fails; then
+// the folder is looked at.
+func TestStateTorn(t *testing.T) {
+	path, renamed := t.TempDir(), false
+	broken := errors.New("the disk does not answer")
+	before := func(point string) error {
+		if was := renamed; was && point == "sync folder" {
+			renamed = false
+			return broken
+		}
+		return nil
+	}
+	armed := false
+	after := func(point string) { renamed = renamed || armed && point == "rename manifest" }
+	l := &splitLog{splits: 1, rows: 1000}
+	l.until.Store(400)
+	st := engine.Dir(path)
+	st.Interval, st.NoSync = time.Hour, true
+	st.OpenBy(func(o state.Options) (*state.Folder, error) {
+		return state.OpenFS(&watchedFS{state.OS(path, o.NoSync), before, after}, o)
+	})
+	e := start(t, engine.Config{
+		Plan: keptPlan(t, keptPlans["texts"]), Readers: []record.Reader{l.reader(0, 1)}, Partitions: 1, NoPin: true,
+		State: st, EpochInterval: -1,
+	})
+	waitRecords(t, e, 400)
+	armed = true // nothing saves now: only Checkpoint does
+	if err := e.Checkpoint(t.Context()); !errors.Is(err, broken) || !errors.Is(err, state.ErrTorn) {
+		t.Fatalf("%v, expected ErrTorn", err)
+	}
+	armed = false
+	for _, want := range []uint64{2, 3} {
+		f, err := state.Inspect(path)
+		if err != nil || f.Passed != nil || f.Newest.Generation != want {
+			t.Fatalf("%+v, passed over: %v, %v; expected generation %d", f.Newest, f.Passed, err, want)
+		}
+		if err := e.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -726,3 +726,73 @@ func TestReadState(t *testing.T) {
 		e.Close()
 	}
 }
+
+// Goal: senders are told to forget only what no kept generation needs: if the newest is damaged, a
+// restart goes on from the one before. Method: checkpoints at known places.
+func TestStateTellsOldest(t *testing.T) {
+	l := &splitLog{splits: 1, rows: 1000}
+	r := l.reader(0, 1)
+	st := engine.Dir(t.TempDir())
+	st.Interval, st.NoSync = time.Hour, true
+	e := start(t, engine.Config{
+		Plan: keptPlan(t, keptPlans["integers"]), Readers: []record.Reader{r}, Partitions: 1, NoPin: true, State: st,
+		EpochInterval: -1,
+	})
+	before := int64(0) // what the generation before has
+	for _, n := range []int64{100, 300, 450} {
+		l.until.Store(n)
+		waitRecords(t, e, uint64(n))
+		if err := e.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.durable["log/0"]; got != before {
+			t.Errorf("after a checkpoint at record %d, records before %d are said to be durable, expected %d", n, got, before)
+		}
+		before = n
+	}
+}
+
+// Goal: a state is refused if its groups, or what was written of them, would be other ones with the
+// plan of now, and only then. Method: one plan, and others that differ from it in one thing.
+func TestComparePlans(t *testing.T) {
+	const (
+		groups  = `SELECT k, count(*) AS n, sum(v) AS s FROM log WHERE v > 0 GROUP BY k HAVING count(*) > 1`
+		changes = groups + ` EMIT CHANGES`
+		windows = `SELECT window_end, k, count(*) AS n FROM log GROUP BY k, tumble(at, INTERVAL '2 s')`
+		passed  = `SELECT k, v FROM log WHERE v > 0`
+	)
+	for _, c := range []struct {
+		before, now string
+		same        bool
+	}{
+		{groups, groups, true},
+		{groups, `SELECT sum(v) AS s, k, count(*) AS n FROM log WHERE v > 0 GROUP BY k`, false}, // the states lie in another order
+		{groups, `SELECT k, count(*) AS n, sum(v) AS s FROM log WHERE v > 0 GROUP BY k`, true},
+		{groups, `SELECT k, count(*) AS n, sum(v) AS s FROM log WHERE v > 0 GROUP BY k HAVING count(*) > 2 ORDER BY n LIMIT 3`, true},
+		{groups, `SELECT k, count(*) AS m, sum(v) AS s FROM log WHERE v > 0 GROUP BY k HAVING count(*) > 1`, true},
+		{groups, `SELECT k, count(*) AS n, sum(v) AS s FROM log WHERE v > 1 GROUP BY k`, false},
+		{groups, `SELECT k, count(*) AS n, sum(v) AS s FROM log GROUP BY k`, false},
+		{groups, `SELECT k, count(*) AS n, min(v) AS s FROM log WHERE v > 0 GROUP BY k`, false},
+		{groups, `SELECT k, count(*) AS n, sum(w) AS s FROM log WHERE v > 0 GROUP BY k`, false},
+		{groups, `SELECT k, host, count(*) AS n, sum(v) AS s FROM log WHERE v > 0 GROUP BY k, host`, false},
+		{groups, `SELECT count(*) AS n, sum(v) AS s FROM log WHERE v > 0`, false},
+		{groups, `SELECT k, count(*) AS n, sum(DISTINCT v) AS s FROM log WHERE v > 0 GROUP BY k`, false},
+		{changes, changes, true},
+		{changes, groups, false},
+		{changes, `SELECT k, count(*) AS n, sum(v) AS s FROM log WHERE v > 0 GROUP BY k HAVING count(*) > 2 EMIT CHANGES`, false},
+		{changes, `SELECT k, count(*) AS n, sum(v) AS s FROM log WHERE v > 0 GROUP BY k EMIT CHANGES`, false},
+		{windows, windows, true},
+		{windows, `SELECT window_end, k, count(*) AS n FROM log GROUP BY k, tumble(at, INTERVAL '1 s')`, false},
+		{windows, `SELECT window_end, k, count(*) AS n FROM log GROUP BY k, hop(at, INTERVAL '1 s', INTERVAL '2 s')`, false},
+		{windows, `SELECT window_end, k, count(*) AS n FROM log GROUP BY k, session(at, INTERVAL '2 s')`, false},
+		{windows, `SELECT k, count(*) AS n FROM log GROUP BY k`, false},
+		{passed, passed, true},
+		{passed, `SELECT v, k FROM log WHERE v > 0`, false},
+		{passed, `SELECT k, v FROM log WHERE v > 2`, false},
+	} {
+		err := engine.ComparePlans(keptPlan(t, c.before), keptPlan(t, c.now))
+		if c.same != (err == nil) || err != nil && !errors.Is(err, engine.ErrOtherPlan) {
+			t.Errorf("%s\n%s\nthe same: %v, expected %v: %v", c.before, c.now, err == nil, c.same, err)
+		}
+	}
+}

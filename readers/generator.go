@@ -76,7 +76,7 @@ func (c *GeneratorConfig) Validate() error {
 		faults = append(faults, fmt.Errorf("readers: generator: "+format, args...))
 	}
 	if c.Groups == 0 {
-		fault("no groups")
+		fault("0 groups, expected 1 at least")
 	}
 	switch c.Distribution {
 	case Uniform, Sequential:

@@ -34,6 +34,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/velo-engine/velo/connect"
 
@@ -87,7 +88,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if ctx == nil {
 		return status
 	}
-	err := ctx.Run()
+	err := checkTimes(ctx)
+	if err == nil {
+		err = ctx.Run()
+	}
 	if err != nil && !errors.Is(err, errSaysNo) {
 		fmt.Fprintf(stderr, "veloperf: %v\n", err)
 	}
@@ -100,6 +104,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 3
 	}
 	return 1
+}
+
+// checkTimes reports a time to measure of nothing, by which every figure would be divided.
+func checkTimes(ctx *kong.Context) error {
+	for _, f := range ctx.Flags() {
+		if f.Name != "duration" && f.Name != "watch" {
+			continue
+		}
+		if d, ok := ctx.FlagValue(f).(time.Duration); ok && d <= 0 {
+			return fmt.Errorf("--%s %v: expected more than 0", f.Name, d)
+		}
+	}
+	return nil
 }
 
 // streams say where a command writes: results to out, progress and messages to err.

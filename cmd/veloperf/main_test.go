@@ -416,6 +416,23 @@ func TestMeasure(t *testing.T) {
 	if _, stderr, status := veloperf(t, "run", "--runs=0"); status != 1 || !strings.Contains(stderr, "--runs 0") {
 		t.Errorf("status %d, %s", status, stderr)
 	}
+	for _, args := range [][]string{
+		{"run", "--duration=0s"},
+		{"skew", "--duration=-1s"},
+		{"latency", "--duration=0s"},
+		{"snapshot", "--duration=0s"},
+		{"batching", "--duration=0s"},
+		{"scale", "--duration=0s"},
+		{"model", "--duration=0s"},
+		{"validate", "--duration=0s"},
+		{"validate", "--watch=0s"},
+	} {
+		name, _, _ := strings.Cut(args[1], "=")
+		if out, stderr, status := veloperf(t, args...); status != 1 || out != "" ||
+			!strings.Contains(stderr, name+" ") || !strings.Contains(stderr, "expected more than 0") {
+			t.Errorf("%v: status %d, %q, %s", args, status, out, stderr)
+		}
+	}
 	boom := errors.New("boom")
 	var out bytes.Buffer
 	err := measure(&measuring{Runs: 3}, streams{&out, io.Discard},
@@ -425,7 +442,7 @@ func TestMeasure(t *testing.T) {
 			each(point{1, 1, 1})
 			return boom
 		})
-	if !errors.Is(err, boom) || !strings.Contains(out.String(), "of 1 runs") {
+	if !errors.Is(err, boom) || !strings.Contains(out.String(), "of 1 run ") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }

@@ -239,15 +239,18 @@ func printText[T any](w io.Writer, all []combined[T], p printing[T], m *meter) e
 	if p.text == nil && len(all) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		lead := all[0].figures[figures.Leading(all[0].figures)]
-		fmt.Fprintf(t, "%sleast..most of %d runs\t%s interval\t\t\n", p.head, lead.N, percent(lead.Confidence))
+		fmt.Fprintf(t, "%sleast..most of %s\t%s\t\t\n", p.head, runsOf(lead.N), interval(lead.Confidence))
 		for _, c := range all {
 			f := c.figures[figures.Leading(c.figures)]
 			mark := ""
 			if len(c.impossible) > 0 {
 				mark = "cannot be"
 			}
-			fmt.Fprintf(t, "%s%s..%s\t%s..%s\t%s\t\n", p.cells(c.value), short(f.Min), short(f.Max), short(f.Low),
-				short(f.High), mark)
+			within := "-"
+			if f.Confidence > 0 {
+				within = short(f.Low) + ".." + short(f.High)
+			}
+			fmt.Fprintf(t, "%s%s..%s\t%s\t%s\t\n", p.cells(c.value), short(f.Min), short(f.Max), within, mark)
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -287,7 +290,7 @@ func figureTable(w io.Writer, all map[string]figures.Figure) error {
 		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "of %d runs\tmedian\tleast\tmost\t%s interval\t\n", lead.N, percent(lead.Confidence))
+	fmt.Fprintf(t, "of %s\tmedian\tleast\tmost\t%s\t\n", runsOf(lead.N), interval(lead.Confidence))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		f := all[name]
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s..%s\t\n", name, short(f.Median), short(f.Min), short(f.Max), short(f.Low),
@@ -296,9 +299,26 @@ func figureTable(w io.Writer, all map[string]figures.Figure) error {
 	return t.Flush()
 }
 
-// percent writes the confidence of an interval, which is less than 95 % for few runs.
+// interval names an interval by its confidence, which is less than 95 % for few runs. One run has
+// none.
+func interval(confidence float64) string {
+	if confidence == 0 {
+		return "interval"
+	}
+	return percent(confidence) + " interval"
+}
+
+// percent writes a confidence.
 func percent(confidence float64) string {
 	return fmt.Sprintf("%.0f %%", 100*confidence)
+}
+
+// runsOf counts runs.
+func runsOf(n int) string {
+	if n == 1 {
+		return "1 run"
+	}
+	return fmt.Sprintf("%d runs", n)
 }
 
 // short writes a number with three digits or so.
