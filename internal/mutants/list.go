@@ -725,12 +725,6 @@ var others = []mutant{
 		pkg: "engine", run: "TestStateSurvives",
 	},
 	{
-		name: "writers: a file goes on after what was not saved", breaks: "rows of a window are there twice",
-		file: "writers/file_resume.go", in: "func (f *File) reopen(",
-		old: "if err := h.Truncate(s.Bytes); err != nil {", new: "if err := error(nil); err != nil {",
-		pkg: "writers", run: "TestFile",
-	},
-	{
 		name: "keeper: an idle engine saves", breaks: "an engine that has nothing to do writes",
 		file: "engine/restore.go", in: "func (k *keeper) restore(",
 		old: "k.stats.Restored, k.stats.Passed = m.Generation, k.folder.Passed\n\tk.saved = k.now()",
