@@ -796,3 +796,31 @@ func TestComparePlans(t *testing.T) {
 		}
 	}
 }
+
+// Goal: a split that is quiet for a whole life goes on where it was in the next. Method: a life that
+// saves and reads nothing.
+func TestStateOfQuietSplit(t *testing.T) {
+	dir := t.TempDir()
+	for life, until := range []int64{100, 100, 200} {
+		l := &splitLog{splits: 2, rows: 300}
+		l.until.Store(until)
+		st := engine.Dir(dir)
+		st.Interval, st.NoSync = time.Hour, true
+		e := start(t, engine.Config{
+			Plan: keptPlan(t, keptPlans["one group"]), Readers: []record.Reader{l.reader(0, 1)}, Partitions: 1,
+			State: st, EpochInterval: -1,
+		})
+		waitRecords(t, e, uint64(2*until))
+		if err := e.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := e.Snapshot()
+		if n := s.Records(); n != uint64(2*until) {
+			t.Errorf("life %d: %d records, expected %d", life, n, 2*until)
+		}
+		s.Close()
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
