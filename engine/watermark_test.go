@@ -80,7 +80,7 @@ func TestWatermarks(t *testing.T) {
 		holds, ok := s.HoldsWindows()
 		return s.Readers[0].Watermark.At.Equal(begin.Add(28*time.Second)) &&
 			s.Readers[1].Watermark.At.Equal(begin.Add(13*time.Second)) && ok && holds == 1 &&
-			s.Closed.Equal(begin.Add(time.Minute)) && s.Plans[0].Watermarks[1] == s.Readers[1].Watermark
+			s.Closed.Equal(begin.Add(10*time.Second)) && s.Plans[0].Watermarks[1] == s.Readers[1].Watermark
 	})
 	close(b.at)
 	eventuallyHolds(t, e, func(s Stats) bool { return s.Readers[1].State == Ended })
@@ -89,7 +89,7 @@ func TestWatermarks(t *testing.T) {
 	}
 	eventuallyHolds(t, e, func(s Stats) bool {
 		holds, ok := s.HoldsWindows()
-		return s.Readers[1].Watermark.At.IsZero() && ok && holds == 0 && s.Closed.Equal(begin.Add(time.Minute))
+		return s.Readers[1].Watermark.At.IsZero() && ok && holds == 0 && s.Closed.Equal(begin.Add(20*time.Second))
 	})
 	close(a.at)
 	if err := e.Wait(); err == nil {
