@@ -28,7 +28,7 @@ func (c *Cuts) Begin(number uint64) {
 
 // Resume has the router begin with these counters.
 func (r *Router) Resume(counters result.Counters) {
-	r.counters = counters
+	r.counters, r.resumed = counters, counters
 	r.published.store(&r.counters)
 }
 

@@ -217,6 +217,8 @@ type Router struct {
 	sampler *shardSampler
 
 	counters result.Counters
+	// resumed are the counters that it began with, after a restart.
+	resumed result.Counters
 	// published are the counters as other goroutines may read them.
 	published publishedCounters
 }
