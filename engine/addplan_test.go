@@ -424,7 +424,7 @@ func TestAddReaderAfterPlan(t *testing.T) {
 }
 
 // Goal: an engine that is closed while the table of a plan that is added is being loaded leaves
-// nothing behind that loads the table again.
+// nothing that loads the table again.
 func TestAddPlanTableAfterEnd(t *testing.T) {
 	feed, compile := ticks(t)
 	e := start(t, engine.Config{

@@ -65,7 +65,8 @@ func (c *savedCase) config(t *testing.T) engine.Config {
 	}
 	if c.name == "file" {
 		// The path is part of the state, so it is the same on every machine.
-		f, err := readers.OpenDelimited("in.csv", readers.DelimitedConfig{Schema: logSchema, Header: true, BlockBytes: 1 << 10})
+		f, err := readers.OpenDelimited(
+			"in.csv", readers.DelimitedConfig{Schema: logSchema, Header: true, BlockBytes: 1 << 10})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -442,7 +442,10 @@ func TestStateLate(t *testing.T) {
 		l.until.Store(until)
 		p := keptPlan(t, keptPlans["tumble"])
 		p.Window.OutOfOrder = 0
-		cfg := engine.Config{Plan: p, Readers: []record.Reader{l.reader(0, 2), l.reader(1, 2)}, NoPin: true, EpochInterval: -1}
+		cfg := engine.Config{
+			Plan: p, Readers: []record.Reader{l.reader(0, 2), l.reader(1, 2)}, NoPin: true,
+			EpochInterval: -1,
+		}
 		if dir != "" {
 			cfg.State = engine.Dir(dir)
 			cfg.State.NoSync = true
@@ -511,7 +514,8 @@ func TestStateOfManyGroups(t *testing.T) {
 	const groups = 40_000
 	send := func(e *engine.Engine, lane *readers.Lane[event]) {
 		for i := range groups {
-			err := lane.Send(t.Context(), event{fmt.Sprintf("a key that does not fit a row %d", i), int64(i), fmt.Sprint("note ", i)})
+			err := lane.Send(t.Context(),
+				event{fmt.Sprintf("a key that does not fit a row %d", i), int64(i), fmt.Sprint("note ", i)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -694,7 +698,8 @@ func TestReadState(t *testing.T) {
 		st := engine.Dir(t.TempDir())
 		st.NoSync = true
 		e := start(t, engine.Config{
-			Plan: keptPlan(t, text), Readers: []record.Reader{l.reader(0, 2), l.reader(1, 2)}, Partitions: 3, NoPin: true,
+			Plan: keptPlan(t, text), Readers: []record.Reader{l.reader(0, 2), l.reader(1, 2)}, Partitions: 3,
+			NoPin: true,
 			State: st, EpochInterval: -1,
 		})
 		waitRecords(t, e, 1200)
@@ -719,7 +724,8 @@ func TestReadState(t *testing.T) {
 			t.Errorf("%s: generation %d of epoch %d with %d records:\n%s", name, saved.Generation(), saved.Epoch(),
 				saved.Records(), difference(got, want))
 		}
-		if _, err := engine.ReadState(st.Path, keptPlan(t, `SELECT v, count(*) AS n FROM log GROUP BY v`)); !errors.Is(err,
+		if _, err := engine.ReadState(st.Path, keptPlan(t, `SELECT v, count(*) AS n FROM log GROUP BY v`)); !errors.Is(
+			err,
 			engine.ErrOtherPlan) {
 			t.Errorf("%s: another query: %v, expected ErrOtherPlan", name, err)
 		}
@@ -746,7 +752,8 @@ func TestStateTellsOldest(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := r.durable["log/0"]; got != before {
-			t.Errorf("after a checkpoint at record %d, records before %d are said to be durable, expected %d", n, got, before)
+			t.Errorf("after a checkpoint at record %d, records before %d are said to be durable, expected %d", n, got,
+				before)
 		}
 		before = n
 	}
@@ -766,7 +773,8 @@ func TestComparePlans(t *testing.T) {
 		same        bool
 	}{
 		{groups, groups, true},
-		{groups, `SELECT sum(v) AS s, k, count(*) AS n FROM log WHERE v > 0 GROUP BY k`, false}, // the states lie in another order
+		// the states lie in another order
+		{groups, `SELECT sum(v) AS s, k, count(*) AS n FROM log WHERE v > 0 GROUP BY k`, false},
 		{groups, `SELECT k, count(*) AS n, sum(v) AS s FROM log WHERE v > 0 GROUP BY k`, true},
 		{groups, `SELECT k, count(*) AS n, sum(v) AS s FROM log WHERE v > 0 GROUP BY k HAVING count(*) > 2 ORDER BY n LIMIT 3`, true},
 		{groups, `SELECT k, count(*) AS m, sum(v) AS s FROM log WHERE v > 0 GROUP BY k HAVING count(*) > 1`, true},
@@ -783,7 +791,10 @@ func TestComparePlans(t *testing.T) {
 		{changes, `SELECT k, count(*) AS n, sum(v) AS s FROM log WHERE v > 0 GROUP BY k EMIT CHANGES`, false},
 		{windows, windows, true},
 		{windows, `SELECT window_end, k, count(*) AS n FROM log GROUP BY k, tumble(at, INTERVAL '1 s')`, false},
-		{windows, `SELECT window_end, k, count(*) AS n FROM log GROUP BY k, hop(at, INTERVAL '1 s', INTERVAL '2 s')`, false},
+		{
+			windows, `SELECT window_end, k, count(*) AS n FROM log GROUP BY k, hop(at, INTERVAL '1 s', INTERVAL '2 s')`,
+			false,
+		},
 		{windows, `SELECT window_end, k, count(*) AS n FROM log GROUP BY k, session(at, INTERVAL '2 s')`, false},
 		{windows, `SELECT k, count(*) AS n FROM log GROUP BY k`, false},
 		{passed, passed, true},

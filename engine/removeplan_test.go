@@ -81,7 +81,8 @@ func TestRemovePlanKinds(t *testing.T) {
 		t.Errorf("the first plan has %d records, expected 100", got)
 	}
 	if windows.rows.Load() != 9+2 || passed.rows.Load() < 3*10 || changes.rows.Load() < 10 || final.rows.Load() != 0 {
-		t.Errorf("%d windows, %d records passed, %d changes, %d of the end: expected 11, 30 or more, 10 or more and none",
+		t.Errorf("%d windows, %d records passed, %d changes, %d of the end: expected 11, 30 or more, 10 or "+
+			"more and none",
 			windows.rows.Load(), passed.rows.Load(), changes.rows.Load(), final.rows.Load())
 	}
 	if st := e.Stats(); len(st.Tables) != 0 || len(st.Rings) != 2 || st.Plans[0].Readers[0].In != 200 {
@@ -238,7 +239,8 @@ func TestRemovePlanFaults(t *testing.T) {
 	feed, compile := ticks(t)
 	first := compile(`SELECT count(*) AS n FROM ticks`)
 	stuck := &held{in: make(chan struct{}, 1), out: make(chan struct{})}
-	passes, fails := compile(`SELECT key FROM ticks`), compile(`SELECT key, max(value) AS m FROM ticks GROUP BY key EMIT CHANGES`)
+	passes, fails := compile(`SELECT key FROM ticks`),
+		compile(`SELECT key, max(value) AS m FROM ticks GROUP BY key EMIT CHANGES`)
 	w := &kept{}
 	e := start(t, engine.Config{
 		Plans:   []engine.PlanConfig{{Plan: first}, {Plan: passes, Writer: stuck}, {Plan: fails, Writer: w}},
@@ -259,7 +261,8 @@ func TestRemovePlanFaults(t *testing.T) {
 	<-stuck.in // the writer has a batch
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := e.RemovePlan(ctx, passes); !errors.Is(err, engine.ErrRemoving) || !errors.Is(err, context.DeadlineExceeded) {
+	if err := e.RemovePlan(ctx, passes); !errors.Is(err, engine.ErrRemoving) ||
+		!errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a writer that does not return: %v", err)
 	}
 	if err := e.RemovePlan(t.Context(), passes); err == nil {

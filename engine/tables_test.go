@@ -270,7 +270,8 @@ func TestTableFailures(t *testing.T) {
 
 // Goal: a state belongs to the tables that its plan joins, whatever they are called in the query.
 func TestTablesInFingerprint(t *testing.T) {
-	other, err := record.NewSchema("articles", record.Field{Name: "id", Type: record.Int64}, record.Field{Name: "version", Type: record.Int64})
+	other, err := record.NewSchema("articles", record.Field{Name: "id", Type: record.Int64},
+		record.Field{Name: "version", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +295,8 @@ func TestLoadGroups(t *testing.T) {
 	feed, compile := ticks(t)
 	first := compile(`SELECT key, sum(value) AS total, max(value) AS most FROM ticks GROUP BY key`)
 	e := start(t, engine.Config{
-		Plan: first, Readers: []record.Reader{feed}, Partitions: 2, NoPin: true, EpochInterval: -1, StateBytes: 16 << 20,
+		Plan: first, Readers: []record.Reader{feed}, Partitions: 2, NoPin: true, EpochInterval: -1,
+		StateBytes: 16 << 20,
 	})
 	schema, err := record.NewSchema("totals", record.Field{Name: "key", Type: record.Int64},
 		record.Field{Name: "total", Type: record.Int64, Nullable: true},

@@ -95,7 +95,7 @@ type UserSpec[S any, R Outcome] struct {
 
 // NewUser makes a function of one argument. addAll, which may be nil, is add for several values.
 func NewUser[S any, V Input, R Outcome](s UserSpec[S, R], add func(*S, V), addAll func(*S, []V)) (*User, error) {
-	u, err := newUser(s, typeOf[V]())
+	u, err := newUser(s, usercode.TypeOf[V]())
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func NewUser[S any, V Input, R Outcome](s UserSpec[S, R], add func(*S, V), addAl
 func NewUser2[S any, V, W Input, R Outcome](s UserSpec[S, R], add func(*S, V, W), addAll func(*S, []V, []W)) (
 	*User, error,
 ) {
-	u, err := newUser(s, typeOf[V](), typeOf[W]())
+	u, err := newUser(s, usercode.TypeOf[V](), usercode.TypeOf[W]())
 	if err != nil {
 		return nil, err
 	}
@@ -152,27 +152,8 @@ func bindUser[S any, R Outcome](u *User, s UserSpec[S, R], args []Arg, update fu
 		same.args[i] = a.Type
 	}
 	return &user[S, R]{
-		UserSpec: s, same: same, words: int(unsafe.Sizeof(*new(S))+7) / 8, typ: typeOf[R](), update: update,
+		UserSpec: s, same: same, words: int(unsafe.Sizeof(*new(S))+7) / 8, typ: usercode.TypeOf[R](), update: update,
 		panics: &usercode.Note{},
-	}
-}
-
-// typeOf is the type of a column whose values are of a Go type.
-func typeOf[V any]() record.Type {
-	var v V
-	switch any(v).(type) {
-	case int64:
-		return record.Int64
-	case float64:
-		return record.Float64
-	case bool:
-		return record.Bool
-	case string:
-		return record.String
-	case time.Time:
-		return record.Timestamp
-	default:
-		return record.DecimalOf(record.MaxPrecision, 0)
 	}
 }
 

@@ -84,7 +84,7 @@ func (u *User) signature() string {
 // for a[i].
 func NewUser1[A Input, R Outcome](s UserSpec, f func(b *Block, a []A, to []R)) *User {
 	return &User{
-		UserSpec: s, args: []record.Type{typeOf[A]()}, result: typeOf[R](),
+		UserSpec: s, args: []record.Type{usercode.TypeOf[A]()}, result: usercode.TypeOf[R](),
 		caller: func(types []record.Type, rows int) caller {
 			return &call1[A, R]{userResult: userResultOf[R](rows), a: userColumnOf[A](types[0], rows), f: f}
 		},
@@ -94,7 +94,7 @@ func NewUser1[A Input, R Outcome](s UserSpec, f func(b *Block, a []A, to []R)) *
 // NewUser2 makes a function of two arguments.
 func NewUser2[A, B Input, R Outcome](s UserSpec, f func(b *Block, x []A, y []B, to []R)) *User {
 	return &User{
-		UserSpec: s, args: []record.Type{typeOf[A](), typeOf[B]()}, result: typeOf[R](),
+		UserSpec: s, args: []record.Type{usercode.TypeOf[A](), usercode.TypeOf[B]()}, result: usercode.TypeOf[R](),
 		caller: func(types []record.Type, rows int) caller {
 			return &call2[A, B, R]{
 				userResult: userResultOf[R](rows), a: userColumnOf[A](types[0], rows),
@@ -107,7 +107,7 @@ func NewUser2[A, B Input, R Outcome](s UserSpec, f func(b *Block, x []A, y []B, 
 // NewUser3 makes a function of three arguments.
 func NewUser3[A, B, C Input, R Outcome](s UserSpec, f func(b *Block, x []A, y []B, z []C, to []R)) *User {
 	return &User{
-		UserSpec: s, args: []record.Type{typeOf[A](), typeOf[B](), typeOf[C]()}, result: typeOf[R](),
+		UserSpec: s, args: []record.Type{usercode.TypeOf[A](), usercode.TypeOf[B](), usercode.TypeOf[C]()}, result: usercode.TypeOf[R](),
 		caller: func(types []record.Type, rows int) caller {
 			return &call3[A, B, C, R]{
 				userResult: userResultOf[R](rows), a: userColumnOf[A](types[0], rows),
@@ -115,24 +115,6 @@ func NewUser3[A, B, C Input, R Outcome](s UserSpec, f func(b *Block, x []A, y []
 			}
 		},
 	}
-}
-
-// typeOf is the type of a column whose values are of a Go type.
-func typeOf[T any]() record.Type {
-	var v T
-	switch any(v).(type) {
-	case int64:
-		return record.Int64
-	case float64:
-		return record.Float64
-	case bool:
-		return record.Bool
-	case string:
-		return record.String
-	case time.Time:
-		return record.Timestamp
-	}
-	return record.DecimalOf(record.MaxPrecision, 0)
 }
 
 // called is what an expression knows of the function that it calls.

@@ -1,5 +1,6 @@
-// Package usercode has what the engine notes about functions that a user has written: that one has
-// panicked, and how long they take.
+// Package usercode has what scalar functions and aggregates that a user has written have in common:
+// the types of their columns, and what the engine notes of them: that one has panicked, and how
+// long they take.
 package usercode
 
 import (
@@ -7,7 +8,28 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/velo-engine/velo/record"
 )
+
+// TypeOf is the type of a column whose values are of a Go type: int64, float64, bool, string,
+// time.Time or record.Decimal.
+func TypeOf[V any]() record.Type {
+	var v V
+	switch any(v).(type) {
+	case int64:
+		return record.Int64
+	case float64:
+		return record.Float64
+	case bool:
+		return record.Bool
+	case string:
+		return record.String
+	case time.Time:
+		return record.Timestamp
+	}
+	return record.DecimalOf(record.MaxPrecision, 0)
+}
 
 // A Panic is an error: a function of a user has panicked.
 type Panic struct {

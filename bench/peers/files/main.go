@@ -188,7 +188,8 @@ func run(programs []program, rows int, dir, only string, runs int, out string) (
 		lines = json.NewEncoder(f)
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "file\tprogram\tcores\tseconds\tns/row/core\tMB/s/core\tvelo is faster by\tprocessor seconds\tvelo takes less by\t\n")
+	fmt.Fprintf(table, "file\tprogram\tcores\tseconds\tns/row/core\tMB/s/core\tvelo is faster by\tprocessor "+
+		"seconds\tvelo takes less by\t\n")
 	for _, f := range files {
 		if only != "" && f.name != only {
 			continue
@@ -198,7 +199,8 @@ func run(programs []program, rows int, dir, only string, runs int, out string) (
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 		for _, x := range figures {
-			fmt.Fprintf(table, "%s\t%s\t%d\t%.2f\t%.1f\t%.0f\t%.1f\t%.2f\t%.1f\t\n", x.File, x.Program, x.Cores, x.Seconds,
+			fmt.Fprintf(table, "%s\t%s\t%d\t%.2f\t%.1f\t%.0f\t%.1f\t%.2f\t%.1f\t\n", x.File, x.Program, x.Cores,
+				x.Seconds,
 				x.NsPerRow, x.MegabytesPerCore, x.Ratio, x.ProcessorSeconds, x.ProcessorRatio)
 			if lines != nil {
 				if err := lines.Encode(x); err != nil {
