@@ -87,7 +87,7 @@ type branch struct {
 	// last is the newest cut that has the plan, pinned for its output. Its cut is nil if there is
 	// no output, or if the plan had not the time for a last cut. It is set before removed is
 	// closed.
-	last offer
+	last pinned
 
 	// ended says that the plan takes no more records: it has failed, it has been removed, or it has
 	// all that its LIMIT asks for. It is stored by the goroutine that finds out. A goroutine that
@@ -98,12 +98,16 @@ type branch struct {
 	err error      // why the plan has ended alone; nil if it goes on or has ended with the engine
 }
 
-// fail ends the plan because of err. If it is the only one, the engine ends with it. The other
-// plans of an engine go on.
+// fail ends the plan because of err. The other plans of an engine go on. If it is the only one, or
+// the engine keeps a State, the engine ends with it.
 func (b *branch) fail(err error) {
 	e := b.engine
 	if b.alone() {
 		e.fail(err)
+		return
+	}
+	if e.keeper != nil {
+		e.fail(&PlanError{b.id, b.cfg.Plan, err})
 		return
 	}
 	b.mu.Lock()
@@ -425,9 +429,6 @@ func (c *Config) planFaults(fault func(format string, args ...any)) {
 		fault("Writer, OnLate, Exchange, Route and StatePolicy of several plans are set in Plans, for each of them")
 	case len(c.Plans) > MaxPlans:
 		fault("%d plans, at most %d are allowed", len(c.Plans), MaxPlans)
-	}
-	if c.State != nil && len(c.Plans) > 1 {
-		fault("State keeps one plan, there are %d: give each an engine of its own", len(c.Plans))
 	}
 	if c.Rebalance && len(c.Plans) > 1 {
 		fault("Rebalance is for one plan, there are %d", len(c.Plans))

@@ -309,7 +309,7 @@ func (c *Config) Validate() error {
 	if c.MaxLatency < 0 {
 		fault("a latency of %v at most, expected more than 0, or 0 for %v", c.MaxLatency, DefaultMaxLatency)
 	}
-	if c.State != nil && c.Plan != nil {
+	if c.State != nil {
 		c.State.validate(c, fault)
 	}
 	if c.RetryMin < 0 || c.RetryMax < 0 || c.RetryMax > 0 && c.RetryMax < c.RetryMin {

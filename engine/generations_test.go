@@ -48,7 +48,8 @@ type savedCase struct {
 	name    string
 	readers int
 	until   int64 // records of each split that are there
-	// Readers of the file stop after savedBatches, as if nothing more had come, unless whole is set.
+	// Readers of the file stop after savedBatches, as if nothing more had come, unless whole is
+	// set.
 	whole bool
 	held  sync.WaitGroup // readers of the file that have not stopped yet
 }
@@ -323,11 +324,11 @@ func checkForm(t *testing.T, c *savedCase) {
 	if !slices.Equal(nowFields, oldFields) {
 		t.Errorf("the manifest has other fields:\n%s", difference(nowFields, oldFields))
 	}
-	if now.Plan.RowBytes != old.Plan.RowBytes || now.Plan.KeyWords != old.Plan.KeyWords ||
-		now.Plan.StateWords != old.Plan.StateWords || now.Groups() != old.Groups() {
+	if now.Plans[0].RowBytes != old.Plans[0].RowBytes || now.Plans[0].KeyWords != old.Plans[0].KeyWords ||
+		now.Plans[0].StateWords != old.Plans[0].StateWords || now.Groups() != old.Groups() {
 		t.Errorf("%d groups of %d bytes, %d words of key and %d of states; expected %d, %d, %d, %d", now.Groups(),
-			now.Plan.RowBytes, now.Plan.KeyWords, now.Plan.StateWords, old.Groups(), old.Plan.RowBytes,
-			old.Plan.KeyWords, old.Plan.StateWords)
+			now.Plans[0].RowBytes, now.Plans[0].KeyWords, now.Plans[0].StateWords, old.Groups(), old.Plans[0].RowBytes,
+			old.Plans[0].KeyWords, old.Plans[0].StateWords)
 	}
 }
 

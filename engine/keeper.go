@@ -10,9 +10,9 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/core/window"
 	"github.com/velo-engine/velo/record"
@@ -35,9 +35,10 @@ import (
 // it publishes, so a pane that one partition has dropped and another has not is of a window that
 // the generation calls written.
 //
-// If the output is aligned, the cut that is saved is one that it has just written (offers). So what
-// was written is what the generation has, and what changes later is written after a restart as it
-// is without one.
+// The cut that is saved is one up to which the aligned outputs have written; see alignment.
+//
+// A generation has all plans that are in the cut. With a State, a plan that fails ends the engine:
+// its groups could not go on together with the others.
 type keeper struct {
 	engine *Engine
 	state  *State
@@ -52,28 +53,27 @@ type keeper struct {
 	// busy is the time that the last save took without waiting for the disk or for others, to
 	// stretch the interval. idle is how long the save at hand has waited for others.
 	busy, idle time.Duration
-	// begun says that the engine runs. Before that, the output does not offer cuts.
+	// begun says that the engine runs. Before that, no output writes.
 	begun bool
+	// saves are what the engine's plans were in the generation that it began with.
+	saves map[*branch]savedPlan
 	// leftover are the saved positions that no reader has gone on with yet, and absent the readers
 	// of before that they are of. They are kept in each generation until a reader goes on with
 	// them.
 	leftover []record.Position
-	absent   []state.Reader
+	absent   []absentReader
 	// silent are the calls of user code that have panicked: they are not made again.
 	silent map[string]bool
 
 	requests chan saveRequest
 	// early asks for a save ahead of its time.
 	early chan struct{}
-	// wanted says that the output shall offer the next cut that it has written. target is the epoch
-	// that was asked for then; it is 0 for a moment in between.
-	wanted atomic.Bool
-	target atomic.Uint64
-	offers chan offer
+	// alignment has the outputs come to the cut that is saved.
+	alignment alignment
 	// held is a cut that could not be saved and is tried again, because the rows that were written
-	// up to it fill the outbox; its cut is nil if there is none.
-	held     offer
-	stop     chan struct{} // closed when the engine has ended, and so has the output
+	// up to it fill an outbox; its cut is nil if there is none.
+	held     pinned
+	stop     chan struct{} // closed when the engine has ended, and so have the outputs
 	finished chan struct{}
 
 	mu    sync.Mutex // guards stats, off the data path
@@ -88,6 +88,7 @@ type saveRequest struct {
 }
 
 type paneKey struct {
+	plan      *branch
 	partition int
 	pane      window.Pane
 }
@@ -95,13 +96,27 @@ type paneKey struct {
 // savedAt tells whether anything has changed since a save.
 type savedAt struct {
 	records uint64
+	// closed and written are the sums over all plans, each of which only grows.
 	closed  int64
 	written int64
 	ended   int // readers that had ended
 }
 
-// An offer is a cut that the output has pinned once more, for the keeper to let go of.
-type offer struct {
+// A savedPlan is what a plan was in the generation that the engine began with: its place there, and
+// what that has of it; nil if the plan began without history.
+type savedPlan struct {
+	i int
+	*state.Plan
+}
+
+// An absentReader is a reader of before, with its watermarks in the plans of now.
+type absentReader struct {
+	state.Reader
+	marks map[*branch]int64
+}
+
+// A pinned is a cut of a plan that somebody holds, and its slot.
+type pinned struct {
 	cut  *result.Cut
 	slot int
 }
@@ -148,13 +163,13 @@ func (s *StateStats) describe(to io.Writer) {
 	}
 }
 
-// openKeeper opens the folder and checks that its state belongs to the plan.
+// openKeeper opens the folder and checks that its state belongs to the plans.
 func openKeeper(e *Engine) (*keeper, error) {
 	k := &keeper{
 		engine: e, state: e.cfg.State.withDefaults(), panes: map[paneKey]state.Pane{},
-		requests: make(chan saveRequest), offers: make(chan offer), stop: make(chan struct{}),
-		early:    make(chan struct{}, 1),
-		silent:   map[string]bool{},
+		requests: make(chan saveRequest), stop: make(chan struct{}),
+		early:  make(chan struct{}, 1),
+		silent: map[string]bool{}, saves: map[*branch]savedPlan{},
 		finished: make(chan struct{}),
 	}
 	var err error
@@ -163,8 +178,11 @@ func openKeeper(e *Engine) (*keeper, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	k.stats.Interval = k.state.Interval
-	if e.output != nil {
-		err = e.output.openOutbox(k.state.outboxBytes)
+	k.state.several = len(e.branches()) > 1
+	for _, b := range e.branches() {
+		if b.output != nil {
+			err = errors.Join(err, b.output.openOutbox(k.state.outboxBytes))
+		}
 	}
 	if err := errors.Join(err, k.check()); err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: state %v: %w", k.folder, err), k.folder.Close())
@@ -247,9 +265,13 @@ func (k *keeper) interval() time.Duration {
 // now is what savedAt is now, about.
 func (k *keeper) now() savedAt {
 	e := k.engine
-	s := savedAt{records: e.recordsIn(), written: e.cuts.WrittenEnd()}
-	cut, slot := e.cuts.Pin()
-	s.closed, _ = cut.Closed()
+	s := savedAt{records: e.recordsIn()}
+	_, slot := e.cuts.Pin()
+	for _, b := range e.branches() {
+		closed, _ := b.cuts.At(slot).Closed()
+		s.closed += closed
+		s.written += b.cuts.WrittenEnd()
+	}
 	e.cuts.Unpin(slot)
 	for _, in := range e.inlets.all() {
 		if isDone(in.gone) {
@@ -270,7 +292,7 @@ func (k *keeper) changed() bool {
 // last saves the final cut. An engine that was closed has none, and its state stays as it was last
 // saved.
 func (k *keeper) last() {
-	if k.engine.cuts.Ended() && k.changed() && k.box() == nil { // otherwise the output has had it saved
+	if k.engine.cuts.Ended() && k.changed() && len(k.boxes()) == 0 { // otherwise the output has had it saved
 		if err := k.save(false); err != nil {
 			k.engine.report(fmt.Errorf("engine: the state at the end is not saved, a restart goes on from generation "+
 				"%d: %w", k.folder.Newest.Generation, err))
@@ -349,10 +371,12 @@ func (k *keeper) read() StateStats {
 
 // written is how many bytes of groups a generation has itself.
 func written(m *state.Manifest) (n int64) {
-	for _, x := range m.Plan.Panes {
-		for _, p := range []state.Part{x.Rows, x.Heap, x.Blocks} {
-			if p.Bytes > 0 && p.Of() == m.Generation {
-				n += p.Bytes
+	for _, plan := range m.Plans {
+		for _, x := range plan.Panes {
+			for _, p := range []state.Part{x.Rows, x.Heap, x.Blocks} {
+				if p.Bytes > 0 && p.Of() == m.Generation {
+					n += p.Bytes
+				}
 			}
 		}
 	}
@@ -362,53 +386,38 @@ func written(m *state.Manifest) (n int64) {
 // write pins a cut and writes it. w is nil if it did not come to writing.
 func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error) {
 	begin := time.Now()
-	cut, slot := k.held.cut, k.held.slot
-	k.held = offer{}
-	if cut == nil {
-		cut, slot, err = k.pin(now)
+	at := k.held
+	k.held = pinned{}
+	if at.cut == nil {
+		at, err = k.pin(now)
 	}
 	k.idle += time.Since(begin)
 	if err != nil {
 		return nil, nil, err
 	}
-	pinned := true
+	held := true
 	defer func() {
-		x := k.box()
+		full := slices.ContainsFunc(k.boxes(), func(o *output) bool { return o.box.full() })
 		switch {
-		case err != nil && x != nil && x.full():
-			k.held = offer{cut, slot}
-		case pinned:
-			k.engine.cuts.Unpin(slot)
+		case err != nil && full:
+			k.held = at
+		case held:
+			k.engine.cuts.Unpin(at.slot)
 		}
 	}()
 	w = k.folder.Begin()
-	m = k.manifest(cut, slot)
-	m.Plan.Sink, err = k.saveSink()
-	if err != nil {
-		w.Abort()
-		return nil, w, err
-	}
-	rows, err := k.saveOutbox(w, m)
-	if err != nil {
-		w.Abort()
-		return nil, w, err
-	}
-	panes := map[paneKey]state.Pane{}
-	for p, image := range cut.Images {
-		for i := range image.Panes {
-			pane, err := k.pane(w, p, image, &image.Panes[i])
-			if err != nil {
-				w.Abort()
-				return nil, w, err
-			}
-			panes[paneKey{p, image.Panes[i].Pane}] = pane
-			m.Plan.Panes = append(m.Plan.Panes, pane)
+	m = k.manifest(at)
+	rows, panes := map[*branch][]parcel{}, map[paneKey]state.Pane{}
+	for i, b := range k.engine.branches() {
+		rows[b], err = k.writePlan(w, m, i, b, at, panes)
+		if err != nil {
+			w.Abort()
+			return nil, w, err
 		}
 	}
-	runtime.KeepAlive(cut)
-	if k.box() == nil {
-		k.engine.cuts.Unpin(slot)
-		pinned = false
+	if len(k.boxes()) == 0 {
+		k.engine.cuts.Unpin(at.slot)
+		held = false
 	}
 	if err := w.Commit(m); err != nil {
 		if !errors.Is(err, state.ErrTorn) {
@@ -418,18 +427,54 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 	}
 	k.panes = panes
 	begin = time.Now()
-	sent := k.send(m, rows)
+	for i, b := range k.engine.branches() {
+		if b.output != nil && b.output.box != nil {
+			err = errors.Join(err, b.output.send(m.Epoch, &m.Plans[i], rows[b]))
+		}
+	}
 	k.idle += time.Since(begin)
-	if sent != nil {
-		return nil, w, sent
+	if err != nil {
+		return nil, w, err
 	}
 	return m, w, nil
 }
 
-// saveSink makes durable what the writer has, if it goes on after a restart. It comes after the cut
-// was pinned, so the writer has at least the windows that the manifest calls written.
-func (k *keeper) saveSink() (saved []byte, err error) {
-	o := k.engine.output
+// writePlan writes a plan of a generation, with its groups and the rows for its writer, which are
+// returned.
+func (k *keeper) writePlan(w *state.Writing, m *state.Manifest, i int, b *branch, at pinned,
+	panes map[paneKey]state.Pane,
+) (rows []parcel, err error) {
+	p := &m.Plans[i]
+	p.Sink, err = k.saveSink(b)
+	if err != nil {
+		return nil, err
+	}
+	if b.output != nil && b.output.box != nil {
+		rows, err = b.output.box.save(w, p, m.Epoch, m.Finished)
+		if err != nil {
+			return nil, err
+		}
+	}
+	cut := b.cuts.At(at.slot)
+	for partition, image := range cut.Images {
+		for j := range image.Panes {
+			key := paneKey{b, partition, image.Panes[j].Pane}
+			pane, err := k.pane(w, key, image, &image.Panes[j])
+			if err != nil {
+				return nil, err
+			}
+			panes[key] = pane
+			p.Panes = append(p.Panes, pane)
+		}
+	}
+	runtime.KeepAlive(cut)
+	return rows, nil
+}
+
+// saveSink makes durable what the writer of a plan has, if it goes on after a restart. It comes
+// after the cut was pinned, so the writer has at least the windows that the manifest calls written.
+func (k *keeper) saveSink(b *branch) (saved []byte, err error) {
+	o := b.output
 	if o == nil || o.committer() == nil {
 		return nil, nil
 	}
@@ -441,72 +486,27 @@ func (k *keeper) saveSink() (saved []byte, err error) {
 	}
 	err = contain("Save", save, func(error) {})
 	if err != nil {
-		return nil, fmt.Errorf("writer: %w", err)
+		return nil, fmt.Errorf("writer%s: %w", b.ofPlan(), err)
 	}
 	return saved, nil
 }
 
-// pin pins the cut to save.
-func (k *keeper) pin(now bool) (cut *result.Cut, slot int, err error) {
+// pin pins the cut to save. If now is set it has everything that was handed to readers before.
+func (k *keeper) pin(now bool) (at pinned, err error) {
 	e := k.engine
-	aligned := k.begun && e.output != nil && e.output.aligned()
-	least := uint64(0)
+	if outs := k.aligned(); k.begun && len(outs) > 0 {
+		at.slot, err = k.pinAligned(outs)
+		at.cut = e.cuts.At(at.slot)
+		return at, err
+	}
 	if now {
-		least = e.cuts.Want()
-	}
-	if now && !aligned { // an output with a full outbox goes on only when it knows that a cut is wanted
-		if err := e.wait(context.Background(), least); err != nil && !errors.Is(err, ErrEnded) {
-			return nil, 0, err
+		err := e.wait(context.Background(), e.cuts.Want())
+		if err != nil && !errors.Is(err, ErrEnded) {
+			return at, err
 		}
 	}
-	if !aligned {
-		cut, slot = e.cuts.Pin()
-		return cut, slot, nil
-	}
-	if isDone(e.output.through) {
-		if !e.output.whole.Load() {
-			return nil, 0, errors.New("the writer has ended before it had written everything")
-		}
-		cut, slot = e.cuts.Pin()
-		return cut, slot, nil
-	}
-	for {
-		k.target.Store(0)
-		k.wanted.Store(true)
-		number := e.cuts.Want()
-		k.target.Store(number)
-		e.output.batchReady.wake()
-		e.output.box.notify()
-		// The output looks after it has written a cut. If there is no memory for that one, it
-		// writes none.
-		err := e.wait(context.Background(), number)
-		if errors.Is(err, ErrNoImage) && k.wanted.CompareAndSwap(true, false) {
-			e.output.batchReady.wake()
-			return nil, 0, err
-		}
-		select {
-		case o := <-k.offers:
-			if o.cut.Epoch() >= least {
-				return o.cut, o.slot, nil
-			}
-			e.cuts.Unpin(o.slot) // it was being written when this was called
-		case <-e.output.through:
-			return k.pin(false)
-		}
-	}
-}
-
-// offer gives the keeper a cut that the caller has pinned and written, if it wants one.
-func (k *keeper) offer(cut *result.Cut, slot int) {
-	if k == nil || !k.wanted.CompareAndSwap(true, false) {
-		return
-	}
-	k.engine.cuts.PinAgain(slot)
-	select {
-	case k.offers <- offer{cut, slot}:
-	case <-k.finished:
-		k.engine.cuts.Unpin(slot)
-	}
+	at.cut, at.slot = e.cuts.Pin()
+	return at, nil
 }
 
 // isDone says whether a channel is closed.
@@ -520,12 +520,12 @@ func isDone(c <-chan struct{}) bool {
 }
 
 // pane writes a pane, or refers to what the last generation has of it if it has not changed since.
-func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *result.PaneImage) (state.Pane, error) {
-	old, ok := k.panes[paneKey{partition, x.Pane}]
+func (k *keeper) pane(w *state.Writing, key paneKey, m *result.Image, x *result.PaneImage) (state.Pane, error) {
+	old, ok := k.panes[key]
 	if ok && old.Epoch == x.Epoch {
 		return old, nil
 	}
-	pane := state.Pane{Pane: uint64(x.Pane), Partition: partition, Epoch: x.Epoch}
+	pane := state.Pane{Pane: uint64(x.Pane), Partition: key.partition, Epoch: x.Epoch}
 	shut := m.Layout.Window != nil && m.Layout.Window.Clock.Shut(x.Pane) <= m.Clock
 	for _, p := range []struct {
 		to     *state.Part
@@ -546,35 +546,64 @@ func (k *keeper) pane(w *state.Writing, partition int, m *result.Image, x *resul
 }
 
 // manifest makes the manifest of a pinned cut, without its panes.
-func (k *keeper) manifest(cut *result.Cut, slot int) *state.Manifest {
+func (k *keeper) manifest(at pinned) *state.Manifest {
 	e := k.engine
-	l := cut.Images[0].Layout
 	m := &state.Manifest{
-		Velo: version(), Epoch: cut.Epoch(), Finished: e.cuts.IsLast(slot) && e.complete(),
-		Plan: state.Plan{
-			Name: l.Name, Text: e.cfg.Plan.String(), Print: fingerprint(e.cfg.Plan), Output: outputPrint(e.cfg.Plan),
-			KeyWords: l.Keys.Words(), StateWords: len(l.Init), RowBytes: 8 * table.RowWords(l.Keys.Words()+len(l.Init)),
-			Disjoint: cut.Disjoint(),
-			Closed:   cut.Images[0].Clock, Oldest: cut.Images[0].Oldest, Written: e.cuts.WrittenEnd(),
-		},
+		Velo: version(), Epoch: at.cut.Epoch(), Finished: e.cuts.IsLast(at.slot) && e.complete(),
 	}
-	counters := cut.Counters()
+	plans := e.branches()
+	var counters [][]result.Counters
+	for _, b := range plans {
+		m.Plans = append(m.Plans, planOf(b, at.slot))
+		counters = append(counters, b.cuts.At(at.slot).Counters())
+	}
 	inlets := e.inlets.all()
-	for i, c := range counters {
+	for i := range counters[0] {
 		in := inlets[i]
-		at := in.router.PositionsAt(cut.Epoch(), slot)
-		r := state.Reader{
-			Name: in.source.base().name, Watermark: at.Watermark, Ended: at.Ended, Counters: nameCounters(c),
-		}
-		r.Left = !at.Ended && in.source.base().leaving.Load() && isDone(in.gone)
+		// The routers of a reader stand at the same place.
+		stands := in.router.PositionsAt(m.Epoch, at.slot)
+		r := state.Reader{Name: in.source.base().name, Ended: stands.Ended}
+		r.Left = !stands.Ended && in.source.base().leaving.Load() && isDone(in.gone)
 		_, r.Resumes = in.source.base().reader.(record.Resumer)
-		for _, p := range at.Positions {
+		for _, p := range stands.Positions {
 			r.Positions = append(r.Positions, state.Position{Split: p.Split, Offset: append([]byte(nil), p.Offset...)})
+		}
+		for j, b := range plans {
+			f, _ := in.to(b)
+			r.Plans = append(r.Plans, state.Progress{
+				Watermark: f.router.PositionsAt(m.Epoch, at.slot).Watermark,
+				Counters:  nameCounters(counters[j][i]),
+			})
 		}
 		m.Readers = append(m.Readers, r)
 	}
-	m.Absent = without(k.absent, m.Readers)
+	var absent []state.Reader
+	for _, a := range k.absent {
+		r := a.Reader
+		r.Plans = nil
+		for _, b := range plans {
+			mark, ok := a.marks[b]
+			if !ok {
+				mark = core.WatermarkNone
+			}
+			r.Plans = append(r.Plans, state.Progress{Watermark: mark}) // the readers of now have its counters
+		}
+		absent = append(absent, r)
+	}
+	m.Absent = without(absent, m.Readers)
 	return m
+}
+
+// planOf is a plan in the cut of a slot, without its panes.
+func planOf(b *branch, slot int) state.Plan {
+	p, cut := b.cfg.Plan, b.cuts.At(slot)
+	l := cut.Images[0].Layout
+	return state.Plan{
+		Name: nameOf(p), Text: p.String(), Print: fingerprint(p), Output: outputPrint(p),
+		KeyWords: l.Keys.Words(), StateWords: len(l.Init), RowBytes: 8 * table.RowWords(l.Keys.Words()+len(l.Init)),
+		Disjoint: cut.Disjoint(),
+		Closed:   cut.Images[0].Clock, Oldest: cut.Images[0].Oldest, Written: b.cuts.WrittenEnd(),
+	}
 }
 
 // without leaves out the positions that others have now, and the readers that have none then.
@@ -589,7 +618,6 @@ func without(readers, others []state.Reader) (left []state.Reader) {
 		r.Positions = slices.DeleteFunc(slices.Clone(r.Positions), func(p state.Position) bool {
 			return taken[p.Split]
 		})
-		r.Counters = nil // the readers of now have them
 		if len(r.Positions) > 0 {
 			left = append(left, r)
 		}

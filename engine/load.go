@@ -10,18 +10,18 @@ import (
 	"github.com/velo-engine/velo/state"
 )
 
-// loadGroups has the partitions load all groups of a generation.
-func loadGroups(folder *state.Folder, m *state.Manifest, partitions []*core.Partition) error {
+// loadGroups has the partitions load all groups of a plan of a generation.
+func loadGroups(folder *state.Folder, m *state.Manifest, saved *state.Plan, partitions []*core.Partition) error {
 	r := folder.Read(m)
 	defer r.Close()
 	rows := map[uint64]int{}
-	for _, x := range m.Plan.Panes {
-		rows[x.Pane] += int(x.Rows.Bytes) / m.Plan.RowBytes
+	for _, x := range saved.Panes {
+		rows[x.Pane] += int(x.Rows.Bytes) / saved.RowBytes
 	}
 	expected := map[uint64]bool{}
-	l := &loader{reading: r, rowBytes: m.Plan.RowBytes, partitions: partitions}
-	for i := range m.Plan.Panes {
-		x := &m.Plan.Panes[i]
+	l := &loader{reading: r, rowBytes: saved.RowBytes, partitions: partitions}
+	for i := range saved.Panes {
+		x := &saved.Panes[i]
 		first := !expected[x.Pane]
 		if first {
 			expected[x.Pane] = true
@@ -29,7 +29,7 @@ func loadGroups(folder *state.Folder, m *state.Manifest, partitions []*core.Part
 				p.Expect(window.Pane(x.Pane), rows[x.Pane])
 			}
 		}
-		if err := l.pane(x, first || m.Plan.Disjoint); err != nil {
+		if err := l.pane(x, first || saved.Disjoint); err != nil {
 			return fmt.Errorf("generation %d: %w", m.Generation, err)
 		}
 	}

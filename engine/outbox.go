@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 
@@ -26,7 +25,7 @@ import (
 //
 //	output                            keeper                              writer
 //	puts rows of cuts up to E
-//	into the outbox, offers cut E --> writes the groups of cut E and
+//	into the outbox (alignment)  ---> writes the groups of cut E and
 //	                                  the rows up to E
 //	                                  renames the manifest of
 //	                                  generation N
@@ -160,7 +159,7 @@ func (x *outbox) columns() (columns []string) {
 // ahead of its time.
 func (o *output) awaitRoom() error {
 	k := o.engine.keeper
-	for o.box != nil && o.box.full() && !k.wanted.Load() {
+	for o.box != nil && o.box.full() && k.alignment.target.Load() == 0 {
 		select {
 		case k.early <- struct{}{}:
 		default: // it is coming
@@ -197,55 +196,49 @@ func (o *output) flush() error {
 	}
 }
 
-// saveOutbox puts the rows up to an epoch into a generation. It returns them.
-func (k *keeper) saveOutbox(w *state.Writing, m *state.Manifest) ([]parcel, error) {
-	x := k.box()
-	if x == nil {
-		return nil, nil
-	}
+// save puts the rows up to an epoch into the plan of a generation. It returns them. finished says
+// that the input has come to its end.
+func (x *outbox) save(w *state.Writing, p *state.Plan, epoch uint64, finished bool) (parcels []parcel, err error) {
 	if x.failed != nil {
 		return nil, x.failed
 	}
-	parcels, rows := x.upTo(m.Epoch)
+	parcels, rows := x.upTo(epoch)
 	if x.skip {
 		parcels, rows = nil, 0
 	}
-	o := &state.Outbox{
-		After: x.sent, Number: x.sent, Complete: m.Finished, Rows: int64(rows), Columns: x.columns(),
+	p.Outbox = &state.Outbox{
+		After: x.sent, Number: x.sent, Complete: finished, Rows: int64(rows), Columns: x.columns(),
 	}
-	if rows > 0 || m.Finished && !x.completed {
-		o.Number = w.Number()
+	if rows > 0 || finished && !x.completed {
+		p.Outbox.Number = w.Number()
 	}
-	m.Plan.Outbox = o
-	var err error
-	o.Batches, err = w.Part(false, piecesOf(parcels))
+	p.Outbox.Batches, err = w.Part(false, piecesOf(parcels))
 	return parcels, err
 }
 
-// box is the outbox, or nil if there is none.
-func (k *keeper) box() *outbox {
-	if o := k.engine.output; o != nil {
-		return o.box
+// boxes are the outputs that keep their rows for transactions.
+func (k *keeper) boxes() (outs []*output) {
+	for _, b := range k.engine.branches() {
+		if b.output != nil && b.output.box != nil {
+			outs = append(outs, b.output)
+		}
 	}
-	return nil
+	return outs
 }
 
-// send gives the writer the rows of a generation that is durable.
-func (k *keeper) send(m *state.Manifest, parcels []parcel) error {
-	x := k.box()
-	if x == nil {
-		return nil
-	}
+// send gives the writer the rows of a generation that is durable, which are in the plan of it.
+func (o *output) send(epoch uint64, p *state.Plan, parcels []parcel) error {
+	x, e := o.box, o.engine
 	x.skip = false
-	x.forget(m.Epoch)
-	if m.Plan.Outbox.Number == x.sent {
+	x.forget(epoch)
+	if p.Outbox.Number == x.sent {
 		return nil
 	}
-	if err := x.commit(k.engine.output.ctx, m.Plan.Outbox, parcels, k.engine.output.retry); err != nil {
-		err = fmt.Errorf("engine: writer: transaction %d: %w", m.Plan.Outbox.Number, err)
+	if err := x.commit(o.ctx, p.Outbox, parcels, o.retry); err != nil {
+		err = fmt.Errorf("engine: writer%s: transaction %d: %w", o.branch.ofPlan(), p.Outbox.Number, err)
 		x.failed = err
-		if !k.engine.closing.Load() || !errors.Is(err, context.Canceled) {
-			k.engine.fail(err)
+		if !e.closing.Load() || !errors.Is(err, context.Canceled) {
+			e.fail(err)
 		}
 		return err
 	}
@@ -271,13 +264,10 @@ func (x *outbox) commit(ctx context.Context, o *state.Outbox, parcels []parcel, 
 	return err
 }
 
-// recoverOutbox finds out which transactions the writer has, and gives it those that it lacks.
-func (k *keeper) recoverOutbox(m *state.Manifest) error {
-	x := k.box()
-	if x == nil {
-		return k.undelivered(m)
-	}
-	o := k.engine.output
+// recoverOutbox finds out which transactions the writer has, and gives it those that it lacks. m is
+// the generation to go on from, and saved the plan in it; both are nil if there is none.
+func (k *keeper) recoverOutbox(o *output, m *state.Manifest, saved *state.Plan) error {
+	x := o.box
 	call := func() (err error) {
 		x.sent, err = x.to.RecoverOutput(o.ctx, k.folder.Job)
 		return err
@@ -286,38 +276,42 @@ func (k *keeper) recoverOutbox(m *state.Manifest) error {
 		return fmt.Errorf("writer: %w", err)
 	}
 	k.folder.After(x.sent) // numbers increase
-	saved := &state.Outbox{}
-	if m != nil && m.Plan.Outbox != nil {
-		saved = m.Plan.Outbox
+	box := &state.Outbox{}
+	if saved != nil && saved.Outbox != nil {
+		box = saved.Outbox
 	}
 	switch {
-	case x.sent == saved.Number:
-		x.completed = saved.Complete
+	case x.sent == box.Number:
+		x.completed = box.Complete
 		return nil
-	case x.sent > saved.Number:
-		return k.sinkAhead(saved)
+	case x.sent > box.Number:
+		return k.sinkAhead(x, box)
 	}
-	return k.resend(m)
+	return k.resend(o, m, saved)
 }
 
-// undelivered refuses a generation whose rows may not have been written, if the writer of now does
-// not know.
-func (k *keeper) undelivered(m *state.Manifest) error {
-	if m == nil || m.Plan.Outbox == nil || m.Plan.Outbox.Number == m.Plan.Outbox.After || k.state.RepeatOutput ||
-		k.state.SkipOutputTo == m.Plan.Outbox.Number {
+// undelivered refuses a plan whose rows may not have been written, if nobody knows now.
+func (k *keeper) undelivered(generation uint64, saved *state.Plan, why string) error {
+	box := saved.Outbox
+	if box == nil || box.Number == box.After || k.state.RepeatOutput || k.state.skips(box.Number) {
 		return nil
 	}
-	return fmt.Errorf("%w: generation %d has %d rows for a writer with transactions, and the writer has none, so "+
-		"nobody knows whether it has them: go on with the writer of before, or leave them out (skip the output to %d)",
-		ErrOutput, m.Generation, m.Plan.Outbox.Rows, m.Plan.Outbox.Number)
+	return fmt.Errorf("%w: generation %d has %d rows for a writer with transactions, and %s, so nobody knows whether "+
+		"it has them: go on with the plan and the writer of before, or leave them out (skip the output to %d)",
+		ErrOutput, generation, box.Rows, why, box.Number)
+}
+
+// skips says whether a transaction is to be left as it is. Each of several writers has numbers of
+// its own, of which SkipOutputTo is the highest.
+func (s *State) skips(number uint64) bool {
+	return number > 0 && (s.SkipOutputTo == number || s.several && number < s.SkipOutputTo)
 }
 
 // sinkAhead is for a writer that has more than the state.
-func (k *keeper) sinkAhead(saved *state.Outbox) error {
-	x := k.box()
+func (k *keeper) sinkAhead(x *outbox, saved *state.Outbox) error {
 	switch {
 	case k.state.RepeatOutput:
-	case k.state.SkipOutputTo == x.sent:
+	case k.state.skips(x.sent):
 		x.skip = true
 	default:
 		return fmt.Errorf("%w: the writer has transactions up to %d, and the state goes on after %d: put back the "+
@@ -328,24 +322,37 @@ func (k *keeper) sinkAhead(saved *state.Outbox) error {
 	return nil
 }
 
-// resend gives the writer the transactions that it lacks, which the kept generations have.
-func (k *keeper) resend(m *state.Manifest) error {
-	x := k.box()
-	var lacking []*state.Manifest // the newest first
-	need := m.Plan.Outbox.Number
+// A lack is a transaction that a writer lacks, in the generation that has it.
+type lack struct {
+	*state.Outbox
+	generation uint64
+}
+
+// lacking are the transactions between the one that the writer has and the one of the plan, as far
+// as the kept generations have them, the newest first. need is the number that the writer must have
+// to go on with the last of them.
+func (k *keeper) lacking(x *outbox, saved *state.Plan) (all []lack, need uint64) {
+	need = saved.Outbox.Number
 	for _, old := range slices.Backward(k.folder.Generations()) {
-		o := old.Plan.Outbox
-		if o == nil || o.Number != need || o.Number == o.After {
+		p := k.planIn(old, saved)
+		if p == nil || p.Outbox == nil || p.Outbox.Number != need || p.Outbox.Number == p.Outbox.After {
 			continue
 		}
-		lacking = append(lacking, old)
-		need = o.After
+		all = append(all, lack{p.Outbox, old.Generation})
+		need = p.Outbox.After
 		if need == x.sent {
 			break
 		}
 	}
+	return all, need
+}
+
+// resend gives the writer the transactions that it lacks, which the kept generations have.
+func (k *keeper) resend(o *output, m *state.Manifest, saved *state.Plan) error {
+	x := o.box
+	all, need := k.lacking(x, saved)
 	if need > x.sent {
-		if k.state.SkipOutputTo != need {
+		if !k.state.skips(need) {
 			return fmt.Errorf("%w: the writer has transactions up to %d, and those up to %d are nowhere else: put "+
 				"back what it had, or go on without them (skip the output to %d)", ErrOutput, x.sent, need, need)
 		}
@@ -354,59 +361,55 @@ func (k *keeper) resend(m *state.Manifest) error {
 	}
 	reading := k.folder.Read(m)
 	defer reading.Close()
-	for _, old := range slices.Backward(lacking) {
-		o := old.Plan.Outbox
-		if !slices.Equal(o.Columns, x.columns()) {
+	for _, l := range slices.Backward(all) {
+		if !slices.Equal(l.Columns, x.columns()) {
 			return fmt.Errorf("%w: generation %d has %d rows that were not written, with the columns %q; the query "+
-				"has %q: start once with the query of before", ErrOtherPlan, old.Generation, o.Rows, o.Columns,
+				"has %q: start once with the query of before", ErrOtherPlan, l.generation, l.Rows, l.Columns,
 				x.columns())
 		}
-		all, err := reading.All(&o.Batches)
+		bytes, err := reading.All(&l.Batches)
 		if err != nil {
 			return err
 		}
-		parcels, err := parcelsOf(all)
+		parcels, err := parcelsOf(bytes)
 		if err == nil {
-			err = x.commit(k.engine.output.ctx, o, parcels, k.engine.output.retry)
+			err = x.commit(o.ctx, l.Outbox, parcels, o.retry)
 		}
 		if err != nil {
-			return fmt.Errorf("writer: transaction %d: %w", o.Number, err)
+			return fmt.Errorf("writer: transaction %d: %w", l.Number, err)
 		}
 	}
 	return nil
 }
 
 // writePassedAligned writes the records that pass through, so that they can be saved together with
-// a cut: when the keeper wants one, it gets it when exactly the records of that cut have been
-// written.
+// a cut: when the keeper is about to save one, the records that are in it are written, and it is
+// told so.
 func (o *output) writePassedAligned() error {
-	k, cuts := o.engine.keeper, o.branch.cuts
+	cuts := o.branch.cuts
 	for {
 		// As in passed: if the epochs have ended now, the outlets have everything.
 		next, ended := cuts.Next(), cuts.Ended()
-		wanted, most := k.wanted.Load(), uint64(math.MaxUint64)
-		if wanted {
-			most = k.target.Load() // later records wait until the keeper has its cut
-		} else if err := o.awaitRoom(); err != nil {
+		if err := o.awaitRoom(); err != nil {
 			return err
 		}
-		reached := wanted && most > 0 && (ended || cuts.Passed(most))
+		// Partitions give everything away before they answer an epoch, so the outlets have all
+		// records of a cut that can be seen.
+		most, stop := o.bounds()
 		some, err := o.drain(most)
 		switch {
 		case err != nil:
 			return err
 		case some:
 			continue
-		case reached:
-			if err := o.offerPassed(); err != nil {
-				return err
-			}
+		case stop > 0:
+			o.wrote(stop)
 			continue
 		case ended:
 			return nil
 		}
 		o.batchReady.announce()
-		if !o.anyGiven(most) && k.wanted.Load() == wanted && (!wanted || k.target.Load() == most) {
+		if now, wanted := o.bounds(); now == most && wanted == 0 && !o.anyGiven(most) {
 			select {
 			case <-o.batchReady.c:
 			case <-next:
@@ -420,22 +423,6 @@ func (o *output) writePassedAligned() error {
 		}
 		o.batchReady.over()
 	}
-}
-
-// offerPassed gives the keeper a cut all of whose records have been written, and no others have.
-func (o *output) offerPassed() error {
-	cut, slot := o.branch.cuts.Pin()
-	defer o.branch.cuts.Unpin(slot)
-	// Partitions give everything away before they answer an epoch.
-	for some := true; some; {
-		var err error
-		some, err = o.drain(cut.Epoch())
-		if err != nil {
-			return err
-		}
-	}
-	o.engine.keeper.offer(cut, slot)
-	return nil
 }
 
 // drain writes the batches that are in the outlets and in the cut of an epoch.

@@ -35,6 +35,10 @@ type output struct {
 	// them at once. epoch is the first epoch whose cut has the rows that are being written.
 	box   *outbox
 	epoch uint64
+	// written is the epoch up to which everything has been written, or put into the box, if the
+	// output is aligned. reached has a value when that is the cut that the keeper is about to save.
+	written uint64
+	reached chan struct{}
 	// through is closed when everything has been written, or put into the box, or nothing more will
 	// be.
 	through chan struct{}
@@ -60,8 +64,8 @@ const writtenEvery = time.Millisecond
 func newOutput(b *branch) *output {
 	o := &output{
 		engine: b.engine, branch: b, writer: b.cfg.Writer, finished: make(chan struct{}), batchReady: newWakeup(),
-		through: make(chan struct{}),
-		from:    math.MinInt64,
+		through: make(chan struct{}), reached: make(chan struct{}, 1),
+		from: math.MinInt64,
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	if b.cfg.Plan.Window != nil {
@@ -130,7 +134,7 @@ func (o *output) write() error {
 		if err := o.awaitRoom(); err != nil {
 			return err
 		}
-		cut, slot := o.branch.cuts.Pin()
+		cut, slot := o.choose()
 		if isDone(o.branch.removed) { // the cut may be one that does not have the plan
 			o.branch.cuts.Unpin(slot)
 			cut = o.branch.last.cut
@@ -148,8 +152,8 @@ func (o *output) write() error {
 		o.check(cut.Epoch() >= next, "an epoch that has passed is in the cut that is written")
 		err := o.writeOne(cut, last, changes, &written)
 		next = max(next, cut.Epoch()) + 1
-		if err == nil && e.keeper != nil && o.aligned() {
-			e.keeper.offer(cut, slot)
+		if err == nil {
+			o.wrote(cut.Epoch())
 		}
 		o.branch.cuts.Unpin(slot)
 		if err != nil || last {

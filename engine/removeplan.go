@@ -125,7 +125,7 @@ func (e *Engine) leavePlan(b *branch) error {
 	}
 	if b.output != nil && whole && e.cuts.Visible() >= b.begins {
 		cut, slot := b.cuts.Pin()
-		b.last = offer{cut, slot}
+		b.last = pinned{cut, slot}
 	}
 	e.removeBranch(b)
 	close(b.removed)

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/velo-engine/velo/core"
@@ -20,9 +21,10 @@ type SavedSnapshot struct {
 	at         time.Time
 }
 
-// ReadState reads the newest whole generation of a folder, for example to look at groups of a job
-// that runs: it locks nothing and changes nothing. The plan must be the one that made the groups;
-// its HAVING, ORDER BY, LIMIT and SELECT may be others. The error is as for Config.State. All
+// ReadState reads the groups of one plan in the newest whole generation of a folder, for example to
+// look at a job that runs: it locks nothing and changes nothing. The plan must be the one that made
+// the groups, and if the folder has several, have its name; its HAVING, ORDER BY, LIMIT and SELECT
+// may be others. The error is as for Config.State. All
 // groups must fit the memory.
 func ReadState(path string, p *plan.Plan) (*SavedSnapshot, error) {
 	folder, err := state.Inspect(path)
@@ -38,9 +40,29 @@ func ReadState(path string, p *plan.Plan) (*SavedSnapshot, error) {
 	return s, nil
 }
 
+// savedOf finds a plan in a generation, by its name if there are several.
+func savedOf(m *state.Manifest, p *plan.Plan) (saved *state.Plan, i int, err error) {
+	if len(m.Plans) == 1 {
+		return &m.Plans[0], 0, nil
+	}
+	var names []string
+	for i := range m.Plans {
+		if m.Plans[i].Name == nameOf(p) {
+			return &m.Plans[i], i, nil
+		}
+		names = append(names, m.Plans[i].Name)
+	}
+	return nil, 0, fmt.Errorf("%w: generation %d has the plans %s, and none named %s", ErrOtherPlan, m.Generation,
+		strings.Join(names, ", "), nameOf(p))
+}
+
 // readCut loads a generation into a partition that nothing steps.
 func readCut(folder *state.Folder, m *state.Manifest, p *plan.Plan) (*result.Cut, error) {
-	if err := checkPlan(m, p); err != nil {
+	saved, i, err := savedOf(m, p)
+	if err == nil {
+		err = checkPlan(m, saved, p)
+	}
+	if err != nil {
 		return nil, err
 	}
 	cuts := core.NewCuts(p, plan.Route{}, 0, 1, 0, nil, func() {})
@@ -49,13 +71,13 @@ func readCut(folder *state.Folder, m *state.Manifest, p *plan.Plan) (*result.Cut
 	if err != nil {
 		return nil, err
 	}
-	partition.Begin(m.Plan.Closed, m.Plan.Oldest)
-	if err := loadGroups(folder, m, []*core.Partition{partition}); err != nil {
+	partition.Begin(saved.Closed, saved.Oldest)
+	if err := loadGroups(folder, m, saved, []*core.Partition{partition}); err != nil {
 		return nil, err
 	}
 	total := result.Counters{}
 	for _, r := range m.Readers {
-		total.Add(countersByName(r.Counters))
+		total.Add(countersByName(r.Plans[i].Counters))
 	}
 	if err := partition.Show([]result.Counters{total}); err != nil {
 		return nil, err

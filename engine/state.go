@@ -66,6 +66,16 @@ type State struct {
 	// number, and which rows are lacking then.
 	SkipOutputTo uint64
 
+	// NewPlans names plans that may begin without history if the state has none of their name: with
+	// the records after the generation that the engine goes on with. Without it such a plan is
+	// refused. It may stay set.
+	NewPlans []string
+
+	// DroppedPlans names plans of the state that do not go on: their groups are given up. Without
+	// it a plan of the state that the engine does not run is refused. A plan that is in NewPlans
+	// too begins anew.
+	DroppedPlans []string
+
 	// OnEvent is told of each save and of each failure to save. It is called on a goroutine that
 	// does nothing else but save, and must not wait for the engine. Nil is told nothing; Stats has
 	// the same.
@@ -74,6 +84,8 @@ type State struct {
 	// open replaces the folder in tests, and outboxBytes replaces MaxOutboxBytes.
 	open        func(state.Options) (*state.Folder, error)
 	outboxBytes int
+	// several says that the engine has several plans.
+	several bool
 }
 
 // Dir is the State in a folder, with the defaults.
@@ -134,13 +146,38 @@ func (s *State) validate(c *Config, fault func(format string, args ...any)) {
 	if s.Share < 0 || s.Share != s.Share {
 		fault("%v of a core for checkpoints, expected more than 0, or 0 for %v", s.Share, DefaultCheckpointShare)
 	}
-	if p := c.Plan; p != nil && p.PassesThrough() && (len(p.OrderBy) > 0 || p.Limit != nil) {
-		fault("a plan that passes records through in an order, or up to a limit, would not go on where it was: " +
-			"State is not for it")
+	names := map[string]int{}
+	for i, p := range c.plans() {
+		of := ""
+		if len(c.Plans) > 0 {
+			of = fmt.Sprintf("plan %d: ", i)
+		}
+		if p.Plan == nil {
+			continue
+		}
+		for _, why := range notKept(&p) {
+			fault("%s%s", of, why)
+		}
+		name := nameOf(p.Plan)
+		if first, ok := names[name]; ok {
+			fault("plans %d and %d are both named %s, and the state could not tell them apart: give each a name of "+
+				"its own (plan.Plan.Name)", first, i, name)
+		}
+		names[name] = i
 	}
-	if c.StatePolicy == plan.StateShed {
-		fault("a plan that sheds counts records as dropped that it would count after a restart: State is not for it")
+}
+
+// notKept says why the state of a plan cannot be kept.
+func notKept(p *PlanConfig) (why []string) {
+	if p.Plan.PassesThrough() && (len(p.Plan.OrderBy) > 0 || p.Plan.Limit != nil) {
+		why = append(why, "a plan that passes records through in an order, or up to a limit, would not go on where it "+
+			"was: State is not for it")
 	}
+	if p.StatePolicy == plan.StateShed {
+		why = append(why, "a plan that sheds counts records as dropped that it would count after a restart: State is "+
+			"not for it")
+	}
+	return why
 }
 
 // withDefaults fills in what was left zero.

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Goal: a copy has the newest generation, is refused until it is taken over, and both go on; a copy over something is refused. What is damaged is found in each generation, also the older.
+// Goal: a copy has the newest generation, is refused until it is taken over, and both go on; a copy
+// over something is refused. What is damaged is found in each generation, also the older.
 func TestBackupAndCheck(t *testing.T) {
 	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "a", "to")
 	f, err := OpenFolder(from, Options{NoSync: true})
@@ -18,12 +19,12 @@ func TestBackupAndCheck(t *testing.T) {
 	defer f.Close()
 	for i := range 3 {
 		w := f.Begin()
-		m := &Manifest{Plan: Plan{RowBytes: 8}}
+		m := &Manifest{Plans: []Plan{{RowBytes: 8}}}
 		rows, err := w.Part(i%2 == 0, Pieces([]byte(strings.Repeat("12345678", 100+i))))
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.Plan.Panes = append(m.Plan.Panes, Pane{Rows: rows})
+		m.Plans[0].Panes = append(m.Plans[0].Panes, Pane{Rows: rows})
 		if err := w.Commit(m); err != nil {
 			t.Fatal(err)
 		}

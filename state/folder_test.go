@@ -201,10 +201,10 @@ func content(generation uint64, pane int) []byte {
 // and closed.
 func writeGeneration(f *Folder) error {
 	w := f.Begin()
-	m := &Manifest{Epoch: w.Number() * 10, Plan: Plan{RowBytes: 1, KeyWords: 1}}
+	m := &Manifest{Epoch: w.Number() * 10, Plans: []Plan{{RowBytes: 1, KeyWords: 1}}}
 	for pane := range 3 {
-		if pane == 1 && f.Newest != nil && len(f.Newest.Plan.Panes) == 3 && w.Number()%4 != 0 {
-			m.Plan.Panes = append(m.Plan.Panes, f.Newest.Plan.Panes[1])
+		if pane == 1 && f.Newest != nil && len(f.Newest.Plans[0].Panes) == 3 && w.Number()%4 != 0 {
+			m.Plans[0].Panes = append(m.Plans[0].Panes, f.Newest.Plans[0].Panes[1])
 			continue
 		}
 		part, err := w.Part(pane > 0, Pieces(content(w.Number(), pane)))
@@ -212,7 +212,7 @@ func writeGeneration(f *Folder) error {
 			w.Abort()
 			return err
 		}
-		m.Plan.Panes = append(m.Plan.Panes, Pane{Pane: uint64(pane), Rows: part})
+		m.Plans[0].Panes = append(m.Plans[0].Panes, Pane{Pane: uint64(pane), Rows: part})
 	}
 	if err := w.Commit(m); err != nil {
 		if !errors.Is(err, ErrTorn) {
@@ -228,8 +228,8 @@ func checkGeneration(t *testing.T, f *Folder, m *Manifest) {
 	t.Helper()
 	r := f.Read(m)
 	defer r.Close()
-	for i := range m.Plan.Panes {
-		p := &m.Plan.Panes[i].Rows
+	for i := range m.Plans[0].Panes {
+		p := &m.Plans[0].Panes[i].Rows
 		got, err := r.All(p)
 		if err != nil {
 			t.Fatal(err)
@@ -242,8 +242,8 @@ func checkGeneration(t *testing.T, f *Folder, m *Manifest) {
 
 // Goal: whatever the moment at which the process ends or the power fails, the newest generation
 // whose Commit has returned, or from which a process has gone on, is there, or a newer one, whole.
-// Method: a disk that forgets any part of what was not synced, an end at any call, many lives on one
-// disk; some calls fail.
+// Method: a disk that forgets any part of what was not synced, an end at any call, many lives on
+// one disk; some calls fail.
 func TestFolderCrash(t *testing.T) {
 	seeds := uint64(3000)
 	if testing.Short() {
@@ -307,10 +307,10 @@ func TestFolderCrash(t *testing.T) {
 	}
 }
 
-// Goal: a generation from which a process has gone on is not lost, although the process before ended
-// before its name was durable. Method: that process ends between the rename and the sync of the
-// folder; the next one opens the folder; then the power fails, and all names that were not synced
-// are gone.
+// Goal: a generation from which a process has gone on is not lost, although the process before
+// ended before its name was durable. Method: that process ends between the rename and the sync of
+// the folder; the next one opens the folder; then the power fails, and all names that were not
+// synced are gone.
 func TestFolderNameFound(t *testing.T) {
 	for before := range 3 {
 		d := newDisk()
@@ -415,8 +415,8 @@ func TestFolderDamage(t *testing.T) {
 	}
 }
 
-// Goal: there is no bit and no length of a generation that is not looked at. Method: each bit of the
-// newest generation flipped, and each length.
+// Goal: there is no bit and no length of a generation that is not looked at. Method: each bit of
+// the newest generation flipped, and each length.
 func TestFolderEveryBit(t *testing.T) {
 	d, f := twoGenerations(t)
 	for file, was := range d.files {
@@ -515,8 +515,8 @@ func TestFolderStale(t *testing.T) {
 		},
 		"a part that begins later": func(d *disk) {
 			change(d, func(m *Manifest) {
-				m.Plan.Panes[0].Rows.At += 8
-				m.Plan.Panes[0].Rows.Bytes -= 8
+				m.Plans[0].Panes[0].Rows.At += 8
+				m.Plans[0].Panes[0].Rows.Bytes -= 8
 			})
 		},
 	} {
@@ -540,7 +540,7 @@ func used(t *testing.T, f *Folder, name string, size int) int {
 		return size
 	}
 	last := 0
-	for _, p := range f.Newest.Plan.Panes {
+	for _, p := range f.Newest.Plans[0].Panes {
 		if p.Rows.File == name {
 			last = max(last, int(p.Rows.At+p.Rows.Bytes))
 		}
@@ -710,9 +710,9 @@ func keysOf[V any](m map[string]V) map[string]bool {
 
 // Goal: no manifest crashes the reader, and what passes can be written again.
 func FuzzManifest(f *testing.F) {
-	m := &Manifest{Format: Format, Generation: 3, Plan: Plan{RowBytes: 8, Panes: []Pane{{Rows: Part{
+	m := &Manifest{Format: Format, Generation: 3, Plans: []Plan{{}, {RowBytes: 8, Panes: []Pane{{Rows: Part{
 		File: name(3, openSuffix), Bytes: 16, Digests: strings.Repeat("0", 16),
-	}}}}}
+	}}}}}, Readers: []Reader{{Positions: []Position{{Split: "x"}}, Plans: make([]Progress, 2)}}}
 	text, err := m.encode()
 	if err != nil {
 		f.Fatal(err)
@@ -734,12 +734,15 @@ func FuzzManifest(f *testing.F) {
 				t.Fatalf("%v of\n%s", err, again)
 			}
 			m.Files()
-			m.Watermarks()
+			for i := range m.Plans {
+				m.Watermarks(i)
+			}
 			m.Unfinished()
 			m.Groups()
 		}
 		check(text)
 		check(encodeBody(Format, text)) // so that the digest does not keep everything out
+		check(encodeBody(formatOfOnePlan, text))
 	})
 }
 
@@ -783,7 +786,7 @@ func TestParts(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(5, 6))
 	w := f.Begin()
-	m := &Manifest{Plan: Plan{RowBytes: 1}}
+	m := &Manifest{Plans: []Plan{{RowBytes: 1}}}
 	var want [][]byte
 	for _, size := range []int{0, 1, 63, 64, 65, pieceBytes - 1, pieceBytes, pieceBytes + 1, syncBytes + 12345} {
 		text := make([]byte, size)
@@ -798,7 +801,7 @@ func TestParts(t *testing.T) {
 			t.Fatalf("a part of %d bytes: %+v", size, p)
 		}
 		want = append(want, text)
-		m.Plan.Panes = append(m.Plan.Panes, Pane{Rows: p})
+		m.Plans[0].Panes = append(m.Plans[0].Panes, Pane{Rows: p})
 	}
 	if err := w.Commit(m); err != nil {
 		t.Fatal(err)
@@ -806,7 +809,7 @@ func TestParts(t *testing.T) {
 	r := f.Read(m)
 	defer r.Close()
 	for i, text := range want {
-		got, err := r.All(&m.Plan.Panes[i].Rows)
+		got, err := r.All(&m.Plans[0].Panes[i].Rows)
 		if err != nil || !bytes.Equal(got, text) {
 			t.Fatalf("a part of %d bytes comes back as %d: %v", len(text), len(got), err)
 		}

@@ -15,9 +15,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Format is the format of manifests and segments that this package writes. It reads this one and,
-// when there has been one, the one before.
-const Format = 1
+// Format is the format of manifests and segments that this package writes. It reads this one and
+// the one before, in which a manifest had one plan.
+const Format = 2
 
 // MaxManifestBytes bounds how much of a manifest is read.
 const MaxManifestBytes = 1 << 30
@@ -42,9 +42,10 @@ type Manifest struct {
 	Epoch       uint64    `json:"epoch"`
 	Time        time.Time `json:"time"` // for people only
 	// Finished says that all sources had come to their end.
-	Finished bool     `json:"finished"`
-	Plan     Plan     `json:"plan"`
-	Readers  []Reader `json:"readers"`
+	Finished bool `json:"finished"`
+	// Plans are the queries; there is at least one.
+	Plans   []Plan   `json:"plans"`
+	Readers []Reader `json:"readers"`
 	// Absent are readers of before that had ended, with the positions of splits that no reader has
 	// gone on with since.
 	Absent []Reader `json:"absent,omitempty"`
@@ -134,10 +135,17 @@ type Reader struct {
 	// Ended says that it had come to the end of its source, Left that it was removed before.
 	Ended bool `json:"ended"`
 	Left  bool `json:"left,omitempty"`
-	// Watermark is its watermark.
+	// Plans has how far each of Manifest.Plans had come with it, in the same order.
+	Plans []Progress `json:"plans"`
+}
+
+// A Progress is how far a plan had come with a reader.
+type Progress struct {
+	// Watermark is the reader's watermark by the plan's column of time.
 	Watermark int64 `json:"watermark"`
-	// Counters say what had become of its records, by their names.
-	Counters map[string]uint64 `json:"counters"`
+	// Counters say what had become of the reader's records in the plan, by their names. An absent
+	// reader has none: readers of now have them.
+	Counters map[string]uint64 `json:"counters,omitempty"`
 }
 
 // A Position is a record.Position.
@@ -170,13 +178,16 @@ func (m *Manifest) Files() (names []string) {
 
 // parts are all parts.
 func (m *Manifest) parts() (all []*Part) {
-	for i := range m.Plan.Panes {
-		for _, p := range m.Plan.Panes[i].parts() {
-			all = append(all, p)
+	for i := range m.Plans {
+		plan := &m.Plans[i]
+		for j := range plan.Panes {
+			for _, p := range plan.Panes[j].parts() {
+				all = append(all, p)
+			}
 		}
-	}
-	if o := m.Plan.Outbox; o != nil {
-		all = append(all, &o.Batches)
+		if o := plan.Outbox; o != nil {
+			all = append(all, &o.Batches)
+		}
 	}
 	return all
 }
@@ -184,23 +195,39 @@ func (m *Manifest) parts() (all []*Part) {
 // parts are the parts of a pane.
 func (p *Pane) parts() [3]*Part { return [3]*Part{&p.Rows, &p.Heap, &p.Blocks} }
 
-// Bytes is the size of the groups.
+// Bytes is the size of the groups of all plans.
 func (m *Manifest) Bytes() (n int64) {
-	for i := range m.Plan.Panes {
-		for _, p := range m.Plan.Panes[i].parts() {
-			n += p.Bytes
+	for i := range m.Plans {
+		n += m.Plans[i].Bytes()
+	}
+	return n
+}
+
+// Bytes is the size of the groups.
+func (p *Plan) Bytes() (n int64) {
+	for i := range p.Panes {
+		for _, part := range p.Panes[i].parts() {
+			n += part.Bytes
 		}
 	}
 	return n
 }
 
-// Groups is the number of rows.
+// Groups is the number of rows of all plans.
 func (m *Manifest) Groups() (n int64) {
-	if m.Plan.RowBytes == 0 {
+	for i := range m.Plans {
+		n += m.Plans[i].Groups()
+	}
+	return n
+}
+
+// Groups is the number of rows.
+func (p *Plan) Groups() (n int64) {
+	if p.RowBytes == 0 {
 		return 0
 	}
-	for i := range m.Plan.Panes {
-		n += m.Plan.Panes[i].Rows.Bytes / int64(m.Plan.RowBytes)
+	for i := range p.Panes {
+		n += p.Panes[i].Rows.Bytes / int64(p.RowBytes)
 	}
 	return n
 }
@@ -244,25 +271,52 @@ func decode(file []byte) (*Manifest, error) {
 		return nil, fmt.Errorf("%w: the digest of the manifest is %s, expected %s", ErrDamaged, digest, fields[3])
 	}
 	m := &Manifest{}
-	if format != Format {
+	if format != Format && format != formatOfOnePlan {
 		// Versions of velo that write another format keep these two fields.
 		_ = json.Unmarshal(body, m)
-		return nil, fmt.Errorf("it has format %d, written by velo %s; this velo reads format %d: go on with a "+
-			"velo that reads it, or begin anew", format, m.Velo, Format)
+		return nil, fmt.Errorf("it has format %d, written by velo %s; this velo reads formats %d and %d: go on with "+
+			"a velo that reads it, or begin anew", format, m.Velo, formatOfOnePlan, Format)
 	}
-	if err := json.Unmarshal(body, m); err != nil {
+	err = json.Unmarshal(body, m)
+	if err == nil && format == formatOfOnePlan {
+		err = m.readOnePlan(body)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return m, m.check()
 }
 
+// formatOfOnePlan is the format in which a manifest had one plan, and readers had its progress.
+const formatOfOnePlan = 1
+
+// readOnePlan reads what formatOfOnePlan has elsewhere.
+func (m *Manifest) readOnePlan(body []byte) error {
+	var old struct {
+		Plan    Plan       `json:"plan"`
+		Readers []Progress `json:"readers"`
+		Absent  []Progress `json:"absent"`
+	}
+	if err := json.Unmarshal(body, &old); err != nil {
+		return err
+	}
+	m.Plans = []Plan{old.Plan}
+	for i := range m.Readers {
+		m.Readers[i].Plans = old.Readers[i : i+1]
+	}
+	for i := range m.Absent {
+		m.Absent[i].Plans = old.Absent[i : i+1]
+	}
+	return nil
+}
+
 // check reports what cannot be: lengths, places and rows that do not fit each other.
 func (m *Manifest) check() error {
 	bad := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))
+		return fmt.Errorf("%w: %w", ErrDamaged, fmt.Errorf(format, args...))
 	}
-	if m.Generation == 0 || m.Plan.RowBytes < 0 || m.Plan.KeyWords < 0 || m.Plan.StateWords < 0 {
-		return bad("generation %d with rows of %d bytes", m.Generation, m.Plan.RowBytes)
+	if m.Generation == 0 || len(m.Plans) == 0 {
+		return bad("generation %d of %d plans", m.Generation, len(m.Plans))
 	}
 	for _, p := range m.parts() {
 		pieces := (p.Bytes + pieceBytes - 1) / pieceBytes
@@ -270,25 +324,43 @@ func (m *Manifest) check() error {
 			return bad("a part of %d bytes at %d of %q with %d digests", p.Bytes, p.At, p.File, len(p.Digests)/16)
 		}
 	}
-	if o := m.Plan.Outbox; o != nil && (o.After > o.Number || o.Number > m.Generation ||
-		o.After == o.Number && o.Batches.Bytes > 0) {
-		return bad("transaction %d after %d in generation %d", o.Number, o.After, m.Generation)
-	}
-	for i := range m.Plan.Panes {
-		pane := &m.Plan.Panes[i]
-		if n := pane.Rows.Bytes; n > 0 && (m.Plan.RowBytes == 0 || n%int64(m.Plan.RowBytes) != 0) {
-			return bad("%d bytes of rows of %d bytes", n, m.Plan.RowBytes)
+	for _, r := range slices.Concat(m.Readers, m.Absent) {
+		if len(r.Plans) != len(m.Plans) {
+			return bad("reader %s has the progress of %d plans, there are %d", r.Name, len(r.Plans), len(m.Plans))
 		}
-		if pane.Blocks.Bytes%8 != 0 {
-			return bad("%d bytes of blocks", pane.Blocks.Bytes)
+	}
+	for i := range m.Plans {
+		if err := m.Plans[i].check(m.Generation); err != nil {
+			return bad("plan %s: %w", m.Plans[i].Name, err)
 		}
 	}
 	return nil
 }
 
-// Watermarks are the watermarks of splits: the least of the readers that had the split, of those
-// that had neither ended nor left if there are any.
-func (m *Manifest) Watermarks() map[string]int64 {
+// check reports what cannot be in a plan.
+func (p *Plan) check(generation uint64) error {
+	if p.RowBytes < 0 || p.KeyWords < 0 || p.StateWords < 0 {
+		return fmt.Errorf("rows of %d bytes, %d words of key and %d of states", p.RowBytes, p.KeyWords, p.StateWords)
+	}
+	if o := p.Outbox; o != nil && (o.After > o.Number || o.Number > generation ||
+		o.After == o.Number && o.Batches.Bytes > 0) {
+		return fmt.Errorf("transaction %d after %d in generation %d", o.Number, o.After, generation)
+	}
+	for i := range p.Panes {
+		pane := &p.Panes[i]
+		if n := pane.Rows.Bytes; n > 0 && (p.RowBytes == 0 || n%int64(p.RowBytes) != 0) {
+			return fmt.Errorf("%d bytes of rows of %d bytes", n, p.RowBytes)
+		}
+		if pane.Blocks.Bytes%8 != 0 {
+			return fmt.Errorf("%d bytes of blocks", pane.Blocks.Bytes)
+		}
+	}
+	return nil
+}
+
+// Watermarks are the watermarks of splits in a plan, by its number: the least of the readers that
+// had the split, of those that had neither ended nor left if there are any.
+func (m *Manifest) Watermarks(plan int) map[string]int64 {
 	marks := map[string]int64{}
 	for _, ended := range []bool{false, true} {
 		of := map[string]int64{}
@@ -297,8 +369,9 @@ func (m *Manifest) Watermarks() map[string]int64 {
 				continue
 			}
 			for _, p := range r.Positions {
-				if old, ok := of[p.Split]; !ok || r.Watermark < old {
-					of[p.Split] = r.Watermark
+				mark := r.Plans[plan].Watermark
+				if old, ok := of[p.Split]; !ok || mark < old {
+					of[p.Split] = mark
 				}
 			}
 		}

@@ -149,31 +149,44 @@ type stateShowCmd struct {
 
 // A shown is what velo state show prints of a generation.
 type shown struct {
-	Folder      string        `json:"folder"`
-	Query       string        `json:"query"`
-	Fingerprint []string      `json:"fingerprint"`
-	Output      []string      `json:"output"`
-	Job         string        `json:"job"`
-	Velo        string        `json:"velo"`
-	Generation  uint64        `json:"generation"`
-	Epoch       uint64        `json:"epoch"`
-	Time        time.Time     `json:"time"`
-	AgeSeconds  float64       `json:"age_seconds"`
-	Finished    bool          `json:"finished"`
-	Groups      int64         `json:"groups"`
-	Bytes       int64         `json:"bytes"`
-	Panes       int           `json:"panes"`
-	Closed      *time.Time    `json:"windows_closed,omitempty"`
-	Written     *time.Time    `json:"windows_written,omitempty"`
-	Readers     []shownReader `json:"readers"`
+	Folder     string        `json:"folder"`
+	Job        string        `json:"job"`
+	Velo       string        `json:"velo"`
+	Generation uint64        `json:"generation"`
+	Epoch      uint64        `json:"epoch"`
+	Time       time.Time     `json:"time"`
+	AgeSeconds float64       `json:"age_seconds"`
+	Finished   bool          `json:"finished"`
+	Groups     int64         `json:"groups"`
+	Bytes      int64         `json:"bytes"`
+	Plans      []shownPlan   `json:"plans"`
+	Readers    []shownReader `json:"readers"`
+}
+
+type shownPlan struct {
+	Name        string     `json:"name"`
+	Query       string     `json:"query"`
+	Fingerprint []string   `json:"fingerprint"`
+	Output      []string   `json:"output"`
+	Groups      int64      `json:"groups"`
+	Bytes       int64      `json:"bytes"`
+	Panes       int        `json:"panes"`
+	Closed      *time.Time `json:"windows_closed,omitempty"`
+	Written     *time.Time `json:"windows_written,omitempty"`
 }
 
 type shownReader struct {
-	Name      string            `json:"name"`
-	Resumes   bool              `json:"resumes"`
-	Ended     bool              `json:"ended"`
+	Name      string          `json:"name"`
+	Resumes   bool            `json:"resumes"`
+	Ended     bool            `json:"ended"`
+	Positions []shownPosition `json:"positions"`
+	// Plans has how far each plan had come with the reader.
+	Plans []shownProgress `json:"plans"`
+}
+
+type shownProgress struct {
+	Plan      string            `json:"plan"`
 	Watermark *time.Time        `json:"watermark,omitempty"`
-	Positions []shownPosition   `json:"positions"`
 	Counters  map[string]uint64 `json:"counters"`
 }
 
@@ -195,14 +208,22 @@ func instant(ns int64) *time.Time {
 // show makes what is printed.
 func show(folder string, m *state.Manifest) shown {
 	s := shown{
-		Folder: folder, Query: m.Plan.Text, Fingerprint: m.Plan.Print, Output: m.Plan.Output, Job: m.Job, Velo: m.Velo,
-		Generation: m.Generation, Epoch: m.Epoch, Time: m.Time, AgeSeconds: time.Since(m.Time).Seconds(),
-		Finished: m.Finished, Groups: m.Groups(), Bytes: m.Bytes(), Panes: len(m.Plan.Panes),
-		Closed: instant(m.Plan.Closed), Written: instant(m.Plan.Written),
+		Folder: folder, Job: m.Job, Velo: m.Velo, Generation: m.Generation, Epoch: m.Epoch, Time: m.Time,
+		AgeSeconds: time.Since(m.Time).Seconds(), Finished: m.Finished, Groups: m.Groups(), Bytes: m.Bytes(),
+	}
+	for i := range m.Plans {
+		p := &m.Plans[i]
+		s.Plans = append(s.Plans, shownPlan{
+			Name: p.Name, Query: p.Text, Fingerprint: p.Print, Output: p.Output, Groups: p.Groups(), Bytes: p.Bytes(),
+			Panes: len(p.Panes), Closed: instant(p.Closed), Written: instant(p.Written),
+		})
 	}
 	for _, r := range m.Readers {
 		one := shownReader{
-			Name: r.Name, Resumes: r.Resumes, Ended: r.Ended, Watermark: instant(r.Watermark), Counters: r.Counters,
+			Name: r.Name, Resumes: r.Resumes, Ended: r.Ended,
+		}
+		for i, p := range r.Plans {
+			one.Plans = append(one.Plans, shownProgress{m.Plans[i].Name, instant(p.Watermark), p.Counters})
 		}
 		for _, p := range r.Positions {
 			words := describe(record.Position{Split: p.Split, Offset: p.Offset})
@@ -256,23 +277,32 @@ func (s *shown) print(to io.Writer) error {
 	}
 	line("folder", "%s", s.Folder)
 	line("generation", "%d, epoch %d, %s old%s", s.Generation, s.Epoch, age(time.Since(s.Time)), end)
-	for i, l := range strings.Split(strings.TrimSpace(s.Query), "\n") {
-		line(onlyFirst(i, "query"), "%s", l)
-	}
-	for i, l := range s.Fingerprint {
-		line(onlyFirst(i, "depends on"), "%s", l)
-	}
-	line("groups", "%s, %s, %d panes", thousands(s.Groups), size(s.Bytes), s.Panes)
-	if s.Closed != nil {
-		line("windows", "closed to %s", s.Closed.Format(time.RFC3339Nano))
-	}
-	if s.Written != nil {
-		line("", "written to %s", s.Written.Format(time.RFC3339Nano))
+	for i := range s.Plans {
+		if len(s.Plans) > 1 {
+			line("plan", "%s", s.Plans[i].Name)
+		}
+		s.Plans[i].print(line)
 	}
 	for i, r := range s.Readers {
 		r.print(line, i)
 	}
 	return t.Flush()
+}
+
+func (p *shownPlan) print(line func(what, format string, args ...any)) {
+	for i, l := range strings.Split(strings.TrimSpace(p.Query), "\n") {
+		line(onlyFirst(i, "query"), "%s", l)
+	}
+	for i, l := range p.Fingerprint {
+		line(onlyFirst(i, "depends on"), "%s", l)
+	}
+	line("groups", "%s, %s, %d panes", thousands(p.Groups), size(p.Bytes), p.Panes)
+	if p.Closed != nil {
+		line("windows", "closed to %s", p.Closed.Format(time.RFC3339Nano))
+	}
+	if p.Written != nil {
+		line("", "written to %s", p.Written.Format(time.RFC3339Nano))
+	}
 }
 
 func (r *shownReader) print(line func(what, format string, args ...any), i int) {
@@ -287,17 +317,23 @@ func (r *shownReader) print(line func(what, format string, args ...any), i int) 
 	for _, p := range r.Positions {
 		line("", "%s: %s", p.Split, p.Words)
 	}
-	if r.Watermark != nil {
-		line("", "watermark %s", r.Watermark.Format(time.RFC3339Nano))
-	}
-	var counters []string
-	for name, n := range r.Counters {
-		if n > 0 {
-			counters = append(counters, fmt.Sprintf("%s %s", name, thousands(n)))
+	for _, p := range r.Plans {
+		of := ""
+		if len(r.Plans) > 1 {
+			of = p.Plan + ": "
 		}
+		if p.Watermark != nil {
+			line("", "%swatermark %s", of, p.Watermark.Format(time.RFC3339Nano))
+		}
+		var counters []string
+		for name, n := range p.Counters {
+			if n > 0 {
+				counters = append(counters, fmt.Sprintf("%s %s", name, thousands(n)))
+			}
+		}
+		slices.Sort(counters)
+		line("", "%scounters: %s", of, strings.Join(counters, ", "))
 	}
-	slices.Sort(counters)
-	line("", "counters: %s", strings.Join(counters, ", "))
 }
 
 // onlyFirst is the text for the first of several lines.

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Goal: velo state says what is saved, finds what is damaged, and copies. Method: over a job's folder with two queries, and over one of them.
+// Goal: velo state says what is saved, finds what is damaged, and copies. Method: over a job's
+// folder with two queries, and over one of them.
 func TestStateCommands(t *testing.T) {
 	inFolder(t, map[string]string{
 		"trades.csv": durableTrades, "job.sql": durableWindows + `SELECT symbol, sum(size) AS v FROM trades GROUP BY symbol ORDER BY symbol;`,
@@ -32,7 +33,7 @@ func TestStateCommands(t *testing.T) {
 	out, errs, status := velo(t, "", "state", "show", "state/volumes", "--json")
 	var s shown
 	if err := json.Unmarshal([]byte(out), &s); err != nil || status != 0 || s.Generation != 2 || s.Groups != 3 || !s.Finished || len(s.Readers) != 1 ||
-		s.Readers[0].Counters["In"] != 3 || len(s.Readers[0].Positions[0].Offset) == 0 {
+		s.Readers[0].Plans[0].Counters["In"] != 3 || len(s.Readers[0].Positions[0].Offset) == 0 {
 		t.Errorf("status %d, %v\n%s%s", status, err, out, errs)
 	}
 	says(0, "export state job.sql --query=select --format=csv", "symbol,v\n", "A,")
