@@ -211,7 +211,7 @@ func TestOutbox(t *testing.T) {
 		for _, hostile := range []bool{false, true} {
 			for seed := range testgen.Seeds(3) {
 				t.Run(fmt.Sprintf("%s/hostile=%v/seed=%d", name, hostile, seed), func(t *testing.T) {
-					outboxLives(t, name, hostile, rand.New(rand.NewPCG(seed, 8)), splits, rows)
+					outboxLives(t, []string{name}, hostile, rand.New(rand.NewPCG(seed, 8)), splits, rows)
 				})
 			}
 		}
@@ -235,25 +235,68 @@ func passedRows(t *testing.T, name string, splits, rows int) []string {
 	return out.lines
 }
 
-func outboxLives(t *testing.T, name string, hostile bool, rng *rand.Rand, splits, rows int) {
-	var want []string
-	if strings.HasPrefix(name, "passes") {
-		want = passedRows(t, name, splits, rows)
+// Goal: as TestOutbox, for several plans in one engine, each with a writer of its own: every
+// generation has what each of them was given.
+func TestOutboxOfSeveralPlans(t *testing.T) {
+	const splits, rows = 3, 1200
+	for _, names := range [][]string{
+		{"changes", "passes through"},
+		{"passes all", "changes having", "by clock"},
+		{"idle sessions", "changes", "passes through", "passes all", "changes having"},
+	} {
+		for _, hostile := range []bool{false, true} {
+			for seed := range testgen.Seeds(3) {
+				t.Run(fmt.Sprintf("%s/hostile=%v/seed=%d", strings.Join(names, "+"), hostile, seed), func(t *testing.T) {
+					outboxLives(t, names, hostile, rand.New(rand.NewPCG(seed, 9)), splits, rows)
+				})
+			}
+		}
 	}
-	dir, to := t.TempDir(), &ledger{}
+}
+
+// An outboxOf is the outbox of a plan over all lives.
+type outboxOf struct {
+	name   string
+	want   []string // of a plan that passes records through
+	ledger ledger
+}
+
+// outboxConfigs are the plans of a life, with their writers.
+func outboxConfigs(t *testing.T, all []*outboxOf, faults []string, rng *rand.Rand) (plans []engine.PlanConfig) {
+	for _, o := range all {
+		w := &ledgerWriter{ledger: &o.ledger, rng: rand.New(rand.NewPCG(rng.Uint64(), 1)), faults: faults}
+		p := outboxPlan(t, o.name)
+		p.Name = o.name
+		plans = append(plans, engine.PlanConfig{Plan: p, Writer: w})
+	}
+	return plans
+}
+
+func outboxLives(t *testing.T, names []string, hostile bool, rng *rand.Rand, splits, rows int) {
+	var all []*outboxOf
+	for _, name := range names {
+		o := &outboxOf{name: name}
+		if strings.HasPrefix(name, "passes") {
+			o.want = passedRows(t, name, splits, rows)
+		}
+		all = append(all, o)
+	}
+	dir := t.TempDir()
 	for life := 0; ; life++ {
 		defer groupkey.Reseed()()
 		last := life == 12
 		l := &splitLog{splits: splits, rows: rows}
 		l.until.Store(int64(rows * min(life+1, 8) / 8))
-		w := &ledgerWriter{ledger: to, rng: rand.New(rand.NewPCG(rng.Uint64(), 1))}
+		var faults []string
 		if hostile && !last {
-			w.faults = ledgerFaults
+			faults = ledgerFaults
 		}
 		n := 1 + rng.IntN(3)
+		plans := outboxConfigs(t, all, faults, rng)
+		rng.Shuffle(len(plans), func(i, j int) { plans[i], plans[j] = plans[j], plans[i] })
 		cfg := engine.Config{
-			Plan: outboxPlan(t, name), Partitions: 1 + rng.IntN(3), Cores: 2, NoPin: true, State: engine.Dir(dir),
-			EpochInterval: time.Millisecond, Writer: w, RetryMin: time.Microsecond, BatchRows: 50,
+			Plans: plans, Partitions: 1 + rng.IntN(3), Cores: 2, NoPin: true, State: engine.Dir(dir),
+			EpochInterval: time.Millisecond, RetryMin: time.Microsecond, BatchRows: 50,
 		}
 		cfg.State.NoSync, cfg.State.Interval, cfg.State.Share = true, time.Duration(1+rng.IntN(10))*time.Millisecond, 1
 		for i := range n {
@@ -281,22 +324,34 @@ func outboxLives(t *testing.T, name string, hostile bool, rng *rand.Rand, splits
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := e.Snapshot()
-		final := lines(t, s)
-		s.Close()
-		to.mu.Lock()
-		err = checkLedger(name, to.lines, want, e.Stats().Counters().Late, splits*rows, final)
-		if err == nil && !to.complete {
-			err = errors.New("the writer was not told that the input has come to its end")
-		}
-		to.mu.Unlock()
-		if err != nil {
-			t.Fatalf("life %d, %d transactions: %v", life, to.commits, err)
+		for _, o := range all {
+			if err := o.check(t, e, splits*rows); err != nil {
+				t.Fatalf("life %d, %s, %d transactions: %v", life, o.name, o.ledger.commits, err)
+			}
 		}
 		if last {
 			return
 		}
 	}
+}
+
+// check says what is wrong with what was written in all lives, after an engine has come to its end.
+func (o *outboxOf) check(t *testing.T, e *engine.Engine, records int) error {
+	i := slices.IndexFunc(e.Plans(), func(p *plan.Plan) bool { return p.Name == o.name })
+	s := e.Snapshot()
+	defer s.Close()
+	one := s.Of(e.Plans()[i])
+	late := uint64(0)
+	for _, c := range one.Counters() {
+		late += c.Late
+	}
+	o.ledger.mu.Lock()
+	defer o.ledger.mu.Unlock()
+	err := checkLedger(o.name, o.ledger.lines, o.want, late, records, lines(t, one))
+	if err == nil && !o.ledger.complete {
+		err = errors.New("the writer was not told that the input has come to its end")
+	}
+	return err
 }
 
 // outboxLife sends the numbers of a lane through an engine that passes them to a writer, with a

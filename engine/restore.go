@@ -48,7 +48,7 @@ func (k *keeper) check() error {
 	return errors.Join(faults...)
 }
 
-// match finds the plans of the engine among those of a generation. A single plan is the
+// match finds the plans of the engine in a generation, by their names. A single plan is the
 // single plan of before, whatever its name is.
 func (k *keeper) match(m *state.Manifest) error {
 	plans := k.engine.branches()
