@@ -100,3 +100,58 @@ func Example_durability() {
 	// Ada 2
 	// Ada 3
 }
+
+// startOthers is a later version of the service: it counts all orders too, and no customers any more.
+func startOthers(ctx context.Context, dir string) (*velo.Engine, error) {
+	feed, err := velo.NewFeed[Order]("orders", velo.FeedConfig{Name: "orders"})
+	if err != nil {
+		return nil, err
+	}
+	var plans []velo.PlanConfig
+	for name, text := range map[string]string{
+		"all": `SELECT count(*) AS n FROM orders`, "a_customers": `SELECT count(*) AS n FROM orders WHERE customer LIKE 'A%'`,
+	} {
+		plan, err := velo.Compile(text, feed.Schema())
+		if err != nil {
+			return nil, err
+		}
+		plan.Name = name
+		plans = append(plans, velo.PlanConfig{Plan: plan})
+	}
+	return velo.Start(ctx, velo.Config{
+		Plans: plans, Readers: []velo.Reader{feed},
+		State: &velo.State{
+			Path:         dir,
+			NewPlans:     []string{"all", "a_customers"}, // begin without history if the state does not have them
+			DroppedPlans: []string{"orders"},             // its groups are given up
+		},
+	})
+}
+
+// Goal: another version of the service goes on with other plans, once and again.
+func Example_otherPlans() {
+	dir, err := os.MkdirTemp("", "velo-docs-*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	_, eng, err := startOrders(context.Background(), dir)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = eng.Close()
+	for range 2 {
+		eng, err := startOthers(context.Background(), dir)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := eng.Checkpoint(context.Background()); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(len(eng.Plans()), "plans, goes on:", eng.Stats().State.Restored > 0)
+		_ = eng.Close()
+	}
+	// Output:
+	// 2 plans, goes on: true
+	// 2 plans, goes on: true
+}

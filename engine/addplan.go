@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/plan"
 )
 
 // AddPlan adds a plan while the engine runs, and returns the first epoch that has it. The plan has
@@ -22,11 +23,16 @@ import (
 // as the first plan has. While the plan is being added no epoch is raised: that takes as long as
 // the longest step of the runners.
 //
+// If the engine keeps a State, no other plan has the name of this one, and AddPlan returns when a
+// durable generation has the plan. From then on each start names it in Config.Plans. A start that
+// does not know whether AddPlan had returned names it in State.NewPlans too.
+//
 // The error lists what is wrong with the plan, or says that the engine has ended or is shutting
-// down (ErrEnded), that it keeps a State, moves shards (Rebalance) or runs a plan with From, that
-// there would be more than MaxPlans or MaxRingBytes, or that AddPlan was called on a thread of the
-// engine (ErrCallback). The plan is not added then. If ctx is done while the plan is being added,
-// the error wraps ErrAdding and it will be there soon.
+// down (ErrEnded), that it moves shards (Rebalance) or runs a plan with From, that there would be
+// more than MaxPlans or MaxRingBytes, or that AddPlan was called on a thread of the engine
+// (ErrCallback). The plan is not added then, and the epoch is 0. If ctx is done while the plan is
+// being added, the error wraps ErrAdding and it will be there soon. If the plan was added and could
+// not be saved, there is an error and the epoch.
 func (e *Engine) AddPlan(ctx context.Context, p PlanConfig) (epoch uint64, err error) {
 	if err := e.callback(); err != nil {
 		return 0, fmt.Errorf("engine: plan not added: %w", err)
@@ -62,6 +68,13 @@ func (e *Engine) AddPlan(ctx context.Context, p PlanConfig) (epoch uint64, err e
 	if err := e.wait(ctx, o.epoch); err != nil {
 		return o.epoch, fmt.Errorf("engine: plan added, it begins with epoch %d: %w", o.epoch, err)
 	}
+	if e.keeper == nil {
+		return o.epoch, nil
+	}
+	if err := e.Checkpoint(ctx); err != nil {
+		return o.epoch, fmt.Errorf("engine: plan added, it begins with epoch %d, and the state does not have it "+
+			"yet: %w", o.epoch, err)
+	}
 	return o.epoch, nil
 }
 
@@ -78,8 +91,8 @@ func (e *Engine) planToAdd(p PlanConfig) (PlanConfig, error) {
 	switch {
 	case e.feeder != nil || p.Plan.From != nil:
 		fault("a plan with From runs in engines of its own")
-	case e.cfg.State != nil:
-		fault("State keeps one plan")
+	case e.keeper != nil && e.runsNamed(nameOf(p.Plan)):
+		fault("a plan named %s runs already, and the state tells plans apart by their names", nameOf(p.Plan))
 	case e.cfg.Rebalance:
 		fault("Rebalance is for one plan")
 	case why != "":
@@ -88,6 +101,11 @@ func (e *Engine) planToAdd(p PlanConfig) (PlanConfig, error) {
 		fault("the engine runs the plan already")
 	case len(e.branches()) == MaxPlans:
 		fault("there are %d plans, more are not allowed: RemovePlan ends one", MaxPlans)
+	}
+	if e.keeper != nil {
+		for _, why := range notKept(&p) {
+			fault("%s", why)
+		}
 	}
 	if p.OnLate != nil && !e.cfg.onLate() {
 		fault("it has an OnLate, and no plan had one when the engine started")
@@ -100,6 +118,11 @@ func (e *Engine) planToAdd(p PlanConfig) (PlanConfig, error) {
 		p.StateBytes = first.StateBytes
 	}
 	return p, errors.Join(faults...)
+}
+
+// runsNamed says whether the engine runs a plan of a name.
+func (e *Engine) runsNamed(name string) bool {
+	return slices.ContainsFunc(e.Plans(), func(p *plan.Plan) bool { return nameOf(p) == name })
 }
 
 // notRead are the columns that a plan needs and that some reader does not bring.
@@ -154,6 +177,9 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 		removed: make(chan struct{}),
 	}
 	b.copied, b.held = make([]atomic.Uint64, len(e.partitionOn)), make([]atomic.Uint64, len(e.partitionOn))
+	if e.keeper != nil {
+		b.state.KeepCut()
+	}
 	b.cuts = e.cuts.Beside(p.Plan, p.Route, b.state)
 	b.cuts.Divide(plans)
 	b.cuts.Origin = e.cuts.Origin
@@ -163,7 +189,22 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 	if err := b.addPartitions(); err != nil {
 		return nil, err
 	}
+	if e.keeper != nil {
+		return b, e.keeper.admit(b)
+	}
 	return b, nil
+}
+
+// admit finds out what the writer of a plan that is to be added has.
+func (k *keeper) admit(b *branch) error {
+	k.plans.Lock() // the folder is not used meanwhile
+	defer k.plans.Unlock()
+	if b.output != nil {
+		if err := b.output.openOutbox(k.state.outboxBytes); err != nil {
+			return err
+		}
+	}
+	return k.recoverWriter(b, k.folder.Newest)
 }
 
 // A joining is what a reader gets for a plan that is added.
@@ -188,7 +229,14 @@ func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 			disclaimWriter(b)
 			return 0, err
 		}
+		if e.keeper != nil {
+			f.router.KeepPositions(core.Resumed{Watermark: core.WatermarkNone})
+		}
 		all = append(all, joining{in, f})
+	}
+	if k := e.keeper; k != nil {
+		k.plans.Lock()
+		defer k.plans.Unlock() // after the epochs have been released
 	}
 	last, held := e.holdEpochs()
 	defer e.cuts.Release() // after what is below, or when the engine ends meanwhile

@@ -143,10 +143,13 @@ func (k *keeper) pinAligned(outs []*output) (slot int, err error) {
 		select {
 		case <-o.reached:
 		case <-o.through:
+		case <-o.ctx.Done(): // Write may never return
 		}
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, o := range outs {
-		if isDone(o.through) && !o.whole.Load() {
+		if o.written < a.epoch && !(isDone(o.through) && o.whole.Load()) {
 			e.cuts.Unpin(slot)
 			return 0, errNotWritten
 		}

@@ -42,7 +42,8 @@ type PlanConfig struct {
 }
 
 // A PlanError says that one of several plans has ended although others went on. Wait returns it,
-// joined with others if there are any.
+// joined with others if there are any. If the engine keeps a State, the other plans have ended with
+// it.
 type PlanError struct {
 	Number int // of the plan in Config.Plans
 	Plan   *plan.Plan
@@ -255,6 +256,17 @@ func (e *Engine) branches() []*branch {
 		return *p
 	}
 	return nil
+}
+
+// branchesAt returns the branches that are in the cut of a pinned slot.
+func (e *Engine) branchesAt(slot int) (list []*branch) {
+	epoch := e.cuts.At(slot).Epoch()
+	for _, b := range e.branches() {
+		if b.in(slot, epoch) {
+			list = append(list, b)
+		}
+	}
+	return list
 }
 
 // addBranch adds a branch to the list.

@@ -110,7 +110,8 @@ type Config struct {
 	// Plans are several continuous queries over the same records, instead of Plan. Each record is
 	// read and decoded once. All plans have the same epochs, so what a Snapshot shows of two plans
 	// is of the same records. They share the readers and the runners: a plan that cannot keep up
-	// holds the others back. A plan that fails ends alone; when all have ended, the engine ends.
+	// holds the others back. A plan that fails ends alone, unless there is a State; when all have
+	// ended, the engine ends.
 	Plans []PlanConfig
 
 	// Columns names columns of the source that the readers bring besides those that the plans read,
@@ -231,8 +232,10 @@ type Config struct {
 	// nothing.
 	Writer record.Writer
 
-	// State keeps the state in files, so that the engine goes on after a restart; Dir makes one. It
-	// takes the memory of one more table of each partition. Nil keeps it in memory only.
+	// State keeps the state of all plans in files, so that the engine goes on after a restart; Dir
+	// makes one. It takes the memory of one more table of each partition. If there are several
+	// plans, their names tell them apart; a plan that fails ends the engine then, so that all go on
+	// from the same records. Nil keeps it in memory only.
 	State *State
 
 	// OnReject gets each record that went to quarantine, with the number of its reader. Line is

@@ -55,6 +55,10 @@ type keeper struct {
 	busy, idle time.Duration
 	// begun says that the engine runs. Before that, no output writes.
 	begun bool
+	// plans is held while a generation is made, and while a plan is added or removed. So the plans
+	// of a generation stay.
+	plans sync.Mutex
+
 	// saves are what the engine's plans were in the generation that it began with.
 	saves map[*branch]savedPlan
 	// leftover are the saved positions that no reader has gone on with yet, and absent the readers
@@ -267,7 +271,7 @@ func (k *keeper) now() savedAt {
 	e := k.engine
 	s := savedAt{records: e.recordsIn()}
 	_, slot := e.cuts.Pin()
-	for _, b := range e.branches() {
+	for _, b := range e.branchesAt(slot) {
 		closed, _ := b.cuts.At(slot).Closed()
 		s.closed += closed
 		s.written += b.cuts.WrittenEnd()
@@ -385,6 +389,8 @@ func written(m *state.Manifest) (n int64) {
 
 // write pins a cut and writes it. w is nil if it did not come to writing.
 func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error) {
+	k.plans.Lock()
+	defer k.plans.Unlock()
 	begin := time.Now()
 	at := k.held
 	k.held = pinned{}
@@ -405,10 +411,16 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 			k.engine.cuts.Unpin(at.slot)
 		}
 	}()
+	plans := k.engine.branchesAt(at.slot)
+	for _, b := range plans {
+		if b.ended.Load() { // before the cut, maybe: its groups need not be whole
+			return nil, nil, fmt.Errorf("plan %d (%s) is being removed", b.id, nameOf(b.cfg.Plan))
+		}
+	}
 	w = k.folder.Begin()
-	m = k.manifest(at)
+	m = k.manifest(at, plans)
 	rows, panes := map[*branch][]parcel{}, map[paneKey]state.Pane{}
-	for i, b := range k.engine.branches() {
+	for i, b := range plans {
 		rows[b], err = k.writePlan(w, m, i, b, at, panes)
 		if err != nil {
 			w.Abort()
@@ -427,7 +439,7 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 	}
 	k.panes = panes
 	begin = time.Now()
-	for i, b := range k.engine.branches() {
+	for i, b := range plans {
 		if b.output != nil && b.output.box != nil {
 			err = errors.Join(err, b.output.send(m.Epoch, &m.Plans[i], rows[b]))
 		}
@@ -545,13 +557,12 @@ func (k *keeper) pane(w *state.Writing, key paneKey, m *result.Image, x *result.
 	return pane, nil
 }
 
-// manifest makes the manifest of a pinned cut, without its panes.
-func (k *keeper) manifest(at pinned) *state.Manifest {
+// manifest makes the manifest of a pinned cut with these plans, without their panes.
+func (k *keeper) manifest(at pinned, plans []*branch) *state.Manifest {
 	e := k.engine
 	m := &state.Manifest{
 		Velo: version(), Epoch: at.cut.Epoch(), Finished: e.cuts.IsLast(at.slot) && e.complete(),
 	}
-	plans := e.branches()
 	var counters [][]result.Counters
 	for _, b := range plans {
 		m.Plans = append(m.Plans, planOf(b, at.slot))

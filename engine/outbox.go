@@ -166,6 +166,8 @@ func (o *output) awaitRoom() error {
 		}
 		select {
 		case <-o.box.changed:
+		case <-o.branch.removed:
+			return nil
 		case <-o.ctx.Done():
 			return o.ctx.Err()
 		}
@@ -265,7 +267,8 @@ func (x *outbox) commit(ctx context.Context, o *state.Outbox, parcels []parcel, 
 }
 
 // recoverOutbox finds out which transactions the writer has, and gives it those that it lacks. m is
-// the generation to go on from, and saved the plan in it; both are nil if there is none.
+// the generation to go on from, and saved the plan in it; both are nil if there is none. A plan
+// that begins without history in a state lacks nothing.
 func (k *keeper) recoverOutbox(o *output, m *state.Manifest, saved *state.Plan) error {
 	x := o.box
 	call := func() (err error) {
@@ -276,6 +279,9 @@ func (k *keeper) recoverOutbox(o *output, m *state.Manifest, saved *state.Plan) 
 		return fmt.Errorf("writer: %w", err)
 	}
 	k.folder.After(x.sent) // numbers increase
+	if m != nil && saved == nil {
+		return nil
+	}
 	box := &state.Outbox{}
 	if saved != nil && saved.Outbox != nil {
 		box = saved.Outbox
@@ -389,7 +395,10 @@ func (o *output) writePassedAligned() error {
 	cuts := o.branch.cuts
 	for {
 		// As in passed: if the epochs have ended now, the outlets have everything.
-		next, ended := cuts.Next(), cuts.Ended()
+		next, ended, removed := cuts.Next(), cuts.Ended(), isDone(o.branch.removed)
+		if removed && o.box != nil {
+			return nil // no generation has the plan any more
+		}
 		if err := o.awaitRoom(); err != nil {
 			return err
 		}
@@ -405,7 +414,7 @@ func (o *output) writePassedAligned() error {
 		case stop > 0:
 			o.wrote(stop)
 			continue
-		case ended:
+		case ended || removed:
 			return nil
 		}
 		o.batchReady.announce()
@@ -413,6 +422,7 @@ func (o *output) writePassedAligned() error {
 			select {
 			case <-o.batchReady.c:
 			case <-next:
+			case <-o.branch.removed:
 			case <-o.engine.stopped:
 				if !cuts.Ended() {
 					return nil

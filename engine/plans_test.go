@@ -337,7 +337,7 @@ func TestPlansFaults(t *testing.T) {
 			Rebalance: true,
 			Plans:     []engine.PlanConfig{{Plan: balances}, {Plan: total}},
 		},
-		"State keeps one plan": {
+		"plans 0 and 1 are both named bank": {
 			State: engine.Dir(t.TempDir()),
 			Plans: []engine.PlanConfig{{Plan: balances}, {Plan: total}},
 		},

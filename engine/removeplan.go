@@ -19,14 +19,20 @@ import (
 // context of its Write is done. So a plan whose writer hangs, which holds the whole engine up, can
 // be removed. The error wraps ErrRemoving then: the plan will be gone soon.
 //
+// If the engine keeps a State, a generation is made before, and the writer of a plan whose rows
+// wait for generations (record.Transactional) gets what that has. RemovePlan returns when another
+// generation does not have the plan. A start that does not know whether RemovePlan had returned
+// names the plan in State.DroppedPlans.
+//
 // Snapshots that were taken with Of before stay valid. The memory of the groups is given back when
 // no snapshot has them and the garbage collector has run. While the plan is being removed no epoch
 // is raised: that takes as long as the longest step of the runners. If all other plans have ended,
 // the readers stop.
 //
 // The error says that the engine does not run the plan, that it is the first plan, which stays,
-// that the engine has ended (ErrEnded), that the writer has failed, or that RemovePlan was called
-// on a thread of the engine (ErrCallback).
+// that the engine has ended (ErrEnded), that the writer has failed, that the state could not be
+// saved (before, and then the plan is not removed, or after), or that RemovePlan was called on a
+// thread of the engine (ErrCallback).
 func (e *Engine) RemovePlan(ctx context.Context, p *plan.Plan) error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: plan not removed: %w", err)
@@ -41,13 +47,16 @@ func (e *Engine) RemovePlan(ctx context.Context, p *plan.Plan) error {
 	}
 	removed := make(chan error, 1)
 	e.helpers.Go(func() {
-		err := e.lastEpoch(ctx, b)
+		err := e.lastSave(ctx)
+		if err == nil {
+			err = e.lastEpoch(ctx, b)
+		}
 		if err == nil {
 			err = e.leavePlan(b)
 		}
 		e.inlets.unlock()
 		if err == nil {
-			err = e.endOutput(ctx, b)
+			err = errors.Join(e.endOutput(ctx, b), e.saveWithout(ctx))
 		}
 		removed <- err
 	})
@@ -78,6 +87,30 @@ func (e *Engine) planToRemove(p *plan.Plan) (*branch, error) {
 	return e.branches()[i], nil
 }
 
+// lastSave has the writers get everything so far, also the writer that gets its rows with a
+// generation only. The error says that nothing can be saved.
+func (e *Engine) lastSave(ctx context.Context) error {
+	if e.keeper == nil {
+		return nil
+	}
+	err := e.Checkpoint(ctx)
+	if err == nil || ctx.Err() != nil { // then it is removed without that
+		return nil
+	}
+	return fmt.Errorf("engine: plan not removed: %w", err)
+}
+
+// saveWithout has the state forget a plan that has been removed.
+func (e *Engine) saveWithout(ctx context.Context) error {
+	if e.keeper == nil {
+		return nil
+	}
+	if err := e.Checkpoint(context.WithoutCancel(ctx)); err != nil && !errors.Is(err, ErrEnded) {
+		return fmt.Errorf("engine: plan removed, and the state still has it: %w", err)
+	}
+	return nil
+}
+
 // lastEpoch waits for the last epoch that has a plan. If ctx is done first, the plan holds nothing
 // up any more. The error says that the engine ends.
 func (e *Engine) lastEpoch(ctx context.Context, b *branch) error {
@@ -104,6 +137,10 @@ func (e *Engine) lastEpoch(ctx context.Context, b *branch) error {
 // partitions have answered the same epoch, so no mark of the plan is on the way that anybody waits
 // for. The caller holds the lock of the inlets.
 func (e *Engine) leavePlan(b *branch) error {
+	if k := e.keeper; k != nil {
+		k.plans.Lock()
+		defer k.plans.Unlock() // after the epochs have been released
+	}
 	_, held := e.holdEpochs()
 	defer e.cuts.Release()
 	if !held {

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/testgen"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -321,5 +323,142 @@ func TestStateOfFailingPlan(t *testing.T) {
 				t.Errorf("plan %s has %d records, expected 800", p.Name, n)
 			}
 		}
+	}
+}
+
+// A comer is a plan that comes and goes, and what its writer has had since it came last.
+type comer struct {
+	outboxOf
+	plan *plan.Plan // nil if the engine does not run it
+}
+
+// come makes the plan anew.
+func (c *comer) come(t *testing.T, rng *rand.Rand) engine.PlanConfig {
+	cfg := outboxConfigs(t, []*outboxOf{&c.outboxOf}, nil, rng)[0]
+	c.plan = cfg.Plan
+	return cfg
+}
+
+// check says what is wrong with what the writer has had since the plan came.
+func (c *comer) check(t *testing.T, s *engine.Snapshot) error {
+	one := s.Of(c.plan)
+	c.ledger.mu.Lock()
+	defer c.ledger.mu.Unlock()
+	if strings.HasPrefix(c.name, "passes") {
+		if n := uint64(len(c.ledger.lines)); n != one.Records() {
+			return fmt.Errorf("%d rows of %d records", n, one.Records())
+		}
+		return nil
+	}
+	return checkLedger(c.name, c.ledger.lines, nil, 0, 0, lines(t, one))
+}
+
+// Goal: plans are added and removed while an engine keeps its state, and killed at any moment:
+// after AddPlan and RemovePlan have returned, the state has the plan, or has it not, and what each
+// writer got since its plan came is exactly what the groups are of. Method: lives that end by
+// Close; the plans that came and went in each are started again in the next.
+func TestStateOfPlansThatComeAndGo(t *testing.T) {
+	for seed := range testgen.Seeds(4) {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { comeAndGo(t, rand.New(rand.NewPCG(seed, 10))) })
+	}
+}
+
+func comeAndGo(t *testing.T, rng *rand.Rand) {
+	const splits, rows, lives = 3, 4000, 10
+	var comers []*comer
+	for _, name := range []string{"changes", "passes all", "changes having"} {
+		comers = append(comers, &comer{outboxOf: outboxOf{name: name}})
+	}
+	dir := t.TempDir()
+	for life := range lives {
+		defer groupkey.Reseed()()
+		l := &splitLog{splits: splits, rows: rows}
+		l.until.Store(int64(rows * (life + 1) / (lives + 1)))
+		cfg := engine.Config{
+			Plans: []engine.PlanConfig{{Plan: namedPlan(t, "base", keptPlans["integers"])}}, Partitions: 1 + rng.IntN(3),
+			Cores: 2, NoPin: true, State: engine.Dir(dir), EpochInterval: time.Millisecond, BatchRows: 50,
+			RetryMin: time.Microsecond,
+			Columns:  []string{"k", "host", "v", "w", "at", "note"},
+		}
+		st := cfg.State
+		st.NoSync, st.Interval, st.Share = true, time.Duration(1+rng.IntN(10))*time.Millisecond, 1
+		for _, c := range comers {
+			if c.plan != nil {
+				cfg.Plans = append(cfg.Plans, c.come(t, rng))
+			}
+		}
+		n := 1 + rng.IntN(3)
+		for i := range n {
+			cfg.Readers = append(cfg.Readers, l.reader(i, n))
+		}
+		e, err := engine.Start(t.Context(), cfg)
+		if err != nil {
+			t.Fatalf("life %d: %v", life, err)
+		}
+		for range 4 {
+			c := comers[rng.IntN(len(comers))]
+			if c.plan == nil {
+				c.ledger.lines = nil
+				if _, err := e.AddPlan(t.Context(), c.come(t, rng)); err != nil {
+					t.Fatalf("life %d: %s: %v", life, c.name, err)
+				}
+				continue
+			}
+			if rng.IntN(2) == 0 {
+				continue
+			}
+			if err := e.RemovePlan(t.Context(), c.plan); err != nil {
+				t.Fatalf("life %d: %s: %v", life, c.name, err)
+			}
+			c.plan = nil
+		}
+		waitRecords(t, e, uint64(splits)*uint64(l.until.Load()))
+		if err := e.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := e.Snapshot()
+		if n := s.Records(); n != uint64(splits)*uint64(l.until.Load()) {
+			t.Errorf("life %d: %d records", life, n)
+		}
+		for _, c := range comers {
+			if c.plan == nil {
+				continue
+			}
+			if err := c.check(t, s); err != nil {
+				t.Fatalf("life %d: %s: %v", life, c.name, err)
+			}
+		}
+		s.Close()
+		l.until.Add(50) // it is read, and lost with this life
+		time.Sleep(time.Duration(rng.IntN(3)) * time.Millisecond)
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Goal: a plan that is added to an engine with a State is refused for what the state could not
+// keep.
+func TestAddPlanToStateRefused(t *testing.T) {
+	l := &splitLog{splits: 1, rows: 100}
+	e := start(t, engine.Config{
+		Plan: namedPlan(t, "a", keptPlans["integers"]), Readers: []record.Reader{l.reader(0, 1)}, Partitions: 1, NoPin: true,
+		State: engine.Dir(t.TempDir()),
+	})
+	shed := engine.PlanConfig{Plan: namedPlan(t, "b", keptPlans["integers"]), StatePolicy: plan.StateShed}
+	for _, c := range []struct {
+		cfg  engine.PlanConfig
+		says string
+	}{
+		{engine.PlanConfig{Plan: namedPlan(t, "a", keptPlans["filter"])}, "a plan named a runs already"},
+		{shed, "a plan that sheds"},
+	} {
+		_, err := e.AddPlan(t.Context(), c.cfg)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v, expected %q", err, c.says)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

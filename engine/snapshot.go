@@ -75,11 +75,13 @@ func (v *Snapshot) lend(s *Snapshot, p *plan.Plan) {
 	panic(fmt.Sprintf("engine: Snapshot.Of: the engine does not run the plan %v", p))
 }
 
-// has says whether the snapshot has a picture of a plan. The slot is pinned, so nobody puts another
-// picture there; what is there is an older one if the plan has been removed before the epoch.
-func (s *Snapshot) has(b *branch) bool {
-	epoch := s.cut.Epoch()
-	return epoch >= b.begins && b.cuts.At(s.slot).Epoch() == epoch
+// has says whether the snapshot has a picture of a plan.
+func (s *Snapshot) has(b *branch) bool { return b.in(s.slot, s.cut.Epoch()) }
+
+// in says whether the cut of an epoch has the plan. Its slot is pinned, so nobody puts another cut
+// there; what is there is an older one if the plan has been removed before the epoch.
+func (b *branch) in(slot int, epoch uint64) bool {
+	return epoch >= b.begins && b.cuts.At(slot).Epoch() == epoch
 }
 
 // Has says whether Of has a picture of a plan: the engine runs it, and did so at the epoch of the
