@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -396,15 +397,15 @@ func (o *output) writePassedAligned() error {
 	for {
 		// As in passed: if the epochs have ended now, the outlets have everything.
 		next, ended, removed := cuts.Next(), cuts.Ended(), isDone(o.branch.removed)
-		if removed && o.box != nil {
-			return nil // no generation has the plan any more
-		}
 		if err := o.awaitRoom(); err != nil {
 			return err
 		}
 		// Partitions give everything away before they answer an epoch, so the outlets have all
 		// records of a cut that can be seen.
 		most, stop := o.bounds()
+		if ended || removed {
+			most = math.MaxUint64 // nothing comes any more that a later cut could have
+		}
 		some, err := o.drain(most)
 		switch {
 		case err != nil:

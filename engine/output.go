@@ -138,9 +138,6 @@ func (o *output) write() error {
 		if isDone(o.branch.removed) { // the cut may be one that does not have the plan
 			o.branch.cuts.Unpin(slot)
 			cut = o.branch.last.cut
-			if o.box != nil { // no generation has the plan any more
-				return nil
-			}
 			if cut == nil || cut.Epoch() < next || o.branch.failure() != nil {
 				return nil
 			}

@@ -462,3 +462,49 @@ func TestAddPlanToStateRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Goal: AddPlan and RemovePlan keep what they promise about the state: when AddPlan has returned, a
+// restart has the plan; when RemovePlan has, the writer has everything that came before the call,
+// and a restart needs no word about the plan.
+func TestStateHasAddedPlans(t *testing.T) {
+	const splits, rows = 2, 400
+	dir := t.TempDir()
+	c := &comer{outboxOf: outboxOf{name: "passes all"}}
+	rng := rand.New(rand.NewPCG(1, 1))
+	life := func(until int64, with bool) *engine.Engine {
+		l := &splitLog{splits: splits, rows: rows}
+		l.until.Store(until)
+		cfg := engine.Config{
+			Plans: []engine.PlanConfig{{Plan: namedPlan(t, "base", keptPlans["integers"])}}, Partitions: 2, Cores: 1,
+			NoPin: true, State: engine.Dir(dir), EpochInterval: time.Millisecond, Columns: []string{"at", "w"},
+			Readers: []record.Reader{l.reader(0, 1)},
+		}
+		cfg.State.Interval, cfg.State.NoSync = time.Hour, true
+		if with {
+			cfg.Plans = append(cfg.Plans, c.come(t, rng))
+		}
+		e := start(t, cfg)
+		waitRecords(t, e, splits*uint64(until))
+		return e
+	}
+	e := life(100, false)
+	if _, err := e.AddPlan(t.Context(), c.come(t, rng)); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e = life(200, true)
+	if err := e.RemovePlan(t.Context(), c.plan); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(c.ledger.lines); n != splits*100 {
+		t.Errorf("the writer has %d rows, expected %d", n, splits*100)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := life(300, false).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
