@@ -373,7 +373,7 @@ func (r *delimitedParser) lengths(n, width int) (int, error) {
 	for i := range n {
 		end := int(s.at[s.from-1+(i+1)*width])
 		if end-begin > longest {
-			return i, fmt.Errorf("a record of %d bytes, at most %d are allowed", end-begin, longest)
+			return i, longRecord(end-begin, longest)
 		}
 		begin = end + 1
 	}
@@ -387,6 +387,11 @@ var (
 	errComment = errors.New("a comment")
 )
 
+// longRecord is the reason to reject a record that is longer than allowed.
+func longRecord(bytes, longest int) error {
+	return fmt.Errorf("a record of %d bytes, at most %d are allowed", bytes, longest)
+}
+
 // reject sets the record at r.pos aside and goes on after it. It returns false if the batch takes
 // no more rejects. Empty lines and comments are not records and are skipped.
 func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
@@ -397,11 +402,16 @@ func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
 	next := r.pos + o.bytes
 	line := bytes.TrimSuffix(r.buf[r.pos:next-1], []byte{'\r'})
 	switch {
+	case reason == errComment:
+		if longest := r.format.cfg.MaxRecordBytes; o.bytes-1 > longest {
+			// A stream gives such a line up before it knows the rest of it.
+			reason = longRecord(o.bytes-1, longest)
+		}
 	case o.open >= 0:
 		reason = fmt.Errorf("the quote at offset %d is not closed", r.base+int64(r.pos+o.open))
 	case len(line) == 0 && (reason == errFields || len(r.lay.fields) > 1):
 		reason = errBlank
-	case reason == errFields || reason != errComment && !r.fieldsFit(o.fields, line):
+	case reason == errFields || !r.fieldsFit(o.fields, line):
 		// The number of fields goes before any other fault. Otherwise the reason would depend on
 		// which other records were read together with this one.
 		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.lay.fields))

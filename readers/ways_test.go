@@ -246,6 +246,48 @@ func TestWaysAgree(t *testing.T) {
 	}
 }
 
+// Goal: a line of blanks, or a comment, that is longer than a record may be is rejected, in a file as in
+// a stream, which finds that out before it has the rest of the line; shorter ones are skipped. Method:
+// such lines between records, in pieces of every size.
+func TestLongLinesThatAreNoRecords(t *testing.T) {
+	two := texts(t, "a", "b")
+	for _, length := range []int{10, 100, 101, 102, 300} {
+		blank := "{\"a\":\"1\",\"b\":\"2\"}\n" + strings.Repeat(" ", length) + "\n{\"a\":\"3\",\"b\":\"4\"}\r\n" +
+			strings.Repeat("\r", length) + "\n"
+		comment := "1,2\n#" + strings.Repeat("c", length-1) + "\n3,4\n#" + strings.Repeat(",", length-1) + "\n"
+		rejects := 0
+		if length > 100 {
+			rejects = 2
+		}
+		for most := 1; most < 400; most += 1 + most/3 {
+			for _, block := range []int{1, 50, 1000} {
+				for _, c := range []struct {
+					data string
+					ways []way
+				}{
+					{blank, jsonWays(NDJSONConfig{Schema: two, MaxRecordBytes: 100}, nil, uint64(most), block, 2, most)},
+					{comment, delimitedWays(DelimitedConfig{Schema: two, MaxRecordBytes: 100, Comment: '#'}, nil,
+						uint64(most), block, 2, most)},
+				} {
+					path := write(t, []byte(c.data))
+					if diff := sameWays(t, c.ways, two, []byte(c.data), path, 10, 100); diff != "" {
+						t.Fatalf("%d bytes, blocks of %d, pieces of %d: %s", length, block, most, diff)
+					}
+					n := 0
+					for _, line := range told(t, c.ways[0], two, []byte(c.data), path, 10, 100) {
+						if strings.HasPrefix(line, "reject") {
+							n++
+						}
+					}
+					if n != rejects {
+						t.Fatalf("%d bytes: %d rejects, expected %d: %q", length, n, rejects, c.data)
+					}
+				}
+			}
+		}
+	}
+}
+
 // fuzzColumns are some columns that depend on a seed.
 func fuzzColumns(seed uint64, s *record.Schema) []bool {
 	return randomColumns(rand.New(rand.NewPCG(seed, 10)), s)
@@ -272,6 +314,9 @@ func FuzzDelimitedWays(f *testing.F) {
 		cfg := DelimitedConfig{Schema: everything, Header: header, MaxRecordBytes: int(longest)}
 		if quotes {
 			cfg.Quote, cfg.Schema = '"', two
+		}
+		if seed%4 == 3 {
+			cfg.Comment = '#'
 		}
 		ways := delimitedWays(cfg, fuzzColumns(seed, cfg.Schema), seed, 1+int(block), 1+int(n%4), 1+int(most))
 		if diff := sameWays(t, ways, cfg.Schema, data, path, 1+int(n), cfg.MaxRecordBytes); diff != "" {

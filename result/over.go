@@ -1,6 +1,7 @@
 package result
 
 import (
+	"cmp"
 	"iter"
 	"math"
 	"slices"
@@ -286,17 +287,19 @@ func (o *overing) frame(rows []int, i int) (from, to int) {
 	switch o.Unit {
 	case layout.FrameRows:
 		if !o.Begin.Unbounded {
-			from = clamp(int64(i)+o.Begin.By, n)
+			from = clamp(sum(int64(i), o.Begin.By), n)
 		}
 		if !o.End.Unbounded {
-			to = clamp(int64(i)+o.End.By+1, n)
+			to = clamp(sum(sum(int64(i), o.End.By), 1), n)
 		}
 	case layout.FrameGroups:
 		if !o.Begin.Unbounded {
-			from = sort.Search(n, func(j int) bool { return int64(o.group[j]) >= int64(o.group[i])+o.Begin.By })
+			first := sum(int64(o.group[i]), o.Begin.By)
+			from = sort.Search(n, func(j int) bool { return int64(o.group[j]) >= first })
 		}
 		if !o.End.Unbounded {
-			to = sort.Search(n, func(j int) bool { return int64(o.group[j]) > int64(o.group[i])+o.End.By })
+			last := sum(int64(o.group[i]), o.End.By)
+			to = sort.Search(n, func(j int) bool { return int64(o.group[j]) > last })
 		}
 	default:
 		if !o.Begin.Unbounded {
@@ -315,6 +318,18 @@ func (o *overing) frame(rows []int, i int) (from, to int) {
 	return from, max(from, to)
 }
 
+// sum is a + b, or the greatest or least number if that does not fit.
+func sum(a, b int64) int64 {
+	s := a + b
+	switch {
+	case b > 0 && s < a:
+		return math.MaxInt64
+	case b < 0 && s > a:
+		return math.MinInt64
+	}
+	return s
+}
+
 func clamp(at int64, n int) int { return int(max(0, min(at, int64(n)))) }
 
 // reach is the first row of a frame by values, or the row after the last if after is set. A row
@@ -328,7 +343,7 @@ func (o *overing) reach(rows []int, i int, b layout.FrameBound, after bool) int 
 		}
 		return o.begin[i]
 	}
-	edge := v
+	edge, outside := v, 0
 	if k.by.Typ == record.Float64 {
 		by := b.ByFloat
 		if k.by.Desc {
@@ -340,16 +355,18 @@ func (o *overing) reach(rows []int, i int, b layout.FrameBound, after bool) int 
 		if k.by.Desc {
 			by = -by
 		}
-		sum := int64(v.Bits) + by
-		if by > 0 && sum < int64(v.Bits) {
-			sum = math.MaxInt64
-		} else if by < 0 && sum > int64(v.Bits) {
-			sum = math.MinInt64
+		s := int64(v.Bits) + by
+		if (s > int64(v.Bits)) != (by > 0) { // no value is as great or as small
+			outside = cmp.Compare(0, b.By)
 		}
-		edge.Bits = uint64(sum)
+		edge.Bits = uint64(s)
 	}
 	return sort.Search(len(rows), func(j int) bool {
-		c := k.by.Compare(k.values[rows[j]], edge)
+		row := k.values[rows[j]]
+		c := k.by.Compare(row, edge)
+		if outside != 0 && !row.Null {
+			c = outside
+		}
 		return c > 0 || c == 0 && !after
 	})
 }

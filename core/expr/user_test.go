@@ -239,6 +239,74 @@ func TestUserUnsteady(t *testing.T) {
 	p.New(100).Run(someBatch(rand.New(rand.NewPCG(1, 1)), 100))
 }
 
+// Goal: a function that says nonsense of where it is (rows that it was not given, rows that are
+// done) and then panics is called again row by row: the engine does not hang, and the rows without
+// a panic have their values.
+func TestUserAstray(t *testing.T) {
+	const rows = 100
+	schema, err := record.NewSchema("t", record.Field{Name: "x", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := record.NewBatch(schema, rows)
+	for i := range rows {
+		batch.Add(0)
+		batch.SetInt64(0, int64(i))
+	}
+	for name, says := range map[string]func(b *Block, i int){
+		"nothing":    func(*Block, int) {},
+		"true":       func(b *Block, i int) { b.At(i) },
+		"negative":   func(b *Block, _ int) { b.At(-1_000_000) },
+		"far beyond": func(b *Block, _ int) { b.At(1 << 40) },
+		"at first true, then the row before": func(b *Block, i int) {
+			b.At(i)
+			if b.base > 0 {
+				b.At(-1)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls := 0
+			u := NewUser1(UserSpec{Name: "astray"}, func(b *Block, x, to []int64) {
+				calls++
+				if calls > 2*rows {
+					panic("called for ever")
+				}
+				for i := range x {
+					says(b, i)
+					if x[i]%3 == 0 {
+						panic("three")
+					}
+					to[i] = x[i] + 1
+				}
+			})
+			p, err := Compile(schema, nil, []Output{{"a", mustCall(t, u, Column(schema, 0))}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := p.New(rows).Run(batch)
+			failed := map[int]bool{}
+			for _, f := range r.Failed {
+				failed[f.Row] = strings.Contains(f.Err.Error(), "astray: three")
+			}
+			for row := range rows {
+				if failed[row] != (row%3 == 0) {
+					t.Errorf("row %d: failed with its panic %v", row, failed[row])
+				}
+			}
+			if places := r.AppendRows(nil, 0, r.Batch.Len()); len(places) != rows-len(failed) {
+				t.Fatalf("%d rows have a value, expected %d", len(places), rows-len(failed))
+			} else {
+				for i, row := range places {
+					if got := r.Batch.Column(0).Int64s[i]; got != int64(row)+1 {
+						t.Errorf("row %d has %d", row, got)
+					}
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkUser is functions of users beside the operation that is built in.
 func BenchmarkUser(b *testing.B) {
 	f, s := Column(allTypes, 2), Column(allTypes, 4)

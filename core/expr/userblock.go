@@ -244,7 +244,7 @@ func (u *userBlock) runAll(n int) {
 		if p == nil {
 			return
 		}
-		if b.at < 0 { // it has not said where it was
+		if b.at < from || b.at >= n { // it has not said where it was, or has said nonsense
 			u.oneByOne(from, n, p)
 			return
 		}

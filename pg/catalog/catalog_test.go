@@ -169,7 +169,8 @@ func TestLimits(t *testing.T) {
 		doubled += fmt.Sprintf(", a%d AS (SELECT s || s AS s FROM a%d)", i+1, i)
 	}
 	for _, text := range []string{
-		"SELECT " + deep, "SELECT " + strings.Repeat("- ", 5000) + "1", "SELECT " + strings.Repeat("NOT ", 5000) +
+		"SELECT " + deep, "SELECT " + strings.Repeat("- ", 5000) + "1",
+		"SELECT " + strings.Repeat("+", 200_000) + "1", "SELECT " + strings.Repeat("NOT ", 5000) +
 			"true",
 		"SELECT * FROM pg_class a, pg_class b, pg_class c, pg_class d",
 		"SELECT count(*) FROM pg_class a, pg_class b, pg_class c, pg_class d",

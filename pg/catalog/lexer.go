@@ -234,18 +234,23 @@ func lower(s string) string {
 
 const operators = "+-*/<>=~!@#%^&|`?"
 
+// maxOperator is the longest operator, as PostgreSQL has it. It bounds how far is looked ahead for
+// each of many signs in a row.
+const maxOperator = 63
+
 // operator takes the longest operator: one that has none of ~!@#%^&|`? does not end with + or -.
 func (l *lexer) operator() Token {
 	from := l.at
-	for l.at < len(l.text) && strings.IndexByte(operators, l.text[l.at]) >= 0 {
+	for l.at < len(l.text) && l.at-from < maxOperator && strings.IndexByte(operators, l.text[l.at]) >= 0 {
 		if l.at > from && (strings.HasPrefix(l.text[l.at:], "--") || strings.HasPrefix(l.text[l.at:], "/*")) {
 			break
 		}
 		l.at++
 	}
-	for l.at > from+1 && (l.text[l.at-1] == '+' || l.text[l.at-1] == '-') &&
-		!strings.ContainsAny(l.text[from:l.at], "~!@#%^&|`?") {
-		l.at--
+	if !strings.ContainsAny(l.text[from:l.at], "~!@#%^&|`?") {
+		for l.at > from+1 && (l.text[l.at-1] == '+' || l.text[l.at-1] == '-') {
+			l.at--
+		}
 	}
 	return l.token(Operator, from, l.text[from:l.at])
 }

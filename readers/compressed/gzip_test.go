@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"testing"
@@ -38,6 +39,9 @@ func checkGzip(t *testing.T, packed []byte) {
 	if wantErr == nil {
 		want, wantErr = io.ReadAll(in)
 	}
+	if errors.Is(wantErr, gzip.ErrHeader) && longText(packed) {
+		return // the standard library takes names of 511 bytes, and gzip itself longer ones
+	}
 	for _, src := range []io.Reader{bytes.NewReader(packed), iotest.OneByteReader(bytes.NewReader(packed))} {
 		var got []byte
 		z, err := newGunzip(src, 0)
@@ -51,6 +55,17 @@ func checkGzip(t *testing.T, packed []byte) {
 			t.Fatalf("%.60q: %d bytes, %v, expected %d, %v", packed, len(got), err, len(want), wantErr)
 		}
 	}
+}
+
+// longText reports whether there could be a name in a header that the standard library takes for too
+// long.
+func longText(packed []byte) bool {
+	for text := range bytes.SplitSeq(packed, []byte{0}) {
+		if len(text) >= 512 {
+			return true
+		}
+	}
+	return false
 }
 
 // Goal: headers and ends of members are read as the standard library does. Method: all flags,
