@@ -21,6 +21,17 @@ func (*sqlite) name() string { return "SQLite" }
 func (*sqlite) wild() bool   { return false }
 
 func newSQLite(t *testing.T) oracle {
+	d := &sqlite{}
+	d.reset(t)
+	t.Cleanup(func() { d.conn.Close() })
+	return d
+}
+
+// reset begins with an empty database.
+func (d *sqlite) reset(t *testing.T) {
+	if d.conn != nil {
+		d.conn.Close()
+	}
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		t.Fatal(err)
@@ -29,14 +40,11 @@ func newSQLite(t *testing.T) oracle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		conn.Close()
-		db.Close()
-	})
+	t.Cleanup(func() { db.Close() })
 	if _, err := conn.ExecContext(context.Background(), "PRAGMA case_sensitive_like = ON"); err != nil {
 		t.Fatal(err)
 	}
-	return &sqlite{conn}
+	d.conn = conn
 }
 
 func (d *sqlite) load(t table) error {
