@@ -421,7 +421,20 @@ type Frame struct {
 	Pos        Pos
 	Unit       string // "ROWS", "RANGE" or "GROUPS"
 	Begin, End Bound
+	Exclude    Exclusion
 }
+
+// Exclusion says which rows EXCLUDE takes out of a frame.
+type Exclusion uint8
+
+// The exclusions: none, the row itself, the row and the rows that tie with it, and only those that
+// tie with it.
+const (
+	ExcludeNoOthers Exclusion = iota
+	ExcludeCurrentRow
+	ExcludeGroup
+	ExcludeTies
+)
 
 // BoundKind says what a bound of a frame counts from.
 type BoundKind uint8
