@@ -308,6 +308,9 @@ func (*postgres) says() map[string]string { return postgresSays }
 // What PostgreSQL says otherwise is where velo has other types, which docs/semantics.md has: one
 // type of integers, floats for what is computed of decimals, timestamps without a zone.
 var postgresSays = map[string]string{
+	"(%s GLOB 'a*')":          `(starts_with($1, 'a'))`,
+	"(%s GLOB '?[a-mz]*')":    `($1 ~ '^.[a-mz]')`,
+	"(%s NOT GLOB '*[^a-c]')": `($1 !~ '[^a-c]$')`,
 	// A constant is an int4, and folded while the query is planned.
 	"%n": "(n * 0 + $1)", "(-%n)": "(n * 0 - $1)", "%n.5e0": "CAST(n * 0 + $1.5 AS double precision)",
 	"(-9223372036854775808)": "(n * 0 + CAST('-9223372036854775808' AS bigint))",

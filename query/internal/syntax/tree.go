@@ -338,13 +338,15 @@ type Between struct {
 	Symmetric    bool // the bounds may be in either order
 }
 
-// Like is x [NOT] LIKE pattern [ESCAPE escape], or ILIKE, or SIMILAR TO.
+// Like is x [NOT] LIKE pattern [ESCAPE escape], or ILIKE, or SIMILAR TO, or GLOB, which has no
+// escape.
 type Like struct {
 	Pos        Pos
 	X, Pattern Expr
 	Escape     Expr // nil if none was given
 	ILike      bool
 	Similar    bool
+	Glob       bool
 	Not        bool
 }
 
