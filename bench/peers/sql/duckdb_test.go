@@ -101,6 +101,8 @@ func (d *duckDB) rows(query string, types []record.Type) ([][]cell, bool, error)
 // run is for a suite.
 func (d *duckDB) run(text string) ([]suiteColumn, [][]any, error) { return runTyped(d.conn, text) }
 
+func (*duckDB) decides(_, _ string) string { return "" }
+
 // scan reads all rows of a driver of database/sql.
 func scan(rows *sql.Rows, types []record.Type, cellOf func(v any, t record.Type) cell) (all [][]cell, err error) {
 	values, into := make([]any, len(types)), make([]any, len(types))

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -248,6 +249,27 @@ func (d *postgres) run(text string) (columns []suiteColumn, all [][]any, err err
 	}
 	return columns, all, rows.Err()
 }
+
+// decides is why the rows of a query over a table are not compared, or "".
+func (d *postgres) decides(from, text string) string {
+	var collated, names bool
+	row := d.conn.QueryRow(context.Background(), `SELECT
+		coalesce(bool_or(a.attcollation NOT IN (0, 100, 950) AND a.atttypid <> 'name'::regtype), false),
+		coalesce(bool_or(a.atttypid = 'name'::regtype), false)
+		FROM pg_attribute a WHERE attnum > 0 AND attrelid = '`+strings.ReplaceAll(from, "'", "")+`'::regclass`)
+	if row.Scan(&collated, &names) != nil {
+		return ""
+	}
+	switch {
+	case collated:
+		return "other: a collation, and velo compares texts by their bytes"
+	case names && longLiteral.MatchString(text):
+		return "other: a text that the type name cuts"
+	}
+	return ""
+}
+
+var longLiteral = regexp.MustCompile(`'[^']{64,}'`)
 
 // postgresValue is a value of a type by its text.
 func postgresValue(raw []byte, oid uint32) any {
