@@ -28,7 +28,8 @@ const (
 	Lead          = layout.Lead
 	FirstValue    = layout.FirstValue
 	LastValue     = layout.LastValue
-	NthValue      = layout.NthValue // value, number
+	NthValue      = layout.NthValue  // value, number
+	OverTexts     = layout.OverTexts // string_agg: text, with Over.Separator
 )
 
 // FrameUnit says what the bounds of a frame count.
@@ -44,6 +45,17 @@ const (
 // FrameBound is a bound of a frame.
 type FrameBound = layout.FrameBound
 
+// FrameExclusion says which rows of a frame are left out of it.
+type FrameExclusion = layout.FrameExclusion
+
+// What EXCLUDE leaves out.
+const (
+	ExcludeNoOthers   = layout.ExcludeNoOthers
+	ExcludeCurrentRow = layout.ExcludeCurrentRow
+	ExcludeGroup      = layout.ExcludeGroup
+	ExcludeTies       = layout.ExcludeTies
+)
+
 // An Over is a column that is computed over the rows of a result: f(args) OVER (PARTITION BY ...
 // ORDER BY ... frame). Its expressions are over the columns before it.
 type Over struct {
@@ -55,13 +67,15 @@ type Over struct {
 	OrderBy     []Order // expressions
 	Unit        FrameUnit
 	Begin, End  FrameBound
+	Exclude     FrameExclusion
+	Separator   string // for OverTexts
 }
 
 // text is the column as SQL would say it.
 func (o *Over) text() string {
 	name := []string{
 		"", "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value",
-		"last_value", "nth_value",
+		"last_value", "nth_value", "string_agg",
 	}[o.Func]
 	if o.Func == OverAggregate {
 		name = o.Aggregate.String()
@@ -84,7 +98,38 @@ func (o *Over) text() string {
 		text += sep + by.text()
 		sep = ", "
 	}
+	if frame := o.frameText(); frame != "" {
+		if !strings.HasSuffix(text, "(") {
+			text += " "
+		}
+		text += frame
+	}
 	return text + ")"
+}
+
+// frameText is the frame as SQL would say it, or "" for the frame that there is if none is given.
+func (o *Over) frameText() string {
+	usual := o.Unit == FrameRange && o.Begin.Unbounded && o.End.By == 0 && o.End.ByFloat == 0
+	if usual && o.Exclude == ExcludeNoOthers && o.End.Unbounded == (len(o.OrderBy) == 0) {
+		return ""
+	}
+	bound := func(b FrameBound, side string) string {
+		by := fmt.Sprint(max(b.By, -b.By))
+		if b.ByFloat != 0 {
+			by = fmt.Sprint(max(b.ByFloat, -b.ByFloat))
+		}
+		switch {
+		case b.Unbounded:
+			return "UNBOUNDED " + side
+		case b.By < 0 || b.ByFloat < 0:
+			return by + " PRECEDING"
+		case b.By > 0 || b.ByFloat > 0:
+			return by + " FOLLOWING"
+		}
+		return "CURRENT ROW"
+	}
+	return []string{"RANGE", "ROWS", "GROUPS"}[o.Unit] + " BETWEEN " + bound(o.Begin, "PRECEDING") + " AND " +
+		bound(o.End, "FOLLOWING") + []string{"", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES"}[o.Exclude]
 }
 
 // compileOver makes the columns over rows of a schema, and the schema with them.
@@ -115,7 +160,7 @@ func (p *Plan) compileOver(rows *record.Schema) (all []layout.Over, ranged *reco
 func (o *Over) compile(rows *record.Schema) (x layout.Over, err error) {
 	x = layout.Over{
 		Name: o.Name, Func: o.Func, Args: o.Args, Partition: o.PartitionBy, Unit: o.Unit, Begin: o.Begin, End: o.End,
-		Type: record.Int64,
+		Exclude: o.Exclude, Separator: o.Separator, Type: record.Int64,
 	}
 	var outputs []expr.Output
 	add := func(e *expr.Expr) {
@@ -148,6 +193,11 @@ func (o *Over) compile(rows *record.Schema) (x layout.Over, err error) {
 		return x, errors.New("a frame of RANGE with a distance needs one expression in ORDER BY")
 	}
 	switch o.Func {
+	case OverTexts:
+		x.Type = record.String
+		if t := o.Args[0].Type(); t != record.String {
+			return x, fmt.Errorf("string_agg of %v, expected text", t)
+		}
 	case PercentRank, CumeDist:
 		x.Type = record.Float64
 	case Lag, Lead, FirstValue, LastValue, NthValue:
@@ -180,7 +230,7 @@ func (o *Over) arguments() (least, most int) {
 			return 2, 2
 		}
 		return 1, 1
-	case Ntile, FirstValue, LastValue:
+	case Ntile, FirstValue, LastValue, OverTexts:
 		return 1, 1
 	case Lag, Lead:
 		return 1, 3

@@ -120,18 +120,24 @@ func (c *compiler) collectedArgs(x *syntax.Call, a *plan.Aggregate) (args []synt
 			a.Fraction, orders = 1-a.Fraction, nil
 		}
 	case a.Func == plan.StringAgg:
-		a.Separator = ","
-		if x.Name == "listagg" {
-			a.Separator = ""
-		}
-		if len(args) == 2 {
-			a.Separator, ok = c.constant(args[1], noLeaf, "the separator of "+x.Name)
-			if !ok {
-				return nil, nil, false
-			}
+		if !c.separator(&a.Separator, x) {
+			return nil, nil, false
 		}
 	}
 	return args[:1], orders, true
+}
+
+// separator is what string_agg, group_concat or listagg puts between texts: its second argument.
+func (c *compiler) separator(to *string, x *syntax.Call) (ok bool) {
+	*to = ","
+	if x.Name == "listagg" {
+		*to = ""
+	}
+	if len(x.Args) < 2 {
+		return true
+	}
+	*to, ok = c.constant(x.Args[1], noLeaf, "the separator of "+x.Name)
+	return ok
 }
 
 // elementOf is an element of a list as a text.

@@ -145,20 +145,8 @@ func (c *compiler) overLeaf(inner leaf) leaf {
 func (c *compiler) bindOver(x *syntax.Call, inner leaf) (o plan.Over, ok bool) {
 	o.Name = c.free("over")
 	c.used[o.Name] = true
-	of, ranks := overFunctions[x.Name]
-	kind, aggregate := aggregates[x.Name]
-	switch {
-	case ranks:
-		o.Func = of
-	case (x.Name == "first" || x.Name == "last") && len(x.Args) == 1:
-		o.Func = map[string]plan.OverFunc{"first": plan.FirstValue, "last": plan.LastValue}[x.Name]
-		ranks = true
-	case aggregate && kind.State() != plan.MinBy && kind.State() != plan.MaxBy && kind != plan.ApproxPercentile:
-		o.Func, o.Aggregate = plan.OverAggregate, kind
-	case !isFunction(x.Name) && !isAggregate(&syntax.Call{Name: x.Name}): // has been reported
-		return o, false
-	default:
-		c.fault(x.Pos, "%s cannot be OVER rows", x.Name)
+	ranks, ok := c.overFunc(&o, x)
+	if !ok {
 		return o, false
 	}
 	switch {
@@ -219,6 +207,32 @@ func (c *compiler) bindOver(x *syntax.Call, inner leaf) (o plan.Over, ok bool) {
 	return o, true
 }
 
+// overFunc finds the function of x. ranks says that it is no aggregate.
+func (c *compiler) overFunc(o *plan.Over, x *syntax.Call) (ranks, ok bool) {
+	of, ranks := overFunctions[x.Name]
+	kind, aggregate := aggregates[x.Name]
+	switch {
+	case ranks:
+		o.Func = of
+	case (x.Name == "first" || x.Name == "last") && len(x.Args) == 1:
+		o.Func = map[string]plan.OverFunc{"first": plan.FirstValue, "last": plan.LastValue}[x.Name]
+		ranks = true
+	case aggregate && kind.State() != plan.MinBy && kind.State() != plan.MaxBy && kind != plan.ApproxPercentile:
+		o.Func, o.Aggregate = plan.OverAggregate, kind
+	case collecting[x.Name].kind == plan.StringAgg && len(x.Over.OrderBy) == 0:
+		c.fault(x.Pos, "%s depends on an order: write ORDER BY in OVER with the columns that say it", x.Name)
+		return false, false
+	case collecting[x.Name].kind == plan.StringAgg:
+		o.Func = plan.OverTexts
+	case !isFunction(x.Name) && !isAggregate(&syntax.Call{Name: x.Name}): // has been reported
+		return false, false
+	default:
+		c.fault(x.Pos, "%s cannot be OVER rows", x.Name)
+		return false, false
+	}
+	return ranks, true
+}
+
 // over1 is an expression in a function with OVER.
 func (c *compiler) over1(e syntax.Expr, inner leaf) (*expr.Expr, bool) {
 	if hasOver(e) {
@@ -233,7 +247,14 @@ func (c *compiler) overArgs(o *plan.Over, x *syntax.Call, inner leaf) bool {
 	if o.Func == plan.Lag || o.Func == plan.Lead {
 		return c.shiftArgs(o, x, inner)
 	}
-	for i, a := range x.Args {
+	args := x.Args
+	if o.Func == plan.OverTexts {
+		if !c.arity(x, 1, 2) || !c.separator(&o.Separator, x) {
+			return false
+		}
+		args = args[:1]
+	}
+	for i, a := range args {
 		e, ok := c.over1(a, inner)
 		if !ok {
 			return false
@@ -241,6 +262,9 @@ func (c *compiler) overArgs(o *plan.Over, x *syntax.Call, inner leaf) bool {
 		if number := o.Func == plan.Ntile || o.Func == plan.NthValue && i == 1; number && e.Type() != record.Int64 {
 			c.fault(a.Start(), "%s of %v, expected bigint", x.Name, e.Type())
 			return false
+		}
+		if o.Func == plan.OverTexts {
+			e = c.to(e, record.String)
 		}
 		if o.Func == plan.OverAggregate && o.Aggregate.OfPairs() && isNumber(e.Type()) {
 			e = c.to(e, record.Float64)
@@ -321,6 +345,10 @@ func (c *compiler) frame(o *plan.Over, x *syntax.Call) bool {
 		c.fault(f.Pos, "a frame of GROUPS needs an ORDER BY in OVER")
 		return false
 	}
+	o.Exclude = map[syntax.Exclusion]plan.FrameExclusion{
+		syntax.ExcludeCurrentRow: plan.ExcludeCurrentRow, syntax.ExcludeGroup: plan.ExcludeGroup,
+		syntax.ExcludeTies: plan.ExcludeTies,
+	}[f.Exclude]
 	for _, b := range []struct {
 		from *syntax.Bound
 		to   *plan.FrameBound

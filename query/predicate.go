@@ -52,6 +52,10 @@ func (c *compiler) like(x *syntax.Like, l leaf) (v value, ok bool) {
 	if !ok {
 		return v, false
 	}
+	if x.Glob {
+		e, err := expr.Glob(a.e, pattern)
+		return c.made(x.Pattern.Start(), e, err)
+	}
 	escape := '\\'
 	if x.Escape != nil {
 		text, ok := c.constant(x.Escape, l, "the escape of LIKE")

@@ -80,6 +80,9 @@ type overing struct {
 	// Of the partition that is computed: where the rows that tie with a row begin and end, and the
 	// number of that group of rows.
 	begin, end, group []int
+
+	// made is how many bytes of texts have been made of frames of several parts.
+	made int
 }
 
 // ordering is an expression with its value for each row.
@@ -145,6 +148,8 @@ func (o *overing) compute(rows []int) {
 	switch o.Func {
 	case layout.OverAggregate:
 		o.aggregate(rows)
+	case layout.OverTexts:
+		o.texts(rows)
 	case layout.FirstValue, layout.LastValue, layout.NthValue:
 		for i, row := range rows {
 			o.result[row] = o.ofFrame(rows, i)
@@ -217,28 +222,51 @@ func (o *overing) shifted(rows []int, i int) expr.Value {
 
 // ofFrame is a value of one row of the frame.
 func (o *overing) ofFrame(rows []int, i int) expr.Value {
-	from, to := o.frame(rows, i)
-	at := from
+	spans := o.spans(rows, i)
+	size := 0
+	for _, s := range spans {
+		size += s.to - s.from
+	}
+	at := 0
 	switch o.Func {
 	case layout.LastValue:
-		at = to - 1
+		at = size - 1
 	case layout.NthValue:
 		n := o.args[1][rows[i]]
 		if n.Null || int64(n.Bits) < 1 || int64(n.Bits) > int64(len(rows)) {
 			return expr.Value{Null: true, Unfit: !n.Null && int64(n.Bits) < 1}
 		}
-		at = from + int(n.Bits) - 1
+		at = int(n.Bits) - 1
 	}
-	if from >= to || at >= to {
+	if at < 0 || at >= size {
 		return expr.Value{Null: true}
 	}
-	return o.args[0][rows[at]]
+	for _, s := range spans {
+		if at < s.to-s.from {
+			return o.args[0][rows[s.from+at]]
+		}
+		at -= s.to - s.from
+	}
+	return expr.Value{Null: true}
 }
 
 // aggregate computes an aggregate of each frame. A frame that begins where the partition does grows
-// from row to row, so each row is added once; other frames are computed anew.
+// from row to row, so each row is added once; other frames, and those that rows are excluded from,
+// are computed anew.
 func (o *overing) aggregate(rows []int) {
 	state := agg.NewLocal(o.Aggregate)
+	if o.Exclude != layout.ExcludeNoOthers {
+		for i, row := range rows {
+			state.Reset()
+			for _, s := range o.spans(rows, i) {
+				for _, other := range rows[s.from:s.to] {
+					o.add(state, other)
+				}
+			}
+			o.result[row] = o.resultOf(state)
+		}
+		return
+	}
 	done, last := 0, -1
 	var value expr.Value
 	for i, row := range rows {
@@ -252,14 +280,20 @@ func (o *overing) aggregate(rows []int) {
 			for ; done < to; done++ {
 				o.add(state, rows[done])
 			}
-			v, text := state.Result()
-			value = expr.Value{Null: v.Null, Unfit: v.Overflow, Bits: v.Bits, Text: text}
-			if o.Type == record.String {
-				value.Bits = 0
-			}
+			value = o.resultOf(state)
 		}
 		o.result[row] = value
 	}
+}
+
+// resultOf is the value of an aggregate.
+func (o *overing) resultOf(state *agg.Local) expr.Value {
+	v, text := state.Result()
+	value := expr.Value{Null: v.Null, Unfit: v.Overflow, Bits: v.Bits, Text: text}
+	if o.Type == record.String {
+		value.Bits = 0
+	}
+	return value
 }
 
 // add adds a row to an aggregate, unless an argument is NULL.

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -201,6 +202,71 @@ func Similar(x *Expr, pattern string, escape rune) (*Expr, error) {
 		return nil, fmt.Errorf("expr: the pattern %s ends with its escape", quote(pattern))
 	}
 	return Regexp(RegexpMatch, x, `^(?:`+b.String()+`)$`, "")
+}
+
+// Glob says whether a text as a whole matches a pattern of GLOB: * is any number of characters, ?
+// is one, and [...] is one of a class, [^...] or [!...] one that is not in it. A pattern without
+// classes costs as much as LIKE.
+func Glob(x *Expr, pattern string) (*Expr, error) {
+	runes := []rune(pattern)
+	var like, re strings.Builder
+	classes := false
+	for i := 0; i < len(runes); i++ {
+		switch r := runes[i]; r {
+		case '*':
+			like.WriteByte('%')
+			re.WriteString(".*")
+		case '?':
+			like.WriteByte('_')
+			re.WriteByte('.')
+		case '[':
+			classes = true
+			n, err := globClass(&re, runes[i+1:])
+			if err != nil {
+				return nil, fmt.Errorf("expr: the pattern %s: %w", quote(pattern), err)
+			}
+			i += n
+		case '%', '_', '\\':
+			like.WriteByte('\\')
+			fallthrough
+		default:
+			like.WriteRune(r)
+			re.WriteString(regexp.QuoteMeta(string(r)))
+		}
+	}
+	if classes {
+		return Regexp(RegexpMatch, x, `^(?:`+re.String()+`)$`, "")
+	}
+	return Like(x, like.String(), '\\', false)
+}
+
+// globClass writes a class of GLOB, which begins after its bracket, as one of a regular expression.
+// It returns how many runes it has, with the closing bracket.
+func globClass(to *strings.Builder, runes []rune) (n int, err error) {
+	to.WriteByte('[')
+	if n < len(runes) && (runes[n] == '^' || runes[n] == '!') {
+		to.WriteByte('^')
+		n++
+	}
+	for first := n; n < len(runes); n++ {
+		r := runes[n]
+		switch {
+		case r == ']' && n > first:
+			to.WriteByte(']')
+			return n + 1, nil
+		case r == '-' && n > first && n+1 < len(runes) && runes[n+1] != ']':
+			if runes[n-1] > runes[n+1] {
+				return 0, errors.New("a range of its [...] ends before it begins")
+			}
+			to.WriteByte('-')
+		case strings.ContainsRune(`\[]^-&~`, r):
+			to.WriteByte('\\')
+			fallthrough
+		default:
+			to.WriteRune(r)
+		}
+	}
+	return 0, errors.New("its [ has no ] after it")
 }
 
 // RegexpReplace replaces the first match of a regular expression in a text, or all matches with the

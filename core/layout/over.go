@@ -9,7 +9,8 @@ import (
 // OverFunc is a function over the rows of a result.
 type OverFunc uint8
 
-// The functions. OverAggregate is an aggregate of the rows of the frame.
+// The functions. OverAggregate is an aggregate of the rows of the frame, and OverTexts joins their
+// texts.
 const (
 	OverAggregate OverFunc = iota
 	RowNumber
@@ -23,6 +24,7 @@ const (
 	FirstValue
 	LastValue
 	NthValue
+	OverTexts
 )
 
 // A FrameUnit says what the bounds of a frame count.
@@ -45,6 +47,17 @@ type FrameBound struct {
 	ByFloat float64
 }
 
+// FrameExclusion says which rows of a frame are left out of it.
+type FrameExclusion uint8
+
+// The exclusions.
+const (
+	ExcludeNoOthers   FrameExclusion = iota // no row is left out
+	ExcludeCurrentRow                       // the row itself
+	ExcludeGroup                            // the row and the rows that tie with it in the order
+	ExcludeTies                             // the rows that tie with the row, but not the row itself
+)
+
 // An Over is a column that is computed over the rows of a result: by a function of rows that are in
 // the same partition, in an order.
 type Over struct {
@@ -59,5 +72,8 @@ type Over struct {
 	Unit      FrameUnit
 	Begin     FrameBound
 	End       FrameBound
+	Exclude   FrameExclusion
+	// Separator is between the texts of OverTexts.
+	Separator string
 	Type      record.Type
 }

@@ -101,6 +101,8 @@ func (d *duckDB) rows(query string, types []record.Type) ([][]cell, bool, error)
 // run is for a suite.
 func (d *duckDB) run(text string) ([]suiteColumn, [][]any, error) { return runTyped(d.conn, text) }
 
+func (*duckDB) decides(_, _ string) string { return "" }
+
 // scan reads all rows of a driver of database/sql.
 func scan(rows *sql.Rows, types []record.Type, cellOf func(v any, t record.Type) cell) (all [][]cell, err error) {
 	values, into := make([]any, len(types)), make([]any, len(types))
@@ -123,7 +125,12 @@ func scan(rows *sql.Rows, types []record.Type, cellOf func(v any, t record.Type)
 func (*duckDB) says() map[string]string { return duckSays }
 
 var duckSays = map[string]string{
-	"(%i / %i)": "($1 // $2)", "(%p / 2)": "($1 // 2)", "(%p / %p)": "($1 // $2)", "(1000 / %p)": "(1000 // $1)", "(1000 / sum(j))": "(1000 // sum(j))", "every(%b)": "bool_and($1)", "(%b IS NOT UNKNOWN)": "($1 IS NOT NULL)",
+	"(%s NOT GLOB '*[^a-c]')": "(NOT ($1 GLOB '*[!a-c]'))",
+	// Rows with NULL are compared there as values of one type, in which NULL comes last.
+	"((%i, %s) < (%i, %s))": "", "((%i, %d) >= (%i, %n))": "", "((%i, %s) = (%n, %s))": "",
+	"((%b, %i) <> (%b, %n))": "", "((%i, %s) IN ((%n, %s), (j, s)))": "", "((%i, %s) NOT IN ((%n, NULL)))": "",
+	"((%i, %b) IS DISTINCT FROM (%n, %b))": "",
+	"(%i / %i)":                            "($1 // $2)", "(%p / 2)": "($1 // 2)", "(%p / %p)": "($1 // $2)", "(1000 / %p)": "(1000 // $1)", "(1000 / sum(j))": "(1000 // sum(j))", "every(%b)": "bool_and($1)", "(%b IS NOT UNKNOWN)": "($1 IS NOT NULL)",
 	"round(%f)": "round_even($1, 0)", "floor(%i)": "$1", "ceil(%i)": "$1", "round(%i)": "$1", "trunc(%i)": "$1", "round(%i, 2)": "$1",
 	"approx_count_distinct(s)": "count(DISTINCT s)", "approx_count_distinct(j)": "count(DISTINCT j)", "approx_count_distinct(b)": "count(DISTINCT b)",
 	// A NULL among what is chosen is passed over, and what ties is not told apart.

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -28,7 +29,8 @@ func overQuery(one func(...string) string, grouped bool) string {
 		"lag("+value+")",
 		"lead("+value+", 2)", "lag("+text+", 1, 'none')", "first_value("+value+")", "last_value("+value+")",
 		"nth_value("+text+", 2)", "sum("+number+")", "count(*)", "count("+value+")", "min("+text+")", "max("+number+")",
-		"CAST(avg("+number+") OVER w AS double precision)", "count(*) FILTER (WHERE "+number+" > 2)")
+		"CAST(avg("+number+") OVER w AS double precision)", "count(*) FILTER (WHERE "+number+" > 2)",
+		"string_agg("+text+", '/')", "string_agg("+text+", '') FILTER (WHERE "+number+" > 1)")
 	window := ""
 	if one("p", "p", "") == "p" {
 		window = "PARTITION BY " + keys
@@ -55,6 +57,10 @@ func overQuery(one func(...string) string, grouped bool) string {
 			}
 		}
 	}
+	exclude := one("", "", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES", " EXCLUDE NO OTHERS")
+	if hasFrame(window) {
+		window += exclude
+	}
 	call := function + " OVER w"
 	if function[:4] == "CAST" {
 		call = function
@@ -69,4 +75,9 @@ func overQuery(one func(...string) string, grouped bool) string {
 	return "SELECT n, " + call + " AS x FROM t" + one("", " WHERE i > 0") + " WINDOW w AS (" + window +
 		") ORDER BY x, n" +
 		one("", " LIMIT 10", " LIMIT 5 OFFSET 2")
+}
+
+// hasFrame says whether a window says which rows its functions see.
+func hasFrame(window string) bool {
+	return strings.Contains(window, "PRECEDING") || strings.Contains(window, "FOLLOWING") || strings.Contains(window, "CURRENT ROW")
 }

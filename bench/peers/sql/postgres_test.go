@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -249,6 +250,27 @@ func (d *postgres) run(text string) (columns []suiteColumn, all [][]any, err err
 	return columns, all, rows.Err()
 }
 
+// decides is why the rows of a query over a table are not compared, or "".
+func (d *postgres) decides(from, text string) string {
+	var collated, names bool
+	row := d.conn.QueryRow(context.Background(), `SELECT
+		coalesce(bool_or(a.attcollation NOT IN (0, 100, 950) AND a.atttypid <> 'name'::regtype), false),
+		coalesce(bool_or(a.atttypid = 'name'::regtype), false)
+		FROM pg_attribute a WHERE attnum > 0 AND attrelid = '`+strings.ReplaceAll(from, "'", "")+`'::regclass`)
+	if row.Scan(&collated, &names) != nil {
+		return ""
+	}
+	switch {
+	case collated:
+		return "other: a collation, and velo compares texts by their bytes"
+	case names && longLiteral.MatchString(text):
+		return "other: a text that the type name cuts"
+	}
+	return ""
+}
+
+var longLiteral = regexp.MustCompile(`'[^']{64,}'`)
+
 // postgresValue is a value of a type by its text.
 func postgresValue(raw []byte, oid uint32) any {
 	if raw == nil {
@@ -308,6 +330,9 @@ func (*postgres) says() map[string]string { return postgresSays }
 // What PostgreSQL says otherwise is where velo has other types, which docs/semantics.md has: one
 // type of integers, floats for what is computed of decimals, timestamps without a zone.
 var postgresSays = map[string]string{
+	"(%s GLOB 'a*')":          `(starts_with($1, 'a'))`,
+	"(%s GLOB '?[a-mz]*')":    `($1 ~ '^.[a-mz]')`,
+	"(%s NOT GLOB '*[^a-c]')": `($1 !~ '[^a-c]$')`,
 	// A constant is an int4, and folded while the query is planned.
 	"%n": "(n * 0 + $1)", "(-%n)": "(n * 0 - $1)", "%n.5e0": "CAST(n * 0 + $1.5 AS double precision)",
 	"(-9223372036854775808)": "(n * 0 + CAST('-9223372036854775808' AS bigint))",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"math/big"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,17 @@ func (*sqlite) name() string { return "SQLite" }
 func (*sqlite) wild() bool   { return false }
 
 func newSQLite(t *testing.T) oracle {
+	d := &sqlite{}
+	d.reset(t)
+	t.Cleanup(func() { d.conn.Close() })
+	return d
+}
+
+// reset begins with an empty database.
+func (d *sqlite) reset(t *testing.T) {
+	if d.conn != nil {
+		d.conn.Close()
+	}
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		t.Fatal(err)
@@ -29,14 +41,11 @@ func newSQLite(t *testing.T) oracle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		conn.Close()
-		db.Close()
-	})
+	t.Cleanup(func() { db.Close() })
 	if _, err := conn.ExecContext(context.Background(), "PRAGMA case_sensitive_like = ON"); err != nil {
 		t.Fatal(err)
 	}
-	return &sqlite{conn}
+	d.conn = conn
 }
 
 func (d *sqlite) load(t table) error {
@@ -148,6 +157,10 @@ func runTyped(conn *sql.Conn, text string) (columns []suiteColumn, all [][]any, 
 	if err != nil {
 		return nil, nil, err
 	}
+	types, err := rows.ColumnTypes()
+	if err != nil {
+		return nil, nil, err
+	}
 	for rows.Next() {
 		row, into := make([]any, len(names)), make([]any, len(names))
 		for i := range row {
@@ -162,10 +175,22 @@ func runTyped(conn *sql.Conn, text string) (columns []suiteColumn, all [][]any, 
 		all = append(all, row)
 	}
 	for i, name := range names {
-		columns = append(columns, suiteColumn{name, typeOfValues(all, i)})
+		columns = append(columns, suiteColumn{name, typeOfValues(all, i, types[i].DatabaseTypeName())})
 	}
 	return columns, all, rows.Err()
 }
+
+// decides is why the rows of a query over a table are not compared, or "".
+func (d *sqlite) decides(from, text string) string {
+	var made string
+	row := d.conn.QueryRowContext(context.Background(), "SELECT group_concat(sql) FROM sqlite_schema")
+	if row.Scan(&made) == nil && collations.MatchString(made) && !strings.Contains(made, "VIRTUAL") {
+		return "other: a collation, and velo compares texts by their bytes"
+	}
+	return ""
+}
+
+var collations = regexp.MustCompile(`(?i)\bcollate\b`)
 
 // plainValue is a value of a driver as one of the types that suiteSet takes, if there is one.
 func plainValue(v any) any {
@@ -193,8 +218,9 @@ func plainValue(v any) any {
 	return v
 }
 
-// typeOfValues is the type of all values of a column.
-func typeOfValues(rows [][]any, column int) (typ record.Type) {
+// typeOfValues is the type of all values of a column, or what its declared type says if there are
+// none.
+func typeOfValues(rows [][]any, column int, declared string) (typ record.Type) {
 	for _, row := range rows {
 		var t record.Type
 		switch row[column].(type) {
@@ -222,8 +248,30 @@ func typeOfValues(rows [][]any, column int) (typ record.Type) {
 			return 0
 		}
 	}
-	if typ == 0 {
-		return record.Int64 // only NULLs
+	if typ == 0 { // only NULLs
+		return declaredType(declared)
 	}
 	return typ
+}
+
+// declaredType is the type of a column by its name, as SQLite's affinities are found.
+func declaredType(name string) record.Type {
+	name = strings.ToUpper(name)
+	for _, t := range []struct {
+		part string
+		typ  record.Type
+	}{
+		{"INT", record.Int64},
+		{"CHAR", record.String},
+		{"CLOB", record.String},
+		{"TEXT", record.String},
+		{"REAL", record.Float64},
+		{"FLOA", record.Float64},
+		{"DOUB", record.Float64},
+	} {
+		if strings.Contains(name, t.part) {
+			return t.typ
+		}
+	}
+	return record.Int64
 }

@@ -129,6 +129,12 @@ func (p *parser) nested(f func()) {
 // BETWEEN, whose AND is a different one, and for both sides of position(a IN b). (PostgreSQL's
 // b_expr.)
 func (p *parser) expr(least level, restricted bool) Expr {
+	return single(p.rowOrExpr(least, restricted))
+}
+
+// rowOrExpr is expr, but the expression may be a row of several values in parentheses, which can
+// only be compared.
+func (p *parser) rowOrExpr(least level, restricted bool) Expr {
 	x := p.prefix(restricted)
 	// open is the level of the operator whose operand x ends with. If the operators of that level
 	// do not chain, the next one must not be of the same level.
@@ -152,6 +158,13 @@ func (p *parser) expr(least level, restricted bool) Expr {
 		p.next()
 		pos := Pos(t.Pos.Offset)
 		open = primary
+		if r, ok := x.(*row); ok {
+			x = p.rowTail(r, t.Value, pos)
+			if l == comparison {
+				open = comparison
+			}
+			continue
+		}
 		switch l {
 		case is:
 			x, open = p.isTail(x, t.Value, pos)
@@ -259,6 +272,10 @@ func (p *parser) infix(t *lexer.Token) level {
 		return membership
 	case "IN", "BETWEEN", "LIKE", "ILIKE", "SIMILAR":
 		return membership
+	case "glob": // it is a name elsewhere
+		if s := p.second(); s.Type == str || s.Type == estr {
+			return membership
+		}
 	case "::":
 		return typecast
 	case "[":
@@ -304,8 +321,8 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 	negated := op == "NOT"
 	if negated {
 		op = p.peek().Value
-		if op != "IN" && op != "BETWEEN" && op != "LIKE" && op != "ILIKE" && op != "SIMILAR" {
-			p.unexpected("IN, BETWEEN, LIKE, ILIKE or SIMILAR TO")
+		if op != "IN" && op != "BETWEEN" && op != "LIKE" && op != "ILIKE" && op != "SIMILAR" && op != "glob" {
+			p.unexpected("IN, BETWEEN, LIKE, ILIKE, GLOB or SIMILAR TO")
 		}
 		p.next()
 	}
@@ -325,10 +342,10 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 		p.expect("TO")
 	}
 	like := &Like{
-		Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Not: negated,
+		Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Glob: op == "glob", Not: negated,
 		Pattern: p.expr(membership+1, false),
 	}
-	if p.accept("ESCAPE") {
+	if !like.Glob && p.accept("ESCAPE") {
 		like.Escape = p.expr(membership+1, false)
 	}
 	return like, membership
@@ -384,12 +401,7 @@ func (p *parser) prefix(restricted bool) (x Expr) {
 		p.nested(func() { x = &Unary{Pos: Pos(t.Pos.Offset), Op: t.Value, X: p.expr(sign, restricted)} })
 		return x
 	case "(":
-		p.parenthesised(func() {
-			x = p.expr(lowest, false)
-			if p.is(",") {
-				fail(p.pos(), "rows of several values are not supported")
-			}
-		})
+		p.parenthesised(func() { x = p.rowOf(Pos(t.Pos.Offset)) })
 		return x
 	}
 	return p.operand(t)
@@ -425,6 +437,13 @@ func (p *parser) operand(t *lexer.Token) Expr {
 		case "INTERVAL", "TIMESTAMP", "TIMESTAMPTZ", "DATE":
 			if e := p.typed(t.Value); e != nil {
 				return e
+			}
+		case "ROW":
+			if p.is("ROW", "(") {
+				p.next()
+				r := &row{Ident: Ident{Pos: pos}}
+				p.parenthesised(func() { r.values = p.list() })
+				return r
 			}
 		case "EXISTS", "ARRAY":
 			if s := p.second(); s.Value == "[" {

@@ -36,8 +36,8 @@ func (p *parser) windowSpec() *Over {
 		if p.isFrame() {
 			o.Frame = p.frame()
 		}
-		if p.is("exclude") {
-			fail(p.pos(), "EXCLUDE is not supported: leave rows out with CASE or FILTER")
+		if p.is("exclude") && o.Frame == nil {
+			fail(p.pos(), "EXCLUDE comes after a frame: ROWS, RANGE or GROUPS BETWEEN ...")
 		}
 	})
 	return o
@@ -70,7 +70,30 @@ func (p *parser) frame() *Frame {
 	if f.Begin.Kind == UnboundedFollowing || f.End.Kind == UnboundedPreceding || f.Begin.Kind > f.End.Kind {
 		fail(f.Pos, "the frame ends before it begins")
 	}
+	if p.accept("exclude") {
+		f.Exclude = p.exclusion()
+	}
 	return f
+}
+
+// exclusion parses what follows EXCLUDE.
+func (p *parser) exclusion() Exclusion {
+	switch {
+	case p.is("CURRENT", "ROW"):
+		p.next()
+		p.next()
+		return ExcludeCurrentRow
+	case p.accept("GROUP"):
+		return ExcludeGroup
+	case p.accept("ties"):
+		return ExcludeTies
+	case p.is("no", "others"):
+		p.next()
+		p.next()
+		return ExcludeNoOthers
+	}
+	p.unexpected("CURRENT ROW, GROUP, TIES or NO OTHERS")
+	return ExcludeNoOthers
 }
 
 // bound parses one bound of a frame.
@@ -193,6 +216,9 @@ func (o *Over) parenthesised(p *printer) {
 		f.Begin.print(p)
 		p.WriteString(" AND ")
 		f.End.print(p)
+		p.when(f.Exclude != ExcludeNoOthers, []string{
+			"", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES",
+		}[f.Exclude])
 	}
 	p.WriteString(")")
 }

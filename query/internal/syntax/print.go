@@ -435,6 +435,8 @@ func (e *Like) print(p *printer) {
 	switch {
 	case e.ILike:
 		p.WriteString(" ILIKE ")
+	case e.Glob:
+		p.WriteString(" GLOB ")
 	case e.Similar:
 		p.WriteString(" SIMILAR TO ")
 	default:

@@ -338,13 +338,15 @@ type Between struct {
 	Symmetric    bool // the bounds may be in either order
 }
 
-// Like is x [NOT] LIKE pattern [ESCAPE escape], or ILIKE, or SIMILAR TO.
+// Like is x [NOT] LIKE pattern [ESCAPE escape], or ILIKE, or SIMILAR TO, or GLOB, which has no
+// escape.
 type Like struct {
 	Pos        Pos
 	X, Pattern Expr
 	Escape     Expr // nil if none was given
 	ILike      bool
 	Similar    bool
+	Glob       bool
 	Not        bool
 }
 
@@ -421,7 +423,20 @@ type Frame struct {
 	Pos        Pos
 	Unit       string // "ROWS", "RANGE" or "GROUPS"
 	Begin, End Bound
+	Exclude    Exclusion
 }
+
+// Exclusion says which rows EXCLUDE takes out of a frame.
+type Exclusion uint8
+
+// The exclusions: none, the row itself, the row and the rows that tie with it, and only those that
+// tie with it.
+const (
+	ExcludeNoOthers Exclusion = iota
+	ExcludeCurrentRow
+	ExcludeGroup
+	ExcludeTies
+)
 
 // BoundKind says what a bound of a frame counts from.
 type BoundKind uint8
