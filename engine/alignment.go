@@ -18,11 +18,11 @@ import (
 // A plan has one output, and an engine may have several. The keeper has all of them come to the
 // same cut:
 //
-//	keeper                                    outputs
-//	asks for epoch N                   -----> do not wait for room in the outbox any more, and pass
-//	                                          on only records that are in the cut of N
+//	keeper                               outputs
+//	asks for epoch N                 --> do not wait for room in the outbox any more, and
+//	                                     pass on only records that are in the cut of N
 //	waits for N
-//	pins the newest cut E, and says E  -----> write up to the cut of E, say so, and go on
+//	pins the newest cut E and says E --> write up to the cut of E, say so, and go on
 //	saves the cut of E
 //
 // An output chooses the cut that it writes next under the lock under which the keeper chooses E. So
