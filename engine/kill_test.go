@@ -33,11 +33,14 @@ import (
 
 // A killCase is a job that is killed again and again.
 type killCase struct {
-	Dir     string
-	Plan    string // the text of the query
-	Outbox  string // which of outboxPlans it is; empty if it is none
-	Source  string // csv, ndjson, both, lanes or generator
-	Sink    string // rotated, single, or empty
+	Dir    string
+	Plan   string // the text of the query
+	Outbox string // which of outboxPlans it is; empty if it is none
+	Source string // csv, ndjson, both, lanes or generator
+	Sink   string // rotated, single, or empty
+	// Beside says that the engine has another plan, which passes all records on into a file of its
+	// own.
+	Beside  bool
 	Records int
 	Block   int // bytes of a block of the files
 	Seed    uint64
@@ -47,6 +50,7 @@ type killCase struct {
 	Readers    int
 	Partitions int
 	Exchange   plan.Exchange
+	Swap       bool // the other plan is the first
 	Interval   time.Duration
 	Sync       bool
 	// Point is where the process kills itself, the Nth time that it comes there. If it is empty the
@@ -377,7 +381,43 @@ func (c *killCase) config(k *killer) (cfg engine.Config, run func() error, err e
 		}
 		cfg.State = s
 	}
+	if c.Beside {
+		return cfg, run, c.addBeside(&cfg, k)
+	}
 	return cfg, run, nil
+}
+
+// addBeside gives an engine another plan.
+func (c *killCase) addBeside(cfg *engine.Config, k *killer) error {
+	p, err := query.Compile(`SELECT at, w FROM log`, logSchema)
+	if err != nil {
+		return err
+	}
+	f, err := writers.NewFile(writers.FileConfig{Path: filepath.Join(c.Dir, "out", "beside", "all.csv")})
+	if err != nil {
+		return err
+	}
+	p.Name, cfg.Plan.Name = "beside", "main"
+	cfg.Plans = []engine.PlanConfig{
+		{Plan: cfg.Plan, Writer: cfg.Writer, Exchange: cfg.Exchange}, {Plan: p, Writer: &killTransactions{f, k}},
+	}
+	cfg.Plan, cfg.Writer, cfg.Exchange = nil, nil, 0
+	if c.Swap {
+		slices.Reverse(cfg.Plans)
+	}
+	return nil
+}
+
+// sameBeside says whether the file of the other plan has each record once.
+func (c *killCase) sameBeside(records uint64) error {
+	if !c.Beside {
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join(c.Dir, "out", "beside", "all.csv"))
+	if n := uint64(bytes.Count(text, []byte("\n"))); err == nil && n != records+1 {
+		err = fmt.Errorf("the other plan has %d lines, expected %d and the names of the columns", n, records)
+	}
+	return err
 }
 
 // live is one life.
@@ -390,11 +430,13 @@ func (c *killCase) live(t *testing.T) killResult {
 	if err := errors.Join(run(), e.Wait()); err != nil {
 		t.Fatal(err)
 	}
-	s := e.Snapshot()
-	defer s.Close()
-	counters := e.Stats().Counters()
+	all := e.Snapshot()
+	defer all.Close()
+	number := max(0, slices.IndexFunc(e.Plans(), func(p *plan.Plan) bool { return p.Name == "main" }))
+	p, stats := e.Plans()[number], e.Stats()
+	s, counters := all.Of(p), stats.Of(number).Counters()
 	var groups []string
-	if !cfg.Plan.PassesThrough() {
+	if !p.PassesThrough() {
 		groups = lines(t, s)
 	}
 	return killResult{
@@ -479,6 +521,7 @@ func newKillCase(rng *rand.Rand) *killCase {
 		}[rng.IntN(2)]
 		return c
 	}
+	c.Beside = rng.IntN(3) == 0
 	if rng.IntN(3) == 0 {
 		names := slices.Sorted(maps.Keys(outboxPlans))
 		c.Outbox = names[rng.IntN(len(names))]
@@ -682,10 +725,10 @@ func (c *killCase) unchanged(before map[string]string) error {
 func killCaseOf(dir string, seed uint64, points map[string]int) (kills int, what string, err error) {
 	rng := rand.New(rand.NewPCG(seed, 23))
 	c := newKillCase(rng)
-	what = fmt.Sprintf("%s, sink %q, %d records: %s", c.Source, c.Sink, c.Records, c.Plan)
+	what = fmt.Sprintf("%s, sink %q, %d records, beside another plan: %v: %s", c.Source, c.Sink, c.Records, c.Beside, c.Plan)
 	c.Dir, c.Readers, c.Partitions = filepath.Join(dir, "undisturbed"), 1, 1
 	for _, d := range []string{c.Dir, dir} {
-		if err := os.MkdirAll(filepath.Join(d, "out"), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(d, "out", "beside"), 0o700); err != nil {
 			return 0, what, err
 		}
 	}
@@ -718,13 +761,14 @@ func killCaseOf(dir string, seed uint64, points map[string]int) (kills int, what
 	if err := os.RemoveAll(filepath.Join(c.Dir, "out")); err != nil {
 		return 0, what, err
 	}
-	if err := os.MkdirAll(filepath.Join(c.Dir, "out"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(c.Dir, "out", "beside"), 0o700); err != nil {
 		return 0, what, err
 	}
 	c.State = true
 	named := map[string]string{}
 	for life, ended := 0, 0; ended < 2; life++ {
 		c.Readers, c.Partitions, c.Exchange = 1+rng.IntN(3), 1+rng.IntN(3), plan.Exchange(rng.IntN(4))
+		c.Swap = rng.IntN(2) == 0
 		c.Interval, c.Sync = time.Duration(5+rng.IntN(45))*time.Millisecond, rng.IntN(3) == 0
 		c.Point, c.Nth = "", 0
 		after := time.Duration(20+rng.IntN(150)) * time.Millisecond
@@ -756,7 +800,7 @@ func killCaseOf(dir string, seed uint64, points map[string]int) (kills int, what
 		}
 		// It has come to its end. A second start has nothing to do, and changes nothing.
 		ended++
-		if err := c.same(got, want, rows); err != nil {
+		if err := errors.Join(c.same(got, want, rows), c.sameBeside(got.Records)); err != nil {
 			return kills, what, fmt.Errorf("life %d, after %d kills: %w", life, kills, err)
 		}
 	}
