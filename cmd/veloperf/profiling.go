@@ -221,7 +221,7 @@ func (s *profiles) finish() error {
 		errs = append(errs, err)
 	}
 	if len(s.traces) == 1 {
-		errs = append(errs, os.Rename(s.traces[0], s.asked.Trace))
+		errs = append(errs, moveFile(s.traces[0], s.asked.Trace))
 	}
 	return errors.Join(errs...)
 }
@@ -236,6 +236,24 @@ func (s *profiles) writeTrace() {
 		return err
 	}))
 	s.traces = append(s.traces, name)
+}
+
+// moveFile gives a file another name. What has that name and is no ordinary file, such as a device,
+// a pipe or a link, stays: the content is written to it.
+func moveFile(from, to string) error {
+	info, err := os.Lstat(to)
+	if err != nil || info.Mode().IsRegular() {
+		return os.Rename(from, to)
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	err = writeFile(to, func(w io.Writer) error {
+		_, err := io.Copy(w, in)
+		return err
+	})
+	return errors.Join(err, in.Close(), os.Remove(from))
 }
 
 // writeFile writes a file, and removes it if that fails and it is a file and no device.
