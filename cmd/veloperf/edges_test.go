@@ -307,6 +307,35 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
+// A full writer takes nothing.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("it is full") }
+
+// Goal: an answer that could not be printed is a failure, whatever the answer is.
+func TestNoRoom(t *testing.T) {
+	perf := write(t, "velo 1 [000] 1.0: 1 cpu-clock:\n\tffff main.inner (x)\n\n")
+	quiet, laptop := hostTree(t, "quiet"), hostTree(t, "laptop")
+	for _, args := range [][]string{
+		{"doctor", "--root=" + quiet},
+		{"doctor", "--root=" + laptop},
+		{"doctor", "--json", "--root=" + laptop},
+		{"validate", "--only=warnings", "--source=" + t.TempDir()},
+		{"flame", perf, "--text"},
+		{"flame", perf, "--top=3", "--out=" + perf + ".svg"},
+		{"gen", "1brc", "--rows=1", "--out=-"},
+		{"1brc", write(t, "a;1.0\n")},
+		{"model", "--cores=2", "--calibration=testdata/calibration.json"},
+		{"readers", "--max=1", "--runs=1", "--duration=50ms", "--warmup=0s"},
+	} {
+		var errs bytes.Buffer
+		status := run(args, full{}, &errs)
+		if status != 1 || !strings.Contains(errs.String(), "it is full") {
+			t.Errorf("%v: status %d, %s", args, status, errs.String())
+		}
+	}
+}
+
 // Goal: every command has --json, those with a page have --text, and those that measure say how
 // long they take.
 func TestForms(t *testing.T) {
@@ -344,6 +373,10 @@ func TestForms(t *testing.T) {
 		t.Errorf("status %d, %q, expected %q", status, out, text)
 	}
 	perf := write(t, "velo 1 [000] 1.0: 1 cpu-clock:\n\tffff main.inner (x)\n\tffff main.outer (x)\n\n")
+	if _, errs, status := veloperf(t, "flame", write(t, "a b\n x y\n"), "--text"); status != 1 ||
+		!strings.Contains(errs, `line 2: " x y", expected an address`) {
+		t.Errorf("no profile: status %d, %s", status, errs)
+	}
 	out, errs, status = veloperf(t, "flame", perf, "--text")
 	if status != 0 || !strings.Contains(out, "100.0 %") || !strings.Contains(out, "main.inner") {
 		t.Errorf("status %d, %s%s", status, out, errs)

@@ -79,8 +79,9 @@ func main() {
 // run runs the program and returns its exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	commandLine = args
+	out := &checked{Writer: stdout}
 	ctx, status := cli.Parse(&commands{}, args, stdout, stderr, kong.Name("veloperf"),
-		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{stdout, stderr}),
+		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{out, stderr}),
 		kong.Vars{
 			"workloads": workloadNames(), "streams": streamNames(), "skews": skewNames(), "rivals": rivalNames(),
 			"version": version(), "checks": checkNames(),
@@ -91,6 +92,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	err := cli.CheckRanges(ctx, ranges)
 	if err == nil {
 		err = ctx.Run()
+	}
+	if out.err != nil && (err == nil || errors.Is(err, errSaysNo)) {
+		err = fmt.Errorf("standard output: %w", out.err)
 	}
 	if err != nil && !errors.Is(err, errSaysNo) {
 		fmt.Fprintf(stderr, "veloperf: %v\n", err)
@@ -108,6 +112,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return cli.StatusMisuse
 	}
 	return 1
+}
+
+// A checked writer remembers its first error, so that nobody has to look at each line.
+type checked struct {
+	io.Writer
+	err error
+}
+
+func (c *checked) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
 }
 
 // streams say where a command writes: results to out, progress and messages to err.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -138,7 +139,7 @@ func (g *gathering[T]) run(ctx context.Context, pass func(warm bool, each func(T
 // same order and hands each over. The results of all runs are combined and printed. After an
 // interrupt what was measured before is printed, and the error is errInterrupted.
 func measure[T any](m *measuring, std streams, p printing[T], pass func(warm bool, each func(T)) error) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program
 	err := m.profiling.check()

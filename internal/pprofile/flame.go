@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -27,17 +28,21 @@ func ReadPerf(r io.Reader) ([]Stack, error) {
 		}
 		comm, names = "", nil
 	}
-	for lines.Scan() {
+	for number := 1; lines.Scan(); number++ {
 		line := lines.Text()
 		words := strings.Fields(line)
 		switch {
 		case strings.HasPrefix(line, "#"):
 		case len(words) == 0:
 			end()
-		case line[0] != ' ' && line[0] != '\t': // name pid time: ...
+		case comm == "", line[0] != ' ' && line[0] != '\t': // name pid time: ...
 			end()
 			comm = words[0]
-		case comm != "" && len(words) >= 2: // address function+0x12 (file)
+		case len(words) >= 2: // address function+0x12 (file)
+			_, err := strconv.ParseUint(words[0], 16, 64)
+			if err != nil {
+				return nil, fmt.Errorf("pprofile: line %d: %.40q, expected an address and a function", number, line)
+			}
 			name := strings.Join(words[1:], " ")
 			if i := strings.LastIndex(name, " ("); i > 0 {
 				name = name[:i]
