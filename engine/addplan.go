@@ -158,7 +158,11 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 		}
 	}
 	defer func() {
-		if err != nil && p.Writer != nil {
+		if err == nil {
+			return
+		}
+		e.tables.leave(p.Plan, e.Plans()) // those that could be loaded
+		if p.Writer != nil {
 			disclaim(p.Writer)
 		}
 	}()
@@ -219,6 +223,7 @@ type joining struct {
 func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 	defer func() {
 		if err != nil {
+			e.tables.leave(b.cfg.Plan, e.Plans())
 			err = fmt.Errorf("engine: plan not added: %w", err)
 		}
 	}()

@@ -352,3 +352,45 @@ func TestLoadGroups(t *testing.T) {
 		t.Errorf("the groups of a plan that does not run: %v", err)
 	}
 }
+
+// Goal: a plan that could not be added leaves no table in use: it would be loaded for ever, and if
+// it went stale, it would end an engine that does not look it up. Method: of two tables of a plan
+// one cannot be loaded. Tables of a plan that runs stay in use.
+func TestTablesOfPlanNotAdded(t *testing.T) {
+	feed, compile := ticks(t)
+	shared := pages(t, 5, func(c *lookup.Config) { c.Refresh = time.Hour })
+	first := compile(`SELECT count(*) AS n FROM ticks AS t JOIN pages AS p ON t.key = p.id`, shared)
+	e := start(t, engine.Config{
+		Plan: first, Readers: []record.Reader{feed}, NoPin: true, EpochInterval: -1, StateBytes: 16 << 20,
+	})
+	named := func(name string, load func(context.Context, *lookup.Builder) error) *lookup.Table {
+		schema, err := record.NewSchema(name, record.Field{Name: "id", Type: record.Int64})
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := lookup.New(lookup.Config{Schema: schema, Key: []string{"id"}, Load: load, Refresh: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return table
+	}
+	good := named("good", func(context.Context, *lookup.Builder) error { return nil })
+	bad := named("bad", func(context.Context, *lookup.Builder) error { return errors.New("no such host") })
+	second := compile(`SELECT count(p.id) AS n, count(g.id) AS g, count(b.id) AS b FROM ticks AS t LEFT JOIN pages AS p ON t.key = p.id `+
+		`LEFT JOIN good AS g ON t.key = g.id LEFT JOIN bad AS b ON t.key = b.id`, shared, good, bad)
+	_, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: second})
+	if err == nil || !strings.Contains(err.Error(), "no such host") {
+		t.Fatalf("a plan with a table that cannot be loaded: %v", err)
+	}
+	if used := e.Stats().Tables; len(used) != 1 || used[0].Table != "pages" {
+		t.Errorf("the engine uses %+v, expected the table of the first plan alone", used)
+	}
+	for _, table := range []*lookup.Table{good, bad} {
+		if err := table.Configure(func(*lookup.Config) {}); err != nil {
+			t.Errorf("a table that no plan looks up: %v", err)
+		}
+	}
+	if err := shared.Configure(func(*lookup.Config) {}); err == nil {
+		t.Error("the table of the first plan is not in use")
+	}
+}

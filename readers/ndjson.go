@@ -263,7 +263,8 @@ func (r *jsonParser) one(b *record.Batch, row int) (isRow, room bool) {
 	err := l.read(r, b, row, begin, text)
 	switch {
 	case (err == nil || err == errBlank) && end-1-r.pos > r.format.cfg.MaxRecordBytes:
-		// Blanks count too: a stream gives such a line up before it knows the rest of it.
+		// Blanks count as well, because a stream gives such a line up before it knows the rest of
+		// it.
 		err = longRecord(end-1-r.pos, r.format.cfg.MaxRecordBytes)
 	case err == nil:
 		r.lineAt(end) // before unescaping makes newlines

@@ -217,8 +217,9 @@ func TestStreamLinesBehindLongRecords(t *testing.T) {
 	}
 }
 
-// Goal: the same bytes are the same records, the same rejects with their lines and reasons, and the same columns, whether they are a file at rest, that file in blocks
-// of several readers, or a stream in pieces, polled or read ahead. Method: random files of all kinds.
+// Goal: the same bytes are the same records, the same rejects with their lines and reasons, and the
+// same columns, whether they are a file at rest, that file in blocks of several readers, or a
+// stream in pieces, polled or read ahead. Method: random files of all kinds.
 func TestWaysAgree(t *testing.T) {
 	base := rand.Uint64()
 	for seed := base; seed < base+50; seed++ {
@@ -246,9 +247,9 @@ func TestWaysAgree(t *testing.T) {
 	}
 }
 
-// Goal: a line of blanks, or a comment, that is longer than a record may be is rejected, in a file as in
-// a stream, which finds that out before it has the rest of the line; shorter ones are skipped. Method:
-// such lines between records, in pieces of every size.
+// Goal: a line of blanks, or a comment, that is longer than a record may be is rejected, in a file
+// as in a stream, which finds that out before it has the rest of the line; shorter ones are
+// skipped. Method: such lines between records, in pieces of every size.
 func TestLongLinesThatAreNoRecords(t *testing.T) {
 	two := texts(t, "a", "b")
 	for _, length := range []int{10, 100, 101, 102, 300} {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
@@ -36,14 +37,14 @@ const folderOfSelect = "select"
 func (d *durability) checkState(job *query.Job) error {
 	if d.State == "" {
 		if d.Checkpoint != 0 || d.Fresh || d.Takeover || d.SkipOutputTo != 0 || d.RepeatOutput {
-			return errors.New("--checkpoint, --fresh, --takeover, --skip-output-to and --repeat-output are for a job " +
-				"that keeps its state: --state DIR")
+			return cli.Misusef("--checkpoint, --fresh, --takeover, --skip-output-to and --repeat-output are for a " +
+				"job that keeps its state: --state DIR")
 		}
 		return nil
 	}
 	var faults []error
 	if d.Checkpoint < 0 {
-		faults = append(faults, fmt.Errorf("--checkpoint %v: expected more than 0", d.Checkpoint))
+		faults = append(faults, cli.Misusef("--checkpoint %v: expected more than 0", d.Checkpoint))
 	}
 	for _, o := range job.Outputs {
 		if o.Plan.From != nil {

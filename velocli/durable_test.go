@@ -112,7 +112,8 @@ func TestStateRefused(t *testing.T) {
 	}
 	inFolder(t, map[string]string{"trades.csv": durableTrades, "job.sql": durableSource + groups})
 	for _, option := range []string{"--fresh", "--takeover", "--checkpoint=5s"} {
-		if _, errs, status := velo(t, "", "run", "job.sql", option); status != 1 || !strings.Contains(errs, "--state DIR") {
+		_, errs, status := velo(t, "", "run", "job.sql", option)
+		if status != 80 || !strings.Contains(errs, "--state DIR") {
 			t.Errorf("%s: status %d, %s", option, status, errs)
 		}
 	}

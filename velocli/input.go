@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
@@ -229,12 +230,12 @@ func (in *input) lines(f *files) (err error) {
 	var known bool
 	f.values.TimeUnit, known = timeUnits[in.TimeUnit]
 	if !known {
-		return fmt.Errorf("--time-unit %q: expected s, ms, us or ns", in.TimeUnit)
+		return cli.Misusef("--time-unit %q: expected s, ms, us or ns", in.TimeUnit)
 	}
 	if in.TimeZone != "" {
 		f.values.TimeZone, err = time.LoadLocation(in.TimeZone)
 		if err != nil {
-			return fmt.Errorf("--time-zone %q: %w; expected a name like Europe/Berlin", in.TimeZone, err)
+			return cli.Misusef("--time-zone %q: %w; expected a name like Europe/Berlin", in.TimeZone, err)
 		}
 	}
 	if in.TimeFormat != "" {
@@ -249,15 +250,15 @@ func (in *input) lines(f *files) (err error) {
 	case ",":
 		f.values.DecimalComma = true
 	default:
-		return fmt.Errorf("--decimal %q: expected a comma or a point", in.Decimal)
+		return cli.Misusef("--decimal %q: expected a comma or a point", in.Decimal)
 	}
 	if len(in.Comment) > 1 {
-		return fmt.Errorf("--comment %q: expected one character", in.Comment)
+		return cli.Misusef("--comment %q: expected one character", in.Comment)
 	} else if in.Comment != "" {
 		f.comment = in.Comment[0]
 	}
 	if in.SkipLines < 0 {
-		return fmt.Errorf("--skip-lines %d: expected none or more", in.SkipLines)
+		return cli.Misusef("--skip-lines %d: expected none or more", in.SkipLines)
 	}
 	f.skipLines, f.byPlace = in.SkipLines, in.byPlace
 	return nil
@@ -337,7 +338,7 @@ func (f *files) decide(in *input, sample []byte) error {
 	case len(in.Delimiter) == 1:
 		f.delimiter = in.Delimiter[0]
 	case in.Delimiter != "":
-		return fmt.Errorf("--delimiter %q: expected one character", in.Delimiter)
+		return cli.Misusef("--delimiter %q: expected one character", in.Delimiter)
 	case f.delimiter == 0:
 		f.delimiter = ',' // for the lines before the header
 		f.delimiter = guessDelimiter(sample[f.headOf(sample).Bytes:])

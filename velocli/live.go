@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -144,7 +145,7 @@ func numeric(t record.Type) bool {
 
 // draw draws a frame over the previous one.
 func (l *live) draw() {
-	columns, rows, ok := terminalSize(l.to)
+	columns, rows, ok := cli.TerminalSize(l.to)
 	if !ok {
 		return
 	}
@@ -333,10 +334,10 @@ func (h *heldBack) cover(covered bool) {
 
 // checkLive says why a job cannot be shown.
 func checkLive(all []*flow, std streams) error {
-	if _, _, ok := terminalSize(std.err); !ok {
+	if _, _, ok := cli.TerminalSize(std.err); !ok {
 		return errNoTerminals
 	}
-	_, _, shared := terminalSize(std.out)
+	_, _, shared := cli.TerminalSize(std.out)
 	for _, f := range all {
 		if _, printed := f.writer.(*lines); printed && shared && !f.atEnd {
 			return fmt.Errorf("--live: %s prints rows as they come, over the view: send standard output to a file, "+

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	"github.com/velo-engine/velo/internal/cli"
 )
 
 // screen runs the program, with standard output or standard error in a terminal of its own, and gives what that has got.
@@ -75,7 +77,7 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if _, _, ok := terminalSize(null); ok {
+	if _, _, ok := cli.TerminalSize(null); ok {
 		t.Errorf("%s is a terminal", os.DevNull)
 	}
 }

@@ -87,10 +87,17 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if ctx == nil {
 		return status
 	}
-	e := sorted(ctx.Run())
+	err := cli.CheckRanges(ctx, ranges)
+	if err == nil {
+		err = ctx.Run()
+	}
+	e := sorted(err)
 	switch {
 	case e.failed != nil:
 		fmt.Fprintf(stderr, "velo: %v\n", e.failed)
+		if cli.IsMisuse(e.failed) {
+			return cli.StatusMisuse
+		}
 		return statusFailed
 	case e.piped:
 		return statusPiped
@@ -100,6 +107,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return statusAside
 	}
 	return 0
+}
+
+// ranges are the values that flags may have: see cli.CheckRanges.
+var ranges = map[string]string{
+	"checkpoint": "0s..", "cores": "0..1024", "idle": "0s..", "partitions": "0..256", "readers": "0..4096",
+	"skip-lines": "0..", "watermark": "0s..",
 }
 
 // commandNames are the names of the commands.

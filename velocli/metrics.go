@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/metrics"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/server"
@@ -53,12 +54,13 @@ type endpoint struct {
 func (o *observed) listenMetrics(std streams) (net.Listener, []byte, error) {
 	if o.Metrics == "" {
 		if o.MetricsCert != "" || o.MetricsKey != "" || o.MetricsToken != "" {
-			return nil, nil, errors.New("--metrics-cert, --metrics-key and --metrics-token are for --metrics HOST:PORT")
+			return nil, nil, cli.Misusef("--metrics-cert, --metrics-key and --metrics-token are for --metrics " +
+				"HOST:PORT")
 		}
 		return nil, nil, nil
 	}
 	if (o.MetricsCert == "") != (o.MetricsKey == "") {
-		return nil, nil, errors.New("--metrics-cert and --metrics-key go together, expected both or none")
+		return nil, nil, cli.Misusef("--metrics-cert and --metrics-key go together, expected both or none")
 	}
 	var token []byte
 	if o.MetricsToken != "" {
@@ -74,10 +76,10 @@ func (o *observed) listenMetrics(std streams) (net.Listener, []byte, error) {
 	}
 	at, err := net.ResolveTCPAddr("tcp", o.Metrics)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--metrics: %w; expected host:port, such as 127.0.0.1:9090", err)
+		return nil, nil, cli.Misusef("--metrics: %w; expected host:port, such as 127.0.0.1:9090", err)
 	}
 	if !at.IP.IsLoopback() && (o.MetricsCert == "" || token == nil) {
-		return nil, nil, fmt.Errorf("--metrics: %v is no loopback address, so other machines could connect: expected "+
+		return nil, nil, cli.Misusef("--metrics: %v is no loopback address, so other machines could connect: expected "+
 			"127.0.0.1 or ::1, or --metrics-cert, --metrics-key and --metrics-token", at)
 	}
 	scheme := "http"

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/metrics"
 	"github.com/velo-engine/velo/server"
 	"github.com/velo-engine/velo/server/job"
@@ -152,7 +153,7 @@ SELECT count(*) FROM s`,
 		{[]string{"--metrics", "0.0.0.0:0", "--metrics-token", "token"}, "is no loopback address"},
 		{[]string{"--metrics", "9090"}, "expected host:port"},
 		{[]string{"--metrics-token", "token"}, "are for --metrics HOST:PORT"},
-		{[]string{"--metrics", "127.0.0.1:0", "--metrics-token", "short"}, "has a line of 3 bytes"},
+		{[]string{"--metrics", "127.0.0.1:0", "--metrics-token", "short"}, "a line of 3 bytes"},
 		{[]string{"--metrics", "127.0.0.1:0", "--metrics-token", "none"}, "--metrics-token: open none"},
 		{[]string{"--metrics", "127.0.0.1:0", "--metrics-cert", "token"}, "go together"},
 		{
@@ -161,7 +162,11 @@ SELECT count(*) FROM s`,
 		},
 	} {
 		out, errs, status := velo(t, "", append([]string{"run", "job.sql"}, c.args...)...)
-		if status != statusFailed || out != "" || !strings.Contains(errs, c.want) {
+		expected := cli.StatusMisuse
+		if strings.Contains(c.want, "3 bytes") || strings.Contains(c.want, "--metrics-") {
+			expected = statusFailed // it is a file that is wrong
+		}
+		if status != expected || out != "" || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: status %d, %s%s", c.args, status, out, errs)
 		}
 	}

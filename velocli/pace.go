@@ -2,9 +2,9 @@ package velocli
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/plan"
 )
 
@@ -36,15 +36,15 @@ func (c *pace) set(p *plan.Plan, follow bool) error {
 		}
 		return nil
 	case c.Watermark != nil && *c.Watermark < 0:
-		return fmt.Errorf("--watermark %v: expected 0s or more", *c.Watermark)
+		return cli.Misusef("--watermark %v: expected 0s or more", *c.Watermark)
 	case c.Idle != nil && *c.Idle < 0:
-		return fmt.Errorf("--idle %v: expected 0s or more", *c.Idle)
+		return cli.Misusef("--idle %v: expected 0s or more", *c.Idle)
 	case c.Watermark != nil:
 		w.OutOfOrder = *c.Watermark
 	case follow:
 		w.OutOfOrder = followWatermark
 	case c.Idle != nil:
-		return errors.New("--idle: without --follow or --watermark windows close at the end of the input, " +
+		return cli.Misusef("--idle: without --follow or --watermark windows close at the end of the input, " +
 			"and wait for nobody")
 	default:
 		w.OutOfOrder = plan.AnyOrder

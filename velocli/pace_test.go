@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/internal/cli"
 
 	"github.com/velo-engine/velo/query"
 )
@@ -182,17 +183,22 @@ func TestPaceRefused(t *testing.T) {
 	path := write(t, "t.csv", "n,at", "1,2024-01-01T00:00:00Z")
 	window := `SELECT count(*) FROM "` + path + `" GROUP BY tumble(at, INTERVAL '1 minute')`
 	for _, c := range []struct {
-		args []string
-		says string
+		args   []string
+		says   string
+		status int
 	}{
-		{[]string{"--idle=1s", window}, "without --follow or --watermark"},
-		{[]string{"--follow", "--idle=-1s", window}, "--idle -1s: expected 0s or more"},
-		{[]string{"--watermark=-1s", window}, "--watermark -1s: expected 0s or more"},
-		{[]string{"--watermark=1s", `SELECT count(*) FROM "` + path + `"`}, "has no window over times"},
+		{[]string{"--idle=1s", window}, "without --follow or --watermark", cli.StatusMisuse},
+		{[]string{"--follow", "--idle=-1s", window}, "--idle -1s: expected 0s or more", cli.StatusMisuse},
+		{[]string{"--watermark=-1s", window}, "--watermark -1s: expected 0s or more", cli.StatusMisuse},
+		{
+			[]string{"--watermark=1s", `SELECT count(*) FROM "` + path + `"`},
+			"has no window over times",
+			statusFailed,
+		},
 		{[]string{"--watermark=1s", `SELECT count(*) FROM "` + path +
-			`" GROUP BY tumble(proctime(), INTERVAL '1 minute')`}, "has no window over times"},
+			`" GROUP BY tumble(proctime(), INTERVAL '1 minute')`}, "has no window over times", statusFailed},
 	} {
-		if _, errs, status := velo(t, "", append([]string{"query"}, c.args...)...); status != statusFailed ||
+		if _, errs, status := velo(t, "", append([]string{"query"}, c.args...)...); status != c.status ||
 			!strings.Contains(errs, c.says) {
 			t.Errorf("%v: status %d, %s", c.args, status, errs)
 		}

@@ -11,13 +11,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/readers/compressed"
 )
 
 const (
-	// defaultColumns and defaultRows are the size of a terminal that does not report its size.
-	defaultColumns, defaultRows = 80, 24
-
 	// progressEvery is how often the progress is redrawn: often enough for the eye.
 	progressEvery = 100 * time.Millisecond
 
@@ -108,7 +106,7 @@ func (b *background) stop() {
 // showProgress shows on a terminal how far an engine has come, and removes that at the end. It
 // returns nil if to is not a terminal, or if the input has no known end.
 func showProgress(to io.Writer, f *files, eng *engine.Engine) *background {
-	if _, _, ok := terminalSize(to); !ok {
+	if _, _, ok := cli.TerminalSize(to); !ok {
 		return nil
 	}
 	e := f.extent()
@@ -117,7 +115,7 @@ func showProgress(to io.Writer, f *files, eng *engine.Engine) *background {
 	}
 	drawn := false
 	return inBackground(progressAfter, progressEvery, func() {
-		columns, _, ok := terminalSize(to)
+		columns, _, ok := cli.TerminalSize(to)
 		if !ok {
 			return
 		}
@@ -175,7 +173,7 @@ func count(n float64) string {
 
 // note writes a message on a line of its own, even if a progress bar is on the line.
 func note(to io.Writer, text string) {
-	if _, _, ok := terminalSize(to); ok {
+	if _, _, ok := cli.TerminalSize(to); ok {
 		text = eraseLine + text
 	}
 	fmt.Fprintln(to, text)

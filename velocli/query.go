@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
@@ -157,7 +158,7 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 	case c.Live && streams:
 		return errors.New("--live shows groups while they are counted; this query prints rows as they come")
 	case c.Live:
-		if _, _, ok := terminalSize(std.out); !ok {
+		if _, _, ok := cli.TerminalSize(std.out); !ok {
 			return errNoTerminal
 		}
 	}
@@ -187,7 +188,7 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 		if err != nil {
 			return err
 		}
-	} else if _, _, ok := terminalSize(std.out); !streams || !ok { // rows would overwrite a bar
+	} else if _, _, ok := cli.TerminalSize(std.out); !streams || !ok { // rows would overwrite a bar
 		view = showProgress(std.err, f, in.engine)
 	}
 	stop.stops(work{engine: in.engine})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/metrics"
 	"github.com/velo-engine/velo/server"
 	"github.com/velo-engine/velo/server/job"
@@ -182,14 +183,14 @@ func (c *serveCmd) serve(ctx context.Context, std streams, started func([]listen
 	if c.Memory != "" {
 		memory, err = connect.ByteSize(c.Memory)
 		if err != nil {
-			return fmt.Errorf("--memory, or VELO_MEMORY: %w", err)
+			return cli.Misusef("--memory, or VELO_MEMORY: %w", err)
 		}
 	}
 	switch {
 	case c.Cores < 0:
-		return errors.New("--cores must not be negative")
+		return cli.Misusef("--cores %d: expected 0 or more", c.Cores)
 	case c.Checkpoint < 0:
-		return fmt.Errorf("--checkpoint %v: expected more than 0", c.Checkpoint)
+		return cli.Misusef("--checkpoint %v: expected more than 0", c.Checkpoint)
 	case c.Cores > 0:
 		runtime.GOMAXPROCS(c.Cores)
 	}

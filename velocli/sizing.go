@@ -1,8 +1,6 @@
 package velocli
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"runtime"
 
@@ -10,6 +8,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/cli"
 )
 
 // sizing says how much of the machine a command uses, and in how many parts.
@@ -26,9 +25,6 @@ type sizing struct {
 // fill replaces zeros by numbers, for this many queries in this many engines at once, and makes
 // room for the rest of the program.
 func (s *sizing) fill(engines, queries int) error {
-	if s.Cores < 0 || s.Readers < 0 || s.Partitions < 0 {
-		return errors.New("readers, partitions and cores must not be negative")
-	}
 	if s.Cores == 0 {
 		s.Cores = runtime.NumCPU()
 		if cpus, err := affinity.Usable(); err == nil && len(cpus) > 0 {
@@ -38,10 +34,10 @@ func (s *sizing) fill(engines, queries int) error {
 	if s.Memory != "" {
 		n, err := connect.ByteSize(s.Memory)
 		if err != nil {
-			return fmt.Errorf("--memory, or VELO_MEMORY: %w", err)
+			return cli.Misusef("--memory, or VELO_MEMORY: %w", err)
 		}
 		if n < int64(queries)*engine.MinStateBytes {
-			return fmt.Errorf("--memory %s, or VELO_MEMORY: expected %d MiB at least for %d queries", s.Memory,
+			return cli.Misusef("--memory %s, or VELO_MEMORY: expected %d MiB at least for %d queries", s.Memory,
 				queries*engine.MinStateBytes>>20, queries)
 		}
 		s.stateBytes = int(min(n, math.MaxInt)) / queries

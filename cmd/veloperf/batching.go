@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/bench"
+	"github.com/velo-engine/velo/internal/cli"
 )
 
 // batchingCmd measures latency and throughput over the load, for fixed settings and what adapts.
@@ -17,7 +18,7 @@ type batchingCmd struct {
 func (c *batchingCmd) Run(std streams) error {
 	for _, load := range c.Loads {
 		if !(load > 0 && load < 1) {
-			return fmt.Errorf("--loads %v: expected more than 0 and less than 1", load)
+			return cli.Misusef("--loads %v: expected more than 0 and less than 1", load)
 		}
 	}
 	s := sizing{Cores: 1}

@@ -87,6 +87,10 @@ func (c *brcCmd) Run(std streams) error {
 		m.Runs = 5
 	}
 	if m.Runs == 1 && !c.JSON && !c.Counters {
+		err := m.profiling.check()
+		if err != nil {
+			return err
+		}
 		profiles, err := m.profiling.start(std.err)
 		if err != nil {
 			return err
@@ -152,6 +156,9 @@ func (c *brcCmd) once(std streams, report bool) (r brcReport, line string, err e
 	defer eng.Close()
 	err = eng.Wait()
 	end()
+	if ctx.Err() != nil {
+		return r, "", errInterrupted
+	}
 	if err != nil {
 		return r, "", err
 	}

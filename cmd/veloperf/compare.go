@@ -6,6 +6,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/bench"
+	"github.com/velo-engine/velo/internal/cli"
 )
 
 // scaleCmd measures one workload with more and more readers and partitions.
@@ -154,7 +155,7 @@ func (c *readersCmd) Run(std streams) error {
 func workload(name string) (bench.Workload, error) {
 	w, ok := bench.Workloads[name]
 	if !ok {
-		return w, fmt.Errorf("no workload %q, expected one of %s", name, workloadNames())
+		return w, cli.Misusef("no workload %q, expected one of %s", name, workloadNames())
 	}
 	return w, nil
 }

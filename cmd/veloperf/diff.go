@@ -8,14 +8,15 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/internal/figures"
 	"github.com/velo-engine/velo/internal/perfstat"
 )
 
 // diffCmd compares two files of results.
 type diffCmd struct {
-	A         string   `arg:"" help:"What a command printed with --json, before." type:"existingfile"`
-	B         string   `arg:"" help:"The same, after." type:"existingfile"`
+	A         string   `arg:"" help:"What a command printed with --json, before." type:"path"`
+	B         string   `arg:"" help:"The same, after." type:"path"`
 	Threshold string   `help:"Changes of so much are of no interest, such as 5%." default:"0%" placeholder:"PERCENT"`
 	Figure    []string `help:"Only these figures, such as records_per_second." placeholder:"NAME"`
 	JSON      bool     `name:"json" help:"Print one JSON object for each figure instead of a table."`
@@ -24,7 +25,7 @@ type diffCmd struct {
 func (c *diffCmd) Run(std streams) error {
 	threshold, err := share(c.Threshold)
 	if err != nil {
-		return fmt.Errorf("--threshold %w", err)
+		return cli.Misusef("--threshold %w", err)
 	}
 	a, err := readResults(c.A)
 	if err != nil {

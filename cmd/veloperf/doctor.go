@@ -14,7 +14,7 @@ import (
 // doctorCmd says what of the host would spoil a run.
 type doctorCmd struct {
 	Watch time.Duration `help:"How long to watch what else runs on the CPUs." default:"1s"`
-	Root  string        `help:"A recorded tree of another host, proc and sys, in its place." type:"existingdir"`
+	Root  string        `help:"A recorded tree of another host, proc and sys, in its place." type:"path"`
 	JSON  bool          `name:"json" help:"Print one JSON object."`
 }
 

@@ -130,9 +130,6 @@ type ingestReport struct {
 }
 
 func (c *ingestCmd) Run(std streams) error {
-	if c.Rows < 1 {
-		return fmt.Errorf("--rows %d, expected 1 or more", c.Rows)
-	}
 	dir := c.Dir
 	if dir == "" {
 		var err error

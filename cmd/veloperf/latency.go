@@ -16,9 +16,6 @@ type latencyCmd struct {
 }
 
 func (c *latencyCmd) Run(std streams) error {
-	if c.Rate < 1 {
-		return fmt.Errorf("--rate %d: expected at least 1", c.Rate)
-	}
 	s := sizing{Cores: 1}
 	if err := s.settle(); err != nil {
 		return err

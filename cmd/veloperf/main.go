@@ -24,7 +24,8 @@
 // Every command has --help. Results go to standard output, progress and messages to standard error.
 // The exit status is 0; 1 if something went wrong; 2 if there is no result because no line of a
 // file could be read; 3 if a command that answers a question says no, as doctor does of a host that
-// would spoil a run; 80 if the command line is not understood.
+// would spoil a run; 4 if an interrupt came before the end: what was measured before it was
+// printed; 80 if the command line is not understood, which a value out of range is, too.
 package main
 
 import (
@@ -34,7 +35,6 @@ import (
 	"math"
 	"os"
 	"runtime"
-	"time"
 
 	"github.com/velo-engine/velo/connect"
 
@@ -79,8 +79,9 @@ func main() {
 // run runs the program and returns its exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	commandLine = args
+	out := &checked{Writer: stdout}
 	ctx, status := cli.Parse(&commands{}, args, stdout, stderr, kong.Name("veloperf"),
-		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{stdout, stderr}),
+		kong.Description("Measures velo, the stream-aggregation engine."), kong.Bind(streams{out, stderr}),
 		kong.Vars{
 			"workloads": workloadNames(), "streams": streamNames(), "skews": skewNames(), "rivals": rivalNames(),
 			"version": version(), "checks": checkNames(),
@@ -88,9 +89,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if ctx == nil {
 		return status
 	}
-	err := checkTimes(ctx)
+	err := cli.CheckRanges(ctx, ranges)
 	if err == nil {
 		err = ctx.Run()
+	}
+	if out.err != nil && (err == nil || errors.Is(err, errSaysNo)) {
+		err = fmt.Errorf("standard output: %w", out.err)
 	}
 	if err != nil && !errors.Is(err, errSaysNo) {
 		fmt.Fprintf(stderr, "veloperf: %v\n", err)
@@ -102,21 +106,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	case errors.Is(err, errSaysNo):
 		return 3
+	case errors.Is(err, errInterrupted):
+		return 4
+	case cli.IsMisuse(err):
+		return cli.StatusMisuse
 	}
 	return 1
 }
 
-// checkTimes reports a time to measure of nothing, by which every figure would be divided.
-func checkTimes(ctx *kong.Context) error {
-	for _, f := range ctx.Flags() {
-		if f.Name != "duration" && f.Name != "watch" {
-			continue
-		}
-		if d, ok := ctx.FlagValue(f).(time.Duration); ok && d <= 0 {
-			return fmt.Errorf("--%s %v: expected more than 0", f.Name, d)
-		}
+// A checked writer remembers its first error, so that nobody has to look at each line.
+type checked struct {
+	io.Writer
+	err error
+}
+
+func (c *checked) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	if c.err == nil {
+		c.err = err
 	}
-	return nil
+	return n, err
 }
 
 // streams say where a command writes: results to out, progress and messages to err.
@@ -144,10 +153,10 @@ func (m *memory) settle() error {
 	}
 	n, err := connect.ByteSize(m.Memory)
 	if err != nil {
-		return fmt.Errorf("--memory, or VELO_MEMORY: %w", err)
+		return cli.Misusef("--memory, or VELO_MEMORY: %w", err)
 	}
 	if n < engine.MinStateBytes {
-		return fmt.Errorf("--memory %s, or VELO_MEMORY: expected %d MiB at least", m.Memory, engine.MinStateBytes>>20)
+		return cli.Misusef("--memory %s, or VELO_MEMORY: expected %d MiB at least", m.Memory, engine.MinStateBytes>>20)
 	}
 	m.stateBytes = int(min(n, math.MaxInt))
 	return nil
@@ -163,9 +172,6 @@ func (s *sizing) settle() error {
 		if cpus, err := affinity.Usable(); err == nil && len(cpus) > 0 {
 			s.Cores = len(cpus)
 		}
-	}
-	if s.Cores < 0 || s.Readers < 0 || s.Partitions < 0 {
-		return fmt.Errorf("cores, readers and partitions must not be negative")
 	}
 	if s.Readers == 0 {
 		s.Readers = s.Cores

@@ -1,27 +1,34 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/bench"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/internal/doctor"
 	"github.com/velo-engine/velo/internal/figures"
 )
 
 // measuring are the flags of every command that measures.
 type measuring struct {
-	Runs   int           `help:"How often to measure; figures are medians over the runs." default:"5"`
-	Warmup time.Duration `help:"How long to warm up before the first run; 0 is not at all." default:"200ms"`
-	JSON   bool          `name:"json" help:"Print JSON objects, one a line, instead of text."`
+	Runs    int           `help:"How often to measure; figures are medians over the runs." default:"5"`
+	Warmup  time.Duration `help:"How long to warm up before the first run; 0 is not at all." default:"200ms"`
+	JSON    bool          `name:"json" help:"Print JSON objects, one a line, instead of text."`
+	Verbose bool          `help:"Show each line of a table on standard error as it is measured."`
 	profiling
 	Counters bool `help:"Count cycles, cache misses, context switches and the like for each record and thread."`
 }
@@ -34,7 +41,7 @@ func (m *measuring) duration(d time.Duration, warm bool) time.Duration {
 	return d
 }
 
-// errInterrupted ends the runs; what was measured before counts.
+// errInterrupted ends the runs; what was measured before counts. The exit status is 4.
 var errInterrupted = errors.New("interrupted")
 
 // A printing says how results of one kind are printed: as lines of a table, or each as a text.
@@ -42,61 +49,148 @@ type printing[T any] struct {
 	head  string         // the columns of the table, each with a tab after it
 	cells func(T) string // a line of it, ends with a tab
 	text  func(io.Writer, T)
+	// ends says that a pass ends by itself at an interrupt, and returns errInterrupted.
+	ends bool
+}
+
+// A gathering has the results of all runs so far. A pass adds to it on a goroutine of its own, so
+// that an interrupt need not wait for the pass.
+type gathering[T any] struct {
+	meter *meter
+	// shown has the results line by line as they come; nil if they are not shown.
+	shown io.Writer
+	p     printing[T]
+	begun time.Time
+
+	mu      sync.Mutex
+	results [][]T // of each thing that is measured, by run
+	n       int   // how many things this run has measured
+	over    bool  // an interrupt has ended it: what comes after that is not taken
+}
+
+// add takes one result.
+func (g *gathering[T]) add(v T) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return
+	}
+	if g.n == len(g.results) {
+		g.results = append(g.results, nil)
+	}
+	g.results[g.n] = append(g.results[g.n], v)
+	g.meter.counted(g.n)
+	if g.shown != nil && g.p.cells != nil {
+		if g.n == 0 {
+			fmt.Fprintln(g.shown, "   after  "+spaced(g.p.head))
+		}
+		fmt.Fprintf(g.shown, "%6.1f s  %s\n", time.Since(g.begun).Seconds(), spaced(g.p.cells(v)))
+	}
+	g.n++
+}
+
+// spaced is a line of a table that is printed before the lines that come after it are known.
+func spaced(cells string) string {
+	return strings.Join(strings.Split(strings.TrimSuffix(cells, "\t"), "\t"), "  ")
+}
+
+// observe is the meter's begin. After an interrupt nothing is noted.
+func (g *gathering[T]) observe() (end func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return func() {}
+	}
+	stop := g.meter.begin()
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if !g.over {
+			stop()
+		}
+	}
+}
+
+// run makes one run. If ctx ends, it does not wait for the pass unless the pass ends by itself.
+func (g *gathering[T]) run(ctx context.Context, pass func(warm bool, each func(T)) error, warm bool) error {
+	ended := make(chan error, 1)
+	go func() {
+		if warm {
+			ended <- pass(true, func(T) {})
+			return
+		}
+		ended <- pass(false, g.add)
+	}()
+	if g.p.ends && !warm {
+		return <-ended
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.over = true
+		return errInterrupted
+	}
 }
 
 // measure calls pass for the warm-up and then for each run. A pass measures the same things in the
-// same order and hands each over. The results of all runs are combined and printed.
+// same order and hands each over. The results of all runs are combined and printed. After an
+// interrupt what was measured before is printed, and the error is errInterrupted.
 func measure[T any](m *measuring, std streams, p printing[T], pass func(warm bool, each func(T)) error) error {
-	if m.Runs < 1 {
-		return fmt.Errorf("--runs %d: expected 1 at least", m.Runs)
-	}
-	if m.Warmup > 0 {
-		if err := pass(true, func(T) {}); err != nil {
-			return err
-		}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program
+	err := m.profiling.check()
+	if err != nil {
+		return err
 	}
 	meter := newMeter()
-	var perr error
-	meter.profiles, perr = m.profiling.start(std.err)
-	if perr != nil {
-		return perr
+	g := &gathering[T]{meter: meter, p: p, begun: time.Now()}
+	if _, _, terminal := cli.TerminalSize(std.err); terminal || m.Verbose {
+		g.shown = std.err
 	}
-	if m.Counters {
-		if err := meter.count(std.err); err != nil {
+	if m.Warmup > 0 {
+		err := g.run(ctx, pass, true)
+		if err != nil {
 			return err
 		}
 	}
-	bench.Observe = meter.begin
-	defer func() { bench.Observe = nil }()
-
-	var results [][]T // of each thing that is measured, by run
-	var err error
-	for meter.run = 1; meter.run <= m.Runs && err == nil; meter.run++ {
-		if m.Runs > 1 {
-			fmt.Fprintf(std.err, "run %d of %d\n", meter.run, m.Runs)
-		}
-		n := 0
-		err = pass(false, func(v T) {
-			if n == len(results) {
-				results = append(results, nil)
-			}
-			results[n] = append(results[n], v)
-			meter.counted(n)
-			n++
-		})
+	meter.profiles, err = m.profiling.start(std.err)
+	if err != nil {
+		return err
 	}
-	if err == nil || errors.Is(err, errInterrupted) {
+	if m.Counters {
+		err := meter.count(std.err)
+		if err != nil {
+			return err
+		}
+	}
+	bench.Observe = g.observe
+	for run := 1; run <= m.Runs && err == nil; run++ {
+		if m.Runs > 1 {
+			fmt.Fprintf(std.err, "run %d of %d\n", run, m.Runs)
+		}
+		meter.run, g.n = run, 0
+		err = g.run(ctx, pass, false)
+	}
+	var perr error
+	switch {
+	case g.over && meter.profiles != nil:
+		fmt.Fprintln(std.err, "interrupted: the profiles are not written")
+	case err == nil || errors.Is(err, errInterrupted):
 		perr = meter.profiles.finish()
 	}
-	return errors.Join(finish(m, std, p, meter, results, err), perr)
+	if !g.over { // the pass has ended
+		bench.Observe = nil
+	}
+	return errors.Join(finish(m, std, p, meter, g.results, err), perr)
 }
 
 // finish combines and prints the results of each thing that was measured, by run. It returns err,
-// if that is not an interrupt, and what else went wrong.
+// and what else went wrong.
 func finish[T any](m *measuring, std streams, p printing[T], meter *meter, results [][]T, err error) error {
-	if errors.Is(err, errInterrupted) {
-		err = nil
-	}
 	if len(results) == 0 {
 		return err
 	}
@@ -189,7 +283,7 @@ func combine[T any](runs []T) (c combined[T], err error) {
 	for _, r := range runs {
 		text, err := json.Marshal(r)
 		if err != nil {
-			return c, fmt.Errorf("a figure cannot be written: %w", err)
+			return c, fmt.Errorf("a figure is none, as if nothing had been measured; measure for longer: %w", err)
 		}
 		var m map[string]any
 		if err := json.Unmarshal(text, &m); err != nil {

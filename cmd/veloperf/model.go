@@ -19,7 +19,7 @@ import (
 type modelCmd struct {
 	Max             int           `name:"cores" help:"The greatest number of cores to extrapolate to." default:"1024"`
 	Profile         string        `help:"Workload: ${workloads}." default:"u_1k"`
-	Calibration     string        `help:"A file with what was measured; nothing is measured then." type:"existingfile"`
+	Calibration     string        `help:"A file with what was measured; nothing is measured then." type:"path"`
 	Save            string        `help:"Write what was measured to a file, for --calibration."`
 	Runs            int           `help:"How often to measure; medians count." default:"5"`
 	Duration        time.Duration `help:"How long to measure each." default:"300ms"`
@@ -48,13 +48,6 @@ type modelPoint struct {
 func modelNanos(cores int) float64 { return math.Max(300e6/float64(cores), 2e6) }
 
 func (c *modelCmd) Run(std streams) error {
-	if c.Max < 1 || c.Max > 4096 {
-		return fmt.Errorf("--cores %d: expected 1..4096", c.Max)
-	}
-	if c.SocketCores < 1 || !(c.SocketBandwidth > 0) {
-		return fmt.Errorf("--socket-cores %d, --socket-bandwidth %v: expected more than 0", c.SocketCores,
-			c.SocketBandwidth)
-	}
 	from, err := c.calibrated(std)
 	if err != nil {
 		return err
@@ -100,9 +93,6 @@ func (c *modelCmd) calibrated(std streams) (*bench.Calibrated, error) {
 		}
 		return from, nil
 	}
-	if c.Runs < 1 {
-		return nil, fmt.Errorf("--runs %d: expected 1 at least", c.Runs)
-	}
 	w, err := workload(c.Profile)
 	if err != nil {
 		return nil, err
@@ -110,6 +100,12 @@ func (c *modelCmd) calibrated(std streams) (*bench.Calibrated, error) {
 	s := sizing{}
 	if err := s.settle(); err != nil {
 		return nil, err
+	}
+	if c.Save != "" {
+		err := writable(c.Save)
+		if err != nil {
+			return nil, err
+		}
 	}
 	from, err := bench.Calibrate(c.Profile, w, min(s.Cores, realCores(), 2), c.Runs, c.Duration,
 		func(what string) { fmt.Fprintf(std.err, "measuring: %s\n", what) })

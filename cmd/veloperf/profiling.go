@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/internal/pprofile"
 )
 
@@ -44,6 +46,47 @@ type profiles struct {
 	server *http.Server
 }
 
+// check returns an error if a file cannot be written or the address is none, so that it is not
+// found out after everything was measured.
+func (p profiling) check() error {
+	for _, name := range []string{p.CPUProfile, p.MemProfile, p.MutexProfile, p.Trace} {
+		if name == "" {
+			continue
+		}
+		err := writable(name)
+		if err != nil {
+			return err
+		}
+	}
+	if p.Pprof == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(p.Pprof)
+	if err != nil {
+		return cli.Misusef("--pprof %s: expected a loopback address such as 127.0.0.1:6060: %w", p.Pprof, err)
+	}
+	ip := net.ParseIP(host)
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return cli.Misusef("--pprof %s: expected a loopback address such as 127.0.0.1:6060, because profiles are "+
+			"served to everybody who asks", p.Pprof)
+	}
+	return nil
+}
+
+// writable returns an error if a file cannot be written. What is in it stays.
+func writable(name string) error {
+	_, missing := os.Stat(name)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	err = f.Close()
+	if missing != nil {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
+}
+
 // start prepares what is asked for. finish must be called.
 func (p profiling) start(messages io.Writer) (*profiles, error) {
 	if !p.any() {
@@ -55,14 +98,6 @@ func (p profiling) start(messages io.Writer) (*profiles, error) {
 	}
 	if p.Pprof == "" {
 		return s, nil
-	}
-	host, _, err := net.SplitHostPort(p.Pprof)
-	if err != nil {
-		return nil, fmt.Errorf("--pprof %s: expected a loopback address such as 127.0.0.1:6060: %w", p.Pprof, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("--pprof %s: expected a loopback address such as 127.0.0.1:6060, because profiles are "+
-			"served to everybody who asks", p.Pprof)
 	}
 	listener, err := net.Listen("tcp", p.Pprof)
 	if err != nil {
@@ -186,7 +221,7 @@ func (s *profiles) finish() error {
 		errs = append(errs, err)
 	}
 	if len(s.traces) == 1 {
-		errs = append(errs, os.Rename(s.traces[0], s.asked.Trace))
+		errs = append(errs, moveFile(s.traces[0], s.asked.Trace))
 	}
 	return errors.Join(errs...)
 }
@@ -203,14 +238,34 @@ func (s *profiles) writeTrace() {
 	s.traces = append(s.traces, name)
 }
 
-// writeFile writes a file, and removes it if that fails.
+// moveFile gives a file another name. What has that name and is no ordinary file, such as a device,
+// a pipe or a link, stays: the content is written to it.
+func moveFile(from, to string) error {
+	info, err := os.Lstat(to)
+	if err != nil || info.Mode().IsRegular() {
+		return os.Rename(from, to)
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	err = writeFile(to, func(w io.Writer) error {
+		_, err := io.Copy(w, in)
+		return err
+	})
+	return errors.Join(err, in.Close(), os.Remove(from))
+}
+
+// writeFile writes a file, and removes it if that fails and it is a file and no device.
 func writeFile(name string, write func(io.Writer) error) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
+	info, err := f.Stat()
+	regular := err == nil && info.Mode().IsRegular()
 	err = errors.Join(write(f), f.Close())
-	if err != nil {
+	if err != nil && regular {
 		os.Remove(name)
 	}
 	return err
@@ -218,14 +273,22 @@ func writeFile(name string, write func(io.Writer) error) error {
 
 // flameCmd draws a profile.
 type flameCmd struct {
-	File  string `arg:"" help:"A pprof profile, or what perf script prints." type:"existingfile"`
-	Out   string `help:"The SVG to write; - is standard output." default:"flame.svg"`
+	File  string `arg:"" help:"A pprof profile, or what perf script prints." type:"path"`
+	Out   string `help:"The SVG to write; - is standard output. It is flame.svg without it."`
 	Value string `help:"Which value of a profile, such as cpu or alloc_space; the last one without it."`
 	Label string `help:"The label that stacks begin with; velo names its agents so." default:"velo"`
+	Text  bool   `help:"Print a text for a terminal instead: what each function calls, and its share."`
+	JSON  bool   `name:"json" help:"Print JSON objects instead, one for each stack, the root first."`
 	Top   int    `help:"Also list the N functions that have most of the samples themselves." default:"0"`
 }
 
 func (c *flameCmd) Run(std streams) error {
+	switch {
+	case c.Text && c.JSON, (c.Text || c.JSON) && c.Out != "":
+		return cli.Misusef("--text, --json, --out: expected one of them")
+	case c.JSON && c.Top > 0:
+		return cli.Misusef("--json: there is no --top with it")
+	}
 	stacks, unit, err := c.stacks()
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
@@ -236,11 +299,37 @@ func (c *flameCmd) Run(std streams) error {
 			fmt.Fprintf(std.out, "%6.2f %%  %s\n", 100*float64(f.Value)/float64(sum), f.Names[0])
 		}
 	}
+	switch {
+	case c.Text:
+		return pprofile.Text(std.out, stacks, unit)
+	case c.JSON:
+		return printStacks(std.out, stacks, unit)
+	}
+	if c.Out == "" {
+		c.Out = "flame.svg"
+	}
 	draw := func(w io.Writer) error { return pprofile.Flame(w, stacks, c.File, unit) }
 	if c.Out == "-" {
 		return draw(std.out)
 	}
 	return writeFile(c.Out, draw)
+}
+
+// printStacks prints the stacks of a profile as objects.
+func printStacks(w io.Writer, stacks []pprofile.Stack, unit string) error {
+	out, from := json.NewEncoder(w), newStamp(nil)
+	for _, s := range stacks {
+		err := out.Encode(struct {
+			stamp
+			Stack []string `json:"stack"`
+			Value int64    `json:"value"`
+			Unit  string   `json:"unit"`
+		}{from, s.Names, s.Value, unit})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *flameCmd) stacks() (stacks []pprofile.Stack, unit string, err error) {

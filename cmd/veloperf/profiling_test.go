@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -75,9 +76,7 @@ func TestProfiles(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		"neither a pprof profile": {"flame", write(t, "hello")}, "no value": {"flame", file("cpu"), "--value=x"},
-		"loopback": {"run", "--pprof=0.0.0.0:0"}, "6060": {"run", "--pprof=x"},
-		"no such file":         {"readers", "--runs=1", "--max=1", "--duration=1ms", "--memprofile=/nowhere/x"},
-		"program of their own": {"ring", "--peers=../../bench/peers", "--cpuprofile=x"},
+		"no such file": {"readers", "--runs=1", "--max=1", "--duration=1ms", "--memprofile=/nowhere/x"},
 	} {
 		if _, stderr, status := veloperf(t, args...); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%v: status %d, %s", args, status, stderr)
@@ -151,5 +150,39 @@ func TestPprof(t *testing.T) {
 	if r, err := http.Get(url); err == nil {
 		r.Body.Close()
 		t.Error("it is still served")
+	}
+}
+
+// Goal: a trace that is written to a device, a pipe or a link does not take its place: /dev/null of
+// a root user would be gone. Method: a link to a file, which must still be one and lead to the
+// trace; an ordinary file and a name that nothing has.
+func TestMoveFile(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	err := errors.Join(os.WriteFile(target, []byte("before, and longer"), 0o600), os.Symlink(target, link))
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, to := range []string{link, target, filepath.Join(dir, "new")} {
+		from := filepath.Join(dir, "part")
+		if err := os.WriteFile(from, []byte(to), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := moveFile(from, to); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(to); err != nil || string(text) != to {
+			t.Errorf("%s has %q, %v", to, text, err)
+		}
+		if _, err := os.Lstat(from); err == nil {
+			t.Errorf("%s: the part is left", to)
+		}
+		if to == link {
+			text, err := os.ReadFile(target)
+			info, lerr := os.Lstat(link)
+			if errors.Join(err, lerr) != nil || string(text) != link || info.Mode().IsRegular() {
+				t.Errorf("the link is gone: %v %v, and leads to %q", err, lerr, text)
+			}
+		}
 	}
 }

@@ -10,8 +10,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/velo-engine/velo/internal/cli"
 )
 
 // ringCmd measures the ring beside its rivals. The rivals live in a module of their own, so that
@@ -37,11 +40,12 @@ func (c *ringCmd) Run(std streams) error {
 		return fmt.Errorf("the rivals are in bench/peers of velo's source tree; run this there, or say where it is "+
 			"with --peers: %w", err)
 	}
-	if c.Runs < 1 {
-		return fmt.Errorf("--runs %d: expected 1 at least", c.Runs)
+	_, err := regexp.Compile(c.Only)
+	if err != nil {
+		return cli.Misusef("--only %s: %w", c.Only, err)
 	}
 	if c.profiling.any() || c.Counters {
-		return fmt.Errorf("the rivals run in a program of their own: profile that, with go run ./ring --cpuprofile " +
+		return cli.Misusef("the rivals run in a program of their own: profile that, with go run ./ring --cpuprofile " +
 			"FILE")
 	}
 	meter := newMeter()

@@ -16,6 +16,7 @@ import (
 	"github.com/velo-engine/velo/bench"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
@@ -77,21 +78,24 @@ func (c *runCmd) Run(std streams) error {
 	if err != nil {
 		return err
 	}
+	if c.RingSlots&(c.RingSlots-1) != 0 {
+		return cli.Misusef("--ring-slots %d: expected a power of two, or 0", c.RingSlots)
+	}
 	w := bench.Workload{Groups: c.Groups, Zipf: c.Zipf, Prepare: c.Prepare}
 	stream, isStream := bench.Streams[c.Profile]
 	if c.Profile != "" && !isStream {
 		w, err = workload(c.Profile)
 		if err != nil {
-			return fmt.Errorf("%w, or of the streams %s", err, streamNames())
+			return cli.Misusef("%w, or of the streams %s", err, streamNames())
 		}
 	}
 	if _, ok := bench.Rivals[c.Rival]; c.Rival != "" && (!ok || c.Profile == "" || isStream) {
-		return fmt.Errorf("--rival %s: expected one of %s, with --profile of records without time", c.Rival,
+		return cli.Misusef("--rival %s: expected one of %s, with --profile of records without time", c.Rival,
 			rivalNames())
 	}
 	w.Seed, w.RingSlots, w.EpochInterval, w.StateBytes = c.Seed, c.RingSlots, c.Epoch, c.stateBytes
 	if c.Rebalance && isStream {
-		return fmt.Errorf("--rebalance: the plan of %s has windows, whose shards cannot move", c.Profile)
+		return cli.Misusef("--rebalance: the plan of %s has windows, whose shards cannot move", c.Profile)
 	}
 	w.Rebalance = c.Rebalance
 	for _, x := range []plan.Exchange{plan.ExchangeAuto, plan.ExchangeDirect, plan.ExchangeFold, plan.ExchangeRoute} {
@@ -122,7 +126,9 @@ func (c *runCmd) Run(std streams) error {
 // generated runs a workload whose records are made as they are read.
 func (c *runCmd) generated(std streams, w bench.Workload) error {
 	var last engine.Stats
-	return measure(&c.measuring, std, c.printing(&last), func(warm bool, each func(runReport)) error {
+	p := c.printing(&last)
+	p.ends = true
+	return measure(&c.measuring, std, p, func(warm bool, each func(runReport)) error {
 		eng, err := w.Start(c.Readers, c.Partitions, c.Cores)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/bench"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/plan"
 )
 
@@ -26,12 +27,9 @@ func (c *skewCmd) Run(std streams) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	if c.Partitions < 1 || c.Partitions > plan.MaxPartitions {
-		return fmt.Errorf("--partitions %d: expected 1..%d", c.Partitions, plan.MaxPartitions)
-	}
 	for _, name := range c.Skew {
 		if !slices.ContainsFunc(bench.Skews, func(s bench.Skew) bool { return s.Name == name }) {
-			return fmt.Errorf("--skew %s: expected some of %s", name, skewNames())
+			return cli.Misusef("--skew %s: expected some of %s", name, skewNames())
 		}
 	}
 	exchange := map[string]plan.Exchange{

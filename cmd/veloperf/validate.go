@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/bench"
+	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/internal/perfstat"
 )
 
@@ -95,11 +96,8 @@ func (c *validateCmd) Run(std streams) error {
 	}
 	for _, name := range c.Only {
 		if !slices.ContainsFunc(checks, func(x check) bool { return x.name == name }) {
-			return fmt.Errorf("--only %s: expected some of %s", name, checkNames())
+			return cli.Misusef("--only %s: expected some of %s", name, checkNames())
 		}
-	}
-	if c.Runs < 1 {
-		return fmt.Errorf("--runs %d: expected 1 at least", c.Runs)
 	}
 	if _, err := workload(c.Profile); err != nil {
 		return err

@@ -23,6 +23,7 @@ func Parse(
 	parser := kong.Must(commands, options...)
 	ctx, err := parser.Parse(args)
 	if status < 0 && err != nil {
+		parser.Stdout = stderr // the usage belongs to the message
 		parser.FatalIfErrorf(err)
 	}
 	if status >= 0 {

@@ -21,8 +21,9 @@ func TestParse(t *testing.T) {
 		{"add x --many=3", "", "", "add <to>", 0},
 		{"--help", "Usage: program", "", "", 0},
 		{"add --help", "Usage: program add", "", "", 0},
-		{"add", "Usage: program add", `expected "<to>"`, "", 80},
-		{"sub", "Usage: program", "unexpected argument sub", "", 80},
+		{"add", "", "Usage: program add", "", 80},
+		{"add", "", `expected "<to>"`, "", 80},
+		{"sub", "", "unexpected argument sub", "", 80},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var commands struct {
@@ -35,7 +36,8 @@ func TestParse(t *testing.T) {
 				command = ctx.Command()
 			}
 			if command != c.command || status != c.status || !strings.Contains(out.String(), c.out) ||
-				!strings.Contains(errs.String(), c.errs) || c.errs == "" && errs.Len() > 0 {
+				!strings.Contains(errs.String(), c.errs) || c.errs == "" && errs.Len() > 0 ||
+				c.out == "" && out.Len() > 0 {
 				t.Errorf("command %q, status %d, printed %q and %q", command, status, out.String(), errs.String())
 			}
 		})

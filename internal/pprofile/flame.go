@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -27,17 +28,21 @@ func ReadPerf(r io.Reader) ([]Stack, error) {
 		}
 		comm, names = "", nil
 	}
-	for lines.Scan() {
+	for number := 1; lines.Scan(); number++ {
 		line := lines.Text()
 		words := strings.Fields(line)
 		switch {
 		case strings.HasPrefix(line, "#"):
 		case len(words) == 0:
 			end()
-		case line[0] != ' ' && line[0] != '\t': // name pid time: ...
+		case comm == "", line[0] != ' ' && line[0] != '\t': // name pid time: ...
 			end()
 			comm = words[0]
-		case comm != "" && len(words) >= 2: // address function+0x12 (file)
+		case len(words) >= 2: // address function+0x12 (file)
+			_, err := strconv.ParseUint(words[0], 16, 64)
+			if err != nil {
+				return nil, fmt.Errorf("pprofile: line %d: %.40q, expected an address and a function", number, line)
+			}
 			name := strings.Join(words[1:], " ")
 			if i := strings.LastIndex(name, " ("); i > 0 {
 				name = name[:i]
@@ -76,12 +81,9 @@ const (
 	leastWidth  = 0.3 // narrower frames are not drawn
 )
 
-// Flame draws stacks as an SVG: the root at the bottom, the width of a frame what was found in it
-// and in what it called. unit is of the values; title may be empty. There is no script in it; the
-// name and share of a frame are shown by the browser when the pointer rests on it.
-func Flame(w io.Writer, stacks []Stack, title, unit string) error {
-	root := &frame{name: "all", calls: map[string]*frame{}}
-	depth := 0
+// tree joins stacks that begin alike. depth is the length of the longest one.
+func tree(stacks []Stack) (root *frame, depth int, err error) {
+	root = &frame{name: "all", calls: map[string]*frame{}}
 	for _, s := range stacks {
 		f := root
 		f.value += s.Value
@@ -97,7 +99,77 @@ func Flame(w io.Writer, stacks []Stack, title, unit string) error {
 		depth = max(depth, len(s.Names))
 	}
 	if root.value <= 0 {
-		return fmt.Errorf("pprofile: the profile has no samples")
+		return nil, 0, fmt.Errorf("pprofile: the profile has no samples")
+	}
+	return root, depth, nil
+}
+
+// leastShare is the smallest share of all that Text prints.
+const leastShare = 0.005
+
+// Text prints stacks as an indented text, the root first: of each function the share of all that
+// was found in it and in what it called, and in itself. Smaller shares than leastShare are left
+// out. Functions that call one another and nothing else are on one line.
+func Text(w io.Writer, stacks []Stack, unit string) error {
+	root, _, err := tree(stacks)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "%d %s; calls below %.1f %% are left out\n   all     own\n", root.value, unit, 100*leastShare)
+	list(out, root, root.value, 0)
+	return out.Flush()
+}
+
+func list(out io.Writer, f *frame, all int64, depth int) {
+	share := func(v int64) float64 { return float64(v) / float64(all) }
+	if share(f.value) < leastShare {
+		return
+	}
+	chain := []string{shortName(f.name)}
+	for len(f.calls) == 1 {
+		var only *frame
+		for _, c := range f.calls {
+			only = c
+		}
+		if only.value < f.value {
+			break
+		}
+		f, chain = only, append(chain, shortName(only.name))
+	}
+	if n := len(chain); n > 3 {
+		chain = []string{chain[0], fmt.Sprintf("%d more", n-2), chain[n-1]}
+	}
+	own := f.value
+	for _, c := range f.calls {
+		own -= c.value
+	}
+	fmt.Fprintf(out, "%5.1f %% %5.1f %%  %s%s\n", 100*share(f.value), 100*share(own), strings.Repeat("  ", depth),
+		strings.Join(chain, " > "))
+	calls := slices.SortedFunc(maps.Values(f.calls), func(a, b *frame) int {
+		return cmp.Or(cmp.Compare(b.value, a.value), cmp.Compare(a.name, b.name))
+	})
+	for _, c := range calls {
+		list(out, c, all, depth+1)
+	}
+}
+
+// shortName is the name of a function without the path of its package.
+func shortName(name string) string {
+	i := strings.LastIndexByte(name, '/')
+	if strings.Contains(name[i+1:], ".") {
+		return name[i+1:]
+	}
+	return name // a label, such as reader/0
+}
+
+// Flame draws stacks as an SVG: the root at the bottom, the width of a frame what was found in it
+// and in what it called. unit is of the values; title may be empty. There is no script in it; the
+// name and share of a frame are shown by the browser when the pointer rests on it.
+func Flame(w io.Writer, stacks []Stack, title, unit string) error {
+	root, depth, err := tree(stacks)
+	if err != nil {
+		return err
 	}
 	out := bufio.NewWriter(w)
 	height := float64(depth+1)*flameRow + 40

@@ -57,8 +57,8 @@ func checkGzip(t *testing.T, packed []byte) {
 	}
 }
 
-// longText reports whether there could be a name in a header that the standard library takes for too
-// long.
+// longText reports whether there could be a name in a header that the standard library takes for
+// too long.
 func longText(packed []byte) bool {
 	for text := range bytes.SplitSeq(packed, []byte{0}) {
 		if len(text) >= 512 {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package velocli
+package cli
 
 import (
 	"io"
@@ -9,8 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalSize is the size of the terminal that to writes to. ok is false if to is not a terminal.
-func terminalSize(to io.Writer) (columns, rows int, ok bool) {
+// unknownColumns and unknownRows are the size of a terminal that does not report its size.
+const unknownColumns, unknownRows = 80, 24
+
+// TerminalSize is the size of the terminal that to writes to. ok is false if to is not a terminal.
+func TerminalSize(to io.Writer) (columns, rows int, ok bool) {
 	f, isFile := to.(*os.File)
 	if !isFile {
 		return 0, 0, false
@@ -20,7 +23,7 @@ func terminalSize(to io.Writer) (columns, rows int, ok bool) {
 		return 0, 0, false
 	}
 	if size.Col == 0 || size.Row == 0 { // a terminal that does not know its size
-		return defaultColumns, defaultRows, true
+		return unknownColumns, unknownRows, true
 	}
 	return int(size.Col), int(size.Row), true
 }
