@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/expr"
@@ -84,6 +85,9 @@ func (o *Over) text() string {
 	for i, a := range o.Args {
 		text += []string{"", ", "}[min(i, 1)] + a.String()
 	}
+	if o.Func == OverTexts {
+		text += ", '" + strings.ReplaceAll(o.Separator, "'", "''") + "'"
+	}
 	text += ") OVER ("
 	sep := "PARTITION BY "
 	for _, e := range o.PartitionBy {
@@ -114,10 +118,7 @@ func (o *Over) frameText() string {
 		return ""
 	}
 	bound := func(b FrameBound, side string) string {
-		by := fmt.Sprint(max(b.By, -b.By))
-		if b.ByFloat != 0 {
-			by = fmt.Sprint(max(b.ByFloat, -b.ByFloat))
-		}
+		by := o.distanceText(b)
 		switch {
 		case b.Unbounded:
 			return "UNBOUNDED " + side
@@ -130,6 +131,22 @@ func (o *Over) frameText() string {
 	}
 	return []string{"RANGE", "ROWS", "GROUPS"}[o.Unit] + " BETWEEN " + bound(o.Begin, "PRECEDING") + " AND " +
 		bound(o.End, "FOLLOWING") + []string{"", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES"}[o.Exclude]
+}
+
+// distanceText is how far a bound is from the row, without its direction.
+func (o *Over) distanceText(b FrameBound) string {
+	n := max(b.By, -b.By)
+	if o.Unit == FrameRange && len(o.OrderBy) == 1 && o.OrderBy[0].Expr != nil {
+		switch t := o.OrderBy[0].Expr.Type(); {
+		case t == record.Float64:
+			return fmt.Sprint(max(b.ByFloat, -b.ByFloat))
+		case t == record.Timestamp:
+			return "INTERVAL '" + time.Duration(n).String() + "'"
+		case t.IsDecimal():
+			return record.Decimal{Unscaled: n, Scale: uint8(t.Scale())}.String()
+		}
+	}
+	return fmt.Sprint(n)
 }
 
 // compileOver makes the columns over rows of a schema, and the schema with them.

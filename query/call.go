@@ -242,7 +242,9 @@ func (c *compiler) concat(x *syntax.Call, l leaf) (v value, ok bool) {
 // families are the functions that are bound by a function each.
 var families = []map[string]func(*compiler, *syntax.Call, leaf) (value, bool){}
 
-func init() { families = append(families, textFunctions, numberFunctions, dateFunctions) }
+func init() {
+	families = append(families, textFunctions, numberFunctions, dateFunctions, jsonFunctions)
+}
 
 // special are the functions that are bound neither with a table nor by a family.
 var special = []string{
@@ -292,9 +294,8 @@ var instead = map[string]string{
 
 	"match":        "x ~ 'pattern'",
 	"regexp_match": "regexp_like(x, 'pattern') or regexp_substr(x, 'pattern')",
-	"json_extract": "x -> 'key'", "json_extract_string": "x ->> 'key'", "json_extract_scalar": "x ->> 'key'",
-	"get_json_object": "x ->> 'key'", "json_value": "x ->> 'key'",
-	"json_query": "x -> 'key'",
+	"json_query":   "json_extract(x, '$.key')", "json_type": "json_typeof(x)", "json_keys": "x -> 'key' for each key",
+	"typeof": "CASE for the values; json_typeof(x) is the type of JSON",
 
 	"window_start": "the column window_start, without parentheses",
 	"window_end":   "the column window_end, without parentheses",

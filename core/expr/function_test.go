@@ -46,6 +46,10 @@ func TestFunctions(t *testing.T) {
 		}
 		all = append(all, must(New(StartsWith, s, Text("a"))), must(RegexpReplace(s, "([a-c])", `<\1\&>`, "g")), must(JSON(s, []string{"a", "0"}, true)))
 	}
+	for _, op := range []Op{JSONLength, JSONType, JSONValid, JSONScalar} {
+		of := must(New(Join, Text("["), must(New(Join, must(Cast(column("i"), record.String)), Text(", \"x\"]")))))
+		all = append(all, must(New(op, of)), must(New(op, column("s"))), must(New(op, must(JSON(of, []string{"1"}, false)))))
+	}
 	for _, x := range times {
 		all = append(all, must(InZone(x, zone)), must(FromZone(x, zone)), must(ToChar(x, "YYYY-MM-DD HH24:MI:SS.US FMMonth")), must(AddMonths(x, 1)), must(ParseTime(must(ToChar(x, "YYYY-MM-DD HH24:MI:SS.US")), "%Y-%m-%d %H:%M:%S.%f")),
 			must(New(DateBin, number(15*60e9), x, Int(record.Timestamp, 0))), must(Require("the time", x)))

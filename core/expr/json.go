@@ -94,3 +94,54 @@ func evalJSON(e *Expr, a []Value) (Value, error) {
 	}
 	return Value{Text: string(at)}, nil
 }
+
+var errNoArray = errors.New("it is no JSON array")
+
+// evalOfJSON evaluates the functions of a text that is JSON as a whole.
+func evalOfJSON(e *Expr, a []Value) (Value, error) {
+	text := strings.TrimSpace(a[0].Text)
+	at := []byte(text)
+	valid := json.Valid(at)
+	switch {
+	case e.op == JSONValid:
+		return Value{Bits: word(valid)}, nil
+	case !valid:
+		return Value{}, errJSON
+	case e.op == JSONType:
+		return Value{Text: kindOfJSON(at[0])}, nil
+	case e.op == JSONLength:
+		var elements []json.RawMessage
+		if at[0] != '[' || json.Unmarshal(at, &elements) != nil {
+			return Value{}, errNoArray
+		}
+		return Value{Bits: uint64(len(elements))}, nil
+	}
+	switch kindOfJSON(at[0]) {
+	case "object", "array", "null":
+		return Value{Null: true}, nil
+	case "string":
+		var s string
+		if json.Unmarshal(at, &s) != nil {
+			return Value{}, errJSON
+		}
+		return Value{Text: s}, nil
+	}
+	return Value{Text: text}, nil
+}
+
+// kindOfJSON is the kind of a value of JSON by its first byte.
+func kindOfJSON(first byte) string {
+	switch first {
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	case '"':
+		return "string"
+	case 't', 'f':
+		return "boolean"
+	case 'n':
+		return "null"
+	}
+	return "number"
+}

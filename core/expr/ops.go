@@ -136,7 +136,11 @@ const (
 	MakeDate // year, month, day
 	MakeTime // year, month, day, hour, minute, and seconds as a float
 
-	opJSON // see JSON
+	opJSON     // see JSON
+	JSONLength // the number of elements of an array
+	JSONType   // object, array, string, number, boolean or null
+	JSONValid  // whether a text is JSON
+	JSONScalar // a text that is JSON, without its quotes; NULL for an object, an array and null
 
 	opLookup // see Lookup
 	opLookupColumn
@@ -485,7 +489,11 @@ func init() {
 			name: "make_timestamp", types: signature(ts, false, i64, i64, i64, i64, i64, f64), eval: evalMakeTime,
 		},
 
-		opJSON: {name: "json", types: jsonTypes, eval: evalJSON},
+		opJSON:     {name: "json", types: jsonTypes, eval: evalJSON},
+		JSONLength: {name: "json_array_length", types: signature(i64, false, tx), eval: evalOfJSON},
+		JSONType:   {name: "json_typeof", types: signature(tx, false, tx), eval: evalOfJSON},
+		JSONValid:  {name: "json_valid", types: signature(bl, false, tx), eval: evalOfJSON},
+		JSONScalar: {name: "json_scalar", types: jsonTypes, eval: evalOfJSON},
 
 		opLookup:       {name: "lookup", types: lookupTypes, eval: evalLookup, vector: vectorLookup},
 		opLookupColumn: {name: "column", types: lookupColumnTypes, eval: evalLookupColumn, vector: vectorLookupColumn},

@@ -139,6 +139,7 @@ var ofPostgres = map[byte][]string{
 		"round(%i, -1)", "trunc(%i, -2)", "extract(day FROM %t - %t)", "extract(year FROM age(ts, u))", "extract(month FROM age(u, ts))",
 		"extract(day FROM age(u, %t))", "extract(hour FROM %t - ts)",
 		"extract(minute FROM u - %t)", "extract(microseconds FROM %t - %t)",
+		"json_array_length('[' || %i || ', 2]')",
 	},
 	'f': {"extract(second FROM %t - %t)", "round(%f, -1)", "trunc(%f, 1)", "trunc(%f, -2)"},
 	'd': {"round(%d, -1)", "trunc(%d, 1)", "trunc(%d, -2)"},
@@ -147,6 +148,8 @@ var ofPostgres = map[byte][]string{
 		"asin(%q)", "acos(%q)", "acosh(%f)", "atanh(%q)", "log(%f)", "atan2(%q, %q)", "pi()", "log10(%q)", "asinh(%f)",
 	},
 	's': {
+		`(('{"a": [' || %i || ', {"b": true}]}') #>> '{a,0}')`, `(('{"a": [' || %i || ', {"b": "x"}]}') #> '{a,1,b}')`,
+		`json_typeof(('[' || %i || ', {}]') #> '{1}')`, `json_extract_path_text('{"a": "x' || %i || '"}', 'a')`,
 		"initcap(%s)", "translate(%s, 'abl', 'xy')", "concat_ws('-', %s, %i, %s)", "concat_ws(%s, 'a', %s)",
 		"to_hex(%i)", "overlay(%s PLACING 'zz' FROM 2)", "overlay(%s PLACING %s FROM %n FOR %n)", "left(%s, %n)",
 		"right(%s, -2)", "lpad(%s, 5, 'xy')", "rpad(%s, %n)", "repeat(%s, %n)", "reverse(%s)",

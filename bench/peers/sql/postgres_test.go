@@ -330,6 +330,11 @@ func (*postgres) says() map[string]string { return postgresSays }
 // What PostgreSQL says otherwise is where velo has other types, which docs/semantics.md has: one
 // type of integers, floats for what is computed of decimals, timestamps without a zone.
 var postgresSays = map[string]string{
+	"json_array_length('[' || %i || ', 2]')":                "json_array_length(CAST('[' || $1 || ', 2]' AS json))",
+	`(('{"a": [' || %i || ', {"b": true}]}') #>> '{a,0}')`:  `(CAST('{"a": [' || $1 || ', {"b": true}]}' AS json) #>> '{a,0}')`,
+	`(('{"a": [' || %i || ', {"b": "x"}]}') #> '{a,1,b}')`:  `CAST(CAST('{"a": [' || $1 || ', {"b": "x"}]}' AS json) #> '{a,1,b}' AS text)`,
+	`json_typeof(('[' || %i || ', {}]') #> '{1}')`:          `json_typeof(CAST('[' || $1 || ', {}]' AS json) #> '{1}')`,
+	`json_extract_path_text('{"a": "x' || %i || '"}', 'a')`: `json_extract_path_text(CAST('{"a": "x' || $1 || '"}' AS json), 'a')`,
 	"(%s GLOB 'a*')":          `(starts_with($1, 'a'))`,
 	"(%s GLOB '?[a-mz]*')":    `($1 ~ '^.[a-mz]')`,
 	"(%s NOT GLOB '*[^a-c]')": `($1 !~ '[^a-c]$')`,

@@ -43,6 +43,7 @@ var binary = map[string]level{
 	"OR": or, "AND": and, "=": comparison, "<>": comparison, "<": comparison, "<=": comparison, ">": comparison,
 	">=": comparison, "||": other,
 	"~": other, "~*": other, "!~": other, "!~*": other, "->": other, "->>": other,
+	"#>": other, "#>>": other,
 	"~~": other, "~~*": other, "!~~": other, "!~~*": other, "^@": other,
 	"&": other, "|": other, "#": other, "<<": other, ">>": other,
 	"+": additive, "-": additive, "*": multiplicative, "/": multiplicative, "%": multiplicative, "^": power,
@@ -205,13 +206,26 @@ var typeWords = []string{
 // bytewise are the collations that compare texts by their bytes.
 var bytewise = []string{"c", "posix", "ucs_basic", "binary"}
 
-// spelled parses the right side of operators that are other names of LIKE and starts_with. It
+// spelled parses the right side of operators that are other names of LIKE and of functions. It
 // returns nil for other operators.
 func (p *parser) spelled(x Expr, op string, pos Pos, restricted bool) Expr {
 	switch op {
 	case "~~", "~~*", "!~~", "!~~*":
 		y := p.expr(other+1, restricted)
 		return &Like{Pos: pos, X: x, Pattern: y, ILike: strings.HasSuffix(op, "*"), Not: op[0] == '!'}
+	case "#>", "#>>":
+		name := map[string]string{"#>": "json_extract_path", "#>>": "json_extract_path_text"}[op]
+		call := &Call{Pos: pos, Name: name, Args: []Expr{x}}
+		at := p.peek()
+		keys, ok := p.expr(other+1, restricted).(*Literal)
+		if !ok || keys.Kind != String || !strings.HasPrefix(keys.Text, "{") || !strings.HasSuffix(keys.Text, "}") ||
+			strings.ContainsAny(keys.Text, `"\\`) || len(keys.Text) < 3 {
+			fail(Pos(at.Pos.Offset), "the path of "+op+" is a list of names and numbers: '{a,0,b}'")
+		}
+		for _, key := range strings.Split(keys.Text[1:len(keys.Text)-1], ",") {
+			call.Args = append(call.Args, &Literal{Pos: keys.Pos, Kind: String, Text: strings.TrimSpace(key)})
+		}
+		return call
 	case "^@":
 		return &Call{Pos: pos, Name: "starts_with", Args: []Expr{x, p.expr(other+1, restricted)}}
 	}
