@@ -37,7 +37,8 @@ func build(t *testing.T) string {
 func TestJob(t *testing.T) {
 	velo := build(t)
 	if help, err := exec.Command(velo, "run", "--help").Output(); err != nil ||
-		!strings.Contains(string(help), "source  kafka      brokers, topic,") {
+		!strings.Contains(string(help), "source  kafka      brokers, topic,") ||
+		!strings.Contains(string(help), "sink    postgres   url, table,") {
 		t.Errorf("%v: the help is\n%s", err, help)
 	}
 	const partitions = 3
