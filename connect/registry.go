@@ -121,6 +121,7 @@ type Registry struct {
 	mu      sync.RWMutex
 	sources map[string]Source
 	sinks   map[string]Sink
+	probes  map[string]Probe
 }
 
 // Default is what RegisterSource and RegisterSink add to, and what the program velo has.

@@ -150,7 +150,7 @@ func moreConnectors() string {
 }
 
 // elsewhere are connectors that velo has and this program may not have.
-var elsewhere = []string{"kafka"}
+var elsewhere = []string{"kafka", "postgres"}
 
 // otherProgram says which program has a connector that a job names and this one has not.
 func otherProgram(err error) string {

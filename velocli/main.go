@@ -44,6 +44,7 @@ type commands struct {
 	Explain explainCmd `cmd:"" help:"Print the plan of a SELECT without running it."`
 	State   stateCmd   `cmd:"" help:"Look at what velo run --state has saved, verify it, copy it."`
 	Schema  schemaCmd  `cmd:"" help:"Print the columns that a file seems to have, in the form that --schema takes."`
+	Doctor  doctorCmd  `cmd:"" help:"Look at a cluster that a job will work with, and say what will hold."`
 
 	Completion completionCmd `cmd:"" help:"Print a script with which a shell completes the commands of velo."`
 	Man        manCmd        `cmd:"" help:"Print the manual page, in roff." hidden:""`
@@ -117,7 +118,7 @@ var ranges = map[string]string{
 
 // commandNames are the names of the commands.
 var commandNames = []string{
-	"query", "run", "explain", "schema", "state", "serve", "apply", "completion", "man",
+	"query", "run", "explain", "schema", "state", "serve", "apply", "doctor", "completion", "man",
 }
 
 // withCommand adds the command query to a command line that has a SELECT and no command.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -92,7 +93,7 @@ func (p *program) faults() error {
 	}
 	for _, o := range all {
 		for _, name := range o.Literals() {
-			if isSecret(name) {
+			if isSecret(name) || hasPassword(o.Text(name)) {
 				faults = append(faults, o.Errorf(name, "a secret in the text of a job is shown to everybody who may "+
 					"read the job: %s = env('NAME') takes it from the environment", name))
 			}
@@ -122,6 +123,21 @@ func isSecret(name string) bool {
 	}
 	for _, word := range []string{"password", "passwd", "secret"} {
 		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasPassword says whether a text is a URL, or a connection string of PostgreSQL, with a password.
+func hasPassword(text string) bool {
+	u, err := url.Parse(text)
+	if err == nil && u.Scheme != "" {
+		_, set := u.User.Password()
+		return set || u.Query().Has("password")
+	}
+	for _, word := range strings.Fields(strings.ToLower(text)) {
+		if strings.HasPrefix(word, "password=") {
 			return true
 		}
 	}

@@ -201,11 +201,17 @@ func TestServedFiles(t *testing.T) {
 func TestServedFaults(t *testing.T) {
 	t.Setenv("VELO_TEST_PASSWORD", "hunter2")
 	var r connect.Registry
-	r.AddSource("locked", connect.Source{Options: []connect.Option{{Name: "sasl.password"}, {Name: "password.file"}}})
+	r.AddSource("locked", connect.Source{Options: []connect.Option{{Name: "sasl.password"}, {Name: "password.file"}, {Name: "url"}}})
+	t.Setenv("VELO_TEST_URL", "postgres://u:hunter2@h/d")
 	for _, test := range []struct{ with, want string }{
 		{"sasl.password = 'hunter2'", "line 1, column 56: a secret in the text"},
 		{"sasl.password = env('VELO_TEST_PASSWORD')", ""},
 		{"password.file = 'x'", ""},
+		{"url = 'postgres://u:hunter2@h/d'", "a secret in the text"},
+		{"url = 'postgres://u@h/d?password=hunter2'", "a secret in the text"},
+		{"url = 'host=h password=hunter2'", "a secret in the text"},
+		{"url = 'postgres://u@h/d?sslmode=require'", ""},
+		{"url = env('VELO_TEST_URL')", ""},
 	} {
 		compiled, err := query.CompileJob("CREATE SOURCE s (k bigint) WITH (connector = 'locked', "+test.with+
 			"); CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM s", &r)

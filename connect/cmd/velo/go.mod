@@ -5,6 +5,7 @@ go 1.26.0
 replace (
 	github.com/velo-engine/velo => ../../..
 	github.com/velo-engine/velo/connect/kafka => ../../kafka
+	github.com/velo-engine/velo/connect/postgres => ../../postgres
 	github.com/velo-engine/velo/pg => ../../../pg
 )
 
@@ -14,6 +15,7 @@ require (
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
 	github.com/velo-engine/velo v0.0.0-00010101000000-000000000000
 	github.com/velo-engine/velo/connect/kafka v0.0.0-00010101000000-000000000000
+	github.com/velo-engine/velo/connect/postgres v0.0.0-00010101000000-000000000000
 	github.com/velo-engine/velo/pg v0.0.0-00010101000000-000000000000
 )
 

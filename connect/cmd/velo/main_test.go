@@ -37,7 +37,8 @@ func build(t *testing.T) string {
 func TestJob(t *testing.T) {
 	velo := build(t)
 	if help, err := exec.Command(velo, "run", "--help").Output(); err != nil ||
-		!strings.Contains(string(help), "source  kafka      brokers, topic,") {
+		!strings.Contains(string(help), "source  kafka      brokers, topic,") ||
+		!strings.Contains(string(help), "sink    postgres   url, table,") {
 		t.Errorf("%v: the help is\n%s", err, help)
 	}
 	const partitions = 3
@@ -190,6 +191,29 @@ INSERT INTO d SELECT %[2]s, sum(v) AS v FROM s GROUP BY k, tumble(at, INTERVAL '
 	}
 	if len(want) > 0 {
 		t.Errorf("these are missing: %v", want)
+	}
+}
+
+// Goal: velo doctor kafka says what will hold, as text and as JSON, and its status says whether
+// something fails. Method: the program itself, over a broker in this process.
+func TestDoctor(t *testing.T) {
+	velo := build(t)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "in"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	brokers := "brokers=" + strings.Join(cluster.ListenAddrs(), ",")
+	out, err := exec.Command(velo, "doctor", "kafka", brokers, "topic=in").Output()
+	if err != nil || !strings.Contains(string(out), "ok       fencing: ") ||
+		!strings.Contains(string(out), "holds    sink: with --state each row exactly once") {
+		t.Errorf("%v: %s", err, out)
+	}
+	run := exec.Command(velo, "doctor", "kafka", brokers, "topic=out", "--json")
+	out, _ = run.Output()
+	if run.ProcessState.ExitCode() != 1 || !strings.Contains(string(out),
+		`{"system":"kafka","failed":true,"findings":[`) {
+		t.Errorf("status %d: %s", run.ProcessState.ExitCode(), out)
 	}
 }
 
