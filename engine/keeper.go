@@ -296,7 +296,8 @@ func (k *keeper) changed() bool {
 // last saves the final cut. An engine that was closed has none, and its state stays as it was last
 // saved.
 func (k *keeper) last() {
-	if k.engine.cuts.Ended() && k.changed() && len(k.boxes()) == 0 { // otherwise the output has had it saved
+	short := slices.ContainsFunc(k.boxes(), func(o *output) bool { return !o.whole.Load() })
+	if k.engine.cuts.Ended() && k.changed() && !short { // a writer that lacks rows has been closed
 		if err := k.save(false); err != nil {
 			k.engine.report(fmt.Errorf("engine: the state at the end is not saved, a restart goes on from generation "+
 				"%d: %w", k.folder.Newest.Generation, err))

@@ -508,3 +508,42 @@ func TestStateHasAddedPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Goal: after the end of all input the state has what every writer got, also one that was slower
+// than another whose last rows had everything saved: a restart writes nothing again.
+func TestStateAtEndOfSeveralPlans(t *testing.T) {
+	dir := t.TempDir()
+	changes, windows := &outboxOf{name: "changes"}, 0
+	for life := range 2 {
+		l := &splitLog{splits: 2, rows: 300}
+		l.until.Store(300)
+		slow := writers.Func(func(context.Context, *record.Batch) error {
+			windows++
+			time.Sleep(5 * time.Millisecond)
+			return nil
+		})
+		cfg := engine.Config{
+			Plans: append(outboxConfigs(t, []*outboxOf{changes}, nil, rand.New(rand.NewPCG(1, 1))),
+				engine.PlanConfig{Plan: namedPlan(t, "windows", keptPlans["tumble"]), Writer: slow}),
+			Readers: []record.Reader{l.reader(0, 1)}, Partitions: 2, Cores: 1, NoPin: true, State: engine.Dir(dir),
+		}
+		cfg.State.NoSync = true
+		if err := start(t, cfg).Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if windows == 0 {
+			t.Fatal("no window was written")
+		}
+		if life == 0 {
+			changes.ledger.mu.Lock()
+			if len(changes.ledger.lines) == 0 || !changes.ledger.complete {
+				t.Error("the changes are not complete")
+			}
+			changes.ledger.mu.Unlock()
+			windows = 1 // and none in the second life
+		}
+	}
+	if windows != 1 {
+		t.Errorf("%d windows were written again", windows-1)
+	}
+}
