@@ -12,9 +12,9 @@ import (
 // maxNumberFormat bounds the digits of a format of numbers.
 const maxNumberFormat = 100
 
-// A numberFormat is a format of to_char of numbers, as in PostgreSQL (utils/adt/formatting.c): 9 and
-// 0 are digits, . and D the decimal point, a comma and G separate groups, S, MI and PR are the sign,
-// FM leaves blanks and zeros out, and "..." is copied.
+// A numberFormat is a format of to_char of numbers, as in PostgreSQL (utils/adt/formatting.c): 9
+// and 0 are digits, . and D the decimal point, a comma and G separate groups, S, MI and PR are the
+// sign, FM leaves blanks and zeros out, and "..." is copied.
 type numberFormat struct {
 	items     []numberItem
 	pre, post int // digits before and after the point
@@ -184,7 +184,7 @@ type numberWriter struct {
 	to       []byte
 	digits   string
 	negative bool
-	blanks   int // digits of the format before those of the number
+	blanks   int // how many digits the format has before the first of the number
 	last     int // place in digits of the last that FM leaves; -1 if all are shown
 	at       int // place in digits
 	place    int // number of the digit of the format
@@ -269,7 +269,8 @@ func (w *numberWriter) item(it numberItem) {
 	}
 }
 
-// hidden says whether the number is at its only digit before the point, a zero that 9 does not show.
+// hidden says whether the number is at its only digit before the point, a zero that 9 does not
+// show.
 func (w *numberWriter) hidden() bool {
 	return !w.zero && w.at == 0 && w.digits[0] == '0' && w.post != 0
 }
