@@ -201,7 +201,7 @@ func (c *compiler) timezone(x *syntax.Call, l leaf) (v value, ok bool) {
 	return v, ok
 }
 
-// toChar is to_char(at, format).
+// toChar is to_char(at, format), or to_char(number, format).
 func (c *compiler) toChar(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 2, 2) {
 		return v, false
@@ -210,11 +210,15 @@ func (c *compiler) toChar(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !ok {
 		return v, false
 	}
-	at, ok := c.argument(v, record.Timestamp, x.Args[0], "to_char")
+	format, ok := c.constant(x.Args[1], l, "the format of to_char")
 	if !ok {
 		return v, false
 	}
-	format, ok := c.constant(x.Args[1], l, "the format of to_char")
+	if isNumber(v.e.Type()) && !v.interval {
+		e, err := expr.ToCharNumber(v.e, format)
+		return c.made(x.Args[1].Start(), e, err)
+	}
+	at, ok := c.argument(v, record.Timestamp, x.Args[0], "to_char")
 	if !ok {
 		return v, false
 	}

@@ -197,7 +197,7 @@ func (e *Expr) String() string {
 	case truncZone:
 		u := e.aux.(zoneUnit)
 		return fmt.Sprintf("date_trunc('%s', %v, %s)", u.unit, e.args[0], quote(u.in.String()))
-	case toChar, parseTime:
+	case toChar, toCharNumber, parseTime:
 		return fmt.Sprintf("%s(%v, %s)", ops[e.op].name, e.args[0], quote(e.name))
 	case addMonths:
 		return fmt.Sprintf("(%v + INTERVAL '%s months')", e.args[0], e.name)

@@ -92,6 +92,9 @@ func TestFunctions(t *testing.T) {
 			all = append(all, must(RoundTo(x, n, false)), must(RoundTo(x, n, true)))
 		}
 	}
+	for _, x := range []*Expr{column("i"), column("f"), column("d"), column("j")} {
+		all = append(all, must(ToCharNumber(x, "FM9,990.099S")), must(ToCharNumber(x, "999")))
+	}
 	for _, op := range []Op{BitNot, BitCount, Factorial, ToHex} {
 		all = append(all, must(New(op, column("i"))), must(New(op, column("j"))))
 	}

@@ -124,6 +124,7 @@ const (
 	fromZone
 	truncZone
 	toChar
+	toCharNumber // see ToCharNumber
 	parseTime
 	addMonths
 	monthBin  // see MonthBin
@@ -470,16 +471,17 @@ func init() {
 		RegexpPlace:   {name: "regexp_instr", types: regexpTypes, eval: evalRegexp},
 		regexpReplace: {name: "regexp_replace", types: regexpTypes, eval: evalRegexp, made: appendReplaced},
 
-		DateBin:   {name: "date_bin", types: dateBinTypes, eval: evalDateBin, vector: vectorBin},
-		inZone:    {name: "in_zone", types: zoneTypes, eval: evalZone},
-		fromZone:  {name: "from_zone", types: zoneTypes, eval: evalZone},
-		truncZone: {name: "date_trunc", types: truncZoneTypes, eval: evalTruncZone},
-		parseTime: {name: "to_timestamp", types: parseTimeTypes, eval: evalParseTime},
-		toChar:    {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
-		addMonths: {name: "add_months", types: zoneTypes, eval: evalAddMonths},
-		AgeMonths: {name: "age_months", types: ageTypes, eval: evalAge},
-		AgeNanos:  {name: "age_nanos", types: ageTypes, eval: evalAge},
-		AgeText:   {name: "age", types: ageTypes, eval: evalAge, made: appendAge},
+		DateBin:      {name: "date_bin", types: dateBinTypes, eval: evalDateBin, vector: vectorBin},
+		inZone:       {name: "in_zone", types: zoneTypes, eval: evalZone},
+		fromZone:     {name: "from_zone", types: zoneTypes, eval: evalZone},
+		truncZone:    {name: "date_trunc", types: truncZoneTypes, eval: evalTruncZone},
+		parseTime:    {name: "to_timestamp", types: parseTimeTypes, eval: evalParseTime},
+		toChar:       {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
+		toCharNumber: {name: "to_char", types: toCharNumberTypes, eval: evalMade, made: appendToCharNumber},
+		addMonths:    {name: "add_months", types: zoneTypes, eval: evalAddMonths},
+		AgeMonths:    {name: "age_months", types: ageTypes, eval: evalAge},
+		AgeNanos:     {name: "age_nanos", types: ageTypes, eval: evalAge},
+		AgeText:      {name: "age", types: ageTypes, eval: evalAge, made: appendAge},
 		IntervalText: {
 			name: "interval", types: signature(tx, false, i64), eval: evalMade, made: appendInterval,
 		},
