@@ -44,7 +44,8 @@ type Spec[S any, V Input, R Outcome] struct {
 	// Merge adds the state from to the state into. It must not change from.
 	Merge func(into, from *S)
 
-	// Result returns the value of a state; false stands for NULL. It gets a copy.
+	// Result returns the value of a state; false stands for NULL. It gets a copy. A time before
+	// 1678 or after 2262 is NULL, and counted as a value that does not fit.
 	Result func(S) (r R, ok bool)
 }
 

@@ -24,7 +24,8 @@ type tables struct {
 // LoadGroups makes the Load of a table (lookup.Config) whose rows are the groups of a plan that an
 // engine runs, at its newest epoch: each load takes a snapshot. The columns of the table must have
 // the names and types of the plan's result (plan.Plan.Result), and its key must be unique among the
-// groups. A load fails if the engine does not run the plan, or if the plan has ended alone.
+// groups. A load fails if the engine does not run the plan, if the plan has ended alone, or if a
+// group has NULL for the key: WHERE key IS NOT NULL in the plan leaves that group out.
 //
 // So a plan that is added to the same engine, or runs in another one, can join each record with
 // what is known of its group, for example for its share of a total. The groups are as old as the

@@ -394,3 +394,38 @@ func TestTablesOfPlanNotAdded(t *testing.T) {
 		t.Error("the table of the first plan is not in use")
 	}
 }
+
+// Goal: a group whose key is NULL fails a load that says so, and a plan that leaves it out is
+// loaded.
+func TestLoadGroupsNull(t *testing.T) {
+	feed, compile := ticks(t)
+	all := compile(`SELECT nullif(key, 3) AS k, count(*) AS n FROM ticks GROUP BY 1`)
+	some := compile(`SELECT nullif(key, 3) AS k, count(*) AS n FROM ticks WHERE nullif(key, 3) IS NOT NULL GROUP BY 1`)
+	e := start(t, engine.Config{
+		Plans:   []engine.PlanConfig{{Plan: all}, {Plan: some}},
+		Readers: []record.Reader{feed}, NoPin: true, EpochInterval: -1, StateBytes: 32 << 20,
+	})
+	lane, err := feed.Lane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, lane, 0, 100)
+	if err := e.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := record.NewSchema("counts", record.Field{Name: "k", Type: record.Int64},
+		record.Field{Name: "n", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[*plan.Plan]string{all: "column k of record", some: ""} {
+		table, err := lookup.New(lookup.Config{Schema: schema, Key: []string{"k"}, Load: engine.LoadGroups(e, p)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = table.Reload(t.Context())
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, expected %q", p, err, want)
+		}
+	}
+}

@@ -17,13 +17,30 @@ func keep(b *Block, i int, err error) {
 	b.Fail(i, err)
 }
 
-// appended takes the text that was appended for a row.
-func appended(b *Block, i int, buffer []byte, err error) {
+// end is the free end of the buffer of a block, which has no bytes yet. An Append gets it and not
+// the whole buffer, so that one that cuts off what it was given cannot spoil the texts of other
+// rows.
+func end(b *Block) []byte {
+	buffer := b.Buffer()
+	return buffer[len(buffer):]
+}
+
+// appended takes the text that an Append has made for a row, at the end of the buffer or elsewhere.
+func appended(b *Block, i int, text []byte, err error) {
 	if err != nil {
 		keep(b, i, err)
 		return
 	}
-	b.Take(i, buffer)
+	buffer := b.Buffer()
+	n := len(buffer)
+	if len(text) > 0 && len(text) <= cap(buffer)-n {
+		whole := buffer[:n+len(text)]
+		if &whole[n] == &text[0] {
+			b.Take(i, whole)
+			return
+		}
+	}
+	b.Take(i, append(buffer, text...))
 }
 
 // some is the value of an argument, nil if it is NULL.
@@ -63,8 +80,8 @@ func (s Spec[A, R]) function(u expr.UserSpec) *Func {
 		block = func(b *Block, x []A, _ []R) {
 			for i := range x {
 				b.At(i)
-				buffer, err := s.Append(b.Buffer(), x[i])
-				appended(b, i, buffer, err)
+				text, err := s.Append(end(b), x[i])
+				appended(b, i, text, err)
 			}
 		}
 	}
@@ -100,8 +117,8 @@ func (s Spec2[A, B, R]) function(u expr.UserSpec) *Func {
 		block = func(b *Block, x []A, y []B, _ []R) {
 			for i := range x {
 				b.At(i)
-				buffer, err := s.Append(b.Buffer(), x[i], y[i])
-				appended(b, i, buffer, err)
+				text, err := s.Append(end(b), x[i], y[i])
+				appended(b, i, text, err)
 			}
 		}
 	}
@@ -137,8 +154,8 @@ func (s Spec3[A, B, C, R]) function(u expr.UserSpec) *Func {
 		block = func(b *Block, x []A, y []B, z []C, _ []R) {
 			for i := range x {
 				b.At(i)
-				buffer, err := s.Append(b.Buffer(), x[i], y[i], z[i])
-				appended(b, i, buffer, err)
+				text, err := s.Append(end(b), x[i], y[i], z[i])
+				appended(b, i, text, err)
 			}
 		}
 	}

@@ -45,7 +45,8 @@ type Spec[A Input, R Outcome] struct {
 	// Optional is like Row, and is called for NULL too: a is nil then.
 	Optional func(a *A) (R, error)
 
-	// Append is like Row for a result that is a text: it appends the text to to, and returns that.
+	// Append is like Row for a result that is a text: it appends the text to to, which is empty,
+	// and returns that.
 	Append func(to []byte, a A) ([]byte, error)
 
 	// Block computes many rows at once: it sets to[i] to the value for a[i], or calls b.SetNull(i)

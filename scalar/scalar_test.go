@@ -30,6 +30,31 @@ func word(rng *rand.Rand) string {
 	return strings.Repeat(string(rune('a'+rng.IntN(26))), rng.IntN(30))
 }
 
+// Goal: an Append that cuts off what it was given, that cuts its own text, or that returns bytes
+// which it uses again, makes its own text and spoils no other. Method: Check, which compares many
+// rows at once with each alone.
+func TestCheckAppends(t *testing.T) {
+	for name, cut := range map[string]func(to []byte, v string) []byte{
+		"begins_anew": func(to []byte, v string) []byte { return append(to[:0], v...) },
+		"cuts_front":  func(to []byte, v string) []byte { return append(append(to, "prefix "...), v...)[7:] },
+		"cuts_end":    func(to []byte, v string) []byte { to = append(to, v...); return to[:len(to)/2] },
+		"long": func(to []byte, v string) []byte {
+			for range 300 {
+				to = append(to, v...)
+			}
+			return to
+		},
+		"own": func() func(to []byte, v string) []byte {
+			var own []byte
+			return func(_ []byte, v string) []byte { own = append(own[:0], v...); return own }
+		}(),
+	} {
+		scalar.Check(t, scalar.Spec[string, string]{
+			Name: name, Append: func(to []byte, v string) ([]byte, error) { return cut(to, v), nil },
+		}, word)
+	}
+}
+
 // Goal: functions of all types and all four ways pass Check.
 func TestCheckPasses(t *testing.T) {
 	scalar.Check(t, scalar.Spec[int64, int64]{

@@ -405,7 +405,11 @@ func (u *user[S, R]) Result(state []uint64, _ *Blocks) Value {
 			v.Bits = 1
 		}
 	case time.Time:
-		v.Bits = uint64(r.UnixNano())
+		nanos, ok := usercode.Nanos(r)
+		if !ok {
+			return Value{Null: true, Overflow: true}
+		}
+		v.Bits = uint64(nanos)
 	}
 	return v
 }

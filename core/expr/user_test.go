@@ -2,6 +2,7 @@ package expr
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -305,6 +306,53 @@ func TestUserAstray(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Goal: a function that gives Take less than what is in Buffer fails for that row, and the others
+// have their texts, which lie within the bytes. Method: every other row does that, also the last.
+func TestUserTakesLess(t *testing.T) {
+	u := NewUser1(UserSpec{Name: "less"}, func(b *Block, x []int64, _ []string) {
+		for i := range x {
+			b.At(i)
+			buffer := append(b.Buffer(), longText(x[i])...)
+			if x[i]%2 == 1 {
+				buffer = buffer[:len(buffer)/2]
+			}
+			b.Take(i, buffer)
+		}
+	})
+	schema, err := record.NewSchema("t", record.Field{Name: "x", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rows = 300
+	batch := record.NewBatch(schema, rows)
+	for i := range rows {
+		batch.Add(0)
+		batch.SetInt64(0, int64(i))
+	}
+	p, err := Compile(schema, nil, []Output{{"a", mustCall(t, u, Column(schema, 0))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p.New(rows).Run(batch)
+	places := r.AppendRows(nil, 0, r.Batch.Len())
+	if len(places) != rows/2 || len(r.Failed) != rows/2 {
+		t.Fatalf("%d rows have a value and %d have failed, expected %d", len(places), len(r.Failed), rows/2)
+	}
+	for i, row := range places {
+		if got := string(r.Batch.Column(0).View(i)); got != longText(int64(row)) {
+			t.Errorf("row %d has %q", row, got)
+		}
+	}
+}
+
+// longText is a number of 40 digits if it is even, and a short one otherwise.
+func longText(x int64) string {
+	if x%2 == 1 {
+		return "1"
+	}
+	return fmt.Sprintf("%040d", x)
 }
 
 // BenchmarkUser is functions of users beside the operation that is built in.

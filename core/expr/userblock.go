@@ -81,9 +81,9 @@ func (b *Block) Buffer() []byte { return b.buffer }
 
 // Take makes what was appended to Buffer the text of row i.
 func (b *Block) Take(i int, buffer []byte) {
-	from := len(b.buffer)
+	text := buffer[len(b.buffer):] // panics if the buffer has become shorter, which other texts lie in
 	b.buffer = buffer
-	b.texts[i] = unsafeString(buffer[from:])
+	b.texts[i] = unsafeString(text)
 }
 
 // begin prepares a block of n rows.
@@ -444,18 +444,16 @@ func (o *userResult[R]) store(r *register, b *Block, n int, rows []int32) {
 	case []time.Time:
 		r.words = r.ownWords
 		for k, v := range values {
-			if s := v.Unix(); (s < minSeconds || s > maxSeconds) && !b.lost(k) {
+			nanos, ok := usercode.Nanos(v)
+			if !ok && !b.lost(k) {
 				b.Fail(k, fmt.Errorf("the time %v: %w", v, errRange))
 			}
-			r.ownWords[rowOf(rows, k)] = uint64(v.UnixNano())
+			r.ownWords[rowOf(rows, k)] = uint64(nanos)
 		}
 	case []string:
 		o.storeTexts(values, r, b, rows)
 	}
 }
-
-// minSeconds and maxSeconds bound the seconds of a timestamp.
-const minSeconds, maxSeconds = math.MinInt64/1_000_000_000 + 1, math.MaxInt64/1_000_000_000 - 1
 
 // lost says whether row k of the block has no value.
 func (b *Block) lost(k int) bool { return (b.null[k>>6]|b.failed[k>>6])>>(k&63)&1 != 0 }
@@ -486,7 +484,7 @@ func (o *userResult[R]) storeTexts(values []string, r *register, b *Block, rows 
 			continue
 		}
 		at := uintptr(unsafe.Pointer(unsafe.StringData(text))) - begin
-		if at >= uintptr(len(b.buffer)) {
+		if at >= uintptr(len(b.buffer)) || uintptr(len(text)) > uintptr(len(b.buffer))-at {
 			at = uintptr(len(bytes))
 			bytes = append(bytes, text...)
 		}

@@ -6,6 +6,7 @@ package usercode
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,16 @@ func TypeOf[V any]() record.Type {
 		return record.Timestamp
 	}
 	return record.DecimalOf(record.MaxPrecision, 0)
+}
+
+// minSeconds and maxSeconds bound the seconds of a timestamp.
+const minSeconds, maxSeconds = math.MinInt64/1_000_000_000 + 1, math.MaxInt64/1_000_000_000 - 1
+
+// Nanos is the time that a function of a user has returned, as a timestamp. ok is false if no
+// timestamp is so early or so late.
+func Nanos(t time.Time) (nanos int64, ok bool) {
+	s := t.Unix()
+	return t.UnixNano(), s >= minSeconds && s <= maxSeconds
 }
 
 // A Panic is an error: a function of a user has panicked.
