@@ -195,7 +195,10 @@ func TestCompare(t *testing.T) {
 		{SinkConfig{Table: "blind", Mode: Upsert}, `column "k" of the key has a collation`},
 		{SinkConfig{Table: "blind"}, ""},
 		{SinkConfig{Table: "nulls", Mode: Upsert, Keys: []string{"n"}}, "NULLS NOT DISTINCT"},
-		{SinkConfig{Table: "mine", URL: strings.Replace(s.url(), "user=velo", "user=guest", 1)}, "GRANT INSERT ON public.mine"},
+		{
+			SinkConfig{Table: "mine", URL: strings.Replace(s.url(), "user=velo", "user=guest", 1)},
+			"GRANT INSERT ON public.mine",
+		},
 		{SinkConfig{Table: "fits", Mode: Upsert}, ""},
 		{SinkConfig{Table: "fits"}, ""},
 	} {
@@ -367,7 +370,8 @@ func TestChanges(t *testing.T) {
 			}
 		}
 	}
-	if s.text("SELECT count(*)::text FROM pg_constraint WHERE conrelid = 'nullable_false'::regclass AND contype = 'p'") != "1\n" {
+	if s.text("SELECT count(*)::text FROM pg_constraint WHERE conrelid = 'nullable_false'::regclass "+
+		"AND contype = 'p'") != "1\n" {
 		t.Errorf("the table has no primary key")
 	}
 }

@@ -139,13 +139,15 @@ const compareSQL = `SELECT c.oid, c.relkind::text, format('%I.%I', n.nspname, c.
 	has_table_privilege(c.oid, 'DELETE'),
 	a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod),
 	a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', a.attgenerated <> '' OR a.attidentity = 'a',
-	c.relpersistence::text, coalesce((SELECT NOT o.collisdeterministic FROM pg_collation o WHERE o.oid = a.attcollation), false)
+	c.relpersistence::text,
+	coalesce((SELECT NOT o.collisdeterministic FROM pg_collation o WHERE o.oid = a.attcollation), false)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.oid = to_regclass($1) ORDER BY a.attnum`
 
 // There is one row for each index that tells rows apart: its columns, and whether NULLs are equal.
-const uniqueSQL = `SELECT to_json(ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u(num, n)
+const uniqueSQL = `SELECT to_json(ARRAY(SELECT a.attname::text
+	FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u(num, n)
 	JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num WHERE u.n <= i.indnkeyatts)), %s
 FROM pg_index i WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid AND i.indimmediate
 	AND i.indpred IS NULL AND i.indexprs IS NULL`
@@ -374,7 +376,7 @@ func (s *Sink) stageOf(table [][][]byte) stage {
 		st.merge = append(st.merge, fmt.Sprintf("DELETE FROM %s t USING %s WHERE d.deleted AND (%s) AND %s", target, last,
 			strings.Join(nulls, " OR "), strings.Join(distinct, " AND ")))
 	}
-	st.merge = append(st.merge, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s WHERE NOT deleted ON CONFLICT (%s) DO %s",
-		target, list, strings.Join(values, ", "), last, quoteAll(s.cfg.Keys), action))
+	st.merge = append(st.merge, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s WHERE NOT deleted "+
+		"ON CONFLICT (%s) DO %s", target, list, strings.Join(values, ", "), last, quoteAll(s.cfg.Keys), action))
 	return st
 }
