@@ -397,12 +397,16 @@ func (r *Reader) pending() int { return len(r.offsets) - r.from }
 // ended says whether all partitions have been read to where reading ends.
 func (r *Reader) ended() bool {
 	for _, p := range r.parts {
-		if p.end < 0 || p.cursor.next < p.end {
+		if !p.isRead() {
 			return false
 		}
 	}
 	return true
 }
+
+// isRead says whether a partition has been read to where reading ends. A record that comes again has
+// not been read, although the cursor is after it.
+func (p *partition) isRead() bool { return p.end >= 0 && p.cursor.next >= p.end && !p.again }
 
 // setPosition says how far the partition of a batch has been read.
 func (r *Reader) setPosition(b *record.Batch) {
@@ -444,7 +448,7 @@ func (r *Reader) gather(b *record.Batch) (some bool, err error) {
 	for range r.parts {
 		p := r.parts[r.turn%len(r.parts)]
 		r.turn++
-		if p.end >= 0 && p.cursor.next >= p.end {
+		if p.isRead() {
 			continue
 		}
 		r.of = p
