@@ -8,10 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
+	"math/rand/v2"
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
+	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/velo-engine/velo/record"
@@ -247,4 +251,76 @@ func BenchmarkDecode(b *testing.B) {
 			b.ReportMetric(float64((threadTime()-began).Nanoseconds())/float64(n), "cpu-ns/record")
 		})
 	}
+}
+
+// BenchmarkAvro reads values in Avro into columns, beside the library that makes a struct of each.
+func BenchmarkAvro(b *testing.B) {
+	const n = 1000
+	parsed := avro.MustParse(tradeSchema)
+	random := rand.New(rand.NewPCG(1, 2))
+	var values [][]byte
+	for range n {
+		v, _ := randomTrade(random)
+		values = append(values, encoded(b, 1, tradeSchema, v))
+	}
+	perValue := func(b *testing.B, read func()) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		b.ReportAllocs()
+		began := threadTime()
+		for b.Loop() {
+			read()
+		}
+		b.ReportMetric(float64((threadTime()-began).Nanoseconds())/float64(n*b.N), "cpu-ns/record")
+	}
+	b.Run("impl=velo", func(b *testing.B) {
+		types := avroTypes{named: map[string]*avroType{}}
+		typ, err := types.of(parsed.Root(), "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		schema := schemaOf(b, tradeFields...)
+		d := newAvroDecoder(&SourceConfig{}, schema, nil)
+		p := &avroPlan{}
+		p.fields, p.unfit = d.compile(typ)
+		d.plans[1] = p
+		batch := record.NewBatch(schema, n)
+		perValue(b, func() {
+			batch.Reset()
+			for _, v := range values {
+				d.add(v)
+			}
+			if d.parse(batch) != n || batch.Len() != n {
+				b.Fatalf("%d rows", batch.Len())
+			}
+		})
+	})
+	b.Run("impl=library", func(b *testing.B) {
+		type user struct {
+			ID   int64 `avro:"id"`
+			Home *struct {
+				City string `avro:"city"`
+			} `avro:"home"`
+			Tags []string `avro:"tags"`
+		}
+		var row struct {
+			Who    user           `avro:"who"`
+			Extra  map[string]any `avro:"extra"`
+			Side   string         `avro:"side"`
+			Price  *float64       `avro:"price"`
+			Fee    *big.Rat       `avro:"fee"`
+			At     time.Time      `avro:"at"`
+			Paid   *bool          `avro:"paid"`
+			Raw    [4]byte        `avro:"raw"`
+			Friend *user          `avro:"friend"`
+		}
+		perValue(b, func() {
+			for _, v := range values {
+				_, err := parsed.Decode(v[avroHeader:], &row)
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	})
 }

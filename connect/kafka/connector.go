@@ -32,7 +32,11 @@ var clientOptions = []connect.Option{
 func init() {
 	connect.RegisterSource("kafka", connect.Source{
 		Options: append(clientOptions[:len(clientOptions):len(clientOptions)],
-			connect.Option{Name: "format", Values: []string{string(JSON), string(CSV), string(Raw)}},
+			connect.Option{Name: "format", Values: []string{string(JSON), string(CSV), string(Raw), string(Avro)}},
+			connect.Option{Name: "schema.registry"},
+			connect.Option{Name: "schema.registry.user"},
+			connect.Option{Name: "schema.registry.secret.file", File: true},
+			connect.Option{Name: "schema.registry.ca", File: true},
 			connect.Option{Name: "key.column"},
 			connect.Option{Name: "partition.column"},
 			connect.Option{Name: "offset.column"},
@@ -235,8 +239,34 @@ func sourceConfig(r *connect.SourceRequest) (cfg SourceConfig, err error) {
 			return cfg, o.Errorf("share", "%v", err)
 		}
 	}
+	err = registryOptions(o, &cfg)
+	if err != nil {
+		return cfg, err
+	}
 	cfg.Client, err = clientConfig(o)
 	return cfg, err
+}
+
+// registryOptions are those of the schema registry.
+func registryOptions(o *connect.Options, cfg *SourceConfig) (err error) {
+	cfg.Registry = RegistryConfig{
+		URL: o.Text("schema.registry"), User: o.Text("schema.registry.user"),
+		Secret: o.Text("schema.registry.secret.file"),
+	}
+	switch {
+	case cfg.Format == Avro && !o.Has("schema.registry"):
+		return o.Errorf("format", "format avro needs the address of a schema registry: schema.registry = "+
+			"'http://host:8081'")
+	case cfg.Format != Avro && (o.Has("schema.registry") || cfg.Registry.User != "" || cfg.Registry.Secret != "" ||
+		o.Has("schema.registry.ca")):
+		return o.Errorf("format", "options of a schema registry are for format avro")
+	case o.Has("schema.registry.ca"):
+		cfg.Registry.TLS, err = LoadTLS(o.Text("schema.registry.ca"), "", "", "")
+		if err != nil {
+			return o.Errorf("schema.registry.ca", "%v", err)
+		}
+	}
+	return nil
 }
 
 // headerColumns reads column=header,column=header.

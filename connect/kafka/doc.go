@@ -36,6 +36,8 @@
 // they are, and must see what a consumer hides, such as a position that is gone, another topic of
 // the same name, or a log that was cut off. Nothing is reset: see SourceConfig.SkipGaps.
 //
+// Values in Avro wait for the schema that they were written with: see the top of avro.go.
+//
 // # Back-pressure
 //
 // A partition whose queue is full is left out of the next request, and comes back when half of it

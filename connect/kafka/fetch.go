@@ -92,7 +92,9 @@ type partition struct {
 type consumer struct {
 	cfg    *SourceConfig
 	client *kgo.Client
-	id     [16]byte // id of the topic
+	// registry has the schemas of values in Avro; nil for other formats.
+	registry *registry
+	id       [16]byte // id of the topic
 
 	// total is how many partitions the topic had at the start, also those of other shares.
 	total int

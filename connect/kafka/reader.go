@@ -43,7 +43,8 @@ type Reader struct {
 	// fresh says that the partition has appeared while the engine ran.
 	fresh bool
 
-	messages *readers.Messages // nil for format Raw
+	messages *readers.Messages // nil for formats Raw and Avro
+	avro     *avroDecoder      // nil for other formats
 	inner    *record.Batch     // what the values are parsed into
 
 	parts []*partition
@@ -100,6 +101,9 @@ func (c *consumer) newReader() (*Reader, error) {
 	r := &Reader{consumer: c, lay: lay, ready: make(chan struct{}, 1)}
 	if r.messages, err = lay.parser(c.cfg); err != nil {
 		return nil, err
+	}
+	if c.registry != nil {
+		r.avro = newAvroDecoder(c.cfg, lay.inner, c.registry)
 	}
 	if c.cfg.Share.Of > 0 {
 		r.keys = newKeyCheck(c.cfg.Topic, c.total)
@@ -193,12 +197,16 @@ func (r *Reader) wake() {
 
 // Columns says which columns are read: see record.Projector.
 func (r *Reader) Columns(read []bool) {
-	if r.messages == nil {
+	if r.lay.inner == nil {
 		return
 	}
 	var values []bool
 	for _, column := range r.lay.values {
 		values = append(values, read[column])
+	}
+	if r.avro != nil {
+		r.avro.columns(values)
+		return
 	}
 	r.messages.Columns(values)
 }
@@ -371,7 +379,9 @@ func (r *Reader) Poll(b *record.Batch) error {
 		}
 		if !some {
 			for _, p := range r.parts { // past what is no record, too: ends of transactions
-				p.read.Store(p.cursor.next)
+				if !p.again {
+					p.read.Store(p.cursor.next)
+				}
 			}
 			if r.ended() {
 				return io.EOF
@@ -397,12 +407,16 @@ func (r *Reader) pending() int { return len(r.offsets) - r.from }
 // ended says whether all partitions have been read to where reading ends.
 func (r *Reader) ended() bool {
 	for _, p := range r.parts {
-		if p.end < 0 || p.cursor.next < p.end {
+		if !p.isRead() {
 			return false
 		}
 	}
 	return true
 }
+
+// isRead says whether a partition has been read to where reading ends. A record that comes again
+// has not been read, although the cursor is after it.
+func (p *partition) isRead() bool { return p.end >= 0 && p.cursor.next >= p.end && !p.again }
 
 // setPosition says how far the partition of a batch has been read.
 func (r *Reader) setPosition(b *record.Batch) {
@@ -444,7 +458,7 @@ func (r *Reader) gather(b *record.Batch) (some bool, err error) {
 	for range r.parts {
 		p := r.parts[r.turn%len(r.parts)]
 		r.turn++
-		if p.end >= 0 && p.cursor.next >= p.end {
+		if p.isRead() {
 			continue
 		}
 		r.of = p
@@ -466,16 +480,27 @@ func (r *Reader) fill(p *partition, b *record.Batch) (some bool, err error) {
 		if !ok {
 			ok, err = r.next(p)
 		}
+		some = p.cursor.next > began || len(r.offsets) > 0 || len(b.Rejects()) > 0
 		switch {
-		case err != nil && (p.cursor.next > began || len(b.Rejects()) > 0):
+		case err != nil && some:
 			return true, nil // it comes again when what was read before has been given out
 		case err != nil || !ok:
-			return p.cursor.next > began, err
+			return some, err
 		}
 		if p.end >= 0 && p.cursor.rec.offset >= p.end {
 			p.cursor.next = p.end
 			p.cursor.stop()
 			return true, nil
+		}
+		if r.avro != nil {
+			known, err := r.knows(p)
+			if !known {
+				p.again = true
+				if len(r.offsets) > 0 || len(b.Rejects()) > 0 {
+					return true, nil // what was read before comes first
+				}
+				return false, err
+			}
 		}
 		r.seen++
 		if !r.add(p, b) {
@@ -483,7 +508,18 @@ func (r *Reader) fill(p *partition, b *record.Batch) (some bool, err error) {
 			break
 		}
 	}
-	return p.cursor.next > began || len(b.Rejects()) > 0, nil
+	return p.cursor.next > began || len(r.offsets) > 0 || len(b.Rejects()) > 0, nil
+}
+
+// knows says whether the value at the cursor, which is in Avro, can be parsed now. It waits for its
+// schema, and whoever fetches that wakes the reader. The error ends the source.
+func (r *Reader) knows(p *partition) (bool, error) {
+	value, _ := p.cursor.bytes(p.cursor.rec.value)
+	known, err := r.avro.ready(value)
+	if err != nil {
+		err = r.consumer.partitionError(p.id, err)
+	}
+	return known, err
 }
 
 // next goes to the next record of a partition. It returns false if nothing has been fetched.
@@ -520,6 +556,9 @@ func (r *Reader) bytes() int {
 	n := len(r.text)
 	if r.messages != nil && r.messages.Len() > 0 {
 		n += r.messages.Bytes()
+	}
+	if r.avro != nil && r.avro.len() > 0 {
+		n += r.avro.bytes()
 	}
 	return n
 }
@@ -561,6 +600,8 @@ func (r *Reader) add(p *partition, b *record.Batch) bool {
 		}
 	}
 	switch {
+	case r.avro != nil:
+		r.avro.add(value) // without a value it is a row of NULLs
 	case r.messages == nil:
 	case hasValue:
 		r.messages.Add(value)
@@ -636,12 +677,16 @@ func (r *Reader) poison(p *partition, offset int64, err error) error {
 func (r *Reader) give(b *record.Batch) {
 	taken := r.pending()
 	var rejects []record.Reject
-	if r.messages != nil {
+	if r.lay.inner != nil {
 		if r.inner == nil || r.inner.Cap() < b.Cap() {
 			r.inner = record.NewBatch(r.lay.inner, b.Cap())
 		}
 		r.inner.Reset()
-		taken = r.messages.Parse(r.inner)
+		if r.avro != nil {
+			taken = r.avro.parse(r.inner)
+		} else {
+			taken = r.messages.Parse(r.inner)
+		}
 		rejects = r.inner.Rejects()
 		for i, column := range r.lay.values {
 			*b.Column(column) = *r.inner.Column(i)

@@ -48,6 +48,9 @@ const (
 	// Raw is one column: the bytes of the value if it is text, or eight bytes, big endian, if it is
 	// bigint (what Java's LongSerializer writes).
 	Raw Format = "raw"
+	// Avro is a record in Avro's binary form, after a byte 0 and the id of its schema, which
+	// SourceConfig.Registry has.
+	Avro Format = "avro"
 )
 
 // A Tombstone says what becomes of records without a value, by which a compacted topic says that a
@@ -71,9 +74,11 @@ type SourceConfig struct {
 	Schema *record.Schema
 	// Format is the format of the values; "" is JSON.
 	Format Format
-	// Values says how the values of JSON and CSV are written, and Delimiter and Quote how CSV is: 0
+	// Values says how the values of JSON and CSV are written (of Avro only TimeUnit counts), and Delimiter and Quote how CSV is: 0
 	// is a comma, and no quotes.
-	Values           readers.ValueOptions
+	Values readers.ValueOptions
+	// Registry has the schemas of values in Avro.
+	Registry         RegistryConfig
 	Delimiter, Quote byte
 
 	// Key, Partition, Offset and Timestamp name the columns that they go to; "" is none. A key is
@@ -160,6 +165,12 @@ func (c *SourceConfig) Validate() error {
 	if c.FetchBytes > maxFetchBytes {
 		fault("%d bytes of a fetch, expected %d at most", c.FetchBytes, maxFetchBytes)
 	}
+	if c.Format == Avro {
+		err := c.Registry.fault()
+		if err != nil {
+			fault("%w", err)
+		}
+	}
 	if _, err := newLayout(c); err != nil {
 		faults = append(faults, err)
 	}
@@ -212,6 +223,9 @@ func (s *Source) connect(ctx context.Context) (*consumer, error) {
 		nodes: map[int32]*node{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if cfg.Format == Avro {
+		c.registry = newRegistry(cfg.Registry, c)
+	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	topic, err := c.describe(ctx)

@@ -317,7 +317,7 @@ func (s *Sink) isThere(ctx context.Context, next *note) (bool, error) {
 // begin begins a transaction that waits that long for locks.
 func (s *Sink) begin(ctx context.Context, wait time.Duration) error {
 	idle := max(s.cfg.TransactionTimeout.Milliseconds(), 1) // 0 would be none
-	return s.exec(ctx, fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "+
+	return s.exec(ctx, fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; "+
 		"SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'; "+
 		"SET LOCAL application_name = '%s'; SET LOCAL idle_in_transaction_session_timeout = %d; "+
 		"SET LOCAL lock_timeout = %d; %s", s.application(), idle, max(wait.Milliseconds(), 1), s.stage.create))

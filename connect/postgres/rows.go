@@ -143,6 +143,10 @@ func (e *encoder) value(f *field, c *record.Column, row int) error {
 	case formText:
 		v := c.View(row)
 		if !goodText(v) {
+			if f.key && e.replace {
+				return fmt.Errorf("%.60q is a key and no text that PostgreSQL can store (%s), and another key may become "+
+					"the same text: make the column of the table bytea", v, badness(v))
+			}
 			if !e.replace {
 				return fmt.Errorf("%.60q is no text that PostgreSQL can store (%s): make the column of the table "+
 					"bytea, or have bad bytes replaced (bad.text = 'replace')", v, badness(v))

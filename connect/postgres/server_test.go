@@ -24,6 +24,7 @@ type server struct {
 	dir   string // of its socket
 	as    *syscall.SysProcAttr
 	bin   string
+	port  string    // it listens on, on this machine; "" if it has only its socket
 	alive io.Closer // ends it
 	ended chan error
 	conn  *pgx.Conn
@@ -77,6 +78,9 @@ func (s *server) start() {
 	// The shell ends the server when its own input ends, which it does however the test does.
 	c := s.command("postgres", "-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-c", "listen_addresses=", "-c",
 		"timezone=UTC", "-c", "log_min_messages=fatal", "-c", "log_min_error_statement=panic")
+	if s.port != "" {
+		c.Args = append(c.Args, "-c", "listen_addresses=127.0.0.1", "-c", "port="+s.port)
+	}
 	c.Args = append([]string{
 		"sh", "-c",
 		`exec 3<&0; "$0" "$@" </dev/null 3<&- & p=$!; { read _ <&3; kill -INT $p; } 2>/dev/null & wait $p`, c.Path,
@@ -88,6 +92,20 @@ func (s *server) start() {
 	s.alive, s.ended = alive, make(chan error, 1)
 	ended := s.ended
 	go func() { ended <- c.Wait() }()
+}
+
+// restart starts a server that was killed. It ends at once as long as processes of before are there.
+func (s *server) restart() {
+	for {
+		s.start()
+		select {
+		case <-s.ended:
+			_ = s.alive.Close()
+			time.Sleep(20 * time.Millisecond)
+		case <-time.After(time.Second):
+			return
+		}
+	}
 }
 
 // stop ends the server, as pg_ctl stop -m fast does.
