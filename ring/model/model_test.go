@@ -156,7 +156,7 @@ func TestNames(t *testing.T) {
 			"Pin", "Unpin", "handOver", "turn",
 		},
 		"state.pml": {
-			"pin", "manifest", "saveSink", "pane", "sayDurable", "saveOutbox", "send", "Part", "Commit", "Abort", "forget",
+			"pin", "manifest", "saveSink", "pane", "sayDurable", "save", "send", "Part", "Commit", "Abort", "forget",
 			"trim", "look", "restore", "recoverSink", "recoverOutbox", "resend", "Save", "Recover", "PositionsAt", "answer",
 			"writeCut",
 		},

@@ -1,5 +1,5 @@
 /* State: how an engine saves what it has, and goes on with it after a crash. Keeper: pin, manifest, saveSink, pane and sayDurable of
-   engine/keeper.go; saveOutbox and send of engine/outbox.go. Folder: Part, Commit, Abort, forget and trim of state/segment.go; look of
+   engine/keeper.go; save and send of engine/outbox.go. Folder: Part, Commit, Abort, forget and trim of state/segment.go; look of
    state/folder.go. Start: restore and recoverSink of engine/restore.go; recoverOutbox and resend of engine/outbox.go. Writer: Save and Recover of
    writers/file_resume.go. What is around: PositionsAt of core/positions.go, answer of core/partition_epoch.go, writeCut of engine/output.go.
 
