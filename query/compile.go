@@ -75,9 +75,6 @@ func compileQuery(text string, q *syntax.Select, g Catalog) (*plan.Plan, error) 
 
 // analyse is compileQuery, but returns the compiler; its plan is valid.
 func analyse(text string, q *syntax.Select, g Catalog) (*compiler, error) {
-	if err := refuseSets(text, q); err != nil {
-		return nil, err
-	}
 	c := &compiler{
 		text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{},
 		keys: map[string]string{}, computed: map[string]string{}, kinds: map[string]value{},
@@ -858,12 +855,8 @@ func Stream(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var parts []*syntax.Select
-	for _, q := range all {
-		parts = append(parts, leaves(q)...)
-	}
-	first := innermost(parts[0]).From.Name
-	for _, q := range parts[1:] {
+	first := innermost(all[0]).From.Name
+	for _, q := range all[1:] {
 		q = innermost(q)
 		if q.From.Name != first {
 			return "", syntax.ErrorAt(text, q.From.Start(),

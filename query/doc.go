@@ -51,7 +51,6 @@
 //
 // # Not here yet
 //
-// Subqueries other than in FROM are not supported, and set operations only by CompileStatements: a
-// plan has one result, and they combine several. They are refused with
+// Joins, subqueries other than in FROM, and set operations are not supported. They are refused with
 // a message that says so.
 package query

@@ -438,12 +438,10 @@ func Joins(text string) (all []Joined, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, statement := range list {
-		for _, q := range leaves(statement) {
-			for ; q != nil; q = q.From.Query {
-				for i := range q.From.Joins {
-					all = append(all, Joined{q.From.Joins[i].Name, &q.From.Joins[i], text})
-				}
+	for _, q := range list {
+		for ; q != nil; q = q.From.Query {
+			for i := range q.From.Joins {
+				all = append(all, Joined{q.From.Joins[i].Name, &q.From.Joins[i], text})
 			}
 		}
 	}

@@ -43,15 +43,22 @@ func (o *overing) spans(rows []int, i int) (all []span) {
 // without texts is NULL. All texts of the partition are joined once, and a frame is a part of that.
 func (o *overing) texts(rows []int) {
 	var b strings.Builder
-	// Where the text of a row begins and ends in all.
-	begin, end := make([]int, len(rows)), make([]int, len(rows))
+	n := len(rows)
+	// Of a row: where its text begins and ends in all, and how many texts there are before it.
+	begin, end, before := make([]int, n), make([]int, n), make([]int, n+1)
 	for i, row := range rows {
 		v := o.args[0][row]
+		before[i+1] = before[i]
 		if !v.Null {
-			b.WriteString(o.Separator)
+			if before[i] > 0 {
+				b.WriteString(o.Separator)
+			}
+			before[i+1]++
 		}
 		begin[i] = b.Len()
-		b.WriteString(v.Text)
+		if !v.Null {
+			b.WriteString(v.Text)
+		}
 		end[i] = b.Len()
 	}
 	all := b.String()

@@ -137,8 +137,7 @@ func (f *flow) wait() error {
 
 // explain adds to an error what the user can do about it.
 func explain(err error) error {
-	if errors.Is(err, arena.ErrBudget) || errors.Is(err, result.ErrSorterFull) ||
-		errors.Is(err, result.ErrCombinerFull) {
+	if errors.Is(err, arena.ErrBudget) || errors.Is(err, result.ErrSorterFull) {
 		err = fmt.Errorf("%w\n--memory, or VELO_MEMORY, gives the query more", err)
 	}
 	return err

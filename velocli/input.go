@@ -129,8 +129,6 @@ type files struct {
 	remove func()
 	// tables are the tables that the query joins.
 	tables []*lookup.Table
-	// statements are the queries as they were compiled last.
-	statements []*query.Statement
 }
 
 // open finds the files and guesses what is not said about them.

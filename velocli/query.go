@@ -145,14 +145,8 @@ var queryHints = hints{
 // flow runs the plans, and prints their results. errAgain says that nothing was printed, because
 // columns whose types were guessed have been widened.
 func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *stopper, std streams) (err error) {
-	streams := slices.ContainsFunc(plans, flows) && !f.combines()
+	streams := slices.ContainsFunc(plans, flows)
 	switch {
-	case f.combines() && (f.follow || c.Live):
-		return errors.New("UNION, INTERSECT and EXCEPT combine results when all of their rows are there: " +
-			"leave --follow and --live out")
-	case f.combines() && slices.ContainsFunc(plans, flows) && len(f.statements) > 1:
-		return errors.New("one of several SELECTs combines results, and one of these prints rows as they come: " +
-			"ask for it alone")
 	case len(plans) > 1 && slices.ContainsFunc(plans, func(p *plan.Plan) bool { return p.From != nil }):
 		return errors.New("one of several SELECTs is over the result of another query, which reads the input " +
 			"for itself: " +
@@ -177,16 +171,11 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 		feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
 	}
 	out := &terminal{to: rows}
-	sets, err := combine(f.statements, c.stateBytes, func() record.Writer { return newLines(c.Format, out, false) })
-	if err != nil {
-		return err
-	}
-	for i, p := range plans {
-		writer := sets.writer(i)
-		if writer == nil {
-			writer = newLines(c.Format, out, f.follow || f.stdin != nil && closesEarly(p))
-		}
-		q := in.add(&flow{name: f.name, plan: p, writer: writer, atEnd: !flows(p), hints: queryHints})
+	for _, p := range plans {
+		q := in.add(&flow{
+			name: f.name, plan: p, writer: newLines(c.Format, out, f.follow || f.stdin != nil && closesEarly(p)),
+			atEnd: !flows(p), hints: queryHints,
+		})
 		q.kept = &kept{Writer: q.writer, name: f.name, say: std.err}
 	}
 	if err := in.start(&c.sizing, c.Live); err != nil {
@@ -214,24 +203,21 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 	if err != nil {
 		return err
 	}
-	return c.finish(in, sets, rows, interrupted, std)
+	return c.finish(in, rows, interrupted, std)
 }
 
 // finish prints the results of queries that have been run, and says what is missing in them.
-func (c *queryCmd) finish(in *ingest, sets combinations, rows *held, interrupted bool, std streams) error {
+func (c *queryCmd) finish(in *ingest, rows *held, interrupted bool, std streams) error {
 	for i, q := range in.flows {
 		if c.Stats {
 			fmt.Fprintf(std.err, "%v%s\n", q.stats(), sourceLine(in.feed.name, in.feed.files.extent(), in.engine))
 		} else if interrupted {
 			fmt.Fprintln(std.err, q.summary())
 		}
-		if i > 0 && c.Format != formatNDJSON && sets.begins(i) {
+		if i > 0 && c.Format != formatNDJSON {
 			fmt.Fprintln(rows)
 		}
 		if err := q.finish(nil); err != nil {
-			return explain(err)
-		}
-		if err := sets.finish(i, q.kept); err != nil {
 			return err
 		}
 	}
@@ -390,25 +376,15 @@ func (c *explainCmd) Run(std streams) error {
 		return err
 	}
 	defer f.remove()
-	at := 0
-	for _, s := range f.statements {
-		if s.Combined() {
-			if at > 0 {
-				fmt.Fprintln(std.out)
-			}
-			fmt.Fprintf(std.out, "combines     %s, when all rows are there; they are kept until then\n", s.Explain())
+	for i, p := range plans {
+		text, err := p.Explain()
+		if err != nil {
+			return err
 		}
-		for _, p := range plans[at : at+len(s.Plans)] {
-			text, err := p.Explain()
-			if err != nil {
-				return err
-			}
-			if at > 0 || s.Combined() {
-				fmt.Fprintln(std.out)
-			}
-			fmt.Fprint(std.out, text)
-			at++
+		if i > 0 {
+			fmt.Fprintln(std.out)
 		}
+		fmt.Fprint(std.out, text)
 	}
 	return nil
 }

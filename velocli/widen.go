@@ -283,19 +283,9 @@ func (f *files) assume(sql string) []*plan.Plan {
 	return nil
 }
 
-// compileAll compiles the queries over the columns as they are known now, and keeps the statements
-// that they belong to.
+// compileAll compiles the queries over the columns as they are known now.
 func (f *files) compileAll(sql string) ([]*plan.Plan, error) {
-	all, err := query.Catalog{Sources: []*record.Schema{f.schema}, Tables: f.tables}.CompileStatements(sql)
-	if err != nil {
-		return nil, err
-	}
-	f.statements = all
-	var plans []*plan.Plan
-	for _, s := range all {
-		plans = append(plans, s.Plans...)
-	}
-	return plans, nil
+	return query.Catalog{Sources: []*record.Schema{f.schema}, Tables: f.tables}.CompileAll(sql)
 }
 
 // compile compiles the query over what is known about the files.

@@ -36,5 +36,5 @@
 //
 // # Not done
 //
-// There are no subqueries other than in FROM, and no set operations in parentheses.
+// There are no joins, subqueries other than in FROM, UNION or parameters.
 package syntax

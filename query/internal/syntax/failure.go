@@ -97,9 +97,10 @@ func explain(text string, list []lexer.Token, f *failure) *Error {
 // unsupported are the words that begin a clause that velo does not have, with what to write
 // instead.
 var unsupported = map[string]string{
-	"UNION":     "UNION comes before ORDER BY and LIMIT, which are for the result of all queries",
-	"EXCEPT":    "EXCEPT comes before ORDER BY and LIMIT, which are for the result of all queries",
-	"INTERSECT": "INTERSECT comes before ORDER BY and LIMIT, which are for the result of all queries",
+	"UNION": "UNION is not supported: a query reads one source; the files of a pattern, such as 'logs/*.csv', " +
+		"are one source",
+	"EXCEPT":    "EXCEPT is not supported: a query reads one source; leave records out with WHERE",
+	"INTERSECT": "INTERSECT is not supported: a query reads one source; choose records with WHERE",
 	"LATERAL":   "LATERAL is not supported: a query reads one source",
 }
 

@@ -39,24 +39,7 @@ type withNode struct {
 	Query *selectNode `parser:"'AS' '(' @@ ')'"`
 }
 
-// A selectNode is a SELECT, or several with set operations between them. What follows the last is
-// for the result of all.
 type selectNode struct {
-	Core    coreNode    `parser:"@@"`
-	Sets    []setNode   `parser:"@@*"`
-	OrderBy *ordersNode `parser:"( 'ORDER' 'BY' @@ )?"`
-	Tail    []tailNode  `parser:"@@*"`
-}
-
-// A setNode is a set operation and its right side.
-type setNode struct {
-	Pos  lexer.Position
-	Op   string   `parser:"@( 'UNION' | 'INTERSECT' | 'EXCEPT' )"`
-	All  bool     `parser:"( @'ALL' | 'DISTINCT' )?"`
-	Core coreNode `parser:"@@"`
-}
-
-type coreNode struct {
 	Pos      lexer.Position
 	Distinct bool         `parser:"'SELECT' ( @'DISTINCT' | 'ALL' )?"`
 	Items    []itemNode   `parser:"@@ ( ',' @@ )*"`
@@ -67,6 +50,8 @@ type coreNode struct {
 	Having   *exprNode    `parser:"( 'HAVING' @@ )?"`
 	Windows  *windowsNode `parser:"( (?= 'WINDOW' ) 'WINDOW' @@ )?"`
 	Qualify  *exprNode    `parser:"( 'QUALIFY' @@ )?"`
+	OrderBy  *ordersNode  `parser:"( 'ORDER' 'BY' @@ )?"`
+	Tail     []tailNode   `parser:"@@*"`
 }
 
 type tailNode struct {
@@ -362,9 +347,6 @@ func (n *statementNode) query() (*Select, *failure) {
 	q, fault := n.Select.tree()
 	if fault == nil {
 		q.expand(named)
-		for _, set := range q.Sets {
-			set.Select.expand(named)
-		}
 	}
 	return q, fault
 }
@@ -382,7 +364,7 @@ func (s *Select) expand(named map[string]*Select) {
 	}
 }
 
-func (n *coreNode) tree() *Select {
+func (n *selectNode) tree() (*Select, *failure) {
 	s := &Select{
 		Pos: Pos(n.Pos.Offset), Distinct: n.Distinct, From: n.From.Table, Where: n.Where.tree(),
 		Having: n.Having.tree(), GroupAll: n.GroupAll, Qualify: n.Qualify.tree(),
@@ -395,15 +377,6 @@ func (n *coreNode) tree() *Select {
 	}
 	for _, g := range n.GroupBy {
 		s.GroupBy = append(s.GroupBy, g.Expr)
-	}
-	return s
-}
-
-func (n *selectNode) tree() (*Select, *failure) {
-	s := n.Core.tree()
-	for i := range n.Sets {
-		set := &n.Sets[i]
-		s.Sets = append(s.Sets, SetOp{Pos: Pos(set.Pos.Offset), Op: set.Op, All: set.All, Select: set.Core.tree()})
 	}
 	if n.OrderBy != nil {
 		s.OrderBy = n.OrderBy.list

@@ -105,12 +105,6 @@ func (s *Select) print(p *printer) {
 		s.Windows[i].Over.parenthesised(p)
 	}
 	clause(" QUALIFY ", s.Qualify)
-	for _, set := range s.Sets {
-		p.words(" ", set.Op)
-		p.when(set.All, " ALL")
-		p.WriteString(" ")
-		set.Select.print(p)
-	}
 	p.when(len(s.OrderBy) > 0, " ORDER BY ")
 	list(p, s.OrderBy)
 	if s.Limit != nil {

@@ -55,21 +55,10 @@ type Select struct {
 	Windows []NamedWindow
 	// Qualify chooses rows by what functions with OVER have computed.
 	Qualify Expr
-	// Sets are the queries that this one is combined with, in the order of the text. If there are
-	// any, OrderBy, Limit, Offset and Emit are for the result of all.
-	Sets    []SetOp
 	OrderBy []Order
 	Limit   *Count // nil also for LIMIT ALL
 	Offset  *Count
 	Emit    Emit
-}
-
-// SetOp is a set operation and its right side, which has no Sets, OrderBy, Limit, Offset and Emit.
-type SetOp struct {
-	Pos    Pos
-	Op     string // "UNION", "INTERSECT" or "EXCEPT"
-	All    bool
-	Select *Select
 }
 
 // Item is one item of a SELECT: an expression, * or t.*.
