@@ -25,6 +25,13 @@ func (p *Plan) Explain() (string, error) {
 			return "", err
 		}
 		x.text.WriteString(inner + "\n")
+		for _, more := range p.FromMore {
+			inner, err := more.Explain()
+			if err != nil {
+				return "", err
+			}
+			x.text.WriteString(inner + "\n")
+		}
 	}
 	x.source()
 	x.calls()
