@@ -16,8 +16,8 @@ import (
 // second; the first is its feeder. A window of the first is in the second when it has closed, and
 // in the order of the windows.
 //
-// If the plan reads the results of several plans (FromMore), the feeder has all of these over the same
-// readers, and their writers share the pipe.
+// If the plan reads the results of several plans (FromMore), the feeder has all of these over the
+// same readers, and their writers share the pipe.
 
 // pipeBatches is how many batches a pipe holds. When it is full the writer waits, and with it the
 // first engine.
@@ -202,7 +202,7 @@ func (c *Config) chainFaults(fault func(format string, args ...any)) {
 // armsOf are the plans whose results a plan reads.
 func armsOf(p *plan.Plan) []*plan.Plan { return append([]*plan.Plan{p.From}, p.FromMore...) }
 
-// armFaults reports what several plans whose results one plan reads cannot have.
+// armFaults reports what the arms of a plan, the plans whose results it reads, cannot have.
 func (c *Config) armFaults(fault func(format string, args ...any)) {
 	if n := 1 + len(c.Plan.FromMore); n > MaxPlans {
 		fault("the plan reads the results of %d plans, at most %d are allowed", n, MaxPlans)
@@ -224,8 +224,8 @@ func (c *Config) armFaults(fault func(format string, args ...any)) {
 	}
 }
 
-// otherTypes says in what the columns of a result differ from those that are expected, "" if in nothing
-// but their names.
+// otherTypes says in what the columns of a result differ from those that are expected, "" if in
+// nothing but their names.
 func otherTypes(want, got *record.Schema) string {
 	if want.Len() != got.Len() {
 		return fmt.Sprintf("%d columns and %d", want.Len(), got.Len())

@@ -60,6 +60,9 @@ func (x *explanation) line(what, format string, args ...any) {
 func (x *explanation) source() {
 	p := x.plan
 	x.line("source", "%v", p.Source)
+	if len(p.FromMore) > 0 {
+		x.line("rows of", "the %d plans above, as they come", 1+len(p.FromMore))
+	}
 	if x.kept.Stage == nil {
 		return
 	}

@@ -207,9 +207,9 @@ type Plan struct {
 	// plan.
 	From *Plan
 
-	// FromMore are plans whose results are read too: over the same records as From, and with results
-	// of as many columns and the same types, whatever their names. Neither these plans nor From have
-	// a From of their own then. The rows of all of them come in no order.
+	// FromMore are plans whose results are read too: over the same records as From, and with
+	// results of as many columns and the same types, whatever their names. Neither these plans nor
+	// From have a From of their own then. The rows of all of them come in no order.
 	FromMore []*Plan
 
 	// Where is an expression over Source. Only records for which it is true pass; nil lets all

@@ -9,25 +9,24 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// A set operation becomes one plan over the results of several. Each SELECT, an arm, is a plan of its
-// own over the source; the plan above them reads the rows of all as UNION ALL would give them. If the
-// operation is another one, the rows have the number of their arm in a column, and the plan above
-// groups them by all other columns: a row is in the result if the numbers of its copies in each arm say
-// so. With copies l on the left and r on the right,
+// A set operation becomes one plan over the results of several. Each SELECT, an arm, is a plan of
+// its own over the source; the plan above them reads the rows of all as UNION ALL would give them.
+// If the operation is another one, the rows have the number of their arm in a column, and the plan
+// above groups them by all other columns: a row is in the result if the numbers of its copies in
+// each arm say so. With copies l on the left and r on the right,
 //
 //	UNION ALL      l + r             UNION      one if l + r > 0
 //	INTERSECT ALL  least(l, r)       INTERSECT  one if l > 0 and r > 0
 //	EXCEPT ALL     greatest(l-r, 0)  EXCEPT     one if l > 0 and r = 0
 //
-// Nothing makes several copies of a row of a group, so ALL can be within another operation, but only
-// UNION ALL can be outermost, of arms alone.
+// Nothing makes several copies of a row of a group, so ALL can be within another operation, but
+// only UNION ALL can be outermost, of arms alone.
 
 const (
 	// nameOfArms is the name of the rows of all arms, in plans and messages.
 	nameOfArms = "selects"
 
-	armReads = "a SELECT of a set operation reads the source itself: put the set operation into FROM of the " +
-		"other query, or leave it out"
+	armReads = "each SELECT of a set operation reads the source itself: write what the inner query does in that SELECT"
 )
 
 // leaves are the compilers whose plans readers bring records for, in the order of Plan.Leaves.
@@ -81,7 +80,8 @@ func (c *compiler) checkArms(top *syntax.Select, set *syntax.SetOperation) {
 	for _, side := range []*syntax.Select{set.Left, set.Right} {
 		switch {
 		case side.Emit == syntax.EmitChanges:
-			c.fault(side.Pos, "EMIT CHANGES in a set operation: a row that changes would be counted again; leave it out")
+			c.fault(side.Pos, "EMIT CHANGES in a set operation: a row that changes would be counted again; "+
+				"leave it out")
 		case side.Set != nil && (len(side.OrderBy) > 0 || side.Limit != nil || side.Offset != nil):
 			c.fault(side.Pos, "ORDER BY, LIMIT and OFFSET of a set operation within another are not supported: "+
 				"expected them for one SELECT, or at the end for all")
@@ -106,8 +106,8 @@ func onlyAll(set *syntax.SetOperation) bool {
 	return set == nil || set.Op == "UNION" && set.All && onlyAll(set.Left.Set) && onlyAll(set.Right.Set)
 }
 
-// fit gives the results of all arms the same types, and returns the schema of their rows. If counted is
-// set, the rows get the number of their arm as the last column.
+// fit gives the results of all arms the same types, and returns the schema of their rows. If
+// counted is set, the rows get the number of their arm as the last column.
 func (c *compiler) fit(set *syntax.SetOperation, arms []*compiler, counted bool) (*record.Schema, bool) {
 	for _, arm := range arms {
 		arm.selectAll()
@@ -115,8 +115,8 @@ func (c *compiler) fit(set *syntax.SetOperation, arms []*compiler, counted bool)
 	first := arms[0]
 	for _, arm := range arms[1:] {
 		if n, want := len(arm.plans.Select), len(first.plans.Select); n != want {
-			c.fault(arm.query.Pos, "this SELECT has %d columns and the first has %d: those of a set operation have "+
-				"equally many", n, want)
+			c.fault(arm.query.Pos, "columns of this SELECT: %d, of the first: %d; those of a set operation have equally "+
+				"many", n, want)
 			return nil, false
 		}
 	}

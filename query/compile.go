@@ -865,28 +865,6 @@ func isWindow(name string) bool {
 	return slices.Contains([]string{"tumble", "hop", "cumulate", "session"}, name)
 }
 
-// Stream is the name that a SELECT has in FROM, or that several have that are over the same: the
-// name of a schema, or of a file. The error is a fault of the text.
-func Stream(text string) (string, error) {
-	all, err := selects(text)
-	if err != nil {
-		return "", err
-	}
-	var leaves []*syntax.Select
-	for _, q := range all {
-		leaves = append(leaves, innermost(q)...)
-	}
-	first := leaves[0].From.Name
-	for _, q := range leaves[1:] {
-		if q.From.Name != first {
-			return "", syntax.ErrorAt(text, q.From.Start(),
-				"this SELECT is from %q and the first from %q: all SELECTs "+
-					"of one text are over the same input", q.From.Name, first)
-		}
-	}
-	return first, nil
-}
-
 // Columns reads a list of columns in the form of CREATE TABLE: "symbol text, price double precision
 // not null". The error says what is not a type, or where the text ends too early.
 func Columns(name, text string) (*record.Schema, error) {

@@ -33,8 +33,8 @@ func (j *jobCompiler) expand(q *syntax.Select) bool {
 	}
 }
 
-// expandNone reports those of several SELECTs with set operations between them that read a view: each
-// of them reads the source itself.
+// expandNone reports which of several SELECTs with set operations between them read a view:
+// each of them reads the source itself.
 func (j *jobCompiler) expandNone(all []*syntax.Select) bool {
 	for _, q := range all {
 		if j.named[q.From.Name] != nil {

@@ -42,7 +42,8 @@ func (c *pace) set(p *plan.Plan, follow bool) error {
 var errEndlessSet = errors.New("UNION without ALL, INTERSECT and EXCEPT compare each row with all others, and " +
 	"the rows of a source without an end would grow for ever: UNION ALL passes them on")
 
-// growsForEver says whether a plan, or one whose result it reads, keeps the rows of a set operation.
+// growsForEver says whether a plan, or one whose result it reads, keeps the rows of a set
+// operation.
 func growsForEver(p *plan.Plan) bool {
 	for ; p != nil; p = p.From {
 		if len(p.FromMore) > 0 && !p.PassesThrough() {

@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// Goal: UNION, INTERSECT and EXCEPT, with ALL and in each other, have the rows that PostgreSQL says they
-// have: NULLs are alike, numbers of different types meet in one, ORDER BY and LIMIT are of the whole.
-// Method: random operations over random SELECTs of groups and records, and queries over them.
+// Goal: UNION, INTERSECT and EXCEPT, with ALL and in each other, have the rows that PostgreSQL says
+// they have: NULLs are alike, numbers of different types meet in one, ORDER BY and LIMIT are of the
+// whole. Method: random operations over random SELECTs of groups and records, and queries over
+// them.
 func TestCombine(t *testing.T) {
 	randomQueries(t, 150, 11, sized(0, 1, 30, 400), nil, func(rng *rand.Rand) string {
 		return combineQuery(rng.IntN, func(of ...string) string { return of[rng.IntN(len(of))] })

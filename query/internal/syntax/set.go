@@ -55,8 +55,8 @@ func (p *parser) query() *Select {
 	return q
 }
 
-// sets parses SELECTs with set operations between them that bind at least as tightly as least. last is
-// the SELECT at the end, or nil if it is in parentheses.
+// sets parses SELECTs with set operations between them that bind at least as tightly as least. last
+// is the SELECT at the end, or nil if it is in parentheses.
 func (p *parser) sets(least int) (q, last *Select) {
 	q, last = p.term()
 	for {

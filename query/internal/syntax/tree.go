@@ -43,8 +43,8 @@ type Expr interface {
 // Select is a query: SELECT ... FROM ... and what follows.
 type Select struct {
 	Pos Pos
-	// Set is what the query combines; nil if it is one SELECT. Otherwise there are only OrderBy, Limit,
-	// Offset and Emit besides it, of the whole.
+	// Set is what the query combines; nil if it is one SELECT. Otherwise there are only OrderBy,
+	// Limit, Offset and Emit besides it, of the whole.
 	Set      *SetOperation
 	Distinct bool
 	Items    []Item // at least one
