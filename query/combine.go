@@ -115,8 +115,8 @@ func (c *compiler) fit(set *syntax.SetOperation, arms []*compiler, counted bool)
 	first := arms[0]
 	for _, arm := range arms[1:] {
 		if n, want := len(arm.plans.Select), len(first.plans.Select); n != want {
-			c.fault(arm.query.Pos, "columns of this SELECT: %d, of the first: %d; those of a set operation have equally "+
-				"many", n, want)
+			c.fault(arm.query.Pos, "columns of this SELECT: %d, of the first: %d; those of a set operation "+
+				"have equally many", n, want)
 			return nil, false
 		}
 	}
