@@ -205,6 +205,10 @@ func TestSelect(t *testing.T) {
 			[]any{"arca", 300},
 			[]string{"", "NVDA", "XNAS"},
 		},
+		{
+			"SELECT venue FROM venues UNION SELECT symbol FROM venues WHERE symbol = 'NVDA' ORDER BY 1", nil,
+			[]string{"", "NVDA", "arca", "xnas"},
+		},
 		{"SELECT count(*) FROM sums WHERE symbol = 'none'", nil, []string{"0"}},
 		{"SELECT upper(symbol) FROM sums WHERE symbol = 'NVDA' AND volume > 1000", nil, nil},
 	}

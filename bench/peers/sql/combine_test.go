@@ -73,8 +73,15 @@ func combineQuery(number func(int) int, one func(...string) string) string {
 		return side() + " " + one(ops...) + " " + side()
 	}
 	text := set(2, "UNION", "INTERSECT", "EXCEPT")
-	if number(4) == 0 {
+	switch number(4) {
+	case 0:
 		text = set(2, "UNION ALL")
+	case 1: // INTERSECT binds tighter than the others
+		first := one("UNION", "EXCEPT", "INTERSECT")
+		text = arm() + " " + first + " " + arm() + " " + one("UNION", "EXCEPT", "INTERSECT") + " " + arm()
+		if first != "INTERSECT" {
+			text += " INTERSECT ALL " + arm()
+		}
 	}
 	switch number(4) {
 	case 0:
