@@ -15,6 +15,9 @@ import (
 // hands what it writes to the reader of the other, through a pipe. What the user gets is the
 // second; the first is its feeder. A window of the first is in the second when it has closed, and
 // in the order of the windows.
+//
+// If the plan reads the results of several plans (FromMore), the feeder has all of these over the
+// same readers, and their writers share the pipe.
 
 // pipeBatches is how many batches a pipe holds. When it is full the writer waits, and with it the
 // first engine.
@@ -179,6 +182,10 @@ func (c *Config) chainFaults(fault func(format string, args ...any)) {
 	if d.Route.Routing != plan.RouteAuto {
 		fault("a plan over the result of another has no Route")
 	}
+	if len(d.Plan.FromMore) > 0 {
+		d.armFaults(fault)
+		return
+	}
 	result, err := d.Plan.From.Written()
 	switch {
 	case err != nil:
@@ -192,19 +199,65 @@ func (c *Config) chainFaults(fault func(format string, args ...any)) {
 	}
 }
 
+// armsOf are the plans whose results a plan reads.
+func armsOf(p *plan.Plan) []*plan.Plan { return append([]*plan.Plan{p.From}, p.FromMore...) }
+
+// armFaults reports what the arms of a plan, the plans whose results it reads, cannot have.
+func (c *Config) armFaults(fault func(format string, args ...any)) {
+	if n := 1 + len(c.Plan.FromMore); n > MaxPlans {
+		fault("the plan reads the results of %d plans, at most %d are allowed", n, MaxPlans)
+	}
+	for i, p := range armsOf(c.Plan) {
+		result, err := p.Written()
+		switch {
+		case err != nil:
+			fault("plan %d in From: %w", i, err)
+		case p.From != nil:
+			fault("plan %d in From reads the result of another: only one alone may", i)
+		case p.Emit == plan.EmitChanges:
+			fault("plan %d in From emits changes: a row that changes would be counted again", i)
+		case c.Plan.Source != nil:
+			if why := otherTypes(c.Plan.Source, result); why != "" {
+				fault("the source of the plan is not the result of plan %d in From: %s", i, why)
+			}
+		}
+	}
+}
+
+// otherTypes says in what the columns of a result differ from those that are expected, "" if in
+// nothing but their names.
+func otherTypes(want, got *record.Schema) string {
+	if want.Len() != got.Len() {
+		return fmt.Sprintf("%d columns and %d", want.Len(), got.Len())
+	}
+	for i := range want.Len() {
+		w, g := want.Field(i), got.Field(i)
+		if w.Type != g.Type || g.Nullable && !w.Nullable {
+			return fmt.Sprintf("column %d is %v and %v", i, w, g)
+		}
+	}
+	return ""
+}
+
 // startChain starts the engine of a plan with From, and before it the one that feeds it.
 func startChain(ctx context.Context, cfg *Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	outer := *cfg.short()
-	result, err := outer.Plan.From.Written()
-	if err != nil {
-		return nil, err
-	}
-	p := newPipe(outer.Plan.From, result)
+	p := newPipe(outer.Plan.From, outer.Plan.Source)
 	inner := outer
 	inner.Plan, inner.Writer = outer.Plan.From, pipeWriter{p}
+	if len(outer.Plan.FromMore) > 0 {
+		inner.Plan, inner.Writer, inner.OnLate, inner.StatePolicy = nil, nil, nil, 0
+		inner.Exchange = 0
+		for _, arm := range armsOf(outer.Plan) {
+			inner.Plans = append(inner.Plans, PlanConfig{
+				Plan: arm, Writer: pipeWriter{p}, Exchange: outer.Exchange, StatePolicy: outer.StatePolicy,
+				OnLate: outer.OnLate,
+			})
+		}
+	}
 	outer.OnLate = nil
 	if put := outer.OnReject; put != nil {
 		var one sync.Mutex // OnReject is called by one goroutine at a time

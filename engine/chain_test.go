@@ -90,6 +90,135 @@ func TestChainTwin(t *testing.T) {
 	}
 }
 
+// Goal: a set operation has the rows of its SELECTs, each of which sees every record, whatever the
+// shape; Stats says that each record was read once. Method: UNION ALL of records, groups and
+// windows is compared with the rows of each SELECT alone, and UNION, INTERSECT and EXCEPT with sets
+// made of these.
+func TestCombineTwin(t *testing.T) {
+	most := sized(20_000)
+	source := func() []record.Reader {
+		return []record.Reader{
+			newTimed(100, 100*time.Millisecond, most), testgen.OnlyRead(newTimed(70, 100*time.Millisecond, most)),
+		}
+	}
+	run := func(text string, partitions, cores, rows int) *collected {
+		p := chained(t, text)
+		for _, leaf := range p.Leaves() {
+			if leaf.Window != nil {
+				leaf.Window.OutOfOrder = 500 * time.Millisecond
+			}
+		}
+		var got collected
+		e := start(t, engine.Config{
+			Plan: p, Readers: source(), Writer: &got, Partitions: partitions, Cores: cores, BatchRows: rows,
+			NoPin: true, EpochInterval: time.Millisecond,
+		})
+		if err := e.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if st := e.Stats(); st.From != nil {
+			read := uint64(0)
+			for _, r := range st.From.Readers {
+				read += r.In
+			}
+			if read != 2*uint64(most) {
+				t.Errorf("%s: %d records were read, expected %d", text, read, 2*most)
+			}
+		}
+		return &got
+	}
+	arms := []string{
+		`SELECT key AS a, value AS b FROM timed WHERE value % 3 = 1`,
+		`SELECT key AS a, count(*) AS b FROM timed GROUP BY key`,
+		`SELECT key AS a, sum(value) AS b FROM timed GROUP BY key, tumble(at, INTERVAL '100 ms')`,
+	}
+	alone := make([][]string, len(arms))
+	for i, arm := range arms {
+		alone[i] = run(arm, 1, 1, 0).sorted()
+		if len(alone[i]) == 0 {
+			t.Fatalf("%s: no rows", arm)
+		}
+	}
+	distinct := func(lines ...string) []string {
+		slices.Sort(lines)
+		return slices.Compact(lines)
+	}
+	in := func(set int, negated bool) func(string) bool {
+		return func(line string) bool { return slices.Contains(alone[set], line) == negated }
+	}
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{arms[0] + " UNION ALL " + arms[1] + " UNION ALL " + arms[2], slices.Concat(alone...)},
+		{arms[0] + " UNION " + arms[2], distinct(slices.Concat(alone[0], alone[2])...)},
+		{arms[0] + " INTERSECT " + arms[1], slices.DeleteFunc(distinct(slices.Clone(alone[0])...), in(1, false))},
+		{arms[0] + " EXCEPT " + arms[1], slices.DeleteFunc(distinct(slices.Clone(alone[0])...), in(1, true))},
+	} {
+		slices.Sort(c.want)
+		for _, shape := range []struct{ partitions, cores, rows int }{{1, 1, 0}, {3, 2, 100}} {
+			if got := run(c.text, shape.partitions, shape.cores, shape.rows).sorted(); !slices.Equal(got, c.want) {
+				t.Errorf("%+v: %s: %d lines, expected %d", shape, c.text, len(got), len(c.want))
+			}
+		}
+	}
+}
+
+// Goal: a set operation ends as a chain does: a LIMIT that is reached stops the readers, Close ends
+// all of it, a reader that fails says so, and results that do not fit each other are refused.
+// Method: SELECTs of records and of groups, over readers without an end and over one that fails.
+func TestCombineEnds(t *testing.T) {
+	const text = `SELECT key FROM timed WHERE value % 2 = 0 UNION ALL SELECT value FROM timed`
+	endless := func() []record.Reader { return []record.Reader{newTimed(50, 0, 1<<40)} }
+	var out collected
+	e := start(t, engine.Config{Plan: chained(t, text+" LIMIT 7"), Readers: endless(), NoPin: true, Writer: &out})
+	if err := e.Wait(); err != nil || len(out.lines) != 7 {
+		t.Errorf("LIMIT 7: %d lines, %v", len(out.lines), err)
+	}
+	e = start(t, engine.Config{Plan: chained(t, text), Readers: endless(), NoPin: true, Writer: &collected{}})
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Wait(); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("Close: %v", err)
+	}
+	broken := errors.New("the line is cut")
+	failing := &testgen.ScriptedPoller{Step: func(call int, b *record.Batch) error {
+		if call == 3 {
+			return broken
+		}
+		return nil
+	}}
+	e = start(t, engine.Config{
+		Plan:    chained(t, `SELECT key FROM timed EXCEPT SELECT count(*) FROM timed`),
+		Readers: []record.Reader{failing}, NoPin: true,
+	})
+	if err := e.Wait(); !errors.Is(err, broken) {
+		t.Errorf("a reader that fails: %v", err)
+	}
+	for want, more := range map[string]string{
+		"1 columns and 2":        `SELECT key, value FROM timed`,
+		"reads the result":       `SELECT n FROM (SELECT count(*) AS n FROM timed)`,
+		"emits changes":          `SELECT key, count(*) AS n FROM timed GROUP BY key EMIT CHANGES`,
+		"column 0 is {key":       `SELECT at FROM timed`,
+		"at most 64 are allowed": "",
+	} {
+		p := chained(t, text)
+		switch {
+		case more != "":
+			p.FromMore[0] = chained(t, more)
+		default:
+			for len(p.FromMore) < engine.MaxPlans {
+				p.FromMore = append(p.FromMore, p.FromMore[0])
+			}
+		}
+		cfg := engine.Config{Plan: p, Readers: []record.Reader{ends(1, 1)}}
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("expected %q, got %v", want, err)
+		}
+	}
+}
+
 // passedOn is a writer that keeps copies of the batches.
 type passedOn struct{ batches []*record.Batch }
 

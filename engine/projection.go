@@ -2,9 +2,19 @@ package engine
 
 import "github.com/velo-engine/velo/plan"
 
-// ColumnsRead says which columns of a plan's source the plan reads. The plan must be valid. The
+// ColumnsRead says which columns of their source some plans read. The plans must be valid. The
 // engine tells it to the readers that want to know: see record.Projector.
-func ColumnsRead(p *plan.Plan) []bool {
+func ColumnsRead(plans ...*plan.Plan) []bool {
+	read := make([]bool, plans[0].Source.Len())
+	for _, p := range plans {
+		for i, is := range columnsRead(p) {
+			read[i] = read[i] || is
+		}
+	}
+	return read
+}
+
+func columnsRead(p *plan.Plan) []bool {
 	read := make([]bool, p.Source.Len())
 	l, err := p.Layout()
 	switch {

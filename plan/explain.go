@@ -25,6 +25,13 @@ func (p *Plan) Explain() (string, error) {
 			return "", err
 		}
 		x.text.WriteString(inner + "\n")
+		for _, more := range p.FromMore {
+			inner, err := more.Explain()
+			if err != nil {
+				return "", err
+			}
+			x.text.WriteString(inner + "\n")
+		}
 	}
 	x.source()
 	x.calls()
@@ -53,6 +60,9 @@ func (x *explanation) line(what, format string, args ...any) {
 func (x *explanation) source() {
 	p := x.plan
 	x.line("source", "%v", p.Source)
+	if len(p.FromMore) > 0 {
+		x.line("rows of", "the %d plans above, as they come", 1+len(p.FromMore))
+	}
 	if x.kept.Stage == nil {
 		return
 	}

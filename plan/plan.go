@@ -207,6 +207,11 @@ type Plan struct {
 	// plan.
 	From *Plan
 
+	// FromMore are plans whose results are read too: over the same records as From, and with
+	// results of as many columns and the same types, whatever their names. Neither these plans nor
+	// From have a From of their own then. The rows of all of them come in no order.
+	FromMore []*Plan
+
 	// Where is an expression over Source. Only records for which it is true pass; nil lets all
 	// pass. A record goes to quarantine if Where or a computed column cannot be computed for it (a
 	// division by zero, a number that is out of range).
@@ -315,7 +320,11 @@ func (p *Plan) String() string {
 	if p.Source != nil {
 		b.WriteString(" FROM ")
 		if p.From != nil {
-			fmt.Fprintf(&b, "(%v) AS ", p.From)
+			fmt.Fprintf(&b, "(%v", p.From)
+			for _, more := range p.FromMore {
+				fmt.Fprintf(&b, " UNION ALL %v", more)
+			}
+			b.WriteString(") AS ")
 		}
 		b.WriteString(p.Source.Name())
 	}
@@ -447,6 +456,19 @@ func (p *Plan) Innermost() *Plan {
 		p = p.From
 	}
 	return p
+}
+
+// Leaves are the plans whose records readers bring: the plan itself, or what From and FromMore lead
+// to. The first is Innermost.
+func (p *Plan) Leaves() (all []*Plan) {
+	if p.From == nil {
+		return []*Plan{p}
+	}
+	all = p.From.Leaves()
+	for _, more := range p.FromMore {
+		all = append(all, more.Leaves()...)
+	}
+	return all
 }
 
 // Tables are the tables that records are joined with, each once. A plan that is not valid has none.

@@ -73,13 +73,20 @@ func compileQuery(text string, q *syntax.Select, g Catalog) (*plan.Plan, error) 
 	return c.plan(), nil
 }
 
-// analyse is compileQuery, but returns the compiler; its plan is valid.
-func analyse(text string, q *syntax.Select, g Catalog) (*compiler, error) {
-	c := &compiler{
+func newCompiler(text string, q *syntax.Select) *compiler {
+	return &compiler{
 		text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{},
 		keys: map[string]string{}, computed: map[string]string{}, kinds: map[string]value{},
 		fields: map[string]field{},
 	}
+}
+
+// analyse is compileQuery, but returns the compiler; its plan is valid.
+func analyse(text string, q *syntax.Select, g Catalog) (*compiler, error) {
+	if q.Set != nil {
+		return combine(text, q, g)
+	}
+	c := newCompiler(text, q)
 	if sub := q.From.Query; sub != nil {
 		source, err := c.subquery(sub, g)
 		if err != nil {
@@ -87,6 +94,11 @@ func analyse(text string, q *syntax.Select, g Catalog) (*compiler, error) {
 		}
 		g.Sources = []*record.Schema{source}
 	}
+	return c.compiled(g)
+}
+
+// compiled compiles the query, and returns the compiler if its plan is valid.
+func (c *compiler) compiled(g Catalog) (*compiler, error) {
 	c.compile(g)
 	if len(c.faults) > 0 {
 		return nil, errors.Join(c.faults...)
@@ -106,7 +118,9 @@ type compiler struct {
 	query  *syntax.Select
 	source *record.Schema
 	// from is the compiler of the query in FROM; nil if FROM has a name.
-	from   *compiler
+	from *compiler
+	// more are the compilers of the other SELECTs of a set operation, of which from has the first.
+	more   []*compiler
 	faults []error
 	// began is when now() was first asked for.
 	began time.Time
@@ -203,6 +217,9 @@ func (c *compiler) plan() *plan.Plan {
 	}
 	if c.from != nil {
 		p.From = c.from.plan()
+	}
+	for _, more := range c.more {
+		p.FromMore = append(p.FromMore, more.plan())
 	}
 	return p
 }
@@ -846,25 +863,6 @@ func isBound(name string) bool { return name == plan.WindowStart || name == plan
 
 func isWindow(name string) bool {
 	return slices.Contains([]string{"tumble", "hop", "cumulate", "session"}, name)
-}
-
-// Stream is the name that a SELECT has in FROM, or that several have that are over the same: the
-// name of a schema, or of a file. The error is a fault of the text.
-func Stream(text string) (string, error) {
-	all, err := selects(text)
-	if err != nil {
-		return "", err
-	}
-	first := innermost(all[0]).From.Name
-	for _, q := range all[1:] {
-		q = innermost(q)
-		if q.From.Name != first {
-			return "", syntax.ErrorAt(text, q.From.Start(),
-				"this SELECT is from %q and the first from %q: all SELECTs "+
-					"of one text are over the same input", q.From.Name, first)
-		}
-	}
-	return first, nil
 }
 
 // Columns reads a list of columns in the form of CREATE TABLE: "symbol text, price double precision

@@ -441,7 +441,15 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 	if !j.expand(q) {
 		return
 	}
-	from := innermost(q).From
+	leaves := innermost(q)
+	from := leaves[0].From
+	for _, leaf := range leaves[1:] {
+		if leaf.From.Name != from.Name {
+			j.fault(leaf.From.Pos, "this SELECT is from %q and the first from %q: set operations are over one source",
+				leaf.From.Name, from.Name)
+			return
+		}
+	}
 	source := j.sources[from.Name]
 	if source == nil {
 		if j.tables[from.Name] != nil {
@@ -465,16 +473,17 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 		return
 	}
 	p := c.plan()
-	inner := c
-	for inner.from != nil {
-		inner = inner.from
-	}
-	if w := p.Innermost().Window; w != nil && !w.ProcessingTime {
+	readers := c.leaves()
+	for i, leaf := range p.Leaves() {
+		w := leaf.Window
+		if w == nil || w.ProcessingTime {
+			continue
+		}
 		w.OutOfOrder = plan.AnyOrder
 		if mark := source.Watermark; mark != nil {
-			if !slices.Contains(inner.timeOf, mark.Column) {
-				j.fault(windowPlace(innermost(q)), "the window is over column %q, and the watermark of %q is for %q",
-					strings.Join(inner.timeOf, ", "), source.Name, mark.Column)
+			if !slices.Contains(readers[i].timeOf, mark.Column) {
+				j.fault(windowPlace(leaves[i]), "the window is over column %q, and the watermark of %q is for %q",
+					strings.Join(readers[i].timeOf, ", "), source.Name, mark.Column)
 			}
 			w.OutOfOrder = mark.OutOfOrder
 		}

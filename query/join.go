@@ -439,7 +439,7 @@ func Joins(text string) (all []Joined, err error) {
 		return nil, err
 	}
 	for _, q := range list {
-		for ; q != nil; q = q.From.Query {
+		for _, q := range selectsOf(q) {
 			for i := range q.From.Joins {
 				all = append(all, Joined{q.From.Joins[i].Name, &q.From.Joins[i], text})
 			}

@@ -7,7 +7,11 @@ import "github.com/velo-engine/velo/query/internal/syntax"
 func (j *jobCompiler) expand(q *syntax.Select) bool {
 	seen := map[string]bool{}
 	for {
-		inner := innermost(q)
+		all := innermost(q)
+		if len(all) > 1 {
+			return j.expandNone(all)
+		}
+		inner := all[0]
 		v := j.named[inner.From.Name]
 		switch {
 		case v == nil:
@@ -27,6 +31,18 @@ func (j *jobCompiler) expand(q *syntax.Select) bool {
 		seen[v.Name] = true
 		inner.From.Query, inner.From.Name = j.queryOf(v), ""
 	}
+}
+
+// expandNone reports which of several SELECTs with set operations between them read a view:
+// each of them reads the source itself.
+func (j *jobCompiler) expandNone(all []*syntax.Select) bool {
+	for _, q := range all {
+		if j.named[q.From.Name] != nil {
+			j.fault(q.From.Pos, "%q is a view, and %s", q.From.Name, armReads)
+			return false
+		}
+	}
+	return true
 }
 
 // queryOf parses the query of a view once more: each query that reads the view binds its own copy.

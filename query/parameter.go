@@ -169,6 +169,12 @@ type typeFinder struct {
 
 // query looks at a query and at what it reads.
 func (f *typeFinder) query(q *syntax.Select) {
+	if q.Set != nil {
+		for _, leaf := range q.Leaves() {
+			f.query(leaf)
+		}
+		return
+	}
 	if q.From.Query != nil {
 		f.query(q.From.Query)
 	}
@@ -294,7 +300,7 @@ func Faults(err error) (all []Fault) {
 // statement for others with other values of the same types.
 func Lookup(text string) (columns []string, ok bool) {
 	q, at, err := syntax.ParseQueryWith(text, func(int) (string, error) { return "NULL", nil })
-	if err != nil || q.From.Query != nil || q.From.Window != nil || q.From.Joins != nil {
+	if err != nil || q.Set != nil || q.From.Query != nil || q.From.Window != nil || q.From.Joins != nil {
 		return nil, false
 	}
 	columns = make([]string, len(at))

@@ -76,6 +76,9 @@ func TestParameters(t *testing.T) {
 			record.Bool, record.DecimalOf(10, 2), record.DecimalOf(10, 2),
 		}},
 		{"SELECT s, count(*) FROM t GROUP BY s HAVING count(*) > $1", []record.Type{0}},
+		{"SELECT a FROM t WHERE s = $2 UNION SELECT a FROM t WHERE f = $1 LIMIT $3", []record.Type{
+			record.Float64, record.String, record.Int64,
+		}},
 	}
 	for _, test := range tests {
 		got, err := Parameters(test.sql, parameterSchema)
@@ -115,6 +118,7 @@ func TestLookup(t *testing.T) {
 		{"SELECT a FROM t WHERE a = $2", nil},
 		{"SELECT a FROM t WHERE a > $1", nil},
 		{"SELECT n FROM (SELECT a, count(*) AS n FROM t GROUP BY a) WHERE a = $1", nil},
+		{"SELECT a FROM t WHERE a = $1 UNION SELECT a FROM t WHERE a = $2", nil},
 	}
 	for _, test := range tests {
 		got, ok := Lookup(test.sql)

@@ -41,10 +41,48 @@ func (c *compiler) subquery(q *syntax.Select, g Catalog) (*record.Schema, error)
 	return source, nil
 }
 
-// innermost is the query that reads a source, in FROM of the others.
-func innermost(q *syntax.Select) *syntax.Select {
-	for q.From.Query != nil {
-		q = q.From.Query
+// innermost are the SELECTs that read a source, in FROM of the others, in the order of the text.
+// There are several if the query has set operations.
+func innermost(q *syntax.Select) (all []*syntax.Select) {
+	for _, leaf := range q.Leaves() {
+		if leaf.From.Query != nil {
+			all = append(all, innermost(leaf.From.Query)...)
+		} else {
+			all = append(all, leaf)
+		}
 	}
-	return q
+	return all
+}
+
+// selectsOf are all SELECTs of a query, those in FROM included.
+func selectsOf(q *syntax.Select) (all []*syntax.Select) {
+	for _, leaf := range q.Leaves() {
+		all = append(all, leaf)
+		if leaf.From.Query != nil {
+			all = append(all, selectsOf(leaf.From.Query)...)
+		}
+	}
+	return all
+}
+
+// Stream is the name that a SELECT has in FROM, or that several have that are over the same: the
+// name of a schema, or of a file. The error is a fault of the text.
+func Stream(text string) (string, error) {
+	all, err := selects(text)
+	if err != nil {
+		return "", err
+	}
+	var leaves []*syntax.Select
+	for _, q := range all {
+		leaves = append(leaves, innermost(q)...)
+	}
+	first := leaves[0].From.Name
+	for _, q := range leaves[1:] {
+		if q.From.Name != first {
+			return "", syntax.ErrorAt(text, q.From.Start(),
+				"this SELECT is from %q and the first from %q: all SELECTs "+
+					"of one text are over the same input", q.From.Name, first)
+		}
+	}
+	return first, nil
 }

@@ -100,7 +100,7 @@ func (j *jobCompiler) lookups() (all []*lookup.Table) {
 
 // joinable says whether no table that a query joins has faults.
 func (j *jobCompiler) joinable(q *syntax.Select) bool {
-	for ; q != nil; q = q.From.Query {
+	for _, q := range selectsOf(q) {
 		for _, join := range q.From.Joins {
 			if t := j.tables[join.Name]; t != nil && t.Lookup == nil {
 				return false

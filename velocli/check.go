@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 )
 
@@ -30,8 +32,11 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 			faults = append(faults, readOnce(o, "a socket"))
 		}
 		seen[o.Source] = true
-		if inner := o.Plan.Innermost(); isEndless(o.Source) && o.Plan.From != nil && inner.Window == nil &&
-			!inner.PassesThrough() {
+		if isEndless(o.Source) && growsForEver(o.Plan) {
+			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "%v", errEndlessSet))
+		}
+		endless := func(p *plan.Plan) bool { return p.Window == nil && !p.PassesThrough() }
+		if isEndless(o.Source) && o.Plan.From != nil && slices.ContainsFunc(o.Plan.Leaves(), endless) {
 			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector,
 				"the source has no end, so the inner query never gives its result: group it by a window"))
 		}

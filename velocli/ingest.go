@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -72,7 +73,7 @@ func (in *ingest) start(s *sizing, live bool) error {
 		configureServed(&cfg)
 	}
 	for _, f := range in.flows {
-		if flows(f.plan) || flows(f.plan.Innermost()) {
+		if flows(f.plan) || slices.ContainsFunc(f.plan.Leaves(), flows) {
 			cfg.EpochInterval = 0 // windows close, and groups change, while records come
 		}
 		if f.state != nil {

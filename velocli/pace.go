@@ -27,7 +27,34 @@ type pace struct {
 // set sets in a plan when its windows close. Files have an end. Unless the user says otherwise, no
 // window is closed before it, and no record is late, whatever the order of the records.
 func (c *pace) set(p *plan.Plan, follow bool) error {
-	w := p.Innermost().Window // the windows of others close as these do
+	if follow && growsForEver(p) {
+		return errEndlessSet
+	}
+	for _, leaf := range p.Leaves() { // the windows of others close as these do
+		if err := c.setWindow(leaf.Window, follow); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errEndlessSet says why a set operation needs an end of the input.
+var errEndlessSet = errors.New("UNION without ALL, INTERSECT and EXCEPT compare each row with all others, and " +
+	"the rows of a source without an end would grow for ever: UNION ALL passes them on")
+
+// growsForEver says whether a plan, or one whose result it reads, keeps the rows of a set
+// operation.
+func growsForEver(p *plan.Plan) bool {
+	for ; p != nil; p = p.From {
+		if len(p.FromMore) > 0 && !p.PassesThrough() {
+			return true
+		}
+	}
+	return false
+}
+
+// setWindow is set of one window; nil if there is none.
+func (c *pace) setWindow(w *plan.Window, follow bool) error {
 	switch {
 	case w == nil || w.ProcessingTime:
 		if c.Watermark != nil || c.Idle != nil {

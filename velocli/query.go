@@ -166,7 +166,13 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 		return errInterrupted // before anything had come
 	}
 	rows := &held{to: pipe{std.out}, through: aside.widening == nil || f.allSeen || !streams}
-	rows.check = func() error { return aside.widening.check(c.Readers, plans[0].Innermost()) }
+	rows.check = func() error {
+		var leaves []*plan.Plan
+		for _, p := range plans {
+			leaves = append(leaves, p.Leaves()...)
+		}
+		return aside.widening.check(c.Readers, leaves)
+	}
 	in := &ingest{
 		feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
 	}

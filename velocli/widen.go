@@ -156,7 +156,7 @@ func (w *widening) widen(say io.Writer) error {
 
 // check reads the columns of the files that the plan reads, and returns errAgain if values do not
 // fit. What cannot be read is left for the engine to report.
-func (w *widening) check(n int, plan *plan.Plan) error {
+func (w *widening) check(n int, plans []*plan.Plan) error {
 	own := *w.files // a copy, because readers notes in it which reader has which file
 	rs, err := own.readers(n)
 	if err != nil {
@@ -173,7 +173,7 @@ func (w *widening) check(n int, plan *plan.Plan) error {
 		}
 	}()
 	var all sync.WaitGroup
-	read := engine.ColumnsRead(plan)
+	read := engine.ColumnsRead(plans...)
 	for i, r := range rs {
 		if p, ok := r.(record.Projector); ok {
 			p.Columns(read)

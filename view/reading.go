@@ -196,6 +196,11 @@ func compile(sql string, values []any, schemas []*record.Schema) (*plan.Plan, er
 			at.Window.OutOfOrder = plan.AnyOrder // the rows of a view are in no order of time
 		}
 	}
+	for _, leaf := range p.Leaves() {
+		if leaf.Window != nil {
+			leaf.Window.OutOfOrder = plan.AnyOrder
+		}
+	}
 	return p, nil
 }
 
@@ -214,7 +219,7 @@ func run(ctx context.Context, p *plan.Plan, s *engine.Snapshot, to *Rows, most i
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	from := newSnapshotReader(s, engine.ColumnsRead(p.Innermost()))
+	from := newSnapshotReader(s, engine.ColumnsRead(p.Leaves()...))
 	defer from.end() // not before: what is read belongs to the snapshot
 	e, err := engine.Start(ctx, engine.Config{
 		Plan: p, Readers: []record.Reader{from}, Writer: rowsWriter{to}, Partitions: 1, Cores: 1, NoPin: true,

@@ -199,6 +199,16 @@ func TestSelect(t *testing.T) {
 			"SELECT symbol, rank() OVER (ORDER BY volume DESC) FROM sums ORDER BY 2", nil,
 			[]string{"NVDA|1", "AAPL|2", "O'X|3"},
 		},
+		{
+			"SELECT symbol FROM venues WHERE venue = $1 UNION SELECT upper(venue) FROM venues WHERE most < $2 " +
+				"ORDER BY 1",
+			[]any{"arca", 300},
+			[]string{"", "NVDA", "XNAS"},
+		},
+		{
+			"SELECT venue FROM venues UNION SELECT symbol FROM venues WHERE symbol = 'NVDA' ORDER BY 1", nil,
+			[]string{"", "NVDA", "arca", "xnas"},
+		},
 		{"SELECT count(*) FROM sums WHERE symbol = 'none'", nil, []string{"0"}},
 		{"SELECT upper(symbol) FROM sums WHERE symbol = 'NVDA' AND volume > 1000", nil, nil},
 	}

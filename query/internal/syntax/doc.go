@@ -36,5 +36,5 @@
 //
 // # Not done
 //
-// There are no joins, subqueries other than in FROM, UNION or parameters.
+// There are no joins, subqueries other than in FROM, or parameters.
 package syntax

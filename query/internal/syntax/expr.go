@@ -55,6 +55,8 @@ type parser struct {
 	lex       *lexer.PeekingLexer
 	depth     int
 	operators int
+	// selects counts the SELECTs of one query.
+	selects int
 }
 
 // run parses with f and returns its fault.

@@ -50,7 +50,7 @@ var candidates = func() []candidate {
 		"WHEN", "THEN",
 		"ELSE", "END", "IN", "FOR", "AND", "NULL",
 		"TRUE", "FALSE", "UNKNOWN", "DISTINCT", "EXISTS", "NOT", "TIME", "ZONE", "WHERE", "GROUP", "HAVING", "BY",
-		"ORDER", "ASC", "DESC", "NULLS", "FIRST", "LAST", "LIMIT",
+		"ORDER", "ASC", "DESC", "NULLS", "FIRST", "LAST", "LIMIT", "UNION",
 		"OFFSET", "EMIT", "CHANGES", "FINAL", "ON", "WINDOW", "CLOSE", "WITH", "FORMAT", "ENCODE", "WATERMARK",
 	} {
 		all = append(all, candidate{k, lexer.Token{Type: word, Value: k}})
@@ -97,11 +97,7 @@ func explain(text string, list []lexer.Token, f *failure) *Error {
 // unsupported are the words that begin a clause that velo does not have, with what to write
 // instead.
 var unsupported = map[string]string{
-	"UNION": "UNION is not supported: a query reads one source; the files of a pattern, such as 'logs/*.csv', " +
-		"are one source",
-	"EXCEPT":    "EXCEPT is not supported: a query reads one source; leave records out with WHERE",
-	"INTERSECT": "INTERSECT is not supported: a query reads one source; choose records with WHERE",
-	"LATERAL":   "LATERAL is not supported: a query reads one source",
+	"LATERAL": "LATERAL is not supported: a query reads one source",
 }
 
 // firstWords are the words that begin a statement that velo does not have.

@@ -25,7 +25,7 @@ type statementNode struct {
 	Pos     lexer.Position
 	Explain bool        `parser:"  @'EXPLAIN'?"`
 	With    []withNode  `parser:"( ( (?= 'WITH' ) 'WITH' @@ ( ',' @@ )* )?"`
-	Select  *selectNode `parser:"  @@"`
+	Select  *queryNode  `parser:"  @@"`
 	Source  *sourceNode `parser:"| 'CREATE' ( ( 'SOURCE' | 'TABLE' ) @@"`
 	Sink    *sinkNode   `parser:"           | 'SINK' @@"`
 	View    *viewNode   `parser:"           | @@ )"`
@@ -35,8 +35,8 @@ type statementNode struct {
 // A withNode is a query with a name, as WITH has it.
 type withNode struct {
 	Pos   lexer.Position
-	Name  nameNode    `parser:"@@"`
-	Query *selectNode `parser:"'AS' '(' @@ ')'"`
+	Name  nameNode   `parser:"@@"`
+	Query *queryNode `parser:"'AS' '(' @@ ')'"`
 }
 
 type selectNode struct {
@@ -110,7 +110,7 @@ type sinkNode struct {
 	IfNotExists bool         `parser:"( (?= 'IF' 'NOT') @'IF' 'NOT' 'EXISTS' )?"`
 	Name        nameNode     `parser:"@@"`
 	From        *nameNode    `parser:"( 'FROM' @@"`
-	As          *selectNode  `parser:"| 'AS' @@ )?"`
+	As          *queryNode   `parser:"| 'AS' @@ )?"`
 	Options     []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
 }
 
@@ -119,17 +119,18 @@ type viewNode struct {
 	IfNotExists  bool         `parser:"( (?= 'IF' 'NOT') @'IF' 'NOT' 'EXISTS' )?"`
 	Name         nameNode     `parser:"@@"`
 	Options      []optionNode `parser:"( 'WITH' '(' @@ ( ',' @@ )* ')' )?"`
-	As           *selectNode  `parser:"'AS' @@"`
+	As           *queryNode   `parser:"'AS' @@"`
 }
 
 type insertNode struct {
-	Sink   nameNode    `parser:"@@"`
-	Select *selectNode `parser:"@@"`
+	Sink   nameNode   `parser:"@@"`
+	Select *queryNode `parser:"@@"`
 }
 
 // The types below parse themselves.
 type (
 	exprNode       struct{ Expr }
+	queryNode      struct{ *Select }
 	groupNode      struct{ Expr }
 	windowsNode    struct{ list []NamedWindow }
 	fetchNode      struct{ Count }
@@ -320,7 +321,7 @@ func (n *statementNode) tree() (s Statement, fault *failure) {
 		s, fault = n.View.tree(begin)
 	default:
 		insert := &InsertInto{Pos: begin, Sink: n.Insert.Sink.name}
-		insert.Select, fault = n.Insert.Select.tree()
+		insert.Select = n.Insert.Select.Select
 		s = insert
 	}
 	if n.Explain {
@@ -334,27 +335,27 @@ func (n *statementNode) query() (*Select, *failure) {
 	named := map[string]*Select{}
 	for i := range n.With {
 		w := &n.With[i]
-		q, fault := w.Query.tree()
-		if fault != nil {
-			return nil, fault
-		}
+		q := w.Query.Select
 		if named[w.Name.name] != nil {
 			return nil, &failure{pos: w.Name.pos, message: "WITH gives the name " + shown(w.Name.name) + " twice"}
 		}
 		q.expand(named)
 		named[w.Name.name] = q
 	}
-	q, fault := n.Select.tree()
-	if fault == nil {
-		q.expand(named)
-	}
-	return q, fault
+	q := n.Select.Select
+	q.expand(named)
+	return q, nil
 }
 
 // expand has the innermost FROM read a query if its name stands for one.
 func (s *Select) expand(named map[string]*Select) {
 	for s.From.Query != nil {
 		s = s.From.Query
+	}
+	if s.Set != nil {
+		s.Set.Left.expand(named)
+		s.Set.Right.expand(named)
+		return
 	}
 	if q := named[s.From.Name]; q != nil {
 		if s.From.Alias == "" {
@@ -378,17 +379,22 @@ func (n *selectNode) tree() (*Select, *failure) {
 	for _, g := range n.GroupBy {
 		s.GroupBy = append(s.GroupBy, g.Expr)
 	}
-	if n.OrderBy != nil {
-		s.OrderBy = n.OrderBy.list
+	return s, s.end(n.OrderBy, n.Tail)
+}
+
+// end puts what follows QUALIFY, or the last of several SELECTs, into the query.
+func (s *Select) end(orders *ordersNode, tail []tailNode) *failure {
+	if orders != nil {
+		s.OrderBy = orders.list
 	}
 	// LIMIT, OFFSET and EMIT come in any order.
 	seen := map[string]bool{}
-	for _, t := range n.Tail {
+	for _, t := range tail {
 		clause := "EMIT"
 		switch {
 		case t.More != nil: // LIMIT offset, limit: as in MySQL and SQLite
 			if seen["OFFSET"] {
-				return nil, &failure{pos: Pos(t.Pos.Offset), message: "OFFSET is given twice"}
+				return &failure{pos: Pos(t.Pos.Offset), message: "OFFSET is given twice"}
 			}
 			seen["OFFSET"] = true
 			s.Offset, s.Limit = &t.Limit.Count, &t.More.Count
@@ -410,11 +416,11 @@ func (n *selectNode) tree() (*Select, *failure) {
 			s.Emit = EmitFinal
 		}
 		if seen[clause] {
-			return nil, &failure{pos: Pos(t.Pos.Offset), message: clause + " is given twice"}
+			return &failure{pos: Pos(t.Pos.Offset), message: clause + " is given twice"}
 		}
 		seen[clause] = true
 	}
-	return s, nil
+	return nil
 }
 
 func (n *exprNode) tree() Expr {
@@ -483,21 +489,18 @@ func (n *viewNode) tree(pos Pos) (*CreateView, *failure) {
 	if fault != nil {
 		return nil, fault
 	}
-	s.As, fault = n.As.tree()
-	return s, fault
+	s.As = n.As.Select
+	return s, nil
 }
 
 func (n *sinkNode) tree(pos Pos) (*CreateSink, *failure) {
 	s := &CreateSink{Pos: pos, Name: n.Name.name, IfNotExists: n.IfNotExists}
-	var fault *failure
 	if n.As != nil {
-		s.As, fault = n.As.tree()
-		if fault != nil {
-			return nil, fault
-		}
+		s.As = n.As.Select
 	} else if n.From != nil {
 		s.From = n.From.name
 	}
+	var fault *failure
 	s.Options, fault = options(n.Options)
 	return s, fault
 }

@@ -81,6 +81,11 @@ func plain(s string) bool {
 func (p *printer) string(s string) { p.words("'", strings.ReplaceAll(s, "'", "''"), "'") }
 
 func (s *Select) print(p *printer) {
+	if s.Set != nil {
+		s.Set.print(p)
+		s.printEnd(p)
+		return
+	}
 	p.WriteString("SELECT ")
 	p.when(s.Distinct, "DISTINCT ")
 	list(p, s.Items)
@@ -105,6 +110,11 @@ func (s *Select) print(p *printer) {
 		s.Windows[i].Over.parenthesised(p)
 	}
 	clause(" QUALIFY ", s.Qualify)
+	s.printEnd(p)
+}
+
+// printEnd writes ORDER BY and what follows it.
+func (s *Select) printEnd(p *printer) {
 	p.when(len(s.OrderBy) > 0, " ORDER BY ")
 	list(p, s.OrderBy)
 	if s.Limit != nil {

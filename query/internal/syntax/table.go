@@ -3,9 +3,7 @@ package syntax
 import (
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/alecthomas/participle/v2"
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
@@ -116,28 +114,6 @@ func (p *parser) join() Join {
 	p.next()
 	j.On = p.expr(lowest, false)
 	return j
-}
-
-// subqueries is the parser of a SELECT within another.
-var subqueries = sync.OnceValue(func() *participle.Parser[selectNode] {
-	return participle.MustBuild[selectNode](participle.Lexer(definition{}), participle.UseLookahead(0))
-})
-
-// query parses a SELECT in parentheses.
-func (p *parser) query() *Select {
-	if !p.is("SELECT") {
-		p.unexpected("SELECT")
-	}
-	node, err := subqueries().ParseFromLexer(p.lex, participle.AllowTrailing(true))
-	fault := failureOf(err)
-	if fault == nil {
-		var s *Select
-		s, fault = node.tree()
-		if fault == nil {
-			return s
-		}
-	}
-	panic(fault)
 }
 
 func windowKind(t *lexer.Token) WindowKind {

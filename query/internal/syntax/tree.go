@@ -42,7 +42,10 @@ type Expr interface {
 
 // Select is a query: SELECT ... FROM ... and what follows.
 type Select struct {
-	Pos      Pos
+	Pos Pos
+	// Set is what the query combines; nil if it is one SELECT. Otherwise there are only OrderBy,
+	// Limit, Offset and Emit besides it, of the whole.
+	Set      *SetOperation
 	Distinct bool
 	Items    []Item // at least one
 	From     Table
@@ -59,6 +62,15 @@ type Select struct {
 	Limit   *Count // nil also for LIMIT ALL
 	Offset  *Count
 	Emit    Emit
+}
+
+// SetOperation is UNION, INTERSECT or EXCEPT of two queries.
+type SetOperation struct {
+	Pos Pos
+	// Op is "UNION", "INTERSECT" or "EXCEPT".
+	Op          string
+	All         bool
+	Left, Right *Select
 }
 
 // Item is one item of a SELECT: an expression, * or t.*.

@@ -1,0 +1,266 @@
+package query
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/query/internal/syntax"
+	"github.com/velo-engine/velo/record"
+)
+
+// A set operation becomes one plan over the results of several. Each SELECT, an arm, is a plan of
+// its own over the source; the plan above them reads the rows of all as UNION ALL would give them.
+// If the operation is another one, the rows have the number of their arm in a column, and the plan
+// above groups them by all other columns: a row is in the result if the numbers of its copies in
+// each arm say so. With copies l on the left and r on the right,
+//
+//	UNION ALL      l + r             UNION      one if l + r > 0
+//	INTERSECT ALL  least(l, r)       INTERSECT  one if l > 0 and r > 0
+//	EXCEPT ALL     greatest(l-r, 0)  EXCEPT     one if l > 0 and r = 0
+//
+// Nothing makes several copies of a row of a group, so ALL can be within another operation, but
+// only UNION ALL can be outermost, of arms alone.
+
+const (
+	// nameOfArms is the name of the rows of all arms, in plans and messages.
+	nameOfArms = "selects"
+
+	armReads = "each SELECT of a set operation reads the source itself: write what the inner query does in that SELECT"
+)
+
+// leaves are the compilers whose plans readers bring records for, in the order of Plan.Leaves.
+func (c *compiler) leaves() (all []*compiler) {
+	if c.from == nil {
+		return []*compiler{c}
+	}
+	all = c.from.leaves()
+	for _, more := range c.more {
+		all = append(all, more.leaves()...)
+	}
+	return all
+}
+
+// combine is analyse of a query with a set operation.
+func combine(text string, q *syntax.Select, g Catalog) (*compiler, error) {
+	c := newCompiler(text, q)
+	c.checkArms(q, q.Set)
+	if len(c.faults) > 0 {
+		return nil, errors.Join(c.faults...)
+	}
+	leaves := q.Leaves()
+	var arms []*compiler
+	for _, leaf := range leaves {
+		arm, err := analyse(text, leaf, g)
+		if err != nil {
+			c.faults = append(c.faults, err)
+		}
+		arms = append(arms, arm)
+	}
+	if len(c.faults) > 0 {
+		return nil, errors.Join(c.faults...)
+	}
+	counted := !q.Set.All && !onlyUnions(q.Set)
+	source, ok := c.fit(q.Set, arms, counted)
+	if !ok {
+		return nil, errors.Join(c.faults...)
+	}
+	c.from, c.more = arms[0], arms[1:]
+	c.query = outer(q, source, arms[0].plans.Select, counted)
+	g.Sources = []*record.Schema{source}
+	return c.compiled(g)
+}
+
+// checkArms reports what cannot be combined.
+func (c *compiler) checkArms(top *syntax.Select, set *syntax.SetOperation) {
+	if top.Set == set && set.All && (set.Op != "UNION" || !onlyAll(set)) {
+		c.fault(set.Pos, "%s ALL at the end of set operations is not supported, except for UNION ALL of SELECTs: "+
+			"leave out ALL, or count the rows with GROUP BY", set.Op)
+	}
+	for _, side := range []*syntax.Select{set.Left, set.Right} {
+		switch {
+		case side.Emit == syntax.EmitChanges:
+			c.fault(side.Pos, "EMIT CHANGES in a set operation: a row that changes would be counted again; "+
+				"leave it out")
+		case side.Set != nil && (len(side.OrderBy) > 0 || side.Limit != nil || side.Offset != nil):
+			c.fault(side.Pos, "ORDER BY, LIMIT and OFFSET of a set operation within another are not supported: "+
+				"expected them for one SELECT, or at the end for all")
+		case side.Set != nil:
+			c.checkArms(top, side.Set)
+		case side.From.Query != nil:
+			c.fault(side.From.Pos, armReads)
+		}
+	}
+	if top.Set == set && top.Emit == syntax.EmitChanges {
+		c.fault(top.Pos, "EMIT CHANGES of a set operation is not supported: its rows do not change")
+	}
+}
+
+// onlyUnions says whether an operation is made of UNION and UNION ALL.
+func onlyUnions(set *syntax.SetOperation) bool {
+	return set == nil || set.Op == "UNION" && onlyUnions(set.Left.Set) && onlyUnions(set.Right.Set)
+}
+
+// onlyAll says whether an operation is made of UNION ALL.
+func onlyAll(set *syntax.SetOperation) bool {
+	return set == nil || set.Op == "UNION" && set.All && onlyAll(set.Left.Set) && onlyAll(set.Right.Set)
+}
+
+// fit gives the results of all arms the same types, and returns the schema of their rows. If
+// counted is set, the rows get the number of their arm as the last column.
+func (c *compiler) fit(set *syntax.SetOperation, arms []*compiler, counted bool) (*record.Schema, bool) {
+	for _, arm := range arms {
+		arm.selectAll()
+	}
+	first := arms[0]
+	for _, arm := range arms[1:] {
+		if n, want := len(arm.plans.Select), len(first.plans.Select); n != want {
+			c.fault(arm.query.Pos, "columns of this SELECT: %d, of the first: %d; those of a set operation "+
+				"have equally many", n, want)
+			return nil, false
+		}
+	}
+	var fields []record.Field
+	taken := map[string]bool{}
+	for i, o := range first.plans.Select {
+		name := o.Name
+		for isBound(name) || taken[name] {
+			name = "_" + name // window_start would be taken for the window of the plan above
+		}
+		taken[name] = true
+		t, ok := c.fitColumn(set, arms, i)
+		if !ok {
+			return nil, false
+		}
+		fields = append(fields, record.Field{Name: name, Type: t, Nullable: true})
+	}
+	if counted {
+		name := "arm"
+		for taken[name] {
+			name = "_" + name
+		}
+		fields = append(fields, record.Field{Name: name, Type: record.Int64, Nullable: true})
+		for i, arm := range arms {
+			arm.plans.Select = append(arm.plans.Select, expr.Output{
+				Name: arm.free("arm"),
+				Expr: expr.Int(record.Int64, int64(i)),
+			})
+		}
+	}
+	for _, arm := range arms {
+		if err := arm.plan().Validate(); err != nil {
+			c.faults = append(c.faults, fmt.Errorf("query: %w", err))
+			return nil, false
+		}
+	}
+	source, err := record.NewSchema(nameOfArms, fields...)
+	if err != nil {
+		c.fault(set.Pos, "the columns of the set operation: %s", reason(err))
+	}
+	return source, err == nil
+}
+
+// selectAll says what is selected also if that is the groups as they are.
+func (c *compiler) selectAll() {
+	if c.plans.Select != nil || c.inner == nil {
+		return
+	}
+	for i := range c.inner.Len() {
+		c.plans.Select = append(c.plans.Select,
+			expr.Output{Name: c.inner.Field(i).Name, Expr: expr.Column(c.inner, i)})
+	}
+}
+
+// fitColumn gives a column of all arms the same type.
+func (c *compiler) fitColumn(set *syntax.SetOperation, arms []*compiler, i int) (record.Type, bool) {
+	var all []syntax.Expr
+	var values []value
+	for _, arm := range arms {
+		e := arm.items[i].expr
+		lit, is := e.(*syntax.Literal)
+		all = append(all, e)
+		values = append(values, value{
+			e:    arm.plans.Select[i].Expr,
+			open: is && (lit.Kind == syntax.String || lit.Kind == syntax.Null),
+		})
+	}
+	args, ok := c.unify(set.Pos, all, values)
+	if !ok {
+		return 0, false
+	}
+	t := args[0].Type()
+	if t.IsDecimal() { // constants have as many digits as they were written with
+		t = record.DecimalOf(record.MaxPrecision, scaleOf(args[0]))
+	}
+	for n, arm := range arms {
+		arm.plans.Select[i].Expr = c.to(args[n], t)
+	}
+	return t, true
+}
+
+// outer is the query over the rows of all arms.
+func outer(q *syntax.Select, source *record.Schema, named []expr.Output, counted bool) *syntax.Select {
+	o := &syntax.Select{
+		Pos: q.Pos, From: syntax.Table{Pos: q.Pos, Name: source.Name()}, OrderBy: q.OrderBy, Limit: q.Limit,
+		Offset: q.Offset, Emit: q.Emit,
+	}
+	columns := source.Len()
+	if counted {
+		columns--
+	}
+	for i, name := range namesOf(source)[:columns] {
+		column := &syntax.Ident{Pos: q.Pos, Name: name}
+		o.Items = append(o.Items, syntax.Item{Pos: q.Pos, Expr: column, Alias: named[i].Name})
+		if !q.Set.All {
+			o.GroupBy = append(o.GroupBy, column)
+		}
+	}
+	if counted {
+		arm := 0
+		o.Having = &syntax.Binary{
+			Pos: q.Set.Pos, Op: ">", X: copies(q, source.Field(columns).Name, &arm), Y: wholeAt(q.Set.Pos, "0"),
+		}
+	}
+	return o
+}
+
+func wholeAt(pos syntax.Pos, digits string) syntax.Expr {
+	return &syntax.Literal{Pos: pos, Kind: syntax.Integer, Text: digits}
+}
+
+// copies is how many copies of a row a query has. next is the number of the arm that comes next.
+func copies(q *syntax.Select, column string, next *int) syntax.Expr {
+	pos := q.Pos
+	call := func(name string, args ...syntax.Expr) syntax.Expr {
+		return &syntax.Call{Pos: pos, Name: name, Args: args}
+	}
+	binary := func(op string, x, y syntax.Expr) syntax.Expr {
+		return &syntax.Binary{Pos: pos, Op: op, X: x, Y: y}
+	}
+	if q.Set == nil {
+		n := wholeAt(pos, fmt.Sprint(*next))
+		*next++
+		return &syntax.Call{
+			Pos: pos, Name: "count", Star: true, Filter: binary("=", &syntax.Ident{Pos: pos, Name: column}, n),
+		}
+	}
+	left := copies(q.Set.Left, column, next)
+	right := copies(q.Set.Right, column, next)
+	var both syntax.Expr
+	switch {
+	case q.Set.Op == "UNION":
+		both = binary("+", left, right)
+	case q.Set.Op == "INTERSECT":
+		both = call("least", left, right)
+	case q.Set.All:
+		both = call("greatest", binary("-", left, right), wholeAt(pos, "0"))
+	default:
+		both = &syntax.Case{Pos: pos, Whens: []syntax.When{
+			{Pos: pos, When: binary("=", right, wholeAt(pos, "0")), Then: left},
+		}, Else: wholeAt(pos, "0")}
+	}
+	if q.Set.All {
+		return both
+	}
+	return call("least", both, wholeAt(pos, "1"))
+}
