@@ -569,8 +569,11 @@ func (k *keeper) manifest(at pinned, plans []*branch) *state.Manifest {
 		m.Plans = append(m.Plans, planOf(b, at.slot))
 		counters = append(counters, b.cuts.At(at.slot).Counters())
 	}
+	// A reader that is being added may be in the cut of one plan and not yet in another's. It has
+	// brought nothing before the cut then.
+	readers := len(slices.MinFunc(counters, func(a, b []result.Counters) int { return len(a) - len(b) }))
 	inlets := e.inlets.all()
-	for i := range counters[0] {
+	for i := range readers {
 		in := inlets[i]
 		// The routers of a reader stand at the same place.
 		stands := in.router.PositionsAt(m.Epoch, at.slot)

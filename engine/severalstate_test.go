@@ -547,3 +547,38 @@ func TestStateAtEndOfSeveralPlans(t *testing.T) {
 		t.Errorf("%d windows were written again", windows-1)
 	}
 }
+
+// Goal: readers join while generations of several plans are made, and every generation has the same
+// readers for all plans. Method: many plans and partitions, so that an epoch is often answered by
+// some of them before a reader has joined, and by others after.
+func TestStateWhileReadersJoin(t *testing.T) {
+	const joining = 60
+	l := &splitLog{splits: joining, rows: 2000}
+	l.until.Store(1000)
+	cfg := engine.Config{
+		Readers: []record.Reader{l.reader(0, joining)}, Partitions: 8, Cores: 2, NoPin: true,
+		State: engine.Dir(t.TempDir()), EpochInterval: 10 * time.Microsecond, EpochShare: 1, RingSlots: 2,
+	}
+	cfg.State.NoSync, cfg.State.Interval, cfg.State.Share = true, time.Microsecond, 1
+	for i := range 6 {
+		text := keptPlans["one group"]
+		if i == 0 {
+			text = keptPlans["sketches"] // it comes last to each epoch
+		}
+		p := namedPlan(t, fmt.Sprint("plan ", i), text)
+		cfg.Plans = append(cfg.Plans, engine.PlanConfig{Plan: p})
+	}
+	e := start(t, cfg)
+	for i := 1; i < joining; i++ {
+		if _, err := e.AddReader(t.Context(), l.reader(i, joining)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitRecords(t, e, joining*1000)
+	if err := e.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
