@@ -83,7 +83,7 @@ func (s sampled) forTypes(from int) sampled {
 // file that cannot be read is left to its reader to report.
 func (f *files) otherSamples() (all []sampled) {
 	for _, path := range f.paths[min(1, len(f.paths)):min(len(f.paths), maxSamples)] {
-		in, _, err := compressed.Open(path)
+		in, _, err := compressed.OpenStream(path)
 		if err != nil {
 			continue
 		}

@@ -57,7 +57,11 @@ func (in *ingest) add(f *flow) *flow {
 }
 
 // start starts the engine.
-func (in *ingest) start(s *sizing, live bool) error {
+func (in *ingest) start(size *sizing, live bool) error {
+	s := *size
+	if in.feed.files.unpacks() {
+		s = s.besideUnpackers()
+	}
 	rs, err := in.feed.open(s.Readers)
 	if err != nil {
 		return err

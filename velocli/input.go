@@ -363,7 +363,7 @@ func (f *files) sample(stdin io.Reader) (sample []byte, whole bool, err error) {
 		return upToLine(sample, whole), whole, nil
 	}
 	for _, path := range f.paths {
-		in, _, err := compressed.Open(path)
+		in, _, err := compressed.OpenStream(path)
 		if other := likeNamed(path); errors.Is(err, fs.ErrNotExist) && other != "" {
 			return nil, false, fmt.Errorf("%w; did you mean FROM \"%s\"?", trimPackage(err), other)
 		}

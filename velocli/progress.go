@@ -61,15 +61,26 @@ func (f *files) extent() (e extent) {
 }
 
 // isPacked says whether a file is compressed.
-func isPacked(path string) bool {
+func isPacked(path string) bool { return packedAs(path) != compressed.None }
+
+// packedAs is the format in which a file is compressed.
+func packedAs(path string) compressed.Format {
 	in, err := os.Open(path)
 	if err != nil {
-		return false
+		return compressed.None
 	}
 	defer in.Close()
 	head := make([]byte, compressed.MagicBytes)
 	n, _ := io.ReadFull(in, head) // a file that cannot be read is left to its reader to report
-	return compressed.Detect(head[:n]) != compressed.None
+	return compressed.Detect(head[:n])
+}
+
+// unpacks says whether a file is in a format that takes longer to unpack than to read.
+func (f *files) unpacks() bool {
+	return f != nil && slices.ContainsFunc(f.paths, func(path string) bool {
+		as := packedAs(path)
+		return as == compressed.Gzip || as == compressed.Zstd
+	})
 }
 
 // background calls draw at intervals until it is ended, and then once more.

@@ -20,6 +20,23 @@ type sizing struct {
 	Memory string `help:"What the groups of all queries together may take, such as 512MB or 4GiB; half of the memory of the machine or its control group without it." env:"VELO_MEMORY" placeholder:"SIZE"`
 	// stateBytes is for each query; 0 is the engine's default.
 	stateBytes int
+	// evenReaders and evenPartitions say that there is one for each core.
+	evenReaders, evenPartitions bool
+}
+
+// besideUnpackers is the size of an engine whose files are packed with gzip or zstd. Unpacking
+// them takes longer than reading the lines, and goroutines do it that belong to no core: half of
+// the cores are left to them. If runners are pinned to all cores, the unpacker waits for one of
+// them each time.
+func (s sizing) besideUnpackers() sizing {
+	s.Cores = max(1, s.Cores/2)
+	if s.evenReaders {
+		s.Readers = s.Cores
+	}
+	if s.evenPartitions {
+		s.Partitions = s.Cores
+	}
+	return s
 }
 
 // fill replaces zeros by numbers, for this many queries in this many engines at once, and makes
@@ -48,10 +65,11 @@ func (s *sizing) fill(engines, queries int) error {
 	// rest of the program one.
 	s.Cores = max(1, s.Cores/engines)
 	runtime.GOMAXPROCS((4*(s.Cores*engines+1) + 2) / 3)
-	if s.Readers == 0 {
+	s.evenReaders, s.evenPartitions = s.Readers == 0, s.Partitions == 0
+	if s.evenReaders {
 		s.Readers = s.Cores
 	}
-	if s.Partitions == 0 {
+	if s.evenPartitions {
 		s.Partitions = s.Cores
 	}
 	return nil

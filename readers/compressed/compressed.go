@@ -9,7 +9,8 @@
 // libraries that unpack them. A compressed file is one stream, which is read from its beginning;
 // several files can be read side by side. Open unpacks a file of several members of gzip
 // (written by bgzip, or by cat) or frames of zstd (written by pzstd) on several goroutines, in
-// order; see MaxPartBytes.
+// order; see MaxPartBytes. Unpacking gzip or zstd takes longer than reading the lines that come of
+// it: leave half of the cores to it (engine.Config.Cores), since runners are pinned to theirs.
 //
 // If a file is damaged, everything before the damage is unpacked, and then comes an error that says
 // where in the compressed file it was found. Memory is bounded: a zstd window of more than
@@ -89,8 +90,24 @@ func Open(path string) (io.ReadCloser, Format, error) {
 	if err == nil && in == nil {
 		in, format, err = NewReader(f)
 	}
+	return opened(f, in, format, err)
+}
+
+// OpenStream is like Open, but unpacks the file on the goroutine that reads it. This costs less if
+// only the beginning is wanted.
+func OpenStream(path string) (io.ReadCloser, Format, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, format, errors.Join(fmt.Errorf("compressed: %s: %w", path, err), f.Close())
+		return nil, None, fmt.Errorf("compressed: %w", err)
+	}
+	in, format, err := NewReader(f)
+	return opened(f, in, format, err)
+}
+
+// opened is an open file and what unpacks it, or the error with the name of the file.
+func opened(f *os.File, in io.ReadCloser, format Format, err error) (io.ReadCloser, Format, error) {
+	if err != nil {
+		return nil, format, errors.Join(fmt.Errorf("compressed: %s: %w", f.Name(), err), f.Close())
 	}
 	return &file{in: in, file: f}, format, nil
 }

@@ -256,7 +256,9 @@ func (p *parts) split() int {
 // readAhead reads more of in.
 func (p *parts) readAhead() {
 	n := len(p.ahead)
-	p.ahead = slices.Grow(p.ahead, inputBytes)
+	if cap(p.ahead)-n < inputBytes {
+		p.ahead = slices.Grow(p.ahead, max(inputBytes, n)) // twice as much, so that little is copied
+	}
 	more, err := io.ReadFull(p.in, p.ahead[n:n+inputBytes])
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = io.EOF

@@ -43,6 +43,7 @@ func runVelo(f file, path string, cores int) (took cost, lines []string, err err
 	}
 	var all []record.Reader
 	if strings.HasSuffix(path, ".gz") {
+		cores = max(1, cores/2) // as velo query does: the others are for what unpacks
 		all, err = unpack(path, f.velo, schema, cores)
 		if err != nil {
 			return took, nil, err
