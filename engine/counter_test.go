@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
@@ -260,6 +262,7 @@ func BenchmarkSendAll(b *testing.B) {
 	}
 	b.ReportAllocs()
 	n := 0
+	report := sendCost(b, e)
 	for b.Loop() {
 		if _, err := lane.SendAll(context.Background(), vs[:]); err != nil {
 			b.Fatal(err)
@@ -269,8 +272,28 @@ func BenchmarkSendAll(b *testing.B) {
 	if err := e.Sync(context.Background()); err != nil {
 		b.Fatal(err)
 	}
-	b.ReportMetric(float64(b.Elapsed())/float64(n), "ns/record")
-	b.ReportMetric(float64(e.Stats().CPUTime())/float64(n), "engine-ns/record")
+	report(n)
+}
+
+// sendCost reports what a record takes: elapsed time, the CPU time of the sender, which is the calling
+// goroutine, the CPU time of the engine with its waits, and the time in which the engine had work.
+func sendCost(b *testing.B, e *engine.Engine) (report func(records int)) {
+	runtime.LockOSThread()
+	before, _ := affinity.ThreadCPUTime()
+	return func(records int) {
+		after, _ := affinity.ThreadCPUTime()
+		runtime.UnlockOSThread()
+		n := float64(records)
+		var busy time.Duration
+		stats := e.Stats()
+		for _, a := range stats.Agents {
+			busy += a.Busy
+		}
+		b.ReportMetric(float64(b.Elapsed())/n, "ns/record")
+		b.ReportMetric(float64(after-before)/n, "sender-ns/record")
+		b.ReportMetric(float64(stats.CPUTime())/n, "engine-ns/record")
+		b.ReportMetric(float64(busy)/n, "busy-ns/record")
+	}
 }
 
 // Goal: symbols make the groups that strings make, in engines one after the other, though the second
@@ -392,6 +415,7 @@ func benchmarkTexts[T any](b *testing.B, vs []T) {
 			}
 			b.ReportAllocs()
 			n := 0
+			report := sendCost(b, e)
 			for b.Loop() {
 				if batches {
 					_, err = lane.SendAll(ctx, vs)
@@ -408,8 +432,7 @@ func benchmarkTexts[T any](b *testing.B, vs []T) {
 			if err := e.Sync(ctx); err != nil {
 				b.Fatal(err)
 			}
-			b.ReportMetric(float64(b.Elapsed())/float64(n), "ns/record")
-			b.ReportMetric(float64(e.Stats().CPUTime())/float64(n), "engine-ns/record")
+			report(n)
 			if in := e.Stats().Counters().In; in != uint64(n) {
 				b.Fatalf("%d of %d records", in, n)
 			}

@@ -150,7 +150,10 @@ func (e *Encoder[T]) AppendAll(b *Batch, vs []T) (n int, err error) {
 		case op.source == fromSymbol && !op.null:
 			op.fillSymbols(&b.cols[op.column], first, n, base, size)
 			continue
-		case op.null || op.typ == String:
+		case op.typ == String && !op.null:
+			op.fillTexts(b, first, n, base, size)
+			continue
+		case op.null:
 			for i := range n {
 				b.rows = first + i + 1
 				op.set(b, unsafe.Add(base, uintptr(i)*size))
@@ -172,10 +175,14 @@ func (e *Encoder[T]) AppendAll(b *Batch, vs []T) (n int, err error) {
 
 // textsFit is how many of the records have texts that fit the batch together.
 func (e *Encoder[T]) textsFit(b *Batch, vs []T) int {
-	if len(e.texts) == 0 {
+	room := cap(b.text) - len(b.text)
+	all := 0
+	for k := range e.texts {
+		all += e.texts[k].length(unsafe.Pointer(unsafe.SliceData(vs)), len(vs), unsafe.Sizeof(*new(T)))
+	}
+	if all <= room {
 		return len(vs)
 	}
-	room := cap(b.text) - len(b.text)
 	for i := range vs {
 		for k := range e.texts {
 			room -= len(e.texts[k].text(unsafe.Pointer(&vs[i])))
@@ -185,6 +192,21 @@ func (e *Encoder[T]) textsFit(b *Batch, vs []T) int {
 		}
 	}
 	return len(vs)
+}
+
+// length is the length of all texts of n records of size bytes each.
+func (op *encodeOp) length(base unsafe.Pointer, n int, size uintptr) (all int) {
+	if op.null {
+		for i := range n {
+			all += len(op.text(unsafe.Add(base, uintptr(i)*size)))
+		}
+		return all
+	}
+	at := unsafe.Add(base, op.offset)
+	for i := range n {
+		all += len(*(*string)(unsafe.Add(at, uintptr(i)*size))) // a []byte begins as a string does
+	}
+	return all
 }
 
 // set sets the column of the last row from the record at base, which has been checked.
@@ -221,6 +243,10 @@ func (op *encodeOp) fill(c *Column, first, n int, base unsafe.Pointer, size uint
 		for i := range n {
 			c.Float64s[first+i] = op.float(unsafe.Add(base, uintptr(i)*size))
 		}
+	case op.source == fromBool:
+		for i := range c.Int64s[first : first+n] {
+			c.Int64s[first+i] = int64(*(*uint8)(unsafe.Add(at, uintptr(i)*size))) // a bool is 0 or 1
+		}
 	case (op.source == fromInt || op.source == fromUint) && op.bits == 64:
 		for i := range c.Int64s[first : first+n] {
 			c.Int64s[first+i] = *(*int64)(unsafe.Add(at, uintptr(i)*size))
@@ -241,6 +267,20 @@ func (op *encodeOp) fillSymbols(c *Column, first, n int, base unsafe.Pointer, si
 		views[i] = table.views[(*Symbol)(unsafe.Add(at, uintptr(i)*size)).id]
 	}
 	c.Bytes = table.bytes
+}
+
+// fillTexts is fill for texts. They fit the batch; see textsFit.
+func (op *encodeOp) fillTexts(b *Batch, first, n int, base unsafe.Pointer, size uintptr) {
+	at := unsafe.Add(base, op.offset)
+	c := &b.cols[op.column]
+	text := b.text
+	views := c.Views[first : first+n]
+	for i := range views {
+		s := *(*string)(unsafe.Add(at, uintptr(i)*size)) // a []byte begins as a string does
+		views[i] = View{uint32(len(text)), uint32(len(s))}
+		text = append(text, s...)
+	}
+	b.text, c.Bytes = text, text
 }
 
 // zero sets the value of a NULL, which nobody reads, to the same value each time.

@@ -430,7 +430,15 @@ func (t *Table) compare(words [][]uint64, off []uint64) (misses int) {
 		for i, at := range off {
 			diff[i] = none(at)
 		}
-		for w := range words {
+		w := 0
+		for ; w+2 < len(words); w += 3 {
+			w0, w1, w2 := words[w][:n], words[w+1][:n], words[w+2][:n]
+			for i, at := range off {
+				key := (*[3]uint64)(unsafe.Add(base, at+uint64(8*w)))
+				diff[i] |= (key[0] ^ w0[i]) | (key[1] ^ w1[i]) | (key[2] ^ w2[i])
+			}
+		}
+		for ; w < len(words); w++ {
 			column := words[w][:n]
 			for i, at := range off {
 				diff[i] |= *(*uint64)(unsafe.Add(base, at+uint64(8*w))) ^ column[i]
