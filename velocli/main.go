@@ -72,8 +72,8 @@ func Main() {
 }
 
 // collectLater has the first garbage collection wait for a heap of 16 MB instead of 4, unless GOGC
-// is set. To start takes a few megabytes, and to collect them in between would take a quarter of the
-// time of a short query. What comes after the first collection is as usual.
+// is set. To start takes a few megabytes, and to collect them in between would take a quarter of
+// the time of a short query. What comes after the first collection is as usual.
 func collectLater() {
 	if os.Getenv("GOGC") != "" {
 		return
